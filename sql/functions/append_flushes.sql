@@ -1,0 +1,97 @@
+-- Appends a batch of flushes to one shard in one round trip.
+--
+-- The texts hold one line a flush, joined by newlines (no value can contain one): type, version,
+-- source, idempotency key (empty: none), payload, SHA-256 of the payload in hex.
+--
+-- Gives one row: the catalog's position; where that isn't p_catalog_position nothing was appended.
+-- Otherwise the flushes have the positions from first_position on in their order, but for those
+-- whose idempotency key is in the log already: these are listed by ordinal (from 1) with the
+-- position of the first try, and nothing is appended for them.
+--
+-- Lock: the shard's row, until commit.
+create or replace function append_flushes(
+  p_shard integer,
+  p_catalog_position bigint,
+  p_types text,
+  p_versions text,
+  p_sources text,
+  p_idempotency_keys text,
+  p_payloads text,
+  p_payload_sha256s text
+) returns table (
+  catalog_position bigint,
+  first_position bigint,
+  replayed_ordinals integer[],
+  replayed_positions bigint[]
+)
+language plpgsql as $$
+declare
+  v_catalog_position bigint;
+  v_last_position bigint;
+  v_recorded_at timestamptz;
+  v_replayed_ordinals integer[] := '{}';
+  v_replayed_positions bigint[] := '{}';
+begin
+  select s.catalog_position into strict v_catalog_position
+  from shards s
+  where s.shard = p_shard
+  for update;
+
+  if v_catalog_position <> p_catalog_position then
+    return query select v_catalog_position, null::bigint, '{}'::integer[], '{}'::bigint[];
+    return;
+  end if;
+
+  -- After the lock: sees what the appends before it committed.
+  select e.position, e.recorded_at into v_last_position, v_recorded_at
+  from events e
+  where e.shard = p_shard
+  order by e.position desc
+  limit 1;
+
+  if translate(p_idempotency_keys, e'\n', '') <> '' then
+    select coalesce(array_agg(f.ordinal::integer order by f.ordinal), '{}'),
+           coalesce(array_agg(e.position order by f.ordinal), '{}')
+    into v_replayed_ordinals, v_replayed_positions
+    from rows from (
+        string_to_table(p_sources, e'\n'),
+        string_to_table(p_idempotency_keys, e'\n')
+      ) with ordinality as f(source, idempotency_key, ordinal)
+      join events e on e.shard = p_shard
+        and e.source = f.source
+        and e.idempotency_key = f.idempotency_key
+    where f.idempotency_key <> '';
+  end if;
+
+  v_last_position := coalesce(v_last_position, -1);
+  v_recorded_at := greatest(clock_timestamp(), v_recorded_at);
+
+  insert into events (
+    shard, position, type, version, recorded_at, source, idempotency_key, payload, payload_sha256
+  )
+  select
+    s.shard,
+    v_last_position + row_number() over (order by f.ordinal),
+    f.type,
+    f.version::smallint,
+    v_recorded_at,
+    f.source,
+    nullif(f.idempotency_key, ''),
+    f.payload::json,
+    decode(f.payload_sha256, 'hex')
+  from shards s
+    cross join rows from (
+      string_to_table(p_types, e'\n'),
+      string_to_table(p_versions, e'\n'),
+      string_to_table(p_sources, e'\n'),
+      string_to_table(p_idempotency_keys, e'\n'),
+      string_to_table(p_payloads, e'\n'),
+      string_to_table(p_payload_sha256s, e'\n')
+    ) with ordinality as f(type, version, source, idempotency_key, payload, payload_sha256, ordinal)
+  where s.shard = p_shard
+    and f.ordinal <> all (v_replayed_ordinals);
+
+  return query
+    select v_catalog_position, v_last_position + 1, v_replayed_ordinals, v_replayed_positions;
+end
+$$;

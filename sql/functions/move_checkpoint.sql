@@ -1,0 +1,25 @@
+-- Moves the checkpoint of a projection in a shard from p_from to p_to, first thing in the transaction
+-- that writes what was folded between them. Its row stays locked until commit, so a second projector
+-- waits here and then fails: TB001.
+create or replace function move_checkpoint(
+  p_shard integer,
+  p_projection text,
+  p_generation integer,
+  p_from bigint,
+  p_to bigint,
+  p_moved_at timestamptz
+) returns void
+language plpgsql as $$
+begin
+  update checkpoints c
+  set position = p_to, moved_at = p_moved_at
+  where c.shard = p_shard
+    and c.projection = p_projection
+    and c.generation = p_generation
+    and c.position = p_from;
+  if not found then
+    raise exception 'checkpoint of % in shard % is not at %', p_projection, p_shard, p_from
+      using errcode = 'TB001';
+  end if;
+end
+$$;

@@ -1,0 +1,26 @@
+-- The first position of a shard recorded at p_at or later; the head's successor where there is none.
+-- Bisects, since recorded_at never runs backwards within a shard: some 30 index probes however long
+-- the log is, and no index of its own.
+create or replace function position_at(p_shard integer, p_at timestamptz) returns bigint
+language plpgsql stable as $$
+declare
+  v_low bigint := 0;
+  v_high bigint;
+  v_middle bigint;
+  v_recorded_at timestamptz;
+begin
+  select coalesce(max(e.position), -1) + 1 into v_high from events e where e.shard = p_shard;
+  while v_low < v_high loop
+    v_middle := (v_low + v_high) / 2;
+    select e.recorded_at into v_recorded_at
+    from events e
+    where e.shard = p_shard and e.position = v_middle;
+    if v_recorded_at < p_at then
+      v_low := v_middle + 1;
+    else
+      v_high := v_middle;
+    end if;
+  end loop;
+  return v_low;
+end
+$$;
