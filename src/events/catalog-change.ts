@@ -1,0 +1,50 @@
+import { type Static, type TSchema, Type } from '@sinclair/typebox'
+import { TypeCompiler } from '@sinclair/typebox/compiler'
+import { PayloadError } from './columns.ts'
+
+/** Ids are whole numbers from 1 to 2^53 - 1. */
+export const CatalogId = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
+
+/** 0 is no group; a group may be named that isn't there (yet): no group counts then. */
+export const GroupId = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
+
+/** In tokens; -1 is unlimited. */
+export const QuotaLimit = Type.Integer({ minimum: -1, maximum: Number.MAX_SAFE_INTEGER })
+
+export const TokenHash = Type.String({ minLength: 1, maxLength: 255 })
+
+/** What people call it; null where nobody named it. */
+export const CatalogName = Type.Union([Type.String({ maxLength: 255 }), Type.Null()])
+
+const list = <Row extends TSchema>(row: Row) => Type.Optional(Type.Array(row))
+
+const Rows = Type.Object({
+  provider_groups: list(Type.Object({ id: CatalogId, name: CatalogName })),
+  api_keys: list(Type.Object({ id: CatalogId, group_id: GroupId, name: CatalogName })),
+  keys: list(Type.Object({ token_hash: TokenHash, quota_limit: QuotaLimit, name: CatalogName })),
+})
+
+/**
+ * Payload of `CatalogChanged`, version 1. Rows are whole: as they are after the change, or were when
+ * they ended. A row stands in one list only, once.
+ *
+ *     {"upserted":{"provider_groups":[{"id":1,"name":"openai"}]},
+ *      "ended":{"api_keys":[{"id":7,"group_id":1,"name":null}]}}
+ */
+export const CatalogChange = Type.Object({ upserted: Rows, ended: Rows })
+export type CatalogChange = Static<typeof CatalogChange>
+
+/** Rows of a change, by what they are. */
+export type CatalogRows = Static<typeof Rows>
+export type ProviderGroupRow = { id: number; name: string | null }
+export type ApiKeyRow = { id: number; group_id: number; name: string | null }
+export type KeyRow = { token_hash: string; quota_limit: number; name: string | null }
+
+const check = TypeCompiler.Compile(CatalogChange)
+
+/** Reads a stored payload. Throws PayloadError where it could not have been written by an append. */
+export function decodeCatalogChange(payload: unknown): CatalogChange {
+  if (check.Check(payload)) return payload
+  const error = check.Errors(payload).First()
+  throw new PayloadError(`${error?.path ?? ''} ${error?.message ?? 'not a catalog change'}`.trim())
+}

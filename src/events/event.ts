@@ -1,0 +1,67 @@
+import { hash } from 'node:crypto'
+import { type ApiKeyFlush, decodeApiKeyFlush } from './api-key-flush.ts'
+import { type CatalogChange, decodeCatalogChange } from './catalog-change.ts'
+import { PayloadError } from './columns.ts'
+import { decodeKeyFlush, type KeyFlush } from './key-flush.ts'
+
+/** The types of events, with the version that is written today. */
+export const CURRENT_VERSIONS = {
+  ApiKeyStatsFlushed: 1,
+  KeyStatsFlushed: 1,
+  CatalogChanged: 1,
+} as const
+
+export type EventType = keyof typeof CURRENT_VERSIONS
+
+/** An event as it stands in the log. */
+export type StoredEvent = {
+  shard: number
+  position: number
+  type: string
+  version: number
+  /** RFC 3339 in UTC, microseconds. */
+  recordedAt: string
+  source: string
+  idempotencyKey: string | null
+  /** JSON, letter by letter as it was appended. */
+  payload: string
+  /** Hex. */
+  payloadSha256: string
+}
+
+/** What an event says, in today's shape whatever version it was written in. */
+export type Event =
+  | { type: 'ApiKeyStatsFlushed'; flush: ApiKeyFlush }
+  | { type: 'KeyStatsFlushed'; flush: KeyFlush }
+  | { type: 'CatalogChanged'; change: CatalogChange }
+
+/**
+ * Reads an event of any version (an old one is upcast). Throws PayloadError where the type or version
+ * isn't known, or the payload is not what an append writes.
+ */
+export function decodeEvent(type: string, version: number, payload: string): Event {
+  if (version !== CURRENT_VERSIONS[type as EventType]) {
+    throw new PayloadError(`no reader for ${type} version ${version}`)
+  }
+  switch (type as EventType) {
+    case 'ApiKeyStatsFlushed':
+      return { type: 'ApiKeyStatsFlushed', flush: decodeApiKeyFlush(parse(payload)) }
+    case 'KeyStatsFlushed':
+      return { type: 'KeyStatsFlushed', flush: decodeKeyFlush(parse(payload)) }
+    case 'CatalogChanged':
+      return { type: 'CatalogChanged', change: decodeCatalogChange(parse(payload)) }
+  }
+}
+
+/** SHA-256 of a payload's UTF-8 bytes, in hex. */
+export function hashPayload(payload: string): string {
+  return hash('sha256', payload, 'hex')
+}
+
+function parse(payload: string): unknown {
+  try {
+    return JSON.parse(payload)
+  } catch {
+    throw new PayloadError('not JSON')
+  }
+}

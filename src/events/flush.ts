@@ -1,0 +1,65 @@
+import {
+  type ApiKeyEntries,
+  type ApiKeyFlush,
+  type ApiKeyFlushAnswer,
+  answerApiKeyFlush,
+  type GroupOf,
+  resolveApiKeyFlush,
+  sameApiKeyEntries,
+} from './api-key-flush.ts'
+import type { Event } from './event.ts'
+import {
+  answerKeyFlush,
+  type KeyEntries,
+  type KeyFlush,
+  type KeyFlushAnswer,
+  type QuotaTrackedOf,
+  resolveKeyFlush,
+  sameKeyEntries,
+} from './key-flush.ts'
+
+/** A flush as posted, of either kind. */
+export type PostedFlush =
+  | { type: 'ApiKeyStatsFlushed'; entries: ApiKeyEntries }
+  | { type: 'KeyStatsFlushed'; entries: KeyEntries }
+
+/** A flush as resolved with a catalog: what its event says. */
+export type ResolvedFlush =
+  | { type: 'ApiKeyStatsFlushed'; flush: ApiKeyFlush }
+  | { type: 'KeyStatsFlushed'; flush: KeyFlush }
+
+export type FlushAnswer = ApiKeyFlushAnswer | KeyFlushAnswer
+
+/** What resolving needs to know of the catalog. */
+export type Resolver = { groupOf: GroupOf; quotaTrackedOf: QuotaTrackedOf }
+
+/** The event of a flush, by the catalog as it stands now. */
+export function resolveFlush(posted: PostedFlush, resolver: Resolver): ResolvedFlush {
+  switch (posted.type) {
+    case 'ApiKeyStatsFlushed':
+      return { type: posted.type, flush: resolveApiKeyFlush(posted.entries, resolver.groupOf) }
+    case 'KeyStatsFlushed':
+      return { type: posted.type, flush: resolveKeyFlush(posted.entries, resolver.quotaTrackedOf) }
+  }
+}
+
+/** The body that answers a flush. */
+export function answerFlush(resolved: ResolvedFlush): FlushAnswer {
+  switch (resolved.type) {
+    case 'ApiKeyStatsFlushed':
+      return answerApiKeyFlush(resolved.flush)
+    case 'KeyStatsFlushed':
+      return answerKeyFlush(resolved.flush)
+  }
+}
+
+/** True where an event of the log holds the very entries that are posted now. */
+export function holdsEntries(event: Event, posted: PostedFlush): event is ResolvedFlush {
+  if (event.type === 'ApiKeyStatsFlushed' && posted.type === event.type) {
+    return sameApiKeyEntries(event.flush, posted.entries)
+  }
+  if (event.type === 'KeyStatsFlushed' && posted.type === event.type) {
+    return sameKeyEntries(event.flush, posted.entries)
+  }
+  return false
+}
