@@ -1,0 +1,139 @@
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  realpathSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { chooseAccount } from './account.ts'
+import { findBinaries } from './binaries.ts'
+import { ensureCluster, NAME } from './cluster.ts'
+import { explain } from './error.ts'
+import { acquireLock } from './lock.ts'
+import { findPlace, findSocketDirectory } from './place.ts'
+import { startServer } from './server.ts'
+import { openServerLog } from './serverlog.ts'
+import { stopProcess } from './stop.ts'
+
+export { EmbeddedPostgresError } from './error.ts'
+
+/** A running server of our own, and how to reach it. */
+export type EmbeddedPostgres = {
+  /** The socket's directory: postgres.js takes a `host` that starts with "/" as one. */
+  host: string
+  port: number
+  user: string
+  database: string
+  /** Resolves with the exit code if the server ends by itself, and never by `stop`. */
+  exited: Promise<number | null>
+  /** Stops the server and lets go of the data directory; may be called again. */
+  stop(): Promise<void>
+}
+
+// How long stop() waits for a fast shutdown, in ms: below the 10 s that docker stop allows.
+const FAST_STOP_MS = 7_000
+
+/**
+ * Starts PostgreSQL on the data directory, creating what is missing and healing what a killed
+ * service left. One service per data directory: a second is refused. Whatever a person has to
+ * settle comes as an EmbeddedPostgresError with a full sentence.
+ */
+export async function startEmbeddedPostgres(options: {
+  dataDir: string
+  log: (message: string) => void
+}): Promise<EmbeddedPostgres> {
+  // What has to be undone, last first, at stop and when the start fails half-way.
+  const undo: (() => void | Promise<void>)[] = []
+  const undoAll = async () => {
+    for (const step of undo.splice(0).reverse()) {
+      // One step that fails must not keep the others, least of all the lock, from being undone.
+      try {
+        await step()
+      } catch (error) {
+        options.log(`cleaning up after PostgreSQL: ${error}`)
+      }
+    }
+  }
+  try {
+    return await start(options.dataDir, options.log, undo, undoAll)
+  } catch (error) {
+    await undoAll()
+    throw explain(error, `PostgreSQL can't be started in ${options.dataDir}`)
+  }
+}
+
+async function start(
+  directory: string,
+  log: (message: string) => void,
+  undo: (() => void | Promise<void>)[],
+  undoAll: () => Promise<void>,
+): Promise<EmbeddedPostgres> {
+  const dataDir = makeDataDir(directory)
+  const account = await chooseAccount(ownerOf(join(dataDir, 'postgres')))
+  const lockPath = join(dataDir, 'postgres.lock')
+  const lock = await acquireLock(lockPath)
+  undo.push(() => lock.release())
+
+  const cluster = await findPlace(dataDir, account, log)
+  if (`${cluster}.lock` !== lockPath) {
+    // A copied data directory points to the same cluster: that one has a lock of its own.
+    const clusterLock = await acquireLock(`${cluster}.lock`)
+    undo.push(() => clusterLock.release())
+  }
+  const binaries = await findBinaries(account, log)
+  await ensureCluster(cluster, binaries, account, log)
+  const socket = await findSocketDirectory(cluster, account)
+  if (socket.temporary) undo.push(() => rmSync(socket.path, { recursive: true, force: true }))
+  const serverLog = openServerLog(join(dataDir, 'postgres.log'), account)
+  undo.push(() => serverLog.close())
+
+  const server = await startServer({
+    cluster,
+    socketDirectory: socket.path,
+    binaries,
+    account,
+    serverLog,
+    log,
+  })
+  let stopping: Promise<void> | undefined
+  undo.push(() =>
+    stopProcess({
+      signal: (name) => server.kill(name),
+      isGone: async () => server.exitCode !== null || server.signalCode !== null,
+      fastMs: FAST_STOP_MS,
+    }),
+  )
+  return {
+    host: socket.path,
+    port: 5432,
+    user: NAME,
+    database: NAME,
+    exited: new Promise((resolve) => {
+      server.exited.then(() => {
+        if (stopping !== undefined) return
+        log(`PostgreSQL ended by itself:\n${serverLog.lastLines()}`)
+        resolve(server.exitCode)
+      })
+    }),
+    stop() {
+      stopping ??= undoAll()
+      return stopping
+    },
+  }
+}
+
+// Only its owner (and root) may look into a new one.
+function makeDataDir(directory: string): string {
+  mkdirSync(dirname(resolve(directory)), { recursive: true })
+  if (!existsSync(directory)) mkdirSync(directory, { recursive: true, mode: 0o700 })
+  accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK)
+  return realpathSync(directory)
+}
+
+function ownerOf(cluster: string) {
+  const found = statSync(cluster, { throwIfNoEntry: false })
+  return found ? { path: cluster, uid: found.uid, gid: found.gid } : null
+}

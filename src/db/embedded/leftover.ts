@@ -1,0 +1,128 @@
+import { existsSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { run } from './account.ts'
+import { EmbeddedPostgresError } from './error.ts'
+import { isAlive } from './lock.ts'
+import { stopProcess } from './stop.ts'
+
+/** The configuration file that only our own servers are started with. */
+export function configPath(cluster: string): string {
+  return join(cluster, 'tallybook.conf')
+}
+
+/**
+ * Clears away what a killed service left behind: stops its server if that still runs, and makes
+ * the server's pid file and socket harmless. The caller holds the data directory's lock, so no
+ * living service owns that server. A server that someone else started there is refused.
+ */
+export async function clearLeftover(
+  cluster: string,
+  socketDirectory: string,
+  log: (message: string) => void,
+): Promise<void> {
+  const pid = readPid(cluster)
+  if (pid !== null && isAlive(pid)) {
+    switch (await whoseProcess(pid, cluster)) {
+      case 'ours':
+        log(`stopping PostgreSQL (pid ${pid}), which a killed service left running`)
+        await stopProcess({
+          signal: (name) => kill(pid, name),
+          // A pid that has become another process meanwhile counts as gone.
+          isGone: async () => (await whoseProcess(pid, cluster)) !== 'ours',
+          fastMs: 30_000,
+        })
+        break
+      case 'of someone else':
+        throw new EmbeddedPostgresError(
+          `A PostgreSQL that Tallybook did not start (pid ${pid}) runs on ${cluster}: stop it first.`,
+        )
+      case 'unrelated':
+        disown(cluster)
+        break
+    }
+  }
+  for (const name of ['.s.PGSQL.5432', '.s.PGSQL.5432.lock']) {
+    rmSync(join(socketDirectory, name), { force: true })
+  }
+}
+
+/** Says by a process's arguments and working directory whose server it is, if it is one. Pure. */
+export function whoseServer(
+  args: string[],
+  cwd: string | null,
+  cluster: string,
+): 'ours' | 'of someone else' | 'unrelated' {
+  // /…/bin/postgres -D /…/.tallybook/postgres -c config_file=/…/.tallybook/postgres/tallybook.conf
+  if (basename(args[0] ?? '') !== 'postgres') return 'unrelated'
+  if (args.includes(`config_file=${configPath(cluster)}`)) return 'ours'
+  return cwd === cluster || args.includes(cluster) ? 'of someone else' : 'unrelated'
+}
+
+async function whoseProcess(pid: number, cluster: string) {
+  return whoseServer(await readArgs(pid), readCwd(pid), cluster)
+}
+
+// Linux tells by /proc, macOS by ps. A zombie has no arguments, and so is nobody's server.
+async function readArgs(pid: number): Promise<string[]> {
+  if (!existsSync('/proc/self/cmdline')) {
+    const ps = ['ps', '-ww', '-o', 'args=', '-p', String(pid)]
+    const { stdout } = await run({ name: 'self' }, ps)
+    // One line, in which a path may hold spaces: cut only around -D and -c.
+    return stdout.trim().split(/ (?=-[Dc] )|(?<= -[Dc]) /)
+  }
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+  } catch {
+    return []
+  }
+}
+
+function readCwd(pid: number): string | null {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`)
+  } catch {
+    return null
+  }
+}
+
+function readPid(cluster: string): number | null {
+  const first = readPidFile(cluster)[0] ?? ''
+  return /^\d+$/.test(first) ? Number(first) : null
+}
+
+// postmaster.pid: pid, cluster, start time, port, socket directory, address, shared memory, status.
+function readPidFile(cluster: string): string[] {
+  try {
+    return readFileSync(join(cluster, 'postmaster.pid'), 'utf8').split('\n')
+  } catch (error) {
+    // Not there, or removed this moment by a server that ends.
+    if ((error as { code?: string }).code === 'ENOENT') return []
+    throw error
+  }
+}
+
+/** Tells whether the server with this pid has written that it takes connections. */
+export function isReady(cluster: string, pid: number): boolean {
+  const lines = readPidFile(cluster)
+  return lines[0] === String(pid) && lines[7]?.trim() === 'ready'
+}
+
+// PostgreSQL refuses to start while the pid in its file is alive, whoever that is. With its
+// parent's pid in there it takes the file as stale, and still checks by the other lines that no
+// process of the old server holds the shared memory: which removing the file would prevent.
+function disown(cluster: string): void {
+  const [, ...rest] = readPidFile(cluster)
+  writeFileSync(join(cluster, 'postmaster.pid'), [String(process.pid), ...rest].join('\n'))
+}
+
+function kill(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal)
+  } catch (error) {
+    if ((error as { code?: string }).code === 'ESRCH') return
+    throw new EmbeddedPostgresError(
+      `PostgreSQL (pid ${pid}), which a killed ${basename(process.argv0)} left running, ` +
+        'belongs to another user: stop it, or start Tallybook as that user or as root.',
+    )
+  }
+}

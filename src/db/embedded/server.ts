@@ -1,0 +1,91 @@
+import { chownSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { totalmem } from 'node:os'
+import type { Subprocess } from 'bun'
+import { type Account, spawnOptions } from './account.ts'
+import type { Binaries } from './binaries.ts'
+import { EmbeddedPostgresError } from './error.ts'
+import { clearLeftover, configPath, isReady } from './leftover.ts'
+import type { ServerLog } from './serverlog.ts'
+import { settingsFile } from './settings.ts'
+
+/** What a server is started on; the caller holds the data directory's lock. */
+export type Ground = {
+  cluster: string
+  socketDirectory: string
+  binaries: Binaries
+  account: Account
+  serverLog: ServerLog
+  log: (message: string) => void
+}
+
+const POLL_INTERVAL_MS = 10
+// While the server reads the log again after a crash, say so this often.
+const NOTE_INTERVAL_MS = 5_000
+// Processes of a killed server let go of its shared memory when they notice its death.
+const OLD_SERVER_PATIENCE_MS = 15_000
+const OLD_SERVER = /pre-existing shared memory block|lock file ".*" already exists/
+
+/** Starts the server and returns when it takes connections; fails with the server's own reason. */
+export async function startServer(ground: Ground): Promise<Subprocess> {
+  const deadline = performance.now() + OLD_SERVER_PATIENCE_MS
+  for (;;) {
+    await clearLeftover(ground.cluster, ground.socketDirectory, ground.log)
+    writeSettings(ground)
+    const server = spawnServer(ground)
+    try {
+      if (await becomesReady(server, ground)) return server
+    } catch (error) {
+      server.kill('SIGQUIT')
+      throw error
+    }
+    const reason = ground.serverLog.lastLines()
+    if (!OLD_SERVER.test(reason) || performance.now() > deadline) {
+      throw new EmbeddedPostgresError(`PostgreSQL did not start:\n${reason}`)
+    }
+    await Bun.sleep(100)
+  }
+}
+
+function spawnServer({ cluster, binaries, account, serverLog }: Ground): Subprocess {
+  const command = [binaries.postgres, '-D', cluster, '-c', `config_file=${configPath(cluster)}`]
+  return Bun.spawn(command, {
+    ...spawnOptions(account),
+    stdin: 'ignore',
+    stdout: serverLog.descriptor,
+    stderr: serverLog.descriptor,
+  })
+}
+
+// Read from the server's pid file, as pg_ctl does: exact, and costs no connection. There is no
+// time limit: recovery of a long log takes its time, and a server that can't go on ends.
+async function becomesReady(server: Subprocess, ground: Ground): Promise<boolean> {
+  const begin = performance.now()
+  let notes = 0
+  while (server.exitCode === null && server.signalCode === null) {
+    if (isReady(ground.cluster, server.pid)) return true
+    await Bun.sleep(POLL_INTERVAL_MS)
+    if (performance.now() - begin > (notes + 1) * NOTE_INTERVAL_MS) {
+      notes++
+      ground.log(`PostgreSQL is still starting: ${ground.serverLog.lastLines().split('\n').at(-1)}`)
+    }
+  }
+  return false
+}
+
+// Written beside and renamed: the directory belongs to the account, and root must not follow a
+// link that stands in it.
+function writeSettings({ cluster, socketDirectory, account }: Ground): void {
+  const path = configPath(cluster)
+  const fresh = `${path}.new`
+  rmSync(fresh, { force: true })
+  const text = settingsFile({ memoryBytes: memoryBytes(), socketDirectory })
+  writeFileSync(fresh, text, { mode: 0o600, flag: 'wx' })
+  if (account.switchTo) chownSync(fresh, account.switchTo.uid, account.switchTo.gid)
+  renameSync(fresh, path)
+}
+
+// A container's limit counts where there is one.
+function memoryBytes(): number {
+  const limit = process.constrainedMemory?.() ?? 0
+  return limit > 0 ? Math.min(limit, totalmem()) : totalmem()
+}

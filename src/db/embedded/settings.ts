@@ -1,0 +1,98 @@
+const MiB = 1024 * 1024
+
+/**
+ * The server's settings as the text of a configuration file, which is written anew at every start,
+ * so that an upgrade changes it. What an operator sets with ALTER SYSTEM comes after and wins.
+ */
+export function settingsFile(machine: { memoryBytes: number; socketDirectory: string }): string {
+  const lines = settings(machine).map(([name, value]) => `${name} = ${quote(value)}`)
+  return [
+    '# Written by Tallybook at every start: changes here are lost. Use ALTER SYSTEM instead.',
+    "include 'postgresql.conf' # what initdb found out about this machine; overridden below",
+    ...lines,
+    '',
+  ].join('\n')
+}
+
+function settings(machine: { memoryBytes: number; socketDirectory: string }): [string, string][] {
+  return [
+    // Who may come in: only who can enter the socket's directory.
+    ['listen_addresses', ''],
+    // A list: only in double quotes may a path hold a comma.
+    ['unix_socket_directories', `"${machine.socketDirectory.replaceAll('"', '""')}"`],
+    ['unix_socket_permissions', '0700'],
+    // Connections: the service's pools and a few for people; each costs about 5 MB when busy.
+    ['max_connections', '60'],
+
+    // Durability: a 2xx means on disk. The defaults, spelled out because the promise hangs on them.
+    ['fsync', 'on'],
+    ['full_page_writes', 'on'],
+    ['synchronous_commit', 'on'],
+
+    // Memory. An eighth of the machine, 32 to 256 MB: the hot counters and the log's tail fit in,
+    // the rest is left to the file cache.
+    ['shared_buffers', megabytes(clamp(machine.memoryBytes / 8, 32 * MiB, 256 * MiB))],
+    // Half the machine: only a hint to the planner, nothing is reserved.
+    ['effective_cache_size', megabytes(clamp(machine.memoryBytes / 2, 64 * MiB, 8192 * MiB))],
+    // Per sort or hash: the largest are the hourly reads.
+    ['work_mem', '16MB'],
+    // For vacuum and index builds, one at a time.
+    ['maintenance_work_mem', '64MB'],
+
+    // Write-ahead log. 16 MB hold the largest group commit without a write before its end.
+    ['wal_buffers', '16MB'],
+    // No replica is fed from here: less is logged, and there is nothing to send to.
+    ['wal_level', 'minimal'],
+    ['max_wal_senders', '0'],
+    ['max_replication_slots', '0'],
+    ['max_logical_replication_workers', '0'],
+    // Each checkpoint makes the next change of every page log the page whole: so be it rare (15
+    // minutes, or 4 GB), at the price of a longer recovery, and spread over nine tenths of the time.
+    ['checkpoint_timeout', '15min'],
+    ['checkpoint_completion_target', '0.9'],
+    ['max_wal_size', '4GB'],
+    // Kept for reuse: creating a 16 MB segment costs an fsync in the middle of a commit.
+    ['min_wal_size', '256MB'],
+    // Whole pages are compressed with pglz, the one method these binaries have (no lz4, no zstd).
+    ['wal_compression', 'pglz'],
+
+    // Planner: solid-state disks; compiling queries costs more than these short ones take.
+    ['random_page_cost', '1.1'],
+    ['jit', 'off'],
+    // The service shares the cores. Without parallel queries /dev/shm, 64 MB in a container,
+    // isn't needed either.
+    ['max_parallel_workers_per_gather', '0'],
+    ['max_parallel_maintenance_workers', '0'],
+
+    // Counters are small tables whose every row changes each second: look every 10 s (default
+    // 1 min), and clean after a twentieth of a table has changed (default a fifth).
+    ['autovacuum_naptime', '10s'],
+    ['autovacuum_vacuum_scale_factor', '0.05'],
+    ['autovacuum_analyze_scale_factor', '0.05'],
+
+    // Log: standard error, which the service puts into a file and keeps bounded. Statements stay
+    // out of it: they hold what clients post.
+    ['log_destination', 'stderr'],
+    ['logging_collector', 'off'],
+    ['log_line_prefix', '%m [%p] '],
+    ['log_min_error_statement', 'panic'],
+    ['log_timezone', 'UTC'],
+
+    ['timezone', 'UTC'],
+    ['lc_messages', 'C'],
+    // Shown in `ps` beside each server process.
+    ['cluster_name', 'tallybook'],
+  ]
+}
+
+function clamp(value: number, low: number, high: number): number {
+  return Math.min(Math.max(value, low), high)
+}
+
+function megabytes(bytes: number): string {
+  return `${Math.floor(bytes / MiB)}MB`
+}
+
+function quote(value: string): string {
+  return `'${value.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`
+}

@@ -1,0 +1,50 @@
+/** A sentence for the person who runs the service: printed without a stack, then exit 1. */
+export class StartError extends Error {
+  override name = 'StartError'
+}
+
+/** postgres.js: the connection could not be made, or was lost with the statement on its way. */
+const CONNECTION_CODES = new Set([
+  'CONNECTION_CLOSED',
+  'CONNECTION_ENDED',
+  'CONNECTION_DESTROYED',
+  'CONNECT_TIMEOUT',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ENOENT',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+])
+
+/**
+ * SQLSTATE classes and codes that say "not now": connection (08), rolled back by a conflict (40),
+ * out of memory, disk or connections (53), the operator (57), I/O (58), a lock not had in time
+ * (55P03), a server that became read-only (25006).
+ */
+const UNAVAILABLE_CLASSES = new Set(['08', '40', '53', '57', '58'])
+const UNAVAILABLE_CODES = new Set(['55P03', '25006'])
+
+/** True where trying again later may succeed; whether the statement took effect isn't known. */
+export function isUnavailable(error: unknown): boolean {
+  const code = codeOf(error)
+  if (code === null) return false
+  if (CONNECTION_CODES.has(code) || UNAVAILABLE_CODES.has(code)) return true
+  return code.length === 5 && UNAVAILABLE_CLASSES.has(code.slice(0, 2))
+}
+
+/** Raised by move_checkpoint: another projector has moved it. */
+export function isStaleCheckpoint(error: unknown): boolean {
+  return codeOf(error) === 'TB001'
+}
+
+/** True where a schema, table or row that a first start makes isn't there yet. */
+export function isMissingSchema(error: unknown): boolean {
+  const code = codeOf(error)
+  return code === '3F000' || code === '42P01'
+}
+
+function codeOf(error: unknown): string | null {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return null
+  return typeof error.code === 'string' ? error.code : null
+}

@@ -1,0 +1,137 @@
+import { createHash } from 'node:crypto'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isMissingSchema, StartError } from './errors.ts'
+import { SCHEMA, SERVICE_ROLE, type Sql, type Transaction } from './pool.ts'
+
+const SQL_FOLDER = join(import.meta.dir, '../../sql')
+
+/** Any number: the advisory lock that two starting services queue at. */
+const MIGRATION_LOCK = 7_365_001
+
+type Migration = { number: number; name: string; text: string; sha256: string }
+
+/**
+ * Brings the database to this version's schema, in one transaction under a lock, and makes the shards
+ * on the first run. Any number of services may start at once. Functions and views are replaced
+ * whenever a numbered migration is applied, so a change of one comes with a new number.
+ *
+ * Throws StartError where the database belongs to a newer version, to a changed past, or has another
+ * number of shards.
+ */
+export async function migrate(owner: Sql, shards: number): Promise<void> {
+  const migrations = await readMigrations()
+  const applied = await readApplied(owner)
+  if (pending(migrations, applied).length > 0) {
+    await owner.begin((transaction) => applyMigrations(transaction, migrations, shards))
+  }
+  await checkShards(owner, shards)
+}
+
+async function applyMigrations(
+  transaction: Transaction,
+  migrations: Migration[],
+  shards: number,
+): Promise<void> {
+  await transaction`select pg_advisory_xact_lock(${MIGRATION_LOCK})`
+  await transaction.unsafe(`create schema if not exists ${SCHEMA}`)
+  await transaction.unsafe(`set local search_path = ${SCHEMA}`)
+  await transaction`
+    create table if not exists migrations (
+      number integer primary key,
+      name text not null,
+      sha256 text not null,
+      applied_at timestamptz not null default now()
+    )`
+  const applied = await readApplied(transaction)
+  const todo = pending(migrations, applied)
+  if (todo.length === 0) return
+
+  await makeServiceRole(transaction)
+  await runFolder(transaction, 'functions')
+  for (const { number, name, text, sha256 } of todo) {
+    await transaction.unsafe(text)
+    await transaction`insert into migrations (number, name, sha256) values (${number}, ${name}, ${sha256})`
+  }
+  await runFolder(transaction, 'views')
+
+  if (applied.length === 0) {
+    const rows = Array.from({ length: shards }, (_, shard) => ({ shard, catalog_position: -1 }))
+    await transaction`insert into shards ${transaction(rows)}`
+  }
+}
+
+/** Roles belong to the whole server: another database's start may have made it, or make it now. */
+async function makeServiceRole(transaction: Transaction): Promise<void> {
+  await transaction.unsafe(`
+    do $$ begin
+      if not exists (select from pg_roles where rolname = '${SERVICE_ROLE}') then
+        create role ${SERVICE_ROLE} nologin;
+      end if;
+    exception when duplicate_object or unique_violation then null;
+    end $$;
+    do $$ begin
+      if not pg_has_role(current_user, '${SERVICE_ROLE}', 'member') then
+        grant ${SERVICE_ROLE} to current_user;
+      end if;
+    end $$;
+  `)
+}
+
+async function runFolder(transaction: Transaction, folder: string): Promise<void> {
+  for (const file of (await readdir(join(SQL_FOLDER, folder))).sort()) {
+    await transaction.unsafe(await readFile(join(SQL_FOLDER, folder, file), 'utf8'))
+  }
+}
+
+async function checkShards(owner: Sql, shards: number): Promise<void> {
+  const [row] = await owner`select count(*)::int as shards from shards`
+  if (row!.shards !== shards) {
+    throw new StartError(
+      `The database was made with ${row!.shards} shard(s) and TALLYBOOK_SHARDS is ${shards}. ` +
+        `The number can't change: start with TALLYBOOK_SHARDS=${row!.shards}.`,
+    )
+  }
+}
+
+/** The migrations not applied yet, after a check that what was applied is this version's own past. */
+function pending(
+  migrations: Migration[],
+  applied: { number: number; sha256: string }[],
+): Migration[] {
+  const byNumber = new Map(migrations.map((migration) => [migration.number, migration]))
+  for (const { number, sha256 } of applied) {
+    const known = byNumber.get(number)
+    if (!known) {
+      throw new StartError(
+        `The database has migration ${number}, which this version doesn't know: start a newer one.`,
+      )
+    }
+    if (known.sha256 !== sha256) {
+      throw new StartError(`Migration ${number} (${known.name}) was applied with another text.`)
+    }
+    byNumber.delete(number)
+  }
+  return [...byNumber.values()]
+}
+
+async function readApplied(sql: Sql | Transaction): Promise<{ number: number; sha256: string }[]> {
+  try {
+    return await sql<{ number: number; sha256: string }[]>`
+      select number, sha256 from migrations order by number`
+  } catch (error) {
+    if (isMissingSchema(error)) return []
+    throw error
+  }
+}
+
+async function readMigrations(): Promise<Migration[]> {
+  const files = (await readdir(SQL_FOLDER)).filter((file) => /^\d{4}-.*\.sql$/.test(file)).sort()
+  return Promise.all(
+    files.map(async (file) => {
+      const text = await readFile(join(SQL_FOLDER, file), 'utf8')
+      const sha256 = createHash('sha256').update(text).digest('hex')
+      return { number: Number(file.slice(0, 4)), name: file.slice(5, -4), text, sha256 }
+    }),
+  )
+}

@@ -1,0 +1,76 @@
+import postgres from 'postgres'
+
+export type Sql = postgres.Sql
+export type Transaction = postgres.TransactionSql
+/** A piece of SQL, to be spliced into a statement. */
+export type Fragment = postgres.PendingQuery<postgres.Row[]>
+
+/** Where a PostgreSQL server is: a URL, or the socket directory of the embedded one. */
+export type ServerAddress =
+  | { url: string }
+  | { host: string; port: number; user: string; database: string }
+
+/** The schema that holds everything, and the role that the service has in it. */
+export const SCHEMA = 'tallybook'
+export const SERVICE_ROLE = 'tallybook_service'
+
+/** Connections by purpose, so that no purpose can take those of another. */
+export type Pools = {
+  /** One a shard and one for catalog changes: nothing that reads can hold up an append. */
+  append: Sql
+  project: Sql
+  read: Sql
+  close(): Promise<void>
+}
+
+/** Opens the service's pools; connections are made when they are needed. */
+export function openPools(address: ServerAddress, shards: number): Pools {
+  const pools = {
+    // An append waits 5 s at most for a lock that a stranger holds; then its flushes get a 503.
+    append: connect(address, {
+      max: shards + 1,
+      role: SERVICE_ROLE,
+      settings: { lock_timeout: '5s', statement_timeout: '30s', synchronous_commit: 'on' },
+    }),
+    project: connect(address, { max: shards + 1, role: SERVICE_ROLE, settings: {} }),
+    read: connect(address, {
+      max: 8,
+      role: SERVICE_ROLE,
+      settings: { statement_timeout: '60s', default_transaction_read_only: 'on' },
+    }),
+  }
+  return {
+    ...pools,
+    close: async () => {
+      await Promise.all(Object.values(pools).map((pool) => pool.end({ timeout: 5 })))
+    },
+  }
+}
+
+/** One connection as the owner, for migrations; the caller ends it. */
+export function connectAsOwner(address: ServerAddress): Sql {
+  return connect(address, { max: 1, role: null, settings: {} })
+}
+
+function connect(
+  address: ServerAddress,
+  options: { max: number; role: string | null; settings: Record<string, string> },
+): Sql {
+  const common: postgres.Options<Record<string, never>> = {
+    max: options.max,
+    // Array types are never asked for: arrays go as text, and a start is one round trip shorter.
+    fetch_types: false,
+    connect_timeout: 10,
+    // Seconds before the k-th attempt to connect again: a restarted server is back at once.
+    backoff: (attempt: number) => Math.min(0.05 * attempt, 1),
+    onnotice: () => {},
+    connection: {
+      application_name: 'tallybook',
+      search_path: SCHEMA,
+      TimeZone: 'UTC',
+      ...(options.role === null ? {} : { role: options.role }),
+      ...options.settings,
+    },
+  }
+  return 'url' in address ? postgres(address.url, common) : postgres({ ...address, ...common })
+}

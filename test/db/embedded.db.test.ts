@@ -1,0 +1,107 @@
+import { expect, test } from 'bun:test'
+import { existsSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import {
+  isRunning,
+  openTestPlace,
+  query,
+  refusalOf,
+  serverPid,
+  start,
+  words,
+} from './embedded/place.ts'
+import { startService } from './embedded/service.ts'
+
+const place = openTestPlace()
+
+test('a first start makes the cluster, with UTF-8, the C locale, UTC and full durability', async () => {
+  expect(place.firstNotes.join('\n')).toContain(
+    `creating a PostgreSQL 18 cluster in ${place.template}/postgres`,
+  )
+  const server = await start(place.copyOfTemplate())
+  const shown = await query(
+    server,
+    `select current_database() as database, current_user as user,
+       current_setting('server_encoding') as encoding, datcollate as collation,
+       current_setting('timezone') as timezone, current_setting('listen_addresses') as tcp,
+       current_setting('fsync') || current_setting('full_page_writes')
+         || current_setting('synchronous_commit') as durability
+     from pg_database where datname = current_database()`,
+  )
+  expect(shown).toEqual([
+    {
+      database: 'tallybook',
+      user: 'tallybook',
+      encoding: 'UTF8',
+      collation: 'C',
+      timezone: 'UTC',
+      tcp: '',
+      durability: 'ononon',
+    },
+  ])
+  await server.stop()
+})
+
+test('a restart keeps the data, and stop leaves nothing running and may be called again', async () => {
+  const dataDir = place.copyOfTemplate()
+  const first = await start(dataDir)
+  await query(first, "insert into kept values ('second')")
+  const pid = serverPid(dataDir)
+  await Promise.all([first.stop(), first.stop()])
+  await first.stop()
+  expect(isRunning(pid)).toBe(false)
+  const second = await start(dataDir)
+  expect(await words(second)).toEqual(['first', 'second'])
+  await second.stop()
+})
+
+test('only the owner and root can enter the directory of the socket', async () => {
+  const server = await start(place.copyOfTemplate())
+  expect(statSync(server.host).mode & 0o077).toBe(0)
+  await server.stop()
+})
+
+test('a directory too deep for a unix socket gets a private socket elsewhere, which stop removes', async () => {
+  const dataDir = place.copyOfTemplate('deep'.repeat(30))
+  const server = await start(dataDir)
+  expect(Buffer.byteLength(dataDir)).toBeGreaterThan(107)
+  expect(server.host.startsWith(dataDir)).toBe(false)
+  expect(statSync(server.host).mode & 0o077).toBe(0)
+  expect(await words(server)).toEqual(['first'])
+  await server.stop()
+  expect(existsSync(server.host)).toBe(false)
+  // What another put in that place is refused.
+  symlinkSync(place.root, server.host)
+  expect(await refusalOf(start(dataDir))).toContain('is not a private directory')
+  rmSync(server.host)
+})
+
+test('Ctrl-C for the whole process group does not reach the server before stop', async () => {
+  const dataDir = place.copyOfTemplate()
+  const service = await startService(dataDir, { bunArgs: ['--no-orphans'], detached: true })
+  const pid = serverPid(dataDir)
+  process.kill(-service.child.pid, 'SIGINT')
+  expect(await service.nextLine()).toBe('SIGINT')
+  expect(await words(service.server)).toEqual(['first'])
+  expect(await service.stop()).toBe(0)
+  expect(isRunning(pid)).toBe(false)
+})
+
+test('exited resolves when the server ends by itself, and the directory can be used again', async () => {
+  const dataDir = place.copyOfTemplate()
+  const server = await start(dataDir)
+  process.kill(serverPid(dataDir), 'SIGKILL')
+  expect(await server.exited).toBe(null)
+  await server.stop()
+  const next = await start(dataDir)
+  expect(await words(next)).toEqual(['first'])
+  await next.stop()
+})
+
+test('a log that has grown large is cut to its end', async () => {
+  const dataDir = place.copyOfTemplate()
+  writeFileSync(join(dataDir, 'postgres.log'), `${'x'.repeat(99)}\n`.repeat(90_000))
+  const server = await start(dataDir)
+  expect(statSync(join(dataDir, 'postgres.log')).size).toBeLessThan(2 * 1024 * 1024)
+  await server.stop()
+})
