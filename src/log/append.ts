@@ -1,0 +1,169 @@
+import { isUnavailable } from '../db/errors.ts'
+import type { Sql } from '../db/pool.ts'
+import { CURRENT_VERSIONS, decodeEvent } from '../events/event.ts'
+import type { PostedFlush, Resolver } from '../events/flush.ts'
+import { type AppendOutcome, FlushQueue, PendingFlush, replayOutcome } from './queue.ts'
+
+/**
+ * One batch: large enough that a commit's fsync is shared by all who wait, small enough that the lock
+ * is held for milliseconds.
+ */
+const BATCH = { flushes: 1_000, bytes: 4 * 1024 * 1024 }
+
+/** What waits or is on its way, a shard: a second of full load, and four bodies of the largest size. */
+const QUEUE = { flushes: 10_000, bytes: 64 * 1024 * 1024 }
+
+export type AppenderOptions = {
+  shard: number
+  sql: Sql
+  /** What flushes are resolved with. */
+  catalog: Resolver & { readonly position: number }
+  /** Folds into `catalog` what was committed since. */
+  refreshCatalog: () => Promise<void>
+  /** Called after a commit that made the shard grow. */
+  onAppended: (shard: number) => void
+}
+
+/**
+ * Appends flushes to one shard by natural group commit: while a batch is on its way, arriving flushes
+ * queue, and the next batch takes them all. One batch is one round trip and one commit.
+ *
+ * Failed and not stored: the flush is unavailable, and the client may try again. Failed but stored (the
+ * answer was lost): the same to the client, whose next try finds its idempotency key in the log.
+ */
+export class ShardAppender {
+  readonly #queue = new FlushQueue(QUEUE)
+  /** Flushes with an idempotency key on their way: a second try at once waits for its first. */
+  readonly #keyed = new Map<string, PendingFlush>()
+  #running: Promise<void> | null = null
+
+  constructor(private readonly options: AppenderOptions) {}
+
+  /** Flushes accepted and not settled yet. */
+  get queueLength(): number {
+    return this.#queue.length
+  }
+
+  /** Queues a flush; the outcome comes after its batch is committed. */
+  async append(
+    posted: PostedFlush,
+    source: string,
+    idempotencyKey: string | null,
+  ): Promise<AppendOutcome> {
+    const key = idempotencyKey === null ? null : `${source}\n${idempotencyKey}`
+    const first = key === null ? undefined : this.#keyed.get(key)
+    if (first) return this.#followFirst(first, posted)
+
+    const flush = new PendingFlush(posted, source, idempotencyKey)
+    flush.resolveWith(this.options.catalog)
+    if (!this.#queue.add(flush)) return { kind: 'unavailable', reason: 'queue full' }
+    if (key !== null) this.#keyed.set(key, flush)
+    this.#running ??= this.#run()
+    return flush.outcome
+  }
+
+  /** Waits until all that was accepted is settled. */
+  async drain(): Promise<void> {
+    await this.#running
+  }
+
+  async #followFirst(first: PendingFlush, posted: PostedFlush): Promise<AppendOutcome> {
+    const outcome = await first.outcome
+    if (outcome.kind !== 'appended') return outcome
+    const { shard, position } = outcome
+    return replayOutcome({ shard, position, event: first.resolved }, posted)
+  }
+
+  async #run(): Promise<void> {
+    // Let the requests that arrived in the same turn of the event loop queue first.
+    await Promise.resolve()
+    for (let batch = this.#queue.take(BATCH); batch.length > 0; batch = this.#queue.take(BATCH)) {
+      try {
+        await this.#appendBatch(batch)
+      } catch (error) {
+        const outcome: AppendOutcome = { kind: 'unavailable', reason: 'database' }
+        for (const flush of batch) {
+          if (isUnavailable(error)) flush.settle(outcome)
+          else flush.fail(error)
+        }
+      }
+      this.#queue.release(batch)
+      for (const { source, idempotencyKey } of batch) {
+        if (idempotencyKey !== null) this.#keyed.delete(`${source}\n${idempotencyKey}`)
+      }
+    }
+    this.#running = null
+  }
+
+  async #appendBatch(batch: PendingFlush[]): Promise<void> {
+    for (;;) {
+      const { catalog } = this.options
+      const catalogPosition = catalog.position
+      for (const flush of batch) flush.resolveWith(catalog)
+      const row = await this.#callAppend(batch, catalogPosition)
+      if (row.first_position === null) {
+        await this.options.refreshCatalog()
+        continue
+      }
+      const replayed = new Map(
+        readArray(row.replayed_ordinals).map((ordinal, i) => [
+          batch[ordinal - 1]!,
+          readArray(row.replayed_positions)[i]!,
+        ]),
+      )
+      let position = Number(row.first_position)
+      for (const flush of batch) {
+        if (!replayed.has(flush)) flush.settleAppended(this.options.shard, position++)
+      }
+      if (position > Number(row.first_position)) this.options.onAppended(this.options.shard)
+      if (replayed.size > 0) await this.#settleReplayed(replayed)
+      return
+    }
+  }
+
+  async #callAppend(batch: PendingFlush[], catalogPosition: number): Promise<AppendRow> {
+    const lines = (line: (flush: PendingFlush) => string | number) => batch.map(line).join('\n')
+    const [row] = await this.options.sql<AppendRow[]>`
+      select first_position, replayed_ordinals::text, replayed_positions::text
+      from append_flushes(
+        ${this.options.shard}::integer,
+        ${catalogPosition}::bigint,
+        ${lines((flush) => flush.resolved.type)}::text,
+        ${lines((flush) => CURRENT_VERSIONS[flush.resolved.type])}::text,
+        ${lines((flush) => flush.source)}::text,
+        ${lines((flush) => flush.idempotencyKey ?? '')}::text,
+        ${lines((flush) => flush.payload)}::text,
+        ${lines((flush) => flush.payloadSha256)}::text
+      )`
+    return row!
+  }
+
+  /** Answers each by the event that its idempotency key found. */
+  async #settleReplayed(replayed: Map<PendingFlush, number>): Promise<void> {
+    const positions = `{${[...replayed.values()].join(',')}}`
+    const rows = await this.options.sql<
+      { position: string; type: string; version: number; payload: string }[]
+    >`
+      select e.position, e.type, e.version, e.payload::text as payload
+      from events e
+      where e.shard = ${this.options.shard} and e.position = any (${positions}::bigint[])`
+    const byPosition = new Map(rows.map((row) => [Number(row.position), row]))
+    for (const [flush, position] of replayed) {
+      const { type, version, payload } = byPosition.get(position)!
+      const event = decodeEvent(type, version, payload)
+      flush.settle(replayOutcome({ shard: this.options.shard, position, event }, flush.posted))
+    }
+  }
+}
+
+type AppendRow = {
+  /** Null: the catalog was stale and nothing was appended. */
+  first_position: string | null
+  replayed_ordinals: string
+  replayed_positions: string
+}
+
+/** `{1,2}`, as PostgreSQL prints an array of numbers. */
+function readArray(text: string): number[] {
+  return text === '{}' ? [] : text.slice(1, -1).split(',').map(Number)
+}

@@ -1,0 +1,117 @@
+import { hashPayload } from '../events/event.ts'
+import {
+  answerFlush,
+  type FlushAnswer,
+  holdsEntries,
+  type PostedFlush,
+  type ResolvedFlush,
+  type Resolver,
+  resolveFlush,
+} from '../events/flush.ts'
+
+/** What became of a flush. */
+export type AppendOutcome =
+  /** In the log at this position; `replayed` where an earlier try had brought it there. */
+  | { kind: 'appended'; replayed: boolean; shard: number; position: number; answer: FlushAnswer }
+  /** Its idempotency key belongs to a flush with other entries. */
+  | { kind: 'key_reused' }
+  /** The queue is full, or the database away: then it may be in the log or not. */
+  | { kind: 'unavailable'; reason: 'queue full' | 'stopping' | 'database' }
+
+/** A flush on its way into the log. Owned by the queue of its shard until it is settled. */
+export class PendingFlush {
+  readonly outcome: Promise<AppendOutcome>
+  settle!: (outcome: AppendOutcome) => void
+  fail!: (error: unknown) => void
+
+  resolved!: ResolvedFlush
+  payload = ''
+  payloadSha256 = ''
+  /** About the payload's size when it was queued; what the queue's bound counts. */
+  bytes = 0
+  #catalogPosition = Number.NaN
+
+  constructor(
+    readonly posted: PostedFlush,
+    readonly source: string,
+    readonly idempotencyKey: string | null,
+  ) {
+    this.outcome = new Promise((resolve, reject) => {
+      this.settle = resolve
+      this.fail = reject
+    })
+  }
+
+  /** Makes the event's text, unless it was made with this very catalog. */
+  resolveWith(catalog: Resolver & { position: number }): void {
+    if (this.#catalogPosition === catalog.position) return
+    this.resolved = resolveFlush(this.posted, catalog)
+    this.payload = JSON.stringify(this.resolved.flush)
+    this.payloadSha256 = hashPayload(this.payload)
+    this.#catalogPosition = catalog.position
+  }
+
+  /** Appended just now at this position. */
+  settleAppended(shard: number, position: number): void {
+    const answer = answerFlush(this.resolved)
+    this.settle({ kind: 'appended', replayed: false, shard, position, answer })
+  }
+}
+
+/** What a later try gets whose first try stands at `position` as `event`. */
+export function replayOutcome(
+  first: { shard: number; position: number; event: Parameters<typeof holdsEntries>[0] },
+  posted: PostedFlush,
+): AppendOutcome {
+  const { shard, position, event } = first
+  if (!holdsEntries(event, posted)) return { kind: 'key_reused' }
+  return { kind: 'appended', replayed: true, shard, position, answer: answerFlush(event) }
+}
+
+/**
+ * The flushes of one shard that wait for the next batch, in the order they came; bounded in number and
+ * in bytes of payload. A bound counts what is on its way too, until it is settled.
+ */
+export class FlushQueue {
+  #waiting: PendingFlush[] = []
+  #bytes = 0
+  #length = 0
+
+  constructor(readonly bounds: { flushes: number; bytes: number }) {}
+
+  /** Flushes accepted and not settled yet. */
+  get length(): number {
+    return this.#length
+  }
+
+  /** False where it is full. */
+  add(flush: PendingFlush): boolean {
+    const bytes = flush.payload.length
+    if (this.#length >= this.bounds.flushes) return false
+    // A lone flush is taken whatever its size: the body limit has bounded it already.
+    if (this.#length > 0 && this.#bytes + bytes > this.bounds.bytes) return false
+    flush.bytes = bytes
+    this.#waiting.push(flush)
+    this.#length++
+    this.#bytes += bytes
+    return true
+  }
+
+  /** Takes the next batch off: as many as fit into `bounds`, at least one; empty where none waits. */
+  take(bounds: { flushes: number; bytes: number }): PendingFlush[] {
+    let bytes = 0
+    let count = 0
+    for (const flush of this.#waiting) {
+      bytes += flush.bytes
+      if (count > 0 && (count >= bounds.flushes || bytes > bounds.bytes)) break
+      count++
+    }
+    return this.#waiting.splice(0, count)
+  }
+
+  /** Makes room: this batch is settled. */
+  release(batch: PendingFlush[]): void {
+    this.#length -= batch.length
+    for (const { bytes } of batch) this.#bytes -= bytes
+  }
+}

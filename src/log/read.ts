@@ -1,0 +1,93 @@
+import type { Sql, Transaction } from '../db/pool.ts'
+import type { StoredEvent } from '../events/event.ts'
+import type { Positions } from '../events/positions.ts'
+
+/** One read of events: this many rows at most, and about as many bytes of payload; at least one row. */
+export type ReadLimits = { rows: number; bytes: number }
+
+/** Which events to read: those of one shard after a position, up to and with another if given. */
+export type ReadRange = { shard: number; after: number; upTo?: number }
+
+/** What to leave out; absent is no filter. Times are RFC 3339, half open. */
+export type ReadFilter = { type?: string; source?: string; from?: string; to?: string }
+
+/** Position of each shard's last event, -1 where it has none; index is the shard. */
+export async function readHeads(sql: Sql | Transaction): Promise<Positions> {
+  const rows = await sql<{ shard: number; head: string }[]>`
+    select s.shard, coalesce((select max(e.position) from events e where e.shard = s.shard), -1) as head
+    from shards s
+    order by s.shard`
+  return rows.map(({ head }) => Number(head))
+}
+
+/** Events of a range in the order of the log; fewer than there are where a limit is met. */
+export async function readEvents(
+  sql: Sql,
+  { shard, after, upTo }: ReadRange,
+  limits: ReadLimits,
+  filter: ReadFilter = {},
+): Promise<StoredEvent[]> {
+  const { type, source, from, to } = filter
+  // The size of a stored payload is known without fetching it: the inner query reads none.
+  const rows = await sql<EventRow[]>`
+    select ${columns(sql)}
+    from (
+      select e.*, sum(octet_length(e.payload::text)) over (order by e.position) as bytes
+      from events e
+      where e.shard = ${shard}
+        and e.position > ${after}
+        ${upTo === undefined ? sql`` : sql`and e.position <= ${upTo}`}
+        ${type === undefined ? sql`` : sql`and e.type = ${type}`}
+        ${source === undefined ? sql`` : sql`and e.source = ${source}`}
+        ${from === undefined ? sql`` : sql`and e.position >= position_at(${shard}, ${from}::timestamptz)`}
+        ${to === undefined ? sql`` : sql`and e.position < position_at(${shard}, ${to}::timestamptz)`}
+      order by e.position
+      limit ${limits.rows}
+    ) e
+    where e.bytes - octet_length(e.payload::text) < ${limits.bytes}
+    order by e.position`
+  return rows.map(toStoredEvent)
+}
+
+/** One event; null where the shard has none at that position. */
+export async function readEvent(
+  sql: Sql,
+  shard: number,
+  position: number,
+): Promise<StoredEvent | null> {
+  const [row] = await sql<EventRow[]>`
+    select ${columns(sql)}
+    from events e
+    where e.shard = ${shard} and e.position = ${position}`
+  return row ? toStoredEvent(row) : null
+}
+
+type EventRow = {
+  shard: number
+  position: string
+  type: string
+  version: number
+  recorded_at: string
+  source: string
+  idempotency_key: string | null
+  payload: string
+  payload_sha256: string
+}
+
+const columns = (sql: Sql) => sql`
+  e.shard, e.position, e.type, e.version,
+  to_char(e.recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') as recorded_at,
+  e.source, e.idempotency_key, e.payload::text as payload,
+  encode(e.payload_sha256, 'hex') as payload_sha256`
+
+const toStoredEvent = (row: EventRow): StoredEvent => ({
+  shard: row.shard,
+  position: Number(row.position),
+  type: row.type,
+  version: row.version,
+  recordedAt: row.recorded_at,
+  source: row.source,
+  idempotencyKey: row.idempotency_key,
+  payload: row.payload,
+  payloadSha256: row.payload_sha256,
+})
