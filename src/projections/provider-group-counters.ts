@@ -1,0 +1,57 @@
+import type { Transaction } from '../db/pool.ts'
+import type { Event } from '../events/event.ts'
+import { addExact, type Exact } from '../events/exact.ts'
+import { toArray } from './array.ts'
+import type { Fold, Projection, WriteTarget } from './projection.ts'
+
+/** Requests and successes of each provider group, by the group each key had when it was counted. */
+export const providerGroupCounters: Projection = {
+  name: 'provider_group_counters',
+  createFold: () => new ProviderGroupFold(),
+}
+
+class ProviderGroupFold implements Fold {
+  readonly #counters = new Map<number, { requests: Exact; successes: Exact }>()
+
+  add(event: Event): void {
+    if (event.type !== 'ApiKeyStatsFlushed') return
+    const { groups, counts, requests, successes } = event.flush
+    let i = 0
+    for (let run = 0; run < groups.length; run++) {
+      const end = i + counts[run]!
+      const group = groups[run]!
+      // null and 0: no group counts.
+      if (!group) {
+        i = end
+        continue
+      }
+      const counter = this.#counters.get(group) ?? { requests: 0, successes: 0 }
+      for (; i < end; i++) {
+        counter.requests = addExact(counter.requests, requests[i]!)
+        counter.successes = addExact(counter.successes, successes[i]!)
+      }
+      if (counter.requests !== 0) this.#counters.set(group, counter)
+    }
+  }
+
+  write(transaction: Transaction, { shard, generation }: WriteTarget): Promise<unknown>[] {
+    if (this.#counters.size === 0) return []
+    const rows = [...this.#counters].sort(([a], [b]) => a - b)
+    return [
+      transaction`
+        insert into provider_group_counters as c
+          (shard, generation, provider_group_id, requests, successes)
+        select s.shard, ${generation}, f.provider_group_id, f.requests, f.successes
+        from shards s
+          cross join unnest(
+            ${toArray(rows, ([id]) => id)}::bigint[],
+            ${toArray(rows, ([, counter]) => counter.requests)}::numeric[],
+            ${toArray(rows, ([, counter]) => counter.successes)}::numeric[]
+          ) as f(provider_group_id, requests, successes)
+        where s.shard = ${shard}
+        on conflict (shard, generation, provider_group_id) do update set
+          requests = c.requests + excluded.requests,
+          successes = c.successes + excluded.successes`,
+    ]
+  }
+}

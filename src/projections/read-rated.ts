@@ -1,0 +1,141 @@
+import type { Fragment, Transaction } from '../db/pool.ts'
+import { type Page, type PageRequest, type SortColumns, toKeyset, toPage } from './page.ts'
+import { type Rated, type RatedRow, ratedColumns, toRated } from './rates.ts'
+
+export type ProviderGroup = { id: number; name: string | null } & Rated & Endable
+export type ApiKey = { id: number; group_id: number; name: string | null } & Rated & Endable
+
+/** Present on a row that ended: RFC 3339. */
+type Endable = { ended_at?: string }
+
+/** What `sort` of provider groups and API keys can name. */
+export const RATED_SORTS = {
+  id: 'bigint',
+  name: 'text',
+  total_requests: 'numeric',
+  success_requests: 'numeric',
+  failure_requests: 'numeric',
+  success_rate: 'float8',
+  failure_rate: 'float8',
+} as const satisfies SortColumns
+
+/** What to read: a page, or (as a page of one) a single row. */
+export type RatedRequest = PageRequest & { id: number | null }
+
+/** Provider groups with their counters. */
+export async function readProviderGroups(
+  transaction: Transaction,
+  request: RatedRequest,
+): Promise<Page<ProviderGroup>> {
+  const catalog = transaction`
+    select g.id, 0::bigint as group_id, g.name, g.ended_at
+    from provider_groups g
+    where g.generation = ${liveGeneration(transaction, 'catalog')}`
+  const counters = {
+    table: transaction`provider_group_counters`,
+    id: transaction`provider_group_id`,
+    generation: liveGeneration(transaction, 'provider_group_counters'),
+  }
+  const page = await readRated(transaction, request, catalog, counters)
+  return {
+    ...page,
+    items: page.items.map((row) => ({ ...identity(row), ...toRated(row), ...end(row) })),
+  }
+}
+
+/** API keys with their counters, of one group if asked. */
+export async function readApiKeys(
+  transaction: Transaction,
+  request: RatedRequest & { groupId: number | null },
+): Promise<Page<ApiKey>> {
+  const { groupId } = request
+  const catalog = transaction`
+    select k.id, k.group_id, k.name, k.ended_at
+    from api_keys k
+    where k.generation = ${liveGeneration(transaction, 'catalog')}
+      ${groupId === null ? transaction`` : transaction`and k.group_id = ${groupId}`}`
+  const counters = {
+    table: transaction`api_key_counters`,
+    id: transaction`api_key_id`,
+    generation: liveGeneration(transaction, 'api_key_counters'),
+  }
+  const page = await readRated(transaction, request, catalog, counters)
+  return {
+    ...page,
+    items: page.items.map((row) => {
+      const { id, name } = identity(row)
+      return { id, group_id: Number(row.group_id), name, ...toRated(row), ...end(row) }
+    }),
+  }
+}
+
+/** The generation of a projection that readers see. */
+export function liveGeneration(transaction: Transaction, projection: string): Fragment {
+  return transaction`(select p.generation from projections p where p.projection = ${projection})`
+}
+
+type Row = RatedRow & { id: string; group_id: string; name: string; ended_at: string | null }
+
+const identity = (row: Row) => ({ id: Number(row.id), name: row.name === '' ? null : row.name })
+const end = (row: Row): Endable => (row.ended_at === null ? {} : { ended_at: row.ended_at })
+
+type Counters = { table: Fragment; id: Fragment; generation: Fragment }
+
+async function readRated(
+  transaction: Transaction,
+  request: RatedRequest,
+  catalog: Fragment,
+  counters: Counters,
+): Promise<Page<Row>> {
+  const keyset = toKeyset(transaction, request, RATED_SORTS, 'id')
+  const rows = await transaction<Row[]>`
+    select *
+    from (
+      select
+        c.id, c.group_id, coalesce(c.name, '') as name,
+        to_char(c.ended_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') as ended_at,
+        ${ratedColumns(
+          transaction,
+          transaction`coalesce(n.requests, 0)`,
+          transaction`coalesce(n.successes, 0)`,
+        )}
+      from (${catalog}) c
+        ${joinCounters(transaction, counters, request.id !== null || keyset.column === 'id')}
+      where ${request.ended ? transaction`true` : transaction`c.ended_at is null`}
+        and ${request.id === null ? transaction`true` : transaction`c.id = ${request.id}`}
+    ) r
+    where ${keyset.condition}
+    ${keyset.order}
+    limit ${request.limit + 1}`
+  return toPage(
+    rows,
+    request,
+    (row) => [String(row[keyset.column as keyof Row]), row.id],
+    (row) => row,
+  )
+}
+
+/**
+ * Counters summed over the shards. In the order of ids a page looks up its own rows only; any other
+ * order has to know the sums of all keys first.
+ */
+function joinCounters(transaction: Transaction, counters: Counters, byId: boolean): Fragment {
+  const { table, id, generation } = counters
+  if (byId) {
+    return transaction`
+      left join lateral (
+        select sum(t.requests) as requests, sum(t.successes) as successes
+        from ${table} t
+        where t.shard in (select s.shard from shards s)
+          and t.generation = ${generation}
+          and t.${id} = c.id
+      ) n on true`
+  }
+  return transaction`
+    left join (
+      select t.${id} as id, sum(t.requests) as requests, sum(t.successes) as successes
+      from ${table} t
+      where t.generation = ${generation}
+      group by t.${id}
+    ) n on n.id = c.id`
+}

@@ -1,0 +1,138 @@
+import type { Logger } from 'pino'
+import { isUnavailable } from '../db/errors.ts'
+import type { Pools } from '../db/pool.ts'
+import type { Checkpoint } from './checkpoint.ts'
+import { readPassStart, runPass } from './pass.ts'
+
+/** After a pass that took t it rests REST_FACTOR times t: a fifth of the time at most is spent here. */
+const REST_FACTOR = 4
+/** Milliseconds: the shortest and the longest rest, while no reader waits. */
+const REST_MS = { shortest: 100, longest: 1_000 }
+/** Milliseconds of rest where another projector does the work. */
+const STANDBY_MS = 1_000
+/** Milliseconds of rest after a failure, readers or not. */
+const RETRY_MS = 200
+
+/** What can end a rest before its time. */
+type Waker = 'append' | 'reader' | 'stop'
+
+type Waiter = { position: number; settle: (reached: boolean) => void }
+
+/** Folds one shard: at once while a reader waits, otherwise paced by duty. */
+export class ShardProjector {
+  readonly #waiters = new Set<Waiter>()
+  #position = -1
+  #lastSeen = Number.NaN
+  #appended = false
+  #stopped = false
+  #running: Promise<void> = Promise.resolve()
+  #sleep: { endsOn: Waker[]; end: () => void } | null = null
+
+  constructor(
+    private readonly pools: Pools,
+    private readonly shard: number,
+    private readonly logger: Logger,
+  ) {}
+
+  start(): void {
+    this.#running = this.#run()
+  }
+
+  noticeAppend(): void {
+    this.#appended = true
+    this.#wake('append')
+  }
+
+  /** Waits until the checkpoint is at `position` or past it; false after `timeoutMs`. */
+  async reach(position: number, timeoutMs: number): Promise<boolean> {
+    if (position <= this.#position) return true
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => waiter.settle(false), timeoutMs)
+      const waiter: Waiter = {
+        position,
+        settle: (reached) => {
+          clearTimeout(timer)
+          this.#waiters.delete(waiter)
+          resolve(reached)
+        },
+      }
+      this.#waiters.add(waiter)
+      this.#wake('reader')
+    })
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#wake('stop')
+    await this.#running
+    for (const waiter of [...this.#waiters]) waiter.settle(false)
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      const started = performance.now()
+      const outcome = await this.#step()
+      await this.#rest(outcome, performance.now() - started)
+    }
+  }
+
+  /** One pass; says how to rest after it. Whatever goes wrong, the next one starts afresh. */
+  async #step(): Promise<'folded' | 'following' | 'failed'> {
+    try {
+      const checkpoints = await readPassStart(this.pools, this.shard)
+      if (this.#isFollowing(checkpoints) && this.#waiters.size === 0) return 'following'
+      this.#appended = false
+      const outcome = await runPass(this.pools, this.shard, checkpoints)
+      if (outcome.kind === 'folded') this.#noteReached(outcome.position)
+      return 'folded'
+    } catch (error) {
+      if (isUnavailable(error)) this.logger.warn({ shard: this.shard }, 'projector: database away')
+      else this.logger.error({ shard: this.shard, err: error }, 'projector: pass failed')
+      return 'failed'
+    }
+  }
+
+  /** True where another projector has moved the checkpoint since this one looked last. */
+  #isFollowing(checkpoints: Checkpoint[]): boolean {
+    const position = Math.min(...checkpoints.map((checkpoint) => checkpoint.position))
+    const moved = position > this.#lastSeen
+    this.#noteReached(position)
+    return moved
+  }
+
+  #noteReached(position: number): void {
+    this.#lastSeen = position
+    this.#position = Math.max(this.#position, position)
+    for (const waiter of [...this.#waiters]) {
+      if (waiter.position <= this.#position) waiter.settle(true)
+    }
+  }
+
+  async #rest(outcome: 'folded' | 'following' | 'failed', tookMs: number): Promise<void> {
+    if (outcome === 'failed') return this.#sleepFor(RETRY_MS, ['stop'])
+    if (this.#waiters.size > 0) return
+    if (outcome === 'following') return this.#sleepFor(STANDBY_MS, ['reader', 'stop'])
+    const dutyMs = Math.min(Math.max(REST_FACTOR * tookMs, REST_MS.shortest), REST_MS.longest)
+    await this.#sleepFor(dutyMs, ['reader', 'stop'])
+    // Nothing new from this process: look again only when the longest rest is over.
+    if (this.#appended || this.#waiters.size > 0) return
+    await this.#sleepFor(REST_MS.longest - dutyMs, ['append', 'reader', 'stop'])
+  }
+
+  async #sleepFor(ms: number, endsOn: Waker[]): Promise<void> {
+    if (ms <= 0 || this.#stopped) return
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms)
+      const end = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+      this.#sleep = { endsOn, end }
+    })
+    this.#sleep = null
+  }
+
+  #wake(waker: Waker): void {
+    if (this.#sleep?.endsOn.includes(waker)) this.#sleep.end()
+  }
+}
