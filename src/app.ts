@@ -1,0 +1,89 @@
+import { Elysia } from 'elysia'
+import type { Logger } from 'pino'
+import type { Catalog } from './catalog/catalog.ts'
+import { isUnavailable } from './db/errors.ts'
+import type { Pools } from './db/pool.ts'
+import { audit } from './http/audit/index.ts'
+import { auth } from './http/auth.ts'
+import { catalogRoutes } from './http/catalog/index.ts'
+import { flushes } from './http/flushes/index.ts'
+import { health } from './http/health.ts'
+import { type Metrics, metricsRoute } from './http/metrics.ts'
+import { Problem, unavailable } from './http/problem.ts'
+import { projections } from './http/projections.ts'
+import { reads } from './http/reads/index.ts'
+import { swaggerRoutes } from './http/swagger/index.ts'
+import type { Log } from './log/log.ts'
+import type { Projector } from './projector/projector.ts'
+import type { Tokens } from './tokens/tokens.ts'
+
+/** Everything that the routes call. */
+export type AppOptions = {
+  pools: Pools
+  shards: number
+  catalog: Catalog
+  log: Log
+  projector: Projector
+  tokens: Tokens
+  metrics: Metrics
+  logger: Logger
+  bodyLimitBytes: number
+  isStopping: () => boolean
+}
+
+/** All routes. Every one but health, metrics and the API's description names the roles it is for. */
+export function createApp(options: AppOptions) {
+  const guard = auth(options.tokens)
+  return new Elysia({
+    // Fields that a schema doesn't know are not dropped in silence.
+    normalize: false,
+    serve: {
+      // Routes bound their bodies themselves, after the role is known and with a proper answer.
+      maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+      idleTimeout: 60,
+    },
+  })
+    .onError(({ error, code, request }) =>
+      toProblem(error, code, request, options.logger).toResponse(),
+    )
+    .use(flushes(guard, options))
+    .use(
+      catalogRoutes(guard, {
+        ...options,
+        onChanged: (shard) => options.projector.noticeAppend(shard),
+      }),
+    )
+    .use(reads(guard, options))
+    .use(projections(guard, options))
+    .use(audit(guard, options))
+    .use(health(options))
+    .use(metricsRoute(options.metrics))
+    .use(swaggerRoutes())
+}
+
+/** What a client is told of an error: an unexpected one goes to the log, and nothing of it out. */
+function toProblem(
+  error: unknown,
+  code: string | number,
+  request: Request,
+  logger: Logger,
+): Problem {
+  if (error instanceof Problem) return error
+  if (code === 'NOT_FOUND') return new Problem(404, 'not found')
+  if (code === 'VALIDATION') return new Problem(400, 'invalid request', describeValidation(error))
+  if (code === 'PARSE') return new Problem(400, 'invalid request')
+  if (isUnavailable(error)) return unavailable('database unavailable')
+  const { method, url } = request
+  logger.error({ err: error, method, path: new URL(url).pathname }, 'request failed')
+  return new Problem(500, 'internal error')
+}
+
+/** `query /limit: Expected …`; never the value that was sent. */
+function describeValidation(error: unknown): string {
+  const { type, valueError } = error as {
+    type?: string
+    valueError?: { path?: string; message?: string; schema?: { description?: string } }
+  }
+  const wanted = valueError?.schema?.description ?? valueError?.message ?? 'not valid'
+  return `${type ?? 'request'} ${valueError?.path ?? ''}: ${wanted}`
+}

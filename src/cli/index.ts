@@ -1,0 +1,28 @@
+import { StartError } from '../db/errors.ts'
+import { demo } from './demo.ts'
+import { serve } from './serve.ts'
+
+const COMMANDS: Record<string, { run: (args: string[]) => Promise<void>; help: string }> = {
+  serve: { run: serve, help: 'serve         run the service (the default)' },
+  demo: {
+    run: demo,
+    help: 'demo          fill a running, fresh service with a believable gateway',
+  },
+}
+
+/** Runs the command that the arguments name; a running service keeps the process alive. */
+export async function runCommand(args: string[]): Promise<void> {
+  const [name = 'serve', ...rest] = args
+  if (['help', '--help', '-h'].includes(name)) {
+    console.log(usage())
+    return
+  }
+  const command = COMMANDS[name]
+  if (!command) throw new StartError(`There is no command "${name}".\n${usage()}`)
+  await command.run(rest)
+}
+
+function usage(): string {
+  const lines = Object.values(COMMANDS).map(({ help }) => `  tallybook ${help}`)
+  return `Commands:\n${lines.join('\n')}`
+}

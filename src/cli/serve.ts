@@ -1,0 +1,57 @@
+import pino from 'pino'
+import { readConfig } from '../config.ts'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../db/embedded/index.ts'
+import { StartError } from '../db/errors.ts'
+import { type Service, startService } from '../service.ts'
+import { loadTokens } from '../tokens/files.ts'
+
+/** Runs the service until SIGINT or SIGTERM: then it finishes what it accepted, and ends. */
+export async function serve(args: string[]): Promise<void> {
+  if (args.length > 0) throw new StartError('serve takes no arguments; see the README.')
+  const config = readConfig(process.env)
+  const logger = pino({ level: config.logLevel }, pino.destination({ dest: 2, sync: true }))
+  const { tokens, made } = await loadTokens(config.dataDir, config.tokens)
+
+  const embedded =
+    config.databaseUrl === null
+      ? await startEmbeddedPostgres({
+          dataDir: config.dataDir,
+          log: (message) => logger.info(message),
+        })
+      : null
+  const stopping = stopOnSignal()
+  try {
+    const service = await startService({
+      config,
+      address: embedded ?? { url: config.databaseUrl! },
+      tokens,
+      logger,
+    })
+    for (const role of made) console.log(`New ${role} token (shown once): ${tokens[role]}`)
+    console.log(`Tallybook listens on ${service.url}`)
+    await Promise.race([stopping, endOfDatabase(embedded)])
+    await stop(service)
+  } finally {
+    await embedded?.stop()
+  }
+  process.exit(0)
+}
+
+async function stop(service: Service): Promise<void> {
+  console.log('Stopping')
+  await service.stop()
+}
+
+/** A second signal doesn't hurry it: what was accepted is finished, in seconds. */
+function stopOnSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve())
+  })
+}
+
+/** Rejects when the embedded server ends by itself; never where there is none. */
+async function endOfDatabase(embedded: EmbeddedPostgres | null): Promise<void> {
+  if (embedded === null) return new Promise(() => {})
+  const code = await embedded.exited
+  throw new StartError(`The embedded PostgreSQL ended by itself (exit code ${code}).`)
+}

@@ -1,0 +1,66 @@
+import { StartError } from './db/errors.ts'
+import type { Role } from './tokens/roles.ts'
+
+/** What the environment says. */
+export type Config = {
+  host: string
+  /** 0 picks a free one. */
+  port: number
+  dataDir: string
+  /** null: the embedded PostgreSQL in the data directory. */
+  databaseUrl: string | null
+  shards: number
+  /** null: made on the first start. */
+  tokens: Record<Role, string | null>
+  bodyLimitBytes: number
+  logLevel: string
+}
+
+const DEFAULT_BODY_LIMIT_BYTES = 16 * 1024 * 1024
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
+
+/** Reads the environment. Throws StartError that names each variable that can't be used, and why. */
+export function readConfig(env: Record<string, string | undefined>): Config {
+  const problems: string[] = []
+  const text = (name: string) => {
+    const value = env[name]?.trim()
+    return value === undefined || value === '' ? null : value
+  }
+  const integer = (name: string, fallback: number, from: number, to: number) => {
+    const value = text(name)
+    if (value === null) return fallback
+    const number = Number(value)
+    if (/^\d+$/.test(value) && number >= from && number <= to) return number
+    problems.push(`${name} must be a whole number from ${from} to ${to}, not "${value}".`)
+    return fallback
+  }
+  const token = (name: string) => {
+    const value = text(name)
+    if (value === null || /^[\x21-\x7e]{8,255}$/.test(value)) return value
+    problems.push(`${name} must be 8 to 255 visible ASCII characters.`)
+    return null
+  }
+  const logLevel = text('TALLYBOOK_LOG_LEVEL') ?? 'info'
+  if (!LOG_LEVELS.includes(logLevel)) {
+    problems.push(`TALLYBOOK_LOG_LEVEL must be one of ${LOG_LEVELS.join(', ')}.`)
+  }
+  const config: Config = {
+    host: text('TALLYBOOK_HOST') ?? '127.0.0.1',
+    port: integer('TALLYBOOK_PORT', 3000, 0, 65_535),
+    dataDir: text('TALLYBOOK_DATA_DIR') ?? '.tallybook',
+    databaseUrl: text('DATABASE_URL'),
+    shards: integer('TALLYBOOK_SHARDS', 1, 1, 1_024),
+    tokens: {
+      dp: token('TALLYBOOK_DP_TOKEN'),
+      admin: token('TALLYBOOK_ADMIN_TOKEN'),
+      auditor: token('TALLYBOOK_AUDITOR_TOKEN'),
+    },
+    bodyLimitBytes: integer('TALLYBOOK_BODY_LIMIT_BYTES', DEFAULT_BODY_LIMIT_BYTES, 1_024, 2 ** 28),
+    logLevel,
+  }
+  if (config.databaseUrl !== null && !/^postgres(ql)?:\/\//.test(config.databaseUrl)) {
+    problems.push('DATABASE_URL must begin with postgres:// or postgresql://.')
+  }
+  if (problems.length > 0) throw new StartError(problems.join('\n'))
+  return config
+}

@@ -1,0 +1,126 @@
+import { type Static, Type } from '@sinclair/typebox'
+import { Elysia } from 'elysia'
+import type { Catalog } from '../../catalog/catalog.ts'
+import { changeCatalog, type DecideChange } from '../../catalog/change.ts'
+import type { Pools } from '../../db/pool.ts'
+import type { auth } from '../auth.ts'
+import { readBody } from '../body.ts'
+import { describe } from '../openapi.ts'
+import { EXAMPLE_HASH, HashParams, IdParams } from '../params.ts'
+import { Problem } from '../problem.ts'
+import { CatalogBody, mergeRows, parseCatalog } from './model.ts'
+
+type Options = {
+  pools: Pools
+  catalog: Catalog
+  bodyLimitBytes: number
+  /** Tells the projector that shard 0 has grown. */
+  onChanged: (shard: number) => void
+}
+
+/** PUT /admin/catalog, and DELETE of its rows. */
+export function catalogRoutes(
+  guard: ReturnType<typeof auth>,
+  { pools, catalog, bodyLimitBytes, onChanged }: Options,
+) {
+  /** Appends the change and says where; 404 where it finds nothing to change. */
+  const change = async (source: string, decide: DecideChange): Promise<Record<string, string>> => {
+    const position = await changeCatalog(pools.append, catalog, source, decide)
+    if (position === null) throw new Problem(404, 'not found')
+    onChanged(0)
+    return { 'tallybook-position': `0/${position}` }
+  }
+
+  return new Elysia({ name: 'catalog' })
+    .use(guard)
+    .put(
+      '/admin/catalog',
+      async ({ request, set, principal }) => {
+        const body = parseCatalog(await readBody(request, bodyLimitBytes))
+        if (typeof body === 'string') throw new Problem(400, 'invalid catalog', body)
+        const headers = await change(principal.name, () => ({
+          upserted: mergeRows(catalog, body),
+          ended: {},
+        }))
+        Object.assign(set.headers, headers)
+        return {
+          provider_groups: body.provider_groups?.length ?? 0,
+          api_keys: body.api_keys?.length ?? 0,
+          keys: body.keys?.length ?? 0,
+        }
+      },
+      { parse: 'none', roles: ['admin'], detail: putDetail },
+    )
+    .delete(
+      '/admin/provider-groups/:id',
+      async ({ params: { id }, principal }) => {
+        const headers = await change(principal.name, () => {
+          const row = catalog.providerGroups.get(Number(id))
+          return row ? { upserted: {}, ended: { provider_groups: [row] } } : null
+        })
+        return new Response(null, { status: 204, headers })
+      },
+      { parse: 'none', params: IdParams, roles: ['admin'], detail: endDetail('a provider group') },
+    )
+    .delete(
+      '/admin/api-keys/:id',
+      async ({ params: { id }, principal }) => {
+        const headers = await change(principal.name, () => {
+          const row = catalog.apiKeys.get(Number(id))
+          return row ? { upserted: {}, ended: { api_keys: [row] } } : null
+        })
+        return new Response(null, { status: 204, headers })
+      },
+      { parse: 'none', params: IdParams, roles: ['admin'], detail: endDetail('an API key') },
+    )
+    .delete(
+      '/admin/keys/:token_hash',
+      async ({ params, principal }) => {
+        const headers = await change(principal.name, () => {
+          const row = catalog.keys.get(params.token_hash)
+          return row ? { upserted: {}, ended: { keys: [row] } } : null
+        })
+        return new Response(null, { status: 204, headers })
+      },
+      { parse: 'none', params: HashParams, roles: ['admin'], detail: endDetail('a token key') },
+    )
+}
+
+const putDetail = describe({
+  tag: 'Catalog',
+  summary: 'Add or change provider groups, API keys and token keys',
+  description:
+    'All or nothing. A field left out (or null) keeps what is there. Counts for every flush that is ' +
+    'posted after the answer, on every instance.',
+  body: {
+    schema: CatalogBody,
+    example: {
+      provider_groups: [{ id: 1, name: 'openai' }],
+      api_keys: [{ id: 7, group_id: 1, name: 'checkout' }],
+      keys: [{ token_hash: EXAMPLE_HASH, quota_limit: 1000, name: 'ci' }],
+    } satisfies Static<typeof CatalogBody>,
+  },
+  ok: {
+    description: 'How many rows of each kind were put',
+    schema: Type.Object({
+      provider_groups: Type.Integer(),
+      api_keys: Type.Integer(),
+      keys: Type.Integer(),
+    }),
+    example: { provider_groups: 1, api_keys: 1, keys: 1 },
+  },
+  headers: ['Tallybook-Position'],
+  errors: [400, 401, 403, 413, 503],
+  says: { 400: ['invalid catalog'] },
+})
+
+function endDetail(what: string) {
+  return describe({
+    tag: 'Catalog',
+    summary: `End ${what}`,
+    description: 'It counts no more; what it has counted stays.',
+    ok: { status: 204, description: 'Ended' },
+    headers: ['Tallybook-Position'],
+    errors: [400, 401, 403, 404, 503],
+  })
+}

@@ -1,0 +1,125 @@
+import { type Static, type TSchema, Type } from '@sinclair/typebox'
+import { TypeCompiler } from '@sinclair/typebox/compiler'
+import type { Catalog } from '../../catalog/catalog.ts'
+import {
+  CatalogId,
+  CatalogName,
+  type CatalogRows,
+  GroupId,
+  QuotaLimit,
+  TokenHash,
+} from '../../events/catalog-change.ts'
+
+const strict = { additionalProperties: false }
+/** Absent and null keep what is there; a new row gets the default. */
+const kept = <Field extends TSchema>(field: Field, description: string) =>
+  Type.Optional(Type.Union([field, Type.Null()], { description }))
+const list = <Row extends TSchema>(row: Row) => Type.Optional(Type.Array(row))
+
+const NAME = 'For people; an empty one takes the name away'
+
+/** Body of PUT /admin/catalog: rows to add or to change. */
+export const CatalogBody = Type.Object(
+  {
+    provider_groups: list(Type.Object({ id: CatalogId, name: kept(CatalogName, NAME) }, strict)),
+    api_keys: list(
+      Type.Object(
+        {
+          id: CatalogId,
+          group_id: kept(GroupId, '0 is no group; a group that is not there (yet) counts nothing'),
+          name: kept(CatalogName, NAME),
+        },
+        strict,
+      ),
+    ),
+    keys: list(
+      Type.Object(
+        {
+          token_hash: TokenHash,
+          quota_limit: kept(QuotaLimit, 'In tokens; -1, the default, is unlimited'),
+          name: kept(CatalogName, NAME),
+        },
+        strict,
+      ),
+    ),
+  },
+  { ...strict, title: 'Catalog' },
+)
+export type CatalogBody = Static<typeof CatalogBody>
+
+const body = TypeCompiler.Compile(CatalogBody)
+
+/** Reads the body; a sentence that says what is wrong where it can't be a catalog. */
+export function parseCatalog(text: string): CatalogBody | string {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return 'The body is not JSON.'
+  }
+  if (!body.Check(value)) {
+    const error = body.Errors(value).First()
+    return `${error?.path === '' ? 'body' : error?.path.slice(1)}: ${error?.message}.`
+  }
+  return findUnfit(value) ?? value
+}
+
+/** What a schema can't say: texts that a database can't hold, and rows that stand there twice. */
+function findUnfit({ provider_groups = [], api_keys = [], keys = [] }: CatalogBody): string | null {
+  for (const { name } of [...provider_groups, ...api_keys, ...keys]) {
+    if (name && !isStorable(name)) return 'A name holds a NUL or a lone surrogate.'
+  }
+  for (const { token_hash } of keys) {
+    if (!isStorable(token_hash)) return 'A token_hash holds a NUL or a lone surrogate.'
+    if (token_hash.trim() !== token_hash) return 'A token_hash has white space around it.'
+  }
+  const twice = (what: string, ids: (number | string)[]) =>
+    new Set(ids).size < ids.length ? `${what} names one row twice.` : null
+  return (
+    twice(
+      'provider_groups',
+      provider_groups.map(({ id }) => id),
+    ) ??
+    twice(
+      'api_keys',
+      api_keys.map(({ id }) => id),
+    ) ??
+    twice(
+      'keys',
+      keys.map(({ token_hash }) => token_hash),
+    )
+  )
+}
+
+const isStorable = (text: string) => !text.includes('\0') && text.isWellFormed()
+
+/** The whole rows that an upsert leaves, by the catalog as it stands. */
+export function mergeRows(catalog: Catalog, { provider_groups, api_keys, keys }: CatalogBody) {
+  const rows: CatalogRows = {}
+  if (provider_groups) {
+    rows.provider_groups = provider_groups.map(({ id, name }) => ({
+      id,
+      name: mergeName(name, catalog.providerGroups.get(id)),
+    }))
+  }
+  if (api_keys) {
+    rows.api_keys = api_keys.map(({ id, group_id, name }) => {
+      const row = catalog.apiKeys.get(id)
+      return { id, group_id: group_id ?? row?.group_id ?? 0, name: mergeName(name, row) }
+    })
+  }
+  if (keys) {
+    rows.keys = keys.map(({ token_hash, quota_limit, name }) => {
+      const row = catalog.keys.get(token_hash)
+      const limit = quota_limit ?? row?.quota_limit ?? -1
+      return { token_hash, quota_limit: limit, name: mergeName(name, row) }
+    })
+  }
+  return rows
+}
+
+/** An empty name takes the name away. */
+function mergeName(name: string | null | undefined, row: { name: string | null } | undefined) {
+  if (name === '') return null
+  return name ?? row?.name ?? null
+}

@@ -1,0 +1,57 @@
+import { Type } from '@sinclair/typebox'
+import { describe, type RouteDoc } from '../openapi.ts'
+import { EXAMPLE_HASH } from '../params.ts'
+import { ApiKeyFlushBody, KeyFlushBody } from './model.ts'
+
+const idempotencyKey = {
+  name: 'Idempotency-Key',
+  in: 'header',
+  required: false,
+  description:
+    'The same key with the same entries counts once, however often it is sent; scoped to the token. ' +
+    'Without it each POST counts.',
+  schema: { type: 'string', minLength: 1, maxLength: 255, pattern: '^[\\x21-\\x7e]+$' },
+}
+
+const common: Pick<RouteDoc, 'tag' | 'headers' | 'errors' | 'says' | 'parameters'> = {
+  tag: 'Data plane',
+  headers: ['Tallybook-Position', 'Idempotency-Replayed'],
+  errors: [400, 401, 403, 413, 422, 503],
+  says: {
+    400: ['invalid request body', 'invalid stats payload', 'invalid idempotency key'],
+    503: ['log unavailable', 'database unavailable'],
+  },
+  parameters: [idempotencyKey],
+}
+
+export const apiKeyFlushDetail = describe({
+  ...common,
+  summary: 'Count requests of API keys',
+  description: 'One flush: it counts whole or not at all, and is durable when this answers.',
+  body: {
+    schema: ApiKeyFlushBody,
+    example: { keys: [{ api_key_id: 1, requests: 10, success_requests: 9 }] },
+  },
+  ok: {
+    description: 'Counted: distinct known keys with requests, and distinct known groups of theirs',
+    schema: Type.Object({ updated: Type.Integer(), groups_updated: Type.Integer() }),
+    example: { updated: 1, groups_updated: 1 },
+  },
+})
+
+export const keyFlushDetail = describe({
+  ...common,
+  summary: 'Count requests and tokens of token keys',
+  description: 'One flush: it counts whole or not at all, and is durable when this answers.',
+  body: {
+    schema: KeyFlushBody,
+    example: {
+      keys: [{ token_hash: EXAMPLE_HASH, requests: 10, tokens: 200, last_accessed_at: 1700000000 }],
+    },
+  },
+  ok: {
+    description: 'Counted: entries that changed a known key',
+    schema: Type.Object({ updated: Type.Integer() }),
+    example: { updated: 1 },
+  },
+})

@@ -1,0 +1,93 @@
+import { Elysia } from 'elysia'
+import type { PostedFlush } from '../../events/flush.ts'
+import type { Log } from '../../log/log.ts'
+import type { AppendOutcome } from '../../log/queue.ts'
+import type { Principal } from '../../tokens/roles.ts'
+import type { auth } from '../auth.ts'
+import { readBody } from '../body.ts'
+import { Problem, unavailable } from '../problem.ts'
+import { apiKeyFlushDetail, keyFlushDetail } from './detail.ts'
+import { type FlushError, parseApiKeyFlush, parseKeyFlush } from './model.ts'
+
+/** POST /internal/apikey-stats/flush and /internal/stats/flush. */
+export function flushes(
+  guard: ReturnType<typeof auth>,
+  { log, bodyLimitBytes }: { log: Log; bodyLimitBytes: number },
+) {
+  const post = async <Entries extends PostedFlush['entries']>(
+    request: Request,
+    headers: Record<string, string | number>,
+    principal: Principal,
+    parse: (text: string) => Entries | FlushError,
+    toFlush: (entries: Entries) => PostedFlush,
+  ) => {
+    const idempotencyKey = readIdempotencyKey(request)
+    const entries = parse(await readBody(request, bodyLimitBytes))
+    if (typeof entries === 'string') throw new Problem(400, entries)
+    const outcome = await log.append(toFlush(entries), principal.name, idempotencyKey)
+    return answer(outcome, headers)
+  }
+
+  return new Elysia({ name: 'flushes' })
+    .use(guard)
+    .post(
+      '/internal/apikey-stats/flush',
+      ({ request, set, principal }) =>
+        post(
+          request,
+          set.headers as Record<string, string>,
+          principal,
+          parseApiKeyFlush,
+          (entries) => ({
+            type: 'ApiKeyStatsFlushed',
+            entries,
+          }),
+        ),
+      { parse: 'none', roles: ['dp'], detail: apiKeyFlushDetail },
+    )
+    .post(
+      '/internal/stats/flush',
+      ({ request, set, principal }) =>
+        post(
+          request,
+          set.headers as Record<string, string>,
+          principal,
+          parseKeyFlush,
+          (entries) => ({
+            type: 'KeyStatsFlushed',
+            entries,
+          }),
+        ),
+      { parse: 'none', roles: ['dp'], detail: keyFlushDetail },
+    )
+}
+
+/** draft-ietf-httpapi-idempotency-key-header: absent, or 1 to 255 visible ASCII characters. */
+function readIdempotencyKey(request: Request): string | null {
+  const key = request.headers.get('idempotency-key')
+  if (key === null || /^[\x21-\x7e]{1,255}$/.test(key)) return key
+  throw new Problem(
+    400,
+    'invalid idempotency key',
+    'Idempotency-Key has 1 to 255 visible ASCII characters.',
+  )
+}
+
+function answer(outcome: AppendOutcome, headers: Record<string, string | number>) {
+  switch (outcome.kind) {
+    case 'appended':
+      headers['tallybook-position'] = `${outcome.shard}/${outcome.position}`
+      if (outcome.replayed) headers['idempotency-replayed'] = 'true'
+      return outcome.answer
+    case 'key_reused':
+      throw new Problem(
+        422,
+        'idempotency key reused',
+        'This Idempotency-Key belongs to a flush with other entries; nothing was counted now.',
+      )
+    case 'unavailable':
+      throw unavailable('log unavailable')
+    default:
+      return outcome satisfies never
+  }
+}

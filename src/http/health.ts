@@ -1,0 +1,44 @@
+import { Type } from '@sinclair/typebox'
+import { Elysia } from 'elysia'
+import { isUnavailable } from '../db/errors.ts'
+import type { Pools } from '../db/pool.ts'
+import { describe } from './openapi.ts'
+import { unavailable } from './problem.ts'
+
+/** GET /health/live: the process answers. GET /health/ready: it can take a flush. */
+export function health({ pools, isStopping }: { pools: Pools; isStopping: () => boolean }) {
+  return new Elysia({ name: 'health' })
+    .get('/health/live', () => ({ status: 'live' }), {
+      detail: describe({
+        tag: 'Operations',
+        open: true,
+        summary: 'The process answers',
+        ok: { description: 'Always', schema: Status, example: { status: 'live' } },
+        errors: [],
+      }),
+    })
+    .get(
+      '/health/ready',
+      async () => {
+        if (isStopping()) throw unavailable('stopping')
+        try {
+          await pools.read`select 1`
+        } catch (error) {
+          throw isUnavailable(error) ? unavailable('database unavailable') : error
+        }
+        return { status: 'ready' }
+      },
+      {
+        detail: describe({
+          tag: 'Operations',
+          open: true,
+          summary: 'It can take a flush: the database answers and it is not stopping',
+          ok: { description: 'Ready', schema: Status, example: { status: 'ready' } },
+          errors: [503],
+          says: { 503: ['stopping', 'database unavailable'] },
+        }),
+      },
+    )
+}
+
+const Status = Type.Object({ status: Type.String() })

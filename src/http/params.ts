@@ -1,0 +1,58 @@
+import { Type } from '@sinclair/typebox'
+
+type Range = { minimum: number; maximum: number; default?: number; example?: number }
+
+/** A whole number in decimal digits, as queries and paths carry it. `openapi` is what OpenAPI says of it. */
+const digits = (pattern: string, description: string, range: Range) =>
+  Type.String({
+    pattern: `^(?:${pattern})$`,
+    description,
+    openapi: { type: 'integer', ...range },
+  })
+
+const MAX_ID = Number.MAX_SAFE_INTEGER
+const MAX_POSITION = 999_999_999_999_999
+
+/** SHA-256 of `example`, in hex. */
+export const EXAMPLE_HASH = '50d858e0985ecc7f60418aaf0cc5ab587f42c2570a884095a9e8ccacd0f6545c'
+
+export const IdParams = Type.Object({
+  id: digits('[1-9]\\d{0,15}', 'From 1 to 2^53 - 1', { minimum: 1, maximum: MAX_ID, example: 1 }),
+})
+
+export const HashParams = Type.Object({
+  token_hash: Type.String({
+    maxLength: 1_024,
+    description: 'The hash that the catalog has',
+    examples: [EXAMPLE_HASH],
+  }),
+})
+
+export const Id = digits('\\d{1,16}', 'From 0 to 2^53 - 1', { minimum: 0, maximum: MAX_ID })
+
+export const DEFAULT_LIMIT = 100
+
+/** Rows of a page. */
+export const Limit = digits('[1-9]\\d{0,2}|1000', 'From 1 to 1000; 100 if absent', {
+  minimum: 1,
+  maximum: 1_000,
+  default: DEFAULT_LIMIT,
+})
+
+export const Shard = digits('\\d{1,4}', 'A shard', { minimum: 0, maximum: 9_999, example: 0 })
+export const Position = digits('-1|\\d{1,15}', 'A position; -1 stands before the first', {
+  minimum: -1,
+  maximum: MAX_POSITION,
+  example: 0,
+})
+
+/** RFC 3339, with a zone. */
+export const Timestamp = Type.String({
+  pattern:
+    '^\\d{4}-\\d{2}-\\d{2}[Tt ]\\d{2}:\\d{2}:\\d{2}(?:\\.\\d{1,9})?(?:[Zz]|[+-]\\d{2}:\\d{2})$',
+  description: 'RFC 3339, such as 2026-01-31T12:00:00Z',
+  openapi: { type: 'string', format: 'date-time' },
+})
+
+/** Queries name what they mean: an unknown one is an error, not ignored. */
+export const strict = { additionalProperties: false }

@@ -1,0 +1,85 @@
+import { readFileSync } from 'node:fs'
+import { swagger } from '@elysiajs/swagger'
+import { Elysia } from 'elysia'
+import { type Asset, toAsset } from './asset.ts'
+import { toOpenApi } from './document.ts'
+import { toPage } from './page.ts'
+
+/** Nothing from elsewhere, nothing inline but the icon; requests only to this service. */
+const POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "connect-src 'self'",
+  'img-src data:',
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ')
+
+const hidden = { detail: { hide: true } }
+
+/** GET /swagger/json: the API's description (OpenAPI 3.0), and GET /swagger: a page that shows it. */
+export function swaggerRoutes() {
+  const plugin = swagger({ path: '/swagger', documentation })
+  const describeRoutes = plugin.routes.find(({ path }) => path === '/swagger/json')!
+  let made: { json: Asset; page: Asset } | undefined
+  /** Made once, on the first request: by then all routes are there. */
+  const make = () => {
+    const document = toOpenApi((describeRoutes.handler as () => object)())
+    made = {
+      json: toAsset(JSON.stringify(document), 'application/json'),
+      page: toAsset(toPage(document), 'text/html; charset=utf-8', {
+        'content-security-policy': POLICY,
+      }),
+    }
+    return made
+  }
+  const script = toAsset(readText('page.js'), 'text/javascript; charset=utf-8')
+  const style = toAsset(readText('page.css'), 'text/css; charset=utf-8')
+
+  return (
+    new Elysia({ name: 'swagger-routes' })
+      .use(plugin)
+      // These two replace the plugin's: its page would load a script from elsewhere.
+      .get('/swagger', ({ request }) => (made ?? make()).page(request), hidden)
+      .get('/swagger/json', ({ request }) => (made ?? make()).json(request), hidden)
+      .get('/swagger/page.js', ({ request }) => script(request), hidden)
+      .get('/swagger/page.css', ({ request }) => style(request), hidden)
+  )
+}
+
+const readText = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf8')
+
+const documentation = {
+  info: {
+    title: 'Tallybook',
+    version: '1',
+    description:
+      'Event-sourced usage statistics for API gateways. Every error is an RFC 9457 problem whose ' +
+      'member `error` is stable.',
+  },
+  tags: [
+    { name: 'Data plane', description: 'Gateways post here what they have counted.' },
+    { name: 'Catalog', description: 'Whose requests are counted: groups, API keys, token keys.' },
+    {
+      name: 'Admin reads',
+      description:
+        'The catalog with its counters. Each read reflects every flush that was acknowledged before ' +
+        'it began.',
+    },
+    { name: 'Audit', description: 'The log of events, as it stands.' },
+    { name: 'Operations', description: 'For probes and Prometheus; no token needed.' },
+  ],
+  components: {
+    securitySchemes: {
+      token: {
+        type: 'http' as const,
+        scheme: 'bearer',
+        description:
+          'A token has one role: `dp` posts flushes, `admin` manages the catalog and reads, ' +
+          '`auditor` reads. Each operation names its roles in `x-roles`.',
+      },
+    },
+  },
+}

@@ -1,0 +1,54 @@
+/** A schema of OpenAPI 3.0, as far as this API needs it. */
+export type Schema = {
+  $ref?: string
+  type?: string
+  nullable?: boolean
+  description?: string
+  properties?: Record<string, Schema>
+  required?: string[]
+  items?: Schema
+  additionalProperties?: boolean | Schema
+  anyOf?: Schema[]
+  enum?: unknown[]
+  minimum?: number
+  maximum?: number
+  default?: unknown
+  example?: unknown
+  format?: string
+}
+export type Parameter = {
+  name: string
+  in: 'path' | 'query' | 'header'
+  required?: boolean
+  description?: string
+  example?: unknown
+  schema: Schema
+}
+export type Media = {
+  schema: Schema
+  example?: unknown
+  examples?: Record<string, { value: unknown }>
+}
+export type Answer = {
+  description: string
+  headers?: Record<string, { description: string; required?: boolean; schema: Schema }>
+  content?: Record<string, Media>
+}
+export type Operation = {
+  operationId: string
+  summary: string
+  description?: string
+  tags: string[]
+  security: object[]
+  /** Whose tokens the route takes; none for a route that is open. */
+  'x-roles'?: string[]
+  parameters?: Parameter[]
+  requestBody?: { content: Record<string, Media> }
+  responses: Record<string, Answer>
+}
+export type Document = {
+  info: { title: string; version: string; description: string }
+  tags: { name: string; description: string }[]
+  paths: Record<string, Record<string, Operation>>
+  components: { schemas: Record<string, Schema> }
+}

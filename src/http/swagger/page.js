@@ -1,0 +1,101 @@
+// Makes requests from the forms of the page, and the curl command that does the same.
+const token = document.querySelector('#token')
+
+/** What the form says now: path with query, headers without the token, body. */
+function readRequest(form) {
+  let path = form.dataset.path
+  const query = new URLSearchParams()
+  const headers = {}
+  for (const field of form.querySelectorAll('[data-in]')) {
+    const { in: place, name } = field.dataset
+    if (place === 'path') path = path.replace(`{${name}}`, encodeURIComponent(field.value))
+    else if (field.value === '') continue
+    else if (place === 'query') query.append(name, field.value)
+    else headers[name] = field.value
+  }
+  const body = form.querySelector('.body')?.value
+  if (body !== undefined) headers['Content-Type'] = 'application/json'
+  const search = query.size > 0 ? `?${query}` : ''
+  return { method: form.dataset.method, url: location.origin + path + search, headers, body }
+}
+
+const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`
+
+/** The command names the token's variable, never the token. */
+function showCurl(form) {
+  const { method, url, headers, body } = readRequest(form)
+  const { role } = form.dataset
+  const parts = [`curl ${method === 'GET' ? '' : `-X ${method} `}${quote(url)}`]
+  if (role) parts.push(`-H "Authorization: Bearer $TALLYBOOK_${role.toUpperCase()}_TOKEN"`)
+  for (const [name, value] of Object.entries(headers))
+    parts.push(`-H ${quote(`${name}: ${value}`)}`)
+  if (body !== undefined) parts.push(`--data-raw ${quote(body)}`)
+  form.querySelector('.curl').textContent = parts.join(' \\\n  ')
+}
+
+/** Characters of an answer that are shown. */
+const SHOWN = 100_000
+
+async function send(form) {
+  const { url, headers, ...request } = readRequest(form)
+  const status = form.querySelector('.status')
+  const output = form.querySelector('.answer')
+  if (form.dataset.role && token.value) headers.Authorization = `Bearer ${token.value.trim()}`
+  status.className = 'status'
+  status.textContent = 'Sending…'
+  const began = performance.now()
+  try {
+    const response = await fetch(url, { ...request, headers, cache: 'no-store' })
+    const text = await response.text()
+    status.textContent = `${response.status} in ${Math.round(performance.now() - began)} ms`
+    status.classList.add(`code-${String(response.status)[0]}`)
+    const lines = [...response.headers].map(([name, value]) => `${name}: ${value}`)
+    output.textContent = `${lines.join('\n')}\n\n${indent(text)}`.slice(0, SHOWN)
+    output.hidden = false
+  } catch (error) {
+    status.textContent = `No answer: ${error.message}`
+    status.classList.add('code-5')
+    output.hidden = true
+  }
+}
+
+/** JSON over several lines; numbers stay as they were sent, so only what loses nothing is indented. */
+function indent(text) {
+  try {
+    const value = JSON.parse(text)
+    return JSON.stringify(value) === text ? JSON.stringify(value, null, 2) : text
+  } catch {
+    return text
+  }
+}
+
+for (const form of document.querySelectorAll('form')) {
+  showCurl(form)
+  form.addEventListener('input', () => showCurl(form))
+  form.addEventListener('submit', (event) => {
+    event.preventDefault()
+    send(form)
+  })
+  form.querySelector('.copy').addEventListener('click', async ({ target }) => {
+    const text = form.querySelector('.curl').textContent
+    const copied = await navigator.clipboard?.writeText(text).then(
+      () => true,
+      () => false,
+    )
+    target.textContent = copied ? 'Copied' : 'Press Ctrl+C'
+    if (!copied) getSelection().selectAllChildren(form.querySelector('.curl'))
+    setTimeout(() => {
+      target.textContent = 'Copy'
+    }, 2_000)
+  })
+}
+
+/** A link to an operation opens it. */
+function openTarget() {
+  const target = document.getElementById(location.hash.slice(1))
+  if (target?.tagName !== 'DETAILS') return
+  target.open = true
+  target.scrollIntoView()
+}
+addEventListener('hashchange', openTarget)
+openTarget()

@@ -1,0 +1,94 @@
+import type { Logger } from 'pino'
+import { createApp } from './app.ts'
+import { Catalog } from './catalog/catalog.ts'
+import { refreshCatalog } from './catalog/refresh.ts'
+import type { Config } from './config.ts'
+import { migrate } from './db/migrate.ts'
+import { connectAsOwner, openPools, type Pools, type ServerAddress } from './db/pool.ts'
+import { Metrics } from './http/metrics.ts'
+import { Log } from './log/log.ts'
+import { createCheckpoints } from './projector/checkpoint.ts'
+import { Projector } from './projector/projector.ts'
+import type { Role } from './tokens/roles.ts'
+import { Tokens } from './tokens/tokens.ts'
+
+/** Milliseconds that requests under way get to end when the service stops. */
+const STOP_MS = 3_000
+
+/** A running service. */
+export type Service = {
+  url: string
+  /** Finishes what was accepted, then ends. */
+  stop(): Promise<void>
+}
+
+export type ServiceOptions = {
+  config: Pick<Config, 'host' | 'port' | 'shards' | 'bodyLimitBytes'>
+  address: ServerAddress
+  tokens: Record<Role, string>
+  logger: Logger
+}
+
+/** Brings the database up to date and serves. Throws StartError where it can't. */
+export async function startService(options: ServiceOptions): Promise<Service> {
+  const { address, config } = options
+  const owner = connectAsOwner(address)
+  try {
+    await migrate(owner, config.shards)
+  } finally {
+    await owner.end({ timeout: 5 })
+  }
+  const pools = openPools(address, config.shards)
+  try {
+    return await serve(options, pools)
+  } catch (error) {
+    await pools.close()
+    throw error
+  }
+}
+
+async function serve({ config, tokens, logger }: ServiceOptions, pools: Pools): Promise<Service> {
+  const { host, port, shards, bodyLimitBytes } = config
+  await createCheckpoints(pools.project)
+  const catalog = new Catalog()
+  const refresh = () => refreshCatalog(pools.read, catalog)
+  await refresh()
+
+  const projector = new Projector(pools, shards, logger)
+  const log = new Log({
+    sql: pools.append,
+    shards,
+    catalog,
+    refreshCatalog: refresh,
+    onAppended: (shard) => projector.noticeAppend(shard),
+  })
+  const metrics = new Metrics({ pools, queueLength: () => log.queueLength })
+  let stopping = false
+  const app = createApp({
+    pools,
+    shards,
+    catalog,
+    log,
+    projector,
+    tokens: new Tokens(tokens),
+    metrics,
+    logger,
+    bodyLimitBytes,
+    isStopping: () => stopping,
+  })
+  app.listen({ hostname: host, port })
+  projector.start()
+
+  return {
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${app.server?.port ?? port}`,
+    stop: async () => {
+      stopping = true
+      const ended = app.server?.stop()
+      await log.stop()
+      await Promise.race([ended, Bun.sleep(STOP_MS)])
+      await app.server?.stop(true)
+      await projector.stop()
+      await pools.close()
+    },
+  }
+}
