@@ -1,0 +1,63 @@
+import type postgres from 'postgres'
+import { migrate } from '../../src/db/migrate.ts'
+import { connectAsOwner, type ServerAddress } from '../../src/db/pool.ts'
+
+/** The server that the run started (see test/run.ts), and how many shards this run tests. */
+export const TEST_SHARDS = Number(process.env.TALLYBOOK_TEST_SHARDS ?? '1')
+
+/** Where a database of the test server is. */
+export function addressOf(database: string): ServerAddress {
+  const server = process.env.TALLYBOOK_TEST_SERVER
+  if (!server) throw new Error('Tests with a database run through `bun run test [files]`.')
+  const address = JSON.parse(server) as ServerAddress
+  if (!('url' in address)) return { ...address, database }
+  const url = new URL(address.url)
+  url.pathname = `/${database}`
+  return { url: url.href }
+}
+
+const maintenance = () =>
+  connectAsOwner(addressOf(process.env.TALLYBOOK_TEST_MAINTENANCE_DATABASE ?? 'postgres'))
+
+const templateOf = (shards: number) => `tallybook_template_${shards}`
+
+/** Makes the migrated database that every test file clones. */
+export async function createTemplate(shards: number): Promise<void> {
+  const server = maintenance()
+  await server.unsafe(`drop database if exists ${templateOf(shards)}`)
+  await server.unsafe(`create database ${templateOf(shards)}`)
+  await server.end()
+  const owner = connectAsOwner(addressOf(templateOf(shards)))
+  await migrate(owner, shards)
+  await owner.end()
+}
+
+export type TestDatabase = {
+  address: ServerAddress
+  /** As the owner: may do anything. */
+  owner: postgres.Sql
+  drop(): Promise<void>
+}
+
+let made = 0
+
+/** A database of its own; migrated unless `empty`. */
+export async function createDatabase(
+  options: { empty?: boolean; shards?: number } = {},
+): Promise<TestDatabase> {
+  const name = `tallybook_test_${process.pid}_${made++}`
+  const server = maintenance()
+  const template = options.empty ? 'template0' : templateOf(options.shards ?? TEST_SHARDS)
+  await server.unsafe(`create database ${name} template ${template}`)
+  const address = addressOf(name)
+  const owner = connectAsOwner(address)
+  return {
+    address,
+    owner,
+    drop: async () => {
+      await owner.end({ timeout: 1 })
+      await server.unsafe(`drop database ${name} with (force)`)
+      await server.end()
+    },
+  }
+}

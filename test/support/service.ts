@@ -1,0 +1,76 @@
+import pino from 'pino'
+import { type Service, startService } from '../../src/service.ts'
+import { createDatabase, TEST_SHARDS, type TestDatabase } from './server.ts'
+
+/** The tokens of a test service, by role. */
+export const TOKENS = { dp: 'dp-token-1', admin: 'admin-token-1', auditor: 'auditor-token-1' }
+
+export type TestService = {
+  url: string
+  shards: number
+  database: TestDatabase
+  /** A request with the token of `role`; null sends none. */
+  fetch(role: keyof typeof TOKENS | null, path: string, init?: RequestInit): Promise<Response>
+  /** POST of a body; text goes as it is, anything else as JSON. */
+  post(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>
+  putCatalog(catalog: unknown): Promise<Response>
+  /** The JSON that an admin reads. */
+  read<Body>(path: string): Promise<Body>
+  /** Stops this instance; the database stays. */
+  stop(): Promise<void>
+  /** Stops it and drops its database. */
+  end(): Promise<void>
+}
+
+export type TestServiceOptions = {
+  /** Another instance on this database instead of one of its own. */
+  database?: TestDatabase
+  shards?: number
+  bodyLimitBytes?: number
+}
+
+/** A real service on a real database, in this process, reached through HTTP. */
+export async function startTestService(options: TestServiceOptions = {}): Promise<TestService> {
+  const shards = options.shards ?? TEST_SHARDS
+  const database = options.database ?? (await createDatabase({ shards }))
+  const service: Service = await startService({
+    config: {
+      host: '127.0.0.1',
+      port: 0,
+      shards,
+      bodyLimitBytes: options.bodyLimitBytes ?? 16 * 1024 * 1024,
+    },
+    address: database.address,
+    tokens: TOKENS,
+    logger: pino({ level: process.env.TALLYBOOK_TEST_LOG_LEVEL ?? 'silent' }),
+  })
+  const send: TestService['fetch'] = (role, path, init = {}) => {
+    const headers = new Headers(init.headers)
+    if (role !== null) headers.set('authorization', `Bearer ${TOKENS[role]}`)
+    return fetch(`${service.url}${path}`, { ...init, headers })
+  }
+  return {
+    url: service.url,
+    shards,
+    database,
+    fetch: send,
+    post: (path, body, headers = {}) =>
+      send('dp', path, {
+        method: 'POST',
+        headers,
+        body: typeof body === 'string' ? body : JSON.stringify(body),
+      }),
+    putCatalog: (catalog) =>
+      send('admin', '/admin/catalog', { method: 'PUT', body: JSON.stringify(catalog) }),
+    read: async <Body>(path: string) => {
+      const response = await send('admin', path)
+      if (response.status !== 200) throw new Error(`${path}: ${response.status}`)
+      return (await response.json()) as Body
+    },
+    stop: service.stop,
+    end: async () => {
+      await service.stop()
+      await database.drop()
+    },
+  }
+}
