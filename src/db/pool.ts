@@ -23,16 +23,24 @@ export type Pools = {
   close(): Promise<void>
 }
 
+/** Connections, however many shards there are: more at once than a server has cores gain nothing. */
+const MAX_APPENDS = 16
+const MAX_PASSES = 8
+
 /** Opens the service's pools; connections are made when they are needed. */
 export function openPools(address: ServerAddress, shards: number): Pools {
   const pools = {
     // An append waits 5 s at most for a lock that a stranger holds; then its flushes get a 503.
     append: connect(address, {
-      max: shards + 1,
+      max: Math.min(shards + 1, MAX_APPENDS),
       role: SERVICE_ROLE,
       settings: { lock_timeout: '5s', statement_timeout: '30s', synchronous_commit: 'on' },
     }),
-    project: connect(address, { max: shards + 1, role: SERVICE_ROLE, settings: {} }),
+    project: connect(address, {
+      max: Math.min(shards + 1, MAX_PASSES),
+      role: SERVICE_ROLE,
+      settings: {},
+    }),
     read: connect(address, {
       max: 8,
       role: SERVICE_ROLE,

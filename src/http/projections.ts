@@ -38,8 +38,9 @@ export function projections(guard: ReturnType<typeof auth>, { pools }: { pools: 
 
 const detail = describe({
   tag: 'Admin reads',
-  summary:
-    'Projections: checkpoint, head, lag, generation, and the events that could not be folded',
+  summary: 'How the projections stand to the log',
+  description:
+    'Checkpoint, head, lag, generation and last rebuild of each, and the events that could not be folded.',
   ok: {
     description: 'Each projection',
     schema: Type.Object({

@@ -48,7 +48,7 @@ export async function createDatabase(
   const name = `tallybook_test_${process.pid}_${made++}`
   const server = maintenance()
   const template = options.empty ? 'template0' : templateOf(options.shards ?? TEST_SHARDS)
-  await server.unsafe(`create database ${name} template ${template}`)
+  await server.unsafe(`create database ${name} template ${template} strategy file_copy`)
   const address = addressOf(name)
   const owner = connectAsOwner(address)
   return {

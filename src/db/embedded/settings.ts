@@ -53,8 +53,9 @@ function settings(machine: { memoryBytes: number; socketDirectory: string }): [s
     ['max_wal_size', '4GB'],
     // Kept for reuse: creating a 16 MB segment costs an fsync in the middle of a commit.
     ['min_wal_size', '256MB'],
-    // Whole pages are compressed with pglz, the one method these binaries have (no lz4, no zstd).
-    ['wal_compression', 'pglz'],
+    // These binaries could only compress whole pages with pglz, at 25 MB/s: copying an 8 MB database
+    // took 420 ms with it and 70 ms without.
+    ['wal_compression', 'off'],
 
     // Planner: solid-state disks; compiling queries costs more than these short ones take.
     ['random_page_cost', '1.1'],

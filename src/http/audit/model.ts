@@ -24,7 +24,7 @@ export const EventsQuery = Type.Object(
       Type.String({
         pattern: `^(?:${Object.keys(CURRENT_VERSIONS).join('|')})$`,
         description: Object.keys(CURRENT_VERSIONS).join(', '),
-        openapi: { type: 'string', enum: Object.keys(CURRENT_VERSIONS) },
+        openapi: { enum: Object.keys(CURRENT_VERSIONS) },
       }),
     ),
     source: Type.Optional(

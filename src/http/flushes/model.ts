@@ -10,11 +10,12 @@ export type FlushError = 'invalid request body' | 'invalid stats payload'
 const MAX = Number.MAX_SAFE_INTEGER
 
 /** Absent and null are zero. */
-const optional = (options: { minimum: number; description: string }) =>
+const optional = (options: { minimum: number; description: string; openapi?: object }) =>
   Type.Optional(Type.Union([Type.Integer({ ...options, maximum: MAX }), Type.Null()]))
 
 // Counts may be negative as far as the shape goes: that is the other error.
-const count = (description: string) => optional({ minimum: -MAX, description })
+const count = (description: string) =>
+  optional({ minimum: -MAX, description, openapi: { minimum: 0 } })
 
 const ApiKeyEntry = Type.Object({
   api_key_id: optional({ minimum: 0, description: 'An entry with 0 is skipped' }),

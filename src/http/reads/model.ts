@@ -20,7 +20,6 @@ const sortOf = (columns: object) =>
       pattern: `^-?(?:${Object.keys(columns).join('|')})$`,
       description: 'A field of the items; descending with a leading minus',
       openapi: {
-        type: 'string',
         enum: Object.keys(columns).flatMap((column) => [column, `-${column}`]),
       },
     }),

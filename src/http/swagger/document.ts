@@ -1,6 +1,9 @@
 import type { Document, Parameter, Schema } from './model.ts'
 
-/** What TypeBox and the swagger plugin write: JSON Schema, and `openapi` where that says it better. */
+/**
+ * What TypeBox and the swagger plugin write: JSON Schema. Where `openapi` says better what something is,
+ * its keywords take the place of theirs, and of a pattern.
+ */
 type Source = Omit<Schema, 'anyOf' | 'properties' | 'items' | 'additionalProperties'> & {
   title?: string
   const?: unknown
@@ -70,12 +73,13 @@ function withoutNull(source: Source): Source & Pick<Schema, 'nullable'> {
 }
 
 function toDialect(source: Source, components: Record<string, Schema>): Schema {
-  const { const: only, examples, openapi, patternProperties, ...rest } = source
+  const { const: only, examples, openapi, pattern, patternProperties, ...rest } = source
   const { anyOf, properties, items, additionalProperties, ...plain } = rest
   const convert = (schema: Source) => toSchema(schema, components)
   const others = additionalProperties ?? Object.values(patternProperties ?? {})[0]
   return {
-    ...sized(plain),
+    ...sized({ ...plain, ...openapi }),
+    ...(pattern === undefined || openapi ? {} : { pattern }),
     ...(only === undefined ? {} : { enum: [only] }),
     ...(examples === undefined ? {} : { example: examples[0] }),
     ...(anyOf === undefined ? {} : { anyOf: anyOf.map(convert) }),
@@ -96,5 +100,3 @@ function toDialect(source: Source, components: Record<string, Schema>): Schema {
 /** Without a format, generated clients take a whole number for one of 32 bits. */
 const sized = (schema: Schema): Schema =>
   schema.type === 'integer' ? { ...schema, format: 'int64' } : schema
-
-const described = ({ description }: Source) => (description === undefined ? {} : { description })

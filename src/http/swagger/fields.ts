@@ -16,8 +16,8 @@ export function fieldTable(schema: Schema, resolve: Resolve): Html {
 <td><span class="type">${typeOf(schema)}</span></td>
 <td>${prose(schema.description ?? '')}</td></tr>`,
   )
-  return html`<div class="scroll"><table><thead><tr><th scope="col">Field</th><th scope="col">Type</th>
-<th scope="col">Meaning</th></tr></thead><tbody>${rows}</tbody></table></div>`
+  return html`<table><thead><tr><th scope="col">Field</th><th scope="col">Type</th>
+<th scope="col">Meaning</th></tr></thead><tbody>${rows}</tbody></table>`
 }
 
 function listFields(source: Schema, resolve: Resolve, prefix: string): Field[] {

@@ -15,6 +15,7 @@ export type Schema = {
   default?: unknown
   example?: unknown
   format?: string
+  pattern?: string
 }
 export type Parameter = {
   name: string

@@ -29,7 +29,8 @@ function showCurl(form) {
   if (role) parts.push(`-H "Authorization: Bearer $TALLYBOOK_${role.toUpperCase()}_TOKEN"`)
   for (const [name, value] of Object.entries(headers))
     parts.push(`-H ${quote(`${name}: ${value}`)}`)
-  if (body !== undefined) parts.push(`--data-raw ${quote(body)}`)
+  // On one line: a JSON string holds no line break.
+  if (body !== undefined) parts.push(`--data-raw ${quote(body.replace(/\s*\n\s*/g, ' '))}`)
   form.querySelector('.curl').textContent = parts.join(' \\\n  ')
 }
 

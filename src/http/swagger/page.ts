@@ -1,6 +1,6 @@
 import { fieldTable, type Resolve, typeOf } from './fields.ts'
 import { Html, html, prose } from './html.ts'
-import type { Answer, Document, Media, Operation, Parameter, Schema } from './model.ts'
+import type { Answer, Document, Media, Operation, Parameter } from './model.ts'
 
 type Route = { method: string; path: string; operation: Operation }
 
@@ -48,12 +48,14 @@ ${routes.map((route) => showRoute(route, resolve))}
   return page.text
 }
 
+/** The routes of a tag, those of one row after those of many. */
 function routesOf({ paths }: Document, tag: string): Route[] {
-  return Object.entries(paths).flatMap(([path, operations]) =>
+  const routes = Object.entries(paths).flatMap(([path, operations]) =>
     Object.entries(operations)
       .filter(([, operation]) => operation.tags.includes(tag))
       .map(([method, operation]) => ({ method: method.toUpperCase(), path, operation })),
   )
+  return routes.sort((a, b) => Number(a.path.includes('{')) - Number(b.path.includes('{')))
 }
 
 const badge = (method: string) =>
@@ -79,8 +81,8 @@ ${description === undefined ? undefined : html`<p>${prose(description)}</p>`}
 <p class="roles">${showRoles(operation['x-roles'])}</p>
 ${parameters.length === 0 ? undefined : html`<h3>Parameters</h3>${parameters.map((one) => showParameter(one, id))}`}
 ${body === undefined ? undefined : showBody(body, id, resolve)}
-<h3>Request</h3>
-<div class="code"><pre tabindex="0"><code class="curl"></code></pre><button type="button" class="copy">Copy</button></div>
+<h3>Request <button type="button" class="copy">Copy</button></h3>
+<pre tabindex="0"><code class="curl"></code></pre>
 <p class="actions"><button type="submit">Send ${method}</button><span class="status" role="status"></span></p>
 <pre class="answer" tabindex="0" hidden></pre>
 <h3>Answers</h3>
@@ -91,7 +93,8 @@ ${Object.entries(responses).map(([status, answer]) => showAnswer(status, answer,
 
 function showRoles(roles: string[] | undefined): Html {
   if (roles === undefined) return html`No token needed.`
-  return prose(`Needs a token of the role ${roles.map((role) => `\`${role}\``).join(' or ')}.`)
+  const names = roles.map((role) => `\`${role}\``).join(' or ')
+  return html`Needs a <a href="#token">token</a> of the role ${prose(names)}.`
 }
 
 function showParameter({ name, in: place, ...parameter }: Parameter, id: string): Html {
@@ -105,7 +108,7 @@ ${schema.enum.map((value) => html`<option>${String(value)}</option>`)}</select>`
     : html`<input ${attributes} value="${required ? example : ''}" autocomplete="off" spellcheck="false"
 ${required ? html`required` : html`placeholder="not sent"`}>`
   return html`<div class="parameter"><label for="${field}"><code>${name}</code>
-<span class="${required ? 'required' : 'optional'}">${required ? 'required' : place}</span></label>${input}
+<span class="optional">${place}</span>${required ? REQUIRED : undefined}</label>${input}
 <p id="${field}-meaning">${prose(description)} <span class="type">${typeOf(schema)}</span></p></div>`
 }
 
@@ -132,11 +135,13 @@ function showMedia(type: string, { schema, example, examples }: Media, resolve: 
   const values = examples ? Object.values(examples).map(({ value }) => value) : [example]
   return html`<p class="type">${type}</p>
 ${values.map((value) => html`<pre tabindex="0"><code>${print(value)}</code></pre>`)}
-${fieldTable(schema as Schema, resolve)}`
+${type === 'application/problem+json' ? undefined : fieldTable(schema, resolve)}`
 }
 
 const print = (value: unknown) =>
   typeof value === 'string' ? value : JSON.stringify(value, null, 2)
+
+const REQUIRED = html`<span class="required">required</span>`
 
 /** Tally marks. */
 const ICON =
