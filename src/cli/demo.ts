@@ -1,2 +1,96 @@
-/** Fills a running, fresh service with a believable gateway. */
-export async function demo(_args: string[]): Promise<void> {}
+import { readConfig } from '../config.ts'
+import { StartError } from '../db/errors.ts'
+import { readTokens } from '../tokens/files.ts'
+import type { Role } from '../tokens/roles.ts'
+import { API_KEYS, failingAt, KEYS, loadAt, PROVIDERS, random } from './gateway.ts'
+
+/** Seconds between two flushes of a data-plane proxy, and how many proxies there are. */
+const FLUSH_INTERVAL_S = 10
+const PROXIES = 3
+const FLUSHES = 3600 / FLUSH_INTERVAL_S
+/** Requests a second that a proxy serves in the busiest minute. */
+const BUSIEST_RATE = 40
+
+type Send = (role: Role, method: string, path: string, body?: unknown) => Promise<unknown>
+
+/**
+ * Fills a running, fresh service with a believable gateway: five provider groups, forty API keys, and
+ * an hour of flushes of three proxies, with some failures and one outage.
+ */
+export async function demo(args: string[]): Promise<void> {
+  const config = readConfig(process.env)
+  if (args.length > 1) throw new StartError('Usage: tallybook demo [http://host:port]')
+  const url = args[0] ?? `http://${config.host}:${config.port}`
+  const send = sender(url, await readTokens(config.dataDir, config.tokens))
+
+  const { items } = (await send('admin', 'GET', '/admin/provider-groups?limit=1')) as Page
+  const { total_requests } = (await send('admin', 'GET', SUMMARY)) as { total_requests: number }
+  if (items.length > 0 || total_requests > 0) {
+    throw new StartError(`The service at ${url} has a catalog or counts already: nothing was sent.`)
+  }
+
+  await send('admin', 'PUT', '/admin/catalog', {
+    provider_groups: PROVIDERS.map(({ id, name }) => ({ id, name })),
+    api_keys: API_KEYS,
+    keys: KEYS,
+  })
+  const started = performance.now()
+  await Promise.all(Array.from({ length: PROXIES }, (_, proxy) => flushAnHour(send, proxy)))
+  const seconds = ((performance.now() - started) / 1000).toFixed(1)
+  console.log(`${PROXIES * FLUSHES * 2} flushes in ${seconds} s. What they add up to:`)
+  console.log(JSON.stringify(await send('admin', 'GET', SUMMARY)))
+}
+
+type Page = { items: unknown[] }
+const SUMMARY = '/admin/apikey-stats/summary'
+
+/** One proxy's flushes, one after the other, as it would have sent them in the last hour. */
+async function flushAnHour(send: Send, proxy: number): Promise<void> {
+  const chance = random(proxy + 1)
+  const began = Math.floor(Date.now() / 1000) - 3600
+  for (let flush = 0; flush < FLUSHES; flush++) {
+    const second = flush * FLUSH_INTERVAL_S
+    const requests = Math.round(loadAt(second / 60) * BUSIEST_RATE * FLUSH_INTERVAL_S)
+    await send('dp', 'POST', '/internal/apikey-stats/flush', {
+      keys: countApiKeys(requests, second / 60, chance),
+    })
+    await send('dp', 'POST', '/internal/stats/flush', {
+      keys: countKeys(requests, began + second, chance),
+    })
+  }
+}
+
+function countApiKeys(requests: number, minute: number, chance: () => number) {
+  return API_KEYS.flatMap(({ id, group_id }) => {
+    const share = PROVIDERS[group_id - 1]!.share / (API_KEYS.length / PROVIDERS.length)
+    const count = Math.floor(requests * share * 2 * chance() + chance())
+    if (count === 0) return []
+    let failed = 0
+    for (let i = 0; i < count; i++) if (chance() < failingAt(group_id, minute)) failed++
+    return [{ api_key_id: id, requests: count, success_requests: count - failed }]
+  })
+}
+
+function countKeys(requests: number, at: number, chance: () => number) {
+  return KEYS.flatMap(({ token_hash }) => {
+    const count = Math.floor((requests / KEYS.length) * 2 * chance())
+    if (count === 0) return []
+    const tokens = Math.floor(count * (200 + 1_200 * chance()))
+    return [{ token_hash, requests: count, tokens, last_accessed_at: at }]
+  })
+}
+
+function sender(url: string, tokens: Record<Role, string>): Send {
+  return async (role, method, path, body) => {
+    const request = {
+      method,
+      headers: { authorization: `Bearer ${tokens[role]}` },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    }
+    const response = await fetch(url + path, request).catch((error: Error) => {
+      throw new StartError(`There is no service at ${url} (${error.message}): start one first.`)
+    })
+    if (response.ok) return response.json()
+    throw new StartError(`${method} ${path} answered ${response.status}: ${await response.text()}`)
+  }
+}

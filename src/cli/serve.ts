@@ -8,6 +8,7 @@ import { loadTokens } from '../tokens/files.ts'
 /** Runs the service until SIGINT or SIGTERM: then it finishes what it accepted, and ends. */
 export async function serve(args: string[]): Promise<void> {
   if (args.length > 0) throw new StartError('serve takes no arguments; see the README.')
+  const stopping = stopOnSignal()
   const config = readConfig(process.env)
   const logger = pino({ level: config.logLevel }, pino.destination({ dest: 2, sync: true }))
   const { tokens, made } = await loadTokens(config.dataDir, config.tokens)
@@ -19,7 +20,6 @@ export async function serve(args: string[]): Promise<void> {
           log: (message) => logger.info(message),
         })
       : null
-  const stopping = stopOnSignal()
   try {
     const service = await startService({
       config,

@@ -80,5 +80,7 @@ function connect(
       ...options.settings,
     },
   }
-  return 'url' in address ? postgres(address.url, common) : postgres({ ...address, ...common })
+  if ('url' in address) return postgres(address.url, common)
+  const { host, port, user, database } = address
+  return postgres({ host, port, user, database, ...common })
 }

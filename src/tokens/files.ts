@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { link, mkdir, open, readFile, unlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { StartError } from '../db/errors.ts'
 import { ROLES, type Role } from './roles.ts'
 
@@ -34,26 +34,49 @@ export async function loadTokens(
   return { tokens, made }
 }
 
+/** The tokens of a service that was started on this data directory; for its own commands. */
+export async function readTokens(
+  dataDir: string,
+  fixed: Record<Role, string | null>,
+): Promise<Record<Role, string>> {
+  const tokens = {} as Record<Role, string>
+  for (const role of ROLES) tokens[role] = fixed[role] ?? (await read(pathOf(dataDir, role)))
+  return tokens
+}
+
 async function readOrMake(dataDir: string, role: Role): Promise<{ token: string; made: boolean }> {
-  const folder = join(dataDir, 'tokens')
-  const path = join(folder, role)
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const path = pathOf(dataDir, role)
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  const token = `tb_${role}_${randomBytes(24).toString('base64url')}`
+  // Written whole under another name, then linked: a file that is there is never half a token.
+  const draft = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`
+  const file = await open(draft, 'wx', 0o600)
   try {
-    const token = `tb_${role}_${randomBytes(24).toString('base64url')}`
-    const file = await open(path, 'wx', 0o600)
-    try {
-      await file.writeFile(`${token}\n`)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
+    await file.writeFile(`${token}\n`)
+    await file.sync()
+    await link(draft, path)
     return { token, made: true }
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    if (!isCode(error, 'EEXIST')) throw error
+    return { token: await read(path), made: false }
+  } finally {
+    await file.close()
+    await unlink(draft)
   }
-  const token = (await readFile(path, 'utf8')).trim()
-  if (token === '') {
-    throw new StartError(`The token file ${path} is empty: delete it, and a new one is made.`)
-  }
-  return { token, made: false }
 }
+
+const pathOf = (dataDir: string, role: Role) => join(dataDir, 'tokens', role)
+
+async function read(path: string): Promise<string> {
+  let token: string
+  try {
+    token = (await readFile(path, 'utf8')).trim()
+  } catch (error) {
+    if (!isCode(error, 'ENOENT')) throw error
+    throw new StartError(`There is no token in ${path}: has the service been started there?`)
+  }
+  if (token !== '') return token
+  throw new StartError(`The token file ${path} is empty: delete it, and a new one is made.`)
+}
+
+const isCode = (error: unknown, code: string) => (error as NodeJS.ErrnoException).code === code

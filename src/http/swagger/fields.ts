@@ -6,13 +6,20 @@ export type Resolve = (schema: Schema) => Schema
 
 type Field = { path: string; schema: Schema; required: boolean }
 
-/** A table of all fields, those of nested objects under their path: `keys[].requests`. */
-export function fieldTable(schema: Schema, resolve: Resolve): Html {
+/**
+ * A table of all fields, those of nested objects under their path: `keys[].requests`. Fields of a request
+ * are marked where they are required, those of an answer where they are optional.
+ */
+export function fieldTable(
+  schema: Schema,
+  resolve: Resolve,
+  marked: 'required' | 'optional',
+): Html {
   const fields = listFields(schema, resolve, '')
   if (fields.length === 0) return html``
   const rows = fields.map(
     ({ path, schema, required }) => html`<tr>
-<th scope="row"><code>${path}</code>${required ? html`<span class="required">required</span>` : undefined}</th>
+<th scope="row"><code>${path}</code>${required === (marked === 'required') ? html`<span class="${marked}">${marked}</span>` : undefined}</th>
 <td><span class="type">${typeOf(schema)}</span></td>
 <td>${prose(schema.description ?? '')}</td></tr>`,
   )
@@ -31,24 +38,18 @@ function listFields(source: Schema, resolve: Resolve, prefix: string): Field[] {
   })
 }
 
-/** `integer, 1 to 1000, 100 if absent`. */
-export function typeOf(schema: Schema): string {
-  const { minimum, maximum, default: fallback } = schema
-  return [
-    schema.enum?.join(' | ') ?? schema.format?.replace('int64', 'integer') ?? schema.type ?? 'any',
-    minimum === undefined && maximum === undefined ? [] : rangeOf(minimum, maximum),
-    schema.nullable ? 'or null' : [],
-    fallback === undefined ? [] : `${fallback} if absent`,
-  ]
-    .flat()
-    .join(', ')
+/** `integer, from 0, or null`. */
+function typeOf(schema: Schema): string {
+  return [nameOf(schema), ...rangeOf(schema), ...(schema.nullable ? ['or null'] : [])].join(', ')
 }
 
-/** The end of what JSON numbers hold goes without saying. */
-function rangeOf(minimum = -Number.MAX_SAFE_INTEGER, maximum = Number.MAX_SAFE_INTEGER) {
-  const from = minimum > -Number.MAX_SAFE_INTEGER
-  const to = maximum < Number.MAX_SAFE_INTEGER
-  if (from && to) return [`${minimum} to ${maximum}`]
-  if (from) return [`from ${minimum}`]
-  return to ? [`up to ${maximum}`] : []
+/** `integer`, `date-time`, or the values that there are. */
+export function nameOf({ enum: values, format, type }: Schema): string {
+  return values?.join(' | ') ?? format?.replace('int64', 'integer') ?? type ?? 'any'
+}
+
+/** What JSON numbers can't go beyond anyhow isn't said. */
+function rangeOf({ minimum, maximum = Number.MAX_SAFE_INTEGER }: Schema): string[] {
+  if (minimum === undefined) return []
+  return [maximum < Number.MAX_SAFE_INTEGER ? `${minimum} to ${maximum}` : `from ${minimum}`]
 }

@@ -1,4 +1,4 @@
-import { fieldTable, type Resolve, typeOf } from './fields.ts'
+import { fieldTable, nameOf, type Resolve } from './fields.ts'
 import { Html, html, prose } from './html.ts'
 import type { Answer, Document, Media, Operation, Parameter } from './model.ts'
 
@@ -33,7 +33,7 @@ export function toPage(document: Document): string {
 <nav aria-label="Operations">${groups.map(navigation)}</nav>
 </aside>
 <main id="operations" tabindex="-1">
-<noscript><p class="note">Without JavaScript this page can be read, but sends no requests.</p></noscript>
+<noscript><p>Without JavaScript this page can be read, but sends no requests.</p></noscript>
 ${groups.map(
   ({ name, description, routes }) => html`<section>
 <h2>${name}</h2>
@@ -109,7 +109,7 @@ ${schema.enum.map((value) => html`<option>${String(value)}</option>`)}</select>`
 ${required ? html`required` : html`placeholder="not sent"`}>`
   return html`<div class="parameter"><label for="${field}"><code>${name}</code>
 <span class="optional">${place}</span>${required ? REQUIRED : undefined}</label>${input}
-<p id="${field}-meaning">${prose(description)} <span class="type">${typeOf(schema)}</span></p></div>`
+<p id="${field}-meaning">${prose(description)} <span class="type">${schema.enum ? undefined : nameOf(schema)}</span></p></div>`
 }
 
 function showBody({ schema, example }: Media, id: string, resolve: Resolve): Html {
@@ -117,7 +117,7 @@ function showBody({ schema, example }: Media, id: string, resolve: Resolve): Htm
   return html`<h3><label for="${id}-body">Body</label></h3>
 <textarea id="${id}-body" class="body" spellcheck="false" rows="${text.split('\n').length}">
 ${text}</textarea>
-<details><summary>Fields of the body</summary>${fieldTable(schema, resolve)}</details>`
+<details><summary>Fields of the body</summary>${fieldTable(schema, resolve, 'required')}</details>`
 }
 
 function showAnswer(status: string, answer: Answer, resolve: Resolve): Html {
@@ -131,15 +131,21 @@ ${headers.length === 0 ? undefined : html`<ul>${headers}</ul>`}
 ${medias.map(([type, media]) => showMedia(type, media, resolve))}</details>`
 }
 
-function showMedia(type: string, { schema, example, examples }: Media, resolve: Resolve): Html {
-  const values = examples ? Object.values(examples).map(({ value }) => value) : [example]
+function showMedia(type: string, media: Media, resolve: Resolve): Html {
+  if (type === 'application/problem+json') return showProblems(media)
+  const { schema, example } = media
+  const text = typeof example === 'string' ? example : JSON.stringify(example, null, 2)
   return html`<p class="type">${type}</p>
-${values.map((value) => html`<pre tabindex="0"><code>${print(value)}</code></pre>`)}
-${type === 'application/problem+json' ? undefined : fieldTable(schema, resolve)}`
+<pre tabindex="0"><code>${text}</code></pre>
+${fieldTable(schema, resolve, 'optional')}`
 }
 
-const print = (value: unknown) =>
-  typeof value === 'string' ? value : JSON.stringify(value, null, 2)
+/** A line each: what they share is told once, at the top of the page. */
+function showProblems({ example, examples }: Media): Html {
+  const values = examples ? Object.values(examples).map(({ value }) => value) : [example]
+  const lines = values.map((value) => JSON.stringify(value))
+  return html`<pre tabindex="0"><code>${lines.join('\n')}</code></pre>`
+}
 
 const REQUIRED = html`<span class="required">required</span>`
 

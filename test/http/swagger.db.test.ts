@@ -1,0 +1,171 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { EXAMPLE_HASH } from '../../src/http/params.ts'
+import type { Document } from '../../src/http/swagger/model.ts'
+import { startTestService, type TestService, TOKENS } from '../support/service.ts'
+import { checker, closeObjects, listOperations, missingHeaders } from './documented.ts'
+
+let service: TestService
+let document: Document
+beforeAll(async () => {
+  service = await startTestService({ bodyLimitBytes: 4_096 })
+  document = closeObjects(await (await service.fetch(null, '/swagger/json')).json()) as Document
+})
+afterAll(() => service.end())
+
+type Role = keyof typeof TOKENS
+type Call = [role: Role | null, method: string, path: string, status: number, init?: RequestInit]
+
+const body = (value: unknown, key?: string): RequestInit => ({
+  body: typeof value === 'string' ? value : JSON.stringify(value),
+  headers: key === undefined ? {} : { 'idempotency-key': key },
+})
+const API_KEYS = '/internal/apikey-stats/flush'
+const flush = (requests: number) => ({ keys: [{ api_key_id: 7, requests, success_requests: 1 }] })
+
+/** One after the other: each operation's good answer, and errors of every kind that a client can cause. */
+const CALLS: Call[] = [
+  [
+    'admin',
+    'PUT',
+    '/admin/catalog',
+    200,
+    body({
+      provider_groups: [{ id: 1, name: 'openai' }, { id: 2 }],
+      api_keys: [{ id: 7, group_id: 1 }, { id: 8 }],
+      keys: [{ token_hash: EXAMPLE_HASH, quota_limit: 5 }, { token_hash: 'other' }],
+    }),
+  ],
+  ['admin', 'PUT', '/admin/catalog', 400, body({ keys: [{}] })],
+  ['admin', 'PUT', '/admin/catalog', 413, body('x'.repeat(5_000))],
+  ['dp', 'POST', API_KEYS, 200, body(flush(3), 'one')],
+  ['dp', 'POST', API_KEYS, 200, body(flush(3), 'one')],
+  ['dp', 'POST', API_KEYS, 422, body(flush(4), 'one')],
+  ['dp', 'POST', API_KEYS, 400, body('{')],
+  ['dp', 'POST', API_KEYS, 400, body(flush(0))],
+  ['dp', 'POST', API_KEYS, 400, body(flush(1), 'with space')],
+  ['dp', 'POST', API_KEYS, 413, body('x'.repeat(5_000))],
+  [
+    'dp',
+    'POST',
+    '/internal/stats/flush',
+    200,
+    body({ keys: [{ token_hash: EXAMPLE_HASH, requests: 1, tokens: 2, last_accessed_at: 1 }] }),
+  ],
+  ['admin', 'GET', '/admin/apikey-stats/summary', 200],
+  ['auditor', 'GET', '/admin/provider-groups', 200],
+  ['admin', 'GET', '/admin/provider-groups?limit=1', 200],
+  ['admin', 'GET', '/admin/provider-groups?limit=0', 400],
+  ['admin', 'GET', '/admin/provider-groups?cursor=x', 400],
+  ['admin', 'GET', '/admin/provider-groups/1', 200],
+  ['admin', 'GET', '/admin/provider-groups/99', 404],
+  ['admin', 'GET', '/admin/api-keys?sort=-total_requests', 200],
+  ['admin', 'GET', '/admin/api-keys/7', 200],
+  ['admin', 'GET', '/admin/keys', 200],
+  ['admin', 'GET', `/admin/keys/${EXAMPLE_HASH}`, 200],
+  ['admin', 'GET', '/admin/projections', 200],
+  ['admin', 'DELETE', '/admin/provider-groups/2', 204],
+  ['admin', 'DELETE', '/admin/provider-groups/2', 404],
+  ['admin', 'DELETE', '/admin/api-keys/8', 204],
+  ['admin', 'DELETE', '/admin/keys/other', 204],
+  ['admin', 'GET', '/admin/keys?ended=true', 200],
+  ['auditor', 'GET', '/audit/events', 200],
+  ['auditor', 'GET', '/audit/events?from=yesterday', 400],
+  ['auditor', 'GET', '/audit/events/0/0', 200],
+  ['auditor', 'GET', '/audit/events/0/9999', 404],
+  [null, 'GET', '/health/live', 200],
+  [null, 'GET', '/health/ready', 200],
+  [null, 'GET', '/metrics', 200],
+]
+
+test('the service answers every operation as the document says', async () => {
+  const answered = new Set<string>()
+  for (const call of CALLS) {
+    const { operationId, response } = await callDocumented(call)
+    if (response.ok) answered.add(operationId)
+  }
+  const operations = listOperations(document).map(({ operation }) => operation.operationId)
+  expect([...answered].sort()).toEqual(operations.sort())
+})
+
+test('tokens are refused as the document says: roles, 401 and 403', async () => {
+  for (const { method, path, operation } of listOperations(document)) {
+    const roles = operation['x-roles']
+    expect(operation.security.length).toBe(roles === undefined ? 0 : 1)
+    if (roles === undefined) continue
+    // An id that is not of the form, and no body: whoever is let in changes nothing.
+    const url = path.replaceAll(/\{\w+\}/g, '%20'.repeat(1_500))
+    const anonymous = await callDocumented([null, method, url, 401], path)
+    expect(anonymous.operationId).toBe(operation.operationId)
+    for (const role of Object.keys(TOKENS) as Role[]) {
+      if (!roles.includes(role)) await callDocumented([role, method, url, 403], path)
+      else expect([200, 400]).toContain((await service.fetch(role, url, { method })).status)
+    }
+  }
+})
+
+/** Makes the request and checks status, headers, type and body by the document. */
+async function callDocumented(call: Call, template?: string) {
+  const [role, method, url, status, init = {}] = call
+  const response = await service.fetch(role, url, { method, ...init })
+  const described = listOperations(document).find(
+    (one) => one.method === method && (template ?? matching(url, method)) === one.path,
+  )!
+  const { operationId, responses } = described.operation
+  const answer = responses[String(response.status)]
+  expect({ operationId, status: response.status }).toEqual({ operationId, status })
+  expect(answer).toBeDefined()
+  expect(missingHeaders(answer!, response)).toEqual([])
+  const text = await response.text()
+  const [type = '', ...others] = Object.keys(answer!.content ?? {})
+  expect(others).toEqual([])
+  if (type === '') expect(text).toBe('')
+  else expect(response.headers.get('content-type')).toStartWith(type)
+  if (type.endsWith('json')) {
+    const path = [described.path, method.toLowerCase(), 'responses', String(status), 'content']
+    const error = checker(document)(['paths', ...path, type, 'schema'], JSON.parse(text))
+    expect({ operationId, status, error }).toEqual({ operationId, status, error: null })
+  }
+  return { operationId, response }
+}
+
+/** The path of the document that a URL is of; one without parameters goes first. */
+function matching(url: string, method: string): string | undefined {
+  const path = url.split('?')[0]!
+  const paths = listOperations(document)
+    .filter((one) => one.method === method)
+    .map((one) => one.path)
+  const pattern = (one: string) => new RegExp(`^${one.replaceAll(/\{\w+\}/g, '[^/]+')}$`)
+  return paths.find((one) => one === path) ?? paths.find((one) => pattern(one).test(path))
+}
+
+test('the page is for everyone, names every operation and takes nothing from elsewhere', async () => {
+  for (const path of ['/swagger', '/swagger/']) {
+    const response = await service.fetch(null, path)
+    expect(response.status).toBe(200)
+    expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8')
+    const page = await response.text()
+    for (const { operation } of listOperations(document)) {
+      expect(page).toContain(`id="${operation.operationId}"`)
+    }
+    const sources = [...page.matchAll(/ (?:src|href)="([^"]*)"/g)].map(([, source]) => source!)
+    expect(sources).toContain('/swagger/page.js')
+    for (const source of sources) expect(source).toMatch(/^(\/swagger\/|#|data:image\/svg)/)
+    expect(page).not.toMatch(/<style|<script>| style=| on\w+=|scalar/)
+  }
+})
+
+test('the page is protected by its headers, compressed, and sent once', async () => {
+  const response = await service.fetch(null, '/swagger')
+  expect(response.headers.get('content-security-policy')).toStartWith(
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'",
+  )
+  expect(response.headers.get('referrer-policy')).toBe('no-referrer')
+  for (const path of ['/swagger', '/swagger/json', '/swagger/page.js', '/swagger/page.css']) {
+    const first = await service.fetch(null, path, { headers: { 'accept-encoding': 'gzip' } })
+    expect(first.headers.get('content-encoding')).toBe('gzip')
+    expect(first.headers.get('x-content-type-options')).toBe('nosniff')
+    const etag = first.headers.get('etag')!
+    const again = await service.fetch(null, path, { headers: { 'if-none-match': etag } })
+    expect(again.status).toBe(304)
+  }
+})

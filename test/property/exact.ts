@@ -1,0 +1,53 @@
+import type { TestService } from '../support/service.ts'
+import type { ExactRow } from './model-reads.ts'
+
+/**
+ * JSON with every whole number a bigint, rates numbers, and `ended_at` just true: when a row ended is
+ * the service's to say.
+ */
+export function readExact(text: string): unknown {
+  const revive = (name: string, value: unknown, context?: { source?: string }) => {
+    if (name === 'ended_at') return typeof value === 'string' && !Number.isNaN(Date.parse(value))
+    if (typeof value !== 'number' || name.endsWith('_rate')) return value
+    return /^-?\d+$/.test(context?.source ?? '') ? BigInt(context!.source!) : value
+  }
+  return JSON.parse(text, revive as (name: string, value: unknown) => unknown)
+}
+
+/** What was answered, as far as the model has an opinion. */
+export type Answer = { status: number; body: unknown; positions: string | null; replayed: boolean }
+
+export async function toAnswer(response: Response): Promise<Answer> {
+  const text = await response.text()
+  return {
+    status: response.status,
+    body: text === '' ? null : readExact(text),
+    positions: response.headers.get('tallybook-position'),
+    replayed: response.headers.get('idempotency-replayed') === 'true',
+  }
+}
+
+export type ListName = 'provider-groups' | 'api-keys' | 'keys'
+
+/** All rows of a list by their id, page by page. Throws where a page repeats a row or is no page. */
+export async function readAll(
+  service: TestService,
+  list: ListName,
+  query = 'ended=true&limit=1000',
+): Promise<Map<string, ExactRow>> {
+  const rows = new Map<string, ExactRow>()
+  let cursor: string | null = ''
+  while (cursor !== null) {
+    const more = cursor === '' ? '' : `&cursor=${cursor}`
+    const answer = await toAnswer(await service.fetch('admin', `/admin/${list}?${query}${more}`))
+    if (answer.status !== 200) throw new Error(`/admin/${list}: ${JSON.stringify(answer.body)}`)
+    const page = answer.body as { items: ExactRow[]; next_cursor: string | null }
+    for (const row of page.items) {
+      const id = String(list === 'keys' ? row.token_hash : row.id)
+      if (rows.has(id)) throw new Error(`/admin/${list} has ${id} on two pages`)
+      rows.set(id, row)
+    }
+    cursor = page.next_cursor
+  }
+  return rows
+}

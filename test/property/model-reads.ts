@@ -1,0 +1,70 @@
+import type { Model } from './model.ts'
+
+/** JSON as the service writes it, with every whole number a bigint; see `readExact`. */
+export type ExactRow = Record<string, bigint | number | string | boolean | null>
+
+/** What GET /admin/apikey-stats/summary shows: all groups, ended ones too. */
+export function summaryOf({ groups }: Model): ExactRow {
+  const rows = [...groups.values()]
+  return rated(sumOf(rows.map((row) => row.requests)), sumOf(rows.map((row) => row.successes)))
+}
+
+/** Rows of GET /admin/provider-groups?ended=true by id. */
+export function groupRowsOf({ groups }: Model): Map<string, ExactRow> {
+  return mapRows(groups, (id, { name, ended, requests, successes }) => ({
+    id: BigInt(id),
+    name,
+    ...rated(requests, successes),
+    ...(ended ? { ended_at: true } : {}),
+  }))
+}
+
+/** Rows of GET /admin/api-keys?ended=true by id. */
+export function apiKeyRowsOf({ apiKeys }: Model): Map<string, ExactRow> {
+  return mapRows(apiKeys, (id, { name, ended, group_id, requests, successes }) => ({
+    id: BigInt(id),
+    group_id: BigInt(group_id),
+    name,
+    ...rated(requests, successes),
+    ...(ended ? { ended_at: true } : {}),
+  }))
+}
+
+/** Rows of GET /admin/keys?ended=true by token hash. */
+export function keyRowsOf({ keys }: Model): Map<string, ExactRow> {
+  return mapRows(keys, (hash, { name, ended, quota_limit, used, last }) => ({
+    token_hash: hash,
+    name,
+    request_count: used.requests,
+    used_tokens: used.tokens,
+    quota_limit: BigInt(quota_limit),
+    quota_used: used.quota,
+    last_accessed_at: last === 0n ? null : isoSeconds(last),
+    ...(ended ? { ended_at: true } : {}),
+  }))
+}
+
+/** Totals with what follows from them. */
+export function rated(total: bigint, success: bigint): ExactRow {
+  const failure = total - success
+  const rate = (count: bigint) => (total === 0n ? 0 : Number(count) / Number(total))
+  return {
+    total_requests: total,
+    success_requests: success,
+    failure_requests: failure,
+    success_rate: rate(success),
+    failure_rate: rate(failure),
+  }
+}
+
+const sumOf = (numbers: bigint[]) => numbers.reduce((sum, number) => sum + number, 0n)
+
+const isoSeconds = (seconds: bigint) =>
+  new Date(Number(seconds) * 1000).toISOString().replace('.000Z', '+00:00')
+
+function mapRows<Id extends number | string, Row>(
+  rows: Map<Id, Row>,
+  toRow: (id: Id, row: Row) => ExactRow,
+): Map<string, ExactRow> {
+  return new Map([...rows].map(([id, row]) => [String(id), toRow(id, row)]))
+}

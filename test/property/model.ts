@@ -1,0 +1,125 @@
+import { type Entry, type Kind, readNaively } from './naive-body.ts'
+import type { CatalogPut } from './naive-catalog.ts'
+
+/** What a POST of a flush is answered with. */
+export type FlushAnswer =
+  | { status: 400 | 422; error: string }
+  | { status: 200; body: Record<string, bigint>; replayed: boolean; flush: Accepted }
+
+/** A flush that counted. The test fills in where the service says it stands. */
+export type Accepted = { kind: Kind; entries: Entry[]; body: Record<string, bigint>; at?: string }
+
+type Row = { name: string | null; ended: boolean }
+type Rated = { requests: bigint; successes: bigint }
+type Group = Row & Rated
+type ApiKey = Row & Rated & { group_id: number }
+type Key = Row & { quota_limit: number; used: { requests: bigint; tokens: bigint; quota: bigint } } & {
+  last: bigint
+}
+
+/** The contract with one token of each role, in memory: one thing after another, nothing ever fails. */
+export class Model {
+  readonly groups = new Map<number, Group>()
+  readonly apiKeys = new Map<number, ApiKey>()
+  readonly keys = new Map<string, Key>()
+  /** Flushes by idempotency key. */
+  readonly remembered = new Map<string, Accepted>()
+
+  putCatalog({ provider_groups = [], api_keys = [], keys = [] }: CatalogPut): Record<string, bigint> {
+    for (const { id, name } of provider_groups) {
+      const old = this.groups.get(id)
+      const counted = old ?? { requests: 0n, successes: 0n }
+      this.groups.set(id, { ...counted, ...renamed(live(old), name) })
+    }
+    for (const { id, name, group_id } of api_keys) {
+      const old = this.apiKeys.get(id)
+      const counted = old ?? { requests: 0n, successes: 0n }
+      const group = group_id ?? live(old)?.group_id ?? 0
+      this.apiKeys.set(id, { ...counted, ...renamed(live(old), name), group_id: group })
+    }
+    for (const { token_hash, name, quota_limit } of keys) {
+      const old = this.keys.get(token_hash)
+      const counted = old ?? { used: { requests: 0n, tokens: 0n, quota: 0n }, last: 0n }
+      const limit = quota_limit ?? live(old)?.quota_limit ?? -1
+      this.keys.set(token_hash, { ...counted, ...renamed(live(old), name), quota_limit: limit })
+    }
+    return {
+      provider_groups: BigInt(provider_groups.length),
+      api_keys: BigInt(api_keys.length),
+      keys: BigInt(keys.length),
+    }
+  }
+
+  /** False where there is no such row, or it ended before. */
+  end(row: Row | undefined): boolean {
+    if (!live(row)) return false
+    row!.ended = true
+    return true
+  }
+
+  flush(kind: Kind, text: string, idempotencyKey: string | null): FlushAnswer {
+    const entries = readNaively(kind, text)
+    if (entries === 'shape') return { status: 400, error: 'invalid request body' }
+    if (entries === 'numbers') return { status: 400, error: 'invalid stats payload' }
+    const first = idempotencyKey === null ? undefined : this.remembered.get(idempotencyKey)
+    if (first) {
+      const same = first.kind === kind && bagOf(first.entries) === bagOf(entries)
+      if (!same) return { status: 422, error: 'idempotency key reused' }
+      return { status: 200, body: first.body, replayed: true, flush: first }
+    }
+    const body = kind === 'keys' ? this.#countKeys(entries) : this.#countApiKeys(entries)
+    const flush: Accepted = { kind, entries, body }
+    if (idempotencyKey !== null) this.remembered.set(idempotencyKey, flush)
+    return { status: 200, body, replayed: false, flush }
+  }
+
+  #countApiKeys(entries: Entry[]): Record<string, bigint> {
+    const updated = new Set<number>()
+    const groups = new Set<number>()
+    for (const { key: id, numbers } of entries) {
+      const key = live(this.apiKeys.get(id as number))
+      const group = live(this.groups.get(key?.group_id ?? 0))
+      if (!key || numbers[0] === 0n) continue
+      updated.add(id as number)
+      if (group) groups.add(key.group_id)
+      for (const row of group ? [key, group] : [key]) {
+        row.requests += numbers[0]!
+        row.successes += numbers[1]!
+      }
+    }
+    return { updated: BigInt(updated.size), groups_updated: BigInt(groups.size) }
+  }
+
+  #countKeys(entries: Entry[]): Record<string, bigint> {
+    let updated = 0n
+    for (const { key: hash, numbers } of entries) {
+      const key = live(this.keys.get(hash as string))
+      if (!key || numbers.every((number) => number === 0n)) continue
+      const [requests, tokens, last] = numbers as [bigint, bigint, bigint]
+      key.used.requests += requests
+      key.used.tokens += tokens
+      if (key.quota_limit >= 0) key.used.quota += tokens
+      if (last > key.last) key.last = last
+      updated++
+    }
+    return { updated }
+  }
+}
+
+/** Undefined for a row that ended. */
+export function live<R extends Row>(row: R | undefined): R | undefined {
+  return row && !row.ended ? row : undefined
+}
+
+function renamed(old: Row | undefined, name: string | null | undefined): Row {
+  if (name === '') return { name: null, ended: false }
+  return { name: name ?? old?.name ?? null, ended: false }
+}
+
+/** One text for the same entries in any order. */
+export function bagOf(entries: Entry[]): string {
+  return entries
+    .map(({ key, numbers }) => JSON.stringify([key, numbers.map(String)]))
+    .sort()
+    .join('\n')
+}

@@ -1,0 +1,84 @@
+/** The two flushes, by the last part of what their entries are about. */
+export type Kind = 'api-keys' | 'keys'
+
+export const PATHS: Record<Kind, string> = {
+  'api-keys': '/internal/apikey-stats/flush',
+  keys: '/internal/stats/flush',
+}
+
+/** An entry that is not skipped: its key, and its numbers in the order of `NUMBERS`. */
+export type Entry = { key: number | string; numbers: bigint[] }
+
+/** What a body says; `shape` and `numbers` are the two ways in which it can be wrong. */
+export type Reading = Entry[] | 'shape' | 'numbers'
+
+const NUMBERS: Record<Kind, string[]> = {
+  'api-keys': ['requests', 'success_requests'],
+  keys: ['requests', 'tokens', 'last_accessed_at'],
+}
+const KEYS: Record<Kind, string> = { 'api-keys': 'api_key_id', keys: 'token_hash' }
+
+const YEAR_10000 = BigInt(Date.UTC(10_000, 0) / 1000)
+
+type Json = null | boolean | number | string | Json[] | { [name: string]: Json }
+
+/** Reads a flush's body as the contract words it: shape first, then what is skipped, then numbers. */
+export function readNaively(kind: Kind, text: string): Reading {
+  let body: Json
+  try {
+    body = JSON.parse(text)
+  } catch {
+    return 'shape'
+  }
+  if (body === null) return []
+  const fields = readObject(body, ['keys'])
+  if (fields === null) return 'shape'
+  const list = fields.get('keys') ?? []
+  if (!Array.isArray(list)) return 'shape'
+  const readings = list.map((entry) => readEntry(kind, entry))
+  if (readings.includes('shape')) return 'shape'
+  if (readings.includes('numbers')) return 'numbers'
+  return readings.filter((reading) => typeof reading === 'object')
+}
+
+function readEntry(kind: Kind, entry: Json): Entry | 'skipped' | 'shape' | 'numbers' {
+  if (entry === null) return 'skipped'
+  const fields = readObject(entry, [KEYS[kind], ...NUMBERS[kind]])
+  if (fields === null) return 'shape'
+  const posted = NUMBERS[kind].map((name) => fields.get(name) ?? 0)
+  if (!posted.every(isExactInteger)) return 'shape'
+  const numbers = posted.map((number) => BigInt(number as number))
+  const key = kind === 'keys' ? readHash(fields) : readId(fields)
+  if (key === 'shape') return 'shape'
+  if (key === 0 || key === '') return 'skipped'
+  if (numbers.some((number) => number < 0n)) return 'numbers'
+  if (kind === 'api-keys' && numbers[1]! > numbers[0]!) return 'numbers'
+  if (kind === 'keys' && numbers[2]! >= YEAR_10000) return 'numbers'
+  return { key: kind === 'keys' ? (key as { hash: string }).hash : key, numbers } as Entry
+}
+
+function readId(fields: Map<string, Json>): number | 'shape' {
+  const id = fields.get('api_key_id') ?? 0
+  return isExactInteger(id) && (id as number) >= 0 ? Math.abs(id as number) : 'shape'
+}
+
+/** '' is blank. A lone surrogate reads as U+FFFD, as it would in UTF-8. */
+function readHash(fields: Map<string, Json>): { hash: string } | '' | 'shape' {
+  const posted = fields.get('token_hash') ?? ''
+  if (typeof posted !== 'string') return 'shape'
+  const hash = posted.replace(/^\s+/, '').replace(/\s+$/, '')
+  if (hash.split('').includes('\u0000')) return 'shape'
+  return hash === '' ? '' : { hash: Buffer.from(hash, 'utf8').toString('utf8') }
+}
+
+/** The fields of an object; null for anything else, or where it has fields and none is known. */
+function readObject(value: Json, known: string[]): Map<string, Json> | null {
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) return null
+  const fields = new Map(Object.entries(value))
+  if (fields.size > 0 && !known.some((name) => fields.has(name))) return null
+  return fields
+}
+
+function isExactInteger(value: Json): boolean {
+  return typeof value === 'number' && value % 1 === 0 && Math.abs(value) < 2 ** 53
+}
