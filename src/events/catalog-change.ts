@@ -1,6 +1,6 @@
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
-import { PayloadError } from './columns.ts'
+import { isStorable, PayloadError } from './columns.ts'
 
 /** Ids are whole numbers from 1 to 2^53 - 1. */
 export const CatalogId = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
@@ -44,7 +44,17 @@ const check = TypeCompiler.Compile(CatalogChange)
 
 /** Reads a stored payload. Throws PayloadError where it could not have been written by an append. */
 export function decodeCatalogChange(payload: unknown): CatalogChange {
-  if (check.Check(payload)) return payload
+  if (check.Check(payload)) {
+    if (textsOf(payload).every(isStorable)) return payload
+    throw new PayloadError('a text holds a NUL or a lone surrogate')
+  }
   const error = check.Errors(payload).First()
   throw new PayloadError(`${error?.path ?? ''} ${error?.message ?? 'not a catalog change'}`.trim())
+}
+
+function textsOf({ upserted, ended }: CatalogChange): string[] {
+  return [upserted, ended].flatMap(({ provider_groups = [], api_keys = [], keys = [] }) => [
+    ...[...provider_groups, ...api_keys, ...keys].map(({ name }) => name ?? ''),
+    ...keys.map(({ token_hash }) => token_hash),
+  ])
 }

@@ -12,6 +12,9 @@ export const isCount = (value: unknown): boolean =>
 export const isId = (value: unknown): boolean =>
   Number.isSafeInteger(value) && (value as number) > 0
 
+/** True for what a database can hold as text: no NUL, no half of a surrogate pair. */
+export const isStorable = (text: string): boolean => !text.includes('\0') && text.isWellFormed()
+
 /** The named columns of a payload, each value checked, all of one length. Throws PayloadError. */
 export function decodeColumns<Name extends string>(
   payload: unknown,

@@ -1,4 +1,4 @@
-import { decodeColumns, isCount, LAST_UNIX_SECOND, sameRows } from './columns.ts'
+import { decodeColumns, isCount, isStorable, LAST_UNIX_SECOND, sameRows } from './columns.ts'
 
 /** What was posted, a column each; index i of every column is one entry, in the order posted. */
 export type KeyEntries = {
@@ -59,7 +59,7 @@ export function sameKeyEntries(a: KeyEntries, b: KeyEntries): boolean {
 /** Reads a stored payload. Throws PayloadError where it could not have been written by an append. */
 export function decodeKeyFlush(payload: unknown): KeyFlush {
   return decodeColumns(payload, {
-    hashes: (hash) => typeof hash === 'string' && hash !== '',
+    hashes: (hash) => typeof hash === 'string' && hash !== '' && isStorable(hash),
     requests: isCount,
     tokens: isCount,
     last_accessed_at: (at) => isCount(at) && (at as number) <= LAST_UNIX_SECOND,

@@ -59,6 +59,11 @@ export class Metrics {
     })
   }
 
+  /** Counts a flush whose body was not one. */
+  observeRejected(): void {
+    this.#flushes.inc({ outcome: 'rejected' })
+  }
+
   /** Counts a flush that the log has settled. */
   observeFlush(outcome: AppendOutcome, seconds: number): void {
     const replayed = outcome.kind === 'appended' && outcome.replayed

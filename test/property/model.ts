@@ -13,7 +13,10 @@ type Row = { name: string | null; ended: boolean }
 type Rated = { requests: bigint; successes: bigint }
 type Group = Row & Rated
 type ApiKey = Row & Rated & { group_id: number }
-type Key = Row & { quota_limit: number; used: { requests: bigint; tokens: bigint; quota: bigint } } & {
+type Key = Row & {
+  quota_limit: number
+  used: { requests: bigint; tokens: bigint; quota: bigint }
+} & {
   last: bigint
 }
 
@@ -25,7 +28,11 @@ export class Model {
   /** Flushes by idempotency key. */
   readonly remembered = new Map<string, Accepted>()
 
-  putCatalog({ provider_groups = [], api_keys = [], keys = [] }: CatalogPut): Record<string, bigint> {
+  putCatalog({
+    provider_groups = [],
+    api_keys = [],
+    keys = [],
+  }: CatalogPut): Record<string, bigint> {
     for (const { id, name } of provider_groups) {
       const old = this.groups.get(id)
       const counted = old ?? { requests: 0n, successes: 0n }

@@ -11,7 +11,8 @@ const isWhole = (value: unknown, least: number) =>
 const isText = (value: unknown): value is string =>
   typeof value === 'string' &&
   value.length <= 255 &&
-  !/\u0000|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(value)
+  !value.includes('\0') &&
+  !/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(value)
 
 const orNull = (check: (value: unknown) => boolean) => (value: unknown) =>
   value === null || check(value)

@@ -6,9 +6,13 @@ export function runsOf(usual: number): number {
 }
 
 /** TALLYBOOK_TEST_SEED tries what a report of a failure names; without it every run is another. */
-export function parametersOf(runs: number): fc.Parameters<never> {
+export function parametersOf<Values>(runs: number): fc.Parameters<Values> {
   const seed = process.env.TALLYBOOK_TEST_SEED
-  return { numRuns: runs, ...(seed === undefined ? {} : { seed: Number(seed) }) }
+  return {
+    numRuns: runs,
+    includeErrorInReport: true,
+    ...(seed === undefined ? {} : { seed: Number(seed) }),
+  }
 }
 
 /** Milliseconds after which so many runs have hung. */

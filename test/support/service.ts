@@ -1,4 +1,5 @@
 import pino from 'pino'
+import type { ServerAddress } from '../../src/db/pool.ts'
 import { type Service, startService } from '../../src/service.ts'
 import { createDatabase, TEST_SHARDS, type TestDatabase } from './server.ts'
 
@@ -25,6 +26,8 @@ export type TestService = {
 export type TestServiceOptions = {
   /** Another instance on this database instead of one of its own. */
   database?: TestDatabase
+  /** The way to that database, where it isn't the straight one. */
+  address?: ServerAddress
   shards?: number
   bodyLimitBytes?: number
 }
@@ -40,7 +43,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
       shards,
       bodyLimitBytes: options.bodyLimitBytes ?? 16 * 1024 * 1024,
     },
-    address: database.address,
+    address: options.address ?? database.address,
     tokens: TOKENS,
     logger: pino({ level: process.env.TALLYBOOK_TEST_LOG_LEVEL ?? 'silent' }),
   })

@@ -9,6 +9,7 @@ import {
   QuotaLimit,
   TokenHash,
 } from '../../events/catalog-change.ts'
+import { isStorable } from '../../events/columns.ts'
 
 const strict = { additionalProperties: false }
 /** Absent and null keep what is there; a new row gets the default. */
@@ -90,8 +91,6 @@ function findUnfit({ provider_groups = [], api_keys = [], keys = [] }: CatalogBo
     )
   )
 }
-
-const isStorable = (text: string) => !text.includes('\0') && text.isWellFormed()
 
 /** The whole rows that an upsert leaves, by the catalog as it stands. */
 export function mergeRows(catalog: Catalog, { provider_groups, api_keys, keys }: CatalogBody) {

@@ -5,14 +5,17 @@ import type { AppendOutcome } from '../../log/queue.ts'
 import type { Principal } from '../../tokens/roles.ts'
 import type { auth } from '../auth.ts'
 import { readBody } from '../body.ts'
+import type { Metrics } from '../metrics.ts'
 import { Problem, unavailable } from '../problem.ts'
 import { apiKeyFlushDetail, keyFlushDetail } from './detail.ts'
 import { type FlushError, parseApiKeyFlush, parseKeyFlush } from './model.ts'
 
+type FlushOptions = { log: Log; metrics: Metrics; bodyLimitBytes: number }
+
 /** POST /internal/apikey-stats/flush and /internal/stats/flush. */
 export function flushes(
   guard: ReturnType<typeof auth>,
-  { log, bodyLimitBytes }: { log: Log; bodyLimitBytes: number },
+  { log, metrics, bodyLimitBytes }: FlushOptions,
 ) {
   const post = async <Entries extends PostedFlush['entries']>(
     request: Request,
@@ -23,8 +26,13 @@ export function flushes(
   ) => {
     const idempotencyKey = readIdempotencyKey(request)
     const entries = parse(await readBody(request, bodyLimitBytes))
-    if (typeof entries === 'string') throw new Problem(400, entries)
+    if (typeof entries === 'string') {
+      metrics.observeRejected()
+      throw new Problem(400, entries)
+    }
+    const started = performance.now()
     const outcome = await log.append(toFlush(entries), principal.name, idempotencyKey)
+    metrics.observeFlush(outcome, (performance.now() - started) / 1000)
     return answer(outcome, headers)
   }
 

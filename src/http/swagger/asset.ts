@@ -8,10 +8,10 @@ const HEADERS = {
   'x-content-type-options': 'nosniff',
 }
 
-/** Answers requests for one text; see `toAsset`. */
+/** Answers requests for one text, the same to everyone. */
 export type Asset = (request: Request) => Response
 
-/** Answers requests for one text: compressed where the client takes that, and 304 where it has it. */
+/** Answers for one text: compressed where the client takes that, and 304 where it has it. */
 export function toAsset(text: string, type: string, headers: Record<string, string> = {}): Asset {
   // Weak: it names the text, whatever its encoding.
   const etag = `W/"${hash('sha256', text, 'base64url')}"`

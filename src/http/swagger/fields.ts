@@ -7,8 +7,8 @@ export type Resolve = (schema: Schema) => Schema
 type Field = { path: string; schema: Schema; required: boolean }
 
 /**
- * A table of all fields, those of nested objects under their path: `keys[].requests`. Fields of a request
- * are marked where they are required, those of an answer where they are optional.
+ * A table of all fields, those of nested objects under their path: `keys[].requests`. Fields of a
+ * request are marked where they are required, those of an answer where they are optional.
  */
 export function fieldTable(
   schema: Schema,
@@ -17,9 +17,10 @@ export function fieldTable(
 ): Html {
   const fields = listFields(schema, resolve, '')
   if (fields.length === 0) return html``
+  const mark = html`<span class="${marked}">${marked}</span>`
   const rows = fields.map(
     ({ path, schema, required }) => html`<tr>
-<th scope="row"><code>${path}</code>${required === (marked === 'required') ? html`<span class="${marked}">${marked}</span>` : undefined}</th>
+<th scope="row"><code>${path}</code>${required === (marked === 'required') ? mark : undefined}</th>
 <td><span class="type">${typeOf(schema)}</span></td>
 <td>${prose(schema.description ?? '')}</td></tr>`,
   )

@@ -19,7 +19,7 @@ const POLICY = [
 
 const hidden = { detail: { hide: true } }
 
-/** GET /swagger/json: the API's description (OpenAPI 3.0), and GET /swagger: a page that shows it. */
+/** GET /swagger/json: the API's description (OpenAPI 3.0). GET /swagger: a page that shows it. */
 export function swaggerRoutes() {
   const plugin = swagger({ path: '/swagger', documentation })
   const describeRoutes = plugin.routes.find(({ path }) => path === '/swagger/json')!
@@ -65,8 +65,8 @@ const documentation = {
     {
       name: 'Admin reads',
       description:
-        'The catalog with its counters. Each read reflects every flush that was acknowledged before ' +
-        'it began.',
+        'The catalog with its counters. Each read reflects every flush that was acknowledged ' +
+        'before it began.',
     },
     { name: 'Audit', description: 'The log of events, as it stands.' },
     { name: 'Operations', description: 'For probes and Prometheus; no token needed.' },

@@ -64,7 +64,8 @@ const badge = (method: string) =>
 const navigation = ({ name, routes }: { name: string; routes: Route[] }) => html`<h2>${name}</h2>
 <ul>${routes.map(
   ({ method, path, operation }) =>
-    html`<li><a href="#${operation.operationId}">${badge(method)}<span>${breakable(path)}</span></a></li>`,
+    html`<li><a href="#${operation.operationId}">${badge(method)}
+<span>${breakable(path)}</span></a></li>`,
 )}</ul>`
 
 /** A path may be broken before each slash. */
@@ -75,15 +76,17 @@ function showRoute({ method, path, operation }: Route, resolve: Resolve): Html {
   const parameters = operation.parameters ?? []
   const body = requestBody?.content['application/json']
   return html`<details class="operation" id="${id}">
-<summary>${badge(method)}<code class="path">${breakable(path)}</code><span>${summary}</span></summary>
+<summary>${badge(method)}<code class="path">${breakable(path)}</code>
+<span>${summary}</span></summary>
 <form data-method="${method}" data-path="${path}" data-role="${operation['x-roles']?.[0]}">
 ${description === undefined ? undefined : html`<p>${prose(description)}</p>`}
-<p class="roles">${showRoles(operation['x-roles'])}</p>
-${parameters.length === 0 ? undefined : html`<h3>Parameters</h3>${parameters.map((one) => showParameter(one, id))}`}
+<p>${showRoles(operation['x-roles'])}</p>
+${parameters.length === 0 ? undefined : html`<h3>Parameters</h3>`}
+${parameters.map((parameter) => showParameter(parameter, id))}
 ${body === undefined ? undefined : showBody(body, id, resolve)}
 <h3>Request <button type="button" class="copy">Copy</button></h3>
 <pre tabindex="0"><code class="curl"></code></pre>
-<p class="actions"><button type="submit">Send ${method}</button><span class="status" role="status"></span></p>
+<p><button type="submit">Send ${method}</button><span class="status" role="status"></span></p>
 <pre class="answer" tabindex="0" hidden></pre>
 <h3>Answers</h3>
 ${Object.entries(responses).map(([status, answer]) => showAnswer(status, answer, resolve))}
@@ -101,7 +104,8 @@ function showParameter({ name, in: place, ...parameter }: Parameter, id: string)
   const { schema, required, description = '' } = parameter
   const example = parameter.example === undefined ? undefined : String(parameter.example)
   const field = `${id}-${name}`
-  const attributes = html`id="${field}" data-in="${place}" data-name="${name}" aria-describedby="${field}-meaning"`
+  const attributes = html`id="${field}" data-in="${place}" data-name="${name}"
+aria-describedby="${field}-meaning"`
   const input = schema.enum
     ? html`<select ${attributes}><option value="">not sent</option>
 ${schema.enum.map((value) => html`<option>${String(value)}</option>`)}</select>`
@@ -109,7 +113,8 @@ ${schema.enum.map((value) => html`<option>${String(value)}</option>`)}</select>`
 ${required ? html`required` : html`placeholder="not sent"`}>`
   return html`<div class="parameter"><label for="${field}"><code>${name}</code>
 <span class="optional">${place}</span>${required ? REQUIRED : undefined}</label>${input}
-<p id="${field}-meaning">${prose(description)} <span class="type">${schema.enum ? undefined : nameOf(schema)}</span></p></div>`
+<p id="${field}-meaning">${prose(description)}
+<span class="type">${schema.enum ? undefined : nameOf(schema)}</span></p></div>`
 }
 
 function showBody({ schema, example }: Media, id: string, resolve: Resolve): Html {

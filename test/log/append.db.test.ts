@@ -1,0 +1,132 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { openPools } from '../../src/db/pool.ts'
+import { insertEvent, positionOf, readPositions } from '../support/events.ts'
+import { startTestService, type TestService } from '../support/service.ts'
+
+// Invariant 1: what was acknowledged is in the log exactly once.
+// Invariant 3: positions of a shard are gapless from 0 and in commit order; recorded_at never runs
+// backwards within a shard.
+
+const FLUSH = '/internal/apikey-stats/flush'
+const POSTERS = 64
+const POSTS_EACH = 5
+
+let one: TestService
+let other: TestService
+
+beforeAll(async () => {
+  one = await startTestService()
+  other = await startTestService({ database: one.database })
+})
+
+afterAll(async () => {
+  await other.stop()
+  await one.end()
+})
+
+/** Posts from 64 clients at once through two instances, with catalog changes between; gives positions. */
+async function postConcurrently(): Promise<string[]> {
+  const posters = Array.from({ length: POSTERS }, async (_, poster) => {
+    const service = poster % 2 === 0 ? one : other
+    const positions: string[] = []
+    for (let i = 0; i < POSTS_EACH; i++) {
+      const key: Record<string, string> =
+        poster % 3 === 0 ? { 'idempotency-key': crypto.randomUUID() } : {}
+      const body = { keys: [{ api_key_id: poster + 1, requests: 1 }] }
+      const response =
+        poster % 16 === 0
+          ? await service.putCatalog({ api_keys: [{ id: poster + 1, name: `${i}` }] })
+          : await service.post(FLUSH, body, key)
+      expect(response.status).toBe(200)
+      positions.push(positionOf(response))
+    }
+    return positions
+  })
+  return (await Promise.all(posters)).flat()
+}
+
+/** Gapless from 0, for every shard. */
+async function expectGapless(): Promise<void> {
+  for (let shard = 0; shard < one.shards; shard++) {
+    const positions = await readPositions(one.database.owner, shard)
+    expect(positions).toEqual(positions.map((_, i) => i))
+  }
+}
+
+/** Events that are recorded before their predecessor. */
+const readBackwards = async () => [
+  ...(await one.database.owner`
+    select *
+    from (
+      select shard, position,
+        recorded_at < lag(recorded_at) over (partition by shard order by position) as backwards
+      from events
+    ) e
+    where e.backwards`),
+]
+
+test('positions are gapless from 0, in commit order, and acknowledged once each', async () => {
+  let posting = true
+  const posted = postConcurrently().finally(() => {
+    posting = false
+  })
+  // In commit order: nobody ever sees a position before those below it.
+  while (posting) {
+    const [seen] = await one.database.owner`
+      select coalesce(sum(s.events), 0)::integer as events,
+        coalesce(sum(s.last + 1), 0)::integer as positions
+      from (select count(*) as events, max(position) as last from events group by shard) s`
+    expect(seen!.events).toBe(seen!.positions)
+  }
+  const acknowledged = await posted
+  expect(acknowledged).toHaveLength(POSTERS * POSTS_EACH)
+  expect(new Set(acknowledged).size).toBe(acknowledged.length)
+  const rows = await one.database.owner<{ position: string }[]>`
+    select shard || '/' || position as position from events`
+  expect(rows.map(({ position }) => position).sort()).toEqual(acknowledged.sort())
+  await expectGapless()
+})
+
+test('recorded_at does not run backwards under load', async () => {
+  expect(await readBackwards()).toEqual([])
+})
+
+test('recorded_at does not run backwards after an event of the future', async () => {
+  const future = '2999-01-01T00:00:00+00:00'
+  const { owner } = one.database
+  for (let shard = 0; shard < one.shards; shard++) {
+    await insertEvent(owner, { shard, recordedAt: future })
+  }
+  await postConcurrently()
+  expect(await readBackwards()).toEqual([])
+  const [last] = await owner`select max(recorded_at)::text as recorded_at from events`
+  expect(last!.recorded_at).toStartWith('2999-01-01 00:00:00')
+  await expectGapless()
+})
+
+test('an acknowledged flush is in the log when its answer arrives, as it was posted', async () => {
+  const response = await one.post(FLUSH, {
+    keys: [{ api_key_id: 4_711, requests: 3, success_requests: 2 }],
+  })
+  const [shard, position] = positionOf(response).split('/').map(Number)
+  const [event] = await one.database.owner`
+    select type, version, source, idempotency_key, payload::text as payload,
+      payload_sha256 = sha256(convert_to(payload::text, 'UTF8')) as hashed
+    from events
+    where shard = ${shard!} and position = ${position!}`
+  expect(event).toEqual({
+    type: 'ApiKeyStatsFlushed',
+    version: 1,
+    source: 'dp',
+    idempotency_key: null,
+    payload: '{"groups":[null],"counts":[1],"ids":[4711],"requests":[3],"successes":[2]}',
+    hashed: true,
+  })
+})
+
+test('the append commits synchronously', async () => {
+  const pools = openPools(one.database.address, one.shards)
+  const [row] = await pools.append`show synchronous_commit`
+  await pools.close()
+  expect(row).toEqual({ synchronous_commit: 'on' })
+})

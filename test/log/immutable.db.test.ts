@@ -1,0 +1,175 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import type postgres from 'postgres'
+import { openPools, type Pools, SCHEMA, SERVICE_ROLE } from '../../src/db/pool.ts'
+import { insertEvent } from '../support/events.ts'
+import { createDatabase, TEST_SHARDS, type TestDatabase } from '../support/server.ts'
+
+// Invariant 2: nothing ever updates or deletes an event: by grant, by trigger (row and truncate).
+
+let database: TestDatabase
+let pools: Pools
+
+beforeAll(async () => {
+  database = await createDatabase()
+  pools = openPools(database.address, TEST_SHARDS)
+  for (let shard = 0; shard < TEST_SHARDS; shard++) await insertEvent(database.owner, { shard })
+})
+
+afterAll(async () => {
+  await pools.close()
+  await database.drop()
+})
+
+/** Every way that PostgreSQL has to change or remove a row. */
+const CHANGES = [
+  `update events set source = 'someone'`,
+  `update events set payload = payload where position = 0`,
+  `update only events set recorded_at = now() where shard = 0`,
+  `delete from events`,
+  `delete from events where position = 0`,
+  `with gone as (delete from events returning *) select * from gone`,
+  `merge into events e using shards s on e.shard = s.shard when matched then delete`,
+  `merge into events e using shards s on e.shard = s.shard
+   when matched then update set source = 'someone'`,
+  `insert into events select * from events on conflict (shard, position)
+   do update set source = 'someone'`,
+  `truncate events`,
+  `truncate only events`,
+  `truncate events restart identity cascade`,
+  `truncate shards, events, checkpoints cascade`,
+]
+
+const ACTORS: [who: string, sqlOf: () => postgres.Sql][] = [
+  ['the service', () => pools.append],
+  ['the owner', () => database.owner],
+]
+
+for (const [who, sqlOf] of ACTORS) {
+  describe(`${who} can't change an event`, () => {
+    for (const change of CHANGES) {
+      test(change.replace(/\s+/g, ' '), async () => {
+        const before = await readAll()
+        expect(before).toHaveLength(TEST_SHARDS)
+        expect(await codeOf(sqlOf().unsafe(change))).toBe(INSUFFICIENT_PRIVILEGE)
+        expect(await readAll()).toEqual(before)
+      })
+    }
+  })
+}
+
+test('the owner is told what to do instead', async () => {
+  const error = await database.owner`delete from events`.catch((error: unknown) => error)
+  expect(error).toMatchObject({
+    message: 'events are immutable: delete refused',
+    hint: 'Append a correcting event instead.',
+  })
+})
+
+describe('the service can do nothing else that would open the way', () => {
+  const REFUSED = [
+    `alter table events disable trigger all`,
+    `alter table events disable trigger events_refuse_change`,
+    `drop trigger events_refuse_change on events`,
+    `drop table events`,
+    `alter table events owner to ${SERVICE_ROLE}`,
+    `alter table events rename to events_gone`,
+    `create or replace function refuse_change() returns trigger language plpgsql
+     as 'begin return new; end'`,
+    `alter function refuse_change() owner to ${SERVICE_ROLE}`,
+    `drop function refuse_change()`,
+    `create trigger mine before insert on events for each row execute function refuse_change()`,
+    `create rule mine as on insert to events do instead nothing`,
+    `create table ${SCHEMA}.mine ()`,
+    `create table public.mine ()`,
+    `create schema mine`,
+    `create function ${SCHEMA}.mine() returns integer language sql as 'select 1'`,
+    `drop schema ${SCHEMA} cascade`,
+    `alter schema ${SCHEMA} owner to ${SERVICE_ROLE}`,
+    `insert into migrations (number, name, sha256) values (9999, 'mine', '')`,
+    `delete from migrations`,
+    `insert into shards (shard, catalog_position) values (9999, -1)`,
+    `delete from shards`,
+    `set session_replication_role = replica`,
+    `alter role ${SERVICE_ROLE} superuser`,
+  ]
+  for (const statement of REFUSED) {
+    test(statement.replace(/\s+/g, ' '), async () => {
+      // A statement that is let through is taken back, so that it fails its own test only.
+      const refused = pools.append.begin(async (transaction) => {
+        await transaction.unsafe(statement)
+        throw new Error('let through')
+      })
+      expect(await codeOf(refused)).toBe(INSUFFICIENT_PRIVILEGE)
+    })
+  }
+
+  test('its role has no rights of its own and belongs to no other', async () => {
+    const [role] = await database.owner`
+      select r.rolsuper, r.rolcreaterole, r.rolcreatedb, r.rolcanlogin, r.rolreplication,
+        r.rolbypassrls,
+        (select count(*)::integer from pg_auth_members m where m.member = r.oid) as memberships
+      from pg_roles r
+      where r.rolname = ${SERVICE_ROLE}`
+    expect(role).toEqual({
+      rolsuper: false,
+      rolcreaterole: false,
+      rolcreatedb: false,
+      rolcanlogin: false,
+      rolreplication: false,
+      rolbypassrls: false,
+      memberships: 0,
+    })
+  })
+
+  test('no function runs with the rights of its owner', async () => {
+    const functions = await database.owner`
+      select p.proname
+      from pg_proc p
+      where p.pronamespace = ${SCHEMA}::regnamespace and p.prosecdef`
+    expect([...functions]).toEqual([])
+  })
+})
+
+test('the service has these privileges, and no other on any table, view or column', async () => {
+  const rows = await database.owner<{ name: string; privileges: string }[]>`
+    select c.relname as name, string_agg(lower(p.privilege), ' ' order by p.number) as privileges
+    from pg_class c
+      cross join unnest(string_to_array(${PRIVILEGES}, ' ')) with ordinality as p(privilege, number)
+    where c.relnamespace = ${SCHEMA}::regnamespace
+      and c.relkind in ('r', 'p', 'v', 'm', 'f')
+      and case when p.privilege in ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES')
+        then has_any_column_privilege(${SERVICE_ROLE}, c.oid, p.privilege)
+        else has_table_privilege(${SERVICE_ROLE}, c.oid, p.privilege)
+      end
+    group by c.relname`
+  expect(Object.fromEntries(rows.map(({ name, privileges }) => [name, privileges]))).toEqual({
+    events: 'select insert',
+    shards: 'select update',
+    migrations: 'select',
+    flush_entries: 'select',
+    projections: DERIVED,
+    checkpoints: DERIVED,
+    parked_events: DERIVED,
+    api_key_counters: DERIVED,
+    provider_group_counters: DERIVED,
+    key_counters: DERIVED,
+    provider_groups: DERIVED,
+    api_keys: DERIVED,
+    keys: DERIVED,
+  })
+})
+
+/** What is derived from the log may be thrown away and derived again. */
+const DERIVED = 'select insert update delete'
+const PRIVILEGES = 'SELECT INSERT UPDATE DELETE TRUNCATE REFERENCES TRIGGER'
+const INSUFFICIENT_PRIVILEGE = '42501'
+
+const readAll = async () => [...(await database.owner`select * from events order by shard`)]
+
+/** The SQLSTATE that a statement fails with; null where it succeeds. */
+async function codeOf(statement: Promise<unknown>): Promise<string | null> {
+  return statement.then(
+    () => null,
+    (error: { code?: string; message: string }) => error.code ?? error.message,
+  )
+}

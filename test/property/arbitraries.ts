@@ -1,0 +1,135 @@
+import fc from 'fast-check'
+import type { Kind } from './naive-body.ts'
+
+/** Small for collisions, and the largest that a body may hold. */
+export const count: fc.Arbitrary<number> = fc.oneof(
+  { weight: 6, arbitrary: fc.nat(3) },
+  { weight: 3, arbitrary: fc.nat(1_000) },
+  { weight: 1, arbitrary: fc.constantFrom(2 ** 32, 2 ** 52, Number.MAX_SAFE_INTEGER) },
+)
+
+/** A field as JSON that is now and then null, or left out. */
+export const sometimes = <Value>(value: fc.Arbitrary<Value>) =>
+  fc.oneof(
+    { weight: 8, arbitrary: value },
+    { weight: 1, arbitrary: fc.constantFrom(null, undefined) },
+  )
+
+/** An entry that passes, as JSON; its key is one of `keys`. */
+export function goodEntry<Key>(kind: Kind, keys: fc.Arbitrary<Key>): fc.Arbitrary<object | null> {
+  const entry: fc.Arbitrary<object | null> =
+    kind === 'api-keys'
+      ? fc
+          .record({ api_key_id: keys, requests: sometimes(count), success: sometimes(count) })
+          .map(({ api_key_id, requests, success }) => ({
+            api_key_id,
+            requests,
+            success_requests: success && Math.min(success, requests ?? 0),
+          }))
+      : fc.record({
+          token_hash: keys,
+          requests: sometimes(count),
+          tokens: sometimes(count),
+          last_accessed_at: sometimes(
+            fc.oneof(fc.nat(3), fc.integer({ min: 1.7e9, max: 1.8e9 }), fc.constant(253402300799)),
+          ),
+        })
+  return fc.oneof(
+    { weight: 12, arbitrary: entry },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom(
+        null,
+        {},
+        kind === 'keys' ? { token_hash: ' \t' } : { api_key_id: 0 },
+      ),
+    },
+  )
+}
+
+const numberText = fc.oneof(
+  { weight: 4, arbitrary: count.map(String) },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom(
+      ...['-1', '-0', '1.0', '1.5', '1e3', '1E+2', '1e-7', '9007199254740991', '9007199254740992'],
+      ...['-9007199254740991', '-9007199254740992', '9223372036854775807', '1e309', '253402300799'],
+      ...['253402300800', '01', '+1', '.5', '1.', '0x1', 'NaN', 'Infinity', '1_0'],
+    ),
+  },
+)
+
+/** String literals: SQL, white space that one language trims and another doesn't, NUL, half pairs. */
+export const stringText: fc.Arbitrary<string> = fc.oneof(
+  fc.constantFrom(
+    ...['""', '" "', '"\\u0000"', '"a\\u0000b"', '"\\ud800"', '"\\udc00x"', '"\\ud83d\\ude00"'],
+    ...['"\\ufeffk1 "', '"\\u0085"', '"\\u00a0k2"', '"\\u2028"', '"\\ufffd"', '"\\n\\tk1\\r"'],
+    ...[`"'; drop table events; --"`, '"{\\"a\\",null}"', '"$1"', '"%00"', '"\\\\"', '"__proto__"'],
+    ...['"\\q"', '"a\nb"', '"unended', `'x'`],
+  ),
+  fc.string({ unit: 'binary', maxLength: 12 }).map((text) => JSON.stringify(text)),
+)
+
+const junkText = fc.oneof(
+  numberText,
+  stringText,
+  fc.constantFrom('null', 'true', 'false', '[]', '{}', '[[]]', '[1]', '{"a":{"b":[]}}', ''),
+  fc.json({ maxDepth: 2 }),
+)
+
+/** An object literal; names can stand in it twice. */
+const objectText = (fields: fc.Arbitrary<[string, string]>, maxLength = 4) =>
+  fc
+    .array(fields, { maxLength })
+    .map((pairs) => `{${pairs.map(([name, value]) => `"${name}":${value}`).join(' ,\n')}}`)
+
+/** `values`, and now and then something else. */
+const mostly = (values: fc.Arbitrary<string>, others = junkText, weight = 20) =>
+  fc.oneof({ weight, arbitrary: values }, { weight: 1, arbitrary: others })
+
+/** The text of a flush's body: valid, nearly valid, and not at all. */
+export function flushText(kind: Kind, keys: fc.Arbitrary<string>): fc.Arbitrary<string> {
+  const numbers =
+    kind === 'keys'
+      ? ['requests', 'tokens', 'last_accessed_at']
+      : ['requests', 'success_requests', 'success_requests']
+  const key = mostly(keys, kind === 'keys' ? fc.oneof(stringText, junkText) : junkText)
+  const name = kind === 'keys' ? 'token_hash' : 'api_key_id'
+  const good = goodEntry(kind, fc.constant('\u0001')).chain((entry) =>
+    keys.map((text) => JSON.stringify(entry).replace('"\\u0001"', text)),
+  )
+  const near = objectText(
+    fc.oneof(
+      fc.tuple(fc.constantFrom(name, name, 'extra', 'constructor', '__proto__'), key),
+      fc.tuple(fc.constantFrom(...numbers), mostly(numberText)),
+    ),
+    5,
+  )
+  const entries = fc
+    .array(mostly(fc.oneof({ weight: 3, arbitrary: good }, near)), { maxLength: 6 })
+    .map((texts) => `[${texts.join(', ')}]`)
+  const body = objectText(
+    fc.oneof(
+      { weight: 9, arbitrary: fc.tuple(fc.constantFrom('keys', '\\u006beys'), entries) },
+      {
+        weight: 2,
+        arbitrary: fc.tuple(fc.constantFrom('keys', 'Keys', '__proto__', ''), junkText),
+      },
+    ),
+    2,
+  )
+  const whole = entries.map((list) => `{"keys":${list}}`)
+  return mostly(
+    fc.oneof({ weight: 4, arbitrary: whole }, { weight: 2, arbitrary: body }),
+    fc.oneof(
+      junkText,
+      fc.tuple(whole, junkText).map(([text, more]) => text + more),
+      fc.tuple(whole, fc.nat(60)).map(([text, end]) => text.slice(0, end)),
+      fc.integer({ min: 1, max: 20_000 }).map((depth) => `{"keys":[],"x":${nested(depth)}}`),
+    ),
+    8,
+  )
+}
+
+/** `[[[]]]` */
+export const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth)

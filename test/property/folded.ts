@@ -1,0 +1,65 @@
+import type { Transaction } from '../../src/db/pool.ts'
+import type { Event } from '../../src/events/event.ts'
+import { PROJECTIONS } from '../../src/projections/index.ts'
+
+/** Rows that folds would write, by projection and id; and every text among what they write. */
+export type FoldRows = {
+  counters: Record<string, Record<string, bigint[]>>
+  texts: string[]
+}
+
+/**
+ * Folds the events by every projection, and catches what would be written: the arrays of the
+ * statement, of which the first holds the ids.
+ */
+export function foldRows(events: Event[]): FoldRows {
+  const rows: FoldRows = { counters: {}, texts: [] }
+  for (const { name, createFold } of PROJECTIONS) {
+    const fold = createFold()
+    for (const event of events) fold.add(event, '2026-01-31T12:00:00.000000+00:00')
+    const statements: string[][] = []
+    const transaction = (_: TemplateStringsArray, ...values: unknown[]) => {
+      const texts = values.filter((value) => typeof value === 'string')
+      statements.push(texts.filter((text) => text.startsWith('{')))
+      rows.texts.push(...texts)
+      return Promise.resolve([])
+    }
+    fold.write(transaction as unknown as Transaction, { shard: 0, generation: 1 })
+    if (name === 'catalog') continue
+    rows.counters[name] = {}
+    for (const arrays of statements) {
+      const [ids, ...columns] = arrays.map(readArray)
+      ids!.forEach((id, i) => {
+        if (rows.counters[name]![id]) throw new Error(`${name} writes ${id} twice`)
+        rows.counters[name]![id] = columns.map((column) => BigInt(column[i]!))
+      })
+    }
+  }
+  return rows
+}
+
+/** What several folds have written: sums, and of the last access the newest. */
+export function sumRows(batches: FoldRows[]): FoldRows['counters'] {
+  const sums: FoldRows['counters'] = {}
+  for (const { counters } of batches) {
+    for (const [name, rows] of Object.entries(counters)) {
+      sums[name] ??= {}
+      for (const [id, numbers] of Object.entries(rows)) {
+        const sum = sums[name][id] ?? numbers.map(() => 0n)
+        sums[name][id] = numbers.map((number, i) => {
+          if (i < 3) return sum[i]! + number
+          return [number, sum[i]!].sort((a, b) => (a < b ? 1 : -1))[0]!
+        })
+      }
+    }
+  }
+  return sums
+}
+
+/** `{1,"a\"b"}`, as a statement passes an array. */
+function readArray(text: string): string[] {
+  const members = text.slice(1, -1).match(/"(?:[^"\\]|\\.)*"|[^,]+/gs) ?? []
+  return members.map((member) =>
+    member.startsWith('"') ? member.slice(1, -1).replace(/\\(.)/gs, '$1') : member,
+  )
+}

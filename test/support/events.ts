@@ -1,0 +1,75 @@
+import type postgres from 'postgres'
+import { connectAsOwner } from '../../src/db/pool.ts'
+import { hashPayload } from '../../src/events/event.ts'
+import type { TestDatabase } from './server.ts'
+
+/** Appends an event by hand, as only the owner could; gives its position. */
+export async function insertEvent(
+  owner: postgres.Sql,
+  event: { shard?: number; type?: string; payload?: string; recordedAt?: string },
+): Promise<number> {
+  const { shard = 0, type = 'KeyStatsFlushed', payload = EMPTY_FLUSH } = event
+  const [row] = await owner`
+    insert into events (shard, position, type, version, recorded_at, source, payload, payload_sha256)
+    select
+      ${shard}::integer, coalesce(max(e.position), -1) + 1, ${type}, 1,
+      coalesce(${event.recordedAt ?? null}::text::timestamptz, max(e.recorded_at), clock_timestamp()),
+      'owner', ${payload}::text::json, decode(${hashPayload(payload)}, 'hex')
+    from events e
+    where e.shard = ${shard}
+    returning position`
+  return Number(row!.position)
+}
+
+/** The positions of a shard's events, in order; or of all shards, one after the other. */
+export async function readPositions(owner: postgres.Sql, shard?: number): Promise<number[]> {
+  const rows = await owner<{ position: string }[]>`
+    select e.position
+    from events e
+    where e.shard = ${shard ?? null}::integer or ${shard === undefined}
+    order by e.shard, e.position`
+  return rows.map(({ position }) => Number(position))
+}
+
+/** The number of flushes in the log, over all shards. */
+export async function countFlushes(owner: postgres.Sql): Promise<number> {
+  const [row] = await owner<{ count: number }[]>`
+    select count(*)::integer as count from events where type <> 'CatalogChanged'`
+  return row!.count
+}
+
+/** `0/41` of an answer's Tallybook-Position. */
+export function positionOf(response: Response): string {
+  const position = response.headers.get('tallybook-position')
+  if (position === null) throw new Error(`no position: ${response.status}`)
+  return position
+}
+
+/** Holds the rows of `shards` locked, as a stranger might, until released. */
+export async function lockShards({ address }: TestDatabase): Promise<{ release(): Promise<void> }> {
+  const stranger = connectAsOwner(address)
+  const connection = await stranger.reserve()
+  await connection`begin`
+  await connection`select from shards for update`
+  return {
+    release: async () => {
+      await connection`rollback`
+      connection.release()
+      await stranger.end()
+    },
+  }
+}
+
+/** Returns when this many connections wait for a lock; gives their process ids. */
+export async function untilWaiting(owner: postgres.Sql, count: number): Promise<number[]> {
+  for (;;) {
+    const rows = await owner<{ pid: number }[]>`
+      select pid from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock'`
+    if (rows.length >= count) return rows.map(({ pid }) => pid)
+    await Bun.sleep(5)
+  }
+}
+
+const EMPTY_FLUSH =
+  '{"hashes":[],"requests":[],"tokens":[],"last_accessed_at":[],"quota_tracked":[]}'

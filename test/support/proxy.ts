@@ -1,0 +1,97 @@
+import net from 'node:net'
+import type { ServerAddress } from '../../src/db/pool.ts'
+
+/** Where a connection is cut: the statement never arrives, or its commit is never heard of. */
+export type Cut = 'before' | 'after commit'
+
+export type Proxy = {
+  address: ServerAddress
+  /** Cuts the connection on which `statement` runs next, once; resolves when that was done. */
+  cut(where: Cut, statement: string): Promise<void>
+  close(): Promise<void>
+}
+
+type Armed = { where: Cut; statement: string; done: () => void }
+
+/** Message types of PostgreSQL's protocol: a command has completed; ready for the next query. */
+const COMMAND_COMPLETE = 0x43
+const READY_FOR_QUERY = 0x5a
+
+/** A way to a PostgreSQL server that can lose a connection at a chosen moment. */
+export async function startProxy(upstream: ServerAddress): Promise<Proxy> {
+  const sockets = new Set<net.Socket>()
+  let armed: Armed | null = null
+
+  const fire = (client: net.Socket, server: net.Socket) => {
+    client.destroy()
+    server.destroy()
+    armed?.done()
+    armed = null
+  }
+
+  const proxy = net.createServer((client) => {
+    const server = net.connect(socketOf(upstream))
+    let sent = ''
+    let received: Buffer = Buffer.alloc(0)
+    let completed = false
+    const runsArmed = () => armed !== null && sent.includes(armed.statement)
+    for (const [socket, other] of [
+      [client, server],
+      [server, client],
+    ] as const) {
+      sockets.add(socket)
+      socket.on('error', () => other.destroy())
+      socket.on('close', () => {
+        sockets.delete(socket)
+        other.destroy()
+      })
+    }
+    client.on('data', (chunk: Buffer) => {
+      // What was prepared on this connection before is not sent again: all texts are kept.
+      sent += chunk.subarray(0, 4_096).toString('latin1')
+      if (armed?.where === 'before' && runsArmed()) fire(client, server)
+      else server.write(chunk)
+    })
+    server.on('data', (chunk: Buffer) => {
+      received = Buffer.concat([received, chunk])
+      // Type, length without the type, contents.
+      while (received.length >= 5 && received.length > received.readUInt32BE(1)) {
+        const message = received.subarray(0, received.readUInt32BE(1) + 1)
+        received = received.subarray(message.length)
+        const losing = armed?.where === 'after commit' && runsArmed()
+        if (losing && message[0] === COMMAND_COMPLETE) completed = true
+        // The transaction is committed when the server says that it is ready again, not before.
+        if (completed && message[0] === READY_FOR_QUERY) return fire(client, server)
+        if (!completed) client.write(message)
+      }
+    })
+  })
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+  const { port } = proxy.address() as net.AddressInfo
+
+  return {
+    address: through(upstream, port),
+    cut: (where, statement) =>
+      new Promise((done) => {
+        armed = { where, statement, done }
+      }),
+    close: async () => {
+      for (const socket of sockets) socket.destroy()
+      await new Promise((resolve) => proxy.close(resolve))
+    },
+  }
+}
+
+function socketOf(address: ServerAddress): net.NetConnectOpts {
+  if ('host' in address) return { path: `${address.host}/.s.PGSQL.${address.port}` }
+  const { hostname, port } = new URL(address.url)
+  return { host: hostname, port: Number(port || 5432) }
+}
+
+function through(address: ServerAddress, port: number): ServerAddress {
+  if ('host' in address) return { ...address, host: '127.0.0.1', port }
+  const url = new URL(address.url)
+  url.hostname = '127.0.0.1'
+  url.port = String(port)
+  return { url: url.href }
+}
