@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox'
 
 type Range = { minimum: number; maximum: number; default?: number; example?: number }
 
-/** A whole number in decimal digits, as queries and paths carry it. See `openapi` in swagger/document.ts. */
+/** A whole number in digits, as queries and paths carry it; `openapi`: see swagger/document.ts. */
 const digits = (pattern: string, description: string, range: Range) =>
   Type.String({
     pattern: `^(?:${pattern})$`,

@@ -40,7 +40,8 @@ const detail = describe({
   tag: 'Admin reads',
   summary: 'How the projections stand to the log',
   description:
-    'Checkpoint, head, lag, generation and last rebuild of each, and the events that could not be folded.',
+    'Checkpoint, head, lag, generation and last rebuild of each, and the events that could ' +
+    'not be folded.',
   ok: {
     description: 'Each projection',
     schema: Type.Object({

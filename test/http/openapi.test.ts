@@ -136,7 +136,7 @@ function convert(schema: object) {
   }
 }
 
-test('an asset is compressed for those who take gzip, and not sent to those who have it', async () => {
+test('an asset is compressed where gzip is taken, and not sent where it is known', async () => {
   const asset = toAsset('text '.repeat(100), 'text/plain')
   const request = (headers: Record<string, string>) =>
     asset(new Request('http://localhost/', { headers }))

@@ -22,7 +22,7 @@ const body = (value: unknown, key?: string): RequestInit => ({
 const API_KEYS = '/internal/apikey-stats/flush'
 const flush = (requests: number) => ({ keys: [{ api_key_id: 7, requests, success_requests: 1 }] })
 
-/** One after the other: each operation's good answer, and errors of every kind that a client can cause. */
+/** One after the other: each operation's good answer, and the errors that a client can cause. */
 const CALLS: Call[] = [
   [
     'admin',
@@ -138,7 +138,7 @@ function matching(url: string, method: string): string | undefined {
   return paths.find((one) => one === path) ?? paths.find((one) => pattern(one).test(path))
 }
 
-test('the page is for everyone, names every operation and takes nothing from elsewhere', async () => {
+test('the page is for everyone, has every operation and takes nothing from elsewhere', async () => {
   for (const path of ['/swagger', '/swagger/']) {
     const response = await service.fetch(null, path)
     expect(response.status).toBe(200)

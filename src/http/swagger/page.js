@@ -60,7 +60,7 @@ async function send(form) {
   }
 }
 
-/** JSON over several lines; numbers stay as they were sent, so only what loses nothing is indented. */
+/** JSON over several lines, unless a number in it would not stay as it was sent. */
 function indent(text) {
   try {
     const value = JSON.parse(text)

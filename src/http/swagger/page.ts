@@ -109,8 +109,8 @@ aria-describedby="${field}-meaning"`
   const input = schema.enum
     ? html`<select ${attributes}><option value="">not sent</option>
 ${schema.enum.map((value) => html`<option>${String(value)}</option>`)}</select>`
-    : html`<input ${attributes} value="${required ? example : ''}" autocomplete="off" spellcheck="false"
-${required ? html`required` : html`placeholder="not sent"`}>`
+    : html`<input ${attributes} value="${required ? example : ''}" autocomplete="off"
+spellcheck="false" ${required ? html`required` : html`placeholder="not sent"`}>`
   return html`<div class="parameter"><label for="${field}"><code>${name}</code>
 <span class="optional">${place}</span>${required ? REQUIRED : undefined}</label>${input}
 <p id="${field}-meaning">${prose(description)}
@@ -159,5 +159,6 @@ const ICON =
   'data:image/svg+xml,' +
   encodeURIComponent(
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" fill="none" stroke="#2f7d6b" ' +
-      'stroke-width="3" stroke-linecap="round"><path d="M7 6v20M13 6v20M19 6v20M25 6v20M3 23 29 9"/></svg>',
+      'stroke-width="3" stroke-linecap="round">' +
+      '<path d="M7 6v20M13 6v20M19 6v20M25 6v20M3 23 29 9"/></svg>',
   )

@@ -1,0 +1,45 @@
+import type { CatalogPut } from './naive-catalog.ts'
+
+/** The ids of one run on a service that others share: small ones, moved to a range of its own. */
+export class Range {
+  /** Above every id of the run before. */
+  readonly base: number
+
+  constructor(run: number) {
+    this.base = run * 100
+  }
+
+  /** 0 stays: it is no id. */
+  readonly id = (small: number): number => (small === 0 ? 0 : this.base + small)
+
+  readonly hash = (small: string | number): string =>
+    `hash-${String(this.base).padStart(9, '0')}-${small}`
+
+  readonly idempotencyKey = (number: number): string => `${this.base}-${number}`
+
+  moveCatalog({ provider_groups, api_keys, keys }: CatalogPut): CatalogPut {
+    const { id, hash } = this
+    return {
+      ...(provider_groups && {
+        provider_groups: provider_groups.map((row) => ({ ...row, id: id(row.id) })),
+      }),
+      ...(api_keys && {
+        api_keys: api_keys.map(({ group_id, ...row }) => ({
+          ...row,
+          id: id(row.id),
+          ...(group_id === undefined ? {} : { group_id: group_id === null ? null : id(group_id) }),
+        })),
+      }),
+      ...(keys && { keys: keys.map((row) => ({ ...row, token_hash: hash(row.token_hash) })) }),
+    }
+  }
+
+  /** The text of a flush's body. */
+  moveFlush(entries: (object | null)[]): string {
+    return JSON.stringify({ keys: entries }, (name, value) => {
+      if (name === 'api_key_id') return value && this.id(value)
+      if (name === 'token_hash') return /^\d/.test(value) ? this.hash(value) : value
+      return value
+    })
+  }
+}

@@ -1,0 +1,211 @@
+import { expect } from 'bun:test'
+import type { TestService } from '../support/service.ts'
+import { type Answer, type ListName, toAnswer } from './exact.ts'
+import { type FlushAnswer, Model } from './model.ts'
+import {
+  apiKeyRowsOf,
+  type ExactRow,
+  groupRowsOf,
+  keyRowsOf,
+  rated,
+  summaryOf,
+} from './model-reads.ts'
+import { type Kind, PATHS } from './naive-body.ts'
+import { Range } from './range.ts'
+import { SLOTS, type Step } from './steps.ts'
+
+type Keyed = { kind: Kind; text: string; idempotencyKey: string }
+
+/**
+ * One history on a service that has seen others: does each step there and in a model of its own, and
+ * compares every answer.
+ */
+export class Session {
+  readonly #model = new Model()
+  readonly #range: Range
+  readonly #keyed: Keyed[] = []
+  #keys = 0
+
+  private constructor(
+    private readonly service: TestService,
+    run: number,
+    /** Position of each shard's last event. */
+    private readonly heads: number[],
+    /** What the runs before have counted. */
+    private readonly before: { requests: bigint; successes: bigint },
+  ) {
+    this.#range = new Range(run)
+  }
+
+  static async begin(service: TestService, run: number): Promise<Session> {
+    const { body, positions } = await get(service, '/admin/apikey-stats/summary')
+    const heads = positions!.split(',').map((part) => Number(part.split('/')[1]))
+    const { total_requests, success_requests } = body as { [name: string]: bigint }
+    return new Session(service, run, heads, {
+      requests: total_requests!,
+      successes: success_requests!,
+    })
+  }
+
+  async take(step: Step): Promise<void> {
+    switch (step.do) {
+      case 'put':
+        return this.#put(step)
+      case 'end':
+        return this.#end(step)
+      case 'flush': {
+        const text = this.#range.moveFlush(step.entries)
+        const idempotencyKey = this.#newKey(step.idempotencyKey)
+        if (idempotencyKey !== null) this.#keyed.push({ kind: step.kind, text, idempotencyKey })
+        return this.#flush(step.kind, text, idempotencyKey)
+      }
+      case 'retry':
+        return this.#retry(step)
+      case 'refused':
+        return this.#flush(step.kind, step.text, this.#newKey(step.idempotencyKey))
+      case 'read':
+        return this.#read(step)
+    }
+  }
+
+  /** All totals of this run are the model's. */
+  async compareTotals(): Promise<void> {
+    for (const list of ['provider-groups', 'api-keys', 'keys'] as const) {
+      await this.#compareList(list, true)
+    }
+    await this.#compareSummary()
+  }
+
+  async #put({ catalog }: Step & { do: 'put' }): Promise<void> {
+    const moved = this.#range.moveCatalog(catalog)
+    const answer = await toAnswer(await this.service.putCatalog(moved))
+    const positions = this.#appended(`0/${this.heads[0]! + 1}`)
+    const body = this.#model.putCatalog(moved)
+    expect(answer).toEqual({ status: 200, body, positions, replayed: false })
+  }
+
+  async #end({ list, of }: Step & { do: 'end' }): Promise<void> {
+    const { id, end } = this.#rowOf(list, of)
+    const response = await this.service.fetch('admin', `/admin/${list}/${id}`, { method: 'DELETE' })
+    const answer = await toAnswer(response)
+    if (!end()) {
+      expect({ ...answer, body: null }).toEqual({ ...NOTHING, status: 404 })
+      return
+    }
+    const positions = this.#appended(`0/${this.heads[0]! + 1}`)
+    expect(answer).toEqual({ ...NOTHING, status: 204, positions })
+  }
+
+  #rowOf(list: ListName, of: number): { id: string; end: () => boolean } {
+    const { groups, apiKeys, keys } = this.#model
+    const id = this.#range.id(of)
+    const hash = this.#range.hash(of)
+    const row = {
+      'provider-groups': groups.get(id),
+      'api-keys': apiKeys.get(id),
+      keys: keys.get(hash),
+    }
+    return { id: list === 'keys' ? hash : String(id), end: () => this.#model.end(row[list]) }
+  }
+
+  async #retry({ of, change }: Step & { do: 'retry' }): Promise<void> {
+    if (this.#keyed.length === 0) return
+    const { kind, text, idempotencyKey } = this.#keyed[of % this.#keyed.length]!
+    const entries = JSON.parse(text).keys as (object | null)[]
+    if (change === 'shuffled') entries.push(...entries.splice(0, 1 + (of % 3)).reverse())
+    if (change === 'more')
+      entries.push({ api_key_id: this.#range.id(1), token_hash: 'x', requests: 1 })
+    if (change === 'less') entries.pop()
+    const other = kind === 'keys' ? 'api-keys' : 'keys'
+    const body = JSON.stringify({ keys: entries })
+    await this.#flush(change === 'other kind' ? other : kind, body, idempotencyKey)
+  }
+
+  async #flush(kind: Kind, text: string, idempotencyKey: string | null): Promise<void> {
+    const headers = idempotencyKey === null ? undefined : { 'idempotency-key': idempotencyKey }
+    const answer = await toAnswer(await this.service.post(PATHS[kind], text, headers))
+    const expected = this.#model.flush(kind, text, idempotencyKey)
+    if (expected.status === 200 && !expected.replayed) {
+      expected.flush.at = this.#appended(answer.positions)
+    }
+    expect(errorOnly(answer)).toEqual(toExpected(expected))
+  }
+
+  async #read({ what, list, of, ended }: Step & { do: 'read' }): Promise<void> {
+    if (what === 'summary') return this.#compareSummary()
+    if (what === 'list') return this.#compareList(list, ended)
+    const { id } = this.#rowOf(list, of)
+    const answer = await get(this.service, `/admin/${list}/${id}${ended ? '?ended=true' : ''}`)
+    const row = this.#rows(list, ended).get(id)
+    if (row === undefined) expect(answer.status).toBe(404)
+    else expect(answer).toEqual({ ...this.#reflecting(), body: row })
+  }
+
+  /** The rows of this run; the newest runs have the highest ids. */
+  async #compareList(list: ListName, ended: boolean): Promise<void> {
+    const own = this.#rows(list, ended)
+    const id = list === 'keys' ? 'token_hash' : 'id'
+    // One more than there can be: a row too many shows.
+    const count = SLOTS + 1
+    const query = `?sort=-${id}&limit=${count}${ended ? '&ended=true' : ''}`
+    const { body, ...answer } = await get(this.service, `/admin/${list}${query}`)
+    expect({ ...answer, body: null }).toEqual(this.#reflecting())
+    const { items } = body as { items: ExactRow[] }
+    const isOwn = (row: ExactRow) =>
+      list === 'keys'
+        ? String(row.token_hash).startsWith(this.#range.hash(''))
+        : Number(row.id) > this.#range.base
+    const rows = items.filter(isOwn)
+    expect(rows).toEqual([...own.values()].sort((a, b) => (a[id]! < b[id]! ? 1 : -1)))
+  }
+
+  async #compareSummary(): Promise<void> {
+    const answer = await get(this.service, '/admin/apikey-stats/summary')
+    const { total_requests, success_requests } = summaryOf(this.#model) as Record<string, bigint>
+    const body = rated(
+      this.before.requests + total_requests!,
+      this.before.successes + success_requests!,
+    )
+    expect(answer).toEqual({ ...this.#reflecting(), body })
+  }
+
+  #rows(list: ListName, ended: boolean): Map<string, ExactRow> {
+    const rows = { 'provider-groups': groupRowsOf, 'api-keys': apiKeyRowsOf, keys: keyRowsOf }[list]
+    return new Map([...rows(this.#model)].filter(([, row]) => ended || !row.ended_at))
+  }
+
+  /** A read reflects all that was acknowledged; nothing else appends here. */
+  #reflecting(): Answer {
+    const positions = this.heads.map((head, shard) => `${shard}/${head}`).join(',')
+    return { ...NOTHING, positions }
+  }
+
+  /** Takes an event's position into account: the next of its shard, or this throws. */
+  #appended(at: string | null): string {
+    const [shard, position] = (at ?? 'none').split('/').map(Number)
+    expect(position).toBe((this.heads[shard!] ?? Number.NaN) + 1)
+    this.heads[shard!] = position!
+    return at!
+  }
+
+  #newKey(wanted: boolean): string | null {
+    return wanted ? this.#range.idempotencyKey(this.#keys++) : null
+  }
+}
+
+const NOTHING: Answer = { status: 200, body: null, positions: null, replayed: false }
+
+const get = async (service: TestService, path: string) =>
+  toAnswer(await service.fetch('admin', path))
+
+/** Of a problem only what the contract words. */
+function errorOnly(answer: Answer): Answer {
+  if (answer.status === 200) return answer
+  return { ...answer, body: (answer.body as { error?: string }).error }
+}
+
+function toExpected(expected: FlushAnswer): Answer {
+  if (expected.status !== 200) return { ...NOTHING, status: expected.status, body: expected.error }
+  const { body, replayed, flush } = expected
+  return { status: 200, body, positions: flush.at!, replayed }
+}

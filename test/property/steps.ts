@@ -1,0 +1,114 @@
+import fc from 'fast-check'
+import { goodEntry } from './arbitraries.ts'
+import type { Kind } from './naive-body.ts'
+import type { CatalogPut } from './naive-catalog.ts'
+
+/** What a history does next. Ids and hashes are small here; a run moves them to a range of its own. */
+export type Step =
+  | { do: 'put'; catalog: CatalogPut }
+  | { do: 'end'; list: 'provider-groups' | 'api-keys' | 'keys'; of: number }
+  | { do: 'flush'; kind: Kind; entries: (object | null)[]; idempotencyKey: boolean }
+  /** Again with the idempotency key of an earlier flush. */
+  | { do: 'retry'; of: number; change: 'none' | 'shuffled' | 'more' | 'less' | 'other kind' }
+  | { do: 'refused'; kind: Kind; text: string; idempotencyKey: boolean }
+  | { do: 'read'; what: 'list' | 'row' | 'summary'; list: ListName; of: number; ended: boolean }
+
+type ListName = 'provider-groups' | 'api-keys' | 'keys'
+
+/** Keys and API keys of a run are 1 to SLOTS, groups 1 to GROUPS. */
+export const SLOTS = 6
+export const GROUPS = 3
+
+const list = fc.constantFrom<ListName>('provider-groups', 'api-keys', 'keys')
+const slot = fc.integer({ min: 1, max: SLOTS })
+const hash = slot.map(String)
+const group = fc.integer({ min: 1, max: GROUPS })
+const kind = fc.constantFrom<Kind>('api-keys', 'keys')
+
+/** A field that is there, null, or left out. */
+const partial = <Value>(value: fc.Arbitrary<Value>) =>
+  fc.oneof({ weight: 3, arbitrary: value }, fc.constantFrom(null, undefined))
+const name = partial(fc.constantFrom('', 'n1', "it's", '{"a"}', 'ü\\"', 'null'))
+const rows = <Row, Id>(row: fc.Arbitrary<Row>, selector: (row: Row) => Id) =>
+  fc.option(fc.uniqueArray(row, { selector, maxLength: SLOTS }), { nil: undefined, freq: 3 })
+
+export const catalog = fc.record({
+  provider_groups: rows(fc.record({ id: group, name }), ({ id }) => id),
+  api_keys: rows(
+    fc.record({ id: slot, group_id: partial(fc.nat(GROUPS + 1)), name }),
+    ({ id }) => id,
+  ),
+  keys: rows(
+    fc.record({
+      token_hash: hash,
+      quota_limit: partial(fc.constantFrom(-1, 0, 10, Number.MAX_SAFE_INTEGER)),
+      name,
+    }),
+    ({ token_hash }) => token_hash,
+  ),
+}) as fc.Arbitrary<CatalogPut>
+
+/** The entries of a flush that passes. */
+export const goodFlush: fc.Arbitrary<{ kind: Kind; entries: (object | null)[] }> = kind.chain(
+  (kind) =>
+    fc
+      .array(goodEntry<number | string>(kind, kind === 'keys' ? hash : slot), { maxLength: 8 })
+      .map((entries) => ({ kind, entries })),
+)
+
+const refused = fc
+  .tuple(
+    kind,
+    fc.constantFrom(
+      ...['', '[]', '{"keys":1}', '{"other":[]}', '{"keys":[1]}', '{"keys":[{"other":1}]}'],
+      ...['{"keys":[GOOD,{"api_key_id":1,"requests":-1,"token_hash":"1"}]}', '{"keys":[GOOD]} x'],
+      ...['{"keys":[GOOD,{"api_key_id":1,"requests":9007199254740992,"token_hash":"1"}]}'],
+      '{"keys":[{"api_key_id":1,"success_requests":1,"token_hash":"1","tokens":-1},GOOD]}',
+    ),
+  )
+  .map(([kind, text]) => ({
+    kind,
+    text: text.replace('GOOD', '{"api_key_id":1,"requests":5,"token_hash":"1"}'),
+  }))
+
+const only = <Name extends string>(name: Name) => fc.constant(name)
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 3, arbitrary: fc.record({ do: only('put'), catalog }) },
+  { weight: 1, arbitrary: fc.record({ do: only('end'), list, of: slot }) },
+  {
+    weight: 6,
+    arbitrary: fc
+      .record({ do: only('flush'), flush: goodFlush, idempotencyKey: fc.boolean() })
+      .map(({ flush, ...step }) => ({ ...step, ...flush })),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: only('retry'),
+      of: fc.nat(9),
+      change: fc.constantFrom('none', 'shuffled', 'more', 'less', 'other kind'),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .record({ do: only('refused'), body: refused, idempotencyKey: fc.boolean() })
+      .map(({ body, ...step }) => ({ ...step, ...body })),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: only('read'),
+      what: fc.constantFrom('list', 'row', 'summary'),
+      list,
+      of: slot,
+      ended: fc.boolean(),
+    }),
+  },
+) as fc.Arbitrary<Step>
+
+/** A catalog, and what happens from then on. */
+export const history: fc.Arbitrary<Step[]> = fc
+  .tuple(catalog, fc.array(step, { maxLength: 24, size: 'max' }))
+  .map(([catalog, steps]) => [{ do: 'put', catalog }, ...steps])
