@@ -9,7 +9,7 @@ import { launcherEnded } from './launcher.ts'
 /** Runs the service until SIGINT or SIGTERM: then it finishes what it accepted, and ends. */
 export async function serve(args: string[]): Promise<void> {
   if (args.length > 0) throw new StartError('serve takes no arguments; see the README.')
-  const stopping = Promise.race([stopOnSignal(), launcherEnded(process.env)])
+  const stopping = Promise.race([stopOnSignal(), launcherEnded()])
   const config = readConfig(process.env)
   const logger = pino({ level: config.logLevel }, pino.destination({ dest: 2, sync: true }))
   const { tokens, made } = await loadTokens(config.dataDir, config.tokens)

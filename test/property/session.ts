@@ -89,7 +89,7 @@ export class Session {
     const response = await this.service.fetch('admin', `/admin/${list}/${id}`, { method: 'DELETE' })
     const answer = await toAnswer(response)
     if (!end()) {
-      expect({ ...answer, body: null }).toEqual({ ...NOTHING, status: 404 })
+      expect<Answer>({ ...answer, body: null }).toEqual({ ...NOTHING, status: 404 })
       return
     }
     const positions = this.#appended(`0/${this.heads[0]! + 1}`)
@@ -149,7 +149,7 @@ export class Session {
     const count = SLOTS + 1
     const query = `?sort=-${id}&limit=${count}${ended ? '&ended=true' : ''}`
     const { body, ...answer } = await get(this.service, `/admin/${list}${query}`)
-    expect({ ...answer, body: null }).toEqual(this.#reflecting())
+    expect<Answer>({ ...answer, body: null }).toEqual(this.#reflecting())
     const { items } = body as { items: ExactRow[] }
     const isOwn = (row: ExactRow) =>
       list === 'keys'

@@ -1,0 +1,81 @@
+import { expect } from 'bun:test'
+import type { TestService } from '../support/service.ts'
+import { type Answer, toAnswer } from './exact.ts'
+import type { Accepted, Model } from './model.ts'
+import { PATHS } from './naive-body.ts'
+import type { Posting } from './phases.ts'
+import { Range } from './range.ts'
+import type { Bounds } from './watch.ts'
+
+type Instances = [TestService, TestService]
+
+/** A flush that is posted, once or more, and what the model says to it. */
+type Expected = Posting & {
+  text: string
+  headers: Record<string, string>
+  accepted: Accepted
+  /** Requests that the summary grows by. */
+  requests: bigint
+}
+
+/**
+ * Posts everything at once and gives the flushes as they were accepted. Every try of a flush has to be
+ * answered alike, with one position, and all but one as replayed.
+ */
+export async function postPhase(
+  instances: Instances,
+  model: Model,
+  postings: Posting[],
+  bounds: Bounds,
+): Promise<Accepted[]> {
+  // In which order they count makes no difference: sums, maxima, and one catalog for all.
+  const expected = postings.map((posting) => expectFlush(model, posting))
+  return Promise.all(expected.map((flush) => postFlush(instances, flush, bounds)))
+}
+
+let made = 0
+
+function expectFlush(model: Model, posting: Posting): Expected {
+  const { kind, entries } = posting.flush
+  const text = new Range(0).moveFlush(entries)
+  const key = posting.retries === null ? null : `key-${made++}`
+  const before = totalOf(model)
+  const answer = model.flush(kind, text, key)
+  if (answer.status !== 200 || answer.replayed) throw new Error(`the model refuses ${text}`)
+  const headers: Record<string, string> = key === null ? {} : { 'idempotency-key': key }
+  const requests = totalOf(model) - before
+  return { ...posting, text, headers, accepted: answer.flush, requests }
+}
+
+const totalOf = ({ groups }: Model) =>
+  [...groups.values()].reduce((sum, { requests }) => sum + requests, 0n)
+
+async function postFlush(
+  instances: Instances,
+  { flush, to, retries, text, headers, accepted, requests }: Expected,
+  bounds: Bounds,
+): Promise<Accepted> {
+  const post = async (instance: TestService) =>
+    toAnswer(await instance.post(PATHS[flush.kind], text, headers))
+  const retry = (at: 'once' | 'answered') =>
+    (retries ?? [])
+      .filter((retry) => retry.at === at)
+      .map((retry) => post(instances[retry.to === 'same' ? to : to === 0 ? 1 : 0]))
+  bounds.attempted += requests
+  const together = [post(instances[to]), ...retry('once')]
+  const first = await Promise.race(together)
+  bounds.acknowledged += requests
+  bounds.positions.push(first.positions ?? 'none')
+  const answers = [...(await Promise.all(together)), ...(await Promise.all(retry('answered')))]
+  compareTries(answers, accepted)
+  return { ...accepted, at: first.positions! }
+}
+
+function compareTries(answers: Answer[], { body }: Accepted): void {
+  const positions = answers[0]!.positions
+  const alike = (answer: Answer) => ({ ...answer, replayed: null })
+  for (const answer of answers) {
+    expect(alike(answer)).toEqual(alike({ status: 200, body, positions, replayed: false }))
+  }
+  expect(answers.filter(({ replayed }) => !replayed).length).toBe(1)
+}
