@@ -54,7 +54,8 @@ export class Metrics {
           lagEvents.set({ projection: projection.name }, projection.lagEvents)
           lagSeconds.set({ projection: projection.name }, projection.lagSeconds)
         }
-        parked.set((await readParkedEvents(pools.read, 1)).count)
+        const { count } = await readParkedEvents(pools.read, 1).catch(() => ({ count: 0 }))
+        parked.set(count)
       },
     })
   }
