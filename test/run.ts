@@ -55,9 +55,9 @@ async function turnOffFsync(address: ServerAddress): Promise<void> {
   await owner.end()
 }
 
-/** Tests of the database server itself know no shards. */
+/** Tests of the embedded server and of the command line bring a database of their own. */
 const needsShards = (file: string) =>
-  file.endsWith('.db.test.ts') && !file.startsWith('test/db/embedded')
+  file.endsWith('.db.test.ts') && !/^test\/(db\/embedded|cli)/.test(file)
 
 async function findTests(wanted: string[]): Promise<string[]> {
   const files = await Array.fromAsync(new Glob('test/**/*.test.ts').scan(ROOT))

@@ -20,9 +20,13 @@ export const IdParams = Type.Object({
   id: digits('[1-9]\\d{0,15}', 'From 1 to 2^53 - 1', { minimum: 1, maximum: MAX_ID, example: 1 }),
 })
 
+/** PostgreSQL takes no NUL in a text, not even to look for it. */
+export const NO_NUL = '^[^\\x00]*$'
+
 export const HashParams = Type.Object({
   token_hash: Type.String({
     maxLength: 1_024,
+    pattern: NO_NUL,
     description: 'The hash that the catalog has',
     examples: [EXAMPLE_HASH],
   }),
@@ -53,6 +57,20 @@ export const Timestamp = Type.String({
   description: 'RFC 3339, such as 2026-01-31T12:00:00Z',
   openapi: { format: 'date-time' },
 })
+
+/**
+ * The moment that a Timestamp names, in UTC and as exact as it was given; null where there is none, as
+ * on 30 February or outside of the years 1 to 9999.
+ */
+export function toMoment(timestamp: string): string | null {
+  const [, day, time, fraction = '', zone] = /^(.{10}).(.{8})(\.\d+)?(.+)$/.exec(timestamp) ?? []
+  const midnight = new Date(`${day}T00:00:00Z`)
+  const moment = new Date(`${day}T${time}${zone?.toUpperCase()}`)
+  if (Number.isNaN(midnight.getTime()) || Number.isNaN(moment.getTime())) return null
+  if (midnight.toISOString().slice(0, 10) !== day) return null
+  const utc = moment.toISOString()
+  return /^(?!0000)\d{4}-/.test(utc) ? `${utc.slice(0, 19)}${fraction}Z` : null
+}
 
 /** Queries name what they mean: an unknown one is an error, not ignored. */
 export const strict = { additionalProperties: false }

@@ -28,6 +28,7 @@ export async function readEvents(
   filter: ReadFilter = {},
 ): Promise<StoredEvent[]> {
   const { type, source, from, to } = filter
+  // Times go as text: the driver would round them to milliseconds.
   // The size of a stored payload is known without fetching it: the inner query reads none.
   const rows = await sql<EventRow[]>`
     select ${columns(sql)}
@@ -39,8 +40,8 @@ export async function readEvents(
         ${upTo === undefined ? sql`` : sql`and e.position <= ${upTo}`}
         ${type === undefined ? sql`` : sql`and e.type = ${type}`}
         ${source === undefined ? sql`` : sql`and e.source = ${source}`}
-        ${from === undefined ? sql`` : sql`and e.position >= position_at(${shard}, ${from}::timestamptz)`}
-        ${to === undefined ? sql`` : sql`and e.position < position_at(${shard}, ${to}::timestamptz)`}
+        ${from === undefined ? sql`` : sql`and e.position >= position_at(${shard}, ${from}::text::timestamptz)`}
+        ${to === undefined ? sql`` : sql`and e.position < position_at(${shard}, ${to}::text::timestamptz)`}
       order by e.position
       limit ${limits.rows}
     ) e

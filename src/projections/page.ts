@@ -97,8 +97,11 @@ function fits(value: string, type: SortColumns[string]): boolean {
       return /^-?\d{1,16}$/.test(value)
     case 'numeric':
       return /^\d{1,100}$/.test(value)
-    case 'float8':
-      return /^\d{1,20}(\.\d{1,40})?(e-?\d{1,3})?$/.test(value)
+    case 'float8': {
+      if (!/^\d{1,20}(\.\d{1,40})?(e-?\d{1,3})?$/.test(value)) return false
+      const isZero = !/[1-9]/.test(value.split('e')[0]!)
+      return Number.isFinite(Number(value)) && (Number(value) > 0 || isZero)
+    }
     case 'text':
       return value.isWellFormed()
     case undefined:

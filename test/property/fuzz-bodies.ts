@@ -51,7 +51,14 @@ export const fuzzedFlush: fc.Arbitrary<FuzzedFlush> = kind.chain((kind) =>
     kind: fc.constant(kind),
     bytes: bytesOf(kind).map((bytes) => new Uint8Array(bytes)),
     contentType: fc.constantFrom(
-      ...['application/json', null, 'text/plain', 'multipart/form-data', 'application/json;;=', ','],
+      ...[
+        'application/json',
+        null,
+        'text/plain',
+        'multipart/form-data',
+        'application/json;;=',
+        ',',
+      ],
       ...['multipart/form-data; boundary=', 'application/x-www-form-urlencoded', 'x'.repeat(2_000)],
     ),
     chunked: fc.boolean(),
@@ -70,9 +77,9 @@ const mostly = (value: fc.Arbitrary<string>) =>
 
 const row = (id: string, ids: fc.Arbitrary<string>, more: Record<string, fc.Arbitrary<string>>) => {
   const fields = { [id]: ids, name, ...more }
-  const field = fc.constantFrom(...Object.keys(fields)).chain((name) =>
-    mostly(fields[name]!).map((value) => `"${name}":${value}`),
-  )
+  const field = fc
+    .constantFrom(...Object.keys(fields))
+    .chain((name) => mostly(fields[name]!).map((value) => `"${name}":${value}`))
   return fc
     .tuple(
       mostly(ids),
@@ -98,9 +105,9 @@ export const fuzzedCatalog: fc.Arbitrary<string> = mostly(
     .chain((names) =>
       fc.tuple(
         ...names.map((name) =>
-          mostly(
-            fc.array(lists[name], { maxLength: 3 }).map((rows) => `[${rows.join(',')}]`),
-          ).map((list) => `"${name}":${list}`),
+          mostly(fc.array(lists[name], { maxLength: 3 }).map((rows) => `[${rows.join(',')}]`)).map(
+            (list) => `"${name}":${list}`,
+          ),
         ),
       ),
     )

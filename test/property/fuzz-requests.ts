@@ -4,8 +4,33 @@ import fc from 'fast-check'
 export type FuzzedRequest = { method: string; path: string; query: string }
 
 const JUNK = [
-  ...['', '%00', 'a%00b', '%ff', '%c3%28', '%zz', '%', '%2', '%25', '%2f', '%2e%2e', '..', '.', '+'],
-  ...["'", "';drop%20table%20events;--", '%22', '%5c', '{}', '[]', '$1', '%F0%9F%98%80', '%ED%A0%80'],
+  ...[
+    '',
+    '%00',
+    'a%00b',
+    '%ff',
+    '%c3%28',
+    '%zz',
+    '%',
+    '%2',
+    '%25',
+    '%2f',
+    '%2e%2e',
+    '..',
+    '.',
+    '+',
+  ],
+  ...[
+    "'",
+    "';drop%20table%20events;--",
+    '%22',
+    '%5c',
+    '{}',
+    '[]',
+    '$1',
+    '%F0%9F%98%80',
+    '%ED%A0%80',
+  ],
   ...['0', '-1', '01', '1.5', '1e3', '9007199254740991', '9007199254740992', '9999999999999999'],
   ...['99999999999999999999', 'NaN', 'null', 'true', '__proto__', 'constructor', '*', ':id'],
   ...['k1', '1', '2', 'x'.repeat(3_000), '%20', '%0a', '%e2%80%a8', '1/0', '0/-1', '9/9'],
@@ -32,8 +57,18 @@ const cursorValue = fc.oneof(
 )
 
 const TIMES = [
-  ...['2026-01-31T12:00:00Z', '2026-02-30T12:00:00Z', '9999-99-99T99:99:99Z', '0000-00-00T00:00:00Z'],
-  ...['2026-01-31T24:00:00Z', '2026-01-31T12:00:60Z', '2026-01-31T12:00:00%2B99:99', '0000-01-01T00:00:00Z'],
+  ...[
+    '2026-01-31T12:00:00Z',
+    '2026-02-30T12:00:00Z',
+    '9999-99-99T99:99:99Z',
+    '0000-00-00T00:00:00Z',
+  ],
+  ...[
+    '2026-01-31T24:00:00Z',
+    '2026-01-31T12:00:60Z',
+    '2026-01-31T12:00:00%2B99:99',
+    '0000-01-01T00:00:00Z',
+  ],
   ...['2026-01-31T12:00:00.123456789-00:00', '2026-01-31t12:00:00z', '9999-12-31T23:59:59-23:59'],
   ...['0001-01-01T00:00:00%2B15:59', '2026-01-31T12:00:00%2B16:00', '2026-01-31%2012:00:00Z'],
 ]
@@ -81,7 +116,9 @@ const queryOf = (params: fc.Arbitrary<string>[]) =>
 
 const path = (...segments: (string | fc.Arbitrary<string>)[]) =>
   fc
-    .tuple(...segments.map((segment) => (typeof segment === 'string' ? fc.constant(segment) : segment)))
+    .tuple(
+      ...segments.map((segment) => (typeof segment === 'string' ? fc.constant(segment) : segment)),
+    )
     .map((parts) => `/${parts.join('/')}`)
 
 const read = (path: fc.Arbitrary<string>, query: fc.Arbitrary<string>, ...more: string[]) =>
@@ -109,5 +146,8 @@ export const fuzzedRequest: fc.Arbitrary<FuzzedRequest> = fc.oneof(
     path(fc.constantFrom('health/live', 'health/ready', 'metrics', 'swagger', 'swagger/json', '')),
     queryOf(auditing),
   ),
-  read(fc.array(junk, { maxLength: 3 }).map((parts) => `/${parts.join('/')}`), queryOf(paging)),
+  read(
+    fc.array(junk, { maxLength: 3 }).map((parts) => `/${parts.join('/')}`),
+    queryOf(paging),
+  ),
 )

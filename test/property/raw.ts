@@ -17,7 +17,10 @@ export async function sendRaw(url: string, head: string, body = ''): Promise<Raw
   socket.on('data', (chunk: Buffer) => chunks.push(chunk))
   socket.on('close', () => resolve(Buffer.concat(chunks)))
   socket.on('error', () => resolve(Buffer.concat(chunks)))
-  const timer = setTimeout(() => reject(new Error(`no answer to ${head.slice(0, 300)}`)), TIMEOUT_MS)
+  const timer = setTimeout(
+    () => reject(new Error(`no answer to ${head.slice(0, 300)}`)),
+    TIMEOUT_MS,
+  )
   try {
     return parse((await promise).toString('utf8'))
   } finally {

@@ -4,7 +4,7 @@ import type { ServerAddress } from '../../src/db/pool.ts'
 /** Where a connection is cut: the statement never arrives, or its commit is never heard of. */
 export type Cut = 'before' | 'after commit'
 
-export type Proxy = {
+export type LossyWay = {
   address: ServerAddress
   /** Cuts the connection on which `statement` runs next, once; resolves when that was done. */
   cut(where: Cut, statement: string): Promise<void>
@@ -18,7 +18,7 @@ const COMMAND_COMPLETE = 0x43
 const READY_FOR_QUERY = 0x5a
 
 /** A way to a PostgreSQL server that can lose a connection at a chosen moment. */
-export async function startProxy(upstream: ServerAddress): Promise<Proxy> {
+export async function startProxy(upstream: ServerAddress): Promise<LossyWay> {
   const sockets = new Set<net.Socket>()
   let armed: Armed | null = null
 

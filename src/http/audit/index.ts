@@ -6,6 +6,7 @@ import { toRows } from '../../events/rows.ts'
 import { readEvent } from '../../log/read.ts'
 import type { auth } from '../auth.ts'
 import { describe } from '../openapi.ts'
+import { toMoment } from '../params.ts'
 import { Problem } from '../problem.ts'
 import {
   EventParams,
@@ -27,7 +28,7 @@ export function audit(
     .get(
       '/audit/events',
       async ({ query }) => {
-        const page = await readPage(pools.read, shards, query)
+        const page = await readPage(pools.read, shards, { ...query, ...readTimes(query) })
         if (page === null) throw new Problem(400, 'invalid query', 'There is no such shard.')
         const items = page.events.map((event) => toEventJson(event))
         return new Response(
@@ -48,6 +49,18 @@ export function audit(
       },
       { roles, params: EventParams, detail: eventDetail },
     )
+}
+
+/** `from` and `to`, where they are given, as moments. */
+function readTimes({ from, to }: { from?: string; to?: string }): { from?: string; to?: string } {
+  const moments: { from?: string; to?: string } = {}
+  for (const [name, timestamp] of Object.entries({ from, to })) {
+    if (timestamp === undefined) continue
+    const moment = toMoment(timestamp)
+    if (moment === null) throw new Problem(400, 'invalid query', `There is no such time: ${name}.`)
+    moments[name as 'from' | 'to'] = moment
+  }
+  return moments
 }
 
 /** The event in JSON, its payload letter by letter as it stands in the log. */

@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { CURRENT_VERSIONS } from '../../events/event.ts'
-import { Limit, Position, Shard, strict, Timestamp } from '../params.ts'
+import { Limit, NO_NUL, Position, Shard, strict, Timestamp } from '../params.ts'
 
 export const EventsQuery = Type.Object(
   {
@@ -28,7 +28,11 @@ export const EventsQuery = Type.Object(
       }),
     ),
     source: Type.Optional(
-      Type.String({ maxLength: 255, description: 'Name of the token that posted it' }),
+      Type.String({
+        maxLength: 255,
+        pattern: NO_NUL,
+        description: 'Name of the token that posted it',
+      }),
     ),
     from: Type.Optional(Timestamp),
     to: Type.Optional(Timestamp),

@@ -1,0 +1,173 @@
+import { expect } from 'bun:test'
+import { type TestService, TOKENS } from '../support/service.ts'
+import { readAll, readExact, toAnswer } from './exact.ts'
+import type { FuzzedFlush } from './fuzz-bodies.ts'
+import type { FuzzedRequest } from './fuzz-requests.ts'
+import { live, Model } from './model.ts'
+import { apiKeyRowsOf, groupRowsOf, keyRowsOf, summaryOf } from './model-reads.ts'
+import { PATHS } from './naive-body.ts'
+import { readCatalogNaively } from './naive-catalog.ts'
+import { type RawAnswer, sendRaw } from './raw.ts'
+
+/** What an error never shows: words of the database and of a stack. */
+const INTERNAL = /postgres|sqlstate|invalid (input|byte)|relation|syntax error|\.ts\b|node_modules/i
+
+/** A service that is sent anything, and the model of what it has accepted. */
+export class FuzzSession {
+  readonly #model = new Model()
+
+  constructor(private readonly service: TestService) {}
+
+  /** True where the catalog was accepted. */
+  async putCatalog(text: string): Promise<boolean> {
+    const init = { method: 'PUT', body: Buffer.from(text) }
+    const answer = await toAnswer(await this.service.fetch('admin', '/admin/catalog', init))
+    const catalog = readCatalogNaively(text)
+    const { status, body } = answer
+    if (catalog === null) {
+      expect(named(text, { status, error: errorOf(body) })).toEqual(
+        named(text, { status: 400, error: 'invalid catalog' }),
+      )
+      return false
+    }
+    const counted = this.#model.putCatalog(catalog)
+    expect(named(text, { status, body })).toEqual(named(text, { status: 200, body: counted }))
+    return true
+  }
+
+  /** Posts all at once; gives how many were accepted. */
+  async postFlushes(flushes: FuzzedFlush[]): Promise<number> {
+    const keys = new Set<unknown>()
+    const accepted = await Promise.all(
+      flushes.map((flush) => {
+        // Two flushes with one key at once: which is first would be open.
+        const { idempotencyKey } = flush
+        if (!keys.has(idempotencyKey)) {
+          keys.add(idempotencyKey)
+          return this.#postFlush(flush)
+        }
+        return this.#postFlush({ ...flush, idempotencyKey: null })
+      }),
+    )
+    return accepted.filter(Boolean).length
+  }
+
+  async #postFlush({ kind, bytes, contentType, chunked, idempotencyKey }: FuzzedFlush) {
+    const key = typeof idempotencyKey === 'number' ? `key-${idempotencyKey}` : idempotencyKey
+    const text = new TextDecoder().decode(bytes)
+    const headers = new Headers()
+    if (contentType !== null) headers.set('content-type', contentType)
+    if (key !== null) headers.set('idempotency-key', key)
+    // Before anything is sent: what is on its way together counts in any order.
+    const isKey = key === null || /^[!-~]{1,255}$/.test(key)
+    const expected = isKey
+      ? this.#model.flush(kind, text, key)
+      : { status: 400 as const, error: 'invalid idempotency key' }
+    const init = { method: 'POST', headers, body: chunked ? inPieces(bytes) : bytes }
+    const answer = await toAnswer(await this.service.fetch('dp', PATHS[kind], init))
+    const input = { kind, text, key }
+    if (expected.status !== 200) {
+      const { status, body } = answer
+      expect(named(input, { status, error: errorOf(body) })).toEqual(named(input, expected))
+      return false
+    }
+    const { body, replayed, flush } = expected
+    if (!replayed) flush.at = answer.positions!
+    expect(named(input, answer)).toEqual(
+      named(input, { status: 200, body, positions: flush.at, replayed }),
+    )
+    return true
+  }
+
+  /** Sends a request that has no body, and tells its status. */
+  async request({ method, path, query }: FuzzedRequest): Promise<number> {
+    const line = `${method} ${path}${query} HTTP/1.1`
+    const head = `${line}\r\nauthorization: Bearer ${TOKENS.admin}`
+    const answer = await sendRaw(this.service.url, head)
+    expect(named(line, answer.status < 200 || answer.status >= 500)).toEqual(named(line, false))
+    if (answer.status >= 400 && method !== 'HEAD') expectProblem(line, answer)
+    if (method === 'DELETE') this.#end(path, answer.status)
+    return answer.status
+  }
+
+  /** What a DELETE has ended, and that it ended what it should. */
+  #end(path: string, status: number): void {
+    const [, admin, list, segment, ...rest] = path.split('/')
+    if (admin !== 'admin' || segment === undefined || rest.length > 0) return
+    const { groups, apiKeys, keys } = this.#model
+    const id = decode(segment)
+    const row = {
+      'provider-groups': /^[1-9]\d*$/.test(id) ? groups.get(Number(id)) : undefined,
+      'api-keys': /^[1-9]\d*$/.test(id) ? apiKeys.get(Number(id)) : undefined,
+      keys: keys.get(id),
+    }[list!]
+    expect(named(path, status === 204)).toEqual(named(path, live(row) !== undefined))
+    this.#model.end(row)
+  }
+
+  /** The summary, which waits for the projector, is the model's. */
+  async compareSummary(): Promise<void> {
+    const answer = await toAnswer(await this.service.fetch('admin', '/admin/apikey-stats/summary'))
+    expect(answer.body).toEqual(summaryOf(this.#model))
+  }
+
+  /** All counters are the model's, and every event was folded. */
+  async compareTotals(): Promise<void> {
+    const query = 'ended=true&limit=7'
+    expect(await readAll(this.service, 'provider-groups', query)).toEqual(groupRowsOf(this.#model))
+    expect(await readAll(this.service, 'api-keys', query)).toEqual(apiKeyRowsOf(this.#model))
+    expect(await readAll(this.service, 'keys', query)).toEqual(keyRowsOf(this.#model))
+    const status = await this.service.read<{
+      items: { name: string; lag_events: number }[]
+      parked_events: { count: number }
+    }>('/admin/projections')
+    expect(status.items.map(({ lag_events }) => lag_events)).toEqual(status.items.map(() => 0))
+    expect(status.parked_events.count).toBe(0)
+  }
+}
+
+/** So that a difference tells to what input. */
+const named = (input: unknown, answer: unknown) => ({ input, answer })
+
+const errorOf = (body: unknown) => (body as { error?: string }).error
+
+function expectProblem(line: string, { status, contentType, body }: RawAnswer): void {
+  const problem = readProblem(body)
+  expect(named(line, { contentType, status: problem.status, error: typeof problem.error })).toEqual(
+    named(line, {
+      contentType: 'application/problem+json',
+      status: BigInt(status),
+      error: 'string',
+    }),
+  )
+  expect(named(line, INTERNAL.exec(body)?.[0])).toEqual(named(line, undefined))
+}
+
+function readProblem(body: string): Record<string, unknown> {
+  try {
+    return readExact(body) as Record<string, unknown>
+  } catch {
+    return {}
+  }
+}
+
+/** Half-way sent in pieces of its own, without a length. */
+function inPieces(bytes: Uint8Array<ArrayBuffer>): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const half = bytes.length >> 1
+  return new ReadableStream({
+    start(controller) {
+      for (const piece of [bytes.slice(0, half), bytes.slice(half)]) {
+        if (piece.length > 0) controller.enqueue(piece)
+      }
+      controller.close()
+    },
+  })
+}
+
+function decode(segment: string): string {
+  try {
+    return decodeURIComponent(segment)
+  } catch {
+    return segment
+  }
+}

@@ -1,0 +1,47 @@
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { TOKENS } from './service.ts'
+
+const MAIN = join(import.meta.dir, '../../src/main.ts')
+
+/** A data directory in a temporary folder; as root the embedded server's user may enter it. */
+export async function makeDataDir(): Promise<{ path: string; remove(): Promise<void> }> {
+  const folder = await mkdtemp(join(tmpdir(), 'tallybook-cli-'))
+  await chmod(folder, 0o711)
+  return {
+    path: join(folder, 'data'),
+    remove: () => rm(folder, { recursive: true, force: true }),
+  }
+}
+
+/** `tallybook` with these arguments, as a process of its own on its embedded database. */
+export function runTallybook(args: string[], dataDir: string, env: Record<string, string> = {}) {
+  return Bun.spawn([process.execPath, '--no-orphans', MAIN, ...args], {
+    env: {
+      PATH: process.env.PATH ?? '',
+      TALLYBOOK_DATA_DIR: dataDir,
+      TALLYBOOK_PORT: '0',
+      TALLYBOOK_DP_TOKEN: TOKENS.dp,
+      TALLYBOOK_ADMIN_TOKEN: TOKENS.admin,
+      TALLYBOOK_AUDITOR_TOKEN: TOKENS.auditor,
+      ...env,
+    },
+    stdout: 'pipe',
+    stderr: 'pipe',
+  })
+}
+
+export type Process = ReturnType<typeof runTallybook>
+
+/** The address that a started service prints. Throws with its errors where it ends instead. */
+export async function readUrl(service: Process): Promise<string> {
+  const reader = service.stdout.getReader()
+  let text = ''
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    text += new TextDecoder().decode(part.value)
+    const url = /listens on (\S+)/.exec(text)?.[1]
+    if (url) return url
+  }
+  throw new Error(`${text}${await service.stderr.text()}`)
+}
