@@ -1,4 +1,4 @@
-import { StartError } from './db/errors.ts'
+import { StartError } from './start-error.ts'
 import type { Role } from './tokens/roles.ts'
 
 /** What the environment says. */

@@ -1,5 +1,5 @@
 import { readConfig } from '../config.ts'
-import { StartError } from '../db/errors.ts'
+import { StartError } from '../start-error.ts'
 import { readTokens } from '../tokens/files.ts'
 import type { Role } from '../tokens/roles.ts'
 import { API_KEYS, failingAt, KEYS, loadAt, PROVIDERS, random } from './gateway.ts'

@@ -1,4 +1,4 @@
-import { StartError } from '../db/errors.ts'
+import { StartError } from '../start-error.ts'
 import { demo } from './demo.ts'
 import { serve } from './serve.ts'
 

@@ -1,8 +1,8 @@
 import pino from 'pino'
 import { readConfig } from '../config.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../db/embedded/index.ts'
-import { StartError } from '../db/errors.ts'
 import { type Service, startService } from '../service.ts'
+import { StartError } from '../start-error.ts'
 import { loadTokens } from '../tokens/files.ts'
 import { launcherEnded } from './launcher.ts'
 

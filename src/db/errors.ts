@@ -1,8 +1,3 @@
-/** A sentence for the person who runs the service: printed without a stack, then exit 1. */
-export class StartError extends Error {
-  override name = 'StartError'
-}
-
 /** postgres.js: the connection could not be made, or was lost with the statement on its way. */
 const CONNECTION_CODES = new Set([
   'CONNECTION_CLOSED',

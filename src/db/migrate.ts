@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isMissingSchema, StartError } from './errors.ts'
+import { StartError } from '../start-error.ts'
+import { isMissingSchema } from './errors.ts'
 import { SCHEMA, SERVICE_ROLE, type Sql, type Transaction } from './pool.ts'
 
 const SQL_FOLDER = join(import.meta.dir, '../../sql')

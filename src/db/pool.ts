@@ -66,8 +66,10 @@ function connect(
 ): Sql {
   const common: postgres.Options<Record<string, never>> = {
     max: options.max,
-    // Array types are never asked for: arrays go as text, and a start is one round trip shorter.
-    fetch_types: false,
+    // Nobody needs the array types. Asking for them is what sets a connection that broke amid a result
+    // right again: otherwise its next result begins with as many holes as rows had arrived
+    // (porsager/postgres#1181), and `reserve` on a new connection never returns.
+    fetch_types: true,
     connect_timeout: 10,
     // Seconds before the k-th attempt to connect again: a restarted server is back at once.
     backoff: (attempt: number) => Math.min(0.05 * attempt, 1),

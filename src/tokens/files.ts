@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { link, mkdir, open, readFile, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { StartError } from '../db/errors.ts'
+import { StartError } from '../start-error.ts'
 import { ROLES, type Role } from './roles.ts'
 
 /** A token of each role, and those that were made just now (to be shown this once). */

@@ -1,5 +1,7 @@
+import { StartError } from '../../start-error.ts'
+
 /** Something a person has to settle; the message is a full sentence and needs no stack. */
-export class EmbeddedPostgresError extends Error {
+export class EmbeddedPostgresError extends StartError {
   override name = 'EmbeddedPostgresError'
 }
 
