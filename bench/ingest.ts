@@ -1,6 +1,6 @@
 /**
- * Flushes per second of the whole service: HTTP, log, projector and the embedded PostgreSQL (fsync and
- * synchronous_commit on), with the load from a process of its own (wrk) on the same machine.
+ * Flushes per second of the whole service: HTTP, log, projector and the embedded PostgreSQL (fsync
+ * and synchronous_commit on), with the load from a process of its own (wrk) on the same machine.
  * `bun run bench [connections] [seconds]`
  */
 import { chmod, mkdtemp, rm } from 'node:fs/promises'

@@ -1,8 +1,8 @@
 -- The log: one row a shard (its append lock), and the events.
 
--- One row a shard, made once when the database is made: their number is the number of shards.
--- The row is the shard's append lock. It is not rewritten by an append, so it never bloats: the head
--- of the log is the last event itself.
+-- One row a shard, made once when the database is made: their number is the number of shards. The
+-- row is the shard's append lock. It is not rewritten by an append, so it never bloats: the head of
+-- the log is the last event itself.
 create table shards (
   shard integer primary key check (shard >= 0),
   -- Position on shard 0 of the newest CatalogChanged, -1 before the first; the same in every row.

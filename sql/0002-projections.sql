@@ -58,7 +58,8 @@ create table key_counters (
   primary key (shard, generation, token_hash)
 ) with (fillfactor = 50);
 
--- The catalog, folded from the CatalogChanged events of shard 0. An ended row stays, for its history.
+-- The catalog, folded from the CatalogChanged events of shard 0. An ended row stays, for its
+-- history.
 create table provider_groups (
   generation integer not null,
   id bigint not null,

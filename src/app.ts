@@ -31,7 +31,9 @@ export type AppOptions = {
   isStopping: () => boolean
 }
 
-/** All routes. Every one but health, metrics and the API's description names the roles it is for. */
+/**
+ * All routes. Every one but health, metrics and the API's description names the roles it is for.
+ */
 export function createApp(options: AppOptions) {
   const guard = auth(options.tokens)
   return new Elysia({

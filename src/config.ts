@@ -19,7 +19,9 @@ export type Config = {
 const DEFAULT_BODY_LIMIT_BYTES = 16 * 1024 * 1024
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
 
-/** Reads the environment. Throws StartError that names each variable that can't be used, and why. */
+/**
+ * Reads the environment. Throws StartError that names each variable that can't be used, and why.
+ */
 export function readConfig(env: Record<string, string | undefined>): Config {
   const problems: string[] = []
   const text = (name: string) => {

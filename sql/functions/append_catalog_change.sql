@@ -11,7 +11,8 @@ create or replace function append_catalog_change(
   p_payload text,
   p_payload_sha256 text
 ) returns table (catalog_position bigint, "position" bigint)
-language plpgsql as $$
+language plpgsql
+set search_path from current as $$
 declare
   v_catalog_position bigint;
   v_position bigint;

@@ -24,7 +24,8 @@ create or replace function append_flushes(
   replayed_ordinals integer[],
   replayed_positions bigint[]
 )
-language plpgsql as $$
+language plpgsql
+set search_path from current as $$
 declare
   v_catalog_position bigint;
   v_last_position bigint;

@@ -1,6 +1,6 @@
--- Moves the checkpoint of a projection in a shard from p_from to p_to, first thing in the transaction
--- that writes what was folded between them. Its row stays locked until commit, so a second projector
--- waits here and then fails: TB001.
+-- Moves the checkpoint of a projection in a shard from p_from to p_to, first thing in the
+-- transaction that writes what was folded between them. Its row stays locked until commit, so a
+-- second projector waits here and then fails: TB001.
 create or replace function move_checkpoint(
   p_shard integer,
   p_projection text,
@@ -9,7 +9,8 @@ create or replace function move_checkpoint(
   p_to bigint,
   p_moved_at timestamptz
 ) returns void
-language plpgsql as $$
+language plpgsql
+set search_path from current as $$
 begin
   update checkpoints c
   set position = p_to, moved_at = p_moved_at

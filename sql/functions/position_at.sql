@@ -1,8 +1,9 @@
--- The first position of a shard recorded at p_at or later; the head's successor where there is none.
--- Bisects, since recorded_at never runs backwards within a shard: some 30 index probes however long
--- the log is, and no index of its own.
+-- The first position of a shard recorded at p_at or later; the head's successor where there is
+-- none. Bisects, since recorded_at never runs backwards within a shard: some 30 index probes
+-- however long the log is, and no index of its own.
 create or replace function position_at(p_shard integer, p_at timestamptz) returns bigint
-language plpgsql stable as $$
+language plpgsql stable
+set search_path from current as $$
 declare
   v_low bigint := 0;
   v_high bigint;

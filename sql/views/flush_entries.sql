@@ -1,5 +1,6 @@
--- The entries of every flush, a row each, for people at psql. `group_id` is null for an API key that
--- wasn't known and 0 for one without a group; `quota_tracked` is null for a key that wasn't known.
+-- The entries of every flush, a row each, for people at psql. `group_id` is null for an API key
+-- that wasn't known and 0 for one without a group; `quota_tracked` is null for a key that wasn't
+-- known.
 create or replace view flush_entries as
 select
   e.shard, e.position, e.recorded_at, e.source,

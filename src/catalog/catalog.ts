@@ -7,8 +7,9 @@ import type {
 import type { Resolver } from '../events/flush.ts'
 
 /**
- * The catalog in memory: the fold of all CatalogChanged events up to one position of shard 0. Flushes
- * are resolved and changes decided with it. Owned by one process; `refreshCatalog` feeds it.
+ * The catalog in memory: the fold of all CatalogChanged events up to one position of shard 0.
+ * Flushes are resolved and changes decided with it. Owned by one process; `refreshCatalog` feeds
+ * it.
  */
 export class Catalog implements Resolver {
   /** Position on shard 0 of the last change folded, -1 before the first. */
@@ -18,7 +19,9 @@ export class Catalog implements Resolver {
   readonly apiKeys = new Map<number, ApiKeyRow>()
   readonly keys = new Map<string, KeyRow>()
 
-  /** The group that counts for an API key: 0 none (or not known), null where the key isn't known. */
+  /**
+   * The group that counts for an API key: 0 none (or not known), null where the key isn't known.
+   */
   readonly groupOf = (apiKeyId: number): number | null => {
     const key = this.apiKeys.get(apiKeyId)
     if (key === undefined) return null

@@ -8,8 +8,8 @@ import { refreshCatalog } from './refresh.ts'
 export type DecideChange = (catalog: Catalog) => CatalogChange | null
 
 /**
- * Appends a CatalogChanged to shard 0 and gives its position, or null where `decide` found nothing to
- * change. When it returns, every later flush on any instance is resolved with the change.
+ * Appends a CatalogChanged to shard 0 and gives its position, or null where `decide` found nothing
+ * to change. When it returns, every later flush on any instance is resolved with the change.
  *
  * A change that another instance made meanwhile is folded first and `decide` asked again: each turn
  * some instance gets its change in, so this ends.

@@ -14,8 +14,8 @@ const BUSIEST_RATE = 40
 type Send = (role: Role, method: string, path: string, body?: unknown) => Promise<unknown>
 
 /**
- * Fills a running, fresh service with a believable gateway: five provider groups, forty API keys, and
- * an hour of flushes of three proxies, with some failures and one outage.
+ * Fills a running, fresh service with a believable gateway: five provider groups, forty API keys,
+ * and an hour of flushes of three proxies, with some failures and one outage.
  */
 export async function demo(args: string[]): Promise<void> {
   const config = readConfig(process.env)

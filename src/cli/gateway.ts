@@ -1,6 +1,8 @@
 import { hash } from 'node:crypto'
 
-/** What the demo's gateway has: provider groups, the keys of its teams, and the keys of its users. */
+/**
+ * What the demo's gateway has: provider groups, the keys of its teams, and the keys of its users.
+ */
 export const PROVIDERS = [
   { id: 1, name: 'openai', share: 0.46, failing: 0.006 },
   { id: 2, name: 'anthropic', share: 0.3, failing: 0.004 },

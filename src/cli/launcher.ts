@@ -4,9 +4,9 @@ import { readFileSync } from 'node:fs'
 const POLL_MS = 300
 
 /**
- * Resolves when npx, where it has launched this process, has ended. npx passes no signal on: without
- * this, a SIGTERM to npx would leave the service running. Linux only; never resolves elsewhere, nor
- * where something else has launched us.
+ * Resolves when npx, where it has launched this process, has ended. npx passes no signal on:
+ * without this, a SIGTERM to npx would leave the service running. Linux only; never resolves
+ * elsewhere, nor where something else has launched us.
  */
 export function launcherEnded(): Promise<void> {
   const ancestors = findNpx()

@@ -28,6 +28,11 @@ export function isUnavailable(error: unknown): boolean {
   return code.length === 5 && UNAVAILABLE_CLASSES.has(code.slice(0, 2))
 }
 
+/** True where the connection is gone, and with it the transaction that was open on it. */
+export function isConnectionLost(error: unknown): boolean {
+  return CONNECTION_CODES.has(codeOf(error) ?? '')
+}
+
 /** Raised by move_checkpoint: another projector has moved it. */
 export function isStaleCheckpoint(error: unknown): boolean {
   return codeOf(error) === 'TB001'

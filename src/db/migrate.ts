@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StartError } from '../start-error.ts'
 import { isMissingSchema } from './errors.ts'
-import { SCHEMA, SERVICE_ROLE, type Sql, type Transaction } from './pool.ts'
+import { SCHEMA, SERVICE_ROLE, type Sql, type Transaction, transact } from './pool.ts'
 
 const SQL_FOLDER = join(import.meta.dir, '../../sql')
 
@@ -13,18 +13,18 @@ const MIGRATION_LOCK = 7_365_001
 type Migration = { number: number; name: string; text: string; sha256: string }
 
 /**
- * Brings the database to this version's schema, in one transaction under a lock, and makes the shards
- * on the first run. Any number of services may start at once. Functions and views are replaced
- * whenever a numbered migration is applied, so a change of one comes with a new number.
+ * Brings the database to this version's schema, in one transaction under a lock, and makes the
+ * shards on the first run. Any number of services may start at once. Functions and views are
+ * replaced whenever a numbered migration is applied, so a change of one comes with a new number.
  *
- * Throws StartError where the database belongs to a newer version, to a changed past, or has another
- * number of shards.
+ * Throws StartError where the database belongs to a newer version, to a changed past, or has
+ * another number of shards.
  */
 export async function migrate(owner: Sql, shards: number): Promise<void> {
   const migrations = await readMigrations()
   const applied = await readApplied(owner)
   if (pending(migrations, applied).length > 0) {
-    await owner.begin((transaction) => applyMigrations(transaction, migrations, shards))
+    await transact(owner, '', (transaction) => applyMigrations(transaction, migrations, shards))
   }
   await checkShards(owner, shards)
 }
@@ -52,7 +52,8 @@ async function applyMigrations(
   await runFolder(transaction, 'functions')
   for (const { number, name, text, sha256 } of todo) {
     await transaction.unsafe(text)
-    await transaction`insert into migrations (number, name, sha256) values (${number}, ${name}, ${sha256})`
+    await transaction`
+      insert into migrations (number, name, sha256) values (${number}, ${name}, ${sha256})`
   }
   await runFolder(transaction, 'views')
 
@@ -95,7 +96,9 @@ async function checkShards(owner: Sql, shards: number): Promise<void> {
   }
 }
 
-/** The migrations not applied yet, after a check that what was applied is this version's own past. */
+/**
+ * The migrations not applied yet, after a check that what was applied is this version's own past.
+ */
 function pending(
   migrations: Migration[],
   applied: { number: number; sha256: string }[],

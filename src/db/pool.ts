@@ -1,4 +1,5 @@
 import postgres from 'postgres'
+import { isConnectionLost } from './errors.ts'
 
 export type Sql = postgres.Sql
 export type Transaction = postgres.TransactionSql
@@ -23,7 +24,9 @@ export type Pools = {
   close(): Promise<void>
 }
 
-/** Connections, however many shards there are: more at once than a server has cores gain nothing. */
+/**
+ * Connections, however many shards there are: more at once than a server has cores gain nothing.
+ */
 const MAX_APPENDS = 16
 const MAX_PASSES = 8
 
@@ -55,21 +58,53 @@ export function openPools(address: ServerAddress, shards: number): Pools {
   }
 }
 
+/**
+ * Runs a transaction: committed when `run` resolves, rolled back when it rejects.
+ *
+ * Where the connection is lost meanwhile there is nothing to roll back. postgres.js would try all
+ * the same, write to a socket that is gone and end the process (porsager/postgres#1208): so `run`
+ * is not let reject then, and `begin` rejects by itself.
+ */
+export async function transact<Value>(
+  sql: Sql,
+  options: string,
+  run: (transaction: Transaction) => Promise<Value>,
+): Promise<Value> {
+  const value = await sql.begin(options, async (transaction) => {
+    try {
+      return await run(transaction)
+    } catch (error) {
+      if (isConnectionLost(error)) return new Promise<never>(() => {})
+      throw error
+    }
+  })
+  return value as Value
+}
+
 /** One connection as the owner, for migrations; the caller ends it. */
 export function connectAsOwner(address: ServerAddress): Sql {
   return connect(address, { max: 1, role: null, settings: {} })
+}
+
+/** A time given as text goes as it is: the driver's own way rounds it to milliseconds. */
+const TIME = {
+  to: 1184,
+  from: [],
+  serialize: (time: Date | string) => (time instanceof Date ? time.toISOString() : time),
+  parse: String,
 }
 
 function connect(
   address: ServerAddress,
   options: { max: number; role: string | null; settings: Record<string, string> },
 ): Sql {
-  const common: postgres.Options<Record<string, never>> = {
+  const common = {
     max: options.max,
-    // Nobody needs the array types. Asking for them is what sets a connection that broke amid a result
-    // right again: otherwise its next result begins with as many holes as rows had arrived
+    // Nobody needs the array types. Asking for them is what sets a connection that broke amid a
+    // result right again: otherwise its next result begins with as many holes as rows had arrived
     // (porsager/postgres#1181), and `reserve` on a new connection never returns.
     fetch_types: true,
+    types: { time: TIME },
     connect_timeout: 10,
     // Seconds before the k-th attempt to connect again: a restarted server is back at once.
     backoff: (attempt: number) => Math.min(0.05 * attempt, 1),

@@ -8,11 +8,13 @@ export type ApiKeyEntries = {
 }
 
 /**
- * Payload of `ApiKeyStatsFlushed`, version 1. Entries are grouped into runs by the provider group that
- * counted them when they were appended: run j is the next `counts[j]` entries and belongs to
- * `groups[j]`. 0: a known key without a group (or whose group isn't known). null: the key isn't known.
+ * Payload of `ApiKeyStatsFlushed`, version 1. Entries are grouped into runs by the provider group
+ * that counted them when they were appended: run j is the next `counts[j]` entries and belongs to
+ * `groups[j]`. 0: a known key without a group (or whose group isn't known). null: the key isn't
+ * known.
  *
- *     {"groups":[1,0,null],"counts":[2,1,1],"ids":[1,2,4,777],"requests":[3,5,4,1],"successes":[1,5,4,0]}
+ *     {"groups":[1,0,null],"counts":[2,1,1],
+ *      "ids":[1,2,4,777],"requests":[3,5,4,1],"successes":[1,5,4,0]}
  */
 export type ApiKeyFlush = ApiKeyEntries & {
   groups: (number | null)[]
@@ -25,7 +27,9 @@ export type ApiKeyFlushAnswer = { updated: number; groups_updated: number }
 /** The group that counts for a key: 0 none, null where the key isn't known. */
 export type GroupOf = (apiKeyId: number) => number | null
 
-/** Writes down how each entry is resolved: entries by group, groups in order of first appearance. */
+/**
+ * Writes down how each entry is resolved: entries by group, groups in order of first appearance.
+ */
 export function resolveApiKeyFlush(entries: ApiKeyEntries, groupOf: GroupOf): ApiKeyFlush {
   const runs = new Map<number | null, number[]>()
   for (let i = 0; i < entries.ids.length; i++) {
@@ -67,7 +71,9 @@ export function sameApiKeyEntries(a: ApiKeyEntries, b: ApiKeyEntries): boolean {
   return sameRows([a.ids, a.requests, a.successes], [b.ids, b.requests, b.successes])
 }
 
-/** Reads a stored payload. Throws PayloadError where it could not have been written by an append. */
+/**
+ * Reads a stored payload. Throws PayloadError where it could not have been written by an append.
+ */
 export function decodeApiKeyFlush(payload: unknown): ApiKeyFlush {
   const columns = decodeColumns(payload, {
     ids: isId,

@@ -25,8 +25,8 @@ const Rows = Type.Object({
 })
 
 /**
- * Payload of `CatalogChanged`, version 1. Rows are whole: as they are after the change, or were when
- * they ended. A row stands in one list only, once.
+ * Payload of `CatalogChanged`, version 1. Rows are whole: as they are after the change, or were
+ * when they ended. A row stands in one list only, once.
  *
  *     {"upserted":{"provider_groups":[{"id":1,"name":"openai"}]},
  *      "ended":{"api_keys":[{"id":7,"group_id":1,"name":null}]}}
@@ -42,7 +42,9 @@ export type KeyRow = { token_hash: string; quota_limit: number; name: string | n
 
 const check = TypeCompiler.Compile(CatalogChange)
 
-/** Reads a stored payload. Throws PayloadError where it could not have been written by an append. */
+/**
+ * Reads a stored payload. Throws PayloadError where it could not have been written by an append.
+ */
 export function decodeCatalogChange(payload: unknown): CatalogChange {
   if (check.Check(payload)) {
     if (textsOf(payload).every(isStorable)) return payload

@@ -36,8 +36,8 @@ export type Event =
   | { type: 'CatalogChanged'; change: CatalogChange }
 
 /**
- * Reads an event of any version (an old one is upcast). Throws PayloadError where the type or version
- * isn't known, or the payload is not what an append writes.
+ * Reads an event of any version (an old one is upcast). Throws PayloadError where the type or
+ * version isn't known, or the payload is not what an append writes.
  */
 export function decodeEvent(type: string, version: number, payload: string): Event {
   if (version !== CURRENT_VERSIONS[type as EventType]) {

@@ -11,10 +11,12 @@ export type KeyEntries = {
 }
 
 /**
- * Payload of `KeyStatsFlushed`, version 1. `quota_tracked[i]` is how entry i was resolved when it was
- * appended: true, its tokens use up a quota; false, the key has no limit; null, the key isn't known.
+ * Payload of `KeyStatsFlushed`, version 1. `quota_tracked[i]` is how entry i was resolved when it
+ * was appended: true, its tokens use up a quota; false, the key has no limit; null, the key isn't
+ * known.
  *
- *     {"hashes":["3f08…"],"requests":[2],"tokens":[3],"last_accessed_at":[1700000000],"quota_tracked":[false]}
+ *     {"hashes":["3f08…"],"requests":[2],"tokens":[3],"last_accessed_at":[1700000000],
+ *      "quota_tracked":[false]}
  */
 export type KeyFlush = KeyEntries & { quota_tracked: (boolean | null)[] }
 
@@ -56,7 +58,9 @@ export function sameKeyEntries(a: KeyEntries, b: KeyEntries): boolean {
   )
 }
 
-/** Reads a stored payload. Throws PayloadError where it could not have been written by an append. */
+/**
+ * Reads a stored payload. Throws PayloadError where it could not have been written by an append.
+ */
 export function decodeKeyFlush(payload: unknown): KeyFlush {
   return decodeColumns(payload, {
     hashes: (hash) => typeof hash === 'string' && hash !== '' && isStorable(hash),

@@ -7,8 +7,8 @@ export function formatPositions(positions: Positions): string {
 }
 
 /**
- * Reads `0/41,1/7`; null where it isn't of that form or names a shard twice or past `shards`. A shard
- * left out is undefined.
+ * Reads `0/41,1/7`; null where it isn't of that form or names a shard twice or past `shards`. A
+ * shard left out is undefined.
  */
 export function parsePositions(text: string, shards: number): (number | undefined)[] | null {
   const positions = new Array<number | undefined>(shards).fill(undefined)

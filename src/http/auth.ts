@@ -4,9 +4,9 @@ import type { Tokens } from '../tokens/tokens.ts'
 import { Problem } from './problem.ts'
 
 /**
- * The route option `roles`: who may call a route. It is decided in `transform`, which comes before the
- * query is validated; routes read their body themselves, so before the body too. A handler finds who
- * calls as `principal`.
+ * The route option `roles`: who may call a route. It is decided in `transform`, which comes before
+ * the query is validated; routes read their body themselves, so before the body too. A handler
+ * finds who calls as `principal`.
  */
 export function auth(tokens: Tokens) {
   return new Elysia({ name: 'auth', seed: tokens })

@@ -6,7 +6,9 @@ import type { AppendOutcome } from '../log/queue.ts'
 import { readParkedEvents, readProjectionStatus } from '../projector/status.ts'
 import { describe } from './openapi.ts'
 
-/** What the service counts about itself, for Prometheus. Holds no name, key or token of a client. */
+/**
+ * What the service counts about itself, for Prometheus. Holds no name, key or token of a client.
+ */
 export class Metrics {
   readonly registry = new Registry()
 

@@ -59,8 +59,8 @@ export const Timestamp = Type.String({
 })
 
 /**
- * The moment that a Timestamp names, in UTC and as exact as it was given; null where there is none, as
- * on 30 February or outside of the years 1 to 9999.
+ * The moment that a Timestamp names, in UTC and as exact as it was given; null where there is none,
+ * as on 30 February or outside of the years 1 to 9999.
  */
 export function toMoment(timestamp: string): string | null {
   const [, day, time, fraction = '', zone] = /^(.{10}).(.{8})(\.\d+)?(.+)$/.exec(timestamp) ?? []

@@ -5,12 +5,14 @@ import type { PostedFlush, Resolver } from '../events/flush.ts'
 import { type AppendOutcome, FlushQueue, PendingFlush, replayOutcome } from './queue.ts'
 
 /**
- * One batch: large enough that a commit's fsync is shared by all who wait, small enough that the lock
- * is held for milliseconds.
+ * One batch: large enough that a commit's fsync is shared by all who wait, small enough that the
+ * lock is held for milliseconds.
  */
 const BATCH = { flushes: 1_000, bytes: 4 * 1024 * 1024 }
 
-/** What waits or is on its way, a shard: a second of full load, and four bodies of the largest size. */
+/**
+ * What waits or is on its way, a shard: a second of full load, and four bodies of the largest size.
+ */
 const QUEUE = { flushes: 10_000, bytes: 64 * 1024 * 1024 }
 
 export type AppenderOptions = {
@@ -25,11 +27,12 @@ export type AppenderOptions = {
 }
 
 /**
- * Appends flushes to one shard by natural group commit: while a batch is on its way, arriving flushes
- * queue, and the next batch takes them all. One batch is one round trip and one commit.
+ * Appends flushes to one shard by natural group commit: while a batch is on its way, arriving
+ * flushes queue, and the next batch takes them all. One batch is one round trip and one commit.
  *
- * Failed and not stored: the flush is unavailable, and the client may try again. Failed but stored (the
- * answer was lost): the same to the client, whose next try finds its idempotency key in the log.
+ * Failed and not stored: the flush is unavailable, and the client may try again. Failed but stored
+ * (the answer was lost): the same to the client, whose next try finds its idempotency key in the
+ * log.
  */
 export class ShardAppender {
   readonly #queue = new FlushQueue(QUEUE)

@@ -37,7 +37,9 @@ export class Log {
     await Promise.all(this.#appenders.map((appender) => appender.drain()))
   }
 
-  /** By the idempotency key, so that a retry meets its first try; else where the queue is shortest. */
+  /**
+   * By the idempotency key, so that a retry meets its first try; else where the queue is shortest.
+   */
   #shardOf(source: string, idempotencyKey: string | null): number {
     if (this.#appenders.length === 1) return 0
     if (idempotencyKey !== null) {

@@ -69,8 +69,8 @@ export function replayOutcome(
 }
 
 /**
- * The flushes of one shard that wait for the next batch, in the order they came; bounded in number and
- * in bytes of payload. A bound counts what is on its way too, until it is settled.
+ * The flushes of one shard that wait for the next batch, in the order they came; bounded in number
+ * and in bytes of payload. A bound counts what is on its way too, until it is settled.
  */
 export class FlushQueue {
   #waiting: PendingFlush[] = []
@@ -97,7 +97,9 @@ export class FlushQueue {
     return true
   }
 
-  /** Takes the next batch off: as many as fit into `bounds`, at least one; empty where none waits. */
+  /**
+   * Takes the next batch off: as many as fit into `bounds`, at least one; empty where none waits.
+   */
   take(bounds: { flushes: number; bytes: number }): PendingFlush[] {
     let bytes = 0
     let count = 0

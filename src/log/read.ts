@@ -2,7 +2,9 @@ import type { Sql, Transaction } from '../db/pool.ts'
 import type { StoredEvent } from '../events/event.ts'
 import type { Positions } from '../events/positions.ts'
 
-/** One read of events: this many rows at most, and about as many bytes of payload; at least one row. */
+/**
+ * One read of events: this many rows at most, and about as many bytes of payload; at least one row.
+ */
 export type ReadLimits = { rows: number; bytes: number }
 
 /** Which events to read: those of one shard after a position, up to and with another if given. */
@@ -14,7 +16,9 @@ export type ReadFilter = { type?: string; source?: string; from?: string; to?: s
 /** Position of each shard's last event, -1 where it has none; index is the shard. */
 export async function readHeads(sql: Sql | Transaction): Promise<Positions> {
   const rows = await sql<{ shard: number; head: string }[]>`
-    select s.shard, coalesce((select max(e.position) from events e where e.shard = s.shard), -1) as head
+    select
+      s.shard,
+      coalesce((select max(e.position) from events e where e.shard = s.shard), -1) as head
     from shards s
     order by s.shard`
   return rows.map(({ head }) => Number(head))
@@ -28,7 +32,12 @@ export async function readEvents(
   filter: ReadFilter = {},
 ): Promise<StoredEvent[]> {
   const { type, source, from, to } = filter
-  // Times go as text: the driver would round them to milliseconds.
+  const [first, end] = await Promise.all([
+    from === undefined ? null : readPositionAt(sql, shard, from),
+    to === undefined ? null : readPositionAt(sql, shard, to),
+  ])
+  // Where `from` is yet to come, something older may have been appended at `first` meanwhile.
+  const isSince = (at: string) => sql`e.recorded_at >= ${at}::timestamptz`
   // The size of a stored payload is known without fetching it: the inner query reads none.
   const rows = await sql<EventRow[]>`
     select ${columns(sql)}
@@ -40,14 +49,24 @@ export async function readEvents(
         ${upTo === undefined ? sql`` : sql`and e.position <= ${upTo}`}
         ${type === undefined ? sql`` : sql`and e.type = ${type}`}
         ${source === undefined ? sql`` : sql`and e.source = ${source}`}
-        ${from === undefined ? sql`` : sql`and e.position >= position_at(${shard}, ${from}::text::timestamptz)`}
-        ${to === undefined ? sql`` : sql`and e.position < position_at(${shard}, ${to}::text::timestamptz)`}
+        ${first === null ? sql`` : sql`and e.position >= ${first} and ${isSince(from!)}`}
+        ${end === null ? sql`` : sql`and e.position < ${end}`}
       order by e.position
       limit ${limits.rows}
     ) e
     where e.bytes - octet_length(e.payload::text) < ${limits.bytes}
     order by e.position`
   return rows.map(toStoredEvent)
+}
+
+/**
+ * The first position of a shard recorded at `at` or later. A statement of its own: on Citus a
+ * function that reads the log can't run within another that does.
+ */
+async function readPositionAt(sql: Sql, shard: number, at: string): Promise<string> {
+  const [row] = await sql<{ position: string }[]>`
+    select position_at(${shard}, ${at}::timestamptz) as position`
+  return row!.position
 }
 
 /** One event; null where the shard has none at that position. */

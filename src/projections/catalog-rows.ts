@@ -5,8 +5,8 @@ import { toArray, toTextArray } from './array.ts'
 import type { Fold, Projection, WriteTarget } from './projection.ts'
 
 /**
- * The catalog as people see it: provider groups, API keys and keys with their names. A row that ended
- * stays, with the time. Only shard 0 has catalog changes, so the rows have no shard.
+ * The catalog as people see it: provider groups, API keys and keys with their names. A row that
+ * ended stays, with the time. Only shard 0 has catalog changes, so the rows have no shard.
  */
 export const catalogRows: Projection = {
   name: 'catalog',

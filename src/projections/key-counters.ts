@@ -5,8 +5,8 @@ import { toArray, toTextArray } from './array.ts'
 import type { Fold, Projection, WriteTarget } from './projection.ts'
 
 /**
- * Requests, tokens, quota use and last access of each token key. Tokens use up a quota where one was
- * tracked when they were counted; the last access only moves forward.
+ * Requests, tokens, quota use and last access of each token key. Tokens use up a quota where one
+ * was tracked when they were counted; the last access only moves forward.
  */
 export const keyCounters: Projection = {
   name: 'key_counters',

@@ -20,12 +20,13 @@ export class CursorError extends Error {
   override name = 'CursorError'
 }
 
-/** How a list is cut: the order and the condition that go around its rows. */
-export type Keyset = { descending: boolean; column: string; condition: Fragment; order: Fragment }
+/** How a list is cut: the column that it is sorted by, and what goes after `where`. */
+export type Keyset = { column: string; cut: Fragment }
 
 /**
- * Keyset paging over rows with the columns `columns` and the distinct column `id`: no page costs more
- * than the one before, and rows that appear or vanish meanwhile shift nothing. Throws CursorError.
+ * Keyset paging over rows with the columns `columns` and the distinct column `id`: no page costs
+ * more than the one before, and rows that appear or vanish meanwhile shift nothing. Throws
+ * CursorError.
  */
 export function toKeyset(
   sql: Sql | Transaction,
@@ -39,8 +40,11 @@ export function toKeyset(
   const idType = columns[id]
   if (type === undefined || idType === undefined) throw new CursorError('sort')
   const direction = descending ? sql`desc` : sql`asc`
-  const order = sql`order by ${sql(column)} ${direction}, ${sql(id)} ${direction}`
-  if (request.cursor === null) return { descending, column, condition: sql`true`, order }
+  const cutWhere = (condition: Fragment) => sql`
+    ${condition}
+    order by ${sql(column)} ${direction}, ${sql(id)} ${direction}
+    limit ${request.limit + 1}`
+  if (request.cursor === null) return { column, cut: cutWhere(sql`true`) }
 
   const [sort, value, lastId] = readCursor(request.cursor)
   if (sort !== request.sort || !fits(value, type) || !fits(lastId, idType)) {
@@ -50,10 +54,13 @@ export function toKeyset(
   const condition = descending
     ? sql`(${sql(column)}, ${sql(id)}) < ${after}`
     : sql`(${sql(column)}, ${sql(id)}) > ${after}`
-  return { descending, column, condition, order }
+  return { column, cut: cutWhere(condition) }
 }
 
-/** Cuts `limit + 1` rows to a page. `values` gives a row's sort value and id as PostgreSQL prints them. */
+/**
+ * Cuts `limit + 1` rows to a page. `values` gives a row's sort value and id as PostgreSQL prints
+ * them.
+ */
 export function toPage<Row, Item>(
   rows: Row[],
   request: PageRequest,

@@ -12,8 +12,8 @@ export type Rated = {
 }
 
 /**
- * The columns that a rated read selects, from expressions for its sums: the one place where failures
- * and rates are computed.
+ * The columns that a rated read selects, from expressions for its sums: the one place where
+ * failures and rates are computed.
  */
 export function ratedColumns(sql: Sql | Transaction, requests: Fragment, successes: Fragment) {
   const rate = (count: Fragment) => sql`

@@ -1,7 +1,7 @@
 import type { Transaction } from '../db/pool.ts'
 import { type Exact, toExact } from '../events/exact.ts'
 import { type Page, type PageRequest, type SortColumns, toKeyset, toPage } from './page.ts'
-import { liveGeneration } from './read-rated.ts'
+import { isListed, liveGeneration } from './read-rated.ts'
 
 /** A token key with its counters. */
 export type Key = {
@@ -45,48 +45,40 @@ export async function readKeys(
   request: PageRequest & { tokenHash: string | null },
 ): Promise<Page<Key>> {
   const { tokenHash } = request
-  const keyset = toKeyset(transaction, request, KEY_SORTS, 'token_hash')
-  const byHash = tokenHash !== null || keyset.column === 'token_hash'
-  const sums = transaction`
-    sum(t.requests) as requests, sum(t.tokens) as tokens, sum(t.quota_used) as quota_used,
-    max(t.last_accessed_at) as last_accessed_at`
-  const generation = liveGeneration(transaction, 'key_counters')
-  const counters = byHash
-    ? transaction`
-        left join lateral (
-          select ${sums}
-          from key_counters t
-          where t.shard in (select s.shard from shards s)
-            and t.generation = ${generation}
-            and t.token_hash = k.token_hash
-        ) n on true`
-    : transaction`
-        left join (
-          select t.token_hash, ${sums}
-          from key_counters t
-          where t.generation = ${generation}
-          group by t.token_hash
-        ) n on n.token_hash = k.token_hash`
+  const { column, cut } = toKeyset(transaction, request, KEY_SORTS, 'token_hash')
+  const byHash = tokenHash !== null || column === 'token_hash'
+  const listed = isListed(transaction, transaction`t.token_hash`, transaction`c.token_hash`)
   const rows = await transaction<Row[]>`
+    with c as (
+      select k.token_hash, k.quota_limit, k.name, k.ended_at
+      from keys k
+      where k.generation = ${liveGeneration(transaction, 'catalog')}
+        and ${request.ended ? transaction`true` : transaction`k.ended_at is null`}
+        and ${tokenHash === null ? transaction`true` : transaction`k.token_hash = ${tokenHash}`}
+        ${byHash ? transaction`and ${cut}` : transaction``}
+    )
     select *
     from (
       select
-        k.token_hash, coalesce(k.name, '') as name, k.quota_limit,
+        c.token_hash, coalesce(c.name, '') as name, c.quota_limit,
         coalesce(n.requests, 0) as request_count,
         coalesce(n.tokens, 0) as used_tokens,
         coalesce(n.quota_used, 0) as quota_used,
         coalesce(n.last_accessed_at, 0) as last_accessed_at,
-        to_char(k.ended_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') as ended_at
-      from keys k
-        ${counters}
-      where k.generation = ${liveGeneration(transaction, 'catalog')}
-        and ${request.ended ? transaction`true` : transaction`k.ended_at is null`}
-        and ${tokenHash === null ? transaction`true` : transaction`k.token_hash = ${tokenHash}`}
+        to_char(c.ended_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') as ended_at
+      from c
+        left join (
+          select
+            t.token_hash, sum(t.requests) as requests, sum(t.tokens) as tokens,
+            sum(t.quota_used) as quota_used, max(t.last_accessed_at) as last_accessed_at
+          from key_counters t
+          where t.generation = ${liveGeneration(transaction, 'key_counters')}
+            ${byHash ? listed : transaction``}
+          group by t.token_hash
+        ) n on n.token_hash = c.token_hash
     ) r
-    where ${keyset.condition}
-    ${keyset.order}
-    limit ${request.limit + 1}`
-  const values = (row: Row): [string, string] => [row[keyset.column as keyof Row]!, row.token_hash]
+    where ${cut}`
+  const values = (row: Row): [string, string] => [row[column as keyof Row]!, row.token_hash]
   return toPage(rows, request, values, toKey)
 }
 

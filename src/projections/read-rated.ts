@@ -87,8 +87,16 @@ async function readRated(
   catalog: Fragment,
   counters: Counters,
 ): Promise<Page<Row>> {
-  const keyset = toKeyset(transaction, request, RATED_SORTS, 'id')
+  const { column, cut } = toKeyset(transaction, request, RATED_SORTS, 'id')
+  const byId = request.id !== null || column === 'id'
   const rows = await transaction<Row[]>`
+    with c as (
+      select *
+      from (${catalog}) c
+      where ${request.ended ? transaction`true` : transaction`c.ended_at is null`}
+        and ${request.id === null ? transaction`true` : transaction`c.id = ${request.id}`}
+        ${byId ? transaction`and ${cut}` : transaction``}
+    )
     select *
     from (
       select
@@ -99,43 +107,38 @@ async function readRated(
           transaction`coalesce(n.requests, 0)`,
           transaction`coalesce(n.successes, 0)`,
         )}
-      from (${catalog}) c
-        ${joinCounters(transaction, counters, request.id !== null || keyset.column === 'id')}
-      where ${request.ended ? transaction`true` : transaction`c.ended_at is null`}
-        and ${request.id === null ? transaction`true` : transaction`c.id = ${request.id}`}
+      from c
+        left join (${sumCounters(transaction, counters, byId)}) n on n.id = c.id
     ) r
-    where ${keyset.condition}
-    ${keyset.order}
-    limit ${request.limit + 1}`
+    where ${cut}`
   return toPage(
     rows,
     request,
-    (row) => [String(row[keyset.column as keyof Row]), row.id],
+    (row) => [String(row[column as keyof Row]), row.id],
     (row) => row,
   )
 }
 
-/**
- * Counters summed over the shards. In the order of ids a page looks up its own rows only; any other
- * order has to know the sums of all keys first.
- */
-function joinCounters(transaction: Transaction, counters: Counters, byId: boolean): Fragment {
+/** Counters summed over the shards; `listed`: only those of the rows in `c`. */
+function sumCounters(transaction: Transaction, counters: Counters, listed: boolean): Fragment {
   const { table, id, generation } = counters
-  if (byId) {
-    return transaction`
-      left join lateral (
-        select sum(t.requests) as requests, sum(t.successes) as successes
-        from ${table} t
-        where t.shard in (select s.shard from shards s)
-          and t.generation = ${generation}
-          and t.${id} = c.id
-      ) n on true`
-  }
   return transaction`
-    left join (
-      select t.${id} as id, sum(t.requests) as requests, sum(t.successes) as successes
-      from ${table} t
-      where t.generation = ${generation}
-      group by t.${id}
-    ) n on n.id = c.id`
+    select t.${id} as id, sum(t.requests) as requests, sum(t.successes) as successes
+    from ${table} t
+    where t.generation = ${generation}
+      ${listed ? isListed(transaction, transaction`t.${id}`, transaction`c.id`) : transaction``}
+    group by t.${id}`
+}
+
+/**
+ * Further condition on counters `t`: their `key` is the `id` of a row in `c`. In the order of ids a
+ * page is cut first and only its own rows are looked up; any other order has to know all sums.
+ *
+ * With `in` PostgreSQL 15 reads all counters: 30 ms for a page of 20,000 keys in 4 shards, and 2 ms
+ * so. A lateral join is as fast, but Citus has none from a reference table to a distributed one.
+ */
+export function isListed(transaction: Transaction, key: Fragment, id: Fragment): Fragment {
+  return transaction`
+    and t.shard in (select s.shard from shards s)
+    and ${key} = any (array(select ${id} from c))`
 }

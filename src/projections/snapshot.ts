@@ -1,4 +1,4 @@
-import type { Sql, Transaction } from '../db/pool.ts'
+import { type Sql, type Transaction, transact } from '../db/pool.ts'
 import type { Positions } from '../events/positions.ts'
 
 /** What a read gives, and the positions that it reflects: exactly, of the same snapshot. */
@@ -9,11 +9,12 @@ export async function readSnapshot<Value>(
   sql: Sql,
   read: (transaction: Transaction) => Promise<Value>,
 ): Promise<Reflected<Value>> {
-  const [positions, value] = await sql.begin(
+  const [positions, value] = await transact(
+    sql,
     'isolation level repeatable read read only',
     (transaction) => Promise.all([readReflected(transaction), read(transaction)]),
   )
-  return { positions, value: value as Value }
+  return { positions, value }
 }
 
 /** What the projections reflect: the slowest checkpoint of each shard. */

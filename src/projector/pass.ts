@@ -1,5 +1,5 @@
 import { isStaleCheckpoint } from '../db/errors.ts'
-import type { Pools } from '../db/pool.ts'
+import { type Pools, transact } from '../db/pool.ts'
 import { PayloadError } from '../events/columns.ts'
 import { decodeEvent, type StoredEvent } from '../events/event.ts'
 import { readEvents } from '../log/read.ts'
@@ -24,9 +24,9 @@ export type PassOutcome =
 type Parked = { position: number; reason: string }
 
 /**
- * Folds what is new in a shard and writes it: counters and checkpoints move in one transaction. Killed
- * before the commit: nothing has moved, and the next pass folds the same events again. Killed after:
- * the next pass starts at the new checkpoint.
+ * Folds what is new in a shard and writes it: counters and checkpoints move in one transaction.
+ * Killed before the commit: nothing has moved, and the next pass folds the same events again.
+ * Killed after: the next pass starts at the new checkpoint.
  */
 export async function runPass(
   pools: Pools,
@@ -88,7 +88,7 @@ type Written = {
 async function write(pools: Pools, written: Written): Promise<void> {
   const { shard, checkpoints, folds, parked, position } = written
   const now = new Date()
-  await pools.project.begin((transaction) => {
+  await transact(pools.project, '', (transaction) => {
     // Sent together: the first that fails makes the rest fail, and the transaction with them.
     const moves = checkpoints.map(
       ({ projection, generation, position: from }) => transaction`

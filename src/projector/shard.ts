@@ -4,7 +4,9 @@ import type { Pools } from '../db/pool.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { readPassStart, runPass } from './pass.ts'
 
-/** After a pass that took t it rests REST_FACTOR times t: a fifth of the time at most is spent here. */
+/**
+ * After a pass that took t it rests REST_FACTOR times t: a fifth of the time at most is spent here.
+ */
 const REST_FACTOR = 4
 /** Milliseconds: the shortest and the longest rest, while no reader waits. */
 const REST_MS = { shortest: 100, longest: 1_000 }

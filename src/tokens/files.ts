@@ -8,9 +8,9 @@ import { ROLES, type Role } from './roles.ts'
 export type LoadedTokens = { tokens: Record<Role, string>; made: Role[] }
 
 /**
- * The token of each role: the fixed one where there is one, else that of `tokens/<role>` in the data
- * directory, made on the first start (mode 0600). Of several starts at once one makes the file and the
- * others read it.
+ * The token of each role: the fixed one where there is one, else that of `tokens/<role>` in the
+ * data directory, made on the first start (mode 0600). Of several starts at once one makes the file
+ * and the others read it.
  */
 export async function loadTokens(
   dataDir: string,

@@ -2,8 +2,8 @@ import { hash } from 'node:crypto'
 import { type Principal, ROLES, type Role } from './roles.ts'
 
 /**
- * The tokens that are known. Only their SHA-256 is held, and a presented token is looked up by its own:
- * how long a look-up takes says nothing about a token.
+ * The tokens that are known. Only their SHA-256 is held, and a presented token is looked up by its
+ * own: how long a look-up takes says nothing about a token.
  */
 export class Tokens {
   readonly #principals = new Map<string, Principal>()

@@ -132,8 +132,12 @@ test(
         return
       }
       seen.read++
-      toRows(event)
+      const rows = toRows(event)
       if (event.type !== 'CatalogChanged') answerFlush(event)
+      if (event.type === 'ApiKeyStatsFlushed') {
+        // Every entry has a group, or is known to have none.
+        expect(event.flush.counts.reduce((sum, next) => sum + next, 0)).toBe(rows!.length)
+      }
       for (const value of foldRows([event]).texts) {
         // PostgreSQL takes neither: the projector would try again for ever.
         expect(value.includes('\0') || !value.isWellFormed()).toBe(false)

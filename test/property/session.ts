@@ -116,6 +116,10 @@ export class Session {
     if (change === 'more')
       entries.push({ api_key_id: this.#range.id(1), token_hash: 'x', requests: 1 })
     if (change === 'less') entries.pop()
+    if (change === 'other numbers') {
+      const entry = entries[of % entries.length] as { requests?: number | null } | null | undefined
+      if (entry) entry.requests = (entry.requests ?? 0) + 1
+    }
     const other = kind === 'keys' ? 'api-keys' : 'keys'
     const body = JSON.stringify({ keys: entries })
     await this.#flush(change === 'other kind' ? other : kind, body, idempotencyKey)

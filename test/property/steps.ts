@@ -9,10 +9,11 @@ export type Step =
   | { do: 'end'; list: 'provider-groups' | 'api-keys' | 'keys'; of: number }
   | { do: 'flush'; kind: Kind; entries: (object | null)[]; idempotencyKey: boolean }
   /** Again with the idempotency key of an earlier flush. */
-  | { do: 'retry'; of: number; change: 'none' | 'shuffled' | 'more' | 'less' | 'other kind' }
+  | { do: 'retry'; of: number; change: Change }
   | { do: 'refused'; kind: Kind; text: string; idempotencyKey: boolean }
   | { do: 'read'; what: 'list' | 'row' | 'summary'; list: ListName; of: number; ended: boolean }
 
+type Change = 'none' | 'shuffled' | 'more' | 'less' | 'other numbers' | 'other kind'
 type ListName = 'provider-groups' | 'api-keys' | 'keys'
 
 /** Keys and API keys of a run are 1 to SLOTS, groups 1 to GROUPS. */
@@ -87,7 +88,9 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       do: only('retry'),
       of: fc.nat(9),
-      change: fc.constantFrom('none', 'shuffled', 'more', 'less', 'other kind'),
+      change: fc.constantFrom(
+        ...['none', 'shuffled', 'more', 'less', 'other numbers', 'other kind'],
+      ),
     }),
   },
   {

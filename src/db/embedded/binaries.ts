@@ -17,13 +17,15 @@ import { type Lock, tryLock } from './lock.ts'
 /** PostgreSQL programs that the account can run, and their major version ("18"). */
 export type Binaries = { initdb: string; postgres: string; major: string }
 
-/** Where root puts what another user must reach while the project itself can't be entered by him. */
+/**
+ * Where root puts what another user must reach while the project itself can't be entered by him.
+ */
 export const SHARED_PLACE = '/var/lib/tallybook'
 
 /**
- * Finds this platform's programs in node_modules and makes sure that the account can run them: links
- * that the installer left out are made, and for a user who can't enter node_modules (a project under
- * /root) the programs are copied once to /var/lib/tallybook.
+ * Finds this platform's programs in node_modules and makes sure that the account can run them:
+ * links that the installer left out are made, and for a user who can't enter node_modules (a
+ * project under /root) the programs are copied once to /var/lib/tallybook.
  */
 export async function findBinaries(
   account: Account,

@@ -57,8 +57,8 @@ function checkMajor(cluster: string, major: string): void {
   if (found === major) return
   throw new EmbeddedPostgresError(
     `The cluster in ${cluster} was made by PostgreSQL ${found} and this Tallybook brings ` +
-      `PostgreSQL ${major}: move the data with pg_upgrade or pg_dump, or go back to the Tallybook ` +
-      'that made it. Nothing was changed.',
+      `PostgreSQL ${major}: move the data with pg_upgrade or pg_dump, or go back to the ` +
+      'Tallybook that made it. Nothing was changed.',
   )
 }
 

@@ -34,7 +34,8 @@ export async function clearLeftover(
         break
       case 'of someone else':
         throw new EmbeddedPostgresError(
-          `A PostgreSQL that Tallybook did not start (pid ${pid}) runs on ${cluster}: stop it first.`,
+          `A PostgreSQL that Tallybook did not start (pid ${pid}) runs on ${cluster}: ` +
+            'stop it first.',
         )
       case 'unrelated':
         disown(cluster)

@@ -47,14 +47,15 @@ function settings(machine: { memoryBytes: number; socketDirectory: string }): [s
     ['max_replication_slots', '0'],
     ['max_logical_replication_workers', '0'],
     // Each checkpoint makes the next change of every page log the page whole: so be it rare (15
-    // minutes, or 4 GB), at the price of a longer recovery, and spread over nine tenths of the time.
+    // minutes, or 4 GB), at the price of a longer recovery, and spread over nine tenths of the
+    // time.
     ['checkpoint_timeout', '15min'],
     ['checkpoint_completion_target', '0.9'],
     ['max_wal_size', '4GB'],
     // Kept for reuse: creating a 16 MB segment costs an fsync in the middle of a commit.
     ['min_wal_size', '256MB'],
-    // These binaries could only compress whole pages with pglz, at 25 MB/s: copying an 8 MB database
-    // took 420 ms with it and 70 ms without.
+    // These binaries could only compress whole pages with pglz, at 25 MB/s: copying an 8 MB
+    // database took 420 ms with it and 70 ms without.
     ['wal_compression', 'off'],
 
     // Planner: solid-state disks; compiling queries costs more than these short ones take.

@@ -66,8 +66,8 @@ async function readMerged(
 }
 
 /**
- * The oldest `limit` of several shards' next events. Stops early where a shard's events run out that
- * has more in the log: what follows there may be older than what the others have.
+ * The oldest `limit` of several shards' next events. Stops early where a shard's events run out
+ * that has more in the log: what follows there may be older than what the others have.
  */
 function mergeByTime(read: StoredEvent[][], ends: boolean[], limit: number): StoredEvent[] {
   const merged: StoredEvent[] = []

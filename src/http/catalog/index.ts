@@ -90,8 +90,8 @@ const putDetail = describe({
   tag: 'Catalog',
   summary: 'Add or change provider groups, API keys and token keys',
   description:
-    'All or nothing. A field left out (or null) keeps what is there. Counts for every flush that is ' +
-    'posted after the answer, on every instance.',
+    'All or nothing. A field left out (or null) keeps what is there. Counts for every flush that ' +
+    'is posted after the answer, on every instance.',
   body: {
     schema: CatalogBody,
     example: {

@@ -8,8 +8,8 @@ const idempotencyKey = {
   in: 'header',
   required: false,
   description:
-    'The same key with the same entries counts once, however often it is sent; scoped to the token. ' +
-    'Without it each POST counts.',
+    'The same key with the same entries counts once, however often it is sent; scoped to the ' +
+    'token. Without it each POST counts.',
   schema: { type: 'string', minLength: 1, maxLength: 255, pattern: '^[\\x21-\\x7e]+$' },
 }
 

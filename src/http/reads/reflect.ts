@@ -12,8 +12,8 @@ const WAIT_MS = 10_000
 export type ReadOptions = { pools: Pools; projector: Projector }
 
 /**
- * Answers a read: it reflects every flush that was acknowledged before, unless it asked for `eventual`,
- * and says in Tallybook-Position what it reflects. `null` is answered with 404.
+ * Answers a read: it reflects every flush that was acknowledged before, unless it asked for
+ * `eventual`, and says in Tallybook-Position what it reflects. `null` is answered with 404.
  */
 export async function reflect<Value>(
   { pools, projector }: ReadOptions,

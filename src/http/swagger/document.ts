@@ -1,8 +1,8 @@
 import type { Document, Parameter, Schema } from './model.ts'
 
 /**
- * What TypeBox and the swagger plugin write: JSON Schema. Where `openapi` says it better, its keywords
- * take the place of theirs, and of a pattern.
+ * What TypeBox and the swagger plugin write: JSON Schema. Where `openapi` says it better, its
+ * keywords take the place of theirs, and of a pattern.
  */
 type Source = Omit<Schema, 'anyOf' | 'properties' | 'items' | 'additionalProperties'> & {
   title?: string

@@ -1,0 +1,174 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { listRoutes } from '../support/app.ts'
+import { createDatabase, TEST_SHARDS } from '../support/server.ts'
+import { startTestService, type TestService, TOKENS } from '../support/service.ts'
+
+// Invariant 10: a wrong role is refused before the body is looked at; nothing that a client sends is
+// answered with a 5xx.
+
+type Role = keyof typeof TOKENS
+
+/** The contract's table: who may call what. Null: everyone. */
+function rolesOf(method: string, path: string): Role[] | null {
+  if (/^\/(health\/(live|ready)|metrics|swagger(\/.*)?)$/.test(path)) return null
+  if (path.startsWith('/internal/')) return ['dp']
+  if (/^\/(admin|audit)\//.test(path)) return method === 'GET' ? ['admin', 'auditor'] : ['admin']
+  throw new Error(`the contract says nothing of ${method} ${path}`)
+}
+
+const LIMIT = 1_024
+
+let service: TestService
+
+beforeAll(async () => {
+  service = await startTestService({ bodyLimitBytes: LIMIT })
+})
+
+afterAll(() => service.end())
+
+const database = await createDatabase()
+const routes = await listRoutes(database, TEST_SHARDS)
+await database.drop()
+const guarded = routes.filter(({ method, path }) => rolesOf(method, path) !== null)
+
+/** Requests that are wrong in every other way too: were those looked at first, they would show. */
+function wrongRequests(method: string, path: string): [url: string, init: RequestInit][] {
+  const url = path.replace(/:\w+/g, 'not-a-number')
+  const plain: [string, RequestInit][] = [
+    [url, { method }],
+    [`${url}?limit=none&unknown=1&cursor=%00`, { method }],
+    [path.replace(/:\w+/g, '1'), { method }],
+  ]
+  if (method === 'GET') return plain
+  const bodies = ['{', '', 'x'.repeat(LIMIT + 1), '[]', '\0'].map((body): [string, RequestInit] => [
+    url,
+    { method, body, headers: { 'idempotency-key': 'not valid', 'content-type': 'text/plain' } },
+  ])
+  return [...plain, ...bodies]
+}
+
+async function expectProblem(response: Response, status: number, error: string): Promise<void> {
+  expect(response.status).toBe(status)
+  expect(response.headers.get('content-type')).toBe('application/problem+json')
+  expect(await response.json()).toMatchObject({
+    type: 'about:blank',
+    title: expect.any(String),
+    status,
+    error,
+  })
+}
+
+test('the routes are all there', () => {
+  const names = guarded.map(({ method, path }) => `${method} ${path}`)
+  for (const expected of [
+    'POST /internal/apikey-stats/flush',
+    'POST /internal/stats/flush',
+    'PUT /admin/catalog',
+    'DELETE /admin/keys/:token_hash',
+    'GET /admin/apikey-stats/summary',
+    'GET /admin/projections',
+    'GET /audit/events',
+    'GET /audit/events/:shard/:position',
+  ]) {
+    expect(names).toContain(expected)
+  }
+})
+
+for (const { method, path } of guarded) {
+  describe(`${method} ${path}`, () => {
+    const allowed = rolesOf(method, path)!
+    const wrong = (Object.keys(TOKENS) as Role[]).filter((role) => !allowed.includes(role))
+
+    test('refuses who has no token, or an unknown one, before it looks at anything', async () => {
+      for (const [url, init] of wrongRequests(method, path)) {
+        for (const authorization of UNKNOWN) {
+          const headers = new Headers(init.headers)
+          if (authorization !== null) headers.set('authorization', authorization)
+          const response = await fetch(`${service.url}${url}`, { ...init, headers })
+          expect(response.headers.get('www-authenticate')).toBe('Bearer realm="tallybook"')
+          await expectProblem(response, 401, 'unauthorized')
+        }
+      }
+    })
+
+    test(`refuses the roles ${wrong.join(', ')} before it looks at anything`, async () => {
+      expect(wrong.length).toBeGreaterThan(0)
+      for (const role of wrong) {
+        for (const [url, init] of wrongRequests(method, path)) {
+          await expectProblem(await service.fetch(role, url, init), 403, 'forbidden')
+        }
+      }
+    })
+
+    test('answers its own roles, and bad input never with a 5xx', async () => {
+      for (const role of allowed) {
+        for (const [url, init] of wrongRequests(method, path)) {
+          const response = await service.fetch(role, url, init)
+          expect([401, 403]).not.toContain(response.status)
+          expect(response.status).toBeLessThan(500)
+          if (response.status >= 400) {
+            expect(response.headers.get('content-type')).toBe('application/problem+json')
+          }
+        }
+      }
+    })
+  })
+}
+
+/** Nothing here is a known token, close as some come. */
+const UNKNOWN = [
+  null,
+  'Bearer',
+  'Bearer ',
+  'Bearer unknown',
+  `Bearer ${TOKENS.dp}x`,
+  `Bearer ${TOKENS.admin} ${TOKENS.admin}`,
+  TOKENS.admin,
+  `Basic ${btoa(`admin:${TOKENS.admin}`)}`,
+  `Token ${TOKENS.admin}`,
+]
+
+test('a token in the query or in a cookie is none', async () => {
+  const url = `${service.url}/admin/keys?access_token=${TOKENS.admin}`
+  const response = await fetch(url, { headers: { cookie: `token=${TOKENS.admin}` } })
+  expect(response.status).toBe(401)
+})
+
+test('the scheme may be written in any case', async () => {
+  for (const scheme of ['Bearer', 'bearer', 'BEARER']) {
+    const headers = { authorization: `${scheme} ${TOKENS.admin}` }
+    expect((await fetch(`${service.url}/admin/keys`, { headers })).status).toBe(200)
+  }
+})
+
+test('open routes need no token, and take any', async () => {
+  const open = routes.filter(({ method, path }) => rolesOf(method, path) === null)
+  expect(open.length).toBeGreaterThan(3)
+  for (const { method, path } of open) {
+    expect((await service.fetch(null, path, { method })).status).toBe(200)
+    expect((await service.fetch('dp', path, { method })).status).toBe(200)
+  }
+})
+
+test('what is not there is a 404 with problem details, whatever the method', async () => {
+  const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND']
+  const paths = ['/', '/nothing', '/admin', '/admin/', '/internal', '/audit/events/0', '/%00', '/%']
+  for (const path of paths) {
+    for (const method of methods) {
+      await expectProblem(await service.fetch('admin', path, { method }), 404, 'not found')
+    }
+  }
+})
+
+test('a known path with a method it does not have is answered 4xx with problem details', async () => {
+  for (const { method, path } of guarded) {
+    const url = path.replace(/:\w+/g, '1')
+    for (const other of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'PROPFIND']) {
+      if (routes.some((route) => route.method === other && route.path === path)) continue
+      const response = await service.fetch('admin', url, { method: other })
+      expect([404, 405]).toContain(response.status)
+      expect(response.headers.get('content-type')).toBe('application/problem+json')
+    }
+    expect(method).toBeString()
+  }
+})

@@ -1,0 +1,75 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { openPools, type Pools } from '../../src/db/pool.ts'
+import { createCheckpoints } from '../../src/projector/checkpoint.ts'
+import { readPassStart, runPass } from '../../src/projector/pass.ts'
+import { insertEvent } from '../support/events.ts'
+import { createDatabase, TEST_SHARDS, type TestDatabase } from '../support/server.ts'
+
+// Invariant 5: the checkpoint's row is locked in the transaction that writes the counters, so a stale
+// projector can only fail.
+
+const PAYLOAD = '{"groups":[1],"counts":[1],"ids":[1],"requests":[3],"successes":[2]}'
+
+let database: TestDatabase
+let pools: Pools
+
+beforeAll(async () => {
+  database = await createDatabase()
+  pools = openPools(database.address, TEST_SHARDS)
+  await createCheckpoints(pools.project)
+})
+
+afterAll(async () => {
+  await pools.close()
+  await database.drop()
+})
+
+const append = () => insertEvent(database.owner, { type: 'ApiKeyStatsFlushed', payload: PAYLOAD })
+
+async function readCounted(): Promise<number> {
+  const [row] = await database.owner`
+    select coalesce(sum(requests), 0)::integer as requests from api_key_counters`
+  return row!.requests
+}
+
+test('a pass from a checkpoint that has moved since writes nothing', async () => {
+  await append()
+  const start = await readPassStart(pools, 0)
+  expect(await runPass(pools, 0, start)).toMatchObject({ kind: 'folded', position: 0, events: 1 })
+  expect(await readCounted()).toBe(3)
+  await append()
+  expect(await runPass(pools, 0, start)).toEqual({ kind: 'stale' })
+  expect(await readCounted()).toBe(3)
+  const next = await readPassStart(pools, 0)
+  expect(await runPass(pools, 0, next)).toMatchObject({ kind: 'folded', position: 1, events: 1 })
+  expect(await readCounted()).toBe(6)
+})
+
+test('of eight passes at once from one checkpoint one writes', async () => {
+  await append()
+  const start = await readPassStart(pools, 0)
+  const outcomes = await Promise.all(Array.from({ length: 8 }, () => runPass(pools, 0, start)))
+  expect(outcomes.filter(({ kind }) => kind === 'folded')).toHaveLength(1)
+  expect(outcomes.filter(({ kind }) => kind === 'stale')).toHaveLength(7)
+  expect(await readCounted()).toBe(9)
+})
+
+test('one projection that is behind catches up; the others do not count twice', async () => {
+  await append()
+  await runPass(pools, 0, await readPassStart(pools, 0))
+  const { owner } = database
+  await owner`
+    update checkpoints set position = -1
+    where shard = 0 and projection = 'provider_group_counters'`
+  await owner`delete from provider_group_counters`
+  await runPass(pools, 0, await readPassStart(pools, 0))
+  expect(await readCounted()).toBe(12)
+  const [group] = await owner`select requests::integer as requests from provider_group_counters`
+  expect(group).toEqual({ requests: 12 })
+})
+
+test('a pass over nothing new writes nothing', async () => {
+  const start = await readPassStart(pools, 0)
+  expect(await runPass(pools, 0, start)).toMatchObject({ kind: 'folded', events: 0 })
+  expect(await readPassStart(pools, 0)).toEqual(start)
+})

@@ -1,0 +1,40 @@
+import pino from 'pino'
+import { createApp } from '../../src/app.ts'
+import { Catalog } from '../../src/catalog/catalog.ts'
+import { openPools } from '../../src/db/pool.ts'
+import { Metrics } from '../../src/http/metrics.ts'
+import { Log } from '../../src/log/log.ts'
+import { Projector } from '../../src/projector/projector.ts'
+import { Tokens } from '../../src/tokens/tokens.ts'
+import type { TestDatabase } from './server.ts'
+import { TOKENS } from './service.ts'
+
+export type AppRoute = { method: string; path: string }
+
+/** Every route that the app itself knows, hidden ones too. */
+export async function listRoutes({ address }: TestDatabase, shards: number): Promise<AppRoute[]> {
+  const pools = openPools(address, shards)
+  const logger = pino({ level: 'silent' })
+  const catalog = new Catalog()
+  const app = createApp({
+    pools,
+    shards,
+    catalog,
+    log: new Log({
+      sql: pools.append,
+      shards,
+      catalog,
+      refreshCatalog: async () => {},
+      onAppended: () => {},
+    }),
+    projector: new Projector(pools, shards, logger),
+    tokens: new Tokens(TOKENS),
+    metrics: new Metrics({ pools, queueLength: () => 0 }),
+    logger,
+    bodyLimitBytes: 1_024,
+    isStopping: () => false,
+  })
+  const routes = app.routes.map(({ method, path }) => ({ method, path }))
+  await pools.close()
+  return routes
+}
