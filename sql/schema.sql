@@ -160,6 +160,7 @@ UNION ALL
 CREATE OR REPLACE FUNCTION tallybook.append_catalog_change(p_catalog_position bigint, p_version smallint, p_source text, p_payload text, p_payload_sha256 text)
  RETURNS TABLE(catalog_position bigint, "position" bigint)
  LANGUAGE plpgsql
+ SET search_path TO 'tallybook'
 AS $function$
 declare
   v_catalog_position bigint;
@@ -202,6 +203,7 @@ $function$
 CREATE OR REPLACE FUNCTION tallybook.append_flushes(p_shard integer, p_catalog_position bigint, p_types text, p_versions text, p_sources text, p_idempotency_keys text, p_payloads text, p_payload_sha256s text)
  RETURNS TABLE(catalog_position bigint, first_position bigint, replayed_ordinals integer[], replayed_positions bigint[])
  LANGUAGE plpgsql
+ SET search_path TO 'tallybook'
 AS $function$
 declare
   v_catalog_position bigint;
@@ -278,6 +280,7 @@ $function$
 CREATE OR REPLACE FUNCTION tallybook.move_checkpoint(p_shard integer, p_projection text, p_generation integer, p_from bigint, p_to bigint, p_moved_at timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
+ SET search_path TO 'tallybook'
 AS $function$
 begin
   update checkpoints c
@@ -298,6 +301,7 @@ CREATE OR REPLACE FUNCTION tallybook.position_at(p_shard integer, p_at timestamp
  RETURNS bigint
  LANGUAGE plpgsql
  STABLE
+ SET search_path TO 'tallybook'
 AS $function$
 declare
   v_low bigint := 0;

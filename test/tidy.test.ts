@@ -1,125 +1,214 @@
-import { expect, test } from 'bun:test'
-import { readFileSync } from 'node:fs'
+import { describe, expect, test } from 'bun:test'
+import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { Glob } from 'bun'
 
+// What docs/architecture.md says of the source: imports run one way, files and lines are short, and
+// nothing lies around.
+
 const ROOT = join(import.meta.dir, '..')
 
-const list = (pattern: string) => [...new Glob(pattern).scanSync(ROOT)].sort()
-const read = (file: string) => readFileSync(join(ROOT, file), 'utf8')
-
-/** What each room of src may import, itself aside; the longest name that fits counts. */
+/** What the files of a folder of src (or of one file in it) may import from the rest of src. */
+const BASE = ['events', 'merkle', 'db', 'start-error.ts']
+const STORES = [...BASE, 'log', 'catalog', 'projections']
+const DERIVING = [...STORES, 'projector', 'transparency']
+const SERVING = [...DERIVING, 'tokens', 'http', 'console', 'config.ts']
 const MAY_IMPORT: Record<string, string[]> = {
-  'src/start-error.ts': [],
-  'src/events': [],
-  'src/db': ['src/start-error.ts'],
-  'src/tokens': ['src/start-error.ts'],
-  'src/config.ts': ['src/tokens', 'src/start-error.ts'],
-  'src/log': ['src/events', 'src/db'],
-  'src/catalog': ['src/events', 'src/db'],
-  'src/projections': ['src/events', 'src/db'],
-  'src/projector': ['src/events', 'src/db', 'src/log', 'src/projections'],
-  // The write routes can't see a projection, and the read routes can't see the log.
-  'src/http/flushes': ['src/events', 'src/log', 'src/tokens', 'src/http'],
-  'src/http/catalog': ['src/events', 'src/db', 'src/catalog', 'src/http'],
-  'src/http/reads': ['src/events', 'src/db', 'src/projections', 'src/projector', 'src/http'],
-  'src/http/audit': ['src/events', 'src/db', 'src/log', 'src/http'],
-  'src/http': ['src/events', 'src/db', 'src/log', 'src/projector', 'src/tokens'],
-  'src/app.ts': ['src'],
-  'src/service.ts': ['src'],
-  'src/cli': ['src'],
-  'src/main.ts': ['src/cli', 'src/start-error.ts'],
+  'start-error.ts': [],
+  events: [],
+  merkle: [],
+  db: ['start-error.ts'],
+  tokens: ['start-error.ts'],
+  'config.ts': ['start-error.ts', 'tokens'],
+  log: BASE,
+  catalog: BASE,
+  projections: BASE,
+  projector: STORES,
+  transparency: STORES,
+  http: [...DERIVING, 'tokens'],
+  console: [...DERIVING, 'tokens', 'http'],
+  client: ['events', 'merkle'],
+  'app.ts': SERVING,
+  'service.ts': [...SERVING, 'app.ts'],
+  cli: [...SERVING, 'app.ts', 'service.ts', 'client'],
+  'main.ts': ['cli', 'start-error.ts'],
 }
 
-const roomOf = (file: string) =>
-  Object.keys(MAY_IMPORT)
-    .filter((room) => isIn(file, room))
-    .sort((a, b) => b.length - a.length)[0]
+/** Files that nothing has to import: what runs, and what other programs import. */
+const ENTRIES = ['src/main.ts', 'src/client/index.ts']
 
-const isIn = (file: string, room: string) => file === room || file.startsWith(`${room}/`)
+type Import = { path: string; typeOnly: boolean }
+type Source = { path: string; text: string; lines: string[]; imports: Import[] }
 
-function importsOf(file: string): string[] {
-  const specifiers = [...read(file).matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)]
-  return specifiers.map(([, specifier]) => specifier!)
+const list = (pattern: string) => [...new Glob(pattern).scanSync(ROOT)].sort()
+
+function read(path: string): Source {
+  const text = readFileSync(join(ROOT, path), 'utf8')
+  const lines = text.replace(/\n$/, '').split('\n')
+  return { path, text, lines, imports: path.endsWith('.ts') ? readImports(path, text) : [] }
 }
 
-const localImportsOf = (file: string) =>
-  importsOf(file)
-    .filter((specifier) => specifier.startsWith('.'))
-    .map((specifier) => relative(ROOT, join(ROOT, dirname(file), specifier)))
-
-const SOURCES = list('src/**/*.ts')
-
-test('imports run one way', () => {
-  const wrong: string[] = []
-  for (const file of SOURCES) {
-    const room = roomOf(file)
-    if (room === undefined) wrong.push(`${file} is in no room`)
-    for (const imported of localImportsOf(file)) {
-      const allowed = [room!, ...(MAY_IMPORT[room!] ?? [])]
-      if (!allowed.some((other) => isIn(imported, other))) wrong.push(`${file} -> ${imported}`)
-    }
-  }
-  expect(wrong).toEqual([])
-})
-
-test('only the edge knows Elysia', () => {
-  const knowing = SOURCES.filter((file) =>
-    importsOf(file).some((specifier) => /^(?:elysia|@elysiajs\/)/.test(specifier)),
+/** Of imports of its own files the path from the root; of packages the name. */
+function readImports(path: string, text: string): Import[] {
+  const code = text.replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '')
+  const found = code.matchAll(
+    /(?:^|\n)\s*(?:import|export)\s+(type\s)?(?:[^'";]*?\sfrom\s+)?'([^']+)'|import\('([^']+)'\)/g,
   )
-  expect(knowing.filter((file) => !/^src\/(?:http\/|console\/|app\.ts$)/.test(file))).toEqual([])
-  expect(knowing.length).toBeGreaterThan(0)
-})
-
-test('the pure rooms touch no clock, network, file or database', () => {
-  const impure = /\b(?:Date\.now|new Date\(\)|performance\.|fetch\(|Bun\.|process\.)/
-  const wrong = SOURCES.filter((file) => file.startsWith('src/events/') && impure.test(read(file)))
-  expect(wrong).toEqual([])
-})
-
-test('only one file knows SQLSTATEs', () => {
-  const wrong = SOURCES.filter(
-    (file) => file !== 'src/db/errors.ts' && /code === '[0-9][0-9A-Z]{4}'/.test(read(file)),
-  )
-  expect(wrong).toEqual([])
-})
-
-test('every source file is reached from the command line', () => {
-  const reached = new Set<string>()
-  const visit = (file: string) => {
-    if (reached.has(file) || !file.endsWith('.ts')) return
-    reached.add(file)
-    for (const imported of localImportsOf(file)) visit(imported)
-  }
-  visit('src/main.ts')
-  expect(SOURCES.filter((file) => !reached.has(file))).toEqual([])
-})
-
-test('files are at most 300 lines, and source lines at most 100 columns', () => {
-  const long: string[] = []
-  for (const file of [...SOURCES, ...list('test/**/*.ts'), ...list('sql/**/*.sql')]) {
-    if (file === 'sql/schema.sql') continue
-    const lines = read(file).split('\n')
-    if (lines.length > 301) long.push(`${file}: ${lines.length} lines`)
-    lines.forEach((line, i) => {
-      if (line.length > 100 && !file.startsWith('test/')) long.push(`${file}:${i + 1}`)
-    })
-  }
-  expect(long).toEqual([])
-})
-
-test('no test is switched off without a reason, and nothing is left to do', () => {
-  const files = [...SOURCES, ...list('test/**/*.ts'), ...list('sql/*.sql'), ...list('bench/**')]
-  const left = files.filter((file) => {
-    if (file === 'test/tidy.test.ts') return false
-    return /\b(?:TODO|FIXME|XXX|HACK)\b|\b(?:test|describe)\.(?:only|todo|skip)\(/.test(read(file))
+  return [...found].map(([, type, name, dynamic]) => {
+    const from = name ?? dynamic!
+    const file = from.startsWith('.') ? relative(ROOT, join(ROOT, dirname(path), from)) : from
+    return { path: file, typeOnly: type !== undefined }
   })
-  expect(left).toEqual([])
+}
+
+/** The folder of src that a file is in, or the file itself right in src. */
+const partOf = (path: string) => path.split('/')[1]!
+
+const src = list('src/**/*').map(read)
+const code = src.filter(({ path }) => path.endsWith('.ts'))
+const byPath = new Map(code.map((source) => [source.path, source]))
+
+/** All that loading these files loads: types are gone by then. */
+function loadedBy(paths: string[], include: (found: Import) => boolean): Set<string> {
+  const seen = new Set<string>()
+  const visit = (path: string) => {
+    if (seen.has(path)) return
+    seen.add(path)
+    for (const found of byPath.get(path)?.imports ?? []) if (include(found)) visit(found.path)
+  }
+  paths.forEach(visit)
+  return seen
+}
+
+const inFolder = (folder: string) =>
+  code.map(({ path }) => path).filter((path) => path.startsWith(folder))
+
+describe('imports run one way', () => {
+  test('each folder imports only what stands before it', () => {
+    const wrong = code.flatMap(({ path, imports }) => {
+      const allowed = MAY_IMPORT[partOf(path)]
+      if (allowed === undefined) return [`${path}: no rule for ${partOf(path)}`]
+      return imports
+        .filter((found) => found.path.startsWith('src/'))
+        .filter((found) => ![partOf(path), ...allowed].includes(partOf(found.path)))
+        .map((found) => `${path} imports ${found.path}`)
+    })
+    expect(wrong).toEqual([])
+  })
+
+  test('every import of an own file is one that is there', () => {
+    const missing = code.flatMap(({ path, imports }) =>
+      imports
+        .filter((found) => found.path.startsWith('src/') && !existsSync(join(ROOT, found.path)))
+        .map((found) => `${path} imports ${found.path}`),
+    )
+    expect(missing).toEqual([])
+    expect(code.flatMap(({ imports }) => imports).length).toBeGreaterThan(code.length)
+  })
+
+  test('the write route can not see a projection', () => {
+    const paths = inFolder('src/http/flushes/')
+    expect(paths.length).toBeGreaterThan(1)
+    const loaded = [...loadedBy(paths, ({ typeOnly }) => !typeOnly)]
+    expect(loaded.filter((path) => /^src\/(projections|projector)\//.test(path))).toEqual([])
+    const direct = paths.flatMap((path) => byPath.get(path)!.imports.map((found) => found.path))
+    expect(direct.filter((path) => /^src\/(projections|projector)\//.test(path))).toEqual([])
+  })
+
+  test('the read routes can not see the log', () => {
+    const paths = inFolder('src/http/reads/')
+    expect(paths.length).toBeGreaterThan(1)
+    const loaded = [...loadedBy(paths, ({ typeOnly }) => !typeOnly)]
+    expect(loaded.filter((path) => path.startsWith('src/log/'))).toEqual([])
+    const direct = paths.flatMap((path) => byPath.get(path)!.imports.map((found) => found.path))
+    expect(direct.filter((path) => path.startsWith('src/log/'))).toEqual([])
+  })
+
+  test('only http, console and app.ts import elysia', () => {
+    const importers = code
+      .filter(({ imports }) => imports.some(({ path }) => /^@?elysia(js)?(\/|$)/.test(path)))
+      .map(({ path }) => partOf(path))
+    expect(
+      [...new Set(importers)].filter((part) => !['http', 'console', 'app.ts'].includes(part)),
+    ).toEqual([])
+    expect(importers).toContain('http')
+  })
+
+  test('what is pure imports no network, file or database', () => {
+    const allowed = ['node:crypto', '@sinclair/typebox', '@sinclair/typebox/compiler']
+    const impure = [...inFolder('src/events/'), ...inFolder('src/merkle/')].flatMap((path) =>
+      byPath
+        .get(path)!
+        .imports.filter((found) => !found.path.startsWith('src/') && !allowed.includes(found.path))
+        .map((found) => `${path} imports ${found.path}`),
+    )
+    expect(impure).toEqual([])
+  })
 })
 
-test('the folders that docs/architecture.md lists are those there are', () => {
-  const listed = [...read('docs/architecture.md').matchAll(/^ {4}(src\/[\w-]+\/)/gm)]
-  const there = new Set(SOURCES.map((file) => file.split('/').slice(0, 2).join('/')))
-  const folders = [...there].filter((path) => !path.endsWith('.ts')).map((path) => `${path}/`)
-  expect(listed.map(([, folder]) => folder!).sort()).toEqual(folders.sort())
+describe('files are short', () => {
+  const all = [
+    ...src,
+    ...list('sql/**/*.sql')
+      .filter((path) => path !== 'sql/schema.sql')
+      .map(read),
+    ...list('test/**/*.ts').map(read),
+  ]
+
+  test('300 lines at most', () => {
+    const long = all.filter(({ lines }) => lines.length > 300)
+    expect(long.map(({ path, lines }) => `${path}: ${lines.length} lines`)).toEqual([])
+  })
+
+  test('lines of src and sql have 100 columns at most', () => {
+    const wide = all
+      .filter(({ path }) => !path.startsWith('test/'))
+      .flatMap(({ path, lines }) =>
+        lines.flatMap((line, i) => (line.length > 100 ? [`${path}:${i + 1}`] : [])),
+      )
+    expect(wide).toEqual([])
+  })
+
+  test('nothing is left for later', () => {
+    const words = /\b(?:TO[D]O|FIX[M]E|XX[X])\b/
+    const left = all.filter(({ text }) => words.test(text))
+    expect(left.map(({ path }) => path)).toEqual([])
+  })
+})
+
+describe('tests', () => {
+  test('none is left out, and none runs alone', () => {
+    const mark = /\b(?:test|it|describe)\.(only|skip|todo|failing)\b/
+    const marked = list('test/**/*.test.ts')
+      .filter((path) => path !== 'test/tidy.test.ts')
+      .map(read)
+      .filter(({ text }) => mark.test(text))
+    expect(marked.map(({ path }) => path)).toEqual([])
+  })
+
+  test('none mocks a module or the clock', () => {
+    const mocks = /\b(?:mock\.module|spyOn|setSystemTime|useFakeTimers)\b/
+    const mocking = list('test/**/*.ts')
+      .filter((path) => path !== 'test/tidy.test.ts')
+      .map(read)
+      .filter(({ text }) => mocks.test(text))
+    expect(mocking.map(({ path }) => path)).toEqual([])
+  })
+})
+
+test('every file of src is used', () => {
+  const used = loadedBy(
+    ENTRIES.filter((path) => byPath.has(path)),
+    () => true,
+  )
+  const unused = src.filter(({ path }) => {
+    if (path.endsWith('.ts')) return !used.has(path)
+    // Other files are read by name, by a file of the same folder.
+    const name = path.split('/').at(-1)!
+    const folder = dirname(path)
+    return ![...used].some(
+      (user) => user.startsWith(`${folder}/`) && byPath.get(user)?.text.includes(`'${name}'`),
+    )
+  })
+  expect(unused.map(({ path }) => path)).toEqual([])
 })

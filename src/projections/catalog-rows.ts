@@ -48,7 +48,8 @@ class CatalogFold implements Fold {
   }
 }
 
-async function writeGroups(
+// Not async: a query starts when it is waited for, so the checkpoint's move stays the first.
+function writeGroups(
   transaction: Transaction,
   generation: number,
   rows: Newest<ProviderGroupRow>[],
@@ -66,7 +67,7 @@ async function writeGroups(
       ended_at = excluded.ended_at`
 }
 
-async function writeApiKeys(
+function writeApiKeys(
   transaction: Transaction,
   generation: number,
   rows: Newest<ApiKeyRow>[],
@@ -86,7 +87,7 @@ async function writeApiKeys(
       ended_at = excluded.ended_at`
 }
 
-async function writeKeys(
+function writeKeys(
   transaction: Transaction,
   generation: number,
   rows: Newest<KeyRow>[],

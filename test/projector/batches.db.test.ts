@@ -119,3 +119,16 @@ for (const seed of [1, 2, 3]) {
     expect(await readRows(generation + 2)).toEqual(rows)
   })
 }
+
+// Invariant 6: counters commute, so no order between shards is ever needed.
+test('counters are the same in whatever order their passes are written', async () => {
+  const random = randomOf(4)
+  const events = Array.from({ length: 120 }, () => makeEvent(random)).filter(
+    ({ type }) => type !== 'CatalogChanged',
+  )
+  await project(events, 40, () => 7)
+  await project(events.toReversed(), 41, () => 3)
+  const rows = await readRows(40)
+  expect(rows.length).toBeGreaterThan(5)
+  expect(await readRows(41)).toEqual(rows)
+})

@@ -31,7 +31,10 @@ const partial = <Value>(value: fc.Arbitrary<Value>) =>
   fc.oneof({ weight: 3, arbitrary: value }, fc.constantFrom(null, undefined))
 const name = partial(fc.constantFrom('', 'n1', "it's", '{"a"}', 'ü\\"', 'null'))
 const rows = <Row, Id>(row: fc.Arbitrary<Row>, selector: (row: Row) => Id) =>
-  fc.option(fc.uniqueArray(row, { selector, maxLength: SLOTS }), { nil: undefined, freq: 3 })
+  fc.option(fc.uniqueArray(row, { selector, maxLength: SLOTS, size: 'max' }), {
+    nil: undefined,
+    freq: 5,
+  })
 
 export const catalog = fc.record({
   provider_groups: rows(fc.record({ id: group, name }), ({ id }) => id),

@@ -1,0 +1,89 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { countFlushes } from '../support/events.ts'
+import { startTestService, type TestService } from '../support/service.ts'
+
+const LIMIT = 4_096
+const PATHS: [method: 'POST' | 'PUT', path: string, role: 'dp' | 'admin', json: string][] = [
+  ['POST', '/internal/apikey-stats/flush', 'dp', '{"keys":[]}'],
+  ['POST', '/internal/stats/flush', 'dp', '{"keys":[]}'],
+  ['PUT', '/admin/catalog', 'admin', '{"api_keys":[]}'],
+]
+
+let service: TestService
+
+beforeAll(async () => {
+  service = await startTestService({ bodyLimitBytes: LIMIT })
+})
+
+afterAll(() => service.end())
+
+/** The same body with a length in front, and in chunks of unknown number. */
+const forms: [name: string, bodyOf: (text: string) => RequestInit['body']][] = [
+  ['Content-Length', (text) => text],
+  [
+    'chunks',
+    (text) =>
+      new ReadableStream({
+        start(controller) {
+          const bytes = new TextEncoder().encode(text)
+          for (let i = 0; i < bytes.length; i += 1_000) {
+            controller.enqueue(bytes.subarray(i, i + 1_000))
+          }
+          controller.close()
+        },
+      }),
+  ],
+]
+
+for (const [method, path, role, json] of PATHS) {
+  for (const [name, bodyOf] of forms) {
+    const send = (text: string) => service.fetch(role, path, { method, body: bodyOf(text) })
+
+    test(`${path} takes a body of exactly the limit by ${name}`, async () => {
+      expect((await send(json.padEnd(LIMIT))).status).toBe(200)
+    })
+
+    test(`${path} refuses a byte more with 413 by ${name}, and does nothing`, async () => {
+      const flushes = await countFlushes(service.database.owner)
+      for (const text of [
+        json.padEnd(LIMIT + 1),
+        json.padEnd(LIMIT * 100),
+        'x'.repeat(LIMIT + 1),
+      ]) {
+        const response = await send(text)
+        expect(response.status).toBe(413)
+        expect(response.headers.get('content-type')).toBe('application/problem+json')
+        expect(await response.json()).toEqual({
+          type: 'about:blank',
+          title: 'Content Too Large',
+          status: 413,
+          detail: `A body has at most ${LIMIT} bytes.`,
+          error: 'request body too large',
+        })
+      }
+      expect(await countFlushes(service.database.owner)).toBe(flushes)
+    })
+  }
+}
+
+test('the limit counts bytes, not letters', async () => {
+  const body = `{"keys":[],"more":"${'é'.repeat(LIMIT / 2)}"}`
+  expect(body.length).toBeLessThan(LIMIT)
+  for (const [, bodyOf] of forms) {
+    const init = { method: 'POST', body: bodyOf(body) }
+    expect((await service.fetch('dp', '/internal/stats/flush', init)).status).toBe(413)
+  }
+})
+
+test('a letter that falls on the border of two chunks stays whole', async () => {
+  await service.putCatalog({ keys: [{ token_hash: 'ké' }] })
+  const bytes = new TextEncoder().encode('{"keys":[{"token_hash":"ké","requests":1}]}')
+  const body = new ReadableStream({
+    start(controller) {
+      for (const byte of bytes) controller.enqueue(new Uint8Array([byte]))
+      controller.close()
+    },
+  })
+  const response = await service.fetch('dp', '/internal/stats/flush', { method: 'POST', body })
+  expect(await response.json()).toEqual({ updated: 1 })
+})
