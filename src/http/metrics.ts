@@ -1,7 +1,8 @@
 import { Type } from '@sinclair/typebox'
 import { Elysia } from 'elysia'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { Pools } from '../db/pool.ts'
+import { isUnavailable } from '../db/errors.ts'
+import type { Pools, Sql } from '../db/pool.ts'
 import type { AppendOutcome } from '../log/queue.ts'
 import { readParkedEvents, readProjectionStatus } from '../projector/status.ts'
 import { describe } from './openapi.ts'
@@ -25,41 +26,61 @@ export class Metrics {
     registers: [this.registry],
   })
 
-  constructor({ pools, queueLength }: { pools: Pools; queueLength: () => number }) {
+  readonly #queueLength = this.#gauge(
+    'tallybook_queue_length',
+    'Flushes accepted and not in the log yet',
+  )
+  readonly #up = this.#gauge('tallybook_database_up', '1 where the database answers, else 0')
+  readonly #position = this.#gauge('tallybook_log_position', 'Position of the last event', [
+    'shard',
+  ])
+  readonly #lagEvents = this.#gauge('tallybook_projection_lag_events', 'Events not folded yet', [
+    'projection',
+  ])
+  readonly #lagSeconds = this.#gauge(
+    'tallybook_projection_lag_seconds',
+    'Age of the oldest event not folded yet',
+    ['projection'],
+  )
+  readonly #parked = this.#gauge(
+    'tallybook_parked_events',
+    'Events that could not be folded; should be 0',
+  )
+
+  constructor(private readonly sources: { pools: Pools; queueLength: () => number }) {
     collectDefaultMetrics({ register: this.registry })
-    const gauge = (name: string, help: string, labelNames: string[] = []) =>
-      new Gauge({ name, help, labelNames, registers: [this.registry] })
-    const head = gauge('tallybook_log_position', 'Position of the last event', ['shard'])
-    const lagEvents = gauge('tallybook_projection_lag_events', 'Events not folded yet', [
-      'projection',
+  }
+
+  /** All metrics as of now, in Prometheus' text format. */
+  async render(): Promise<string> {
+    this.#queueLength.set(this.sources.queueLength())
+    try {
+      await this.#readDatabase(this.sources.pools.read)
+      this.#up.set(1)
+    } catch (error) {
+      if (!isUnavailable(error)) throw error
+      this.#up.set(0)
+    }
+    return this.registry.metrics()
+  }
+
+  async #readDatabase(sql: Sql): Promise<void> {
+    const [status, parked] = await Promise.all([
+      readProjectionStatus(sql),
+      readParkedEvents(sql, 1),
     ])
-    const lagSeconds = gauge(
-      'tallybook_projection_lag_seconds',
-      'Age of the oldest event not folded yet',
-      ['projection'],
-    )
-    const up = gauge('tallybook_database_up', '1 where the database answers, else 0')
-    const parked = gauge('tallybook_parked_events', 'Events that could not be folded; should be 0')
-    new Gauge({
-      name: 'tallybook_queue_length',
-      help: 'Flushes accepted and not in the log yet',
-      registers: [this.registry],
-      async collect() {
-        this.set(queueLength())
-        const status = await readProjectionStatus(pools.read).catch(() => null)
-        up.set(status === null ? 0 : 1)
-        if (status === null) return
-        for (const [shard, position] of status[0]?.head.entries() ?? []) {
-          head.set({ shard: String(shard) }, position)
-        }
-        for (const projection of status) {
-          lagEvents.set({ projection: projection.name }, projection.lagEvents)
-          lagSeconds.set({ projection: projection.name }, projection.lagSeconds)
-        }
-        const { count } = await readParkedEvents(pools.read, 1).catch(() => ({ count: 0 }))
-        parked.set(count)
-      },
-    })
+    for (const [shard, position] of status[0]?.head.entries() ?? []) {
+      this.#position.set({ shard: String(shard) }, position)
+    }
+    for (const { name, lagEvents, lagSeconds } of status) {
+      this.#lagEvents.set({ projection: name }, lagEvents)
+      this.#lagSeconds.set({ projection: name }, lagSeconds)
+    }
+    this.#parked.set(parked.count)
+  }
+
+  #gauge<Label extends string>(name: string, help: string, labelNames: Label[] = []) {
+    return new Gauge({ name, help, labelNames, registers: [this.registry] })
   }
 
   /** Counts a flush whose body was not one. */
@@ -80,7 +101,7 @@ export function metricsRoute(metrics: Metrics) {
   return new Elysia({ name: 'metrics' }).get(
     '/metrics',
     async () =>
-      new Response(await metrics.registry.metrics(), {
+      new Response(await metrics.render(), {
         headers: { 'content-type': metrics.registry.contentType },
       }),
     {

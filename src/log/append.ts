@@ -15,6 +15,9 @@ const BATCH = { flushes: 1_000, bytes: 4 * 1024 * 1024 }
  */
 const QUEUE = { flushes: 10_000, bytes: 64 * 1024 * 1024 }
 
+/** Milliseconds until a batch that was turned away is tried again, where no change can be seen. */
+const STALE_WAIT_MS = 5
+
 export type AppenderOptions = {
   shard: number
   sql: Sql
@@ -106,6 +109,9 @@ export class ShardAppender {
       const row = await this.#callAppend(batch, catalogPosition)
       if (row.first_position === null) {
         await this.options.refreshCatalog()
+        // Nothing new to fold: the change is on its way to shard 0's log (a commit on several
+        // nodes).
+        if (this.options.catalog.position === catalogPosition) await Bun.sleep(STALE_WAIT_MS)
         continue
       }
       const replayed = new Map(

@@ -268,12 +268,19 @@ test('a page is cut where it would hold too many bytes, and no event is lost', a
     quota_tracked: [null],
   })
   const from = (await readLog()).filter(({ shard }) => shard === 0).length - 1
-  for (let i = 0; i < 5; i++) await insertEvent(service.database.owner, { payload })
+  const { owner } = service.database
+  for (let i = 0; i < 5; i++) await insertEvent(owner, { payload })
+  // Later than those: they must wait for the pages that bring the rest of shard 0.
+  for (let shard = 1; shard < service.shards; shard++) {
+    await insertEvent(owner, { shard, recordedAt: '2100-01-01T00:00:00Z' })
+  }
   for (const shard of ['0', 'all']) {
     const page = await service.read<Page>(`/audit/events?shard=${shard}&after=0/${from}`)
     expect(page.items.filter((event) => event.shard === 0).length).toBeLessThan(5)
     expect(page.next_after).not.toBeNull()
     const events = await readPages(`shard=${shard}`, 1_000)
+    const times = events.map(({ recorded_at }) => recorded_at)
+    expect(times).toEqual(times.toSorted())
     expect(events.map(nameOf).sort()).toEqual(
       (await readLog())
         .filter((event) => shard === 'all' || event.shard === 0)

@@ -2,25 +2,26 @@ import { expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { startTestService, type TestService } from '../support/service.ts'
 import { readAll, toAnswer } from './exact.ts'
-import { type Accepted, Model } from './model.ts'
+import { Model } from './model.ts'
 import { apiKeyRowsOf, groupRowsOf, keyRowsOf, summaryOf } from './model-reads.ts'
 import { type Phase, phases } from './phases.ts'
-import { postPhase } from './post-phase.ts'
+import { type Posted, postPhase } from './post-phase.ts'
 import { Range } from './range.ts'
 import { parametersOf, runsOf, timeoutOf } from './runs.ts'
 import { compareLog } from './stored.ts'
-import { type Bounds, Watch } from './watch.ts'
+import { type Bounds, compareReadings, type Reading, Watch } from './watch.ts'
 
-const runs = runsOf(25)
+const runs = runsOf(20)
 
 test(
   `two instances count what both are posted at once exactly once, and reads never go back, in ${runs} runs`,
   async () => {
+    let retries = 0
     const property = fc.asyncProperty(phases, async (phases) => {
       const one = await startTestService()
       const two = await startTestService({ database: one.database })
       try {
-        await runPhases([one, two], phases)
+        retries += await runPhases([one, two], phases)
       } finally {
         await two.stop()
         await one.end()
@@ -28,13 +29,16 @@ test(
     })
     // No shrinking: the same phases need not fail again.
     await fc.assert(property, { ...parametersOf(runs), endOnFailure: true })
+    expect(retries).toBeGreaterThan(runs)
   },
   timeoutOf(runs),
 )
 
-async function runPhases(instances: [TestService, TestService], phases: Phase[]): Promise<void> {
+/** Gives the number of retries that were sent. */
+async function runPhases(instances: [TestService, TestService], phases: Phase[]): Promise<number> {
   const model = new Model()
-  const accepted: Accepted[] = []
+  const accepted: Posted[] = []
+  const readings: Reading[] = []
   const changes: string[] = []
   const bounds: Bounds = { attempted: 0n, acknowledged: 0n, positions: [] }
   for (const { catalog, by, postings } of phases) {
@@ -51,11 +55,13 @@ async function runPhases(instances: [TestService, TestService], phases: Phase[])
     try {
       accepted.push(...(await postPhase(instances, model, postings, bounds)))
     } finally {
-      await Promise.all(watches.map((watch) => watch.stop()))
+      readings.push(...(await Promise.all(watches.map((watch) => watch.stop()))).flat())
     }
     for (const instance of instances) await compareTotals(instance, model)
   }
+  compareReadings(readings, accepted)
   await compareLog(instances[0].database, accepted, changes)
+  return accepted.reduce((retries, { tries }) => retries + tries - 1, 0)
 }
 
 async function compareTotals(instance: TestService, model: Model): Promise<void> {

@@ -27,7 +27,7 @@ const posting: fc.Arbitrary<Posting> = fc.record({
       }),
       { maxLength: 3 },
     ),
-    { freq: 1 },
+    { freq: 2 },
   ),
 })
 

@@ -18,6 +18,9 @@ type Expected = Posting & {
   requests: bigint
 }
 
+/** A flush as it was accepted, and how many requests the summary grew by. */
+export type Posted = Accepted & { requests: bigint; tries: number }
+
 /**
  * Posts everything at once and gives the flushes as they were accepted. Every try of a flush has to be
  * answered alike, with one position, and all but one as replayed.
@@ -27,7 +30,7 @@ export async function postPhase(
   model: Model,
   postings: Posting[],
   bounds: Bounds,
-): Promise<Accepted[]> {
+): Promise<Posted[]> {
   // In which order they count makes no difference: sums, maxima, and one catalog for all.
   const expected = postings.map((posting) => expectFlush(model, posting))
   return Promise.all(expected.map((flush) => postFlush(instances, flush, bounds)))
@@ -54,7 +57,7 @@ async function postFlush(
   instances: Instances,
   { flush, to, retries, text, headers, accepted, requests }: Expected,
   bounds: Bounds,
-): Promise<Accepted> {
+): Promise<Posted> {
   const post = async (instance: TestService) =>
     toAnswer(await instance.post(PATHS[flush.kind], text, headers))
   const retry = (at: 'once' | 'answered') =>
@@ -68,7 +71,7 @@ async function postFlush(
   bounds.positions.push(first.positions ?? 'none')
   const answers = [...(await Promise.all(together)), ...(await Promise.all(retry('answered')))]
   compareTries(answers, accepted)
-  return { ...accepted, at: first.positions! }
+  return { ...accepted, at: first.positions!, requests, tries: answers.length }
 }
 
 function compareTries(answers: Answer[], { body }: Accepted): void {

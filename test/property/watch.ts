@@ -11,11 +11,15 @@ export type Bounds = {
   positions: string[]
 }
 
+/** A summary that was read: its total, and the position in each shard that it said to reflect. */
+export type Reading = { total: bigint; positions: number[] }
+
 /**
  * Reads the summary again and again, one read after another, and compares each with the reads before
  * it and with what was sent and answered meanwhile.
  */
 export class Watch {
+  readonly #readings: Reading[] = []
   #stopped = false
   readonly #running: Promise<void>
 
@@ -29,10 +33,11 @@ export class Watch {
     this.#running.catch(() => {})
   }
 
-  /** Ends after the read under way; throws what was found wrong. */
-  async stop(): Promise<void> {
+  /** Ends after the read under way and gives what was read; throws what was found wrong. */
+  async stop(): Promise<Reading[]> {
     this.#stopped = true
     await this.#running
+    return this.#readings
   }
 
   async #run(): Promise<void> {
@@ -60,6 +65,22 @@ export class Watch {
       }
       total = read
       reflected = at
+      this.#readings.push({ total, positions: at })
     }
+  }
+}
+
+/** Each read has the very sum of the events up to the positions that it named, no more and no less. */
+export function compareReadings(
+  readings: Reading[],
+  posted: { at?: string; requests: bigint }[],
+): void {
+  const events = posted.map(({ at, requests }) => {
+    const [shard, position] = at!.split('/').map(Number)
+    return { shard: shard!, position: position!, requests }
+  })
+  for (const { total, positions } of readings) {
+    const reflected = events.filter(({ shard, position }) => position <= positions[shard]!)
+    expect(total).toBe(reflected.reduce((sum, { requests }) => sum + requests, 0n))
   }
 }
