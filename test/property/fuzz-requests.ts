@@ -46,15 +46,25 @@ const mostly = (...values: string[]) =>
 const id = mostly('1', '2', '3', '8', '9')
 const hash = mostly('k1', 'k2', 'k3')
 
-const SORTS = ['id', 'name', 'total_requests', 'success_rate', 'token_hash', 'quota_limit']
-const sort = fc.constantFrom(...SORTS, ...SORTS.map((sort) => `-${sort}`), 'last_accessed_at')
+const RATED = ['success_rate', '-success_rate', 'total_requests', '-name', 'id']
+const KEYED = ['-used_tokens', 'last_accessed_at', 'quota_limit', 'name', 'token_hash']
 const cursorValue = fc.oneof(
-  fc.constantFrom(
-    ...['0', '1', '-1', '1e999', '1e-999', '0.5', 'NaN', 'Infinity', '9999999999999999', '', 'a\0'],
-    ...['\ud800', "'", '9'.repeat(100), '00', '1e5', '0.1e-300', '9223372036854775808'],
-  ),
+  fc.constantFrom('1e999', '1e-999', '9e400', '0.1e-300', '0.5', '00', '1e5', 'NaN', 'Infinity'),
+  fc.constantFrom('0', '-1', '9223372036854775808', '9'.repeat(100), '', 'a\0', '\ud800', "'"),
   fc.string({ maxLength: 5 }),
 )
+
+/** A cursor that could have been given, but for its value and id. */
+const cursorOf = (sorts: string[], ids: fc.Arbitrary<string>) =>
+  fc
+    .record({ sort: fc.constantFrom(...sorts), value: cursorValue, id: ids, alone: fc.nat(4) })
+    .map(({ sort, value, id, alone }) => {
+      const cursor = Buffer.from(JSON.stringify([sort, value, id])).toString('base64url')
+      return alone === 0 ? `cursor=${cursor}` : `sort=${sort}&cursor=${cursor}`
+    })
+const anyId = fc.constantFrom('0', '1', '9007199254740991', '99999999999999999999', 'k1', 'a\0')
+const ratedCursor = cursorOf(RATED, anyId)
+const keyedCursor = cursorOf(KEYED, anyId)
 
 const TIMES = [
   ...[
@@ -82,13 +92,8 @@ const paging = [
   param('consistency', mostly('eventual', 'strong')),
   param('group_id', id),
   param('as_of', mostly(...TIMES)),
-  // A cursor comes with its sort, and now and then without.
-  fc
-    .tuple(sort, fc.array(cursorValue, { minLength: 2, maxLength: 3 }), fc.boolean())
-    .map(([sort, values, both]) => {
-      const text = Buffer.from(JSON.stringify([sort, ...values])).toString('base64url')
-      return both ? `sort=${sort}&cursor=${text}` : `cursor=${text}`
-    }),
+  ratedCursor,
+  keyedCursor,
   param('cursor', junk),
   param('sort', mostly('id', '-name')),
 ]
@@ -135,6 +140,14 @@ const read = (path: fc.Arbitrary<string>, query: fc.Arbitrary<string>, ...more: 
 export const fuzzedRequest: fc.Arbitrary<FuzzedRequest> = fc.oneof(
   read(path('admin', 'apikey-stats', 'summary'), queryOf(paging)),
   read(path('admin', mostly('provider-groups', 'api-keys', 'keys')), queryOf(paging)),
+  read(
+    path('admin', fc.constantFrom('provider-groups', 'api-keys')),
+    ratedCursor.map((query) => `?${query}`),
+  ),
+  read(
+    path('admin', 'keys'),
+    keyedCursor.map((query) => `?${query}`),
+  ),
   read(path('admin', 'provider-groups', id), queryOf(paging), 'DELETE'),
   read(path('admin', 'api-keys', id), queryOf(paging), 'DELETE'),
   read(path('admin', 'keys', hash), queryOf(paging), 'DELETE'),

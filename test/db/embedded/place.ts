@@ -78,6 +78,7 @@ export function openTestPlace() {
       const source = join(project, 'src/db/embedded')
       const lib = join(project, 'node_modules', PACKAGE, 'native/lib')
       cpSync(SOURCE, source, { recursive: true })
+      cpSync(join(SOURCE, '../../start-error.ts'), join(project, 'src/start-error.ts'))
       mkdirSync(join(project, 'node_modules'))
       if (withPackage) {
         const installed = dirname(dirname(Bun.resolveSync(PACKAGE, SOURCE)))
