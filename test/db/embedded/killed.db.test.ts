@@ -71,6 +71,8 @@ test('an initdb that was killed half-way is swept away and begun anew', async ()
   await until(() => halves().some((half) => existsSync(join(dataDir, half, 'PG_VERSION'))))
   killed.kill('SIGKILL')
   await killed.exited
+  // What the kill left of initdb ends by itself, and may write until then.
+  await until(() => !Bun.spawnSync(['ps', '-eo', 'args']).stdout.toString().includes(dataDir))
   expect(halves()).toHaveLength(1)
   expect(existsSync(join(dataDir, 'postgres'))).toBe(false)
   const server = await start(dataDir)
