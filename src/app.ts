@@ -73,6 +73,8 @@ function toProblem(
   if (error instanceof Problem) return error
   if (code === 'NOT_FOUND') return new Problem(404, 'not found')
   if (code === 'VALIDATION') return new Problem(400, 'invalid request', describeValidation(error))
+  // The client went away amid its body.
+  if (error instanceof Error && error.name === 'AbortError') return new Problem(400, 'aborted')
   if (code === 'PARSE') return new Problem(400, 'invalid request')
   if (isUnavailable(error)) return unavailable('database unavailable')
   const { method, url } = request

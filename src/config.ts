@@ -60,9 +60,24 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     bodyLimitBytes: integer('TALLYBOOK_BODY_LIMIT_BYTES', DEFAULT_BODY_LIMIT_BYTES, 1_024, 2 ** 28),
     logLevel,
   }
-  if (config.databaseUrl !== null && !/^postgres(ql)?:\/\//.test(config.databaseUrl)) {
-    problems.push('DATABASE_URL must begin with postgres:// or postgresql://.')
+  if (config.databaseUrl !== null && !isDatabaseUrl(config.databaseUrl)) {
+    // Not shown: it may hold a password.
+    problems.push(
+      'DATABASE_URL must be postgres://user:password@host:port/database, with special characters ' +
+        'of the password percent-encoded.',
+    )
   }
   if (problems.length > 0) throw new StartError(problems.join('\n'))
   return config
+}
+
+function isDatabaseUrl(text: string): boolean {
+  try {
+    const { protocol, username, password } = new URL(text)
+    decodeURIComponent(username)
+    decodeURIComponent(password)
+    return protocol === 'postgres:' || protocol === 'postgresql:'
+  } catch {
+    return false
+  }
 }

@@ -12,8 +12,11 @@ import { Projector } from './projector/projector.ts'
 import type { Role } from './tokens/roles.ts'
 import { Tokens } from './tokens/tokens.ts'
 
-/** Milliseconds that requests under way get to end when the service stops. */
+/** Milliseconds that requests, and a pass, get to end when the service stops. */
 const STOP_MS = 3_000
+
+/** Milliseconds that accepted flushes get to reach a database that is slow to answer. */
+const DRAIN_MS = 8_000
 
 /** A running service. */
 export type Service = {
@@ -51,7 +54,7 @@ async function serve({ config, tokens, logger }: ServiceOptions, pools: Pools): 
   const { host, port, shards, bodyLimitBytes } = config
   await createCheckpoints(pools.project)
   const catalog = new Catalog()
-  const refresh = () => refreshCatalog(pools.read, catalog)
+  const refresh = () => refreshCatalog(pools.append, catalog)
   await refresh()
 
   const projector = new Projector(pools, shards, logger)
@@ -84,10 +87,10 @@ async function serve({ config, tokens, logger }: ServiceOptions, pools: Pools): 
     stop: async () => {
       stopping = true
       const ended = app.server?.stop()
-      await log.stop()
+      await Promise.race([log.stop(), Bun.sleep(DRAIN_MS)])
       await Promise.race([ended, Bun.sleep(STOP_MS)])
       await app.server?.stop(true)
-      await projector.stop()
+      await Promise.race([projector.stop(), Bun.sleep(STOP_MS)])
       await pools.close()
     },
   }

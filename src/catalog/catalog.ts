@@ -15,6 +15,9 @@ export class Catalog implements Resolver {
   /** Position on shard 0 of the last change folded, -1 before the first. */
   position = -1
 
+  /** Resolves after the newest refresh; `refreshCatalog` owns it. */
+  refreshed: Promise<void> = Promise.resolve()
+
   readonly providerGroups = new Map<number, ProviderGroupRow>()
   readonly apiKeys = new Map<number, ApiKeyRow>()
   readonly keys = new Map<string, KeyRow>()
@@ -32,6 +35,14 @@ export class Catalog implements Resolver {
   readonly quotaTrackedOf = (tokenHash: string): boolean | null => {
     const key = this.keys.get(tokenHash)
     return key === undefined ? null : key.quota_limit >= 0
+  }
+
+  /** Forgets all that was folded. */
+  clear(): void {
+    this.providerGroups.clear()
+    this.apiKeys.clear()
+    this.keys.clear()
+    this.position = -1
   }
 
   /** Folds the change at `position` of shard 0; one that was folded before changes nothing. */

@@ -1,3 +1,4 @@
+import { NotNow } from '../db/errors.ts'
 import type { Sql } from '../db/pool.ts'
 import type { CatalogChange } from '../events/catalog-change.ts'
 import { CURRENT_VERSIONS, hashPayload } from '../events/event.ts'
@@ -7,12 +8,16 @@ import { refreshCatalog } from './refresh.ts'
 /** Decides on a change by the catalog as it stands; null where there is nothing to change. */
 export type DecideChange = (catalog: Catalog) => CatalogChange | null
 
+/** How often a change is tried that others overtake, and the milliseconds between two tries. */
+const TRIES = 400
+const RETRY_MS = 5
+
 /**
  * Appends a CatalogChanged to shard 0 and gives its position, or null where `decide` found nothing
  * to change. When it returns, every later flush on any instance is resolved with the change.
  *
  * A change that another instance made meanwhile is folded first and `decide` asked again: each turn
- * some instance gets its change in, so this ends.
+ * some instance gets its change in. Throws NotNow where it is never this one's turn.
  */
 export async function changeCatalog(
   sql: Sql,
@@ -20,31 +25,36 @@ export async function changeCatalog(
   source: string,
   decide: DecideChange,
 ): Promise<number | null> {
-  for (;;) {
+  for (let tries = 0; tries < TRIES; tries++) {
+    const before = catalog.position
     const change = decide(catalog)
-    if (change === null && (await isCurrent(sql, catalog))) return null
-    if (change !== null) {
-      const payload = JSON.stringify(change)
-      const [row] = await sql<{ position: string | null }[]>`
-        select position
-        from append_catalog_change(
-          ${catalog.position},
-          ${CURRENT_VERSIONS.CatalogChanged},
-          ${source},
-          ${payload},
-          ${hashPayload(payload)}
-        )`
-      if (row!.position !== null) {
-        await refreshCatalog(sql, catalog)
-        return Number(row!.position)
-      }
-    }
+    const position = change === null ? null : await append(sql, before, source, change)
     await refreshCatalog(sql, catalog)
+    if (position !== null) return position
+    if (catalog.position !== before) continue
+    // Nothing was overtaken: there is nothing to change, or the other's change can't be seen yet.
+    if (change === null) return null
+    await Bun.sleep(RETRY_MS)
   }
+  throw new NotNow('the catalog changes too often')
 }
 
-/** False where the log holds a change that this catalog has not folded. */
-async function isCurrent(sql: Sql, catalog: Catalog): Promise<boolean> {
-  const [row] = await sql`select catalog_position from shards where shard = 0`
-  return Number(row!.catalog_position) === catalog.position
+/** Null where the catalog has moved on from `before`. */
+async function append(
+  sql: Sql,
+  before: number,
+  source: string,
+  change: CatalogChange,
+): Promise<number | null> {
+  const payload = JSON.stringify(change)
+  const [row] = await sql<{ position: string | null }[]>`
+    select position
+    from append_catalog_change(
+      ${before},
+      ${CURRENT_VERSIONS.CatalogChanged},
+      ${source},
+      ${payload},
+      ${hashPayload(payload)}
+    )`
+  return row!.position === null ? null : Number(row!.position)
 }

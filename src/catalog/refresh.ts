@@ -2,8 +2,22 @@ import type { Sql } from '../db/pool.ts'
 import { decodeEvent } from '../events/event.ts'
 import type { Catalog } from './catalog.ts'
 
-/** Folds the catalog changes that were committed since, in the order of the log. */
-export async function refreshCatalog(sql: Sql, catalog: Catalog): Promise<void> {
+/**
+ * Folds the catalog changes that were committed until now, in the order of the log. Where the
+ * database has lost changes that were folded (a backup was restored under the service), it begins
+ * anew. One refresh at a time: each begins after the one before, and sees all that it saw.
+ */
+export function refreshCatalog(sql: Sql, catalog: Catalog): Promise<void> {
+  const refresh = catalog.refreshed.then(() => foldChanges(sql, catalog))
+  catalog.refreshed = refresh.catch(() => {})
+  return refresh
+}
+
+async function foldChanges(sql: Sql, catalog: Catalog): Promise<void> {
+  const [row] = await sql`select s.catalog_position from shards s where s.shard = 0`
+  const newest = Number(row!.catalog_position)
+  if (newest === catalog.position) return
+  if (newest < catalog.position) catalog.clear()
   const changes = sql<{ position: string; version: number; payload: string }[]>`
     select e.position, e.version, e.payload::text as payload
     from events e
@@ -11,7 +25,8 @@ export async function refreshCatalog(sql: Sql, catalog: Catalog): Promise<void> 
       and e.type = 'CatalogChanged'
       and e.position > ${catalog.position}
     order by e.position`
-  for await (const rows of changes.cursor(100)) {
+  // A few at a time: a change may be as large as a body.
+  for await (const rows of changes.cursor(4)) {
     for (const { position, version, payload } of rows) {
       const event = decodeEvent('CatalogChanged', version, payload)
       if (event.type === 'CatalogChanged') catalog.fold(Number(position), event.change)

@@ -13,6 +13,7 @@ export async function serve(args: string[]): Promise<void> {
   const config = readConfig(process.env)
   const logger = pino({ level: config.logLevel }, pino.destination({ dest: 2, sync: true }))
   const { tokens, made } = await loadTokens(config.dataDir, config.tokens)
+  for (const role of made) console.log(`New ${role} token (shown once): ${tokens[role]}`)
 
   const embedded =
     config.databaseUrl === null
@@ -28,7 +29,6 @@ export async function serve(args: string[]): Promise<void> {
       tokens,
       logger,
     })
-    for (const role of made) console.log(`New ${role} token (shown once): ${tokens[role]}`)
     console.log(`Tallybook listens on ${service.url}`)
     await Promise.race([stopping, endOfDatabase(embedded)])
     await stop(service)

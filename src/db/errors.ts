@@ -10,18 +10,29 @@ const CONNECTION_CODES = new Set([
   'EPIPE',
   'ETIMEDOUT',
   'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTDOWN',
+  'EHOSTUNREACH',
+  'ENETDOWN',
+  'ENETUNREACH',
 ])
 
 /**
  * SQLSTATE classes and codes that say "not now": connection (08), rolled back by a conflict (40),
  * out of memory, disk or connections (53), the operator (57), I/O (58), a lock not had in time
- * (55P03), a server that became read-only (25006).
+ * (55P03), a server that became read-only (25006), a transaction that was idle too long (25P03).
  */
 const UNAVAILABLE_CLASSES = new Set(['08', '40', '53', '57', '58'])
-const UNAVAILABLE_CODES = new Set(['55P03', '25006'])
+const UNAVAILABLE_CODES = new Set(['55P03', '25006', '25P03'])
+
+/** The database can't do it now, though it has said nothing of the kind. */
+export class NotNow extends Error {
+  override name = 'NotNow'
+}
 
 /** True where trying again later may succeed; whether the statement took effect isn't known. */
 export function isUnavailable(error: unknown): boolean {
+  if (error instanceof NotNow) return true
   const code = codeOf(error)
   if (code === null) return false
   if (CONNECTION_CODES.has(code) || UNAVAILABLE_CODES.has(code)) return true

@@ -21,6 +21,7 @@ type Migration = { number: number; name: string; text: string; sha256: string }
  * another number of shards.
  */
 export async function migrate(owner: Sql, shards: number): Promise<void> {
+  await checkEncoding(owner)
   const migrations = await readMigrations()
   const applied = await readApplied(owner)
   if (pending(migrations, applied).length > 0) {
@@ -73,7 +74,9 @@ async function makeServiceRole(transaction: Transaction): Promise<void> {
     exception when duplicate_object or unique_violation then null;
     end $$;
     do $$ begin
-      if not pg_has_role(current_user, '${SERVICE_ROLE}', 'member') then
+      -- From 16 on a member may still not be allowed to become the role.
+      if not pg_has_role(current_user, '${SERVICE_ROLE}', case
+        when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end) then
         grant ${SERVICE_ROLE} to current_user;
       end if;
     end $$;
@@ -83,6 +86,15 @@ async function makeServiceRole(transaction: Transaction): Promise<void> {
 async function runFolder(transaction: Transaction, folder: string): Promise<void> {
   for (const file of (await readdir(join(SQL_FOLDER, folder))).sort()) {
     await transaction.unsafe(await readFile(join(SQL_FOLDER, folder, file), 'utf8'))
+  }
+}
+
+async function checkEncoding(owner: Sql): Promise<void> {
+  const [row] = await owner`select current_setting('server_encoding') as encoding`
+  if (row!.encoding !== 'UTF8') {
+    throw new StartError(
+      `The database has the encoding ${row!.encoding}; Tallybook needs one with UTF8.`,
+    )
   }
 }
 

@@ -30,6 +30,17 @@ export type Pools = {
 const MAX_APPENDS = 16
 const MAX_PASSES = 8
 
+/**
+ * No statement waits for a lock longer, and no transaction stays open idle: an instance that froze
+ * in a pass lets go of its checkpoints by itself. What takes a lock must see what was committed
+ * before it, whatever the database's default.
+ */
+const BOUNDS = {
+  lock_timeout: '5s',
+  idle_in_transaction_session_timeout: '10s',
+  default_transaction_isolation: 'read committed',
+}
+
 /** Opens the service's pools; connections are made when they are needed. */
 export function openPools(address: ServerAddress, shards: number): Pools {
   const pools = {
@@ -37,17 +48,18 @@ export function openPools(address: ServerAddress, shards: number): Pools {
     append: connect(address, {
       max: Math.min(shards + 1, MAX_APPENDS),
       role: SERVICE_ROLE,
-      settings: { lock_timeout: '5s', statement_timeout: '30s', synchronous_commit: 'on' },
+      settings: { ...BOUNDS, statement_timeout: '30s', synchronous_commit: 'on' },
     }),
     project: connect(address, {
       max: Math.min(shards + 1, MAX_PASSES),
       role: SERVICE_ROLE,
-      settings: {},
+      settings: BOUNDS,
     }),
     read: connect(address, {
       max: 8,
       role: SERVICE_ROLE,
       settings: {
+        ...BOUNDS,
         statement_timeout: '60s',
         default_transaction_read_only: 'on',
         // Every read joins by equality, which a hash does whatever the statistics. On tables that
@@ -106,9 +118,8 @@ function connect(
 ): Sql {
   const common = {
     max: options.max,
-    // Nobody needs the array types. Asking for them is what sets a connection that broke amid a
-    // result right again: otherwise its next result begins with as many holes as rows had arrived
-    // (porsager/postgres#1181), and `reserve` on a new connection never returns.
+    // Nobody needs the array types. But without asking for them, `reserve` on a new connection
+    // never returns.
     fetch_types: true,
     types: { time: TIME },
     connect_timeout: 10,

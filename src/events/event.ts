@@ -25,6 +25,8 @@ export type StoredEvent = {
   idempotencyKey: string | null
   /** JSON, letter by letter as it was appended. */
   payload: string
+  /** What the payload takes in the log; about its length. */
+  payloadBytes: number
   /** Hex. */
   payloadSha256: string
 }

@@ -74,3 +74,5 @@ export function toMoment(timestamp: string): string | null {
 
 /** Queries name what they mean: an unknown one is an error, not ignored. */
 export const strict = { additionalProperties: false }
+
+export const NoQuery = Type.Object({}, strict)

@@ -6,6 +6,7 @@ import { readParkedEvents, readProjectionStatus } from '../projector/status.ts'
 import type { auth } from './auth.ts'
 import { jsonResponse } from './json.ts'
 import { describe } from './openapi.ts'
+import { NoQuery } from './params.ts'
 
 /** Parked events that are listed; the count is of all. */
 const LISTED_PARKED = 100
@@ -32,7 +33,7 @@ export function projections(guard: ReturnType<typeof auth>, { pools }: { pools: 
         parked_events: parked,
       })
     },
-    { roles: ['admin', 'auditor'], detail },
+    { roles: ['admin', 'auditor'], query: NoQuery, detail },
   )
 }
 
@@ -80,5 +81,5 @@ const detail = describe({
       parked_events: { count: 0, events: [] },
     },
   },
-  errors: [401, 403, 503],
+  errors: [400, 401, 403, 503],
 })

@@ -1,7 +1,7 @@
-import { isUnavailable } from '../db/errors.ts'
+import { isUnavailable, NotNow } from '../db/errors.ts'
 import type { Sql } from '../db/pool.ts'
 import { CURRENT_VERSIONS, decodeEvent } from '../events/event.ts'
-import type { PostedFlush, Resolver } from '../events/flush.ts'
+import { holdsEntries, type PostedFlush, type Resolver } from '../events/flush.ts'
 import { type AppendOutcome, FlushQueue, PendingFlush, replayOutcome } from './queue.ts'
 
 /**
@@ -15,8 +15,15 @@ const BATCH = { flushes: 1_000, bytes: 4 * 1024 * 1024 }
  */
 const QUEUE = { flushes: 10_000, bytes: 64 * 1024 * 1024 }
 
-/** Milliseconds until a batch that was turned away is tried again, where no change can be seen. */
+/** How often a batch is tried whose catalog is stale, and the milliseconds between two tries. */
+const STALE_TRIES = 400
 const STALE_WAIT_MS = 5
+
+/**
+ * Milliseconds until a batch is given up that the database doesn't answer: it bounds itself at 30
+ * s.
+ */
+const BATCH_DEADLINE_MS = 35_000
 
 export type AppenderOptions = {
   shard: number
@@ -58,12 +65,17 @@ export class ShardAppender {
   ): Promise<AppendOutcome> {
     const key = idempotencyKey === null ? null : `${source}\n${idempotencyKey}`
     const first = key === null ? undefined : this.#keyed.get(key)
-    if (first) return this.#followFirst(first, posted)
+    if (first) return this.#followFirst(first, posted, source, idempotencyKey)
 
     const flush = new PendingFlush(posted, source, idempotencyKey)
     flush.resolveWith(this.options.catalog)
     if (!this.#queue.add(flush)) return { kind: 'unavailable', reason: 'queue full' }
-    if (key !== null) this.#keyed.set(key, flush)
+    if (key !== null) {
+      this.#keyed.set(key, flush)
+      flush.onSettled = () => {
+        if (this.#keyed.get(key) === flush) this.#keyed.delete(key)
+      }
+    }
     this.#running ??= this.#run()
     return flush.outcome
   }
@@ -73,11 +85,18 @@ export class ShardAppender {
     await this.#running
   }
 
-  async #followFirst(first: PendingFlush, posted: PostedFlush): Promise<AppendOutcome> {
+  /** A try that meets another of its key on the way: answered by it, or appended after it. */
+  async #followFirst(
+    first: PendingFlush,
+    posted: PostedFlush,
+    source: string,
+    idempotencyKey: string | null,
+  ): Promise<AppendOutcome> {
     const outcome = await first.outcome
-    if (outcome.kind !== 'appended') return outcome
-    const { shard, position } = outcome
-    return replayOutcome({ shard, position, event: first.resolved }, posted)
+    if (outcome.kind === 'unavailable') return outcome
+    if (outcome.kind === 'key_reused') return this.append(posted, source, idempotencyKey)
+    if (!holdsEntries(first.resolved, posted)) return { kind: 'key_reused' }
+    return { ...outcome, replayed: true }
   }
 
   async #run(): Promise<void> {
@@ -85,7 +104,7 @@ export class ShardAppender {
     await Promise.resolve()
     for (let batch = this.#queue.take(BATCH); batch.length > 0; batch = this.#queue.take(BATCH)) {
       try {
-        await this.#appendBatch(batch)
+        await withDeadline(this.#appendBatch(batch))
       } catch (error) {
         const outcome: AppendOutcome = { kind: 'unavailable', reason: 'database' }
         for (const flush of batch) {
@@ -94,15 +113,12 @@ export class ShardAppender {
         }
       }
       this.#queue.release(batch)
-      for (const { source, idempotencyKey } of batch) {
-        if (idempotencyKey !== null) this.#keyed.delete(`${source}\n${idempotencyKey}`)
-      }
     }
     this.#running = null
   }
 
   async #appendBatch(batch: PendingFlush[]): Promise<void> {
-    for (;;) {
+    for (let tries = 0; tries < STALE_TRIES; tries++) {
       const { catalog } = this.options
       const catalogPosition = catalog.position
       for (const flush of batch) flush.resolveWith(catalog)
@@ -128,6 +144,7 @@ export class ShardAppender {
       if (replayed.size > 0) await this.#settleReplayed(replayed)
       return
     }
+    throw new NotNow('the catalog changes too often')
   }
 
   async #callAppend(batch: PendingFlush[], catalogPosition: number): Promise<AppendRow> {
@@ -147,20 +164,16 @@ export class ShardAppender {
     return row!
   }
 
-  /** Answers each by the event that its idempotency key found. */
+  /** Answers each by the event that its idempotency key found; one at a time, for its size. */
   async #settleReplayed(replayed: Map<PendingFlush, number>): Promise<void> {
-    const positions = `{${[...replayed.values()].join(',')}}`
-    const rows = await this.options.sql<
-      { position: string; type: string; version: number; payload: string }[]
-    >`
-      select e.position, e.type, e.version, e.payload::text as payload
-      from events e
-      where e.shard = ${this.options.shard} and e.position = any (${positions}::bigint[])`
-    const byPosition = new Map(rows.map((row) => [Number(row.position), row]))
+    const { shard, sql } = this.options
     for (const [flush, position] of replayed) {
-      const { type, version, payload } = byPosition.get(position)!
-      const event = decodeEvent(type, version, payload)
-      flush.settle(replayOutcome({ shard: this.options.shard, position, event }, flush.posted))
+      const [row] = await sql<{ type: string; version: number; payload: string }[]>`
+        select e.type, e.version, e.payload::text as payload
+        from events e
+        where e.shard = ${shard} and e.position = ${position}`
+      const event = decodeEvent(row!.type, row!.version, row!.payload)
+      flush.settle(replayOutcome({ shard, position, event }, flush.posted))
     }
   }
 }
@@ -175,4 +188,17 @@ type AppendRow = {
 /** `{1,2}`, as PostgreSQL prints an array of numbers. */
 function readArray(text: string): number[] {
   return text === '{}' ? [] : text.slice(1, -1).split(',').map(Number)
+}
+
+/** Rejects where `work` takes longer than a batch may; what becomes of it then isn't known. */
+async function withDeadline(work: Promise<void>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const deadline = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new NotNow('no answer')), BATCH_DEADLINE_MS)
+  })
+  try {
+    await Promise.race([work, deadline])
+  } finally {
+    clearTimeout(timer)
+  }
 }

@@ -21,8 +21,10 @@ export type AppendOutcome =
 /** A flush on its way into the log. Owned by the queue of its shard until it is settled. */
 export class PendingFlush {
   readonly outcome: Promise<AppendOutcome>
-  settle!: (outcome: AppendOutcome) => void
-  fail!: (error: unknown) => void
+  readonly settle: (outcome: AppendOutcome) => void
+  readonly fail: (error: unknown) => void
+  /** Called when it is settled, before anybody hears of the outcome. */
+  onSettled: () => void = () => {}
 
   resolved!: ResolvedFlush
   payload = ''
@@ -36,10 +38,16 @@ export class PendingFlush {
     readonly source: string,
     readonly idempotencyKey: string | null,
   ) {
-    this.outcome = new Promise((resolve, reject) => {
-      this.settle = resolve
-      this.fail = reject
-    })
+    const { promise, resolve, reject } = Promise.withResolvers<AppendOutcome>()
+    this.outcome = promise
+    this.settle = (outcome) => {
+      this.onSettled()
+      resolve(outcome)
+    }
+    this.fail = (error) => {
+      this.onSettled()
+      reject(error)
+    }
   }
 
   /** Makes the event's text, unless it was made with this very catalog. */

@@ -42,7 +42,7 @@ export async function readEvents(
   const rows = await sql<EventRow[]>`
     select ${columns(sql)}
     from (
-      select e.*, sum(octet_length(e.payload::text)) over (order by e.position) as bytes
+      select e.*, sum(pg_column_size(e.payload)) over (order by e.position) as bytes
       from events e
       where e.shard = ${shard}
         and e.position > ${after}
@@ -54,7 +54,7 @@ export async function readEvents(
       order by e.position
       limit ${limits.rows}
     ) e
-    where e.bytes - octet_length(e.payload::text) < ${limits.bytes}
+    where e.bytes - pg_column_size(e.payload) < ${limits.bytes}
     order by e.position`
   return rows.map(toStoredEvent)
 }
@@ -91,6 +91,7 @@ type EventRow = {
   source: string
   idempotency_key: string | null
   payload: string
+  payload_bytes: number
   payload_sha256: string
 }
 
@@ -98,6 +99,7 @@ const columns = (sql: Sql) => sql`
   e.shard, e.position, e.type, e.version,
   to_char(e.recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') as recorded_at,
   e.source, e.idempotency_key, e.payload::text as payload,
+  pg_column_size(e.payload) as payload_bytes,
   encode(e.payload_sha256, 'hex') as payload_sha256`
 
 const toStoredEvent = (row: EventRow): StoredEvent => ({
@@ -109,5 +111,6 @@ const toStoredEvent = (row: EventRow): StoredEvent => ({
   source: row.source,
   idempotencyKey: row.idempotency_key,
   payload: row.payload,
+  payloadBytes: row.payload_bytes,
   payloadSha256: row.payload_sha256,
 })

@@ -90,7 +90,9 @@ async function write(pools: Pools, written: Written): Promise<void> {
   const now = new Date()
   await transact(pools.project, '', (transaction) => {
     // Sent together: the first that fails makes the rest fail, and the transaction with them.
-    const moves = checkpoints.map(
+    // One that is further on already (the others are new) has folded nothing here and stays.
+    const behind = checkpoints.filter((checkpoint) => checkpoint.position < position)
+    const moves = behind.map(
       ({ projection, generation, position: from }) => transaction`
         select move_checkpoint(
           ${shard}, ${projection}, ${generation}, ${from}::bigint, ${position}::bigint, ${now}

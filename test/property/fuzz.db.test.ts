@@ -41,8 +41,9 @@ test(
     await fc.assert(property, { ...parametersOf(runs), endOnFailure: true })
     await session.compareTotals()
     // Every half was tried, or this says little.
-    expect(Math.min(seen.accepted, seen.refused) / FLUSHES).toBeGreaterThan(runs / 10)
-    expect(seen.catalogs).toBeGreaterThan(runs / 3)
+    const leastOfFlushes = Math.min(seen.accepted, seen.refused)
+    expect(leastOfFlushes).toBeGreaterThanOrEqual(Math.floor(runs / 10) * FLUSHES)
+    expect(seen.catalogs).toBeGreaterThanOrEqual(Math.floor(runs / 3))
   },
   timeoutOf(runs),
 )
@@ -61,7 +62,7 @@ test(
     await fc.assert(property, parametersOf(runs * 10))
     await session.compareTotals()
     for (const status of [200, 204, 400, 404]) {
-      expect(statuses.get(status)).toBeGreaterThan(runs / 50)
+      expect(statuses.get(status) ?? 0).toBeGreaterThanOrEqual(Math.floor(runs / 50))
     }
   },
   timeoutOf(runs),

@@ -49,26 +49,26 @@ function readEntry(kind: Kind, entry: Json): Entry | 'skipped' | 'shape' | 'numb
   if (!posted.every(isExactInteger)) return 'shape'
   const numbers = posted.map((number) => BigInt(number as number))
   const key = kind === 'keys' ? readHash(fields) : readId(fields)
-  if (key === 'shape') return 'shape'
+  if (key === null) return 'shape'
   if (key === 0 || key === '') return 'skipped'
   if (numbers.some((number) => number < 0n)) return 'numbers'
   if (kind === 'api-keys' && numbers[1]! > numbers[0]!) return 'numbers'
   if (kind === 'keys' && numbers[2]! >= YEAR_10000) return 'numbers'
-  return { key: kind === 'keys' ? (key as { hash: string }).hash : key, numbers } as Entry
+  return { key, numbers }
 }
 
-function readId(fields: Map<string, Json>): number | 'shape' {
+/** Null for what is no id; 0 says to skip the entry. */
+function readId(fields: Map<string, Json>): number | null {
   const id = fields.get('api_key_id') ?? 0
-  return isExactInteger(id) && (id as number) >= 0 ? Math.abs(id as number) : 'shape'
+  return isExactInteger(id) && (id as number) >= 0 ? Math.abs(id as number) : null
 }
 
-/** '' is blank. A lone surrogate reads as U+FFFD, as it would in UTF-8. */
-function readHash(fields: Map<string, Json>): { hash: string } | '' | 'shape' {
+/** Null for what is no hash; '' is blank. Half a surrogate pair reads as U+FFFD, as in UTF-8. */
+function readHash(fields: Map<string, Json>): string | null {
   const posted = fields.get('token_hash') ?? ''
-  if (typeof posted !== 'string') return 'shape'
+  if (typeof posted !== 'string') return null
   const hash = posted.replace(/^\s+/, '').replace(/\s+$/, '')
-  if (hash.split('').includes('\u0000')) return 'shape'
-  return hash === '' ? '' : { hash: Buffer.from(hash, 'utf8').toString('utf8') }
+  return hash.includes('\0') ? null : Buffer.from(hash, 'utf8').toString('utf8')
 }
 
 /** The fields of an object; null for anything else, or where it has fields and none is known. */

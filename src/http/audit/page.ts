@@ -33,7 +33,7 @@ export async function readPage(
 
 /** True where a read ended because the log did, and not at one of its limits. */
 function reachesEnd(read: StoredEvent[], limits: ReadLimits): boolean {
-  const bytes = read.reduce((sum, { payload }) => sum + Buffer.byteLength(payload), 0)
+  const bytes = read.reduce((sum, { payloadBytes }) => sum + payloadBytes, 0)
   return read.length < limits.rows && bytes < limits.bytes
 }
 

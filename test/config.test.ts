@@ -1,0 +1,44 @@
+import { expect, test } from 'bun:test'
+import { readConfig } from '../src/config.ts'
+
+const refusal = (env: Record<string, string>) => {
+  try {
+    readConfig(env)
+    return ''
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
+test('an empty environment gives the defaults of the contract', () => {
+  const { host, port, dataDir, databaseUrl, shards, bodyLimitBytes } = readConfig({})
+  expect({ host, port, dataDir, databaseUrl, shards, bodyLimitBytes }).toEqual({
+    host: '127.0.0.1',
+    port: 3000,
+    dataDir: '.tallybook',
+    databaseUrl: null,
+    shards: 1,
+    bodyLimitBytes: 16 * 1024 * 1024,
+  })
+})
+
+test('a DATABASE_URL that can not be read is refused without being shown', () => {
+  const broken = [
+    'postgres://app:s3cr#t/pw@db.example/x',
+    'postgres://app:s3cr%zz@db.example/x',
+    'postgres://app:s3cr@db.example:port/x',
+    'mysql://app:s3cr@db.example/x',
+  ]
+  for (const url of broken) {
+    expect(refusal({ DATABASE_URL: url })).toContain('DATABASE_URL must be')
+    expect(refusal({ DATABASE_URL: url })).not.toContain('s3cr')
+  }
+  expect(refusal({ DATABASE_URL: 'postgres://app:s3cr%23t@db.example:5433/x' })).toBe('')
+})
+
+test('a token that is short or not visible ASCII is refused without being shown', () => {
+  for (const token of ['short', 'with a blank in it', 'ümlauts-and-more']) {
+    expect(refusal({ TALLYBOOK_DP_TOKEN: token })).toContain('TALLYBOOK_DP_TOKEN must be')
+    expect(refusal({ TALLYBOOK_DP_TOKEN: token })).not.toContain(token)
+  }
+})
