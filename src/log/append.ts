@@ -130,11 +130,9 @@ export class ShardAppender {
         if (this.options.catalog.position === catalogPosition) await Bun.sleep(STALE_WAIT_MS)
         continue
       }
+      const positions = readArray(row.replayed_positions)
       const replayed = new Map(
-        readArray(row.replayed_ordinals).map((ordinal, i) => [
-          batch[ordinal - 1]!,
-          readArray(row.replayed_positions)[i]!,
-        ]),
+        readArray(row.replayed_ordinals).map((ordinal, i) => [batch[ordinal - 1]!, positions[i]!]),
       )
       let position = Number(row.first_position)
       for (const flush of batch) {
