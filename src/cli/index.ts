@@ -10,8 +10,14 @@ const COMMANDS: Record<string, { run: (args: string[]) => Promise<void>; help: s
   },
 }
 
+/** Older ones can't start PostgreSQL as another user, which root has to. */
+const OLDEST_BUN = '1.4.0'
+
 /** Runs the command that the arguments name; a running service keeps the process alive. */
 export async function runCommand(args: string[]): Promise<void> {
+  if (Bun.semver.order(Bun.version, OLDEST_BUN) < 0) {
+    throw new StartError(`Tallybook needs Bun ${OLDEST_BUN} or newer; this is ${Bun.version}.`)
+  }
   const [name = 'serve', ...rest] = args
   if (['help', '--help', '-h'].includes(name)) {
     console.log(usage())
