@@ -40,7 +40,6 @@ export const TITLES: Record<number, string> = {
   401: 'Unauthorized',
   403: 'Forbidden',
   404: 'Not Found',
-  405: 'Method Not Allowed',
   413: 'Content Too Large',
   422: 'Unprocessable Content',
   500: 'Internal Server Error',

@@ -7,8 +7,8 @@ import type { Positions } from '../events/positions.ts'
  */
 export type ReadLimits = { rows: number; bytes: number }
 
-/** Which events to read: those of one shard after a position, up to and with another if given. */
-export type ReadRange = { shard: number; after: number; upTo?: number }
+/** Which events to read: those of one shard after a position. */
+export type ReadRange = { shard: number; after: number }
 
 /** What to leave out; absent is no filter. Times are RFC 3339, half open. */
 export type ReadFilter = { type?: string; source?: string; from?: string; to?: string }
@@ -27,7 +27,7 @@ export async function readHeads(sql: Sql | Transaction): Promise<Positions> {
 /** Events of a range in the order of the log; fewer than there are where a limit is met. */
 export async function readEvents(
   sql: Sql,
-  { shard, after, upTo }: ReadRange,
+  { shard, after }: ReadRange,
   limits: ReadLimits,
   filter: ReadFilter = {},
 ): Promise<StoredEvent[]> {
@@ -46,7 +46,6 @@ export async function readEvents(
       from events e
       where e.shard = ${shard}
         and e.position > ${after}
-        ${upTo === undefined ? sql`` : sql`and e.position <= ${upTo}`}
         ${type === undefined ? sql`` : sql`and e.type = ${type}`}
         ${source === undefined ? sql`` : sql`and e.source = ${source}`}
         ${first === null ? sql`` : sql`and e.position >= ${first} and ${isSince(from!)}`}

@@ -5,7 +5,7 @@ import { decodeEvent, type StoredEvent } from '../events/event.ts'
 import { readEvents } from '../log/read.ts'
 import { PROJECTIONS } from '../projections/index.ts'
 import type { Fold } from '../projections/projection.ts'
-import { type Checkpoint, readCheckpoints } from './checkpoint.ts'
+import type { Checkpoint } from './checkpoint.ts'
 
 /**
  * One read of the log: folding it takes some 20 ms, during which this thread answers nobody.
@@ -17,7 +17,7 @@ const PASS_EVENTS = 50_000
 
 export type PassOutcome =
   /** `position` is the slowest checkpoint after the pass, `events` what was folded. */
-  | { kind: 'folded'; position: number; events: number; caughtUp: boolean }
+  | { kind: 'folded'; position: number; events: number }
   /** Another projector wrote meanwhile; nothing was written. */
   | { kind: 'stale' }
 
@@ -45,19 +45,14 @@ export async function runPass(
     position = chunk.at(-1)?.position ?? position
     caughtUp = chunk.length === 0
   }
-  if (events === 0) return { kind: 'folded', position, events, caughtUp }
+  if (events === 0) return { kind: 'folded', position, events }
   try {
     await write(pools, { shard, checkpoints, folds, parked, position })
   } catch (error) {
     if (isStaleCheckpoint(error)) return { kind: 'stale' }
     throw error
   }
-  return { kind: 'folded', position, events, caughtUp }
-}
-
-/** The checkpoints that a pass starts from. */
-export function readPassStart(pools: Pools, shard: number): Promise<Checkpoint[]> {
-  return readCheckpoints(pools.project, shard)
+  return { kind: 'folded', position, events }
 }
 
 function foldEvent(

@@ -1,8 +1,8 @@
 import type { Logger } from 'pino'
 import { isUnavailable } from '../db/errors.ts'
 import type { Pools } from '../db/pool.ts'
-import type { Checkpoint } from './checkpoint.ts'
-import { readPassStart, runPass } from './pass.ts'
+import { type Checkpoint, readCheckpoints } from './checkpoint.ts'
+import { runPass } from './pass.ts'
 
 /**
  * After a pass that took t it rests REST_FACTOR times t: a fifth of the time at most is spent here.
@@ -81,7 +81,7 @@ export class ShardProjector {
   /** One pass; says how to rest after it. Whatever goes wrong, the next one starts afresh. */
   async #step(): Promise<'folded' | 'following' | 'failed'> {
     try {
-      const checkpoints = await readPassStart(this.pools, this.shard)
+      const checkpoints = await readCheckpoints(this.pools.project, this.shard)
       if (this.#isFollowing(checkpoints) && this.#waiters.size === 0) return 'following'
       this.#appended = false
       const outcome = await runPass(this.pools, this.shard, checkpoints)

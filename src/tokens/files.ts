@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { link, mkdir, open, readFile, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { StartError } from '../start-error.ts'
@@ -46,6 +47,7 @@ export async function readTokens(
 
 async function readOrMake(dataDir: string, role: Role): Promise<{ token: string; made: boolean }> {
   const path = pathOf(dataDir, role)
+  if (existsSync(path)) return { token: await read(path), made: false }
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   const token = `tb_${role}_${randomBytes(24).toString('base64url')}`
   // Written whole under another name, then linked: a file that is there is never half a token.
