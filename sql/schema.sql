@@ -133,11 +133,12 @@ CREATE UNIQUE INDEX events_idempotency_key ON tallybook.events USING btree (shar
     NULL::text AS token_hash,
     NULL::boolean AS quota_tracked,
     (i.requests)::numeric AS requests,
-    (i.successes)::numeric AS successes,
+    COALESCE((i.successes)::numeric, ((i.requests)::numeric - COALESCE((f.failures)::numeric, (0)::numeric))) AS successes,
     NULL::numeric AS tokens,
     NULL::bigint AS last_accessed_at
-   FROM (events e
+   FROM ((events e
      CROSS JOIN LATERAL ROWS FROM(json_array_elements_text((e.payload -> 'ids'::text)), json_array_elements_text((e.payload -> 'requests'::text)), json_array_elements_text((e.payload -> 'successes'::text))) WITH ORDINALITY i(id, requests, successes, ordinal))
+     LEFT JOIN LATERAL ROWS FROM(json_array_elements_text((e.payload -> 'failing'::text)), json_array_elements_text((e.payload -> 'failures'::text))) f(index, failures) ON (((f.index)::bigint = (i.ordinal - 1))))
   WHERE (e.type = 'ApiKeyStatsFlushed'::text)
 UNION ALL
  SELECT e.shard,
@@ -155,6 +156,92 @@ UNION ALL
    FROM (events e
      CROSS JOIN LATERAL ROWS FROM(json_array_elements_text((e.payload -> 'hashes'::text)), json_array_elements_text((e.payload -> 'quota_tracked'::text)), json_array_elements_text((e.payload -> 'requests'::text)), json_array_elements_text((e.payload -> 'tokens'::text)), json_array_elements_text((e.payload -> 'last_accessed_at'::text))) WITH ORDINALITY i(hash, quota_tracked, requests, tokens, last_accessed_at, ordinal))
   WHERE (e.type = 'KeyStatsFlushed'::text);
+
+-- function append_batch(integer,bigint,text,text,text,text,text,text)
+CREATE OR REPLACE FUNCTION tallybook.append_batch(p_shard integer, p_catalog_position bigint, p_types text, p_versions text, p_sources text, p_idempotency_keys text, p_payloads text, p_payload_sha256s text)
+ RETURNS TABLE(first_position bigint, recorded_at text, replayed_ordinals integer[], replayed_positions bigint[])
+ LANGUAGE plpgsql
+ SET search_path TO 'tallybook'
+AS $function$
+declare
+  v_catalog_position bigint;
+  v_last_position bigint;
+  v_recorded_at timestamptz;
+  v_replayed_ordinals integer[] := '{}';
+  v_replayed_positions bigint[] := '{}';
+begin
+  select s.catalog_position into strict v_catalog_position
+  from shards s
+  where s.shard = p_shard
+  for update;
+
+  if v_catalog_position <> p_catalog_position then
+    return query select null::bigint, null::text, '{}'::integer[], '{}'::bigint[];
+    return;
+  end if;
+
+  -- After the lock: sees what the appends before it committed.
+  select e.position, e.recorded_at into v_last_position, v_recorded_at
+  from events e
+  where e.shard = p_shard
+  order by e.position desc
+  limit 1;
+
+  if translate(p_idempotency_keys, e'\n', '') <> '' then
+    select coalesce(array_agg(f.ordinal::integer order by f.ordinal), '{}'),
+           coalesce(array_agg(e.position order by f.ordinal), '{}')
+    into v_replayed_ordinals, v_replayed_positions
+    from rows from (
+        string_to_table(p_sources, e'\n'),
+        string_to_table(p_idempotency_keys, e'\n')
+      ) with ordinality as f(source, idempotency_key, ordinal)
+      join events e on e.shard = p_shard
+        and e.source = f.source
+        and e.idempotency_key = f.idempotency_key
+    where f.idempotency_key <> '';
+  end if;
+
+  v_last_position := coalesce(v_last_position, -1);
+  v_recorded_at := greatest(clock_timestamp(), v_recorded_at);
+
+  -- Positions are counted rather than numbered by a window, which would sort the payloads.
+  insert into events (
+    shard, position, type, version, recorded_at, source, idempotency_key, payload, payload_sha256
+  )
+  select
+    s.shard,
+    v_last_position + f.ordinal - (
+      select count(*)
+      from unnest(v_replayed_ordinals) as replayed(ordinal)
+      where replayed.ordinal < f.ordinal
+    ),
+    f.type,
+    f.version::smallint,
+    v_recorded_at,
+    f.source,
+    nullif(f.idempotency_key, ''),
+    f.payload::json,
+    decode(f.payload_sha256, 'hex')
+  from shards s
+    cross join rows from (
+      string_to_table(p_types, e'\n'),
+      string_to_table(p_versions, e'\n'),
+      string_to_table(p_sources, e'\n'),
+      string_to_table(p_idempotency_keys, e'\n'),
+      string_to_table(p_payloads, e'\n'),
+      string_to_table(p_payload_sha256s, e'\n')
+    ) with ordinality as f(type, version, source, idempotency_key, payload, payload_sha256, ordinal)
+  where s.shard = p_shard
+    and f.ordinal <> all (v_replayed_ordinals);
+
+  return query
+    select
+      v_last_position + 1,
+      to_char(v_recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"'),
+      v_replayed_ordinals,
+      v_replayed_positions;
+end
+$function$
 
 -- function append_catalog_change(bigint,smallint,text,text,text)
 CREATE OR REPLACE FUNCTION tallybook.append_catalog_change(p_catalog_position bigint, p_version smallint, p_source text, p_payload text, p_payload_sha256 text)
@@ -196,83 +283,6 @@ begin
   update shards s set catalog_position = v_position;
 
   return query select v_catalog_position, v_position;
-end
-$function$
-
--- function append_flushes(integer,bigint,text,text,text,text,text,text)
-CREATE OR REPLACE FUNCTION tallybook.append_flushes(p_shard integer, p_catalog_position bigint, p_types text, p_versions text, p_sources text, p_idempotency_keys text, p_payloads text, p_payload_sha256s text)
- RETURNS TABLE(catalog_position bigint, first_position bigint, replayed_ordinals integer[], replayed_positions bigint[])
- LANGUAGE plpgsql
- SET search_path TO 'tallybook'
-AS $function$
-declare
-  v_catalog_position bigint;
-  v_last_position bigint;
-  v_recorded_at timestamptz;
-  v_replayed_ordinals integer[] := '{}';
-  v_replayed_positions bigint[] := '{}';
-begin
-  select s.catalog_position into strict v_catalog_position
-  from shards s
-  where s.shard = p_shard
-  for update;
-
-  if v_catalog_position <> p_catalog_position then
-    return query select v_catalog_position, null::bigint, '{}'::integer[], '{}'::bigint[];
-    return;
-  end if;
-
-  -- After the lock: sees what the appends before it committed.
-  select e.position, e.recorded_at into v_last_position, v_recorded_at
-  from events e
-  where e.shard = p_shard
-  order by e.position desc
-  limit 1;
-
-  if translate(p_idempotency_keys, e'\n', '') <> '' then
-    select coalesce(array_agg(f.ordinal::integer order by f.ordinal), '{}'),
-           coalesce(array_agg(e.position order by f.ordinal), '{}')
-    into v_replayed_ordinals, v_replayed_positions
-    from rows from (
-        string_to_table(p_sources, e'\n'),
-        string_to_table(p_idempotency_keys, e'\n')
-      ) with ordinality as f(source, idempotency_key, ordinal)
-      join events e on e.shard = p_shard
-        and e.source = f.source
-        and e.idempotency_key = f.idempotency_key
-    where f.idempotency_key <> '';
-  end if;
-
-  v_last_position := coalesce(v_last_position, -1);
-  v_recorded_at := greatest(clock_timestamp(), v_recorded_at);
-
-  insert into events (
-    shard, position, type, version, recorded_at, source, idempotency_key, payload, payload_sha256
-  )
-  select
-    s.shard,
-    v_last_position + row_number() over (order by f.ordinal),
-    f.type,
-    f.version::smallint,
-    v_recorded_at,
-    f.source,
-    nullif(f.idempotency_key, ''),
-    f.payload::json,
-    decode(f.payload_sha256, 'hex')
-  from shards s
-    cross join rows from (
-      string_to_table(p_types, e'\n'),
-      string_to_table(p_versions, e'\n'),
-      string_to_table(p_sources, e'\n'),
-      string_to_table(p_idempotency_keys, e'\n'),
-      string_to_table(p_payloads, e'\n'),
-      string_to_table(p_payload_sha256s, e'\n')
-    ) with ordinality as f(type, version, source, idempotency_key, payload, payload_sha256, ordinal)
-  where s.shard = p_shard
-    and f.ordinal <> all (v_replayed_ordinals);
-
-  return query
-    select v_catalog_position, v_last_position + 1, v_replayed_ordinals, v_replayed_positions;
 end
 $function$
 

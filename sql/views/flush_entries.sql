@@ -21,7 +21,9 @@ select
   null::text as token_hash,
   null::boolean as quota_tracked,
   i.requests::numeric as requests,
-  i.successes::numeric as successes,
+  -- Version 1 has a column of successes; from 2 on failures are told of those that had any.
+  coalesce(i.successes::numeric, i.requests::numeric - coalesce(f.failures::numeric, 0))
+    as successes,
   null::numeric as tokens,
   null::bigint as last_accessed_at
 from events e
@@ -30,6 +32,10 @@ from events e
     json_array_elements_text(e.payload -> 'requests'),
     json_array_elements_text(e.payload -> 'successes')
   ) with ordinality as i(id, requests, successes, ordinal)
+  left join lateral rows from (
+    json_array_elements_text(e.payload -> 'failing'),
+    json_array_elements_text(e.payload -> 'failures')
+  ) as f(index, failures) on f.index::bigint = i.ordinal - 1
 where e.type = 'ApiKeyStatsFlushed'
 union all
 select

@@ -21,12 +21,12 @@ export class Log {
   }
 
   /** Appends a flush; it is durable when the outcome says `appended`. */
-  async append(
+  append(
     posted: PostedFlush,
     source: string,
     idempotencyKey: string | null,
   ): Promise<AppendOutcome> {
-    if (this.#stopping) return { kind: 'unavailable', reason: 'stopping' }
+    if (this.#stopping) return Promise.resolve({ kind: 'unavailable', reason: 'stopping' })
     const appender = this.#appenders[this.#shardOf(source, idempotencyKey)]!
     return appender.append(posted, source, idempotencyKey)
   }

@@ -1,6 +1,7 @@
 import { hashPayload } from '../events/event.ts'
 import {
   answerFlush,
+  encodeFlush,
   type FlushAnswer,
   holdsEntries,
   type PostedFlush,
@@ -54,7 +55,7 @@ export class PendingFlush {
   resolveWith(catalog: Resolver & { position: number }): void {
     if (this.#catalogPosition === catalog.position) return
     this.resolved = resolveFlush(this.posted, catalog)
-    this.payload = JSON.stringify(this.resolved.flush)
+    this.payload = encodeFlush(this.resolved)
     this.payloadSha256 = hashPayload(this.payload)
     this.#catalogPosition = catalog.position
   }

@@ -116,10 +116,11 @@ test('an acknowledged flush is in the log when its answer arrives, as it was pos
     where shard = ${shard!} and position = ${position!}`
   expect(event).toEqual({
     type: 'ApiKeyStatsFlushed',
-    version: 1,
+    version: 2,
     source: 'dp',
     idempotency_key: null,
-    payload: '{"groups":[null],"counts":[1],"ids":[4711],"requests":[3],"successes":[2]}',
+    payload:
+      '{"groups":[null],"counts":[1],"ids":[4711],"requests":[3],"failing":[0],"failures":[1]}',
     hashed: true,
   })
 })

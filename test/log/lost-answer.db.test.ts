@@ -65,7 +65,7 @@ async function expectRetryCountsOnce(key: string, flushes: number): Promise<stri
 for (const round of [1, 2, 3]) {
   test(`stored, but the answer is lost: 503, and the retry is a replay (${round})`, async () => {
     const flushes = await countFlushes(database.owner)
-    const cut = proxy.cut('after commit', 'append_flushes')
+    const cut = proxy.cut('after commit', 'append_batch')
     await expectUnavailable(await service.post(FLUSH, BODY, keyed(`after-${round}`)))
     await cut
     expect(await countFlushes(database.owner)).toBe(flushes + 1)
@@ -74,7 +74,7 @@ for (const round of [1, 2, 3]) {
 
   test(`cut before it is stored: 503, nothing is stored, the retry counts (${round})`, async () => {
     const flushes = await countFlushes(database.owner)
-    const cut = proxy.cut('before', 'append_flushes')
+    const cut = proxy.cut('before', 'append_batch')
     await expectUnavailable(await service.post(FLUSH, BODY, keyed(`before-${round}`)))
     await cut
     expect(await countFlushes(database.owner)).toBe(flushes)
@@ -85,7 +85,7 @@ for (const round of [1, 2, 3]) {
 test('a whole batch whose answer is lost is stored once by its retries', async () => {
   const flushes = await countFlushes(database.owner)
   const keys = Array.from({ length: 30 }, (_, i) => keyed(`batch-${i}`))
-  const cut = proxy.cut('after commit', 'append_flushes')
+  const cut = proxy.cut('after commit', 'append_batch')
   const tries = await Promise.all(keys.map((key) => service.post(FLUSH, BODY, key)))
   await cut
   expect(new Set(tries.map(({ status }) => status))).toContain(503)

@@ -3,13 +3,14 @@
 -- The texts hold one line a flush, joined by newlines (no value can contain one): type, version,
 -- source, idempotency key (empty: none), payload, SHA-256 of the payload in hex.
 --
--- Gives one row: the catalog's position; where that isn't p_catalog_position nothing was appended.
--- Otherwise the flushes have the positions from first_position on in their order, but for those
--- whose idempotency key is in the log already: these are listed by ordinal (from 1) with the
--- position of the first try, and nothing is appended for them.
+-- Gives one row. Where its first_position is null, p_catalog_position isn't the catalog's and
+-- nothing was appended. Otherwise the flushes have the positions from first_position on in their
+-- order, but for those whose idempotency key is in the log already: these are listed by ordinal
+-- (from 1) with the position of the first try, and nothing is appended for them. recorded_at is the
+-- time of all that was appended, RFC 3339.
 --
 -- Lock: the shard's row, until commit.
-create or replace function append_flushes(
+create or replace function append_batch(
   p_shard integer,
   p_catalog_position bigint,
   p_types text,
@@ -19,8 +20,8 @@ create or replace function append_flushes(
   p_payloads text,
   p_payload_sha256s text
 ) returns table (
-  catalog_position bigint,
   first_position bigint,
+  recorded_at text,
   replayed_ordinals integer[],
   replayed_positions bigint[]
 )
@@ -39,7 +40,7 @@ begin
   for update;
 
   if v_catalog_position <> p_catalog_position then
-    return query select v_catalog_position, null::bigint, '{}'::integer[], '{}'::bigint[];
+    return query select null::bigint, null::text, '{}'::integer[], '{}'::bigint[];
     return;
   end if;
 
@@ -67,12 +68,17 @@ begin
   v_last_position := coalesce(v_last_position, -1);
   v_recorded_at := greatest(clock_timestamp(), v_recorded_at);
 
+  -- Positions are counted rather than numbered by a window, which would sort the payloads.
   insert into events (
     shard, position, type, version, recorded_at, source, idempotency_key, payload, payload_sha256
   )
   select
     s.shard,
-    v_last_position + row_number() over (order by f.ordinal),
+    v_last_position + f.ordinal - (
+      select count(*)
+      from unnest(v_replayed_ordinals) as replayed(ordinal)
+      where replayed.ordinal < f.ordinal
+    ),
     f.type,
     f.version::smallint,
     v_recorded_at,
@@ -93,6 +99,10 @@ begin
     and f.ordinal <> all (v_replayed_ordinals);
 
   return query
-    select v_catalog_position, v_last_position + 1, v_replayed_ordinals, v_replayed_positions;
+    select
+      v_last_position + 1,
+      to_char(v_recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"'),
+      v_replayed_ordinals,
+      v_replayed_positions;
 end
 $$;
