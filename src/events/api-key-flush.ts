@@ -1,4 +1,5 @@
 import { decodeColumns, isCount, isId, PayloadError, sameRows } from './columns.ts'
+import { DistinctIds } from './distinct-ids.ts'
 
 /** What was posted, a column each; index i of every column is one entry, in the order posted. */
 export type ApiKeyEntries = {
@@ -8,13 +9,10 @@ export type ApiKeyEntries = {
 }
 
 /**
- * Payload of `ApiKeyStatsFlushed`, version 1. Entries are grouped into runs by the provider group
- * that counted them when they were appended: run j is the next `counts[j]` entries and belongs to
+ * What an `ApiKeyStatsFlushed` says. Entries are grouped into runs by the provider group that
+ * counted them when they were appended: run j is the next `counts[j]` entries and belongs to
  * `groups[j]`. 0: a known key without a group (or whose group isn't known). null: the key isn't
- * known.
- *
- *     {"groups":[1,0,null],"counts":[2,1,1],
- *      "ids":[1,2,4,777],"requests":[3,5,4,1],"successes":[1,5,4,0]}
+ * known. No two runs have the same group.
  */
 export type ApiKeyFlush = ApiKeyEntries & {
   groups: (number | null)[]
@@ -31,39 +29,58 @@ export type GroupOf = (apiKeyId: number) => number | null
  * Writes down how each entry is resolved: entries by group, groups in order of first appearance.
  */
 export function resolveApiKeyFlush(entries: ApiKeyEntries, groupOf: GroupOf): ApiKeyFlush {
-  const runs = new Map<number | null, number[]>()
-  for (let i = 0; i < entries.ids.length; i++) {
-    const group = groupOf(entries.ids[i]!)
-    const run = runs.get(group)
-    if (run) run.push(i)
-    else runs.set(group, [i])
-  }
+  const { length } = entries.ids
+  const runOf = new Map<number | null, number>()
+  const runs = new Uint32Array(length)
   const flush: ApiKeyFlush = { groups: [], counts: [], ids: [], requests: [], successes: [] }
-  for (const [group, indexes] of runs) {
-    flush.groups.push(group)
-    flush.counts.push(indexes.length)
-    for (const i of indexes) {
-      flush.ids.push(entries.ids[i]!)
-      flush.requests.push(entries.requests[i]!)
-      flush.successes.push(entries.successes[i]!)
+  for (let i = 0; i < length; i++) {
+    const group = groupOf(entries.ids[i]!)
+    let run = runOf.get(group)
+    if (run === undefined) {
+      run = flush.groups.push(group) - 1
+      flush.counts.push(0)
+      runOf.set(group, run)
     }
+    runs[i] = run
+    flush.counts[run]!++
+  }
+  if (flush.groups.length === 1) return { ...flush, ...entries }
+  // Where the next entry of each run goes: half the time of collecting an array a run.
+  const next = new Uint32Array(flush.counts.length)
+  for (let run = 1; run < next.length; run++) next[run] = next[run - 1]! + flush.counts[run - 1]!
+  flush.ids = new Array(length)
+  flush.requests = new Array(length)
+  flush.successes = new Array(length)
+  for (let i = 0; i < length; i++) {
+    const at = next[runs[i]!]!++
+    flush.ids[at] = entries.ids[i]!
+    flush.requests[at] = entries.requests[i]!
+    flush.successes[at] = entries.successes[i]!
   }
   return flush
 }
 
 /** The answer to a flush. It follows from the event alone, so a replay is answered alike. */
 export function answerApiKeyFlush(flush: ApiKeyFlush): ApiKeyFlushAnswer {
-  const updated = new Set<number>()
-  const groups = new Set<number>()
+  const updated = new DistinctIds()
+  let groups = 0
   let i = 0
-  flush.groups.forEach((group, run) => {
-    for (const end = i + flush.counts[run]!; i < end; i++) {
-      if (group === null || flush.requests[i] === 0) continue
-      updated.add(flush.ids[i]!)
-      if (group > 0) groups.add(group)
+  for (let run = 0; run < flush.groups.length; run++) {
+    const end = i + flush.counts[run]!
+    if (flush.groups[run] === null) {
+      i = end
+      continue
     }
-  })
-  return { updated: updated.size, groups_updated: groups.size }
+    let counts = false
+    for (; i < end; i++) {
+      if (flush.requests[i] === 0) continue
+      updated.add(flush.ids[i]!)
+      counts = true
+    }
+    // Every run is another group; 0 is none.
+    if (counts && flush.groups[run] !== 0) groups++
+  }
+  return { updated: updated.countAndClear(), groups_updated: groups }
 }
 
 /** True where both have the same entries, in any order. */
@@ -72,20 +89,64 @@ export function sameApiKeyEntries(a: ApiKeyEntries, b: ApiKeyEntries): boolean {
 }
 
 /**
- * Reads a stored payload. Throws PayloadError where it could not have been written by an append.
+ * Payload of version 2. Most requests succeed, so it names those entries that had failures, by
+ * index: a fifth less than a column of successes.
+ *
+ *     {"groups":[1,0,null],"counts":[2,1,1],"ids":[1,2,4,777],"requests":[3,5,4,1],
+ *      "failing":[0,3],"failures":[2,1]}
+ */
+export function encodeApiKeyFlush(flush: ApiKeyFlush): string {
+  const { groups, counts, ids, requests, successes } = flush
+  const failing: number[] = []
+  const failures: number[] = []
+  for (let i = 0; i < ids.length; i++) {
+    if (successes[i] === requests[i]) continue
+    failing.push(i)
+    failures.push(requests[i]! - successes[i]!)
+  }
+  return JSON.stringify({ groups, counts, ids, requests, failing, failures })
+}
+
+/**
+ * Reads a stored payload of version 2. Throws PayloadError where it could not have been written by
+ * an append.
  */
 export function decodeApiKeyFlush(payload: unknown): ApiKeyFlush {
-  const columns = decodeColumns(payload, {
-    ids: isId,
-    requests: isCount,
-    successes: isCount,
-  })
+  const columns = decodeColumns(payload, { ids: isId, requests: isCount })
+  const failed = decodeColumns(payload, { failing: isCount, failures: isCount })
+  const requests = columns.requests as number[]
+  const successes = requests.slice()
+  for (let j = 0; j < failed.failing.length; j++) {
+    const i = failed.failing[j] as number
+    const left = (successes[i] ?? -1) - (failed.failures[j] as number)
+    if (left < 0) throw new PayloadError('failures without requests')
+    successes[i] = left
+  }
+  return {
+    ...decodeRuns(payload, requests.length),
+    ids: columns.ids as number[],
+    requests,
+    successes,
+  }
+}
+
+/**
+ * Reads a stored payload of version 1, which had a column of successes:
+ *
+ *     {"groups":[1,null],"counts":[1,1],"ids":[1,777],"requests":[3,1],"successes":[1,0]}
+ */
+export function decodeApiKeyFlush1(payload: unknown): ApiKeyFlush {
+  const columns = decodeColumns(payload, { ids: isId, requests: isCount, successes: isCount })
+  return { ...decodeRuns(payload, columns.ids.length), ...columns } as ApiKeyFlush
+}
+
+function decodeRuns(payload: unknown, entries: number): Pick<ApiKeyFlush, 'groups' | 'counts'> {
   const runs = decodeColumns(payload, {
     groups: (group) => group === null || isCount(group),
     counts: isCount,
   })
   let length = 0
   for (const count of runs.counts as number[]) length += count
-  if (length !== columns.ids.length) throw new PayloadError('runs do not cover the entries')
-  return { ...columns, ...runs } as ApiKeyFlush
+  if (length !== entries) throw new PayloadError('runs do not cover the entries')
+  return runs as Pick<ApiKeyFlush, 'groups' | 'counts'>
 }

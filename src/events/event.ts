@@ -1,12 +1,12 @@
 import { hash } from 'node:crypto'
-import { type ApiKeyFlush, decodeApiKeyFlush } from './api-key-flush.ts'
+import { type ApiKeyFlush, decodeApiKeyFlush, decodeApiKeyFlush1 } from './api-key-flush.ts'
 import { type CatalogChange, decodeCatalogChange } from './catalog-change.ts'
 import { PayloadError } from './columns.ts'
 import { decodeKeyFlush, type KeyFlush } from './key-flush.ts'
 
 /** The types of events, with the version that is written today. */
 export const CURRENT_VERSIONS = {
-  ApiKeyStatsFlushed: 1,
+  ApiKeyStatsFlushed: 2,
   KeyStatsFlushed: 1,
   CatalogChanged: 1,
 } as const
@@ -42,16 +42,17 @@ export type Event =
  * version isn't known, or the payload is not what an append writes.
  */
 export function decodeEvent(type: string, version: number, payload: string): Event {
-  if (version !== CURRENT_VERSIONS[type as EventType]) {
-    throw new PayloadError(`no reader for ${type} version ${version}`)
-  }
-  switch (type as EventType) {
-    case 'ApiKeyStatsFlushed':
+  switch (`${type} ${version}`) {
+    case 'ApiKeyStatsFlushed 1':
+      return { type: 'ApiKeyStatsFlushed', flush: decodeApiKeyFlush1(parse(payload)) }
+    case 'ApiKeyStatsFlushed 2':
       return { type: 'ApiKeyStatsFlushed', flush: decodeApiKeyFlush(parse(payload)) }
-    case 'KeyStatsFlushed':
+    case 'KeyStatsFlushed 1':
       return { type: 'KeyStatsFlushed', flush: decodeKeyFlush(parse(payload)) }
-    case 'CatalogChanged':
+    case 'CatalogChanged 1':
       return { type: 'CatalogChanged', change: decodeCatalogChange(parse(payload)) }
+    default:
+      throw new PayloadError(`no reader for ${type} version ${version}`)
   }
 }
 

@@ -3,6 +3,7 @@ import {
   type ApiKeyFlush,
   type ApiKeyFlushAnswer,
   answerApiKeyFlush,
+  encodeApiKeyFlush,
   type GroupOf,
   resolveApiKeyFlush,
   sameApiKeyEntries,
@@ -40,6 +41,16 @@ export function resolveFlush(posted: PostedFlush, resolver: Resolver): ResolvedF
       return { type: posted.type, flush: resolveApiKeyFlush(posted.entries, resolver.groupOf) }
     case 'KeyStatsFlushed':
       return { type: posted.type, flush: resolveKeyFlush(posted.entries, resolver.quotaTrackedOf) }
+  }
+}
+
+/** The payload of a flush's event, in the version that is written today. */
+export function encodeFlush(resolved: ResolvedFlush): string {
+  switch (resolved.type) {
+    case 'ApiKeyStatsFlushed':
+      return encodeApiKeyFlush(resolved.flush)
+    case 'KeyStatsFlushed':
+      return JSON.stringify(resolved.flush)
   }
 }
 

@@ -1,7 +1,7 @@
 import { Problem } from './problem.ts'
 
 /** The body as text (UTF-8, whatever Content-Type says). Throws the 413 problem above the limit. */
-export async function readBody(request: Request, limitBytes: number): Promise<string> {
+export function readBody(request: Request, limitBytes: number): Promise<string> | string {
   const length = request.headers.get('content-length')
   if (length !== null) {
     // The server reads no more than it was told.
