@@ -63,7 +63,7 @@ async function serve({ config, tokens, logger }: ServiceOptions, pools: Pools): 
     shards,
     catalog,
     refreshCatalog: refresh,
-    onAppended: (shard) => projector.noticeAppend(shard),
+    onAppended: (shard, batch) => projector.noticeAppend(shard, batch),
   })
   const metrics = new Metrics({ pools, queueLength: () => log.queueLength })
   let stopping = false

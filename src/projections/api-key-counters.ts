@@ -1,8 +1,8 @@
 import type { Transaction } from '../db/pool.ts'
 import type { Event } from '../events/event.ts'
-import { addExact, type Exact } from '../events/exact.ts'
 import { toArray } from './array.ts'
 import type { Fold, Projection, WriteTarget } from './projection.ts'
+import { Sums } from './sums.ts'
 
 /** Requests and successes of each API key; entries whose key wasn't known count nothing. */
 export const apiKeyCounters: Projection = {
@@ -11,7 +11,7 @@ export const apiKeyCounters: Projection = {
 }
 
 class ApiKeyFold implements Fold {
-  readonly #counters = new Map<number, { requests: Exact; successes: Exact }>()
+  readonly #sums = new Sums()
 
   add(event: Event): void {
     if (event.type !== 'ApiKeyStatsFlushed') return
@@ -20,32 +20,22 @@ class ApiKeyFold implements Fold {
     for (let run = 0; run < groups.length; run++) {
       const end = i + counts[run]!
       if (groups[run] === null) i = end
-      for (; i < end; i++) this.#count(ids[i]!, requests[i]!, successes[i]!)
-    }
-  }
-
-  #count(id: number, requests: number, successes: number): void {
-    const counter = this.#counters.get(id)
-    if (counter) {
-      counter.requests = addExact(counter.requests, requests)
-      counter.successes = addExact(counter.successes, successes)
-    } else if (requests > 0) {
-      this.#counters.set(id, { requests, successes })
+      for (; i < end; i++) this.#sums.add(ids[i]!, requests[i]!, successes[i]!)
     }
   }
 
   write(transaction: Transaction, { shard, generation }: WriteTarget): Promise<unknown>[] {
-    if (this.#counters.size === 0) return []
-    const rows = [...this.#counters].sort(([a], [b]) => a - b)
+    const rows = this.#sums.toSorted()
+    if (rows.length === 0) return []
     return [
       transaction`
         insert into api_key_counters as c (shard, generation, api_key_id, requests, successes)
         select s.shard, ${generation}, f.api_key_id, f.requests, f.successes
         from shards s
           cross join unnest(
-            ${toArray(rows, ([id]) => id)}::bigint[],
-            ${toArray(rows, ([, counter]) => counter.requests)}::numeric[],
-            ${toArray(rows, ([, counter]) => counter.successes)}::numeric[]
+            ${toArray(rows, ({ id }) => id)}::bigint[],
+            ${toArray(rows, ({ requests }) => requests)}::numeric[],
+            ${toArray(rows, ({ successes }) => successes)}::numeric[]
           ) as f(api_key_id, requests, successes)
         where s.shard = ${shard}
         on conflict (shard, generation, api_key_id) do update set

@@ -1,8 +1,8 @@
 import type { Transaction } from '../db/pool.ts'
 import type { Event } from '../events/event.ts'
-import { addExact, type Exact } from '../events/exact.ts'
 import { toArray } from './array.ts'
 import type { Fold, Projection, WriteTarget } from './projection.ts'
+import { Sums } from './sums.ts'
 
 /** Requests and successes of each provider group, by the group each key had when it was counted. */
 export const providerGroupCounters: Projection = {
@@ -11,7 +11,7 @@ export const providerGroupCounters: Projection = {
 }
 
 class ProviderGroupFold implements Fold {
-  readonly #counters = new Map<number, { requests: Exact; successes: Exact }>()
+  readonly #sums = new Sums()
 
   add(event: Event): void {
     if (event.type !== 'ApiKeyStatsFlushed') return
@@ -25,18 +25,13 @@ class ProviderGroupFold implements Fold {
         i = end
         continue
       }
-      const counter = this.#counters.get(group) ?? { requests: 0, successes: 0 }
-      for (; i < end; i++) {
-        counter.requests = addExact(counter.requests, requests[i]!)
-        counter.successes = addExact(counter.successes, successes[i]!)
-      }
-      if (counter.requests !== 0) this.#counters.set(group, counter)
+      for (; i < end; i++) this.#sums.add(group, requests[i]!, successes[i]!)
     }
   }
 
   write(transaction: Transaction, { shard, generation }: WriteTarget): Promise<unknown>[] {
-    if (this.#counters.size === 0) return []
-    const rows = [...this.#counters].sort(([a], [b]) => a - b)
+    const rows = this.#sums.toSorted()
+    if (rows.length === 0) return []
     return [
       transaction`
         insert into provider_group_counters as c
@@ -44,9 +39,9 @@ class ProviderGroupFold implements Fold {
         select s.shard, ${generation}, f.provider_group_id, f.requests, f.successes
         from shards s
           cross join unnest(
-            ${toArray(rows, ([id]) => id)}::bigint[],
-            ${toArray(rows, ([, counter]) => counter.requests)}::numeric[],
-            ${toArray(rows, ([, counter]) => counter.successes)}::numeric[]
+            ${toArray(rows, ({ id }) => id)}::bigint[],
+            ${toArray(rows, ({ requests }) => requests)}::numeric[],
+            ${toArray(rows, ({ successes }) => successes)}::numeric[]
           ) as f(provider_group_id, requests, successes)
         where s.shard = ${shard}
         on conflict (shard, generation, provider_group_id) do update set

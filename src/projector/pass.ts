@@ -1,7 +1,8 @@
 import { isStaleCheckpoint } from '../db/errors.ts'
-import { type Pools, transact } from '../db/pool.ts'
+import { type Sql, transact } from '../db/pool.ts'
 import { PayloadError } from '../events/columns.ts'
-import { decodeEvent, type StoredEvent } from '../events/event.ts'
+import { decodeEvent, type Event, type StoredEvent } from '../events/event.ts'
+import type { AppendedBatch } from '../log/append.ts'
 import { readEvents } from '../log/read.ts'
 import { PROJECTIONS } from '../projections/index.ts'
 import type { Fold } from '../projections/projection.ts'
@@ -15,93 +16,135 @@ const CHUNK = { rows: 500, bytes: 2 * 1024 * 1024 }
 /** Events after which a pass writes what it has: bounds its time when it is far behind. */
 const PASS_EVENTS = 50_000
 
-export type PassOutcome =
-  /** `position` is the slowest checkpoint after the pass, `events` what was folded. */
-  | { kind: 'folded'; position: number; events: number }
-  /** Another projector wrote meanwhile; nothing was written. */
-  | { kind: 'stale' }
-
-type Parked = { position: number; reason: string }
+/** Batches that came before the one they follow; more means that it will not come. */
+const MAX_AHEAD = 8
 
 /**
- * Folds what is new in a shard and writes it: counters and checkpoints move in one transaction.
- * Killed before the commit: nothing has moved, and the next pass folds the same events again.
- * Killed after: the next pass starts at the new checkpoint.
+ * What is new in a shard, folded in memory and then written: counters and checkpoints move in one
+ * transaction. Killed before the commit: nothing has moved, and the next pass folds the same events
+ * again. Killed after: the next pass starts at the new checkpoints.
+ *
+ * It is fed with what this process appends as it is appended, and reads from the log what it has
+ * missed. Both ways lead to the same fold, as an event's text says no more than the event.
  */
-export async function runPass(
-  pools: Pools,
-  shard: number,
-  checkpoints: Checkpoint[],
-): Promise<PassOutcome> {
-  const folds = PROJECTIONS.map((projection) => projection.createFold())
-  const parked: Parked[] = []
-  let position = Math.min(...checkpoints.map((checkpoint) => checkpoint.position))
-  let events = 0
-  let caughtUp = false
-  while (!caughtUp && events < PASS_EVENTS) {
-    const chunk = await readEvents(pools.project, { shard, after: position }, CHUNK)
-    for (const event of chunk) foldEvent(event, checkpoints, folds, parked)
-    events += chunk.length
-    position = chunk.at(-1)?.position ?? position
-    caughtUp = chunk.length === 0
-  }
-  if (events === 0) return { kind: 'folded', position, events }
-  try {
-    await write(pools, { shard, checkpoints, folds, parked, position })
-  } catch (error) {
-    if (isStaleCheckpoint(error)) return { kind: 'stale' }
-    throw error
-  }
-  return { kind: 'folded', position, events }
-}
-
-function foldEvent(
-  stored: StoredEvent,
-  checkpoints: Checkpoint[],
-  folds: Fold[],
-  parked: Parked[],
-): void {
-  try {
-    const event = decodeEvent(stored.type, stored.version, stored.payload)
-    folds.forEach((fold, i) => {
-      if (stored.position > checkpoints[i]!.position) fold.add(event, stored.recordedAt)
-    })
-  } catch (error) {
-    if (!(error instanceof PayloadError)) throw error
-    parked.push({ position: stored.position, reason: error.message })
-  }
-}
-
-type Written = {
-  shard: number
-  checkpoints: Checkpoint[]
-  folds: Fold[]
-  parked: Parked[]
+export class Pass {
+  /** The last event that was folded (or parked). */
   position: number
+  /** How many were. */
+  events = 0
+  readonly #folds: Fold[] = PROJECTIONS.map((projection) => projection.createFold())
+  readonly #parked: { position: number; reason: string }[] = []
+  #ahead: AppendedBatch[] = []
+
+  constructor(
+    private readonly shard: number,
+    readonly checkpoints: readonly Checkpoint[],
+  ) {
+    this.position = Math.min(...checkpoints.map((checkpoint) => checkpoint.position))
+  }
+
+  /** Folds what was committed just now, once everything before it is. */
+  foldAppended(batch: AppendedBatch): void {
+    if (batch.firstPosition > this.position + 1) {
+      if (this.#ahead.length < MAX_AHEAD) this.#ahead.push(batch)
+      return
+    }
+    const { firstPosition, recordedAt, events } = batch
+    for (let i = this.position + 1 - firstPosition; i < events.length; i++) {
+      this.#fold(events[i]!, firstPosition + i, recordedAt)
+    }
+    if (this.#ahead.length > 0) this.#foldAhead()
+  }
+
+  /** Reads and folds what is in the log and was not folded yet, up to a bound. */
+  async readNew(sql: Sql): Promise<void> {
+    let chunk: StoredEvent[]
+    do {
+      chunk = await readEvents(sql, { shard: this.shard, after: this.position }, CHUNK)
+      // What was appended meanwhile may have been folded meanwhile.
+      for (const stored of chunk) if (stored.position > this.position) this.#foldStored(stored)
+    } while (this.events < PASS_EVENTS && isCut(chunk))
+    this.#foldAhead()
+  }
+
+  /**
+   * Writes what was folded. False where another projector moved a checkpoint meanwhile: then
+   * nothing is written.
+   */
+  async write(sql: Sql): Promise<boolean> {
+    const { shard, checkpoints, position } = this
+    const now = new Date()
+    try {
+      await transact(sql, '', (transaction) => {
+        // Sent together: the first that fails makes the rest fail, and the transaction with them.
+        // One that is further on already (the others are new) has folded nothing here and stays.
+        const behind = checkpoints.filter((checkpoint) => checkpoint.position < position)
+        const moves = behind.map(
+          ({ projection, generation, position: from }) => transaction`
+            select move_checkpoint(
+              ${shard}, ${projection}, ${generation}, ${from}::bigint, ${position}::bigint, ${now}
+            )`,
+        )
+        const writes = this.#folds.flatMap((fold, i) =>
+          fold.write(transaction, { shard, generation: checkpoints[i]!.generation }),
+        )
+        const parkings = this.#parked.map(
+          ({ position: at, reason }) => transaction`
+            insert into parked_events (shard, position, reason, parked_at)
+            values (${shard}, ${at}, ${reason}, ${now})
+            on conflict (shard, position) do nothing`,
+        )
+        return Promise.all([...moves, ...writes, ...parkings])
+      })
+      return true
+    } catch (error) {
+      if (isStaleCheckpoint(error)) return false
+      throw error
+    }
+  }
+
+  /** The pass that goes on where this one, once it is written, ends. */
+  next(): Pass {
+    const { position } = this
+    const checkpoints = this.checkpoints.map((checkpoint) =>
+      checkpoint.position < position ? { ...checkpoint, position } : checkpoint,
+    )
+    const pass = new Pass(this.shard, checkpoints)
+    pass.#ahead = this.#ahead
+    return pass
+  }
+
+  #foldAhead(): void {
+    const ahead = this.#ahead.sort((a, b) => a.firstPosition - b.firstPosition)
+    this.#ahead = []
+    for (const batch of ahead) this.foldAppended(batch)
+  }
+
+  #foldStored({ type, version, payload, position, recordedAt }: StoredEvent): void {
+    try {
+      this.#fold(decodeEvent(type, version, payload), position, recordedAt)
+    } catch (error) {
+      if (!(error instanceof PayloadError)) throw error
+      this.#parked.push({ position, reason: error.message })
+      this.#moveTo(position)
+    }
+  }
+
+  #fold(event: Event, position: number, recordedAt: string): void {
+    this.#folds.forEach((fold, i) => {
+      if (position > this.checkpoints[i]!.position) fold.add(event, recordedAt)
+    })
+    this.#moveTo(position)
+  }
+
+  #moveTo(position: number): void {
+    this.position = position
+    this.events++
+  }
 }
 
-async function write(pools: Pools, written: Written): Promise<void> {
-  const { shard, checkpoints, folds, parked, position } = written
-  const now = new Date()
-  await transact(pools.project, '', (transaction) => {
-    // Sent together: the first that fails makes the rest fail, and the transaction with them.
-    // One that is further on already (the others are new) has folded nothing here and stays.
-    const behind = checkpoints.filter((checkpoint) => checkpoint.position < position)
-    const moves = behind.map(
-      ({ projection, generation, position: from }) => transaction`
-        select move_checkpoint(
-          ${shard}, ${projection}, ${generation}, ${from}::bigint, ${position}::bigint, ${now}
-        )`,
-    )
-    const writes = folds.flatMap((fold, i) =>
-      fold.write(transaction, { shard, generation: checkpoints[i]!.generation }),
-    )
-    const parkings = parked.map(
-      ({ position: at, reason }) => transaction`
-        insert into parked_events (shard, position, reason, parked_at)
-        values (${shard}, ${at}, ${reason}, ${now})
-        on conflict (shard, position) do nothing`,
-    )
-    return Promise.all([...moves, ...writes, ...parkings])
-  })
+/** True where a read was ended by a limit and not by the end of the log. */
+function isCut(chunk: StoredEvent[]): boolean {
+  if (chunk.length >= CHUNK.rows) return true
+  return chunk.reduce((sum, { payloadBytes }) => sum + payloadBytes, 0) >= CHUNK.bytes
 }

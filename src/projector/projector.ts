@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { Pools } from '../db/pool.ts'
 import type { Positions } from '../events/positions.ts'
+import type { AppendedBatch } from '../log/append.ts'
 import { readHeads } from '../log/read.ts'
 import { ShardProjector } from './shard.ts'
 
@@ -26,9 +27,9 @@ export class Projector {
     for (const shard of this.#shards) shard.start()
   }
 
-  /** Tells that this process has appended to a shard. */
-  noticeAppend(shard: number): void {
-    this.#shards[shard]?.noticeAppend()
+  /** Tells that this process has appended to a shard, and what where that is at hand. */
+  noticeAppend(shard: number, batch?: AppendedBatch): void {
+    this.#shards[shard]?.noticeAppend(batch)
   }
 
   /** Waits until the projections reflect all that is in the log now; see `reach`. */

@@ -1,7 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { openPools, type Pools } from '../../src/db/pool.ts'
-import { createCheckpoints, readCheckpoints } from '../../src/projector/checkpoint.ts'
-import { runPass } from '../../src/projector/pass.ts'
+import {
+  type Checkpoint,
+  createCheckpoints,
+  readCheckpoints,
+} from '../../src/projector/checkpoint.ts'
+import { Pass } from '../../src/projector/pass.ts'
 import { insertEvent } from '../support/events.ts'
 import { createDatabase, TEST_SHARDS, type TestDatabase } from '../support/server.ts'
 
@@ -32,37 +36,44 @@ async function readCounted(): Promise<number> {
   return row!.requests
 }
 
+async function runPass(checkpoints: Checkpoint[]) {
+  const pass = new Pass(0, checkpoints)
+  await pass.readNew(pools.project)
+  const written = await pass.write(pools.project)
+  return { written, position: pass.position, events: pass.events }
+}
+
 test('a pass from a checkpoint that has moved since writes nothing', async () => {
   await append()
   const start = await readCheckpoints(pools.project, 0)
-  expect(await runPass(pools, 0, start)).toMatchObject({ kind: 'folded', position: 0, events: 1 })
+  expect(await runPass(start)).toEqual({ written: true, position: 0, events: 1 })
   expect(await readCounted()).toBe(3)
   await append()
-  expect(await runPass(pools, 0, start)).toEqual({ kind: 'stale' })
+  expect(await runPass(start)).toMatchObject({ written: false })
   expect(await readCounted()).toBe(3)
   const next = await readCheckpoints(pools.project, 0)
-  expect(await runPass(pools, 0, next)).toMatchObject({ kind: 'folded', position: 1, events: 1 })
+  expect(await runPass(next)).toEqual({ written: true, position: 1, events: 1 })
   expect(await readCounted()).toBe(6)
 })
 
 test('of eight passes at once from one checkpoint one writes', async () => {
   await append()
   const start = await readCheckpoints(pools.project, 0)
-  const outcomes = await Promise.all(Array.from({ length: 8 }, () => runPass(pools, 0, start)))
-  expect(outcomes.filter(({ kind }) => kind === 'folded')).toHaveLength(1)
-  expect(outcomes.filter(({ kind }) => kind === 'stale')).toHaveLength(7)
+  const outcomes = await Promise.all(Array.from({ length: 8 }, () => runPass(start)))
+  expect(outcomes.filter(({ written }) => written)).toHaveLength(1)
+  expect(outcomes.filter(({ written }) => !written)).toHaveLength(7)
   expect(await readCounted()).toBe(9)
 })
 
 test('one projection that is behind catches up; the others do not count twice', async () => {
   await append()
-  await runPass(pools, 0, await readCheckpoints(pools.project, 0))
+  await runPass(await readCheckpoints(pools.project, 0))
   const { owner } = database
   await owner`
     update checkpoints set position = -1
     where shard = 0 and projection = 'provider_group_counters'`
   await owner`delete from provider_group_counters`
-  await runPass(pools, 0, await readCheckpoints(pools.project, 0))
+  await runPass(await readCheckpoints(pools.project, 0))
   expect(await readCounted()).toBe(12)
   const [group] = await owner`select requests::integer as requests from provider_group_counters`
   expect(group).toEqual({ requests: 12 })
@@ -70,6 +81,6 @@ test('one projection that is behind catches up; the others do not count twice', 
 
 test('a pass over nothing new writes nothing', async () => {
   const start = await readCheckpoints(pools.project, 0)
-  expect(await runPass(pools, 0, start)).toMatchObject({ kind: 'folded', events: 0 })
+  expect(await runPass(start)).toMatchObject({ written: true, events: 0 })
   expect(await readCheckpoints(pools.project, 0)).toEqual(start)
 })
