@@ -34,6 +34,11 @@ function settings(machine: { memoryBytes: number; socketDirectory: string }): [s
     ['shared_buffers', megabytes(clamp(machine.memoryBytes / 8, 32 * MiB, 256 * MiB))],
     // Half the machine: only a hint to the planner, nothing is reserved.
     ['effective_cache_size', megabytes(clamp(machine.memoryBytes / 2, 64 * MiB, 8192 * MiB))],
+    // The log's pages are written once and left: what ingest leaves behind is cleaned beside it (by
+    // default at most 4 MB/s), else each append first has to write out the page that it takes.
+    ['bgwriter_delay', '20ms'],
+    ['bgwriter_lru_maxpages', '1000'],
+    ['bgwriter_lru_multiplier', '4'],
     // Per sort or hash: the largest are the hourly reads.
     ['work_mem', '16MB'],
     // For vacuum and index builds, one at a time.
