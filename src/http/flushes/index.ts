@@ -10,7 +10,7 @@ import { Problem, unavailable } from '../problem.ts'
 import { apiKeyFlushDetail, keyFlushDetail } from './detail.ts'
 import { type FlushError, parseApiKeyFlush, parseKeyFlush } from './model.ts'
 
-type FlushOptions = { log: Log; metrics: Metrics; bodyLimitBytes: number }
+type FlushOptions = { log: Pick<Log, 'append'>; metrics: Metrics; bodyLimitBytes: number }
 
 /** POST /internal/apikey-stats/flush and /internal/stats/flush. */
 export function flushes(
