@@ -43,7 +43,8 @@ const ENTRIES = ['src/main.ts', 'src/client/index.ts']
 type Import = { path: string; typeOnly: boolean }
 type Source = { path: string; text: string; lines: string[]; imports: Import[] }
 
-const list = (pattern: string) => [...new Glob(pattern).scanSync(ROOT)].sort()
+const list = (pattern: string) =>
+  [...new Glob(pattern).scanSync(ROOT)].filter((path) => !path.includes('node_modules/')).sort()
 
 function read(path: string): Source {
   const text = readFileSync(join(ROOT, path), 'utf8')

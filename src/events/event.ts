@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import { type ApiKeyFlush, decodeApiKeyFlush, decodeApiKeyFlush1 } from './api-key-flush.ts'
+import { readApiKeyFlushBytes } from './api-key-flush-bytes.ts'
 import { type CatalogChange, decodeCatalogChange } from './catalog-change.ts'
 import { PayloadError } from './columns.ts'
 import { decodeKeyFlush, type KeyFlush } from './key-flush.ts'
@@ -38,15 +39,16 @@ export type Event =
   | { type: 'CatalogChanged'; change: CatalogChange }
 
 /**
- * Reads an event of any version (an old one is upcast). Throws PayloadError where the type or
- * version isn't known, or the payload is not what an append writes.
+ * Reads an event of any version (an old one is upcast) from its payload's text, or faster from the
+ * bytes of it. Throws PayloadError where the type or version isn't known, or the payload is not
+ * what an append writes.
  */
-export function decodeEvent(type: string, version: number, payload: string): Event {
+export function decodeEvent(type: string, version: number, payload: string | Uint8Array): Event {
   switch (`${type} ${version}`) {
     case 'ApiKeyStatsFlushed 1':
       return { type: 'ApiKeyStatsFlushed', flush: decodeApiKeyFlush1(parse(payload)) }
     case 'ApiKeyStatsFlushed 2':
-      return { type: 'ApiKeyStatsFlushed', flush: decodeApiKeyFlush(parse(payload)) }
+      return { type: 'ApiKeyStatsFlushed', flush: readApiKeyFlush(payload) }
     case 'KeyStatsFlushed 1':
       return { type: 'KeyStatsFlushed', flush: decodeKeyFlush(parse(payload)) }
     case 'CatalogChanged 1':
@@ -61,9 +63,16 @@ export function hashPayload(payload: string): string {
   return hash('sha256', payload, 'hex')
 }
 
-function parse(payload: string): unknown {
+function readApiKeyFlush(payload: string | Uint8Array): ApiKeyFlush {
+  const flush = typeof payload === 'string' ? null : readApiKeyFlushBytes(payload)
+  return flush ?? decodeApiKeyFlush(parse(payload))
+}
+
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+
+function parse(payload: string | Uint8Array): unknown {
   try {
-    return JSON.parse(payload)
+    return JSON.parse(typeof payload === 'string' ? payload : decoder.decode(payload))
   } catch {
     throw new PayloadError('not JSON')
   }

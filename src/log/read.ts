@@ -58,6 +58,44 @@ export async function readEvents(
   return rows.map(toStoredEvent)
 }
 
+/** What a fold reads of an event; the payload is UTF-8. */
+export type FoldableEvent = Pick<StoredEvent, 'position' | 'type' | 'version' | 'recordedAt'> & {
+  payload: Uint8Array
+}
+
+/**
+ * Shows the first `limit` events of a range one after the other as they arrive, so that none are
+ * kept and this thread serves others between them; gives how many there were. A payload is a view
+ * of what the connection received, good until `visit` returns.
+ */
+export async function visitEvents(
+  sql: Sql,
+  { shard, after }: ReadRange,
+  limit: number,
+  visit: (event: FoldableEvent) => void,
+): Promise<number> {
+  let events = 0
+  const rows = sql`
+    select e.position, e.type, e.version, ${recordedAt(sql)}, e.payload::text
+    from events e
+    where e.shard = ${shard} and e.position > ${after}
+    order by e.position
+    limit ${limit}`.raw()
+  await rows.forEach((row) => {
+    // The driver's types know no rows of columns.
+    const [position, type, version, at, payload] = row as unknown as Buffer[]
+    events++
+    visit({
+      position: Number(position!.toString('latin1')),
+      type: type!.toString('latin1'),
+      version: Number(version!.toString('latin1')),
+      recordedAt: at!.toString('latin1'),
+      payload: payload!,
+    })
+  })
+  return events
+}
+
 /**
  * The first position of a shard recorded at `at` or later. A statement of its own: on Citus a
  * function that reads the log can't run within another that does.
@@ -94,9 +132,11 @@ type EventRow = {
   payload_sha256: string
 }
 
+const recordedAt = (sql: Sql) => sql`
+  to_char(e.recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') as recorded_at`
+
 const columns = (sql: Sql) => sql`
-  e.shard, e.position, e.type, e.version,
-  to_char(e.recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') as recorded_at,
+  e.shard, e.position, e.type, e.version, ${recordedAt(sql)},
   e.source, e.idempotency_key, e.payload::text as payload,
   pg_column_size(e.payload) as payload_bytes,
   encode(e.payload_sha256, 'hex') as payload_sha256`

@@ -21,11 +21,8 @@ class ProviderGroupFold implements Fold {
       const end = i + counts[run]!
       const group = groups[run]!
       // null and 0: no group counts.
-      if (!group) {
-        i = end
-        continue
-      }
-      for (; i < end; i++) this.#sums.add(group, requests[i]!, successes[i]!)
+      if (group) this.#sums.addRange(group, requests, successes, i, end)
+      i = end
     }
   }
 

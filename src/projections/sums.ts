@@ -4,7 +4,8 @@ import type { Exact } from '../events/exact.ts'
 export type Sum = { id: number; requests: Exact; successes: Exact }
 
 /** Ids of one page, and how many pages there are at most: 16 MiB for the first million ids. */
-const PAGE = 1_024
+const PAGE_BITS = 10
+const PAGE = 1 << PAGE_BITS
 const MAX_PAGES = 1_024
 
 /**
@@ -19,25 +20,46 @@ export class Sums {
 
   add(id: number, requests: number, successes: number): void {
     if (requests === 0) return
-    const number = Math.floor(id / PAGE)
-    if (number >= MAX_PAGES) {
+    if (id >= PAGE * MAX_PAGES) {
       this.#addOther(id, requests, successes)
       return
     }
+    const number = id >> PAGE_BITS
     let page = this.#pages[number]
     if (page === undefined) {
       page = new Float64Array(2 * PAGE)
       this.#pages[number] = page
     }
-    const at = 2 * (id % PAGE)
-    const next = page[at]! + requests
-    if (next > Number.MAX_SAFE_INTEGER || page[at + 1]! + successes > Number.MAX_SAFE_INTEGER) {
+    const at = 2 * (id & (PAGE - 1))
+    const requested = page[at]! + requests
+    const succeeded = page[at + 1]! + successes
+    if (requested <= Number.MAX_SAFE_INTEGER && succeeded <= Number.MAX_SAFE_INTEGER) {
+      page[at] = requested
+      page[at + 1] = succeeded
+    } else {
       this.#addOther(id, page[at]!, page[at + 1]!)
-      page[at] = 0
-      page[at + 1] = 0
+      page[at] = requests
+      page[at + 1] = successes
     }
-    page[at]! += requests
-    page[at + 1]! += successes
+  }
+
+  /** Adds all of a stretch of two columns to one id. */
+  addRange(id: number, requests: number[], successes: number[], from: number, to: number): void {
+    let requested = 0
+    let succeeded = 0
+    for (let i = from; i < to; i++) {
+      const nextRequested = requested + requests[i]!
+      const nextSucceeded = succeeded + successes[i]!
+      if (nextRequested > Number.MAX_SAFE_INTEGER || nextSucceeded > Number.MAX_SAFE_INTEGER) {
+        this.add(id, requested, succeeded)
+        requested = requests[i]!
+        succeeded = successes[i]!
+      } else {
+        requested = nextRequested
+        succeeded = nextSucceeded
+      }
+    }
+    this.add(id, requested, succeeded)
   }
 
   /** Every id that was counted, in order. */

@@ -1,20 +1,18 @@
 import { isStaleCheckpoint } from '../db/errors.ts'
 import { type Sql, transact } from '../db/pool.ts'
 import { PayloadError } from '../events/columns.ts'
-import { decodeEvent, type Event, type StoredEvent } from '../events/event.ts'
+import { decodeEvent, type Event } from '../events/event.ts'
 import type { AppendedBatch } from '../log/append.ts'
-import { readEvents } from '../log/read.ts'
+import { type FoldableEvent, visitEvents } from '../log/read.ts'
 import { PROJECTIONS } from '../projections/index.ts'
 import type { Fold } from '../projections/projection.ts'
 import type { Checkpoint } from './checkpoint.ts'
 
-/**
- * One read of the log: folding it takes some 20 ms, during which this thread answers nobody.
- */
-const CHUNK = { rows: 500, bytes: 2 * 1024 * 1024 }
+/** Events of one read of the log; they are folded as they arrive. */
+const READ_EVENTS = 5_000
 
-/** Events after which a pass writes what it has: bounds its time when it is far behind. */
-const PASS_EVENTS = 50_000
+/** Milliseconds of reading after which a pass writes what it has, when it is far behind. */
+const PASS_MS = 2_000
 
 /** Batches that came before the one they follow; more means that it will not come. */
 const MAX_AHEAD = 8
@@ -56,14 +54,17 @@ export class Pass {
     if (this.#ahead.length > 0) this.#foldAhead()
   }
 
-  /** Reads and folds what is in the log and was not folded yet, up to a bound. */
+  /** Reads and folds what is in the log and was not folded yet, for a bounded time. */
   async readNew(sql: Sql): Promise<void> {
-    let chunk: StoredEvent[]
+    const started = performance.now()
+    let events: number
     do {
-      chunk = await readEvents(sql, { shard: this.shard, after: this.position }, CHUNK)
-      // What was appended meanwhile may have been folded meanwhile.
-      for (const stored of chunk) if (stored.position > this.position) this.#foldStored(stored)
-    } while (this.events < PASS_EVENTS && isCut(chunk))
+      const range = { shard: this.shard, after: this.position }
+      events = await visitEvents(sql, range, READ_EVENTS, (stored) => {
+        // What was appended meanwhile may have been folded meanwhile.
+        if (stored.position > this.position) this.#foldStored(stored)
+      })
+    } while (events === READ_EVENTS && performance.now() - started < PASS_MS)
     this.#foldAhead()
   }
 
@@ -120,7 +121,7 @@ export class Pass {
     for (const batch of ahead) this.foldAppended(batch)
   }
 
-  #foldStored({ type, version, payload, position, recordedAt }: StoredEvent): void {
+  #foldStored({ type, version, payload, position, recordedAt }: FoldableEvent): void {
     try {
       this.#fold(decodeEvent(type, version, payload), position, recordedAt)
     } catch (error) {
@@ -141,10 +142,4 @@ export class Pass {
     this.position = position
     this.events++
   }
-}
-
-/** True where a read was ended by a limit and not by the end of the log. */
-function isCut(chunk: StoredEvent[]): boolean {
-  if (chunk.length >= CHUNK.rows) return true
-  return chunk.reduce((sum, { payloadBytes }) => sum + payloadBytes, 0) >= CHUNK.bytes
 }

@@ -144,9 +144,11 @@ test(
         event = decodeEvent(type, version, text)
       } catch (error) {
         expect(error).toBeInstanceOf(PayloadError)
+        expect(() => decodeEvent(type, version, Buffer.from(text))).toThrow(error as PayloadError)
         seen.refused++
         return
       }
+      expect(decodeEvent(type, version, Buffer.from(text))).toEqual(event)
       seen.read++
       const rows = toRows(event)
       if (event.type !== 'CatalogChanged') answerFlush(event)
