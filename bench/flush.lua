@@ -25,7 +25,7 @@ end
 
 done = function(summary, latency)
   io.write(string.format('\n{"perSecond":%.1f,"errors":%d,"p50Ms":%.2f,"p99Ms":%.2f}\n',
-    summary.requests / (summary.duration / 1e6),
+    (summary.requests - summary.errors.status) / (summary.duration / 1e6),
     summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.timeout,
     latency:percentile(50) / 1000, latency:percentile(99) / 1000))
 end

@@ -1,0 +1,63 @@
+import { Catalog } from '../src/catalog/catalog.ts'
+import { changeCatalog } from '../src/catalog/change.ts'
+import { refreshCatalog } from '../src/catalog/refresh.ts'
+import { migrate } from '../src/db/migrate.ts'
+import { connectAsOwner, openPools } from '../src/db/pool.ts'
+import { Log } from '../src/log/log.ts'
+import { createCheckpoints } from '../src/projector/checkpoint.ts'
+import type { Address } from './server.ts'
+import { API_KEYS, makeCatalog, makeEntries } from './workload.ts'
+
+/** Flushes under way while a history is written. */
+const IN_FLIGHT = 512
+
+export type HistoryOptions = { keysPerFlush: number; apiKeys?: number }
+
+/** A log that grows: a catalog, then flushes, appended as the service appends them. */
+export type History = {
+  /** Appends flushes until there are as many. */
+  extendTo(flushes: number): Promise<void>
+  close(): Promise<void>
+}
+
+export async function startHistory(
+  address: Address,
+  { keysPerFlush, apiKeys = API_KEYS }: HistoryOptions,
+): Promise<History> {
+  const owner = connectAsOwner(address)
+  await migrate(owner, 1)
+  await owner.end()
+  const pools = openPools(address, 1)
+  await createCheckpoints(pools.project)
+  const catalog = new Catalog()
+  const refresh = () => refreshCatalog(pools.append, catalog)
+  const log = new Log({
+    sql: pools.append,
+    shards: 1,
+    catalog,
+    refreshCatalog: refresh,
+    onAppended: () => {},
+  })
+  await changeCatalog(pools.append, catalog, 'bench', () => ({
+    upserted: makeCatalog(apiKeys),
+    ended: {},
+  }))
+  let appended = 0
+  const appendUpTo = async (flushes: number) => {
+    while (appended < flushes) {
+      appended++
+      const entries = makeEntries(keysPerFlush, apiKeys)
+      const outcome = await log.append({ type: 'ApiKeyStatsFlushed', entries }, 'bench', null)
+      if (outcome.kind !== 'appended') throw new Error(`an append was not taken: ${outcome.kind}`)
+    }
+  }
+  return {
+    extendTo: async (flushes) => {
+      await Promise.all(Array.from({ length: IN_FLIGHT }, () => appendUpTo(flushes)))
+    },
+    close: async () => {
+      await log.stop()
+      await pools.close()
+    },
+  }
+}

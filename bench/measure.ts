@@ -1,0 +1,15 @@
+/** The value below which a share of the numbers lies; NaN of none. */
+export function percentile(numbers: number[], share: number): number {
+  const sorted = [...numbers].sort((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
+}
+
+export const median = (numbers: number[]) => percentile(numbers, 0.5)
+
+/** Three significant digits, without an exponent. */
+export function round(value: number): number {
+  if (!Number.isFinite(value) || value === 0) return value
+  const digits = 3 - Math.ceil(Math.log10(Math.abs(value)))
+  const factor = 10 ** digits
+  return Math.round(value * factor) / factor
+}

@@ -1,0 +1,72 @@
+/**
+ * Serves one peer: the service itself, or its HTTP edge before another way to store a flush.
+ * `bun bench/peers/serve.ts <peer> <address as JSON>`
+ */
+import { Elysia } from 'elysia'
+import pino from 'pino'
+import { auth } from '../../src/http/auth.ts'
+import { flushes } from '../../src/http/flushes/index.ts'
+import { Metrics } from '../../src/http/metrics.ts'
+import type { AppendOutcome } from '../../src/log/queue.ts'
+import { startService } from '../../src/service.ts'
+import { Tokens } from '../../src/tokens/tokens.ts'
+import type { Address } from '../server.ts'
+import { TOKENS } from '../workload.ts'
+import { directUpdate } from './direct-update.ts'
+import { emmett } from './emmett.ts'
+import type { Storage } from './storage.ts'
+
+const STORAGES: Record<string, (address: Address) => Promise<Storage>> = {
+  direct: (address) => directUpdate(address, false),
+  sorted: (address) => directUpdate(address, true),
+  emmett,
+  /** Stores nothing: what HTTP, roles and validation take by themselves. */
+  ceiling: async () => ({ append: async () => {} }),
+}
+
+const BODY_LIMIT_BYTES = 16 * 1024 * 1024
+
+async function main([peer = '', addressText = '']: string[]): Promise<void> {
+  const address = JSON.parse(addressText) as Address
+  const url = peer === 'tallybook' ? await serveTallybook(address) : await servePeer(peer, address)
+  console.log(`${peer} listens on ${url}`)
+}
+
+async function serveTallybook(address: Address): Promise<string> {
+  const service = await startService({
+    config: { host: '127.0.0.1', port: 0, shards: 1, bodyLimitBytes: BODY_LIMIT_BYTES },
+    address,
+    tokens: TOKENS,
+    logger: pino({ level: 'error' }),
+  })
+  process.on('SIGTERM', () => service.stop().then(() => process.exit(0)))
+  return service.url
+}
+
+async function servePeer(peer: string, address: Address): Promise<string> {
+  const storage = await STORAGES[peer]!(address)
+  let position = 0
+  const log = {
+    append: async (posted: { entries: object }): Promise<AppendOutcome> => {
+      try {
+        await storage.append(posted.entries as Parameters<Storage['append']>[0])
+        const answer = { updated: 1, groups_updated: 1 }
+        return { kind: 'appended', replayed: false, shard: 0, position: position++, answer }
+      } catch {
+        return { kind: 'unavailable', reason: 'database' }
+      }
+    },
+  }
+  // Metrics are counted as the service counts them; nobody asks for them here.
+  const metrics = new Metrics({ pools: null as never, queueLength: () => 0 })
+  const app = new Elysia({ normalize: false, serve: { idleTimeout: 60 } })
+    .use(flushes(auth(new Tokens(TOKENS)), { log, metrics, bodyLimitBytes: BODY_LIMIT_BYTES }))
+    .listen({ hostname: '127.0.0.1', port: 0 })
+  process.on('SIGTERM', () => process.exit(0))
+  return `http://127.0.0.1:${app.server!.port}`
+}
+
+main(Bun.argv.slice(2)).catch((error: unknown) => {
+  console.error(error)
+  process.exit(1)
+})

@@ -1,0 +1,56 @@
+/**
+ * Reads a whole log once, in a process of its own, and prints one line of JSON. `fold` does what a
+ * rebuild does: from the first event on into counters that are empty. `bare` reads the same rows
+ * and does nothing with them.
+ * `bun bench/readers/read-log.ts <fold|bare> <address as JSON>`
+ */
+import { openPools, type Pools } from '../../src/db/pool.ts'
+import { readCheckpoints } from '../../src/projector/checkpoint.ts'
+import { Pass } from '../../src/projector/pass.ts'
+import type { Address } from '../server.ts'
+
+/** As many rows a page as a pass reads at once. */
+const PAGE_ROWS = 5_000
+
+/** What one reading came to. */
+export type Reading = { seconds: number; events: number; peakMb: number }
+
+async function fold({ project }: Pools): Promise<number> {
+  let events = 0
+  for (let pass = new Pass(0, await readCheckpoints(project, 0)); ; pass = pass.next()) {
+    await pass.readNew(project)
+    if (pass.events === 0) return events
+    if (!(await pass.write(project))) throw new Error('another projector wrote')
+    events += pass.events
+  }
+}
+
+async function bare({ project }: Pools): Promise<number> {
+  for (let after = -1; ; ) {
+    const rows = await project<{ position: string; payload: string }[]>`
+      select e.position, e.payload::text as payload
+      from events e
+      where e.shard = 0 and e.position > ${after}
+      order by e.position
+      limit ${PAGE_ROWS}`
+    if (rows.length === 0) return after + 1
+    after = Number(rows.at(-1)!.position)
+  }
+}
+
+async function main([what = '', addressText = '']: string[]): Promise<void> {
+  const pools = openPools(JSON.parse(addressText) as Address, 1)
+  // The connection is made before the clock runs.
+  await pools.project`select 1`
+  const started = performance.now()
+  const events = await (what === 'fold' ? fold(pools) : bare(pools))
+  const seconds = (performance.now() - started) / 1_000
+  const peakMb = process.resourceUsage().maxRSS / 1_024
+  await pools.close()
+  console.log(JSON.stringify({ seconds, events, peakMb } satisfies Reading))
+}
+
+main(Bun.argv.slice(2)).catch((error: unknown) => {
+  console.error(error)
+  process.exit(1)
+})

@@ -1,0 +1,285 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Chart, drawChart } from './chart.ts'
+import { median, round } from './measure.ts'
+import { judge } from './reach.ts'
+import { type Conditions, FOLDER, type Results } from './results.ts'
+import type { Footprint } from './sections/footprint.ts'
+import { type IngestRow, PEERS, type Peer } from './sections/ingest.ts'
+import { PAGES, type Page, type ReadRow } from './sections/reads.ts'
+import type { RebuildRow } from './sections/rebuild.ts'
+
+const DOCUMENT = join(FOLDER, '../performance.md')
+
+/** What the peers are called in the report. */
+const PEER_NAMES: Record<Peer, string> = {
+  tallybook: 'Tallybook',
+  sorted: 'sorted updates',
+  direct: 'direct updates',
+  emmett: 'Emmett',
+  ceiling: 'ceiling',
+  bare: 'bare batches',
+}
+
+/** Puts the tables between their markers in docs/performance.md, and the charts beside it. */
+export async function writeReport(results: Results): Promise<void> {
+  let text = await readFile(DOCUMENT, 'utf8')
+  for (const [name, block] of Object.entries(renderBlocks(results))) {
+    const [begin, end] = [`<!-- ${name} -->\n`, `<!-- end of ${name} -->`]
+    const from = text.indexOf(begin)
+    const to = text.indexOf(end)
+    if (from < 0 || to < from) throw new Error(`docs/performance.md has no place for ${name}`)
+    text = `${text.slice(0, from)}${begin}\n${block}\n\n${text.slice(to)}`
+  }
+  await writeFile(DOCUMENT, text)
+  await mkdir(FOLDER, { recursive: true })
+  for (const [name, chart] of Object.entries(makeCharts(results))) {
+    await writeFile(join(FOLDER, `${name}.svg`), drawChart(chart))
+  }
+}
+
+/** The same tables as one text. */
+export const renderReport = (results: Results) => Object.values(renderBlocks(results)).join('\n\n')
+
+function renderBlocks(results: Results): Record<string, string> {
+  const { ingest, rebuild, reads, footprint } = results
+  const blocks: Record<string, string> = { reach: renderReach(results) }
+  if (ingest) blocks.ingest = under(ingest.conditions, renderIngest(ingest.result))
+  if (rebuild) blocks.rebuild = under(rebuild.conditions, renderRebuild(rebuild.result))
+  if (reads) blocks.reads = under(reads.conditions, renderReads(reads.result))
+  if (footprint) blocks.footprint = under(footprint.conditions, renderFootprint(footprint.result))
+  return blocks
+}
+
+const under = ({ date, machine, bun, load, database }: Conditions, text: string) =>
+  [
+    text,
+    '',
+    `Measured ${date} on ${machine}; Bun ${bun}; load from ${load}; PostgreSQL ` +
+      `${Object.entries(database)
+        .map(([name, value]) => (name === 'server_version' ? value : `${name} = ${value}`))
+        .join(', ')}.`,
+  ].join('\n')
+
+function renderReach(results: Results): string {
+  return table(
+    ['ratio within one run', 'goal', 'measured', ''],
+    judge(results).map(({ what, goal, measured, reached }) => [
+      what,
+      goal,
+      measured === null ? '–' : String(measured),
+      measured === null ? '' : reached ? 'reached' : '**not reached**',
+    ]),
+  )
+}
+
+function renderIngest(rows: IngestRow[]): string {
+  const of = (peer: Peer, { keys, connections }: IngestRow) =>
+    rows.find((one) => one.peer === peer && one.keys === keys && one.connections === connections)!
+      .load
+  const own = rows.filter(({ peer }) => peer === 'tallybook')
+  const ratio = (row: IngestRow, peer: Peer) => {
+    const { perSecond } = of(peer, row)
+    return perSecond === 0 ? '∞' : `${round(row.load.perSecond / perSecond)}×`
+  }
+  const peers = PEERS.filter((peer) => peer !== 'tallybook')
+  return [
+    'Tallybook, and how many times as many flushes a second as each peer:',
+    '',
+    table(
+      [
+        'keys',
+        'connections',
+        'flushes/s',
+        'counts/s',
+        'p50 ms',
+        'p99 ms',
+        'lag s',
+        ...peers.map((peer) => `× ${PEER_NAMES[peer]}`),
+      ],
+      own.map((row) => [
+        thousands(row.keys),
+        thousands(row.connections),
+        thousands(row.load.perSecond),
+        thousands(row.load.perSecond * row.keys),
+        number(row.load.p50Ms),
+        number(row.load.p99Ms),
+        number(median(row.lagSeconds)),
+        ...peers.map((peer) => ratio(row, peer)),
+      ]),
+    ),
+    '',
+    'Flushes a second, with p50 / p99 in ms, of the peers; in brackets answers that were errors:',
+    '',
+    table(
+      ['keys', 'connections', ...peers.map((peer) => PEER_NAMES[peer])],
+      own.map((row) => [
+        thousands(row.keys),
+        thousands(row.connections),
+        ...peers.map((peer) => {
+          const { perSecond, p50Ms, p99Ms, errors } = of(peer, row)
+          const failed = errors > 0 ? ` (${thousands(errors)})` : ''
+          return `${thousands(perSecond)}${failed}, ${number(p50Ms)} / ${number(p99Ms)}`
+        }),
+      ]),
+    ),
+  ].join('\n')
+}
+
+function renderRebuild(rows: RebuildRow[]): string {
+  return table(
+    [
+      'events',
+      'counts',
+      'fold s',
+      'counts/s folded',
+      'bare reader s',
+      'of the bare reader',
+      'GROUP BY s',
+      '× GROUP BY',
+      'peak MB',
+    ],
+    rows.map((row) => [
+      thousands(row.events),
+      thousands(row.counts),
+      number(row.foldSeconds),
+      thousands(row.counts / row.foldSeconds),
+      number(row.bareSeconds),
+      number(row.bareSeconds / row.foldSeconds),
+      row.groupBySeconds === null ? '–' : number(row.groupBySeconds),
+      row.groupBySeconds === null ? '–' : `${round(row.groupBySeconds / row.foldSeconds)}×`,
+      number(row.foldPeakMb),
+    ]),
+  )
+}
+
+function renderReads(rows: ReadRow[]): string {
+  const events = [...new Set(rows.map((row) => row.events))]
+  const cell = (page: Page, count: number, underIngest: boolean) => {
+    const row = rows.find(
+      (one) => one.page === page && one.events === count && one.underIngest === underIngest,
+    )!
+    return `${number(row.p50Ms)} / ${number(row.p99Ms)}`
+  }
+  return table(
+    ['p50 / p99 in ms', ...events.map((count) => `${thousands(count)} events`)],
+    [false, true].flatMap((underIngest) =>
+      (Object.keys(PAGES) as Page[]).map((page) => [
+        `${page}, ${underIngest ? 'under ingest' : 'idle'}`,
+        ...events.map((count) => cell(page, count, underIngest)),
+      ]),
+    ),
+  )
+}
+
+function renderFootprint({ log, service, start }: Footprint): string {
+  return [
+    table(
+      ['keys a flush', 'bytes in the log per count', 'per flush'],
+      log.map(({ keysPerFlush, bytesPerCount }) => [
+        thousands(keysPerFlush),
+        number(bytesPerCount),
+        thousands(bytesPerCount * keysPerFlush),
+      ]),
+    ),
+    '',
+    table(
+      ['API keys', 'MB after the start', 'MB after counting all', 'start s'],
+      service.map(({ apiKeys, startedMb, foldedMb, startSeconds }) => [
+        thousands(apiKeys),
+        number(startedMb),
+        number(foldedMb),
+        number(startSeconds),
+      ]),
+    ),
+    '',
+    `\`serve\` with the database of its own: ${number(start.first)} s on the first start, ` +
+      `${number(start.second)} s on the next.`,
+  ].join('\n')
+}
+
+function makeCharts({ ingest, rebuild, reads, footprint }: Results): Record<string, Chart> {
+  const charts: Record<string, Chart> = {}
+  if (ingest) charts.ingest = ingestChart(ingest.result)
+  if (rebuild) charts.rebuild = rebuildChart(rebuild.result)
+  if (reads) charts.reads = readsChart(reads.result)
+  if (footprint) charts.footprint = footprintChart(footprint.result)
+  return charts
+}
+
+function ingestChart(rows: IngestRow[]): Chart {
+  return {
+    title: 'Ingest at 64 connections',
+    x: 'keys in a flush',
+    y: 'flushes per second',
+    series: PEERS.map((peer) => ({
+      name: PEER_NAMES[peer],
+      dashed: peer === 'ceiling' || peer === 'bare',
+      points: rows
+        .filter((row) => row.peer === peer && row.connections === 64 && row.load.perSecond > 0)
+        .map((row) => [row.keys, row.load.perSecond]),
+    })),
+  }
+}
+
+function rebuildChart(rows: RebuildRow[]): Chart {
+  return {
+    title: 'A whole log of flushes of 100 keys',
+    x: 'events',
+    y: 'seconds',
+    series: [
+      { name: 'fold (rebuild)', points: rows.map((row) => [row.events, row.foldSeconds]) },
+      {
+        name: 'SQL GROUP BY',
+        points: rows.flatMap(({ events, groupBySeconds: seconds }): [number, number][] =>
+          seconds === null ? [] : [[events, seconds]],
+        ),
+      },
+      {
+        name: 'bare reader',
+        dashed: true,
+        points: rows.map((row) => [row.events, row.bareSeconds]),
+      },
+    ],
+  }
+}
+
+function readsChart(rows: ReadRow[]): Chart {
+  return {
+    title: 'Reads, p99 (idle: solid, under ingest: dashed)',
+    x: 'events in the log',
+    y: 'milliseconds',
+    series: [false, true].flatMap((underIngest) =>
+      (Object.keys(PAGES) as Page[]).map((page) => ({
+        name: underIngest ? `${page}, ingest` : page,
+        dashed: underIngest,
+        points: rows
+          .filter((row) => row.page === page && row.underIngest === underIngest)
+          .map((row): [number, number] => [row.events, row.p99Ms]),
+      })),
+    ),
+  }
+}
+
+function footprintChart({ log, service }: Footprint): Chart {
+  return {
+    title: 'Footprint',
+    x: 'keys in a flush; API keys known to the service',
+    y: 'bytes; MB; seconds',
+    series: [
+      { name: 'bytes per count', points: log.map((row) => [row.keysPerFlush, row.bytesPerCount]) },
+      { name: 'MB after the start', points: service.map((row) => [row.apiKeys, row.startedMb]) },
+      { name: 'MB after counting', points: service.map((row) => [row.apiKeys, row.foldedMb]) },
+      { name: 'seconds to start', points: service.map((row) => [row.apiKeys, row.startSeconds]) },
+    ],
+  }
+}
+
+/** Cells of one row have no line break and no bar. */
+const table = (head: string[], rows: string[][]) =>
+  [head, head.map((_, i) => (i === 0 ? '---' : '---:')), ...rows]
+    .map((cells) => `| ${cells.join(' | ')} |`)
+    .join('\n')
+
+const number = (value: number) => String(round(value))
+const thousands = (value: number) => round(value).toLocaleString('en')

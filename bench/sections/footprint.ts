@@ -1,0 +1,144 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { connectAsOwner } from '../../src/db/pool.ts'
+import { startChild } from '../child.ts'
+import { startHistory } from '../history.ts'
+import { median } from '../measure.ts'
+import type { BenchServer } from '../server.ts'
+import { TOKENS } from '../workload.ts'
+
+/** Bytes that the log takes, its indexes included, at so many keys a flush. */
+export type LogSize = { keysPerFlush: number; events: number; bytesPerCount: number }
+
+/** The service with a catalog of `apiKeys`, all of them counted. */
+export type ServiceSize = {
+  apiKeys: number
+  /** Resident memory after the start, and after folding flushes of all keys. */
+  startedMb: number
+  foldedMb: number
+  /** From the start of the process, on a database that is there, to an answer. */
+  startSeconds: number
+}
+
+export type Footprint = {
+  log: LogSize[]
+  service: ServiceSize[]
+  /** Seconds of the command `serve`, its own database included: a new one, and one that was. */
+  start: { first: number; second: number }
+}
+
+export type FootprintOptions = {
+  /** Keys a flush, and flushes. */
+  log: [number, number][]
+  apiKeys: number[]
+  rounds: number
+}
+
+export async function measureFootprint(
+  server: BenchServer,
+  { log, apiKeys, rounds }: FootprintOptions,
+): Promise<Footprint> {
+  const footprint: Footprint = { log: [], service: [], start: await measureStart(rounds) }
+  for (const [keysPerFlush, events] of log) {
+    footprint.log.push(await measureLog(server, keysPerFlush, events))
+  }
+  for (const keys of apiKeys) footprint.service.push(await measureService(server, keys, rounds))
+  return footprint
+}
+
+async function measureLog(
+  server: BenchServer,
+  keysPerFlush: number,
+  events: number,
+): Promise<LogSize> {
+  const name = `footprint_log_${keysPerFlush}`
+  const address = await server.createDatabase(name)
+  const history = await startHistory(address, { keysPerFlush })
+  const owner = connectAsOwner(address)
+  const readBytes = async () => {
+    const [row] = await owner`select pg_total_relation_size('events') as bytes`
+    return Number(row!.bytes)
+  }
+  // The catalog's event is not a count.
+  const before = await readBytes()
+  await history.extendTo(events)
+  const bytes = (await readBytes()) - before
+  await owner.end()
+  await history.close()
+  await server.dropDatabase(name)
+  console.error(`footprint: a log of ${events} flushes of ${keysPerFlush} keys`)
+  return { keysPerFlush, events, bytesPerCount: bytes / (events * keysPerFlush) }
+}
+
+async function measureService(
+  server: BenchServer,
+  apiKeys: number,
+  rounds: number,
+): Promise<ServiceSize> {
+  const name = `footprint_keys_${apiKeys}`
+  const address = await server.createDatabase(name)
+  const history = await startHistory(address, { keysPerFlush: 1_000, apiKeys })
+  const started: { mb: number; seconds: number }[] = []
+  let foldedMb = Number.NaN
+  for (let round = 0; round < rounds; round++) {
+    const begun = performance.now()
+    const child = await startChild('peers/serve.ts', ['tallybook', JSON.stringify(address)])
+    const seconds = (performance.now() - begun) / 1_000
+    started.push({ mb: await readResidentMb(child.pid), seconds })
+    if (round === rounds - 1) {
+      await history.extendTo(apiKeys / 100)
+      await readSummary(child.url)
+      foldedMb = await readResidentMb(child.pid)
+    }
+    await child.stop()
+  }
+  await history.close()
+  await server.dropDatabase(name)
+  console.error(`footprint: ${apiKeys} API keys`)
+  return {
+    apiKeys,
+    startedMb: median(started.map(({ mb }) => mb)),
+    foldedMb,
+    startSeconds: median(started.map(({ seconds }) => seconds)),
+  }
+}
+
+/** Reads once all is folded. */
+async function readSummary(url: string): Promise<void> {
+  for (;;) {
+    const response = await fetch(`${url}/admin/apikey-stats/summary`, {
+      headers: { authorization: `Bearer ${TOKENS.admin}` },
+    })
+    if (response.ok) return
+    if (response.status !== 503) throw new Error(`summary: ${response.status}`)
+  }
+}
+
+/** Resident memory of a process. */
+async function readResidentMb(pid: number): Promise<number> {
+  const ps = Bun.spawn(['ps', '-o', 'rss=', '-p', String(pid)], { stdout: 'pipe' })
+  return Number(await ps.stdout.text()) / 1_024
+}
+
+async function measureStart(rounds: number): Promise<{ first: number; second: number }> {
+  const firsts: number[] = []
+  const seconds: number[] = []
+  for (let round = 0; round < rounds; round++) {
+    const dataDir = await mkdtemp(join(tmpdir(), 'tallybook-start-'))
+    firsts.push(await timeStart(dataDir))
+    seconds.push(await timeStart(dataDir))
+    await rm(dataDir, { recursive: true, force: true })
+  }
+  return { first: median(firsts), second: median(seconds) }
+}
+
+/** Seconds from the command to the line that says where it listens. */
+async function timeStart(dataDir: string): Promise<number> {
+  const begun = performance.now()
+  const env = { TALLYBOOK_DATA_DIR: dataDir, TALLYBOOK_PORT: '0', TALLYBOOK_LOG_LEVEL: 'error' }
+  const child = await startChild('../src/main.ts', ['serve'], env)
+  const seconds = (performance.now() - begun) / 1_000
+  await child.stop()
+  return seconds
+}

@@ -1,0 +1,131 @@
+import { connectAsOwner } from '../../src/db/pool.ts'
+import { type Child, runChild, startChild } from '../child.ts'
+import { type Load, runLoad } from '../load.ts'
+import { median } from '../measure.ts'
+import type { Address, BenchServer } from '../server.ts'
+import { makeCatalog, TOKENS } from '../workload.ts'
+
+/** In the order in which each round goes through them. */
+export const PEERS = ['tallybook', 'sorted', 'direct', 'emmett', 'ceiling', 'bare'] as const
+export type Peer = (typeof PEERS)[number]
+
+export type IngestRow = {
+  peer: Peer
+  keys: number
+  connections: number
+  /** Medians over the rounds. */
+  load: Load
+  /** Seconds that the projector was behind at the end of each round; only Tallybook has one. */
+  lagSeconds: number[]
+}
+
+export type IngestOptions = {
+  keys: number[]
+  connections: number[]
+  seconds: number
+  rounds: number
+}
+
+type Running = { peer: Peer; address: Address; child: Child | null }
+
+/** Flushes per second of every peer, one after the other in each round, on one server. */
+export async function measureIngest(
+  server: BenchServer,
+  { keys, connections, seconds, rounds }: IngestOptions,
+): Promise<IngestRow[]> {
+  const running: Running[] = []
+  try {
+    for (const peer of PEERS) running.push(await startPeer(server, peer))
+    const rows = new Map<string, { row: IngestRow; loads: Load[] }>()
+    for (let round = 0; round < rounds; round++) {
+      for (const keysPerFlush of keys) {
+        for (const count of connections) {
+          for (const one of running) {
+            const point = { keys: keysPerFlush, connections: count, seconds }
+            const load = await runPoint(one, point)
+            const name = `${one.peer} ${keysPerFlush} ${count}`
+            const row = { peer: one.peer, keys: keysPerFlush, connections: count, load }
+            const known = rows.get(name) ?? { row: { ...row, lagSeconds: [] }, loads: [] }
+            rows.set(name, known)
+            known.loads.push(load)
+            if (one.peer === 'tallybook') known.row.lagSeconds.push(await readLag(one.child!.url))
+            await settle(one)
+          }
+          console.error(`round ${round + 1}: ${keysPerFlush} keys, ${count} connections`)
+        }
+      }
+    }
+    return [...rows.values()].map(({ row, loads }) => ({ ...row, load: medianLoad(loads) }))
+  } finally {
+    for (const { child } of running) await child?.stop()
+  }
+}
+
+async function startPeer(server: BenchServer, peer: Peer): Promise<Running> {
+  const address = await server.createDatabase(`ingest_${peer}`)
+  if (peer === 'bare') return { peer, address, child: null }
+  const child = await startChild('peers/serve.ts', [peer, JSON.stringify(address)])
+  if (peer === 'tallybook') await putCatalog(child.url)
+  return { peer, address, child }
+}
+
+export async function putCatalog(url: string, apiKeys?: number): Promise<void> {
+  const response = await fetch(`${url}/admin/catalog`, {
+    method: 'PUT',
+    headers: { authorization: `Bearer ${TOKENS.admin}` },
+    body: JSON.stringify(makeCatalog(apiKeys)),
+  })
+  if (!response.ok) throw new Error(`catalog: ${response.status} ${await response.text()}`)
+}
+
+type Point = { keys: number; connections: number; seconds: number }
+
+function runPoint({ child, address }: Running, { keys, connections, seconds }: Point) {
+  if (child) return runLoad({ url: child.url, keys, connections, seconds })
+  const args = [JSON.stringify(address), keys, connections, seconds].map(String)
+  return runChild<Load>('peers/bare-batches.ts', args)
+}
+
+/** Ends what a peer still has under way, so that it takes nothing from the next. */
+async function settle({ peer, address, child }: Running): Promise<void> {
+  if (peer === 'tallybook') {
+    // A read waits for the projector.
+    await fetch(`${child!.url}/admin/apikey-stats/summary`, {
+      headers: { authorization: `Bearer ${TOKENS.admin}` },
+    })
+  }
+  if (peer === 'direct' || peer === 'sorted') await cancelAll(address)
+  await Bun.sleep(300)
+}
+
+/** Clients have gone, but their transactions wait for each other's rows still. */
+async function cancelAll(address: Address): Promise<void> {
+  const owner = connectAsOwner(address)
+  let busy: readonly unknown[]
+  do {
+    busy = await owner`
+      select pg_cancel_backend(pid)
+      from pg_stat_activity
+      where datname = ${address.database} and pid <> pg_backend_pid() and state <> 'idle'`
+    await Bun.sleep(20)
+  } while (busy.length > 0)
+  await owner.end()
+}
+
+export async function readLag(url: string): Promise<number> {
+  const response = await fetch(`${url}/admin/projections`, {
+    headers: { authorization: `Bearer ${TOKENS.admin}` },
+  })
+  const { items } = (await response.json()) as { items: { lag_seconds: number }[] }
+  return Math.max(...items.map(({ lag_seconds }) => lag_seconds))
+}
+
+function medianLoad(loads: Load[]): Load {
+  const of = (value: (load: Load) => number) => median(loads.map(value))
+  return {
+    perSecond: of(({ perSecond }) => perSecond),
+    errors: of(({ errors }) => errors),
+    p50Ms: of(({ p50Ms }) => p50Ms),
+    p99Ms: of(({ p99Ms }) => p99Ms),
+  }
+}

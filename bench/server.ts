@@ -1,0 +1,56 @@
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startEmbeddedPostgres } from '../src/db/embedded/index.ts'
+import { connectAsOwner, type ServerAddress, type Sql } from '../src/db/pool.ts'
+
+/** Where one database is; `host` is the server's socket directory. */
+export type Address = Extract<ServerAddress, { host: string }>
+
+/** The one PostgreSQL that everything in a run shares: the embedded one, as the service tunes it. */
+export type BenchServer = {
+  /** A fresh, empty database. */
+  createDatabase(name: string): Promise<Address>
+  dropDatabase(name: string): Promise<void>
+  /** What its durability and memory are set to, for the report. */
+  readSettings(): Promise<Record<string, string>>
+  stop(): Promise<void>
+}
+
+const SETTINGS = [
+  'server_version',
+  'fsync',
+  'synchronous_commit',
+  'full_page_writes',
+  'wal_sync_method',
+  'shared_buffers',
+  'max_wal_size',
+]
+
+export async function startBenchServer(): Promise<BenchServer> {
+  const folder = await mkdtemp(join(tmpdir(), 'tallybook-bench-'))
+  // As root the server runs as another user, who must be able to enter.
+  await chmod(folder, 0o711)
+  const server = await startEmbeddedPostgres({ dataDir: folder, log: () => {} })
+  const { host, port, user } = server
+  const maintenance: Sql = connectAsOwner({ host, port, user, database: 'postgres' })
+  return {
+    createDatabase: async (name) => {
+      await maintenance.unsafe(`create database ${name} template template0`)
+      return { host, port, user, database: name }
+    },
+    dropDatabase: async (name) => {
+      await maintenance.unsafe(`drop database ${name} with (force)`)
+    },
+    readSettings: async () => {
+      const rows = await maintenance<{ name: string; value: string }[]>`
+        select name, current_setting(name) as value from pg_settings where name in ${maintenance(SETTINGS)}`
+      return Object.fromEntries(rows.map(({ name, value }) => [name, value]))
+    },
+    stop: async () => {
+      await maintenance.end({ timeout: 1 })
+      await server.stop()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
