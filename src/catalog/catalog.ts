@@ -5,6 +5,7 @@ import type {
   ProviderGroupRow,
 } from '../events/catalog-change.ts'
 import type { Resolver } from '../events/flush.ts'
+import { GroupCache } from './group-cache.ts'
 
 /**
  * The catalog in memory: the fold of all CatalogChanged events up to one position of shard 0.
@@ -22,14 +23,16 @@ export class Catalog implements Resolver {
   readonly apiKeys = new Map<number, ApiKeyRow>()
   readonly keys = new Map<string, KeyRow>()
 
-  /**
-   * The group that counts for an API key: 0 none (or not known), null where the key isn't known.
-   */
-  readonly groupOf = (apiKeyId: number): number | null => {
+  readonly #groups = new GroupCache((apiKeyId) => {
     const key = this.apiKeys.get(apiKeyId)
     if (key === undefined) return null
     return this.providerGroups.has(key.group_id) ? key.group_id : 0
-  }
+  })
+
+  /**
+   * The group that counts for an API key: 0 none (or not known), null where the key isn't known.
+   */
+  readonly groupOf = (apiKeyId: number): number | null => this.#groups.get(apiKeyId)
 
   /** Whether a key's tokens use up a quota; null where the key isn't known. */
   readonly quotaTrackedOf = (tokenHash: string): boolean | null => {
@@ -42,6 +45,7 @@ export class Catalog implements Resolver {
     this.providerGroups.clear()
     this.apiKeys.clear()
     this.keys.clear()
+    this.#groups.clear()
     this.position = -1
   }
 
@@ -54,6 +58,7 @@ export class Catalog implements Resolver {
     for (const { id } of ended.provider_groups ?? []) this.providerGroups.delete(id)
     for (const { id } of ended.api_keys ?? []) this.apiKeys.delete(id)
     for (const { token_hash } of ended.keys ?? []) this.keys.delete(token_hash)
+    this.#groups.clear()
     this.position = position
   }
 }
