@@ -41,6 +41,11 @@ export class Pass {
     this.position = Math.min(...checkpoints.map((checkpoint) => checkpoint.position))
   }
 
+  /** True where it was fed with something that doesn't follow what it has folded. */
+  get isMissingSome(): boolean {
+    return this.#ahead.length > 0
+  }
+
   /** Folds what was committed just now, once everything before it is. */
   foldAppended(batch: AppendedBatch): void {
     if (batch.firstPosition > this.position + 1) {
