@@ -3,19 +3,20 @@ import type { Exact } from '../events/exact.ts'
 /** Requests and successes of one id. */
 export type Sum = { id: number; requests: Exact; successes: Exact }
 
-/** Ids of one page, and how many pages there are at most: 16 MiB for the first million ids. */
+/** Ids of one page, and how many pages there are at most: 8 MiB for the first million ids. */
 const PAGE_BITS = 10
 const PAGE = 1 << PAGE_BITS
 const MAX_PAGES = 1_024
+const MAX_PAGED = 2 ** 32 - 1
 
 /**
  * Exact sums of requests and successes by id. Those of small ids stand in pages of numbers, so that
  * adding touches one line of memory and makes no object: in a service under load, a third of the
- * time of a Map. What passes 2^53 - 1 goes on as a bigint.
+ * time of a Map. What passes 2^32 - 1 goes on as a bigint.
  */
 export class Sums {
   /** Requests and successes of id `page * PAGE + i` at 2i and 2i + 1. */
-  readonly #pages: (Float64Array | undefined)[] = []
+  readonly #pages: (Uint32Array | undefined)[] = []
   readonly #others = new Map<number, { requests: bigint; successes: bigint }>()
 
   add(id: number, requests: number, successes: number): void {
@@ -27,19 +28,17 @@ export class Sums {
     const number = id >> PAGE_BITS
     let page = this.#pages[number]
     if (page === undefined) {
-      page = new Float64Array(2 * PAGE)
+      page = new Uint32Array(2 * PAGE)
       this.#pages[number] = page
     }
     const at = 2 * (id & (PAGE - 1))
     const requested = page[at]! + requests
     const succeeded = page[at + 1]! + successes
-    if (requested <= Number.MAX_SAFE_INTEGER && succeeded <= Number.MAX_SAFE_INTEGER) {
+    if (requested <= MAX_PAGED && succeeded <= MAX_PAGED) {
       page[at] = requested
       page[at + 1] = succeeded
     } else {
-      this.#addOther(id, page[at]!, page[at + 1]!)
-      page[at] = requests
-      page[at + 1] = successes
+      this.#addOther(id, requests, successes)
     }
   }
 
@@ -65,28 +64,20 @@ export class Sums {
   /** Every id that was counted, in order. */
   toSorted(): Sum[] {
     const sums: Sum[] = []
+    const others = new Map(this.#others)
     this.#pages.forEach((page, number) => {
       for (let i = 0; page && i < PAGE; i++) {
         if (page[2 * i] === 0) continue
         const id = number * PAGE + i
-        const other = this.#others.get(id)
-        const requests = page[2 * i]!
-        const successes = page[2 * i + 1]!
-        sums.push(
-          other
-            ? {
-                id,
-                requests: other.requests + BigInt(requests),
-                successes: other.successes + BigInt(successes),
-              }
-            : { id, requests, successes },
-        )
+        const sum = { id, requests: page[2 * i]!, successes: page[2 * i + 1]! }
+        const other = others.get(id)
+        sums.push(other ? plus(sum, other) : sum)
+        others.delete(id)
       }
     })
-    // Sums of ids without a page; an id that passed the bound has at least one count in its page.
-    const others = [...this.#others].filter(([id]) => id >= PAGE * MAX_PAGES)
-    for (const [id, sum] of others.sort(([a], [b]) => a - b)) sums.push({ id, ...sum })
-    return sums
+    if (others.size === 0) return sums
+    for (const [id, sum] of others) sums.push({ id, ...sum })
+    return sums.sort((a, b) => a.id - b.id)
   }
 
   #addOther(id: number, requests: number, successes: number): void {
@@ -96,3 +87,12 @@ export class Sums {
     this.#others.set(id, sum)
   }
 }
+
+const plus = (
+  { id, requests, successes }: { id: number; requests: number; successes: number },
+  other: { requests: bigint; successes: bigint },
+): Sum => ({
+  id,
+  requests: other.requests + BigInt(requests),
+  successes: other.successes + BigInt(successes),
+})
