@@ -1,5 +1,5 @@
 import { decodeColumns, isCount, isId, PayloadError, sameRows } from './columns.ts'
-import { DistinctIds } from './distinct-ids.ts'
+import { IdSlots } from './id-slots.ts'
 
 /** What was posted, a column each; index i of every column is one entry, in the order posted. */
 export type ApiKeyEntries = {
@@ -25,46 +25,50 @@ export type ApiKeyFlushAnswer = { updated: number; groups_updated: number }
 /** The group that counts for a key: 0 none, null where the key isn't known. */
 export type GroupOf = (apiKeyId: number) => number | null
 
+/** Each is used by one call at a time. */
+const runSlots = new IdSlots()
+const updatedSlots = new IdSlots()
+
 /**
  * Writes down how each entry is resolved: entries by group, groups in order of first appearance.
  */
 export function resolveApiKeyFlush(entries: ApiKeyEntries, groupOf: GroupOf): ApiKeyFlush {
   const { length } = entries.ids
-  const runOf = new Map<number | null, number>()
+  const groups: (number | null)[] = []
+  const counts: number[] = []
   const runs = new Uint32Array(length)
-  const flush: ApiKeyFlush = { groups: [], counts: [], ids: [], requests: [], successes: [] }
+  runSlots.begin()
   for (let i = 0; i < length; i++) {
     const group = groupOf(entries.ids[i]!)
-    let run = runOf.get(group)
-    if (run === undefined) {
-      run = flush.groups.push(group) - 1
-      flush.counts.push(0)
-      runOf.set(group, run)
+    const run = runSlots.slotOf(group === null ? 0 : group + 1)
+    if (run === groups.length) {
+      groups.push(group)
+      counts.push(0)
     }
     runs[i] = run
-    flush.counts[run]!++
+    counts[run]!++
   }
-  if (flush.groups.length === 1) return { ...flush, ...entries }
+  if (groups.length === 1) return { groups, counts, ...entries }
   // Where the next entry of each run goes: half the time of collecting an array a run.
-  const next = new Uint32Array(flush.counts.length)
-  for (let run = 1; run < next.length; run++) next[run] = next[run - 1]! + flush.counts[run - 1]!
-  flush.ids = new Array(length)
-  flush.requests = new Array(length)
-  flush.successes = new Array(length)
+  const next = new Uint32Array(counts.length)
+  for (let run = 1; run < next.length; run++) next[run] = next[run - 1]! + counts[run - 1]!
+  const ids = new Array<number>(length)
+  const requests = new Array<number>(length)
+  const successes = new Array<number>(length)
   for (let i = 0; i < length; i++) {
     const at = next[runs[i]!]!++
-    flush.ids[at] = entries.ids[i]!
-    flush.requests[at] = entries.requests[i]!
-    flush.successes[at] = entries.successes[i]!
+    ids[at] = entries.ids[i]!
+    requests[at] = entries.requests[i]!
+    successes[at] = entries.successes[i]!
   }
-  return flush
+  return { groups, counts, ids, requests, successes }
 }
 
 /** The answer to a flush. It follows from the event alone, so a replay is answered alike. */
 export function answerApiKeyFlush(flush: ApiKeyFlush): ApiKeyFlushAnswer {
-  const updated = new DistinctIds()
   let groups = 0
   let i = 0
+  updatedSlots.begin()
   for (let run = 0; run < flush.groups.length; run++) {
     const end = i + flush.counts[run]!
     if (flush.groups[run] === null) {
@@ -74,13 +78,13 @@ export function answerApiKeyFlush(flush: ApiKeyFlush): ApiKeyFlushAnswer {
     let counts = false
     for (; i < end; i++) {
       if (flush.requests[i] === 0) continue
-      updated.add(flush.ids[i]!)
+      updatedSlots.slotOf(flush.ids[i]!)
       counts = true
     }
     // Every run is another group; 0 is none.
     if (counts && flush.groups[run] !== 0) groups++
   }
-  return { updated: updated.countAndClear(), groups_updated: groups }
+  return { updated: updatedSlots.count, groups_updated: groups }
 }
 
 /** True where both have the same entries, in any order. */

@@ -30,6 +30,7 @@ export class PendingFlush {
   resolved!: ResolvedFlush
   payload = ''
   payloadSha256 = ''
+  #answer!: FlushAnswer
   /** About the payload's size when it was queued; what the queue's bound counts. */
   bytes = 0
   #catalogPosition = Number.NaN
@@ -51,19 +52,20 @@ export class PendingFlush {
     }
   }
 
-  /** Makes the event's text, unless it was made with this very catalog. */
+  /** Makes the event's text and the answer, unless they were made with this very catalog. */
   resolveWith(catalog: Resolver & { position: number }): void {
     if (this.#catalogPosition === catalog.position) return
     this.resolved = resolveFlush(this.posted, catalog)
     this.payload = encodeFlush(this.resolved)
     this.payloadSha256 = hashPayload(this.payload)
+    // Not when it is settled: by then its entries have left the processor's caches.
+    this.#answer = answerFlush(this.resolved)
     this.#catalogPosition = catalog.position
   }
 
   /** Appended just now at this position. */
   settleAppended(shard: number, position: number): void {
-    const answer = answerFlush(this.resolved)
-    this.settle({ kind: 'appended', replayed: false, shard, position, answer })
+    this.settle({ kind: 'appended', replayed: false, shard, position, answer: this.#answer })
   }
 }
 
