@@ -26,6 +26,8 @@ export type IngestOptions = {
   rounds: number
 }
 
+const WARM_UP = { keys: 10, connections: 16, seconds: 2 }
+
 type Running = { peer: Peer; address: Address; child: Child | null }
 
 /** Flushes per second of every peer, one after the other in each round, on one server. */
@@ -35,7 +37,13 @@ export async function measureIngest(
 ): Promise<IngestRow[]> {
   const running: Running[] = []
   try {
-    for (const peer of PEERS) running.push(await startPeer(server, peer))
+    for (const peer of PEERS) {
+      const one = await startPeer(server, peer)
+      running.push(one)
+      // Code is compiled, and connections made, before anything is measured.
+      await runPoint(one, WARM_UP)
+      await settle(one)
+    }
     const rows = new Map<string, { row: IngestRow; loads: Load[] }>()
     for (let round = 0; round < rounds; round++) {
       for (const keysPerFlush of keys) {
@@ -95,6 +103,10 @@ async function settle({ peer, address, child }: Running): Promise<void> {
     })
   }
   if (peer === 'direct' || peer === 'sorted') await cancelAll(address)
+  // Nor leaves it pages to write.
+  const owner = connectAsOwner(address)
+  await owner`checkpoint`
+  await owner.end()
   await Bun.sleep(300)
 }
 
