@@ -111,6 +111,17 @@ create table shards (
   constraint shards_shard_check CHECK ((shard >= 0))
 );
 
+create table tokens (
+  name text not null,
+  role text not null,
+  token_sha256 bytea not null,
+  created_at timestamp with time zone not null,
+  revoked_at timestamp with time zone,
+  constraint tokens_pkey PRIMARY KEY (name),
+  constraint tokens_role_check CHECK ((role = ANY (ARRAY['dp'::text, 'admin'::text, 'auditor'::text]))),
+  constraint tokens_token_sha256_check CHECK ((octet_length(token_sha256) = 32))
+);
+
 CREATE INDEX api_keys_group_id ON tallybook.api_keys USING btree (generation, group_id, id);
 
 CREATE INDEX events_catalog_changed ON tallybook.events USING btree (shard, "position") WHERE (type = 'CatalogChanged'::text);
@@ -366,3 +377,4 @@ grant delete, insert, select, update on projections to tallybook_service;
 grant delete, insert, select, update on provider_group_counters to tallybook_service;
 grant delete, insert, select, update on provider_groups to tallybook_service;
 grant select, update on shards to tallybook_service;
+grant insert, select on tokens to tallybook_service;

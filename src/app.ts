@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import type { Catalog } from './catalog/catalog.ts'
 import { isUnavailable } from './db/errors.ts'
 import type { Pools } from './db/pool.ts'
+import type { Attempts } from './http/attempts.ts'
 import { audit } from './http/audit/index.ts'
 import { auth } from './http/auth.ts'
 import { catalogRoutes } from './http/catalog/index.ts'
@@ -13,6 +14,7 @@ import { Problem, unavailable } from './http/problem.ts'
 import { projections } from './http/projections.ts'
 import { reads } from './http/reads/index.ts'
 import { swaggerRoutes } from './http/swagger/index.ts'
+import { tokenRoutes } from './http/tokens/index.ts'
 import type { Log } from './log/log.ts'
 import type { Projector } from './projector/projector.ts'
 import type { Tokens } from './tokens/tokens.ts'
@@ -25,6 +27,7 @@ export type AppOptions = {
   log: Log
   projector: Projector
   tokens: Tokens
+  attempts: Attempts
   metrics: Metrics
   logger: Logger
   bodyLimitBytes: number
@@ -35,7 +38,7 @@ export type AppOptions = {
  * All routes. Every one but health, metrics and the API's description names the roles it is for.
  */
 export function createApp(options: AppOptions) {
-  const guard = auth(options.tokens)
+  const guard = auth(options)
   return new Elysia({
     // Fields that a schema doesn't know are not dropped in silence.
     normalize: false,
@@ -58,6 +61,7 @@ export function createApp(options: AppOptions) {
     .use(reads(guard, options))
     .use(projections(guard, options))
     .use(audit(guard, options))
+    .use(tokenRoutes(guard, options))
     .use(health(options))
     .use(metricsRoute(options.metrics))
     .use(swaggerRoutes())

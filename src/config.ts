@@ -13,6 +13,8 @@ export type Config = {
   /** null: made on the first start. */
   tokens: Record<Role, string | null>
   bodyLimitBytes: number
+  /** That one address may present in a minute. */
+  unknownTokens: number
   logLevel: string
 }
 
@@ -58,6 +60,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
       auditor: token('TALLYBOOK_AUDITOR_TOKEN'),
     },
     bodyLimitBytes: integer('TALLYBOOK_BODY_LIMIT_BYTES', DEFAULT_BODY_LIMIT_BYTES, 1_024, 2 ** 28),
+    unknownTokens: integer('TALLYBOOK_UNKNOWN_TOKENS', 30, 1, 1_000_000_000),
     logLevel,
   }
   if (config.databaseUrl !== null && !isDatabaseUrl(config.databaseUrl)) {

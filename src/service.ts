@@ -5,10 +5,12 @@ import { refreshCatalog } from './catalog/refresh.ts'
 import type { Config } from './config.ts'
 import { migrate } from './db/migrate.ts'
 import { connectAsOwner, openPools, type Pools, type ServerAddress } from './db/pool.ts'
+import { Attempts } from './http/attempts.ts'
 import { Metrics } from './http/metrics.ts'
 import { Log } from './log/log.ts'
 import { createCheckpoints } from './projector/checkpoint.ts'
 import { Projector } from './projector/projector.ts'
+import { keepFresh } from './tokens/refresh.ts'
 import type { Role } from './tokens/roles.ts'
 import { Tokens } from './tokens/tokens.ts'
 
@@ -26,7 +28,7 @@ export type Service = {
 }
 
 export type ServiceOptions = {
-  config: Pick<Config, 'host' | 'port' | 'shards' | 'bodyLimitBytes'>
+  config: Pick<Config, 'host' | 'port' | 'shards' | 'bodyLimitBytes' | 'unknownTokens'>
   address: ServerAddress
   tokens: Record<Role, string>
   logger: Logger
@@ -50,12 +52,16 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   }
 }
 
-async function serve({ config, tokens, logger }: ServiceOptions, pools: Pools): Promise<Service> {
-  const { host, port, shards, bodyLimitBytes } = config
+async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
+  const { config, logger } = options
+  const { host, port, shards, bodyLimitBytes, unknownTokens } = config
   await createCheckpoints(pools.project)
   const catalog = new Catalog()
   const refresh = () => refreshCatalog(pools.append, catalog)
   await refresh()
+
+  const tokens = new Tokens(options.tokens)
+  await tokens.refresh(pools.read)
 
   const projector = new Projector(pools, shards, logger)
   const log = new Log({
@@ -73,7 +79,8 @@ async function serve({ config, tokens, logger }: ServiceOptions, pools: Pools): 
     catalog,
     log,
     projector,
-    tokens: new Tokens(tokens),
+    tokens,
+    attempts: new Attempts(unknownTokens),
     metrics,
     logger,
     bodyLimitBytes,
@@ -81,11 +88,13 @@ async function serve({ config, tokens, logger }: ServiceOptions, pools: Pools): 
   })
   app.listen({ hostname: host, port })
   projector.start()
+  const fresh = keepFresh(tokens, pools.read, logger)
 
   return {
     url: `http://${host.includes(':') ? `[${host}]` : host}:${app.server?.port ?? port}`,
     stop: async () => {
       stopping = true
+      fresh.stop()
       const ended = app.server?.stop()
       await Promise.race([log.stop(), Bun.sleep(DRAIN_MS)])
       await Promise.race([ended, Bun.sleep(STOP_MS)])

@@ -4,6 +4,7 @@
  */
 import { Elysia } from 'elysia'
 import pino from 'pino'
+import { Attempts } from '../../src/http/attempts.ts'
 import { auth } from '../../src/http/auth.ts'
 import { flushes } from '../../src/http/flushes/index.ts'
 import { Metrics } from '../../src/http/metrics.ts'
@@ -34,7 +35,13 @@ async function main([peer = '', addressText = '']: string[]): Promise<void> {
 
 async function serveTallybook(address: Address): Promise<string> {
   const service = await startService({
-    config: { host: '127.0.0.1', port: 0, shards: 1, bodyLimitBytes: BODY_LIMIT_BYTES },
+    config: {
+      host: '127.0.0.1',
+      port: 0,
+      shards: 1,
+      bodyLimitBytes: BODY_LIMIT_BYTES,
+      unknownTokens: 30,
+    },
     address,
     tokens: TOKENS,
     logger: pino({ level: 'error' }),
@@ -60,7 +67,13 @@ async function servePeer(peer: string, address: Address): Promise<string> {
   // Metrics are counted as the service counts them; nobody asks for them here.
   const metrics = new Metrics({ pools: null as never, queueLength: () => 0 })
   const app = new Elysia({ normalize: false, serve: { idleTimeout: 60 } })
-    .use(flushes(auth(new Tokens(TOKENS)), { log, metrics, bodyLimitBytes: BODY_LIMIT_BYTES }))
+    .use(
+      flushes(auth({ tokens: new Tokens(TOKENS), attempts: new Attempts(30) }), {
+        log,
+        metrics,
+        bodyLimitBytes: BODY_LIMIT_BYTES,
+      }),
+    )
     .listen({ hostname: '127.0.0.1', port: 0 })
   process.on('SIGTERM', () => process.exit(0))
   return `http://127.0.0.1:${app.server!.port}`

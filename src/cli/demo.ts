@@ -1,7 +1,5 @@
-import { readConfig } from '../config.ts'
 import { StartError } from '../start-error.ts'
-import { readTokens } from '../tokens/files.ts'
-import type { Role } from '../tokens/roles.ts'
+import { type Client, connectToService } from './client.ts'
 import { API_KEYS, failingAt, KEYS, loadAt, PROVIDERS, random } from './gateway.ts'
 
 /** Seconds between two flushes of a data-plane proxy, and how many proxies there are. */
@@ -11,20 +9,16 @@ const FLUSHES = 3600 / FLUSH_INTERVAL_S
 /** Requests a second that a proxy serves in the busiest minute. */
 const BUSIEST_RATE = 40
 
-type Send = (role: Role, method: string, path: string, body?: unknown) => Promise<unknown>
-
 /**
  * Fills a running, fresh service with a believable gateway: five provider groups, forty API keys,
  * and an hour of flushes of three proxies, with some failures and one outage.
  */
 export async function demo(args: string[]): Promise<void> {
-  const config = readConfig(process.env)
   if (args.length > 1) throw new StartError('Usage: tallybook demo [http://host:port]')
-  const url = args[0] ?? `http://${config.host}:${config.port}`
-  const send = sender(url, await readTokens(config.dataDir, config.tokens))
+  const { url, send } = await connectToService(args[0])
 
-  const { items } = (await send('admin', 'GET', '/admin/provider-groups?limit=1')) as Page
-  const { total_requests } = (await send('admin', 'GET', SUMMARY)) as { total_requests: number }
+  const { items } = await send<Page>('admin', 'GET', '/admin/provider-groups?limit=1')
+  const { total_requests } = await send<{ total_requests: number }>('admin', 'GET', SUMMARY)
   if (items.length > 0 || total_requests > 0) {
     throw new StartError(`The service at ${url} has a catalog or counts already: nothing was sent.`)
   }
@@ -45,7 +39,7 @@ type Page = { items: unknown[] }
 const SUMMARY = '/admin/apikey-stats/summary'
 
 /** One proxy's flushes, one after the other, as it would have sent them in the last hour. */
-async function flushAnHour(send: Send, proxy: number): Promise<void> {
+async function flushAnHour(send: Client['send'], proxy: number): Promise<void> {
   const chance = random(proxy + 1)
   const began = Math.floor(Date.now() / 1000) - 3600
   for (let flush = 0; flush < FLUSHES; flush++) {
@@ -78,19 +72,4 @@ function countKeys(requests: number, at: number, chance: () => number) {
     const tokens = Math.floor(count * (200 + 1_200 * chance()))
     return [{ token_hash, requests: count, tokens, last_accessed_at: at }]
   })
-}
-
-function sender(url: string, tokens: Record<Role, string>): Send {
-  return async (role, method, path, body) => {
-    const request = {
-      method,
-      headers: { authorization: `Bearer ${tokens[role]}` },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    }
-    const response = await fetch(url + path, request).catch((error: Error) => {
-      throw new StartError(`There is no service at ${url} (${error.message}): start one first.`)
-    })
-    if (response.ok) return response.json()
-    throw new StartError(`${method} ${path} answered ${response.status}: ${await response.text()}`)
-  }
 }

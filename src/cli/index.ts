@@ -1,6 +1,7 @@
 import { StartError } from '../start-error.ts'
 import { demo } from './demo.ts'
 import { serve } from './serve.ts'
+import { token } from './token.ts'
 
 const COMMANDS: Record<string, { run: (args: string[]) => Promise<void>; help: string }> = {
   serve: { run: serve, help: 'serve         run the service (the default)' },
@@ -8,6 +9,7 @@ const COMMANDS: Record<string, { run: (args: string[]) => Promise<void>; help: s
     run: demo,
     help: 'demo          fill a running, fresh service with a believable gateway',
   },
+  token: { run: token, help: 'token         make, list and revoke tokens of a running service' },
 }
 
 /** Older ones can't start PostgreSQL as another user, which root has to. */

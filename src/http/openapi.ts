@@ -19,8 +19,10 @@ const ERRORS = {
   401: ['unauthorized', 'No token, or an unknown one'],
   403: ['forbidden', "The token's role may not do this"],
   404: ['not found', 'There is nothing by that name'],
+  409: ['name taken', 'Something has that name already'],
   413: ['request body too large', 'The body is above the limit (16 MiB by default)'],
   422: ['idempotency key reused', 'The idempotency key belongs to a flush with other entries'],
+  429: ['too many unknown tokens', 'Too many unknown tokens came from this address'],
   503: ['database unavailable', 'Not now: try again after Retry-After seconds'],
 } as const
 
@@ -34,6 +36,7 @@ const HEADERS = {
 /** Headers that an error always carries. */
 const ERROR_HEADERS: { [Status in ErrorStatus]?: object } = {
   401: { 'WWW-Authenticate': header('What to send: a bearer token', 'string') },
+  429: { 'Retry-After': header('Seconds', 'integer') },
   503: { 'Retry-After': header('Seconds', 'integer') },
 }
 
@@ -67,7 +70,9 @@ export function describe(doc: RouteDoc) {
           content: { [ok.type ?? 'application/json']: { schema: ok.schema, example: ok.example } },
         }),
   }
-  for (const status of doc.errors) {
+  // Who has to show a token may have shown too many.
+  const statuses: ErrorStatus[] = doc.errors.includes(401) ? [...doc.errors, 429] : doc.errors
+  for (const status of statuses) {
     const [error, description] = ERRORS[status]
     responses[status] = {
       description,

@@ -4,6 +4,7 @@ import { link, mkdir, open, readFile, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { StartError } from '../start-error.ts'
 import { ROLES, type Role } from './roles.ts'
+import { makeToken } from './stored.ts'
 
 /** A token of each role, and those that were made just now (to be shown this once). */
 export type LoadedTokens = { tokens: Record<Role, string>; made: Role[] }
@@ -49,7 +50,7 @@ async function readOrMake(dataDir: string, role: Role): Promise<{ token: string;
   const path = pathOf(dataDir, role)
   if (existsSync(path)) return { token: await read(path), made: false }
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-  const token = `tb_${role}_${randomBytes(24).toString('base64url')}`
+  const token = makeToken(role)
   // Written whole under another name, then linked: a file that is there is never half a token.
   const draft = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`
   const file = await open(draft, 'wx', 0o600)

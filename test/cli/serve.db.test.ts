@@ -137,3 +137,36 @@ test('the demo fills a fresh service, and refuses one that is not', async () => 
   expect(await again.exited).toBe(1)
   expect(await again.stderr.text()).toContain('nothing was sent')
 })
+
+test('tokens are made, listed and revoked by command', async () => {
+  const { url } = await start()
+  const env = { TALLYBOOK_PORT: new URL(url).port }
+  const run = async (...args: string[]) => {
+    const command = runTallybook(['token', ...args], dataDir.path, env)
+    const [exitCode, stdout, stderr] = await Promise.all([
+      command.exited,
+      command.stdout.text(),
+      command.stderr.text(),
+    ])
+    return { exitCode, text: stdout + stderr }
+  }
+  const made = await run('create', 'reader', 'auditor')
+  expect(made.text).toMatch(/^tb_auditor_\S{32}\n$/)
+  const summary = async () =>
+    (
+      await fetch(`${url}/admin/apikey-stats/summary`, {
+        headers: { authorization: `Bearer ${made.text.trim()}` },
+      })
+    ).status
+  expect(await summary()).toBe(200)
+  expect((await run('list')).text).toMatch(/^reader +auditor +\S+ +live\n$/)
+  const again = await run('create', 'reader', 'dp')
+  expect(again.exitCode).toBe(1)
+  expect(again.text).toContain('name taken')
+  expect(await run('revoke', 'reader')).toEqual({ exitCode: 0, text: 'Revoked reader\n' })
+  expect(await summary()).toBe(401)
+  expect((await run('list')).text).toMatch(/^reader +auditor +\S+ +revoked \S+\n$/)
+  const misused = await run('create', 'reader')
+  expect(misused.exitCode).toBe(1)
+  expect(misused.text).toContain('Usage: tallybook token')
+})

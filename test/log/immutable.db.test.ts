@@ -147,6 +147,7 @@ test('the service has these privileges, and no other on any table, view or colum
     shards: 'select update',
     migrations: 'select',
     flush_entries: 'select',
+    tokens: 'select insert update',
     projections: DERIVED,
     checkpoints: DERIVED,
     parked_events: DERIVED,

@@ -2,6 +2,7 @@ import pino from 'pino'
 import { createApp } from '../../src/app.ts'
 import { Catalog } from '../../src/catalog/catalog.ts'
 import { openPools } from '../../src/db/pool.ts'
+import { Attempts } from '../../src/http/attempts.ts'
 import { Metrics } from '../../src/http/metrics.ts'
 import { Log } from '../../src/log/log.ts'
 import { Projector } from '../../src/projector/projector.ts'
@@ -29,6 +30,7 @@ export async function listRoutes({ address }: TestDatabase, shards: number): Pro
     }),
     projector: new Projector(pools, shards, logger),
     tokens: new Tokens(TOKENS),
+    attempts: new Attempts(1),
     metrics: new Metrics({ pools, queueLength: () => 0 }),
     logger,
     bodyLimitBytes: 1_024,

@@ -30,6 +30,7 @@ export type TestServiceOptions = {
   address?: ServerAddress
   shards?: number
   bodyLimitBytes?: number
+  unknownTokens?: number
 }
 
 /** A real service on a real database, in this process, reached through HTTP. */
@@ -42,6 +43,8 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
       port: 0,
       shards,
       bodyLimitBytes: options.bodyLimitBytes ?? 16 * 1024 * 1024,
+      // Tests present many.
+      unknownTokens: options.unknownTokens ?? 1_000_000,
     },
     address: options.address ?? database.address,
     tokens: TOKENS,

@@ -68,6 +68,7 @@ const documentation = {
         'The catalog with its counters. Each read reflects every flush that was acknowledged ' +
         'before it began.',
     },
+    { name: 'Tokens', description: 'Who may call this service, beside its three fixed tokens.' },
     { name: 'Audit', description: 'The log of events, as it stands.' },
     { name: 'Operations', description: 'For probes and Prometheus; no token needed.' },
   ],

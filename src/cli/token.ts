@@ -1,0 +1,38 @@
+import { StartError } from '../start-error.ts'
+import { ROLES } from '../tokens/roles.ts'
+import type { StoredToken } from '../tokens/stored.ts'
+import { connectToService } from './client.ts'
+
+const USAGE =
+  'Usage: tallybook token create <name> <role> | list | revoke <name>\n' +
+  `Roles: ${ROLES.join(', ')}. The service has to run; TALLYBOOK_HOST and TALLYBOOK_PORT say where.`
+
+/** Makes, lists and revokes tokens of the running service. */
+export async function token(args: string[]): Promise<void> {
+  const [action, name, role, ...rest] = args
+  if (action === 'create' && name && role && rest.length === 0) return create(name, role)
+  if (action === 'list' && name === undefined) return list()
+  if (action === 'revoke' && name && role === undefined) return revoke(name)
+  throw new StartError(USAGE)
+}
+
+async function create(name: string, role: string): Promise<void> {
+  const { send } = await connectToService()
+  const made = await send<{ token: string }>('admin', 'POST', '/admin/tokens', { name, role })
+  console.log(made.token)
+}
+
+async function list(): Promise<void> {
+  const { send } = await connectToService()
+  const { items } = await send<{ items: StoredToken[] }>('admin', 'GET', '/admin/tokens')
+  for (const { name, role, created_at, revoked_at } of items) {
+    const state = revoked_at === null ? 'live' : `revoked ${revoked_at}`
+    console.log([name.padEnd(24), role.padEnd(8), created_at, state].join('  '))
+  }
+}
+
+async function revoke(name: string): Promise<void> {
+  const { send } = await connectToService()
+  await send('admin', 'DELETE', `/admin/tokens/${encodeURIComponent(name)}`)
+  console.log(`Revoked ${name}`)
+}

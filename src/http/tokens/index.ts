@@ -1,0 +1,50 @@
+import { Elysia } from 'elysia'
+import type { Pools } from '../../db/pool.ts'
+import { createToken, isReserved, listTokens, revokeToken } from '../../tokens/stored.ts'
+import type { Tokens } from '../../tokens/tokens.ts'
+import type { auth } from '../auth.ts'
+import { readBody } from '../body.ts'
+import { NoQuery } from '../params.ts'
+import { Problem } from '../problem.ts'
+import * as details from './detail.ts'
+import { NameParams, parseTokenBody } from './model.ts'
+
+type Options = { pools: Pools; tokens: Tokens; bodyLimitBytes: number }
+
+/** POST, GET and DELETE under /admin/tokens: who may call this service. */
+export function tokenRoutes(
+  guard: ReturnType<typeof auth>,
+  { pools, tokens, bodyLimitBytes }: Options,
+) {
+  return new Elysia({ name: 'tokens' })
+    .use(guard)
+    .post(
+      '/admin/tokens',
+      async ({ request, set }) => {
+        const body = parseTokenBody(await readBody(request, bodyLimitBytes))
+        if (typeof body === 'string') throw new Problem(400, 'invalid token', body)
+        const { name, role } = body
+        const made = isReserved(name) ? null : await createToken(pools.append, name, role)
+        if (made === null) throw new Problem(409, 'name taken', `There is a token ${name} already.`)
+        await tokens.refresh(pools.append)
+        set.status = 201
+        set.headers['cache-control'] = 'no-store'
+        return { name, role, ...made }
+      },
+      { parse: 'none', roles: ['admin'], query: NoQuery, detail: details.create },
+    )
+    .get('/admin/tokens', async () => ({ items: await listTokens(pools.read) }), {
+      roles: ['admin', 'auditor'],
+      query: NoQuery,
+      detail: details.list,
+    })
+    .delete(
+      '/admin/tokens/:name',
+      async ({ params: { name } }) => {
+        if (!(await revokeToken(pools.append, name))) throw new Problem(404, 'not found')
+        await tokens.refresh(pools.append)
+        return new Response(null, { status: 204 })
+      },
+      { parse: 'none', params: NameParams, roles: ['admin'], detail: details.revoke },
+    )
+}

@@ -1,0 +1,25 @@
+import type { Logger } from 'pino'
+import { isUnavailable } from '../db/errors.ts'
+import type { Sql } from '../db/pool.ts'
+import type { Tokens } from './tokens.ts'
+
+/** Milliseconds between two looks for what other instances have made and revoked. */
+const INTERVAL_MS = 1_000
+
+/**
+ * Keeps the tokens as they stand in the database. While that is away they stay as they are: nobody
+ * can revoke one then.
+ */
+export function keepFresh(tokens: Tokens, sql: Sql, logger: Logger): { stop(): void } {
+  let timer: ReturnType<typeof setTimeout>
+  const run = async () => {
+    try {
+      await tokens.refresh(sql)
+    } catch (error) {
+      if (!isUnavailable(error)) logger.error({ err: error }, 'tokens: refresh failed')
+    }
+    timer = setTimeout(run, INTERVAL_MS)
+  }
+  timer = setTimeout(run, INTERVAL_MS)
+  return { stop: () => clearTimeout(timer) }
+}

@@ -1,0 +1,138 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { hash } from 'node:crypto'
+import { startTestService, type TestService } from '../support/service.ts'
+
+let service: TestService
+let other: TestService
+
+beforeAll(async () => {
+  service = await startTestService()
+  other = await startTestService({ database: service.database })
+})
+
+afterAll(async () => {
+  await other.stop()
+  await service.end()
+})
+
+type Made = { name: string; role: string; token: string; created_at: string }
+
+const create = (body: unknown) =>
+  service.fetch('admin', '/admin/tokens', { method: 'POST', body: JSON.stringify(body) })
+
+async function make(name: string, role: string): Promise<Made> {
+  const response = await create({ name, role })
+  expect(response.status).toBe(201)
+  expect(response.headers.get('cache-control')).toBe('no-store')
+  return (await response.json()) as Made
+}
+
+const revoke = (name: string) =>
+  service.fetch('admin', `/admin/tokens/${name}`, { method: 'DELETE' })
+
+const summaryAs = async ({ url }: TestService, token: string) => {
+  const headers = { authorization: `Bearer ${token}` }
+  return (await fetch(`${url}/admin/apikey-stats/summary`, { headers })).status
+}
+
+/** The status once it is `status`, or what it still is after the two seconds that are promised. */
+async function soon(status: number, read: () => Promise<number>): Promise<number> {
+  for (let waited = 0; waited < 2_000; waited += 50) {
+    if ((await read()) === status) return status
+    await Bun.sleep(50)
+  }
+  return read()
+}
+
+test('a token that was made is taken at once here, and soon by every instance', async () => {
+  const { token } = await make('reader', 'auditor')
+  expect(await summaryAs(service, token)).toBe(200)
+  expect(await soon(200, () => summaryAs(other, token))).toBe(200)
+})
+
+test('a revoked one is refused at once here, and soon by every instance', async () => {
+  const { token } = await make('gone', 'auditor')
+  expect(await soon(200, () => summaryAs(other, token))).toBe(200)
+  expect((await revoke('gone')).status).toBe(204)
+  expect(await summaryAs(service, token)).toBe(401)
+  expect(await soon(401, () => summaryAs(other, token))).toBe(401)
+  expect((await revoke('gone')).status).toBe(404)
+})
+
+test('it may do what its role may, and its name is the source of what it posts', async () => {
+  const { token } = await make('proxy-eu-1', 'dp')
+  expect(await summaryAs(service, token)).toBe(403)
+  const response = await fetch(`${service.url}/internal/apikey-stats/flush`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}` },
+    body: '{"keys":[{"api_key_id":1,"requests":1}]}',
+  })
+  expect(response.status).toBe(200)
+  const rows = await service.database.owner`select distinct source from events`
+  expect([...rows]).toEqual([{ source: 'proxy-eu-1' }])
+})
+
+test('a name belongs to one token for ever, and the fixed ones have theirs', async () => {
+  await make('once', 'dp')
+  for (const name of ['once', 'dp', 'admin', 'auditor']) {
+    expect((await create({ name, role: 'dp' })).status).toBe(409)
+  }
+  await revoke('once')
+  expect((await create({ name: 'once', role: 'admin' })).status).toBe(409)
+})
+
+test.each([
+  [{}],
+  [[]],
+  [null],
+  [{ name: 'x' }],
+  [{ role: 'dp' }],
+  [{ name: 'x', role: 'root' }],
+  [{ name: '', role: 'dp' }],
+  [{ name: 'Upper', role: 'dp' }],
+  [{ name: '-x', role: 'dp' }],
+  [{ name: 'a\nb', role: 'dp' }],
+  [{ name: 'a\0', role: 'dp' }],
+  [{ name: "x'; drop table tokens; --", role: 'dp' }],
+  [{ name: 'x'.repeat(64), role: 'dp' }],
+  [{ name: 7, role: 'dp' }],
+])('%p makes no token', async (body) => {
+  const response = await create(body)
+  expect(response.status).toBe(400)
+  expect(await response.json()).toMatchObject({ error: 'invalid token' })
+})
+
+test('nobody can read the text of a token: not from the list, and not from the database', async () => {
+  const { token, ...made } = await make('secret', 'admin')
+  const response = await service.fetch('auditor', '/admin/tokens')
+  const text = await response.text()
+  expect(JSON.parse(text)).toMatchObject({
+    items: expect.arrayContaining([{ ...made, revoked_at: null }]),
+  })
+  expect(text).not.toContain(token)
+  const [row] = await service.database.owner`
+    select encode(token_sha256, 'hex') as sha256, to_jsonb(t)::text as text
+    from tokens t
+    where name = 'secret'`
+  expect(row!.sha256).toBe(hash('sha256', token, 'hex'))
+  expect(row!.text).not.toContain(token)
+})
+
+test('who presents many unknown tokens is asked to wait; whoever was known before is not', async () => {
+  const guarded = await startTestService({ database: service.database, unknownTokens: 5 })
+  const { token } = await make('late', 'auditor')
+  try {
+    expect((await guarded.fetch('auditor', '/admin/projections')).status).toBe(200)
+    for (let guess = 0; guess < 5; guess++) {
+      expect(await summaryAs(guarded, `guess-${guess}`)).toBe(401)
+    }
+    expect(await summaryAs(guarded, 'guess-5')).toBe(429)
+    // Even a right one isn't looked at, or a guess would show that it is right.
+    expect(await soon(401, () => summaryAs(guarded, token))).toBe(429)
+    expect((await guarded.fetch('auditor', '/admin/projections')).status).toBe(200)
+    expect((await guarded.fetch(null, '/admin/projections')).status).toBe(401)
+    expect((await guarded.fetch(null, '/health/live')).status).toBe(200)
+  } finally {
+    await guarded.stop()
+  }
+})
