@@ -57,7 +57,7 @@ async function turnOffFsync(address: ServerAddress): Promise<void> {
 
 /** Tests of the embedded server and of the command line bring a database of their own. */
 const needsShards = (file: string) =>
-  file.endsWith('.db.test.ts') && !/^test\/(db\/embedded|cli)/.test(file)
+  file.endsWith('.db.test.ts') && !/^test\/(db\/embedded|cli|faults)/.test(file)
 
 async function findTests(wanted: string[]): Promise<string[]> {
   const files = await Array.fromAsync(new Glob('test/**/*.test.ts').scan(ROOT))

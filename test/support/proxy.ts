@@ -6,12 +6,15 @@ export type Cut = 'before' | 'after commit'
 
 export type LossyWay = {
   address: ServerAddress
-  /** Cuts the connection on which `statement` runs next, once; resolves when that was done. */
-  cut(where: Cut, statement: string): Promise<void>
+  /**
+   * Cuts the connection on which `statement` runs next, once; resolves when that was done. `skip` of
+   * its messages (of the client's, or answers of the server) pass first.
+   */
+  cut(where: Cut, statement: string, skip?: number): Promise<void>
   close(): Promise<void>
 }
 
-type Armed = { where: Cut; statement: string; done: () => void }
+type Armed = { where: Cut; statement: string; skip: number; done: () => void }
 
 /** Message types of PostgreSQL's protocol: a command has completed; ready for the next query. */
 const COMMAND_COMPLETE = 0x43
@@ -49,7 +52,7 @@ export async function startProxy(upstream: ServerAddress): Promise<LossyWay> {
     client.on('data', (chunk: Buffer) => {
       // What was prepared on this connection before is not sent again: all texts are kept.
       sent += chunk.subarray(0, 4_096).toString('latin1')
-      if (armed?.where === 'before' && runsArmed()) fire(client, server)
+      if (armed?.where === 'before' && runsArmed() && armed.skip-- === 0) fire(client, server)
       else server.write(chunk)
     })
     server.on('data', (chunk: Buffer) => {
@@ -59,7 +62,7 @@ export async function startProxy(upstream: ServerAddress): Promise<LossyWay> {
         const message = received.subarray(0, received.readUInt32BE(1) + 1)
         received = received.subarray(message.length)
         const losing = armed?.where === 'after commit' && runsArmed()
-        if (losing && message[0] === COMMAND_COMPLETE) completed = true
+        if (losing && message[0] === COMMAND_COMPLETE && armed!.skip-- === 0) completed = true
         // The transaction is committed when the server says that it is ready again, not before.
         if (completed && message[0] === READY_FOR_QUERY) return fire(client, server)
         if (!completed) client.write(message)
@@ -71,9 +74,9 @@ export async function startProxy(upstream: ServerAddress): Promise<LossyWay> {
 
   return {
     address: through(upstream, port),
-    cut: (where, statement) =>
+    cut: (where, statement, skip = 0) =>
       new Promise((done) => {
-        armed = { where, statement, done }
+        armed = { where, statement, skip, done }
       }),
     close: async () => {
       for (const socket of sockets) socket.destroy()

@@ -1,0 +1,106 @@
+import { makeDataDir } from '../support/process.ts'
+import { TOKENS } from '../support/service.ts'
+import { checkLog, type Findings } from './check.ts'
+import { Cluster, putCatalog } from './cluster.ts'
+import { History } from './history.ts'
+import { makeRandom } from './random.ts'
+import { type FaultName, injectFaults } from './schedule.ts'
+import { administer, post, type Traffic, watch } from './traffic.ts'
+import { startLossyWay } from './way.ts'
+
+export type CampaignOptions = {
+  seed: number
+  seconds: number
+  shards: number
+  instances: number
+  posters: number
+  /** Of the answers of an instance, how many are lost on their way. */
+  lostAnswers: number
+}
+
+/** What was done, and what came of it. */
+export type Report = Findings & {
+  options: CampaignOptions
+  faults: Record<FaultName, number>
+  answersLost: number
+  counts: History['counts']
+  longestOutageMs: number
+}
+
+/**
+ * Clients that never let go of a flush, on instances that are killed, frozen and cut off, on a
+ * database that is killed. Afterwards the log is held against what every client knows.
+ */
+export async function runCampaign(options: CampaignOptions): Promise<Report> {
+  const { seed, seconds, shards, instances, posters, lostAnswers } = options
+  const random = makeRandom(seed)
+  const dataDir = await makeDataDir()
+  const cluster = new Cluster(dataDir.path, shards)
+  try {
+    await cluster.start(instances)
+    await putCatalog(cluster)
+    const ways = await Promise.all(
+      cluster.instances.map((instance) =>
+        startLossyWay(() => instance.port, makeRandom(random.below(2 ** 32)), lostAnswers),
+      ),
+    )
+    const history = new History()
+    const end = performance.now() + seconds * 1_000
+    const isOver = () => performance.now() >= end
+    const traffic = (): Traffic => ({
+      urls: () => ways.map(({ url }) => url),
+      history,
+      random: makeRandom(random.below(2 ** 32)),
+      isOver,
+    })
+    const clients = [
+      ...Array.from({ length: posters }, (_, i) => post(traffic(), `poster-${i}`)),
+      watch(traffic()),
+      watch(traffic()),
+      administer(traffic()),
+    ]
+    const faults = await injectFaults(cluster, makeRandom(random.below(2 ** 32)), isOver)
+    await Promise.all(clients)
+    await Promise.all(ways.map((way) => way.close()))
+
+    await expectAtRest(cluster, history)
+    const owner = cluster.connect()
+    const findings = await checkLog(owner, history)
+    await owner.end()
+    const log = await cluster.readServerLog()
+    if (/deadlock detected/.test(log)) findings.violations.push('a deadlock in the database')
+    for (const { errors } of cluster.instances) {
+      const failed = /^.*(pass failed|unexpected|TypeError).*$/im.exec(errors)?.[0]
+      if (failed) findings.violations.push(`an instance: ${failed.slice(0, 500)}`)
+    }
+    return {
+      options,
+      faults,
+      answersLost: ways.reduce((sum, { lost }) => sum + lost, 0),
+      counts: history.counts,
+      longestOutageMs: Math.round(history.longestOutageMs),
+      ...findings,
+    }
+  } finally {
+    await cluster.stop()
+    await dataDir.remove()
+  }
+}
+
+/** With nobody posting, every instance answers alike: all that was acknowledged, and no more than sent. */
+async function expectAtRest(cluster: Cluster, history: History): Promise<void> {
+  const totals = await Promise.all(
+    cluster.instances.map(async ({ url }) => {
+      const response = await fetch(`${url}/admin/apikey-stats/summary`, {
+        headers: { authorization: `Bearer ${TOKENS.admin}` },
+      })
+      if (!response.ok) history.violate(`at rest: ${response.status} ${await response.text()}`)
+      return ((await response.json()) as { total_requests: number }).total_requests
+    }),
+  )
+  const [total = Number.NaN] = totals
+  if (totals.some((other) => other !== total)) history.violate(`at rest: ${totals.join(', ')}`)
+  if (!(total >= history.ackedRequests && total <= history.sentRequests)) {
+    history.violate(`at rest: ${total}, acknowledged ${history.ackedRequests}`)
+  }
+}

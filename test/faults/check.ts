@@ -1,0 +1,165 @@
+import { createHash } from 'node:crypto'
+import type { Sql } from '../../src/db/pool.ts'
+import type { Entry, History, Sent } from './history.ts'
+import { isKnown } from './history.ts'
+
+/** What a campaign came to; all of `violations` is wrong. */
+export type Findings = {
+  events: number
+  /** Acknowledged flushes that are not in the log, and flushes that are there twice. */
+  lost: number
+  doubled: number
+  violations: string[]
+}
+
+type LogRow = {
+  shard: number
+  position: string
+  type: string
+  recorded_at: string
+  source: string
+  idempotency_key: string | null
+  payload: string
+  sha256: string
+}
+
+/** Payload of version 2; the reader of it is not the service's. */
+type Payload = {
+  groups: (number | null)[]
+  counts: number[]
+  ids: number[]
+  requests: number[]
+  failing: number[]
+  failures: number[]
+}
+
+type Sums = Map<number, { requests: number; successes: number }>
+
+/** Holds the log against what the clients know, and the counters against the log. */
+export async function checkLog(owner: Sql, history: History): Promise<Findings> {
+  const findings: Findings = {
+    events: 0,
+    lost: 0,
+    doubled: 0,
+    violations: [...history.violations],
+  }
+  const violate = (what: string) => findings.violations.push(what)
+  const keys: Sums = new Map()
+  const groups: Sums = new Map()
+  const found = new Map<string, LogRow>()
+  const next = new Map<number, number>()
+  const times = new Map<number, string>()
+
+  const rows = owner<LogRow[]>`
+    select
+      e.shard, e.position, e.type, e.source, e.idempotency_key, e.payload::text as payload,
+      to_char(e.recorded_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') as recorded_at,
+      encode(e.payload_sha256, 'hex') as sha256
+    from events e
+    order by e.shard, e.position`
+  for await (const chunk of rows.cursor(1_000)) {
+    for (const row of chunk) {
+      findings.events++
+      const at = `${row.shard}/${row.position}`
+      if (Number(row.position) !== (next.get(row.shard) ?? 0)) violate(`a gap before ${at}`)
+      next.set(row.shard, Number(row.position) + 1)
+      if (row.recorded_at < (times.get(row.shard) ?? '')) violate(`time runs backwards at ${at}`)
+      times.set(row.shard, row.recorded_at)
+      if (createHash('sha256').update(row.payload).digest('hex') !== row.sha256) {
+        violate(`another hash at ${at}`)
+      }
+      if (row.type !== 'ApiKeyStatsFlushed') continue
+      const key = row.idempotency_key ?? at
+      if (found.has(key)) {
+        findings.doubled++
+        violate(`${key} is in the log twice`)
+      }
+      found.set(key, row)
+      fold(JSON.parse(row.payload) as Payload, keys, groups)
+    }
+  }
+
+  const sentByKey = new Map(history.sent.map((sent) => [sent.key, sent]))
+  for (const key of found.keys()) if (!sentByKey.has(key)) violate(`${key} was never sent`)
+  for (const sent of history.sent) checkSent(sent, found.get(sent.key), findings)
+  await checkCounters(owner, { keys, groups }, violate)
+  return findings
+}
+
+function checkSent(sent: Sent, row: LogRow | undefined, findings: Findings): void {
+  const { key, ack, entries } = sent
+  if (row === undefined) {
+    if (ack === null) return
+    findings.lost++
+    findings.violations.push(`${key} was acknowledged at ${ack.position} and is not in the log`)
+    return
+  }
+  const at = `${row.shard}/${row.position}`
+  if (ack !== null && ack.position !== at) {
+    findings.violations.push(`${key} was acknowledged at ${ack.position} and stands at ${at}`)
+  }
+  if (canonical(entriesOf(JSON.parse(row.payload) as Payload)) !== canonical(entries)) {
+    findings.violations.push(`${key} at ${at} has other entries than were sent`)
+  }
+}
+
+function entriesOf({ ids, requests, failing, failures }: Payload): Entry[] {
+  return ids.map((api_key_id, i) => {
+    const failed = failing.includes(i) ? failures[failing.indexOf(i)]! : 0
+    return { api_key_id, requests: requests[i]!, success_requests: requests[i]! - failed }
+  })
+}
+
+const canonical = (entries: Entry[]) =>
+  entries
+    .map((one) => `${one.api_key_id} ${one.requests} ${one.success_requests}`)
+    .sort()
+    .join(', ')
+
+function fold(payload: Payload, keys: Sums, groups: Sums): void {
+  const groupOf = payload.groups.flatMap((group, run) =>
+    Array.from({ length: payload.counts[run]! }, () => group),
+  )
+  for (const [i, entry] of entriesOf(payload).entries()) {
+    const group = groupOf[i]
+    if (isKnown(entry.api_key_id) !== (group !== null)) throw new Error('resolved otherwise')
+    if (group === null || entry.requests === 0) continue
+    add(keys, entry.api_key_id, entry)
+    if (group) add(groups, group, entry)
+  }
+}
+
+function add(sums: Sums, id: number, { requests, success_requests }: Entry): void {
+  const sum = sums.get(id) ?? { requests: 0, successes: 0 }
+  sums.set(id, {
+    requests: sum.requests + requests,
+    successes: sum.successes + success_requests,
+  })
+}
+
+/** The projections say what the log adds up to. */
+async function checkCounters(
+  owner: Sql,
+  { keys, groups }: { keys: Sums; groups: Sums },
+  violate: (what: string) => void,
+): Promise<void> {
+  const tables = [
+    ['api_key_counters', 'api_key_id', keys],
+    ['provider_group_counters', 'provider_group_id', groups],
+  ] as const
+  for (const [table, id, sums] of tables) {
+    const rows = await owner<{ id: string; requests: string; successes: string }[]>`
+      select ${owner(id)} as id, sum(requests) as requests, sum(successes) as successes
+      from ${owner(table)}
+      group by ${owner(id)}`
+    if (rows.length !== sums.size) violate(`${table} has ${rows.length} ids, not ${sums.size}`)
+    for (const row of rows) {
+      const sum = sums.get(Number(row.id))
+      if (Number(row.requests) !== sum?.requests || Number(row.successes) !== sum.successes) {
+        violate(`${table} ${row.id}: ${row.requests}, refolded ${JSON.stringify(sum)}`)
+      }
+    }
+  }
+  const parked = await owner`select * from parked_events`
+  if (parked.length > 0) violate(`${parked.length} events are parked`)
+}

@@ -1,0 +1,31 @@
+/**
+ * One instance of the service as a process, on a database that is there.
+ * `bun test/faults/instance.ts <address as JSON> <shards> <port>`
+ */
+import pino from 'pino'
+import type { ServerAddress } from '../../src/db/pool.ts'
+import { startService } from '../../src/service.ts'
+import { TOKENS } from '../support/service.ts'
+
+const [addressText = '', shards = '1', port = '0'] = Bun.argv.slice(2)
+
+try {
+  const service = await startService({
+    config: {
+      host: '127.0.0.1',
+      port: Number(port),
+      shards: Number(shards),
+      bodyLimitBytes: 16 * 1024 * 1024,
+      unknownTokens: 30,
+    },
+    address: JSON.parse(addressText) as ServerAddress,
+    tokens: TOKENS,
+    logger: pino({ level: 'error' }),
+  })
+  process.on('SIGTERM', () => service.stop().then(() => process.exit(0)))
+  console.log(`listens on ${service.url}`)
+} catch (error) {
+  // The database may be down just now: whoever started this tries again.
+  console.error(`did not start: ${error}`)
+  process.exit(1)
+}

@@ -1,0 +1,112 @@
+import { type Sql, transact } from '../../src/db/pool.ts'
+import type { Cluster, Instance } from './cluster.ts'
+import type { Random } from './random.ts'
+
+/** What is done to the cluster; each ends when everything runs again. */
+export const FAULTS = {
+  'kill -9 of an instance': ({ instance, random }) => instance.kill(random.below(500)),
+  'an instance frozen': ({ instance, random }) => instance.freeze(100 + random.below(2_500)),
+  'an instance frozen past its transactions': ({ instance, random }) =>
+    instance.freeze(11_000 + random.below(2_000)),
+  'rolling restart': ({ instance }) => instance.restart(),
+  'kill -9 of the database': ({ cluster, random }) => cluster.killDatabase(random.below(800)),
+  'kill -9 of a backend': (context) => killBackend(context),
+  'backends terminated': ({ cluster, random }) =>
+    withOwner(cluster, async (owner) => {
+      await owner`
+        select pg_terminate_backend(pid)
+        from pg_stat_activity
+        where application_name = 'tallybook' and pid <> pg_backend_pid()
+          and pid % 2 = ${random.below(2)}`
+    }),
+  'a stranger locks a head': ({ cluster, random }) =>
+    withOwner(cluster, async (owner) => {
+      const shard = random.below(cluster.shards)
+      await transact(owner, '', async (transaction) => {
+        await transaction`select from shards where shard = ${shard} for update`
+        await Bun.sleep(200 + random.below(6_500))
+      })
+    }),
+  'a stranger locks the counters': ({ cluster, random }) =>
+    withOwner(cluster, async (owner) => {
+      await transact(owner, '', async (transaction) => {
+        await transaction`lock table api_key_counters in share mode`
+        await Bun.sleep(200 + random.below(3_000))
+      })
+    }),
+  'a stranger keeps an old snapshot': ({ cluster, random }) =>
+    withOwner(cluster, async (owner) => {
+      await transact(owner, 'isolation level repeatable read', async (transaction) => {
+        await transaction`select count(*) from events`
+        await Bun.sleep(500 + random.below(3_000))
+      })
+    }),
+} satisfies Record<string, (context: FaultContext) => Promise<unknown>>
+
+export type FaultName = keyof typeof FAULTS
+
+type FaultContext = { cluster: Cluster; instance: Instance; random: Random }
+
+/** How often each fault is chosen, against the others. */
+const WEIGHTS: Record<FaultName, number> = {
+  'kill -9 of an instance': 40,
+  'an instance frozen': 6,
+  'an instance frozen past its transactions': 1,
+  'rolling restart': 4,
+  'kill -9 of the database': 10,
+  'kill -9 of a backend': 4,
+  'backends terminated': 8,
+  'a stranger locks a head': 4,
+  'a stranger locks the counters': 2,
+  'a stranger keeps an old snapshot': 2,
+}
+
+/** Milliseconds at most between the end of a fault and the next. */
+const MAX_GAP_MS = 600
+
+/** Does one fault after the other until `isOver`, and counts them. */
+export async function injectFaults(
+  cluster: Cluster,
+  random: Random,
+  isOver: () => boolean,
+): Promise<Record<FaultName, number>> {
+  const counts = Object.fromEntries(Object.keys(FAULTS).map((name) => [name, 0])) as Record<
+    FaultName,
+    number
+  >
+  const names = (Object.keys(FAULTS) as FaultName[]).flatMap((name) =>
+    Array.from({ length: WEIGHTS[name] }, () => name),
+  )
+  while (!isOver()) {
+    await Bun.sleep(random.below(MAX_GAP_MS))
+    const name = random.pick(names)
+    counts[name]++
+    await FAULTS[name]({ cluster, instance: random.pick(cluster.instances), random })
+  }
+  return counts
+}
+
+/** The server takes one dead backend for a crash, and starts all of them anew. */
+async function killBackend({ cluster, random }: FaultContext): Promise<void> {
+  await withOwner(cluster, async (owner) => {
+    const rows = await owner<{ pid: number }[]>`
+      select pid
+      from pg_stat_activity
+      where application_name = 'tallybook' and pid <> pg_backend_pid()
+      order by pid`
+    const row = rows.length === 0 ? null : random.pick(rows)
+    if (row) process.kill(row.pid, 'SIGKILL')
+  })
+}
+
+/** What a stranger does may fail with the connection: that is a fault too. */
+async function withOwner(cluster: Cluster, run: (owner: Sql) => Promise<void>): Promise<void> {
+  const owner = cluster.connect()
+  try {
+    await run(owner)
+  } catch {
+    // Its backend was ended meanwhile, or the server starts anew.
+  } finally {
+    await owner.end({ timeout: 1 }).catch(() => {})
+  }
+}

@@ -1,0 +1,217 @@
+import { TOKENS } from '../support/service.ts'
+import { type Entry, GROUPS, type History, isKnown, KNOWN_KEYS, type Sent } from './history.ts'
+import type { Random } from './random.ts'
+
+/** Milliseconds that a client waits for an answer, and between two tries. */
+const TIMEOUT_MS = 15_000
+const RETRY_MS = 50
+
+export type Traffic = {
+  /** Where the instances are reached now; answers may be lost on the way. */
+  urls(): string[]
+  history: History
+  random: Random
+  /** No new work; what was begun is brought to its end. */
+  isOver(): boolean
+}
+
+type Answer = { status: number; position: string | null; replayed: boolean; body: string }
+
+/** Null where there was no answer: then nobody knows what was done. */
+async function send(url: string, init: RequestInit): Promise<Answer | null> {
+  try {
+    const response = await fetch(url, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) })
+    return {
+      status: response.status,
+      position: response.headers.get('tallybook-position'),
+      replayed: response.headers.get('idempotency-replayed') === 'true',
+      body: await response.text(),
+    }
+  } catch {
+    return null
+  }
+}
+
+/** Posts flush after flush, each until it is acknowledged, some again and some with other entries. */
+export async function post(traffic: Traffic, name: string): Promise<void> {
+  const { history, random, isOver } = traffic
+  for (let number = 0; !isOver(); number++) {
+    const entries = makeEntries(random)
+    const requests = entries.reduce(
+      (sum, one) => sum + (isKnown(one.api_key_id) ? one.requests : 0),
+      0,
+    )
+    const sent: Sent = {
+      key: `${name}-${number}`,
+      entries,
+      requests,
+      ack: null,
+      counted: false,
+    }
+    history.noteSent(sent)
+    if (random.chance(0.01)) {
+      // Given up after one try, whatever came of it.
+      const answer = await postOnce(traffic, sent.key, entries)
+      if (answer?.status === 200) acknowledge(history, sent, answer)
+      continue
+    }
+    if (random.chance(0.02)) await Promise.all([deliver(traffic, sent), deliver(traffic, sent)])
+    else await deliver(traffic, sent)
+    if (random.chance(0.05)) await deliver(traffic, sent)
+    if (random.chance(0.01)) await expectRefused(traffic, sent)
+    if (random.chance(0.05)) await expectVisible(traffic, sent)
+  }
+}
+
+/** Tries until it is acknowledged; every acknowledgement has to be the same. */
+async function deliver(traffic: Traffic, sent: Sent): Promise<void> {
+  for (;;) {
+    const answer = await postOnce(traffic, sent.key, sent.entries)
+    if (answer === null || answer.status === 503) {
+      traffic.history.counts.doubts++
+      await Bun.sleep(RETRY_MS)
+      continue
+    }
+    if (answer.status === 200) acknowledge(traffic.history, sent, answer)
+    else traffic.history.violate(`${sent.key}: ${answer.status} ${answer.body}`)
+    return
+  }
+}
+
+function acknowledge(history: History, sent: Sent, answer: Answer): void {
+  const { position, body, replayed } = answer
+  if (replayed) history.counts.replayed++
+  // Two tries at once: the one that counted may be heard of after its replay, but only once.
+  else if (sent.counted) history.violate(`${sent.key}: counted a second time`)
+  else sent.counted = true
+  if (position === null) history.violate(`${sent.key}: no position`)
+  if (sent.ack === null) {
+    history.noteAck(sent, { position: position ?? '', body })
+    const known = sent.entries.filter((one) => isKnown(one.api_key_id) && one.requests > 0)
+    const updated = new Set(known.map((one) => one.api_key_id)).size
+    if ((JSON.parse(body) as { updated: number }).updated !== updated) {
+      history.violate(`${sent.key}: ${body} instead of ${updated} updated`)
+    }
+    return
+  }
+  if (position !== sent.ack.position || body !== sent.ack.body) {
+    history.violate(`${sent.key}: ${position} ${body}, but first ${JSON.stringify(sent.ack)}`)
+  }
+}
+
+/** The same key with other entries is refused, always. */
+async function expectRefused(traffic: Traffic, { key, entries }: Sent): Promise<void> {
+  const others = [...entries, { api_key_id: 1, requests: 1, success_requests: 1 }]
+  for (;;) {
+    const answer = await postOnce(traffic, key, others)
+    if (answer !== null && answer.status !== 503) {
+      if (answer.status === 422) traffic.history.counts.refused++
+      else traffic.history.violate(`${key} with other entries: ${answer.status} ${answer.body}`)
+      return
+    }
+    await Bun.sleep(RETRY_MS)
+  }
+}
+
+/** Whoever was acknowledged reads a state that has his flush in it. */
+async function expectVisible(traffic: Traffic, { key, ack }: Sent): Promise<void> {
+  const answer = await read(traffic, `/admin/api-keys/${1 + traffic.random.below(KNOWN_KEYS)}`)
+  if (answer?.status !== 200 || ack === null) return
+  const [shard = 0, position = 0] = ack.position.split('/').map(Number)
+  const seen = parsePositions(answer.position)
+  if ((seen[shard] ?? -1) < position) {
+    traffic.history.violate(
+      `${key} at ${ack.position} is not in a later read of ${answer.position}`,
+    )
+  }
+}
+
+function postOnce({ urls, random }: Traffic, key: string, entries: Entry[]) {
+  return send(`${random.pick(urls())}/internal/apikey-stats/flush`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${TOKENS.dp}`, 'idempotency-key': key },
+    body: JSON.stringify({ keys: entries }),
+  })
+}
+
+const read = ({ urls, random }: Traffic, path: string) =>
+  send(random.pick(urls()) + path, { headers: { authorization: `Bearer ${TOKENS.admin}` } })
+
+/** One to forty entries, most of them of three hot keys, some of nobody's. */
+function makeEntries(random: Random): Entry[] {
+  return Array.from({ length: 1 + random.below(random.chance(0.1) ? 40 : 4) }, () => {
+    const requests = random.below(50)
+    const api_key_id = random.chance(0.5)
+      ? 1 + random.below(3)
+      : random.chance(0.03)
+        ? 900 + random.below(10)
+        : 1 + random.below(KNOWN_KEYS)
+    return { api_key_id, requests, success_requests: random.below(requests + 1) }
+  })
+}
+
+/** Polls the summary: never less than was acknowledged before, nor more than was ever sent. */
+export async function watch(traffic: Traffic): Promise<void> {
+  const { history, random, isOver } = traffic
+  let last: number[] = []
+  while (!isOver()) {
+    await Bun.sleep(random.below(40))
+    const least = history.ackedRequests
+    const answer = await read(traffic, '/admin/apikey-stats/summary')
+    if (answer === null || answer.status === 503) continue
+    if (answer.status !== 200) {
+      history.violate(`summary: ${answer.status} ${answer.body}`)
+      continue
+    }
+    history.counts.reads++
+    const { total_requests: total } = JSON.parse(answer.body) as { total_requests: number }
+    if (total < least || total > history.sentRequests) {
+      history.violate(`summary: ${total}, acknowledged ${least}, sent ${history.sentRequests}`)
+    }
+    const positions = parsePositions(answer.position)
+    if (positions.some((position, shard) => position < (last[shard] ?? -1))) {
+      history.violate(`summary: ${answer.position} after ${last}`)
+    }
+    last = positions
+  }
+}
+
+/** Moves keys between groups, renames them, and ends and makes one that nobody posts. */
+export async function administer(traffic: Traffic): Promise<void> {
+  const { history, random, isOver } = traffic
+  while (!isOver()) {
+    await Bun.sleep(100 + random.below(300))
+    const headers = { authorization: `Bearer ${TOKENS.admin}` }
+    const url = random.pick(traffic.urls())
+    const answer = random.chance(0.3)
+      ? await send(`${url}/admin/api-keys/90`, { method: 'DELETE', headers })
+      : await send(`${url}/admin/catalog`, {
+          method: 'PUT',
+          headers,
+          body: JSON.stringify({
+            api_keys: [
+              {
+                id: random.chance(0.2) ? 90 : 1 + random.below(KNOWN_KEYS),
+                group_id: 1 + random.below(GROUPS),
+                name: `name ${random.below(1_000)}`,
+              },
+            ],
+          }),
+        })
+    if (answer === null || answer.status === 503) continue
+    history.counts.changes++
+    if (answer.status >= 500 || answer.status === 400) {
+      history.violate(`catalog: ${answer.status} ${answer.body}`)
+    }
+  }
+}
+
+/** `0/41,1/7` by shard. */
+function parsePositions(text: string | null): number[] {
+  const positions: number[] = []
+  for (const part of (text ?? '').split(',')) {
+    const [shard, position] = part.split('/').map(Number)
+    if (shard !== undefined && position !== undefined) positions[shard] = position
+  }
+  return positions
+}

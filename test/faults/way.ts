@@ -1,0 +1,51 @@
+import net from 'node:net'
+import type { Random } from './random.ts'
+
+/** A way to an instance that loses some answers: the client never hears of what was done. */
+export type LossyWay = {
+  url: string
+  /** Answers that were lost. */
+  lost: number
+  close(): Promise<void>
+}
+
+/** `portOf` says where the instance listens now. */
+export async function startLossyWay(
+  portOf: () => number,
+  random: Random,
+  probability: number,
+): Promise<LossyWay> {
+  const sockets = new Set<net.Socket>()
+  const way: LossyWay = { url: '', lost: 0, close: async () => {} }
+  const server = net.createServer((client) => {
+    const upstream = net.connect({ host: '127.0.0.1', port: portOf() })
+    for (const [socket, other] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      sockets.add(socket)
+      socket.on('error', () => other.destroy())
+      socket.on('close', () => {
+        sockets.delete(socket)
+        other.destroy()
+      })
+    }
+    client.on('data', (chunk: Buffer) => upstream.write(chunk))
+    upstream.on('data', (chunk: Buffer) => {
+      if (!random.chance(probability)) {
+        client.write(chunk)
+        return
+      }
+      way.lost++
+      client.destroy()
+      upstream.destroy()
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  way.url = `http://127.0.0.1:${(server.address() as net.AddressInfo).port}`
+  way.close = async () => {
+    for (const socket of sockets) socket.destroy()
+    await new Promise((resolve) => server.close(resolve))
+  }
+  return way
+}
