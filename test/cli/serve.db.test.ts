@@ -170,3 +170,36 @@ test('tokens are made, listed and revoked by command', async () => {
   expect(misused.exitCode).toBe(1)
   expect(misused.text).toContain('Usage: tallybook token')
 })
+
+test('no token is in what the service logs, answers, measures or documents', async () => {
+  const { service, url } = await start({ TALLYBOOK_LOG_LEVEL: 'trace' })
+  const secrets = [...Object.values(TOKENS), 'guessed-token-1']
+  const texts: string[] = []
+  for (const secret of secrets) {
+    const headers = { authorization: `Bearer ${secret}` }
+    for (const [method, path, body] of [
+      ['GET', '/admin/apikey-stats/summary'],
+      ['GET', `/admin/keys/${secret}?unknown=${secret}`],
+      ['GET', '/admin/tokens'],
+      ['POST', '/internal/apikey-stats/flush', `{"keys":"${secret}"}`],
+      ['PUT', '/admin/catalog', `{"api_keys":[{"id":"${secret}"}]}`],
+      ['POST', '/admin/tokens', `{"name":"${secret}","role":"dp"}`],
+      ['GET', '/nowhere'],
+    ] as const) {
+      const init = body === undefined ? { method, headers } : { method, headers, body }
+      const response = await fetch(url + path, init)
+      expect(response.status).toBeLessThan(500)
+      // What a client posts as a name is a name, whatever else it is.
+      if (path !== '/admin/tokens') texts.push(await response.text())
+    }
+  }
+  for (const path of ['/metrics', '/swagger', '/swagger/json', '/health/ready']) {
+    texts.push(await (await fetch(url + path)).text())
+  }
+  service.kill('SIGTERM')
+  expect(await service.exited).toBe(0)
+  texts.push(await service.stderr.text())
+  for (const secret of secrets) {
+    for (const text of texts) expect(text).not.toContain(secret)
+  }
+})
