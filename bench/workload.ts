@@ -39,3 +39,15 @@ export function makeEntries(keys: number, apiKeys = API_KEYS): ApiKeyEntries {
 /** A flush's payload, as the log holds it. */
 export const makePayload = (keys: number) =>
   encodeApiKeyFlush(resolveApiKeyFlush(makeEntries(keys), groupOf))
+
+/** The same as a data-plane proxy posts it. */
+export function makeBody(keys: number): string {
+  const { ids, requests, successes } = makeEntries(keys)
+  return JSON.stringify({
+    keys: ids.map((id, i) => ({
+      api_key_id: id,
+      requests: requests[i],
+      success_requests: successes[i],
+    })),
+  })
+}

@@ -2,7 +2,7 @@ import { type Child, startChild } from '../child.ts'
 import { startHistory } from '../history.ts'
 import { percentile } from '../measure.ts'
 import type { BenchServer } from '../server.ts'
-import { makeEntries, TOKENS } from '../workload.ts'
+import { makeBody, TOKENS } from '../workload.ts'
 
 /** What is read, by what it is called. */
 export const PAGES = {
@@ -105,14 +105,7 @@ const read = (url: string, path: string) =>
 
 /** Posts flushes at a rate, every ten milliseconds what is due. */
 function postSteadily(url: string, keysPerFlush: number, flushesPerSecond: number) {
-  const { ids, requests, successes } = makeEntries(keysPerFlush)
-  const body = JSON.stringify({
-    keys: ids.map((id, i) => ({
-      api_key_id: id,
-      requests: requests[i],
-      success_requests: successes[i],
-    })),
-  })
+  const body = makeBody(keysPerFlush)
   const post = async () => {
     const response = await fetch(`${url}/internal/apikey-stats/flush`, {
       method: 'POST',
