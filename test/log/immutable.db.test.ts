@@ -160,6 +160,22 @@ test('the service has these privileges, and no other on any table, view or colum
   })
 })
 
+test('the owner can, by taking the triggers away, and the hash of the payload tells', async () => {
+  const changed = database.owner.begin(async (transaction) => {
+    await transaction`alter table events disable trigger events_refuse_change`
+    await transaction`
+      update events set payload = (payload::text || ' ')::json
+      where shard = 0 and position = 0`
+    const found = await transaction`
+      select shard, position::integer
+      from events
+      where sha256(convert_to(payload::text, 'UTF8')) <> payload_sha256`
+    expect([...found]).toEqual([{ shard: 0, position: 0 }])
+    throw new Error('taken back')
+  })
+  await expect(changed).rejects.toThrow('taken back')
+})
+
 /** What is derived from the log may be thrown away and derived again. */
 const DERIVED = 'select insert update delete'
 const PRIVILEGES = 'SELECT INSERT UPDATE DELETE TRUNCATE REFERENCES TRIGGER'
