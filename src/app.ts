@@ -6,6 +6,7 @@ import type { Pools } from './db/pool.ts'
 import type { Attempts } from './http/attempts.ts'
 import { audit } from './http/audit/index.ts'
 import { auth } from './http/auth.ts'
+import { Bodies } from './http/body.ts'
 import { catalogRoutes } from './http/catalog/index.ts'
 import { flushes } from './http/flushes/index.ts'
 import { health } from './http/health.ts'
@@ -39,6 +40,7 @@ export type AppOptions = {
  */
 export function createApp(options: AppOptions) {
   const guard = auth(options)
+  const bodies = new Bodies(options.bodyLimitBytes)
   return new Elysia({
     // Fields that a schema doesn't know are not dropped in silence.
     normalize: false,
@@ -51,17 +53,18 @@ export function createApp(options: AppOptions) {
     .onError(({ error, code, request }) =>
       toProblem(error, code, request, options.logger).toResponse(),
     )
-    .use(flushes(guard, options))
+    .use(flushes(guard, { ...options, bodies }))
     .use(
       catalogRoutes(guard, {
         ...options,
+        bodies,
         onChanged: (shard) => options.projector.noticeAppend(shard),
       }),
     )
     .use(reads(guard, options))
     .use(projections(guard, options))
     .use(audit(guard, options))
-    .use(tokenRoutes(guard, options))
+    .use(tokenRoutes(guard, { ...options, bodies }))
     .use(health(options))
     .use(metricsRoute(options.metrics))
     .use(swaggerRoutes())

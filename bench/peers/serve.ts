@@ -6,6 +6,7 @@ import { Elysia } from 'elysia'
 import pino from 'pino'
 import { Attempts } from '../../src/http/attempts.ts'
 import { auth } from '../../src/http/auth.ts'
+import { Bodies } from '../../src/http/body.ts'
 import { flushes } from '../../src/http/flushes/index.ts'
 import { Metrics } from '../../src/http/metrics.ts'
 import type { AppendOutcome } from '../../src/log/queue.ts'
@@ -71,7 +72,7 @@ async function servePeer(peer: string, address: Address): Promise<string> {
       flushes(auth({ tokens: new Tokens(TOKENS), attempts: new Attempts(30) }), {
         log,
         metrics,
-        bodyLimitBytes: BODY_LIMIT_BYTES,
+        bodies: new Bodies(BODY_LIMIT_BYTES),
       }),
     )
     .listen({ hostname: '127.0.0.1', port: 0 })

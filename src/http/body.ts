@@ -1,27 +1,105 @@
-import { Problem } from './problem.ts'
+import { Problem, unavailable } from './problem.ts'
 
-/** The body as text (UTF-8, whatever Content-Type says). Throws the 413 problem above the limit. */
-export function readBody(request: Request, limitBytes: number): Promise<string> | string {
-  const length = request.headers.get('content-length')
-  if (length !== null) {
+/** A body above this is large: counted while it is read, and looked at before it is parsed. */
+const LARGE_BYTES = 64 * 1024
+
+/** Large bodies that may be read at once, were all of them of the largest size. */
+const LARGE_AT_ONCE = 16
+
+/**
+ * Bytes of a large body for each value in it, at least: of an entry that says anything there are
+ * more. `[[[[`, `{},{},` or `1,1,1,` take the parser up to fifty times as long as entries do, and
+ * eighty times their size in memory.
+ */
+const BYTES_PER_VALUE = 6
+
+/** Reads the bodies of requests, within bounds on each and on all that are read at once. */
+export class Bodies {
+  #largeBytes = 0
+
+  constructor(private readonly limitBytes: number) {}
+
+  /**
+   * The body as text (UTF-8, whatever Content-Type says). Throws the problem 413 above the limit,
+   * 503 where too many large bodies are being read, and 400 for one that is made to hurt.
+   */
+  read(request: Request): Promise<string> | string {
+    const header = request.headers.get('content-length')
+    if (header === null) return request.body === null ? '' : this.#readChunks(request.body)
+    const length = Number(header)
     // The server reads no more than it was told.
-    if (Number(length) > limitBytes) throw tooLarge(limitBytes)
-    return request.text()
+    if (length > this.limitBytes) throw this.#tooLarge()
+    return length <= LARGE_BYTES ? request.text() : this.#readLarge(request, length)
   }
-  return request.body === null ? '' : readChunks(request.body, limitBytes)
+
+  async #readLarge(request: Request, length: number): Promise<string> {
+    this.#take(length)
+    try {
+      return checked(await request.text())
+    } finally {
+      this.#largeBytes -= length
+    }
+  }
+
+  /** A body of unknown length: read until it ends, or is found to be too large. */
+  async #readChunks(body: ReadableStream<Uint8Array>): Promise<string> {
+    const chunks: Uint8Array[] = []
+    let bytes = 0
+    let taken = 0
+    try {
+      for await (const chunk of body) {
+        bytes += chunk.byteLength
+        if (bytes > this.limitBytes) throw this.#tooLarge()
+        if (bytes > LARGE_BYTES) {
+          this.#take(bytes - taken)
+          taken = bytes
+        }
+        chunks.push(chunk)
+      }
+      const text = new TextDecoder().decode(Buffer.concat(chunks))
+      return taken > 0 ? checked(text) : text
+    } finally {
+      this.#largeBytes -= taken
+    }
+  }
+
+  #take(bytes: number): void {
+    if (this.#largeBytes + bytes > LARGE_AT_ONCE * this.limitBytes) {
+      throw unavailable('too many large bodies')
+    }
+    this.#largeBytes += bytes
+  }
+
+  #tooLarge(): Problem {
+    return new Problem(
+      413,
+      'request body too large',
+      `A body has at most ${this.limitBytes} bytes.`,
+    )
+  }
 }
 
-/** A body of unknown length: read until it ends, or is found to be too large. */
-async function readChunks(body: ReadableStream<Uint8Array>, limitBytes: number): Promise<string> {
-  const chunks: Uint8Array[] = []
-  let bytes = 0
-  for await (const chunk of body) {
-    bytes += chunk.byteLength
-    if (bytes > limitBytes) throw tooLarge(limitBytes)
-    chunks.push(chunk)
-  }
-  return new TextDecoder().decode(Buffer.concat(chunks))
-}
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+/** Each begins another value. */
+const COMMA = 0x2c
+const BRACKET = 0x5b
+const BRACE = 0x7b
 
-const tooLarge = (limitBytes: number) =>
-  new Problem(413, 'request body too large', `A body has at most ${limitBytes} bytes.`)
+/** The text of a large body; throws the problem 400 where its values say next to nothing. */
+function checked(text: string): string {
+  const most = (LARGE_BYTES + text.length) / BYTES_PER_VALUE
+  let values = 0
+  let isString = false
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (isString) {
+      if (code === BACKSLASH) i++
+      else if (code === QUOTE) isString = false
+    } else if (code === QUOTE) isString = true
+    else if ((code === COMMA || code === BRACKET || code === BRACE) && ++values > most) {
+      throw new Problem(400, 'invalid request body', 'It has more values than such a body needs.')
+    }
+  }
+  return text
+}

@@ -31,6 +31,8 @@ const BODIES: [what: string, body: string][] = [
   ['an exponent', fill('{"keys":[{"api_key_id":1e', '9', '}]}')],
   ['a name over and over', fill('{"keys":[]', ',"keys":[]', ',"keys":1}')],
   ['entries that are no objects', fill('{"keys":[1', ',1', ']}')],
+  ['empty entries', fill('{"keys":[{}', ',{}', ']}')],
+  ['arrays between numbers', fill('{"keys":[0', ',[0]', ']}')],
   ['unknown fields', fill('{"keys":[{"x":1}', ',{"x":1}', ']}')],
   ['white space', ' '.repeat(LIMIT)],
   ['NUL', '\0'.repeat(LIMIT)],
@@ -55,7 +57,8 @@ const ENTRIES: [what: string, body: string][] = [
       ']}',
     ),
   ],
-  ['empty entries', fill('{"keys":[{}', ',{}', ']}')],
+  ['the shortest entries', fill('{"keys":[{"api_key_id":1}', ',{"api_key_id":1}', ']}')],
+  ['brackets in a string', fill('{"keys":[{"api_key_id":1,"requests":1}],"note":"', '[{\\"', '"}')],
 ]
 
 test.each(ENTRIES)('%s, 16 MiB of it, is taken, and counted as it says', async (_, body) => {

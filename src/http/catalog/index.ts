@@ -4,7 +4,7 @@ import type { Catalog } from '../../catalog/catalog.ts'
 import { changeCatalog, type DecideChange } from '../../catalog/change.ts'
 import type { Pools } from '../../db/pool.ts'
 import type { auth } from '../auth.ts'
-import { readBody } from '../body.ts'
+import type { Bodies } from '../body.ts'
 import { describe } from '../openapi.ts'
 import { EXAMPLE_HASH, HashParams, IdParams } from '../params.ts'
 import { Problem } from '../problem.ts'
@@ -13,7 +13,7 @@ import { CatalogBody, mergeRows, parseCatalog } from './model.ts'
 type Options = {
   pools: Pools
   catalog: Catalog
-  bodyLimitBytes: number
+  bodies: Bodies
   /** Tells the projector that shard 0 has grown. */
   onChanged: (shard: number) => void
 }
@@ -21,7 +21,7 @@ type Options = {
 /** PUT /admin/catalog, and DELETE of its rows. */
 export function catalogRoutes(
   guard: ReturnType<typeof auth>,
-  { pools, catalog, bodyLimitBytes, onChanged }: Options,
+  { pools, catalog, bodies, onChanged }: Options,
 ) {
   /** Appends the change and says where; 404 where it finds nothing to change. */
   const change = async (source: string, decide: DecideChange): Promise<Record<string, string>> => {
@@ -36,7 +36,7 @@ export function catalogRoutes(
     .put(
       '/admin/catalog',
       async ({ request, set, principal }) => {
-        const body = parseCatalog(await readBody(request, bodyLimitBytes))
+        const body = parseCatalog(await bodies.read(request))
         if (typeof body === 'string') throw new Problem(400, 'invalid catalog', body)
         const headers = await change(principal.name, () => ({
           upserted: mergeRows(catalog, body),

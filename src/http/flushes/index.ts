@@ -4,19 +4,16 @@ import type { Log } from '../../log/log.ts'
 import type { AppendOutcome } from '../../log/queue.ts'
 import type { Principal } from '../../tokens/roles.ts'
 import type { auth } from '../auth.ts'
-import { readBody } from '../body.ts'
+import type { Bodies } from '../body.ts'
 import type { Metrics } from '../metrics.ts'
 import { Problem, unavailable } from '../problem.ts'
 import { apiKeyFlushDetail, keyFlushDetail } from './detail.ts'
 import { type FlushError, parseApiKeyFlush, parseKeyFlush } from './model.ts'
 
-type FlushOptions = { log: Pick<Log, 'append'>; metrics: Metrics; bodyLimitBytes: number }
+type FlushOptions = { log: Pick<Log, 'append'>; metrics: Metrics; bodies: Bodies }
 
 /** POST /internal/apikey-stats/flush and /internal/stats/flush. */
-export function flushes(
-  guard: ReturnType<typeof auth>,
-  { log, metrics, bodyLimitBytes }: FlushOptions,
-) {
+export function flushes(guard: ReturnType<typeof auth>, { log, metrics, bodies }: FlushOptions) {
   const post = async <Entries extends PostedFlush['entries']>(
     request: Request,
     headers: Record<string, string | number>,
@@ -25,7 +22,7 @@ export function flushes(
     toFlush: (entries: Entries) => PostedFlush,
   ) => {
     const idempotencyKey = readIdempotencyKey(request)
-    const entries = parse(await readBody(request, bodyLimitBytes))
+    const entries = parse(await bodies.read(request))
     if (typeof entries === 'string') {
       metrics.observeRejected()
       throw new Problem(400, entries)

@@ -3,25 +3,22 @@ import type { Pools } from '../../db/pool.ts'
 import { createToken, isReserved, listTokens, revokeToken } from '../../tokens/stored.ts'
 import type { Tokens } from '../../tokens/tokens.ts'
 import type { auth } from '../auth.ts'
-import { readBody } from '../body.ts'
+import type { Bodies } from '../body.ts'
 import { NoQuery } from '../params.ts'
 import { Problem } from '../problem.ts'
 import * as details from './detail.ts'
 import { NameParams, parseTokenBody } from './model.ts'
 
-type Options = { pools: Pools; tokens: Tokens; bodyLimitBytes: number }
+type Options = { pools: Pools; tokens: Tokens; bodies: Bodies }
 
 /** POST, GET and DELETE under /admin/tokens: who may call this service. */
-export function tokenRoutes(
-  guard: ReturnType<typeof auth>,
-  { pools, tokens, bodyLimitBytes }: Options,
-) {
+export function tokenRoutes(guard: ReturnType<typeof auth>, { pools, tokens, bodies }: Options) {
   return new Elysia({ name: 'tokens' })
     .use(guard)
     .post(
       '/admin/tokens',
       async ({ request, set }) => {
-        const body = parseTokenBody(await readBody(request, bodyLimitBytes))
+        const body = parseTokenBody(await bodies.read(request))
         if (typeof body === 'string') throw new Problem(400, 'invalid token', body)
         const { name, role } = body
         const made = isReserved(name) ? null : await createToken(pools.append, name, role)
