@@ -1,4 +1,5 @@
-import { type Sql, transact } from '../../src/db/pool.ts'
+import { type Sql, type Transaction, transact } from '../../src/db/pool.ts'
+import { hashPayload } from '../../src/events/event.ts'
 import type { Cluster, Instance } from './cluster.ts'
 import type { Random } from './random.ts'
 
@@ -41,6 +42,14 @@ export const FAULTS = {
         await Bun.sleep(500 + random.below(3_000))
       })
     }),
+  'the clock was an hour ahead': ({ cluster, random }) =>
+    withOwner(cluster, async (owner) => {
+      const shard = random.below(cluster.shards)
+      await transact(owner, '', async (transaction) => {
+        await transaction`select from shards where shard = ${shard} for update`
+        await appendEmptyFlush(transaction, shard)
+      })
+    }),
 } satisfies Record<string, (context: FaultContext) => Promise<unknown>>
 
 export type FaultName = keyof typeof FAULTS
@@ -59,6 +68,7 @@ const WEIGHTS: Record<FaultName, number> = {
   'a stranger locks a head': 4,
   'a stranger locks the counters': 2,
   'a stranger keeps an old snapshot': 2,
+  'the clock was an hour ahead': 2,
 }
 
 /** Milliseconds at most between the end of a fault and the next. */
@@ -84,6 +94,19 @@ export async function injectFaults(
     await FAULTS[name]({ cluster, instance: random.pick(cluster.instances), random })
   }
   return counts
+}
+
+/** What an append would have left behind while the clock was an hour ahead of where it is now. */
+async function appendEmptyFlush(transaction: Transaction, shard: number): Promise<void> {
+  const payload = '{"hashes":[],"quota_tracked":[],"requests":[],"tokens":[],"last_accessed_at":[]}'
+  await transaction`
+    insert into events (shard, position, type, version, recorded_at, source, payload, payload_sha256)
+    select
+      ${shard}::integer, coalesce(max(e.position), -1) + 1, 'KeyStatsFlushed', 1,
+      greatest(max(e.recorded_at), clock_timestamp() + interval '1 hour'),
+      'stranger', ${payload}::text::json, decode(${hashPayload(payload)}, 'hex')
+    from events e
+    where e.shard = ${shard}`
 }
 
 /** The server takes one dead backend for a crash, and starts all of them anew. */

@@ -1,4 +1,5 @@
 import net from 'node:net'
+import { joinSockets } from '../support/sockets.ts'
 import type { Random } from './random.ts'
 
 /** A way to an instance that loses some answers: the client never hears of what was done. */
@@ -19,17 +20,7 @@ export async function startLossyWay(
   const way: LossyWay = { url: '', lost: 0, close: async () => {} }
   const server = net.createServer((client) => {
     const upstream = net.connect({ host: '127.0.0.1', port: portOf() })
-    for (const [socket, other] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      sockets.add(socket)
-      socket.on('error', () => other.destroy())
-      socket.on('close', () => {
-        sockets.delete(socket)
-        other.destroy()
-      })
-    }
+    joinSockets(sockets, client, upstream)
     client.on('data', (chunk: Buffer) => upstream.write(chunk))
     upstream.on('data', (chunk: Buffer) => {
       if (!random.chance(probability)) {

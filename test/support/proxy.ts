@@ -1,5 +1,6 @@
 import net from 'node:net'
 import type { ServerAddress } from '../../src/db/pool.ts'
+import { joinSockets } from './sockets.ts'
 
 /** Where a connection is cut: the statement never arrives, or its commit is never heard of. */
 export type Cut = 'before' | 'after commit'
@@ -38,17 +39,7 @@ export async function startProxy(upstream: ServerAddress): Promise<LossyWay> {
     let received: Buffer = Buffer.alloc(0)
     let completed = false
     const runsArmed = () => armed !== null && sent.includes(armed.statement)
-    for (const [socket, other] of [
-      [client, server],
-      [server, client],
-    ] as const) {
-      sockets.add(socket)
-      socket.on('error', () => other.destroy())
-      socket.on('close', () => {
-        sockets.delete(socket)
-        other.destroy()
-      })
-    }
+    joinSockets(sockets, client, server)
     client.on('data', (chunk: Buffer) => {
       // What was prepared on this connection before is not sent again: all texts are kept.
       sent += chunk.subarray(0, 4_096).toString('latin1')
