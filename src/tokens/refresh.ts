@@ -11,15 +11,24 @@ const INTERVAL_MS = 1_000
  * can revoke one then.
  */
 export function keepFresh(tokens: Tokens, sql: Sql, logger: Logger): { stop(): void } {
+  let stopped = false
   let timer: ReturnType<typeof setTimeout>
+  const rest = () => {
+    if (!stopped) timer = setTimeout(run, INTERVAL_MS)
+  }
   const run = async () => {
     try {
       await tokens.refresh(sql)
     } catch (error) {
       if (!isUnavailable(error)) logger.error({ err: error }, 'tokens: refresh failed')
     }
-    timer = setTimeout(run, INTERVAL_MS)
+    rest()
   }
-  timer = setTimeout(run, INTERVAL_MS)
-  return { stop: () => clearTimeout(timer) }
+  rest()
+  return {
+    stop: () => {
+      stopped = true
+      clearTimeout(timer)
+    },
+  }
 }
