@@ -7,7 +7,70 @@ create table api_key_counters (
   requests numeric not null,
   successes numeric not null,
   constraint api_key_counters_pkey PRIMARY KEY (shard, generation, api_key_id)
-) with (fillfactor=50);
+) partition by LIST (generation);
+
+create table api_key_counters_1 (
+  shard integer not null,
+  generation integer not null,
+  api_key_id bigint not null,
+  requests numeric not null,
+  successes numeric not null,
+  constraint api_key_counters_1_pkey PRIMARY KEY (shard, generation, api_key_id)
+) with (fillfactor=50) -- partition of api_key_counters FOR VALUES IN (1);
+
+create table api_key_snapshots (
+  shard integer not null,
+  generation integer not null,
+  position bigint not null,
+  first_id bigint not null,
+  last_id bigint not null,
+  ids bigint[] not null,
+  requests numeric[] not null,
+  successes numeric[] not null,
+  constraint api_key_snapshots_pkey PRIMARY KEY (shard, generation, "position", first_id)
+) partition by LIST (generation);
+
+create table api_key_snapshots_1 (
+  shard integer not null,
+  generation integer not null,
+  position bigint not null,
+  first_id bigint not null,
+  last_id bigint not null,
+  ids bigint[] not null,
+  requests numeric[] not null,
+  successes numeric[] not null,
+  constraint api_key_snapshots_1_pkey PRIMARY KEY (shard, generation, "position", first_id)
+) with (fillfactor=100) -- partition of api_key_snapshots FOR VALUES IN (1);
+
+create table api_key_usage (
+  shard integer not null,
+  generation integer not null,
+  api_key_id bigint not null,
+  quarter timestamp with time zone not null,
+  requests numeric not null,
+  successes numeric not null,
+  constraint api_key_usage_pkey PRIMARY KEY (shard, generation, api_key_id, quarter)
+) partition by LIST (generation);
+
+create table api_key_usage_1 (
+  shard integer not null,
+  generation integer not null,
+  api_key_id bigint not null,
+  quarter timestamp with time zone not null,
+  requests numeric not null,
+  successes numeric not null,
+  constraint api_key_usage_1_pkey PRIMARY KEY (shard, generation, api_key_id, quarter)
+) with (fillfactor=90) -- partition of api_key_usage FOR VALUES IN (1);
+
+create table api_key_versions (
+  generation integer not null,
+  id bigint not null,
+  position bigint not null,
+  group_id bigint not null,
+  name text,
+  ended_at timestamp with time zone,
+  constraint api_key_versions_pkey PRIMARY KEY (generation, id, "position")
+);
 
 create table api_keys (
   generation integer not null,
@@ -23,7 +86,6 @@ create table checkpoints (
   projection text not null,
   generation integer not null,
   position bigint not null,
-  moved_at timestamp with time zone not null,
   constraint checkpoints_pkey PRIMARY KEY (shard, projection, generation),
   constraint checkpoints_position_check CHECK (("position" >= '-1'::integer))
 ) with (fillfactor=50);
@@ -52,7 +114,78 @@ create table key_counters (
   quota_used numeric not null,
   last_accessed_at bigint not null,
   constraint key_counters_pkey PRIMARY KEY (shard, generation, token_hash)
-) with (fillfactor=50);
+) partition by LIST (generation);
+
+create table key_counters_1 (
+  shard integer not null,
+  generation integer not null,
+  token_hash text not null,
+  requests numeric not null,
+  tokens numeric not null,
+  quota_used numeric not null,
+  last_accessed_at bigint not null,
+  constraint key_counters_1_pkey PRIMARY KEY (shard, generation, token_hash)
+) with (fillfactor=50) -- partition of key_counters FOR VALUES IN (1);
+
+create table key_snapshots (
+  shard integer not null,
+  generation integer not null,
+  position bigint not null,
+  first_hash text not null,
+  last_hash text not null,
+  token_hashes text[] not null,
+  requests numeric[] not null,
+  tokens numeric[] not null,
+  quota_used numeric[] not null,
+  last_accessed_at bigint[] not null,
+  constraint key_snapshots_pkey PRIMARY KEY (shard, generation, "position", first_hash)
+) partition by LIST (generation);
+
+create table key_snapshots_1 (
+  shard integer not null,
+  generation integer not null,
+  position bigint not null,
+  first_hash text not null,
+  last_hash text not null,
+  token_hashes text[] not null,
+  requests numeric[] not null,
+  tokens numeric[] not null,
+  quota_used numeric[] not null,
+  last_accessed_at bigint[] not null,
+  constraint key_snapshots_1_pkey PRIMARY KEY (shard, generation, "position", first_hash)
+) with (fillfactor=100) -- partition of key_snapshots FOR VALUES IN (1);
+
+create table key_usage (
+  shard integer not null,
+  generation integer not null,
+  token_hash text not null,
+  quarter timestamp with time zone not null,
+  requests numeric not null,
+  tokens numeric not null,
+  quota_used numeric not null,
+  constraint key_usage_pkey PRIMARY KEY (shard, generation, token_hash, quarter)
+) partition by LIST (generation);
+
+create table key_usage_1 (
+  shard integer not null,
+  generation integer not null,
+  token_hash text not null,
+  quarter timestamp with time zone not null,
+  requests numeric not null,
+  tokens numeric not null,
+  quota_used numeric not null,
+  constraint key_usage_1_pkey PRIMARY KEY (shard, generation, token_hash, quarter)
+) with (fillfactor=90) -- partition of key_usage FOR VALUES IN (1);
+
+create table key_versions (
+  generation integer not null,
+  token_hash text not null,
+  position bigint not null,
+  quota_limit bigint not null,
+  name text,
+  ended_at timestamp with time zone,
+  constraint key_versions_pkey PRIMARY KEY (generation, token_hash, "position")
+);
 
 create table keys (
   generation integer not null,
@@ -75,7 +208,6 @@ create table parked_events (
   shard integer not null,
   position bigint not null,
   reason text not null,
-  parked_at timestamp with time zone not null,
   constraint parked_events_pkey PRIMARY KEY (shard, "position")
 );
 
@@ -83,6 +215,7 @@ create table projections (
   projection text not null,
   generation integer not null,
   rebuilt_at timestamp with time zone,
+  version integer not null,
   constraint projections_pkey PRIMARY KEY (projection)
 );
 
@@ -93,7 +226,69 @@ create table provider_group_counters (
   requests numeric not null,
   successes numeric not null,
   constraint provider_group_counters_pkey PRIMARY KEY (shard, generation, provider_group_id)
-) with (fillfactor=50);
+) partition by LIST (generation);
+
+create table provider_group_counters_1 (
+  shard integer not null,
+  generation integer not null,
+  provider_group_id bigint not null,
+  requests numeric not null,
+  successes numeric not null,
+  constraint provider_group_counters_1_pkey PRIMARY KEY (shard, generation, provider_group_id)
+) with (fillfactor=50) -- partition of provider_group_counters FOR VALUES IN (1);
+
+create table provider_group_snapshots (
+  shard integer not null,
+  generation integer not null,
+  position bigint not null,
+  first_id bigint not null,
+  last_id bigint not null,
+  ids bigint[] not null,
+  requests numeric[] not null,
+  successes numeric[] not null,
+  constraint provider_group_snapshots_pkey PRIMARY KEY (shard, generation, "position", first_id)
+) partition by LIST (generation);
+
+create table provider_group_snapshots_1 (
+  shard integer not null,
+  generation integer not null,
+  position bigint not null,
+  first_id bigint not null,
+  last_id bigint not null,
+  ids bigint[] not null,
+  requests numeric[] not null,
+  successes numeric[] not null,
+  constraint provider_group_snapshots_1_pkey PRIMARY KEY (shard, generation, "position", first_id)
+) with (fillfactor=100) -- partition of provider_group_snapshots FOR VALUES IN (1);
+
+create table provider_group_usage (
+  shard integer not null,
+  generation integer not null,
+  provider_group_id bigint not null,
+  quarter timestamp with time zone not null,
+  requests numeric not null,
+  successes numeric not null,
+  constraint provider_group_usage_pkey PRIMARY KEY (shard, generation, provider_group_id, quarter)
+) partition by LIST (generation);
+
+create table provider_group_usage_1 (
+  shard integer not null,
+  generation integer not null,
+  provider_group_id bigint not null,
+  quarter timestamp with time zone not null,
+  requests numeric not null,
+  successes numeric not null,
+  constraint provider_group_usage_1_pkey PRIMARY KEY (shard, generation, provider_group_id, quarter)
+) with (fillfactor=90) -- partition of provider_group_usage FOR VALUES IN (1);
+
+create table provider_group_versions (
+  generation integer not null,
+  id bigint not null,
+  position bigint not null,
+  name text,
+  ended_at timestamp with time zone,
+  constraint provider_group_versions_pkey PRIMARY KEY (generation, id, "position")
+);
 
 create table provider_groups (
   generation integer not null,
@@ -101,6 +296,21 @@ create table provider_groups (
   name text,
   ended_at timestamp with time zone,
   constraint provider_groups_pkey PRIMARY KEY (generation, id)
+);
+
+create table rebuilds (
+  projection text not null,
+  generation integer not null,
+  state text not null,
+  started_at timestamp with time zone not null,
+  seen_at timestamp with time zone not null,
+  finished_at timestamp with time zone,
+  events_folded bigint not null,
+  events_total bigint not null,
+  drifted_rows bigint,
+  drift json,
+  error text,
+  constraint rebuilds_pkey PRIMARY KEY (projection, generation)
 );
 
 create table shards (
@@ -297,15 +507,77 @@ begin
 end
 $function$
 
--- function move_checkpoint(integer,text,integer,bigint,bigint,timestamp with time zone)
-CREATE OR REPLACE FUNCTION tallybook.move_checkpoint(p_shard integer, p_projection text, p_generation integer, p_from bigint, p_to bigint, p_moved_at timestamp with time zone)
+-- function create_generation(text,integer,integer)
+CREATE OR REPLACE FUNCTION tallybook.create_generation(p_table text, p_generation integer, p_fillfactor integer)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'tallybook'
+AS $function$
+declare
+  v_partition text := p_table || '_' || p_generation;
+begin
+  if not is_partitioned(p_table) or p_generation < 1 then
+    raise exception 'no generations of %', p_table using errcode = 'invalid_parameter_value';
+  end if;
+  if to_regclass(v_partition) is not null then
+    return;
+  end if;
+  execute format(
+    'create table %I (like %I including defaults) with (fillfactor = %s)',
+    v_partition, p_table, p_fillfactor
+  );
+  execute format(
+    'alter table %I attach partition %I for values in (%s)',
+    p_table, v_partition, p_generation
+  );
+end
+$function$
+
+-- function drop_generation(text,text,integer)
+CREATE OR REPLACE FUNCTION tallybook.drop_generation(p_projection text, p_table text, p_generation integer)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'tallybook'
+AS $function$
+begin
+  if not is_partitioned(p_table) then
+    raise exception 'no generations of %', p_table using errcode = 'invalid_parameter_value';
+  end if;
+  if exists (
+    select from projections p
+    where p.projection = p_projection and p.generation = p_generation
+  ) then
+    raise exception 'generation % of % is live', p_generation, p_projection
+      using errcode = 'object_in_use';
+  end if;
+  execute format('drop table if exists %I', p_table || '_' || p_generation);
+end
+$function$
+
+-- function is_partitioned(text)
+CREATE OR REPLACE FUNCTION tallybook.is_partitioned(p_table text)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'tallybook'
+AS $function$
+  select exists (
+    select from pg_class c
+    where c.oid = to_regclass(quote_ident(p_table))
+      and c.relkind = 'p'
+      and c.relnamespace = 'tallybook'::regnamespace
+  )
+$function$
+
+-- function move_checkpoint(integer,text,integer,bigint,bigint)
+CREATE OR REPLACE FUNCTION tallybook.move_checkpoint(p_shard integer, p_projection text, p_generation integer, p_from bigint, p_to bigint)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'tallybook'
 AS $function$
 begin
   update checkpoints c
-  set position = p_to, moved_at = p_moved_at
+  set position = p_to
   where c.shard = p_shard
     and c.projection = p_projection
     and c.generation = p_generation
@@ -365,16 +637,26 @@ CREATE TRIGGER events_refuse_change BEFORE DELETE OR UPDATE ON tallybook.events 
 CREATE TRIGGER events_refuse_truncate BEFORE TRUNCATE ON tallybook.events FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 grant delete, insert, select, update on api_key_counters to tallybook_service;
+grant delete, insert, select, update on api_key_snapshots to tallybook_service;
+grant delete, insert, select, update on api_key_usage to tallybook_service;
+grant delete, insert, select, update on api_key_versions to tallybook_service;
 grant delete, insert, select, update on api_keys to tallybook_service;
 grant delete, insert, select, update on checkpoints to tallybook_service;
 grant insert, select on events to tallybook_service;
 grant select on flush_entries to tallybook_service;
 grant delete, insert, select, update on key_counters to tallybook_service;
+grant delete, insert, select, update on key_snapshots to tallybook_service;
+grant delete, insert, select, update on key_usage to tallybook_service;
+grant delete, insert, select, update on key_versions to tallybook_service;
 grant delete, insert, select, update on keys to tallybook_service;
 grant select on migrations to tallybook_service;
 grant delete, insert, select, update on parked_events to tallybook_service;
 grant delete, insert, select, update on projections to tallybook_service;
 grant delete, insert, select, update on provider_group_counters to tallybook_service;
+grant delete, insert, select, update on provider_group_snapshots to tallybook_service;
+grant delete, insert, select, update on provider_group_usage to tallybook_service;
+grant delete, insert, select, update on provider_group_versions to tallybook_service;
 grant delete, insert, select, update on provider_groups to tallybook_service;
+grant delete, insert, select, update on rebuilds to tallybook_service;
 grant select, update on shards to tallybook_service;
 grant insert, select on tokens to tallybook_service;

@@ -6,6 +6,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { openPools, type Pools } from '../../src/db/pool.ts'
+import { CURRENT } from '../../src/projections/index.ts'
 import { readCheckpoints } from '../../src/projector/checkpoint.ts'
 import { Pass } from '../../src/projector/pass.ts'
 import type { Address } from '../server.ts'
@@ -13,13 +14,21 @@ import type { Address } from '../server.ts'
 /** As many rows a page as a pass reads at once. */
 const PAGE_ROWS = 5_000
 
+/** Milliseconds of reading after which a pass writes what it has. */
+const PASS_MS = 2_000
+
 /** What one reading came to. */
 export type Reading = { seconds: number; events: number; peakMb: number }
 
 async function fold({ project }: Pools): Promise<number> {
   let events = 0
-  for (let pass = new Pass(0, await readCheckpoints(project, 0)); ; pass = pass.next()) {
-    await pass.readNew(project)
+  const checkpoints = await readCheckpoints(project, 0, CURRENT)
+  for (let pass = new Pass(0, CURRENT, checkpoints!); ; pass = pass.next()) {
+    const started = performance.now()
+    await pass.readNew(project, {
+      readEvents: PAGE_ROWS,
+      isEnough: () => performance.now() - started >= PASS_MS,
+    })
     if (pass.events === 0) return events
     if (!(await pass.write(project))) throw new Error('another projector wrote')
     events += pass.events

@@ -1,19 +1,19 @@
 -- Moves the checkpoint of a projection in a shard from p_from to p_to, first thing in the
 -- transaction that writes what was folded between them. Its row stays locked until commit, so a
--- second projector waits here and then fails: TB001.
+-- second projector waits here and then fails: TB001. So does one whose generation a rebuild has
+-- replaced: its checkpoints are gone.
 create or replace function move_checkpoint(
   p_shard integer,
   p_projection text,
   p_generation integer,
   p_from bigint,
-  p_to bigint,
-  p_moved_at timestamptz
+  p_to bigint
 ) returns void
 language plpgsql
 set search_path from current as $$
 begin
   update checkpoints c
-  set position = p_to, moved_at = p_moved_at
+  set position = p_to
   where c.shard = p_shard
     and c.projection = p_projection
     and c.generation = p_generation

@@ -1,27 +1,34 @@
 import type { Transaction } from '../db/pool.ts'
 import type { Event } from '../events/event.ts'
 import { toArray } from './array.ts'
+import { countApiKeys } from './count.ts'
 import type { Fold, Projection, WriteTarget } from './projection.ts'
 import { Sums } from './sums.ts'
 
 /** Requests and successes of each API key; entries whose key wasn't known count nothing. */
 export const apiKeyCounters: Projection = {
   name: 'api_key_counters',
+  version: 1,
+  tables: [
+    {
+      name: 'api_key_counters',
+      key: ['shard', 'api_key_id'],
+      values: ['requests', 'successes'],
+      fillfactor: 50,
+    },
+  ],
   createFold: () => new ApiKeyFold(),
 }
 
 class ApiKeyFold implements Fold {
   readonly #sums = new Sums()
 
+  get size(): number {
+    return this.#sums.size
+  }
+
   add(event: Event): void {
-    if (event.type !== 'ApiKeyStatsFlushed') return
-    const { groups, counts, ids, requests, successes } = event.flush
-    let i = 0
-    for (let run = 0; run < groups.length; run++) {
-      const end = i + counts[run]!
-      if (groups[run] === null) i = end
-      for (; i < end; i++) this.#sums.add(ids[i]!, requests[i]!, successes[i]!)
-    }
+    if (event.type === 'ApiKeyStatsFlushed') countApiKeys(this.#sums, event.flush)
   }
 
   write(transaction: Transaction, { shard, generation }: WriteTarget): Promise<unknown>[] {

@@ -2,107 +2,169 @@ import type { Transaction } from '../db/pool.ts'
 import type { ApiKeyRow, CatalogRows, KeyRow, ProviderGroupRow } from '../events/catalog-change.ts'
 import type { Event } from '../events/event.ts'
 import { toArray, toTextArray } from './array.ts'
-import type { Fold, Projection, WriteTarget } from './projection.ts'
+import type { Fold, Place, Projection, Table, WriteTarget } from './projection.ts'
+
+const table = (name: string, key: string[], values: string[]): Table => ({
+  name,
+  key,
+  values,
+  fillfactor: null,
+})
+
+const GROUP_VALUES = ['name', 'ended_at']
+const API_KEY_VALUES = ['group_id', 'name', 'ended_at']
+const KEY_VALUES = ['quota_limit', 'name', 'ended_at']
 
 /**
  * The catalog as people see it: provider groups, API keys and keys with their names. A row that
- * ended stays, with the time. Only shard 0 has catalog changes, so the rows have no shard.
+ * ended stays, with the time. Only shard 0 has catalog changes, so the rows have no shard. Beside
+ * the newest version of each row stands every version it had, for reads of the past.
  */
 export const catalogRows: Projection = {
   name: 'catalog',
+  // 2: versions.
+  version: 2,
+  tables: [
+    table('provider_groups', ['id'], GROUP_VALUES),
+    table('provider_group_versions', ['id', 'position'], GROUP_VALUES),
+    table('api_keys', ['id'], API_KEY_VALUES),
+    table('api_key_versions', ['id', 'position'], API_KEY_VALUES),
+    table('keys', ['token_hash'], KEY_VALUES),
+    table('key_versions', ['token_hash', 'position'], KEY_VALUES),
+  ],
   createFold: () => new CatalogFold(),
 }
 
-/** The newest that a pass knows of a row, and when it ended if it did. */
-type Newest<Row> = { row: Row; endedAt: string | null }
+/** A row as one change left it, and when it ended if it did. */
+type Version<Row> = { row: Row; position: number; endedAt: string | null }
 
 class CatalogFold implements Fold {
-  readonly #groups = new Map<number, Newest<ProviderGroupRow>>()
-  readonly #apiKeys = new Map<number, Newest<ApiKeyRow>>()
-  readonly #keys = new Map<string, Newest<KeyRow>>()
+  /** By position and id: a row that a change names twice is as it says last. */
+  readonly #groups = new Map<string, Version<ProviderGroupRow>>()
+  readonly #apiKeys = new Map<string, Version<ApiKeyRow>>()
+  readonly #keys = new Map<string, Version<KeyRow>>()
 
-  add(event: Event, recordedAt: string): void {
-    if (event.type !== 'CatalogChanged') return
-    this.#set(event.change.upserted, null)
-    this.#set(event.change.ended, recordedAt)
+  get size(): number {
+    return this.#groups.size + this.#apiKeys.size + this.#keys.size
   }
 
-  #set({ provider_groups, api_keys, keys }: CatalogRows, endedAt: string | null): void {
-    for (const row of provider_groups ?? []) this.#groups.set(row.id, { row, endedAt })
-    for (const row of api_keys ?? []) this.#apiKeys.set(row.id, { row, endedAt })
-    for (const row of keys ?? []) this.#keys.set(row.token_hash, { row, endedAt })
+  add(event: Event, { position, recordedAt }: Place): void {
+    if (event.type !== 'CatalogChanged') return
+    this.#add(event.change.upserted, position, null)
+    this.#add(event.change.ended, position, recordedAt)
+  }
+
+  #add({ provider_groups, api_keys, keys }: CatalogRows, position: number, endedAt: string | null) {
+    for (const row of provider_groups ?? []) {
+      this.#groups.set(`${position}/${row.id}`, { row, position, endedAt })
+    }
+    for (const row of api_keys ?? []) {
+      this.#apiKeys.set(`${position}/${row.id}`, { row, position, endedAt })
+    }
+    for (const row of keys ?? []) {
+      this.#keys.set(`${position}/${row.token_hash}`, { row, position, endedAt })
+    }
   }
 
   write(transaction: Transaction, { generation }: WriteTarget): Promise<unknown>[] {
-    const writes: Promise<unknown>[] = []
-    if (this.#groups.size > 0) {
-      writes.push(writeGroups(transaction, generation, [...this.#groups.values()]))
-    }
-    if (this.#apiKeys.size > 0) {
-      writes.push(writeApiKeys(transaction, generation, [...this.#apiKeys.values()]))
-    }
-    if (this.#keys.size > 0) {
-      writes.push(writeKeys(transaction, generation, [...this.#keys.values()]))
-    }
-    return writes
+    const groups = [...this.#groups.values()]
+    const apiKeys = [...this.#apiKeys.values()]
+    const keys = [...this.#keys.values()]
+    return [
+      ...(groups.length > 0 ? writeGroups(transaction, generation, groups) : []),
+      ...(apiKeys.length > 0 ? writeApiKeys(transaction, generation, apiKeys) : []),
+      ...(keys.length > 0 ? writeKeys(transaction, generation, keys) : []),
+    ]
   }
+}
+
+/** The newest version of each row. */
+function newest<Row>(versions: Version<Row>[], id: (row: Row) => unknown): Version<Row>[] {
+  return [...new Map(versions.map((version) => [id(version.row), version])).values()]
 }
 
 // Not async: a query starts when it is waited for, so the checkpoint's move stays the first.
 function writeGroups(
   transaction: Transaction,
   generation: number,
-  rows: Newest<ProviderGroupRow>[],
-): Promise<unknown> {
-  return transaction`
-    insert into provider_groups (generation, id, name, ended_at)
-    select ${generation}, f.id, f.name, f.ended_at
-    from unnest(
+  versions: Version<ProviderGroupRow>[],
+): Promise<unknown>[] {
+  const columns = (rows: Version<ProviderGroupRow>[]) => transaction`
+    unnest(
       ${toArray(rows, ({ row }) => row.id)}::bigint[],
+      ${toArray(rows, ({ position }) => position)}::bigint[],
       ${toTextArray(rows, ({ row }) => row.name)}::text[],
       ${toTextArray(rows, ({ endedAt }) => endedAt)}::timestamptz[]
-    ) as f(id, name, ended_at)
-    on conflict (generation, id) do update set
-      name = excluded.name,
-      ended_at = excluded.ended_at`
+    ) as f(id, position, name, ended_at)`
+  return [
+    transaction`
+      insert into provider_group_versions (generation, id, position, name, ended_at)
+      select ${generation}, f.id, f.position, f.name, f.ended_at
+      from ${columns(versions)}`,
+    transaction`
+      insert into provider_groups (generation, id, name, ended_at)
+      select ${generation}, f.id, f.name, f.ended_at
+      from ${columns(newest(versions, (row) => row.id))}
+      on conflict (generation, id) do update set
+        name = excluded.name,
+        ended_at = excluded.ended_at`,
+  ]
 }
 
 function writeApiKeys(
   transaction: Transaction,
   generation: number,
-  rows: Newest<ApiKeyRow>[],
-): Promise<unknown> {
-  return transaction`
-    insert into api_keys (generation, id, group_id, name, ended_at)
-    select ${generation}, f.id, f.group_id, f.name, f.ended_at
-    from unnest(
+  versions: Version<ApiKeyRow>[],
+): Promise<unknown>[] {
+  const columns = (rows: Version<ApiKeyRow>[]) => transaction`
+    unnest(
       ${toArray(rows, ({ row }) => row.id)}::bigint[],
+      ${toArray(rows, ({ position }) => position)}::bigint[],
       ${toArray(rows, ({ row }) => row.group_id)}::bigint[],
       ${toTextArray(rows, ({ row }) => row.name)}::text[],
       ${toTextArray(rows, ({ endedAt }) => endedAt)}::timestamptz[]
-    ) as f(id, group_id, name, ended_at)
-    on conflict (generation, id) do update set
-      group_id = excluded.group_id,
-      name = excluded.name,
-      ended_at = excluded.ended_at`
+    ) as f(id, position, group_id, name, ended_at)`
+  return [
+    transaction`
+      insert into api_key_versions (generation, id, position, group_id, name, ended_at)
+      select ${generation}, f.id, f.position, f.group_id, f.name, f.ended_at
+      from ${columns(versions)}`,
+    transaction`
+      insert into api_keys (generation, id, group_id, name, ended_at)
+      select ${generation}, f.id, f.group_id, f.name, f.ended_at
+      from ${columns(newest(versions, (row) => row.id))}
+      on conflict (generation, id) do update set
+        group_id = excluded.group_id,
+        name = excluded.name,
+        ended_at = excluded.ended_at`,
+  ]
 }
 
 function writeKeys(
   transaction: Transaction,
   generation: number,
-  rows: Newest<KeyRow>[],
-): Promise<unknown> {
-  return transaction`
-    insert into keys (generation, token_hash, quota_limit, name, ended_at)
-    select ${generation}, f.token_hash, f.quota_limit, f.name, f.ended_at
-    from unnest(
+  versions: Version<KeyRow>[],
+): Promise<unknown>[] {
+  const columns = (rows: Version<KeyRow>[]) => transaction`
+    unnest(
       ${toTextArray(rows, ({ row }) => row.token_hash)}::text[],
+      ${toArray(rows, ({ position }) => position)}::bigint[],
       ${toArray(rows, ({ row }) => row.quota_limit)}::bigint[],
       ${toTextArray(rows, ({ row }) => row.name)}::text[],
       ${toTextArray(rows, ({ endedAt }) => endedAt)}::timestamptz[]
-    ) as f(token_hash, quota_limit, name, ended_at)
-    on conflict (generation, token_hash) do update set
-      quota_limit = excluded.quota_limit,
-      name = excluded.name,
-      ended_at = excluded.ended_at`
+    ) as f(token_hash, position, quota_limit, name, ended_at)`
+  return [
+    transaction`
+      insert into key_versions (generation, token_hash, position, quota_limit, name, ended_at)
+      select ${generation}, f.token_hash, f.position, f.quota_limit, f.name, f.ended_at
+      from ${columns(versions)}`,
+    transaction`
+      insert into keys (generation, token_hash, quota_limit, name, ended_at)
+      select ${generation}, f.token_hash, f.quota_limit, f.name, f.ended_at
+      from ${columns(newest(versions, (row) => row.token_hash))}
+      on conflict (generation, token_hash) do update set
+        quota_limit = excluded.quota_limit,
+        name = excluded.name,
+        ended_at = excluded.ended_at`,
+  ]
 }

@@ -1,7 +1,8 @@
 import type { Transaction } from '../db/pool.ts'
 import type { Event } from '../events/event.ts'
-import { addExact, type Exact } from '../events/exact.ts'
 import { toArray, toTextArray } from './array.ts'
+import { countKeys } from './count.ts'
+import { KeySums } from './key-sums.ts'
 import type { Fold, Projection, WriteTarget } from './projection.ts'
 
 /**
@@ -10,41 +11,32 @@ import type { Fold, Projection, WriteTarget } from './projection.ts'
  */
 export const keyCounters: Projection = {
   name: 'key_counters',
+  version: 1,
+  tables: [
+    {
+      name: 'key_counters',
+      key: ['shard', 'token_hash'],
+      values: ['requests', 'tokens', 'quota_used', 'last_accessed_at'],
+      fillfactor: 50,
+    },
+  ],
   createFold: () => new KeyFold(),
 }
 
-type KeyCounter = { requests: Exact; tokens: Exact; quotaUsed: Exact; lastAccessedAt: number }
-
 class KeyFold implements Fold {
-  readonly #counters = new Map<string, KeyCounter>()
+  readonly #sums = new KeySums()
 
-  add(event: Event): void {
-    if (event.type !== 'KeyStatsFlushed') return
-    const { hashes, requests, tokens, last_accessed_at, quota_tracked } = event.flush
-    for (let i = 0; i < hashes.length; i++) {
-      const tracked = quota_tracked[i]!
-      if (tracked === null) continue
-      if (!requests[i] && !tokens[i] && !last_accessed_at[i]) continue
-      const counter = this.#counterOf(hashes[i]!)
-      counter.requests = addExact(counter.requests, requests[i]!)
-      counter.tokens = addExact(counter.tokens, tokens[i]!)
-      if (tracked) counter.quotaUsed = addExact(counter.quotaUsed, tokens[i]!)
-      counter.lastAccessedAt = Math.max(counter.lastAccessedAt, last_accessed_at[i]!)
-    }
+  get size(): number {
+    return this.#sums.size
   }
 
-  #counterOf(hash: string): KeyCounter {
-    let counter = this.#counters.get(hash)
-    if (!counter) {
-      counter = { requests: 0, tokens: 0, quotaUsed: 0, lastAccessedAt: 0 }
-      this.#counters.set(hash, counter)
-    }
-    return counter
+  add(event: Event): void {
+    if (event.type === 'KeyStatsFlushed') countKeys(this.#sums, event.flush)
   }
 
   write(transaction: Transaction, { shard, generation }: WriteTarget): Promise<unknown>[] {
-    if (this.#counters.size === 0) return []
-    const rows = [...this.#counters].sort(([a], [b]) => (a < b ? -1 : 1))
+    const rows = this.#sums.toSorted()
+    if (rows.length === 0) return []
     return [
       transaction`
         insert into key_counters as c
@@ -53,11 +45,11 @@ class KeyFold implements Fold {
           f.last_accessed_at
         from shards s
           cross join unnest(
-            ${toTextArray(rows, ([hash]) => hash)}::text[],
-            ${toArray(rows, ([, counter]) => counter.requests)}::numeric[],
-            ${toArray(rows, ([, counter]) => counter.tokens)}::numeric[],
-            ${toArray(rows, ([, counter]) => counter.quotaUsed)}::numeric[],
-            ${toArray(rows, ([, counter]) => counter.lastAccessedAt)}::bigint[]
+            ${toTextArray(rows, ({ hash }) => hash)}::text[],
+            ${toArray(rows, ({ requests }) => requests)}::numeric[],
+            ${toArray(rows, ({ tokens }) => tokens)}::numeric[],
+            ${toArray(rows, ({ quotaUsed }) => quotaUsed)}::numeric[],
+            ${toArray(rows, ({ lastAccessedAt }) => lastAccessedAt)}::bigint[]
           ) as f(token_hash, requests, tokens, quota_used, last_accessed_at)
         where s.shard = ${shard}
         on conflict (shard, generation, token_hash) do update set

@@ -1,29 +1,34 @@
 import type { Transaction } from '../db/pool.ts'
 import type { Event } from '../events/event.ts'
 import { toArray } from './array.ts'
+import { countGroups } from './count.ts'
 import type { Fold, Projection, WriteTarget } from './projection.ts'
 import { Sums } from './sums.ts'
 
 /** Requests and successes of each provider group, by the group each key had when it was counted. */
 export const providerGroupCounters: Projection = {
   name: 'provider_group_counters',
+  version: 1,
+  tables: [
+    {
+      name: 'provider_group_counters',
+      key: ['shard', 'provider_group_id'],
+      values: ['requests', 'successes'],
+      fillfactor: 50,
+    },
+  ],
   createFold: () => new ProviderGroupFold(),
 }
 
 class ProviderGroupFold implements Fold {
   readonly #sums = new Sums()
 
+  get size(): number {
+    return this.#sums.size
+  }
+
   add(event: Event): void {
-    if (event.type !== 'ApiKeyStatsFlushed') return
-    const { groups, counts, requests, successes } = event.flush
-    let i = 0
-    for (let run = 0; run < groups.length; run++) {
-      const end = i + counts[run]!
-      const group = groups[run]!
-      // null and 0: no group counts.
-      if (group) this.#sums.addRange(group, requests, successes, i, end)
-      i = end
-    }
+    if (event.type === 'ApiKeyStatsFlushed') countGroups(this.#sums, event.flush)
   }
 
   write(transaction: Transaction, { shard, generation }: WriteTarget): Promise<unknown>[] {

@@ -1,28 +1,35 @@
 import { type Sql, type Transaction, transact } from '../db/pool.ts'
 import type { Positions } from '../events/positions.ts'
+import { CURRENT } from './index.ts'
+import type { Projection } from './projection.ts'
 
 /** What a read gives, and the positions that it reflects: exactly, of the same snapshot. */
 export type Reflected<Value> = { value: Value; positions: Positions }
 
-/** Reads the projections in one snapshot. */
+/** Reads `projections` in one snapshot of the database. */
 export async function readSnapshot<Value>(
   sql: Sql,
   read: (transaction: Transaction) => Promise<Value>,
+  projections: readonly Projection[] = CURRENT,
 ): Promise<Reflected<Value>> {
   const [positions, value] = await transact(
     sql,
     'isolation level repeatable read read only',
-    (transaction) => Promise.all([readReflected(transaction), read(transaction)]),
+    (transaction) => Promise.all([readReflected(transaction, projections), read(transaction)]),
   )
   return { positions, value }
 }
 
-/** What the projections reflect: the slowest checkpoint of each shard. */
-async function readReflected(transaction: Transaction): Promise<Positions> {
+/** What projections reflect: the slowest checkpoint of each shard. */
+async function readReflected(
+  transaction: Transaction,
+  projections: readonly Projection[],
+): Promise<Positions> {
   const rows = await transaction<{ position: string }[]>`
     select min(c.position) as position
     from checkpoints c
       join projections p on p.projection = c.projection and p.generation = c.generation
+    where p.projection in ${transaction(projections.map(({ name }) => name))}
     group by c.shard
     order by c.shard`
   return rows.map(({ position }) => Number(position))

@@ -18,6 +18,12 @@ export class Sums {
   /** Requests and successes of id `page * PAGE + i` at 2i and 2i + 1. */
   readonly #pages: (Uint32Array | undefined)[] = []
   readonly #others = new Map<number, { requests: bigint; successes: bigint }>()
+  #paged = 0
+
+  /** About how many ids there are; one of more than 2^32 - 1 requests may be counted twice. */
+  get size(): number {
+    return this.#paged + this.#others.size
+  }
 
   add(id: number, requests: number, successes: number): void {
     if (requests === 0) return
@@ -32,6 +38,7 @@ export class Sums {
       this.#pages[number] = page
     }
     const at = 2 * (id & (PAGE - 1))
+    if (page[at] === 0) this.#paged++
     const requested = page[at]! + requests
     const succeeded = page[at + 1]! + successes
     if (requested <= MAX_PAGED && succeeded <= MAX_PAGED) {

@@ -1,34 +1,64 @@
-import type { Sql } from '../db/pool.ts'
+import { type Sql, type Transaction, transact } from '../db/pool.ts'
 import { PROJECTIONS } from '../projections/index.ts'
+import type { Projection } from '../projections/projection.ts'
 
-/** How far the live generation of a projection has folded a shard. */
+/** How far a generation of a projection has folded a shard. */
 export type Checkpoint = { projection: string; generation: number; position: number }
 
 /** Gives every projection a generation, and a checkpoint in every shard, where it has none yet. */
 export async function createCheckpoints(sql: Sql): Promise<void> {
-  for (const { name } of PROJECTIONS) {
-    await sql`
-      insert into projections (projection, generation) values (${name}, 1)
-      on conflict (projection) do nothing`
-    await sql`
-      insert into checkpoints (shard, projection, generation, position, moved_at)
-      select s.shard, ${name}, 1, -1, ${new Date()}
-      from shards s
-      where (select p.generation from projections p where p.projection = ${name}) = 1
-      on conflict (shard, projection, generation) do nothing`
-  }
+  await transact(sql, '', async (transaction) => {
+    for (const { name, version } of PROJECTIONS) {
+      const [made] = await transaction`
+        insert into projections (projection, generation, version) values (${name}, 1, ${version})
+        on conflict (projection) do nothing
+        returning generation`
+      if (made) await insertCheckpoints(transaction, name, 1)
+    }
+  })
 }
 
-/** The checkpoints of a shard's live generations, in the order of `PROJECTIONS`. */
-export async function readCheckpoints(sql: Sql, shard: number): Promise<Checkpoint[]> {
-  const rows = await sql<{ projection: string; generation: number; position: string }[]>`
-    select c.projection, c.generation, c.position
+/** Checkpoints of a generation that has folded nothing yet, one a shard. */
+export async function insertCheckpoints(
+  sql: Sql | Transaction,
+  projection: string,
+  generation: number,
+): Promise<void> {
+  await sql`
+    insert into checkpoints (shard, projection, generation, position)
+    select s.shard, ${projection}, ${generation}, -1
+    from shards s
+    on conflict (shard, projection, generation) do nothing`
+}
+
+/**
+ * The checkpoints of a shard's live generations, in the order of `projections`. Null where a newer
+ * version of the code has made one of them: only that may fold into it.
+ */
+export async function readCheckpoints(
+  sql: Sql,
+  shard: number,
+  projections: readonly Projection[],
+): Promise<Checkpoint[] | null> {
+  const rows = await sql<CheckpointRow[]>`
+    select p.projection, p.generation, p.version, c.position
     from checkpoints c
       join projections p on p.projection = c.projection and p.generation = c.generation
     where c.shard = ${shard}`
-  return PROJECTIONS.map(({ name }) => {
+  const checkpoints: Checkpoint[] = []
+  for (const { name, version } of projections) {
     const row = rows.find(({ projection }) => projection === name)
     if (!row) throw new Error(`projection ${name} has no checkpoint in shard ${shard}`)
-    return { projection: name, generation: row.generation, position: Number(row.position) }
-  })
+    if (row.version > version) return null
+    const { generation, position } = row
+    checkpoints.push({ projection: name, generation, position: Number(position) })
+  }
+  return checkpoints
+}
+
+type CheckpointRow = {
+  projection: string
+  generation: number
+  version: number
+  position: string
 }

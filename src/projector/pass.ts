@@ -4,15 +4,8 @@ import { PayloadError } from '../events/columns.ts'
 import { decodeEvent, type Event } from '../events/event.ts'
 import type { AppendedBatch } from '../log/append.ts'
 import { type FoldableEvent, visitEvents } from '../log/read.ts'
-import { PROJECTIONS } from '../projections/index.ts'
-import type { Fold } from '../projections/projection.ts'
+import type { Fold, Place, Projection } from '../projections/projection.ts'
 import type { Checkpoint } from './checkpoint.ts'
-
-/** Events of one read of the log; they are folded as they arrive. */
-const READ_EVENTS = 5_000
-
-/** Milliseconds of reading after which a pass writes what it has, when it is far behind. */
-const PASS_MS = 2_000
 
 /** Batches that came before the one they follow; more means that it will not come. */
 const MAX_AHEAD = 8
@@ -30,15 +23,25 @@ export class Pass {
   position: number
   /** How many were. */
   events = 0
-  readonly #folds: Fold[] = PROJECTIONS.map((projection) => projection.createFold())
+  /** How many entries they had. */
+  entries = 0
+  readonly #folds: Fold[]
   readonly #parked: { position: number; reason: string }[] = []
   #ahead: AppendedBatch[] = []
 
   constructor(
     private readonly shard: number,
+    private readonly projections: readonly Projection[],
+    /** Where it starts, of each projection. */
     readonly checkpoints: readonly Checkpoint[],
   ) {
+    this.#folds = projections.map((projection) => projection.createFold())
     this.position = Math.min(...checkpoints.map((checkpoint) => checkpoint.position))
+  }
+
+  /** About how many rows it would write. */
+  get size(): number {
+    return this.#folds.reduce((size, fold) => size + fold.size, 0)
   }
 
   /** True where it was fed with something that doesn't follow what it has folded. */
@@ -54,23 +57,29 @@ export class Pass {
     }
     const { firstPosition, recordedAt, events } = batch
     for (let i = this.position + 1 - firstPosition; i < events.length; i++) {
-      this.#fold(events[i]!, firstPosition + i, recordedAt)
+      this.#fold(events[i]!, { position: firstPosition + i, recordedAt })
     }
     if (this.#ahead.length > 0) this.#foldAhead()
   }
 
-  /** Reads and folds what is in the log and was not folded yet, for a bounded time. */
-  async readNew(sql: Sql): Promise<void> {
-    const started = performance.now()
-    let events: number
-    do {
+  /**
+   * Reads and folds what is in the log and was not folded yet, `readEvents` at a time, until there
+   * is no more or `isEnough`. True where there may be more.
+   */
+  async readNew(
+    sql: Sql,
+    { readEvents, isEnough }: { readEvents: number; isEnough: () => boolean },
+  ): Promise<boolean> {
+    for (;;) {
       const range = { shard: this.shard, after: this.position }
-      events = await visitEvents(sql, range, READ_EVENTS, (stored) => {
+      const events = await visitEvents(sql, range, readEvents, (stored) => {
         // What was appended meanwhile may have been folded meanwhile.
         if (stored.position > this.position) this.#foldStored(stored)
       })
-    } while (events === READ_EVENTS && performance.now() - started < PASS_MS)
-    this.#foldAhead()
+      this.#foldAhead()
+      if (events < readEvents) return false
+      if (isEnough()) return true
+    }
   }
 
   /**
@@ -79,7 +88,6 @@ export class Pass {
    */
   async write(sql: Sql): Promise<boolean> {
     const { shard, checkpoints, position } = this
-    const now = new Date()
     try {
       await transact(sql, '', (transaction) => {
         // Sent together: the first that fails makes the rest fail, and the transaction with them.
@@ -88,16 +96,19 @@ export class Pass {
         const moves = behind.map(
           ({ projection, generation, position: from }) => transaction`
             select move_checkpoint(
-              ${shard}, ${projection}, ${generation}, ${from}::bigint, ${position}::bigint, ${now}
+              ${shard}, ${projection}, ${generation}, ${from}::bigint, ${position}::bigint
             )`,
         )
-        const writes = this.#folds.flatMap((fold, i) =>
-          fold.write(transaction, { shard, generation: checkpoints[i]!.generation }),
-        )
+        const writes = this.#folds.flatMap((fold, i) => {
+          const { generation, position: from } = checkpoints[i]!
+          return from < position
+            ? fold.write(transaction, { shard, generation, from, position })
+            : []
+        })
         const parkings = this.#parked.map(
           ({ position: at, reason }) => transaction`
-            insert into parked_events (shard, position, reason, parked_at)
-            values (${shard}, ${at}, ${reason}, ${now})
+            insert into parked_events (shard, position, reason)
+            values (${shard}, ${at}, ${reason})
             on conflict (shard, position) do nothing`,
         )
         return Promise.all([...moves, ...writes, ...parkings])
@@ -115,7 +126,7 @@ export class Pass {
     const checkpoints = this.checkpoints.map((checkpoint) =>
       checkpoint.position < position ? { ...checkpoint, position } : checkpoint,
     )
-    const pass = new Pass(this.shard, checkpoints)
+    const pass = new Pass(this.shard, this.projections, checkpoints)
     pass.#ahead = this.#ahead
     return pass
   }
@@ -128,7 +139,7 @@ export class Pass {
 
   #foldStored({ type, version, payload, position, recordedAt }: FoldableEvent): void {
     try {
-      this.#fold(decodeEvent(type, version, payload), position, recordedAt)
+      this.#fold(decodeEvent(type, version, payload), { position, recordedAt })
     } catch (error) {
       if (!(error instanceof PayloadError)) throw error
       this.#parked.push({ position, reason: error.message })
@@ -136,15 +147,27 @@ export class Pass {
     }
   }
 
-  #fold(event: Event, position: number, recordedAt: string): void {
+  #fold(event: Event, place: Place): void {
     this.#folds.forEach((fold, i) => {
-      if (position > this.checkpoints[i]!.position) fold.add(event, recordedAt)
+      if (place.position > this.checkpoints[i]!.position) fold.add(event, place)
     })
-    this.#moveTo(position)
+    this.entries += countEntries(event)
+    this.#moveTo(place.position)
   }
 
   #moveTo(position: number): void {
     this.position = position
     this.events++
+  }
+}
+
+function countEntries(event: Event): number {
+  switch (event.type) {
+    case 'ApiKeyStatsFlushed':
+      return event.flush.ids.length
+    case 'KeyStatsFlushed':
+      return event.flush.hashes.length
+    case 'CatalogChanged':
+      return 0
   }
 }

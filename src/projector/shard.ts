@@ -4,14 +4,17 @@ import type { Pools } from '../db/pool.ts'
 import type { AppendedBatch } from '../log/append.ts'
 import { type Checkpoint, readCheckpoints } from './checkpoint.ts'
 import { Pass } from './pass.ts'
+import type { Track } from './tracks.ts'
 
 /**
  * After a pass that took t it rests REST_FACTOR times t: a tenth of the time is spent here, nearly
  * all of it for writing counters.
  */
 const REST_FACTOR = 9
-/** Milliseconds: the shortest and the longest rest, while no reader waits. */
-const REST_MS = { shortest: 100, longest: 1_000 }
+/** Milliseconds of such a rest, at most. */
+const MOST_DUTY_MS = 1_000
+/** Milliseconds of reading after which a pass writes what it has, when it is far behind. */
+const PASS_MS = 2_000
 /** Milliseconds of rest where another projector does the work. */
 const STANDBY_MS = 1_000
 /** Milliseconds of rest after a failure, readers or not. */
@@ -24,7 +27,9 @@ type Waker = 'append' | 'reader' | 'stop'
 
 type Waiter = { position: number; settle: (reached: boolean) => void }
 
-/** Folds one shard: at once while a reader waits, otherwise paced by duty. */
+type Outcome = 'folded' | 'behind' | 'following' | 'failed'
+
+/** Folds one track of a shard: at once while a reader waits, otherwise paced by duty. */
 export class ShardProjector {
   readonly #waiters = new Set<Waiter>()
   /** What is folded and not written; null where another projector does the work. */
@@ -32,6 +37,7 @@ export class ShardProjector {
   #position = -1
   #lastSeen = Number.NaN
   #lookedAt = Number.NEGATIVE_INFINITY
+  #wroteAt = performance.now()
   #appended = false
   #stopped = false
   #running: Promise<void> = Promise.resolve()
@@ -40,6 +46,7 @@ export class ShardProjector {
   constructor(
     private readonly pools: Pools,
     private readonly shard: number,
+    private readonly track: Track,
     private readonly logger: Logger,
   ) {}
 
@@ -51,7 +58,7 @@ export class ShardProjector {
   noticeAppend(batch?: AppendedBatch): void {
     if (batch) this.#pass?.foldAppended(batch)
     this.#appended = true
-    this.#wake('append')
+    if (!this.#pass || this.#isDue(this.#pass)) this.#wake('append')
   }
 
   /** Waits until the checkpoint is at `position` or past it; false after `timeoutMs`. */
@@ -88,39 +95,56 @@ export class ShardProjector {
   }
 
   /** One pass; says how to rest after it. Whatever goes wrong, the next one starts afresh. */
-  async #step(): Promise<'folded' | 'following' | 'failed'> {
+  async #step(): Promise<Outcome> {
     try {
       const { project } = this.pools
-      const checkpoints = await readCheckpoints(project, this.shard)
-      if (this.#isFollowing(checkpoints) && this.#waiters.size === 0) {
+      const checkpoints = await readCheckpoints(project, this.shard, this.track.projections)
+      if (!checkpoints || (this.#isFollowing(checkpoints) && this.#waiters.size === 0)) {
         this.#pass = null
         return 'following'
       }
       if (!this.#pass || !startsAt(this.#pass, checkpoints)) {
-        this.#pass = new Pass(this.shard, checkpoints)
+        await this.track.begin(project, checkpoints)
+        this.#pass = new Pass(this.shard, this.track.projections, checkpoints)
       }
       this.#appended = false
-      const pass = this.#pass
-      if (this.#mustLook(pass)) {
-        this.#lookedAt = performance.now()
-        await pass.readNew(project)
-      }
-      if (pass.events > 0) {
-        // From here on what is appended belongs to the next pass, which starts where this one ends.
-        this.#pass = pass.next()
-        if (!(await pass.write(project))) {
-          this.#pass = null
-          return 'folded'
-        }
-      }
-      this.#noteReached(pass.position)
-      return 'folded'
+      return await this.#fold(this.#pass)
     } catch (error) {
       this.#pass = null
       if (isUnavailable(error)) this.logger.warn({ shard: this.shard }, 'projector: database away')
       else this.logger.error({ shard: this.shard, err: error }, 'projector: pass failed')
       return 'failed'
     }
+  }
+
+  /** Brings a pass up to the log, and writes it where it is due or a reader waits. */
+  async #fold(pass: Pass): Promise<Outcome> {
+    const { project } = this.pools
+    let isBehind = false
+    if (this.#mustLook(pass)) {
+      this.#lookedAt = performance.now()
+      isBehind = await pass.readNew(project, {
+        readEvents: this.track.readEvents,
+        isEnough: () => performance.now() - this.#lookedAt >= PASS_MS || this.#isDue(pass),
+      })
+    }
+    if (pass.events > 0) {
+      if (!isBehind && this.#waiters.size === 0 && !this.#isDue(pass)) return 'folded'
+      // From here on what is appended belongs to the next pass, which starts where this one ends.
+      this.#pass = pass.next()
+      this.#wroteAt = performance.now()
+      if (!(await pass.write(project))) {
+        this.#pass = null
+        return 'folded'
+      }
+      if (this.#pass) await this.track.begin(project, this.#pass.checkpoints)
+    }
+    this.#noteReached(pass.position)
+    return isBehind ? 'behind' : 'folded'
+  }
+
+  #isDue(pass: Pass): boolean {
+    return this.track.isDue(pass, performance.now() - this.#wroteAt)
   }
 
   /**
@@ -149,15 +173,17 @@ export class ShardProjector {
     }
   }
 
-  async #rest(outcome: 'folded' | 'following' | 'failed', tookMs: number): Promise<void> {
+  async #rest(outcome: Outcome, tookMs: number): Promise<void> {
     if (outcome === 'failed') return this.#sleepFor(RETRY_MS, ['stop'])
     if (this.#waiters.size > 0) return
     if (outcome === 'following') return this.#sleepFor(STANDBY_MS, ['reader', 'stop'])
-    const dutyMs = Math.min(Math.max(REST_FACTOR * tookMs, REST_MS.shortest), REST_MS.longest)
+    const { shortest, longest } = this.track.restMs
+    const dutyMs = Math.min(Math.max(REST_FACTOR * tookMs, shortest), MOST_DUTY_MS)
     await this.#sleepFor(dutyMs, ['reader', 'stop'])
-    // Nothing new from this process: look again only when the longest rest is over.
-    if (this.#appended || this.#waiters.size > 0) return
-    await this.#sleepFor(REST_MS.longest - dutyMs, ['append', 'reader', 'stop'])
+    if (outcome === 'behind' || this.#waiters.size > 0) return
+    // Nothing that is due from this process: look again only when the longest rest is over.
+    if (this.#appended && (!this.#pass || this.#isDue(this.#pass))) return
+    await this.#sleepFor(longest - dutyMs, ['append', 'reader', 'stop'])
   }
 
   async #sleepFor(ms: number, endsOn: Waker[]): Promise<void> {

@@ -154,9 +154,19 @@ test('the service has these privileges, and no other on any table, view or colum
     api_key_counters: DERIVED,
     provider_group_counters: DERIVED,
     key_counters: DERIVED,
+    api_key_usage: DERIVED,
+    provider_group_usage: DERIVED,
+    key_usage: DERIVED,
+    api_key_snapshots: DERIVED,
+    provider_group_snapshots: DERIVED,
+    key_snapshots: DERIVED,
     provider_groups: DERIVED,
+    provider_group_versions: DERIVED,
     api_keys: DERIVED,
+    api_key_versions: DERIVED,
     keys: DERIVED,
+    key_versions: DERIVED,
+    rebuilds: DERIVED,
   })
 })
 

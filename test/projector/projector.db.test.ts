@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test'
 import { connectAsOwner } from '../../src/db/pool.ts'
+import { CURRENT } from '../../src/projections/index.ts'
 import { insertEvent, untilWaiting } from '../support/events.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 
@@ -116,11 +117,13 @@ test('an event that can not be folded is parked and shown, and the rest goes on'
   await post(service, 7)
   expect(await readTotal()).toBe(7)
   const { items, parked_events } = await service.read<{
-    items: { checkpoint: string; head: string; lag_events: number }[]
+    items: { name: string; checkpoint: string; head: string; lag_events: number }[]
     parked_events: unknown
   }>('/admin/projections')
   expect(parked_events).toEqual({ count: parked.length, events: parked })
-  for (const { checkpoint, head, lag_events } of items) {
+  const current = items.filter(({ name }) => CURRENT.some((projection) => projection.name === name))
+  expect(current).toHaveLength(CURRENT.length)
+  for (const { checkpoint, head, lag_events } of current) {
     expect(checkpoint).toBe(head)
     expect(lag_events).toBe(0)
   }

@@ -1,12 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { openPools, type Pools } from '../../src/db/pool.ts'
-import {
-  type Checkpoint,
-  createCheckpoints,
-  readCheckpoints,
-} from '../../src/projector/checkpoint.ts'
-import { Pass } from '../../src/projector/pass.ts'
+import { type Checkpoint, createCheckpoints } from '../../src/projector/checkpoint.ts'
 import { insertEvent } from '../support/events.ts'
+import { checkpointsOf, runPass } from '../support/fold.ts'
 import { createDatabase, TEST_SHARDS, type TestDatabase } from '../support/server.ts'
 
 // Invariant 5: the checkpoint's row is locked in the transaction that writes the counters, so a stale
@@ -36,30 +32,26 @@ async function readCounted(): Promise<number> {
   return row!.requests
 }
 
-async function runPass(checkpoints: Checkpoint[]) {
-  const pass = new Pass(0, checkpoints)
-  await pass.readNew(pools.project)
-  const written = await pass.write(pools.project)
-  return { written, position: pass.position, events: pass.events }
-}
+const pass = (checkpoints: Checkpoint[]) => runPass(pools.project, 0, checkpoints)
+const readStart = () => checkpointsOf(pools.project, 0)
 
 test('a pass from a checkpoint that has moved since writes nothing', async () => {
   await append()
-  const start = await readCheckpoints(pools.project, 0)
-  expect(await runPass(start)).toEqual({ written: true, position: 0, events: 1 })
+  const start = await readStart()
+  expect(await pass(start)).toEqual({ written: true, position: 0, events: 1 })
   expect(await readCounted()).toBe(3)
   await append()
-  expect(await runPass(start)).toMatchObject({ written: false })
+  expect(await pass(start)).toMatchObject({ written: false })
   expect(await readCounted()).toBe(3)
-  const next = await readCheckpoints(pools.project, 0)
-  expect(await runPass(next)).toEqual({ written: true, position: 1, events: 1 })
+  const next = await readStart()
+  expect(await pass(next)).toEqual({ written: true, position: 1, events: 1 })
   expect(await readCounted()).toBe(6)
 })
 
 test('of eight passes at once from one checkpoint one writes', async () => {
   await append()
-  const start = await readCheckpoints(pools.project, 0)
-  const outcomes = await Promise.all(Array.from({ length: 8 }, () => runPass(start)))
+  const start = await readStart()
+  const outcomes = await Promise.all(Array.from({ length: 8 }, () => pass(start)))
   expect(outcomes.filter(({ written }) => written)).toHaveLength(1)
   expect(outcomes.filter(({ written }) => !written)).toHaveLength(7)
   expect(await readCounted()).toBe(9)
@@ -67,20 +59,20 @@ test('of eight passes at once from one checkpoint one writes', async () => {
 
 test('one projection that is behind catches up; the others do not count twice', async () => {
   await append()
-  await runPass(await readCheckpoints(pools.project, 0))
+  await pass(await readStart())
   const { owner } = database
   await owner`
     update checkpoints set position = -1
     where shard = 0 and projection = 'provider_group_counters'`
   await owner`delete from provider_group_counters`
-  await runPass(await readCheckpoints(pools.project, 0))
+  await pass(await readStart())
   expect(await readCounted()).toBe(12)
   const [group] = await owner`select requests::integer as requests from provider_group_counters`
   expect(group).toEqual({ requests: 12 })
 })
 
 test('a pass over nothing new writes nothing', async () => {
-  const start = await readCheckpoints(pools.project, 0)
-  expect(await runPass(start)).toMatchObject({ written: true, events: 0 })
-  expect(await readCheckpoints(pools.project, 0)).toEqual(start)
+  const start = await readStart()
+  expect(await pass(start)).toMatchObject({ written: true, events: 0 })
+  expect(await readStart()).toEqual(start)
 })

@@ -1,6 +1,6 @@
 import type { Transaction } from '../../src/db/pool.ts'
 import type { Event } from '../../src/events/event.ts'
-import { PROJECTIONS } from '../../src/projections/index.ts'
+import { CURRENT } from '../../src/projections/index.ts'
 
 /** Rows that folds would write, by projection and id; and every text among what they write. */
 export type FoldRows = {
@@ -9,14 +9,15 @@ export type FoldRows = {
 }
 
 /**
- * Folds the events by every projection, and catches what would be written: the arrays of the
+ * Folds the events by each of the current projections, and catches what would be written: the arrays of the
  * statement, of which the first holds the ids.
  */
 export function foldRows(events: Event[]): FoldRows {
   const rows: FoldRows = { counters: {}, texts: [] }
-  for (const { name, createFold } of PROJECTIONS) {
+  for (const { name, createFold } of CURRENT) {
     const fold = createFold()
-    for (const event of events) fold.add(event, '2026-01-31T12:00:00.000000+00:00')
+    for (const event of events)
+      fold.add(event, { position: 0, recordedAt: '2026-01-31T12:00:00.000000+00:00' })
     const statements: string[][] = []
     const transaction = (_: TemplateStringsArray, ...values: unknown[]) => {
       const texts = values.filter((value) => typeof value === 'string')
@@ -24,7 +25,9 @@ export function foldRows(events: Event[]): FoldRows {
       rows.texts.push(...texts)
       return Promise.resolve([])
     }
-    fold.write(transaction as unknown as Transaction, { shard: 0, generation: 1 })
+    fold.write(transaction as unknown as Transaction, {
+      ...{ shard: 0, generation: 1, from: -1, position: 0 },
+    })
     if (name === 'catalog') continue
     rows.counters[name] = {}
     for (const arrays of statements) {

@@ -48,6 +48,17 @@ async function dumpTables(owner: Sql): Promise<string[]> {
       left join pg_constraint k on k.conindid = i.indexrelid
     where c.relnamespace = ${SCHEMA}::regnamespace and k.oid is null
     order by c.relname`
+  const partitions = await owner<{ table: string; text: string }[]>`
+    select c.relname as table,
+      case c.relkind
+        when 'p' then ' partition by ' || pg_get_partkeydef(c.oid)
+        else ' -- partition of ' || i.inhparent::regclass || ' '
+          || pg_get_expr(c.relpartbound, c.oid)
+      end as text
+    from pg_class c
+      left join pg_inherits i on i.inhrelid = c.oid
+    where c.relnamespace = ${SCHEMA}::regnamespace
+      and (c.relkind = 'p' or c.relkind = 'r' and c.relispartition)`
   const names = [...new Set(columns.map(({ table }) => table))]
   const tables = names.map((name) => {
     const lines = [
@@ -58,7 +69,8 @@ async function dumpTables(owner: Sql): Promise<string[]> {
     ]
     const extra = options.find(({ table }) => table === name)
     const suffix = extra ? ` with (${extra.options})` : ''
-    return `create table ${name} (\n  ${lines.join(',\n  ')}\n)${suffix};`
+    const partition = partitions.find(({ table }) => table === name)?.text ?? ''
+    return `create table ${name} (\n  ${lines.join(',\n  ')}\n)${suffix}${partition};`
   })
   return [...tables, ...indexes.map(({ text }) => text)]
 }

@@ -1,0 +1,23 @@
+-- Drops the partition of a projection's table that holds one generation, unless readers see it. Does
+-- nothing where there is none. Only the owner may.
+--
+-- Locks the whole table against readers for a moment. Who calls it makes sure that nobody reads for
+-- long, and sets a short lock_timeout: while it waits, readers wait behind it.
+create or replace function drop_generation(p_projection text, p_table text, p_generation integer)
+returns void
+language plpgsql
+set search_path from current as $$
+begin
+  if not is_partitioned(p_table) then
+    raise exception 'no generations of %', p_table using errcode = 'invalid_parameter_value';
+  end if;
+  if exists (
+    select from projections p
+    where p.projection = p_projection and p.generation = p_generation
+  ) then
+    raise exception 'generation % of % is live', p_generation, p_projection
+      using errcode = 'object_in_use';
+  end if;
+  execute format('drop table if exists %I', p_table || '_' || p_generation);
+end
+$$;

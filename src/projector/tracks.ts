@@ -1,0 +1,77 @@
+import type { Sql } from '../db/pool.ts'
+import { CURRENT } from '../projections/index.ts'
+import type { Projection } from '../projections/projection.ts'
+import { readSnapshotSize } from '../projections/snapshot-size.ts'
+import { snapshots } from '../projections/snapshots.ts'
+import { usage } from '../projections/usage.ts'
+import type { Checkpoint } from './checkpoint.ts'
+import type { Pass } from './pass.ts'
+
+/**
+ * Projections of one shard that are folded and written together, and when. What is folded and not
+ * written yet is read from the log once more after a restart, so a track that writes seldom is as
+ * safe as one that writes at once; a reader who waits makes any of them write.
+ */
+export type Track = {
+  projections: readonly Projection[]
+  /** Milliseconds: the shortest and the longest rest between two passes, while no reader waits. */
+  restMs: { shortest: number; longest: number }
+  /** Events of one read of the log; they are folded as they arrive. */
+  readEvents: number
+  /** Called when a pass begins: learns what `isDue` has to know of the rows written so far. */
+  begin(sql: Sql, checkpoints: readonly Checkpoint[]): Promise<void>
+  /** True where a pass has folded enough to be written, `sinceMs` after the one before. */
+  isDue(pass: Pass, sinceMs: number): boolean
+}
+
+/** What the admin pages show now: as fresh as is cheap. */
+export function currentTrack(): Track {
+  return {
+    projections: CURRENT,
+    restMs: { shortest: 100, longest: 1_000 },
+    readEvents: 5_000,
+    begin: async () => {},
+    isDue: () => true,
+  }
+}
+
+/** Milliseconds that usage may wait, and the rows it may hold in memory. */
+const USAGE = { longestMs: 60_000, rows: 100_000 }
+
+/**
+ * Usage over time. Written at each pass it would double what the counters cost: a row a key and
+ * second. Within a quarter of an hour the same rows change, so it waits a minute.
+ */
+export function usageTrack(): Track {
+  return {
+    projections: [usage],
+    restMs: { shortest: 100, longest: USAGE.longestMs },
+    readEvents: 5_000,
+    begin: async () => {},
+    isDue: (pass, sinceMs) => pass.size >= USAGE.rows || sinceMs >= USAGE.longestMs,
+  }
+}
+
+/**
+ * What folding costs, in entries (0.06 µs each): the entries, and 64 an event. A read of the past
+ * folds at most as much as lies between two snapshots. 200,000 are 12 ms: 1,200 events of a hundred
+ * entries, 3,000 of one. A snapshot costs about 2 µs an id in its shard; at 64 entries an id it is
+ * a twentieth of what the service does for those flushes.
+ */
+const SNAPSHOT = { eventCost: 64, cost: 200_000, costOfId: 64 }
+
+/** Snapshots for reads of the past. */
+export function snapshotTrack(shard: number): Track {
+  let enough: number = SNAPSHOT.cost
+  return {
+    projections: [snapshots],
+    restMs: { shortest: 100, longest: 60_000 },
+    readEvents: 1_000,
+    begin: async (sql, checkpoints) => {
+      const { generation, position } = checkpoints[0]!
+      const ids = await readSnapshotSize(sql, shard, generation, position)
+      enough = Math.max(SNAPSHOT.cost, ids * SNAPSHOT.costOfId)
+    },
+    isDue: (pass) => pass.entries + pass.events * SNAPSHOT.eventCost >= enough,
+  }
+}

@@ -1,0 +1,29 @@
+import type { Sql } from '../../src/db/pool.ts'
+import { PROJECTIONS } from '../../src/projections/index.ts'
+import type { Projection } from '../../src/projections/projection.ts'
+import { type Checkpoint, readCheckpoints } from '../../src/projector/checkpoint.ts'
+import { Pass } from '../../src/projector/pass.ts'
+
+/** Reads all that is new after these checkpoints and writes it, in one pass. */
+export async function runPass(
+  sql: Sql,
+  shard: number,
+  checkpoints: Checkpoint[],
+  projections: readonly Projection[] = PROJECTIONS,
+) {
+  const pass = new Pass(shard, projections, checkpoints)
+  await pass.readNew(sql, { readEvents: 5_000, isEnough: () => false })
+  const written = await pass.write(sql)
+  return { written, position: pass.position, events: pass.events }
+}
+
+/** The checkpoints of a shard's live generations. */
+export async function checkpointsOf(
+  sql: Sql,
+  shard: number,
+  projections: readonly Projection[] = PROJECTIONS,
+): Promise<Checkpoint[]> {
+  const checkpoints = await readCheckpoints(sql, shard, projections)
+  if (!checkpoints) throw new Error('a newer version has made a generation')
+  return checkpoints
+}
