@@ -1,6 +1,6 @@
--- Each generation of a projection's rows in a partition of its own, so that dropping one is at once
--- and leaves nothing to clean; usage over time, snapshots for reads of the past, and the versions of
--- the catalog's rows.
+-- Each generation of a projection's rows in a partition of its own, so that dropping one is done at
+-- once and leaves nothing to clean; usage over time, snapshots for reads of the past, and the
+-- versions of the catalog's rows.
 
 -- What was there so far is generation 1.
 alter table api_key_counters rename to api_key_counters_1;
@@ -156,8 +156,8 @@ create table key_versions (
 alter table projections add column version integer not null default 1;
 alter table projections alter column version drop default;
 
--- Nothing reads when they moved. Older versions can't move a checkpoint any more: what they fold has
--- no versions of catalog rows.
+-- Nothing reads when they moved. Older versions can't move a checkpoint any more: what they fold
+-- has no versions of catalog rows.
 drop function if exists move_checkpoint(integer, text, integer, bigint, bigint, timestamptz);
 alter table checkpoints drop column moved_at;
 alter table parked_events drop column parked_at;

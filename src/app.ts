@@ -17,6 +17,7 @@ import { reads } from './http/reads/index.ts'
 import { swaggerRoutes } from './http/swagger/index.ts'
 import { tokenRoutes } from './http/tokens/index.ts'
 import type { Log } from './log/log.ts'
+import type { History } from './projector/history.ts'
 import type { Projector } from './projector/projector.ts'
 import type { Tokens } from './tokens/tokens.ts'
 
@@ -27,6 +28,7 @@ export type AppOptions = {
   catalog: Catalog
   log: Log
   projector: Projector
+  history: History
   tokens: Tokens
   attempts: Attempts
   metrics: Metrics

@@ -9,6 +9,7 @@ import { Attempts } from './http/attempts.ts'
 import { Metrics } from './http/metrics.ts'
 import { Log } from './log/log.ts'
 import { createCheckpoints } from './projector/checkpoint.ts'
+import { History } from './projector/history.ts'
 import { Projector } from './projector/projector.ts'
 import { keepFresh } from './tokens/refresh.ts'
 import type { Role } from './tokens/roles.ts'
@@ -79,6 +80,7 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
     catalog,
     log,
     projector,
+    history: new History(pools, shards),
     tokens,
     attempts: new Attempts(unknownTokens),
     metrics,

@@ -2,8 +2,11 @@
 -- there. Only the owner may.
 --
 -- Attaching locks out no reader and no writer; `create table ... partition of` would.
-create or replace function create_generation(p_table text, p_generation integer, p_fillfactor integer)
-returns void
+create or replace function create_generation(
+  p_table text,
+  p_generation integer,
+  p_fillfactor integer
+) returns void
 language plpgsql
 set search_path from current as $$
 declare

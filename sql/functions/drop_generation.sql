@@ -1,10 +1,13 @@
--- Drops the partition of a projection's table that holds one generation, unless readers see it. Does
--- nothing where there is none. Only the owner may.
+-- Drops the partition of a projection's table that holds one generation, unless readers see it.
+-- Does nothing where there is none. Only the owner may.
 --
 -- Locks the whole table against readers for a moment. Who calls it makes sure that nobody reads for
 -- long, and sets a short lock_timeout: while it waits, readers wait behind it.
-create or replace function drop_generation(p_projection text, p_table text, p_generation integer)
-returns void
+create or replace function drop_generation(
+  p_projection text,
+  p_table text,
+  p_generation integer
+) returns void
 language plpgsql
 set search_path from current as $$
 begin

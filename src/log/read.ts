@@ -69,7 +69,7 @@ export type FoldableEvent = Pick<StoredEvent, 'position' | 'type' | 'version' | 
  * of what the connection received, good until `visit` returns.
  */
 export async function visitEvents(
-  sql: Sql,
+  sql: Sql | Transaction,
   { shard, after }: ReadRange,
   limit: number,
   visit: (event: FoldableEvent) => void,
@@ -100,7 +100,7 @@ export async function visitEvents(
  * The first position of a shard recorded at `at` or later. A statement of its own: on Citus a
  * function that reads the log can't run within another that does.
  */
-async function readPositionAt(sql: Sql, shard: number, at: string): Promise<string> {
+export async function readPositionAt(sql: Sql, shard: number, at: string): Promise<string> {
   const [row] = await sql<{ position: string }[]>`
     select position_at(${shard}, ${at}::timestamptz) as position`
   return row!.position
@@ -132,7 +132,7 @@ type EventRow = {
   payload_sha256: string
 }
 
-const recordedAt = (sql: Sql) => sql`
+const recordedAt = (sql: Sql | Transaction) => sql`
   to_char(e.recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') as recorded_at`
 
 const columns = (sql: Sql) => sql`

@@ -1,10 +1,10 @@
 /** PostgreSQL's text of an array of numbers, a value a row. */
-export function toArray<Row>(rows: Row[], value: (row: Row) => number | bigint): string {
+export function toArray<Row>(rows: readonly Row[], value: (row: Row) => number | bigint): string {
   return `{${rows.map(value).join(',')}}`
 }
 
 /** PostgreSQL's text of an array of texts, a value a row; null stays null. */
-export function toTextArray<Row>(rows: Row[], value: (row: Row) => string | null): string {
+export function toTextArray<Row>(rows: readonly Row[], value: (row: Row) => string | null): string {
   const quote = (text: string) => `"${text.replace(/["\\]/g, '\\$&')}"`
   return `{${rows
     .map((row) => {

@@ -1,7 +1,7 @@
 import type { Transaction } from '../db/pool.ts'
 import { type Exact, toExact } from '../events/exact.ts'
 import { type Page, type PageRequest, type SortColumns, toKeyset, toPage } from './page.ts'
-import { isListed, liveGeneration } from './read-rated.ts'
+import type { Source } from './source.ts'
 
 /** A token key with its counters. */
 export type Key = {
@@ -42,18 +42,18 @@ type Row = {
 /** Token keys with their counters; `tokenHash` asks for a single one. */
 export async function readKeys(
   transaction: Transaction,
+  source: Source,
   request: PageRequest & { tokenHash: string | null },
 ): Promise<Page<Key>> {
   const { tokenHash } = request
   const { column, cut } = toKeyset(transaction, request, KEY_SORTS, 'token_hash')
   const byHash = tokenHash !== null || column === 'token_hash'
-  const listed = isListed(transaction, transaction`t.token_hash`, transaction`c.token_hash`)
+  const listed = byHash ? transaction`select c.token_hash from c` : null
   const rows = await transaction<Row[]>`
     with c as (
       select k.token_hash, k.quota_limit, k.name, k.ended_at
-      from keys k
-      where k.generation = ${liveGeneration(transaction, 'catalog')}
-        and ${request.ended ? transaction`true` : transaction`k.ended_at is null`}
+      from (${source.keys()}) k
+      where ${request.ended ? transaction`true` : transaction`k.ended_at is null`}
         and ${tokenHash === null ? transaction`true` : transaction`k.token_hash = ${tokenHash}`}
         ${byHash ? transaction`and ${cut}` : transaction``}
     )
@@ -71,9 +71,7 @@ export async function readKeys(
           select
             t.token_hash, sum(t.requests) as requests, sum(t.tokens) as tokens,
             sum(t.quota_used) as quota_used, max(t.last_accessed_at) as last_accessed_at
-          from key_counters t
-          where t.generation = ${liveGeneration(transaction, 'key_counters')}
-            ${byHash ? listed : transaction``}
+          from (${source.keyCounters(listed)}) t
           group by t.token_hash
         ) n on n.token_hash = c.token_hash
     ) r

@@ -80,8 +80,8 @@ class SnapshotFold implements Fold {
   }
 }
 
-// A first page without ids says that there is a snapshot, were it one of nothing. Not async: a query
-// starts when it is waited for, so the checkpoint's move stays the first.
+// A first page without ids says that there is a snapshot, were it one of nothing. Not async: a
+// query starts when it is waited for, so the checkpoint's move stays the first.
 function writeSums(
   transaction: Transaction,
   { shard, generation, from, position }: WriteTarget,

@@ -5,6 +5,7 @@ import { openPools } from '../../src/db/pool.ts'
 import { Attempts } from '../../src/http/attempts.ts'
 import { Metrics } from '../../src/http/metrics.ts'
 import { Log } from '../../src/log/log.ts'
+import { History } from '../../src/projector/history.ts'
 import { Projector } from '../../src/projector/projector.ts'
 import { Tokens } from '../../src/tokens/tokens.ts'
 import type { TestDatabase } from './server.ts'
@@ -29,6 +30,7 @@ export async function listRoutes({ address }: TestDatabase, shards: number): Pro
       onAppended: () => {},
     }),
     projector: new Projector(pools, shards, logger),
+    history: new History(pools, shards),
     tokens: new Tokens(TOKENS),
     attempts: new Attempts(1),
     metrics: new Metrics({ pools, queueLength: () => 0 }),

@@ -16,22 +16,22 @@ export function reads(guard: ReturnType<typeof auth>, options: ReadOptions) {
     .use(guard)
     .get(
       '/admin/apikey-stats/summary',
-      ({ query: { consistency } }) => reflect(options, consistency, readSummary),
+      ({ query }) => reflect(options, query, 'groups', readSummary),
       { roles, query: SummaryQuery, detail: details.summary },
     )
     .get(
       '/admin/provider-groups',
       ({ query }) =>
-        reflect(options, query.consistency, (transaction) =>
-          readProviderGroups(transaction, { ...pageOf(query, 'id'), id: null }),
+        reflect(options, query, 'groups', (transaction, source) =>
+          readProviderGroups(transaction, source, { ...pageOf(query, 'id'), id: null }),
         ),
       { roles, query: ProviderGroupsQuery, detail: details.providerGroups },
     )
     .get(
       '/admin/provider-groups/:id',
       ({ params: { id }, query }) =>
-        reflect(options, query.consistency, async (transaction) => {
-          const page = await readProviderGroups(transaction, {
+        reflect(options, query, 'groups', async (transaction, source) => {
+          const page = await readProviderGroups(transaction, source, {
             ...single(query, 'id'),
             id: Number(id),
           })
@@ -42,35 +42,35 @@ export function reads(guard: ReturnType<typeof auth>, options: ReadOptions) {
     .get(
       '/admin/api-keys',
       ({ query }) =>
-        reflect(options, query.consistency, (transaction) => {
+        reflect(options, query, 'apiKeys', (transaction, source) => {
           const groupId = query.group_id === undefined ? null : Number(query.group_id)
-          return readApiKeys(transaction, { ...pageOf(query, 'id'), id: null, groupId })
+          return readApiKeys(transaction, source, { ...pageOf(query, 'id'), id: null, groupId })
         }),
       { roles, query: ApiKeysQuery, detail: details.apiKeys },
     )
     .get(
       '/admin/api-keys/:id',
       ({ params: { id }, query }) =>
-        reflect(options, query.consistency, async (transaction) => {
+        reflect(options, query, 'apiKeys', async (transaction, source) => {
           const request = { ...single(query, 'id'), id: Number(id), groupId: null }
-          return (await readApiKeys(transaction, request)).items[0] ?? null
+          return (await readApiKeys(transaction, source, request)).items[0] ?? null
         }),
       { roles, params: IdParams, query: ItemQuery, detail: details.apiKey },
     )
     .get(
       '/admin/keys',
       ({ query }) =>
-        reflect(options, query.consistency, (transaction) =>
-          readKeys(transaction, { ...pageOf(query, 'token_hash'), tokenHash: null }),
+        reflect(options, query, 'keys', (transaction, source) =>
+          readKeys(transaction, source, { ...pageOf(query, 'token_hash'), tokenHash: null }),
         ),
       { roles, query: KeysQuery, detail: details.keys },
     )
     .get(
       '/admin/keys/:token_hash',
       ({ params, query }) =>
-        reflect(options, query.consistency, async (transaction) => {
+        reflect(options, query, 'keys', async (transaction, source) => {
           const request = { ...single(query, 'token_hash'), tokenHash: params.token_hash }
-          return (await readKeys(transaction, request)).items[0] ?? null
+          return (await readKeys(transaction, source, request)).items[0] ?? null
         }),
       { roles, params: HashParams, query: ItemQuery, detail: details.key },
     )

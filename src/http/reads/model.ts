@@ -1,13 +1,27 @@
 import { Type } from '@sinclair/typebox'
 import { KEY_SORTS } from '../../projections/read-keys.ts'
 import { RATED_SORTS } from '../../projections/read-rated.ts'
-import { EXAMPLE_HASH, Id, Limit, strict } from '../params.ts'
+import { EXAMPLE_HASH, Id, Limit, strict, Timestamp } from '../params.ts'
 
 const consistency = Type.Optional(
   Type.Literal('eventual', {
     description: 'Answer at once with what is folded; by default a read waits for all before it',
   }),
 )
+
+const asOf = {
+  consistency,
+  as_of: Type.Optional(Timestamp),
+  as_of_position: Type.Optional(
+    Type.String({
+      maxLength: 65_536,
+      pattern: '^\\d{1,9}/(?:-1|\\d{1,15})(?:,\\d{1,9}/(?:-1|\\d{1,15}))*$',
+      description:
+        'As of then: positions as Tallybook-Position has them; a shard left out stands at its head',
+      examples: ['0/41'],
+    }),
+  ),
+}
 
 const ended = Type.Optional(
   Type.Literal('true', { description: 'Also rows that ended; these have `ended_at`' }),
@@ -31,11 +45,11 @@ const paging = {
     Type.String({ maxLength: 4_096, description: '`next_cursor` of the page before, same sort' }),
   ),
   ended,
-  consistency,
+  ...asOf,
 }
 
-export const SummaryQuery = Type.Object({ consistency }, strict)
-export const ItemQuery = Type.Object({ ended, consistency }, strict)
+export const SummaryQuery = Type.Object(asOf, strict)
+export const ItemQuery = Type.Object({ ended, ...asOf }, strict)
 export const ProviderGroupsQuery = Type.Object({ ...paging, sort: sortOf(RATED_SORTS) }, strict)
 export const ApiKeysQuery = Type.Object(
   { ...paging, sort: sortOf(RATED_SORTS), group_id: Type.Optional(Id) },

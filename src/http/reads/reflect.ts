@@ -1,38 +1,80 @@
 import type { Pools, Transaction } from '../../db/pool.ts'
-import { formatPositions } from '../../events/positions.ts'
+import { formatPositions, type Positions, parsePositions } from '../../events/positions.ts'
 import { CursorError } from '../../projections/page.ts'
-import { readSnapshot } from '../../projections/snapshot.ts'
+import { readNow } from '../../projections/read-now.ts'
+import type { Source } from '../../projections/source.ts'
+import type { Counted, History } from '../../projector/history.ts'
 import type { Projector } from '../../projector/projector.ts'
 import { jsonResponse } from '../json.ts'
+import { toMoment } from '../params.ts'
 import { Problem, unavailable } from '../problem.ts'
 
 /** Milliseconds that a read waits for the projections before it answers 503. */
 const WAIT_MS = 10_000
 
-export type ReadOptions = { pools: Pools; projector: Projector }
+export type ReadOptions = {
+  pools: Pools
+  shards: number
+  projector: Projector
+  history: History
+}
+
+/** When a read is as of: now, at once or after a wait; or a moment of the past. */
+export type AsOf = { consistency?: 'eventual'; as_of?: string; as_of_position?: string }
 
 /**
- * Answers a read: it reflects every flush that was acknowledged before, unless it asked for
- * `eventual`, and says in Tallybook-Position what it reflects. `null` is answered with 404.
+ * Answers a read of the counters that it names. It reflects every flush that was acknowledged
+ * before, unless it asked for `eventual` or for the past, and says in Tallybook-Position what it
+ * reflects. `null` is answered with 404.
  */
 export async function reflect<Value>(
-  { pools, projector }: ReadOptions,
-  consistency: 'eventual' | undefined,
-  read: (transaction: Transaction) => Promise<Value | null>,
+  options: ReadOptions,
+  asOf: AsOf,
+  counted: Counted,
+  read: (transaction: Transaction, source: Source) => Promise<Value | null>,
 ): Promise<Response> {
-  if (consistency !== 'eventual' && !(await projector.catchUp(WAIT_MS))) {
-    throw unavailable('projections behind')
-  }
+  const past = await findPositions(options, asOf)
+  if (asOf.consistency !== 'eventual') await catchUp(options.projector, past)
   try {
-    const { value, positions } = await readSnapshot(pools.read, read)
+    const { value, positions } =
+      past === null
+        ? await readNow(options.pools.read, read)
+        : { value: await options.history.read(past, counted, read), positions: past }
     if (value === null) throw new Problem(404, 'not found')
     return jsonResponse(value, { 'tallybook-position': formatPositions(positions) })
   } catch (error) {
     if (!(error instanceof CursorError)) throw error
-    throw new Problem(
-      400,
-      'invalid query',
-      'The cursor is not one that this list has given for this sort.',
-    )
+    throw invalid('The cursor is not one that this list has given for this sort.')
   }
 }
+
+async function catchUp(projector: Projector, past: Positions | null): Promise<void> {
+  const reached = past === null ? projector.catchUp(WAIT_MS) : projector.reach(past, WAIT_MS)
+  if (!(await reached)) throw unavailable('projections behind')
+}
+
+/** The positions that a read is as of; null: now. */
+async function findPositions(
+  { history, shards }: ReadOptions,
+  { consistency, as_of, as_of_position }: AsOf,
+): Promise<Positions | null> {
+  if (as_of === undefined && as_of_position === undefined) return null
+  if (as_of !== undefined && as_of_position !== undefined) {
+    throw invalid('Name as_of or as_of_position, not both.')
+  }
+  if (consistency !== undefined) throw invalid('The past is never eventual.')
+  if (as_of !== undefined) {
+    const moment = toMoment(as_of)
+    if (moment === null) throw invalid('There is no such time: as_of.')
+    const positions = await history.positionsAt(moment)
+    if (positions === null) throw invalid('That time is yet to come: as_of.')
+    return positions
+  }
+  const asked = parsePositions(as_of_position!, shards)
+  if (asked === null) throw invalid('There is no such position: as_of_position.')
+  const positions = await history.positionsOf(asked)
+  if (positions === null) throw invalid('The log is not there yet: as_of_position.')
+  return positions
+}
+
+const invalid = (detail: string) => new Problem(400, 'invalid query', detail)

@@ -2,20 +2,25 @@ import { type Sql, type Transaction, transact } from '../db/pool.ts'
 import type { Positions } from '../events/positions.ts'
 import { CURRENT } from './index.ts'
 import type { Projection } from './projection.ts'
+import { liveSource, type Source } from './source.ts'
 
 /** What a read gives, and the positions that it reflects: exactly, of the same snapshot. */
 export type Reflected<Value> = { value: Value; positions: Positions }
 
-/** Reads `projections` in one snapshot of the database. */
-export async function readSnapshot<Value>(
+/** Reads the live generations of `projections` in one snapshot of the database. */
+export async function readNow<Value>(
   sql: Sql,
-  read: (transaction: Transaction) => Promise<Value>,
+  read: (transaction: Transaction, source: Source) => Promise<Value>,
   projections: readonly Projection[] = CURRENT,
 ): Promise<Reflected<Value>> {
   const [positions, value] = await transact(
     sql,
     'isolation level repeatable read read only',
-    (transaction) => Promise.all([readReflected(transaction, projections), read(transaction)]),
+    (transaction) =>
+      Promise.all([
+        readReflected(transaction, projections),
+        read(transaction, liveSource(transaction)),
+      ]),
   )
   return { positions, value }
 }

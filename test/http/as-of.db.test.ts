@@ -1,0 +1,121 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { connectAsOwner } from '../../src/db/pool.ts'
+import { hashPayload } from '../../src/events/event.ts'
+import { positionOf, untilWaiting } from '../support/events.ts'
+import { startTestService, type TestService } from '../support/service.ts'
+
+// Reads of the past: as_of and as_of_position. That they are exact is in test/property.
+
+const SUMMARY = '/admin/apikey-stats/summary'
+const FLUSH = '/internal/apikey-stats/flush'
+
+let service: TestService
+
+beforeAll(async () => {
+  service = await startTestService()
+  await service.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 1, group_id: 1 }] })
+})
+afterAll(() => service.end())
+
+const post = () => service.post(FLUSH, { keys: [{ api_key_id: 1, requests: 1 }] })
+
+async function now(): Promise<string> {
+  const [row] = await service.database.owner<{ at: string }[]>`
+    select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at`
+  return row!.at
+}
+
+test.each([
+  'as_of=2026-02-30T00:00:00Z',
+  'as_of=yesterday',
+  'as_of=2026-01-01',
+  'as_of=9999-12-31T23:59:59Z',
+  'as_of_position=0/999999999',
+  'as_of_position=99/0',
+  'as_of_position=0/1,0/2',
+  'as_of_position=41',
+  'as_of_position=0/-2',
+  'as_of=2026-01-01T00:00:00Z&as_of_position=0/0',
+  'as_of_position=0/0&consistency=eventual',
+])('%s is refused', async (query) => {
+  const response = await service.fetch('auditor', `${SUMMARY}?${query}`)
+  expect(response.status).toBe(400)
+})
+
+test('before the first event there is nothing', async () => {
+  const none = Array.from({ length: service.shards }, (_, shard) => `${shard}/-1`).join(',')
+  for (const query of [`as_of_position=${none}`, 'as_of=2001-01-01T00:00:00Z']) {
+    const response = await service.fetch('auditor', `/admin/api-keys?${query}`)
+    expect(await response.json()).toEqual({ items: [], next_cursor: null })
+    expect(positionOf(response)).toBe(none)
+    expect((await service.fetch('auditor', `/admin/api-keys/1?${query}`)).status).toBe(404)
+  }
+})
+
+test('a shard left out stands at its head', async () => {
+  const before = await service.fetch('admin', SUMMARY)
+  const { total_requests } = (await before.json()) as { total_requests: number }
+  await post()
+  // Shard 0 as of before the catalog; the flush is wherever it went.
+  const response = await service.fetch('admin', `${SUMMARY}?as_of_position=0/-1`)
+  const heads = positionOf(await service.fetch('admin', SUMMARY))
+  expect(positionOf(response)).toBe(heads.replace(/^0\/\d+/, '0/-1'))
+  const now = await service.fetch('admin', `${SUMMARY}?as_of_position=${heads}`)
+  expect(await now.json()).toMatchObject({ total_requests: total_requests + 1 })
+})
+
+test('pages of the past go on as they began, whatever was counted since', async () => {
+  await service.putCatalog({ api_keys: [2, 3, 4].map((id) => ({ id, group_id: 1 })) })
+  const at = positionOf(await service.fetch('admin', '/admin/api-keys'))
+  await service.putCatalog({ api_keys: [{ id: 5 }] })
+  await service.fetch('admin', '/admin/api-keys/3', { method: 'DELETE' })
+  const ids: number[] = []
+  for (let cursor = ''; ; ) {
+    const page = await service.read<{ items: { id: number }[]; next_cursor: string | null }>(
+      `/admin/api-keys?limit=1&sort=-id&as_of_position=${at}${cursor}`,
+    )
+    ids.push(...page.items.map(({ id }) => id))
+    if (page.next_cursor === null) break
+    cursor = `&cursor=${page.next_cursor}`
+  }
+  expect(ids).toEqual([4, 3, 2, 1])
+})
+
+test('a moment waits for an append that took its time before and is not committed yet', async () => {
+  const { owner, address } = service.database
+  const { total_requests } = await service.read<{ total_requests: number }>(SUMMARY)
+  const payload = '{"groups":[1],"counts":[1],"ids":[1],"requests":[5],"failing":[],"failures":[]}'
+  const stranger = connectAsOwner(address)
+  const connection = await stranger.reserve()
+  await connection`begin`
+  await connection`select from shards where shard = 0 for update`
+  await connection`
+    insert into events
+      (shard, position, type, version, recorded_at, source, payload, payload_sha256)
+    select 0, max(position) + 1, 'ApiKeyStatsFlushed', 2, clock_timestamp(), 'dp',
+      ${payload}::text::json, decode(${hashPayload(payload)}, 'hex')
+    from events where shard = 0`
+  const read = service.read<{ total_requests: number }>(`${SUMMARY}?as_of=${await now()}`)
+  await untilWaiting(owner, 1)
+  await connection`commit`
+  connection.release()
+  await stranger.end()
+  expect(await read).toMatchObject({ total_requests: total_requests + 5 })
+})
+
+test('a moment finer than a microsecond is not rounded up', async () => {
+  await post()
+  const { items } = await service.read<{ items: { recorded_at: string; shard: number }[] }>(
+    '/audit/events?shard=all&limit=1000',
+  )
+  const last = items.at(-1)!
+  const { total_requests } = await service.read<{ total_requests: number }>(SUMMARY)
+  const earlier = (BigInt(Date.parse(`${last.recorded_at.slice(0, 19)}Z`)) * 1000n).toString()
+  const micros = BigInt(earlier) + BigInt(last.recorded_at.slice(20, 26)) - 1n
+  const seconds = new Date(Number(micros / 1000n)).toISOString().slice(0, 19)
+  const fraction = `${String(micros % 1_000_000n).padStart(6, '0')}999`
+  const before = await service.read<{ total_requests: number }>(
+    `${SUMMARY}?as_of=${seconds}.${fraction}Z`,
+  )
+  expect(before.total_requests).toBe(total_requests - 1)
+})

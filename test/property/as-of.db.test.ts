@@ -1,0 +1,87 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import fc from 'fast-check'
+import { openPools, type Pools } from '../../src/db/pool.ts'
+import { snapshots } from '../../src/projections/snapshots.ts'
+import { positionOf } from '../support/events.ts'
+import { checkpointsOf, runPass } from '../support/fold.ts'
+import { TEST_SHARDS } from '../support/server.ts'
+import { startTestService, type TestService } from '../support/service.ts'
+import { parametersOf, runsOf, timeoutOf } from './runs.ts'
+import { Session } from './session.ts'
+import { history } from './steps.ts'
+
+// A read of the past answers what a read gave then: at each position, and at each moment.
+
+const runs = runsOf(25)
+
+const PATHS = [
+  '/admin/apikey-stats/summary?',
+  '/admin/provider-groups?ended=true&sort=-total_requests&',
+  '/admin/api-keys?ended=true&limit=1000&',
+  '/admin/api-keys?sort=-failure_requests&limit=7&',
+  '/admin/keys?ended=true&limit=1000&',
+  '/admin/keys?sort=-used_tokens&limit=7&',
+]
+
+/** What was read after a step, where the log stood, and when. */
+type Recorded = { path: string; body: string; position: string; at: string }
+
+let service: TestService
+let pools: Pools
+
+beforeAll(async () => {
+  service = await startTestService()
+  pools = openPools(service.database.address, TEST_SHARDS)
+})
+afterAll(async () => {
+  await pools.close()
+  await service.end()
+})
+
+async function record(path: string): Promise<Recorded> {
+  const response = await service.fetch('admin', path)
+  expect(response.status).toBe(200)
+  const [row] = await service.database.owner<{ at: string }[]>`
+    select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at`
+  return { path, body: await response.text(), position: positionOf(response), at: row!.at }
+}
+
+async function takeSnapshot(shard: number): Promise<void> {
+  const checkpoints = await checkpointsOf(pools.project, shard, [snapshots])
+  await runPass(pools.project, shard, checkpoints, [snapshots])
+}
+
+async function compare({ path, body, position, at }: Recorded): Promise<void> {
+  for (const asOf of [`as_of_position=${position}`, `as_of=${at}`]) {
+    const response = await service.fetch('auditor', path + asOf)
+    expect(await response.text()).toBe(body)
+    expect(positionOf(response)).toBe(position)
+  }
+}
+
+/** A history, and after which of its steps each shard gets a snapshot. */
+const parts = fc.record({
+  steps: history,
+  snapshots: fc.array(fc.record({ after: fc.nat(24), shard: fc.nat(TEST_SHARDS - 1) })),
+})
+
+let run = 0
+test(
+  `every read can be made again as of then, in ${runs} histories`,
+  async () => {
+    const property = fc.asyncProperty(parts, async ({ steps, snapshots }) => {
+      const session = await Session.begin(service, ++run)
+      const recorded: Recorded[] = []
+      for (const [i, step] of steps.entries()) {
+        await session.take(step)
+        if (step.do !== 'read' && step.do !== 'refused') {
+          recorded.push(await record(PATHS[i % PATHS.length]!))
+        }
+        for (const { after, shard } of snapshots) if (after === i) await takeSnapshot(shard)
+      }
+      for (const one of recorded) await compare(one)
+    })
+    await fc.assert(property, parametersOf(runs))
+  },
+  timeoutOf(runs * 20),
+)
