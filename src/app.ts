@@ -16,6 +16,7 @@ import { projections } from './http/projections.ts'
 import { reads } from './http/reads/index.ts'
 import { swaggerRoutes } from './http/swagger/index.ts'
 import { tokenRoutes } from './http/tokens/index.ts'
+import { usageRoute } from './http/usage/index.ts'
 import type { Log } from './log/log.ts'
 import type { History } from './projector/history.ts'
 import type { Projector } from './projector/projector.ts'
@@ -64,6 +65,7 @@ export function createApp(options: AppOptions) {
       }),
     )
     .use(reads(guard, options))
+    .use(usageRoute(guard, options))
     .use(projections(guard, options))
     .use(audit(guard, options))
     .use(tokenRoutes(guard, { ...options, bodies }))

@@ -27,6 +27,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'http/flushes': ['events', 'log', 'tokens', 'http'],
   'http/catalog': ['events', 'db', 'catalog', 'http'],
   'http/reads': ['events', 'db', 'projections', 'projector', 'http'],
+  'http/usage': ['events', 'db', 'projections', 'projector', 'http'],
   'http/tokens': ['db', 'tokens', 'http'],
   'http/audit': ['events', 'db', 'log', 'http'],
   http: ['events', 'merkle', 'db', 'log', 'projector', 'transparency', 'tokens'],
@@ -127,7 +128,7 @@ describe('imports run one way', () => {
   })
 
   test('the read routes can not see the log', () => {
-    const paths = inFolder('src/http/reads/')
+    const paths = [...inFolder('src/http/reads/'), ...inFolder('src/http/usage/')]
     expect(paths.length).toBeGreaterThan(1)
     const loaded = [...loadedBy(paths, ({ typeOnly }) => !typeOnly)]
     expect(loaded.filter((path) => path.startsWith('src/log/'))).toEqual([])

@@ -100,15 +100,19 @@ export async function visitEvents(
  * The first position of a shard recorded at `at` or later. A statement of its own: on Citus a
  * function that reads the log can't run within another that does.
  */
-export async function readPositionAt(sql: Sql, shard: number, at: string): Promise<string> {
+export async function readPositionAt(
+  sql: Sql | Transaction,
+  shard: number,
+  at: string,
+): Promise<number> {
   const [row] = await sql<{ position: string }[]>`
     select position_at(${shard}, ${at}::timestamptz) as position`
-  return row!.position
+  return Number(row!.position)
 }
 
 /** One event; null where the shard has none at that position. */
 export async function readEvent(
-  sql: Sql,
+  sql: Sql | Transaction,
   shard: number,
   position: number,
 ): Promise<StoredEvent | null> {
@@ -135,7 +139,7 @@ type EventRow = {
 const recordedAt = (sql: Sql | Transaction) => sql`
   to_char(e.recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') as recorded_at`
 
-const columns = (sql: Sql) => sql`
+const columns = (sql: Sql | Transaction) => sql`
   e.shard, e.position, e.type, e.version, ${recordedAt(sql)},
   e.source, e.idempotency_key, e.payload::text as payload,
   pg_column_size(e.payload) as payload_bytes,

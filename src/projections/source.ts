@@ -14,7 +14,7 @@ export type Source = {
   /** id, requests, successes: to be summed, an id may stand in several rows. */
   apiKeyCounters(listed: Listed): Fragment
   providerGroupCounters(listed: Listed): Fragment
-  /** token_hash, requests, tokens, quota_used, and last_accessed_at: of that the greatest counts. */
+  /** token_hash, requests, tokens, quota_used, and last_accessed_at: a maximum. */
   keyCounters(listed: Listed): Fragment
 }
 

@@ -125,7 +125,7 @@ export class ShardProjector {
       this.#lookedAt = performance.now()
       isBehind = await pass.readNew(project, {
         readEvents: this.track.readEvents,
-        isEnough: () => performance.now() - this.#lookedAt >= PASS_MS || this.#isDue(pass),
+        isEnough: () => performance.now() - this.#lookedAt >= PASS_MS || this.track.isFull(pass),
       })
     }
     if (pass.events > 0) {
@@ -144,7 +144,7 @@ export class ShardProjector {
   }
 
   #isDue(pass: Pass): boolean {
-    return this.track.isDue(pass, performance.now() - this.#wroteAt)
+    return this.track.isFull(pass) || performance.now() - this.#wroteAt >= this.track.waitMs
   }
 
   /**

@@ -18,10 +18,12 @@ export type Track = {
   restMs: { shortest: number; longest: number }
   /** Events of one read of the log; they are folded as they arrive. */
   readEvents: number
-  /** Called when a pass begins: learns what `isDue` has to know of the rows written so far. */
+  /** Called when a pass begins: learns what `isFull` has to know of the rows written so far. */
   begin(sql: Sql, checkpoints: readonly Checkpoint[]): Promise<void>
-  /** True where a pass has folded enough to be written, `sinceMs` after the one before. */
-  isDue(pass: Pass, sinceMs: number): boolean
+  /** Milliseconds after which a pass is written, were it ever so small; a reader doesn't wait. */
+  waitMs: number
+  /** True where a pass has folded as much as may be written at once. */
+  isFull(pass: Pass): boolean
 }
 
 /** What the admin pages show now: as fresh as is cheap. */
@@ -31,7 +33,8 @@ export function currentTrack(): Track {
     restMs: { shortest: 100, longest: 1_000 },
     readEvents: 5_000,
     begin: async () => {},
-    isDue: () => true,
+    waitMs: 0,
+    isFull: () => false,
   }
 }
 
@@ -48,7 +51,8 @@ export function usageTrack(): Track {
     restMs: { shortest: 100, longest: USAGE.longestMs },
     readEvents: 5_000,
     begin: async () => {},
-    isDue: (pass, sinceMs) => pass.size >= USAGE.rows || sinceMs >= USAGE.longestMs,
+    waitMs: USAGE.longestMs,
+    isFull: (pass) => pass.size >= USAGE.rows,
   }
 }
 
@@ -72,6 +76,7 @@ export function snapshotTrack(shard: number): Track {
       const ids = await readSnapshotSize(sql, shard, generation, position)
       enough = Math.max(SNAPSHOT.cost, ids * SNAPSHOT.costOfId)
     },
-    isDue: (pass) => pass.entries + pass.events * SNAPSHOT.eventCost >= enough,
+    waitMs: Number.POSITIVE_INFINITY,
+    isFull: (pass) => pass.entries + pass.events * SNAPSHOT.eventCost >= enough,
   }
 }

@@ -9,7 +9,8 @@ const consistency = Type.Optional(
   }),
 )
 
-const asOf = {
+/** When a read is as of. */
+export const AS_OF = {
   consistency,
   as_of: Type.Optional(Timestamp),
   as_of_position: Type.Optional(
@@ -45,11 +46,11 @@ const paging = {
     Type.String({ maxLength: 4_096, description: '`next_cursor` of the page before, same sort' }),
   ),
   ended,
-  ...asOf,
+  ...AS_OF,
 }
 
-export const SummaryQuery = Type.Object(asOf, strict)
-export const ItemQuery = Type.Object({ ended, ...asOf }, strict)
+export const SummaryQuery = Type.Object(AS_OF, strict)
+export const ItemQuery = Type.Object({ ended, ...AS_OF }, strict)
 export const ProviderGroupsQuery = Type.Object({ ...paging, sort: sortOf(RATED_SORTS) }, strict)
 export const ApiKeysQuery = Type.Object(
   { ...paging, sort: sortOf(RATED_SORTS), group_id: Type.Optional(Id) },
@@ -68,7 +69,8 @@ const rate = Type.Number({
 const name = Type.Union([Type.String(), Type.Null()])
 const endedAt = Type.Optional(Type.String({ format: 'date-time' }))
 
-const rated = {
+/** Requests with their rates. */
+export const RATED = {
   total_requests: total,
   success_requests: total,
   failure_requests: total,
@@ -76,12 +78,15 @@ const rated = {
   failure_rate: rate,
 }
 
-export const SummaryBody = Type.Object(rated, { title: 'Summary' })
+/** What a token key has used. */
+export const KEY_USED = { request_count: total, used_tokens: total, quota_used: total }
+
+export const SummaryBody = Type.Object(RATED, { title: 'Summary' })
 export const ProviderGroupBody = Type.Object(
   {
     id: Type.Integer(),
     name,
-    ...rated,
+    ...RATED,
     ended_at: endedAt,
   },
   { title: 'ProviderGroup' },
@@ -91,7 +96,7 @@ export const ApiKeyBody = Type.Object(
     id: Type.Integer(),
     group_id: Type.Integer({ description: '0 is no group' }),
     name,
-    ...rated,
+    ...RATED,
     ended_at: endedAt,
   },
   { title: 'ApiKey' },

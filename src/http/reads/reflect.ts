@@ -3,8 +3,9 @@ import { formatPositions, type Positions, parsePositions } from '../../events/po
 import { CursorError } from '../../projections/page.ts'
 import { readNow } from '../../projections/read-now.ts'
 import type { Source } from '../../projections/source.ts'
-import type { Counted, History } from '../../projector/history.ts'
-import type { Projector } from '../../projector/projector.ts'
+import type { History } from '../../projector/history.ts'
+import type { Counted } from '../../projector/past.ts'
+import type { Projector, ReadTrack } from '../../projector/projector.ts'
 import { jsonResponse } from '../json.ts'
 import { toMoment } from '../params.ts'
 import { Problem, unavailable } from '../problem.ts'
@@ -34,7 +35,7 @@ export async function reflect<Value>(
   read: (transaction: Transaction, source: Source) => Promise<Value | null>,
 ): Promise<Response> {
   const past = await findPositions(options, asOf)
-  if (asOf.consistency !== 'eventual') await catchUp(options.projector, past)
+  if (asOf.consistency !== 'eventual') await catchUp(options.projector, past, 'current')
   try {
     const { value, positions } =
       past === null
@@ -48,13 +49,19 @@ export async function reflect<Value>(
   }
 }
 
-async function catchUp(projector: Projector, past: Positions | null): Promise<void> {
-  const reached = past === null ? projector.catchUp(WAIT_MS) : projector.reach(past, WAIT_MS)
+/** Waits until the projections reflect the past that is asked for; null: all that is in the log. */
+export async function catchUp(
+  projector: Projector,
+  past: Positions | null,
+  track: ReadTrack,
+): Promise<void> {
+  const reached =
+    past === null ? projector.catchUp(WAIT_MS, track) : projector.reach(past, WAIT_MS, track)
   if (!(await reached)) throw unavailable('projections behind')
 }
 
 /** The positions that a read is as of; null: now. */
-async function findPositions(
+export async function findPositions(
   { history, shards }: ReadOptions,
   { consistency, as_of, as_of_position }: AsOf,
 ): Promise<Positions | null> {

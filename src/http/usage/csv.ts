@@ -1,0 +1,10 @@
+import type { Usage } from '../../projections/read-usage.ts'
+
+/** Usage as CSV (RFC 4180): a header, and a line a bucket. No value of it needs quotes. */
+export function toCsv({ items, total }: Usage): string {
+  const columns = ['from', 'to', ...Object.keys(total)]
+  const lines = items.map((item) =>
+    columns.map((column) => String(item[column as keyof typeof item])).join(','),
+  )
+  return [columns.join(','), ...lines, ''].join('\r\n')
+}

@@ -1,0 +1,89 @@
+import { Elysia } from 'elysia'
+import { formatPositions } from '../../events/positions.ts'
+import { readNow } from '../../projections/read-now.ts'
+import { readUsage, type Usage } from '../../projections/read-usage.ts'
+import { usage } from '../../projections/usage.ts'
+import { type UsageOf, usageRows } from '../../projections/usage-rows.ts'
+import type { auth } from '../auth.ts'
+import { jsonResponse } from '../json.ts'
+import { Problem } from '../problem.ts'
+import { type AsOf, catchUp, findPositions, type ReadOptions } from '../reads/reflect.ts'
+import { BucketsError, type BucketsRequest, toBounds } from './buckets.ts'
+import { toCsv } from './csv.ts'
+import { detail } from './detail.ts'
+import { UsageQuery } from './model.ts'
+
+/** GET /admin/usage: what was used in each hour or day of a time zone. */
+export function usageRoute(guard: ReturnType<typeof auth>, options: ReadOptions) {
+  return new Elysia({ name: 'usage' }).use(guard).get(
+    '/admin/usage',
+    async ({ query, headers }) => {
+      const of = readOf(query)
+      const { bucket = 'hour', tz = 'UTC' } = query
+      const now = new Date().toISOString()
+      const bounds = readBounds({
+        ...{ from: query.from ?? null, to: query.to ?? null, bucket, tz, now },
+      })
+      const { value, positions } = await read(options, query, of, bounds)
+      const position = { 'tallybook-position': formatPositions(positions), vary: 'accept' }
+      if (isCsvWanted(query.format, headers.accept)) {
+        return new Response(toCsv(value), {
+          headers: { 'content-type': 'text/csv; charset=utf-8; header=present', ...position },
+        })
+      }
+      const range = { from: bounds[0], to: bounds.at(-1) }
+      return jsonResponse({ bucket, tz, ...range, ...value }, position)
+    },
+    { roles: ['admin', 'auditor'], query: UsageQuery, detail },
+  )
+}
+
+type OfQuery = { group_id?: string; api_key_id?: string; token_hash?: string }
+
+function readOf({ group_id, api_key_id, token_hash }: OfQuery): UsageOf {
+  const named: UsageOf[] = []
+  if (group_id !== undefined) named.push({ kind: 'group', id: Number(group_id) })
+  if (api_key_id !== undefined) named.push({ kind: 'api_key', id: Number(api_key_id) })
+  if (token_hash !== undefined) named.push({ kind: 'key', hash: token_hash })
+  if (named.length > 1) throw invalid('Name one of group_id, api_key_id and token_hash.')
+  return named[0] ?? { kind: 'all' }
+}
+
+function readBounds(request: BucketsRequest): string[] {
+  try {
+    return toBounds(request)
+  } catch (error) {
+    if (error instanceof BucketsError) throw invalid(error.message)
+    throw error
+  }
+}
+
+async function read(
+  options: ReadOptions,
+  asOf: AsOf,
+  of: UsageOf,
+  bounds: string[],
+): Promise<{ value: Usage; positions: readonly number[] }> {
+  const { history, pools, projector } = options
+  const past = await findPositions(options, asOf)
+  if (asOf.consistency !== 'eventual') await catchUp(projector, past, 'usage')
+  if (past === null) {
+    return readNow(
+      pools.read,
+      (transaction) => readUsage(transaction, of, usageRows(transaction, of), bounds),
+      [usage],
+    )
+  }
+  const value = await history.readUsage(past, of, (transaction, rows) =>
+    readUsage(transaction, of, rows, bounds),
+  )
+  return { value, positions: past }
+}
+
+/** By `format`, else where the client names CSV and not JSON. */
+function isCsvWanted(format: 'json' | 'csv' | undefined, accept = ''): boolean {
+  if (format !== undefined) return format === 'csv'
+  return accept.includes('text/csv') && !accept.includes('application/json')
+}
+
+const invalid = (detail: string) => new Problem(400, 'invalid query', detail)

@@ -1,0 +1,37 @@
+import type { Transaction } from '../db/pool.ts'
+import type { Positions } from '../events/positions.ts'
+import { readEvent, readPositionAt } from '../log/read.ts'
+import type { PartialQuarter } from '../projections/past-usage-rows.ts'
+import { startOfQuarter } from '../projections/usage.ts'
+import type { UsageOf } from '../projections/usage-rows.ts'
+import { type Counted, readPast } from './past.ts'
+
+const COUNTED: Record<UsageOf['kind'], Counted> = {
+  all: 'groups',
+  group: 'groups',
+  api_key: 'apiKeys',
+  key: 'keys',
+}
+
+/** The quarter of each shard's last event, and what was counted before it and until the event. */
+export async function readPartialQuarters(
+  transaction: Transaction,
+  positions: Positions,
+  of: UsageOf,
+): Promise<PartialQuarter[]> {
+  const quarters: PartialQuarter[] = []
+  for (const [shard, position] of positions.entries()) {
+    const event = position < 0 ? null : await readEvent(transaction, shard, position)
+    if (event === null) continue
+    const quarter = startOfQuarter(event.recordedAt)
+    const before = (await readPositionAt(transaction, shard, quarter)) - 1
+    const at = (end: number) =>
+      readPast(
+        transaction,
+        positions.map((_, i) => (i === shard ? end : -1)),
+        COUNTED[of.kind],
+      )
+    quarters.push({ shard, quarter, before: await at(before), until: await at(position) })
+  }
+  return quarters
+}

@@ -1,0 +1,90 @@
+import { NotNow } from '../db/errors.ts'
+import type { Transaction } from '../db/pool.ts'
+import { PayloadError } from '../events/columns.ts'
+import { decodeEvent, type Event } from '../events/event.ts'
+import type { Positions } from '../events/positions.ts'
+import { type FoldableEvent, visitEvents } from '../log/read.ts'
+import { catalogRows } from '../projections/catalog-rows.ts'
+import { countApiKeys, countGroups, countKeys } from '../projections/count.ts'
+import { KeySums } from '../projections/key-sums.ts'
+import type { Past } from '../projections/past-source.ts'
+import type { Projection } from '../projections/projection.ts'
+import { snapshots } from '../projections/snapshots.ts'
+import { Sums } from '../projections/sums.ts'
+
+/** Which counters a read of the past needs. */
+export type Counted = 'apiKeys' | 'groups' | 'keys'
+
+/** Events that a read folds at most: three seconds of work. Between snapshots there are fewer. */
+const MAX_EVENTS = 500_000
+
+/**
+ * What was counted up to these positions: the newest snapshots before them, and a fold of what the
+ * log has between. Throws NotNow where there are too few snapshots yet.
+ */
+export async function readPast(
+  transaction: Transaction,
+  positions: Positions,
+  counted: Counted,
+): Promise<Past> {
+  const generations = await readGenerations(transaction)
+  const starts: number[] = []
+  const apiKeys = new Sums()
+  const groups = new Sums()
+  const keys = new KeySums()
+  for (const [shard, position] of positions.entries()) {
+    const start = await readSnapshotBefore(transaction, generations.snapshots, shard, position)
+    starts.push(start)
+    if (start === position) continue
+    const events = position - start
+    if (events > MAX_EVENTS) throw new NotNow('snapshots are behind')
+    await visitEvents(transaction, { shard, after: start }, events, (stored) => {
+      const isKeys = stored.type === 'KeyStatsFlushed'
+      if (isKeys !== (counted === 'keys')) return
+      const event = decode(stored)
+      if (event?.type === 'KeyStatsFlushed') countKeys(keys, event.flush)
+      if (event?.type !== 'ApiKeyStatsFlushed') return
+      if (counted === 'apiKeys') countApiKeys(apiKeys, event.flush)
+      else countGroups(groups, event.flush)
+    })
+  }
+  const since = { apiKeys: apiKeys.toSorted(), groups: groups.toSorted(), keys: keys.toSorted() }
+  return { positions, generations, snapshots: starts, since }
+}
+
+/** The live generations, once they are of the kind that this code makes. */
+async function readGenerations(transaction: Transaction): Promise<Past['generations']> {
+  const rows = await transaction<{ projection: string; generation: number; version: number }[]>`
+    select p.projection, p.generation, p.version from projections p`
+  const generationOf = ({ name, version }: Projection) => {
+    const row = rows.find(({ projection }) => projection === name)
+    // An older one is being rebuilt, and a newer one is for newer code.
+    if (row?.version !== version) throw new NotNow(`${name} is being rebuilt`)
+    return row.generation
+  }
+  return { catalog: generationOf(catalogRows), snapshots: generationOf(snapshots) }
+}
+
+async function readSnapshotBefore(
+  transaction: Transaction,
+  generation: number,
+  shard: number,
+  position: number,
+): Promise<number> {
+  if (position < 0) return -1
+  const [row] = await transaction<{ position: string | null }[]>`
+    select max(s.position) as position
+    from api_key_snapshots s
+    where s.shard = ${shard} and s.generation = ${generation} and s.position <= ${position}`
+  return row!.position === null ? -1 : Number(row!.position)
+}
+
+/** Null for an event that can't be folded: the projections have parked it. */
+function decode({ type, version, payload }: FoldableEvent): Event | null {
+  try {
+    return decodeEvent(type, version, payload)
+  } catch (error) {
+    if (error instanceof PayloadError) return null
+    throw error
+  }
+}

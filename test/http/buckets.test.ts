@@ -1,0 +1,90 @@
+import { describe, expect, test } from 'bun:test'
+import { type BucketsRequest, toBounds } from '../../src/http/usage/buckets.ts'
+
+const bounds = (request: Partial<BucketsRequest>) =>
+  toBounds({
+    ...{ from: null, to: null, bucket: 'hour', tz: 'UTC', now: '2026-06-01T12:34:56.789Z' },
+    ...request,
+  })
+
+/** Minutes of each bucket. */
+function minutes(of: string[]): number[] {
+  return of.slice(1).map((to, i) => (Date.parse(to) - Date.parse(of[i]!)) / 60_000)
+}
+
+/** The day that begins at local midnight of `day`, and how long it is. */
+const hoursOfDay = (tz: string, day: string) => {
+  const from = Temporal.PlainDate.from(day).toZonedDateTime(tz).toInstant().toString()
+  const to = Temporal.PlainDate.from(day)
+    .add({ days: 1 })
+    .toZonedDateTime(tz)
+    .toInstant()
+    .toString()
+  return minutes(bounds({ from, to, bucket: 'hour', tz })).reduce((sum, m) => sum + m, 0) / 60
+}
+
+describe('days have as many hours as the clocks of the zone make them', () => {
+  test.each([
+    ['Europe/Berlin', '2026-03-29', 23],
+    ['Europe/Berlin', '2026-10-25', 25],
+    ['America/New_York', '2026-11-01', 25],
+    ['Australia/Lord_Howe', '2026-04-05', 24.5],
+    ['America/Havana', '2026-11-01', 25],
+    ['Africa/Cairo', '2026-04-24', 23],
+    ['Asia/Kathmandu', '2026-03-29', 24],
+  ])('%s %s: %d', (tz, day, hours) => {
+    expect(hoursOfDay(tz, day)).toBe(hours)
+    const [from, to] = bounds({
+      from: Temporal.PlainDate.from(day).toZonedDateTime(tz).toInstant().toString(),
+      to: Temporal.PlainDate.from(day).add({ days: 1 }).toZonedDateTime(tz).toInstant().toString(),
+      ...{ bucket: 'day', tz },
+    })
+    expect(minutes([from!, to!])).toEqual([hours * 60])
+  })
+})
+
+test('an hour amid which the clocks change is two', () => {
+  const hours = { from: '2026-04-04T14:00:00Z', to: '2026-04-04T16:30:00Z' }
+  const found = bounds({ ...hours, tz: 'Australia/Lord_Howe' })
+  expect(found).toEqual([
+    '2026-04-05T01:00:00+11:00',
+    '2026-04-05T01:30:00+10:30',
+    '2026-04-05T02:00:00+10:30',
+    '2026-04-05T03:00:00+10:30',
+  ])
+})
+
+test('the first and the last bucket are cut where the range is', () => {
+  expect(bounds({ from: '2026-06-01T10:45:00Z', to: '2026-06-01T13:15:00Z' })).toEqual([
+    '2026-06-01T10:45:00+00:00',
+    '2026-06-01T11:00:00+00:00',
+    '2026-06-01T12:00:00+00:00',
+    '2026-06-01T13:00:00+00:00',
+    '2026-06-01T13:15:00+00:00',
+  ])
+})
+
+test('without a range it is the last 24 hours or 30 days, the one under way included', () => {
+  const hours = bounds({})
+  expect([hours.length, hours[0], hours.at(-1)]).toEqual([
+    ...[25, '2026-05-31T13:00:00+00:00', '2026-06-01T13:00:00+00:00'],
+  ])
+  const days = bounds({ bucket: 'day', tz: 'Asia/Kolkata' })
+  expect([days.length, days[0], days.at(-1)]).toEqual([
+    ...[31, '2026-05-03T00:00:00+05:30', '2026-06-02T00:00:00+05:30'],
+  ])
+})
+
+test.each([
+  [{ from: '2026-06-01T10:07:00Z' }, 'whole quarters'],
+  [{ to: '2026-06-01T10:00:00.001Z' }, 'whole quarters'],
+  [{ to: '2026-06-01T10:00:00.000000001Z' }, 'whole quarters'],
+  [{ from: '2026-06-01T10:00:00Z', to: '2026-06-01T10:00:00Z' }, 'before'],
+  [{ from: '2026-06-02T10:00:00Z', to: '2026-06-01T10:00:00Z' }, 'before'],
+  [{ from: '1999-06-02T10:00:00Z' }, '2000'],
+  [{ from: '2001-06-02T10:00:00Z' }, 'more than'],
+  [{ tz: 'Mars/Olympus' }, 'time zone'],
+  [{ tz: '+05:07', bucket: 'day' as const }, 'whole quarters'],
+])('%j is refused', (request, why) => {
+  expect(() => bounds(request)).toThrow(why)
+})
