@@ -1,5 +1,6 @@
 import { Elysia } from 'elysia'
 import { formatPositions } from '../../events/positions.ts'
+import { catalogRows } from '../../projections/catalog-rows.ts'
 import { readNow } from '../../projections/read-now.ts'
 import { readUsage, type Usage } from '../../projections/read-usage.ts'
 import { usage } from '../../projections/usage.ts'
@@ -66,12 +67,15 @@ async function read(
 ): Promise<{ value: Usage; positions: readonly number[] }> {
   const { history, pools, projector } = options
   const past = await findPositions(options, asOf)
-  if (asOf.consistency !== 'eventual') await catchUp(projector, past, 'usage')
+  if (asOf.consistency !== 'eventual') {
+    // Of all groups: those that the catalog knows by then.
+    await Promise.all([catchUp(projector, past, 'usage'), catchUp(projector, past, 'current')])
+  }
   if (past === null) {
     return readNow(
       pools.read,
       (transaction) => readUsage(transaction, of, usageRows(transaction, of), bounds),
-      [usage],
+      [catalogRows, usage],
     )
   }
   const value = await history.readUsage(past, of, (transaction, rows) =>
