@@ -4,6 +4,7 @@ import { StartError } from './start-error.ts'
 
 // Not awaited at the top level: an exception there makes Bun spin instead of ending.
 runCommand(Bun.argv.slice(2)).catch((error: unknown) => {
-  console.error(error instanceof StartError ? error.message : error)
-  process.exit(1)
+  const isExpected = error instanceof StartError
+  console.error(isExpected ? error.message : error)
+  process.exit(isExpected ? error.exitCode : 1)
 })

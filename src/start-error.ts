@@ -1,4 +1,15 @@
-/** A sentence for the person who runs the service: printed without a stack, then exit 1. */
+/** A sentence for the person who runs a command: printed without a stack, then the exit code. */
 export class StartError extends Error {
   override name = 'StartError'
+
+  constructor(
+    message: string,
+    readonly options: ErrorOptions & { exitCode?: number } = {},
+  ) {
+    super(message, options)
+  }
+
+  get exitCode(): number {
+    return this.options.exitCode ?? 1
+  }
 }
