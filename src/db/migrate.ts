@@ -30,6 +30,18 @@ export async function migrate(owner: Sql, shards: number): Promise<void> {
   await checkShards(owner, shards)
 }
 
+/**
+ * Throws StartError where the database doesn't have this version's schema: for who reads a database
+ * that a running service of maybe another version migrates.
+ */
+export async function checkSchema(owner: Sql): Promise<void> {
+  if (pending(await readMigrations(), await readApplied(owner)).length === 0) return
+  throw new StartError(
+    "The database of the running service doesn't have this version's schema: the service is just " +
+      'starting, or is an older version. Try again, or restart it with this version.',
+  )
+}
+
 async function applyMigrations(
   transaction: Transaction,
   migrations: Migration[],

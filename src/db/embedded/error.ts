@@ -5,6 +5,11 @@ export class EmbeddedPostgresError extends StartError {
   override name = 'EmbeddedPostgresError'
 }
 
+/** Another process holds the data directory's lock. */
+export class DataDirInUse extends EmbeddedPostgresError {
+  override name = 'DataDirInUse'
+}
+
 /**
  * Puts what the system or SQLite refused into a sentence about the thing that failed; our own
  * errors, and those that are bugs, come back as they are.

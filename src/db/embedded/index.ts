@@ -2,6 +2,7 @@ import {
   accessSync,
   constants,
   existsSync,
+  lstatSync,
   mkdirSync,
   realpathSync,
   rmSync,
@@ -12,21 +13,26 @@ import { chooseAccount } from './account.ts'
 import { findBinaries } from './binaries.ts'
 import { ensureCluster, NAME } from './cluster.ts'
 import { explain } from './error.ts'
+import { readSocket } from './leftover.ts'
 import { acquireLock } from './lock.ts'
 import { findPlace, findSocketDirectory } from './place.ts'
 import { startServer } from './server.ts'
 import { openServerLog } from './serverlog.ts'
 import { stopProcess } from './stop.ts'
 
-export { EmbeddedPostgresError } from './error.ts'
+export { DataDirInUse, EmbeddedPostgresError } from './error.ts'
 
-/** A running server of our own, and how to reach it. */
-export type EmbeddedPostgres = {
+/** How to reach a server of our own. */
+export type EmbeddedAddress = {
   /** The socket's directory: postgres.js takes a `host` that starts with "/" as one. */
   host: string
   port: number
   user: string
   database: string
+}
+
+/** A running server of our own, and how to reach it. */
+export type EmbeddedPostgres = EmbeddedAddress & {
   /** Resolves with the exit code if the server ends by itself, and never by `stop`. */
   exited: Promise<number | null>
   /** Stops the server and lets go of the data directory; may be called again. */
@@ -123,6 +129,20 @@ async function start(
       return stopping
     },
   }
+}
+
+/** True where a data directory has a cluster, or a link to one. */
+export function hasCluster(dataDir: string): boolean {
+  return lstatSync(join(dataDir, 'postgres'), { throwIfNoEntry: false }) !== undefined
+}
+
+/**
+ * The server of the process that holds the data directory's lock; null where that takes no
+ * connections (yet, or any more). For who got DataDirInUse: else it may be that of a killed service.
+ */
+export function findRunningServer(dataDir: string): EmbeddedAddress | null {
+  const socket = hasCluster(dataDir) ? readSocket(join(dataDir, 'postgres')) : null
+  return socket && { host: socket.directory, port: socket.port, user: NAME, database: NAME }
 }
 
 // Only its owner (and root) may look into a new one.

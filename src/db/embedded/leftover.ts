@@ -108,6 +108,13 @@ export function isReady(cluster: string, pid: number): boolean {
   return lines[0] === String(pid) && lines[7]?.trim() === 'ready'
 }
 
+/** Where the server of a cluster takes connections, as it has written itself; null if it doesn't. */
+export function readSocket(cluster: string): { directory: string; port: number } | null {
+  const lines = readPidFile(cluster)
+  if (lines[7]?.trim() !== 'ready') return null
+  return { directory: lines[4]!, port: Number(lines[3]) }
+}
+
 // PostgreSQL refuses to start while the pid in its file is alive, whoever that is. With its
 // parent's pid in there it takes the file as stale, and still checks by the other lines that no
 // process of the old server holds the shared memory: which removing the file would prevent.

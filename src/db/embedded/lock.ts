@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
-import { EmbeddedPostgresError, explain } from './error.ts'
+import { DataDirInUse, explain } from './error.ts'
 
 /** A held lock; the kernel takes it back when this process ends, however it ends. */
 export type Lock = { release(): void }
@@ -20,7 +20,7 @@ type Holder = { pid: number; since: string }
 const held = new Set<Database>()
 
 /**
- * Takes the lock file for this process, or refuses with a sentence that says who has it. Of any
+ * Takes the lock file for this process, or throws DataDirInUse, which says who has it. Of any
  * number of simultaneous starters exactly one gets it.
  */
 export async function acquireLock(path: string): Promise<Lock> {
@@ -73,10 +73,10 @@ function writeHolder(path: string): void {
   renameSync(fresh, holderPath(path))
 }
 
-async function refusal(path: string): Promise<EmbeddedPostgresError> {
+async function refusal(path: string): Promise<DataDirInUse> {
   const holder = await readHolder(path)
   const who = holder === null ? '' : ` (pid ${holder.pid}, since ${holder.since})`
-  return new EmbeddedPostgresError(
+  return new DataDirInUse(
     `Another Tallybook${who} already uses the data directory ${dirname(path)}: ` +
       'stop it first, or choose another data directory.',
   )

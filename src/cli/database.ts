@@ -1,0 +1,111 @@
+import type { Config } from '../config.ts'
+import {
+  DataDirInUse,
+  findRunningServer,
+  hasCluster,
+  startEmbeddedPostgres,
+} from '../db/embedded/index.ts'
+import { isUnavailable } from '../db/errors.ts'
+import { checkSchema, migrate } from '../db/migrate.ts'
+import { connectAsOwner, type ServerAddress, type Sql } from '../db/pool.ts'
+import { StartError } from '../start-error.ts'
+import { untilInterrupted } from './interrupt.ts'
+
+/** The service's database, for as long as a command runs. */
+export type CommandDatabase = {
+  address: ServerAddress
+  /** Stops the server where this command has started it. */
+  close(): Promise<void>
+}
+
+/** JSON of a ServerAddress; set only by a service that starts a command of its own. */
+export const ADDRESS_VARIABLE = 'TALLYBOOK_DATABASE_ADDRESS'
+
+/**
+ * The service's database: that of DATABASE_URL, else that of the service that runs on the data
+ * directory, else the embedded one, started for this command. It has this version's schema: that of
+ * a running service is checked, any other migrated.
+ *
+ * The data directory's lock decides whether a service runs, so no second server is ever started,
+ * and a service that starts meanwhile is refused. Ctrl-C while it starts stops it again. Killed:
+ * the next start stops the server that was left. Throws StartError.
+ */
+export async function openDatabase(
+  config: Config,
+  log: (message: string) => void,
+  options: { create?: boolean } = {},
+): Promise<CommandDatabase> {
+  const interrupted = untilInterrupted()
+  const given = process.env[ADDRESS_VARIABLE]
+  if (given) return openRunning(JSON.parse(given) as ServerAddress)
+  if (config.databaseUrl !== null) {
+    return openExternal({ url: config.databaseUrl }, config.shards)
+  }
+  if (!options.create && !hasCluster(config.dataDir)) {
+    throw new StartError(
+      `There is no database in ${config.dataDir}: TALLYBOOK_DATA_DIR or DATABASE_URL says where.`,
+    )
+  }
+  try {
+    return await startForCommand(config, log, interrupted)
+  } catch (error) {
+    if (!(error instanceof DataDirInUse)) throw error
+    const running = findRunningServer(config.dataDir)
+    if (running === null) throw betweenStates()
+    return openRunning(running)
+  }
+}
+
+async function startForCommand(
+  config: Config,
+  log: (message: string) => void,
+  interrupted: AbortSignal,
+): Promise<CommandDatabase> {
+  interrupted.throwIfAborted()
+  const server = await startEmbeddedPostgres({ dataDir: config.dataDir, log })
+  try {
+    interrupted.throwIfAborted()
+    await withOwner(server, (owner) => migrate(owner, config.shards))
+    interrupted.throwIfAborted()
+  } catch (error) {
+    await server.stop()
+    throw error
+  }
+  const { host, port, user, database } = server
+  return { address: { host, port, user, database }, close: server.stop }
+}
+
+async function openExternal(address: ServerAddress, shards: number): Promise<CommandDatabase> {
+  try {
+    await withOwner(address, (owner) => migrate(owner, shards))
+  } catch (error) {
+    if (!isUnavailable(error)) throw error
+    throw new StartError(`The database of DATABASE_URL can't be reached: ${error}`)
+  }
+  return { address, close: async () => {} }
+}
+
+async function openRunning(address: ServerAddress): Promise<CommandDatabase> {
+  try {
+    await withOwner(address, checkSchema)
+  } catch (error) {
+    if (isUnavailable(error)) throw betweenStates()
+    throw error
+  }
+  return { address, close: async () => {} }
+}
+
+function betweenStates(): StartError {
+  return new StartError(
+    'The service of this data directory is just starting or stopping: try again in a moment.',
+  )
+}
+
+async function withOwner(address: ServerAddress, work: (owner: Sql) => Promise<void>) {
+  const owner = connectAsOwner(address)
+  try {
+    await work(owner)
+  } finally {
+    await owner.end({ timeout: 5 })
+  }
+}
