@@ -1,0 +1,116 @@
+import { isStorable } from './columns.ts'
+import type { StoredEvent } from './event.ts'
+import { hashLeaf, type LeafEvent, toLeaf } from './leaf.ts'
+
+/** An event as a line holds it: with all columns of the log. */
+export type LineEvent = Omit<StoredEvent, 'payloadBytes'>
+
+/** What a line says (`leaf` is the event's, `leafHash` what stands there), or in which way it isn't one. */
+export type ParsedLine =
+  | { kind: 'event'; event: LineEvent; leaf: string; leafHash: string | null }
+  | { kind: 'malformed'; reason: string }
+
+/**
+ * An event as a line of NDJSON, without the newline: the members of its leaf, then (if asked for)
+ * the leaf's hash, and the payload last, letter by letter as it stands in the log.
+ *
+ *     {"shard":0,…,"payload_sha256":"4413…","leaf_hash":"a9c7…","payload":{"groups":[1],…}}
+ *
+ * A payload with a newline in it, which only an owner writing by hand makes, would end the line: it
+ * goes as text, `"payload_text":"{\n}"`.
+ */
+export function toEventLine(event: LineEvent, options: { leafHash: boolean }): string {
+  const leaf = toLeaf(event)
+  return joinLine(leaf, options.leafHash ? hashLeaf(leaf) : null, event.payload)
+}
+
+function joinLine(leaf: string, leafHash: string | null, payload: string): string {
+  const hash = leafHash === null ? '' : `${LEAF_HASH}${leafHash}"`
+  const isOneLine = !/[\n\r]/.test(payload)
+  const member = isOneLine ? PAYLOAD + payload : PAYLOAD_TEXT + JSON.stringify(payload)
+  return `${leaf.slice(0, -1)}${hash}${member}}`
+}
+
+const LEAF_HASH = ',"leaf_hash":"'
+const PAYLOAD = ',"payload":'
+const PAYLOAD_TEXT = ',"payload_text":'
+/** The first of these is a member: within a text before it the quotes would be escaped. */
+const AFTER_LEAF = /,"(?:leaf_hash|payload|payload_text)":/
+const AFTER_HASH = /^,"leaf_hash":"([0-9a-f]{64})"/
+
+/**
+ * Reads a line. Malformed is whatever `toEventLine` doesn't write, to the letter; whether the hashes
+ * are those of the payload and the leaf is not looked at.
+ */
+export function parseEventLine(line: string): ParsedLine {
+  const end = line.search(AFTER_LEAF)
+  const event = end < 0 ? null : readLeaf(`${line.slice(0, end)}}`)
+  if (event === null) return malformed('its members before the payload are not those of an event')
+  const rest = line.slice(end)
+  const leafHash = AFTER_HASH.exec(rest)?.[1] ?? null
+  const payload = readPayload(leafHash === null ? rest : rest.slice(LEAF_HASH.length + 65))
+  if (payload === null) return malformed('it does not end with one payload of valid JSON')
+  // Spaces, another order, a member twice, `1.0` for 1, an escape too many: all differ here.
+  const leaf = toLeaf(event)
+  if (joinLine(leaf, leafHash, payload) !== line) {
+    return malformed('it is not written in the one way an event is written')
+  }
+  return { kind: 'event', event: { ...event, payload }, leaf, leafHash }
+}
+
+const malformed = (reason: string): ParsedLine => ({ kind: 'malformed', reason })
+
+function readLeaf(text: string): LeafEvent | null {
+  const row = readJson(text)?.value as Record<string, unknown> | null | undefined
+  if (typeof row !== 'object' || row === null) return null
+  const { shard, position, type, version, source, recorded_at, idempotency_key } = row
+  if (!isNumber(shard, 2 ** 31) || !isNumber(position, 2 ** 53) || !isNumber(version, 2 ** 15)) {
+    return null
+  }
+  if (!isText(type) || !isText(source)) return null
+  if (idempotency_key !== null && !isText(idempotency_key)) return null
+  if (!isMoment(recorded_at) || !isHash(row.payload_sha256)) return null
+  return {
+    ...{ shard, position, type, version, source },
+    recordedAt: recorded_at,
+    idempotencyKey: idempotency_key,
+    payloadSha256: row.payload_sha256,
+  }
+}
+
+/** The payload's text, from what stands behind the leaf and its hash. */
+function readPayload(rest: string): string | null {
+  if (!rest.endsWith('}')) return null
+  let payload: unknown = null
+  if (rest.startsWith(PAYLOAD)) payload = rest.slice(PAYLOAD.length, -1)
+  else if (rest.startsWith(PAYLOAD_TEXT))
+    payload = readJson(rest.slice(PAYLOAD_TEXT.length, -1))?.value
+  return isText(payload) && readJson(payload) !== null ? payload : null
+}
+
+/** Null where it isn't JSON. */
+function readJson(text: string): { value: unknown } | null {
+  try {
+    return { value: JSON.parse(text) }
+  } catch {
+    return null
+  }
+}
+
+const isNumber = (value: unknown, end: number): value is number =>
+  Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < end
+
+/** What a database can hold as text. */
+const isText = (value: unknown): value is string => typeof value === 'string' && isStorable(value)
+
+const isHash = (value: unknown): value is string =>
+  typeof value === 'string' && /^[0-9a-f]{64}$/.test(value)
+
+/** `2026-01-31T12:00:00.123456+00:00`, and a day and time that there are. */
+function isMoment(value: unknown): value is string {
+  if (typeof value !== 'string') return false
+  if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00$/.test(value)) return false
+  const second = value.slice(0, 19)
+  const time = Date.parse(`${second}Z`)
+  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(second)
+}
