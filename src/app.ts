@@ -12,7 +12,7 @@ import { flushes } from './http/flushes/index.ts'
 import { health } from './http/health.ts'
 import { type Metrics, metricsRoute } from './http/metrics.ts'
 import { Problem, unavailable } from './http/problem.ts'
-import { projections } from './http/projections.ts'
+import { projections } from './http/projections/index.ts'
 import { reads } from './http/reads/index.ts'
 import { swaggerRoutes } from './http/swagger/index.ts'
 import { tokenRoutes } from './http/tokens/index.ts'
@@ -30,6 +30,8 @@ export type AppOptions = {
   log: Log
   projector: Projector
   history: History
+  /** See http/projections.ts. */
+  startRebuild: (projection: string) => boolean
   tokens: Tokens
   attempts: Attempts
   metrics: Metrics

@@ -11,6 +11,8 @@ import { Log } from './log/log.ts'
 import { createCheckpoints } from './projector/checkpoint.ts'
 import { History } from './projector/history.ts'
 import { Projector } from './projector/projector.ts'
+import { sweepGenerations } from './projector/rebuild/generation.ts'
+import { RebuildJobs } from './rebuild-jobs.ts'
 import { keepFresh } from './tokens/refresh.ts'
 import type { Role } from './tokens/roles.ts'
 import { Tokens } from './tokens/tokens.ts'
@@ -41,6 +43,8 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const owner = connectAsOwner(address)
   try {
     await migrate(owner, config.shards)
+    await createCheckpoints(owner)
+    await sweepGenerations(owner)
   } finally {
     await owner.end({ timeout: 5 })
   }
@@ -56,7 +60,6 @@ export async function startService(options: ServiceOptions): Promise<Service> {
 async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
   const { config, logger } = options
   const { host, port, shards, bodyLimitBytes, unknownTokens } = config
-  await createCheckpoints(pools.project)
   const catalog = new Catalog()
   const refresh = () => refreshCatalog(pools.append, catalog)
   await refresh()
@@ -73,6 +76,7 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
     onAppended: (shard, batch) => projector.noticeAppend(shard, batch),
   })
   const metrics = new Metrics({ pools, queueLength: () => log.queueLength })
+  const rebuilds = new RebuildJobs(pools.read, { address: options.address, logger })
   let stopping = false
   const app = createApp({
     pools,
@@ -81,6 +85,7 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
     log,
     projector,
     history: new History(pools, shards),
+    startRebuild: (projection) => rebuilds.start(projection),
     tokens,
     attempts: new Attempts(unknownTokens),
     metrics,
@@ -90,6 +95,7 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
   })
   app.listen({ hostname: host, port })
   projector.start()
+  await rebuilds.startChanged()
   const fresh = keepFresh(tokens, pools.read, logger)
 
   return {
@@ -97,11 +103,13 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
     stop: async () => {
       stopping = true
       fresh.stop()
+      const rebuildsEnded = rebuilds.stop()
       const ended = app.server?.stop()
       await Promise.race([log.stop(), Bun.sleep(DRAIN_MS)])
       await Promise.race([ended, Bun.sleep(STOP_MS)])
       await app.server?.stop(true)
       await Promise.race([projector.stop(), Bun.sleep(STOP_MS)])
+      await rebuildsEnded
       await pools.close()
     },
   }

@@ -33,6 +33,8 @@ const MAY_IMPORT: Record<string, string[]> = {
   http: ['events', 'merkle', 'db', 'log', 'projector', 'transparency', 'tokens'],
   console: ['events', 'tokens', 'http'],
   client: ['events', 'merkle'],
+  'job.ts': ['db'],
+  'rebuild-jobs.ts': ['db', 'job.ts', 'projections', 'projector'],
   'app.ts': [''],
   'service.ts': [''],
   cli: [''],

@@ -1,5 +1,6 @@
 import { StartError } from '../start-error.ts'
 import { demo } from './demo.ts'
+import { rebuild } from './rebuild.ts'
 import { serve } from './serve.ts'
 import { token } from './token.ts'
 
@@ -9,6 +10,7 @@ const COMMANDS: Record<string, { run: (args: string[]) => Promise<void>; help: s
     run: demo,
     help: 'demo          fill a running, fresh service with a believable gateway',
   },
+  rebuild: { run: rebuild, help: 'rebuild       fold the projections anew, beside the live ones' },
   token: { run: token, help: 'token         make, list and revoke tokens of a running service' },
 }
 

@@ -49,6 +49,11 @@ export function isStaleCheckpoint(error: unknown): boolean {
   return codeOf(error) === 'TB001'
 }
 
+/** True where a lock was not had in time. */
+export function isLockTimeout(error: unknown): boolean {
+  return codeOf(error) === '55P03'
+}
+
 /** True where a schema, table or row that a first start makes isn't there yet. */
 export function isMissingSchema(error: unknown): boolean {
   const code = codeOf(error)

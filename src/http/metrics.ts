@@ -4,6 +4,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import { isUnavailable } from '../db/errors.ts'
 import type { Pools, Sql } from '../db/pool.ts'
 import type { AppendOutcome } from '../log/queue.ts'
+import { readRebuilds } from '../projector/rebuild/record.ts'
 import { readParkedEvents, readProjectionStatus } from '../projector/status.ts'
 import { describe } from './openapi.ts'
 
@@ -47,6 +48,12 @@ export class Metrics {
     'Events that could not be folded; should be 0',
   )
 
+  readonly #drifted = this.#gauge(
+    'tallybook_projection_drifted_rows',
+    'Rows that the newest rebuild found to differ from the log; should be 0',
+    ['projection'],
+  )
+
   constructor(private readonly sources: { pools: Pools; queueLength: () => number }) {
     collectDefaultMetrics({ register: this.registry })
   }
@@ -65,9 +72,10 @@ export class Metrics {
   }
 
   async #readDatabase(sql: Sql): Promise<void> {
-    const [status, parked] = await Promise.all([
+    const [status, parked, rebuilds] = await Promise.all([
       readProjectionStatus(sql),
       readParkedEvents(sql, 1),
+      readRebuilds(sql),
     ])
     for (const [shard, position] of status[0]?.head.entries() ?? []) {
       this.#position.set({ shard: String(shard) }, position)
@@ -77,6 +85,9 @@ export class Metrics {
       this.#lagSeconds.set({ projection: name }, lagSeconds)
     }
     this.#parked.set(parked.count)
+    for (const { projection, driftedRows } of rebuilds) {
+      this.#drifted.set({ projection }, driftedRows ?? 0)
+    }
   }
 
   #gauge<Label extends string>(name: string, help: string, labelNames: Label[] = []) {

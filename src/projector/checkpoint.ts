@@ -62,3 +62,9 @@ type CheckpointRow = {
   version: number
   position: string
 }
+
+/** How many shards the database was made with. */
+export async function readShards(sql: Sql): Promise<number> {
+  const [row] = await sql<{ shards: number }[]>`select count(*)::integer as shards from shards`
+  return row!.shards
+}

@@ -12,6 +12,8 @@ export type ProjectionStatus = {
   lagEvents: number
   /** Age in seconds of the oldest of them; 0 where there is none. */
   lagSeconds: number
+  /** Of the code that made the live generation. */
+  version: number
   /** RFC 3339; null where it was never rebuilt. */
   lastRebuild: string | null
 }
@@ -23,7 +25,7 @@ export type ParkedEvent = { shard: number; position: number; reason: string }
 export async function readProjectionStatus(sql: Sql): Promise<ProjectionStatus[]> {
   const rows = await sql<StatusRow[]>`
     select
-      p.projection, p.generation,
+      p.projection, p.generation, p.version,
       to_char(p.rebuilt_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') as rebuilt_at,
       c.position,
       coalesce((select max(e.position) from events e where e.shard = c.shard), -1) as head,
@@ -42,6 +44,7 @@ export async function readProjectionStatus(sql: Sql): Promise<ProjectionStatus[]
     return {
       name,
       generation: own[0]?.generation ?? 0,
+      version: own[0]?.version ?? 0,
       checkpoint,
       head,
       lagEvents: head.reduce((sum, position, shard) => sum + position - checkpoint[shard]!, 0),
@@ -72,6 +75,7 @@ export async function readParkedEvents(
 type StatusRow = {
   projection: string
   generation: number
+  version: number
   rebuilt_at: string | null
   position: string
   head: string

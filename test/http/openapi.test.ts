@@ -75,8 +75,13 @@ test('every answer is described, with an example that its schema accepts', () =>
   }
 })
 
+/** What is posted here says all by its path. */
+const WITHOUT_BODY = ['/admin/projections/{name}/rebuild']
+
 test('every body has an example that its schema accepts', () => {
-  const withBody = operations.filter(({ method }) => ['POST', 'PUT', 'PATCH'].includes(method))
+  const withBody = operations.filter(
+    ({ method, path }) => ['POST', 'PUT', 'PATCH'].includes(method) && !WITHOUT_BODY.includes(path),
+  )
   expect(withBody.length).toBeGreaterThan(2)
   for (const { method, path, operation } of withBody) {
     const example = operation.requestBody?.content['application/json']?.example

@@ -31,6 +31,7 @@ export async function listRoutes({ address }: TestDatabase, shards: number): Pro
     }),
     projector: new Projector(pools, shards, logger),
     history: new History(pools, shards),
+    startRebuild: () => false,
     tokens: new Tokens(TOKENS),
     attempts: new Attempts(1),
     metrics: new Metrics({ pools, queueLength: () => 0 }),

@@ -1,0 +1,84 @@
+import { readConfig } from '../config.ts'
+import { connectAsOwner, openPools } from '../db/pool.ts'
+import { PROJECTIONS } from '../projections/index.ts'
+import type { Projection } from '../projections/projection.ts'
+import { readShards } from '../projector/checkpoint.ts'
+import { type Rebuilt, rebuild as runRebuild } from '../projector/rebuild/rebuild.ts'
+import type { Drift } from '../projector/rebuild/record.ts'
+import { StartError } from '../start-error.ts'
+import { openDatabase } from './database.ts'
+import { untilInterrupted } from './interrupt.ts'
+import { Progress } from './progress.ts'
+
+const NAMES = PROJECTIONS.map(({ name }) => name)
+const USAGE =
+  'Usage: tallybook rebuild [--projection <name>] ...\n' +
+  `Projections: ${NAMES.join(', ')}; without one, all of them. The service may run meanwhile.`
+
+/** Drifted rows that are printed. */
+const PRINTED = 20
+
+/**
+ * Folds the projections anew from the first event on, beside those that readers see, tells where
+ * they differ, and makes the new ones live.
+ */
+export async function rebuild(args: string[]): Promise<void> {
+  const projections = readArguments(args)
+  const signal = untilInterrupted()
+  const config = readConfig(process.env)
+  const database = await openDatabase(config, (message) => console.error(message))
+  const owner = connectAsOwner(database.address)
+  const progress = new Progress('rebuild')
+  try {
+    const shards = await readShards(owner)
+    const pools = openPools(database.address, shards)
+    try {
+      const outcome = await runRebuild({
+        ...{ owner, project: pools.project, shards, projections, signal },
+        onProgress: ({ folded, total }) => progress.update(folded, total),
+      })
+      progress.end()
+      if ('underWay' in outcome) {
+        throw new StartError(`Already being rebuilt: ${outcome.underWay.join(', ')}.`)
+      }
+      for (const rebuilt of outcome.rebuilt) report(rebuilt)
+    } finally {
+      await pools.close()
+    }
+  } finally {
+    await owner.end({ timeout: 5 })
+    await database.close()
+  }
+}
+
+function readArguments(args: string[]): Projection[] {
+  const chosen = new Set<Projection>()
+  for (let i = 0; i < args.length; i += 2) {
+    const projection = PROJECTIONS.find(({ name }) => name === args[i + 1])
+    if (args[i] !== '--projection' || !projection) throw new StartError(USAGE)
+    chosen.add(projection)
+  }
+  return chosen.size === 0 ? [...PROJECTIONS] : [...chosen]
+}
+
+function report({ projection, generation, differences }: Rebuilt): void {
+  const found =
+    differences === null
+      ? 'another version had made the one before'
+      : `rows that differed: ${differences.rows}`
+  console.log(`${projection}: generation ${generation} is live, ${found}`)
+  for (const drift of differences?.first.slice(0, PRINTED) ?? []) console.log(formatDrift(drift))
+  const more = (differences?.rows ?? 0) - PRINTED
+  if (more > 0) console.log(`  and ${more} more`)
+}
+
+/** `  api_key_counters shard=0 api_key_id=7: was requests=11 successes=9, is requests=10 …` */
+function formatDrift({ table, key, live, rebuilt }: Drift): string {
+  const format = (row: Drift['live']) =>
+    row === null
+      ? 'not there'
+      : Object.entries(row)
+          .map(([name, value]) => `${name}=${value}`)
+          .join(' ')
+  return `  ${table} ${format(key)}: was ${format(live)}, is ${format(rebuilt)}`
+}

@@ -1,0 +1,95 @@
+import { Type } from '@sinclair/typebox'
+import { Elysia } from 'elysia'
+import type { Pools } from '../../db/pool.ts'
+import { formatPositions } from '../../events/positions.ts'
+import { type RebuildRecord, readRebuilding, readRebuilds } from '../../projector/rebuild/record.ts'
+import { readParkedEvents, readProjectionStatus } from '../../projector/status.ts'
+import type { auth } from '../auth.ts'
+import { jsonResponse } from '../json.ts'
+import { NoQuery } from '../params.ts'
+import { Problem } from '../problem.ts'
+import { rebuildDetail, statusDetail } from './detail.ts'
+
+/** Parked events, and rows that differed, that are listed; the counts are of all. */
+const LISTED = 100
+
+export type ProjectionsOptions = {
+  pools: Pools
+  /** Starts a rebuild; false where this service is at one of that projection already. */
+  startRebuild: (projection: string) => boolean
+}
+
+/** GET /admin/projections: how each stands to the log. POST …/:name/rebuild: makes one anew. */
+export function projections(
+  guard: ReturnType<typeof auth>,
+  { pools, startRebuild }: ProjectionsOptions,
+) {
+  return new Elysia({ name: 'projections' })
+    .use(guard)
+    .get(
+      '/admin/projections',
+      async () => {
+        const [status, rebuilds, parked] = await Promise.all([
+          readProjectionStatus(pools.read),
+          readRebuilds(pools.read),
+          readParkedEvents(pools.read, LISTED),
+        ])
+        return jsonResponse({
+          items: status.map((projection) => ({
+            name: projection.name,
+            version: projection.version,
+            generation: projection.generation,
+            checkpoint: formatPositions(projection.checkpoint),
+            head: formatPositions(projection.head),
+            lag_events: projection.lagEvents,
+            lag_seconds: projection.lagSeconds,
+            last_rebuild: projection.lastRebuild,
+            rebuild: toJson(rebuilds.find((rebuild) => rebuild.projection === projection.name)),
+          })),
+          parked_events: parked,
+        })
+      },
+      { roles: ['admin', 'auditor'], query: NoQuery, detail: statusDetail },
+    )
+    .post(
+      '/admin/projections/:name/rebuild',
+      async ({ params: { name } }) => {
+        const status = await readProjectionStatus(pools.read)
+        const projection = status.find((one) => one.name === name)
+        if (!projection) throw new Problem(404, 'not found')
+        const rebuilding = await readRebuilding(pools.read)
+        if (rebuilding.includes(name) || !startRebuild(name)) {
+          throw new Problem(409, 'rebuild under way', 'GET /admin/projections says how far it is.')
+        }
+        return new Response(JSON.stringify({ projection: name, replaces: projection.generation }), {
+          status: 202,
+          headers: { 'content-type': 'application/json', location: '/admin/projections' },
+        })
+      },
+      { roles: ['admin'], params: NameParams, query: NoQuery, detail: rebuildDetail },
+    )
+}
+
+const NameParams = Type.Object({
+  name: Type.String({
+    maxLength: 64,
+    description: 'A projection that GET /admin/projections lists',
+    examples: ['api_key_counters'],
+  }),
+})
+
+/** The newest rebuild, under way or ended; null where there was none. */
+function toJson(rebuild: RebuildRecord | undefined) {
+  if (rebuild === undefined) return null
+  return {
+    generation: rebuild.generation,
+    state: rebuild.state,
+    started_at: rebuild.startedAt,
+    finished_at: rebuild.finishedAt,
+    events_folded: rebuild.eventsFolded,
+    events_total: rebuild.eventsTotal,
+    drifted_rows: rebuild.driftedRows,
+    drift: rebuild.drift.slice(0, LISTED),
+    error: rebuild.error,
+  }
+}

@@ -1,0 +1,184 @@
+import type { Sql } from '../../db/pool.ts'
+import { readHeads } from '../../log/read.ts'
+import { CURRENT } from '../../projections/index.ts'
+import type { Projection } from '../../projections/projection.ts'
+import { snapshots } from '../../projections/snapshots.ts'
+import { usage } from '../../projections/usage.ts'
+import { currentTrack, snapshotTrack, type Track, usageTrack } from '../tracks.ts'
+import type { Differences } from './compare.ts'
+import { type OnPass, ShardFold } from './fold.ts'
+import {
+  abandonGenerations,
+  beginGenerations,
+  type Generation,
+  sweepGenerations,
+} from './generation.ts'
+import { noteDrift, noteProgress, type RebuildState } from './record.ts'
+import { compareGenerations, follow, replaceLive } from './replace.ts'
+
+/** Events that a generation may be behind when it is compared: milliseconds of folding. */
+const NEAR_EVENTS = 5_000
+
+/** Milliseconds between two signs of life. */
+const SIGN_MS = 1_000
+
+/** Milliseconds that a replaced generation is waited for: no read of the service takes longer. */
+const SWEEP_MS = 90_000
+const SWEEP_AGAIN_MS = 250
+
+export type RebuildOptions = {
+  owner: Sql
+  /** Two connections at least. */
+  project: Sql
+  shards: number
+  projections: readonly Projection[]
+  signal: AbortSignal
+  onProgress(progress: { state: RebuildState; folded: number; total: number }): void
+}
+
+/** What became of each projection; `differences` is null where another version had made it. */
+export type Rebuilt = { projection: string; generation: number; differences: Differences | null }
+
+/**
+ * Folds new generations of projections from the first event on, beside the live ones, compares them
+ * and makes them live. Gives instead the names of those that another process is rebuilding.
+ *
+ * Interrupted or failed, what is not live yet is taken away; killed, the next rebuild does that.
+ */
+export async function rebuild(
+  options: RebuildOptions,
+): Promise<{ rebuilt: Rebuilt[] } | { underWay: string[] }> {
+  const { owner, projections } = options
+  const begun = await beginGenerations(owner, projections)
+  if (!Array.isArray(begun)) return begun
+  const run = new Run(options, begun)
+  try {
+    const rebuilt = await run.all()
+    await sweepUntilClean(owner)
+    return { rebuilt }
+  } catch (error) {
+    const reason = options.signal.aborted ? 'it was interrupted' : String(error)
+    await abandonGenerations(owner, begun, reason)
+    throw error
+  } finally {
+    run.end()
+  }
+}
+
+/** Tracks by what they fold: see tracks.ts. */
+const TRACKS: { of: readonly Projection[]; make: (shard: number) => Track }[] = [
+  { of: CURRENT, make: currentTrack },
+  { of: [usage], make: usageTrack },
+  { of: [snapshots], make: snapshotTrack },
+]
+
+class Run {
+  #state: RebuildState = 'folding'
+  #folded = 0
+  #total = 0
+  readonly #signs: ReturnType<typeof setInterval>
+
+  constructor(
+    private readonly options: RebuildOptions,
+    private readonly generations: readonly Generation[],
+  ) {
+    this.#signs = setInterval(() => this.#giveSign(), SIGN_MS)
+  }
+
+  end(): void {
+    clearInterval(this.#signs)
+  }
+
+  async all(): Promise<Rebuilt[]> {
+    const tracks = TRACKS.map(({ of, make }) => ({
+      make,
+      generations: this.generations.filter(({ projection }) => of.includes(projection)),
+    })).filter(({ generations }) => generations.length > 0)
+    const heads = await readHeads(this.options.owner)
+    const events = heads.reduce((sum, head) => sum + head + 1, 0)
+    this.#total = tracks.length * events
+    const rebuilt: Rebuilt[] = []
+    for (const [i, { make, generations }] of tracks.entries()) {
+      const folds = heads.map((_, shard) => this.#startFold(shard, make(shard), generations))
+      this.#enter('folding')
+      await this.#foldNear(generations, folds)
+      // However many passes that took, and where the live generation stood.
+      this.#folded = (i + 1) * events
+      for (const generation of generations) rebuilt.push(await this.#replace(generation, folds))
+    }
+    return rebuilt
+  }
+
+  /** Folds until the live generations are hardly further. */
+  async #foldNear(generations: readonly Generation[], folds: readonly ShardFold[]): Promise<void> {
+    const { owner, signal } = this.options
+    for (let events = Number.POSITIVE_INFINITY; events > NEAR_EVENTS; ) {
+      const before = this.#folded
+      for (const generation of generations) {
+        if (generation.projection === snapshots && !generation.isComparable) {
+          const heads = await readHeads(owner)
+          for (const fold of folds) await fold.foldFull(heads[fold.shard]!, this.#onPass, signal)
+        } else await follow(owner, generation, folds, this.#onPass, signal)
+      }
+      events = this.#folded - before
+    }
+  }
+
+  async #replace(generation: Generation, folds: readonly ShardFold[]): Promise<Rebuilt> {
+    const { owner, project, signal } = this.options
+    const { projection, generation: number } = generation
+    const own = folds.map((fold) => fold.only(projection))
+    let differences: Differences | null = null
+    if (generation.isComparable) {
+      this.#enter('comparing')
+      differences = await compareGenerations(project, generation, own, this.#onPass, signal)
+      await noteDrift(owner, projection.name, number, differences)
+    }
+    await replaceLive(owner, generation, own, this.#onPass, signal)
+    return { projection: projection.name, generation: number, differences }
+  }
+
+  #startFold(shard: number, track: Track, generations: readonly Generation[]): ShardFold {
+    const projections = generations.map(({ projection }) => projection)
+    const checkpoints = generations.map(({ projection, generation }) => ({
+      ...{ projection: projection.name, generation, position: -1 },
+    }))
+    return new ShardFold(this.options.project, shard, { ...track, projections }, checkpoints)
+  }
+
+  readonly #onPass: OnPass = (events) => {
+    this.#folded += events
+    this.#tell()
+  }
+
+  #enter(state: RebuildState): void {
+    this.#state = state
+    this.#tell()
+  }
+
+  #tell(): void {
+    const total = Math.max(this.#total, this.#folded)
+    this.options.onProgress({ state: this.#state, folded: this.#folded, total })
+  }
+
+  /** One that can't be given is made up for by the next. */
+  #giveSign(): void {
+    const progress = {
+      state: this.#state,
+      eventsFolded: this.#folded,
+      eventsTotal: Math.max(this.#total, this.#folded),
+    }
+    const rebuilds = this.generations.map(({ projection: { name }, generation }) => ({
+      ...{ projection: name, generation },
+    }))
+    noteProgress(this.options.owner, rebuilds, progress).catch(() => {})
+  }
+}
+
+/** Waits until nobody can read what was replaced, and takes it away; else the next start does. */
+async function sweepUntilClean(owner: Sql): Promise<void> {
+  const until = performance.now() + SWEEP_MS
+  while (!(await sweepGenerations(owner)) && performance.now() < until) {
+    await Bun.sleep(SWEEP_AGAIN_MS)
+  }
+}
