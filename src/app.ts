@@ -8,6 +8,7 @@ import { audit } from './http/audit/index.ts'
 import { auth } from './http/auth.ts'
 import { Bodies } from './http/body.ts'
 import { catalogRoutes } from './http/catalog/index.ts'
+import { explainRoute } from './http/explain/index.ts'
 import { flushes } from './http/flushes/index.ts'
 import { health } from './http/health.ts'
 import { type Metrics, metricsRoute } from './http/metrics.ts'
@@ -70,6 +71,7 @@ export function createApp(options: AppOptions) {
     .use(usageRoute(guard, options))
     .use(projections(guard, options))
     .use(audit(guard, options))
+    .use(explainRoute(guard, options))
     .use(tokenRoutes(guard, { ...options, bodies }))
     .use(health(options))
     .use(metricsRoute(options.metrics))

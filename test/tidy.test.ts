@@ -27,6 +27,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'http/flushes': ['events', 'log', 'tokens', 'http'],
   'http/catalog': ['events', 'db', 'catalog', 'http'],
   'http/reads': ['events', 'db', 'projections', 'projector', 'http'],
+  'http/explain': ['events', 'db', 'projections', 'projector', 'http'],
   'http/usage': ['events', 'db', 'projections', 'projector', 'http'],
   'http/tokens': ['db', 'tokens', 'http'],
   'http/audit': ['events', 'db', 'log', 'http'],

@@ -1,6 +1,7 @@
 import { StartError } from '../start-error.ts'
 import { demo } from './demo.ts'
 import { rebuild } from './rebuild.ts'
+import { replay } from './replay.ts'
 import { serve } from './serve.ts'
 import { token } from './token.ts'
 
@@ -11,6 +12,7 @@ const COMMANDS: Record<string, { run: (args: string[]) => Promise<void>; help: s
     help: 'demo          fill a running, fresh service with a believable gateway',
   },
   rebuild: { run: rebuild, help: 'rebuild       fold the projections anew, beside the live ones' },
+  replay: { run: replay, help: 'replay        show how a number came to be, event by event' },
   token: { run: token, help: 'token         make, list and revoke tokens of a running service' },
 }
 

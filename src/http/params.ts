@@ -50,6 +50,15 @@ export const Position = digits('-1|\\d{1,15}', 'A position; -1 stands before the
   example: 0,
 })
 
+/** `0/41,1/7`: a position a shard. */
+export const PositionsText = (description: string) =>
+  Type.String({
+    maxLength: 65_536,
+    pattern: '^\\d{1,9}/(?:-1|\\d{1,15})(?:,\\d{1,9}/(?:-1|\\d{1,15}))*$',
+    description,
+    examples: ['0/41'],
+  })
+
 /** RFC 3339, with a zone. */
 export const Timestamp = Type.String({
   pattern:

@@ -1,4 +1,4 @@
-import type { Fragment, Transaction } from '../db/pool.ts'
+import type { Fragment, Sql, Transaction } from '../db/pool.ts'
 
 /**
  * Where a read takes its rows from: the live generations, or the past. Each gives a `select` to be
@@ -22,7 +22,7 @@ export type Source = {
 export type Listed = Fragment | null
 
 /** The generation of a projection that readers see. */
-export function liveGeneration(transaction: Transaction, projection: string): Fragment {
+export function liveGeneration(transaction: Sql | Transaction, projection: string): Fragment {
   return transaction`(select p.generation from projections p where p.projection = ${projection})`
 }
 

@@ -1,4 +1,4 @@
-import type { Fragment, Transaction } from '../db/pool.ts'
+import type { Fragment, Sql, Transaction } from '../db/pool.ts'
 import { liveGeneration, type Source } from './source.ts'
 
 /** Whose usage: of all provider groups, or of one group, API key or token key. */
@@ -14,7 +14,7 @@ export function usageColumns({ kind }: UsageOf): readonly string[] {
 }
 
 /** A `select` of all rows of usage: shard, quarter, and the columns that are summed. */
-export function usageRows(transaction: Transaction, of: UsageOf): Fragment {
+export function usageRows(transaction: Sql | Transaction, of: UsageOf): Fragment {
   const select = (table: string, isOf: Fragment) => transaction`
     select u.shard, u.quarter, ${transaction(usageColumns(of) as string[])}
     from ${transaction(table)} u

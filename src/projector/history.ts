@@ -5,7 +5,7 @@ import { pastSource } from '../projections/past-source.ts'
 import { pastUsageRows } from '../projections/past-usage-rows.ts'
 import type { Source } from '../projections/source.ts'
 import type { UsageOf } from '../projections/usage-rows.ts'
-import { type Counted, readPast } from './past.ts'
+import { type Counters, readPast } from './past.ts'
 import { readPartialQuarters } from './past-usage.ts'
 
 /** Milliseconds in which an append has ended, with or without success. */
@@ -18,7 +18,7 @@ const APPEND_MS = 40_000
 export class History {
   constructor(
     private readonly pools: Pools,
-    private readonly shards: number,
+    readonly shards: number,
   ) {}
 
   /**
@@ -55,11 +55,11 @@ export class History {
   /** Reads the counters of one kind, and the catalog, as they stood after these events. */
   read<Value>(
     positions: Positions,
-    counted: Counted,
+    counters: Counters,
     read: (transaction: Transaction, source: Source) => Promise<Value>,
   ): Promise<Value> {
     return this.#transact(async (transaction) => {
-      const past = await readPast(transaction, positions, counted)
+      const past = await readPast(transaction, positions, counters)
       return read(transaction, pastSource(transaction, past))
     })
   }

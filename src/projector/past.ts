@@ -11,9 +11,18 @@ import type { Past } from '../projections/past-source.ts'
 import type { Projection } from '../projections/projection.ts'
 import { snapshots } from '../projections/snapshots.ts'
 import { Sums } from '../projections/sums.ts'
+import type { UsageOf } from '../projections/usage-rows.ts'
 
-/** Which counters a read of the past needs. */
-export type Counted = 'apiKeys' | 'groups' | 'keys'
+/** Counters that a read of the past needs. */
+export type Counters = 'apiKeys' | 'groups' | 'keys'
+
+/** Those that say what somebody has counted. */
+export const COUNTERS_OF: Record<UsageOf['kind'], Counters> = {
+  all: 'groups',
+  group: 'groups',
+  api_key: 'apiKeys',
+  key: 'keys',
+}
 
 /** Events that a read folds at most: three seconds of work. Between snapshots there are fewer. */
 const MAX_EVENTS = 500_000
@@ -25,7 +34,7 @@ const MAX_EVENTS = 500_000
 export async function readPast(
   transaction: Transaction,
   positions: Positions,
-  counted: Counted,
+  counters: Counters,
 ): Promise<Past> {
   const generations = await readGenerations(transaction)
   const starts: number[] = []
@@ -40,11 +49,11 @@ export async function readPast(
     if (events > MAX_EVENTS) throw new NotNow('snapshots are behind')
     await visitEvents(transaction, { shard, after: start }, events, (stored) => {
       const isKeys = stored.type === 'KeyStatsFlushed'
-      if (isKeys !== (counted === 'keys')) return
+      if (isKeys !== (counters === 'keys')) return
       const event = decode(stored)
       if (event?.type === 'KeyStatsFlushed') countKeys(keys, event.flush)
       if (event?.type !== 'ApiKeyStatsFlushed') return
-      if (counted === 'apiKeys') countApiKeys(apiKeys, event.flush)
+      if (counters === 'apiKeys') countApiKeys(apiKeys, event.flush)
       else countGroups(groups, event.flush)
     })
   }

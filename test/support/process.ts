@@ -16,7 +16,12 @@ export async function makeDataDir(): Promise<{ path: string; remove(): Promise<v
 }
 
 /** `tallybook` with these arguments, as a process of its own on its embedded database. */
-export function runTallybook(args: string[], dataDir: string, env: Record<string, string> = {}) {
+export function runTallybook(
+  args: string[],
+  dataDir: string,
+  env: Record<string, string> = {},
+  input?: string,
+) {
   return Bun.spawn([process.execPath, '--no-orphans', MAIN, ...args], {
     env: {
       PATH: process.env.PATH ?? '',
@@ -27,6 +32,7 @@ export function runTallybook(args: string[], dataDir: string, env: Record<string
       TALLYBOOK_AUDITOR_TOKEN: TOKENS.auditor,
       ...env,
     },
+    ...(input === undefined ? {} : { stdin: new Blob([input]) }),
     stdout: 'pipe',
     stderr: 'pipe',
   })

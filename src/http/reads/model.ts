@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { KEY_SORTS } from '../../projections/read-keys.ts'
 import { RATED_SORTS } from '../../projections/read-rated.ts'
-import { EXAMPLE_HASH, Id, Limit, strict, Timestamp } from '../params.ts'
+import { EXAMPLE_HASH, Id, Limit, PositionsText, strict, Timestamp } from '../params.ts'
 
 const consistency = Type.Optional(
   Type.Literal('eventual', {
@@ -14,13 +14,9 @@ export const AS_OF = {
   consistency,
   as_of: Type.Optional(Timestamp),
   as_of_position: Type.Optional(
-    Type.String({
-      maxLength: 65_536,
-      pattern: '^\\d{1,9}/(?:-1|\\d{1,15})(?:,\\d{1,9}/(?:-1|\\d{1,15}))*$',
-      description:
-        'As of then: positions as Tallybook-Position has them; a shard left out stands at its head',
-      examples: ['0/41'],
-    }),
+    PositionsText(
+      'As of then: positions as Tallybook-Position has them; a shard left out stands at its head',
+    ),
   ),
 }
 

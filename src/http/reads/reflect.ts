@@ -4,7 +4,7 @@ import { CursorError } from '../../projections/page.ts'
 import { readNow } from '../../projections/read-now.ts'
 import type { Source } from '../../projections/source.ts'
 import type { History } from '../../projector/history.ts'
-import type { Counted } from '../../projector/past.ts'
+import type { Counters } from '../../projector/past.ts'
 import type { Projector, ReadTrack } from '../../projector/projector.ts'
 import { jsonResponse } from '../json.ts'
 import { toMoment } from '../params.ts'
@@ -31,7 +31,7 @@ export type AsOf = { consistency?: 'eventual'; as_of?: string; as_of_position?: 
 export async function reflect<Value>(
   options: ReadOptions,
   asOf: AsOf,
-  counted: Counted,
+  counters: Counters,
   read: (transaction: Transaction, source: Source) => Promise<Value | null>,
 ): Promise<Response> {
   const past = await findPositions(options, asOf)
@@ -40,7 +40,7 @@ export async function reflect<Value>(
     const { value, positions } =
       past === null
         ? await readNow(options.pools.read, read)
-        : { value: await options.history.read(past, counted, read), positions: past }
+        : { value: await options.history.read(past, counters, read), positions: past }
     if (value === null) throw new Problem(404, 'not found')
     return jsonResponse(value, { 'tallybook-position': formatPositions(positions) })
   } catch (error) {

@@ -13,13 +13,14 @@ import { BucketsError, type BucketsRequest, toBounds } from './buckets.ts'
 import { toCsv } from './csv.ts'
 import { detail } from './detail.ts'
 import { UsageQuery } from './model.ts'
+import { readUsageOf } from './of.ts'
 
 /** GET /admin/usage: what was used in each hour or day of a time zone. */
 export function usageRoute(guard: ReturnType<typeof auth>, options: ReadOptions) {
   return new Elysia({ name: 'usage' }).use(guard).get(
     '/admin/usage',
     async ({ query, headers }) => {
-      const of = readOf(query)
+      const of = readUsageOf(query)
       const { bucket = 'hour', tz = 'UTC' } = query
       const now = new Date().toISOString()
       const bounds = readBounds({
@@ -37,17 +38,6 @@ export function usageRoute(guard: ReturnType<typeof auth>, options: ReadOptions)
     },
     { roles: ['admin', 'auditor'], query: UsageQuery, detail },
   )
-}
-
-type OfQuery = { group_id?: string; api_key_id?: string; token_hash?: string }
-
-function readOf({ group_id, api_key_id, token_hash }: OfQuery): UsageOf {
-  const named: UsageOf[] = []
-  if (group_id !== undefined) named.push({ kind: 'group', id: Number(group_id) })
-  if (api_key_id !== undefined) named.push({ kind: 'api_key', id: Number(api_key_id) })
-  if (token_hash !== undefined) named.push({ kind: 'key', hash: token_hash })
-  if (named.length > 1) throw invalid('Name one of group_id, api_key_id and token_hash.')
-  return named[0] ?? { kind: 'all' }
 }
 
 function readBounds(request: BucketsRequest): string[] {

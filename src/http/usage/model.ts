@@ -2,6 +2,15 @@ import { Type } from '@sinclair/typebox'
 import { Id, NO_NUL, strict, Timestamp } from '../params.ts'
 import { AS_OF, KEY_USED, RATED } from '../reads/model.ts'
 
+/** Whose usage: one of them, or none for that of all provider groups. */
+export const USAGE_OF = {
+  group_id: Type.Optional({ ...Id, description: 'Of this provider group' }),
+  api_key_id: Type.Optional({ ...Id, description: 'Of this API key' }),
+  token_hash: Type.Optional(
+    Type.String({ maxLength: 1_024, pattern: NO_NUL, description: 'Of this token key' }),
+  ),
+}
+
 export const UsageQuery = Type.Object(
   {
     from: Type.Optional(Timestamp),
@@ -17,11 +26,7 @@ export const UsageQuery = Type.Object(
         examples: ['Europe/Berlin'],
       }),
     ),
-    group_id: Type.Optional({ ...Id, description: 'Of this provider group' }),
-    api_key_id: Type.Optional({ ...Id, description: 'Of this API key' }),
-    token_hash: Type.Optional(
-      Type.String({ maxLength: 1_024, pattern: NO_NUL, description: 'Of this token key' }),
-    ),
+    ...USAGE_OF,
     format: Type.Optional(
       Type.Union([Type.Literal('json'), Type.Literal('csv')], {
         description: 'As the Accept header says if absent',

@@ -1,0 +1,125 @@
+import { createInterface } from 'node:readline'
+import { readConfig } from '../config.ts'
+import { connectAsOwner, openPools } from '../db/pool.ts'
+import { formatPositions, type Positions, parsePositions } from '../events/positions.ts'
+import type { Counted } from '../projections/contribution.ts'
+import { type UsageOf, usageColumns } from '../projections/usage-rows.ts'
+import { readShards } from '../projector/checkpoint.ts'
+import { explain, readCounted, type Step } from '../projector/explain.ts'
+import { History } from '../projector/history.ts'
+import { StartError } from '../start-error.ts'
+import { openDatabase } from './database.ts'
+import { untilInterrupted } from './interrupt.ts'
+
+const USAGE = `Usage: tallybook replay [--key <id or token hash> | --group <id>] [--to <when>] [--step]
+  --key    of one API key (a number) or token key (its hash); --token-hash says that it is a hash
+  --group  of one provider group; without either, of all groups together
+  --to     as of a moment (RFC 3339) or of positions (0/41,1/7)
+  --step   one event at a time: Enter goes on, q ends`
+
+/** Flushes that are read at once. */
+const PAGE = 1_000
+
+type Arguments = { of: UsageOf; to: string | null; isStepping: boolean }
+
+/** Shows how a number came to be: each flush that added to it, and the total with it. */
+export async function replay(args: string[]): Promise<void> {
+  const { of, to, isStepping } = readArguments(args)
+  const signal = untilInterrupted()
+  const database = await openDatabase(readConfig(process.env), (message) => console.error(message))
+  const owner = connectAsOwner(database.address)
+  const pools = openPools(database.address, await readShards(owner))
+  const goesOn = isStepping ? askToGoOn() : null
+  try {
+    const history = new History(pools, await readShards(owner))
+    const end = await findEnd(history, to)
+    let running: Counted = []
+    for (let after: Positions | null = end.map(() => -1); after; ) {
+      signal.throwIfAborted()
+      const page: Awaited<ReturnType<typeof explain>> = await explain(
+        { sql: pools.read, history },
+        of,
+        { after, to: end },
+        PAGE,
+      )
+      for (const step of page.steps) {
+        signal.throwIfAborted()
+        console.log(formatStep(of, step))
+        running = step.running
+        if (goesOn && !(await goesOn.next()).value) return
+      }
+      after = page.next
+    }
+    if (running.length === 0) running = await readCounted(history, of, end)
+    console.log(`${format(of, running)} as of ${formatPositions(end)}`)
+  } finally {
+    await goesOn?.return(undefined)
+    await pools.close()
+    await owner.end({ timeout: 5 })
+    await database.close()
+  }
+}
+
+function readArguments(args: string[]): Arguments {
+  const read: Arguments = { of: { kind: 'all' }, to: null, isStepping: false }
+  const rest = [...args]
+  for (let name = rest.shift(); name !== undefined; name = rest.shift()) {
+    if (name === '--step') {
+      read.isStepping = true
+      continue
+    }
+    const value = rest.shift()
+    if (!value) throw new StartError(USAGE)
+    if (name === '--to') read.to = value
+    else if (read.of.kind === 'all') read.of = readOf(name, value)
+    else throw new StartError(USAGE)
+  }
+  return read
+}
+
+function readOf(name: string, value: string): UsageOf {
+  const isId = /^[1-9]\d{0,15}$/.test(value)
+  if (name === '--group' && isId) return { kind: 'group', id: Number(value) }
+  if (name === '--key' && isId) return { kind: 'api_key', id: Number(value) }
+  if (name === '--key' || name === '--token-hash') return { kind: 'key', hash: value }
+  throw new StartError(USAGE)
+}
+
+async function findEnd(history: History, to: string | null): Promise<Positions> {
+  const asked = to === null ? [] : parsePositions(to, history.shards)
+  const end = asked ? await history.positionsOf(asked) : await history.positionsAt(readMoment(to!))
+  if (end === null) throw new StartError(`The log is not there yet: ${to}.`)
+  return end
+}
+
+function readMoment(text: string): string {
+  try {
+    return Temporal.Instant.from(text).toString()
+  } catch {
+    throw new StartError(USAGE)
+  }
+}
+
+/** True each time somebody has said to go on; ends with what they type. */
+async function* askToGoOn(): AsyncGenerator<boolean> {
+  const lines = createInterface({ input: process.stdin })
+  try {
+    for await (const line of lines) yield line.trim() !== 'q'
+  } finally {
+    lines.close()
+  }
+}
+
+/** `0/41  2026-01-31T12:00:00.123456+00:00  dp  +10 requests +9 successes = 110 requests …` */
+function formatStep(of: UsageOf, step: Step): string {
+  const { shard, position, recordedAt, source, counted, running } = step
+  const added = `+${format(of, counted).replaceAll(', ', ' +')}`
+  return `${shard}/${position}  ${recordedAt}  ${source}  ${added} = ${format(of, running)}`
+}
+
+/** `110 requests, 99 successes` */
+function format(of: UsageOf, counted: Counted): string {
+  return usageColumns(of)
+    .map((name, i) => `${counted[i]} ${name.replace('_', ' ')}`)
+    .join(', ')
+}

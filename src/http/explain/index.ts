@@ -1,0 +1,72 @@
+import { Elysia } from 'elysia'
+import { toExact } from '../../events/exact.ts'
+import { formatPositions, type Positions, parsePositions } from '../../events/positions.ts'
+import type { Counted } from '../../projections/contribution.ts'
+import type { UsageOf } from '../../projections/usage-rows.ts'
+import { explain, readCounted, type Step } from '../../projector/explain.ts'
+import type { auth } from '../auth.ts'
+import { jsonResponse } from '../json.ts'
+import { DEFAULT_LIMIT } from '../params.ts'
+import { Problem } from '../problem.ts'
+import { findPositions, type ReadOptions } from '../reads/reflect.ts'
+import { readUsageOf } from '../usage/of.ts'
+import { detail } from './detail.ts'
+import { ExplainQuery } from './model.ts'
+
+/** GET /audit/explain: which flushes make up a total, with running totals. */
+export function explainRoute(guard: ReturnType<typeof auth>, options: ReadOptions) {
+  return new Elysia({ name: 'explain' }).use(guard).get(
+    '/audit/explain',
+    async ({ query }) => {
+      const of = readUsageOf(query)
+      const { history, pools, shards } = options
+      const to = (await findPositions(options, query)) ?? (await history.positionsOf([]))!
+      const after = readAfter(query.after, shards, to)
+      const limit = Number(query.limit ?? DEFAULT_LIMIT)
+      const { before, steps, next } = await explain(
+        { sql: pools.read, history },
+        of,
+        { after, to },
+        limit,
+      )
+      const total = await readCounted(history, of, to)
+      return jsonResponse(
+        {
+          total: toFields(of, total),
+          before: toFields(of, before),
+          items: steps.map((step) => toItem(of, step)),
+          next_after: next === null ? null : formatPositions(next),
+        },
+        { 'tallybook-position': formatPositions(to) },
+      )
+    },
+    { roles: ['admin', 'auditor'], query: ExplainQuery, detail },
+  )
+}
+
+/** Where to begin; a shard left out begins before its first event. */
+function readAfter(text: string | undefined, shards: number, to: Positions): Positions {
+  const positions = text === undefined ? [] : parsePositions(text, shards)
+  if (positions === null)
+    throw new Problem(400, 'invalid query', 'There is no such position: after.')
+  return to.map((end, shard) => Math.min(positions[shard] ?? -1, end))
+}
+
+function toItem(of: UsageOf, { shard, position, recordedAt, source, ...step }: Step) {
+  return {
+    shard,
+    position,
+    recorded_at: recordedAt,
+    source,
+    idempotency_key: step.idempotencyKey,
+    counted: toFields(of, step.counted),
+    running: toFields(of, step.running),
+  }
+}
+
+function toFields({ kind }: UsageOf, counted: Counted) {
+  const [requests, second, third] = counted.map((value) => toExact(value.toString()))
+  return kind === 'key'
+    ? { requests, tokens: second, quota_used: third }
+    : { requests, success_requests: second }
+}

@@ -1,0 +1,111 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { makeDataDir, type Process, readUrl, runTallybook } from '../support/process.ts'
+import { TOKENS } from '../support/service.ts'
+
+// `tallybook replay` shows each flush that added to a number, and the number with it.
+
+let data: Awaited<ReturnType<typeof makeDataDir>>
+let service: Process
+let moment: string
+
+beforeAll(async () => {
+  data = await makeDataDir()
+  service = runTallybook(['serve'], data.path)
+  const url = await readUrl(service)
+  const send = async (role: 'dp' | 'admin', method: string, path: string, body: unknown) => {
+    const headers = { authorization: `Bearer ${TOKENS[role]}` }
+    const response = await fetch(url + path, { method, headers, body: JSON.stringify(body) })
+    expect(response.status).toBe(200)
+  }
+  await send('admin', 'PUT', '/admin/catalog', {
+    provider_groups: [{ id: 1 }],
+    ...{
+      api_keys: [{ id: 7, group_id: 1 }, { id: 8 }],
+      keys: [{ token_hash: 'abc', quota_limit: 9 }],
+    },
+  })
+  const flush = (id: number, requests: number) =>
+    send('dp', 'POST', '/internal/apikey-stats/flush', {
+      keys: [{ api_key_id: id, requests, success_requests: 1 }],
+    })
+  await flush(7, 5)
+  await flush(8, 3)
+  moment = new Date(Date.now() + 1).toISOString()
+  await Bun.sleep(5)
+  await flush(7, 4)
+  await send('dp', 'POST', '/internal/stats/flush', {
+    keys: [{ token_hash: 'abc', requests: 1, tokens: 30 }],
+  })
+})
+afterAll(async () => {
+  service.kill('SIGTERM')
+  await service.exited
+  await data.remove()
+})
+
+async function run(args: string, input = '') {
+  const command = runTallybook(['replay', ...args.split(' ').filter(Boolean)], data.path, {}, input)
+  const stdout = await command.stdout.text()
+  const stderr = await command.stderr.text()
+  // Times differ from run to run.
+  const lines = stdout
+    .replace(/ {2}\d{4}-\S+ {2}/g, '  TIME  ')
+    .split('\n')
+    .filter(Boolean)
+  return { exitCode: await command.exited, lines, stderr }
+}
+
+test('of one API key', async () => {
+  expect((await run('--key 7')).lines).toEqual([
+    '0/1  TIME  dp  +5 requests +1 successes = 5 requests, 1 successes',
+    '0/3  TIME  dp  +4 requests +1 successes = 9 requests, 2 successes',
+    '9 requests, 2 successes as of 0/4',
+  ])
+})
+
+test('of a group, and of all, only what a group counted', async () => {
+  const { lines } = await run('--group 1')
+  expect(lines).toHaveLength(3)
+  expect((await run('')).lines).toEqual(lines)
+})
+
+test('of a token key', async () => {
+  const lines = [
+    '0/4  TIME  dp  +1 requests +30 tokens +30 quota used = 1 requests, 30 tokens, 30 quota used',
+    '1 requests, 30 tokens, 30 quota used as of 0/4',
+  ]
+  expect((await run('--key abc')).lines).toEqual(lines)
+  expect((await run('--token-hash abc')).lines).toEqual(lines)
+})
+
+test('as of a position, and of a moment', async () => {
+  for (const to of ['0/2', moment]) {
+    expect((await run(`--key 7 --to ${to}`)).lines).toEqual([
+      '0/1  TIME  dp  +5 requests +1 successes = 5 requests, 1 successes',
+      '5 requests, 1 successes as of 0/2',
+    ])
+  }
+  expect((await run('--key 7 --to 0/0')).lines).toEqual(['0 requests, 0 successes as of 0/0'])
+})
+
+test('one event at a time', async () => {
+  expect((await run('--key 7 --step', '\n\n')).lines).toHaveLength(3)
+  expect((await run('--key 7 --step', 'q\n')).lines).toHaveLength(1)
+  expect((await run('--key 7 --step', '\nq\n')).lines).toHaveLength(2)
+  expect((await run('--key 7 --step', '')).lines).toHaveLength(1)
+})
+
+test.each(['--key', '--group x', '--group 0', '--key 7 --group 1', '--to never', '7', '--to 9/9'])(
+  '%s is refused',
+  async (args) => {
+    const { exitCode, lines, stderr } = await run(args)
+    expect([exitCode, lines]).toEqual([1, []])
+    expect(stderr).toContain('Usage: tallybook replay')
+  },
+)
+
+test('what is yet to come is refused', async () => {
+  for (const to of ['0/5', '2999-01-01T00:00:00Z']) {
+    expect((await run(`--to ${to}`)).stderr).toContain('not there yet')
+  }
+})
