@@ -9,6 +9,7 @@
  */
 import { renderReport, writeReport } from './report.ts'
 import { describeConditions, type Results, readResults, writeResults } from './results.ts'
+import { type BesideOptions, measureBeside } from './sections/beside.ts'
 import { type FootprintOptions, measureFootprint } from './sections/footprint.ts'
 import { type IngestOptions, measureIngest } from './sections/ingest.ts'
 import { measureReads, type ReadsOptions } from './sections/reads.ts'
@@ -18,6 +19,7 @@ import { type BenchServer, startBenchServer } from './server.ts'
 type Options = {
   ingest: IngestOptions
   rebuild: RebuildOptions
+  beside: BesideOptions
   reads: ReadsOptions
   footprint: FootprintOptions
 }
@@ -25,6 +27,7 @@ type Options = {
 const FULL: Options = {
   ingest: { keys: [1, 10, 100, 1_000], connections: [1, 16, 64, 256], seconds: 3, rounds: 3 },
   rebuild: { keysPerFlush: 100, events: [1e3, 1e4, 1e5, 1e6], rounds: 3, groupByEvents: 1e5 },
+  beside: { keysPerFlush: 100, events: [1e5, 1e6], flushesPerSecond: 1_000, seconds: 20 },
   reads: {
     keysPerFlush: 10,
     events: [1e3, 1e4, 1e5, 1e6],
@@ -47,6 +50,7 @@ const FULL: Options = {
 const QUICK: Options = {
   ingest: { keys: [1, 100], connections: [1, 64], seconds: 1, rounds: 1 },
   rebuild: { keysPerFlush: 100, events: [1e3, 1e4], rounds: 1, groupByEvents: 1e4 },
+  beside: { keysPerFlush: 100, events: [1e4], flushesPerSecond: 300, seconds: 3 },
   reads: {
     keysPerFlush: 10,
     events: [1e3, 1e4],
@@ -67,6 +71,7 @@ const QUICK: Options = {
 const measure = {
   ingest: (server: BenchServer, options: Options) => measureIngest(server, options.ingest),
   rebuild: (server: BenchServer, options: Options) => measureRebuild(server, options.rebuild),
+  beside: (server: BenchServer, options: Options) => measureBeside(server, options.beside),
   reads: (server: BenchServer, options: Options) => measureReads(server, options.reads),
   footprint: (server: BenchServer, options: Options) => measureFootprint(server, options.footprint),
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { type Chart, drawChart } from './chart.ts'
 import { median, round } from './measure.ts'
 import { judge } from './reach.ts'
+import { renderBeside } from './report-beside.ts'
 import { type Conditions, FOLDER, type Results } from './results.ts'
 import type { Footprint } from './sections/footprint.ts'
 import { type IngestRow, PEERS, type Peer } from './sections/ingest.ts'
@@ -42,10 +43,11 @@ export async function writeReport(results: Results): Promise<void> {
 export const renderReport = (results: Results) => Object.values(renderBlocks(results)).join('\n\n')
 
 function renderBlocks(results: Results): Record<string, string> {
-  const { ingest, rebuild, reads, footprint } = results
+  const { ingest, rebuild, beside, reads, footprint } = results
   const blocks: Record<string, string> = { reach: renderReach(results) }
   if (ingest) blocks.ingest = under(ingest.conditions, renderIngest(ingest.result))
   if (rebuild) blocks.rebuild = under(rebuild.conditions, renderRebuild(rebuild.result))
+  if (beside) blocks.beside = under(beside.conditions, renderBeside(beside.result))
   if (reads) blocks.reads = under(reads.conditions, renderReads(reads.result))
   if (footprint) blocks.footprint = under(footprint.conditions, renderFootprint(footprint.result))
   return blocks

@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { cpus, release, totalmem, type } from 'node:os'
 import { join } from 'node:path'
 import { GENERATOR } from './load.ts'
+import type { BesideRow } from './sections/beside.ts'
 import type { Footprint } from './sections/footprint.ts'
 import type { IngestRow } from './sections/ingest.ts'
 import type { ReadRow } from './sections/reads.ts'
@@ -11,6 +12,7 @@ import type { RebuildRow } from './sections/rebuild.ts'
 export type Sections = {
   ingest: IngestRow[]
   rebuild: RebuildRow[]
+  beside: BesideRow[]
   reads: ReadRow[]
   footprint: Footprint
 }

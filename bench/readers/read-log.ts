@@ -22,8 +22,8 @@ export type Reading = { seconds: number; events: number; peakMb: number }
 
 async function fold({ project }: Pools): Promise<number> {
   let events = 0
-  const checkpoints = await readCheckpoints(project, 0, CURRENT)
-  for (let pass = new Pass(0, CURRENT, checkpoints!); ; pass = pass.next()) {
+  const { checkpoints } = await readCheckpoints(project, 0, CURRENT)
+  for (let pass = new Pass(0, CURRENT, checkpoints); ; pass = pass.next()) {
     const started = performance.now()
     await pass.readNew(project, {
       readEvents: PAGE_ROWS,

@@ -4,11 +4,15 @@ import { percentile } from '../measure.ts'
 import type { BenchServer } from '../server.ts'
 import { makeBody, TOKENS } from '../workload.ts'
 
-/** What is read, by what it is called. */
+/** What is read, by what it is called; {position} is any that the log has. */
 export const PAGES = {
   summary: '/admin/apikey-stats/summary',
   'group list': '/admin/provider-groups',
   'key page': '/admin/api-keys?limit=100',
+  usage: '/admin/usage?bucket=hour',
+  'summary as of': '/admin/apikey-stats/summary?as_of_position=0/{position}',
+  'key page as of': '/admin/api-keys?limit=100&as_of_position=0/{position}',
+  'one key as of': '/admin/api-keys/1?as_of_position=0/{position}',
 } as const
 export type Page = keyof typeof PAGES
 
@@ -51,7 +55,8 @@ export async function measureReads(server: BenchServer, options: ReadsOptions): 
             const name = `${page} ${events} ${underIngest}`
             const known = samples.get(name) ?? { row: { page, events, underIngest }, ms: [] }
             samples.set(name, known)
-            known.ms.push(...(await timeReads(child.url, PAGES[page], options.readsPerRound)))
+            const reads = { path: PAGES[page], events, count: options.readsPerRound }
+            known.ms.push(...(await timeReads(child.url, reads)))
           }
           await ingest.stop()
         }
@@ -74,23 +79,40 @@ async function startAt(server: BenchServer, events: number, keysPerFlush: number
   await history.extendTo(events)
   await history.close()
   const child = await startChild('peers/serve.ts', ['tallybook', JSON.stringify(address)])
-  // The first read waits until all of it is folded; some more until the code is warm.
   await readUntilFolded(child.url)
-  for (const path of Object.values(PAGES)) await timeReads(child.url, path, 300)
+  await readUntilSnapshots(child.url)
+  // Until the code is warm.
+  for (const path of Object.values(PAGES)) await timeReads(child.url, { path, events, count: 100 })
   return { events, child }
 }
 
+/** A read waits until what it shows is folded, and is refused where that takes long. */
 async function readUntilFolded(url: string): Promise<void> {
-  for (;;) {
-    const response = await read(url, PAGES.summary)
-    if (response.ok) return
-    if (response.status !== 503) throw new Error(`${PAGES.summary}: ${response.status}`)
+  for (const path of [PAGES.summary, PAGES.usage]) {
+    for (let status = 503; status !== 200; status = (await read(url, path)).status) {
+      if (status !== 503) throw new Error(`${path}: ${status}`)
+    }
   }
 }
 
-async function timeReads(url: string, path: string, count: number): Promise<number[]> {
+/** Snapshots follow by themselves: until what they lack is less than lies between two of them. */
+async function readUntilSnapshots(url: string): Promise<void> {
+  for (let last = Number.NaN; ; await Bun.sleep(1_500)) {
+    const response = await read(url, '/admin/projections')
+    const { items } = (await response.json()) as { items: { name: string; lag_events: number }[] }
+    const { lag_events } = items.find(({ name }) => name === 'snapshots')!
+    if (lag_events === last) return
+    last = lag_events
+  }
+}
+
+type Reads = { path: string; events: number; count: number }
+
+async function timeReads(url: string, reads: Reads): Promise<number[]> {
   const ms: number[] = []
-  for (let i = 0; i < count; i++) {
+  for (let i = 0; i < reads.count; i++) {
+    const position = Math.floor(Math.random() * reads.events)
+    const path = reads.path.replace('{position}', String(position))
     const started = performance.now()
     const response = await read(url, path)
     if (!response.ok) throw new Error(`${path}: ${response.status}`)

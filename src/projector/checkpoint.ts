@@ -31,29 +31,30 @@ export async function insertCheckpoints(
     on conflict (shard, projection, generation) do nothing`
 }
 
-/**
- * The checkpoints of a shard's live generations, in the order of `projections`. Null where a newer
- * version of the code has made one of them: only that may fold into it.
- */
+/** Checkpoints of live generations; `isNewer`: newer code made one, and only that may fold it. */
+export type LiveCheckpoints = { checkpoints: Checkpoint[]; isNewer: boolean }
+
+/** The checkpoints of a shard's live generations, in the order of `projections`. */
 export async function readCheckpoints(
   sql: Sql,
   shard: number,
   projections: readonly Projection[],
-): Promise<Checkpoint[] | null> {
+): Promise<LiveCheckpoints> {
   const rows = await sql<CheckpointRow[]>`
     select p.projection, p.generation, p.version, c.position
     from checkpoints c
       join projections p on p.projection = c.projection and p.generation = c.generation
     where c.shard = ${shard}`
   const checkpoints: Checkpoint[] = []
+  let isNewer = false
   for (const { name, version } of projections) {
     const row = rows.find(({ projection }) => projection === name)
     if (!row) throw new Error(`projection ${name} has no checkpoint in shard ${shard}`)
-    if (row.version > version) return null
+    if (row.version > version) isNewer = true
     const { generation, position } = row
     checkpoints.push({ projection: name, generation, position: Number(position) })
   }
-  return checkpoints
+  return { checkpoints, isNewer }
 }
 
 type CheckpointRow = {

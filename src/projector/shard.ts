@@ -11,13 +11,11 @@ import type { Track } from './tracks.ts'
  * all of it for writing counters.
  */
 const REST_FACTOR = 9
-/** Milliseconds of such a rest, at most. */
-const MOST_DUTY_MS = 1_000
+/** Milliseconds of such a rest. */
+const DUTY_MS = { shortest: 100, longest: 1_000 }
 /** Milliseconds of reading after which a pass writes what it has, when it is far behind. */
 const PASS_MS = 2_000
-/** Milliseconds of rest where another projector does the work. */
-const STANDBY_MS = 1_000
-/** Milliseconds of rest after a failure, readers or not. */
+/** Milliseconds of rest after a failure, or where only newer code may fold; readers or not. */
 const RETRY_MS = 200
 /** Milliseconds between two looks into the log for what other processes have appended. */
 const LOOK_MS = 1_000
@@ -27,7 +25,7 @@ type Waker = 'append' | 'reader' | 'stop'
 
 type Waiter = { position: number; settle: (reached: boolean) => void }
 
-type Outcome = 'folded' | 'behind' | 'following' | 'failed'
+type Outcome = 'folded' | 'behind' | 'following' | 'newer' | 'failed'
 
 /** Folds one track of a shard: at once while a reader waits, otherwise paced by duty. */
 export class ShardProjector {
@@ -98,14 +96,16 @@ export class ShardProjector {
   async #step(): Promise<Outcome> {
     try {
       const { project } = this.pools
-      const checkpoints = await readCheckpoints(project, this.shard, this.track.projections)
-      if (!checkpoints || (this.#isFollowing(checkpoints) && this.#waiters.size === 0)) {
+      const { projections } = this.track
+      const { checkpoints, isNewer } = await readCheckpoints(project, this.shard, projections)
+      const isFollowing = this.#isFollowing(checkpoints)
+      if (isNewer || (isFollowing && this.#waiters.size === 0)) {
         this.#pass = null
-        return 'following'
+        return isNewer ? 'newer' : 'following'
       }
       if (!this.#pass || !startsAt(this.#pass, checkpoints)) {
         await this.track.begin(project, checkpoints)
-        this.#pass = new Pass(this.shard, this.track.projections, checkpoints)
+        this.#pass = new Pass(this.shard, projections, checkpoints)
       }
       this.#appended = false
       return await this.#fold(this.#pass)
@@ -125,11 +125,12 @@ export class ShardProjector {
       this.#lookedAt = performance.now()
       isBehind = await pass.readNew(project, {
         readEvents: this.track.readEvents,
-        isEnough: () => performance.now() - this.#lookedAt >= PASS_MS || this.track.isFull(pass),
+        isEnough: () => this.#isEnough(pass),
       })
     }
     if (pass.events > 0) {
       if (!isBehind && this.#waiters.size === 0 && !this.#isDue(pass)) return 'folded'
+      if (this.#stopped && !this.#isDue(pass)) return 'folded'
       // From here on what is appended belongs to the next pass, which starts where this one ends.
       this.#pass = pass.next()
       this.#wroteAt = performance.now()
@@ -141,6 +142,14 @@ export class ShardProjector {
     }
     this.#noteReached(pass.position)
     return isBehind ? 'behind' : 'folded'
+  }
+
+  /** True where a pass that is far behind is to be written before it has read all. */
+  #isEnough(pass: Pass): boolean {
+    if (this.#stopped || this.track.isFull(pass)) return true
+    // What is written only when it is full isn't written for having taken long.
+    const isSplit = this.track.waitMs < Number.POSITIVE_INFINITY
+    return isSplit && performance.now() - this.#lookedAt >= PASS_MS
   }
 
   #isDue(pass: Pass): boolean {
@@ -175,10 +184,11 @@ export class ShardProjector {
 
   async #rest(outcome: Outcome, tookMs: number): Promise<void> {
     if (outcome === 'failed') return this.#sleepFor(RETRY_MS, ['stop'])
+    if (outcome === 'newer') return this.#sleepFor(RETRY_MS, ['stop'])
     if (this.#waiters.size > 0) return
-    if (outcome === 'following') return this.#sleepFor(STANDBY_MS, ['reader', 'stop'])
-    const { shortest, longest } = this.track.restMs
-    const dutyMs = Math.min(Math.max(REST_FACTOR * tookMs, shortest), MOST_DUTY_MS)
+    const { longest, standby } = this.track.restMs
+    if (outcome === 'following') return this.#sleepFor(standby, ['reader', 'stop'])
+    const dutyMs = Math.min(Math.max(REST_FACTOR * tookMs, DUTY_MS.shortest), DUTY_MS.longest)
     await this.#sleepFor(dutyMs, ['reader', 'stop'])
     if (outcome === 'behind' || this.#waiters.size > 0) return
     // Nothing that is due from this process: look again only when the longest rest is over.

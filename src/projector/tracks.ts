@@ -14,8 +14,11 @@ import type { Pass } from './pass.ts'
  */
 export type Track = {
   projections: readonly Projection[]
-  /** Milliseconds: the shortest and the longest rest between two passes, while no reader waits. */
-  restMs: { shortest: number; longest: number }
+  /**
+   * Milliseconds, while no reader waits: the longest rest between two passes, and the rest while
+   * another projector writes, which has to be longer.
+   */
+  restMs: { longest: number; standby: number }
   /** Events of one read of the log; they are folded as they arrive. */
   readEvents: number
   /** Called when a pass begins: learns what `isFull` has to know of the rows written so far. */
@@ -30,7 +33,7 @@ export type Track = {
 export function currentTrack(): Track {
   return {
     projections: CURRENT,
-    restMs: { shortest: 100, longest: 1_000 },
+    restMs: { longest: 1_000, standby: 1_000 },
     readEvents: 5_000,
     begin: async () => {},
     waitMs: 0,
@@ -48,7 +51,7 @@ const USAGE = { longestMs: 60_000, rows: 100_000 }
 export function usageTrack(): Track {
   return {
     projections: [usage],
-    restMs: { shortest: 100, longest: USAGE.longestMs },
+    restMs: { longest: USAGE.longestMs, standby: 2 * USAGE.longestMs },
     readEvents: 5_000,
     begin: async () => {},
     waitMs: USAGE.longestMs,
@@ -69,7 +72,7 @@ export function snapshotTrack(shard: number): Track {
   let enough: number = SNAPSHOT.cost
   return {
     projections: [snapshots],
-    restMs: { shortest: 100, longest: 60_000 },
+    restMs: { longest: 60_000, standby: 60_000 },
     readEvents: 1_000,
     begin: async (sql, checkpoints) => {
       const { generation, position } = checkpoints[0]!

@@ -23,7 +23,5 @@ export async function checkpointsOf(
   shard: number,
   projections: readonly Projection[] = PROJECTIONS,
 ): Promise<Checkpoint[]> {
-  const checkpoints = await readCheckpoints(sql, shard, projections)
-  if (!checkpoints) throw new Error('a newer version has made a generation')
-  return checkpoints
+  return (await readCheckpoints(sql, shard, projections)).checkpoints
 }

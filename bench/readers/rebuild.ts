@@ -1,0 +1,38 @@
+/**
+ * Rebuilds all projections of a database, as `tallybook rebuild` does, in a process of its own, and
+ * prints one line of JSON. `bun bench/readers/rebuild.ts <address as JSON>`
+ */
+import { connectAsOwner, openPools } from '../../src/db/pool.ts'
+import { PROJECTIONS } from '../../src/projections/index.ts'
+import { rebuild } from '../../src/projector/rebuild/rebuild.ts'
+import type { Address } from '../server.ts'
+
+/** What one rebuild came to: events read over all tracks, and rows that differed. */
+export type RebuildRun = { seconds: number; events: number; drifted: number }
+
+async function main([addressText = '']: string[]): Promise<void> {
+  const address = JSON.parse(addressText) as Address
+  const owner = connectAsOwner(address)
+  const pools = openPools(address, 1)
+  const started = performance.now()
+  let events = 0
+  let seconds = 0
+  const outcome = await rebuild({
+    ...{ owner, project: pools.project, shards: 1, projections: PROJECTIONS },
+    signal: new AbortController().signal,
+    onProgress: ({ folded }) => {
+      events = folded
+      seconds = (performance.now() - started) / 1_000
+    },
+  })
+  if ('underWay' in outcome) throw new Error('another rebuild is under way')
+  const drifted = outcome.rebuilt.reduce((sum, one) => sum + (one.differences?.rows ?? 0), 0)
+  await pools.close()
+  await owner.end()
+  console.log(JSON.stringify({ seconds, events, drifted } satisfies RebuildRun))
+}
+
+main(Bun.argv.slice(2)).catch((error: unknown) => {
+  console.error(error)
+  process.exit(1)
+})
