@@ -22,6 +22,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   catalog: BASE,
   projections: BASE,
   projector: STORES,
+  archive: ['events', 'db', 'log', 'start-error.ts'],
   transparency: STORES,
   // The write routes can't see a projection, and the read routes can't see the log.
   'http/flushes': ['events', 'log', 'tokens', 'http'],

@@ -1,19 +1,22 @@
 import { StartError } from '../start-error.ts'
 import { demo } from './demo.ts'
+import { exportLog } from './export.ts'
+import { importLog } from './import.ts'
 import { rebuild } from './rebuild.ts'
 import { replay } from './replay.ts'
 import { serve } from './serve.ts'
 import { token } from './token.ts'
+import { verify } from './verify.ts'
 
 const COMMANDS: Record<string, { run: (args: string[]) => Promise<void>; help: string }> = {
   serve: { run: serve, help: 'serve         run the service (the default)' },
-  demo: {
-    run: demo,
-    help: 'demo          fill a running, fresh service with a believable gateway',
-  },
   rebuild: { run: rebuild, help: 'rebuild       fold the projections anew, beside the live ones' },
   replay: { run: replay, help: 'replay        show how a number came to be, event by event' },
+  demo: { run: demo, help: 'demo          fill a running, fresh service with a gateway' },
   token: { run: token, help: 'token         make, list and revoke tokens of a running service' },
+  export: { run: exportLog, help: 'export        write the log to an archive' },
+  import: { run: importLog, help: 'import        fill an empty log with an archive' },
+  verify: { run: verify, help: 'verify        check an archive' },
 }
 
 /** Older ones can't start PostgreSQL as another user, which root has to. */

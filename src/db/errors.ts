@@ -54,6 +54,11 @@ export function isLockTimeout(error: unknown): boolean {
   return codeOf(error) === '55P03'
 }
 
+/** True where a unique index has the row already. */
+export function isDuplicate(error: unknown): boolean {
+  return codeOf(error) === '23505'
+}
+
 /** True where a schema, table or row that a first start makes isn't there yet. */
 export function isMissingSchema(error: unknown): boolean {
   const code = codeOf(error)

@@ -12,6 +12,21 @@ const MIGRATION_LOCK = 7_365_001
 
 type Migration = { number: number; name: string; text: string; sha256: string }
 
+/** The database was made with another number of shards. */
+export class ShardsDiffer extends StartError {
+  override name = 'ShardsDiffer'
+
+  constructor(
+    readonly made: number,
+    wanted: number,
+  ) {
+    super(
+      `The database was made with ${made} shard(s) and TALLYBOOK_SHARDS is ${wanted}. ` +
+        `The number can't change: start with TALLYBOOK_SHARDS=${made}.`,
+    )
+  }
+}
+
 /**
  * Brings the database to this version's schema, in one transaction under a lock, and makes the
  * shards on the first run. Any number of services may start at once. Functions and views are
@@ -113,10 +128,7 @@ async function checkEncoding(owner: Sql): Promise<void> {
 async function checkShards(owner: Sql, shards: number): Promise<void> {
   const [row] = await owner`select count(*)::int as shards from shards`
   if (row!.shards !== shards) {
-    throw new StartError(
-      `The database was made with ${row!.shards} shard(s) and TALLYBOOK_SHARDS is ${shards}. ` +
-        `The number can't change: start with TALLYBOOK_SHARDS=${row!.shards}.`,
-    )
+    throw new ShardsDiffer(row!.shards, shards)
   }
 }
 

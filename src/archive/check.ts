@@ -1,0 +1,124 @@
+import { join } from 'node:path'
+import { hashPayload } from '../events/event.ts'
+import { type LineEvent, parseEventLine } from '../events/event-line.ts'
+import { hashLeaf } from '../events/leaf.ts'
+import type { Manifest, PartManifest, ShardManifest } from './manifest.ts'
+import { PartError, readPart } from './read-part.ts'
+import { Recount } from './recount.ts'
+
+/** Something in an archive that isn't as an export writes it. */
+export type Problem = {
+  /** Below the archive's folder. */
+  file: string
+  /** `0/41`; null where it concerns the file as a whole. */
+  at: string | null
+  message: string
+}
+
+/** An event whose line, place, payload and leaf were found right; `leaf` is its row as JSON. */
+export type CheckedEvent = { event: LineEvent; leaf: string }
+
+/**
+ * Reads all parts and checks them: each file against its SHA-256, each line, that positions have no
+ * gap, that time doesn't run backwards, each payload and leaf against its hash, and at last what the
+ * manifest counts. Every problem goes to `report`, which may throw to end it; otherwise it reads on.
+ * Holds a few megabytes of one part at a time.
+ */
+export async function* checkParts(
+  directory: string,
+  manifest: Manifest,
+  report: (problem: Problem) => void,
+): AsyncGenerator<CheckedEvent[]> {
+  let problems = 0
+  const note = (problem: Problem) => {
+    problems++
+    report(problem)
+  }
+  const recount = new Recount()
+  for (const shard of manifest.shards) {
+    const course: Course = { shard, recordedAt: '' }
+    for (const part of shard.parts) {
+      yield* checkPart(join(directory, part.file), part, course, recount, note)
+    }
+  }
+  // Where lines were left out the sums can't be right, and it has been said why.
+  if (problems > 0) return
+  for (const message of recount.compare(manifest))
+    note({ file: 'manifest.json', at: null, message })
+}
+
+/** Where the reading of a shard is. */
+type Course = { shard: ShardManifest; recordedAt: string }
+
+async function* checkPart(
+  path: string,
+  part: PartManifest,
+  course: Course,
+  recount: Recount,
+  note: (problem: Problem) => void,
+): AsyncGenerator<CheckedEvent[]> {
+  const noteFile = (message: string) => note({ file: part.file, at: null, message })
+  const reader = readPart(path)
+  let position = part.first_position
+  try {
+    for (;;) {
+      const read = await reader.next()
+      if (read.done) {
+        const { bytes, sha256 } = read.value
+        if (bytes !== part.bytes) noteFile(`it has ${bytes} bytes, not ${part.bytes}`)
+        if (sha256 !== part.sha256) noteFile("its SHA-256 is not the manifest's")
+        break
+      }
+      const events: CheckedEvent[] = []
+      for (const line of read.value) {
+        // More than there may be: no end of them is waited for.
+        if (position > part.last_position) return noteFile(`it has more than ${part.events} lines`)
+        const at = `${course.shard.shard}/${position}`
+        const checked = checkLine(line, course, position, (message) =>
+          note({ file: part.file, at, message }),
+        )
+        position++
+        if (checked === null) continue
+        recount.add(checked.event)
+        events.push(checked)
+      }
+      yield events
+    }
+  } catch (error) {
+    if (!(error instanceof PartError)) throw error
+    noteFile(`it can't be read on: ${error.message}`)
+  } finally {
+    await reader.return({ bytes: 0, sha256: '' })
+  }
+  const missing = part.last_position + 1 - position
+  if (missing > 0) noteFile(`its last ${missing} of ${part.events} events are missing`)
+}
+
+/** Null where the line is none, or another event's. */
+function checkLine(
+  line: string,
+  course: Course,
+  position: number,
+  note: (message: string) => void,
+): CheckedEvent | null {
+  const parsed = parseEventLine(line)
+  if (parsed.kind === 'malformed') {
+    note(`the line is not an event: ${parsed.reason}`)
+    return null
+  }
+  const { event, leaf, leafHash } = parsed
+  if (event.shard !== course.shard.shard || event.position !== position) {
+    note(`event ${event.shard}/${event.position} stands in its place`)
+    return null
+  }
+  if (hashPayload(event.payload) !== event.payloadSha256) {
+    note("the payload's SHA-256 is not the one that stands beside it")
+  }
+  if (leafHash === null) note('it has no leaf_hash')
+  else if (hashLeaf(leaf) !== leafHash) note("leaf_hash is not the leaf's")
+  if (event.recordedAt < course.recordedAt) {
+    note(`recorded_at ${event.recordedAt} is before that of the event before it`)
+  }
+  course.recordedAt = event.recordedAt
+  return { event, leaf }
+}

@@ -1,0 +1,78 @@
+import { lstatSync } from 'node:fs'
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { basename, dirname, join, resolve } from 'node:path'
+import { StartError } from '../start-error.ts'
+
+/** What is written beside its final name, and bears that only when it is whole and on disk. */
+export type Draft = {
+  path: string
+  /** Puts it in its place; its files must be synced, its folders are here. */
+  publish(): Promise<void>
+  /** Removes it; after `publish` there is nothing to remove. */
+  discard(): Promise<void>
+}
+
+/**
+ * A draft of a file or folder that isn't there yet. Killed before `publish`: what is left is named
+ * `<target>.partial-<host>-<pid>`, which nothing takes for the target; the next draft of the same
+ * target on this host removes it. Throws StartError where the target is there.
+ */
+export async function openDraft(target: string): Promise<Draft> {
+  const path = resolve(target)
+  refuseExisting(path)
+  await mkdir(dirname(path), { recursive: true })
+  await sweep(path)
+  const draft = `${path}.partial-${hostname()}-${process.pid}`
+  return {
+    path: draft,
+    publish: async () => {
+      await syncFolders(draft)
+      refuseExisting(path)
+      await rename(draft, path)
+      await syncFolder(dirname(path))
+    },
+    discard: () => rm(draft, { recursive: true, force: true }),
+  }
+}
+
+function refuseExisting(path: string): void {
+  if (!lstatSync(path, { throwIfNoEntry: false })) return
+  throw new StartError(`${path} is there already: choose another name, or move it away.`)
+}
+
+/** Removes drafts whose process is gone. One of this pid is of an earlier process. */
+async function sweep(path: string): Promise<void> {
+  const prefix = `${basename(path)}.partial-${hostname()}-`
+  for (const name of await readdir(dirname(path))) {
+    const pid = name.startsWith(prefix) ? Number(name.slice(prefix.length)) : Number.NaN
+    if (!Number.isInteger(pid) || (pid !== process.pid && isAlive(pid))) continue
+    await rm(join(dirname(path), name), { recursive: true, force: true })
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+async function syncFolders(path: string): Promise<void> {
+  if (!lstatSync(path).isDirectory()) return
+  for (const entry of await readdir(path, { withFileTypes: true })) {
+    if (entry.isDirectory()) await syncFolders(join(path, entry.name))
+  }
+  await syncFolder(path)
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}

@@ -1,0 +1,44 @@
+import { createHash } from 'node:crypto'
+import { readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { StartError } from '../start-error.ts'
+import type { Problem } from './check.ts'
+import { MANIFEST, MANIFEST_SHA256, type Manifest, parseManifest } from './manifest.ts'
+
+/** Bytes of manifest; a log of a billion events has a hundredth of it. */
+const MAX_MANIFEST_BYTES = 256 * 1024 * 1024
+
+/**
+ * Reads an archive's manifest, and what is wrong with it. Null where it is so wrong that the parts
+ * can't be told. Throws StartError where the folder holds none.
+ */
+export async function openArchive(
+  directory: string,
+): Promise<{ manifest: Manifest | null; problems: Problem[] }> {
+  const bytes = await readManifestFile(directory)
+  const problems: Problem[] = []
+  const note = (file: string, message: string) => problems.push({ file, at: null, message })
+
+  const sha256 = createHash('sha256').update(bytes).digest('hex')
+  const beside = await readFile(join(directory, MANIFEST_SHA256), 'latin1').catch(() => null)
+  if (beside === null) note(MANIFEST_SHA256, 'it is missing')
+  else if (beside !== `${sha256}  ${MANIFEST}\n`) {
+    note(MANIFEST_SHA256, `the SHA-256 of ${MANIFEST} is ${sha256}, which is not what stands in it`)
+  }
+  const manifest = parseManifest(bytes.toString('utf8'))
+  if (typeof manifest !== 'string') return { manifest, problems }
+  note(MANIFEST, `it can't be read: ${manifest}`)
+  return { manifest: null, problems }
+}
+
+async function readManifestFile(directory: string): Promise<Buffer> {
+  const path = join(directory, MANIFEST)
+  try {
+    const { size } = await stat(path)
+    if (size > MAX_MANIFEST_BYTES) throw new StartError(`${path} is too large to be a manifest.`)
+    return await readFile(path)
+  } catch (error) {
+    if (error instanceof StartError) throw error
+    throw new StartError(`${directory} is not an archive of Tallybook: ${error}`)
+  }
+}

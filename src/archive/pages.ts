@@ -1,0 +1,42 @@
+import type { Sql } from '../db/pool.ts'
+import type { StoredEvent } from '../events/event.ts'
+import { readEvents } from '../log/read.ts'
+import { StartError } from '../start-error.ts'
+
+/** One read of the log; two of them are in memory at a time. */
+const PAGE = { rows: 2_000, bytes: 4 * 1024 * 1024 }
+
+/**
+ * The events of a shard from 0 up to a head, page by page: no snapshot stays open, and the next page
+ * is on its way while one is worked on. Throws StartError where an event is missing, or when the
+ * signal aborts.
+ */
+export async function* readPages(
+  sql: Sql,
+  { shard, head }: { shard: number; head: number },
+  signal: AbortSignal,
+): AsyncGenerator<StoredEvent[]> {
+  const readAfter = (after: number) => {
+    if (after >= head) return null
+    const page = readEvents(sql, { shard, after }, PAGE)
+    // Whoever stops in the middle of a page never looks at the next one.
+    page.catch(() => {})
+    return page
+  }
+  let position = -1
+  let coming = readAfter(position)
+  while (coming !== null) {
+    const events = await coming
+    signal.throwIfAborted()
+    const after = events.at(-1)?.position ?? position
+    coming = readAfter(after)
+    for (const event of events) {
+      if (event.position === ++position) continue
+      throw new StartError(`The log has no event ${shard}/${position}: it can't be read whole.`)
+    }
+    if (events.length === 0) {
+      throw new StartError(`The log of shard ${shard} ends at ${position}, not at ${head}.`)
+    }
+    yield position > head ? events.slice(0, head - position) : events
+  }
+}

@@ -1,0 +1,78 @@
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { createGunzip } from 'node:zlib'
+
+/** Bytes that are read, and unpacked, at a time. */
+const FILE_CHUNK_BYTES = 256 * 1024
+const CHUNK_BYTES = 1024 * 1024
+
+/** Above what an event of the largest body takes; nothing longer is kept in memory. */
+const MAX_LINE_BYTES = 512 * 1024 * 1024
+
+const NEWLINE = 0x0a
+
+/** A part that can't be read on; the message says why. */
+export class PartError extends Error {
+  override name = 'PartError'
+}
+
+/** What was read of a part's file: its length and the SHA-256 in hex. */
+export type FileDigest = { bytes: number; sha256: string }
+
+/**
+ * The lines of a compressed file, some at a time, and at last what the file itself was. Holds the
+ * longest line and little more. Throws PartError where the file can't be unpacked, or its text isn't
+ * lines of UTF-8.
+ */
+export async function* readPart(path: string): AsyncGenerator<string[], FileDigest> {
+  const sha256 = createHash('sha256')
+  let bytes = 0
+  const file = createReadStream(path, { highWaterMark: FILE_CHUNK_BYTES })
+  const gunzip = createGunzip({ chunkSize: CHUNK_BYTES })
+  file.on('data', (chunk) => {
+    bytes += chunk.length
+    sha256.update(chunk)
+  })
+  file.on('error', (error) => gunzip.destroy(error))
+  file.pipe(gunzip)
+  try {
+    yield* splitLines(gunzip)
+  } catch (error) {
+    throw error instanceof PartError ? error : new PartError(reasonOf(error))
+  } finally {
+    file.destroy()
+    gunzip.destroy()
+  }
+  return { bytes, sha256: sha256.digest('hex') }
+}
+
+async function* splitLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<string[], void> {
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+  // What follows the last newline; joined only when there is another one.
+  let rest: Buffer[] = []
+  let restBytes = 0
+  for await (const chunk of chunks) {
+    const end = chunk.lastIndexOf(NEWLINE)
+    if (end < 0) {
+      rest.push(chunk)
+      restBytes += chunk.length
+      if (restBytes > MAX_LINE_BYTES) throw new PartError('a line is too long to be an event')
+      continue
+    }
+    const text = Buffer.concat([...rest, chunk.subarray(0, end)])
+    rest = end + 1 < chunk.length ? [chunk.subarray(end + 1)] : []
+    restBytes = chunk.length - end - 1
+    yield decode(decoder, text).split('\n')
+  }
+  if (restBytes > 0) throw new PartError('it does not end with a newline')
+}
+
+function decode(decoder: TextDecoder, bytes: Buffer): string {
+  try {
+    return decoder.decode(bytes)
+  } catch {
+    throw new PartError('its text is not UTF-8')
+  }
+}
+
+const reasonOf = (error: unknown) => (error instanceof Error ? error.message : String(error))

@@ -1,0 +1,83 @@
+import { PayloadError } from '../events/columns.ts'
+import { decodeEvent } from '../events/event.ts'
+import type { LineEvent } from '../events/event-line.ts'
+import { type EntryRow, toRows } from '../events/rows.ts'
+import type { Manifest, ShardManifest } from './manifest.ts'
+
+/**
+ * Counts again what a manifest counts, from the rows of events rather than their columns, and with
+ * integers that can't be rounded: it shares no sum with the writer.
+ */
+export class Recount {
+  readonly #sums = new Map<string, bigint>()
+  readonly #shards = new Map<number, { first: string; last: string; types: Counts }>()
+
+  add(event: LineEvent): void {
+    const shard = this.#shards.get(event.shard)
+    const at = event.recordedAt
+    if (shard) shard.last = at
+    else this.#shards.set(event.shard, { first: at, last: at, types: new Map() })
+    const types = this.#shards.get(event.shard)!.types
+    types.set(event.type, (types.get(event.type) ?? 0) + 1)
+    const rows = this.#rowsOf(event)
+    if (rows === null || rows.length === 0) return
+    const flushes = 'token_hash' in rows[0]! ? 'key_flushes' : 'api_key_flushes'
+    this.#add(`${flushes}.entries`, rows.length)
+    for (const row of rows) {
+      this.#add(`${flushes}.requests`, row.requests)
+      if ('token_hash' in row) this.#add('key_flushes.tokens', row.tokens)
+      else this.#add('api_key_flushes.successes', row.success_requests)
+    }
+  }
+
+  /** A sentence for each figure of the manifest that isn't what was counted. */
+  compare(manifest: Manifest): string[] {
+    const { totals, shards } = manifest
+    const stated: [string, string][] = [
+      ...Object.entries(totals.api_key_flushes).map(pathed('api_key_flushes')),
+      ...Object.entries(totals.key_flushes).map(pathed('key_flushes')),
+      ['unreadable_events', String(totals.unreadable_events)],
+    ]
+    const wrong = stated
+      .filter(([name, text]) => String(this.#sums.get(name) ?? 0n) !== text)
+      .map(([name, text]) => `totals.${name} is ${text}, counted ${this.#sums.get(name) ?? 0n}`)
+    return [...wrong, ...shards.flatMap((shard) => this.#compareShard(shard))]
+  }
+
+  #compareShard(stated: ShardManifest): string[] {
+    const counted = this.#shards.get(stated.shard)
+    const wrong: string[] = []
+    if (stated.first_recorded_at !== (counted?.first ?? null)) {
+      wrong.push(`first_recorded_at of shard ${stated.shard} is not its first event's`)
+    }
+    if (stated.last_recorded_at !== (counted?.last ?? null)) {
+      wrong.push(`last_recorded_at of shard ${stated.shard} is not its last event's`)
+    }
+    const types = [...(counted?.types ?? [])]
+    const same = types.every(([type, events]) => stated.types[type] === events)
+    if (!same || Object.keys(stated.types).length !== types.length) {
+      wrong.push(`types of shard ${stated.shard} are not those counted`)
+    }
+    return wrong
+  }
+
+  #rowsOf({ type, version, payload }: LineEvent): EntryRow[] | null {
+    try {
+      return toRows(decodeEvent(type, version, payload))
+    } catch (error) {
+      if (!(error instanceof PayloadError)) throw error
+      this.#add('unreadable_events', 1)
+      return null
+    }
+  }
+
+  #add(name: string, count: number): void {
+    this.#sums.set(name, (this.#sums.get(name) ?? 0n) + BigInt(count))
+  }
+}
+
+type Counts = Map<string, number>
+
+const pathed =
+  (path: string) =>
+  ([name, text]: [string, string]): [string, string] => [`${path}.${name}`, text]

@@ -1,0 +1,65 @@
+import { PayloadError } from '../events/columns.ts'
+import { decodeEvent, type Event } from '../events/event.ts'
+import type { LineEvent } from '../events/event-line.ts'
+import { addExact, type Exact } from '../events/exact.ts'
+import type { Totals } from './manifest.ts'
+
+/** Adds up, while an archive is written, what its manifest says of a whole log. */
+export class Tally {
+  readonly #apiKeys = { entries: 0 as Exact, requests: 0 as Exact, successes: 0 as Exact }
+  readonly #keys = { entries: 0 as Exact, requests: 0 as Exact, tokens: 0 as Exact }
+  #unreadable = 0
+
+  add({ type, version, payload }: LineEvent): void {
+    const event = read(type, version, payload)
+    switch (event?.type) {
+      case undefined:
+        this.#unreadable++
+        return
+      case 'ApiKeyStatsFlushed': {
+        const { ids, requests, successes } = event.flush
+        addColumns(this.#apiKeys, { entries: [ids.length], requests, successes })
+        return
+      }
+      case 'KeyStatsFlushed': {
+        const { hashes, requests, tokens } = event.flush
+        addColumns(this.#keys, { entries: [hashes.length], requests, tokens })
+        return
+      }
+      case 'CatalogChanged':
+    }
+  }
+
+  totals(): Totals {
+    return {
+      api_key_flushes: toText(this.#apiKeys),
+      key_flushes: toText(this.#keys),
+      unreadable_events: this.#unreadable,
+    }
+  }
+}
+
+function read(type: string, version: number, payload: string): Event | null {
+  try {
+    // From bytes it is read three times as fast.
+    return decodeEvent(type, version, Buffer.from(payload))
+  } catch (error) {
+    if (error instanceof PayloadError) return null
+    throw error
+  }
+}
+
+function addColumns<Name extends string>(
+  sums: Record<Name, Exact>,
+  columns: Record<Name, readonly number[]>,
+): void {
+  for (const name of Object.keys(sums) as Name[]) {
+    for (const count of columns[name]) sums[name] = addExact(sums[name], count)
+  }
+}
+
+const toText = <Name extends string>(sums: Record<Name, Exact>) =>
+  Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, String(sum)])) as Record<
+    Name,
+    string
+  >

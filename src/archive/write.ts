@@ -1,0 +1,187 @@
+import { createHash } from 'node:crypto'
+import { mkdir, open } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { Sql } from '../db/pool.ts'
+import type { StoredEvent } from '../events/event.ts'
+import { toEventLine } from '../events/event-line.ts'
+import { readHeads } from '../log/read.ts'
+import { openDraft } from './draft.ts'
+import {
+  FORMAT_VERSION,
+  formatManifest,
+  MANIFEST,
+  MANIFEST_SHA256,
+  type Manifest,
+  type PartManifest,
+  partFile,
+  type ShardManifest,
+} from './manifest.ts'
+import { readPages } from './pages.ts'
+import { PartWriter } from './part.ts'
+import { Tally } from './tally.ts'
+
+/** A part's end, before it is compressed: small enough to be sent, large enough to be few. */
+const PART = { events: 100_000, characters: 64 * 1024 * 1024 }
+
+export type WriteOptions = {
+  sql: Sql
+  directory: string
+  /** Of this Tallybook. */
+  version: string
+  signal: AbortSignal
+  onProgress: (events: number, total: number) => void
+}
+
+/**
+ * Writes the log, as far as it goes now, to a folder that isn't there yet; gives its manifest. The
+ * folder appears when it is whole and on disk, or not at all.
+ */
+export async function writeArchive(options: WriteOptions): Promise<Manifest> {
+  const draft = await openDraft(options.directory)
+  try {
+    await mkdir(draft.path, { mode: 0o700 })
+    const manifest = await writeShards(options, draft.path)
+    const text = formatManifest(manifest)
+    const sha256 = createHash('sha256').update(text).digest('hex')
+    await writeSynced(join(draft.path, MANIFEST), text)
+    await writeSynced(join(draft.path, MANIFEST_SHA256), `${sha256}  ${MANIFEST}\n`)
+    options.signal.throwIfAborted()
+    await draft.publish()
+    return manifest
+  } catch (error) {
+    await draft.discard()
+    throw error
+  }
+}
+
+async function writeShards(options: WriteOptions, folder: string): Promise<Manifest> {
+  const { sql, signal, onProgress, version } = options
+  const madeAt = new Date().toISOString()
+  const heads = await readHeads(sql)
+  const total = heads.reduce((sum, head) => sum + head + 1, 0)
+  const tally = new Tally()
+  const shards: ShardManifest[] = []
+  let events = 0
+  for (const [shard, head] of heads.entries()) {
+    const writer = new ShardWriter(folder, shard)
+    try {
+      for await (const page of readPages(sql, { shard, head }, signal)) {
+        for (const event of page) tally.add(event)
+        await writer.write(page)
+        events += page.length
+        onProgress(events, total)
+      }
+      shards.push(await writer.end())
+    } catch (error) {
+      await writer.abandon()
+      throw error
+    }
+  }
+  return {
+    format: 'tallybook-archive',
+    format_version: FORMAT_VERSION,
+    made_at: madeAt,
+    tallybook_version: version,
+    events,
+    shards,
+    totals: tally.totals(),
+  }
+}
+
+/** Writes the parts of one shard, one after the other. */
+class ShardWriter {
+  readonly #manifest: ShardManifest
+  #writer: PartWriter | null = null
+  #part: PartManifest | null = null
+  #characters = 0
+
+  constructor(
+    private readonly folder: string,
+    private readonly shard: number,
+  ) {
+    this.#manifest = {
+      shard,
+      first_position: null,
+      last_position: null,
+      first_recorded_at: null,
+      last_recorded_at: null,
+      events: 0,
+      // No prototype: a type may be called anything.
+      types: Object.create(null),
+      parts: [],
+    }
+  }
+
+  async write(page: StoredEvent[]): Promise<void> {
+    let lines: string[] = []
+    for (const event of page) {
+      this.#part ??= this.#beginPart(event)
+      const line = `${toEventLine(event, { leafHash: true })}\n`
+      lines.push(line)
+      this.#characters += line.length
+      this.#count(event, this.#part)
+      if (this.#part.events < PART.events && this.#characters < PART.characters) continue
+      await this.#send(lines)
+      await this.#endPart()
+      lines = []
+    }
+    if (lines.length > 0) await this.#send(lines)
+  }
+
+  async end(): Promise<ShardManifest> {
+    if (this.#part) await this.#endPart()
+    return this.#manifest
+  }
+
+  /** Lets go of the file that is open. */
+  async abandon(): Promise<void> {
+    await this.#writer?.abandon()
+  }
+
+  #beginPart({ position }: StoredEvent): PartManifest {
+    const file = partFile(this.shard, this.#manifest.parts.length)
+    const ends = { first_position: position, last_position: position }
+    return { file, ...ends, events: 0, bytes: 0, sha256: '' }
+  }
+
+  #count(event: StoredEvent, part: PartManifest): void {
+    part.events++
+    part.last_position = event.position
+    const manifest = this.#manifest
+    manifest.first_position ??= event.position
+    manifest.last_position = event.position
+    manifest.first_recorded_at ??= event.recordedAt
+    manifest.last_recorded_at = event.recordedAt
+    manifest.events++
+    manifest.types[event.type] = (manifest.types[event.type] ?? 0) + 1
+  }
+
+  async #send(lines: string[]): Promise<void> {
+    if (this.#writer === null) {
+      const path = join(this.folder, this.#part!.file)
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+      this.#writer = await PartWriter.create(path)
+    }
+    await this.#writer.write(lines.join(''))
+  }
+
+  async #endPart(): Promise<void> {
+    const part = this.#part!
+    part.sha256 = await this.#writer!.close()
+    part.bytes = this.#writer!.bytes
+    this.#manifest.parts.push(part)
+    this.#part = null
+    this.#writer = null
+    this.#characters = 0
+  }
+}
+
+async function writeSynced(path: string, text: string): Promise<void> {
+  const file = await open(path, 'wx', 0o600)
+  try {
+    await file.writeFile(text)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}

@@ -1,0 +1,23 @@
+import { isUnavailable } from '../db/errors.ts'
+import { StartError } from '../start-error.ts'
+
+/**
+ * Puts what the disk or the database refused amid a command into a sentence; what is a bug comes
+ * back as it is.
+ */
+export function explainFailure(error: unknown, what: string): unknown {
+  if (error instanceof StartError || !(error instanceof Error)) return error
+  const { code, syscall } = error as NodeJS.ErrnoException
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return new StartError(`${what}: the disk is full.`, { cause: error })
+  }
+  // A file that is missing has the same code as a socket that is.
+  const isOfFile = syscall !== undefined && syscall !== 'connect'
+  if (isUnavailable(error) && !isOfFile) {
+    return new StartError(`${what}: the database went away, or is busy (${error.message}).`, {
+      cause: error,
+    })
+  }
+  if (isOfFile) return new StartError(`${what}: ${error.message}`, { cause: error })
+  return error
+}

@@ -1,0 +1,45 @@
+import type { Problem } from '../archive/check.ts'
+import { verifyArchive as checkArchive } from '../archive/verify.ts'
+import { StartError } from '../start-error.ts'
+import { explainFailure } from './failure.ts'
+import { Interrupted, untilInterrupted } from './interrupt.ts'
+import { Progress } from './progress.ts'
+
+/** Problems that are printed; a file that is all wrong has one in every line. */
+const MAX_PRINTED = 1_000
+
+/** Where an archive could not be looked at. */
+const NOT_CHECKED = 2
+
+/**
+ * Checks an archive without a database, prints each problem by file and position, and gives their
+ * number. Throws StartError with exit code 2 where it could not be checked.
+ */
+export async function verifyArchive(directory: string): Promise<number> {
+  const signal = untilInterrupted()
+  const progress = new Progress('verify')
+  let problems = 0
+  const report = ({ file, at, message }: Problem) => {
+    problems++
+    if (problems <= MAX_PRINTED) console.log(`${file}${at === null ? '' : ` ${at}`}: ${message}`)
+    if (problems === MAX_PRINTED + 1) console.log('…')
+  }
+  try {
+    const manifest = await checkArchive({
+      directory,
+      signal,
+      report,
+      onProgress: (events, total) => progress.update(events, total),
+    })
+    progress.end()
+    if (problems > 0) console.log(`${problems} problem(s) in ${directory}`)
+    else console.log(`${manifest?.events ?? 0} events in ${directory}: nothing is wrong`)
+    return problems
+  } catch (error) {
+    progress.end()
+    if (error instanceof Interrupted) throw error
+    const explained = explainFailure(error, `${directory} could not be checked`)
+    if (!(explained instanceof StartError)) throw explained
+    throw new StartError(explained.message, { cause: error, exitCode: NOT_CHECKED })
+  }
+}
