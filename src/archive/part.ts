@@ -60,7 +60,7 @@ export class PartWriter {
 }
 
 /** Writes all of it: a disk that is nearly full takes less than it is given. */
-async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
+export async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length; ) {
     at += (await file.write(bytes, at, bytes.length - at)).bytesWritten
   }

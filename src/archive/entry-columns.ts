@@ -1,0 +1,132 @@
+import type { SchemaElement } from 'hyparquet'
+import { PayloadError } from '../events/columns.ts'
+import { decodeEvent, type Event, type StoredEvent } from '../events/event.ts'
+
+const required = { repetition_type: 'REQUIRED' } as const
+const optional = { repetition_type: 'OPTIONAL' } as const
+const text = { type: 'BYTE_ARRAY', converted_type: 'UTF8' } as const
+const micros = {
+  converted_type: 'TIMESTAMP_MICROS',
+  logical_type: { type: 'TIMESTAMP', isAdjustedToUTC: true, unit: 'MICROS' },
+} as const
+const int64 = { type: 'INT64' } as const
+
+/**
+ * The columns of a flush's entry, as the view `flush_entries` has them. An entry of an API key has
+ * no token_hash, quota_tracked, tokens and last_accessed_at, one of a token key no api_key_id,
+ * group_id and successes.
+ */
+const COLUMNS = [
+  { name: 'shard', type: 'INT32', ...required },
+  { name: 'position', ...int64, ...required },
+  // Microseconds since 1970.
+  { name: 'recorded_at', ...int64, ...micros, ...required },
+  { name: 'source', ...text, ...required },
+  { name: 'api_key_id', ...int64, ...optional },
+  // 0 is none, null of an API key one that wasn't known.
+  { name: 'group_id', ...int64, ...optional },
+  { name: 'token_hash', ...text, ...optional },
+  { name: 'quota_tracked', type: 'BOOLEAN', ...optional },
+  { name: 'requests', ...int64, ...required },
+  { name: 'successes', ...int64, ...optional },
+  { name: 'tokens', ...int64, ...optional },
+  // Unix seconds; 0 says nothing.
+  { name: 'last_accessed_at', ...int64, ...optional },
+] as const satisfies SchemaElement[]
+
+/** The schema of a file of entries. */
+export const SCHEMA: SchemaElement[] = [
+  { name: 'entries', num_children: COLUMNS.length },
+  ...COLUMNS,
+]
+
+type Name = (typeof COLUMNS)[number]['name']
+type Value = number | bigint | string | boolean | null
+
+/** Entries of many events, a column each. */
+export class EntryColumns {
+  rows = 0
+  readonly #values = Object.fromEntries(COLUMNS.map(({ name }) => [name, [] as Value[]])) as Record<
+    Name,
+    Value[]
+  >
+
+  /** Adds the entries of a flush; false where the event can't be read. */
+  add(stored: StoredEvent): boolean {
+    const event = read(stored)
+    if (event === null) return false
+    const rows = this.#addFlush(event)
+    if (rows === 0) return true
+    const { shard, position, source, recordedAt } = stored
+    this.#fill('shard', rows, shard)
+    this.#fill('position', rows, BigInt(position))
+    this.#fill('recorded_at', rows, toMicroseconds(recordedAt))
+    this.#fill('source', rows, source)
+    this.rows += rows
+    return true
+  }
+
+  /** As the writer of a row group takes them. */
+  columns(): { name: string; data: Value[] }[] {
+    return COLUMNS.map(({ name }) => ({ name, data: this.#values[name] }))
+  }
+
+  #addFlush(event: Event): number {
+    switch (event.type) {
+      case 'ApiKeyStatsFlushed': {
+        const { ids, requests, successes, groups, counts } = event.flush
+        this.#copy('api_key_id', ids, BigInt)
+        this.#copy('requests', requests, BigInt)
+        this.#copy('successes', successes, BigInt)
+        for (const [run, group] of groups.entries()) {
+          this.#fill('group_id', counts[run]!, group === null ? null : BigInt(group))
+        }
+        for (const name of ['token_hash', 'quota_tracked', 'tokens', 'last_accessed_at'] as const) {
+          this.#fill(name, ids.length, null)
+        }
+        return ids.length
+      }
+      case 'KeyStatsFlushed': {
+        const { hashes, requests, tokens, last_accessed_at, quota_tracked } = event.flush
+        this.#copy('token_hash', hashes, (hash) => hash)
+        this.#copy('quota_tracked', quota_tracked, (tracked) => tracked)
+        this.#copy('requests', requests, BigInt)
+        this.#copy('tokens', tokens, BigInt)
+        this.#copy('last_accessed_at', last_accessed_at, BigInt)
+        for (const name of ['api_key_id', 'group_id', 'successes'] as const) {
+          this.#fill(name, hashes.length, null)
+        }
+        return hashes.length
+      }
+      case 'CatalogChanged':
+        return 0
+      default:
+        return event satisfies never
+    }
+  }
+
+  #copy<From>(name: Name, column: readonly From[], convert: (value: From) => Value): void {
+    const values = this.#values[name]
+    for (const value of column) values.push(convert(value))
+  }
+
+  #fill(name: Name, rows: number, value: Value): void {
+    const values = this.#values[name]
+    for (let i = 0; i < rows; i++) values.push(value)
+  }
+}
+
+function read({ type, version, payload }: StoredEvent): Event | null {
+  try {
+    return decodeEvent(type, version, Buffer.from(payload))
+  } catch (error) {
+    if (error instanceof PayloadError) return null
+    throw error
+  }
+}
+
+/** Of `2026-01-31T12:00:00.123456+00:00`; a Date holds milliseconds only. */
+function toMicroseconds(recordedAt: string): bigint {
+  const seconds = Date.parse(`${recordedAt.slice(0, 19)}Z`) / 1000
+  return BigInt(seconds) * 1_000_000n + BigInt(recordedAt.slice(20, 26))
+}

@@ -1,0 +1,92 @@
+import { type FileHandle, open } from 'node:fs/promises'
+import { ByteWriter, ParquetWriter } from 'hyparquet-writer'
+import type { Sql } from '../db/pool.ts'
+import { readHeads } from '../log/read.ts'
+import { openDraft } from './draft.ts'
+import { EntryColumns, SCHEMA } from './entry-columns.ts'
+import { readPages } from './pages.ts'
+import { writeAll } from './part.ts'
+
+/** A row group is written when it has so many rows; they are in memory until then. */
+const GROUP_ROWS = 100_000
+
+export type ParquetOptions = {
+  sql: Sql
+  file: string
+  version: string
+  signal: AbortSignal
+  onProgress: (events: number, total: number) => void
+}
+
+/** What was written, and how many events could not be read as flushes (see parked events). */
+export type ParquetOutcome = { events: number; entries: number; unreadable: number }
+
+/**
+ * Writes the entries of all flushes, as far as the log goes now, as a Parquet file that isn't there
+ * yet: a row an entry, in the order of the log. The file appears when it is whole and on disk.
+ */
+export async function writeParquet(options: ParquetOptions): Promise<ParquetOutcome> {
+  const draft = await openDraft(options.file)
+  try {
+    const file = await open(draft.path, 'wx', 0o600)
+    let outcome: ParquetOutcome
+    try {
+      outcome = await writeEntries(options, file)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    options.signal.throwIfAborted()
+    await draft.publish()
+    return outcome
+  } catch (error) {
+    await draft.discard()
+    throw error
+  }
+}
+
+async function writeEntries(options: ParquetOptions, file: FileHandle): Promise<ParquetOutcome> {
+  const { sql, signal, onProgress, version } = options
+  const bytes = new FileBytes(file)
+  const createdBy = `tallybook version ${version}`
+  const writer = new ParquetWriter({ writer: bytes, schema: SCHEMA, createdBy })
+  const outcome = { events: 0, entries: 0, unreadable: 0 }
+  let group = new EntryColumns()
+  const endGroup = async () => {
+    if (group.rows === 0) return
+    await writer.write({ columnData: group.columns(), rowGroupSize: group.rows })
+    outcome.entries += group.rows
+    group = new EntryColumns()
+  }
+  const heads = await readHeads(sql)
+  const total = heads.reduce((sum, head) => sum + head + 1, 0)
+  for (const [shard, head] of heads.entries()) {
+    for await (const page of readPages(sql, { shard, head }, signal)) {
+      for (const event of page) {
+        if (!group.add(event)) outcome.unreadable++
+        if (group.rows >= GROUP_ROWS) await endGroup()
+      }
+      outcome.events += page.length
+      onProgress(outcome.events, total)
+    }
+  }
+  await endGroup()
+  await writer.finish()
+  return outcome
+}
+
+/** Bytes that go to the file after each row group, and at last. */
+class FileBytes extends ByteWriter {
+  constructor(private readonly file: FileHandle) {
+    super()
+  }
+
+  async flush(): Promise<void> {
+    await writeAll(this.file, new Uint8Array(this.buffer, 0, this.index))
+    this.index = 0
+  }
+
+  override finish(): Promise<void> {
+    return this.flush()
+  }
+}
