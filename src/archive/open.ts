@@ -23,7 +23,7 @@ export async function openArchive(
   const beside = await readFile(join(directory, MANIFEST_SHA256), 'latin1').catch(() => null)
   if (beside === null) note(MANIFEST_SHA256, 'it is missing')
   else if (beside !== `${sha256}  ${MANIFEST}\n`) {
-    note(MANIFEST_SHA256, `the SHA-256 of ${MANIFEST} is ${sha256}, which is not what stands in it`)
+    note(MANIFEST, `its SHA-256 is ${sha256}, which is not what ${MANIFEST_SHA256} says`)
   }
   const manifest = parseManifest(bytes.toString('utf8'))
   if (typeof manifest !== 'string') return { manifest, problems }

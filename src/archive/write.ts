@@ -20,8 +20,11 @@ import { readPages } from './pages.ts'
 import { PartWriter } from './part.ts'
 import { Tally } from './tally.ts'
 
-/** A part's end, before it is compressed: small enough to be sent, large enough to be few. */
-const PART = { events: 100_000, characters: 64 * 1024 * 1024 }
+/** Where a part ends, in events and in characters before they are compressed. */
+export type PartLimits = { events: number; characters: number }
+
+/** Small enough to be sent about, large enough to be few. */
+const PART: PartLimits = { events: 100_000, characters: 64 * 1024 * 1024 }
 
 export type WriteOptions = {
   sql: Sql
@@ -30,6 +33,7 @@ export type WriteOptions = {
   version: string
   signal: AbortSignal
   onProgress: (events: number, total: number) => void
+  part?: PartLimits
 }
 
 /**
@@ -63,7 +67,7 @@ async function writeShards(options: WriteOptions, folder: string): Promise<Manif
   const shards: ShardManifest[] = []
   let events = 0
   for (const [shard, head] of heads.entries()) {
-    const writer = new ShardWriter(folder, shard)
+    const writer = new ShardWriter(folder, shard, options.part ?? PART)
     try {
       for await (const page of readPages(sql, { shard, head }, signal)) {
         for (const event of page) tally.add(event)
@@ -98,6 +102,7 @@ class ShardWriter {
   constructor(
     private readonly folder: string,
     private readonly shard: number,
+    private readonly limits: PartLimits,
   ) {
     this.#manifest = {
       shard,
@@ -120,7 +125,8 @@ class ShardWriter {
       lines.push(line)
       this.#characters += line.length
       this.#count(event, this.#part)
-      if (this.#part.events < PART.events && this.#characters < PART.characters) continue
+      const { limits } = this
+      if (this.#part.events < limits.events && this.#characters < limits.characters) continue
       await this.#send(lines)
       await this.#endPart()
       lines = []

@@ -1,0 +1,299 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { createHash } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { gunzipSync, gzipSync } from 'node:zlib'
+import fc from 'fast-check'
+import { formatManifest, type Manifest } from '../../src/archive/manifest.ts'
+import { parametersOf, runsOf, timeoutOf } from '../property/runs.ts'
+import {
+  countEvents,
+  importTestArchive,
+  makeFolder,
+  problemsOf,
+  runCommand,
+  writeTestArchive,
+} from '../support/archive.ts'
+import { createDatabase, type TestDatabase } from '../support/server.ts'
+import { startTestService } from '../support/service.ts'
+
+const runs = runsOf(150)
+
+let folder: Awaited<ReturnType<typeof makeFolder>>
+/** The archive that each test damages and mends. */
+let archive: string
+/** Where imports are tried; its log stays empty. */
+let empty: TestDatabase
+
+beforeAll(async () => {
+  folder = await makeFolder()
+  archive = join(folder.path, 'archive')
+  empty = await createDatabase()
+  const service = await startTestService()
+  await service.putCatalog({
+    provider_groups: [{ id: 1, name: 'one' }],
+    api_keys: [{ id: 1, group_id: 1 }],
+    keys: [{ token_hash: 'k1', quota_limit: 10 }],
+  })
+  for (let i = 0; i < 20; i++) {
+    const keys = { 'idempotency-key': `flush-${i}` }
+    const entry = { api_key_id: 1 + (i % 2), requests: i, success_requests: i >> 1 }
+    await service.post('/internal/apikey-stats/flush', { keys: [entry, entry] }, keys)
+    const used = { token_hash: 'k1', requests: 1, tokens: i, last_accessed_at: i }
+    await service.post('/internal/stats/flush', { keys: [used] })
+  }
+  await writeTestArchive(service.database, archive, { events: 7, characters: 1_000_000 })
+  await service.end()
+})
+afterAll(async () => {
+  await empty.drop()
+  await folder.remove()
+})
+
+const filesOf = () =>
+  readdirSync(archive, { recursive: true })
+    .map(String)
+    .filter((file) => statSync(join(archive, file)).isFile())
+    .sort()
+
+const pathOf = (file: string) => join(archive, file)
+
+/** Does something to the archive, and puts the files back as they were. */
+async function during(damage: () => void, then: () => Promise<void>): Promise<void> {
+  const files = filesOf().map((file) => [pathOf(file), readFileSync(pathOf(file))] as const)
+  damage()
+  try {
+    await then()
+  } finally {
+    for (const file of filesOf()) rmSync(pathOf(file))
+    for (const [path, bytes] of files) writeFileSync(path, bytes)
+  }
+}
+
+async function expectRefused(): Promise<void> {
+  expect(await importTestArchive(empty, archive)).not.toBe(null)
+  expect(await countEvents(empty.owner)).toBe(0)
+}
+
+test('an archive that nothing happened to has no problem', async () => {
+  expect(await problemsOf(archive)).toEqual([])
+  expect(filesOf().length).toBeGreaterThan(5)
+})
+
+test(
+  `any bit flipped in any file is found and the file named, and nothing is imported, ${runs} times`,
+  async () => {
+    const files = filesOf()
+    const property = fc.asyncProperty(fc.nat(), fc.nat(), fc.nat(7), async (which, where, bit) => {
+      const file = files[which % files.length]!
+      const flip = () => {
+        const bytes = readFileSync(pathOf(file))
+        bytes[where % bytes.length]! ^= 1 << bit
+        writeFileSync(pathOf(file), bytes)
+      }
+      await during(flip, async () => {
+        const problems = await problemsOf(archive)
+        expect(problems.filter((problem) => problem.includes(file))).not.toEqual([])
+        await expectRefused()
+      })
+    })
+    await fc.assert(property, parametersOf(runs))
+  },
+  timeoutOf(runs),
+)
+
+test('a file cut short, emptied, doubled or gone is found and named', async () => {
+  const part = 'shard-0/part-00001.ndjson.gz'
+  const bytes = readFileSync(pathOf(part))
+  const damages: (() => void)[] = [
+    ...[0, 1, 10, bytes.length >> 1, bytes.length - 1].map((length) => () => {
+      writeFileSync(pathOf(part), bytes.subarray(0, length))
+    }),
+    () => writeFileSync(pathOf(part), Buffer.concat([bytes, bytes])),
+    () => writeFileSync(pathOf(part), Buffer.concat([bytes, Buffer.alloc(9)])),
+    () => rmSync(pathOf(part)),
+  ]
+  for (const damage of damages) {
+    await during(damage, async () => {
+      expect((await problemsOf(archive))[0]).toStartWith(part)
+      await expectRefused()
+    })
+  }
+})
+
+test('a file too many is found and named', async () => {
+  await during(
+    () => writeFileSync(pathOf('shard-0/part-00099.ndjson.gz'), ''),
+    async () => {
+      const problems = await problemsOf(archive)
+      expect(problems).toEqual(['shard-0/part-00099.ndjson.gz: no part of the archive'])
+    },
+  )
+})
+
+const sha256 = (bytes: Buffer | string) => createHash('sha256').update(bytes).digest('hex')
+
+/** Changes the manifest and hashes it again, as who knows the format might. */
+function forgeManifest(change: (manifest: Manifest) => void): void {
+  const manifest = JSON.parse(readFileSync(pathOf('manifest.json'), 'utf8')) as Manifest
+  change(manifest)
+  const text = formatManifest(manifest)
+  writeFileSync(pathOf('manifest.json'), text)
+  writeFileSync(pathOf('manifest.json.sha256'), `${sha256(text)}  manifest.json\n`)
+}
+
+/** Changes the lines of a part and hashes file and manifest again. */
+function forgeLines(change: (lines: string[]) => string[], index = 1): void {
+  const file = `shard-0/part-0000${index}.ndjson.gz`
+  const lines = gunzipSync(readFileSync(pathOf(file)))
+    .toString()
+    .split('\n')
+    .slice(0, -1)
+  const bytes = gzipSync(
+    change(lines)
+      .map((line) => `${line}\n`)
+      .join(''),
+  )
+  writeFileSync(pathOf(file), bytes)
+  forgeManifest(({ shards }) => {
+    Object.assign(shards[0]!.parts[index]!, { bytes: bytes.length, sha256: sha256(bytes) })
+  })
+}
+
+/** Changes the third line of the second part: the event 0/9. */
+const forgeLine = (change: (line: string) => string) =>
+  forgeLines((lines) => {
+    expect(change(lines[2]!)).not.toBe(lines[2]!)
+    return lines.with(2, change(lines[2]!))
+  })
+
+test('a change of any member of an event is found at its position, with all files hashed anew', async () => {
+  const members: [RegExp, string][] = [
+    [/"shard":0/, '"shard":1'],
+    [/"position":9/, '"position":8'],
+    [/"type":"(Api)?Key/, '"type":"Kei'],
+    [/"version":\d/, '"version":7'],
+    [/"recorded_at":"\d{4}/, '"recorded_at":"1999'],
+    [/"source":"dp"/, '"source":"pd"'],
+    [/"idempotency_key":(?:null|"[^"]*")/, '"idempotency_key":"forged"'],
+    [/"payload_sha256":"..../, '"payload_sha256":"0000'],
+    [/"leaf_hash":"..../, '"leaf_hash":"0000'],
+    [/"leaf_hash":"[0-9a-f]{64}",/, ''],
+    [/"requests":\[\d/, '"requests":[9'],
+    [/"payload":\{/, '"payload":{ '],
+    [/\}$/, ',"more":1}'],
+  ]
+  for (const [from, to] of members) {
+    await during(
+      () => forgeLine((line) => line.replace(from, to)),
+      async () => {
+        const problems = await problemsOf(archive)
+        expect(problems[0]).toStartWith('shard-0/part-00001.ndjson.gz 0/9: ')
+        await expectRefused()
+      },
+    )
+  }
+})
+
+test('lines left out, doubled, swapped or moved are found', async () => {
+  for (const change of [
+    (lines: string[]) => lines.toSpliced(2, 1),
+    (lines: string[]) => lines.toSpliced(2, 0, lines[2]!),
+    (lines: string[]) => [lines[1]!, lines[0]!, ...lines.slice(2)],
+    (lines: string[]) => lines.slice(0, -1),
+    (lines: string[]) => [...lines, lines[0]!],
+    (lines: string[]) => lines.with(2, ''),
+    (lines: string[]) => lines.with(2, '\ufeff'),
+    () => [],
+  ]) {
+    await during(
+      () => forgeLines(change),
+      async () => {
+        expect((await problemsOf(archive))[0]).toStartWith('shard-0/part-00001.ndjson.gz')
+        await expectRefused()
+      },
+    )
+  }
+})
+
+test('each figure of the manifest is compared with what is counted', async () => {
+  const changes: ((manifest: Manifest) => void)[] = [
+    (manifest) => manifest.events++,
+    (manifest) => manifest.shards[0]!.events++,
+    (manifest) => manifest.shards.pop(),
+    ({ shards }) => shards[0]!.last_position!++,
+    ({ shards }) => shards[0]!.first_position!++,
+    ({ shards }) => Object.assign(shards[0]!, { first_recorded_at: 'x' }),
+    ({ shards }) => Object.assign(shards[0]!, { last_recorded_at: null }),
+    ({ shards }) => shards[0]!.types.CatalogChanged!++,
+    ({ shards }) => Object.assign(shards[0]!.types, { More: 1 }),
+    ({ shards }) => shards[0]!.parts.pop(),
+    ({ shards }) => shards[0]!.parts[1]!.events++,
+    ({ shards }) => shards[0]!.parts[1]!.first_position--,
+    ({ shards }) => shards[0]!.parts[1]!.last_position++,
+    ({ shards }) => shards[0]!.parts[1]!.bytes++,
+    ({ shards }) => Object.assign(shards[0]!.parts[1]!, { sha256: sha256('') }),
+    ({ shards }) => Object.assign(shards[0]!.parts[1]!, { file: '../../../etc/passwd' }),
+    ({ totals }) => Object.assign(totals.api_key_flushes, { entries: '1' }),
+    ({ totals }) => Object.assign(totals.api_key_flushes, { requests: '1' }),
+    ({ totals }) => Object.assign(totals.api_key_flushes, { successes: '0' }),
+    ({ totals }) => Object.assign(totals.key_flushes, { entries: '1' }),
+    ({ totals }) => Object.assign(totals.key_flushes, { requests: '1' }),
+    ({ totals }) => Object.assign(totals.key_flushes, { tokens: '1' }),
+    ({ totals }) => totals.unreadable_events++,
+    (manifest) => Object.assign(manifest, { format_version: 2 }),
+    (manifest) => Object.assign(manifest, { more: 1 }),
+  ]
+  for (const change of changes) {
+    await during(
+      () => forgeManifest(change),
+      async () => {
+        expect((await problemsOf(archive)).length).toBeGreaterThan(0)
+        await expectRefused()
+      },
+    )
+  }
+})
+
+test('two events with one idempotency key are refused by the log itself', async () => {
+  const forged = join(folder.path, 'forged')
+  const database = await createDatabase({ shards: 1 })
+  const { owner } = database
+  await owner`drop index events_idempotency_key`
+  await owner`
+    insert into events (
+      shard, position, type, version, recorded_at, source, idempotency_key, payload, payload_sha256
+    )
+    select 0, position, 'Any', 1, now(), 'dp', 'twice', '{}', sha256('{}')
+    from generate_series(0, 1) as position`
+  await writeTestArchive(database, forged)
+  await database.drop()
+  expect(await problemsOf(forged)).toEqual([])
+  const target = await createDatabase({ shards: 1 })
+  expect(await importTestArchive(target, forged)).toContain('one idempotency key')
+  expect(await countEvents(target.owner)).toBe(0)
+  await target.drop()
+})
+
+test('the commands say the same, by sentence and exit code', async () => {
+  const clean = await runCommand(['verify', archive], empty.address)
+  expect(clean).toMatchObject({ code: 0, stderr: '' })
+  await during(
+    () => forgeLine((line) => line.replace(/"source":"dp"/, '"source":"pd"')),
+    async () => {
+      const verified = await runCommand(['verify', archive], empty.address)
+      const problem = "shard-0/part-00001.ndjson.gz 0/9: leaf_hash is not the leaf's"
+      expect(verified).toMatchObject({ code: 1, stderr: '' })
+      expect(verified.stdout).toContain(problem)
+      const imported = await runCommand(['import', archive], empty.address)
+      expect(imported).toMatchObject({ code: 1, stderr: `Nothing was imported. ${problem}.\n` })
+      expect(await countEvents(empty.owner)).toBe(0)
+    },
+  )
+  const nowhere = join(folder.path, 'nowhere')
+  const missing = await runCommand(['verify', nowhere], empty.address)
+  expect(missing).toMatchObject({ code: 2, stdout: '' })
+  expect(missing.stderr).toContain('is not an archive of Tallybook')
+  expect((await runCommand(['import', nowhere], empty.address)).code).toBe(1)
+  expect(existsSync(nowhere)).toBe(false)
+})

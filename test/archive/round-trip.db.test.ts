@@ -1,0 +1,198 @@
+import { afterAll, afterEach, beforeAll, expect, test } from 'bun:test'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { parametersOf, runsOf, timeoutOf } from '../property/runs.ts'
+import { Session } from '../property/session.ts'
+import { history } from '../property/steps.ts'
+import {
+  dumpTable,
+  makeFolder,
+  problemsOf,
+  runCommand,
+  writeTestArchive,
+} from '../support/archive.ts'
+import { insertEvent } from '../support/events.ts'
+import { createDatabase } from '../support/server.ts'
+import { startTestService, type TestService } from '../support/service.ts'
+
+const runs = runsOf(6)
+
+let folder: Awaited<ReturnType<typeof makeFolder>>
+let archives = 0
+const services: TestService[] = []
+
+beforeAll(async () => {
+  folder = await makeFolder()
+})
+afterAll(() => folder.remove())
+afterEach(endServices)
+
+async function endServices(): Promise<void> {
+  for (const service of services.splice(0)) await service.end()
+}
+
+async function start(options: Parameters<typeof startTestService>[0] = {}): Promise<TestService> {
+  const service = await startTestService(options)
+  services.push(service)
+  return service
+}
+
+const nextArchive = () => join(folder.path, `archive-${++archives}`)
+
+const LOG = ['events', 'shards']
+const PROJECTIONS = [
+  ...['api_key_counters', 'provider_group_counters', 'key_counters'],
+  ...['provider_groups', 'api_keys', 'keys', 'parked_events'],
+]
+
+/** Tables row by row; when an event was parked may differ. */
+async function dump({ database }: TestService, tables: string[]): Promise<string[][]> {
+  const rows = await Promise.all(tables.map((table) => dumpTable(database.owner, table)))
+  return rows.map((table, i) =>
+    tables[i] === 'parked_events' ? table.map((row) => row.replace(/,[^,]*$/, '')) : table,
+  )
+}
+
+/** The service that a session talks to; another may take its place. */
+class Place {
+  constructor(public service: TestService) {}
+
+  asService(): TestService {
+    return {
+      ...this.service,
+      fetch: (...args) => this.service.fetch(...args),
+      post: (...args) => this.service.post(...args),
+      putCatalog: (...args) => this.service.putCatalog(...args),
+      read: (path) => this.service.read(path),
+    }
+  }
+}
+
+test(
+  `a history goes on after a move as if nothing had been, in ${runs} histories`,
+  async () => {
+    const property = fc.asyncProperty(history, history, async (before, after) => {
+      const old = await start()
+      const place = new Place(old)
+      const session = await Session.begin(place.asService(), 1)
+      for (const step of before) await session.take(step)
+      await session.compareTotals()
+
+      const archive = nextArchive()
+      const exported = await runCommand(['export', archive], old.database.address)
+      expect(exported).toMatchObject({ code: 0, stderr: '' })
+      expect(await problemsOf(archive)).toEqual([])
+      const database = await createDatabase()
+      const imported = await runCommand(['import', archive], database.address)
+      expect(imported).toMatchObject({ code: 0, stderr: '' })
+
+      const moved = await start({ database })
+      expect(await dump(moved, LOG)).toEqual(await dump(old, LOG))
+      expect(await dump(moved, PROJECTIONS)).toEqual(await dump(old, PROJECTIONS))
+      // Retries of flushes from before the move among them.
+      place.service = moved
+      for (const step of after) await session.take(step)
+      await session.compareTotals()
+      await endServices()
+    })
+    await fc.assert(property, parametersOf(runs))
+  },
+  timeoutOf(runs * 10),
+)
+
+test('a retry of a flush from before the export is answered as a replay after the import', async () => {
+  const old = await start()
+  const body = { keys: [{ api_key_id: 1, requests: 5, success_requests: 4 }] }
+  const post = (service: TestService) =>
+    service.post('/internal/apikey-stats/flush', body, { 'idempotency-key': 'flush-1' })
+  await old.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 1, group_id: 1 }] })
+  const first = await post(old)
+  await runCommand(['export', nextArchive()], old.database.address)
+  const database = await createDatabase()
+  await runCommand(['import', join(folder.path, `archive-${archives}`)], database.address)
+  const moved = await start({ database })
+  const retry = await post(moved)
+  expect(retry.headers.get('idempotency-replayed')).toBe('true')
+  expect(retry.headers.get('tallybook-position')).toBe(first.headers.get('tallybook-position'))
+  expect(await retry.json()).toEqual(await first.json())
+  expect(await moved.read('/admin/apikey-stats/summary')).toMatchObject({ total_requests: 5 })
+})
+
+test('a running service goes on and shows what was imported under it', async () => {
+  const old = await start()
+  await old.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 1, group_id: 1 }] })
+  const flush = { keys: [{ api_key_id: 1, requests: 5, success_requests: 4 }] }
+  for (let i = 0; i < 20; i++) await old.post('/internal/apikey-stats/flush', flush)
+  const archive = nextArchive()
+  await runCommand(['export', archive], old.database.address)
+
+  const running = await start()
+  expect(await running.read('/admin/apikey-stats/summary')).toMatchObject({ total_requests: 0 })
+  const imported = await runCommand(['import', archive], running.database.address)
+  expect(imported).toMatchObject({ code: 0, stderr: '' })
+  expect(await running.read('/admin/apikey-stats/summary')).toMatchObject({ total_requests: 100 })
+  // Its catalog was the empty one: an append finds that out, and resolves with the imported one.
+  const response = await running.post('/internal/apikey-stats/flush', flush)
+  expect(await response.json()).toEqual({ updated: 1, groups_updated: 1 })
+  expect(await running.read('/admin/apikey-stats/summary')).toMatchObject({ total_requests: 105 })
+})
+
+test('what only the owner can write comes through letter by letter', async () => {
+  const old = await start()
+  const { owner } = old.database
+  for (const payload of [
+    '{\n  "hashes": []\r\n}',
+    ' {"a":1,"a":2} ',
+    '"\\ud800"',
+    '[1e999,-0,0.10]',
+    `{"deep":${'['.repeat(500)}${']'.repeat(500)}}`,
+    '{"payload":{"leaf_hash":"x"}}',
+    '"ünïcødé \u2028 😀"',
+  ]) {
+    await insertEvent(owner, { payload })
+    await insertEvent(owner, { type: 'Made "up",\n\t\\', payload })
+  }
+  const archive = nextArchive()
+  await writeTestArchive(old.database, archive, { events: 3, characters: 1_000_000 })
+  expect(await problemsOf(archive)).toEqual([])
+  const database = await createDatabase()
+  const imported = await runCommand(['import', archive], database.address)
+  expect(imported).toMatchObject({ code: 0 })
+  const moved = await start({ database })
+  expect(await dump(moved, LOG)).toEqual(await dump(old, LOG))
+})
+
+test('an export amid flushes is a prefix of the log', async () => {
+  const service = await start()
+  await service.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 1, group_id: 1 }] })
+  let posting = true
+  const flush = { keys: [{ api_key_id: 1, requests: 1, success_requests: 1 }] }
+  const posters = Array.from({ length: 8 }, async () => {
+    while (posting) await service.post('/internal/apikey-stats/flush', flush)
+  })
+  const archive = nextArchive()
+  const exported = await runCommand(['export', archive], service.database.address)
+  posting = false
+  await Promise.all(posters)
+  expect(exported).toMatchObject({ code: 0, stderr: '' })
+  expect(await problemsOf(archive)).toEqual([])
+
+  const database = await createDatabase()
+  await runCommand(['import', archive], database.address)
+  const moved = await start({ database })
+  const log = await dumpTable(service.database.owner, 'events')
+  const prefix = await dumpTable(database.owner, 'events')
+  expect(prefix.length).toBeGreaterThan(0)
+  const known = new Set(log)
+  expect(prefix.filter((row) => !known.has(row))).toEqual([])
+  const [gaps] = await database.owner`
+    select count(*)::integer as count
+    from (select e.shard, max(e.position) + 1 - count(*) as gap from events e group by e.shard) g
+    where g.gap <> 0`
+  expect(gaps!.count).toBe(0)
+  const { total_requests } = await moved.read<{ total_requests: number }>(
+    '/admin/apikey-stats/summary',
+  )
+  // All but the change of the catalog count one request.
+  expect(total_requests).toBe(prefix.length - 1)
+})

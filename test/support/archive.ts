@@ -1,0 +1,115 @@
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type postgres from 'postgres'
+import type { Problem } from '../../src/archive/check.ts'
+import { importArchive } from '../../src/archive/import.ts'
+import type { Manifest } from '../../src/archive/manifest.ts'
+import { openArchive } from '../../src/archive/open.ts'
+import { verifyArchive } from '../../src/archive/verify.ts'
+import { type PartLimits, writeArchive } from '../../src/archive/write.ts'
+import { openPools, type ServerAddress } from '../../src/db/pool.ts'
+import { runTallybook } from './process.ts'
+import type { TestDatabase } from './server.ts'
+
+const NEVER = new AbortController().signal
+const onProgress = () => {}
+
+/** A temporary folder for archives. */
+export async function makeFolder(): Promise<{ path: string; remove(): Promise<void> }> {
+  const path = await mkdtemp(join(tmpdir(), 'tallybook-archive-'))
+  await chmod(path, 0o711)
+  return { path, remove: () => rm(path, { recursive: true, force: true }) }
+}
+
+/** `tallybook` on this database, as a service starts a command of its own. */
+export function startCommand(args: string[], address: ServerAddress) {
+  const env = { TALLYBOOK_DATABASE_ADDRESS: JSON.stringify(address) }
+  return runTallybook(args, '/nowhere', env)
+}
+
+/** What a command that has ended said, and its exit code. */
+export async function outcomeOf(command: ReturnType<typeof runTallybook>) {
+  const [code, stdout, stderr] = await Promise.all([
+    command.exited,
+    command.stdout.text(),
+    command.stderr.text(),
+  ])
+  return { code, stdout, stderr }
+}
+
+export const runCommand = (args: string[], address: ServerAddress) =>
+  outcomeOf(startCommand(args, address))
+
+/** Writes an archive in this process, of parts as small as wanted. */
+export async function writeTestArchive(
+  { address }: TestDatabase,
+  directory: string,
+  part?: PartLimits,
+): Promise<Manifest> {
+  const pools = openPools(address, 1)
+  try {
+    const limits = part === undefined ? {} : { part }
+    const options = { sql: pools.read, directory, version: 'test', signal: NEVER, onProgress }
+    return await writeArchive({ ...options, ...limits })
+  } finally {
+    await pools.close()
+  }
+}
+
+/** The problems of an archive, as verify prints them. */
+export async function problemsOf(directory: string): Promise<string[]> {
+  const problems: string[] = []
+  const report = ({ file, at, message }: Problem) => {
+    problems.push(`${file}${at === null ? '' : ` ${at}`}: ${message}`)
+  }
+  await verifyArchive({ directory, signal: NEVER, report, onProgress })
+  return problems
+}
+
+/** Imports in this process; gives the refusal, null where there was none. */
+export async function importTestArchive(
+  { address }: TestDatabase,
+  directory: string,
+): Promise<string | null> {
+  const { manifest, problems } = await openArchive(directory)
+  if (manifest === null || problems.length > 0) return `${problems[0]!.file}`
+  const pools = openPools(address, 1)
+  try {
+    const options = { sql: pools.project, directory, manifest, signal: NEVER, onProgress }
+    await importArchive(options)
+    return null
+  } catch (error) {
+    return (error as Error).message
+  } finally {
+    await pools.close()
+  }
+}
+
+/** Every row of a table as text, in an order that depends on the rows only. */
+export async function dumpTable(owner: postgres.Sql, table: string): Promise<string[]> {
+  const rows = await owner<{ row: string }[]>`
+    select t::text as row from ${owner(table)} t order by t::text collate "C"`
+  return rows.map(({ row }) => row)
+}
+
+export async function countEvents(owner: postgres.Sql): Promise<number> {
+  const [row] = await owner<{ count: number }[]>`select count(*)::integer as count from events`
+  return row!.count
+}
+
+/** Fills shard 0 with flushes of one entry, as only the owner could, fast. */
+export async function insertFlushes(owner: postgres.Sql, count: number): Promise<void> {
+  await owner`
+    insert into events (
+      shard, position, type, version, recorded_at, source, idempotency_key, payload, payload_sha256
+    )
+    select
+      0, p.position, 'ApiKeyStatsFlushed', 2, now() + p.position * interval '1 microsecond', 'owner',
+      'key-' || p.position, t.payload::json, sha256(convert_to(t.payload, 'UTF8'))
+    from generate_series(0, ${count - 1}::integer) as p(position)
+      cross join lateral (
+        select '{"groups":[1],"counts":[1],"ids":[' || 1 + p.position % 50 || '],"requests":['
+          || p.position % 7 || '],"failing":[],"failures":[]}'
+      ) as t(payload)`
+}
