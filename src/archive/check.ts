@@ -20,9 +20,9 @@ export type CheckedEvent = { event: LineEvent; leaf: string }
 
 /**
  * Reads all parts and checks them: each file against its SHA-256, each line, that positions have no
- * gap, that time doesn't run backwards, each payload and leaf against its hash, and at last what the
- * manifest counts. Every problem goes to `report`, which may throw to end it; otherwise it reads on.
- * Holds a few megabytes of one part at a time.
+ * gap, that time doesn't run backwards, each payload and leaf against its hash, and at last what
+ * the manifest counts. Every problem goes to `report`, which may throw to end it; otherwise it
+ * reads on. Holds a few megabytes of one part at a time.
  */
 export async function* checkParts(
   directory: string,

@@ -22,9 +22,9 @@ export type ImportOptions = {
 }
 
 /**
- * Inserts an archive into an empty log, and checks it on the way. All in one transaction: a problem,
- * an abort or a kill before its end leaves the log empty, and no reader sees a half. Throws
- * StartError.
+ * Inserts an archive into an empty log, and checks it on the way. All in one transaction: a
+ * problem, an abort or a kill before its end leaves the log empty, and no reader sees a half.
+ * Throws StartError.
  *
  * Locks: every shard's row, until commit. An append of a running service waits for 5 s, then tells
  * its clients to come back; after the commit it finds its catalog stale and folds the imported one.
@@ -49,8 +49,8 @@ async function lockEmptyLog(transaction: Transaction, { shards }: Manifest): Pro
   const rows = await transaction`select s.shard from shards s order by s.shard for update`
   if (rows.length !== shards.length) {
     throw new StartError(
-      `The archive is of ${shards.length} shard(s) and the database was made with ${rows.length}: ` +
-        'the number can not change, so it needs another database.',
+      `The archive is of ${shards.length} shard(s), and the database was made with ` +
+        `${rows.length}: it needs another database.`,
     )
   }
   const heads = await readHeads(transaction)

@@ -1,7 +1,5 @@
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
 import { type FileHandle, open } from 'node:fs/promises'
-import { pipeline } from 'node:stream/promises'
 import { createGzip, type Gzip } from 'node:zlib'
 
 /** Bytes that are compressed before they are written. */
@@ -16,7 +14,9 @@ export class PartWriter {
   readonly #written: Promise<void>
 
   private constructor(private readonly file: FileHandle) {
-    this.#written = pipeline(this.#gzip, (chunks: AsyncIterable<Buffer>) => this.#write(chunks))
+    // Not a pipeline: that reports the compressor's end and not why the disk refused.
+    this.#gzip.on('error', () => {})
+    this.#written = this.#write()
     // Looked at in `write` and `close`.
     this.#written.catch(() => {})
   }
@@ -29,7 +29,9 @@ export class PartWriter {
   /** Takes text, and waits while there is more than the disk can take. */
   async write(text: string): Promise<void> {
     if (this.#gzip.write(text)) return
-    await Promise.race([once(this.#gzip, 'drain'), this.#written])
+    // `once` of node:events would fail with the compressor's end, before the disk's reason comes.
+    const drained = new Promise((resolve) => this.#gzip.once('drain', resolve))
+    await Promise.race([drained, this.#written])
   }
 
   /** Waits until all is on disk; gives the file's SHA-256 in hex. */
@@ -45,9 +47,9 @@ export class PartWriter {
     await this.#written.catch(() => {})
   }
 
-  async #write(chunks: AsyncIterable<Buffer>): Promise<void> {
+  async #write(): Promise<void> {
     try {
-      for await (const chunk of chunks) {
+      for await (const chunk of this.#gzip as AsyncIterable<Buffer>) {
         this.#sha256.update(chunk)
         this.bytes += chunk.length
         await writeAll(this.file, chunk)

@@ -21,8 +21,8 @@ export type FileDigest = { bytes: number; sha256: string }
 
 /**
  * The lines of a compressed file, some at a time, and at last what the file itself was. Holds the
- * longest line and little more. Throws PartError where the file can't be unpacked, or its text isn't
- * lines of UTF-8.
+ * longest line and little more. Throws PartError where the file can't be unpacked, or its text
+ * isn't lines of UTF-8.
  */
 export async function* readPart(path: string): AsyncGenerator<string[], FileDigest> {
   const sha256 = createHash('sha256')

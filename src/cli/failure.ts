@@ -12,12 +12,12 @@ export function explainFailure(error: unknown, what: string): unknown {
     return new StartError(`${what}: the disk is full.`, { cause: error })
   }
   // A file that is missing has the same code as a socket that is.
-  const isOfFile = syscall !== undefined && syscall !== 'connect'
-  if (isUnavailable(error) && !isOfFile) {
+  const isMissingFile = code === 'ENOENT' && syscall !== 'connect'
+  if (isUnavailable(error) && !isMissingFile) {
     return new StartError(`${what}: the database went away, or is busy (${error.message}).`, {
       cause: error,
     })
   }
-  if (isOfFile) return new StartError(`${what}: ${error.message}`, { cause: error })
+  if (syscall !== undefined) return new StartError(`${what}: ${error.message}`, { cause: error })
   return error
 }

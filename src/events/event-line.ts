@@ -5,7 +5,10 @@ import { hashLeaf, type LeafEvent, toLeaf } from './leaf.ts'
 /** An event as a line holds it: with all columns of the log. */
 export type LineEvent = Omit<StoredEvent, 'payloadBytes'>
 
-/** What a line says (`leaf` is the event's, `leafHash` what stands there), or in which way it isn't one. */
+/**
+ * What a line says (`leaf` is the event's, `leafHash` what stands there), or in which way it isn't
+ * one.
+ */
 export type ParsedLine =
   | { kind: 'event'; event: LineEvent; leaf: string; leafHash: string | null }
   | { kind: 'malformed'; reason: string }
@@ -39,8 +42,8 @@ const AFTER_LEAF = /,"(?:leaf_hash|payload|payload_text)":/
 const AFTER_HASH = /^,"leaf_hash":"([0-9a-f]{64})"/
 
 /**
- * Reads a line. Malformed is whatever `toEventLine` doesn't write, to the letter; whether the hashes
- * are those of the payload and the leaf is not looked at.
+ * Reads a line. Malformed is whatever `toEventLine` doesn't write, to the letter; whether the
+ * hashes are those of the payload and the leaf is not looked at.
  */
 export function parseEventLine(line: string): ParsedLine {
   const end = line.search(AFTER_LEAF)

@@ -138,7 +138,8 @@ export function hasCluster(dataDir: string): boolean {
 
 /**
  * The server of the process that holds the data directory's lock; null where that takes no
- * connections (yet, or any more). For who got DataDirInUse: else it may be that of a killed service.
+ * connections (yet, or any more). For who got DataDirInUse: else it may be that of a killed
+ * service.
  */
 export function findRunningServer(dataDir: string): EmbeddedAddress | null {
   const socket = hasCluster(dataDir) ? readSocket(join(dataDir, 'postgres')) : null

@@ -108,7 +108,9 @@ export function isReady(cluster: string, pid: number): boolean {
   return lines[0] === String(pid) && lines[7]?.trim() === 'ready'
 }
 
-/** Where the server of a cluster takes connections, as it has written itself; null if it doesn't. */
+/**
+ * Where the server of a cluster takes connections, as it has written itself; null if it doesn't.
+ */
 export function readSocket(cluster: string): { directory: string; port: number } | null {
   const lines = readPidFile(cluster)
   if (lines[7]?.trim() !== 'ready') return null

@@ -1,0 +1,85 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'bun:test'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet'
+import { Session } from '../property/session.ts'
+import { history } from '../property/steps.ts'
+import { makeFolder, runCommand } from '../support/archive.ts'
+import { insertEvent } from '../support/events.ts'
+import { startTestService, type TestService } from '../support/service.ts'
+
+let folder: Awaited<ReturnType<typeof makeFolder>>
+let service: TestService
+
+beforeAll(async () => {
+  folder = await makeFolder()
+})
+afterAll(() => folder.remove())
+beforeEach(async () => {
+  service = await startTestService()
+})
+afterEach(() => service.end())
+
+/** The rows of the view that people have at psql, in the words of the file. */
+async function readView(): Promise<unknown[]> {
+  const rows = await service.database.owner`
+    select
+      shard, position, (extract(epoch from recorded_at) * 1000000)::bigint as recorded_at, source,
+      api_key_id, group_id, token_hash, quota_tracked, requests, successes, tokens, last_accessed_at
+    from flush_entries`
+  return rows.map((row) => JSON.stringify(Object.values(row).map(toText))).sort()
+}
+
+async function readFile(path: string): Promise<unknown[]> {
+  const file = await asyncBufferFromFile(path)
+  // A Date would lose the microseconds.
+  const parsers = { timestampFromMicroseconds: (micros: bigint) => micros }
+  const rows = await parquetReadObjects({ file, parsers })
+  return rows.map((row) => JSON.stringify(Object.values(row).map(toText))).sort()
+}
+
+const toText = (value: unknown) =>
+  value === null || typeof value === 'boolean' ? value : String(value)
+
+test('the entries of random histories are those that psql shows', async () => {
+  for (const [run, steps] of fc.sample(history, 5).entries()) {
+    const session = await Session.begin(service, run + 1)
+    for (const step of steps) await session.take(step)
+  }
+  const path = join(folder.path, 'entries.parquet')
+  const outcome = await runCommand(['export', '--parquet', path], service.database.address)
+  expect(outcome).toMatchObject({ code: 0, stderr: '' })
+  const rows = await readFile(path)
+  expect(rows.length).toBeGreaterThan(0)
+  expect(rows).toEqual(await readView())
+})
+
+test('the largest counts are exact, and the order is the log’s', async () => {
+  const largest = Number.MAX_SAFE_INTEGER
+  for (let i = 0; i < 5; i++) {
+    const entry = { api_key_id: largest, requests: largest, success_requests: largest - i }
+    await service.post('/internal/apikey-stats/flush', { keys: [entry] })
+  }
+  const path = join(folder.path, 'largest.parquet')
+  await runCommand(['export', '--parquet', path], service.database.address)
+  const rows = await parquetReadObjects({ file: await asyncBufferFromFile(path) })
+  expect(rows.map(({ requests }) => requests)).toEqual(new Array(5).fill(BigInt(largest)))
+  const places = rows.map(({ shard, position }) => `${shard}/${position}`)
+  expect(places).toEqual([...places].sort())
+})
+
+test('a log without entries is a file without rows; events that can not be read are told of', async () => {
+  const path = join(folder.path, 'none.parquet')
+  await insertEvent(service.database.owner, { type: 'Unheard' })
+  const outcome = await runCommand(['export', '--parquet', path], service.database.address)
+  expect(outcome).toMatchObject({
+    code: 0,
+    stdout: `Exported 0 entries of 1 events (without 1 events that can not be read) to ${path}\n`,
+  })
+  const { num_rows, schema } = await parquetMetadataAsync(await asyncBufferFromFile(path))
+  expect(num_rows).toBe(0n)
+  expect(schema.length).toBe(13)
+  const again = await runCommand(['export', '--parquet', path], service.database.address)
+  expect(again.code).toBe(1)
+  expect(again.stderr).toContain('is there already')
+})
