@@ -114,6 +114,18 @@ test('a command makes no database of its own but to import', async () => {
   expect(existsSync(dataDir.path)).toBe(false)
 })
 
+test('Ctrl-C while the database starts stops it again', async () => {
+  const { service } = await serve(dataDir.path)
+  await stop(service)
+  const pidFile = join(dataDir.path, 'postgres/postmaster.pid')
+  const command = runTallybook(['export', archive], dataDir.path)
+  while (!existsSync(pidFile)) await Bun.sleep(1)
+  command.kill('SIGINT')
+  expect(await outcomeOf(command)).toEqual({ code: 130, stdout: '', stderr: 'Interrupted.\n' })
+  expect(existsSync(pidFile)).toBe(false)
+  expect(existsSync(archive)).toBe(false)
+})
+
 test('a service that is just starting or stopping is not disturbed', async () => {
   const cluster = join(dataDir.path, 'postgres')
   mkdirSync(cluster, { recursive: true })
