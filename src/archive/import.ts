@@ -46,12 +46,16 @@ export async function importArchive(options: ImportOptions): Promise<void> {
 }
 
 async function lockEmptyLog(transaction: Transaction, { shards }: Manifest): Promise<void> {
-  const rows = await transaction`select s.shard from shards s order by s.shard for update`
-  if (rows.length !== shards.length) {
+  const [row] = await transaction`select count(*)::integer as shards from shards`
+  if (row!.shards !== shards.length) {
     throw new StartError(
       `The archive is of ${shards.length} shard(s), and the database was made with ` +
-        `${rows.length}: it needs another database.`,
+        `${row!.shards}: it needs another database.`,
     )
+  }
+  // One by one, in the order in which a change of the catalog takes them.
+  for (const { shard } of shards) {
+    await transaction`select from shards s where s.shard = ${shard} for update`
   }
   const heads = await readHeads(transaction)
   const events = heads.reduce((sum, head) => sum + head + 1, 0)

@@ -34,8 +34,10 @@ export async function openArchive(
 async function readManifestFile(directory: string): Promise<Buffer> {
   const path = join(directory, MANIFEST)
   try {
-    const { size } = await stat(path)
-    if (size > MAX_MANIFEST_BYTES) throw new StartError(`${path} is too large to be a manifest.`)
+    const found = await stat(path)
+    if (!found.isFile() || found.size > MAX_MANIFEST_BYTES) {
+      throw new StartError(`${path} is no file, or too large to be a manifest.`)
+    }
     return await readFile(path)
   } catch (error) {
     if (error instanceof StartError) throw error

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { createGunzip } from 'node:zlib'
 
 /** Bytes that are read, and unpacked, at a time. */
@@ -25,6 +26,10 @@ export type FileDigest = { bytes: number; sha256: string }
  * isn't lines of UTF-8.
  */
 export async function* readPart(path: string): AsyncGenerator<string[], FileDigest> {
+  // A pipe, or a device, might never end.
+  const found = await stat(path).catch((error: Error) => error)
+  if (found instanceof Error) throw new PartError(found.message)
+  if (!found.isFile()) throw new PartError('it is not a file')
   const sha256 = createHash('sha256')
   let bytes = 0
   const file = createReadStream(path, { highWaterMark: FILE_CHUNK_BYTES })

@@ -21,13 +21,15 @@ export class Recount {
     types.set(event.type, (types.get(event.type) ?? 0) + 1)
     const rows = this.#rowsOf(event)
     if (rows === null || rows.length === 0) return
-    const flushes = 'token_hash' in rows[0]! ? 'key_flushes' : 'api_key_flushes'
-    this.#add(`${flushes}.entries`, rows.length)
-    for (const row of rows) {
-      this.#add(`${flushes}.requests`, row.requests)
-      if ('token_hash' in row) this.#add('key_flushes.tokens', row.tokens)
-      else this.#add('api_key_flushes.successes', row.success_requests)
-    }
+    const isOfKeys = 'token_hash' in rows[0]!
+    const flushes = isOfKeys ? 'key_flushes' : 'api_key_flushes'
+    this.#add(`${flushes}.entries`, BigInt(rows.length))
+    this.#add(
+      `${flushes}.requests`,
+      sum(rows, ({ requests }) => requests),
+    )
+    const second = sum(rows, (row) => ('tokens' in row ? row.tokens : row.success_requests))
+    this.#add(isOfKeys ? 'key_flushes.tokens' : 'api_key_flushes.successes', second)
   }
 
   /** A sentence for each figure of the manifest that isn't what was counted. */
@@ -66,14 +68,32 @@ export class Recount {
       return toRows(decodeEvent(type, version, payload))
     } catch (error) {
       if (!(error instanceof PayloadError)) throw error
-      this.#add('unreadable_events', 1)
+      this.#add('unreadable_events', 1n)
       return null
     }
   }
 
-  #add(name: string, count: number): void {
-    this.#sums.set(name, (this.#sums.get(name) ?? 0n) + BigInt(count))
+  #add(name: string, count: bigint): void {
+    this.#sums.set(name, (this.#sums.get(name) ?? 0n) + count)
   }
+}
+
+const HALF = 2 ** 27
+
+/**
+ * The exact sum over an event's rows, in two halves that stay far below 2^53. Adding up bigints took
+ * a sixth of the time of a check.
+ */
+function sum(rows: readonly EntryRow[], countOf: (row: EntryRow) => number): bigint {
+  let high = 0
+  let low = 0
+  for (const row of rows) {
+    const count = countOf(row)
+    const rest = count % HALF
+    high += (count - rest) / HALF
+    low += rest
+  }
+  return BigInt(high) * BigInt(HALF) + BigInt(low)
 }
 
 type Counts = Map<string, number>

@@ -12,7 +12,7 @@ export class Progress {
   readonly #started = performance.now()
   readonly #isTerminal = process.stderr.isTTY === true
   #shownAt = this.#started
-  #last = { done: 0, total: 0 }
+  #last: { done: number; total: number } | null = null
 
   constructor(private readonly label: string) {}
 
@@ -27,12 +27,13 @@ export class Progress {
 
   /** Shows the last state and leaves the terminal's line; to be called on success and failure. */
   end(): void {
-    if (!this.#isTerminal) return
+    if (!this.#isTerminal || this.#last === null) return
     this.#show()
     process.stderr.write('\n')
   }
 
   #show(): void {
+    if (this.#last === null) return
     const elapsedMs = performance.now() - this.#started
     const state = { label: this.label, ...this.#last, elapsedMs }
     const columns = process.stderr.columns || 80

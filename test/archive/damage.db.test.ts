@@ -1,7 +1,16 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { createHash } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { formatManifest, type Manifest } from '../../src/archive/manifest.ts'
@@ -65,7 +74,8 @@ async function during(damage: () => void, then: () => Promise<void>): Promise<vo
   try {
     await then()
   } finally {
-    for (const file of filesOf()) rmSync(pathOf(file))
+    rmSync(archive, { recursive: true })
+    for (const [path] of files) mkdirSync(dirname(path), { recursive: true })
     for (const [path, bytes] of files) writeFileSync(path, bytes)
   }
 }
@@ -112,6 +122,10 @@ test('a file cut short, emptied, doubled or gone is found and named', async () =
     () => writeFileSync(pathOf(part), Buffer.concat([bytes, bytes])),
     () => writeFileSync(pathOf(part), Buffer.concat([bytes, Buffer.alloc(9)])),
     () => rmSync(pathOf(part)),
+    () => {
+      rmSync(pathOf(part))
+      symlinkSync('/dev/zero', pathOf(part))
+    },
   ]
   for (const damage of damages) {
     await during(damage, async () => {
