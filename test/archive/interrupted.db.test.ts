@@ -166,23 +166,26 @@ test('a database of a service that is just starting is left alone', async () => 
 })
 
 // Only root can mount a small file system of its own.
-test.skipIf(process.getuid?.() !== 0)('a full disk ends an export with a sentence', async () => {
-  const disk = join(folder.path, 'disk')
-  mkdirSync(disk)
-  run(['mount', '-t', 'tmpfs', '-o', 'size=128k', 'tmpfs', disk])
-  try {
-    for (const args of [[join(disk, 'full')], ['--parquet', join(disk, 'full')]]) {
-      const outcome = await runCommand(['export', ...args], source.address)
-      expect(outcome).toMatchObject({
-        code: 1,
-        stderr: `Nothing was exported to ${join(disk, 'full')}: the disk is full.\n`,
-      })
-      expect(readdirSync(disk)).toEqual([])
+test.skipIf(process.getuid?.() !== 0)(
+  'a full disk ends an export with a sentence (needs root)',
+  async () => {
+    const disk = join(folder.path, 'disk')
+    mkdirSync(disk)
+    run(['mount', '-t', 'tmpfs', '-o', 'size=128k', 'tmpfs', disk])
+    try {
+      for (const args of [[join(disk, 'full')], ['--parquet', join(disk, 'full')]]) {
+        const outcome = await runCommand(['export', ...args], source.address)
+        expect(outcome).toMatchObject({
+          code: 1,
+          stderr: `Nothing was exported to ${join(disk, 'full')}: the disk is full.\n`,
+        })
+        expect(readdirSync(disk)).toEqual([])
+      }
+    } finally {
+      run(['umount', disk])
     }
-  } finally {
-    run(['umount', disk])
-  }
-})
+  },
+)
 
 function run(command: string[]): void {
   const { exitCode, stderr } = Bun.spawnSync(command)

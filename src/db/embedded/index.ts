@@ -133,7 +133,11 @@ async function start(
 
 /** True where a data directory has a cluster, or a link to one. */
 export function hasCluster(dataDir: string): boolean {
-  return lstatSync(join(dataDir, 'postgres'), { throwIfNoEntry: false }) !== undefined
+  try {
+    return lstatSync(join(dataDir, 'postgres'), { throwIfNoEntry: false }) !== undefined
+  } catch (error) {
+    throw explain(error, `The data directory ${dataDir} can't be entered`)
+  }
 }
 
 /**
