@@ -81,8 +81,8 @@ export class Recount {
 const HALF = 2 ** 27
 
 /**
- * The exact sum over an event's rows, in two halves that stay far below 2^53. Adding up bigints took
- * a sixth of the time of a check.
+ * The exact sum over an event's rows, in two halves that stay far below 2^53. Adding up bigints
+ * took a sixth of the time of a check.
  */
 function sum(rows: readonly EntryRow[], countOf: (row: EntryRow) => number): bigint {
   let high = 0

@@ -269,26 +269,6 @@ test('each figure of the manifest is compared with what is counted', async () =>
   }
 })
 
-test('two events with one idempotency key are refused by the log itself', async () => {
-  const forged = join(folder.path, 'forged')
-  const database = await createDatabase({ shards: 1 })
-  const { owner } = database
-  await owner`drop index events_idempotency_key`
-  await owner`
-    insert into events (
-      shard, position, type, version, recorded_at, source, idempotency_key, payload, payload_sha256
-    )
-    select 0, position, 'Any', 1, now(), 'dp', 'twice', '{}', sha256('{}')
-    from generate_series(0, 1) as position`
-  await writeTestArchive(database, forged)
-  await database.drop()
-  expect(await problemsOf(forged)).toEqual([])
-  const target = await createDatabase({ shards: 1 })
-  expect(await importTestArchive(target, forged)).toContain('one idempotency key')
-  expect(await countEvents(target.owner)).toBe(0)
-  await target.drop()
-})
-
 test('the commands say the same, by sentence and exit code', async () => {
   const clean = await runCommand(['verify', archive], empty.address)
   expect(clean).toMatchObject({ code: 0, stderr: '' })

@@ -5,7 +5,9 @@ import { parametersOf, runsOf, timeoutOf } from '../property/runs.ts'
 import { Session } from '../property/session.ts'
 import { history } from '../property/steps.ts'
 import {
+  countEvents,
   dumpTable,
+  importTestArchive,
   makeFolder,
   problemsOf,
   runCommand,
@@ -195,4 +197,24 @@ test('an export amid flushes is a prefix of the log', async () => {
   )
   // All but the change of the catalog count one request.
   expect(total_requests).toBe(prefix.length - 1)
+})
+
+test('two events with one idempotency key are refused by the log itself', async () => {
+  const forged = nextArchive()
+  const database = await createDatabase({ shards: 1 })
+  const { owner } = database
+  await owner`drop index events_idempotency_key`
+  await owner`
+    insert into events (
+      shard, position, type, version, recorded_at, source, idempotency_key, payload, payload_sha256
+    )
+    select 0, position, 'Any', 1, now(), 'dp', 'twice', '{}', sha256('{}')
+    from generate_series(0, 1) as position`
+  await writeTestArchive(database, forged)
+  await database.drop()
+  expect(await problemsOf(forged)).toEqual([])
+  const target = await createDatabase({ shards: 1 })
+  expect(await importTestArchive(target, forged)).toContain('one idempotency key')
+  expect(await countEvents(target.owner)).toBe(0)
+  await target.drop()
 })

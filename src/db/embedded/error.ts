@@ -6,9 +6,7 @@ export class EmbeddedPostgresError extends StartError {
 }
 
 /** Another process holds the data directory's lock. */
-export class DataDirInUse extends EmbeddedPostgresError {
-  override name = 'DataDirInUse'
-}
+export class DataDirInUse extends EmbeddedPostgresError {}
 
 /**
  * Puts what the system or SQLite refused into a sentence about the thing that failed; our own
