@@ -4,10 +4,10 @@ import { openArchive } from '../archive/open.ts'
 import { type Config, readConfig } from '../config.ts'
 import { ShardsDiffer } from '../db/migrate.ts'
 import { openPools, type Pools } from '../db/pool.ts'
+import { foldLog } from '../projector/fold-log.ts'
 import { StartError } from '../start-error.ts'
 import { type CommandDatabase, openDatabase } from './database.ts'
 import { explainFailure } from './failure.ts'
-import { foldLog } from './fold.ts'
 import { Interrupted, untilInterrupted } from './interrupt.ts'
 import { Progress } from './progress.ts'
 
@@ -83,7 +83,7 @@ async function fold(pools: Pools, manifest: Manifest, signal: AbortSignal): Prom
   const heads = manifest.shards.map(({ events }) => events - 1)
   const progress = new Progress('fold')
   try {
-    await foldLog(pools, heads, signal, (events) => progress.update(events, manifest.events))
+    await foldLog(pools, heads, signal, (done, total) => progress.update(done, total))
   } catch (error) {
     const state = 'The log is imported whole; a service that starts on it folds the rest'
     if (error instanceof Interrupted) throw new Interrupted(`${state}.`)

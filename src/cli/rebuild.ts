@@ -7,6 +7,7 @@ import { type Rebuilt, rebuild as runRebuild } from '../projector/rebuild/rebuil
 import type { Drift } from '../projector/rebuild/record.ts'
 import { StartError } from '../start-error.ts'
 import { openDatabase } from './database.ts'
+import { explainFailure } from './failure.ts'
 import { untilInterrupted } from './interrupt.ts'
 import { Progress } from './progress.ts'
 
@@ -36,12 +37,13 @@ export async function rebuild(args: string[]): Promise<void> {
       const outcome = await runRebuild({
         ...{ owner, project: pools.project, shards, projections, signal },
         onProgress: ({ folded, total }) => progress.update(folded, total),
-      })
-      progress.end()
+      }).finally(() => progress.end())
       if ('underWay' in outcome) {
         throw new StartError(`Already being rebuilt: ${outcome.underWay.join(', ')}.`)
       }
       for (const rebuilt of outcome.rebuilt) report(rebuilt)
+    } catch (error) {
+      throw explainFailure(error, 'The rebuild was given up; readers see what they saw before')
     } finally {
       await pools.close()
     }

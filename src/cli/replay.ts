@@ -9,9 +9,10 @@ import { explain, readCounted, type Step } from '../projector/explain.ts'
 import { History } from '../projector/history.ts'
 import { StartError } from '../start-error.ts'
 import { openDatabase } from './database.ts'
+import { explainFailure } from './failure.ts'
 import { untilInterrupted } from './interrupt.ts'
 
-const USAGE = `Usage: tallybook replay [--key <id or token hash> | --group <id>] [--to <when>] [--step]
+const USAGE = `Usage: tallybook replay [--key <id or hash> | --group <id>] [--to <when>] [--step]
   --key    of one API key (a number) or token key (its hash); --token-hash says that it is a hash
   --group  of one provider group; without either, of all groups together
   --to     as of a moment (RFC 3339) or of positions (0/41,1/7)
@@ -52,6 +53,8 @@ export async function replay(args: string[]): Promise<void> {
     }
     if (running.length === 0) running = await readCounted(history, of, end)
     console.log(`${format(of, running)} as of ${formatPositions(end)}`)
+  } catch (error) {
+    throw explainFailure(error, 'The replay ended')
   } finally {
     await goesOn?.return(undefined)
     await pools.close()

@@ -83,3 +83,10 @@ export function snapshotTrack(shard: number): Track {
     isFull: (pass) => pass.entries + pass.events * SNAPSHOT.eventCost >= enough,
   }
 }
+
+/** All tracks, by what they fold. */
+export const TRACKS: { projections: readonly Projection[]; make: (shard: number) => Track }[] = [
+  { projections: CURRENT, make: currentTrack },
+  { projections: [usage], make: usageTrack },
+  { projections: [snapshots], make: snapshotTrack },
+]

@@ -3,11 +3,11 @@ import { connectAsOwner, openPools, type Pools, type Sql } from '../../src/db/po
 import { PROJECTIONS } from '../../src/projections/index.ts'
 import type { Projection } from '../../src/projections/projection.ts'
 import { snapshots } from '../../src/projections/snapshots.ts'
-import { GenerationLost, ShardFold } from '../../src/projector/rebuild/fold.ts'
 import { beginGenerations, type Generation } from '../../src/projector/rebuild/generation.ts'
 import { rebuild } from '../../src/projector/rebuild/rebuild.ts'
 import { readRebuilds } from '../../src/projector/rebuild/record.ts'
 import { replaceLive } from '../../src/projector/rebuild/replace.ts'
+import { CheckpointMoved, ShardFold } from '../../src/projector/shard-fold.ts'
 import { currentTrack } from '../../src/projector/tracks.ts'
 import { checkpointsOf, runPass } from '../support/fold.ts'
 import { expectTidy, readLive, readLiveGenerations } from '../support/generations.ts'
@@ -217,9 +217,9 @@ test('a rebuild that was silent is taken away by the next, and can not go on', a
   expect(next).toMatchObject({ generation: silent!.generation + 1, differences: { rows: 0 } })
   await expectTidy(owner)
 
-  await expect(fold.foldTo(6, () => {}, signal)).rejects.toThrow(GenerationLost)
+  await expect(fold.foldTo(6, () => {}, signal)).rejects.toThrow(CheckpointMoved)
   await expect(replaceLive(owner, silent!, [fold], () => {}, signal)).rejects.toThrow(
-    GenerationLost,
+    CheckpointMoved,
   )
   expect(await readLiveGenerations(owner)).toEqual({
     ...generations,

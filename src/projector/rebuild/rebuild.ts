@@ -1,12 +1,10 @@
 import type { Sql } from '../../db/pool.ts'
 import { readHeads } from '../../log/read.ts'
-import { CURRENT } from '../../projections/index.ts'
 import type { Projection } from '../../projections/projection.ts'
 import { snapshots } from '../../projections/snapshots.ts'
-import { usage } from '../../projections/usage.ts'
-import { currentTrack, snapshotTrack, type Track, usageTrack } from '../tracks.ts'
+import { type OnPass, ShardFold } from '../shard-fold.ts'
+import { TRACKS, type Track } from '../tracks.ts'
 import type { Differences } from './compare.ts'
-import { type OnPass, ShardFold } from './fold.ts'
 import {
   abandonGenerations,
   beginGenerations,
@@ -65,13 +63,6 @@ export async function rebuild(
   }
 }
 
-/** Tracks by what they fold: see tracks.ts. */
-const TRACKS: { of: readonly Projection[]; make: (shard: number) => Track }[] = [
-  { of: CURRENT, make: currentTrack },
-  { of: [usage], make: usageTrack },
-  { of: [snapshots], make: snapshotTrack },
-]
-
 class Run {
   #state: RebuildState = 'folding'
   #folded = 0
@@ -90,9 +81,9 @@ class Run {
   }
 
   async all(): Promise<Rebuilt[]> {
-    const tracks = TRACKS.map(({ of, make }) => ({
+    const tracks = TRACKS.map(({ projections, make }) => ({
       make,
-      generations: this.generations.filter(({ projection }) => of.includes(projection)),
+      generations: this.generations.filter(({ projection }) => projections.includes(projection)),
     })).filter(({ generations }) => generations.length > 0)
     const heads = await readHeads(this.options.owner)
     const events = heads.reduce((sum, head) => sum + head + 1, 0)

@@ -1,8 +1,8 @@
 import { isLockTimeout } from '../../db/errors.ts'
 import { type Sql, type Transaction, transact } from '../../db/pool.ts'
 import { snapshots } from '../../projections/snapshots.ts'
+import { CheckpointMoved, type OnPass, type ShardFold } from '../shard-fold.ts'
 import { compareTable, type Differences } from './compare.ts'
-import { GenerationLost, type OnPass, type ShardFold } from './fold.ts'
 import type { Generation } from './generation.ts'
 
 /** How often the live projector's lock is tried for, a second each: a pass may be that long. */
@@ -74,7 +74,7 @@ export async function replaceLive(
         set state = 'live', seen_at = clock_timestamp(), finished_at = clock_timestamp()
         where r.projection = ${name} and r.generation = ${generation} and r.finished_at is null
         returning r.generation`
-      if (!ended) throw new GenerationLost('The rebuild was taken for dead.')
+      if (!ended) throw new CheckpointMoved('The rebuild was taken for dead.')
     }),
   )
   // From now on nobody begins to read the replaced one: see `sweepGenerations`.
@@ -109,7 +109,7 @@ async function readStops(
     select c.position
     from checkpoints c
     where c.shard = ${shard} and c.projection = ${projection.name} and c.generation = ${replaces}`
-  if (!checkpoint) throw new GenerationLost(`Another generation of ${projection.name} went live.`)
+  if (!checkpoint) throw new CheckpointMoved(`Another generation of ${projection.name} went live.`)
   const end = Number(checkpoint.position)
   if (projection !== snapshots) return [end]
   const rows = await sql<{ position: string }[]>`

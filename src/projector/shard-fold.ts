@@ -1,15 +1,15 @@
-import type { Sql } from '../../db/pool.ts'
-import type { Projection } from '../../projections/projection.ts'
-import type { Checkpoint } from '../checkpoint.ts'
-import { Pass } from '../pass.ts'
-import type { Track } from '../tracks.ts'
+import type { Sql } from '../db/pool.ts'
+import type { Projection } from '../projections/projection.ts'
+import type { Checkpoint } from './checkpoint.ts'
+import { Pass } from './pass.ts'
+import type { Track } from './tracks.ts'
 
 /** Milliseconds of reading after which a pass writes what it has. */
 const PASS_MS = 2_000
 
-/** Another process has taken the generation away: this one was silent for too long. */
-export class GenerationLost extends Error {
-  override name = 'GenerationLost'
+/** Another process has moved a checkpoint, or taken the generation away. */
+export class CheckpointMoved extends Error {
+  override name = 'CheckpointMoved'
 }
 
 /** What a fold tells after each pass. */
@@ -41,7 +41,7 @@ export class ShardFold {
 
   /**
    * Folds up to `to` and writes all of it: in passes, or as one where each write is a snapshot.
-   * Throws GenerationLost.
+   * Throws CheckpointMoved.
    */
   async foldTo(to: number, onPass: OnPass, signal: AbortSignal): Promise<void> {
     const { track } = this
@@ -53,7 +53,7 @@ export class ShardFold {
     }
   }
 
-  /** Folds up to `to`, and writes what fills a pass: the rest is left. Throws GenerationLost. */
+  /** Folds up to `to`, and writes what fills a pass: the rest is left. Throws CheckpointMoved. */
   async foldFull(to: number, onPass: OnPass, signal: AbortSignal): Promise<void> {
     const isFull = (pass: Pass) => this.track.isFull(pass)
     for (;;) {
@@ -76,7 +76,7 @@ export class ShardFold {
 
   async #write(pass: Pass, onPass: OnPass): Promise<void> {
     if (!(await pass.write(this.sql))) {
-      throw new GenerationLost('The rebuild was taken for dead, and its rows were taken away.')
+      throw new CheckpointMoved('Another process has moved the checkpoint, or taken it away.')
     }
     this.checkpoints = pass.next().checkpoints
     onPass(pass.events)
