@@ -6,6 +6,7 @@ import type { Config } from './config.ts'
 import { migrate } from './db/migrate.ts'
 import { connectAsOwner, openPools, type Pools, type ServerAddress } from './db/pool.ts'
 import { Attempts } from './http/attempts.ts'
+import { AuditStreams } from './http/audit/streams.ts'
 import { Metrics } from './http/metrics.ts'
 import { Log } from './log/log.ts'
 import { createCheckpoints } from './projector/checkpoint.ts'
@@ -28,7 +29,10 @@ export type Service = {
 }
 
 export type ServiceOptions = {
-  config: Pick<Config, 'host' | 'port' | 'shards' | 'bodyLimitBytes' | 'unknownTokens'>
+  config: Pick<
+    Config,
+    'host' | 'port' | 'shards' | 'bodyLimitBytes' | 'unknownTokens' | 'maxFollowers'
+  >
   address: ServerAddress
   tokens: Record<Role, string>
   logger: Logger
@@ -54,7 +58,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
 
 async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
   const { config, logger } = options
-  const { host, port, shards, bodyLimitBytes, unknownTokens } = config
+  const { host, port, shards, bodyLimitBytes, unknownTokens, maxFollowers } = config
   await createCheckpoints(pools.project)
   const catalog = new Catalog()
   const refresh = () => refreshCatalog(pools.append, catalog)
@@ -64,12 +68,16 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
   await tokens.refresh(pools.read)
 
   const projector = new Projector(pools, shards, logger)
+  const streams = new AuditStreams({ pools, shards, tokens, logger, maxFollowers })
   const log = new Log({
     sql: pools.append,
     shards,
     catalog,
     refreshCatalog: refresh,
-    onAppended: (shard, batch) => projector.noticeAppend(shard, batch),
+    onAppended: (shard, batch) => {
+      projector.noticeAppend(shard, batch)
+      streams.noticeAppend(shard, batch.firstPosition + batch.events.length - 1)
+    },
   })
   const metrics = new Metrics({ pools, queueLength: () => log.queueLength })
   let stopping = false
@@ -79,6 +87,7 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
     catalog,
     log,
     projector,
+    streams,
     tokens,
     attempts: new Attempts(unknownTokens),
     metrics,
@@ -95,6 +104,8 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
     stop: async () => {
       stopping = true
       fresh.stop()
+      // They would not end by themselves.
+      streams.stop()
       const ended = app.server?.stop()
       await Promise.race([log.stop(), Bun.sleep(DRAIN_MS)])
       await Promise.race([ended, Bun.sleep(STOP_MS)])
