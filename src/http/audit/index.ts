@@ -6,16 +6,10 @@ import { toEventStart } from '../../events/event-line.ts'
 import { toRows } from '../../events/rows.ts'
 import { readEvent } from '../../log/read.ts'
 import type { auth } from '../auth.ts'
-import { describe } from '../openapi.ts'
 import { Problem } from '../problem.ts'
 import { chooseForm, type Form } from './accept.ts'
-import {
-  EventParams,
-  EventsBody,
-  EventsQuery,
-  EventWithEntriesBody,
-  EXAMPLE_EVENT,
-} from './model.ts'
+import { eventDetail, eventsDetail } from './detail.ts'
+import { EventParams, EventsQuery } from './model.ts'
 import { type EventsPage, readPage } from './page.ts'
 import { type EventsRequest, readTimes } from './request.ts'
 import type { AuditStreams } from './streams.ts'
@@ -90,29 +84,3 @@ function readRows({ type, version, payload }: StoredEvent) {
     throw error
   }
 }
-
-const eventsDetail = describe({
-  tag: 'Audit',
-  summary: 'Events in the order of the log',
-  description: 'Pages. Filters are exact; `from` and `to` are half open.',
-  ok: {
-    description: 'A page',
-    schema: EventsBody,
-    example: { items: [EXAMPLE_EVENT], next_after: '41' },
-  },
-  errors: [400, 401, 403, 503],
-})
-
-const eventDetail = describe({
-  tag: 'Audit',
-  summary: 'One event, the entries of a flush unfolded into rows',
-  ok: {
-    description: 'The event',
-    schema: EventWithEntriesBody,
-    example: {
-      ...EXAMPLE_EVENT,
-      entries: [{ api_key_id: 7, group_id: 1, requests: 10, success_requests: 9 }],
-    },
-  },
-  errors: [400, 401, 403, 404, 503],
-})
