@@ -8,18 +8,9 @@ export const eventsDetail = describe({
   summary: 'Events in the order of the log',
   description:
     'In the form that `Accept` names: a page of JSON; the whole range, a line an event; or the ' +
-    'log live, as server-sent events. Filters are exact; `from` and `to` are half open. A live ' +
-    'stream starts after `Last-Event-ID`, else after `after`, else at `from`, else with the next event.',
-  parameters: [
-    {
-      name: 'Last-Event-ID',
-      in: 'header',
-      required: false,
-      description: 'Of a live stream: where to resume, the id that came last',
-      schema: { type: 'string' },
-      example: '0/41',
-    },
-  ],
+    'log live, as server-sent events. Filters are exact; `from` and `to` are half open. What is ' +
+    'live starts after `Last-Event-ID`, else after `after`, else at `from`, else with the next ' +
+    'event.',
   ok: {
     description: 'A page; or a stream',
     schema: EventsBody,

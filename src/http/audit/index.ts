@@ -9,7 +9,7 @@ import type { auth } from '../auth.ts'
 import { Problem } from '../problem.ts'
 import { chooseForm, type Form } from './accept.ts'
 import { eventDetail, eventsDetail } from './detail.ts'
-import { EventParams, EventsQuery } from './model.ts'
+import { EventParams, EventsHeaders, EventsQuery } from './model.ts'
 import { type EventsPage, readPage } from './page.ts'
 import { type EventsRequest, readTimes } from './request.ts'
 import type { AuditStreams } from './streams.ts'
@@ -24,24 +24,24 @@ export function audit(
     .use(guard)
     .get(
       '/audit/events',
-      async ({ query, request: { headers }, principal }) => {
-        const request: EventsRequest = { ...query, ...readTimes(query) }
-        const form = chooseForm(headers.get('accept'))
+      async ({ query, headers, request, principal }) => {
+        const wanted: EventsRequest = { ...query, ...readTimes(query) }
+        const form = chooseForm(request.headers.get('accept'))
         switch (form) {
           case 'application/json':
-            return answer(form, toPageJson(await readPage(pools.read, shards, request)))
+            return answer(form, toPageJson(await readPage(pools.read, shards, wanted)))
           case 'application/x-ndjson':
-            return answer(form, await streams.openRange(principal, request))
+            return answer(form, await streams.openRange(principal, wanted))
           case 'text/event-stream':
             return answer(
               form,
-              await streams.openFollow(principal, request, headers.get('last-event-id')),
+              await streams.openFollow(principal, wanted, headers['last-event-id']),
             )
           default:
             return form satisfies never
         }
       },
-      { roles, query: EventsQuery, detail: eventsDetail },
+      { roles, query: EventsQuery, headers: EventsHeaders, detail: eventsDetail },
     )
     .get(
       '/audit/events/:shard/:position',

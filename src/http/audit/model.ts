@@ -40,6 +40,15 @@ export const EventsQuery = Type.Object(
   strict,
 )
 
+export const EventsHeaders = Type.Object({
+  'last-event-id': Type.Optional(
+    Type.String({
+      description: 'Of a live stream: the id that came last; it goes on behind it',
+      examples: ['0/41'],
+    }),
+  ),
+})
+
 export const EventParams = Type.Object({ shard: Shard, position: Position })
 
 export const EventBody = Type.Object(

@@ -87,7 +87,7 @@ export class AuditStreams {
   async openFollow(
     principal: Principal,
     request: EventsRequest,
-    lastEventId: string | null,
+    lastEventId: string | undefined,
   ): Promise<ReadableStream> {
     this.#followers.checkRoom()
     const shards = shardsOf(request, this.options.shards)
