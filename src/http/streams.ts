@@ -11,8 +11,11 @@ const LOOKS_PER_BEAT = 15
 
 /** What a stream sends, asked for when its client can take more. */
 export type StreamSource = {
-  /** The next bytes; null at the end. Rejects where the answer can't be made whole. */
-  next(): Promise<Uint8Array | null>
+  /**
+   * The next bytes, in parts that may be shared: nobody changes them. Null at the end. Asked for
+   * when all before was taken. Rejects where the answer can't be made whole.
+   */
+  next(): Promise<Uint8Array[] | null>
   /** The stream is over, whoever ended it. Called once; a `next` under way resolves. */
   end(): void
 }
@@ -81,7 +84,7 @@ class Stream {
   readonly readable: ReadableStream<Uint8Array>
   #controller!: ReadableStreamDefaultController<Uint8Array>
   /** What was made and not handed on yet. */
-  #rest: Uint8Array = new Uint8Array()
+  readonly #rest = new Parts()
   /** True where the client has taken all and waits for more. */
   #isPulling = false
   #isOver = false
@@ -117,17 +120,16 @@ class Stream {
   async #pull(): Promise<void> {
     this.#isPulling = true
     try {
-      if (this.#rest.byteLength === 0) {
+      if (this.#rest.isEmpty) {
         const next = await this.source.next()
         if (this.#isOver) return
         if (next === null) {
           this.#finish()
           return this.#controller.close()
         }
-        this.#rest = next
+        this.#rest.set(next)
       }
-      this.#controller.enqueue(this.#rest.subarray(0, CHUNK_BYTES))
-      this.#rest = this.#rest.subarray(CHUNK_BYTES)
+      this.#controller.enqueue(this.#rest.take(CHUNK_BYTES))
     } catch (error) {
       this.options.onFailure(error)
       if (this.#isOver) return
@@ -149,8 +151,35 @@ class Stream {
   #finish(): void {
     if (this.#isOver) return
     this.#isOver = true
-    this.#rest = new Uint8Array()
+    this.#rest.set([])
     this.source.end()
     this.onOver()
+  }
+}
+
+/** Parts of an answer, taken in chunks. A large part is never copied whole: others may send it too. */
+class Parts {
+  #parts: Uint8Array[] = []
+
+  get isEmpty(): boolean {
+    return this.#parts.length === 0
+  }
+
+  set(parts: Uint8Array[]): void {
+    this.#parts = parts
+  }
+
+  /** The first bytes, so many at most. */
+  take(bytes: number): Uint8Array {
+    let count = 0
+    let size = 0
+    while (count < this.#parts.length && size + this.#parts[count]!.byteLength <= bytes) {
+      size += this.#parts[count]!.byteLength
+      count++
+    }
+    if (count > 0) return Buffer.concat(this.#parts.splice(0, count), size)
+    const [large] = this.#parts
+    this.#parts[0] = large!.subarray(bytes)
+    return large!.subarray(0, bytes)
   }
 }

@@ -18,6 +18,8 @@ export type ReadPage = (range: ReadRange, limits: ReadLimits) => Promise<StoredE
 export class ShardPages {
   /** How far it has come: all up to here was taken, or isn't wanted. */
   position: number
+  /** Of the page as it was read; 0 once it is used up. */
+  bytes = 0
   #lines: Line[] = []
   #next = 0
   /** Where the page ends: `position`, once its last line is taken. */
@@ -61,6 +63,7 @@ export class ShardPages {
     if (events.length === 0) this.position = this.#reached
     this.#lines = events.map(toLine)
     this.#next = 0
+    this.bytes = bytes
   }
 
   /** Passes over all up to a position: the reader has it, or doesn't want it. */
@@ -71,6 +74,7 @@ export class ShardPages {
 
   /** Forgets what is left of the page: it is read again when it is wanted. */
   drop(): void {
+    this.bytes = 0
     this.#lines = []
     this.#next = 0
   }

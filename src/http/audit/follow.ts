@@ -1,4 +1,4 @@
-import { isUnavailable } from '../../db/errors.ts'
+import { isUnavailable, NotNow } from '../../db/errors.ts'
 import { formatPositions, type Positions } from '../../events/positions.ts'
 import type { Line } from '../../log/line.ts'
 import { type LineSource, takeOldest } from '../../log/merge.ts'
@@ -18,8 +18,18 @@ const RETRY_MS = 1_000
 /** Milliseconds after which a client that was cut connects again. */
 const CLIENT_RETRY_MS = 1_000
 
+/**
+ * Bytes of pages that all followers of a process may hold. Above it nobody reads one more: who
+ * holds some drops them and reads them again later, so that they can't wait for each other.
+ */
+const MAX_HELD_BYTES = 512 * 1024 * 1024
+
+/** Bytes of pages that all followers hold; shared by them. */
+export type HeldPages = { bytes: number }
+
 export type FollowOptions = {
   tails: Tails
+  held: HeldPages
   /** Null: all, merged. */
   shard: number | null
   /** Where to start, a shard each. */
@@ -44,6 +54,9 @@ export class FollowSource implements StreamSource, Follower {
   #isBeat = false
   #isOver = false
   #isReading = false
+  /** What it has of the shared sum: its pages, and of those what its client hasn't taken. */
+  #heldBytes = 0
+  #givenBytes = 0
   #failure: { error: unknown } | null = null
   #resolve: (() => void) | null = null
 
@@ -58,7 +71,10 @@ export class FollowSource implements StreamSource, Follower {
     tails.follow(this)
   }
 
-  async next(): Promise<Uint8Array | null> {
+  async next(): Promise<Uint8Array[] | null> {
+    // The client has taken what was given before.
+    this.#givenBytes = 0
+    this.#account()
     for (;;) {
       if (this.#failure) throw this.#failure.error
       if (this.#isOver) return null
@@ -86,18 +102,22 @@ export class FollowSource implements StreamSource, Follower {
   end(): void {
     this.#isOver = true
     this.options.tails.leave(this)
-    for (const { pages } of this.#shards) pages.drop()
+    this.#givenBytes = 0
+    this.#dropPages()
     this.wake()
   }
 
-  #makeChunk(): Uint8Array | null {
+  #makeChunk(): Uint8Array[] | null {
     const parts: Uint8Array[] = []
     if (this.#sentId === null) {
       // The id first of all: a client that is cut before its first event resumes where it began.
       parts.push(encode(`retry: ${CLIENT_RETRY_MS}\nid: ${this.#noteId()}\n\n`))
     }
     for (let bytes = 0; bytes < NEXT_BYTES && this.#left > 0; ) {
+      const pagedBytes = this.#pagedBytes
       const line = takeOldest(this.#shards)
+      // Of a page that is used up the lines are still to be sent.
+      this.#givenBytes += pagedBytes - this.#pagedBytes
       if (line === 'read') this.#read()
       if (line === 'read' || line === 'none') break
       parts.push(encode(`event: ${line.type}\nid: ${this.#noteId()}\ndata: `), line.json, END)
@@ -107,7 +127,7 @@ export class FollowSource implements StreamSource, Follower {
     if (parts.length === 0 && this.#isBeat) parts.push(this.#makeBeat())
     if (parts.length === 0) return null
     this.#isBeat = false
-    return Buffer.concat(parts)
+    return parts
   }
 
   /** A comment; with the new id where a filter has left events out. */
@@ -129,13 +149,34 @@ export class FollowSource implements StreamSource, Follower {
     if (this.#isReading) return
     this.#isReading = true
     try {
+      if (this.options.held.bytes - this.#heldBytes > MAX_HELD_BYTES) {
+        this.#dropPages()
+        throw new NotNow('too many pages are held')
+      }
       await Promise.all(this.#shards.map((shard) => shard.fill()))
     } catch (error) {
       if (isUnavailable(error)) await Bun.sleep(RETRY_MS)
       else this.#failure = { error }
     }
     this.#isReading = false
+    if (this.#isOver) this.#dropPages()
+    this.#account()
     this.wake()
+  }
+
+  get #pagedBytes(): number {
+    return this.#shards.reduce((sum, { pages }) => sum + pages.bytes, 0)
+  }
+
+  #dropPages(): void {
+    for (const { pages } of this.#shards) pages.drop()
+    this.#account()
+  }
+
+  #account(): void {
+    const bytes = this.#pagedBytes + this.#givenBytes
+    this.options.held.bytes += bytes - this.#heldBytes
+    this.#heldBytes = bytes
   }
 }
 

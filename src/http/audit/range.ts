@@ -35,7 +35,7 @@ export class RangeSource implements StreamSource {
     )
   }
 
-  async next(): Promise<Uint8Array | null> {
+  async next(): Promise<Uint8Array[] | null> {
     const parts: Uint8Array[] = []
     for (let bytes = 0; bytes < NEXT_BYTES && this.#left > 0 && !this.#isOver; ) {
       const line = takeOldest(this.#shards)
@@ -49,7 +49,7 @@ export class RangeSource implements StreamSource {
       bytes += line.json.byteLength
       this.#left--
     }
-    return parts.length === 0 ? null : Buffer.concat(parts)
+    return parts.length === 0 ? null : parts
   }
 
   end(): void {

@@ -10,7 +10,7 @@ import { Turns } from '../../log/turns.ts'
 import type { Principal } from '../../tokens/roles.ts'
 import type { Tokens } from '../../tokens/tokens.ts'
 import { Streams } from '../streams.ts'
-import { FollowSource } from './follow.ts'
+import { FollowSource, type HeldPages } from './follow.ts'
 import { RangeSource } from './range.ts'
 import { type EventsRequest, positionsAfter, shardsOf } from './request.ts'
 
@@ -31,6 +31,7 @@ export type AuditStreamsOptions = {
 /** The log as streams: all that are open, and what they share. */
 export class AuditStreams {
   readonly #tails: Tails
+  readonly #held: HeldPages = { bytes: 0 }
   readonly #turns = new Turns(READS_AT_ONCE)
   readonly #ranges: Streams
   readonly #followers: Streams
@@ -95,6 +96,7 @@ export class AuditStreams {
     const given = positionsAfter(request, after, this.options.shards)
     const source = new FollowSource({
       tails: this.#tails,
+      held: this.#held,
       shard: request.shard === 'all' ? null : shards[0]!,
       after: given ?? (await this.#startOf(shards, request)),
       keeps: await this.#filterOf(request),
