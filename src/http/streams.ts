@@ -157,7 +157,7 @@ class Stream {
   }
 }
 
-/** Parts of an answer, taken in chunks. A large part is never copied whole: others may send it too. */
+/** Parts of an answer, taken in chunks. A large part is never copied whole: others send it too. */
 class Parts {
   #parts: Uint8Array[] = []
 

@@ -1,7 +1,8 @@
 import { isUnavailable, NotNow } from '../../db/errors.ts'
 import { formatPositions, type Positions } from '../../events/positions.ts'
+import { FollowedShard } from '../../log/followed-shard.ts'
 import type { Line } from '../../log/line.ts'
-import { type LineSource, takeOldest } from '../../log/merge.ts'
+import { takeOldest } from '../../log/merge.ts'
 import { type ReadPage, ShardPages } from '../../log/pages.ts'
 import type { Follower, Tails } from '../../log/tails.ts'
 import type { StreamSource } from '../streams.ts'
@@ -177,37 +178,6 @@ export class FollowSource implements StreamSource, Follower {
     const bytes = this.#pagedBytes + this.#givenBytes
     this.options.held.bytes += bytes - this.#heldBytes
     this.#heldBytes = bytes
-  }
-}
-
-class FollowedShard implements LineSource {
-  constructor(
-    private readonly tails: Tails,
-    private readonly keeps: (line: Line) => boolean,
-    readonly pages: ShardPages,
-  ) {}
-
-  peek(): Line | 'read' | 'none' {
-    for (;;) {
-      const line = this.pages.first ?? this.tails.lineAfter(this.pages.shard, this.pages.position)
-      if (line === 'older') return 'read'
-      if (line === 'none' || this.keeps(line)) return line
-      this.#pass(line)
-    }
-  }
-
-  take(): void {
-    const line = this.peek()
-    if (typeof line !== 'string') this.#pass(line)
-  }
-
-  #pass(line: Line): void {
-    if (line === this.pages.first) this.pages.take()
-    else this.pages.passTo(line.position)
-  }
-
-  async fill(): Promise<void> {
-    if (this.peek() === 'read') await this.pages.fill(this.tails.headOf(this.pages.shard))
   }
 }
 
