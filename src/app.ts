@@ -5,6 +5,7 @@ import { isUnavailable } from './db/errors.ts'
 import type { Pools } from './db/pool.ts'
 import type { Attempts } from './http/attempts.ts'
 import { audit } from './http/audit/index.ts'
+import type { AuditStreams } from './http/audit/streams.ts'
 import { auth } from './http/auth.ts'
 import { Bodies } from './http/body.ts'
 import { catalogRoutes } from './http/catalog/index.ts'
@@ -33,6 +34,7 @@ export type AppOptions = {
   history: History
   /** See http/projections.ts. */
   startRebuild: (projection: string) => boolean
+  streams: AuditStreams
   tokens: Tokens
   attempts: Attempts
   metrics: Metrics
@@ -64,7 +66,10 @@ export function createApp(options: AppOptions) {
       catalogRoutes(guard, {
         ...options,
         bodies,
-        onChanged: (shard) => options.projector.noticeAppend(shard),
+        onChanged: (shard, position) => {
+          options.projector.noticeAppend(shard)
+          options.streams.noticeAppend(shard, position)
+        },
       }),
     )
     .use(reads(guard, options))

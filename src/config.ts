@@ -15,10 +15,17 @@ export type Config = {
   bodyLimitBytes: number
   /** That one address may present in a minute. */
   unknownTokens: number
+  /** Who may follow the log at once. */
+  maxFollowers: number
   logLevel: string
 }
 
 const DEFAULT_BODY_LIMIT_BYTES = 16 * 1024 * 1024
+/**
+ * One event to so many takes this thread 150 ms: at one a second they get each, and requests are
+ * served. Measured in docs/audit.md.
+ */
+const DEFAULT_MAX_FOLLOWERS = 5_000
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
 
 /**
@@ -61,6 +68,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     },
     bodyLimitBytes: integer('TALLYBOOK_BODY_LIMIT_BYTES', DEFAULT_BODY_LIMIT_BYTES, 1_024, 2 ** 28),
     unknownTokens: integer('TALLYBOOK_UNKNOWN_TOKENS', 30, 1, 1_000_000_000),
+    maxFollowers: integer('TALLYBOOK_MAX_FOLLOWERS', DEFAULT_MAX_FOLLOWERS, 1, 1_000_000),
     logLevel,
   }
   if (config.databaseUrl !== null && !isDatabaseUrl(config.databaseUrl)) {

@@ -6,6 +6,7 @@ import type { Config } from './config.ts'
 import { migrate } from './db/migrate.ts'
 import { connectAsOwner, openPools, type Pools, type ServerAddress } from './db/pool.ts'
 import { Attempts } from './http/attempts.ts'
+import { AuditStreams } from './http/audit/streams.ts'
 import { Metrics } from './http/metrics.ts'
 import { Log } from './log/log.ts'
 import { createCheckpoints } from './projector/checkpoint.ts'
@@ -31,7 +32,10 @@ export type Service = {
 }
 
 export type ServiceOptions = {
-  config: Pick<Config, 'host' | 'port' | 'shards' | 'bodyLimitBytes' | 'unknownTokens'>
+  config: Pick<
+    Config,
+    'host' | 'port' | 'shards' | 'bodyLimitBytes' | 'unknownTokens' | 'maxFollowers'
+  >
   address: ServerAddress
   tokens: Record<Role, string>
   logger: Logger
@@ -59,7 +63,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
 
 async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
   const { config, logger } = options
-  const { host, port, shards, bodyLimitBytes, unknownTokens } = config
+  const { host, port, shards, bodyLimitBytes, unknownTokens, maxFollowers } = config
   const catalog = new Catalog()
   const refresh = () => refreshCatalog(pools.append, catalog)
   await refresh()
@@ -68,12 +72,16 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
   await tokens.refresh(pools.read)
 
   const projector = new Projector(pools, shards, logger)
+  const streams = new AuditStreams({ pools, shards, tokens, logger, maxFollowers })
   const log = new Log({
     sql: pools.append,
     shards,
     catalog,
     refreshCatalog: refresh,
-    onAppended: (shard, batch) => projector.noticeAppend(shard, batch),
+    onAppended: (shard, batch) => {
+      projector.noticeAppend(shard, batch)
+      streams.noticeAppend(shard, batch.firstPosition + batch.events.length - 1)
+    },
   })
   const metrics = new Metrics({ pools, queueLength: () => log.queueLength })
   const rebuilds = new RebuildJobs(pools.read, { address: options.address, logger })
@@ -86,6 +94,7 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
     projector,
     history: new History(pools, shards),
     startRebuild: (projection) => rebuilds.start(projection),
+    streams,
     tokens,
     attempts: new Attempts(unknownTokens),
     metrics,
@@ -93,9 +102,9 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
     bodyLimitBytes,
     isStopping: () => stopping,
   })
+  await rebuilds.startChanged()
   app.listen({ hostname: host, port })
   projector.start()
-  await rebuilds.startChanged()
   const fresh = keepFresh(tokens, pools.read, logger)
 
   return {
@@ -104,6 +113,8 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
       stopping = true
       fresh.stop()
       const rebuildsEnded = rebuilds.stop()
+      // They would not end by themselves.
+      streams.stop()
       const ended = app.server?.stop()
       await Promise.race([log.stop(), Bun.sleep(DRAIN_MS)])
       await Promise.race([ended, Bun.sleep(STOP_MS)])

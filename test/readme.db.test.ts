@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { startTestService, type TestService, TOKENS } from './support/service.ts'
+import { runConsole } from './support/console.ts'
+import { startTestService, type TestService } from './support/service.ts'
 
 const ROOT = join(import.meta.dir, '..')
 const readText = (file: string) => readFileSync(join(ROOT, file), 'utf8')
@@ -16,25 +17,13 @@ afterAll(async () => {
 })
 
 test('the session of the README gives what stands there', async () => {
-  const session = /```console\n([\s\S]*?)```/.exec(readText('README.md'))?.[1] ?? ''
-  const steps = session.split('\n').filter((line) => line !== '')
-  let output: string[] = []
-  const tokens = { DP: TOKENS.dp, ADMIN: TOKENS.admin }
-  for (const line of steps) {
-    if (!line.startsWith('$ ')) {
-      expect(output.shift()).toBe(line)
-      continue
-    }
-    expect(output).toEqual([])
-    // The tokens of the test stand in for those of the data directory.
-    if (line.includes('.tallybook/tokens')) continue
-    const command = line.slice(2).replaceAll('localhost:3000', service.url.slice('http://'.length))
-    const run = Bun.spawn(['bash', '-c', command], { env: { ...process.env, ...tokens } })
-    output = (await run.stdout.text()).split('\n').filter(Boolean)
-    expect(await run.exited).toBe(0)
-  }
-  expect(output).toEqual([])
-  expect(steps.length).toBeGreaterThan(8)
+  expect(await runConsole(readText('README.md'), service)).toBeGreaterThan(8)
+})
+
+test('the session of docs/audit.md gives what stands there', async () => {
+  const log = await startTestService({ shards: 1 })
+  expect(await runConsole(readText('docs/audit.md'), log)).toBeGreaterThan(8)
+  await log.end()
 })
 
 test('every script that README.md and docs name is there', () => {

@@ -31,7 +31,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'http/explain': ['events', 'db', 'projections', 'projector', 'http'],
   'http/usage': ['events', 'db', 'projections', 'projector', 'http'],
   'http/tokens': ['db', 'tokens', 'http'],
-  'http/audit': ['events', 'db', 'log', 'http'],
+  'http/audit': ['events', 'db', 'log', 'tokens', 'http'],
   http: ['events', 'merkle', 'db', 'log', 'projector', 'transparency', 'tokens'],
   console: ['events', 'tokens', 'http'],
   client: ['events', 'merkle'],

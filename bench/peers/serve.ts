@@ -42,6 +42,7 @@ async function serveTallybook(address: Address): Promise<string> {
       shards: 1,
       bodyLimitBytes: BODY_LIMIT_BYTES,
       unknownTokens: 30,
+      maxFollowers: 10,
     },
     address,
     tokens: TOKENS,

@@ -22,9 +22,9 @@ export type ParsedLine =
  * A payload with a newline in it, which only an owner writing by hand makes, would end the line: it
  * goes as text, `"payload_text":"{\n}"`.
  */
-export function toEventLine(event: LineEvent, options: { leafHash: boolean }): string {
+export function toEventLine(event: LineEvent, { leafHash = false } = {}): string {
   const leaf = toLeaf(event)
-  return joinLine(leaf, options.leafHash ? hashLeaf(leaf) : null, event.payload)
+  return joinLine(leaf, leafHash ? hashLeaf(leaf) : null, event.payload)
 }
 
 function joinLine(leaf: string, leafHash: string | null, payload: string): string {

@@ -31,6 +31,7 @@ export type ErrorStatus = keyof typeof ERRORS
 const HEADERS = {
   'Tallybook-Position': 'Position in the log, `<shard>/<position>`; of a read, one a shard',
   'Idempotency-Replayed': '`true` where an earlier try had been counted already',
+  Vary: '`Accept`: it chose the form of the answer',
 } as const
 
 /** Headers that an error always carries. */
@@ -46,7 +47,15 @@ export type RouteDoc = {
   description?: string
   tag: string
   /** The 200 answer: its schema, an example, and the headers it carries. */
-  ok: { description: string; schema?: TSchema; example?: unknown; type?: string; status?: number }
+  ok: {
+    description: string
+    schema?: TSchema
+    example?: unknown
+    type?: string
+    status?: number
+    /** Its other forms, by media type: text. */
+    forms?: Record<string, { description: string; example: string }>
+  }
   headers?: (keyof typeof HEADERS)[]
   errors: ErrorStatus[]
   /** What the member `error` of a status can be on this route, where it isn't the usual one. */
@@ -67,7 +76,10 @@ export function describe(doc: RouteDoc) {
     ...(ok.schema === undefined
       ? {}
       : {
-          content: { [ok.type ?? 'application/json']: { schema: ok.schema, example: ok.example } },
+          content: {
+            [ok.type ?? 'application/json']: { schema: ok.schema, example: ok.example },
+            ...textForms(ok.forms ?? {}),
+          },
         }),
   }
   // Who has to show a token may have shown too many.
@@ -101,6 +113,15 @@ export function describe(doc: RouteDoc) {
           },
         }),
   } as object
+}
+
+function textForms(forms: Record<string, { description: string; example: string }>) {
+  return Object.fromEntries(
+    Object.entries(forms).map(([type, { description, example }]) => [
+      type,
+      { schema: Type.String({ description }), example },
+    ]),
+  )
 }
 
 /** One `example`, or `examples` by what they say. */

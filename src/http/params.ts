@@ -35,13 +35,21 @@ export const HashParams = Type.Object({
 export const Id = digits('\\d{1,16}', 'From 0 to 2^53 - 1', { minimum: 0, maximum: MAX_ID })
 
 export const DEFAULT_LIMIT = 100
+export const MAX_LIMIT = 1_000
 
 /** Rows of a page. */
 export const Limit = digits('[1-9]\\d{0,2}|1000', 'From 1 to 1000; 100 if absent', {
   minimum: 1,
-  maximum: 1_000,
+  maximum: MAX_LIMIT,
   default: DEFAULT_LIMIT,
 })
+
+/** Events of a page or of a stream; that a page has a bound is for its route to say. */
+export const EventLimit = digits(
+  '[1-9]\\d{0,14}',
+  'Of a page from 1 to 1000, 100 if absent; of a stream any number, all if absent',
+  { minimum: 1, maximum: MAX_POSITION },
+)
 
 export const Shard = digits('\\d{1,4}', 'A shard', { minimum: 0, maximum: 9_999, example: 0 })
 export const Position = digits('-1|\\d{1,15}', 'A position; -1 stands before the first', {

@@ -7,8 +7,8 @@ import type { Positions } from '../events/positions.ts'
  */
 export type ReadLimits = { rows: number; bytes: number }
 
-/** Which events to read: those of one shard after a position. */
-export type ReadRange = { shard: number; after: number }
+/** Which events to read: those of one shard after a position, and as far as another. */
+export type ReadRange = { shard: number; after: number; upTo?: number }
 
 /** What to leave out; absent is no filter. Times are RFC 3339, half open. */
 export type ReadFilter = { type?: string; source?: string; from?: string; to?: string }
@@ -27,17 +27,40 @@ export async function readHeads(sql: Sql | Transaction): Promise<Positions> {
 /** Events of a range in the order of the log; fewer than there are where a limit is met. */
 export async function readEvents(
   sql: Sql,
-  { shard, after }: ReadRange,
+  range: ReadRange,
   limits: ReadLimits,
   filter: ReadFilter = {},
 ): Promise<StoredEvent[]> {
-  const { type, source, from, to } = filter
+  return selectEvents(sql, await narrow(sql, range, filter), limits, filter)
+}
+
+/**
+ * The part of a range that `from` and `to` leave of it as the log stands now. Where one of them is
+ * yet to come, what is appended later is for `selectEvents` to leave out.
+ */
+export async function narrow(
+  sql: Sql,
+  { shard, after, upTo = Number.MAX_SAFE_INTEGER }: ReadRange,
+  { from, to }: ReadFilter,
+): Promise<Required<ReadRange>> {
   const [first, end] = await Promise.all([
     from === undefined ? null : readPositionAt(sql, shard, from),
     to === undefined ? null : readPositionAt(sql, shard, to),
   ])
-  // Where `from` is yet to come, something older may have been appended at `first` meanwhile.
-  const isSince = (at: string) => sql`e.recorded_at >= ${at}::timestamptz`
+  return {
+    shard,
+    after: first === null ? after : Math.max(after, first - 1),
+    upTo: end === null ? upTo : Math.min(upTo, end - 1),
+  }
+}
+
+/** As `readEvents`, without narrowing the range: it looks at every event of it. */
+export async function selectEvents(
+  sql: Sql,
+  { shard, after, upTo }: ReadRange,
+  limits: ReadLimits,
+  { type, source, from, to }: ReadFilter = {},
+): Promise<StoredEvent[]> {
   // The size of a stored payload is known without fetching it: the inner query reads none.
   const rows = await sql<EventRow[]>`
     select ${columns(sql)}
@@ -46,10 +69,11 @@ export async function readEvents(
       from events e
       where e.shard = ${shard}
         and e.position > ${after}
+        ${upTo === undefined ? sql`` : sql`and e.position <= ${upTo}`}
         ${type === undefined ? sql`` : sql`and e.type = ${type}`}
         ${source === undefined ? sql`` : sql`and e.source = ${source}`}
-        ${first === null ? sql`` : sql`and e.position >= ${first} and ${isSince(from!)}`}
-        ${end === null ? sql`` : sql`and e.position < ${end}`}
+        ${from === undefined ? sql`` : sql`and e.recorded_at >= ${from}::timestamptz`}
+        ${to === undefined ? sql`` : sql`and e.recorded_at < ${to}::timestamptz`}
       order by e.position
       limit ${limits.rows}
     ) e
@@ -108,6 +132,13 @@ export async function readPositionAt(
   const [row] = await sql<{ position: string }[]>`
     select position_at(${shard}, ${at}::timestamptz) as position`
   return Number(row!.position)
+}
+
+/** A moment as `recordedAt` writes it, rounded as the log rounds. */
+export async function toRecordedAt(sql: Sql, moment: string): Promise<string> {
+  const [row] = await sql<{ recorded_at: string }[]>`
+    select ${recordedAt(sql)} from (select ${moment}::timestamptz as recorded_at) e`
+  return row!.recorded_at
 }
 
 /** One event; null where the shard has none at that position. */

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import type { Sql } from '../db/pool.ts'
 import { type Principal, ROLES, type Role } from './roles.ts'
-import { readLiveTokens } from './stored.ts'
+import { isReserved, readLiveTokens } from './stored.ts'
 
 /**
  * The tokens that are known: one fixed token a role, named after it, and those that were made. Only
@@ -11,6 +11,7 @@ import { readLiveTokens } from './stored.ts'
 export class Tokens {
   readonly #fixed = new Map<string, Principal>()
   #made = new Map<string, Principal>()
+  #names = new Set<string>()
 
   constructor(tokens: Record<Role, string>) {
     for (const role of ROLES) {
@@ -24,9 +25,15 @@ export class Tokens {
     return this.#fixed.get(sha256) ?? this.#made.get(sha256) ?? null
   }
 
+  /** True while a token of this name counts: a name belongs to one token for ever. */
+  holds({ name }: Principal): boolean {
+    return isReserved(name) || this.#names.has(name)
+  }
+
   /** Takes in what was made and revoked until now, on any instance. */
   async refresh(sql: Sql): Promise<void> {
     const live = await readLiveTokens(sql)
     this.#made = new Map(live.map(({ name, role, sha256 }) => [sha256, { name, role }]))
+    this.#names = new Set(live.map(({ name }) => name))
   }
 }

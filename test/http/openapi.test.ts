@@ -58,6 +58,15 @@ test('every parameter is described once, and those of a path have an example', (
   }
 })
 
+test('a route has its parameters of all kinds', () => {
+  const { operation } = operations.find(({ path }) => path === '/audit/events')!
+  const names = operation.parameters!.map((parameter) => `${parameter.in} ${parameter.name}`)
+  expect(names.sort()).toEqual([
+    'header last-event-id',
+    ...['after', 'from', 'limit', 'shard', 'source', 'to', 'type'].map((name) => `query ${name}`),
+  ])
+})
+
 test('every answer is described, with an example that its schema accepts', () => {
   for (const { method, path, operation } of operations) {
     for (const { description } of Object.values(operation.responses)) {

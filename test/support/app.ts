@@ -3,6 +3,7 @@ import { createApp } from '../../src/app.ts'
 import { Catalog } from '../../src/catalog/catalog.ts'
 import { openPools } from '../../src/db/pool.ts'
 import { Attempts } from '../../src/http/attempts.ts'
+import { AuditStreams } from '../../src/http/audit/streams.ts'
 import { Metrics } from '../../src/http/metrics.ts'
 import { Log } from '../../src/log/log.ts'
 import { History } from '../../src/projector/history.ts'
@@ -18,6 +19,7 @@ export async function listRoutes({ address }: TestDatabase, shards: number): Pro
   const pools = openPools(address, shards)
   const logger = pino({ level: 'silent' })
   const catalog = new Catalog()
+  const tokens = new Tokens(TOKENS)
   const app = createApp({
     pools,
     shards,
@@ -32,7 +34,8 @@ export async function listRoutes({ address }: TestDatabase, shards: number): Pro
     projector: new Projector(pools, shards, logger),
     history: new History(pools, shards),
     startRebuild: () => false,
-    tokens: new Tokens(TOKENS),
+    streams: new AuditStreams({ pools, shards, tokens, logger, maxFollowers: 1 }),
+    tokens,
     attempts: new Attempts(1),
     metrics: new Metrics({ pools, queueLength: () => 0 }),
     logger,

@@ -76,13 +76,15 @@ export async function startProxy(upstream: ServerAddress): Promise<LossyWay> {
   }
 }
 
-function socketOf(address: ServerAddress): net.NetConnectOpts {
+/** What to connect to. */
+export function socketOf(address: ServerAddress): net.NetConnectOpts {
   if ('host' in address) return { path: `${address.host}/.s.PGSQL.${address.port}` }
   const { hostname, port } = new URL(address.url)
   return { host: hostname, port: Number(port || 5432) }
 }
 
-function through(address: ServerAddress, port: number): ServerAddress {
+/** The same database at another port. */
+export function through(address: ServerAddress, port: number): ServerAddress {
   if ('host' in address) return { ...address, host: '127.0.0.1', port }
   const url = new URL(address.url)
   url.hostname = '127.0.0.1'

@@ -31,6 +31,7 @@ export type TestServiceOptions = {
   shards?: number
   bodyLimitBytes?: number
   unknownTokens?: number
+  maxFollowers?: number
 }
 
 /** A real service on a real database, in this process, reached through HTTP. */
@@ -45,6 +46,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
       bodyLimitBytes: options.bodyLimitBytes ?? 16 * 1024 * 1024,
       // Tests present many.
       unknownTokens: options.unknownTokens ?? 1_000_000,
+      maxFollowers: options.maxFollowers ?? 5_000,
     },
     address: options.address ?? database.address,
     tokens: TOKENS,

@@ -2,41 +2,46 @@ import { Elysia } from 'elysia'
 import type { Pools } from '../../db/pool.ts'
 import { PayloadError } from '../../events/columns.ts'
 import { decodeEvent, type StoredEvent } from '../../events/event.ts'
+import { toLeaf } from '../../events/leaf.ts'
 import { toRows } from '../../events/rows.ts'
 import { readEvent } from '../../log/read.ts'
 import type { auth } from '../auth.ts'
-import { describe } from '../openapi.ts'
-import { toMoment } from '../params.ts'
 import { Problem } from '../problem.ts'
-import {
-  EventParams,
-  EventsBody,
-  EventsQuery,
-  EventWithEntriesBody,
-  EXAMPLE_EVENT,
-} from './model.ts'
-import { readPage } from './page.ts'
+import { chooseForm, type Form } from './accept.ts'
+import { eventDetail, eventsDetail } from './detail.ts'
+import { EventParams, EventsHeaders, EventsQuery } from './model.ts'
+import { type EventsPage, readPage } from './page.ts'
+import { type EventsRequest, readTimes } from './request.ts'
+import type { AuditStreams } from './streams.ts'
 
-/** GET /audit/events and one event of it: the log as it stands. */
+/** GET /audit/events, in the form that the client accepts, and one event of it. */
 export function audit(
   guard: ReturnType<typeof auth>,
-  { pools, shards }: { pools: Pools; shards: number },
+  { pools, shards, streams }: { pools: Pools; shards: number; streams: AuditStreams },
 ) {
   const roles = ['admin', 'auditor'] as const
   return new Elysia({ name: 'audit' })
     .use(guard)
     .get(
       '/audit/events',
-      async ({ query }) => {
-        const page = await readPage(pools.read, shards, { ...query, ...readTimes(query) })
-        if (page === null) throw new Problem(400, 'invalid query', 'There is no such shard.')
-        const items = page.events.map((event) => toEventJson(event))
-        return new Response(
-          `{"items":[${items.join(',')}],"next_after":${JSON.stringify(page.nextAfter)}}`,
-          { headers: { 'content-type': 'application/json' } },
-        )
+      async ({ query, headers, request, principal }) => {
+        const wanted: EventsRequest = { ...query, ...readTimes(query) }
+        const form = chooseForm(request.headers.get('accept'))
+        switch (form) {
+          case 'application/json':
+            return answer(form, toPageJson(await readPage(pools.read, shards, wanted)))
+          case 'application/x-ndjson':
+            return answer(form, await streams.openRange(principal, wanted))
+          case 'text/event-stream':
+            return answer(
+              form,
+              await streams.openFollow(principal, wanted, headers['last-event-id']),
+            )
+          default:
+            return form satisfies never
+        }
       },
-      { roles, query: EventsQuery, detail: eventsDetail },
+      { roles, query: EventsQuery, headers: EventsHeaders, detail: eventsDetail },
     )
     .get(
       '/audit/events/:shard/:position',
@@ -51,31 +56,24 @@ export function audit(
     )
 }
 
-/** `from` and `to`, where they are given, as moments. */
-function readTimes({ from, to }: { from?: string; to?: string }): { from?: string; to?: string } {
-  const moments: { from?: string; to?: string } = {}
-  for (const [name, timestamp] of Object.entries({ from, to })) {
-    if (timestamp === undefined) continue
-    const moment = toMoment(timestamp)
-    if (moment === null) throw new Problem(400, 'invalid query', `There is no such time: ${name}.`)
-    moments[name as 'from' | 'to'] = moment
+function answer(form: Form, body: string | ReadableStream): Response {
+  const headers = {
+    'content-type': form,
+    vary: 'Accept',
+    // A proxy that collects an answer before it hands it on would hold up a stream.
+    ...(typeof body === 'string' ? {} : { 'cache-control': 'no-store', 'x-accel-buffering': 'no' }),
   }
-  return moments
+  return new Response(body, { headers })
+}
+
+function toPageJson({ events, nextAfter }: EventsPage): string {
+  const items = events.map((event) => toEventJson(event))
+  return `{"items":[${items.join(',')}],"next_after":${JSON.stringify(nextAfter)}}`
 }
 
 /** The event in JSON, its payload letter by letter as it stands in the log. */
 function toEventJson(event: StoredEvent, more = ''): string {
-  const row = {
-    shard: event.shard,
-    position: event.position,
-    type: event.type,
-    version: event.version,
-    recorded_at: event.recordedAt,
-    source: event.source,
-    idempotency_key: event.idempotencyKey,
-    payload_sha256: event.payloadSha256,
-  }
-  return `${JSON.stringify(row).slice(0, -1)},"payload":${event.payload}${more}}`
+  return `${toLeaf(event).slice(0, -1)},"payload":${event.payload}${more}}`
 }
 
 function readRows({ type, version, payload }: StoredEvent) {
@@ -86,29 +84,3 @@ function readRows({ type, version, payload }: StoredEvent) {
     throw error
   }
 }
-
-const eventsDetail = describe({
-  tag: 'Audit',
-  summary: 'Events in the order of the log',
-  description: 'Pages. Filters are exact; `from` and `to` are half open.',
-  ok: {
-    description: 'A page',
-    schema: EventsBody,
-    example: { items: [EXAMPLE_EVENT], next_after: '41' },
-  },
-  errors: [400, 401, 403, 503],
-})
-
-const eventDetail = describe({
-  tag: 'Audit',
-  summary: 'One event, the entries of a flush unfolded into rows',
-  ok: {
-    description: 'The event',
-    schema: EventWithEntriesBody,
-    example: {
-      ...EXAMPLE_EVENT,
-      entries: [{ api_key_id: 7, group_id: 1, requests: 10, success_requests: 9 }],
-    },
-  },
-  errors: [400, 401, 403, 404, 503],
-})

@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { CURRENT_VERSIONS } from '../../events/event.ts'
-import { Limit, NO_NUL, Position, Shard, strict, Timestamp } from '../params.ts'
+import { EventLimit, NO_NUL, Position, Shard, strict, Timestamp } from '../params.ts'
 
 export const EventsQuery = Type.Object(
   {
@@ -19,7 +19,7 @@ export const EventsQuery = Type.Object(
           '`next_after` of the page before',
       }),
     ),
-    limit: Type.Optional(Limit),
+    limit: Type.Optional(EventLimit),
     type: Type.Optional(
       Type.String({
         pattern: `^(?:${Object.keys(CURRENT_VERSIONS).join('|')})$`,
@@ -39,6 +39,15 @@ export const EventsQuery = Type.Object(
   },
   strict,
 )
+
+export const EventsHeaders = Type.Object({
+  'last-event-id': Type.Optional(
+    Type.String({
+      description: 'Of a live stream: the id that came last; it goes on behind it',
+      examples: ['0/41'],
+    }),
+  ),
+})
 
 export const EventParams = Type.Object({ shard: Shard, position: Position })
 

@@ -1,31 +1,33 @@
 import type { Sql } from '../../db/pool.ts'
 import type { StoredEvent } from '../../events/event.ts'
-import { formatPositions, parsePositions } from '../../events/positions.ts'
+import { formatPositions, type Positions } from '../../events/positions.ts'
 import { type ReadFilter, type ReadLimits, readEvents } from '../../log/read.ts'
-import { DEFAULT_LIMIT } from '../params.ts'
+import { DEFAULT_LIMIT, MAX_LIMIT } from '../params.ts'
+import { Problem } from '../problem.ts'
+import { type EventsRequest, positionsAfter, shardsOf } from './request.ts'
 
 /** Bytes of payload on a page: it is held in memory. */
 const PAGE_BYTES = 16 * 1024 * 1024
 
-export type EventsRequest = ReadFilter & { shard?: string; after?: string; limit?: string }
-
 /** `nextAfter` is null where there is nothing more for now. */
 export type EventsPage = { events: StoredEvent[]; nextAfter: string | null }
 
-/** A page of one shard, or of all merged by time; null for a shard that there isn't. */
+/** A page of one shard, or of all merged by time; throws the problem 400 where there is none. */
 export async function readPage(
   sql: Sql,
   shards: number,
   request: EventsRequest,
-): Promise<EventsPage | null> {
+): Promise<EventsPage> {
   const { shard = '0', after, ...filter } = request
   const limit = Number(request.limit ?? DEFAULT_LIMIT)
-  if (shard === 'all') return readMerged(sql, shards, after, limit, filter)
-  const number = Number(shard)
-  const from = parseAfter(after, number)
-  if (number >= shards || from === null) return null
+  if (limit > MAX_LIMIT) {
+    throw new Problem(400, 'invalid query', `A page has ${MAX_LIMIT} events at most.`)
+  }
+  const numbers = shardsOf(request, shards)
+  const positions = positionsAfter(request, after, shards) ?? numbers.map(() => -1)
+  if (shard === 'all') return readMerged(sql, positions, limit, filter)
   const limits = { rows: limit + 1, bytes: PAGE_BYTES }
-  const read = await readEvents(sql, { shard: number, after: from }, limits, filter)
+  const read = await readEvents(sql, { shard: numbers[0]!, after: positions[0]! }, limits, filter)
   const events = read.slice(0, limit)
   const more = read.length > limit || !reachesEnd(read, limits)
   return { events, nextAfter: more ? String(events.at(-1)?.position) : null }
@@ -37,24 +39,14 @@ function reachesEnd(read: StoredEvent[], limits: ReadLimits): boolean {
   return read.length < limits.rows && bytes < limits.bytes
 }
 
-/** `41`, or `0/41` as a position header names it. */
-function parseAfter(after: string | undefined, shard: number): number | null {
-  if (after === undefined) return -1
-  if (!after.includes('/')) return Number(after)
-  return parsePositions(after, shard + 1)?.[shard] ?? null
-}
-
 async function readMerged(
   sql: Sql,
-  shards: number,
-  after: string | undefined,
+  after: Positions,
   limit: number,
   filter: ReadFilter,
-): Promise<EventsPage | null> {
-  const from = after === undefined ? [] : parsePositions(after, shards)
-  if (from === null) return null
-  const positions = Array.from({ length: shards }, (_, shard) => from[shard] ?? -1)
-  const limits = { rows: limit + 1, bytes: Math.ceil(PAGE_BYTES / shards) }
+): Promise<EventsPage> {
+  const positions = [...after]
+  const limits = { rows: limit + 1, bytes: Math.ceil(PAGE_BYTES / positions.length) }
   const read = await Promise.all(
     positions.map((position, shard) => readEvents(sql, { shard, after: position }, limits, filter)),
   )

@@ -14,8 +14,8 @@ type Options = {
   pools: Pools
   catalog: Catalog
   bodies: Bodies
-  /** Tells the projector that shard 0 has grown. */
-  onChanged: (shard: number) => void
+  /** Tells that shard 0 has grown up to `position`. */
+  onChanged: (shard: number, position: number) => void
 }
 
 /** PUT /admin/catalog, and DELETE of its rows. */
@@ -27,7 +27,7 @@ export function catalogRoutes(
   const change = async (source: string, decide: DecideChange): Promise<Record<string, string>> => {
     const position = await changeCatalog(pools.append, catalog, source, decide)
     if (position === null) throw new Problem(404, 'not found')
-    onChanged(0)
+    onChanged(0, position)
     return { 'tallybook-position': `0/${position}` }
   }
 

@@ -1,0 +1,154 @@
+import type { Logger } from 'pino'
+import { isUnavailable } from '../../db/errors.ts'
+import type { Pools, Sql } from '../../db/pool.ts'
+import type { Positions } from '../../events/positions.ts'
+import type { Line } from '../../log/line.ts'
+import type { ReadPage } from '../../log/pages.ts'
+import { narrow, type ReadFilter, readHeads, selectEvents, toRecordedAt } from '../../log/read.ts'
+import { Tails } from '../../log/tails.ts'
+import { Turns } from '../../log/turns.ts'
+import type { Principal } from '../../tokens/roles.ts'
+import type { Tokens } from '../../tokens/tokens.ts'
+import { Streams } from '../streams.ts'
+import { FollowSource, type HeldPages } from './follow.ts'
+import { RangeSource } from './range.ts'
+import { type EventsRequest, positionsAfter, shardsOf } from './request.ts'
+
+/** Reads of pages at once: half of the pool's connections, so that other reads find one. */
+const READS_AT_ONCE = 4
+/** Ranges that are streamed at once: each holds a page of about a MiB, and takes turns to read. */
+const MOST_RANGES = 64
+
+export type AuditStreamsOptions = {
+  pools: Pools
+  shards: number
+  tokens: Tokens
+  logger: Logger
+  /** How many may follow at once. */
+  maxFollowers: number
+}
+
+/** The log as streams: all that are open, and what they share. */
+export class AuditStreams {
+  readonly #tails: Tails
+  readonly #held: HeldPages = { bytes: 0 }
+  readonly #turns = new Turns(READS_AT_ONCE)
+  readonly #ranges: Streams
+  readonly #followers: Streams
+  readonly #sql: Sql
+
+  constructor(private readonly options: AuditStreamsOptions) {
+    const { pools, shards, tokens, maxFollowers, logger } = options
+    this.#sql = pools.read
+    this.#tails = new Tails({
+      shards,
+      readHeads: () => readHeads(this.#sql),
+      read: (range, limits) => selectEvents(this.#sql, range, limits),
+      logger,
+    })
+    const onFailure = (error: unknown) => {
+      if (!isUnavailable(error)) logger.error({ err: error }, 'audit: stream failed')
+    }
+    this.#ranges = new Streams({ tokens, most: MOST_RANGES, endedEarly: 'broken off', onFailure })
+    this.#followers = new Streams({
+      tokens,
+      most: maxFollowers,
+      // A client comes again and resumes.
+      endedEarly: 'closed',
+      onFailure,
+      onBeat: () => this.#tails.beat(),
+    })
+  }
+
+  /** The events of a range up to the heads as they are now, a line each. */
+  async openRange(principal: Principal, request: EventsRequest): Promise<ReadableStream> {
+    this.#ranges.checkRoom()
+    const shards = shardsOf(request, this.options.shards)
+    const start = positionsAfter(request, request.after, this.options.shards)
+    const heads = await this.#tails.heads.read()
+    const ranges = await Promise.all(
+      shards.map((shard, i) =>
+        narrow(this.#sql, { shard, after: start?.[i] ?? -1, upTo: heads[shard]! }, request),
+      ),
+    )
+    const source = new RangeSource({
+      shards,
+      after: ranges.map(({ after }) => after),
+      upTo: ranges.map(({ upTo }) => upTo),
+      limit: limitOf(request),
+      read: this.#pageReader(request),
+    })
+    return this.#ranges.open(principal, source)
+  }
+
+  /**
+   * The events after `lastEventId`, else after `after`, else since `from`, else from the next one
+   * on, as server-sent events.
+   */
+  async openFollow(
+    principal: Principal,
+    request: EventsRequest,
+    lastEventId: string | undefined,
+  ): Promise<ReadableStream> {
+    this.#followers.checkRoom()
+    const shards = shardsOf(request, this.options.shards)
+    const after = lastEventId || request.after
+    const given = positionsAfter(request, after, this.options.shards)
+    const source = new FollowSource({
+      tails: this.#tails,
+      held: this.#held,
+      shard: request.shard === 'all' ? null : shards[0]!,
+      after: given ?? (await this.#startOf(shards, request)),
+      keeps: await this.#filterOf(request),
+      read: this.#pageReader(request),
+      limit: limitOf(request),
+    })
+    try {
+      return this.#followers.open(principal, source)
+    } catch (error) {
+      source.end()
+      throw error
+    }
+  }
+
+  /** Tells that this process has appended to a shard, the last event at `position`. */
+  noticeAppend(shard: number, position: number): void {
+    this.#tails.noticeAppend(shard, position)
+  }
+
+  /** Ends all streams at once, and opens no more. */
+  stop(): void {
+    this.#ranges.stop()
+    this.#followers.stop()
+  }
+
+  async #startOf(shards: number[], { from }: ReadFilter): Promise<Positions> {
+    if (from === undefined) {
+      const heads = await this.#tails.heads.read()
+      return shards.map((shard) => heads[shard]!)
+    }
+    const ranges = await Promise.all(
+      shards.map((shard) => narrow(this.#sql, { shard, after: -1 }, { from })),
+    )
+    return ranges.map(({ after }) => after)
+  }
+
+  /** The filter for lines of a tail; the log's own is in SQL. */
+  async #filterOf({ type, source, from, to }: ReadFilter): Promise<(line: Line) => boolean> {
+    const [since, until] = await Promise.all(
+      [from, to].map((at) => (at === undefined ? undefined : toRecordedAt(this.#sql, at))),
+    )
+    return (line) =>
+      (type === undefined || line.type === type) &&
+      (source === undefined || line.source === source) &&
+      (since === undefined || line.recordedAt >= since) &&
+      (until === undefined || line.recordedAt < until)
+  }
+
+  #pageReader(filter: ReadFilter): ReadPage {
+    return (range, limits) => this.#turns.take(() => selectEvents(this.#sql, range, limits, filter))
+  }
+}
+
+const limitOf = ({ limit }: EventsRequest) =>
+  limit === undefined ? Number.POSITIVE_INFINITY : Number(limit)

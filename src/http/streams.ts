@@ -1,0 +1,185 @@
+import type { Principal } from '../tokens/roles.ts'
+import type { Tokens } from '../tokens/tokens.ts'
+import { unavailable } from './problem.ts'
+
+/** Bytes that are handed to a connection at once; more only when it has taken them. */
+const CHUNK_BYTES = 64 * 1024
+/** Milliseconds between two looks whether the tokens of open streams still count. */
+const LOOK_MS = 1_000
+/** Looks from one beat to the next: streams that have nothing to say send something then. */
+const LOOKS_PER_BEAT = 15
+
+/** What a stream sends, asked for when its client can take more. */
+export type StreamSource = {
+  /**
+   * The next bytes, in parts that may be shared: nobody changes them. Null at the end. Asked for
+   * when all before was taken. Rejects where the answer can't be made whole.
+   */
+  next(): Promise<Uint8Array[] | null>
+  /** The stream is over, whoever ended it. Called once; a `next` under way resolves. */
+  end(): void
+}
+
+export type StreamsOptions = {
+  tokens: Tokens
+  /** Streams that may be open at once. */
+  most: number
+  /** What becomes of a stream that is ended early: `closed` where its client resumes. */
+  endedEarly: 'closed' | 'broken off'
+  /** Called every 15 s while a stream is open. */
+  onBeat?: () => void
+  /** Told of what can't be explained by a database that is away. */
+  onFailure: (error: unknown) => void
+}
+
+/**
+ * The open streams of one kind. Each holds its source and the chunk that its client hasn't taken.
+ * They end with their source, their client, their token, or the service.
+ */
+export class Streams {
+  readonly #open = new Set<Stream>()
+  #looks = 0
+  #stopped = false
+  #looking: ReturnType<typeof setInterval> | null = null
+
+  constructor(private readonly options: StreamsOptions) {}
+
+  /** Throws the problem 503 where there is no room for one more. */
+  checkRoom(): void {
+    if (this.#stopped) throw unavailable('stopping')
+    if (this.#open.size >= this.options.most) throw unavailable('too many streams', RETRY_AFTER_S)
+  }
+
+  /** Opens a stream of `source` to somebody; throws as `checkRoom` does. */
+  open(principal: Principal, source: StreamSource): ReadableStream<Uint8Array> {
+    this.checkRoom()
+    const stream = new Stream(principal, source, this.options, () => {
+      this.#open.delete(stream)
+      if (this.#open.size > 0 || this.#looking === null) return
+      clearInterval(this.#looking)
+      this.#looking = null
+    })
+    this.#open.add(stream)
+    this.#looking ??= setInterval(() => this.#look(), LOOK_MS)
+    return stream.readable
+  }
+
+  /** Ends all, and opens no more. */
+  stop(): void {
+    this.#stopped = true
+    for (const stream of [...this.#open]) stream.end()
+  }
+
+  #look(): void {
+    const { tokens, onBeat } = this.options
+    for (const stream of [...this.#open]) if (!tokens.holds(stream.principal)) stream.end()
+    if (++this.#looks % LOOKS_PER_BEAT === 0) onBeat?.()
+  }
+}
+
+/** Seconds after which a client that found no room may come again. */
+const RETRY_AFTER_S = 5
+
+class Stream {
+  readonly readable: ReadableStream<Uint8Array>
+  #controller!: ReadableStreamDefaultController<Uint8Array>
+  /** What was made and not handed on yet. */
+  readonly #rest = new Parts()
+  /** True where the client has taken all and waits for more. */
+  #isPulling = false
+  #isOver = false
+
+  constructor(
+    readonly principal: Principal,
+    private readonly source: StreamSource,
+    private readonly options: StreamsOptions,
+    private readonly onOver: () => void,
+  ) {
+    this.readable = new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => {
+          this.#controller = controller
+        },
+        pull: () => this.#pull(),
+        cancel: () => this.#finish(),
+      },
+      // Nothing is made before the connection asks for it.
+      { highWaterMark: 0 },
+    )
+  }
+
+  /** Ends it before its end. */
+  end(): void {
+    if (this.#isOver) return
+    this.#finish()
+    // Who hasn't taken what was sent can't be waited for.
+    if (this.options.endedEarly === 'closed' && this.#isPulling) this.#controller.close()
+    else this.#breakOff()
+  }
+
+  async #pull(): Promise<void> {
+    this.#isPulling = true
+    try {
+      if (this.#rest.isEmpty) {
+        const next = await this.source.next()
+        if (this.#isOver) return
+        if (next === null) {
+          this.#finish()
+          return this.#controller.close()
+        }
+        this.#rest.set(next)
+      }
+      this.#controller.enqueue(this.#rest.take(CHUNK_BYTES))
+    } catch (error) {
+      this.options.onFailure(error)
+      if (this.#isOver) return
+      this.#finish()
+      this.#breakOff()
+    } finally {
+      this.#isPulling = false
+    }
+  }
+
+  /**
+   * Resets the connection, so that nobody takes what has come for all there is. Without a reason:
+   * Bun prints one to the service's stderr.
+   */
+  #breakOff(): void {
+    this.#controller.error(undefined)
+  }
+
+  #finish(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#rest.set([])
+    this.source.end()
+    this.onOver()
+  }
+}
+
+/** Parts of an answer, taken in chunks. A large part is never copied whole: others send it too. */
+class Parts {
+  #parts: Uint8Array[] = []
+
+  get isEmpty(): boolean {
+    return this.#parts.length === 0
+  }
+
+  set(parts: Uint8Array[]): void {
+    this.#parts = parts
+  }
+
+  /** The first bytes, so many at most. */
+  take(bytes: number): Uint8Array {
+    let count = 0
+    let size = 0
+    while (count < this.#parts.length && size + this.#parts[count]!.byteLength <= bytes) {
+      size += this.#parts[count]!.byteLength
+      count++
+    }
+    if (count > 0) return Buffer.concat(this.#parts.splice(0, count), size)
+    const [large] = this.#parts
+    this.#parts[0] = large!.subarray(bytes)
+    return large!.subarray(0, bytes)
+  }
+}

@@ -1,0 +1,117 @@
+import type { StoredEvent } from '../events/event.ts'
+import { type Line, toLine } from './line.ts'
+import type { ReadLimits, ReadRange } from './read.ts'
+
+/** What the tails of all shards hold at most, but for each one's newest event. */
+const MAX_BYTES = 32 * 1024 * 1024
+/** Lines that a shard's tail holds at most: a second of full load. */
+const MAX_LINES = 8_192
+/** One read; there is another at once where it was not all. */
+const READ = { rows: 1_000, bytes: 4 * 1024 * 1024 }
+
+export type TailOptions = {
+  shard: number
+  shards: number
+  read: (range: ReadRange, limits: ReadLimits) => Promise<StoredEvent[]>
+  /** Called when there are new lines. */
+  onGrown: (shard: number) => void
+}
+
+/**
+ * The newest lines of one shard, read once for all who follow it. Somebody else tells it when to
+ * look (`advance`) and when nobody follows any more (`clear`). Only `advance` changes what it
+ * holds, one at a time.
+ */
+export class ShardTail {
+  /** All lines in (#from, #head], in order. */
+  #lines: Line[] = []
+  #bytes = 0
+  #from: number | null = null
+  #head: number | null = null
+  /** Where the shard has been seen to be; what `advance` reads up to. */
+  #seen = -1
+  #advancing: Promise<void> | null = null
+
+  constructor(private readonly options: TailOptions) {}
+
+  /** The last position known to be in the log; -1 where it isn't known yet. */
+  get head(): number {
+    return this.#head ?? -1
+  }
+
+  /**
+   * The first line after a position; `older` where that isn't held any more, `none` where there is
+   * none yet.
+   */
+  lineAfter(position: number): Line | 'older' | 'none' {
+    if (this.#from === null || position >= this.#head!) return 'none'
+    if (position < this.#from) return 'older'
+    let low = 0
+    for (let high = this.#lines.length; low < high; ) {
+      const middle = (low + high) >> 1
+      if (this.#lines[middle]!.position > position) high = middle
+      else low = middle + 1
+    }
+    return this.#lines[low] ?? 'none'
+  }
+
+  /**
+   * Reads on to `head`, a position that is committed. The first one after `clear` is where it
+   * begins. Rejects as the read does; the next call goes on where it stopped.
+   */
+  async advance(head: number): Promise<void> {
+    this.#seen = Math.max(this.#seen, head)
+    this.#advancing ??= this.#advance().finally(() => {
+      this.#advancing = null
+    })
+    await this.#advancing
+  }
+
+  /** Forgets all: nobody follows. */
+  clear(): void {
+    this.#lines = []
+    this.#bytes = 0
+    this.#from = null
+    this.#head = null
+    this.#seen = -1
+  }
+
+  async #advance(): Promise<void> {
+    const { shard, read, onGrown } = this.options
+    if (this.#head === null) {
+      this.#from = this.#head = this.#seen
+      // Whoever starts at an older position can read up to here.
+      onGrown(shard)
+    }
+    while (this.#head !== null && this.#head < this.#seen) {
+      const events = await read({ shard, after: this.#head }, READ)
+      // Cleared meanwhile, or not there: nothing is passed over that might still come.
+      if (this.#head === null || events.length === 0) return
+      for (const event of events) this.#add(toLine(event))
+      this.#head = events.at(-1)!.position
+      this.#shrink()
+      onGrown(shard)
+    }
+  }
+
+  #add(line: Line): void {
+    this.#lines.push(line)
+    this.#bytes += line.json.byteLength
+  }
+
+  /** Drops the oldest above the bounds; a quarter more, so that it is seldom done. */
+  #shrink(): void {
+    const maxBytes = MAX_BYTES / this.options.shards
+    if (this.#lines.length <= MAX_LINES && this.#bytes <= maxBytes) return
+    let dropped = 0
+    let left = this.#lines.length
+    while (left > 1 && (left > MAX_LINES * 0.75 || this.#bytes > maxBytes * 0.75)) {
+      this.#bytes -= this.#lines[dropped]!.json.byteLength
+      dropped++
+      left--
+    }
+    if (dropped === 0) return
+    this.#from = this.#lines[dropped - 1]!.position
+    this.#lines.splice(0, dropped)
+  }
+}

@@ -1,0 +1,118 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { FollowedStream } from '../support/follow.ts'
+import { type MeteredWay, startMeter } from '../support/meter.ts'
+import { RawStream } from '../support/raw-stream.ts'
+import { createDatabase } from '../support/server.ts'
+import { startTestService, type TestService } from '../support/service.ts'
+
+// Many who follow the log, and what ends a stream.
+
+const FLUSH = '/internal/stats/flush'
+const FOLLOWERS = 1_000
+
+let way: MeteredWay
+let service: TestService
+beforeAll(async () => {
+  const database = await createDatabase()
+  way = await startMeter(database.address)
+  service = await startTestService({ database, address: way.address, maxFollowers: FOLLOWERS + 2 })
+})
+afterAll(async () => {
+  await service.end()
+  await way.close()
+})
+
+/** A flush whose event has about so many bytes. */
+async function post(bytes = 100): Promise<void> {
+  const keys = [{ token_hash: 'x'.repeat(200), requests: 1 }]
+  while (keys.length * 220 < bytes) keys.push({ ...keys[0]!, requests: keys.length })
+  expect((await service.post(FLUSH, { keys })).status).toBe(200)
+}
+
+/** Where each stream stands after its first block. */
+const begin = async (stream: FollowedStream) => {
+  expect(await stream.next()).toHaveProperty('retry')
+}
+
+test('a thousand followers all get every event, and the log is read for one', async () => {
+  const streams = Array.from({ length: FOLLOWERS }, () => new RawStream(service, 'shard=all'))
+  await Promise.all(streams.map((stream) => stream.blocks(1)))
+  const before = way.bytes
+  for (let i = 0; i < 10; i++) await post(20_000)
+  await Promise.all(streams.map((stream) => stream.blocks(11)))
+  const [first, ...others] = streams.map(({ names }) => names.sort())
+  expect(new Set(first).size).toBe(10)
+  for (const names of others) expect(names).toEqual(first!)
+  // 200 kB each, if each read for itself.
+  expect(way.bytes - before).toBeLessThan(FOLLOWERS * 10_000)
+
+  const more = [new RawStream(service, 'shard=0'), new RawStream(service, 'shard=0')]
+  await Promise.all(more.map((stream) => stream.blocks(1)))
+  const headers = { accept: 'text/event-stream' }
+  const refused = await service.fetch('auditor', '/audit/events', { headers })
+  expect(refused.status).toBe(503)
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
+  for (const { socket } of [...streams, ...more]) socket.destroy()
+})
+
+test('a follower that takes nothing holds up no other, and gets all when it does', async () => {
+  const slow = new RawStream(service, 'shard=all&limit=60')
+  const stream = new RawStream(service, 'shard=all&limit=60')
+  await Promise.all([slow.blocks(1), stream.blocks(1)])
+  slow.socket.pause()
+  // More than the sockets hold, and than a tail.
+  for (let i = 0; i < 60; i++) await post(1_000_000)
+  await stream.closed
+  expect(slow.names.length).toBeLessThan(60)
+  slow.socket.resume()
+  await slow.closed
+  expect(new Set(slow.names).size).toBe(60)
+  expect(slow.names.sort()).toEqual(stream.names.sort())
+})
+
+test('a revoked token ends its streams, and no other', async () => {
+  const made = await service.fetch('admin', '/admin/tokens', {
+    method: 'POST',
+    body: JSON.stringify({ name: 'passing', role: 'auditor' }),
+  })
+  const { token } = (await made.json()) as { token: string }
+  const [revoked, kept] = [
+    await FollowedStream.open(service, 'shard=all', { token }),
+    await FollowedStream.open(service, 'shard=all'),
+  ]
+  await begin(revoked)
+  await begin(kept)
+  await service.fetch('admin', '/admin/tokens/passing', { method: 'DELETE' })
+  expect(await revoked.next()).toBeNull()
+  await post()
+  await kept.events(1)
+  kept.cut()
+})
+
+test('a database that is away ends no stream; what came meanwhile comes when it is back', async () => {
+  const other = await startTestService({ database: service.database })
+  const old = await FollowedStream.open(service, 'shard=all')
+  await begin(old)
+  const { lastId } = old
+  await way.lose()
+  await other.post(FLUSH, { keys: [{ token_hash: 'b', requests: 1 }] })
+  // Who knows where to resume is let in all the same.
+  const late = await FollowedStream.open(service, 'shard=all', { lastEventId: lastId! })
+  await begin(late)
+  const headers = { accept: 'text/event-stream' }
+  expect((await service.fetch('auditor', '/audit/events', { headers })).status).toBe(503)
+  await way.restore()
+  const events = [await old.events(1), await late.events(1)]
+  expect(events[0]).toEqual(events[1]!)
+  old.cut()
+  late.cut()
+  await other.stop()
+})
+
+test('the streams end with the service', async () => {
+  const stream = await FollowedStream.open(service, 'shard=all')
+  await begin(stream)
+  const stopped = service.stop()
+  expect(await stream.next()).toBeNull()
+  await stopped
+})

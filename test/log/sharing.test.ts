@@ -1,0 +1,92 @@
+import { expect, test } from 'bun:test'
+import { Heads } from '../../src/log/heads.ts'
+import type { Line } from '../../src/log/line.ts'
+import { type LineSource, takeOldest } from '../../src/log/merge.ts'
+import { Turns } from '../../src/log/turns.ts'
+
+const line = (shard: number, position: number, recordedAt: string): Line => ({
+  shard,
+  position,
+  recordedAt,
+  type: 'KeyStatsFlushed',
+  source: 'dp',
+  json: new Uint8Array(),
+})
+
+const sourceOf = (lines: Line[], end: 'read' | 'none' = 'none'): LineSource => ({
+  peek: () => lines[0] ?? end,
+  take: () => {
+    lines.shift()
+  },
+})
+
+test('lines are merged by time, each shard in its own order', () => {
+  const sources = [
+    sourceOf([line(0, 0, '1'), line(0, 1, '3'), line(0, 2, '3')]),
+    sourceOf([line(1, 0, '2'), line(1, 1, '3')]),
+    sourceOf([]),
+  ]
+  const taken: string[] = []
+  for (let next = takeOldest(sources); typeof next !== 'string'; next = takeOldest(sources)) {
+    taken.push(`${next.shard}/${next.position}`)
+  }
+  expect(taken).toEqual(['0/0', '1/0', '0/1', '0/2', '1/1'])
+  expect(takeOldest(sources)).toBe('none')
+})
+
+test('nothing is taken before a shard that has more to read is read', () => {
+  const lines = [line(0, 0, '1')]
+  expect(takeOldest([sourceOf(lines), sourceOf([], 'read')])).toBe('read')
+  expect(lines).toHaveLength(1)
+})
+
+test('heads are read once for all who ask meanwhile, and never from before one asked', async () => {
+  const answers: ((positions: number[]) => void)[] = []
+  const heads = new Heads(() => new Promise((resolve) => answers.push(resolve)))
+  const first = heads.read()
+  const later = [heads.read(), heads.read(), heads.read()]
+  expect(answers).toHaveLength(1)
+  answers[0]!([1])
+  expect(await first).toEqual([1])
+  await Promise.resolve()
+  expect(answers).toHaveLength(2)
+  answers[1]!([2])
+  expect(await Promise.all(later)).toEqual([[2], [2], [2]])
+})
+
+test('a failed read of the heads fails those who waited for it, and no other', async () => {
+  let reads = 0
+  const heads = new Heads(() => {
+    reads++
+    return reads === 1 ? Promise.reject(new Error('away')) : Promise.resolve([reads])
+  })
+  const [first, second] = [heads.read(), heads.read()]
+  await expect(first).rejects.toThrow('away')
+  expect(await second).toEqual([2])
+  expect(await heads.read()).toEqual([3])
+})
+
+test('so many run at once, the others in the order they came, whatever fails', async () => {
+  const turns = new Turns(2)
+  const started: number[] = []
+  const ends: (() => void)[] = []
+  const work = [0, 1, 2, 3].map((i) =>
+    turns.take(async () => {
+      started.push(i)
+      await new Promise<void>((resolve) => ends.push(resolve))
+      if (i === 0) throw new Error('failed')
+      return i
+    }),
+  )
+  const failed = work[0]!.catch((error: Error) => error.message)
+  expect(started).toEqual([0, 1])
+  ends[0]!()
+  expect(await failed).toBe('failed')
+  expect(started).toEqual([0, 1, 2])
+  ends[1]!()
+  await work[1]
+  expect(started).toEqual([0, 1, 2, 3])
+  ends[2]!()
+  ends[3]!()
+  expect(await Promise.all(work.slice(1))).toEqual([1, 2, 3])
+})

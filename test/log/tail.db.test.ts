@@ -1,0 +1,197 @@
+import { afterAll, beforeEach, expect, test } from 'bun:test'
+import pino from 'pino'
+import { openPools, type Pools } from '../../src/db/pool.ts'
+import type { Line } from '../../src/log/line.ts'
+import { readHeads, selectEvents } from '../../src/log/read.ts'
+import { type Follower, Tails } from '../../src/log/tails.ts'
+import { insertEvent } from '../support/events.ts'
+import { createDatabase, TEST_SHARDS, type TestDatabase } from '../support/server.ts'
+
+// What followers of the log share: the newest lines, read once, and only while somebody follows.
+
+let database: TestDatabase
+let pools: Pools
+let reads: number
+let tails: Tails
+let isAway: boolean
+
+beforeEach(async () => {
+  await end()
+  database = await createDatabase()
+  pools = openPools(database.address, TEST_SHARDS)
+  reads = 0
+  isAway = false
+  const counted = <Value>(read: () => Promise<Value>) => {
+    reads++
+    // As the driver rejects when the connection is lost.
+    if (isAway) return Promise.reject(Object.assign(new Error(), { code: 'CONNECTION_CLOSED' }))
+    return read()
+  }
+  tails = new Tails({
+    shards: TEST_SHARDS,
+    readHeads: () => counted(() => readHeads(pools.read)),
+    read: (range, limits) => counted(() => selectEvents(pools.read, range, limits)),
+    logger: pino({ level: 'silent' }),
+  })
+})
+
+async function end() {
+  await pools?.close()
+  await database?.drop()
+}
+afterAll(end)
+
+/** A follower whose next wake can be waited for. */
+function follow(shard: number | null = 0) {
+  let { promise, resolve } = Promise.withResolvers<void>()
+  let wakes = 0
+  const follower: Follower = {
+    shard,
+    wake: () => {
+      wakes++
+      resolve()
+      ;({ promise, resolve } = Promise.withResolvers<void>())
+    },
+    beat: () => {},
+  }
+  tails.follow(follower)
+  return {
+    follower,
+    get wakes() {
+      return wakes
+    },
+    woken: () => promise,
+    /** Returns when the shard's tail has come to `position`. */
+    until: async (position: number, of = 0) => {
+      while (tails.headOf(of) < position) await promise
+    },
+  }
+}
+
+/** All lines of a tail after a position, or `older`. */
+function linesAfter(position: number, shard = 0): (Line | 'older')[] {
+  const lines: (Line | 'older')[] = []
+  for (let after = position; ; ) {
+    const line = tails.lineAfter(shard, after)
+    if (line === 'none') return lines
+    lines.push(line)
+    if (line === 'older') return lines
+    after = line.position
+  }
+}
+
+const insert = (payload = '{}') => insertEvent(database.owner, { payload })
+
+/** A follower of shard 0, whose tail has begun. */
+async function begin() {
+  const last = await insert()
+  const one = follow()
+  await one.until(last)
+  return one
+}
+
+test('nobody follows: nothing is read, whatever is appended', async () => {
+  tails.noticeAppend(0, await insert())
+  expect(reads).toBe(0)
+  expect(linesAfter(-1)).toEqual([])
+})
+
+test('a tail begins at the head; what is before it is older', async () => {
+  await insert()
+  const last = await insert()
+  const { until, follower } = follow()
+  await until(last)
+  expect(linesAfter(last)).toEqual([])
+  expect(linesAfter(last - 1)).toEqual(['older'])
+  tails.leave(follower)
+})
+
+test('an append that is told of comes at once, another with the next look; all in order', async () => {
+  const { until, follower } = await begin()
+  const told = await insert()
+  tails.noticeAppend(0, told)
+  await until(told)
+  const untold = [await insert(), await insert()]
+  await until(untold[1]!)
+  const lines = linesAfter(told - 1) as Line[]
+  expect(lines.map(({ position }) => position)).toEqual([told, ...untold])
+  expect(JSON.parse(new TextDecoder().decode(lines[0]!.json))).toMatchObject({ position: told })
+  tails.leave(follower)
+})
+
+test('notices in any order skip no event', async () => {
+  const { until, follower } = await begin()
+  const positions: number[] = []
+  for (let i = 0; i < 20; i++) positions.push(await insert())
+  for (const position of [...positions.slice(10), ...positions.slice(0, 10)]) {
+    tails.noticeAppend(0, position)
+  }
+  await until(positions.at(-1)!)
+  const lines = linesAfter(positions[0]! - 1) as Line[]
+  expect(lines.map(({ position }) => position)).toEqual(positions)
+  tails.leave(follower)
+})
+
+test('many followers cost the reads of one', async () => {
+  const many = [await begin(), ...Array.from({ length: 1_000 }, () => follow())]
+  const before = reads
+  const positions = [await insert(), await insert(), await insert()]
+  for (const position of positions) tails.noticeAppend(0, position)
+  await Promise.all(many.map(({ until }) => until(positions[2]!)))
+  expect(reads - before).toBeLessThan(20)
+  for (const { follower } of many) tails.leave(follower)
+})
+
+test('above its bounds a tail drops the oldest, but never the newest', async () => {
+  const { until, follower } = await begin()
+  const payload = JSON.stringify({ text: 'x'.repeat(5 * 1024 * 1024) })
+  const first = await insert(payload)
+  for (let i = 0; i < 8; i++) {
+    const position = await insert(payload)
+    tails.noticeAppend(0, position)
+    await until(position)
+  }
+  expect(linesAfter(first)).toEqual(['older'])
+  const kept = linesAfter(first + 7) as Line[]
+  expect(kept.map(({ position }) => position)).toEqual([first + 8])
+  tails.leave(follower)
+})
+
+test('after the database was away a tail goes on where it was', async () => {
+  const { until, follower } = follow()
+  const before = await insert()
+  await until(before)
+  isAway = true
+  const meanwhile = await insert()
+  const readsBefore = reads
+  tails.noticeAppend(0, meanwhile)
+  while (reads === readsBefore) await Bun.sleep(1)
+  isAway = false
+  await until(meanwhile)
+  expect((linesAfter(before) as Line[]).map(({ position }) => position)).toEqual([meanwhile])
+  tails.leave(follower)
+})
+
+test('a follower of one shard is not woken for another', async () => {
+  const own = follow(TEST_SHARDS - 1)
+  const all = follow(null)
+  await all.woken()
+  const position = await insertEvent(database.owner, { shard: 0 })
+  const wakes = own.wakes
+  tails.noticeAppend(0, position)
+  await all.until(position)
+  if (TEST_SHARDS > 1) expect(own.wakes).toBe(wakes)
+  tails.leave(own.follower)
+  tails.leave(all.follower)
+})
+
+test('when the last one leaves, all is forgotten and nothing more is read', async () => {
+  const { until, follower } = follow()
+  const position = await insert()
+  await until(position)
+  tails.leave(follower)
+  const before = reads
+  tails.noticeAppend(0, await insert())
+  expect(reads).toBe(before)
+  expect(tails.headOf(0)).toBe(-1)
+})

@@ -1,0 +1,79 @@
+import { type TestService, TOKENS } from './service.ts'
+
+/** A block of an event stream, as it was sent; absent where it has no such field. */
+export type Block = { id?: string; event?: string; data?: string; retry?: string; comment?: string }
+
+export type FollowOptions = { lastEventId?: string; token?: string; accept?: string }
+
+/** An event stream that is read a block at a time. */
+export class FollowedStream {
+  #text = ''
+  #blocks: Block[] = []
+  readonly #reader: { read(): Promise<{ done: boolean; value?: Uint8Array }> }
+  readonly #decoder = new TextDecoder()
+  /** Of the last whole block that had one; what a client resumes with. */
+  lastId: string | undefined
+
+  private constructor(
+    readonly response: Response,
+    private readonly abort: AbortController,
+  ) {
+    this.#reader = response.body!.getReader()
+  }
+
+  static async open(service: TestService, query: string, options: FollowOptions = {}) {
+    const { lastEventId, token = TOKENS.auditor, accept = 'text/event-stream' } = options
+    const abort = new AbortController()
+    const response = await fetch(`${service.url}/audit/events?${query}`, {
+      signal: abort.signal,
+      headers: {
+        accept,
+        authorization: `Bearer ${token}`,
+        ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId }),
+      },
+    })
+    if (response.status !== 200) throw new Error(`${response.status} ${await response.text()}`)
+    return new FollowedStream(response, abort)
+  }
+
+  /** The next block; null where the stream has ended. Rejects where it was broken off. */
+  async next(): Promise<Block | null> {
+    for (;;) {
+      const block = this.#blocks.shift()
+      if (block) {
+        this.lastId = block.id ?? this.lastId
+        return block
+      }
+      const { done, value } = await this.#reader.read()
+      if (done) return null
+      const parts = (this.#text + this.#decoder.decode(value, { stream: true })).split('\n\n')
+      this.#text = parts.pop()!
+      this.#blocks = parts.map(parseBlock)
+    }
+  }
+
+  /** The data of the next `count` events. */
+  async events<Data = { shard: number; position: number }>(count: number): Promise<Data[]> {
+    const events: Data[] = []
+    while (events.length < count) {
+      const block = await this.next()
+      if (block === null) throw new Error(`the stream ended after ${events.length} events`)
+      if (block.data !== undefined) events.push(JSON.parse(block.data))
+    }
+    return events
+  }
+
+  cut(): void {
+    this.abort.abort()
+  }
+}
+
+function parseBlock(text: string): Block {
+  const block: Block = {}
+  for (const line of text.split('\n')) {
+    const colon = line.indexOf(':')
+    const name = line.slice(0, colon) || 'comment'
+    block[name as keyof Block] = line.slice(colon + 1).replace(/^ /, '')
+  }
+  return block
+}

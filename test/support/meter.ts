@@ -1,0 +1,51 @@
+import net from 'node:net'
+import type { ServerAddress } from '../../src/db/pool.ts'
+import { socketOf, through } from './proxy.ts'
+import { joinSockets } from './sockets.ts'
+
+export type MeteredWay = {
+  address: ServerAddress
+  /** Bytes that the server has sent. */
+  readonly bytes: number
+  /** Cuts all connections, and refuses new ones until `restore`. */
+  lose(): Promise<void>
+  restore(): Promise<void>
+  close(): Promise<void>
+}
+
+/** A way to a PostgreSQL server that counts what comes over it, and can be lost altogether. */
+export async function startMeter(upstream: ServerAddress): Promise<MeteredWay> {
+  const sockets = new Set<net.Socket>()
+  let bytes = 0
+  const proxy = net.createServer((client) => {
+    const server = net.connect(socketOf(upstream))
+    joinSockets(sockets, client, server)
+    client.pipe(server)
+    server.on('data', (chunk: Buffer) => {
+      bytes += chunk.byteLength
+    })
+    server.pipe(client)
+  })
+  const listen = (port: number) =>
+    new Promise<void>((resolve) => proxy.listen(port, '127.0.0.1', resolve))
+  const close = () => {
+    const closed = new Promise<unknown>((resolve) => proxy.close(resolve))
+    for (const socket of sockets) socket.destroy()
+    return closed
+  }
+  await listen(0)
+  const { port } = proxy.address() as net.AddressInfo
+  return {
+    address: through(upstream, port),
+    get bytes() {
+      return bytes
+    },
+    lose: async () => {
+      await close()
+    },
+    restore: () => listen(port),
+    close: async () => {
+      await close()
+    },
+  }
+}
