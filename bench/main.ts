@@ -31,8 +31,8 @@ const FULL: Options = {
   reads: {
     keysPerFlush: 10,
     events: [1e3, 1e4, 1e5, 1e6],
-    rounds: 6,
-    readsPerRound: 300,
+    rounds: 3,
+    readsPerRound: 200,
     flushesPerSecond: 100,
   },
   footprint: {

@@ -1,9 +1,9 @@
 import type { Transaction } from '../db/pool.ts'
 import type { Event } from '../events/event.ts'
-import { toArray } from './array.ts'
 import { countApiKeys } from './count.ts'
 import type { Fold, Projection, WriteTarget } from './projection.ts'
 import { Sums } from './sums.ts'
+import { unnestSums } from './unnest.ts'
 
 /** Requests and successes of each API key; entries whose key wasn't known count nothing. */
 export const apiKeyCounters: Projection = {
@@ -37,13 +37,9 @@ class ApiKeyFold implements Fold {
     return [
       transaction`
         insert into api_key_counters as c (shard, generation, api_key_id, requests, successes)
-        select s.shard, ${generation}, f.api_key_id, f.requests, f.successes
+        select s.shard, ${generation}, f.id, f.requests, f.successes
         from shards s
-          cross join unnest(
-            ${toArray(rows, ({ id }) => id)}::bigint[],
-            ${toArray(rows, ({ requests }) => requests)}::numeric[],
-            ${toArray(rows, ({ successes }) => successes)}::numeric[]
-          ) as f(api_key_id, requests, successes)
+          cross join ${unnestSums(transaction, rows)}
         where s.shard = ${shard}
         on conflict (shard, generation, api_key_id) do update set
           requests = c.requests + excluded.requests,

@@ -1,9 +1,9 @@
 import type { Transaction } from '../db/pool.ts'
 import type { Event } from '../events/event.ts'
-import { toArray, toTextArray } from './array.ts'
 import { countKeys } from './count.ts'
 import { KeySums } from './key-sums.ts'
 import type { Fold, Projection, WriteTarget } from './projection.ts'
+import { unnestKeySums } from './unnest.ts'
 
 /**
  * Requests, tokens, quota use and last access of each token key. Tokens use up a quota where one
@@ -44,13 +44,7 @@ class KeyFold implements Fold {
         select s.shard, ${generation}, f.token_hash, f.requests, f.tokens, f.quota_used,
           f.last_accessed_at
         from shards s
-          cross join unnest(
-            ${toTextArray(rows, ({ hash }) => hash)}::text[],
-            ${toArray(rows, ({ requests }) => requests)}::numeric[],
-            ${toArray(rows, ({ tokens }) => tokens)}::numeric[],
-            ${toArray(rows, ({ quotaUsed }) => quotaUsed)}::numeric[],
-            ${toArray(rows, ({ lastAccessedAt }) => lastAccessedAt)}::bigint[]
-          ) as f(token_hash, requests, tokens, quota_used, last_accessed_at)
+          cross join ${unnestKeySums(transaction, rows)}
         where s.shard = ${shard}
         on conflict (shard, generation, token_hash) do update set
           requests = c.requests + excluded.requests,

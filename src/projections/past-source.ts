@@ -1,9 +1,9 @@
 import type { Fragment, Transaction } from '../db/pool.ts'
 import type { Positions } from '../events/positions.ts'
-import { toArray, toTextArray } from './array.ts'
 import type { KeySum } from './key-sums.ts'
 import type { Listed, Source } from './source.ts'
 import type { Sum } from './sums.ts'
+import { unnestKeySums, unnestSums } from './unnest.ts'
 
 /** The projections as they stood after the events at `positions`. */
 export type Past = {
@@ -58,11 +58,7 @@ function sums(
       ${listed ? isOnPage(transaction, 'first_id', 'last_id', listed) : transaction``}
     union all
     select f.id, f.requests, f.successes
-    from unnest(
-      ${toArray(since, ({ id }) => id)}::bigint[],
-      ${toArray(since, ({ requests }) => requests)}::numeric[],
-      ${toArray(since, ({ successes }) => successes)}::numeric[]
-    ) as f(id, requests, successes)`
+    from ${unnestSums(transaction, since)}`
 }
 
 function keySums(transaction: Transaction, past: Past, listed: Listed): Fragment {
@@ -77,13 +73,7 @@ function keySums(transaction: Transaction, past: Past, listed: Listed): Fragment
       ${listed ? isOnPage(transaction, 'first_hash', 'last_hash', listed) : transaction``}
     union all
     select f.token_hash, f.requests, f.tokens, f.quota_used, f.last_accessed_at
-    from unnest(
-      ${toTextArray(since, ({ hash }) => hash)}::text[],
-      ${toArray(since, ({ requests }) => requests)}::numeric[],
-      ${toArray(since, ({ tokens }) => tokens)}::numeric[],
-      ${toArray(since, ({ quotaUsed }) => quotaUsed)}::numeric[],
-      ${toArray(since, ({ lastAccessedAt }) => lastAccessedAt)}::bigint[]
-    ) as f(token_hash, requests, tokens, quota_used, last_accessed_at)`
+    from ${unnestKeySums(transaction, since)}`
 }
 
 /** Snapshots `s` of these positions. Spelled out: a join would read those of all positions. */

@@ -1,9 +1,9 @@
 import type { Transaction } from '../db/pool.ts'
 import type { Event } from '../events/event.ts'
-import { toArray } from './array.ts'
 import { countGroups } from './count.ts'
 import type { Fold, Projection, WriteTarget } from './projection.ts'
 import { Sums } from './sums.ts'
+import { unnestSums } from './unnest.ts'
 
 /** Requests and successes of each provider group, by the group each key had when it was counted. */
 export const providerGroupCounters: Projection = {
@@ -38,13 +38,9 @@ class ProviderGroupFold implements Fold {
       transaction`
         insert into provider_group_counters as c
           (shard, generation, provider_group_id, requests, successes)
-        select s.shard, ${generation}, f.provider_group_id, f.requests, f.successes
+        select s.shard, ${generation}, f.id, f.requests, f.successes
         from shards s
-          cross join unnest(
-            ${toArray(rows, ({ id }) => id)}::bigint[],
-            ${toArray(rows, ({ requests }) => requests)}::numeric[],
-            ${toArray(rows, ({ successes }) => successes)}::numeric[]
-          ) as f(provider_group_id, requests, successes)
+          cross join ${unnestSums(transaction, rows)}
         where s.shard = ${shard}
         on conflict (shard, generation, provider_group_id) do update set
           requests = c.requests + excluded.requests,

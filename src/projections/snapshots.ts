@@ -1,10 +1,10 @@
 import type { Transaction } from '../db/pool.ts'
 import type { Event } from '../events/event.ts'
-import { toArray, toTextArray } from './array.ts'
 import { countApiKeys, countGroups, countKeys } from './count.ts'
 import { type KeySum, KeySums } from './key-sums.ts'
 import type { Fold, Projection, WriteTarget } from './projection.ts'
 import { type Sum, Sums } from './sums.ts'
+import { unnestKeySums, unnestSums } from './unnest.ts'
 
 /** Ids in one row: large enough to be packed well, small enough that one id is found cheaply. */
 export const PAGE_IDS = 1_000
@@ -107,11 +107,7 @@ function writeSums(
         where s.shard = ${shard} and s.generation = ${generation} and s.position = ${from}
         union all
         select f.id, f.requests, f.successes
-        from unnest(
-          ${toArray(rows, ({ id }) => id)}::bigint[],
-          ${toArray(rows, ({ requests }) => requests)}::numeric[],
-          ${toArray(rows, ({ successes }) => successes)}::numeric[]
-        ) as f(id, requests, successes)
+        from ${unnestSums(transaction, rows)}
       ) t
       group by t.id
     ) n
@@ -153,13 +149,7 @@ function writeKeys(
         where s.shard = ${shard} and s.generation = ${generation} and s.position = ${from}
         union all
         select f.token_hash, f.requests, f.tokens, f.quota_used, f.last_accessed_at
-        from unnest(
-          ${toTextArray(rows, ({ hash }) => hash)}::text[],
-          ${toArray(rows, ({ requests }) => requests)}::numeric[],
-          ${toArray(rows, ({ tokens }) => tokens)}::numeric[],
-          ${toArray(rows, ({ quotaUsed }) => quotaUsed)}::numeric[],
-          ${toArray(rows, ({ lastAccessedAt }) => lastAccessedAt)}::bigint[]
-        ) as f(token_hash, requests, tokens, quota_used, last_accessed_at)
+        from ${unnestKeySums(transaction, rows)}
       ) t
       group by t.token_hash
     ) n

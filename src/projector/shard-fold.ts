@@ -1,5 +1,4 @@
 import type { Sql } from '../db/pool.ts'
-import type { Projection } from '../projections/projection.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { Pass } from './pass.ts'
 import type { Track } from './tracks.ts'
@@ -27,16 +26,6 @@ export class ShardFold {
   /** The last event that is folded and written. */
   get position(): number {
     return Math.min(...this.checkpoints.map(({ position }) => position))
-  }
-
-  /** The same for one of its projections alone. */
-  only(projection: Projection): ShardFold {
-    return new ShardFold(
-      this.sql,
-      this.shard,
-      { ...this.track, projections: [projection] },
-      this.checkpoints.filter((checkpoint) => checkpoint.projection === projection.name),
-    )
   }
 
   /**

@@ -218,7 +218,7 @@ test('a rebuild that was silent is taken away by the next, and can not go on', a
   await expectTidy(owner)
 
   await expect(fold.foldTo(6, () => {}, signal)).rejects.toThrow(CheckpointMoved)
-  await expect(replaceLive(owner, silent!, [fold], () => {}, signal)).rejects.toThrow(
+  await expect(replaceLive(owner, [silent!], [fold], () => {}, signal)).rejects.toThrow(
     CheckpointMoved,
   )
   expect(await readLiveGenerations(owner)).toEqual({

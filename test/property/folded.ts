@@ -30,7 +30,7 @@ export function foldRows(events: Event[]): FoldRows {
     })
     if (name === 'catalog') continue
     rows.counters[name] = {}
-    for (const arrays of statements) {
+    for (const arrays of statements.filter(({ length }) => length > 0)) {
       const [ids, ...columns] = arrays.map(readArray)
       ids!.forEach((id, i) => {
         if (rows.counters[name]![id]) throw new Error(`${name} writes ${id} twice`)

@@ -95,7 +95,7 @@ class Run {
       await this.#foldNear(generations, folds)
       // However many passes that took, and where the live generation stood.
       this.#folded = (i + 1) * events
-      for (const generation of generations) rebuilt.push(await this.#replace(generation, folds))
+      rebuilt.push(...(await this.#replace(generations, folds)))
     }
     return rebuilt
   }
@@ -105,28 +105,32 @@ class Run {
     const { owner, signal } = this.options
     for (let events = Number.POSITIVE_INFINITY; events > NEAR_EVENTS; ) {
       const before = this.#folded
-      for (const generation of generations) {
-        if (generation.projection === snapshots && !generation.isComparable) {
-          const heads = await readHeads(owner)
-          for (const fold of folds) await fold.foldFull(heads[fold.shard]!, this.#onPass, signal)
-        } else await follow(owner, generation, folds, this.#onPass, signal)
-      }
+      if (generations.some(isSnapshotsOfOtherCode)) {
+        const heads = await readHeads(owner)
+        for (const fold of folds) await fold.foldFull(heads[fold.shard]!, this.#onPass, signal)
+      } else await follow(owner, generations, folds, this.#onPass, signal)
       events = this.#folded - before
     }
   }
 
-  async #replace(generation: Generation, folds: readonly ShardFold[]): Promise<Rebuilt> {
+  async #replace(
+    generations: readonly Generation[],
+    folds: readonly ShardFold[],
+  ): Promise<Rebuilt[]> {
     const { owner, project, signal } = this.options
-    const { projection, generation: number } = generation
-    const own = folds.map((fold) => fold.only(projection))
-    let differences: Differences | null = null
-    if (generation.isComparable) {
+    let found: (Differences | null)[] = []
+    if (generations.some(({ isComparable }) => isComparable)) {
       this.#enter('comparing')
-      differences = await compareGenerations(project, generation, own, this.#onPass, signal)
-      await noteDrift(owner, projection.name, number, differences)
+      found = await compareGenerations(project, generations, folds, this.#onPass, signal)
+      for (const [i, { projection, generation }] of generations.entries()) {
+        const differences = found[i]
+        if (differences) await noteDrift(owner, projection.name, generation, differences)
+      }
     }
-    await replaceLive(owner, generation, own, this.#onPass, signal)
-    return { projection: projection.name, generation: number, differences }
+    await replaceLive(owner, generations, folds, this.#onPass, signal)
+    return generations.map(({ projection, generation }, i) => ({
+      ...{ projection: projection.name, generation, differences: found[i] ?? null },
+    }))
   }
 
   #startFold(shard: number, track: Track, generations: readonly Generation[]): ShardFold {
@@ -165,6 +169,10 @@ class Run {
     noteProgress(this.options.owner, rebuilds, progress).catch(() => {})
   }
 }
+
+/** Nothing says where these were made: they are made where they are due. */
+const isSnapshotsOfOtherCode = ({ projection, isComparable }: Generation) =>
+  projection === snapshots && !isComparable
 
 /** Waits until nobody can read what was replaced, and takes it away; else the next start does. */
 async function sweepUntilClean(owner: Sql): Promise<void> {

@@ -8,23 +8,53 @@ import type { Generation } from './generation.ts'
 /** How often the live projector's lock is tried for, a second each: a pass may be that long. */
 const LOCK_TRIES = 30
 
+/** Live checkpoints of one track that differ: milliseconds until its projector has evened them. */
+const UNEVEN_WAIT_MS = 100
+
 /**
- * Compares a generation with the live one, row by row, at the very same positions, and without
- * holding anybody up: the live rows are read in a transaction that saw them at their checkpoints,
- * and the new ones after they were folded to these.
+ * Compares generations of one track with the live ones, row by row, at the very same positions (null
+ * where other code has made the live one), and without holding anybody up: the live rows are read in a transaction that saw them at their
+ * checkpoints, and the new ones after they were folded to these.
  */
 export async function compareGenerations(
   sql: Sql,
-  made: Generation,
+  made: readonly Generation[],
   folds: readonly ShardFold[],
   onPass: OnPass,
   signal: AbortSignal,
-): Promise<Differences> {
-  const { projection, generation, replaces } = made
-  return transact(sql, 'isolation level repeatable read read only', async (transaction) => {
-    // It waits for the fold, and for the other side's rows to be sorted.
-    await transaction`select set_config('idle_in_transaction_session_timeout', '0', true)`
-    await follow(transaction, made, folds, onPass, signal)
+): Promise<(Differences | null)[]> {
+  for (;;) {
+    signal.throwIfAborted()
+    const found = await transact(sql, 'isolation level repeatable read read only', (transaction) =>
+      compareIn(transaction, sql, made, folds, onPass, signal),
+    )
+    if (found !== null) return found
+    await Bun.sleep(UNEVEN_WAIT_MS)
+  }
+}
+
+/** Null where the live checkpoints of a shard differ. */
+async function compareIn(
+  transaction: Transaction,
+  sql: Sql,
+  made: readonly Generation[],
+  folds: readonly ShardFold[],
+  onPass: OnPass,
+  signal: AbortSignal,
+): Promise<(Differences | null)[] | null> {
+  // It waits for the fold, and for the other side's rows to be sorted.
+  await transaction`select set_config('idle_in_transaction_session_timeout', '0', true)`
+  for (const { shard } of folds) {
+    const positions = await readLivePositions(transaction, made, shard)
+    if (new Set(positions).size > 1) return null
+  }
+  await follow(transaction, made, folds, onPass, signal)
+  const all: (Differences | null)[] = []
+  for (const { projection, generation, replaces, isComparable } of made) {
+    if (!isComparable) {
+      all.push(null)
+      continue
+    }
     const found: Differences = { rows: 0, first: [] }
     for (const table of projection.tables) {
       signal.throwIfAborted()
@@ -33,84 +63,99 @@ export async function compareGenerations(
       found.rows += rows
       found.first.push(...first)
     }
-    return found
-  })
+    all.push(found)
+  }
+  return all
 }
 
 /**
- * Makes a generation the one that readers see. The live projector is held up while the last events
- * are folded, so that no reader ever sees less than before; then the replaced generation's
- * checkpoints go, and whoever still folds into it fails and begins anew.
+ * Makes generations of one track those that readers see. The live projector is held up while the
+ * last events are folded, so that no reader ever sees less than before; then the replaced
+ * generations' checkpoints go, and whoever still folds into them fails and begins anew.
  *
  * All in one transaction: killed before its commit, nothing has changed.
  */
 export async function replaceLive(
   owner: Sql,
-  made: Generation,
+  made: readonly Generation[],
   folds: readonly ShardFold[],
   onPass: OnPass,
   signal: AbortSignal,
 ): Promise<void> {
-  const { generation, replaces } = made
-  const { name, version } = made.projection
-  await whenUnlocked(() =>
-    transact(owner, '', async (transaction) => {
+  await whenUnlocked(async () => {
+    // Twice, so that what is left for the lock came while the little was folded that was left here.
+    await follow(owner, made, folds, onPass, signal)
+    await follow(owner, made, folds, onPass, signal)
+    await transact(owner, '', async (transaction) => {
       await transaction`select set_config('lock_timeout', '1s', true)`
-      await transaction`
-        select
-        from checkpoints c
-        where c.projection = ${name} and c.generation = ${replaces}
-        order by c.shard
-        for update`
+      await lockCheckpoints(transaction, made)
       await follow(transaction, made, folds, onPass, signal)
-      await transaction`
-        delete from checkpoints c where c.projection = ${name} and c.generation = ${replaces}`
-      await transaction`
-        update projections p
-        set generation = ${generation}, version = ${version}, rebuilt_at = clock_timestamp()
-        where p.projection = ${name} and p.generation = ${replaces}`
-      const [ended] = await transaction`
-        update rebuilds r
-        set state = 'live', seen_at = clock_timestamp(), finished_at = clock_timestamp()
-        where r.projection = ${name} and r.generation = ${generation} and r.finished_at is null
-        returning r.generation`
-      if (!ended) throw new CheckpointMoved('The rebuild was taken for dead.')
-    }),
-  )
-  // From now on nobody begins to read the replaced one: see `sweepGenerations`.
-  await owner`
-    update rebuilds r
-    set seen_at = clock_timestamp()
-    where r.projection = ${name} and r.generation = ${generation}`
+      for (const generation of made) await replaceOne(transaction, generation)
+    })
+  })
+  // From now on nobody begins to read the replaced ones: see `sweepGenerations`.
+  for (const { projection, generation } of made) {
+    await owner`
+      update rebuilds r
+      set seen_at = clock_timestamp()
+      where r.projection = ${projection.name} and r.generation = ${generation}`
+  }
 }
 
-/** Folds each shard to where the live generation stands, over all the positions it stopped at. */
+/** In the order in which a pass locks them. */
+async function lockCheckpoints(
+  transaction: Transaction,
+  made: readonly Generation[],
+): Promise<void> {
+  const names = made.map(({ projection }) => projection.name)
+  await transaction`
+    select
+    from checkpoints c
+      join projections p on p.projection = c.projection and p.generation = c.generation
+    where c.projection in ${transaction(names)}
+    order by c.shard, c.projection collate "C"
+    for update of c`
+}
+
+async function replaceOne(
+  transaction: Transaction,
+  { projection: { name, version }, generation, replaces }: Generation,
+): Promise<void> {
+  await transaction`
+    delete from checkpoints c where c.projection = ${name} and c.generation = ${replaces}`
+  await transaction`
+    update projections p
+    set generation = ${generation}, version = ${version}, rebuilt_at = clock_timestamp()
+    where p.projection = ${name} and p.generation = ${replaces}`
+  const [ended] = await transaction`
+    update rebuilds r
+    set state = 'live', seen_at = clock_timestamp(), finished_at = clock_timestamp()
+    where r.projection = ${name} and r.generation = ${generation} and r.finished_at is null
+    returning r.generation`
+  if (!ended) throw new CheckpointMoved('The rebuild was taken for dead.')
+}
+
+/** Folds each shard to where the live generations stand, over all positions they stopped at. */
 export async function follow(
   sql: Sql | Transaction,
-  generation: Generation,
+  made: readonly Generation[],
   folds: readonly ShardFold[],
   onPass: OnPass,
   signal: AbortSignal,
 ): Promise<void> {
   for (const fold of folds) {
-    for (const stop of await readStops(sql, generation, fold)) {
-      await fold.foldTo(stop, onPass, signal)
-    }
+    for (const stop of await readStops(sql, made, fold)) await fold.foldTo(stop, onPass, signal)
   }
 }
 
-/** Snapshots are made where the live ones were; of anything else only the checkpoint counts. */
+/** Snapshots are made where the live ones were; of anything else only the checkpoints count. */
 async function readStops(
   sql: Sql | Transaction,
-  { projection, replaces }: Generation,
+  made: readonly Generation[],
   { shard, position }: ShardFold,
 ): Promise<number[]> {
-  const [checkpoint] = await sql<{ position: string }[]>`
-    select c.position
-    from checkpoints c
-    where c.shard = ${shard} and c.projection = ${projection.name} and c.generation = ${replaces}`
-  if (!checkpoint) throw new CheckpointMoved(`Another generation of ${projection.name} went live.`)
-  const end = Number(checkpoint.position)
+  const end = Math.max(...(await readLivePositions(sql, made, shard)))
+  const { projection, replaces } = made[0]!
   if (projection !== snapshots) return [end]
   const rows = await sql<{ position: string }[]>`
     select distinct s.position
@@ -118,6 +163,26 @@ async function readStops(
     where s.shard = ${shard} and s.generation = ${replaces} and s.position > ${position}
     order by s.position`
   return [...rows.map((row) => Number(row.position)), end]
+}
+
+/** How far the live generations have folded a shard. */
+async function readLivePositions(
+  sql: Sql | Transaction,
+  made: readonly Generation[],
+  shard: number,
+): Promise<number[]> {
+  const positions: number[] = []
+  for (const { projection, replaces } of made) {
+    const [row] = await sql<{ position: string }[]>`
+      select c.position
+      from checkpoints c
+      where c.shard = ${shard}
+        and c.projection = ${projection.name}
+        and c.generation = ${replaces}`
+    if (!row) throw new CheckpointMoved(`Another generation of ${projection.name} went live.`)
+    positions.push(Number(row.position))
+  }
+  return positions
 }
 
 async function whenUnlocked(run: () => Promise<void>): Promise<void> {
