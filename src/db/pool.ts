@@ -110,6 +110,11 @@ export function connectAsOwner(address: ServerAddress): Sql {
   return connect(address, { max: 1, role: null, settings: {} })
 }
 
+/** One connection as the service's role, with settings of its own; the caller ends it. */
+export function connectAsService(address: ServerAddress, settings: Record<string, string>): Sql {
+  return connect(address, { max: 1, role: SERVICE_ROLE, settings: { ...BOUNDS, ...settings } })
+}
+
 /** A time given as text goes as it is: the driver's own way rounds it to milliseconds. */
 const TIME = {
   to: 1184,
