@@ -16,6 +16,9 @@ import { RebuildJobs } from './rebuild-jobs.ts'
 import { keepFresh } from './tokens/refresh.ts'
 import type { Role } from './tokens/roles.ts'
 import { Tokens } from './tokens/tokens.ts'
+import { Integrator } from './transparency/integrate.ts'
+import { Verifications } from './verifications/run.ts'
+import { scheduleVerifications } from './verifications/schedule.ts'
 
 /** Milliseconds that requests, and a pass, get to end when the service stops. */
 const STOP_MS = 3_000
@@ -31,7 +34,8 @@ export type Service = {
 }
 
 export type ServiceOptions = {
-  config: Pick<Config, 'host' | 'port' | 'shards' | 'bodyLimitBytes' | 'unknownTokens'>
+  config: Pick<Config, 'host' | 'port' | 'shards' | 'bodyLimitBytes' | 'unknownTokens'> &
+    Partial<Pick<Config, 'verifyAt'>>
   address: ServerAddress
   tokens: Record<Role, string>
   logger: Logger
@@ -75,6 +79,7 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
     refreshCatalog: refresh,
     onAppended: (shard, batch) => projector.noticeAppend(shard, batch),
   })
+  const verifications = new Verifications(options.address, pools.project, logger)
   const metrics = new Metrics({ pools, queueLength: () => log.queueLength })
   const rebuilds = new RebuildJobs(pools.read, { address: options.address, logger })
   let stopping = false
@@ -87,6 +92,7 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
     history: new History(pools, shards),
     startRebuild: (projection) => rebuilds.start(projection),
     tokens,
+    verifications,
     attempts: new Attempts(unknownTokens),
     metrics,
     logger,
@@ -96,6 +102,9 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
   app.listen({ hostname: host, port })
   projector.start()
   await rebuilds.startChanged()
+  const integrator = new Integrator(pools.project, shards, logger)
+  integrator.start()
+  const schedule = config.verifyAt && scheduleVerifications(config.verifyAt, verifications, logger)
   const fresh = keepFresh(tokens, pools.read, logger)
 
   return {
@@ -104,12 +113,15 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
       stopping = true
       fresh.stop()
       const rebuildsEnded = rebuilds.stop()
+      schedule?.stop()
+      const verified = verifications.stop()
       const ended = app.server?.stop()
       await Promise.race([log.stop(), Bun.sleep(DRAIN_MS)])
       await Promise.race([ended, Bun.sleep(STOP_MS)])
       await app.server?.stop(true)
-      await Promise.race([projector.stop(), Bun.sleep(STOP_MS)])
+      await Promise.race([Promise.all([projector.stop(), integrator.stop()]), Bun.sleep(STOP_MS)])
       await rebuildsEnded
+      await verified
       await pools.close()
     },
   }

@@ -8,6 +8,7 @@ import { Log } from '../../src/log/log.ts'
 import { History } from '../../src/projector/history.ts'
 import { Projector } from '../../src/projector/projector.ts'
 import { Tokens } from '../../src/tokens/tokens.ts'
+import { Verifications } from '../../src/verifications/run.ts'
 import type { TestDatabase } from './server.ts'
 import { TOKENS } from './service.ts'
 
@@ -33,6 +34,7 @@ export async function listRoutes({ address }: TestDatabase, shards: number): Pro
     history: new History(pools, shards),
     startRebuild: () => false,
     tokens: new Tokens(TOKENS),
+    verifications: new Verifications(address, pools.project, logger),
     attempts: new Attempts(1),
     metrics: new Metrics({ pools, queueLength: () => 0 }),
     logger,
