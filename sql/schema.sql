@@ -321,15 +321,43 @@ create table shards (
   constraint shards_shard_check CHECK ((shard >= 0))
 );
 
+create table tiles (
+  shard integer not null,
+  level smallint not null,
+  number bigint not null,
+  hashes bytea not null storage e,
+  constraint tiles_hashes_check CHECK ((((octet_length(hashes) % 32) = 0) AND (octet_length(hashes) <= 8192))),
+  constraint tiles_level_check CHECK ((level >= 0)),
+  constraint tiles_number_check CHECK ((number >= 0)),
+  constraint tiles_pkey PRIMARY KEY (shard, level, number)
+);
+
 create table tokens (
   name text not null,
   role text not null,
   token_sha256 bytea not null,
   created_at timestamp with time zone not null,
   revoked_at timestamp with time zone,
+  row_sha256 bytea not null,
   constraint tokens_pkey PRIMARY KEY (name),
   constraint tokens_role_check CHECK ((role = ANY (ARRAY['dp'::text, 'admin'::text, 'auditor'::text]))),
+  constraint tokens_row_sha256_check CHECK ((octet_length(row_sha256) = 32)),
   constraint tokens_token_sha256_check CHECK ((octet_length(token_sha256) = 32))
+);
+
+create table verifications (
+  id bigint not null,
+  due_at timestamp with time zone,
+  started_at timestamp with time zone not null,
+  finished_at timestamp with time zone,
+  positions text,
+  events bigint,
+  problems integer,
+  report json storage e,
+  row_sha256 bytea not null,
+  constraint verifications_due_at_key UNIQUE (due_at),
+  constraint verifications_pkey PRIMARY KEY (id),
+  constraint verifications_row_sha256_check CHECK ((octet_length(row_sha256) = 32))
 );
 
 CREATE INDEX api_keys_group_id ON tallybook.api_keys USING btree (generation, group_id, id);
@@ -554,6 +582,79 @@ begin
 end
 $function$
 
+-- function integrate_events(integer,integer)
+CREATE OR REPLACE FUNCTION tallybook.integrate_events(p_shard integer, p_limit integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO 'tallybook'
+AS $function$
+declare
+  v_number bigint;
+  v_length integer;
+  v_next bigint;
+  v_first bigint;
+  v_last bigint;
+  v_added integer;
+  v_numbers bigint[];
+  v_hashes bytea[];
+begin
+  select coalesce(max(t.number), 0) into v_number
+  from tiles t
+  where t.shard = p_shard and t.level = 0;
+
+  -- While the lock was waited for, the tile may have been filled and another begun.
+  loop
+    select octet_length(t.hashes) into v_length
+    from tiles t
+    where t.shard = p_shard and t.level = 0 and t.number = v_number
+    for update;
+    exit when v_length < 8192;
+    if v_length = 8192 then
+      v_number := v_number + 1;
+    end if;
+    insert into tiles (shard, level, number, hashes)
+    values (p_shard, 0, v_number, '')
+    on conflict (shard, level, number) do nothing;
+  end loop;
+
+  v_next := v_number * 256 + v_length / 32;
+
+  -- One statement reads them, so what is appended meanwhile is left for the next call.
+  select
+    array_agg(h.number), array_agg(h.hashes), coalesce(sum(h.length), 0), min(h.first), max(h.last)
+  into v_numbers, v_hashes, v_added, v_first, v_last
+  from (
+    select
+      e.position / 256 as number, count(*) as length,
+      min(e.position) as first, max(e.position) as last,
+      string_agg(
+        leaf_hash(
+          e.shard, e.position, e.type, e.version, e.recorded_at, e.source, e.idempotency_key,
+          e.payload_sha256
+        ),
+        '' order by e.position
+      ) as hashes
+    from events e
+    where e.shard = p_shard and e.position >= v_next and e.position < v_next + p_limit
+    group by e.position / 256
+  ) h;
+
+  if v_added = 0 then
+    return 0;
+  end if;
+  if v_first <> v_next or v_last <> v_next + v_added - 1 then
+    raise exception 'positions of shard % have a gap behind %', p_shard, v_next - 1
+      using errcode = 'data_corrupted';
+  end if;
+
+  insert into tiles as t (shard, level, number, hashes)
+  select p_shard, 0, h.number, h.hashes
+  from unnest(v_numbers, v_hashes) as h(number, hashes)
+  on conflict (shard, level, number) do update set hashes = t.hashes || excluded.hashes;
+  return v_added;
+end
+$function$
+
 -- function is_partitioned(text)
 CREATE OR REPLACE FUNCTION tallybook.is_partitioned(p_table text)
  RETURNS boolean
@@ -567,6 +668,26 @@ AS $function$
       and c.relkind = 'p'
       and c.relnamespace = 'tallybook'::regnamespace
   )
+$function$
+
+-- function leaf_hash(integer,bigint,text,smallint,timestamp with time zone,text,text,bytea)
+CREATE OR REPLACE FUNCTION tallybook.leaf_hash(p_shard integer, p_position bigint, p_type text, p_version smallint, p_recorded_at timestamp with time zone, p_source text, p_idempotency_key text, p_payload_sha256 bytea)
+ RETURNS bytea
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select sha256('\x00'::bytea || convert_to(
+    '{"shard":' || p_shard
+      || ',"position":' || p_position
+      || ',"type":' || to_json(p_type)
+      || ',"version":' || p_version
+      || ',"recorded_at":"'
+      || to_char(p_recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')
+      || '","source":' || to_json(p_source)
+      || ',"idempotency_key":' || coalesce(to_json(p_idempotency_key)::text, 'null')
+      || ',"payload_sha256":"' || encode(p_payload_sha256, 'hex') || '"}',
+    'UTF8'
+  ))
 $function$
 
 -- function move_checkpoint(integer,text,integer,bigint,bigint)
@@ -630,11 +751,71 @@ begin
 end
 $function$
 
+-- function refuse_tile_change()
+CREATE OR REPLACE FUNCTION tallybook.refuse_tile_change()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  -- Nested: in a delete or truncate there is no new row.
+  if tg_op = 'UPDATE' then
+    if (new.shard, new.level, new.number) = (old.shard, old.level, old.number)
+      and octet_length(new.hashes) > octet_length(old.hashes)
+      and substring(new.hashes for octet_length(old.hashes)) = old.hashes then
+      return new;
+    end if;
+  end if;
+  raise exception 'tiles only grow: % refused', lower(tg_op)
+    using errcode = 'insufficient_privilege';
+end
+$function$
+
+-- function token_row_hash(text,text,bytea,timestamp with time zone,timestamp with time zone)
+CREATE OR REPLACE FUNCTION tallybook.token_row_hash(p_name text, p_role text, p_token_sha256 bytea, p_created_at timestamp with time zone, p_revoked_at timestamp with time zone)
+ RETURNS bytea
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'tallybook'
+AS $function$
+  select sha256(convert_to(
+    json_build_array(
+      p_name, p_role, encode(p_token_sha256, 'hex'),
+      extract(epoch from p_created_at), extract(epoch from p_revoked_at)
+    )::text,
+    'UTF8'
+  ))
+$function$
+
+-- function verification_row_hash(bigint,timestamp with time zone,timestamp with time zone,timestamp with time zone,text,bigint,integer,json)
+CREATE OR REPLACE FUNCTION tallybook.verification_row_hash(p_id bigint, p_due_at timestamp with time zone, p_started_at timestamp with time zone, p_finished_at timestamp with time zone, p_positions text, p_events bigint, p_problems integer, p_report json)
+ RETURNS bytea
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'tallybook'
+AS $function$
+  select sha256(convert_to(
+    json_build_array(
+      p_id,
+      extract(epoch from p_due_at),
+      extract(epoch from p_started_at),
+      extract(epoch from p_finished_at),
+      p_positions, p_events, p_problems, p_report::text
+    )::text,
+    'UTF8'
+  ))
+$function$
+
 -- trigger events_refuse_change
 CREATE TRIGGER events_refuse_change BEFORE DELETE OR UPDATE ON tallybook.events FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 -- trigger events_refuse_truncate
 CREATE TRIGGER events_refuse_truncate BEFORE TRUNCATE ON tallybook.events FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- trigger tiles_refuse_change
+CREATE TRIGGER tiles_refuse_change BEFORE DELETE OR UPDATE ON tallybook.tiles FOR EACH ROW EXECUTE FUNCTION refuse_tile_change();
+
+-- trigger tiles_refuse_truncate
+CREATE TRIGGER tiles_refuse_truncate BEFORE TRUNCATE ON tallybook.tiles FOR EACH STATEMENT EXECUTE FUNCTION refuse_tile_change();
 
 grant delete, insert, select, update on api_key_counters to tallybook_service;
 grant delete, insert, select, update on api_key_snapshots to tallybook_service;
@@ -659,4 +840,6 @@ grant delete, insert, select, update on provider_group_versions to tallybook_ser
 grant delete, insert, select, update on provider_groups to tallybook_service;
 grant delete, insert, select, update on rebuilds to tallybook_service;
 grant select, update on shards to tallybook_service;
+grant insert, select on tiles to tallybook_service;
 grant insert, select on tokens to tallybook_service;
+grant insert, select on verifications to tallybook_service;

@@ -19,10 +19,12 @@ import { reads } from './http/reads/index.ts'
 import { swaggerRoutes } from './http/swagger/index.ts'
 import { tokenRoutes } from './http/tokens/index.ts'
 import { usageRoute } from './http/usage/index.ts'
+import { verificationRoutes } from './http/verifications/index.ts'
 import type { Log } from './log/log.ts'
 import type { History } from './projector/history.ts'
 import type { Projector } from './projector/projector.ts'
 import type { Tokens } from './tokens/tokens.ts'
+import type { Verifications } from './verifications/run.ts'
 
 /** Everything that the routes call. */
 export type AppOptions = {
@@ -36,6 +38,7 @@ export type AppOptions = {
   startRebuild: (projection: string) => boolean
   streams: AuditStreams
   tokens: Tokens
+  verifications: Verifications
   attempts: Attempts
   metrics: Metrics
   logger: Logger
@@ -78,6 +81,7 @@ export function createApp(options: AppOptions) {
     .use(audit(guard, options))
     .use(explainRoute(guard, options))
     .use(tokenRoutes(guard, { ...options, bodies }))
+    .use(verificationRoutes(guard, options))
     .use(health(options))
     .use(metricsRoute(options.metrics))
     .use(swaggerRoutes())

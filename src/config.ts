@@ -17,6 +17,8 @@ export type Config = {
   unknownTokens: number
   /** Who may follow the log at once. */
   maxFollowers: number
+  /** When to verify the database each night, UTC; null: never. */
+  verifyAt: { hour: number; minute: number } | null
   logLevel: string
 }
 
@@ -51,6 +53,14 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     problems.push(`${name} must be 8 to 255 visible ASCII characters.`)
     return null
   }
+  const timeOfDay = (name: string) => {
+    const value = text(name)
+    if (value === null) return null
+    const match = /^([01]\d|2[0-3]):([0-5]\d)$/.exec(value)
+    if (match) return { hour: Number(match[1]), minute: Number(match[2]) }
+    problems.push(`${name} must be a time of day in UTC, HH:MM, not "${value}".`)
+    return null
+  }
   const logLevel = text('TALLYBOOK_LOG_LEVEL') ?? 'info'
   if (!LOG_LEVELS.includes(logLevel)) {
     problems.push(`TALLYBOOK_LOG_LEVEL must be one of ${LOG_LEVELS.join(', ')}.`)
@@ -69,6 +79,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     bodyLimitBytes: integer('TALLYBOOK_BODY_LIMIT_BYTES', DEFAULT_BODY_LIMIT_BYTES, 1_024, 2 ** 28),
     unknownTokens: integer('TALLYBOOK_UNKNOWN_TOKENS', 30, 1, 1_000_000_000),
     maxFollowers: integer('TALLYBOOK_MAX_FOLLOWERS', DEFAULT_MAX_FOLLOWERS, 1, 1_000_000),
+    verifyAt: timeOfDay('TALLYBOOK_VERIFY_AT'),
     logLevel,
   }
   if (config.databaseUrl !== null && !isDatabaseUrl(config.databaseUrl)) {

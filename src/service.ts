@@ -17,6 +17,9 @@ import { RebuildJobs } from './rebuild-jobs.ts'
 import { keepFresh } from './tokens/refresh.ts'
 import type { Role } from './tokens/roles.ts'
 import { Tokens } from './tokens/tokens.ts'
+import { Integrator } from './transparency/integrate.ts'
+import { Verifications } from './verifications/run.ts'
+import { scheduleVerifications } from './verifications/schedule.ts'
 
 /** Milliseconds that requests, and a pass, get to end when the service stops. */
 const STOP_MS = 3_000
@@ -35,7 +38,8 @@ export type ServiceOptions = {
   config: Pick<
     Config,
     'host' | 'port' | 'shards' | 'bodyLimitBytes' | 'unknownTokens' | 'maxFollowers'
-  >
+  > &
+    Partial<Pick<Config, 'verifyAt'>>
   address: ServerAddress
   tokens: Record<Role, string>
   logger: Logger
@@ -83,6 +87,7 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
       streams.noticeAppend(shard, batch.firstPosition + batch.events.length - 1)
     },
   })
+  const verifications = new Verifications(options.address, pools.project, logger)
   const metrics = new Metrics({ pools, queueLength: () => log.queueLength })
   const rebuilds = new RebuildJobs(pools.read, { address: options.address, logger })
   let stopping = false
@@ -96,6 +101,7 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
     startRebuild: (projection) => rebuilds.start(projection),
     streams,
     tokens,
+    verifications,
     attempts: new Attempts(unknownTokens),
     metrics,
     logger,
@@ -105,6 +111,9 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
   await rebuilds.startChanged()
   app.listen({ hostname: host, port })
   projector.start()
+  const integrator = new Integrator(pools.project, shards, logger)
+  integrator.start()
+  const schedule = config.verifyAt && scheduleVerifications(config.verifyAt, verifications, logger)
   const fresh = keepFresh(tokens, pools.read, logger)
 
   return {
@@ -115,12 +124,15 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
       const rebuildsEnded = rebuilds.stop()
       // They would not end by themselves.
       streams.stop()
+      schedule?.stop()
+      const verified = verifications.stop()
       const ended = app.server?.stop()
       await Promise.race([log.stop(), Bun.sleep(DRAIN_MS)])
       await Promise.race([ended, Bun.sleep(STOP_MS)])
       await app.server?.stop(true)
-      await Promise.race([projector.stop(), Bun.sleep(STOP_MS)])
+      await Promise.race([Promise.all([projector.stop(), integrator.stop()]), Bun.sleep(STOP_MS)])
       await rebuildsEnded
+      await verified
       await pools.close()
     },
   }

@@ -42,3 +42,11 @@ test('a token that is short or not visible ASCII is refused without being shown'
     expect(refusal({ TALLYBOOK_DP_TOKEN: token })).not.toContain(token)
   }
 })
+
+test('the time of a nightly verification is one of a day, or none', () => {
+  expect(readConfig({}).verifyAt).toBeNull()
+  expect(readConfig({ TALLYBOOK_VERIFY_AT: '03:30' }).verifyAt).toEqual({ hour: 3, minute: 30 })
+  for (const time of ['24:00', '3:30', '03:60', '0330', 'night', '03:30Z']) {
+    expect(refusal({ TALLYBOOK_VERIFY_AT: time })).toContain('TALLYBOOK_VERIFY_AT must be')
+  }
+})

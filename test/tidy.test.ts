@@ -24,6 +24,8 @@ const MAY_IMPORT: Record<string, string[]> = {
   projector: STORES,
   archive: ['events', 'db', 'log', 'start-error.ts'],
   transparency: STORES,
+  verify: BASE,
+  verifications: ['db', 'verify', 'job.ts'],
   // The write routes can't see a projection, and the read routes can't see the log.
   'http/flushes': ['events', 'log', 'tokens', 'http'],
   'http/catalog': ['events', 'db', 'catalog', 'http'],
@@ -32,7 +34,11 @@ const MAY_IMPORT: Record<string, string[]> = {
   'http/usage': ['events', 'db', 'projections', 'projector', 'http'],
   'http/tokens': ['db', 'tokens', 'http'],
   'http/audit': ['events', 'db', 'log', 'tokens', 'http'],
-  http: ['events', 'merkle', 'db', 'log', 'projector', 'transparency', 'tokens'],
+  'http/verifications': ['db', 'verify', 'verifications', 'http'],
+  http: [
+    ...['events', 'merkle', 'db', 'log', 'projector', 'transparency', 'tokens'],
+    'verifications',
+  ],
   console: ['events', 'tokens', 'http'],
   client: ['events', 'merkle'],
   'job.ts': ['db'],

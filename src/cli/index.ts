@@ -16,7 +16,7 @@ const COMMANDS: Record<string, { run: (args: string[]) => Promise<void>; help: s
   token: { run: token, help: 'token         make, list and revoke tokens of a running service' },
   export: { run: exportLog, help: 'export        write the log to an archive' },
   import: { run: importLog, help: 'import        fill an empty log with an archive' },
-  verify: { run: verify, help: 'verify        check an archive' },
+  verify: { run: verify, help: 'verify        check the whole database, or an archive' },
 }
 
 /** Older ones can't start PostgreSQL as another user, which root has to. */

@@ -1,13 +1,60 @@
+import { readConfig } from '../config.ts'
 import { StartError } from '../start-error.ts'
+import { type Report, verifyDatabase } from '../verify/verify.ts'
+import { openDatabase } from './database.ts'
+import { Interrupted, untilInterrupted } from './interrupt.ts'
+import { Progress } from './progress.ts'
 import { verifyArchive } from './verify-archive.ts'
 
-const USAGE = 'Usage: tallybook verify <directory>'
+const USAGE = 'Usage: tallybook verify [--json | <directory of an archive>]'
 
-/** Checks an archive. Exit code 0: nothing is wrong; 1: problems; 2: it could not be checked. */
+/** Exit codes: nothing wrong; something is; it could not be checked. */
+const EXIT = { sound: 0, problems: 1, failed: 2 }
+
+/** Checks the service's database from end to end, while it is used or not; or an archive. */
 export async function verify(args: string[]): Promise<void> {
-  const [directory, ...rest] = args
-  if (!directory || directory.startsWith('-') || rest.length > 0) {
-    throw new StartError(USAGE, { exitCode: 2 })
+  const [what, ...rest] = args
+  const isJson = what === '--json'
+  if (rest.length > 0 || (what?.startsWith('-') && !isJson)) {
+    throw new StartError(USAGE, { exitCode: EXIT.failed })
   }
-  if ((await verifyArchive(directory)) > 0) process.exitCode = 1
+  if (what !== undefined && !isJson) {
+    if ((await verifyArchive(what)) > 0) process.exitCode = EXIT.problems
+    return
+  }
+  const report = await check(untilInterrupted()).catch(toFailure)
+  // Not console.log: what a pipe hasn't taken yet would be lost at the exit.
+  await Bun.write(Bun.stdout, `${isJson ? JSON.stringify(report) : formatReport(report)}\n`)
+  process.exit(report.problems === 0 ? EXIT.sound : EXIT.problems)
+}
+
+async function check(signal: AbortSignal): Promise<Report> {
+  const database = await openDatabase(readConfig(process.env), (line) => console.error(line))
+  const progress = new Progress('verify')
+  try {
+    return await verifyDatabase(database.address, {
+      signal,
+      onProgress: (checked, events) => progress.update(checked, events),
+    })
+  } finally {
+    progress.end()
+    await database.close()
+  }
+}
+
+function toFailure(error: unknown): never {
+  if (error instanceof Interrupted) throw error
+  const reason = error instanceof StartError ? error.message : `${error}`
+  throw new StartError(`Could not be checked: ${reason}`, { exitCode: EXIT.failed, cause: error })
+}
+
+/** For people: what was checked, and what is wrong where. */
+export function formatReport({ positions, events, problems, first }: Report): string {
+  const lines = [`${events.toLocaleString('en-US')} events checked, up to ${positions}`]
+  for (const { check, at, expected, found } of first) {
+    lines.push(`${at} (${check}): expected ${expected}, found ${found}`)
+  }
+  if (problems > first.length) lines.push(`and ${problems - first.length} more`)
+  lines.push(problems === 0 ? 'No problems' : `${problems} problems`)
+  return lines.join('\n')
 }

@@ -65,6 +65,11 @@ export function isMissingSchema(error: unknown): boolean {
   return code === '3F000' || code === '42P01'
 }
 
+/** True where a value could not be read as what a statement took it for (class 22). */
+export function isDataError(error: unknown): boolean {
+  return codeOf(error)?.startsWith('22') ?? false
+}
+
 function codeOf(error: unknown): string | null {
   if (typeof error !== 'object' || error === null || !('code' in error)) return null
   return typeof error.code === 'string' ? error.code : null

@@ -165,7 +165,8 @@ async function readApplied(sql: Sql | Transaction): Promise<{ number: number; sh
   }
 }
 
-async function readMigrations(): Promise<Migration[]> {
+/** The numbered migrations of this version, in order. */
+export async function readMigrations(): Promise<Migration[]> {
   const files = (await readdir(SQL_FOLDER)).filter((file) => /^\d{4}-.*\.sql$/.test(file)).sort()
   return Promise.all(
     files.map(async (file) => {

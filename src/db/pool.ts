@@ -56,8 +56,9 @@ export function openPools(address: ServerAddress, shards: number): Pools {
         plan_cache_mode: 'force_generic_plan',
       },
     }),
+    // The passes of three tracks, few of which run at once.
     project: connect(address, {
-      max: Math.min(shards + 1, MAX_PASSES),
+      max: Math.min(2 * shards + 2, MAX_PASSES),
       role: SERVICE_ROLE,
       settings: BOUNDS,
     }),
@@ -108,6 +109,11 @@ export async function transact<Value>(
 /** One connection as the owner, for migrations; the caller ends it. */
 export function connectAsOwner(address: ServerAddress): Sql {
   return connect(address, { max: 1, role: null, settings: {} })
+}
+
+/** One connection as the service's role, with settings of its own; the caller ends it. */
+export function connectAsService(address: ServerAddress, settings: Record<string, string>): Sql {
+  return connect(address, { max: 1, role: SERVICE_ROLE, settings: { ...BOUNDS, ...settings } })
 }
 
 /** A time given as text goes as it is: the driver's own way rounds it to milliseconds. */

@@ -6,6 +6,7 @@ import type { Pools, Sql } from '../db/pool.ts'
 import type { AppendOutcome } from '../log/queue.ts'
 import { readRebuilds } from '../projector/rebuild/record.ts'
 import { readParkedEvents, readProjectionStatus } from '../projector/status.ts'
+import { readNewestFinished } from '../verifications/stored.ts'
 import { describe } from './openapi.ts'
 
 /**
@@ -53,6 +54,14 @@ export class Metrics {
     'Rows that the newest rebuild found to differ from the log; should be 0',
     ['projection'],
   )
+  readonly #verifyProblems = this.#gauge(
+    'tallybook_verify_problems',
+    'Problems that the newest finished verification found; must be 0',
+  )
+  readonly #verifiedAt = this.#gauge(
+    'tallybook_verify_timestamp_seconds',
+    'When the newest finished verification ended; 0 where none has',
+  )
 
   constructor(private readonly sources: { pools: Pools; queueLength: () => number }) {
     collectDefaultMetrics({ register: this.registry })
@@ -72,10 +81,11 @@ export class Metrics {
   }
 
   async #readDatabase(sql: Sql): Promise<void> {
-    const [status, parked, rebuilds] = await Promise.all([
+    const [status, parked, rebuilds, verified] = await Promise.all([
       readProjectionStatus(sql),
       readParkedEvents(sql, 1),
       readRebuilds(sql),
+      readNewestFinished(sql),
     ])
     for (const [shard, position] of status[0]?.head.entries() ?? []) {
       this.#position.set({ shard: String(shard) }, position)
@@ -88,6 +98,8 @@ export class Metrics {
     for (const { projection, driftedRows } of rebuilds) {
       this.#drifted.set({ projection }, driftedRows ?? 0)
     }
+    this.#verifyProblems.set(verified?.problems ?? 0)
+    this.#verifiedAt.set(verified?.finishedAt ?? 0)
   }
 
   #gauge<Label extends string>(name: string, help: string, labelNames: Label[] = []) {

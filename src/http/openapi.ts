@@ -19,7 +19,7 @@ const ERRORS = {
   401: ['unauthorized', 'No token, or an unknown one'],
   403: ['forbidden', "The token's role may not do this"],
   404: ['not found', 'There is nothing by that name'],
-  409: ['name taken', 'Something has that name already'],
+  409: ['name taken', 'Something is there, or under way, already'],
   413: ['request body too large', 'The body is above the limit (16 MiB by default)'],
   422: ['idempotency key reused', 'The idempotency key belongs to a flush with other entries'],
   429: ['too many unknown tokens', 'Too many unknown tokens came from this address'],

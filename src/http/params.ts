@@ -51,6 +51,19 @@ export const EventLimit = digits(
   { minimum: 1, maximum: MAX_POSITION },
 )
 
+/** Verifications of a page; each may tell of many problems. */
+export const VerificationLimit = digits('[1-9]\\d?|100', 'From 1 to 100; 20 if absent', {
+  minimum: 1,
+  maximum: 100,
+  default: 20,
+})
+
+/** `next_cursor` of a list whose cursors are numbers. */
+export const Cursor = Type.String({
+  pattern: '^\\d{1,15}$',
+  description: '`next_cursor` of the page before',
+})
+
 export const Shard = digits('\\d{1,4}', 'A shard', { minimum: 0, maximum: 9_999, example: 0 })
 export const Position = digits('-1|\\d{1,15}', 'A position; -1 stands before the first', {
   minimum: -1,

@@ -30,9 +30,14 @@ export async function createToken(
 ): Promise<{ token: string; created_at: string } | null> {
   const token = makeToken(role)
   const created_at = new Date().toISOString()
+  const token_sha256 = hash('sha256', token, 'hex')
   const rows = await sql`
-    insert into tokens (name, role, token_sha256, created_at)
-    values (${name}, ${role}, decode(${hash('sha256', token, 'hex')}, 'hex'), ${created_at})
+    insert into tokens (name, role, token_sha256, created_at, row_sha256)
+    select t.*, token_row_hash(t.name, t.role, t.token_sha256, t.created_at, null)
+    from (
+      select
+        ${name}::text, ${role}::text, decode(${token_sha256}, 'hex'), ${created_at}::timestamptz
+    ) as t(name, role, token_sha256, created_at)
     on conflict (name) do nothing
     returning name`
   return rows.length === 0 ? null : { token, created_at }
@@ -40,9 +45,13 @@ export async function createToken(
 
 /** Ends a token; false where there is none of that name that counts. */
 export async function revokeToken(sql: Sql, name: string): Promise<boolean> {
+  const at = new Date().toISOString()
   const rows = await sql`
     update tokens t
-    set revoked_at = ${new Date().toISOString()}::timestamptz
+    set
+      revoked_at = ${at}::timestamptz,
+      row_sha256 =
+        token_row_hash(t.name, t.role, t.token_sha256, t.created_at, ${at}::timestamptz)
     where t.name = ${name} and t.revoked_at is null
     returning t.name`
   return rows.length > 0

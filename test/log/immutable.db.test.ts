@@ -148,6 +148,8 @@ test('the service has these privileges, and no other on any table, view or colum
     migrations: 'select',
     flush_entries: 'select',
     tokens: 'select insert update',
+    tiles: 'select insert update',
+    verifications: 'select insert update',
     projections: DERIVED,
     checkpoints: DERIVED,
     parked_events: DERIVED,

@@ -9,6 +9,7 @@ import { Log } from '../../src/log/log.ts'
 import { History } from '../../src/projector/history.ts'
 import { Projector } from '../../src/projector/projector.ts'
 import { Tokens } from '../../src/tokens/tokens.ts'
+import { Verifications } from '../../src/verifications/run.ts'
 import type { TestDatabase } from './server.ts'
 import { TOKENS } from './service.ts'
 
@@ -36,6 +37,7 @@ export async function listRoutes({ address }: TestDatabase, shards: number): Pro
     startRebuild: () => false,
     streams: new AuditStreams({ pools, shards, tokens, logger, maxFollowers: 1 }),
     tokens,
+    verifications: new Verifications(address, pools.project, logger),
     attempts: new Attempts(1),
     metrics: new Metrics({ pools, queueLength: () => 0 }),
     logger,

@@ -12,9 +12,10 @@ const LOCK_TRIES = 30
 const UNEVEN_WAIT_MS = 100
 
 /**
- * Compares generations of one track with the live ones, row by row, at the very same positions (null
- * where other code has made the live one), and without holding anybody up: the live rows are read in a transaction that saw them at their
- * checkpoints, and the new ones after they were folded to these.
+ * Compares generations of one track with the live ones, row by row, at the very same positions
+ * (null where other code has made the live one), and without holding anybody up: the live rows are
+ * read in a transaction that saw them at their checkpoints, and the new ones after they were folded
+ * to these.
  */
 export async function compareGenerations(
   sql: Sql,

@@ -1,0 +1,71 @@
+import { Elysia } from 'elysia'
+import type { Pools } from '../../db/pool.ts'
+import type { Verifications } from '../../verifications/run.ts'
+import { listVerifications } from '../../verifications/stored.ts'
+import type { auth } from '../auth.ts'
+import { describe } from '../openapi.ts'
+import { NoQuery } from '../params.ts'
+import { Problem } from '../problem.ts'
+import { EXAMPLE, StartedBody, VerificationsBody, VerificationsQuery } from './model.ts'
+
+/** Verifications on a page unless more are asked for: each may tell of a thousand problems. */
+const DEFAULT_LIMIT = 20
+
+type Options = { pools: Pools; verifications: Verifications }
+
+/** POST and GET /admin/verifications: the whole database checked, beside its use. */
+export function verificationRoutes(
+  guard: ReturnType<typeof auth>,
+  { pools, verifications }: Options,
+) {
+  return new Elysia({ name: 'verifications' })
+    .use(guard)
+    .post(
+      '/admin/verifications',
+      async ({ set }) => {
+        const started = await verifications.start()
+        if (typeof started === 'string') throw new Problem(409, 'verification running')
+        set.status = 202
+        return started
+      },
+      { parse: 'none', roles: ['admin'], query: NoQuery, detail: startDetail },
+    )
+    .get(
+      '/admin/verifications',
+      async ({ query }) => {
+        const limit = Number(query.limit ?? DEFAULT_LIMIT)
+        const before = query.cursor === undefined ? null : Number(query.cursor)
+        const rows = await listVerifications(pools.read, { before, limit: limit + 1 })
+        const items = rows.slice(0, limit)
+        return { items, next_cursor: rows.length > limit ? String(items.at(-1)!.id) : null }
+      },
+      { roles: ['admin', 'auditor'], query: VerificationsQuery, detail: listDetail },
+    )
+}
+
+const startDetail = describe({
+  tag: 'Verifications',
+  summary: 'Start a verification',
+  description:
+    'Checks every event, and everything that follows from the log, beside its use. One runs at a ' +
+    'time, whatever instance was asked.',
+  ok: {
+    status: 202,
+    description: 'It has begun; the list tells how it ends',
+    schema: StartedBody,
+    example: { id: EXAMPLE.id, started_at: EXAMPLE.started_at },
+  },
+  errors: [400, 401, 403, 409, 503],
+  says: { 409: ['verification running'] },
+})
+
+const listDetail = describe({
+  tag: 'Verifications',
+  summary: 'Verifications and what they found',
+  ok: {
+    description: 'Newest first',
+    schema: VerificationsBody,
+    example: { items: [EXAMPLE], next_cursor: null },
+  },
+  errors: [400, 401, 403, 503],
+})

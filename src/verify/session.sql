@@ -1,0 +1,57 @@
+-- What the events of one chunk say, added up. Emptied at each commit, in place: a truncate would
+-- leave dead rows in the system's catalogs.
+create temporary table chunk_api_keys (
+  quarter timestamptz,
+  group_id bigint,
+  api_key_id bigint,
+  requests numeric,
+  successes numeric,
+  is_bad boolean
+) on commit delete rows;
+
+create temporary table chunk_keys (
+  quarter timestamptz,
+  token_hash text,
+  requests numeric,
+  tokens numeric,
+  quota_used numeric,
+  last_accessed_at bigint,
+  is_bad boolean
+) on commit delete rows;
+
+create temporary table chunk_catalog (
+  position bigint,
+  recorded_at timestamptz,
+  is_ended boolean,
+  kind text,
+  ordinal bigint,
+  id bigint,
+  token_hash text,
+  group_id bigint,
+  quota_limit bigint,
+  name text
+) on commit delete rows;
+
+create temporary table unreadable (
+  shard integer,
+  position bigint,
+  reason text,
+  primary key (shard, position)
+);
+
+create temporary table idempotency_hashes (
+  slot smallint,
+  shard integer,
+  position bigint,
+  hash bigint
+) partition by list (slot);
+
+-- A partition holds a sixteenth of the keys, so that no statement over them takes long.
+do $$ begin
+  for v_slot in 0 .. 15 loop
+    execute format(
+      'create temporary table idempotency_hashes_%s partition of idempotency_hashes
+       for values in (%s)', v_slot, v_slot
+    );
+  end loop;
+end $$;

@@ -1,0 +1,168 @@
+import { afterEach, beforeEach, expect, test } from 'bun:test'
+import {
+  connectAsOwner,
+  type ServerAddress,
+  type Sql,
+  type Transaction,
+} from '../../src/db/pool.ts'
+import type { Report } from '../../src/verify/verify.ts'
+import { makeDataDir, type Process, readUrl, runTallybook } from '../support/process.ts'
+import { TOKENS } from '../support/service.ts'
+
+let dataDir: Awaited<ReturnType<typeof makeDataDir>>
+let started: Process[] = []
+
+beforeEach(async () => {
+  dataDir = await makeDataDir()
+})
+afterEach(async () => {
+  for (const child of started) child.kill('SIGKILL')
+  await Promise.all(started.map((child) => child.exited))
+  started = []
+  await dataDir.remove()
+})
+
+function run(args: string[], env: Record<string, string> = {}): Process {
+  const child = runTallybook(args, dataDir.path, env)
+  started.push(child)
+  return child
+}
+
+async function runToEnd(args: string[]) {
+  const child = run(args)
+  const [output, errors] = await Promise.all([child.stdout.text(), child.stderr.text()])
+  return { exitCode: await child.exited, output, errors }
+}
+
+const urls = new Map<Process, string>()
+
+async function serve(): Promise<Process> {
+  const service = run(['serve'])
+  urls.set(service, await readUrl(service))
+  return service
+}
+
+const request = (service: Process, path: string, method = 'GET') =>
+  fetch(urls.get(service)! + path, {
+    method,
+    headers: { authorization: `Bearer ${TOKENS.admin}` },
+  })
+
+const post = (service: Process) => request(service, '/admin/verifications', 'POST')
+
+async function readStates(service: Process): Promise<string[]> {
+  const response = await request(service, '/admin/verifications')
+  const { items } = (await response.json()) as { items: { state: string }[] }
+  return items.map(({ state }) => state)
+}
+
+/** Returns when a connection waits for the lock of this table. */
+async function untilWaiting(sql: Sql | Transaction, table: string): Promise<void> {
+  for (;;) {
+    const rows = await sql`
+      select from pg_locks l
+      where not l.granted and l.relation = ${table}::text::regclass`
+    if (rows.length > 0) return
+    await Bun.sleep(10)
+  }
+}
+
+async function serveSome(): Promise<Process> {
+  const service = await serve()
+  const url = urls.get(service)!
+  const send = async (role: keyof typeof TOKENS, method: string, path: string, body: unknown) => {
+    const headers = { authorization: `Bearer ${TOKENS[role]}` }
+    const response = await fetch(url + path, { method, headers, body: JSON.stringify(body) })
+    expect(response.status).toBe(200)
+  }
+  await send('admin', 'PUT', '/admin/catalog', { api_keys: [{ id: 1 }] })
+  const keys = [{ api_key_id: 1, requests: 5, success_requests: 4 }]
+  for (let i = 0; i < 3; i++) await send('dp', 'POST', '/internal/apikey-stats/flush', { keys })
+  return service
+}
+
+test('it checks a service that runs, and one that was stopped', async () => {
+  const service = await serveSome()
+  const running = await runToEnd(['verify'])
+  expect(running).toMatchObject({ exitCode: 0 })
+  expect(running.output).toBe('4 events checked, up to 0/3\nNo problems\n')
+  service.kill('SIGTERM')
+  await service.exited
+  const stopped = await runToEnd(['verify', '--json'])
+  expect(stopped.exitCode).toBe(0)
+  expect(JSON.parse(stopped.output)).toEqual({
+    positions: '0/3',
+    events: 4,
+    problems: 0,
+    first: [],
+  } satisfies Report)
+})
+
+test('it ends with 1 where something is wrong, and says where', async () => {
+  await serveSome()
+  const owner = connectToDatabase()
+  await owner`alter table events disable trigger user`
+  await owner`update events set payload = (payload::text || ' ')::json where position = 2`
+  await owner.end()
+  const { exitCode, output } = await runToEnd(['verify'])
+  expect(exitCode).toBe(1)
+  expect(output).toMatch(/^0\/2 \(payload\): expected payload_sha256 [0-9a-f]{64}, found /m)
+  expect(output).toMatch(/\d+ problems\n$/)
+})
+
+test('Ctrl-C ends it with 130, whatever it waits for', async () => {
+  await serveSome()
+  const owner = connectToDatabase()
+  await owner.begin(async (transaction) => {
+    await transaction`lock table tokens`
+    const child = run(['verify'])
+    await untilWaiting(transaction, 'tokens')
+    child.kill('SIGINT')
+    expect(await child.exited).toBe(130)
+  })
+  await owner.end()
+})
+
+test('killed, with the service or alone, it leaves nothing that holds up the next', async () => {
+  const service = await serveSome()
+  const owner = connectToDatabase()
+  const connection = await owner.reserve()
+  await connection`begin`
+  await connection`lock table tokens`
+  const alone = run(['verify'])
+  await untilWaiting(connection, 'tokens')
+  alone.kill('SIGKILL')
+  await alone.exited
+  expect((await post(service)).status).toBe(202)
+  await untilWaiting(connection, 'tokens')
+  service.kill('SIGKILL')
+  await service.exited
+  connection.release()
+  await owner.end({ timeout: 0 })
+
+  const next = await serve()
+  expect(await readStates(next)).toEqual(['killed'])
+  expect((await post(next)).status).toBe(202)
+  let states = await readStates(next)
+  while (states[0] === 'running') states = await readStates(next)
+  expect(states).toEqual(['finished', 'killed'])
+})
+
+test('it ends with 2 where it can not check, and says why', async () => {
+  const missing = await runToEnd(['verify'])
+  expect(missing.exitCode).toBe(2)
+  expect(missing.errors).toContain('There is no database in')
+  expect(await runToEnd(['verify', '--yaml'])).toMatchObject({ exitCode: 2 })
+  expect(missing.output).toBe('')
+})
+
+/** The running service's database, as its owner. */
+function connectToDatabase(): Sql {
+  const address: ServerAddress = {
+    host: `${dataDir.path}/postgres`,
+    port: 5432,
+    user: 'tallybook',
+    database: 'tallybook',
+  }
+  return connectAsOwner(address)
+}

@@ -1,0 +1,147 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import pino from 'pino'
+import { openPools } from '../../src/db/pool.ts'
+import { Verifications } from '../../src/verifications/run.ts'
+import { lastDue } from '../../src/verifications/schedule.ts'
+import { listVerifications, type StoredVerification } from '../../src/verifications/stored.ts'
+import { TEST_SHARDS } from '../support/server.ts'
+import { startTestService, type TestService } from '../support/service.ts'
+import { settle, writeHistory } from '../verify/history.ts'
+
+let service: TestService
+
+beforeAll(async () => {
+  service = await startTestService()
+  await writeHistory(service)
+  await settle(service.database, service.shards)
+})
+afterAll(() => service.end())
+
+type List = { items: StoredVerification[]; next_cursor: string | null }
+
+const start = () => service.fetch('admin', '/admin/verifications', { method: 'POST' })
+const list = (query = '') => service.read<List>(`/admin/verifications${query}`)
+
+/** The newest verification, when it is no longer running. */
+async function untilEnded(): Promise<StoredVerification> {
+  for (;;) {
+    const { items } = await list('?limit=1')
+    if (items[0]!.state !== 'running') return items[0]!
+    await Bun.sleep(20)
+  }
+}
+
+/** The values of a metric. */
+async function readMetric(name: string): Promise<number> {
+  const text = await (await service.fetch(null, '/metrics')).text()
+  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)![1])
+}
+
+/** Another instance's way to the same database. */
+function openInstance() {
+  const pools = openPools(service.database.address, TEST_SHARDS)
+  const logger = pino({ level: 'silent' })
+  return {
+    pools,
+    verifications: new Verifications(service.database.address, pools.project, logger),
+  }
+}
+
+test('one that is started runs to its end, and says what it found', async () => {
+  expect(await readMetric('tallybook_verify_timestamp_seconds')).toBe(0)
+  const answer = await start()
+  expect(answer.status).toBe(202)
+  const { id } = (await answer.json()) as { id: number }
+  const ended = await untilEnded()
+  expect(ended).toMatchObject({ id, state: 'finished', problems: 0, due_at: null })
+  expect(ended.report).toMatchObject({ problems: 0, first: [], positions: ended.positions })
+  expect(ended.events).toBeGreaterThan(20)
+  expect(await readMetric('tallybook_verify_problems')).toBe(0)
+  expect(await readMetric('tallybook_verify_timestamp_seconds')).toBeGreaterThan(1e9)
+})
+
+test('what it found is an alarm', async () => {
+  const { owner } = service.database
+  await owner`update api_key_counters set requests = requests + 1 where api_key_id = 1`
+  await start()
+  const ended = await untilEnded()
+  await owner`update api_key_counters set requests = requests - 1 where api_key_id = 1`
+  expect(ended.problems).toBeGreaterThan(0)
+  expect(ended.report!.first[0]!.at).toMatch(/^api_key_counters \d\/1$/)
+  expect(await readMetric('tallybook_verify_problems')).toBe(ended.problems!)
+})
+
+test('while one runs no other is started, on any instance', async () => {
+  const { pools, verifications } = openInstance()
+  const answers = await Promise.all([start(), start(), start(), verifications.start()])
+  const begun = answers.filter((answer) =>
+    answer instanceof Response ? answer.status === 202 : typeof answer === 'object',
+  )
+  expect(begun).toHaveLength(1)
+  const refused = answers.find((answer) => answer instanceof Response && answer.status === 409)
+  if (refused instanceof Response) {
+    expect(await refused.json()).toMatchObject({ error: 'verification running' })
+  }
+  await verifications.idle()
+  await untilEnded()
+  expect((await start()).status).toBe(202)
+  expect(await untilEnded()).toMatchObject({ state: 'finished' })
+  await verifications.stop()
+  await pools.close()
+})
+
+test('one whose service ends is seen as killed, and the next runs', async () => {
+  const { pools, verifications } = openInstance()
+  const started = await verifications.start()
+  await verifications.stop()
+  await pools.close()
+  expect(await untilEnded()).toMatchObject({
+    ...(started as object),
+    state: 'killed',
+    finished_at: null,
+    report: null,
+  })
+  expect((await start()).status).toBe(202)
+  expect(await untilEnded()).toMatchObject({ state: 'finished', problems: 0 })
+})
+
+test('one that is due is run by one of the instances, once', async () => {
+  const instances = [openInstance(), openInstance(), openInstance()]
+  const due = '2026-01-31T03:30:00.000Z'
+  for (let round = 0; round < 2; round++) {
+    for (const { verifications } of instances) {
+      await verifications.start(due)
+      await verifications.idle()
+    }
+  }
+  const rows = await listVerifications(instances[0]!.pools.read, { before: null, limit: 100 })
+  expect(rows.filter(({ due_at }) => due_at === due)).toHaveLength(1)
+  for (const { pools, verifications } of instances) {
+    await verifications.stop()
+    await pools.close()
+  }
+})
+
+test('one is due each day at its time, UTC', () => {
+  const at = { hour: 3, minute: 30 }
+  const due = (now: string) => lastDue(at, new Date(now)).toISOString()
+  expect(due('2026-03-01T03:30:00.000Z')).toBe('2026-03-01T03:30:00.000Z')
+  expect(due('2026-03-01T03:29:59.999Z')).toBe('2026-02-28T03:30:00.000Z')
+  expect(due('2026-12-31T23:59:59.999Z')).toBe('2026-12-31T03:30:00.000Z')
+})
+
+test('the list goes page by page, newest first', async () => {
+  const all = (await list('?limit=100')).items.map(({ id }) => id)
+  expect(all).toEqual([...all].sort((a, b) => b - a))
+  const paged: number[] = []
+  for (let cursor: string | null = ''; cursor !== null; ) {
+    const page: List = await list(`?limit=2${cursor === '' ? '' : `&cursor=${cursor}`}`)
+    expect(page.items.length).toBeLessThanOrEqual(2)
+    paged.push(...page.items.map(({ id }) => id))
+    cursor = page.next_cursor
+  }
+  expect(paged).toEqual(all)
+  for (const query of ['?limit=0', '?limit=101', '?cursor=x', '?more=1']) {
+    expect((await service.fetch('auditor', `/admin/verifications${query}`)).status).toBe(400)
+  }
+})

@@ -1,0 +1,37 @@
+import { BIT, BYTE, flipsOf, is, LETTER, MICROSECOND } from './ways.ts'
+
+const EVENT = "shard || '/' || position"
+const FLUSH = "type = 'ApiKeyStatsFlushed' and version = 2 and position > 3"
+
+/** The log. */
+export const LOG_FLIPS = flipsOf(
+  'events',
+  { at: EVENT, where: FLUSH, foundBy: 'leaf' },
+  {
+    shard: [{ ...BIT, foundBy: 'position' }],
+    position: [{ ...BIT, foundBy: 'position' }],
+    type: [LETTER, { ...is('another type', "'KeyStatsFlushed'") }],
+    version: [BIT, is('1 instead of 2', '1')],
+    recorded_at: [
+      MICROSECOND,
+      { ...is('minus an hour', "recorded_at - interval '1 hour'"), foundBy: 'time' },
+    ],
+    source: LETTER,
+    idempotency_key: [
+      { ...LETTER, where: 'idempotency_key is not null' },
+      { ...is('one where there was none', "'a'"), where: `${FLUSH} and idempotency_key is null` },
+    ],
+    payload: [
+      {
+        ...is('one digit', "regexp_replace(payload::text, '(\"requests\":\\[)1', '\\12')::json"),
+        foundBy: 'payload',
+      },
+      { ...is('a blank at the end', "(payload::text || ' ')::json"), foundBy: 'payload' },
+      {
+        ...is('one letter of a name', 'replace(payload::text, \'"ids"\', \'"idt"\')::json'),
+        foundBy: 'payload',
+      },
+    ],
+    payload_sha256: [BYTE, { ...BYTE, change: 'one byte, too', foundBy: 'payload' }],
+  },
+)

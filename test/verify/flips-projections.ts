@@ -1,0 +1,128 @@
+import {
+  BIT,
+  type Flip,
+  flipsOf,
+  IN_ARRAY,
+  is,
+  LETTER,
+  LETTER_IN_ARRAY,
+  LOW_BIT,
+  MICROSECOND,
+  PARTITION,
+  PLUS_1,
+  type Way,
+} from './ways.ts'
+
+const counters = (table: string, id: string, values: Record<string, Way>) =>
+  flipsOf(
+    table,
+    { at: `'${table} ' || shard || '/' || ${id}`, foundBy: 'refold' },
+    {
+      shard: BIT,
+      generation: PARTITION,
+      [id]: id === 'token_hash' ? LETTER : BIT,
+      ...values,
+    },
+  )
+
+const usage = (table: string, id: string, values: string[]) =>
+  flipsOf(
+    table,
+    { at: `concat('${table} ', shard, '/', ${id}, '/', quarter)`, foundBy: 'refold' },
+    {
+      shard: BIT,
+      generation: PARTITION,
+      [id]: id === 'token_hash' ? LETTER : BIT,
+      quarter: is('a quarter later', "quarter + interval '15 minutes'"),
+      ...Object.fromEntries(values.map((value) => [value, PLUS_1])),
+    },
+  )
+
+const snapshots = (
+  table: string,
+  page: [first: string, last: string, ids: string],
+  values: string[],
+) => {
+  const isText = page[0] === 'first_hash'
+  const inPage = `cardinality(${page[2]}) > 0`
+  return flipsOf(
+    table,
+    {
+      at: `concat('${table} ', shard, '/', position, '/', ${page[0]})`,
+      where: inPage,
+      foundBy: 'snapshots',
+    },
+    {
+      shard: BIT,
+      generation: PARTITION,
+      position: LOW_BIT,
+      [page[0]]: isText ? LETTER : BIT,
+      [page[1]]: isText ? LETTER : BIT,
+      [page[2]]: isText ? LETTER_IN_ARRAY : IN_ARRAY,
+      ...Object.fromEntries(values.map((value) => [value, IN_ARRAY])),
+    },
+  )
+}
+
+const ENDED: (Way & Partial<Omit<Flip, 'value'>>)[] = [
+  { ...MICROSECOND, where: 'ended_at is not null' },
+  { ...is('ended where it is not', "'2026-01-01'"), where: 'ended_at is null' },
+]
+
+const catalog = (
+  table: string,
+  id: string,
+  values: Record<string, Way | (Way & Partial<Omit<Flip, 'value'>>)[]>,
+) =>
+  flipsOf(
+    table,
+    {
+      at: `concat('${table} ', ${id}${table.endsWith('_versions') ? ", '/', position" : ''})`,
+      foundBy: 'refold',
+    },
+    {
+      generation: [BIT],
+      [id]: id === 'token_hash' ? LETTER : BIT,
+      ...(table.endsWith('_versions') ? { position: BIT } : {}),
+      ...values,
+      name: [
+        { ...LETTER, where: "name <> ''" },
+        { ...is('empty instead of none', "''"), where: 'name is null' },
+      ],
+      ended_at: ENDED,
+    },
+  )
+
+const RATED = { requests: PLUS_1, successes: PLUS_1 }
+
+/** What readers see. */
+export const PROJECTION_FLIPS = [
+  ...counters('api_key_counters', 'api_key_id', RATED),
+  ...counters('provider_group_counters', 'provider_group_id', RATED),
+  ...counters('key_counters', 'token_hash', {
+    requests: PLUS_1,
+    tokens: PLUS_1,
+    quota_used: PLUS_1,
+    last_accessed_at: BIT,
+  }),
+  ...usage('api_key_usage', 'api_key_id', ['requests', 'successes']),
+  ...usage('provider_group_usage', 'provider_group_id', ['requests', 'successes']),
+  ...usage('key_usage', 'token_hash', ['requests', 'tokens', 'quota_used']),
+  ...snapshots('api_key_snapshots', ['first_id', 'last_id', 'ids'], ['requests', 'successes']),
+  ...snapshots(
+    'provider_group_snapshots',
+    ['first_id', 'last_id', 'ids'],
+    ['requests', 'successes'],
+  ),
+  ...snapshots(
+    'key_snapshots',
+    ['first_hash', 'last_hash', 'token_hashes'],
+    [...['requests', 'tokens', 'quota_used', 'last_accessed_at']],
+  ),
+  ...catalog('provider_groups', 'id', {}),
+  ...catalog('provider_group_versions', 'id', {}),
+  ...catalog('api_keys', 'id', { group_id: BIT }),
+  ...catalog('api_key_versions', 'id', { group_id: BIT }),
+  ...catalog('keys', 'token_hash', { quota_limit: BIT }),
+  ...catalog('key_versions', 'token_hash', { quota_limit: BIT }),
+]

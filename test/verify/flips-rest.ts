@@ -1,0 +1,118 @@
+import { BIT, BYTE, flipsOf, is, LETTER, MICROSECOND } from './ways.ts'
+
+const EVENT = "shard || '/' || position"
+const CHECKPOINT = "concat('checkpoints ', shard, '/', projection, '/', generation)"
+
+/** How far what is derived is. */
+export const STANDING_FLIPS = [
+  ...flipsOf(
+    'projections',
+    {
+      at: "'projections ' || projection",
+      where: "projection = 'key_counters'",
+      foundBy: 'checkpoints',
+    },
+    {
+      projection: LETTER,
+      generation: BIT,
+      version: BIT,
+      rebuilt_at: [{ ...is('another time', "'2026-01-01'"), foundBy: null }],
+    },
+  ),
+  ...flipsOf(
+    'checkpoints',
+    { at: CHECKPOINT, where: "shard = 0 and projection = 'key_counters'", foundBy: 'checkpoints' },
+    {
+      shard: BIT,
+      projection: LETTER,
+      generation: BIT,
+      position: [BIT, is('one less', 'position - 1')],
+    },
+  ),
+  ...flipsOf(
+    'parked_events',
+    { at: EVENT, foundBy: 'parked' },
+    { shard: BIT, position: BIT, reason: LETTER },
+  ),
+  ...flipsOf(
+    'shards',
+    { at: "'shards ' || shard", where: 'shard = 0', foundBy: 'shards' },
+    { shard: BIT, catalog_position: BIT },
+  ),
+]
+
+const TOKEN = { at: "'tokens ' || name", where: "name = 'proxy-2'", foundBy: 'tokens' as const }
+const VERIFICATION = { at: "'verifications ' || id", foundBy: 'verifications' as const }
+const MIGRATION = {
+  at: "'migrations ' || number",
+  where: 'number = 3',
+  foundBy: 'migrations' as const,
+}
+
+/** What follows from nothing else. */
+export const OTHER_FLIPS = [
+  ...flipsOf('tokens', TOKEN, {
+    name: LETTER,
+    role: is('another role', "'admin'"),
+    token_sha256: BYTE,
+    created_at: MICROSECOND,
+    revoked_at: [MICROSECOND, is('not revoked', 'null')],
+    row_sha256: BYTE,
+  }),
+  ...flipsOf('migrations', MIGRATION, {
+    number: BIT,
+    name: LETTER,
+    sha256: LETTER,
+    applied_at: [{ ...MICROSECOND, foundBy: null }],
+  }),
+  ...flipsOf(
+    'tiles',
+    {
+      at: "concat('tiles ', shard, '/', level, '/', number)",
+      where: 'shard = 0',
+      foundBy: 'tiles',
+    },
+    {
+      shard: [{ ...BIT, foundBy: 'shards', at: "'tiles ' || shard" }],
+      level: BIT,
+      number: BIT,
+      hashes: [
+        {
+          change: 'one byte',
+          value: () => 'set_byte(hashes, 96, get_byte(hashes, 96) # 1)',
+          foundBy: 'leaf',
+          at: "'0/3'",
+        },
+        is('a leaf more', 'hashes || sha256(hashes)'),
+      ],
+    },
+  ),
+  ...flipsOf('verifications', VERIFICATION, {
+    id: BIT,
+    due_at: is('one where there was none', 'started_at'),
+    started_at: MICROSECOND,
+    finished_at: MICROSECOND,
+    positions: LETTER,
+    events: BIT,
+    problems: BIT,
+    report: is('one blank', "(report::text || ' ')::json"),
+    row_sha256: BYTE,
+  }),
+  ...flipsOf(
+    'rebuilds',
+    { at: "'rebuilds'", foundBy: null },
+    {
+      projection: LETTER,
+      generation: BIT,
+      state: LETTER,
+      started_at: MICROSECOND,
+      seen_at: MICROSECOND,
+      finished_at: MICROSECOND,
+      events_folded: BIT,
+      events_total: BIT,
+      drifted_rows: BIT,
+      drift: is('another', "'{}'"),
+      error: LETTER,
+    },
+  ),
+]

@@ -1,0 +1,194 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import fc from 'fast-check'
+import { type Sql, transact } from '../../src/db/pool.ts'
+import { PayloadError } from '../../src/events/columns.ts'
+import { decodeEvent } from '../../src/events/event.ts'
+import { toRows } from '../../src/events/rows.ts'
+import { loadChunk } from '../../src/verify/load-chunk.ts'
+import { openSession } from '../../src/verify/session.ts'
+import { parametersOf, runsOf, timeoutOf } from '../property/runs.ts'
+import { insertEvent } from '../support/events.ts'
+import { createDatabase, type TestDatabase } from '../support/server.ts'
+
+// The verification reads payloads in SQL, the service in TypeScript. Whatever stands in the log, both
+// take the same for a flush, and see the same entries in it.
+
+let database: TestDatabase
+let session: Sql
+
+beforeAll(async () => {
+  database = await createDatabase()
+  await database.owner`alter table events disable trigger user`
+  session = (await openSession(database.address)).sql
+})
+afterAll(async () => {
+  await session.end()
+  await database.drop()
+})
+
+const number = fc.oneof(
+  { weight: 8, arbitrary: fc.nat(3).map(String) },
+  fc.constantFrom('9007199254740991', '9007199254740992', '9223372036854775808', '-0', '-1', '1.0'),
+  fc.constantFrom(
+    '1e2',
+    '1e400',
+    '0.5',
+    '"1"',
+    'null',
+    'true',
+    '[1]',
+    '[]',
+    '{}',
+    '1e0',
+    '253402300800',
+  ),
+)
+const counts = (arbitrary: fc.Arbitrary<string> = number) =>
+  fc.array(arbitrary, { minLength: 1, maxLength: 3 }).map((values) => `[${values.join(',')}]`)
+const column = (arbitrary: fc.Arbitrary<string>) =>
+  fc.oneof({ weight: 30, arbitrary }, fc.constantFrom('[]', '[[]]', '[ 1 ]', '1', '{}', '"[1]"'))
+const text = fc.constantFrom(
+  '"a"',
+  '"\\u00e9"',
+  '"\\""',
+  '""',
+  '"\\u0000"',
+  '"\\ud800"',
+  '1',
+  'null',
+)
+const flag = fc.constantFrom('true', 'false', 'null', '1', '"true"')
+
+/** A flush of `columns`, most of them right; a column may be left out, or stand there twice. */
+const payload = (columns: Record<string, fc.Arbitrary<string>>) =>
+  fc
+    .tuple(
+      ...Object.entries(columns).map(([name, arbitrary]) =>
+        fc
+          .oneof({ weight: 30, arbitrary: column(arbitrary) }, fc.constant(null))
+          .map((value) => (value === null ? '' : `"${name}":${value}`)),
+      ),
+      fc.constantFrom('', '', '', '"more":"x"', '"ids":[1]', '"requests":[1]'),
+    )
+    .map((parts) => `{${parts.filter((part) => part !== '').join(',')}}`)
+
+const small = fc.constantFrom('0', '1', '2')
+const group = fc.oneof({ weight: 9, arbitrary: fc.nat(3).map(String) }, fc.constant('null'), number)
+const event = fc.oneof(
+  fc.record({
+    type: fc.constant('ApiKeyStatsFlushed'),
+    version: fc.constant(2),
+    payload: payload({
+      groups: counts(group),
+      counts: counts(small),
+      ids: counts(fc.oneof({ weight: 20, arbitrary: fc.constantFrom('1', '2') }, number)),
+      requests: counts(),
+      failing: fc.oneof({ weight: 1, arbitrary: fc.constant('[]') }, counts(small)),
+      failures: fc.oneof({ weight: 1, arbitrary: fc.constant('[]') }, counts(small)),
+    }),
+  }),
+  fc.record({
+    type: fc.constant('ApiKeyStatsFlushed'),
+    version: fc.constant(1),
+    payload: payload({
+      groups: counts(small),
+      counts: counts(small),
+      ids: counts(fc.constantFrom('1', '2')),
+      requests: counts(fc.constantFrom('5', '6')),
+      successes: counts(fc.constantFrom('0', '1', '-1', '5')),
+    }),
+  }),
+  fc.record({
+    type: fc.constant('KeyStatsFlushed'),
+    version: fc.constantFrom(1, 1, 1, 2),
+    payload: payload({
+      hashes: counts(text),
+      requests: counts(),
+      tokens: counts(),
+      last_accessed_at: counts(),
+      quota_tracked: counts(flag),
+    }),
+  }),
+)
+
+const runs = runsOf(300)
+
+test(
+  `what one reads the other reads alike, in ${runs} logs`,
+  async () => {
+    const logs = fc.array(event, { minLength: 1, maxLength: 60 })
+    await fc.assert(
+      fc.asyncProperty(logs, async (events) => {
+        const { owner } = database
+        await owner`delete from events`
+        for (const { type, version, payload } of events) {
+          const position = await insertEvent(owner, { type, payload })
+          await owner`update events set version = ${version} where position = ${position}`
+        }
+        expect(await readInSql(events.length)).toEqual(readInTypeScript(events))
+      }),
+      parametersOf(runs),
+    )
+  },
+  timeoutOf(runs),
+)
+
+type Read = { unreadable: (string | null)[]; apiKeys: string[]; keys: string[] }
+
+async function readInSql(length: number): Promise<Read> {
+  await session`delete from unreadable`
+  return transact(session, '', async (transaction) => {
+    await loadChunk(transaction, { shard: 0, after: -1, upto: length - 1 })
+    const unreadable = await transaction<{ place: string }[]>`
+      select concat_ws(' ', position, reason) as place from unreadable order by position`
+    const apiKeys = await transaction<{ row: string }[]>`
+      select concat_ws(' ', coalesce(group_id, -1), api_key_id, sum(requests), sum(successes)) as row
+      from chunk_api_keys group by group_id, api_key_id having sum(requests) > 0 order by 1`
+    const keys = await transaction<{ row: string }[]>`
+      select concat_ws(' ', token_hash, sum(requests), sum(tokens), sum(quota_used),
+        max(last_accessed_at)) as row
+      from chunk_keys group by token_hash order by 1`
+    return {
+      unreadable: unreadable.map(({ place }) => place),
+      apiKeys: apiKeys.map(({ row }) => row),
+      keys: keys.map(({ row }) => row),
+    }
+  })
+}
+
+function readInTypeScript(events: { type: string; version: number; payload: string }[]): Read {
+  const unreadable: string[] = []
+  const apiKeys = new Map<string, bigint[]>()
+  const keys = new Map<string, bigint[]>()
+  const add = (sums: Map<string, bigint[]>, name: string, values: number[]) => {
+    const before = sums.get(name) ?? values.map(() => 0n)
+    sums.set(
+      name,
+      values.map((value, i) => before[i]! + BigInt(value)),
+    )
+  }
+  events.forEach(({ type, version, payload }, position) => {
+    try {
+      for (const row of toRows(decodeEvent(type, version, payload)) ?? []) {
+        if ('api_key_id' in row) {
+          if (row.requests === 0) continue
+          const name = `${row.group_id ?? -1} ${row.api_key_id}`
+          add(apiKeys, name, [row.requests, row.success_requests])
+        } else if (row.quota_tracked !== null) {
+          if (!row.requests && !row.tokens && !row.last_accessed_at) continue
+          const last = keys.get(row.token_hash)?.[3] ?? 0n
+          add(keys, row.token_hash, [
+            ...[row.requests, row.tokens, row.quota_tracked ? row.tokens : 0],
+            Math.max(0, row.last_accessed_at - Number(last)),
+          ])
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof PayloadError)) throw error
+      unreadable.push(`${position} ${error.message}`)
+    }
+  })
+  const list = (sums: Map<string, bigint[]>) =>
+    [...sums].map(([name, values]) => `${name} ${values.join(' ')}`).sort()
+  return { unreadable, apiKeys: list(apiKeys), keys: list(keys) }
+}
