@@ -5,7 +5,7 @@ import type { Source } from '../projections/source.ts'
 import { countedRows, type UsageOf, usageColumns } from '../projections/usage-rows.ts'
 import { type Contribution, type Contributions, readContributions } from './contributions.ts'
 import type { History } from './history.ts'
-import { COUNTERS_OF } from './past.ts'
+import { wantedOf } from './past.ts'
 
 /** A flush that is part of a total, and the total with it. */
 export type Step = Contribution & { running: Counted }
@@ -52,7 +52,7 @@ export async function readCounted(
   positions: Positions,
 ): Promise<Counted> {
   const columns = usageColumns(of)
-  return history.read(positions, COUNTERS_OF[of.kind], async (transaction, source) => {
+  return history.read(positions, wantedOf(of), async (transaction, source) => {
     const [row] = await sumCounted(transaction, source, of)
     return columns.map((name) => BigInt(row![name]!))
   })

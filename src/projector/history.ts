@@ -5,7 +5,7 @@ import { pastSource } from '../projections/past-source.ts'
 import { pastUsageRows } from '../projections/past-usage-rows.ts'
 import type { Source } from '../projections/source.ts'
 import type { UsageOf } from '../projections/usage-rows.ts'
-import { type Counters, readPast } from './past.ts'
+import { readPast, type Wanted } from './past.ts'
 import { readPartialQuarters } from './past-usage.ts'
 
 /** Milliseconds in which an append has ended, with or without success. */
@@ -52,14 +52,14 @@ export class History {
     return heads.map((head, shard) => asked[shard] ?? head)
   }
 
-  /** Reads the counters of one kind, and the catalog, as they stood after these events. */
+  /** Reads the wanted counters, and the catalog, as they stood after these events. */
   read<Value>(
     positions: Positions,
-    counters: Counters,
+    wanted: Wanted,
     read: (transaction: Transaction, source: Source) => Promise<Value>,
   ): Promise<Value> {
     return this.#transact(async (transaction) => {
-      const past = await readPast(transaction, positions, counters)
+      const past = await readPast(transaction, positions, wanted)
       return read(transaction, pastSource(transaction, past))
     })
   }

@@ -4,7 +4,7 @@ import { readEvent, readPositionAt } from '../log/read.ts'
 import type { PartialQuarter } from '../projections/past-usage-rows.ts'
 import { startOfQuarter } from '../projections/usage.ts'
 import type { UsageOf } from '../projections/usage-rows.ts'
-import { COUNTERS_OF, readPast } from './past.ts'
+import { readPast, wantedOf } from './past.ts'
 
 /** The quarter of each shard's last event, and what was counted before it and until the event. */
 export async function readPartialQuarters(
@@ -22,7 +22,7 @@ export async function readPartialQuarters(
       readPast(
         transaction,
         positions.map((_, i) => (i === shard ? end : -1)),
-        COUNTERS_OF[of.kind],
+        wantedOf(of),
       )
     quarters.push({ shard, quarter, before: await at(before), until: await at(position) })
   }

@@ -13,15 +13,22 @@ import { snapshots } from '../projections/snapshots.ts'
 import { Sums } from '../projections/sums.ts'
 import type { UsageOf } from '../projections/usage-rows.ts'
 
-/** Counters that a read of the past needs. */
+/** Counters that a read of the past needs; `only`: no others than those of one id or hash. */
+export type Wanted = { counters: Counters; only?: number | string }
 export type Counters = 'apiKeys' | 'groups' | 'keys'
 
 /** Those that say what somebody has counted. */
-export const COUNTERS_OF: Record<UsageOf['kind'], Counters> = {
-  all: 'groups',
-  group: 'groups',
-  api_key: 'apiKeys',
-  key: 'keys',
+export function wantedOf(of: UsageOf): Wanted {
+  switch (of.kind) {
+    case 'all':
+      return { counters: 'groups' }
+    case 'group':
+      return { counters: 'groups', only: of.id }
+    case 'api_key':
+      return { counters: 'apiKeys', only: of.id }
+    case 'key':
+      return { counters: 'keys', only: of.hash }
+  }
 }
 
 /** Events that a read folds at most: three seconds of work. Between snapshots there are fewer. */
@@ -34,7 +41,7 @@ const MAX_EVENTS = 500_000
 export async function readPast(
   transaction: Transaction,
   positions: Positions,
-  counters: Counters,
+  { counters, only }: Wanted,
 ): Promise<Past> {
   const generations = await readGenerations(transaction)
   const starts: number[] = []
@@ -57,7 +64,13 @@ export async function readPast(
       else countGroups(groups, event.flush)
     })
   }
-  const since = { apiKeys: apiKeys.toSorted(), groups: groups.toSorted(), keys: keys.toSorted() }
+  // What nobody asked for isn't sent to the database.
+  const isWanted = (id: number | string) => only === undefined || id === only
+  const since = {
+    apiKeys: apiKeys.toSorted().filter(({ id }) => isWanted(id)),
+    groups: groups.toSorted().filter(({ id }) => isWanted(id)),
+    keys: keys.toSorted().filter(({ hash }) => isWanted(hash)),
+  }
   return { positions, generations, snapshots: starts, since }
 }
 

@@ -16,13 +16,13 @@ export function reads(guard: ReturnType<typeof auth>, options: ReadOptions) {
     .use(guard)
     .get(
       '/admin/apikey-stats/summary',
-      ({ query }) => reflect(options, query, 'groups', readSummary),
+      ({ query }) => reflect(options, query, { counters: 'groups' }, readSummary),
       { roles, query: SummaryQuery, detail: details.summary },
     )
     .get(
       '/admin/provider-groups',
       ({ query }) =>
-        reflect(options, query, 'groups', (transaction, source) =>
+        reflect(options, query, { counters: 'groups' }, (transaction, source) =>
           readProviderGroups(transaction, source, { ...pageOf(query, 'id'), id: null }),
         ),
       { roles, query: ProviderGroupsQuery, detail: details.providerGroups },
@@ -30,19 +30,24 @@ export function reads(guard: ReturnType<typeof auth>, options: ReadOptions) {
     .get(
       '/admin/provider-groups/:id',
       ({ params: { id }, query }) =>
-        reflect(options, query, 'groups', async (transaction, source) => {
-          const page = await readProviderGroups(transaction, source, {
-            ...single(query, 'id'),
-            id: Number(id),
-          })
-          return page.items[0] ?? null
-        }),
+        reflect(
+          options,
+          query,
+          { counters: 'groups', only: Number(id) },
+          async (transaction, source) => {
+            const page = await readProviderGroups(transaction, source, {
+              ...single(query, 'id'),
+              id: Number(id),
+            })
+            return page.items[0] ?? null
+          },
+        ),
       { roles, params: IdParams, query: ItemQuery, detail: details.providerGroup },
     )
     .get(
       '/admin/api-keys',
       ({ query }) =>
-        reflect(options, query, 'apiKeys', (transaction, source) => {
+        reflect(options, query, { counters: 'apiKeys' }, (transaction, source) => {
           const groupId = query.group_id === undefined ? null : Number(query.group_id)
           return readApiKeys(transaction, source, { ...pageOf(query, 'id'), id: null, groupId })
         }),
@@ -51,16 +56,21 @@ export function reads(guard: ReturnType<typeof auth>, options: ReadOptions) {
     .get(
       '/admin/api-keys/:id',
       ({ params: { id }, query }) =>
-        reflect(options, query, 'apiKeys', async (transaction, source) => {
-          const request = { ...single(query, 'id'), id: Number(id), groupId: null }
-          return (await readApiKeys(transaction, source, request)).items[0] ?? null
-        }),
+        reflect(
+          options,
+          query,
+          { counters: 'apiKeys', only: Number(id) },
+          async (transaction, source) => {
+            const request = { ...single(query, 'id'), id: Number(id), groupId: null }
+            return (await readApiKeys(transaction, source, request)).items[0] ?? null
+          },
+        ),
       { roles, params: IdParams, query: ItemQuery, detail: details.apiKey },
     )
     .get(
       '/admin/keys',
       ({ query }) =>
-        reflect(options, query, 'keys', (transaction, source) =>
+        reflect(options, query, { counters: 'keys' }, (transaction, source) =>
           readKeys(transaction, source, { ...pageOf(query, 'token_hash'), tokenHash: null }),
         ),
       { roles, query: KeysQuery, detail: details.keys },
@@ -68,10 +78,15 @@ export function reads(guard: ReturnType<typeof auth>, options: ReadOptions) {
     .get(
       '/admin/keys/:token_hash',
       ({ params, query }) =>
-        reflect(options, query, 'keys', async (transaction, source) => {
-          const request = { ...single(query, 'token_hash'), tokenHash: params.token_hash }
-          return (await readKeys(transaction, source, request)).items[0] ?? null
-        }),
+        reflect(
+          options,
+          query,
+          { counters: 'keys', only: params.token_hash },
+          async (transaction, source) => {
+            const request = { ...single(query, 'token_hash'), tokenHash: params.token_hash }
+            return (await readKeys(transaction, source, request)).items[0] ?? null
+          },
+        ),
       { roles, params: HashParams, query: ItemQuery, detail: details.key },
     )
 }

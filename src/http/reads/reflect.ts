@@ -4,7 +4,7 @@ import { CursorError } from '../../projections/page.ts'
 import { readNow } from '../../projections/read-now.ts'
 import type { Source } from '../../projections/source.ts'
 import type { History } from '../../projector/history.ts'
-import type { Counters } from '../../projector/past.ts'
+import type { Wanted } from '../../projector/past.ts'
 import type { Projector, ReadTrack } from '../../projector/projector.ts'
 import { jsonResponse } from '../json.ts'
 import { toMoment } from '../params.ts'
@@ -24,14 +24,14 @@ export type ReadOptions = {
 export type AsOf = { consistency?: 'eventual'; as_of?: string; as_of_position?: string }
 
 /**
- * Answers a read of the counters that it names. It reflects every flush that was acknowledged
+ * Answers a read of the counters that it wants. It reflects every flush that was acknowledged
  * before, unless it asked for `eventual` or for the past, and says in Tallybook-Position what it
  * reflects. `null` is answered with 404.
  */
 export async function reflect<Value>(
   options: ReadOptions,
   asOf: AsOf,
-  counters: Counters,
+  wanted: Wanted,
   read: (transaction: Transaction, source: Source) => Promise<Value | null>,
 ): Promise<Response> {
   const past = await findPositions(options, asOf)
@@ -40,7 +40,7 @@ export async function reflect<Value>(
     const { value, positions } =
       past === null
         ? await readNow(options.pools.read, read)
-        : { value: await options.history.read(past, counters, read), positions: past }
+        : { value: await options.history.read(past, wanted, read), positions: past }
     if (value === null) throw new Problem(404, 'not found')
     return jsonResponse(value, { 'tallybook-position': formatPositions(positions) })
   } catch (error) {
