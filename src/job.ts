@@ -1,4 +1,3 @@
-import { constants, setPriority } from 'node:os'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { ServerAddress } from './db/pool.ts'
@@ -18,9 +17,8 @@ export type Job = {
 }
 
 /**
- * Starts `tallybook <args>` on the service's database, at a low priority, so that long work leaves
- * this thread, and most of the processor, to requests. It ends with the service, a killed one too.
- * What it says on stderr goes to the log.
+ * Starts `tallybook <args>` on the service's database, so that long work leaves this thread to
+ * requests. It ends with the service, a killed one too. What it says on stderr goes to the log.
  */
 export function startJob(args: string[], { address, logger }: JobOptions): Job {
   const main = join(import.meta.dir, 'main.ts')
@@ -28,11 +26,6 @@ export function startJob(args: string[], { address, logger }: JobOptions): Job {
     env: { ...process.env, TALLYBOOK_DATABASE_ADDRESS: JSON.stringify(address) },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  try {
-    setPriority(child.pid, constants.priority.PRIORITY_BELOW_NORMAL)
-  } catch {
-    // It has ended already, or the system knows no priorities.
-  }
   const log = logger.child({ job: args[0] })
   const logged = logLines(child.stderr, log)
   const ended = Promise.all([child.exited, new Response(child.stdout).text(), logged]).then(

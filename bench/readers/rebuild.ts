@@ -2,6 +2,7 @@
  * Rebuilds all projections of a database, as `tallybook rebuild` does, in a process of its own, and
  * prints one line of JSON. `bun bench/readers/rebuild.ts <address as JSON>`
  */
+import { lowerPriority } from '../../src/cli/priority.ts'
 import { connectAsOwner, openPools } from '../../src/db/pool.ts'
 import { PROJECTIONS } from '../../src/projections/index.ts'
 import { rebuild } from '../../src/projector/rebuild/rebuild.ts'
@@ -12,6 +13,7 @@ export type RebuildRun = { seconds: number; events: number; drifted: number }
 
 async function main([addressText = '']: string[]): Promise<void> {
   const address = JSON.parse(addressText) as Address
+  lowerPriority()
   const owner = connectAsOwner(address)
   const pools = openPools(address, 1)
   const started = performance.now()

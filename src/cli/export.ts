@@ -7,6 +7,7 @@ import { StartError } from '../start-error.ts'
 import { openDatabase } from './database.ts'
 import { explainFailure } from './failure.ts'
 import { untilInterrupted } from './interrupt.ts'
+import { lowerPriority } from './priority.ts'
 import { Progress } from './progress.ts'
 
 const USAGE = 'Usage: tallybook export <directory> | export --parquet <file>'
@@ -16,6 +17,7 @@ export async function exportLog(args: string[]): Promise<void> {
   const isParquet = args[0] === '--parquet'
   const [target, ...rest] = isParquet ? args.slice(1) : args
   if (!target || target.startsWith('-') || rest.length > 0) throw new StartError(USAGE)
+  lowerPriority()
   const signal = untilInterrupted()
   const database = await openDatabase(readConfig(process.env), console.error)
   const pools = openPools(database.address, 1)

@@ -9,6 +9,7 @@ import { StartError } from '../start-error.ts'
 import { openDatabase } from './database.ts'
 import { explainFailure } from './failure.ts'
 import { untilInterrupted } from './interrupt.ts'
+import { lowerPriority } from './priority.ts'
 import { Progress } from './progress.ts'
 
 const NAMES = PROJECTIONS.map(({ name }) => name)
@@ -25,6 +26,7 @@ const PRINTED = 20
  */
 export async function rebuild(args: string[]): Promise<void> {
   const projections = readArguments(args)
+  lowerPriority()
   const signal = untilInterrupted()
   const config = readConfig(process.env)
   const database = await openDatabase(config, (message) => console.error(message))

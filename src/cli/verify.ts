@@ -3,6 +3,7 @@ import { StartError } from '../start-error.ts'
 import { type Report, verifyDatabase } from '../verify/verify.ts'
 import { openDatabase } from './database.ts'
 import { Interrupted, untilInterrupted } from './interrupt.ts'
+import { lowerPriority } from './priority.ts'
 import { Progress } from './progress.ts'
 import { verifyArchive } from './verify-archive.ts'
 
@@ -29,6 +30,7 @@ export async function verify(args: string[]): Promise<void> {
 }
 
 async function check(signal: AbortSignal): Promise<Report> {
+  lowerPriority()
   const database = await openDatabase(readConfig(process.env), (line) => console.error(line))
   const progress = new Progress('verify')
   try {

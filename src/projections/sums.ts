@@ -20,7 +20,7 @@ export class Sums {
   readonly #others = new Map<number, { requests: bigint; successes: bigint }>()
   #paged = 0
 
-  /** About how many ids there are; one of more than 2^32 - 1 requests may be counted twice. */
+  /** How many ids there are; one of more than 2^32 - 1 requests may be counted twice. */
   get size(): number {
     return this.#paged + this.#others.size
   }
@@ -38,10 +38,10 @@ export class Sums {
       this.#pages[number] = page
     }
     const at = 2 * (id & (PAGE - 1))
-    if (page[at] === 0) this.#paged++
     const requested = page[at]! + requests
     const succeeded = page[at + 1]! + successes
     if (requested <= MAX_PAGED && succeeded <= MAX_PAGED) {
+      if (page[at] === 0) this.#paged++
       page[at] = requested
       page[at + 1] = succeeded
     } else {

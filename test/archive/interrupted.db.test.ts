@@ -97,10 +97,15 @@ test('an export whose database goes away says so and leaves nothing', async () =
   const target = join(folder.path, 'lost')
   const command = startCommand(['export', target], source.address)
   await untilWriting('lost')
-  await source.owner`
-    select pg_terminate_backend(pid) from pg_stat_activity
-    where datname = current_database() and pid <> pg_backend_pid()`
-  const outcome = await outcomeOf(command)
+  const ended = outcomeOf(command)
+  // Again and again: a connection that is lost between two statements is made anew.
+  await until(async () => {
+    await source.owner`
+      select pg_terminate_backend(pid) from pg_stat_activity
+      where datname = current_database() and pid <> pg_backend_pid()`
+    return command.exitCode !== null
+  })
+  const outcome = await ended
   expect(outcome.code).toBe(1)
   expect(outcome.stderr).toContain(`Nothing was exported to ${target}: the database went away`)
   expect(readdirSync(folder.path).filter((name) => name.startsWith('lost'))).toEqual([])

@@ -1,3 +1,4 @@
+import { verifyDatabase } from '../../src/verify/verify.ts'
 import { makeDataDir } from '../support/process.ts'
 import { TOKENS } from '../support/service.ts'
 import { checkLog, type Findings } from './check.ts'
@@ -67,6 +68,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Report> {
     const owner = cluster.connect()
     const findings = await checkLog(owner, history)
     await owner.end()
+    findings.violations.push(...(await verify(cluster)))
     const log = await cluster.readServerLog()
     if (/deadlock detected/.test(log)) findings.violations.push('a deadlock in the database')
     for (const { errors } of cluster.instances) {
@@ -85,6 +87,13 @@ export async function runCampaign(options: CampaignOptions): Promise<Report> {
     await cluster.stop()
     await dataDir.remove()
   }
+}
+
+/** What a verification of the whole database finds. */
+async function verify(cluster: Cluster): Promise<string[]> {
+  const { signal } = new AbortController()
+  const { first } = await verifyDatabase(cluster.address, { signal, onProgress: () => {} })
+  return first.map(({ check, at, expected, found }) => `${at} (${check}): ${expected}, ${found}`)
 }
 
 /** With nobody posting, every instance answers alike: all that was acknowledged, and no more than sent. */

@@ -1,5 +1,7 @@
 import { type Sql, type Transaction, transact } from '../../src/db/pool.ts'
 import { hashPayload } from '../../src/events/event.ts'
+import { PROJECTIONS } from '../../src/projections/index.ts'
+import { TOKENS } from '../support/service.ts'
 import type { Cluster, Instance } from './cluster.ts'
 import type { Random } from './random.ts'
 
@@ -42,6 +44,14 @@ export const FAULTS = {
         await Bun.sleep(500 + random.below(3_000))
       })
     }),
+  'a rebuild': async ({ instance, random }) => {
+    // Goes on as a process of the instance, while the next fault comes.
+    const { name } = random.pick([...PROJECTIONS])
+    await fetch(`${instance.url}/admin/projections/${name}/rebuild`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${TOKENS.admin}` },
+    }).catch(() => {})
+  },
   'the clock was an hour ahead': ({ cluster, random }) =>
     withOwner(cluster, async (owner) => {
       const shard = random.below(cluster.shards)
@@ -68,6 +78,7 @@ const WEIGHTS: Record<FaultName, number> = {
   'a stranger locks a head': 4,
   'a stranger locks the counters': 2,
   'a stranger keeps an old snapshot': 2,
+  'a rebuild': 16,
   'the clock was an hour ahead': 2,
 }
 

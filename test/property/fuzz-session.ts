@@ -1,4 +1,5 @@
 import { expect } from 'bun:test'
+import { CURRENT } from '../../src/projections/index.ts'
 import { type TestService, TOKENS } from '../support/service.ts'
 import { readAll, readExact, toAnswer } from './exact.ts'
 import type { FuzzedFlush } from './fuzz-bodies.ts'
@@ -125,7 +126,11 @@ export class FuzzSession {
       items: { name: string; lag_events: number }[]
       parked_events: { count: number }
     }>('/admin/projections')
-    expect(status.items.map(({ lag_events }) => lag_events)).toEqual(status.items.map(() => 0))
+    // Usage and snapshots lag while nobody asks for them.
+    const behind = status.items.filter(
+      ({ name, lag_events }) => lag_events > 0 && CURRENT.some((one) => one.name === name),
+    )
+    expect(behind).toEqual([])
     expect(status.parked_events.count).toBe(0)
   }
 
