@@ -126,7 +126,8 @@ test('tokens are refused as the document says: roles, 401 and 403', async () => 
     expect(anonymous.operationId).toBe(operation.operationId)
     for (const role of Object.keys(TOKENS) as Role[]) {
       if (!roles.includes(role)) await callDocumented([role, method, url, 403], path)
-      else expect([200, 202, 400, 409]).toContain((await service.fetch(role, url, { method })).status)
+      else
+        expect([200, 202, 400, 409]).toContain((await service.fetch(role, url, { method })).status)
     }
   }
 })
