@@ -34,7 +34,7 @@ export type AppOptions = {
   log: Log
   projector: Projector
   history: History
-  /** See http/projections.ts. */
+  /** See http/projections/. */
   startRebuild: (projection: string) => boolean
   streams: AuditStreams
   tokens: Tokens

@@ -29,10 +29,11 @@ export async function replay(args: string[]): Promise<void> {
   const signal = untilInterrupted()
   const database = await openDatabase(readConfig(process.env), (message) => console.error(message))
   const owner = connectAsOwner(database.address)
-  const pools = openPools(database.address, await readShards(owner))
+  const shards = await readShards(owner)
+  const pools = openPools(database.address, shards)
   const goesOn = isStepping ? askToGoOn() : null
   try {
-    const history = new History(pools, await readShards(owner))
+    const history = new History(pools, shards)
     const end = await findEnd(history, to)
     let running: Counted = []
     for (let after: Positions | null = end.map(() => -1); after; ) {
