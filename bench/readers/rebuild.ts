@@ -20,7 +20,7 @@ async function main([addressText = '']: string[]): Promise<void> {
   let events = 0
   let seconds = 0
   const outcome = await rebuild({
-    ...{ owner, project: pools.project, shards: 1, projections: PROJECTIONS },
+    ...{ owner, project: pools.project, projections: PROJECTIONS },
     signal: new AbortController().signal,
     onProgress: ({ folded }) => {
       events = folded

@@ -37,7 +37,7 @@ export async function rebuild(args: string[]): Promise<void> {
     const pools = openPools(database.address, shards)
     try {
       const outcome = await runRebuild({
-        ...{ owner, project: pools.project, shards, projections, signal },
+        ...{ owner, project: pools.project, projections, signal },
         onProgress: ({ folded, total }) => progress.update(folded, total),
       }).finally(() => progress.end())
       if ('underWay' in outcome) {

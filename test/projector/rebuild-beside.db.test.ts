@@ -67,7 +67,7 @@ test('readers and writers beside rebuilds notice nothing', async () => {
   const running = [writer(), writer(), ...PATHS.map(reader)]
   for (let i = 0; i < 4; i++) {
     const outcome = await rebuild({
-      ...{ owner, project: pools.project, shards: TEST_SHARDS, projections: PROJECTIONS },
+      ...{ owner, project: pools.project, projections: PROJECTIONS },
       ...{ signal: new AbortController().signal, onProgress: () => {} },
     })
     if ('underWay' in outcome) throw new Error('under way')

@@ -60,7 +60,7 @@ const run = (
   signal = new AbortController().signal,
 ) =>
   rebuild({
-    ...{ owner, project: pools.project, shards: TEST_SHARDS, projections, signal },
+    ...{ owner, project: pools.project, projections, signal },
     onProgress: () => {},
   })
 
@@ -158,7 +158,7 @@ test('interrupted at any place it leaves what readers see, and nothing else', as
     const controller = new AbortController()
     let steps = 0
     const outcome = rebuild({
-      ...{ owner, project: pools.project, shards: TEST_SHARDS, signal: controller.signal },
+      ...{ owner, project: pools.project, signal: controller.signal },
       projections: PROJECTIONS.slice(0, 1),
       onProgress: () => {
         if (++steps === stop) controller.abort(new Error('stop'))
@@ -191,7 +191,7 @@ async function runWithOwnConnections() {
   const otherOwner = connectAsOwner(service.database.address)
   try {
     return await rebuild({
-      ...{ owner: otherOwner, project: other.project, shards: TEST_SHARDS },
+      ...{ owner: otherOwner, project: other.project },
       ...{ projections: PROJECTIONS, signal: new AbortController().signal, onProgress: () => {} },
     })
   } finally {

@@ -28,7 +28,6 @@ export type RebuildOptions = {
   owner: Sql
   /** Two connections at least. */
   project: Sql
-  shards: number
   projections: readonly Projection[]
   signal: AbortSignal
   onProgress(progress: { state: RebuildState; folded: number; total: number }): void
