@@ -13,7 +13,7 @@ const BASE = ['events', 'merkle', 'db', 'start-error.ts']
 const STORES = [...BASE, 'log', 'catalog', 'projections']
 const MAY_IMPORT: Record<string, string[]> = {
   'start-error.ts': [],
-  events: [],
+  events: ['merkle'],
   merkle: [],
   db: ['start-error.ts'],
   tokens: ['start-error.ts', 'db'],
@@ -22,7 +22,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   catalog: BASE,
   projections: BASE,
   projector: STORES,
-  archive: ['events', 'db', 'log', 'start-error.ts'],
+  archive: ['events', 'merkle', 'db', 'log', 'start-error.ts'],
   transparency: STORES,
   verify: BASE,
   verifications: ['db', 'verify', 'job.ts'],

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { hashPayload } from '../events/event.ts'
 import { type LineEvent, parseEventLine } from '../events/event-line.ts'
-import { hashLeaf } from '../events/leaf.ts'
+import { hashLeaf } from '../merkle/hash.ts'
 import type { Manifest, PartManifest, ShardManifest } from './manifest.ts'
 import { PartError, readPart } from './read-part.ts'
 import { Recount } from './recount.ts'
@@ -115,7 +115,7 @@ function checkLine(
     note("the payload's SHA-256 is not the one that stands beside it")
   }
   if (leafHash === null) note('it has no leaf_hash')
-  else if (hashLeaf(leaf) !== leafHash) note("leaf_hash is not the leaf's")
+  else if (hashLeaf(leaf).toString('hex') !== leafHash) note("leaf_hash is not the leaf's")
   if (event.recordedAt < course.recordedAt) {
     note(`recorded_at ${event.recordedAt} is before that of the event before it`)
   }

@@ -1,6 +1,7 @@
+import { hashLeaf } from '../merkle/hash.ts'
 import { isStorable } from './columns.ts'
 import type { StoredEvent } from './event.ts'
-import { hashLeaf, type LeafEvent, toLeaf } from './leaf.ts'
+import { type LeafEvent, toLeaf } from './leaf.ts'
 
 /** An event as a line holds it: with all columns of the log. */
 export type LineEvent = Omit<StoredEvent, 'payloadBytes'>
@@ -24,7 +25,7 @@ export type ParsedLine =
  */
 export function toEventLine(event: LineEvent, { leafHash = false } = {}): string {
   const leaf = toLeaf(event)
-  return joinLine(leaf, leafHash ? hashLeaf(leaf) : null, event.payload)
+  return joinLine(leaf, leafHash ? hashLeaf(leaf).toString('hex') : null, event.payload)
 }
 
 function joinLine(leaf: string, leafHash: string | null, payload: string): string {

@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto'
 import type { StoredEvent } from './event.ts'
 
 /** What a leaf says: every column of an event, but its payload by hash only. */
@@ -26,9 +25,4 @@ export function toLeaf(event: LeafEvent): string {
     idempotency_key: event.idempotencyKey,
     payload_sha256: event.payloadSha256,
   })
-}
-
-/** RFC 6962 leaf hash, in hex: SHA-256 of a zero byte and the leaf's UTF-8 bytes. */
-export function hashLeaf(leaf: string): string {
-  return hash('sha256', `\0${leaf}`, 'hex')
 }

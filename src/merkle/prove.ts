@@ -1,0 +1,72 @@
+import { EMPTY_ROOT, HASH_BYTES, type Hash } from './hash.ts'
+import { formatTilePath, type Tile, tileOf } from './tile.ts'
+import { consistencyRanges, inclusionRanges, joinSubtrees, type Range, subtreesOf } from './tree.ts'
+
+/** Reads the hashes of tiles, each `width` × 32 bytes, in the order asked for. */
+export type ReadTiles = (tiles: Tile[]) => Promise<Uint8Array[]>
+
+/** The hashes that prove that a leaf is in the tree of `size` leaves; see `rootOfInclusion`. */
+export function proveInclusion(index: number, size: number, readTiles: ReadTiles): Promise<Hash[]> {
+  return hashRanges(inclusionRanges(index, size), size, readTiles)
+}
+
+/** The hashes that prove that a tree begins with an older one of its own; see `isConsistent`. */
+export function proveConsistency(
+  oldSize: number,
+  size: number,
+  readTiles: ReadTiles,
+): Promise<Hash[]> {
+  return hashRanges(consistencyRanges(oldSize, size), size, readTiles)
+}
+
+/** The root of the tree of the first `size` leaves. */
+export async function readRoot(size: number, readTiles: ReadTiles): Promise<Hash> {
+  if (size === 0) return EMPTY_ROOT
+  const [root] = await hashRanges([{ from: 0, to: size }], size, readTiles)
+  return root!
+}
+
+/** The hashes of the complete subtrees that make up the tree of `size` leaves, left to right. */
+export async function readPeaks(size: number, readTiles: ReadTiles): Promise<Hash[]> {
+  const peaks = subtreesOf({ from: 0, to: size }).map(({ height, number }) => ({
+    from: number * 2 ** height,
+    to: (number + 1) * 2 ** height,
+  }))
+  return hashRanges(peaks, size, readTiles)
+}
+
+/** The hash of each range, from the tiles that hold them; each tile is read once. */
+async function hashRanges(ranges: Range[], size: number, readTiles: ReadTiles): Promise<Hash[]> {
+  const parts = ranges.map((range) => subtreesOf(range).map((subtree) => tileOf(subtree, size)))
+  const tiles = new Map<string, Tile>()
+  for (const { tile } of parts.flat()) tiles.set(formatTilePath(tile), tile)
+  const read = await readTiles([...tiles.values()])
+  const hashes = new Map([...tiles.keys()].map((path, i) => [path, read[i]!]))
+  return parts.map((subtrees) =>
+    joinSubtrees(
+      subtrees.map(({ tile, offset, count }) =>
+        rootOf(hashes.get(formatTilePath(tile))!, offset, count),
+      ),
+    ),
+  )
+}
+
+/** The root of `count` (a power of two) hashes of a tile. */
+function rootOf(tile: Uint8Array, offset: number, count: number): Hash {
+  const hashes: Hash[] = []
+  for (let i = offset; i < offset + count; i++) {
+    hashes.push(tile.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES))
+  }
+  return rootOfHashes(hashes)
+}
+
+/** The root of a complete subtree from its hashes, a power of two of them. */
+function rootOfHashes(hashes: Hash[]): Hash {
+  let level = hashes
+  while (level.length > 1) {
+    level = Array.from({ length: level.length / 2 }, (_, i) =>
+      joinSubtrees([level[2 * i]!, level[2 * i + 1]!]),
+    )
+  }
+  return level[0]!
+}
