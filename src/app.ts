@@ -18,12 +18,14 @@ import { projections } from './http/projections/index.ts'
 import { reads } from './http/reads/index.ts'
 import { swaggerRoutes } from './http/swagger/index.ts'
 import { tokenRoutes } from './http/tokens/index.ts'
+import { transparencyRoutes } from './http/transparency/index.ts'
 import { usageRoute } from './http/usage/index.ts'
 import { verificationRoutes } from './http/verifications/index.ts'
 import type { Log } from './log/log.ts'
 import type { History } from './projector/history.ts'
 import type { Projector } from './projector/projector.ts'
 import type { Tokens } from './tokens/tokens.ts'
+import type { TreeHeads } from './transparency/heads.ts'
 import type { Verifications } from './verifications/run.ts'
 
 /** Everything that the routes call. */
@@ -37,6 +39,8 @@ export type AppOptions = {
   /** See http/projections/. */
   startRebuild: (projection: string) => boolean
   streams: AuditStreams
+  heads: TreeHeads
+  logPublic: boolean
   tokens: Tokens
   verifications: Verifications
   attempts: Attempts
@@ -80,6 +84,7 @@ export function createApp(options: AppOptions) {
     .use(projections(guard, options))
     .use(audit(guard, options))
     .use(explainRoute(guard, options))
+    .use(transparencyRoutes(guard, { ...options, bodies }))
     .use(tokenRoutes(guard, { ...options, bodies }))
     .use(verificationRoutes(guard, options))
     .use(health(options))

@@ -1,3 +1,4 @@
+import { findNameProblem } from './merkle/key.ts'
 import { StartError } from './start-error.ts'
 import type { Role } from './tokens/roles.ts'
 
@@ -17,6 +18,10 @@ export type Config = {
   unknownTokens: number
   /** Who may follow the log at once. */
   maxFollowers: number
+  /** What the transparency log is called; null: as the data directory has it. */
+  logOrigin: string | null
+  /** Whether everyone may read it: hashes, sources and idempotency keys, not what was counted. */
+  logPublic: boolean
   /** When to verify the database each night, UTC; null: never. */
   verifyAt: { hour: number; minute: number } | null
   logLevel: string
@@ -61,6 +66,17 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     problems.push(`${name} must be a time of day in UTC, HH:MM, not "${value}".`)
     return null
   }
+  const flag = (name: string) => {
+    const value = text(name) ?? 'false'
+    if (value !== 'true' && value !== 'false') problems.push(`${name} must be true or false.`)
+    return value === 'true'
+  }
+  const origin = (name: string) => {
+    const value = text(name)
+    const problem = value === null ? null : findNameProblem(value)
+    if (problem !== null) problems.push(`${name} ${problem}, such as stats.example.com.`)
+    return value
+  }
   const logLevel = text('TALLYBOOK_LOG_LEVEL') ?? 'info'
   if (!LOG_LEVELS.includes(logLevel)) {
     problems.push(`TALLYBOOK_LOG_LEVEL must be one of ${LOG_LEVELS.join(', ')}.`)
@@ -79,6 +95,8 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     bodyLimitBytes: integer('TALLYBOOK_BODY_LIMIT_BYTES', DEFAULT_BODY_LIMIT_BYTES, 1_024, 2 ** 28),
     unknownTokens: integer('TALLYBOOK_UNKNOWN_TOKENS', 30, 1, 1_000_000_000),
     maxFollowers: integer('TALLYBOOK_MAX_FOLLOWERS', DEFAULT_MAX_FOLLOWERS, 1, 1_000_000),
+    logOrigin: origin('TALLYBOOK_LOG_ORIGIN'),
+    logPublic: flag('TALLYBOOK_LOG_PUBLIC'),
     verifyAt: timeOfDay('TALLYBOOK_VERIFY_AT'),
     logLevel,
   }

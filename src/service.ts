@@ -17,7 +17,9 @@ import { RebuildJobs } from './rebuild-jobs.ts'
 import { keepFresh } from './tokens/refresh.ts'
 import type { Role } from './tokens/roles.ts'
 import { Tokens } from './tokens/tokens.ts'
+import { TreeHeads } from './transparency/heads.ts'
 import { Integrator } from './transparency/integrate.ts'
+import type { Origin } from './transparency/origin.ts'
 import { Verifications } from './verifications/run.ts'
 import { scheduleVerifications } from './verifications/schedule.ts'
 
@@ -39,9 +41,11 @@ export type ServiceOptions = {
     Config,
     'host' | 'port' | 'shards' | 'bodyLimitBytes' | 'unknownTokens' | 'maxFollowers'
   > &
-    Partial<Pick<Config, 'verifyAt'>>
+    Partial<Pick<Config, 'verifyAt' | 'logPublic'>>
   address: ServerAddress
   tokens: Record<Role, string>
+  /** Under what the transparency log is signed. */
+  origin: Origin
   logger: Logger
 }
 
@@ -75,6 +79,7 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
   const tokens = new Tokens(options.tokens)
   await tokens.refresh(pools.read)
 
+  const heads = await TreeHeads.open(pools.project, shards, options.origin)
   const projector = new Projector(pools, shards, logger)
   const streams = new AuditStreams({ pools, shards, tokens, logger, maxFollowers })
   const log = new Log({
@@ -100,6 +105,8 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
     history: new History(pools, shards),
     startRebuild: (projection) => rebuilds.start(projection),
     streams,
+    heads,
+    logPublic: config.logPublic ?? false,
     tokens,
     verifications,
     attempts: new Attempts(unknownTokens),
@@ -111,7 +118,7 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
   await rebuilds.startChanged()
   app.listen({ hostname: host, port })
   projector.start()
-  const integrator = new Integrator(pools.project, shards, logger)
+  const integrator = new Integrator(pools.project, shards, heads, logger)
   integrator.start()
   const schedule = config.verifyAt && scheduleVerifications(config.verifyAt, verifications, logger)
   const fresh = keepFresh(tokens, pools.read, logger)

@@ -13,17 +13,18 @@ const BASE = ['events', 'merkle', 'db', 'start-error.ts']
 const STORES = [...BASE, 'log', 'catalog', 'projections']
 const MAY_IMPORT: Record<string, string[]> = {
   'start-error.ts': [],
+  'whole-file.ts': [],
   events: ['merkle'],
   merkle: [],
   db: ['start-error.ts'],
-  tokens: ['start-error.ts', 'db'],
-  'config.ts': ['start-error.ts', 'tokens'],
+  tokens: ['start-error.ts', 'whole-file.ts', 'db'],
+  'config.ts': ['start-error.ts', 'merkle', 'tokens'],
   log: BASE,
   catalog: BASE,
   projections: BASE,
   projector: STORES,
-  archive: ['events', 'merkle', 'db', 'log', 'start-error.ts'],
-  transparency: STORES,
+  archive: ['events', 'merkle', 'db', 'log', 'start-error.ts', 'whole-file.ts'],
+  transparency: ['events', 'merkle', 'db', 'log', 'start-error.ts', 'whole-file.ts'],
   verify: BASE,
   verifications: ['db', 'verify', 'job.ts'],
   // The write routes can't see a projection, and the read routes can't see the log.
@@ -34,6 +35,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'http/usage': ['events', 'db', 'projections', 'projector', 'http'],
   'http/tokens': ['db', 'tokens', 'http'],
   'http/audit': ['events', 'db', 'log', 'tokens', 'http'],
+  'http/transparency': ['events', 'merkle', 'db', 'log', 'transparency', 'http'],
   'http/verifications': ['db', 'verify', 'verifications', 'http'],
   http: [
     ...['events', 'merkle', 'db', 'log', 'projector', 'transparency', 'tokens'],

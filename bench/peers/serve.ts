@@ -2,6 +2,9 @@
  * Serves one peer: the service itself, or its HTTP edge before another way to store a flush.
  * `bun bench/peers/serve.ts <peer> <address as JSON>`
  */
+import { mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Elysia } from 'elysia'
 import pino from 'pino'
 import { Attempts } from '../../src/http/attempts.ts'
@@ -12,6 +15,7 @@ import { Metrics } from '../../src/http/metrics.ts'
 import type { AppendOutcome } from '../../src/log/queue.ts'
 import { startService } from '../../src/service.ts'
 import { Tokens } from '../../src/tokens/tokens.ts'
+import { openOrigin } from '../../src/transparency/origin.ts'
 import type { Address } from '../server.ts'
 import { TOKENS } from '../workload.ts'
 import { directUpdate } from './direct-update.ts'
@@ -35,6 +39,8 @@ async function main([peer = '', addressText = '']: string[]): Promise<void> {
 }
 
 async function serveTallybook(address: Address): Promise<string> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'tallybook-bench-origin-'))
+  const { origin } = await openOrigin(dataDir, null)
   const service = await startService({
     config: {
       host: '127.0.0.1',
@@ -46,6 +52,7 @@ async function serveTallybook(address: Address): Promise<string> {
     },
     address,
     tokens: TOKENS,
+    origin,
     logger: pino({ level: 'error' }),
   })
   process.on('SIGTERM', () => service.stop().then(() => process.exit(0)))

@@ -1,8 +1,9 @@
 import { lstatSync } from 'node:fs'
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { StartError } from '../start-error.ts'
+import { syncFolder } from '../whole-file.ts'
 
 /** What is written beside its final name, and bears that only when it is whole and on disk. */
 export type Draft = {
@@ -66,13 +67,4 @@ async function syncFolders(path: string): Promise<void> {
     if (entry.isDirectory()) await syncFolders(join(path, entry.name))
   }
   await syncFolder(path)
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
-  }
 }

@@ -2,6 +2,7 @@ import { StartError } from '../start-error.ts'
 import { demo } from './demo.ts'
 import { exportLog } from './export.ts'
 import { importLog } from './import.ts'
+import { key } from './key.ts'
 import { rebuild } from './rebuild.ts'
 import { replay } from './replay.ts'
 import { serve } from './serve.ts'
@@ -12,6 +13,7 @@ const COMMANDS: Record<string, { run: (args: string[]) => Promise<void>; help: s
   serve: { run: serve, help: 'serve         run the service (the default)' },
   rebuild: { run: rebuild, help: 'rebuild       fold the projections anew, beside the live ones' },
   replay: { run: replay, help: 'replay        show how a number came to be, event by event' },
+  key: { run: key, help: 'key           show or rotate the keys of the transparency log' },
   demo: { run: demo, help: 'demo          fill a running, fresh service with a gateway' },
   token: { run: token, help: 'token         make, list and revoke tokens of a running service' },
   export: { run: exportLog, help: 'export        write the log to an archive' },

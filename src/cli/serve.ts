@@ -4,6 +4,7 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from '../db/embedded/ind
 import { type Service, startService } from '../service.ts'
 import { StartError } from '../start-error.ts'
 import { loadTokens } from '../tokens/files.ts'
+import { openOrigin } from '../transparency/origin.ts'
 import { launcherEnded } from './launcher.ts'
 
 /** Runs the service until SIGINT or SIGTERM: then it finishes what it accepted, and ends. */
@@ -14,6 +15,8 @@ export async function serve(args: string[]): Promise<void> {
   const logger = pino({ level: config.logLevel }, pino.destination({ dest: 2, sync: true }))
   const { tokens, made } = await loadTokens(config.dataDir, config.tokens)
   for (const role of made) console.log(`New ${role} token (shown once): ${tokens[role]}`)
+  const { origin, made: isNew } = await openOrigin(config.dataDir, config.logOrigin)
+  if (isNew) console.log(`New transparency log, signed as ${origin.name}`)
 
   const embedded =
     config.databaseUrl === null
@@ -27,6 +30,7 @@ export async function serve(args: string[]): Promise<void> {
       config,
       address: embedded ?? { url: config.databaseUrl! },
       tokens,
+      origin,
       logger,
     })
     console.log(`Tallybook listens on ${service.url}`)

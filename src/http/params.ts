@@ -71,6 +71,9 @@ export const Position = digits('-1|\\d{1,15}', 'A position; -1 stands before the
   example: 0,
 })
 
+export const TreeSize = (description: string) =>
+  digits('\\d{1,15}', description, { minimum: 0, maximum: MAX_POSITION, example: 42 })
+
 /** `0/41,1/7`: a position a shard. */
 export const PositionsText = (description: string) =>
   Type.String({

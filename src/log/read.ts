@@ -1,5 +1,6 @@
 import type { Sql, Transaction } from '../db/pool.ts'
 import type { StoredEvent } from '../events/event.ts'
+import type { LeafEvent } from '../events/leaf.ts'
 import type { Positions } from '../events/positions.ts'
 
 /**
@@ -154,6 +155,21 @@ export async function readEvent(
   return row ? toStoredEvent(row) : null
 }
 
+/** What the leaves of a shard say, from a position on, as far as the event before `to`. */
+export async function readLeafEvents(
+  sql: Sql,
+  shard: number,
+  from: number,
+  to: number,
+): Promise<LeafEvent[]> {
+  const rows = await sql<Omit<EventRow, 'payload' | 'payload_bytes'>[]>`
+    select ${leafColumns(sql)}
+    from events e
+    where e.shard = ${shard} and e.position >= ${from} and e.position < ${to}
+    order by e.position`
+  return rows.map(toLeafEvent)
+}
+
 type EventRow = {
   shard: number
   position: string
@@ -170,13 +186,14 @@ type EventRow = {
 const recordedAt = (sql: Sql | Transaction) => sql`
   to_char(e.recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') as recorded_at`
 
-const columns = (sql: Sql | Transaction) => sql`
+const leafColumns = (sql: Sql | Transaction) => sql`
   e.shard, e.position, e.type, e.version, ${recordedAt(sql)},
-  e.source, e.idempotency_key, e.payload::text as payload,
-  pg_column_size(e.payload) as payload_bytes,
-  encode(e.payload_sha256, 'hex') as payload_sha256`
+  e.source, e.idempotency_key, encode(e.payload_sha256, 'hex') as payload_sha256`
 
-const toStoredEvent = (row: EventRow): StoredEvent => ({
+const columns = (sql: Sql | Transaction) => sql`
+  ${leafColumns(sql)}, e.payload::text as payload, pg_column_size(e.payload) as payload_bytes`
+
+const toLeafEvent = (row: Omit<EventRow, 'payload' | 'payload_bytes'>): LeafEvent => ({
   shard: row.shard,
   position: Number(row.position),
   type: row.type,
@@ -184,7 +201,11 @@ const toStoredEvent = (row: EventRow): StoredEvent => ({
   recordedAt: row.recorded_at,
   source: row.source,
   idempotencyKey: row.idempotency_key,
+  payloadSha256: row.payload_sha256,
+})
+
+const toStoredEvent = (row: EventRow): StoredEvent => ({
+  ...toLeafEvent(row),
   payload: row.payload,
   payloadBytes: row.payload_bytes,
-  payloadSha256: row.payload_sha256,
 })

@@ -27,6 +27,14 @@ export function isKeyName(name: string): boolean {
   return name !== '' && !/[+\s\p{Z}\p{Cc}\ufeff]/u.test(name) && name.isWellFormed()
 }
 
+/** Why a text can't be the name of a log's origin, as a person reads it; null where it can. */
+export function findNameProblem(name: string): string | null {
+  if (!isKeyName(name)) return 'must have no spaces and no "+"'
+  if (name.length > 200) return 'must have at most 200 characters'
+  if (name.includes('://') || name.endsWith('/')) return 'must be a host and path, without a scheme'
+  return null
+}
+
 /** The signing key that a seed of 32 bytes makes, or a new one. */
 export function makeSigningKey(name: string, seed: Buffer = randomBytes(SEED_BYTES)): SigningKey {
   const publicKey = createPublicKey(privateKeyOf(seed))

@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { link, mkdir, open, readFile, unlink } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { StartError } from '../start-error.ts'
+import { createFile, isCode } from '../whole-file.ts'
 import { ROLES, type Role } from './roles.ts'
 import { makeToken } from './stored.ts'
 
@@ -49,23 +49,9 @@ export async function readTokens(
 async function readOrMake(dataDir: string, role: Role): Promise<{ token: string; made: boolean }> {
   const path = pathOf(dataDir, role)
   if (existsSync(path)) return { token: await read(path), made: false }
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   const token = makeToken(role)
-  // Written whole under another name, then linked: a file that is there is never half a token.
-  const draft = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`
-  const file = await open(draft, 'wx', 0o600)
-  try {
-    await file.writeFile(`${token}\n`)
-    await file.sync()
-    await link(draft, path)
-    return { token, made: true }
-  } catch (error) {
-    if (!isCode(error, 'EEXIST')) throw error
-    return { token: await read(path), made: false }
-  } finally {
-    await file.close()
-    await unlink(draft)
-  }
+  const made = await createFile(path, `${token}\n`)
+  return made ? { token, made } : { token: await read(path), made }
 }
 
 const pathOf = (dataDir: string, role: Role) => join(dataDir, 'tokens', role)
@@ -81,5 +67,3 @@ async function read(path: string): Promise<string> {
   if (token !== '') return token
   throw new StartError(`The token file ${path} is empty: delete it, and a new one is made.`)
 }
-
-const isCode = (error: unknown, code: string) => (error as NodeJS.ErrnoException).code === code

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { isUnavailable } from '../db/errors.ts'
 import type { Sql } from '../db/pool.ts'
+import type { TreeHeads } from './heads.ts'
 
 /** Events of one statement: some 10 ms of the database's time. */
 const STEP_EVENTS = 2_000
@@ -20,7 +21,8 @@ export async function integrateEvents(
 }
 
 /**
- * Keeps the tiles of all shards up with the log, a second behind it. Of several instances each does
+ * Keeps the tiles of all shards up with the log, a second behind it, and signs the trees that have
+ * grown. Of several instances each does
  * this, and what one has added the others find done. What a killed one left, the next look adds;
  * so it also takes in what was appended before there were tiles.
  */
@@ -30,10 +32,13 @@ export class Integrator {
   #wake: () => void = () => {}
   /** Shards whose last step failed: a log with a gap fails until somebody mends it. */
   readonly #failing = new Set<number>()
+  readonly #unsigned = new Set<number>()
+  #signedAt = Number.NEGATIVE_INFINITY
 
   constructor(
     private readonly sql: Sql,
     private readonly shards: number,
+    private readonly heads: TreeHeads,
     private readonly logger: Logger,
   ) {}
 
@@ -48,7 +53,11 @@ export class Integrator {
   }
 
   async #run(): Promise<void> {
-    while (!this.#stopped) await this.#restFor(REST_MS[await this.#integrateAll()])
+    while (!this.#stopped) {
+      const integrated = await this.#integrateAll()
+      const signed = await this.#signGrown()
+      await this.#restFor(Math.min(REST_MS[integrated], REST_MS[signed]))
+    }
   }
 
   /** One step of each shard; says whether there may be more to do at once. */
@@ -60,6 +69,21 @@ export class Integrator {
     return most === STEP_EVENTS ? 'behind' : 'idle'
   }
 
+  /** Signs what has grown, once a second at most; says whether there is more to do at once. */
+  async #signGrown(): Promise<keyof typeof REST_MS> {
+    if (this.#stopped || performance.now() - this.#signedAt < REST_MS.idle / 2) return 'idle'
+    this.#signedAt = performance.now()
+    try {
+      const { more, failed } = await this.heads.signGrown()
+      for (const [shard, error] of failed) this.#report(this.#unsigned, shard, error, 'not signed')
+      for (const shard of this.#unsigned) if (!failed.has(shard)) this.#unsigned.delete(shard)
+      return more ? 'behind' : 'idle'
+    } catch (error) {
+      if (!isUnavailable(error)) this.logger.error({ err: error }, 'transparency: not signed')
+      return 'idle'
+    }
+  }
+
   /** How many leaves were added; 0 where it failed, which is said once in a row. */
   async #integrate(shard: number): Promise<number> {
     try {
@@ -67,12 +91,17 @@ export class Integrator {
       this.#failing.delete(shard)
       return added
     } catch (error) {
-      if (!this.#failing.has(shard) && !isUnavailable(error)) {
-        this.logger.error({ shard, err: error }, 'transparency: integration failed')
-      }
-      this.#failing.add(shard)
+      this.#report(this.#failing, shard, error, 'integration failed')
       return 0
     }
+  }
+
+  /** Says once in a row what failed. */
+  #report(failing: Set<number>, shard: number, error: unknown, what: string): void {
+    if (!failing.has(shard) && !isUnavailable(error)) {
+      this.logger.error({ shard, err: error }, `transparency: ${what}`)
+    }
+    failing.add(shard)
   }
 
   async #restFor(ms: number): Promise<void> {

@@ -74,7 +74,8 @@ test('a line with a letter changed is refused, or says something else', () => {
     if (parsed.kind === 'malformed') return
     const { event: read, leafHash } = parsed
     const isWhole =
-      hashPayload(read.payload) === read.payloadSha256 && hashLeaf(parsed.leaf).toString('hex') === leafHash
+      hashPayload(read.payload) === read.payloadSha256 &&
+      hashLeaf(parsed.leaf).toString('hex') === leafHash
     expect(isWhole).toBe(changed === line)
   })
   fc.assert(property, { numRuns: 2_000 })

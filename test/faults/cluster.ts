@@ -137,10 +137,10 @@ export class Instance {
   }
 }
 
-function spawnInstance({ address, shards }: Cluster) {
+function spawnInstance({ address, shards, dataDir }: Cluster) {
   const script = join(import.meta.dir, 'instance.ts')
   return Bun.spawn(
-    [process.execPath, '--no-orphans', script, JSON.stringify(address), String(shards)],
+    [process.execPath, '--no-orphans', script, JSON.stringify(address), String(shards), dataDir],
     { stdin: 'ignore', stdout: 'pipe', stderr: 'pipe' },
   )
 }

@@ -1,15 +1,17 @@
 /**
  * One instance of the service as a process, on a database that is there.
- * `bun test/faults/instance.ts <address as JSON> <shards> <port>`
+ * `bun test/faults/instance.ts <address as JSON> <shards> <data directory> <port>`
  */
 import pino from 'pino'
 import type { ServerAddress } from '../../src/db/pool.ts'
 import { startService } from '../../src/service.ts'
+import { openOrigin } from '../../src/transparency/origin.ts'
 import { TOKENS } from '../support/service.ts'
 
-const [addressText = '', shards = '1', port = '0'] = Bun.argv.slice(2)
+const [addressText = '', shards = '1', dataDir = '', port = '0'] = Bun.argv.slice(2)
 
 try {
+  const { origin } = await openOrigin(dataDir, 'stats.example.com')
   const service = await startService({
     config: {
       host: '127.0.0.1',
@@ -21,6 +23,7 @@ try {
     },
     address: JSON.parse(addressText) as ServerAddress,
     tokens: TOKENS,
+    origin,
     logger: pino({ level: 'error' }),
   })
   process.on('SIGTERM', () => service.stop().then(() => process.exit(0)))

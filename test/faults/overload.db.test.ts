@@ -1,12 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import net from 'node:net'
 import { join } from 'node:path'
+import { makeOrigin } from '../support/origin.ts'
 import { createDatabase, TEST_SHARDS, type TestDatabase } from '../support/server.ts'
 import { TOKENS } from '../support/service.ts'
 
 // A service in a process of its own, whose memory can be looked at, and clients that don't behave.
 
 let database: TestDatabase
+let origin: Awaited<ReturnType<typeof makeOrigin>>
 let service: ReturnType<typeof spawn>
 let url = ''
 let port = 0
@@ -19,12 +21,14 @@ const spawn = () =>
       join(import.meta.dir, 'instance.ts'),
       JSON.stringify(database.address),
       String(TEST_SHARDS),
+      origin.dataDir,
     ],
     { stdout: 'pipe', stderr: 'inherit' },
   )
 
 beforeAll(async () => {
   database = await createDatabase()
+  origin = await makeOrigin()
   service = spawn()
   for await (const chunk of service.stdout) {
     url = /listens on (\S+)/.exec(new TextDecoder().decode(chunk))?.[1] ?? ''
@@ -44,6 +48,7 @@ beforeAll(async () => {
 afterAll(async () => {
   service.kill('SIGTERM')
   await service.exited
+  await origin.remove()
   await database.drop()
 })
 

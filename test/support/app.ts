@@ -9,7 +9,9 @@ import { Log } from '../../src/log/log.ts'
 import { History } from '../../src/projector/history.ts'
 import { Projector } from '../../src/projector/projector.ts'
 import { Tokens } from '../../src/tokens/tokens.ts'
+import { TreeHeads } from '../../src/transparency/heads.ts'
 import { Verifications } from '../../src/verifications/run.ts'
+import { makeOrigin } from './origin.ts'
 import type { TestDatabase } from './server.ts'
 import { TOKENS } from './service.ts'
 
@@ -21,6 +23,8 @@ export async function listRoutes({ address }: TestDatabase, shards: number): Pro
   const logger = pino({ level: 'silent' })
   const catalog = new Catalog()
   const tokens = new Tokens(TOKENS)
+  const { origin, remove } = await makeOrigin()
+  const heads = await TreeHeads.open(pools.read, shards, origin)
   const app = createApp({
     pools,
     shards,
@@ -36,6 +40,8 @@ export async function listRoutes({ address }: TestDatabase, shards: number): Pro
     history: new History(pools, shards),
     startRebuild: () => false,
     streams: new AuditStreams({ pools, shards, tokens, logger, maxFollowers: 1 }),
+    heads,
+    logPublic: false,
     tokens,
     verifications: new Verifications(address, pools.project, logger),
     attempts: new Attempts(1),
@@ -46,5 +52,6 @@ export async function listRoutes({ address }: TestDatabase, shards: number): Pro
   })
   const routes = app.routes.map(({ method, path }) => ({ method, path }))
   await pools.close()
+  await remove()
   return routes
 }

@@ -1,6 +1,8 @@
 import pino from 'pino'
 import type { ServerAddress } from '../../src/db/pool.ts'
 import { type Service, startService } from '../../src/service.ts'
+import type { Origin } from '../../src/transparency/origin.ts'
+import { makeOrigin } from './origin.ts'
 import { createDatabase, TEST_SHARDS, type TestDatabase } from './server.ts'
 
 /** The tokens of a test service, by role. */
@@ -32,12 +34,16 @@ export type TestServiceOptions = {
   bodyLimitBytes?: number
   unknownTokens?: number
   maxFollowers?: number
+  logPublic?: boolean
+  /** What signs, and keeps the tree heads, where another instance or an earlier one has it too. */
+  origin?: Origin
 }
 
 /** A real service on a real database, in this process, reached through HTTP. */
 export async function startTestService(options: TestServiceOptions = {}): Promise<TestService> {
   const shards = options.shards ?? TEST_SHARDS
   const database = options.database ?? (await createDatabase({ shards }))
+  const own = options.origin ? null : await makeOrigin()
   const service: Service = await startService({
     config: {
       host: '127.0.0.1',
@@ -47,15 +53,21 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
       // Tests present many.
       unknownTokens: options.unknownTokens ?? 1_000_000,
       maxFollowers: options.maxFollowers ?? 5_000,
+      logPublic: options.logPublic ?? false,
     },
     address: options.address ?? database.address,
     tokens: TOKENS,
+    origin: options.origin ?? own!.origin,
     logger: pino({ level: process.env.TALLYBOOK_TEST_LOG_LEVEL ?? 'silent' }),
   })
   const send: TestService['fetch'] = (role, path, init = {}) => {
     const headers = new Headers(init.headers)
     if (role !== null) headers.set('authorization', `Bearer ${TOKENS[role]}`)
     return fetch(`${service.url}${path}`, { ...init, headers })
+  }
+  const stop = async () => {
+    await service.stop()
+    await own?.remove()
   }
   return {
     url: service.url,
@@ -75,9 +87,9 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
       if (response.status !== 200) throw new Error(`${path}: ${response.status}`)
       return (await response.json()) as Body
     },
-    stop: service.stop,
+    stop,
     end: async () => {
-      await service.stop()
+      await stop()
       await database.drop()
     },
   }

@@ -1,0 +1,59 @@
+import { readConfig } from '../config.ts'
+import { findNameProblem, formatVerifierKey } from '../merkle/key.ts'
+import { StartError } from '../start-error.ts'
+import {
+  keysOfShard,
+  readKeptHead,
+  readOrigin,
+  retireKeys,
+  rotateKey,
+  startOrigin,
+} from '../transparency/origin.ts'
+
+const USAGE =
+  'Usage: tallybook key [rotate | retire | new-origin <name>]\n' +
+  'Without an argument it prints the verifier keys. What it changes counts from the next start on.'
+
+/** Shows, rotates and replaces what signs the transparency log of this data directory. */
+export async function key(args: string[]): Promise<void> {
+  const [action, name, ...rest] = args
+  if (action === undefined) return show()
+  if (action === 'rotate' && name === undefined) return rotate()
+  if (action === 'retire' && name === undefined) return retire()
+  if (action === 'new-origin' && name !== undefined && rest.length === 0) return renew(name)
+  throw new StartError(USAGE)
+}
+
+async function show(): Promise<void> {
+  const { dataDir, shards } = readConfig(process.env)
+  const origin = await readOrigin(dataDir)
+  for (let shard = 0; shard < shards; shard++) {
+    for (const signing of keysOfShard(origin, shard)) console.log(formatVerifierKey(signing))
+  }
+}
+
+async function rotate(): Promise<void> {
+  await rotateKey(await readOrigin(readConfig(process.env).dataDir))
+  console.log('From the next start on tree heads are signed with a new key too. Give auditors')
+  console.log('its verifier keys, the first of `tallybook key`; when they have them, `retire`.')
+}
+
+async function retire(): Promise<void> {
+  const retired = await retireKeys(await readOrigin(readConfig(process.env).dataDir))
+  console.log(`From the next start on ${retired} older key(s) sign nothing more.`)
+}
+
+async function renew(name: string): Promise<void> {
+  const { dataDir, shards } = readConfig(process.env)
+  const problem = findNameProblem(name)
+  if (problem !== null) throw new StartError(`The name ${problem}.`)
+  const origin = await readOrigin(dataDir)
+  const heads = new Map<number, string>()
+  for (let shard = 0; shard < shards; shard++) {
+    const head = await readKeptHead(origin, shard)
+    if (head !== null) heads.set(shard, head)
+  }
+  await startOrigin(dataDir, name, heads)
+  console.log(`From the next start on the log is signed as ${name}, with a new key. It cites the`)
+  console.log(`last tree heads of ${origin.name}; the old keys stay in ${origin.folder}.`)
+}

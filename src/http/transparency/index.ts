@@ -1,0 +1,26 @@
+import { Elysia } from 'elysia'
+import type { Pools } from '../../db/pool.ts'
+import type { TreeHeads } from '../../transparency/heads.ts'
+import type { auth } from '../auth.ts'
+import type { Bodies } from '../body.ts'
+import { accessTo } from './access.ts'
+import { logRoutes } from './log.ts'
+import { proofRoutes } from './proofs.ts'
+import { receiptRoute } from './receipts.ts'
+
+type Options = {
+  pools: Pools
+  shards: number
+  heads: TreeHeads
+  bodies: Bodies
+  logPublic: boolean
+}
+
+/** The transparency log: its tiles and heads, proofs, and receipts for flushes. */
+export function transparencyRoutes(guard: ReturnType<typeof auth>, options: Options) {
+  const access = accessTo(options.logPublic)
+  return new Elysia({ name: 'transparency' })
+    .use(logRoutes(guard, { ...options, access }))
+    .use(proofRoutes(guard, { ...options, access }))
+    .use(receiptRoute(guard, options))
+}

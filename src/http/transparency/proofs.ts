@@ -1,0 +1,97 @@
+import { Elysia } from 'elysia'
+import type { Pools } from '../../db/pool.ts'
+import type { StoredEvent } from '../../events/event.ts'
+import { toLeaf } from '../../events/leaf.ts'
+import { readEvent, readLeafEvents } from '../../log/read.ts'
+import { formatHash, hashLeaf } from '../../merkle/hash.ts'
+import type { TreeHeads } from '../../transparency/heads.ts'
+import { makeReceipt, readConsistencyProof, readInclusionProof } from '../../transparency/proofs.ts'
+import { EventParams } from '../audit/model.ts'
+import type { auth } from '../auth.ts'
+import { NoQuery } from '../params.ts'
+import { Problem, unavailable } from '../problem.ts'
+import type { Access } from './access.ts'
+import { consistencyDetail, eventProofDetail, inclusionDetail } from './detail.ts'
+import { ConsistencyQuery, InclusionQuery } from './model.ts'
+import { orNotFound, shardOf } from './shard.ts'
+
+/** Milliseconds to wait for a tree head that covers an event. */
+const HEAD_MS = 5_000
+
+type Options = { pools: Pools; shards: number; heads: TreeHeads; access: Access }
+
+/** GET /audit/proof/inclusion and /audit/proof/consistency, and the proof file of an event. */
+export function proofRoutes(
+  guard: ReturnType<typeof auth>,
+  { pools, shards, heads, access }: Options,
+) {
+  return new Elysia({ name: 'proofs' })
+    .use(guard)
+    .get(
+      '/audit/proof/inclusion',
+      async ({ query }) => {
+        const shard = shardOf(query.shard, shards)
+        const position = Number(query.position)
+        const size = Number(query.tree_size ?? heads.newest(shard).size)
+        if (position < 0 || position >= size) {
+          throw new Problem(400, 'invalid query', `A tree of ${size} has no leaf ${position}.`)
+        }
+        const hashes = await orNotFound(readInclusionProof(pools.read, shard, position, size))
+        const [event] = await readLeafEvents(pools.read, shard, position, position + 1)
+        if (!event) throw new Problem(404, 'not found')
+        const leafHash = formatHash(hashLeaf(toLeaf(event)))
+        return {
+          ...{ shard, position, tree_size: size, leaf_hash: leafHash },
+          hashes: hashes.map(formatHash),
+        }
+      },
+      { ...access.roles, query: InclusionQuery, detail: inclusionDetail },
+    )
+    .get(
+      '/audit/proof/consistency',
+      async ({ query }) => {
+        const shard = shardOf(query.shard, shards)
+        const from = Number(query.from)
+        const to = Number(query.to ?? heads.newest(shard).size)
+        if (from > to) {
+          throw new Problem(400, 'invalid query', `A tree of ${to} has none of ${from} in it.`)
+        }
+        const hashes = await orNotFound(readConsistencyProof(pools.read, shard, from, to))
+        return { shard, from, to, hashes: hashes.map(formatHash) }
+      },
+      { ...access.roles, query: ConsistencyQuery, detail: consistencyDetail },
+    )
+    .get(
+      '/audit/events/:shard/:position/tlog-proof',
+      async ({ params }) => {
+        const event = await readEvent(pools.read, Number(params.shard), Number(params.position))
+        if (event === null) throw new Problem(404, 'not found')
+        return answerReceipt(pools, heads, event)
+      },
+      // With the payload in it: never public.
+      {
+        roles: ['admin', 'auditor'],
+        params: EventParams,
+        query: NoQuery,
+        detail: eventProofDetail,
+      },
+    )
+}
+
+/** The receipt of an event as a file; the problem 503 where no head covers it in time. */
+export async function answerReceipt(
+  pools: Pools,
+  heads: TreeHeads,
+  event: StoredEvent,
+): Promise<Response> {
+  const { shard, position } = event
+  const head = await heads.covering(shard, position + 1, HEAD_MS)
+  if (head === null) throw unavailable('not signed yet')
+  return new Response(await makeReceipt(pools.read, event, head), {
+    headers: {
+      'content-type': 'text/plain; charset=utf-8',
+      'content-disposition': `attachment; filename="${shard}-${position}.tlog-proof"`,
+      'cache-control': 'no-store',
+    },
+  })
+}

@@ -1,0 +1,88 @@
+import type { Sql } from '../db/pool.ts'
+import { toLeaf } from '../events/leaf.ts'
+import { readHeads, readLeafEvents } from '../log/read.ts'
+import { Frontier } from '../merkle/frontier.ts'
+import { equalHashes, HASH_BYTES, hashLeaf } from '../merkle/hash.ts'
+import { readPeaks } from '../merkle/prove.ts'
+import { openTreeHead, type SignedTreeHead } from '../merkle/tree-head.ts'
+import { StartError } from '../start-error.ts'
+import { integrateEvents } from './integrate.ts'
+import { keysOfShard, type Origin, originOf, readKeptHead } from './origin.ts'
+import { MissingTile, readLeafHashes, readTiles, readTreeSizes } from './tiles.ts'
+
+/** The database is not the one of which the last tree head was signed. */
+export class LogForked extends StartError {
+  override name = 'LogForked'
+
+  constructor(head: SignedTreeHead, found: string) {
+    super(
+      `A tree head of ${head.size} events was signed as ${head.origin}, and ${found}. ` +
+        'Going on would make two histories out of one, which every auditor can prove. If the ' +
+        'database was restored from a backup, restore a newer one, or import a newer archive. ' +
+        'Where nothing newer is left, `tallybook key new-origin` ends that history: the log goes ' +
+        'on under a new name and cites the head that it can not continue.',
+    )
+  }
+}
+
+/**
+ * The tree head of a shard that was signed last, and the tree as of then, which is looked for in
+ * the tiles; null where none was signed. Throws LogForked where the database doesn't hold that tree
+ * or its newest events, StartError where the head is not one of this origin.
+ */
+export async function openKeptHead(
+  sql: Sql,
+  origin: Origin,
+  shard: number,
+): Promise<{ head: SignedTreeHead; frontier: Frontier } | null> {
+  const note = await readKeptHead(origin, shard)
+  if (note === null) return null
+  const opened = openTreeHead(note, keysOfShard(origin, shard))
+  if (opened.kind === 'refused' || opened.origin !== originOf(origin.name, shard)) {
+    const reason = opened.kind === 'refused' ? opened.reason : `it is of ${opened.origin}`
+    throw new StartError(`The tree head of shard ${shard} in ${origin.folder} is wrong: ${reason}.`)
+  }
+  const { kind: _, ...head } = opened
+  await integrateUpTo(sql, shard, head.size)
+  const frontier = await findTree(sql, shard, head)
+  await recheckLeaves(sql, shard, head)
+  return { head, frontier }
+}
+
+/** A database that lost its last second has lost leaves with it, though not their events. */
+async function integrateUpTo(sql: Sql, shard: number, size: number): Promise<void> {
+  while ((await readTreeSizes(sql))[shard]! < size) {
+    if ((await integrateEvents(sql, shard)) === 0) return
+  }
+}
+
+async function findTree(sql: Sql, shard: number, head: SignedTreeHead): Promise<Frontier> {
+  const end = (await readHeads(sql))[shard]! + 1
+  if (end < head.size) {
+    throw new LogForked(head, `the log of shard ${shard} has ${end} events`)
+  }
+  try {
+    const peaks = await readPeaks(head.size, (tiles) => readTiles(sql, shard, tiles))
+    const frontier = new Frontier(head.size, peaks)
+    if (equalHashes(frontier.root(), head.root)) return frontier
+  } catch (error) {
+    if (!(error instanceof MissingTile)) throw error
+    throw new LogForked(head, `tiles of that tree are missing (${error.message})`)
+  }
+  throw new LogForked(head, 'the tree of the same size in the database has another root')
+}
+
+/**
+ * Looks at the events of the newest tile of the head: those that a backup would have lost, and that
+ * others would stand in place of by now. Of all events `verify` does.
+ */
+async function recheckLeaves(sql: Sql, shard: number, head: SignedTreeHead): Promise<void> {
+  if (head.size === 0) return
+  const { from, hashes } = await readLeafHashes(sql, shard, head.size - 1, 1)
+  for (const event of await readLeafEvents(sql, shard, from, head.size)) {
+    const start = (event.position - from) * HASH_BYTES
+    const leafHash = hashes.subarray(start, start + HASH_BYTES)
+    if (equalHashes(leafHash, hashLeaf(toLeaf(event)))) continue
+    throw new LogForked(head, `event ${shard}/${event.position} is not the one that was signed`)
+  }
+}

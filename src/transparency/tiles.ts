@@ -1,0 +1,68 @@
+import type { Sql } from '../db/pool.ts'
+import { HASH_BYTES } from '../merkle/hash.ts'
+import { TILE_WIDTH, type Tile } from '../merkle/tile.ts'
+
+/** A tile that isn't there, or not as wide. */
+export class MissingTile extends Error {
+  override name = 'MissingTile'
+
+  constructor(shard: number, { level, number, width }: Tile) {
+    super(`shard ${shard} has no tile ${level}/${number} of ${width} hashes`)
+  }
+}
+
+/**
+ * The hashes of a shard's tiles, each as wide as asked for: a tile that has grown since holds the
+ * narrower ones. Throws MissingTile.
+ */
+export function readTiles(sql: Sql, shard: number, tiles: readonly Tile[]): Promise<Uint8Array[]> {
+  return Promise.all(tiles.map((tile) => readTile(sql, shard, tile)))
+}
+
+async function readTile(sql: Sql, shard: number, tile: Tile): Promise<Uint8Array> {
+  const { level, number, width } = tile
+  const [row] = await sql<{ hashes: Buffer }[]>`
+    select substr(t.hashes, 1, ${width * HASH_BYTES}) as hashes
+    from tiles t
+    where t.shard = ${shard} and t.level = ${level} and t.number = ${number}`
+  if (row?.hashes.length !== width * HASH_BYTES) throw new MissingTile(shard, tile)
+  return row.hashes
+}
+
+/** Consecutive leaf hashes, the first of which is that of the event at `from`. */
+export type LeafHashes = { from: number; hashes: Uint8Array }
+
+/** The leaf hashes of up to `tiles` tiles, from the beginning of the tile that `position` is in. */
+export async function readLeafHashes(
+  sql: Sql,
+  shard: number,
+  position: number,
+  tiles: number,
+): Promise<LeafHashes> {
+  const first = Math.floor(position / TILE_WIDTH)
+  const rows = await sql<{ hashes: Buffer }[]>`
+    select t.hashes
+    from tiles t
+    where t.shard = ${shard} and t.level = 0 and t.number >= ${first}
+    order by t.number
+    limit ${tiles}`
+  return { from: first * TILE_WIDTH, hashes: Buffer.concat(rows.map(({ hashes }) => hashes)) }
+}
+
+/** How many leaves each shard's tree has; index is the shard. */
+export async function readTreeSizes(sql: Sql): Promise<number[]> {
+  const rows = await sql<{ size: string }[]>`
+    select coalesce(
+      (
+        select t.number * ${TILE_WIDTH} + octet_length(t.hashes) / ${HASH_BYTES}
+        from tiles t
+        where t.shard = s.shard and t.level = 0
+        order by t.number desc
+        limit 1
+      ),
+      0
+    ) as size
+    from shards s
+    order by s.shard`
+  return rows.map(({ size }) => Number(size))
+}

@@ -1,0 +1,330 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { gunzipSync } from 'node:zlib'
+import { parseEventLine } from '../../src/events/event-line.ts'
+import { parseEntries } from '../../src/merkle/entries.ts'
+import { EMPTY_ROOT, hashLeaf, parseHash } from '../../src/merkle/hash.ts'
+import { parseVerifierKey } from '../../src/merkle/key.ts'
+import { parseProofFile } from '../../src/merkle/proof-file.ts'
+import { openTreeHead, type TreeHead } from '../../src/merkle/tree-head.ts'
+import { isConsistent, rootOfInclusion } from '../../src/merkle/verify-proof.ts'
+import { startTestService, type TestService } from '../support/service.ts'
+import { rootOf } from '../support/tree.ts'
+
+const FLUSH = { keys: [{ api_key_id: 7, requests: 10, success_requests: 9 }] }
+const shard = 0
+
+let service: TestService
+beforeAll(async () => {
+  service = await startTestService()
+  await service.putCatalog({ api_keys: [{ id: 7 }] })
+})
+afterAll(() => service.end())
+
+const get = (path: string, headers: Record<string, string> = {}) =>
+  service.fetch('auditor', path, { headers })
+
+async function readText(path: string): Promise<string> {
+  const response = await get(path)
+  expect(response.status).toBe(200)
+  return response.text()
+}
+
+async function readKeys() {
+  const text = await readText('/audit/log/keys')
+  return text
+    .trim()
+    .split('\n')
+    .map((line) => parseVerifierKey(line)!)
+}
+
+async function readHead(of = shard): Promise<TreeHead & { note: string }> {
+  const note = await readText(`/audit/log/${of}/checkpoint`)
+  const opened = openTreeHead(note, await readKeys())
+  if (opened.kind === 'refused') throw new Error(opened.reason)
+  return opened
+}
+
+/** The first head of so many leaves or more. */
+async function headOf(size: number): Promise<TreeHead & { note: string }> {
+  for (;;) {
+    const head = await readHead()
+    if (head.size >= size) return head
+    await Bun.sleep(50)
+  }
+}
+
+/** Appends to shard 0 until it has so many events; gives their leaf hashes. */
+async function grow(count: number): Promise<Buffer[]> {
+  await service.database.owner`
+    insert into events (
+      shard, position, type, version, recorded_at, source, payload, payload_sha256
+    )
+    select ${shard}, i, 'KeyStatsFlushed', 1, clock_timestamp(), 'dp',
+      '{"hashes":[],"requests":[],"tokens":[],"last_accessed_at":[],"quota_tracked":[]}',
+      sha256('{"hashes":[],"requests":[],"tokens":[],"last_accessed_at":[],"quota_tracked":[]}')
+    from generate_series(
+      (select coalesce(max(e.position), -1) + 1 from events e where e.shard = ${shard}),
+      ${count}::bigint - 1
+    ) i`
+  const lines = (
+    await (await get(`/audit/events?shard=${shard}`, { accept: 'application/x-ndjson' })).text()
+  ).trimEnd()
+  return lines.split('\n').map((line) => {
+    const parsed = parseEventLine(line)
+    if (parsed.kind === 'malformed') throw new Error(parsed.reason)
+    return hashLeaf(parsed.leaf)
+  })
+}
+
+async function readHashes(path: string): Promise<Uint8Array[]> {
+  const response = await get(path)
+  expect([path, response.status]).toEqual([path, 200])
+  const { hashes } = (await response.json()) as { hashes: string[] }
+  return hashes.map((hash) => parseHash(hash)!)
+}
+
+describe('the signed tree head', () => {
+  test('is text that no cache keeps, signed under the origin of its shard', async () => {
+    const response = await get('/audit/log/0/checkpoint')
+    expect(response.headers.get('content-type')).toBe('text/plain; charset=utf-8')
+    expect(response.headers.get('cache-control')).toBe('no-cache')
+    const head = await readHead()
+    expect(head.origin).toBe('stats.example.com/audit/log/0')
+    if (head.size === 0) expect(head.root).toEqual(EMPTY_ROOT)
+  })
+
+  test('is there for every shard, and for no other', async () => {
+    for (let of = 0; of < service.shards; of++) {
+      expect((await readHead(of)).origin).toBe(`stats.example.com/audit/log/${of}`)
+    }
+    expect((await get(`/audit/log/${service.shards}/checkpoint`)).status).toBe(404)
+    expect((await get('/audit/log/x/checkpoint')).status).toBe(400)
+  })
+
+  test('grows with the log, and its root is that of the leaves', async () => {
+    const leaves = await grow(300)
+    const head = await headOf(300)
+    expect(head.root).toEqual(rootOf(leaves.slice(0, head.size)))
+  })
+})
+
+describe('tiles', () => {
+  test('hold the leaf hashes, full and of every partial width, and are kept by caches', async () => {
+    const leaves = await grow(300)
+    await headOf(300)
+    for (const width of [1, 2, 100, 255]) {
+      const response = await get(`/audit/log/0/tile/0/000.p/${width}`)
+      expect(Buffer.from(await response.arrayBuffer())).toEqual(
+        Buffer.concat(leaves.slice(0, width)),
+      )
+    }
+    const response = await get('/audit/log/0/tile/0/000')
+    expect(response.headers.get('content-type')).toBe('application/octet-stream')
+    expect(response.headers.get('cache-control')).toBe('private, max-age=31536000, immutable')
+    const full = Buffer.from(await response.arrayBuffer())
+    expect(full).toEqual(Buffer.concat(leaves.slice(0, 256)))
+    const partial = await get('/audit/log/0/tile/0/001.p/44')
+    expect(Buffer.from(await partial.arrayBuffer())).toEqual(Buffer.concat(leaves.slice(256, 300)))
+    const above = await get('/audit/log/0/tile/1/000.p/1')
+    expect(Buffer.from(await above.arrayBuffer())).toEqual(
+      Buffer.from(rootOf(leaves.slice(0, 256))),
+    )
+  })
+
+  test('of entries hold the leaves, and are compressed for who takes it', async () => {
+    const leaves = await grow(300)
+    await headOf(300)
+    const plain = await get('/audit/log/0/tile/entries/000', { 'accept-encoding': 'identity' })
+    expect(plain.headers.get('content-encoding')).toBeNull()
+    expect(plain.headers.get('vary')).toBe('Accept-Encoding')
+    const bundle = Buffer.from(await plain.arrayBuffer())
+    expect(parseEntries(bundle)!.map(hashLeaf)).toEqual(leaves.slice(0, 256))
+    const packed = await fetch(`${service.url}/audit/log/0/tile/entries/000`, {
+      headers: { authorization: 'Bearer auditor-token-1', 'accept-encoding': 'gzip' },
+      decompress: false,
+    } as RequestInit)
+    expect(packed.headers.get('content-encoding')).toBe('gzip')
+    expect(gunzipSync(await packed.arrayBuffer())).toEqual(bundle)
+    const partial = await get('/audit/log/0/tile/entries/001.p/44')
+    const rest = parseEntries(new Uint8Array(await partial.arrayBuffer()))!
+    expect(rest.map(hashLeaf)).toEqual(leaves.slice(256, 300))
+  })
+
+  test.each([
+    '/audit/log/0/tile/0/002',
+    '/audit/log/0/tile/0/001',
+    '/audit/log/0/tile/1/000',
+    '/audit/log/0/tile/1/000.p/2',
+    '/audit/log/0/tile/63/000.p/1',
+    '/audit/log/0/tile/64/000.p/1',
+    '/audit/log/0/tile/0/0',
+    '/audit/log/0/tile/0/000.p/0',
+    '/audit/log/0/tile/0/000.p/256',
+    '/audit/log/0/tile/0/000.p/01',
+    '/audit/log/0/tile/entries/001',
+    '/audit/log/0/tile/0/x999/x999/x999/x999/999',
+    '/audit/log/0/tile/0/x999/x999/x999/x999/x999/999',
+    '/audit/log/0/tile/',
+    '/audit/log/0/tile/0/%30%30%30',
+    '/audit/log/9999/tile/0/000',
+  ])('%s is not there', async (path) => {
+    await grow(300)
+    await headOf(300)
+    expect((await get(path)).status).toBe(404)
+  })
+})
+
+describe('proofs', () => {
+  test('of inclusion lead from each leaf to the root of any tree', async () => {
+    const leaves = await grow(300)
+    const head = await headOf(300)
+    for (const [position, size] of [
+      [0, 1],
+      [0, 300],
+      [255, 256],
+      [255, 257],
+      [256, 257],
+      [299, 300],
+      [17, 281],
+    ] as const) {
+      const path = `/audit/proof/inclusion?position=${position}&tree_size=${size}`
+      const hashes = await readHashes(path)
+      const root = rootOfInclusion(position, size, leaves[position]!, hashes)
+      expect(root).toEqual(rootOf(leaves.slice(0, size)) as Buffer)
+    }
+    const newest = (await (await get('/audit/proof/inclusion?position=3&shard=0')).json()) as {
+      tree_size: number
+      leaf_hash: string
+    }
+    expect(newest.tree_size).toBeGreaterThanOrEqual(head.size)
+    expect(parseHash(newest.leaf_hash)).toEqual(leaves[3]!)
+  })
+
+  test('of consistency lead from each tree to each later one', async () => {
+    const leaves = await grow(300)
+    await headOf(300)
+    for (const [from, to] of [
+      [0, 300],
+      [1, 300],
+      [255, 256],
+      [256, 300],
+      [257, 299],
+      [300, 300],
+    ] as const) {
+      const hashes = await readHashes(`/audit/proof/consistency?from=${from}&to=${to}`)
+      const sized = (size: number) => ({ size, root: rootOf(leaves.slice(0, size)) })
+      expect(isConsistent(sized(from), sized(to), hashes)).toBe(true)
+    }
+  })
+
+  test.each([
+    ['inclusion?position=300&tree_size=300', 400],
+    ['inclusion?position=-1', 400],
+    ['inclusion', 400],
+    ['inclusion?position=0&tree_size=0', 400],
+    ['inclusion?position=0&size=3', 400],
+    ['inclusion?position=0&tree_size=900000', 404],
+    ['inclusion?position=0&shard=9999', 404],
+    ['consistency?from=3&to=2', 400],
+    ['consistency', 400],
+    ['consistency?from=1&to=900000', 404],
+    ['consistency?from=1&to=999999999999999', 404],
+  ])('%s answers %d', async (path, status) => {
+    await grow(300)
+    await headOf(300)
+    expect((await get(`/audit/proof/${path}`)).status).toBe(status)
+  })
+})
+
+/** Verifies a `.tlog-proof` as somebody would who has the keys and nothing else; gives its event. */
+async function openReceipt(text: string) {
+  const file = parseProofFile(text)!
+  const head = openTreeHead(file.head, await readKeys())
+  const parsed = parseEventLine(file.extra!)
+  if (head.kind === 'refused' || parsed.kind === 'malformed') throw new Error('not a receipt')
+  const root = rootOfInclusion(file.index, head.size, hashLeaf(parsed.leaf), file.proof)
+  expect(root).toEqual(Buffer.from(head.root))
+  expect(head.origin).toBe(`stats.example.com/audit/log/${parsed.event.shard}`)
+  return parsed.event
+}
+
+describe('receipts', () => {
+  const ask = (position: string | null) => service.post('/internal/receipts', { position })
+
+  test('prove to who posted a flush what was recorded', async () => {
+    const posted = await service.post('/internal/apikey-stats/flush', FLUSH)
+    const position = posted.headers.get('tallybook-position')!
+    const response = await ask(position)
+    expect(response.status).toBe(200)
+    expect(response.headers.get('content-disposition')).toContain('.tlog-proof"')
+    const event = await openReceipt(await response.text())
+    expect(`${event.shard}/${event.position}`).toBe(position)
+    expect(JSON.parse(event.payload)).toMatchObject({ ids: [7], requests: [10], successes: [9] })
+  })
+
+  test('are for nobody else, and for nothing that is not there', async () => {
+    const { token } = (await (
+      await service.fetch('admin', '/admin/tokens', {
+        method: 'POST',
+        body: JSON.stringify({ name: 'other-dp', role: 'dp' }),
+      })
+    ).json()) as { token: string }
+    const posted = await service.post('/internal/apikey-stats/flush', FLUSH)
+    const position = posted.headers.get('tallybook-position')!
+    const stranger = await fetch(`${service.url}/internal/receipts`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}` },
+      body: JSON.stringify({ position }),
+    })
+    expect(stranger.status).toBe(404)
+    expect((await ask('0/0')).status).toBe(404)
+    expect((await ask('0/999999')).status).toBe(404)
+    expect((await ask('9999/0')).status).toBe(404)
+  })
+
+  test.each([null, '', '0', '0/-1', '0/1,0/2', '0/1 '])('%p is no position', async (position) => {
+    expect((await ask(position)).status).toBe(400)
+  })
+
+  test('an auditor downloads the same of any event', async () => {
+    const posted = await service.post('/internal/apikey-stats/flush', FLUSH)
+    const position = posted.headers.get('tallybook-position')!
+    const text = await readText(`/audit/events/${position}/tlog-proof`)
+    expect(`${(await openReceipt(text)).position}`).toBe(position.split('/')[1]!)
+    expect((await get('/audit/events/0/999999/tlog-proof')).status).toBe(404)
+  })
+})
+
+describe('a public log', () => {
+  const PUBLIC = [
+    '/audit/log/keys',
+    '/audit/log/0/checkpoint',
+    '/audit/log/0/tile/0/000.p/1',
+    '/audit/log/0/tile/entries/000.p/1',
+    '/audit/proof/inclusion?position=0&tree_size=1',
+    '/audit/proof/consistency?from=0&to=1',
+  ]
+
+  test('is closed unless it is opened', async () => {
+    for (const path of PUBLIC) expect((await service.fetch(null, path)).status).toBe(401)
+  })
+
+  test('is read by everyone, but for what was counted', async () => {
+    const open = await startTestService({ logPublic: true })
+    await open.putCatalog({ api_keys: [{ id: 7 }] })
+    for (;;) {
+      const tile = await open.fetch(null, '/audit/log/0/tile/0/000.p/1')
+      if (tile.status === 200) break
+      await Bun.sleep(50)
+    }
+    for (const path of PUBLIC) {
+      expect([path, (await open.fetch(null, path)).status]).toEqual([path, 200])
+    }
+    const tile = await open.fetch(null, '/audit/log/0/tile/0/000.p/1')
+    expect(tile.headers.get('cache-control')).toStartWith('public,')
+    for (const path of ['/audit/events', '/audit/events/0/0', '/audit/events/0/0/tlog-proof']) {
+      expect([path, (await open.fetch(null, path)).status]).toEqual([path, 401])
+    }
+    await open.end()
+  })
+})
