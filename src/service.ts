@@ -93,7 +93,11 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
     },
   })
   const verifications = new Verifications(options.address, pools.project, logger)
-  const metrics = new Metrics({ pools, queueLength: () => log.queueLength })
+  const metrics = new Metrics({
+    pools,
+    queueLength: () => log.queueLength,
+    treeSizes: () => heads.sizes,
+  })
   const rebuilds = new RebuildJobs(pools.read, { address: options.address, logger })
   let stopping = false
   const app = createApp({

@@ -74,7 +74,7 @@ async function servePeer(peer: string, address: Address): Promise<string> {
     },
   }
   // Metrics are counted as the service counts them; nobody asks for them here.
-  const metrics = new Metrics({ pools: null as never, queueLength: () => 0 })
+  const metrics = new Metrics({ pools: null as never, queueLength: () => 0, treeSizes: () => [] })
   const app = new Elysia({ normalize: false, serve: { idleTimeout: 60 } })
     .use(
       flushes(auth({ tokens: new Tokens(TOKENS), attempts: new Attempts(30) }), {

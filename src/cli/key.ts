@@ -39,7 +39,8 @@ async function rotate(): Promise<void> {
 }
 
 async function retire(): Promise<void> {
-  const retired = await retireKeys(await readOrigin(readConfig(process.env).dataDir))
+  const { dataDir, shards } = readConfig(process.env)
+  const retired = await retireKeys(await readOrigin(dataDir), shards)
   console.log(`From the next start on ${retired} older key(s) sign nothing more.`)
 }
 

@@ -49,6 +49,11 @@ export class Metrics {
     'Events that could not be folded; should be 0',
   )
 
+  readonly #treeSize = this.#gauge(
+    'tallybook_tree_size',
+    'Events that the newest signed tree head of this instance covers',
+    ['shard'],
+  )
   readonly #drifted = this.#gauge(
     'tallybook_projection_drifted_rows',
     'Rows that the newest rebuild found to differ from the log; should be 0',
@@ -63,13 +68,23 @@ export class Metrics {
     'When the newest finished verification ended; 0 where none has',
   )
 
-  constructor(private readonly sources: { pools: Pools; queueLength: () => number }) {
+  constructor(
+    private readonly sources: {
+      pools: Pools
+      queueLength: () => number
+      /** By shard. */
+      treeSizes: () => number[]
+    },
+  ) {
     collectDefaultMetrics({ register: this.registry })
   }
 
   /** All metrics as of now, in Prometheus' text format. */
   async render(): Promise<string> {
     this.#queueLength.set(this.sources.queueLength())
+    for (const [shard, size] of this.sources.treeSizes().entries()) {
+      this.#treeSize.set({ shard: String(shard) }, size)
+    }
     try {
       await this.#readDatabase(this.sources.pools.read)
       this.#up.set(1)

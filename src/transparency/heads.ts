@@ -63,14 +63,14 @@ export class TreeHeads {
     return new TreeHeads(sql, origin, trees)
   }
 
-  /** What these trees are called, without the shard. */
-  get name(): string {
-    return this.origin.name
-  }
-
   /** The keys that sign a shard's tree, the newest first. */
   keys(shard: number): readonly SigningKey[] {
     return this.trees[shard]!.keys
+  }
+
+  /** Leaves that the newest heads cover, by shard. */
+  get sizes(): number[] {
+    return this.trees.map(({ head }) => head.size)
   }
 
   newest(shard: number): SignedTreeHead {

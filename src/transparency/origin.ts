@@ -7,6 +7,7 @@ import {
   parseSigningKey,
   type SigningKey,
 } from '../merkle/key.ts'
+import { openTreeHead } from '../merkle/tree-head.ts'
 import { StartError } from '../start-error.ts'
 import { createFile, isCode, replaceFile } from '../whole-file.ts'
 
@@ -76,10 +77,20 @@ export async function rotateKey(origin: Origin): Promise<void> {
   await writeKeys(origin.folder, [makeSigningKey(origin.name), ...origin.keys])
 }
 
-/** Leaves the newest key only; gives how many were taken away. */
-export async function retireKeys(origin: Origin): Promise<number> {
-  await writeKeys(origin.folder, origin.keys.slice(0, 1))
-  return origin.keys.length - 1
+/**
+ * Leaves the newest key only; gives how many were taken away. Throws StartError where the newest
+ * hasn't signed yet: auditors, and the next start, could not tell that it follows the others.
+ */
+export async function retireKeys(origin: Origin, shards: number): Promise<number> {
+  const [newest, ...older] = origin.keys
+  for (let shard = 0; shard < shards; shard++) {
+    const note = await readKeptHead(origin, shard)
+    const key = makeSigningKey(originOf(origin.name, shard), newest!.seed)
+    if (note === null || openTreeHead(note, [key]).kind === 'signed') continue
+    throw new StartError('The newest key has not signed yet: start the service with it first.')
+  }
+  await writeKeys(origin.folder, [newest!])
+  return older.length
 }
 
 /**

@@ -11,4 +11,6 @@ test.each([
   expect(report.violations).toEqual([])
   expect([report.lost, report.doubled]).toEqual([0, 0])
   expect(report.counts.acked).toBeGreaterThan(0)
+  // Every two of them consistent, or it would be among the violations.
+  expect(report.heads).toBeGreaterThan(1)
 })

@@ -3,6 +3,7 @@ import { makeDataDir } from '../support/process.ts'
 import { TOKENS } from '../support/service.ts'
 import { checkLog, type Findings } from './check.ts'
 import { Cluster, putCatalog } from './cluster.ts'
+import { SeenHeads } from './heads.ts'
 import { History } from './history.ts'
 import { makeRandom } from './random.ts'
 import { type FaultName, injectFaults } from './schedule.ts'
@@ -26,6 +27,8 @@ export type Report = Findings & {
   answersLost: number
   counts: History['counts']
   longestOutageMs: number
+  /** Distinct tree heads that were published. */
+  heads: number
 }
 
 /**
@@ -54,9 +57,11 @@ export async function runCampaign(options: CampaignOptions): Promise<Report> {
       random: makeRandom(random.below(2 ** 32)),
       isOver,
     })
+    const heads = new SeenHeads(shards, history)
     const clients = [
       ...Array.from({ length: posters }, (_, i) => post(traffic(), `poster-${i}`)),
       watch(traffic()),
+      heads.watch(traffic()),
       watch(traffic()),
       administer(traffic()),
     ]
@@ -66,6 +71,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Report> {
 
     await expectAtRest(cluster, history)
     const owner = cluster.connect()
+    await heads.check(owner)
     const findings = await checkLog(owner, history)
     await owner.end()
     findings.violations.push(...(await verify(cluster)))
@@ -80,6 +86,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Report> {
       faults,
       answersLost: ways.reduce((sum, { lost }) => sum + lost, 0),
       counts: history.counts,
+      heads: heads.count,
       longestOutageMs: Math.round(history.longestOutageMs),
       ...findings,
     }

@@ -176,6 +176,16 @@ export async function watch(traffic: Traffic): Promise<void> {
   }
 }
 
+/** A shard's signed tree head as one instance shows it; null where none answers. */
+export async function readCheckpoint(traffic: Traffic, shard: number): Promise<string | null> {
+  const answer = await read(traffic, `/audit/log/${shard}/checkpoint`)
+  if (answer?.status === 200) return answer.body
+  if (answer !== null && answer.status !== 503) {
+    traffic.history.violate(`checkpoint: ${answer.status} ${answer.body}`)
+  }
+  return null
+}
+
 /** Moves keys between groups, renames them, and ends and makes one that nobody posts. */
 export async function administer(traffic: Traffic): Promise<void> {
   const { history, random, isOver } = traffic

@@ -7,6 +7,7 @@ import { parseVerifierKey } from '../../src/merkle/key.ts'
 import { parseProofFile } from '../../src/merkle/proof-file.ts'
 import { openTreeHead, type TreeHead } from '../../src/merkle/tree-head.ts'
 import { isConsistent, rootOfInclusion } from '../../src/merkle/verify-proof.ts'
+import { appendMany } from '../support/log.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 import { rootOf } from '../support/tree.ts'
 
@@ -55,17 +56,10 @@ async function headOf(size: number): Promise<TreeHead & { note: string }> {
 
 /** Appends to shard 0 until it has so many events; gives their leaf hashes. */
 async function grow(count: number): Promise<Buffer[]> {
-  await service.database.owner`
-    insert into events (
-      shard, position, type, version, recorded_at, source, payload, payload_sha256
-    )
-    select ${shard}, i, 'KeyStatsFlushed', 1, clock_timestamp(), 'dp',
-      '{"hashes":[],"requests":[],"tokens":[],"last_accessed_at":[],"quota_tracked":[]}',
-      sha256('{"hashes":[],"requests":[],"tokens":[],"last_accessed_at":[],"quota_tracked":[]}')
-    from generate_series(
-      (select coalesce(max(e.position), -1) + 1 from events e where e.shard = ${shard}),
-      ${count}::bigint - 1
-    ) i`
+  const { owner } = service.database
+  const [row] = await owner`
+    select coalesce(max(e.position), -1) + 1 as next from events e where e.shard = ${shard}`
+  await appendMany(owner, shard, count - Number(row!.next))
   const lines = (
     await (await get(`/audit/events?shard=${shard}`, { accept: 'application/x-ndjson' })).text()
   ).trimEnd()

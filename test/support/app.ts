@@ -45,7 +45,7 @@ export async function listRoutes({ address }: TestDatabase, shards: number): Pro
     tokens,
     verifications: new Verifications(address, pools.project, logger),
     attempts: new Attempts(1),
-    metrics: new Metrics({ pools, queueLength: () => 0 }),
+    metrics: new Metrics({ pools, queueLength: () => 0, treeSizes: () => [] }),
     logger,
     bodyLimitBytes: 1_024,
     isStopping: () => false,

@@ -1,0 +1,148 @@
+import { afterEach, beforeEach, expect, test } from 'bun:test'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parseVerifierKey } from '../../src/merkle/key.ts'
+import { openTreeHead } from '../../src/merkle/tree-head.ts'
+import { makeDataDir, readUrl, runTallybook } from '../support/process.ts'
+import { TOKENS } from '../support/service.ts'
+
+// The commands and the service as processes, on the database in their data directory.
+
+let dataDir: Awaited<ReturnType<typeof makeDataDir>>
+let env: Record<string, string>
+
+beforeEach(async () => {
+  dataDir = await makeDataDir()
+  env = {}
+})
+afterEach(() => dataDir.remove())
+
+async function run(args: string[]): Promise<[code: number, out: string, errors: string]> {
+  const command = runTallybook(args, dataDir.path, env)
+  const [out, errors] = [await command.stdout.text(), await command.stderr.text()]
+  return [await command.exited, out, errors]
+}
+
+/** Serves while `work` runs. */
+async function serving(
+  work: (get: (path: string, init?: RequestInit) => Promise<Response>) => Promise<void>,
+): Promise<void> {
+  const service = runTallybook(['serve'], dataDir.path, env)
+  const url = await readUrl(service)
+  await work((path, init = {}) =>
+    fetch(url + path, {
+      headers: {
+        authorization: `Bearer ${path.startsWith('/internal') ? TOKENS.dp : TOKENS.auditor}`,
+      },
+      ...init,
+    }),
+  )
+  service.kill('SIGTERM')
+  await service.exited
+}
+
+const readKeys = async () => {
+  const [code, out] = await run(['key'])
+  expect(code).toBe(0)
+  return out.trim().split('\n')
+}
+
+/** Posts a flush and gives the head that covers it. */
+async function signed(get: (path: string, init?: RequestInit) => Promise<Response>) {
+  const body = JSON.stringify({ keys: [{ api_key_id: 1, requests: 1 }] })
+  const posted = await get('/internal/apikey-stats/flush', {
+    method: 'POST',
+    body,
+    headers: { authorization: `Bearer ${TOKENS.dp}` },
+  })
+  const [shard, position] = posted.headers.get('tallybook-position')!.split('/').map(Number)
+  for (;;) {
+    const note = await (await get(`/audit/log/${shard}/checkpoint`)).text()
+    if (Number(note.split('\n')[1]) > position!) return { shard: shard!, note }
+    await Bun.sleep(50)
+  }
+}
+
+test('before the first start there is no key, and afterwards the one that the service shows', async () => {
+  const [code, , errors] = await run(['key'])
+  expect([code, errors]).toEqual([1, expect.stringContaining('has the service been started')])
+  await serving(async (get) => {
+    const shown = await (await get('/audit/log/keys')).text()
+    expect(await readKeys()).toEqual(shown.trim().split('\n'))
+  })
+})
+
+test('a rotated key signs beside the old one, and alone when that is retired', async () => {
+  await serving(async () => {})
+  const [old] = await readKeys()
+  expect((await run(['key', 'retire']))[1]).toContain('0 older key(s)')
+  expect((await run(['key', 'rotate']))[0]).toBe(0)
+  const [newest, second] = await readKeys()
+  expect([second, newest === old]).toEqual([old!, false])
+  const [code, , errors] = await run(['key', 'retire'])
+  expect([code, errors]).toEqual([1, expect.stringContaining('has not signed yet')])
+
+  const opens = (note: string, key: string) =>
+    openTreeHead(note, [parseVerifierKey(key)!]).kind === 'signed'
+  await serving(async (get) => {
+    const note = await (await get('/audit/log/0/checkpoint')).text()
+    expect([opens(note, newest!), opens(note, old!)]).toEqual([true, true])
+  })
+  expect((await run(['key', 'retire']))[1]).toContain('1 older key(s)')
+  await serving(async (get) => {
+    const note = await (await get('/audit/log/0/checkpoint')).text()
+    expect([opens(note, newest!), opens(note, old!)]).toEqual([true, false])
+  })
+})
+
+test('a database of the past is refused, and goes on under a new origin that cites the old', async () => {
+  const [cluster, backup] = ['postgres', 'backup'].map((name) => join(dataDir.path, name))
+  await serving(async (get) => {
+    await signed(get)
+  })
+  await Bun.$`cp -a ${cluster} ${backup}`
+  let last = { shard: 0, note: '' }
+  await serving(async (get) => {
+    last = await signed(get)
+  })
+  await Bun.$`rm -rf ${cluster} && mv ${backup} ${cluster}`
+  const [code, , errors] = await run(['serve'])
+  expect(code).toBe(1)
+  expect(errors).toContain('was signed as')
+  expect(errors).toContain('tallybook key new-origin')
+
+  expect((await run(['key', 'new-origin', 'https://x']))[2]).toContain('without a scheme')
+  expect((await run(['key', 'new-origin', 'stats.example.com/2']))[0]).toBe(0)
+  expect((await run(['key', 'new-origin', 'stats.example.com/2']))[2]).toContain('already')
+  expect(await readdir(join(dataDir.path, 'transparency'))).toContain('stats.example.com%2F2')
+  await serving(async (get) => {
+    const events = (await (
+      await get(`/audit/events?shard=${last.shard}&type=OriginChanged`)
+    ).json()) as {
+      items: { source: string; payload: unknown }[]
+    }
+    expect(events.items).toMatchObject([
+      {
+        source: 'tallybook',
+        payload: { origin: `stats.example.com/2/audit/log/${last.shard}`, previous: last.note },
+      },
+    ])
+    const { note } = await signed(get)
+    expect(note).toStartWith('stats.example.com/2/audit/log/')
+  })
+  // Once, however often it starts.
+  await serving(async (get) => {
+    const events = (await (
+      await get(`/audit/events?shard=${last.shard}&type=OriginChanged`)
+    ).json()) as {
+      items: unknown[]
+    }
+    expect(events.items).toHaveLength(1)
+  })
+})
+
+test('another name in the environment is refused', async () => {
+  await serving(async () => {})
+  env.TALLYBOOK_LOG_ORIGIN = 'else.example.com'
+  expect((await run(['serve']))[2]).toContain('the log has been signed as')
+})

@@ -1,0 +1,110 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { appendMany, editLog } from '../support/log.ts'
+import { startTestService, type TestService, TOKENS } from '../support/service.ts'
+
+// The log as Go's own packages for transparency logs see it, which are not ours. They come with
+// Debian's golang-go and golang-golang-x-mod-dev.
+
+const PACKAGES = '/usr/share/gocode'
+const hasGo =
+  Bun.which('go') !== null && existsSync(join(PACKAGES, 'src/golang.org/x/mod/sumdb/tlog'))
+if (!hasGo) console.log('skipped: there is no Go with golang.org/x/mod on this machine')
+
+const SHARD = 0
+
+let folder: string
+let program: string
+let service: TestService
+
+beforeAll(async () => {
+  if (!hasGo) return
+  folder = await mkdtemp(join(tmpdir(), 'tallybook-go-'))
+  program = join(folder, 'verify')
+  const build = Bun.spawn(['go', 'build', '-o', program, join(import.meta.dir, 'verify.go')], {
+    env: {
+      PATH: process.env.PATH ?? '',
+      GO111MODULE: 'off',
+      GOPATH: PACKAGES,
+      GOCACHE: join(folder, 'cache'),
+      CGO_ENABLED: '0',
+    },
+    stderr: 'pipe',
+  })
+  if ((await build.exited) !== 0) throw new Error(await build.stderr.text())
+  service = await startTestService()
+}, 180_000)
+
+afterAll(async () => {
+  if (!hasGo) return
+  await service.end()
+  await rm(folder, { recursive: true, force: true })
+})
+
+async function readText(path: string): Promise<string> {
+  const response = await service.fetch('auditor', path)
+  if (!response.ok) throw new Error(`${path}: ${response.status}`)
+  return response.text()
+}
+
+/** Appends until there are so many events, and waits until they are signed. */
+async function growTo(size: number): Promise<void> {
+  const { owner } = service.database
+  const [row] = await owner`select count(*)::integer as events from events where shard = ${SHARD}`
+  await appendMany(owner, SHARD, size - (row!.events as number))
+  for (;;) {
+    const signed = Number((await readText(`/audit/log/${SHARD}/checkpoint`)).split('\n')[1])
+    if (signed === size) return
+    await Bun.sleep(50)
+  }
+}
+
+/** What the program says, and how it ends. */
+async function verify(size: number): Promise<[code: number, said: string]> {
+  const [key = ''] = (await readText('/audit/log/keys')).split('\n')
+  const proof = join(folder, `${size}.tlog-proof`)
+  await Bun.write(proof, await readText(`/audit/events/${SHARD}/${size - 1}/tlog-proof`))
+  const process = Bun.spawn([program, service.url, String(SHARD), TOKENS.auditor, key, proof], {
+    stdout: 'pipe',
+    stderr: 'pipe',
+  })
+  const said = (await process.stdout.text()) + (await process.stderr.text())
+  return [await process.exited, said.trim()]
+}
+
+describe.skipIf(!hasGo)("Go's sumdb/tlog and sumdb/note", () => {
+  test.each([1, 255, 256, 257, 65_535, 65_536, 65_537, 70_000])(
+    'verify the log of %d events, and what proves it',
+    async (size) => {
+      await growTo(size)
+      const [code, said] = await verify(size)
+      expect(said).toMatch(new RegExp(`^verified ${size} entries, d+ proofs$`))
+      expect(code).toBe(0)
+    },
+    60_000,
+  )
+
+  test('refuse a log in which an event was changed', async () => {
+    await growTo(70_000)
+    await editLog(
+      service.database.owner,
+      (sql) => sql`update events set source = 'else' where shard = ${SHARD} and position = 300`,
+    )
+    expect(await verify(70_000)).toEqual([1, 'entry 300 is not in the tree'])
+  })
+
+  test('refuse a log in which a leaf was changed', async () => {
+    await editLog(
+      service.database.owner,
+      (sql) =>
+        sql`update tiles set hashes = overlay(hashes placing '\\x00'::bytea from 5)
+        where shard = ${SHARD} and level = 0 and number = 7`,
+    )
+    const [code, said] = await verify(70_000)
+    expect(code).toBe(1)
+    expect(said).toContain('inconsistent tile')
+  })
+})
