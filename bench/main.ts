@@ -14,6 +14,7 @@ import { type FootprintOptions, measureFootprint } from './sections/footprint.ts
 import { type IngestOptions, measureIngest } from './sections/ingest.ts'
 import { measureReads, type ReadsOptions } from './sections/reads.ts'
 import { measureRebuild, type RebuildOptions } from './sections/rebuild.ts'
+import { measureTransparency, type TransparencyOptions } from './sections/transparency.ts'
 import { type BenchServer, startBenchServer } from './server.ts'
 
 type Options = {
@@ -22,6 +23,7 @@ type Options = {
   beside: BesideOptions
   reads: ReadsOptions
   footprint: FootprintOptions
+  transparency: TransparencyOptions
 }
 
 const FULL: Options = {
@@ -45,6 +47,16 @@ const FULL: Options = {
     apiKeys: [1e4, 1e5, 1e6],
     rounds: 3,
   },
+  transparency: {
+    points: [
+      { keys: 1, connections: 64 },
+      { keys: 1, connections: 256 },
+      { keys: 10, connections: 64 },
+      { keys: 100, connections: 64 },
+    ],
+    seconds: 4,
+    rounds: 9,
+  },
 }
 
 const QUICK: Options = {
@@ -66,6 +78,7 @@ const QUICK: Options = {
     apiKeys: [1e4],
     rounds: 1,
   },
+  transparency: { points: [{ keys: 1, connections: 64 }], seconds: 2, rounds: 3 },
 }
 
 const measure = {
@@ -74,6 +87,8 @@ const measure = {
   beside: (server: BenchServer, options: Options) => measureBeside(server, options.beside),
   reads: (server: BenchServer, options: Options) => measureReads(server, options.reads),
   footprint: (server: BenchServer, options: Options) => measureFootprint(server, options.footprint),
+  transparency: (server: BenchServer, options: Options) =>
+    measureTransparency(server, options.transparency),
 }
 const NAMES = Object.keys(measure) as (keyof typeof measure)[]
 

@@ -63,6 +63,11 @@ export function judge(results: Results): Reach[] {
       12,
       footprint?.log.find(({ keysPerFlush }) => keysPerFlush === 100)?.bytesPerCount,
     ),
+    atLeast(
+      'ingest with the transparency log, of that without, at its dearest',
+      0.95,
+      results.transparency && Math.min(...results.transparency.result.map(({ ratio }) => ratio)),
+    ),
     atMost(
       "rebuild's peak memory, 10^6 events against 10^4",
       1.2,

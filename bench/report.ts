@@ -4,6 +4,7 @@ import { type Chart, drawChart } from './chart.ts'
 import { median, round } from './measure.ts'
 import { judge } from './reach.ts'
 import { renderBeside } from './report-beside.ts'
+import { renderTransparency } from './report-transparency.ts'
 import { type Conditions, FOLDER, type Results } from './results.ts'
 import type { Footprint } from './sections/footprint.ts'
 import { type IngestRow, PEERS, type Peer } from './sections/ingest.ts'
@@ -43,13 +44,16 @@ export async function writeReport(results: Results): Promise<void> {
 export const renderReport = (results: Results) => Object.values(renderBlocks(results)).join('\n\n')
 
 function renderBlocks(results: Results): Record<string, string> {
-  const { ingest, rebuild, beside, reads, footprint } = results
+  const { ingest, rebuild, beside, reads, footprint, transparency } = results
   const blocks: Record<string, string> = { reach: renderReach(results) }
   if (ingest) blocks.ingest = under(ingest.conditions, renderIngest(ingest.result))
   if (rebuild) blocks.rebuild = under(rebuild.conditions, renderRebuild(rebuild.result))
   if (beside) blocks.beside = under(beside.conditions, renderBeside(beside.result))
   if (reads) blocks.reads = under(reads.conditions, renderReads(reads.result))
   if (footprint) blocks.footprint = under(footprint.conditions, renderFootprint(footprint.result))
+  if (transparency) {
+    blocks.transparency = under(transparency.conditions, renderTransparency(transparency.result))
+  }
   return blocks
 }
 

@@ -7,6 +7,7 @@ import type { Footprint } from './sections/footprint.ts'
 import type { IngestRow } from './sections/ingest.ts'
 import type { ReadRow } from './sections/reads.ts'
 import type { RebuildRow } from './sections/rebuild.ts'
+import type { TransparencyRow } from './sections/transparency.ts'
 
 /** What each section measured. */
 export type Sections = {
@@ -15,6 +16,7 @@ export type Sections = {
   beside: BesideRow[]
   reads: ReadRow[]
   footprint: Footprint
+  transparency: TransparencyRow[]
 }
 export type SectionName = keyof Sections
 

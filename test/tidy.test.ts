@@ -17,7 +17,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   events: ['merkle'],
   merkle: [],
   db: ['start-error.ts'],
-  tokens: ['start-error.ts', 'whole-file.ts', 'db'],
+  tokens: ['start-error.ts', 'whole-file.ts', 'events', 'db'],
   'config.ts': ['start-error.ts', 'merkle', 'tokens'],
   log: BASE,
   catalog: BASE,

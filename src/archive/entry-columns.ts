@@ -99,6 +99,8 @@ export class EntryColumns {
         return hashes.length
       }
       case 'CatalogChanged':
+      case 'ProjectionAttested':
+      case 'OriginChanged':
         return 0
       default:
         return event satisfies never

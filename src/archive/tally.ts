@@ -27,6 +27,8 @@ export class Tally {
         return
       }
       case 'CatalogChanged':
+      case 'ProjectionAttested':
+      case 'OriginChanged':
     }
   }
 

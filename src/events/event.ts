@@ -4,12 +4,20 @@ import { readApiKeyFlushBytes } from './api-key-flush-bytes.ts'
 import { type CatalogChange, decodeCatalogChange } from './catalog-change.ts'
 import { PayloadError } from './columns.ts'
 import { decodeKeyFlush, type KeyFlush } from './key-flush.ts'
+import {
+  type Attestation,
+  decodeAttestation,
+  decodeOriginChange,
+  type OriginChange,
+} from './statement.ts'
 
 /** The types of events, with the version that is written today. */
 export const CURRENT_VERSIONS = {
   ApiKeyStatsFlushed: 2,
   KeyStatsFlushed: 1,
   CatalogChanged: 1,
+  ProjectionAttested: 1,
+  OriginChanged: 1,
 } as const
 
 export type EventType = keyof typeof CURRENT_VERSIONS
@@ -37,6 +45,8 @@ export type Event =
   | { type: 'ApiKeyStatsFlushed'; flush: ApiKeyFlush }
   | { type: 'KeyStatsFlushed'; flush: KeyFlush }
   | { type: 'CatalogChanged'; change: CatalogChange }
+  | { type: 'ProjectionAttested'; attestation: Attestation }
+  | { type: 'OriginChanged'; change: OriginChange }
 
 /**
  * Reads an event of any version (an old one is upcast) from its payload's text, or faster from the
@@ -53,6 +63,10 @@ export function decodeEvent(type: string, version: number, payload: string | Uin
       return { type: 'KeyStatsFlushed', flush: decodeKeyFlush(parse(payload)) }
     case 'CatalogChanged 1':
       return { type: 'CatalogChanged', change: decodeCatalogChange(parse(payload)) }
+    case 'ProjectionAttested 1':
+      return { type: 'ProjectionAttested', attestation: decodeAttestation(parse(payload)) }
+    case 'OriginChanged 1':
+      return { type: 'OriginChanged', change: decodeOriginChange(parse(payload)) }
     default:
       throw new PayloadError(`no reader for ${type} version ${version}`)
   }

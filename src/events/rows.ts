@@ -42,6 +42,8 @@ export function toRows(event: Event): EntryRow[] | null {
       }))
     }
     case 'CatalogChanged':
+    case 'ProjectionAttested':
+    case 'OriginChanged':
       return null
     default:
       return event satisfies never

@@ -16,6 +16,8 @@ export function contributionOf(event: Event, of: UsageOf): Counted {
     case 'KeyStatsFlushed':
       return of.kind === 'key' ? ofKey(event.flush, of.hash) : NOTHING
     case 'CatalogChanged':
+    case 'ProjectionAttested':
+    case 'OriginChanged':
       return NOTHING
     default:
       return event satisfies never

@@ -65,6 +65,8 @@ class SnapshotFold implements Fold {
         countKeys(this.#keys, event.flush)
         break
       case 'CatalogChanged':
+      case 'ProjectionAttested':
+      case 'OriginChanged':
         break
       default:
         event satisfies never

@@ -61,6 +61,8 @@ class UsageFold implements Fold {
         countKeys(this.#quarterOf(recordedAt).keys, event.flush)
         break
       case 'CatalogChanged':
+      case 'ProjectionAttested':
+      case 'OriginChanged':
         break
       default:
         event satisfies never

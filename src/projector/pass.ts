@@ -168,6 +168,8 @@ function countEntries(event: Event): number {
     case 'KeyStatsFlushed':
       return event.flush.hashes.length
     case 'CatalogChanged':
+    case 'ProjectionAttested':
+    case 'OriginChanged':
       return 0
   }
 }

@@ -1,5 +1,6 @@
 import { hash, randomBytes } from 'node:crypto'
 import type { Sql } from '../db/pool.ts'
+import { OWN_SOURCE } from '../events/statement.ts'
 import { ROLES, type Role } from './roles.ts'
 
 /** A token that somebody made, without its text, which nobody holds. Times are RFC 3339. */
@@ -11,10 +12,11 @@ export type StoredToken = {
   revoked_at: string | null
 }
 
-/** What a token may be called; those of the three fixed tokens are taken. */
+/** What a token may be called; the names of the three fixed tokens and of the service are taken. */
 export const NAME = '[a-z0-9][a-z0-9._-]{0,62}'
 
-export const isReserved = (name: string) => (ROLES as readonly string[]).includes(name)
+export const isReserved = (name: string) =>
+  name === OWN_SOURCE || (ROLES as readonly string[]).includes(name)
 
 /** The text of a new token: 192 random bits, after what it is. */
 export const makeToken = (role: Role) => `tb_${role}_${randomBytes(24).toString('base64url')}`

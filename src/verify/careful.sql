@@ -199,6 +199,35 @@ begin
   end loop;
 end $$;
 
+create function pg_temp.to_text(p_value json, p_pattern text) returns text
+language plpgsql as $$
+begin
+  if json_typeof(p_value) is distinct from 'string' or (p_value #>> '{}') !~ p_pattern then
+    raise data_exception;
+  end if;
+  return p_value #>> '{}';
+end $$;
+
+create function pg_temp.check_attestation(p_payload json) returns void
+language plpgsql as $$
+declare
+  v_totals json := p_payload -> 'totals';
+  v_table json;
+begin
+  if json_typeof(p_payload -> 'tables') is distinct from 'array' then
+    raise data_exception;
+  end if;
+  for v_table in select t.value from json_array_elements(p_payload -> 'tables') t loop
+    perform pg_temp.to_text(v_table -> 'table', '^[a-z_]{1,63}$');
+    perform pg_temp.to_text(v_table -> 'sha256', '^[0-9a-f]{64}$');
+    perform pg_temp.to_counts(json_build_array(v_table -> 'position'), -1);
+    perform pg_temp.to_counts(json_build_array(v_table -> 'rows'), 0);
+  end loop;
+  perform pg_temp.to_counts(json_build_array(v_totals -> 'position'), -1);
+  perform pg_temp.to_text(v_totals -> 'requests', '^(0|[1-9][0-9]{0,99})$');
+  perform pg_temp.to_text(v_totals -> 'successes', '^(0|[1-9][0-9]{0,99})$');
+end $$;
+
 create function pg_temp.is_readable(p_type text, p_version integer, p_payload json)
 returns boolean
 language plpgsql as $$
@@ -209,6 +238,11 @@ begin
     perform from pg_temp.read_key_flush(p_payload);
   elsif p_type = 'CatalogChanged' and p_version = 1 then
     perform from pg_temp.read_catalog_change(p_payload);
+  elsif p_type = 'ProjectionAttested' and p_version = 1 then
+    perform pg_temp.check_attestation(p_payload);
+  elsif p_type = 'OriginChanged' and p_version = 1 then
+    perform pg_temp.to_name(p_payload -> 'origin', 1);
+    perform pg_temp.to_text(p_payload -> 'previous', '.');
   else
     return false;
   end if;

@@ -1,0 +1,28 @@
+import { round } from './measure.ts'
+import type { TransparencyRow } from './sections/transparency.ts'
+
+/** A table of what the transparency log costs an ingest that takes all it can get. */
+export function renderTransparency(rows: TransparencyRow[]): string {
+  const head = [
+    ...['keys', 'connections', 'flushes/s', 'without a tree', 'ratio'],
+    ...['events behind at the end', 'seconds until signed'],
+  ]
+  return [head, head.map(() => '---:')]
+    .concat(
+      rows.map((row) =>
+        [
+          row.keys,
+          row.connections,
+          row.withTree,
+          row.without,
+          row.ratio,
+          row.behindEvents,
+          row.behindSeconds,
+        ].map(text),
+      ),
+    )
+    .map((cells) => `| ${cells.join(' | ')} |`)
+    .join('\n')
+}
+
+const text = (value: number) => round(value).toLocaleString('en')

@@ -1,0 +1,119 @@
+import { connectAsOwner } from '../../src/db/pool.ts'
+import { type Child, startChild } from '../child.ts'
+import { runLoad } from '../load.ts'
+import { median } from '../measure.ts'
+import type { Address, BenchServer } from '../server.ts'
+import { TOKENS } from '../workload.ts'
+import { putCatalog } from './ingest.ts'
+
+/** What the tree costs at one point: flushes a second with it and without, medians over rounds. */
+export type TransparencyRow = {
+  keys: number
+  connections: number
+  withTree: number
+  without: number
+  /** With the tree over without, of each round's two runs beside each other; the median. */
+  ratio: number
+  /** Events that the signed tree was behind at the end of a run, and seconds until it had them. */
+  behindEvents: number
+  behindSeconds: number
+}
+
+export type TransparencyOptions = {
+  points: { keys: number; connections: number }[]
+  seconds: number
+  rounds: number
+}
+
+type Running = { address: Address; child: Child }
+
+/**
+ * Flushes a second of two services that differ in nothing but the tree: in the database of one the
+ * function that integrates events does nothing. They take turns, and which one begins changes.
+ */
+export async function measureTransparency(
+  server: BenchServer,
+  { points, seconds, rounds }: TransparencyOptions,
+): Promise<TransparencyRow[]> {
+  const tree = await start(server, 'with_tree')
+  const plain = await start(server, 'without_tree')
+  const owner = connectAsOwner(plain.address)
+  await owner.unsafe(`
+    create or replace function integrate_events(p_shard integer, p_limit integer) returns integer
+    language sql as 'select 0'`)
+  await owner.end()
+  try {
+    const rows: TransparencyRow[] = []
+    for (const one of [tree, plain]) await load(one, { keys: 10, connections: 16 }, 2)
+    for (const point of points) {
+      const runs: { withTree: number; without: number; behind: number; seconds: number }[] = []
+      for (let round = 0; round < rounds; round++) {
+        const run = { withTree: 0, without: 0, behind: 0, seconds: 0 }
+        for (const one of round % 2 === 0 ? [tree, plain] : [plain, tree]) {
+          const perSecond = await load(one, point, seconds)
+          if (one === plain) run.without = perSecond
+          else Object.assign(run, { withTree: perSecond, ...(await catchUp(tree)) })
+          await settle(one)
+        }
+        runs.push(run)
+      }
+      const of = (value: (run: (typeof runs)[number]) => number) => median(runs.map(value))
+      rows.push({
+        ...point,
+        withTree: of(({ withTree }) => withTree),
+        without: of(({ without }) => without),
+        ratio: of(({ withTree, without }) => withTree / without),
+        behindEvents: of(({ behind }) => behind),
+        behindSeconds: of((run) => run.seconds),
+      })
+      console.error(`${point.keys} keys, ${point.connections} connections`)
+    }
+    return rows
+  } finally {
+    await tree.child.stop()
+    await plain.child.stop()
+  }
+}
+
+async function start(server: BenchServer, name: string): Promise<Running> {
+  const address = await server.createDatabase(name)
+  const child = await startChild('peers/serve.ts', ['tallybook', JSON.stringify(address)])
+  await putCatalog(child.url)
+  return { address, child }
+}
+
+type Point = { keys: number; connections: number }
+
+async function load({ child }: Running, point: Point, seconds: number): Promise<number> {
+  return (await runLoad({ url: child.url, ...point, seconds })).perSecond
+}
+
+/** How far the signed tree is behind the log just now, and how long it takes to be there. */
+async function catchUp(one: Running): Promise<{ behind: number; seconds: number }> {
+  const owner = connectAsOwner(one.address)
+  const [row] = await owner`select max(e.position) + 1 as events from events e`
+  await owner.end()
+  const events = Number(row!.events)
+  const started = performance.now()
+  const behind = Math.max(0, events - (await readTreeSize(one)))
+  while ((await readTreeSize(one)) < events) await Bun.sleep(20)
+  return { behind, seconds: (performance.now() - started) / 1000 }
+}
+
+async function readTreeSize({ child }: Running): Promise<number> {
+  const response = await fetch(`${child.url}/audit/log/0/checkpoint`, {
+    headers: { authorization: `Bearer ${TOKENS.auditor}` },
+  })
+  return Number((await response.text()).split('\n')[1])
+}
+
+/** Leaves nothing for the next run to wait for: neither a projector nor pages to write. */
+async function settle({ address, child }: Running): Promise<void> {
+  await fetch(`${child.url}/admin/apikey-stats/summary`, {
+    headers: { authorization: `Bearer ${TOKENS.admin}` },
+  })
+  const owner = connectAsOwner(address)
+  await owner`checkpoint`
+  await owner.end()
+  await Bun.sleep(300)
+}

@@ -1,0 +1,68 @@
+import { type Static, type TSchema, Type } from '@sinclair/typebox'
+import { TypeCompiler } from '@sinclair/typebox/compiler'
+import { isStorable, PayloadError } from './columns.ts'
+
+// What the service itself says in the log. It counts nothing; outsiders hold the service to it.
+
+/** The source of events that nobody posted; no token bears that name. */
+export const OWN_SOURCE = 'tallybook'
+
+const Position = Type.Integer({ minimum: -1, maximum: Number.MAX_SAFE_INTEGER })
+const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' })
+/** Decimal digits: a sum may be above what JSON's readers keep exact. */
+const Sum = Type.String({ pattern: '^(?:0|[1-9][0-9]{0,99})$' })
+
+/**
+ * Payload of `ProjectionAttested`, version 1: what the rows of this shard were in each table of the
+ * projections, folded up to `position` and no further; the digest is that of digest.ts. `totals`
+ * are the sums over the shard's provider groups.
+ *
+ *     {"tables":[{"table":"api_key_counters","position":41,"rows":2,"sha256":"a2c1…"}],
+ *      "totals":{"position":41,"requests":"10","successes":"9"}}
+ */
+export const Attestation = Type.Object({
+  tables: Type.Array(
+    Type.Object({
+      table: Type.String({ pattern: '^[a-z_]{1,63}$' }),
+      position: Position,
+      rows: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
+      sha256: Sha256,
+    }),
+  ),
+  totals: Type.Object({ position: Position, requests: Sum, successes: Sum }),
+})
+export type Attestation = Static<typeof Attestation>
+
+/**
+ * Payload of `OriginChanged`, version 1: the tree of this shard is signed as `origin` from here on,
+ * and was before it under the origin of the note `previous`, which is the last tree head that was
+ * signed there. Where that can't be found in this log, events were lost.
+ *
+ *     {"origin":"stats.example.com/2/audit/log/0","previous":"stats.example.com/audit/log/0\n…"}
+ */
+export const OriginChange = Type.Object({
+  origin: Type.String({ minLength: 1, maxLength: 255 }),
+  previous: Type.String({ minLength: 1 }),
+})
+export type OriginChange = Static<typeof OriginChange>
+
+/** Reads a stored payload; throws PayloadError where the service could not have written it. */
+export const decodeAttestation = reader(Attestation, () => [])
+
+/** As `decodeAttestation`. */
+export const decodeOriginChange = reader(OriginChange, ({ origin, previous }) => [origin, previous])
+
+function reader<Schema extends TSchema>(
+  schema: Schema,
+  textsOf: (value: Static<Schema>) => string[],
+): (payload: unknown) => Static<Schema> {
+  const check = TypeCompiler.Compile(schema)
+  return (payload) => {
+    if (check.Check(payload)) {
+      if (textsOf(payload).every(isStorable)) return payload
+      throw new PayloadError('a text holds a NUL or a lone surrogate')
+    }
+    const error = check.Errors(payload).First()
+    throw new PayloadError(`${error?.path ?? ''} ${error?.message ?? 'not as written'}`.trim())
+  }
+}

@@ -1,0 +1,34 @@
+import type { Sql } from '../db/pool.ts'
+import { CURRENT_VERSIONS, hashPayload } from '../events/event.ts'
+import { type Attestation, type OriginChange, OWN_SOURCE } from '../events/statement.ts'
+
+/** What the service itself says in the log. */
+export type Statement =
+  | { type: 'ProjectionAttested'; payload: Attestation }
+  | { type: 'OriginChanged'; payload: OriginChange }
+
+/** Where it stands; `replayed` where an earlier try, or another instance, had brought it there. */
+export type AppendedStatement = { shard: number; position: number; replayed: boolean }
+
+/**
+ * Appends a statement of the service to a shard; durable when it resolves. The idempotency key says
+ * what it is about: of several instances that say the same, one does.
+ *
+ * Failed and not stored, and failed but stored (the answer was lost), look alike: the next try with
+ * that key finds out.
+ */
+export async function appendStatement(
+  sql: Sql,
+  shard: number,
+  { type, payload }: Statement,
+  idempotencyKey: string,
+): Promise<AppendedStatement> {
+  const text = JSON.stringify(payload)
+  const [row] = await sql<{ position: string; replayed: boolean }[]>`
+    select a.position, a.replayed
+    from append_event(
+      ${shard}, ${type}, ${CURRENT_VERSIONS[type]}::smallint, ${OWN_SOURCE}, ${idempotencyKey},
+      ${text}, ${hashPayload(text)}
+    ) a`
+  return { shard, position: Number(row!.position), replayed: row!.replayed }
+}
