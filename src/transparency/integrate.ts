@@ -77,6 +77,7 @@ export class Integrator {
 
   /** Signs what has grown, once a second at most; says whether there is more to do at once. */
   async #signGrown(): Promise<keyof typeof REST_MS> {
+    if (this.#isCatchingUp()) return 'idle'
     if (this.#stopped || performance.now() - this.#signedAt < REST_MS.idle / 2) return 'idle'
     this.#signedAt = performance.now()
     try {
@@ -102,6 +103,14 @@ export class Integrator {
       this.#report(this.#failing, shard, error, 'integration failed')
       return false
     }
+  }
+
+  /** While levels are missing, nothing is signed: nobody could prove anything by such a head. */
+  #isCatchingUp(): boolean {
+    for (let shard = 0; shard < this.shards; shard++) {
+      if (!this.#whole.has(shard) && !this.#failing.has(shard)) return true
+    }
+    return false
   }
 
   /** Says once in a row what failed. */
