@@ -598,23 +598,26 @@ declare
   v_numbers bigint[];
   v_hashes bytea[];
 begin
-  select coalesce(max(t.number), 0) into v_number
-  from tiles t
-  where t.shard = p_shard and t.level = 0;
+  v_number := (select max(t.number) from tiles t where t.shard = p_shard and t.level = 0);
+  if v_number is null then
+    if not exists (select from events e where e.shard = p_shard) then
+      return 0;
+    end if;
+    insert into tiles (shard, level, number, hashes)
+    values (p_shard, 0, 0, '')
+    on conflict (shard, level, number) do nothing;
+    v_number := 0;
+  end if;
 
-  -- While the lock was waited for, the tile may have been filled and another begun.
   loop
-    select octet_length(t.hashes) into v_length
+    select octet_length(t.hashes) into strict v_length
     from tiles t
     where t.shard = p_shard and t.level = 0 and t.number = v_number
     for update;
-    exit when v_length < 8192;
-    if v_length = 8192 then
-      v_number := v_number + 1;
-    end if;
-    insert into tiles (shard, level, number, hashes)
-    values (p_shard, 0, v_number, '')
-    on conflict (shard, level, number) do nothing;
+    -- While the lock was waited for, the tile may have been filled and others begun behind it.
+    v_last := (select max(t.number) from tiles t where t.shard = p_shard and t.level = 0);
+    exit when v_last = v_number;
+    v_number := v_last;
   end loop;
 
   v_next := v_number * 256 + v_length / 32;
@@ -639,19 +642,85 @@ begin
     group by e.position / 256
   ) h;
 
-  if v_added = 0 then
-    return 0;
-  end if;
   if v_first <> v_next or v_last <> v_next + v_added - 1 then
     raise exception 'positions of shard % have a gap behind %', p_shard, v_next - 1
       using errcode = 'data_corrupted';
   end if;
 
-  insert into tiles as t (shard, level, number, hashes)
-  select p_shard, 0, h.number, h.hashes
-  from unnest(v_numbers, v_hashes) as h(number, hashes)
-  on conflict (shard, level, number) do update set hashes = t.hashes || excluded.hashes;
+  if v_added > 0 then
+    insert into tiles as t (shard, level, number, hashes)
+    select s.shard, 0, h.number, h.hashes
+    from shards s
+      cross join unnest(v_numbers, v_hashes) as h(number, hashes)
+    where s.shard = p_shard
+    on conflict (shard, level, number) do update set hashes = t.hashes || excluded.hashes;
+  end if;
+
+  -- p_limit events fill p_limit / 256 + 1 tiles at most. The rest is for catching up: a root takes
+  -- as long as some 80 leaves, so such a step takes two to three times as long as another.
+  perform integrate_roots(p_shard, p_limit / 32 + 1);
   return v_added;
+end
+$function$
+
+-- function integrate_roots(integer,integer)
+CREATE OR REPLACE FUNCTION tallybook.integrate_roots(p_shard integer, p_limit integer)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'tallybook'
+AS $function$
+declare
+  v_level integer := 0;
+  v_full bigint;
+  v_next bigint;
+  v_end bigint;
+  v_found bigint;
+  v_numbers bigint[];
+  v_hashes bytea[];
+begin
+  select t.number + octet_length(t.hashes) / 8192 into v_full
+  from tiles t
+  where t.shard = p_shard and t.level = 0
+  order by t.number desc
+  limit 1;
+
+  while v_full > 0 loop
+    v_next := coalesce((
+      select t.number * 256 + octet_length(t.hashes) / 32
+      from tiles t
+      where t.shard = p_shard and t.level = v_level + 1
+      order by t.number desc
+      limit 1
+    ), 0);
+    v_end := least(v_full, v_next + p_limit);
+
+    if v_next < v_end then
+      select array_agg(r.number), array_agg(r.hashes), coalesce(sum(r.length), 0)
+      into v_numbers, v_hashes, v_found
+      from (
+        select
+          t.number / 256 as number, count(*) as length,
+          string_agg(tile_root(t.hashes), '' order by t.number) as hashes
+        from tiles t
+        where t.shard = p_shard and t.level = v_level and t.number >= v_next and t.number < v_end
+        group by t.number / 256
+      ) r;
+      if v_found <> v_end - v_next then
+        raise exception 'tiles %/% have a gap behind %', p_shard, v_level, v_next - 1
+          using errcode = 'data_corrupted';
+      end if;
+
+      insert into tiles as t (shard, level, number, hashes)
+      select s.shard, v_level + 1, r.number, r.hashes
+      from shards s
+        cross join unnest(v_numbers, v_hashes) as r(number, hashes)
+      where s.shard = p_shard
+      on conflict (shard, level, number) do update set hashes = t.hashes || excluded.hashes;
+    end if;
+
+    v_level := v_level + 1;
+    v_full := greatest(v_next, v_end) / 256;
+  end loop;
 end
 $function$
 
@@ -767,6 +836,28 @@ begin
   end if;
   raise exception 'tiles only grow: % refused', lower(tg_op)
     using errcode = 'insufficient_privilege';
+end
+$function$
+
+-- function tile_root(bytea)
+CREATE OR REPLACE FUNCTION tallybook.tile_root(p_hashes bytea)
+ RETURNS bytea
+ LANGUAGE plpgsql
+ IMMUTABLE STRICT
+AS $function$
+declare
+  v_hashes bytea := p_hashes;
+begin
+  if octet_length(p_hashes) <> 8192 then
+    raise exception 'a tile of % bytes is not full', octet_length(p_hashes)
+      using errcode = 'data_corrupted';
+  end if;
+  while octet_length(v_hashes) > 32 loop
+    select string_agg(sha256('\x01'::bytea || substring(v_hashes from i for 64)), '' order by i)
+    into v_hashes
+    from generate_series(1, octet_length(v_hashes), 64) i;
+  end loop;
+  return v_hashes;
 end
 $function$
 

@@ -1,8 +1,9 @@
--- Adds the leaf hashes of up to p_limit events behind the last leaf of a shard to its tiles; gives
--- how many leaves were added. An event before the last leaf is never looked at again.
+-- Adds the leaf hashes of up to p_limit events behind the last leaf of a shard to its tiles, and
+-- what follows from them to the levels above; gives how many leaves were added. An event before the
+-- last leaf is never looked at again.
 --
--- Lock: the last tile, until commit, so of several instances each leaf is added by one. Killed
--- before the commit: nothing was added, and the next call adds it.
+-- Lock: the last tile of level 0, until commit, so of several instances each hash is added by one,
+-- on every level. Killed before the commit: nothing was added, and the next call adds it.
 create or replace function integrate_events(p_shard integer, p_limit integer) returns integer
 language plpgsql
 set search_path from current as $$
@@ -16,23 +17,26 @@ declare
   v_numbers bigint[];
   v_hashes bytea[];
 begin
-  select coalesce(max(t.number), 0) into v_number
-  from tiles t
-  where t.shard = p_shard and t.level = 0;
+  v_number := (select max(t.number) from tiles t where t.shard = p_shard and t.level = 0);
+  if v_number is null then
+    if not exists (select from events e where e.shard = p_shard) then
+      return 0;
+    end if;
+    insert into tiles (shard, level, number, hashes)
+    values (p_shard, 0, 0, '')
+    on conflict (shard, level, number) do nothing;
+    v_number := 0;
+  end if;
 
-  -- While the lock was waited for, the tile may have been filled and another begun.
   loop
-    select octet_length(t.hashes) into v_length
+    select octet_length(t.hashes) into strict v_length
     from tiles t
     where t.shard = p_shard and t.level = 0 and t.number = v_number
     for update;
-    exit when v_length < 8192;
-    if v_length = 8192 then
-      v_number := v_number + 1;
-    end if;
-    insert into tiles (shard, level, number, hashes)
-    values (p_shard, 0, v_number, '')
-    on conflict (shard, level, number) do nothing;
+    -- While the lock was waited for, the tile may have been filled and others begun behind it.
+    v_last := (select max(t.number) from tiles t where t.shard = p_shard and t.level = 0);
+    exit when v_last = v_number;
+    v_number := v_last;
   end loop;
 
   v_next := v_number * 256 + v_length / 32;
@@ -57,18 +61,23 @@ begin
     group by e.position / 256
   ) h;
 
-  if v_added = 0 then
-    return 0;
-  end if;
   if v_first <> v_next or v_last <> v_next + v_added - 1 then
     raise exception 'positions of shard % have a gap behind %', p_shard, v_next - 1
       using errcode = 'data_corrupted';
   end if;
 
-  insert into tiles as t (shard, level, number, hashes)
-  select p_shard, 0, h.number, h.hashes
-  from unnest(v_numbers, v_hashes) as h(number, hashes)
-  on conflict (shard, level, number) do update set hashes = t.hashes || excluded.hashes;
+  if v_added > 0 then
+    insert into tiles as t (shard, level, number, hashes)
+    select s.shard, 0, h.number, h.hashes
+    from shards s
+      cross join unnest(v_numbers, v_hashes) as h(number, hashes)
+    where s.shard = p_shard
+    on conflict (shard, level, number) do update set hashes = t.hashes || excluded.hashes;
+  end if;
+
+  -- p_limit events fill p_limit / 256 + 1 tiles at most. The rest is for catching up: a root takes
+  -- as long as some 80 leaves, so such a step takes two to three times as long as another.
+  perform integrate_roots(p_shard, p_limit / 32 + 1);
   return v_added;
 end
 $$;

@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import { isUnavailable } from '../db/errors.ts'
 import type { Sql } from '../db/pool.ts'
 import type { TreeHeads } from './heads.ts'
+import { isMissingRoots } from './tiles.ts'
 
 /** Events of one statement: some 10 ms of the database's time. */
 const STEP_EVENTS = 2_000
@@ -9,7 +10,10 @@ const STEP_EVENTS = 2_000
 /** Milliseconds between two looks at a log that doesn't grow, and at one that is far ahead. */
 const REST_MS = { idle: 1_000, behind: 20 }
 
-/** Adds leaf hashes to a shard's tiles, in one bounded step; gives how many. */
+/**
+ * Adds leaf hashes to a shard's tiles, and what follows from them to the levels above, in one
+ * bounded step; gives how many leaves.
+ */
 export async function integrateEvents(
   sql: Sql,
   shard: number,
@@ -24,7 +28,7 @@ export async function integrateEvents(
  * Keeps the tiles of all shards up with the log, a second behind it, and signs the trees that have
  * grown. Of several instances each does
  * this, and what one has added the others find done. What a killed one left, the next look adds;
- * so it also takes in what was appended before there were tiles.
+ * so it also takes in what was appended before there were tiles, or levels of them.
  */
 export class Integrator {
   #stopped = false
@@ -33,6 +37,8 @@ export class Integrator {
   /** Shards whose last step failed: a log with a gap fails until somebody mends it. */
   readonly #failing = new Set<number>()
   readonly #unsigned = new Set<number>()
+  /** Shards whose levels have caught up once: from then on each step keeps them up. */
+  readonly #whole = new Set<number>()
   #signedAt = Number.NEGATIVE_INFINITY
 
   constructor(
@@ -62,15 +68,16 @@ export class Integrator {
 
   /** One step of each shard; says whether there may be more to do at once. */
   async #integrateAll(): Promise<keyof typeof REST_MS> {
-    let most = 0
+    let isBehind = false
     for (let shard = 0; shard < this.shards && !this.#stopped; shard++) {
-      most = Math.max(most, await this.#integrate(shard))
+      if (await this.#integrate(shard)) isBehind = true
     }
-    return most === STEP_EVENTS ? 'behind' : 'idle'
+    return isBehind ? 'behind' : 'idle'
   }
 
   /** Signs what has grown, once a second at most; says whether there is more to do at once. */
   async #signGrown(): Promise<keyof typeof REST_MS> {
+    if (this.#isCatchingUp()) return 'idle'
     if (this.#stopped || performance.now() - this.#signedAt < REST_MS.idle / 2) return 'idle'
     this.#signedAt = performance.now()
     try {
@@ -84,16 +91,26 @@ export class Integrator {
     }
   }
 
-  /** How many leaves were added; 0 where it failed, which is said once in a row. */
-  async #integrate(shard: number): Promise<number> {
+  /** Whether there is more to do at once; not where it failed, which is said once in a row. */
+  async #integrate(shard: number): Promise<boolean> {
     try {
       const added = await integrateEvents(this.sql, shard)
       this.#failing.delete(shard)
-      return added
+      const isWhole = this.#whole.has(shard) || !(await isMissingRoots(this.sql, shard))
+      if (isWhole) this.#whole.add(shard)
+      return added === STEP_EVENTS || !isWhole
     } catch (error) {
       this.#report(this.#failing, shard, error, 'integration failed')
-      return 0
+      return false
     }
+  }
+
+  /** While levels are missing, nothing is signed: nobody could prove anything by such a head. */
+  #isCatchingUp(): boolean {
+    for (let shard = 0; shard < this.shards; shard++) {
+      if (!this.#whole.has(shard) && !this.#failing.has(shard)) return true
+    }
+    return false
   }
 
   /** Says once in a row what failed. */

@@ -8,7 +8,7 @@ import { openTreeHead, type SignedTreeHead } from '../merkle/tree-head.ts'
 import { StartError } from '../start-error.ts'
 import { integrateEvents } from './integrate.ts'
 import { keysOfShard, type Origin, originOf, readKeptHead } from './origin.ts'
-import { MissingTile, readLeafHashes, readTiles, readTreeSizes } from './tiles.ts'
+import { isMissingRoots, MissingTile, readLeafHashes, readTiles, readTreeSizes } from './tiles.ts'
 
 /** The database is not the one of which the last tree head was signed. */
 export class LogForked extends StartError {
@@ -49,10 +49,16 @@ export async function openKeptHead(
   return { head, frontier }
 }
 
-/** A database that lost its last second has lost leaves with it, though not their events. */
+/**
+ * A database that lost its last second has lost leaves and roots with it, though not their events.
+ * What is made again is compared with the head as what was there.
+ */
 async function integrateUpTo(sql: Sql, shard: number, size: number): Promise<void> {
-  while ((await readTreeSizes(sql))[shard]! < size) {
-    if ((await integrateEvents(sql, shard)) === 0) return
+  for (;;) {
+    const isShort = (await readTreeSizes(sql))[shard]! < size
+    if (!isShort && !(await isMissingRoots(sql, shard))) return
+    const added = await integrateEvents(sql, shard)
+    if (isShort && added === 0) return
   }
 }
 

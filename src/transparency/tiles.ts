@@ -66,3 +66,25 @@ export async function readTreeSizes(sql: Sql): Promise<number[]> {
     order by s.shard`
   return rows.map(({ size }) => Number(size))
 }
+
+/**
+ * True where level 1 is missing roots of full tiles, as in a database that older versions filled.
+ * Levels above are never behind the one below them.
+ */
+export async function isMissingRoots(sql: Sql, shard: number): Promise<boolean> {
+  const [row] = await sql<{ is_missing: boolean }[]>`
+    select coalesce((
+      select t.number + octet_length(t.hashes) / ${TILE_WIDTH * HASH_BYTES}
+      from tiles t
+      where t.shard = ${shard} and t.level = 0
+      order by t.number desc
+      limit 1
+    ), 0) > coalesce((
+      select t.number * ${TILE_WIDTH} + octet_length(t.hashes) / ${HASH_BYTES}
+      from tiles t
+      where t.shard = ${shard} and t.level = 1
+      order by t.number desc
+      limit 1
+    ), 0) as is_missing`
+  return row!.is_missing
+}

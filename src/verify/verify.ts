@@ -8,6 +8,7 @@ import { checkParkedShards } from './parked.ts'
 import { type Problem, Problems } from './problem.ts'
 import { createRefold } from './refold.ts'
 import { REFOLDS } from './refolds/index.ts'
+import { checkRoots } from './roots.ts'
 import { checkMigrations, checkTokens, checkVerifications } from './rows.ts'
 import { openSession } from './session.ts'
 import { type CatalogWalk, checkShards } from './shards.ts'
@@ -60,6 +61,7 @@ export async function verifyDatabase(
       await walk.follow()
       if (shard === 0) catalog = { walked: head, lastChange: walk.lastChange }
       await finishShard(sql, walk, catalog, problems)
+      await checkRoots(sql, shard, { problems, signal })
     }
     await checkTheRest(sql, problems)
     const heads = shards.map(({ head }) => head)

@@ -139,7 +139,14 @@ describe('a database that is not the one that was signed', () => {
       (sql) => sql`update tiles set hashes = overlay(hashes placing '\\x00'::bytea from 5)
         where shard = ${SHARD} and level = 1`,
     ],
-    ['one without its tiles', (sql) => sql`delete from tiles where shard = ${SHARD} and level = 1`],
+    [
+      'one whose leaves were made anew, without levels',
+      async (sql) => {
+        await sql`delete from tiles where shard = ${SHARD} and level > 0`
+        await sql`update tiles set hashes = overlay(hashes placing '\\x00'::bytea from 5)
+          where shard = ${SHARD} and number = 0`
+      },
+    ],
   ]
 
   test.each(cases)('%s is refused', async (_, edit) => {
@@ -177,6 +184,12 @@ describe('a database that is not the one that was signed', () => {
   test('one that lost leaves, but no events, makes them again', async () => {
     await grow(await open(), 300)
     await editLog(database.owner, (sql) => sql`delete from tiles`)
+    expect((await open()).newest(SHARD).size).toBe(300)
+  })
+
+  test('one that lost levels, but no leaves, makes them again', async () => {
+    await grow(await open(), 300)
+    await editLog(database.owner, (sql) => sql`delete from tiles where level > 0`)
     expect((await open()).newest(SHARD).size).toBe(300)
   })
 

@@ -5,6 +5,7 @@ import { openPools, type Pools } from '../../src/db/pool.ts'
 import { integrateEvents } from '../../src/transparency/integrate.ts'
 import { parametersOf, runsOf, timeoutOf } from '../property/runs.ts'
 import { insertEvent } from '../support/events.ts'
+import { appendMany } from '../support/log.ts'
 import { createDatabase, TEST_SHARDS, type TestDatabase } from '../support/server.ts'
 import { verify } from '../verify/history.ts'
 
@@ -23,15 +24,7 @@ afterEach(async () => {
 /** Appends so many events to the last shard; gives that shard. */
 async function append(count: number): Promise<number> {
   const shard = TEST_SHARDS - 1
-  await database.owner`
-    insert into events (
-      shard, position, type, version, recorded_at, source, payload, payload_sha256
-    )
-    select ${shard}, h.next + i, 'KeyStatsFlushed', 1, clock_timestamp(), 'dp', '{}', sha256('{}')
-    from generate_series(0, ${count}::integer - 1) i
-      cross join (
-        select coalesce(max(e.position), -1) + 1 as next from events e where e.shard = ${shard}
-      ) h`
+  await appendMany(database.owner, shard, count)
   return shard
 }
 
@@ -39,8 +32,8 @@ async function readTiles(shard: number): Promise<string[]> {
   const rows = await database.owner<{ tile: string }[]>`
     select concat_ws('/', t.level, t.number, octet_length(t.hashes) / 32) as tile
     from tiles t
-    where t.shard = ${shard}
-    order by t.level, t.number`
+    where t.shard = ${shard} and t.level = 0
+    order by t.number`
   return rows.map(({ tile }) => tile)
 }
 
@@ -48,7 +41,7 @@ async function readLeaves(shard: number): Promise<string> {
   const rows = await database.owner<{ hashes: string }[]>`
     select encode(t.hashes, 'hex') as hashes
     from tiles t
-    where t.shard = ${shard}
+    where t.shard = ${shard} and t.level = 0
     order by t.number`
   return rows.map(({ hashes }) => hashes).join('')
 }

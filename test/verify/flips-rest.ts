@@ -1,4 +1,4 @@
-import { BIT, BYTE, flipsOf, is, LETTER, MICROSECOND } from './ways.ts'
+import { BIT, BYTE, flipsOf, is, LETTER, MICROSECOND, REFUSED } from './ways.ts'
 
 const EVENT = "shard || '/' || position"
 const CHECKPOINT = "concat('checkpoints ', shard, '/', projection, '/', generation)"
@@ -49,6 +49,9 @@ const MIGRATION = {
   foundBy: 'migrations' as const,
 }
 
+/** One hash more of a tile. */
+const MORE = 'hashes || sha256(hashes)'
+
 /** What follows from nothing else. */
 export const OTHER_FLIPS = [
   ...flipsOf('tokens', TOKEN, {
@@ -83,7 +86,22 @@ export const OTHER_FLIPS = [
           foundBy: 'leaf',
           at: "'0/3'",
         },
-        is('a leaf more', 'hashes || sha256(hashes)'),
+        {
+          ...is(
+            'one byte of a leaf that has a root',
+            'set_byte(hashes, 96, 1 # get_byte(hashes, 96))',
+          ),
+          where: 'shard = 0 and level = 0',
+          at: "concat('tiles ', shard, '/1/0')",
+        },
+        {
+          ...BYTE,
+          change: 'one byte of a root',
+          where: 'shard = 0 and level = 1',
+        },
+        { ...is('a leaf more', MORE), where: 'shard = 0 and level = 0 and number = 1' },
+        { ...is('a leaf more than 256', MORE), where: 'shard = 0 and level = 0', ...REFUSED },
+        { ...is('a root more', MORE), where: 'shard = 0 and level = 1' },
       ],
     },
   ),

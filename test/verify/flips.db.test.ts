@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type postgres from 'postgres'
 import { SCHEMA } from '../../src/db/pool.ts'
 import { finishVerification, insertVerification } from '../../src/verifications/stored.ts'
+import { appendMany } from '../support/log.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 import { FLIPS, renderFlips } from './flips.ts'
 import { settle, verify, writeHistory } from './history.ts'
@@ -20,6 +21,8 @@ beforeAll(async () => {
   owner = service.database.owner
   await writeHistory(service)
   await service.stop()
+  // So that a tile is full, and has a root.
+  await appendMany(owner, 0, 300)
   await settle(service.database, service.shards)
   const started = await insertVerification(owner, null)
   await finishVerification(owner, started!.id, await verify(service.database))

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from 'bun:test'
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
 import { createDatabase, type TestDatabase } from '../support/server.ts'
 import { verify } from './history.ts'
 
@@ -37,6 +37,33 @@ async function integrate(): Promise<void> {
   while ((await owner`select integrate_events(0, 5000) as added`)[0]!.added > 0);
 }
 
+/** Makes three levels of tiles, of leaves that are no event's, in an empty log. */
+async function makeLevels(): Promise<void> {
+  const { owner } = database
+  await owner`delete from events`
+  await owner`
+    insert into tiles (shard, level, number, hashes)
+    select 0, 0, n, decode(repeat(encode(sha256(n::text::bytea), 'hex'), 256), 'hex')
+    from generate_series(0, 256) n`
+  await owner`
+    insert into tiles (shard, level, number, hashes)
+    select 0, 1, t.number / 256, string_agg(tile_root(t.hashes), '' order by t.number)
+    from tiles t
+    where t.level = 0
+    group by t.number / 256`
+  await owner`
+    insert into tiles (shard, level, number, hashes)
+    select 0, 2, 0, tile_root(t.hashes) from tiles t where t.level = 1 and t.number = 0`
+}
+
+/** What is wrong with tiles above level 0. */
+async function findTiles(): Promise<string[]> {
+  const { first } = await verify(database)
+  return first
+    .filter(({ check, at }) => check === 'tiles' && !at.startsWith('tiles 0/0/'))
+    .map(({ at, found }) => `${at}: ${found}`)
+}
+
 test('a log that is whole has no problem', async () => {
   await integrate()
   expect(await findPlaces()).toEqual([])
@@ -70,6 +97,54 @@ test('a tile that is gone is found', async () => {
   await integrate()
   await database.owner`delete from tiles where number = 7`
   expect((await findPlaces())[0]).toBe('tiles 0/0/8 (tiles): tile 8')
+})
+
+describe('of the levels above', () => {
+  // 12,000 leaves: 46 full tiles, whose roots are level 1. Another level needs 65,536.
+  test('roots that are not there yet are no problem, nor that there are none', async () => {
+    await integrate()
+    await database.owner`
+      update tiles set hashes = substring(hashes for 32 * 45) where level = 1`
+    expect(await findPlaces()).toEqual([])
+    await database.owner`delete from tiles where level = 1`
+    expect(await findPlaces()).toEqual([])
+  })
+
+  test('a root without a full tile is found', async () => {
+    await integrate()
+    await database.owner`update tiles set hashes = hashes || sha256('x') where level = 1`
+    expect(await findPlaces()).toEqual(['tiles 0/1/0 (tiles): 47 hashes from hash 0 on'])
+  })
+
+  test('each root that is not that of its tile is found', async () => {
+    await integrate()
+    await database.owner`
+      update tiles set hashes = substring(hashes for 64) || substring(hashes from 33 for 32)
+        || substring(hashes from 97) where level = 1`
+    const [row] = await database.owner<{ root: string }[]>`
+      select encode(substring(hashes from 33 for 32), 'hex') as root from tiles where level = 1`
+    expect(await findPlaces()).toEqual([`tiles 0/1/0 (tiles): ${row!.root}`])
+  })
+
+  test('a tile or level that is gone is found, where another stands on it', async () => {
+    await makeLevels()
+    expect(await findTiles()).toEqual([])
+    await database.owner`delete from tiles where level = 2`
+    expect(await findTiles()).toEqual(['tiles 0/2: 0'])
+    await database.owner`delete from tiles where level = 1 and number = 0`
+    expect(await findTiles()).toEqual(['tiles 0/1/1: tile 1'])
+    await database.owner`delete from tiles where level = 1`
+    expect(await findTiles()).toEqual([])
+  })
+
+  test('a root of roots that is not that of its tile is found', async () => {
+    await makeLevels()
+    await database.owner`
+      update tiles set hashes = set_byte(hashes, 31, get_byte(hashes, 31) # 1) where level = 2`
+    const places = await findTiles()
+    expect(places).toHaveLength(1)
+    expect(places[0]).toStartWith('tiles 0/2/0: ')
+  })
 })
 
 test('events of one idempotency key are found without the index that forbids them', async () => {
