@@ -366,6 +366,8 @@ CREATE INDEX events_catalog_changed ON tallybook.events USING btree (shard, "pos
 
 CREATE UNIQUE INDEX events_idempotency_key ON tallybook.events USING btree (shard, source, idempotency_key) WHERE (idempotency_key IS NOT NULL);
 
+CREATE INDEX events_projection_attested ON tallybook.events USING btree (shard, "position") WHERE (type = 'ProjectionAttested'::text);
+
 -- view flush_entries
  SELECT e.shard,
     e."position",
@@ -532,6 +534,46 @@ begin
   update shards s set catalog_position = v_position;
 
   return query select v_catalog_position, v_position;
+end
+$function$
+
+-- function append_event(integer,text,smallint,text,text,text,text)
+CREATE OR REPLACE FUNCTION tallybook.append_event(p_shard integer, p_type text, p_version smallint, p_source text, p_idempotency_key text, p_payload text, p_payload_sha256 text)
+ RETURNS TABLE("position" bigint, replayed boolean)
+ LANGUAGE plpgsql
+ SET search_path TO 'tallybook'
+AS $function$
+declare
+  v_position bigint;
+  v_recorded_at timestamptz;
+begin
+  perform from shards s where s.shard = p_shard for update;
+
+  select e.position into v_position
+  from events e
+  where e.shard = p_shard and e.source = p_source and e.idempotency_key = p_idempotency_key;
+  if found then
+    return query select v_position, true;
+    return;
+  end if;
+
+  select e.position, e.recorded_at into v_position, v_recorded_at
+  from events e
+  where e.shard = p_shard
+  order by e.position desc
+  limit 1;
+
+  v_position := coalesce(v_position, -1) + 1;
+  v_recorded_at := greatest(clock_timestamp(), v_recorded_at);
+
+  insert into events (
+    shard, position, type, version, recorded_at, source, idempotency_key, payload, payload_sha256
+  ) values (
+    p_shard, v_position, p_type, p_version, v_recorded_at, p_source, p_idempotency_key,
+    p_payload::json, decode(p_payload_sha256, 'hex')
+  );
+
+  return query select v_position, false;
 end
 $function$
 
