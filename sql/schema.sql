@@ -360,6 +360,10 @@ create table verifications (
   constraint verifications_row_sha256_check CHECK ((octet_length(row_sha256) = 32))
 );
 
+CREATE INDEX api_key_usage_1_quarter_idx ON tallybook.api_key_usage_1 USING brin (quarter);
+
+CREATE INDEX api_key_usage_quarter ON ONLY tallybook.api_key_usage USING brin (quarter);
+
 CREATE INDEX api_keys_group_id ON tallybook.api_keys USING btree (generation, group_id, id);
 
 CREATE INDEX events_catalog_changed ON tallybook.events USING btree (shard, "position") WHERE (type = 'CatalogChanged'::text);
@@ -367,6 +371,14 @@ CREATE INDEX events_catalog_changed ON tallybook.events USING btree (shard, "pos
 CREATE UNIQUE INDEX events_idempotency_key ON tallybook.events USING btree (shard, source, idempotency_key) WHERE (idempotency_key IS NOT NULL);
 
 CREATE INDEX events_projection_attested ON tallybook.events USING btree (shard, "position") WHERE (type = 'ProjectionAttested'::text);
+
+CREATE INDEX key_usage_1_quarter_idx ON tallybook.key_usage_1 USING brin (quarter);
+
+CREATE INDEX key_usage_quarter ON ONLY tallybook.key_usage USING brin (quarter);
+
+CREATE INDEX provider_group_usage_1_quarter_idx ON tallybook.provider_group_usage_1 USING brin (quarter);
+
+CREATE INDEX provider_group_usage_quarter ON ONLY tallybook.provider_group_usage USING brin (quarter);
 
 -- view flush_entries
  SELECT e.shard,

@@ -1,9 +1,11 @@
 import { Elysia } from 'elysia'
 import type { Logger } from 'pino'
+import type { Attestations } from './attestations/attestations.ts'
 import type { Catalog } from './catalog/catalog.ts'
 import { isUnavailable } from './db/errors.ts'
 import type { Pools } from './db/pool.ts'
 import type { Attempts } from './http/attempts.ts'
+import { attestationRoutes } from './http/attestations/index.ts'
 import { audit } from './http/audit/index.ts'
 import type { AuditStreams } from './http/audit/streams.ts'
 import { auth } from './http/auth.ts'
@@ -40,6 +42,7 @@ export type AppOptions = {
   startRebuild: (projection: string) => boolean
   streams: AuditStreams
   heads: TreeHeads
+  attestations: Attestations
   logPublic: boolean
   tokens: Tokens
   verifications: Verifications
@@ -79,11 +82,12 @@ export function createApp(options: AppOptions) {
         },
       }),
     )
-    .use(reads(guard, options))
+    .use(reads(guard, { ...options, readAttested: () => options.attestations.readTotals() }))
     .use(usageRoute(guard, options))
     .use(projections(guard, options))
     .use(audit(guard, options))
     .use(explainRoute(guard, options))
+    .use(attestationRoutes(guard, options))
     .use(transparencyRoutes(guard, { ...options, bodies }))
     .use(tokenRoutes(guard, { ...options, bodies }))
     .use(verificationRoutes(guard, options))

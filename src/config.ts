@@ -22,6 +22,8 @@ export type Config = {
   logOrigin: string | null
   /** Whether everyone may read it: hashes, sources and idempotency keys, not what was counted. */
   logPublic: boolean
+  /** Between two attestations of the projections; 0: only on demand. */
+  attestMinutes: number
   /** When to verify the database each night, UTC; null: never. */
   verifyAt: { hour: number; minute: number } | null
   logLevel: string
@@ -97,6 +99,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     maxFollowers: integer('TALLYBOOK_MAX_FOLLOWERS', DEFAULT_MAX_FOLLOWERS, 1, 1_000_000),
     logOrigin: origin('TALLYBOOK_LOG_ORIGIN'),
     logPublic: flag('TALLYBOOK_LOG_PUBLIC'),
+    attestMinutes: integer('TALLYBOOK_ATTEST_MINUTES', 60, 0, 10_080),
     verifyAt: timeOfDay('TALLYBOOK_VERIFY_AT'),
     logLevel,
   }

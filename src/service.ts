@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import { createApp } from './app.ts'
+import { Attestations } from './attestations/attestations.ts'
 import { Catalog } from './catalog/catalog.ts'
 import { refreshCatalog } from './catalog/refresh.ts'
 import type { Config } from './config.ts'
@@ -41,7 +42,7 @@ export type ServiceOptions = {
     Config,
     'host' | 'port' | 'shards' | 'bodyLimitBytes' | 'unknownTokens' | 'maxFollowers'
   > &
-    Partial<Pick<Config, 'verifyAt' | 'logPublic'>>
+    Partial<Pick<Config, 'verifyAt' | 'logPublic' | 'attestMinutes'>>
   address: ServerAddress
   tokens: Record<Role, string>
   /** Under what the transparency log is signed. */
@@ -92,6 +93,15 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
       streams.noticeAppend(shard, batch.firstPosition + batch.events.length - 1)
     },
   })
+  const attestations = new Attestations({
+    pools,
+    shards,
+    projector,
+    onAppended: (shard, position) => {
+      projector.noticeAppend(shard)
+      streams.noticeAppend(shard, position)
+    },
+  })
   const verifications = new Verifications(options.address, pools.project, logger)
   const metrics = new Metrics({
     pools,
@@ -110,6 +120,7 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
     startRebuild: (projection) => rebuilds.start(projection),
     streams,
     heads,
+    attestations,
     logPublic: config.logPublic ?? false,
     tokens,
     verifications,
@@ -125,6 +136,8 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
   const integrator = new Integrator(pools.project, shards, heads, logger)
   integrator.start()
   const schedule = config.verifyAt && scheduleVerifications(config.verifyAt, verifications, logger)
+  const minutes = config.attestMinutes ?? 0
+  const attesting = minutes > 0 ? attestations.schedule(minutes, logger) : null
   const fresh = keepFresh(tokens, pools.read, logger)
 
   return {
@@ -136,8 +149,10 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
       // They would not end by themselves.
       streams.stop()
       schedule?.stop()
+      attesting?.stop()
       const verified = verifications.stop()
       const ended = app.server?.stop()
+      await Promise.race([attestations.stop(), Bun.sleep(STOP_MS)])
       await Promise.race([log.stop(), Bun.sleep(DRAIN_MS)])
       await Promise.race([ended, Bun.sleep(STOP_MS)])
       await app.server?.stop(true)

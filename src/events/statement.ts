@@ -12,6 +12,9 @@ const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' })
 /** Decimal digits: a sum may be above what JSON's readers keep exact. */
 const Sum = Type.String({ pattern: '^(?:0|[1-9][0-9]{0,99})$' })
 
+/** Start of a quarter of an hour, `2026-01-31T12:15:00.000000+00:00`. */
+const QUARTER = '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:(?:00|15|30|45):00\\.000000\\+00:00$'
+
 /**
  * Payload of `ProjectionAttested`, version 1: what the rows of this shard were in each table of the
  * projections, folded up to `position` and no further; the digest is that of digest.ts. `totals`
@@ -25,6 +28,8 @@ export const Attestation = Type.Object({
     Type.Object({
       table: Type.String({ pattern: '^[a-z_]{1,63}$' }),
       position: Position,
+      /** Of usage: only what was counted in quarters from this one on. */
+      from: Type.Optional(Type.String({ pattern: QUARTER })),
       rows: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
       sha256: Sha256,
     }),

@@ -1,4 +1,4 @@
-import type { Transaction } from '../db/pool.ts'
+import type { Sql, Transaction } from '../db/pool.ts'
 import { type Rated, type RatedRow, ratedColumns, toRated } from './rates.ts'
 import type { Source } from './source.ts'
 
@@ -9,6 +9,16 @@ export async function readSummary(transaction: Transaction, source: Source): Pro
     from (
       select coalesce(sum(t.requests), 0) as requests, coalesce(sum(t.successes), 0) as successes
       from (${source.providerGroupCounters(null)}) t
+    ) n`
+  return toRated(row!)
+}
+
+/** Sums that were added up elsewhere, with their rates. */
+export async function rateTotals(sql: Sql, requests: bigint, successes: bigint): Promise<Rated> {
+  const [row] = await sql<RatedRow[]>`
+    select ${ratedColumns(sql, sql`n.requests`, sql`n.successes`)}
+    from (
+      select ${String(requests)}::numeric as requests, ${String(successes)}::numeric as successes
     ) n`
   return toRated(row!)
 }

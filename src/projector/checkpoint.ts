@@ -36,7 +36,7 @@ export type LiveCheckpoints = { checkpoints: Checkpoint[]; isNewer: boolean }
 
 /** The checkpoints of a shard's live generations, in the order of `projections`. */
 export async function readCheckpoints(
-  sql: Sql,
+  sql: Sql | Transaction,
   shard: number,
   projections: readonly Projection[],
 ): Promise<LiveCheckpoints> {

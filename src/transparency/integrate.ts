@@ -26,9 +26,9 @@ export async function integrateEvents(
 
 /**
  * Keeps the tiles of all shards up with the log, a second behind it, and signs the trees that have
- * grown. Of several instances each does
- * this, and what one has added the others find done. What a killed one left, the next look adds;
- * so it also takes in what was appended before there were tiles, or levels of them.
+ * grown. Of several instances each does this, and what one has added the others find done. What a
+ * killed one left, the next look adds; so it also takes in what was appended before there were
+ * tiles, or levels of them.
  */
 export class Integrator {
   #stopped = false

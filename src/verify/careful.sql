@@ -221,6 +221,12 @@ begin
     perform pg_temp.to_text(v_table -> 'table', '^[a-z_]{1,63}$');
     perform pg_temp.to_text(v_table -> 'sha256', '^[0-9a-f]{64}$');
     perform pg_temp.to_counts(json_build_array(v_table -> 'position'), -1);
+    if v_table -> 'from' is not null then
+      perform pg_temp.to_text(
+        v_table -> 'from',
+        '^\d{4}-\d{2}-\d{2}T\d{2}:(00|15|30|45):00\.000000\+00:00$'
+      );
+    end if;
     perform pg_temp.to_counts(json_build_array(v_table -> 'rows'), 0);
   end loop;
   perform pg_temp.to_counts(json_build_array(v_totals -> 'position'), -1);

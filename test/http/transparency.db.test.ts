@@ -253,7 +253,7 @@ describe('receipts', () => {
     expect(response.headers.get('content-disposition')).toContain('.tlog-proof"')
     const event = await openReceipt(await response.text())
     expect(`${event.shard}/${event.position}`).toBe(position)
-    expect(JSON.parse(event.payload)).toMatchObject({ ids: [7], requests: [10], successes: [9] })
+    expect(JSON.parse(event.payload)).toMatchObject({ ids: [7], requests: [10], failures: [1] })
   })
 
   test('are for nobody else, and for nothing that is not there', async () => {

@@ -1,5 +1,6 @@
 import pino from 'pino'
 import { createApp } from '../../src/app.ts'
+import { Attestations } from '../../src/attestations/attestations.ts'
 import { Catalog } from '../../src/catalog/catalog.ts'
 import { openPools } from '../../src/db/pool.ts'
 import { Attempts } from '../../src/http/attempts.ts'
@@ -25,6 +26,7 @@ export async function listRoutes({ address }: TestDatabase, shards: number): Pro
   const tokens = new Tokens(TOKENS)
   const { origin, remove } = await makeOrigin()
   const heads = await TreeHeads.open(pools.read, shards, origin)
+  const projector = new Projector(pools, shards, logger)
   const app = createApp({
     pools,
     shards,
@@ -36,11 +38,12 @@ export async function listRoutes({ address }: TestDatabase, shards: number): Pro
       refreshCatalog: async () => {},
       onAppended: () => {},
     }),
-    projector: new Projector(pools, shards, logger),
+    projector,
     history: new History(pools, shards),
     startRebuild: () => false,
     streams: new AuditStreams({ pools, shards, tokens, logger, maxFollowers: 1 }),
     heads,
+    attestations: new Attestations({ pools, shards, projector, onAppended: () => {} }),
     logPublic: false,
     tokens,
     verifications: new Verifications(address, pools.project, logger),

@@ -30,11 +30,16 @@ const group = { id: 1, name: 'openai', ...EXAMPLE_RATED }
 const apiKeyExample = { id: 7, group_id: 1, name: 'checkout', ...EXAMPLE_RATED }
 const page = (item: object) => ({ items: [item], next_cursor: null })
 
-export const summary = read({
-  summary: 'Totals over all provider groups',
-  description: 'What ended groups have counted is in it.',
-  ok: { description: 'The totals', schema: SummaryBody, example: EXAMPLE_RATED },
-})
+export const summary = read(
+  {
+    summary: 'Totals over all provider groups',
+    description:
+      'What ended groups have counted is in it. With `attested` they are those that the newest ' +
+      'ProjectionAttested events say, which are in the signed log.',
+    ok: { description: 'The totals', schema: SummaryBody, example: EXAMPLE_RATED },
+  },
+  [404],
+)
 export const providerGroups = read({
   summary: 'Provider groups with their counters',
   ok: { description: 'A page', schema: pageOf(ProviderGroupBody), example: page(group) },

@@ -5,18 +5,25 @@ import { readApiKeys, readProviderGroups } from '../../projections/read-rated.ts
 import { readSummary } from '../../projections/read-summary.ts'
 import type { auth } from '../auth.ts'
 import { DEFAULT_LIMIT, HashParams, IdParams } from '../params.ts'
+import { type AttestedTotals, answerAttested } from './attested.ts'
 import * as details from './detail.ts'
 import { ApiKeysQuery, ItemQuery, KeysQuery, ProviderGroupsQuery, SummaryQuery } from './model.ts'
 import { type ReadOptions, reflect } from './reflect.ts'
 
 /** GET /admin/apikey-stats/summary, and the lists and rows of the catalog with their counters. */
-export function reads(guard: ReturnType<typeof auth>, options: ReadOptions) {
+export function reads(
+  guard: ReturnType<typeof auth>,
+  options: ReadOptions & { readAttested: () => Promise<AttestedTotals | null> },
+) {
   const roles = ['admin', 'auditor'] as const
   return new Elysia({ name: 'reads' })
     .use(guard)
     .get(
       '/admin/apikey-stats/summary',
-      ({ query }) => reflect(options, query, { counters: 'groups' }, readSummary),
+      async ({ query: { attested, ...asOf } }) =>
+        attested === undefined
+          ? reflect(options, asOf, { counters: 'groups' }, readSummary)
+          : answerAttested(options.pools.read, asOf, await options.readAttested()),
       { roles, query: SummaryQuery, detail: details.summary },
     )
     .get(

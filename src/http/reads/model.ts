@@ -45,7 +45,11 @@ const paging = {
   ...AS_OF,
 }
 
-export const SummaryQuery = Type.Object(AS_OF, strict)
+const attested = Type.Optional(
+  Type.Literal('true', { description: 'As the newest attestations in the log say it' }),
+)
+
+export const SummaryQuery = Type.Object({ attested, ...AS_OF }, strict)
 export const ItemQuery = Type.Object({ ended, ...AS_OF }, strict)
 export const ProviderGroupsQuery = Type.Object({ ...paging, sort: sortOf(RATED_SORTS) }, strict)
 export const ApiKeysQuery = Type.Object(
@@ -77,7 +81,17 @@ export const RATED = {
 /** What a token key has used. */
 export const KEY_USED = { request_count: total, used_tokens: total, quota_used: total }
 
-export const SummaryBody = Type.Object(RATED, { title: 'Summary' })
+export const SummaryBody = Type.Object(
+  {
+    ...RATED,
+    attestations: Type.Optional(
+      Type.Array(Type.Object({ shard: Type.Integer(), position: Type.Integer() }), {
+        description: 'With `attested`: the events that say so',
+      }),
+    ),
+  },
+  { title: 'Summary' },
+)
 export const ProviderGroupBody = Type.Object(
   {
     id: Type.Integer(),

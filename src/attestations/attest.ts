@@ -1,0 +1,54 @@
+import { type Sql, transact } from '../db/pool.ts'
+import { type AppendedStatement, appendStatement } from '../log/append-statement.ts'
+import { readLeafEvents } from '../log/read.ts'
+import { startOfQuarter } from '../projections/usage.ts'
+import { digestTables } from './digest-tables.ts'
+import { readNewestAttestation, type StoredAttestation } from './newest.ts'
+
+/**
+ * Attests the projections of a shard as they are; null where nothing but statements of the service
+ * was appended since the last time. Of several instances that attest the same position one does.
+ */
+export async function attestShard(
+  sql: { read: Sql; append: Sql },
+  shard: number,
+): Promise<AppendedStatement | null> {
+  const last = await readNewestAttestation(sql.read, shard)
+  if (!(await hasGrown(sql.read, shard, last?.position ?? -1))) return null
+  const from = last === null ? null : await findUsageStart(sql.read, last)
+  const payload = await transact(
+    sql.read,
+    'isolation level repeatable read read only',
+    (transaction) => digestTables(transaction, shard, from),
+  )
+  const about = `attestation ${payload.totals.position}`
+  return appendStatement(sql.append, shard, { type: 'ProjectionAttested', payload }, about)
+}
+
+/** True where something else than a statement of the service was appended behind a position. */
+async function hasGrown(sql: Sql, shard: number, after: number): Promise<boolean> {
+  const rows = await sql`
+    select
+    from events e
+    where e.shard = ${shard} and e.position > ${after}
+      and e.type not in ('ProjectionAttested', 'OriginChanged')
+    limit 1`
+  return rows.length > 0
+}
+
+/**
+ * The first quarter in which usage may have changed since an attestation: that of the last event
+ * which it has folded. Null: all of them.
+ */
+async function findUsageStart(
+  sql: Sql,
+  { shard, tables }: StoredAttestation,
+): Promise<string | null> {
+  const positions = tables.flatMap(({ table, position }) =>
+    table.endsWith('_usage') ? [position] : [],
+  )
+  const position = Math.min(...positions)
+  const [event] = await readLeafEvents(sql, shard, position, position + 1)
+  if (!event) return null
+  return startOfQuarter(event.recordedAt).replace('+', '.000000+')
+}

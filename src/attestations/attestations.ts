@@ -1,0 +1,110 @@
+import type { Logger } from 'pino'
+import type { Pools } from '../db/pool.ts'
+import type { Positions } from '../events/positions.ts'
+import type { AppendedStatement } from '../log/append-statement.ts'
+import type { Projector } from '../projector/projector.ts'
+import { attestShard } from './attest.ts'
+import { readNewestAttestation, type StoredAttestation } from './newest.ts'
+
+/** Milliseconds to wait for the projections before they are attested. */
+const CATCH_UP_MS = 10_000
+
+/** Sums over all shards, as of when they are, and where that was said. */
+export type AttestedTotals = {
+  requests: bigint
+  successes: bigint
+  positions: Positions
+  attestations: { shard: number; position: number }[]
+}
+
+export type AttestationsOptions = {
+  pools: Pools
+  shards: number
+  projector: Projector
+  onAppended: (shard: number, position: number) => void
+}
+
+/** Says in the log what the projections hold: at intervals, and when somebody asks. */
+export class Attestations {
+  #running: Promise<AppendedStatement[] | null> | null = null
+
+  constructor(private readonly options: AttestationsOptions) {}
+
+  /**
+   * Attests every shard that has grown; gives where. Null where the projections don't catch up.
+   * Whoever asks while one is under way gets a new one after it.
+   */
+  async attest(): Promise<AppendedStatement[] | null> {
+    await this.#running?.catch(() => {})
+    this.#running ??= this.#attestAll().finally(() => {
+      this.#running = null
+    })
+    return this.#running
+  }
+
+  /** The newest attestation of each shard that has one. */
+  async readNewest(): Promise<StoredAttestation[]> {
+    const { pools, shards } = this.options
+    const newest = await Promise.all(
+      Array.from({ length: shards }, (_, shard) => readNewestAttestation(pools.read, shard)),
+    )
+    return newest.filter((attestation) => attestation !== null)
+  }
+
+  /** What the newest attestations say of all shards together; null where there is none. */
+  async readTotals(): Promise<AttestedTotals | null> {
+    const newest = await this.readNewest()
+    if (newest.length === 0) return null
+    const positions = new Array<number>(this.options.shards).fill(-1)
+    let [requests, successes] = [0n, 0n]
+    for (const { shard, totals } of newest) {
+      positions[shard] = totals.position
+      requests += BigInt(totals.requests)
+      successes += BigInt(totals.successes)
+    }
+    const attestations = newest.map(({ shard, position }) => ({ shard, position }))
+    return { requests, successes, positions, attestations }
+  }
+
+  /**
+   * Attests every so many minutes, the first time when they have gone by; of several instances the
+   * first one then, while others find the newest attestation too young.
+   */
+  schedule(minutes: number, logger: Logger): { stop(): void } {
+    const interval = minutes * 60_000
+    const timer = setInterval(async () => {
+      try {
+        const newest = await this.readNewest()
+        const age = Date.now() - Math.max(...newest.map((one) => Date.parse(one.recorded_at)))
+        if (age >= 0 && age < interval * 0.9) return
+        if ((await this.attest()) === null) logger.warn('attestation: the projections are behind')
+      } catch (error) {
+        logger.error({ err: error }, 'attestation failed')
+      }
+    }, interval)
+    return { stop: () => clearInterval(timer) }
+  }
+
+  /** Waits for what is under way. */
+  async stop(): Promise<void> {
+    await this.#running?.catch(() => {})
+  }
+
+  async #attestAll(): Promise<AppendedStatement[] | null> {
+    const { pools, shards, projector, onAppended } = this.options
+    const caughtUp = await Promise.all([
+      projector.catchUp(CATCH_UP_MS, 'current'),
+      projector.catchUp(CATCH_UP_MS, 'usage'),
+    ])
+    if (!caughtUp.every(Boolean)) return null
+    const made: AppendedStatement[] = []
+    // One after the other: each reads every row of its shard.
+    for (let shard = 0; shard < shards; shard++) {
+      const appended = await attestShard(pools, shard)
+      if (appended === null) continue
+      onAppended(shard, appended.position)
+      made.push(appended)
+    }
+    return made
+  }
+}

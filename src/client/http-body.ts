@@ -1,0 +1,82 @@
+import { SourceError } from './source.ts'
+
+/** Milliseconds in which a server has to send something. */
+const SILENCE_MS = 60_000
+
+/** A GET request; throws SourceError where there is no answer. The body is not read yet. */
+export async function open(url: string, headers: Record<string, string>): Promise<Response> {
+  const abort = new AbortController()
+  const timer = setTimeout(() => abort.abort(), SILENCE_MS)
+  try {
+    return await fetch(url, { headers, redirect: 'error', signal: abort.signal })
+  } catch (error) {
+    throw new SourceError(`${url}: no answer (${(error as Error).message})`)
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** A body's chunks; throws SourceError where it breaks off or nothing comes for long. */
+export async function* readChunks(response: Response): AsyncGenerator<Uint8Array> {
+  if (response.body === null) return
+  const reader = response.body.getReader()
+  try {
+    for (;;) {
+      const part = await withinSilence(reader.read(), response.url)
+      if (part.done) return
+      yield part.value
+    }
+  } catch (error) {
+    if (error instanceof SourceError) throw error
+    throw new SourceError(`${response.url}: broken off (${(error as Error).message})`)
+  } finally {
+    await reader.cancel().catch(() => {})
+  }
+}
+
+/** A whole body; throws SourceError above `most` bytes. */
+export async function readBody(response: Response, most: number): Promise<Buffer> {
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  for await (const chunk of readChunks(response)) {
+    bytes += chunk.length
+    if (bytes > most) throw new SourceError(`${response.url}: longer than ${most} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
+
+/** A body's lines, none of which is longer than `most` bytes. */
+export async function* readLines(response: Response, most: number): AsyncGenerator<string> {
+  let rest: Uint8Array[] = []
+  let bytes = 0
+  for await (const chunk of readChunks(response)) {
+    let from = 0
+    for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, from)) {
+      yield decode([...rest, chunk.subarray(from, end)])
+      rest = []
+      bytes = 0
+      from = end + 1
+    }
+    rest.push(chunk.subarray(from))
+    bytes += chunk.length - from
+    if (bytes > most) throw new SourceError(`${response.url}: a line of more than ${most} bytes`)
+  }
+  if (bytes > 0) throw new SourceError(`${response.url}: the last line has no end`)
+}
+
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+const decode = (chunks: Uint8Array[]) => decoder.decode(Buffer.concat(chunks))
+
+async function withinSilence<Value>(reading: Promise<Value>, url: string): Promise<Value> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const silence = new Promise<never>((_, reject) => {
+    const late = () => reject(new SourceError(`${url}: nothing came for ${SILENCE_MS / 1000} s`))
+    timer = setTimeout(late, SILENCE_MS)
+  })
+  try {
+    return await Promise.race([reading, silence])
+  } finally {
+    clearTimeout(timer)
+  }
+}

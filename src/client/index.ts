@@ -1,0 +1,8 @@
+// What an auditor's program needs to verify a log: no database, no framework, nothing but `fetch`.
+export { Audit, type AuditOptions, type AuditReport, parseKeys } from './audit.ts'
+export type { Finding, FindingKind, Report } from './finding.ts'
+export { type Digest, ShardFold } from './fold.ts'
+export { checkHead, compareHeads } from './heads.ts'
+export { type HttpOptions, openHttpSource } from './http-source.ts'
+export { type OpenedReceipt, openReceipt, type Receipt } from './receipt.ts'
+export { type LogSource, SourceError } from './source.ts'

@@ -1,0 +1,49 @@
+import type { Tile } from '../merkle/tile.ts'
+
+/**
+ * Where a log is read from. Nothing of what it gives is believed. Its methods throw SourceError
+ * where something can't be read at all.
+ */
+export interface LogSource {
+  readonly shards: number
+  /** Verifier keys as the operator names them, a text each. */
+  readKeys(): Promise<string[]>
+  /** The newest signed tree head of a shard, a note; null where there is none. */
+  readHead(shard: number): Promise<string | null>
+  /** Null: events can't be read here, only their leaves. */
+  readonly events: EventSource | null
+  /** Null: nothing is published here. */
+  readonly published: PublishedSource | null
+  /** Null: there are no pages here. */
+  readonly pages: PageSource | null
+}
+
+/** Events as lines (event-line.ts), from a position on to the one before `to`. */
+export interface EventSource {
+  readLines(shard: number, from: number, to: number): AsyncIterable<string>
+  /** Only the attestations among them. */
+  readAttestations(shard: number, from: number, to: number): AsyncIterable<string>
+}
+
+/** The transparency log as outsiders see it. */
+export interface PublishedSource {
+  /** The hashes of tiles, each of the bytes that its width says. */
+  readTiles(shard: number, tiles: Tile[]): Promise<Uint8Array[]>
+  /** The leaves of a tile of level 0, as a bundle. */
+  readEntries(shard: number, tile: Tile): Promise<Uint8Array>
+}
+
+/** A page as it was served: its rows, and the position of each shard that it reflects. */
+export type ServedPage = { rows: Record<string, unknown>[]; positions: number[] }
+
+export interface PageSource {
+  /** The summary, as one row. */
+  readSummary(): Promise<ServedPage>
+  /** All pages of a list. */
+  readList(path: 'provider-groups' | 'api-keys' | 'keys'): AsyncIterable<ServedPage>
+}
+
+/** It can't be read: no answer, another than was asked for, too large, too slow. */
+export class SourceError extends Error {
+  override name = 'SourceError'
+}

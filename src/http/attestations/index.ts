@@ -1,0 +1,59 @@
+import { Elysia } from 'elysia'
+import type { Attestations } from '../../attestations/attestations.ts'
+import type { auth } from '../auth.ts'
+import { describe } from '../openapi.ts'
+import { NoQuery } from '../params.ts'
+import { unavailable } from '../problem.ts'
+import { AttestationsBody, EXAMPLE, MadeBody } from './model.ts'
+
+/** POST and GET /admin/attestations: what the projections hold, said in the log. */
+export function attestationRoutes(
+  guard: ReturnType<typeof auth>,
+  { attestations }: { attestations: Attestations },
+) {
+  return new Elysia({ name: 'attestations' })
+    .use(guard)
+    .post(
+      '/admin/attestations',
+      async ({ set }) => {
+        const made = await attestations.attest()
+        if (made === null) throw unavailable('projections behind')
+        set.status = 201
+        return { items: made.map(({ shard, position }) => ({ shard, position })) }
+      },
+      { parse: 'none', roles: ['admin'], query: NoQuery, detail: attestDetail },
+    )
+    .get('/admin/attestations', async () => ({ items: await attestations.readNewest() }), {
+      roles: ['admin', 'auditor'],
+      query: NoQuery,
+      detail: listDetail,
+    })
+}
+
+const attestDetail = describe({
+  tag: 'Transparency log',
+  summary: 'Attest what the projections hold',
+  description:
+    'Appends a ProjectionAttested event to each shard that has grown since its last one: the ' +
+    'digest of every table, folded up to a position, and the totals. Who folds the log up to ' +
+    'there comes to the same, or can prove that it was wrong.',
+  ok: {
+    status: 201,
+    description: 'Where they stand; none where nothing was appended since',
+    schema: MadeBody,
+    example: { items: [{ shard: 0, position: 42 }] },
+  },
+  errors: [400, 401, 403, 503],
+  says: { 503: ['projections behind', 'database unavailable'] },
+})
+
+const listDetail = describe({
+  tag: 'Transparency log',
+  summary: 'The newest attestation of each shard',
+  ok: {
+    description: 'One a shard that has one',
+    schema: AttestationsBody,
+    example: { items: [EXAMPLE] },
+  },
+  errors: [400, 401, 403, 503],
+})
