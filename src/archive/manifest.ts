@@ -44,6 +44,15 @@ const Shard = Type.Object(
   strict,
 )
 
+const SignedHeadFile = Type.Object(
+  {
+    file: Type.String({ pattern: '^transparency/(?:keys|heads/(?:0|[1-9][0-9]{0,3}))$' }),
+    bytes: Count,
+    sha256: Sha256,
+  },
+  strict,
+)
+
 const Totals = Type.Object(
   {
     api_key_flushes: Type.Object({ entries: Sum, requests: Sum, successes: Sum }, strict),
@@ -63,6 +72,8 @@ const Manifest = Type.Object(
     events: Count,
     shards: Type.Array(Shard, { minItems: 1, maxItems: 1_024 }),
     totals: Totals,
+    /** Verifier keys and signed tree heads, where the log is signed. */
+    signed_heads: Type.Optional(Type.Array(SignedHeadFile, { maxItems: 1_025 })),
   },
   strict,
 )

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { checkParts, type Problem } from './check.ts'
 import { MANIFEST, MANIFEST_SHA256, type Manifest } from './manifest.ts'
 import { openArchive } from './open.ts'
+import { checkSignedHeads } from './transparency.ts'
 
 export type VerifyOptions = {
   directory: string
@@ -22,6 +23,7 @@ export async function verifyArchive(options: VerifyOptions): Promise<Manifest | 
   for (const problem of problems) report(problem)
   if (manifest === null) return null
   await findStrays(directory, manifest, report)
+  await checkSignedHeads(directory, manifest, report)
   let events = 0
   for await (const checked of checkParts(directory, manifest, report)) {
     signal.throwIfAborted()
@@ -37,6 +39,7 @@ async function findStrays(
   report: (problem: Problem) => void,
 ): Promise<void> {
   const known = new Set([MANIFEST, MANIFEST_SHA256])
+  for (const { file } of manifest.signed_heads ?? []) known.add(file)
   for (const { parts } of manifest.shards) for (const { file } of parts) known.add(file)
   for (const entry of await readdir(directory, { withFileTypes: true, recursive: true })) {
     if (entry.isDirectory()) continue

@@ -19,6 +19,7 @@ import {
 import { readPages } from './pages.ts'
 import { PartWriter } from './part.ts'
 import { Tally } from './tally.ts'
+import { formatSignedHeads, type SignedHeads } from './transparency.ts'
 
 /** Where a part ends, in events and in characters before they are compressed. */
 export type PartLimits = { events: number; characters: number }
@@ -34,6 +35,8 @@ export type WriteOptions = {
   signal: AbortSignal
   onProgress: (events: number, total: number) => void
   part?: PartLimits
+  /** What the log was signed with, and its heads, read before the export began; none if absent. */
+  signed?: SignedHeads | undefined
 }
 
 /**
@@ -45,7 +48,7 @@ export async function writeArchive(options: WriteOptions): Promise<Manifest> {
   try {
     await mkdir(draft.path, { mode: 0o700 })
     const manifest = await writeShards(options, draft.path)
-    const text = formatManifest(manifest)
+    const text = formatManifest({ ...manifest, ...(await writeSignedHeads(options, draft.path)) })
     const sha256 = createHash('sha256').update(text).digest('hex')
     await writeSynced(join(draft.path, MANIFEST), text)
     await writeSynced(join(draft.path, MANIFEST_SHA256), `${sha256}  ${MANIFEST}\n`)
@@ -56,6 +59,18 @@ export async function writeArchive(options: WriteOptions): Promise<Manifest> {
     await draft.discard()
     throw error
   }
+}
+
+async function writeSignedHeads({ signed }: WriteOptions, folder: string) {
+  if (!signed) return {}
+  const signed_heads: NonNullable<Manifest['signed_heads']> = []
+  await mkdir(join(folder, 'transparency/heads'), { recursive: true, mode: 0o700 })
+  for (const [file, text] of formatSignedHeads(signed)) {
+    await writeSynced(join(folder, file), text)
+    const sha256 = createHash('sha256').update(text).digest('hex')
+    signed_heads.push({ file, bytes: Buffer.byteLength(text), sha256 })
+  }
+  return { signed_heads }
 }
 
 async function writeShards(options: WriteOptions, folder: string): Promise<Manifest> {

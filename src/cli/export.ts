@@ -1,9 +1,11 @@
 import { version } from '../../package.json'
 import { writeParquet } from '../archive/parquet.ts'
+import type { SignedHeads } from '../archive/transparency.ts'
 import { writeArchive } from '../archive/write.ts'
 import { readConfig } from '../config.ts'
 import { openPools, type Sql } from '../db/pool.ts'
 import { StartError } from '../start-error.ts'
+import { readSignedHeads } from '../transparency/origin.ts'
 import { openDatabase } from './database.ts'
 import { explainFailure } from './failure.ts'
 import { untilInterrupted } from './interrupt.ts'
@@ -19,13 +21,21 @@ export async function exportLog(args: string[]): Promise<void> {
   if (!target || target.startsWith('-') || rest.length > 0) throw new StartError(USAGE)
   lowerPriority()
   const signal = untilInterrupted()
-  const database = await openDatabase(readConfig(process.env), console.error)
+  const config = readConfig(process.env)
+  const database = await openDatabase(config, console.error)
   const pools = openPools(database.address, 1)
   const progress = new Progress('export')
   const write = isParquet ? writeEntries : writeLog
   let wrote: string
   try {
-    wrote = await write(pools.read, target, signal, (done, total) => progress.update(done, total))
+    wrote = await write({
+      sql: pools.read,
+      target,
+      signal,
+      onProgress: (done, total) => progress.update(done, total),
+      // Before the log is looked at: it has by then what a head covers.
+      signed: (await readSignedHeads(config.dataDir, config.shards)) ?? undefined,
+    })
   } catch (error) {
     throw explainFailure(error, `Nothing was exported to ${target}`)
   } finally {
@@ -36,20 +46,23 @@ export async function exportLog(args: string[]): Promise<void> {
   console.log(`Exported ${wrote} to ${target}`)
 }
 
-/** Writes to the target and says what. */
-type Write = (
-  sql: Sql,
-  target: string,
-  signal: AbortSignal,
-  onProgress: (done: number, total: number) => void,
-) => Promise<string>
+type Export = {
+  sql: Sql
+  target: string
+  signal: AbortSignal
+  onProgress: (done: number, total: number) => void
+  signed: SignedHeads | undefined
+}
 
-const writeLog: Write = async (sql, directory, signal, onProgress) => {
-  const { events } = await writeArchive({ sql, directory, version, signal, onProgress })
+/** Writes to the target and says what. */
+type Write = (options: Export) => Promise<string>
+
+const writeLog: Write = async ({ target, ...options }) => {
+  const { events } = await writeArchive({ ...options, directory: target, version })
   return `${events} events`
 }
 
-const writeEntries: Write = async (sql, file, signal, onProgress) => {
+const writeEntries: Write = async ({ sql, target: file, signal, onProgress }) => {
   const outcome = await writeParquet({ sql, file, version, signal, onProgress })
   const { events, entries, unreadable } = outcome
   const left = unreadable > 0 ? ` (without ${unreadable} events that can not be read)` : ''

@@ -1,4 +1,5 @@
 import { StartError } from '../start-error.ts'
+import { audit } from './audit.ts'
 import { demo } from './demo.ts'
 import { exportLog } from './export.ts'
 import { importLog } from './import.ts'
@@ -18,6 +19,10 @@ const COMMANDS: Record<string, { run: (args: string[]) => Promise<void>; help: s
   token: { run: token, help: 'token         make, list and revoke tokens of a running service' },
   export: { run: exportLog, help: 'export        write the log to an archive' },
   import: { run: importLog, help: 'import        fill an empty log with an archive' },
+  audit: {
+    run: audit,
+    help: 'audit         verify a log as an outsider: its signatures, events and totals',
+  },
   verify: { run: verify, help: 'verify        check the whole database, or an archive' },
 }
 

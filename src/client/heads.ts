@@ -3,7 +3,7 @@ import { proveConsistency, type ReadTiles } from '../merkle/prove.ts'
 import { openTreeHead, type SignedTreeHead } from '../merkle/tree-head.ts'
 import { isConsistent } from '../merkle/verify-proof.ts'
 import type { Finding } from './finding.ts'
-import { SourceError } from './source.ts'
+import { NotServed } from './source.ts'
 
 /** A head that can be relied on as far as its signature goes, or what is wrong with it. */
 export type CheckedHead =
@@ -47,7 +47,7 @@ export async function compareHeads(
     const proof = await proveConsistency(older.size, newer.size, readTiles)
     if (isConsistent(older, newer, proof)) return null
   } catch (error) {
-    if (!(error instanceof SourceError)) throw error
+    if (!(error instanceof NotServed)) throw error
     const message = `tiles that would prove it are not to be had (${error.message})`
     return { kind: 'published', at, message }
   }

@@ -2,7 +2,7 @@ import { HASH_BYTES } from '../merkle/hash.ts'
 import { formatTilePath, type Tile } from '../merkle/tile.ts'
 import { open, readBody, readLines } from './http-body.ts'
 import { readList, readSummary } from './http-pages.ts'
-import { type LogSource, SourceError } from './source.ts'
+import { type LogSource, NotServed, SourceError } from './source.ts'
 
 /** Bytes of what is small, of a bundle at most, and of one event: a body of the largest size. */
 const MOST = { small: 1024 * 1024, entries: 256 * 65_537, line: 512 * 1024 * 1024 }
@@ -32,7 +32,7 @@ export async function openHttpSource({ url, token }: HttpOptions): Promise<LogSo
     const response = await ask(path, accept)
     if (response.status === 200) return response
     await response.body?.cancel()
-    throw new SourceError(`${base}${path} answered ${response.status}`)
+    throw new NotServed(`${path} answered ${response.status}`)
   }
   const readText = async (path: string) => (await readBody(await get(path), MOST.small)).toString()
   const shards = await countShards(ask)
@@ -79,7 +79,7 @@ async function readTile(get: Get, shard: number, tile: Tile): Promise<Uint8Array
   const path = `/audit/log/${shard}/${formatTilePath(tile)}`
   const bytes = await readBody(await get(path), MOST.entries)
   if (bytes.length === tile.width * HASH_BYTES) return bytes
-  throw new SourceError(`${path} has ${bytes.length} bytes`)
+  throw new NotServed(`${path} has ${bytes.length} bytes`)
 }
 
 /** A range, taken up after the last line where it broke off. */

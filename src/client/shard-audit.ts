@@ -8,7 +8,7 @@ import type { SignedTreeHead } from '../merkle/tree-head.ts'
 import { Claims } from './attested.ts'
 import type { FindingKind, Report } from './finding.ts'
 import { ShardFold } from './fold.ts'
-import { type PublishedTile, readPublished, tileOfLeaf } from './leaves.ts'
+import { readPublished, tileOfLeaf } from './leaves.ts'
 import type { Receipt } from './receipt.ts'
 import type { LogSource } from './source.ts'
 
@@ -70,7 +70,7 @@ export class ShardAudit {
     const from = this.size
     const { readAttestations, readLines } = this.source.events!
     for await (const line of readAttestations(this.shard, from, size)) this.#noteClaims(line)
-    let published: PublishedTile | null = null
+    let published: Hash[] | null = null
     for await (const line of readLines(this.shard, from, size)) {
       const position = this.size
       if (position === size) break
@@ -89,12 +89,13 @@ export class ShardAudit {
     while (this.size < size) {
       const published = await this.#readPublished(this.size, size)
       const skipped = this.size % TILE_WIDTH
-      for (const hash of published?.hashes.slice(skipped) ?? []) this.#append(hash, hash)
+      if (published === null) return
+      for (const hash of published.slice(skipped)) this.#append(hash, hash)
     }
   }
 
   /** False where nothing behind it can be made sense of. */
-  #checkLine(line: string, published: PublishedTile | null): boolean {
+  #checkLine(line: string, published: Hash[] | null): boolean {
     const position = this.size
     const parsed = parseEventLine(line)
     if (parsed.kind === 'malformed') {
@@ -107,7 +108,7 @@ export class ShardAudit {
       return false
     }
     const leafHash = hashLeaf(leaf)
-    const hash = published?.hashes[position % TILE_WIDTH] ?? leafHash
+    const hash = published?.[position % TILE_WIDTH] ?? leafHash
     if (!equalHashes(leafHash, hash)) {
       this.#find('rewritten', position, 'the event is not the one whose leaf is in the tree')
     }
@@ -154,7 +155,7 @@ export class ShardAudit {
     this.#find('attestation', event.position, 'the list of attestations left it out')
   }
 
-  async #readPublished(position: number, size: number): Promise<PublishedTile | null> {
+  async #readPublished(position: number, size: number): Promise<Hash[] | null> {
     if (this.source.published === null) return null
     const tile = tileOfLeaf(position, size)
     return readPublished(this.source.published, this.shard, tile, this.report)

@@ -47,3 +47,8 @@ export interface PageSource {
 export class SourceError extends Error {
   override name = 'SourceError'
 }
+
+/** It answered, and not with what has to be there: an auditor's finding where that was signed. */
+export class NotServed extends SourceError {
+  override name = 'NotServed'
+}

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   formatSigningKey,
+  formatVerifierKey,
   makeSigningKey,
   parseSigningKey,
   type SigningKey,
@@ -39,6 +40,26 @@ export async function openOrigin(
       'Auditors know it by that name: unset the variable, or make a new origin on purpose with ' +
       `\`tallybook key new-origin ${wanted}\`.`,
   )
+}
+
+/**
+ * The verifier keys and the last tree heads of a data directory, for who carries them away with the
+ * log; null where it has no origin.
+ */
+export async function readSignedHeads(
+  dataDir: string,
+  shards: number,
+): Promise<{ keys: string[]; heads: Map<number, string> } | null> {
+  if ((await readName(dataDir)) === null) return null
+  const origin = await readOrigin(dataDir)
+  const keys: string[] = []
+  const heads = new Map<number, string>()
+  for (let shard = 0; shard < shards; shard++) {
+    keys.push(...keysOfShard(origin, shard).map(formatVerifierKey))
+    const head = await readKeptHead(origin, shard)
+    if (head !== null) heads.set(shard, head)
+  }
+  return { keys, heads }
 }
 
 /** The origin of a data directory; throws StartError where there is none, or its keys are bad. */

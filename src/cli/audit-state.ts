@@ -1,0 +1,43 @@
+import { readFile } from 'node:fs/promises'
+import { type Static, Type } from '@sinclair/typebox'
+import { TypeCompiler } from '@sinclair/typebox/compiler'
+import { StartError } from '../start-error.ts'
+import { isCode, replaceFile } from '../whole-file.ts'
+
+/**
+ * What an auditor keeps between two audits: the keys that are trusted, and the last head of each
+ * shard that was verified (notes, by shard).
+ *
+ *     {"keys":["stats.example.com/audit/log/0+7a1b2c3d+AQ…"],"heads":{"0":"stats.example.com/…\n"}}
+ */
+const State = Type.Object(
+  { keys: Type.Array(Type.String()), heads: Type.Record(Type.String(), Type.String()) },
+  { additionalProperties: false },
+)
+export type AuditState = Static<typeof State>
+
+const check = TypeCompiler.Compile(State)
+
+/** The state in a file; empty where it isn't there yet. Throws StartError. */
+export async function readState(path: string | null): Promise<AuditState> {
+  const empty = { keys: [], heads: {} }
+  if (path === null) return empty
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) return empty
+    throw new StartError(`${path} can't be read: ${(error as Error).message}`, { exitCode: 2 })
+  }
+  try {
+    const state: unknown = JSON.parse(text)
+    if (check.Check(state)) return state
+  } catch {
+    // Said below.
+  }
+  throw new StartError(`${path} is not the state of an audit.`, { exitCode: 2 })
+}
+
+/** Puts a state in place of the one before, whole. */
+export const writeState = (path: string, state: AuditState) =>
+  replaceFile(path, `${JSON.stringify(state, null, 2)}\n`)

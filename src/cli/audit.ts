@@ -1,0 +1,226 @@
+import { readFile, stat } from 'node:fs/promises'
+import { parseArgs } from 'node:util'
+import {
+  Audit,
+  type AuditReport,
+  type Finding,
+  type LogSource,
+  openHttpSource,
+  parseKeys,
+  SourceError,
+} from '../client/index.ts'
+import { StartError } from '../start-error.ts'
+import { openArchiveSource } from './archive-source.ts'
+import { type AuditState, readState, writeState } from './audit-state.ts'
+import { Interrupted, untilInterrupted } from './interrupt.ts'
+import { Progress } from './progress.ts'
+
+const USAGE = `Usage: tallybook audit <url of a service, or directory of an archive> [options]
+  --key <verifier key>   trusted; may be repeated. Without one the log's own are taken, once
+  --state <file>         keeps keys and verified heads from one audit to the next
+  --token-file <file>    an auditor's token; else TALLYBOOK_AUDITOR_TOKEN, else what is public
+  --receipt <file>       a .tlog-proof that has to hold; may be repeated
+  --heads-only           signatures and consistency of the tree heads only
+  --follow               goes on, with what is new every --every seconds (1)
+  --json                 for programs`
+
+/** Exit codes: nothing found; something was; it could not be audited. */
+const EXIT = { clean: 0, found: 1, failed: 2 }
+/** Findings that are told of; a log that is all wrong has one at every event. */
+const MAX_FINDINGS = 1_000
+
+/** Verifies a log as an outsider: a running service's, or an archive's without a service. */
+export async function audit(args: string[]): Promise<void> {
+  const signal = untilInterrupted()
+  try {
+    process.exitCode = await run(readOptions(args), signal)
+  } catch (error) {
+    if (error instanceof Interrupted) throw error
+    const known = error instanceof SourceError || error instanceof StartError
+    if (!known) throw error
+    throw new StartError(`Could not be audited: ${error.message}`, { exitCode: EXIT.failed })
+  }
+}
+
+type Options = ReturnType<typeof readOptions>
+
+function readOptions(args: string[]) {
+  const text = { type: 'string' } as const
+  const flag = { type: 'boolean', default: false } as const
+  try {
+    const { values, positionals } = parseArgs({
+      args,
+      allowPositionals: true,
+      options: {
+        key: { ...text, multiple: true, default: [] },
+        receipt: { ...text, multiple: true, default: [] },
+        ...{ state: text, 'token-file': text, every: text },
+        ...{ 'heads-only': flag, follow: flag, json: flag },
+      },
+    })
+    const every = Number(values.every ?? 1)
+    if (positionals.length !== 1 || !(every > 0)) throw new Error(USAGE)
+    return { ...values, every, target: positionals[0]! }
+  } catch (error) {
+    const { message } = error as Error
+    throw new StartError(message === USAGE ? USAGE : `${message}\n${USAGE}`, {
+      exitCode: EXIT.failed,
+    })
+  }
+}
+
+async function run(options: Options, signal: AbortSignal): Promise<number> {
+  const findings = new Findings(options.json)
+  const source = await openSource(options, findings)
+  const statePath = options.state ?? null
+  const state = await readState(statePath)
+  const keys = await chooseKeys(options, state, source)
+  const progress = new Progress('audit')
+  const auditing = new Audit({
+    source,
+    keys: parseKeys(keys),
+    kept: new Map(Object.entries(state.heads).map(([shard, note]) => [Number(shard), note])),
+    receipts: await readReceipts(options.receipt),
+    headsOnly: options['heads-only'],
+    onFinding: (finding) => findings.add(finding),
+    onProgress: (done, total) => {
+      signal.throwIfAborted()
+      progress.update(done, total)
+    },
+  })
+  let report = await auditing.run().finally(() => progress.end())
+  for (;;) {
+    await keepState(statePath, state, keys, report, findings.count)
+    if (!options.follow || findings.count > 0 || signal.aborted) break
+    await sleep(options.every * 1_000, signal)
+    if (!signal.aborted) report = await auditing.run()
+  }
+  await findings.end(report, source)
+  return findings.count === 0 ? EXIT.clean : EXIT.found
+}
+
+async function openSource(options: Options, findings: Findings): Promise<LogSource> {
+  const { target } = options
+  if (/^https?:\/\//.test(target)) {
+    return openHttpSource({ url: target, token: await readToken(options) })
+  }
+  const isFolder = await stat(target)
+    .then((found) => found.isDirectory())
+    .catch(() => false)
+  if (!isFolder) throw new StartError(`${target} is neither a URL nor a directory.\n${USAGE}`)
+  const { source, problems } = await openArchiveSource(target)
+  for (const { file, message } of problems) {
+    findings.add({ kind: 'published', at: file, message })
+  }
+  return source
+}
+
+async function readToken(options: Options): Promise<string | null> {
+  const path = options['token-file']
+  if (path === undefined) return process.env.TALLYBOOK_AUDITOR_TOKEN?.trim() || null
+  return (await readText(path)).trim()
+}
+
+/** Those that were given, and those of the state; the log's own the first time only. */
+async function chooseKeys(
+  options: Options,
+  state: AuditState,
+  source: LogSource,
+): Promise<string[]> {
+  for (const key of options.key) {
+    if (parseKeys([key]).length === 0) throw new StartError(`${key} is not a verifier key.`)
+  }
+  const known = [...new Set([...options.key, ...state.keys])]
+  if (known.length > 0) return known
+  const own = await source.readKeys()
+  if (own.length === 0) {
+    throw new StartError(
+      'There is no verifier key: an archive without signed heads needs none, ' +
+        'and `tallybook verify` checks it as far as it goes.',
+    )
+  }
+  console.error('Trusted from here on, as the log itself names them (--key says which to trust):')
+  for (const key of own) console.error(`  ${key}`)
+  return own
+}
+
+async function readReceipts(paths: string[]): Promise<Map<string, string>> {
+  return new Map(
+    await Promise.all(paths.map(async (path) => [path, await readText(path)] as const)),
+  )
+}
+
+async function readText(path: string): Promise<string> {
+  return readFile(path, 'utf8').catch((error: Error) => {
+    throw new StartError(`${path} can't be read: ${error.message}`)
+  })
+}
+
+/** Of a log in which something was found, the heads from before stay: they are what shows it. */
+async function keepState(
+  path: string | null,
+  state: AuditState,
+  keys: string[],
+  report: AuditReport,
+  findings: number,
+): Promise<void> {
+  if (path === null || findings > 0) return
+  const heads = { ...state.heads }
+  for (const [shard, { note }] of report.heads) heads[String(shard)] = note
+  await writeState(path, { keys, heads })
+}
+
+function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms)
+    signal.addEventListener('abort', () => {
+      clearTimeout(timer)
+      resolve()
+    })
+  })
+}
+
+/** Tells of findings as they come, or of all of them at the end as JSON. */
+class Findings {
+  count = 0
+  readonly #first: Finding[] = []
+
+  constructor(private readonly isJson: boolean) {}
+
+  add(finding: Finding): void {
+    this.count++
+    if (this.count > MAX_FINDINGS) return
+    this.#first.push(finding)
+    if (!this.isJson) console.log(`${finding.at} (${finding.kind}): ${finding.message}`)
+  }
+
+  async end(report: AuditReport, source: LogSource): Promise<void> {
+    const text = this.isJson ? this.#toJson(report) : this.#toText(report, source)
+    // Not console.log: what a pipe hasn't taken yet would be lost at the exit.
+    await Bun.write(Bun.stdout, `${text}\n`)
+  }
+
+  #toJson({ heads, ...counts }: AuditReport): string {
+    const shards = [...heads].map(([shard, { origin, size, note }]) => ({
+      ...{ shard, origin, size, note },
+    }))
+    return JSON.stringify({ shards, ...counts, findings: this.count, first: this.#first })
+  }
+
+  #toText(report: AuditReport, source: LogSource): string {
+    const lines = [...report.heads].map(
+      ([shard, { origin, size }]) => `shard ${shard}: ${size} events, signed as ${origin}`,
+    )
+    lines.push(
+      `${report.events} payloads, ${report.claims} attested digests and totals, ` +
+        `${report.rows} rows of pages, ${report.receipts} receipts verified`,
+    )
+    if (report.missedClaims > 0) {
+      lines.push(`${report.missedClaims} attested digests were of a position that had gone by`)
+    }
+    if (source.events === null) lines.push('Payloads and totals were not verified: no token.')
+    if (this.count > MAX_FINDINGS) lines.push(`and ${this.count - MAX_FINDINGS} more`)
+    lines.push(this.count === 0 ? 'Nothing found' : `${this.count} found`)
+    return lines.join('\n')
+  }
+}

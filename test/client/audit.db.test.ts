@@ -1,0 +1,256 @@
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
+import { hashPayload } from '../../src/events/event.ts'
+import { formatVerifierKey, makeSigningKey } from '../../src/merkle/key.ts'
+import { editLog } from '../support/log.ts'
+import { startTestService, type TestService } from '../support/service.ts'
+import { auditService, fillService, openAudit, readHeads, untilSigned } from './audited.ts'
+
+// A real service, a log that somebody edits behind its back, and an outsider who finds out.
+
+let service: TestService
+beforeEach(async () => {
+  service = await startTestService()
+  await fillService(service)
+  await untilSigned(service)
+})
+afterEach(() => service.end())
+
+type Owner = TestService['database']['owner']
+const edit = (change: (sql: Owner) => Promise<unknown>) => editLog(service.database.owner, change)
+
+/** The kinds that an audit finds, each once, and the places of the first of each. */
+async function found(options: Parameters<typeof auditService>[1] = {}) {
+  const { findings } = await auditService(service, options)
+  return Object.fromEntries(findings.toReversed().map(({ kind, at }) => [kind, at]))
+}
+
+/** A flush of API keys in the log. */
+async function findFlush(): Promise<{ shard: number; position: number }> {
+  const [row] = await service.database.owner<{ shard: number; position: string }[]>`
+    select e.shard, e.position from events e
+    where e.type = 'ApiKeyStatsFlushed' order by e.shard, e.position limit 1`
+  return { shard: row!.shard, position: Number(row!.position) }
+}
+
+describe('a sound log', () => {
+  test('is found sound, and all of it was looked at', async () => {
+    const { report, findings } = await auditService(service)
+    expect(findings).toEqual([])
+    expect(report.heads.size).toBe(service.shards)
+    const [row] = await service.database.owner`
+      select count(*)::integer as events,
+        count(*) filter (where type = 'ProjectionAttested')::integer as attestations
+      from events`
+    expect(report.events).toBe(row!.events as number)
+    // Nine tables and the totals in shard 0, six and the totals in others.
+    expect(report.claims).toBeGreaterThanOrEqual(7 * (row!.attestations as number))
+    expect(report.missedClaims).toBe(0)
+    // The summary, two groups, two API keys that didn't end, three keys.
+    expect(report.rows).toBe(8)
+  })
+
+  test('goes on to be sound, with what came since', async () => {
+    const { auditing, findings } = await openAudit(service)
+    const first = await auditing.run()
+    await fillService(service)
+    await untilSigned(service)
+    const second = await auditing.run()
+    expect(findings).toEqual([])
+    expect(second.events).toBeGreaterThan(first.events)
+    expect(second.claims).toBeGreaterThan(first.claims)
+  })
+
+  test('continues the head that was kept', async () => {
+    const kept = await readHeads(service)
+    await fillService(service)
+    await untilSigned(service)
+    expect(await found({ kept })).toEqual({})
+    expect(await found({ kept, headsOnly: true })).toEqual({})
+  })
+
+  test('after a rebuild, and after a restart, is the same', async () => {
+    await service.fetch('admin', '/admin/projections/api_key_counters/rebuild', { method: 'POST' })
+    await service.fetch('admin', '/admin/attestations', { method: 'POST' })
+    expect(await found()).toEqual({})
+  })
+})
+
+describe('an event', () => {
+  test('that was rewritten is named', async () => {
+    const { shard, position } = await findFlush()
+    await edit(
+      (sql) => sql`update events set source = 'else'
+        where shard = ${shard} and position = ${position}`,
+    )
+    const kinds = await found()
+    expect(kinds.rewritten).toBe(`${shard}/${position}`)
+    expect(kinds.published).toBe(`${shard}/${position}`)
+    expect(kinds.root).toBe(`shard ${shard}`)
+  })
+
+  test('whose payload was changed is named, with a hash made anew or not', async () => {
+    const { shard, position } = await findFlush()
+    const payload =
+      '{"groups":[1],"counts":[1],"ids":[7],"requests":[1],"failing":[],"failures":[]}'
+    await edit(
+      (sql) => sql`update events set payload = ${payload}::text::json
+        where shard = ${shard} and position = ${position}`,
+    )
+    const kinds = await found()
+    expect(kinds.payload).toBe(`${shard}/${position}`)
+    expect(kinds.attestation).toBeDefined()
+    await edit(
+      (sql) => sql`update events set payload_sha256 = decode(${hashPayload(payload)}, 'hex')
+        where shard = ${shard} and position = ${position}`,
+    )
+    expect((await found()).rewritten).toBe(`${shard}/${position}`)
+  })
+
+  test('that was rewritten with its leaf and all tiles above contradicts the signed root', async () => {
+    const { shard, position } = await findFlush()
+    const kept = await readHeads(service)
+    await edit(async (sql) => {
+      await sql`update events set source = 'else' where shard = ${shard} and position = ${position}`
+      await sql`
+        update tiles t set hashes = overlay(t.hashes placing (
+          select leaf_hash(e.shard, e.position, e.type, e.version, e.recorded_at, e.source,
+            e.idempotency_key, e.payload_sha256)
+          from events e where e.shard = ${shard} and e.position = ${position}
+        ) from ${position * 32 + 1})
+        where t.shard = ${shard} and t.level = 0 and t.number = 0`
+    })
+    expect((await found()).root).toBe(`shard ${shard}`)
+    expect((await found({ kept })).fork).toBe(`shard ${shard}`)
+  })
+
+  test('that was taken out is missed', async () => {
+    const { shard, position } = await findFlush()
+    await edit((sql) => sql`delete from events where shard = ${shard} and position = ${position}`)
+    expect(await found()).toMatchObject({ order: `${shard}/${position}` })
+  })
+
+  test('that was moved is found in the wrong order', async () => {
+    const { shard } = await findFlush()
+    await edit(
+      (sql) => sql`update events set recorded_at = recorded_at + interval '1 day'
+        where shard = ${shard} and position = (
+          select min(position) from events where shard = ${shard})`,
+    )
+    expect((await found()).order).toBe(`${shard}/1`)
+  })
+})
+
+describe('a total', () => {
+  test.each([
+    ['api_key_counters', 'requests = requests + 1', 'api-keys 7'],
+    ['provider_group_counters', 'successes = successes - 1', 'provider-groups 1'],
+    ['key_counters', 'last_accessed_at = 7', 'keys a'],
+    ['api_keys', 'group_id = 2', 'api-keys 7'],
+    ['keys', 'quota_limit = 5', 'keys a'],
+  ])('of %s that was changed (%s) is named', async (table, change, at) => {
+    await edit((sql) => sql.unsafe(`update ${table} set ${change}`))
+    const { findings } = await auditService(service)
+    expect(findings.map((finding) => finding.at)).toContain(at)
+    expect(new Set(findings.map(({ kind }) => kind))).toEqual(new Set(['total']))
+  })
+
+  test('that was attested wrong is named by its table', async () => {
+    await service.post('/internal/apikey-stats/flush', { keys: [{ api_key_id: 7, requests: 1 }] })
+    await service.read('/admin/apikey-stats/summary')
+    await edit((sql) => sql`update api_key_usage set requests = requests + 1`)
+    await edit((sql) => sql`update provider_groups set name = 'else' where id = 1`)
+    await service.fetch('admin', '/admin/attestations', { method: 'POST' })
+    await untilSigned(service)
+    const { findings } = await auditService(service)
+    const messages = findings.filter(({ kind }) => kind === 'attestation')
+    expect(messages.map(({ message }) => message.split(' ')[0]).sort()).toContain('api_key_usage')
+    if (messages.some(({ at }) => at.startsWith('0/'))) {
+      expect(messages.map(({ message }) => message.split(' ')[0])).toContain('provider_groups')
+    }
+  })
+})
+
+describe('a log that was signed twice', () => {
+  test('is a fork', async () => {
+    const kept = await readHeads(service)
+    const { shard } = await findFlush()
+    const forged = new Map(kept)
+    const [origin, size] = kept.get(shard)!.split('\n')
+    const key = makeSigningKey(origin!)
+    const { signTreeHead } = await import('../../src/merkle/tree-head.ts')
+    const root = Buffer.alloc(32, 1)
+    const head = signTreeHead({ origin: origin!, size: Number(size), root }, [key])
+    forged.set(shard, head.note)
+    const keys = [...(await readKeyTexts()), formatVerifierKey(key)]
+    expect(await found({ kept: forged, keys })).toMatchObject({ fork: `shard ${shard}` })
+    expect(await found({ kept: forged, keys, headsOnly: true })).toEqual({ fork: `shard ${shard}` })
+  })
+
+  test('and rolled back is said to be', async () => {
+    const { shard } = await findFlush()
+    const kept = await readHeads(service)
+    const [origin, size] = kept.get(shard)!.split('\n')
+    const { signTreeHead } = await import('../../src/merkle/tree-head.ts')
+    const key = makeSigningKey(origin!)
+    const head = { origin: origin!, size: Number(size) + 10, root: Buffer.alloc(32, 1) }
+    kept.set(shard, signTreeHead(head, [key]).note)
+    const keys = [...(await readKeyTexts()), formatVerifierKey(key)]
+    expect(await found({ kept, keys, headsOnly: true })).toEqual({ rolled_back: `shard ${shard}` })
+  }, 60_000)
+
+  test('by a stranger is not believed', async () => {
+    const stranger = makeSigningKey('stats.example.com/audit/log/0')
+    const kinds = await found({ keys: [formatVerifierKey(stranger)], headsOnly: true })
+    expect(kinds.signature).toBe('shard 0')
+  })
+})
+
+async function readKeyTexts(): Promise<string[]> {
+  return (await (await service.fetch('auditor', '/audit/log/keys')).text()).trim().split('\n')
+}
+
+describe('a receipt', () => {
+  async function receiptOf(): Promise<{ at: { shard: number; position: number }; text: string }> {
+    const at = await findFlush()
+    const response = await service.post('/internal/receipts', {
+      position: `${at.shard}/${at.position}`,
+    })
+    return { at, text: await response.text() }
+  }
+
+  test('holds against the log, however it has grown since', async () => {
+    const { text } = await receiptOf()
+    await fillService(service)
+    await untilSigned(service)
+    const { report, findings } = await auditService(service, { receipts: new Map([['r', text]]) })
+    expect(findings).toEqual([])
+    expect(report.receipts).toBe(1)
+  })
+
+  test('shows that its flush was changed', async () => {
+    const { at, text } = await receiptOf()
+    await edit(
+      (sql) => sql`update events set source = 'else'
+        where shard = ${at.shard} and position = ${at.position}`,
+    )
+    const kinds = await found({ receipts: new Map([['r', text]]) })
+    expect(kinds.receipt).toBe(`${at.shard}/${at.position}`)
+  })
+
+  test('that was changed itself does not hold', async () => {
+    const { text } = await receiptOf()
+    for (const changed of [text.replace('index ', 'index 1'), text.slice(1), `${text}x`]) {
+      expect((await found({ receipts: new Map([['r', changed]]) })).receipt).toBe('r')
+    }
+  })
+})
+
+test('without a token what is public is verified, and nothing else', async () => {
+  const open = await startTestService({ logPublic: true })
+  await fillService(open)
+  await untilSigned(open)
+  const { report, findings } = await auditService(open, { token: null })
+  expect(findings).toEqual([])
+  expect([report.events, report.rows, report.heads.size]).toEqual([0, 0, open.shards])
+  await open.end()
+})
