@@ -18,6 +18,7 @@ import { RebuildJobs } from './rebuild-jobs.ts'
 import { keepFresh } from './tokens/refresh.ts'
 import type { Role } from './tokens/roles.ts'
 import { Tokens } from './tokens/tokens.ts'
+import { citePrevious } from './transparency/cite.ts'
 import { TreeHeads } from './transparency/heads.ts'
 import { Integrator } from './transparency/integrate.ts'
 import type { Origin } from './transparency/origin.ts'
@@ -81,6 +82,7 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
   await tokens.refresh(pools.read)
 
   const heads = await TreeHeads.open(pools.project, shards, options.origin)
+  await citePrevious(pools.append, shards, options.origin)
   const projector = new Projector(pools, shards, logger)
   const streams = new AuditStreams({ pools, shards, tokens, logger, maxFollowers })
   const log = new Log({

@@ -1,0 +1,180 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { createHash } from 'node:crypto'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { gunzipSync, gzipSync } from 'node:zlib'
+import type { Manifest } from '../../src/archive/manifest.ts'
+import { formatVerifierKey, makeSigningKey } from '../../src/merkle/key.ts'
+import { makeDataDir, type Process, readUrl, runTallybook } from '../support/process.ts'
+import { TOKENS } from '../support/service.ts'
+
+// The service, the export and the audit as processes: what an operator and an auditor do.
+
+let operator: Awaited<ReturnType<typeof makeDataDir>>
+let auditor: Awaited<ReturnType<typeof makeDataDir>>
+let service: Process
+let url = ''
+let archive = ''
+
+const send = (role: keyof typeof TOKENS, method: string, path: string, body?: unknown) =>
+  fetch(url + path, {
+    method,
+    headers: { authorization: `Bearer ${TOKENS[role]}` },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  })
+
+const flush = (requests: number) =>
+  send('dp', 'POST', '/internal/apikey-stats/flush', { keys: [{ api_key_id: 7, requests }] })
+
+/** Somebody who has the auditor's token, and files of his own. */
+async function audit(args: string[], env: Record<string, string> = {}) {
+  const command = runTallybook(['audit', ...args], auditor.path, env)
+  const [out, errors] = [await command.stdout.text(), await command.stderr.text()]
+  return { code: await command.exited, out, errors }
+}
+
+const fileOf = (name: string) => join(auditor.path, '..', name)
+
+beforeAll(async () => {
+  operator = await makeDataDir()
+  auditor = await makeDataDir()
+  service = runTallybook(['serve'], operator.path)
+  url = await readUrl(service)
+  await send('admin', 'PUT', '/admin/catalog', {
+    provider_groups: [{ id: 1 }],
+    api_keys: [{ id: 7, group_id: 1 }],
+  })
+  await flush(10)
+  await send('admin', 'POST', '/admin/attestations')
+  const posted = await flush(5)
+  const position = posted.headers.get('tallybook-position')
+  const receipt = await send('dp', 'POST', '/internal/receipts', { position })
+  await writeFile(fileOf('receipt.tlog-proof'), await receipt.text())
+  archive = fileOf('archive')
+  const exporting = runTallybook(['export', archive], operator.path)
+  expect(await exporting.exited).toBe(0)
+})
+afterAll(async () => {
+  service.kill('SIGTERM')
+  await service.exited
+  await operator.remove()
+  await auditor.remove()
+})
+
+describe('a running service', () => {
+  test('is audited, its keys taken the first time and kept', async () => {
+    const state = fileOf('state.json')
+    const receipt = fileOf('receipt.tlog-proof')
+    const first = await audit([url, '--state', state, '--receipt', receipt])
+    expect([first.code, first.errors]).toEqual([0, expect.stringContaining('Trusted from here on')])
+    expect(first.out).toContain('shard 0: 4 events, signed as')
+    expect(first.out).toContain('4 payloads, 10 attested digests and totals')
+    expect(first.out).toContain('1 receipts verified\nNothing found\n')
+
+    await flush(1)
+    const second = await audit([url, '--state', state, '--json'])
+    expect([second.code, second.errors]).toEqual([0, ''])
+    expect(JSON.parse(second.out)).toMatchObject({ findings: 0, first: [] })
+    expect((await audit([url, '--state', state, '--heads-only'])).code).toBe(0)
+  })
+
+  test('that is not the one of before is found out', async () => {
+    const state = fileOf('other-state.json')
+    const keys = (await (await send('auditor', 'GET', '/audit/log/keys')).text()).trim()
+    const head = await (await send('auditor', 'GET', '/audit/log/0/checkpoint')).text()
+    const [origin, size] = head.split('\n')
+    const key = makeSigningKey(origin!)
+    const { signTreeHead } = await import('../../src/merkle/tree-head.ts')
+    const root = Buffer.alloc(32)
+    const { note } = signTreeHead({ origin: origin!, size: Number(size), root }, [key])
+    const text = JSON.stringify({ keys: [keys, formatVerifierKey(key)], heads: { '0': note } })
+    await writeFile(state, text)
+    const found = await audit([url, '--state', state])
+    expect([found.code, found.out]).toEqual([1, expect.stringContaining('shard 0 (fork):')])
+    expect(await readFile(state, 'utf8')).toBe(text)
+  })
+
+  test('is followed until it is enough', async () => {
+    const following = runTallybook(['audit', url, '--follow', '--every', '0.1'], auditor.path)
+    await flush(2)
+    await Bun.sleep(1_500)
+    following.kill('SIGINT')
+    expect(await following.exited).toBe(0)
+    expect(await following.stdout.text()).toEndWith('Nothing found\n')
+  })
+
+  test('that can not be audited is no finding', async () => {
+    for (const args of [
+      [],
+      ['nowhere'],
+      ['http://127.0.0.1:1'],
+      [url, '--key', 'x'],
+      [url, '--receipt', fileOf('none')],
+      [url, '--what'],
+      [url, '--state', operator.path],
+    ]) {
+      const { code, errors } = await audit(args)
+      expect([args, code]).toEqual([args, 2])
+      expect(errors).not.toBe('')
+    }
+    expect((await audit([url], { TALLYBOOK_AUDITOR_TOKEN: 'wrong-token' })).code).toBe(2)
+  })
+})
+
+describe('an archive', () => {
+  test('is audited without a service', async () => {
+    const key = (await (await send('auditor', 'GET', '/audit/log/keys')).text()).trim()
+    const receipt = fileOf('receipt.tlog-proof')
+    const { code, out, errors } = await audit([archive, '--key', key, '--receipt', receipt])
+    expect([code, errors]).toEqual([0, ''])
+    expect(out).toContain('10 attested digests and totals')
+    expect(out).toEndWith('Nothing found\n')
+    expect(await runTallybook(['verify', archive], auditor.path).exited).toBe(0)
+  })
+
+  /** A copy in which the lines of the events were changed, and all hashes of files made anew. */
+  async function forge(name: string, change: (lines: string) => string): Promise<string> {
+    const copy = fileOf(name)
+    await Bun.$`cp -a ${archive} ${copy}`
+    const manifestFile = join(copy, 'manifest.json')
+    const manifest = JSON.parse(await readFile(manifestFile, 'utf8')) as Manifest
+    const part = manifest.shards[0]!.parts[0]!
+    const bytes = gzipSync(change(gunzipSync(await readFile(join(copy, part.file))).toString()))
+    await writeFile(join(copy, part.file), bytes)
+    const sha256 = (of: Buffer | string) => createHash('sha256').update(of).digest('hex')
+    Object.assign(part, { bytes: bytes.length, sha256: sha256(bytes) })
+    const text = `${JSON.stringify(manifest, null, 2)}\n`
+    await writeFile(manifestFile, text)
+    await writeFile(`${manifestFile}.sha256`, `${sha256(text)}  manifest.json\n`)
+    return copy
+  }
+
+  test('that was forged with all its hashes contradicts the signed head', async () => {
+    const forged = await forge('forged', (lines) =>
+      lines.replaceAll('"source":"dp"', '"source":"me"'),
+    )
+    const { code, out } = await audit([forged])
+    expect(code).toBe(1)
+    expect(out).toContain("(root): the first 4 events don't make the root of the signed tree head")
+  })
+
+  test('in which a payload was changed is named by its place', async () => {
+    const forged = await forge('changed', (lines) =>
+      lines.replace('"requests":[10]', '"requests":[9]'),
+    )
+    const { code, out } = await audit([forged])
+    expect(code).toBe(1)
+    expect(out).toContain('0/1 (payload):')
+    expect(out).toContain('(attestation): api_key_counters as of 0/1')
+  })
+
+  test('whose signed head was changed is found by its manifest, and by its signature', async () => {
+    const copy = fileOf('reheaded')
+    await Bun.$`cp -a ${archive} ${copy}`
+    const file = join(copy, 'transparency/heads/0')
+    await writeFile(file, (await readFile(file, 'utf8')).replace('\n4\n', '\n3\n'))
+    expect(await runTallybook(['verify', copy], auditor.path).exited).toBe(1)
+    const { code, out } = await audit([copy])
+    expect([code, out]).toEqual([1, expect.stringContaining('shard 0 (signature):')])
+  })
+})

@@ -1,0 +1,161 @@
+import { afterEach, describe, expect, test } from 'bun:test'
+import { Audit, type Finding, openHttpSource, SourceError } from '../../src/client/index.ts'
+import { EMPTY_ROOT, sha256 } from '../../src/merkle/hash.ts'
+import { makeSigningKey } from '../../src/merkle/key.ts'
+import { signTreeHead } from '../../src/merkle/tree-head.ts'
+
+// Real HTTP, from a server that says whatever hurts.
+
+const key = makeSigningKey('stats.example.com/audit/log/0', sha256('seed'))
+const head = (size: number, root: Uint8Array) =>
+  signTreeHead({ origin: key.name, size, root }, [key]).note
+
+let server: ReturnType<typeof Bun.serve> | null = null
+afterEach(async () => {
+  await server?.stop(true)
+  server = null
+})
+
+/** Serves these paths; what is not among them is not found. */
+function serve(paths: Record<string, () => Response>): string {
+  server = Bun.serve({
+    port: 0,
+    fetch: (request) => {
+      const { pathname } = new URL(request.url)
+      return (paths[pathname] ?? (() => new Response('', { status: 404 })))()
+    },
+  })
+  return server.url.href
+}
+
+const CHECKPOINT = '/audit/log/0/checkpoint'
+
+async function run(url: string, token: string | null = 'token'): Promise<Finding[]> {
+  const findings: Finding[] = []
+  const source = await openHttpSource({ url, token })
+  const auditing = new Audit({
+    source,
+    keys: [key],
+    kept: new Map(),
+    receipts: new Map(),
+    headsOnly: token === null,
+    onFinding: (finding) => findings.push(finding),
+    onProgress: () => {},
+  })
+  await auditing.run()
+  return findings
+}
+
+const endless = () =>
+  new Response(
+    new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(65_536)) }),
+  )
+
+const page = (body: unknown, positions = '0/-1') =>
+  Response.json(body, { headers: { 'tallybook-position': positions } })
+const zeros = {
+  ...{ total_requests: 0, success_requests: 0, failure_requests: 0 },
+  ...{ success_rate: 0, failure_rate: 0 },
+}
+const list = () => page({ items: [], next_cursor: null })
+const EMPTY = {
+  [CHECKPOINT]: () => new Response(head(0, EMPTY_ROOT)),
+  '/admin/apikey-stats/summary': () => page(zeros),
+  '/admin/provider-groups': list,
+  '/admin/api-keys': list,
+  '/admin/keys': list,
+}
+
+test('an empty log is sound', async () => {
+  expect(await run(serve(EMPTY))).toEqual([])
+})
+
+describe('what can not be read is no finding, but an end', () => {
+  test.each<[string, Record<string, () => Response>]>([
+    ['nothing there', {}],
+    ['an endless tree head', { [CHECKPOINT]: endless }],
+    ['a redirect', { [CHECKPOINT]: () => Response.redirect('http://localhost:1/', 302) }],
+    ['a page that is not JSON', { ...EMPTY, '/admin/keys': () => new Response('{') }],
+    ['a page without a position', { ...EMPTY, '/admin/keys': () => Response.json({ items: [] }) }],
+    ['a list that is none', { ...EMPTY, '/admin/keys': () => page({ items: 7 }) }],
+    [
+      'a list that never ends',
+      { ...EMPTY, '/admin/keys': () => page({ items: [], next_cursor: 'a' }) },
+    ],
+    ['an endless page', { ...EMPTY, '/admin/api-keys': endless }],
+  ])('%s', async (_, paths) => {
+    const outcome = await run(serve(paths)).catch((error: unknown) => error)
+    expect(outcome).toBeInstanceOf(SourceError)
+  })
+
+  test('shards without end', async () => {
+    server = Bun.serve({ port: 0, fetch: () => new Response(head(0, EMPTY_ROOT)) })
+    const outcome = await run(server.url.href).catch((error: unknown) => error)
+    expect(String(outcome)).toContain('more than 1,024 shards')
+  })
+})
+
+describe('what is there and wrong is a finding', () => {
+  const kinds = async (paths: Record<string, () => Response>, token?: null) =>
+    (await run(serve({ ...EMPTY, ...paths }), token)).map(({ kind }) => kind)
+
+  test('a tree head that is no note, or nobody has signed', async () => {
+    for (const text of ['', 'x', head(0, EMPTY_ROOT).replace('\n0\n', '\n1\n')]) {
+      expect(await kinds({ [CHECKPOINT]: () => new Response(text) }, null)).toEqual(['signature'])
+    }
+  })
+
+  test('a signed tree without its tiles', async () => {
+    const found = await kinds({
+      [CHECKPOINT]: () => new Response(head(3, sha256('root'))),
+      '/audit/events': () => new Response(''),
+    })
+    expect(found).toEqual(['order'])
+  })
+
+  test('lines that are no events', async () => {
+    const found = await kinds({
+      [CHECKPOINT]: () => new Response(head(1, sha256('root'))),
+      '/audit/log/0/tile/0/000.p/1': () => new Response(sha256('leaf')),
+      '/audit/log/0/tile/entries/000.p/1': () => new Response(new Uint8Array([255, 255, 1])),
+      '/audit/events': () => new Response('{"shard":0,"position":0}\n'),
+    })
+    expect(found.sort()).toEqual(['order', 'published'])
+  })
+
+  test('a tile of another size', async () => {
+    const found = await kinds({
+      [CHECKPOINT]: () => new Response(head(1, sha256('root'))),
+      '/audit/log/0/tile/0/000.p/1': endless,
+      '/audit/events': () => new Response('x\n'),
+    }).catch((error: unknown) => error)
+    expect(found).toBeInstanceOf(SourceError)
+  })
+
+  test('totals of an empty log', async () => {
+    const found = await run(
+      serve({
+        ...EMPTY,
+        '/admin/apikey-stats/summary': () =>
+          page({ ...zeros, total_requests: 1, failure_requests: 1, failure_rate: 1 }),
+        '/admin/provider-groups': () =>
+          page({ items: [{ id: 1, ...zeros, success_rate: 0.5 }], next_cursor: null }),
+      }),
+    )
+    expect(found.map(({ kind, at }) => `${kind} ${at}`)).toEqual([
+      'total summary',
+      'total summary',
+      'total summary',
+      'total provider-groups 1',
+    ])
+  })
+
+  test('pages that are ahead of what is signed for long', async () => {
+    const found = await run(
+      serve({ ...EMPTY, '/admin/keys': () => page({ items: [], next_cursor: null }, '0/7') }),
+    )
+    expect(found.map(({ message }) => message)).toEqual([
+      'pages show 8 events, and its tree head covers 0 only',
+    ])
+  }, 60_000)
+})
