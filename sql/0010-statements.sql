@@ -3,8 +3,8 @@
 create index events_projection_attested on events (shard, position)
   where type = 'ProjectionAttested';
 
--- An attestation reads the usage of its time, out of all that there ever was. Rows come in the order
--- of time, so ranges of the table are enough; they cost an insert next to nothing.
+-- An attestation reads the usage of its time, out of all that there ever was. Rows come in the
+-- order of time, so ranges of the table are enough; they cost an insert next to nothing.
 create index api_key_usage_quarter on api_key_usage using brin (quarter);
 create index provider_group_usage_quarter on provider_group_usage using brin (quarter);
 create index key_usage_quarter on key_usage using brin (quarter);

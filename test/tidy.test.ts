@@ -37,7 +37,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'http/attestations': ['attestations', 'http'],
   'http/tokens': ['db', 'tokens', 'http'],
   'http/audit': ['events', 'db', 'log', 'tokens', 'http'],
-  'http/transparency': ['events', 'merkle', 'db', 'log', 'transparency', 'http'],
+  'http/transparency': ['events', 'merkle', 'db', 'log', 'transparency', 'tokens', 'http'],
   'http/verifications': ['db', 'verify', 'verifications', 'http'],
   http: [
     ...['events', 'merkle', 'db', 'log', 'projector', 'transparency', 'tokens'],

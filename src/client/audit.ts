@@ -156,7 +156,7 @@ export class Audit {
     await audit.advance(head, (size) => this.options.onProgress(size, head.size))
   }
 
-  /** Where a shard could not be gone through to its end the sums can't be right, and it was said why. */
+  /** Where a shard was not gone through to its end the sums can't be right, and it was said why. */
   #comparePages(pages: Pages): number {
     const isWhole = this.#shards.every((audit) => audit.size >= pages.sizeOf(audit.shard))
     return isWhole ? pages.compare() : 0

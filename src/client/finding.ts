@@ -23,7 +23,7 @@ export type FindingKind =
   /** A receipt doesn't hold, alone or against the log. */
   | 'receipt'
 
-/** Something that is not as it has to be: for programs by kind and place, for people by sentence. */
+/** What is not as it has to be: for programs by kind and place, for people by sentence. */
 export type Finding = { kind: FindingKind; at: string; message: string }
 
 export type Report = (finding: Finding) => void

@@ -128,7 +128,7 @@ export class Pages {
     return Math.max(0, ...this.#checks.map(({ page }) => (page.positions[shard] ?? -1) + 1))
   }
 
-  /** Takes from the fold what the pages need of the position it has come to; -1 before it starts. */
+  /** Takes from the fold what pages need of the position it has come to; -1 before it starts. */
   collect(shard: number, fold: ShardFold): void {
     for (const check of this.#checks) {
       if (check.page.positions[shard] === fold.position) check.collect(shard, fold)

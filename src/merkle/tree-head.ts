@@ -2,7 +2,7 @@ import { formatHash, type Hash, parseHash } from './hash.ts'
 import type { SigningKey, VerifierKey } from './key.ts'
 import { openNote, signNote } from './note.ts'
 
-/** How large a log's tree is, and its root. C2SP tlog-checkpoint calls the signed one a checkpoint. */
+/** How large a log's tree is, and its root. C2SP calls the signed one a checkpoint. */
 export type TreeHead = { origin: string; size: number; root: Hash }
 
 /** A tree head and the note that says so, which others can verify. */

@@ -16,9 +16,9 @@ export class TreeChanged extends Error {
 
   constructor(shard: number, size: number) {
     super(
-      `the tiles of shard ${shard} no longer hold the tree of ${size} events that was signed: the ` +
-        'database was replaced or edited, and no tree head of this shard will be signed. A ' +
-        'restart says more.',
+      `the tiles of shard ${shard} no longer hold the tree of ${size} events that was signed: ` +
+        'the database was replaced or edited, and no tree head of this shard will be signed. ' +
+        'A restart says more.',
     )
   }
 }

@@ -4,14 +4,12 @@ import { parseEventLine } from '../../src/events/event-line.ts'
 import { parseEntries } from '../../src/merkle/entries.ts'
 import { EMPTY_ROOT, hashLeaf, parseHash } from '../../src/merkle/hash.ts'
 import { parseVerifierKey } from '../../src/merkle/key.ts'
-import { parseProofFile } from '../../src/merkle/proof-file.ts'
 import { openTreeHead, type TreeHead } from '../../src/merkle/tree-head.ts'
 import { isConsistent, rootOfInclusion } from '../../src/merkle/verify-proof.ts'
 import { appendMany } from '../support/log.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 import { rootOf } from '../support/tree.ts'
 
-const FLUSH = { keys: [{ api_key_id: 7, requests: 10, success_requests: 9 }] }
 const shard = 0
 
 let service: TestService
@@ -227,98 +225,5 @@ describe('proofs', () => {
     await grow(300)
     await headOf(300)
     expect((await get(`/audit/proof/${path}`)).status).toBe(status)
-  })
-})
-
-/** Verifies a `.tlog-proof` as somebody would who has the keys and nothing else; gives its event. */
-async function openReceipt(text: string) {
-  const file = parseProofFile(text)!
-  const head = openTreeHead(file.head, await readKeys())
-  const parsed = parseEventLine(file.extra!)
-  if (head.kind === 'refused' || parsed.kind === 'malformed') throw new Error('not a receipt')
-  const root = rootOfInclusion(file.index, head.size, hashLeaf(parsed.leaf), file.proof)
-  expect(root).toEqual(Buffer.from(head.root))
-  expect(head.origin).toBe(`stats.example.com/audit/log/${parsed.event.shard}`)
-  return parsed.event
-}
-
-describe('receipts', () => {
-  const ask = (position: string | null) => service.post('/internal/receipts', { position })
-
-  test('prove to who posted a flush what was recorded', async () => {
-    const posted = await service.post('/internal/apikey-stats/flush', FLUSH)
-    const position = posted.headers.get('tallybook-position')!
-    const response = await ask(position)
-    expect(response.status).toBe(200)
-    expect(response.headers.get('content-disposition')).toContain('.tlog-proof"')
-    const event = await openReceipt(await response.text())
-    expect(`${event.shard}/${event.position}`).toBe(position)
-    expect(JSON.parse(event.payload)).toMatchObject({ ids: [7], requests: [10], failures: [1] })
-  })
-
-  test('are for nobody else, and for nothing that is not there', async () => {
-    const { token } = (await (
-      await service.fetch('admin', '/admin/tokens', {
-        method: 'POST',
-        body: JSON.stringify({ name: 'other-dp', role: 'dp' }),
-      })
-    ).json()) as { token: string }
-    const posted = await service.post('/internal/apikey-stats/flush', FLUSH)
-    const position = posted.headers.get('tallybook-position')!
-    const stranger = await fetch(`${service.url}/internal/receipts`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${token}` },
-      body: JSON.stringify({ position }),
-    })
-    expect(stranger.status).toBe(404)
-    expect((await ask('0/0')).status).toBe(404)
-    expect((await ask('0/999999')).status).toBe(404)
-    expect((await ask('9999/0')).status).toBe(404)
-  })
-
-  test.each([null, '', '0', '0/-1', '0/1,0/2', '0/1 '])('%p is no position', async (position) => {
-    expect((await ask(position)).status).toBe(400)
-  })
-
-  test('an auditor downloads the same of any event', async () => {
-    const posted = await service.post('/internal/apikey-stats/flush', FLUSH)
-    const position = posted.headers.get('tallybook-position')!
-    const text = await readText(`/audit/events/${position}/tlog-proof`)
-    expect(`${(await openReceipt(text)).position}`).toBe(position.split('/')[1]!)
-    expect((await get('/audit/events/0/999999/tlog-proof')).status).toBe(404)
-  })
-})
-
-describe('a public log', () => {
-  const PUBLIC = [
-    '/audit/log/keys',
-    '/audit/log/0/checkpoint',
-    '/audit/log/0/tile/0/000.p/1',
-    '/audit/log/0/tile/entries/000.p/1',
-    '/audit/proof/inclusion?position=0&tree_size=1',
-    '/audit/proof/consistency?from=0&to=1',
-  ]
-
-  test('is closed unless it is opened', async () => {
-    for (const path of PUBLIC) expect((await service.fetch(null, path)).status).toBe(401)
-  })
-
-  test('is read by everyone, but for what was counted', async () => {
-    const open = await startTestService({ logPublic: true })
-    await open.putCatalog({ api_keys: [{ id: 7 }] })
-    for (;;) {
-      const tile = await open.fetch(null, '/audit/log/0/tile/0/000.p/1')
-      if (tile.status === 200) break
-      await Bun.sleep(50)
-    }
-    for (const path of PUBLIC) {
-      expect([path, (await open.fetch(null, path)).status]).toEqual([path, 200])
-    }
-    const tile = await open.fetch(null, '/audit/log/0/tile/0/000.p/1')
-    expect(tile.headers.get('cache-control')).toStartWith('public,')
-    for (const path of ['/audit/events', '/audit/events/0/0', '/audit/events/0/0/tlog-proof']) {
-      expect([path, (await open.fetch(null, path)).status]).toEqual([path, 401])
-    }
-    await open.end()
   })
 })

@@ -27,6 +27,9 @@ export function toOpenApi(written: object): Document {
   for (const operations of Object.values(document.paths)) {
     for (const operation of Object.values(operations)) {
       operation.operationId = toCamelCase(operation.operationId)
+      const roles = operation['x-roles']
+      // Merged into itself once for each group of routes that the guard is part of.
+      if (roles) operation['x-roles'] = [...new Set(roles)]
       operation.parameters = (operation.parameters ?? []).map(toParameter)
       const answers = Object.values(operation.responses)
       for (const { content = {} } of [operation.requestBody ?? {}, ...answers]) {

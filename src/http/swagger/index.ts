@@ -70,6 +70,10 @@ const documentation = {
     },
     { name: 'Tokens', description: 'Who may call this service, beside its three fixed tokens.' },
     { name: 'Audit', description: 'The log of events, as it stands.' },
+    {
+      name: 'Transparency log',
+      description: 'The log as a signed Merkle tree, proofs, and what it says of the projections.',
+    },
     { name: 'Verifications', description: 'The whole database checked, beside its use.' },
     { name: 'Operations', description: 'For probes and Prometheus; no token needed.' },
   ],

@@ -30,7 +30,7 @@ export const keysDetail = describe({
 export const checkpointDetail = describe({
   tag,
   summary: 'The signed tree head of a shard',
-  description: `A checkpoint of C2SP tlog-tiles; newer every second in which the log grew. ${PUBLIC}`,
+  description: `A checkpoint of C2SP tlog-tiles; newer every second in which it grew. ${PUBLIC}`,
   ok: {
     description: 'A signed note',
     type: 'text/plain',
@@ -44,8 +44,8 @@ export const tileDetail = describe({
   tag,
   summary: 'A tile of hashes, or the entries of one',
   description:
-    '`tile/<L>/<N>[.p/<W>]` and `tile/entries/<N>[.p/<W>]` of C2SP tlog-tiles. They never change. ' +
-    PUBLIC,
+    '`tile/<L>/<N>[.p/<W>]` and `tile/entries/<N>[.p/<W>]` of C2SP tlog-tiles, where `<N>` may ' +
+    `have several parts (\`x001/x234/067\`). They never change. ${PUBLIC}`,
   ok: {
     description: 'Hashes of 32 bytes; or leaves, each after its length in two bytes',
     type: 'application/octet-stream',

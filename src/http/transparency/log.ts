@@ -14,7 +14,7 @@ import { NoQuery } from '../params.ts'
 import { Problem } from '../problem.ts'
 import type { Access } from './access.ts'
 import { checkpointDetail, keysDetail, tileDetail } from './detail.ts'
-import { ShardParams } from './model.ts'
+import { ShardParams, TileParams } from './model.ts'
 import { orNotFound, shardOf } from './shard.ts'
 
 const compress = promisify(gzip)
@@ -26,34 +26,44 @@ export function logRoutes(
   guard: ReturnType<typeof auth>,
   { pools, shards, heads, access }: Options,
 ) {
-  return new Elysia({ name: 'log-tiles' })
-    .use(guard)
-    .get('/audit/log/keys', () => answerText(formatKeys(heads, shards)), {
-      ...access.roles,
-      query: NoQuery,
-      detail: keysDetail,
-    })
-    .get(
-      '/audit/log/:shard/checkpoint',
-      ({ params }) => answerText(heads.newest(shardOf(params.shard, shards)).note),
-      { ...access.roles, params: ShardParams, query: NoQuery, detail: checkpointDetail },
-    )
-    .get(
-      '/audit/log/:shard/tile/*',
-      async ({ params, request }) => {
-        const tile = parseTilePath(`tile/${params['*']}`)
-        if (tile === null) throw new Problem(404, 'not found', 'That is not the path of a tile.')
-        const shard = shardOf(params.shard, shards)
-        const [hashes] = await orNotFound(readTiles(pools.read, shard, [tile]))
-        const headers = {
-          'content-type': 'application/octet-stream',
-          'cache-control': `${access.cache}, max-age=31536000, immutable`,
-        }
-        if (tile.of === 'hashes') return new Response(hashes, { headers })
-        return answerEntries(await readEntries(pools.read, shard, tile), request, headers)
-      },
-      { ...access.roles, query: NoQuery, detail: tileDetail },
-    )
+  const answerTile = async (shard: number, path: string, request: Request) => {
+    const tile = parseTilePath(path)
+    if (tile === null) throw new Problem(404, 'not found', 'That is not the path of a tile.')
+    const [hashes] = await orNotFound(readTiles(pools.read, shard, [tile]))
+    const headers = {
+      'content-type': 'application/octet-stream',
+      'cache-control': `${access.cache}, max-age=31536000, immutable`,
+    }
+    if (tile.of === 'hashes') return new Response(hashes, { headers })
+    return answerEntries(await readEntries(pools.read, shard, tile), request, headers)
+  }
+  return (
+    new Elysia({ name: 'log-tiles' })
+      .use(guard)
+      .get('/audit/log/keys', () => answerText(formatKeys(heads, shards)), {
+        ...access.roles,
+        query: NoQuery,
+        detail: keysDetail,
+      })
+      .get(
+        '/audit/log/:shard/checkpoint',
+        ({ params }) => answerText(heads.newest(shardOf(params.shard, shards)).note),
+        { ...access.roles, params: ShardParams, query: NoQuery, detail: checkpointDetail },
+      )
+      .get(
+        '/audit/log/:shard/tile/:level/:number',
+        ({ params: { shard, level, number }, request }) =>
+          answerTile(shardOf(shard, shards), `tile/${level}/${number}`, request),
+        { ...access.roles, params: TileParams, query: NoQuery, detail: tileDetail },
+      )
+      // The same where the number has several parts, or the tile is partial.
+      .get(
+        '/audit/log/:shard/tile/*',
+        ({ params, request }) =>
+          answerTile(shardOf(params.shard, shards), `tile/${params['*']}`, request),
+        { ...access.roles, query: NoQuery, detail: { hide: true } },
+      )
+  )
 }
 
 function answerText(text: string): Response {

@@ -3,6 +3,12 @@ import { Position, Shard, strict, TreeSize } from '../params.ts'
 
 export const ShardParams = Type.Object({ shard: Shard })
 
+export const TileParams = Type.Object({
+  shard: Shard,
+  level: Type.String({ description: 'From 0 to 63, or `entries`', examples: ['0'] }),
+  number: Type.String({ description: 'Three digits a part', examples: ['000'] }),
+})
+
 export const InclusionQuery = Type.Object(
   {
     shard: Type.Optional(Shard),
