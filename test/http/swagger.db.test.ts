@@ -177,7 +177,7 @@ async function callDocumented(call: Call, template?: string) {
   const type = response.headers.get('content-type')?.split(';')[0] ?? ''
   if (types.length === 0) expect(text).toBe('')
   else expect(types).toContain(type)
-  const isText = type.startsWith('text/') || type === 'application/x-ndjson'
+  const isText = type.startsWith('text/') || /^application\/(x-ndjson|octet-stream)$/.test(type)
   if (types.length > 0) {
     const path = [described.path, method.toLowerCase(), 'responses', String(status), 'content']
     const error = checker(document)(

@@ -157,7 +157,6 @@ describe('tiles', () => {
     '/audit/log/0/tile/0/x999/x999/x999/x999/999',
     '/audit/log/0/tile/0/x999/x999/x999/x999/x999/999',
     '/audit/log/0/tile/',
-    '/audit/log/0/tile/0/%30%30%30',
     '/audit/log/9999/tile/0/000',
   ])('%s is not there', async (path) => {
     await grow(300)

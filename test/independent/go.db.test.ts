@@ -100,11 +100,25 @@ describe.skipIf(!hasGo)("Go's sumdb/tlog and sumdb/note", () => {
     await editLog(service.database.owner, async (sql) => {
       await sql`update events set source = 'dp' where shard = ${SHARD} and position = 300`
       await sql`
-        update tiles set hashes = overlay(hashes placing '\\x00'::bytea from 5)
+        update tiles set hashes = set_byte(hashes, 4, 255 - get_byte(hashes, 4))
         where shard = ${SHARD} and level = 0 and number = 7`
+    })
+    expect(await verify(70_000)).toEqual([1, 'entry 1792 is not in the tree'])
+  })
+
+  test('refuse a log in which an event was changed with its leaf', async () => {
+    await editLog(service.database.owner, async (sql) => {
+      await sql`update events set source = 'else' where shard = ${SHARD} and position = 1792`
+      await sql`
+        update tiles t set hashes = overlay(t.hashes placing (
+          select leaf_hash(e.shard, e.position, e.type, e.version, e.recorded_at, e.source,
+            e.idempotency_key, e.payload_sha256)
+          from events e where e.shard = ${SHARD} and e.position = 1792
+        ) from 1)
+        where t.shard = ${SHARD} and t.level = 0 and t.number = 7`
     })
     const [code, said] = await verify(70_000)
     expect(code).toBe(1)
-    expect(said).toContain('inconsistent tile')
+    expect(said).toMatch(/inconsistent tile|the entries make another root than the signed one/)
   })
 })

@@ -121,8 +121,17 @@ func (l *log) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
 
 func (l *log) SaveTiles([]tlog.Tile, [][]byte) {}
 
-// checkEntries holds every entry against its hash in the tree.
+// checkEntries holds every entry against its hash in the tiles, and all of them together against the
+// signed root.
 func (l *log) checkEntries(tree tlog.Tree, reader tlog.HashReader) error {
+	var stored []tlog.Hash
+	own := tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
+		hashes := make([]tlog.Hash, len(indexes))
+		for i, index := range indexes {
+			hashes[i] = stored[index]
+		}
+		return hashes, nil
+	})
 	for first := int64(0); first < tree.N; first += tileWidth {
 		width := tree.N - first
 		if width > tileWidth {
@@ -153,11 +162,23 @@ func (l *log) checkEntries(tree tlog.Tree, reader tlog.HashReader) error {
 			if tlog.RecordHash(bundle[2:end]) != hash {
 				return fmt.Errorf("entry %d is not in the tree", first+int64(i))
 			}
+			added, err := tlog.StoredHashesForRecordHash(first+int64(i), hash, own)
+			if err != nil {
+				return err
+			}
+			stored = append(stored, added...)
 			bundle = bundle[end:]
 		}
 		if len(bundle) > 0 {
 			return fmt.Errorf("%s: too long", path)
 		}
+	}
+	root, err := tlog.TreeHash(tree.N, own)
+	if err != nil {
+		return err
+	}
+	if root != tree.Hash {
+		return fmt.Errorf("the entries make another root than the signed one")
 	}
 	return nil
 }
