@@ -1,6 +1,6 @@
 import { parseVerifierKey, type VerifierKey } from '../merkle/key.ts'
 import type { SignedTreeHead } from '../merkle/tree-head.ts'
-import type { Finding, Report } from './finding.ts'
+import type { Report } from './finding.ts'
 import { checkHead, compareHeads } from './heads.ts'
 import { Pages } from './pages.ts'
 import { openReceipt } from './receipt.ts'
@@ -59,6 +59,7 @@ export class Audit {
   /** Throws SourceError where the log can't be read on. */
   async run(): Promise<AuditReport> {
     const { source, headsOnly } = this.options
+    if (this.#isFirst) this.#openReceipts()
     if (this.#isFirst && !headsOnly) await this.#begin()
     for (const audit of this.#shards) await this.#readHead(audit.shard)
     if (!headsOnly) {
@@ -78,8 +79,8 @@ export class Audit {
     }
   }
 
-  async #begin(): Promise<void> {
-    const { source, keys, kept, receipts } = this.options
+  #openReceipts(): void {
+    const { keys, receipts } = this.options
     for (const [name, text] of receipts) {
       const opened = openReceipt(text, keys)
       const audit = opened.kind === 'receipt' ? this.#shards[opened.event.shard] : undefined
@@ -90,6 +91,10 @@ export class Audit {
       }
       this.#receipts++
     }
+  }
+
+  async #begin(): Promise<void> {
+    const { source, keys, kept } = this.options
     for (const [shard, note] of kept) {
       const checked = checkHead(shard, note, keys)
       if (checked.kind === 'finding') continue
@@ -107,7 +112,8 @@ export class Audit {
 
   /** The newest head of a shard, consistent with the one before, and large enough for the pages. */
   async #readHead(shard: number): Promise<void> {
-    const wanted = this.#isFirst ? (this.#pages?.sizeOf(shard) ?? 0) : 0
+    const shown = this.#isFirst ? (this.#pages?.sizeOf(shard) ?? 0) : 0
+    const wanted = Math.max(shown, this.#shards[shard]!.keptSize)
     const before = this.#heads.get(shard) ?? this.#keptHead(shard)
     const end = performance.now() + GROW_MS.most
     for (;;) {
@@ -124,7 +130,7 @@ export class Audit {
         this.#report(outcome.finding)
       } else {
         this.#heads.set(shard, outcome.head)
-        if (isShort) this.#reportUnsigned(shard, outcome.head.size, wanted)
+        if (isShort) this.#reportShort(shard, outcome.head.size, shown)
       }
       return
     }
@@ -162,9 +168,17 @@ export class Audit {
     return isWhole ? pages.compare() : 0
   }
 
-  #reportUnsigned(shard: number, size: number, wanted: number): void {
-    const message = `pages show ${wanted} events, and its tree head covers ${size} only`
-    this.#report({ kind: 'total', at: `shard ${shard}`, message } satisfies Finding)
+  #reportShort(shard: number, size: number, shown: number): void {
+    const at = `shard ${shard}`
+    const { keptSize } = this.#shards[shard]!
+    if (size < keptSize) {
+      const message = `its tree has ${size} events, and one of ${keptSize} was signed: they are lost`
+      this.#report({ kind: 'rolled_back', at, message })
+    }
+    if (size < shown) {
+      const message = `pages show ${shown} events, and its tree head covers ${size} only`
+      this.#report({ kind: 'total', at, message })
+    }
   }
 }
 

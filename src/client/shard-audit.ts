@@ -11,6 +11,7 @@ import { ShardFold } from './fold.ts'
 import { readPublished, tileOfLeaf } from './leaves.ts'
 import type { Receipt } from './receipt.ts'
 import type { LogSource } from './source.ts'
+import { UpperTiles } from './upper-tiles.ts'
 
 /** A root that somebody has kept, and whose it is: the walk passes its size and compares. */
 export type KeptRoot = { size: number; root: Hash; whose: string; kind: FindingKind }
@@ -28,6 +29,7 @@ export class ShardAudit {
   readonly #tiles = new Frontier()
   #kept: KeptRoot[] = []
   readonly #receipts = new Map<number, Receipt>()
+  readonly #upper: UpperTiles | null
   #recordedAt = ''
   #onProgress: (size: number) => void = () => {}
 
@@ -37,11 +39,18 @@ export class ShardAudit {
     private readonly report: Report,
   ) {
     this.claims = new Claims(shard, report)
+    const { published } = source
+    this.#upper = published === null ? null : new UpperTiles(published, shard, report)
   }
 
   /** Events (or leaves, where that is all there is to read) that were gone through. */
   get size(): number {
     return this.#events.size
+  }
+
+  /** How large the tree has to be for all that others have kept of it. */
+  get keptSize(): number {
+    return Math.max(0, ...this.#kept.map(({ size }) => size))
   }
 
   keep(root: KeptRoot): void {
@@ -64,6 +73,7 @@ export class ShardAudit {
     this.#compareRoots()
     if (this.source.events === null) await this.#walkPublished(size)
     else await this.#walkEvents(size)
+    await this.#upper?.compare()
   }
 
   async #walkEvents(size: number): Promise<void> {
@@ -78,7 +88,7 @@ export class ShardAudit {
         published = await this.#readPublished(position, size)
         this.#onProgress(position)
       }
-      if (!this.#checkLine(line, published)) return
+      if (!(await this.#checkLine(line, published))) return
     }
     if (this.size < size) {
       this.#find('order', this.size, `${size - this.size} events of the signed log are missing`)
@@ -90,12 +100,12 @@ export class ShardAudit {
       const published = await this.#readPublished(this.size, size)
       const skipped = this.size % TILE_WIDTH
       if (published === null) return
-      for (const hash of published.slice(skipped)) this.#append(hash, hash)
+      for (const hash of published.slice(skipped)) await this.#append(hash, hash)
     }
   }
 
   /** False where nothing behind it can be made sense of. */
-  #checkLine(line: string, published: Hash[] | null): boolean {
+  async #checkLine(line: string, published: Hash[] | null): Promise<boolean> {
     const position = this.size
     const parsed = parseEventLine(line)
     if (parsed.kind === 'malformed') {
@@ -119,7 +129,7 @@ export class ShardAudit {
     this.onFolded(this.fold)
     this.claims.compare(this.fold)
     this.claims.forgetUsage(this.fold)
-    this.#append(leafHash, hash)
+    await this.#append(leafHash, hash)
     return true
   }
 
@@ -161,9 +171,10 @@ export class ShardAudit {
     return readPublished(this.source.published, this.shard, tile, this.report)
   }
 
-  #append(leafHash: Hash, tileHash: Hash): void {
+  async #append(leafHash: Hash, tileHash: Hash): Promise<void> {
     this.#events.append(leafHash)
     this.#tiles.append(tileHash)
+    await this.#upper?.append(tileHash)
     this.#compareRoots()
   }
 

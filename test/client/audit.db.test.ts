@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
 import { hashPayload } from '../../src/events/event.ts'
 import { formatVerifierKey, makeSigningKey } from '../../src/merkle/key.ts'
-import { editLog } from '../support/log.ts'
+import { appendMany, editLog } from '../support/log.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 import { auditService, fillService, openAudit, readHeads, untilSigned } from './audited.ts'
 
@@ -137,6 +137,33 @@ describe('an event', () => {
           select min(position) from events where shard = ${shard})`,
     )
     expect((await found()).order).toBe(`${shard}/1`)
+  })
+})
+
+describe('a tile', () => {
+  test('above the leaves that does not hold their roots is named', async () => {
+    const { shard } = await findFlush()
+    await appendMany(service.database.owner, shard, 600)
+    await untilSigned(service)
+    expect(await found()).toEqual({})
+    await edit(
+      (sql) => sql`update tiles set hashes = set_byte(hashes, 40, 255 - get_byte(hashes, 40))
+        where shard = ${shard} and level = 1`,
+    )
+    expect(await found()).toEqual({ published: `shard ${shard}` })
+  })
+
+  test('of level 0 that differs from the events is found with the first of them', async () => {
+    const { shard, position } = await findFlush()
+    await edit(
+      (sql) => sql`
+        update tiles set hashes = set_byte(hashes, ${position * 32}, 255 - get_byte(hashes, ${position * 32}))
+        where shard = ${shard} and level = 0`,
+    )
+    expect(await found()).toEqual({
+      rewritten: `${shard}/${position}`,
+      published: `${shard}/${position}`,
+    })
   })
 })
 

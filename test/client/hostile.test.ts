@@ -3,6 +3,7 @@ import { Audit, type Finding, openHttpSource, SourceError } from '../../src/clie
 import { EMPTY_ROOT, sha256 } from '../../src/merkle/hash.ts'
 import { makeSigningKey } from '../../src/merkle/key.ts'
 import { signTreeHead } from '../../src/merkle/tree-head.ts'
+import { makeReceipt } from './receipts.ts'
 
 // Real HTTP, from a server that says whatever hurts.
 
@@ -30,14 +31,18 @@ function serve(paths: Record<string, () => Response>): string {
 
 const CHECKPOINT = '/audit/log/0/checkpoint'
 
-async function run(url: string, token: string | null = 'token'): Promise<Finding[]> {
+async function run(
+  url: string,
+  token: string | null = 'token',
+  receipts: ReadonlyMap<string, string> = new Map(),
+): Promise<Finding[]> {
   const findings: Finding[] = []
   const source = await openHttpSource({ url, token })
   const auditing = new Audit({
     source,
     keys: [key],
     kept: new Map(),
-    receipts: new Map(),
+    receipts,
     headsOnly: token === null,
     onFinding: (finding) => findings.push(finding),
     onProgress: () => {},
@@ -149,6 +154,12 @@ describe('what is there and wrong is a finding', () => {
       'total provider-groups 1',
     ])
   })
+
+  test('a log that has become shorter than a receipt says', async () => {
+    const receipts = new Map([['r', await makeReceipt(key)]])
+    const found = await run(serve(EMPTY), 'token', receipts)
+    expect(found.map(({ kind, at }) => `${kind} ${at}`)).toEqual(['rolled_back shard 0'])
+  }, 60_000)
 
   test('pages that are ahead of what is signed for long', async () => {
     const found = await run(

@@ -2,36 +2,13 @@ import { describe, expect, test } from 'bun:test'
 import { openReceipt } from '../../src/client/receipt.ts'
 import { hashPayload } from '../../src/events/event.ts'
 import { type LineEvent, toEventLine } from '../../src/events/event-line.ts'
-import { toLeaf } from '../../src/events/leaf.ts'
-import { hashLeaf, sha256 } from '../../src/merkle/hash.ts'
+import { sha256 } from '../../src/merkle/hash.ts'
 import { makeSigningKey } from '../../src/merkle/key.ts'
 import { formatProofFile, parseProofFile } from '../../src/merkle/proof-file.ts'
-import { proveInclusion } from '../../src/merkle/prove.ts'
-import { signTreeHead } from '../../src/merkle/tree-head.ts'
-import { rootOf, tilesOf } from '../support/tree.ts'
+import { EVENT as event, makeReceipt } from './receipts.ts'
 
 const key = makeSigningKey('stats.example.com/audit/log/0', sha256('seed'))
-const payload = '{"groups":[1],"counts":[1],"ids":[7],"requests":[10],"failing":[],"failures":[]}'
-const event: LineEvent = {
-  ...{ shard: 0, position: 2, type: 'ApiKeyStatsFlushed', version: 2, source: 'dp' },
-  recordedAt: '2026-01-31T12:00:00.123456+00:00',
-  idempotencyKey: null,
-  payload,
-  payloadSha256: hashPayload(payload),
-}
-
-/** A receipt of an event in a tree of five, as the service makes it. */
-async function receiptOf(of: LineEvent, at = of.position, signer = key): Promise<string> {
-  const leaves = ['a', 'b', 'c', 'd', 'e'].map(hashLeaf)
-  leaves[at] = hashLeaf(toLeaf(of))
-  const head = signTreeHead({ origin: signer.name, size: 5, root: rootOf(leaves) }, [signer])
-  return formatProofFile({
-    extra: toEventLine(of),
-    index: at,
-    proof: await proveInclusion(at, 5, tilesOf(leaves)),
-    head: head.note,
-  })
-}
+const receiptOf = (of: LineEvent) => makeReceipt(key, of)
 
 const refusal = (text: string, keys = [key]) => {
   const opened = openReceipt(text, keys)
