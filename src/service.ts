@@ -84,6 +84,7 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
   const heads = await TreeHeads.open(pools.project, shards, options.origin)
   await citePrevious(pools.append, shards, options.origin)
   const projector = new Projector(pools, shards, logger)
+  const integrator = new Integrator(pools.project, shards, heads, logger)
   const streams = new AuditStreams({ pools, shards, tokens, logger, maxFollowers })
   const log = new Log({
     sql: pools.append,
@@ -92,6 +93,7 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
     refreshCatalog: refresh,
     onAppended: (shard, batch) => {
       projector.noticeAppend(shard, batch)
+      integrator.noticeAppend(batch.events.length)
       streams.noticeAppend(shard, batch.firstPosition + batch.events.length - 1)
     },
   })
@@ -135,7 +137,6 @@ async function serve(options: ServiceOptions, pools: Pools): Promise<Service> {
   await rebuilds.startChanged()
   app.listen({ hostname: host, port })
   projector.start()
-  const integrator = new Integrator(pools.project, shards, heads, logger)
   integrator.start()
   const schedule = config.verifyAt && scheduleVerifications(config.verifyAt, verifications, logger)
   const minutes = config.attestMinutes ?? 0

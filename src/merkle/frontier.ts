@@ -22,12 +22,17 @@ export class Frontier {
 
   /** Adds the next leaf, by its hash. */
   append(leafHash: Hash): void {
-    let hash = leafHash
-    for (let n = this.#size; n % 2 === 1; n = Math.floor(n / 2)) {
+    this.appendSubtree(0, leafHash)
+  }
+
+  /** Adds the next 2^height leaves by their root; the size is a multiple of so many. */
+  appendSubtree(height: number, root: Hash): void {
+    let hash = root
+    for (let n = this.#size / 2 ** height; n % 2 === 1; n = Math.floor(n / 2)) {
       hash = hashNode(this.#peaks.pop()!, hash)
     }
     this.#peaks.push(hash)
-    this.#size++
+    this.#size += 2 ** height
   }
 
   root(): Hash {

@@ -2,7 +2,7 @@ import type { Subtree } from './tree.ts'
 
 /** Hashes of a full tile, and the height of the tree that stands on them. */
 export const TILE_WIDTH = 256
-const TILE_HEIGHT = 8
+export const TILE_HEIGHT = 8
 
 /**
  * A tile as C2SP tlog-tiles has it: the `width` hashes from `number` × 256 on, of the complete

@@ -1,14 +1,11 @@
 import type { Sql } from '../db/pool.ts'
 import { Frontier } from '../merkle/frontier.ts'
-import { equalHashes, HASH_BYTES, type Hash } from '../merkle/hash.ts'
 import type { SigningKey } from '../merkle/key.ts'
 import { type SignedTreeHead, signTreeHead } from '../merkle/tree-head.ts'
+import { growTree, type KnownTree } from './grow.ts'
 import { openKeptHead } from './kept-head.ts'
 import { keepHead, keysOfShard, type Origin, originOf } from './origin.ts'
-import { readLeafHashes, readTreeSizes } from './tiles.ts'
-
-/** Tiles of one step: 16,384 hashes, some 20 ms of this thread. */
-const STEP_TILES = 64
+import { readTreeSizes } from './tiles.ts'
 
 /** The tiles are no longer those of the tree that was signed. */
 export class TreeChanged extends Error {
@@ -23,13 +20,7 @@ export class TreeChanged extends Error {
   }
 }
 
-type Tree = {
-  head: SignedTreeHead
-  frontier: Frontier
-  /** Of the newest leaf in the frontier; null where it was not seen since the start. */
-  lastLeaf: Hash | null
-  keys: SigningKey[]
-}
+type Tree = KnownTree & { head: SignedTreeHead; keys: SigningKey[] }
 
 /**
  * The signed tree head of each shard. A newer one is made of the older tree and the leaves that
@@ -73,6 +64,11 @@ export class TreeHeads {
     return this.trees.map(({ head }) => head.size)
   }
 
+  /** True where somebody waits for a newer head. */
+  get isAwaited(): boolean {
+    return this.#waiting.length > 0
+  }
+
   newest(shard: number): SignedTreeHead {
     return this.trees[shard]!.head
   }
@@ -89,7 +85,7 @@ export class TreeHeads {
       const tree = this.trees[shard]
       if (!tree || size === tree.frontier.size) continue
       try {
-        await this.#sign(shard, tree)
+        await this.#sign(shard, tree, size)
         more ||= tree.frontier.size < size
       } catch (error) {
         failed.set(shard, error)
@@ -99,19 +95,12 @@ export class TreeHeads {
     return { more, failed }
   }
 
-  async #sign(shard: number, tree: Tree): Promise<void> {
-    const { size } = tree.frontier
-    const read = await readLeafHashes(this.sql, shard, Math.max(size - 1, 0), STEP_TILES)
-    const leaves = toHashes(read.hashes)
-    const known = size - read.from
-    const last = known === 0 ? null : leaves[known - 1]
-    const isOther = tree.lastLeaf !== null && last && !equalHashes(tree.lastLeaf, last)
-    if (last === undefined || isOther) throw new TreeChanged(shard, size)
-    const frontier = tree.frontier.copy()
-    for (const leaf of leaves.slice(known)) frontier.append(leaf)
-    const head = signHead(tree.head.origin, frontier, tree.keys)
+  async #sign(shard: number, tree: Tree, size: number): Promise<void> {
+    const grown = size < tree.frontier.size ? null : await growTree(this.sql, shard, tree, size)
+    if (grown === null) throw new TreeChanged(shard, tree.frontier.size)
+    const head = signHead(tree.head.origin, grown.frontier, tree.keys)
     await keepHead(this.origin, shard, head.note)
-    Object.assign(tree, { head, frontier, lastLeaf: Buffer.from(leaves.at(-1)!) })
+    Object.assign(tree, { head, ...grown })
   }
 
   /** The newest head as soon as it covers so many leaves; null where it doesn't in `ms`. */
@@ -142,10 +131,4 @@ export class TreeHeads {
 
 function signHead(origin: string, frontier: Frontier, keys: readonly SigningKey[]): SignedTreeHead {
   return signTreeHead({ origin, size: frontier.size, root: frontier.root() }, keys)
-}
-
-function toHashes(bytes: Uint8Array): Hash[] {
-  return Array.from({ length: bytes.length / HASH_BYTES }, (_, i) =>
-    bytes.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES),
-  )
 }

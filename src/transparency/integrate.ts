@@ -11,6 +11,14 @@ const STEP_EVENTS = 2_000
 const REST_MS = { idle: 1_000, behind: 20 }
 
 /**
+ * Beside appends a step that took t is followed by a rest of so many t: 6 % of a core, which are
+ * some 7,000 events a second. What comes faster is put off, and the more there is, the shorter the
+ * rests; at this many events there is none. Without it an ingest of 36,000 flushes a second lost
+ * 16 %.
+ */
+const PACE = { rests: 15, events: 600_000 }
+
+/**
  * Adds leaf hashes to a shard's tiles, and what follows from them to the levels above, in one
  * bounded step; gives how many leaves.
  */
@@ -40,6 +48,9 @@ export class Integrator {
   /** Shards whose levels have caught up once: from then on each step keeps them up. */
   readonly #whole = new Set<number>()
   #signedAt = Number.NEGATIVE_INFINITY
+  /** Events that this process has appended since the last step, and those put off so far. */
+  #appended = 0
+  #putOff = 0
 
   constructor(
     private readonly sql: Sql,
@@ -47,6 +58,11 @@ export class Integrator {
     private readonly heads: TreeHeads,
     private readonly logger: Logger,
   ) {}
+
+  /** Tells that this process has appended so many events. */
+  noticeAppend(events: number): void {
+    this.#appended += events
+  }
 
   start(): void {
     this.#running ??= this.#run()
@@ -60,10 +76,22 @@ export class Integrator {
 
   async #run(): Promise<void> {
     while (!this.#stopped) {
+      const started = performance.now()
       const integrated = await this.#integrateAll()
+      const restMs = this.#restAfter(integrated, performance.now() - started)
       const signed = await this.#signGrown()
-      await this.#restFor(Math.min(REST_MS[integrated], REST_MS[signed]))
+      await this.#restFor(Math.min(restMs, REST_MS[signed]))
     }
+  }
+
+  #restAfter(integrated: keyof typeof REST_MS, tookMs: number): number {
+    const appended = this.#appended
+    this.#appended = 0
+    if (integrated === 'idle') this.#putOff = 0
+    else this.#putOff = Math.max(0, this.#putOff + appended - STEP_EVENTS * this.shards)
+    if (integrated === 'idle' || appended === 0 || this.heads.isAwaited) return REST_MS[integrated]
+    const rests = PACE.rests * (1 - this.#putOff / PACE.events)
+    return Math.min(Math.max(tookMs * rests, REST_MS.behind), REST_MS.idle)
   }
 
   /** One step of each shard; says whether there may be more to do at once. */

@@ -4,11 +4,12 @@ import { readHeads, readLeafEvents } from '../log/read.ts'
 import { Frontier } from '../merkle/frontier.ts'
 import { equalHashes, HASH_BYTES, hashLeaf } from '../merkle/hash.ts'
 import { readPeaks } from '../merkle/prove.ts'
+import { TILE_WIDTH } from '../merkle/tile.ts'
 import { openTreeHead, type SignedTreeHead } from '../merkle/tree-head.ts'
 import { StartError } from '../start-error.ts'
 import { integrateEvents } from './integrate.ts'
 import { keysOfShard, type Origin, originOf, readKeptHead } from './origin.ts'
-import { isMissingRoots, MissingTile, readLeafHashes, readTiles, readTreeSizes } from './tiles.ts'
+import { isMissingRoots, MissingTile, readTiles, readTreeSizes } from './tiles.ts'
 
 /** The database is not the one of which the last tree head was signed. */
 export class LogForked extends StartError {
@@ -84,11 +85,15 @@ async function findTree(sql: Sql, shard: number, head: SignedTreeHead): Promise<
  */
 async function recheckLeaves(sql: Sql, shard: number, head: SignedTreeHead): Promise<void> {
   if (head.size === 0) return
-  const { from, hashes } = await readLeafHashes(sql, shard, head.size - 1, 1)
-  for (const event of await readLeafEvents(sql, shard, from, head.size)) {
-    const start = (event.position - from) * HASH_BYTES
-    const leafHash = hashes.subarray(start, start + HASH_BYTES)
-    if (equalHashes(leafHash, hashLeaf(toLeaf(event)))) continue
-    throw new LogForked(head, `event ${shard}/${event.position} is not the one that was signed`)
+  const number = Math.floor((head.size - 1) / TILE_WIDTH)
+  const from = number * TILE_WIDTH
+  const tile = { level: 0, number, width: head.size - from }
+  const [hashes] = await readTiles(sql, shard, [tile])
+  const events = await readLeafEvents(sql, shard, from, head.size)
+  for (let i = 0; i < tile.width; i++) {
+    const leafHash = hashes!.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES)
+    const event = events[i]
+    if (event && equalHashes(leafHash, hashLeaf(toLeaf(event)))) continue
+    throw new LogForked(head, `event ${shard}/${from + i} is not the one that was signed`)
   }
 }

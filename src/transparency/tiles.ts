@@ -29,26 +29,6 @@ async function readTile(sql: Sql, shard: number, tile: Tile): Promise<Uint8Array
   return row.hashes
 }
 
-/** Consecutive leaf hashes, the first of which is that of the event at `from`. */
-export type LeafHashes = { from: number; hashes: Uint8Array }
-
-/** The leaf hashes of up to `tiles` tiles, from the beginning of the tile that `position` is in. */
-export async function readLeafHashes(
-  sql: Sql,
-  shard: number,
-  position: number,
-  tiles: number,
-): Promise<LeafHashes> {
-  const first = Math.floor(position / TILE_WIDTH)
-  const rows = await sql<{ hashes: Buffer }[]>`
-    select t.hashes
-    from tiles t
-    where t.shard = ${shard} and t.level = 0 and t.number >= ${first}
-    order by t.number
-    limit ${tiles}`
-  return { from: first * TILE_WIDTH, hashes: Buffer.concat(rows.map(({ hashes }) => hashes)) }
-}
-
 /** How many leaves each shard's tree has; index is the shard. */
 export async function readTreeSizes(sql: Sql): Promise<number[]> {
   const rows = await sql<{ size: string }[]>`
