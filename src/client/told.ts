@@ -1,5 +1,6 @@
-import { type Event, hashPayload } from '../events/event.ts'
-import { type LineEvent, parseEventLine } from '../events/event-line.ts'
+import type { Event } from '../events/event.ts'
+import { type LineEvent, parseEventLine, toEventLine } from '../events/event-line.ts'
+import { equalHashes, type Hash, sha256 } from '../merkle/hash.ts'
 import type { Report } from './finding.ts'
 import { readEvent } from './read-event.ts'
 import type { StatementType } from './source.ts'
@@ -12,8 +13,8 @@ const MAX_CHARACTERS = 64 * 1024
  * confirms each where it stands in the log: the list could tell of others than the log has.
  */
 export class ToldAhead {
-  /** Hashes of the payloads that were told and not come to yet, by position. */
-  readonly #payloads = new Map<number, string>()
+  /** Hashes of the events that were told and not come to yet, by position. */
+  readonly #events = new Map<number, Hash>()
   #lines: AsyncIterator<string> | null = null
   #last = -1
 
@@ -25,7 +26,7 @@ export class ToldAhead {
 
   /** How many were told that the walk hasn't come to. */
   get ahead(): number {
-    return this.#payloads.size
+    return this.#events.size
   }
 
   /** True where more may be told. */
@@ -48,20 +49,20 @@ export class ToldAhead {
       }
       const parsed = parseEventLine(read.value)
       if (parsed.kind === 'malformed' || !this.#isNext(parsed.event)) continue
-      const { position, payload } = parsed.event
+      const { position } = parsed.event
       const said = readEvent(parsed.event)
       if (said === null) continue
       this.#last = position
-      this.#payloads.set(position, hashPayload(payload))
+      this.#events.set(position, hashEvent(parsed.event))
       return { position, said }
     }
   }
 
   /** An event of this type stands in the log. */
   confirm(event: LineEvent): void {
-    const told = this.#payloads.get(event.position)
-    this.#payloads.delete(event.position)
-    if (told === hashPayload(event.payload)) return
+    const told = this.#events.get(event.position)
+    this.#events.delete(event.position)
+    if (told && equalHashes(told, hashEvent(event))) return
     // What can't be read says nothing.
     if (told === undefined && readEvent(event) === null) return
     const isLarge = event.payload.length > MAX_CHARACTERS
@@ -71,9 +72,9 @@ export class ToldAhead {
 
   /** The log was gone through up to `size` events: each that was told of should have been there. */
   end(size: number): void {
-    for (const position of this.#payloads.keys()) {
+    for (const position of this.#events.keys()) {
       if (position < size) this.#find(position, 'the list of them has it, and the log does not')
-      this.#payloads.delete(position)
+      this.#events.delete(position)
     }
   }
 
@@ -94,3 +95,5 @@ export class ToldAhead {
     this.report({ kind: 'attestation', at: `${this.shard}/${position}`, message })
   }
 }
+
+const hashEvent = (event: LineEvent) => sha256(toEventLine(event))
