@@ -5,6 +5,7 @@ import { readHeads } from '../log/read.ts'
 import { StartError } from '../start-error.ts'
 import { type CheckedEvent, checkParts, type Problem } from './check.ts'
 import type { Manifest } from './manifest.ts'
+import { checkSignedHeads } from './transparency.ts'
 
 /** One statement: a few megabytes, so that a round trip and a plan are nothing beside it. */
 const BATCH = { events: 5_000, characters: 4 * 1024 * 1024 }
@@ -30,6 +31,7 @@ export type ImportOptions = {
  * its clients to come back; after the commit it finds its catalog stale and folds the imported one.
  */
 export async function importArchive(options: ImportOptions): Promise<void> {
+  await checkSignedHeads(options.directory, options.manifest, refuse)
   try {
     await transact(options.sql, '', async (transaction) => {
       // Reading files between two statements may take a while, but an import that froze lets go.

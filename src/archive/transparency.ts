@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Problem } from './check.ts'
 import type { Manifest } from './manifest.ts'
@@ -27,13 +27,22 @@ export async function checkSignedHeads(
   report: (problem: Problem) => void,
 ): Promise<void> {
   for (const { file, bytes, sha256 } of manifest.signed_heads ?? []) {
-    const read = await readFile(join(directory, file)).catch((error: Error) => error)
-    const note = (message: string) => report({ file, at: null, message })
-    if (read instanceof Error) note(`it can't be read: ${read.message}`)
-    else if (read.length !== bytes) note(`it has ${read.length} bytes, not ${bytes}`)
-    else if (createHash('sha256').update(read).digest('hex') !== sha256) {
-      note("its SHA-256 is not the manifest's")
-    }
+    const message = await findProblem(join(directory, file), bytes, sha256)
+    if (message !== null) report({ file, at: null, message })
+  }
+}
+
+async function findProblem(path: string, bytes: number, sha256: string): Promise<string | null> {
+  try {
+    const { size } = await stat(path)
+    if (size !== bytes) return `it has ${size} bytes, not ${bytes}`
+    if (size > MAX_BYTES) return `it has ${size} bytes, which is too large to be one`
+    const found = createHash('sha256')
+      .update(await readFile(path))
+      .digest('hex')
+    return found === sha256 ? null : "its SHA-256 is not the manifest's"
+  } catch (error) {
+    return `it can't be read: ${(error as Error).message}`
   }
 }
 

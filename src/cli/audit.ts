@@ -1,9 +1,8 @@
 import { readFile, stat } from 'node:fs/promises'
-import { parseArgs } from 'node:util'
+import { isDeepStrictEqual, parseArgs } from 'node:util'
 import {
   Audit,
   type AuditReport,
-  type Finding,
   type LogSource,
   openHttpSource,
   parseKeys,
@@ -11,6 +10,7 @@ import {
 } from '../client/index.ts'
 import { StartError } from '../start-error.ts'
 import { openArchiveSource } from './archive-source.ts'
+import { Findings, toPlain, toPlainLines } from './audit-output.ts'
 import { type AuditState, readState, writeState } from './audit-state.ts'
 import { Interrupted, untilInterrupted } from './interrupt.ts'
 import { Progress } from './progress.ts'
@@ -26,8 +26,6 @@ const USAGE = `Usage: tallybook audit <url of a service, or directory of an arch
 
 /** Exit codes: nothing found; something was; it could not be audited. */
 const EXIT = { clean: 0, found: 1, failed: 2 }
-/** Findings that are told of; a log that is all wrong has one at every event. */
-const MAX_FINDINGS = 1_000
 
 /** Verifies a log as an outsider: a running service's, or an archive's without a service. */
 export async function audit(args: string[]): Promise<void> {
@@ -36,9 +34,12 @@ export async function audit(args: string[]): Promise<void> {
     process.exitCode = await run(readOptions(args), signal)
   } catch (error) {
     if (error instanceof Interrupted) throw error
-    const known = error instanceof SourceError || error instanceof StartError
-    if (!known) throw error
-    throw new StartError(`Could not be audited: ${error.message}`, { exitCode: EXIT.failed })
+    const isKnown = error instanceof SourceError || error instanceof StartError
+    // 1 says that something was found: whatever else happens must not.
+    const { message, stack } = error as Error
+    throw new StartError(`Could not be audited: ${isKnown ? toPlainLines(message) : stack}`, {
+      exitCode: EXIT.failed,
+    })
   }
 }
 
@@ -88,15 +89,37 @@ async function run(options: Options, signal: AbortSignal): Promise<number> {
       progress.update(done, total)
     },
   })
+  const keep = (report: AuditReport) => keepState(statePath, state, keys, report, findings.count)
   let report = await auditing.run().finally(() => progress.end())
-  for (;;) {
-    await keepState(statePath, state, keys, report, findings.count)
-    if (!options.follow || findings.count > 0 || signal.aborted) break
+  await keep(report)
+  const runAgain = following(auditing, signal)
+  while (options.follow && findings.count === 0 && !signal.aborted) {
     await sleep(options.every * 1_000, signal)
-    if (!signal.aborted) report = await auditing.run()
+    report = (await runAgain()) ?? report
+    await keep(report)
   }
-  await findings.end(report, source)
+  await findings.end(report, source, options['heads-only'])
   return findings.count === 0 ? EXIT.clean : EXIT.found
+}
+
+/** Audits what came since; null where nothing could be read this time, or Ctrl-C ended it. */
+function following(auditing: Audit, signal: AbortSignal): () => Promise<AuditReport | null> {
+  let isAway = false
+  return async () => {
+    if (signal.aborted) return null
+    try {
+      const report = await auditing.run()
+      isAway = false
+      return report
+    } catch (error) {
+      if (error instanceof Interrupted) return null
+      if (!(error instanceof SourceError)) throw error
+      // A service that restarts is no reason to stop looking at it.
+      if (!isAway) console.error(`It will be tried again: ${toPlain(error.message)}`)
+      isAway = true
+      return null
+    }
+  }
 }
 
 async function openSource(options: Options, findings: Findings): Promise<LogSource> {
@@ -132,15 +155,14 @@ async function chooseKeys(
   }
   const known = [...new Set([...options.key, ...state.keys])]
   if (known.length > 0) return known
-  const own = await source.readKeys()
-  if (own.length === 0) {
-    throw new StartError(
-      'There is no verifier key: an archive without signed heads needs none, ' +
-        'and `tallybook verify` checks it as far as it goes.',
-    )
+  const own = (await source.readKeys()).filter((key) => parseKeys([key]).length > 0)
+  if (own.length > 0) {
+    console.error('Trusted from here on, as the log itself names them (--key says which to trust):')
+    for (const key of own) console.error(`  ${toPlain(key)}`)
+    return own
   }
-  console.error('Trusted from here on, as the log itself names them (--key says which to trust):')
-  for (const key of own) console.error(`  ${key}`)
+  if (source.sizes === null) throw new StartError('The log names no verifier key.')
+  console.error('The archive is not signed, and no --key is given: it can only contradict itself.')
   return own
 }
 
@@ -167,60 +189,21 @@ async function keepState(
   if (path === null || findings > 0) return
   const heads = { ...state.heads }
   for (const [shard, { note }] of report.heads) heads[String(shard)] = note
-  await writeState(path, { keys, heads })
+  const next = { keys, heads }
+  if (isDeepStrictEqual(state, next)) return
+  await writeState(path, next)
+  Object.assign(state, next)
 }
 
 function sleep(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms)
-    signal.addEventListener('abort', () => {
+    const end = () => {
       clearTimeout(timer)
+      signal.removeEventListener('abort', end)
       resolve()
-    })
-  })
-}
-
-/** Tells of findings as they come, or of all of them at the end as JSON. */
-class Findings {
-  count = 0
-  readonly #first: Finding[] = []
-
-  constructor(private readonly isJson: boolean) {}
-
-  add(finding: Finding): void {
-    this.count++
-    if (this.count > MAX_FINDINGS) return
-    this.#first.push(finding)
-    if (!this.isJson) console.log(`${finding.at} (${finding.kind}): ${finding.message}`)
-  }
-
-  async end(report: AuditReport, source: LogSource): Promise<void> {
-    const text = this.isJson ? this.#toJson(report) : this.#toText(report, source)
-    // Not console.log: what a pipe hasn't taken yet would be lost at the exit.
-    await Bun.write(Bun.stdout, `${text}\n`)
-  }
-
-  #toJson({ heads, ...counts }: AuditReport): string {
-    const shards = [...heads].map(([shard, { origin, size, note }]) => ({
-      ...{ shard, origin, size, note },
-    }))
-    return JSON.stringify({ shards, ...counts, findings: this.count, first: this.#first })
-  }
-
-  #toText(report: AuditReport, source: LogSource): string {
-    const lines = [...report.heads].map(
-      ([shard, { origin, size }]) => `shard ${shard}: ${size} events, signed as ${origin}`,
-    )
-    lines.push(
-      `${report.events} payloads, ${report.claims} attested digests and totals, ` +
-        `${report.rows} rows of pages, ${report.receipts} receipts verified`,
-    )
-    if (report.missedClaims > 0) {
-      lines.push(`${report.missedClaims} attested digests were of a position that had gone by`)
     }
-    if (source.events === null) lines.push('Payloads and totals were not verified: no token.')
-    if (this.count > MAX_FINDINGS) lines.push(`and ${this.count - MAX_FINDINGS} more`)
-    lines.push(this.count === 0 ? 'Nothing found' : `${this.count} found`)
-    return lines.join('\n')
-  }
+    const timer = setTimeout(end, ms)
+    signal.addEventListener('abort', end)
+    if (signal.aborted) end()
+  })
 }

@@ -7,14 +7,18 @@ import { quarterOf, type ShardFold } from './fold.ts'
 type TableClaim = Attestation['tables'][number] & { kind: 'table'; at: string }
 type Claim = TableClaim | ({ kind: 'totals'; at: string } & Attestation['totals'])
 
+/** Tables that one attestation has at most; a newer service may know more than this verifier. */
+const MAX_TABLES = 64
+
 /** The attestations of a shard, held against the fold when it is where each of them is about. */
 export class Claims {
   readonly #byPosition = new Map<number, Claim[]>()
-  readonly #known = new Set<number>()
   /** Where usage that can still be asked for begins, by the position that asks. */
   readonly #usageFrom: { position: number; from: string }[] = []
   /** The quarter that the last attestation of a table of usage had come to. */
   readonly #usageReached = new Map<string, string>()
+  /** Where this stretch of the walk began: what is about earlier positions can't be compared. */
+  #begun = -1
   /** Digests and totals that were compared, and those whose position had gone by. */
   compared = 0
   missed = 0
@@ -24,20 +28,22 @@ export class Claims {
     private readonly report: Report,
   ) {}
 
-  /** Takes in the attestation that stands at a position. Before the fold is where it is about. */
+  begin({ position }: ShardFold): void {
+    this.#begun = position
+  }
+
+  /** Takes in the attestation that stands at a position, before the fold is where it is about. */
   add(position: number, { tables, totals }: Attestation, fold: ShardFold): void {
-    if (this.#known.has(position)) return
-    this.#known.add(position)
     const at = `${this.shard}/${position}`
-    for (const table of tables) this.#claim(table.position, { kind: 'table', at, ...table }, fold)
-    this.#claim(totals.position, { kind: 'totals', at, ...totals }, fold)
+    if (tables.length > MAX_TABLES) {
+      this.#find(at, `it has ${tables.length} tables`)
+      return
+    }
+    for (const table of tables) this.#claim(position, { kind: 'table', at, ...table }, fold)
+    this.#claim(position, { kind: 'totals', at, ...totals }, fold)
     const from = tables.find((table) => table.from !== undefined)?.from
     if (from !== undefined) this.#usageFrom.push({ position, from })
     this.#checkComplete(at, tables)
-  }
-
-  has(position: number): boolean {
-    return this.#known.has(position)
   }
 
   /** The fold has come to its position: what is claimed of it is compared. */
@@ -56,18 +62,25 @@ export class Claims {
     }
   }
 
-  #claim(position: number, claim: Claim, fold: ShardFold): void {
-    if (position < fold.position) {
-      this.missed++
-      return
-    }
-    if (position === fold.position) {
+  #claim(own: number, claim: Claim, fold: ShardFold): void {
+    const { position, at } = claim
+    if (position >= own) {
+      this.#find(
+        at,
+        `${nameOf(claim)}: it is about ${this.shard}/${position}, not yet written then`,
+      )
+    } else if (position === fold.position) {
       this.#compare(claim, fold)
-      return
+    } else if (position > fold.position) {
+      const claims = this.#byPosition.get(position) ?? []
+      this.#byPosition.set(position, claims)
+      claims.push(claim)
+    } else if (position < this.#begun) {
+      this.missed++
+    } else {
+      const message = `it is about ${this.shard}/${position}, far behind the ones before it`
+      this.#find(at, `${nameOf(claim)}: ${message}`)
     }
-    const claims = this.#byPosition.get(position) ?? []
-    this.#byPosition.set(position, claims)
-    claims.push(claim)
   }
 
   #compare(claim: Claim, fold: ShardFold): void {
@@ -116,3 +129,5 @@ export class Claims {
     this.report({ kind: 'attestation', at, message })
   }
 }
+
+const nameOf = (claim: Claim) => (claim.kind === 'table' ? claim.table : 'totals')

@@ -1,14 +1,15 @@
 import { parseVerifierKey, type VerifierKey } from '../merkle/key.ts'
 import type { SignedTreeHead } from '../merkle/tree-head.ts'
-import type { Report } from './finding.ts'
-import { checkHead, compareHeads } from './heads.ts'
+import type { FindingKind, Report } from './finding.ts'
+import { checkHead, compareHeads, noTiles } from './heads.ts'
 import { Pages } from './pages.ts'
-import { openReceipt } from './receipt.ts'
+import { openReceipt, type Receipt } from './receipt.ts'
 import { ShardAudit } from './shard-audit.ts'
 import { type LogSource, SourceError } from './source.ts'
 
 /** Milliseconds between two looks at a tree head that has to grow, and until it won't any more. */
-const GROW_MS = { look: 500, most: 15_000 }
+const LOOK_MS = 500
+const GROW_MS = 15_000
 
 export type AuditOptions = {
   source: LogSource
@@ -18,8 +19,10 @@ export type AuditOptions = {
   kept: ReadonlyMap<number, string>
   /** Texts of `.tlog-proof` files, by name. */
   receipts: ReadonlyMap<string, string>
-  /** Heads and their consistency only. */
+  /** Heads and their consistency only, and that receipts are in them. */
   headsOnly: boolean
+  /** How long a head may be behind what was seen elsewhere; 15 s if absent. */
+  growMs?: number
   onFinding: Report
   onProgress: (events: number, total: number) => void
 }
@@ -28,157 +31,233 @@ export type AuditOptions = {
 export type AuditReport = {
   /** Verified heads, by shard; a shard with a finding about its head is left out. */
   heads: Map<number, SignedTreeHead>
+  /** Leaves that were gone through, and events whose payload was: none where none can be read. */
+  leaves: number
   events: number
+  /** Events of an archive that no head covers: they were held against themselves only. */
+  unsigned: number
   /** Digests and totals of attestations that were compared. */
   claims: number
   missedClaims: number
   receipts: number
   /** Rows of pages that were compared. */
   rows: number
+  /** What an auditor should know that is no finding. */
+  notes: string[]
 }
 
 /** An audit that goes on: each `run` verifies what is new since the one before. */
 export class Audit {
   readonly #heads = new Map<number, SignedTreeHead>()
+  readonly #kept = new Map<number, SignedTreeHead>()
+  readonly #receipts: { name: string; receipt: Receipt }[] = []
   readonly #shards: ShardAudit[]
+  readonly #notes: string[] = []
+  readonly #report: Report
   #pages: Pages | null = null
-  #receipts = 0
   #rows = 0
   #isFirst = true
-  readonly #report: Report
 
   constructor(private readonly options: AuditOptions) {
-    const { source, onFinding } = options
+    const { source, keys, onFinding } = options
     this.#report = onFinding
+    const onNote = (message: string) => void this.#notes.push(message)
     this.#shards = Array.from(
       { length: source.shards },
-      (_, shard) => new ShardAudit(source, shard, this.#report),
+      (_, shard) => new ShardAudit({ source, shard, keys, onFinding, onNote }),
     )
   }
 
   /** Throws SourceError where the log can't be read on. */
   async run(): Promise<AuditReport> {
-    const { source, headsOnly } = this.options
-    if (this.#isFirst) this.#openReceipts()
-    if (this.#isFirst && !headsOnly) await this.#begin()
-    for (const audit of this.#shards) await this.#readHead(audit.shard)
-    if (!headsOnly) {
+    const { headsOnly } = this.options
+    if (this.#isFirst) this.#begin()
+    for (const { shard } of this.#shards) await this.#readHead(shard, this.#receiptSize(shard))
+    if (this.#isFirst) this.#checkShards()
+    if (headsOnly) await this.#proveReceipts()
+    else {
+      if (this.#isFirst) await this.#readPages()
       for (const audit of this.#shards) await this.#walk(audit)
       if (this.#isFirst && this.#pages) this.#rows = this.#comparePages(this.#pages)
     }
     this.#isFirst = false
-    const sum = (of: (audit: ShardAudit) => number) =>
-      this.#shards.reduce((total, audit) => total + of(audit), 0)
-    return {
-      heads: new Map(this.#heads),
-      events: source.events === null ? 0 : sum(({ size }) => size),
-      claims: sum(({ claims }) => claims.compared),
-      missedClaims: sum(({ claims }) => claims.missed),
-      receipts: this.#receipts,
-      rows: this.#rows,
-    }
+    return this.#toReport()
   }
 
-  #openReceipts(): void {
-    const { keys, receipts } = this.options
+  /** Opens what the auditor has brought along. */
+  #begin(): void {
+    const { keys, kept, receipts } = this.options
+    for (const [shard, note] of kept) {
+      const checked = checkHead(shard, note, keys)
+      const at = `shard ${shard}`
+      if (checked.kind === 'head') {
+        const { size, root } = checked.head
+        this.#kept.set(shard, checked.head)
+        const whose = 'the head kept from before'
+        this.#shards[shard]?.roots.add({ size, root, whose, kind: 'fork', at })
+      } else this.#find('signature', at, `of the head kept from before: ${checked.finding.message}`)
+    }
     for (const [name, text] of receipts) {
       const opened = openReceipt(text, keys)
       const audit = opened.kind === 'receipt' ? this.#shards[opened.event.shard] : undefined
-      if (opened.kind === 'receipt' && audit) audit.keepReceipt(opened)
-      else {
+      if (opened.kind === 'receipt' && audit) {
+        this.#receipts.push({ name, receipt: opened })
+        audit.keepReceipt(name, opened)
+      } else {
         const why = opened.kind === 'refused' ? opened.reason : 'there is no such shard'
-        this.#report({ kind: 'receipt', at: name, message: `it does not hold: ${why}` })
+        this.#find('receipt', name, `it does not hold: ${why}`)
       }
-      this.#receipts++
     }
   }
 
-  async #begin(): Promise<void> {
-    const { source, keys, kept } = this.options
-    for (const [shard, note] of kept) {
-      const checked = checkHead(shard, note, keys)
-      if (checked.kind === 'finding') continue
-      const { size, root } = checked.head
-      this.#shards[shard]?.keep({ size, root, whose: 'the head kept from before', kind: 'fork' })
+  /** Shards that were there before, or that a trusted key is of, have to be there. */
+  #checkShards(): void {
+    const names = [...this.#heads].map(([shard, { origin }]) => origin.slice(0, -`${shard}`.length))
+    const known = this.options.keys.flatMap(({ name }) => {
+      const [, log, shard] = /^(.*\/audit\/log\/)(\d{1,9})$/.exec(name) ?? []
+      return names.includes(log!) ? [Number(shard)] : []
+    })
+    for (const shard of new Set([...this.options.kept.keys(), ...known])) {
+      if (this.#shards[shard]) continue
+      const message = `it is not there, and the log has ${this.#shards.length} shards only`
+      this.#find('rolled_back', `shard ${shard}`, message)
     }
-    if (source.pages === null || source.events === null) return
-    const pages = await Pages.read(source.pages, source.shards, this.#report)
+  }
+
+  /** Pages are asked for when heads were read: they have to reflect what those cover. */
+  async #readPages(): Promise<void> {
+    const { pages: source, events } = this.options.source
+    if (source === null || events === null) return
+    const signed = this.#shards.map(({ shard }) => (this.#heads.get(shard)?.size ?? 0) - 1)
+    const pages = await Pages.read(source, signed, this.#report)
     this.#pages = pages
     for (const audit of this.#shards) {
       pages.collect(audit.shard, audit.fold)
       audit.onFolded = (fold) => pages.collect(audit.shard, fold)
+      const wanted = pages.sizeOf(audit.shard)
+      const head = this.#heads.get(audit.shard)
+      if (!head || head.size >= wanted) continue
+      await this.#readHead(audit.shard, wanted)
+      const size = this.#heads.get(audit.shard)?.size
+      if (size === undefined || size >= wanted) continue
+      const message = `pages show ${wanted} events, and its tree head covers ${size} only`
+      this.#find('total', `shard ${audit.shard}`, message)
     }
   }
 
-  /** The newest head of a shard, consistent with the one before, and large enough for the pages. */
-  async #readHead(shard: number): Promise<void> {
-    const shown = this.#isFirst ? (this.#pages?.sizeOf(shard) ?? 0) : 0
-    const wanted = Math.max(shown, this.#shards[shard]!.keptSize)
-    const before = this.#heads.get(shard) ?? this.#keptHead(shard)
-    const end = performance.now() + GROW_MS.most
+  /** The newest head of a shard that continues the one before; waited for until it is so large. */
+  async #readHead(shard: number, wanted: number): Promise<void> {
+    const before = this.#heads.get(shard) ?? this.#kept.get(shard) ?? null
+    const { source, growMs = GROW_MS } = this.options
+    const end = performance.now() + (source.sizes === null ? growMs : 0)
     for (;;) {
       const outcome = await this.#lookAtHead(shard, before)
+      if (outcome === null) return
       const isShort = outcome.kind === 'head' && outcome.head.size < wanted
       const isBehind = outcome.kind === 'finding' && outcome.finding.kind === 'rolled_back'
       // Another instance may be behind for a moment, and a page ahead of the head.
       if ((isShort || isBehind) && performance.now() < end) {
-        await new Promise((resolve) => setTimeout(resolve, GROW_MS.look))
+        await new Promise((resolve) => setTimeout(resolve, Math.min(LOOK_MS, growMs)))
         continue
       }
-      if (outcome.kind === 'finding') {
+      if (outcome.kind === 'head') this.#heads.set(shard, outcome.head)
+      else {
         this.#heads.delete(shard)
         this.#report(outcome.finding)
-      } else {
-        this.#heads.set(shard, outcome.head)
-        if (isShort) this.#reportShort(shard, outcome.head.size, shown)
       }
       return
     }
   }
 
+  /** Null where there is none, and nobody expects one. */
   async #lookAtHead(shard: number, before: SignedTreeHead | null) {
-    const { source, keys } = this.options
+    const { source, keys, headsOnly } = this.options
     const note = await source.readHead(shard)
-    if (note === null) throw new SourceError(`Shard ${shard} has no signed tree head`)
+    if (note === null) return this.#missHead(shard)
     const checked = checkHead(shard, note, keys)
-    if (checked.kind === 'finding' || before === null || source.published === null) return checked
+    if (checked.kind === 'finding' || before === null) return checked
     const { published } = source
-    const read = (tiles: Parameters<typeof published.readTiles>[1]) =>
-      published.readTiles(shard, tiles)
-    const finding = await compareHeads(shard, before, checked.head, read)
+    // The walk compares the roots where it goes through the events anyway.
+    if (published === null && !headsOnly && checked.head.size > before.size) return checked
+    const finding = await compareHeads(shard, before, checked.head, (tiles) =>
+      published === null ? noTiles(tiles) : published.readTiles(shard, tiles),
+    )
     return finding === null ? checked : { kind: 'finding' as const, finding }
   }
 
-  #keptHead(shard: number): SignedTreeHead | null {
-    const note = this.options.kept.get(shard)
-    if (note === undefined) return null
-    const checked = checkHead(shard, note, this.options.keys)
-    return checked.kind === 'head' ? checked.head : null
+  /** An archive of a log that nobody has signed is one that an auditor has no key of. */
+  #missHead(shard: number) {
+    const { source, keys } = this.options
+    if (source.sizes === null) throw new SourceError(`Shard ${shard} has no signed tree head`)
+    const isSigned = keys.some(({ name }) => name.endsWith(`/audit/log/${shard}`))
+    if (!isSigned && !this.#kept.has(shard)) return null
+    const message = 'it has no signed tree head, though a trusted key is of it'
+    const at = `shard ${shard}`
+    return { kind: 'finding' as const, finding: { kind: 'signature' as const, at, message } }
   }
 
   async #walk(audit: ShardAudit): Promise<void> {
+    const { source, onProgress } = this.options
     const head = this.#heads.get(audit.shard)
-    if (!head) return
-    await audit.advance(head, (size) => this.options.onProgress(size, head.size))
+    // What is wrong with it was said.
+    if (!head && source.sizes === null) return
+    const size = Math.max(head?.size ?? 0, source.sizes?.[audit.shard] ?? 0)
+    const onSize = (done: number) => onProgress(done, size)
+    if (head) {
+      await audit.advance(head, onSize)
+      // Something was found there, behind which nothing can be made sense of.
+      if (audit.size < head.size) return
+    }
+    if (source.sizes !== null && size > audit.size) await audit.advanceUnsigned(size, onSize)
+    audit.roots.end(audit.size)
   }
 
-  /** Where a shard was not gone through to its end the sums can't be right, and it was said why. */
+  /** Where a shard could not be gone through to its end the sums can't be right, as was said. */
   #comparePages(pages: Pages): number {
     const isWhole = this.#shards.every((audit) => audit.size >= pages.sizeOf(audit.shard))
     return isWhole ? pages.compare() : 0
   }
 
-  #reportShort(shard: number, size: number, shown: number): void {
-    const at = `shard ${shard}`
-    const { keptSize } = this.#shards[shard]!
-    if (size < keptSize) {
-      const message = `its tree has ${size} events, and one of ${keptSize} was signed: they are lost`
-      this.#report({ kind: 'rolled_back', at, message })
+  #receiptSize(shard: number): number {
+    if (!this.#isFirst) return 0
+    const of = this.#receipts.filter(({ receipt }) => receipt.event.shard === shard)
+    return Math.max(0, ...of.map(({ receipt }) => receipt.head.size))
+  }
+
+  /** That the tree of a receipt is one that the newest head continues. */
+  async #proveReceipts(): Promise<void> {
+    const { published } = this.options.source
+    for (const { name, receipt } of this.#isFirst ? this.#receipts : []) {
+      const { shard } = receipt.event
+      const head = this.#heads.get(shard)
+      if (!head) continue
+      const finding = await compareHeads(shard, receipt.head, head, (tiles) =>
+        published === null ? noTiles(tiles) : published.readTiles(shard, tiles),
+      )
+      if (finding) this.#find('receipt', name, `against the log: ${finding.message}`)
     }
-    if (size < shown) {
-      const message = `pages show ${shown} events, and its tree head covers ${size} only`
-      this.#report({ kind: 'total', at, message })
+  }
+
+  #toReport(): AuditReport {
+    const sum = (of: (audit: ShardAudit) => number) =>
+      this.#shards.reduce((total, audit) => total + of(audit), 0)
+    const { source, receipts } = this.options
+    const leaves = sum(({ size }) => size)
+    return {
+      heads: new Map(this.#heads),
+      leaves,
+      events: source.events === null ? 0 : leaves,
+      unsigned: sum(({ shard, size }) => Math.max(0, size - (this.#heads.get(shard)?.size ?? 0))),
+      claims: sum(({ claims }) => claims.compared),
+      missedClaims: sum(({ claims }) => claims.missed),
+      receipts: receipts.size,
+      rows: this.#rows,
+      notes: [...this.#notes],
     }
+  }
+
+  #find(kind: FindingKind, at: string, message: string): void {
+    this.#report({ kind, at, message })
   }
 }
 

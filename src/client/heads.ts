@@ -3,7 +3,7 @@ import { proveConsistency, type ReadTiles } from '../merkle/prove.ts'
 import { openTreeHead, type SignedTreeHead } from '../merkle/tree-head.ts'
 import { isConsistent } from '../merkle/verify-proof.ts'
 import type { Finding } from './finding.ts'
-import { NotServed } from './source.ts'
+import { NotServed, SourceError } from './source.ts'
 
 /** A head that can be relied on as far as its signature goes, or what is wrong with it. */
 export type CheckedHead =
@@ -24,9 +24,16 @@ export function checkHead(shard: number, note: string, keys: readonly VerifierKe
   return { kind: 'finding', finding: { kind: 'signature', at, message } }
 }
 
+/** Tiles of a log that publishes none. */
+export const noTiles: ReadTiles = async (tiles) => {
+  if (tiles.length === 0) return []
+  throw new SourceError('An archive has no tiles: how it continues is seen from its events only')
+}
+
 /**
  * What is wrong between two heads of one shard, the newer of which was read later; null where the
- * newer tree begins with the older one. The proof is made of published tiles, which it verifies.
+ * newer tree begins with the older one, be it under another origin: a trusted key signed both. The
+ * proof is made of published tiles, which it verifies.
  */
 export async function compareHeads(
   shard: number,
@@ -35,12 +42,9 @@ export async function compareHeads(
   readTiles: ReadTiles,
 ): Promise<Finding | null> {
   const at = `shard ${shard}`
-  if (older.origin !== newer.origin) {
-    const message = `it is signed as ${newer.origin} now, and was as ${older.origin}`
-    return { kind: 'fork', at, message }
-  }
+  const now = older.origin === newer.origin ? '' : ` as ${newer.origin}, once ${older.origin}`
   if (newer.size < older.size) {
-    const message = `its tree has ${newer.size} events, and had ${older.size}: events were lost`
+    const message = `its tree${now} has ${newer.size} events, and had ${older.size}: some were lost`
     return { kind: 'rolled_back', at, message }
   }
   try {
@@ -52,7 +56,7 @@ export async function compareHeads(
     return { kind: 'published', at, message }
   }
   const message =
-    `the tree of ${newer.size} events does not begin with that of ${older.size}: ` +
+    `the tree${now} of ${newer.size} events does not begin with that of ${older.size}: ` +
     'two histories were signed'
   return { kind: 'fork', at, message }
 }

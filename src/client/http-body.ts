@@ -1,12 +1,23 @@
 import { SourceError } from './source.ts'
 
-/** Milliseconds in which a server has to send something. */
-const SILENCE_MS = 60_000
+/** How long a server may take. */
+export type Limits = {
+  /** Milliseconds in which it has to send something. */
+  silenceMs: number
+  /** Milliseconds for a whole body, but for events, which are as many as they are. */
+  bodyMs: number
+}
+
+export const LIMITS: Limits = { silenceMs: 60_000, bodyMs: 300_000 }
 
 /** A GET request; throws SourceError where there is no answer. The body is not read yet. */
-export async function open(url: string, headers: Record<string, string>): Promise<Response> {
+export async function open(
+  url: string,
+  headers: Record<string, string>,
+  { silenceMs }: Limits,
+): Promise<Response> {
   const abort = new AbortController()
-  const timer = setTimeout(() => abort.abort(), SILENCE_MS)
+  const timer = setTimeout(() => abort.abort(), silenceMs)
   try {
     return await fetch(url, { headers, redirect: 'error', signal: abort.signal })
   } catch (error) {
@@ -17,12 +28,12 @@ export async function open(url: string, headers: Record<string, string>): Promis
 }
 
 /** A body's chunks; throws SourceError where it breaks off or nothing comes for long. */
-export async function* readChunks(response: Response): AsyncGenerator<Uint8Array> {
+async function* readChunks(response: Response, { silenceMs }: Limits): AsyncGenerator<Uint8Array> {
   if (response.body === null) return
   const reader = response.body.getReader()
   try {
     for (;;) {
-      const part = await withinSilence(reader.read(), response.url)
+      const part = await within(silenceMs, reader.read(), response.url)
       if (part.done) return
       yield part.value
     }
@@ -35,11 +46,13 @@ export async function* readChunks(response: Response): AsyncGenerator<Uint8Array
 }
 
 /** A whole body; throws SourceError above `most` bytes. */
-export async function readBody(response: Response, most: number): Promise<Buffer> {
+export async function readBody(response: Response, most: number, limits: Limits): Promise<Buffer> {
+  const end = performance.now() + limits.bodyMs
   const chunks: Uint8Array[] = []
   let bytes = 0
-  for await (const chunk of readChunks(response)) {
+  for await (const chunk of readChunks(response, limits)) {
     bytes += chunk.length
+    if (performance.now() > end) throw new SourceError(`${response.url}: it comes too slowly`)
     if (bytes > most) throw new SourceError(`${response.url}: longer than ${most} bytes`)
     chunks.push(chunk)
   }
@@ -47,10 +60,14 @@ export async function readBody(response: Response, most: number): Promise<Buffer
 }
 
 /** A body's lines, none of which is longer than `most` bytes. */
-export async function* readLines(response: Response, most: number): AsyncGenerator<string> {
+export async function* readLines(
+  response: Response,
+  most: number,
+  limits: Limits,
+): AsyncGenerator<string> {
   let rest: Uint8Array[] = []
   let bytes = 0
-  for await (const chunk of readChunks(response)) {
+  for await (const chunk of readChunks(response, limits)) {
     let from = 0
     for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, from)) {
       yield decode([...rest, chunk.subarray(from, end)])
@@ -68,11 +85,11 @@ export async function* readLines(response: Response, most: number): AsyncGenerat
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 const decode = (chunks: Uint8Array[]) => decoder.decode(Buffer.concat(chunks))
 
-async function withinSilence<Value>(reading: Promise<Value>, url: string): Promise<Value> {
+async function within<Value>(ms: number, reading: Promise<Value>, url: string): Promise<Value> {
   let timer: ReturnType<typeof setTimeout> | undefined
   const silence = new Promise<never>((_, reject) => {
-    const late = () => reject(new SourceError(`${url}: nothing came for ${SILENCE_MS / 1000} s`))
-    timer = setTimeout(late, SILENCE_MS)
+    const late = () => reject(new SourceError(`${url}: nothing came for ${ms / 1000} s`))
+    timer = setTimeout(late, ms)
   })
   try {
     return await Promise.race([reading, silence])

@@ -1,43 +1,57 @@
 import { parsePositions } from '../events/positions.ts'
-import { readBody } from './http-body.ts'
+import { type Limits, readBody } from './http-body.ts'
 import type { Get } from './http-source.ts'
 import { type ServedPage, SourceError } from './source.ts'
 
+/** Bytes of a page, and of all pages of a list: some five million rows. */
 const MOST_BYTES = 64 * 1024 * 1024
+const MOST_LIST_BYTES = 1024 * 1024 * 1024
 const MAX_SHARDS = 1_025
 
 /** GET /admin/apikey-stats/summary. */
-export async function readSummary(get: Get): Promise<ServedPage> {
-  const { body, positions } = await readPage(get, '/admin/apikey-stats/summary')
+export async function readSummary(get: Get, limits: Limits): Promise<ServedPage> {
+  const { body, positions } = await readPage(get, limits, '/admin/apikey-stats/summary')
   return { rows: [body], positions }
 }
 
 /** All pages of a list, by its cursors. */
-export async function* readList(get: Get, list: string): AsyncGenerator<ServedPage> {
+export async function* readList(
+  get: Get,
+  limits: Limits,
+  list: string,
+): AsyncGenerator<ServedPage> {
   let cursor: unknown = ''
+  let bytes = 0
   while (typeof cursor === 'string') {
     const next = cursor === '' ? '' : `&cursor=${encodeURIComponent(cursor)}`
-    const { body, positions } = await readPage(get, `/admin/${list}?limit=1000${next}`)
-    const { items, next_cursor } = body
-    if (!Array.isArray(items) || next_cursor === cursor) {
+    const page = await readPage(get, limits, `/admin/${list}?limit=1000${next}`)
+    const { items, next_cursor } = page.body
+    bytes += page.bytes
+    const isOver = next_cursor === null
+    const isNew = typeof next_cursor === 'string' && next_cursor !== '' && next_cursor !== cursor
+    const isNext = isNew && Array.isArray(items) && items.length > 0
+    if (!Array.isArray(items) || (!isOver && !isNext)) {
       throw new SourceError(`/admin/${list} is no list`)
     }
-    yield { rows: items, positions }
+    if (bytes > MOST_LIST_BYTES) throw new SourceError(`/admin/${list} does not end`)
+    yield { rows: items, positions: page.positions }
     cursor = next_cursor
   }
 }
 
-async function readPage(get: Get, path: string) {
+async function readPage(get: Get, limits: Limits, path: string) {
   const response = await get(path)
   const header = response.headers.get('tallybook-position') ?? ''
   const positions = parsePositions(header, MAX_SHARDS)
-  const text = (await readBody(response, MOST_BYTES)).toString()
-  const body = parseExact(text)
-  if (positions === null || typeof body !== 'object' || body === null) {
+  const bytes = await readBody(response, MOST_BYTES, limits)
+  const body = parseExact(bytes.toString())
+  const known = positions?.filter((position) => position !== undefined) ?? []
+  // Shards are named from the first on, none left out.
+  const isWhole = known.length > 0 && known.every((_, shard) => positions![shard] !== undefined)
+  if (!isWhole || typeof body !== 'object' || body === null) {
     throw new SourceError(`${path} is no page with a Tallybook-Position`)
   }
-  const known = positions.filter((position) => position !== undefined)
-  return { body: body as Record<string, unknown>, positions: known }
+  return { body: body as Record<string, unknown>, positions: known, bytes: bytes.length }
 }
 
 /** JSON whose whole numbers above 2^53 - 1 are bigints; undefined where it is none. */

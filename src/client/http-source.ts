@@ -1,11 +1,11 @@
 import { HASH_BYTES } from '../merkle/hash.ts'
 import { formatTilePath, type Tile } from '../merkle/tile.ts'
-import { open, readBody, readLines } from './http-body.ts'
+import { LIMITS, type Limits, open, readBody, readLines } from './http-body.ts'
 import { readList, readSummary } from './http-pages.ts'
-import { type LogSource, NotServed, SourceError } from './source.ts'
+import { type LogSource, NotServed, SourceError, type StatementType } from './source.ts'
 
-/** Bytes of what is small, of a bundle at most, and of one event: a body of the largest size. */
-const MOST = { small: 1024 * 1024, entries: 256 * 65_537, line: 512 * 1024 * 1024 }
+/** Bytes of what is small, of a tile, of a bundle, and of an event: a body of the largest size. */
+const MOST = { small: 1024 * 1024, tile: 8_192, entries: 256 * 65_537, line: 512 * 1024 * 1024 }
 
 /** How often a range of events is taken up again where it broke off. */
 const TRIES = 5
@@ -15,6 +15,7 @@ export type HttpOptions = {
   url: string
   /** An auditor's; null reads what is public. */
   token: string | null
+  limits?: Partial<Limits>
 }
 
 /** A GET of a path below the service's URL, and what came; throws SourceError unless it is 200. */
@@ -24,41 +25,54 @@ export type Get = (path: string, accept?: string) => Promise<Response>
  * The log of a running service. Throws SourceError where it can't be read: no service there, or a
  * token is needed.
  */
-export async function openHttpSource({ url, token }: HttpOptions): Promise<LogSource> {
+export async function openHttpSource(options: HttpOptions): Promise<LogSource> {
+  const { url, token } = options
+  const limits = { ...LIMITS, ...options.limits }
   const base = url.replace(/\/+$/, '')
   const auth: Record<string, string> = token === null ? {} : { authorization: `Bearer ${token}` }
-  const ask = (path: string, accept = '*/*') => open(base + path, { ...auth, accept })
+  const ask = (path: string, accept = '*/*') => open(base + path, { ...auth, accept }, limits)
   const get: Get = async (path, accept) => {
     const response = await ask(path, accept)
     if (response.status === 200) return response
     await response.body?.cancel()
     throw new NotServed(`${path} answered ${response.status}`)
   }
-  const readText = async (path: string) => (await readBody(await get(path), MOST.small)).toString()
+  const readText = async (path: string) =>
+    (await readBody(await get(path), MOST.small, limits)).toString()
+  const readTile = async (shard: number, tile: Tile) => {
+    const path = `/audit/log/${shard}/${formatTilePath(tile)}`
+    const bytes = await readBody(await get(path), MOST.tile, limits)
+    if (bytes.length === tile.width * HASH_BYTES) return bytes
+    throw new NotServed(`${path} has ${bytes.length} bytes`)
+  }
+  const range = { get, limits }
   const shards = await countShards(ask)
   return {
     shards,
+    sizes: null,
     readKeys: async () => (await readText('/audit/log/keys')).split('\n').filter(Boolean),
     readHead: (shard) => readText(`/audit/log/${shard}/checkpoint`),
     published: {
-      readTiles: (shard, tiles) => Promise.all(tiles.map((tile) => readTile(get, shard, tile))),
+      readTiles: (shard, tiles) => Promise.all(tiles.map((tile) => readTile(shard, tile))),
       readEntries: async (shard, tile) => {
         const path = `/audit/log/${shard}/${formatTilePath(tile, 'entries')}`
-        return readBody(await get(path), MOST.entries)
+        return readBody(await get(path), MOST.entries, limits)
       },
     },
     events:
       token === null
         ? null
         : {
-            readLines: (shard, from, to) => readEvents(get, shard, from, to, ''),
-            readAttestations: (shard, from, to) =>
-              readEvents(get, shard, from, to, '&type=ProjectionAttested'),
+            readLines: (shard, from, to) => readEvents({ ...range, shard, from, to, type: null }),
+            readTold: (shard, type, from, to) => readEvents({ ...range, shard, from, to, type }),
           },
     pages:
       token === null
         ? null
-        : { readSummary: () => readSummary(get), readList: (path) => readList(get, path) },
+        : {
+            readSummary: () => readSummary(get, limits),
+            readList: (path) => readList(get, limits, path),
+          },
   }
 }
 
@@ -75,28 +89,25 @@ async function countShards(ask: Get): Promise<number> {
   throw new SourceError('The service claims more than 1,024 shards')
 }
 
-async function readTile(get: Get, shard: number, tile: Tile): Promise<Uint8Array> {
-  const path = `/audit/log/${shard}/${formatTilePath(tile)}`
-  const bytes = await readBody(await get(path), MOST.entries)
-  if (bytes.length === tile.width * HASH_BYTES) return bytes
-  throw new NotServed(`${path} has ${bytes.length} bytes`)
+type EventRange = {
+  get: Get
+  limits: Limits
+  shard: number
+  from: number
+  to: number
+  /** Null: all of them. */
+  type: StatementType | null
 }
 
 /** A range, taken up after the last line where it broke off. */
-async function* readEvents(
-  get: Get,
-  shard: number,
-  from: number,
-  to: number,
-  filter: string,
-): AsyncGenerator<string> {
+async function* readEvents({ get, limits, shard, from, to, type }: EventRange) {
   let after = from - 1
   for (let tries = 1; after < to - 1; tries++) {
-    const limit = filter === '' ? `&limit=${to - 1 - after}` : ''
-    const path = `/audit/events?shard=${shard}&after=${after}${limit}${filter}`
+    const filter = type === null ? `&limit=${to - 1 - after}` : `&type=${type}`
+    const path = `/audit/events?shard=${shard}&after=${after}${filter}`
     try {
       const response = await get(path, 'application/x-ndjson')
-      for await (const line of readLines(response, MOST.line)) {
+      for await (const line of readLines(response, MOST.line, limits)) {
         const position = Number(/^\{"shard":\d+,"position":(\d+)/.exec(line)?.[1])
         if (position >= to) return
         yield line

@@ -4,44 +4,80 @@ import { TILE_WIDTH, type Tile } from '../merkle/tile.ts'
 import type { Report } from './finding.ts'
 import { NotServed, type PublishedSource } from './source.ts'
 
-/** The tile of level 0 that a leaf is in, as wide as it is in a tree of `size`. */
-export function tileOfLeaf(position: number, size: number): Tile {
-  const number = Math.floor(position / TILE_WIDTH)
-  return { level: 0, number, width: Math.min(TILE_WIDTH, size - number * TILE_WIDTH) }
-}
+/** Tiles that are asked for before the walk comes to them: else it waits for each. */
+const AHEAD = 4
 
-/**
- * The leaf hashes of a tile as they are published, and a finding where the published entries differ
- * from them. Null where there are none, which is a finding too.
- */
-export async function readPublished(
-  source: PublishedSource,
-  shard: number,
-  tile: Tile,
-  report: Report,
-): Promise<Hash[] | null> {
-  const first = tile.number * TILE_WIDTH
-  const find = (position: number, message: string) =>
-    report({ kind: 'published', at: `${shard}/${position}`, message })
-  const orFind = (error: unknown) => {
-    if (!(error instanceof NotServed)) throw error
-    find(first, `it is not published: ${error.message}`)
-    return null
+/** What a server gave for a tile and its bundle; a sentence where it is not published. */
+type Read = { tile: Tile; hashes: Uint8Array | string; bundle: Uint8Array | string }
+
+/** The published leaves of a shard, tile after tile, each compared with its bundle of entries. */
+export class PublishedLeaves {
+  readonly #reading: Promise<Read>[] = []
+  #next: number
+
+  constructor(
+    private readonly source: PublishedSource,
+    private readonly shard: number,
+    /** Leaves from the tile of `from` on, to the one before `to`. */
+    from: number,
+    private readonly to: number,
+    private readonly report: Report,
+  ) {
+    this.#next = Math.floor(from / TILE_WIDTH)
   }
-  const read = await source.readTiles(shard, [tile]).catch(orFind)
-  const bundle = await source.readEntries(shard, tile).catch(orFind)
-  if (read === null) return null
-  const hashes = Array.from({ length: tile.width }, (_, i) =>
-    read[0]!.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES),
-  )
-  const leaves = bundle === null ? null : parseEntries(bundle)
-  if (leaves?.length === tile.width) {
+
+  /**
+   * The leaf hashes of the next tile as they are published, and a finding where the entries differ
+   * from them. Null where there are none, which is a finding too.
+   */
+  async readTile(): Promise<Hash[] | null> {
+    while (this.#reading.length < AHEAD && this.#next * TILE_WIDTH < this.to) {
+      const reading = this.#read(this.#next++)
+      // It is waited for when its turn comes, or never, where the walk ends before.
+      reading.catch(() => {})
+      this.#reading.push(reading)
+    }
+    const { tile, hashes: bytes, bundle } = await this.#reading.shift()!
+    const first = tile.number * TILE_WIDTH
+    const missing = [bytes, bundle].filter((part) => typeof part === 'string')
+    for (const why of missing) this.#find(first, `it is not published: ${why}`)
+    if (typeof bytes === 'string') return null
+    const hashes = Array.from({ length: tile.width }, (_, i) =>
+      bytes.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES),
+    )
+    if (typeof bundle !== 'string') this.#compare(tile, hashes, bundle)
+    return hashes
+  }
+
+  async #read(number: number): Promise<Read> {
+    const width = Math.min(TILE_WIDTH, this.to - number * TILE_WIDTH)
+    const tile = { level: 0, number, width }
+    const [hashes, bundle] = await Promise.all([
+      this.source.readTiles(this.shard, [tile]).then(([read]) => read!, toSentence),
+      this.source.readEntries(this.shard, tile).catch(toSentence),
+    ])
+    return { tile, hashes, bundle }
+  }
+
+  #compare({ number, width }: Tile, hashes: Hash[], bundle: Uint8Array): void {
+    const leaves = parseEntries(bundle)
+    const first = number * TILE_WIDTH
+    if (leaves?.length !== width) {
+      this.#find(first, `the bundle of its entries has not ${width} leaves`)
+      return
+    }
     for (const [i, leaf] of leaves.entries()) {
       if (equalHashes(hashLeaf(leaf), hashes[i]!)) continue
-      find(first + i, 'the published entry is not the one whose hash is in the tile')
+      this.#find(first + i, 'the published entry is not the one whose hash is in the tile')
     }
-  } else if (bundle !== null) {
-    find(first, `the bundle of its entries has not ${tile.width} leaves`)
   }
-  return hashes
+
+  #find(position: number, message: string): void {
+    this.report({ kind: 'published', at: `${this.shard}/${position}`, message })
+  }
+}
+
+function toSentence(error: unknown): string {
+  if (error instanceof NotServed) return error.message
+  throw error
 }

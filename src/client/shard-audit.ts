@@ -1,46 +1,63 @@
-import { PayloadError } from '../events/columns.ts'
-import { decodeEvent, type Event, hashPayload } from '../events/event.ts'
+import { hashPayload } from '../events/event.ts'
 import { type LineEvent, parseEventLine } from '../events/event-line.ts'
 import { Frontier } from '../merkle/frontier.ts'
 import { equalHashes, type Hash, hashLeaf } from '../merkle/hash.ts'
+import type { VerifierKey } from '../merkle/key.ts'
 import { TILE_WIDTH } from '../merkle/tile.ts'
 import type { SignedTreeHead } from '../merkle/tree-head.ts'
 import { Claims } from './attested.ts'
 import type { FindingKind, Report } from './finding.ts'
 import { ShardFold } from './fold.ts'
-import { readPublished, tileOfLeaf } from './leaves.ts'
+import { KeptRoots } from './kept-roots.ts'
+import { PublishedLeaves } from './leaves.ts'
+import { readCited } from './origins.ts'
+import { readEvent } from './read-event.ts'
 import type { Receipt } from './receipt.ts'
 import type { LogSource } from './source.ts'
+import { ToldAhead } from './told.ts'
 import { UpperTiles } from './upper-tiles.ts'
 
-/** A root that somebody has kept, and whose it is: the walk passes its size and compares. */
-export type KeptRoot = { size: number; root: Hash; whose: string; kind: FindingKind }
+/** Attestations that are read ahead of the walk, which has to know what they are about. */
+const AHEAD = 256
+
+export type ShardAuditOptions = {
+  source: LogSource
+  shard: number
+  /** Those whose signature on a cited head counts. */
+  keys: readonly VerifierKey[]
+  onFinding: Report
+  /** Something an auditor should know that is no finding. */
+  onNote: (message: string) => void
+}
 
 /**
  * Goes through one shard from its first event on, once, in memory that depends on the number of
  * keys: payloads, leaves, tiles, roots, order, and what all of it comes to.
  */
 export class ShardAudit {
+  readonly shard: number
   readonly fold = new ShardFold()
   readonly claims: Claims
+  readonly roots: KeptRoots
   /** Called whenever the fold has come one event further. */
   onFolded: (fold: ShardFold) => void = () => {}
   readonly #events = new Frontier()
   readonly #tiles = new Frontier()
-  #kept: KeptRoot[] = []
-  readonly #receipts = new Map<number, Receipt>()
+  readonly #attestations: ToldAhead
+  readonly #origins: ToldAhead
+  readonly #receipts = new Map<number, Receipt[]>()
   readonly #upper: UpperTiles | null
   #recordedAt = ''
-  #onProgress: (size: number) => void = () => {}
 
-  constructor(
-    private readonly source: LogSource,
-    readonly shard: number,
-    private readonly report: Report,
-  ) {
-    this.claims = new Claims(shard, report)
+  constructor(private readonly options: ShardAuditOptions) {
+    const { source, shard, onFinding } = options
+    this.shard = shard
     const { published } = source
-    this.#upper = published === null ? null : new UpperTiles(published, shard, report)
+    this.#upper = published === null ? null : new UpperTiles(published, shard, onFinding)
+    this.claims = new Claims(shard, onFinding)
+    this.roots = new KeptRoots(onFinding)
+    this.#attestations = new ToldAhead(shard, 'ProjectionAttested', onFinding)
+    this.#origins = new ToldAhead(shard, 'OriginChanged', onFinding)
   }
 
   /** Events (or leaves, where that is all there is to read) that were gone through. */
@@ -48,56 +65,82 @@ export class ShardAudit {
     return this.#events.size
   }
 
-  /** How large the tree has to be for all that others have kept of it. */
-  get keptSize(): number {
-    return Math.max(0, ...this.#kept.map(({ size }) => size))
-  }
-
-  keep(root: KeptRoot): void {
-    this.#kept.push(root)
-  }
-
-  /** A receipt whose event the walk hasn't passed yet. */
-  keepReceipt(receipt: Receipt): void {
-    this.#receipts.set(receipt.event.position, receipt)
+  /** A receipt, by its file's name; the walk hasn't passed its event yet. */
+  keepReceipt(name: string, receipt: Receipt): void {
+    const { position } = receipt.event
+    this.#receipts.set(position, [...(this.#receipts.get(position) ?? []), receipt])
     const { size, root } = receipt.head
-    const whose = `the head of the receipt for ${this.shard}/${receipt.event.position}`
-    this.keep({ size, root, whose, kind: 'receipt' })
+    const whose = `the head of the receipt for ${this.shard}/${position}`
+    this.roots.add({ size, root, whose, kind: 'receipt', at: name })
   }
 
   /** Goes on as far as a signed head covers. */
   async advance(head: SignedTreeHead, onProgress: (size: number) => void): Promise<void> {
+    const at = `shard ${this.shard}`
     const { size, root } = head
-    this.#onProgress = onProgress
-    this.keep({ size, root, whose: 'the signed tree head', kind: 'root' })
-    this.#compareRoots()
-    if (this.source.events === null) await this.#walkPublished(size)
-    else await this.#walkEvents(size)
-    await this.#upper?.compare()
+    this.roots.add({ size, root, whose: 'the signed tree head', kind: 'root', at })
+    await this.advanceUnsigned(size, onProgress)
   }
 
-  async #walkEvents(size: number): Promise<void> {
+  /** Goes on to a size that nobody has signed. */
+  async advanceUnsigned(size: number, onProgress: (size: number) => void): Promise<void> {
+    this.roots.compare(this.#events, this.#tiles)
+    const { events, published } = this.options.source
+    const leaves =
+      published === null
+        ? null
+        : new PublishedLeaves(published, this.shard, this.size, size, this.options.onFinding)
+    if (events === null) {
+      if (leaves !== null) await this.#walkPublished(size, leaves, onProgress)
+      await this.#upper?.compare()
+      return
+    }
+    try {
+      await this.#walkEvents(size, leaves, onProgress)
+      await this.#upper?.compare()
+    } finally {
+      await this.#attestations.close()
+      await this.#origins.close()
+    }
+  }
+
+  async #walkEvents(
+    size: number,
+    leaves: PublishedLeaves | null,
+    onProgress: (size: number) => void,
+  ): Promise<void> {
     const from = this.size
-    const { readAttestations, readLines } = this.source.events!
-    for await (const line of readAttestations(this.shard, from, size)) this.#noteClaims(line)
+    const { readTold, readLines } = this.options.source.events!
+    this.#attestations.begin(readTold(this.shard, 'ProjectionAttested', from, size))
+    this.#origins.begin(readTold(this.shard, 'OriginChanged', from, size))
+    this.claims.begin(this.fold)
+    await this.#readOrigins()
     let published: Hash[] | null = null
     for await (const line of readLines(this.shard, from, size)) {
       const position = this.size
       if (position === size) break
       if (position % TILE_WIDTH === 0 || position === from) {
-        published = await this.#readPublished(position, size)
-        this.#onProgress(position)
+        published = leaves === null ? null : await leaves.readTile()
+        onProgress(position)
       }
+      if (this.#attestations.isOpen) await this.#readAttestations()
       if (!(await this.#checkLine(line, published))) return
     }
     if (this.size < size) {
-      this.#find('order', this.size, `${size - this.size} events of the signed log are missing`)
+      this.#find('order', this.size, `${size - this.size} events of the log are missing`)
     }
+    this.#attestations.end(this.size)
+    this.#origins.end(this.size)
   }
 
-  async #walkPublished(size: number): Promise<void> {
+  async #walkPublished(
+    size: number,
+    leaves: PublishedLeaves,
+    onProgress: (size: number) => void,
+  ): Promise<void> {
     while (this.size < size) {
-      const published = await this.#readPublished(this.size, size)
+      onProgress(this.size)
+      const published = await leaves.readTile()
       const skipped = this.size % TILE_WIDTH
       if (published === null) return
       for (const hash of published.slice(skipped)) await this.#append(hash, hash)
@@ -123,9 +166,8 @@ export class ShardAudit {
       this.#find('rewritten', position, 'the event is not the one whose leaf is in the tree')
     }
     this.#checkEvent(event)
-    this.#checkReceipt(position, leafHash)
+    this.#checkReceipts(position, leafHash)
     this.fold.add(readEvent(event), position, event.recordedAt)
-    this.#noteOwnClaims(event)
     this.onFolded(this.fold)
     this.claims.compare(this.fold)
     this.claims.forgetUsage(this.fold)
@@ -133,7 +175,8 @@ export class ShardAudit {
     return true
   }
 
-  #checkEvent({ payload, payloadSha256, recordedAt, position }: LineEvent): void {
+  #checkEvent(event: LineEvent): void {
+    const { type, payload, payloadSha256, recordedAt, position } = event
     if (hashPayload(payload) !== payloadSha256) {
       this.#find('payload', position, 'its payload is not the one whose hash the leaf has')
     }
@@ -141,72 +184,47 @@ export class ShardAudit {
       this.#find('order', position, `it was recorded at ${recordedAt}, before the one before it`)
     }
     this.#recordedAt = recordedAt
+    if (type === 'ProjectionAttested') this.#attestations.confirm(event)
+    if (type === 'OriginChanged') this.#origins.confirm(event)
   }
 
-  #checkReceipt(position: number, leafHash: Hash): void {
-    const receipt = this.#receipts.get(position)
-    if (!receipt || equalHashes(receipt.leafHash, leafHash)) return
-    this.#find('receipt', position, 'the log holds another event than the receipt')
+  #checkReceipts(position: number, leafHash: Hash): void {
+    for (const receipt of this.#receipts.get(position) ?? []) {
+      if (equalHashes(receipt.leafHash, leafHash)) continue
+      this.#find('receipt', position, 'the log holds another event than the receipt')
+    }
   }
 
-  /** An attestation is read ahead, as what it is about comes before it. */
-  #noteClaims(line: string): void {
-    const parsed = parseEventLine(line)
-    if (parsed.kind === 'malformed') return
-    const event = readEvent(parsed.event)
-    if (event?.type !== 'ProjectionAttested') return
-    this.claims.add(parsed.event.position, event.attestation, this.fold)
+  async #readAttestations(): Promise<void> {
+    while (this.#attestations.ahead < AHEAD) {
+      const told = await this.#attestations.next()
+      if (told === null) return
+      if (told.said.type !== 'ProjectionAttested') continue
+      this.claims.add(told.position, told.said.attestation, this.fold)
+    }
   }
 
-  /** One that wasn't told of ahead can't be compared any more. */
-  #noteOwnClaims(event: LineEvent): void {
-    if (event.type !== 'ProjectionAttested' || this.claims.has(event.position)) return
-    if (readEvent(event) === null) return
-    this.#find('attestation', event.position, 'the list of attestations left it out')
-  }
-
-  async #readPublished(position: number, size: number): Promise<Hash[] | null> {
-    if (this.source.published === null) return null
-    const tile = tileOfLeaf(position, size)
-    return readPublished(this.source.published, this.shard, tile, this.report)
+  /** Heads that the log cites of origins before: it comes by their sizes before it cites them. */
+  async #readOrigins(): Promise<void> {
+    for (let told = await this.#origins.next(); told; told = await this.#origins.next()) {
+      if (told.said.type !== 'OriginChanged') continue
+      const at = `${this.shard}/${told.position}`
+      const { previous } = told.said.change
+      const cited = readCited(at, previous, this.options.keys)
+      if (cited.kind === 'note') this.options.onNote(cited.message)
+      else if (cited.root.size >= this.size) this.roots.add(cited.root)
+      else this.options.onNote(`${cited.root.whose}, was not compared: it is behind the last audit`)
+    }
   }
 
   async #append(leafHash: Hash, tileHash: Hash): Promise<void> {
     this.#events.append(leafHash)
     this.#tiles.append(tileHash)
     await this.#upper?.append(tileHash)
-    this.#compareRoots()
-  }
-
-  #compareRoots(): void {
-    const reached = this.#kept.filter(({ size }) => size === this.size)
-    if (reached.length === 0) return
-    this.#kept = this.#kept.filter(({ size }) => size > this.size)
-    for (const { size, root, whose, kind } of reached) {
-      const at = `shard ${this.shard}`
-      if (!equalHashes(this.#events.root(), root)) {
-        const isTiles = equalHashes(this.#tiles.root(), root)
-        const why = isTiles ? 'its tiles do, so events were rewritten' : 'nor do its tiles'
-        const message = `the first ${size} events don't make the root of ${whose}; ${why}`
-        this.report({ kind, at, message })
-      } else if (!equalHashes(this.#tiles.root(), root)) {
-        const message = `its tiles don't make the root of ${whose}, though the events do`
-        this.report({ kind: 'published', at, message })
-      }
-    }
+    this.roots.compare(this.#events, this.#tiles)
   }
 
   #find(kind: FindingKind, position: number, message: string): void {
-    this.report({ kind, at: `${this.shard}/${position}`, message })
-  }
-}
-
-/** Null where the event can't be read: it counts nothing, here and in the service. */
-function readEvent({ type, version, payload }: LineEvent): Event | null {
-  try {
-    return decodeEvent(type, version, payload)
-  } catch (error) {
-    if (error instanceof PayloadError) return null
-    throw error
+    this.options.onFinding({ kind, at: `${this.shard}/${position}`, message })
   }
 }

@@ -6,6 +6,11 @@ import type { Tile } from '../merkle/tile.ts'
  */
 export interface LogSource {
   readonly shards: number
+  /**
+   * How many events of each shard there are, where that is known without a tree head: an archive.
+   * Null: the log is live, and goes as far as its heads say.
+   */
+  readonly sizes: readonly number[] | null
   /** Verifier keys as the operator names them, a text each. */
   readKeys(): Promise<string[]>
   /** The newest signed tree head of a shard, a note; null where there is none. */
@@ -21,9 +26,12 @@ export interface LogSource {
 /** Events as lines (event-line.ts), from a position on to the one before `to`. */
 export interface EventSource {
   readLines(shard: number, from: number, to: number): AsyncIterable<string>
-  /** Only the attestations among them. */
-  readAttestations(shard: number, from: number, to: number): AsyncIterable<string>
+  /** Only those of one type among them. */
+  readTold(shard: number, type: StatementType, from: number, to: number): AsyncIterable<string>
 }
+
+/** What the service says in the log of itself. */
+export type StatementType = 'ProjectionAttested' | 'OriginChanged'
 
 /** The transparency log as outsiders see it. */
 export interface PublishedSource {
@@ -34,7 +42,7 @@ export interface PublishedSource {
 }
 
 /** A page as it was served: its rows, and the position of each shard that it reflects. */
-export type ServedPage = { rows: Record<string, unknown>[]; positions: number[] }
+export type ServedPage = { rows: unknown[]; positions: number[] }
 
 export interface PageSource {
   /** The summary, as one row. */

@@ -33,6 +33,8 @@ async function audit(args: string[], env: Record<string, string> = {}) {
   return { code: await command.exited, out, errors }
 }
 
+const readKey = async () => (await (await send('auditor', 'GET', '/audit/log/keys')).text()).trim()
+
 const fileOf = (name: string) => join(auditor.path, '..', name)
 
 beforeAll(async () => {
@@ -94,13 +96,36 @@ describe('a running service', () => {
     expect(await readFile(state, 'utf8')).toBe(text)
   })
 
-  test('is followed until it is enough', async () => {
-    const following = runTallybook(['audit', url, '--follow', '--every', '0.1'], auditor.path)
-    await flush(2)
-    await Bun.sleep(1_500)
+  test('is followed until it is enough, through a restart of it', async () => {
+    const state = fileOf('followed.json')
+    const args = ['audit', url, '--follow', '--every', '0.1', '--state', state]
+    const following = runTallybook(args, auditor.path)
+    const sizeNow = async () => {
+      const head = await (await send('auditor', 'GET', '/audit/log/0/checkpoint')).text()
+      return Number(head.split('\n')[1])
+    }
+    const untilVerified = async (size: number) => {
+      const text = () => readFile(state, 'utf8').catch(() => '{}')
+      const sizeOf = (json: string) => Number(JSON.parse(json).heads?.['0'].split('\n')[1] ?? 0)
+      while (sizeOf(await text()) < size) await Bun.sleep(20)
+    }
+    const grow = async () => {
+      const before = await sizeNow()
+      await flush(2)
+      while ((await sizeNow()) <= before) await Bun.sleep(20)
+      await untilVerified(before + 1)
+    }
+    await grow()
+    service.kill('SIGTERM')
+    await service.exited
+    service = runTallybook(['serve'], operator.path, { TALLYBOOK_PORT: new URL(url).port })
+    await readUrl(service)
+    await grow()
     following.kill('SIGINT')
-    expect(await following.exited).toBe(0)
-    expect(await following.stdout.text()).toEndWith('Nothing found\n')
+    expect([await following.exited, await following.stdout.text()]).toEqual([
+      0,
+      expect.stringMatching(/signed as .* with root [^ ]*\n[\s\S]*Nothing found\n$/),
+    ])
   })
 
   test('that can not be audited is no finding', async () => {
@@ -123,7 +148,7 @@ describe('a running service', () => {
 
 describe('an archive', () => {
   test('is audited without a service', async () => {
-    const key = (await (await send('auditor', 'GET', '/audit/log/keys')).text()).trim()
+    const key = await readKey()
     const receipt = fileOf('receipt.tlog-proof')
     const { code, out, errors } = await audit([archive, '--key', key, '--receipt', receipt])
     expect([code, errors]).toEqual([0, ''])
@@ -136,17 +161,24 @@ describe('an archive', () => {
   async function forge(name: string, change: (lines: string) => string): Promise<string> {
     const copy = fileOf(name)
     await Bun.$`cp -a ${archive} ${copy}`
-    const manifestFile = join(copy, 'manifest.json')
-    const manifest = JSON.parse(await readFile(manifestFile, 'utf8')) as Manifest
-    const part = manifest.shards[0]!.parts[0]!
-    const bytes = gzipSync(change(gunzipSync(await readFile(join(copy, part.file))).toString()))
-    await writeFile(join(copy, part.file), bytes)
-    const sha256 = (of: Buffer | string) => createHash('sha256').update(of).digest('hex')
-    Object.assign(part, { bytes: bytes.length, sha256: sha256(bytes) })
-    const text = `${JSON.stringify(manifest, null, 2)}\n`
-    await writeFile(manifestFile, text)
-    await writeFile(`${manifestFile}.sha256`, `${sha256(text)}  manifest.json\n`)
+    await writeManifest(copy, async (manifest) => {
+      const part = manifest.shards[0]!.parts[0]!
+      const bytes = gzipSync(change(gunzipSync(await readFile(join(copy, part.file))).toString()))
+      await writeFile(join(copy, part.file), bytes)
+      Object.assign(part, { bytes: bytes.length, sha256: sha256(bytes) })
+    })
     return copy
+  }
+
+  const sha256 = (of: Buffer | string) => createHash('sha256').update(of).digest('hex')
+
+  async function writeManifest(copy: string, change: (manifest: Manifest) => unknown) {
+    const file = join(copy, 'manifest.json')
+    const manifest = JSON.parse(await readFile(file, 'utf8')) as Manifest
+    await change(manifest)
+    const text = `${JSON.stringify(manifest, null, 2)}\n`
+    await writeFile(file, text)
+    await writeFile(`${file}.sha256`, `${sha256(text)}  manifest.json\n`)
   }
 
   test('that was forged with all its hashes contradicts the signed head', async () => {
@@ -168,12 +200,59 @@ describe('an archive', () => {
     expect(out).toContain('(attestation): api_key_counters as of 0/1')
   })
 
+  test('that is not signed is held against itself, and is refused to who has a key', async () => {
+    const copy = fileOf('unsigned')
+    await Bun.$`cp -a ${archive} ${copy} && rm -r ${join(copy, 'transparency')}`
+    await writeManifest(copy, (manifest) => {
+      delete manifest.signed_heads
+    })
+    const { code, out, errors } = await audit([copy])
+    expect([code, errors]).toEqual([0, expect.stringContaining('The archive is not signed')])
+    expect(out).toContain('4 events are covered by no signed tree head')
+    expect(out).toContain('10 attested digests and totals')
+    expect((await audit([copy, '--key', await readKey()])).out).toContain('shard 0 (signature):')
+    const forged = await forge('self-contradiction', (lines) =>
+      lines.replace('"requests":[10]', '"requests":[9]'),
+    )
+    await writeManifest(forged, (manifest) => {
+      delete manifest.signed_heads
+    })
+    expect((await audit([forged])).out).toContain('0/1 (payload):')
+  })
+
+  test('that is older than what was verified is found, and the state stays', async () => {
+    const state = fileOf('newer.json')
+    expect((await audit([url, '--state', state])).code).toBe(0)
+    const text = await readFile(state, 'utf8')
+    const { code, out } = await audit([archive, '--state', state])
+    expect([code, out]).toEqual([1, expect.stringContaining('shard 0 (rolled_back):')])
+    expect(await readFile(state, 'utf8')).toBe(text)
+  })
+
+  test('continues what was verified, which its events show and its heads alone can not', async () => {
+    const head = await readFile(join(archive, 'transparency/heads/0'), 'utf8')
+    const state = fileOf('same.json')
+    const content = JSON.stringify({ keys: [await readKey()], heads: { '0': head } })
+    await writeFile(state, content)
+    expect((await audit([archive, '--state', state])).code).toBe(0)
+    const later = fileOf('later')
+    await runTallybook(['export', later], operator.path).exited
+    expect((await audit([later, '--state', state, '--heads-only'])).code).toBe(2)
+    expect((await audit([later, '--state', state])).code).toBe(0)
+    expect(await readFile(state, 'utf8')).not.toBe(content)
+  })
+
   test('whose signed head was changed is found by its manifest, and by its signature', async () => {
     const copy = fileOf('reheaded')
     await Bun.$`cp -a ${archive} ${copy}`
     const file = join(copy, 'transparency/heads/0')
     await writeFile(file, (await readFile(file, 'utf8')).replace('\n4\n', '\n3\n'))
     expect(await runTallybook(['verify', copy], auditor.path).exited).toBe(1)
+    const imported = runTallybook(['import', copy], fileOf('imported'))
+    expect([await imported.exited, await imported.stderr.text()]).toEqual([
+      1,
+      expect.stringContaining("heads/0: its SHA-256 is not the manifest's"),
+    ])
     const { code, out } = await audit([copy])
     expect([code, out]).toEqual([1, expect.stringContaining('shard 0 (signature):')])
   })

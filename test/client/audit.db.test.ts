@@ -174,11 +174,22 @@ describe('a total', () => {
     ['key_counters', 'last_accessed_at = 7', 'keys a'],
     ['api_keys', 'group_id = 2', 'api-keys 7'],
     ['keys', 'quota_limit = 5', 'keys a'],
+    ['provider_groups', "name = 'else'", 'provider-groups 1'],
   ])('of %s that was changed (%s) is named', async (table, change, at) => {
     await edit((sql) => sql.unsafe(`update ${table} set ${change}`))
     const { findings } = await auditService(service)
     expect(findings.map((finding) => finding.at)).toContain(at)
     expect(new Set(findings.map(({ kind }) => kind))).toEqual(new Set(['total']))
+  })
+
+  test('whose row was taken out of the catalog, or ended there only, is missed', async () => {
+    await edit((sql) => sql`delete from api_keys where id = 7`)
+    await edit((sql) => sql`update keys set ended_at = now() where token_hash = 'a'`)
+    const { findings } = await auditService(service)
+    expect(findings.map(({ kind, at }) => `${kind} ${at}`)).toEqual([
+      'total api-keys 7',
+      'total keys a',
+    ])
   })
 
   test('that was attested wrong is named by its table', async () => {

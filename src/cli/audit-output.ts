@@ -1,0 +1,86 @@
+import type { AuditReport, Finding, LogSource } from '../client/index.ts'
+import { formatHash } from '../merkle/hash.ts'
+
+/** Findings that are told of; a log that is all wrong has one at every event. */
+const MAX_FINDINGS = 1_000
+/** Characters of one, on a terminal. */
+const MAX_CHARACTERS = 2_000
+
+/** Tells of findings as they come, or of all of them at the end as JSON. */
+export class Findings {
+  count = 0
+  readonly #first: Finding[] = []
+
+  constructor(private readonly isJson: boolean) {}
+
+  add(finding: Finding): void {
+    this.count++
+    if (this.count > MAX_FINDINGS) return
+    this.#first.push(finding)
+    const { kind, at, message } = finding
+    if (!this.isJson) console.log(toPlain(`${at} (${kind}): ${message}`))
+  }
+
+  /** What was verified, what was not, and how many findings there were. */
+  async end(report: AuditReport, source: LogSource, headsOnly: boolean): Promise<void> {
+    const limits = listLimits(report, source, headsOnly)
+    const text = this.isJson ? this.#toJson(report, limits) : this.#toText(report, limits)
+    // Not console.log: what a pipe hasn't taken yet would be lost at the exit.
+    await Bun.write(Bun.stdout, `${text}\n`)
+  }
+
+  #toJson({ heads, ...counts }: AuditReport, not_verified: string[]): string {
+    const shards = [...heads].map(([shard, { origin, size, root, note }]) => ({
+      ...{ shard, origin, size, root: formatHash(root), note },
+    }))
+    return JSON.stringify({
+      ...{ shards, ...counts, not_verified, findings: this.count, first: this.#first },
+    })
+  }
+
+  #toText(report: AuditReport, limits: string[]): string {
+    const lines = [...report.heads].map(
+      ([shard, { origin, size, root }]) =>
+        `shard ${shard}: ${size} events, signed as ${origin} with root ${formatHash(root)}`,
+    )
+    lines.push(
+      `${report.leaves} leaves, ${report.events} payloads, ` +
+        `${report.claims} attested digests and totals, ` +
+        `${report.rows} rows of pages, ${report.receipts} receipts verified`,
+    )
+    lines.push(...report.notes, ...limits)
+    if (this.count > MAX_FINDINGS) lines.push(`and ${this.count - MAX_FINDINGS} more`)
+    lines.push(this.count === 0 ? 'Nothing found' : `${this.count} found`)
+    return lines.map(toPlain).join('\n')
+  }
+}
+
+/** What this audit could not or did not look at, a sentence each. */
+function listLimits(report: AuditReport, source: LogSource, headsOnly: boolean): string[] {
+  const limits: string[] = []
+  const { unsigned, missedClaims } = report
+  if (headsOnly) limits.push('Only tree heads were verified, no events and no totals.')
+  else if (source.events === null) limits.push('Payloads and totals were not verified: no token.')
+  else if (source.pages === null) limits.push('There are no pages to compare in an archive.')
+  if (!headsOnly && unsigned > 0) {
+    limits.push(
+      `${unsigned} events are covered by no signed tree head: ` +
+        'they were held against themselves only, and could have been forged as a whole.',
+    )
+  }
+  if (missedClaims > 0) {
+    limits.push(
+      `${missedClaims} attested digests and totals were of positions that had gone by: ` +
+        'an audit from the beginning compares them.',
+    )
+  }
+  return limits
+}
+
+/** A line of text, whatever a server has put into it: no escapes that a terminal acts on. */
+export function toPlain(text: string): string {
+  const plain = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, '\ufffd')
+  return plain.length > MAX_CHARACTERS ? `${plain.slice(0, MAX_CHARACTERS)}…` : plain
+}
+
+export const toPlainLines = (text: string) => text.split('\n').map(toPlain).join('\n')
