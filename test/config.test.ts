@@ -50,3 +50,12 @@ test('the time of a nightly verification is one of a day, or none', () => {
     expect(refusal({ TALLYBOOK_VERIFY_AT: time })).toContain('TALLYBOOK_VERIFY_AT must be')
   }
 })
+
+test('attestations are an hour apart, or as many minutes as it says, or on demand only', () => {
+  expect(readConfig({}).attestMinutes).toBe(60)
+  expect(readConfig({ TALLYBOOK_ATTEST_MINUTES: '0' }).attestMinutes).toBe(0)
+  expect(readConfig({ TALLYBOOK_ATTEST_MINUTES: '10080' }).attestMinutes).toBe(10_080)
+  for (const minutes of ['-1', '1.5', '10081', 'hourly']) {
+    expect(refusal({ TALLYBOOK_ATTEST_MINUTES: minutes })).toContain('TALLYBOOK_ATTEST_MINUTES')
+  }
+})

@@ -47,6 +47,7 @@ async function findUsageStart(
   const positions = tables.flatMap(({ table, position }) =>
     table.endsWith('_usage') ? [position] : [],
   )
+  if (positions.length === 0) return null
   const position = Math.min(...positions)
   const [event] = await readLeafEvents(sql, shard, position, position + 1)
   if (!event) return null

@@ -72,17 +72,23 @@ export class Attestations {
    */
   schedule(minutes: number, logger: Logger): { stop(): void } {
     const interval = minutes * 60_000
+    let stopped = false
     const timer = setInterval(async () => {
       try {
         const newest = await this.readNewest()
         const age = Date.now() - Math.max(...newest.map((one) => Date.parse(one.recorded_at)))
-        if (age >= 0 && age < interval * 0.9) return
+        if (stopped || (age >= 0 && age < interval * 0.9)) return
         if ((await this.attest()) === null) logger.warn('attestation: the projections are behind')
       } catch (error) {
         logger.error({ err: error }, 'attestation failed')
       }
     }, interval)
-    return { stop: () => clearInterval(timer) }
+    return {
+      stop: () => {
+        stopped = true
+        clearInterval(timer)
+      },
+    }
   }
 
   /** Waits for what is under way. */

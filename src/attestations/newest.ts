@@ -1,5 +1,7 @@
 import type { Sql } from '../db/pool.ts'
-import { type Attestation, decodeAttestation } from '../events/statement.ts'
+import { PayloadError } from '../events/columns.ts'
+import { decodeEvent } from '../events/event.ts'
+import type { Attestation } from '../events/statement.ts'
 
 /** An attestation in the log: where it stands, and what it says. */
 export type StoredAttestation = {
@@ -9,22 +11,43 @@ export type StoredAttestation = {
   recorded_at: string
 } & Attestation
 
-/** The newest attestation of a shard; null where it has none. As long as the log may be. */
+/**
+ * The newest attestation of a shard; null where it has none. An index finds it, however long the
+ * log is. One that can't be read says nothing, as it does to projections: the one before it counts.
+ */
 export async function readNewestAttestation(
   sql: Sql,
   shard: number,
 ): Promise<StoredAttestation | null> {
-  const [row] = await sql<{ position: string; recorded_at: string; payload: string }[]>`
-    select
-      e.position,
-      to_char(e.recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')
-        as recorded_at,
-      e.payload::text as payload
-    from events e
-    where e.shard = ${shard} and e.type = 'ProjectionAttested'
-    order by e.position desc
-    limit 1`
-  if (!row) return null
-  const attestation = decodeAttestation(JSON.parse(row.payload))
-  return { shard, position: Number(row.position), recorded_at: row.recorded_at, ...attestation }
+  let before = Number.MAX_SAFE_INTEGER
+  for (;;) {
+    const [row] = await sql<Row[]>`
+      select
+        e.position,
+        e.version,
+        to_char(e.recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')
+          as recorded_at,
+        e.payload::text as payload
+      from events e
+      where e.shard = ${shard} and e.position < ${before} and e.type = 'ProjectionAttested'
+      order by e.position desc
+      limit 1`
+    if (!row) return null
+    const position = Number(row.position)
+    const attestation = read(row)
+    if (attestation) return { shard, position, recorded_at: row.recorded_at, ...attestation }
+    before = position
+  }
+}
+
+type Row = { position: string; version: number; recorded_at: string; payload: string }
+
+function read({ version, payload }: Row): Attestation | null {
+  try {
+    const event = decodeEvent('ProjectionAttested', version, payload)
+    return event.type === 'ProjectionAttested' ? event.attestation : null
+  } catch (error) {
+    if (error instanceof PayloadError) return null
+    throw error
+  }
 }

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import fc from 'fast-check'
+import { auditService, fillService, untilSigned } from '../client/audited.ts'
 import { parametersOf, runsOf, timeoutOf } from '../property/runs.ts'
 import { Session } from '../property/session.ts'
 import { history } from '../property/steps.ts'
@@ -118,6 +119,30 @@ test('a retry of a flush from before the export is answered as a replay after th
   expect(retry.headers.get('tallybook-position')).toBe(first.headers.get('tallybook-position'))
   expect(await retry.json()).toEqual(await first.json())
   expect(await moved.read('/admin/apikey-stats/summary')).toMatchObject({ total_requests: 5 })
+})
+
+test('attestations move with the log, and hold where it goes', async () => {
+  const old = await start()
+  await fillService(old)
+  await insertEvent(old.database.owner, { type: 'ProjectionAttested', payload: '{}' })
+  const archive = nextArchive()
+  const exported = await runCommand(['export', archive], old.database.address)
+  expect(exported).toMatchObject({ code: 0, stderr: '' })
+  expect(await problemsOf(archive)).toEqual([])
+  const database = await createDatabase()
+  await runCommand(['import', archive], database.address)
+  const moved = await start({ database })
+  expect(await dump(moved, LOG)).toEqual(await dump(old, LOG))
+  for (const path of ['/admin/attestations', '/admin/apikey-stats/summary?attested=true']) {
+    expect(await moved.read(path)).toEqual(await old.read(path))
+  }
+  const attest = () => moved.fetch('admin', '/admin/attestations', { method: 'POST' })
+  expect(await (await attest()).json()).toEqual({ items: [] })
+  await moved.post('/internal/apikey-stats/flush', { keys: [{ api_key_id: 1, requests: 1 }] })
+  expect((await attest()).status).toBe(201)
+  await untilSigned(moved)
+  const { findings } = await auditService(moved)
+  expect(findings).toEqual([])
 })
 
 test('a running service goes on and shows what was imported under it', async () => {

@@ -149,6 +149,51 @@ describe('an attestation', () => {
     )
     expect(parked.count).toBe(4)
   })
+
+  test('behind those that can not be read is found, and goes on', async () => {
+    await service.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 7, group_id: 1 }] })
+    const { owner } = service.database
+    for (let shard = 0; shard < service.shards; shard++) {
+      await insertEvent(owner, { shard, type: 'ProjectionAttested', payload: '{}' })
+    }
+    expect(await readNewest()).toEqual([])
+    await flush(10)
+    await attest()
+    const before = await readNewest()
+    expect(before.length).toBeGreaterThan(0)
+    for (let shard = 0; shard < service.shards; shard++) {
+      await insertEvent(owner, { shard, type: 'ProjectionAttested', payload: '[]' })
+      await insertEvent(owner, {
+        shard,
+        type: 'ProjectionAttested',
+        payload: '{"v":2}',
+        version: 2,
+      })
+    }
+    expect(await readNewest()).toEqual(before)
+    const { total_requests } = await service.read<{ total_requests: number }>(
+      '/admin/apikey-stats/summary?attested=true',
+    )
+    expect(total_requests).toBe(10)
+    expect(await attest()).toEqual([])
+    const shard = Number((await flush()).headers.get('tallybook-position')!.split('/')[0])
+    expect((await attest()).map((at) => at.shard)).toEqual([shard])
+  })
+
+  test('that names no table of usage is followed by one of all usage', async () => {
+    await service.putCatalog({ api_keys: [{ id: 7 }] })
+    const payload = '{"tables":[],"totals":{"position":0,"requests":"0","successes":"0"}}'
+    for (let shard = 0; shard < service.shards; shard++) {
+      await insertEvent(service.database.owner, { shard, type: 'ProjectionAttested', payload })
+    }
+    await flush(10)
+    expect((await attest()).length).toBeGreaterThan(0)
+    const made = (await readNewest()).filter(({ tables }) => tables.length > 0)
+    expect(made.length).toBeGreaterThan(0)
+    expect(made.flatMap(({ tables }) => tables.filter(({ from }) => from !== undefined))).toEqual(
+      [],
+    )
+  })
 })
 
 describe('the attested summary', () => {

@@ -6,13 +6,19 @@ import type { TestDatabase } from './server.ts'
 /** Appends an event by hand, as only the owner could; gives its position. */
 export async function insertEvent(
   owner: postgres.Sql,
-  event: { shard?: number; type?: string; payload?: string; recordedAt?: string },
+  event: {
+    shard?: number
+    type?: string
+    version?: number
+    payload?: string
+    recordedAt?: string
+  },
 ): Promise<number> {
-  const { shard = 0, type = 'KeyStatsFlushed', payload = EMPTY_FLUSH } = event
+  const { shard = 0, type = 'KeyStatsFlushed', version = 1, payload = EMPTY_FLUSH } = event
   const [row] = await owner`
     insert into events (shard, position, type, version, recorded_at, source, payload, payload_sha256)
     select
-      ${shard}::integer, coalesce(max(e.position), -1) + 1, ${type}, 1,
+      ${shard}::integer, coalesce(max(e.position), -1) + 1, ${type}, ${version}::smallint,
       coalesce(${event.recordedAt ?? null}::text::timestamptz, max(e.recorded_at), clock_timestamp()),
       'owner', ${payload}::text::json, decode(${hashPayload(payload)}, 'hex')
     from events e

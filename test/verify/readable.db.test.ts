@@ -72,9 +72,72 @@ const payload = (columns: Record<string, fc.Arbitrary<string>>) =>
     )
     .map((parts) => `{${parts.filter((part) => part !== '').join(',')}}`)
 
+const word = fc.constantFrom(
+  '"a"',
+  '"A"',
+  '""',
+  '"\\n"',
+  '"\\u0000"',
+  '"\\ud800"',
+  '1',
+  'null',
+  '[]',
+)
+const long = fc.constantFrom(254, 255, 256).map((length) => `"${'a'.repeat(length)}"`)
+const wide = fc.constantFrom(127, 128).map((length) => `"${'😀'.repeat(length)}"`)
+const mostly = (value: fc.Arbitrary<string>, other = fc.oneof(word, number)) =>
+  fc.oneof({ weight: 12, arbitrary: value }, other)
+
+/** An object of members, most of them right; each may be left out. */
+const members = (shape: Record<string, fc.Arbitrary<string>>) =>
+  fc
+    .tuple(
+      ...Object.entries(shape).map(([name, arbitrary]) =>
+        fc
+          .oneof({ weight: 20, arbitrary }, fc.constant(null))
+          .map((value) => (value === null ? '' : `"${name}":${value}`)),
+      ),
+    )
+    .map((parts) => `{${parts.filter((part) => part !== '').join(',')}}`)
+
+const place = mostly(fc.constantFrom('-1', '0', '41', '9007199254740991'))
+const sum = mostly(
+  fc.constantFrom('"0"', '"10"', `"${'9'.repeat(100)}"`),
+  fc.oneof(fc.constantFrom('"01"', '"-1"', '"1 "', '"1\\n"', `"${'9'.repeat(101)}"`, '10'), word),
+)
+const table = members({
+  table: mostly(fc.constantFrom('"api_key_counters"', `"${'t'.repeat(63)}"`)),
+  position: place,
+  from: mostly(
+    fc.constantFrom('"2026-01-31T12:15:00.000000+00:00"', '"0000-99-99T99:45:00.000000+00:00"'),
+    fc.oneof(fc.constantFrom('"2026-01-31T12:10:00.000000+00:00"', '"2026-01-31"'), word),
+  ),
+  rows: mostly(fc.constantFrom('0', '2')),
+  sha256: mostly(
+    fc.constant(`"${'0a'.repeat(32)}"`),
+    fc.oneof(fc.constantFrom(`"${'0A'.repeat(32)}"`, `"${'0a'.repeat(31)}"`), word),
+  ),
+})
+const statement = fc.oneof(
+  fc.record({
+    type: fc.constant('ProjectionAttested'),
+    version: fc.constantFrom(1, 1, 1, 1, 2),
+    payload: members({
+      tables: mostly(fc.array(mostly(table), { maxLength: 2 }).map((all) => `[${all.join(',')}]`)),
+      totals: mostly(members({ position: place, requests: sum, successes: sum })),
+    }),
+  }),
+  fc.record({
+    type: fc.constant('OriginChanged'),
+    version: fc.constantFrom(1, 1, 1, 1, 2),
+    payload: members({ origin: fc.oneof(word, long, wide), previous: fc.oneof(word, long) }),
+  }),
+)
+
 const small = fc.constantFrom('0', '1', '2')
 const group = fc.oneof({ weight: 9, arbitrary: fc.nat(3).map(String) }, fc.constant('null'), number)
 const event = fc.oneof(
+  statement,
   fc.record({
     type: fc.constant('ApiKeyStatsFlushed'),
     version: fc.constant(2),

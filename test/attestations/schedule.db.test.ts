@@ -1,0 +1,89 @@
+import { afterEach, beforeEach, expect, test } from 'bun:test'
+import pino from 'pino'
+import { Attestations } from '../../src/attestations/attestations.ts'
+import { openPools, type Pools } from '../../src/db/pool.ts'
+import { Projector } from '../../src/projector/projector.ts'
+import { startTestService, type TestService } from '../support/service.ts'
+
+/** Some 30 ms. */
+const MINUTES = 0.0005
+
+let service: TestService
+let pools: Pools
+let projector: Projector
+let attestations: Attestations
+let logged: { level: number; msg: string }[]
+/** The schedule's own logger, into `logged`. */
+let logger: pino.Logger
+
+beforeEach(async () => {
+  service = await startTestService()
+  const { shards } = service
+  pools = openPools(service.database.address, shards)
+  logged = []
+  logger = pino({}, { write: (line) => logged.push(JSON.parse(line)) })
+  projector = new Projector(pools, shards, pino({ level: 'silent' }))
+  projector.start()
+  attestations = new Attestations({ pools, shards, projector, onAppended: () => {} })
+  await service.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 7, group_id: 1 }] })
+})
+afterEach(async () => {
+  await attestations.stop()
+  await projector.stop()
+  await pools.close()
+  await service.end()
+})
+
+const flush = () =>
+  service.post('/internal/apikey-stats/flush', { keys: [{ api_key_id: 7, requests: 1 }] })
+
+async function countAttestations(): Promise<number> {
+  const [row] = await service.database.owner`
+    select count(*)::integer as count from events where type = 'ProjectionAttested'`
+  return row!.count as number
+}
+
+/** Returns when `holds` does; a schedule that never brings it there hangs the test. */
+async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await holds())) await Bun.sleep(5)
+}
+
+test('a schedule attests by itself, again and again, what has grown', async () => {
+  const schedule = attestations.schedule(MINUTES, logger)
+  for (let round = 0; round < 3; round++) {
+    const before = await countAttestations()
+    await flush()
+    await until(async () => (await countAttestations()) > before)
+  }
+  schedule.stop()
+  await attestations.stop()
+  const all = await countAttestations()
+  // Nothing grew: an attestation is nothing that would have to be attested.
+  await attestations.attest()
+  const settled = await countAttestations()
+  expect(await attestations.attest()).toEqual([])
+  expect(await countAttestations()).toBe(settled)
+  expect(settled - all).toBeLessThanOrEqual(service.shards)
+  expect(logged).toEqual([])
+})
+
+test('the first is made after the interval, not at the start', async () => {
+  await flush()
+  const schedule = attestations.schedule(60, logger)
+  expect(await attestations.readNewest()).toEqual([])
+  schedule.stop()
+  expect(await countAttestations()).toBe(0)
+})
+
+test('one that fails is logged, and the schedule goes on', async () => {
+  const { owner } = service.database
+  await owner`alter function append_event rename to append_event_elsewhere`
+  await flush()
+  const schedule = attestations.schedule(MINUTES, logger)
+  await until(() => logged.length > 1)
+  expect(logged[0]).toMatchObject({ level: 50, msg: 'attestation failed' })
+  expect(await countAttestations()).toBe(0)
+  await owner`alter function append_event_elsewhere rename to append_event`
+  await until(async () => (await countAttestations()) > 0)
+  schedule.stop()
+})

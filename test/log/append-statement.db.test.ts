@@ -1,0 +1,137 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { openPools, type Pools } from '../../src/db/pool.ts'
+import { hashPayload } from '../../src/events/event.ts'
+import { appendStatement, type Statement } from '../../src/log/append-statement.ts'
+import { insertEvent, lockShards, readPositions, untilWaiting } from '../support/events.ts'
+import { type LossyWay, startProxy } from '../support/proxy.ts'
+import { startTestService, type TestService } from '../support/service.ts'
+
+// Invariants 1 and 3 for what the service itself says: in the log exactly once, at gapless positions,
+// recorded_at never backwards. Both halves of a failed write.
+
+let service: TestService
+let proxy: LossyWay
+let pools: Pools
+/** The way that loses connections. */
+let lossy: Pools
+
+beforeAll(async () => {
+  service = await startTestService()
+  const { address } = service.database
+  proxy = await startProxy(address)
+  pools = openPools(address, service.shards)
+  lossy = openPools(proxy.address, service.shards)
+})
+
+afterAll(async () => {
+  await pools.close()
+  await lossy.close()
+  await proxy.close()
+  await service.end()
+})
+
+const STATEMENT: Statement = {
+  type: 'OriginChanged',
+  payload: { origin: 'stats.example.com/ä/audit/log/0', previous: 'a\n"b"\\ – c\n' },
+}
+
+/** The last shard: what is said of one must not end up in another. */
+const shardOf = () => service.shards - 1
+const append = (key: string, sql = pools.append) => appendStatement(sql, shardOf(), STATEMENT, key)
+
+async function countOf(key: string): Promise<number> {
+  const [row] = await service.database.owner`
+    select count(*)::integer as count from events where idempotency_key = ${key}`
+  return row!.count as number
+}
+
+async function expectInOrder(): Promise<void> {
+  for (let shard = 0; shard < service.shards; shard++) {
+    const positions = await readPositions(service.database.owner, shard)
+    expect(positions).toEqual(positions.map((_, i) => i))
+  }
+  const backwards = await service.database.owner`
+    select *
+    from (
+      select recorded_at < lag(recorded_at) over (partition by shard order by position) as backwards
+      from events
+    ) e
+    where e.backwards`
+  expect(backwards.length).toBe(0)
+}
+
+test('a statement stands in its shard as it was said, from the service', async () => {
+  const { shard, position, replayed } = await append('as said')
+  expect([shard, replayed]).toEqual([shardOf(), false])
+  const payload = JSON.stringify(STATEMENT.payload)
+  const [event] = await service.database.owner`
+    select type, version, source, idempotency_key, payload::text as payload,
+      encode(payload_sha256, 'hex') as sha256
+    from events where shard = ${shard} and position = ${position}`
+  expect(event).toEqual({
+    type: 'OriginChanged',
+    version: 1,
+    source: 'tallybook',
+    idempotency_key: 'as said',
+    payload,
+    sha256: hashPayload(payload),
+  })
+})
+
+test('statements amid flushes leave no gap, and of one key there is one', async () => {
+  const flushes = Array.from({ length: 60 }, () =>
+    service.post('/internal/apikey-stats/flush', { keys: [{ api_key_id: 1, requests: 1 }] }),
+  )
+  const said = await Promise.all(Array.from({ length: 60 }, (_, i) => append(`amid ${i % 20}`)))
+  const statuses = (await Promise.all(flushes)).map(({ status }) => status)
+  expect(new Set(statuses)).toEqual(new Set([200]))
+  expect(said.filter(({ replayed }) => !replayed)).toHaveLength(20)
+  said.forEach(({ position }, i) => {
+    expect(position).toBe(said[i % 20]!.position)
+  })
+  expect(new Set(said.map(({ position }) => position)).size).toBe(20)
+  await expectInOrder()
+})
+
+test('stored, but the answer is lost: the next try is a replay', async () => {
+  const cut = proxy.cut('after commit', 'append_event')
+  const failed = append('lost', lossy.append).catch((error: unknown) => error)
+  await cut
+  expect(await failed).toBeInstanceOf(Error)
+  expect(await countOf('lost')).toBe(1)
+  const again = await append('lost', lossy.append)
+  expect(again.replayed).toBe(true)
+  expect(await append('lost')).toEqual(again)
+  expect(await countOf('lost')).toBe(1)
+})
+
+test('cut before it is stored: nothing is stored, and the next try is the first', async () => {
+  const cut = proxy.cut('before', 'append_event')
+  const failed = append('cut', lossy.append).catch((error: unknown) => error)
+  await cut
+  expect(await failed).toBeInstanceOf(Error)
+  expect(await countOf('cut')).toBe(0)
+  expect((await append('cut', lossy.append)).replayed).toBe(false)
+  expect(await countOf('cut')).toBe(1)
+})
+
+test('a connection that is ended while it waits for the shard: nothing is stored', async () => {
+  const lock = await lockShards(service.database)
+  try {
+    const failed = append('ended').catch((error: unknown) => error)
+    const [pid] = await untilWaiting(service.database.owner, 1)
+    await service.database.owner`select pg_terminate_backend(${pid!})`
+    expect(await failed).toBeInstanceOf(Error)
+  } finally {
+    await lock.release()
+  }
+  expect(await countOf('ended')).toBe(0)
+  expect((await append('ended')).replayed).toBe(false)
+})
+
+test('recorded_at does not run backwards after an event of the future', async () => {
+  const recordedAt = '2999-01-01T00:00:00+00:00'
+  await insertEvent(service.database.owner, { shard: shardOf(), recordedAt })
+  await append('later')
+  await expectInOrder()
+})
