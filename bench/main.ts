@@ -54,8 +54,8 @@ const FULL: Options = {
       { keys: 10, connections: 64 },
       { keys: 100, connections: 64 },
     ],
-    seconds: 4,
-    rounds: 9,
+    seconds: 2,
+    rounds: 11,
   },
 }
 

@@ -11,12 +11,12 @@ const STEP_EVENTS = 2_000
 const REST_MS = { idle: 1_000, behind: 20 }
 
 /**
- * Beside appends a step that took t is followed by a rest of so many t: 5 % of a core, which are
- * some 5,000 events a second. What comes faster is put off, and the more there is, the shorter the
+ * Beside appends a step that took t is followed by a rest of so many t: 3 % of a core, which are
+ * some 6,000 events a second. What comes faster is put off, and the more there is, the shorter the
  * rests; at this many events there is none. Without it an ingest of 36,000 flushes a second lost
  * 16 %.
  */
-const PACE = { rests: 20, events: 600_000 }
+const PACE = { rests: 30, events: 600_000 }
 
 /**
  * Adds leaf hashes to a shard's tiles, and what follows from them to the levels above, in one
