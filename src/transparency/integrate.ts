@@ -106,7 +106,7 @@ export class Integrator {
   /** Signs what has grown, once a second at most; says whether there is more to do at once. */
   async #signGrown(): Promise<keyof typeof REST_MS> {
     if (this.#isCatchingUp()) return 'idle'
-    if (this.#stopped || performance.now() - this.#signedAt < REST_MS.idle / 2) return 'idle'
+    if (this.#stopped || performance.now() - this.#signedAt < REST_MS.idle * 0.9) return 'idle'
     this.#signedAt = performance.now()
     try {
       const { more, failed } = await this.heads.signGrown()
