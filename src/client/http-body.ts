@@ -10,6 +10,9 @@ export type Limits = {
 
 export const LIMITS: Limits = { silenceMs: 60_000, bodyMs: 300_000 }
 
+/** A GET of a path below the service's URL, and what came; throws SourceError unless it is 200. */
+export type Get = (path: string, accept?: string) => Promise<Response>
+
 /** A GET request; throws SourceError where there is no answer. The body is not read yet. */
 export async function open(
   url: string,

@@ -1,6 +1,5 @@
 import { parsePositions } from '../events/positions.ts'
-import { type Limits, readBody } from './http-body.ts'
-import type { Get } from './http-source.ts'
+import { type Get, type Limits, readBody } from './http-body.ts'
 import { type ServedPage, SourceError } from './source.ts'
 
 /** Bytes of a page, and of all pages of a list: some five million rows. */

@@ -1,6 +1,6 @@
 import { HASH_BYTES } from '../merkle/hash.ts'
 import { formatTilePath, type Tile } from '../merkle/tile.ts'
-import { LIMITS, type Limits, open, readBody, readLines } from './http-body.ts'
+import { type Get, LIMITS, type Limits, open, readBody, readLines } from './http-body.ts'
 import { readList, readSummary } from './http-pages.ts'
 import { type LogSource, NotServed, SourceError, type StatementType } from './source.ts'
 
@@ -17,9 +17,6 @@ export type HttpOptions = {
   token: string | null
   limits?: Partial<Limits>
 }
-
-/** A GET of a path below the service's URL, and what came; throws SourceError unless it is 200. */
-export type Get = (path: string, accept?: string) => Promise<Response>
 
 /**
  * The log of a running service. Throws SourceError where it can't be read: no service there, or a
