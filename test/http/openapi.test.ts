@@ -25,7 +25,8 @@ test('the document is valid OpenAPI 3.0', async () => {
 
 test('it describes every route of the service, and no other', () => {
   const routes = app.routes
-    .filter(({ path }) => !path.startsWith('/swagger'))
+    // A tile's path may have more parts than one description has.
+    .filter(({ path }) => !path.startsWith('/swagger') && !path.includes('*'))
     .map(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, '{$1}')}`)
   const described = operations.map(({ method, path }) => `${method} ${path}`)
   expect(described.sort()).toEqual(routes.sort())
@@ -85,7 +86,11 @@ test('every answer is described, with an example that its schema accepts', () =>
 })
 
 /** What is posted here says all by its path. */
-const WITHOUT_BODY = ['/admin/projections/{name}/rebuild', '/admin/verifications']
+const WITHOUT_BODY = [
+  '/admin/projections/{name}/rebuild',
+  '/admin/verifications',
+  '/admin/attestations',
+]
 
 test('every body has an example that its schema accepts', () => {
   const withBody = operations.filter(

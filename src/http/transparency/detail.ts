@@ -50,6 +50,7 @@ export const tileDetail = describe({
     description: 'Hashes of 32 bytes; or leaves, each after its length in two bytes',
     type: 'application/octet-stream',
     schema: bytes,
+    example: '(256 hashes of 32 bytes)',
   },
   errors: [400, 401, 403, 404, 503],
 })
