@@ -2,6 +2,7 @@ import type { Sql } from '../db/pool.ts'
 import { Frontier } from '../merkle/frontier.ts'
 import type { SigningKey } from '../merkle/key.ts'
 import { type SignedTreeHead, signTreeHead } from '../merkle/tree-head.ts'
+import { StartError } from '../start-error.ts'
 import { growTree, type KnownTree } from './grow.ts'
 import { openKeptHead } from './kept-head.ts'
 import { keepHead, keysOfShard, type Origin, originOf } from './origin.ts'
@@ -48,7 +49,7 @@ export class TreeHeads {
       const frontier = kept?.frontier ?? new Frontier()
       const head = signHead(originOf(origin.name, shard), frontier, keys)
       // Signed anew: a key may have come or gone since.
-      if (head.note !== kept?.head.note) await keepHead(origin, shard, head.note)
+      if (head.note !== kept?.head.note) await keepFirst(origin, shard, head.note)
       trees.push({ head, frontier, lastLeaf: null, keys })
     }
     return new TreeHeads(sql, origin, trees)
@@ -126,6 +127,15 @@ export class TreeHeads {
     for (const { shard, size, resolve } of [...this.#waiting]) {
       if (this.newest(shard).size >= size) resolve()
     }
+  }
+}
+
+async function keepFirst(origin: Origin, shard: number, note: string): Promise<void> {
+  try {
+    await keepHead(origin, shard, note)
+  } catch (error) {
+    const { message } = error as Error
+    throw new StartError(`The tree head of shard ${shard} can't be written: ${message}`)
   }
 }
 

@@ -149,8 +149,15 @@ export function keepHead({ folder }: Origin, shard: number, note: string): Promi
 
 /** False where another process has made one meanwhile. */
 async function makeOrigin(dataDir: string, name: string): Promise<boolean> {
-  await createFile(keysOf(folderOf(dataDir, name)), formatKeys([makeSigningKey(name)]))
-  return createFile(nameOf(dataDir), `${name}\n`)
+  try {
+    await createFile(keysOf(folderOf(dataDir, name)), formatKeys([makeSigningKey(name)]))
+    return await createFile(nameOf(dataDir), `${name}\n`)
+  } catch (error) {
+    throw new StartError(
+      `The key of the transparency log can't be written to ${dataDir}, which TALLYBOOK_DATA_DIR ` +
+        `names: ${(error as Error).message}`,
+    )
+  }
 }
 
 const randomName = () => `tallybook-${randomBytes(4).toString('hex')}`
@@ -176,7 +183,7 @@ async function readIfThere(path: string): Promise<string | null> {
   try {
     return await readFile(path, 'utf8')
   } catch (error) {
-    if (isCode(error, 'ENOENT')) return null
+    if (isCode(error, 'ENOENT') || isCode(error, 'ENOTDIR')) return null
     throw error
   }
 }

@@ -233,6 +233,12 @@ describe('the origin', () => {
     expect(refused).toContain('the log has been signed as stats.example.com')
   })
 
+  test('that can not be written is refused', async () => {
+    const file = join(made.dataDir, 'file')
+    await Bun.write(file, '')
+    expect(await openOrigin(join(file, 'data'), null).catch(String)).toContain("can't be written")
+  })
+
   test('with a broken key file is refused', async () => {
     const keys = join(made.origin.folder, 'keys')
     for (const text of ['', 'no key\n', `${await readFile(keys, 'utf8')}x`]) {
