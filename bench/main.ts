@@ -55,7 +55,7 @@ const FULL: Options = {
       { keys: 100, connections: 64 },
     ],
     seconds: 2,
-    rounds: 11,
+    rounds: 31,
   },
 }
 

@@ -4,22 +4,16 @@ import type { TransparencyRow } from './sections/transparency.ts'
 /** A table of what the transparency log costs an ingest that takes all it can get. */
 export function renderTransparency(rows: TransparencyRow[]): string {
   const head = [
-    ...['keys', 'connections', 'flushes/s', 'without a tree', 'ratio'],
+    ...['keys', 'connections', 'flushes/s', 'without a tree', 'ratio', '95 %'],
     ...['events behind at the end', 'seconds until signed'],
   ]
   return [head, head.map(() => '---:')]
     .concat(
-      rows.map((row) =>
-        [
-          row.keys,
-          row.connections,
-          row.withTree,
-          row.without,
-          row.ratio,
-          row.behindEvents,
-          row.behindSeconds,
-        ].map(text),
-      ),
+      rows.map((row) => [
+        ...[row.keys, row.connections, row.withTree, row.without, row.ratio].map(text),
+        row.between.map(text).join(' to '),
+        ...[row.behindEvents, row.behindSeconds].map(text),
+      ]),
     )
     .map((cells) => `| ${cells.join(' | ')} |`)
     .join('\n')

@@ -14,6 +14,8 @@ export type TransparencyRow = {
   without: number
   /** With the tree over without, of each round's two runs beside each other; the median. */
   ratio: number
+  /** Where the median would be in 95 of 100 such measurements, by the order of the rounds. */
+  between: [number, number]
   /** Events that the signed tree was behind at the end of a run, and seconds until it had them. */
   behindEvents: number
   behindSeconds: number
@@ -26,10 +28,14 @@ export type TransparencyOptions = {
 }
 
 type Running = { address: Address; child: Child }
+type Run = { withTree: number; without: number; behind: number; seconds: number }
+
+const ratioOf = ({ withTree, without }: Run) => withTree / without
 
 /**
  * Flushes a second of two services that differ in nothing but the tree: in the database of one the
- * function that integrates events does nothing. They take turns, and which one begins changes.
+ * function that integrates events does nothing. They take turns; which one begins, and how long it
+ * rests, is left to chance, so that nothing else on the machine can keep their time.
  */
 export async function measureTransparency(
   server: BenchServer,
@@ -46,10 +52,10 @@ export async function measureTransparency(
     const rows: TransparencyRow[] = []
     for (const one of [tree, plain]) await load(one, { keys: 10, connections: 16 }, 2)
     for (const point of points) {
-      const runs: { withTree: number; without: number; behind: number; seconds: number }[] = []
+      const runs: Run[] = []
       for (let round = 0; round < rounds; round++) {
         const run = { withTree: 0, without: 0, behind: 0, seconds: 0 }
-        for (const one of round % 2 === 0 ? [tree, plain] : [plain, tree]) {
+        for (const one of Math.random() < 0.5 ? [tree, plain] : [plain, tree]) {
           const perSecond = await load(one, point, seconds)
           if (one === plain) run.without = perSecond
           else Object.assign(run, { withTree: perSecond, ...(await catchUp(tree)) })
@@ -57,12 +63,13 @@ export async function measureTransparency(
         }
         runs.push(run)
       }
-      const of = (value: (run: (typeof runs)[number]) => number) => median(runs.map(value))
+      const of = (value: (run: Run) => number) => median(runs.map(value))
       rows.push({
         ...point,
         withTree: of(({ withTree }) => withTree),
         without: of(({ without }) => without),
-        ratio: of(({ withTree, without }) => withTree / without),
+        ratio: of(ratioOf),
+        between: interval(runs.map(ratioOf)),
         behindEvents: of(({ behind }) => behind),
         behindSeconds: of((run) => run.seconds),
       })
@@ -115,5 +122,15 @@ async function settle({ address, child }: Running): Promise<void> {
   const owner = connectAsOwner(address)
   await owner`checkpoint`
   await owner.end()
-  await Bun.sleep(300)
+  await Bun.sleep(300 + Math.random() * 1_000)
+}
+
+/** Of n values in order, those 0.98 √n from the middle: the binomial's 95 %. */
+function interval(values: number[]): [number, number] {
+  const sorted = values.toSorted((a, b) => a - b)
+  const away = Math.ceil(0.98 * Math.sqrt(sorted.length))
+  const middle = (sorted.length - 1) / 2
+  const low = Math.max(0, Math.floor(middle - away))
+  const high = Math.min(sorted.length - 1, Math.ceil(middle + away))
+  return [sorted[low]!, sorted[high]!]
 }
