@@ -1,5 +1,5 @@
 import { parseEntries } from '../merkle/entries.ts'
-import { equalHashes, HASH_BYTES, type Hash, hashLeaf } from '../merkle/hash.ts'
+import { equalHashes, type Hash, hashLeaf, splitHashes } from '../merkle/hash.ts'
 import { TILE_WIDTH, type Tile } from '../merkle/tile.ts'
 import type { Report } from './finding.ts'
 import { NotServed, type PublishedSource } from './source.ts'
@@ -42,9 +42,7 @@ export class PublishedLeaves {
     const missing = [bytes, bundle].filter((part) => typeof part === 'string')
     for (const why of missing) this.#find(first, `it is not published: ${why}`)
     if (typeof bytes === 'string') return null
-    const hashes = Array.from({ length: tile.width }, (_, i) =>
-      bytes.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES),
-    )
+    const hashes = splitHashes(bytes)
     if (typeof bundle !== 'string') this.#compare(tile, hashes, bundle)
     return hashes
   }

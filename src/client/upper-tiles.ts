@@ -1,4 +1,4 @@
-import { Frontier } from '../merkle/frontier.ts'
+import { Frontier, rootOfHashes } from '../merkle/frontier.ts'
 import { equalHashes, HASH_BYTES, type Hash } from '../merkle/hash.ts'
 import { formatTilePath, TILE_WIDTH } from '../merkle/tile.ts'
 import type { Report } from './finding.ts'
@@ -43,10 +43,8 @@ export class UpperTiles {
     level.hashes.push(root)
     if (level.hashes.length < TILE_WIDTH) return
     await this.#compareTile(number, level)
-    const tree = new Frontier()
-    for (const hash of level.hashes) tree.append(hash)
     this.#levels[number - 1] = { number: level.number + 1, hashes: [] }
-    await this.#add(number + 1, tree.root())
+    await this.#add(number + 1, rootOfHashes(level.hashes))
   }
 
   async #compareTile(level: number, { number, hashes }: Level): Promise<void> {

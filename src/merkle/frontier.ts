@@ -43,3 +43,10 @@ export class Frontier {
     return new Frontier(this.#size, this.#peaks)
   }
 }
+
+/** The root of a tree of these hashes. */
+export function rootOfHashes(hashes: readonly Hash[]): Hash {
+  const tree = new Frontier()
+  for (const hash of hashes) tree.append(hash)
+  return tree.root()
+}

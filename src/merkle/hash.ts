@@ -27,6 +27,13 @@ export function hashNode(left: Hash, right: Hash): Buffer {
   return sha256(node)
 }
 
+/** The hashes that stand in a row in `bytes`; views of it. */
+export function splitHashes(bytes: Uint8Array): Hash[] {
+  return Array.from({ length: bytes.length / HASH_BYTES }, (_, i) =>
+    bytes.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES),
+  )
+}
+
 export function equalHashes(a: Hash, b: Hash): boolean {
   return Buffer.compare(a, b) === 0
 }

@@ -1,4 +1,5 @@
-import { EMPTY_ROOT, HASH_BYTES, type Hash } from './hash.ts'
+import { rootOfHashes } from './frontier.ts'
+import { EMPTY_ROOT, type Hash, splitHashes } from './hash.ts'
 import { formatTilePath, type Tile, tileOf } from './tile.ts'
 import { consistencyRanges, inclusionRanges, joinSubtrees, type Range, subtreesOf } from './tree.ts'
 
@@ -41,32 +42,12 @@ async function hashRanges(ranges: Range[], size: number, readTiles: ReadTiles): 
   const tiles = new Map<string, Tile>()
   for (const { tile } of parts.flat()) tiles.set(formatTilePath(tile), tile)
   const read = await readTiles([...tiles.values()])
-  const hashes = new Map([...tiles.keys()].map((path, i) => [path, read[i]!]))
+  const hashes = new Map([...tiles.keys()].map((path, i) => [path, splitHashes(read[i]!)]))
   return parts.map((subtrees) =>
     joinSubtrees(
       subtrees.map(({ tile, offset, count }) =>
-        rootOf(hashes.get(formatTilePath(tile))!, offset, count),
+        rootOfHashes(hashes.get(formatTilePath(tile))!.slice(offset, offset + count)),
       ),
     ),
   )
-}
-
-/** The root of `count` (a power of two) hashes of a tile. */
-function rootOf(tile: Uint8Array, offset: number, count: number): Hash {
-  const hashes: Hash[] = []
-  for (let i = offset; i < offset + count; i++) {
-    hashes.push(tile.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES))
-  }
-  return rootOfHashes(hashes)
-}
-
-/** The root of a complete subtree from its hashes, a power of two of them. */
-function rootOfHashes(hashes: Hash[]): Hash {
-  let level = hashes
-  while (level.length > 1) {
-    level = Array.from({ length: level.length / 2 }, (_, i) =>
-      joinSubtrees([level[2 * i]!, level[2 * i + 1]!]),
-    )
-  }
-  return level[0]!
 }

@@ -1,6 +1,6 @@
 import type { Sql } from '../db/pool.ts'
 import type { Frontier } from '../merkle/frontier.ts'
-import { equalHashes, HASH_BYTES, type Hash } from '../merkle/hash.ts'
+import { equalHashes, type Hash, splitHashes } from '../merkle/hash.ts'
 import { TILE_HEIGHT, TILE_WIDTH } from '../merkle/tile.ts'
 import { readTiles } from './tiles.ts'
 
@@ -29,7 +29,7 @@ export async function growTree(
     const number = Math.floor(position / TILE_WIDTH)
     const width = Math.min(TILE_WIDTH, to - number * TILE_WIDTH)
     const [bytes] = await readTiles(sql, shard, [{ level: 0, number, width }])
-    return toHashes(bytes!)
+    return splitHashes(bytes!)
   }
   if (frontier.size > 0) {
     const leaves = await readLeaves(frontier.size - 1)
@@ -57,13 +57,7 @@ async function readRoots(sql: Sql, shard: number, first: number, to: number): Pr
     tiles.push({ level: 1, number, width: Math.min(TILE_WIDTH, end - number * TILE_WIDTH) })
   }
   const read = await readTiles(sql, shard, tiles)
-  return read.flatMap(toHashes).slice(first % TILE_WIDTH)
+  return read.flatMap(splitHashes).slice(first % TILE_WIDTH)
 }
 
 const startOfTile = (position: number) => position - (position % TILE_WIDTH)
-
-function toHashes(bytes: Uint8Array): Hash[] {
-  return Array.from({ length: bytes.length / HASH_BYTES }, (_, i) =>
-    bytes.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES),
-  )
-}

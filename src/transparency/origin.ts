@@ -106,8 +106,8 @@ export async function retireKeys(origin: Origin, shards: number): Promise<number
   const [newest, ...older] = origin.keys
   for (let shard = 0; shard < shards; shard++) {
     const note = await readKeptHead(origin, shard)
-    const key = makeSigningKey(originOf(origin.name, shard), newest!.seed)
-    if (note === null || openTreeHead(note, [key]).kind === 'signed') continue
+    const [key] = keysOfShard(origin, shard)
+    if (note === null || openTreeHead(note, [key!]).kind === 'signed') continue
     throw new StartError('The newest key has not signed yet: start the service with it first.')
   }
   await writeKeys(origin.folder, [newest!])

@@ -1,6 +1,6 @@
 import type { Sql } from '../db/pool.ts'
-import { Frontier } from '../merkle/frontier.ts'
-import { equalHashes, HASH_BYTES } from '../merkle/hash.ts'
+import { rootOfHashes } from '../merkle/frontier.ts'
+import { equalHashes, splitHashes } from '../merkle/hash.ts'
 import type { Problem, Problems } from './problem.ts'
 
 /** Full tiles of one statement: 512 kB of hashes, some 10 ms to hash. */
@@ -50,7 +50,7 @@ function readPage(
 }
 
 function checkRoot(shard: number, { level, number, hashes, stored }: TileRow): Problem[] {
-  const root = rootOf(hashes)
+  const root = rootOfHashes(splitHashes(hashes))
   if (equalHashes(root, stored)) return []
   const above = BigInt(number) / 256n
   return [
@@ -61,14 +61,6 @@ function checkRoot(shard: number, { level, number, hashes, stored }: TileRow): P
       found: hex(stored),
     },
   ]
-}
-
-function rootOf(hashes: Buffer): Uint8Array {
-  const tree = new Frontier()
-  for (let at = 0; at < hashes.length; at += HASH_BYTES) {
-    tree.append(hashes.subarray(at, at + HASH_BYTES))
-  }
-  return tree.root()
 }
 
 const hex = (hash: Uint8Array) => Buffer.from(hash).toString('hex')
