@@ -5,7 +5,7 @@ export const MAX_LEAF_BYTES = 65_535
  * Leaves as a bundle of C2SP tlog-tiles: each after its length in two bytes, big-endian. Null where
  * one is too long.
  */
-export function formatEntries(leaves: readonly string[]): Buffer | null {
+export function formatEntries(leaves: readonly string[]): Buffer<ArrayBuffer> | null {
   const chunks: Buffer[] = []
   for (const leaf of leaves) {
     const bytes = Buffer.from(leaf)

@@ -1,16 +1,23 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { PATHS } from '../../src/console/paths.ts'
 import { listRoutes } from '../support/app.ts'
 import { createDatabase, TEST_SHARDS } from '../support/server.ts'
 import { startTestService, type TestService, TOKENS } from '../support/service.ts'
+import { fetchWith, signIn } from '../support/sessions.ts'
 
 // Invariant 10: a wrong role is refused before the body is looked at; nothing that a client sends is
 // answered with a 5xx.
 
 type Role = keyof typeof TOKENS
 
+/** The console, the same for everyone: what it shows comes from the other routes. */
+const CONSOLE: string[] = [...PATHS, '/console/:file']
+
 /** The contract's table: who may call what. Null: everyone. */
 function rolesOf(method: string, path: string): Role[] | null {
   if (/^\/(health\/(live|ready)|metrics|swagger(\/.*)?)$/.test(path)) return null
+  if (method === 'GET' && CONSOLE.includes(path)) return null
+  if (path === '/session') return null
   if (path.startsWith('/internal/')) return ['dp']
   if (/^\/(admin|audit)\//.test(path)) return method === 'GET' ? ['admin', 'auditor'] : ['admin']
   throw new Error(`the contract says nothing of ${method} ${path}`)
@@ -19,10 +26,26 @@ function rolesOf(method: string, path: string): Role[] | null {
 const LIMIT = 1_024
 
 let service: TestService
+/** The sessions of those who can have one. */
+const cookies = new Map<Role, string>()
 
 beforeAll(async () => {
   service = await startTestService({ bodyLimitBytes: LIMIT })
+  for (const role of ['admin', 'auditor'] as const) {
+    cookies.set(role, await signIn(service, TOKENS[role]))
+  }
 })
+
+/** Makes a request with the token of a role, and where it can have one with a session's cookie. */
+async function fetchAs(role: Role, url: string, init: RequestInit): Promise<Response[]> {
+  const cookie = cookies.get(role)
+  const byToken = await service.fetch(role, url, init)
+  if (cookie === undefined) return [byToken]
+  const bySession = await fetchWith(service, cookie, url, init)
+  // Good or not: no browser keeps what it was answered in a session.
+  expect([url, bySession.headers.get('cache-control')]).toEqual([url, 'no-store'])
+  return [byToken, bySession]
+}
 
 afterAll(() => service.end())
 
@@ -81,9 +104,8 @@ for (const { method, path } of guarded) {
 
     test('refuses who has no token, or an unknown one, before it looks at anything', async () => {
       for (const [url, init] of wrongRequests(method, path)) {
-        for (const authorization of UNKNOWN) {
-          const headers = new Headers(init.headers)
-          if (authorization !== null) headers.set('authorization', authorization)
+        for (const unknown of UNKNOWN) {
+          const headers = { ...init.headers, ...unknown } as Record<string, string>
           const response = await fetch(`${service.url}${url}`, { ...init, headers })
           expect(response.headers.get('www-authenticate')).toBe('Bearer realm="tallybook"')
           await expectProblem(response, 401, 'unauthorized')
@@ -95,7 +117,9 @@ for (const { method, path } of guarded) {
       expect(wrong.length).toBeGreaterThan(0)
       for (const role of wrong) {
         for (const [url, init] of wrongRequests(method, path)) {
-          await expectProblem(await service.fetch(role, url, init), 403, 'forbidden')
+          for (const response of await fetchAs(role, url, init)) {
+            await expectProblem(response, 403, 'forbidden')
+          }
         }
       }
     })
@@ -103,11 +127,14 @@ for (const { method, path } of guarded) {
     test('answers its own roles, and bad input never with a 5xx', async () => {
       for (const role of allowed) {
         for (const [url, init] of wrongRequests(method, path)) {
-          const response = await service.fetch(role, url, init)
-          expect([401, 403]).not.toContain(response.status)
-          expect(response.status).toBeLessThan(500)
-          if (response.status >= 400) {
-            expect(response.headers.get('content-type')).toBe('application/problem+json')
+          for (const response of await fetchAs(role, url, init)) {
+            expect([401, 403]).not.toContain(response.status)
+            expect(response.status).toBeLessThan(500)
+            if (response.status >= 400) {
+              expect(response.headers.get('content-type')).toBe('application/problem+json')
+            }
+            // It may be a stream without an end.
+            await response.body?.cancel()
           }
         }
       }
@@ -115,17 +142,15 @@ for (const { method, path } of guarded) {
   })
 }
 
-/** Nothing here is a known token, close as some come. */
-const UNKNOWN = [
-  null,
-  'Bearer',
-  'Bearer ',
-  'Bearer unknown',
-  `Bearer ${TOKENS.dp}x`,
-  `Bearer ${TOKENS.admin} ${TOKENS.admin}`,
-  TOKENS.admin,
-  `Basic ${btoa(`admin:${TOKENS.admin}`)}`,
-  `Token ${TOKENS.admin}`,
+/** Nothing here is a known token or a session, close as some come. */
+const UNKNOWN: Record<string, string>[] = [
+  {},
+  ...[
+    ...['Bearer', 'Bearer ', 'Bearer unknown', `Bearer ${TOKENS.dp}x`],
+    ...[`Bearer ${TOKENS.admin} ${TOKENS.admin}`, TOKENS.admin],
+    ...[`Basic ${btoa(`admin:${TOKENS.admin}`)}`, `Token ${TOKENS.admin}`],
+  ].map((authorization) => ({ authorization })),
+  ...[TOKENS.admin, 'A'.repeat(43), ''].map((id) => ({ cookie: `tallybook_session=${id}` })),
 ]
 
 test('a token in the query or in a cookie is none', async () => {
@@ -145,16 +170,29 @@ test('open routes need no token, and take any', async () => {
   const open = routes.filter(({ method, path }) => rolesOf(method, path) === null)
   expect(open.length).toBeGreaterThan(3)
   for (const { method, path } of open) {
-    expect((await service.fetch(null, path, { method })).status).toBe(200)
-    expect((await service.fetch('dp', path, { method })).status).toBe(200)
+    for (const role of [null, 'dp'] as const) {
+      const response = await service.fetch(role, path, { method })
+      const status = openStatus(method, path, role)
+      expect([method, path, response.status]).toEqual([method, path, status])
+    }
   }
 })
+
+/** What an open route says to a request without a body. */
+function openStatus(method: string, path: string, role: 'dp' | null): number {
+  if (path === '/console/:file') return 404
+  // Nobody is signed in, which is no error; a proxy can't be.
+  if (path === '/session' && method === 'GET') return role === null ? 200 : 403
+  if (path === '/session') return method === 'POST' ? 400 : 204
+  return 200
+}
 
 test('what is not there is a 404 with problem details, whatever the method', async () => {
   const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND']
   const paths = ['/', '/nothing', '/admin', '/admin/', '/internal', '/audit/events/0', '/%00', '/%']
   for (const path of paths) {
     for (const method of methods) {
+      if (method === 'GET' && CONSOLE.includes(path)) continue
       await expectProblem(await service.fetch('admin', path, { method }), 404, 'not found')
     }
   }

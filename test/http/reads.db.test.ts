@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { connectAsOwner } from '../../src/db/pool.ts'
-import { positionOf } from '../support/events.ts'
+import { lockRows, positionOf } from '../support/events.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 
 // Each read reflects every flush that was acknowledged before it began, and says what it reflects.
@@ -90,7 +90,7 @@ test('consistency=eventual answers while the projections are behind; a plain rea
   const connection = await stranger.reserve()
   // Held: no projector can write until this is rolled back.
   await connection`begin`
-  await connection`select 1 from checkpoints for update`
+  await lockRows(connection, 'checkpoints')
   const position = positionOf(await post(one, 1))
   let waited = true
   const plain = one.fetch('admin', '/admin/api-keys/1').finally(() => {

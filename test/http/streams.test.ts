@@ -10,6 +10,7 @@ function openStreams(options: Partial<StreamsOptions> = {}) {
   const failures: unknown[] = []
   const streams = new Streams({
     tokens: new Tokens(TOKENS),
+    findOpenSessions: async (ids) => new Set(ids),
     most: 2,
     endedEarly: 'closed',
     onFailure: (error) => failures.push(error),
@@ -111,5 +112,74 @@ test('a stream of a token that is not held ends by itself', async () => {
   streams.open(AUDITOR, kept)
   expect((await revoked.read()).done).toBe(true)
   expect(kept.ended).toBe(0)
+  streams.stop()
+})
+
+/** An auditor who came by a session that lasts so long. */
+const sessionOf = (idSha256: string, ms = 60_000) => ({
+  ...{ ...AUDITOR, idSha256, expiresAt: new Date(Date.now() + ms).toISOString() },
+})
+
+test('a stream ends with the session that it was opened in, and not before', async () => {
+  const { streams } = openStreams({ most: 3 })
+  const [over, open] = [sourceOf([]), sourceOf([])]
+  const kept = streams.open(sessionOf('kept'), open).getReader()
+  const ended = streams.open(sessionOf('over', -1), over).getReader()
+  const next = kept.read()
+  expect(await ended.read()).toEqual({ done: true, value: undefined })
+  expect([over.ended, open.ended]).toEqual([1, 0])
+  streams.stop()
+  expect((await next).done).toBe(true)
+})
+
+test('a stream ends when its session was signed out, and no other; each is asked for once', async () => {
+  const asked: string[][] = []
+  const { streams } = openStreams({
+    most: 4,
+    findOpenSessions: async (ids) => {
+      asked.push(ids)
+      return new Set(['kept'])
+    },
+  })
+  const kept = sourceOf([])
+  streams.open(sessionOf('kept'), kept)
+  streams.open(AUDITOR, kept)
+  const out = [1, 2].map(() => streams.open(sessionOf('out'), sourceOf([])).getReader())
+  const ends = await Promise.all(out.map((reader) => reader.read()))
+  expect(ends.map(({ done }) => done)).toEqual([true, true])
+  expect(asked).toEqual([['kept', 'out']])
+  expect(kept.ended).toBe(0)
+  streams.stop()
+})
+
+test('where sessions can not be looked up no stream ends, and it is tried again', async () => {
+  let looks = 0
+  const { streams, failures } = openStreams({
+    findOpenSessions: async () => {
+      if (++looks === 1) throw new Error('away')
+      return new Set()
+    },
+  })
+  const source = sourceOf([])
+  const reader = streams.open(sessionOf('out'), source).getReader()
+  expect((await reader.read()).done).toBe(true)
+  expect(failures).toEqual([new Error('away')])
+  expect([looks, source.ended]).toEqual([2, 1])
+  streams.stop()
+})
+
+test('while nobody came by a session, none is asked for', async () => {
+  let looks = 0
+  const { streams } = openStreams({
+    findOpenSessions: async () => {
+      looks++
+      return new Set()
+    },
+  })
+  streams.open(AUDITOR, sourceOf([]))
+  const revoked = streams.open({ name: 'gone', role: 'auditor' }, sourceOf([])).getReader()
+  // Ended in a look, which asks for sessions at its end.
+  await revoked.read()
+  expect(looks).toBe(0)
   streams.stop()
 })

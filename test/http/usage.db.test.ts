@@ -164,6 +164,28 @@ test('usage as of a position is what was counted up to it', async () => {
   expect(now).toEqual(await service.read<Usage>(query))
 })
 
+test('usage as of then ends with the hour or day of then, unless it is said where', async () => {
+  const others = Array.from({ length: service.shards - 1 }, (_, i) => `,${i + 1}/-1`).join('')
+  const { at } = counted.filter(({ shard }) => shard === 0)[17]!
+  const hour = `${new Date(Date.parse(at) + 3_600_000).toISOString().slice(0, 13)}:00:00+00:00`
+  const day = `${new Date(Date.parse(at) + 86_400_000).toISOString().slice(0, 10)}T00:00:00+00:00`
+  const endOf = async (query: string) => (await read(query)).items.at(-1)!.to
+  for (const then of [
+    `as_of_position=0/17${others}`,
+    `as_of=${at}`,
+    `as_of=${at.slice(0, 19)}.123456789Z`,
+  ]) {
+    expect([then, await endOf(then)]).toEqual([then, hour])
+    expect([then, await endOf(`${then}&bucket=day`)]).toEqual([then, day])
+    expect(await endOf(`${then}&from=2024-01-01T00:00:00Z&to=2024-01-02T00:00:00Z`)).toBe(
+      '2024-01-02T00:00:00+00:00',
+    )
+  }
+  // Before the first event there is no then.
+  const none = await endOf(`as_of_position=0/-1${others}`)
+  expect(Date.parse(none)).toBeGreaterThan(Date.now())
+})
+
 test('CSV has the same numbers, a line a bucket', async () => {
   const query = '/admin/usage?from=2026-03-29T00:00:00Z&to=2026-03-30T00:00:00Z&tz=Europe/Berlin'
   const { items } = await service.read<Usage>(query)

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { hash } from 'node:crypto'
 import { startTestService, type TestService } from '../support/service.ts'
+import { soon } from '../support/sessions.ts'
 
 let service: TestService
 let other: TestService
@@ -33,15 +34,6 @@ const revoke = (name: string) =>
 const summaryAs = async ({ url }: TestService, token: string) => {
   const headers = { authorization: `Bearer ${token}` }
   return (await fetch(`${url}/admin/apikey-stats/summary`, { headers })).status
-}
-
-/** The status once it is `status`, or what it still is after the two seconds that are promised. */
-async function soon(status: number, read: () => Promise<number>): Promise<number> {
-  for (let waited = 0; waited < 2_000; waited += 50) {
-    if ((await read()) === status) return status
-    await Bun.sleep(50)
-  }
-  return read()
 }
 
 test('a token that was made is taken at once here, and soon by every instance', async () => {

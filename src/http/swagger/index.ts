@@ -1,21 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { swagger } from '@elysiajs/swagger'
 import { Elysia } from 'elysia'
-import { type Asset, toAsset } from './asset.ts'
+import { type Asset, policyOf, toAsset } from '../asset.ts'
 import { toOpenApi } from './document.ts'
 import { toPage } from './page.ts'
-
-/** Nothing from elsewhere, nothing inline but the icon; requests only to this service. */
-const POLICY = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "connect-src 'self'",
-  'img-src data:',
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ')
 
 const hidden = { detail: { hide: true } }
 
@@ -30,7 +18,7 @@ export function swaggerRoutes() {
     made = {
       json: toAsset(JSON.stringify(document), 'application/json'),
       page: toAsset(toPage(document), 'text/html; charset=utf-8', {
-        'content-security-policy': POLICY,
+        'content-security-policy': policyOf('data:'),
       }),
     }
     return made
@@ -67,6 +55,10 @@ const documentation = {
       description:
         'The catalog with its counters. Each read reflects every flush that was acknowledged ' +
         'before it began.',
+    },
+    {
+      name: 'Sessions',
+      description: 'Browsers that are signed in: what the console uses instead of a token.',
     },
     { name: 'Tokens', description: 'Who may call this service, beside its three fixed tokens.' },
     { name: 'Audit', description: 'The log of events, as it stands.' },

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
+import { takesGzip } from './encoding.ts'
 
 const HEADERS = {
   'cache-control': 'no-cache',
@@ -8,11 +9,31 @@ const HEADERS = {
   'x-content-type-options': 'nosniff',
 }
 
+/**
+ * Content-Security-Policy of a page of ours: nothing from elsewhere, nothing inline but images
+ * where these are `data:`; requests only to this service.
+ */
+export const policyOf = (images: string) =>
+  [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "connect-src 'self'",
+    `img-src ${images}`,
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ')
+
 /** Answers requests for one text, the same to everyone. */
 export type Asset = (request: Request) => Response
 
 /** Answers for one text: compressed where the client takes that, and 304 where it has it. */
-export function toAsset(text: string, type: string, headers: Record<string, string> = {}): Asset {
+export function toAsset(
+  text: string | Uint8Array<ArrayBuffer>,
+  type: string,
+  headers: Record<string, string> = {},
+): Asset {
   // Weak: it names the text, whatever its encoding.
   const etag = `W/"${hash('sha256', text, 'base64url')}"`
   const all = { ...HEADERS, ...headers, etag }
@@ -22,13 +43,9 @@ export function toAsset(text: string, type: string, headers: Record<string, stri
       return new Response(null, { status: 304, headers: all })
     }
     const typed = { ...all, 'content-type': type }
-    if (!takesGzip(request.headers.get('accept-encoding') ?? '')) {
+    if (!takesGzip(request)) {
       return new Response(text, { headers: typed })
     }
     return new Response(gzipped, { headers: { ...typed, 'content-encoding': 'gzip' } })
   }
 }
-
-/** True for `gzip`, also with a weight, unless that is 0. */
-const takesGzip = (accepted: string) =>
-  accepted.split(',').some((coding) => /^\s*gzip\s*(;\s*q=(?!0(\.0*)?\s*$).*)?$/i.test(coding))

@@ -1,0 +1,62 @@
+import { useEffect, useRef } from 'preact/hooks'
+import { Route, Switch, useLocation } from 'wouter-preact'
+import { ApiKey } from './entity/api-key.tsx'
+import { ApiKeyList } from './entity/api-key-list.tsx'
+import { Group } from './entity/group.tsx'
+import { Key } from './entity/key.tsx'
+import { KeyList } from './entity/key-list.tsx'
+import { Health } from './health/health.tsx'
+import { Event } from './log/event.tsx'
+import { Events } from './log/events.tsx'
+import { Overview } from './overview/overview.tsx'
+import { Empty } from './parts/states.tsx'
+import { Title } from './parts/title.tsx'
+import { To } from './parts/to.tsx'
+import { Proofs } from './proof/proofs.tsx'
+import { session } from './session.ts'
+import { Shell } from './shell/shell.tsx'
+import { SignIn } from './shell/sign-in.tsx'
+import { Waiting } from './shell/waiting.tsx'
+import { shown } from './shown.ts'
+
+/** The console: a page for each address that console/paths.ts names. */
+export function App() {
+  const [path] = useLocation()
+  const before = useRef(path)
+  useEffect(() => {
+    if (path === before.current) return
+    before.current = path
+    shown.value = null
+    // As a browser does it where it loads a page: from the top, and read from its begin.
+    window.scrollTo(0, 0)
+    document.getElementById('main')?.focus({ preventScroll: true })
+  }, [path])
+  if (session.value === undefined) return <Waiting />
+  if (session.value === null) return <SignIn />
+  return (
+    <Shell>
+      <Switch>
+        <Route path="/" component={Overview} />
+        <Route path="/groups/:id">{({ id }) => <Group key={id} id={id} />}</Route>
+        <Route path="/api-keys">
+          <Title>API keys</Title>
+          <ApiKeyList />
+        </Route>
+        <Route path="/api-keys/:id">{({ id }) => <ApiKey key={id} id={id} />}</Route>
+        <Route path="/keys" component={KeyList} />
+        <Route path="/keys/:hash">{({ hash }) => <Key key={hash} hash={hash} />}</Route>
+        <Route path="/events" component={Events} />
+        <Route path="/events/:shard/:position">
+          {(at) => <Event key={`${at.shard}/${at.position}`} {...at} />}
+        </Route>
+        <Route path="/proofs" component={Proofs} />
+        <Route path="/health" component={Health} />
+        <Route>
+          <Empty title="There is no such page.">
+            <To href="/">Go to the overview</To>
+          </Empty>
+        </Route>
+      </Switch>
+    </Shell>
+  )
+}

@@ -1,0 +1,89 @@
+import { type LucideIcon, Plus } from 'lucide-preact'
+import type { ComponentChildren } from 'preact'
+import { useState } from 'preact/hooks'
+import { type AsOf, isPast, useAsOf } from '../as-of.ts'
+import { ListHead } from '../parts/list-head.tsx'
+import { SaveList } from '../parts/save-list.tsx'
+import { Empty, Failed } from '../parts/states.tsx'
+import { type Column, Table } from '../parts/table.tsx'
+import { useParams } from '../parts/use-params.ts'
+import { isAdmin } from '../session.ts'
+import { type Page, useList } from '../use-list.ts'
+import { type ListQuery, loadAll, type Request } from './lists.ts'
+
+/** An order that has a button of its own. */
+export type Shortcut = { title: string; sort: string; Icon: LucideIcon }
+
+type Props<Item> = {
+  title: string
+  /** What its rows are called, one and many. */
+  one: string
+  many: string
+  columns: Column<Item>[]
+  keyOf: (item: Item) => string | number
+  /** The order where the address names none. */
+  sort: string
+  narrow?: Omit<ListQuery, keyof AsOf | 'sort' | 'search'>
+  load: (query: ListQuery) => (request: Request) => Promise<Page<Item>>
+  shortcut?: Shortcut
+  /** The dialog that adds a row. */
+  add: (close: () => void, done: () => void) => ComponentChildren
+}
+
+/** A list of the catalog: searched, sorted, as long as it likes, saved whole, and added to. */
+export function CatalogList<Item extends object>(props: Props<Item>) {
+  const { title, one, many, columns, keyOf, narrow, load, shortcut, add } = props
+  const asOf = useAsOf()
+  const [params, change] = useParams()
+  const [isAdding, setAdding] = useState(false)
+  const sort = params.get('sort') ?? props.sort
+  const search = params.get('q')
+  const query = { ...asOf, ...narrow, sort, ...(search ? { search } : {}) }
+  const loadPage = load(query)
+  const list = useList(`${many} ${JSON.stringify(query)}`, loadPage, { isLive: !isPast(asOf) })
+  const isShortcut = sort === shortcut?.sort
+  return (
+    <section class="card" aria-label={title}>
+      <ListHead
+        title={title}
+        search={`Find a ${one}`}
+        count={list.items?.length}
+        hasMore={list.hasMore}
+      >
+        {shortcut && (
+          <button
+            type="button"
+            class="small"
+            aria-pressed={isShortcut}
+            onClick={() => change({ sort: isShortcut ? null : shortcut.sort })}
+          >
+            <shortcut.Icon aria-hidden size={14} /> {shortcut.title}
+          </button>
+        )}
+        <SaveList name={many} load={() => loadAll(loadPage)} />
+        {isAdmin() && !isPast(asOf) && (
+          <button type="button" class="small" onClick={() => setAdding(true)}>
+            <Plus aria-hidden size={14} /> Add
+          </button>
+        )}
+      </ListHead>
+      {list.failure && <Failed failure={list.failure} onRetry={list.reload} />}
+      {list.items?.length === 0 ? (
+        <Empty title={search ? `No ${one} is called that.` : `No ${one} yet.`}>
+          {!search && 'PUT /admin/catalog, or Add, makes the first one.'}
+        </Empty>
+      ) : (
+        <Table
+          caption={`${many} with their counters`}
+          columns={columns}
+          items={list.items}
+          keyOf={keyOf}
+          sorting={{ by: sort, onChange: (by) => change({ sort: by }) }}
+          isLoading={list.isLoading}
+          onEnd={list.loadMore}
+        />
+      )}
+      {isAdding && add(() => setAdding(false), list.reload)}
+    </section>
+  )
+}

@@ -1,0 +1,104 @@
+import { useRef, useState } from 'preact/hooks'
+import type { Exact } from '../../../events/exact.ts'
+import { api, take } from '../api.ts'
+import { isPast, useAsOf } from '../as-of.ts'
+import { formatCount, formatTime } from '../format.ts'
+import { saveCsv } from '../parts/csv.ts'
+import { Empty, Failed } from '../parts/states.tsx'
+import { type Column, Table } from '../parts/table.tsx'
+import { To } from '../parts/to.tsx'
+import type { Of } from '../usage/usage.tsx'
+import { useList } from '../use-list.ts'
+
+type Counted = Record<string, Exact>
+type Step = {
+  shard: number
+  position: number
+  recorded_at: string
+  source: string
+  counted: Counted
+  running: Counted
+}
+
+/** Which flushes make up a number: each with what it added, and the total with it. */
+export function Explained({ of }: { of: Of }) {
+  const [isOpen, setOpen] = useState(false)
+  return (
+    <details
+      class="card explained"
+      onToggle={(event) => setOpen((event.currentTarget as HTMLDetailsElement).open)}
+    >
+      <summary>
+        <h2>The flushes behind the number</h2>
+      </summary>
+      {isOpen && <Steps of={of} />}
+    </details>
+  )
+}
+
+function Steps({ of }: { of: Of }) {
+  const asOf = useAsOf()
+  const query = { ...of, ...asOf }
+  // The oldest come first: while there are more, nothing of what is shown changes.
+  const hasMore = useRef(false)
+  const list = useList<Step>(
+    `explain ${JSON.stringify(query)}`,
+    async ({ limit, cursor }) => {
+      const after = cursor === undefined ? {} : { after: cursor }
+      const { value } = await take(api.audit.explain.get({ query: { ...query, limit, ...after } }))
+      return { items: value.items as Step[], next_cursor: value.next_after }
+    },
+    { isLive: !isPast(asOf) && !hasMore.current },
+  )
+  hasMore.current = list.hasMore
+  const isTokens = of.token_hash !== undefined
+  const second = isTokens ? 'tokens' : 'success_requests'
+  const columns: Column<Step>[] = [
+    {
+      title: 'Event',
+      show: ({ shard, position }) => (
+        <To href={`/events/${shard}/${position}`}>{`${shard}/${position}`}</To>
+      ),
+    },
+    { title: 'When', rank: 2, chars: 24, show: (step) => formatTime(step.recorded_at, 'moment') },
+    { title: 'From', rank: 3, show: (step) => step.source },
+    count('Requests', ({ counted }) => counted.requests),
+    count(isTokens ? 'Tokens' : 'Successes', ({ counted }) => counted[second]),
+    count('Total then', ({ running }) => running[isTokens ? 'tokens' : 'requests']),
+  ]
+  const save = () =>
+    saveCsv('flushes', [
+      ['shard', 'position', 'recorded_at', 'source', 'requests', second, 'running_requests'],
+      ...(list.items ?? []).map((step) => [
+        ...[step.shard, step.position, step.recorded_at, step.source],
+        ...[step.counted.requests!, step.counted[second]!, step.running.requests!],
+      ]),
+    ])
+  return (
+    <>
+      {list.failure && <Failed failure={list.failure} onRetry={list.reload} />}
+      {list.items?.length === 0 && !list.hasMore ? (
+        <Empty title="No flush has counted anything here yet." />
+      ) : (
+        <>
+          <button type="button" class="small" onClick={save}>
+            Save these as CSV
+          </button>
+          <Table
+            caption="Flushes in the order of time"
+            columns={columns}
+            items={list.items}
+            keyOf={({ shard, position }) => `${shard}/${position}`}
+            isLoading={list.isLoading}
+            onEnd={list.loadMore}
+          />
+        </>
+      )}
+    </>
+  )
+}
+
+const count = (title: string, read: (step: Step) => Exact | undefined): Column<Step> => ({
+  ...{ title, align: 'end' },
+  show: (step) => formatCount(read(step) ?? 0),
+})

@@ -1,0 +1,50 @@
+import { Ban, Pencil } from 'lucide-preact'
+import type { ComponentChildren } from 'preact'
+import { useState } from 'preact/hooks'
+import { isPast, useAsOf } from '../as-of.ts'
+import { formatTime } from '../format.ts'
+import { Title } from '../parts/title.tsx'
+import { isAdmin } from '../session.ts'
+
+type Props = {
+  kind: string
+  name: string | undefined
+  endedAt: string | undefined
+  children: ComponentChildren
+  /** The dialog that changes it, and the one that ends it. */
+  edit: (close: () => void) => ComponentChildren
+  end: (close: () => void) => ComponentChildren
+}
+
+/** Above the page of a row of the catalog: what it is, and what an admin can do with it. */
+export function Head({ kind, name, endedAt, children, edit, end }: Props) {
+  const [asked, setAsked] = useState<'edit' | 'end' | null>(null)
+  const close = () => setAsked(null)
+  const canChange = isAdmin() && !isPast(useAsOf()) && name !== undefined
+  return (
+    <header class="entity">
+      <div>
+        <p class="kind">{kind}</p>
+        <Title>{name ?? '…'}</Title>
+        <p class="facts">
+          {endedAt && <span class="badge bad">ended {formatTime(endedAt, 'minute')}</span>}
+          {children}
+        </p>
+      </div>
+      {canChange && (
+        <div class="choices">
+          <button type="button" onClick={() => setAsked('edit')}>
+            <Pencil aria-hidden size={14} /> Change
+          </button>
+          {!endedAt && (
+            <button type="button" class="grave-quiet" onClick={() => setAsked('end')}>
+              <Ban aria-hidden size={14} /> End
+            </button>
+          )}
+        </div>
+      )}
+      {asked === 'edit' && edit(close)}
+      {asked === 'end' && end(close)}
+    </header>
+  )
+}

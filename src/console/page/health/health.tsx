@@ -1,0 +1,135 @@
+import { CircleAlert, CircleCheck, TriangleAlert } from 'lucide-preact'
+import { api, take } from '../api.ts'
+import { formatBytes, formatCount, formatCountOf, formatDuration, formatTime } from '../format.ts'
+import { Failed } from '../parts/states.tsx'
+import { Title } from '../parts/title.tsx'
+import { useRead } from '../use-read.ts'
+import { type Finding, judge } from './judge.ts'
+import { Projections } from './projections.tsx'
+
+/** Milliseconds between two looks, whether or not the log grows. */
+const EVERY_MS = 2_000
+
+/** How the service is: what is red, and what to do about it. */
+export function Health() {
+  const status = useRead('status', async () => (await take(api.admin.status.get())).value, {
+    everyMs: EVERY_MS,
+    always: true,
+  })
+  const projections = useRead(
+    'projections',
+    async () => (await take(api.admin.projections.get())).value,
+    { everyMs: EVERY_MS, always: true },
+  )
+  const verifications = useRead(
+    'newest verification',
+    async () => (await take(api.admin.verifications.get({ query: { limit: '1' } }))).value,
+    { everyMs: 10_000, always: true },
+  )
+  const failure = status.failure ?? projections.failure
+  const findings = judge({
+    failure,
+    status: status.value,
+    projections: projections.value,
+    verification: verifications.value?.items[0],
+  })
+  const { value } = status
+  return (
+    <>
+      <Title>Health</Title>
+      <Findings findings={findings} />
+      {failure && failure.status !== 503 && <Failed failure={failure} onRetry={status.reload} />}
+      <dl class="totals facts-of">
+        <Fact
+          title="Version"
+          value={value?.version}
+          more={value && `since ${formatTime(value.started_at, 'minute')}`}
+        />
+        <Fact
+          title="Instances"
+          value={value && formatCount(value.instances.filter(({ live }) => live).length)}
+          more={value && describeSilent(value.instances)}
+        />
+        <Fact
+          title="Queue"
+          value={value && formatCount(value.queue_length)}
+          more="flushes accepted and not in the log yet"
+        />
+        <Fact
+          title="Database"
+          value={value && `PostgreSQL ${value.database.version}`}
+          more={value && describeDatabase(value.database)}
+        />
+        <Fact
+          title="Log"
+          value={projections.value && countEvents(projections.value.items[0]?.head)}
+          more={value && describeLog(value.signed)}
+        />
+        <Fact
+          title="Lag"
+          value={projections.value && formatDuration(lagOf(projections.value.items))}
+          more="of the counters behind the log"
+        />
+      </dl>
+      <Projections status={projections.value} onChange={projections.reload} />
+    </>
+  )
+}
+
+type FactProps = { title: string; value: string | undefined; more: string | undefined }
+
+const Fact = ({ title, value, more }: FactProps) => (
+  <div class="card total">
+    <dt>{title}</dt>
+    <dd>
+      <b>{value ?? '…'}</b>
+      <span class="share">{more}</span>
+    </dd>
+  </div>
+)
+
+const ICONS = { good: CircleCheck, fair: TriangleAlert, bad: CircleAlert }
+
+const Findings = ({ findings }: { findings: Finding[] }) => (
+  <ul class="findings" aria-live="polite">
+    {findings.map(({ grade, what, todo }) => {
+      const Icon = ICONS[grade]
+      return (
+        <li key={what} class={`notice ${grade}`}>
+          <Icon aria-hidden size={18} />
+          <div>
+            <p class="title">{what}</p>
+            {todo && <p>{todo}</p>}
+          </div>
+        </li>
+      )
+    })}
+  </ul>
+)
+
+const describeSilent = (instances: { live: boolean }[]) => {
+  const silent = instances.filter(({ live }) => !live).length
+  return silent === 0 ? 'on this database, all of them answer' : `${silent} fell silent lately`
+}
+
+type Database = { size_bytes: number; connections: number; max_connections: number }
+
+const describeDatabase = ({ size_bytes, connections, max_connections }: Database) =>
+  `${formatBytes(size_bytes)}, ${connections} of ${formatCountOf(max_connections, 'connection')}`
+
+const describeLog = (signed: number[]) =>
+  `events in ${formatCountOf(signed.length, 'shard')}, ` +
+  `${formatCount(sum(signed))} of them signed`
+
+/** `0/41,1/7` are 50 events. */
+const countEvents = (head = '') =>
+  formatCount(sum(head.split(',').map((part) => Number(part.split('/')[1] ?? -1) + 1)))
+
+const sum = (numbers: number[]) => numbers.reduce((all, number) => all + number, 0)
+
+/** Of what the pages show now; usage and snapshots lag by design. */
+const lagOf = (items: { name: string; lag_seconds: number }[]) =>
+  Math.max(
+    0,
+    ...items.filter(({ name }) => name.endsWith('counters')).map(({ lag_seconds }) => lag_seconds),
+  )

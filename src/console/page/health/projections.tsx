@@ -1,0 +1,147 @@
+import { RotateCcw } from 'lucide-preact'
+import { useState } from 'preact/hooks'
+import { api, take } from '../api.ts'
+import { formatCount, formatCountOf, formatDuration, formatTime } from '../format.ts'
+import { Dialog } from '../parts/dialog.tsx'
+import { Bone } from '../parts/states.tsx'
+import { To } from '../parts/to.tsx'
+import { isAdmin } from '../session.ts'
+
+type Status = Awaited<ReturnType<typeof load>>
+type Projection = Status['items'][number]
+
+const load = async () => (await take(api.admin.projections.get())).value
+
+type Props = { status: Status | undefined; onChange: () => void }
+
+/** Each projection: how far it is, and its rebuilds with their progress and what they found. */
+export function Projections({ status, onChange }: Props) {
+  const [asked, setAsked] = useState<string | null>(null)
+  const submit = async () => {
+    await take(api.admin.projections({ name: asked! }).rebuild.post())
+    onChange()
+  }
+  return (
+    <section class="card" aria-label="Projections">
+      <header>
+        <h2>Projections</h2>
+      </header>
+      <ul class="projections">
+        {status ? (
+          status.items.map((projection) => (
+            <Row
+              key={projection.name}
+              projection={projection}
+              onRebuild={() => setAsked(projection.name)}
+            />
+          ))
+        ) : (
+          <li>
+            <Bone width="30ch" />
+          </li>
+        )}
+      </ul>
+      {status && status.parked_events.count > 0 && <Parked parked={status.parked_events} />}
+      {asked && (
+        <Dialog
+          title={`Rebuild ${asked}?`}
+          action="Rebuild"
+          onSubmit={submit}
+          onClose={() => setAsked(null)}
+        >
+          <p>
+            It is folded anew from the first event, beside what readers see; that is replaced when
+            the new one has caught up, and rows that differed are told.
+          </p>
+        </Dialog>
+      )}
+    </section>
+  )
+}
+
+function Row({ projection, onRebuild }: { projection: Projection; onRebuild: () => void }) {
+  const { name, generation, lag_events, lag_seconds, last_rebuild, rebuild } = projection
+  const isRunning = rebuild?.state === 'folding' || rebuild?.state === 'comparing'
+  return (
+    <li>
+      <div class="what">
+        <h3>{name}</h3>
+        <p class="muted">
+          {lag_events === 0
+            ? 'reflects the whole log'
+            : `${formatCountOf(lag_events, 'event')} behind, ${formatDuration(lag_seconds)}`}
+          {' · '}generation {generation}
+          {last_rebuild && ` · rebuilt ${formatTime(last_rebuild, 'minute')}`}
+        </p>
+        {rebuild && <Rebuild rebuild={rebuild} />}
+      </div>
+      {isAdmin() && !isRunning && (
+        <button type="button" class="small" onClick={onRebuild} aria-label={`Rebuild ${name}`}>
+          <RotateCcw aria-hidden size={14} /> Rebuild
+        </button>
+      )}
+    </li>
+  )
+}
+
+function Rebuild({ rebuild }: { rebuild: NonNullable<Projection['rebuild']> }) {
+  const { state, events_folded, events_total, drifted_rows, drift, error } = rebuild
+  switch (state) {
+    case 'folding':
+    case 'comparing':
+      return (
+        <p>
+          <progress
+            value={events_folded}
+            max={Math.max(events_total, 1)}
+            aria-label="Progress of the rebuild"
+          />{' '}
+          {state === 'comparing'
+            ? 'comparing row by row'
+            : `${formatCount(events_folded)} of ${formatCountOf(events_total, 'event')} folded`}
+        </p>
+      )
+    case 'live':
+      return (
+        <>
+          <p class="muted">
+            The last rebuild folded {formatCountOf(events_folded, 'event')};{' '}
+            {drifted_rows === null
+              ? 'rows were not compared'
+              : drifted_rows === 0
+                ? 'every row was what the log says'
+                : `${formatCountOf(drifted_rows, 'row was', 'rows were')} not what the log says`}
+            .
+          </p>
+          {drift.length > 0 && (
+            <details>
+              <summary>Rows that differed</summary>
+              <pre>{JSON.stringify(drift, null, 2)}</pre>
+            </details>
+          )}
+        </>
+      )
+    default:
+      return (
+        <p class="bad">
+          The last rebuild {state === 'killed' ? 'was killed' : state}
+          {error && `: ${error}`}
+        </p>
+      )
+  }
+}
+
+function Parked({ parked }: { parked: Status['parked_events'] }) {
+  return (
+    <details>
+      <summary>{formatCountOf(parked.count, 'event')} that could not be folded</summary>
+      <ul>
+        {parked.events.map(({ shard, position, reason }) => (
+          <li key={`${shard}/${position}`}>
+            <To href={`/events/${shard}/${position}`}>{`${shard}/${position}`}</To> {reason}
+          </li>
+        ))}
+      </ul>
+    </details>
+  )
+}

@@ -1,0 +1,58 @@
+import { formatCount, formatCountOf } from '../format.ts'
+
+/** The types of events that there are. */
+export const TYPES = [
+  'ApiKeyStatsFlushed',
+  'KeyStatsFlushed',
+  'CatalogChanged',
+  'ProjectionAttested',
+  'OriginChanged',
+  'ShardsChanged',
+]
+
+/** An event in a few words. */
+export function describeEvent(type: string, payload: unknown): string {
+  const value = (payload ?? {}) as Record<string, unknown>
+  switch (type) {
+    case 'ApiKeyStatsFlushed':
+      return `${sumOf(value.requests)} of ${countOf(value.ids, 'API key')}`
+    case 'KeyStatsFlushed':
+      return `${sumOf(value.requests)} of ${countOf(value.hashes, 'token key')}`
+    case 'CatalogChanged':
+      return describeChange(value)
+    case 'ProjectionAttested':
+      return 'what the projections hold'
+    case 'OriginChanged':
+      return 'the log goes on under another name'
+    case 'ShardsChanged':
+      return 'the log goes on with another number of shards'
+    default:
+      return ''
+  }
+}
+
+const listOf = (value: unknown) => (Array.isArray(value) ? value : [])
+
+/** Counts may be beyond what a number holds exactly. */
+const sumOf = (counts: unknown) =>
+  formatCountOf(
+    listOf(counts).reduce((all: bigint, count) => all + toWhole(count), 0n),
+    'request',
+  )
+
+const toWhole = (count: unknown) =>
+  typeof count === 'bigint' ? count : BigInt(Number.isInteger(count) ? Number(count) : 0)
+
+const countOf = (list: unknown, what: string) => formatCountOf(listOf(list).length, what)
+
+function describeChange({ upserted, ended }: Record<string, unknown>): string {
+  const count = (rows: unknown): number =>
+    Object.values((rows ?? {}) as object).reduce((all, row) => all + listOf(row).length, 0)
+  const parts = (
+    [
+      [count(upserted), 'put'],
+      [count(ended), 'ended'],
+    ] as const
+  ).filter(([rows]) => rows > 0)
+  return parts.map(([rows, what]) => `${formatCount(rows)} ${what}`).join(', ')
+}

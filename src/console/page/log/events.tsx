@@ -1,0 +1,189 @@
+import { Pause, Play } from 'lucide-preact'
+import { useState } from 'preact/hooks'
+import { api, take } from '../api.ts'
+import { isPast, useAsOf } from '../as-of.ts'
+import { formatTime, zoneName } from '../format.ts'
+import { readMoment } from '../moment.ts'
+import { Empty, Failed } from '../parts/states.tsx'
+import { type Column, Table } from '../parts/table.tsx'
+import { Title } from '../parts/title.tsx'
+import { To } from '../parts/to.tsx'
+import { useParams } from '../parts/use-params.ts'
+import { zone } from '../settings.ts'
+import { useList } from '../use-list.ts'
+import { describeEvent, TYPES } from './describe.ts'
+import { ToNewest, useIsPast } from './newest.tsx'
+
+/** What the list is narrowed to; a parameter each in the address. */
+const FILTERS = ['type', 'source', 'shard', 'since', 'until'] as const
+
+type Event = {
+  shard: number
+  position: number
+  type: string
+  recorded_at: string
+  source: string
+  payload: unknown
+}
+
+const COLUMNS: Column<Event>[] = [
+  {
+    title: 'Event',
+    ...{ chars: 12, phoneChars: 9 },
+    show: ({ shard, position }) => (
+      <To href={`/events/${shard}/${position}`}>{`${shard}/${position}`}</To>
+    ),
+  },
+  {
+    title: 'When',
+    ...{ chars: 20, phoneChars: 12 },
+    show: ({ recorded_at }) => (
+      <>
+        <span class="not-phone">{formatTime(recorded_at, 'moment')}</span>
+        <span class="phone">{formatTime(recorded_at, 'seconds')}</span>
+      </>
+    ),
+  },
+  { title: 'Type', chars: 24, rank: 2, show: ({ type }) => type },
+  { title: 'From', rank: 3, show: ({ source }) => source },
+  {
+    title: 'What',
+    wraps: true,
+    show: (event) => <span class="muted">{describeEvent(event.type, event.payload)}</span>,
+  },
+]
+
+/** The log, the newest event first, live; or what a search finds of it. */
+export function Events() {
+  const asOf = useAsOf()
+  const [params] = useParams()
+  const [isPaused, setPaused] = useState(false)
+  const query = {
+    ...toQuery(params),
+    ...(asOf.as_of === undefined ? {} : { to: asOf.as_of }),
+  }
+  const reading = useIsPast()
+  const follows = !isPaused && !isPast(asOf) && query.to === undefined
+  const isLive = follows && !reading.isPast
+  const list = useList<Event>(
+    `events ${JSON.stringify({ ...query, ...asOf })}`,
+    async ({ limit, cursor }) => {
+      const end = cursor ?? (asOf.as_of_position && toNext(asOf.as_of_position))
+      const before = end === undefined ? {} : { before: end }
+      const wanted = { order: 'desc' as const, shard: 'all', ...query, ...before, limit }
+      const { value } = await take(api.audit.events.get({ query: wanted }))
+      return { items: value.items as Event[], next_cursor: value.next_before ?? null }
+    },
+    { isLive },
+  )
+  return (
+    <>
+      <Title>Log</Title>
+      <section class="card" aria-label="Events">
+        <header>
+          <h2>Events, the newest first</h2>
+          <button
+            type="button"
+            class="small"
+            aria-pressed={isPaused}
+            onClick={() => setPaused(!isPaused)}
+          >
+            {isPaused ? <Play aria-hidden size={14} /> : <Pause aria-hidden size={14} />}
+            {isPaused ? 'Go on' : 'Pause'}
+          </button>
+        </header>
+        <Filters />
+        <div ref={reading.mark} />
+        {follows && reading.isPast && <ToNewest />}
+        {list.failure && <Failed failure={list.failure} onRetry={list.reload} />}
+        {list.items?.length === 0 && !list.hasMore ? (
+          <Empty title="No such event.">
+            Every flush, and every change of the catalog, will stand here.
+          </Empty>
+        ) : (
+          <Table
+            caption="Events"
+            columns={COLUMNS}
+            items={list.items}
+            keyOf={({ shard, position }) => `${shard}/${position}`}
+            isLoading={list.isLoading}
+            onEnd={list.loadMore}
+          />
+        )}
+      </section>
+    </>
+  )
+}
+
+/** The positions after these: `0/41,1/7` → `0/42,1/8`. What is no position the service refuses. */
+const toNext = (positions: string) =>
+  positions.replace(/\/(-?\d+)/g, (_, position: string) => `/${Number(position) + 1}`)
+
+function Filters() {
+  const [params, change] = useParams()
+  const set = (name: string) => (event: { currentTarget: HTMLInputElement | HTMLSelectElement }) =>
+    change({ [name]: event.currentTarget.value.trim() })
+  const value = (name: string) => params.get(name) ?? ''
+  const zoneText = zone.value === 'utc' ? 'UTC' : zoneName()
+  const isNarrowed = FILTERS.some((name) => params.has(name))
+  return (
+    <form class="filters" onSubmit={(event) => event.preventDefault()} aria-label="Search the log">
+      <label>
+        Type
+        <select value={value('type')} onChange={set('type')}>
+          <option value="">any</option>
+          {TYPES.map((type) => (
+            <option key={type}>{type}</option>
+          ))}
+        </select>
+      </label>
+      <label>
+        From
+        <input
+          value={value('source')}
+          onChange={set('source')}
+          placeholder="any token"
+          maxLength={255}
+        />
+      </label>
+      <label>
+        Shard
+        <input
+          value={value('shard')}
+          onChange={set('shard')}
+          placeholder="all"
+          pattern="\d{1,4}"
+          size={4}
+        />
+      </label>
+      {Object.entries({ since: 'Since', until: 'Until' }).map(([name, title]) => (
+        <label key={name}>
+          {title} ({zoneText})
+          <input type="datetime-local" value={value(name)} onChange={set(name)} />
+        </label>
+      ))}
+      {isNarrowed && (
+        <button
+          type="button"
+          class="small"
+          onClick={() => change(Object.fromEntries(FILTERS.map((name) => [name, null])))}
+        >
+          Clear
+        </button>
+      )}
+    </form>
+  )
+}
+
+/** The filters as the service names them. */
+function toQuery(params: URLSearchParams) {
+  const query: Partial<Record<'type' | 'source' | 'shard' | 'from' | 'to', string>> = {}
+  const [type, source, shard, since, until] = FILTERS.map((name) => params.get(name))
+  if (type) query.type = type
+  if (source) query.source = source
+  if (shard && /^\d{1,4}$/.test(shard)) query.shard = shard
+  const [from, to] = [readMoment(since ?? ''), readMoment(until ?? '')]
+  if (from !== null) query.from = new Date(from).toISOString()
+  if (to !== null) query.to = new Date(to).toISOString()
+  return query
+}

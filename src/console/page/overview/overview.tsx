@@ -1,0 +1,28 @@
+import { api } from '../api.ts'
+import { isPast, useAsOf } from '../as-of.ts'
+import { GroupList } from '../entity/group-list.tsx'
+import { Totals } from '../entity/totals.tsx'
+import { Failed } from '../parts/states.tsx'
+import { Title } from '../parts/title.tsx'
+import { takeShown } from '../shown.ts'
+import { Usage } from '../usage/usage.tsx'
+import { useRead } from '../use-read.ts'
+
+/** All that was counted, over time and by provider group. */
+export function Overview() {
+  const asOf = useAsOf()
+  const { value, failure, reload } = useRead(
+    `summary ${JSON.stringify(asOf)}`,
+    () => takeShown(api.admin['apikey-stats'].summary.get({ query: asOf })),
+    { everyMs: isPast(asOf) ? null : 1_000, keeps: true },
+  )
+  return (
+    <>
+      <Title>Overview</Title>
+      {failure && <Failed failure={failure} onRetry={reload} />}
+      <Totals of={value} />
+      <Usage of={{}} name="all groups" />
+      <GroupList />
+    </>
+  )
+}

@@ -1,0 +1,96 @@
+import { X } from 'lucide-preact'
+import type { ComponentChildren } from 'preact'
+import { useEffect, useId, useRef, useState } from 'preact/hooks'
+import { Failure } from '../api.ts'
+import { Failed } from './states.tsx'
+
+type Props = {
+  title: string
+  /** What the button says that does it. */
+  action: string
+  isGrave?: boolean
+  onSubmit: (form: FormData) => Promise<void>
+  onClose: () => void
+  children: ComponentChildren
+}
+
+/** Asks before something is changed; stays, and says why, where that failed. */
+export function Dialog({ title, action, isGrave = false, onSubmit, onClose, children }: Props) {
+  const dialog = useRef<HTMLDialogElement>(null)
+  const id = useId()
+  const [failure, setFailure] = useState<Failure | null>(null)
+  const [isBusy, setBusy] = useState(false)
+  useEffect(() => dialog.current?.showModal(), [])
+
+  const submit = async (event: SubmitEvent) => {
+    event.preventDefault()
+    setBusy(true)
+    setFailure(null)
+    try {
+      await onSubmit(new FormData(event.currentTarget as HTMLFormElement))
+      onClose()
+    } catch (error) {
+      setFailure(Failure.from(error))
+      setBusy(false)
+    }
+  }
+  return (
+    <dialog ref={dialog} aria-labelledby={id} onClose={onClose}>
+      <form onSubmit={submit}>
+        <header>
+          <h2 id={id}>{title}</h2>
+          <button type="button" class="icon" aria-label="Close" onClick={onClose}>
+            <X aria-hidden size={18} />
+          </button>
+        </header>
+        {children}
+        {failure && <Failed failure={failure} />}
+        <footer>
+          <button type="button" onClick={onClose}>
+            Cancel
+          </button>
+          <button type="submit" class={isGrave ? 'grave' : 'primary'} disabled={isBusy}>
+            {action}
+          </button>
+        </footer>
+      </form>
+    </dialog>
+  )
+}
+
+type FieldProps = {
+  label: string
+  name: string
+  value?: string | undefined
+  type?: string
+  hint?: string
+  required?: boolean
+  min?: number
+  max?: number
+  pattern?: string
+  maxLength?: number
+  readOnly?: boolean
+  step?: string
+}
+
+/** A labelled input. */
+export function Field({ label, hint, value, ...input }: FieldProps) {
+  const id = useId()
+  return (
+    <p class="field">
+      <label for={id}>{label}</label>
+      <input
+        id={id}
+        autocomplete="off"
+        aria-describedby={hint && `${id}-hint`}
+        defaultValue={value}
+        {...input}
+      />
+      {hint && (
+        <span class="hint" id={`${id}-hint`}>
+          {hint}
+        </span>
+      )}
+    </p>
+  )
+}

@@ -1,0 +1,33 @@
+import type { ComponentChildren } from 'preact'
+import { formatCount } from '../format.ts'
+import { Search } from './search.tsx'
+
+type Props = {
+  title: string
+  search: string
+  /** Rows in the table, and whether there are more. */
+  count: number | undefined
+  hasMore: boolean
+  children?: ComponentChildren
+}
+
+/** Above a list: what it is, how many, a search, and what can be done with it. */
+export function ListHead({ title, search, count, hasMore, children }: Props) {
+  return (
+    <header>
+      <h2>
+        {title}{' '}
+        {count !== undefined && (
+          <small class="muted">
+            {formatCount(count)}
+            {hasMore && '+'}
+          </small>
+        )}
+      </h2>
+      <div class="choices">
+        <Search label={search} />
+        {children}
+      </div>
+    </header>
+  )
+}

@@ -1,0 +1,27 @@
+import { Download } from 'lucide-preact'
+import { useState } from 'preact/hooks'
+import { saveCsv } from './csv.ts'
+
+/** What a row of a list has; no lists and no objects. */
+type Row = Record<string, string | number | bigint | null | undefined>
+
+/** Gives the whole list as it is narrowed and sorted, as CSV: what is in sight and what follows. */
+export function SaveList({ name, load }: { name: string; load: () => Promise<object[]> }) {
+  const [state, setState] = useState<'idle' | 'busy' | 'failed'>('idle')
+  const save = async () => {
+    setState('busy')
+    try {
+      const rows = (await load()) as Row[]
+      const columns = Object.keys(rows[0] ?? {})
+      saveCsv(name, [columns, ...rows.map((row) => columns.map((column) => row[column] ?? null))])
+      setState('idle')
+    } catch {
+      setState('failed')
+    }
+  }
+  return (
+    <button type="button" class="small" onClick={save} disabled={state === 'busy'}>
+      <Download aria-hidden size={14} /> {state === 'failed' ? 'CSV failed: try again' : 'CSV'}
+    </button>
+  )
+}

@@ -1,0 +1,140 @@
+import { ArrowDown, ArrowUp } from 'lucide-preact'
+import type { ComponentChildren } from 'preact'
+import { useEffect, useRef } from 'preact/hooks'
+import { Bone } from './states.tsx'
+import { useRows } from './use-rows.ts'
+
+/** Height of a row; style/tables.css has it too. */
+const ROW_PX = 44
+/** Rows before the end at which more are asked for. */
+const AHEAD = 40
+
+export type Column<Item> = {
+  title: string
+  show: (item: Item) => ComponentChildren
+  /** The name by which the service sorts it. */
+  sort?: string
+  /** Numbers stand at the end. */
+  align?: 'end'
+  /** 1 is always there; on a small screen 2, and on a phone 3, make way. */
+  rank?: 1 | 2 | 3
+  /** How wide, in characters; what has none shares the rest. On a phone it may be less. */
+  chars?: number
+  phoneChars?: number
+  /** A long text stands on two lines on a phone. */
+  wraps?: boolean
+}
+
+export type Sorting = { by: string; onChange: (by: string) => void }
+
+type Props<Item> = {
+  caption: string
+  columns: Column<Item>[]
+  /** undefined, or empty: not read yet. */
+  items: Item[] | undefined
+  keyOf: (item: Item) => string | number
+  sorting?: Sorting
+  isLoading?: boolean
+  onEnd?: () => void
+}
+
+/** A table of any length: only what is in sight is in the document. */
+export function Table<Item>(props: Props<Item>) {
+  const { caption, columns, items, keyOf, sorting, isLoading = false, onEnd } = props
+  const table = useRef<HTMLTableElement>(null)
+  const count = items?.length ?? 0
+  const { first, end, abovePx, belowPx } = useRows(table, count, ROW_PX)
+  // A page may be empty and not the last.
+  const isNearEnd = items !== undefined && end > count - AHEAD
+  useEffect(() => {
+    if (isNearEnd) onEnd?.()
+  }, [isNearEnd, count, onEnd])
+
+  return (
+    <div class="table" aria-busy={isLoading}>
+      <table ref={table} aria-rowcount={count + 1}>
+        <caption class="unseen">{caption}</caption>
+        <thead>
+          <tr>
+            {columns.map((column) => (
+              <Heading key={column.title} column={column} sorting={sorting} />
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {abovePx > 0 && <Space px={abovePx} />}
+          {items === undefined || count === 0
+            ? bones(columns)
+            : items.slice(first, end).map((item, i) => (
+                <tr key={keyOf(item)} aria-rowindex={first + i + 2}>
+                  {columns.map((column) => (
+                    <td key={column.title} class={classOf(column)}>
+                      {column.show(item)}
+                    </td>
+                  ))}
+                </tr>
+              ))}
+          {belowPx > 0 && <Space px={belowPx} />}
+        </tbody>
+      </table>
+    </div>
+  )
+}
+
+type HeadingProps<Item> = { column: Column<Item>; sorting: Sorting | undefined }
+
+function Heading<Item>({ column, sorting }: HeadingProps<Item>) {
+  const { title, sort, align } = column
+  const isSortable = sorting !== undefined && sort !== undefined
+  if (!isSortable) {
+    return (
+      <th scope="col" class={classOf(column)} style={widthOf(column)}>
+        {title}
+      </th>
+    )
+  }
+  const isUp = sorting.by === sort
+  const isDown = sorting.by === `-${sort}`
+  // Of numbers the largest are wanted first, of texts the first.
+  const next = align === 'end' ? (isDown ? sort : `-${sort}`) : isUp ? `-${sort}` : sort
+  return (
+    <th
+      scope="col"
+      class={classOf(column)}
+      style={widthOf(column)}
+      aria-sort={isUp ? 'ascending' : isDown ? 'descending' : undefined}
+    >
+      <button type="button" onClick={() => sorting.onChange(next)}>
+        {title}
+        {isUp && <ArrowUp aria-hidden size={14} />}
+        {isDown && <ArrowDown aria-hidden size={14} />}
+      </button>
+    </th>
+  )
+}
+
+/** Of one cell: how many there are in a row depends on the screen. */
+const Space = ({ px }: { px: number }) => (
+  <tr aria-hidden class="space">
+    <td style={{ height: `${px}px` }} />
+  </tr>
+)
+
+const bones = (columns: Column<never>[]) =>
+  [0, 1, 2, 3, 4].map((row) => (
+    <tr key={row} aria-hidden>
+      {columns.map((column, i) => (
+        <td key={column.title} class={classOf(column)}>
+          <Bone width={i === 0 ? '14ch' : '6ch'} />
+        </td>
+      ))}
+    </tr>
+  ))
+
+const classOf = ({ align, rank = 1, wraps }: Pick<Column<never>, 'align' | 'rank' | 'wraps'>) =>
+  `${align === 'end' ? 'end ' : ''}${wraps ? 'wraps ' : ''}rank-${rank}`
+
+const widthOf = ({ chars, phoneChars }: Pick<Column<never>, 'chars' | 'phoneChars'>) => ({
+  ...(chars === undefined ? {} : { '--chars': `${chars}ch` }),
+  ...(phoneChars === undefined ? {} : { '--phone-chars': `${phoneChars}ch` }),
+})

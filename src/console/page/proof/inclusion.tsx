@@ -1,0 +1,90 @@
+import { Check, ShieldCheck, X } from 'lucide-preact'
+import { useState } from 'preact/hooks'
+import { api, Failure, take } from '../api.ts'
+import { Failed } from '../parts/states.tsx'
+import { canHash } from './hash.ts'
+import { checkInclusion, type Step } from './inclusion.ts'
+import { loadKeys } from './kept.ts'
+
+/** Checks in this browser that an event is in the signed log, one step after the other. */
+export function Inclusion({ shard, position }: { shard: number; position: number }) {
+  const [steps, setSteps] = useState<Step[]>([])
+  const [state, setState] = useState<'idle' | 'busy' | 'done'>('idle')
+  const [failure, setFailure] = useState<Failure | null>(null)
+  const check = async () => {
+    setState('busy')
+    setFailure(null)
+    const done: Step[] = []
+    setSteps(done)
+    try {
+      const { keys } = await loadKeys()
+      const at = { shard: String(shard), position: String(position) }
+      const { value } = await take(
+        api.audit.events({ shard: at.shard })({ position: at.position })['tlog-proof'].get(),
+      )
+      for await (const step of checkInclusion(value, keys, { shard, position })) {
+        done.push(step)
+        setSteps([...done])
+      }
+    } catch (error) {
+      setFailure(Failure.from(error))
+    }
+    setState('done')
+  }
+  const isGood = steps.length > 0 && steps.every((step) => step.isGood)
+  return (
+    <section class="card" aria-label="Inclusion proof">
+      <header>
+        <h2>Proof that it is in the log</h2>
+        <div class="choices">
+          <a class="button small" href={`/audit/events/${shard}/${position}/tlog-proof`} download>
+            Save the proof
+          </a>
+          <button
+            type="button"
+            class="primary small"
+            onClick={check}
+            disabled={state === 'busy' || !canHash()}
+          >
+            <ShieldCheck aria-hidden size={14} /> Check it here
+          </button>
+        </div>
+      </header>
+      {!canHash() && (
+        <p class="notice fair">
+          A browser hashes on HTTPS only. Save the proof, and check it with tallybook audit.
+        </p>
+      )}
+      {state === 'idle' && (
+        <p class="muted">
+          The browser hashes the event itself, climbs the tree to its root, and verifies who signed
+          it.
+        </p>
+      )}
+      {failure && <Failed failure={failure} onRetry={check} />}
+      <p class={`verdict ${isGood ? 'good' : 'bad'}`} role="status">
+        {state === 'done' &&
+          !failure &&
+          (isGood
+            ? 'It is in the log: every step holds.'
+            : 'It does not hold. Keep this page, and ask who runs the service.')}
+      </p>
+      <ol class="steps">
+        {steps.map((step, i) => (
+          <li key={i} class={step.isGood ? 'good' : 'bad'}>
+            {step.isGood ? (
+              <Check aria-label="holds" size={16} />
+            ) : (
+              <X aria-label="fails" size={16} />
+            )}
+            <div>
+              <p class="title">{step.title}</p>
+              <p class="muted break">{step.detail}</p>
+              <code class="break">{step.result}</code>
+            </div>
+          </li>
+        ))}
+      </ol>
+    </section>
+  )
+}

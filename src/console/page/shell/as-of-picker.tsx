@@ -1,0 +1,82 @@
+import { History } from 'lucide-preact'
+import { useState } from 'preact/hooks'
+import { Failure } from '../api.ts'
+import { isPast, useAsOf } from '../as-of.ts'
+import { formatTime } from '../format.ts'
+import { readMoment, toTimestamp } from '../moment.ts'
+import { Dialog, Field } from '../parts/dialog.tsx'
+import { useParams } from '../parts/use-params.ts'
+import { zone } from '../settings.ts'
+
+const BACK = [
+  { title: 'An hour ago', ms: 3_600_000 },
+  { title: 'A day ago', ms: 86_400_000 },
+  { title: 'A week ago', ms: 604_800_000 },
+]
+
+/** Takes the whole console back to a moment or a position, and forward to now. */
+export function AsOfPicker() {
+  const asOf = useAsOf()
+  const [, change] = useParams()
+  const [isOpen, setOpen] = useState(false)
+  const goTo = (to: { as_of?: string; as_of_position?: string }) =>
+    change({ as_of: null, as_of_position: null, from: null, to: null, ...to })
+  const submit = async (form: FormData) => {
+    const position = (form.get('position') as string).trim()
+    if (position !== '') return goTo({ as_of_position: position })
+    const moment = readMoment(form.get('moment') as string)
+    if (moment === null) throw new Failure(0, 'Name a moment or a position.')
+    if (moment > Date.now()) throw new Failure(0, 'That moment is yet to come.')
+    goTo({ as_of: toTimestamp(moment) })
+  }
+  const text = asOf.as_of ? formatTime(asOf.as_of) : asOf.as_of_position
+  return (
+    <div class="as-of">
+      <button type="button" class={isPast(asOf) ? 'chosen' : ''} onClick={() => setOpen(true)}>
+        <History aria-hidden size={16} />
+        <span>{text ? `As of ${text}` : 'As of now'}</span>
+      </button>
+      {isPast(asOf) && (
+        <button type="button" class="primary" onClick={() => goTo({})}>
+          Back to now
+        </button>
+      )}
+      {isOpen && (
+        <Dialog
+          title="Show as of"
+          action="Go there"
+          onSubmit={submit}
+          onClose={() => setOpen(false)}
+        >
+          <div class="choices">
+            {BACK.map(({ title, ms }) => (
+              <button
+                key={title}
+                type="button"
+                class="small"
+                onClick={() => {
+                  goTo({ as_of: toTimestamp(Date.now() - ms) })
+                  setOpen(false)
+                }}
+              >
+                {title}
+              </button>
+            ))}
+          </div>
+          <Field
+            label={`Moment (${zone.value === 'utc' ? 'UTC' : 'local time'})`}
+            name="moment"
+            type="datetime-local"
+            step="1"
+          />
+          <Field
+            label="or position in the log"
+            name="position"
+            pattern="\d+/-?\d+(,\d+/-?\d+)*"
+            hint="As Tallybook-Position has it: 0/41, or 0/41,1/7."
+          />
+        </Dialog>
+      )}
+    </div>
+  )
+}

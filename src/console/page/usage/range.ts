@@ -1,0 +1,60 @@
+import { toTimestamp } from '../moment.ts'
+import { zone } from '../settings.ts'
+
+export type Bucket = 'hour' | 'day'
+/** What a chart shows: RFC 3339, half open, whole quarters of an hour. */
+export type Range = { name: string; from: string; to: string; bucket: Bucket }
+
+const HOUR_MS = 3_600_000
+const QUARTER_MS = HOUR_MS / 4
+const DAY_MS = 24 * HOUR_MS
+
+export const RANGES = { '24h': 1, '7d': 7, '30d': 30, '90d': 90 } as const
+export type RangeName = keyof typeof RANGES
+/** Days from which on hours are too many. */
+const HOURS_UP_TO_DAYS = 8
+
+/** The range that an address names: one of the usual ones up to `end` (in ms), or any. */
+export function readRange(params: URLSearchParams, end: number): Range {
+  const [from, to] = [Date.parse(params.get('from') ?? ''), Date.parse(params.get('to') ?? '')]
+  const wanted = params.get('bucket')
+  if (from < to) {
+    const bucket = wanted === 'day' || wanted === 'hour' ? wanted : fitting(to - from)
+    return { name: 'zoom', ...toTexts(from, to), bucket: bound(bucket, to - from) }
+  }
+  const given = params.get('range') ?? ''
+  const name = Object.hasOwn(RANGES, given) ? (given as RangeName) : '24h'
+  const days = RANGES[name]
+  const bucket = wanted === 'day' || wanted === 'hour' ? wanted : fitting(days * DAY_MS)
+  const last = nextHour(end)
+  const first = bucket === 'hour' ? last - days * DAY_MS : midnight(end, days - 1)
+  return { name, ...toTexts(first, last), bucket }
+}
+
+/** What is brushed in a chart, from quarter to quarter; at least one bucket wide. */
+export function toZoom(fromMs: number, toMs: number): { from: string; to: string } {
+  const from = Math.floor(fromMs / QUARTER_MS) * QUARTER_MS
+  const to = Math.ceil(toMs / QUARTER_MS) * QUARTER_MS
+  return toTexts(from, Math.max(to, from + HOUR_MS))
+}
+
+const fitting = (ms: number): Bucket => (ms < HOURS_UP_TO_DAYS * DAY_MS ? 'hour' : 'day')
+
+/** The service gives 10,000 buckets at most. */
+const bound = (bucket: Bucket, ms: number): Bucket => (ms / HOUR_MS > 9_000 ? 'day' : bucket)
+
+/** When the hour ends that a moment is in, in the reader's zone: some are half an hour off. */
+function nextHour(at: number): number {
+  const aheadMs = zone.value === 'utc' ? 0 : -new Date(at).getTimezoneOffset() * 60_000
+  return Math.ceil((at + aheadMs + 1) / HOUR_MS) * HOUR_MS - aheadMs
+}
+
+/** When the day began that was so many days before, in the reader's zone. */
+function midnight(at: number, daysBefore: number): number {
+  const date = new Date(at)
+  return zone.value === 'utc'
+    ? Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate() - daysBefore)
+    : new Date(date.getFullYear(), date.getMonth(), date.getDate() - daysBefore).getTime()
+}
+
+const toTexts = (from: number, to: number) => ({ from: toTimestamp(from), to: toTimestamp(to) })

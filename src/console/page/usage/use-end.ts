@@ -1,0 +1,25 @@
+import { api, type Failure, take } from '../api.ts'
+import type { AsOf } from '../as-of.ts'
+import { useRead } from '../use-read.ts'
+
+/**
+ * The moment, in ms, with which the usual ranges of a chart end: now, or then; undefined while it
+ * isn't known. The service knows when a position was recorded: its own range ends with that hour.
+ */
+export function useEnd(asOf: AsOf): { end: number | undefined; failure: Failure | null } {
+  const { as_of, as_of_position } = asOf
+  const { value, failure } = useRead(
+    `end of ${as_of_position}`,
+    async () => {
+      if (as_of_position === undefined) return undefined
+      const query = { as_of_position, group_id: '0' }
+      return Date.parse((await take(api.admin.usage.get({ query }))).value.to!) - 1
+    },
+    { everyMs: null },
+  )
+  if (as_of_position !== undefined) return { end: value, failure }
+  const then = as_of === undefined ? Number.NaN : Date.parse(as_of)
+  // A new minute may begin a new bucket. What is no moment the service refuses.
+  const now = Math.floor(Date.now() / 60_000) * 60_000
+  return { end: Number.isNaN(then) ? now : then, failure: null }
+}

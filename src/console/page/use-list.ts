@@ -1,0 +1,82 @@
+import { useRef, useState } from 'preact/hooks'
+import { Failure } from './api.ts'
+import { useRead } from './use-read.ts'
+
+/** Rows of a page, and the most that the service gives at once. */
+const PAGE = 100
+const MOST = 1_000
+
+export type Page<Item> = { items: Item[]; next_cursor: string | null }
+
+export type ListRead<Item> = {
+  /** undefined: nothing was read yet. */
+  items: Item[] | undefined
+  hasMore: boolean
+  isLoading: boolean
+  failure: Failure | null
+  loadMore: () => void
+  reload: () => void
+}
+
+/**
+ * Reads a list page by page as it is asked for more. Up to a thousand rows are read again while the
+ * log grows; a longer list stays as it was read.
+ */
+export function useList<Item>(
+  key: string,
+  loadPage: (request: { limit: string; cursor?: string }) => Promise<Page<Item>>,
+  { isLive = true }: { isLive?: boolean } = {},
+): ListRead<Item> {
+  const read = useRef<({ key: string } & Page<Item>) | null>(null)
+  const loadingMore = useRef(false)
+  const live = useRef(isLive)
+  live.current = isLive
+  const [moreFailure, setMoreFailure] = useState<Failure | null>(null)
+  const [, render] = useState({})
+
+  const first = useRead(
+    key,
+    async () => {
+      const count = countOf(key)
+      if (count > MOST) return
+      const wasLive = live.current
+      const page = await loadPage({ limit: String(Math.max(PAGE, count)) })
+      // More rows came meanwhile: these are too few.
+      if (countOf(key) > Math.max(PAGE, count)) return
+      // Nothing moves any more that is in sight when following has ended.
+      if (wasLive && !live.current && countOf(key) > 0) return
+      read.current = { key, ...page }
+    },
+    { keeps: true, everyMs: isLive ? 1_000 : null },
+  )
+
+  function countOf(wanted: string): number {
+    return read.current?.key === wanted ? read.current.items.length : 0
+  }
+
+  const loadMore = async () => {
+    const before = read.current
+    if (before?.key !== key || before.next_cursor === null || loadingMore.current) return
+    loadingMore.current = true
+    try {
+      const page = await loadPage({ limit: String(2 * PAGE), cursor: before.next_cursor })
+      if (read.current === before) {
+        read.current = { key, ...page, items: [...before.items, ...page.items] }
+      }
+      setMoreFailure(null)
+    } catch (error) {
+      setMoreFailure(Failure.from(error))
+    }
+    loadingMore.current = false
+    render({})
+  }
+
+  return {
+    items: read.current?.items,
+    hasMore: read.current?.key === key && read.current.next_cursor !== null,
+    isLoading: first.isLoading,
+    failure: first.failure ?? moreFailure,
+    loadMore: () => void loadMore(),
+    reload: first.reload,
+  }
+}

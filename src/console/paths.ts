@@ -1,0 +1,13 @@
+/** The addresses of the console's pages: each is answered with the same document. */
+export const PATHS = [
+  '/',
+  '/groups/:id',
+  '/api-keys',
+  '/api-keys/:id',
+  '/keys',
+  '/keys/:hash',
+  '/events',
+  '/events/:shard/:position',
+  '/proofs',
+  '/health',
+] as const

@@ -1,0 +1,153 @@
+import type { Logger } from 'pino'
+import { isUnavailable } from '../../db/errors.ts'
+import { formatPositions, type Positions } from '../../events/positions.ts'
+import type { Tokens } from '../../tokens/tokens.ts'
+import type { Caller } from '../auth.ts'
+import { type StreamSource, Streams, type StreamsOptions } from '../streams.ts'
+
+/** Milliseconds between two looks at the log, while somebody wants to know. */
+const LOOK_MS = 1_000
+/**
+ * Streams that are told in one turn of the event loop, as in log/tails.ts: requests are served
+ * between two slices. All 5,000 at once held them up for 50 ms.
+ */
+const SLICE = 100
+/** Milliseconds after which a client that was cut connects again. */
+const CLIENT_RETRY_MS = 1_000
+
+export type LiveOptions = {
+  readHeads: () => Promise<Positions>
+  tokens: Tokens
+  findOpenSessions: StreamsOptions['findOpenSessions']
+  logger: Logger
+  maxFollowers: number
+}
+
+/**
+ * Tells many where the log stands: it is looked at once a second for all of them, and not at all
+ * while there are none. Who is slow gets the newest position, and not those between.
+ */
+export class LivePositions {
+  readonly #streams: Streams
+  readonly #sources = new Set<PositionSource>()
+  #text: string | null = null
+  #looking: ReturnType<typeof setTimeout> | null = null
+
+  constructor(private readonly options: LiveOptions) {
+    this.#streams = new Streams({
+      tokens: options.tokens,
+      findOpenSessions: options.findOpenSessions,
+      most: options.maxFollowers,
+      // A client comes again.
+      endedEarly: 'closed',
+      onBeat: () => this.#forEach((source) => source.beat()),
+      onFailure: (error) => {
+        if (!isUnavailable(error)) options.logger.error({ err: error }, 'live: stream failed')
+      },
+    })
+  }
+
+  /** Opens a stream to somebody; throws the problem 503 where there is no room for one more. */
+  open(principal: Caller): ReadableStream<Uint8Array> {
+    const source = new PositionSource(() => this.#leave(source))
+    const stream = this.#streams.open(principal, source)
+    this.#sources.add(source)
+    if (this.#looking === null) this.#lookIn(0)
+    else if (this.#text !== null) source.tell(this.#text)
+    return stream
+  }
+
+  /** Ends all, and opens no more. */
+  stop(): void {
+    this.#streams.stop()
+  }
+
+  /** One look after the other: while the database is slow, or away, they don't pile up. */
+  #lookIn(ms: number): void {
+    const timer = setTimeout(async () => {
+      try {
+        const text = formatPositions(await this.options.readHeads())
+        if (this.#looking === timer) this.#tell(text)
+      } catch (error) {
+        if (!isUnavailable(error)) this.options.logger.error({ err: error }, 'live: no heads')
+      }
+      if (this.#looking === timer) this.#lookIn(LOOK_MS)
+    }, ms)
+    this.#looking = timer
+  }
+
+  #tell(text: string): void {
+    if (text === this.#text) return
+    this.#text = text
+    void this.#forEach((source) => source.tell(this.#text ?? text))
+  }
+
+  /** Who comes meanwhile is among them: what he was told already isn't told again. */
+  async #forEach(act: (source: PositionSource) => void): Promise<void> {
+    let count = 0
+    for (const source of this.#sources) {
+      act(source)
+      if (++count % SLICE === 0) await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+
+  #leave(source: PositionSource): void {
+    this.#sources.delete(source)
+    if (this.#sources.size > 0 || this.#looking === null) return
+    clearTimeout(this.#looking)
+    this.#looking = null
+    this.#text = null
+  }
+}
+
+/** What one client is yet to be told. */
+class PositionSource implements StreamSource {
+  #first = `retry: ${CLIENT_RETRY_MS}\n\n`
+  #positions: string | null = null
+  #told: string | null = null
+  #isBeat = false
+  #isOver = false
+  #resolve: (() => void) | null = null
+
+  constructor(private readonly onEnd: () => void) {}
+
+  /** The newest positions; those before need not be told any more. */
+  tell(positions: string): void {
+    if (positions === this.#told) return
+    this.#positions = positions
+    this.#told = positions
+    this.#wake()
+  }
+
+  /** Something is to be sent, so that everybody between sees the connection used. */
+  beat(): void {
+    this.#isBeat = true
+    this.#wake()
+  }
+
+  async next(): Promise<Uint8Array[] | null> {
+    while (this.#positions === null && !this.#isBeat && !this.#isOver) {
+      await new Promise<void>((resolve) => {
+        this.#resolve = resolve
+      })
+    }
+    if (this.#isOver) return null
+    const event = this.#positions === null ? ':\n\n' : `data: ${this.#positions}\n\n`
+    const text = this.#first + event
+    this.#first = ''
+    this.#positions = null
+    this.#isBeat = false
+    return [Buffer.from(text)]
+  }
+
+  end(): void {
+    this.#isOver = true
+    this.#wake()
+    this.onEnd()
+  }
+
+  #wake(): void {
+    this.#resolve?.()
+    this.#resolve = null
+  }
+}

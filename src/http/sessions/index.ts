@@ -1,0 +1,73 @@
+import { Elysia } from 'elysia'
+import type { Sql } from '../../db/pool.ts'
+import { beginSession, endSession, findSession, SESSION_S } from '../../tokens/sessions.ts'
+import { type AuthOptions, admit, type Caller, identify, readToken } from '../auth.ts'
+import { Bodies } from '../body.ts'
+import { readCookie, refuseCrossOrigin, writeCookie } from '../cookie.ts'
+import { jsonResponse } from '../json.ts'
+import { NoQuery } from '../params.ts'
+import { Problem } from '../problem.ts'
+import * as details from './detail.ts'
+import { parseSignIn } from './model.ts'
+
+/**
+ * Bytes of a body. It is the one that is read of somebody unknown: he must not take up the room
+ * that the large bodies of flushes share.
+ */
+const BODY_BYTES = 4 * 1024
+
+type Options = AuthOptions & { pools: { append: Sql; read: Sql } }
+
+/** POST, GET and DELETE /session: a browser that is signed in. */
+export function sessionRoutes(options: Options) {
+  const { pools, tokens } = options
+  const bodies = new Bodies(BODY_BYTES)
+  const roles = ['admin', 'auditor'] as const
+  /** By the token that was sent, or by the cookie; null: nobody is signed in. */
+  const findCaller = async (request: Request, addressOf: () => string): Promise<Caller | null> => {
+    const header = request.headers.get('authorization')
+    if (header !== null) return admit(identify(options, readToken(header), addressOf), roles)
+    const caller = await findSession(pools.read, tokens, readCookie(request) ?? '')
+    return caller && admit(caller, roles)
+  }
+  return new Elysia({ name: 'sessions' })
+    .post(
+      '/session',
+      async ({ request, server, set }) => {
+        refuseCrossOrigin(request)
+        const body = parseSignIn(await bodies.read(request))
+        if (typeof body === 'string') throw new Problem(400, 'invalid sign-in', body)
+        const addressOf = () => server?.requestIP(request)?.address ?? ''
+        const { name, role } = admit(identify(options, body.token, addressOf), roles)
+        const { id, expiresAt } = await beginSession(pools.append, name, body.token)
+        set.status = 201
+        set.headers['set-cookie'] = writeCookie(request, id, SESSION_S)
+        return { name, role, expires_at: expiresAt }
+      },
+      { parse: 'none', query: NoQuery, detail: details.begin },
+    )
+    .get(
+      '/session',
+      async ({ request, server }) => {
+        const caller = await findCaller(request, () => server?.requestIP(request)?.address ?? '')
+        return jsonResponse(
+          caller && {
+            ...{ name: caller.name, role: caller.role },
+            expires_at: caller.expiresAt ?? null,
+          },
+          { 'cache-control': 'no-store' },
+        )
+      },
+      { query: NoQuery, detail: details.show },
+    )
+    .delete(
+      '/session',
+      async ({ request }) => {
+        refuseCrossOrigin(request)
+        await endSession(pools.append, readCookie(request) ?? '')
+        const headers = { 'set-cookie': writeCookie(request, '', 0) }
+        return new Response(null, { status: 204, headers })
+      },
+      { parse: 'none', query: NoQuery, detail: details.end },
+    )
+}

@@ -1,0 +1,136 @@
+import { Type } from '@sinclair/typebox'
+import { Elysia } from 'elysia'
+import { version } from '../../../package.json'
+import type { Pools } from '../../db/pool.ts'
+import { readServer } from '../../db/server.ts'
+import { readInstances } from '../../instances/rows.ts'
+import { type Replica, STATES } from '../../replicas/replica.ts'
+import type { auth } from '../auth.ts'
+import { describe } from '../openapi.ts'
+import { NoQuery } from '../params.ts'
+
+type Options = {
+  pools: Pools
+  reads: { replicas: readonly Replica[] }
+  shards: number
+  log: { queueLength: number }
+  heads: { sizes: number[] }
+  instances: { id: string; startedAt: string; shardsOf(id: string): number[] }
+}
+
+/** GET /admin/status: what runs here, on what. */
+export function statusRoute(guard: ReturnType<typeof auth>, options: Options) {
+  const { instances } = options
+  return new Elysia({ name: 'status' }).use(guard).get(
+    '/admin/status',
+    async () => {
+      const { read } = options.pools
+      const [database, rows] = await Promise.all([readServer(read), readInstances(read)])
+      return {
+        version,
+        instance: instances.id,
+        started_at: instances.startedAt,
+        shards: options.shards,
+        queue_length: options.log.queueLength,
+        signed: options.heads.sizes,
+        database,
+        instances: rows.map(({ migration: _, ...row }) => ({
+          ...row,
+          tends: instances.shardsOf(row.id),
+        })),
+        replicas: options.reads.replicas.map(({ state, why, since, lag }) => ({
+          ...{ state, why, since, lag_events: lag.events, lag_seconds: lag.seconds },
+        })),
+      }
+    },
+    { roles: ['admin', 'auditor'], query: NoQuery, detail },
+  )
+}
+
+const ReplicaBody = Type.Object(
+  {
+    state: Type.Union(
+      STATES.map((state) => Type.Literal(state)),
+      { description: 'Reads go to one that is `used`; eventual ones to one that is `behind`' },
+    ),
+    why: Type.Union([Type.String(), Type.Null()], { description: 'Why it is away or refused' }),
+    since: Type.String({ format: 'date-time' }),
+    lag_events: Type.Integer({ description: 'Events of the log that it lacks' }),
+    lag_seconds: Type.Number({ description: 'Age of the oldest of these' }),
+  },
+  { title: 'Replica' },
+)
+
+const detail = describe({
+  tag: 'Admin reads',
+  summary: 'What runs here, on what',
+  description: 'Of the instance that answers, its database, and all instances on it.',
+  ok: {
+    description: 'It runs',
+    schema: Type.Object(
+      {
+        version: Type.String({ description: "The service's" }),
+        instance: Type.String({ description: 'The one that answers' }),
+        started_at: Type.String({ format: 'date-time' }),
+        shards: Type.Integer(),
+        queue_length: Type.Integer({ description: 'Flushes accepted and not in the log yet' }),
+        signed: Type.Array(Type.Integer(), {
+          description: 'Events that the newest signed tree head covers, by shard',
+        }),
+        database: Type.Object({
+          version: Type.String({ description: "PostgreSQL's" }),
+          size_bytes: Type.Integer(),
+          connections: Type.Integer({ description: 'Open ones, of everybody' }),
+          max_connections: Type.Integer(),
+        }),
+        replicas: Type.Array(ReplicaBody, {
+          description: 'Servers of DATABASE_READ_URL, in its order',
+        }),
+        instances: Type.Array(
+          Type.Object({
+            id: Type.String(),
+            version: Type.String(),
+            started_at: Type.String({ format: 'date-time' }),
+            seen_at: Type.String({
+              format: 'date-time',
+              description: 'When it gave a sign of life last: it does each second',
+            }),
+            live: Type.Boolean({
+              description: 'false: it was silent for 3 s. It is listed for ten minutes more',
+            }),
+            tends: Type.Array(Type.Integer(), {
+              description: 'The shards that it folds and signs, as the answering instance sees it',
+            }),
+          }),
+        ),
+      },
+      { title: 'Status' },
+    ),
+    example: {
+      version: '0.1.0',
+      instance: '0b8f2a3e-7c1d-4e56-9a80-1f2e3d4c5b6a',
+      started_at: '2026-01-31T12:00:00.000Z',
+      shards: 1,
+      queue_length: 0,
+      signed: [42],
+      database: {
+        version: '18.4',
+        size_bytes: 12_582_912,
+        connections: 9,
+        max_connections: 100,
+      },
+      replicas: [],
+      instances: [
+        {
+          id: '0b8f2a3e-7c1d-4e56-9a80-1f2e3d4c5b6a',
+          version: '0.1.0',
+          started_at: '2026-01-31T12:00:00.000Z',
+          seen_at: '2026-01-31T12:30:00.250Z',
+          live: true,
+          tends: [0],
+        },
+      ],
+    },
+  },
+  errors: [400, 401, 403, 503],
+})

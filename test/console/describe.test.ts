@@ -1,0 +1,23 @@
+import { expect, test } from 'bun:test'
+import { describeEvent } from '../../src/console/page/log/describe.ts'
+
+test.each([
+  ['ApiKeyStatsFlushed', { ids: [1], requests: [1] }, '1 request of 1 API key'],
+  ['ApiKeyStatsFlushed', { ids: [1, 2], requests: [500, 700] }, '1,200 requests of 2 API keys'],
+  ['KeyStatsFlushed', { hashes: ['a'], requests: [0] }, '0 requests of 1 token key'],
+  [
+    'KeyStatsFlushed',
+    { hashes: ['a', 'b'], requests: [9_007_199_254_740_993n, 2] },
+    '9,007,199,254,740,995 requests of 2 token keys',
+  ],
+  ['CatalogChanged', { upserted: { api_keys: [{}, {}], keys: [{}] } }, '3 put'],
+  ['CatalogChanged', { upserted: {}, ended: { keys: ['a'] } }, '1 ended'],
+  ['CatalogChanged', { upserted: { keys: [{}] }, ended: { keys: ['a'] } }, '1 put, 1 ended'],
+  ['ProjectionAttested', {}, 'what the projections hold'],
+  ['OfAnotherVersion', { whatever: 1 }, ''],
+  // What an owner wrote by hand.
+  ['KeyStatsFlushed', null, '0 requests of 0 token keys'],
+  ['KeyStatsFlushed', { hashes: 'a', requests: [1.5, null, 'x'] }, '0 requests of 0 token keys'],
+])('%s %p is %p', (type, payload, text) => {
+  expect(describeEvent(type, payload)).toBe(text)
+})

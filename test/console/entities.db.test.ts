@@ -1,0 +1,171 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { readFile } from 'node:fs/promises'
+import { insertEvent } from '../support/events.ts'
+import { appendMany } from '../support/log.ts'
+import { type Console, eventually, fill, hasBrowser, readRows, startConsole } from './browser.ts'
+
+/** More than a page, and more than the service gives at once. */
+const KEYS = 1_500
+
+describe.skipIf(!hasBrowser)('groups and keys', () => {
+  let console: Console
+  beforeAll(async () => {
+    console = await startConsole()
+    await fill(console.service, { groups: 2, keys: KEYS })
+  })
+  afterAll(() => console.end())
+
+  test('a group shows its keys, thousands of them, a few rows of which are in the document', async () => {
+    const page = await console.open('auditor', { path: '/groups/2' })
+    await page.getByRole('heading', { name: 'group 2' }).waitFor()
+    const section = page.getByRole('region', { name: 'API keys of this group' })
+    await section.getByRole('link').first().waitFor()
+    const scrolled = await eventually(
+      async () => {
+        await page.mouse.wheel(0, 60_000)
+        return Number(await section.locator('table').getAttribute('aria-rowcount')) - 1
+      },
+      (count) => count === KEYS,
+    )
+    expect(scrolled).toBe(KEYS)
+    expect((await readRows(page, 'API keys of this group')).length).toBeLessThan(120)
+    const last = section.locator(`tr[aria-rowindex="${KEYS + 1}"]`)
+    await eventually(
+      async () => {
+        await page.mouse.wheel(0, 60_000)
+        return last.count()
+      },
+      (count) => count === 1,
+    )
+    // All have counted the same, so their numbers decide.
+    expect(await last.getByRole('link').textContent()).toBe('key 1 of group 2')
+  })
+
+  test('a key is found by its name or number among all of them', async () => {
+    const page = await console.open('auditor', { path: '/groups/2' })
+    await page.getByLabel('Find a key').fill('key 777 ')
+    const rows = await eventually(
+      () => readRows(page, 'API keys of this group'),
+      ({ length }) => length === 1,
+    )
+    expect(rows.map(([name]) => name)).toEqual(['key 777 of group 2'])
+    expect(new URL(page.url()).searchParams.get('q')).toBe('key 777')
+    await page.getByRole('link', { name: 'key 777 of group 2' }).click()
+    await page.getByRole('heading', { name: 'key 777 of group 2' }).waitFor()
+    await page.getByRole('link', { name: 'group #2' }).waitFor()
+  })
+
+  test('the flushes behind a number are listed, and lead to their events', async () => {
+    const page = await console.open('auditor', { path: '/api-keys/1' })
+    await page.getByText('The flushes behind the number').click()
+    const row = page.locator('.explained tbody tr').first()
+    await row.getByRole('link').waitFor()
+    expect((await row.locator('td').allTextContents()).slice(2)).toEqual(['dp', '100', '99', '100'])
+    await row.getByRole('link').click()
+    await page.getByText('ApiKeyStatsFlushed').first().waitFor()
+  })
+
+  test('a flush behind a number is found however many others lie before it', async () => {
+    const { service } = console
+    await service.putCatalog({ api_keys: [{ id: 80_001, group_id: 1, name: 'a late one' }] })
+    // More than the service looks through at once: its first page is empty, and not the last.
+    await appendMany(service.database.owner, 0, 20_100)
+    await insertEvent(service.database.owner, {
+      ...{ shard: 0, type: 'ApiKeyStatsFlushed' },
+      payload: JSON.stringify({
+        ...{ ids: [80_001], groups: [1], counts: [1], requests: [7], successes: [7] },
+      }),
+    })
+    const page = await console.open('auditor', { path: '/api-keys/80001' })
+    await page.getByText('The flushes behind the number').click()
+    await page.locator('.explained tbody').getByRole('link').first().waitFor()
+    const [cells] = await page
+      .locator('.explained tbody tr')
+      .evaluateAll((rows) => rows.map((row) => [...row.children].map((cell) => cell.textContent)))
+    expect(cells!.slice(3)).toEqual(['7', '7', '7'])
+  })
+
+  test('a token key shows its quota beside what was used, and its last access', async () => {
+    const page = await console.open('auditor', { path: '/keys' })
+    await page.getByRole('link', { name: 'limited' }).waitFor()
+    const rows = await readRows(page, 'All token keys')
+    expect(rows[0]!.slice(0, 3)).toEqual(['limited', '4', '900'])
+    expect(rows[0]![3]).toContain('90%')
+    expect(rows[1]!.slice(3)).toEqual(['unlimited', 'never'])
+    await page.getByRole('link', { name: 'limited' }).click()
+    await page.getByText('of 1,000').waitFor()
+    await page.getByText('last accessed Sep 21, 2026').waitFor()
+  })
+
+  test('an admin adds, renames, moves and ends, each once it is confirmed', async () => {
+    const page = await console.open('admin', { path: '/groups/1' })
+    await page.getByRole('button', { name: 'Add' }).click()
+    await page.getByLabel('Number').fill('90001')
+    await page.getByLabel('Name').fill('a new one')
+    await page.getByRole('dialog').getByRole('button', { name: 'Add' }).click()
+    await page.getByRole('dialog').waitFor({ state: 'detached' })
+    await page.goto('/api-keys/90001')
+    await page.getByRole('heading', { name: 'a new one' }).waitFor()
+    await page.getByRole('link', { name: 'group #1' }).waitFor()
+
+    await page.getByRole('button', { name: 'Change' }).click()
+    await page.getByLabel('Name').fill('moved')
+    await page.getByLabel('Provider group').fill('2')
+    await page.getByRole('dialog').getByRole('button', { name: 'Change' }).click()
+    await page.getByRole('heading', { name: 'moved' }).waitFor()
+    await page.getByRole('link', { name: 'group #2' }).waitFor()
+
+    await page.getByRole('button', { name: 'End' }).click()
+    await page.getByRole('button', { name: 'Cancel' }).click()
+    await page.getByRole('dialog').waitFor({ state: 'detached' })
+    const read = async () => console.service.fetch('admin', '/admin/api-keys/90001')
+    expect((await read()).status).toBe(200)
+    await page.getByRole('button', { name: 'End' }).click()
+    await page.getByRole('button', { name: 'End it' }).click()
+    await page.getByText('ended').waitFor()
+    expect((await read()).status).toBe(404)
+  })
+
+  test('what the service refuses is said in the dialog, and nothing is lost of what was typed', async () => {
+    const page = await console.open('admin', { path: '/keys' })
+    await page.getByRole('button', { name: 'Add' }).click()
+    await page.getByLabel('Token hash').fill('x\u2028y')
+    await page.getByLabel('Quota, in tokens').fill('12')
+    await page.route('**/admin/catalog', (route) => route.fulfill({ status: 503, body: '{}' }))
+    await page.getByRole('dialog').getByRole('button', { name: 'Add' }).click()
+    await page.getByRole('dialog').getByRole('alert').waitFor()
+    expect(await page.getByLabel('Quota, in tokens').inputValue()).toBe('12')
+  })
+
+  test('the whole list is saved, not only what was scrolled to', async () => {
+    const page = await console.open('auditor', { path: '/groups/2?sort=id' })
+    const section = page.getByRole('region', { name: 'API keys of this group' })
+    await section.getByRole('link').first().waitFor()
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      section.getByRole('button', { name: 'CSV' }).click(),
+    ])
+    const lines = (await readFile(await download.path(), 'utf8')).trimEnd().split('\r\n')
+    expect(lines).toHaveLength(KEYS + 1)
+    expect(lines[1]).toStartWith(`${KEYS + 1},2,key 1 of group 2,200,196,4,`)
+  })
+
+  test('what is not there is said to be not there', async () => {
+    const page = await console.open('auditor')
+    for (const [path, what, place] of [
+      ['/groups/4711', 'provider group #4711', 'the overview'],
+      ['/api-keys/4711', 'API key #4711', 'the API keys'],
+      ['/keys/nobody', 'token key of that hash', 'the token keys'],
+      ['/events/0/999999', 'event 0/999999 yet', 'the log'],
+    ] as const) {
+      await page.goto(path)
+      await page.getByText(`There is no ${what}.`).waitFor()
+      expect(await page.title()).toBe('Not found · Tallybook')
+      await page.getByRole('link', { name: `Go to ${place}` }).waitFor()
+    }
+  })
+
+  test('nothing went wrong in the pages', () => {
+    expect(console.complaints).toEqual([])
+  })
+})

@@ -1,0 +1,127 @@
+import { afterEach, describe, expect, test } from 'bun:test'
+import {
+  formatBytes,
+  formatCount,
+  formatCountOf,
+  formatDuration,
+  formatRate,
+  formatShare,
+  formatTime,
+  nameOf,
+  zoneName,
+} from '../../src/console/page/format.ts'
+import { zone } from '../../src/console/page/settings.ts'
+
+// What the console writes for people, here in English: overview.db.test.ts has another locale.
+
+const TZ = process.env.TZ
+afterEach(() => {
+  zone.value = 'utc'
+  if (TZ === undefined) delete process.env.TZ
+  else process.env.TZ = TZ
+})
+
+describe('counts', () => {
+  test('are written with all their digits, beyond what a number holds too', () => {
+    expect(formatCount(0)).toBe('0')
+    expect(formatCount(1_234_567)).toBe('1,234,567')
+    expect(formatCount(9_007_199_254_740_993n)).toBe('9,007,199,254,740,993')
+    expect(formatCount(123_456_789_012_345_678_901_234_567_890n)).toBe(
+      '123,456,789,012,345,678,901,234,567,890',
+    )
+  })
+
+  test.each([
+    [0, '0 events'],
+    [1, '1 event'],
+    [1n, '1 event'],
+    [2, '2 events'],
+    [1_001, '1,001 events'],
+    [9_007_199_254_740_993n, '9,007,199,254,740,993 events'],
+  ])('%p is %p', (count, text) => {
+    expect(formatCountOf(count, 'event')).toBe(text)
+  })
+
+  test('of what has a plural of its own', () => {
+    expect(formatCountOf(1, 'hash', 'hashes')).toBe('1 hash')
+    expect(formatCountOf(3, 'row was', 'rows were')).toBe('3 rows were')
+  })
+})
+
+test.each([
+  [0, '0%'],
+  [1, '100%'],
+  [0.5, '50.00%'],
+  [0.97, '97.00%'],
+  [0.9888735186149986, '98.89%'],
+  // Only what is all or nothing reads so.
+  [0.99999, '>99.99%'],
+  [1 - Number.EPSILON, '>99.99%'],
+  [0.00001, '<0.01%'],
+  [Number.MIN_VALUE, '<0.01%'],
+  [0.0001, '0.01%'],
+  [0.9999, '99.99%'],
+])('the rate %p is %p', (rate, text) => {
+  expect(formatRate(rate)).toBe(text)
+})
+
+test.each([
+  [0, '0%'],
+  [0.9, '90%'],
+  [1, '100%'],
+  [0.9999, '>99%'],
+  [0.0001, '<1%'],
+  [1.0001, '101%'],
+  [44.83, '4,483%'],
+])('the share %p is %p', (share, text) => {
+  expect(formatShare(share)).toBe(text)
+})
+
+test.each([
+  [0, '0 byte'],
+  [999, '999 byte'],
+  [1_000, '1 kB'],
+  [1_500_000_000, '1.5 GB'],
+  // Not 1,000 kB.
+  [999_999, '1 MB'],
+  [2e18, '2,000 PB'],
+])('%p bytes are %p', (bytes, text) => {
+  expect(formatBytes(bytes)).toBe(text)
+})
+
+test.each([
+  [0, '0 ms'],
+  [0.35, '350 ms'],
+  [1, '1 s'],
+  [119, '119 s'],
+  [180, '3 min'],
+  [18_000, '5 h'],
+  [172_800, '2 d'],
+])('%p seconds are %p', (seconds, text) => {
+  expect(formatDuration(seconds)).toBe(text)
+})
+
+describe('times', () => {
+  /** The hour that is there twice, when clocks go back in Berlin. */
+  const twice = ['2026-10-25T00:30:00Z', '2026-10-25T01:30:00Z']
+
+  test('are in UTC, or in the zone of the reader, also when clocks change', () => {
+    process.env.TZ = 'Europe/Berlin'
+    expect(zoneName()).toBe('UTC')
+    expect(twice.map((at) => formatTime(at, 'clock'))).toEqual(['12:30 AM', '1:30 AM'])
+    zone.value = 'local'
+    expect(zoneName()).toBe('Europe/Berlin')
+    expect(twice.map((at) => formatTime(at, 'clock'))).toEqual(['2:30 AM', '2:30 AM'])
+    expect(formatTime('2026-03-28T23:30:00Z', 'day')).toBe('Mar 29, 2026')
+  })
+
+  test('that are none are written as they stand in the address', () => {
+    expect(formatTime('yesterday')).toBe('yesterday')
+    expect(formatTime(Number.NaN)).toBe('NaN')
+  })
+})
+
+test('what has no name is called by its number', () => {
+  expect(nameOf({ name: 'openai', id: 1 })).toBe('openai')
+  expect(nameOf({ name: null, id: 7 })).toBe('#7')
+})

@@ -1,0 +1,80 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { type Console, fill, hasBrowser, startConsole } from './browser.ts'
+
+describe.skipIf(!hasBrowser)('health', () => {
+  let console: Console
+  beforeAll(async () => {
+    console = await startConsole()
+    await fill(console.service, { groups: 1, keys: 2 })
+  })
+  afterAll(() => console.end())
+
+  test('says that all is well, what runs, and how far the projections are', async () => {
+    const page = await console.open('auditor', { path: '/health' })
+    await page.getByText('All is well.').waitFor()
+    await page.getByText(/^PostgreSQL \d+/).waitFor()
+    const row = page.locator('.projections li', { hasText: 'provider_group_counters' })
+    await row.getByText('reflects the whole log').waitFor()
+  })
+
+  test('a rebuild under way shows its progress', async () => {
+    const { owner } = console.service.database
+    await owner`
+      insert into rebuilds (
+        projection, generation, state, started_at, seen_at, events_folded, events_total
+      ) values ('usage', 9, 'folding', now(), now(), 5, 20)`
+    const page = await console.open('admin', { path: '/health' })
+    const bar = page.getByRole('progressbar', { name: 'Progress of the rebuild' })
+    await bar.waitFor()
+    expect(await bar.getAttribute('value')).toBe('5')
+    await page.getByText('5 of 20 events folded').waitFor()
+    expect(await page.getByRole('button', { name: 'Rebuild usage' }).count()).toBe(0)
+    await owner`delete from rebuilds where generation = 9`
+  })
+
+  test('a rebuild is confirmed, and says what it found', async () => {
+    const { owner } = console.service.database
+    await owner`update api_key_counters set requests = requests + 5 where api_key_id = 1`
+    const page = await console.open('admin', { path: '/health' })
+    await page.getByRole('button', { name: 'Rebuild api_key_counters' }).click()
+    await page.getByRole('button', { name: 'Rebuild', exact: true }).click()
+    await page.getByText('1 row was not what the log says').waitFor()
+    await page.getByText(/api_key_counters had 1 row that was not/).waitFor()
+    await page.getByText('Rows that differed').click()
+    expect(await page.locator('.projections pre').textContent()).toContain('api_key_counters')
+  })
+
+  test('an event that could not be folded is named, with what to do', async () => {
+    const { owner } = console.service.database
+    await owner`
+      insert into parked_events (shard, position, reason) values (0, 1, 'a test parked it')`
+    const page = await console.open('auditor', { path: '/health' })
+    await page.getByText('1 event could not be folded.').waitFor()
+    await page.getByText('1 event that could not be folded').click()
+    await page.getByRole('link', { name: '0/1' }).waitFor()
+    await owner`delete from parked_events`
+  })
+
+  test('a service that is away is said to be away, and what was read stays', async () => {
+    const page = await console.open('auditor', { path: '/health' })
+    await page.getByText(/^PostgreSQL \d+/).waitFor()
+    await page.context().setOffline(true)
+    await page.getByText('The service is not to be reached.').first().waitFor()
+    expect(await page.getByText(/^PostgreSQL \d+/).count()).toBe(1)
+    await page.context().setOffline(false)
+    await page.getByText('The service is not to be reached.').first().waitFor({ state: 'detached' })
+  })
+
+  test('a database that is away is said to be away, with what that means for flushes', async () => {
+    const page = await console.open('auditor', { path: '/health' })
+    await page.route('**/admin/status', (route) =>
+      route.fulfill({
+        status: 503,
+        contentType: 'application/problem+json',
+        body: JSON.stringify({ status: 503, error: 'database unavailable' }),
+      }),
+    )
+    await page.getByText("The database doesn't answer.").waitFor()
+    await page.getByText(/nothing that was acknowledged is lost/).waitFor()
+  })
+})

@@ -1,0 +1,150 @@
+import { describe, expect, test } from 'bun:test'
+import type { Failure } from '../../src/console/page/api.ts'
+import { judge, type Observed } from '../../src/console/page/health/judge.ts'
+import { countBehind } from '../../src/console/page/shell/behind.ts'
+
+// What the health page says of what it sees, and what it advises.
+
+type Projection = NonNullable<Observed['projections']>['items'][number]
+type Rebuild = NonNullable<Projection['rebuild']>
+
+const counters = (rest: Partial<Projection> = {}): Projection => ({
+  ...{ name: 'key_counters', lag_seconds: 0, rebuild: null, ...rest },
+})
+const rebuilt = (rebuild: Partial<Rebuild>) =>
+  counters({ rebuild: { state: 'live', drifted_rows: 0, error: null, ...rebuild } })
+
+const WELL: Observed = {
+  failure: null,
+  status: { queue_length: 0, database: { connections: 5, max_connections: 100 } },
+  projections: { items: [counters()], parked_events: { count: 0 } },
+  verification: { state: 'finished', problems: 0, started_at: '2026-01-31T12:00:00Z' },
+}
+const of = (seen: Partial<Observed>) => judge({ ...WELL, ...seen })
+const failed = (status: number) => ({ status }) as Failure
+const projections = (item: Projection, count = 0) => ({
+  projections: { items: [item], parked_events: { count } },
+})
+const status = (queue_length: number, connections = 5) => ({
+  status: { queue_length, database: { connections, max_connections: 100 } },
+})
+const verification = (state: string, problems: number | null) => ({
+  verification: { state, problems, started_at: '2026-01-31T12:00:00Z' },
+})
+
+describe('nothing is found', () => {
+  test('where all is well, and it says so', () => {
+    expect(of({})).toEqual([{ grade: 'good', what: 'All is well.' }])
+    expect(of({ verification: undefined })).toHaveLength(1)
+  })
+
+  test('while it is not known yet, and it does not say that all is well', () => {
+    for (const seen of [{ status: undefined }, { projections: undefined }]) {
+      expect(of(seen)).toEqual([{ grade: 'good', what: 'Looking …' }])
+    }
+  })
+
+  test.each([
+    [status(999, 90)],
+    [projections(counters({ lag_seconds: 5 }))],
+    // Usage and snapshots lag by design.
+    [projections(counters({ name: 'snapshots', lag_seconds: 3_600 }))],
+    [projections(rebuilt({ drifted_rows: null }))],
+    [projections(rebuilt({ state: 'folding' }))],
+    [verification('running', null)],
+  ])('in %j', (seen) => {
+    expect(of(seen)[0]).toEqual({ grade: 'good', what: 'All is well.' })
+  })
+})
+
+describe('it is said', () => {
+  test.each<[Partial<Observed>, string, string, RegExp]>([
+    [{ failure: failed(503) }, 'bad', "The database doesn't answer.", /PostgreSQL runs/],
+    [{ failure: failed(0) }, 'bad', 'The service is not to be reached.', /what is before it/],
+    [{ failure: failed(500) }, 'bad', 'The service is not to be reached.', /that it runs/],
+    [status(1_000), 'fair', '1,000 flushes wait for the log.', /disk; more shards/],
+    [status(0, 91), 'fair', 'The database is short of connections.', /max_connections/],
+    [
+      projections(counters({ lag_seconds: 6 })),
+      ...(['fair', 'key_counters lags by 6 s.', /in the log of the service/] as const),
+    ],
+    [
+      projections(counters({ lag_seconds: 300 })),
+      ...(['bad', 'key_counters lags by 5 min.', /in the log of the service/] as const),
+    ],
+    [
+      projections(rebuilt({ state: 'failed', error: 'out of disk' })),
+      ...(['fair', 'The last rebuild of key_counters failed.', /^out of disk$/] as const),
+    ],
+    [
+      projections(rebuilt({ state: 'killed' })),
+      ...(['fair', 'The last rebuild of key_counters was killed.', /Start it again/] as const),
+    ],
+    [
+      projections(rebuilt({ drifted_rows: 1 })),
+      ...([
+        'bad',
+        'key_counters had 1 row that was not what the log says.',
+        /only its own/,
+      ] as const),
+    ],
+    [
+      projections(rebuilt({ drifted_rows: 2_000 })),
+      ...(['bad', 'key_counters had 2,000 rows that were not what the log says.', /put/] as const),
+    ],
+    [
+      projections(counters(), 1),
+      ...(['bad', '1 event could not be folded.', /then rebuild/] as const),
+    ],
+    [
+      projections(counters(), 12),
+      ...(['bad', '12 events could not be folded.', /in no number/] as const),
+    ],
+    [
+      verification('finished', 1),
+      ...(['bad', 'The last verification found 1 problem.', /See Proofs/] as const),
+    ],
+    [
+      verification('finished', 3),
+      ...(['bad', 'The last verification found 3 problems.', /owns the database/] as const),
+    ],
+    [
+      verification('failed', null),
+      ...(['fair', 'The last verification could not be finished.', /again under Proofs/] as const),
+    ],
+    [
+      verification('killed', null),
+      ...(['fair', 'The last verification could not be finished.', /again under Proofs/] as const),
+    ],
+  ])('%#: %j', (seen, grade, what, todo) => {
+    const findings = of(seen)
+    expect(findings).toEqual([{ grade: grade as 'bad', what, todo: expect.stringMatching(todo) }])
+  })
+
+  test('the worst first', () => {
+    const findings = of({
+      ...status(5_000, 99),
+      ...projections(counters({ lag_seconds: 90 }), 2),
+      ...verification('failed', null),
+    })
+    expect(findings.map(({ grade }) => grade)).toEqual(['bad', 'bad', 'fair', 'fair', 'fair'])
+  })
+})
+
+test.each([
+  [null, null, 0],
+  ['0/41', null, 0],
+  [null, '0/41', 0],
+  ['0/41', '0/41', 0],
+  ['0/41', '0/40', 1],
+  ['0/41', '0/-1', 42],
+  // The signal may be behind the read.
+  ['0/41', '0/50', 0],
+  ['0/41,1/7', '0/40,1/5', 3],
+  // What one shard is ahead makes up for nothing in another.
+  ['0/41,1/7', '0/50,1/5', 2],
+  ['0/41,1/7', '0/41', 8],
+  ['0/9007199254740991', '0/0', 9_007_199_254_740_991],
+])('at %p the page that reflects %p is %p events behind', (newest, reflected, behind) => {
+  expect(countBehind(newest, reflected)).toBe(behind)
+})

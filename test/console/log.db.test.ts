@@ -1,0 +1,189 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import type { Page } from 'playwright-core'
+import { untilSigned } from '../client/audited.ts'
+import { editLog } from '../support/log.ts'
+import { type Console, eventually, fill, hasBrowser, readRows, startConsole } from './browser.ts'
+
+describe.skipIf(!hasBrowser)('the log and its proofs', () => {
+  let console: Console
+  beforeAll(async () => {
+    console = await startConsole()
+    await fill(console.service, { groups: 2, keys: 3 })
+  })
+  afterAll(() => console.end())
+
+  const types = async (page: Page) => (await readRows(page, 'Events')).map((cells) => cells[2]!)
+
+  test('shows the newest first and what comes, until it is paused', async () => {
+    const page = await console.open('auditor', { path: '/events' })
+    const wanted = ['KeyStatsFlushed', 'ApiKeyStatsFlushed', 'CatalogChanged']
+    expect(
+      await eventually(
+        () => types(page),
+        ({ length }) => length >= 3,
+      ),
+    ).toEqual(wanted)
+    await console.service.putCatalog({ provider_groups: [{ id: 3, name: 'three' }] })
+    expect(
+      await eventually(
+        () => types(page),
+        ({ length }) => length === 4,
+      ),
+    ).toEqual(['CatalogChanged', ...wanted])
+    await page.getByRole('button', { name: 'Pause' }).click()
+    await eventually(
+      () => types(page),
+      ({ length }) => length === 4,
+    )
+    await console.service.putCatalog({ provider_groups: [{ id: 3, name: 'four' }] })
+    const head = await console.service.read<{ items: unknown[] }>('/audit/events?shard=all')
+    expect(head.items).toHaveLength(5)
+    expect(await types(page)).toHaveLength(4)
+    await page.getByRole('button', { name: 'Go on' }).click()
+    expect(
+      await eventually(
+        () => types(page),
+        ({ length }) => length === 5,
+      ),
+    ).toHaveLength(5)
+  })
+
+  test('is searched by type, by who posted, and by time', async () => {
+    const page = await console.open('auditor', { path: '/events' })
+    await page.getByLabel('Type').selectOption('CatalogChanged')
+    expect(
+      await eventually(
+        () => types(page),
+        ({ length }) => length === 3,
+      ),
+    ).toHaveLength(3)
+    await page.getByLabel('From').fill('nobody')
+    await page.keyboard.press('Enter')
+    await page.getByText('No such event.').waitFor()
+    await page.getByRole('button', { name: 'Clear' }).click()
+    expect(
+      await eventually(
+        () => types(page),
+        ({ length }) => length === 5,
+      ),
+    ).toHaveLength(5)
+    await page.getByLabel('Until').fill('2020-01-01T00:00')
+    await page.getByText('No such event.').waitFor()
+  })
+
+  test('one event is shown with its entries, and its proof holds step by step', async () => {
+    await untilSigned(console.service)
+    const page = await console.open('auditor', { path: '/events' })
+    await page.getByLabel('Type').selectOption('KeyStatsFlushed')
+    await eventually(
+      () => types(page),
+      ({ length }) => length === 1,
+    )
+    await page.getByRole('region', { name: 'Events' }).getByRole('link').click()
+    await page.getByRole('link', { name: 'hash-a' }).waitFor()
+    await page.getByRole('button', { name: 'Check it here' }).click()
+    await page.getByText('It is in the log: every step holds.').waitFor()
+    const steps = await page.locator('.steps .title').allTextContents()
+    expect(steps.slice(0, 3)).toEqual(['Read the proof', 'Hash the payload', 'Hash the leaf'])
+    expect(steps.slice(-2)).toEqual(['Compare with the root', 'Verify the signature'])
+    expect(await page.locator('.steps li.bad').count()).toBe(0)
+  })
+
+  /** Opens the proof of event 0 of shard 0 as `forge` makes it of the real one. */
+  async function checkForged(forge: (proof: string) => string): Promise<Page> {
+    await untilSigned(console.service)
+    const page = await console.open('auditor', { path: '/events/0/0' })
+    await page.route('**/tlog-proof', async (route) => {
+      const response = await route.fetch()
+      await route.fulfill({ response, body: forge(await response.text()) })
+    })
+    await page.getByRole('button', { name: 'Check it here' }).click()
+    await page.getByText('It does not hold.').waitFor()
+    return page
+  }
+  const failedStep = (page: Page) => page.locator('.steps li.bad .title').textContent()
+
+  test.each([
+    ['Hash the payload', (line: string) => line.replace('"payload":{', '"payload": {')],
+    [
+      'Compare with the root',
+      (line: string) => line.replace('"source":"admin"', '"source":"nobody"'),
+    ],
+  ])('a forged event fails at: %s', async (step, forge) => {
+    const page = await checkForged((proof) =>
+      proof.replace(/^extra (.*)$/m, (_, base64: string) => {
+        const line = Buffer.from(base64, 'base64').toString()
+        return `extra ${Buffer.from(forge(line)).toString('base64')}`
+      }),
+    )
+    expect(await failedStep(page)).toBe(step)
+  })
+
+  test('another event’s proof, and a head that nobody signed, fail', async () => {
+    const other = await checkForged((proof) => proof.replace(/^index 0$/m, 'index 1'))
+    expect(await failedStep(other)).toBe('Read the proof')
+    const unsigned = await checkForged((proof) =>
+      proof.replace(
+        /(— \S+ .{12})(.)/,
+        (_, before: string, one: string) => before + (one === 'A' ? 'B' : 'A'),
+      ),
+    )
+    expect(await failedStep(unsigned)).toBe('Verify the signature')
+  })
+
+  test('today’s signed log is compared with the one that this browser saw', async () => {
+    const page = await console.open('auditor', { path: '/proofs' })
+    await page.getByText('Seen here for the first time').first().waitFor()
+    await console.service.putCatalog({ provider_groups: [{ id: 3, name: 'five' }] })
+    await untilSigned(console.service)
+    await page.getByRole('button', { name: 'Compare again' }).click()
+    await page.getByText('Signed, and it begins with all').waitFor()
+
+    // As if this browser had seen another log: its root is that of no tree.
+    await page.evaluate(() => {
+      for (const [name, text] of Object.entries(localStorage)) {
+        if (!name.startsWith('tallybook.head ')) continue
+        const kept = JSON.parse(text as string) as { note: string }
+        const lines = kept.note.split('\n')
+        lines[1] = '1'
+        lines[2] = btoa('x'.repeat(32))
+        localStorage.setItem(name, JSON.stringify({ ...kept, note: lines.join('\n') }))
+      }
+    })
+    await page.getByRole('button', { name: 'Compare again' }).click()
+    await page.getByText('does not begin with the one that this browser saw').first().waitFor()
+    // The warning stays until somebody looks into it.
+    await page.getByRole('button', { name: 'Compare again' }).click()
+    await page.getByText('does not begin with the one that this browser saw').first().waitFor()
+  })
+
+  test('keys that the browser has not seen are not trusted by themselves', async () => {
+    const page = await console.open('auditor', { path: '/proofs' })
+    await page.getByText('Seen here for the first time').first().waitFor()
+    await page.evaluate(() => localStorage.setItem('tallybook.keys', ''))
+    await page.getByRole('button', { name: 'Compare again' }).click()
+    await page.getByText('No key that this browser knows has signed').first().waitFor()
+    await page.getByRole('button', { name: 'Trust them' }).click()
+    await page.getByText('Signed, and').first().waitFor()
+  })
+
+  test('a verification is started, and what it finds is shown', async () => {
+    const page = await console.open('admin', { path: '/proofs' })
+    await page.getByRole('button', { name: 'Verify now' }).click()
+    await page.getByText('nothing found').waitFor()
+    await editLog(
+      console.service.database.owner,
+      (sql) => sql`update events set source = 'mallory' where shard = 0 and position = 0`,
+    )
+    await page.getByRole('button', { name: 'Verify now' }).click()
+    await page.getByText(/\d problems?/).waitFor()
+    await page.getByText('What it found').click()
+    await page.getByRole('link', { name: '0/0' }).first().waitFor()
+    await page.goto('/health')
+    await page.getByText(/last verification found/).waitFor()
+  })
+
+  test('nothing went wrong in the pages', () => {
+    expect(console.complaints).toEqual([])
+  })
+})

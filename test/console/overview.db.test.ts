@@ -1,0 +1,223 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { readFile } from 'node:fs/promises'
+import type { Page } from 'playwright-core'
+import { type Console, eventually, fill, hasBrowser, readRows, startConsole } from './browser.ts'
+
+const GROUPS = 'Provider groups'
+
+describe.skipIf(!hasBrowser)('the overview', () => {
+  let console: Console
+  beforeAll(async () => {
+    console = await startConsole()
+    await fill(console.service, { groups: 3, keys: 4 })
+  })
+  afterAll(() => console.end())
+
+  const totals = (page: Page) => page.locator('.totals dd b').allTextContents()
+  const firstColumn = async (page: Page) => (await readRows(page, GROUPS)).map(([first]) => first)
+
+  test('shows what was counted, and at which position', async () => {
+    const page = await console.open('auditor')
+    const wanted = ['2,400', '2,344', '56']
+    expect(
+      await eventually(
+        () => totals(page),
+        (found) => `${found}` === `${wanted}`,
+      ),
+    ).toEqual(wanted)
+    const summary = await console.service.fetch('admin', '/admin/apikey-stats/summary')
+    const position = summary.headers.get('tallybook-position')!
+    await page.getByText(`at ${position}`).waitFor()
+  })
+
+  test('groups are sorted by any column, and the worst come first when asked', async () => {
+    const page = await console.open('auditor')
+    await page.getByRole('link', { name: 'group 3' }).waitFor()
+    expect(await firstColumn(page)).toEqual(['group 3', 'group 2', 'group 1'])
+    await page.getByRole('button', { name: 'Group', exact: true }).click()
+    await page
+      .getByRole('columnheader', { name: 'Group' })
+      .and(page.locator('[aria-sort]'))
+      .waitFor()
+    expect(
+      await eventually(
+        () => firstColumn(page),
+        ([first]) => first === 'group 1',
+      ),
+    ).toEqual(['group 1', 'group 2', 'group 3'])
+    // Of a hundred times n requests n times n failed: 1, 2 and 3 in a hundred.
+    await page.getByRole('button', { name: 'Worst first' }).click()
+    expect(
+      await eventually(
+        () => firstColumn(page),
+        ([first]) => first === 'group 3',
+      ),
+    ).toEqual(['group 3', 'group 2', 'group 1'])
+    expect((await readRows(page, GROUPS))[0]![3]).toContain('97.00%')
+    await page.getByLabel('Find a group').fill('GROUP 2')
+    expect(
+      await eventually(
+        () => firstColumn(page),
+        ({ length }) => length === 1,
+      ),
+    ).toEqual(['group 2'])
+    await page.getByLabel('Find a group').fill('nobody')
+    await page.getByText('No group is called that.').waitFor()
+  })
+
+  test('follows the log without a flicker: numbers only grow, and no place is empty', async () => {
+    const page = await console.open('auditor')
+    await eventually(
+      () => totals(page),
+      ([first]) => first === '2,400',
+    )
+    await page.getByRole('link', { name: 'group 1' }).waitFor()
+    await page.evaluate(() => {
+      const seen: string[] = []
+      Object.assign(globalThis, { seen })
+      new MutationObserver(() => {
+        const text = document.querySelector('.totals dd b')?.textContent ?? 'gone'
+        const isWhole = document.querySelectorAll('.bone').length === 0
+        const rows = document.querySelectorAll('tbody tr').length
+        seen.push(isWhole && rows >= 3 ? text : `not whole: ${text}, ${rows} rows`)
+      }).observe(document.body, { childList: true, subtree: true, characterData: true })
+    })
+    for (let i = 0; i < 30; i++) {
+      await console.service.post('/internal/apikey-stats/flush', {
+        keys: [{ api_key_id: 1, requests: 10, success_requests: 10 }],
+      })
+      await Bun.sleep(50)
+    }
+    await eventually(
+      () => totals(page),
+      ([first]) => first === '2,700',
+    )
+    const seen = await page.evaluate(() => (globalThis as unknown as { seen: string[] }).seen)
+    const numbers = seen.map((text) => Number(text.replaceAll(',', '')))
+    expect(seen.filter((_, i) => Number.isNaN(numbers[i]))).toEqual([])
+    expect(numbers).toEqual([...numbers].sort((a, b) => a - b))
+    expect(numbers.at(-1)).toBe(2_700)
+    expect(new Set(numbers).size).toBeGreaterThan(1)
+  })
+
+  test('as of takes the whole console back, keeps it in links, and comes back to now', async () => {
+    const page = await console.open('auditor')
+    await page.getByRole('button', { name: 'As of now' }).click()
+    const position = Array.from({ length: console.service.shards }, (_, shard) =>
+      shard === 0 ? '0/0' : `${shard}/-1`,
+    ).join(',')
+    await page.getByLabel('or position in the log').fill(position)
+    await page.getByRole('button', { name: 'Go there' }).click()
+    expect(
+      await eventually(
+        () => totals(page),
+        ([first]) => first === '0',
+      ),
+    ).toEqual(['0', '0', '0'])
+    await page.getByText('Past', { exact: true }).waitFor()
+    await page.getByRole('link', { name: 'group 1' }).click()
+    await page.getByRole('heading', { name: 'group 1' }).waitFor()
+    expect(page.url()).toContain('as_of_position=')
+    expect(
+      await eventually(
+        () => totals(page),
+        ([first]) => first === '0',
+      ),
+    ).toEqual(['0', '0', '0'])
+    expect(await page.getByRole('button', { name: 'Change' }).count()).toBe(0)
+    await page.getByRole('button', { name: 'Back to now' }).click()
+    expect(
+      (
+        await eventually(
+          () => totals(page),
+          ([first]) => first === '700',
+        )
+      )[0],
+    ).toBe('700')
+  })
+
+  test('a moment that is yet to come is refused where it is typed', async () => {
+    const page = await console.open('auditor')
+    await page.getByRole('button', { name: 'As of now' }).click()
+    await page.getByLabel('Moment (UTC)').fill('2999-01-01T00:00:00')
+    await page.getByRole('button', { name: 'Go there' }).click()
+    await page.getByText('That moment is yet to come.').waitFor()
+    await page.keyboard.press('Escape')
+    await page.getByRole('dialog').waitFor({ state: 'detached' })
+  })
+
+  test('the chart says what a bar stands for, by mouse and keyboard, and zooms', async () => {
+    const page = await console.open('auditor')
+    const chart = page.locator('.chart canvas')
+    await chart.waitFor()
+    const readout = page.locator('.readout')
+    await page.locator('.chart').focus()
+    await page.keyboard.press('ArrowLeft')
+    const counted = 'Requests 2,700'
+    expect(
+      await eventually(
+        async () => (await readout.textContent()) ?? '',
+        (text) => text.includes(counted) && !text.includes('–'),
+      ),
+    ).toContain(counted)
+    await page.keyboard.press('ArrowLeft')
+    expect(
+      await eventually(
+        async () => (await readout.textContent()) ?? '',
+        (text) => text.includes('Requests 0'),
+      ),
+    ).toContain('Requests 0')
+
+    const box = (await page.locator('.chart .u-over').boundingBox())!
+    const at = (share: number) => box.x + box.width * share
+    await page.mouse.move(at(0.5), box.y + 50)
+    await page.mouse.down()
+    await page.mouse.move(at(0.9), box.y + 60, { steps: 4 })
+    await page.mouse.up()
+    await page.waitForURL(/from=.*to=/)
+    await page.getByRole('button', { name: 'Zoom out' }).click()
+    await page.waitForURL((url) => !url.search.includes('from='))
+  })
+
+  test('numbers are written as the reader is used to', async () => {
+    const page = await console.open('auditor', { locale: 'de-DE' })
+    const wanted = ['2.700', '2.644', '56']
+    expect(
+      await eventually(
+        () => totals(page),
+        (found) => `${found}` === `${wanted}`,
+      ),
+    ).toEqual(wanted)
+    await page.getByText('97,93').first().waitFor()
+  })
+
+  test('days begin when they do where the reader is, if he wants', async () => {
+    const page = await console.open('auditor')
+    const asked = page.waitForRequest((request) => request.url().includes('tz=Europe%2FBerlin'))
+    await page.getByRole('button', { name: 'Local' }).click()
+    await asked
+    await page.reload()
+    expect(await page.getByRole('button', { name: 'Local' }).getAttribute('aria-pressed')).toBe(
+      'true',
+    )
+  })
+
+  test('what is seen can be taken away as CSV', async () => {
+    const page = await console.open('auditor')
+    await page.getByRole('link', { name: 'group 1' }).waitFor()
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('region', { name: GROUPS }).getByRole('button', { name: 'CSV' }).click(),
+    ])
+    const lines = (await readFile(await download.path(), 'utf8')).split('\r\n')
+    expect(lines[0]).toBe(
+      'id,name,total_requests,success_requests,failure_requests,success_rate,failure_rate',
+    )
+    expect(lines[1]).toBe('3,group 3,1200,1164,36,0.97,0.03')
+    expect(lines).toHaveLength(5)
+  })
+
+  test('nothing went wrong in the pages', () => {
+    expect(console.complaints).toEqual([])
+  })
+})

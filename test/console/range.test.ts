@@ -1,0 +1,156 @@
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
+import { readMoment, toTimestamp } from '../../src/console/page/moment.ts'
+import { zone } from '../../src/console/page/settings.ts'
+import { readRange, toZoom } from '../../src/console/page/usage/range.ts'
+import { toBounds } from '../../src/http/usage/buckets.ts'
+
+// What a chart shows, in UTC and in the zone of the reader, through changes of clocks.
+
+const TZ = process.env.TZ
+beforeEach(() => {
+  zone.value = 'utc'
+})
+afterEach(() => {
+  if (TZ === undefined) delete process.env.TZ
+  else process.env.TZ = TZ
+})
+
+const liveIn = (tz: string) => {
+  process.env.TZ = tz
+  zone.value = 'local'
+}
+const range = (search: string, end = '2026-03-29T12:20:00Z') =>
+  readRange(new URLSearchParams(search), Date.parse(end))
+
+describe('the usual ranges', () => {
+  test('end with the hour that is under way, and begin so many days before', () => {
+    expect(range('')).toEqual({
+      ...{ name: '24h', bucket: 'hour' },
+      ...{ from: '2026-03-28T13:00:00Z', to: '2026-03-29T13:00:00Z' },
+    })
+    expect(range('range=7d')).toMatchObject({ from: '2026-03-22T13:00:00Z', bucket: 'hour' })
+    expect(range('range=30d')).toMatchObject({ from: '2026-02-28T00:00:00Z', bucket: 'day' })
+    expect(range('range=90d')).toMatchObject({ from: '2025-12-30T00:00:00Z', bucket: 'day' })
+  })
+
+  test('show the hour that begins just then', () => {
+    expect(range('', '2026-03-29T12:00:00Z').to).toBe('2026-03-29T13:00:00Z')
+    expect(range('', '2026-03-29T11:59:59.999Z').to).toBe('2026-03-29T12:00:00Z')
+  })
+
+  test('have bars of hours or days as wanted', () => {
+    expect(range('range=7d&bucket=day')).toMatchObject({
+      ...{ from: '2026-03-23T00:00:00Z', bucket: 'day' },
+    })
+    expect(range('range=30d&bucket=hour')).toMatchObject({
+      ...{ from: '2026-02-27T13:00:00Z', bucket: 'hour' },
+    })
+    expect(range('bucket=week').bucket).toBe('hour')
+  })
+
+  test.each(['toString', '__proto__', 'constructor', '1y', ''])(
+    'are none of the name %p: the usual one',
+    (name) => {
+      expect(range(`range=${name}`)).toEqual(range(''))
+    },
+  )
+
+  test('begin when the day does where the reader is, also across a change of clocks', () => {
+    liveIn('Europe/Berlin')
+    // 23 March was in winter, 29 March is the day that has 23 hours.
+    expect(range('range=7d&bucket=day')).toMatchObject({
+      ...{ from: '2026-03-22T23:00:00Z', to: '2026-03-29T13:00:00Z' },
+    })
+    expect(range('bucket=day', '2026-03-29T23:00:00Z').from).toBe('2026-03-29T22:00:00Z')
+    expect(range('bucket=day', '2026-10-25T22:59:00Z').from).toBe('2026-10-24T22:00:00Z')
+  })
+
+  test('end with the hour of the zone, where that is not one of UTC', () => {
+    liveIn('Asia/Kolkata')
+    expect(range('').to).toBe('2026-03-29T12:30:00Z')
+    liveIn('Asia/Kathmandu')
+    expect(range('').to).toBe('2026-03-29T13:15:00Z')
+    liveIn('America/St_Johns')
+    expect(range('').to).toBe('2026-03-29T12:30:00Z')
+  })
+
+  test.each(['Europe/Berlin', 'Asia/Kathmandu', 'Australia/Lord_Howe', 'America/Havana', 'UTC'])(
+    'are what the service takes, every hour of a year in %s, and most bars are whole',
+    (tz) => {
+      liveIn(tz)
+      for (let at = Date.UTC(2026, 0, 1); at < Date.UTC(2027, 0, 1); at += 3_600_000 * 5.5) {
+        const { from, to, bucket } = readRange(new URLSearchParams('range=7d'), at)
+        const bounds = toBounds({ from, to, bucket, tz, now: to })
+        expect(Date.parse(bounds.at(-1)!)).toBeGreaterThan(at)
+        expect(bounds.length).toBeGreaterThanOrEqual(169)
+        expect(bounds.length).toBeLessThanOrEqual(171)
+      }
+    },
+  )
+})
+
+describe('a zoom', () => {
+  test('is what the address says, half open, with hours unless those are too many', () => {
+    const zoomed = (from: string, to: string, rest = '') => range(`from=${from}&to=${to}${rest}`)
+    expect(zoomed('2026-01-01T00:15:00Z', '2026-01-02T00:00:00Z')).toEqual({
+      ...{ name: 'zoom', bucket: 'hour' },
+      ...{ from: '2026-01-01T00:15:00Z', to: '2026-01-02T00:00:00Z' },
+    })
+    expect(zoomed('2026-01-01T00:00:00Z', '2026-01-09T00:00:00Z').bucket).toBe('day')
+    expect(zoomed('2026-01-01T00:00:00Z', '2026-01-09T00:00:00Z', '&bucket=hour').bucket).toBe(
+      'hour',
+    )
+    // The service would refuse so many.
+    expect(zoomed('2024-01-01T00:00:00Z', '2026-01-01T00:00:00Z', '&bucket=hour').bucket).toBe(
+      'day',
+    )
+  })
+
+  test.each([
+    ['2026-01-02T00:00:00Z', '2026-01-01T00:00:00Z'],
+    ['2026-01-01T00:00:00Z', '2026-01-01T00:00:00Z'],
+    ['x', '2026-01-01T00:00:00Z'],
+    ['2026-01-01T00:00:00Z', ''],
+  ])('from %p to %p is none', (from, to) => {
+    expect(range(`from=${from}&to=${to}`)).toEqual(range(''))
+  })
+
+  test('goes from quarter to quarter around what was brushed, an hour at least', () => {
+    const at = (text: string) => Date.parse(`2026-01-01T${text}Z`)
+    expect(toZoom(at('10:07:00'), at('13:01:00'))).toEqual({
+      ...{ from: '2026-01-01T10:00:00Z', to: '2026-01-01T13:15:00Z' },
+    })
+    expect(toZoom(at('10:20:00'), at('10:21:00'))).toEqual({
+      ...{ from: '2026-01-01T10:15:00Z', to: '2026-01-01T11:15:00Z' },
+    })
+  })
+})
+
+describe('what is typed as a moment', () => {
+  test('is in UTC, or in the zone of the reader', () => {
+    expect(readMoment('2026-07-01T12:00')).toBe(Date.UTC(2026, 6, 1, 12))
+    expect(readMoment('2026-07-01T12:00:30')).toBe(Date.UTC(2026, 6, 1, 12, 0, 30))
+    liveIn('Europe/Berlin')
+    expect(readMoment('2026-07-01T12:00')).toBe(Date.UTC(2026, 6, 1, 10))
+    expect(readMoment('2026-01-01T12:00')).toBe(Date.UTC(2026, 0, 1, 11))
+  })
+
+  test('is a moment also where clocks skip it or show it twice', () => {
+    liveIn('Europe/Berlin')
+    for (const text of ['2026-03-29T02:30', '2026-10-25T02:30']) {
+      const at = readMoment(text)!
+      const midnight = Date.parse(`${text.slice(0, 10)}T00:00:00Z`)
+      expect(Math.abs(at - midnight - 3_600_000)).toBeLessThanOrEqual(1_800_000)
+    }
+  })
+
+  test.each(['', 'x', '2026-13-01T00:00', '2026-01-01T25:00'])('%p is none', (text) => {
+    expect(readMoment(text)).toBeNull()
+    liveIn('Europe/Berlin')
+    expect(readMoment(text)).toBeNull()
+  })
+
+  test('is written to the second', () => {
+    expect(toTimestamp(Date.UTC(2026, 0, 31, 12) + 999)).toBe('2026-01-31T12:00:00Z')
+  })
+})

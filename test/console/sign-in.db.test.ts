@@ -1,0 +1,122 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { TOKENS } from '../support/service.ts'
+import { type Console, hasBrowser, signIn, startConsole } from './browser.ts'
+
+describe.skipIf(!hasBrowser)('signing in', () => {
+  let console: Console
+  beforeAll(async () => {
+    console = await startConsole({ unknownTokens: 3 })
+  })
+  afterAll(() => console.end())
+
+  test('a token opens the console, and is nowhere in the browser afterwards', async () => {
+    const page = await console.open(null)
+    const asked: string[] = []
+    page.on('request', (request) => asked.push(request.url()))
+    await signIn(page, TOKENS.admin)
+    await page.reload()
+    await page.getByRole('heading', { name: 'Overview' }).waitFor()
+
+    const [cookie, ...others] = await page.context().cookies()
+    expect(others).toEqual([])
+    expect(cookie).toMatchObject({ httpOnly: true, sameSite: 'Strict', path: '/' })
+    const readable = await page.evaluate(() => [
+      ...[document.cookie, document.documentElement.outerHTML, location.href],
+      ...[JSON.stringify(localStorage), JSON.stringify(sessionStorage)],
+    ])
+    const places = [...readable, ...asked, cookie!.value]
+    expect(places.filter((text) => text.includes(TOKENS.admin))).toEqual([])
+    expect(readable[0]).toBe('')
+  })
+
+  test('signing out ends the session, in every tab', async () => {
+    const page = await console.open('auditor')
+    const other = await page.context().newPage()
+    await other.goto('/proofs')
+    await other.getByRole('heading', { name: 'Proofs' }).waitFor()
+    const [cookie] = await page.context().cookies()
+
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await page.getByLabel('Token').waitFor()
+    await other.getByLabel('Token').waitFor()
+    const headers = { cookie: `${cookie!.name}=${cookie!.value}` }
+    expect(await (await fetch(`${console.service.url}/session`, { headers })).json()).toBeNull()
+  })
+
+  test('that nobody is signed in is no error in the console of the browser', async () => {
+    const page = await console.open(null)
+    const errors: string[] = []
+    page.on('console', (message) => {
+      if (message.type() === 'error') errors.push(message.text())
+    })
+    await page.reload()
+    await page.getByLabel('Token').waitFor()
+    await page.waitForLoadState('networkidle')
+    expect(errors).toEqual([])
+  })
+
+  test('where it is not known who is signed in, it says why, and finds out by itself', async () => {
+    const page = await console.open('auditor')
+    let isAway = true
+    await page.route('**/session', (route) =>
+      isAway
+        ? route.fulfill({
+            status: 503,
+            contentType: 'application/problem+json',
+            body: JSON.stringify({ status: 503, error: 'database unavailable' }),
+          })
+        : route.continue(),
+    )
+    await page.reload()
+    await page.getByText('Not now (database unavailable).').waitFor()
+    isAway = false
+    await page.getByRole('heading', { name: 'Overview' }).waitFor()
+  })
+
+  test('an address deep within the console is shown after signing in', async () => {
+    const page = await console.open(null, { path: '/health' })
+    await page.getByLabel('Token').fill(TOKENS.auditor)
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByRole('heading', { name: 'Health', exact: true }).waitFor()
+    expect(new URL(page.url()).pathname).toBe('/health')
+  })
+
+  test('an auditor is not shown what only an admin may do', async () => {
+    await console.service.putCatalog({ provider_groups: [{ id: 1, name: 'one' }] })
+    const offers = async (role: 'admin' | 'auditor') => {
+      const names: string[] = []
+      const page = await console.open(role)
+      for (const path of ['/', '/groups/1', '/api-keys', '/keys', '/proofs', '/health']) {
+        await page.goto(path)
+        await page.getByRole('heading', { level: 1 }).waitFor()
+        await page.waitForLoadState('networkidle').catch(() => {})
+        names.push(...(await page.getByRole('button').allInnerTexts()))
+      }
+      return new Set(names.map((name) => name.trim()))
+    }
+    const [admin, auditor] = [await offers('admin'), await offers('auditor')]
+    const grave = ['Add', 'Change', 'End', 'Rebuild', 'Verify now']
+    expect(grave.filter((name) => admin.has(name))).toEqual(grave)
+    expect(grave.filter((name) => auditor.has(name))).toEqual([])
+  }, 120_000)
+
+  test('wrong tokens are refused in words, and after some tries for a while', async () => {
+    const page = await console.open(null)
+    const tryWith = async (token: string) => {
+      await page.getByLabel('Token').fill(token)
+      await page.getByRole('button', { name: 'Sign in' }).click()
+      await page.getByRole('alert').waitFor()
+      await page.getByRole('button', { name: 'Sign in', disabled: false }).waitFor()
+      return page.getByRole('alert').textContent()
+    }
+    expect(await tryWith(TOKENS.dp)).toContain('for admins and auditors')
+    expect(await tryWith('wrong-1')).toContain('No such token')
+    for (const token of ['wrong-2', 'wrong-3']) await tryWith(token)
+    expect(await tryWith('wrong-4')).toContain('Too many wrong tokens')
+    expect(await page.getByLabel('Token').inputValue()).toBe('')
+  })
+
+  test('nothing went wrong in the pages', () => {
+    expect(console.complaints).toEqual([])
+  })
+})

@@ -1,0 +1,96 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { startTestService, type TestService, TOKENS } from '../support/service.ts'
+import { fetchWith, postSession, signIn } from '../support/sessions.ts'
+
+// What another site's page makes a browser send, its cookie with it.
+
+const SUMMARY = '/admin/apikey-stats/summary'
+
+let service: TestService
+
+beforeAll(async () => {
+  service = await startTestService({ bodyLimitBytes: 4_096 })
+})
+
+afterAll(() => service.end())
+
+const statusWith = async (cookie: string, path = SUMMARY, through = service) =>
+  (await fetchWith(through, cookie, path)).status
+
+const countSessions = async () => {
+  const [row] = await service.database.owner`select count(*)::integer as count from sessions`
+  return row!.count as number
+}
+
+const elsewhere = (): Record<string, string>[] => {
+  const { port } = new URL(service.url)
+  const own = { origin: service.url }
+  return [
+    { 'sec-fetch-site': 'cross-site' },
+    { 'sec-fetch-site': 'same-site' },
+    { 'sec-fetch-site': 'none' },
+    { 'sec-fetch-site': '' },
+    { 'sec-fetch-site': 'cross-site', ...own },
+    { 'sec-fetch-site': 'same-site', ...own },
+    { origin: 'https://evil.example' },
+    { origin: 'null' },
+    { origin: '' },
+    { origin: 'nonsense' },
+    { origin: `http://localhost:${port}` },
+    { origin: `http://127.0.0.1:${Number(port) + 1}` },
+    { origin: `http://127.0.0.1.evil.example:${port}` },
+    { origin: `http://evil.example/${new URL(service.url).host}` },
+  ]
+}
+
+test('what comes from another site changes nothing: 403, before anything is looked at', async () => {
+  const cookie = await signIn(service, TOKENS.admin)
+  const [before] = await service.database.owner`select count(*) from events`
+  for (const headers of elsewhere()) {
+    for (const [method, path, body] of [
+      ['PUT', '/admin/catalog', '{"api_keys":[{"id":77}]}'],
+      ['PUT', '/admin/catalog', '{'],
+      ['DELETE', '/admin/api-keys/1'],
+      ['POST', '/admin/tokens', '{"name":"evil","role":"admin"}'],
+      ['DELETE', '/session'],
+    ] as const) {
+      const init = { method, headers, ...(body === undefined ? {} : { body }) }
+      const response = await fetchWith(service, cookie, path, init)
+      expect([headers, path, response.status]).toEqual([headers, path, 403])
+      expect(response.headers.get('set-cookie')).toBeNull()
+    }
+  }
+  const [after] = await service.database.owner`select count(*) from events`
+  expect(after).toEqual(before!)
+  expect(await statusWith(cookie)).toBe(200)
+})
+
+test('what comes from another site signs nobody in', async () => {
+  const before = await countSessions()
+  for (const headers of elsewhere()) {
+    const response = await postSession(service, TOKENS.admin, headers)
+    expect([headers, response.status]).toEqual([headers, 403])
+    expect(response.headers.get('set-cookie')).toBeNull()
+  }
+  expect(await countSessions()).toBe(before)
+})
+
+test('what comes from another site may ask, and is told nothing that its browser would show it', async () => {
+  const cookie = await signIn(service, TOKENS.admin)
+  for (const headers of elsewhere()) {
+    const response = await fetchWith(service, cookie, SUMMARY, { headers })
+    expect(response.status).toBe(200)
+    expect(response.headers.get('access-control-allow-origin')).toBeNull()
+    const init = { method: 'OPTIONS', headers }
+    const preflight = await fetchWith(service, cookie, '/admin/catalog', init)
+    expect(preflight.status).toBe(404)
+    expect(preflight.headers.get('access-control-allow-origin')).toBeNull()
+  }
+})
+
+test('what comes from another site is taken with a token: no browser adds that by itself', async () => {
+  for (const headers of elsewhere()) {
+    const init = { method: 'PUT', headers, body: '{"api_keys":[]}' }
+    expect((await service.fetch('admin', '/admin/catalog', init)).status).toBe(200)
+  }
+})

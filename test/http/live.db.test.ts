@@ -1,0 +1,225 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { hash } from 'node:crypto'
+import { formatPositions } from '../../src/events/positions.ts'
+import { insertEvent } from '../support/events.ts'
+import { type MeteredWay, startMeter } from '../support/meter.ts'
+import { createDatabase } from '../support/server.ts'
+import { startTestService, type TestService, TOKENS } from '../support/service.ts'
+import { makeToken, revokeToken, signIn } from '../support/sessions.ts'
+
+// GET /admin/live: where the log stands, told to whoever looks at a page.
+
+const LIVE = '/admin/live'
+const FOLLOWERS = 20
+
+let way: MeteredWay
+let service: TestService
+let other: TestService
+
+beforeAll(async () => {
+  const database = await createDatabase()
+  way = await startMeter(database.address)
+  service = await startTestService({ database, address: way.address, maxFollowers: FOLLOWERS })
+  other = await startTestService({ database })
+})
+
+afterAll(async () => {
+  await other.stop()
+  await service.end()
+  await way.close()
+})
+
+/** A stream, read a block at a time. */
+async function open(headers: Record<string, string>, through = service) {
+  const abort = new AbortController()
+  const response = await fetch(`${through.url}${LIVE}`, { headers, signal: abort.signal })
+  expect(response.status).toBe(200)
+  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
+  let text = ''
+  /** The next block, as it was sent; null at the end. */
+  const next = async (): Promise<string | null> => {
+    while (!text.includes('\n\n')) {
+      const { done, value } = await reader.read()
+      if (done) return null
+      text += value
+    }
+    const end = text.indexOf('\n\n')
+    const block = text.slice(0, end)
+    text = text.slice(end + 2)
+    return block
+  }
+  /** Returns when the positions are these; gives those that were told on the way. */
+  const until = async (positions: string): Promise<string[]> => {
+    const told: string[] = []
+    while (told.at(-1) !== positions) {
+      const block = await next()
+      if (block === null) throw new Error(`the stream ended after ${told}`)
+      if (block.startsWith('data: ')) told.push(block.slice('data: '.length))
+    }
+    return told
+  }
+  return { response, next, until, cut: () => abort.abort() }
+}
+
+const as = (token: string) => ({ authorization: `Bearer ${token}` })
+const auditor = as(TOKENS.auditor)
+
+/** Where the log stands. */
+async function readHeads(): Promise<string> {
+  const rows = await service.database.owner<{ head: number }[]>`
+    select coalesce(max(e.position), -1)::integer as head
+    from shards s
+      left join events e on e.shard = s.shard
+    group by s.shard
+    order by s.shard`
+  return formatPositions(rows.map(({ head }) => head))
+}
+
+let keys = 0
+async function post(through = service, count = 1): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    const key = { 'idempotency-key': `key-${keys++}` }
+    const body = { keys: [{ token_hash: 'a', requests: 1 }] }
+    expect((await through.post('/internal/stats/flush', body, key)).status).toBe(200)
+  }
+}
+
+test('a stream says at once where the log stands, also where nothing is in it', async () => {
+  const stream = await open(auditor)
+  expect(stream.response.headers.get('content-type')).toBe('text/event-stream')
+  expect(stream.response.headers.get('cache-control')).toBe('no-store')
+  expect(stream.response.headers.get('x-accel-buffering')).toBe('no')
+  expect(await stream.next()).toBe('retry: 1000')
+  const none = Array.from({ length: service.shards }, (_, shard) => `${shard}/-1`).join(',')
+  expect(await stream.next()).toBe(`data: ${none}`)
+  stream.cut()
+})
+
+test('what is appended is told, through whichever instance, and never goes back', async () => {
+  const streams = await Promise.all([open(auditor), open(auditor), open(auditor, other)])
+  await post(service, 5)
+  await post(other, 5)
+  await insertEvent(service.database.owner, {})
+  const heads = await readHeads()
+  for (const { until, cut } of streams) {
+    const told = await until(heads)
+    const sums = told.map((positions) =>
+      positions.split(',').reduce((sum, part) => sum + Number(part.split('/')[1]), 0),
+    )
+    expect(sums).toEqual([...new Set(sums)].toSorted((a, b) => a - b))
+    cut()
+  }
+})
+
+test('who comes later is told at once what the others know', async () => {
+  const first = await open(auditor)
+  const heads = await readHeads()
+  await first.until(heads)
+  const late = await open(auditor)
+  expect(await late.next()).toBe('retry: 1000')
+  expect(await late.next()).toBe(`data: ${heads}`)
+  first.cut()
+  late.cut()
+})
+
+test('a session is as good as a token; it ends its stream with its time', async () => {
+  const { owner } = service.database
+  const cookie = await signIn(service, TOKENS.auditor)
+  const stream = await open({ cookie })
+  await stream.until(await readHeads())
+  stream.cut()
+  const id = hash('sha256', cookie.split('=')[1]!, 'hex')
+  const [row] = await owner`
+    update sessions set expires_at = now() + interval '2 seconds'
+    where id_sha256 = decode(${id}, 'hex')
+    returning expires_at`
+  const last = await open({ cookie })
+  let block = await last.next()
+  while (block !== null) block = await last.next()
+  expect(Date.now()).toBeGreaterThan((row!.expires_at as Date).getTime())
+})
+
+test('a revoked token ends its streams and those of its sessions, and no other', async () => {
+  const token = await makeToken(service, 'passing', 'auditor')
+  const cookie = await signIn(service, token)
+  const revoked = [await open(as(token)), await open({ cookie })]
+  const kept = [await open(auditor), await open({ cookie: await signIn(service, TOKENS.admin) })]
+  const heads = await readHeads()
+  for (const { until } of [...revoked, ...kept]) await until(heads)
+  await revokeToken(service, 'passing')
+  for (const { next } of revoked) expect(await next()).toBeNull()
+  await post()
+  const moved = await readHeads()
+  for (const { until, cut } of kept) {
+    await until(moved)
+    cut()
+  }
+  const headers = { cookie }
+  expect((await service.fetch(null, LIVE, { headers })).status).toBe(401)
+})
+
+test('signing out ends the streams of the session on every instance, and no other', async () => {
+  const cookie = await signIn(service, TOKENS.auditor)
+  const kept = await open({ cookie: await signIn(service, TOKENS.auditor) })
+  const out = [await open({ cookie }), await open({ cookie }, other)]
+  const heads = await readHeads()
+  for (const { until } of [kept, ...out]) await until(heads)
+  const headers = { accept: 'text/event-stream', cookie }
+  const followed = await service.fetch(null, '/audit/events', { headers })
+  expect(followed.status).toBe(200)
+  const signedOut = await service.fetch(null, '/session', { method: 'DELETE', headers: { cookie } })
+  expect(signedOut.status).toBe(204)
+  for (const { next } of out) expect(await next()).toBeNull()
+  expect(await followed.text()).toBeString()
+  await post()
+  await kept.until(await readHeads())
+  kept.cut()
+})
+
+test('there is room for so many; then it is 503, until one leaves', async () => {
+  const streams = await Promise.all(Array.from({ length: FOLLOWERS }, () => open(auditor)))
+  const refused = await service.fetch('auditor', LIVE)
+  expect(refused.status).toBe(503)
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
+  expect(await refused.json()).toMatchObject({ error: 'too many streams' })
+  // Those who follow the log itself have places of their own.
+  const query = '/audit/events?limit=1&after=-1'
+  const headers = { accept: 'text/event-stream' }
+  expect((await service.fetch('auditor', query, { headers })).status).toBe(200)
+  streams[0]!.cut()
+  let status = 503
+  while (status === 503) {
+    const { status: again, body } = await service.fetch('auditor', LIVE)
+    await body?.cancel()
+    status = again
+  }
+  expect(status).toBe(200)
+  for (const { cut } of streams) cut()
+})
+
+test('a query, or a role that may not, opens nothing', async () => {
+  const status = async (role: 'dp' | 'auditor' | null, query = '') =>
+    (await service.fetch(role, `${LIVE}${query}`)).status
+  expect(await status('auditor', '?after=1')).toBe(400)
+  expect(await status('dp')).toBe(403)
+  expect(await status(null)).toBe(401)
+})
+
+test('a database that is away ends no stream; what came meanwhile is told when it is back', async () => {
+  const stream = await open(auditor)
+  await stream.until(await readHeads())
+  await way.lose()
+  await post(other, 3)
+  await way.restore()
+  await stream.until(await readHeads())
+  stream.cut()
+})
+
+test('the streams end with the service', async () => {
+  const stopping = await startTestService({ database: service.database })
+  const stream = await open(auditor, stopping)
+  await stream.until(await readHeads())
+  const stopped = stopping.stop()
+  expect(await stream.next()).toBeNull()
+  await stopped
+})

@@ -1,0 +1,97 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { version } from '../../package.json'
+import { startTestService, type TestService } from '../support/service.ts'
+
+// GET /admin/status: what runs here, on what.
+
+type Status = {
+  version: string
+  instance: string
+  started_at: string
+  shards: number
+  queue_length: number
+  signed: number[]
+  database: { version: string; size_bytes: number; connections: number; max_connections: number }
+  replicas: unknown[]
+  instances: { id: string; live: boolean; started_at: string; tends: number[] }[]
+}
+
+let service: TestService
+const before = Date.now()
+
+beforeAll(async () => {
+  service = await startTestService()
+})
+
+afterAll(() => service.end())
+
+const readStatus = (through = service) => through.read<Status>('/admin/status')
+
+test('it says what the service and its database say themselves', async () => {
+  const [row] = await service.database.owner`
+    select current_setting('server_version') as version,
+      current_setting('max_connections')::integer as most`
+  const status = await readStatus()
+  expect(status).toEqual({
+    version,
+    instance: expect.any(String),
+    started_at: expect.any(String),
+    shards: service.shards,
+    queue_length: 0,
+    signed: Array(service.shards).fill(0),
+    database: {
+      version: row!.version.split(' ')[0],
+      size_bytes: expect.any(Number),
+      connections: expect.any(Number),
+      max_connections: row!.most,
+    },
+    replicas: [],
+    instances: [
+      {
+        id: status.instance,
+        version,
+        started_at: status.started_at,
+        seen_at: expect.any(String),
+        live: true,
+        tends: Array.from({ length: service.shards }, (_, shard) => shard),
+      },
+    ],
+  } as never)
+  const startedAt = Date.parse(status.started_at)
+  expect(startedAt).toBeGreaterThanOrEqual(before)
+  expect(startedAt).toBeLessThanOrEqual(Date.now())
+  // An empty database has some MB; this test has a connection, and the service several.
+  expect(status.database.size_bytes).toBeGreaterThan(1_000_000)
+  expect(status.database.connections).toBeGreaterThan(1)
+  expect(status.database.connections).toBeLessThanOrEqual(row!.most)
+})
+
+test('it is of the instance that answers', async () => {
+  const other = await startTestService({ database: service.database })
+  try {
+    const [one, two] = [await readStatus(), await readStatus(other)]
+    expect(two.started_at > one.started_at).toBe(true)
+    expect((await readStatus()).started_at).toBe(one.started_at)
+    // Each lists both, the elder first.
+    for (const { instances } of [await readStatus(), two]) {
+      expect(instances.map(({ id }) => id)).toEqual([one.instance, two.instance])
+    }
+  } finally {
+    await other.stop()
+  }
+})
+
+test('what was signed grows with the log', async () => {
+  const append = { keys: [{ token_hash: 'a', requests: 1 }] }
+  const response = await service.post('/internal/stats/flush', append)
+  const [shard, position] = response.headers.get('tallybook-position')!.split('/').map(Number)
+  // Returns when it is signed.
+  const receipt = await service.post('/internal/receipts', { position: `${shard}/${position}` })
+  expect(receipt.status).toBe(200)
+  const { signed } = await readStatus()
+  expect(signed[shard!]).toBe(position! + 1)
+})
+
+test('a query is refused with 400', async () => {
+  expect((await service.fetch('auditor', '/admin/status?shard=0')).status).toBe(400)
+})
