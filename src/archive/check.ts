@@ -1,9 +1,10 @@
 import { join } from 'node:path'
 import { hashPayload } from '../events/event.ts'
 import { type LineEvent, parseEventLine } from '../events/event-line.ts'
-import { hashLeaf } from '../merkle/hash.ts'
+import { type Hash, hashLeaf } from '../merkle/hash.ts'
 import type { Manifest, PartManifest, ShardManifest } from './manifest.ts'
-import { PartError, readPart } from './read-part.ts'
+import { mergeByTime } from './merge.ts'
+import { CHUNK_BYTES, PartError, readPart } from './read-part.ts'
 import { Recount } from './recount.ts'
 
 /** Something in an archive that isn't as an export writes it. */
@@ -16,7 +17,10 @@ export type Problem = {
 }
 
 /** An event whose line, place, payload and leaf were found right; `leaf` is its row as JSON. */
-export type CheckedEvent = { event: LineEvent; leaf: string }
+export type CheckedEvent = { event: LineEvent; leaf: string; leafHash: Hash }
+
+/** Bytes of lines that a merged reading holds of all shards together, and of one at least. */
+const MERGE_BYTES = { all: 32 * 1024 * 1024, shard: 16 * 1024 }
 
 /**
  * Reads all parts and checks them: each file against its SHA-256, each line, that positions have no
@@ -29,36 +33,71 @@ export async function* checkParts(
   manifest: Manifest,
   report: (problem: Problem) => void,
 ): AsyncGenerator<CheckedEvent[]> {
-  let problems = 0
-  const note = (problem: Problem) => {
-    problems++
-    report(problem)
+  const check = new Check(directory, report)
+  for (const shard of manifest.shards) yield* checkShard(check, shard, CHUNK_BYTES)
+  check.end(manifest)
+}
+
+/**
+ * As `checkParts`, with the events of all shards in the order of their time; those of one time by
+ * shard. Reads all shards at once, of each the less the more there are.
+ */
+export async function* checkMerged(
+  directory: string,
+  manifest: Manifest,
+  report: (problem: Problem) => void,
+): AsyncGenerator<CheckedEvent[]> {
+  const check = new Check(directory, report)
+  const share = Math.floor(MERGE_BYTES.all / manifest.shards.length)
+  const bytes = Math.min(Math.max(share, MERGE_BYTES.shard), CHUNK_BYTES)
+  yield* mergeByTime(manifest.shards.map((shard) => checkShard(check, shard, bytes)))
+  check.end(manifest)
+}
+
+/** What was counted of an archive, and found, so far. */
+class Check {
+  readonly recount = new Recount()
+  #problems = 0
+
+  constructor(
+    readonly directory: string,
+    private readonly report: (problem: Problem) => void,
+  ) {}
+
+  note(problem: Problem): void {
+    this.#problems++
+    this.report(problem)
   }
-  const recount = new Recount()
-  for (const shard of manifest.shards) {
-    const course: Course = { shard, recordedAt: '' }
-    for (const part of shard.parts) {
-      yield* checkPart(join(directory, part.file), part, course, recount, note)
+
+  end(manifest: Manifest): void {
+    // Where lines were left out the sums can't be right, and it has been said why.
+    if (this.#problems > 0) return
+    for (const message of this.recount.compare(manifest)) {
+      this.note({ file: 'manifest.json', at: null, message })
     }
   }
-  // Where lines were left out the sums can't be right, and it has been said why.
-  if (problems > 0) return
-  for (const message of recount.compare(manifest))
-    note({ file: 'manifest.json', at: null, message })
 }
 
 /** Where the reading of a shard is. */
 type Course = { shard: ShardManifest; recordedAt: string }
 
+async function* checkShard(
+  check: Check,
+  shard: ShardManifest,
+  bytes: number,
+): AsyncGenerator<CheckedEvent[]> {
+  const course: Course = { shard, recordedAt: '' }
+  for (const part of shard.parts) yield* checkPart(check, part, course, bytes)
+}
+
 async function* checkPart(
-  path: string,
+  check: Check,
   part: PartManifest,
   course: Course,
-  recount: Recount,
-  note: (problem: Problem) => void,
+  chunkBytes: number,
 ): AsyncGenerator<CheckedEvent[]> {
-  const noteFile = (message: string) => note({ file: part.file, at: null, message })
-  const reader = readPart(path)
+  const noteFile = (message: string) => check.note({ file: part.file, at: null, message })
+  const reader = readPart(join(check.directory, part.file), chunkBytes)
   let position = part.first_position
   try {
     for (;;) {
@@ -75,11 +114,11 @@ async function* checkPart(
         if (position > part.last_position) return noteFile(`it has more than ${part.events} lines`)
         const at = `${course.shard.shard}/${position}`
         const checked = checkLine(line, course, position, (message) =>
-          note({ file: part.file, at, message }),
+          check.note({ file: part.file, at, message }),
         )
         position++
         if (checked === null) continue
-        recount.add(checked.event)
+        check.recount.add(checked.event)
         events.push(checked)
       }
       yield events
@@ -114,11 +153,12 @@ function checkLine(
   if (hashPayload(event.payload) !== event.payloadSha256) {
     note("the payload's SHA-256 is not the one that stands beside it")
   }
+  const hash = hashLeaf(leaf)
   if (leafHash === null) note('it has no leaf_hash')
-  else if (hashLeaf(leaf).toString('hex') !== leafHash) note("leaf_hash is not the leaf's")
+  else if (hash.toString('hex') !== leafHash) note("leaf_hash is not the leaf's")
   if (event.recordedAt < course.recordedAt) {
     note(`recorded_at ${event.recordedAt} is before that of the event before it`)
   }
   course.recordedAt = event.recordedAt
-  return { event, leaf }
+  return { event, leaf, leafHash: hash }
 }

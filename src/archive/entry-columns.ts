@@ -101,6 +101,7 @@ export class EntryColumns {
       case 'CatalogChanged':
       case 'ProjectionAttested':
       case 'OriginChanged':
+      case 'ShardsChanged':
         return 0
       default:
         return event satisfies never

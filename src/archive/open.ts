@@ -9,12 +9,12 @@ import { MANIFEST, MANIFEST_SHA256, type Manifest, parseManifest } from './manif
 const MAX_MANIFEST_BYTES = 256 * 1024 * 1024
 
 /**
- * Reads an archive's manifest, and what is wrong with it. Null where it is so wrong that the parts
- * can't be told. Throws StartError where the folder holds none.
+ * Reads an archive's manifest, its SHA-256 in hex, and what is wrong with it. Null where it is so
+ * wrong that the parts can't be told. Throws StartError where the folder holds none.
  */
 export async function openArchive(
   directory: string,
-): Promise<{ manifest: Manifest | null; problems: Problem[] }> {
+): Promise<{ manifest: Manifest | null; sha256: string; problems: Problem[] }> {
   const bytes = await readManifestFile(directory)
   const problems: Problem[] = []
   const note = (file: string, message: string) => problems.push({ file, at: null, message })
@@ -26,9 +26,9 @@ export async function openArchive(
     note(MANIFEST, `its SHA-256 is ${sha256}, which is not what ${MANIFEST_SHA256} says`)
   }
   const manifest = parseManifest(bytes.toString('utf8'))
-  if (typeof manifest !== 'string') return { manifest, problems }
+  if (typeof manifest !== 'string') return { manifest, sha256, problems }
   note(MANIFEST, `it can't be read: ${manifest}`)
-  return { manifest: null, problems }
+  return { manifest: null, sha256, problems }
 }
 
 async function readManifestFile(directory: string): Promise<Buffer> {

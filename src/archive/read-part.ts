@@ -3,9 +3,9 @@ import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { createGunzip } from 'node:zlib'
 
-/** Bytes that are read, and unpacked, at a time. */
-const FILE_CHUNK_BYTES = 256 * 1024
-const CHUNK_BYTES = 1024 * 1024
+/** Bytes that are unpacked at a time, and of those that are read the share of it. */
+export const CHUNK_BYTES = 1024 * 1024
+const FILE_SHARE = 4
 
 /** Above what an event of the largest body takes; nothing longer is kept in memory. */
 const MAX_LINE_BYTES = 512 * 1024 * 1024
@@ -22,18 +22,21 @@ export type FileDigest = { bytes: number; sha256: string }
 
 /**
  * The lines of a compressed file, some at a time, and at last what the file itself was. Holds the
- * longest line and little more. Throws PartError where the file can't be unpacked, or its text
- * isn't lines of UTF-8.
+ * longest line and some `chunkBytes` more. Throws PartError where the file can't be unpacked, or
+ * its text isn't lines of UTF-8.
  */
-export async function* readPart(path: string): AsyncGenerator<string[], FileDigest> {
+export async function* readPart(
+  path: string,
+  chunkBytes: number = CHUNK_BYTES,
+): AsyncGenerator<string[], FileDigest> {
   // A pipe, or a device, might never end.
   const found = await stat(path).catch((error: Error) => error)
   if (found instanceof Error) throw new PartError(found.message)
   if (!found.isFile()) throw new PartError('it is not a file')
   const sha256 = createHash('sha256')
   let bytes = 0
-  const file = createReadStream(path, { highWaterMark: FILE_CHUNK_BYTES })
-  const gunzip = createGunzip({ chunkSize: CHUNK_BYTES })
+  const file = createReadStream(path, { highWaterMark: chunkBytes / FILE_SHARE })
+  const gunzip = createGunzip({ chunkSize: chunkBytes })
   file.on('data', (chunk) => {
     bytes += chunk.length
     sha256.update(chunk)

@@ -29,6 +29,7 @@ export class Tally {
       case 'CatalogChanged':
       case 'ProjectionAttested':
       case 'OriginChanged':
+      case 'ShardsChanged':
     }
   }
 

@@ -1,29 +1,25 @@
 import { parseVerifierKey, type VerifierKey } from '../merkle/key.ts'
-import type { SignedTreeHead } from '../merkle/tree-head.ts'
-import type { FindingKind, Report } from './finding.ts'
+import type { SignedTreeHead, TreeHead } from '../merkle/tree-head.ts'
+import { Brought, type BroughtOptions } from './brought.ts'
+import { DealtArchive } from './dealt.ts'
+import type { Finding, FindingKind, Report } from './finding.ts'
 import { checkHead, compareHeads, noTiles } from './heads.ts'
 import { Pages } from './pages.ts'
-import { openReceipt, type Receipt } from './receipt.ts'
 import { ShardAudit } from './shard-audit.ts'
-import { type LogSource, SourceError } from './source.ts'
+import { type DealtSource, type LogSource, SourceError } from './source.ts'
 
 /** Milliseconds between two looks at a tree head that has to grow, and until it won't any more. */
 const LOOK_MS = 500
 const GROW_MS = 15_000
 
-export type AuditOptions = {
+export type AuditOptions = BroughtOptions & {
   source: LogSource
-  /** Those that are trusted for each shard, by what is known beforehand. */
-  keys: readonly VerifierKey[]
-  /** The heads that were verified last time, by shard: notes. */
-  kept: ReadonlyMap<number, string>
-  /** Texts of `.tlog-proof` files, by name. */
-  receipts: ReadonlyMap<string, string>
+  /** The archive that the log was dealt from, where it has to be that; none if absent. */
+  dealt?: DealtSource | undefined
   /** Heads and their consistency only, and that receipts are in them. */
   headsOnly: boolean
   /** How long a head may be behind what was seen elsewhere; 15 s if absent. */
   growMs?: number
-  onFinding: Report
   onProgress: (events: number, total: number) => void
 }
 
@@ -40,6 +36,8 @@ export type AuditReport = {
   claims: number
   missedClaims: number
   receipts: number
+  /** Events of the archive that were dealt, and held against where they stand. */
+  dealt: number
   /** Rows of pages that were compared. */
   rows: number
   /** What an auditor should know that is no finding. */
@@ -49,9 +47,9 @@ export type AuditReport = {
 /** An audit that goes on: each `run` verifies what is new since the one before. */
 export class Audit {
   readonly #heads = new Map<number, SignedTreeHead>()
-  readonly #kept = new Map<number, SignedTreeHead>()
-  readonly #receipts: { name: string; receipt: Receipt }[] = []
   readonly #shards: ShardAudit[]
+  readonly #dealt: DealtArchive | null
+  readonly #brought: Brought
   readonly #notes: string[] = []
   readonly #report: Report
   #pages: Pages | null = null
@@ -60,54 +58,36 @@ export class Audit {
 
   constructor(private readonly options: AuditOptions) {
     const { source, keys, onFinding } = options
+    const { shards } = source
     this.#report = onFinding
-    const onNote = (message: string) => void this.#notes.push(message)
+    const told = { keys, onFinding, onNote: (message: string) => void this.#notes.push(message) }
+    const dealt = options.dealt && new DealtArchive({ source: options.dealt, shards, ...told })
+    this.#dealt = dealt ?? null
     this.#shards = Array.from(
-      { length: source.shards },
-      (_, shard) => new ShardAudit({ source, shard, keys, onFinding, onNote }),
+      { length: shards },
+      (_, shard) => new ShardAudit({ source, shard, dealt: dealt ?? null, ...told }),
     )
+    this.#brought = new Brought(options, this.#dealt, this.#shards)
   }
 
   /** Throws SourceError where the log can't be read on. */
   async run(): Promise<AuditReport> {
-    const { headsOnly } = this.options
-    if (this.#isFirst) this.#begin()
-    for (const { shard } of this.#shards) await this.#readHead(shard, this.#receiptSize(shard))
+    const { headsOnly, source } = this.options
+    if (this.#isFirst) await this.#brought.open()
+    for (const { shard } of this.#shards)
+      await this.#readHead(shard, this.#isFirst ? this.#brought.sizeOf(shard) : 0)
     if (this.#isFirst) this.#checkShards()
-    if (headsOnly) await this.#proveReceipts()
+    if (headsOnly) await this.#proveHeads()
     else {
       if (this.#isFirst) await this.#readPages()
       for (const audit of this.#shards) await this.#walk(audit)
+      if (this.#isFirst && source.events !== null) {
+        for (const { shard } of this.#shards) this.#dealt?.end(shard)
+      }
       if (this.#isFirst && this.#pages) this.#rows = this.#comparePages(this.#pages)
     }
     this.#isFirst = false
     return this.#toReport()
-  }
-
-  /** Opens what the auditor has brought along. */
-  #begin(): void {
-    const { keys, kept, receipts } = this.options
-    for (const [shard, note] of kept) {
-      const checked = checkHead(shard, note, keys)
-      const at = `shard ${shard}`
-      if (checked.kind === 'head') {
-        const { size, root } = checked.head
-        this.#kept.set(shard, checked.head)
-        const whose = 'the head kept from before'
-        this.#shards[shard]?.roots.add({ size, root, whose, kind: 'fork', at })
-      } else this.#find('signature', at, `of the head kept from before: ${checked.finding.message}`)
-    }
-    for (const [name, text] of receipts) {
-      const opened = openReceipt(text, keys)
-      const audit = opened.kind === 'receipt' ? this.#shards[opened.event.shard] : undefined
-      if (opened.kind === 'receipt' && audit) {
-        this.#receipts.push({ name, receipt: opened })
-        audit.keepReceipt(name, opened)
-      } else {
-        const why = opened.kind === 'refused' ? opened.reason : 'there is no such shard'
-        this.#find('receipt', name, `it does not hold: ${why}`)
-      }
-    }
   }
 
   /** Shards that were there before, or that a trusted key is of, have to be there. */
@@ -117,7 +97,12 @@ export class Audit {
       const [, log, shard] = /^(.*\/audit\/log\/)(\d{1,9})$/.exec(name) ?? []
       return names.includes(log!) ? [Number(shard)] : []
     })
-    for (const shard of new Set([...this.options.kept.keys(), ...known])) {
+    for (const [shard, head] of this.#dealt ? this.#heads : []) {
+      if (!this.#dealt!.isOf(head)) continue
+      const message = `it is signed as ${head.origin}, as the archive that it was dealt from`
+      this.#find('archive', `shard ${shard}`, message)
+    }
+    for (const shard of new Set([...this.#brought.shards, ...known])) {
       if (this.#shards[shard]) continue
       const message = `it is not there, and the log has ${this.#shards.length} shards only`
       this.#find('rolled_back', `shard ${shard}`, message)
@@ -147,7 +132,7 @@ export class Audit {
 
   /** The newest head of a shard that continues the one before; waited for until it is so large. */
   async #readHead(shard: number, wanted: number): Promise<void> {
-    const before = this.#heads.get(shard) ?? this.#kept.get(shard) ?? null
+    const before = this.#heads.get(shard) ?? this.#brought.kept.get(shard) ?? null
     const { source, growMs = GROW_MS } = this.options
     const end = performance.now() + (source.sizes === null ? growMs : 0)
     for (;;) {
@@ -190,7 +175,7 @@ export class Audit {
     const { source, keys } = this.options
     if (source.sizes === null) throw new SourceError(`Shard ${shard} has no signed tree head`)
     const isSigned = keys.some(({ name }) => name.endsWith(`/audit/log/${shard}`))
-    if (!isSigned && !this.#kept.has(shard)) return null
+    if (!isSigned && !this.#brought.kept.has(shard)) return null
     const message = 'it has no signed tree head, though a trusted key is of it'
     const at = `shard ${shard}`
     return { kind: 'finding' as const, finding: { kind: 'signature' as const, at, message } }
@@ -218,24 +203,28 @@ export class Audit {
     return isWhole ? pages.compare() : 0
   }
 
-  #receiptSize(shard: number): number {
-    if (!this.#isFirst) return 0
-    const of = this.#receipts.filter(({ receipt }) => receipt.event.shard === shard)
-    return Math.max(0, ...of.map(({ receipt }) => receipt.head.size))
-  }
-
-  /** That the tree of a receipt is one that the newest head continues. */
-  async #proveReceipts(): Promise<void> {
-    const { published } = this.options.source
-    for (const { name, receipt } of this.#isFirst ? this.#receipts : []) {
-      const { shard } = receipt.event
-      const head = this.#heads.get(shard)
-      if (!head) continue
-      const finding = await compareHeads(shard, receipt.head, head, (tiles) =>
-        published === null ? noTiles(tiles) : published.readTiles(shard, tiles),
-      )
+  /** That the trees of receipts, and of what was dealt, are ones that the newest head continues. */
+  async #proveHeads(): Promise<void> {
+    if (!this.#isFirst) return
+    for (const { name, receipt } of this.#brought.receipts) {
+      const finding = await this.#proveHead(receipt.event.shard, receipt.head)
       if (finding) this.#find('receipt', name, `against the log: ${finding.message}`)
     }
+    for (const { shard } of this.#dealt ? this.#shards : []) {
+      const origin = this.#heads.get(shard)?.origin ?? ''
+      const finding = await this.#proveHead(shard, { origin, ...this.#dealt!.rootOf(shard) })
+      if (finding)
+        this.#find('archive', `shard ${shard}`, `against what was dealt: ${finding.message}`)
+    }
+  }
+
+  async #proveHead(shard: number, older: TreeHead): Promise<Finding | null> {
+    const { published } = this.options.source
+    const head = this.#heads.get(shard)
+    if (!head) return null
+    return compareHeads(shard, older, head, (tiles) =>
+      published === null ? noTiles(tiles) : published.readTiles(shard, tiles),
+    )
   }
 
   #toReport(): AuditReport {
@@ -251,6 +240,7 @@ export class Audit {
       claims: sum(({ claims }) => claims.compared),
       missedClaims: sum(({ claims }) => claims.missed),
       receipts: receipts.size,
+      dealt: this.#dealt?.events ?? 0,
       rows: this.#rows,
       notes: [...this.#notes],
     }

@@ -20,6 +20,8 @@ export type FindingKind =
   | 'attestation'
   /** A page shows what the log doesn't come to. */
   | 'total'
+  /** The log is not what comes of the archive that it was dealt from, or that isn't sound. */
+  | 'archive'
   /** A receipt doesn't hold, alone or against the log. */
   | 'receipt'
 

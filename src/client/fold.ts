@@ -54,6 +54,7 @@ export class ShardFold {
       // What the service says of itself counts nothing.
       case 'ProjectionAttested':
       case 'OriginChanged':
+      case 'ShardsChanged':
       case undefined:
         break
       default:

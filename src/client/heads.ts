@@ -1,6 +1,6 @@
 import type { VerifierKey } from '../merkle/key.ts'
 import { proveConsistency, type ReadTiles } from '../merkle/prove.ts'
-import { openTreeHead, type SignedTreeHead } from '../merkle/tree-head.ts'
+import { openTreeHead, type SignedTreeHead, type TreeHead } from '../merkle/tree-head.ts'
 import { isConsistent } from '../merkle/verify-proof.ts'
 import type { Finding } from './finding.ts'
 import { NotServed, SourceError } from './source.ts'
@@ -37,7 +37,7 @@ export const noTiles: ReadTiles = async (tiles) => {
  */
 export async function compareHeads(
   shard: number,
-  older: SignedTreeHead,
+  older: TreeHead,
   newer: SignedTreeHead,
   readTiles: ReadTiles,
 ): Promise<Finding | null> {

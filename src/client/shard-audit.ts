@@ -6,6 +6,7 @@ import type { VerifierKey } from '../merkle/key.ts'
 import { TILE_WIDTH } from '../merkle/tile.ts'
 import type { SignedTreeHead } from '../merkle/tree-head.ts'
 import { Claims } from './attested.ts'
+import { type DealtArchive, describeChange } from './dealt.ts'
 import type { FindingKind, Report } from './finding.ts'
 import { ShardFold } from './fold.ts'
 import { KeptRoots } from './kept-roots.ts'
@@ -25,6 +26,8 @@ export type ShardAuditOptions = {
   shard: number
   /** Those whose signature on a cited head counts. */
   keys: readonly VerifierKey[]
+  /** What the log was dealt from; null where the auditor doesn't have it. */
+  dealt: DealtArchive | null
   onFinding: Report
   /** Something an auditor should know that is no finding. */
   onNote: (message: string) => void
@@ -186,6 +189,17 @@ export class ShardAudit {
     this.#recordedAt = recordedAt
     if (type === 'ProjectionAttested') this.#attestations.confirm(event)
     if (type === 'OriginChanged') this.#origins.confirm(event)
+    if (type === 'ShardsChanged') this.#confirmDealt(event)
+  }
+
+  #confirmDealt(event: LineEvent): void {
+    const said = readEvent(event)
+    if (said?.type !== 'ShardsChanged') return
+    const { dealt, onNote } = this.options
+    if (dealt !== null) dealt.confirm(this.shard, event.position, said.change)
+    else if (this.shard === 0 || said.change.previous.length > 0) {
+      onNote(describeChange(`${this.shard}/${event.position}`, said.change))
+    }
   }
 
   #checkReceipts(position: number, leafHash: Hash): void {

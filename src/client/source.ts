@@ -1,3 +1,4 @@
+import type { Hash } from '../merkle/hash.ts'
 import type { Tile } from '../merkle/tile.ts'
 
 /**
@@ -30,7 +31,9 @@ export interface EventSource {
   readTold(shard: number, type: StatementType, from: number, to: number): AsyncIterable<string>
 }
 
-/** What the service says in the log of itself. */
+/**
+ * What the service says in the log of itself, and a walk has to know before it comes there.
+ */
 export type StatementType = 'ProjectionAttested' | 'OriginChanged'
 
 /** The transparency log as outsiders see it. */
@@ -50,6 +53,19 @@ export interface PageSource {
   /** All pages of a list. */
   readList(path: 'provider-groups' | 'api-keys' | 'keys'): AsyncIterable<ServedPage>
 }
+
+/** An archive, dealt to a number of shards as an import does it (docs/scale.md). */
+export interface DealtSource {
+  readonly shards: number
+  /** The signed tree head of a shard, a note; null where there is none. */
+  readHead(shard: number): Promise<string | null>
+  /** Its events in the order of their time. */
+  readDealt(shards: number): AsyncIterable<DealtEvent[]>
+}
+
+/** Where an event stood, and where it stands now; null where it has no place any more. */
+export type DealtEvent = { from: DealtLeaf; to: DealtLeaf | null }
+export type DealtLeaf = { shard: number; leafHash: Hash }
 
 /** It can't be read: no answer, another than was asked for, too large, too slow. */
 export class SourceError extends Error {

@@ -8,7 +8,9 @@ import {
   type Attestation,
   decodeAttestation,
   decodeOriginChange,
+  decodeShardsChange,
   type OriginChange,
+  type ShardsChange,
 } from './statement.ts'
 
 /** The types of events, with the version that is written today. */
@@ -18,6 +20,7 @@ export const CURRENT_VERSIONS = {
   CatalogChanged: 1,
   ProjectionAttested: 1,
   OriginChanged: 1,
+  ShardsChanged: 1,
 } as const
 
 export type EventType = keyof typeof CURRENT_VERSIONS
@@ -47,11 +50,17 @@ export type Event =
   | { type: 'CatalogChanged'; change: CatalogChange }
   | { type: 'ProjectionAttested'; attestation: Attestation }
   | { type: 'OriginChanged'; change: OriginChange }
+  | { type: 'ShardsChanged'; change: ShardsChange }
+
+/** An event of a type or version that this code doesn't know: maybe newer code has written it. */
+export class UnknownEvent extends PayloadError {
+  override name = 'UnknownEvent'
+}
 
 /**
  * Reads an event of any version (an old one is upcast) from its payload's text, or faster from the
- * bytes of it. Throws PayloadError where the type or version isn't known, or the payload is not
- * what an append writes.
+ * bytes of it. Throws UnknownEvent where the type or version isn't known, and another PayloadError
+ * where the payload is not what an append writes.
  */
 export function decodeEvent(type: string, version: number, payload: string | Uint8Array): Event {
   switch (`${type} ${version}`) {
@@ -67,8 +76,10 @@ export function decodeEvent(type: string, version: number, payload: string | Uin
       return { type: 'ProjectionAttested', attestation: decodeAttestation(parse(payload)) }
     case 'OriginChanged 1':
       return { type: 'OriginChanged', change: decodeOriginChange(parse(payload)) }
+    case 'ShardsChanged 1':
+      return { type: 'ShardsChanged', change: decodeShardsChange(parse(payload)) }
     default:
-      throw new PayloadError(`no reader for ${type} version ${version}`)
+      throw new UnknownEvent(`no reader for ${type} version ${version}`)
   }
 }
 

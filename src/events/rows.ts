@@ -44,6 +44,7 @@ export function toRows(event: Event): EntryRow[] | null {
     case 'CatalogChanged':
     case 'ProjectionAttested':
     case 'OriginChanged':
+    case 'ShardsChanged':
       return null
     default:
       return event satisfies never

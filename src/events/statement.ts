@@ -4,6 +4,9 @@ import { isStorable, PayloadError } from './columns.ts'
 
 // What the service itself says in the log. It counts nothing; outsiders hold the service to it.
 
+/** The types of events that are statements. */
+export const STATEMENT_TYPES = ['ProjectionAttested', 'OriginChanged', 'ShardsChanged'] as const
+
 /** The source of events that nobody posted; no token bears that name. */
 export const OWN_SOURCE = 'tallybook'
 
@@ -51,11 +54,42 @@ export const OriginChange = Type.Object({
 })
 export type OriginChange = Static<typeof OriginChange>
 
+const Shards = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
+const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
+
+/**
+ * Payload of `ShardsChanged`, version 1: the events of this shard before this one were dealt to
+ * `shards` shards from an archive, whose manifest has that hash; `left_out` of its `events` were
+ * statements about the log that it is of, and were not. `previous` are the last tree heads that
+ * were signed there, as notes, in the order of its shards: of the first, and every `shards`th after
+ * it, on shard 0; of the second on shard 1. So each is cited once.
+ *
+ *     {"shards":4,"archive":{"manifest_sha256":"a2c1…","shards":1,"events":70000,"left_out":3},
+ *      "previous":["stats.example.com/audit/log/0\n70000\nCsUY…"]}
+ */
+export const ShardsChange = Type.Object({
+  shards: Shards,
+  archive: Type.Object({
+    manifest_sha256: Sha256,
+    shards: Shards,
+    events: Count,
+    left_out: Count,
+  }),
+  previous: Type.Array(Type.String({ minLength: 1 })),
+})
+export type ShardsChange = Static<typeof ShardsChange>
+
+/** The idempotency key of a `ShardsChanged`: a shard has one at most. */
+export const SHARDS_CHANGED_KEY = 'shards changed'
+
 /** Reads a stored payload; throws PayloadError where the service could not have written it. */
 export const decodeAttestation = reader(Attestation, () => [])
 
 /** As `decodeAttestation`. */
 export const decodeOriginChange = reader(OriginChange, ({ origin, previous }) => [origin, previous])
+
+/** As `decodeAttestation`. */
+export const decodeShardsChange = reader(ShardsChange, ({ previous }) => previous)
 
 function reader<Schema extends TSchema>(
   schema: Schema,

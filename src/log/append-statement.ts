@@ -1,24 +1,30 @@
-import type { Sql } from '../db/pool.ts'
+import type { Sql, Transaction } from '../db/pool.ts'
 import { CURRENT_VERSIONS, hashPayload } from '../events/event.ts'
-import { type Attestation, type OriginChange, OWN_SOURCE } from '../events/statement.ts'
+import {
+  type Attestation,
+  type OriginChange,
+  OWN_SOURCE,
+  type ShardsChange,
+} from '../events/statement.ts'
 
 /** What the service itself says in the log. */
 export type Statement =
   | { type: 'ProjectionAttested'; payload: Attestation }
   | { type: 'OriginChanged'; payload: OriginChange }
+  | { type: 'ShardsChanged'; payload: ShardsChange }
 
 /** Where it stands; `replayed` where an earlier try, or another instance, had brought it there. */
 export type AppendedStatement = { shard: number; position: number; replayed: boolean }
 
 /**
- * Appends a statement of the service to a shard; durable when it resolves. The idempotency key says
- * what it is about: of several instances that say the same, one does.
+ * Appends a statement of the service to a shard; durable when it resolves, or when its transaction
+ * is. The idempotency key says what it is about: of several instances that say the same, one does.
  *
  * Failed and not stored, and failed but stored (the answer was lost), look alike: the next try with
  * that key finds out.
  */
 export async function appendStatement(
-  sql: Sql,
+  sql: Sql | Transaction,
   shard: number,
   { type, payload }: Statement,
   idempotencyKey: string,

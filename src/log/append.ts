@@ -1,6 +1,6 @@
 import { isUnavailable, NotNow } from '../db/errors.ts'
 import type { Sql } from '../db/pool.ts'
-import { CURRENT_VERSIONS, decodeEvent } from '../events/event.ts'
+import { CURRENT_VERSIONS, decodeEvent, UnknownEvent } from '../events/event.ts'
 import {
   holdsEntries,
   type PostedFlush,
@@ -29,6 +29,9 @@ const STALE_WAIT_MS = 5
  * s.
  */
 const BATCH_DEADLINE_MS = 35_000
+
+/** Milliseconds that a shard which could not be appended to is spared, where another will do. */
+const AWAY_MS = 1_000
 
 export type AppenderOptions = {
   shard: number
@@ -59,12 +62,18 @@ export class ShardAppender {
   /** Flushes in the batch sent last. */
   #lastBatch = 0
   #running: Promise<void> | null = null
+  #awayAt = Number.NEGATIVE_INFINITY
 
   constructor(private readonly options: AppenderOptions) {}
 
   /** Flushes accepted and not settled yet. */
   get queueLength(): number {
     return this.#queue.length
+  }
+
+  /** True where the last batch found the database away, or the node of this shard, a moment ago. */
+  get isAway(): boolean {
+    return performance.now() - this.#awayAt < AWAY_MS
   }
 
   /** Queues a flush; the outcome comes after its batch is committed. */
@@ -121,10 +130,13 @@ export class ShardAppender {
     for (let batch = this.#take(); batch.length > 0; batch = this.#take()) {
       try {
         await withDeadline(this.#appendBatch(batch))
+        this.#awayAt = Number.NEGATIVE_INFINITY
       } catch (error) {
+        if (isUnavailable(error)) this.#awayAt = performance.now()
         const outcome: AppendOutcome = { kind: 'unavailable', reason: 'database' }
         for (const flush of batch) {
-          if (isUnavailable(error)) flush.settle(outcome)
+          // Unknown: a first try that newer code has appended, whose instances can answer it.
+          if (isUnavailable(error) || error instanceof UnknownEvent) flush.settle(outcome)
           else flush.fail(error)
         }
       }

@@ -9,7 +9,10 @@ import type { ReadLimits, ReadRange } from './read.ts'
 const WINDOW = 10_000
 
 /** Reads events of a range; the reader's filter and connection are in it. */
-export type ReadPage = (range: ReadRange, limits: ReadLimits) => Promise<StoredEvent[]>
+export type ReadPage = (
+  range: ReadRange & { upTo: number },
+  limits: ReadLimits,
+) => Promise<StoredEvent[]>
 
 /**
  * Lines of one shard from the log, a page at a time: nothing is read before the page is used up,

@@ -8,8 +8,11 @@ import type { Positions } from '../events/positions.ts'
  */
 export type ReadLimits = { rows: number; bytes: number }
 
-/** Which events to read: those of one shard after a position, and as far as another. */
-export type ReadRange = { shard: number; after: number; upTo?: number }
+/**
+ * Which events to read: those of one shard after a position, and as far as another; from the end
+ * where the newest are to come first.
+ */
+export type ReadRange = { shard: number; after: number; upTo?: number; newestFirst?: boolean }
 
 /** What to leave out; absent is no filter. Times are RFC 3339, half open. */
 export type ReadFilter = { type?: string; source?: string; from?: string; to?: string }
@@ -25,14 +28,23 @@ export async function readHeads(sql: Sql | Transaction): Promise<Positions> {
   return rows.map(({ head }) => Number(head))
 }
 
-/** Events of a range in the order of the log; fewer than there are where a limit is met. */
+/** As `readHeads`, of one shard. */
+export async function readHead(sql: Sql, shard: number): Promise<number> {
+  const [row] = await sql<{ head: string }[]>`
+    select coalesce(max(e.position), -1) as head from events e where e.shard = ${shard}`
+  return Number(row!.head)
+}
+
+/** Events of a range in the order of the log, or backwards; fewer than all where a limit is met. */
 export async function readEvents(
-  sql: Sql,
+  sql: Sql | Transaction,
   range: ReadRange,
   limits: ReadLimits,
   filter: ReadFilter = {},
 ): Promise<StoredEvent[]> {
-  return selectEvents(sql, await narrow(sql, range, filter), limits, filter)
+  const { newestFirst = false } = range
+  const narrowed = await narrow(sql, range, filter)
+  return selectEvents(sql, { ...narrowed, newestFirst }, limits, filter)
 }
 
 /**
@@ -40,10 +52,10 @@ export async function readEvents(
  * yet to come, what is appended later is for `selectEvents` to leave out.
  */
 export async function narrow(
-  sql: Sql,
+  sql: Sql | Transaction,
   { shard, after, upTo = Number.MAX_SAFE_INTEGER }: ReadRange,
   { from, to }: ReadFilter,
-): Promise<Required<ReadRange>> {
+): Promise<Required<Omit<ReadRange, 'newestFirst'>>> {
   const [first, end] = await Promise.all([
     from === undefined ? null : readPositionAt(sql, shard, from),
     to === undefined ? null : readPositionAt(sql, shard, to),
@@ -57,16 +69,17 @@ export async function narrow(
 
 /** As `readEvents`, without narrowing the range: it looks at every event of it. */
 export async function selectEvents(
-  sql: Sql,
-  { shard, after, upTo }: ReadRange,
+  sql: Sql | Transaction,
+  { shard, after, upTo, newestFirst = false }: ReadRange,
   limits: ReadLimits,
   { type, source, from, to }: ReadFilter = {},
 ): Promise<StoredEvent[]> {
+  const inOrder = newestFirst ? sql`order by e.position desc` : sql`order by e.position`
   // The size of a stored payload is known without fetching it: the inner query reads none.
   const rows = await sql<EventRow[]>`
     select ${columns(sql)}
     from (
-      select e.*, sum(pg_column_size(e.payload)) over (order by e.position) as bytes
+      select e.*, sum(pg_column_size(e.payload)) over (${inOrder}) as bytes
       from events e
       where e.shard = ${shard}
         and e.position > ${after}
@@ -75,11 +88,11 @@ export async function selectEvents(
         ${source === undefined ? sql`` : sql`and e.source = ${source}`}
         ${from === undefined ? sql`` : sql`and e.recorded_at >= ${from}::timestamptz`}
         ${to === undefined ? sql`` : sql`and e.recorded_at < ${to}::timestamptz`}
-      order by e.position
+      ${inOrder}
       limit ${limits.rows}
     ) e
     where e.bytes - pg_column_size(e.payload) < ${limits.bytes}
-    order by e.position`
+    ${inOrder}`
   return rows.map(toStoredEvent)
 }
 
@@ -135,6 +148,17 @@ export async function readPositionAt(
   return Number(row!.position)
 }
 
+/** When an event was recorded, as `recordedAt` writes it; null where the shard has none there. */
+export async function readRecordedAt(
+  sql: Sql | Transaction,
+  shard: number,
+  position: number,
+): Promise<string | null> {
+  const [row] = await sql<{ recorded_at: string }[]>`
+    select ${recordedAt(sql)} from events e where e.shard = ${shard} and e.position = ${position}`
+  return row?.recorded_at ?? null
+}
+
 /** A moment as `recordedAt` writes it, rounded as the log rounds. */
 export async function toRecordedAt(sql: Sql, moment: string): Promise<string> {
   const [row] = await sql<{ recorded_at: string }[]>`
@@ -157,7 +181,7 @@ export async function readEvent(
 
 /** What the leaves of a shard say, from a position on, as far as the event before `to`. */
 export async function readLeafEvents(
-  sql: Sql,
+  sql: Sql | Transaction,
   shard: number,
   from: number,
   to: number,

@@ -13,7 +13,12 @@ import {
   runCommand,
   startCommand,
 } from '../support/archive.ts'
-import { createDatabase, TEST_SHARDS, type TestDatabase } from '../support/server.ts'
+import {
+  createDatabase,
+  createDatabaseOf,
+  TEST_SHARDS,
+  type TestDatabase,
+} from '../support/server.ts'
 
 /** So many that a command is at it for a second or more after it has begun. */
 const EVENTS = 60_000
@@ -130,6 +135,24 @@ test('an import that is killed or interrupted leaves an empty log, and the next 
   expect(again.code).toBe(1)
   expect(again.stderr).toContain(`The log is not empty: it has ${EVENTS} events, up to 0/59999`)
   expect(await countEvents(target.owner)).toBe(EVENTS)
+  await target.drop()
+})
+
+test('so does one that deals the events to other shards', async () => {
+  const shards = TEST_SHARDS + 1
+  const target = await createDatabaseOf(shards)
+  const env = { TALLYBOOK_SHARDS: String(shards) }
+  const args = ['import', archive, '--reshard']
+  for (const signal of ['SIGKILL', 'SIGINT'] as const) {
+    const command = startCommand(args, target.address, env)
+    await until(async () => (await writers(target.owner)) > 0)
+    command.kill(signal)
+    await command.exited
+    await until(async () => (await writers(target.owner)) === 0)
+    expect(await countEvents(target.owner)).toBe(0)
+  }
+  expect(await runCommand(args, target.address, env)).toMatchObject({ code: 0 })
+  expect(await countEvents(target.owner)).toBe(EVENTS + shards)
   await target.drop()
 })
 

@@ -15,6 +15,7 @@ import {
   writeTestArchive,
 } from '../support/archive.ts'
 import { insertEvent } from '../support/events.ts'
+import { Place } from '../support/place.ts'
 import { createDatabase } from '../support/server.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 
@@ -54,21 +55,6 @@ async function dump({ database }: TestService, tables: string[]): Promise<string
   return rows.map((table, i) =>
     tables[i] === 'parked_events' ? table.map((row) => row.replace(/,[^,]*$/, '')) : table,
   )
-}
-
-/** The service that a session talks to; another may take its place. */
-class Place {
-  constructor(public service: TestService) {}
-
-  asService(): TestService {
-    return {
-      ...this.service,
-      fetch: (...args) => this.service.fetch(...args),
-      post: (...args) => this.service.post(...args),
-      putCatalog: (...args) => this.service.putCatalog(...args),
-      read: (path) => this.service.read(path),
-    }
-  }
 }
 
 test(

@@ -1,6 +1,7 @@
 import {
   Audit,
   type AuditReport,
+  type DealtSource,
   type Finding,
   openHttpSource,
   parseKeys,
@@ -13,6 +14,7 @@ export type AuditedOptions = {
   kept?: ReadonlyMap<number, string>
   receipts?: ReadonlyMap<string, string>
   keys?: string[]
+  dealt?: DealtSource
   token?: string | null
   headsOnly?: boolean
 }
@@ -36,6 +38,7 @@ export async function openAudit(service: TestService, options: AuditedOptions = 
     keys: parseKeys(options.keys ?? (await source.readKeys())),
     kept: options.kept ?? new Map(),
     receipts: options.receipts ?? new Map(),
+    dealt: options.dealt,
     headsOnly: options.headsOnly ?? false,
     onFinding: (finding) => findings.push(finding),
     onProgress: () => {},

@@ -120,7 +120,7 @@ test('a connection that is ended while it waits for the shard: nothing is stored
   try {
     const failed = append('ended').catch((error: unknown) => error)
     const [pid] = await untilWaiting(service.database.owner, 1)
-    await service.database.owner`select pg_terminate_backend(${pid!})`
+    await service.database.owner`select pg_terminate_backend(${pid!}::integer)`
     expect(await failed).toBeInstanceOf(Error)
   } finally {
     await lock.release()

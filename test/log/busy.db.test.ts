@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test'
 import { hash } from 'node:crypto'
 import { countFlushes, lockShards, readPositions, untilWaiting } from '../support/events.ts'
+import { TEST_SHARDS } from '../support/server.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 
 // Invariant 1 when the log can't take a flush: 503 with Retry-After, and nothing half done.
@@ -46,6 +47,23 @@ test('while a stranger holds the lock a flush is answered 503, and never stored'
   await service.stop()
   expect(await countFlushes(owner)).toBe(service.shards)
 })
+
+test.skipIf(TEST_SHARDS === 1)(
+  'flushes without a key go to other shards than one that can not be appended to',
+  async () => {
+    const lock = await lockShards(service.database, [0])
+    try {
+      const key = keyed(keyOfShard(0, service.shards, 'away'))
+      await expectUnavailable(await service.post(FLUSH, { keys: [] }, key))
+      const answers = await Promise.all(
+        Array.from({ length: 8 }, () => service.post(FLUSH, { keys: [] })),
+      )
+      for (const answer of answers) expect(answer.status).toBe(200)
+    } finally {
+      await lock.release()
+    }
+  },
+)
 
 test('a full queue answers 503; what is acknowledged is in the log exactly once', async () => {
   const { owner } = service.database

@@ -103,7 +103,7 @@ test('a connection that is ended while the append waits: 503, and nothing is sto
   try {
     const answer = service.post(FLUSH, BODY, keyed('ended'))
     const [pid] = await untilWaiting(database.owner, 1)
-    await database.owner`select pg_terminate_backend(${pid!})`
+    await database.owner`select pg_terminate_backend(${pid!}::integer)`
     await expectUnavailable(await answer)
   } finally {
     await lock.release()

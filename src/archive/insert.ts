@@ -1,0 +1,143 @@
+import { isDuplicate } from '../db/errors.ts'
+import { ShardsDiffer } from '../db/migrate.ts'
+import { type Sql, type Transaction, transact } from '../db/pool.ts'
+import type { LineEvent } from '../events/event-line.ts'
+import { formatPositions } from '../events/positions.ts'
+import { readHeads } from '../log/read.ts'
+import { StartError } from '../start-error.ts'
+import type { Problem } from './check.ts'
+
+/** One statement: a few megabytes, so that a round trip and a plan are nothing beside it. */
+const BATCH = { events: 5_000, characters: 4 * 1024 * 1024 }
+
+/** Characters of the batches of all shards that are waiting to be full. */
+const WAITING = 32 * 1024 * 1024
+
+/** Stands between two payloads of a batch: JSON can hold it only as `\u001e`. */
+const SEPARATOR = '\x1e'
+
+/**
+ * Runs `work` in a transaction that has locked an empty log of so many shards: what fails before
+ * its end leaves the log empty. Throws StartError, and ShardsDiffer where it has another number.
+ *
+ * Locks: every shard's row, until commit.
+ */
+export async function fillEmptyLog<Value>(
+  sql: Sql,
+  shards: number,
+  work: (transaction: Transaction) => Promise<Value>,
+): Promise<Value> {
+  try {
+    return await transact(sql, '', async (transaction) => {
+      // Reading files between two statements may take a while, but an import that froze lets go.
+      await transaction`set local idle_in_transaction_session_timeout = '60s'`
+      await lockEmptyLog(transaction, shards)
+      return await work(transaction)
+    })
+  } catch (error) {
+    if (!isDuplicate(error)) throw error
+    throw new StartError('The archive has two events of one source with one idempotency key.')
+  }
+}
+
+async function lockEmptyLog(transaction: Transaction, shards: number): Promise<void> {
+  const [row] = await transaction`select count(*)::integer as shards from shards`
+  if (row!.shards !== shards) throw new ShardsDiffer(row!.shards, shards)
+  // One by one, in the order in which a change of the catalog takes them.
+  for (let shard = 0; shard < shards; shard++) {
+    await transaction`select from shards s where s.shard = ${shard} for update`
+  }
+  const heads = await readHeads(transaction)
+  const events = heads.reduce((sum, head) => sum + head + 1, 0)
+  if (events === 0) return
+  throw new StartError(
+    `The log is not empty: it has ${events} events, up to ${formatPositions(heads)}. ` +
+      'An archive can only be imported into an empty one.',
+  )
+}
+
+/** An event's row: its leaf as JSON; only the payload goes beside it, untouched. */
+export type Row = { leaf: string; event: Pick<LineEvent, 'shard' | 'payload'> }
+
+/** Inserts rows in batches, a statement a shard, in the order in which they come. */
+export class Inserts {
+  readonly #batches = new Map<number, Batch>()
+  #characters = 0
+  /** One batch is being inserted while the next is made. */
+  #inserting: Promise<unknown> = Promise.resolve()
+
+  constructor(
+    private readonly transaction: Transaction,
+    private readonly signal: AbortSignal,
+    private readonly onInserted: (events: number) => void,
+  ) {}
+
+  async add(row: Row): Promise<void> {
+    const { shard, payload } = row.event
+    const batch = this.#batches.get(shard) ?? { rows: [], characters: 0 }
+    this.#batches.set(shard, batch)
+    batch.rows.push(row)
+    // A leaf is short; but where payloads are too, leaves are what is waiting.
+    const characters = payload.length + row.leaf.length
+    batch.characters += characters
+    this.#characters += characters
+    if (batch.rows.length >= BATCH.events || batch.characters >= BATCH.characters) {
+      await this.#insert(shard)
+    } else if (this.#characters >= WAITING) await this.#insert(this.#findLargest())
+  }
+
+  /** Inserts what is left. */
+  async end(): Promise<void> {
+    for (const shard of this.#batches.keys()) await this.#insert(shard)
+    await this.#inserting
+  }
+
+  async #insert(shard: number): Promise<void> {
+    const { rows, characters } = this.#batches.get(shard)!
+    this.#batches.delete(shard)
+    this.#characters -= characters
+    await this.#inserting
+    this.signal.throwIfAborted()
+    this.#inserting = insertRows(this.transaction, shard, rows)
+    this.#inserting.catch(() => {})
+    this.onInserted(rows.length)
+  }
+
+  #findLargest(): number {
+    let largest = -1
+    for (const [shard, { characters }] of this.#batches) {
+      if (characters > (this.#batches.get(largest)?.characters ?? -1)) largest = shard
+    }
+    return largest
+  }
+}
+
+type Batch = { rows: Row[]; characters: number }
+
+function insertRows(transaction: Transaction, shard: number, rows: readonly Row[]) {
+  const leaves = `[${rows.map(({ leaf }) => leaf).join(',')}]`
+  const payloads = rows.map(({ event }) => event.payload).join(SEPARATOR)
+  return transaction`
+    insert into events (
+      shard, position, type, version, recorded_at, source, idempotency_key, payload, payload_sha256
+    )
+    select
+      s.shard, f.position, f.type, f.version, f.recorded_at, f.source, f.idempotency_key,
+      f.payload::json, decode(f.payload_sha256, 'hex')
+    from shards s
+      cross join rows from (
+        json_to_recordset(${leaves}::text::json) as (
+          position bigint, type text, version smallint, recorded_at timestamptz, source text,
+          idempotency_key text, payload_sha256 text
+        ),
+        string_to_table(${payloads}::text, ${SEPARATOR}::text)
+      ) as f(
+        position, type, version, recorded_at, source, idempotency_key, payload_sha256, payload
+      )
+    where s.shard = ${shard}`.execute()
+}
+
+/** Ends an import with the first problem that is found. */
+export function refuse({ file, at, message }: Problem): never {
+  throw new StartError(`Nothing was imported. ${file}${at === null ? '' : ` ${at}`}: ${message}.`)
+}

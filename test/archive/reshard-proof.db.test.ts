@@ -1,0 +1,171 @@
+import { afterAll, afterEach, expect, test } from 'bun:test'
+import { join } from 'node:path'
+import { type Hash, hashLeaf } from '../../src/merkle/hash.ts'
+import { auditService, readHeads, untilSigned } from '../client/audited.ts'
+import { countEvents, runCommand } from '../support/archive.ts'
+import { rootOf } from '../support/tree.ts'
+import {
+  deal,
+  endAll,
+  inOrder,
+  MOVES,
+  makeDatabase,
+  nextArchive,
+  type Old,
+  openDealt,
+  type Row,
+  readLog,
+  removeArchives,
+  reshard,
+  start,
+} from './resharding.ts'
+
+// That a log was dealt from another can be proved, and what can't be dealt is refused.
+
+afterEach(endAll)
+afterAll(removeArchives)
+
+const FLUSH = { keys: [{ api_key_id: 1, requests: 5, success_requests: 4 }] }
+
+/** A log with a catalog, flushes with and without keys, and an attestation; signed. */
+async function startFilled(shards: number) {
+  const old = await start('old.example.com', shards)
+  const { service } = old
+  await service.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 1, group_id: 1 }] })
+  for (let i = 0; i < 20; i++) {
+    const headers: Record<string, string> = i % 2 === 0 ? { 'idempotency-key': `flush-${i}` } : {}
+    await service.post('/internal/apikey-stats/flush', FLUSH, headers)
+  }
+  await service.fetch('admin', '/admin/attestations', { method: 'POST' })
+  await untilSigned(service)
+  return old
+}
+
+const [FROM, TO] = MOVES[0]!
+
+test('who audits needs the archive that it was, whole, and the new keys', async () => {
+  const old = await startFilled(FROM)
+  const kept = await readHeads(old.service)
+  const oldKeys = (await (await old.service.fetch('auditor', '/audit/log/keys')).text()).split('\n')
+  const at = '0/3'
+  const proof = await old.service.fetch('auditor', `/audit/events/${at}/tlog-proof`)
+  const receipts = new Map([['receipt', await proof.text()]])
+  const { archive, database, outcome } = await reshard(old, TO)
+  expect(outcome).toMatchObject({ code: 0, stderr: '' })
+  // What was appended after the export is in none of them.
+  const more = await startFilledFurther(old)
+
+  const { service: moved } = await start('new.example.com', TO, database)
+  await moved.post('/internal/apikey-stats/flush', FLUSH)
+  await untilSigned(moved)
+  const newKeys = (await (await moved.fetch('auditor', '/audit/log/keys')).text()).split('\n')
+  const keys = [...oldKeys, ...newKeys]
+  const audit = async (directory: string | null, headsOnly = false) => {
+    const dealt = directory === null ? {} : { dealt: await openDealt(directory) }
+    const options = { keys, kept, receipts, headsOnly, ...dealt }
+    const { findings, report } = await auditService(moved, options)
+    return { kinds: [...new Set(findings.map(({ kind }) => kind))].sort(), report }
+  }
+  expect((await audit(archive)).kinds).toEqual([])
+  expect((await audit(archive, true)).kinds).toEqual([])
+  // Without it the old log is gone.
+  expect((await audit(null)).kinds).toContain('rolled_back')
+  // Another archive of the same log has other events.
+  expect((await audit(more)).kinds).toEqual(['archive'])
+  expect((await audit(more, true)).kinds).toEqual(['archive'])
+  // Of another log altogether: nothing of it is in here, and what was kept isn't of it.
+  const other = await reshard(await startFilled(FROM), TO)
+  const { kinds } = await audit(other.archive)
+  expect(kinds).toEqual(expect.arrayContaining(['archive', 'fork', 'receipt']))
+})
+
+/** The same log exported again, when it has gone on. */
+async function startFilledFurther({ service, dataDir }: Old): Promise<string> {
+  await service.post('/internal/apikey-stats/flush', FLUSH, { 'idempotency-key': 'late' })
+  await untilSigned(service)
+  const archive = await nextArchive()
+  const env = { TALLYBOOK_DATA_DIR: dataDir }
+  expect((await runCommand(['export', archive], service.database.address, env)).code).toBe(0)
+  return archive
+}
+
+test('an archive whose events are not those that were signed is not dealt', async () => {
+  const old = await startFilled(FROM)
+  // The head of another log of that name, of as many events.
+  const forged = await startFilled(FROM)
+  const { address } = old.service.database
+  const archive = await nextArchive()
+  await runCommand(['export', archive], address, { TALLYBOOK_DATA_DIR: forged.dataDir })
+  const database = await makeDatabase(TO)
+  const outcome = await deal(archive, database, TO)
+  expect(outcome.code).toBe(1)
+  expect(outcome.stderr).toMatch(
+    /Nothing was imported\. The (first \d+ events|tree head) of shard \d/,
+  )
+  expect(await countEvents(database.owner)).toBe(0)
+})
+
+test('a log that was dealt is not signed under its old name, nor by the old data directory', async () => {
+  const old = await startFilled(FROM)
+  const { archive, database, outcome } = await reshard(old, TO)
+  expect(outcome.code).toBe(0)
+  await expect(start('old.example.com', TO, database)).rejects.toThrow('needs a name of its own')
+
+  const env = { TALLYBOOK_SHARDS: String(TO), TALLYBOOK_DATA_DIR: old.dataDir }
+  const target = await makeDatabase(TO)
+  const refused = await runCommand(['import', archive, '--reshard'], target.address, env)
+  expect(refused.stderr).toContain('was signed as old.example.com')
+  // Nor where it has gone on under another name since, which would cite the old heads as well.
+  await runCommand(['key', 'new-origin', 'newer.example.com'], target.address, env)
+  const again = await runCommand(['import', archive, '--reshard'], target.address, env)
+  expect(again.stderr).toContain('was signed as old.example.com')
+  expect(await countEvents(target.owner)).toBe(0)
+})
+
+test('what can not be dealt gets a sentence that says why', async () => {
+  const { service } = await start('old.example.com', FROM)
+  await service.putCatalog({ api_keys: [{ id: 1 }] })
+  const archive = await nextArchive()
+  await runCommand(['export', archive], service.database.address)
+  const database = await makeDatabase(TO)
+  const run = async (args: string[], shards?: number) => {
+    const env: Record<string, string> = shards ? { TALLYBOOK_SHARDS: String(shards) } : {}
+    const { code, stderr } = await runCommand(['import', archive, ...args], database.address, env)
+    expect(code).toBe(1)
+    return stderr
+  }
+  expect(await run(['--reshard'])).toContain('--reshard needs TALLYBOOK_SHARDS')
+  expect(await run(['--reshard'], FROM)).toContain('import it without --reshard')
+  expect(await run(['--reshard'], TO + 1)).toContain(`was made with ${TO} shard(s)`)
+  expect(await run([], TO)).toContain('--reshard` deals its events to that number')
+  expect(await run([])).toContain(`TALLYBOOK_SHARDS=${TO} tallybook import <directory> --reshard`)
+  expect(await countEvents(database.owner)).toBe(0)
+})
+
+const python = Bun.which('python3')
+
+test.skipIf(python === null)(
+  'the recipe of docs/scale.md makes the roots of the new trees',
+  async () => {
+    const document = await Bun.file(join(import.meta.dir, '../../docs/scale.md')).text()
+    const recipe = /```python\n([\s\S]*?)```/.exec(document)?.[1] ?? ''
+    const { archive, database } = await reshard(await startFilled(FROM), TO)
+    const command = Bun.spawn([python!, '-c', recipe, String(TO)], { cwd: archive, stdout: 'pipe' })
+    const made = (await command.stdout.text()).trim().split('\n')
+    const rows = inOrder(await readLog(database)).filter(({ type }) => type !== 'ShardsChanged')
+    const expected = Array.from({ length: TO }, (_, shard) => {
+      const leaves = rows.filter((row) => row.shard === shard).map(leafHashOf)
+      return `${shard} ${leaves.length} ${Buffer.from(rootOf(leaves)).toString('hex')}`
+    })
+    expect(made).toEqual(expected)
+  },
+)
+
+function leafHashOf(row: Row): Hash {
+  const leaf = {
+    ...{ shard: row.shard, position: Number(row.position), type: row.type, version: row.version },
+    ...{ recorded_at: row.recorded_at.replace('Z', '+00:00'), source: row.source },
+    ...{ idempotency_key: row.idempotency_key, payload_sha256: row.payload_sha256 },
+  }
+  return hashLeaf(JSON.stringify(leaf))
+}

@@ -1,0 +1,131 @@
+import { afterAll, afterEach, expect, test } from 'bun:test'
+import { createHash } from 'node:crypto'
+import fc from 'fast-check'
+import { verifyDatabase } from '../../src/verify/verify.ts'
+import { auditService, untilSigned } from '../client/audited.ts'
+import { parametersOf, runsOf, timeoutOf } from '../property/runs.ts'
+import { Session } from '../property/session.ts'
+import { history, type Step } from '../property/steps.ts'
+import { problemsOf } from '../support/archive.ts'
+import { Place } from '../support/place.ts'
+import type { TestService } from '../support/service.ts'
+import {
+  endAll,
+  inOrder,
+  MOVES,
+  openDealt,
+  type Row,
+  readLog,
+  removeArchives,
+  reshard,
+  start,
+} from './resharding.ts'
+
+// A log that goes on with another number of shards: the same events, the same totals.
+
+afterEach(endAll)
+afterAll(removeArchives)
+
+const runs = runsOf(2)
+
+const STATEMENTS = ['ProjectionAttested', 'OriginChanged', 'ShardsChanged']
+
+/** Where each event of the old log has to stand, worked out once more. */
+function dealNaively(rows: readonly Row[], shards: number): Row[] {
+  const next = new Array<number>(shards).fill(0)
+  let turn = 0
+  return rows.flatMap((row) => {
+    if (STATEMENTS.includes(row.type)) return []
+    const digest = createHash('sha256')
+      .update(`${row.source}\n${row.idempotency_key}`)
+      .digest('hex')
+    const keyed = Number(BigInt(`0x${digest.slice(0, 12)}`) % BigInt(shards))
+    const free = () => turn++ % shards
+    const shard = row.type === 'CatalogChanged' ? 0 : row.idempotency_key === null ? free() : keyed
+    return [{ ...row, shard, position: String(next[shard]!++) }]
+  })
+}
+
+const READS = [
+  '/admin/apikey-stats/summary?',
+  '/admin/provider-groups?ended=true&sort=-total_requests&',
+  '/admin/api-keys?ended=true&limit=1000&',
+  '/admin/keys?ended=true&limit=1000&',
+]
+
+/** All that pages show, now and at moments of the past. */
+async function readAll(service: TestService, moments: string[]): Promise<unknown[]> {
+  const usage = '/admin/usage?bucket=day&from=2026-01-01T00:00:00Z&to=2027-01-01T00:00:00Z'
+  const paths = [
+    ...READS,
+    usage,
+    ...moments.flatMap((at) => READS.map((path) => `${path}as_of=${encodeURIComponent(at)}&`)),
+  ]
+  return Promise.all(paths.map((path) => service.read(path)))
+}
+
+/** Every read is the same in both, and what was said of the new log is. */
+async function compare(old: TestService, moved: TestService, rows: readonly Row[]): Promise<void> {
+  const moments = [0, 0.3, 0.6].map((part) => rows[Math.floor(rows.length * part)]!.recorded_at)
+  expect(await readAll(moved, moments)).toEqual(await readAll(old, moments))
+}
+
+async function expectSound(archive: string, moved: TestService, dealt: number): Promise<void> {
+  const report = await verifyDatabase(moved.database.address, {
+    signal: new AbortController().signal,
+    onProgress: () => {},
+  })
+  expect(report.first).toEqual([])
+  await untilSigned(moved)
+  const audited = await auditService(moved, { dealt: await openDealt(archive) })
+  expect(audited.findings).toEqual([])
+  expect(audited.report.dealt).toBe(dealt)
+}
+
+/** One history on a log, its move, and another one after it. */
+async function moveAndGoOn([from, to]: readonly [number, number], before: Step[], after: Step[]) {
+  const old = await start('old.example.com', from)
+  const place = new Place(old.service)
+  const session = await Session.begin(place.asService(), 1)
+  for (const step of before) await session.take(step)
+  await old.service.fetch('admin', '/admin/attestations', { method: 'POST' })
+  await untilSigned(old.service)
+  const rows = await readLog(old.service.database)
+
+  const { archive, database, outcome } = await reshard(old, to)
+  expect(outcome).toMatchObject({ code: 0, stderr: '' })
+  expect(outcome.stdout).toContain(`dealt from ${from} shard(s) to ${to}`)
+  expect(await problemsOf(archive)).toEqual([])
+  const made = await readLog(database)
+  const dealt = made.filter(({ type }) => type !== 'ShardsChanged')
+  expect(inOrder(dealt)).toEqual(inOrder(dealNaively(rows, to)))
+  const said = inOrder(made.filter(({ type }) => type === 'ShardsChanged'))
+  expect(said.map(({ shard }) => shard)).toEqual(Array.from({ length: to }, (_, i) => i))
+
+  const { service: moved } = await start('new.example.com', to, database)
+  await compare(old.service, moved, rows)
+  place.service = moved
+  const places = new Map(made.map((row) => [row.idempotency_key, placeOf(row)]))
+  const heads = said.map(({ position }) => Number(position))
+  session.moveOn(heads, (key) => places.get(key)!)
+  // Retries of flushes from before among them.
+  for (const step of after) await session.take(step)
+  await session.compareTotals()
+  await moved.fetch('admin', '/admin/attestations', { method: 'POST' })
+  await expectSound(archive, moved, dealt.length)
+}
+
+for (const [from, to] of MOVES) {
+  test(
+    `of ${from} shard(s) ${to}: the same events and totals, and it goes on, in ${runs} histories`,
+    async () => {
+      const property = fc.asyncProperty(history, history, async (before, after) => {
+        await moveAndGoOn([from, to], before, after).finally(endAll)
+      })
+      await fc.assert(property, parametersOf(runs))
+    },
+    timeoutOf(runs * 30),
+  )
+}
+
+const placeOf = ({ shard, position }: Row) => `${shard}/${position}`

@@ -1,0 +1,108 @@
+import { expect } from 'bun:test'
+import { join } from 'node:path'
+import { openDealtSource } from '../../src/cli/dealt-source.ts'
+import { makeFolder, runCommand } from '../support/archive.ts'
+import { makeOrigin } from '../support/origin.ts'
+import {
+  createDatabase,
+  createDatabaseOf,
+  TEST_SHARDS,
+  type TestDatabase,
+} from '../support/server.ts'
+import { startTestService } from '../support/service.ts'
+
+// Logs, their archives, and what is dealt from them.
+
+export const MOVES =
+  TEST_SHARDS === 1
+    ? ([
+        [1, 4],
+        [2, 8],
+      ] as const)
+    : ([
+        [4, 1],
+        [4, 3],
+      ] as const)
+
+let folder: Awaited<ReturnType<typeof makeFolder>> | null = null
+let archives = 0
+/** What to end after a test, the last first. */
+const opened: (() => Promise<void>)[] = []
+
+/** For after each test. */
+export async function endAll(): Promise<void> {
+  for (const end of opened.splice(0).reverse()) await end()
+}
+
+export async function makeDatabase(shards: number): Promise<TestDatabase> {
+  const isTemplate = shards === TEST_SHARDS
+  const database = isTemplate ? await createDatabase() : await createDatabaseOf(shards)
+  opened.push(database.drop)
+  return database
+}
+
+/** A service, and the data directory that signs its log under a name. */
+export async function start(name: string, shards: number, database?: TestDatabase) {
+  const { dataDir, origin, remove } = await makeOrigin(name)
+  opened.push(remove)
+  const on = database ?? (await makeDatabase(shards))
+  const service = await startTestService({ database: on, shards, origin })
+  opened.push(service.stop)
+  return { service, dataDir }
+}
+
+/** The name of an archive that isn't there yet. */
+export async function nextArchive(): Promise<string> {
+  folder ??= await makeFolder()
+  return join(folder.path, `archive-${++archives}`)
+}
+
+/** Removes all archives. */
+export async function removeArchives(): Promise<void> {
+  await folder?.remove()
+  folder = null
+}
+
+export type Old = Awaited<ReturnType<typeof start>>
+
+/** Exports the log of a service, with its signed tree heads, and deals it to so many shards. */
+export async function reshard({ service, dataDir }: Old, shards: number) {
+  const archive = await nextArchive()
+  const { address } = service.database
+  const exported = await runCommand(['export', archive], address, { TALLYBOOK_DATA_DIR: dataDir })
+  expect(exported).toMatchObject({ code: 0, stderr: '' })
+  const database = await makeDatabase(shards)
+  return { archive, database, outcome: await deal(archive, database, shards) }
+}
+
+export const deal = (archive: string, { address }: TestDatabase, shards: number) =>
+  runCommand(['import', archive, '--reshard'], address, { TALLYBOOK_SHARDS: String(shards) })
+
+export async function openDealt(archive: string) {
+  return openDealtSource(archive, ({ message }) => {
+    throw new Error(message)
+  })
+}
+
+export type Row = {
+  shard: number
+  position: string
+  type: string
+  version: number
+  recorded_at: string
+  source: string
+  idempotency_key: string | null
+  payload: string
+  payload_sha256: string
+}
+
+export const readLog = ({ owner }: TestDatabase) => owner<Row[]>`
+  select
+    e.shard, e.position, e.type, e.version, e.source, e.idempotency_key,
+    to_char(e.recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as recorded_at,
+    e.payload::text as payload, encode(e.payload_sha256, 'hex') as payload_sha256
+  from events e
+  order by e.recorded_at, e.shard, e.position`
+
+export const inOrder = (rows: readonly Row[]) =>
+  [...rows].sort((a, b) => a.shard - b.shard || Number(a.position) - Number(b.position))
