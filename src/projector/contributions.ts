@@ -1,4 +1,4 @@
-import type { Fragment, Sql } from '../db/pool.ts'
+import type { Fragment, Sql, Transaction } from '../db/pool.ts'
 import { PayloadError } from '../events/columns.ts'
 import { decodeEvent } from '../events/event.ts'
 import { readEvent, readPositionAt } from '../log/read.ts'
@@ -34,7 +34,7 @@ type Range = { after: number; to: number }
  * where many others lie between. Quarters in which usage has nothing are not looked at.
  */
 export async function readContributions(
-  sql: Sql,
+  sql: Sql | Transaction,
   of: UsageOf,
   { shard, after, to }: Range & { shard: number },
   limit: number,
@@ -65,7 +65,7 @@ export async function readContributions(
  * far that is known.
  */
 async function readRanges(
-  sql: Sql,
+  sql: Sql | Transaction,
   of: UsageOf,
   shard: number,
   { after, to }: Range,
@@ -103,7 +103,7 @@ function joinRanges(ranges: Range[]): Range[] {
   return joined
 }
 
-async function readUsageCheckpoint(sql: Sql, shard: number): Promise<number> {
+async function readUsageCheckpoint(sql: Sql | Transaction, shard: number): Promise<number> {
   const [row] = await sql<{ position: string }[]>`
     select c.position
     from checkpoints c
@@ -124,7 +124,7 @@ type CandidateRow = {
 
 /** Flushes whose text has the id or hash in it: all that may count, and a few more. */
 async function readCandidates(
-  sql: Sql,
+  sql: Sql | Transaction,
   of: UsageOf,
   shard: number,
   { after, to }: Range,
@@ -143,7 +143,7 @@ async function readCandidates(
     limit ${limit}`
 }
 
-function isMentioned(sql: Sql, of: UsageOf): Fragment {
+function isMentioned(sql: Sql | Transaction, of: UsageOf): Fragment {
   switch (of.kind) {
     case 'all':
       return sql`true`

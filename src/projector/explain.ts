@@ -10,6 +10,9 @@ import { wantedOf } from './past.ts'
 /** A flush that is part of a total, and the total with it. */
 export type Step = Contribution & { running: Counted }
 
+/** Where it is read: the log, and the past. */
+type ExplainSource = { sql: Sql | Transaction; history: History }
+
 /** A part of how a total came to be, in the order of time. */
 export type Explanation = {
   /** What had been counted before the first step. */
@@ -24,15 +27,15 @@ export type Explanation = {
  * of them. Fewer, or none, don't say that there are no more: `next` does.
  */
 export async function explain(
-  { sql, history }: { sql: Sql; history: History },
+  from: ExplainSource,
   of: UsageOf,
   { after, to }: { after: Positions; to: Positions },
   limit: number,
 ): Promise<Explanation> {
-  const before = await readCounted(history, of, after)
+  const before = await readCounted(from, of, after)
   const read = await Promise.all(
     after.map((position, shard) =>
-      readContributions(sql, of, { shard, after: position, to: to[shard]! }, limit),
+      readContributions(from.sql, of, { shard, after: position, to: to[shard]! }, limit),
     ),
   )
   const { merged, positions } = mergeByTime(read, after, to, limit)
@@ -47,12 +50,12 @@ export async function explain(
 
 /** What `of` had counted after these events. */
 export async function readCounted(
-  history: History,
+  { sql, history }: ExplainSource,
   of: UsageOf,
   positions: Positions,
 ): Promise<Counted> {
   const columns = usageColumns(of)
-  return history.read(positions, wantedOf(of), async (transaction, source) => {
+  return history.read(sql, positions, wantedOf(of), async (transaction, source) => {
     const [row] = await sumCounted(transaction, source, of)
     return columns.map((name) => BigInt(row![name]!))
   })

@@ -1,6 +1,7 @@
-import { type Fragment, type Pools, type Transaction, transact } from '../db/pool.ts'
+import { type Fragment, inSnapshot, type Pools, type Sql, type Transaction } from '../db/pool.ts'
 import type { Positions } from '../events/positions.ts'
-import { readHeads, readPositionAt } from '../log/read.ts'
+import { readHeads, readPositionAt, readRecordedAt } from '../log/read.ts'
+import { Turns } from '../log/turns.ts'
 import { pastSource } from '../projections/past-source.ts'
 import { pastUsageRows } from '../projections/past-usage-rows.ts'
 import type { Source } from '../projections/source.ts'
@@ -11,9 +12,13 @@ import { readPartialQuarters } from './past-usage.ts'
 /** Milliseconds in which an append has ended, with or without success. */
 const APPEND_MS = 40_000
 
+/** Shards that are asked at once: half of the connections that passes have. */
+const SETTLING = 4
+
 /**
  * Reads of the past. They cost the same at any age, and are the one kind of read that looks into
- * the log, for a bounded number of events.
+ * the log, for a bounded number of events. Where the past stands is asked of the log itself; `read`
+ * and `readUsage` read where they are told to.
  */
 export class History {
   constructor(
@@ -52,13 +57,26 @@ export class History {
     return heads.map((head, shard) => asked[shard] ?? head)
   }
 
+  /** When the newest of the events at these positions was recorded; null where there are none. */
+  async momentOf(positions: Positions): Promise<string | null> {
+    const moments = await Promise.all(
+      positions.map((position, shard) => readRecordedAt(this.pools.read, shard, position)),
+    )
+    // All in one form, in which texts are in the order of time.
+    return moments.reduce(
+      (newest, at) => (at !== null && (newest === null || at > newest) ? at : newest),
+      null,
+    )
+  }
+
   /** Reads the wanted counters, and the catalog, as they stood after these events. */
   read<Value>(
+    sql: Sql | Transaction,
     positions: Positions,
     wanted: Wanted,
     read: (transaction: Transaction, source: Source) => Promise<Value>,
   ): Promise<Value> {
-    return this.#transact(async (transaction) => {
+    return inSnapshot(sql, async (transaction) => {
       const past = await readPast(transaction, positions, wanted)
       return read(transaction, pastSource(transaction, past))
     })
@@ -66,18 +84,15 @@ export class History {
 
   /** Reads rows of usage as they stood after these events. */
   readUsage<Value>(
+    sql: Sql | Transaction,
     positions: Positions,
     of: UsageOf,
     read: (transaction: Transaction, rows: Fragment) => Promise<Value>,
   ): Promise<Value> {
-    return this.#transact(async (transaction) => {
+    return inSnapshot(sql, async (transaction) => {
       const quarters = await readPartialQuarters(transaction, positions, of)
       return read(transaction, pastUsageRows(transaction, of, quarters))
     })
-  }
-
-  #transact<Value>(run: (transaction: Transaction) => Promise<Value>): Promise<Value> {
-    return transact(this.pools.read, 'isolation level repeatable read read only', run)
   }
 
   /**
@@ -85,8 +100,14 @@ export class History {
    * lock before its time, and holds it until its commit.
    */
   async #settle(): Promise<void> {
-    for (let shard = 0; shard < this.shards; shard++) {
-      await this.pools.project`select from shards s where s.shard = ${shard} for key share`
-    }
+    const turns = new Turns(SETTLING)
+    const shards = Array.from({ length: this.shards }, (_, shard) => shard)
+    await Promise.all(
+      shards.map((shard) =>
+        turns.take(async () => {
+          await this.pools.project`select from shards s where s.shard = ${shard} for key share`
+        }),
+      ),
+    )
   }
 }

@@ -1,7 +1,8 @@
 import { isStaleCheckpoint } from '../db/errors.ts'
+import { isOfNewerCode } from '../db/newer.ts'
 import { type Sql, transact } from '../db/pool.ts'
 import { PayloadError } from '../events/columns.ts'
-import { decodeEvent, type Event } from '../events/event.ts'
+import { decodeEvent, type Event, UnknownEvent } from '../events/event.ts'
 import type { AppendedBatch } from '../log/append.ts'
 import { type FoldableEvent, visitEvents } from '../log/read.ts'
 import type { Fold, Place, Projection } from '../projections/projection.ts'
@@ -28,6 +29,10 @@ export class Pass {
   readonly #folds: Fold[]
   readonly #parked: { position: number; reason: string }[] = []
   #ahead: AppendedBatch[] = []
+  /** The event that it ends before: newer code has written it, and can fold it. */
+  #newerAt: number | null = null
+  /** Up to here an event that can't be read is none of newer code. */
+  #ownUpTo = -1
 
   constructor(
     private readonly shard: number,
@@ -49,6 +54,11 @@ export class Pass {
     return this.#ahead.length > 0
   }
 
+  /** True where it ended before an event that only newer code can fold. */
+  get isAtNewer(): boolean {
+    return this.#newerAt !== null
+  }
+
   /** Folds what was committed just now, once everything before it is. */
   foldAppended(batch: AppendedBatch): void {
     if (batch.firstPosition > this.position + 1) {
@@ -64,7 +74,8 @@ export class Pass {
 
   /**
    * Reads and folds what is in the log and was not folded yet, `readEvents` at a time, until there
-   * is no more or `isEnough`. True where there may be more.
+   * is no more or `isEnough`. True where there may be more. Ends before what newer code has
+   * written: parked here, it would be in no number once that code folds on.
    */
   async readNew(
     sql: Sql,
@@ -72,10 +83,19 @@ export class Pass {
   ): Promise<boolean> {
     for (;;) {
       const range = { shard: this.shard, after: this.position }
+      let last = this.position
       const events = await visitEvents(sql, range, readEvents, (stored) => {
+        last = stored.position
         // What was appended meanwhile may have been folded meanwhile.
-        if (stored.position > this.position) this.#foldStored(stored)
+        if (last > this.position && !this.isAtNewer) this.#foldStored(stored)
       })
+      if (this.isAtNewer) {
+        if (await isOfNewerCode(sql)) return false
+        // Nobody can read it. Nor can anybody what else is so far, and that is asked once.
+        this.#ownUpTo = last
+        this.#newerAt = null
+        continue
+      }
       this.#foldAhead()
       if (events < readEvents) return false
       if (isEnough()) return true
@@ -142,6 +162,10 @@ export class Pass {
       this.#fold(decodeEvent(type, version, payload), { position, recordedAt })
     } catch (error) {
       if (!(error instanceof PayloadError)) throw error
+      if (error instanceof UnknownEvent && position > this.#ownUpTo) {
+        this.#newerAt = position
+        return
+      }
       this.#parked.push({ position, reason: error.message })
       this.#moveTo(position)
     }
@@ -170,6 +194,7 @@ function countEntries(event: Event): number {
     case 'CatalogChanged':
     case 'ProjectionAttested':
     case 'OriginChanged':
+    case 'ShardsChanged':
       return 0
   }
 }

@@ -1,7 +1,8 @@
 import { NotNow } from '../db/errors.ts'
+import { isOfNewerCode } from '../db/newer.ts'
 import type { Transaction } from '../db/pool.ts'
 import { PayloadError } from '../events/columns.ts'
-import { decodeEvent, type Event } from '../events/event.ts'
+import { CURRENT_VERSIONS, decodeEvent, type Event, UnknownEvent } from '../events/event.ts'
 import type { Positions } from '../events/positions.ts'
 import { type FoldableEvent, visitEvents } from '../log/read.ts'
 import { catalogRows } from '../projections/catalog-rows.ts'
@@ -34,9 +35,13 @@ export function wantedOf(of: UsageOf): Wanted {
 /** Events that a read folds at most: three seconds of work. Between snapshots there are fewer. */
 const MAX_EVENTS = 500_000
 
+/** Shards that are asked without waiting for the answers of those before: their ways add up. */
+const AHEAD = 32
+
 /**
  * What was counted up to these positions: the newest snapshots before them, and a fold of what the
- * log has between. Throws NotNow where there are too few snapshots yet.
+ * log has between. Throws NotNow where there are too few snapshots yet, and where only newer code
+ * can read what is between.
  */
 export async function readPast(
   transaction: Transaction,
@@ -48,21 +53,39 @@ export async function readPast(
   const apiKeys = new Sums()
   const groups = new Sums()
   const keys = new KeySums()
-  for (const [shard, position] of positions.entries()) {
-    const start = await readSnapshotBefore(transaction, generations.snapshots, shard, position)
-    starts.push(start)
-    if (start === position) continue
-    const events = position - start
-    if (events > MAX_EVENTS) throw new NotNow('snapshots are behind')
-    await visitEvents(transaction, { shard, after: start }, events, (stored) => {
-      const isKeys = stored.type === 'KeyStatsFlushed'
-      if (isKeys !== (counters === 'keys')) return
-      const event = decode(stored)
-      if (event?.type === 'KeyStatsFlushed') countKeys(keys, event.flush)
-      if (event?.type !== 'ApiKeyStatsFlushed') return
-      if (counters === 'apiKeys') countApiKeys(apiKeys, event.flush)
-      else countGroups(groups, event.flush)
+  let isUnread = false
+  const visit = (stored: FoldableEvent) => {
+    const isKeys = stored.type === 'KeyStatsFlushed'
+    if (isKeys !== (counters === 'keys') && stored.type in CURRENT_VERSIONS) return
+    const event = decode(stored, () => {
+      isUnread = true
     })
+    if (event?.type === 'KeyStatsFlushed') countKeys(keys, event.flush)
+    if (event?.type !== 'ApiKeyStatsFlushed') return
+    if (counters === 'apiKeys') countApiKeys(apiKeys, event.flush)
+    else countGroups(groups, event.flush)
+  }
+  for (let first = 0; first < positions.length; first += AHEAD) {
+    const some = positions.slice(first, first + AHEAD)
+    const found = await Promise.all(
+      some.map((position, i) =>
+        readSnapshotBefore(transaction, generations.snapshots, first + i, position),
+      ),
+    )
+    starts.push(...found)
+    if (some.some((position, i) => position - found[i]! > MAX_EVENTS)) {
+      throw new NotNow('snapshots are behind')
+    }
+    await Promise.all(
+      some.map(async (position, i) => {
+        const range = { shard: first + i, after: found[i]! }
+        const events = position - range.after
+        if (events > 0) await visitEvents(transaction, range, events, visit)
+      }),
+    )
+  }
+  if (isUnread && (await isOfNewerCode(transaction))) {
+    throw new NotNow('a newer version has appended what is to be read')
   }
   // What nobody asked for isn't sent to the database.
   const isWanted = (id: number | string) => only === undefined || id === only
@@ -101,11 +124,13 @@ async function readSnapshotBefore(
   return row!.position === null ? -1 : Number(row!.position)
 }
 
-/** Null for an event that can't be folded: the projections have parked it. */
-function decode({ type, version, payload }: FoldableEvent): Event | null {
+/** Null for an event that can't be folded: the projections have parked it, or it is unknown. */
+function decode(stored: FoldableEvent, onUnknown: () => void): Event | null {
+  const { type, version, payload } = stored
   try {
     return decodeEvent(type, version, payload)
   } catch (error) {
+    if (error instanceof UnknownEvent) onUnknown()
     if (error instanceof PayloadError) return null
     throw error
   }

@@ -2,8 +2,10 @@ import type { Logger } from 'pino'
 import type { Pools } from '../db/pool.ts'
 import type { Positions } from '../events/positions.ts'
 import type { AppendedBatch } from '../log/append.ts'
+import { Heads } from '../log/heads.ts'
 import { readHeads } from '../log/read.ts'
 import { ShardProjector } from './shard.ts'
+import { ALONE, type Sharing } from './sharing.ts'
 import { currentTrack, snapshotTrack, type Track, usageTrack } from './tracks.ts'
 
 /** The tracks that readers wait for. */
@@ -11,23 +13,21 @@ export type ReadTrack = 'current' | 'usage'
 
 /**
  * Keeps the projections up with the log, track by track and shard by shard. Any number may run on
- * one database: the checkpoint's lock lets one of them write at a time.
+ * one database: they share the shards, and the checkpoint's lock lets one of them write at a time.
  */
 export class Projector {
   readonly #current: ShardProjector[]
   readonly #usage: ShardProjector[]
   readonly #snapshots: ShardProjector[]
+  readonly #heads: Heads
 
-  constructor(
-    private readonly pools: Pools,
-    shards: number,
-    logger: Logger,
-  ) {
+  constructor(pools: Pools, shards: number, logger: Logger, sharing: Sharing = ALONE) {
     const each = (trackOf: (shard: number) => Track) =>
       Array.from(
         { length: shards },
-        (_, shard) => new ShardProjector(pools, shard, trackOf(shard), logger),
+        (_, shard) => new ShardProjector(pools, shard, trackOf(shard), sharing, logger),
       )
+    this.#heads = new Heads(() => readHeads(pools.read))
     this.#current = each(currentTrack)
     this.#usage = each(usageTrack)
     this.#snapshots = each(snapshotTrack)
@@ -44,9 +44,25 @@ export class Projector {
     this.#snapshots[shard]?.noticeAppend(batch)
   }
 
+  /** The heads of the log as they are now; many who ask at once are answered by one read. */
+  readHeads(): Promise<Positions> {
+    return this.#heads.read()
+  }
+
+  /** Tells that a reader on another instance waits for a position of a track. */
+  noticeWanted({ shard, track, position }: { shard: number; track: string; position: number }) {
+    if (track === 'current') this.#current[shard]?.noticeWanted(position)
+    if (track === 'usage') this.#usage[shard]?.noticeWanted(position)
+  }
+
+  /** Tells that the shards may be shared in another way now. */
+  noticeShared(): void {
+    for (const projector of this.#all) projector.noticeShared()
+  }
+
   /** Waits until a track reflects all that is in the log now; see `reach`. */
   async catchUp(timeoutMs: number, track: ReadTrack = 'current'): Promise<boolean> {
-    return this.reach(await readHeads(this.pools.read), timeoutMs, track)
+    return this.reach(await this.readHeads(), timeoutMs, track)
   }
 
   /**

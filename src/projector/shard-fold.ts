@@ -11,6 +11,15 @@ export class CheckpointMoved extends Error {
   override name = 'CheckpointMoved'
 }
 
+/** Older code folds the log where newer code already appends to it. */
+class WrittenByNewerCode extends Error {
+  override name = 'WrittenByNewerCode'
+
+  constructor(shard: number, position: number) {
+    super(`Event ${shard}/${position} was written by a newer version, which can fold it.`)
+  }
+}
+
 /** What a fold tells after each pass. */
 export type OnPass = (events: number) => void
 
@@ -59,6 +68,7 @@ export class ShardFold {
       signal.throwIfAborted()
       const readEvents = Math.min(to - pass.position, this.track.readEvents)
       await pass.readNew(this.sql, { readEvents, isEnough: () => true })
+      if (pass.isAtNewer) throw new WrittenByNewerCode(this.shard, pass.position + 1)
     }
     return pass
   }

@@ -4,6 +4,7 @@ import type { Pools } from '../db/pool.ts'
 import type { AppendedBatch } from '../log/append.ts'
 import { type Checkpoint, readCheckpoints } from './checkpoint.ts'
 import { Pass } from './pass.ts'
+import type { Sharing } from './sharing.ts'
 import type { Track } from './tracks.ts'
 
 /**
@@ -15,25 +16,43 @@ const REST_FACTOR = 9
 const DUTY_MS = { shortest: 100, longest: 1_000 }
 /** Milliseconds of reading after which a pass writes what it has, when it is far behind. */
 const PASS_MS = 2_000
-/** Milliseconds of rest after a failure, or where only newer code may fold; readers or not. */
+/** Milliseconds of rest after a failure, readers or not. */
 const RETRY_MS = 200
-/** Milliseconds between two looks into the log for what other processes have appended. */
+/**
+ * Milliseconds between two looks into the log for what other processes have appended, and at a
+ * shard that only newer code may fold.
+ */
 const LOOK_MS = 1_000
+/**
+ * Milliseconds for which the checkpoint may stand still, while a reader waits here for another
+ * instance to move it: then this one does. And those between two looks at it meanwhile.
+ */
+const HELP_MS = 1_000
+const POLL_MS = 25
 
 /** What can end a rest before its time. */
-type Waker = 'append' | 'reader' | 'stop'
+type Waker = 'append' | 'reader' | 'shared' | 'stop'
 
 type Waiter = { position: number; settle: (reached: boolean) => void }
 
 type Outcome = 'folded' | 'behind' | 'following' | 'newer' | 'failed'
 
-/** Folds one track of a shard: at once while a reader waits, otherwise paced by duty. */
+/**
+ * Folds one track of a shard: at once while a reader waits, otherwise paced by duty. Where another
+ * instance tends the shard it stands by, holds nothing in memory, and helps readers who wait in
+ * vain.
+ */
 export class ShardProjector {
   readonly #waiters = new Set<Waiter>()
   /** What is folded and not written; null where another projector does the work. */
   #pass: Pass | null = null
   #position = -1
   #lastSeen = Number.NaN
+  #movedAt = Number.NEGATIVE_INFINITY
+  #awaitedSince = Number.NEGATIVE_INFINITY
+  /** The furthest that readers on other instances wait for, and that those here have asked for. */
+  #wanted = -1
+  #asked = -1
   #lookedAt = Number.NEGATIVE_INFINITY
   #wroteAt = performance.now()
   #appended = false
@@ -45,6 +64,7 @@ export class ShardProjector {
     private readonly pools: Pools,
     private readonly shard: number,
     private readonly track: Track,
+    private readonly sharing: Sharing,
     private readonly logger: Logger,
   ) {}
 
@@ -57,6 +77,17 @@ export class ShardProjector {
     if (batch) this.#pass?.foldAppended(batch)
     this.#appended = true
     if (!this.#pass || this.#isDue(this.#pass)) this.#wake('append')
+  }
+
+  /** Tells that a reader on another instance waits for a position. */
+  noticeWanted(position: number): void {
+    this.#wanted = Math.max(this.#wanted, position)
+    this.#wake('reader')
+  }
+
+  /** Tells that it may have become this instance's to fold the shard. */
+  noticeShared(): void {
+    this.#wake('shared')
   }
 
   /** Waits until the checkpoint is at `position` or past it; false after `timeoutMs`. */
@@ -72,6 +103,7 @@ export class ShardProjector {
           resolve(reached)
         },
       }
+      if (this.#waiters.size === 0) this.#awaitedSince = performance.now()
       this.#waiters.add(waiter)
       this.#wake('reader')
     })
@@ -99,9 +131,9 @@ export class ShardProjector {
       const { projections } = this.track
       const { checkpoints, isNewer } = await readCheckpoints(project, this.shard, projections)
       const isFollowing = this.#isFollowing(checkpoints)
-      if (isNewer || (isFollowing && this.#waiters.size === 0)) {
+      if (isNewer || isFollowing) {
         this.#pass = null
-        return isNewer ? 'newer' : 'following'
+        return isFollowing ? 'following' : 'newer'
       }
       if (!this.#pass || !startsAt(this.#pass, checkpoints)) {
         await this.track.begin(project, checkpoints)
@@ -120,6 +152,7 @@ export class ShardProjector {
   /** Brings a pass up to the log, and writes it where it is due or a reader waits. */
   async #fold(pass: Pass): Promise<Outcome> {
     const { project } = this.pools
+    const wanted = this.#wanted
     let isBehind = false
     if (this.#mustLook(pass)) {
       this.#lookedAt = performance.now()
@@ -129,7 +162,8 @@ export class ShardProjector {
       })
     }
     if (pass.events > 0) {
-      if (!isBehind && this.#waiters.size === 0 && !this.#isDue(pass)) return 'folded'
+      const isAtEnd = !isBehind && !pass.isAtNewer
+      if (isAtEnd && !this.#isAwaited && !this.#isDue(pass)) return 'folded'
       if (this.#stopped && !this.#isDue(pass)) return 'folded'
       // From here on what is appended belongs to the next pass, which starts where this one ends.
       this.#pass = pass.next()
@@ -141,6 +175,12 @@ export class ShardProjector {
       if (this.#pass) await this.track.begin(project, this.#pass.checkpoints)
     }
     this.#noteReached(pass.position)
+    if (pass.isAtNewer) {
+      this.#pass = null
+      return 'newer'
+    }
+    // What was wanted is reached now, or isn't in the log.
+    if (!isBehind && this.#wanted === wanted) this.#wanted = -1
     return isBehind ? 'behind' : 'folded'
   }
 
@@ -163,18 +203,32 @@ export class ShardProjector {
   #mustLook(pass: Pass): boolean {
     if (pass.events === 0 || pass.isMissingSome) return true
     if (performance.now() - this.#lookedAt >= LOOK_MS) return true
-    return [...this.#waiters].some(({ position }) => position > pass.position)
+    return Math.max(this.#wanted, this.#waitedFor) > pass.position
   }
 
-  /** True where another projector has moved the checkpoint since this one looked last. */
+  /** True where another projector does the work: that of the instance that tends the shard. */
   #isFollowing(checkpoints: Checkpoint[]): boolean {
     const position = Math.min(...checkpoints.map((checkpoint) => checkpoint.position))
     const moved = position > this.#lastSeen
     this.#noteReached(position)
-    return moved
+    // Another moves it all the same: one that doesn't know of this one, or helped a reader.
+    if (this.sharing.tends(this.shard)) return moved && !this.#isAwaited
+    if (this.#waiters.size === 0) return true
+    const since = Math.max(this.#movedAt, this.#awaitedSince)
+    return performance.now() - since < HELP_MS
+  }
+
+  get #isAwaited(): boolean {
+    return this.#waiters.size > 0 || this.#wanted > this.#position
+  }
+
+  /** The furthest that readers here wait for. */
+  get #waitedFor(): number {
+    return Math.max(-1, ...[...this.#waiters].map(({ position }) => position))
   }
 
   #noteReached(position: number): void {
+    if (position > this.#lastSeen) this.#movedAt = performance.now()
     this.#lastSeen = position
     this.#position = Math.max(this.#position, position)
     for (const waiter of [...this.#waiters]) {
@@ -184,16 +238,33 @@ export class ShardProjector {
 
   async #rest(outcome: Outcome, tookMs: number): Promise<void> {
     if (outcome === 'failed') return this.#sleepFor(RETRY_MS, ['stop'])
-    if (outcome === 'newer') return this.#sleepFor(RETRY_MS, ['stop'])
-    if (this.#waiters.size > 0) return
-    const { longest, standby } = this.track.restMs
-    if (outcome === 'following') return this.#sleepFor(standby, ['reader', 'stop'])
+    if (outcome === 'newer') return this.#sleepFor(LOOK_MS, ['stop'])
+    if (outcome === 'following') return this.#standBy()
+    if (this.#isAwaited) return
+    const { longest } = this.track.restMs
     const dutyMs = Math.min(Math.max(REST_FACTOR * tookMs, DUTY_MS.shortest), DUTY_MS.longest)
     await this.#sleepFor(dutyMs, ['reader', 'stop'])
-    if (outcome === 'behind' || this.#waiters.size > 0) return
+    if (outcome === 'behind' || this.#isAwaited) return
     // Nothing that is due from this process: look again only when the longest rest is over.
     if (this.#appended && (!this.#pass || this.#isDue(this.#pass))) return
-    await this.#sleepFor(longest - dutyMs, ['append', 'reader', 'stop'])
+    await this.#sleepFor(longest - dutyMs, ['append', 'reader', 'shared', 'stop'])
+  }
+
+  async #standBy(): Promise<void> {
+    if (this.sharing.tends(this.shard)) {
+      if (!this.#isAwaited) await this.#sleepFor(LOOK_MS, ['reader', 'stop'])
+      return
+    }
+    const position = this.#waitedFor
+    if (position < 0) {
+      this.#asked = -1
+      return this.#sleepFor(this.track.restMs.standby, ['reader', 'shared', 'stop'])
+    }
+    if (position > this.#asked) {
+      this.#asked = position
+      this.sharing.ask({ shard: this.shard, track: this.track.name, position })
+    }
+    await this.#sleepFor(POLL_MS, ['stop'])
   }
 
   async #sleepFor(ms: number, endsOn: Waker[]): Promise<void> {

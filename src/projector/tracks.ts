@@ -13,10 +13,11 @@ import type { Pass } from './pass.ts'
  * safe as one that writes at once; a reader who waits makes any of them write.
  */
 export type Track = {
+  name: 'current' | 'usage' | 'snapshots'
   projections: readonly Projection[]
   /**
-   * Milliseconds, while no reader waits: the longest rest between two passes, and the rest while
-   * another projector writes, which has to be longer.
+   * Milliseconds, while no reader waits: the longest rest between two passes, and between two looks
+   * at the checkpoint while another instance moves it.
    */
   restMs: { longest: number; standby: number }
   /** Events of one read of the log; they are folded as they arrive. */
@@ -32,6 +33,7 @@ export type Track = {
 /** What the admin pages show now: as fresh as is cheap. */
 export function currentTrack(): Track {
   return {
+    name: 'current',
     projections: CURRENT,
     restMs: { longest: 1_000, standby: 1_000 },
     readEvents: 5_000,
@@ -50,6 +52,7 @@ const USAGE = { longestMs: 60_000, rows: 100_000 }
  */
 export function usageTrack(): Track {
   return {
+    name: 'usage',
     projections: [usage],
     restMs: { longest: USAGE.longestMs, standby: 2 * USAGE.longestMs },
     readEvents: 5_000,
@@ -71,6 +74,7 @@ const SNAPSHOT = { eventCost: 64, cost: 200_000, costOfId: 64 }
 export function snapshotTrack(shard: number): Track {
   let enough: number = SNAPSHOT.cost
   return {
+    name: 'snapshots',
     projections: [snapshots],
     restMs: { longest: 60_000, standby: 60_000 },
     readEvents: 1_000,

@@ -1,11 +1,13 @@
 import type { Sql } from '../db/pool.ts'
 import { Frontier } from '../merkle/frontier.ts'
+import { equalHashes } from '../merkle/hash.ts'
 import type { SigningKey } from '../merkle/key.ts'
 import { type SignedTreeHead, signTreeHead } from '../merkle/tree-head.ts'
 import { StartError } from '../start-error.ts'
 import { growTree, type KnownTree } from './grow.ts'
 import { openKeptHead } from './kept-head.ts'
 import { keepHead, keysOfShard, type Origin, originOf } from './origin.ts'
+import { publishHead, readPublished } from './published.ts'
 import { readTreeSizes } from './tiles.ts'
 
 /** The tiles are no longer those of the tree that was signed. */
@@ -21,12 +23,29 @@ export class TreeChanged extends Error {
   }
 }
 
-type Tree = KnownTree & { head: SignedTreeHead; keys: SigningKey[] }
+/** Another instance has signed a tree that the database doesn't hold. */
+export class TreesApart extends Error {
+  override name = 'TreesApart'
+
+  constructor(shard: number, size: number) {
+    super(
+      `another instance has signed a tree of ${size} events of shard ${shard}, and the tree here ` +
+        'is another one: the database was replaced or edited, and no tree head of this shard ' +
+        'will be signed here. A restart says more.',
+    )
+  }
+}
+
+/** `isApart`: see TreesApart; it stays so until a start has looked at the database. */
+type Tree = KnownTree & { head: SignedTreeHead; keys: SigningKey[]; isApart: boolean }
 
 /**
  * The signed tree head of each shard. A newer one is made of the older tree and the leaves that
  * came since, so that it is consistent with it whatever happened to the database; it is on disk
  * before anybody sees it. A process that was killed in between has signed one that nobody saw.
+ *
+ * Of several instances with the same keys one signs a shard's heads and publishes them in the
+ * database, and the others adopt them: once they have made the same tree of their own older one.
  */
 export class TreeHeads {
   readonly #waiting: { shard: number; size: number; resolve: () => void }[] = []
@@ -43,14 +62,15 @@ export class TreeHeads {
    */
   static async open(sql: Sql, shards: number, origin: Origin): Promise<TreeHeads> {
     const trees: Tree[] = []
+    const published = await readPublished(sql, origin)
     for (let shard = 0; shard < shards; shard++) {
       const keys = keysOfShard(origin, shard)
-      const kept = await openKeptHead(sql, origin, shard)
+      const kept = await openKeptHead(sql, origin, shard, published.get(shard) ?? null)
       const frontier = kept?.frontier ?? new Frontier()
       const head = signHead(originOf(origin.name, shard), frontier, keys)
       // Signed anew: a key may have come or gone since.
-      if (head.note !== kept?.head.note) await keepFirst(origin, shard, head.note)
-      trees.push({ head, frontier, lastLeaf: null, keys })
+      await keepFirst(origin, shard, head.note)
+      trees.push({ head, frontier, lastLeaf: null, keys, isApart: false })
     }
     return new TreeHeads(sql, origin, trees)
   }
@@ -75,19 +95,27 @@ export class TreeHeads {
   }
 
   /**
-   * Signs a newer head of each shard that has grown, in one bounded step a shard; says whether more
-   * is left. Gives what went wrong by shard: TreeChanged, a full disk, the database away. Such a
-   * shard keeps the head it has.
+   * Adopts the heads that others have published, and signs a newer one of each shard that has grown
+   * and `signs`, in one bounded step a shard; says whether more is left. Gives what went wrong by
+   * shard: TreeChanged, TreesApart, a full disk, the database away. Such a shard keeps the head it
+   * has.
    */
-  async signGrown(): Promise<{ more: boolean; failed: Map<number, unknown> }> {
+  async signGrown(
+    signs: (shard: number) => boolean = () => true,
+  ): Promise<{ more: boolean; failed: Map<number, unknown> }> {
     const failed = new Map<number, unknown>()
     let more = false
+    const published = await readPublished(this.sql, this.origin)
     for (const [shard, size] of (await readTreeSizes(this.sql)).entries()) {
       const tree = this.trees[shard]
-      if (!tree || size === tree.frontier.size) continue
+      if (!tree) continue
+      const head = published.get(shard)
       try {
-        await this.#sign(shard, tree, size)
+        if (head && head.size > tree.head.size) await this.#adopt(shard, tree, head)
+        if (!signs(shard)) continue
+        if (size !== tree.frontier.size) await this.#sign(shard, tree, size)
         more ||= tree.frontier.size < size
+        if (head?.note !== tree.head.note) await publishHead(this.sql, shard, tree.head)
       } catch (error) {
         failed.set(shard, error)
       }
@@ -97,11 +125,26 @@ export class TreeHeads {
   }
 
   async #sign(shard: number, tree: Tree, size: number): Promise<void> {
+    if (tree.isApart) throw new TreesApart(shard, size)
     const grown = size < tree.frontier.size ? null : await growTree(this.sql, shard, tree, size)
     if (grown === null) throw new TreeChanged(shard, tree.frontier.size)
     const head = signHead(tree.head.origin, grown.frontier, tree.keys)
     await keepHead(this.origin, shard, head.note)
     Object.assign(tree, { head, ...grown })
+  }
+
+  /** Shows a head that another instance has signed, once the tree of it is this one's, grown. */
+  async #adopt(shard: number, tree: Tree, head: SignedTreeHead): Promise<void> {
+    let grown: KnownTree = tree
+    while (grown.frontier.size < head.size) {
+      const next = await growTree(this.sql, shard, grown, head.size)
+      if (next === null) throw new TreeChanged(shard, tree.frontier.size)
+      grown = next
+    }
+    tree.isApart ||= !equalHashes(grown.frontier.root(), head.root)
+    if (tree.isApart) throw new TreesApart(shard, head.size)
+    await keepHead(this.origin, shard, head.note)
+    Object.assign(tree, { head, frontier: grown.frontier, lastLeaf: grown.lastLeaf })
   }
 
   /** The newest head as soon as it covers so many leaves; null where it doesn't in `ms`. */

@@ -17,10 +17,17 @@ const REST_MS = { idle: 1_000, behind: 20 }
 const PACE = { rests: 30, events: 600_000 }
 
 /**
+ * Milliseconds for which a shard's newest head may be the same before an instance that doesn't tend
+ * the shard does a step of its own: what one instance can't do (its disk is full, it has died just
+ * now, it signs under another name) another does. Shorter than who asks for a receipt waits.
+ */
+const HELP_MS = 3_000
+
+/**
  * Keeps the tiles of all shards up with the log, a second behind it, and signs the trees that have
- * grown. Of several instances each does this, and what one has added the others find done. What a
- * killed one left, the next look adds; so it also takes in what was appended before there were
- * tiles, or levels of them.
+ * grown. Of several instances one does it for each shard, and the others adopt what it has signed.
+ * What a killed one left, the next look adds; so it also takes in what was appended before there
+ * were tiles, or levels of them.
  */
 export class Integrator {
   #stopped = false
@@ -31,6 +38,10 @@ export class Integrator {
   readonly #unsigned = new Set<number>()
   /** Shards whose levels have caught up once: from then on each step keeps them up. */
   readonly #whole = new Set<number>()
+  /** Shards that were looked at since the last signing, and are to be signed. */
+  readonly #mine = new Set<number>()
+  /** Of each shard how large its newest head was when it was looked at last, and since when. */
+  readonly #seen: { size: number; since: number }[]
   #signedAt = Number.NEGATIVE_INFINITY
   /** Events that this process has appended since the last step, and those put off so far. */
   #appended = 0
@@ -41,7 +52,12 @@ export class Integrator {
     private readonly shards: number,
     private readonly heads: TreeHeads,
     private readonly logger: Logger,
-  ) {}
+    /** Whether this instance is the one that does it for a shard. */
+    private readonly tends: (shard: number) => boolean = () => true,
+  ) {
+    const since = performance.now()
+    this.#seen = Array.from({ length: shards }, () => ({ size: 0, since }))
+  }
 
   /** Tells that this process has appended so many events. */
   noticeAppend(events: number): void {
@@ -78,22 +94,35 @@ export class Integrator {
     return Math.min(Math.max(tookMs * rests, REST_MS.behind), REST_MS.idle)
   }
 
-  /** One step of each shard; says whether there may be more to do at once. */
+  /** One step of each shard that is this one's; says whether there may be more to do at once. */
   async #integrateAll(): Promise<keyof typeof REST_MS> {
     let isBehind = false
     for (let shard = 0; shard < this.shards && !this.#stopped; shard++) {
+      if (!this.#isMine(shard)) continue
+      this.#mine.add(shard)
       if (await this.#integrate(shard)) isBehind = true
     }
     return isBehind ? 'behind' : 'idle'
   }
 
+  /** True where this instance tends the shard, or the one that does hasn't signed for long. */
+  #isMine(shard: number): boolean {
+    const { size } = this.heads.newest(shard)
+    const now = performance.now()
+    const isStill = size === this.#seen[shard]!.size
+    const isMine = this.tends(shard) || (isStill && now - this.#seen[shard]!.since >= HELP_MS)
+    if (isMine || !isStill) this.#seen[shard] = { size, since: now }
+    return isMine
+  }
+
   /** Signs what has grown, once a second at most; says whether there is more to do at once. */
   async #signGrown(): Promise<keyof typeof REST_MS> {
-    if (this.#isCatchingUp()) return 'idle'
     if (this.#stopped || performance.now() - this.#signedAt < REST_MS.idle * 0.9) return 'idle'
     this.#signedAt = performance.now()
     try {
-      const { more, failed } = await this.heads.signGrown()
+      const signs = new Set([...this.#mine].filter((shard) => !this.#isCatchingUp(shard)))
+      this.#mine.clear()
+      const { more, failed } = await this.heads.signGrown((shard) => signs.has(shard))
       for (const [shard, error] of failed) this.#report(this.#unsigned, shard, error, 'not signed')
       for (const shard of this.#unsigned) if (!failed.has(shard)) this.#unsigned.delete(shard)
       return more ? 'behind' : 'idle'
@@ -118,11 +147,8 @@ export class Integrator {
   }
 
   /** While levels are missing, nothing is signed: nobody could prove anything by such a head. */
-  #isCatchingUp(): boolean {
-    for (let shard = 0; shard < this.shards; shard++) {
-      if (!this.#whole.has(shard) && !this.#failing.has(shard)) return true
-    }
-    return false
+  #isCatchingUp(shard: number): boolean {
+    return !this.#whole.has(shard) && !this.#failing.has(shard)
   }
 
   /** Says once in a row what failed. */

@@ -1,6 +1,6 @@
 import type { Sql } from '../db/pool.ts'
 import { toLeaf } from '../events/leaf.ts'
-import { readHeads, readLeafEvents } from '../log/read.ts'
+import { readHead, readLeafEvents } from '../log/read.ts'
 import { Frontier } from '../merkle/frontier.ts'
 import { equalHashes, HASH_BYTES, hashLeaf } from '../merkle/hash.ts'
 import { readPeaks } from '../merkle/prove.ts'
@@ -9,7 +9,7 @@ import { openTreeHead, type SignedTreeHead } from '../merkle/tree-head.ts'
 import { StartError } from '../start-error.ts'
 import { integrateEvents } from './integrate.ts'
 import { keysOfShard, type Origin, originOf, readKeptHead } from './origin.ts'
-import { isMissingRoots, MissingTile, readTiles, readTreeSizes } from './tiles.ts'
+import { isMissingRoots, MissingTile, readTiles, readTreeSize } from './tiles.ts'
 
 /** The database is not the one of which the last tree head was signed. */
 export class LogForked extends StartError {
@@ -27,15 +27,27 @@ export class LogForked extends StartError {
 }
 
 /**
- * The tree head of a shard that was signed last, and the tree as of then, which is looked for in
- * the tiles; null where none was signed. Throws LogForked where the database doesn't hold that tree
- * or its newest events, StartError where the head is not one of this origin.
+ * The tree head of a shard that was signed last, here or by the instance that has published one,
+ * and the tree as of then, which is looked for in the tiles; null where none was signed. Throws
+ * LogForked where the database doesn't hold that tree or its newest events, StartError where the
+ * head in the data directory is not one of this origin.
  */
 export async function openKeptHead(
   sql: Sql,
   origin: Origin,
   shard: number,
+  published: SignedTreeHead | null,
 ): Promise<{ head: SignedTreeHead; frontier: Frontier } | null> {
+  const kept = await readKept(origin, shard)
+  const head = published !== null && published.size > (kept?.size ?? -1) ? published : kept
+  if (head === null) return null
+  await integrateUpTo(sql, shard, head.size)
+  const frontier = await findTree(sql, shard, head)
+  await recheckLeaves(sql, shard, head)
+  return { head, frontier }
+}
+
+async function readKept(origin: Origin, shard: number): Promise<SignedTreeHead | null> {
   const note = await readKeptHead(origin, shard)
   if (note === null) return null
   const opened = openTreeHead(note, keysOfShard(origin, shard))
@@ -44,10 +56,7 @@ export async function openKeptHead(
     throw new StartError(`The tree head of shard ${shard} in ${origin.folder} is wrong: ${reason}.`)
   }
   const { kind: _, ...head } = opened
-  await integrateUpTo(sql, shard, head.size)
-  const frontier = await findTree(sql, shard, head)
-  await recheckLeaves(sql, shard, head)
-  return { head, frontier }
+  return head
 }
 
 /**
@@ -56,7 +65,7 @@ export async function openKeptHead(
  */
 async function integrateUpTo(sql: Sql, shard: number, size: number): Promise<void> {
   for (;;) {
-    const isShort = (await readTreeSizes(sql))[shard]! < size
+    const isShort = (await readTreeSize(sql, shard)) < size
     if (!isShort && !(await isMissingRoots(sql, shard))) return
     const added = await integrateEvents(sql, shard)
     if (isShort && added === 0) return
@@ -64,7 +73,7 @@ async function integrateUpTo(sql: Sql, shard: number, size: number): Promise<voi
 }
 
 async function findTree(sql: Sql, shard: number, head: SignedTreeHead): Promise<Frontier> {
-  const end = (await readHeads(sql))[shard]! + 1
+  const end = (await readHead(sql, shard)) + 1
   if (end < head.size) {
     throw new LogForked(head, `the log of shard ${shard} has ${end} events`)
   }

@@ -50,8 +50,8 @@ export async function readSignedHeads(
   dataDir: string,
   shards: number,
 ): Promise<{ keys: string[]; heads: Map<number, string> } | null> {
-  if ((await readName(dataDir)) === null) return null
-  const origin = await readOrigin(dataDir)
+  const origin = await readSigner(dataDir)
+  if (origin === null) return null
   const keys: string[] = []
   const heads = new Map<number, string>()
   for (let shard = 0; shard < shards; shard++) {
@@ -83,6 +83,11 @@ export async function readOrigin(dataDir: string): Promise<Origin> {
     throw new StartError(`${path} holds something else than signing keys of ${name}.`)
   }
   return { name, folder, keys: keys as SigningKey[] }
+}
+
+/** As `readOrigin`; null where the data directory has none. */
+export async function readSigner(dataDir: string): Promise<Origin | null> {
+  return (await readName(dataDir)) === null ? null : readOrigin(dataDir)
 }
 
 /** What a shard's tree is called, and the name of the keys that sign it. */

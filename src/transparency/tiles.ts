@@ -15,18 +15,33 @@ export class MissingTile extends Error {
  * The hashes of a shard's tiles, each as wide as asked for: a tile that has grown since holds the
  * narrower ones. Throws MissingTile.
  */
-export function readTiles(sql: Sql, shard: number, tiles: readonly Tile[]): Promise<Uint8Array[]> {
+export function readTiles(
+  sql: Sql,
+  shard: number,
+  tiles: readonly Tile[],
+): Promise<Buffer<ArrayBuffer>[]> {
   return Promise.all(tiles.map((tile) => readTile(sql, shard, tile)))
 }
 
-async function readTile(sql: Sql, shard: number, tile: Tile): Promise<Uint8Array> {
+async function readTile(sql: Sql, shard: number, tile: Tile): Promise<Buffer<ArrayBuffer>> {
   const { level, number, width } = tile
-  const [row] = await sql<{ hashes: Buffer }[]>`
+  const [row] = await sql<{ hashes: Buffer<ArrayBuffer> }[]>`
     select substr(t.hashes, 1, ${width * HASH_BYTES}) as hashes
     from tiles t
     where t.shard = ${shard} and t.level = ${level} and t.number = ${number}`
   if (row?.hashes.length !== width * HASH_BYTES) throw new MissingTile(shard, tile)
   return row.hashes
+}
+
+/** How many leaves a shard's tree has. */
+export async function readTreeSize(sql: Sql, shard: number): Promise<number> {
+  const [row] = await sql<{ size: string }[]>`
+    select t.number * ${TILE_WIDTH} + octet_length(t.hashes) / ${HASH_BYTES} as size
+    from tiles t
+    where t.shard = ${shard} and t.level = 0
+    order by t.number desc
+    limit 1`
+  return Number(row?.size ?? 0)
 }
 
 /** How many leaves each shard's tree has; index is the shard. */

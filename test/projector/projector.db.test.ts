@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test'
-import { connectAsOwner } from '../../src/db/pool.ts'
+import { connectAsOwner, openPools, type Pools, transact } from '../../src/db/pool.ts'
 import { CURRENT } from '../../src/projections/index.ts'
-import { insertEvent, untilWaiting } from '../support/events.ts'
+import { insertEvent, lockRows, untilWaiting } from '../support/events.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 
 // Invariant 5: counters and checkpoint move in one transaction; a stale or second projector can only
@@ -11,9 +11,11 @@ const FLUSH = '/internal/apikey-stats/flush'
 const KEY_FLUSH = '/internal/stats/flush'
 
 let service: TestService
+let pools: Pools
 
 beforeEach(async () => {
   service = await startTestService()
+  pools = openPools(service.database.address, service.shards)
   await service.putCatalog({
     provider_groups: [{ id: 1 }],
     api_keys: [{ id: 1, group_id: 1 }],
@@ -21,7 +23,10 @@ beforeEach(async () => {
   })
 })
 
-afterEach(() => service.end())
+afterEach(async () => {
+  await pools.close()
+  await service.end()
+})
 
 const post = async (from: TestService, requests: number) => {
   const keys = [{ api_key_id: 1, requests, success_requests: requests }]
@@ -31,34 +36,40 @@ const post = async (from: TestService, requests: number) => {
 const readTotal = async (from = service) =>
   (await from.read<{ total_requests: number }>('/admin/api-keys/1')).total_requests
 
-/** What is committed: the counter, and how many flushes the checkpoints have passed. */
+/** What readers see: the counter, and how many flushes the checkpoints have passed. */
 async function readCommitted(): Promise<{ counted: number; passed: number }> {
-  const [row] = await service.database.owner`
-    select
-      (select coalesce(sum(requests), 0)::integer from api_key_counters) as counted,
-      (
-        select count(*)::integer
-        from events e
-          join checkpoints c on c.shard = e.shard and c.projection = 'api_key_counters'
-        where e.type = 'ApiKeyStatsFlushed' and e.position <= c.position
-      ) as passed`
+  const [row] = await transact(
+    pools.read,
+    'isolation level repeatable read',
+    (transaction) => transaction`
+      select
+        (select coalesce(sum(requests), 0)::integer from api_key_counters) as counted,
+        (
+          select count(*)::integer
+          from events e
+            join checkpoints c on c.shard = e.shard and c.projection = 'api_key_counters'
+          where e.type = 'ApiKeyStatsFlushed' and e.position <= c.position
+        ) as passed`,
+  )
   return row as { counted: number; passed: number }
 }
 
 test('a projector killed in its transaction moves neither counters nor checkpoint, and heals', async () => {
-  await post(service, 1)
-  expect(await readTotal()).toBe(1)
+  // One to each shard: what is to be held below is there.
+  const { shards } = service
+  for (let i = 0; i < shards; i++) await post(service, 1)
+  expect(await readTotal()).toBe(shards)
   const { owner } = service.database
   const stranger = connectAsOwner(service.database.address)
   const connection = await stranger.reserve()
-  for (let round = 2; round < 5; round++) {
+  for (let round = shards + 1; round < shards + 4; round++) {
     // The counters' rows are held, so that a pass stops after it has moved its checkpoints.
     await connection`begin`
-    await connection`select 1 from provider_group_counters for update`
+    await lockRows(connection, 'provider_group_counters')
     await post(service, 1)
     const [pid] = await untilWaiting(owner, 1)
     expect(await readCommitted()).toEqual({ counted: round - 1, passed: round - 1 })
-    await owner`select pg_terminate_backend(${pid!})`
+    await owner`select pg_terminate_backend(${pid!}::integer)`
     expect(await readCommitted()).toEqual({ counted: round - 1, passed: round - 1 })
     await connection`rollback`
     expect(await readTotal()).toBe(round)

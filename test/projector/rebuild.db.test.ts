@@ -87,14 +87,23 @@ test('what is rebuilt is what was live, row by row, and the old rows are gone', 
 
 test('rows that were tampered with are told one by one, and are right afterwards', async () => {
   const before = await readLive(service, owner)
-  await owner`update api_key_counters set requests = requests + 1 where api_key_id = 2 and shard = 0`
-  await owner`delete from key_counters where token_hash = 'a' and shard = 0`
+  await owner`
+    update api_key_counters set requests = requests + 1
+    where api_key_id = 2
+      and shard = (select min(c.shard) from api_key_counters c where c.api_key_id = 2)`
+  await owner`
+    delete from key_counters
+    where token_hash = 'a'
+      and shard = (select min(c.shard) from key_counters c where c.token_hash = 'a')`
   await owner`
     insert into provider_group_counters (shard, generation, provider_group_id, requests, successes)
     select 0, generation, 77, 5, 4 from projections where projection = 'provider_group_counters'`
   await owner`update api_keys set name = 'someone' where id = 3`
   await owner`update api_key_versions set group_id = 2 where id = 4`
-  await owner`update api_key_usage set successes = 1 where api_key_id = 5 and shard = 0`
+  await owner`
+    update api_key_usage set successes = 1
+    where api_key_id = 5
+      and shard = (select min(u.shard) from api_key_usage u where u.api_key_id = 5)`
   await owner`
     update api_key_snapshots set requests[1] = requests[1] + 1
     where shard = 0 and cardinality(ids) > 0`
@@ -177,12 +186,16 @@ test('interrupted at any place it leaves what readers see, and nothing else', as
 })
 
 test('of two at once one is told that the other is at it', async () => {
-  const outcomes = await Promise.all([run(), runWithOwnConnections()])
-  expect(outcomes.filter((outcome) => 'rebuilt' in outcome)).toHaveLength(1)
-  const told = outcomes.find((outcome) => 'underWay' in outcome)
-  // Some may have gone live by then.
-  if (!told || !('underWay' in told)) throw new Error('both did it')
-  expect(told.underWay.length).toBeGreaterThan(0)
+  for (;;) {
+    const outcomes = await Promise.all([run(), runWithOwnConnections()])
+    const told = outcomes.find((outcome) => 'underWay' in outcome)
+    // One may have begun when the other had ended.
+    if (!told) continue
+    expect(outcomes.filter((outcome) => 'rebuilt' in outcome)).toHaveLength(1)
+    // Some may have gone live by then.
+    expect(told.underWay.length).toBeGreaterThan(0)
+    break
+  }
   await expectTidy(owner)
 })
 

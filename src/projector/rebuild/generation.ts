@@ -24,13 +24,15 @@ const COMMIT_S = 30
 /**
  * Begins a generation of each of these projections: rows are empty, checkpoints before the first
  * event, and nobody sees it. Gives the names of those that are being rebuilt already instead, and
- * begins none then. Generations that killed rebuilds have left are swept away first.
+ * begins none then. Generations that killed rebuilds have left are swept away first. `onlyChanged`:
+ * none of a projection whose live generation this version of the code has made, maybe just now.
  *
  * Killed after: the next rebuild or start sweeps it away once it was silent for long enough.
  */
 export async function beginGenerations(
   owner: Sql,
   projections: readonly Projection[],
+  onlyChanged = false,
 ): Promise<Generation[] | { underWay: string[] }> {
   await sweepGenerations(owner)
   return transact(owner, '', async (transaction) => {
@@ -48,6 +50,7 @@ export async function beginGenerations(
         )) as newest
         from projections p
         where p.projection = ${name}`
+      if (onlyChanged && row!.version >= version) continue
       const generation = row!.newest + 1
       for (const { name: table, fillfactor } of tables) {
         if (fillfactor === null) continue
@@ -58,7 +61,7 @@ export async function beginGenerations(
         insert into rebuilds
           (projection, generation, state, started_at, seen_at, events_folded, events_total)
         values
-          (${name}, ${generation}, 'folding', clock_timestamp(), clock_timestamp(), 0, 0)`
+          (${name}, ${generation}, 'folding', statement_timestamp(), statement_timestamp(), 0, 0)`
       const isComparable = row!.version === version
       generations.push({ projection, generation, replaces: row!.live, isComparable })
     }
@@ -75,7 +78,7 @@ export async function abandonGenerations(
   for (const { projection, generation } of generations) {
     await owner`
       update rebuilds r
-      set state = 'failed', finished_at = clock_timestamp(), error = ${reason}
+      set state = 'failed', finished_at = statement_timestamp(), error = ${reason}
       where r.projection = ${projection.name} and r.generation = ${generation}
         and r.finished_at is null`
   }
@@ -102,7 +105,7 @@ async function failKilled(owner: Sql): Promise<void> {
   const alive = await readRebuilding(owner)
   await owner`
     update rebuilds r
-    set state = 'failed', finished_at = clock_timestamp(), error = 'it was killed'
+    set state = 'failed', finished_at = statement_timestamp(), error = 'it was killed'
     where r.finished_at is null
       and r.projection <> all (${`{${alive.join(',')}}`}::text[])`
 }

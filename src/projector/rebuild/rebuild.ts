@@ -29,6 +29,8 @@ export type RebuildOptions = {
   /** Two connections at least. */
   project: Sql
   projections: readonly Projection[]
+  /** Only those that older code has made; see `beginGenerations`. */
+  onlyChanged?: boolean
   signal: AbortSignal
   onProgress(progress: { state: RebuildState; folded: number; total: number }): void
 }
@@ -45,8 +47,8 @@ export type Rebuilt = { projection: string; generation: number; differences: Dif
 export async function rebuild(
   options: RebuildOptions,
 ): Promise<{ rebuilt: Rebuilt[] } | { underWay: string[] }> {
-  const { owner, projections } = options
-  const begun = await beginGenerations(owner, projections)
+  const { owner, projections, onlyChanged } = options
+  const begun = await beginGenerations(owner, projections, onlyChanged)
   if (!Array.isArray(begun)) return begun
   const run = new Run(options, begun)
   try {

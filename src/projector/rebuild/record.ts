@@ -76,7 +76,7 @@ export async function readRebuilding(sql: Sql | Transaction): Promise<string[]> 
 
 /** Condition on rebuilds `r`: under way, but nothing was heard of it for long. */
 const isSilent = (sql: Sql | Transaction) => sql`
-  (r.finished_at is null and r.seen_at < clock_timestamp() - ${SILENCE_MS} * interval '1 ms')`
+  (r.finished_at is null and r.seen_at < statement_timestamp() - ${SILENCE_MS} * interval '1 ms')`
 
 /** Tells that the rebuilds of a process are alive, and how far they are. */
 export async function noteProgress(
@@ -87,7 +87,7 @@ export async function noteProgress(
   for (const { projection, generation } of rebuilds) {
     await sql`
       update rebuilds r
-      set state = ${progress.state}, seen_at = clock_timestamp(),
+      set state = ${progress.state}, seen_at = statement_timestamp(),
         events_folded = ${progress.eventsFolded}, events_total = ${progress.eventsTotal}
       where r.projection = ${projection} and r.generation = ${generation}
         and r.finished_at is null`

@@ -89,7 +89,7 @@ export async function replaceLive(
     await follow(owner, made, folds, onPass, signal)
     await transact(owner, '', async (transaction) => {
       await transaction`select set_config('lock_timeout', '1s', true)`
-      await lockCheckpoints(transaction, made)
+      for (const { shard } of folds) await lockCheckpoints(transaction, made, shard)
       await follow(transaction, made, folds, onPass, signal)
       for (const generation of made) await replaceOne(transaction, generation)
     })
@@ -98,39 +98,43 @@ export async function replaceLive(
   for (const { projection, generation } of made) {
     await owner`
       update rebuilds r
-      set seen_at = clock_timestamp()
+      set seen_at = statement_timestamp()
       where r.projection = ${projection.name} and r.generation = ${generation}`
   }
 }
 
-/** In the order in which a pass locks them. */
+/** In the order in which a pass locks them; on Citus a statement locks rows of one shard. */
 async function lockCheckpoints(
   transaction: Transaction,
   made: readonly Generation[],
+  shard: number,
 ): Promise<void> {
-  const names = made.map(({ projection }) => projection.name)
+  const live = made.map(
+    ({ projection, replaces }) =>
+      transaction`(c.projection = ${projection.name} and c.generation = ${replaces})`,
+  )
   await transaction`
-    select
+    select 1
     from checkpoints c
-      join projections p on p.projection = c.projection and p.generation = c.generation
-    where c.projection in ${transaction(names)}
-    order by c.shard, c.projection collate "C"
-    for update of c`
+    where c.shard = ${shard} and (${live.reduce((all, one) => transaction`${all} or ${one}`)})
+    order by c.projection collate "C"
+    for update`
 }
 
 async function replaceOne(
   transaction: Transaction,
   { projection: { name, version }, generation, replaces }: Generation,
 ): Promise<void> {
-  await transaction`
-    delete from checkpoints c where c.projection = ${name} and c.generation = ${replaces}`
+  // In the order in which a rebuild that begins takes both: on Citus they would meet there.
   await transaction`
     update projections p
-    set generation = ${generation}, version = ${version}, rebuilt_at = clock_timestamp()
+    set generation = ${generation}, version = ${version}, rebuilt_at = statement_timestamp()
     where p.projection = ${name} and p.generation = ${replaces}`
+  await transaction`
+    delete from checkpoints c where c.projection = ${name} and c.generation = ${replaces}`
   const [ended] = await transaction`
     update rebuilds r
-    set state = 'live', seen_at = clock_timestamp(), finished_at = clock_timestamp()
+    set state = 'live', seen_at = statement_timestamp(), finished_at = statement_timestamp()
     where r.projection = ${name} and r.generation = ${generation} and r.finished_at is null
     returning r.generation`
   if (!ended) throw new CheckpointMoved('The rebuild was taken for dead.')

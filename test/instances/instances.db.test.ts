@@ -1,0 +1,169 @@
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
+import { newestMigration } from '../../src/db/newer.ts'
+import { CHANNEL } from '../../src/instances/wanted.ts'
+import { startTestService, type TestService } from '../support/service.ts'
+
+// Instances on one database share its shards; who tends which is a hint, and nobody waits for one
+// that does nothing.
+
+type Row = { id: string; live: boolean; tends: number[] }
+type Status = { instance: string; instances: Row[] }
+
+let service: TestService
+const others: TestService[] = []
+
+beforeEach(async () => {
+  service = await startTestService()
+  await service.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 1, group_id: 1 }] })
+})
+afterEach(async () => {
+  for (const other of others.splice(0)) await other.stop()
+  await service.end()
+})
+
+async function startOther(): Promise<TestService> {
+  const other = await startTestService({ database: service.database })
+  others.push(other)
+  return other
+}
+
+const readStatus = (through = service) => through.read<Status>('/admin/status')
+const shards = () => Array.from({ length: service.shards }, (_, shard) => shard)
+const all = () => [service, ...others]
+
+/** What every instance tends, as each sees itself; sorted. */
+async function readTended(): Promise<number[]> {
+  const statuses = await Promise.all(all().map((one) => readStatus(one)))
+  return statuses
+    .flatMap(({ instance, instances }) => instances.find(({ id }) => id === instance)?.tends ?? [])
+    .sort((a, b) => a - b)
+}
+
+/** Returns when it holds; an instance that never brings it there hangs the test. */
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  while (!(await holds())) await Bun.sleep(20)
+}
+
+const untilShared = () => until(async () => Bun.deepEquals(await readTended(), shards()))
+
+const post = async (through = service, requests = 1) => {
+  const keys = [{ api_key_id: 1, requests }]
+  expect((await through.post('/internal/apikey-stats/flush', { keys })).status).toBe(200)
+}
+
+const readTotal = async (through = service) =>
+  (await through.read<{ total_requests: number }>('/admin/apikey-stats/summary')).total_requests
+
+/** An instance that says that it runs, now or in a while, and does nothing. */
+async function pretend(id: string, { ahead = 0, migration = 0 } = {}): Promise<void> {
+  const known = await newestMigration()
+  await service.database.owner`
+    insert into instances (id, version, migration, started_at, seen_at)
+    values (
+      ${id}, '0', ${known + migration}, now(), clock_timestamp() + ${ahead} * interval '1 s'
+    )`
+}
+
+describe('three instances', () => {
+  test('tend each shard once, and go on when one stops', async () => {
+    await startOther()
+    const third = await startOther()
+    await untilShared()
+    const counts = (await readStatus()).instances.map(({ tends }) => tends.length)
+    expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1)
+    const { instance } = await readStatus(third)
+    await others.pop()!.stop()
+    // Its row went with it: nobody waits until it is taken for dead.
+    expect((await readStatus()).instances.map(({ id }) => id)).not.toContain(instance)
+    await untilShared()
+  })
+
+  test('count what each was posted, and each shows all of it', async () => {
+    await startOther()
+    await startOther()
+    let posted = 0
+    for (let round = 0; round < 12; round++) {
+      for (const one of all()) await post(one)
+      posted += all().length
+      // Whoever tends a shard, and whether or not this one is asked for it.
+      expect(await readTotal(all()[round % 3])).toBe(posted)
+    }
+    await untilShared()
+    for (const one of all()) expect(await readTotal(one)).toBe(posted)
+  })
+
+  test('have one answer each for what they are', async () => {
+    await startOther()
+    await startOther()
+    const text = await (await service.fetch(null, '/metrics')).text()
+    expect(text).toMatch(/^tallybook_tends\{shard="0"\} [01]$/m)
+    await until(async () => {
+      const metrics = await Promise.all(
+        all().map(async (one) => (await one.fetch(null, '/metrics')).text()),
+      )
+      const tending = metrics.filter((one) => one.includes('tallybook_tends{shard="0"} 1'))
+      return metrics.every((one) => one.includes('tallybook_instances 3')) && tending.length === 1
+    })
+  })
+})
+
+describe('an instance that does nothing', () => {
+  test('keeps no reader waiting: another helps, and takes over when it is silent', async () => {
+    // As newer code it would tend every shard.
+    await pretend('ghost', { ahead: 3, migration: 1 })
+    await until(async () => (await readTended()).length === 0)
+    await post()
+    expect(await readTotal()).toBe(1)
+    await untilShared()
+    const { instances } = await readStatus()
+    expect(instances.find(({ id }) => id === 'ghost')).toMatchObject({ live: false, tends: [] })
+  })
+
+  test('of older code tends nothing', async () => {
+    await pretend('old', { ahead: 3_600, migration: -1 })
+    await until(async () => (await readStatus()).instances.length === 2)
+    await untilShared()
+    expect((await readStatus()).instances.find(({ id }) => id === 'old')).toMatchObject({
+      live: true,
+      tends: [],
+    })
+  })
+
+  test('and was silent for ten minutes is listed no more', async () => {
+    await pretend('long gone', { ahead: -601 })
+    await pretend('just gone', { ahead: -4 })
+    await until(async () => (await readStatus()).instances.length === 2)
+    const { instances } = await readStatus()
+    expect(instances.map(({ id }) => id)).toContain('just gone')
+  })
+})
+
+test('an instance whose row was taken away is back with its next sign of life', async () => {
+  await service.database.owner`delete from instances`
+  await until(async () => (await readStatus()).instances.length === 1)
+  await untilShared()
+})
+
+test('whatever a stranger sends to the channel, everything goes on', async () => {
+  const { owner } = service.database
+  for (const text of ['', 'x', '0 current 999999999999999', '77 usage 1', '0 nothing 1']) {
+    await owner`select pg_notify(${CHANNEL}, ${text})`
+  }
+  await post()
+  expect(await readTotal()).toBe(1)
+})
+
+test('its connection cut, an instance listens again and is asked again', async () => {
+  const other = await startOther()
+  await untilShared()
+  await service.database.owner`
+    select pg_terminate_backend(a.pid)
+    from pg_stat_activity a
+    where a.datname = current_database() and a.pid <> pg_backend_pid()`
+  // The first to ask may be told that its connection is gone.
+  await until(async () => (await service.fetch('admin', '/admin/status')).ok)
+  await until(async () => (await other.fetch('admin', '/admin/status')).ok)
+  await untilShared()
+  for (const one of [service, other]) await post(one)
+  for (const one of [service, other]) expect(await readTotal(one)).toBe(2)
+})

@@ -1,0 +1,43 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { readMigrations } from '../../src/db/migrate.ts'
+import { SCHEMA, SERVICE_ROLE, transact } from '../../src/db/pool.ts'
+import { createDatabase, TEST_SHARDS, type TestDatabase } from './server.ts'
+
+const SQL_FOLDER = join(import.meta.dir, '../../sql')
+
+/** A database as an older version has left it: with the migrations up to `last`, and no more. */
+export async function createOldDatabase(last: number): Promise<TestDatabase> {
+  const database = await createDatabase({ empty: true })
+  const migrations = (await readMigrations()).filter(({ number }) => number <= last)
+  await transact(database.owner, '', async (transaction) => {
+    const runFolder = async (folder: string) => {
+      for (const file of (await readdir(join(SQL_FOLDER, folder))).sort()) {
+        await transaction.unsafe(await readFile(join(SQL_FOLDER, folder, file), 'utf8'))
+      }
+    }
+    await transaction.unsafe(`
+      create schema ${SCHEMA};
+      set local search_path = ${SCHEMA};
+      grant ${SERVICE_ROLE} to current_user;
+      create table migrations (
+        number integer primary key,
+        name text not null,
+        sha256 text not null,
+        applied_at timestamptz not null default now()
+      )`)
+    await runFolder('functions')
+    for (const { number, name, text, sha256 } of migrations) {
+      await transaction.unsafe(text)
+      await transaction`
+        insert into migrations (number, name, sha256) values (${number}, ${name}, ${sha256})`
+    }
+    await runFolder('views')
+    const rows = Array.from({ length: TEST_SHARDS }, (_, shard) => ({
+      shard,
+      catalog_position: -1,
+    }))
+    await transaction`insert into shards ${transaction(rows)}`
+  })
+  return database
+}
