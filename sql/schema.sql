@@ -105,6 +105,15 @@ create table events (
   constraint events_position_check CHECK (("position" >= 0))
 );
 
+create table instances (
+  id text not null,
+  version text not null,
+  migration integer not null,
+  started_at timestamp with time zone not null,
+  seen_at timestamp with time zone not null,
+  constraint instances_pkey PRIMARY KEY (id)
+);
+
 create table key_counters (
   shard integer not null,
   generation integer not null,
@@ -313,6 +322,16 @@ create table rebuilds (
   constraint rebuilds_pkey PRIMARY KEY (projection, generation)
 );
 
+create table sessions (
+  id_sha256 bytea not null,
+  token_name text not null,
+  token_proof bytea not null,
+  expires_at timestamp with time zone not null,
+  constraint sessions_id_sha256_check CHECK ((octet_length(id_sha256) = 32)),
+  constraint sessions_pkey PRIMARY KEY (id_sha256),
+  constraint sessions_token_proof_check CHECK ((octet_length(token_proof) = 32))
+);
+
 create table shards (
   shard integer not null,
   catalog_position bigint not null,
@@ -343,6 +362,15 @@ create table tokens (
   constraint tokens_role_check CHECK ((role = ANY (ARRAY['dp'::text, 'admin'::text, 'auditor'::text]))),
   constraint tokens_row_sha256_check CHECK ((octet_length(row_sha256) = 32)),
   constraint tokens_token_sha256_check CHECK ((octet_length(token_sha256) = 32))
+);
+
+create table tree_heads (
+  shard integer not null,
+  origin text not null,
+  size bigint not null,
+  note text not null,
+  constraint tree_heads_pkey PRIMARY KEY (shard, origin),
+  constraint tree_heads_size_check CHECK ((size >= 0))
 );
 
 create table verifications (
@@ -379,6 +407,8 @@ CREATE INDEX key_usage_quarter ON ONLY tallybook.key_usage USING brin (quarter);
 CREATE INDEX provider_group_usage_1_quarter_idx ON tallybook.provider_group_usage_1 USING brin (quarter);
 
 CREATE INDEX provider_group_usage_quarter ON ONLY tallybook.provider_group_usage USING brin (quarter);
+
+CREATE INDEX sessions_expires_at ON tallybook.sessions USING btree (expires_at);
 
 -- view flush_entries
  SELECT e.shard,
@@ -427,6 +457,11 @@ CREATE OR REPLACE FUNCTION tallybook.append_batch(p_shard integer, p_catalog_pos
  SET search_path TO 'tallybook'
 AS $function$
 declare
+  -- As the session wants it, whose setting doesn't reach a worker of Citus: there a plan that isn't
+  -- made of the values themselves is refused. Assigned, which takes 2 µs; performed it is 8.
+  v_plan_cache_mode text := set_config(
+    'plan_cache_mode', current_setting('tallybook.plan_cache_mode', true), true
+  );
   v_catalog_position bigint;
   v_last_position bigint;
   v_recorded_at timestamptz;
@@ -621,6 +656,8 @@ CREATE OR REPLACE FUNCTION tallybook.drop_generation(p_projection text, p_table 
  LANGUAGE plpgsql
  SET search_path TO 'tallybook'
 AS $function$
+declare
+  v_partition text := p_table || '_' || p_generation;
 begin
   if not is_partitioned(p_table) then
     raise exception 'no generations of %', p_table using errcode = 'invalid_parameter_value';
@@ -632,7 +669,12 @@ begin
     raise exception 'generation % of % is live', p_generation, p_projection
       using errcode = 'object_in_use';
   end if;
-  execute format('drop table if exists %I', p_table || '_' || p_generation);
+  -- One at a time: on Citus the second would fail over what the first has dropped meanwhile.
+  perform pg_advisory_xact_lock(7365004);
+  if to_regclass(v_partition) is null then
+    return;
+  end if;
+  execute format('drop table %I', v_partition);
 end
 $function$
 
@@ -970,6 +1012,7 @@ grant delete, insert, select, update on api_keys to tallybook_service;
 grant delete, insert, select, update on checkpoints to tallybook_service;
 grant insert, select on events to tallybook_service;
 grant select on flush_entries to tallybook_service;
+grant delete, insert, select, update on instances to tallybook_service;
 grant delete, insert, select, update on key_counters to tallybook_service;
 grant delete, insert, select, update on key_snapshots to tallybook_service;
 grant delete, insert, select, update on key_usage to tallybook_service;
@@ -984,7 +1027,9 @@ grant delete, insert, select, update on provider_group_usage to tallybook_servic
 grant delete, insert, select, update on provider_group_versions to tallybook_service;
 grant delete, insert, select, update on provider_groups to tallybook_service;
 grant delete, insert, select, update on rebuilds to tallybook_service;
+grant delete, insert, select on sessions to tallybook_service;
 grant select, update on shards to tallybook_service;
 grant insert, select on tiles to tallybook_service;
 grant insert, select on tokens to tallybook_service;
+grant insert, select, update on tree_heads to tallybook_service;
 grant insert, select on verifications to tallybook_service;

@@ -10,6 +10,8 @@ create or replace function drop_generation(
 ) returns void
 language plpgsql
 set search_path from current as $$
+declare
+  v_partition text := p_table || '_' || p_generation;
 begin
   if not is_partitioned(p_table) then
     raise exception 'no generations of %', p_table using errcode = 'invalid_parameter_value';
@@ -21,6 +23,11 @@ begin
     raise exception 'generation % of % is live', p_generation, p_projection
       using errcode = 'object_in_use';
   end if;
-  execute format('drop table if exists %I', p_table || '_' || p_generation);
+  -- One at a time: on Citus the second would fail over what the first has dropped meanwhile.
+  perform pg_advisory_xact_lock(7365004);
+  if to_regclass(v_partition) is null then
+    return;
+  end if;
+  execute format('drop table %I', v_partition);
 end
 $$;

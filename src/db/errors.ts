@@ -44,6 +44,11 @@ export function isConnectionLost(error: unknown): boolean {
   return CONNECTION_CODES.has(codeOf(error) ?? '')
 }
 
+/** True for what a database has said, or its connection; false for what this code throws. */
+export function isDatabaseError(error: unknown): boolean {
+  return isUnavailable(error) || (error instanceof Error && error.name === 'PostgresError')
+}
+
 /** Raised by move_checkpoint: another projector has moved it. */
 export function isStaleCheckpoint(error: unknown): boolean {
   return codeOf(error) === 'TB001'

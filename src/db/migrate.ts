@@ -2,13 +2,23 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StartError } from '../start-error.ts'
-import { isMissingSchema } from './errors.ts'
+import { completeDistribution } from './citus/distribute.ts'
+import { isLockTimeout, isMissingSchema } from './errors.ts'
 import { SCHEMA, SERVICE_ROLE, type Sql, type Transaction, transact } from './pool.ts'
 
 const SQL_FOLDER = join(import.meta.dir, '../../sql')
 
 /** Any number: the advisory lock that two starting services queue at. */
 const MIGRATION_LOCK = 7_365_001
+
+/**
+ * Milliseconds that a migration waits for a lock on a table, as behind it wait the appends of the
+ * instances that run; then it lets go, and tries again as a whole after the pause. An append waits
+ * for 5 s.
+ */
+const LOCK_MS = 2_000
+const LOCK_TRIES = 60
+const PAUSE_MS = 1_000
 
 type Migration = { number: number; name: string; text: string; sha256: string }
 
@@ -22,7 +32,8 @@ export class ShardsDiffer extends StartError {
   ) {
     super(
       `The database was made with ${made} shard(s) and TALLYBOOK_SHARDS is ${wanted}. ` +
-        `The number can't change: start with TALLYBOOK_SHARDS=${made}.`,
+        `The number can't change in place: start with TALLYBOOK_SHARDS=${made}, or move the log ` +
+        'to a database of another number (docs/scale.md).',
     )
   }
 }
@@ -31,6 +42,7 @@ export class ShardsDiffer extends StartError {
  * Brings the database to this version's schema, in one transaction under a lock, and makes the
  * shards on the first run. Any number of services may start at once. Functions and views are
  * replaced whenever a numbered migration is applied, so a change of one comes with a new number.
+ * Where the tables are spread over Citus' workers, what is new is too.
  *
  * Throws StartError where the database belongs to a newer version, to a changed past, or has
  * another number of shards.
@@ -40,9 +52,12 @@ export async function migrate(owner: Sql, shards: number): Promise<void> {
   const migrations = await readMigrations()
   const applied = await readApplied(owner)
   if (pending(migrations, applied).length > 0) {
-    await transact(owner, '', (transaction) => applyMigrations(transaction, migrations, shards))
+    await whenUnlocked(() =>
+      transact(owner, '', (transaction) => applyMigrations(transaction, migrations, shards)),
+    )
   }
   await checkShards(owner, shards)
+  await completeDistribution(owner, shards)
 }
 
 /**
@@ -65,6 +80,8 @@ async function applyMigrations(
   await transaction`select pg_advisory_xact_lock(${MIGRATION_LOCK})`
   await transaction.unsafe(`create schema if not exists ${SCHEMA}`)
   await transaction.unsafe(`set local search_path = ${SCHEMA}`)
+  // On Citus many statements in one transaction need it; elsewhere it says nothing.
+  await transaction.unsafe(`set local citus.multi_shard_modify_mode = 'sequential'`)
   await transaction`
     create table if not exists migrations (
       number integer primary key,
@@ -76,6 +93,7 @@ async function applyMigrations(
   const todo = pending(migrations, applied)
   if (todo.length === 0) return
 
+  await transaction.unsafe(`set local lock_timeout = ${LOCK_MS}`)
   await makeServiceRole(transaction)
   await runFolder(transaction, 'functions')
   for (const { number, name, text, sha256 } of todo) {
@@ -88,6 +106,25 @@ async function applyMigrations(
   if (applied.length === 0) {
     const rows = Array.from({ length: shards }, (_, shard) => ({ shard, catalog_position: -1 }))
     await transaction`insert into shards ${transaction(rows)}`
+  }
+}
+
+/** Tries again where a lock was not had in time: somebody reads or works on a table for long. */
+async function whenUnlocked(run: () => Promise<void>): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await run()
+    } catch (error) {
+      if (!isLockTimeout(error)) throw error
+      if (tries === LOCK_TRIES) {
+        throw new StartError(
+          "The database can't be migrated: other sessions hold locks on its tables for too long. " +
+            'See pg_stat_activity for transactions that are open for minutes.',
+          { cause: error },
+        )
+      }
+    }
+    await Bun.sleep(PAUSE_MS)
   }
 }
 

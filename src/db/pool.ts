@@ -20,6 +20,7 @@ export type Pools = {
   /** One a shard and one for catalog changes: nothing that reads can hold up an append. */
   append: Sql
   project: Sql
+  /** Reads of the database itself; what may come from a replica goes through `Reads`. */
   read: Sql
   close(): Promise<void>
 }
@@ -39,7 +40,24 @@ const BOUNDS = {
   lock_timeout: '5s',
   idle_in_transaction_session_timeout: '10s',
   default_transaction_isolation: 'read committed',
+  // On Citus a transaction has one connection a worker then, and so one snapshot of it: a shard's
+  // rows and its checkpoints are read as they stand together. Elsewhere the setting says nothing.
+  'citus.max_adaptive_executor_pool_size': '1',
 }
+
+/** Of every connection that only reads. */
+const READING = {
+  ...BOUNDS,
+  statement_timeout: '60s',
+  default_transaction_read_only: 'on',
+  // Every read joins by equality, which a hash does whatever the statistics. On tables that were
+  // never analyzed nested loops made a sorted list of 20,000 keys take a minute.
+  enable_nestloop: 'off',
+  // Where there is no other way than a nested loop its cost is set beyond all bounds, and the
+  // server would compile the statement: a second for each read of the past.
+  jit: 'off',
+}
+const MAX_READS = 8
 
 /** Opens the service's pools; connections are made when they are needed. */
 export function openPools(address: ServerAddress, shards: number): Pools {
@@ -53,7 +71,9 @@ export function openPools(address: ServerAddress, shards: number): Pools {
         statement_timeout: '30s',
         synchronous_commit: 'on',
         // Left to itself the server plans the insert of append_batch anew each time, 0.3 ms of 0.7.
-        plan_cache_mode: 'force_generic_plan',
+        // A setting of ours, which that function takes over: on Citus the call itself needs a plan
+        // of its values.
+        'tallybook.plan_cache_mode': 'force_generic_plan',
       },
     }),
     // The passes of three tracks, few of which run at once.
@@ -62,18 +82,7 @@ export function openPools(address: ServerAddress, shards: number): Pools {
       role: SERVICE_ROLE,
       settings: BOUNDS,
     }),
-    read: connect(address, {
-      max: 8,
-      role: SERVICE_ROLE,
-      settings: {
-        ...BOUNDS,
-        statement_timeout: '60s',
-        default_transaction_read_only: 'on',
-        // Every read joins by equality, which a hash does whatever the statistics. On tables that
-        // were never analyzed nested loops made a sorted list of 20,000 keys take a minute.
-        enable_nestloop: 'off',
-      },
-    }),
+    read: connect(address, { max: MAX_READS, role: SERVICE_ROLE, settings: READING }),
   }
   return {
     ...pools,
@@ -81,6 +90,15 @@ export function openPools(address: ServerAddress, shards: number): Pools {
       await Promise.all(Object.values(pools).map((pool) => pool.end({ timeout: 5 })))
     },
   }
+}
+
+/** Connections to a replica: for reads, and for looks at it, which never wait behind a read. */
+export type ReplicaPools = { read: Sql; look: Sql }
+
+/** Opens the pools of a replica; the caller ends them. */
+export function openReplicaPools(address: ServerAddress): ReplicaPools {
+  const open = (max: number) => connect(address, { max, role: SERVICE_ROLE, settings: READING })
+  return { read: open(MAX_READS), look: open(2) }
 }
 
 /**
@@ -106,14 +124,33 @@ export async function transact<Value>(
   return value as Value
 }
 
-/** One connection as the owner, for migrations; the caller ends it. */
-export function connectAsOwner(address: ServerAddress): Sql {
-  return connect(address, { max: 1, role: null, settings: {} })
+/** Reads in one snapshot: that of the transaction, where it is one already. */
+export function inSnapshot<Value>(
+  sql: Sql | Transaction,
+  read: (transaction: Transaction) => Promise<Value>,
+): Promise<Value> {
+  if ('savepoint' in sql) return read(sql)
+  return transact(sql, 'isolation level repeatable read read only', read)
 }
 
-/** One connection as the service's role, with settings of its own; the caller ends it. */
-export function connectAsService(address: ServerAddress, settings: Record<string, string>): Sql {
-  return connect(address, { max: 1, role: SERVICE_ROLE, settings: { ...BOUNDS, ...settings } })
+/** One connection as the owner, for migrations; the caller ends it. */
+export function connectAsOwner(address: ServerAddress): Sql {
+  // On Citus tables that are spread have triggers too; elsewhere the setting says nothing.
+  const settings = { 'citus.enable_unsafe_triggers': 'on' }
+  return connect(address, { max: 1, role: null, settings })
+}
+
+/**
+ * One connection as the service's role, with settings of its own; the caller ends it. `onNotify` is
+ * told what comes on the channels that the connection listens to.
+ */
+export function connectAsService(
+  address: ServerAddress,
+  settings: Record<string, string>,
+  onNotify: (channel: string, payload: string) => void = () => {},
+): Sql {
+  const all = { ...BOUNDS, ...settings }
+  return connect(address, { max: 1, role: SERVICE_ROLE, settings: all, onNotify })
 }
 
 /** A time given as text goes as it is: the driver's own way rounds it to milliseconds. */
@@ -126,7 +163,12 @@ const TIME = {
 
 function connect(
   address: ServerAddress,
-  options: { max: number; role: string | null; settings: Record<string, string> },
+  options: {
+    max: number
+    role: string | null
+    settings: Record<string, string>
+    onNotify?: (channel: string, payload: string) => void
+  },
 ): Sql {
   const common = {
     max: options.max,
@@ -138,6 +180,8 @@ function connect(
     // Seconds before the k-th attempt to connect again: a restarted server is back at once.
     backoff: (attempt: number) => Math.min(0.05 * attempt, 1),
     onnotice: () => {},
+    // The driver's types don't know it; its own `listen` is lost when the database is away.
+    onnotify: options.onNotify,
     connection: {
       application_name: 'tallybook',
       search_path: SCHEMA,

@@ -104,7 +104,8 @@ describe('a migrated database', () => {
     const other = TEST_SHARDS + 1
     expect(await refusal(other)).toBe(
       `The database was made with ${TEST_SHARDS} shard(s) and TALLYBOOK_SHARDS is ${other}. ` +
-        `The number can't change: start with TALLYBOOK_SHARDS=${TEST_SHARDS}.`,
+        `The number can't change in place: start with TALLYBOOK_SHARDS=${TEST_SHARDS}, or move the log ` +
+        'to a database of another number (docs/scale.md).',
     )
     expect(await refusal(TEST_SHARDS)).toBeNull()
   })

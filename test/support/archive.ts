@@ -23,9 +23,13 @@ export async function makeFolder(): Promise<{ path: string; remove(): Promise<vo
 }
 
 /** `tallybook` on this database, as a service starts a command of its own. */
-export function startCommand(args: string[], address: ServerAddress) {
-  const env = { TALLYBOOK_DATABASE_ADDRESS: JSON.stringify(address) }
-  return runTallybook(args, '/nowhere', env)
+export function startCommand(
+  args: string[],
+  address: ServerAddress,
+  env: Record<string, string> = {},
+) {
+  const TALLYBOOK_DATABASE_ADDRESS = JSON.stringify(address)
+  return runTallybook(args, '/nowhere', { TALLYBOOK_DATABASE_ADDRESS, ...env })
 }
 
 /** What a command that has ended said, and its exit code. */
@@ -38,8 +42,11 @@ export async function outcomeOf(command: ReturnType<typeof runTallybook>) {
   return { code, stdout, stderr }
 }
 
-export const runCommand = (args: string[], address: ServerAddress) =>
-  outcomeOf(startCommand(args, address))
+export const runCommand = (
+  args: string[],
+  address: ServerAddress,
+  env: Record<string, string> = {},
+) => outcomeOf(startCommand(args, address, env))
 
 /** Writes an archive in this process, of parts as small as wanted. */
 export async function writeTestArchive(

@@ -1,7 +1,8 @@
 import type postgres from 'postgres'
 import { connectAsOwner } from '../../src/db/pool.ts'
 import { hashPayload } from '../../src/events/event.ts'
-import type { TestDatabase } from './server.ts'
+import { citusNodes } from './citus.ts'
+import { TEST_SHARDS, type TestDatabase } from './server.ts'
 
 /** Appends an event by hand, as only the owner could; gives its position. */
 export async function insertEvent(
@@ -51,12 +52,17 @@ export function positionOf(response: Response): string {
   return position
 }
 
+const ALL_SHARDS = Array.from({ length: TEST_SHARDS }, (_, shard) => shard)
+
 /** Holds the rows of `shards` locked, as a stranger might, until released. */
-export async function lockShards({ address }: TestDatabase): Promise<{ release(): Promise<void> }> {
+export async function lockShards(
+  { address }: TestDatabase,
+  shards = ALL_SHARDS,
+): Promise<{ release(): Promise<void> }> {
   const stranger = connectAsOwner(address)
   const connection = await stranger.reserve()
   await connection`begin`
-  await connection`select from shards for update`
+  await lockRows(connection, 'shards', shards)
   return {
     release: async () => {
       await connection`rollback`
@@ -66,12 +72,28 @@ export async function lockShards({ address }: TestDatabase): Promise<{ release()
   }
 }
 
+/** Locks all rows of a table that is spread: a statement a shard, which Citus wants. */
+export async function lockRows(
+  connection: postgres.ReservedSql,
+  table: string,
+  shards = ALL_SHARDS,
+): Promise<void> {
+  for (const shard of shards) {
+    await connection`select 1 from ${connection(table)} where shard = ${shard} for update`
+  }
+}
+
 /** Returns when this many connections wait for a lock; gives their process ids. */
 export async function untilWaiting(owner: postgres.Sql, count: number): Promise<number[]> {
+  // On Citus it is a worker that waits, for a connection of the coordinator.
+  const waiting =
+    citusNodes().length === 0
+      ? `select pid from pg_stat_activity
+         where datname = current_database() and wait_event_type = 'Lock'`
+      : `select distinct citus_pid_for_gpid(global_pid) as pid from citus_stat_activity
+         where datname = current_database() and wait_event_type = 'Lock'`
   for (;;) {
-    const rows = await owner<{ pid: number }[]>`
-      select pid from pg_stat_activity
-      where datname = current_database() and wait_event_type = 'Lock'`
+    const rows = await owner.unsafe<{ pid: number }[]>(waiting)
     if (rows.length >= count) return rows.map(({ pid }) => pid)
     await Bun.sleep(5)
   }

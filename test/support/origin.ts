@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Origin, openOrigin } from '../../src/transparency/origin.ts'
 
-/** A data directory that signs as `stats.example.com`; nothing else is in it. */
-export async function makeOrigin(): Promise<{
+/** A data directory that signs under a name; nothing else is in it. */
+export async function makeOrigin(name = 'stats.example.com'): Promise<{
   dataDir: string
   origin: Origin
   remove(): Promise<void>
 }> {
   const dataDir = await mkdtemp(join(tmpdir(), 'tallybook-origin-'))
-  const { origin } = await openOrigin(dataDir, 'stats.example.com')
+  const { origin } = await openOrigin(dataDir, name)
   return { dataDir, origin, remove: () => rm(dataDir, { recursive: true, force: true }) }
 }

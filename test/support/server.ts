@@ -1,6 +1,7 @@
 import type postgres from 'postgres'
 import { migrate } from '../../src/db/migrate.ts'
 import { connectAsOwner, type ServerAddress } from '../../src/db/pool.ts'
+import { citusNodes, createDistributed, onEveryNode } from './citus.ts'
 
 /** The server that the run started (see test/run.ts), and how many shards this run tests. */
 export const TEST_SHARDS = Number(process.env.TALLYBOOK_TEST_SHARDS ?? '1')
@@ -23,6 +24,7 @@ const templateOf = (shards: number) => `tallybook_template_${shards}`
 
 /** Makes the migrated database that every test file clones. */
 export async function createTemplate(shards: number): Promise<void> {
+  if (citusNodes().length > 0) return createDistributed(templateOf(shards), shards)
   const server = maintenance()
   await server.unsafe(`drop database if exists ${templateOf(shards)}`)
   await server.unsafe(`create database ${templateOf(shards)}`)
@@ -41,6 +43,13 @@ export type TestDatabase = {
 
 let made = 0
 
+/** A migrated database of so many shards, of which there is no template. */
+export async function createDatabaseOf(shards: number): Promise<TestDatabase> {
+  const database = await createDatabase({ empty: true })
+  await migrate(database.owner, shards)
+  return database
+}
+
 /** A database of its own; migrated unless `empty`. */
 export async function createDatabase(
   options: { empty?: boolean; shards?: number } = {},
@@ -48,7 +57,9 @@ export async function createDatabase(
   const name = `tallybook_test_${process.pid}_${made++}`
   const server = maintenance()
   const template = options.empty ? 'template0' : templateOf(options.shards ?? TEST_SHARDS)
-  await server.unsafe(`create database ${name} template ${template} strategy file_copy`)
+  const everywhere = (statement: string) =>
+    citusNodes().length > 0 ? onEveryNode(statement) : server.unsafe(statement)
+  await everywhere(`create database ${name} template ${template} strategy file_copy`)
   const address = addressOf(name)
   const owner = connectAsOwner(address)
   return {
@@ -56,7 +67,7 @@ export async function createDatabase(
     owner,
     drop: async () => {
       await owner.end({ timeout: 1 })
-      await server.unsafe(`drop database ${name} with (force)`)
+      await everywhere(`drop database ${name} with (force)`)
       await server.end()
     },
   }

@@ -1,4 +1,4 @@
-import pino from 'pino'
+import pino, { type Logger } from 'pino'
 import type { ServerAddress } from '../../src/db/pool.ts'
 import { type Service, startService } from '../../src/service.ts'
 import type { Origin } from '../../src/transparency/origin.ts'
@@ -30,6 +30,8 @@ export type TestServiceOptions = {
   database?: TestDatabase
   /** The way to that database, where it isn't the straight one. */
   address?: ServerAddress
+  /** Of that server; read from. */
+  replicas?: readonly ServerAddress[]
   shards?: number
   bodyLimitBytes?: number
   unknownTokens?: number
@@ -37,6 +39,7 @@ export type TestServiceOptions = {
   logPublic?: boolean
   /** What signs, and keeps the tree heads, where another instance or an earlier one has it too. */
   origin?: Origin
+  logger?: Logger
 }
 
 /** A real service on a real database, in this process, reached through HTTP. */
@@ -56,9 +59,10 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
       logPublic: options.logPublic ?? false,
     },
     address: options.address ?? database.address,
+    replicas: options.replicas ?? [],
     tokens: TOKENS,
     origin: options.origin ?? own!.origin,
-    logger: pino({ level: process.env.TALLYBOOK_TEST_LOG_LEVEL ?? 'silent' }),
+    logger: options.logger ?? pino({ level: process.env.TALLYBOOK_TEST_LOG_LEVEL ?? 'silent' }),
   })
   const send: TestService['fetch'] = (role, path, init = {}) => {
     const headers = new Headers(init.headers)

@@ -53,8 +53,8 @@ export async function run(account: Account, command: string[], stdin = ''): Prom
     })
     const [code, stdout, stderr] = await Promise.all([
       child.exited,
-      child.stdout.text(),
-      child.stderr.text(),
+      new Response(child.stdout).text(),
+      new Response(child.stderr).text(),
     ])
     return { ok: code === 0, stdout, stderr }
   } catch (error) {

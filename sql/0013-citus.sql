@@ -1,0 +1,1 @@
+-- Functions that also run on Citus; see src/db/citus.
