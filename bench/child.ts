@@ -39,9 +39,21 @@ export async function startChild(
 }
 
 /** Runs a script to its end; its last line is JSON. */
-export async function runChild<Result>(script: string, args: string[]): Promise<Result> {
+export const runChild = async <Result>(script: string, args: string[]): Promise<Result> =>
+  (await runMeasuredChild<Result>(script, args)).result
+
+/** The same, and the seconds of a processor that it took from its start to its end. */
+export async function runMeasuredChild<Result>(
+  script: string,
+  args: string[],
+): Promise<{ result: Result; cpuSeconds: number }> {
   const child = Bun.spawn(bun(script, args), { stdout: 'pipe', stderr: 'inherit' })
   const output = await child.stdout.text()
   if ((await child.exited) !== 0) throw new Error(`${script} ${args.join(' ')} failed: ${output}`)
-  return JSON.parse(output.trim().split('\n').at(-1)!) as Result
+  const result = JSON.parse(output.trim().split('\n').at(-1)!) as Result
+  return { result, cpuSeconds: cpuSecondsOf(child) }
 }
+
+/** Of a process that has ended. */
+export const cpuSecondsOf = (ended: Bun.Subprocess) =>
+  Number(ended.resourceUsage()?.cpuTime.total ?? 0) / 1e6

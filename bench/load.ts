@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { runChild } from './child.ts'
+import { cpuSecondsOf, runMeasuredChild } from './child.ts'
 import { TOKENS } from './workload.ts'
 
 /** What one run of load came to. `errors` were not answered 2xx, and are not in `perSecond`. */
@@ -14,13 +14,24 @@ export type LoadOptions = { url: string; keys: number; connections: number; seco
 export const GENERATOR = Bun.which('wrk') === null ? 'autocannon' : 'wrk'
 
 /** Posts flushes as fast as they are answered, from a process of its own. */
-export function runLoad(options: LoadOptions): Promise<Load> {
+export const runLoad = async (options: LoadOptions): Promise<Load> =>
+  (await runMeasuredLoad(options)).load
+
+/** The same, and the seconds of a processor that the generator took. */
+export type MeasuredLoad = { load: Load; cpuSeconds: number }
+
+export function runMeasuredLoad(options: LoadOptions): Promise<MeasuredLoad> {
   if (GENERATOR === 'wrk') return runWrk(options)
   const { url, keys, connections, seconds } = options
-  return runChild<Load>('cannon.ts', [url, keys, connections, seconds].map(String))
+  return runCannon([url, keys, connections, seconds].map(String))
 }
 
-async function runWrk({ url, keys, connections, seconds }: LoadOptions): Promise<Load> {
+async function runCannon(args: string[]): Promise<MeasuredLoad> {
+  const { result, cpuSeconds } = await runMeasuredChild<Load>('cannon.ts', args)
+  return { load: result, cpuSeconds }
+}
+
+async function runWrk({ url, keys, connections, seconds }: LoadOptions): Promise<MeasuredLoad> {
   const script = join(import.meta.dir, 'flush.lua')
   const target = `${url}/internal/apikey-stats/flush`
   const wrk = Bun.spawn(
@@ -39,5 +50,7 @@ async function runWrk({ url, keys, connections, seconds }: LoadOptions): Promise
     { env: { ...process.env, KEYS: String(keys), TOKEN: TOKENS.dp }, stdout: 'pipe' },
   )
   const output = await wrk.stdout.text()
-  return JSON.parse(/^\{.*\}$/m.exec(output)?.[0] ?? 'null') as Load
+  await wrk.exited
+  const load = JSON.parse(/^\{.*\}$/m.exec(output)?.[0] ?? 'null') as Load
+  return { load, cpuSeconds: cpuSecondsOf(wrk) }
 }

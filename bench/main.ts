@@ -1,19 +1,26 @@
 /**
  * Measures the service and its peers in one run on one database server, and writes the tables and
- * charts of docs/performance.md.
+ * charts of docs/performance.md and docs/scale.md.
  *
- *     bun run bench                  everything, about half an hour
+ *     bun run bench                  everything, about an hour
  *     bun run bench rebuild reads    these sections only; the others' results stay
  *     bun run bench report           measures nothing, writes the report again
  *     bun run bench --quick          a few seconds each, printed and not written
+ *     bun run bench --results mine.json costs shards   written there, and to no report
+ *     bun run bench plan --dps 10000 --interval 5 --keys 100 --retention 90   what that takes
  */
+import { parseArgs } from 'node:util'
+import { printPlan } from './plan/main.ts'
 import { renderReport, writeReport } from './report.ts'
 import { describeConditions, type Results, readResults, writeResults } from './results.ts'
 import { type BesideOptions, measureBeside } from './sections/beside.ts'
+import { type ConsoleOptions, measureConsole } from './sections/console.ts'
+import { type CostsOptions, measureCosts } from './sections/costs.ts'
 import { type FootprintOptions, measureFootprint } from './sections/footprint.ts'
 import { type IngestOptions, measureIngest } from './sections/ingest.ts'
 import { measureReads, type ReadsOptions } from './sections/reads.ts'
 import { measureRebuild, type RebuildOptions } from './sections/rebuild.ts'
+import { measureShards, type ShardsOptions } from './sections/shards.ts'
 import { measureTransparency, type TransparencyOptions } from './sections/transparency.ts'
 import { type BenchServer, startBenchServer } from './server.ts'
 
@@ -24,6 +31,9 @@ type Options = {
   reads: ReadsOptions
   footprint: FootprintOptions
   transparency: TransparencyOptions
+  console: ConsoleOptions
+  costs: CostsOptions
+  shards: ShardsOptions
 }
 
 const FULL: Options = {
@@ -57,6 +67,45 @@ const FULL: Options = {
     seconds: 2,
     rounds: 31,
   },
+  console: { keysPerFlush: 10, events: [1e3, 1e6], rounds: 15 },
+  costs: {
+    storage: [
+      [1, 50_000],
+      [10, 50_000],
+      [100, 20_000],
+      [1_000, 5_000],
+    ],
+    network: { keys: [1, 10, 100, 1_000], flushes: 2_000 },
+    reads: { shards: [1, 8], reads: 2_000, cycles: 300 },
+    fsyncs: 5_000,
+  },
+  shards: {
+    layouts: [
+      { shards: 1, instances: 1 },
+      { shards: 2, instances: 1 },
+      { shards: 4, instances: 1 },
+      { shards: 8, instances: 1 },
+      { shards: 4, instances: 2 },
+      { shards: 4, instances: 4 },
+    ],
+    loads: [
+      { keys: 1, connections: 64 },
+      { keys: 100, connections: 64 },
+    ],
+    costs: [
+      { keys: 10, connections: 64 },
+      { keys: 1_000, connections: 64 },
+      { keys: 1, connections: 1 },
+      { keys: 10, connections: 1 },
+      { keys: 100, connections: 1 },
+      { keys: 1_000, connections: 1 },
+      { keys: 1, connections: 8 },
+      { keys: 100, connections: 8 },
+    ],
+    seconds: 4,
+    quietSeconds: 4,
+    rounds: 3,
+  },
 }
 
 const QUICK: Options = {
@@ -79,6 +128,40 @@ const QUICK: Options = {
     rounds: 1,
   },
   transparency: { points: [{ keys: 1, connections: 64 }], seconds: 2, rounds: 3 },
+  console: { keysPerFlush: 10, events: [1e3], rounds: 2 },
+  costs: {
+    storage: [
+      [1, 2_000],
+      [100, 1_000],
+    ],
+    network: { keys: [1, 100], flushes: 200 },
+    reads: { shards: [1, 8], reads: 200, cycles: 30 },
+    fsyncs: 300,
+  },
+  shards: {
+    layouts: [
+      { shards: 1, instances: 1 },
+      { shards: 4, instances: 1 },
+      { shards: 4, instances: 2 },
+    ],
+    loads: [
+      { keys: 1, connections: 64 },
+      { keys: 100, connections: 64 },
+    ],
+    costs: [
+      { keys: 1, connections: 1 },
+      { keys: 100, connections: 1 },
+      { keys: 1_000, connections: 64 },
+    ],
+    seconds: 2,
+    quietSeconds: 2,
+    rounds: 1,
+  },
+}
+
+/** Connections for several instances, and a clock on each fsync of the log. */
+const SETTINGS: Partial<Record<keyof Options, Record<string, string>>> = {
+  shards: { max_connections: '200', track_wal_io_timing: 'on' },
 }
 
 const measure = {
@@ -89,20 +172,21 @@ const measure = {
   footprint: (server: BenchServer, options: Options) => measureFootprint(server, options.footprint),
   transparency: (server: BenchServer, options: Options) =>
     measureTransparency(server, options.transparency),
+  console: (server: BenchServer, options: Options) => measureConsole(server, options.console),
+  costs: (server: BenchServer, options: Options) => measureCosts(server, options.costs),
+  shards: (server: BenchServer, options: Options) => measureShards(server, options.shards),
 }
 const NAMES = Object.keys(measure) as (keyof typeof measure)[]
 
 async function main(args: string[]): Promise<void> {
-  const quick = args.includes('--quick')
-  const named = args.filter((arg) => arg !== '--quick')
-  const unknown = named.filter((name) => name !== 'report' && !NAMES.includes(name as never))
-  if (unknown.length > 0) throw new Error(`No section ${unknown.join(', ')}: ${NAMES.join(', ')}`)
+  if (args[0] === 'plan') return printPlan(args.slice(1))
+  const { quick, file, named } = readArgs(args)
   const sections = named.length === 0 ? NAMES : NAMES.filter((name) => named.includes(name))
 
-  const results: Results = quick ? {} : await readResults()
+  const results: Results = quick && !file ? {} : await readResults(file)
   for (const section of sections) {
     // A server of its own: what one section leaves behind is no load for the next.
-    const server = await startBenchServer()
+    const server = await startBenchServer(SETTINGS[section])
     try {
       const conditions = describeConditions(await server.readSettings())
       const result = await measure[section](server, quick ? QUICK : FULL)
@@ -110,10 +194,21 @@ async function main(args: string[]): Promise<void> {
     } finally {
       await server.stop()
     }
-    if (!quick) await writeResults(results)
+    if (!quick || file) await writeResults(results, file)
   }
-  if (quick) console.log(renderReport(results))
+  if (quick || file) console.log(renderReport(results))
   else await writeReport(results)
+}
+
+function readArgs(args: string[]) {
+  const { values, positionals: named } = parseArgs({
+    args,
+    options: { quick: { type: 'boolean', default: false }, results: { type: 'string' } },
+    allowPositionals: true,
+  })
+  const unknown = named.filter((name) => name !== 'report' && !NAMES.includes(name as never))
+  if (unknown.length > 0) throw new Error(`No section ${unknown.join(', ')}: ${NAMES.join(', ')}`)
+  return { quick: values.quick, file: values.results, named }
 }
 
 main(Bun.argv.slice(2)).catch((error: unknown) => {

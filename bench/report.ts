@@ -1,17 +1,21 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Chart, drawChart } from './chart.ts'
 import { median, round } from './measure.ts'
 import { judge } from './reach.ts'
 import { renderBeside } from './report-beside.ts'
+import { table, under, writeBlocks } from './report-blocks.ts'
+import { renderConsole } from './report-console.ts'
+import { renderScale, scaleCharts } from './report-scale.ts'
 import { renderTransparency } from './report-transparency.ts'
-import { type Conditions, FOLDER, type Results } from './results.ts'
+import { FOLDER, type Results } from './results.ts'
 import type { Footprint } from './sections/footprint.ts'
 import { type IngestRow, PEERS, type Peer } from './sections/ingest.ts'
 import { PAGES, type Page, type ReadRow } from './sections/reads.ts'
 import type { RebuildRow } from './sections/rebuild.ts'
 
 const DOCUMENT = join(FOLDER, '../performance.md')
+const SCALE_DOCUMENT = join(FOLDER, '../scale.md')
 
 /** What the peers are called in the report. */
 const PEER_NAMES: Record<Peer, string> = {
@@ -23,28 +27,23 @@ const PEER_NAMES: Record<Peer, string> = {
   bare: 'bare batches',
 }
 
-/** Puts the tables between their markers in docs/performance.md, and the charts beside it. */
+/** Puts the tables between their markers in docs/, and the charts beside them. */
 export async function writeReport(results: Results): Promise<void> {
-  let text = await readFile(DOCUMENT, 'utf8')
-  for (const [name, block] of Object.entries(renderBlocks(results))) {
-    const [begin, end] = [`<!-- ${name} -->\n`, `<!-- end of ${name} -->`]
-    const from = text.indexOf(begin)
-    const to = text.indexOf(end)
-    if (from < 0 || to < from) throw new Error(`docs/performance.md has no place for ${name}`)
-    text = `${text.slice(0, from)}${begin}\n${block}\n\n${text.slice(to)}`
-  }
-  await writeFile(DOCUMENT, text)
+  await writeBlocks(DOCUMENT, renderBlocks(results))
+  await writeBlocks(SCALE_DOCUMENT, renderScale(results))
   await mkdir(FOLDER, { recursive: true })
-  for (const [name, chart] of Object.entries(makeCharts(results))) {
+  const charts = { ...makeCharts(results), ...scaleCharts(results) }
+  for (const [name, chart] of Object.entries(charts)) {
     await writeFile(join(FOLDER, `${name}.svg`), drawChart(chart))
   }
 }
 
 /** The same tables as one text. */
-export const renderReport = (results: Results) => Object.values(renderBlocks(results)).join('\n\n')
+export const renderReport = (results: Results) =>
+  Object.values({ ...renderBlocks(results), ...renderScale(results) }).join('\n\n')
 
 function renderBlocks(results: Results): Record<string, string> {
-  const { ingest, rebuild, beside, reads, footprint, transparency } = results
+  const { ingest, rebuild, beside, reads, footprint, transparency, console } = results
   const blocks: Record<string, string> = { reach: renderReach(results) }
   if (ingest) blocks.ingest = under(ingest.conditions, renderIngest(ingest.result))
   if (rebuild) blocks.rebuild = under(rebuild.conditions, renderRebuild(rebuild.result))
@@ -54,18 +53,9 @@ function renderBlocks(results: Results): Record<string, string> {
   if (transparency) {
     blocks.transparency = under(transparency.conditions, renderTransparency(transparency.result))
   }
+  if (console) blocks.console = under(console.conditions, renderConsole(console.result))
   return blocks
 }
-
-const under = ({ date, machine, bun, load, database }: Conditions, text: string) =>
-  [
-    text,
-    '',
-    `Measured ${date} on ${machine}; Bun ${bun}; load from ${load}; PostgreSQL ` +
-      `${Object.entries(database)
-        .map(([name, value]) => (name === 'server_version' ? value : `${name} = ${value}`))
-        .join(', ')}.`,
-  ].join('\n')
 
 function renderReach(results: Results): string {
   return table(
@@ -280,12 +270,6 @@ function footprintChart({ log, service }: Footprint): Chart {
     ],
   }
 }
-
-/** Cells of one row have no line break and no bar. */
-const table = (head: string[], rows: string[][]) =>
-  [head, head.map((_, i) => (i === 0 ? '---' : '---:')), ...rows]
-    .map((cells) => `| ${cells.join(' | ')} |`)
-    .join('\n')
 
 const number = (value: number) => String(round(value))
 const thousands = (value: number) => round(value).toLocaleString('en')

@@ -3,10 +3,13 @@ import { cpus, release, totalmem, type } from 'node:os'
 import { join } from 'node:path'
 import { GENERATOR } from './load.ts'
 import type { BesideRow } from './sections/beside.ts'
+import type { ConsoleRow } from './sections/console.ts'
+import type { Costs } from './sections/costs.ts'
 import type { Footprint } from './sections/footprint.ts'
 import type { IngestRow } from './sections/ingest.ts'
 import type { ReadRow } from './sections/reads.ts'
 import type { RebuildRow } from './sections/rebuild.ts'
+import type { Shards } from './sections/shards.ts'
 import type { TransparencyRow } from './sections/transparency.ts'
 
 /** What each section measured. */
@@ -17,6 +20,9 @@ export type Sections = {
   reads: ReadRow[]
   footprint: Footprint
   transparency: TransparencyRow[]
+  console: ConsoleRow[]
+  costs: Costs
+  shards: Shards
 }
 export type SectionName = keyof Sections
 
@@ -36,18 +42,18 @@ export type Results = {
 export const FOLDER = join(import.meta.dir, '../docs/performance')
 const FILE = join(FOLDER, 'results.json')
 
-/** What was measured last, section by section. */
-export async function readResults(): Promise<Results> {
+/** What was measured last, section by section; nothing where there is no such file. */
+export async function readResults(file = FILE): Promise<Results> {
   try {
-    return JSON.parse(await readFile(FILE, 'utf8')) as Results
+    return JSON.parse(await readFile(file, 'utf8')) as Results
   } catch (error) {
     if ((error as { code?: string }).code === 'ENOENT') return {}
     throw error
   }
 }
 
-export const writeResults = (results: Results) =>
-  writeFile(FILE, `${JSON.stringify(results, null, 1)}\n`)
+export const writeResults = (results: Results, file = FILE) =>
+  writeFile(file, `${JSON.stringify(results, null, 1)}\n`)
 
 export function describeConditions(database: Record<string, string>): Conditions {
   const model = cpus()[0]?.model ?? 'unknown processor'

@@ -27,11 +27,14 @@ const SETTINGS = [
   'max_wal_size',
 ]
 
-export async function startBenchServer(): Promise<BenchServer> {
+/** Starts it with settings beside those of the service, set as an operator sets them. */
+export async function startBenchServer(
+  settings: Record<string, string> = {},
+): Promise<BenchServer> {
   const folder = await mkdtemp(join(tmpdir(), 'tallybook-bench-'))
   // As root the server runs as another user, who must be able to enter.
   await chmod(folder, 0o711)
-  const server = await startEmbeddedPostgres({ dataDir: folder, log: () => {} })
+  const server = await startTuned(folder, settings)
   const { host, port, user } = server
   const maintenance: Sql = connectAsOwner({ host, port, user, database: 'postgres' })
   return {
@@ -53,4 +56,18 @@ export async function startBenchServer(): Promise<BenchServer> {
       await rm(folder, { recursive: true, force: true })
     },
   }
+}
+
+/** What is set with ALTER SYSTEM counts from the next start on. */
+async function startTuned(dataDir: string, settings: Record<string, string>) {
+  const first = await startEmbeddedPostgres({ dataDir, log: () => {} })
+  if (Object.keys(settings).length === 0) return first
+  const { host, port, user } = first
+  const owner = connectAsOwner({ host, port, user, database: 'postgres' })
+  for (const [name, value] of Object.entries(settings)) {
+    await owner.unsafe(`alter system set ${name} = '${value}'`)
+  }
+  await owner.end({ timeout: 1 })
+  await first.stop()
+  return startEmbeddedPostgres({ dataDir, log: () => {} })
 }

@@ -1,6 +1,6 @@
 /**
  * Serves one peer: the service itself, or its HTTP edge before another way to store a flush.
- * `bun bench/peers/serve.ts <peer> <address as JSON>`
+ * `bun bench/peers/serve.ts <peer> <address as JSON> [<options as JSON>]`
  */
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -32,25 +32,35 @@ const STORAGES: Record<string, (address: Address) => Promise<Storage>> = {
 
 const BODY_LIMIT_BYTES = 16 * 1024 * 1024
 
-async function main([peer = '', addressText = '']: string[]): Promise<void> {
+/** Of the service; without: one shard, no replica, a data directory of its own. */
+type ServeOptions = { shards?: number; replicas?: Address[]; dataDir?: string }
+
+async function main([peer = '', addressText = '', options = '{}']: string[]): Promise<void> {
   const address = JSON.parse(addressText) as Address
-  const url = peer === 'tallybook' ? await serveTallybook(address) : await servePeer(peer, address)
+  const url =
+    peer === 'tallybook'
+      ? await serveTallybook(address, JSON.parse(options) as ServeOptions)
+      : await servePeer(peer, address)
   console.log(`${peer} listens on ${url}`)
 }
 
-async function serveTallybook(address: Address): Promise<string> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'tallybook-bench-origin-'))
-  const { origin } = await openOrigin(dataDir, null)
+async function serveTallybook(
+  address: Address,
+  { shards = 1, replicas = [], dataDir }: ServeOptions,
+): Promise<string> {
+  const folder = dataDir ?? (await mkdtemp(join(tmpdir(), 'tallybook-bench-origin-')))
+  const { origin } = await openOrigin(folder, null)
   const service = await startService({
     config: {
       host: '127.0.0.1',
       port: 0,
-      shards: 1,
+      shards,
       bodyLimitBytes: BODY_LIMIT_BYTES,
       unknownTokens: 30,
       maxFollowers: 10,
     },
     address,
+    replicas,
     tokens: TOKENS,
     origin,
     logger: pino({ level: 'error' }),
@@ -74,14 +84,20 @@ async function servePeer(peer: string, address: Address): Promise<string> {
     },
   }
   // Metrics are counted as the service counts them; nobody asks for them here.
-  const metrics = new Metrics({ pools: null as never, queueLength: () => 0, treeSizes: () => [] })
+  const metrics = new Metrics({
+    ...{ pools: null as never, replicas: [], queueLength: () => 0, treeSizes: () => [] },
+    instances: { count: 1, tends: () => true },
+  })
   const app = new Elysia({ normalize: false, serve: { idleTimeout: 60 } })
     .use(
-      flushes(auth({ tokens: new Tokens(TOKENS), attempts: new Attempts(30) }), {
-        log,
-        metrics,
-        bodies: new Bodies(BODY_LIMIT_BYTES),
-      }),
+      flushes(
+        auth({ tokens: new Tokens(TOKENS), attempts: new Attempts(30), pools: null as never }),
+        {
+          log,
+          metrics,
+          bodies: new Bodies(BODY_LIMIT_BYTES),
+        },
+      ),
     )
     .listen({ hostname: '127.0.0.1', port: 0 })
   process.on('SIGTERM', () => process.exit(0))

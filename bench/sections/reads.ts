@@ -73,7 +73,8 @@ export async function measureReads(server: BenchServer, options: ReadsOptions): 
   }))
 }
 
-async function startAt(server: BenchServer, events: number, keysPerFlush: number) {
+/** A service whose log has so many events, all of them folded. */
+export async function startAt(server: BenchServer, events: number, keysPerFlush: number) {
   const address = await server.createDatabase(`reads_${events}`)
   const history = await startHistory(address, { keysPerFlush })
   await history.extendTo(events)
@@ -126,7 +127,7 @@ const read = (url: string, path: string) =>
   fetch(url + path, { headers: { authorization: `Bearer ${TOKENS.admin}` } })
 
 /** Posts flushes at a rate, every ten milliseconds what is due. */
-function postSteadily(url: string, keysPerFlush: number, flushesPerSecond: number) {
+export function postSteadily(url: string, keysPerFlush: number, flushesPerSecond: number) {
   const body = makeBody(keysPerFlush)
   const post = async () => {
     const response = await fetch(`${url}/internal/apikey-stats/flush`, {

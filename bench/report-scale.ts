@@ -1,0 +1,244 @@
+import type { Chart } from './chart.ts'
+import { median, round } from './measure.ts'
+import { type Compared, compare } from './plan/compare.ts'
+import { ASSUMED, type Demand } from './plan/demand.ts'
+import { endsOf } from './plan/ends.ts'
+import { latencyOf } from './plan/latency.ts'
+import { type Plan, plan } from './plan/plan.ts'
+import { describeEnd } from './plan/print.ts'
+import { type Line, type Size, toUnitCosts, type UnitCosts } from './plan/unit-costs.ts'
+import { table, under } from './report-blocks.ts'
+import type { Results } from './results.ts'
+
+/** The demand of the table: as many proxies, each with a flush of a hundred keys in five seconds. */
+const PROXIES = [100, 1_000, 10_000, 100_000, 1_000_000]
+const DEMAND: Demand = { dps: 0, intervalSeconds: 5, keys: 100, retentionDays: 90, keyCount: 1e4 }
+
+/** The blocks of docs/scale.md; none where the costs were not measured. */
+export function renderScale(results: Results): Record<string, string> {
+  const found = measuredOf(results)
+  if (found === null) return {}
+  const { shards, compared, costs } = found
+  return {
+    curve: under(shards.conditions, renderCurve(compared)),
+    'unit costs': renderUnitCosts(costs),
+    plan: renderPlans(costs),
+    ends: renderEnds(costs),
+  }
+}
+
+/** Measured, predicted and simulated flushes against shards. */
+export function scaleCharts(results: Results): Record<string, Chart> {
+  const found = measuredOf(results)
+  if (found === null) return {}
+  const rows = found.compared.filter(
+    ({ measured }) => measured.instances === 1 && measured.connections === 64,
+  )
+  const keys = [...new Set(rows.filter((row) => row.isUnseen).map((row) => row.measured.keys))]
+  const series = keys.flatMap((count) => {
+    const own = rows.filter(({ measured }) => measured.keys === count)
+    const line = (name: string, of: (row: Compared) => number, dashed: boolean) => ({
+      name: `${name}, ${count} ${count === 1 ? 'key' : 'keys'}`,
+      dashed,
+      points: own.map((row): [number, number] => [row.measured.shards, of(row)]),
+    })
+    return [
+      line('measured', ({ measured }) => measured.perSecond, false),
+      line('model', ({ predicted }) => predicted.perSecond, true),
+      line('simulation', ({ simulated }) => simulated.perSecond, true),
+    ]
+  })
+  return {
+    scale: {
+      title: 'One instance, 64 connections, all on the same cores',
+      x: 'shards',
+      y: 'flushes per second',
+      series,
+    },
+  }
+}
+
+function measuredOf({ shards, costs, footprint }: Results) {
+  if (!shards || !costs) return null
+  const unitCosts = toUnitCosts(shards.result, costs.result, footprint?.result)
+  return { shards, costs: unitCosts, compared: compare(shards.result, unitCosts) }
+}
+
+function renderCurve(compared: Compared[]): string {
+  const percent = (error: number) => `${error > 0 ? '+' : ''}${Math.round(error * 100)} %`
+  const first = (row: Compared) =>
+    compared.find(
+      ({ measured, isUnseen }) =>
+        !isUnseen &&
+        measured.keys === row.measured.keys &&
+        measured.connections === row.measured.connections,
+    )!.measured.perSecond
+  const ofFirst = (row: Compared, perSecond: number) => number(perSecond / first(row))
+  const unseen = compared.filter(({ isUnseen }) => isUnseen)
+  const typical = (of: (row: Compared) => number) =>
+    `${Math.round(median(unseen.map((row) => Math.abs(of(row)))) * 100)} %`
+  return [
+    '![flushes per second against shards: measured, by the model, simulated](performance/scale.svg)',
+    '',
+    table(
+      [
+        ...['shards', 'instances', 'keys', 'connections', 'flushes/s', "of one shard's"],
+        ...['model', 'error', 'what binds it', 'simulation', 'error'],
+        ...['p50 / p99 ms', 'simulated', 'flushes a commit', 'simulated', 'fsync ms', 'cores busy'],
+      ],
+      compared.map((row) => {
+        const { measured, predicted, simulated } = row
+        return [
+          String(measured.shards),
+          ...[measured.instances, measured.keys, measured.connections].map(thousands),
+          thousands(measured.perSecond),
+          ofFirst(row, measured.perSecond),
+          thousands(predicted.perSecond),
+          percent(row.predictedError),
+          predicted.bound,
+          thousands(simulated.perSecond),
+          percent(row.simulatedError),
+          `${number(measured.p50Ms)} / ${number(measured.p99Ms)}`,
+          `${number(simulated.p50Ms)} / ${number(simulated.p99Ms)}`,
+          number(measured.flushesPerCommit),
+          number(simulated.flushesPerCommit),
+          number(measured.fsyncMs),
+          number(measured.busyCores),
+        ]
+      }),
+    ),
+    '',
+    `Of the layouts that the costs are not fitted to, half are missed by less than ` +
+      `${typical(({ predictedError }) => predictedError)} by the model and ` +
+      `${typical(({ simulatedError }) => simulatedError)} by the simulation.`,
+  ].join('\n')
+}
+
+function renderUnitCosts(costs: UnitCosts): string {
+  const line = ({ commit, flush, key }: Line) => [commit, flush, key].map(number)
+  const size = ({ flush, key }: Size) => ['–', number(flush), number(key)]
+  const rows: [string, string[]][] = [
+    ["service, the program's thread, µs", line(costs.thread)],
+    ['service, all threads, µs', line(costs.service)],
+    ['database, appending, µs', line(costs.append)],
+    ['load generator, µs', line(costs.generator)],
+    ['database, leaf in the tree, µs', ['–', number(costs.integrate), '–']],
+    ['read back by another instance, µs', size(costs.readBack)],
+    ['write-ahead log, bytes', line(costs.walBytes)],
+    ['log and its indexes, bytes', size(costs.logBytes)],
+    ['tiles, bytes', ['–', number(costs.tileBytes), '–']],
+    ['archive, bytes', size(costs.archiveBytes)],
+    ['Parquet, bytes', size(costs.parquetBytes)],
+    ['HTTP, both ways, bytes', size(costs.httpBytes)],
+    ['service and database, both ways, bytes', size(costs.databaseBytes)],
+  ]
+  const { row, rowBytes, idle, growing, fsync } = costs
+  const milli = (cores: number) => number(cores * 1e3)
+  return [
+    table(
+      ['', 'a commit', 'a flush', 'a key'],
+      rows.map(([name, cells]) => [name, ...cells]),
+    ),
+    '',
+    table(
+      ['', 'service', 'database'],
+      [
+        ['a row of counters or usage, µs', number(row.service), number(row.database)],
+        [
+          'an instance without load, thousandths of a core',
+          milli(idle.service.instance),
+          milli(idle.database.instance),
+        ],
+        [
+          'each shard that it looks at, the same',
+          milli(idle.service.shard),
+          milli(idle.database.shard),
+        ],
+        [
+          'a shard that grows each second, the same',
+          milli(growing.service),
+          milli(growing.database),
+        ],
+        [
+          'a read of the summary, µs',
+          number(costs.summary.service.instance),
+          number(costs.summary.database.instance),
+        ],
+        [
+          'each shard more of it, µs',
+          number(costs.summary.service.shard),
+          number(costs.summary.database.shard),
+        ],
+      ],
+    ),
+    '',
+    `A row takes ${number(rowBytes.counters)} bytes of counters, ${number(rowBytes.usage)} of ` +
+      `usage, an id ${number(rowBytes.snapshotPerId)} of a snapshot, a row that is written ` +
+      `${number(row.walBytes)} of the write-ahead log. fsync: p50 ` +
+      `${number(fsync.ms[fsync.shares.indexOf(0.5)]!)} ms, p99 ` +
+      `${number(fsync.ms[fsync.shares.indexOf(0.99)]!)} ms.`,
+  ].join('\n')
+}
+
+function renderPlans(costs: UnitCosts): string {
+  const plans = PROXIES.map((dps) => plan(costs, { ...DEMAND, dps }, ASSUMED))
+  const lines: [string, (found: Plan) => string][] = [
+    ['flushes/s', (found) => thousands(found.flushesPerSecond)],
+    ['counts/s', (found) => thousands(found.countsPerSecond)],
+    ['shards', ({ shards }) => thousands(shards)],
+    ['instances, one to spare', ({ instances }) => thousands(instances)],
+    ['service cores busy', (found) => number(found.serviceCores)],
+    ['MB an instance', (found) => number(found.instanceMb)],
+    [`database nodes of ${ASSUMED.nodeCores} cores`, (found) => thousands(found.databaseNodes)],
+    ['database cores busy', (found) => number(found.databaseCores)],
+    ['GB of rows that change', (found) => number(found.hotGb)],
+    ['cores of a coordinator', (found) => number(found.coordinatorCores)],
+    ['connections at most', (found) => thousands(found.connections)],
+    ['fsyncs/s', (found) => thousands(found.fsyncsPerSecond)],
+    ['written MB/s', (found) => number(found.writtenMbPerSecond)],
+    ['disk TB', (found) => number(found.diskGb / 1e3)],
+    ['archive TB', (found) => number(found.archiveGb / 1e3)],
+    ['Mbit/s', (found) => thousands(found.networkMbitPerSecond)],
+    ['p99 ms, simulated', (found) => number(latencyOf(costs, found, ASSUMED).p99Ms)],
+    ['money per billion counts', (found) => number(found.money.perBillionCounts)],
+    ["disk's part of it", (found) => share(found)],
+    ['busiest', (found) => useOf(found, 0)],
+    ['then', (found) => useOf(found, 1)],
+  ]
+  return table(
+    ['proxies', ...PROXIES.map(thousands)],
+    lines.map(([name, of]) => [name, ...plans.map(of)]),
+  )
+}
+
+const share = ({ diskGb, money }: Plan) =>
+  `${Math.round((diskGb * ASSUMED.price.diskGbMonth * 100) / money.perMonth)} %`
+
+/** Of what there is one of each: above 1 there have to be more. */
+function useOf({ uses }: Plan, place: number): string {
+  const { resource, of } = uses[place]!
+  return `${resource}, ${number(of)} ×`
+}
+
+function renderEnds(costs: UnitCosts): string {
+  const ends = endsOf(costs, { ...DEMAND, dps: 10_000 }, ASSUMED)
+  return table(
+    [
+      ...['times 10,000 proxies', 'what breaks', 'shards', 'instances', 'database nodes'],
+      ...["coordinator's cores", 'cores that look at shards', 'ms that a catalog change takes'],
+    ],
+    ends.map((end) => [
+      thousands(end.factor),
+      describeEnd(end),
+      thousands(end.plan.shards),
+      thousands(end.plan.instances),
+      thousands(end.plan.databaseNodes),
+      number(end.plan.coordinatorCores),
+      number(end.plan.lookingCores),
+      number(end.plan.catalogLockMs),
+    ]),
+  )
+}
+
+const number = (value: number) => round(value).toLocaleString('en')
+const thousands = (value: number) => round(value).toLocaleString('en')

@@ -1,0 +1,119 @@
+import { connectAsOwner, type Sql } from '../../src/db/pool.ts'
+import type { Address } from '../server.ts'
+import { readChildren, readProcess, readThreadSeconds } from './processes.ts'
+
+/** Counters that only grow: what lies between two readings is what was spent. Times in seconds. */
+export type Reading = {
+  at: number
+  /** All threads of the instances, and the threads that run the program. */
+  service: number
+  thread: number
+  /** Backends that append, those that do anything else, and the server's other processes. */
+  append: number
+  project: number
+  background: number
+  walBytes: number
+  fsyncs: number
+  fsyncSeconds: number
+  /** Rows of counters and usage that were written. */
+  rows: number
+}
+
+export type Meter = {
+  read(): Promise<Reading>
+  /** The newest position of each shard. */
+  readHeads(): Promise<number[]>
+  /** Commits that appended what is behind these positions: each has one time a shard. */
+  countCommits(heads: number[]): Promise<number>
+  /** Connections of services. */
+  countConnections(): Promise<number>
+  close(): Promise<void>
+}
+
+/** Reads what instances (by process id) and their database have spent so far. */
+export async function openMeter(address: Address, pids: number[]): Promise<Meter> {
+  const owner = connectAsOwner(address)
+  const [row] = await owner`
+    select pg_backend_pid() as own, split_part(pg_read_file('postmaster.pid'), e'\n', 1) as server`
+  const ids = { own: Number(row!.own), server: Number(row!.server) }
+  return {
+    read: async () => ({
+      at: performance.now() / 1_000,
+      ...(await readServices(pids)),
+      ...(await readDatabase(owner, ids)),
+      ...(await readCounters(owner)),
+    }),
+    readHeads: async () => {
+      const rows = await owner<{ head: number }[]>`
+        select coalesce((
+          select max(e.position) from events e where e.shard = s.shard
+        ), -1)::float8 as head
+        from shards s
+        order by s.shard`
+      return rows.map(({ head }) => head)
+    },
+    countCommits: async (heads) => {
+      const [counted] = await owner`
+        select count(distinct (e.shard, e.recorded_at)) as commits
+        from events e
+          join unnest(${heads}::bigint[]) with ordinality h(head, ordinal)
+            on e.shard = h.ordinal - 1 and e.position > h.head`
+      return Number(counted!.commits)
+    },
+    countConnections: async () => {
+      const [counted] = await owner`
+        select count(*) as open
+        from pg_stat_activity
+        where application_name = 'tallybook' and pid <> pg_backend_pid()`
+      return Number(counted!.open)
+    },
+    close: () => owner.end({ timeout: 1 }),
+  }
+}
+
+async function readServices(pids: number[]) {
+  const processes = await Promise.all(pids.map(readProcess))
+  const threads = await Promise.all(pids.map(readThreadSeconds))
+  const sum = (values: number[]) => values.reduce((total, value) => total + value, 0)
+  return { service: sum(processes.map((one) => one?.seconds ?? 0)), thread: sum(threads) }
+}
+
+/** A backend that ends between two readings is counted with the server's other processes. */
+async function readDatabase(owner: Sql, { own, server }: { own: number; server: number }) {
+  const backends = await owner<{ pid: number; appends: boolean }[]>`
+    select a.pid, a.query like '%append_batch(%' as appends
+    from pg_stat_activity a
+    where a.backend_type = 'client backend' and a.pid <> ${own}`
+  const appends = new Map(backends.map(({ pid, appends }) => [pid, appends]))
+  const seconds = { append: 0, project: 0, background: 0 }
+  const parent = await readProcess(server)
+  seconds.background += (parent?.seconds ?? 0) + (parent?.endedSeconds ?? 0)
+  for (const child of await readChildren(server)) {
+    if (child.pid === own) continue
+    const isAppend = appends.get(child.pid)
+    const kind = isAppend === undefined ? 'background' : isAppend ? 'append' : 'project'
+    seconds[kind] += child.seconds
+  }
+  return seconds
+}
+
+async function readCounters(owner: Sql) {
+  const [row] = await owner`
+    select
+      (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::float8 as wal_bytes,
+      (select coalesce(sum(fsyncs), 0)::float8 from pg_stat_io where object = 'wal') as fsyncs,
+      (
+        select coalesce(sum(fsync_time), 0)::float8 / 1000 from pg_stat_io where object = 'wal'
+      ) as fsync_seconds,
+      (
+        select coalesce(sum(n_tup_ins + n_tup_upd), 0)::float8
+        from pg_stat_user_tables
+        where relname ~ 'counters|usage'
+      ) as rows`
+  return {
+    walBytes: row!.wal_bytes as number,
+    fsyncs: row!.fsyncs as number,
+    fsyncSeconds: row!.fsync_seconds as number,
+    rows: row!.rows as number,
+  }
+}

@@ -1,0 +1,82 @@
+import type { Socket } from 'bun'
+
+type Target = { unix: string } | { hostname: string; port: number }
+
+/** Passes bytes between a client and a server, and counts them each way. */
+export type Relay = {
+  port: number
+  /** To the server, and back to the client, since it was asked last. */
+  take(): { to: number; from: number }
+  stop(): void
+}
+
+type End = { peer: Socket<End> | null; pending: Uint8Array[]; isClient: boolean }
+
+/**
+ * Listens where `listen` says. What one side can't take yet waits in memory: it is for counting a
+ * few thousand requests, not for load.
+ */
+export function startRelay(listen: Target, target: Target): Relay {
+  let to = 0
+  let from = 0
+  const pass = (socket: Socket<End>) => {
+    const { pending } = socket.data
+    while (pending.length > 0) {
+      const chunk = pending[0]!
+      const written = socket.write(chunk)
+      if (written < chunk.length) {
+        pending[0] = chunk.subarray(Math.max(written, 0))
+        return
+      }
+      pending.shift()
+    }
+  }
+  const handlers = {
+    data: (socket: Socket<End>, bytes: Uint8Array) => {
+      if (socket.data.isClient) to += bytes.length
+      else from += bytes.length
+      const { peer } = socket.data
+      const copy = bytes.slice()
+      if (peer === null) {
+        waiting.set(socket, [...(waiting.get(socket) ?? []), copy])
+        return
+      }
+      peer.data.pending.push(copy)
+      pass(peer)
+    },
+    drain: pass,
+    close: (socket: Socket<End>) => {
+      socket.data.peer?.end()
+    },
+  }
+  /** What a client has said before its connection to the server was there. */
+  const waiting = new Map<Socket<End>, Uint8Array[]>()
+  const server = Bun.listen<End>({
+    ...(listen as { hostname: string; port: number }),
+    socket: {
+      ...handlers,
+      open: async (client) => {
+        client.data = { peer: null, pending: [], isClient: true }
+        const upstream = await Bun.connect<End>({
+          ...(target as { hostname: string; port: number }),
+          data: { peer: client, pending: [], isClient: false },
+          socket: handlers,
+        })
+        upstream.data.pending.push(...(waiting.get(client) ?? []))
+        waiting.delete(client)
+        client.data.peer = upstream
+        pass(upstream)
+      },
+    },
+  })
+  return {
+    port: 'unix' in listen ? 0 : server.port,
+    take: () => {
+      const taken = { to, from }
+      to = 0
+      from = 0
+      return taken
+    },
+    stop: () => server.stop(true),
+  }
+}

@@ -1,0 +1,31 @@
+import { expect, test } from 'bun:test'
+import { renderScale, scaleCharts } from '../../bench/report-scale.ts'
+import type { Results } from '../../bench/results.ts'
+import { makeResults } from './results.ts'
+
+const cellsOf = (line: string) => line.split(' | ').length
+
+test('every table has as many cells in each row as in its head, and no cell without a value', () => {
+  const blocks = renderScale(makeResults())
+  expect(Object.keys(blocks)).toEqual(['curve', 'unit costs', 'plan', 'ends'])
+  for (const block of Object.values(blocks)) {
+    expect(block).not.toMatch(/NaN|undefined|Infinity/)
+    for (const text of block.split('\n\n')) {
+      const rows = text.split('\n').filter((line) => line.startsWith('|'))
+      expect(new Set(rows.map(cellsOf)).size).toBeLessThanOrEqual(1)
+    }
+  }
+})
+
+test('what was not measured is not reported', () => {
+  const { costs, ...rest } = makeResults()
+  expect(costs).toBeDefined()
+  expect(renderScale(rest as Results)).toEqual({})
+  expect(scaleCharts(rest as Results)).toEqual({})
+})
+
+test('the fit finds the costs that a measured curve was made of', () => {
+  const blocks = renderScale(makeResults())
+  expect(blocks['unit costs']).toContain("| service, the program's thread, µs | 100 | 20 | 0.2 |")
+  expect(blocks['unit costs']).toContain('| log and its indexes, bytes | – | 240 | 8 |')
+})
