@@ -2,6 +2,7 @@ import { Elysia } from 'elysia'
 import type { Logger } from 'pino'
 import type { Attestations } from './attestations/attestations.ts'
 import type { Catalog } from './catalog/catalog.ts'
+import { consoleRoutes } from './console/index.ts'
 import { isUnavailable } from './db/errors.ts'
 import type { Pools } from './db/pool.ts'
 import type { Attempts } from './http/attempts.ts'
@@ -14,18 +15,24 @@ import { catalogRoutes } from './http/catalog/index.ts'
 import { explainRoute } from './http/explain/index.ts'
 import { flushes } from './http/flushes/index.ts'
 import { health } from './http/health.ts'
+import { liveRoute } from './http/live/index.ts'
+import type { LivePositions } from './http/live/positions.ts'
 import { type Metrics, metricsRoute } from './http/metrics.ts'
 import { Problem, unavailable } from './http/problem.ts'
 import { projections } from './http/projections/index.ts'
 import { reads } from './http/reads/index.ts'
+import { sessionRoutes } from './http/sessions/index.ts'
+import { statusRoute } from './http/status/index.ts'
 import { swaggerRoutes } from './http/swagger/index.ts'
 import { tokenRoutes } from './http/tokens/index.ts'
 import { transparencyRoutes } from './http/transparency/index.ts'
 import { usageRoute } from './http/usage/index.ts'
 import { verificationRoutes } from './http/verifications/index.ts'
+import type { Instances } from './instances/instances.ts'
 import type { Log } from './log/log.ts'
 import type { History } from './projector/history.ts'
 import type { Projector } from './projector/projector.ts'
+import type { Reads } from './replicas/reads.ts'
 import type { Tokens } from './tokens/tokens.ts'
 import type { TreeHeads } from './transparency/heads.ts'
 import type { Verifications } from './verifications/run.ts'
@@ -33,6 +40,7 @@ import type { Verifications } from './verifications/run.ts'
 /** Everything that the routes call. */
 export type AppOptions = {
   pools: Pools
+  reads: Reads
   shards: number
   catalog: Catalog
   log: Log
@@ -41,6 +49,8 @@ export type AppOptions = {
   /** See http/projections/. */
   startRebuild: (projection: string) => boolean
   streams: AuditStreams
+  live: LivePositions
+  instances: Instances
   heads: TreeHeads
   attestations: Attestations
   logPublic: boolean
@@ -91,9 +101,13 @@ export function createApp(options: AppOptions) {
     .use(transparencyRoutes(guard, { ...options, bodies }))
     .use(tokenRoutes(guard, { ...options, bodies }))
     .use(verificationRoutes(guard, options))
+    .use(sessionRoutes(options))
+    .use(liveRoute(guard, options))
+    .use(statusRoute(guard, options))
     .use(health(options))
     .use(metricsRoute(options.metrics))
     .use(swaggerRoutes())
+    .use(consoleRoutes())
 }
 
 /** What a client is told of an error: an unexpected one goes to the log, and nothing of it out. */

@@ -1,3 +1,4 @@
+import { isDatabaseUrl, splitServers } from './database-url.ts'
 import { findNameProblem } from './merkle/key.ts'
 import { StartError } from './start-error.ts'
 import type { Role } from './tokens/roles.ts'
@@ -10,6 +11,8 @@ export type Config = {
   dataDir: string
   /** null: the embedded PostgreSQL in the data directory. */
   databaseUrl: string | null
+  /** Its replicas, a URL each; empty: all reads go to the database itself. */
+  replicaUrls: string[]
   shards: number
   /** null: made on the first start. */
   tokens: Record<Role, string | null>
@@ -36,6 +39,8 @@ const DEFAULT_BODY_LIMIT_BYTES = 16 * 1024 * 1024
  */
 const DEFAULT_MAX_FOLLOWERS = 5_000
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
+
+const ENCODED = 'with special characters of the password percent-encoded.'
 
 /**
  * Reads the environment. Throws StartError that names each variable that can't be used, and why.
@@ -88,6 +93,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     port: integer('TALLYBOOK_PORT', 3000, 0, 65_535),
     dataDir: text('TALLYBOOK_DATA_DIR') ?? '.tallybook',
     databaseUrl: text('DATABASE_URL'),
+    replicaUrls: [],
     shards: integer('TALLYBOOK_SHARDS', 1, 1, 1_024),
     tokens: {
       dp: token('TALLYBOOK_DP_TOKEN'),
@@ -103,24 +109,23 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     verifyAt: timeOfDay('TALLYBOOK_VERIFY_AT'),
     logLevel,
   }
+  // Not shown: they may hold a password.
   if (config.databaseUrl !== null && !isDatabaseUrl(config.databaseUrl)) {
-    // Not shown: it may hold a password.
-    problems.push(
-      'DATABASE_URL must be postgres://user:password@host:port/database, with special characters ' +
-        'of the password percent-encoded.',
-    )
+    problems.push(`DATABASE_URL must be postgres://user:password@host:port/database, ${ENCODED}`)
+  }
+  const readUrl = text('DATABASE_READ_URL')
+  if (readUrl !== null) {
+    config.replicaUrls = splitServers(readUrl) ?? []
+    if (config.replicaUrls.length === 0) {
+      const form = 'postgres://user:password@host:port/database'
+      problems.push(`DATABASE_READ_URL must be ${form}, of one host or several, ${ENCODED}`)
+    } else if (config.databaseUrl === null) {
+      problems.push(
+        'DATABASE_READ_URL needs DATABASE_URL: the embedded database has no replicas. Set both, ' +
+          'or none.',
+      )
+    }
   }
   if (problems.length > 0) throw new StartError(problems.join('\n'))
   return config
-}
-
-function isDatabaseUrl(text: string): boolean {
-  try {
-    const { protocol, username, password } = new URL(text)
-    decodeURIComponent(username)
-    decodeURIComponent(password)
-    return protocol === 'postgres:' || protocol === 'postgresql:'
-  } catch {
-    return false
-  }
 }

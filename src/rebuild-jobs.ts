@@ -13,9 +13,9 @@ export class RebuildJobs {
   ) {}
 
   /** Starts a rebuild of a projection; false where this service is at one already. */
-  start(projection: string): boolean {
+  start(projection: string, options: readonly string[] = []): boolean {
     if (this.#jobs.has(projection)) return false
-    const job = startJob(['rebuild', '--projection', projection], this.options)
+    const job = startJob(['rebuild', ...options, '--projection', projection], this.options)
     this.#jobs.set(projection, job)
     job.ended.then(({ exitCode, output }) => {
       this.#jobs.delete(projection)
@@ -26,13 +26,13 @@ export class RebuildJobs {
 
   /**
    * Starts rebuilds of what an older version of the code has made; readers see that meanwhile. An
-   * instance that starts at the same time finds them under way.
+   * instance that starts at the same time finds them under way, or done.
    */
   async startChanged(): Promise<void> {
     const status = await readProjectionStatus(this.sql)
     for (const { name, version } of PROJECTIONS) {
       const live = status.find((projection) => projection.name === name)
-      if (live && live.version < version) this.start(name)
+      if (live && live.version < version) this.start(name, ['--changed'])
     }
   }
 

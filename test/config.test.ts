@@ -59,3 +59,30 @@ test('attestations are an hour apart, or as many minutes as it says, or on deman
     expect(refusal({ TALLYBOOK_ATTEST_MINUTES: minutes })).toContain('TALLYBOOK_ATTEST_MINUTES')
   }
 })
+
+test('replicas are those of a DATABASE_URL, a URL each', () => {
+  const DATABASE_URL = 'postgres://app@db.example/x'
+  expect(readConfig({ DATABASE_URL }).replicaUrls).toEqual([])
+  const many = 'postgres://app:s3cr%23t@one.example:5433,two.example,[::1]:5434/x?sslmode=require'
+  expect(readConfig({ DATABASE_URL, DATABASE_READ_URL: many }).replicaUrls).toEqual([
+    'postgres://app:s3cr%23t@one.example:5433/x?sslmode=require',
+    'postgres://app:s3cr%23t@two.example/x?sslmode=require',
+    'postgres://app:s3cr%23t@[::1]:5434/x?sslmode=require',
+  ])
+  expect(refusal({ DATABASE_READ_URL: many })).toContain('DATABASE_READ_URL needs DATABASE_URL')
+  expect(refusal({ DATABASE_READ_URL: many })).not.toContain('s3cr')
+})
+
+test('a DATABASE_READ_URL that can not be read is refused without being shown', () => {
+  const broken = [
+    'postgres://app:s3cr#t/pw@db.example/x',
+    'postgres://app:s3cr%zz@db.example/x',
+    'postgres://app:s3cr@db.example:5432,other.example:port/x',
+    'mysql://app:s3cr@db.example/x',
+  ]
+  for (const DATABASE_READ_URL of broken) {
+    const sentence = refusal({ DATABASE_URL: 'postgres://app@db.example/x', DATABASE_READ_URL })
+    expect(sentence).toContain('DATABASE_READ_URL must be')
+    expect(sentence).not.toContain('s3cr')
+  }
+})

@@ -1,22 +1,17 @@
 /**
  * Runs the tests on a real PostgreSQL: the embedded one in a temporary directory, or the server of
- * TEST_DATABASE_URL. `bun run test [files]`. Everything runs with one shard, and what needs a database
- * once more with four. Ends with `N passed, N failed`.
+ * TEST_DATABASE_URL. `bun run test [--shards N] [files]`. Everything runs with one shard, and what
+ * needs a database once more with four; with `--shards` only that, and with so many. Ends with
+ * `N passed, N failed`.
  */
-import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Glob } from 'bun'
+import { parseArgs } from 'node:util'
 import { startEmbeddedPostgres } from '../src/db/embedded/index.ts'
 import { connectAsOwner, type ServerAddress } from '../src/db/pool.ts'
+import { add, type Counts, findTests, report, runFiles } from './support/run-files.ts'
 import { createTemplate } from './support/server.ts'
-
-type Counts = { passed: number; failed: number; skipped: number }
-
-const ROOT = join(import.meta.dir, '..')
-
-/** Milliseconds: a test that takes longer has hung. */
-const TEST_TIMEOUT_MS = 120_000
 
 async function main(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'tallybook-test-'))
@@ -29,23 +24,27 @@ async function main(): Promise<void> {
   process.env.TALLYBOOK_TEST_SERVER = JSON.stringify(embedded ?? { url: external })
   // Thrown away after the run: cloning a database takes 30 ms without fsync, 400 ms with.
   if (embedded) await turnOffFsync(embedded)
-  let counts: Counts = { passed: 0, failed: 0, skipped: 0 }
+  let counts: Counts = { passed: 0, failed: 0, skipped: 0, failures: [] }
   try {
-    const files = await findTests(process.argv.slice(2))
-    for (const shards of [1, 4]) {
-      const chosen = shards === 1 ? files : files.filter((file) => needsShards(file))
+    const { values, positionals } = parseArgs({
+      options: { shards: { type: 'string' } },
+      allowPositionals: true,
+    })
+    const files = await findTests(positionals)
+    for (const shards of values.shards ? [Number(values.shards)] : [1, 4]) {
+      const isAll = shards === 1 && !values.shards
+      const chosen = isAll ? files : files.filter((file) => needsShards(file))
       if (chosen.length === 0) continue
       console.log(`\n# ${shards} shard(s), ${chosen.length} files`)
-      await createTemplate(shards)
+      // Some tests are of one shard.
+      for (const template of new Set([1, shards])) await createTemplate(template)
       counts = add(counts, await runFiles(chosen, shards, join(folder, `junit-${shards}.xml`)))
     }
   } finally {
     await embedded?.stop()
     await rm(folder, { recursive: true, force: true })
   }
-  const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : ''
-  console.log(`\n${counts.passed} passed, ${counts.failed} failed${skipped}`)
-  process.exit(counts.failed > 0 || counts.passed === 0 ? 1 : 0)
+  report(counts)
 }
 
 async function turnOffFsync(address: ServerAddress): Promise<void> {
@@ -58,56 +57,6 @@ async function turnOffFsync(address: ServerAddress): Promise<void> {
 /** Tests of the embedded server and of the command line bring a database of their own. */
 const needsShards = (file: string) =>
   file.endsWith('.db.test.ts') && !/^test\/(db\/embedded|cli|faults)/.test(file)
-
-async function findTests(wanted: string[]): Promise<string[]> {
-  const files = await Array.fromAsync(new Glob('test/**/*.test.ts').scan(ROOT))
-  const chosen = files.filter((file) => wanted.length === 0 || wanted.some((w) => file.includes(w)))
-  if (chosen.length === 0) throw new Error(`No test file matches ${wanted.join(' ')}.`)
-  return chosen.sort()
-}
-
-async function runFiles(files: string[], shards: number, report: string): Promise<Counts> {
-  const tests = Bun.spawn(
-    [
-      process.execPath,
-      'test',
-      `--timeout=${TEST_TIMEOUT_MS}`,
-      '--reporter=junit',
-      `--reporter-outfile=${report}`,
-      ...files.map((file) => `./${file}`),
-    ],
-    {
-      cwd: ROOT,
-      env: { ...process.env, TALLYBOOK_TEST_SHARDS: String(shards) },
-      stdio: ['ignore', 'inherit', 'inherit'],
-    },
-  )
-  const exitCode = await tests.exited
-  // No report: the runner was ended from inside. That fails, whatever its exit code says.
-  const xml = await readFile(report, 'utf8').catch(() => '')
-  const counts = readCounts(xml)
-  const missing = files.filter((file) => !xml.includes(file))
-  for (const file of missing) console.error(`${file} ran no test`)
-  if (missing.length > 0 || (exitCode !== 0 && counts.failed === 0)) {
-    counts.failed += Math.max(missing.length, 1)
-  }
-  return counts
-}
-
-/** From `<testsuites … tests="8" … failures="0" skipped="0" …>`, the file's first such element. */
-function readCounts(xml: string): Counts {
-  const suites = /<testsuites [^>]*>/.exec(xml)?.[0] ?? ''
-  const number = (name: string) => Number(new RegExp(` ${name}="(\\d+)"`).exec(suites)?.[1] ?? 0)
-  const failed = number('failures') + number('errors')
-  const skipped = number('skipped')
-  return { passed: number('tests') - failed - skipped, failed, skipped }
-}
-
-const add = (a: Counts, b: Counts): Counts => ({
-  passed: a.passed + b.passed,
-  failed: a.failed + b.failed,
-  skipped: a.skipped + b.skipped,
-})
 
 main().catch((error: unknown) => {
   console.error(error)

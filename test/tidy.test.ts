@@ -18,11 +18,14 @@ const MAY_IMPORT: Record<string, string[]> = {
   merkle: [],
   db: ['start-error.ts'],
   tokens: ['start-error.ts', 'whole-file.ts', 'events', 'db'],
-  'config.ts': ['start-error.ts', 'merkle', 'tokens'],
+  'config.ts': ['start-error.ts', 'database-url.ts', 'merkle', 'tokens'],
   log: BASE,
   catalog: BASE,
   projections: BASE,
+  instances: ['db'],
   projector: STORES,
+  'database-url.ts': [],
+  replicas: [...BASE, 'projections'],
   attestations: [...STORES, 'projector'],
   archive: ['events', 'merkle', 'db', 'log', 'start-error.ts', 'whole-file.ts'],
   transparency: ['events', 'merkle', 'db', 'log', 'start-error.ts', 'whole-file.ts'],
@@ -31,30 +34,43 @@ const MAY_IMPORT: Record<string, string[]> = {
   // The write routes can't see a projection, and the read routes can't see the log.
   'http/flushes': ['events', 'log', 'tokens', 'http'],
   'http/catalog': ['events', 'db', 'catalog', 'http'],
-  'http/reads': ['events', 'db', 'projections', 'projector', 'http'],
-  'http/explain': ['events', 'db', 'projections', 'projector', 'http'],
-  'http/usage': ['events', 'db', 'projections', 'projector', 'http'],
+  'http/reads': ['events', 'db', 'projections', 'projector', 'replicas', 'http'],
+  'http/explain': ['events', 'db', 'projections', 'projector', 'replicas', 'http'],
+  'http/usage': ['events', 'db', 'projections', 'projector', 'replicas', 'http'],
   'http/attestations': ['attestations', 'http'],
   'http/tokens': ['db', 'tokens', 'http'],
-  'http/audit': ['events', 'db', 'log', 'tokens', 'http'],
-  'http/transparency': ['events', 'merkle', 'db', 'log', 'transparency', 'tokens', 'http'],
+  'http/sessions': ['db', 'tokens', 'http'],
+  'http/live': ['events', 'db', 'tokens', 'http'],
+  'http/status': ['db', 'instances', 'replicas', 'http'],
+  'http/audit': ['events', 'db', 'log', 'replicas', 'tokens', 'http'],
+  'http/transparency': [
+    ...['events', 'merkle', 'db', 'log', 'replicas', 'transparency', 'tokens', 'http'],
+  ],
   'http/verifications': ['db', 'verify', 'verifications', 'http'],
   http: [
-    ...['events', 'merkle', 'db', 'log', 'projector', 'transparency', 'tokens'],
+    ...['events', 'merkle', 'db', 'log', 'projector', 'replicas', 'transparency', 'tokens'],
     'verifications',
   ],
   console: ['events', 'tokens', 'http'],
+  // Bundled for browsers: of the service its types, and what is pure.
+  'console/page': ['events', 'merkle/way.ts', 'log/turns.ts', 'app.ts'],
   client: ['events', 'merkle'],
   'job.ts': ['db'],
   'rebuild-jobs.ts': ['db', 'job.ts', 'projections', 'projector'],
   'app.ts': [''],
   'service.ts': [''],
+  'parts.ts': [''],
   cli: [''],
   'main.ts': ['cli', 'start-error.ts'],
 }
 
-/** Files that nothing has to import: what runs, and what other programs import. */
-const ENTRIES = ['src/main.ts', 'src/client/index.ts']
+/** Files that nothing has to import: what runs, and what other programs import or read. */
+const ENTRIES = [
+  ...['src/main.ts', 'src/client/index.ts'],
+  ...['src/console/page/main.tsx', 'src/console/page/css.d.ts', 'src/console/page/tsconfig.json'],
+]
+
+const isCode = (path: string) => /\.tsx?$/.test(path)
 
 type Import = { path: string; typeOnly: boolean }
 type Source = { path: string; text: string; lines: string[]; imports: Import[] }
@@ -65,7 +81,7 @@ const list = (pattern: string) =>
 function read(path: string): Source {
   const text = readFileSync(join(ROOT, path), 'utf8')
   const lines = text.replace(/\n$/, '').split('\n')
-  return { path, text, lines, imports: path.endsWith('.ts') ? readImports(path, text) : [] }
+  return { path, text, lines, imports: isCode(path) ? readImports(path, text) : [] }
 }
 
 /** Of imports of its own files the path from the root; of packages the name. */
@@ -90,7 +106,7 @@ const roomOf = (path: string) =>
     .sort((a, b) => b.length - a.length)[0]
 
 const src = list('src/**/*').map(read)
-const code = src.filter(({ path }) => path.endsWith('.ts'))
+const code = src.filter(({ path }) => isCode(path))
 const byPath = new Map(code.map((source) => [source.path, source]))
 
 /** All that loading these files loads: types are gone by then. */
@@ -240,17 +256,16 @@ describe('tests', () => {
 })
 
 test('every file of src is used', () => {
-  const used = loadedBy(
-    ENTRIES.filter((path) => byPath.has(path)),
-    () => true,
-  )
+  const used = loadedBy(ENTRIES, () => true)
   const unused = src.filter(({ path }) => {
-    if (path.endsWith('.ts')) return !used.has(path)
-    // Other files are read by name, by a file of the same folder.
+    if (used.has(path) || isCode(path)) return !used.has(path)
+    // Other files are read by name, by a file of the same folder or of the one above.
     const name = path.split('/').at(-1)!
     const folder = dirname(path)
     return ![...used].some(
-      (user) => user.startsWith(`${folder}/`) && byPath.get(user)?.text.includes(`'${name}'`),
+      (user) =>
+        (dirname(user) === folder || dirname(user) === dirname(folder)) &&
+        byPath.get(user)?.text.includes(`'${name}'`),
     )
   })
   expect(unused.map(({ path }) => path)).toEqual([])

@@ -1,4 +1,5 @@
 import { type Sql, transact } from '../db/pool.ts'
+import { STATEMENT_TYPES } from '../events/statement.ts'
 import { type AppendedStatement, appendStatement } from '../log/append-statement.ts'
 import { readLeafEvents } from '../log/read.ts'
 import { startOfQuarter } from '../projections/usage.ts'
@@ -7,22 +8,30 @@ import { readNewestAttestation, type StoredAttestation } from './newest.ts'
 
 /**
  * Attests the projections of a shard as they are; null where nothing but statements of the service
- * was appended since the last time. Of several instances that attest the same position one does.
+ * was appended since the last time, or that was less than `minAgeMs` ago. Of several instances that
+ * follow up the same attestation one does, and all get where.
  */
 export async function attestShard(
   sql: { read: Sql; append: Sql },
   shard: number,
+  minAgeMs: number,
 ): Promise<AppendedStatement | null> {
   const last = await readNewestAttestation(sql.read, shard)
-  if (!(await hasGrown(sql.read, shard, last?.position ?? -1))) return null
+  if (last !== null && isYoung(last, minAgeMs)) return null
+  if (!(await hasGrown(sql.read, shard, last?.totals.position ?? -1))) return null
   const from = last === null ? null : await findUsageStart(sql.read, last)
   const payload = await transact(
     sql.read,
     'isolation level repeatable read read only',
     (transaction) => digestTables(transaction, shard, from),
   )
-  const about = `attestation ${payload.totals.position}`
+  const about = `attestation after ${last?.position ?? -1}`
   return appendStatement(sql.append, shard, { type: 'ProjectionAttested', payload }, about)
+}
+
+function isYoung({ recorded_at }: StoredAttestation, minAgeMs: number): boolean {
+  const age = Date.now() - Date.parse(recorded_at)
+  return age >= 0 && age < minAgeMs
 }
 
 /** True where something else than a statement of the service was appended behind a position. */
@@ -31,7 +40,7 @@ async function hasGrown(sql: Sql, shard: number, after: number): Promise<boolean
     select
     from events e
     where e.shard = ${shard} and e.position > ${after}
-      and e.type not in ('ProjectionAttested', 'OriginChanged')
+      and e.type not in ${sql(STATEMENT_TYPES)}
     limit 1`
   return rows.length > 0
 }

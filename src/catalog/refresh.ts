@@ -1,5 +1,7 @@
+import { NotNow } from '../db/errors.ts'
 import type { Sql } from '../db/pool.ts'
-import { decodeEvent } from '../events/event.ts'
+import type { CatalogChange } from '../events/catalog-change.ts'
+import { decodeEvent, UnknownEvent } from '../events/event.ts'
 import type { Catalog } from './catalog.ts'
 
 /**
@@ -28,8 +30,19 @@ async function foldChanges(sql: Sql, catalog: Catalog): Promise<void> {
   // A few at a time: a change may be as large as a body.
   for await (const rows of changes.cursor(4)) {
     for (const { position, version, payload } of rows) {
-      const event = decodeEvent('CatalogChanged', version, payload)
-      if (event.type === 'CatalogChanged') catalog.fold(Number(position), event.change)
+      catalog.fold(Number(position), decodeChange(version, payload))
     }
+  }
+}
+
+/** Throws NotNow for what newer code has written: an instance of that can take what comes here. */
+function decodeChange(version: number, payload: string): CatalogChange {
+  try {
+    const event = decodeEvent('CatalogChanged', version, payload)
+    if (event.type === 'CatalogChanged') return event.change
+    throw new Error(`not a change: ${event.type}`)
+  } catch (error) {
+    if (error instanceof UnknownEvent) throw new NotNow(error.message)
+    throw error
   }
 }

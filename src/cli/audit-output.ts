@@ -48,6 +48,9 @@ export class Findings {
         `${report.claims} attested digests and totals, ` +
         `${report.rows} rows of pages, ${report.receipts} receipts verified`,
     )
+    if (report.dealt > 0) {
+      lines.push(`${report.dealt} events of the archive were held against where they were dealt to`)
+    }
     lines.push(...report.notes, ...limits)
     if (this.count > MAX_FINDINGS) lines.push(`and ${this.count - MAX_FINDINGS} more`)
     lines.push(this.count === 0 ? 'Nothing found' : `${this.count} found`)

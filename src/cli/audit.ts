@@ -12,6 +12,7 @@ import { StartError } from '../start-error.ts'
 import { openArchiveSource } from './archive-source.ts'
 import { Findings, toPlain, toPlainLines } from './audit-output.ts'
 import { type AuditState, readState, writeState } from './audit-state.ts'
+import { openDealtSource } from './dealt-source.ts'
 import { Interrupted, untilInterrupted } from './interrupt.ts'
 import { Progress } from './progress.ts'
 
@@ -20,6 +21,7 @@ const USAGE = `Usage: tallybook audit <url of a service, or directory of an arch
   --state <file>         keeps keys and verified heads from one audit to the next
   --token-file <file>    an auditor's token; else TALLYBOOK_AUDITOR_TOKEN, else what is public
   --receipt <file>       a .tlog-proof that has to hold; may be repeated
+  --archive <directory>  the old log, where its events were dealt to another number of shards
   --heads-only           signatures and consistency of the tree heads only
   --follow               goes on, with what is new every --every seconds (1)
   --json                 for programs`
@@ -55,7 +57,7 @@ function readOptions(args: string[]) {
       options: {
         key: { ...text, multiple: true, default: [] },
         receipt: { ...text, multiple: true, default: [] },
-        ...{ state: text, 'token-file': text, every: text },
+        ...{ archive: text, state: text, 'token-file': text, every: text },
         ...{ 'heads-only': flag, follow: flag, json: flag },
       },
     })
@@ -82,6 +84,7 @@ async function run(options: Options, signal: AbortSignal): Promise<number> {
     keys: parseKeys(keys),
     kept: new Map(Object.entries(state.heads).map(([shard, note]) => [Number(shard), note])),
     receipts: await readReceipts(options.receipt),
+    dealt: await openDealt(options, findings),
     headsOnly: options['heads-only'],
     onFinding: (finding) => findings.add(finding),
     onProgress: (done, total) => {
@@ -89,7 +92,8 @@ async function run(options: Options, signal: AbortSignal): Promise<number> {
       progress.update(done, total)
     },
   })
-  const keep = (report: AuditReport) => keepState(statePath, state, keys, report, findings.count)
+  const keep = (report: AuditReport) =>
+    keepState(statePath, state, { keys, shards: source.shards }, report, findings.count)
   let report = await auditing.run().finally(() => progress.end())
   await keep(report)
   const runAgain = following(auditing, signal)
@@ -138,6 +142,11 @@ async function openSource(options: Options, findings: Findings): Promise<LogSour
   return source
 }
 
+async function openDealt({ archive }: Options, findings: Findings) {
+  if (archive === undefined) return undefined
+  return openDealtSource(archive, (finding) => findings.add(finding))
+}
+
 async function readToken(options: Options): Promise<string | null> {
   const path = options['token-file']
   if (path === undefined) return process.env.TALLYBOOK_AUDITOR_TOKEN?.trim() || null
@@ -178,16 +187,20 @@ async function readText(path: string): Promise<string> {
   })
 }
 
-/** Of a log in which something was found, the heads from before stay: they are what shows it. */
+/**
+ * Of a log in which something was found, the heads from before stay: they are what shows it. Else a
+ * head of a shard that isn't there any more was found in the archive.
+ */
 async function keepState(
   path: string | null,
   state: AuditState,
-  keys: string[],
+  { keys, shards }: { keys: string[]; shards: number },
   report: AuditReport,
   findings: number,
 ): Promise<void> {
   if (path === null || findings > 0) return
-  const heads = { ...state.heads }
+  const there = Object.entries(state.heads).filter(([shard]) => Number(shard) < shards)
+  const heads = Object.fromEntries(there)
   for (const [shard, { note }] of report.heads) heads[String(shard)] = note
   const next = { keys, heads }
   if (isDeepStrictEqual(state, next)) return

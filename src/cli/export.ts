@@ -4,6 +4,7 @@ import type { SignedHeads } from '../archive/transparency.ts'
 import { writeArchive } from '../archive/write.ts'
 import { readConfig } from '../config.ts'
 import { openPools, type Sql } from '../db/pool.ts'
+import { readHeads } from '../log/read.ts'
 import { StartError } from '../start-error.ts'
 import { readSignedHeads } from '../transparency/origin.ts'
 import { openDatabase } from './database.ts'
@@ -28,13 +29,15 @@ export async function exportLog(args: string[]): Promise<void> {
   const write = isParquet ? writeEntries : writeLog
   let wrote: string
   try {
+    // A running service's log may have another number of shards than this environment says.
+    const heads = await readHeads(pools.read)
     wrote = await write({
       sql: pools.read,
       target,
       signal,
       onProgress: (done, total) => progress.update(done, total),
       // Before the log is looked at: it has by then what a head covers.
-      signed: (await readSignedHeads(config.dataDir, config.shards)) ?? undefined,
+      signed: (await readSignedHeads(config.dataDir, heads.length)) ?? undefined,
     })
   } catch (error) {
     throw explainFailure(error, `Nothing was exported to ${target}`)

@@ -1,40 +1,63 @@
 import { importArchive } from '../archive/import.ts'
 import type { Manifest } from '../archive/manifest.ts'
 import { openArchive } from '../archive/open.ts'
+import { reshardArchive } from '../archive/reshard.ts'
+import { readSignedHeads } from '../archive/transparency.ts'
 import { type Config, readConfig } from '../config.ts'
 import { ShardsDiffer } from '../db/migrate.ts'
 import { openPools, type Pools } from '../db/pool.ts'
+import type { Positions } from '../events/positions.ts'
 import { foldLog } from '../projector/fold-log.ts'
 import { StartError } from '../start-error.ts'
+import { refuseOldOrigin } from '../transparency/old-origin.ts'
 import { type CommandDatabase, openDatabase } from './database.ts'
 import { explainFailure } from './failure.ts'
 import { Interrupted, untilInterrupted } from './interrupt.ts'
 import { Progress } from './progress.ts'
 
-const USAGE = 'Usage: tallybook import <directory>'
+const USAGE = `Usage: tallybook import <directory> [--reshard]
+  --reshard   deals the events to TALLYBOOK_SHARDS shards, another number than the archive's`
+
+/** What is imported, and into how many shards. */
+type Source = {
+  directory: string
+  manifest: Manifest
+  manifestSha256: string
+  reshard: boolean
+  shards: number
+}
 
 /** Fills an empty log with an archive, and folds it. */
 export async function importLog(args: string[]): Promise<void> {
-  const [directory, ...rest] = args
-  if (!directory || directory.startsWith('-') || rest.length > 0) throw new StartError(USAGE)
+  const { directory, reshard } = readOptions(args)
   const signal = untilInterrupted()
-  const manifest = await readManifest(directory)
-  const config = configFor(manifest)
-  const database = await open(config, manifest)
-  const pools = openPools(database.address, config.shards)
+  const archive = await readManifest(directory)
+  const config = reshard ? await configForReshard(directory, archive) : configFor(archive.manifest)
+  const { shards } = config
+  const source: Source = { directory, ...archive, reshard, shards }
+  const database = await open(config, source)
+  const pools = openPools(database.address, shards)
+  let said: string
   try {
-    await insert(pools, directory, manifest, signal)
-    await fold(pools, manifest, signal)
+    const { positions, leftOut } = await insert(pools, source, signal)
+    said = describe(source, leftOut)
+    await fold(pools, positions, signal)
   } finally {
     await pools.close()
     await database.close()
   }
-  console.log(`Imported ${manifest.events} events from ${directory}`)
+  console.log(said)
 }
 
-async function readManifest(directory: string): Promise<Manifest> {
-  const { manifest, problems } = await openArchive(directory)
-  if (manifest !== null && problems.length === 0) return manifest
+function readOptions(args: string[]): { directory: string; reshard: boolean } {
+  const [directory, ...rest] = args.filter((arg) => arg !== '--reshard')
+  if (!directory || directory.startsWith('-') || rest.length > 0) throw new StartError(USAGE)
+  return { directory, reshard: args.includes('--reshard') }
+}
+
+async function readManifest(directory: string) {
+  const { manifest, sha256, problems } = await openArchive(directory)
+  if (manifest !== null && problems.length === 0) return { manifest, manifestSha256: sha256 }
   const { file, message } = problems[0]!
   throw new StartError(`Nothing was imported. ${file}: ${message}.`)
 }
@@ -45,42 +68,79 @@ function configFor({ shards }: Manifest): Config {
   if (!process.env.TALLYBOOK_SHARDS?.trim()) return { ...config, shards: shards.length }
   if (config.shards === shards.length) return config
   throw new StartError(
-    `The archive is of ${shards.length} shard(s), and TALLYBOOK_SHARDS is ${config.shards}: ` +
-      'the number can not change on the way.',
+    `The archive is of ${shards.length} shard(s), and TALLYBOOK_SHARDS is ${config.shards}. ` +
+      '`tallybook import <directory> --reshard` deals its events to that number; what follows ' +
+      'from that is in docs/scale.md.',
   )
 }
 
-async function open(config: Config, { shards }: Manifest): Promise<CommandDatabase> {
+/** With the number of shards that is wanted, and a data directory that may sign such a log. */
+async function configForReshard(
+  directory: string,
+  { manifest }: { manifest: Manifest },
+): Promise<Config> {
+  const config = readConfig(process.env)
+  if (!process.env.TALLYBOOK_SHARDS?.trim()) {
+    throw new StartError('--reshard needs TALLYBOOK_SHARDS: to how many shards?')
+  }
+  if (config.shards === manifest.shards.length) {
+    throw new StartError(
+      `The archive is of ${config.shards} shard(s), as TALLYBOOK_SHARDS says: import it without ` +
+        '--reshard, and all positions stay as they are.',
+    )
+  }
+  const { heads } = await readSignedHeads(directory, manifest)
+  await refuseOldOrigin(config.dataDir, config.logOrigin, [...heads.values()])
+  return config
+}
+
+async function open(config: Config, source: Source): Promise<CommandDatabase> {
   try {
     return await openDatabase(config, console.error, { create: true })
   } catch (error) {
-    if (!(error instanceof ShardsDiffer)) throw error
-    throw new StartError(
-      `The archive is of ${shards.length} shard(s), and the database was made with ` +
-        `${error.made}: it needs another database.`,
-    )
+    throw explainShards(error, source)
   }
 }
 
-async function insert(pools: Pools, directory: string, manifest: Manifest, signal: AbortSignal) {
+/** Who deals has said a number of shards; else it is the archive's. */
+function explainShards(error: unknown, { manifest, reshard }: Source): unknown {
+  if (reshard || !(error instanceof ShardsDiffer)) return error
+  return new StartError(
+    `The archive is of ${manifest.shards.length} shard(s), and the database was made with ` +
+      `${error.made}: it needs another database, or ` +
+      `\`TALLYBOOK_SHARDS=${error.made} tallybook import <directory> --reshard\` deals its ` +
+      'events to that number.',
+  )
+}
+
+async function insert(pools: Pools, source: Source, signal: AbortSignal) {
   const progress = new Progress('import')
+  const options = {
+    ...source,
+    sql: pools.project,
+    signal,
+    onProgress: (events: number, total: number) => progress.update(events, total),
+  }
   try {
-    await importArchive({
-      sql: pools.project,
-      directory,
-      manifest,
-      signal,
-      onProgress: (events, total) => progress.update(events, total),
-    })
+    if (source.reshard) return await reshardArchive(options)
+    return { positions: await importArchive(options), leftOut: 0 }
   } catch (error) {
-    throw explainFailure(error, 'Nothing was imported')
+    throw explainFailure(explainShards(error, source), 'Nothing was imported')
   } finally {
     progress.end()
   }
 }
 
-async function fold(pools: Pools, manifest: Manifest, signal: AbortSignal): Promise<void> {
-  const heads = manifest.shards.map(({ events }) => events - 1)
+function describe({ directory, manifest, reshard, shards }: Source, leftOut: number): string {
+  if (!reshard) return `Imported ${manifest.events} events from ${directory}`
+  const left = leftOut === 0 ? '' : ` (without ${leftOut} statements about the log that it is of)`
+  return (
+    `Imported ${manifest.events - leftOut} events from ${directory}${left}, dealt from ` +
+    `${manifest.shards.length} shard(s) to ${shards}`
+  )
+}
+
+async function fold(pools: Pools, heads: Positions, signal: AbortSignal): Promise<void> {
   const progress = new Progress('fold')
   try {
     await foldLog(pools, heads, signal, (done, total) => progress.update(done, total))

@@ -3,6 +3,7 @@ import { audit } from './audit.ts'
 import { demo } from './demo.ts'
 import { exportLog } from './export.ts'
 import { importLog } from './import.ts'
+import { init } from './init.ts'
 import { key } from './key.ts'
 import { rebuild } from './rebuild.ts'
 import { replay } from './replay.ts'
@@ -12,6 +13,10 @@ import { verify } from './verify.ts'
 
 const COMMANDS: Record<string, { run: (args: string[]) => Promise<void>; help: string }> = {
   serve: { run: serve, help: 'serve         run the service (the default)' },
+  init: {
+    run: init,
+    help: 'init          make the schema; --citus spreads it over several machines',
+  },
   rebuild: { run: rebuild, help: 'rebuild       fold the projections anew, beside the live ones' },
   replay: { run: replay, help: 'replay        show how a number came to be, event by event' },
   key: { run: key, help: 'key           show or rotate the keys of the transparency log' },

@@ -14,8 +14,9 @@ import { Progress } from './progress.ts'
 
 const NAMES = PROJECTIONS.map(({ name }) => name)
 const USAGE =
-  'Usage: tallybook rebuild [--projection <name>] ...\n' +
-  `Projections: ${NAMES.join(', ')}; without one, all of them. The service may run meanwhile.`
+  'Usage: tallybook rebuild [--changed] [--projection <name>] ...\n' +
+  `Projections: ${NAMES.join(', ')}; without one, all of them. --changed: only those that ` +
+  'an older version has made. The service may run meanwhile.'
 
 /** Drifted rows that are printed. */
 const PRINTED = 20
@@ -25,7 +26,8 @@ const PRINTED = 20
  * they differ, and makes the new ones live.
  */
 export async function rebuild(args: string[]): Promise<void> {
-  const projections = readArguments(args)
+  const onlyChanged = args[0] === '--changed'
+  const projections = readArguments(onlyChanged ? args.slice(1) : args)
   lowerPriority()
   const signal = untilInterrupted()
   const config = readConfig(process.env)
@@ -37,7 +39,7 @@ export async function rebuild(args: string[]): Promise<void> {
     const pools = openPools(database.address, shards)
     try {
       const outcome = await runRebuild({
-        ...{ owner, project: pools.project, projections, signal },
+        ...{ owner, project: pools.project, projections, onlyChanged, signal },
         onProgress: ({ folded, total }) => progress.update(folded, total),
       }).finally(() => progress.end())
       if ('underWay' in outcome) {

@@ -34,12 +34,13 @@ export async function replay(args: string[]): Promise<void> {
   const goesOn = isStepping ? askToGoOn() : null
   try {
     const history = new History(pools, shards)
+    const from = { sql: pools.read, history }
     const end = await findEnd(history, to)
     let running: Counted = []
     for (let after: Positions | null = end.map(() => -1); after; ) {
       signal.throwIfAborted()
       const page: Awaited<ReturnType<typeof explain>> = await explain(
-        { sql: pools.read, history },
+        from,
         of,
         { after, to: end },
         PAGE,
@@ -52,7 +53,7 @@ export async function replay(args: string[]): Promise<void> {
       }
       after = page.next
     }
-    if (running.length === 0) running = await readCounted(history, of, end)
+    if (running.length === 0) running = await readCounted(from, of, end)
     console.log(`${format(of, running)} as of ${formatPositions(end)}`)
   } catch (error) {
     throw explainFailure(error, 'The replay ended')

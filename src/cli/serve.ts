@@ -5,6 +5,7 @@ import { type Service, startService } from '../service.ts'
 import { StartError } from '../start-error.ts'
 import { loadTokens } from '../tokens/files.ts'
 import { openOrigin } from '../transparency/origin.ts'
+import { explainFailure } from './failure.ts'
 import { launcherEnded } from './launcher.ts'
 
 /** Runs the service until SIGINT or SIGTERM: then it finishes what it accepted, and ends. */
@@ -29,9 +30,12 @@ export async function serve(args: string[]): Promise<void> {
     const service = await startService({
       config,
       address: embedded ?? { url: config.databaseUrl! },
+      replicas: config.replicaUrls.map((url) => ({ url })),
       tokens,
       origin,
       logger,
+    }).catch((error: unknown) => {
+      throw explainFailure(error, 'The service could not start')
     })
     console.log(`Tallybook listens on ${service.url}`)
     await Promise.race([stopping, endOfDatabase(embedded)])

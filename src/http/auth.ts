@@ -1,30 +1,43 @@
 import { Elysia } from 'elysia'
+import type { Sql } from '../db/pool.ts'
 import type { Principal, Role } from '../tokens/roles.ts'
+import { findSession, type Session } from '../tokens/sessions.ts'
 import type { Tokens } from '../tokens/tokens.ts'
 import { type Attempts, RETRY_AFTER_S } from './attempts.ts'
+import { readCookie, refuseCrossOrigin } from './cookie.ts'
 import { Problem } from './problem.ts'
 
-export type AuthOptions = { tokens: Tokens; attempts: Attempts }
+export type AuthOptions = { tokens: Tokens; attempts: Attempts; pools: { read: Sql } }
+
+/** Who calls, as a handler finds him: with his session where he came by one. */
+export type Caller = Principal & Partial<Session>
 
 /**
- * The route option `roles`: who may call a route. It is decided in `transform`, which comes before
- * the query is validated; routes read their body themselves, so before the body too. A handler
- * finds who calls as `principal`.
+ * The route option `roles`: who may call a route, by his token or his session's cookie. It is
+ * decided in `transform`, which comes before the query is validated; routes read their body
+ * themselves, so before the body too. A handler finds who calls as `principal`.
  */
 export function auth(options: AuthOptions) {
   return new Elysia({ name: 'auth', seed: options.tokens })
-    .decorate('principal', null as unknown as Principal)
+    .decorate('principal', null as unknown as Caller)
     .macro({
       roles: (roles: readonly Role[]) => ({
         detail: { 'x-roles': [...roles] } as object,
         transform(context) {
           const { request, server } = context
-          context.principal = authorize(
-            options,
-            roles,
-            request.headers.get('authorization'),
-            () => server?.requestIP(request)?.address ?? '',
-          )
+          const header = request.headers.get('authorization')
+          const session = header === null ? readCookie(request) : null
+          if (session === null) {
+            const addressOf = () => server?.requestIP(request)?.address ?? ''
+            context.principal = admit(identify(options, readToken(header), addressOf), roles)
+            return undefined
+          }
+          // A browser would keep what it was answered, past the end of the session.
+          context.set.headers['cache-control'] = 'no-store'
+          // Only here a promise: a proxy's flush takes no turn more.
+          return identifySession(options, request, session).then((caller) => {
+            context.principal = admit(caller, roles)
+          })
         },
       }),
     })
@@ -33,13 +46,16 @@ export function auth(options: AuthOptions) {
 /** `Bearer`, of any case (RFC 9110), spaces, and the token. */
 const BEARER = /^bearer +(\S+) *$/i
 
-function authorize(
-  { tokens, attempts }: AuthOptions,
-  roles: readonly Role[],
-  header: string | null,
+/** The token of an Authorization header; null where it has none. */
+export const readToken = (header: string | null): string | null =>
+  header === null ? null : (BEARER.exec(header)?.[1] ?? null)
+
+/** Who has this token. Throws the problem 401, or 429 where its address has guessed too much. */
+export function identify(
+  { tokens, attempts }: Pick<AuthOptions, 'tokens' | 'attempts'>,
+  token: string | null,
   addressOf: () => string,
 ): Principal {
-  const token = header === null ? null : BEARER.exec(header)?.[1]
   const principal = token ? tokens.identify(token) : null
   const isTrusted = principal !== null && attempts.isTrusted(principal.name)
   if (token && !isTrusted && attempts.isWatching && attempts.isBlocked(addressOf())) {
@@ -49,13 +65,28 @@ function authorize(
   }
   if (principal === null) {
     if (token) attempts.noteFailure(addressOf())
-    throw new Problem(401, 'unauthorized', 'Send Authorization: Bearer <token>.', {
-      'www-authenticate': 'Bearer realm="tallybook"',
-    })
+    throw unauthorized('Send Authorization: Bearer <token>.')
   }
   attempts.trust(principal.name)
-  if (!roles.includes(principal.role)) {
-    throw new Problem(403, 'forbidden', `The role ${principal.role} may not do this.`)
-  }
   return principal
 }
+
+async function identifySession(
+  { pools, tokens }: AuthOptions,
+  request: Request,
+  session: string,
+): Promise<Caller> {
+  refuseCrossOrigin(request)
+  const caller = await findSession(pools.read, tokens, session)
+  if (caller === null) throw unauthorized('The session has ended: sign in again.')
+  return caller
+}
+
+/** Throws the problem 403 where none of the roles is the caller's. */
+export function admit<Who extends Principal>(caller: Who, roles: readonly Role[]): Who {
+  if (roles.includes(caller.role)) return caller
+  throw new Problem(403, 'forbidden', `The role ${caller.role} may not do this.`)
+}
+
+const unauthorized = (detail: string) =>
+  new Problem(401, 'unauthorized', detail, { 'www-authenticate': 'Bearer realm="tallybook"' })

@@ -6,6 +6,8 @@ import type { Pools, Sql } from '../db/pool.ts'
 import type { AppendOutcome } from '../log/queue.ts'
 import { readRebuilds } from '../projector/rebuild/record.ts'
 import { readParkedEvents, readProjectionStatus } from '../projector/status.ts'
+import type { Served } from '../replicas/reads.ts'
+import type { Replica } from '../replicas/replica.ts'
 import { readNewestFinished } from '../verifications/stored.ts'
 import { describe } from './openapi.ts'
 
@@ -54,6 +56,12 @@ export class Metrics {
     'Events that the newest signed tree head of this instance covers',
     ['shard'],
   )
+  readonly #instances = this.#gauge('tallybook_instances', 'Instances that run on the database')
+  readonly #tends = this.#gauge(
+    'tallybook_tends',
+    '1 for a shard that this instance folds and signs, else 0',
+    ['shard'],
+  )
   readonly #drifted = this.#gauge(
     'tallybook_projection_drifted_rows',
     'Rows that the newest rebuild found to differ from the log; should be 0',
@@ -68,12 +76,39 @@ export class Metrics {
     'When the newest finished verification ended; 0 where none has',
   )
 
+  readonly #replicaReads = new Counter({
+    name: 'tallybook_replica_reads_total',
+    help: 'Reads that a replica has answered',
+    registers: [this.registry],
+  })
+  readonly #fallbacks = new Counter({
+    name: 'tallybook_replica_fallbacks_total',
+    help: 'Reads that went to the primary though there are replicas, by reason',
+    labelNames: ['reason'] as const,
+    registers: [this.registry],
+  })
+  readonly #replicaUsed = this.#gauge('tallybook_replica_used', '1 where reads go to it, else 0', [
+    'replica',
+  ])
+  readonly #replicaLagEvents = this.#gauge(
+    'tallybook_replica_lag_events',
+    'Events that the replica lacks',
+    ['replica'],
+  )
+  readonly #replicaLagSeconds = this.#gauge(
+    'tallybook_replica_lag_seconds',
+    'Age of the oldest event that the replica lacks',
+    ['replica'],
+  )
+
   constructor(
     private readonly sources: {
       pools: Pools
+      replicas: readonly Replica[]
       queueLength: () => number
       /** By shard. */
       treeSizes: () => number[]
+      instances: { count: number; tends(shard: number): boolean }
     },
   ) {
     collectDefaultMetrics({ register: this.registry })
@@ -82,8 +117,17 @@ export class Metrics {
   /** All metrics as of now, in Prometheus' text format. */
   async render(): Promise<string> {
     this.#queueLength.set(this.sources.queueLength())
+    const { instances } = this.sources
+    this.#instances.set(instances.count)
     for (const [shard, size] of this.sources.treeSizes().entries()) {
       this.#treeSize.set({ shard: String(shard) }, size)
+      this.#tends.set({ shard: String(shard) }, instances.tends(shard) ? 1 : 0)
+    }
+    for (const { number, state, lag } of this.sources.replicas) {
+      const replica = String(number)
+      this.#replicaUsed.set({ replica }, state === 'used' ? 1 : 0)
+      this.#replicaLagEvents.set({ replica }, lag.events)
+      this.#replicaLagSeconds.set({ replica }, lag.seconds)
     }
     try {
       await this.#readDatabase(this.sources.pools.read)
@@ -119,6 +163,12 @@ export class Metrics {
 
   #gauge<Label extends string>(name: string, help: string, labelNames: Label[] = []) {
     return new Gauge({ name, help, labelNames, registers: [this.registry] })
+  }
+
+  /** Counts a read that a replica has answered, or should have. */
+  observeRead(served: Served): void {
+    if (served === 'replica') this.#replicaReads.inc()
+    else this.#fallbacks.inc({ reason: served })
   }
 
   /** Counts a flush whose body was not one. */

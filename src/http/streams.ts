@@ -1,10 +1,10 @@
-import type { Principal } from '../tokens/roles.ts'
 import type { Tokens } from '../tokens/tokens.ts'
+import type { Caller } from './auth.ts'
 import { unavailable } from './problem.ts'
 
 /** Bytes that are handed to a connection at once; more only when it has taken them. */
 const CHUNK_BYTES = 64 * 1024
-/** Milliseconds between two looks whether the tokens of open streams still count. */
+/** Milliseconds between two looks whether the tokens and sessions of open streams still count. */
 const LOOK_MS = 1_000
 /** Looks from one beat to the next: streams that have nothing to say send something then. */
 const LOOKS_PER_BEAT = 15
@@ -22,6 +22,8 @@ export type StreamSource = {
 
 export type StreamsOptions = {
   tokens: Tokens
+  /** Those of the sessions, by the SHA-256 of their ids, that nobody has ended. */
+  findOpenSessions: (idsSha256: string[]) => Promise<Set<string>>
   /** Streams that may be open at once. */
   most: number
   /** What becomes of a stream that is ended early: `closed` where its client resumes. */
@@ -34,11 +36,12 @@ export type StreamsOptions = {
 
 /**
  * The open streams of one kind. Each holds its source and the chunk that its client hasn't taken.
- * They end with their source, their client, their token, or the service.
+ * They end with their source, their client, their token, their session, or the service.
  */
 export class Streams {
   readonly #open = new Set<Stream>()
   #looks = 0
+  #isAsking = false
   #stopped = false
   #looking: ReturnType<typeof setInterval> | null = null
 
@@ -51,7 +54,7 @@ export class Streams {
   }
 
   /** Opens a stream of `source` to somebody; throws as `checkRoom` does. */
-  open(principal: Principal, source: StreamSource): ReadableStream<Uint8Array> {
+  open(principal: Caller, source: StreamSource): ReadableStream<Uint8Array> {
     this.checkRoom()
     const stream = new Stream(principal, source, this.options, () => {
       this.#open.delete(stream)
@@ -72,10 +75,32 @@ export class Streams {
 
   #look(): void {
     const { tokens, onBeat } = this.options
-    for (const stream of [...this.#open]) if (!tokens.holds(stream.principal)) stream.end()
+    for (const stream of [...this.#open]) {
+      const { principal } = stream
+      if (!tokens.holds(principal) || hasExpired(principal)) stream.end()
+    }
     if (++this.#looks % LOOKS_PER_BEAT === 0) onBeat?.()
+    void this.#endSignedOut()
+  }
+
+  /** Sessions are ended on any instance: the database knows. While it is away, nobody ends one. */
+  async #endSignedOut(): Promise<void> {
+    const asked = [...this.#open].filter(({ principal }) => principal.idSha256 !== undefined)
+    if (asked.length === 0 || this.#isAsking) return
+    this.#isAsking = true
+    try {
+      const ids = new Set(asked.map(({ principal }) => principal.idSha256!))
+      const open = await this.options.findOpenSessions([...ids])
+      for (const stream of asked) if (!open.has(stream.principal.idSha256!)) stream.end()
+    } catch (error) {
+      this.options.onFailure(error)
+    }
+    this.#isAsking = false
   }
 }
+
+const hasExpired = ({ expiresAt }: Caller) =>
+  expiresAt !== undefined && Date.parse(expiresAt) < Date.now()
 
 /** Seconds after which a client that found no room may come again. */
 const RETRY_AFTER_S = 5
@@ -90,7 +115,7 @@ class Stream {
   #isOver = false
 
   constructor(
-    readonly principal: Principal,
+    readonly principal: Caller,
     private readonly source: StreamSource,
     private readonly options: StreamsOptions,
     private readonly onOver: () => void,

@@ -18,6 +18,7 @@ export function contributionOf(event: Event, of: UsageOf): Counted {
     case 'CatalogChanged':
     case 'ProjectionAttested':
     case 'OriginChanged':
+    case 'ShardsChanged':
       return NOTHING
     default:
       return event satisfies never

@@ -8,6 +8,11 @@ export type PageRequest = {
   cursor: string | null
   /** Ended rows too. */
   ended: boolean
+  /**
+   * What the name holds, in capitals or not (of A to Z; of other letters where the locale of the
+   * database knows them), or the id begins with; null: anything.
+   */
+  search: string | null
 }
 
 export type Page<Item> = { items: Item[]; next_cursor: string | null }
@@ -18,6 +23,14 @@ export type SortColumns = Record<string, 'bigint' | 'numeric' | 'float8' | 'text
 /** The cursor is not one that this list has given for this order. */
 export class CursorError extends Error {
   override name = 'CursorError'
+}
+
+/** Condition on catalog rows `c`: the search finds them. */
+export function isFound(sql: Sql | Transaction, id: string, { search }: PageRequest): Fragment {
+  if (search === null) return sql`true`
+  return sql`(
+    strpos(lower(c.name), lower(${search}::text)) > 0 or starts_with(c.${sql(id)}::text, ${search})
+  )`
 }
 
 /** How a list is cut: the column that it is sorted by, and what goes after `where`. */

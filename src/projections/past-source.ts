@@ -53,9 +53,10 @@ function sums(
   return transaction`
     select u.id, u.requests, u.successes
     from ${transaction(table)} s
+      ${listed ? joinListed(transaction, listed) : transaction``}
       cross join lateral unnest(s.ids, s.requests, s.successes) as u(id, requests, successes)
     where ${isSnapshot(transaction, past)}
-      ${listed ? isOnPage(transaction, 'first_id', 'last_id', listed) : transaction``}
+      ${listed ? isOnPage(transaction, 'first_id', 'last_id') : transaction``}
     union all
     select f.id, f.requests, f.successes
     from ${unnestSums(transaction, since)}`
@@ -66,11 +67,12 @@ function keySums(transaction: Transaction, past: Past, listed: Listed): Fragment
   return transaction`
     select u.token_hash, u.requests, u.tokens, u.quota_used, u.last_accessed_at
     from key_snapshots s
+      ${listed ? joinListed(transaction, listed) : transaction``}
       cross join lateral unnest(
         s.token_hashes, s.requests, s.tokens, s.quota_used, s.last_accessed_at
       ) as u(token_hash, requests, tokens, quota_used, last_accessed_at)
     where ${isSnapshot(transaction, past)}
-      ${listed ? isOnPage(transaction, 'first_hash', 'last_hash', listed) : transaction``}
+      ${listed ? isOnPage(transaction, 'first_hash', 'last_hash') : transaction``}
     union all
     select f.token_hash, f.requests, f.tokens, f.quota_used, f.last_accessed_at
     from ${unnestKeySums(transaction, since)}`
@@ -85,16 +87,20 @@ function isSnapshot(transaction: Transaction, { generations, snapshots }: Past):
   return transaction`s.generation = ${generations.snapshots} and (${any})`
 }
 
-/** Pages that can hold a listed id: the others stay packed. */
-function isOnPage(
-  transaction: Transaction,
-  first: string,
-  last: string,
-  listed: Fragment,
-): Fragment {
+/** The listed ids in order, as `l (ids)`. */
+function joinListed(transaction: Transaction, listed: Fragment): Fragment {
   return transaction`
-    and exists (
-      select from unnest(array(${listed})) as l(id)
-      where l.id between s.${transaction(first)} and s.${transaction(last)}
+    cross join (select array(select l.id from (${listed}) as l(id) order by l.id) as ids) l`
+}
+
+/**
+ * Pages that can hold one of `l.ids`: the others stay packed. By counting those up to its ends, as
+ * Citus has no subquery over a list that is asked for each row.
+ */
+function isOnPage(transaction: Transaction, first: string, last: string): Fragment {
+  const [from, to] = [transaction`s.${transaction(first)}`, transaction`s.${transaction(last)}`]
+  return transaction`
+    and (
+      width_bucket(${to}, l.ids) > width_bucket(${from}, l.ids) or ${from} = any (l.ids)
     )`
 }

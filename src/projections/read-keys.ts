@@ -1,6 +1,6 @@
 import type { Transaction } from '../db/pool.ts'
 import { type Exact, toExact } from '../events/exact.ts'
-import { type Page, type PageRequest, type SortColumns, toKeyset, toPage } from './page.ts'
+import { isFound, type Page, type PageRequest, type SortColumns, toKeyset, toPage } from './page.ts'
 import type { Source } from './source.ts'
 
 /** A token key with its counters. */
@@ -51,10 +51,11 @@ export async function readKeys(
   const listed = byHash ? transaction`select c.token_hash from c` : null
   const rows = await transaction<Row[]>`
     with c as (
-      select k.token_hash, k.quota_limit, k.name, k.ended_at
-      from (${source.keys()}) k
-      where ${request.ended ? transaction`true` : transaction`k.ended_at is null`}
-        and ${tokenHash === null ? transaction`true` : transaction`k.token_hash = ${tokenHash}`}
+      select c.token_hash, c.quota_limit, c.name, c.ended_at
+      from (${source.keys()}) c
+      where ${request.ended ? transaction`true` : transaction`c.ended_at is null`}
+        and ${isFound(transaction, 'token_hash', request)}
+        and ${tokenHash === null ? transaction`true` : transaction`c.token_hash = ${tokenHash}`}
         ${byHash ? transaction`and ${cut}` : transaction``}
     )
     select *

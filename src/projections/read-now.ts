@@ -1,4 +1,4 @@
-import { type Sql, type Transaction, transact } from '../db/pool.ts'
+import { inSnapshot, type Sql, type Transaction } from '../db/pool.ts'
 import type { Positions } from '../events/positions.ts'
 import { CURRENT } from './index.ts'
 import type { Projection } from './projection.ts'
@@ -9,18 +9,15 @@ export type Reflected<Value> = { value: Value; positions: Positions }
 
 /** Reads the live generations of `projections` in one snapshot of the database. */
 export async function readNow<Value>(
-  sql: Sql,
+  sql: Sql | Transaction,
   read: (transaction: Transaction, source: Source) => Promise<Value>,
   projections: readonly Projection[] = CURRENT,
 ): Promise<Reflected<Value>> {
-  const [positions, value] = await transact(
-    sql,
-    'isolation level repeatable read read only',
-    (transaction) =>
-      Promise.all([
-        readReflected(transaction, projections),
-        read(transaction, liveSource(transaction)),
-      ]),
+  const [positions, value] = await inSnapshot(sql, (transaction) =>
+    Promise.all([
+      readReflected(transaction, projections),
+      read(transaction, liveSource(transaction)),
+    ]),
   )
   return { positions, value }
 }

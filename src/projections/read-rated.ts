@@ -1,5 +1,5 @@
 import type { Fragment, Transaction } from '../db/pool.ts'
-import { type Page, type PageRequest, type SortColumns, toKeyset, toPage } from './page.ts'
+import { isFound, type Page, type PageRequest, type SortColumns, toKeyset, toPage } from './page.ts'
 import { type Rated, type RatedRow, ratedColumns, toRated } from './rates.ts'
 import type { Listed, Source } from './source.ts'
 
@@ -79,6 +79,7 @@ async function readRated(
       select *
       from (${catalog}) c
       where ${request.ended ? transaction`true` : transaction`c.ended_at is null`}
+        and ${isFound(transaction, 'id', request)}
         and ${request.id === null ? transaction`true` : transaction`c.id = ${request.id}`}
         ${byId ? transaction`and ${cut}` : transaction``}
     )

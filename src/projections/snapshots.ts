@@ -67,6 +67,7 @@ class SnapshotFold implements Fold {
       case 'CatalogChanged':
       case 'ProjectionAttested':
       case 'OriginChanged':
+      case 'ShardsChanged':
         break
       default:
         event satisfies never

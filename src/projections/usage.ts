@@ -63,6 +63,7 @@ class UsageFold implements Fold {
       case 'CatalogChanged':
       case 'ProjectionAttested':
       case 'OriginChanged':
+      case 'ShardsChanged':
         break
       default:
         event satisfies never

@@ -234,6 +234,25 @@ begin
   perform pg_temp.to_text(v_totals -> 'successes', '^(0|[1-9][0-9]{0,99})$');
 end $$;
 
+create function pg_temp.check_shards_change(p_payload json) returns void
+language plpgsql as $$
+declare
+  v_archive json := p_payload -> 'archive';
+  v_previous json;
+begin
+  perform pg_temp.to_text(v_archive -> 'manifest_sha256', '^[0-9a-f]{64}$');
+  perform pg_temp.to_counts(json_build_array(p_payload -> 'shards', v_archive -> 'shards'), 1);
+  perform pg_temp.to_counts(
+    json_build_array(v_archive -> 'events', v_archive -> 'left_out'), 0
+  );
+  if json_typeof(p_payload -> 'previous') is distinct from 'array' then
+    raise data_exception;
+  end if;
+  for v_previous in select p.value from json_array_elements(p_payload -> 'previous') p loop
+    perform pg_temp.to_text(v_previous, '.');
+  end loop;
+end $$;
+
 create function pg_temp.is_readable(p_type text, p_version integer, p_payload json)
 returns boolean
 language plpgsql as $$
@@ -249,6 +268,8 @@ begin
   elsif p_type = 'OriginChanged' and p_version = 1 then
     perform pg_temp.to_name(p_payload -> 'origin', 1);
     perform pg_temp.to_text(p_payload -> 'previous', '.');
+  elsif p_type = 'ShardsChanged' and p_version = 1 then
+    perform pg_temp.check_shards_change(p_payload);
   else
     return false;
   end if;

@@ -1,4 +1,4 @@
-import type { Sql, Transaction } from '../db/pool.ts'
+import { type Sql, type Transaction, transact } from '../db/pool.ts'
 import { MAX_PROBLEMS, type Problem } from './problem.ts'
 
 /** Where the live generation of a projection stands in a shard. */
@@ -47,62 +47,115 @@ export async function whileLive(
   return rows.length > 0 ? problems : []
 }
 
+/** What says which generations there are, and how far they are; in one snapshot. */
+type State = {
+  projections: { projection: string; generation: number; version: number }[]
+  checkpoints: { shard: number; projection: string; generation: number; position: string }[]
+  rebuilds: { projection: string; generation: number; state: string }[]
+  /** By shard; -1 where it has no event. */
+  heads: Map<number, string>
+}
+
 /**
  * The projections are those there should be, each live generation has a checkpoint in every shard,
  * none is ahead of the log, and none belongs to a generation, shard or projection that isn't there.
  */
 export async function checkCheckpoints(sql: Sql, known: readonly Known[]): Promise<Problem[]> {
-  const rows = await sql<{ at: string; expected: string; found: string }[]>`
-    select 'projections ' || projection as at,
-      case when k.version is null then 'no such projection' else 'version ' || k.version end
-        as expected,
-      case when p.version is null then 'no row' else 'version ' || p.version end as found
-    from ${listOf(sql, known)}
-      full join projections p using (projection)
-    where k.version is distinct from p.version
-      -- Another version's rows are being replaced.
-      and not exists (
-        select from rebuilds r
-        where r.projection = p.projection and r.state in ('waiting', 'folding', 'comparing')
-      )
-    union all
-    select 'projections ' || p.projection, 'a generation with checkpoints',
-      'generation ' || p.generation
-    from projections p
-    where not exists (
-      select from checkpoints c
-      where c.projection = p.projection and c.generation = p.generation
-    )
-    union all
-    select concat('checkpoints ', s.shard, '/', p.projection, '/', p.generation),
-      'a checkpoint', 'no row'
-    from projections p
-      cross join shards s
-    where not exists (
-      select from checkpoints c
-      where c.shard = s.shard and c.projection = p.projection and c.generation = p.generation
-    )
-    union all
-    select concat('checkpoints ', c.shard, '/', c.projection, '/', c.generation),
-      case when c.generation = p.generation and s.shard is not null
-        then concat('a position up to ', coalesce(h.head, -1))
-        else 'no checkpoint of a shard or generation that is not there' end,
-      concat('position ', c.position)
+  const state = await transact(sql, 'isolation level repeatable read', readState)
+  return [
+    ...findVersions(state, known),
+    ...state.projections.flatMap((live) => findMissing(state, live)),
+    ...state.checkpoints.flatMap((checkpoint) => findWrong(state, checkpoint)),
+  ]
+    .slice(0, MAX_PROBLEMS)
+    .map((problem) => ({ check: 'checkpoints', ...problem }))
+}
+
+type Found = Omit<Problem, 'check'>
+
+/** Tables one by one: some are on other nodes than the rest, where they are spread. */
+async function readState(sql: Transaction): Promise<State> {
+  const checkpoints = await sql<State['checkpoints']>`
+    select c.shard, c.projection, c.generation, c.position
     from checkpoints c
-      left join projections p on p.projection = c.projection
-      left join shards s on s.shard = c.shard
-      left join lateral (
-        select max(e.position) as head from events e where e.shard = c.shard
-      ) h on true
-    where c.position > coalesce(h.head, -1)
-      or s.shard is null
-      or p.generation is null
-      or c.generation <> p.generation and not exists (
-        select from rebuilds r
-        where r.projection = c.projection and r.generation = c.generation
-      )
-    limit ${MAX_PROBLEMS}`
-  return rows.map((row) => ({ check: 'checkpoints', ...row }))
+    order by c.shard, c.projection, c.generation`
+  const heads = await sql<{ shard: number; head: string }[]>`
+    select
+      s.shard,
+      coalesce((select max(e.position) from events e where e.shard = s.shard), -1) as head
+    from shards s
+    order by s.shard`
+  const projections = await sql<State['projections']>`
+    select p.projection, p.generation, p.version from projections p order by p.projection`
+  const rebuilds = await sql<State['rebuilds']>`
+    select r.projection, r.generation, r.state from rebuilds r`
+  return {
+    ...{ projections, checkpoints, rebuilds },
+    heads: new Map(heads.map(({ shard, head }) => [shard, head])),
+  }
+}
+
+function findVersions({ projections, rebuilds }: State, known: readonly Known[]): Found[] {
+  const names = new Set([...known, ...projections].map(({ projection }) => projection))
+  return [...names].flatMap((name) => {
+    const is = ({ projection }: { projection: string }) => projection === name
+    const [wanted, found] = [known.find(is)?.version, projections.find(is)?.version]
+    if (wanted === found) return []
+    // Another version's rows are being replaced.
+    const isReplaced = rebuilds.some((one) => is(one) && REBUILDING.includes(one.state))
+    if (found !== undefined && isReplaced) return []
+    return [
+      {
+        at: `projections ${name}`,
+        expected: wanted === undefined ? 'no such projection' : `version ${wanted}`,
+        found: found === undefined ? 'no row' : `version ${found}`,
+      },
+    ]
+  })
+}
+
+const REBUILDING = ['waiting', 'folding', 'comparing']
+
+/** Checkpoints that a live generation should have. */
+function findMissing(
+  { checkpoints, heads }: State,
+  { projection, generation }: State['projections'][number],
+): Found[] {
+  const own = checkpoints.filter((c) => c.projection === projection && c.generation === generation)
+  const found: Found[] = [...heads.keys()]
+    .filter((shard) => !own.some((checkpoint) => checkpoint.shard === shard))
+    .map((shard) => ({
+      at: `checkpoints ${shard}/${projection}/${generation}`,
+      ...{ expected: 'a checkpoint', found: 'no row' },
+    }))
+  if (own.length > 0) return found
+  const at = `projections ${projection}`
+  const expected = 'a generation with checkpoints'
+  return [{ at, expected, found: `generation ${generation}` }, ...found]
+}
+
+/** A checkpoint that is where none may be. */
+function findWrong(
+  { projections, rebuilds, heads }: State,
+  { shard, projection, generation, position }: State['checkpoints'][number],
+): Found[] {
+  const head = heads.get(shard)
+  const live = projections.find((one) => one.projection === projection)?.generation
+  const isRebuilt = rebuilds.some(
+    (one) => one.projection === projection && one.generation === generation,
+  )
+  const isOfNone = head === undefined || live === undefined || (live !== generation && !isRebuilt)
+  if (!isOfNone && BigInt(position) <= BigInt(head)) return []
+  return [
+    {
+      at: `checkpoints ${shard}/${projection}/${generation}`,
+      expected:
+        live === generation && head !== undefined
+          ? `a position up to ${head}`
+          : 'no checkpoint of a shard or generation that is not there',
+      found: `position ${position}`,
+    },
+  ]
 }
 
 const listOf = (sql: Sql | Transaction, known: readonly Known[]) => sql`

@@ -4,21 +4,39 @@ import { decodeEvent } from '../events/event.ts'
 import type { Chunk } from './chunk.ts'
 import type { Problem } from './problem.ts'
 
+/** Which events to read: the flushes of a chunk that isn't plain, or all others of any chunk. */
+export type Kind = 'flushes' | 'others'
+
+/** `chunk_events` holds these events of the chunk and nothing else. */
+export async function copyEvents(
+  sql: Transaction,
+  { shard, after, upto }: Chunk,
+  kind: Kind,
+): Promise<void> {
+  await sql`delete from chunk_events`
+  await sql`
+    insert into chunk_events
+    select e.position, e.type, e.version, e.recorded_at, e.payload
+    from events e
+    where e.shard = ${shard} and e.position > ${after} and e.position <= ${upto}
+      and (e.type in ('ApiKeyStatsFlushed', 'KeyStatsFlushed')
+        and e.version in (1, 2)
+        and (e.type, e.version) <> ('KeyStatsFlushed', 2)) = ${kind === 'flushes'}`
+}
+
 /**
- * Fills the chunk tables with flushes read a value at a time; those that can't be read are left
- * out.
+ * Fills the chunk tables with the flushes that were copied, read a value at a time; those that
+ * can't be read are left out.
  */
-export async function loadFlushesCarefully(sql: Transaction, chunk: Chunk): Promise<void> {
-  const { shard, after, upto } = chunk
+export async function loadFlushesCarefully(sql: Transaction): Promise<void> {
   await sql`
     insert into chunk_api_keys
     select
       date_bin('15 minutes', e.recorded_at, '2000-01-01 00:00:00+00'), f.group_id, f.api_key_id,
       sum(f.requests), sum(case when f.requests = 0 then 0 else f.successes end), false
-    from events e
+    from chunk_events e
       cross join lateral pg_temp.read_api_key_flush(e.version::integer, e.payload) f
-    where e.shard = ${shard} and e.position > ${after} and e.position <= ${upto}
-      and e.type = 'ApiKeyStatsFlushed'
+    where e.type = 'ApiKeyStatsFlushed'
       and case when e.type = 'ApiKeyStatsFlushed'
         then pg_temp.is_readable(e.type, e.version::integer, e.payload) end
     group by 1, f.group_id, f.api_key_id`
@@ -28,10 +46,9 @@ export async function loadFlushesCarefully(sql: Transaction, chunk: Chunk): Prom
       date_bin('15 minutes', e.recorded_at, '2000-01-01 00:00:00+00'), f.token_hash,
       sum(f.requests), sum(f.tokens), coalesce(sum(f.tokens) filter (where f.is_tracked), 0),
       max(f.last_accessed_at), false
-    from events e
+    from chunk_events e
       cross join lateral pg_temp.read_key_flush(e.payload) f
-    where e.shard = ${shard} and e.position > ${after} and e.position <= ${upto}
-      and e.type = 'KeyStatsFlushed'
+    where e.type = 'KeyStatsFlushed'
       and case when e.type = 'KeyStatsFlushed'
         then pg_temp.is_readable(e.type, e.version::integer, e.payload) end
       and f.is_tracked is not null
@@ -39,42 +56,28 @@ export async function loadFlushesCarefully(sql: Transaction, chunk: Chunk): Prom
     group by 1, f.token_hash`
 }
 
-/** Fills `chunk_catalog` with the rows of the catalog's changes. */
-export async function loadCatalog(sql: Transaction, chunk: Chunk): Promise<void> {
-  const { shard, after, upto } = chunk
+/** Fills `chunk_catalog` with the rows of the catalog's changes that were copied. */
+export async function loadCatalog(sql: Transaction): Promise<void> {
   await sql`
     insert into chunk_catalog
     select e.position, e.recorded_at, c.*
-    from events e
+    from chunk_events e
       cross join lateral pg_temp.read_catalog_change(e.payload) c
-    where e.shard = ${shard} and e.position > ${after} and e.position <= ${upto}
-      and e.type = 'CatalogChanged'
+    where e.type = 'CatalogChanged'
       and case when e.type = 'CatalogChanged'
         then pg_temp.is_readable(e.type, e.version::integer, e.payload) end`
 }
 
-/** Which events to ask: the flushes of a chunk that isn't plain, or all others of any chunk. */
-export type Kind = 'flushes' | 'others'
-
 /**
- * Notes the events that can't be read, with the reason that the service would give. Only that
- * sentence is the service's own: whether one can be read is decided here, and a difference is a
- * problem.
+ * Notes those of the copied events that can't be read, with the reason that the service would give.
+ * Only that sentence is the service's own: whether one can be read is decided here, and a
+ * difference is a problem.
  */
-export async function noteUnreadable(
-  sql: Transaction,
-  chunk: Chunk,
-  kind: Kind,
-): Promise<Problem[]> {
-  const { shard, after, upto } = chunk
+export async function noteUnreadable(sql: Transaction, shard: number): Promise<Problem[]> {
   const rows = await sql<{ position: string }[]>`
     select e.position
-    from events e
-    where e.shard = ${shard} and e.position > ${after} and e.position <= ${upto}
-      and (e.type in ('ApiKeyStatsFlushed', 'KeyStatsFlushed')
-        and e.version in (1, 2)
-        and (e.type, e.version) <> ('KeyStatsFlushed', 2)) = ${kind === 'flushes'}
-      and not pg_temp.is_readable(e.type, e.version::integer, e.payload)
+    from chunk_events e
+    where not pg_temp.is_readable(e.type, e.version::integer, e.payload)
     order by e.position`
   const problems: Problem[] = []
   for (const { position } of rows) {

@@ -2,7 +2,7 @@ import { isDataError } from '../db/errors.ts'
 import type { Transaction } from '../db/pool.ts'
 import type { Chunk } from './chunk.ts'
 import { loadPlainly } from './load.ts'
-import { loadCatalog, loadFlushesCarefully, noteUnreadable } from './load-carefully.ts'
+import { copyEvents, loadCatalog, loadFlushesCarefully, noteUnreadable } from './load-carefully.ts'
 import type { Problem } from './problem.ts'
 
 /** A chunk of so few events is read a value at a time rather than halved once more. */
@@ -15,8 +15,9 @@ export async function loadChunk(sql: Transaction, chunk: Chunk): Promise<Problem
   await sql`delete from chunk_keys`
   await sql`delete from chunk_catalog`
   const problems = await loadFlushes(sql, chunk)
-  await loadCatalog(sql, chunk)
-  return [...problems, ...(await noteUnreadable(sql, chunk, 'others'))]
+  await copyEvents(sql, chunk, 'others')
+  await loadCatalog(sql)
+  return [...problems, ...(await noteUnreadable(sql, chunk.shard))]
 }
 
 /** Halves the chunk around what isn't plain, so that only a few events are read carefully. */
@@ -24,8 +25,9 @@ async function loadFlushes(sql: Transaction, chunk: Chunk): Promise<Problem[]> {
   if (await tryPlainly(sql, chunk)) return []
   const { shard, after, upto } = chunk
   if (upto - after <= FEW_EVENTS) {
-    await loadFlushesCarefully(sql, chunk)
-    return noteUnreadable(sql, chunk, 'flushes')
+    await copyEvents(sql, chunk, 'flushes')
+    await loadFlushesCarefully(sql)
+    return noteUnreadable(sql, shard)
   }
   const middle = after + Math.floor((upto - after) / 2)
   return [

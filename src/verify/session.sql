@@ -32,6 +32,16 @@ create temporary table chunk_catalog (
   name text
 ) on commit delete rows;
 
+-- Events that are read a value at a time. Copied, as functions of this session are on no other
+-- node of a Citus.
+create temporary table chunk_events (
+  position bigint,
+  type text,
+  version smallint,
+  recorded_at timestamptz,
+  payload json
+) on commit delete rows;
+
 create temporary table unreadable (
   shard integer,
   position bigint,

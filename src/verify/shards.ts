@@ -3,20 +3,18 @@ import { MAX_PROBLEMS, type Problem } from './problem.ts'
 
 /** The shards there are: 0 up to their number, and no event or tile of another. */
 export async function checkShards(sql: Sql): Promise<Problem[]> {
-  const rows = await sql<{ table: string; shard: number }[]>`
-    select s.table, s.shard
-    from (
-      select 'shards' as table, s.shard, row_number() over (order by s.shard) - 1 as expected
-      from shards s
-      union all
-      select e.table, e.shard, null
-      from (${loose(sql, 'events')} union all ${loose(sql, 'tiles')}) e
-      where not exists (select from shards s where s.shard = e.shard)
-    ) s
-    where s.shard is distinct from s.expected
-    order by 1, 2
-    limit ${MAX_PROBLEMS}`
-  return rows.map(({ table, shard }) => ({
+  const rows = await sql<{ shard: number }[]>`select s.shard from shards s order by s.shard`
+  const shards = rows.map(({ shard }) => shard)
+  const others = async (table: string) => {
+    const found = await findShards(sql, table)
+    return found.filter((shard) => !shards.includes(shard)).map((shard) => ({ table, shard }))
+  }
+  const found = [
+    ...(await others('events')),
+    ...shards.filter((shard, i) => shard !== i).map((shard) => ({ table: 'shards', shard })),
+    ...(await others('tiles')),
+  ]
+  return found.slice(0, MAX_PROBLEMS).map(({ table, shard }) => ({
     check: 'shards',
     at: `${table} ${shard}`,
     expected: 'a shard of this database',
@@ -25,20 +23,20 @@ export async function checkShards(sql: Sql): Promise<Problem[]> {
 }
 
 /** The distinct shards of a table, an index probe each, however many rows there are. */
-function loose(sql: Sql, table: string) {
-  return sql`(
-    with recursive s as (
-      (select shard from ${sql(table)} order by shard limit 1)
-      union all
-      select (
-        select t.shard from ${sql(table)} t where t.shard > s.shard order by t.shard limit 1
-      )
-      from s
-      where s.shard is not null
-    )
-    select ${table} as table, s.shard from s where s.shard is not null
-  )`
+async function findShards(sql: Sql, table: string): Promise<number[]> {
+  const shards: number[] = []
+  for (let from = LEAST; from <= MOST; from = shards.at(-1)! + 1) {
+    const [row] = await sql<{ shard: number | null }[]>`
+      select min(t.shard) as shard from ${sql(table)} t where t.shard >= ${from}`
+    if (row!.shard === null) break
+    shards.push(row!.shard)
+  }
+  return shards
 }
+
+/** The integers of PostgreSQL. */
+const LEAST = -(2 ** 31)
+const MOST = 2 ** 31 - 1
 
 /** How far shard 0 was walked, and the last change of the catalog that was met there. */
 export type CatalogWalk = { walked: number; lastChange: number }

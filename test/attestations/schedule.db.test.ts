@@ -37,9 +37,11 @@ afterEach(async () => {
 const flush = () =>
   service.post('/internal/apikey-stats/flush', { keys: [{ api_key_id: 7, requests: 1 }] })
 
-async function countAttestations(): Promise<number> {
+async function countAttestations(shard: number | null = null): Promise<number> {
   const [row] = await service.database.owner`
-    select count(*)::integer as count from events where type = 'ProjectionAttested'`
+    select count(*)::integer as count
+    from events
+    where type = 'ProjectionAttested' and (shard = ${shard}::integer or ${shard === null})`
   return row!.count as number
 }
 
@@ -65,6 +67,34 @@ test('a schedule attests by itself, again and again, what has grown', async () =
   expect(await countAttestations()).toBe(settled)
   expect(settled - all).toBeLessThanOrEqual(service.shards)
   expect(logged).toEqual([])
+})
+
+test('of many instances whose timers fire at once one attests what has grown', async () => {
+  const all = Array.from(
+    { length: 6 },
+    () => new Attestations({ pools, shards: service.shards, projector, onAppended: () => {} }),
+  )
+  for (let round = 1; round <= 3; round++) {
+    const grown = Number((await flush()).headers.get('tallybook-position')!.split('/')[0])
+    const before = await countAttestations(grown)
+    // As old as the interval; what another has made just now is younger.
+    await Promise.all(all.map((one) => one.attest(round === 1 ? 60_000 : 0)))
+    expect(await countAttestations(grown)).toBe(before + 1)
+  }
+})
+
+test('a flush that came while it was attested is attested by the next', async () => {
+  await flush()
+  await attestations.attest()
+  const newest = (await attestations.readNewest())[0]!
+  // As if it had been appended between what was read and what was said of it.
+  const { owner } = service.database
+  await owner`alter table events disable trigger user`
+  await owner`
+    update events e
+    set payload = jsonb_set(e.payload::jsonb, '{totals,position}', to_jsonb(${-1}::integer))::json
+    where e.shard = ${newest.shard} and e.position = ${newest.position}`
+  expect(await attestations.attest()).toMatchObject([{ shard: newest.shard }])
 })
 
 test('the first is made after the interval, not at the start', async () => {

@@ -115,7 +115,8 @@ test('by HTTP it runs beside the service, and its progress shows', async () => {
   expect(again.status).toBe(409)
   const { generation, rebuild } = await until(async () => {
     const projection = await readProjection('api_key_counters')
-    return projection.generation > before.generation ? projection : null
+    const isLive = projection.rebuild?.state === 'live'
+    return isLive && projection.generation > before.generation ? projection : null
   })
   expect(rebuild).toMatchObject({ generation, state: 'live', drifted_rows: 0, drift: [] })
 })
@@ -163,7 +164,8 @@ test('what an older version has made is rebuilt at the next start', async () => 
   expect(await readTotal()).toBe(total)
   const { version, rebuild } = await until(async () => {
     const projection = await readProjection('usage')
-    return projection.generation > before.generation ? projection : null
+    const isLive = projection.rebuild?.state === 'live'
+    return isLive && projection.generation > before.generation ? projection : null
   })
   expect(version).toBe(before.version)
   expect(rebuild).toMatchObject({ state: 'live', drifted_rows: null })

@@ -96,11 +96,14 @@ const paging = [
   keyedCursor,
   param('cursor', junk),
   param('sort', mostly('id', '-name')),
+  param('search', mostly('k', '1', '%25', '_', '%5C', 'İ')),
 ]
 const auditing = [
   param('shard', mostly('0', '3', 'all', '4')),
   param('after', mostly('-1', '0', '41', '0/1', '0/1,1/0', '1/1', '0/1,0/1', '999999999999999')),
   param('limit', mostly('1', '1000')),
+  param('order', mostly('desc', 'asc')),
+  param('before', mostly('-1', '0', '41', '0/1', '0/1,1/0', '1/1', '0/1,0/1', '999999999999999')),
   param('type', mostly('KeyStatsFlushed', 'CatalogChanged', 'toString')),
   param('source', mostly('dp', 'admin')),
   param('from', mostly(...TIMES)),
@@ -152,6 +155,8 @@ export const fuzzedRequest: fc.Arbitrary<FuzzedRequest> = fc.oneof(
   read(path('admin', 'api-keys', id), queryOf(paging), 'DELETE'),
   read(path('admin', 'keys', hash), queryOf(paging), 'DELETE'),
   read(path('admin', 'projections'), queryOf(paging)),
+  read(path('admin', 'status'), queryOf(paging)),
+  read(path('session'), queryOf(paging)),
   read(path('audit', 'events'), queryOf(auditing)),
   read(path('audit', 'events'), queryOf(auditing)),
   read(path('audit', 'events', id, id), queryOf(auditing)),

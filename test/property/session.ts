@@ -68,6 +68,12 @@ export class Session {
     }
   }
 
+  /** The log has been dealt to other shards: where they end, and where an idempotency key is now. */
+  moveOn(heads: number[], placeOf: (idempotencyKey: string) => string): void {
+    this.heads.splice(0, this.heads.length, ...heads)
+    for (const [key, flush] of this.#model.remembered) flush.at = placeOf(key)
+  }
+
   /** All totals of this run are the model's. */
   async compareTotals(): Promise<void> {
     for (const list of ['provider-groups', 'api-keys', 'keys'] as const) {

@@ -133,4 +133,25 @@ export const OTHER_FLIPS = [
       error: LETTER,
     },
   ),
+  ...flipsOf(
+    'sessions',
+    { at: "'sessions'", foundBy: null },
+    { id_sha256: BYTE, token_name: LETTER, token_proof: BYTE, expires_at: MICROSECOND },
+  ),
+  ...flipsOf(
+    'instances',
+    { at: "'instances'", foundBy: null },
+    {
+      id: LETTER,
+      version: LETTER,
+      migration: BIT,
+      started_at: MICROSECOND,
+      seen_at: MICROSECOND,
+    },
+  ),
+  ...flipsOf(
+    'tree_heads',
+    { at: "'tree_heads'", foundBy: null },
+    { shard: BIT, origin: LETTER, size: BIT, note: LETTER },
+  ),
 ]

@@ -29,6 +29,10 @@ beforeAll(async () => {
   await owner`
     insert into rebuilds
     values ('usage', 1, 'live', now(), now(), now(), 1, 1, 0, '[]', 'none')`
+  await owner`
+    insert into sessions
+    values (sha256('id'), 'admin', sha256('proof'), now())`
+  await owner`insert into instances values ('id', '0.1.0', 12, now(), now())`
   for (const table of ['events', 'tiles']) {
     await owner.unsafe(`alter table ${table} disable trigger user`)
   }

@@ -132,6 +132,24 @@ const statement = fc.oneof(
     version: fc.constantFrom(1, 1, 1, 1, 2),
     payload: members({ origin: fc.oneof(word, long, wide), previous: fc.oneof(word, long) }),
   }),
+  fc.record({
+    type: fc.constant('ShardsChanged'),
+    version: fc.constantFrom(1, 1, 1, 1, 2),
+    payload: members({
+      shards: mostly(fc.constantFrom('1', '4', '0', '9007199254740991')),
+      archive: mostly(
+        members({
+          manifest_sha256: mostly(fc.constant(`"${'0a'.repeat(32)}"`)),
+          shards: mostly(fc.constantFrom('1', '2', '0')),
+          events: mostly(fc.constantFrom('0', '41', '-1')),
+          left_out: mostly(fc.constantFrom('0', '41')),
+        }),
+      ),
+      previous: mostly(
+        fc.array(fc.oneof(word, long), { maxLength: 2 }).map((all) => `[${all.join(',')}]`),
+      ),
+    }),
+  }),
 )
 
 const small = fc.constantFrom('0', '1', '2')

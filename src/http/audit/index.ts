@@ -1,25 +1,44 @@
+import type { Static } from '@sinclair/typebox'
 import { Elysia } from 'elysia'
-import type { Pools } from '../../db/pool.ts'
+import type { Pools, Sql, Transaction } from '../../db/pool.ts'
 import { PayloadError } from '../../events/columns.ts'
 import { decodeEvent, type StoredEvent } from '../../events/event.ts'
 import { toLeaf } from '../../events/leaf.ts'
 import { toRows } from '../../events/rows.ts'
-import { readEvent } from '../../log/read.ts'
+import { Heads } from '../../log/heads.ts'
+import { readEvent, readHeads } from '../../log/read.ts'
+import type { Reads } from '../../replicas/reads.ts'
 import type { auth } from '../auth.ts'
+import { typedAs } from '../json.ts'
 import { Problem } from '../problem.ts'
 import { chooseForm, type Form } from './accept.ts'
 import { eventDetail, eventsDetail } from './detail.ts'
-import { EventParams, EventsHeaders, EventsQuery } from './model.ts'
-import { type EventsPage, readPage } from './page.ts'
+import {
+  EventParams,
+  type EventsBody,
+  EventsHeaders,
+  EventsQuery,
+  type EventWithEntriesBody,
+} from './model.ts'
+import { type EventsPage, readNewestPage, readPage } from './page.ts'
 import { type EventsRequest, readTimes } from './request.ts'
 import type { AuditStreams } from './streams.ts'
+
+type AuditOptions = { pools: Pools; reads: Reads; shards: number; streams: AuditStreams }
 
 /** GET /audit/events, in the form that the client accepts, and one event of it. */
 export function audit(
   guard: ReturnType<typeof auth>,
-  { pools, shards, streams }: { pools: Pools; shards: number; streams: AuditStreams },
+  { pools, reads, shards, streams }: AuditOptions,
 ) {
   const roles = ['admin', 'auditor'] as const
+  const heads = new Heads(() => readHeads(pools.read))
+  const readHere = <Page>(read: (sql: Sql | Transaction) => Promise<Page>) =>
+    reads.read(async () => ({ of: 'events', positions: await heads.read() }), read)
+  const answerPage = async (wanted: EventsRequest) =>
+    wanted.order === 'desc'
+      ? toPageJson(await readHere((sql) => readNewestPage(sql, shards, wanted)), 'next_before')
+      : toPageJson(await readHere((sql) => readPage(sql, shards, wanted)), 'next_after')
   return new Elysia({ name: 'audit' })
     .use(guard)
     .get(
@@ -27,9 +46,12 @@ export function audit(
       async ({ query, headers, request, principal }) => {
         const wanted: EventsRequest = { ...query, ...readTimes(query) }
         const form = chooseForm(request.headers.get('accept'))
+        if (form !== 'application/json' && (query.order ?? query.before) !== undefined) {
+          throw new Problem(400, 'invalid query', 'A stream is in the order of the log.')
+        }
         switch (form) {
           case 'application/json':
-            return answer(form, toPageJson(await readPage(pools.read, shards, wanted)))
+            return answer(form, await answerPage(wanted))
           case 'application/x-ndjson':
             return answer(form, await streams.openRange(principal, wanted))
           case 'text/event-stream':
@@ -46,29 +68,31 @@ export function audit(
     .get(
       '/audit/events/:shard/:position',
       async ({ params: { shard, position } }) => {
-        const event = await readEvent(pools.read, Number(shard), Number(position))
+        const event = await reads.find((sql) => readEvent(sql, Number(shard), Number(position)))
         if (event === null) throw new Problem(404, 'not found')
-        return new Response(toEventJson(event, `,"entries":${JSON.stringify(readRows(event))}`), {
-          headers: { 'content-type': 'application/json' },
-        })
+        return typedAs<Static<typeof EventWithEntriesBody>>(
+          new Response(toEventJson(event, `,"entries":${JSON.stringify(readRows(event))}`), {
+            headers: { 'content-type': 'application/json' },
+          }),
+        )
       },
       { roles, params: EventParams, detail: eventDetail },
     )
 }
 
-function answer(form: Form, body: string | ReadableStream): Response {
+function answer(form: Form, body: string | ReadableStream) {
   const headers = {
     'content-type': form,
     vary: 'Accept',
     // A proxy that collects an answer before it hands it on would hold up a stream.
     ...(typeof body === 'string' ? {} : { 'cache-control': 'no-store', 'x-accel-buffering': 'no' }),
   }
-  return new Response(body, { headers })
+  return typedAs<Static<typeof EventsBody>>(new Response(body, { headers }))
 }
 
-function toPageJson({ events, nextAfter }: EventsPage): string {
+function toPageJson({ events, next }: EventsPage, nextName: string): string {
   const items = events.map((event) => toEventJson(event))
-  return `{"items":[${items.join(',')}],"next_after":${JSON.stringify(nextAfter)}}`
+  return `{"items":[${items.join(',')}],"${nextName}":${JSON.stringify(next)}}`
 }
 
 /** The event in JSON, its payload letter by letter as it stands in the log. */

@@ -2,6 +2,11 @@ import { Type } from '@sinclair/typebox'
 import { CURRENT_VERSIONS } from '../../events/event.ts'
 import { EventLimit, NO_NUL, Position, Shard, strict, Timestamp } from '../params.ts'
 
+const POSITIONS = {
+  maxLength: 65_536,
+  pattern: '^(?:-1|\\d{1,15}|\\d{1,4}/(?:-1|\\d{1,15})(?:,\\d{1,4}/(?:-1|\\d{1,15}))*)$',
+}
+
 export const EventsQuery = Type.Object(
   {
     shard: Type.Optional(
@@ -12,11 +17,21 @@ export const EventsQuery = Type.Object(
     ),
     after: Type.Optional(
       Type.String({
-        maxLength: 65_536,
-        pattern: '^(?:-1|\\d{1,15}|\\d{1,4}/(?:-1|\\d{1,15})(?:,\\d{1,4}/(?:-1|\\d{1,15}))*)$',
+        ...POSITIONS,
         description:
           'Events after this position; with `shard=all` one a shard, as in Tallybook-Position. ' +
           '`next_after` of the page before',
+      }),
+    ),
+    order: Type.Optional(
+      Type.Union([Type.Literal('asc'), Type.Literal('desc')], {
+        description: 'Of a page: `desc` has the newest first; `asc` if absent',
+      }),
+    ),
+    before: Type.Optional(
+      Type.String({
+        ...POSITIONS,
+        description: 'With `order=desc`: events before this; `next_before` of the page before',
       }),
     ),
     limit: Type.Optional(EventLimit),
@@ -80,9 +95,16 @@ export const EventWithEntriesBody = Type.Composite(
 
 export const EventsBody = Type.Object({
   items: Type.Array(EventBody),
-  next_after: Type.Union([Type.String(), Type.Null()], {
-    description: '`after` of the next page; null where this page is the last for now',
-  }),
+  next_after: Type.Optional(
+    Type.Union([Type.String(), Type.Null()], {
+      description: '`after` of the next page; null where this page is the last for now',
+    }),
+  ),
+  next_before: Type.Optional(
+    Type.Union([Type.String(), Type.Null()], {
+      description: 'Instead, with `order=desc`: `before` of the next page; null: there is none',
+    }),
+  ),
 })
 
 export const EXAMPLE_EVENT = {

@@ -3,7 +3,13 @@ import type { ReadFilter } from '../../log/read.ts'
 import { toMoment } from '../params.ts'
 import { Problem } from '../problem.ts'
 
-export type EventsRequest = ReadFilter & { shard?: string; after?: string; limit?: string }
+export type EventsRequest = ReadFilter & {
+  shard?: string
+  after?: string
+  before?: string
+  order?: 'asc' | 'desc'
+  limit?: string
+}
 
 /** The shards that a request names; throws the problem 400 for one that there isn't. */
 export function shardsOf({ shard = '0' }: EventsRequest, shards: number): number[] {
@@ -13,19 +19,20 @@ export function shardsOf({ shard = '0' }: EventsRequest, shards: number): number
 }
 
 /**
- * Where to start in each of these shards: `after` where it is given (as `0/41,1/7`, or `41` of one
- * shard; a shard left out at -1), else null.
+ * Where to start in each of these shards: `given` where it is (as `0/41,1/7`, or `41` of one shard;
+ * a shard left out at `leftOut`), else null.
  */
-export function positionsAfter(
+export function positionsOf(
   { shard = '0' }: EventsRequest,
-  after: string | undefined,
+  given: string | undefined,
   shards: number,
+  leftOut = -1,
 ): Positions | null {
-  if (after === undefined) return null
-  if (shard !== 'all' && /^(?:-1|\d{1,15})$/.test(after)) return [Number(after)]
-  const positions = parsePositions(after, shards)
+  if (given === undefined) return null
+  if (shard !== 'all' && /^(?:-1|\d{1,15})$/.test(given)) return [Number(given)]
+  const positions = parsePositions(given, shards)
   if (positions === null) throw new Problem(400, 'invalid query', 'There is no such position.')
-  if (shard === 'all') return positions.map((position) => position ?? -1)
+  if (shard === 'all') return positions.map((position) => position ?? leftOut)
   const position = positions[Number(shard)]
   if (position === undefined) throw noSuchShard()
   return [position]

@@ -4,15 +4,25 @@ import type { Pools, Sql } from '../../db/pool.ts'
 import type { Positions } from '../../events/positions.ts'
 import type { Line } from '../../log/line.ts'
 import type { ReadPage } from '../../log/pages.ts'
-import { narrow, type ReadFilter, readHeads, selectEvents, toRecordedAt } from '../../log/read.ts'
+import {
+  narrow,
+  type ReadFilter,
+  type ReadRange,
+  readHeads,
+  selectEvents,
+  toRecordedAt,
+} from '../../log/read.ts'
 import { Tails } from '../../log/tails.ts'
 import { Turns } from '../../log/turns.ts'
-import type { Principal } from '../../tokens/roles.ts'
+import type { Need } from '../../replicas/progress.ts'
+import type { Reads } from '../../replicas/reads.ts'
+import { findOpenSessions } from '../../tokens/sessions.ts'
 import type { Tokens } from '../../tokens/tokens.ts'
+import type { Caller } from '../auth.ts'
 import { Streams } from '../streams.ts'
 import { FollowSource, type HeldPages } from './follow.ts'
 import { RangeSource } from './range.ts'
-import { type EventsRequest, positionsAfter, shardsOf } from './request.ts'
+import { type EventsRequest, positionsOf, shardsOf } from './request.ts'
 
 /** Reads of pages at once: half of the pool's connections, so that other reads find one. */
 const READS_AT_ONCE = 4
@@ -21,6 +31,7 @@ const MOST_RANGES = 64
 
 export type AuditStreamsOptions = {
   pools: Pools
+  reads: Reads
   shards: number
   tokens: Tokens
   logger: Logger
@@ -35,6 +46,7 @@ export class AuditStreams {
   readonly #turns = new Turns(READS_AT_ONCE)
   readonly #ranges: Streams
   readonly #followers: Streams
+  /** Of the log itself: its tails are read there, so that nothing comes late. */
   readonly #sql: Sql
 
   constructor(private readonly options: AuditStreamsOptions) {
@@ -49,22 +61,25 @@ export class AuditStreams {
     const onFailure = (error: unknown) => {
       if (!isUnavailable(error)) logger.error({ err: error }, 'audit: stream failed')
     }
-    this.#ranges = new Streams({ tokens, most: MOST_RANGES, endedEarly: 'broken off', onFailure })
+    const common = {
+      ...{ tokens, onFailure },
+      findOpenSessions: (ids: string[]) => findOpenSessions(this.#sql, ids),
+    }
+    this.#ranges = new Streams({ ...common, most: MOST_RANGES, endedEarly: 'broken off' })
     this.#followers = new Streams({
-      tokens,
+      ...common,
       most: maxFollowers,
       // A client comes again and resumes.
       endedEarly: 'closed',
-      onFailure,
       onBeat: () => this.#tails.beat(),
     })
   }
 
   /** The events of a range up to the heads as they are now, a line each. */
-  async openRange(principal: Principal, request: EventsRequest): Promise<ReadableStream> {
+  async openRange(principal: Caller, request: EventsRequest): Promise<ReadableStream> {
     this.#ranges.checkRoom()
     const shards = shardsOf(request, this.options.shards)
-    const start = positionsAfter(request, request.after, this.options.shards)
+    const start = positionsOf(request, request.after, this.options.shards)
     const heads = await this.#tails.heads.read()
     const ranges = await Promise.all(
       shards.map((shard, i) =>
@@ -86,14 +101,14 @@ export class AuditStreams {
    * on, as server-sent events.
    */
   async openFollow(
-    principal: Principal,
+    principal: Caller,
     request: EventsRequest,
     lastEventId: string | undefined,
   ): Promise<ReadableStream> {
     this.#followers.checkRoom()
     const shards = shardsOf(request, this.options.shards)
     const after = lastEventId || request.after
-    const given = positionsAfter(request, after, this.options.shards)
+    const given = positionsOf(request, after, this.options.shards)
     const source = new FollowSource({
       tails: this.#tails,
       held: this.#held,
@@ -146,9 +161,18 @@ export class AuditStreams {
   }
 
   #pageReader(filter: ReadFilter): ReadPage {
-    return (range, limits) => this.#turns.take(() => selectEvents(this.#sql, range, limits, filter))
+    return (range, limits) =>
+      this.#turns.take(() =>
+        this.options.reads.read(upTo(range), (sql) => selectEvents(sql, range, limits, filter)),
+      )
   }
 }
+
+/** What a read of a range needs to find. */
+const upTo = ({ shard, upTo }: Required<Pick<ReadRange, 'shard' | 'upTo'>>): Need => ({
+  of: 'events',
+  positions: Array.from({ length: shard + 1 }, (_, i) => (i === shard ? upTo : -1)),
+})
 
 const limitOf = ({ limit }: EventsRequest) =>
   limit === undefined ? Number.POSITIVE_INFINITY : Number(limit)

@@ -19,17 +19,17 @@ export function explainRoute(guard: ReturnType<typeof auth>, options: ReadOption
     '/audit/explain',
     async ({ query }) => {
       const of = readUsageOf(query)
-      const { history, pools, shards } = options
+      const { history, reads, shards } = options
       const to = (await findPositions(options, query)) ?? (await history.positionsOf([]))!
       const after = readAfter(query.after, shards, to)
       const limit = Number(query.limit ?? DEFAULT_LIMIT)
-      const { before, steps, next } = await explain(
-        { sql: pools.read, history },
-        of,
-        { after, to },
-        limit,
+      const { before, steps, next, total } = await reads.read(
+        { of: 'events', positions: to },
+        async (sql) => ({
+          ...(await explain({ sql, history }, of, { after, to }, limit)),
+          total: await readCounted({ sql, history }, of, to),
+        }),
       )
-      const total = await readCounted(history, of, to)
       return jsonResponse(
         {
           total: toFields(of, total),

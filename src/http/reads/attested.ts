@@ -15,11 +15,7 @@ export type AttestedTotals = {
 }
 
 /** The summary as it was attested last; the problem 404 where it never was. */
-export async function answerAttested(
-  sql: Sql,
-  asOf: AsOf,
-  totals: AttestedTotals | null,
-): Promise<Response> {
+export async function answerAttested(sql: Sql, asOf: AsOf, totals: AttestedTotals | null) {
   if (Object.values(asOf).some((value) => value !== undefined)) {
     throw new Problem(400, 'invalid query', 'An attestation is as of its own position.')
   }

@@ -98,7 +98,13 @@ export function reads(
     )
 }
 
-type ListQuery = { limit?: string; cursor?: string; sort?: string; ended?: 'true' }
+type ListQuery = {
+  limit?: string
+  cursor?: string
+  sort?: string
+  ended?: 'true'
+  search?: string
+}
 
 function pageOf(query: ListQuery, id: string): PageRequest {
   return {
@@ -106,6 +112,7 @@ function pageOf(query: ListQuery, id: string): PageRequest {
     sort: query.sort ?? id,
     cursor: query.cursor ?? null,
     ended: query.ended === 'true',
+    search: query.search ?? null,
   }
 }
 

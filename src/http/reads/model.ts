@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { KEY_SORTS } from '../../projections/read-keys.ts'
 import { RATED_SORTS } from '../../projections/read-rated.ts'
-import { EXAMPLE_HASH, Id, Limit, PositionsText, strict, Timestamp } from '../params.ts'
+import { EXAMPLE_HASH, Id, Limit, NO_NUL, PositionsText, strict, Timestamp } from '../params.ts'
 
 const consistency = Type.Optional(
   Type.Literal('eventual', {
@@ -42,6 +42,15 @@ const paging = {
     Type.String({ maxLength: 4_096, description: '`next_cursor` of the page before, same sort' }),
   ),
   ended,
+  search: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 255,
+      pattern: NO_NUL,
+      description:
+        'Rows whose name holds this, with A to Z in capitals or not, or whose id begins with it',
+    }),
+  ),
   ...AS_OF,
 }
 

@@ -6,6 +6,8 @@ import type { Source } from '../../projections/source.ts'
 import type { History } from '../../projector/history.ts'
 import type { Wanted } from '../../projector/past.ts'
 import type { Projector, ReadTrack } from '../../projector/projector.ts'
+import type { Need } from '../../replicas/progress.ts'
+import type { Reads } from '../../replicas/reads.ts'
 import { jsonResponse } from '../json.ts'
 import { toMoment } from '../params.ts'
 import { Problem, unavailable } from '../problem.ts'
@@ -15,6 +17,7 @@ const WAIT_MS = 10_000
 
 export type ReadOptions = {
   pools: Pools
+  reads: Reads
   shards: number
   projector: Projector
   history: History
@@ -33,14 +36,16 @@ export async function reflect<Value>(
   asOf: AsOf,
   wanted: Wanted,
   read: (transaction: Transaction, source: Source) => Promise<Value | null>,
-): Promise<Response> {
+): Promise<Value> {
   const past = await findPositions(options, asOf)
-  if (asOf.consistency !== 'eventual') await catchUp(options.projector, past, 'current')
+  const isEventual = asOf.consistency === 'eventual'
+  const need = isEventual ? null : await catchUp(options.projector, past, 'current')
   try {
-    const { value, positions } =
+    const { value, positions } = await options.reads.read(need, async (sql) =>
       past === null
-        ? await readNow(options.pools.read, read)
-        : { value: await options.history.read(past, wanted, read), positions: past }
+        ? readNow(sql, read)
+        : { value: await options.history.read(sql, past, wanted, read), positions: past },
+    )
     if (value === null) throw new Problem(404, 'not found')
     return jsonResponse(value, { 'tallybook-position': formatPositions(positions) })
   } catch (error) {
@@ -49,15 +54,18 @@ export async function reflect<Value>(
   }
 }
 
-/** Waits until the projections reflect the past that is asked for; null: all that is in the log. */
+/**
+ * Waits until the projections reflect the past that is asked for; null: all that is in the log.
+ * Gives what a read then needs to see.
+ */
 export async function catchUp(
   projector: Projector,
   past: Positions | null,
   track: ReadTrack,
-): Promise<void> {
-  const reached =
-    past === null ? projector.catchUp(WAIT_MS, track) : projector.reach(past, WAIT_MS, track)
-  if (!(await reached)) throw unavailable('projections behind')
+): Promise<Need> {
+  const positions = past ?? (await projector.readHeads())
+  if (!(await projector.reach(positions, WAIT_MS, track))) throw unavailable('projections behind')
+  return { of: track, positions }
 }
 
 /** The positions that a read is as of; null: now. */

@@ -1,5 +1,5 @@
 import { Elysia } from 'elysia'
-import type { Pools } from '../../db/pool.ts'
+import type { Reads } from '../../replicas/reads.ts'
 import type { TreeHeads } from '../../transparency/heads.ts'
 import type { auth } from '../auth.ts'
 import type { Bodies } from '../body.ts'
@@ -9,7 +9,7 @@ import { proofRoutes } from './proofs.ts'
 import { receiptRoute } from './receipts.ts'
 
 type Options = {
-  pools: Pools
+  reads: Reads
   shards: number
   heads: TreeHeads
   bodies: Bodies

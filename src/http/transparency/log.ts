@@ -1,75 +1,88 @@
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { Elysia } from 'elysia'
-import type { Pools, Sql } from '../../db/pool.ts'
+import type { Sql } from '../../db/pool.ts'
 import { toLeaf } from '../../events/leaf.ts'
 import { readLeafEvents } from '../../log/read.ts'
 import { formatEntries } from '../../merkle/entries.ts'
 import { formatVerifierKey } from '../../merkle/key.ts'
 import { parseTilePath, TILE_WIDTH, type Tile } from '../../merkle/tile.ts'
+import type { Reads } from '../../replicas/reads.ts'
 import type { TreeHeads } from '../../transparency/heads.ts'
 import { readTiles } from '../../transparency/tiles.ts'
 import type { auth } from '../auth.ts'
+import { takesGzip } from '../encoding.ts'
+import { typedAs } from '../json.ts'
 import { NoQuery } from '../params.ts'
 import { Problem } from '../problem.ts'
 import type { Access } from './access.ts'
 import { checkpointDetail, keysDetail, tileDetail } from './detail.ts'
 import { ShardParams, TileParams } from './model.ts'
-import { orNotFound, shardOf } from './shard.ts'
+import { findInTiles, shardOf } from './shard.ts'
 
 const compress = promisify(gzip)
 
-type Options = { pools: Pools; shards: number; heads: TreeHeads; access: Access }
+type Options = { reads: Reads; shards: number; heads: TreeHeads; access: Access }
 
 /** The log of each shard as C2SP tlog-tiles has it, below /audit/log/<shard>/. */
 export function logRoutes(
   guard: ReturnType<typeof auth>,
-  { pools, shards, heads, access }: Options,
+  { reads, shards, heads, access }: Options,
 ) {
-  const answerTile = async (shard: number, path: string, request: Request) => {
+  const answerTile = async (shard: number, path: string, request: Request, set: Set) => {
     const tile = parseTilePath(path)
     if (tile === null) throw new Problem(404, 'not found', 'That is not the path of a tile.')
-    const [hashes] = await orNotFound(readTiles(pools.read, shard, [tile]))
+    const [hashes] = await findInTiles(reads, (sql) => readTiles(sql, shard, [tile]))
     const headers = {
       'content-type': 'application/octet-stream',
-      'cache-control': `${access.cache}, max-age=31536000, immutable`,
+      'cache-control': cacheOf(set, `${access.cache}, max-age=31536000, immutable`),
     }
     if (tile.of === 'hashes') return new Response(hashes, { headers })
-    return answerEntries(await readEntries(pools.read, shard, tile), request, headers)
+    const entries = await reads.find((sql) => readEntries(sql, shard, tile))
+    if (entries !== null) return answerEntries(entries, request, headers)
+    // An owner took an event out of the log, or wrote one that no append would have.
+    throw new Problem(404, 'not found', 'The log no longer holds all events of that tile.')
   }
   return (
     new Elysia({ name: 'log-tiles' })
       .use(guard)
-      .get('/audit/log/keys', () => answerText(formatKeys(heads, shards)), {
+      .get('/audit/log/keys', ({ set }) => answerText(formatKeys(heads, shards), set), {
         ...access.roles,
         query: NoQuery,
         detail: keysDetail,
       })
       .get(
         '/audit/log/:shard/checkpoint',
-        ({ params }) => answerText(heads.newest(shardOf(params.shard, shards)).note),
+        ({ params, set }) => answerText(heads.newest(shardOf(params.shard, shards)).note, set),
         { ...access.roles, params: ShardParams, query: NoQuery, detail: checkpointDetail },
       )
       .get(
         '/audit/log/:shard/tile/:level/:number',
-        ({ params: { shard, level, number }, request }) =>
-          answerTile(shardOf(shard, shards), `tile/${level}/${number}`, request),
+        ({ params: { shard, level, number }, request, set }) =>
+          answerTile(shardOf(shard, shards), `tile/${level}/${number}`, request, set),
         { ...access.roles, params: TileParams, query: NoQuery, detail: tileDetail },
       )
       // The same where the number has several parts, or the tile is partial.
       .get(
         '/audit/log/:shard/tile/*',
-        ({ params, request }) =>
-          answerTile(shardOf(params.shard, shards), `tile/${params['*']}`, request),
+        ({ params, request, set }) =>
+          answerTile(shardOf(params.shard, shards), `tile/${params['*']}`, request, set),
         { ...access.roles, query: NoQuery, detail: { hide: true } },
       )
   )
 }
 
-function answerText(text: string): Response {
-  return new Response(text, {
-    headers: { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-cache' },
-  })
+type Set = { headers: Record<string, string | number | undefined> }
+
+/** Who may keep an answer: as usual, unless who asks may not (see http/auth.ts). */
+const cacheOf = ({ headers }: Set, usual: string) => String(headers['cache-control'] ?? usual)
+
+function answerText(text: string, set: Set) {
+  const headers = {
+    'content-type': 'text/plain; charset=utf-8',
+    'cache-control': cacheOf(set, 'no-cache'),
+  }
+  return typedAs<string>(new Response(text, { headers }))
 }
 
 function formatKeys(heads: TreeHeads, shards: number): string {
@@ -79,27 +92,26 @@ function formatKeys(heads: TreeHeads, shards: number): string {
     .join('')
 }
 
-/** The leaves of a tile that is there. */
-async function readEntries(sql: Sql, shard: number, { number, width }: Tile): Promise<Buffer> {
+/** The leaves of a tile; null where not all are there. */
+async function readEntries(
+  sql: Sql,
+  shard: number,
+  { number, width }: Tile,
+): Promise<Buffer<ArrayBuffer> | null> {
   const from = number * TILE_WIDTH
   const events = await readLeafEvents(sql, shard, from, from + width)
   const entries = formatEntries(events.map(toLeaf))
-  if (entries !== null && events.length === width) return entries
-  // An owner took an event out of the log, or wrote one that no append would have.
-  throw new Problem(404, 'not found', 'The log no longer holds all events of that tile.')
+  return events.length === width ? entries : null
 }
 
 /** Leaves are text of one form: a sixth of their size is left. */
 async function answerEntries(
-  entries: Buffer,
+  entries: Buffer<ArrayBuffer>,
   request: Request,
   headers: Record<string, string>,
 ): Promise<Response> {
   const varying = { ...headers, vary: 'Accept-Encoding' }
-  const accepted = request.headers.get('accept-encoding') ?? ''
-  if (!/(?:^|[\s,])gzip(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))/i.test(accepted)) {
-    return new Response(entries, { headers: varying })
-  }
+  if (!takesGzip(request)) return new Response(entries, { headers: varying })
   return new Response(await compress(entries), {
     headers: { ...varying, 'content-encoding': 'gzip' },
   })

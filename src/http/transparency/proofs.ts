@@ -1,29 +1,30 @@
 import { Elysia } from 'elysia'
-import type { Pools } from '../../db/pool.ts'
 import type { StoredEvent } from '../../events/event.ts'
 import { toLeaf } from '../../events/leaf.ts'
 import { readEvent, readLeafEvents } from '../../log/read.ts'
 import { formatHash, hashLeaf } from '../../merkle/hash.ts'
+import type { Reads } from '../../replicas/reads.ts'
 import type { TreeHeads } from '../../transparency/heads.ts'
 import { makeReceipt, readConsistencyProof, readInclusionProof } from '../../transparency/proofs.ts'
 import { EventParams } from '../audit/model.ts'
 import type { auth } from '../auth.ts'
+import { typedAs } from '../json.ts'
 import { NoQuery } from '../params.ts'
 import { Problem, unavailable } from '../problem.ts'
 import type { Access } from './access.ts'
 import { consistencyDetail, eventProofDetail, inclusionDetail } from './detail.ts'
 import { ConsistencyQuery, InclusionQuery } from './model.ts'
-import { orNotFound, shardOf } from './shard.ts'
+import { findInTiles, shardOf } from './shard.ts'
 
 /** Milliseconds to wait for a tree head that covers an event. */
 const HEAD_MS = 5_000
 
-type Options = { pools: Pools; shards: number; heads: TreeHeads; access: Access }
+type Options = { reads: Reads; shards: number; heads: TreeHeads; access: Access }
 
 /** GET /audit/proof/inclusion and /audit/proof/consistency, and the proof file of an event. */
 export function proofRoutes(
   guard: ReturnType<typeof auth>,
-  { pools, shards, heads, access }: Options,
+  { reads, shards, heads, access }: Options,
 ) {
   return new Elysia({ name: 'proofs' })
     .use(guard)
@@ -36,9 +37,13 @@ export function proofRoutes(
         if (position < 0 || position >= size) {
           throw new Problem(400, 'invalid query', `A tree of ${size} has no leaf ${position}.`)
         }
-        const hashes = await orNotFound(readInclusionProof(pools.read, shard, position, size))
-        const [event] = await readLeafEvents(pools.read, shard, position, position + 1)
-        if (!event) throw new Problem(404, 'not found')
+        const hashes = await findInTiles(reads, (sql) =>
+          readInclusionProof(sql, shard, position, size),
+        )
+        const event = await reads.find(
+          async (sql) => (await readLeafEvents(sql, shard, position, position + 1))[0] ?? null,
+        )
+        if (event === null) throw new Problem(404, 'not found')
         const leafHash = formatHash(hashLeaf(toLeaf(event)))
         return {
           ...{ shard, position, tree_size: size, leaf_hash: leafHash },
@@ -56,7 +61,7 @@ export function proofRoutes(
         if (from > to) {
           throw new Problem(400, 'invalid query', `A tree of ${to} has none of ${from} in it.`)
         }
-        const hashes = await orNotFound(readConsistencyProof(pools.read, shard, from, to))
+        const hashes = await findInTiles(reads, (sql) => readConsistencyProof(sql, shard, from, to))
         return { shard, from, to, hashes: hashes.map(formatHash) }
       },
       { ...access.roles, query: ConsistencyQuery, detail: consistencyDetail },
@@ -64,9 +69,10 @@ export function proofRoutes(
     .get(
       '/audit/events/:shard/:position/tlog-proof',
       async ({ params }) => {
-        const event = await readEvent(pools.read, Number(params.shard), Number(params.position))
+        const [shard, position] = [Number(params.shard), Number(params.position)]
+        const event = await reads.find((sql) => readEvent(sql, shard, position))
         if (event === null) throw new Problem(404, 'not found')
-        return answerReceipt(pools, heads, event)
+        return answerReceipt(reads, heads, event)
       },
       // With the payload in it: never public.
       {
@@ -79,19 +85,15 @@ export function proofRoutes(
 }
 
 /** The receipt of an event as a file; the problem 503 where no head covers it in time. */
-export async function answerReceipt(
-  pools: Pools,
-  heads: TreeHeads,
-  event: StoredEvent,
-): Promise<Response> {
+export async function answerReceipt(reads: Reads, heads: TreeHeads, event: StoredEvent) {
   const { shard, position } = event
   const head = await heads.covering(shard, position + 1, HEAD_MS)
   if (head === null) throw unavailable('not signed yet')
-  return new Response(await makeReceipt(pools.read, event, head), {
-    headers: {
-      'content-type': 'text/plain; charset=utf-8',
-      'content-disposition': `attachment; filename="${shard}-${position}.tlog-proof"`,
-      'cache-control': 'no-store',
-    },
-  })
+  const headers = {
+    'content-type': 'text/plain; charset=utf-8',
+    'content-disposition': `attachment; filename="${shard}-${position}.tlog-proof"`,
+    'cache-control': 'no-store',
+  }
+  const receipt = await findInTiles(reads, (sql) => makeReceipt(sql, event, head))
+  return typedAs<string>(new Response(receipt, { headers }))
 }

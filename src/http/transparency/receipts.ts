@@ -1,7 +1,7 @@
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import { Elysia } from 'elysia'
-import type { Pools } from '../../db/pool.ts'
 import { readEvent } from '../../log/read.ts'
+import type { Reads } from '../../replicas/reads.ts'
 import type { TreeHeads } from '../../transparency/heads.ts'
 import type { auth } from '../auth.ts'
 import type { Bodies } from '../body.ts'
@@ -11,23 +11,24 @@ import { receiptDetail } from './detail.ts'
 import { ReceiptBody } from './model.ts'
 import { answerReceipt } from './proofs.ts'
 
-type Options = { pools: Pools; shards: number; heads: TreeHeads; bodies: Bodies }
+type Options = { reads: Reads; shards: number; heads: TreeHeads; bodies: Bodies }
 
 /** POST /internal/receipts: for who posted a flush, the proof that it was recorded. */
 export function receiptRoute(
   guard: ReturnType<typeof auth>,
-  { pools, shards, heads, bodies }: Options,
+  { reads, shards, heads, bodies }: Options,
 ) {
   return new Elysia({ name: 'receipts' }).use(guard).post(
     '/internal/receipts',
     async ({ request, principal }) => {
       const [shard, position] = readPosition(await bodies.read(request))
-      const event = shard < shards ? await readEvent(pools.read, shard, position) : null
+      const event =
+        shard < shards ? await reads.find((sql) => readEvent(sql, shard, position)) : null
       // Whose it is shows only to them.
       if (event?.source !== principal.name) {
         throw new Problem(404, 'not found', 'This token has posted no flush that stands there.')
       }
-      return answerReceipt(pools, heads, event)
+      return answerReceipt(reads, heads, event)
     },
     { parse: 'none', roles: ['dp'], query: NoQuery, detail: receiptDetail },
   )

@@ -1,3 +1,5 @@
+import type { Sql } from '../../db/pool.ts'
+import type { Reads } from '../../replicas/reads.ts'
 import { MissingTile } from '../../transparency/tiles.ts'
 import { Problem } from '../problem.ts'
 
@@ -9,11 +11,20 @@ export function shardOf(text: string | undefined, shards: number): number {
 }
 
 /** What is read from tiles; the problem 404 where the tree isn't (yet) as large. */
-export async function orNotFound<Value>(reading: Promise<Value>): Promise<Value> {
+export async function findInTiles<Value>(
+  reads: Reads,
+  read: (sql: Sql) => Promise<Value>,
+): Promise<Value> {
+  const found = await reads.find((sql) => orNull(read(sql)))
+  if (found === null) throw new Problem(404, 'not found', 'No tree is as large.')
+  return found
+}
+
+async function orNull<Value>(reading: Promise<Value>): Promise<Value | null> {
   try {
     return await reading
   } catch (error) {
-    if (error instanceof MissingTile) throw new Problem(404, 'not found', 'No tree is as large.')
+    if (error instanceof MissingTile) return null
     throw error
   }
 }

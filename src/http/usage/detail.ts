@@ -11,7 +11,8 @@ export const detail = describe({
   description:
     'Of all provider groups together, or of one group, API key or token key. `from` and `to` are ' +
     'half open and have to be whole quarters of an hour; without them: the last 24 hours or 30 ' +
-    'days, the one under way included. With `Accept: text/csv` or `format=csv` as CSV.',
+    'days, the one under way included, now or at `as_of`. With `Accept: text/csv` or ' +
+    '`format=csv` as CSV.',
   ok: {
     description: 'Usage',
     schema: UsageBody,

@@ -1,0 +1,37 @@
+import { readConfig } from '../config.ts'
+import { distribute, readNodes, readPlacement, refuseBeside } from '../db/citus/distribute.ts'
+import { connectAsOwner } from '../db/pool.ts'
+import { StartError } from '../start-error.ts'
+import { openDatabase } from './database.ts'
+
+const USAGE =
+  'Usage: tallybook init [--citus]\n' +
+  'Makes the schema with TALLYBOOK_SHARDS shards, as the first start of the service would. With\n' +
+  '--citus it also spreads the tables over the workers of the Citus coordinator of DATABASE_URL.'
+
+/** Makes the schema, and spreads it over Citus' workers where that is asked for. */
+export async function init(args: string[]): Promise<void> {
+  const isCitus = args[0] === '--citus'
+  if (args.length > (isCitus ? 1 : 0)) throw new StartError(USAGE)
+  const config = readConfig(process.env)
+  if (isCitus && config.databaseUrl === null) {
+    throw new StartError('DATABASE_URL has to name a database of the Citus coordinator.')
+  }
+  const database = await openDatabase(config, (message) => console.error(message), { create: true })
+  const owner = connectAsOwner(database.address)
+  try {
+    console.log(`The schema is there, with ${config.shards} shard(s).`)
+    if (!isCitus) return
+    if ((await readPlacement(owner)) === 'no citus') {
+      throw new StartError('This database has no Citus: `create extension citus` on every node.')
+    }
+    await refuseBeside(owner)
+    await distribute(owner, config.shards)
+    for (const { node, shards } of await readNodes(owner)) {
+      console.log(`${node} has shard ${shards}`)
+    }
+  } finally {
+    await owner.end({ timeout: 5 })
+    await database.close()
+  }
+}

@@ -1,0 +1,113 @@
+import type { Logger } from 'pino'
+import { version } from '../package.json'
+import { Attestations } from './attestations/attestations.ts'
+import { Catalog } from './catalog/catalog.ts'
+import { refreshCatalog } from './catalog/refresh.ts'
+import type { Config } from './config.ts'
+import type { Pools, ServerAddress } from './db/pool.ts'
+import { AuditStreams } from './http/audit/streams.ts'
+import { LivePositions } from './http/live/positions.ts'
+import { Metrics } from './http/metrics.ts'
+import { Instances } from './instances/instances.ts'
+import { Log } from './log/log.ts'
+import { readHeads } from './log/read.ts'
+import { History } from './projector/history.ts'
+import { Projector } from './projector/projector.ts'
+import { RebuildJobs } from './rebuild-jobs.ts'
+import type { Reads } from './replicas/reads.ts'
+import type { Role } from './tokens/roles.ts'
+import { findOpenSessions } from './tokens/sessions.ts'
+import { Tokens } from './tokens/tokens.ts'
+import { citePrevious } from './transparency/cite.ts'
+import { TreeHeads } from './transparency/heads.ts'
+import { Integrator } from './transparency/integrator.ts'
+import { refuseDealtOrigin } from './transparency/old-origin.ts'
+import type { Origin } from './transparency/origin.ts'
+import { Verifications } from './verifications/run.ts'
+
+export type ServiceOptions = {
+  config: Pick<
+    Config,
+    'host' | 'port' | 'shards' | 'bodyLimitBytes' | 'unknownTokens' | 'maxFollowers'
+  > &
+    Partial<Pick<Config, 'verifyAt' | 'logPublic' | 'attestMinutes'>>
+  address: ServerAddress
+  /** Replicas of that server, to read from. */
+  replicas?: readonly ServerAddress[]
+  tokens: Record<Role, string>
+  /** Under what the transparency log is signed. */
+  origin: Origin
+  logger: Logger
+}
+
+/** What a service consists of. */
+export type Parts = Awaited<ReturnType<typeof makeParts>>
+
+/**
+ * Makes the parts of a service and ties them together: what is appended is told to those that
+ * follow the log. None of them runs yet. Throws StartError where the log isn't the one that was
+ * signed.
+ */
+export async function makeParts(options: ServiceOptions, pools: Pools, reads: Reads) {
+  const { address, logger, origin } = options
+  const { shards, maxFollowers } = options.config
+  const catalog = new Catalog()
+  const refresh = () => refreshCatalog(pools.append, catalog)
+  await refresh()
+  const tokens = new Tokens(options.tokens)
+  await tokens.refresh(pools.read)
+
+  await refuseDealtOrigin(pools.append, origin)
+  const heads = await TreeHeads.open(pools.project, shards, origin)
+  await citePrevious(pools.append, shards, origin)
+
+  const instances: Instances = new Instances({
+    ...{ address, shards, version, logger },
+    onShared: () => projector.noticeShared(),
+    onWanted: (wanted) => projector.noticeWanted(wanted),
+  })
+  const projector = new Projector(pools, shards, logger, instances)
+  const tends = (shard: number) => instances.tends(shard)
+  const integrator = new Integrator(pools.project, shards, heads, logger, tends)
+  const streams = new AuditStreams({ pools, reads, shards, tokens, logger, maxFollowers })
+  const live = new LivePositions({
+    readHeads: () => readHeads(pools.read),
+    findOpenSessions: (ids) => findOpenSessions(pools.read, ids),
+    ...{ tokens, logger, maxFollowers },
+  })
+  const log = new Log({
+    sql: pools.append,
+    shards,
+    catalog,
+    refreshCatalog: refresh,
+    onAppended: (shard, batch) => {
+      projector.noticeAppend(shard, batch)
+      integrator.noticeAppend(batch.events.length)
+      streams.noticeAppend(shard, batch.firstPosition + batch.events.length - 1)
+    },
+  })
+  const attestations = new Attestations({
+    pools,
+    shards,
+    projector,
+    onAppended: (shard, position) => {
+      projector.noticeAppend(shard)
+      streams.noticeAppend(shard, position)
+    },
+  })
+  const metrics = new Metrics({
+    pools,
+    replicas: reads.replicas,
+    queueLength: () => log.queueLength,
+    treeSizes: () => heads.sizes,
+    instances,
+  })
+  reads.onServed = (served) => metrics.observeRead(served)
+  return {
+    ...{ catalog, tokens, heads, instances, projector, integrator, streams, live, log },
+    ...{ attestations, metrics },
+    history: new History(pools, shards),
+    verifications: new Verifications(address, pools.project, logger),
+    rebuilds: new RebuildJobs(pools.read, { address, logger }),
+  }
+}
