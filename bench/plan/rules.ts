@@ -12,9 +12,9 @@ export const PASS = { restFactor: 9, shortestMs: 100, longestMs: 1_000 }
 /** src/projector/tracks.ts: how long usage waits, and entries an id between two snapshots. */
 export const TRACKS = { usageMs: 60_000, snapshotEntriesOfId: 64 }
 
-/** src/db/pool.ts: connections of one instance. */
+/** src/db/pool.ts: connections of one instance to its database; the last for its sign of life. */
 export const connectionsOf = (shards: number) =>
-  Math.min(shards + 1, 16) + Math.min(2 * shards + 2, 8) + 8
+  Math.min(shards + 1, 16) + Math.min(2 * shards + 2, 8) + 8 + 1
 
 /** src/config.ts: shards of one database. */
 export const MOST_SHARDS = 1_024

@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { isUnavailable } from '../db/errors.ts'
 import type { Sql } from '../db/pool.ts'
 import type { TreeHeads } from './heads.ts'
-import { integrateEvents, STEP_EVENTS } from './integrate.ts'
+import { integrateEvents, readBehind, STEP_EVENTS } from './integrate.ts'
 import { isMissingRoots } from './tiles.ts'
 
 /** Milliseconds between two looks at a log that doesn't grow, and at one that is far ahead. */
@@ -94,15 +94,31 @@ export class Integrator {
     return Math.min(Math.max(tookMs * rests, REST_MS.behind), REST_MS.idle)
   }
 
-  /** One step of each shard that is this one's; says whether there may be more to do at once. */
+  /**
+   * One step of each shard that is this one's and has something to add; says whether there may be
+   * more to do at once. One statement looks at all of them: most of many shards rest.
+   */
   async #integrateAll(): Promise<keyof typeof REST_MS> {
-    let isBehind = false
+    const behind = await this.#readBehind()
+    let hasMore = false
     for (let shard = 0; shard < this.shards && !this.#stopped; shard++) {
       if (!this.#isMine(shard)) continue
       this.#mine.add(shard)
-      if (await this.#integrate(shard)) isBehind = true
+      const isDone = this.#whole.has(shard) && !behind.has(shard)
+      if (isDone) this.#failing.delete(shard)
+      else if (await this.#integrate(shard)) hasMore = true
     }
-    return isBehind ? 'behind' : 'idle'
+    return hasMore ? 'behind' : 'idle'
+  }
+
+  /** None where that can't be told now. */
+  async #readBehind(): Promise<ReadonlySet<number>> {
+    try {
+      return await readBehind(this.sql)
+    } catch (error) {
+      if (!isUnavailable(error)) this.logger.error({ err: error }, 'transparency: log not read')
+      return new Set()
+    }
   }
 
   /** True where this instance tends the shard, or the one that does hasn't signed for long. */

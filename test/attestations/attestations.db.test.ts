@@ -7,6 +7,7 @@ import { parametersOf, runsOf, timeoutOf } from '../property/runs.ts'
 import { Session } from '../property/session.ts'
 import { history } from '../property/steps.ts'
 import { insertEvent } from '../support/events.ts'
+import { rebuildByHttp } from '../support/rebuild.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 
 let service: TestService
@@ -118,17 +119,7 @@ describe('an attestation', () => {
       )
     }
     const before = await digests()
-    for (const projection of ['api_key_counters', 'provider_group_counters', 'key_counters']) {
-      await service.fetch('admin', `/admin/projections/${projection}/rebuild`, { method: 'POST' })
-    }
-    for (;;) {
-      const { items } = await service.read<{ items: { name: string; generation: number }[] }>(
-        '/admin/projections',
-      )
-      const counters = items.filter(({ name }) => name.endsWith('_counters'))
-      if (counters.every(({ generation }) => generation === 2)) break
-      await Bun.sleep(50)
-    }
+    await rebuildByHttp(service, ['api_key_counters', 'provider_group_counters', 'key_counters'])
     expect(await digests()).toEqual(before)
   })
 

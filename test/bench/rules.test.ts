@@ -32,10 +32,10 @@ test('the rules of a plan are those of the source', () => {
   expectLine('src/projector/tracks.ts', `longestMs: ${TRACKS.usageMs},`)
   expectLine('src/projector/tracks.ts', `costOfId: ${TRACKS.snapshotEntriesOfId} }`)
   expectLine('src/config.ts', `'TALLYBOOK_SHARDS', 1, 1, ${MOST_SHARDS})`)
-  expect(connectionsOf(1)).toBe(2 + 4 + 8)
+  expect(connectionsOf(1)).toBe(2 + 4 + 8 + 1)
   expectLine('src/db/pool.ts', 'MAX_APPENDS = 16\n')
   expectLine('src/db/pool.ts', 'MAX_PASSES = 8\n')
-  expect(connectionsOf(MOST_SHARDS)).toBe(16 + 8 + 8)
+  expect(connectionsOf(MOST_SHARDS)).toBe(16 + 8 + 8 + 1)
 })
 
 test('a pass rests nine times as long as it took, a second at most', () => {

@@ -199,13 +199,26 @@ test('of two at once one is told that the other is at it', async () => {
   await expectTidy(owner)
 })
 
-async function runWithOwnConnections() {
+test('each of another projection, many go live that begin at once', async () => {
+  const generations = await readLiveGenerations(owner)
+  const rounds = 5
+  for (let i = 0; i < rounds; i++) {
+    const outcomes = await Promise.all(PROJECTIONS.map((one) => runWithOwnConnections([one])))
+    expect(outcomes.filter((outcome) => 'underWay' in outcome)).toEqual([])
+  }
+  expect(await readLiveGenerations(owner)).toEqual(
+    Object.fromEntries(Object.entries(generations).map(([name, live]) => [name, live + rounds])),
+  )
+  await expectTidy(owner)
+})
+
+async function runWithOwnConnections(projections: readonly Projection[] = PROJECTIONS) {
   const other = openPools(service.database.address, TEST_SHARDS)
   const otherOwner = connectAsOwner(service.database.address)
   try {
     return await rebuild({
       ...{ owner: otherOwner, project: other.project },
-      ...{ projections: PROJECTIONS, signal: new AbortController().signal, onProgress: () => {} },
+      ...{ projections, signal: new AbortController().signal, onProgress: () => {} },
     })
   } finally {
     await other.close()

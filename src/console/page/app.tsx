@@ -1,4 +1,4 @@
-import { useEffect, useRef } from 'preact/hooks'
+import { useLayoutEffect, useRef } from 'preact/hooks'
 import { Route, Switch, useLocation } from 'wouter-preact'
 import { ApiKey } from './entity/api-key.tsx'
 import { ApiKeyList } from './entity/api-key-list.tsx'
@@ -23,7 +23,7 @@ import { shown } from './shown.ts'
 export function App() {
   const [path] = useLocation()
   const before = useRef(path)
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (path === before.current) return
     before.current = path
     shown.value = null

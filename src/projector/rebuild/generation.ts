@@ -3,7 +3,7 @@ import { type Sql, transact } from '../../db/pool.ts'
 import { PROJECTIONS } from '../../projections/index.ts'
 import type { Projection } from '../../projections/projection.ts'
 import { insertCheckpoints } from '../checkpoint.ts'
-import { readRebuilding } from './record.ts'
+import { failSilent, readRebuilding } from './record.ts'
 
 /** A generation that is being made. */
 export type Generation = {
@@ -91,7 +91,7 @@ export async function abandonGenerations(
  * yet, because somebody reads, it leaves to the next. True where nothing is left.
  */
 export async function sweepGenerations(owner: Sql): Promise<boolean> {
-  await failKilled(owner)
+  await failSilent(owner)
   let isClean = true
   for (const projection of PROJECTIONS) {
     for (const generation of await readLeftovers(owner, projection)) {
@@ -99,15 +99,6 @@ export async function sweepGenerations(owner: Sql): Promise<boolean> {
     }
   }
   return isClean
-}
-
-async function failKilled(owner: Sql): Promise<void> {
-  const alive = await readRebuilding(owner)
-  await owner`
-    update rebuilds r
-    set state = 'failed', finished_at = statement_timestamp(), error = 'it was killed'
-    where r.finished_at is null
-      and r.projection <> all (${`{${alive.join(',')}}`}::text[])`
 }
 
 /** Generations that have rows, a partition or checkpoints, and no reader or rebuild. */

@@ -78,6 +78,17 @@ export async function readRebuilding(sql: Sql | Transaction): Promise<string[]> 
 const isSilent = (sql: Sql | Transaction) => sql`
   (r.finished_at is null and r.seen_at < statement_timestamp() - ${SILENCE_MS} * interval '1 ms')`
 
+/**
+ * Ends the rebuilds that nothing is heard of. One statement: one that begins between two would be
+ * taken for dead.
+ */
+export async function failSilent(sql: Sql): Promise<void> {
+  await sql`
+    update rebuilds r
+    set state = 'failed', finished_at = statement_timestamp(), error = 'it was killed'
+    where ${isSilent(sql)}`
+}
+
 /** Tells that the rebuilds of a process are alive, and how far they are. */
 export async function noteProgress(
   sql: Sql,

@@ -1,6 +1,6 @@
 import { X } from 'lucide-preact'
 import type { ComponentChildren } from 'preact'
-import { useEffect, useId, useRef, useState } from 'preact/hooks'
+import { useId, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { Failure } from '../api.ts'
 import { Failed } from './states.tsx'
 
@@ -20,7 +20,9 @@ export function Dialog({ title, action, isGrave = false, onSubmit, onClose, chil
   const id = useId()
   const [failure, setFailure] = useState<Failure | null>(null)
   const [isBusy, setBusy] = useState(false)
-  useEffect(() => dialog.current?.showModal(), [])
+  useLayoutEffect(() => dialog.current?.showModal(), [])
+  // Closed before it goes, so that the focus comes back to where it was.
+  const close = () => dialog.current?.close()
 
   const submit = async (event: SubmitEvent) => {
     event.preventDefault()
@@ -28,7 +30,7 @@ export function Dialog({ title, action, isGrave = false, onSubmit, onClose, chil
     setFailure(null)
     try {
       await onSubmit(new FormData(event.currentTarget as HTMLFormElement))
-      onClose()
+      close()
     } catch (error) {
       setFailure(Failure.from(error))
       setBusy(false)
@@ -39,14 +41,14 @@ export function Dialog({ title, action, isGrave = false, onSubmit, onClose, chil
       <form onSubmit={submit}>
         <header>
           <h2 id={id}>{title}</h2>
-          <button type="button" class="icon" aria-label="Close" onClick={onClose}>
+          <button type="button" class="icon" aria-label="Close" onClick={close}>
             <X aria-hidden size={18} />
           </button>
         </header>
         {children}
         {failure && <Failed failure={failure} />}
         <footer>
-          <button type="button" onClick={onClose}>
+          <button type="button" onClick={close}>
             Cancel
           </button>
           <button type="submit" class={isGrave ? 'grave' : 'primary'} disabled={isBusy}>

@@ -54,9 +54,9 @@ export function AsOfPicker() {
                 key={title}
                 type="button"
                 class="small"
-                onClick={() => {
+                onClick={({ currentTarget }) => {
                   goTo({ as_of: toTimestamp(Date.now() - ms) })
-                  setOpen(false)
+                  currentTarget.closest('dialog')!.close()
                 }}
               >
                 {title}
