@@ -3,7 +3,12 @@ import { connectAsOwner, openPools, type Pools, type Sql } from '../../src/db/po
 import { PROJECTIONS } from '../../src/projections/index.ts'
 import type { Projection } from '../../src/projections/projection.ts'
 import { snapshots } from '../../src/projections/snapshots.ts'
-import { beginGenerations, type Generation } from '../../src/projector/rebuild/generation.ts'
+import {
+  abandonGenerations,
+  beginGenerations,
+  type Generation,
+  sweepGenerations,
+} from '../../src/projector/rebuild/generation.ts'
 import { rebuild } from '../../src/projector/rebuild/rebuild.ts'
 import { readRebuilds } from '../../src/projector/rebuild/record.ts'
 import { replaceLive } from '../../src/projector/rebuild/replace.ts'
@@ -199,26 +204,32 @@ test('of two at once one is told that the other is at it', async () => {
   await expectTidy(owner)
 })
 
-test('each of another projection, many go live that begin at once', async () => {
-  const generations = await readLiveGenerations(owner)
-  const rounds = 5
-  for (let i = 0; i < rounds; i++) {
-    const outcomes = await Promise.all(PROJECTIONS.map((one) => runWithOwnConnections([one])))
-    expect(outcomes.filter((outcome) => 'underWay' in outcome)).toEqual([])
+test('one that begins while others sweep is not taken for dead', async () => {
+  const others = Array.from({ length: 3 }, () => connectAsOwner(service.database.address))
+  let isOver = false
+  const sweeping = others.map(async (other) => {
+    while (!isOver) await sweepGenerations(other)
+    await other.end()
+  })
+  const states: (string | undefined)[] = []
+  for (let i = 0; i < 40; i++) {
+    const begun = (await beginGenerations(owner, PROJECTIONS.slice(0, 1))) as Generation[]
+    states.push((await readRebuilds(owner))[0]?.state)
+    await abandonGenerations(owner, begun, 'it is a test')
   }
-  expect(await readLiveGenerations(owner)).toEqual(
-    Object.fromEntries(Object.entries(generations).map(([name, live]) => [name, live + rounds])),
-  )
+  isOver = true
+  await Promise.all(sweeping)
+  expect(states).toEqual(states.map(() => 'folding'))
   await expectTidy(owner)
 })
 
-async function runWithOwnConnections(projections: readonly Projection[] = PROJECTIONS) {
+async function runWithOwnConnections() {
   const other = openPools(service.database.address, TEST_SHARDS)
   const otherOwner = connectAsOwner(service.database.address)
   try {
     return await rebuild({
       ...{ owner: otherOwner, project: other.project },
-      ...{ projections, signal: new AbortController().signal, onProgress: () => {} },
+      ...{ projections: PROJECTIONS, signal: new AbortController().signal, onProgress: () => {} },
     })
   } finally {
     await other.close()
