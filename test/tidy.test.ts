@@ -14,6 +14,7 @@ const STORES = [...BASE, 'log', 'catalog', 'projections']
 const MAY_IMPORT: Record<string, string[]> = {
   'start-error.ts': [],
   'whole-file.ts': [],
+  'waiters.ts': [],
   events: ['merkle'],
   merkle: [],
   db: ['start-error.ts'],
@@ -23,12 +24,14 @@ const MAY_IMPORT: Record<string, string[]> = {
   catalog: BASE,
   projections: BASE,
   instances: ['db'],
-  projector: STORES,
+  projector: [...STORES, 'waiters.ts'],
   'database-url.ts': [],
-  replicas: [...BASE, 'projections'],
+  replicas: [...BASE, 'projections', 'waiters.ts'],
   attestations: [...STORES, 'projector'],
   archive: ['events', 'merkle', 'db', 'log', 'start-error.ts', 'whole-file.ts'],
-  transparency: ['events', 'merkle', 'db', 'log', 'start-error.ts', 'whole-file.ts'],
+  transparency: [
+    ...['events', 'merkle', 'db', 'log', 'start-error.ts', 'whole-file.ts', 'waiters.ts'],
+  ],
   verify: BASE,
   verifications: ['db', 'verify', 'job.ts'],
   // The write routes can't see a projection, and the read routes can't see the log.

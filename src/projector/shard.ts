@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import { isUnavailable } from '../db/errors.ts'
 import type { Pools } from '../db/pool.ts'
 import type { AppendedBatch } from '../log/append.ts'
+import { Waiters } from '../waiters.ts'
 import { type Checkpoint, readCheckpoints } from './checkpoint.ts'
 import { Pass } from './pass.ts'
 import type { Sharing } from './sharing.ts'
@@ -33,8 +34,6 @@ const POLL_MS = 25
 /** What can end a rest before its time. */
 type Waker = 'append' | 'reader' | 'shared' | 'stop'
 
-type Waiter = { position: number; settle: (reached: boolean) => void }
-
 type Outcome = 'folded' | 'behind' | 'following' | 'newer' | 'failed'
 
 /**
@@ -43,7 +42,8 @@ type Outcome = 'folded' | 'behind' | 'following' | 'newer' | 'failed'
  * vain.
  */
 export class ShardProjector {
-  readonly #waiters = new Set<Waiter>()
+  /** Readers, each waiting for a position. */
+  readonly #waiters = new Waiters<number>()
   /** What is folded and not written; null where another projector does the work. */
   #pass: Pass | null = null
   #position = -1
@@ -93,27 +93,17 @@ export class ShardProjector {
   /** Waits until the checkpoint is at `position` or past it; false after `timeoutMs`. */
   async reach(position: number, timeoutMs: number): Promise<boolean> {
     if (position <= this.#position) return true
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => waiter.settle(false), timeoutMs)
-      const waiter: Waiter = {
-        position,
-        settle: (reached) => {
-          clearTimeout(timer)
-          this.#waiters.delete(waiter)
-          resolve(reached)
-        },
-      }
-      if (this.#waiters.size === 0) this.#awaitedSince = performance.now()
-      this.#waiters.add(waiter)
-      this.#wake('reader')
-    })
+    if (this.#waiters.size === 0) this.#awaitedSince = performance.now()
+    const reached = this.#waiters.wait(position, timeoutMs)
+    this.#wake('reader')
+    return reached
   }
 
   async stop(): Promise<void> {
     this.#stopped = true
     this.#wake('stop')
     await this.#running
-    for (const waiter of [...this.#waiters]) waiter.settle(false)
+    this.#waiters.giveUp()
   }
 
   async #run(): Promise<void> {
@@ -224,16 +214,14 @@ export class ShardProjector {
 
   /** The furthest that readers here wait for. */
   get #waitedFor(): number {
-    return Math.max(-1, ...[...this.#waiters].map(({ position }) => position))
+    return Math.max(-1, ...this.#waiters.needs)
   }
 
   #noteReached(position: number): void {
     if (position > this.#lastSeen) this.#movedAt = performance.now()
     this.#lastSeen = position
     this.#position = Math.max(this.#position, position)
-    for (const waiter of [...this.#waiters]) {
-      if (waiter.position <= this.#position) waiter.settle(true)
-    }
+    this.#waiters.release((wanted) => wanted <= this.#position)
   }
 
   async #rest(outcome: Outcome, tookMs: number): Promise<void> {

@@ -1,3 +1,4 @@
+import { Waiters } from '../waiters.ts'
 import { meets, type Need, NO_PROGRESS, type Progress } from './progress.ts'
 
 /**
@@ -6,13 +7,11 @@ import { meets, type Need, NO_PROGRESS, type Progress } from './progress.ts'
  */
 const REST_MS = { shortest: 1, longest: 16 }
 
-type Waiter = { need: Need; settle: (isMet: boolean) => void }
-
 /** How far a database has come: looked at while somebody waits, once for all who do. */
 export class ProgressWatch {
   /** As of the last look. */
   progress: Progress = NO_PROGRESS
-  readonly #waiters = new Set<Waiter>()
+  readonly #waiters = new Waiters<Need>()
   #isLooking = false
 
   constructor(
@@ -24,32 +23,20 @@ export class ProgressWatch {
   /** Waits until what is needed is there; false where it isn't in `ms`, or can't be known. */
   async reach(need: Need, ms: number): Promise<boolean> {
     if (meets(this.progress, need)) return true
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => waiter.settle(false), ms)
-      const waiter: Waiter = {
-        need,
-        settle: (isMet) => {
-          clearTimeout(timer)
-          this.#waiters.delete(waiter)
-          resolve(isMet)
-        },
-      }
-      this.#waiters.add(waiter)
-      void this.#look()
-    })
+    const isMet = this.#waiters.wait(need, ms)
+    void this.#look()
+    return isMet
   }
 
   /** Tells how far it has come. */
   note(progress: Progress): void {
     this.progress = progress
-    for (const waiter of [...this.#waiters]) {
-      if (meets(progress, waiter.need)) waiter.settle(true)
-    }
+    this.#waiters.release((need) => meets(progress, need))
   }
 
   /** Lets all who wait go without it. */
   giveUp(): void {
-    for (const waiter of [...this.#waiters]) waiter.settle(false)
+    this.#waiters.giveUp()
   }
 
   async #look(): Promise<void> {

@@ -4,6 +4,7 @@ import { equalHashes } from '../merkle/hash.ts'
 import type { SigningKey } from '../merkle/key.ts'
 import { type SignedTreeHead, signTreeHead } from '../merkle/tree-head.ts'
 import { StartError } from '../start-error.ts'
+import { Waiters } from '../waiters.ts'
 import { growTree, type KnownTree } from './grow.ts'
 import { openKeptHead } from './kept-head.ts'
 import { keepHead, keysOfShard, type Origin, originOf } from './origin.ts'
@@ -48,7 +49,7 @@ type Tree = KnownTree & { head: SignedTreeHead; keys: SigningKey[]; isApart: boo
  * database, and the others adopt them: once they have made the same tree of their own older one.
  */
 export class TreeHeads {
-  readonly #waiting: { shard: number; size: number; resolve: () => void }[] = []
+  readonly #waiters = new Waiters<{ shard: number; size: number }>()
 
   private constructor(
     private readonly sql: Sql,
@@ -87,7 +88,7 @@ export class TreeHeads {
 
   /** True where somebody waits for a newer head. */
   get isAwaited(): boolean {
-    return this.#waiting.length > 0
+    return this.#waiters.size > 0
   }
 
   newest(shard: number): SignedTreeHead {
@@ -120,7 +121,7 @@ export class TreeHeads {
         failed.set(shard, error)
       }
     }
-    this.#wake()
+    this.#waiters.release((need) => this.newest(need.shard).size >= need.size)
     return { more, failed }
   }
 
@@ -149,27 +150,9 @@ export class TreeHeads {
 
   /** The newest head as soon as it covers so many leaves; null where it doesn't in `ms`. */
   async covering(shard: number, size: number, ms: number): Promise<SignedTreeHead | null> {
-    if (this.newest(shard).size < size) {
-      await new Promise<void>((resolve) => {
-        const waiting = { shard, size, resolve: done }
-        const timer = setTimeout(done, ms)
-        const all = this.#waiting
-        function done() {
-          clearTimeout(timer)
-          all.splice(all.indexOf(waiting), 1)
-          resolve()
-        }
-        all.push(waiting)
-      })
-    }
+    if (this.newest(shard).size < size) await this.#waiters.wait({ shard, size }, ms)
     const head = this.newest(shard)
     return head.size >= size ? head : null
-  }
-
-  #wake(): void {
-    for (const { shard, size, resolve } of [...this.#waiting]) {
-      if (this.newest(shard).size >= size) resolve()
-    }
   }
 }
 
