@@ -31,6 +31,8 @@ export type AttestationsOptions = {
 /** Says in the log what the projections hold: at intervals, and when somebody asks. */
 export class Attestations {
   #running: Promise<AppendedStatement[] | null> | null = null
+  /** Of the one that is running. */
+  #minAgeMs = 0
 
   constructor(private readonly options: AttestationsOptions) {}
 
@@ -41,6 +43,9 @@ export class Attestations {
    */
   async attest(minAgeMs = 0): Promise<AppendedStatement[] | null> {
     await this.#running?.catch(() => {})
+    // Another that waited too has begun one, but for less.
+    if (this.#running && this.#minAgeMs > minAgeMs) return this.attest(minAgeMs)
+    if (!this.#running) this.#minAgeMs = minAgeMs
     this.#running ??= this.#attestAll(minAgeMs).finally(() => {
       this.#running = null
     })

@@ -13,6 +13,9 @@ export class Tokens {
   #made = new Map<string, Principal>()
   /** By name, of all. */
   #hashes = new Map<string, string>()
+  /** Refreshes that have begun, and the newest whose answer is held. */
+  #begun = 0
+  #held = 0
 
   constructor(tokens: Record<Role, string>) {
     for (const role of ROLES) this.#fixed.set(sha256(tokens[role]), { name: role, role })
@@ -38,7 +41,11 @@ export class Tokens {
 
   /** Takes in what was made and revoked until now, on any instance. */
   async refresh(sql: Sql): Promise<void> {
+    const turn = ++this.#begun
     const live = await readLiveTokens(sql)
+    // One that began earlier may end later, and would bring back what was revoked meanwhile.
+    if (turn < this.#held) return
+    this.#held = turn
     this.#made = new Map(live.map(({ name, role, sha256 }) => [sha256, { name, role }]))
     this.#nameAll()
   }

@@ -21,8 +21,9 @@ function settings(machine: { memoryBytes: number; socketDirectory: string }): [s
     // A list: only in double quotes may a path hold a comma.
     ['unix_socket_directories', `"${machine.socketDirectory.replaceAll('"', '""')}"`],
     ['unix_socket_permissions', '0700'],
-    // Connections: the service's pools and a few for people; each costs about 5 MB when busy.
-    ['max_connections', '60'],
+    // Connections: 33 of the service at most, those of its rebuilds and verification, and a few for
+    // people; each costs about 5 MB when busy.
+    ['max_connections', '100'],
 
     // Durability: a 2xx means on disk. The defaults, spelled out because the promise hangs on them.
     ['fsync', 'on'],

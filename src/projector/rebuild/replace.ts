@@ -84,6 +84,7 @@ export async function replaceLive(
   signal: AbortSignal,
 ): Promise<void> {
   await whenUnlocked(async () => {
+    signal.throwIfAborted()
     // Twice, so that what is left for the lock came while the little was folded that was left here.
     await follow(owner, made, folds, onPass, signal)
     await follow(owner, made, folds, onPass, signal)
