@@ -6,6 +6,7 @@ import { countBehind } from '../../src/console/page/shell/behind.ts'
 // What the health page says of what it sees, and what it advises.
 
 type Projection = NonNullable<Observed['projections']>['items'][number]
+type Replica = NonNullable<Observed['status']>['replicas'][number]
 type Rebuild = NonNullable<Projection['rebuild']>
 
 const counters = (rest: Partial<Projection> = {}): Projection => ({
@@ -16,7 +17,10 @@ const rebuilt = (rebuild: Partial<Rebuild>) =>
 
 const WELL: Observed = {
   failure: null,
-  status: { queue_length: 0, database: { connections: 5, max_connections: 100 } },
+  status: {
+    ...{ queue_length: 0, database: { connections: 5, max_connections: 100 } },
+    replicas: [{ state: 'used', why: null, lag_seconds: 0.01 }],
+  },
   projections: { items: [counters()], parked_events: { count: 0 } },
   verification: { state: 'finished', problems: 0, started_at: '2026-01-31T12:00:00Z' },
 }
@@ -26,7 +30,13 @@ const projections = (item: Projection, count = 0) => ({
   projections: { items: [item], parked_events: { count } },
 })
 const status = (queue_length: number, connections = 5) => ({
-  status: { queue_length, database: { connections, max_connections: 100 } },
+  status: { queue_length, database: { connections, max_connections: 100 }, replicas: [] },
+})
+const replica = (second: Partial<Replica>) => ({
+  status: {
+    ...WELL.status!,
+    replicas: [...WELL.status!.replicas, { ...WELL.status!.replicas[0]!, ...second }],
+  },
 })
 const verification = (state: string, problems: number | null) => ({
   verification: { state, problems, started_at: '2026-01-31T12:00:00Z' },
@@ -64,6 +74,14 @@ describe('it is said', () => {
     [{ failure: failed(500) }, 'bad', 'The service is not to be reached.', /that it runs/],
     [status(1_000), 'fair', '1,000 flushes wait for the log.', /disk; more shards/],
     [status(0, 91), 'fair', 'The database is short of connections.', /max_connections/],
+    [
+      replica({ state: 'behind', lag_seconds: 7 }),
+      ...(['fair', 'Replica 2 is behind by 7 s.', /the primary/] as const),
+    ],
+    [
+      replica({ state: 'away', why: 'connect ECONNREFUSED' }),
+      ...(['fair', 'Replica 2 is away: connect ECONNREFUSED.', /the primary/] as const),
+    ],
     [
       projections(counters({ lag_seconds: 6 })),
       ...(['fair', 'key_counters lags by 6 s.', /in the log of the service/] as const),

@@ -32,6 +32,11 @@ export class Failure extends Error {
     super(message)
   }
 
+  /** True where trying again later may succeed. */
+  get isPassing(): boolean {
+    return this.status === 0 || this.status === 503
+  }
+
   static from(error: unknown): Failure {
     if (error instanceof Failure) return error
     return new Failure(0, 'The service is not to be reached.')

@@ -5,6 +5,8 @@ import { heads } from './live.ts'
 
 /** Milliseconds between two looks whether somebody looks at the page again. */
 const HIDDEN_MS = 1_000
+/** Milliseconds at most until what may succeed later is tried again. */
+const AGAIN_MS = 3_000
 
 export type Read<Value> = {
   /** The newest that was read; undefined: nothing yet. */
@@ -26,12 +28,12 @@ export type ReadOptions = {
 }
 
 /**
- * Reads when `key` changes, and again when the log has grown. One read is under way at a time; a
- * newer key abandons it.
+ * Reads when `key` changes, and again when the log has grown, or where the service couldn't just
+ * then. One read is under way at a time; a newer key abandons it, and `signal` says so.
  */
 export function useRead<Value>(
   key: string,
-  load: () => Promise<Value>,
+  load: (signal: AbortSignal) => Promise<Value>,
   { everyMs = 1_000, keeps = false, always = false }: ReadOptions = {},
 ): Read<Value> {
   const state = useSignal<{ key: string; value: Value | undefined; failure: Failure | null }>({
@@ -45,9 +47,10 @@ export function useRead<Value>(
   const run = useRef<() => void>(() => {})
 
   useEffect(() => {
-    let isOver = false
+    const over = new AbortController()
     let isReading = false
     let isStale = false
+    let isPassing = false
     let readAt = 0
     let timer: ReturnType<typeof setTimeout> | undefined
     const read = async () => {
@@ -60,25 +63,28 @@ export function useRead<Value>(
       isStale = false
       readAt = performance.now()
       try {
-        const value = await newest.current()
-        if (!isOver) state.value = { key, value, failure: null }
+        const value = await newest.current(over.signal)
+        isPassing = false
+        if (!over.signal.aborted) state.value = { key, value, failure: null }
       } catch (error) {
         const failure = Failure.from(error)
-        if (!isOver) state.value = { ...state.peek(), failure }
+        isPassing = failure.isPassing
+        if (!over.signal.aborted) state.value = { ...state.peek(), failure }
       }
       isReading = false
-      if (isOver) return
+      if (over.signal.aborted) return
       loading.value = false
-      if ((isStale || always) && rest.current !== null) readSoon()
+      if (isPassing || ((isStale || always) && rest.current !== null)) readSoon()
     }
     const readSoon = () => {
       clearTimeout(timer)
-      const dueMs = readAt + (rest.current ?? 0) - performance.now()
+      const everyMs = isPassing ? Math.min(rest.current ?? AGAIN_MS, AGAIN_MS) : (rest.current ?? 0)
+      const dueMs = readAt + everyMs - performance.now()
       const restMs = Math.max(dueMs, document.hidden ? HIDDEN_MS : 0)
       // Nobody looks: later.
       timer = setTimeout(() => {
         if (document.hidden) readSoon()
-        else if (rest.current !== null) void read()
+        else if (isPassing || rest.current !== null) void read()
       }, restMs)
     }
     run.current = read
@@ -89,7 +95,7 @@ export function useRead<Value>(
       if (positions !== null && rest.current !== null && readAt > 0) readSoon()
     })
     return () => {
-      isOver = true
+      over.abort()
       clearTimeout(timer)
       stop()
     }

@@ -14,7 +14,12 @@ export function GroupTrend({ id }: { id: number }) {
   const asOf = useAsOf()
   const { value } = useRead(
     `trend ${id} ${JSON.stringify(asOf)}`,
-    () => turns.take(() => loadTrend(id, asOf)),
+    (signal) =>
+      turns.take(() => {
+        // Its turn came when nobody looks any more.
+        signal.throwIfAborted()
+        return loadTrend(id, asOf)
+      }),
     { everyMs: isPast(asOf) ? null : EVERY_MS },
   )
   return <Sparkline values={value} label="Requests in the last 24 hours" />

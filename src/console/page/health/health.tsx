@@ -60,6 +60,13 @@ export function Health() {
           value={value && `PostgreSQL ${value.database.version}`}
           more={value && describeDatabase(value.database)}
         />
+        {value && value.replicas.length > 0 && (
+          <Fact
+            title="Replicas"
+            value={formatCount(value.replicas.filter(({ state }) => state === 'used').length)}
+            more={`of ${formatCount(value.replicas.length)} are read from`}
+          />
+        )}
         <Fact
           title="Log"
           value={projections.value && countEvents(projections.value.items[0]?.head)}

@@ -11,10 +11,16 @@ type Projection = {
   rebuild: { state: string; drifted_rows: number | null; error: string | null } | null
 }
 
+type Replica = { state: string; why: string | null; lag_seconds: number }
+
 export type Observed = {
   failure: Failure | null
   status:
-    | { queue_length: number; database: { connections: number; max_connections: number } }
+    | {
+        queue_length: number
+        database: { connections: number; max_connections: number }
+        replicas: Replica[]
+      }
     | undefined
   projections: { items: Projection[]; parked_events: { count: number } } | undefined
   verification: { state: string; problems: number | null; started_at: string } | undefined
@@ -52,6 +58,16 @@ export function judge({ failure, status, projections, verification }: Observed):
   }
   if (connections > 0.9 * max_connections) {
     add('fair', 'The database is short of connections.', 'Raise max_connections, or end others.')
+  }
+  for (const [i, { state, why, lag_seconds }] of (status?.replicas ?? []).entries()) {
+    if (state === 'used') continue
+    add(
+      'fair',
+      state === 'behind'
+        ? `Replica ${i + 1} is behind by ${formatDuration(lag_seconds)}.`
+        : `Replica ${i + 1} is ${state}${why === null ? '' : `: ${why}`}.`,
+      'Reads go to the primary meanwhile, and show all that they should.',
+    )
   }
   for (const { name, lag_seconds, rebuild } of projections?.items ?? []) {
     if (name.endsWith('counters') && lag_seconds > LAG_S.fair) {

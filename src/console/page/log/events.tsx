@@ -1,5 +1,5 @@
 import { Pause, Play } from 'lucide-preact'
-import { useState } from 'preact/hooks'
+import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { api, take } from '../api.ts'
 import { isPast, useAsOf } from '../as-of.ts'
 import { formatTime, zoneName } from '../format.ts'
@@ -121,46 +121,26 @@ const toNext = (positions: string) =>
 
 function Filters() {
   const [params, change] = useParams()
-  const set = (name: string) => (event: { currentTarget: HTMLInputElement | HTMLSelectElement }) =>
-    change({ [name]: event.currentTarget.value.trim() })
-  const value = (name: string) => params.get(name) ?? ''
   const zoneText = zone.value === 'utc' ? 'UTC' : zoneName()
   const isNarrowed = FILTERS.some((name) => params.has(name))
   return (
     <form class="filters" onSubmit={(event) => event.preventDefault()} aria-label="Search the log">
       <label>
         Type
-        <select value={value('type')} onChange={set('type')}>
+        <select
+          value={params.get('type') ?? ''}
+          onChange={({ currentTarget }) => change({ type: currentTarget.value })}
+        >
           <option value="">any</option>
           {TYPES.map((type) => (
             <option key={type}>{type}</option>
           ))}
         </select>
       </label>
-      <label>
-        From
-        <input
-          value={value('source')}
-          onChange={set('source')}
-          placeholder="any token"
-          maxLength={255}
-        />
-      </label>
-      <label>
-        Shard
-        <input
-          value={value('shard')}
-          onChange={set('shard')}
-          placeholder="all"
-          pattern="\d{1,4}"
-          size={4}
-        />
-      </label>
+      <Box label="From" name="source" placeholder="any token" maxLength={255} />
+      <Box label="Shard" name="shard" placeholder="all" pattern="\d{1,4}" size={4} />
       {Object.entries({ since: 'Since', until: 'Until' }).map(([name, title]) => (
-        <label key={name}>
-          {title} ({zoneText})
-          <input type="datetime-local" value={value(name)} onChange={set(name)} />
-        </label>
+        <Box key={name} label={`${title} (${zoneText})`} name={name} type="datetime-local" />
       ))}
       {isNarrowed && (
         <button
@@ -172,6 +152,33 @@ function Filters() {
         </button>
       )}
     </form>
+  )
+}
+
+type BoxProps = {
+  label: string
+  name: string
+  type?: string
+  placeholder?: string
+  maxLength?: number
+  pattern?: string
+  size?: number
+}
+
+/** What is typed stays while the list grows: written over only where something else is asked for. */
+function Box({ label, name, ...input }: BoxProps) {
+  const [params, change] = useParams()
+  const asked = params.get(name) ?? ''
+  const box = useRef<HTMLInputElement>(null)
+  useLayoutEffect(() => {
+    box.current!.value = asked
+  }, [asked])
+  const ask = () => change({ [name]: box.current!.value.trim() })
+  return (
+    <label>
+      {label}
+      <input ref={box} onChange={ask} {...input} />
+    </label>
   )
 }
 
