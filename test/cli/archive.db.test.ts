@@ -119,7 +119,7 @@ test('Ctrl-C while the database starts stops it again', async () => {
   await stop(service)
   const pidFile = join(dataDir.path, 'postgres/postmaster.pid')
   const command = runTallybook(['export', archive], dataDir.path)
-  while (!existsSync(pidFile)) await Bun.sleep(1)
+  while (!existsSync(pidFile) && command.exitCode === null) await Bun.sleep(1)
   command.kill('SIGINT')
   expect(await outcomeOf(command)).toEqual({ code: 130, stdout: '', stderr: 'Interrupted.\n' })
   expect(existsSync(pidFile)).toBe(false)

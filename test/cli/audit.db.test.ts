@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import type { Manifest } from '../../src/archive/manifest.ts'
 import { formatVerifierKey, makeSigningKey } from '../../src/merkle/key.ts'
+import { outcomeOf } from '../support/archive.ts'
 import { makeDataDir, type Process, readUrl, runTallybook } from '../support/process.ts'
 import { TOKENS } from '../support/service.ts'
 
@@ -29,8 +30,8 @@ const flush = (requests: number) =>
 /** Somebody who has the auditor's token, and files of his own. */
 async function audit(args: string[], env: Record<string, string> = {}) {
   const command = runTallybook(['audit', ...args], auditor.path, env)
-  const [out, errors] = [await command.stdout.text(), await command.stderr.text()]
-  return { code: await command.exited, out, errors }
+  const { code, stdout: out, stderr: errors } = await outcomeOf(command)
+  return { code, out, errors }
 }
 
 const readKey = async () => (await (await send('auditor', 'GET', '/audit/log/keys')).text()).trim()

@@ -41,10 +41,13 @@ afterAll(async () => {
 async function start(): Promise<void> {
   service = runTallybook(['serve'], data.path)
   url = await readUrl(service)
-  owner = connectAsOwner({
+  owner = connectToDatabase()
+}
+
+const connectToDatabase = () =>
+  connectAsOwner({
     ...{ host: join(data.path, 'postgres'), port: 5432, user: 'tallybook', database: 'tallybook' },
   })
-}
 
 async function stop(): Promise<void> {
   await owner.end({ timeout: 1 })
@@ -126,13 +129,19 @@ test.each(['SIGINT', 'SIGKILL'] as const)(
   async (signal) => {
     await until(async () => ((await isTidy()) ? true : null))
     const generations = await readLiveGenerations(owner)
-    const command = runTallybook(['rebuild', '--projection', 'snapshots'], data.path)
-    await until(async () => {
-      const [row] = await owner`select from rebuilds where finished_at is null`
-      return row ?? null
+    // While the live one's checkpoints are locked it can't end by itself.
+    const locks = connectToDatabase()
+    const exitCode = await locks.begin(async (transaction) => {
+      await transaction`select from checkpoints where projection = 'snapshots' for update`
+      const command = runTallybook(['rebuild', '--projection', 'snapshots'], data.path)
+      await until(async () => {
+        const [row] = await owner`select from rebuilds where finished_at is null`
+        return row ?? null
+      })
+      command.kill(signal)
+      return command.exited
     })
-    command.kill(signal)
-    const exitCode = await command.exited
+    await locks.end()
     if (signal === 'SIGINT') {
       expect(exitCode).toBe(130)
       await expectTidy(owner)

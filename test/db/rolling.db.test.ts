@@ -47,7 +47,7 @@ afterEach(async () => {
 })
 
 /** Appends, eight at a time, until it is told to stop; gives how many, all of them acknowledged. */
-function appendAlong(): { stop(): Promise<number> } {
+function appendAlong(): { more(count: number): Promise<void>; stop(): Promise<number> } {
   let isOver = false
   let appended = 0
   const posters = Array.from({ length: 8 }, async () => {
@@ -59,10 +59,18 @@ function appendAlong(): { stop(): Promise<number> } {
       appended++
     }
   })
+  const ended = Promise.all(posters)
+  // Whoever waits for it is told.
+  ended.catch(() => {})
   return {
+    /** Returns when so many more were; rejects when one was refused. */
+    more: async (count) => {
+      const wanted = appended + count
+      while (appended < wanted) await Promise.race([ended, Bun.sleep(5)])
+    },
     stop: async () => {
       isOver = true
-      await Promise.all(posters)
+      await ended
       return appended
     },
   }
@@ -75,11 +83,10 @@ const start = async () => {
 
 test('an older instance appends on while two newer ones migrate, and all is counted', async () => {
   const along = appendAlong()
-  while ((await countFlushes(database.owner)) < 100) await Bun.sleep(5)
+  await along.more(100)
   await Promise.all([start(), start()])
   const newer = await startTestService({ database })
-  const before = await countFlushes(database.owner)
-  while ((await countFlushes(database.owner)) < before + 100) await Bun.sleep(5)
+  await along.more(100)
   const appended = await along.stop()
   expect(await countFlushes(database.owner)).toBe(appended)
   // Both read all of it.
@@ -104,8 +111,7 @@ test('a migration lets go of what it waits for, so that nobody waits behind it f
     return rows.length > 0
   }
   while (await isWaiting()) await Bun.sleep(20)
-  const before = await countFlushes(database.owner)
-  while ((await countFlushes(database.owner)) < before + 20) await Bun.sleep(5)
+  await along.more(20)
   await connection`rollback`
   connection.release()
   await stranger.end()

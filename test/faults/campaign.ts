@@ -69,6 +69,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Report> {
     await Promise.all(clients)
     await Promise.all(ways.map((way) => way.close()))
 
+    await untilUp(cluster)
     await expectAtRest(cluster, history)
     const owner = cluster.connect()
     await heads.check(owner)
@@ -103,6 +104,17 @@ async function verify(cluster: Cluster): Promise<string[]> {
   return first.map(({ check, at, expected, found }) => `${at} (${check}): ${expected}, ${found}`)
 }
 
+/** Returns when every instance can take flushes again: the last fault may be over just now. */
+async function untilUp(cluster: Cluster): Promise<void> {
+  const isReady = async (url: string) => (await fetch(`${url}/health/ready`)).ok
+  for (const { url } of cluster.instances) {
+    for (let tries = 0; !(await isReady(url).catch(() => false)); tries++) {
+      if (tries === 300) throw new Error(`${url} doesn't get ready`)
+      await Bun.sleep(100)
+    }
+  }
+}
+
 /** With nobody posting, every instance answers alike: all that was acknowledged, and no more than sent. */
 async function expectAtRest(cluster: Cluster, history: History): Promise<void> {
   const totals = await Promise.all(
@@ -110,7 +122,10 @@ async function expectAtRest(cluster: Cluster, history: History): Promise<void> {
       const response = await fetch(`${url}/admin/apikey-stats/summary`, {
         headers: { authorization: `Bearer ${TOKENS.admin}` },
       })
-      if (!response.ok) history.violate(`at rest: ${response.status} ${await response.text()}`)
+      if (!response.ok) {
+        history.violate(`at rest: ${response.status} ${await response.text()}`)
+        return Number.NaN
+      }
       return ((await response.json()) as { total_requests: number }).total_requests
     }),
   )

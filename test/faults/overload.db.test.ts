@@ -100,7 +100,8 @@ test('more than the queue can hold is shed with 503, and what is answered 200 is
   // The database is held up for a while: what arrives can only wait.
   const held = database.owner.begin(async (transaction) => {
     await transaction`select from shards for update`
-    await Bun.sleep(3_500)
+    // Longer than an append waits for a lock.
+    await Bun.sleep(8_000)
   })
   const statuses = await flood(1_000, 30_000, 9_000)
   await held

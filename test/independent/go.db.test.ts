@@ -84,7 +84,6 @@ describe.skipIf(!hasGo)("Go's sumdb/tlog and sumdb/note", () => {
       expect(said).toMatch(new RegExp(`^verified ${size} entries, \\d+ proofs$`))
       expect(code).toBe(0)
     },
-    60_000,
   )
 
   test('refuse a log in which an event was changed', async () => {

@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 export type RawAnswer = { status: number; contentType: string | null; body: string }
 
 /** Milliseconds that a request may take. */
-const TIMEOUT_MS = 15_000
+const TIMEOUT_MS = 60_000
 
 /** Sends bytes as they are on a connection of their own: `fetch` would put a URL right. */
 export async function sendRaw(url: string, head: string, body = ''): Promise<RawAnswer> {

@@ -29,6 +29,9 @@ async function post(): Promise<string> {
 
 /** Runs with the replica's replay paused. */
 async function paused(run: () => Promise<void>): Promise<void> {
+  const [end] = await one.service.database.owner<{ lsn: string }[]>`
+    select pg_current_wal_lsn()::text as lsn`
+  await until(() => servers.replica.hasReplayed(end!.lsn))
   await servers.replica.pauseReplay()
   try {
     await run()

@@ -44,6 +44,15 @@ export class TestServer {
     await owner.end()
   }
 
+  /** Of a replica: whether it has replayed what the primary had written up to here. */
+  async hasReplayed(lsn: string): Promise<boolean> {
+    const owner = this.connect()
+    const [row] = await owner<{ replayed: boolean }[]>`
+      select pg_last_wal_replay_lsn() >= ${lsn}::pg_lsn as replayed`
+    await owner.end()
+    return row!.replayed
+  }
+
   pauseReplay = () => this.run('select pg_wal_replay_pause()')
   resumeReplay = () => this.run('select pg_wal_replay_resume()')
 }

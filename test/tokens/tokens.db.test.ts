@@ -120,7 +120,7 @@ test('who presents many unknown tokens is asked to wait; whoever was known befor
     }
     expect(await summaryAs(guarded, 'guess-5')).toBe(429)
     // Even a right one isn't looked at, or a guess would show that it is right.
-    expect(await soon(401, () => summaryAs(guarded, token))).toBe(429)
+    expect(await soon(401, () => summaryAs(guarded, token), 2_000)).toBe(429)
     expect((await guarded.fetch('auditor', '/admin/projections')).status).toBe(200)
     expect((await guarded.fetch(null, '/admin/projections')).status).toBe(401)
     expect((await guarded.fetch(null, '/health/live')).status).toBe(200)

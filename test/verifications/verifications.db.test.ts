@@ -20,6 +20,15 @@ afterAll(() => service.end())
 type List = { items: StoredVerification[]; next_cursor: string | null }
 
 const start = () => service.fetch('admin', '/admin/verifications', { method: 'POST' })
+/** Starts one; the one before keeps the lock for a moment after it is said to have ended. */
+async function startNext(): Promise<void> {
+  for (;;) {
+    const { status } = await start()
+    if (status !== 409) return expect(status).toBe(202)
+    await Bun.sleep(20)
+  }
+}
+
 const list = (query = '') => service.read<List>(`/admin/verifications${query}`)
 
 /** The newest verification, when it is no longer running. */
@@ -63,7 +72,7 @@ test('one that is started runs to its end, and says what it found', async () => 
 test('what it found is an alarm', async () => {
   const { owner } = service.database
   await owner`update api_key_counters set requests = requests + 1 where api_key_id = 1`
-  await start()
+  await startNext()
   const ended = await untilEnded()
   await owner`update api_key_counters set requests = requests - 1 where api_key_id = 1`
   expect(ended.problems).toBeGreaterThan(0)
@@ -73,6 +82,8 @@ test('what it found is an alarm', async () => {
 
 test('while one runs no other is started, on any instance', async () => {
   const { pools, verifications } = openInstance()
+  await startNext()
+  await untilEnded()
   const answers = await Promise.all([start(), start(), start(), verifications.start()])
   const begun = answers.filter((answer) =>
     answer instanceof Response ? answer.status === 202 : typeof answer === 'object',
@@ -84,7 +95,7 @@ test('while one runs no other is started, on any instance', async () => {
   }
   await verifications.idle()
   await untilEnded()
-  expect((await start()).status).toBe(202)
+  await startNext()
   expect(await untilEnded()).toMatchObject({ state: 'finished' })
   await verifications.stop()
   await pools.close()
@@ -101,7 +112,7 @@ test('one whose service ends is seen as killed, and the next runs', async () => 
     finished_at: null,
     report: null,
   })
-  expect((await start()).status).toBe(202)
+  await startNext()
   expect(await untilEnded()).toMatchObject({ state: 'finished', problems: 0 })
 })
 

@@ -25,8 +25,9 @@ test(
       let isWritten = false
       const writing = (async () => {
         for (const step of steps) await session.take(step)
+      })().finally(() => {
         isWritten = true
-      })()
+      })
       do {
         expect(await verify(service.database)).toMatchObject({ problems: 0, first: [] })
       } while (!isWritten)

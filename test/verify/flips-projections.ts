@@ -33,7 +33,7 @@ const usage = (table: string, id: string, values: string[]) =>
       shard: BIT,
       generation: PARTITION,
       [id]: id === 'token_hash' ? LETTER : BIT,
-      quarter: is('a quarter later', "quarter + interval '15 minutes'"),
+      quarter: is('a day later', "quarter + interval '1 day'"),
       ...Object.fromEntries(values.map((value) => [value, PLUS_1])),
     },
   )
