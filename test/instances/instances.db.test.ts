@@ -44,22 +44,15 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
   while (!(await holds())) await Bun.sleep(20)
 }
 
-/** Returns when every shard is tended, and all instances agree by whom. */
+/** Returns when each shard is tended by one that runs, and all agree by whom. */
 async function untilShared(): Promise<void> {
   await until(async () => {
-    const views = await Promise.all(
-      all().map(async (one) => {
-        const { instances } = await readStatus(one)
-        return Object.fromEntries(instances.map(({ id, tends }) => [id, tends]))
-      }),
+    const statuses = await Promise.all(all().map((one) => readStatus(one)))
+    const views = statuses.map(({ instances }) =>
+      statuses.map(({ instance }) => instances.find(({ id }) => id === instance)?.tends ?? []),
     )
-    const tended = Object.values(views[0]!).flat()
-    return (
-      Bun.deepEquals(
-        tended.sort((a, b) => a - b),
-        shards(),
-      ) && views.every((view) => Bun.deepEquals(view, views[0]))
-    )
+    const tended = views[0]!.flat().sort((a, b) => a - b)
+    return Bun.deepEquals(tended, shards()) && views.every((view) => Bun.deepEquals(view, views[0]))
   })
 }
 

@@ -165,7 +165,7 @@ type BoxProps = {
   size?: number
 }
 
-/** What is typed stays while the list grows: written over only where something else is asked for. */
+/** What is typed stays while the list grows, until something else is asked for. */
 function Box({ label, name, ...input }: BoxProps) {
   const [params, change] = useParams()
   const asked = params.get(name) ?? ''
