@@ -106,7 +106,8 @@ export class TreeHeads {
   ): Promise<{ more: boolean; failed: Map<number, unknown> }> {
     const failed = new Map<number, unknown>()
     let more = false
-    const published = await readPublished(this.sql, this.origin)
+    const known = (shard: number) => this.trees[shard]?.head
+    const published = await readPublished(this.sql, this.origin, known)
     for (const [shard, size] of (await readTreeSizes(this.sql)).entries()) {
       const tree = this.trees[shard]
       if (!tree) continue

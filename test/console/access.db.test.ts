@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import type { Page } from 'playwright-core'
 import { PATHS } from '../../src/console/paths.ts'
 import { untilSigned } from '../client/audited.ts'
-import { type Console, eventually, fill, hasBrowser, startConsole } from './browser.ts'
+import { type Console, fill, hasBrowser, settle, startConsole } from './browser.ts'
 
 // The console for everybody: by keyboard, without colour, on a phone, with a screen reader.
 
@@ -46,14 +46,6 @@ describe.skipIf(!hasBrowser)('the console for everybody', () => {
     })
     return found.flatMap(({ id, nodes }) =>
       nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`),
-    )
-  }
-
-  const settle = async (page: Page) => {
-    await page.getByRole('heading', { level: 1 }).waitFor()
-    await eventually(
-      () => page.locator('.bone, .chart[aria-busy]').count(),
-      (count) => count === 0,
     )
   }
 

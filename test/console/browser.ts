@@ -85,6 +85,37 @@ export async function eventually<Value>(
   }
 }
 
+/** Returns when the page has loaded what it shows. */
+export async function settle(page: Page): Promise<void> {
+  await page.getByRole('heading', { level: 1 }).waitFor()
+  await eventually(
+    () => page.locator('.bone, .chart[aria-busy]').count(),
+    (count) => count === 0,
+  )
+}
+
+/**
+ * Watches the overview at each of its changes from now on; gives a way to read the totals of
+ * requests that it has shown. NaN: something was empty then, or fewer rows than `least`.
+ */
+export async function watchTotal(page: Page, least: number): Promise<() => Promise<number[]>> {
+  await settle(page)
+  await page.evaluate((fewest) => {
+    const seen: string[] = []
+    Object.assign(globalThis, { seen })
+    new MutationObserver(() => {
+      const text = document.querySelector('.totals dd b')?.textContent ?? 'gone'
+      const isWhole = document.querySelectorAll('.bone, .chart[aria-busy]').length === 0
+      const rows = document.querySelectorAll('tbody tr').length
+      seen.push(isWhole && rows >= fewest ? text : 'not whole')
+    }).observe(document.body, { childList: true, subtree: true, characterData: true })
+  }, least)
+  return async () => {
+    const seen = await page.evaluate(() => (globalThis as unknown as { seen: string[] }).seen)
+    return seen.map((text) => Number(text.replaceAll(',', '')))
+  }
+}
+
 /** The text of each cell of a table's rows that are in the document. */
 export async function readRows(page: Page, section: string): Promise<string[][]> {
   const rows = page.getByRole('region', { name: section }).locator('tbody tr:not([aria-hidden])')

@@ -1,7 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import type { Page } from 'playwright-core'
 import type { TestService } from '../support/service.ts'
-import { type Console, eventually, fill, hasBrowser, readRows, startConsole } from './browser.ts'
+import {
+  type Console,
+  eventually,
+  fill,
+  hasBrowser,
+  readRows,
+  settle,
+  startConsole,
+  watchTotal,
+} from './browser.ts'
 
 // What pages are while proxies post without a pause: several hundred flushes a second.
 
@@ -110,7 +119,7 @@ describe.skipIf(!hasBrowser)('under ingest', () => {
     await page.addInitScript(countSignals)
     await page.goto(path)
     await page.getByText('Live', { exact: true }).waitFor()
-    await page.locator('.bone').first().waitFor({ state: 'detached' })
+    await settle(page)
     return page
   }
 
@@ -127,25 +136,11 @@ describe.skipIf(!hasBrowser)('under ingest', () => {
     })
     await page.goto('/')
     await page.getByRole('link', { name: 'group 7' }).waitFor()
-    await eventually(
-      () => page.locator('.bone, .chart[aria-busy]').count(),
-      (count) => count === 0,
-    )
-    await page.evaluate(() => {
-      const seen: string[] = []
-      Object.assign(globalThis, { seen })
-      new MutationObserver(() => {
-        const text = document.querySelector('.totals dd b')?.textContent ?? 'gone'
-        const isWhole = document.querySelectorAll('.bone, .chart[aria-busy]').length === 0
-        const rows = document.querySelectorAll('tbody tr').length
-        seen.push(isWhole && rows >= 10 ? text : `not whole: ${text}, ${rows} rows`)
-      }).observe(document.body, { childList: true, subtree: true, characterData: true })
-    })
+    const readShown = await watchTotal(page, GROUPS)
     await toldAgain(page, 6)
     await flushes.more(200)
-    const seen = await page.evaluate(() => (globalThis as unknown as { seen: string[] }).seen)
-    const numbers = seen.map(toNumber)
-    expect(seen.filter((_, i) => !(numbers[i]! > 0))).toEqual([])
+    const numbers = await readShown()
+    expect(numbers.filter((number) => !(number > 0))).toEqual([])
     expect(numbers).toEqual([...numbers].sort((a, b) => a - b))
     expect(new Set(numbers).size).toBeGreaterThan(2)
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { TOKENS } from '../support/service.ts'
-import { type Console, eventually, hasBrowser, signIn, startConsole } from './browser.ts'
+import { type Console, hasBrowser, settle, signIn, startConsole } from './browser.ts'
 
 describe.skipIf(!hasBrowser)('signing in', () => {
   let console: Console
@@ -88,11 +88,7 @@ describe.skipIf(!hasBrowser)('signing in', () => {
       const page = await console.open(role)
       for (const path of ['/', '/groups/1', '/api-keys', '/keys', '/proofs', '/health']) {
         await page.goto(path)
-        await page.getByRole('heading', { level: 1 }).waitFor()
-        await eventually(
-          () => page.locator('.bone').count(),
-          (count) => count === 0,
-        )
+        await settle(page)
         // Said of what was read, so that it is there when all is.
         if (path === '/groups/1') await page.getByRole('heading', { name: 'one' }).waitFor()
         if (path === '/health') await page.getByText('api_key_counters').first().waitFor()

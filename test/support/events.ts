@@ -1,7 +1,6 @@
 import type postgres from 'postgres'
 import { connectAsOwner } from '../../src/db/pool.ts'
 import { hashPayload } from '../../src/events/event.ts'
-import { citusNodes } from './citus.ts'
 import { TEST_SHARDS, type TestDatabase } from './server.ts'
 
 /** Appends an event by hand, as only the owner could; gives its position. */
@@ -89,8 +88,9 @@ const PATIENCE_MS = 60_000
 /** Returns when this many connections wait for a lock; gives their process ids. */
 export async function untilWaiting(owner: postgres.Sql, count: number): Promise<number[]> {
   // On Citus it is a worker that waits, for a connection of the coordinator.
+  const distributed = await owner`select from pg_extension where extname = 'citus'`
   const waiting =
-    citusNodes().length === 0
+    distributed.length === 0
       ? `select pid from pg_stat_activity
          where datname = current_database() and wait_event_type = 'Lock'`
       : `select distinct citus_pid_for_gpid(global_pid) as pid from citus_stat_activity
