@@ -137,6 +137,11 @@ test('rows that were tampered with are told one by one, and are right afterwards
   expect(await readLive(service, owner)).toEqual(before)
   const rebuilds = await readRebuilds(owner)
   expect(rebuilds.map(({ state }) => state)).toEqual(PROJECTIONS.map(() => 'live' as const))
+  const [log] = await owner<{ events: number }[]>`select count(*)::integer as events from events`
+  for (const { projection, eventsFolded, eventsTotal } of rebuilds) {
+    if (projection === 'snapshots') continue
+    expect([projection, eventsFolded, eventsTotal]).toEqual([projection, log!.events, log!.events])
+  }
   expect(rebuilds.reduce((sum, { driftedRows }) => sum + driftedRows!, 0)).toBe(7)
   expect(rebuilds.flatMap(({ drift }) => drift)).toHaveLength(7)
 })

@@ -92,7 +92,8 @@ export async function replaceLive(
       await transaction`select set_config('lock_timeout', '1s', true)`
       for (const { shard } of folds) await lockCheckpoints(transaction, made, shard)
       await follow(transaction, made, folds, onPass, signal)
-      for (const generation of made) await replaceOne(transaction, generation)
+      const events = folds.reduce((sum, { position }) => sum + position + 1, 0)
+      for (const generation of made) await replaceOne(transaction, generation, events)
     })
   })
   // From now on nobody begins to read the replaced ones: see `sweepGenerations`.
@@ -125,6 +126,7 @@ async function lockCheckpoints(
 async function replaceOne(
   transaction: Transaction,
   { projection: { name, version }, generation, replaces }: Generation,
+  events: number,
 ): Promise<void> {
   // In the order in which a rebuild that begins takes both: on Citus they would meet there.
   await transaction`
@@ -135,7 +137,8 @@ async function replaceOne(
     delete from checkpoints c where c.projection = ${name} and c.generation = ${replaces}`
   const [ended] = await transaction`
     update rebuilds r
-    set state = 'live', seen_at = statement_timestamp(), finished_at = statement_timestamp()
+    set state = 'live', seen_at = statement_timestamp(), finished_at = statement_timestamp(),
+      events_folded = ${events}, events_total = ${events}
     where r.projection = ${name} and r.generation = ${generation} and r.finished_at is null
     returning r.generation`
   if (!ended) throw new CheckpointMoved('The rebuild was taken for dead.')
