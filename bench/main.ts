@@ -103,7 +103,7 @@ const FULL: Options = {
       { keys: 100, connections: 8 },
     ],
     seconds: 4,
-    quietSeconds: 4,
+    quietSeconds: 10,
     rounds: 3,
   },
 }

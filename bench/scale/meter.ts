@@ -2,6 +2,12 @@ import { connectAsOwner, type Sql } from '../../src/db/pool.ts'
 import type { Address } from '../server.ts'
 import { readChildren, readProcess, readThreadSeconds } from './processes.ts'
 
+/**
+ * What was put off (usage, snapshots, vacuum) is over where no more of the write-ahead log is
+ * written than signs of life take, in a window of so many ms.
+ */
+const IDLE = { windowMs: 3_000, walBytes: 60_000, tries: 40 }
+
 /** Counters that only grow: what lies between two readings is what was spent. Times in seconds. */
 export type Reading = {
   at: number
@@ -25,6 +31,8 @@ export type Meter = {
   readHeads(): Promise<number[]>
   /** Commits that appended what is behind these positions: each has one time a shard. */
   countCommits(heads: number[]): Promise<number>
+  /** Returns when the database does nothing but what an idle service asks of it, or after a while. */
+  untilIdle(): Promise<void>
   /** Connections of services. */
   countConnections(): Promise<number>
   close(): Promise<void>
@@ -59,6 +67,16 @@ export async function openMeter(address: Address, pids: number[]): Promise<Meter
           join unnest(${heads}::bigint[]) with ordinality h(head, ordinal)
             on e.shard = h.ordinal - 1 and e.position > h.head`
       return Number(counted!.commits)
+    },
+    untilIdle: async () => {
+      for (let tries = 0, busy = true; busy && tries < IDLE.tries; tries++) {
+        const before = (await readCounters(owner)).walBytes
+        await Bun.sleep(IDLE.windowMs)
+        const written = (await readCounters(owner)).walBytes - before
+        const vacuums = await owner`
+          select from pg_stat_activity a where a.backend_type = 'autovacuum worker'`
+        busy = written > IDLE.walBytes || vacuums.length > 0
+      }
     },
     countConnections: async () => {
       const [counted] = await owner`

@@ -133,6 +133,7 @@ async function measureLayout(
     await putCatalog(running.children[0]!.url)
     await loadAll(running.children, WARM_UP)
     await rest(running)
+    await meter.untilIdle()
     const quiet = [
       await measureQuiet(running, meter, layout, options.quietSeconds, 0),
       await measureQuiet(running, meter, layout, options.quietSeconds, TRICKLE),
