@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type postgres from 'postgres'
 import { SCHEMA } from '../../src/db/pool.ts'
 import { finishVerification, insertVerification } from '../../src/verifications/stored.ts'
+import { untilSigned } from '../client/audited.ts'
 import { appendMany } from '../support/log.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 import { FLIPS, renderFlips } from './flips.ts'
@@ -20,6 +21,8 @@ beforeAll(async () => {
   service = await startTestService()
   owner = service.database.owner
   await writeHistory(service)
+  // So that heads are published.
+  await untilSigned(service)
   await service.stop()
   // So that a tile is full, and has a root.
   await appendMany(owner, 0, 300)
