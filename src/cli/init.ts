@@ -1,15 +1,22 @@
 import { readConfig } from '../config.ts'
-import { distribute, readNodes, readPlacement, refuseBeside } from '../db/citus/distribute.ts'
+import {
+  canDistribute,
+  distribute,
+  readNodes,
+  readPlacement,
+  refuseBeside,
+} from '../db/citus/distribute.ts'
 import { connectAsOwner } from '../db/pool.ts'
 import { StartError } from '../start-error.ts'
 import { openDatabase } from './database.ts'
 
 const USAGE =
   'Usage: tallybook init [--citus]\n' +
-  'Makes the schema with TALLYBOOK_SHARDS shards, as the first start of the service would. With\n' +
-  '--citus it also spreads the tables over the workers of the Citus coordinator of DATABASE_URL.'
+  'Makes the schema with TALLYBOOK_SHARDS shards, as the first start of the service would.\n' +
+  'Where DATABASE_URL names a Citus coordinator that knows workers it also spreads the tables\n' +
+  'over them; with --citus it fails where it does not.'
 
-/** Makes the schema, and spreads it over Citus' workers where that is asked for. */
+/** Makes the schema, and spreads it over the workers where there is Citus. */
 export async function init(args: string[]): Promise<void> {
   const isCitus = args[0] === '--citus'
   if (args.length > (isCitus ? 1 : 0)) throw new StartError(USAGE)
@@ -21,7 +28,7 @@ export async function init(args: string[]): Promise<void> {
   const owner = connectAsOwner(database.address)
   try {
     console.log(`The schema is there, with ${config.shards} shard(s).`)
-    if (!isCitus) return
+    if (!isCitus && !(await canDistribute(owner))) return
     if ((await readPlacement(owner)) === 'no citus') {
       throw new StartError('This database has no Citus: `create extension citus` on every node.')
     }

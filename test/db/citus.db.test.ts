@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { readNodes, readPlacement } from '../../src/db/citus/distribute.ts'
 import { migrate } from '../../src/db/migrate.ts'
-import { citusNodes } from '../support/citus.ts'
+import { connectAsOwner } from '../../src/db/pool.ts'
+import { outcomeOf } from '../support/archive.ts'
+import { citusNodes, createOnNodes, onEveryNode } from '../support/citus.ts'
+import { runTallybook } from '../support/process.ts'
 import { createDatabase, TEST_SHARDS, type TestDatabase } from '../support/server.ts'
 
 const isCitus = citusNodes().length > 0
@@ -24,6 +27,21 @@ describe.skipIf(!isCitus)('on Citus', () => {
     const workers = citusNodes().length - 1
     expect(counts.reduce((sum, count) => sum + count, 0)).toBe(TEST_SHARDS)
     expect(Math.max(...counts)).toBe(Math.ceil(TEST_SHARDS / workers))
+  })
+
+  test('`init` spreads what it makes, and may be run again', async () => {
+    const name = `tallybook_init_${process.pid}`
+    const url = await createOnNodes(name)
+    for (const args of [['init'], ['init', '--citus']]) {
+      const env = { DATABASE_URL: url, TALLYBOOK_SHARDS: String(TEST_SHARDS) }
+      const { code, stdout, stderr } = await outcomeOf(runTallybook(args, '/nowhere', env))
+      expect([code, stderr]).toEqual([0, ''])
+      expect(stdout).toMatch(/^The schema is there, with \d+ shard\(s\)\.\n\S+ has shard \d/)
+      const owner = connectAsOwner({ url })
+      expect(await readPlacement(owner)).toBe('distributed')
+      await owner.end()
+    }
+    await onEveryNode(`drop database ${name} with (force)`)
   })
 
   test('an append runs where its shard is, in one round trip', async () => {

@@ -51,8 +51,8 @@ async function whenUnused(run: () => Promise<unknown>): Promise<unknown> {
 /** Each waits 5 s by itself. */
 const TRIES = 5
 
-/** Makes a database of this name migrated and distributed, with nobody connected to it. */
-export async function createDistributed(name: string, shards: number): Promise<void> {
+/** Makes an empty database of this name, whose coordinator knows the workers; gives its URL. */
+export async function createOnNodes(name: string): Promise<string> {
   await onEveryNode(`drop database if exists ${name} with (force)`)
   await onEveryNode(`create database ${name} template template0`)
   const urls = citusNodes().map(({ url }) => urlOf(url, name))
@@ -61,6 +61,13 @@ export async function createDistributed(name: string, shards: number): Promise<v
     const [coordinator, ...workers] = citusNodes()
     await sql`select citus_set_coordinator_host(${coordinator!.host}, ${coordinator!.port})`
     for (const { host, port } of workers) await sql`select citus_add_node(${host}, ${port})`
+  })
+  return urls[0]!
+}
+
+/** Makes a database of this name migrated and distributed, with nobody connected to it. */
+export async function createDistributed(name: string, shards: number): Promise<void> {
+  await withSql(await createOnNodes(name), async (sql) => {
     await migrate(sql, shards)
     await distribute(sql, shards)
   })

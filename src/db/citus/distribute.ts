@@ -17,6 +17,11 @@ export async function readPlacement(sql: Sql): Promise<Placement> {
   return (await readPlaced(sql)).has(DISTRIBUTED_TABLES[0]) ? 'distributed' : 'alone'
 }
 
+/** True where there is Citus, and it knows workers. */
+export async function canDistribute(owner: Sql): Promise<boolean> {
+  return (await readPlacement(owner)) !== 'no citus' && (await countWorkers(owner)) > 0
+}
+
 /**
  * Spreads the tables over Citus' workers, and has functions run where their shard is. Does what is
  * missing: killed or failed, the next call goes on. No service may append meanwhile.
@@ -125,11 +130,8 @@ const WORKER_SETTINGS = {
 async function setUp(owner: Sql, shards: number, isBegun: boolean): Promise<void> {
   await owner`select set_config('citus.shard_replication_factor', '1', false)`
   if (isBegun) return
-  const [row] = await owner<{ workers: number }[]>`
-    select count(*)::integer as workers
-    from pg_dist_node n
-    where n.isactive and n.shouldhaveshards and n.noderole = 'primary'`
-  if (row!.workers === 0) {
+  const workers = await countWorkers(owner)
+  if (workers === 0) {
     throw new StartError(
       'Citus knows no worker in this database: add some with citus_add_node (docs/scale.md).',
     )
@@ -138,9 +140,17 @@ async function setUp(owner: Sql, shards: number, isBegun: boolean): Promise<void
     select worker_hash(s)::integer as hash from generate_series(0, ${shards}::integer - 1) s`
   const count = chooseSliceCount(
     hashes.map(({ hash }) => hash),
-    row!.workers,
+    workers,
   )
   await owner`select set_config('citus.shard_count', ${String(count)}, false)`
+}
+
+async function countWorkers(owner: Sql): Promise<number> {
+  const [row] = await owner<{ workers: number }[]>`
+    select count(*)::integer as workers
+    from pg_dist_node n
+    where n.isactive and n.shouldhaveshards and n.noderole = 'primary'`
+  return row!.workers
 }
 
 async function delegateFunctions(owner: Sql): Promise<void> {

@@ -1,0 +1,37 @@
+import { afterEach, beforeEach, expect, test } from 'bun:test'
+import { outcomeOf } from '../support/archive.ts'
+import { makeDataDir, readUrl, runTallybook } from '../support/process.ts'
+
+// `tallybook init`, on the database in the data directory. On Citus: test/db/citus.db.test.ts.
+
+let dataDir: Awaited<ReturnType<typeof makeDataDir>>
+beforeEach(async () => {
+  dataDir = await makeDataDir()
+})
+afterEach(() => dataDir.remove())
+
+const init = (args: string[] = [], env: Record<string, string> = {}) =>
+  outcomeOf(runTallybook(['init', ...args], dataDir.path, env))
+
+test('it makes the schema that a service then serves, and may be run again', async () => {
+  const env = { TALLYBOOK_SHARDS: '3' }
+  const said = 'The schema is there, with 3 shard(s).\n'
+  expect(await init([], env)).toMatchObject({ code: 0, stdout: said })
+  expect(await init([], env)).toMatchObject({ code: 0, stdout: said })
+  const service = runTallybook(['serve'], dataDir.path, env)
+  expect((await fetch(`${await readUrl(service)}/health/ready`)).status).toBe(200)
+  service.kill('SIGTERM')
+  await service.exited
+  const refused = await init()
+  expect(refused.code).toBe(1)
+  expect(refused.stderr).toContain('3')
+})
+
+test('what it can not do it says in a sentence', async () => {
+  const alone = await init(['--citus'])
+  expect(alone).toMatchObject({ code: 1, stdout: '' })
+  expect(alone.stderr).toBe('DATABASE_URL has to name a database of the Citus coordinator.\n')
+  const wrong = await init(['--citrus'])
+  expect(wrong).toMatchObject({ code: 1, stdout: '' })
+  expect(wrong.stderr).toStartWith('Usage: tallybook init [--citus]\n')
+})
