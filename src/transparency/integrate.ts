@@ -1,6 +1,5 @@
 import type { Sql } from '../db/pool.ts'
-import { HASH_BYTES } from '../merkle/hash.ts'
-import { TILE_WIDTH } from '../merkle/tile.ts'
+import { treeSizeOf } from './tiles.ts'
 
 /** Events of one statement: some 10 ms of the database's time. */
 export const STEP_EVENTS = 2_000
@@ -24,15 +23,6 @@ export async function readBehind(sql: Sql): Promise<Set<number>> {
   const rows = await sql<{ shard: number }[]>`
     select s.shard
     from shards s
-    where (select max(e.position) from events e where e.shard = s.shard) >= coalesce(
-      (
-        select t.number * ${TILE_WIDTH} + octet_length(t.hashes) / ${HASH_BYTES}
-        from tiles t
-        where t.shard = s.shard and t.level = 0
-        order by t.number desc
-        limit 1
-      ),
-      0
-    )`
+    where (select max(e.position) from events e where e.shard = s.shard) >= ${treeSizeOf(sql)}`
   return new Set(rows.map(({ shard }) => shard))
 }

@@ -1,4 +1,4 @@
-import type { Sql } from '../db/pool.ts'
+import type { Fragment, Sql } from '../db/pool.ts'
 import { HASH_BYTES } from '../merkle/hash.ts'
 import { TILE_WIDTH, type Tile } from '../merkle/tile.ts'
 
@@ -44,10 +44,9 @@ export async function readTreeSize(sql: Sql, shard: number): Promise<number> {
   return Number(row?.size ?? 0)
 }
 
-/** How many leaves each shard's tree has; index is the shard. */
-export async function readTreeSizes(sql: Sql): Promise<number[]> {
-  const rows = await sql<{ size: string }[]>`
-    select coalesce(
+/** Expression: how many leaves the tree of a row `s` of `shards` has. */
+export const treeSizeOf = (sql: Sql): Fragment => sql`
+    coalesce(
       (
         select t.number * ${TILE_WIDTH} + octet_length(t.hashes) / ${HASH_BYTES}
         from tiles t
@@ -56,7 +55,12 @@ export async function readTreeSizes(sql: Sql): Promise<number[]> {
         limit 1
       ),
       0
-    ) as size
+    )`
+
+/** How many leaves each shard's tree has; index is the shard. */
+export async function readTreeSizes(sql: Sql): Promise<number[]> {
+  const rows = await sql<{ size: string }[]>`
+    select ${treeSizeOf(sql)} as size
     from shards s
     order by s.shard`
   return rows.map(({ size }) => Number(size))
