@@ -6,13 +6,13 @@ import { migrate } from '../../src/db/migrate.ts'
 import {
   countEvents,
   dumpTable,
-  insertFlushes,
   makeFolder,
   outcomeOf,
   problemsOf,
   runCommand,
   startCommand,
 } from '../support/archive.ts'
+import { insertFlushes } from '../support/events.ts'
 import {
   createDatabase,
   createDatabaseOf,

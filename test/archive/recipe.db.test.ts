@@ -2,8 +2,8 @@ import { expect, test } from 'bun:test'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
-import { insertFlushes, makeFolder, writeTestArchive } from '../support/archive.ts'
-import { insertEvent } from '../support/events.ts'
+import { makeFolder, writeTestArchive } from '../support/archive.ts'
+import { insertEvent, insertFlushes } from '../support/events.ts'
 import { createDatabase } from '../support/server.ts'
 
 const python = Bun.which('python3')

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
 import { hashPayload } from '../../src/events/event.ts'
 import { formatVerifierKey, makeSigningKey } from '../../src/merkle/key.ts'
-import { appendMany, editLog } from '../support/log.ts'
+import { editLog, insertEmptyFlushes } from '../support/events.ts'
 import { rebuildByHttp } from '../support/rebuild.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 import { auditService, fillService, openAudit, readHeads, untilSigned } from './audited.ts'
@@ -143,7 +143,7 @@ describe('an event', () => {
 describe('a tile', () => {
   test('above the leaves that does not hold their roots is named', async () => {
     const { shard } = await findFlush()
-    await appendMany(service.database.owner, shard, 600)
+    await insertEmptyFlushes(service.database.owner, shard, 600)
     await untilSigned(service)
     expect(await found()).toEqual({})
     await edit(

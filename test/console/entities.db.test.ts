@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { readFile } from 'node:fs/promises'
-import { insertEvent } from '../support/events.ts'
-import { appendMany } from '../support/log.ts'
+import { insertEmptyFlushes, insertEvent } from '../support/events.ts'
 import { type Console, eventually, fill, hasBrowser, readRows, startConsole } from './browser.ts'
 
 /** More than a page, and more than the service gives at once. */
@@ -69,7 +68,7 @@ describe.skipIf(!hasBrowser)('groups and keys', () => {
     const { service } = console
     await service.putCatalog({ api_keys: [{ id: 80_001, group_id: 1, name: 'a late one' }] })
     // More than the service looks through at once: its first page is empty, and not the last.
-    await appendMany(service.database.owner, 0, 20_100)
+    await insertEmptyFlushes(service.database.owner, 0, 20_100)
     await insertEvent(service.database.owner, {
       ...{ shard: 0, type: 'ApiKeyStatsFlushed' },
       payload: JSON.stringify({

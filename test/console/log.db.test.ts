@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import type { Page } from 'playwright-core'
 import { untilSigned } from '../client/audited.ts'
-import { editLog } from '../support/log.ts'
+import { editLog } from '../support/events.ts'
 import { type Console, eventually, fill, hasBrowser, readRows, startConsole } from './browser.ts'
 
 describe.skipIf(!hasBrowser)('the log and its proofs', () => {

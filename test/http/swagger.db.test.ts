@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { EXAMPLE_HASH } from '../../src/http/params.ts'
 import type { Document } from '../../src/http/swagger/model.ts'
-import { appendMany } from '../support/log.ts'
+import { insertEmptyFlushes } from '../support/events.ts'
 import { startTestService, type TestService, TOKENS } from '../support/service.ts'
 import { checker, closeObjects, listOperations, missingHeaders } from './documented.ts'
 
@@ -10,7 +10,7 @@ let document: Document
 beforeAll(async () => {
   service = await startTestService({ bodyLimitBytes: 4_096 })
   // A full tile of the transparency log.
-  await appendMany(service.database.owner, 0, 256)
+  await insertEmptyFlushes(service.database.owner, 0, 256)
   while ((await service.fetch('auditor', '/audit/log/0/tile/0/000')).status !== 200) {
     await Bun.sleep(50)
   }

@@ -6,7 +6,7 @@ import { EMPTY_ROOT, hashLeaf, parseHash } from '../../src/merkle/hash.ts'
 import { parseVerifierKey } from '../../src/merkle/key.ts'
 import { openTreeHead, type TreeHead } from '../../src/merkle/tree-head.ts'
 import { isConsistent, rootOfInclusion } from '../../src/merkle/verify-proof.ts'
-import { appendMany } from '../support/log.ts'
+import { insertEmptyFlushes } from '../support/events.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 import { rootOf } from '../support/tree.ts'
 
@@ -57,7 +57,7 @@ async function grow(count: number): Promise<Buffer[]> {
   const { owner } = service.database
   const [row] = await owner`
     select coalesce(max(e.position), -1) + 1 as next from events e where e.shard = ${shard}`
-  await appendMany(owner, shard, count - Number(row!.next))
+  await insertEmptyFlushes(owner, shard, count - Number(row!.next))
   const lines = (
     await (await get(`/audit/events?shard=${shard}`, { accept: 'application/x-ndjson' })).text()
   ).trimEnd()

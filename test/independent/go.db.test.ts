@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { appendMany, editLog } from '../support/log.ts'
+import { editLog, insertEmptyFlushes } from '../support/events.ts'
 import { startTestService, type TestService, TOKENS } from '../support/service.ts'
 
 // The log as Go's own packages for transparency logs see it, which are not ours. They come with
@@ -54,7 +54,7 @@ async function readText(path: string): Promise<string> {
 async function growTo(size: number): Promise<void> {
   const { owner } = service.database
   const [row] = await owner`select count(*)::integer as events from events where shard = ${SHARD}`
-  await appendMany(owner, SHARD, size - (row!.events as number))
+  await insertEmptyFlushes(owner, SHARD, size - (row!.events as number))
   for (;;) {
     const signed = Number((await readText(`/audit/log/${SHARD}/checkpoint`)).split('\n')[1])
     if (signed === size) return

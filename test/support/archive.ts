@@ -107,19 +107,3 @@ export async function countEvents(owner: postgres.Sql): Promise<number> {
   const [row] = await owner<{ count: number }[]>`select count(*)::integer as count from events`
   return row!.count
 }
-
-/** Fills shard 0 with flushes of one entry, as only the owner could, fast. */
-export async function insertFlushes(owner: postgres.Sql, count: number): Promise<void> {
-  await owner`
-    insert into events (
-      shard, position, type, version, recorded_at, source, idempotency_key, payload, payload_sha256
-    )
-    select
-      0, p.position, 'ApiKeyStatsFlushed', 2, now() + p.position * interval '1 microsecond', 'owner',
-      'key-' || p.position, t.payload::json, sha256(convert_to(t.payload, 'UTF8'))
-    from generate_series(0, ${count - 1}::integer) as p(position)
-      cross join lateral (
-        select '{"groups":[1],"counts":[1],"ids":[' || 1 + p.position % 50 || '],"requests":['
-          || p.position % 7 || '],"failing":[],"failures":[]}'
-      ) as t(payload)`
-}

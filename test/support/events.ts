@@ -1,30 +1,86 @@
 import type postgres from 'postgres'
 import { connectAsOwner } from '../../src/db/pool.ts'
-import { hashPayload } from '../../src/events/event.ts'
 import { TEST_SHARDS, type TestDatabase } from './server.ts'
 
-/** Appends an event by hand, as only the owner could; gives its position. */
+/** What events that a test appends by hand consist of; all of it may be left out. */
+type TestEvents = {
+  shard?: number
+  type?: string
+  version?: number
+  /** RFC 3339; otherwise the database's clock, and never before the last event. */
+  recordedAt?: string
+  /** Gives each event an idempotency key, `key-<position>`. */
+  keyed?: boolean
+}
+
+/** Appends one event by hand, as only the owner could. Returns its position. */
 export async function insertEvent(
   owner: postgres.Sql,
-  event: {
-    shard?: number
-    type?: string
-    version?: number
-    payload?: string
-    recordedAt?: string
-  },
+  { payload = EMPTY_FLUSH, ...event }: TestEvents & { payload?: string },
 ): Promise<number> {
-  const { shard = 0, type = 'KeyStatsFlushed', version = 1, payload = EMPTY_FLUSH } = event
-  const [row] = await owner`
-    insert into events (shard, position, type, version, recorded_at, source, payload, payload_sha256)
+  return insertEvents(owner, [payload], event)
+}
+
+/** Appends an event for each payload by one statement. Returns the position of the first. */
+export async function insertEvents(
+  owner: postgres.Sql,
+  payloads: readonly string[],
+  { shard = 0, type = 'KeyStatsFlushed', version = 1, recordedAt, keyed = false }: TestEvents = {},
+): Promise<number> {
+  // No CTE: on Citus an insert is joined to rows of its shard.
+  const rows = await owner<{ position: string }[]>`
+    insert into events (
+      shard, position, type, version, recorded_at, source, idempotency_key, payload, payload_sha256
+    )
     select
-      ${shard}::integer, coalesce(max(e.position), -1) + 1, ${type}, ${version}::smallint,
-      coalesce(${event.recordedAt ?? null}::text::timestamptz, max(e.recorded_at), clock_timestamp()),
-      'owner', ${payload}::text::json, decode(${hashPayload(payload)}, 'hex')
-    from events e
-    where e.shard = ${shard}
+      ${shard}::integer, last.position + p.number, ${type}, ${version}::smallint,
+      coalesce(${recordedAt ?? null}::text::timestamptz, last.recorded_at, clock_timestamp()),
+      'owner', case when ${keyed} then 'key-' || last.position + p.number end, p.payload::json,
+      sha256(convert_to(p.payload, 'UTF8'))
+    from (
+        select coalesce(max(e.position), -1) as position, max(e.recorded_at) as recorded_at
+        from events e
+        where e.shard = ${shard}
+      ) last
+      cross join unnest(${payloads as string[]}::text[]) with ordinality p(payload, number)
     returning position`
-  return Number(row!.position)
+  return rows.reduce((first, { position }) => Math.min(first, Number(position)), Infinity)
+}
+
+/** Appends empty flushes of token keys. */
+export async function insertEmptyFlushes(
+  owner: postgres.Sql,
+  shard: number,
+  count: number,
+): Promise<void> {
+  await insertEvents(owner, Array<string>(count).fill(EMPTY_FLUSH), { shard })
+}
+
+/** Appends flushes of one API key each to shard 0, with idempotency keys. */
+export async function insertFlushes(owner: postgres.Sql, count: number): Promise<void> {
+  const payloads = Array.from({ length: count }, (_, i) =>
+    JSON.stringify({
+      groups: [1],
+      counts: [1],
+      ids: [1 + (i % 50)],
+      requests: [i % 7],
+      failing: [],
+      failures: [],
+    }),
+  )
+  await insertEvents(owner, payloads, { type: 'ApiKeyStatsFlushed', version: 2, keyed: true })
+}
+
+/** What only the owner of a database can do: changes what nothing may change. */
+export async function editLog(
+  owner: postgres.Sql,
+  edit: (sql: postgres.Sql) => Promise<unknown>,
+): Promise<void> {
+  await owner`alter table events disable trigger user`
+  await owner`alter table tiles disable trigger user`
+  await edit(owner)
+  await owner`alter table events enable trigger user`
+  await owner`alter table tiles enable trigger user`
 }
 
 /** The positions of a shard's events, in order; or of all shards, one after the other. */

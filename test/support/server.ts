@@ -1,3 +1,4 @@
+import { afterAll, beforeAll } from 'bun:test'
 import type postgres from 'postgres'
 import { migrate } from '../../src/db/migrate.ts'
 import { connectAsOwner, type ServerAddress } from '../../src/db/pool.ts'
@@ -71,4 +72,14 @@ export async function createDatabase(
       await server.end()
     },
   }
+}
+
+/** A database for the tests of one file: made before them and dropped after them. */
+export function useDatabase(options: Parameters<typeof createDatabase>[0] = {}): TestDatabase {
+  const database = {} as TestDatabase
+  beforeAll(async () => {
+    Object.assign(database, await createDatabase(options))
+  })
+  afterAll(() => database.drop?.())
+  return database
 }

@@ -1,3 +1,4 @@
+import { afterAll, beforeAll } from 'bun:test'
 import pino, { type Logger } from 'pino'
 import type { ServerAddress } from '../../src/db/pool.ts'
 import { type Service, startService } from '../../src/service.ts'
@@ -97,4 +98,14 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
       await database.drop()
     },
   }
+}
+
+/** A service for the tests of one file: started before them, ended with its database after them. */
+export function useService(options: TestServiceOptions = {}): TestService {
+  const service = {} as TestService
+  beforeAll(async () => {
+    Object.assign(service, await startTestService(options))
+  })
+  afterAll(() => service.end?.())
+  return service
 }

@@ -12,7 +12,7 @@ import { integrateEvents } from '../../src/transparency/integrate.ts'
 import { LogForked } from '../../src/transparency/kept-head.ts'
 import { keepHead, openOrigin, readKeptHead, rotateKey } from '../../src/transparency/origin.ts'
 import { readTiles } from '../../src/transparency/tiles.ts'
-import { appendMany, editLog } from '../support/log.ts'
+import { editLog, insertEmptyFlushes } from '../support/events.ts'
 import { makeOrigin } from '../support/origin.ts'
 import { createDatabase, TEST_SHARDS, type TestDatabase } from '../support/server.ts'
 
@@ -40,7 +40,7 @@ const open = async () => {
 
 /** Appends so many events, and signs heads until they are all covered. */
 async function grow(heads: TreeHeads, count: number): Promise<void> {
-  await appendMany(database.owner, SHARD, count)
+  await insertEmptyFlushes(database.owner, SHARD, count)
   while ((await integrateEvents(pools.project, SHARD)) > 0);
   for (;;) {
     const { more, failed } = await heads.signGrown()
@@ -57,7 +57,7 @@ describe('the first head', () => {
   })
 
   test('of a log that was there before covers all of it', async () => {
-    await appendMany(database.owner, SHARD, 20_000)
+    await insertEmptyFlushes(database.owner, SHARD, 20_000)
     const heads = await open()
     await grow(heads, 1)
     expect(heads.newest(SHARD).size).toBe(20_001)
@@ -95,7 +95,7 @@ test('a head that could not be kept is not shown, and the next try shows one', a
   const { folder } = made.origin
   // Nothing can be made in a folder that is a file: it stands for a disk that takes nothing.
   await Bun.$`mv ${join(folder, 'heads')} ${join(folder, 'aside')} && touch ${join(folder, 'heads')}`
-  await appendMany(database.owner, SHARD, 4)
+  await insertEmptyFlushes(database.owner, SHARD, 4)
   await integrateEvents(pools.project, SHARD)
   expect([...(await heads.signGrown()).failed.keys()]).toEqual([SHARD])
   expect(heads.newest(SHARD)).toBe(before)
@@ -166,14 +166,14 @@ describe('a database that is not the one that was signed', () => {
       await sql`delete from events where shard = ${SHARD} and position >= 100`
       await sql`delete from tiles where shard = ${SHARD}`
     })
-    await appendMany(database.owner, SHARD, 400)
+    await insertEmptyFlushes(database.owner, SHARD, 400)
     while ((await integrateEvents(pools.project, SHARD)) > 0);
     expect(await open().catch((error: unknown) => error)).toBeInstanceOf(LogForked)
   })
 
   test('a newer one goes on', async () => {
     await grow(await open(), 300)
-    await appendMany(database.owner, SHARD, 300)
+    await insertEmptyFlushes(database.owner, SHARD, 300)
     while ((await integrateEvents(pools.project, SHARD)) > 0);
     const heads = await open()
     expect(heads.newest(SHARD).size).toBe(300)
@@ -203,7 +203,7 @@ describe('a database that is not the one that was signed', () => {
     await integrateEvents(pools.project, SHARD)
     const shrunk = (await heads.signGrown()).failed.get(SHARD)
     expect(shrunk).toBeInstanceOf(TreeChanged)
-    await appendMany(database.owner, SHARD, 200)
+    await insertEmptyFlushes(database.owner, SHARD, 200)
     await integrateEvents(pools.project, SHARD)
     const regrown = (await heads.signGrown()).failed.get(SHARD)
     expect(regrown).toBeInstanceOf(TreeChanged)

@@ -4,8 +4,7 @@ import fc from 'fast-check'
 import { openPools, type Pools } from '../../src/db/pool.ts'
 import { integrateEvents } from '../../src/transparency/integrate.ts'
 import { parametersOf, runsOf, timeoutOf } from '../property/runs.ts'
-import { insertEvent } from '../support/events.ts'
-import { appendMany } from '../support/log.ts'
+import { insertEmptyFlushes, insertEvent } from '../support/events.ts'
 import { createDatabase, TEST_SHARDS, type TestDatabase } from '../support/server.ts'
 import { verify } from '../verify/history.ts'
 
@@ -24,7 +23,7 @@ afterEach(async () => {
 /** Appends so many events to the last shard; gives that shard. */
 async function append(count: number): Promise<number> {
   const shard = TEST_SHARDS - 1
-  await appendMany(database.owner, shard, count)
+  await insertEmptyFlushes(database.owner, shard, count)
   return shard
 }
 

@@ -6,7 +6,7 @@ import { TreeHeads } from '../../src/transparency/heads.ts'
 import { integrateEvents } from '../../src/transparency/integrate.ts'
 import { Integrator } from '../../src/transparency/integrator.ts'
 import type { Problem } from '../../src/verify/problem.ts'
-import { appendMany, editLog } from '../support/log.ts'
+import { editLog, insertEmptyFlushes } from '../support/events.ts'
 import { makeOrigin } from '../support/origin.ts'
 import { createDatabase, TEST_SHARDS, type TestDatabase } from '../support/server.ts'
 import { verify } from '../verify/history.ts'
@@ -27,7 +27,7 @@ afterEach(async () => {
   await database.drop()
 })
 
-const append = (count: number) => appendMany(database.owner, SHARD, count)
+const append = (count: number) => insertEmptyFlushes(database.owner, SHARD, count)
 
 async function integrate(limit: number): Promise<void> {
   while ((await integrateEvents(pools.project, SHARD, limit)) > 0);

@@ -18,7 +18,7 @@ import {
   readKeptHead,
 } from '../../src/transparency/origin.ts'
 import { publishHead } from '../../src/transparency/published.ts'
-import { appendMany, editLog } from '../support/log.ts'
+import { editLog, insertEmptyFlushes } from '../support/events.ts'
 import { makeOrigin } from '../support/origin.ts'
 import { createDatabase, TEST_SHARDS, type TestDatabase } from '../support/server.ts'
 
@@ -56,7 +56,7 @@ async function copyOrigin(): Promise<Origin> {
 
 /** Appends so many events and has the first instance sign them. */
 async function grow(count: number): Promise<void> {
-  await appendMany(database.owner, SHARD, count)
+  await insertEmptyFlushes(database.owner, SHARD, count)
   await integrate()
   expect((await signer.signGrown()).failed).toEqual(new Map())
 }
@@ -97,7 +97,7 @@ test('who waits for a receipt has it when the head is adopted', async () => {
 
 test('what was not published is not shown, however much the log has grown', async () => {
   const other = await open(await copyOrigin())
-  await appendMany(database.owner, SHARD, 5)
+  await insertEmptyFlushes(database.owner, SHARD, 5)
   await integrate()
   await other.signGrown(adoptOnly)
   expect(other.newest(SHARD).size).toBe(0)
@@ -115,7 +115,7 @@ test('an older head takes the place of none', async () => {
 describe('whoever owns the database can not have shown', () => {
   test('a head that another key has signed', async () => {
     const other = await open(await copyOrigin())
-    await appendMany(database.owner, SHARD, 5)
+    await insertEmptyFlushes(database.owner, SHARD, 5)
     await integrate()
     const stranger = { ...made.origin, keys: [makeSigningKey(made.origin.name)] }
     await publishHead(pools.project, SHARD, signOther(5, stranger))
@@ -158,7 +158,7 @@ describe('two histories', () => {
     await grow(5)
     await other.signGrown(adoptOnly)
     const before = other.newest(SHARD)
-    await appendMany(database.owner, SHARD, 3)
+    await insertEmptyFlushes(database.owner, SHARD, 3)
     await integrate()
     await publishHead(pools.project, SHARD, signOther(8))
     for (const signs of [adoptOnly, () => true]) {
@@ -166,7 +166,7 @@ describe('two histories', () => {
     }
     // Also when the row is gone.
     await database.owner`delete from tree_heads`
-    await appendMany(database.owner, SHARD, 1)
+    await insertEmptyFlushes(database.owner, SHARD, 1)
     await integrate()
     expect((await other.signGrown()).failed.get(SHARD)).toBeInstanceOf(TreesApart)
     expect(other.newest(SHARD)).toBe(before)
@@ -180,7 +180,7 @@ describe('two histories', () => {
       await sql`delete from events where shard = ${SHARD} and position >= 100`
       await sql`delete from tiles where shard = ${SHARD}`
     })
-    await appendMany(database.owner, SHARD, 400)
+    await insertEmptyFlushes(database.owner, SHARD, 400)
     await integrate()
     // Its own data directory is older than the damage, and would let it sign another history.
     const refusal = await open(old).catch((error: unknown) => error)
@@ -202,7 +202,7 @@ test('where the one that tends signs nothing, another does after a while, and no
   const integrator = new Integrator(
     ...([pools.project, TEST_SHARDS, other, pino({ level: 'silent' }), () => false] as const),
   )
-  await appendMany(database.owner, SHARD, 5)
+  await insertEmptyFlushes(database.owner, SHARD, 5)
   integrator.start()
   const head = await other.covering(SHARD, 5, 60_000)
   await integrator.stop()

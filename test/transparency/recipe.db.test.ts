@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { appendMany, editLog } from '../support/log.ts'
+import { editLog, insertEmptyFlushes } from '../support/events.ts'
 import { startTestService, type TestService, TOKENS } from '../support/service.ts'
 
 const python = Bun.which('python3')
@@ -36,7 +36,7 @@ test.skipIf(python === null)(
     expect((await runRecipe()).said).toStartWith('stats.example.com/audit/log/0: 0 entries')
     let events = 0
     for (const count of [1, 254, 1, 1, 300, 3]) {
-      await appendMany(service.database.owner, 0, count)
+      await insertEmptyFlushes(service.database.owner, 0, count)
       events += count
       await waitForHead(events)
       expect((await runRecipe()).said).toStartWith(

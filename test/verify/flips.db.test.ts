@@ -5,7 +5,7 @@ import type postgres from 'postgres'
 import { SCHEMA } from '../../src/db/pool.ts'
 import { finishVerification, insertVerification } from '../../src/verifications/stored.ts'
 import { untilSigned } from '../client/audited.ts'
-import { appendMany } from '../support/log.ts'
+import { insertEmptyFlushes } from '../support/events.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 import { FLIPS, renderFlips } from './flips.ts'
 import { settle, verify, writeHistory } from './history.ts'
@@ -25,7 +25,7 @@ beforeAll(async () => {
   await untilSigned(service)
   await service.stop()
   // So that a tile is full, and has a root.
-  await appendMany(owner, 0, 300)
+  await insertEmptyFlushes(owner, 0, 300)
   await settle(service.database, service.shards)
   const started = await insertVerification(owner, null)
   await finishVerification(owner, started!.id, await verify(service.database))
