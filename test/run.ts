@@ -1,62 +1,103 @@
 /**
- * Runs the tests on a real PostgreSQL: the embedded one in a temporary directory, or the server of
- * TEST_DATABASE_URL. `bun run test [--shards N] [files]`. Everything runs with one shard, and what
- * needs a database once more with four; with `--shards` only that, and with so many. Ends with
- * `N passed, N failed`.
+ * Runs the tests on a real PostgreSQL: `bun run test [options] [files]`, a file named by any part of
+ * its path. Each runs with one shard, and again with four if its tests vary with that
+ * (runner/matrix.ts). Without files this happens on a server made for the run; with files on one that
+ * is kept for the next run. Ends with `N passed, N failed`.
+ *
+ *     --shards N    only files that use the test server, and with so many shards
+ *     --server      only what varies with the version of PostgreSQL
+ *     --all         every file that uses the test server, with one shard and with four
+ *     --workers N   how many files run at once
+ *     --bail        stop at the first failure
+ *     --keep        on the kept server
+ *     --watch       on the kept server, and again after every change
+ *
+ * TEST_DATABASE_URL names another server to run them on.
  */
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { startEmbeddedPostgres } from '../src/db/embedded/index.ts'
-import { connectAsOwner, type ServerAddress } from '../src/db/pool.ts'
-import { add, type Counts, findTests, report, runFiles } from './support/run-files.ts'
-import { createTemplate } from './support/server.ts'
+import { makeTemplates, removeTemplates } from './runner/databases.ts'
+import type { Counts } from './runner/junit.ts'
+import { useKeptServer } from './runner/kept-server.ts'
+import { usesTestServer, variationOf } from './runner/matrix.ts'
+import { findTests, type Run, report, runAll } from './runner/queue.ts'
+import { startTestServer, type TestServer, useExternalServer } from './runner/server.ts'
+import { watch } from './runner/watch.ts'
+
+/** Most tests wait for a database, a process or a timer, so more of them than there are cores. */
+const WORKERS = Math.max(4, navigator.hardwareConcurrency)
+
+const SHARDS = [1, 4]
+
+const VERBOSE_RUNS = 2
+
+function readOptions() {
+  const { values, positionals } = parseArgs({
+    options: {
+      shards: { type: 'string' },
+      server: { type: 'boolean', default: false },
+      all: { type: 'boolean', default: false },
+      workers: { type: 'string', default: String(WORKERS) },
+      bail: { type: 'boolean', default: false },
+      keep: { type: 'boolean', default: false },
+      watch: { type: 'boolean', default: false },
+    },
+    allowPositionals: true,
+  })
+  return {
+    ...values,
+    shards: values.shards === undefined ? null : Number(values.shards),
+    workers: Number(values.workers),
+    files: positionals,
+  }
+}
+
+type Options = ReturnType<typeof readOptions>
 
 async function main(): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), 'tallybook-test-'))
-  // As root the server runs as another user, who must be able to enter.
-  await chmod(folder, 0o711)
-  const external = process.env.TEST_DATABASE_URL
-  const embedded = external
-    ? null
-    : await startEmbeddedPostgres({ dataDir: join(folder, 'server'), log: () => {} })
-  process.env.TALLYBOOK_TEST_SERVER = JSON.stringify(embedded ?? { url: external })
-  // Thrown away after the run: cloning a database takes 30 ms without fsync, 400 ms with.
-  if (embedded) await turnOffFsync(embedded)
-  let counts: Counts = { passed: 0, failed: 0, skipped: 0, failures: [] }
+  const options = readOptions()
+  if (options.watch) await watch(process.argv.slice(2))
+  const server = await openServer(options)
+  let counts: Counts
   try {
-    const { values, positionals } = parseArgs({
-      options: { shards: { type: 'string' } },
-      allowPositionals: true,
-    })
-    const files = await findTests(positionals)
-    for (const shards of values.shards ? [Number(values.shards)] : [1, 4]) {
-      const isAll = shards === 1 && !values.shards
-      const chosen = isAll ? files : files.filter((file) => needsShards(file))
-      if (chosen.length === 0) continue
-      console.log(`\n# ${shards} shard(s), ${chosen.length} files`)
-      // Some tests are of one shard.
-      for (const template of new Set([1, shards])) await createTemplate(template)
-      counts = add(counts, await runFiles(chosen, shards, join(folder, `junit-${shards}.xml`)))
-    }
+    process.env.TALLYBOOK_TEST_SERVER = JSON.stringify(server.address)
+    process.env.TALLYBOOK_TEST_FOLDER = server.folder
+    counts = await run(options, server, await findTests(options.files))
   } finally {
-    await embedded?.stop()
-    await rm(folder, { recursive: true, force: true })
+    await server.stop()
   }
   report(counts)
 }
 
-async function turnOffFsync(address: ServerAddress): Promise<void> {
-  const owner = connectAsOwner(address)
-  await owner`alter system set fsync = off`
-  await owner`select pg_reload_conf()`
-  await owner.end()
+function openServer({ files, keep }: Options): Promise<TestServer> {
+  const external = process.env.TEST_DATABASE_URL
+  if (external) return useExternalServer(external)
+  return files.length > 0 || keep ? useKeptServer() : startTestServer()
 }
 
-/** Tests of the embedded server and of the command line bring a database of their own. */
-const needsShards = (file: string) =>
-  file.endsWith('.db.test.ts') && !/^test\/(db\/embedded|cli|faults)/.test(file)
+async function run(options: Options, server: TestServer, files: string[]): Promise<Counts> {
+  const runs = files.flatMap((file) =>
+    shardsOf(file, options).map((shards): Run => ({ file, shards })),
+  )
+  // Some tests make databases of one shard, whatever they are run with.
+  const shards = new Set([1, ...runs.map((run) => run.shards)])
+  await makeTemplates(shards)
+  try {
+    const { workers, bail } = options
+    // Of a few files everything is worth reading.
+    const verbose = runs.length <= VERBOSE_RUNS
+    return await runAll(runs, { workers, bail, verbose, folder: server.folder })
+  } finally {
+    if ('url' in server.address) await removeTemplates(shards)
+  }
+}
+
+/** With which numbers of shards a file is run. */
+function shardsOf(file: string, { shards, server, all }: Options): number[] {
+  const variation = variationOf(file)
+  if (server && !variation.server) return []
+  if (shards !== null) return usesTestServer(file) ? [shards] : []
+  return variation.shards || (all && usesTestServer(file)) ? SHARDS : SHARDS.slice(0, 1)
+}
 
 main().catch((error: unknown) => {
   console.error(error)

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { Glob } from 'bun'
+import { rowsWithoutFiles } from './runner/matrix.ts'
 
 // What docs/architecture.md says of the source: imports run one way, files and lines are short, and
 // nothing lies around.
@@ -239,6 +240,10 @@ describe('files are short', () => {
 })
 
 describe('tests', () => {
+  test('what varies with shards and servers is there', () => {
+    expect(rowsWithoutFiles(list('test/**/*.test.ts'))).toEqual([])
+  })
+
   test('none is left out, and none runs alone', () => {
     const mark = /\b(?:test|it|describe)\.(only|skip|todo|failing)\b/
     const marked = list('test/**/*.test.ts')

@@ -21,18 +21,40 @@ export function addressOf(database: string): ServerAddress {
 const maintenance = () =>
   connectAsOwner(addressOf(process.env.TALLYBOOK_TEST_MAINTENANCE_DATABASE ?? 'postgres'))
 
-const templateOf = (shards: number) => `tallybook_template_${shards}`
+/** Of this run; its name tells of what code the schema is. */
+const templateOf = (shards: number) =>
+  `${process.env.TALLYBOOK_TEST_TEMPLATE ?? 'tallybook_template'}_${shards}`
 
-/** Makes the migrated database that every test file clones. */
+/**
+ * Makes the migrated database that every test file clones, unless a run of the same code has. Made
+ * under another name first: a run at the same time finds it whole or not at all.
+ */
 export async function createTemplate(shards: number): Promise<void> {
-  if (citusNodes().length > 0) return createDistributed(templateOf(shards), shards)
+  const name = templateOf(shards)
+  if (citusNodes().length > 0) return createDistributed(name, shards)
+  const server = maintenance()
+  const found = await server`select from pg_database where datname = ${name}`
+  if (found.length === 0) {
+    const draft = `${name}_${process.pid}`
+    await server.unsafe(`create database ${draft}`)
+    const owner = connectAsOwner(addressOf(draft))
+    await migrate(owner, shards)
+    await owner.end()
+    await server.unsafe(`alter database ${draft} rename to ${name}`).catch(async (error) => {
+      await server.unsafe(`drop database ${draft}`)
+      if (error.code !== DUPLICATE_DATABASE) throw error
+    })
+  }
+  await server.end()
+}
+
+const DUPLICATE_DATABASE = '42P04'
+
+export async function dropTemplate(shards: number): Promise<void> {
+  if (citusNodes().length > 0) return
   const server = maintenance()
   await server.unsafe(`drop database if exists ${templateOf(shards)}`)
-  await server.unsafe(`create database ${templateOf(shards)}`)
   await server.end()
-  const owner = connectAsOwner(addressOf(templateOf(shards)))
-  await migrate(owner, shards)
-  await owner.end()
 }
 
 export type TestDatabase = {

@@ -1,0 +1,26 @@
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Glob } from 'bun'
+import { createTemplate, dropTemplate } from '../support/server.ts'
+import { ROOT } from './queue.ts'
+
+/** Makes the databases that tests clone, a migrated one for each number of shards. */
+export async function makeTemplates(shards: Iterable<number>): Promise<void> {
+  process.env.TALLYBOOK_TEST_TEMPLATE = `tallybook_template_${await hashSchema()}`
+  for (const count of shards) await createTemplate(count)
+}
+
+export async function removeTemplates(shards: Iterable<number>): Promise<void> {
+  for (const count of shards) await dropTemplate(count)
+}
+
+/** Changes with the code that makes a schema: on a kept server there may be one of other code. */
+async function hashSchema(): Promise<string> {
+  const hash = createHash('sha256')
+  for (const pattern of ['sql/**/*.sql', 'src/db/**/*.ts']) {
+    const files = await Array.fromAsync(new Glob(pattern).scan(ROOT))
+    for (const file of files.sort()) hash.update(file).update(await readFile(join(ROOT, file)))
+  }
+  return hash.digest('hex').slice(0, 12)
+}
