@@ -9,6 +9,7 @@ import { AuditStreams } from './http/audit/streams.ts'
 import { LivePositions } from './http/live/positions.ts'
 import { Metrics } from './http/metrics.ts'
 import { Instances } from './instances/instances.ts'
+import { INTERVALS, type Intervals } from './intervals.ts'
 import { Log } from './log/log.ts'
 import { readHeads } from './log/read.ts'
 import { History } from './projector/history.ts'
@@ -37,6 +38,8 @@ export type ServiceOptions = {
   tokens: Record<Role, string>
   /** Under what the transparency log is signed. */
   origin: Origin
+  /** Those of INTERVALS where left out. */
+  intervals?: Intervals
   logger: Logger
 }
 
@@ -49,7 +52,7 @@ export type Parts = Awaited<ReturnType<typeof makeParts>>
  * signed.
  */
 export async function makeParts(options: ServiceOptions, pools: Pools, reads: Reads) {
-  const { address, logger, origin } = options
+  const { address, logger, origin, intervals = INTERVALS } = options
   const { shards, maxFollowers } = options.config
   const catalog = new Catalog()
   const refresh = () => refreshCatalog(pools.append, catalog)
@@ -63,23 +66,28 @@ export async function makeParts(options: ServiceOptions, pools: Pools, reads: Re
 
   const instances: Instances = new Instances({
     ...{ address, shards, version, logger },
+    intervals: intervals.instances,
     onShared: () => projector.noticeShared(),
     onWanted: (wanted) => projector.noticeWanted(wanted),
   })
-  const projector = new Projector(pools, shards, logger, instances)
+  const projector = new Projector(pools, shards, logger, instances, intervals.projector)
   const tends = (shard: number) => instances.tends(shard)
-  const integrator = new Integrator(pools.project, shards, heads, logger, tends)
-  const streams = new AuditStreams({ pools, reads, shards, tokens, logger, maxFollowers })
+  const integrator = new Integrator(
+    ...([pools.project, shards, heads, intervals.transparency, logger, tends] as const),
+  )
+  const followed = { intervals: intervals.streams, tokens, logger, maxFollowers }
+  const streams = new AuditStreams({ pools, reads, shards, ...followed })
   const live = new LivePositions({
     readHeads: () => readHeads(pools.read),
     findOpenSessions: (ids) => findOpenSessions(pools.read, ids),
-    ...{ tokens, logger, maxFollowers },
+    ...followed,
   })
   const log = new Log({
     sql: pools.append,
     shards,
     catalog,
     refreshCatalog: refresh,
+    intervals: intervals.log,
     onAppended: (shard, batch) => {
       projector.noticeAppend(shard, batch)
       integrator.noticeAppend(batch.events.length)

@@ -3,6 +3,7 @@ import { readPlacement } from './db/citus/distribute.ts'
 import { migrate } from './db/migrate.ts'
 import { connectAsOwner, openPools, type Pools } from './db/pool.ts'
 import { Attempts } from './http/attempts.ts'
+import { INTERVALS } from './intervals.ts'
 import { makeParts, type Parts, type ServiceOptions } from './parts.ts'
 import { createCheckpoints } from './projector/checkpoint.ts'
 import { sweepGenerations } from './projector/rebuild/generation.ts'
@@ -41,11 +42,15 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   } finally {
     await owner.end({ timeout: 5 })
   }
-  const pools = openPools(address, config.shards)
+  const { intervals = INTERVALS } = options
+  const pools = openPools(address, config.shards, intervals.database)
   let reads: Reads | null = null
   try {
     const { replicas = [], logger } = options
-    reads = await Reads.open({ sql: pools.read, replicas, logger })
+    reads = await Reads.open({
+      ...{ sql: pools.read, replicas, logger },
+      intervals: intervals.replicas,
+    })
     return await serve(options, pools, reads)
   } catch (error) {
     await reads?.close()
@@ -91,11 +96,15 @@ async function serve(options: ServiceOptions, pools: Pools, reads: Reads): Promi
 }
 
 /** Starts what is done from time to time. */
-function startTimers({ config, logger }: ServiceOptions, pools: Pools, parts: Parts) {
+function startTimers(
+  { config, logger, intervals = INTERVALS }: ServiceOptions,
+  pools: Pools,
+  parts: Parts,
+) {
   const { verifyAt, attestMinutes = 0 } = config
   const { attestations, tokens, verifications } = parts
   return [
-    keepFresh(tokens, pools.read, logger),
+    keepFresh(tokens, pools.read, intervals.tokens, logger),
     ...(verifyAt ? [scheduleVerifications(verifyAt, verifications, logger)] : []),
     ...(attestMinutes > 0 ? [attestations.schedule(attestMinutes, logger)] : []),
   ]

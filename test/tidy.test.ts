@@ -10,21 +10,22 @@ import { rowsWithoutFiles } from './runner/matrix.ts'
 const ROOT = join(import.meta.dir, '..')
 
 /** What the files of a room of src may import from the rest of it; the longest name that fits counts. */
-const BASE = ['events', 'merkle', 'db', 'start-error.ts']
+const BASE = ['events', 'merkle', 'db', 'start-error.ts', 'intervals.ts']
 const STORES = [...BASE, 'log', 'catalog', 'projections']
 const MAY_IMPORT: Record<string, string[]> = {
+  'intervals.ts': [],
   'start-error.ts': [],
   'whole-file.ts': [],
   'waiters.ts': [],
   events: ['merkle'],
   merkle: [],
-  db: ['start-error.ts'],
-  tokens: ['start-error.ts', 'whole-file.ts', 'events', 'db'],
+  db: ['start-error.ts', 'intervals.ts'],
+  tokens: ['start-error.ts', 'whole-file.ts', 'intervals.ts', 'events', 'db'],
   'config.ts': ['start-error.ts', 'database-url.ts', 'merkle', 'tokens'],
   log: BASE,
   catalog: BASE,
   projections: BASE,
-  instances: ['db'],
+  instances: ['db', 'intervals.ts'],
   projector: [...STORES, 'waiters.ts'],
   'database-url.ts': [],
   replicas: [...BASE, 'projections', 'waiters.ts'],
@@ -32,6 +33,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   archive: ['events', 'merkle', 'db', 'log', 'start-error.ts', 'whole-file.ts'],
   transparency: [
     ...['events', 'merkle', 'db', 'log', 'start-error.ts', 'whole-file.ts', 'waiters.ts'],
+    'intervals.ts',
   ],
   verify: BASE,
   verifications: ['db', 'verify', 'job.ts'],
@@ -44,16 +46,16 @@ const MAY_IMPORT: Record<string, string[]> = {
   'http/attestations': ['attestations', 'http'],
   'http/tokens': ['db', 'tokens', 'http'],
   'http/sessions': ['db', 'tokens', 'http'],
-  'http/live': ['events', 'db', 'tokens', 'http'],
+  'http/live': ['events', 'db', 'intervals.ts', 'tokens', 'http'],
   'http/status': ['db', 'instances', 'replicas', 'http'],
-  'http/audit': ['events', 'db', 'log', 'replicas', 'tokens', 'http'],
+  'http/audit': ['events', 'db', 'intervals.ts', 'log', 'replicas', 'tokens', 'http'],
   'http/transparency': [
     ...['events', 'merkle', 'db', 'log', 'replicas', 'transparency', 'tokens', 'http'],
   ],
   'http/verifications': ['db', 'verify', 'verifications', 'http'],
   http: [
     ...['events', 'merkle', 'db', 'log', 'projector', 'replicas', 'transparency', 'tokens'],
-    'verifications',
+    ...['verifications', 'intervals.ts'],
   ],
   console: ['events', 'tokens', 'http'],
   // Bundled for browsers: of the service its types, and what is pure.

@@ -1,4 +1,5 @@
 import postgres from 'postgres'
+import { INTERVALS } from '../intervals.ts'
 import { isConnectionLost } from './errors.ts'
 
 export type Sql = postgres.Sql
@@ -37,7 +38,7 @@ const MAX_PASSES = 8
  * before it, whatever the database's default.
  */
 const BOUNDS = {
-  lock_timeout: '5s',
+  lock_timeout: inMs(INTERVALS.database.lockTimeoutMs),
   idle_in_transaction_session_timeout: '10s',
   default_transaction_isolation: 'read committed',
   // On Citus a transaction has one connection a worker then, and so one snapshot of it: a shard's
@@ -60,14 +61,20 @@ const READING = {
 const MAX_READS = 8
 
 /** Opens the service's pools; connections are made when they are needed. */
-export function openPools(address: ServerAddress, shards: number): Pools {
+export function openPools(
+  address: ServerAddress,
+  shards: number,
+  { lockTimeoutMs } = INTERVALS.database,
+): Pools {
+  const lock_timeout = inMs(lockTimeoutMs)
   const pools = {
-    // An append waits 5 s at most for a lock that a stranger holds; then its flushes get a 503.
+    // Where a stranger holds the lock longer, the flushes of an append get a 503.
     append: connect(address, {
       max: Math.min(shards + 1, MAX_APPENDS),
       role: SERVICE_ROLE,
       settings: {
         ...BOUNDS,
+        lock_timeout,
         statement_timeout: '30s',
         synchronous_commit: 'on',
         // Left to itself the server plans the insert of append_batch anew each time, 0.3 ms of 0.7.
@@ -80,7 +87,7 @@ export function openPools(address: ServerAddress, shards: number): Pools {
     project: connect(address, {
       max: Math.min(2 * shards + 2, MAX_PASSES),
       role: SERVICE_ROLE,
-      settings: BOUNDS,
+      settings: { ...BOUNDS, lock_timeout },
     }),
     read: connect(address, { max: MAX_READS, role: SERVICE_ROLE, settings: READING }),
   }
@@ -151,6 +158,11 @@ export function connectAsService(
 ): Sql {
   const all = { ...BOUNDS, ...settings }
   return connect(address, { max: 1, role: SERVICE_ROLE, settings: all, onNotify })
+}
+
+/** As PostgreSQL reads a duration. */
+function inMs(ms: number): string {
+  return `${ms}ms`
 }
 
 /** A time given as text goes as it is: the driver's own way rounds it to milliseconds. */

@@ -1,13 +1,10 @@
+import type { Intervals } from '../intervals.ts'
 import type { Tokens } from '../tokens/tokens.ts'
 import type { Caller } from './auth.ts'
 import { unavailable } from './problem.ts'
 
 /** Bytes that are handed to a connection at once; more only when it has taken them. */
 const CHUNK_BYTES = 64 * 1024
-/** Milliseconds between two looks whether the tokens and sessions of open streams still count. */
-const LOOK_MS = 1_000
-/** Looks from one beat to the next: streams that have nothing to say send something then. */
-const LOOKS_PER_BEAT = 15
 
 /** What a stream sends, asked for when its client can take more. */
 export type StreamSource = {
@@ -28,8 +25,9 @@ export type StreamsOptions = {
   most: number
   /** What becomes of a stream that is ended early: `closed` where its client resumes. */
   endedEarly: 'closed' | 'broken off'
-  /** Called every 15 s while a stream is open. */
-  onBeat?: () => void
+  intervals: Pick<Intervals['streams'], 'authIntervalMs' | 'keepAliveMs'>
+  /** Called every `keepAliveMs` while a stream is open. */
+  onKeepAlive?: () => void
   /** Told of what can't be explained by a database that is away. */
   onFailure: (error: unknown) => void
 }
@@ -40,10 +38,9 @@ export type StreamsOptions = {
  */
 export class Streams {
   readonly #open = new Set<Stream>()
-  #looks = 0
   #isAsking = false
   #stopped = false
-  #looking: ReturnType<typeof setInterval> | null = null
+  #timers: ReturnType<typeof setInterval>[] = []
 
   constructor(private readonly options: StreamsOptions) {}
 
@@ -58,12 +55,11 @@ export class Streams {
     this.checkRoom()
     const stream = new Stream(principal, source, this.options, () => {
       this.#open.delete(stream)
-      if (this.#open.size > 0 || this.#looking === null) return
-      clearInterval(this.#looking)
-      this.#looking = null
+      if (this.#open.size > 0) return
+      for (const timer of this.#timers.splice(0)) clearInterval(timer)
     })
     this.#open.add(stream)
-    this.#looking ??= setInterval(() => this.#look(), LOOK_MS)
+    if (this.#timers.length === 0) this.#startTimers()
     return stream.readable
   }
 
@@ -73,13 +69,19 @@ export class Streams {
     for (const stream of [...this.#open]) stream.end()
   }
 
+  #startTimers(): void {
+    const { intervals, onKeepAlive } = this.options
+    this.#timers.push(setInterval(() => this.#look(), intervals.authIntervalMs))
+    if (onKeepAlive) this.#timers.push(setInterval(onKeepAlive, intervals.keepAliveMs))
+  }
+
+  /** Ends those whose tokens and sessions don't count any more. */
   #look(): void {
-    const { tokens, onBeat } = this.options
+    const { tokens } = this.options
     for (const stream of [...this.#open]) {
       const { principal } = stream
       if (!tokens.holds(principal) || hasExpired(principal)) stream.end()
     }
-    if (++this.#looks % LOOKS_PER_BEAT === 0) onBeat?.()
     void this.#endSignedOut()
   }
 

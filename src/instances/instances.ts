@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import { isUnavailable } from '../db/errors.ts'
 import { newestMigration } from '../db/newer.ts'
 import { connectAsService, type ServerAddress, type Sql } from '../db/pool.ts'
+import type { Intervals } from '../intervals.ts'
 import {
   deleteInstance,
   deleteKilled,
@@ -14,9 +15,6 @@ import {
 import { shareShards } from './share.ts'
 import { CHANNEL, formatWanted, parseWanted, type Wanted } from './wanted.ts'
 
-/** Milliseconds between two signs of life, each with a look at who else gives them. */
-const BEAT_MS = 1_000
-
 /** Milliseconds that a stopping instance takes to say so. */
 const LEAVE_MS = 1_000
 
@@ -24,6 +22,7 @@ export type InstancesOptions = {
   address: ServerAddress
   shards: number
   version: string
+  intervals: Intervals['instances']
   logger: Logger
   /** The shards that this instance tends may be others now. */
   onShared: () => void
@@ -77,6 +76,11 @@ export class Instances {
     return this.#tending.flatMap((tending, shard) => (tending === id ? [shard] : []))
   }
 
+  /** All instances as a database has them; see `readInstances`. */
+  readAll(sql: Sql): Promise<InstanceRow[]> {
+    return readInstances(sql, this.options.intervals.silentAfterMs)
+  }
+
   /** Tells whoever tends the shard that a reader waits here. */
   ask(wanted: Wanted): void {
     this.#sql`select pg_notify(${CHANNEL}, ${formatWanted(wanted)})`.catch(() => {
@@ -100,7 +104,7 @@ export class Instances {
 
   /**
    * Is none of them any more: the others take over within a second. Killed before: they do when
-   * nothing was heard of it for SILENCE_S.
+   * nothing was heard of it for `silentAfterMs`.
    */
   async leave(): Promise<void> {
     this.#isLeaving = true
@@ -121,7 +125,7 @@ export class Instances {
     if (this.#isLeaving) return
     this.#timer = setTimeout(() => {
       this.#beating = this.#beat().finally(() => this.#schedule())
-    }, BEAT_MS)
+    }, this.options.intervals.heartbeatMs)
   }
 
   async #beat(): Promise<void> {
@@ -140,7 +144,7 @@ export class Instances {
     // Each time: a new connection doesn't know of it, and to listen twice is to listen once.
     await this.#sql.unsafe(`listen ${CHANNEL}`)
     await writeBeat(this.#sql, this.#self!)
-    this.#rows = await readInstances(this.#sql)
+    this.#rows = await this.readAll(this.#sql)
     this.#share()
     await deleteKilled(this.#sql, this.#rows)
   }

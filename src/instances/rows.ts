@@ -1,8 +1,5 @@
 import type { Sql } from '../db/pool.ts'
 
-/** Seconds of silence after which an instance is taken for gone, by the database's clock. */
-export const SILENCE_S = 3
-
 /** Seconds after which the row of a killed one is taken away. */
 const KEPT_S = 600
 
@@ -27,14 +24,17 @@ export async function writeBeat(sql: Sql, { id, version, migration, startedAt }:
     on conflict (id) do update set seen_at = excluded.seen_at`
 }
 
-/** Those that run, and those that were killed lately, the longest running first. */
-export async function readInstances(sql: Sql): Promise<InstanceRow[]> {
+/**
+ * Those that run, and those that were killed lately, the longest running first. One that was silent
+ * for longer than `silentAfterMs`, by the database's clock, isn't live.
+ */
+export async function readInstances(sql: Sql, silentAfterMs: number): Promise<InstanceRow[]> {
   return await sql<InstanceRow[]>`
     select
       i.id, i.version, i.migration,
       to_char(i.started_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as started_at,
       to_char(i.seen_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as seen_at,
-      i.seen_at > clock_timestamp() - ${SILENCE_S} * interval '1 s' as live
+      i.seen_at > clock_timestamp() - ${silentAfterMs} * interval '1 ms' as live
     from instances i
     order by i.started_at, i.id`
 }

@@ -7,6 +7,7 @@ import {
   type ResolvedFlush,
   type Resolver,
 } from '../events/flush.ts'
+import { INTERVALS, type Intervals } from '../intervals.ts'
 import { type AppendOutcome, FlushQueue, PendingFlush, replayOutcome } from './queue.ts'
 
 /**
@@ -30,9 +31,6 @@ const STALE_WAIT_MS = 5
  */
 const BATCH_DEADLINE_MS = 35_000
 
-/** Milliseconds that a shard which could not be appended to is spared, where another will do. */
-const AWAY_MS = 1_000
-
 export type AppenderOptions = {
   shard: number
   sql: Sql
@@ -42,6 +40,8 @@ export type AppenderOptions = {
   refreshCatalog: () => Promise<void>
   /** Called after a commit that made the shard grow. */
   onAppended: (shard: number, batch: AppendedBatch) => void
+  /** Those of INTERVALS where left out. */
+  intervals?: Intervals['log']
 }
 
 /** What one commit brought: events at consecutive positions, and their time (RFC 3339). */
@@ -63,8 +63,11 @@ export class ShardAppender {
   #lastBatch = 0
   #running: Promise<void> | null = null
   #awayAt = Number.NEGATIVE_INFINITY
+  readonly #awayMs: number
 
-  constructor(private readonly options: AppenderOptions) {}
+  constructor(private readonly options: AppenderOptions) {
+    this.#awayMs = (options.intervals ?? INTERVALS.log).awayMs
+  }
 
   /** Flushes accepted and not settled yet. */
   get queueLength(): number {
@@ -73,7 +76,7 @@ export class ShardAppender {
 
   /** True where the last batch found the database away, or the node of this shard, a moment ago. */
   get isAway(): boolean {
-    return performance.now() - this.#awayAt < AWAY_MS
+    return performance.now() - this.#awayAt < this.#awayMs
   }
 
   /** Queues a flush; the outcome comes after its batch is committed. */

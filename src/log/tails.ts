@@ -5,9 +5,6 @@ import { Heads } from './heads.ts'
 import type { Line } from './line.ts'
 import { ShardTail, type TailOptions } from './tail.ts'
 
-/** Milliseconds between two looks, while somebody follows, for what other processes append. */
-const LOOK_MS = 1_000
-
 /**
  * Followers that are woken in one turn of the event loop. Each makes and sends what is new, some
  * 30 µs: requests are served between two slices (with 5,000 followers within 4 to 56 ms), where all
@@ -21,13 +18,15 @@ export type Follower = {
   /** There may be something new. */
   wake(): void
   /** Now and then: to be noted for the next `wake`. */
-  beat(): void
+  keepAlive(): void
 }
 
 export type TailsOptions = {
   shards: number
   readHeads: () => Promise<Positions>
   read: TailOptions['read']
+  /** Milliseconds between two looks, while somebody follows, for what other processes append. */
+  pollIntervalMs: number
   logger: Logger
 }
 
@@ -84,10 +83,10 @@ export class Tails {
     void this.#advance(shard, position)
   }
 
-  /** Wakes every follower for a beat, a slice after the other. */
-  beat(): void {
+  /** Wakes every follower to send a keep-alive, a slice after the other. */
+  keepAlive(): void {
     for (const follower of this.#followers) {
-      follower.beat()
+      follower.keepAlive()
       this.#due.add(follower)
     }
     this.#wakeDue()
@@ -101,7 +100,7 @@ export class Tails {
       } catch (error) {
         this.#note(error)
       }
-      if (this.#looking === timer) this.#lookIn(LOOK_MS)
+      if (this.#looking === timer) this.#lookIn(this.options.pollIntervalMs)
     }, ms)
     this.#looking = timer
   }

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { Pools } from '../db/pool.ts'
 import type { Positions } from '../events/positions.ts'
+import { INTERVALS, type Intervals } from '../intervals.ts'
 import type { AppendedBatch } from '../log/append.ts'
 import { Heads } from '../log/heads.ts'
 import { readHeads } from '../log/read.ts'
@@ -21,14 +22,20 @@ export class Projector {
   readonly #snapshots: ShardProjector[]
   readonly #heads: Heads
 
-  constructor(pools: Pools, shards: number, logger: Logger, sharing: Sharing = ALONE) {
+  constructor(
+    pools: Pools,
+    shards: number,
+    logger: Logger,
+    sharing: Sharing = ALONE,
+    intervals: Intervals['projector'] = INTERVALS.projector,
+  ) {
     const each = (trackOf: (shard: number) => Track) =>
       Array.from(
         { length: shards },
-        (_, shard) => new ShardProjector(pools, shard, trackOf(shard), sharing, logger),
+        (_, shard) => new ShardProjector(pools, shard, trackOf(shard), sharing, intervals, logger),
       )
     this.#heads = new Heads(() => readHeads(pools.read))
-    this.#current = each(currentTrack)
+    this.#current = each(() => currentTrack(intervals))
     this.#usage = each(usageTrack)
     this.#snapshots = each(snapshotTrack)
   }

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { isUnavailable } from '../db/errors.ts'
 import type { Pools } from '../db/pool.ts'
+import type { Intervals } from '../intervals.ts'
 import type { AppendedBatch } from '../log/append.ts'
 import { Waiters } from '../waiters.ts'
 import { type Checkpoint, readCheckpoints } from './checkpoint.ts'
@@ -17,18 +18,7 @@ const REST_FACTOR = 9
 const DUTY_MS = { shortest: 100, longest: 1_000 }
 /** Milliseconds of reading after which a pass writes what it has, when it is far behind. */
 const PASS_MS = 2_000
-/** Milliseconds of rest after a failure, readers or not. */
-const RETRY_MS = 200
-/**
- * Milliseconds between two looks into the log for what other processes have appended, and at a
- * shard that only newer code may fold.
- */
-const LOOK_MS = 1_000
-/**
- * Milliseconds for which the checkpoint may stand still, while a reader waits here for another
- * instance to move it: then this one does. And those between two looks at it meanwhile.
- */
-const HELP_MS = 1_000
+/** Milliseconds between two looks at a checkpoint that another instance is to move for a reader. */
 const POLL_MS = 25
 
 /** What can end a rest before its time. */
@@ -65,6 +55,7 @@ export class ShardProjector {
     private readonly shard: number,
     private readonly track: Track,
     private readonly sharing: Sharing,
+    private readonly intervals: Intervals['projector'],
     private readonly logger: Logger,
   ) {}
 
@@ -192,7 +183,7 @@ export class ShardProjector {
    */
   #mustLook(pass: Pass): boolean {
     if (pass.events === 0 || pass.isMissingSome) return true
-    if (performance.now() - this.#lookedAt >= LOOK_MS) return true
+    if (performance.now() - this.#lookedAt >= this.intervals.pollIntervalMs) return true
     return Math.max(this.#wanted, this.#waitedFor) > pass.position
   }
 
@@ -205,7 +196,7 @@ export class ShardProjector {
     if (this.sharing.tends(this.shard)) return moved && !this.#isAwaited
     if (this.#waiters.size === 0) return true
     const since = Math.max(this.#movedAt, this.#awaitedSince)
-    return performance.now() - since < HELP_MS
+    return performance.now() - since < this.intervals.helpAfterMs
   }
 
   get #isAwaited(): boolean {
@@ -225,8 +216,10 @@ export class ShardProjector {
   }
 
   async #rest(outcome: Outcome, tookMs: number): Promise<void> {
-    if (outcome === 'failed') return this.#sleepFor(RETRY_MS, ['stop'])
-    if (outcome === 'newer') return this.#sleepFor(LOOK_MS, ['stop'])
+    const { pollIntervalMs, retryAfterMs } = this.intervals
+    if (outcome === 'failed') return this.#sleepFor(retryAfterMs, ['stop'])
+    // Only newer code may fold the shard.
+    if (outcome === 'newer') return this.#sleepFor(pollIntervalMs, ['stop'])
     if (outcome === 'following') return this.#standBy()
     if (this.#isAwaited) return
     const { longest } = this.track.restMs
@@ -240,7 +233,8 @@ export class ShardProjector {
 
   async #standBy(): Promise<void> {
     if (this.sharing.tends(this.shard)) {
-      if (!this.#isAwaited) await this.#sleepFor(LOOK_MS, ['reader', 'stop'])
+      const { pollIntervalMs } = this.intervals
+      if (!this.#isAwaited) await this.#sleepFor(pollIntervalMs, ['reader', 'stop'])
       return
     }
     const position = this.#waitedFor

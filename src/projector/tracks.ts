@@ -1,4 +1,5 @@
 import type { Sql } from '../db/pool.ts'
+import { INTERVALS } from '../intervals.ts'
 import { CURRENT } from '../projections/index.ts'
 import type { Projection } from '../projections/projection.ts'
 import { readSnapshotSize } from '../projections/snapshot-size.ts'
@@ -31,11 +32,11 @@ export type Track = {
 }
 
 /** What the admin pages show now: as fresh as is cheap. */
-export function currentTrack(): Track {
+export function currentTrack({ pollIntervalMs } = INTERVALS.projector): Track {
   return {
     name: 'current',
     projections: CURRENT,
-    restMs: { longest: 1_000, standby: 1_000 },
+    restMs: { longest: pollIntervalMs, standby: pollIntervalMs },
     readEvents: 5_000,
     begin: async () => {},
     waitMs: 0,
@@ -90,7 +91,7 @@ export function snapshotTrack(shard: number): Track {
 
 /** All tracks, by what they fold. */
 export const TRACKS: { projections: readonly Projection[]; make: (shard: number) => Track }[] = [
-  { projections: CURRENT, make: currentTrack },
+  { projections: CURRENT, make: () => currentTrack() },
   { projections: [usage], make: usageTrack },
   { projections: [snapshots], make: snapshotTrack },
 ]

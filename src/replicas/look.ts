@@ -1,6 +1,7 @@
 import { isUnavailable, NotNow } from '../db/errors.ts'
 import type { Sql } from '../db/pool.ts'
 import type { Positions } from '../events/positions.ts'
+import type { Intervals } from '../intervals.ts'
 import {
   describeServer,
   holds,
@@ -13,9 +14,6 @@ import {
 import { countMissing, type Progress, readProgress } from './progress.ts'
 import type { ProgressWatch } from './progress-watch.ts'
 
-/** Milliseconds that a server has to answer a look. */
-const ANSWER_MS = 2_000
-
 /** What a look at a replica finds. */
 export type Found = 'kept up' | 'late' | { state: 'away' | 'refused'; why: string }
 
@@ -25,9 +23,12 @@ export type Lag = { events: number; seconds: number }
 /** Where the log is, and which database that is. */
 export type Primary = { sql: Sql; identity: Identity }
 
-/** The heads of the log; null where the primary is away. */
-export async function readPrimaryHeads({ sql }: Primary): Promise<Positions | null> {
-  return orNull(within(ANSWER_MS, readProgress(sql)).then(({ events }) => events))
+/** The heads of the log; null where the primary is away, or doesn't answer in time. */
+export async function readPrimaryHeads(
+  { sql }: Primary,
+  { answerTimeoutMs }: Intervals['replicas'],
+): Promise<Positions | null> {
+  return orNull(within(answerTimeoutMs, readProgress(sql)).then(({ events }) => events))
 }
 
 /**
@@ -38,11 +39,12 @@ export async function lookAt(
   primary: Primary,
   heads: Positions | null,
   replica: { sql: Sql; watch: ProgressWatch },
+  { answerTimeoutMs }: Intervals['replicas'],
   ms: number,
 ): Promise<Found | null> {
-  const identity = await within(ANSWER_MS, readIdentity(replica.sql))
+  const identity = await within(answerTimeoutMs, readIdentity(replica.sql))
   if (!isSame(primary.identity, identity)) return refused('other database')
-  const description = await within(ANSWER_MS, describeServer(replica.sql))
+  const description = await within(answerTimeoutMs, describeServer(replica.sql))
   replica.watch.note(description.progress)
   if (heads === null) return null
   const isOfLog = await orNull(holds(primary.sql, description))

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import type { ServerAddress, Sql, Transaction } from '../db/pool.ts'
+import { INTERVALS, type Intervals } from '../intervals.ts'
 import { StartError } from '../start-error.ts'
 import { readIdentity } from './identity.ts'
 import type { Need } from './progress.ts'
@@ -12,6 +13,8 @@ export type ReadsOptions = {
   /** The primary's pool of reads. */
   sql: Sql
   replicas: readonly ServerAddress[]
+  /** Those of INTERVALS where left out. */
+  intervals?: Intervals['replicas']
   logger: Logger
 }
 
@@ -32,11 +35,11 @@ export class Reads {
 
   /** Looks at each replica once. Throws StartError where one is of another database. */
   static async open(options: ReadsOptions): Promise<Reads> {
-    const { sql, logger } = options
+    const { sql, intervals = INTERVALS.replicas, logger } = options
     if (options.replicas.length === 0) return new Reads(options, [])
     const primary = { sql, identity: await readIdentity(sql) }
     const replicas = options.replicas.map(
-      (address, number) => new Replica({ number, address, primary, logger }),
+      (address, number) => new Replica({ number, address, primary, intervals, logger }),
     )
     const reads = new Reads(options, replicas)
     await Promise.all(replicas.map((replica) => replica.look()))

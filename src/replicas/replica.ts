@@ -8,20 +8,14 @@ import {
   type Sql,
   type Transaction,
 } from '../db/pool.ts'
+import type { Intervals } from '../intervals.ts'
 import { PROJECTIONS } from '../projections/index.ts'
 import { type Found, type Lag, lookAt, measureLag, type Primary, readPrimaryHeads } from './look.ts'
 import { meets, type Need, readProgress } from './progress.ts'
 import { ProgressWatch } from './progress-watch.ts'
 
-/** Milliseconds between two looks at it. */
-const REST_MS = 1_000
-/**
- * Milliseconds that a read waits for what it needs; then the replica is behind, and no other read
- * waits for it. One nearby takes one to twenty.
- */
-const BEHIND_MS = 500
-/** How a replica that was behind is used again: so many looks in a row found it no later. */
-const KEPT_UP = { looks: 3, ms: 250 }
+/** A replica that was behind is used again when so many looks in a row found it no later. */
+const KEPT_UP_LOOKS = 3
 
 /**
  * `used`; `behind`: only by reads that need nothing of it; `away`: it doesn't answer; `refused`: it
@@ -40,6 +34,7 @@ export type ReplicaOptions = {
   number: number
   address: ServerAddress
   primary: Primary
+  intervals: Intervals['replicas']
   logger: Logger
 }
 
@@ -81,12 +76,13 @@ export class Replica {
     return this.options.number
   }
 
-  /** Looks at it, and from now on once a second. Never rejects. */
+  /** Looks at it, and from now on at intervals. Never rejects. */
   look(): Promise<void> {
+    const { pollIntervalMs } = this.options.intervals
     clearTimeout(this.#timer)
     this.#looking ??= this.#look().finally(() => {
       this.#looking = null
-      if (!this.#isStopped) this.#timer = setTimeout(() => void this.look(), REST_MS)
+      if (!this.#isStopped) this.#timer = setTimeout(() => void this.look(), pollIntervalMs)
     })
     return this.#looking
   }
@@ -103,7 +99,8 @@ export class Replica {
     need: Need | null,
     run: (transaction: Transaction) => Promise<Value>,
   ): Promise<Outcome<Value>> {
-    if (need !== null && !(await this.#watch.reach(need, BEHIND_MS))) {
+    const { behindAfterMs } = this.options.intervals
+    if (need !== null && !(await this.#watch.reach(need, behindAfterMs))) {
       this.#keptUp = 0
       if (this.state === 'used') this.#become('behind')
       return { kind: 'not', why: 'behind' }
@@ -143,9 +140,9 @@ export class Replica {
   }
 
   async #look(): Promise<void> {
-    const { primary, logger } = this.options
+    const { primary, intervals, logger } = this.options
     try {
-      const heads = await readPrimaryHeads(primary)
+      const heads = await readPrimaryHeads(primary, intervals)
       this.#judge(await this.#find(heads))
       if (heads === null) return
       this.lag = (await measureLag(primary, heads, this.#watch.progress)) ?? this.lag
@@ -155,10 +152,11 @@ export class Replica {
   }
 
   async #find(heads: readonly number[] | null): Promise<Found | null> {
-    const ms = this.state === 'behind' ? KEPT_UP.ms : BEHIND_MS
+    const { primary, intervals } = this.options
+    const ms = this.state === 'behind' ? intervals.caughtUpWithinMs : intervals.behindAfterMs
     try {
       const replica = { sql: this.#pools.look, watch: this.#watch }
-      return await lookAt(this.options.primary, heads, replica, ms)
+      return await lookAt(primary, heads, replica, intervals, ms)
     } catch (error) {
       if (!isDatabaseError(error)) throw error
       this.#renewPools()
@@ -171,7 +169,7 @@ export class Replica {
     this.#keptUp = found === 'kept up' ? this.#keptUp + 1 : 0
     if (found === 'late') this.#become('behind')
     else if (found !== 'kept up') this.#become(found.state, found.why)
-    else if (this.state !== 'behind' || this.#keptUp >= KEPT_UP.looks) this.#become('used')
+    else if (this.state !== 'behind' || this.#keptUp >= KEPT_UP_LOOKS) this.#become('used')
   }
 
   #become(state: ReplicaState, why: string | null = null): void {

@@ -1,20 +1,23 @@
 import type { Logger } from 'pino'
 import { isUnavailable } from '../db/errors.ts'
 import type { Sql } from '../db/pool.ts'
+import type { Intervals } from '../intervals.ts'
 import type { Tokens } from './tokens.ts'
-
-/** Milliseconds between two looks for what other instances have made and revoked. */
-const INTERVAL_MS = 1_000
 
 /**
  * Keeps the tokens as they stand in the database. While that is away they stay as they are: nobody
  * can revoke one then.
  */
-export function keepFresh(tokens: Tokens, sql: Sql, logger: Logger): { stop(): void } {
+export function keepFresh(
+  tokens: Tokens,
+  sql: Sql,
+  { pollIntervalMs }: Intervals['tokens'],
+  logger: Logger,
+): { stop(): void } {
   let stopped = false
   let timer: ReturnType<typeof setTimeout>
   const rest = () => {
-    if (!stopped) timer = setTimeout(run, INTERVAL_MS)
+    if (!stopped) timer = setTimeout(run, pollIntervalMs)
   }
   const run = async () => {
     try {

@@ -1,12 +1,13 @@
 import type { Logger } from 'pino'
 import { isUnavailable } from '../db/errors.ts'
 import type { Sql } from '../db/pool.ts'
+import type { Intervals } from '../intervals.ts'
 import type { TreeHeads } from './heads.ts'
 import { integrateEvents, readBehind, STEP_EVENTS } from './integrate.ts'
 import { isMissingRoots } from './tiles.ts'
 
-/** Milliseconds between two looks at a log that doesn't grow, and at one that is far ahead. */
-const REST_MS = { idle: 1_000, behind: 20 }
+/** Milliseconds between two looks at a log that is far ahead. */
+const BEHIND_REST_MS = 20
 
 /**
  * Beside appends a step that took t is followed by a rest of so many t: 3 % of a core, which are
@@ -16,12 +17,8 @@ const REST_MS = { idle: 1_000, behind: 20 }
  */
 const PACE = { rests: 30, events: 600_000 }
 
-/**
- * Milliseconds for which a shard's newest head may be the same before an instance that doesn't tend
- * the shard does a step of its own: what one instance can't do (its disk is full, it has died just
- * now, it signs under another name) another does. Shorter than who asks for a receipt waits.
- */
-const HELP_MS = 3_000
+/** Whether there is more to do at once. */
+type State = 'idle' | 'behind'
 
 /**
  * Keeps the tiles of all shards up with the log, a second behind it, and signs the trees that have
@@ -51,6 +48,7 @@ export class Integrator {
     private readonly sql: Sql,
     private readonly shards: number,
     private readonly heads: TreeHeads,
+    private readonly intervals: Intervals['transparency'],
     private readonly logger: Logger,
     /** Whether this instance is the one that does it for a shard. */
     private readonly tends: (shard: number) => boolean = () => true,
@@ -80,25 +78,31 @@ export class Integrator {
       const integrated = await this.#integrateAll()
       const restMs = this.#restAfter(integrated, performance.now() - started)
       const signed = await this.#signGrown()
-      await this.#restFor(Math.min(restMs, REST_MS[signed]))
+      await this.#restFor(Math.min(restMs, this.#restIn(signed)))
     }
   }
 
-  #restAfter(integrated: keyof typeof REST_MS, tookMs: number): number {
+  #restIn(state: State): number {
+    return state === 'idle' ? this.intervals.pollIntervalMs : BEHIND_REST_MS
+  }
+
+  #restAfter(integrated: State, tookMs: number): number {
     const appended = this.#appended
     this.#appended = 0
     if (integrated === 'idle') this.#putOff = 0
     else this.#putOff = Math.max(0, this.#putOff + appended - STEP_EVENTS * this.shards)
-    if (integrated === 'idle' || appended === 0 || this.heads.isAwaited) return REST_MS[integrated]
+    if (integrated === 'idle' || appended === 0 || this.heads.isAwaited) {
+      return this.#restIn(integrated)
+    }
     const rests = PACE.rests * (1 - this.#putOff / PACE.events)
-    return Math.min(Math.max(tookMs * rests, REST_MS.behind), REST_MS.idle)
+    return Math.min(Math.max(tookMs * rests, BEHIND_REST_MS), this.intervals.pollIntervalMs)
   }
 
   /**
    * One step of each shard that is this one's and has something to add; says whether there may be
    * more to do at once. One statement looks at all of them: most of many shards rest.
    */
-  async #integrateAll(): Promise<keyof typeof REST_MS> {
+  async #integrateAll(): Promise<State> {
     const behind = await this.#readBehind()
     let hasMore = false
     for (let shard = 0; shard < this.shards && !this.#stopped; shard++) {
@@ -126,14 +130,16 @@ export class Integrator {
     const { size } = this.heads.newest(shard)
     const now = performance.now()
     const isStill = size === this.#seen[shard]!.size
-    const isMine = this.tends(shard) || (isStill && now - this.#seen[shard]!.since >= HELP_MS)
+    const stillMs = now - this.#seen[shard]!.since
+    const isMine = this.tends(shard) || (isStill && stillMs >= this.intervals.helpAfterMs)
     if (isMine || !isStill) this.#seen[shard] = { size, since: now }
     return isMine
   }
 
   /** Signs what has grown, once a second at most; says whether there is more to do at once. */
-  async #signGrown(): Promise<keyof typeof REST_MS> {
-    if (this.#stopped || performance.now() - this.#signedAt < REST_MS.idle * 0.9) return 'idle'
+  async #signGrown(): Promise<State> {
+    const agoMs = performance.now() - this.#signedAt
+    if (this.#stopped || agoMs < this.intervals.pollIntervalMs * 0.9) return 'idle'
     this.#signedAt = performance.now()
     try {
       const signs = new Set([...this.#mine].filter((shard) => !this.#isCatchingUp(shard)))

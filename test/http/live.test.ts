@@ -3,6 +3,7 @@ import pino from 'pino'
 import { LivePositions } from '../../src/http/live/positions.ts'
 import type { Principal } from '../../src/tokens/roles.ts'
 import { Tokens } from '../../src/tokens/tokens.ts'
+import { TEST_INTERVALS } from '../support/intervals.ts'
 import { TOKENS } from '../support/service.ts'
 
 // How often the log is looked at for those who want to know where it stands.
@@ -24,6 +25,7 @@ function openLive() {
     },
     tokens: new Tokens(TOKENS),
     findOpenSessions: async () => new Set(),
+    intervals: TEST_INTERVALS.streams,
     logger: pino({ level: 'silent' }),
     maxFollowers: 30,
   })

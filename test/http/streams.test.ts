@@ -13,6 +13,7 @@ function openStreams(options: Partial<StreamsOptions> = {}) {
     findOpenSessions: async (ids) => new Set(ids),
     most: 2,
     endedEarly: 'closed',
+    intervals: { authIntervalMs: 10, keepAliveMs: 50 },
     onFailure: (error) => failures.push(error),
     ...options,
   })

@@ -31,6 +31,7 @@ beforeEach(async () => {
     shards: TEST_SHARDS,
     readHeads: () => counted(() => readHeads(pools.read)),
     read: (range, limits) => counted(() => selectEvents(pools.read, range, limits)),
+    pollIntervalMs: 20,
     logger: pino({ level: 'silent' }),
   })
 })
@@ -52,7 +53,7 @@ function follow(shard: number | null = 0) {
       resolve()
       ;({ promise, resolve } = Promise.withResolvers<void>())
     },
-    beat: () => {},
+    keepAlive: () => {},
   }
   tails.follow(follower)
   return {

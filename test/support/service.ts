@@ -1,8 +1,10 @@
 import { afterAll, beforeAll } from 'bun:test'
 import pino, { type Logger } from 'pino'
 import type { ServerAddress } from '../../src/db/pool.ts'
+import type { Intervals } from '../../src/intervals.ts'
 import { type Service, startService } from '../../src/service.ts'
 import type { Origin } from '../../src/transparency/origin.ts'
+import { TEST_INTERVALS } from './intervals.ts'
 import { makeOrigin } from './origin.ts'
 import { createDatabase, TEST_SHARDS, type TestDatabase } from './server.ts'
 
@@ -40,6 +42,8 @@ export type TestServiceOptions = {
   logPublic?: boolean
   /** What signs, and keeps the tree heads, where another instance or an earlier one has it too. */
   origin?: Origin
+  /** In place of those of TEST_INTERVALS. */
+  intervals?: Partial<Intervals>
   logger?: Logger
 }
 
@@ -63,6 +67,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
     replicas: options.replicas ?? [],
     tokens: TOKENS,
     origin: options.origin ?? own!.origin,
+    intervals: { ...TEST_INTERVALS, ...options.intervals },
     logger: options.logger ?? pino({ level: process.env.TALLYBOOK_TEST_LOG_LEVEL ?? 'silent' }),
   })
   const send: TestService['fetch'] = (role, path, init = {}) => {

@@ -7,6 +7,7 @@ import { integrateEvents } from '../../src/transparency/integrate.ts'
 import { Integrator } from '../../src/transparency/integrator.ts'
 import type { Problem } from '../../src/verify/problem.ts'
 import { editLog, insertEmptyFlushes } from '../support/events.ts'
+import { TEST_INTERVALS } from '../support/intervals.ts'
 import { makeOrigin } from '../support/origin.ts'
 import { createDatabase, TEST_SHARDS, type TestDatabase } from '../support/server.ts'
 import { verify } from '../verify/history.ts'
@@ -174,7 +175,9 @@ test('a service catches an old database up by itself, and signs its tree after t
   const made = await makeOrigin()
   const heads = await TreeHeads.open(pools.project, TEST_SHARDS, made.origin)
   const logger = pino({ enabled: false })
-  const integrator = new Integrator(pools.project, TEST_SHARDS, heads, logger)
+  const integrator = new Integrator(
+    ...([pools.project, TEST_SHARDS, heads, TEST_INTERVALS.transparency, logger] as const),
+  )
   integrator.start()
   while (heads.newest(SHARD).size === 0) await countRoots()
   expect(await countRoots()).toBe(156)

@@ -19,6 +19,7 @@ import {
 } from '../../src/transparency/origin.ts'
 import { publishHead } from '../../src/transparency/published.ts'
 import { editLog, insertEmptyFlushes } from '../support/events.ts'
+import { TEST_INTERVALS } from '../support/intervals.ts'
 import { makeOrigin } from '../support/origin.ts'
 import { createDatabase, TEST_SHARDS, type TestDatabase } from '../support/server.ts'
 
@@ -200,7 +201,8 @@ describe('two histories', () => {
 test('where the one that tends signs nothing, another does after a while, and not before', async () => {
   const other = await open(await copyOrigin())
   const integrator = new Integrator(
-    ...([pools.project, TEST_SHARDS, other, pino({ level: 'silent' }), () => false] as const),
+    ...([pools.project, TEST_SHARDS, other, TEST_INTERVALS.transparency] as const),
+    ...([pino({ level: 'silent' }), () => false] as const),
   )
   await insertEmptyFlushes(database.owner, SHARD, 5)
   integrator.start()

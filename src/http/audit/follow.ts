@@ -14,8 +14,6 @@ import type { StreamSource } from '../streams.ts'
 const PAGE = { rows: 256, bytes: 64 * 1024 }
 /** Bytes that one answer of `next` has, about: a line that is larger comes alone. */
 const NEXT_BYTES = 64 * 1024
-/** Milliseconds until a page is tried again that the database didn't give. */
-const RETRY_MS = 1_000
 /** Milliseconds after which a client that was cut connects again. */
 const CLIENT_RETRY_MS = 1_000
 
@@ -40,6 +38,8 @@ export type FollowOptions = {
   read: ReadPage
   /** Events after which it ends. */
   limit: number
+  /** Milliseconds until a page is tried again that the database didn't give. */
+  retryAfterMs: number
 }
 
 /**
@@ -52,7 +52,7 @@ export class FollowSource implements StreamSource, Follower {
   #left: number
   /** The client knows them: the last id that was sent. */
   #sentId: string | null = null
-  #isBeat = false
+  #isKeepAliveDue = false
   #isOver = false
   #isReading = false
   /** What it has of the shared sum: its pages, and of those what its client hasn't taken. */
@@ -96,8 +96,8 @@ export class FollowSource implements StreamSource, Follower {
   }
 
   /** Something is sent by the next turn, and be it that nothing is new. */
-  beat(): void {
-    this.#isBeat = true
+  keepAlive(): void {
+    this.#isKeepAliveDue = true
   }
 
   end(): void {
@@ -125,14 +125,14 @@ export class FollowSource implements StreamSource, Follower {
       bytes += line.json.byteLength
       this.#left--
     }
-    if (parts.length === 0 && this.#isBeat) parts.push(this.#makeBeat())
+    if (parts.length === 0 && this.#isKeepAliveDue) parts.push(this.#makeKeepAlive())
     if (parts.length === 0) return null
-    this.#isBeat = false
+    this.#isKeepAliveDue = false
     return parts
   }
 
   /** A comment; with the new id where a filter has left events out. */
-  #makeBeat(): Uint8Array {
+  #makeKeepAlive(): Uint8Array {
     const before = this.#sentId
     const id = this.#noteId()
     return encode(id === before ? ':\n\n' : `:\nid: ${id}\n\n`)
@@ -145,7 +145,10 @@ export class FollowSource implements StreamSource, Follower {
     return this.#sentId
   }
 
-  /** Reads pages where they are wanted; meanwhile, and while the database is away, beats go on. */
+  /**
+   * Reads pages where they are wanted; meanwhile, and while the database is away, keep-alives go
+   * on.
+   */
   async #read(): Promise<void> {
     if (this.#isReading) return
     this.#isReading = true
@@ -156,7 +159,7 @@ export class FollowSource implements StreamSource, Follower {
       }
       await Promise.all(this.#shards.map((shard) => shard.fill()))
     } catch (error) {
-      if (isUnavailable(error)) await Bun.sleep(RETRY_MS)
+      if (isUnavailable(error)) await Bun.sleep(this.options.retryAfterMs)
       else this.#failure = { error }
     }
     this.#isReading = false

@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import { isUnavailable } from '../../db/errors.ts'
 import type { Pools, Sql } from '../../db/pool.ts'
 import type { Positions } from '../../events/positions.ts'
+import type { Intervals } from '../../intervals.ts'
 import type { Line } from '../../log/line.ts'
 import type { ReadPage } from '../../log/pages.ts'
 import {
@@ -34,6 +35,7 @@ export type AuditStreamsOptions = {
   reads: Reads
   shards: number
   tokens: Tokens
+  intervals: Intervals['streams']
   logger: Logger
   /** How many may follow at once. */
   maxFollowers: number
@@ -50,19 +52,20 @@ export class AuditStreams {
   readonly #sql: Sql
 
   constructor(private readonly options: AuditStreamsOptions) {
-    const { pools, shards, tokens, maxFollowers, logger } = options
+    const { pools, shards, tokens, maxFollowers, intervals, logger } = options
     this.#sql = pools.read
     this.#tails = new Tails({
       shards,
       readHeads: () => readHeads(this.#sql),
       read: (range, limits) => selectEvents(this.#sql, range, limits),
+      pollIntervalMs: intervals.pollIntervalMs,
       logger,
     })
     const onFailure = (error: unknown) => {
       if (!isUnavailable(error)) logger.error({ err: error }, 'audit: stream failed')
     }
     const common = {
-      ...{ tokens, onFailure },
+      ...{ tokens, intervals, onFailure },
       findOpenSessions: (ids: string[]) => findOpenSessions(this.#sql, ids),
     }
     this.#ranges = new Streams({ ...common, most: MOST_RANGES, endedEarly: 'broken off' })
@@ -71,7 +74,7 @@ export class AuditStreams {
       most: maxFollowers,
       // A client comes again and resumes.
       endedEarly: 'closed',
-      onBeat: () => this.#tails.beat(),
+      onKeepAlive: () => this.#tails.keepAlive(),
     })
   }
 
@@ -117,6 +120,7 @@ export class AuditStreams {
       keeps: await this.#filterOf(request),
       read: this.#pageReader(request),
       limit: limitOf(request),
+      retryAfterMs: this.options.intervals.retryAfterMs,
     })
     try {
       return this.#followers.open(principal, source)

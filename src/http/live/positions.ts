@@ -1,12 +1,11 @@
 import type { Logger } from 'pino'
 import { isUnavailable } from '../../db/errors.ts'
 import { formatPositions, type Positions } from '../../events/positions.ts'
+import type { Intervals } from '../../intervals.ts'
 import type { Tokens } from '../../tokens/tokens.ts'
 import type { Caller } from '../auth.ts'
 import { type StreamSource, Streams, type StreamsOptions } from '../streams.ts'
 
-/** Milliseconds between two looks at the log, while somebody wants to know. */
-const LOOK_MS = 1_000
 /**
  * Streams that are told in one turn of the event loop, as in log/tails.ts: requests are served
  * between two slices. All 5,000 at once held them up for 50 ms.
@@ -19,6 +18,7 @@ export type LiveOptions = {
   readHeads: () => Promise<Positions>
   tokens: Tokens
   findOpenSessions: StreamsOptions['findOpenSessions']
+  intervals: Intervals['streams']
   logger: Logger
   maxFollowers: number
 }
@@ -37,10 +37,11 @@ export class LivePositions {
     this.#streams = new Streams({
       tokens: options.tokens,
       findOpenSessions: options.findOpenSessions,
+      intervals: options.intervals,
       most: options.maxFollowers,
       // A client comes again.
       endedEarly: 'closed',
-      onBeat: () => this.#forEach((source) => source.beat()),
+      onKeepAlive: () => this.#forEach((source) => source.keepAlive()),
       onFailure: (error) => {
         if (!isUnavailable(error)) options.logger.error({ err: error }, 'live: stream failed')
       },
@@ -71,7 +72,7 @@ export class LivePositions {
       } catch (error) {
         if (!isUnavailable(error)) this.options.logger.error({ err: error }, 'live: no heads')
       }
-      if (this.#looking === timer) this.#lookIn(LOOK_MS)
+      if (this.#looking === timer) this.#lookIn(this.options.intervals.pollIntervalMs)
     }, ms)
     this.#looking = timer
   }
@@ -105,7 +106,7 @@ class PositionSource implements StreamSource {
   #first = `retry: ${CLIENT_RETRY_MS}\n\n`
   #positions: string | null = null
   #told: string | null = null
-  #isBeat = false
+  #isKeepAliveDue = false
   #isOver = false
   #resolve: (() => void) | null = null
 
@@ -120,13 +121,13 @@ class PositionSource implements StreamSource {
   }
 
   /** Something is to be sent, so that everybody between sees the connection used. */
-  beat(): void {
-    this.#isBeat = true
+  keepAlive(): void {
+    this.#isKeepAliveDue = true
     this.#wake()
   }
 
   async next(): Promise<Uint8Array[] | null> {
-    while (this.#positions === null && !this.#isBeat && !this.#isOver) {
+    while (this.#positions === null && !this.#isKeepAliveDue && !this.#isOver) {
       await new Promise<void>((resolve) => {
         this.#resolve = resolve
       })
@@ -136,7 +137,7 @@ class PositionSource implements StreamSource {
     const text = this.#first + event
     this.#first = ''
     this.#positions = null
-    this.#isBeat = false
+    this.#isKeepAliveDue = false
     return [Buffer.from(text)]
   }
 

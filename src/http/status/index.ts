@@ -1,9 +1,9 @@
 import { Type } from '@sinclair/typebox'
 import { Elysia } from 'elysia'
 import { version } from '../../../package.json'
-import type { Pools } from '../../db/pool.ts'
+import type { Pools, Sql } from '../../db/pool.ts'
 import { readServer } from '../../db/server.ts'
-import { readInstances } from '../../instances/rows.ts'
+import type { InstanceRow } from '../../instances/rows.ts'
 import { type Replica, STATES } from '../../replicas/replica.ts'
 import type { auth } from '../auth.ts'
 import { describe } from '../openapi.ts'
@@ -15,7 +15,12 @@ type Options = {
   shards: number
   log: { queueLength: number }
   heads: { sizes: number[] }
-  instances: { id: string; startedAt: string; shardsOf(id: string): number[] }
+  instances: {
+    id: string
+    startedAt: string
+    shardsOf(id: string): number[]
+    readAll(sql: Sql): Promise<InstanceRow[]>
+  }
 }
 
 /** GET /admin/status: what runs here, on what. */
@@ -25,7 +30,7 @@ export function statusRoute(guard: ReturnType<typeof auth>, options: Options) {
     '/admin/status',
     async () => {
       const { read } = options.pools
-      const [database, rows] = await Promise.all([readServer(read), readInstances(read)])
+      const [database, rows] = await Promise.all([readServer(read), instances.readAll(read)])
       return {
         version,
         instance: instances.id,

@@ -1,0 +1,101 @@
+/**
+ * How often the parts of a service look for what others did, and how long they wait for others, in
+ * milliseconds. Each part gets the ones that it needs from whoever makes it; tests run a service
+ * with shorter ones.
+ */
+export type Intervals = {
+  database: {
+    /** How long a statement waits for a lock. */
+    lockTimeoutMs: number
+  }
+  instances: {
+    /** From one heartbeat to the next, each with a look at who else gives one. */
+    heartbeatMs: number
+    /** Without a heartbeat for so long, by the database's clock, an instance is taken for gone. */
+    silentAfterMs: number
+  }
+  tokens: {
+    /** From one look for what other instances have made and revoked to the next. */
+    pollIntervalMs: number
+  }
+  log: {
+    /** How long a shard that could not be appended to is spared, where another will do. */
+    awayMs: number
+  }
+  projector: {
+    /**
+     * From one look for what other processes have appended or folded to the next; also the longest
+     * rest between two passes of the current track.
+     */
+    pollIntervalMs: number
+    /**
+     * How long a checkpoint may stand still, while a reader waits here for another instance to move
+     * it: then this one does.
+     */
+    helpAfterMs: number
+    /** The rest after a pass that failed, readers or not. */
+    retryAfterMs: number
+  }
+  transparency: {
+    /** From one look at a log that doesn't grow to the next, and between two signings. */
+    pollIntervalMs: number
+    /**
+     * How long a shard's newest head may be the same before an instance that doesn't tend the shard
+     * does a step of its own.
+     */
+    helpAfterMs: number
+  }
+  replicas: {
+    /** From one look at a replica to the next. */
+    pollIntervalMs: number
+    /** How long a read waits for what it needs; then the replica is behind. */
+    behindAfterMs: number
+    /** How long a look waits for a replica that was behind. */
+    caughtUpWithinMs: number
+    /** How long a server has to answer a look. */
+    answerTimeoutMs: number
+  }
+  streams: {
+    /** While somebody follows, from one look for what other processes append to the next. */
+    pollIntervalMs: number
+    /** From one look whether the tokens and sessions of open streams still count to the next. */
+    authIntervalMs: number
+    /** A stream that has nothing to say sends something so often: proxies see it used. */
+    keepAliveMs: number
+    /** Until a page is tried again that the database didn't give. */
+    retryAfterMs: number
+  }
+}
+
+/** Those of a service that runs for its users. */
+export const INTERVALS: Intervals = {
+  // An append that meets a lock held by a stranger ends in time for its flushes to get a 503, and
+  // catalog changes, which lock every shard, queue for milliseconds each.
+  database: { lockTimeoutMs: 5_000 },
+  // Three statements a second, and a killed instance's shards are tended again within four seconds.
+  // Silence is three heartbeats, so that one that was late or lost costs nothing.
+  instances: { heartbeatMs: 1_000, silentAfterMs: 3_000 },
+  // A token that was revoked through one instance is refused by the others after a second.
+  tokens: { pollIntervalMs: 1_000 },
+  // A flush a second finds out whether such a shard is back.
+  log: { awayMs: 1_000 },
+  projector: { pollIntervalMs: 1_000, helpAfterMs: 1_000, retryAfterMs: 200 },
+  // Help comes sooner than who asks for a receipt has waited for nothing (HEAD_MS, 5 s): what one
+  // instance can't do (its disk is full, it has died just now, it signs under another name) another
+  // does.
+  transparency: { pollIntervalMs: 1_000, helpAfterMs: 3_000 },
+  // A replica nearby has what was committed within one to twenty milliseconds.
+  replicas: {
+    pollIntervalMs: 1_000,
+    behindAfterMs: 500,
+    caughtUpWithinMs: 250,
+    answerTimeoutMs: 2_000,
+  },
+  // Proxies close what is idle for 30 s or more.
+  streams: {
+    pollIntervalMs: 1_000,
+    authIntervalMs: 1_000,
+    keepAliveMs: 15_000,
+    retryAfterMs: 1_000,
+  },
+}

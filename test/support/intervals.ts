@@ -1,0 +1,17 @@
+import { INTERVALS, type Intervals } from '../../src/intervals.ts'
+
+/**
+ * Those of a test service: about a tenth of the real ones, so that no test waits for seconds. What
+ * says that somebody is gone stays long: a test machine may be loaded, and instances that take each
+ * other for dead would fail what has nothing to do with that. A test of it asks for a short one.
+ */
+export const TEST_INTERVALS: Intervals = {
+  database: INTERVALS.database,
+  instances: { heartbeatMs: 200, silentAfterMs: 3_000 },
+  tokens: { pollIntervalMs: 100 },
+  log: INTERVALS.log,
+  projector: { pollIntervalMs: 100, helpAfterMs: 100, retryAfterMs: 20 },
+  transparency: { pollIntervalMs: 100, helpAfterMs: 300 },
+  replicas: { ...INTERVALS.replicas, pollIntervalMs: 100 },
+  streams: { pollIntervalMs: 100, authIntervalMs: 100, keepAliveMs: 1_500, retryAfterMs: 100 },
+}
