@@ -9,8 +9,11 @@ import { TOKENS } from '../support/service.ts'
 // How often the log is looked at for those who want to know where it stands.
 
 const AUDITOR: Principal = { name: 'auditor', role: 'auditor' }
-/** Milliseconds in which a look would have begun that has no reason to. */
-const BEYOND_A_LOOK_MS = 1_200
+/** Milliseconds between two looks. */
+const POLL_INTERVAL_MS = 10
+
+/** Returns when a look would have begun that has no reason to, were it many times as slow. */
+const looksLater = () => Bun.sleep(10 * POLL_INTERVAL_MS)
 
 /** Looks that the test answers itself, in the order in which they began. */
 function openLive() {
@@ -25,7 +28,7 @@ function openLive() {
     },
     tokens: new Tokens(TOKENS),
     findOpenSessions: async () => new Set(),
-    intervals: TEST_INTERVALS.streams,
+    intervals: { ...TEST_INTERVALS.streams, pollIntervalMs: POLL_INTERVAL_MS },
     logger: pino({ level: 'silent' }),
     maxFollowers: 30,
   })
@@ -59,13 +62,13 @@ test('one look begins after the other has ended, and none when everybody has lef
   const { live, looks, lookAt } = openLive()
   const reader = live.open(AUDITOR).getReader()
   const first = await lookAt(1)
-  await Bun.sleep(BEYOND_A_LOOK_MS)
+  await looksLater()
   expect(looks).toHaveLength(1)
   first.resolve([1])
   const second = await lookAt(2)
   await reader.cancel()
   second.resolve([2])
-  await Bun.sleep(BEYOND_A_LOOK_MS)
+  await looksLater()
   expect(looks).toHaveLength(2)
   // Who comes then is told what is true then, not what was.
   const late = live.open(AUDITOR).getReader()

@@ -1,7 +1,7 @@
-import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test'
 import { newestMigration } from '../../src/db/newer.ts'
 import { CHANNEL } from '../../src/instances/wanted.ts'
-import { startTestService, type TestService } from '../support/service.ts'
+import { startTestService, type TestService, useService } from '../support/service.ts'
 
 // Instances on one database share its shards; who tends which is a hint, and nobody waits for one
 // that does nothing.
@@ -9,25 +9,29 @@ import { startTestService, type TestService } from '../support/service.ts'
 type Row = { id: string; live: boolean; tends: number[] }
 type Status = { instance: string; instances: Row[] }
 
-let service: TestService
-const others: TestService[] = []
+const SILENT_AFTER_MS = 3_000
+const intervals = { instances: { heartbeatMs: 50, silentAfterMs: SILENT_AFTER_MS } }
 
-beforeEach(async () => {
-  service = await startTestService()
+const service = useService({ intervals })
+const others: TestService[] = []
+/** Requests that were posted. */
+let posted = 0
+
+beforeAll(async () => {
   await service.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 1, group_id: 1 }] })
-})
-afterEach(async () => {
-  for (const other of others.splice(0)) await other.stop()
-  await service.end()
 })
 
 async function startOther(): Promise<TestService> {
-  const other = await startTestService({ database: service.database })
+  const other = await startTestService({ database: service.database, intervals })
   others.push(other)
   return other
 }
 
-const readStatus = (through = service) => through.read<Status>('/admin/status')
+async function stopOthers(): Promise<void> {
+  await Promise.all(others.splice(0).map((other) => other.stop()))
+}
+
+const readStatus = (through: TestService = service) => through.read<Status>('/admin/status')
 const shards = () => Array.from({ length: service.shards }, (_, shard) => shard)
 const all = () => [service, ...others]
 
@@ -41,7 +45,7 @@ async function readTended(): Promise<number[]> {
 
 /** Returns when it holds; an instance that never brings it there hangs the test. */
 async function until(holds: () => Promise<boolean>): Promise<void> {
-  while (!(await holds())) await Bun.sleep(20)
+  while (!(await holds())) await Bun.sleep(10)
 }
 
 /** Returns when each shard is tended by one that runs, and all agree by whom. */
@@ -56,12 +60,13 @@ async function untilShared(): Promise<void> {
   })
 }
 
-const post = async (through = service, requests = 1) => {
-  const keys = [{ api_key_id: 1, requests }]
+async function post(through: TestService = service): Promise<void> {
+  const keys = [{ api_key_id: 1, requests: 1 }]
   expect((await through.post('/internal/apikey-stats/flush', { keys })).status).toBe(200)
+  posted++
 }
 
-const readTotal = async (through = service) =>
+const readTotal = async (through: TestService = service) =>
   (await through.read<{ total_requests: number }>('/admin/apikey-stats/summary')).total_requests
 
 /** An instance that says that it runs, now or in a while, and does nothing. */
@@ -75,26 +80,14 @@ async function pretend(id: string, { ahead = 0, migration = 0 } = {}): Promise<v
 }
 
 describe('three instances', () => {
-  test('tend each shard once, and go on when one stops', async () => {
-    await startOther()
-    const third = await startOther()
-    await untilShared()
-    const counts = (await readStatus()).instances.map(({ tends }) => tends.length)
-    expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1)
-    const { instance } = await readStatus(third)
-    await others.pop()!.stop()
-    // Its row goes with it: nobody waits until it is taken for dead.
-    await until(async () => (await readStatus()).instances.every(({ id }) => id !== instance))
-    await untilShared()
+  beforeAll(async () => {
+    await Promise.all([startOther(), startOther()])
   })
+  afterAll(stopOthers)
 
   test('count what each was posted, and each shows all of it', async () => {
-    await startOther()
-    await startOther()
-    let posted = 0
     for (let round = 0; round < 12; round++) {
       for (const one of all()) await post(one)
-      posted += all().length
       // Whoever tends a shard, and whether or not this one is asked for it.
       expect(await readTotal(all()[round % 3])).toBe(posted)
     }
@@ -103,8 +96,6 @@ describe('three instances', () => {
   })
 
   test('have one answer each for what they are', async () => {
-    await startOther()
-    await startOther()
     const text = await (await service.fetch(null, '/metrics')).text()
     expect(text).toMatch(/^tallybook_tends\{shard="0"\} [01]$/m)
     await until(async () => {
@@ -115,15 +106,36 @@ describe('three instances', () => {
       return metrics.every((one) => one.includes('tallybook_instances 3')) && tending.length === 1
     })
   })
+
+  test('tend each shard once, and go on when one stops', async () => {
+    await untilShared()
+    const counts = (await readStatus()).instances.map(({ tends }) => tends.length)
+    expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1)
+    const { instance } = await readStatus(others.at(-1))
+    await others.pop()!.stop()
+    // Its row goes with it: nobody waits until it is taken for dead.
+    expect((await readStatus()).instances.map(({ id }) => id)).not.toContain(instance)
+    await untilShared()
+  })
 })
 
 describe('an instance that does nothing', () => {
+  afterEach(async () => {
+    const { instance } = await readStatus()
+    await service.database.owner`delete from instances where id <> ${instance}`
+    await untilShared()
+  })
+
   test('keeps no reader waiting: another helps, and takes over when it is silent', async () => {
     // As newer code it would tend every shard.
-    await pretend('ghost', { ahead: 3, migration: 1 })
+    await pretend('ghost', { ahead: 3_600, migration: 1 })
     await until(async () => (await readTended()).length === 0)
     await post()
-    expect(await readTotal()).toBe(1)
+    expect(await readTotal()).toBe(posted)
+    expect(await readTended()).toEqual([])
+    await service.database.owner`
+      update instances set seen_at = clock_timestamp() - ${SILENT_AFTER_MS} * interval '1 ms'
+      where id = 'ghost'`
     await untilShared()
     const { instances } = await readStatus()
     expect(instances.find(({ id }) => id === 'ghost')).toMatchObject({ live: false, tends: [] })
@@ -148,7 +160,7 @@ describe('an instance that does nothing', () => {
   })
 })
 
-test('an instance whose row was taken away is back with its next sign of life', async () => {
+test('an instance whose row was taken away is back with its next heartbeat', async () => {
   await service.database.owner`delete from instances`
   await until(async () => (await readStatus()).instances.length === 1)
   await untilShared()
@@ -160,20 +172,25 @@ test('whatever a stranger sends to the channel, everything goes on', async () =>
     await owner`select pg_notify(${CHANNEL}, ${text})`
   }
   await post()
-  expect(await readTotal()).toBe(1)
+  expect(await readTotal()).toBe(posted)
 })
 
-test('its connection cut, an instance listens again and is asked again', async () => {
-  const other = await startOther()
-  await untilShared()
-  await service.database.owner`
-    select pg_terminate_backend(a.pid, 10000)
-    from pg_stat_activity a
-    where a.datname = current_database() and a.pid <> pg_backend_pid()`
-  // The first to ask may be told that its connection is gone.
-  await until(async () => (await service.fetch('admin', '/admin/status')).ok)
-  await until(async () => (await other.fetch('admin', '/admin/status')).ok)
-  await untilShared()
-  for (const one of [service, other]) await post(one)
-  for (const one of [service, other]) expect(await readTotal(one)).toBe(2)
+describe('two instances', () => {
+  afterAll(stopOthers)
+
+  test('listen again, and are asked again, when their connections were cut', async () => {
+    const other = await startOther()
+    await untilShared()
+    await service.database.owner`
+      select pg_terminate_backend(a.pid, 10000)
+      from pg_stat_activity a
+      where a.datname = current_database() and a.pid <> pg_backend_pid()`
+    // The first to ask may be told that its connection is gone.
+    for (const one of all()) {
+      await until(async () => (await one.fetch('admin', '/admin/status')).ok)
+    }
+    await untilShared()
+    for (const one of [service, other]) await post(one)
+    for (const one of [service, other]) expect(await readTotal(one)).toBe(posted)
+  })
 })

@@ -4,19 +4,18 @@ import { hashPayload } from '../../src/events/event.ts'
 import { appendStatement, type Statement } from '../../src/log/append-statement.ts'
 import { insertEvent, lockShards, readPositions, untilWaiting } from '../support/events.ts'
 import { type LossyWay, startProxy } from '../support/proxy.ts'
-import { startTestService, type TestService } from '../support/service.ts'
+import { useService } from '../support/service.ts'
 
 // Invariants 1 and 3 for what the service itself says: in the log exactly once, at gapless positions,
 // recorded_at never backwards. Both halves of a failed write.
 
-let service: TestService
+const service = useService()
 let proxy: LossyWay
 let pools: Pools
 /** The way that loses connections. */
 let lossy: Pools
 
 beforeAll(async () => {
-  service = await startTestService()
   const { address } = service.database
   proxy = await startProxy(address)
   pools = openPools(address, service.shards)
@@ -27,7 +26,6 @@ afterAll(async () => {
   await pools.close()
   await lossy.close()
   await proxy.close()
-  await service.end()
 })
 
 const STATEMENT: Statement = {

@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { expect, test } from 'bun:test'
 import { openPools } from '../../src/db/pool.ts'
 import { insertEvent, positionOf, readPositions } from '../support/events.ts'
-import { startTestService, type TestService } from '../support/service.ts'
+import { useInstances } from '../support/service.ts'
 
 // Invariant 1: what was acknowledged is in the log exactly once.
 // Invariant 3: positions of a shard are gapless from 0 and in commit order; recorded_at never runs
@@ -11,18 +11,7 @@ const FLUSH = '/internal/apikey-stats/flush'
 const POSTERS = 64
 const POSTS_EACH = 5
 
-let one: TestService
-let other: TestService
-
-beforeAll(async () => {
-  one = await startTestService()
-  other = await startTestService({ database: one.database })
-})
-
-afterAll(async () => {
-  await other.stop()
-  await one.end()
-})
+const { one, other } = useInstances()
 
 /** Posts from 64 clients at once through two instances, with catalog changes between; gives positions. */
 async function postConcurrently(): Promise<string[]> {

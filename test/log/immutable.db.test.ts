@@ -2,23 +2,19 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import type postgres from 'postgres'
 import { openPools, type Pools, SCHEMA, SERVICE_ROLE } from '../../src/db/pool.ts'
 import { insertEvent } from '../support/events.ts'
-import { createDatabase, TEST_SHARDS, type TestDatabase } from '../support/server.ts'
+import { TEST_SHARDS, useDatabase } from '../support/server.ts'
 
 // Invariant 2: nothing ever updates or deletes an event: by grant, by trigger (row and truncate).
 
-let database: TestDatabase
+const database = useDatabase()
 let pools: Pools
 
 beforeAll(async () => {
-  database = await createDatabase()
   pools = openPools(database.address, TEST_SHARDS)
   for (let shard = 0; shard < TEST_SHARDS; shard++) await insertEvent(database.owner, { shard })
 })
 
-afterAll(async () => {
-  await pools.close()
-  await database.drop()
-})
+afterAll(() => pools.close())
 
 /** Every way that PostgreSQL has to change or remove a row. */
 const CHANGES = [

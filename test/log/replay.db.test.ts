@@ -17,7 +17,7 @@ beforeAll(async () => {
   service = await startTestService()
   await service.putCatalog({
     provider_groups: [{ id: 1 }],
-    api_keys: [{ id: 1, group_id: 1 }, { id: 2 }],
+    api_keys: [{ id: 1, group_id: 1 }, { id: 2 }, { id: 4, group_id: 1 }],
     keys: [{ token_hash: 'a' }, { token_hash: 'b' }],
   })
 })
@@ -177,6 +177,29 @@ test('of two tries at once with other entries one counts and one is refused', as
   )
   expect(answers.map(({ status }) => status).sort()).toEqual([200, 422])
   expect(await countFlushes(service.database.owner)).toBe(before + 1)
+})
+
+test('retries at the same instant are answered as the first, whatever the catalog says now', async () => {
+  const body = { keys: [{ api_key_id: 4, requests: 3, success_requests: 0 }] }
+  const first = await service.post(FLUSH, body, keyed('ended'))
+  const answer = await first.json()
+  expect(answer).toEqual({ updated: 1, groups_updated: 1 })
+  await service.fetch('admin', '/admin/api-keys/4', { method: 'DELETE' })
+  const retries = await Promise.all(
+    Array.from({ length: 8 }, () => service.post(FLUSH, body, keyed('ended'))),
+  )
+  for (const retry of retries) {
+    expect(retry.headers.get('idempotency-replayed')).toBe('true')
+    expect(await retry.json()).toEqual(answer)
+  }
+})
+
+test('a retry beside a try with other entries is replayed all the same', async () => {
+  const post = (requests: number) =>
+    service.post(FLUSH, { keys: [entry(1, requests)] }, keyed('mixed'))
+  await post(3)
+  const answers = await Promise.all([4, 3, 4, 3, 3].map(post))
+  expect(answers.map(({ status }) => status)).toEqual([422, 200, 422, 200, 200])
 })
 
 test('after a restart, and after the catalog changed, the first answer stands', async () => {

@@ -1,23 +1,12 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
-import { startTestService, type TestService } from '../support/service.ts'
+import { expect, test } from 'bun:test'
+import { type TestService, useInstances } from '../support/service.ts'
 
 // Invariant 4: an event says how it was resolved when it was appended. A catalog change that was
 // acknowledged counts for every flush after it, on every instance.
 
 const FLUSH = '/internal/apikey-stats/flush'
 
-let one: TestService
-let other: TestService
-
-beforeAll(async () => {
-  one = await startTestService()
-  other = await startTestService({ database: one.database })
-})
-
-afterAll(async () => {
-  await other.stop()
-  await one.end()
-})
+const { one, other } = useInstances()
 
 const flush = async (service: TestService, id: number) =>
   (await service.post(FLUSH, { keys: [{ api_key_id: id, requests: 1 }] })).json()

@@ -114,3 +114,20 @@ export function useService(options: TestServiceOptions = {}): TestService {
   afterAll(() => service.end?.())
   return service
 }
+
+/** Two instances on one database for the tests of one file. */
+export function useInstances(options: TestServiceOptions = {}): {
+  one: TestService
+  other: TestService
+} {
+  const [one, other] = [{} as TestService, {} as TestService]
+  beforeAll(async () => {
+    Object.assign(one, await startTestService(options))
+    Object.assign(other, await startTestService({ ...options, database: one.database }))
+  })
+  afterAll(async () => {
+    await other.stop?.()
+    await one.end?.()
+  })
+  return { one, other }
+}

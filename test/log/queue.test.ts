@@ -1,0 +1,48 @@
+import { expect, test } from 'bun:test'
+import { FlushQueue, PendingFlush } from '../../src/log/queue.ts'
+
+// The bounds of a shard's queue.
+
+/** A flush whose event takes so many bytes. */
+function flushOf(bytes: number): PendingFlush {
+  const entries = { ids: [], requests: [], successes: [] }
+  const flush = new PendingFlush({ type: 'ApiKeyStatsFlushed', entries }, 'dp', null)
+  flush.payload = 'x'.repeat(bytes)
+  return flush
+}
+
+const ALL = { flushes: 100, bytes: 1_000 }
+
+test('a queue takes so many bytes, those on their way counted, until they are settled', () => {
+  const queue = new FlushQueue({ flushes: 100, bytes: 10 })
+  const [first, second, third] = [flushOf(6), flushOf(4), flushOf(1)]
+  expect([first, second, third].map((flush) => queue.add(flush!))).toEqual([true, true, false])
+  const batch = queue.take(ALL)
+  expect(batch).toEqual([first!, second!])
+  expect([queue.waiting, queue.length, queue.add(third!)]).toEqual([0, 2, false])
+  queue.release(batch)
+  expect([queue.add(third!), queue.length]).toEqual([true, 1])
+})
+
+test('a queue takes so many flushes', () => {
+  const queue = new FlushQueue({ flushes: 2, bytes: 10 })
+  expect([0, 0, 0].map((bytes) => queue.add(flushOf(bytes)))).toEqual([true, true, false])
+})
+
+test('a lone flush is taken whatever its size, and is a batch of its own', () => {
+  const queue = new FlushQueue({ flushes: 100, bytes: 10 })
+  const large = flushOf(11)
+  expect(queue.add(large)).toBe(true)
+  expect(queue.add(flushOf(0))).toBe(false)
+  expect(queue.take({ flushes: 100, bytes: 5 })).toEqual([large])
+})
+
+test('a batch has as many as fit its bounds, in the order they came', () => {
+  const queue = new FlushQueue({ flushes: 100, bytes: 100 })
+  const flushes = [3, 3, 3, 3].map(flushOf)
+  for (const flush of flushes) queue.add(flush)
+  expect(queue.take({ flushes: 100, bytes: 6 })).toEqual(flushes.slice(0, 2))
+  expect(queue.take({ flushes: 1, bytes: 100 })).toEqual(flushes.slice(2, 3))
+  expect(queue.take(ALL)).toEqual(flushes.slice(3))
+  expect(queue.take(ALL)).toEqual([])
+})

@@ -1,0 +1,65 @@
+import { describe, expect, test } from 'bun:test'
+import { countFlushes, lockShards } from '../support/events.ts'
+import { keyOfShard } from '../support/keys.ts'
+import { TEST_SHARDS } from '../support/server.ts'
+import { useService } from '../support/service.ts'
+
+// Invariant 1 when the log can't take a flush: 503 with Retry-After, and nothing half done.
+
+const FLUSH = '/internal/stats/flush'
+
+const keyed = (key: string) => ({ 'idempotency-key': key })
+
+async function expectUnavailable(response: Response): Promise<void> {
+  expect(response.status).toBe(503)
+  expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0)
+  expect(await response.json()).toMatchObject({ status: 503, error: 'log unavailable' })
+}
+
+describe('while a stranger holds the lock', () => {
+  const service = useService({ intervals: { database: { lockTimeoutMs: 200 } } })
+
+  test('a flush is answered 503, and never stored', async () => {
+    const lock = await lockShards(service.database)
+    try {
+      // Answered before the lock is released: that is what this test waits for.
+      const tries: Record<string, string>[] = [keyed('a'), keyed('b'), {}]
+      // A second try at the same instant as the first shares what becomes of it.
+      const answers = await Promise.all(
+        [...tries, ...tries].map((headers) => service.post(FLUSH, { keys: [] }, headers)),
+      )
+      for (const answer of answers) await expectUnavailable(answer)
+    } finally {
+      await lock.release()
+    }
+    // The next one is the first: none of those came in behind it.
+    const { owner } = service.database
+    for (let shard = 0; shard < service.shards; shard++) {
+      const key = keyOfShard(shard, service.shards, 'later')
+      const next = await service.post(FLUSH, { keys: [] }, keyed(key))
+      expect(next.headers.get('tallybook-position')).toBe(`${shard}/0`)
+    }
+    await service.stop()
+    expect(await countFlushes(owner)).toBe(service.shards)
+  })
+})
+
+describe.skipIf(TEST_SHARDS === 1)('while one shard can not be appended to', () => {
+  const service = useService({
+    intervals: { database: { lockTimeoutMs: 200 }, log: { awayMs: 60_000 } },
+  })
+
+  test('flushes without a key go to the others', async () => {
+    const lock = await lockShards(service.database, [0])
+    try {
+      const key = keyed(keyOfShard(0, service.shards, 'away'))
+      await expectUnavailable(await service.post(FLUSH, { keys: [] }, key))
+      const answers = await Promise.all(
+        Array.from({ length: 8 }, () => service.post(FLUSH, { keys: [] })),
+      )
+      for (const answer of answers) expect(answer.status).toBe(200)
+    } finally {
+      await lock.release()
+    }
+  })
+})
