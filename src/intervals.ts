@@ -65,6 +65,10 @@ export type Intervals = {
     /** Until a page is tried again that the database didn't give. */
     retryAfterMs: number
   }
+  stop: {
+    /** How long requests, and a pass, get to end when the service stops. */
+    timeoutMs: number
+  }
 }
 
 /** Those of a service that runs for its users. */
@@ -98,4 +102,6 @@ export const INTERVALS: Intervals = {
     keepAliveMs: 15_000,
     retryAfterMs: 1_000,
   },
+  // What was accepted has a time of its own (DRAIN_MS): no flush is lost to this.
+  stop: { timeoutMs: 3_000 },
 }

@@ -3,16 +3,13 @@ import { readPlacement } from './db/citus/distribute.ts'
 import { migrate } from './db/migrate.ts'
 import { connectAsOwner, openPools, type Pools } from './db/pool.ts'
 import { Attempts } from './http/attempts.ts'
-import { INTERVALS } from './intervals.ts'
+import { INTERVALS, type Intervals } from './intervals.ts'
 import { makeParts, type Parts, type ServiceOptions } from './parts.ts'
 import { createCheckpoints } from './projector/checkpoint.ts'
 import { sweepGenerations } from './projector/rebuild/generation.ts'
 import { Reads } from './replicas/reads.ts'
 import { keepFresh } from './tokens/refresh.ts'
 import { scheduleVerifications } from './verifications/schedule.ts'
-
-/** Milliseconds that requests, and a pass, get to end when the service stops. */
-const STOP_MS = 3_000
 
 /** Milliseconds that accepted flushes get to reach a database that is slow to answer. */
 const DRAIN_MS = 8_000
@@ -88,7 +85,7 @@ async function serve(options: ServiceOptions, pools: Pools, reads: Reads): Promi
     stop: async () => {
       stopping = true
       for (const timer of timers) timer.stop()
-      await stopParts(parts, app.server)
+      await stopParts(parts, app.server, options.intervals?.stop ?? INTERVALS.stop)
       await reads.close()
       await pools.close()
     },
@@ -111,7 +108,11 @@ function startTimers(
 }
 
 /** Ends the parts in an order in which none needs one that has ended, each in a bounded time. */
-async function stopParts(parts: Parts, server: Server): Promise<void> {
+async function stopParts(
+  parts: Parts,
+  server: Server,
+  { timeoutMs }: Intervals['stop'],
+): Promise<void> {
   const left = parts.instances.leave()
   const rebuildsEnded = parts.rebuilds.stop()
   // They would not end by themselves.
@@ -119,12 +120,12 @@ async function stopParts(parts: Parts, server: Server): Promise<void> {
   parts.live.stop()
   const verified = parts.verifications.stop()
   const answered = server?.stop()
-  await Promise.race([parts.attestations.stop(), Bun.sleep(STOP_MS)])
+  await Promise.race([parts.attestations.stop(), Bun.sleep(timeoutMs)])
   await Promise.race([parts.log.stop(), Bun.sleep(DRAIN_MS)])
-  await Promise.race([answered, Bun.sleep(STOP_MS)])
+  await Promise.race([answered, Bun.sleep(timeoutMs)])
   await server?.stop(true)
   const projected = Promise.all([parts.projector.stop(), parts.integrator.stop()])
-  await Promise.race([projected, Bun.sleep(STOP_MS)])
+  await Promise.race([projected, Bun.sleep(timeoutMs)])
   await rebuildsEnded
   await verified
   await left

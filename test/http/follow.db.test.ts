@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { beforeAll, expect, test } from 'bun:test'
 import { insertEvent } from '../support/events.ts'
 import { FollowedStream } from '../support/follow.ts'
-import { startTestService, type TestService } from '../support/service.ts'
+import { TEST_INTERVALS } from '../support/intervals.ts'
+import { useInstances } from '../support/service.ts'
 
 // GET /audit/events with Accept: text/event-stream: the log live, each event once and in order.
 
@@ -10,16 +11,11 @@ type Event = { shard: number; position: number; recorded_at: string; type: strin
 const FLUSH = '/internal/apikey-stats/flush'
 const KEY_FLUSH = '/internal/stats/flush'
 
-let service: TestService
-let other: TestService
-beforeAll(async () => {
-  service = await startTestService()
-  other = await startTestService({ database: service.database })
-  await service.putCatalog({ api_keys: [{ id: 1 }], keys: [{ token_hash: 'a' }] })
+const { one: service, other } = useInstances({
+  intervals: { streams: { ...TEST_INTERVALS.streams, keepAliveMs: 200 } },
 })
-afterAll(async () => {
-  await other.stop()
-  await service.end()
+beforeAll(async () => {
+  await service.putCatalog({ api_keys: [{ id: 1 }], keys: [{ token_hash: 'a' }] })
 })
 
 let keys = 0
@@ -165,7 +161,7 @@ test('a filter leaves out what it names, in what was there and in what comes', a
   stream.cut()
 })
 
-test('from= starts at a time, to= leaves out what is later; beats move the id on', async () => {
+test('from= starts at a time, to= leaves out what is later; keep-alives move the id on', async () => {
   const log = await readLog()
   const from = log[5]!.recorded_at
   const to = log[12]!.recorded_at
@@ -177,14 +173,14 @@ test('from= starts at a time, to= leaves out what is later; beats move the id on
   const { id: start } = (await quiet.next())!
   const position = await insertEvent(service.database.owner, {})
   expect(start).toBe(`0/${position - 1}`)
-  await Promise.all([expectBeat(past, position), expectBeat(quiet, position)])
+  await Promise.all([expectKeepAlive(past, position), expectKeepAlive(quiet, position)])
 })
 
 /** Nothing comes but comments, until one has the id of what was left out. */
-async function expectBeat(stream: FollowedStream, position: number): Promise<void> {
+async function expectKeepAlive(stream: FollowedStream, position: number): Promise<void> {
   const pattern = new RegExp(`^0/${position}(,|$)`)
   while (!pattern.test(stream.lastId ?? '')) {
-    const block = await stream.next()
+    const block = await stream.nextOrKeepAlive()
     expect(block?.comment).toBe('')
     expect(block?.data).toBeUndefined()
   }
@@ -200,10 +196,10 @@ test('a payload with line breaks is sent in one line', async () => {
   stream.cut()
 })
 
-test('an event of many MB reaches a follower whole', async () => {
+test('an event of two MB reaches a follower whole', async () => {
   const stream = await FollowedStream.open(service, 'shard=0')
   await stream.next()
-  const payload = JSON.stringify({ text: 'é'.repeat(6 * 1024 * 1024) })
+  const payload = JSON.stringify({ text: 'é'.repeat(1024 * 1024) })
   const position = await insertEvent(service.database.owner, { payload })
   expect(await stream.events(1)).toMatchObject([{ position, payload: JSON.parse(payload) }])
   stream.cut()

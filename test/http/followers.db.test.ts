@@ -8,7 +8,8 @@ import { startTestService, type TestService } from '../support/service.ts'
 // Many who follow the log, and what ends a stream.
 
 const FLUSH = '/internal/stats/flush'
-const FOLLOWERS = 1_000
+/** More than fetch opens, and than are woken in one turn of the event loop. */
+const FOLLOWERS = 400
 
 let way: MeteredWay
 let service: TestService
@@ -48,7 +49,7 @@ const begin = async (stream: FollowedStream) => {
   expect(await stream.next()).toHaveProperty('retry')
 }
 
-test('a thousand followers all get every event, and the log is read for one', async () => {
+test('hundreds of followers all get every event, and the log is read for one', async () => {
   const streams = Array.from({ length: FOLLOWERS }, () => new RawStream(service, 'shard=all'))
   await Promise.all(streams.map((stream) => stream.blocks(1)))
   const before = way.bytes
@@ -58,7 +59,7 @@ test('a thousand followers all get every event, and the log is read for one', as
   expect(new Set(first).size).toBe(10)
   for (const names of others) expect(names).toEqual(first!)
   // 200 kB each, if each read for itself.
-  expect(way.bytes - before).toBeLessThan(FOLLOWERS * 10_000)
+  expect(way.bytes - before).toBeLessThan(FOLLOWERS * 20_000)
 
   const more = [new RawStream(service, 'shard=0'), new RawStream(service, 'shard=0')]
   await Promise.all(more.map((stream) => stream.blocks(1)))
@@ -70,16 +71,16 @@ test('a thousand followers all get every event, and the log is read for one', as
 })
 
 test('a follower that takes nothing holds up no other, and gets all when it does', async () => {
-  const slow = await openRaw('shard=all&limit=60')
-  const stream = await openRaw('shard=all&limit=60')
+  const slow = await openRaw('shard=all&limit=44')
+  const stream = await openRaw('shard=all&limit=44')
   slow.socket.pause()
   // More than the sockets hold, and than a tail.
-  for (let i = 0; i < 60; i++) await post(1_000_000)
+  for (let i = 0; i < 44; i++) await post(1_000_000)
   await stream.closed
-  expect(slow.names.length).toBeLessThan(60)
+  expect(slow.names.length).toBeLessThan(44)
   slow.socket.resume()
   await slow.closed
-  expect(new Set(slow.names).size).toBe(60)
+  expect(new Set(slow.names).size).toBe(44)
   expect(slow.names.sort()).toEqual(stream.names.sort())
 })
 

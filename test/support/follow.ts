@@ -36,8 +36,19 @@ export class FollowedStream {
     return new FollowedStream(response, abort)
   }
 
-  /** The next block; null where the stream has ended. Rejects where it was broken off. */
+  /**
+   * The next block but for keep-alives; null where the stream has ended. Rejects where it was
+   * broken off.
+   */
   async next(): Promise<Block | null> {
+    for (;;) {
+      const block = await this.nextOrKeepAlive()
+      if (block?.comment === undefined) return block
+    }
+  }
+
+  /** As `next`, keep-alives too. */
+  async nextOrKeepAlive(): Promise<Block | null> {
     for (;;) {
       const block = this.#blocks.shift()
       if (block) {
@@ -52,11 +63,10 @@ export class FollowedStream {
     }
   }
 
-  /** Returns when it has ended; until then nothing but signs of life may come. */
+  /** Returns when it has ended; until then nothing but keep-alives may come. */
   async untilEnd(): Promise<void> {
-    for (let block = await this.next(); block !== null; block = await this.next()) {
-      if (block.comment === undefined) throw new Error(`not the end: ${JSON.stringify(block)}`)
-    }
+    const block = await this.next()
+    if (block !== null) throw new Error(`not the end: ${JSON.stringify(block)}`)
   }
 
   /** The data of the next `count` events. */

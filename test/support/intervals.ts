@@ -14,4 +14,5 @@ export const TEST_INTERVALS: Intervals = {
   transparency: { pollIntervalMs: 100, helpAfterMs: 300 },
   replicas: { ...INTERVALS.replicas, pollIntervalMs: 100 },
   streams: { pollIntervalMs: 100, authIntervalMs: 100, keepAliveMs: 1_500, retryAfterMs: 100 },
+  stop: INTERVALS.stop,
 }
