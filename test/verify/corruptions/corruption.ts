@@ -1,10 +1,10 @@
-import type { Check } from '../../src/verify/problem.ts'
+import type { Check } from '../../../src/verify/problem.ts'
 
 /**
  * A change of one value that only the owner can make, and what becomes of it. docs/verify.md has
- * this list as a table, and test/verify/flips.db.test.ts makes every change.
+ * all of them as a table, and test/verify/single-value-corruption.db.test.ts makes each.
  */
-export type Flip = {
+export type Corruption = {
   table: string
   column: string
   /** What is done, for people. */
@@ -19,47 +19,47 @@ export type Flip = {
   at: string
 }
 
-/** A way to change a value, and where it differs from what holds for its table. */
-export type Way = { change: string; value: (column: string) => string }
+/** How a value is altered. */
+export type Alteration = { change: string; value: (column: string) => string }
 
-export const BYTE: Way = {
+export const BYTE: Alteration = {
   change: 'one byte',
   value: (c) => `set_byte(${c}, 3, get_byte(${c}, 3) # 1)`,
 }
-export const LETTER: Way = {
+export const LETTER: Alteration = {
   change: 'one letter',
   value: (c) => `overlay(${c} placing chr(ascii(${c}) # 1) from 1 for 1)`,
 }
-export const BIT: Way = { change: 'one bit', value: (c) => `(${c} # 64)` }
-export const LOW_BIT: Way = { change: 'one bit, the lowest', value: (c) => `(${c} # 1)` }
-export const PLUS_1: Way = { change: 'plus 1', value: (c) => `${c} + 1` }
-export const MICROSECOND: Way = {
+export const BIT: Alteration = { change: 'one bit', value: (c) => `(${c} # 64)` }
+export const LOW_BIT: Alteration = { change: 'one bit, the lowest', value: (c) => `(${c} # 1)` }
+export const PLUS_1: Alteration = { change: 'plus 1', value: (c) => `${c} + 1` }
+export const MICROSECOND: Alteration = {
   change: 'plus 1 µs',
   value: (c) => `${c} + interval '1 microsecond'`,
 }
-export const IN_ARRAY: Way = {
+export const IN_ARRAY: Alteration = {
   change: 'plus 1, of one element',
   value: (c) => `array[${c}[1] + 1] || ${c}[2:]`,
 }
-export const LETTER_IN_ARRAY: Way = {
+export const LETTER_IN_ARRAY: Alteration = {
   change: 'one letter of one element',
   value: (c) => `array[overlay(${c}[1] placing chr(ascii(${c}[1]) # 1) from 1 for 1)] || ${c}[2:]`,
 }
-export const is = (change: string, value: string): Way => ({ change, value: () => value })
+export const is = (change: string, value: string): Alteration => ({ change, value: () => value })
 
-/** The changes of one table: a way or more for each column, and where they are found. */
-export function flipsOf(
+/** The changes of one table: an alteration or more for each column, and where they are found. */
+export function corruptionsOf(
   table: string,
-  of: { at: string; where?: string; foundBy: Flip['foundBy'] },
-  columns: Record<string, Way | (Way & Partial<Omit<Flip, 'value'>>)[]>,
-): Flip[] {
-  return Object.entries(columns).flatMap(([column, ways]) =>
-    (Array.isArray(ways) ? ways : [ways]).map(({ value, ...way }) => ({
+  of: { at: string; where?: string; foundBy: Corruption['foundBy'] },
+  columns: Record<string, Alteration | (Alteration & Partial<Omit<Corruption, 'value'>>)[]>,
+): Corruption[] {
+  return Object.entries(columns).flatMap(([column, alterations]) =>
+    [alterations].flat().map(({ value, ...alteration }) => ({
       table,
       column,
       where: 'true',
       ...of,
-      ...way,
+      ...alteration,
       value: value(column),
     })),
   )

@@ -1,15 +1,15 @@
-import { BIT, BYTE, flipsOf, is, LETTER, MICROSECOND, REFUSED } from './ways.ts'
+import { BIT, BYTE, corruptionsOf, is, LETTER, MICROSECOND, REFUSED } from './corruption.ts'
 
 const EVENT = "shard || '/' || position"
 const CHECKPOINT = "concat('checkpoints ', shard, '/', projection, '/', generation)"
 
 /** How far what is derived is. */
-export const STANDING_FLIPS = [
-  ...flipsOf(
+export const STANDING_CORRUPTIONS = [
+  ...corruptionsOf(
     'projections',
     {
       at: "'projections ' || projection",
-      where: "projection = 'key_counters'",
+      where: "projection = 'provider_group_counters'",
       foundBy: 'checkpoints',
     },
     {
@@ -19,9 +19,13 @@ export const STANDING_FLIPS = [
       rebuilt_at: [{ ...is('another time', "'2026-01-01'"), foundBy: null }],
     },
   ),
-  ...flipsOf(
+  ...corruptionsOf(
     'checkpoints',
-    { at: CHECKPOINT, where: "shard = 0 and projection = 'key_counters'", foundBy: 'checkpoints' },
+    {
+      at: CHECKPOINT,
+      where: "shard = 0 and projection = 'api_key_counters'",
+      foundBy: 'checkpoints',
+    },
     {
       shard: BIT,
       projection: LETTER,
@@ -29,12 +33,12 @@ export const STANDING_FLIPS = [
       position: [BIT, is('one less', 'position - 1')],
     },
   ),
-  ...flipsOf(
+  ...corruptionsOf(
     'parked_events',
     { at: EVENT, foundBy: 'parked' },
     { shard: BIT, position: BIT, reason: LETTER },
   ),
-  ...flipsOf(
+  ...corruptionsOf(
     'shards',
     { at: "'shards ' || shard", where: 'shard = 0', foundBy: 'shards' },
     { shard: BIT, catalog_position: BIT },
@@ -53,8 +57,8 @@ const MIGRATION = {
 const MORE = 'hashes || sha256(hashes)'
 
 /** What follows from nothing else. */
-export const OTHER_FLIPS = [
-  ...flipsOf('tokens', TOKEN, {
+export const OTHER_CORRUPTIONS = [
+  ...corruptionsOf('tokens', TOKEN, {
     name: LETTER,
     role: is('another role', "'admin'"),
     token_sha256: BYTE,
@@ -62,13 +66,13 @@ export const OTHER_FLIPS = [
     revoked_at: [MICROSECOND, is('not revoked', 'null')],
     row_sha256: BYTE,
   }),
-  ...flipsOf('migrations', MIGRATION, {
+  ...corruptionsOf('migrations', MIGRATION, {
     number: BIT,
     name: LETTER,
     sha256: LETTER,
     applied_at: [{ ...MICROSECOND, foundBy: null }],
   }),
-  ...flipsOf(
+  ...corruptionsOf(
     'tiles',
     {
       at: "concat('tiles ', shard, '/', level, '/', number)",
@@ -105,7 +109,7 @@ export const OTHER_FLIPS = [
       ],
     },
   ),
-  ...flipsOf('verifications', VERIFICATION, {
+  ...corruptionsOf('verifications', VERIFICATION, {
     id: BIT,
     due_at: is('one where there was none', 'started_at'),
     started_at: MICROSECOND,
@@ -116,7 +120,7 @@ export const OTHER_FLIPS = [
     report: is('one blank', "(report::text || ' ')::json"),
     row_sha256: BYTE,
   }),
-  ...flipsOf(
+  ...corruptionsOf(
     'rebuilds',
     { at: "'rebuilds'", foundBy: null },
     {
@@ -133,12 +137,12 @@ export const OTHER_FLIPS = [
       error: LETTER,
     },
   ),
-  ...flipsOf(
+  ...corruptionsOf(
     'sessions',
     { at: "'sessions'", foundBy: null },
     { id_sha256: BYTE, token_name: LETTER, token_proof: BYTE, expires_at: MICROSECOND },
   ),
-  ...flipsOf(
+  ...corruptionsOf(
     'instances',
     { at: "'instances'", foundBy: null },
     {
@@ -149,7 +153,7 @@ export const OTHER_FLIPS = [
       seen_at: MICROSECOND,
     },
   ),
-  ...flipsOf(
+  ...corruptionsOf(
     'tree_heads',
     { at: "'tree_heads'", foundBy: null },
     { shard: BIT, origin: LETTER, size: BIT, note: LETTER },

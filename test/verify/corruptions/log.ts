@@ -1,10 +1,10 @@
-import { BIT, BYTE, flipsOf, is, LETTER, MICROSECOND } from './ways.ts'
+import { BIT, BYTE, corruptionsOf, is, LETTER, MICROSECOND } from './corruption.ts'
 
 const EVENT = "shard || '/' || position"
 const FLUSH = "type = 'ApiKeyStatsFlushed' and version = 2 and position > 3"
 
 /** The log. */
-export const LOG_FLIPS = flipsOf(
+export const LOG_CORRUPTIONS = corruptionsOf(
   'events',
   { at: EVENT, where: FLUSH, foundBy: 'leaf' },
   {

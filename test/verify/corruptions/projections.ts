@@ -1,7 +1,8 @@
 import {
+  type Alteration,
   BIT,
-  type Flip,
-  flipsOf,
+  type Corruption,
+  corruptionsOf,
   IN_ARRAY,
   is,
   LETTER,
@@ -10,11 +11,10 @@ import {
   MICROSECOND,
   PARTITION,
   PLUS_1,
-  type Way,
-} from './ways.ts'
+} from './corruption.ts'
 
-const counters = (table: string, id: string, values: Record<string, Way>) =>
-  flipsOf(
+const counters = (table: string, id: string, values: Record<string, Alteration>) =>
+  corruptionsOf(
     table,
     { at: `'${table} ' || shard || '/' || ${id}`, foundBy: 'refold' },
     {
@@ -26,7 +26,7 @@ const counters = (table: string, id: string, values: Record<string, Way>) =>
   )
 
 const usage = (table: string, id: string, values: string[]) =>
-  flipsOf(
+  corruptionsOf(
     table,
     { at: `concat('${table} ', shard, '/', ${id}, '/', quarter)`, foundBy: 'refold' },
     {
@@ -45,7 +45,7 @@ const snapshots = (
 ) => {
   const isText = page[0] === 'first_hash'
   const inPage = `cardinality(${page[2]}) > 0`
-  return flipsOf(
+  return corruptionsOf(
     table,
     {
       at: `concat('${table} ', shard, '/', position, '/', ${page[0]})`,
@@ -64,7 +64,7 @@ const snapshots = (
   )
 }
 
-const ENDED: (Way & Partial<Omit<Flip, 'value'>>)[] = [
+const ENDED: (Alteration & Partial<Omit<Corruption, 'value'>>)[] = [
   { ...MICROSECOND, where: 'ended_at is not null' },
   { ...is('ended where it is not', "'2026-01-01'"), where: 'ended_at is null' },
 ]
@@ -72,9 +72,9 @@ const ENDED: (Way & Partial<Omit<Flip, 'value'>>)[] = [
 const catalog = (
   table: string,
   id: string,
-  values: Record<string, Way | (Way & Partial<Omit<Flip, 'value'>>)[]>,
+  values: Record<string, Alteration | (Alteration & Partial<Omit<Corruption, 'value'>>)[]>,
 ) =>
-  flipsOf(
+  corruptionsOf(
     table,
     {
       at: `concat('${table} ', ${id}${table.endsWith('_versions') ? ", '/', position" : ''})`,
@@ -96,7 +96,7 @@ const catalog = (
 const RATED = { requests: PLUS_1, successes: PLUS_1 }
 
 /** What readers see. */
-export const PROJECTION_FLIPS = [
+export const PROJECTION_CORRUPTIONS = [
   ...counters('api_key_counters', 'api_key_id', RATED),
   ...counters('provider_group_counters', 'provider_group_id', RATED),
   ...counters('key_counters', 'token_hash', {

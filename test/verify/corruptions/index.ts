@@ -1,0 +1,22 @@
+import type { Corruption } from './corruption.ts'
+import { LOG_CORRUPTIONS } from './log.ts'
+import { PROJECTION_CORRUPTIONS } from './projections.ts'
+import { OTHER_CORRUPTIONS, STANDING_CORRUPTIONS } from './rest.ts'
+
+/** Every column of every table, each with a change or more. */
+export const CORRUPTIONS: readonly Corruption[] = [
+  ...LOG_CORRUPTIONS,
+  ...STANDING_CORRUPTIONS,
+  ...PROJECTION_CORRUPTIONS,
+  ...OTHER_CORRUPTIONS,
+]
+
+/** The table of docs/verify.md. */
+export function renderCorruptions(): string {
+  const rows = CORRUPTIONS.map(({ table, column, change, foundBy }) => {
+    const found =
+      foundBy === null ? 'nothing' : foundBy === 'refused' ? 'refused' : `check *${foundBy}*`
+    return `| ${table} | ${column} | ${change} | ${found} |`
+  })
+  return ['| table | column | change | found by |', '| --- | --- | --- | --- |', ...rows].join('\n')
+}

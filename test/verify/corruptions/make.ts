@@ -1,0 +1,75 @@
+import type postgres from 'postgres'
+import type { Corruption } from './corruption.ts'
+
+/** Takes away the triggers that keep even the owner from changing the log. */
+export async function unlockLog(owner: postgres.Sql): Promise<void> {
+  for (const table of ['events', 'tiles']) {
+    await owner.unsafe(`alter table ${table} disable trigger user`)
+  }
+}
+
+/** Makes the changes, each where none of those before it is, does `during`, and takes them back. */
+export async function whileChanged(
+  owner: postgres.Sql,
+  changes: readonly Corruption[],
+  during: () => Promise<void>,
+  taken: readonly string[] = [],
+): Promise<Map<Corruption, string[] | null>> {
+  const tables = [...new Set(changes.map(({ table }) => table))]
+  for (const table of tables) {
+    await owner.unsafe(`create table saved_${table} as select * from ${table}`)
+  }
+  try {
+    const places = new Map<Corruption, string[] | null>()
+    for (const change of changes) {
+      const others = [...taken, ...[...places.values()].flatMap((names) => names ?? [])]
+      places.set(change, await make(owner, change, others))
+    }
+    await during()
+    return places
+  } finally {
+    for (const table of tables) await restore(owner, table)
+  }
+}
+
+/**
+ * Changes one row, which isn't called as in `taken`. Gives what it is called before and after; null
+ * where the database refuses.
+ */
+async function make(
+  owner: postgres.Sql,
+  { table, column, value, where, foundBy, at }: Corruption,
+  taken: readonly string[],
+): Promise<string[] | null> {
+  // Where nothing is found, one row takes all changes.
+  const others = foundBy === null ? [] : taken
+  const [chosen] = await owner.unsafe<{ row: string; oid: string; at: string }[]>(
+    `select ctid::text as row, tableoid::text as oid, ${at} as at
+     from ${table}
+     where (${where}) and ${at} <> all($1::text[])
+     order by 3
+     limit 1`,
+    [others],
+  )
+  if (!chosen) throw new Error(`no row of ${table} where ${where}`)
+  const changed = await owner
+    .unsafe<{ at: string }[]>(
+      `update ${table} set ${column} = ${value}
+       where ctid = '${chosen.row}' and tableoid = ${chosen.oid}
+       returning ${at} as at`,
+    )
+    .catch((error: { code?: string }) => {
+      if (error.code === '23514') return null
+      throw error
+    })
+  return changed === null ? null : [chosen.at, changed[0]!.at]
+}
+
+async function restore(owner: postgres.Sql, table: string): Promise<void> {
+  await owner.unsafe(`
+    begin;
+    delete from ${table};
+    insert into ${table} overriding system value select * from saved_${table};
+    drop table saved_${table};
+    commit`)
+}
