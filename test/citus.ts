@@ -17,8 +17,8 @@ const NOT_FILES: Record<string, string> = {
   'test/cli/': 'brings an embedded server',
   'test/db/embedded': 'brings an embedded server',
   'test/faults/': 'brings an embedded server, and breaks it',
-  'test/http/seed-cases': 'makes a database a case, for what JSON may look like',
-  'test/verify/single-value-corruption.db': "changes rows by statements that Citus has nobody run, a row's shard",
+  'test/verify/single-value-corruption.db':
+    "changes rows by statements that Citus has nobody run, a row's shard",
   'test/console/': 'is about what a browser makes of routes that test/http has',
 }
 
