@@ -4,7 +4,7 @@ import { type Answer, toAnswer } from './exact.ts'
 import type { Accepted, Model } from './model.ts'
 import { PATHS } from './naive-body.ts'
 import type { Posting } from './phases.ts'
-import { Range } from './range.ts'
+import type { Range } from './range.ts'
 import type { Bounds } from './watch.ts'
 
 type Instances = [TestService, TestService]
@@ -27,20 +27,19 @@ export type Posted = Accepted & { requests: bigint; tries: number }
  */
 export async function postPhase(
   instances: Instances,
-  model: Model,
+  { model, range, bounds }: { model: Model; range: Range; bounds: Bounds },
   postings: Posting[],
-  bounds: Bounds,
 ): Promise<Posted[]> {
   // In which order they count makes no difference: sums, maxima, and one catalog for all.
-  const expected = postings.map((posting) => expectFlush(model, posting))
+  const expected = postings.map((posting) => expectFlush(model, range, posting))
   return Promise.all(expected.map((flush) => postFlush(instances, flush, bounds)))
 }
 
 let made = 0
 
-function expectFlush(model: Model, posting: Posting): Expected {
+function expectFlush(model: Model, range: Range, posting: Posting): Expected {
   const { kind, entries } = posting.flush
-  const text = new Range(0).moveFlush(entries)
+  const text = range.moveFlush(entries)
   const key = posting.retries === null ? null : `key-${made++}`
   const before = totalOf(model)
   const answer = model.flush(kind, text, key)

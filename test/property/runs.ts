@@ -1,18 +1,33 @@
 import type fc from 'fast-check'
 
-/** How often a property is tried: TALLYBOOK_TEST_RUNS, or as often as suits an everyday run. */
+// How often properties are tried, and with what:
+//
+// - TALLYBOOK_TEST_RUNS_FACTOR=10 tries each property ten times as often as usual;
+//   TALLYBOOK_TEST_RUNS=1000 tries each a thousand times, whatever is usual.
+// - Without TALLYBOOK_TEST_SEED each run of the tests tries the same values, so that it fails or
+//   passes as the one before. TALLYBOOK_TEST_SEED=random tries others each time, and prints the seed;
+//   TALLYBOOK_TEST_SEED=<that seed> tries those again.
+
+const { TALLYBOOK_TEST_RUNS, TALLYBOOK_TEST_RUNS_FACTOR, TALLYBOOK_TEST_SEED } = process.env
+
+/** How often a property is tried that is usually tried `usual` times. */
 export function runsOf(usual: number): number {
-  return Number(process.env.TALLYBOOK_TEST_RUNS ?? usual)
+  const runs = TALLYBOOK_TEST_RUNS || usual * Number(TALLYBOOK_TEST_RUNS_FACTOR || 1)
+  return Math.max(1, Math.round(Number(runs)))
 }
 
-/** TALLYBOOK_TEST_SEED tries what a report of a failure names; without it every run is another. */
+const seed = readSeed()
+
+/** How fast-check tries a property `runs` times. */
 export function parametersOf<Values>(runs: number): fc.Parameters<Values> {
-  const seed = process.env.TALLYBOOK_TEST_SEED
-  return {
-    numRuns: runs,
-    includeErrorInReport: true,
-    ...(seed === undefined ? {} : { seed: Number(seed) }),
-  }
+  return { numRuns: runs, seed, includeErrorInReport: true }
+}
+
+function readSeed(): number {
+  if (TALLYBOOK_TEST_SEED !== 'random') return Number(TALLYBOOK_TEST_SEED || 1)
+  const seed = Math.floor(Math.random() * 2 ** 31)
+  console.log(`TALLYBOOK_TEST_SEED=${seed}`)
+  return seed
 }
 
 /** Milliseconds after which so many runs have hung. */
