@@ -1,34 +1,56 @@
 import { StartError } from '../start-error.ts'
-import { audit } from './audit.ts'
-import { demo } from './demo.ts'
-import { exportLog } from './export.ts'
-import { importLog } from './import.ts'
-import { init } from './init.ts'
-import { key } from './key.ts'
-import { rebuild } from './rebuild.ts'
-import { replay } from './replay.ts'
-import { serve } from './serve.ts'
-import { token } from './token.ts'
-import { verify } from './verify.ts'
 
-const COMMANDS: Record<string, { run: (args: string[]) => Promise<void>; help: string }> = {
-  serve: { run: serve, help: 'serve         run the service (the default)' },
+type Command = {
+  /** The command, loaded only when it is run: all of them take 0.27 s of CPU, most of them 0.08. */
+  load: () => Promise<(args: string[]) => Promise<void>>
+  help: string
+}
+
+const COMMANDS: Record<string, Command> = {
+  serve: {
+    load: async () => (await import('./serve.ts')).serve,
+    help: 'serve         run the service (the default)',
+  },
   init: {
-    run: init,
+    load: async () => (await import('./init.ts')).init,
     help: 'init          make the schema; --citus spreads it over several machines',
   },
-  rebuild: { run: rebuild, help: 'rebuild       fold the projections anew, beside the live ones' },
-  replay: { run: replay, help: 'replay        show how a number came to be, event by event' },
-  key: { run: key, help: 'key           show or rotate the keys of the transparency log' },
-  demo: { run: demo, help: 'demo          fill a running, fresh service with a gateway' },
-  token: { run: token, help: 'token         make, list and revoke tokens of a running service' },
-  export: { run: exportLog, help: 'export        write the log to an archive' },
-  import: { run: importLog, help: 'import        fill an empty log with an archive' },
+  rebuild: {
+    load: async () => (await import('./rebuild.ts')).rebuild,
+    help: 'rebuild       fold the projections anew, beside the live ones',
+  },
+  replay: {
+    load: async () => (await import('./replay.ts')).replay,
+    help: 'replay        show how a number came to be, event by event',
+  },
+  key: {
+    load: async () => (await import('./key.ts')).key,
+    help: 'key           show or rotate the keys of the transparency log',
+  },
+  demo: {
+    load: async () => (await import('./demo.ts')).demo,
+    help: 'demo          fill a running, fresh service with a gateway',
+  },
+  token: {
+    load: async () => (await import('./token.ts')).token,
+    help: 'token         make, list and revoke tokens of a running service',
+  },
+  export: {
+    load: async () => (await import('./export.ts')).exportLog,
+    help: 'export        write the log to an archive',
+  },
+  import: {
+    load: async () => (await import('./import.ts')).importLog,
+    help: 'import        fill an empty log with an archive',
+  },
   audit: {
-    run: audit,
+    load: async () => (await import('./audit.ts')).audit,
     help: 'audit         verify a log as an outsider: its signatures, events and totals',
   },
-  verify: { run: verify, help: 'verify        check the whole database, or an archive' },
+  verify: {
+    load: async () => (await import('./verify.ts')).verify,
+    help: 'verify        check the whole database, or an archive',
+  },
 }
 
 /** Older ones can't start PostgreSQL as another user, which root has to. */
@@ -46,7 +68,8 @@ export async function runCommand(args: string[]): Promise<void> {
   }
   const command = COMMANDS[name]
   if (!command) throw new StartError(`There is no command "${name}".\n${usage()}`)
-  await command.run(rest)
+  const run = await command.load()
+  await run(rest)
 }
 
 function usage(): string {
