@@ -28,7 +28,7 @@ test.skipIf(python === null)(
     await insertFlushes(database.owner, 50)
     await insertEvent(database.owner, { payload: '{\n"a": "ü"}\r\n' })
     const archive = join(folder.path, 'archive')
-    await writeTestArchive(database, archive, { events: 20, characters: 1_000_000 })
+    await writeTestArchive(database, archive, { part: { events: 20, characters: 1_000_000 } })
     await database.drop()
     expect(await runRecipe(archive)).toEqual({ code: 0, stderr: '' })
 

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, expect, test } from 'bun:test'
+import { afterEach, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { auditService, fillService, untilSigned } from '../client/audited.ts'
@@ -9,26 +9,23 @@ import {
   countEvents,
   dumpTable,
   importTestArchive,
-  makeFolder,
   problemsOf,
   runCommand,
+  type TestArchiveOptions,
+  useFolder,
   writeTestArchive,
 } from '../support/archive.ts'
 import { insertEvent } from '../support/events.ts'
 import { Place } from '../support/place.ts'
-import { createDatabase } from '../support/server.ts'
+import { createDatabase, type TestDatabase } from '../support/server.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 
 const runs = runsOf(6)
 
-let folder: Awaited<ReturnType<typeof makeFolder>>
+const folder = useFolder()
 let archives = 0
 const services: TestService[] = []
 
-beforeAll(async () => {
-  folder = await makeFolder()
-})
-afterAll(() => folder.remove())
 afterEach(endServices)
 
 async function endServices(): Promise<void> {
@@ -42,6 +39,21 @@ async function start(options: Parameters<typeof startTestService>[0] = {}): Prom
 }
 
 const nextArchive = () => join(folder.path, `archive-${++archives}`)
+
+/** A new database with an archive's log, folded. */
+async function importArchive(archive: string): Promise<TestDatabase> {
+  const database = await createDatabase()
+  expect(await importTestArchive(database, archive)).toBe(null)
+  return database
+}
+
+/** Moves the log of a service to a new database, and starts a service there. */
+async function move(old: TestService, options: TestArchiveOptions = {}): Promise<TestService> {
+  const archive = nextArchive()
+  await writeTestArchive(old.database, archive, options)
+  expect(await problemsOf(archive)).toEqual([])
+  return start({ database: await importArchive(archive) })
+}
 
 const LOG = ['events', 'shards']
 const PROJECTIONS = [
@@ -67,15 +79,7 @@ test(
       for (const step of before) await session.take(step)
       await session.compareTotals()
 
-      const archive = nextArchive()
-      const exported = await runCommand(['export', archive], old.database.address)
-      expect(exported).toMatchObject({ code: 0, stderr: '' })
-      expect(await problemsOf(archive)).toEqual([])
-      const database = await createDatabase()
-      const imported = await runCommand(['import', archive], database.address)
-      expect(imported).toMatchObject({ code: 0, stderr: '' })
-
-      const moved = await start({ database })
+      const moved = await move(old)
       expect(await dump(moved, LOG)).toEqual(await dump(old, LOG))
       expect(await dump(moved, PROJECTIONS)).toEqual(await dump(old, PROJECTIONS))
       // Retries of flushes from before the move among them.
@@ -96,10 +100,7 @@ test('a retry of a flush from before the export is answered as a replay after th
     service.post('/internal/apikey-stats/flush', body, { 'idempotency-key': 'flush-1' })
   await old.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 1, group_id: 1 }] })
   const first = await post(old)
-  await runCommand(['export', nextArchive()], old.database.address)
-  const database = await createDatabase()
-  await runCommand(['import', join(folder.path, `archive-${archives}`)], database.address)
-  const moved = await start({ database })
+  const moved = await move(old)
   const retry = await post(moved)
   expect(retry.headers.get('idempotency-replayed')).toBe('true')
   expect(retry.headers.get('tallybook-position')).toBe(first.headers.get('tallybook-position'))
@@ -111,13 +112,7 @@ test('attestations move with the log, and hold where it goes', async () => {
   const old = await start()
   await fillService(old)
   await insertEvent(old.database.owner, { type: 'ProjectionAttested', payload: '{}' })
-  const archive = nextArchive()
-  const exported = await runCommand(['export', archive], old.database.address)
-  expect(exported).toMatchObject({ code: 0, stderr: '' })
-  expect(await problemsOf(archive)).toEqual([])
-  const database = await createDatabase()
-  await runCommand(['import', archive], database.address)
-  const moved = await start({ database })
+  const moved = await move(old)
   expect(await dump(moved, LOG)).toEqual(await dump(old, LOG))
   for (const path of ['/admin/attestations', '/admin/apikey-stats/summary?attested=true']) {
     expect(await moved.read(path)).toEqual(await old.read(path))
@@ -137,7 +132,8 @@ test('a running service goes on and shows what was imported under it', async () 
   const flush = { keys: [{ api_key_id: 1, requests: 5, success_requests: 4 }] }
   for (let i = 0; i < 20; i++) await old.post('/internal/apikey-stats/flush', flush)
   const archive = nextArchive()
-  await runCommand(['export', archive], old.database.address)
+  const exported = await runCommand(['export', archive], old.database.address)
+  expect(exported).toMatchObject({ code: 0, stderr: '' })
 
   const running = await start()
   expect(await running.read('/admin/apikey-stats/summary')).toMatchObject({ total_requests: 0 })
@@ -165,13 +161,7 @@ test('what only the owner can write comes through letter by letter', async () =>
     await insertEvent(owner, { payload })
     await insertEvent(owner, { type: 'Made "up",\n\t\\', payload })
   }
-  const archive = nextArchive()
-  await writeTestArchive(old.database, archive, { events: 3, characters: 1_000_000 })
-  expect(await problemsOf(archive)).toEqual([])
-  const database = await createDatabase()
-  const imported = await runCommand(['import', archive], database.address)
-  expect(imported).toMatchObject({ code: 0 })
-  const moved = await start({ database })
+  const moved = await move(old, { part: { events: 3, characters: 1_000_000 } })
   expect(await dump(moved, LOG)).toEqual(await dump(old, LOG))
 })
 
@@ -190,8 +180,7 @@ test('an export amid flushes is a prefix of the log', async () => {
   expect(exported).toMatchObject({ code: 0, stderr: '' })
   expect(await problemsOf(archive)).toEqual([])
 
-  const database = await createDatabase()
-  await runCommand(['import', archive], database.address)
+  const database = await importArchive(archive)
   const moved = await start({ database })
   const log = await dumpTable(service.database.owner, 'events')
   const prefix = await dumpTable(database.owner, 'events')

@@ -1,14 +1,21 @@
+import { afterAll, beforeAll } from 'bun:test'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type postgres from 'postgres'
 import type { Problem } from '../../src/archive/check.ts'
-import { importArchive } from '../../src/archive/import.ts'
+import { type ImportOptions, importArchive } from '../../src/archive/import.ts'
 import type { Manifest } from '../../src/archive/manifest.ts'
 import { openArchive } from '../../src/archive/open.ts'
+import { writeParquet } from '../../src/archive/parquet.ts'
+import { reshardArchive } from '../../src/archive/reshard.ts'
 import { verifyArchive } from '../../src/archive/verify.ts'
 import { type PartLimits, writeArchive } from '../../src/archive/write.ts'
 import { openPools, type ServerAddress } from '../../src/db/pool.ts'
+import type { Positions } from '../../src/events/positions.ts'
+import { readHeads } from '../../src/log/read.ts'
+import { foldLog } from '../../src/projector/fold-log.ts'
+import { readSignedHeads } from '../../src/transparency/origin.ts'
 import { runTallybook } from './process.ts'
 import type { TestDatabase } from './server.ts'
 
@@ -20,6 +27,16 @@ export async function makeFolder(): Promise<{ path: string; remove(): Promise<vo
   const path = await mkdtemp(join(tmpdir(), 'tallybook-archive-'))
   await chmod(path, 0o711)
   return { path, remove: () => rm(path, { recursive: true, force: true }) }
+}
+
+/** A temporary folder for the archives of one file's tests. */
+export function useFolder(): { path: string } {
+  const folder = {} as Awaited<ReturnType<typeof makeFolder>>
+  beforeAll(async () => {
+    Object.assign(folder, await makeFolder())
+  })
+  afterAll(() => folder.remove?.())
+  return folder
 }
 
 /** `tallybook` on this database, as a service starts a command of its own. */
@@ -51,17 +68,36 @@ export const runCommand = (
   env: Record<string, string> = {},
 ) => outcomeOf(startCommand(args, address, env))
 
-/** Writes an archive in this process, of parts as small as wanted. */
+export type TestArchiveOptions = {
+  /** Where parts end, to have many of them. */
+  part?: PartLimits
+  /** The data directory whose tree heads are written too. */
+  dataDir?: string
+}
+
+/** Writes an archive in this process, as `tallybook export` does in one of its own. */
 export async function writeTestArchive(
   { address }: TestDatabase,
   directory: string,
-  part?: PartLimits,
+  { dataDir, part }: TestArchiveOptions = {},
 ): Promise<Manifest> {
   const pools = openPools(address, 1)
   try {
-    const limits = part === undefined ? {} : { part }
+    const shards = (await readHeads(pools.read)).length
+    const signed = dataDir === undefined ? null : await readSignedHeads(dataDir, shards)
     const options = { sql: pools.read, directory, version: 'test', signal: NEVER, onProgress }
-    return await writeArchive({ ...options, ...limits })
+    const limits = part === undefined ? {} : { part }
+    return await writeArchive({ ...options, ...limits, signed: signed ?? undefined })
+  } finally {
+    await pools.close()
+  }
+}
+
+/** Writes a Parquet file in this process, as `tallybook export --parquet` does. */
+export async function writeTestParquet({ address }: TestDatabase, file: string): Promise<void> {
+  const pools = openPools(address, 1)
+  try {
+    await writeParquet({ sql: pools.read, file, version: 'test', signal: NEVER, onProgress })
   } finally {
     await pools.close()
   }
@@ -77,17 +113,30 @@ export async function problemsOf(directory: string): Promise<string[]> {
   return problems
 }
 
-/** Imports in this process; gives the refusal, null where there was none. */
-export async function importTestArchive(
+/** Imports and folds in this process, as `tallybook import` does; gives the refusal, else null. */
+export const importTestArchive = (database: TestDatabase, directory: string) =>
+  importBy(database, directory, 1, importArchive)
+
+/** As `importTestArchive`, with `--reshard` to so many shards. */
+export const dealTestArchive = (database: TestDatabase, directory: string, shards: number) =>
+  importBy(database, directory, shards, async (options) => {
+    const { positions } = await reshardArchive({ ...options, shards })
+    return positions
+  })
+
+async function importBy(
   { address }: TestDatabase,
   directory: string,
+  shards: number,
+  run: (options: ImportOptions & { manifestSha256: string }) => Promise<Positions>,
 ): Promise<string | null> {
-  const { manifest, problems } = await openArchive(directory)
+  const { manifest, sha256, problems } = await openArchive(directory)
   if (manifest === null || problems.length > 0) return `${problems[0]!.file}`
-  const pools = openPools(address, 1)
+  const pools = openPools(address, shards)
   try {
     const options = { sql: pools.project, directory, manifest, signal: NEVER, onProgress }
-    await importArchive(options)
+    const heads = await run({ ...options, manifestSha256: sha256 })
+    await foldLog(pools, heads, NEVER, onProgress)
     return null
   } catch (error) {
     return (error as Error).message

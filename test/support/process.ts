@@ -1,18 +1,23 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { copyCluster } from './cluster.ts'
 import { TOKENS } from './service.ts'
 
 const MAIN = join(import.meta.dir, '../../src/main.ts')
 
-/** A data directory in a temporary folder; as root the embedded server's user may enter it. */
-export async function makeDataDir(): Promise<{ path: string; remove(): Promise<void> }> {
+export type DataDir = { path: string; remove(): Promise<void> }
+
+/**
+ * A data directory in a temporary folder, which the embedded server's user may enter: not there
+ * yet, or with a cluster whose database is empty.
+ */
+export async function makeDataDir({ cluster = false } = {}): Promise<DataDir> {
   const folder = await mkdtemp(join(tmpdir(), 'tallybook-cli-'))
   await chmod(folder, 0o711)
-  return {
-    path: join(folder, 'data'),
-    remove: () => rm(folder, { recursive: true, force: true }),
-  }
+  const path = join(folder, 'data')
+  if (cluster) await copyCluster(path)
+  return { path, remove: () => rm(folder, { recursive: true, force: true }) }
 }
 
 /** `tallybook` with these arguments, as a process of its own on its embedded database. */

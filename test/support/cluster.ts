@@ -1,0 +1,73 @@
+import { appendFile, chmod, mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { startEmbeddedPostgres } from '../../src/db/embedded/index.ts'
+import { tryLock } from '../../src/db/embedded/lock.ts'
+
+const SOURCE = join(import.meta.dir, '../../src/db/embedded')
+const PACKAGE = join(import.meta.dir, '../../package.json')
+
+/**
+ * Makes a data directory with a stopped cluster whose database is empty: a copy of one that is made
+ * once in a run, as initdb takes seconds and a copy does not.
+ */
+export const copyCluster = (dataDir: string) => copyTemplate('cluster', makeCluster, dataDir)
+
+async function makeCluster(dataDir: string): Promise<void> {
+  const server = await startEmbeddedPostgres({ dataDir, log: () => {} })
+  await server.stop()
+  // Processes are killed here, but no machine loses its power.
+  await appendFile(join(dataDir, 'postgres/postgresql.auto.conf'), 'fsync = off\n')
+  for (const file of await readdir(dataDir)) {
+    if (file !== 'postgres') await rm(join(dataDir, file))
+  }
+}
+
+/**
+ * Copies what `make` makes of an absent directory, at the first call in a run, to a directory that
+ * is absent. The template has its name only when it is whole, so who was killed half-way leaves
+ * nothing that is copied; of several test processes one makes it, and the others wait.
+ */
+export async function copyTemplate(
+  name: string,
+  make: (directory: string) => Promise<void>,
+  directory: string,
+): Promise<void> {
+  const folder = process.env.TALLYBOOK_TEST_FOLDER
+  // Outside of a run nothing is shared.
+  if (folder === undefined) return make(directory)
+  const template = join(folder, `${name}-${await hashSources()}`)
+  // cp keeps the owner, as Bun's copy does not.
+  const copy = () => Bun.$`cp -a --reflink=auto ${template} ${directory}`.quiet()
+  const lockPath = `${template}.lock`
+  for (;;) {
+    if (await exists(template)) {
+      await copy()
+      return
+    }
+    const lock = tryLock(lockPath)
+    if (lock === null) {
+      await Bun.sleep(50)
+      continue
+    }
+    try {
+      if (await exists(template)) continue
+      await rm(`${template}.new`, { recursive: true, force: true })
+      // In a folder of its own, which a server's user may enter.
+      await mkdir(`${template}.new`)
+      await chmod(`${template}.new`, 0o711)
+      await make(join(`${template}.new`, 'made'))
+      await rename(join(`${template}.new`, 'made'), template)
+    } finally {
+      lock.release()
+    }
+  }
+}
+
+const exists = (path: string) => Bun.file(join(path, 'postgres/PG_VERSION')).exists()
+
+/** Of what a cluster depends on: the folder of a run may be kept for the next one. */
+async function hashSources(): Promise<string> {
+  const files = [join(SOURCE, 'cluster.ts'), join(SOURCE, 'settings.ts'), PACKAGE]
+  const texts = await Promise.all(files.map((file) => Bun.file(file).text()))
+  return Bun.hash(texts.join('\n')).toString(16)
+}
