@@ -1,12 +1,11 @@
-import { afterAll, afterEach, expect, test } from 'bun:test'
+import { expect, test } from 'bun:test'
 import { join } from 'node:path'
 import { type Hash, hashLeaf } from '../../src/merkle/hash.ts'
 import { auditService, readHeads, untilSigned } from '../client/audited.ts'
-import { countEvents, runCommand } from '../support/archive.ts'
+import { countEvents, dealTestArchive, runCommand, writeTestArchive } from '../support/archive.ts'
 import { rootOf } from '../support/tree.ts'
 import {
-  deal,
-  endAll,
+  exportSigned,
   inOrder,
   MOVES,
   makeDatabase,
@@ -15,15 +14,11 @@ import {
   openDealt,
   type Row,
   readLog,
-  removeArchives,
   reshard,
   start,
 } from './resharding.ts'
 
 // That a log was dealt from another can be proved, and what can't be dealt is refused.
-
-afterEach(endAll)
-afterAll(removeArchives)
 
 const FLUSH = { keys: [{ api_key_id: 1, requests: 5, success_requests: 4 }] }
 
@@ -50,8 +45,7 @@ test('who audits needs the archive that it was, whole, and the new keys', async 
   const at = '0/3'
   const proof = await old.service.fetch('auditor', `/audit/events/${at}/tlog-proof`)
   const receipts = new Map([['receipt', await proof.text()]])
-  const { archive, database, outcome } = await reshard(old, TO)
-  expect(outcome).toMatchObject({ code: 0, stderr: '' })
+  const { archive, database } = await reshard(old, TO)
   // What was appended after the export is in none of them.
   const more = await startFilledFurther(old)
 
@@ -80,26 +74,20 @@ test('who audits needs the archive that it was, whole, and the new keys', async 
 })
 
 /** The same log exported again, when it has gone on. */
-async function startFilledFurther({ service, dataDir }: Old): Promise<string> {
+async function startFilledFurther(old: Old): Promise<string> {
+  const { service } = old
   await service.post('/internal/apikey-stats/flush', FLUSH, { 'idempotency-key': 'late' })
   await untilSigned(service)
-  const archive = await nextArchive()
-  const env = { TALLYBOOK_DATA_DIR: dataDir }
-  expect((await runCommand(['export', archive], service.database.address, env)).code).toBe(0)
-  return archive
+  return exportSigned(old)
 }
 
 test('an archive whose events are not those that were signed is not dealt', async () => {
   const old = await startFilled(FROM)
   // The head of another log of that name, of as many events.
   const forged = await startFilled(FROM)
-  const { address } = old.service.database
-  const archive = await nextArchive()
-  await runCommand(['export', archive], address, { TALLYBOOK_DATA_DIR: forged.dataDir })
+  const archive = await exportSigned({ ...old, dataDir: forged.dataDir })
   const database = await makeDatabase(TO)
-  const outcome = await deal(archive, database, TO)
-  expect(outcome.code).toBe(1)
-  expect(outcome.stderr).toMatch(
+  expect(await dealTestArchive(database, archive, TO)).toMatch(
     /Nothing was imported\. The (first \d+ events|tree head) of shard \d/,
   )
   expect(await countEvents(database.owner)).toBe(0)
@@ -107,8 +95,18 @@ test('an archive whose events are not those that were signed is not dealt', asyn
 
 test('a log that was dealt is not signed under its old name, nor by the old data directory', async () => {
   const old = await startFilled(FROM)
-  const { archive, database, outcome } = await reshard(old, TO)
-  expect(outcome.code).toBe(0)
+  const archive = nextArchive()
+  const { address } = old.service.database
+  const exported = await runCommand(['export', archive], address, {
+    TALLYBOOK_DATA_DIR: old.dataDir,
+  })
+  expect(exported).toMatchObject({ code: 0, stderr: '' })
+  const database = await makeDatabase(TO)
+  const dealt = await runCommand(['import', archive, '--reshard'], database.address, {
+    TALLYBOOK_SHARDS: String(TO),
+  })
+  expect(dealt).toMatchObject({ code: 0, stderr: '' })
+  expect(dealt.stdout).toContain(`dealt from ${FROM} shard(s) to ${TO}`)
   await expect(start('old.example.com', TO, database)).rejects.toThrow('needs a name of its own')
 
   const env = { TALLYBOOK_SHARDS: String(TO), TALLYBOOK_DATA_DIR: old.dataDir }
@@ -125,8 +123,8 @@ test('a log that was dealt is not signed under its old name, nor by the old data
 test('what can not be dealt gets a sentence that says why', async () => {
   const { service } = await start('old.example.com', FROM)
   await service.putCatalog({ api_keys: [{ id: 1 }] })
-  const archive = await nextArchive()
-  await runCommand(['export', archive], service.database.address)
+  const archive = nextArchive()
+  await writeTestArchive(service.database, archive)
   const database = await makeDatabase(TO)
   const run = async (args: string[], shards?: number) => {
     const env: Record<string, string> = shards ? { TALLYBOOK_SHARDS: String(shards) } : {}
@@ -134,11 +132,17 @@ test('what can not be dealt gets a sentence that says why', async () => {
     expect(code).toBe(1)
     return stderr
   }
-  expect(await run(['--reshard'])).toContain('--reshard needs TALLYBOOK_SHARDS')
-  expect(await run(['--reshard'], FROM)).toContain('import it without --reshard')
-  expect(await run(['--reshard'], TO + 1)).toContain(`was made with ${TO} shard(s)`)
-  expect(await run([], TO)).toContain('--reshard` deals its events to that number')
-  expect(await run([])).toContain(`TALLYBOOK_SHARDS=${TO} tallybook import <directory> --reshard`)
+  const sentences = [
+    await run(['--reshard']),
+    await run(['--reshard'], FROM),
+    await run(['--reshard'], TO + 1),
+    await run([], TO),
+    await run([]),
+  ]
+  expect(sentences.map((sentence) => sentence.replace(/\d+/g, 'N'))).toMatchSnapshot()
+  // How many there are, and how many were wanted.
+  expect(sentences[2]).toMatch(new RegExp(`\\b${TO}\\b.*\\b${TO + 1}\\b`))
+  expect(sentences[4]).toContain(`TALLYBOOK_SHARDS=${TO} tallybook import <directory> --reshard`)
   expect(await countEvents(database.owner)).toBe(0)
 })
 

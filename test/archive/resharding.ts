@@ -1,7 +1,7 @@
-import { expect } from 'bun:test'
+import { afterEach, expect } from 'bun:test'
 import { join } from 'node:path'
 import { openDealtSource } from '../../src/cli/dealt-source.ts'
-import { makeFolder, runCommand } from '../support/archive.ts'
+import { dealTestArchive, useFolder, writeTestArchive } from '../support/archive.ts'
 import { makeOrigin } from '../support/origin.ts'
 import {
   createDatabase,
@@ -24,12 +24,14 @@ export const MOVES =
         [4, 3],
       ] as const)
 
-let folder: Awaited<ReturnType<typeof makeFolder>> | null = null
+const folder = useFolder()
 let archives = 0
 /** What to end after a test, the last first. */
 const opened: (() => Promise<void>)[] = []
 
-/** For after each test. */
+afterEach(endAll)
+
+/** Ends what a test has opened; to be called only where it opens much. */
 export async function endAll(): Promise<void> {
   for (const end of opened.splice(0).reverse()) await end()
 }
@@ -52,31 +54,24 @@ export async function start(name: string, shards: number, database?: TestDatabas
 }
 
 /** The name of an archive that isn't there yet. */
-export async function nextArchive(): Promise<string> {
-  folder ??= await makeFolder()
-  return join(folder.path, `archive-${++archives}`)
-}
-
-/** Removes all archives. */
-export async function removeArchives(): Promise<void> {
-  await folder?.remove()
-  folder = null
-}
+export const nextArchive = () => join(folder.path, `archive-${++archives}`)
 
 export type Old = Awaited<ReturnType<typeof start>>
 
-/** Exports the log of a service, with its signed tree heads, and deals it to so many shards. */
-export async function reshard({ service, dataDir }: Old, shards: number) {
-  const archive = await nextArchive()
-  const { address } = service.database
-  const exported = await runCommand(['export', archive], address, { TALLYBOOK_DATA_DIR: dataDir })
-  expect(exported).toMatchObject({ code: 0, stderr: '' })
-  const database = await makeDatabase(shards)
-  return { archive, database, outcome: await deal(archive, database, shards) }
+/** Exports the log of a service with its signed tree heads. */
+export async function exportSigned({ service, dataDir }: Old): Promise<string> {
+  const archive = nextArchive()
+  await writeTestArchive(service.database, archive, { dataDir })
+  return archive
 }
 
-export const deal = (archive: string, { address }: TestDatabase, shards: number) =>
-  runCommand(['import', archive, '--reshard'], address, { TALLYBOOK_SHARDS: String(shards) })
+/** Exports the log of a service, and deals it to so many shards. */
+export async function reshard(old: Old, shards: number) {
+  const archive = await exportSigned(old)
+  const database = await makeDatabase(shards)
+  expect(await dealTestArchive(database, archive, shards)).toBe(null)
+  return { archive, database }
+}
 
 export async function openDealt(archive: string) {
   return openDealtSource(archive, ({ message }) => {
