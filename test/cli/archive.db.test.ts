@@ -3,13 +3,20 @@ import { chownSync, existsSync, mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { tryLock } from '../../src/db/embedded/lock.ts'
 import { outcomeOf } from '../support/archive.ts'
-import { makeDataDir, type Process, readUrl, runTallybook } from '../support/process.ts'
+import { copyCluster } from '../support/cluster.ts'
+import {
+  type DataDir,
+  makeDataDir,
+  type Process,
+  readUrl,
+  runTallybook,
+} from '../support/process.ts'
 import { TOKENS } from '../support/service.ts'
 
 const NOBODY = { uid: 65534, gid: 65534 }
 
-let dataDir: Awaited<ReturnType<typeof makeDataDir>>
-let other: Awaited<ReturnType<typeof makeDataDir>>
+let dataDir: DataDir
+let other: DataDir
 let archive: string
 let started: Process[] = []
 
@@ -62,6 +69,7 @@ const readSummary = async (url: string) =>
   (await send(`${url}/admin/apikey-stats/summary`, 'auditor', 'GET')).text
 
 test('a log moves from one data directory to another, whether its service runs or not', async () => {
+  await copyCluster(dataDir.path)
   const four = { TALLYBOOK_SHARDS: '4' }
   const { service, url } = await serve(dataDir.path, four)
   await count(url)
@@ -89,6 +97,7 @@ test('a log moves from one data directory to another, whether its service runs o
 })
 
 test('an import into a database of another number of shards is refused', async () => {
+  await copyCluster(dataDir.path)
   const { service, url } = await serve(dataDir.path)
   await count(url)
   expect(await run(['export', archive], dataDir.path)).toMatchObject({ code: 0 })
@@ -98,6 +107,7 @@ test('an import into a database of another number of shards is refused', async (
   expect(wanted.stderr).toContain('The archive is of 1 shard(s), and TALLYBOOK_SHARDS is 2')
   expect(existsSync(other.path)).toBe(false)
 
+  await copyCluster(other.path)
   const made = await serve(other.path, { TALLYBOOK_SHARDS: '2' })
   await stop(made.service)
   const refused = await run(['import', archive], other.path)
@@ -115,8 +125,7 @@ test('a command makes no database of its own but to import', async () => {
 })
 
 test('Ctrl-C while the database starts stops it again', async () => {
-  const { service } = await serve(dataDir.path)
-  await stop(service)
+  await copyCluster(dataDir.path)
   const pidFile = join(dataDir.path, 'postgres/postmaster.pid')
   const command = runTallybook(['export', archive], dataDir.path)
   while (!existsSync(pidFile) && command.exitCode === null) await Bun.sleep(1)

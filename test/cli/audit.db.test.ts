@@ -39,7 +39,7 @@ const readKey = async () => (await (await send('auditor', 'GET', '/audit/log/key
 const fileOf = (name: string) => join(auditor.path, '..', name)
 
 beforeAll(async () => {
-  operator = await makeDataDir()
+  operator = await makeDataDir({ cluster: true })
   auditor = await makeDataDir()
   service = runTallybook(['serve'], operator.path)
   url = await readUrl(service)

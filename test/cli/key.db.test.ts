@@ -12,7 +12,7 @@ let dataDir: Awaited<ReturnType<typeof makeDataDir>>
 let env: Record<string, string>
 
 beforeEach(async () => {
-  dataDir = await makeDataDir()
+  dataDir = await makeDataDir({ cluster: true })
   env = {}
 })
 afterEach(() => dataDir.remove())

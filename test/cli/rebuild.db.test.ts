@@ -17,7 +17,7 @@ let url: string
 let owner: Sql
 
 beforeAll(async () => {
-  data = await makeDataDir()
+  data = await makeDataDir({ cluster: true })
   await start()
   await send('PUT', '/admin/catalog', {
     provider_groups: [{ id: 1 }],

@@ -9,7 +9,7 @@ let service: Process
 let moment: string
 
 beforeAll(async () => {
-  data = await makeDataDir()
+  data = await makeDataDir({ cluster: true })
   service = runTallybook(['serve'], data.path)
   const url = await readUrl(service)
   const send = async (role: 'dp' | 'admin', method: string, path: string, body: unknown) => {

@@ -13,7 +13,7 @@ let dataDir: Awaited<ReturnType<typeof makeDataDir>>
 let started: Process[] = []
 
 beforeEach(async () => {
-  dataDir = await makeDataDir()
+  dataDir = await makeDataDir({ cluster: true })
 })
 afterEach(async () => {
   for (const child of started) child.kill('SIGKILL')
@@ -28,8 +28,8 @@ function run(args: string[], env: Record<string, string> = {}): Process {
   return child
 }
 
-async function runToEnd(args: string[]) {
-  const child = run(args)
+async function runToEnd(args: string[], env: Record<string, string> = {}) {
+  const child = run(args, env)
   const [output, errors] = await Promise.all([child.stdout.text(), child.stderr.text()])
   return { exitCode: await child.exited, output, errors }
 }
@@ -149,7 +149,8 @@ test('killed, with the service or alone, it leaves nothing that holds up the nex
 })
 
 test('it ends with 2 where it can not check, and says why', async () => {
-  const missing = await runToEnd(['verify'])
+  const nowhere = { TALLYBOOK_DATA_DIR: `${dataDir.path}-none` }
+  const missing = await runToEnd(['verify'], nowhere)
   expect(missing.exitCode).toBe(2)
   expect(missing.errors).toContain('There is no database in')
   expect(await runToEnd(['verify', '--yaml'])).toMatchObject({ exitCode: 2 })
