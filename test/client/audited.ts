@@ -1,3 +1,5 @@
+import { afterEach, beforeAll } from 'bun:test'
+import type postgres from 'postgres'
 import {
   Audit,
   type AuditReport,
@@ -6,7 +8,13 @@ import {
   openHttpSource,
   parseKeys,
 } from '../../src/client/index.ts'
-import { type TestService, TOKENS } from '../support/service.ts'
+import { editLog } from '../support/events.ts'
+import {
+  type TestService,
+  type TestServiceOptions,
+  TOKENS,
+  useService,
+} from '../support/service.ts'
 
 export type Audited = { report: AuditReport; findings: Finding[] }
 
@@ -17,6 +25,8 @@ export type AuditedOptions = {
   dealt?: DealtSource
   token?: string | null
   headsOnly?: boolean
+  /** Milliseconds that a log may take to grow to what is known of it. */
+  growMs?: number
 }
 
 /** An audit of a running service, through HTTP, as an outsider's program would do it. */
@@ -26,6 +36,15 @@ export async function auditService(
 ): Promise<Audited> {
   const { auditing, findings } = await openAudit(service, options)
   return { report: await auditing.run(), findings }
+}
+
+/** The kinds that an audit finds, each with the place of its first finding. */
+export async function findKinds(
+  service: TestService,
+  options: AuditedOptions = {},
+): Promise<Record<string, string>> {
+  const { findings } = await auditService(service, options)
+  return Object.fromEntries(findings.toReversed().map(({ kind, at }) => [kind, at]))
 }
 
 /** One that can go on. */
@@ -40,6 +59,7 @@ export async function openAudit(service: TestService, options: AuditedOptions = 
     receipts: options.receipts ?? new Map(),
     dealt: options.dealt,
     headsOnly: options.headsOnly ?? false,
+    ...(options.growMs === undefined ? {} : { growMs: options.growMs }),
     onFinding: (finding) => findings.push(finding),
     onProgress: () => {},
   })
@@ -93,11 +113,52 @@ export async function readHeads(service: TestService): Promise<Map<number, strin
 export async function untilSigned(service: TestService): Promise<void> {
   const rows = await service.database.owner<{ shard: number; size: number }[]>`
     select e.shard, count(*)::integer as size from events e group by e.shard`
-  for (const { shard, size } of rows) {
-    for (;;) {
-      const note = (await readHeads(service)).get(shard)!
-      if (Number(note.split('\n')[1]) >= size) break
-      await Bun.sleep(50)
+  for (;;) {
+    const heads = await readHeads(service)
+    const sizeOf = (shard: number) => Number(heads.get(shard)!.split('\n')[1])
+    if (rows.every(({ shard, size }) => sizeOf(shard) >= size)) return
+    await Bun.sleep(50)
+  }
+}
+
+/** A service with a bit of everything in its log, all of it signed, for the tests of one group. */
+export function useFilledService(options: TestServiceOptions = {}): TestService {
+  const service = useService(options)
+  beforeAll(async () => {
+    await fillService(service)
+    await untilSigned(service)
+  })
+  return service
+}
+
+/** Makes a change behind the service's back, for one test. */
+export type Edit = (
+  /** All that it changes. */
+  tables: readonly string[],
+  change: (sql: postgres.Sql) => Promise<unknown>,
+) => Promise<void>
+
+/** Edits of a service's database that are undone after each test. */
+export function useEdits(service: TestService): Edit {
+  const saved = new Set<string>()
+  afterEach(async () => {
+    await editLog(service.database.owner, async (sql) => {
+      for (const table of saved) {
+        await sql`delete from ${sql(table)}`
+        await sql`insert into ${sql(table)} select * from ${sql(`saved.${table}`)}`
+        await sql`drop table ${sql(`saved.${table}`)}`
+      }
+    })
+    saved.clear()
+  })
+  return async (tables, change) => {
+    const { owner } = service.database
+    await owner`create schema if not exists saved`
+    for (const table of tables) {
+      if (saved.has(table)) continue
+      await owner`create table ${owner(`saved.${table}`)} as select * from ${owner(table)}`
+      saved.add(table)
     }
+    await editLog(owner, change)
   }
 }
