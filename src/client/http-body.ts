@@ -1,14 +1,20 @@
 import { SourceError } from './source.ts'
 
-/** How long a server may take. */
+/** How long a server may take, and how much it may send without an end of a line. */
 export type Limits = {
   /** Milliseconds in which it has to send something. */
   silenceMs: number
   /** Milliseconds for a whole body, but for events, which are as many as they are. */
   bodyMs: number
+  /** Bytes of an event's line: a body of the largest size fits. */
+  lineBytes: number
 }
 
-export const LIMITS: Limits = { silenceMs: 60_000, bodyMs: 300_000 }
+export const LIMITS: Limits = {
+  silenceMs: 60_000,
+  bodyMs: 300_000,
+  lineBytes: 512 * 1024 * 1024,
+}
 
 /** A GET of a path below the service's URL, and what came; throws SourceError unless it is 200. */
 export type Get = (path: string, accept?: string) => Promise<Response>
@@ -62,12 +68,9 @@ export async function readBody(response: Response, most: number, limits: Limits)
   return Buffer.concat(chunks)
 }
 
-/** A body's lines, none of which is longer than `most` bytes. */
-export async function* readLines(
-  response: Response,
-  most: number,
-  limits: Limits,
-): AsyncGenerator<string> {
+/** A body's lines; throws SourceError where one is longer than `lineBytes`. */
+export async function* readLines(response: Response, limits: Limits): AsyncGenerator<string> {
+  const { lineBytes } = limits
   let rest: Uint8Array[] = []
   let bytes = 0
   for await (const chunk of readChunks(response, limits)) {
@@ -80,7 +83,9 @@ export async function* readLines(
     }
     rest.push(chunk.subarray(from))
     bytes += chunk.length - from
-    if (bytes > most) throw new SourceError(`${response.url}: a line of more than ${most} bytes`)
+    if (bytes > lineBytes) {
+      throw new SourceError(`${response.url}: a line of more than ${lineBytes} bytes`)
+    }
   }
   if (bytes > 0) throw new SourceError(`${response.url}: the last line has no end`)
 }

@@ -4,8 +4,8 @@ import { type Get, LIMITS, type Limits, open, readBody, readLines } from './http
 import { readList, readSummary } from './http-pages.ts'
 import { type LogSource, NotServed, SourceError, type StatementType } from './source.ts'
 
-/** Bytes of what is small, of a tile, of a bundle, and of an event: a body of the largest size. */
-const MOST = { small: 1024 * 1024, tile: 8_192, entries: 256 * 65_537, line: 512 * 1024 * 1024 }
+/** Bytes of what is small, of a tile and of a bundle. */
+const MOST = { small: 1024 * 1024, tile: 8_192, entries: 256 * 65_537 }
 
 /** How often a range of events is taken up again where it broke off. */
 const TRIES = 5
@@ -104,7 +104,7 @@ async function* readEvents({ get, limits, shard, from, to, type }: EventRange) {
     const path = `/audit/events?shard=${shard}&after=${after}${filter}`
     try {
       const response = await get(path, 'application/x-ndjson')
-      for await (const line of readLines(response, MOST.line, limits)) {
+      for await (const line of readLines(response, limits)) {
         const position = Number(/^\{"shard":\d+,"position":(\d+)/.exec(line)?.[1])
         if (position >= to) return
         yield line
