@@ -1,8 +1,31 @@
-import Ajv from 'ajv'
-import type { Answer, Document, Operation } from '../../src/http/swagger/model.ts'
+import { join } from 'node:path'
+import Ajv, { type ValidateFunction } from 'ajv'
+import { type AppOptions, createApp } from '../../src/app.ts'
+import type { Answer, Document, Operation, Schema } from '../../src/http/swagger/model.ts'
 
 /** RFC 3339 with a zone. */
 const DATE_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$/
+
+/** The description of the API as it is committed, in which a change of the contract shows. */
+export const OPENAPI_FILE = join(import.meta.dir, '../../docs/openapi.json')
+
+/** The app without its parts: it describes its routes, and serves none that needs more. */
+export const createBareApp = () => createApp({} as AppOptions)
+
+/** What GET /swagger/json answers. */
+export async function describeApi(): Promise<Document> {
+  const response = await createBareApp().handle(new Request('http://localhost/swagger/json'))
+  return (await response.json()) as Document
+}
+
+/** A document as text for diffs: members in the order of their names, a line each. */
+export const toText = (document: Document): string =>
+  `${JSON.stringify(document, (_, value) => sortMembers(value), 2)}\n`
+
+const sortMembers = (value: unknown) =>
+  typeof value !== 'object' || value === null || Array.isArray(value)
+    ? value
+    : Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
 
 export type Described = { method: string; path: string; operation: Operation }
 
@@ -32,12 +55,23 @@ export function checker(document: Document) {
     formats: { int64: true, 'date-time': DATE_TIME },
   })
   ajv.addSchema({ $id: 'api', ...document })
+  // Compiled once each: many answers are of the same schema.
+  const checks = new Map<string, ValidateFunction>()
   return (path: string[], value: unknown): string | null => {
-    const pointer = path.map((part) => part.replaceAll('~', '~0').replaceAll('/', '~1'))
-    const check = ajv.compile({ $ref: `api#/${pointer.map(encodeURIComponent).join('/')}` })
+    const { $ref = toPointer(path) } = find(document, path)
+    const check = checks.get($ref) ?? ajv.compile({ $ref: `api${$ref}` })
+    checks.set($ref, check)
     return check(value) ? null : ajv.errorsText(check.errors)
   }
 }
+
+const toPointer = (path: string[]) => {
+  const parts = path.map((part) => part.replaceAll('~', '~0').replaceAll('/', '~1'))
+  return `#/${parts.map(encodeURIComponent).join('/')}`
+}
+
+const find = (document: Document, path: string[]) =>
+  path.reduce<unknown>((node, part) => (node as Record<string, unknown>)[part], document) as Schema
 
 /** The document with every object closed: a field that it doesn't name is then an error. */
 export function closeObjects<Value>(value: Value): Value {

@@ -2,19 +2,28 @@ import { expect, test } from 'bun:test'
 import { gunzipSync } from 'node:zlib'
 import { Validator } from '@seriousme/openapi-schema-validator'
 import { Type } from '@sinclair/typebox'
-import { type AppOptions, createApp } from '../../src/app.ts'
 import { PATHS } from '../../src/console/paths.ts'
 import { toAsset } from '../../src/http/asset.ts'
 import { toOpenApi } from '../../src/http/swagger/document.ts'
-import type { Document } from '../../src/http/swagger/model.ts'
-import { checker, listMedias, listOperations } from './documented.ts'
+import {
+  checker,
+  createBareApp,
+  describeApi,
+  listMedias,
+  listOperations,
+  OPENAPI_FILE,
+  toText,
+} from './documented.ts'
 
-// The description alone: nothing here calls a handler that needs more.
-const app = createApp({} as AppOptions)
-const get = (path: string) => app.handle(new Request(`http://localhost${path}`))
-const document = (await (await get('/swagger/json')).json()) as Document
+const document = await describeApi()
 const operations = listOperations(document)
 const check = checker(document)
+
+test('docs/openapi.json is the description that the service gives (bun run openapi)', async () => {
+  // Line by line, so that a difference shows as one.
+  const [given, committed] = [toText(document), await Bun.file(OPENAPI_FILE).text()]
+  expect(given.split('\n')).toEqual(committed.split('\n'))
+})
 
 test('the document is valid OpenAPI 3.0', async () => {
   const validator = new Validator()
@@ -29,8 +38,8 @@ const PAGES: string[] = [...PATHS, '/console/:file']
 const isPage = (path: string) => path.startsWith('/swagger') || PAGES.includes(path)
 
 test('it describes every route of the service but its pages, and no other', () => {
-  const routes = app.routes
-    // A tile's path may have more parts than one description has.
+  const routes = createBareApp()
+    .routes // A tile's path may have more parts than one description has.
     .filter(({ path }) => !isPage(path) && !path.includes('*'))
     .map(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, '{$1}')}`)
   const described = operations.map(({ method, path }) => `${method} ${path}`)
@@ -184,7 +193,7 @@ test('the page and its assets are found from any working directory', async () =>
   const before = process.cwd()
   process.chdir('/')
   try {
-    const elsewhere = createApp({} as AppOptions)
+    const elsewhere = createBareApp()
     for (const path of ['/swagger', '/swagger/page.js', '/swagger/page.css']) {
       const response = await elsewhere.handle(new Request(`http://localhost${path}`))
       expect(response.status).toBe(200)
