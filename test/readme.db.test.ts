@@ -1,20 +1,14 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { expect, test } from 'bun:test'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { runConsole } from './support/console.ts'
-import { startTestService, type TestService } from './support/service.ts'
+import { startTestService, useService } from './support/service.ts'
 
 const ROOT = join(import.meta.dir, '..')
 const readText = (file: string) => readFileSync(join(ROOT, file), 'utf8')
 const scripts = JSON.parse(readText('package.json')).scripts
 
-let service: TestService
-beforeAll(async () => {
-  service = await startTestService()
-})
-afterAll(async () => {
-  await service.end()
-})
+const service = useService()
 
 test('the session of the README gives what stands there', async () => {
   expect(await runConsole(readText('README.md'), service)).toBeGreaterThan(8)

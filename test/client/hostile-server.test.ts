@@ -3,7 +3,7 @@ import { Audit, type Finding, openHttpSource, SourceError } from '../../src/clie
 import { EMPTY_ROOT, sha256 } from '../../src/merkle/hash.ts'
 import { makeSigningKey } from '../../src/merkle/key.ts'
 import { signTreeHead } from '../../src/merkle/tree-head.ts'
-import { makeReceipt } from './receipts.ts'
+import { makeReceipt } from './make-receipt.ts'
 
 // Real HTTP, from a server that says whatever hurts.
 

@@ -5,7 +5,7 @@ import { type LineEvent, toEventLine } from '../../src/events/event-line.ts'
 import { sha256 } from '../../src/merkle/hash.ts'
 import { makeSigningKey } from '../../src/merkle/key.ts'
 import { formatProofFile, parseProofFile } from '../../src/merkle/proof-file.ts'
-import { EVENT as event, makeReceipt } from './receipts.ts'
+import { EVENT as event, makeReceipt } from './make-receipt.ts'
 
 const key = makeSigningKey('stats.example.com/audit/log/0', sha256('seed'))
 const receiptOf = (of: LineEvent) => makeReceipt(key, of)

@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { beforeAll, describe, expect, test } from 'bun:test'
 import { PATHS } from '../../src/console/paths.ts'
 import { listRoutes } from '../support/app.ts'
+import { expectProblem, readProblem } from '../support/problem.ts'
 import { createDatabase, TEST_SHARDS } from '../support/server.ts'
-import { startTestService, type TestService, TOKENS } from '../support/service.ts'
+import { TOKENS, useService } from '../support/service.ts'
 import { fetchWith, signIn } from '../support/sessions.ts'
 
 // Invariant 10: a wrong role is refused before the body is looked at; nothing that a client sends is
@@ -25,12 +26,11 @@ function rolesOf(method: string, path: string): Role[] | null {
 
 const LIMIT = 1_024
 
-let service: TestService
+const service = useService({ bodyLimitBytes: LIMIT })
 /** The sessions of those who can have one. */
 const cookies = new Map<Role, string>()
 
 beforeAll(async () => {
-  service = await startTestService({ bodyLimitBytes: LIMIT })
   for (const role of ['admin', 'auditor'] as const) {
     cookies.set(role, await signIn(service, TOKENS[role]))
   }
@@ -46,8 +46,6 @@ async function fetchAs(role: Role, url: string, init: RequestInit): Promise<Resp
   expect([url, bySession.headers.get('cache-control')]).toEqual([url, 'no-store'])
   return [byToken, bySession]
 }
-
-afterAll(() => service.end())
 
 const database = await createDatabase()
 const routes = await listRoutes(database, TEST_SHARDS)
@@ -68,17 +66,6 @@ function wrongRequests(method: string, path: string): [url: string, init: Reques
     { method, body, headers: { 'idempotency-key': 'not valid', 'content-type': 'text/plain' } },
   ])
   return [...plain, ...bodies]
-}
-
-async function expectProblem(response: Response, status: number, error: string): Promise<void> {
-  expect(response.status).toBe(status)
-  expect(response.headers.get('content-type')).toBe('application/problem+json')
-  expect(await response.json()).toMatchObject({
-    type: 'about:blank',
-    title: expect.any(String),
-    status,
-    error,
-  })
 }
 
 test('the routes are all there', () => {
@@ -130,11 +117,9 @@ for (const { method, path } of guarded) {
           for (const response of await fetchAs(role, url, init)) {
             expect([401, 403]).not.toContain(response.status)
             expect(response.status).toBeLessThan(500)
-            if (response.status >= 400) {
-              expect(response.headers.get('content-type')).toBe('application/problem+json')
-            }
+            if (response.status >= 400) await readProblem(response)
             // It may be a stream without an end.
-            await response.body?.cancel()
+            else await response.body?.cancel()
           }
         }
       }
@@ -199,14 +184,13 @@ test('what is not there is a 404 with problem details, whatever the method', asy
 })
 
 test('a known path with a method it does not have is answered 4xx with problem details', async () => {
-  for (const { method, path } of guarded) {
+  for (const { path } of guarded) {
     const url = path.replace(/:\w+/g, '1')
     for (const other of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'PROPFIND']) {
       if (routes.some((route) => route.method === other && route.path === path)) continue
       const response = await service.fetch('admin', url, { method: other })
       expect([404, 405]).toContain(response.status)
-      expect(response.headers.get('content-type')).toBe('application/problem+json')
+      await readProblem(response)
     }
-    expect(method).toBeString()
   }
 })

@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { expect, test } from 'bun:test'
 import { countFlushes } from '../support/events.ts'
-import { startTestService, type TestService } from '../support/service.ts'
+import { expectProblem } from '../support/problem.ts'
+import { useService } from '../support/service.ts'
 
 const LIMIT = 4_096
 const PATHS: [method: 'POST' | 'PUT', path: string, role: 'dp' | 'admin', json: string][] = [
@@ -9,13 +10,7 @@ const PATHS: [method: 'POST' | 'PUT', path: string, role: 'dp' | 'admin', json: 
   ['PUT', '/admin/catalog', 'admin', '{"api_keys":[]}'],
 ]
 
-let service: TestService
-
-beforeAll(async () => {
-  service = await startTestService({ bodyLimitBytes: LIMIT })
-})
-
-afterAll(() => service.end())
+const service = useService({ bodyLimitBytes: LIMIT })
 
 /** The same body with a length in front, and in chunks of unknown number. */
 const forms: [name: string, bodyOf: (text: string) => RequestInit['body']][] = [
@@ -50,16 +45,7 @@ for (const [method, path, role, json] of PATHS) {
         json.padEnd(LIMIT * 100),
         'x'.repeat(LIMIT + 1),
       ]) {
-        const response = await send(text)
-        expect(response.status).toBe(413)
-        expect(response.headers.get('content-type')).toBe('application/problem+json')
-        expect(await response.json()).toEqual({
-          type: 'about:blank',
-          title: 'Content Too Large',
-          status: 413,
-          detail: `A body has at most ${LIMIT} bytes.`,
-          error: 'request body too large',
-        })
+        await expectProblem(await send(text), 413, 'request body too large')
       }
       expect(await countFlushes(service.database.owner)).toBe(flushes)
     })
@@ -71,7 +57,8 @@ test('the limit counts bytes, not letters', async () => {
   expect(body.length).toBeLessThan(LIMIT)
   for (const [, bodyOf] of forms) {
     const init = { method: 'POST', body: bodyOf(body) }
-    expect((await service.fetch('dp', '/internal/stats/flush', init)).status).toBe(413)
+    const response = await service.fetch('dp', '/internal/stats/flush', init)
+    await expectProblem(response, 413, 'request body too large')
   }
 })
 

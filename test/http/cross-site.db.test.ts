@@ -1,18 +1,13 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
-import { startTestService, type TestService, TOKENS } from '../support/service.ts'
+import { expect, test } from 'bun:test'
+import { expectProblem } from '../support/problem.ts'
+import { TOKENS, useService } from '../support/service.ts'
 import { fetchWith, postSession, signIn } from '../support/sessions.ts'
 
 // What another site's page makes a browser send, its cookie with it.
 
 const SUMMARY = '/admin/apikey-stats/summary'
 
-let service: TestService
-
-beforeAll(async () => {
-  service = await startTestService({ bodyLimitBytes: 4_096 })
-})
-
-afterAll(() => service.end())
+const service = useService({ bodyLimitBytes: 4_096 })
 
 const statusWith = async (cookie: string, path = SUMMARY, through = service) =>
   (await fetchWith(through, cookie, path)).status
@@ -57,6 +52,7 @@ test('what comes from another site changes nothing: 403, before anything is look
       const init = { method, headers, ...(body === undefined ? {} : { body }) }
       const response = await fetchWith(service, cookie, path, init)
       expect([headers, path, response.status]).toEqual([headers, path, 403])
+      await expectProblem(response, 403, 'forbidden')
       expect(response.headers.get('set-cookie')).toBeNull()
     }
   }
@@ -70,6 +66,7 @@ test('what comes from another site signs nobody in', async () => {
   for (const headers of elsewhere()) {
     const response = await postSession(service, TOKENS.admin, headers)
     expect([headers, response.status]).toEqual([headers, 403])
+    await expectProblem(response, 403, 'forbidden')
     expect(response.headers.get('set-cookie')).toBeNull()
   }
   expect(await countSessions()).toBe(before)

@@ -11,7 +11,7 @@ type Event = { shard: number; position: number; recorded_at: string; type: strin
 const FLUSH = '/internal/apikey-stats/flush'
 const KEY_FLUSH = '/internal/stats/flush'
 
-const { one: service, other } = useInstances({
+const [service, other] = useInstances({
   intervals: { streams: { ...TEST_INTERVALS.streams, keepAliveMs: 200 } },
 })
 beforeAll(async () => {

@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { startTestService, type TestService } from '../support/service.ts'
+import { beforeAll, describe, expect, test } from 'bun:test'
+import { expectProblem } from '../support/problem.ts'
+import { useService } from '../support/service.ts'
 
 // Keyset pages: each row once, in the order asked for, whatever the order.
 
@@ -35,10 +36,9 @@ const LISTS: [path: string, id: string, columns: string[]][] = [
   ],
 ]
 
-let service: TestService
+const service = useService()
 
 beforeAll(async () => {
-  service = await startTestService()
   const ids = Array.from({ length: ROWS }, (_, i) => i + 1)
   const hashOf = (id: number) => `hash-${String((id * 7_919) % 1_000).padStart(3, '0')}`
   // Many rows share a value of every column: then the id decides.
@@ -71,8 +71,6 @@ beforeAll(async () => {
     })
   }
 })
-
-afterAll(() => service.end())
 
 async function readPages(path: string, query: string, limit: number): Promise<Row[]> {
   const rows: Row[] = []
@@ -118,7 +116,7 @@ for (const [path, id, columns] of LISTS) {
       expect(await readPages(path, query, ROWS / 2)).toEqual(await readPages(path, query, ROWS))
     })
 
-    test('a cursor of another order, or none of ours, is refused with 400', async () => {
+    test('a cursor of another order, or none of ours, is refused', async () => {
       const { next_cursor } = await service.read<Page>(`${path}?limit=1&sort=name`)
       const of = (text: string) => Buffer.from(text).toString('base64url')
       const queries = [
@@ -126,7 +124,6 @@ for (const [path, id, columns] of LISTS) {
         `limit=1&sort=-name&cursor=${next_cursor}`,
         'cursor=',
         'cursor=nonsense',
-        'cursor=%00',
         `cursor=${next_cursor}x`,
         ...['[]', '["name"]', '["name",1,2]', '["name","a"]', '{}', 'null', '"x"'].map(
           (text) => `sort=name&cursor=${of(text)}`,
@@ -136,21 +133,33 @@ for (const [path, id, columns] of LISTS) {
         `sort=${columns[2]}&cursor=${of(`["${columns[2]}","1e999","1"]`)}`,
         `sort=${columns[2]}&cursor=${of(`["${columns[2]}","NaN","x\\u0000"]`)}`,
         `sort=-${id}&cursor=${of(`["-${id}","x\\u0000","99999999999999999999"]`)}`,
-        `cursor=${'x'.repeat(5_000)}`,
       ]
       for (const query of queries) {
         const response = await service.fetch('admin', `${path}?${query}`)
-        expect([query, response.status]).toEqual([query, 400])
-        expect(response.headers.get('content-type')).toBe('application/problem+json')
+        await expectProblem(response, 400, 'invalid query')
       }
     })
 
-    test('a query that the contract does not know is refused with 400', async () => {
-      const queries = ['nonsense=1', 'as_of=nonsense', 'Limit=1', 'consistency=strong', 'ended=no']
+    test('a query that the contract does not know is refused', async () => {
+      const queries = [
+        'cursor=%00',
+        'nonsense=1',
+        'as_of=nonsense',
+        'Limit=1',
+        'consistency=strong',
+        'ended=no',
+      ]
       const values = ['limit=0', 'limit=1001', 'limit=-1', 'limit=1.5', 'limit=', 'sort=ended_at']
-      for (const query of [...queries, ...values, 'sort=', 'sort=--id', 'sort=id;drop']) {
+      for (const query of [
+        ...queries,
+        
+        ...values,
+        'sort=',
+        'sort=--id',
+        'sort=id;drop',
+      ]) {
         const response = await service.fetch('admin', `${path}?${query}`)
-        expect([query, response.status]).toEqual([query, 400])
+        await expectProblem(response, 400, 'invalid request')
       }
     })
   })

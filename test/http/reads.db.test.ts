@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { beforeAll, expect, test } from 'bun:test'
 import { connectAsOwner } from '../../src/db/pool.ts'
 import { lockRows, positionOf } from '../support/events.ts'
-import { startTestService, type TestService } from '../support/service.ts'
+import { type TestService, useInstances } from '../support/service.ts'
 
 // Each read reflects every flush that was acknowledged before it began, and says what it reflects.
 
@@ -9,22 +9,14 @@ type Rated = { id: number; total_requests: number; success_requests: number; end
 
 const FLUSH = '/internal/apikey-stats/flush'
 
-let one: TestService
-let other: TestService
+const [one, other] = useInstances()
 
 beforeAll(async () => {
-  one = await startTestService()
-  other = await startTestService({ database: one.database })
   await one.putCatalog({
     provider_groups: [{ id: 1, name: 'openai' }, { id: 2 }, { id: 3 }],
     api_keys: [1, 2, 3, 4].map((id) => ({ id, group_id: id })),
     keys: [{ token_hash: 'k', quota_limit: 10 }, { token_hash: 'a/b %c' }],
   })
-})
-
-afterAll(async () => {
-  await other.stop()
-  await one.end()
 })
 
 const post = (service: TestService, id: number, requests = 1) =>

@@ -1,16 +1,15 @@
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { beforeAll, describe, expect, test } from 'bun:test'
 import { openReceipt } from '../../src/client/receipt.ts'
 import { parseVerifierKey } from '../../src/merkle/key.ts'
-import { startTestService, type TestService } from '../support/service.ts'
+import { expectProblem } from '../support/problem.ts'
+import { startTestService, useService } from '../support/service.ts'
 
 const FLUSH = { keys: [{ api_key_id: 7, requests: 10, success_requests: 9 }] }
 
-let service: TestService
+const service = useService()
 beforeAll(async () => {
-  service = await startTestService()
   await service.putCatalog({ api_keys: [{ id: 7 }] })
 })
-afterAll(() => service.end())
 
 /** Opens a receipt as somebody would who has the keys and nothing else; gives its event. */
 async function open(text: string) {
@@ -54,14 +53,14 @@ describe('receipts', () => {
       headers: { authorization: `Bearer ${token}` },
       body: JSON.stringify({ position }),
     })
-    expect(stranger.status).toBe(404)
-    expect((await ask('0/0')).status).toBe(404)
-    expect((await ask('0/999999')).status).toBe(404)
-    expect((await ask('9999/0')).status).toBe(404)
+    await expectProblem(stranger, 404, 'not found')
+    for (const missing of ['0/0', '0/999999', '9999/0']) {
+      await expectProblem(await ask(missing), 404, 'not found')
+    }
   })
 
   test.each([null, '', '0', '0/-1', '0/1,0/2', '0/1 '])('%p is no position', async (position) => {
-    expect((await ask(position)).status).toBe(400)
+    await expectProblem(await ask(position), 400, 'invalid request body')
   })
 
   test('an auditor downloads the same of any event', async () => {

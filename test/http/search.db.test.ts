@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { beforeAll, describe, expect, test } from 'bun:test'
 import { positionOf } from '../support/events.ts'
-import { startTestService, type TestService } from '../support/service.ts'
+import { expectProblem } from '../support/problem.ts'
+import { useService } from '../support/service.ts'
 
 // `search=` on the lists: rows whose name holds it, in capitals or not, or whose id begins with it.
 
@@ -22,12 +23,11 @@ const LISTS = [
   ['/admin/keys', (row: Row) => row.token_hash!],
 ] as const
 
-let service: TestService
+const service = useService()
 /** Where the log stood before a name was changed. */
 let before: string
 
 beforeAll(async () => {
-  service = await startTestService()
   const rows = NAMES.map((name, i) => ({ id: i + 1, name }))
   await service.putCatalog({
     provider_groups: rows,
@@ -40,8 +40,6 @@ beforeAll(async () => {
   await service.putCatalog({ provider_groups: [{ id: 1, name: 'renamed' }] })
   await service.fetch('admin', '/admin/provider-groups/2', { method: 'DELETE' })
 })
-
-afterAll(() => service.end())
 
 const read = (path: string, query: string) => service.read<Page>(`${path}?${query}`)
 
@@ -97,8 +95,7 @@ for (const [path, idOf] of LISTS) {
       const urls = [...searches.map((search) => `${path}?search=${search}`), `${single}?search=a`]
       for (const url of urls) {
         const response = await service.fetch('auditor', url)
-        expect([url, response.status]).toEqual([url, 400])
-        expect(response.headers.get('content-type')).toBe('application/problem+json')
+        await expectProblem(response, 400, 'invalid request')
       }
     })
   })

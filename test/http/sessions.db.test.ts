@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { expect, test } from 'bun:test'
 import { hash } from 'node:crypto'
 import { startMeter } from '../support/meter.ts'
-import { startTestService, type TestService, TOKENS } from '../support/service.ts'
+import { startTestService, type TestService, TOKENS, useInstances } from '../support/service.ts'
 import {
   fetchWith,
   makeToken,
@@ -15,18 +15,7 @@ import {
 
 const SUMMARY = '/admin/apikey-stats/summary'
 
-let service: TestService
-let other: TestService
-
-beforeAll(async () => {
-  service = await startTestService({ bodyLimitBytes: 4_096 })
-  other = await startTestService({ database: service.database })
-})
-
-afterAll(async () => {
-  await other.stop()
-  await service.end()
-})
+const [service, other] = useInstances({ bodyLimitBytes: 4_096 })
 
 const statusWith = async (cookie: string, path = SUMMARY, through = service) =>
   (await fetchWith(through, cookie, path)).status

@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { expect, test } from 'bun:test'
 import { hash } from 'node:crypto'
 import { Writable } from 'node:stream'
 import pino from 'pino'
-import { startTestService, type TestService, TOKENS } from '../support/service.ts'
+import { expectProblem } from '../support/problem.ts'
+import { startTestService, TOKENS, useService } from '../support/service.ts'
 import { cookieOf, fetchWith, makeToken, postSession, signIn } from '../support/sessions.ts'
 
 // POST /session: a cookie for a token that is shown once.
@@ -12,13 +13,7 @@ type Session = { name: string; role: string; expires_at: string | null }
 const SUMMARY = '/admin/apikey-stats/summary'
 const TWELVE_HOURS_MS = 12 * 3_600_000
 
-let service: TestService
-
-beforeAll(async () => {
-  service = await startTestService()
-})
-
-afterAll(() => service.end())
+const service = useService()
 
 const statusWith = async (cookie: string, path = SUMMARY, through = service) =>
   (await fetchWith(through, cookie, path)).status
@@ -129,8 +124,7 @@ test('signing in takes no body that is large, whatever its length is said to be'
   const chunks = Array.from({ length: 40 }, () => new Uint8Array(1_000).fill(0x20))
   for (const body of ['x'.repeat(1_000_000), new Blob(chunks).stream()]) {
     const response = await service.fetch(null, '/session', { method: 'POST', body })
-    expect(response.status).toBe(413)
-    expect(await response.json()).toMatchObject({ detail: 'A body has at most 4096 bytes.' })
+    await expectProblem(response, 413, 'request body too large')
   }
 })
 

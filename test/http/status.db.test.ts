@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { expect, test } from 'bun:test'
 import { version } from '../../package.json'
-import { startTestService, type TestService } from '../support/service.ts'
+import { expectProblem } from '../support/problem.ts'
+import { startTestService, useService } from '../support/service.ts'
 
 // GET /admin/status: what runs here, on what.
 
@@ -16,14 +17,8 @@ type Status = {
   instances: { id: string; live: boolean; started_at: string; tends: number[] }[]
 }
 
-let service: TestService
+const service = useService()
 const before = Date.now()
-
-beforeAll(async () => {
-  service = await startTestService()
-})
-
-afterAll(() => service.end())
 
 const readStatus = (through = service) => through.read<Status>('/admin/status')
 
@@ -92,6 +87,7 @@ test('what was signed grows with the log', async () => {
   expect(signed[shard!]).toBe(position! + 1)
 })
 
-test('a query is refused with 400', async () => {
-  expect((await service.fetch('auditor', '/admin/status?shard=0')).status).toBe(400)
+test('a query is refused', async () => {
+  const response = await service.fetch('auditor', '/admin/status?shard=0')
+  await expectProblem(response, 400, 'invalid request')
 })

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { beforeAll, describe, expect, test } from 'bun:test'
 import { gunzipSync } from 'node:zlib'
 import { parseEventLine } from '../../src/events/event-line.ts'
 import { parseEntries } from '../../src/merkle/entries.ts'
@@ -7,17 +7,16 @@ import { parseVerifierKey } from '../../src/merkle/key.ts'
 import { openTreeHead, type TreeHead } from '../../src/merkle/tree-head.ts'
 import { isConsistent, rootOfInclusion } from '../../src/merkle/verify-proof.ts'
 import { insertEmptyFlushes } from '../support/events.ts'
-import { startTestService, type TestService } from '../support/service.ts'
+import { expectProblem } from '../support/problem.ts'
+import { useService } from '../support/service.ts'
 import { rootOf } from '../support/tree.ts'
 
 const shard = 0
 
-let service: TestService
+const service = useService()
 beforeAll(async () => {
-  service = await startTestService()
   await service.putCatalog({ api_keys: [{ id: 7 }] })
 })
-afterAll(() => service.end())
 
 const get = (path: string, headers: Record<string, string> = {}) =>
   service.fetch('auditor', path, { headers })
@@ -161,7 +160,7 @@ describe('tiles', () => {
   ])('%s is not there', async (path) => {
     await grow(300)
     await headOf(300)
-    expect((await get(path)).status).toBe(404)
+    await expectProblem(await get(path), 404, 'not found')
   })
 })
 
@@ -209,20 +208,20 @@ describe('proofs', () => {
   })
 
   test.each([
-    ['inclusion?position=300&tree_size=300', 400],
-    ['inclusion?position=-1', 400],
-    ['inclusion', 400],
-    ['inclusion?position=0&tree_size=0', 400],
-    ['inclusion?position=0&size=3', 400],
-    ['inclusion?position=0&tree_size=900000', 404],
-    ['inclusion?position=0&shard=9999', 404],
-    ['consistency?from=3&to=2', 400],
-    ['consistency', 400],
-    ['consistency?from=1&to=900000', 404],
-    ['consistency?from=1&to=999999999999999', 404],
-  ])('%s answers %d', async (path, status) => {
+    ['inclusion?position=300&tree_size=300', 400, 'invalid query'],
+    ['inclusion?position=-1', 400, 'invalid query'],
+    ['inclusion', 400, 'invalid request'],
+    ['inclusion?position=0&tree_size=0', 400, 'invalid query'],
+    ['inclusion?position=0&size=3', 400, 'invalid request'],
+    ['inclusion?position=0&tree_size=900000', 404, 'not found'],
+    ['inclusion?position=0&shard=9999', 404, 'not found'],
+    ['consistency?from=3&to=2', 400, 'invalid query'],
+    ['consistency', 400, 'invalid request'],
+    ['consistency?from=1&to=900000', 404, 'not found'],
+    ['consistency?from=1&to=999999999999999', 404, 'not found'],
+  ])('%s answers %d', async (path, status, error) => {
     await grow(300)
     await headOf(300)
-    expect((await get(`/audit/proof/${path}`)).status).toBe(status)
+    await expectProblem(await get(`/audit/proof/${path}`), status, error)
   })
 })

@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { insertEvent, positionOf } from '../support/events.ts'
-import { startTestService, type TestService } from '../support/service.ts'
+import { beforeAll, describe, expect, test } from 'bun:test'
+import { insertEvent, insertEvents, positionOf } from '../support/events.ts'
+import { expectProblem } from '../support/problem.ts'
+import { useService } from '../support/service.ts'
 
 // Usage over time: what is counted in which hour or day of which zone.
 
@@ -13,27 +14,25 @@ const TIMES = [
   ...range('2026-03-27T00:00:00Z', '2026-04-07T00:00:00Z', 2_500),
   ...range('2026-10-24T00:00:00Z', '2026-11-03T00:00:00Z', 2_500),
 ].sort()
-const RANGE = 'from=2023-12-31T00:00:00Z&to=2026-12-01T00:00:00Z'
 
-let service: TestService
+const service = useService()
 /** What was counted: one event each, and by which key of the two. */
 let counted: { at: string; requests: number; key: number; shard: number }[]
 
 beforeAll(async () => {
-  service = await startTestService()
   const { owner } = service.database
   counted = TIMES.map((at, i) => ({
     ...{ at, requests: 1 + (i % 7), key: 1 + (i % 2), shard: i % service.shards },
   }))
-  for (const { at, requests, key, shard } of counted) {
-    const group = 10 * key
-    await insertEvent(owner, {
-      ...{ shard, type: 'ApiKeyStatsFlushed', recordedAt: at },
-      payload: JSON.stringify({
-        ...{ groups: [group, null], counts: [1, 1], ids: [key, 99], requests: [requests, 5] },
-        successes: [1, 5],
+  for (const [shard, rows] of Map.groupBy(counted, (row) => row.shard)) {
+    const payloads = rows.map(({ requests, key }) =>
+      JSON.stringify({
+        ...{ groups: [10 * key, null], counts: [1, 1], ids: [key, 99] },
+        ...{ requests: [requests, 5], successes: [1, 5] },
       }),
-    })
+    )
+    const recordedAt = rows.map(({ at }) => at)
+    await insertEvents(owner, payloads, { shard, type: 'ApiKeyStatsFlushed', recordedAt })
   }
   await insertEvent(owner, {
     recordedAt: '2026-11-04T00:00:00Z',
@@ -45,7 +44,6 @@ beforeAll(async () => {
   // The total is summed over the groups that the catalog knows.
   await service.putCatalog({ provider_groups: [{ id: 10 }, { id: 20 }] })
 })
-afterAll(() => service.end())
 
 function range(from: string, to: string, seconds: number): string[] {
   const times: string[] = []
@@ -56,6 +54,12 @@ function range(from: string, to: string, seconds: number): string[] {
 }
 
 const read = (query: string) => service.read<Usage>(`/admin/usage?${query}`)
+
+/** What was counted in a range. */
+function sumIn({ from, to }: { from: string; to: string }): number {
+  const [start, end] = [from, to].map((bound) => new Date(bound).toISOString())
+  return sumOf(counted.filter(({ at }) => at >= start! && at < end!))
+}
 const sumOf = (rows: { requests: number }[]) => rows.reduce((sum, row) => sum + row.requests, 0)
 
 /** The local date of a moment, by another way than the service's. */
@@ -64,17 +68,42 @@ const localDay = (tz: string) => {
   return (at: string) => format.format(new Date(at))
 }
 
-describe('the sum of the parts is the whole, in every zone', () => {
-  const zones = Intl.supportedValuesOf('timeZone')
+const RANGE = { from: '2023-12-31T00:00:00Z', to: '2026-12-01T00:00:00Z' }
+const IN_RANGE = `from=${RANGE.from}&to=${RANGE.to}`
+const ZONES = Intl.supportedValuesOf('timeZone')
 
-  test(`${zones.length} zones by day`, async () => {
-    const whole = sumOf(counted)
-    for (const tz of zones) {
-      const { items, total } = await read(`${RANGE}&bucket=day&tz=${encodeURIComponent(tz)}`)
-      expect(total.total_requests).toBe(whole)
-      expect(items.reduce((sum, item) => sum + item.total_requests, 0)).toBe(whole)
-      for (const [i, item] of items.entries()) if (i > 0) expect(item.from).toBe(items[i - 1]!.to)
-    }
+/** The offsets of a zone in the range, and when they change: what sets it apart from others. */
+function rulesOf(tz: string): string {
+  let at = Temporal.Instant.from(RANGE.from).toZonedDateTimeISO(tz)
+  const rules = [at.offset]
+  for (;;) {
+    const next = at.getTimeZoneTransition('next')
+    if (next === null || next.epochMilliseconds >= Date.parse(RANGE.to)) return rules.join()
+    at = next
+    rules.push(at.toString({ timeZoneName: 'never' }))
+  }
+}
+
+describe('the sum of the parts is the whole', () => {
+  async function expectWhole(tz: string, { from, to }: typeof RANGE, whole: number) {
+    const query = `from=${from}&to=${to}&bucket=day&tz=${encodeURIComponent(tz)}`
+    const { items, total } = await read(query)
+    expect([tz, total.total_requests]).toEqual([tz, whole])
+    expect(items.reduce((sum, item) => sum + item.total_requests, 0)).toBe(whole)
+    for (const [i, item] of items.entries()) if (i > 0) expect(item.from).toBe(items[i - 1]!.to)
+  }
+
+  test('in every zone', async () => {
+    const range = { from: '2026-10-24T00:00:00Z', to: '2026-10-27T00:00:00Z' }
+    const whole = sumIn(range)
+    expect(whole).toBeGreaterThan(0)
+    for (const tz of ZONES) await expectWhole(tz, range, whole)
+  })
+
+  test('over three years, by whatever rules the clocks of a zone change', async () => {
+    const zones = [...Map.groupBy(ZONES, rulesOf).values()].map(([zone]) => zone!)
+    expect(zones.length).toBeGreaterThan(40)
+    for (const tz of zones) await expectWhole(tz, RANGE, sumOf(counted))
   })
 
   test.each([
@@ -83,7 +112,7 @@ describe('the sum of the parts is the whole, in every zone', () => {
   ])('each day of %s has what was counted on it', async (tz) => {
     const dayOf = localDay(tz)
     const days = Map.groupBy(counted, ({ at }) => dayOf(at))
-    const { items } = await read(`${RANGE}&bucket=day&tz=${encodeURIComponent(tz)}`)
+    const { items } = await read(`${IN_RANGE}&bucket=day&tz=${encodeURIComponent(tz)}`)
     const found = items.map((item) => [dayOf(item.from), item.total_requests] as const)
     expect(new Map(found.filter(([, total]) => total > 0))).toEqual(
       new Map([...days].map(([day, rows]) => [day, sumOf(rows)])),
@@ -99,10 +128,7 @@ describe('the sum of the parts is the whole, in every zone', () => {
       const query = 'from=2026-03-28T00:00:00Z&to=2026-04-06T00:00:00Z'
       const { items } = await read(`${query}&bucket=hour&tz=${encodeURIComponent(tz)}`)
       for (const { from, to, total_requests } of items) {
-        const rows = counted.filter(
-          ({ at }) => Date.parse(at) >= Date.parse(from) && Date.parse(at) < Date.parse(to),
-        )
-        expect(total_requests).toBe(sumOf(rows))
+        expect(total_requests).toBe(sumIn({ from, to }))
         expect(Date.parse(to) - Date.parse(from)).toBeLessThanOrEqual(3_600_000)
       }
     },
@@ -110,7 +136,7 @@ describe('the sum of the parts is the whole, in every zone', () => {
 })
 
 test('a group and an API key have their own, and an unknown one nothing', async () => {
-  const all = `${RANGE}&bucket=day`
+  const all = `${IN_RANGE}&bucket=day`
   for (const key of [1, 2]) {
     const whole = sumOf(counted.filter((row) => row.key === key))
     expect((await read(`${all}&group_id=${10 * key}`)).total.total_requests).toBe(whole)
@@ -208,9 +234,17 @@ test('CSV has the same numbers, a line a bucket', async () => {
 })
 
 test.each([
-  ...['group_id=1&api_key_id=1', 'tz=Nowhere/Else', 'from=2026-01-01T00:05:00Z', 'bucket=week'],
-  ...['from=2026-02-30T00:00:00Z', 'tz=%00', 'group_id=x', 'format=xml'],
-  ...['from=2026-01-01T00:00:00Z&to=2025-01-01T00:00:00Z', 'as_of_position=0/99999999'],
+  ...['group_id=1&api_key_id=1', 'tz=Nowhere/Else', 'from=2026-01-01T00:05:00Z'],
+  ...['from=2026-02-30T00:00:00Z', 'as_of_position=0/99999999'],
+  ...['from=2026-01-01T00:00:00Z&to=2025-01-01T00:00:00Z'],
 ])('%s is refused', async (query) => {
-  expect((await service.fetch('admin', `/admin/usage?${query}`)).status).toBe(400)
+  await expectProblem(await service.fetch('admin', `/admin/usage?${query}`), 400, 'invalid query')
 })
+
+test.each(['bucket=week', 'tz=%00', 'group_id=x', 'format=xml'])(
+  '%s is refused as malformed',
+  async (query) => {
+    const response = await service.fetch('admin', `/admin/usage?${query}`)
+    await expectProblem(response, 400, 'invalid request')
+  },
+)

@@ -11,7 +11,7 @@ const FLUSH = '/internal/apikey-stats/flush'
 const POSTERS = 64
 const POSTS_EACH = 5
 
-const { one, other } = useInstances()
+const [one, other] = useInstances()
 
 /** Posts from 64 clients at once through two instances, with catalog changes between; gives positions. */
 async function postConcurrently(): Promise<string[]> {

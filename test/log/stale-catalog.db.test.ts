@@ -6,7 +6,7 @@ import { type TestService, useInstances } from '../support/service.ts'
 
 const FLUSH = '/internal/apikey-stats/flush'
 
-const { one, other } = useInstances()
+const [one, other] = useInstances()
 
 const flush = async (service: TestService, id: number) =>
   (await service.post(FLUSH, { keys: [{ api_key_id: id, requests: 1 }] })).json()

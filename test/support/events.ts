@@ -7,8 +7,8 @@ type TestEvents = {
   shard?: number
   type?: string
   version?: number
-  /** RFC 3339; otherwise the database's clock, and never before the last event. */
-  recordedAt?: string
+  /** RFC 3339, a time each or the same for all; otherwise the clock, never before the last event. */
+  recordedAt?: string | readonly string[]
   /** Gives each event an idempotency key, `key-<position>`. */
   keyed?: boolean
 }
@@ -27,6 +27,9 @@ export async function insertEvents(
   payloads: readonly string[],
   { shard = 0, type = 'KeyStatsFlushed', version = 1, recordedAt, keyed = false }: TestEvents = {},
 ): Promise<number> {
+  const times = payloads.map((_, i) =>
+    typeof recordedAt === 'string' ? recordedAt : (recordedAt?.[i] ?? null),
+  )
   // No CTE: on Citus an insert is joined to rows of its shard.
   const rows = await owner<{ position: string }[]>`
     insert into events (
@@ -34,7 +37,7 @@ export async function insertEvents(
     )
     select
       ${shard}::integer, last.position + p.number, ${type}, ${version}::smallint,
-      coalesce(${recordedAt ?? null}::text::timestamptz, last.recorded_at, clock_timestamp()),
+      coalesce(p.recorded_at::timestamptz, last.recorded_at, clock_timestamp()),
       'owner', case when ${keyed} then 'key-' || last.position + p.number end, p.payload::json,
       sha256(convert_to(p.payload, 'UTF8'))
     from (
@@ -42,7 +45,8 @@ export async function insertEvents(
         from events e
         where e.shard = ${shard}
       ) last
-      cross join unnest(${payloads as string[]}::text[]) with ordinality p(payload, number)
+      cross join unnest(${payloads as string[]}::text[], ${times}::text[])
+        with ordinality p(payload, recorded_at, number)
     returning position`
   return rows.reduce((first, { position }) => Math.min(first, Number(position)), Infinity)
 }

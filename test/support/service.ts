@@ -115,12 +115,10 @@ export function useService(options: TestServiceOptions = {}): TestService {
   return service
 }
 
-/** Two instances on one database for the tests of one file. */
-export function useInstances(options: TestServiceOptions = {}): {
-  one: TestService
-  other: TestService
-} {
-  const [one, other] = [{} as TestService, {} as TestService]
+/** Two instances on one database for the tests of one file; the first drops the database. */
+export function useInstances(options: TestServiceOptions = {}): [TestService, TestService] {
+  const one = {} as TestService
+  const other = {} as TestService
   beforeAll(async () => {
     Object.assign(one, await startTestService(options))
     Object.assign(other, await startTestService({ ...options, database: one.database }))
@@ -129,5 +127,5 @@ export function useInstances(options: TestServiceOptions = {}): {
     await other.stop?.()
     await one.end?.()
   })
-  return { one, other }
+  return [one, other]
 }

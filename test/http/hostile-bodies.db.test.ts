@@ -1,19 +1,16 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { beforeAll, expect, test } from 'bun:test'
 import { CURRENT } from '../../src/projections/index.ts'
-import { startTestService, type TestService } from '../support/service.ts'
+import { useService } from '../support/service.ts'
 
 // Bodies of the largest size that are made to hurt. What is small is fuzzed: test/property.
 
 const LIMIT = 16 * 1024 * 1024
 
-let service: TestService
+const service = useService()
 
 beforeAll(async () => {
-  service = await startTestService()
   await service.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 1, group_id: 1 }] })
 })
-
-afterAll(() => service.end())
 
 /** `text` as often as the limit allows, between `head` and `tail`. */
 const fill = (head: string, text: string, tail: string) =>

@@ -1,21 +1,18 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { beforeAll, expect, test } from 'bun:test'
 import { connectAsOwner } from '../../src/db/pool.ts'
-import { startTestService, type TestService } from '../support/service.ts'
+import { useService } from '../support/service.ts'
 
 // Invariant 8: the request path takes no lock on a counter. Invariant 9: reads come from projections.
 
-let service: TestService
+const service = useService()
 
 beforeAll(async () => {
-  service = await startTestService()
   await service.putCatalog({
     provider_groups: [{ id: 1 }],
     api_keys: [{ id: 1, group_id: 1 }],
     keys: [{ token_hash: 'a' }],
   })
 })
-
-afterAll(() => service.end())
 
 const POSTS: [path: string, entry: object][] = [
   ['/internal/apikey-stats/flush', { api_key_id: 1, requests: 1 }],
