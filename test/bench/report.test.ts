@@ -3,10 +3,11 @@ import { renderScale, scaleCharts } from '../../bench/report-scale.ts'
 import type { Results } from '../../bench/results.ts'
 import { makeResults } from './results.ts'
 
+const blocks = renderScale(makeResults())
+
 const cellsOf = (line: string) => line.split(' | ').length
 
 test('every table has as many cells in each row as in its head, and no cell without a value', () => {
-  const blocks = renderScale(makeResults())
   expect(Object.keys(blocks)).toEqual(['curve', 'unit costs', 'plan', 'ends'])
   for (const block of Object.values(blocks)) {
     expect(block).not.toMatch(/NaN|undefined|Infinity/)
@@ -25,7 +26,6 @@ test('what was not measured is not reported', () => {
 })
 
 test('the fit finds the costs that a measured curve was made of', () => {
-  const blocks = renderScale(makeResults())
   expect(blocks['unit costs']).toContain("| service, the program's thread, µs | 100 | 20 | 0.2 |")
   expect(blocks['unit costs']).toContain('| log and its indexes, bytes | – | 240 | 8 |')
 })
