@@ -30,7 +30,7 @@ test('a DATABASE_URL that can not be read is refused without being shown', () =>
     'mysql://app:s3cr@db.example/x',
   ]
   for (const url of broken) {
-    expect(refusal({ DATABASE_URL: url })).toContain('DATABASE_URL must be')
+    expect(refusal({ DATABASE_URL: url })).toStartWith('DATABASE_URL ')
     expect(refusal({ DATABASE_URL: url })).not.toContain('s3cr')
   }
   expect(refusal({ DATABASE_URL: 'postgres://app:s3cr%23t@db.example:5433/x' })).toBe('')
@@ -38,7 +38,7 @@ test('a DATABASE_URL that can not be read is refused without being shown', () =>
 
 test('a token that is short or not visible ASCII is refused without being shown', () => {
   for (const token of ['short', 'with a blank in it', 'ümlauts-and-more']) {
-    expect(refusal({ TALLYBOOK_DP_TOKEN: token })).toContain('TALLYBOOK_DP_TOKEN must be')
+    expect(refusal({ TALLYBOOK_DP_TOKEN: token })).toStartWith('TALLYBOOK_DP_TOKEN ')
     expect(refusal({ TALLYBOOK_DP_TOKEN: token })).not.toContain(token)
   }
 })
@@ -47,7 +47,7 @@ test('the time of a nightly verification is one of a day, or none', () => {
   expect(readConfig({}).verifyAt).toBeNull()
   expect(readConfig({ TALLYBOOK_VERIFY_AT: '03:30' }).verifyAt).toEqual({ hour: 3, minute: 30 })
   for (const time of ['24:00', '3:30', '03:60', '0330', 'night', '03:30Z']) {
-    expect(refusal({ TALLYBOOK_VERIFY_AT: time })).toContain('TALLYBOOK_VERIFY_AT must be')
+    expect(refusal({ TALLYBOOK_VERIFY_AT: time })).toStartWith('TALLYBOOK_VERIFY_AT ')
   }
 })
 
@@ -56,7 +56,7 @@ test('attestations are an hour apart, or as many minutes as it says, or on deman
   expect(readConfig({ TALLYBOOK_ATTEST_MINUTES: '0' }).attestMinutes).toBe(0)
   expect(readConfig({ TALLYBOOK_ATTEST_MINUTES: '10080' }).attestMinutes).toBe(10_080)
   for (const minutes of ['-1', '1.5', '10081', 'hourly']) {
-    expect(refusal({ TALLYBOOK_ATTEST_MINUTES: minutes })).toContain('TALLYBOOK_ATTEST_MINUTES')
+    expect(refusal({ TALLYBOOK_ATTEST_MINUTES: minutes })).toStartWith('TALLYBOOK_ATTEST_MINUTES ')
   }
 })
 
@@ -69,7 +69,7 @@ test('replicas are those of a DATABASE_URL, a URL each', () => {
     'postgres://app:s3cr%23t@two.example/x?sslmode=require',
     'postgres://app:s3cr%23t@[::1]:5434/x?sslmode=require',
   ])
-  expect(refusal({ DATABASE_READ_URL: many })).toContain('DATABASE_READ_URL needs DATABASE_URL')
+  expect(refusal({ DATABASE_READ_URL: many })).toStartWith('DATABASE_READ_URL ')
   expect(refusal({ DATABASE_READ_URL: many })).not.toContain('s3cr')
 })
 
@@ -82,7 +82,19 @@ test('a DATABASE_READ_URL that can not be read is refused without being shown', 
   ]
   for (const DATABASE_READ_URL of broken) {
     const sentence = refusal({ DATABASE_URL: 'postgres://app@db.example/x', DATABASE_READ_URL })
-    expect(sentence).toContain('DATABASE_READ_URL must be')
+    expect(sentence).toStartWith('DATABASE_READ_URL ')
     expect(sentence).not.toContain('s3cr')
   }
+})
+
+test.each<Record<string, string>>([
+  { DATABASE_URL: 'mysql://app:s3cr@db.example/x' },
+  { DATABASE_READ_URL: 'postgres://app@db.example/x' },
+  { DATABASE_URL: 'postgres://app@db.example/x', DATABASE_READ_URL: 'mysql://app@db.example/x' },
+  { TALLYBOOK_DP_TOKEN: 'short' },
+  { TALLYBOOK_VERIFY_AT: 'night' },
+  { TALLYBOOK_ATTEST_MINUTES: 'hourly' },
+  { TALLYBOOK_SHARDS: '0' },
+])('%j is refused with what it has to be', (env) => {
+  expect(refusal(env)).toMatchSnapshot()
 })

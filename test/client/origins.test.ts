@@ -41,7 +41,7 @@ test('who trusts the new key only is told of the old origin', async () => {
   goOn()
   const { found, report } = await auditLog(log)
   expect(found).toEqual([])
-  expect(report.notes.join()).toContain('as stats.example.com/audit/log/0 before, up to 7 events')
+  expect(report.notes).toMatchSnapshot()
 })
 
 test('events that were lost on the way are found, by the head that the log cites itself', async () => {
@@ -66,5 +66,5 @@ test('a change that the list of them leaves out is found', async () => {
 
 test('a head that is none is told of', async () => {
   log.append('OriginChanged', { origin: 'x', previous: 'y' })
-  expect((await auditLog(log)).report.notes).toEqual(['0/0 cites a head that is none'])
+  expect((await auditLog(log)).report.notes).toMatchSnapshot()
 })
