@@ -1,14 +1,12 @@
 import { describe, expect, test } from 'bun:test'
 import { hashPayload } from '../../src/events/event.ts'
-import { formatVerifierKey, makeSigningKey } from '../../src/merkle/key.ts'
-import { signTreeHead } from '../../src/merkle/tree-head.ts'
 import { editLog, insertEmptyFlushes } from '../support/events.ts'
 import { rebuildByHttp } from '../support/rebuild.ts'
-import type { TestService } from '../support/service.ts'
 import {
   type AuditedOptions,
   auditService,
   fillService,
+  findFlush,
   findKinds,
   openAudit,
   readHeads,
@@ -23,14 +21,6 @@ const service = useFilledService()
 const edit = useEdits(service)
 
 const found = (options: AuditedOptions = {}) => findKinds(service, options)
-
-/** A flush of API keys in the log. */
-async function findFlush({ database }: TestService = service) {
-  const [row] = await database.owner<{ shard: number; position: string }[]>`
-    select e.shard, e.position from events e
-    where e.type = 'ApiKeyStatsFlushed' order by e.shard, e.position limit 1`
-  return { shard: row!.shard, position: Number(row!.position) }
-}
 
 describe('a sound log', () => {
   test('is found sound, and all of it was looked at', async () => {
@@ -77,7 +67,7 @@ describe('a sound log', () => {
 
 describe('an event', () => {
   test('that was rewritten is named', async () => {
-    const { shard, position } = await findFlush()
+    const { shard, position } = await findFlush(service)
     await edit(
       ['events'],
       (sql) => sql`update events set source = 'else'
@@ -90,7 +80,7 @@ describe('an event', () => {
   })
 
   test('whose payload was changed is named, with a hash made anew or not', async () => {
-    const { shard, position } = await findFlush()
+    const { shard, position } = await findFlush(service)
     const payload =
       '{"groups":[1],"counts":[1],"ids":[7],"requests":[1],"failing":[],"failures":[]}'
     await edit(
@@ -110,7 +100,7 @@ describe('an event', () => {
   })
 
   test('that was rewritten with its leaf and all tiles above contradicts the signed root', async () => {
-    const { shard, position } = await findFlush()
+    const { shard, position } = await findFlush(service)
     const kept = await readHeads(service)
     await edit(['events', 'tiles'], async (sql) => {
       await sql`update events set source = 'else' where shard = ${shard} and position = ${position}`
@@ -127,7 +117,7 @@ describe('an event', () => {
   })
 
   test('that was taken out is missed', async () => {
-    const { shard, position } = await findFlush()
+    const { shard, position } = await findFlush(service)
     await edit(
       ['events'],
       (sql) => sql`delete from events where shard = ${shard} and position = ${position}`,
@@ -136,7 +126,7 @@ describe('an event', () => {
   })
 
   test('that was moved is found in the wrong order', async () => {
-    const { shard } = await findFlush()
+    const { shard } = await findFlush(service)
     await edit(
       ['events'],
       (sql) => sql`update events set recorded_at = ${'2100-01-01T00:00:00Z'}
@@ -148,7 +138,7 @@ describe('an event', () => {
 
 describe('a tile', () => {
   test('of level 0 that differs from the events is found with the first of them', async () => {
-    const { shard, position } = await findFlush()
+    const { shard, position } = await findFlush(service)
     await edit(
       ['tiles'],
       (sql) => sql`
@@ -185,82 +175,6 @@ describe('a total', () => {
       'total api-keys 7',
       'total keys a',
     ])
-  })
-})
-
-describe('a log that was signed twice', () => {
-  test('is a fork', async () => {
-    const kept = await readHeads(service)
-    const { shard } = await findFlush()
-    const forged = new Map(kept)
-    const [origin, size] = kept.get(shard)!.split('\n')
-    const key = makeSigningKey(origin!)
-    const root = Buffer.alloc(32, 1)
-    const head = signTreeHead({ origin: origin!, size: Number(size), root }, [key])
-    forged.set(shard, head.note)
-    const keys = [...(await readKeyTexts()), formatVerifierKey(key)]
-    expect(await found({ kept: forged, keys })).toMatchObject({ fork: `shard ${shard}` })
-    expect(await found({ kept: forged, keys, headsOnly: true })).toEqual({ fork: `shard ${shard}` })
-  })
-
-  test('and rolled back is named', async () => {
-    const { shard } = await findFlush()
-    const kept = await readHeads(service)
-    const [origin, size] = kept.get(shard)!.split('\n')
-    const key = makeSigningKey(origin!)
-    const head = { origin: origin!, size: Number(size) + 10, root: Buffer.alloc(32, 1) }
-    kept.set(shard, signTreeHead(head, [key]).note)
-    const keys = [...(await readKeyTexts()), formatVerifierKey(key)]
-    expect(await found({ kept, keys, headsOnly: true, growMs: 100 })).toEqual({
-      rolled_back: `shard ${shard}`,
-    })
-  })
-
-  test('by a stranger is not believed', async () => {
-    const stranger = makeSigningKey('stats.example.com/audit/log/0')
-    const kinds = await found({ keys: [formatVerifierKey(stranger)], headsOnly: true })
-    expect(kinds.signature).toBe('shard 0')
-  })
-})
-
-async function readKeyTexts(): Promise<string[]> {
-  return (await (await service.fetch('auditor', '/audit/log/keys')).text()).trim().split('\n')
-}
-
-describe('a receipt', () => {
-  async function receiptOf(): Promise<{ at: { shard: number; position: number }; text: string }> {
-    const at = await findFlush()
-    const response = await service.post('/internal/receipts', {
-      position: `${at.shard}/${at.position}`,
-    })
-    return { at, text: await response.text() }
-  }
-
-  test('holds against the log, however it has grown since', async () => {
-    const { text } = await receiptOf()
-    await fillService(service)
-    await untilSigned(service)
-    const { report, findings } = await auditService(service, { receipts: new Map([['r', text]]) })
-    expect(findings).toEqual([])
-    expect(report.receipts).toBe(1)
-  })
-
-  test('shows that its flush was changed', async () => {
-    const { at, text } = await receiptOf()
-    await edit(
-      ['events'],
-      (sql) => sql`update events set source = 'else'
-        where shard = ${at.shard} and position = ${at.position}`,
-    )
-    const kinds = await found({ receipts: new Map([['r', text]]) })
-    expect(kinds.receipt).toBe(`${at.shard}/${at.position}`)
-  })
-
-  test('that was changed itself does not hold', async () => {
-    const { text } = await receiptOf()
-    for (const changed of [text.replace('index ', 'index 1'), text.slice(1), `${text}x`]) {
-      expect((await found({ receipts: new Map([['r', changed]]) })).receipt).toBe('r')
-    }
   })
 })
 

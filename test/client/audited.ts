@@ -99,6 +99,14 @@ export async function fillService(service: TestService): Promise<void> {
   await service.fetch('admin', '/admin/attestations', { method: 'POST' })
 }
 
+/** Where the first flush of API keys stands. */
+export async function findFlush({ database }: TestService) {
+  const [row] = await database.owner<{ shard: number; position: string }[]>`
+    select e.shard, e.position from events e
+    where e.type = 'ApiKeyStatsFlushed' order by e.shard, e.position limit 1`
+  return { shard: row!.shard, position: Number(row!.position) }
+}
+
 /** The signed tree heads of a service, by shard. */
 export async function readHeads(service: TestService): Promise<Map<number, string>> {
   const heads = new Map<number, string>()
