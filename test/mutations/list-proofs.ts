@@ -1,0 +1,96 @@
+import type { Mutation } from './mutation.ts'
+
+/** What is proved: the signed tree, attestations, verification, archives, and the auditor. */
+export const PROOF_MUTATIONS: readonly Mutation[] = [
+  {
+    name: 'fork-consistent',
+    file: 'src/merkle/verify-proof.ts',
+    find: 'return equalHashes(oldRoot, older.root) && equalHashes(newRoot, newer.root)',
+    replace: 'return equalHashes(newRoot, newer.root)',
+    harm: 'An auditor accepts a log whose history was rewritten.',
+    tests: ['test/merkle', 'test/client'],
+  },
+  {
+    name: 'head-shown-before-kept',
+    file: 'src/transparency/heads.ts',
+    find: `    await keepHead(this.origin, shard, head.note)
+    Object.assign(tree, { head, ...grown })`,
+    replace: `    Object.assign(tree, { head, ...grown })
+    await keepHead(this.origin, shard, head.note)`,
+    harm: 'After a crash the service signs a second history beside one that auditors have seen.',
+    tests: ['test/transparency', 'test/http'],
+  },
+  {
+    name: 'older-head-published',
+    file: 'src/transparency/published.ts',
+    find: '\n    where h.size <= excluded.size',
+    replace: '',
+    harm: 'An instance that was frozen takes back the tree head that auditors have seen.',
+    tests: ['test/transparency', 'test/instances'],
+  },
+  {
+    name: 'last-leaf-not-rechecked',
+    file: 'src/transparency/kept-head.ts',
+    find: 'for (let i = 0; i < tile.width; i++)',
+    replace: 'for (let i = 0; i < tile.width - 1; i++)',
+    harm: 'A start on a backup that lost the last event does not notice the other in its place.',
+    tests: ['test/transparency'],
+  },
+  {
+    name: 'attested-without-news',
+    file: 'src/attestations/attest.ts',
+    find: `e.position > \${after}`,
+    replace: `e.position >= \${after}`,
+    harm: 'An idle log grows by an attestation at every interval, for ever.',
+    tests: ['test/attestations'],
+  },
+  {
+    name: 'leaf-not-verified',
+    file: 'src/verify/events.ts',
+    find: '      or e.leaf <> t.leaf\n',
+    replace: '',
+    harm: 'Verification passes an event whose source or time was changed.',
+    tests: ['test/verify'],
+  },
+  {
+    name: 'positions-compared-as-text',
+    file: 'src/verify/checkpoints.ts',
+    find: 'BigInt(position) <= BigInt(head)',
+    replace: 'position <= head',
+    harm: 'Verification raises an alarm about a checkpoint at 9 where the log is at 10.',
+    tests: ['test/verify'],
+  },
+  {
+    name: 'imported-catalog-of-first-shard',
+    file: 'src/archive/import.ts',
+    find: `set catalog_position = \${catalogPosition}\``,
+    replace: `set catalog_position = \${catalogPosition} where s.shard = 0\``,
+    harm: 'After an import three of four shards take no flushes.',
+    tests: ['test/archive', 'test/cli'],
+    shards: 4,
+  },
+  {
+    name: 'archived-leaf-not-checked',
+    file: 'src/archive/check.ts',
+    find: `  else if (hash.toString('hex') !== leafHash) note("leaf_hash is not the leaf's")\n`,
+    replace: '',
+    harm: 'Verifying an archive passes events that were changed.',
+    tests: ['test/archive', 'test/cli'],
+  },
+  {
+    name: 'root-passed-by',
+    file: 'src/client/kept-roots.ts',
+    find: 'if (events.size < this.#next) return',
+    replace: 'if (events.size <= this.#next) return',
+    harm: 'The auditor never compares the signed root, and passes whatever it is served.',
+    tests: ['test/client'],
+  },
+  {
+    name: 'attestation-gap-unnoticed',
+    file: 'src/client/attested.ts',
+    find: 'from > least',
+    replace: 'from < least',
+    harm: 'The auditor passes attestations that leave out hours of usage.',
+    tests: ['test/client'],
+  },
+]

@@ -1,0 +1,30 @@
+import { describe, expect, test } from 'bun:test'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { MUTATIONS } from './list.ts'
+import { mutate } from './mutation.ts'
+
+const ROOT = join(import.meta.dir, '../..')
+
+test('there are 40 mutations at least, each with a name of its own', () => {
+  const names = new Set(MUTATIONS.map(({ name }) => name))
+  expect(names.size).toBe(MUTATIONS.length)
+  expect(names.size).toBeGreaterThanOrEqual(40)
+})
+
+describe('every mutation changes the source as it is, and names tests that are there', () => {
+  test.each(MUTATIONS.map((mutation) => [mutation.name, mutation] as const))(
+    '%s',
+    (_, mutation) => {
+      const text = readFileSync(join(ROOT, mutation.file), 'utf8')
+      expect(mutate(text, mutation)).not.toBe(text)
+      expect(mutation.tests.filter((path) => !existsSync(join(ROOT, path)))).toEqual([])
+    },
+  )
+})
+
+test('a mutation whose text is not there, or there twice, is refused', () => {
+  const mutation = { ...MUTATIONS[0]!, find: 'lock', replace: '' }
+  expect(() => mutate('a key', mutation)).toThrow('0 places')
+  expect(() => mutate('lock, lock', mutation)).toThrow('2 places')
+})

@@ -1,0 +1,59 @@
+/**
+ * Proves that the tests catch faults: makes one mutation of src or sql after the other, in a copy of
+ * the tree, and looks which test fails. `bun run mutations [--only NAME]… [--workers N] [--list]`;
+ * with `--no-baseline` without a run of the unchanged tree first. A run of all of them writes the
+ * table of docs/mutations.md. Exits with 1 where more than MAX_MISSED are caught by no test.
+ */
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { preparePlaces, type Result, runBaseline, runMutations } from './campaign.ts'
+import { MUTATIONS } from './list.ts'
+import { countMissed, writeDocument } from './report.ts'
+
+/** Of all of them; of those that `--only` names, none. */
+const MAX_MISSED = 2
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      only: { type: 'string', multiple: true },
+      workers: { type: 'string', default: '1' },
+      list: { type: 'boolean', default: false },
+      baseline: { type: 'boolean', default: true },
+    },
+    allowNegative: true,
+  })
+  const { only } = values
+  const chosen = only ? MUTATIONS.filter(({ name }) => only.includes(name)) : MUTATIONS
+  if (chosen.length === 0) throw new Error(`No mutation is called ${only?.join(' or ')}.`)
+  if (values.list) {
+    for (const { name, file, harm } of chosen) console.log(`${name} (${file}): ${harm}`)
+    return 0
+  }
+  const folder = await mkdtemp(join(tmpdir(), 'tb-mutations-'))
+  await chmod(folder, 0o711)
+  try {
+    const places = await preparePlaces(folder, Number(values.workers))
+    const failing = values.baseline ? await runBaseline(places[0]!, chosen) : null
+    if (failing !== null) {
+      console.error(`A test fails without a mutation: ${failing}`)
+      return 1
+    }
+    const results = await runMutations(places, chosen, print)
+    if (!only) await writeDocument(results)
+    const missed = countMissed(results)
+    console.log(`\n${results.length - missed} of ${results.length} mutations caught`)
+    return missed > (only ? 0 : MAX_MISSED) ? 1 : 0
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+function print({ mutation, caughtBy, seconds }: Result): void {
+  const what = caughtBy === null ? 'NOT CAUGHT' : `caught by ${caughtBy}`
+  console.log(`${mutation.name} (${seconds} s): ${what}`)
+}
+
+process.exit(await main())

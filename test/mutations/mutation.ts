@@ -1,0 +1,22 @@
+/** A fault that a colleague could make, and where the tests should catch it. */
+export type Mutation = {
+  name: string
+  /** From the root of the repository. */
+  file: string
+  /** Occurs once in the file. */
+  find: string
+  replace: string
+  /** What a user would suffer. */
+  harm: string
+  /** Paths of tests, the nearest first: each is a run of its own, and the last is the whole suite. */
+  tests: readonly string[]
+  /** How many shards those runs have, where the fault needs several to show. */
+  shards?: number
+}
+
+/** Makes the fault in the text of its file. Throws where the text to find isn't there once. */
+export function mutate(text: string, { name, file, find, replace }: Mutation): string {
+  const parts = text.split(find)
+  if (parts.length === 2) return parts.join(replace)
+  throw new Error(`${name}: ${file} has ${parts.length - 1} places to change, not one`)
+}
