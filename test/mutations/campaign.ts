@@ -1,10 +1,10 @@
 import { join } from 'node:path'
 import type { Mutation } from './mutation.ts'
-import { runTests } from './run-tests.ts'
+import { type Failure, runTests } from './run-tests.ts'
 import { Tree } from './tree.ts'
 
-/** What became of a mutation: the test that caught it, or null, and after how many seconds. */
-export type Result = { mutation: Mutation; caughtBy: string | null; seconds: number }
+/** What became of a mutation: the failure that caught it, if any did, after how many seconds. */
+export type Result = { mutation: Mutation; caughtBy: Failure | null; seconds: number }
 
 /** Where a campaign keeps its copies of the tree, and what tests leave behind. */
 export type Place = { tree: Tree; folder: string }
@@ -17,14 +17,12 @@ export async function preparePlaces(folder: string, workers: number): Promise<Pl
   return places
 }
 
-/** Runs what the mutations name without a fault; null where all of it passes, else what fails. */
-export async function runBaseline(
+/** Runs what the mutations name without a fault; gives what fails all the same. */
+export function runBaseline(
   { tree, folder }: Place,
   mutations: readonly Mutation[],
-): Promise<string | null> {
-  const paths = [...new Set(mutations.flatMap(({ tests }) => tests))]
-  const { passed, test } = await runTests(tree, paths, { folder })
-  return passed ? null : test
+): Promise<Failure | null> {
+  return runTests(tree, [...new Set(mutations.flatMap(({ tests }) => tests))], { folder })
 }
 
 /** Makes one fault after the other in each place, and looks which test catches it. */
@@ -53,11 +51,10 @@ export async function runMutations(
 async function findCatcher(
   { tree, folder }: Place,
   { tests, shards }: Mutation,
-): Promise<string | null> {
-  for (const paths of tests.map((path) => [path])) {
-    const outcome = await runTests(tree, paths, { folder, shards })
-    if (!outcome.passed) return outcome.test
+): Promise<Failure | null> {
+  for (const path of tests) {
+    const failure = await runTests(tree, [path], { folder, shards })
+    if (failure !== null) return failure
   }
-  const outcome = await runTests(tree, [], { folder })
-  return outcome.passed ? null : outcome.test
+  return runTests(tree, [], { folder })
 }

@@ -8,7 +8,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     find: `const key = idempotencyKey === null ? null : \`\${source}\\n\${idempotencyKey}\``,
     replace: 'const key = idempotencyKey',
     harm: 'Two gateways that use the same key at the same moment: one of the flushes is lost.',
-    tests: ['test/log', 'test/http'],
+    tests: ['test/log', 'test/http/flushes'],
   },
   {
     name: 'tokens-not-compared',
@@ -18,7 +18,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     replace: `    [a.hashes, a.requests, a.last_accessed_at],
     [b.hashes, b.requests, b.last_accessed_at],`,
     harm: 'A key used again with other tokens is answered 200, and they are never counted.',
-    tests: ['test/events', 'test/property', 'test/log', 'test/http'],
+    tests: ['test/events', 'test/log'],
   },
   {
     name: 'stale-catalog-kept',
@@ -34,7 +34,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     find: 'events.length < this.limits.rows && bytes < this.limits.bytes',
     replace: 'events.length < this.limits.rows',
     harm: 'A stream of large events silently skips some of them.',
-    tests: ['test/http', 'test/log'],
+    tests: ['test/log', 'test/http/audit', 'test/http'],
   },
   {
     name: 'append-without-lock',
@@ -50,7 +50,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     find: '        and e.source = f.source\n',
     replace: '',
     harm: 'A gateway whose key another one has used before is told 422, or loses its flush.',
-    tests: ['test/log', 'test/http'],
+    tests: ['test/log', 'test/http/flushes'],
   },
   {
     name: 'time-runs-backwards',
@@ -58,7 +58,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     find: 'greatest(clock_timestamp(), v_recorded_at)',
     replace: 'clock_timestamp()',
     harm: 'After the clock was set back reads of the past find wrong positions.',
-    tests: ['test/log', 'test/http'],
+    tests: ['test/log', 'test/http/as-of'],
   },
   {
     name: 'leaf-without-key',
@@ -74,7 +74,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     find: 'update shards s set catalog_position = v_position;',
     replace: 'update shards s set catalog_position = v_position where s.shard = 0;',
     harm: 'Flushes to other shards count by a catalog of before the change, or never get in.',
-    tests: ['test/log', 'test/http'],
+    tests: ['test/log', 'test/http/flushes'],
     shards: 4,
   },
   {
@@ -101,7 +101,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     find: 'grant select, insert, delete on sessions',
     replace: 'grant select, insert on sessions',
     harm: 'Nobody can sign in to the console, nor out of it.',
-    tests: ['test/tokens', 'test/http'],
+    tests: ['test/tokens', 'test/http/sessions'],
   },
   {
     name: 'group-remembered',
@@ -109,7 +109,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     find: '    this.#groups.clear()\n    this.position = position',
     replace: '    this.position = position',
     harm: 'A key that moved to another group goes on counting for the old one.',
-    tests: ['test/catalog', 'test/http', 'test/property'],
+    tests: ['test/catalog', 'test/log', 'test/property'],
   },
   {
     name: 'sum-rounded',
@@ -117,7 +117,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     find: ': BigInt(sum) + BigInt(count)',
     replace: ': BigInt(next)',
     harm: 'Totals above 2^53 are off by a few.',
-    tests: ['test/events', 'test/property', 'test/projector'],
+    tests: ['test/events', 'test/projector', 'test/property'],
   },
   {
     name: 'key-on-other-shard',

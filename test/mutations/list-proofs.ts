@@ -66,7 +66,7 @@ export const PROOF_MUTATIONS: readonly Mutation[] = [
     find: `set catalog_position = \${catalogPosition}\``,
     replace: `set catalog_position = \${catalogPosition} where s.shard = 0\``,
     harm: 'After an import three of four shards take no flushes.',
-    tests: ['test/archive', 'test/cli'],
+    tests: ['test/archive/round-trip', 'test/archive'],
     shards: 4,
   },
   {
@@ -75,7 +75,7 @@ export const PROOF_MUTATIONS: readonly Mutation[] = [
     find: `  else if (hash.toString('hex') !== leafHash) note("leaf_hash is not the leaf's")\n`,
     replace: '',
     harm: 'Verifying an archive passes events that were changed.',
-    tests: ['test/archive', 'test/cli'],
+    tests: ['test/archive/damage', 'test/archive'],
   },
   {
     name: 'root-passed-by',

@@ -16,7 +16,7 @@ export const READ_MUTATIONS: readonly Mutation[] = [
     find: '    else if (a!.values !== b!.values) note(a, b)\n',
     replace: '',
     harm: 'A rebuild reports no drift where counters were wrong.',
-    tests: ['test/projector', 'test/cli'],
+    tests: ['test/projector/rebuild', 'test/cli/rebuild'],
   },
   {
     name: 'past-not-settled',
@@ -24,7 +24,7 @@ export const READ_MUTATIONS: readonly Mutation[] = [
     find: 'if (recent) await this.#settle()',
     replace: 'if (recent) void this.#settle()',
     harm: 'The same question about a past moment is answered in two ways.',
-    tests: ['test/http', 'test/projector', 'test/property'],
+    tests: ['test/http/as-of', 'test/projector'],
   },
   {
     name: 'help-put-off',
@@ -40,7 +40,7 @@ export const READ_MUTATIONS: readonly Mutation[] = [
     find: 'greatest(c.last_accessed_at, excluded.last_accessed_at)',
     replace: 'excluded.last_accessed_at',
     harm: 'A late flush sets the last access of a key back.',
-    tests: ['test/projector', 'test/http'],
+    tests: ['test/projector', 'test/property'],
   },
   {
     name: 'row-lost-between-pages',
@@ -48,7 +48,7 @@ export const READ_MUTATIONS: readonly Mutation[] = [
     find: 'const last = page.at(-1)',
     replace: 'const last = rows.at(-1)',
     harm: 'Every page of a list leaves out the row that the next should begin with.',
-    tests: ['test/http'],
+    tests: ['test/http/pages', 'test/http'],
   },
   {
     name: 'quarter-too-many',
@@ -56,7 +56,7 @@ export const READ_MUTATIONS: readonly Mutation[] = [
     find: `u.quarter < \${to}::timestamptz`,
     replace: `u.quarter <= \${to}::timestamptz`,
     harm: 'The total of a range has a quarter of an hour more than its hours.',
-    tests: ['test/http', 'test/property'],
+    tests: ['test/http/usage', 'test/property'],
   },
   {
     name: 'auditor-makes-tokens',
@@ -65,7 +65,7 @@ export const READ_MUTATIONS: readonly Mutation[] = [
     replace:
       "{ parse: 'none', roles: ['admin', 'auditor'], query: NoQuery, detail: details.create }",
     harm: 'An auditor, who may only read, makes a token for everything.',
-    tests: ['test/http', 'test/tokens'],
+    tests: ['test/http/access', 'test/tokens'],
   },
   {
     name: 'receipt-of-another',
@@ -73,7 +73,7 @@ export const READ_MUTATIONS: readonly Mutation[] = [
     find: 'event?.source !== principal.name',
     replace: "event === null || principal.role !== 'dp'",
     harm: 'A gateway reads what other gateways have posted.',
-    tests: ['test/http'],
+    tests: ['test/http/receipts', 'test/http'],
   },
   {
     name: 'revoked-token-streams',
@@ -81,7 +81,7 @@ export const READ_MUTATIONS: readonly Mutation[] = [
     find: '!tokens.holds(principal) || hasExpired(principal)',
     replace: '!tokens.holds(principal) && hasExpired(principal)',
     harm: 'Whoever has a stream open goes on reading the log with a revoked token.',
-    tests: ['test/http'],
+    tests: ['test/http/streams', 'test/http/follow', 'test/http'],
   },
   {
     name: 'day-of-24-hours',
@@ -89,7 +89,7 @@ export const READ_MUTATIONS: readonly Mutation[] = [
     find: 'at.startOfDay().add({ days: 1 }).startOfDay()',
     replace: 'at.startOfDay().add({ hours: 24 })',
     harm: 'From the day on which clocks are changed all days are off by an hour.',
-    tests: ['test/http'],
+    tests: ['test/http/buckets', 'test/http/usage'],
   },
   {
     name: 'reused-key-is-conflict',
@@ -97,7 +97,7 @@ export const READ_MUTATIONS: readonly Mutation[] = [
     find: '        422,\n',
     replace: '        409,\n',
     harm: 'A gateway takes 409 for a try that is under way, and sends the flush for ever.',
-    tests: ['test/http'],
+    tests: ['test/log', 'test/http'],
   },
   {
     name: 'session-outlives-token',
@@ -105,7 +105,7 @@ export const READ_MUTATIONS: readonly Mutation[] = [
     find: 'token === null || toProof(id, token.sha256) !== row!.proof',
     replace: 'token === null',
     harm: 'Whoever signed in with a leaked token stays in after it was replaced.',
-    tests: ['test/tokens', 'test/http'],
+    tests: ['test/tokens', 'test/http/sessions'],
   },
   {
     name: 'older-code-tends',
@@ -121,7 +121,7 @@ export const READ_MUTATIONS: readonly Mutation[] = [
     find: 'return positions.every((position, shard)',
     replace: 'return positions.some((position, shard)',
     harm: 'A read from a replica lacks flushes that were acknowledged before it.',
-    tests: ['test/replicas'],
+    tests: ['test/replicas/reads', 'test/replicas'],
     shards: 4,
   },
 ]

@@ -34,11 +34,11 @@ async function main(): Promise<number> {
   }
   const folder = await mkdtemp(join(tmpdir(), 'tb-mutations-'))
   await chmod(folder, 0o711)
+  const places = await preparePlaces(folder, Number(values.workers))
   try {
-    const places = await preparePlaces(folder, Number(values.workers))
     const failing = values.baseline ? await runBaseline(places[0]!, chosen) : null
     if (failing !== null) {
-      console.error(`A test fails without a mutation: ${failing}`)
+      console.error(`A test fails without a mutation: ${failing.test}: ${failing.message}`)
       return 1
     }
     const results = await runMutations(places, chosen, print)
@@ -47,12 +47,13 @@ async function main(): Promise<number> {
     console.log(`\n${results.length - missed} of ${results.length} mutations caught`)
     return missed > (only ? 0 : MAX_MISSED) ? 1 : 0
   } finally {
+    for (const { tree } of places) await tree.close()
     await rm(folder, { recursive: true, force: true })
   }
 }
 
 function print({ mutation, caughtBy, seconds }: Result): void {
-  const what = caughtBy === null ? 'NOT CAUGHT' : `caught by ${caughtBy}`
+  const what = caughtBy === null ? 'NOT CAUGHT' : `${caughtBy.test}\n  ${caughtBy.message}`
   console.log(`${mutation.name} (${seconds} s): ${what}`)
 }
 

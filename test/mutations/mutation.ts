@@ -8,7 +8,7 @@ export type Mutation = {
   replace: string
   /** What a user would suffer. */
   harm: string
-  /** Paths of tests, the nearest first: each is a run of its own, and the last is the whole suite. */
+  /** How paths of tests begin, the nearest first: each is a run, and the whole suite is the last. */
   tests: readonly string[]
   /** How many shards those runs have, where the fault needs several to show. */
   shards?: number

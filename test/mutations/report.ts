@@ -22,7 +22,7 @@ export async function writeDocument(results: readonly Result[]): Promise<void> {
 export function formatTable(results: readonly Result[]): string {
   const caught = results.length - countMissed(results)
   const rows = results.map(({ mutation: { name, file, harm }, caughtBy, seconds }) => {
-    const test = caughtBy === null ? '**none**' : escapeCell(caughtBy)
+    const test = caughtBy === null ? '**none**' : escapeCell(caughtBy.test)
     return `| ${name} | \`${file}\` | ${escapeCell(harm)} | ${test} | ${seconds} |`
   })
   return [

@@ -1,37 +1,40 @@
-import { existsSync } from 'node:fs'
-import { chmod, cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { existsSync, readFileSync } from 'node:fs'
+import { chmod, cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { type Mutation, mutate } from './mutation.ts'
 
 export const ROOT = join(import.meta.dir, '../..')
 
-/** Installed packages are linked, not copied. */
+/** Installed packages, of which there is no second copy. */
 const PACKAGES = ['node_modules', 'bench/node_modules']
+
+/** Where the runner notes, below the packages, which server it keeps (test/runner/cache.ts). */
+const CACHE = 'node_modules/.cache'
 
 /** A copy of the working tree, in which faults are made; the working tree itself is only read. */
 export class Tree {
   private constructor(readonly path: string) {}
 
   /**
-   * Copies what git knows, and what is new and not ignored, to a folder that isn't there yet; but
-   * for the list of mutations, whose own test finds each of them.
+   * Copies what git knows, and what is new and not ignored, to a folder that isn't there yet; all
+   * but the mutations, whose own test would fail with each of them.
    */
   static async copy(path: string): Promise<Tree> {
     const command = ['git', 'ls-files', '-co', '--exclude-standard', '-z']
     const listed = Bun.spawnSync(command, { cwd: ROOT })
     if (!listed.success) throw new Error(`git ls-files failed: ${listed.stderr}`)
     await mkdir(path)
-    // As root the tests' servers run as another user, who must be able to enter.
+    // As root the tests' server runs as another user, who must be able to enter.
     await chmod(path, 0o711)
     for (const file of new Set(listed.stdout.toString().split('\0'))) {
       // Git lists files that were deleted too.
-      if (file.startsWith('test/mutations/') || !existsSync(join(ROOT, file)) || file === '')
-        continue
-      await cp(join(ROOT, file), join(path, file))
+      const isThere = file !== '' && existsSync(join(ROOT, file))
+      if (isThere && !file.startsWith('test/mutations/')) {
+        await cp(join(ROOT, file), join(path, file))
+      }
     }
     for (const folder of PACKAGES.filter((name) => existsSync(join(ROOT, name)))) {
-      await mkdir(dirname(join(path, folder)), { recursive: true })
-      await symlink(join(ROOT, folder), join(path, folder))
+      await linkPackages(join(ROOT, folder), join(path, folder))
     }
     return new Tree(path)
   }
@@ -46,5 +49,38 @@ export class Tree {
     } finally {
       await writeFile(file, text)
     }
+  }
+
+  /** Ends the server that the tests here have kept: it ends when nothing notes it any more. */
+  async close(): Promise<void> {
+    const keeper = readKeeper(join(this.path, CACHE))
+    await rm(join(this.path, CACHE), { recursive: true, force: true })
+    while (keeper !== null && isRunning(keeper)) await Bun.sleep(100)
+  }
+}
+
+/** One by one: what the runner keeps beside them is each tree's own. */
+async function linkPackages(from: string, to: string): Promise<void> {
+  await mkdir(to, { recursive: true })
+  for (const name of await readdir(from)) {
+    if (name !== '.cache') await symlink(join(from, name), join(to, name))
+  }
+}
+
+/** The process that keeps the server; null where none does. */
+function readKeeper(cache: string): number | null {
+  try {
+    return JSON.parse(readFileSync(join(cache, 'tallybook-test/server.json'), 'utf8')).pid
+  } catch {
+    return null
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
   }
 }
