@@ -35,10 +35,15 @@ export async function runTests(
   return readFailure(output) ?? { test: `the runner, with ${exitCode}`, message: errors.trim() }
 }
 
-/** From `failed: 4 shard(s), test/log/append.db.test.ts:80 the test's name: what it said`. */
+/**
+ * From `failed: 4 shard(s), test/log/append.db.test.ts:80 the test's name: what it said`. Both may
+ * have a colon in them: Bun's line `(fail) group > the test's name [3.00ms]` says where the name ends.
+ */
 function readFailure(output: string): Failure | null {
   const [, place, rest] = /^failed: \d+ shard\(s\), (\S+?)(?::\d+)? (.*)$/m.exec(output) ?? []
   if (place === undefined || rest === undefined) return null
-  const [name, ...message] = rest.split(': ')
-  return { test: `${place} ${name}`, message: message.join(': ') }
+  const failed = output.matchAll(/^\(fail\) (?:.* > )?(.*?)(?: \[[\d.]+m?s\])?$/gm)
+  const names = [...failed].map(([, name]) => name!)
+  const name = names.find((one) => rest.startsWith(`${one}: `)) ?? rest.split(': ')[0]!
+  return { test: `${place} ${name}`, message: rest.slice(name.length + 2) }
 }
