@@ -1,0 +1,47 @@
+/**
+ * Measures which statements and branches of src the tests run, in the processes of the tests and in
+ * those that they start. `bun run coverage [--out FILE] [--against FILE] [arguments of the tests]`:
+ * runs the tests, prints a table of the folders of src, and writes what ran and what didn't to FILE
+ * (coverage.json). Compares with such a file of another run. Ends with the exit code of the tests.
+ */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { instrument, ROOT } from './instrument.ts'
+import { listLost, type Result, readResult, toTable } from './report.ts'
+
+const args = Bun.argv.slice(2)
+const out = takeOption('--out') ?? join(ROOT, 'coverage.json')
+const against = takeOption('--against')
+const earlier: Result = against === undefined ? {} : JSON.parse(readFileSync(against, 'utf8'))
+
+const folder = mkdtempSync(join(tmpdir(), 'tallybook-coverage-'))
+try {
+  const layout = instrument(folder)
+  const tests = Bun.spawn([process.execPath, '--no-orphans', 'test/run.ts', ...args], {
+    cwd: ROOT,
+    env: {
+      ...process.env,
+      BUN_OPTIONS: `${process.env.BUN_OPTIONS ?? ''} --preload=${join(import.meta.dir, 'preload.ts')}`,
+      COVERAGE_FOLDER: folder,
+    },
+    stdio: ['ignore', 'inherit', 'inherit'],
+  })
+  process.exitCode = await tests.exited
+  const result = readResult(folder, layout)
+  writeFileSync(out, JSON.stringify(result, null, 1))
+  for (const [shards, measured] of Object.entries(result)) {
+    console.log(`\n# coverage: ${shards === 'all' ? 'all runs' : `with ${shards} shard(s)`}`)
+    console.log(toTable(measured, earlier[shards]))
+    const lost = earlier[shards] === undefined ? [] : listLost(measured, earlier[shards])
+    for (const line of lost) console.log(`no longer runs: ${line}`)
+  }
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}
+
+/** Takes an option with its value out of the arguments; what is left is for the tests. */
+function takeOption(name: string): string | undefined {
+  const at = args.indexOf(name)
+  return at < 0 ? undefined : args.splice(at, 2)[1]
+}

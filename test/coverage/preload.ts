@@ -1,0 +1,86 @@
+/**
+ * Bun loads this first in every process of a coverage run (BUN_OPTIONS): it has Bun load the
+ * instrumented files of src, and count in a file that is mapped into memory. What a process counts
+ * is thus kept however it ends, and all processes of a run count in one file. Two that count the
+ * same thing at the same time may lose one of the two counts, never both: what ran is never 0.
+ */
+import { chmodSync, closeSync, ftruncateSync, openSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Layout, SourceFile } from './instrument.ts'
+
+const ROOT = join(import.meta.dir, '../..')
+const folder = process.env.COVERAGE_FOLDER
+
+/** What a process leaves to those it starts, also where it chooses their environment itself. */
+const INHERITED = ['BUN_OPTIONS', 'COVERAGE_FOLDER', 'COVERAGE_COUNTERS']
+
+// The runner prepares what the tests use. It tests nothing.
+if (folder !== undefined && Bun.main !== join(ROOT, 'test/run.ts')) {
+  const path = `counters-${process.env.TALLYBOOK_TEST_SHARDS ?? '1'}`
+  process.env.COVERAGE_COUNTERS ??= join(folder, path)
+  measure(folder, process.env.COVERAGE_COUNTERS)
+  passOnToChildren()
+}
+
+function measure(folder: string, countersPath: string): void {
+  const layout: Layout = JSON.parse(readFileSync(join(folder, 'layout.json'), 'utf8'))
+  const counters = openCounters(countersPath, layout.counters)
+  const byFile: Record<string, unknown> = {}
+  // The instrumented code looks for its counters there.
+  Object.assign(globalThis, { __coverage__: byFile })
+  Bun.plugin({
+    name: 'coverage',
+    setup(build) {
+      const root = RegExp(`^${ROOT.replace(/[^\w/]/g, '\\$&')}/src/(?!console/page/).*\\.ts$`)
+      build.onLoad({ filter: root }, ({ path }) => {
+        const name = path.slice(ROOT.length + 1)
+        byFile[name] = countersOf(layout.files[name]!, counters)
+        return { contents: readFileSync(join(folder, name), 'utf8'), loader: 'ts' }
+      })
+    },
+  })
+}
+
+function openCounters(path: string, length: number): Uint32Array {
+  const descriptor = openSync(path, 'a', 0o666)
+  ftruncateSync(descriptor, length * 4)
+  closeSync(descriptor)
+  try {
+    chmodSync(path, 0o666)
+  } catch {
+    // Another user made it, and did so.
+  }
+  const bytes = Bun.mmap(path)
+  return new Uint32Array(bytes.buffer, bytes.byteOffset, length)
+}
+
+function countersOf(
+  { hash, offset, functions, statements, branches }: SourceFile,
+  all: Uint32Array,
+) {
+  let at = offset
+  const take = (length: number) => {
+    at += length
+    return all.subarray(at - length, at)
+  }
+  return {
+    hash,
+    s: take(statements.length),
+    b: branches.map((ways) => take(ways.length)),
+    f: new Uint32Array(functions),
+  }
+}
+
+type Start = (command: string[], options?: { env?: Record<string, string> }) => unknown
+
+function passOnToChildren(): void {
+  const variables = Object.fromEntries(INHERITED.map((name) => [name, process.env[name] ?? '']))
+  for (const name of ['spawn', 'spawnSync'] as const) {
+    const start = Bun[name] as unknown as Start
+    const startCounting: Start = (command, options) =>
+      command[0] === process.execPath && options?.env !== undefined
+        ? start(command, { ...options, env: { ...options.env, ...variables } })
+        : start(command, options)
+    Object.assign(Bun, { [name]: startCounting })
+  }
+}
