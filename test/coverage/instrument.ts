@@ -68,7 +68,7 @@ export function instrument(folder: string): Layout {
 
 const placeOf = ({ line, column }: { line: number; column: number }) => `${line}:${column + 1}`
 
-/** The counters are there before the code is loaded (see preload.ts): initial ones cost time only. */
+/** The counters are there before the code is loaded (see preload.ts): it needs none of its own. */
 function dropInitialCounters(code: string, path: string): string {
   const dropped = code.replace(/var coverageData = .*?;var coverage = /, 'var coverage = ')
   if (dropped.length === code.length) throw new Error(`${path} can't be instrumented.`)
