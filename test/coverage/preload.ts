@@ -5,7 +5,7 @@
  * same thing at the same time may lose one of the two counts, never both: what ran is never 0.
  */
 import { chmodSync, closeSync, ftruncateSync, openSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import type { Layout, SourceFile } from './instrument.ts'
 
 const ROOT = join(import.meta.dir, '../..')
@@ -14,8 +14,10 @@ const folder = process.env.COVERAGE_FOLDER
 /** What a process leaves to those it starts, also where it chooses their environment itself. */
 const INHERITED = ['BUN_OPTIONS', 'COVERAGE_FOLDER', 'COVERAGE_COUNTERS']
 
-// The runner prepares what the tests use. It tests nothing.
-if (folder !== undefined && Bun.main !== join(ROOT, 'test/run.ts')) {
+// The runner prepares what the tests use, and its server may outlive the run. It tests nothing.
+const isRunner = /^test\/(run\.ts$|runner\/)/.test(relative(ROOT, Bun.main))
+
+if (folder !== undefined && !isRunner) {
   const path = `counters-${process.env.TALLYBOOK_TEST_SHARDS ?? '1'}`
   process.env.COVERAGE_COUNTERS ??= join(folder, path)
   measure(folder, process.env.COVERAGE_COUNTERS)
