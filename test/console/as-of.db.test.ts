@@ -1,22 +1,20 @@
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { beforeAll, describe, expect, test } from 'bun:test'
 import { insertEvent } from '../support/events.ts'
-import { type Console, eventually, fill, hasBrowser, readRows, startConsole } from './browser.ts'
+import { eventually, fill, hasBrowser, readRows, useConsole } from './browser.ts'
 
 describe.skipIf(!hasBrowser)('a page as of then', () => {
-  let console: Console
+  const console = useConsole()
   let position: string
   beforeAll(async () => {
-    console = await startConsole()
     const { service } = console
     await insertEvent(service.database.owner, { recordedAt: '2026-01-05T10:20:00Z' })
     await fill(service, { groups: 2, keys: 2 })
     const others = Array.from({ length: service.shards - 1 }, (_, i) => `,${i + 1}/-1`)
     position = `0/0${others.join('')}`
   })
-  afterAll(() => console.end())
 
   test('has charts that end with the hour of then', async () => {
-    const page = await console.open('auditor')
+    const page = await console.visit('auditor', '/health')
     for (const then of [`as_of_position=${position}`, 'as_of=2026-01-05T10:20:30Z']) {
       const asked = page.waitForRequest(
         (request) => new URL(request.url()).searchParams.get('to') === '2026-01-05T11:00:00Z',
@@ -30,9 +28,8 @@ describe.skipIf(!hasBrowser)('a page as of then', () => {
   })
 
   test('has the log up to then', async () => {
-    const page = await console.open('auditor')
     for (const then of [`as_of_position=${position}`, 'as_of=2026-01-05T10:20:30Z']) {
-      await page.goto(`/events?${then}`)
+      const page = await console.visit('auditor', `/events?${then}`)
       const rows = await eventually(
         () => readRows(page, 'Events'),
         ({ length }) => length === 1,
@@ -42,7 +39,6 @@ describe.skipIf(!hasBrowser)('a page as of then', () => {
   })
 
   test('is there, and says what is wrong, where the address names no moment', async () => {
-    const page = await console.open('auditor')
     const wrong = [
       'as_of=yesterday',
       'as_of=2026-99-99',
@@ -50,7 +46,7 @@ describe.skipIf(!hasBrowser)('a page as of then', () => {
       'range=toString',
     ]
     for (const search of wrong) {
-      await page.goto(`/?${search}`)
+      const page = await console.visit('auditor', `/?${search}`)
       await page.getByRole('heading', { name: 'Overview' }).waitFor()
       if (search.startsWith('as_of')) await page.getByRole('alert').first().waitFor()
       else await page.getByRole('link', { name: 'group 1' }).waitFor()
@@ -59,7 +55,7 @@ describe.skipIf(!hasBrowser)('a page as of then', () => {
   })
 
   test('of what was not there yet says so', async () => {
-    const page = await console.open('auditor', { path: `/groups/1?as_of_position=${position}` })
+    const page = await console.visit('auditor', `/groups/1?as_of_position=${position}`)
     await page.getByText('As of then there was no provider group #1.').waitFor()
   })
 

@@ -1,5 +1,11 @@
+import { afterAll, afterEach, beforeAll } from 'bun:test'
 import { existsSync } from 'node:fs'
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import {
+  type BrowserContext,
+  type BrowserContextOptions,
+  chromium,
+  type Page,
+} from 'playwright-core'
 import { startTestService, type TestService, TOKENS } from '../support/service.ts'
 
 /** Where Debian, Ubuntu, Fedora and Arch put them. */
@@ -12,56 +18,112 @@ const executablePath =
 export const hasBrowser = executablePath !== undefined && existsSync(executablePath)
 if (!hasBrowser) console.log('skipped: there is no Chromium on this machine (TEST_CHROMIUM)')
 
+/** Milliseconds: what a page doesn't show by then, on a machine that is busy, it won't show. */
+export const PATIENCE_MS = 60_000
+
+type Role = 'admin' | 'auditor'
+type OpenOptions = BrowserContextOptions & { path?: string }
+
 /** A service and a browser in front of it. */
 export type Console = {
   service: TestService
-  /** A browser of its own, signed in as `role`; null: not signed in. */
-  open(role: 'admin' | 'auditor' | null, options?: OpenOptions): Promise<Page>
-  /** What pages have complained about: uncaught errors, and what the content policy refused. */
+  /**
+   * Loads a page in the window that the tests of a file share, signed in as `role`. That takes a
+   * quarter of the processor time that `open` takes. Whatever tests store in the browser stays.
+   */
+  visit(role: Role, path?: string): Promise<Page>
+  /** A browser of its own until the test ends, signed in as `role`; null: not signed in. */
+  open(role: Role | null, options?: OpenOptions): Promise<Page>
+  /** Complaints of the pages: uncaught errors, and requests that the content policy refused. */
   complaints: string[]
-  end(): Promise<void>
 }
 
-type OpenOptions = BrowserContextOptions & { path?: string }
+type StartedConsole = Console & { closeOpened(): Promise<void>; end(): Promise<void> }
 
-export async function startConsole(
-  options: Parameters<typeof startTestService>[0] = {},
-): Promise<Console> {
+/** A service and a browser for the tests of one file; both are gone after them. */
+export function useConsole(options: Parameters<typeof startTestService>[0] = {}): Console {
+  const console = {} as StartedConsole
+  beforeAll(async () => {
+    Object.assign(console, await startConsole(options))
+  })
+  afterEach(() => console.closeOpened?.())
+  afterAll(() => console.end?.())
+  return console
+}
+
+async function startConsole(
+  options: Parameters<typeof startTestService>[0],
+): Promise<StartedConsole> {
   const service = await startTestService(options)
-  const browser: Browser = await chromium.launch({
+  const browser = await chromium.launch({
     executablePath: executablePath!,
-    // Tests may run as root, and in containers.
-    args: ['--no-sandbox', '--disable-dev-shm-usage'],
+    timeout: PATIENCE_MS,
+    args: [
+      // Tests may run as root, and in containers.
+      ...['--no-sandbox', '--disable-dev-shm-usage'],
+      // Pages are drawn by the processor anyway, and one process fewer does it.
+      ...['--disable-gpu', '--in-process-gpu'],
+      // All pages are of one site: no process stands by for another.
+      '--disable-site-isolation-trials',
+    ],
   })
   const complaints: string[] = []
+  const opened: BrowserContext[] = []
+  let window: { page: Page; role: Role | null } | null = null
+
+  const newPage = async (contextOptions: BrowserContextOptions = {}): Promise<Page> => {
+    const context = await browser.newContext({
+      ...{ baseURL: service.url, locale: 'en-US', timezoneId: 'Europe/Berlin' },
+      ...{ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce' },
+      ...contextOptions,
+    })
+    context.setDefaultTimeout(PATIENCE_MS)
+    const page = await context.newPage()
+    page.on('pageerror', (error) => complaints.push(`${error}`))
+    page.on('console', (message) => {
+      const text = message.text()
+      // The browser itself reports answers that are no good ones; pages show those.
+      if (message.type() === 'error' && !text.startsWith('Failed to load resource')) {
+        complaints.push(text)
+      }
+    })
+    return page
+  }
+
   return {
     service,
     complaints,
-    open: async (role, { path = '/', ...context } = {}) => {
-      const opened = await browser.newContext({
-        ...{ baseURL: service.url, locale: 'en-US', timezoneId: 'Europe/Berlin' },
-        viewport: { width: 1280, height: 900 },
-        ...context,
-      })
-      const page = await opened.newPage()
-      page.setDefaultTimeout(20_000)
-      page.on('pageerror', (error) => complaints.push(`${error}`))
-      page.on('console', (message) => {
-        const text = message.text()
-        // The browser itself reports answers that are no good ones; pages show those.
-        if (message.type() === 'error' && !text.startsWith('Failed to load resource')) {
-          complaints.push(text)
-        }
-      })
-      if (role !== null) await signIn(page, TOKENS[role])
+    visit: async (role, path = '/') => {
+      window ??= { page: await newPage(), role: null }
+      const { page } = window
+      await page.unrouteAll()
+      await page.context().setOffline(false)
+      if (window.role !== role) await startSession(page, role)
+      window.role = role
       await page.goto(path)
       return page
+    },
+    open: async (role, { path = '/', ...contextOptions } = {}) => {
+      const page = await newPage(contextOptions)
+      opened.push(page.context())
+      if (role !== null) await startSession(page, role)
+      await page.goto(path)
+      return page
+    },
+    closeOpened: async () => {
+      for (const context of opened.splice(0)) await context.close()
     },
     end: async () => {
       await browser.close()
       await service.end()
     },
   }
+}
+
+/** Signs a browser in without its page. */
+async function startSession(page: Page, role: Role): Promise<void> {
+  const response = await page.request.post('/session', { data: { token: TOKENS[role] } })
+  if (response.status() !== 201) throw new Error(`not signed in: ${response.status()}`)
 }
 
 /** Signs in as a person does. */
@@ -77,13 +139,20 @@ export async function eventually<Value>(
   read: () => Promise<Value> | Value,
   wanted: (value: Value) => boolean,
 ): Promise<Value> {
-  const end = performance.now() + 20_000
+  const end = performance.now() + PATIENCE_MS
   for (;;) {
     const value = await read()
     if (wanted(value) || performance.now() > end) return value
     await Bun.sleep(50)
   }
 }
+
+/** The title of a page, as soon as it is this one; the last one where it never is. */
+export const titleOf = (page: Page, wanted: string): Promise<string> =>
+  eventually(
+    () => page.title(),
+    (title) => title === wanted,
+  )
 
 /** Returns when the page has loaded what it shows. */
 export async function settle(page: Page): Promise<void> {
@@ -114,6 +183,34 @@ export async function watchTotal(page: Page, least: number): Promise<() => Promi
     const seen = await page.evaluate(() => (globalThis as unknown as { seen: string[] }).seen)
     return seen.map((text) => Number(text.replaceAll(',', '')))
   }
+}
+
+/** Counts, in the pages that `page` loads from now on, the signals that the log has grown. */
+export async function countSignals(page: Page): Promise<void> {
+  await page.addInitScript(() => {
+    const Source = globalThis.EventSource
+    const counted = { signals: 0 }
+    Object.assign(globalThis, { counted })
+    globalThis.EventSource = class extends Source {
+      constructor(url: string | URL) {
+        super(url)
+        this.addEventListener('message', () => counted.signals++)
+      }
+    }
+  })
+}
+
+/** How many signals a page has counted. */
+export const signalsOf = (page: Page): Promise<number> =>
+  page.evaluate(() => (globalThis as unknown as { counted: { signals: number } }).counted.signals)
+
+/** Returns when a page has counted this many signals; throws where it never does. */
+export async function untilSignals(page: Page, wanted: number): Promise<void> {
+  const counted = await eventually(
+    () => signalsOf(page),
+    (signals) => signals >= wanted,
+  )
+  if (counted < wanted) throw new Error(`${counted} signals came, not ${wanted}`)
 }
 
 /** The text of each cell of a table's rows that are in the document. */

@@ -1,21 +1,17 @@
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { beforeAll, describe, expect, test } from 'bun:test'
 import { readFile } from 'node:fs/promises'
 import { insertEmptyFlushes, insertEvent } from '../support/events.ts'
-import { type Console, eventually, fill, hasBrowser, readRows, startConsole } from './browser.ts'
+import { eventually, fill, hasBrowser, readRows, titleOf, useConsole } from './browser.ts'
 
 /** More than a page, and more than the service gives at once. */
-const KEYS = 1_500
+const KEYS = 1_100
 
 describe.skipIf(!hasBrowser)('groups and keys', () => {
-  let console: Console
-  beforeAll(async () => {
-    console = await startConsole()
-    await fill(console.service, { groups: 2, keys: KEYS })
-  })
-  afterAll(() => console.end())
+  const console = useConsole()
+  beforeAll(() => fill(console.service, { groups: 2, keys: KEYS }))
 
   test('a group shows its keys, thousands of them, a few rows of which are in the document', async () => {
-    const page = await console.open('auditor', { path: '/groups/2' })
+    const page = await console.visit('auditor', '/groups/2')
     await page.getByRole('heading', { name: 'group 2' }).waitFor()
     const section = page.getByRole('region', { name: 'API keys of this group' })
     await section.getByRole('link').first().waitFor()
@@ -41,7 +37,7 @@ describe.skipIf(!hasBrowser)('groups and keys', () => {
   })
 
   test('a key is found by its name or number among all of them', async () => {
-    const page = await console.open('auditor', { path: '/groups/2' })
+    const page = await console.visit('auditor', '/groups/2')
     await page.getByLabel('Find a key').fill('key 777 ')
     const rows = await eventually(
       () => readRows(page, 'API keys of this group'),
@@ -55,7 +51,7 @@ describe.skipIf(!hasBrowser)('groups and keys', () => {
   })
 
   test('the flushes behind a number are listed, and lead to their events', async () => {
-    const page = await console.open('auditor', { path: '/api-keys/1' })
+    const page = await console.visit('auditor', '/api-keys/1')
     await page.getByText('The flushes behind the number').click()
     const row = page.locator('.explained tbody tr').first()
     await row.getByRole('link').waitFor()
@@ -75,7 +71,7 @@ describe.skipIf(!hasBrowser)('groups and keys', () => {
         ...{ ids: [80_001], groups: [1], counts: [1], requests: [7], successes: [7] },
       }),
     })
-    const page = await console.open('auditor', { path: '/api-keys/80001' })
+    const page = await console.visit('auditor', '/api-keys/80001')
     await page.getByText('The flushes behind the number').click()
     await page.locator('.explained tbody').getByRole('link').first().waitFor()
     const [cells] = await page
@@ -85,7 +81,7 @@ describe.skipIf(!hasBrowser)('groups and keys', () => {
   })
 
   test('a token key shows its quota beside what was used, and its last access', async () => {
-    const page = await console.open('auditor', { path: '/keys' })
+    const page = await console.visit('auditor', '/keys')
     await page.getByRole('link', { name: 'limited' }).waitFor()
     const rows = await readRows(page, 'All token keys')
     expect(rows[0]!.slice(0, 3)).toEqual(['limited', '4', '900'])
@@ -97,7 +93,7 @@ describe.skipIf(!hasBrowser)('groups and keys', () => {
   })
 
   test('an admin adds, renames, moves and ends, each once it is confirmed', async () => {
-    const page = await console.open('admin', { path: '/groups/1' })
+    const page = await console.visit('admin', '/groups/1')
     await page.getByRole('button', { name: 'Add' }).click()
     await page.getByLabel('Number').fill('90001')
     await page.getByLabel('Name').fill('a new one')
@@ -126,7 +122,7 @@ describe.skipIf(!hasBrowser)('groups and keys', () => {
   })
 
   test('what the service refuses is said in the dialog, and nothing is lost of what was typed', async () => {
-    const page = await console.open('admin', { path: '/keys' })
+    const page = await console.visit('admin', '/keys')
     await page.getByRole('button', { name: 'Add' }).click()
     await page.getByLabel('Token hash').fill('x\u2028y')
     await page.getByLabel('Quota, in tokens').fill('12')
@@ -137,7 +133,7 @@ describe.skipIf(!hasBrowser)('groups and keys', () => {
   })
 
   test('the whole list is saved, not only what was scrolled to', async () => {
-    const page = await console.open('auditor', { path: '/groups/2?sort=id' })
+    const page = await console.visit('auditor', '/groups/2?sort=id')
     const section = page.getByRole('region', { name: 'API keys of this group' })
     await section.getByRole('link').first().waitFor()
     const [download] = await Promise.all([
@@ -150,16 +146,15 @@ describe.skipIf(!hasBrowser)('groups and keys', () => {
   })
 
   test('what is not there is said to be not there', async () => {
-    const page = await console.open('auditor')
     for (const [path, what, place] of [
       ['/groups/4711', 'provider group #4711', 'the overview'],
       ['/api-keys/4711', 'API key #4711', 'the API keys'],
       ['/keys/nobody', 'token key of that hash', 'the token keys'],
       ['/events/0/999999', 'event 0/999999 yet', 'the log'],
     ] as const) {
-      await page.goto(path)
+      const page = await console.visit('auditor', path)
       await page.getByText(`There is no ${what}.`).waitFor()
-      expect(await page.title()).toBe('Not found · Tallybook')
+      expect(await titleOf(page, 'Not found · Tallybook')).toBe('Not found · Tallybook')
       await page.getByRole('link', { name: `Go to ${place}` }).waitFor()
     }
   })

@@ -1,21 +1,28 @@
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { beforeAll, describe, expect, test } from 'bun:test'
 import type { Page } from 'playwright-core'
 import { untilSigned } from '../client/audited.ts'
 import { editLog } from '../support/events.ts'
-import { type Console, eventually, fill, hasBrowser, readRows, startConsole } from './browser.ts'
+import {
+  countSignals,
+  eventually,
+  fill,
+  hasBrowser,
+  readRows,
+  signalsOf,
+  untilSignals,
+  useConsole,
+} from './browser.ts'
 
 describe.skipIf(!hasBrowser)('the log and its proofs', () => {
-  let console: Console
-  beforeAll(async () => {
-    console = await startConsole()
-    await fill(console.service, { groups: 2, keys: 3 })
-  })
-  afterAll(() => console.end())
+  const console = useConsole()
+  beforeAll(() => fill(console.service, { groups: 2, keys: 3 }))
 
   const types = async (page: Page) => (await readRows(page, 'Events')).map((cells) => cells[2]!)
 
   test('shows the newest first and what comes, until it is paused', async () => {
-    const page = await console.open('auditor', { path: '/events' })
+    const page = await console.open('auditor', { path: '/console/icon.svg' })
+    await countSignals(page)
+    await page.goto('/events')
     const wanted = ['KeyStatsFlushed', 'ApiKeyStatsFlushed', 'CatalogChanged']
     expect(
       await eventually(
@@ -31,32 +38,33 @@ describe.skipIf(!hasBrowser)('the log and its proofs', () => {
       ),
     ).toEqual(['CatalogChanged', ...wanted])
     await page.getByRole('button', { name: 'Pause' }).click()
-    await eventually(
-      () => types(page),
-      ({ length }) => length === 4,
-    )
-    await console.service.putCatalog({ provider_groups: [{ id: 3, name: 'four' }] })
+    // Of what the first signal tells, a page that isn't paused has read by the second.
+    for (const name of ['four', 'five']) {
+      const before = await signalsOf(page)
+      await console.service.putCatalog({ provider_groups: [{ id: 3, name }] })
+      await untilSignals(page, before + 1)
+    }
     const head = await console.service.read<{ items: unknown[] }>('/audit/events?shard=all')
-    expect(head.items).toHaveLength(5)
+    expect(head.items).toHaveLength(6)
     expect(await types(page)).toHaveLength(4)
     await page.getByRole('button', { name: 'Go on' }).click()
     expect(
       await eventually(
         () => types(page),
-        ({ length }) => length === 5,
+        ({ length }) => length === 6,
       ),
-    ).toHaveLength(5)
+    ).toHaveLength(6)
   })
 
   test('is searched by type, by who posted, and by time', async () => {
-    const page = await console.open('auditor', { path: '/events' })
+    const page = await console.visit('auditor', '/events')
     await page.getByLabel('Type').selectOption('CatalogChanged')
     expect(
       await eventually(
         () => types(page),
-        ({ length }) => length === 3,
+        ({ length }) => length === 4,
       ),
-    ).toHaveLength(3)
+    ).toHaveLength(4)
     await page.getByLabel('From').fill('nobody')
     await page.keyboard.press('Enter')
     await page.getByText('No such event.').waitFor()
@@ -64,16 +72,16 @@ describe.skipIf(!hasBrowser)('the log and its proofs', () => {
     expect(
       await eventually(
         () => types(page),
-        ({ length }) => length === 5,
+        ({ length }) => length === 6,
       ),
-    ).toHaveLength(5)
+    ).toHaveLength(6)
     await page.getByLabel('Until').fill('2020-01-01T00:00')
     await page.getByText('No such event.').waitFor()
   })
 
   test('one event is shown with its entries, and its proof holds step by step', async () => {
     await untilSigned(console.service)
-    const page = await console.open('auditor', { path: '/events' })
+    const page = await console.visit('auditor', '/events')
     await page.getByLabel('Type').selectOption('KeyStatsFlushed')
     await eventually(
       () => types(page),
@@ -92,7 +100,7 @@ describe.skipIf(!hasBrowser)('the log and its proofs', () => {
   /** Opens the proof of event 0 of shard 0 as `forge` makes it of the real one. */
   async function checkForged(forge: (proof: string) => string): Promise<Page> {
     await untilSigned(console.service)
-    const page = await console.open('auditor', { path: '/events/0/0' })
+    const page = await console.visit('auditor', '/events/0/0')
     await page.route('**/tlog-proof', async (route) => {
       const response = await route.fetch()
       await route.fulfill({ response, body: forge(await response.text()) })
@@ -134,7 +142,7 @@ describe.skipIf(!hasBrowser)('the log and its proofs', () => {
   test('today’s signed log is compared with the one that this browser saw', async () => {
     const page = await console.open('auditor', { path: '/proofs' })
     await page.getByText('Seen here for the first time').first().waitFor()
-    await console.service.putCatalog({ provider_groups: [{ id: 3, name: 'five' }] })
+    await console.service.putCatalog({ provider_groups: [{ id: 3, name: 'six' }] })
     await untilSigned(console.service)
     await page.getByRole('button', { name: 'Compare again' }).click()
     await page.getByText('Signed, and it begins with all').waitFor()
@@ -168,7 +176,7 @@ describe.skipIf(!hasBrowser)('the log and its proofs', () => {
   })
 
   test('a verification is started, and what it finds is shown', async () => {
-    const page = await console.open('admin', { path: '/proofs' })
+    const page = await console.visit('admin', '/proofs')
     await page.getByRole('button', { name: 'Verify now' }).click()
     await page.getByText('nothing found').waitFor()
     await editLog(
