@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test'
 import { hash } from 'node:crypto'
 import { startMeter } from '../support/meter.ts'
-import { startTestService, type TestService, TOKENS, useInstances } from '../support/service.ts'
+import { startTestService, TOKENS, useInstances } from '../support/service.ts'
 import {
   fetchWith,
   makeToken,
