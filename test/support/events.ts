@@ -9,6 +9,8 @@ type TestEvents = {
   version?: number
   /** RFC 3339, a time each or the same for all; otherwise the clock, never before the last event. */
   recordedAt?: string | readonly string[]
+  /** The token that posted it, by name; `owner` if absent. */
+  source?: string
   /** Gives each event an idempotency key, `key-<position>`. */
   keyed?: boolean
 }
@@ -25,7 +27,14 @@ export async function insertEvent(
 export async function insertEvents(
   owner: postgres.Sql,
   payloads: readonly string[],
-  { shard = 0, type = 'KeyStatsFlushed', version = 1, recordedAt, keyed = false }: TestEvents = {},
+  {
+    shard = 0,
+    type = 'KeyStatsFlushed',
+    version = 1,
+    recordedAt,
+    source = 'owner',
+    keyed = false,
+  }: TestEvents = {},
 ): Promise<number> {
   const times = payloads.map((_, i) =>
     typeof recordedAt === 'string' ? recordedAt : (recordedAt?.[i] ?? null),
@@ -38,7 +47,7 @@ export async function insertEvents(
     select
       ${shard}::integer, last.position + p.number, ${type}, ${version}::smallint,
       coalesce(p.recorded_at::timestamptz, last.recorded_at, clock_timestamp()),
-      'owner', case when ${keyed} then 'key-' || last.position + p.number end, p.payload::json,
+      ${source}, case when ${keyed} then 'key-' || last.position + p.number end, p.payload::json,
       sha256(convert_to(p.payload, 'UTF8'))
     from (
         select coalesce(max(e.position), -1) as position, max(e.recorded_at) as recorded_at
@@ -51,13 +60,13 @@ export async function insertEvents(
   return rows.reduce((first, { position }) => Math.min(first, Number(position)), Infinity)
 }
 
-/** Appends empty flushes of token keys. */
+/** Appends empty flushes of token keys, as if the token `dp` had posted them. */
 export async function insertEmptyFlushes(
   owner: postgres.Sql,
   shard: number,
   count: number,
 ): Promise<void> {
-  await insertEvents(owner, Array<string>(count).fill(EMPTY_FLUSH), { shard })
+  await insertEvents(owner, Array<string>(count).fill(EMPTY_FLUSH), { shard, source: 'dp' })
 }
 
 /** Appends flushes of one API key each to shard 0, with idempotency keys. */
