@@ -31,7 +31,7 @@ export async function writeHistory(service: TestService): Promise<void> {
       { token_hash: 'free', name: 'é' },
     ],
   })
-  for (let i = 0; i < 12; i++) {
+  for (let i = 0; i < 16; i++) {
     await post(service, i)
     if (i === 4) await service.putCatalog({ api_keys: [{ id: 1, group_id: 2 }] })
     if (i === 6) await service.fetch('admin', '/admin/api-keys/3', { method: 'DELETE' })

@@ -1,7 +1,7 @@
 import { BIT, BYTE, corruptionsOf, is, LETTER, MICROSECOND } from './corruption.ts'
 
 const EVENT = "shard || '/' || position"
-const FLUSH = "type = 'ApiKeyStatsFlushed' and version = 2 and position > 3"
+const FLUSH = "type = 'ApiKeyStatsFlushed' and version = 2 and position > 0"
 
 /** The log. */
 export const LOG_CORRUPTIONS = corruptionsOf(
