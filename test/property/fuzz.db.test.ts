@@ -1,12 +1,12 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { beforeAll, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { startTestService, type TestService } from '../support/service.ts'
+import { useService } from '../support/service.ts'
 import { fuzzedCatalog, fuzzedFlush } from './fuzz-bodies.ts'
 import { fuzzedRequest } from './fuzz-requests.ts'
 import { FuzzSession } from './fuzz-session.ts'
 import { parametersOf, runsOf, timeoutOf } from './runs.ts'
 
-const runs = runsOf(200)
+const runs = runsOf(120)
 /** Sent at once in each run. */
 const FLUSHES = 12
 
@@ -16,14 +16,12 @@ const ROWS = JSON.stringify({
   keys: [{ token_hash: 'k1' }, { token_hash: 'k2' }, { token_hash: 'k3' }],
 })
 
-let service: TestService
+const service = useService()
 let session: FuzzSession
 
 beforeAll(async () => {
-  service = await startTestService()
   session = new FuzzSession(service)
 })
-afterAll(() => service.end())
 
 test(
   `whatever is posted is counted or refused as the model says, in ${runs} × ${FLUSHES + 1} bodies`,

@@ -123,8 +123,9 @@ export class Session {
       entries.push({ api_key_id: this.#range.id(1), token_hash: 'x', requests: 1 })
     if (change === 'less') entries.pop()
     if (change === 'other numbers') {
-      const entry = entries[of % entries.length] as { requests?: number | null } | null | undefined
-      if (entry) entry.requests = (entry.requests ?? 0) + 1
+      const entry = entries[of % entries.length] as Record<string, number | null> | null | undefined
+      const name = OTHER_NUMBERS[kind][of % OTHER_NUMBERS[kind].length]!
+      if (entry) entry[name] = (entry[name] ?? 0) + 1
     }
     const other = kind === 'keys' ? 'api-keys' : 'keys'
     const body = JSON.stringify({ keys: entries })
@@ -201,6 +202,12 @@ export class Session {
   #newKey(wanted: boolean): string | null {
     return wanted ? this.#range.idempotencyKey(this.#keys++) : null
   }
+}
+
+/** Which number a retry raises; one more success than there were requests is refused. */
+const OTHER_NUMBERS = {
+  'api-keys': ['requests', 'success_requests'],
+  keys: ['requests', 'tokens', 'last_accessed_at'],
 }
 
 const NOTHING: Answer = { status: 200, body: null, positions: null, replayed: false }

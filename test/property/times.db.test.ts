@@ -1,6 +1,6 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { beforeAll, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { startTestService, type TestService } from '../support/service.ts'
+import { useService } from '../support/service.ts'
 import { parametersOf, runsOf, timeoutOf } from './runs.ts'
 
 const runs = runsOf(200)
@@ -8,19 +8,17 @@ const EVENTS = 120
 
 type Event = { shard: number; position: number; recorded_at: string }
 
-let service: TestService
+const service = useService()
 /** All, as the log has them. */
 let events: Event[]
 
 beforeAll(async () => {
-  service = await startTestService()
   for (let i = 0; i < EVENTS; i += 8) {
     const post = () => service.post('/internal/apikey-stats/flush', null)
     await Promise.all(Array.from({ length: 8 }, post))
   }
   events = (await readEvents('')).toSorted((a, b) => (a.recorded_at < b.recorded_at ? -1 : 1))
 })
-afterAll(() => service.end())
 
 const readEvents = async (query: string) =>
   (await service.read<{ items: Event[] }>(`/audit/events?shard=all&limit=1000${query}`)).items

@@ -1,20 +1,15 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { parametersOf, runsOf, timeoutOf } from '../property/runs.ts'
 import { Session } from '../property/session.ts'
 import { history } from '../property/steps.ts'
 import { insertEvent } from '../support/events.ts'
-import { startTestService, type TestService } from '../support/service.ts'
+import { useService } from '../support/service.ts'
 import { settle, verify } from './history.ts'
 
-let service: TestService
+const service = useService()
 
-beforeAll(async () => {
-  service = await startTestService()
-})
-afterAll(() => service.end())
-
-const runs = runsOf(15)
+const runs = runsOf(6)
 
 test(
   `nothing is found in ${runs} histories, while they are written and after`,
@@ -59,7 +54,7 @@ test('nothing is found under load, by several at once, with events that can not 
   }
   const posting = Array.from({ length: 4 }, post)
   try {
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < 2; round++) {
       // Appended by hand: a position may be taken just then.
       await insertEvent(service.database.owner, { payload: '{}' }).catch(() => {})
       const reports = await Promise.all([1, 2, 3].map(() => verify(service.database)))

@@ -1,13 +1,8 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
-import { startTestService, type TestService } from '../support/service.ts'
+import { expect, test } from 'bun:test'
+import { useService } from '../support/service.ts'
 import { settle, verify, writeHistory } from './history.ts'
 
-let service: TestService
-
-beforeAll(async () => {
-  service = await startTestService()
-})
-afterAll(() => service.end())
+const service = useService()
 
 test('a log without an event has no problems', async () => {
   const report = await verify(service.database)
