@@ -1,46 +1,28 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { editLog, insertEmptyFlushes } from '../support/events.ts'
-import { startTestService, type TestService, TOKENS } from '../support/service.ts'
+import { startTestService, type TestService } from '../support/service.ts'
+import { until } from '../support/until.ts'
+import { buildProgram, runProgram } from './program.ts'
 
-// The log as Go's own packages for transparency logs see it, which are not ours. They come with
-// Debian's golang-go and golang-golang-x-mod-dev.
-
-const PACKAGES = '/usr/share/gocode'
-const hasGo =
-  Bun.which('go') !== null && existsSync(join(PACKAGES, 'src/golang.org/x/mod/sumdb/tlog'))
-if (!hasGo) console.log('skipped: there is no Go with golang.org/x/mod on this machine')
+// The log as Go's own packages for transparency logs see it, which are not ours.
 
 const SHARD = 0
 
-let folder: string
-let program: string
+const folder = await mkdtemp(join(tmpdir(), 'tallybook-go-'))
+const program = join(folder, 'verify')
+const obstacle = await buildProgram(program)
+if (obstacle !== null) console.log(`skipped: ${obstacle}`)
+
 let service: TestService
 
 beforeAll(async () => {
-  if (!hasGo) return
-  folder = await mkdtemp(join(tmpdir(), 'tallybook-go-'))
-  program = join(folder, 'verify')
-  const build = Bun.spawn(['go', 'build', '-o', program, join(import.meta.dir, 'verify.go')], {
-    env: {
-      PATH: process.env.PATH ?? '',
-      GO111MODULE: 'off',
-      GOPATH: PACKAGES,
-      GOCACHE: join(folder, 'cache'),
-      CGO_ENABLED: '0',
-    },
-    stderr: 'pipe',
-  })
-  if ((await build.exited) !== 0) throw new Error(await build.stderr.text())
-  service = await startTestService()
-}, 180_000)
-
+  if (obstacle === null) service = await startTestService()
+})
 afterAll(async () => {
-  if (!hasGo) return
-  await service.end()
+  await service?.end()
   await rm(folder, { recursive: true, force: true })
 })
 
@@ -55,11 +37,10 @@ async function growTo(size: number): Promise<void> {
   const { owner } = service.database
   const [row] = await owner`select count(*)::integer as events from events where shard = ${SHARD}`
   await insertEmptyFlushes(owner, SHARD, size - (row!.events as number))
-  for (;;) {
+  await until(async () => {
     const signed = Number((await readText(`/audit/log/${SHARD}/checkpoint`)).split('\n')[1])
-    if (signed === size) return
-    await Bun.sleep(50)
-  }
+    return signed === size
+  })
 }
 
 /** What the program says, and how it ends. */
@@ -67,15 +48,10 @@ async function verify(size: number): Promise<[code: number, said: string]> {
   const [key = ''] = (await readText('/audit/log/keys')).split('\n')
   const proof = join(folder, `${size}.tlog-proof`)
   await Bun.write(proof, await readText(`/audit/events/${SHARD}/${size - 1}/tlog-proof`))
-  const process = Bun.spawn([program, service.url, String(SHARD), TOKENS.auditor, key, proof], {
-    stdout: 'pipe',
-    stderr: 'pipe',
-  })
-  const said = (await process.stdout.text()) + (await process.stderr.text())
-  return [await process.exited, said.trim()]
+  return runProgram([program, String(SHARD), key, proof], (path) => service.fetch('auditor', path))
 }
 
-describe.skipIf(!hasGo)("Go's sumdb/tlog and sumdb/note", () => {
+describe.skipIf(obstacle !== null)("Go's sumdb/tlog and sumdb/note", () => {
   test.each([1, 255, 256, 257, 65_535, 65_536, 65_537, 70_000])(
     'verify the log of %d events, and what proves it',
     async (size) => {
@@ -97,7 +73,7 @@ describe.skipIf(!hasGo)("Go's sumdb/tlog and sumdb/note", () => {
 
   test('refuse a log in which a leaf was changed', async () => {
     await editLog(service.database.owner, async (sql) => {
-      await sql`update events set source = 'dp' where shard = ${SHARD} and position = 300`
+      await sql`update events set source = 'owner' where shard = ${SHARD} and position = 300`
       await sql`
         update tiles set hashes = set_byte(hashes, 4, 255 - get_byte(hashes, 4))
         where shard = ${SHARD} and level = 0 and number = 7`

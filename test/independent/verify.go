@@ -1,19 +1,20 @@
 // Command verify holds a shard's transparency log against Go's own implementation of such logs:
 // golang.org/x/mod/sumdb/note and golang.org/x/mod/sumdb/tlog, which know nothing of this project.
 //
-//	verify <url of the service> <shard> <token> <verifier key> <proof file of an event>
+//	verify <shard> <verifier key> <proof file of an event>
 //
-// It ends with 0 after a line that says what was verified, with 1 after what was found wrong.
+// What it wants to read of the service it asks for on stdout, a path a line, and reads on stdin. It
+// ends with 0 after a line on stderr that says what was verified, with 1 after what was found wrong.
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -25,8 +26,9 @@ import (
 const tileWidth = 256
 
 type log struct {
-	url, shard, token string
-	verifiers         note.Verifiers
+	shard     string
+	verifiers note.Verifiers
+	answers   *bufio.Reader
 }
 
 func main() {
@@ -37,11 +39,11 @@ func main() {
 }
 
 func run(args []string) error {
-	verifier, err := note.NewVerifier(args[3])
+	verifier, err := note.NewVerifier(args[1])
 	if err != nil {
 		return err
 	}
-	l := &log{args[0], args[1], args[2], note.VerifierList(verifier)}
+	l := &log{args[0], note.VerifierList(verifier), bufio.NewReader(os.Stdin)}
 	checkpoint, err := l.get("/audit/log/" + l.shard + "/checkpoint")
 	if err != nil {
 		return err
@@ -59,29 +61,29 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := l.checkProofFile(args[4], verifier.Name()); err != nil {
+	if err := l.checkProofFile(args[2], verifier.Name()); err != nil {
 		return err
 	}
-	fmt.Printf("verified %d entries, %d proofs\n", tree.N, proofs)
+	fmt.Fprintf(os.Stderr, "verified %d entries, %d proofs\n", tree.N, proofs)
 	return nil
 }
 
-// get reads a path of the service.
+// get asks for a path of the service: it writes the path, and reads "<status> <length>" and the body.
+// A client of HTTP would take a minute to compile.
 func (l *log) get(path string) ([]byte, error) {
-	request, err := http.NewRequest("GET", l.url+path, nil)
-	if err != nil {
+	fmt.Println(path)
+	var status, length int
+	if _, err := fmt.Fscanf(l.answers, "%d %d\n", &status, &length); err != nil {
 		return nil, err
 	}
-	request.Header.Set("Authorization", "Bearer "+l.token)
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
+	body := make([]byte, length)
+	if _, err := io.ReadFull(l.answers, body); err != nil {
 		return nil, err
 	}
-	defer response.Body.Close()
-	if response.StatusCode != 200 {
-		return nil, fmt.Errorf("%s: %s", path, response.Status)
+	if status != 200 {
+		return nil, fmt.Errorf("%s: %d", path, status)
 	}
-	return io.ReadAll(response.Body)
+	return body, nil
 }
 
 // open verifies a signed tree head of C2SP tlog-checkpoint.

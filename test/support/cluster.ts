@@ -57,6 +57,7 @@ export async function copyTemplate(
       await chmod(`${template}.new`, 0o711)
       await make(join(`${template}.new`, 'made'))
       await rename(join(`${template}.new`, 'made'), template)
+      await rm(`${template}.new`, { recursive: true })
     } finally {
       lock.release()
     }

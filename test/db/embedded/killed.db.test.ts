@@ -1,13 +1,14 @@
 import { expect, test } from 'bun:test'
 import { chownSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { isRunning, openTestPlace, query, serverPid, start, until, words } from './place.ts'
+import { until } from '../../support/until.ts'
+import { isRunning, query, serverPid, start, useDataDirs, words } from './place.ts'
 import { runBystander, runService, startService } from './service.ts'
 
-const place = openTestPlace()
+const dataDirs = useDataDirs()
 
 test('after kill -9 of the service, its orphaned server is stopped and the data is there', async () => {
-  const dataDir = place.copyOfTemplate()
+  const dataDir = dataDirs.copyOfTemplate()
   const killed = await startService(dataDir)
   const orphan = serverPid(dataDir)
   await killed.kill()
@@ -21,7 +22,7 @@ test('after kill -9 of the service, its orphaned server is stopped and the data 
 })
 
 test('after kill -9 of service and server, the next start recovers by itself', async () => {
-  const dataDir = place.copyOfTemplate()
+  const dataDir = dataDirs.copyOfTemplate()
   const killed = await startService(dataDir)
   const orphan = serverPid(dataDir)
   await killed.kill()
@@ -32,7 +33,7 @@ test('after kill -9 of service and server, the next start recovers by itself', a
 })
 
 test('--no-orphans takes the server down with a killed service, also when it is another user’s', async () => {
-  const dataDir = place.copyOfTemplate()
+  const dataDir = dataDirs.copyOfTemplate()
   const killed = await startService(dataDir, { bunArgs: ['--no-orphans'] })
   const pid = serverPid(dataDir)
   await killed.kill()
@@ -43,7 +44,7 @@ test('--no-orphans takes the server down with a killed service, also when it is 
 })
 
 test('a stale pid file and socket lock, whose pid is now another process, do not stop a start', async () => {
-  const dataDir = place.copyOfTemplate()
+  const dataDir = dataDirs.copyOfTemplate()
   const bystander = runBystander(statSync(join(dataDir, 'postgres')))
   const first = await start(dataDir)
   const stale = ['postmaster.pid', '.s.PGSQL.5432.lock'].map((name) => {
@@ -64,7 +65,7 @@ test('a stale pid file and socket lock, whose pid is now another process, do not
 })
 
 test('an initdb that was killed half-way is swept away and begun anew', async () => {
-  const dataDir = place.emptyDataDir()
+  const dataDir = dataDirs.emptyDataDir()
   const halves = () =>
     existsSync(dataDir) ? readdirSync(dataDir).filter((name) => name.includes('.new-')) : []
   const killed = runService(dataDir, { bunArgs: ['--no-orphans'] })
@@ -82,7 +83,7 @@ test('an initdb that was killed half-way is swept away and begun anew', async ()
 })
 
 test('of five simultaneous starters exactly one wins, on a clean directory and on a killed one', async () => {
-  const dataDir = place.copyOfTemplate()
+  const dataDir = dataDirs.copyOfTemplate()
   for (const round of ['clean', 'killed']) {
     const starters = await Promise.all(Array.from({ length: 5 }, () => startService(dataDir)))
     const winners = starters.filter((starter) => starter.refusal === null)

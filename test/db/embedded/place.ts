@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, setDefaultTimeout } from 'bun:test'
+import { afterAll, beforeAll } from 'bun:test'
 import {
   chmodSync,
   cpSync,
@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import postgres from 'postgres'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../../src/db/embedded/index.ts'
+import { copyCluster, copyTemplate } from '../../support/cluster.ts'
 
 /** The folder under test. */
 export const SOURCE = join(import.meta.dir, '../../../src/db/embedded')
@@ -31,23 +32,16 @@ export function stopAtEnd(stop: () => Promise<unknown>): void {
   running.push(stop)
 }
 
-/** Opens a place for the calling test file's data directories, which is removed after its tests. */
-export function openTestPlace() {
-  setDefaultTimeout(120_000)
+/** Data directories for the tests of one file, in a folder that is removed after them. */
+export function useDataDirs() {
   const root = realpathSync(mkdtempSync(join(tmpdir(), 'tb-')))
   // The users that tests run as may pass, not read: as in /home.
   chmodSync(root, 0o711)
-  // A stopped cluster that most tests begin with a copy of: initdb takes seconds, a copy does not.
+  // A stopped cluster that most tests begin with a copy of.
   const template = join(root, 'template')
-  const firstNotes: string[] = []
   let count = 0
 
-  beforeAll(async () => {
-    const server = await start(template, firstNotes)
-    await query(server, 'create table kept (word text)')
-    await query(server, "insert into kept values ('first')")
-    await server.stop()
-  })
+  beforeAll(() => copyTemplate('kept-cluster', makeKeptCluster, template))
   afterAll(async () => {
     await Promise.all(running.splice(0).map((stop) => stop()))
     rmSync(root, { recursive: true, force: true })
@@ -60,9 +54,6 @@ export function openTestPlace() {
   }
   return {
     root,
-    template,
-    /** What was logged when the template was made. */
-    firstNotes,
     /** Gives the path of a data directory that is not there yet. */
     emptyDataDir,
     /** Gives a data directory with a stopped cluster, table `kept` and the word 'first' in it. */
@@ -91,6 +82,14 @@ export function openTestPlace() {
       return { project, source, lib }
     },
   }
+}
+
+async function makeKeptCluster(dataDir: string): Promise<void> {
+  await copyCluster(dataDir)
+  const server = await startEmbeddedPostgres({ dataDir, log: () => {} })
+  await query(server, 'create table kept (word text)')
+  await query(server, "insert into kept values ('first')")
+  await server.stop()
 }
 
 /** Starts a server in this process; `notes` takes what it logs. */
@@ -144,13 +143,4 @@ export function isRunning(pid: number): boolean {
     .stdout.toString()
     .trim()
   return state !== '' && !state.startsWith('Z')
-}
-
-/** Waits until a condition holds; fails after 30 s. */
-export async function until(holds: () => boolean): Promise<void> {
-  const deadline = performance.now() + 30_000
-  while (!holds()) {
-    if (performance.now() > deadline) throw new Error('did not come true within 30 s')
-    await Bun.sleep(5)
-  }
 }

@@ -1,13 +1,13 @@
 import { expect, test } from 'bun:test'
 import { chownSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { isRoot, NOBODY, openTestPlace, refusalOf, start } from './place.ts'
+import { isRoot, NOBODY, refusalOf, start, useDataDirs } from './place.ts'
 import { startService } from './service.ts'
 
-const place = openTestPlace()
+const dataDirs = useDataDirs()
 
 test('a second start on the directory is refused, naming the holder, since when, and the directory', async () => {
-  const dataDir = place.copyOfTemplate()
+  const dataDir = dataDirs.copyOfTemplate()
   const holder = await startService(dataDir)
   const refusal = await refusalOf(start(dataDir))
   expect(refusal).toContain(`pid ${holder.child.pid}, since 20`)
@@ -16,14 +16,14 @@ test('a second start on the directory is refused, naming the holder, since when,
 })
 
 test('a start in the same process is refused as well', async () => {
-  const dataDir = place.copyOfTemplate()
+  const dataDir = dataDirs.copyOfTemplate()
   const server = await start(dataDir)
   expect(await refusalOf(start(dataDir))).toContain(`pid ${process.pid}`)
   await server.stop()
 })
 
 test('a server that refuses to start is reported with its own last lines, and holds no lock', async () => {
-  const dataDir = place.copyOfTemplate()
+  const dataDir = dataDirs.copyOfTemplate()
   const path = join(dataDir, 'postgres/postgresql.auto.conf')
   const before = readFileSync(path, 'utf8')
   writeFileSync(path, 'no_such_setting = 1\n')
@@ -33,7 +33,7 @@ test('a server that refuses to start is reported with its own last lines, and ho
 })
 
 test('a cluster of another major version is refused and left as it is', async () => {
-  const dataDir = place.copyOfTemplate()
+  const dataDir = dataDirs.copyOfTemplate()
   writeFileSync(join(dataDir, 'postgres/PG_VERSION'), '17\n')
   const before = readdirSync(join(dataDir, 'postgres'))
   expect(await refusalOf(start(dataDir))).toContain('was made by PostgreSQL 17')
@@ -41,7 +41,7 @@ test('a cluster of another major version is refused and left as it is', async ()
 })
 
 test('a directory that is no cluster is refused and left as it is', async () => {
-  const dataDir = place.emptyDataDir()
+  const dataDir = dataDirs.emptyDataDir()
   mkdirSync(join(dataDir, 'postgres'), { recursive: true })
   writeFileSync(join(dataDir, 'postgres/letter'), 'dear')
   if (isRoot) chownSync(join(dataDir, 'postgres'), NOBODY.uid, NOBODY.gid)
@@ -50,7 +50,7 @@ test('a directory that is no cluster is refused and left as it is', async () => 
 })
 
 test('without the platform’s package a sentence names the platform and DATABASE_URL', async () => {
-  const { project, source } = place.copyOfProject({ withPackage: false })
+  const { project, source } = dataDirs.copyOfProject({ withPackage: false })
   const { refusal } = await startService(join(project, 'd'), { source })
   expect(refusal).toContain(`No PostgreSQL for ${process.platform}-${process.arch} is installed`)
   expect(refusal).toContain('DATABASE_URL')

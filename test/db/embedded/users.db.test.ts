@@ -12,16 +12,16 @@ import {
   statSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { isRoot, NOBODY, openTestPlace, query, start, words } from './place.ts'
+import { isRoot, NOBODY, query, start, useDataDirs, words } from './place.ts'
 import { nobodyCanRun, startService } from './service.ts'
 
-const place = openTestPlace()
+const dataDirs = useDataDirs()
 const canBeNobody = nobodyCanRun()
 
 test.skipIf(isRoot)(
   'links that can’t be made are reported (skipped: root writes anywhere)',
   async () => {
-    const { project, source, lib } = place.copyOfProject({ withPackage: true })
+    const { project, source, lib } = dataDirs.copyOfProject({ withPackage: true })
     chmodSync(lib, 0o555)
     const { refusal } = await startService(join(project, 'd'), { source })
     chmodSync(lib, 0o755)
@@ -32,7 +32,7 @@ test.skipIf(isRoot)(
 test.skipIf(!canBeNobody)(
   'an ordinary user with no home starts, as root does (needs root)',
   async () => {
-    const home = place.emptyDataDir('nobody')
+    const home = dataDirs.emptyDataDir('nobody')
     mkdirSync(home)
     chownSync(home, NOBODY.uid, NOBODY.gid)
     const dataDir = join(home, 'project/.tallybook')
@@ -50,7 +50,7 @@ test.skipIf(!canBeNobody)(
 test.skipIf(!canBeNobody)(
   'another user’s cluster is refused with his name (needs root)',
   async () => {
-    const dataDir = place.copyOfTemplate()
+    const dataDir = dataDirs.copyOfTemplate()
     chownSync(dataDir, NOBODY.uid, NOBODY.gid)
     const { refusal } = await startService(dataDir, { user: NOBODY })
     expect(refusal).toMatch(/belongs to user|EACCES/)
@@ -60,7 +60,7 @@ test.skipIf(!canBeNobody)(
 test.skipIf(!isRoot)(
   'root’s project under a closed home works and is found again (needs root)',
   async () => {
-    const { project, source } = place.copyOfProject({ withPackage: true })
+    const { project, source } = dataDirs.copyOfProject({ withPackage: true })
     chmodSync(project, 0o700)
     const dataDir = join(project, '.tallybook')
     const shared = '/var/lib/tallybook'

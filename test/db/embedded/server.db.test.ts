@@ -1,24 +1,16 @@
 import { expect, test } from 'bun:test'
 import { existsSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import {
-  isRunning,
-  openTestPlace,
-  query,
-  refusalOf,
-  serverPid,
-  start,
-  words,
-} from './embedded/place.ts'
-import { startService } from './embedded/service.ts'
+import { isRunning, query, refusalOf, serverPid, start, useDataDirs, words } from './place.ts'
+import { startService } from './service.ts'
 
-const place = openTestPlace()
+const dataDirs = useDataDirs()
 
 test('a first start makes the cluster, with UTF-8, the C locale, UTC and full durability', async () => {
-  expect(place.firstNotes.join('\n')).toContain(
-    `creating a PostgreSQL 18 cluster in ${place.template}/postgres`,
-  )
-  const server = await start(place.copyOfTemplate())
+  const dataDir = dataDirs.emptyDataDir()
+  const notes: string[] = []
+  const server = await start(dataDir, notes)
+  expect(notes).toEqual([expect.stringContaining(`${dataDir}/postgres`)])
   const shown = await query(
     server,
     `select current_database() as database, current_user as user,
@@ -43,7 +35,7 @@ test('a first start makes the cluster, with UTF-8, the C locale, UTC and full du
 })
 
 test('a restart keeps the data, and stop leaves nothing running and may be called again', async () => {
-  const dataDir = place.copyOfTemplate()
+  const dataDir = dataDirs.copyOfTemplate()
   const first = await start(dataDir)
   await query(first, "insert into kept values ('second')")
   const pid = serverPid(dataDir)
@@ -56,13 +48,13 @@ test('a restart keeps the data, and stop leaves nothing running and may be calle
 })
 
 test('only the owner and root can enter the directory of the socket', async () => {
-  const server = await start(place.copyOfTemplate())
+  const server = await start(dataDirs.copyOfTemplate())
   expect(statSync(server.host).mode & 0o077).toBe(0)
   await server.stop()
 })
 
 test('a directory too deep for a unix socket gets a private socket elsewhere, which stop removes', async () => {
-  const dataDir = place.copyOfTemplate('deep'.repeat(30))
+  const dataDir = dataDirs.copyOfTemplate('deep'.repeat(30))
   const server = await start(dataDir)
   expect(Buffer.byteLength(dataDir)).toBeGreaterThan(107)
   expect(server.host.startsWith(dataDir)).toBe(false)
@@ -71,13 +63,13 @@ test('a directory too deep for a unix socket gets a private socket elsewhere, wh
   await server.stop()
   expect(existsSync(server.host)).toBe(false)
   // What another put in that place is refused.
-  symlinkSync(place.root, server.host)
+  symlinkSync(dataDirs.root, server.host)
   expect(await refusalOf(start(dataDir))).toContain('is not a private directory')
   rmSync(server.host)
 })
 
 test('Ctrl-C for the whole process group does not reach the server before stop', async () => {
-  const dataDir = place.copyOfTemplate()
+  const dataDir = dataDirs.copyOfTemplate()
   const service = await startService(dataDir, { bunArgs: ['--no-orphans'], detached: true })
   const pid = serverPid(dataDir)
   process.kill(-service.child.pid, 'SIGINT')
@@ -88,7 +80,7 @@ test('Ctrl-C for the whole process group does not reach the server before stop',
 })
 
 test('exited resolves when the server ends by itself, and the directory can be used again', async () => {
-  const dataDir = place.copyOfTemplate()
+  const dataDir = dataDirs.copyOfTemplate()
   const server = await start(dataDir)
   process.kill(serverPid(dataDir), 'SIGKILL')
   expect(await server.exited).toBe(null)
@@ -99,7 +91,7 @@ test('exited resolves when the server ends by itself, and the directory can be u
 })
 
 test('a log that has grown large is cut to its end', async () => {
-  const dataDir = place.copyOfTemplate()
+  const dataDir = dataDirs.copyOfTemplate()
   writeFileSync(join(dataDir, 'postgres.log'), `${'x'.repeat(99)}\n`.repeat(90_000))
   const server = await start(dataDir)
   expect(statSync(join(dataDir, 'postgres.log')).size).toBeLessThan(2 * 1024 * 1024)

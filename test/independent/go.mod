@@ -1,0 +1,5 @@
+module tallybook/test/independent
+
+go 1.18
+
+require golang.org/x/mod v0.20.0
