@@ -5,13 +5,14 @@ import { checkLog, type Findings } from './check.ts'
 import { Cluster, putCatalog } from './cluster.ts'
 import { SeenHeads } from './heads.ts'
 import { History } from './history.ts'
+import { startLossyProxy } from './lossy-proxy.ts'
 import { makeRandom } from './random.ts'
 import { type FaultName, injectFaults } from './schedule.ts'
 import { administer, post, type Traffic, watch } from './traffic.ts'
-import { startLossyWay } from './way.ts'
 
 export type CampaignOptions = {
   seed: number
+  /** Of faults; what follows goes on until there are two tree heads and an acknowledged flush. */
   seconds: number
   shards: number
   instances: number
@@ -19,6 +20,9 @@ export type CampaignOptions = {
   /** Of the answers of an instance, how many are lost on their way. */
   lostAnswers: number
 }
+
+/** Milliseconds after the last fault in which a slow machine signs a second tree head. */
+const PATIENCE_MS = 60_000
 
 /** What was done, and what came of it. */
 export type Report = Findings & {
@@ -38,26 +42,29 @@ export type Report = Findings & {
 export async function runCampaign(options: CampaignOptions): Promise<Report> {
   const { seed, seconds, shards, instances, posters, lostAnswers } = options
   const random = makeRandom(seed)
-  const dataDir = await makeDataDir()
+  const dataDir = await makeDataDir({ cluster: true })
   const cluster = new Cluster(dataDir.path, shards)
   try {
     await cluster.start(instances)
     await putCatalog(cluster)
     const ways = await Promise.all(
       cluster.instances.map((instance) =>
-        startLossyWay(() => instance.port, makeRandom(random.below(2 ** 32)), lostAnswers),
+        startLossyProxy(() => instance.port, makeRandom(random.below(2 ** 32)), lostAnswers),
       ),
     )
     const history = new History()
+    const heads = new SeenHeads(shards, history)
     const end = performance.now() + seconds * 1_000
-    const isOver = () => performance.now() >= end
+    const areFaultsOver = () => performance.now() >= end
+    const hasSeen = () => history.counts.acked > 0 && heads.count > 1
+    // Faults can follow each other so fast that no second tree head is signed between them.
+    const isOver = () => performance.now() >= end + (hasSeen() ? 0 : PATIENCE_MS)
     const traffic = (): Traffic => ({
       urls: () => ways.map(({ url }) => url),
       history,
       random: makeRandom(random.below(2 ** 32)),
       isOver,
     })
-    const heads = new SeenHeads(shards, history)
     const clients = [
       ...Array.from({ length: posters }, (_, i) => post(traffic(), `poster-${i}`)),
       watch(traffic()),
@@ -65,7 +72,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Report> {
       watch(traffic()),
       administer(traffic()),
     ]
-    const faults = await injectFaults(cluster, makeRandom(random.below(2 ** 32)), isOver)
+    const faults = await injectFaults(cluster, makeRandom(random.below(2 ** 32)), areFaultsOver)
     await Promise.all(clients)
     await Promise.all(ways.map((way) => way.close()))
 
@@ -109,7 +116,7 @@ async function untilUp(cluster: Cluster): Promise<void> {
   const isReady = async (url: string) => (await fetch(`${url}/health/ready`)).ok
   for (const { url } of cluster.instances) {
     for (let tries = 0; !(await isReady(url).catch(() => false)); tries++) {
-      if (tries === 300) throw new Error(`${url} doesn't get ready`)
+      if (tries === 600) throw new Error(`${url} doesn't get ready`)
       await Bun.sleep(100)
     }
   }

@@ -1,38 +1,46 @@
 /**
- * Posts flushes, many at once, from a process of its own; prints how often each status came, as
- * JSON. BUN_CONFIG_MAX_HTTP_REQUESTS has to allow as many.
+ * Posts flushes, many at once, from a process of its own; prints REFUSED when the first is answered
+ * with 503, and at the end how often each status came, as JSON. BUN_CONFIG_MAX_HTTP_REQUESTS has to
+ * allow as many.
  * `bun test/faults/flood.ts <url> <keys a flush> <flushes> <at once>`
  */
 import { TOKENS } from '../support/service.ts'
 
-const [url = '', keys = '', flushes = '', atOnce = ''] = Bun.argv.slice(2)
+/** The line that says so. */
+export const REFUSED = 'refused'
 
-const body = JSON.stringify({
-  keys: Array.from({ length: Number(keys) }, (_, i) => ({ api_key_id: i + 1, requests: 1 })),
-})
-const statuses: Record<string, number> = {}
-let left = Number(flushes)
+if (import.meta.main) await main()
 
-async function post(): Promise<string> {
-  try {
-    const response = await fetch(`${url}/internal/apikey-stats/flush`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${TOKENS.dp}` },
-      body,
-    })
-    await response.text()
-    return `${response.status}${response.headers.has('retry-after') ? ' with retry-after' : ''}`
-  } catch (error) {
-    return String((error as { code?: string }).code)
+async function main(): Promise<void> {
+  const [url = '', keys = '', flushes = '', atOnce = ''] = Bun.argv.slice(2)
+  const body = JSON.stringify({
+    keys: Array.from({ length: Number(keys) }, (_, i) => ({ api_key_id: i + 1, requests: 1 })),
+  })
+  const statuses: Record<string, number> = {}
+  let left = Number(flushes)
+
+  async function post(): Promise<string> {
+    try {
+      const response = await fetch(`${url}/internal/apikey-stats/flush`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${TOKENS.dp}` },
+        body,
+      })
+      await response.text()
+      return `${response.status}${response.headers.has('retry-after') ? ' with retry-after' : ''}`
+    } catch (error) {
+      return String((error as { code?: string }).code)
+    }
   }
-}
 
-async function postSome(): Promise<void> {
-  while (left-- > 0) {
-    const status = await post()
-    statuses[status] = (statuses[status] ?? 0) + 1
+  async function postSome(): Promise<void> {
+    while (left-- > 0) {
+      const status = await post()
+      if (status.startsWith('503') && !(status in statuses)) console.log(REFUSED)
+      statuses[status] = (statuses[status] ?? 0) + 1
+    }
   }
-}
 
-await Promise.all(Array.from({ length: Number(atOnce) }, postSome))
-console.log(JSON.stringify(statuses))
+  await Promise.all(Array.from({ length: Number(atOnce) }, postSome))
+  console.log(JSON.stringify(statuses))
+}

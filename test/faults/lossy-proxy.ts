@@ -2,8 +2,8 @@ import net from 'node:net'
 import { joinSockets } from '../support/sockets.ts'
 import type { Random } from './random.ts'
 
-/** A way to an instance that loses some answers: the client never hears of what was done. */
-export type LossyWay = {
+/** A proxy before an instance that loses some answers: the client never hears of what was done. */
+export type LossyProxy = {
   url: string
   /** Answers that were lost. */
   lost: number
@@ -11,13 +11,13 @@ export type LossyWay = {
 }
 
 /** `portOf` says where the instance listens now. */
-export async function startLossyWay(
+export async function startLossyProxy(
   portOf: () => number,
   random: Random,
   probability: number,
-): Promise<LossyWay> {
+): Promise<LossyProxy> {
   const sockets = new Set<net.Socket>()
-  const way: LossyWay = { url: '', lost: 0, close: async () => {} }
+  const way: LossyProxy = { url: '', lost: 0, close: async () => {} }
   const server = net.createServer((client) => {
     const upstream = net.connect({ host: '127.0.0.1', port: portOf() })
     joinSockets(sockets, client, upstream)
