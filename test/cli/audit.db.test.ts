@@ -8,6 +8,7 @@ import { formatVerifierKey, makeSigningKey } from '../../src/merkle/key.ts'
 import { outcomeOf } from '../support/archive.ts'
 import { makeDataDir, type Process, readUrl, runTallybook } from '../support/process.ts'
 import { TOKENS } from '../support/service.ts'
+import { until } from '../support/until.ts'
 
 // The service, the export and the audit as processes: what an operator and an auditor do.
 
@@ -108,12 +109,12 @@ describe('a running service', () => {
     const untilVerified = async (size: number) => {
       const text = () => readFile(state, 'utf8').catch(() => '{}')
       const sizeOf = (json: string) => Number(JSON.parse(json).heads?.['0'].split('\n')[1] ?? 0)
-      while (sizeOf(await text()) < size) await Bun.sleep(20)
+      await until(async () => sizeOf(await text()) >= size)
     }
     const grow = async () => {
       const before = await sizeNow()
       await flush(2)
-      while ((await sizeNow()) <= before) await Bun.sleep(20)
+      await until(async () => (await sizeNow()) > before)
       await untilVerified(before + 1)
     }
     await grow()

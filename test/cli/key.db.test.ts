@@ -5,6 +5,7 @@ import { parseVerifierKey } from '../../src/merkle/key.ts'
 import { openTreeHead } from '../../src/merkle/tree-head.ts'
 import { makeDataDir, readUrl, runTallybook } from '../support/process.ts'
 import { TOKENS } from '../support/service.ts'
+import { until } from '../support/until.ts'
 
 // The commands and the service as processes, on the database in their data directory.
 
@@ -56,11 +57,10 @@ async function signed(get: (path: string, init?: RequestInit) => Promise<Respons
     headers: { authorization: `Bearer ${TOKENS.dp}` },
   })
   const [shard, position] = posted.headers.get('tallybook-position')!.split('/').map(Number)
-  for (;;) {
+  return until(async () => {
     const note = await (await get(`/audit/log/${shard}/checkpoint`)).text()
-    if (Number(note.split('\n')[1]) > position!) return { shard: shard!, note }
-    await Bun.sleep(50)
-  }
+    return Number(note.split('\n')[1]) > position! && { shard: shard!, note }
+  })
 }
 
 test('before the first start there is no key, and afterwards the one that the service shows', async () => {

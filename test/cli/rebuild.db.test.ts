@@ -6,10 +6,11 @@ import { PROJECTIONS } from '../../src/projections/index.ts'
 import { expectTidy, readLiveGenerations } from '../support/generations.ts'
 import { makeDataDir, type Process, readUrl, runTallybook } from '../support/process.ts'
 import { TOKENS } from '../support/service.ts'
+import { until } from '../support/until.ts'
 
 // `tallybook rebuild` beside a running service, and the rebuilds that the service itself starts.
 
-const EVENTS = 20_000
+const EVENTS = 500
 
 let data: Awaited<ReturnType<typeof makeDataDir>>
 let service: Process
@@ -71,12 +72,15 @@ async function readProjection(name: string): Promise<Item> {
   return items.find((item) => item.name === name)!
 }
 
-async function until<Value>(read: () => Promise<Value | null>): Promise<Value> {
-  for (;;) {
-    const value = await read()
-    if (value !== null) return value
-    await Bun.sleep(10)
-  }
+/** While the live projection's checkpoints are locked a rebuild of it can't end. */
+async function whileLocked<Value>(projection: string, work: () => Promise<Value>): Promise<Value> {
+  const locks = connectToDatabase()
+  const value = await locks.begin(async (transaction) => {
+    await transaction`select from checkpoints where projection = ${projection} for update`
+    return work()
+  })
+  await locks.end()
+  return value as Value
 }
 
 const readTotal = async () => (await send('GET', '/admin/apikey-stats/summary')).text()
@@ -109,13 +113,15 @@ test('it tells what differed, and the service shows what is right', async () => 
 
 test('by HTTP it runs beside the service, and its progress shows', async () => {
   const before = await readProjection('api_key_counters')
-  const answer = await send('POST', '/admin/projections/api_key_counters/rebuild')
-  expect(answer.status).toBe(202)
-  expect(await answer.json()).toEqual({
-    ...{ projection: 'api_key_counters', replaces: before.generation },
+  await whileLocked('api_key_counters', async () => {
+    const answer = await send('POST', '/admin/projections/api_key_counters/rebuild')
+    expect(answer.status).toBe(202)
+    expect(await answer.json()).toEqual({
+      ...{ projection: 'api_key_counters', replaces: before.generation },
+    })
+    const again = await send('POST', '/admin/projections/api_key_counters/rebuild')
+    expect(again.status).toBe(409)
   })
-  const again = await send('POST', '/admin/projections/api_key_counters/rebuild')
-  expect(again.status).toBe(409)
   const { generation, rebuild } = await until(async () => {
     const projection = await readProjection('api_key_counters')
     const isLive = projection.rebuild?.state === 'live'
@@ -127,12 +133,9 @@ test('by HTTP it runs beside the service, and its progress shows', async () => {
 test.each(['SIGINT', 'SIGKILL'] as const)(
   'ended by %s it leaves nothing, and can be run again',
   async (signal) => {
-    await until(async () => ((await isTidy()) ? true : null))
+    await until(isTidy)
     const generations = await readLiveGenerations(owner)
-    // While the live one's checkpoints are locked it can't end by itself.
-    const locks = connectToDatabase()
-    const exitCode = await locks.begin(async (transaction) => {
-      await transaction`select from checkpoints where projection = 'snapshots' for update`
+    const exitCode = await whileLocked('snapshots', async () => {
       const command = runTallybook(['rebuild', '--projection', 'snapshots'], data.path)
       await until(async () => {
         const [row] = await owner`select from rebuilds where finished_at is null`
@@ -141,7 +144,6 @@ test.each(['SIGINT', 'SIGKILL'] as const)(
       command.kill(signal)
       return command.exited
     })
-    await locks.end()
     if (signal === 'SIGINT') {
       expect(exitCode).toBe(130)
       await expectTidy(owner)

@@ -8,6 +8,7 @@ import {
 import type { Report } from '../../src/verify/verify.ts'
 import { makeDataDir, type Process, readUrl, runTallybook } from '../support/process.ts'
 import { TOKENS } from '../support/service.ts'
+import { until } from '../support/until.ts'
 
 let dataDir: Awaited<ReturnType<typeof makeDataDir>>
 let started: Process[] = []
@@ -57,15 +58,13 @@ async function readStates(service: Process): Promise<string[]> {
 }
 
 /** Returns when a connection waits for the lock of this table. */
-async function untilWaiting(sql: Sql | Transaction, table: string): Promise<void> {
-  for (;;) {
+const untilWaiting = (sql: Sql | Transaction, table: string) =>
+  until(async () => {
     const rows = await sql`
       select from pg_locks l
       where not l.granted and l.relation = ${table}::text::regclass`
-    if (rows.length > 0) return
-    await Bun.sleep(10)
-  }
-}
+    return rows.length > 0
+  })
 
 async function serveSome(): Promise<Process> {
   const service = await serve()
@@ -143,8 +142,10 @@ test('killed, with the service or alone, it leaves nothing that holds up the nex
   const next = await serve()
   expect(await readStates(next)).toEqual(['killed'])
   expect((await post(next)).status).toBe(202)
-  let states = await readStates(next)
-  while (states[0] === 'running') states = await readStates(next)
+  const states = await until(async () => {
+    const states = await readStates(next)
+    return states[0] !== 'running' && states
+  })
   expect(states).toEqual(['finished', 'killed'])
 })
 
