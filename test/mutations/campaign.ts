@@ -22,7 +22,7 @@ export function runBaseline(
   { tree, folder }: Place,
   mutations: readonly Mutation[],
 ): Promise<Failure | null> {
-  return runTests(tree, [...new Set(mutations.flatMap(({ tests }) => tests))], { folder })
+  return runTests(tree, [...new Set(mutations.flatMap(({ tests }) => tests))], folder)
 }
 
 /** Makes one fault after the other in each place, and looks which test catches it. */
@@ -36,11 +36,9 @@ export async function runMutations(
   await Promise.all(
     places.map(async (place) => {
       for (const mutation of left) {
-        const started = performance.now()
-        const caughtBy = await place.tree.with(mutation, () => findCatcher(place, mutation))
-        const seconds = Math.round((performance.now() - started) / 1000)
-        results.set(mutation, { mutation, caughtBy, seconds })
-        onResult({ mutation, caughtBy, seconds })
+        const result = await findCatcher(place, mutation)
+        results.set(mutation, result)
+        onResult(result)
       }
     }),
   )
@@ -48,13 +46,25 @@ export async function runMutations(
 }
 
 /** The nearest tests first, then those further away, at last the whole suite. */
-async function findCatcher(
-  { tree, folder }: Place,
-  { tests, shards }: Mutation,
-): Promise<Failure | null> {
-  for (const path of tests) {
-    const failure = await runTests(tree, [path], { folder, shards })
-    if (failure !== null) return failure
+async function findCatcher(place: Place, mutation: Mutation): Promise<Result> {
+  let seconds = 0
+  for (const paths of [...mutation.tests.map((path) => [path]), []]) {
+    const started = performance.now()
+    const { tree, folder } = place
+    const failure = await tree.with(mutation, () => runTests(tree, paths, folder))
+    seconds += Math.round((performance.now() - started) / 1000)
+    if (failure !== null && (await passesWithout(place, failure, paths))) {
+      return { mutation, caughtBy: failure, seconds }
+    }
   }
-  return runTests(tree, [], { folder })
+  return { mutation, caughtBy: null, seconds }
+}
+
+/** False for a test that fails without the fault too, now or then: it has caught nothing. */
+async function passesWithout(
+  { tree, folder }: Place,
+  { file }: Failure,
+  paths: readonly string[],
+): Promise<boolean> {
+  return (await runTests(tree, file === null ? paths : [file], folder)) === null
 }

@@ -75,7 +75,6 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     replace: 'update shards s set catalog_position = v_position where s.shard = 0;',
     harm: 'Flushes to other shards count by a catalog of before the change, or never get in.',
     tests: ['test/log', 'test/http/flushes'],
-    shards: 4,
   },
   {
     name: 'checkpoint-from-anywhere',
@@ -126,7 +125,6 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     replace: 'digest.slice(0, 8)',
     harm: 'After an update a retry misses its first try on another shard and counts again.',
     tests: ['test/events', 'test/log', 'test/archive'],
-    shards: 4,
   },
   {
     name: 'restart-answered-500',

@@ -67,7 +67,6 @@ export const PROOF_MUTATIONS: readonly Mutation[] = [
     replace: `set catalog_position = \${catalogPosition} where s.shard = 0\``,
     harm: 'After an import three of four shards take no flushes.',
     tests: ['test/archive/round-trip', 'test/archive'],
-    shards: 4,
   },
   {
     name: 'archived-leaf-not-checked',

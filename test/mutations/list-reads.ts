@@ -122,6 +122,5 @@ export const READ_MUTATIONS: readonly Mutation[] = [
     replace: 'return positions.some((position, shard)',
     harm: 'A read from a replica lacks flushes that were acknowledged before it.',
     tests: ['test/replicas/reads', 'test/replicas'],
-    shards: 4,
   },
 ]

@@ -33,7 +33,8 @@ async function main(): Promise<number> {
     return 0
   }
   const folder = await mkdtemp(join(tmpdir(), 'tb-mutations-'))
-  await chmod(folder, 0o711)
+  // As root some tests run the service as another user, who has to read it.
+  await chmod(folder, 0o755)
   const places = await preparePlaces(folder, Number(values.workers))
   try {
     const failing = values.baseline ? await runBaseline(places[0]!, chosen) : null

@@ -10,8 +10,6 @@ export type Mutation = {
   harm: string
   /** How paths of tests begin, the nearest first: each is a run, and the whole suite is the last. */
   tests: readonly string[]
-  /** How many shards those runs have, where the fault needs several to show. */
-  shards?: number
 }
 
 /** Makes the fault in the text of its file. Throws where the text to find isn't there once. */

@@ -1,27 +1,27 @@
 import type { Tree } from './tree.ts'
 
 /** The test that failed first in a run, and what it said; or what else went wrong. */
-export type Failure = { test: string; message: string }
-
-export type RunOptions = {
-  /** With so many shards only; with as many as the runner finds right if absent. */
-  shards?: number | undefined
-  /** Where the tests put their temporary files: what they leave when they fail goes with it. */
-  folder: string
+export type Failure = {
+  /** null where the runner itself failed. */
+  file: string | null
+  test: string
+  message: string
 }
 
 /** Milliseconds after which a run has hung: a fault may make every test wait in vain. */
 const LIMIT_MS = 60 * 60_000
 
-/** Runs tests in a tree, up to the first that fails, if any; without paths all there are. */
+/**
+ * Runs tests in a tree, up to the first that fails, if any; without paths all there are. What tests
+ * leave behind when they fail is in `folder`.
+ */
 export async function runTests(
   tree: Tree,
   paths: readonly string[],
-  { shards, folder }: RunOptions,
+  folder: string,
 ): Promise<Failure | null> {
-  const options = ['--bail', '--keep', ...(shards === undefined ? [] : ['--shards', `${shards}`])]
   const runner = Bun.spawn(
-    [process.execPath, '--no-orphans', 'test/run.ts', ...options, ...paths],
+    [process.execPath, '--no-orphans', 'test/run.ts', '--bail', '--keep', ...paths],
     {
       cwd: tree.path,
       env: { ...process.env, TMPDIR: folder },
@@ -32,7 +32,8 @@ export async function runTests(
   const [output, errors] = await Promise.all([runner.stdout.text(), runner.stderr.text()])
   const exitCode = await runner.exited
   if (exitCode === 0) return null
-  return readFailure(output) ?? { test: `the runner, with ${exitCode}`, message: errors.trim() }
+  const failure = readFailure(output)
+  return failure ?? { file: null, test: `the runner, with ${exitCode}`, message: errors.trim() }
 }
 
 /**
@@ -40,10 +41,10 @@ export async function runTests(
  * have a colon in them: Bun's line `(fail) group > the test's name [3.00ms]` says where the name ends.
  */
 function readFailure(output: string): Failure | null {
-  const [, place, rest] = /^failed: \d+ shard\(s\), (\S+?)(?::\d+)? (.*)$/m.exec(output) ?? []
-  if (place === undefined || rest === undefined) return null
+  const [, file, rest] = /^failed: \d+ shard\(s\), (\S+?)(?::\d+)? (.*)$/m.exec(output) ?? []
+  if (file === undefined || rest === undefined) return null
   const failed = output.matchAll(/^\(fail\) (?:.* > )?(.*?)(?: \[[\d.]+m?s\])?$/gm)
   const names = [...failed].map(([, name]) => name!)
   const name = names.find((one) => rest.startsWith(`${one}: `)) ?? rest.split(': ')[0]!
-  return { test: `${place} ${name}`, message: rest.slice(name.length + 2) }
+  return { file, test: `${file} ${name}`, message: rest.slice(name.length + 2) }
 }

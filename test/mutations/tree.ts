@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { chmod, cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Mutation, mutate } from './mutation.ts'
 
@@ -24,8 +24,6 @@ export class Tree {
     const listed = Bun.spawnSync(command, { cwd: ROOT })
     if (!listed.success) throw new Error(`git ls-files failed: ${listed.stderr}`)
     await mkdir(path)
-    // As root the tests' server runs as another user, who must be able to enter.
-    await chmod(path, 0o711)
     for (const file of new Set(listed.stdout.toString().split('\0'))) {
       // Git lists files that were deleted too.
       const isThere = file !== '' && existsSync(join(ROOT, file))

@@ -1,0 +1,23 @@
+import { expect, test } from 'bun:test'
+import { createHash } from 'node:crypto'
+import { shardOfKey } from '../../src/events/shard-of-key.ts'
+
+// Logs that are there already rely on it: where another shard came out, a retry would count again.
+
+test('the shard of a key is what it always was', () => {
+  // a1139d7bb0d2…: printf 'dp\nflush-1' | sha256sum
+  const shards = [1, 2, 4, 8, 64].map((count) => shardOfKey('dp', 'flush-1', count))
+  expect(shards).toEqual([0, 0, 2, 2, 18])
+})
+
+test('it follows from the first 48 bits of the digest, whatever the number of shards', () => {
+  for (let i = 0; i < 200; i++) {
+    const digest = createHash('sha256')
+      .update(`gateway ${i % 3}\nkey ${i}`)
+      .digest()
+    for (const shards of [1, 2, 3, 4, 64, 1_000]) {
+      const expected = digest.readUIntBE(0, 6) % shards
+      expect(shardOfKey(`gateway ${i % 3}`, `key ${i}`, shards)).toBe(expected)
+    }
+  }
+})
