@@ -5,8 +5,9 @@ import { PROJECTIONS } from '../../src/projections/index.ts'
 import { sweepGenerations } from '../../src/projector/rebuild/generation.ts'
 import { rebuild } from '../../src/projector/rebuild/rebuild.ts'
 import { Reads, type Served } from '../../src/replicas/reads.ts'
+import { TEST_INTERVALS } from '../support/intervals.ts'
 import { TEST_SHARDS } from '../support/server.ts'
-import { type FreezableWay, startFreezable } from './frozen-way.ts'
+import { type FreezableWay, startFreezable } from './freezable-proxy.ts'
 import { expectToldOnce, type ReplicatedService, startReplicated, until } from './replicated.ts'
 import { type Servers, startServers } from './servers.ts'
 
@@ -32,7 +33,9 @@ beforeAll(async () => {
   // A conflict with recovery is resolved at once, at the cost of the read.
   await setReplica('max_standby_streaming_delay', '0')
   way = await startFreezable(servers.replica.address)
-  one = await startReplicated(servers.primary, [way.address])
+  // A loaded machine makes no replica look behind that is only slow.
+  const replicas = { ...TEST_INTERVALS.replicas, behindAfterMs: 5_000 }
+  one = await startReplicated(servers.primary, [way.address], { replicas })
   await one.become('used')
   for (let i = 0; i < 20; i++) await post()
 })
@@ -208,6 +211,7 @@ async function openReads() {
   const reads = await Reads.open({
     sql: pools.read,
     replicas: [servers.replica.address],
+    intervals: TEST_INTERVALS.replicas,
     logger: pino({ level: 'silent' }),
   })
   reads.onServed = (from) => served.push(from)

@@ -4,18 +4,20 @@ import { openPools, type Pools, type ServerAddress } from '../../src/db/pool.ts'
 import { Reads } from '../../src/replicas/reads.ts'
 import { makeDataDir, readUrl, runTallybook } from '../support/process.ts'
 import { TEST_SHARDS } from '../support/server.ts'
-import { startFreezable } from './frozen-way.ts'
+import { startFreezable } from './freezable-proxy.ts'
 import { type ReplicatedService, startReplicated, until } from './replicated.ts'
-import { type Servers, startServers } from './servers.ts'
+import { type Servers, startServers, type TestServer } from './servers.ts'
 
 // What isn't a replica of the database is not read from.
 
 let servers: Servers
+let stranger: TestServer
 let one: ReplicatedService
 let pools: Pools
 
 beforeAll(async () => {
   servers = await startServers(TEST_SHARDS)
+  stranger = await servers.addStranger(TEST_SHARDS)
   one = await startReplicated(servers.primary, [])
   pools = openPools(servers.primary.address, TEST_SHARDS)
 })
@@ -37,7 +39,6 @@ async function refusalOf(...replicas: ServerAddress[]): Promise<string> {
 }
 
 test('a database of another server is refused, be its log empty', async () => {
-  const stranger = await servers.addStranger(TEST_SHARDS)
   const sentence = await refusalOf(servers.replica.address, stranger.address)
   expect(sentence).toStartWith("StartError: Server 2 of DATABASE_READ_URL isn't a replica")
   expect(sentence).not.toContain(stranger.address.host)
@@ -100,7 +101,6 @@ test('a service starts without its replica, and reads from it when it is there',
 })
 
 test('the command line has it from DATABASE_READ_URL, and says what is wrong with it', async () => {
-  const stranger = await servers.addStranger(TEST_SHARDS)
   const ways = await Promise.all(
     [servers.primary, servers.replica, stranger].map(({ address }) => startFreezable(address)),
   )

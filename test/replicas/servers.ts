@@ -90,6 +90,16 @@ export async function startServers(shards: number): Promise<Servers> {
   }
 }
 
+/** Of a primary and its replicas. */
+const SETTINGS = [
+  `wal_level = 'replica'`,
+  'max_wal_senders = 8',
+  // A replica that was away finds all that it has missed.
+  `wal_keep_size = '1GB'`,
+  // Thrown away after the tests.
+  'fsync = off',
+]
+
 class TestServers {
   readonly #root = mkdtempSync(join(tmpdir(), 'tb-replicas-'))
   readonly #servers: TestServer[] = []
@@ -104,11 +114,10 @@ class TestServers {
   async addPrimary(shards: number): Promise<TestServer> {
     const primary = this.#add('primary')
     await primary.start()
-    await primary.run("alter system set wal_level = 'replica'")
-    await primary.run('alter system set max_wal_senders = 8')
-    // A replica that was away finds all that it has missed.
-    await primary.run("alter system set wal_keep_size = '1GB'")
-    await primary.run('alter system set fsync = off')
+    const owner = primary.connect()
+    for (const setting of SETTINGS) await owner.unsafe(`alter system set ${setting}`)
+    await owner.end()
+    // No replica can begin with what was written at the level before.
     await primary.stop()
     await primary.start()
     await migrateServer(primary, shards)
