@@ -3,8 +3,10 @@ import pino from 'pino'
 import { openPools, type Pools } from '../../src/db/pool.ts'
 import { createCheckpoints } from '../../src/projector/checkpoint.ts'
 import { Projector } from '../../src/projector/projector.ts'
+import { ALONE, type Sharing } from '../../src/projector/sharing.ts'
 import { insertEvent } from '../support/events.ts'
 import { checkpointsOf } from '../support/fold.ts'
+import { TEST_INTERVALS } from '../support/intervals.ts'
 import { createDatabase, TEST_SHARDS, type TestDatabase } from '../support/server.ts'
 
 // A projector that doesn't tend a shard stands by: it asks, waits, and helps only where nobody else
@@ -23,7 +25,6 @@ let made: Projector[]
 let tends: boolean
 let asked: Wanted[]
 let onAsked: (wanted: Wanted) => void
-let standby: Projector
 
 beforeEach(async () => {
   database = await createDatabase()
@@ -33,13 +34,6 @@ beforeEach(async () => {
   tends = false
   asked = []
   onAsked = () => {}
-  standby = start({
-    tends: () => tends,
-    ask: (wanted) => {
-      asked.push(wanted)
-      onAsked(wanted)
-    },
-  })
 })
 afterEach(async () => {
   await Promise.all(made.map((projector) => projector.stop()))
@@ -47,11 +41,24 @@ afterEach(async () => {
   await database.drop()
 })
 
-function start(sharing?: ConstructorParameters<typeof Projector>[3]): Projector {
-  const projector = new Projector(pools, TEST_SHARDS, pino({ level: 'silent' }), sharing)
+function start(sharing: Sharing = ALONE, intervals = TEST_INTERVALS.projector): Projector {
+  const logger = pino({ level: 'silent' })
+  const projector = new Projector(pools, TEST_SHARDS, logger, sharing, intervals)
   projector.start()
   made.push(projector)
   return projector
+}
+
+/** The one under test; a machine may be slow, so that it helps only where a test asks for it. */
+function startStandby(helpAfterMs = LONG_MS): Projector {
+  const sharing = {
+    tends: () => tends,
+    ask: (wanted: Wanted) => {
+      asked.push(wanted)
+      onAsked(wanted)
+    },
+  }
+  return start(sharing, { ...TEST_INTERVALS.projector, helpAfterMs })
 }
 
 const append = () =>
@@ -68,7 +75,7 @@ async function readPositions(): Promise<Record<string, number>> {
 
 describe('while another tends the shard', () => {
   test('it asks it once for many readers, and it is the other that folds', async () => {
-    const tending = start()
+    const [standby, tending] = [startStandby(), start()]
     onAsked = (wanted) => tending.noticeWanted(wanted)
     const position = await append()
     const reads = Array.from({ length: 20 }, () =>
@@ -80,6 +87,7 @@ describe('while another tends the shard', () => {
   })
 
   test('it folds itself what nobody does, for readers who wait, and nothing else', async () => {
+    const standby = startStandby(20)
     const position = await append()
     expect(await standby.reach(positionsAt(position), LONG_MS)).toBe(true)
     expect(asked).toEqual([{ shard: SHARD, track: 'current', position }])
@@ -90,6 +98,7 @@ describe('while another tends the shard', () => {
   })
 
   test('what it is told of its own appends is no reason to fold', async () => {
+    const standby = startStandby()
     const position = await append()
     const batch = { firstPosition: position, recordedAt: new Date().toISOString(), events: [] }
     for (let i = 0; i < 10; i++) standby.noticeAppend(SHARD, batch)
@@ -99,6 +108,7 @@ describe('while another tends the shard', () => {
 })
 
 test('it folds from the moment on that the shard is its own', async () => {
+  const standby = startStandby()
   const position = await append()
   tends = true
   standby.noticeShared()
@@ -107,6 +117,7 @@ test('it folds from the moment on that the shard is its own', async () => {
 })
 
 test('a wish for what is not in the log is dropped after a look', async () => {
+  const standby = startStandby()
   tends = true
   standby.noticeShared()
   standby.noticeWanted({ shard: SHARD, track: 'usage', position: 10 ** 12 })

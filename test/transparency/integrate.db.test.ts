@@ -1,10 +1,10 @@
-import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
+import { afterEach, beforeEach, expect, test } from 'bun:test'
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { openPools, type Pools } from '../../src/db/pool.ts'
 import { integrateEvents } from '../../src/transparency/integrate.ts'
 import { parametersOf, runsOf, timeoutOf } from '../property/runs.ts'
-import { insertEmptyFlushes, insertEvent } from '../support/events.ts'
+import { insertEmptyFlushes } from '../support/events.ts'
 import { createDatabase, TEST_SHARDS, type TestDatabase } from '../support/server.ts'
 import { verify } from '../verify/history.ts'
 
@@ -145,33 +145,4 @@ test('a log with a gap is integrated up to it, and no further', async () => {
   await database.owner`delete from events where shard = ${shard} and position = 5`
   await expect(integrateEvents(pools.project, shard)).rejects.toThrow('have a gap')
   expect(await readLeaves(shard)).toBe('')
-})
-
-describe('nobody changes a leaf', () => {
-  const CHANGES = [
-    `update tiles set hashes = set_byte(hashes, 0, get_byte(hashes, 0) # 1)`,
-    `update tiles set hashes = ''`,
-    `update tiles set hashes = hashes`,
-    `update tiles set hashes = substring(hashes for 32)`,
-    `update tiles set hashes = set_byte(hashes, 0, get_byte(hashes, 0) # 1) || hashes`,
-    `update tiles set number = number + 1, hashes = hashes || hashes`,
-    `delete from tiles`,
-    `truncate tiles`,
-  ]
-  for (const change of CHANGES) {
-    test(change, async () => {
-      const shard = await append(3)
-      await insertEvent(database.owner, { shard })
-      await integrateEvents(pools.project, shard)
-      const before = await readLeaves(shard)
-      for (const sql of [pools.project, database.owner]) {
-        const code = await sql.unsafe(change).then(
-          () => null,
-          (error: { code?: string }) => error.code,
-        )
-        expect(code).toBe('42501')
-      }
-      expect(await readLeaves(shard)).toBe(before)
-    })
-  }
 })

@@ -1,28 +1,26 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { openPools, type Pools } from '../../src/db/pool.ts'
+import { PROJECTIONS } from '../../src/projections/index.ts'
 import { type Checkpoint, createCheckpoints } from '../../src/projector/checkpoint.ts'
-import { insertEvent } from '../support/events.ts'
+import { Pass } from '../../src/projector/pass.ts'
+import { insertEvent, insertEvents } from '../support/events.ts'
 import { checkpointsOf, runPass } from '../support/fold.ts'
-import { createDatabase, TEST_SHARDS, type TestDatabase } from '../support/server.ts'
+import { TEST_SHARDS, useDatabase } from '../support/server.ts'
 
 // Invariant 5: the checkpoint's row is locked in the transaction that writes the counters, so a stale
 // projector can only fail.
 
 const PAYLOAD = '{"groups":[1],"counts":[1],"ids":[1],"requests":[3],"successes":[2]}'
 
-let database: TestDatabase
+const database = useDatabase()
 let pools: Pools
 
 beforeAll(async () => {
-  database = await createDatabase()
   pools = openPools(database.address, TEST_SHARDS)
   await createCheckpoints(pools.project)
 })
 
-afterAll(async () => {
-  await pools.close()
-  await database.drop()
-})
+afterAll(() => pools.close())
 
 const append = () => insertEvent(database.owner, { type: 'ApiKeyStatsFlushed', payload: PAYLOAD })
 
@@ -69,6 +67,30 @@ test('one projection that is behind catches up; the others do not count twice', 
   expect(await readCounted()).toBe(12)
   const [group] = await owner`select requests::integer as requests from provider_group_counters`
   expect(group).toEqual({ requests: 12 })
+})
+
+test('a pass that ends far behind other checkpoints leaves them where they are', async () => {
+  const last = await insertEvents(database.owner, Array<string>(20).fill(PAYLOAD), {
+    type: 'ApiKeyStatsFlushed',
+  })
+  await pass(await readStart())
+  const counted = await readCounted()
+  expect(counted).toBe(12 + 20 * 3)
+  const { owner } = database
+  await owner`
+    update checkpoints set position = -1 where shard = 0 and projection = 'key_counters'`
+  const positions: number[] = []
+  for (let position = -1; position < last + 19; positions.push(position)) {
+    const checkpoints = await readStart()
+    const others = checkpoints.filter(({ projection }) => projection !== 'key_counters')
+    expect(others.map((other) => other.position)).toEqual(others.map(() => last + 19))
+    const one = new Pass(0, PROJECTIONS, checkpoints)
+    await one.readNew(pools.project, { readEvents: 7, isEnough: () => true })
+    expect(await one.write(pools.project)).toBe(true)
+    position = one.position
+  }
+  expect(positions.length).toBeGreaterThan(2)
+  expect(await readCounted()).toBe(counted)
 })
 
 test('a pass over nothing new writes nothing', async () => {

@@ -2,22 +2,18 @@ import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { openPools, type Pools } from '../../src/db/pool.ts'
 import type { Event } from '../../src/events/event.ts'
 import { PROJECTIONS } from '../../src/projections/index.ts'
-import { createDatabase, TEST_SHARDS, type TestDatabase } from '../support/server.ts'
+import { TEST_SHARDS, useDatabase } from '../support/server.ts'
 
 // Invariant 5: a projection is the fold of the log, however its events fall into passes.
 
-let database: TestDatabase
+const database = useDatabase()
 let pools: Pools
 
 beforeAll(async () => {
-  database = await createDatabase()
   pools = openPools(database.address, TEST_SHARDS)
 })
 
-afterAll(async () => {
-  await pools.close()
-  await database.drop()
-})
+afterAll(() => pools.close())
 
 /** A fixed sequence that looks random: a failure can be repeated. */
 function randomOf(seed: number): (below: number) => number {
