@@ -1,21 +1,19 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { beforeAll, expect, test } from 'bun:test'
 import pino from 'pino'
-import { openPools } from '../../src/db/pool.ts'
-import { Verifications } from '../../src/verifications/run.ts'
+import { connectAsOwner, openPools } from '../../src/db/pool.ts'
+import { type Started, Verifications } from '../../src/verifications/run.ts'
 import { lastDue } from '../../src/verifications/schedule.ts'
 import { listVerifications, type StoredVerification } from '../../src/verifications/stored.ts'
 import { TEST_SHARDS } from '../support/server.ts'
-import { startTestService, type TestService } from '../support/service.ts'
+import { useService } from '../support/service.ts'
 import { settle, writeHistory } from '../verify/history.ts'
 
-let service: TestService
+const service = useService()
 
 beforeAll(async () => {
-  service = await startTestService()
   await writeHistory(service)
   await settle(service.database, service.shards)
 })
-afterAll(() => service.end())
 
 type List = { items: StoredVerification[]; next_cursor: string | null }
 
@@ -26,6 +24,33 @@ async function startNext(): Promise<void> {
     const { status } = await start()
     if (status !== 409) return expect(status).toBe(202)
     await Bun.sleep(20)
+  }
+}
+
+/** The same by an instance; gives what became of it. */
+async function startNextOn(
+  verifications: Verifications,
+  dueAt: string | null = null,
+): Promise<Exclude<Started, 'busy'>> {
+  for (;;) {
+    const started = await verifications.start(dueAt)
+    if (started !== 'busy') return started
+    await Bun.sleep(20)
+  }
+}
+
+/** Keeps each verification from its end until released: it waits for a table that it compares. */
+async function holdVerifications(): Promise<{ release(): Promise<void> }> {
+  const stranger = connectAsOwner(service.database.address)
+  const connection = await stranger.reserve()
+  await connection`begin`
+  await connection`lock table key_versions in access exclusive mode`
+  return {
+    release: async () => {
+      await connection`rollback`
+      connection.release()
+      await stranger.end()
+    },
   }
 }
 
@@ -82,17 +107,33 @@ test('what it found is an alarm', async () => {
 
 test('while one runs no other is started, on any instance', async () => {
   const { pools, verifications } = openInstance()
+  const held = await holdVerifications()
   await startNext()
-  await untilEnded()
-  const answers = await Promise.all([start(), start(), start(), verifications.start()])
-  const begun = answers.filter((answer) =>
-    answer instanceof Response ? answer.status === 202 : typeof answer === 'object',
-  )
-  expect(begun).toHaveLength(1)
-  const refused = answers.find((answer) => answer instanceof Response && answer.status === 409)
-  if (refused instanceof Response) {
-    expect(await refused.json()).toMatchObject({ error: 'verification running' })
+  const answers = await Promise.all([start(), start(), start()])
+  for (const answer of answers) {
+    expect(answer.status).toBe(409)
+    expect(await answer.json()).toMatchObject({ error: 'verification running' })
   }
+  expect(await verifications.start()).toBe('busy')
+  await held.release()
+  expect(await untilEnded()).toMatchObject({ state: 'finished' })
+  await verifications.stop()
+  await pools.close()
+})
+
+test('of those that are started at once one runs, on any instance', async () => {
+  const { pools, verifications } = openInstance()
+  const held = await holdVerifications()
+  const isBegun = (answer: Response | Started) =>
+    answer instanceof Response ? answer.status === 202 : typeof answer === 'object'
+  let begun: (Response | Started)[] = []
+  // None, where the one before still has the lock.
+  while (begun.length === 0) {
+    const answers = await Promise.all([start(), start(), start(), verifications.start()])
+    begun = answers.filter(isBegun)
+  }
+  expect(begun).toHaveLength(1)
+  await held.release()
   await verifications.idle()
   await untilEnded()
   await startNext()
@@ -103,11 +144,13 @@ test('while one runs no other is started, on any instance', async () => {
 
 test('one whose service ends is seen as killed, and the next runs', async () => {
   const { pools, verifications } = openInstance()
-  const started = await verifications.start()
+  const held = await holdVerifications()
+  const started = (await startNextOn(verifications)) as object
   await verifications.stop()
   await pools.close()
+  await held.release()
   expect(await untilEnded()).toMatchObject({
-    ...(started as object),
+    ...started,
     state: 'killed',
     finished_at: null,
     report: null,
@@ -119,12 +162,15 @@ test('one whose service ends is seen as killed, and the next runs', async () => 
 test('one that is due is run by one of the instances, once', async () => {
   const instances = [openInstance(), openInstance(), openInstance()]
   const due = '2026-01-31T03:30:00.000Z'
+  const begun: object[] = []
   for (let round = 0; round < 2; round++) {
     for (const { verifications } of instances) {
-      await verifications.start(due)
+      const started = await startNextOn(verifications, due)
+      if (started !== 'done before') begun.push(started)
       await verifications.idle()
     }
   }
+  expect(begun).toHaveLength(1)
   const rows = await listVerifications(instances[0]!.pools.read, { before: null, limit: 100 })
   expect(rows.filter(({ due_at }) => due_at === due)).toHaveLength(1)
   for (const { pools, verifications } of instances) {
