@@ -10,6 +10,7 @@ import {
   type Process,
   readUrl,
   runTallybook,
+  withoutPaths,
 } from '../support/process.ts'
 import { TOKENS } from '../support/service.ts'
 
@@ -84,7 +85,8 @@ test('a log moves from one data directory to another, whether its service runs o
 
   // A fresh database is made with the archive's number of shards.
   const imported = await run(['import', `${archive}-2`], other.path)
-  expect(imported).toMatchObject({ code: 0, stdout: `Imported 2 events from ${archive}-2\n` })
+  expect(imported.code).toBe(0)
+  expect(withoutPaths(imported.stdout, dataDir)).toMatchSnapshot()
   const moved = await serve(other.path, four)
   expect(await readSummary(moved.url)).toBe(summary)
   expect((await flush(moved.url)).headers.get('idempotency-replayed')).toBe('true')
@@ -92,7 +94,7 @@ test('a log moves from one data directory to another, whether its service runs o
 
   const again = await run(['import', archive], other.path)
   expect(again.code).toBe(1)
-  expect(again.stderr).toContain('The log is not empty: it has 2 events')
+  expect(withoutPaths(again.stderr, dataDir)).toMatchSnapshot()
   await stop(moved.service)
 })
 
@@ -104,7 +106,7 @@ test('an import into a database of another number of shards is refused', async (
   await stop(service)
   const wanted = await run(['import', archive], other.path, { TALLYBOOK_SHARDS: '2' })
   expect(wanted).toMatchObject({ code: 1 })
-  expect(wanted.stderr).toContain('The archive is of 1 shard(s), and TALLYBOOK_SHARDS is 2')
+  expect(wanted.stderr).toMatchSnapshot()
   expect(existsSync(other.path)).toBe(false)
 
   await copyCluster(other.path)
@@ -112,15 +114,13 @@ test('an import into a database of another number of shards is refused', async (
   await stop(made.service)
   const refused = await run(['import', archive], other.path)
   expect(refused).toMatchObject({ code: 1 })
-  expect(refused.stderr).toContain('of 1 shard(s), and the database was made with 2')
+  expect(refused.stderr).toMatchSnapshot()
 })
 
 test('a command makes no database of its own but to import', async () => {
   const outcome = await run(['export', archive], dataDir.path)
   expect(outcome.code).toBe(1)
-  expect(outcome.stderr).toBe(
-    `There is no database in ${dataDir.path}: TALLYBOOK_DATA_DIR or DATABASE_URL says where.\n`,
-  )
+  expect(withoutPaths(outcome.stderr, dataDir)).toMatchSnapshot()
   expect(existsSync(dataDir.path)).toBe(false)
 })
 
@@ -143,14 +143,14 @@ test('a service that is just starting or stopping is not disturbed', async () =>
   const outcome = await run(['export', archive], dataDir.path)
   lock.release()
   expect(outcome).toMatchObject({ code: 1, stdout: '' })
-  expect(outcome.stderr).toContain('is just starting or stopping: try again in a moment')
+  expect(outcome.stderr).toMatchSnapshot()
 })
 
 test('a database that can not be reached, a wrong word, and no target get a sentence', async () => {
   const env = { DATABASE_URL: 'postgres://nobody:secret@127.0.0.1:1/none' }
   const away = await run(['export', archive], dataDir.path, env)
   expect(away).toMatchObject({ code: 1, stdout: '' })
-  expect(away.stderr).toStartWith("The database of DATABASE_URL can't be reached")
+  expect(away.stderr).toContain('DATABASE_URL')
   expect(away.stderr).not.toContain('secret')
   for (const args of [['export'], ['export', '--parket', 'x'], ['import'], ['import', 'a', 'b']]) {
     const wrong = await run(args, dataDir.path)

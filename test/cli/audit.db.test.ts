@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import type { Manifest } from '../../src/archive/manifest.ts'
 import { formatVerifierKey, makeSigningKey } from '../../src/merkle/key.ts'
+import { startLossyProxy } from '../faults/lossy-proxy.ts'
+import { makeRandom } from '../faults/random.ts'
 import { outcomeOf } from '../support/archive.ts'
 import { makeDataDir, type Process, readUrl, runTallybook } from '../support/process.ts'
 import { TOKENS } from '../support/service.ts'
@@ -100,7 +102,10 @@ describe('a running service', () => {
 
   test('is followed until it is enough, through a restart of it', async () => {
     const state = fileOf('followed.json')
-    const args = ['audit', url, '--follow', '--every', '0.1', '--state', state]
+    // It listens elsewhere afterwards: its old port may be taken by then.
+    const portOf = () => Number(new URL(url).port)
+    const proxy = await startLossyProxy(portOf, makeRandom(1), 0)
+    const args = ['audit', proxy.url, '--follow', '--every', '0.1', '--state', state]
     const following = runTallybook(args, auditor.path)
     const sizeNow = async () => {
       const head = await (await send('auditor', 'GET', '/audit/log/0/checkpoint')).text()
@@ -120,14 +125,15 @@ describe('a running service', () => {
     await grow()
     service.kill('SIGTERM')
     await service.exited
-    service = runTallybook(['serve'], operator.path, { TALLYBOOK_PORT: new URL(url).port })
-    await readUrl(service)
+    service = runTallybook(['serve'], operator.path)
+    url = await readUrl(service)
     await grow()
     following.kill('SIGINT')
     expect([await following.exited, await following.stdout.text()]).toEqual([
       0,
       expect.stringMatching(/signed as .* with root [^ ]*\n[\s\S]*Nothing found\n$/),
     ])
+    await proxy.close()
   })
 
   test('that can not be audited is no finding', async () => {

@@ -1,6 +1,6 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { copyCluster } from './cluster.ts'
 import { TOKENS } from './service.ts'
 
@@ -42,6 +42,10 @@ export function runTallybook(
     stderr: 'pipe',
   })
 }
+
+/** What a command said, wherever its data directory is: for snapshots. */
+export const withoutPaths = (text: string, { path }: DataDir) =>
+  text.replaceAll(dirname(path), '<folder>')
 
 export type Process = ReturnType<typeof runTallybook>
 
