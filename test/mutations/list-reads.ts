@@ -88,7 +88,7 @@ export const READ_MUTATIONS: readonly Mutation[] = [
     file: 'src/http/usage/buckets.ts',
     find: 'at.startOfDay().add({ days: 1 }).startOfDay()',
     replace: 'at.startOfDay().add({ hours: 24 })',
-    harm: 'From the day on which clocks are changed all days are off by an hour.',
+    harm: 'Usage by day is refused for every range in which clocks go back.',
     tests: ['test/http/buckets', 'test/http/usage'],
   },
   {
