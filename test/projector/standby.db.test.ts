@@ -49,8 +49,11 @@ function start(sharing: Sharing = ALONE, intervals = TEST_INTERVALS.projector): 
   return projector
 }
 
-/** The one under test; a machine may be slow, so that it helps only where a test asks for it. */
-function startStandby(helpAfterMs = LONG_MS): Projector {
+/** Nobody helps: a machine may be slow. */
+const NO_HELP = { ...TEST_INTERVALS.projector, helpAfterMs: LONG_MS }
+
+/** The one under test. */
+function startStandby(intervals = NO_HELP): Projector {
   const sharing = {
     tends: () => tends,
     ask: (wanted: Wanted) => {
@@ -58,7 +61,7 @@ function startStandby(helpAfterMs = LONG_MS): Projector {
       onAsked(wanted)
     },
   }
-  return start(sharing, { ...TEST_INTERVALS.projector, helpAfterMs })
+  return start(sharing, intervals)
 }
 
 const append = () =>
@@ -87,7 +90,12 @@ describe('while another tends the shard', () => {
   })
 
   test('it folds itself what nobody does, for readers who wait, and nothing else', async () => {
-    const standby = startStandby(20)
+    const intervals = { ...NO_HELP }
+    const standby = startStandby(intervals)
+    // The time that the other has is over as soon as it is asked.
+    onAsked = () => {
+      intervals.helpAfterMs = 0
+    }
     const position = await append()
     expect(await standby.reach(positionsAt(position), LONG_MS)).toBe(true)
     expect(asked).toEqual([{ shard: SHARD, track: 'current', position }])
