@@ -31,4 +31,4 @@ function readSeed(): number {
 }
 
 /** Milliseconds after which so many runs have hung. */
-export const timeoutOf = (runs: number) => 120_000 + runs * 1_000
+export const timeoutOf = (runs: number) => 300_000 + runs * 2_000
