@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { expect, test } from 'bun:test'
 import {
   DELEGATED_FUNCTIONS,
   DISTRIBUTED_TABLES,
@@ -6,15 +6,11 @@ import {
   REFERENCE_TABLES,
 } from '../../src/db/citus/tables.ts'
 import { SCHEMA } from '../../src/db/pool.ts'
-import { createDatabase, type TestDatabase } from '../support/server.ts'
+import { useDatabase } from '../support/server.ts'
 
 // What src/db/citus/tables.ts says is all of the schema, whatever a migration adds.
 
-let database: TestDatabase
-beforeAll(async () => {
-  database = await createDatabase()
-})
-afterAll(() => database.drop())
+const database = useDatabase()
 
 test('every table is spread by shard, on every node or on the coordinator', async () => {
   const tables = await database.owner<{ name: string; has_shard: boolean }[]>`

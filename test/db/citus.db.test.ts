@@ -1,19 +1,15 @@
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { describe, expect, test } from 'bun:test'
 import { readNodes, readPlacement } from '../../src/db/citus/distribute.ts'
 import { migrate } from '../../src/db/migrate.ts'
 import { connectAsOwner } from '../../src/db/pool.ts'
 import { outcomeOf } from '../support/archive.ts'
 import { citusNodes, createOnNodes, onEveryNode } from '../support/citus.ts'
 import { runTallybook } from '../support/process.ts'
-import { createDatabase, TEST_SHARDS, type TestDatabase } from '../support/server.ts'
+import { TEST_SHARDS, useDatabase } from '../support/server.ts'
 
 const isCitus = citusNodes().length > 0
 
-let database: TestDatabase
-beforeAll(async () => {
-  database = await createDatabase()
-})
-afterAll(() => database.drop())
+const database = useDatabase()
 
 test.skipIf(isCitus)('a PostgreSQL without Citus has its tables where they are', async () => {
   expect(await readPlacement(database.owner)).toBe('no citus')

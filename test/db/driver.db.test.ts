@@ -1,9 +1,10 @@
 import { expect, test } from 'bun:test'
 import { openPools } from '../../src/db/pool.ts'
-import { createDatabase } from '../support/server.ts'
+import { useDatabase } from '../support/server.ts'
+
+const database = useDatabase()
 
 test('a statement that fails amid its rows leaves no holes in the next result', async () => {
-  const database = await createDatabase()
   const pools = openPools(database.address, 1)
   try {
     // On each connection of the pool: three rows, then an error.
@@ -17,6 +18,5 @@ test('a statement that fails amid its rows leaves no holes in the next result', 
     }
   } finally {
     await pools.close()
-    await database.drop()
   }
 })

@@ -102,24 +102,21 @@ describe('a migrated database', () => {
 
   test('with another number of shards is refused, and says which number it takes', async () => {
     const other = TEST_SHARDS + 1
-    expect(await refusal(other)).toBe(
-      `The database was made with ${TEST_SHARDS} shard(s) and TALLYBOOK_SHARDS is ${other}. ` +
-        `The number can't change in place: start with TALLYBOOK_SHARDS=${TEST_SHARDS}, or move the log ` +
-        'to a database of another number (docs/scale.md).',
-    )
+    const sentence = await refusal(other)
+    expect(sentence).toMatch(new RegExp(`\\b${TEST_SHARDS}\\b.*TALLYBOOK_SHARDS is ${other}\\b`))
+    expect(sentence).toContain(`TALLYBOOK_SHARDS=${TEST_SHARDS}`)
+    expect(sentence!.replace(/\d+/g, 'N')).toMatchSnapshot()
     expect(await refusal(TEST_SHARDS)).toBeNull()
   })
 
   test('of a newer version is refused', async () => {
     await database.owner`
       insert into migrations (number, name, sha256) values (9999, 'of-tomorrow', 'abc')`
-    expect(await refusal()).toBe(
-      "The database has migration 9999, which this version doesn't know: start a newer one.",
-    )
+    expect(await refusal()).toMatchSnapshot()
   })
 
   test('whose migration had another text is refused', async () => {
     await database.owner`update migrations set sha256 = repeat('0', 64) where number = 1`
-    expect(await refusal()).toBe('Migration 1 (log) was applied with another text.')
+    expect(await refusal()).toMatchSnapshot()
   })
 })

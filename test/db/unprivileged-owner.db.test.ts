@@ -29,6 +29,7 @@ test('a database owner who is no superuser can start the service', async () => {
     await service.stop()
     await owner.unsafe(`reassign owned by ${user} to current_user`)
     await owner.unsafe(`drop owned by ${user}`)
+    await owner.unsafe(`drop role ${user}`)
     await database.drop()
   }
 })
