@@ -8,7 +8,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     find: `const key = idempotencyKey === null ? null : \`\${source}\\n\${idempotencyKey}\``,
     replace: 'const key = idempotencyKey',
     harm: 'Two gateways that use the same key at the same moment: one of the flushes is lost.',
-    tests: ['test/log', 'test/http/flushes'],
+    tests: ['test/log/keys-of-tokens', 'test/log'],
   },
   {
     name: 'tokens-not-compared',
@@ -18,7 +18,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     replace: `    [a.hashes, a.requests, a.last_accessed_at],
     [b.hashes, b.requests, b.last_accessed_at],`,
     harm: 'A key used again with other tokens is answered 200, and they are never counted.',
-    tests: ['test/events', 'test/log'],
+    tests: ['test/events', 'test/log/replay', 'test/log'],
   },
   {
     name: 'stale-catalog-kept',
@@ -26,7 +26,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     find: '      for (const flush of batch) flush.resolveWith(catalog)\n',
     replace: '',
     harm: 'After a change by another instance flushes count for the group a key had before.',
-    tests: ['test/log', 'test/property'],
+    tests: ['test/log/stale-catalog', 'test/log'],
   },
   {
     name: 'page-cut-by-bytes',
@@ -42,7 +42,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     find: '  where s.shard = p_shard\n  for update;',
     replace: '  where s.shard = p_shard;',
     harm: 'Two instances take the same position: flushes are answered 500.',
-    tests: ['test/log', 'test/property'],
+    tests: ['test/log/append', 'test/log'],
   },
   {
     name: 'retry-ignores-token',
@@ -50,7 +50,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     find: '        and e.source = f.source\n',
     replace: '',
     harm: 'A gateway whose key another one has used before is told 422, or loses its flush.',
-    tests: ['test/log', 'test/http/flushes'],
+    tests: ['test/log/keys-of-tokens', 'test/log'],
   },
   {
     name: 'time-runs-backwards',
@@ -58,7 +58,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     find: 'greatest(clock_timestamp(), v_recorded_at)',
     replace: 'clock_timestamp()',
     harm: 'After the clock was set back reads of the past find wrong positions.',
-    tests: ['test/log', 'test/http/as-of'],
+    tests: ['test/log/append', 'test/log'],
   },
   {
     name: 'leaf-without-key',
@@ -82,7 +82,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     find: '\n    and c.position = p_from;',
     replace: ';',
     harm: 'Two instances that fold the same events count them twice.',
-    tests: ['test/projector', 'test/property'],
+    tests: ['test/projector'],
   },
   {
     name: 'truncate-not-refused',
@@ -92,7 +92,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
 `,
     replace: '',
     harm: 'One slip of an operator empties the log.',
-    tests: ['test/log'],
+    tests: ['test/log/immutable', 'test/log'],
   },
   {
     name: 'sessions-not-deletable',
@@ -124,7 +124,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     find: 'digest.slice(0, 12)',
     replace: 'digest.slice(0, 8)',
     harm: 'After an update a retry misses its first try on another shard and counts again.',
-    tests: ['test/events', 'test/log', 'test/archive'],
+    tests: ['test/events'],
   },
   {
     name: 'restart-answered-500',
@@ -132,6 +132,6 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     find: "new Set(['08', '40', '53', '57', '58'])",
     replace: "new Set(['08', '40', '53', '58'])",
     harm: 'While PostgreSQL restarts flushes are answered 500, which gateways do not retry.',
-    tests: ['test/db', 'test/log', 'test/faults'],
+    tests: ['test/db/errors', 'test/log'],
   },
 ]

@@ -58,7 +58,7 @@ export const PROOF_MUTATIONS: readonly Mutation[] = [
     find: 'BigInt(position) <= BigInt(head)',
     replace: 'position <= head',
     harm: 'Verification raises an alarm about a checkpoint at 9 where the log is at 10.',
-    tests: ['test/verify'],
+    tests: ['test/verify/lagging-checkpoint', 'test/verify'],
   },
   {
     name: 'imported-catalog-of-first-shard',
