@@ -8,7 +8,7 @@ export const READ_MUTATIONS: readonly Mutation[] = [
     find: 'for (let i = this.position + 1 - firstPosition; i < events.length; i++)',
     replace: 'for (let i = 0; i < events.length; i++)',
     harm: 'Flushes that were read from the log before they were handed over count twice.',
-    tests: ['test/projector/batches', 'test/projector'],
+    tests: ['test/projector'],
   },
   {
     name: 'drift-not-noticed',
