@@ -6,7 +6,13 @@ import {
   chromium,
   type Page,
 } from 'playwright-core'
-import { startTestService, type TestService, TOKENS } from '../support/service.ts'
+import { INTERVALS } from '../../src/intervals.ts'
+import {
+  startTestService,
+  type TestService,
+  type TestServiceOptions,
+  TOKENS,
+} from '../support/service.ts'
 
 /** Where Debian, Ubuntu, Fedora and Arch put them. */
 const PLACES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']
@@ -41,7 +47,7 @@ export type Console = {
 type StartedConsole = Console & { closeOpened(): Promise<void>; end(): Promise<void> }
 
 /** A service and a browser for the tests of one file; both are gone after them. */
-export function useConsole(options: Parameters<typeof startTestService>[0] = {}): Console {
+export function useConsole(options: TestServiceOptions = {}): Console {
   const console = {} as StartedConsole
   beforeAll(async () => {
     Object.assign(console, await startConsole(options))
@@ -51,10 +57,15 @@ export function useConsole(options: Parameters<typeof startTestService>[0] = {})
   return console
 }
 
-async function startConsole(
-  options: Parameters<typeof startTestService>[0],
-): Promise<StartedConsole> {
-  const service = await startTestService(options)
+async function startConsole({
+  intervals,
+  ...options
+}: TestServiceOptions): Promise<StartedConsole> {
+  const service = await startTestService({
+    ...options,
+    // Pages are told what is new as often as those of users: they rest for a second themselves.
+    intervals: { streams: INTERVALS.streams, ...intervals },
+  })
   const browser = await chromium.launch({
     executablePath: executablePath!,
     timeout: PATIENCE_MS,
