@@ -145,7 +145,7 @@ describe.skipIf(!hasBrowser)('the console for everybody', () => {
     let seen: Awaited<ReturnType<typeof loadAll>>
     beforeAll(async () => {
       seen = await loadAll(size, scheme)
-    }, 240_000)
+    }, 480_000)
 
     test('axe-core finds nothing on any page', () => {
       expect(seen.loaded.map(({ path }) => path)).toEqual(PAGES)
