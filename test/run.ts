@@ -1,7 +1,6 @@
 /**
  * Runs the tests on a real PostgreSQL: `bun run test [options] [files]`, a file named by any part of
- * its path. Each runs with one shard, and again with four if its tests vary with that
- * (runner/matrix.ts). Without files this happens on a server made for the run; with files on one that
+ * its path. runner/matrix.ts says with how many shards each runs. Without files this happens on a server made for the run; with files on one that
  * is kept for the next run. Ends with `N passed, N failed`.
  *
  *     --shards N    only files that use the test server, and with so many shards
@@ -9,6 +8,7 @@
  *     --all         every file that uses the test server, with one shard and with four
  *     --workers N   how many files run at once
  *     --bail        stop at the first failure
+ *     --update-snapshots   write what tests compare with
  *     --keep        on the kept server
  *     --watch       on the kept server, and again after every change
  *
@@ -26,8 +26,6 @@ import { watch } from './runner/watch.ts'
 /** Most tests wait for a database, a process or a timer, so more of them than there are cores. */
 const WORKERS = Math.max(4, navigator.hardwareConcurrency)
 
-const SHARDS = [1, 4]
-
 const VERBOSE_RUNS = 2
 
 function readOptions() {
@@ -38,6 +36,7 @@ function readOptions() {
       all: { type: 'boolean', default: false },
       workers: { type: 'string', default: String(WORKERS) },
       bail: { type: 'boolean', default: false },
+      'update-snapshots': { type: 'boolean', default: false },
       keep: { type: 'boolean', default: false },
       watch: { type: 'boolean', default: false },
     },
@@ -82,21 +81,22 @@ async function run(options: Options, server: TestServer, files: string[]): Promi
   const shards = new Set([1, ...runs.map((run) => run.shards)])
   await makeTemplates(shards)
   try {
-    const { workers, bail } = options
+    const { workers, bail, 'update-snapshots': updateSnapshots } = options
     // Of a few files everything is worth reading.
     const verbose = runs.length <= VERBOSE_RUNS
-    return await runAll(runs, { workers, bail, verbose, folder: server.folder })
+    return await runAll(runs, { workers, bail, verbose, updateSnapshots, folder: server.folder })
   } finally {
     if ('url' in server.address) await removeTemplates(shards)
   }
 }
 
 /** With which numbers of shards a file is run. */
-function shardsOf(file: string, { shards, server, all }: Options): number[] {
+function shardsOf(file: string, { shards, server, all }: Options): readonly number[] {
   const variation = variationOf(file)
   if (server && !variation.server) return []
   if (shards !== null) return usesTestServer(file) ? [shards] : []
-  return variation.shards || (all && usesTestServer(file)) ? SHARDS : SHARDS.slice(0, 1)
+  if (all && usesTestServer(file)) return [1, 4]
+  return variation.shards ?? [1]
 }
 
 main().catch((error: unknown) => {

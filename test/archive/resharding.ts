@@ -13,16 +13,19 @@ import { startTestService } from '../support/service.ts'
 
 // Logs, their archives, and what is dealt from them.
 
-export const MOVES =
-  TEST_SHARDS === 1
-    ? ([
-        [1, 4],
-        [2, 8],
-      ] as const)
-    : ([
-        [4, 1],
-        [4, 3],
-      ] as const)
+/** From how many shards to how many. */
+const SOME_MOVES = [
+  [1, 4],
+  [4, 3],
+] as const
+const MORE_MOVES = [
+  [2, 8],
+  [4, 1],
+] as const
+
+export const MOVES = process.env.TALLYBOOK_TEST_FULL
+  ? [...SOME_MOVES, ...MORE_MOVES]
+  : [...SOME_MOVES]
 
 const folder = useFolder()
 let archives = 0

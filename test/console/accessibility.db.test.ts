@@ -39,11 +39,11 @@ const RULES = {
     values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
   },
   scheme: { type: 'rule', values: COLOURS },
-  // A phone has less room, and shows links and buttons that a wide screen doesn't.
+  // A phone has less room, and shows links and buttons that a wide screen doesn't. Its colours are
+  // those of the wide screen.
   phone: {
     type: 'rule',
     values: [
-      ...COLOURS,
       ...['target-size', 'scrollable-region-focusable', 'meta-viewport'],
       ...['button-name', 'link-name', 'landmark-unique', 'aria-hidden-focus'],
     ],

@@ -14,8 +14,17 @@ import {
   TOKENS,
 } from '../support/service.ts'
 
-/** Where Debian, Ubuntu, Fedora and Arch put them. */
-const PLACES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']
+/**
+ * What Debian, Ubuntu, Fedora and Arch call them. The shell has no windows of its own: it draws the
+ * same pages for half of the processor time.
+ */
+const PLACES = [
+  'chromium-headless-shell',
+  'chromium',
+  'chromium-browser',
+  'google-chrome',
+  'google-chrome-stable',
+]
 
 const executablePath =
   process.env.TEST_CHROMIUM ?? PLACES.map((name) => Bun.which(name)).find((path) => path !== null)

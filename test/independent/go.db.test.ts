@@ -73,7 +73,7 @@ describe.skipIf(obstacle !== null)("Go's sumdb/tlog and sumdb/note", () => {
 
   test('refuse a log in which a leaf was changed', async () => {
     await editLog(service.database.owner, async (sql) => {
-      await sql`update events set source = 'owner' where shard = ${SHARD} and position = 300`
+      await sql`update events set source = 'dp' where shard = ${SHARD} and position = 300`
       await sql`
         update tiles set hashes = set_byte(hashes, 4, 255 - get_byte(hashes, 4))
         where shard = ${SHARD} and level = 0 and number = 7`

@@ -13,7 +13,7 @@ import { history } from './steps.ts'
 // A read of the past answers what a read gave then: at each position, and at each moment.
 
 // Of 3 faults planted in reads of the past each was found by the 4th history, of three seeds.
-const runs = runsOf(15)
+const runs = runsOf(8)
 
 const PATHS = [
   '/admin/apikey-stats/summary?',

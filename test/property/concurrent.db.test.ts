@@ -11,7 +11,7 @@ import { parametersOf, runsOf, timeoutOf } from './runs.ts'
 import { compareLog } from './stored.ts'
 import { type Bounds, compareReadings, type Reading, Watch } from './watch.ts'
 
-const runs = runsOf(15)
+const runs = runsOf(8)
 
 // Two instances for all runs: each has ids of its own, and what is known of them all adds up.
 // Stopped before the other takes the database away.

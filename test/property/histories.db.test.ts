@@ -6,7 +6,7 @@ import { Session } from './session.ts'
 import { history } from './steps.ts'
 
 // Of 14 faults planted in the service each was found by the 34th history, of three seeds.
-const runs = runsOf(100)
+const runs = runsOf(50)
 
 const service = useService()
 let run = 0

@@ -1,42 +1,54 @@
 /**
  * What tests vary with beyond the code: a row for a folder or a file, of which the longest that
- * fits counts. Where a row says nothing, or there is none, once is enough: one shard, and the
- * server that the run brings.
+ * fits counts. A file without a row runs once: with one shard, on the server that the run brings.
  */
 type Variation = {
-  /** With four shards too. */
-  shards?: true
-  /** On the oldest supported version of PostgreSQL too. */
-  server?: true
+  /**
+   * With how many shards. Several shards are the general case, so 4 alone is enough for what treats
+   * each of them alike; 1 and 4 are for what an instance does otherwise when it has only one.
+   */
+  shards?: readonly number[]
+  /** True: on the oldest supported version of PostgreSQL too. */
+  server?: boolean
 }
+
+const BOTH = [1, 4]
+const MANY = [4]
+const ONE = [1]
 
 const MATRIX: Record<string, Variation> = {
   'test/archive/': { server: true },
-  'test/archive/reshard': { shards: true, server: true },
-  'test/archive/round-trip': { shards: true, server: true },
-  'test/attestations/': { shards: true },
-  'test/client/': { shards: true },
+  'test/archive/reshard-proof': { shards: MANY, server: true },
+  'test/archive/round-trip': { shards: MANY, server: true },
+  'test/attestations/': { shards: MANY },
+  'test/client/audit': { shards: MANY },
   'test/db/': { server: true },
-  'test/db/migrate': { shards: true, server: true },
-  'test/db/rolling': { shards: true, server: true },
-  'test/http/as-of': { shards: true },
-  'test/http/audit': { shards: true },
-  'test/http/explain': { shards: true },
-  'test/http/flushes': { shards: true },
-  'test/http/follow': { shards: true },
-  'test/http/live': { shards: true },
-  'test/http/newest-first': { shards: true },
-  'test/http/pages': { shards: true },
-  'test/http/reads': { shards: true },
-  'test/http/transparency': { shards: true },
-  'test/http/usage': { shards: true },
-  'test/instances/': { shards: true },
-  'test/log/': { shards: true, server: true },
-  'test/projector/': { shards: true, server: true },
-  'test/property/': { shards: true },
-  'test/replicas/reads': { shards: true },
-  'test/transparency/': { shards: true },
-  'test/verify/': { shards: true, server: true },
+  'test/db/migrate': { shards: BOTH, server: true },
+  'test/db/rolling-upgrade': { shards: MANY, server: true },
+  'test/http/as-of': { shards: MANY },
+  'test/http/audit.db': { shards: BOTH },
+  'test/http/audit-stream': { shards: MANY },
+  'test/http/explain': { shards: MANY },
+  'test/http/follow.db': { shards: BOTH },
+  'test/http/newest-first': { shards: MANY },
+  'test/http/reads': { shards: BOTH },
+  'test/http/transparency': { shards: MANY },
+  'test/http/usage': { shards: MANY },
+  'test/instances/': { shards: BOTH },
+  'test/log/': { shards: BOTH, server: true },
+  'test/projector/': { shards: MANY, server: true },
+  'test/projector/projector': { shards: BOTH, server: true },
+  'test/projector/rebuild': { shards: BOTH, server: true },
+  'test/projector/standby': { shards: BOTH },
+  'test/property/': { shards: BOTH },
+  'test/property/fuzz': { shards: MANY },
+  'test/property/times': { shards: ONE, server: true },
+  'test/replicas/reads': { shards: MANY },
+  'test/transparency/': { shards: MANY },
+  'test/transparency/integrate': { shards: MANY, server: true },
+  'test/verify/': { shards: MANY },
+  'test/verify/intact-database': { shards: BOTH, server: true },
+  'test/verify/payload-readers': { shards: MANY, server: true },
 }
 
 /** How a file's tests vary. */

@@ -20,6 +20,8 @@ export type QueueOptions = {
   bail: boolean
   /** Print what a file prints even if it passes. */
   verbose: boolean
+  /** Write snapshots instead of comparing with them. */
+  updateSnapshots?: boolean
   env?: Record<string, string>
 }
 
@@ -76,7 +78,7 @@ type Outcome = { counts: Counts; ms: number; output: string }
 
 async function runFile(
   { file, shards }: Run,
-  { folder, names, bail, env }: QueueOptions,
+  { folder, names, bail, updateSnapshots = false, env }: QueueOptions,
   running: Set<Bun.Subprocess>,
 ): Promise<Outcome> {
   const report = join(folder, `${file.replaceAll('/', '-')}-${shards}.xml`)
@@ -89,12 +91,19 @@ async function runFile(
       '--reporter=junit',
       `--reporter-outfile=${report}`,
       ...(bail ? ['--bail'] : []),
+      ...(updateSnapshots ? ['--update-snapshots'] : []),
       ...(names === undefined ? [] : ['--test-name-pattern', names.source]),
       `./${file}`,
     ],
     {
       cwd: ROOT,
-      env: { ...process.env, ...env, TALLYBOOK_TEST_SHARDS: String(shards) },
+      env: {
+        ...process.env,
+        // Otherwise a snapshot that is missing would be written, and the test pass.
+        ...(updateSnapshots ? {} : { CI: 'true' }),
+        ...env,
+        TALLYBOOK_TEST_SHARDS: String(shards),
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: FILE_TIMEOUT_MS,
       killSignal: 'SIGKILL',
