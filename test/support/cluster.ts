@@ -2,18 +2,23 @@ import { appendFile, chmod, mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { startEmbeddedPostgres } from '../../src/db/embedded/index.ts'
 import { tryLock } from '../../src/db/embedded/lock.ts'
+import { migrate } from '../../src/db/migrate.ts'
+import { connectAsOwner } from '../../src/db/pool.ts'
 
 const SOURCE = join(import.meta.dir, '../../src/db/embedded')
 const PACKAGE = join(import.meta.dir, '../../package.json')
 
 /**
- * Makes a data directory with a stopped cluster whose database is empty: a copy of one that is made
- * once in a run, as initdb takes seconds and a copy does not.
+ * Makes a data directory with a stopped cluster, migrated and otherwise empty: a copy of one that is
+ * made once in a run, as initdb takes seconds and a copy does not.
  */
 export const copyCluster = (dataDir: string) => copyTemplate('cluster', makeCluster, dataDir)
 
 async function makeCluster(dataDir: string): Promise<void> {
   const server = await startEmbeddedPostgres({ dataDir, log: () => {} })
+  const owner = connectAsOwner(server)
+  await migrate(owner, 1)
+  await owner.end()
   await server.stop()
   // Processes are killed here, but no machine loses its power.
   await appendFile(join(dataDir, 'postgres/postgresql.auto.conf'), 'fsync = off\n')
@@ -70,5 +75,7 @@ const exists = (path: string) => Bun.file(join(path, 'postgres/PG_VERSION')).exi
 async function hashSources(): Promise<string> {
   const files = [join(SOURCE, 'cluster.ts'), join(SOURCE, 'settings.ts'), PACKAGE]
   const texts = await Promise.all(files.map((file) => Bun.file(file).text()))
-  return Bun.hash(texts.join('\n')).toString(16)
+  // Named after the code that migrates (test/runner/databases.ts).
+  const schema = process.env.TALLYBOOK_TEST_TEMPLATE ?? ''
+  return Bun.hash([schema, ...texts].join('\n')).toString(16)
 }
