@@ -42,7 +42,7 @@ const readKey = async () => (await (await send('auditor', 'GET', '/audit/log/key
 const fileOf = (name: string) => join(auditor.path, '..', name)
 
 beforeAll(async () => {
-  operator = await makeDataDir({ cluster: true })
+  operator = await makeDataDir('migrated')
   auditor = await makeDataDir()
   service = runTallybook(['serve'], operator.path)
   url = await readUrl(service)

@@ -6,7 +6,7 @@ import { makeDataDir, readUrl, runTallybook } from '../support/process.ts'
 
 let dataDir: Awaited<ReturnType<typeof makeDataDir>>
 beforeEach(async () => {
-  dataDir = await makeDataDir({ cluster: true })
+  dataDir = await makeDataDir('empty')
 })
 afterEach(() => dataDir.remove())
 

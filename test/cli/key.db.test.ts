@@ -13,7 +13,7 @@ let dataDir: Awaited<ReturnType<typeof makeDataDir>>
 let env: Record<string, string>
 
 beforeEach(async () => {
-  dataDir = await makeDataDir({ cluster: true })
+  dataDir = await makeDataDir('migrated')
   env = {}
 })
 afterEach(() => dataDir.remove())

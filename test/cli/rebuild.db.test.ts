@@ -18,7 +18,7 @@ let url: string
 let owner: Sql
 
 beforeAll(async () => {
-  data = await makeDataDir({ cluster: true })
+  data = await makeDataDir('migrated')
   await start()
   await send('PUT', '/admin/catalog', {
     provider_groups: [{ id: 1 }],

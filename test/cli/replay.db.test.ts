@@ -9,7 +9,7 @@ let service: Process
 let moment: string
 
 beforeAll(async () => {
-  data = await makeDataDir({ cluster: true })
+  data = await makeDataDir('migrated')
   service = runTallybook(['serve'], data.path)
   const url = await readUrl(service)
   const send = async (role: 'dp' | 'admin', method: string, path: string, body: unknown) => {

@@ -6,7 +6,7 @@ let dataDir: Awaited<ReturnType<typeof makeDataDir>>
 let started: Process[] = []
 
 beforeEach(async () => {
-  dataDir = await makeDataDir({ cluster: true })
+  dataDir = await makeDataDir('migrated')
 })
 afterEach(async () => {
   for (const service of started) service.kill('SIGKILL')

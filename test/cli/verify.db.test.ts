@@ -14,7 +14,7 @@ let dataDir: Awaited<ReturnType<typeof makeDataDir>>
 let started: Process[] = []
 
 beforeEach(async () => {
-  dataDir = await makeDataDir({ cluster: true })
+  dataDir = await makeDataDir('migrated')
 })
 afterEach(async () => {
   for (const child of started) child.kill('SIGKILL')

@@ -42,7 +42,7 @@ export type Report = Findings & {
 export async function runCampaign(options: CampaignOptions): Promise<Report> {
   const { seed, seconds, shards, instances, posters, lostAnswers } = options
   const random = makeRandom(seed)
-  const dataDir = await makeDataDir({ cluster: true })
+  const dataDir = await makeDataDir('empty')
   const cluster = new Cluster(dataDir.path, shards)
   try {
     await cluster.start(instances)

@@ -8,17 +8,23 @@ import { connectAsOwner } from '../../src/db/pool.ts'
 const SOURCE = join(import.meta.dir, '../../src/db/embedded')
 const PACKAGE = join(import.meta.dir, '../../package.json')
 
-/**
- * Makes a data directory with a stopped cluster, migrated and otherwise empty: a copy of one that is
- * made once in a run, as initdb takes seconds and a copy does not.
- */
-export const copyCluster = (dataDir: string) => copyTemplate('cluster', makeCluster, dataDir)
+/** What is in a cluster: nothing, or the schema with one shard. */
+export type ClusterContent = 'empty' | 'migrated'
 
-async function makeCluster(dataDir: string): Promise<void> {
+/**
+ * Makes a data directory with a stopped cluster: a copy of one that is made once in a run, as initdb
+ * takes seconds and a copy does not.
+ */
+export const copyCluster = (dataDir: string, content: ClusterContent = 'empty') =>
+  copyTemplate(`${content}-cluster`, (directory) => makeCluster(directory, content), dataDir)
+
+async function makeCluster(dataDir: string, content: ClusterContent): Promise<void> {
   const server = await startEmbeddedPostgres({ dataDir, log: () => {} })
-  const owner = connectAsOwner(server)
-  await migrate(owner, 1)
-  await owner.end()
+  if (content === 'migrated') {
+    const owner = connectAsOwner(server)
+    await migrate(owner, 1)
+    await owner.end()
+  }
   await server.stop()
   // Processes are killed here, but no machine loses its power.
   await appendFile(join(dataDir, 'postgres/postgresql.auto.conf'), 'fsync = off\n')

@@ -1,7 +1,7 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { copyCluster } from './cluster.ts'
+import { type ClusterContent, copyCluster } from './cluster.ts'
 import { TOKENS } from './service.ts'
 
 const MAIN = join(import.meta.dir, '../../src/main.ts')
@@ -10,13 +10,13 @@ export type DataDir = { path: string; remove(): Promise<void> }
 
 /**
  * A data directory in a temporary folder, which the embedded server's user may enter: not there
- * yet, or with a cluster whose database is empty.
+ * yet, or with a cluster.
  */
-export async function makeDataDir({ cluster = false } = {}): Promise<DataDir> {
+export async function makeDataDir(cluster?: ClusterContent): Promise<DataDir> {
   const folder = await mkdtemp(join(tmpdir(), 'tallybook-cli-'))
   await chmod(folder, 0o711)
   const path = join(folder, 'data')
-  if (cluster) await copyCluster(path)
+  if (cluster) await copyCluster(path, cluster)
   return { path, remove: () => rm(folder, { recursive: true, force: true }) }
 }
 
