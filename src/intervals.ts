@@ -71,7 +71,7 @@ export type Intervals = {
   }
 }
 
-/** Those of a service that runs for its users. */
+/** The intervals of a service that runs for its users. */
 export const INTERVALS: Intervals = {
   // An append that meets a lock held by a stranger ends in time for its flushes to get a 503, and
   // catalog changes, which lock every shard, queue for milliseconds each.

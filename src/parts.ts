@@ -38,7 +38,7 @@ export type ServiceOptions = {
   tokens: Record<Role, string>
   /** Under what the transparency log is signed. */
   origin: Origin
-  /** Those of INTERVALS where left out. */
+  /** INTERVALS by default. */
   intervals?: Intervals
   logger: Logger
 }

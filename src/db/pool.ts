@@ -68,7 +68,7 @@ export function openPools(
 ): Pools {
   const lock_timeout = inMs(lockTimeoutMs)
   const pools = {
-    // Where a stranger holds the lock longer, the flushes of an append get a 503.
+    // If a stranger holds the lock for longer, the flushes of an append get a 503.
     append: connect(address, {
       max: Math.min(shards + 1, MAX_APPENDS),
       role: SERVICE_ROLE,

@@ -40,7 +40,7 @@ export type AppenderOptions = {
   refreshCatalog: () => Promise<void>
   /** Called after a commit that made the shard grow. */
   onAppended: (shard: number, batch: AppendedBatch) => void
-  /** Those of INTERVALS where left out. */
+  /** INTERVALS by default. */
   intervals?: Intervals['log']
 }
 

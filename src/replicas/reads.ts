@@ -13,7 +13,7 @@ export type ReadsOptions = {
   /** The primary's pool of reads. */
   sql: Sql
   replicas: readonly ServerAddress[]
-  /** Those of INTERVALS where left out. */
+  /** INTERVALS by default. */
   intervals?: Intervals['replicas']
   logger: Logger
 }

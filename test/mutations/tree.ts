@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isRunning } from '../support/running.ts'
 import { type Mutation, mutate } from './mutation.ts'
 
 export const ROOT = join(import.meta.dir, '../..')
@@ -71,14 +72,5 @@ function readKeeper(cache: string): number | null {
     return JSON.parse(readFileSync(join(cache, 'tallybook-test/server.json'), 'utf8')).pid
   } catch {
     return null
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
   }
 }

@@ -1,6 +1,7 @@
 import { mkdir, readFile, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { connectAsOwner } from '../../src/db/pool.ts'
+import { isRunning } from '../support/running.ts'
 import { CACHE } from './cache.ts'
 import type { TestServer } from './server.ts'
 
@@ -68,13 +69,4 @@ async function dropLeftDatabases({ address }: Pick<State, 'address'>): Promise<v
     if (!isRunning(pid)) await owner.unsafe(`drop database if exists ${name} with (force)`)
   }
   await owner.end()
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
 }
