@@ -44,7 +44,7 @@ test('the attested tables are those of the projections, with all their columns',
   expect(left.every((name) => /_(snapshots|versions)$/.test(name))).toBe(true)
 })
 
-const runs = runsOf(25)
+const runs = runsOf(10)
 
 test(
   `the log comes to what is attested, in ${runs} histories`,

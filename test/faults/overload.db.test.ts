@@ -13,7 +13,9 @@ import { REFUSED } from './flood.ts'
 // test/log/busy.db.test.ts.
 
 const isFull = process.env.TALLYBOOK_TEST_FULL !== undefined
-const FLOOD = isFull ? { flushes: 30_000, atOnce: 9_000 } : { flushes: 4_000, atOnce: 1_000 }
+const FLOOD = isFull
+  ? { keys: 1_000, flushes: 30_000, atOnce: 9_000 }
+  : { keys: 100, flushes: 2_000, atOnce: 1_000 }
 const IDLE = isFull ? 8_000 : 1_000
 
 let database: TestDatabase
@@ -81,7 +83,7 @@ const readTotal = async () => {
 }
 
 /** How often each status came of so many flushes, from a process of its own. */
-async function flood(keys: number, flushes: number, atOnce: number, onRefused = () => {}) {
+async function flood({ keys, flushes, atOnce }: typeof FLOOD, onRefused = () => {}) {
   const child = Bun.spawn(
     [
       process.execPath,
@@ -113,12 +115,12 @@ test('what the database does not take is shed with 503, and what is answered 200
   // What arrives while the database takes nothing can only wait, until one is refused.
   const locked = await lockShards(database)
   let released: Promise<void> | null = null
-  const statuses = await flood(1_000, FLOOD.flushes, FLOOD.atOnce, () => {
+  const statuses = await flood(FLOOD, () => {
     released ??= locked.release()
   })
   await released
   expect(Object.keys(statuses).sort()).toEqual(['200', '503 with retry-after'])
-  expect((await readTotal()) - before).toBe(statuses['200']! * 1_000)
+  expect((await readTotal()) - before).toBe(statuses['200']! * FLOOD.keys)
   // What was refused is not kept.
   expect(await readQueueLength()).toBe(0)
   expect((await post(makeBody(1))).status).toBe(200)
@@ -163,7 +165,7 @@ describe('clients that do not behave keep nobody waiting', () => {
     const before = await readTotal()
     const sockets = await connect(count, text)
     if (name.includes('cut')) for (const socket of sockets) socket.destroy()
-    expect(await flood(10, 200, 8)).toEqual({ 200: 200 })
+    expect(await flood({ keys: 10, flushes: 200, atOnce: 8 })).toEqual({ 200: 200 })
     expect((await readTotal()) - before).toBe(2_000)
     for (const socket of sockets) socket.destroy()
   })

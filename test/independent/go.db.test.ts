@@ -52,7 +52,7 @@ async function verify(size: number): Promise<[code: number, said: string]> {
 }
 
 describe.skipIf(obstacle !== null)("Go's sumdb/tlog and sumdb/note", () => {
-  test.each([1, 255, 256, 257, 65_535, 65_536, 65_537, 70_000])(
+  test.each([1, 255, 256, 257, 65_536, 70_000])(
     'verify the log of %d events, and what proves it',
     async (size) => {
       await growTo(size)

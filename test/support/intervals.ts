@@ -7,11 +7,11 @@ import { INTERVALS, type Intervals } from '../../src/intervals.ts'
  */
 export const TEST_INTERVALS: Intervals = {
   database: INTERVALS.database,
-  instances: { heartbeatMs: 200, silentAfterMs: 3_000 },
-  tokens: { pollIntervalMs: 100 },
+  instances: { heartbeatMs: 500, silentAfterMs: 3_000 },
+  tokens: { pollIntervalMs: 300 },
   log: INTERVALS.log,
-  projector: { pollIntervalMs: 100, helpAfterMs: 100, retryAfterMs: 20 },
-  transparency: { pollIntervalMs: 100, helpAfterMs: 300 },
+  projector: { pollIntervalMs: 300, helpAfterMs: 100, retryAfterMs: 20 },
+  transparency: { pollIntervalMs: 250, helpAfterMs: 300 },
   replicas: { ...INTERVALS.replicas, pollIntervalMs: 100 },
   streams: { pollIntervalMs: 100, authIntervalMs: 100, keepAliveMs: 1_500, retryAfterMs: 100 },
   stop: INTERVALS.stop,
