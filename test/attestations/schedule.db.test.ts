@@ -47,7 +47,7 @@ async function countAttestations(shard: number | null = null): Promise<number> {
 
 /** Returns when `holds` does; a schedule that never brings it there hangs the test. */
 async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await Bun.sleep(5)
+  while (!(await holds())) await Bun.sleep(25)
 }
 
 test('a schedule attests by itself, again and again, what has grown', async () => {

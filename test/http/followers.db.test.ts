@@ -9,7 +9,7 @@ import { startTestService, type TestService } from '../support/service.ts'
 
 const FLUSH = '/internal/stats/flush'
 /** More than fetch opens, and than are woken in one turn of the event loop. */
-const FOLLOWERS = 400
+const FOLLOWERS = process.env.TALLYBOOK_TEST_FULL === '1' ? 1_000 : 400
 
 let way: MeteredWay
 let service: TestService

@@ -40,9 +40,7 @@ const readParked = async () => [
 ]
 
 async function readPosition(): Promise<number> {
-  const pools = openPools(service.database.address, service.shards)
-  const checkpoints = await checkpointsOf(pools.read, shard)
-  await pools.close()
+  const checkpoints = await checkpointsOf(service.database.owner, shard)
   return checkpoints.find(({ projection }) => projection === 'api_key_counters')!.position
 }
 

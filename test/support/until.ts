@@ -5,7 +5,7 @@ const PATIENCE_MS = 60_000
 export async function until<Value>(
   read: () => Value | Promise<Value>,
 ): Promise<Exclude<Value, false | null | undefined>> {
-  for (const end = performance.now() + PATIENCE_MS; ; await Bun.sleep(5)) {
+  for (const end = performance.now() + PATIENCE_MS; ; await Bun.sleep(25)) {
     const value = await read()
     if (value !== false && value !== null && value !== undefined) {
       return value as Exclude<Value, false | null | undefined>
