@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from 'bun:test'
+import { afterAll, beforeAll, expect, test } from 'bun:test'
 import {
   connectAsOwner,
   type ServerAddress,
@@ -6,20 +6,26 @@ import {
   type Transaction,
 } from '../../src/db/pool.ts'
 import type { Report } from '../../src/verify/verify.ts'
+import { outcomeOf } from '../support/archive.ts'
 import { makeDataDir, type Process, readUrl, runTallybook } from '../support/process.ts'
 import { TOKENS } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
-let dataDir: Awaited<ReturnType<typeof makeDataDir>>
-let started: Process[] = []
+// The tests share a data directory, and the service that a test leaves on it.
 
-beforeEach(async () => {
+let dataDir: Awaited<ReturnType<typeof makeDataDir>>
+let service: Process
+let url: string
+const started: Process[] = []
+
+beforeAll(async () => {
   dataDir = await makeDataDir('migrated')
+  await serve()
+  await fill()
 })
-afterEach(async () => {
+afterAll(async () => {
   for (const child of started) child.kill('SIGKILL')
   await Promise.all(started.map((child) => child.exited))
-  started = []
   await dataDir.remove()
 })
 
@@ -30,29 +36,34 @@ function run(args: string[], env: Record<string, string> = {}): Process {
 }
 
 async function runToEnd(args: string[], env: Record<string, string> = {}) {
-  const child = run(args, env)
-  const [output, errors] = await Promise.all([child.stdout.text(), child.stderr.text()])
-  return { exitCode: await child.exited, output, errors }
+  const { code, stdout, stderr } = await outcomeOf(run(args, env))
+  return { exitCode: code, output: stdout, errors: stderr }
 }
 
-const urls = new Map<Process, string>()
-
-async function serve(): Promise<Process> {
-  const service = run(['serve'])
-  urls.set(service, await readUrl(service))
-  return service
+async function serve(): Promise<void> {
+  service = run(['serve'])
+  url = await readUrl(service)
 }
 
-const request = (service: Process, path: string, method = 'GET') =>
-  fetch(urls.get(service)! + path, {
-    method,
-    headers: { authorization: `Bearer ${TOKENS.admin}` },
-  })
+async function fill(): Promise<void> {
+  await send('admin', 'PUT', '/admin/catalog', { api_keys: [{ id: 1 }] })
+  const keys = [{ api_key_id: 1, requests: 5, success_requests: 4 }]
+  for (let i = 0; i < 3; i++) await send('dp', 'POST', '/internal/apikey-stats/flush', { keys })
+}
 
-const post = (service: Process) => request(service, '/admin/verifications', 'POST')
+async function send(role: keyof typeof TOKENS, method: string, path: string, body: unknown) {
+  const headers = { authorization: `Bearer ${TOKENS[role]}` }
+  const response = await fetch(url + path, { method, headers, body: JSON.stringify(body) })
+  expect(response.status).toBe(200)
+}
 
-async function readStates(service: Process): Promise<string[]> {
-  const response = await request(service, '/admin/verifications')
+const request = (path: string, method = 'GET') =>
+  fetch(url + path, { method, headers: { authorization: `Bearer ${TOKENS.admin}` } })
+
+const post = () => request('/admin/verifications', 'POST')
+
+async function readStates(): Promise<string[]> {
+  const response = await request('/admin/verifications')
   const { items } = (await response.json()) as { items: { state: string }[] }
   return items.map(({ state }) => state)
 }
@@ -66,22 +77,7 @@ const untilWaiting = (sql: Sql | Transaction, table: string) =>
     return rows.length > 0
   })
 
-async function serveSome(): Promise<Process> {
-  const service = await serve()
-  const url = urls.get(service)!
-  const send = async (role: keyof typeof TOKENS, method: string, path: string, body: unknown) => {
-    const headers = { authorization: `Bearer ${TOKENS[role]}` }
-    const response = await fetch(url + path, { method, headers, body: JSON.stringify(body) })
-    expect(response.status).toBe(200)
-  }
-  await send('admin', 'PUT', '/admin/catalog', { api_keys: [{ id: 1 }] })
-  const keys = [{ api_key_id: 1, requests: 5, success_requests: 4 }]
-  for (let i = 0; i < 3; i++) await send('dp', 'POST', '/internal/apikey-stats/flush', { keys })
-  return service
-}
-
 test('it checks a service that runs, and one that was stopped', async () => {
-  const service = await serveSome()
   const running = await runToEnd(['verify'])
   expect(running).toMatchObject({ exitCode: 0 })
   expect(running.output).toBe('4 events checked, up to 0/3\nNo problems\n')
@@ -95,22 +91,10 @@ test('it checks a service that runs, and one that was stopped', async () => {
     problems: 0,
     first: [],
   } satisfies Report)
-})
-
-test('it ends with 1 where something is wrong, and says where', async () => {
-  await serveSome()
-  const owner = connectToDatabase()
-  await owner`alter table events disable trigger user`
-  await owner`update events set payload = (payload::text || ' ')::json where position = 2`
-  await owner.end()
-  const { exitCode, output } = await runToEnd(['verify'])
-  expect(exitCode).toBe(1)
-  expect(output).toMatch(/^0\/2 \(payload\): expected payload_sha256 [0-9a-f]{64}, found /m)
-  expect(output).toMatch(/\d+ problems\n$/)
+  await serve()
 })
 
 test('Ctrl-C ends it with 130, whatever it waits for', async () => {
-  await serveSome()
   const owner = connectToDatabase()
   await owner.begin(async (transaction) => {
     await transaction`lock table tokens`
@@ -123,7 +107,6 @@ test('Ctrl-C ends it with 130, whatever it waits for', async () => {
 })
 
 test('killed, with the service or alone, it leaves nothing that holds up the next', async () => {
-  const service = await serveSome()
   const owner = connectToDatabase()
   const connection = await owner.reserve()
   await connection`begin`
@@ -132,21 +115,32 @@ test('killed, with the service or alone, it leaves nothing that holds up the nex
   await untilWaiting(connection, 'tokens')
   alone.kill('SIGKILL')
   await alone.exited
-  expect((await post(service)).status).toBe(202)
+  expect((await post()).status).toBe(202)
   await untilWaiting(connection, 'tokens')
   service.kill('SIGKILL')
   await service.exited
   connection.release()
   await owner.end({ timeout: 0 })
 
-  const next = await serve()
-  expect(await readStates(next)).toEqual(['killed'])
-  expect((await post(next)).status).toBe(202)
+  await serve()
+  expect(await readStates()).toEqual(['killed'])
+  expect((await post()).status).toBe(202)
   const states = await until(async () => {
-    const states = await readStates(next)
+    const states = await readStates()
     return states[0] !== 'running' && states
   })
   expect(states).toEqual(['finished', 'killed'])
+})
+
+test('it ends with 1 where something is wrong, and says where', async () => {
+  const owner = connectToDatabase()
+  await owner`alter table events disable trigger user`
+  await owner`update events set payload = (payload::text || ' ')::json where position = 2`
+  await owner.end()
+  const { exitCode, output } = await runToEnd(['verify'])
+  expect(exitCode).toBe(1)
+  expect(output).toMatch(/^0\/2 \(payload\): expected payload_sha256 [0-9a-f]{64}, found /m)
+  expect(output).toMatch(/\d+ problems\n$/)
 })
 
 test('it ends with 2 where it can not check, and says why', async () => {
