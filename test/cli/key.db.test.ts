@@ -1,34 +1,36 @@
-import { afterEach, beforeEach, expect, test } from 'bun:test'
+import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseVerifierKey } from '../../src/merkle/key.ts'
 import { openTreeHead } from '../../src/merkle/tree-head.ts'
+import { outcomeOf } from '../support/archive.ts'
 import { makeDataDir, readUrl, runTallybook, withoutPaths } from '../support/process.ts'
 import { TOKENS } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
-// The commands and the service as processes, on the database in their data directory.
+// The commands and the service as processes, on the database in their data directory. The tests
+// share one, and each begins with the keys that the one before has left.
 
 let dataDir: Awaited<ReturnType<typeof makeDataDir>>
-let env: Record<string, string>
 
-beforeEach(async () => {
+beforeAll(async () => {
   dataDir = await makeDataDir('migrated')
-  env = {}
 })
-afterEach(() => dataDir.remove())
+afterAll(() => dataDir.remove())
 
-async function run(args: string[]): Promise<[code: number, out: string, errors: string]> {
-  const command = runTallybook(args, dataDir.path, env)
-  const [out, errors] = [await command.stdout.text(), await command.stderr.text()]
-  return [await command.exited, out, errors]
+async function run(
+  args: string[],
+  env: Record<string, string> = {},
+): Promise<[code: number, out: string, errors: string]> {
+  const { code, stdout, stderr } = await outcomeOf(runTallybook(args, dataDir.path, env))
+  return [code, stdout, stderr]
 }
 
 /** Serves while `work` runs. */
 async function serving(
   work: (get: (path: string, init?: RequestInit) => Promise<Response>) => Promise<void>,
 ): Promise<void> {
-  const service = runTallybook(['serve'], dataDir.path, env)
+  const service = runTallybook(['serve'], dataDir.path)
   const url = await readUrl(service)
   await work((path, init = {}) =>
     fetch(url + path, {
@@ -70,11 +72,17 @@ test('before the first start there is no key, and afterwards the one that the se
   await serving(async (get) => {
     const shown = await (await get('/audit/log/keys')).text()
     expect(await readKeys()).toEqual(shown.trim().split('\n'))
+    await signed(get)
   })
 })
 
+test('another name in the environment is refused', async () => {
+  const [code, , errors] = await run(['serve'], { TALLYBOOK_LOG_ORIGIN: 'else.example.com' })
+  expect(code).toBe(1)
+  expect(errors).toContain('the log has been signed as')
+})
+
 test('a rotated key signs beside the old one, and alone when that is retired', async () => {
-  await serving(async () => {})
   const [old] = await readKeys()
   const retired: string[] = [(await run(['key', 'retire']))[1]]
   expect((await run(['key', 'rotate']))[0]).toBe(0)
@@ -100,9 +108,6 @@ test('a rotated key signs beside the old one, and alone when that is retired', a
 
 test('a database of the past is refused, and goes on under a new origin that cites the old', async () => {
   const [cluster, backup] = ['postgres', 'backup'].map((name) => join(dataDir.path, name))
-  await serving(async (get) => {
-    await signed(get)
-  })
   await Bun.$`cp -a ${cluster} ${backup}`
   let last = { shard: 0, note: '' }
   await serving(async (get) => {
@@ -142,10 +147,4 @@ test('a database of the past is refused, and goes on under a new origin that cit
     }
     expect(events.items).toHaveLength(1)
   })
-})
-
-test('another name in the environment is refused', async () => {
-  await serving(async () => {})
-  env.TALLYBOOK_LOG_ORIGIN = 'else.example.com'
-  expect((await run(['serve']))[2]).toContain('the log has been signed as')
 })
