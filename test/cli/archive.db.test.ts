@@ -1,6 +1,8 @@
-import { afterEach, beforeEach, expect, test } from 'bun:test'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'bun:test'
 import { chownSync, existsSync, mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { exportLog } from '../../src/cli/export.ts'
+import { importLog } from '../../src/cli/import.ts'
 import { tryLock } from '../../src/db/embedded/lock.ts'
 import { outcomeOf } from '../support/archive.ts'
 import { copyCluster } from '../support/cluster.ts'
@@ -16,26 +18,37 @@ import { TOKENS } from '../support/service.ts'
 
 const NOBODY = { uid: 65534, gid: 65534 }
 
-let dataDir: DataDir
-let other: DataDir
-let archive: string
-let started: Process[] = []
+const FOUR = { TALLYBOOK_SHARDS: '4' }
 
+// One log of four shards, counted by a service that runs until a test stops it, and its archive.
+let operator: DataDir
+let service: Process
+let url: string
+let archive: string
+/** A data directory for each test. */
+let dataDir: DataDir
+const started: Process[] = []
+
+beforeAll(async () => {
+  operator = await makeDataDir('empty')
+  archive = join(dirname(operator.path), 'archive')
+  ;({ service, url } = await serve(operator.path))
+  await count(url)
+  // Through the running service's socket.
+  expect(await run(['export', archive], operator.path)).toMatchObject({ code: 0, stderr: '' })
+})
 beforeEach(async () => {
   dataDir = await makeDataDir()
-  other = await makeDataDir()
-  archive = join(dirname(dataDir.path), 'archive')
 })
-afterEach(async () => {
-  for (const service of started) service.kill('SIGKILL')
-  await Promise.all(started.map((service) => service.exited))
-  started = []
-  await dataDir.remove()
-  await other.remove()
+afterEach(() => dataDir.remove())
+afterAll(async () => {
+  for (const process of started) process.kill('SIGKILL')
+  await Promise.all(started.map((process) => process.exited))
+  await operator.remove()
 })
 
-async function serve(path: string, env: Record<string, string> = {}) {
-  const service = runTallybook(['serve'], path, env)
+async function serve(path: string) {
+  const service = runTallybook(['serve'], path, FOUR)
   started.push(service)
   return { service, url: await readUrl(service) }
 }
@@ -70,55 +83,43 @@ const readSummary = async (url: string) =>
   (await send(`${url}/admin/apikey-stats/summary`, 'auditor', 'GET')).text
 
 test('a log moves from one data directory to another, whether its service runs or not', async () => {
-  await copyCluster(dataDir.path)
-  const four = { TALLYBOOK_SHARDS: '4' }
-  const { service, url } = await serve(dataDir.path, four)
-  await count(url)
   const summary = await readSummary(url)
-  // Through the running service's socket, which goes on.
-  expect(await run(['export', archive], dataDir.path)).toMatchObject({ code: 0, stderr: '' })
-  expect(await readSummary(url)).toBe(summary)
+  expect(JSON.parse(summary)).toMatchObject({ total_requests: 5 })
   await stop(service)
   // By a server of the command's own, which is gone afterwards.
-  expect(await run(['export', `${archive}-2`], dataDir.path, four)).toMatchObject({ code: 0 })
-  expect(existsSync(join(dataDir.path, 'postgres/postmaster.pid'))).toBe(false)
+  const second = `${archive}-2`
+  expect(await run(['export', second], operator.path, FOUR)).toMatchObject({ code: 0 })
+  expect(existsSync(join(operator.path, 'postgres/postmaster.pid'))).toBe(false)
 
   // A fresh database is made with the archive's number of shards.
-  const imported = await run(['import', `${archive}-2`], other.path)
+  const imported = await run(['import', second], dataDir.path)
   expect(imported.code).toBe(0)
-  expect(withoutPaths(imported.stdout, dataDir)).toMatchSnapshot()
-  const moved = await serve(other.path, four)
+  expect(withoutPaths(imported.stdout, operator)).toMatchSnapshot()
+  const moved = await serve(dataDir.path)
   expect(await readSummary(moved.url)).toBe(summary)
   expect((await flush(moved.url)).headers.get('idempotency-replayed')).toBe('true')
   expect(await readSummary(moved.url)).toBe(summary)
 
-  const again = await run(['import', archive], other.path)
+  const again = await run(['import', archive], dataDir.path)
   expect(again.code).toBe(1)
-  expect(withoutPaths(again.stderr, dataDir)).toMatchSnapshot()
+  expect(withoutPaths(again.stderr, operator)).toMatchSnapshot()
   await stop(moved.service)
 })
 
 test('an import into a database of another number of shards is refused', async () => {
-  await copyCluster(dataDir.path)
-  const { service, url } = await serve(dataDir.path)
-  await count(url)
-  expect(await run(['export', archive], dataDir.path)).toMatchObject({ code: 0 })
-  await stop(service)
-  const wanted = await run(['import', archive], other.path, { TALLYBOOK_SHARDS: '2' })
+  const wanted = await run(['import', archive], dataDir.path, { TALLYBOOK_SHARDS: '2' })
   expect(wanted).toMatchObject({ code: 1 })
   expect(wanted.stderr).toMatchSnapshot()
-  expect(existsSync(other.path)).toBe(false)
+  expect(existsSync(dataDir.path)).toBe(false)
 
-  await copyCluster(other.path)
-  const made = await serve(other.path, { TALLYBOOK_SHARDS: '2' })
-  await stop(made.service)
-  const refused = await run(['import', archive], other.path)
+  await copyCluster(dataDir.path, 'migrated')
+  const refused = await run(['import', archive], dataDir.path)
   expect(refused).toMatchObject({ code: 1 })
   expect(refused.stderr).toMatchSnapshot()
 })
 
 test('a command makes no database of its own but to import', async () => {
-  const outcome = await run(['export', archive], dataDir.path)
+  const outcome = await run(['export', join(dataDir.path, '../none')], dataDir.path)
   expect(outcome.code).toBe(1)
   expect(withoutPaths(outcome.stderr, dataDir)).toMatchSnapshot()
   expect(existsSync(dataDir.path)).toBe(false)
@@ -127,12 +128,12 @@ test('a command makes no database of its own but to import', async () => {
 test('Ctrl-C while the database starts stops it again', async () => {
   await copyCluster(dataDir.path)
   const pidFile = join(dataDir.path, 'postgres/postmaster.pid')
-  const command = runTallybook(['export', archive], dataDir.path)
+  const command = runTallybook(['export', join(dataDir.path, '../none')], dataDir.path)
   while (!existsSync(pidFile) && command.exitCode === null) await Bun.sleep(1)
   command.kill('SIGINT')
   expect(await outcomeOf(command)).toEqual({ code: 130, stdout: '', stderr: 'Interrupted.\n' })
   expect(existsSync(pidFile)).toBe(false)
-  expect(existsSync(archive)).toBe(false)
+  expect(existsSync(join(dataDir.path, '../none'))).toBe(false)
 })
 
 test('a service that is just starting or stopping is not disturbed', async () => {
@@ -140,7 +141,7 @@ test('a service that is just starting or stopping is not disturbed', async () =>
   mkdirSync(cluster, { recursive: true })
   if (process.getuid?.() === 0) chownSync(cluster, NOBODY.uid, NOBODY.gid)
   const lock = tryLock(join(dataDir.path, 'postgres.lock'))!
-  const outcome = await run(['export', archive], dataDir.path)
+  const outcome = await run(['export', join(dataDir.path, '../none')], dataDir.path)
   lock.release()
   expect(outcome).toMatchObject({ code: 1, stdout: '' })
   expect(outcome.stderr).toMatchSnapshot()
@@ -148,14 +149,19 @@ test('a service that is just starting or stopping is not disturbed', async () =>
 
 test('a database that can not be reached, a wrong word, and no target get a sentence', async () => {
   const env = { DATABASE_URL: 'postgres://nobody:secret@127.0.0.1:1/none' }
-  const away = await run(['export', archive], dataDir.path, env)
+  const away = await run(['export', join(dataDir.path, '../none')], dataDir.path, env)
   expect(away).toMatchObject({ code: 1, stdout: '' })
   expect(away.stderr).toContain('DATABASE_URL')
   expect(away.stderr).not.toContain('secret')
-  for (const args of [['export'], ['export', '--parket', 'x'], ['import'], ['import', 'a', 'b']]) {
-    const wrong = await run(args, dataDir.path)
-    expect(wrong).toMatchObject({ code: 1, stdout: '' })
-    expect(wrong.stderr).toStartWith('Usage: tallybook ')
+  const wrong = await run(['export'], dataDir.path)
+  expect(wrong).toMatchObject({ code: 1, stdout: '' })
+  expect(wrong.stderr).toStartWith('Usage: tallybook ')
+  for (const [command, args] of [
+    [exportLog, ['--parket', 'x']],
+    [importLog, []],
+    [importLog, ['a', 'b']],
+  ] as const) {
+    await expect(command([...args])).rejects.toThrow(/^Usage: tallybook /)
   }
   expect(await run(['verify'], dataDir.path)).toMatchObject({ code: 2 })
 })
