@@ -8,11 +8,14 @@ import { formatVerifierKey, makeSigningKey } from '../../src/merkle/key.ts'
 import { startLossyProxy } from '../faults/lossy-proxy.ts'
 import { makeRandom } from '../faults/random.ts'
 import { outcomeOf } from '../support/archive.ts'
+import { copyCluster } from '../support/cluster.ts'
 import { makeDataDir, type Process, readUrl, runTallybook } from '../support/process.ts'
 import { TOKENS } from '../support/service.ts'
 import { until } from '../support/until.ts'
+import { runInProcess } from './in-process.ts'
 
-// The service, the export and the audit as processes: what an operator and an auditor do.
+// The service, the export and the audit: what an operator and an auditor do. Each outcome of an
+// audit is that of a process once.
 
 let operator: Awaited<ReturnType<typeof makeDataDir>>
 let auditor: Awaited<ReturnType<typeof makeDataDir>>
@@ -31,8 +34,15 @@ const flush = (requests: number) =>
   send('dp', 'POST', '/internal/apikey-stats/flush', { keys: [{ api_key_id: 7, requests }] })
 
 /** Somebody who has the auditor's token, and files of his own. */
-async function audit(args: string[], env: Record<string, string> = {}) {
-  const command = runTallybook(['audit', ...args], auditor.path, env)
+async function audit(args: string[], token: string = TOKENS.auditor) {
+  const env = { TALLYBOOK_DATA_DIR: auditor.path, TALLYBOOK_AUDITOR_TOKEN: token }
+  const { code, stdout: out, stderr: errors } = await runInProcess(['audit', ...args], env)
+  return { code, out, errors }
+}
+
+/** The same, as a process of its own. */
+async function auditAlone(args: string[]) {
+  const command = runTallybook(['audit', ...args], auditor.path)
   const { code, stdout: out, stderr: errors } = await outcomeOf(command)
   return { code, out, errors }
 }
@@ -71,7 +81,7 @@ describe('a running service', () => {
   test('is audited, its keys taken the first time and kept', async () => {
     const state = fileOf('state.json')
     const receipt = fileOf('receipt.tlog-proof')
-    const first = await audit([url, '--state', state, '--receipt', receipt])
+    const first = await auditAlone([url, '--state', state, '--receipt', receipt])
     expect([first.code, first.errors]).toEqual([0, expect.stringContaining('Trusted from here on')])
     expect(first.out).toContain('shard 0: 4 events, signed as')
     expect(first.out).toContain('4 payloads, 10 attested digests and totals')
@@ -95,7 +105,7 @@ describe('a running service', () => {
     const { note } = signTreeHead({ origin: origin!, size: Number(size), root }, [key])
     const text = JSON.stringify({ keys: [keys, formatVerifierKey(key)], heads: { '0': note } })
     await writeFile(state, text)
-    const found = await audit([url, '--state', state])
+    const found = await auditAlone([url, '--state', state])
     expect([found.code, found.out]).toEqual([1, expect.stringContaining('shard 0 (fork):')])
     expect(await readFile(state, 'utf8')).toBe(text)
   })
@@ -150,7 +160,8 @@ describe('a running service', () => {
       expect([args, code]).toEqual([args, 2])
       expect(errors).not.toBe('')
     }
-    expect((await audit([url], { TALLYBOOK_AUDITOR_TOKEN: 'wrong-token' })).code).toBe(2)
+    expect((await audit([url], 'wrong-token')).code).toBe(2)
+    expect((await auditAlone([])).code).toBe(2)
   })
 })
 
@@ -158,7 +169,7 @@ describe('an archive', () => {
   test('is audited without a service', async () => {
     const key = await readKey()
     const receipt = fileOf('receipt.tlog-proof')
-    const { code, out, errors } = await audit([archive, '--key', key, '--receipt', receipt])
+    const { code, out, errors } = await auditAlone([archive, '--key', key, '--receipt', receipt])
     expect([code, errors]).toEqual([0, ''])
     expect(out).toContain('10 attested digests and totals')
     expect(out).toEndWith('Nothing found\n')
@@ -256,6 +267,7 @@ describe('an archive', () => {
     const file = join(copy, 'transparency/heads/0')
     await writeFile(file, (await readFile(file, 'utf8')).replace('\n4\n', '\n3\n'))
     expect(await runTallybook(['verify', copy], auditor.path).exited).toBe(1)
+    await copyCluster(fileOf('imported'), 'migrated')
     const imported = runTallybook(['import', copy], fileOf('imported'))
     expect([await imported.exited, await imported.stderr.text()]).toEqual([
       1,
