@@ -7,6 +7,7 @@ import { expectTidy, readLiveGenerations } from '../support/generations.ts'
 import { makeDataDir, type Process, readUrl, runTallybook } from '../support/process.ts'
 import { TOKENS } from '../support/service.ts'
 import { until } from '../support/until.ts'
+import { runInProcess } from './in-process.ts'
 
 // `tallybook rebuild` beside a running service, and the rebuilds that the service itself starts.
 
@@ -50,6 +51,7 @@ const connectToDatabase = () =>
     ...{ host: join(data.path, 'postgres'), port: 5432, user: 'tallybook', database: 'tallybook' },
   })
 
+/** Does nothing where none runs. */
 async function stop(): Promise<void> {
   await owner.end({ timeout: 1 })
   service.kill('SIGTERM')
@@ -182,16 +184,15 @@ test('what an older version has made is rebuilt at the next start', async () => 
   expect(rebuild).toMatchObject({ state: 'live', drifted_rows: null })
 })
 
+test.each(['--projection', '--projection none', 'usage'])('%p is refused', async (args) => {
+  expect(await runInProcess(['rebuild', ...args.split(' ')], {})).toMatchObject({
+    ...{ code: 1, stderr: expect.stringContaining('Usage: tallybook rebuild') },
+  })
+})
+
 test('without a service it runs on the database all the same', async () => {
   await stop()
   expect(await run('--projection', 'usage', '--projection', 'catalog')).toMatchObject({
     ...{ exitCode: 0, stdout: expect.stringContaining('usage: generation') },
-  })
-  await start()
-})
-
-test.each(['--projection', '--projection none', 'usage'])('%p is refused', async (args) => {
-  expect(await run(...args.split(' '))).toMatchObject({
-    ...{ exitCode: 1, stderr: expect.stringContaining('Usage: tallybook rebuild') },
   })
 })

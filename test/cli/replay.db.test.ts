@@ -1,23 +1,17 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
-import { makeDataDir, type Process, readUrl, runTallybook } from '../support/process.ts'
-import { TOKENS } from '../support/service.ts'
+import { beforeAll, expect, test } from 'bun:test'
+import { ADDRESS_VARIABLE } from '../../src/cli/database.ts'
+import { outcomeOf } from '../support/archive.ts'
+import { runTallybook } from '../support/process.ts'
+import { useService } from '../support/service.ts'
+import { runInProcess } from './in-process.ts'
 
 // `tallybook replay` shows each flush that added to a number, and the number with it.
 
-let data: Awaited<ReturnType<typeof makeDataDir>>
-let service: Process
+const service = useService({ shards: 1 })
 let moment: string
 
 beforeAll(async () => {
-  data = await makeDataDir('migrated')
-  service = runTallybook(['serve'], data.path)
-  const url = await readUrl(service)
-  const send = async (role: 'dp' | 'admin', method: string, path: string, body: unknown) => {
-    const headers = { authorization: `Bearer ${TOKENS[role]}` }
-    const response = await fetch(url + path, { method, headers, body: JSON.stringify(body) })
-    expect(response.status).toBe(200)
-  }
-  await send('admin', 'PUT', '/admin/catalog', {
+  await service.putCatalog({
     provider_groups: [{ id: 1 }],
     ...{
       api_keys: [{ id: 7, group_id: 1 }, { id: 8 }],
@@ -25,7 +19,7 @@ beforeAll(async () => {
     },
   })
   const flush = (id: number, requests: number) =>
-    send('dp', 'POST', '/internal/apikey-stats/flush', {
+    service.post('/internal/apikey-stats/flush', {
       keys: [{ api_key_id: id, requests, success_requests: 1 }],
     })
   await flush(7, 5)
@@ -33,26 +27,29 @@ beforeAll(async () => {
   moment = new Date(Date.now() + 1).toISOString()
   await Bun.sleep(5)
   await flush(7, 4)
-  await send('dp', 'POST', '/internal/stats/flush', {
+  await service.post('/internal/stats/flush', {
     keys: [{ token_hash: 'abc', requests: 1, tokens: 30 }],
   })
 })
-afterAll(async () => {
-  service.kill('SIGTERM')
-  await service.exited
-  await data.remove()
-})
 
-async function run(args: string, input = '') {
-  const command = runTallybook(['replay', ...args.split(' ').filter(Boolean)], data.path, {}, input)
-  const stdout = await command.stdout.text()
-  const stderr = await command.stderr.text()
-  // Times differ from run to run.
+const run = async (args: string) =>
+  readLines(await runInProcess(['replay', ...args.split(' ').filter(Boolean)], addressEnv()))
+
+/** As a process of its own, which somebody types at. */
+const runAlone = async (args: string, input: string) =>
+  readLines(
+    await outcomeOf(runTallybook(['replay', ...args.split(' ')], '/nowhere', addressEnv(), input)),
+  )
+
+const addressEnv = () => ({ [ADDRESS_VARIABLE]: JSON.stringify(service.database.address) })
+
+/** The lines of an outcome; times differ from run to run. */
+function readLines({ code, stdout, stderr }: Awaited<ReturnType<typeof outcomeOf>>) {
   const lines = stdout
     .replace(/ {2}\d{4}-\S+ {2}/g, '  TIME  ')
     .split('\n')
     .filter(Boolean)
-  return { exitCode: await command.exited, lines, stderr }
+  return { code, lines, stderr }
 }
 
 test('of one API key', async () => {
@@ -89,17 +86,17 @@ test('as of a position, and of a moment', async () => {
 })
 
 test('one event at a time', async () => {
-  expect((await run('--key 7 --step', '\n\n')).lines).toHaveLength(3)
-  expect((await run('--key 7 --step', 'q\n')).lines).toHaveLength(1)
-  expect((await run('--key 7 --step', '\nq\n')).lines).toHaveLength(2)
-  expect((await run('--key 7 --step', '')).lines).toHaveLength(1)
+  expect((await runAlone('--key 7 --step', '\n\n')).lines).toHaveLength(3)
+  expect((await runAlone('--key 7 --step', 'q\n')).lines).toHaveLength(1)
+  expect((await runAlone('--key 7 --step', '\nq\n')).lines).toHaveLength(2)
+  expect((await runAlone('--key 7 --step', '')).lines).toHaveLength(1)
 })
 
 test.each(['--key', '--group x', '--group 0', '--key 7 --group 1', '--to never', '7', '--to 9/9'])(
   '%s is refused',
   async (args) => {
-    const { exitCode, lines, stderr } = await run(args)
-    expect([exitCode, lines]).toEqual([1, []])
+    const { code, lines, stderr } = await run(args)
+    expect([code, lines]).toEqual([1, []])
     expect(stderr).toContain('Usage: tallybook replay')
   },
 )
