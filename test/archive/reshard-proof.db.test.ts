@@ -1,9 +1,11 @@
-import { expect, test } from 'bun:test'
+import { beforeAll, expect, test } from 'bun:test'
 import { join } from 'node:path'
+import { ADDRESS_VARIABLE } from '../../src/cli/database.ts'
 import { type Hash, hashLeaf } from '../../src/merkle/hash.ts'
+import { runInProcess } from '../cli/in-process.ts'
 import { auditService, readHeads, untilSigned } from '../client/audited.ts'
 import { countEvents, dealTestArchive, runCommand, writeTestArchive } from '../support/archive.ts'
-import { TEST_SHARDS } from '../support/server.ts'
+import { TEST_SHARDS, type TestDatabase } from '../support/server.ts'
 import { rootOf } from '../support/tree.ts'
 import {
   exportSigned,
@@ -38,16 +40,40 @@ async function startFilled(shards: number) {
 
 const [FROM, TO] = TEST_SHARDS === 1 ? [1, 4] : [4, 3]
 
+let old: Old
+/** Of the same name and as many events, but another log. */
+let other: Old
+/** What was dealt from the old one. */
+let dealt: Awaited<ReturnType<typeof reshard>>
+let dealtRows: readonly Row[]
+/** A database that nothing may be imported into. */
+let empty: TestDatabase
+
+beforeAll(async () => {
+  old = await startFilled(FROM)
+  other = await startFilled(FROM)
+  dealt = await reshard(old, TO)
+  dealtRows = await readLog(dealt.database)
+  empty = await makeDatabase(TO)
+})
+
+test('an archive whose events are not those that were signed is not dealt', async () => {
+  const archive = await exportSigned({ ...old, dataDir: other.dataDir })
+  expect(await dealTestArchive(empty, archive, TO)).toMatch(
+    /Nothing was imported\. The (first \d+ events|tree head) of shard \d/,
+  )
+  expect(await countEvents(empty.owner)).toBe(0)
+})
+
 test('who audits needs the archive that it was, whole, and the new keys', async () => {
-  const old = await startFilled(FROM)
   const kept = await readHeads(old.service)
   const oldKeys = (await (await old.service.fetch('auditor', '/audit/log/keys')).text()).split('\n')
   const at = '0/3'
   const proof = await old.service.fetch('auditor', `/audit/events/${at}/tlog-proof`)
   const receipts = new Map([['receipt', await proof.text()]])
-  const { archive, database } = await reshard(old, TO)
+  const { archive, database } = dealt
   // What was appended after the export is in none of them.
-  const more = await startFilledFurther(old)
+  const more = await exportFurther()
 
   const { service: moved } = await start('new.example.com', TO, database)
   await moved.post('/internal/apikey-stats/flush', FLUSH)
@@ -68,33 +94,19 @@ test('who audits needs the archive that it was, whole, and the new keys', async 
   expect((await audit(more)).kinds).toEqual(['archive'])
   expect((await audit(more, true)).kinds).toEqual(['archive'])
   // Of another log altogether: nothing of it is in here, and what was kept isn't of it.
-  const other = await reshard(await startFilled(FROM), TO)
-  const { kinds } = await audit(other.archive)
+  const { kinds } = await audit(await exportSigned(other))
   expect(kinds).toEqual(expect.arrayContaining(['archive', 'fork', 'receipt']))
 })
 
 /** The same log exported again, when it has gone on. */
-async function startFilledFurther(old: Old): Promise<string> {
+async function exportFurther(): Promise<string> {
   const { service } = old
   await service.post('/internal/apikey-stats/flush', FLUSH, { 'idempotency-key': 'late' })
   await untilSigned(service)
   return exportSigned(old)
 }
 
-test('an archive whose events are not those that were signed is not dealt', async () => {
-  const old = await startFilled(FROM)
-  // The head of another log of that name, of as many events.
-  const forged = await startFilled(FROM)
-  const archive = await exportSigned({ ...old, dataDir: forged.dataDir })
-  const database = await makeDatabase(TO)
-  expect(await dealTestArchive(database, archive, TO)).toMatch(
-    /Nothing was imported\. The (first \d+ events|tree head) of shard \d/,
-  )
-  expect(await countEvents(database.owner)).toBe(0)
-})
-
 test('a log that was dealt is not signed under its old name, nor by the old data directory', async () => {
-  const old = await startFilled(FROM)
   const archive = nextArchive()
   const { address } = old.service.database
   const exported = await runCommand(['export', archive], address, {
@@ -102,33 +114,32 @@ test('a log that was dealt is not signed under its old name, nor by the old data
   })
   expect(exported).toMatchObject({ code: 0, stderr: '' })
   const database = await makeDatabase(TO)
-  const dealt = await runCommand(['import', archive, '--reshard'], database.address, {
+  const imported = await runCommand(['import', archive, '--reshard'], database.address, {
     TALLYBOOK_SHARDS: String(TO),
   })
-  expect(dealt).toMatchObject({ code: 0, stderr: '' })
-  expect(dealt.stdout).toContain(`dealt from ${FROM} shard(s) to ${TO}`)
+  expect(imported).toMatchObject({ code: 0, stderr: '' })
+  expect(imported.stdout).toContain(`dealt from ${FROM} shard(s) to ${TO}`)
   await expect(start('old.example.com', TO, database)).rejects.toThrow('needs a name of its own')
 
   const env = { TALLYBOOK_SHARDS: String(TO), TALLYBOOK_DATA_DIR: old.dataDir }
-  const target = await makeDatabase(TO)
-  const refused = await runCommand(['import', archive, '--reshard'], target.address, env)
+  const refused = await runCommand(['import', archive, '--reshard'], empty.address, env)
   expect(refused.stderr).toContain('was signed as old.example.com')
   // Nor where it has gone on under another name since, which would cite the old heads as well.
-  await runCommand(['key', 'new-origin', 'newer.example.com'], target.address, env)
-  const again = await runCommand(['import', archive, '--reshard'], target.address, env)
+  await runCommand(['key', 'new-origin', 'newer.example.com'], empty.address, env)
+  const again = await runCommand(['import', archive, '--reshard'], empty.address, env)
   expect(again.stderr).toContain('was signed as old.example.com')
-  expect(await countEvents(target.owner)).toBe(0)
+  expect(await countEvents(empty.owner)).toBe(0)
 })
 
 test('what can not be dealt gets a sentence that says why', async () => {
-  const { service } = await start('old.example.com', FROM)
-  await service.putCatalog({ api_keys: [{ id: 1 }] })
   const archive = nextArchive()
-  await writeTestArchive(service.database, archive)
-  const database = await makeDatabase(TO)
+  await writeTestArchive(old.service.database, archive)
   const run = async (args: string[], shards?: number) => {
-    const env: Record<string, string> = shards ? { TALLYBOOK_SHARDS: String(shards) } : {}
-    const { code, stderr } = await runCommand(['import', archive, ...args], database.address, env)
+    const { code, stderr } = await runInProcess(['import', archive, ...args], {
+      TALLYBOOK_DATA_DIR: '/nowhere',
+      [ADDRESS_VARIABLE]: JSON.stringify(empty.address),
+      ...(shards && { TALLYBOOK_SHARDS: String(shards) }),
+    })
     expect(code).toBe(1)
     return stderr
   }
@@ -143,7 +154,7 @@ test('what can not be dealt gets a sentence that says why', async () => {
   // How many there are, and how many were wanted.
   expect(sentences[2]).toMatch(new RegExp(`\\b${TO}\\b.*\\b${TO + 3}\\b`))
   expect(sentences[4]).toContain(`TALLYBOOK_SHARDS=${TO} tallybook import <directory> --reshard`)
-  expect(await countEvents(database.owner)).toBe(0)
+  expect(await countEvents(empty.owner)).toBe(0)
 })
 
 const python = Bun.which('python3')
@@ -153,10 +164,10 @@ test.skipIf(python === null)(
   async () => {
     const document = await Bun.file(join(import.meta.dir, '../../docs/scale.md')).text()
     const recipe = /```python\n([\s\S]*?)```/.exec(document)?.[1] ?? ''
-    const { archive, database } = await reshard(await startFilled(FROM), TO)
-    const command = Bun.spawn([python!, '-c', recipe, String(TO)], { cwd: archive, stdout: 'pipe' })
+    const [cwd, shards] = [dealt.archive, String(TO)]
+    const command = Bun.spawn([python!, '-c', recipe, shards], { cwd, stdout: 'pipe' })
     const made = (await command.stdout.text()).trim().split('\n')
-    const rows = inOrder(await readLog(database)).filter(({ type }) => type !== 'ShardsChanged')
+    const rows = inOrder(dealtRows).filter(({ type }) => type !== 'ShardsChanged')
     const expected = Array.from({ length: TO }, (_, shard) => {
       const leaves = rows.filter((row) => row.shard === shard).map(leafHashOf)
       return `${shard} ${leaves.length} ${Buffer.from(rootOf(leaves)).toString('hex')}`

@@ -1,4 +1,4 @@
-import { afterEach, expect } from 'bun:test'
+import { afterAll, expect } from 'bun:test'
 import { join } from 'node:path'
 import { openDealtSource } from '../../src/cli/dealt-source.ts'
 import { dealTestArchive, useFolder, writeTestArchive } from '../support/archive.ts'
@@ -29,12 +29,12 @@ export const MOVES = process.env.TALLYBOOK_TEST_FULL
 
 const folder = useFolder()
 let archives = 0
-/** What to end after a test, the last first. */
+/** What to end after the tests, the last first. */
 const opened: (() => Promise<void>)[] = []
 
-afterEach(endAll)
+afterAll(endAll)
 
-/** Ends what a test has opened; to be called only where it opens much. */
+/** Ends what was opened so far; to be called only where tests share nothing of it. */
 export async function endAll(): Promise<void> {
   for (const end of opened.splice(0).reverse()) await end()
 }
