@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import type { Page } from 'playwright-core'
 import { PATHS } from '../../src/console/paths.ts'
 import { untilSigned } from '../client/audited.ts'
-import { eventually, fill, hasBrowser, settle, titleOf, useConsole } from './browser.ts'
+import { eventually, fill, hasBrowser, settle, titleOf, untilEqual, useConsole } from './browser.ts'
 
 // The console for everybody: by keyboard, without colour, on a phone, with a screen reader.
 
@@ -217,7 +217,8 @@ describe.skipIf(!hasBrowser)('the console for everybody', () => {
     await page.getByRole('link', { name: 'group 2' }).click()
     await page.getByRole('heading', { name: 'group 2', exact: true }).waitFor()
     expect(await titleOf(page, 'group 2 · Tallybook')).toBe('group 2 · Tallybook')
-    expect(await page.evaluate(() => document.activeElement?.id)).toBe('main')
+    const focused = () => page.evaluate(() => document.activeElement?.id)
+    expect(await untilEqual(focused, 'main')).toBe('main')
     await page.goBack()
     await page.getByRole('heading', { name: 'Overview' }).waitFor()
     expect(await titleOf(page, 'Overview · Tallybook')).toBe('Overview · Tallybook')

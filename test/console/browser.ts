@@ -167,12 +167,13 @@ export async function eventually<Value>(
   }
 }
 
+/** What `read` gives as soon as it is equal to `wanted`; what it gave last where it never is. */
+export const untilEqual = <Value>(read: () => Promise<Value>, wanted: Value): Promise<Value> =>
+  eventually(read, (value) => Bun.deepEquals(value, wanted))
+
 /** The title of a page, as soon as it is this one; the last one where it never is. */
 export const titleOf = (page: Page, wanted: string): Promise<string> =>
-  eventually(
-    () => page.title(),
-    (title) => title === wanted,
-  )
+  untilEqual(() => page.title(), wanted)
 
 /** Returns when the page has loaded what it shows. */
 export async function settle(page: Page): Promise<void> {
