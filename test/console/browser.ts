@@ -83,8 +83,9 @@ async function startConsole({
       ...['--no-sandbox', '--disable-dev-shm-usage'],
       // Pages are drawn by the processor anyway, and one process fewer does it.
       ...['--disable-gpu', '--in-process-gpu'],
-      // All pages are of one site: no process stands by for another.
-      '--disable-site-isolation-trials',
+      // All pages are of one site: no process stands by for another, and none for the network.
+      ...['--disable-site-isolation-trials', '--enable-features=NetworkServiceInProcess2'],
+      '--disable-lcd-text',
     ],
   })
   const complaints: string[] = []
@@ -177,11 +178,13 @@ export const titleOf = (page: Page, wanted: string): Promise<string> =>
 
 /** Returns when the page has loaded what it shows. */
 export async function settle(page: Page): Promise<void> {
-  await page.getByRole('heading', { level: 1 }).waitFor()
-  await eventually(
-    () => page.locator('.bone, .chart[aria-busy]').count(),
-    (count) => count === 0,
-  )
+  const isWhole = () =>
+    page.evaluate(
+      () =>
+        document.querySelector('h1') !== null &&
+        document.querySelector('.bone, .chart[aria-busy]') === null,
+    )
+  if (!(await eventually(isWhole, Boolean))) throw new Error(`${page.url()} isn't whole`)
 }
 
 /**
