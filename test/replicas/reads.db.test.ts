@@ -7,6 +7,9 @@ import { type Servers, startServers } from './servers.ts'
 // Reads go to a streaming replica, and show what was acknowledged before; where it lags they go to
 // the primary, which nothing that is asked of the database itself ever leaves.
 
+/** Of one poster at a time. */
+const POSTS = process.env.TALLYBOOK_TEST_FULL ? 40 : 10
+
 let servers: Servers
 let one: ReplicatedService
 let posted = 0
@@ -67,7 +70,7 @@ test('a flush that was acknowledged is in every read that begins after it', asyn
     },
   ]
   const poster = async (number: number) => {
-    for (let i = 0; i < 40; i++) {
+    for (let i = 0; i < POSTS; i++) {
       const position = await post()
       const least = posted
       await reads[(number + i) % reads.length]!(least, position)

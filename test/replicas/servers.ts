@@ -5,6 +5,7 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/db/embed
 import { migrate } from '../../src/db/migrate.ts'
 import { connectAsOwner, type ServerAddress, type Sql } from '../../src/db/pool.ts'
 import { serverPid } from '../db/embedded/place.ts'
+import { copyCluster } from '../support/cluster.ts'
 
 /** A PostgreSQL server of the test's own that can be stopped, killed and started again. */
 export class TestServer {
@@ -96,8 +97,6 @@ const SETTINGS = [
   'max_wal_senders = 8',
   // A replica that was away finds all that it has missed.
   `wal_keep_size = '1GB'`,
-  // Thrown away after the tests.
-  'fsync = off',
 ]
 
 class TestServers {
@@ -113,12 +112,9 @@ class TestServers {
 
   async addPrimary(shards: number): Promise<TestServer> {
     const primary = this.#add('primary')
-    await primary.start()
-    const owner = primary.connect()
-    for (const setting of SETTINGS) await owner.unsafe(`alter system set ${setting}`)
-    await owner.end()
-    // No replica can begin with what was written at the level before.
-    await primary.stop()
+    await copyCluster(primary.dataDir)
+    const settings = join(primary.dataDir, 'postgres/postgresql.auto.conf')
+    appendFileSync(settings, SETTINGS.map((setting) => `${setting}\n`).join(''))
     await primary.start()
     await migrateServer(primary, shards)
     await primary.stop()
@@ -142,6 +138,7 @@ class TestServers {
   }
 
   async addStranger(shards: number): Promise<TestServer> {
+    // Not a copy: it has to have an identifier of its own.
     const stranger = this.#add('stranger')
     await stranger.start()
     await migrateServer(stranger, shards)
