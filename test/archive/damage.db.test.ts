@@ -26,7 +26,7 @@ import {
 import { useDatabase } from '../support/server.ts'
 import { startTestService } from '../support/service.ts'
 
-const runs = runsOf(150)
+const runs = runsOf(40)
 
 const folder = useFolder()
 /** The archive that each test damages and mends. */

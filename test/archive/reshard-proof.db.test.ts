@@ -1,8 +1,7 @@
 import { beforeAll, expect, test } from 'bun:test'
 import { join } from 'node:path'
-import { ADDRESS_VARIABLE } from '../../src/cli/database.ts'
 import { type Hash, hashLeaf } from '../../src/merkle/hash.ts'
-import { runInProcess } from '../cli/in-process.ts'
+import { runOnDatabase } from '../cli/in-process.ts'
 import { auditService, readHeads, untilSigned } from '../client/audited.ts'
 import { countEvents, dealTestArchive, runCommand, writeTestArchive } from '../support/archive.ts'
 import { TEST_SHARDS, type TestDatabase } from '../support/server.ts'
@@ -135,11 +134,8 @@ test('what can not be dealt gets a sentence that says why', async () => {
   const archive = nextArchive()
   await writeTestArchive(old.service.database, archive)
   const run = async (args: string[], shards?: number) => {
-    const { code, stderr } = await runInProcess(['import', archive, ...args], {
-      TALLYBOOK_DATA_DIR: '/nowhere',
-      [ADDRESS_VARIABLE]: JSON.stringify(empty.address),
-      ...(shards && { TALLYBOOK_SHARDS: String(shards) }),
-    })
+    const env: Record<string, string> = shards ? { TALLYBOOK_SHARDS: String(shards) } : {}
+    const { code, stderr } = await runOnDatabase(['import', archive, ...args], empty.address, env)
     expect(code).toBe(1)
     return stderr
   }

@@ -1,5 +1,7 @@
 import { spyOn } from 'bun:test'
+import { ADDRESS_VARIABLE } from '../../src/cli/database.ts'
 import { runCommand } from '../../src/cli/index.ts'
+import type { ServerAddress } from '../../src/db/pool.ts'
 import { StartError } from '../../src/start-error.ts'
 
 /**
@@ -37,3 +39,15 @@ export async function runInProcess(args: string[], env: Record<string, string>) 
     for (const spy of spies) spy.mockRestore()
   }
 }
+
+/** The same on this database, as a service starts a command of its own. */
+export const runOnDatabase = (
+  args: string[],
+  address: ServerAddress,
+  env: Record<string, string> = {},
+) =>
+  runInProcess(args, {
+    TALLYBOOK_DATA_DIR: '/nowhere',
+    [ADDRESS_VARIABLE]: JSON.stringify(address),
+    ...env,
+  })

@@ -1,9 +1,7 @@
 import { beforeAll, expect, test } from 'bun:test'
-import { ADDRESS_VARIABLE } from '../../src/cli/database.ts'
-import { outcomeOf } from '../support/archive.ts'
-import { runTallybook } from '../support/process.ts'
+import { outcomeOf, startCommand } from '../support/archive.ts'
 import { useService } from '../support/service.ts'
-import { runInProcess } from './in-process.ts'
+import { runOnDatabase } from './in-process.ts'
 
 // `tallybook replay` shows each flush that added to a number, and the number with it.
 
@@ -33,15 +31,16 @@ beforeAll(async () => {
 })
 
 const run = async (args: string) =>
-  readLines(await runInProcess(['replay', ...args.split(' ').filter(Boolean)], addressEnv()))
-
-/** As a process of its own, which somebody types at. */
-const runAlone = async (args: string, input: string) =>
   readLines(
-    await outcomeOf(runTallybook(['replay', ...args.split(' ')], '/nowhere', addressEnv(), input)),
+    await runOnDatabase(['replay', ...args.split(' ').filter(Boolean)], service.database.address),
   )
 
-const addressEnv = () => ({ [ADDRESS_VARIABLE]: JSON.stringify(service.database.address) })
+/** As a process of its own, which somebody types at. */
+const runAlone = async (args: string, input: string) => {
+  const { address } = service.database
+  const words = ['replay', ...args.split(' ')]
+  return readLines(await outcomeOf(startCommand(words, address, {}, input)))
+}
 
 /** The lines of an outcome; times differ from run to run. */
 function readLines({ code, stdout, stderr }: Awaited<ReturnType<typeof outcomeOf>>) {

@@ -17,7 +17,7 @@ let pools: Pools
 
 beforeAll(async () => {
   servers = await startServers(TEST_SHARDS)
-  stranger = await servers.addStranger(TEST_SHARDS)
+  stranger = await servers.addStranger()
   one = await startReplicated(servers.primary, [])
   pools = openPools(servers.primary.address, TEST_SHARDS)
 })

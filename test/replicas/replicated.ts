@@ -110,6 +110,6 @@ export async function until(holds: () => Promise<boolean>): Promise<void> {
   const deadline = performance.now() + PATIENCE_MS
   while (!(await holds())) {
     if (performance.now() > deadline) throw new Error('it did not come about')
-    await Bun.sleep(10)
+    await Bun.sleep(25)
   }
 }

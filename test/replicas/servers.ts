@@ -64,8 +64,8 @@ export type Servers = {
   replica: TestServer
   /** Starts one more of those. */
   addReplica(): Promise<TestServer>
-  /** Starts a server that has nothing to do with them, with an empty log. */
-  addStranger(shards: number): Promise<TestServer>
+  /** Starts a server that has nothing to do with them, with an empty log of one shard. */
+  addStranger(): Promise<TestServer>
   end(): Promise<void>
 }
 
@@ -82,7 +82,7 @@ export async function startServers(shards: number): Promise<Servers> {
       primary,
       replica,
       addReplica: () => servers.addReplica(primary),
-      addStranger: (count) => servers.addStranger(count),
+      addStranger: () => servers.addStranger(),
       end: () => servers.end(),
     }
   } catch (error) {
@@ -137,11 +137,11 @@ class TestServers {
     return replica
   }
 
-  async addStranger(shards: number): Promise<TestServer> {
-    // Not a copy: it has to have an identifier of its own.
+  async addStranger(): Promise<TestServer> {
     const stranger = this.#add('stranger')
+    // Made by another initdb than the cluster that the primary is a copy of: its identifier differs.
+    await copyCluster(stranger.dataDir, 'migrated')
     await stranger.start()
-    await migrateServer(stranger, shards)
     return stranger
   }
 

@@ -44,9 +44,10 @@ export function startCommand(
   args: string[],
   address: ServerAddress,
   env: Record<string, string> = {},
+  input?: string,
 ) {
   const TALLYBOOK_DATABASE_ADDRESS = JSON.stringify(address)
-  return runTallybook(args, '/nowhere', { TALLYBOOK_DATABASE_ADDRESS, ...env })
+  return runTallybook(args, '/nowhere', { TALLYBOOK_DATABASE_ADDRESS, ...env }, input)
 }
 
 /** What a command shows every few seconds where it takes long. */
