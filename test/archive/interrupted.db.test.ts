@@ -2,7 +2,7 @@ import { beforeAll, expect, test } from 'bun:test'
 import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type postgres from 'postgres'
-import { runOnDatabase } from '../cli/in-process.ts'
+import { useCommands } from '../cli/one-process.ts'
 import {
   countEvents,
   dumpTable,
@@ -36,9 +36,10 @@ const SECOND_PAGE = parameter(1_999)
 /** An import has inserted every event, and not committed. */
 const LAST_UPDATE = 'update shards s set catalog_position'
 
-/** Else each way to end has a command that is ended so, but not each command. */
+/** Every signal for every command; else each signal for one of them. */
 const isFull = Boolean(process.env.TALLYBOOK_TEST_FULL)
 
+const commands = useCommands()
 const folder = useFolder()
 const source = useDatabase()
 let archive: string
@@ -96,10 +97,10 @@ test('an export that is killed leaves nothing that looks whole, and the next one
   await barrier.close()
   expect(existsSync(target)).toBe(false)
   expect(leftovers('killed').length).toBe(1)
-  const verified = await runOnDatabase(
-    ['verify', join(folder.path, leftovers('killed')[0]!)],
-    source.address,
-  )
+  const verified = await commands.runOn(source, [
+    'verify',
+    join(folder.path, leftovers('killed')[0]!),
+  ])
   expect(verified.code).toBe(2)
 
   expect(await runCommand(['export', target], source.address)).toMatchObject({ code: 0 })
@@ -120,7 +121,7 @@ test.each(isFull ? (['SIGINT', 'SIGTERM'] as const) : (['SIGINT'] as const))(
 )
 
 test('an export to what is there already is refused and changes nothing', async () => {
-  const outcome = await runOnDatabase(['export', archive], source.address)
+  const outcome = await commands.runOn(source, ['export', archive])
   expect(outcome.code).toBe(1)
   expect(sentenceOf(outcome)).toMatchSnapshot()
   expect(await problemsOf(archive)).toEqual([])
@@ -160,7 +161,7 @@ test('an import that is killed or interrupted leaves an empty log, and the next 
   expect(imported).toMatchObject({ code: 0, stdout: `Imported ${EVENTS} events from ${archive}\n` })
   expect(await dumpTable(target.owner, 'events')).toEqual(await dumpTable(source.owner, 'events'))
 
-  const again = await runOnDatabase(['import', archive], target.address)
+  const again = await commands.runOn(target, ['import', archive])
   expect(again.code).toBe(1)
   if (TEST_SHARDS === 1) expect(sentenceOf(again)).toMatchSnapshot()
   expect(again.stderr).toContain(`0/${EVENTS - 1}`)
@@ -206,7 +207,7 @@ test('of two imports at once the first fills the log, and the other is refused',
 
 test('an archive of another number of shards is refused', async () => {
   const target = await createDatabaseOf(TEST_SHARDS + 1)
-  const outcome = await runOnDatabase(['import', archive], target.address)
+  const outcome = await commands.runOn(target, ['import', archive])
   expect(outcome.code).toBe(1)
   expect(outcome.stderr).toContain(`is of ${TEST_SHARDS} shard(s)`)
   expect(outcome.stderr).toContain(`made with ${TEST_SHARDS + 1}`)
@@ -220,7 +221,7 @@ test('a database of a service that is just starting is left alone', async () => 
     ['import', archive],
     ['export', join(folder.path, 'none')],
   ]) {
-    const outcome = await runOnDatabase(args, target.address)
+    const outcome = await commands.runOn(target, args)
     expect(outcome.code).toBe(1)
     expect(sentenceOf(outcome)).toMatchSnapshot()
   }
@@ -235,7 +236,7 @@ test.skipIf(!canMount())('a full disk ends an export with a sentence (needs root
   mountDisk(disk, '8k')
   try {
     for (const args of [[join(disk, 'full')], ['--parquet', join(disk, 'full')]]) {
-      const outcome = await runOnDatabase(['export', ...args], source.address)
+      const outcome = await commands.runOn(source, ['export', ...args])
       expect(outcome).toMatchObject({ code: 1, stdout: '' })
       expect(sentenceOf(outcome)).toMatchSnapshot()
       expect(readdirSync(disk)).toEqual([])

@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import { type Hash, hashLeaf } from '../../src/merkle/hash.ts'
-import { runOnDatabase } from '../cli/in-process.ts'
+import { useCommands } from '../cli/one-process.ts'
 import { auditService, readHeads, untilSigned } from '../client/audited.ts'
 import { countEvents, dealTestArchive, runCommand, writeTestArchive } from '../support/archive.ts'
 import { TEST_SHARDS, type TestDatabase } from '../support/server.ts'
@@ -38,6 +38,8 @@ async function startFilled(shards: number) {
 }
 
 const [FROM, TO] = TEST_SHARDS === 1 ? [1, 4] : [4, 3]
+
+const commands = useCommands()
 
 let old: Old
 /** Of the same name and as many events, but another log. */
@@ -135,7 +137,7 @@ test('what can not be dealt gets a sentence that says why', async () => {
   await writeTestArchive(old.service.database, archive)
   const run = async (args: string[], shards?: number) => {
     const env: Record<string, string> = shards ? { TALLYBOOK_SHARDS: String(shards) } : {}
-    const { code, stderr } = await runOnDatabase(['import', archive, ...args], empty.address, env)
+    const { code, stderr } = await commands.runOn(empty, ['import', archive, ...args], env)
     expect(code).toBe(1)
     return stderr
   }

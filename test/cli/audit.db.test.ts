@@ -12,11 +12,12 @@ import { copyCluster } from '../support/cluster.ts'
 import { makeDataDir, type Process, readUrl, runTallybook } from '../support/process.ts'
 import { TOKENS } from '../support/service.ts'
 import { until } from '../support/until.ts'
-import { runInProcess } from './in-process.ts'
+import { useCommands } from './one-process.ts'
 
 // The service, the export and the audit: what an operator and an auditor do. Each outcome of an
-// audit is that of a process once.
+// audit is once that of a process of its own.
 
+const commands = useCommands()
 let operator: Awaited<ReturnType<typeof makeDataDir>>
 let auditor: Awaited<ReturnType<typeof makeDataDir>>
 let service: Process
@@ -36,7 +37,7 @@ const flush = (requests: number) =>
 /** Somebody who has the auditor's token, and files of his own. */
 async function audit(args: string[], token: string = TOKENS.auditor) {
   const env = { TALLYBOOK_DATA_DIR: auditor.path, TALLYBOOK_AUDITOR_TOKEN: token }
-  const { code, stdout: out, stderr: errors } = await runInProcess(['audit', ...args], env)
+  const { code, stdout: out, stderr: errors } = await commands.run(['audit', ...args], env)
   return { code, out, errors }
 }
 

@@ -7,12 +7,13 @@ import { expectTidy, readLiveGenerations } from '../support/generations.ts'
 import { makeDataDir, type Process, readUrl, runTallybook } from '../support/process.ts'
 import { TOKENS } from '../support/service.ts'
 import { until } from '../support/until.ts'
-import { runInProcess } from './in-process.ts'
+import { useCommands } from './one-process.ts'
 
 // `tallybook rebuild` beside a running service, and the rebuilds that the service itself starts.
 
 const EVENTS = 500
 
+const commands = useCommands()
 let data: Awaited<ReturnType<typeof makeDataDir>>
 let service: Process
 let url: string
@@ -185,7 +186,7 @@ test('what an older version has made is rebuilt at the next start', async () => 
 })
 
 test.each(['--projection', '--projection none', 'usage'])('%p is refused', async (args) => {
-  expect(await runInProcess(['rebuild', ...args.split(' ')], {})).toMatchObject({
+  expect(await commands.run(['rebuild', ...args.split(' ')])).toMatchObject({
     ...{ code: 1, stderr: expect.stringContaining('Usage: tallybook rebuild') },
   })
 })

@@ -1,10 +1,11 @@
 import { beforeAll, expect, test } from 'bun:test'
 import { outcomeOf, startCommand } from '../support/archive.ts'
 import { useService } from '../support/service.ts'
-import { runOnDatabase } from './in-process.ts'
+import { useCommands } from './one-process.ts'
 
 // `tallybook replay` shows each flush that added to a number, and the number with it.
 
+const commands = useCommands()
 const service = useService({ shards: 1 })
 let moment: string
 
@@ -31,9 +32,7 @@ beforeAll(async () => {
 })
 
 const run = async (args: string) =>
-  readLines(
-    await runOnDatabase(['replay', ...args.split(' ').filter(Boolean)], service.database.address),
-  )
+  readLines(await commands.runOn(service.database, ['replay', ...args.split(' ').filter(Boolean)]))
 
 /** As a process of its own, which somebody types at. */
 const runAlone = async (args: string, input: string) => {
