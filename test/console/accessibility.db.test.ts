@@ -229,7 +229,7 @@ describe.skipIf(!hasBrowser)('the console for everybody', () => {
   })
 
   test('axe-core finds nothing where one signs in, nor in an error', async () => {
-    const page = await console.open(null)
+    const page = await console.visit(null)
     await page.getByLabel('Token').fill('wrong')
     await page.keyboard.press('Enter')
     await page.getByRole('alert').waitFor()

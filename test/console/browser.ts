@@ -44,9 +44,10 @@ export type Console = {
   service: TestService
   /**
    * Shows a page in the window that the tests of a file share, signed in as `role`: as a link does
-   * where the console is there already. Whatever tests store in the browser stays.
+   * where the console is there already. null: signed out. Whatever else tests store in the browser
+   * stays.
    */
-  visit(role: Role, path?: string): Promise<Page>
+  visit(role: Role | null, path?: string): Promise<Page>
   /** A browser of its own until the test ends, signed in as `role`; null: not signed in. */
   open(role: Role | null, options?: OpenOptions): Promise<Page>
   /** Complaints of the pages: uncaught errors, and requests that the content policy refused. */
@@ -120,9 +121,11 @@ async function startConsole({
       await page.unrouteAll()
       await page.context().setOffline(false)
       const isOther = window.role !== role
-      if (isOther) await startSession(page, role)
+      // Whoever was signed in by a test is none of our roles.
+      if (role === null) await page.context().clearCookies()
+      else if (isOther) await startSession(page, role)
       window.role = role
-      if (isOther || !(await follow(page, path))) await page.goto(path)
+      if (role === null || isOther || !(await follow(page, path))) await page.goto(path)
       return page
     },
     open: async (role, { path = '/', ...contextOptions } = {}) => {

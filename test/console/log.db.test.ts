@@ -20,7 +20,7 @@ describe.skipIf(!hasBrowser)('the log and its proofs', () => {
   const types = async (page: Page) => (await readRows(page, 'Events')).map((cells) => cells[2]!)
 
   test('shows the newest first and what comes, until it is paused', async () => {
-    const page = await console.open('auditor', { path: '/console/icon.svg' })
+    const page = await console.visit('auditor', '/console/icon.svg')
     await countSignals(page)
     await page.goto('/events')
     const wanted = ['KeyStatsFlushed', 'ApiKeyStatsFlushed', 'CatalogChanged']

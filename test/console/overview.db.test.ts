@@ -180,7 +180,7 @@ describe.skipIf(!hasBrowser)('the overview', () => {
   })
 
   test('days begin when they do where the reader is, if they want', async () => {
-    const page = await console.open('auditor')
+    const page = await console.visit('auditor')
     const asked = page.waitForRequest((request) => request.url().includes('tz=Europe%2FBerlin'))
     await page.getByRole('button', { name: 'Local' }).click()
     await asked
@@ -188,6 +188,7 @@ describe.skipIf(!hasBrowser)('the overview', () => {
     expect(await page.getByRole('button', { name: 'Local' }).getAttribute('aria-pressed')).toBe(
       'true',
     )
+    await page.getByRole('button', { name: 'UTC' }).click()
   })
 
   test('what is seen can be taken away as CSV', async () => {

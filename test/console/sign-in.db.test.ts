@@ -49,12 +49,12 @@ describe.skipIf(!hasBrowser)('signing in', () => {
   })
 
   test('that nobody is signed in is no error in the console of the browser', async () => {
-    const page = await console.open(null)
+    const page = await console.visit(null, '/console/icon.svg')
     const errors: string[] = []
     page.on('console', (message) => {
       if (message.type() === 'error') errors.push(message.text())
     })
-    await page.reload()
+    await page.goto('/')
     await page.getByLabel('Token').waitFor()
     await page.waitForLoadState('networkidle')
     expect(errors).toEqual([])
@@ -79,7 +79,7 @@ describe.skipIf(!hasBrowser)('signing in', () => {
   })
 
   test('an address deep within the console is shown after signing in', async () => {
-    const page = await console.open(null, { path: '/health' })
+    const page = await console.visit(null, '/health')
     await page.getByLabel('Token').fill(TOKENS.auditor)
     await page.getByRole('button', { name: 'Sign in' }).click()
     await page.getByRole('heading', { name: 'Health', exact: true }).waitFor()
@@ -110,7 +110,7 @@ describe.skipIf(!hasBrowser)('signing in', () => {
   })
 
   test('wrong tokens are refused in words, and after some tries for a while', async () => {
-    const page = await console.open(null)
+    const page = await console.visit(null)
     const tryWith = async (token: string, answer: string) => {
       await page.getByLabel('Token').fill(token)
       const answered = page.waitForResponse('**/session')
