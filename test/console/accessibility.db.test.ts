@@ -4,13 +4,12 @@ import type { Page } from 'playwright-core'
 import { PATHS } from '../../src/console/paths.ts'
 import { untilSigned } from '../client/audited.ts'
 import { eventually, fill, hasBrowser, settle, titleOf, untilEqual, useConsole } from './browser.ts'
+import { countShift, type Show, SIZES, type Size, screenOf } from './screen.ts'
 
 // The console for everybody: by keyboard, without colour, on a phone, with a screen reader.
 
 const AXE = Bun.resolveSync('axe-core/axe.min.js', import.meta.dir)
 
-const SIZES = { wide: { width: 1280, height: 900 }, phone: { width: 360, height: 740 } }
-type Size = keyof typeof SIZES
 type Scheme = 'light' | 'dark'
 
 const isFull = process.env.TALLYBOOK_TEST_FULL === '1'
@@ -103,33 +102,6 @@ type Violation = { id: string; nodes: { html: string; failureSummary: string }[]
 
 /** A page in a view: how far it moved while it was loaded, its width, and what axe-core finds. */
 type Seen = { place: string; size: Size; shift: number; width: number; found: string[] }
-
-/** Shows a page on a screen of a size, but of this height. */
-type Show = (size: Size, height: number) => Promise<void>
-
-/** The screen of a page, which it may change after it was loaded; a phone is one that is touched. */
-async function screenOf(page: Page): Promise<Show> {
-  const devtools = await page.context().newCDPSession(page)
-  return async (size, height) => {
-    const isPhone = size === 'phone'
-    const { width } = SIZES[size]
-    await devtools.send('Emulation.setTouchEmulationEnabled', { enabled: isPhone })
-    await devtools.send('Emulation.setDeviceMetricsOverride', {
-      ...{ width, height, deviceScaleFactor: 1, mobile: isPhone },
-    })
-  }
-}
-
-/** Sums in a page how far it moves. */
-function countShift(): void {
-  let shift = 0
-  Object.assign(globalThis, { readShift: () => shift })
-  new PerformanceObserver((list) => {
-    for (const entry of list.getEntries() as (PerformanceEntry & { value: number })[]) {
-      shift += entry.value
-    }
-  }).observe({ type: 'layout-shift', buffered: true })
-}
 
 describe.skipIf(!hasBrowser)('the console for everybody', () => {
   const console = useConsole()
