@@ -22,8 +22,8 @@ const ONE = [1]
 const MATRIX: Record<string, Variation> = {
   'test/archive/': { server: true },
   'test/archive/reshard-proof': { shards: MANY, server: true },
-  'test/archive/round-trip': { shards: MANY, server: true },
-  'test/attestations/': { shards: MANY },
+  'test/archive/round-trip': { shards: TWO, server: true },
+  'test/attestations/': { shards: TWO },
   'test/client/audit': { shards: MANY },
   'test/db/': { server: true },
   'test/db/migrate': { shards: MANY, server: true },
@@ -52,6 +52,8 @@ const MATRIX: Record<string, Variation> = {
   'test/transparency/integrate': { shards: MANY, server: true },
   // Each shard is walked in the same way, as long as it takes.
   'test/verify/': { shards: TWO },
+  'test/verify/damaged-log': { shards: ONE },
+  'test/verify/single-value-corruption': { shards: ONE },
   'test/verify/intact-database': { shards: TWO, server: true },
   'test/verify/payload-readers': { shards: TWO, server: true },
 }
