@@ -60,6 +60,8 @@ async function main(): Promise<void> {
   try {
     process.env.TALLYBOOK_TEST_SERVER = JSON.stringify(server.address)
     process.env.TALLYBOOK_TEST_FOLDER = server.folder
+    // What tests make is there, and is gone with it.
+    process.env.TMPDIR = server.folder
     counts = await run(options, server, await findTests(options.files))
   } finally {
     await server.stop()

@@ -1,8 +1,8 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startEmbeddedPostgres } from '../../src/db/embedded/index.ts'
 import { connectAsOwner, type ServerAddress } from '../../src/db/pool.ts'
+import { chooseFolder } from './place.ts'
 
 /** A server that the tests may use as they like. */
 export type TestServer = {
@@ -24,6 +24,8 @@ const SETTINGS = {
   max_connections: '600',
   autovacuum: 'off',
   bgwriter_lru_maxpages: '0',
+  // It may be in memory.
+  max_wal_size: "'512MB'",
 }
 
 /** Makes and starts an embedded server in a temporary folder. */
@@ -66,7 +68,7 @@ export async function useExternalServer(url: string): Promise<TestServer> {
 }
 
 async function makeFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'tallybook-test-'))
+  const folder = await mkdtemp(join(await chooseFolder(), 'tallybook-test-'))
   // As root an embedded server runs as another user, who must be able to enter.
   await chmod(folder, 0o711)
   return folder
