@@ -2,8 +2,8 @@ import { readFile, statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 
 const MEMORY = '/dev/shm'
-/** Bytes: a run needs a fifth of them at most. */
-const PLENTY = 8 * 1024 ** 3
+/** Bytes; a run needs a quarter of them. */
+const PLENTY = 4 * 1024 ** 3
 
 /**
  * The folder in which a run makes its own: in memory where that has plenty of room, unless TMPDIR

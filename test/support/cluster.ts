@@ -26,8 +26,10 @@ async function makeCluster(dataDir: string, content: ClusterContent): Promise<vo
     await owner.end()
   }
   await server.stop()
-  // Processes are killed here, but no machine loses its power.
-  await appendFile(join(dataDir, 'postgres/postgresql.auto.conf'), 'fsync = off\n')
+  // Processes are killed here, but no machine loses its power. What a killed server leaves behind is
+  // in its directory, and goes with it.
+  const settings = 'fsync = off\ndynamic_shared_memory_type = mmap\n'
+  await appendFile(join(dataDir, 'postgres/postgresql.auto.conf'), settings)
   for (const file of await readdir(dataDir)) {
     if (file !== 'postgres') await rm(join(dataDir, file))
   }
