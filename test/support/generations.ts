@@ -65,3 +65,10 @@ export async function expectTidy(owner: Sql): Promise<void> {
     expect(found[`of ${name}`]).toEqual([live[name]!])
   }
 }
+
+/** True where `expectTidy` would pass. */
+export const isTidy = (owner: Sql): Promise<boolean> =>
+  expectTidy(owner).then(
+    () => true,
+    () => false,
+  )
