@@ -8,7 +8,7 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { preparePlaces, type Result, runBaseline, runMutations } from './campaign.ts'
+import { copyTrees, type Result, runBaseline, runMutations } from './campaign.ts'
 import { MUTATIONS } from './list.ts'
 import { countMissed, writeDocument } from './report.ts'
 
@@ -35,20 +35,20 @@ async function main(): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'tb-mutations-'))
   // As root some tests run the service as another user, who has to read it.
   await chmod(folder, 0o755)
-  const places = await preparePlaces(folder, Number(values.workers))
+  const trees = await copyTrees(folder, Number(values.workers))
   try {
-    const failing = values.baseline ? await runBaseline(places[0]!, chosen) : null
+    const failing = values.baseline ? await runBaseline(trees[0]!, chosen) : null
     if (failing !== null) {
       console.error(`A test fails without a mutation: ${failing.test}: ${failing.message}`)
       return 1
     }
-    const results = await runMutations(places, chosen, print)
+    const results = await runMutations(trees, chosen, print)
     if (!only) await writeDocument(results)
     const missed = countMissed(results)
     console.log(`\n${results.length - missed} of ${results.length} mutations caught`)
     return missed > (only ? 0 : MAX_MISSED) ? 1 : 0
   } finally {
-    for (const { tree } of places) await tree.close()
+    for (const tree of trees) await tree.close()
     await rm(folder, { recursive: true, force: true })
   }
 }

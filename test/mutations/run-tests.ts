@@ -11,20 +11,12 @@ export type Failure = {
 /** Milliseconds after which a run has hung: a fault may make every test wait in vain. */
 const LIMIT_MS = 60 * 60_000
 
-/**
- * Runs tests in a tree, up to the first that fails, if any; without paths all there are. What tests
- * leave behind when they fail is in `folder`.
- */
-export async function runTests(
-  tree: Tree,
-  paths: readonly string[],
-  folder: string,
-): Promise<Failure | null> {
+/** Runs tests in a tree, up to the first that fails, if any; without paths all there are. */
+export async function runTests(tree: Tree, paths: readonly string[]): Promise<Failure | null> {
   const runner = Bun.spawn(
     [process.execPath, '--no-orphans', 'test/run.ts', '--bail', '--keep', ...paths],
     {
       cwd: tree.path,
-      env: { ...process.env, TMPDIR: folder },
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: LIMIT_MS,
     },

@@ -37,6 +37,7 @@ test.skipIf(!canBeNobody)(
     chownSync(home, NOBODY.uid, NOBODY.gid)
     const dataDir = join(home, 'project/.tallybook')
     const service = await startService(dataDir, { user: NOBODY })
+    expect(service.refusal).toBe(null)
     expect(statSync(join(dataDir, 'postgres')).uid).toBe(NOBODY.uid)
     expect(await query(service.server, 'select 1 as one')).toEqual([{ one: 1 }])
     expect(await service.stop()).toBe(0)
