@@ -17,6 +17,8 @@ beforeEach(async () => {
   service = await startTestService()
   shard = service.shards - 1
   await service.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 1, group_id: 1 }] })
+  // It is folded.
+  await service.read('/admin/api-keys/1')
 })
 afterEach(() => service.end())
 

@@ -1,11 +1,10 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
-import { openPools, type Pools } from '../../src/db/pool.ts'
+import { beforeAll, expect, test } from 'bun:test'
 import { PROJECTIONS } from '../../src/projections/index.ts'
 import { type Checkpoint, createCheckpoints } from '../../src/projector/checkpoint.ts'
 import { Pass } from '../../src/projector/pass.ts'
 import { insertEvent, insertEvents } from '../support/events.ts'
 import { checkpointsOf, runPass } from '../support/fold.ts'
-import { TEST_SHARDS, useDatabase } from '../support/server.ts'
+import { useDatabase, usePools } from '../support/server.ts'
 
 // Invariant 5: the checkpoint's row is locked in the transaction that writes the counters, so a stale
 // projector can only fail.
@@ -13,14 +12,8 @@ import { TEST_SHARDS, useDatabase } from '../support/server.ts'
 const PAYLOAD = '{"groups":[1],"counts":[1],"ids":[1],"requests":[3],"successes":[2]}'
 
 const database = useDatabase()
-let pools: Pools
-
-beforeAll(async () => {
-  pools = openPools(database.address, TEST_SHARDS)
-  await createCheckpoints(pools.project)
-})
-
-afterAll(() => pools.close())
+const pools = usePools(database)
+beforeAll(() => createCheckpoints(pools.project))
 
 const append = () => insertEvent(database.owner, { type: 'ApiKeyStatsFlushed', payload: PAYLOAD })
 

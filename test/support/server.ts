@@ -1,7 +1,7 @@
 import { afterAll, beforeAll } from 'bun:test'
 import type postgres from 'postgres'
 import { migrate } from '../../src/db/migrate.ts'
-import { connectAsOwner, type ServerAddress } from '../../src/db/pool.ts'
+import { connectAsOwner, openPools, type Pools, type ServerAddress } from '../../src/db/pool.ts'
 import { citusNodes, createDistributed, onEveryNode } from './citus.ts'
 
 /** The server that the run started (see test/run.ts), and how many shards this run tests. */
@@ -104,4 +104,14 @@ export function useDatabase(options: Parameters<typeof createDatabase>[0] = {}):
   })
   afterAll(() => database.drop?.())
   return database
+}
+
+/** The service's pools on a database, for the tests of one file. */
+export function usePools(database: TestDatabase): Pools {
+  const pools = {} as Pools
+  beforeAll(() => {
+    Object.assign(pools, openPools(database.address, TEST_SHARDS))
+  })
+  afterAll(() => pools.close?.())
+  return pools
 }

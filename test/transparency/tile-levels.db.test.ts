@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { expect, test } from 'bun:test'
 import { createHash } from 'node:crypto'
 import pino from 'pino'
-import { openPools, type Pools } from '../../src/db/pool.ts'
+import { openPools } from '../../src/db/pool.ts'
 import { TreeHeads } from '../../src/transparency/heads.ts'
 import { integrateEvents } from '../../src/transparency/integrate.ts'
 import { Integrator } from '../../src/transparency/integrator.ts'
@@ -9,7 +9,7 @@ import type { Problem } from '../../src/verify/problem.ts'
 import { editLog, insertEmptyFlushes } from '../support/events.ts'
 import { TEST_INTERVALS } from '../support/intervals.ts'
 import { makeOrigin } from '../support/origin.ts'
-import { TEST_SHARDS, useDatabase } from '../support/server.ts'
+import { TEST_SHARDS, useDatabase, usePools } from '../support/server.ts'
 import { verify } from '../verify/history.ts'
 
 // Tiles of all levels are those that C2SP tlog-tiles names, and nothing else.
@@ -17,11 +17,7 @@ import { verify } from '../verify/history.ts'
 const SHARD = TEST_SHARDS - 1
 
 const database = useDatabase()
-let pools: Pools
-beforeAll(() => {
-  pools = openPools(database.address, TEST_SHARDS)
-})
-afterAll(() => pools.close())
+const pools = usePools(database)
 
 const append = (count: number) => insertEmptyFlushes(database.owner, SHARD, count)
 

@@ -1,20 +1,14 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
-import { openPools, type Pools } from '../../src/db/pool.ts'
+import { beforeAll, expect, test } from 'bun:test'
 import { readHeads } from '../../src/log/read.ts'
 import { createCheckpoints } from '../../src/projector/checkpoint.ts'
 import { insertEmptyFlushes } from '../support/events.ts'
 import { checkpointsOf, runPass } from '../support/fold.ts'
-import { TEST_SHARDS, useDatabase } from '../support/server.ts'
+import { useDatabase, usePools } from '../support/server.ts'
 import { verify } from './history.ts'
 
 const database = useDatabase()
-let pools: Pools
-
-beforeAll(async () => {
-  pools = openPools(database.address, TEST_SHARDS)
-  await createCheckpoints(pools.project)
-})
-afterAll(() => pools.close())
+const pools = usePools(database)
+beforeAll(() => createCheckpoints(pools.project))
 
 test('a checkpoint behind the log is no problem, whatever digits both have', async () => {
   await insertEmptyFlushes(database.owner, 0, 10)
