@@ -2,11 +2,15 @@ import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { Catalog } from '../../src/catalog/catalog.ts'
 import { openPools, type Pools } from '../../src/db/pool.ts'
 import type { PostedFlush } from '../../src/events/flush.ts'
+import { shardOfKey } from '../../src/events/shard-of-key.ts'
 import { Log } from '../../src/log/log.ts'
 import { countFlushes } from '../support/events.ts'
 import { TEST_SHARDS, useDatabase } from '../support/server.ts'
 
-// An idempotency key belongs to the token that it was sent with.
+// An idempotency key belongs to the token that it was sent with, also where both lead to one shard.
+
+const KEY = 'a key'
+const [FIRST, SECOND, THIRD] = tokensOfShard(0) as [string, string, string]
 
 const database = useDatabase()
 let pools: Pools
@@ -28,13 +32,19 @@ afterAll(async () => {
   await pools.close()
 })
 
+/** Names of three tokens whose flushes with the key go to this shard. */
+function tokensOfShard(shard: number): string[] {
+  const names = Array.from({ length: 100 * TEST_SHARDS }, (_, i) => `token-${i}`)
+  return names.filter((name) => shardOfKey(name, KEY, TEST_SHARDS) === shard).slice(0, 3)
+}
+
 const flushOf = (requests: number): PostedFlush => ({
   type: 'ApiKeyStatsFlushed',
   entries: { ids: [1], requests: [requests], successes: [requests] },
 })
 
 test('flushes of two tokens with one key count once each, while both are on their way', async () => {
-  const tries = ['first', 'second', 'first'].map((token) => log.append(flushOf(1), token, 'a key'))
+  const tries = [FIRST, SECOND, FIRST].map((token) => log.append(flushOf(1), token, KEY))
   const [first, second, again] = await Promise.all(tries)
   expect(first).toMatchObject({ kind: 'appended', replayed: false })
   expect(second).toMatchObject({ kind: 'appended', replayed: false })
@@ -43,10 +53,10 @@ test('flushes of two tokens with one key count once each, while both are on thei
 })
 
 test('a key of another token is no reuse, whatever its entries, once it is in the log', async () => {
-  expect(await log.append(flushOf(2), 'third', 'a key')).toMatchObject({
+  expect(await log.append(flushOf(2), THIRD, KEY)).toMatchObject({
     kind: 'appended',
     replayed: false,
   })
-  expect(await log.append(flushOf(3), 'third', 'a key')).toEqual({ kind: 'key_reused' })
+  expect(await log.append(flushOf(3), THIRD, KEY)).toEqual({ kind: 'key_reused' })
   expect(await countFlushes(database.owner)).toBe(3)
 })
