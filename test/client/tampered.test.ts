@@ -1,4 +1,6 @@
 import { beforeEach, describe, expect, test } from 'bun:test'
+import { quarterOf } from '../../src/client/fold.ts'
+import type { AttestedTable } from '../../src/events/digest.ts'
 import { hashPayload } from '../../src/events/event.ts'
 import { toEventLine } from '../../src/events/event-line.ts'
 import { toLeaf } from '../../src/events/leaf.ts'
@@ -155,6 +157,25 @@ describe('attestations', () => {
     const made = { ...log.events[0]![3]!, position: 4 }
     log.tampered.told = linesOf().with(4, toEventLine(made))
     expect((await auditLog(log)).found).toContain('attestation 0/4')
+  })
+
+  test('one whose usage begins later than the one before it has ended is named', async () => {
+    const newestQuarter = () => quarterOf(log.events[0]!.at(-1)!.recordedAt)
+    /** As a service attests that has attested all usage before a quarter. */
+    const attestFrom = (from: string) =>
+      log.attest(0, ({ tables }) => {
+        const fold = log.fold(0)
+        for (const claim of tables.filter(({ table }) => table.endsWith('_usage'))) {
+          Object.assign(claim, { from, ...fold.digest(claim.table as AttestedTable, from) })
+        }
+      })
+    log.attest()
+    attestFrom(newestQuarter())
+    expect((await auditLog(log)).found).toEqual([])
+    // Of an hour nobody says what was used in it.
+    for (let i = 0; i < 60; i++) log.flush(1, 1)
+    const { position } = attestFrom(newestQuarter())
+    expect(new Set((await auditLog(log)).found)).toEqual(new Set([`attestation 0/${position}`]))
   })
 
   test('more of them than are held at once are compared all the same', async () => {
