@@ -16,6 +16,7 @@ import {
 import { parameter, startBarrier } from '../support/barrier.ts'
 import { canMount, mountDisk, unmountDisk } from '../support/disk.ts'
 import { insertFlushes, untilWaiting } from '../support/events.ts'
+import { isFull } from '../support/full.ts'
 import {
   createDatabase,
   createDatabaseOf,
@@ -35,9 +36,6 @@ const SECOND_PAGE = parameter(1_999)
 
 /** An import has inserted every event, and not committed. */
 const LAST_UPDATE = 'update shards s set catalog_position'
-
-/** Every signal for every command; else each signal for one of them. */
-const isFull = Boolean(process.env.TALLYBOOK_TEST_FULL)
 
 const commands = useCommands()
 const folder = useFolder()
@@ -107,6 +105,8 @@ test('an export that is killed leaves nothing that looks whole, and the next one
   expect(leftovers('killed')).toEqual([])
   expect(await problemsOf(target)).toEqual([])
 })
+
+// With isFull every signal ends every command; else each signal one of them.
 
 test.each(isFull ? (['SIGINT', 'SIGTERM'] as const) : (['SIGINT'] as const))(
   'an export that is ended by %s cleans up and ends with 130',

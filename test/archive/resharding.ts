@@ -2,6 +2,7 @@ import { afterAll, expect } from 'bun:test'
 import { join } from 'node:path'
 import { openDealtSource } from '../../src/cli/dealt-source.ts'
 import { dealTestArchive, useFolder, writeTestArchive } from '../support/archive.ts'
+import { isFull } from '../support/full.ts'
 import { makeOrigin } from '../support/origin.ts'
 import {
   createDatabase,
@@ -23,9 +24,7 @@ const MORE_MOVES = [
   [4, 1],
 ] as const
 
-export const MOVES = process.env.TALLYBOOK_TEST_FULL
-  ? [...SOME_MOVES, ...MORE_MOVES]
-  : [...SOME_MOVES]
+export const MOVES = isFull ? [...SOME_MOVES, ...MORE_MOVES] : [...SOME_MOVES]
 
 const folder = useFolder()
 let archives = 0

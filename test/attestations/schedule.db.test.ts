@@ -4,6 +4,7 @@ import { Attestations } from '../../src/attestations/attestations.ts'
 import { openPools, type Pools } from '../../src/db/pool.ts'
 import { Projector } from '../../src/projector/projector.ts'
 import { startTestService, type TestService } from '../support/service.ts'
+import { until } from '../support/until.ts'
 
 /** Some 30 ms. */
 const MINUTES = 0.0005
@@ -43,11 +44,6 @@ async function countAttestations(shard: number | null = null): Promise<number> {
     from events
     where type = 'ProjectionAttested' and (shard = ${shard}::integer or ${shard === null})`
   return row!.count as number
-}
-
-/** Returns when `holds` does; a schedule that never brings it there hangs the test. */
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await Bun.sleep(25)
 }
 
 test('a schedule attests by itself, again and again, what has grown', async () => {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { outcomeOf } from '../support/archive.ts'
+import { isFull } from '../support/full.ts'
 import { makeDataDir, type Process, readUrl, runTallybook } from '../support/process.ts'
 import { TOKENS } from '../support/service.ts'
 import { until } from '../support/until.ts'
@@ -67,7 +68,7 @@ const readTotal = async (url: string) => {
 test('the demo fills a fresh service, and refuses one that is not', async () => {
   const { url } = await serving()
   const demo = run(['demo', url])
-  if (process.env.TALLYBOOK_TEST_FULL) {
+  if (isFull) {
     expect(await demo.exited).toBe(0)
     expect(await readTotal(url)).toBeGreaterThan(100_000)
   } else {

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import type { Page } from 'playwright-core'
 import { PATHS } from '../../src/console/paths.ts'
 import { untilSigned } from '../client/audited.ts'
+import { isFull } from '../support/full.ts'
 import { eventually, fill, hasBrowser, settle, titleOf, untilEqual, useConsole } from './browser.ts'
 import { countShift, type Show, SIZES, type Size, screenOf } from './screen.ts'
 
@@ -11,8 +12,6 @@ import { countShift, type Show, SIZES, type Size, screenOf } from './screen.ts'
 const AXE = Bun.resolveSync('axe-core/axe.min.js', import.meta.dir)
 
 type Scheme = 'light' | 'dark'
-
-const isFull = process.env.TALLYBOOK_TEST_FULL === '1'
 
 const COLOURS = ['color-contrast', 'link-in-text-block']
 const RULES = {

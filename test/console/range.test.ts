@@ -3,6 +3,7 @@ import { readMoment, toTimestamp } from '../../src/console/page/moment.ts'
 import { zone } from '../../src/console/page/settings.ts'
 import { readRange, toZoom } from '../../src/console/page/usage/range.ts'
 import { toBounds } from '../../src/http/usage/buckets.ts'
+import { isFull } from '../support/full.ts'
 
 // What a chart shows, in UTC and in the zone of the reader, through changes of clocks.
 
@@ -75,7 +76,7 @@ describe('the usual ranges', () => {
   })
 
   /** Hours; of so many that every time of day has its turn. */
-  const step = process.env.TALLYBOOK_TEST_FULL === '1' ? 5.5 : 35.5
+  const step = isFull ? 5.5 : 35.5
   test.each(['Europe/Berlin', 'Asia/Kathmandu', 'Australia/Lord_Howe', 'America/Havana', 'UTC'])(
     'are what the service takes, all through a year in %s, and most bars are whole',
     (tz) => {

@@ -1,8 +1,8 @@
 import { expect, test } from 'bun:test'
+import { isFull } from '../support/full.ts'
 import { runCampaign } from './campaign.ts'
 
 // A few seconds of each; `bun run faults` goes on for as long as wanted. A seed that fails stays here.
-const isFull = process.env.TALLYBOOK_TEST_FULL === '1'
 const SECONDS = isFull ? 12 : 3
 
 test.each([

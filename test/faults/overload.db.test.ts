@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import net from 'node:net'
 import { join } from 'node:path'
 import { lockShards } from '../support/events.ts'
+import { isFull } from '../support/full.ts'
 import { makeOrigin } from '../support/origin.ts'
 import { createDatabase, TEST_SHARDS, type TestDatabase } from '../support/server.ts'
 import { TOKENS } from '../support/service.ts'
@@ -12,7 +13,6 @@ import { REFUSED } from './flood.ts'
 // many connections and some minutes of both cores: TALLYBOOK_TEST_FULL. A queue that is full is in
 // test/log/busy.db.test.ts.
 
-const isFull = process.env.TALLYBOOK_TEST_FULL !== undefined
 const FLOOD = isFull
   ? { keys: 1_000, flushes: 30_000, atOnce: 9_000 }
   : { keys: 100, flushes: 2_000, atOnce: 1_000 }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { FollowedStream } from '../support/follow.ts'
+import { isFull } from '../support/full.ts'
 import { type MeteredWay, startMeter } from '../support/meter.ts'
 import { RawStream } from '../support/raw-stream.ts'
 import { createDatabase } from '../support/server.ts'
@@ -9,7 +10,7 @@ import { startTestService, type TestService } from '../support/service.ts'
 
 const FLUSH = '/internal/stats/flush'
 /** More than fetch opens, and than are woken in one turn of the event loop. */
-const FOLLOWERS = process.env.TALLYBOOK_TEST_FULL === '1' ? 1_000 : 400
+const FOLLOWERS = isFull ? 1_000 : 400
 
 let way: MeteredWay
 let service: TestService

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test
 import { newestMigration } from '../../src/db/newer.ts'
 import { CHANNEL } from '../../src/instances/wanted.ts'
 import { startTestService, type TestService, useService } from '../support/service.ts'
+import { until } from '../support/until.ts'
 
 // Instances on one database share its shards; who tends which is a hint, and nobody waits for one
 // that does nothing.
@@ -41,11 +42,6 @@ async function readTended(): Promise<number[]> {
   return statuses
     .flatMap(({ instance, instances }) => instances.find(({ id }) => id === instance)?.tends ?? [])
     .sort((a, b) => a - b)
-}
-
-/** Returns when it holds; an instance that never brings it there hangs the test. */
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  while (!(await holds())) await Bun.sleep(10)
 }
 
 /** Returns when each shard is tended by one that runs, and all agree by whom. */

@@ -5,6 +5,7 @@ import { PROJECTIONS } from '../../src/projections/index.ts'
 import { sweepGenerations } from '../../src/projector/rebuild/generation.ts'
 import { rebuild } from '../../src/projector/rebuild/rebuild.ts'
 import { Reads, type Served } from '../../src/replicas/reads.ts'
+import { isFull } from '../support/full.ts'
 import { TEST_INTERVALS } from '../support/intervals.ts'
 import { TEST_SHARDS } from '../support/server.ts'
 import { type FreezableWay, startFreezable } from './freezable-proxy.ts'
@@ -23,7 +24,7 @@ const PATHS = [
   '/audit/explain',
 ]
 
-const REBUILDS = process.env.TALLYBOOK_TEST_FULL ? 3 : 1
+const REBUILDS = isFull ? 3 : 1
 
 let servers: Servers
 let way: FreezableWay

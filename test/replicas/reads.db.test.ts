@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { FollowedStream } from '../support/follow.ts'
+import { isFull } from '../support/full.ts'
 import { TEST_SHARDS } from '../support/server.ts'
 import { expectToldOnce, type ReplicatedService, startReplicated, until } from './replicated.ts'
 import { type Servers, startServers } from './servers.ts'
@@ -8,7 +9,7 @@ import { type Servers, startServers } from './servers.ts'
 // the primary, which nothing that is asked of the database itself ever leaves.
 
 /** Of one poster at a time. */
-const POSTS = process.env.TALLYBOOK_TEST_FULL ? 40 : 10
+const POSTS = isFull ? 40 : 10
 
 let servers: Servers
 let one: ReplicatedService

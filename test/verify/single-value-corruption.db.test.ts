@@ -6,6 +6,7 @@ import { SCHEMA } from '../../src/db/pool.ts'
 import { finishVerification, insertVerification } from '../../src/verifications/stored.ts'
 import { untilSigned } from '../client/audited.ts'
 import { insertEmptyFlushes } from '../support/events.ts'
+import { isFull } from '../support/full.ts'
 import { useService } from '../support/service.ts'
 import type { Corruption } from './corruptions/corruption.ts'
 import { CORRUPTIONS, renderCorruptions } from './corruptions/index.ts'
@@ -20,7 +21,6 @@ import { settle, verify, writeHistory } from './history.ts'
 type Shown = { places: Map<Corruption, string[] | null>; found: string[] }
 
 const rounds = toRounds(CORRUPTIONS)
-const isFull = process.env.TALLYBOOK_TEST_FULL === '1'
 
 const service = useService()
 let owner: postgres.Sql
