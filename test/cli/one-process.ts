@@ -3,6 +3,7 @@ import { ADDRESS_VARIABLE } from '../../src/cli/database.ts'
 import { runCommand } from '../../src/cli/index.ts'
 import type { ServerAddress } from '../../src/db/pool.ts'
 import { StartError } from '../../src/start-error.ts'
+import { withoutProgress } from '../support/archive.ts'
 
 // Commands that one process runs one after the other. The start of a process takes 0.2 s of
 // processor time: a test file that runs a command many times runs it once in its own.
@@ -43,7 +44,7 @@ function start() {
       child.stdin.write(`${JSON.stringify(request)}\n`)
       child.stdin.flush()
       const [stdout, stderr] = await Promise.all([readStdout(), readStderr()])
-      return { code: stdout.code, stdout: stdout.text, stderr: stderr.text }
+      return { code: stdout.code, stdout: stdout.text, stderr: withoutProgress(stderr.text) }
     },
     end: () => {
       child.stdin.end()

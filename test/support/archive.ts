@@ -53,6 +53,9 @@ export function startCommand(
 /** What a command shows every few seconds where it takes long. */
 const PROGRESS = /^\w+: [\d,]+ of [\d,]+, .*\n/gm
 
+/** What a command said on stderr, but for how far it was. */
+export const withoutProgress = (text: string): string => text.replace(PROGRESS, '')
+
 /** What a command that has ended said, but for how far it was, and its exit code. */
 export async function outcomeOf(command: ReturnType<typeof runTallybook>) {
   const [code, stdout, stderr] = await Promise.all([
@@ -60,7 +63,7 @@ export async function outcomeOf(command: ReturnType<typeof runTallybook>) {
     command.stdout.text(),
     command.stderr.text(),
   ])
-  return { code, stdout, stderr: stderr.replace(PROGRESS, '') }
+  return { code, stdout, stderr: withoutProgress(stderr) }
 }
 
 export const runCommand = (
