@@ -13,11 +13,13 @@ import { auth } from './http/auth.ts'
 import { Bodies } from './http/body.ts'
 import { catalogRoutes } from './http/catalog/index.ts'
 import { explainRoute } from './http/explain/index.ts'
-import { flushes } from './http/flushes/index.ts'
+import { FLUSH_PATHS, flushes } from './http/flushes/index.ts'
 import { health } from './http/health.ts'
+import { refuseBadHost } from './http/host.ts'
 import { liveRoute } from './http/live/index.ts'
 import type { LivePositions } from './http/live/positions.ts'
-import { type Metrics, metricsRoute } from './http/metrics.ts'
+import { metricsRoute } from './http/metrics/index.ts'
+import type { Metrics } from './http/metrics/metrics.ts'
 import { Problem, unavailable } from './http/problem.ts'
 import { projections } from './http/projections/index.ts'
 import { reads } from './http/reads/index.ts'
@@ -26,6 +28,7 @@ import { statusRoute } from './http/status/index.ts'
 import { swaggerRoutes } from './http/swagger/index.ts'
 import { tokenRoutes } from './http/tokens/index.ts'
 import { transparencyRoutes } from './http/transparency/index.ts'
+import { answerUnmatched, pathOf, type Route } from './http/unmatched.ts'
 import { usageRoute } from './http/usage/index.ts'
 import { verificationRoutes } from './http/verifications/index.ts'
 import type { Instances } from './instances/instances.ts'
@@ -58,8 +61,14 @@ export type AppOptions = {
   verifications: Verifications
   attempts: Attempts
   metrics: Metrics
+  /** False if they have an address of their own. */
+  hasMetrics: boolean
+  /** null: they are for everyone. */
+  metricsToken: string | null
   logger: Logger
   bodyLimitBytes: number
+  /** Seconds after which a connection without a request is closed. */
+  idleTimeoutSeconds: number
   isStopping: () => boolean
 }
 
@@ -69,18 +78,26 @@ export type AppOptions = {
 export function createApp(options: AppOptions) {
   const guard = auth(options)
   const bodies = new Bodies(options.bodyLimitBytes)
-  return new Elysia({
+  const routes: Route[] = []
+  const app = new Elysia({
     // Fields that a schema doesn't know are not dropped in silence.
     normalize: false,
     serve: {
       // Routes bound their bodies themselves, after the role is known and with a proper answer.
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
-      idleTimeout: 60,
+      idleTimeout: options.idleTimeoutSeconds,
+      // A second service on the port would take half of the flushes, without a word.
+      reusePort: false,
+      // Elysia's own fallback finds the path by the length of the host.
+      routes: { '/*': (request: Request) => answerUnmatched(request, routes) },
     },
   })
-    .onError(({ error, code, request }) =>
-      toProblem(error, code, request, options.logger).toResponse(),
-    )
+    .onRequest(refuseBadHost)
+    .onError(({ error, code, request }) => {
+      const problem = toProblem(error, code, request, options.logger)
+      if (FLUSH_PATHS.includes(pathOf(request.url))) options.metrics.observeRefused(problem.status)
+      return problem.toResponse()
+    })
     .use(flushes(guard, { ...options, bodies }))
     .use(
       catalogRoutes(guard, {
@@ -105,9 +122,18 @@ export function createApp(options: AppOptions) {
     .use(liveRoute(guard, options))
     .use(statusRoute(guard, options))
     .use(health(options))
-    .use(metricsRoute(options.metrics))
+    .use(options.hasMetrics ? metricsRoute(options.metrics, options.metricsToken) : new Elysia())
     .use(swaggerRoutes())
     .use(consoleRoutes())
+  routes.push(...app.routes)
+  return app
+}
+
+/** Metrics alone, for an address of their own. */
+export function createMetricsApp(metrics: Metrics, token: string | null) {
+  return new Elysia({ serve: { reusePort: false } })
+    .onError(({ error, code, request }) => toProblem(error, code, request, null).toResponse())
+    .use(metricsRoute(metrics, token))
 }
 
 /** What a client is told of an error: an unexpected one goes to the log, and nothing of it out. */
@@ -115,7 +141,7 @@ function toProblem(
   error: unknown,
   code: string | number,
   request: Request,
-  logger: Logger,
+  logger: Logger | null,
 ): Problem {
   if (error instanceof Problem) return error
   if (code === 'NOT_FOUND') return new Problem(404, 'not found')
@@ -125,7 +151,7 @@ function toProblem(
   if (code === 'PARSE') return new Problem(400, 'invalid request')
   if (isUnavailable(error)) return unavailable('database unavailable')
   const { method, url } = request
-  logger.error({ err: error, method, path: new URL(url).pathname }, 'request failed')
+  logger?.error({ err: error, method, path: pathOf(url) }, 'request failed')
   return new Problem(500, 'internal error')
 }
 

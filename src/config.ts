@@ -17,10 +17,16 @@ export type Config = {
   /** null: made on the first start. */
   tokens: Record<Role, string | null>
   bodyLimitBytes: number
+  /** Seconds after which a connection without a request is closed. */
+  idleTimeoutSeconds: number
   /** That one address may present in a minute. */
   unknownTokens: number
   /** Who may follow the log at once. */
   maxFollowers: number
+  /** Who may read /metrics has this token; null: everyone may. */
+  metricsToken: string | null
+  /** Where /metrics is served instead of beside the other routes; null: it is served there. */
+  metricsAddress: { host: string; port: number } | null
   /** What the transparency log is called; null: as the data directory has it. */
   logOrigin: string | null
   /** Whether everyone may read it: hashes, sources and idempotency keys, not what was counted. */
@@ -38,6 +44,8 @@ const DEFAULT_BODY_LIMIT_BYTES = 16 * 1024 * 1024
  * served. Measured in docs/audit.md.
  */
 const DEFAULT_MAX_FOLLOWERS = 5_000
+/** Longer than the 60 s of common balancers: the one that closes first must not be the server. */
+export const DEFAULT_IDLE_SECONDS = 90
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
 
 const ENCODED = 'with special characters of the password percent-encoded.'
@@ -84,6 +92,16 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     if (problem !== null) problems.push(`${name} ${problem}, such as stats.example.com.`)
     return value
   }
+  const address = (name: string) => {
+    const value = text(name)
+    if (value === null) return null
+    const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s]+)):(\d{1,5})$/.exec(value)
+    if (match && Number(match[3]) <= 65_535) {
+      return { host: match[1] ?? match[2]!, port: Number(match[3]) }
+    }
+    problems.push(`${name} must be a host and a port, such as 127.0.0.1:9464, not "${value}".`)
+    return null
+  }
   const logLevel = text('TALLYBOOK_LOG_LEVEL') ?? 'info'
   if (!LOG_LEVELS.includes(logLevel)) {
     problems.push(`TALLYBOOK_LOG_LEVEL must be one of ${LOG_LEVELS.join(', ')}.`)
@@ -101,8 +119,11 @@ export function readConfig(env: Record<string, string | undefined>): Config {
       auditor: token('TALLYBOOK_AUDITOR_TOKEN'),
     },
     bodyLimitBytes: integer('TALLYBOOK_BODY_LIMIT_BYTES', DEFAULT_BODY_LIMIT_BYTES, 1_024, 2 ** 28),
+    idleTimeoutSeconds: integer('TALLYBOOK_IDLE_TIMEOUT_SECONDS', DEFAULT_IDLE_SECONDS, 5, 255),
     unknownTokens: integer('TALLYBOOK_UNKNOWN_TOKENS', 30, 1, 1_000_000_000),
     maxFollowers: integer('TALLYBOOK_MAX_FOLLOWERS', DEFAULT_MAX_FOLLOWERS, 1, 1_000_000),
+    metricsToken: token('TALLYBOOK_METRICS_TOKEN'),
+    metricsAddress: address('TALLYBOOK_METRICS_ADDRESS'),
     logOrigin: origin('TALLYBOOK_LOG_ORIGIN'),
     logPublic: flag('TALLYBOOK_LOG_PUBLIC'),
     attestMinutes: integer('TALLYBOOK_ATTEST_MINUTES', 60, 0, 10_080),

@@ -7,7 +7,7 @@ import type { Config } from './config.ts'
 import type { Pools, ServerAddress } from './db/pool.ts'
 import { AuditStreams } from './http/audit/streams.ts'
 import { LivePositions } from './http/live/positions.ts'
-import { Metrics } from './http/metrics.ts'
+import { Metrics } from './http/metrics/metrics.ts'
 import { Instances } from './instances/instances.ts'
 import { INTERVALS, type Intervals } from './intervals.ts'
 import { Log } from './log/log.ts'
@@ -31,7 +31,17 @@ export type ServiceOptions = {
     Config,
     'host' | 'port' | 'shards' | 'bodyLimitBytes' | 'unknownTokens' | 'maxFollowers'
   > &
-    Partial<Pick<Config, 'verifyAt' | 'logPublic' | 'attestMinutes'>>
+    Partial<
+      Pick<
+        Config,
+        | 'verifyAt'
+        | 'logPublic'
+        | 'attestMinutes'
+        | 'idleTimeoutSeconds'
+        | 'metricsToken'
+        | 'metricsAddress'
+      >
+    >
   address: ServerAddress
   /** Replicas of that server, to read from. */
   replicas?: readonly ServerAddress[]

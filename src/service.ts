@@ -1,4 +1,5 @@
-import { createApp } from './app.ts'
+import { createApp, createMetricsApp } from './app.ts'
+import { DEFAULT_IDLE_SECONDS } from './config.ts'
 import { readPlacement } from './db/citus/distribute.ts'
 import { migrate } from './db/migrate.ts'
 import { connectAsOwner, openPools, type Pools } from './db/pool.ts'
@@ -8,6 +9,7 @@ import { makeParts, type Parts, type ServiceOptions } from './parts.ts'
 import { createCheckpoints } from './projector/checkpoint.ts'
 import { sweepGenerations } from './projector/rebuild/generation.ts'
 import { Reads } from './replicas/reads.ts'
+import { StartError } from './start-error.ts'
 import { keepFresh } from './tokens/refresh.ts'
 import { scheduleVerifications } from './verifications/schedule.ts'
 
@@ -18,7 +20,8 @@ const NOT_SPREAD =
   'This database has Citus, and the tables are on this node alone: stop the services on it and ' +
   'run `tallybook init --citus` to spread them over its workers (docs/scale.md).'
 
-type Server = ReturnType<typeof createApp>['server']
+type App = ReturnType<typeof createApp>
+type Server = App['server']
 
 /** A running service. */
 export type Service = {
@@ -59,21 +62,30 @@ export async function startService(options: ServiceOptions): Promise<Service> {
 async function serve(options: ServiceOptions, pools: Pools, reads: Reads): Promise<Service> {
   const { config, logger } = options
   const { host, port, shards, bodyLimitBytes, unknownTokens } = config
+  const { metricsAddress = null, metricsToken = null } = config
   const parts = await makeParts(options, pools, reads)
   let stopping = false
   const app = createApp({
     ...parts,
     ...{ pools, reads, shards, logger, bodyLimitBytes },
+    idleTimeoutSeconds: config.idleTimeoutSeconds ?? DEFAULT_IDLE_SECONDS,
     startRebuild: (projection) => parts.rebuilds.start(projection),
     logPublic: config.logPublic ?? false,
+    hasMetrics: metricsAddress === null,
+    metricsToken,
     attempts: new Attempts(unknownTokens),
     isStopping: () => stopping,
   })
   await parts.rebuilds.startChanged()
   await parts.instances.join()
+  let metricsServer: Server = null
   try {
-    app.listen({ hostname: host, port })
+    if (metricsAddress !== null) {
+      metricsServer = listen(createMetricsApp(parts.metrics, metricsToken), metricsAddress)
+    }
+    listen(app, { host, port })
   } catch (error) {
+    await metricsServer?.stop(true)
     await parts.instances.leave()
     throw error
   }
@@ -85,11 +97,33 @@ async function serve(options: ServiceOptions, pools: Pools, reads: Reads): Promi
     stop: async () => {
       stopping = true
       for (const timer of timers) timer.stop()
+      void metricsServer?.stop(true)
       await stopParts(parts, app.server, options.intervals?.stop ?? INTERVALS.stop)
       await reads.close()
       await pools.close()
     },
   }
+}
+
+/** Listens. Throws StartError that says why it can't, and what to do. */
+function listen(
+  app: { listen(options: { hostname: string; port: number }): unknown; server: Server },
+  { host, port }: { host: string; port: number },
+): Server {
+  try {
+    app.listen({ hostname: host, port })
+    return app.server
+  } catch (error) {
+    const reason = LISTEN_FAILURES[(error as NodeJS.ErrnoException).code ?? '']
+    if (reason === undefined) throw error
+    throw new StartError(`The service can't listen on ${host}:${port}: ${reason}.`)
+  }
+}
+
+const LISTEN_FAILURES: Record<string, string> = {
+  EADDRINUSE: 'another program listens there. Stop it, or choose another port',
+  EACCES: 'ports below 1024 need a privilege. Choose another port',
+  EADDRNOTAVAIL: 'this machine has no such address. Choose another host',
 }
 
 /** Starts what is done from time to time. */

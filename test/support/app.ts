@@ -27,6 +27,9 @@ export async function listRoutes({ address }: TestDatabase, shards: number): Pro
     ...{ pools, reads, logger, ...bounds },
     startRebuild: () => false,
     logPublic: false,
+    hasMetrics: true,
+    metricsToken: null,
+    idleTimeoutSeconds: 90,
     attempts: new Attempts(bounds.unknownTokens),
     isStopping: () => false,
   })

@@ -5,12 +5,15 @@ import type { AppendOutcome } from '../../log/queue.ts'
 import type { Principal } from '../../tokens/roles.ts'
 import type { auth } from '../auth.ts'
 import type { Bodies } from '../body.ts'
-import type { Metrics } from '../metrics.ts'
+import type { Metrics } from '../metrics/metrics.ts'
 import { Problem, unavailable } from '../problem.ts'
 import { apiKeyFlushDetail, keyFlushDetail } from './detail.ts'
 import { type FlushError, parseApiKeyFlush, parseKeyFlush } from './model.ts'
 
 type FlushOptions = { log: Pick<Log, 'append'>; metrics: Metrics; bodies: Bodies }
+
+/** Where flushes are posted. */
+export const FLUSH_PATHS = ['/internal/apikey-stats/flush', '/internal/stats/flush']
 
 /** POST /internal/apikey-stats/flush and /internal/stats/flush. */
 export function flushes(guard: ReturnType<typeof auth>, { log, metrics, bodies }: FlushOptions) {
@@ -23,10 +26,7 @@ export function flushes(guard: ReturnType<typeof auth>, { log, metrics, bodies }
   ) => {
     const idempotencyKey = readIdempotencyKey(request)
     const entries = parse(await bodies.read(request))
-    if (typeof entries === 'string') {
-      metrics.observeRejected()
-      throw new Problem(400, entries)
-    }
+    if (typeof entries === 'string') throw new Problem(400, entries)
     const started = performance.now()
     const outcome = await log.append(toFlush(entries), principal.name, idempotencyKey)
     metrics.observeFlush(outcome, (performance.now() - started) / 1000)

@@ -62,11 +62,17 @@ export function logRoutes(
           answerTile(shardOf(shard, shards), `tile/${level}/${number}`, request, set),
         { ...access.roles, params: TileParams, query: NoQuery, detail: tileDetail },
       )
-      // The same where the number has several parts, or the tile is partial.
+      // The same if the number has several parts, or the tile is partial. A path with a wildcard
+      // would be matched by Elysia, not by Bun.
       .get(
-        '/audit/log/:shard/tile/*',
-        ({ params, request, set }) =>
-          answerTile(shardOf(params.shard, shards), `tile/${params['*']}`, request, set),
+        '/audit/log/:shard/tile/:level/:number/:a/:b?/:c?/:d?/:e?/:f?',
+        ({ params: { shard, ...parts }, request, set }) =>
+          answerTile(
+            shardOf(shard, shards),
+            `tile/${Object.values(parts).join('/')}`,
+            request,
+            set,
+          ),
         { ...access.roles, query: NoQuery, detail: { hide: true } },
       )
   )

@@ -1,0 +1,91 @@
+import { Gauge, type Registry } from 'prom-client'
+import { isUnavailable } from '../../db/errors.ts'
+import type { Sql } from '../../db/pool.ts'
+import { readRebuilds } from '../../projector/rebuild/record.ts'
+import { readParkedEvents, readProjectionStatus } from '../../projector/status.ts'
+import { readNewestFinished } from '../../verifications/stored.ts'
+
+/** What the database tells at a scrape. While it does not answer these gauges have no value. */
+export class DatabaseGauges {
+  readonly #all: Gauge[] = []
+  readonly #position: Gauge
+  readonly #lagEvents: Gauge
+  readonly #lagSeconds: Gauge
+  readonly #parked: Gauge
+  readonly #drifted: Gauge
+  readonly #problems: Gauge
+  readonly #verifiedAt: Gauge
+
+  constructor(registry: Registry) {
+    const gauge = (name: string, help: string, labelNames: string[] = []) => {
+      const made = new Gauge({ name, help, labelNames, registers: [registry] })
+      this.#all.push(made)
+      return made
+    }
+    this.#position = gauge('tallybook_log_position', 'Position of the last event', ['shard'])
+    this.#lagEvents = gauge('tallybook_projection_lag_events', 'Events not folded yet', [
+      'projection',
+    ])
+    this.#lagSeconds = gauge(
+      'tallybook_projection_lag_seconds',
+      'Age of the oldest event not folded yet',
+      ['projection'],
+    )
+    this.#parked = gauge('tallybook_parked_events', 'Events that could not be folded; should be 0')
+    this.#drifted = gauge(
+      'tallybook_projection_drifted_rows',
+      'Rows that the newest rebuild found to differ from the log; should be 0',
+      ['projection'],
+    )
+    this.#problems = gauge(
+      'tallybook_verify_problems',
+      'Problems that the newest finished verification found; must be 0',
+    )
+    this.#verifiedAt = gauge(
+      'tallybook_verify_timestamp_seconds',
+      'When the newest finished verification ended',
+    )
+    this.#clear()
+  }
+
+  /** Reads them. False if the database does not answer, which leaves them without a value. */
+  async update(sql: Sql): Promise<boolean> {
+    try {
+      const [status, parked, rebuilds, verified] = await Promise.all([
+        readProjectionStatus(sql),
+        readParkedEvents(sql, 1),
+        readRebuilds(sql),
+        readNewestFinished(sql),
+      ])
+      this.#clear()
+      for (const [shard, position] of status[0]?.head.entries() ?? []) {
+        this.#position.set({ shard: String(shard) }, position)
+      }
+      for (const { name, lagEvents, lagSeconds } of status) {
+        this.#lagEvents.set({ projection: name }, lagEvents)
+        this.#lagSeconds.set({ projection: name }, lagSeconds)
+      }
+      this.#parked.set(parked.count)
+      for (const { projection, driftedRows } of rebuilds) {
+        if (driftedRows !== null) this.#drifted.set({ projection }, driftedRows)
+      }
+      if (verified !== null) {
+        this.#problems.set(verified.problems)
+        this.#verifiedAt.set(verified.finishedAt)
+      }
+      return true
+    } catch (error) {
+      this.#clear()
+      if (isUnavailable(error)) return false
+      throw error
+    }
+  }
+
+  /** Without labels `reset` would say 0, which is a value. */
+  #clear(): void {
+    for (const gauge of this.#all) {
+      gauge.reset()
+      gauge.remove({})
+    }
+  }
+}

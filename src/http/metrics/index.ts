@@ -1,0 +1,44 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { Type } from '@sinclair/typebox'
+import { Elysia } from 'elysia'
+import { readToken } from '../auth.ts'
+import { describe } from '../openapi.ts'
+import { Problem } from '../problem.ts'
+import type { Metrics } from './metrics.ts'
+
+/** GET /metrics: for everyone, or for who has `token` if there is one. */
+export function metricsRoute(metrics: Metrics, token: string | null) {
+  return new Elysia({ name: 'metrics' }).get(
+    '/metrics',
+    async ({ request }) => {
+      if (token !== null && !isSame(token, readToken(request.headers.get('authorization')))) {
+        throw new Problem(401, 'unauthorized', 'Send the token of TALLYBOOK_METRICS_TOKEN.', {
+          'www-authenticate': 'Bearer realm="tallybook metrics"',
+        })
+      }
+      return new Response(await metrics.render(), {
+        headers: { 'content-type': metrics.registry.contentType },
+      })
+    },
+    {
+      detail: describe({
+        tag: 'Operations',
+        open: true,
+        summary: 'Metrics for Prometheus',
+        description: 'With TALLYBOOK_METRICS_TOKEN set, it wants that token.',
+        ok: {
+          description: 'Text exposition format',
+          type: 'text/plain',
+          schema: Type.String(),
+          example: 'tallybook_flushes_total{outcome="appended"} 42\n',
+        },
+        errors: [401],
+      }),
+    },
+  )
+}
+
+const hash = (text: string) => createHash('sha256').update(text).digest()
+
+const isSame = (expected: string, given: string | null) =>
+  given !== null && timingSafeEqual(hash(expected), hash(given))

@@ -1,0 +1,168 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { Pools } from '../../db/pool.ts'
+import type { AppendOutcome } from '../../log/queue.ts'
+import type { Served } from '../../replicas/reads.ts'
+import { type Replica, STATES } from '../../replicas/replica.ts'
+import { DatabaseGauges } from './database.ts'
+import { processMetrics } from './process.ts'
+
+/** Milliseconds for which a scrape is answered by the one before, whoever asks. */
+const REUSE_MS = 1_000
+
+/** Why a read went to the primary though there are replicas. */
+const FALLBACK_REASONS: Served[] = [...STATES, 'failed', 'missing']
+
+/** Every outcome of a flush, by the status of its answer; 200 is `appended` or `replayed`. */
+const OUTCOMES: Record<number, string> = {
+  400: 'rejected',
+  401: 'unauthorized',
+  403: 'forbidden',
+  413: 'too_large',
+  415: 'rejected',
+  422: 'key_reused',
+  429: 'too_many_requests',
+  500: 'failed',
+  503: 'unavailable',
+}
+
+/**
+ * What the service counts about itself, for Prometheus. Holds no name, key or token of a client.
+ * Every series of a counter is there from the start, so that its first increase shows; a gauge of
+ * what is not known now has none.
+ */
+export class Metrics {
+  readonly registry = new Registry()
+
+  readonly #flushes = new Counter({
+    name: 'tallybook_flushes_total',
+    help: 'Flushes by outcome',
+    labelNames: ['outcome'] as const,
+    registers: [this.registry],
+  })
+  readonly #appendSeconds = new Histogram({
+    name: 'tallybook_append_duration_seconds',
+    help: 'From the queue into the log, the commit included',
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
+    registers: [this.registry],
+  })
+
+  readonly #queueLength = this.#gauge(
+    'tallybook_queue_length',
+    'Flushes accepted and not in the log yet',
+  )
+  readonly #up = this.#gauge('tallybook_database_up', '1 where the database answers, else 0')
+  readonly #database = new DatabaseGauges(this.registry)
+
+  readonly #treeSize = this.#gauge(
+    'tallybook_tree_size',
+    'Events that the newest signed tree head of this instance covers',
+    ['shard'],
+  )
+  readonly #instances = this.#gauge('tallybook_instances', 'Instances that run on the database')
+  readonly #tends = this.#gauge(
+    'tallybook_tends',
+    '1 for a shard that this instance folds and signs, else 0',
+    ['shard'],
+  )
+  readonly #replicaReads = new Counter({
+    name: 'tallybook_replica_reads_total',
+    help: 'Reads that a replica has answered',
+    registers: [this.registry],
+  })
+  readonly #fallbacks = new Counter({
+    name: 'tallybook_replica_fallbacks_total',
+    help: 'Reads that went to the primary though there are replicas, by reason',
+    labelNames: ['reason'] as const,
+    registers: [this.registry],
+  })
+  readonly #replicaUsed = this.#gauge('tallybook_replica_used', '1 where reads go to it, else 0', [
+    'replica',
+  ])
+  readonly #replicaLagEvents = this.#gauge(
+    'tallybook_replica_lag_events',
+    'Events that the replica lacks',
+    ['replica'],
+  )
+  readonly #replicaLagSeconds = this.#gauge(
+    'tallybook_replica_lag_seconds',
+    'Age of the oldest event that the replica lacks',
+    ['replica'],
+  )
+
+  #rendering: Promise<string> | null = null
+  #renderedAt = 0
+
+  constructor(
+    private readonly sources: {
+      pools: Pools
+      replicas: readonly Replica[]
+      queueLength: () => number
+      /** By shard. */
+      treeSizes: () => number[]
+      instances: { count: number; tends(shard: number): boolean }
+    },
+  ) {
+    for (const metric of processMetrics()) this.registry.registerMetric(metric)
+    for (const outcome of ['appended', 'replayed', ...Object.values(OUTCOMES)]) {
+      this.#flushes.inc({ outcome }, 0)
+    }
+    if (sources.replicas.length > 0) {
+      for (const reason of FALLBACK_REASONS) this.#fallbacks.inc({ reason }, 0)
+    }
+  }
+
+  /**
+   * All metrics in Prometheus' text format, as of now or of a scrape within the last second: many
+   * scrapes cost what one does.
+   */
+  render(): Promise<string> {
+    const now = performance.now()
+    if (this.#rendering === null || now - this.#renderedAt >= REUSE_MS) {
+      this.#renderedAt = now
+      this.#rendering = this.#render()
+    }
+    return this.#rendering
+  }
+
+  async #render(): Promise<string> {
+    this.#queueLength.set(this.sources.queueLength())
+    const { instances } = this.sources
+    this.#instances.set(instances.count)
+    for (const [shard, size] of this.sources.treeSizes().entries()) {
+      this.#treeSize.set({ shard: String(shard) }, size)
+      this.#tends.set({ shard: String(shard) }, instances.tends(shard) ? 1 : 0)
+    }
+    for (const { number, state, lag } of this.sources.replicas) {
+      const replica = String(number)
+      this.#replicaUsed.set({ replica }, state === 'used' ? 1 : 0)
+      this.#replicaLagEvents.set({ replica }, lag.events)
+      this.#replicaLagSeconds.set({ replica }, lag.seconds)
+    }
+    const isUp = await this.#database.update(this.sources.pools.read)
+    this.#up.set(isUp ? 1 : 0)
+    return this.registry.metrics()
+  }
+
+  #gauge<Label extends string>(name: string, help: string, labelNames: Label[] = []) {
+    return new Gauge({ name, help, labelNames, registers: [this.registry] })
+  }
+
+  /** Counts a read that a replica has answered, or should have. */
+  observeRead(served: Served): void {
+    if (served === 'replica') this.#replicaReads.inc()
+    else this.#fallbacks.inc({ reason: served })
+  }
+
+  /** Counts an answer to a flush that was not 200. */
+  observeRefused(status: number): void {
+    this.#flushes.inc({ outcome: OUTCOMES[status] ?? 'failed' })
+  }
+
+  /** Counts a flush that is in the log, and notes how long the log took for one. */
+  observeFlush(outcome: AppendOutcome, seconds: number): void {
+    if (outcome.kind === 'appended') {
+      this.#flushes.inc({ outcome: outcome.replayed ? 'replayed' : 'appended' })
+    }
+    this.#appendSeconds.observe(seconds)
+  }
+}
