@@ -80,7 +80,7 @@ test('what comes from another site may ask, and is told nothing that its browser
     expect(response.headers.get('access-control-allow-origin')).toBeNull()
     const init = { method: 'OPTIONS', headers }
     const preflight = await fetchWith(service, cookie, '/admin/catalog', init)
-    expect(preflight.status).toBe(404)
+    expect(preflight.status).toBe(405)
     expect(preflight.headers.get('access-control-allow-origin')).toBeNull()
   }
 })
