@@ -1,6 +1,10 @@
 /** A position a shard, by index; -1 stands before the first event. */
 export type Positions = readonly number[]
 
+/** True where nothing of `needed` is missing in `positions`. */
+export const covers = (positions: Positions, needed: Positions): boolean =>
+  needed.every((position, shard) => position <= (positions[shard] ?? -1))
+
 /** `0/41,1/7`: how positions are written in headers and queries. */
 export function formatPositions(positions: Positions): string {
   return positions.map((position, shard) => `${shard}/${position}`).join(',')

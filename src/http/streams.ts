@@ -63,10 +63,15 @@ export class Streams {
     return stream.readable
   }
 
+  /** Ends all that are open. */
+  endAll(): void {
+    for (const stream of [...this.#open]) stream.end()
+  }
+
   /** Ends all, and opens no more. */
   stop(): void {
     this.#stopped = true
-    for (const stream of [...this.#open]) stream.end()
+    this.endAll()
   }
 
   #startTimers(): void {

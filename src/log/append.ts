@@ -44,8 +44,16 @@ export type AppenderOptions = {
   intervals?: Intervals['log']
 }
 
-/** What one commit brought: events at consecutive positions, and their time (RFC 3339). */
-export type AppendedBatch = { firstPosition: number; recordedAt: string; events: ResolvedFlush[] }
+/**
+ * What one commit brought: events at consecutive positions, their time (RFC 3339), and the hash of
+ * the last one's payload, in hex.
+ */
+export type AppendedBatch = {
+  firstPosition: number
+  recordedAt: string
+  events: ResolvedFlush[]
+  lastPayloadSha256: string
+}
 
 /**
  * Appends flushes to one shard by natural group commit: while a batch is on its way, arriving
@@ -191,7 +199,8 @@ export class ShardAppender {
     const firstPosition = Number(row.first_position)
     for (const [i, flush] of appended.entries()) flush.settleAppended(shard, firstPosition + i)
     const events = appended.map((flush) => flush.resolved)
-    onAppended(shard, { firstPosition, recordedAt: row.recorded_at!, events })
+    const lastPayloadSha256 = appended.at(-1)!.payloadSha256
+    onAppended(shard, { firstPosition, recordedAt: row.recorded_at!, events, lastPayloadSha256 })
   }
 
   async #callAppend(batch: PendingFlush[], catalogPosition: number): Promise<AppendRow> {

@@ -97,9 +97,10 @@ export async function selectEvents(
 }
 
 /** What a fold reads of an event; the payload is UTF-8. */
-export type FoldableEvent = Pick<StoredEvent, 'position' | 'type' | 'version' | 'recordedAt'> & {
-  payload: Uint8Array
-}
+export type FoldableEvent = Pick<
+  StoredEvent,
+  'position' | 'type' | 'version' | 'recordedAt' | 'payloadSha256'
+> & { payload: Uint8Array }
 
 /**
  * Shows the first `limit` events of a range one after the other as they arrive, so that none are
@@ -114,20 +115,23 @@ export async function visitEvents(
 ): Promise<number> {
   let events = 0
   const rows = sql`
-    select e.position, e.type, e.version, ${recordedAt(sql)}, e.payload::text
+    select
+      e.position, e.type, e.version, ${recordedAt(sql)}, encode(e.payload_sha256, 'hex'),
+      e.payload::text
     from events e
     where e.shard = ${shard} and e.position > ${after}
     order by e.position
     limit ${limit}`.raw()
   await rows.forEach((row) => {
     // The driver's types know no rows of columns.
-    const [position, type, version, at, payload] = row as unknown as Buffer[]
+    const [position, type, version, at, sha256, payload] = row as unknown as Buffer[]
     events++
     visit({
       position: Number(position!.toString('latin1')),
       type: type!.toString('latin1'),
       version: Number(version!.toString('latin1')),
       recordedAt: at!.toString('latin1'),
+      payloadSha256: sha256!.toString('latin1'),
       payload: payload!,
     })
   })
@@ -164,6 +168,28 @@ export async function toRecordedAt(sql: Sql, moment: string): Promise<string> {
   const [row] = await sql<{ recorded_at: string }[]>`
     select ${recordedAt(sql)} from (select ${moment}::timestamptz as recorded_at) e`
   return row!.recorded_at
+}
+
+/**
+ * What no other event of its shard and position has, in another history of the log: when it was
+ * recorded, and the hash of what it says.
+ */
+export const identityOf = ({
+  recordedAt,
+  payloadSha256,
+}: Pick<LeafEvent, 'recordedAt' | 'payloadSha256'>): string => `${recordedAt} ${payloadSha256}`
+
+/** As `identityOf`, of the event at a position; null where there is none. */
+export async function readIdentity(
+  sql: Sql | Transaction,
+  shard: number,
+  position: number,
+): Promise<string | null> {
+  const [row] = await sql<Pick<EventRow, 'recorded_at' | 'payload_sha256'>[]>`
+    select ${recordedAt(sql)}, encode(e.payload_sha256, 'hex') as payload_sha256
+    from events e
+    where e.shard = ${shard} and e.position = ${position}`
+  return row ? `${row.recorded_at} ${row.payload_sha256}` : null
 }
 
 /** One event; null where the shard has none at that position. */

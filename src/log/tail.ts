@@ -1,6 +1,6 @@
 import type { StoredEvent } from '../events/event.ts'
 import { type Line, toLine } from './line.ts'
-import type { ReadLimits, ReadRange } from './read.ts'
+import { identityOf, type ReadLimits, type ReadRange } from './read.ts'
 
 /** What the tails of all shards hold at most, but for each one's newest event. */
 const MAX_BYTES = 32 * 1024 * 1024
@@ -13,8 +13,12 @@ export type TailOptions = {
   shard: number
   shards: number
   read: (range: ReadRange, limits: ReadLimits) => Promise<StoredEvent[]>
+  /** The identity of the event at a position, as `identityOf` gives it; null where there is none. */
+  identify: (shard: number, position: number) => Promise<string | null>
   /** Called when there are new lines. */
   onGrown: (shard: number) => void
+  /** Called when the log is another than the one whose lines were held. */
+  onLost: (shard: number) => void
 }
 
 /**
@@ -28,8 +32,12 @@ export class ShardTail {
   #bytes = 0
   #from: number | null = null
   #head: number | null = null
+  /** Of the event at the head; null of none. */
+  #identity: string | null = null
   /** Where the shard has been seen to be; what `advance` reads up to. */
   #seen = -1
+  /** True where the shard was seen to end before the head. */
+  #isDoubted = false
   #advancing: Promise<void> | null = null
 
   constructor(private readonly options: TailOptions) {}
@@ -58,8 +66,13 @@ export class ShardTail {
   /**
    * Reads on to `head`, a position that is committed. The first one after `clear` is where it
    * begins. Rejects as the read does; the next call goes on where it stopped.
+   *
+   * A log only grows, unless its database has lost commits or another server has taken its place.
+   * So each time the event at the head has to be there still: else all is forgotten.
    */
   async advance(head: number): Promise<void> {
+    // Seen before the last append of this process, or lost.
+    if (head < this.head) this.#isDoubted = true
     this.#seen = Math.max(this.#seen, head)
     this.#advancing ??= this.#advance().finally(() => {
       this.#advancing = null
@@ -73,25 +86,47 @@ export class ShardTail {
     this.#bytes = 0
     this.#from = null
     this.#head = null
+    this.#identity = null
     this.#seen = -1
+    this.#isDoubted = false
   }
 
   async #advance(): Promise<void> {
-    const { shard, read, onGrown } = this.options
-    if (this.#head === null) {
-      this.#from = this.#head = this.#seen
-      // Whoever starts at an older position can read up to here.
-      onGrown(shard)
-    }
-    while (this.#head !== null && this.#head < this.#seen) {
-      const events = await read({ shard, after: this.#head }, READ)
-      // Cleared meanwhile, or not there: nothing is passed over that might still come.
-      if (this.#head === null || events.length === 0) return
+    const { shard, read, identify, onGrown, onLost } = this.options
+    if (this.#head === null) await this.#begin()
+    while (this.#head !== null && (this.#head < this.#seen || this.#isDoubted)) {
+      const at = this.#head
+      this.#isDoubted = false
+      const [identity, events] = await Promise.all([
+        identify(shard, at),
+        read({ shard, after: at }, READ),
+      ])
+      // Cleared meanwhile: nobody follows any more.
+      if (this.#head !== at) return
+      if (identity !== this.#identity) {
+        this.clear()
+        return onLost(shard)
+      }
+      // Not there: nothing is passed over that might still come.
+      if (events.length === 0) return
       for (const event of events) this.#add(toLine(event))
       this.#head = events.at(-1)!.position
+      this.#identity = identityOf(events.at(-1)!)
       this.#shrink()
       onGrown(shard)
     }
+  }
+
+  async #begin(): Promise<void> {
+    const { shard, identify, onGrown } = this.options
+    const at = this.#seen
+    const identity = await identify(shard, at)
+    // Cleared meanwhile.
+    if (this.#seen < at) return
+    this.#from = this.#head = at
+    this.#identity = identity
+    // Whoever starts at an older position can read up to here.
+    onGrown(shard)
   }
 
   #add(line: Line): void {

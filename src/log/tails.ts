@@ -15,8 +15,12 @@ const SLICE = 100
 /** Somebody who waits for what a shard, or any (null), will bring. */
 export type Follower = {
   readonly shard: number | null
+  /** Where it stands in a shard; undefined where it doesn't follow that one. */
+  positionIn(shard: number): number | undefined
   /** There may be something new. */
   wake(): void
+  /** Its log is another one now: it ends. */
+  lose(): void
   /** Now and then: to be noted for the next `wake`. */
   keepAlive(): void
 }
@@ -25,6 +29,7 @@ export type TailsOptions = {
   shards: number
   readHeads: () => Promise<Positions>
   read: TailOptions['read']
+  identify: TailOptions['identify']
   /** Milliseconds between two looks, while somebody follows, for what other processes append. */
   pollIntervalMs: number
   logger: Logger
@@ -44,12 +49,13 @@ export class Tails {
   #waking = false
 
   constructor(private readonly options: TailsOptions) {
-    const { shards, read, readHeads } = options
+    const { shards, read, identify, readHeads } = options
     this.heads = new Heads(readHeads)
     const onGrown = (shard: number) => this.#wake(shard)
+    const onLost = (shard: number) => this.#lose(shard)
     this.#tails = Array.from(
       { length: shards },
-      (_, shard) => new ShardTail({ shard, shards, read, onGrown }),
+      (_, shard) => new ShardTail({ shard, shards, read, identify, onGrown, onLost }),
     )
   }
 
@@ -95,7 +101,9 @@ export class Tails {
   #lookIn(ms: number): void {
     const timer = setTimeout(async () => {
       try {
+        const before = [...this.#followers]
         const heads = await this.heads.read()
+        for (const follower of before) loseWhereAhead(follower, heads)
         await Promise.all(heads.map((head, shard) => this.#advance(shard, head)))
       } catch (error) {
         this.#note(error)
@@ -112,6 +120,14 @@ export class Tails {
     } catch (error) {
       // The next look tries again.
       this.#note(error)
+    }
+  }
+
+  /** Ends all who follow a shard: what they have is of another log. */
+  #lose(shard: number): void {
+    this.options.logger.error({ shard }, 'tails: the log has lost events that were sent')
+    for (const follower of [...this.#followers]) {
+      if (follower.shard === null || follower.shard === shard) follower.lose()
     }
   }
 
@@ -141,4 +157,9 @@ export class Tails {
     }
     wakeSlice()
   }
+}
+
+/** Ends who stands behind the heads, seen after it came: what it has is of another log. */
+function loseWhereAhead(follower: Follower, heads: Positions): void {
+  if (heads.some((head, shard) => (follower.positionIn(shard) ?? -1) > head)) follower.lose()
 }

@@ -8,6 +8,12 @@ import { type FoldableEvent, visitEvents } from '../log/read.ts'
 import type { Fold, Place, Projection } from '../projections/projection.ts'
 import type { Checkpoint } from './checkpoint.ts'
 
+/** The log doesn't have what was folded: the database has lost it, or is another one now. */
+export class LogLost extends Error {
+  override name = 'LogLost'
+  override message = 'projector: the log has lost events that were folded; folding from it anew'
+}
+
 /** Batches that came before the one they follow; more means that it will not come. */
 const MAX_AHEAD = 8
 
@@ -22,6 +28,8 @@ const MAX_AHEAD = 8
 export class Pass {
   /** The last event that was folded (or parked). */
   position: number
+  /** That event's hash and time; null before the first. */
+  #last: Pick<FoldableEvent, 'payloadSha256' | 'recordedAt'> | null = null
   /** How many were. */
   events = 0
   /** How many entries they had. */
@@ -65,10 +73,12 @@ export class Pass {
       if (this.#ahead.length < MAX_AHEAD) this.#ahead.push(batch)
       return
     }
-    const { firstPosition, recordedAt, events } = batch
-    for (let i = this.position + 1 - firstPosition; i < events.length; i++) {
+    const { firstPosition, recordedAt, events, lastPayloadSha256 } = batch
+    const known = this.position + 1 - firstPosition
+    for (let i = known; i < events.length; i++) {
       this.#fold(events[i]!, { position: firstPosition + i, recordedAt })
     }
+    if (known < events.length) this.#last = { payloadSha256: lastPayloadSha256, recordedAt }
     if (this.#ahead.length > 0) this.#foldAhead()
   }
 
@@ -104,12 +114,20 @@ export class Pass {
 
   /**
    * Writes what was folded. False where another projector moved a checkpoint meanwhile: then
-   * nothing is written.
+   * nothing is written. Nor is it, with LogLost, where the log doesn't have the last event that was
+   * folded: of a log that only grows it had all before it then, and has them now.
    */
   async write(sql: Sql): Promise<boolean> {
     const { shard, checkpoints, position } = this
     try {
-      await transact(sql, '', (transaction) => {
+      await transact(sql, '', async (transaction) => {
+        const { payloadSha256, recordedAt } = this.#last!
+        const inLog = transaction`
+          select
+          from events e
+          where e.shard = ${shard} and e.position = ${position}
+            and e.payload_sha256 = decode(${payloadSha256}, 'hex')
+            and e.recorded_at = ${recordedAt}::timestamptz`
         // Sent together: the first that fails makes the rest fail, and the transaction with them.
         // One that is further on already (the others are new) has folded nothing here and stays.
         const behind = checkpoints.filter((checkpoint) => checkpoint.position < position)
@@ -131,7 +149,8 @@ export class Pass {
             values (${shard}, ${at}, ${reason})
             on conflict (shard, position) do nothing`,
         )
-        return Promise.all([...moves, ...writes, ...parkings])
+        const [found] = await Promise.all([inLog, ...moves, ...writes, ...parkings])
+        if (found.length === 0) throw new LogLost()
       })
       return true
     } catch (error) {
@@ -157,7 +176,8 @@ export class Pass {
     for (const batch of ahead) this.foldAppended(batch)
   }
 
-  #foldStored({ type, version, payload, position, recordedAt }: FoldableEvent): void {
+  #foldStored(stored: FoldableEvent): void {
+    const { type, version, payload, position, recordedAt, payloadSha256 } = stored
     try {
       this.#fold(decodeEvent(type, version, payload), { position, recordedAt })
     } catch (error) {
@@ -169,6 +189,7 @@ export class Pass {
       this.#parked.push({ position, reason: error.message })
       this.#moveTo(position)
     }
+    this.#last = { payloadSha256, recordedAt }
   }
 
   #fold(event: Event, place: Place): void {

@@ -80,7 +80,9 @@ export async function readPast(
       some.map(async (position, i) => {
         const range = { shard: first + i, after: found[i]! }
         const events = position - range.after
-        if (events > 0) await visitEvents(transaction, range, events, visit)
+        if (events === 0) return
+        const visited = await visitEvents(transaction, range, events, visit)
+        if (visited < events) throw new NotNow('the log has lost what is to be read')
       }),
     )
   }

@@ -88,6 +88,18 @@ export class Projector {
     return reached.every(Boolean)
   }
 
+  /**
+   * Tells that the projections reflect less than was reached: the database has lost commits, or
+   * another server has taken its place.
+   */
+  noticeLoss(reflected: Positions): void {
+    for (const projectors of [this.#current, this.#usage]) {
+      for (const [shard, projector] of projectors.entries()) {
+        projector.noticeLoss(reflected[shard] ?? -1)
+      }
+    }
+  }
+
   /** Ends after the passes under way. */
   async stop(): Promise<void> {
     await Promise.all(this.#all.map((projector) => projector.stop()))

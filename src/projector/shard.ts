@@ -5,7 +5,7 @@ import type { Intervals } from '../intervals.ts'
 import type { AppendedBatch } from '../log/append.ts'
 import { Waiters } from '../waiters.ts'
 import { type Checkpoint, readCheckpoints } from './checkpoint.ts'
-import { Pass } from './pass.ts'
+import { LogLost, Pass } from './pass.ts'
 import type { Sharing } from './sharing.ts'
 import type { Track } from './tracks.ts'
 
@@ -90,6 +90,11 @@ export class ShardProjector {
     return reached
   }
 
+  /** Tells that the checkpoint is no further than this, whatever was reached before. */
+  noticeLoss(position: number): void {
+    this.#position = Math.min(this.#position, position)
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true
     this.#wake('stop')
@@ -125,7 +130,9 @@ export class ShardProjector {
     } catch (error) {
       this.#pass = null
       if (isUnavailable(error)) this.logger.warn({ shard: this.shard }, 'projector: database away')
-      else this.logger.error({ shard: this.shard, err: error }, 'projector: pass failed')
+      else if (error instanceof LogLost) {
+        this.logger.error({ shard: this.shard, track: this.track.name }, error.message)
+      } else this.logger.error({ shard: this.shard, err: error }, 'projector: pass failed')
       return 'failed'
     }
   }
@@ -211,7 +218,8 @@ export class ShardProjector {
   #noteReached(position: number): void {
     if (position > this.#lastSeen) this.#movedAt = performance.now()
     this.#lastSeen = position
-    this.#position = Math.max(this.#position, position)
+    // Less than before where the database has lost commits.
+    this.#position = position
     this.#waiters.release((wanted) => wanted <= this.#position)
   }
 

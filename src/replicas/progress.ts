@@ -1,5 +1,5 @@
 import type { Sql, Transaction } from '../db/pool.ts'
-import type { Positions } from '../events/positions.ts'
+import { covers, type Positions } from '../events/positions.ts'
 import { catalogRows } from '../projections/catalog-rows.ts'
 import { CURRENT } from '../projections/index.ts'
 import type { Projection } from '../projections/projection.ts'
@@ -43,7 +43,7 @@ export async function readProgress(sql: Sql | Transaction): Promise<Progress> {
 
 /** True where nothing of what is needed is missing. */
 export function meets(progress: Progress, { of, positions }: Need): boolean {
-  return positions.every((position, shard) => position <= (progress[of][shard] ?? -1))
+  return covers(progress[of], positions)
 }
 
 /** How many events of `all` aren't in `some` yet. */

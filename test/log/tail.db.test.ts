@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'bun:test'
 import pino from 'pino'
 import { openPools, type Pools } from '../../src/db/pool.ts'
 import type { Line } from '../../src/log/line.ts'
-import { readHeads, selectEvents } from '../../src/log/read.ts'
+import { readHeads, readIdentity, selectEvents } from '../../src/log/read.ts'
 import { type Follower, Tails } from '../../src/log/tails.ts'
 import { insertEvent } from '../support/events.ts'
 import { TEST_SHARDS, useDatabase } from '../support/server.ts'
@@ -34,6 +34,7 @@ beforeEach(() => {
     shards: TEST_SHARDS,
     readHeads: () => counted('heads', () => readHeads(pools.read)),
     read: (range, limits) => counted('events', () => selectEvents(pools.read, range, limits)),
+    identify: (shard, position) => readIdentity(pools.read, shard, position),
     pollIntervalMs: 20,
     logger: pino({ level: 'silent' }),
   })
@@ -45,11 +46,13 @@ function follow(shard: number | null = 0) {
   let wakes = 0
   const follower: Follower = {
     shard,
+    positionIn: () => undefined,
     wake: () => {
       wakes++
       resolve()
       ;({ promise, resolve } = Promise.withResolvers<void>())
     },
+    lose: () => {},
     keepAlive: () => {},
   }
   tails.follow(follower)

@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test'
 import type { StoredEvent } from '../../src/events/event.ts'
+import { identityOf } from '../../src/log/read.ts'
 import { ShardTail } from '../../src/log/tail.ts'
 
 // How much a tail holds.
@@ -14,7 +15,8 @@ function openTail(payload: string, shards = 1): ShardTail {
     ...{ payload, payloadBytes: payload.length, payloadSha256: '' },
   })
   return new ShardTail({
-    ...{ shard: 0, shards, onGrown: () => {} },
+    ...{ shard: 0, shards, onGrown: () => {}, onLost: () => {} },
+    identify: async (_, position) => (position < 0 ? null : identityOf(eventAt(position))),
     read: async ({ after }) => [eventAt((after ?? -1) + 1)],
   })
 }

@@ -5,7 +5,7 @@ export const READ_MUTATIONS: readonly Mutation[] = [
   {
     name: 'batch-folded-twice',
     file: 'src/projector/pass.ts',
-    find: 'for (let i = this.position + 1 - firstPosition; i < events.length; i++)',
+    find: 'for (let i = known; i < events.length; i++)',
     replace: 'for (let i = 0; i < events.length; i++)',
     harm: 'Flushes that were read from the log before they were handed over count twice.',
     tests: ['test/projector'],

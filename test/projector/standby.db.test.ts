@@ -108,7 +108,12 @@ describe('while another tends the shard', () => {
   test('what it is told of its own appends is no reason to fold', async () => {
     const standby = startStandby()
     const position = await append()
-    const batch = { firstPosition: position, recordedAt: new Date().toISOString(), events: [] }
+    const batch = {
+      firstPosition: position,
+      recordedAt: new Date().toISOString(),
+      events: [],
+      lastPayloadSha256: '',
+    }
     for (let i = 0; i < 10; i++) standby.noticeAppend(SHARD, batch)
     expect(await standby.reach(positionsAt(position), 1)).toBe(false)
     expect((await readPositions()).api_key_counters).toBe(-1)

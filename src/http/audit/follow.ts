@@ -89,6 +89,10 @@ export class FollowSource implements StreamSource, Follower {
     }
   }
 
+  positionIn(shard: number): number | undefined {
+    return this.#shards.find(({ pages }) => pages.shard === shard)?.pages.position
+  }
+
   /** There may be something new. */
   wake(): void {
     this.#resolve?.()
@@ -98,6 +102,13 @@ export class FollowSource implements StreamSource, Follower {
   /** Something is sent by the next turn, and be it that nothing is new. */
   keepAlive(): void {
     this.#isKeepAliveDue = true
+  }
+
+  /** The stream ends; who comes again is told where the log stands. */
+  lose(): void {
+    this.#left = 0
+    for (const { pages } of this.#shards) pages.drop()
+    this.wake()
   }
 
   end(): void {

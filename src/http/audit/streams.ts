@@ -10,6 +10,7 @@ import {
   type ReadFilter,
   type ReadRange,
   readHeads,
+  readIdentity,
   selectEvents,
   toRecordedAt,
 } from '../../log/read.ts'
@@ -20,6 +21,7 @@ import type { Reads } from '../../replicas/reads.ts'
 import { findOpenSessions } from '../../tokens/sessions.ts'
 import type { Tokens } from '../../tokens/tokens.ts'
 import type { Caller } from '../auth.ts'
+import { Problem } from '../problem.ts'
 import { Streams } from '../streams.ts'
 import { FollowSource, type HeldPages } from './follow.ts'
 import { RangeSource } from './range.ts'
@@ -58,6 +60,7 @@ export class AuditStreams {
       shards,
       readHeads: () => readHeads(this.#sql),
       read: (range, limits) => selectEvents(this.#sql, range, limits),
+      identify: (shard, position) => readIdentity(this.#sql, shard, position),
       pollIntervalMs: intervals.pollIntervalMs,
       logger,
     })
@@ -112,6 +115,7 @@ export class AuditStreams {
     const shards = shardsOf(request, this.options.shards)
     const after = lastEventId || request.after
     const given = positionsOf(request, after, this.options.shards)
+    if (given !== null) await this.#refuseAhead(shards, given)
     const source = new FollowSource({
       tails: this.#tails,
       held: this.#held,
@@ -139,6 +143,20 @@ export class AuditStreams {
   stop(): void {
     this.#ranges.stop()
     this.#followers.stop()
+  }
+
+  /** Throws the problem 400 for a position that the log doesn't have, where that can be seen. */
+  async #refuseAhead(shards: number[], given: Positions): Promise<void> {
+    const heads = await this.#tails.heads.read().catch((error: unknown) => {
+      // It is looked at when the database is back.
+      if (isUnavailable(error)) return null
+      throw error
+    })
+    if (heads === null) return
+    const ahead = shards.filter((shard, i) => given[i]! > heads[shard]!)
+    if (ahead.length === 0) return
+    const ends = ahead.map((shard) => `${shard}/${heads[shard]}`).join(',')
+    throw new Problem(400, 'invalid query', `The log is not there yet: it ends at ${ends}.`)
   }
 
   async #startOf(shards: number[], { from }: ReadFilter): Promise<Positions> {

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import { isUnavailable } from '../../db/errors.ts'
-import { formatPositions, type Positions } from '../../events/positions.ts'
+import { covers, formatPositions, type Positions } from '../../events/positions.ts'
 import type { Intervals } from '../../intervals.ts'
 import type { Tokens } from '../../tokens/tokens.ts'
 import type { Caller } from '../auth.ts'
@@ -30,6 +30,7 @@ export type LiveOptions = {
 export class LivePositions {
   readonly #streams: Streams
   readonly #sources = new Set<PositionSource>()
+  #positions: Positions | null = null
   #text: string | null = null
   #looking: ReturnType<typeof setTimeout> | null = null
 
@@ -67,8 +68,8 @@ export class LivePositions {
   #lookIn(ms: number): void {
     const timer = setTimeout(async () => {
       try {
-        const text = formatPositions(await this.options.readHeads())
-        if (this.#looking === timer) this.#tell(text)
+        const positions = await this.options.readHeads()
+        if (this.#looking === timer) this.#tell(positions)
       } catch (error) {
         if (!isUnavailable(error)) this.options.logger.error({ err: error }, 'live: no heads')
       }
@@ -77,8 +78,15 @@ export class LivePositions {
     this.#looking = timer
   }
 
-  #tell(text: string): void {
+  #tell(positions: Positions): void {
+    // The log has lost events: a client sees its stream end, and begins anew.
+    if (!covers(positions, this.#positions ?? [])) {
+      this.#streams.endAll()
+      return
+    }
+    const text = formatPositions(positions)
     if (text === this.#text) return
+    this.#positions = positions
     this.#text = text
     void this.#forEach((source) => source.tell(this.#text ?? text))
   }
@@ -97,6 +105,7 @@ export class LivePositions {
     if (this.#sources.size > 0 || this.#looking === null) return
     clearTimeout(this.#looking)
     this.#looking = null
+    this.#positions = null
     this.#text = null
   }
 }

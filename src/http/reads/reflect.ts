@@ -1,7 +1,7 @@
-import type { Pools, Transaction } from '../../db/pool.ts'
-import { formatPositions, type Positions, parsePositions } from '../../events/positions.ts'
+import type { Pools, Sql, Transaction } from '../../db/pool.ts'
+import { covers, formatPositions, type Positions, parsePositions } from '../../events/positions.ts'
 import { CursorError } from '../../projections/page.ts'
-import { readNow } from '../../projections/read-now.ts'
+import { type Reflected, readNow } from '../../projections/read-now.ts'
 import type { Source } from '../../projections/source.ts'
 import type { History } from '../../projector/history.ts'
 import type { Wanted } from '../../projector/past.ts'
@@ -37,17 +37,17 @@ export async function reflect<Value>(
   wanted: Wanted,
   read: (transaction: Transaction, source: Source) => Promise<Value | null>,
 ): Promise<Value> {
+  const { history } = options
   const past = await findPositions(options, asOf)
-  const isEventual = asOf.consistency === 'eventual'
-  const need = isEventual ? null : await catchUp(options.projector, past, 'current')
+  const tracks: ReadTrack[] = asOf.consistency === 'eventual' ? [] : ['current']
   try {
-    const { value, positions } = await options.reads.read(need, async (sql) =>
+    const { value, positions } = await readReflecting(options, { past, tracks }, (sql) =>
       past === null
         ? readNow(sql, read)
-        : { value: await options.history.read(sql, past, wanted, read), positions: past },
+        : readNow(sql, (transaction) => history.read(transaction, past, wanted, read)),
     )
     if (value === null) throw new Problem(404, 'not found')
-    return jsonResponse(value, { 'tallybook-position': formatPositions(positions) })
+    return jsonResponse(value, { 'tallybook-position': formatPositions(past ?? positions) })
   } catch (error) {
     if (!(error instanceof CursorError)) throw error
     throw invalid('The cursor is not one that this list has given for this sort.')
@@ -55,10 +55,27 @@ export async function reflect<Value>(
 }
 
 /**
- * Waits until the projections reflect the past that is asked for; null: all that is in the log.
- * Gives what a read then needs to see.
+ * Reads what reflects the past that is asked for; null: all that is in the log now. Waits for
+ * `tracks` to be there, the slowest first; none: reads whatever is there. What was there a moment
+ * ago may be gone, where another server has taken the database's place, or its last commits were
+ * lost: so what was read has to say that it reflects what was needed.
  */
-export async function catchUp(
+export async function readReflecting<Value>(
+  { projector, reads }: ReadOptions,
+  { past, tracks }: { past: Positions | null; tracks: readonly ReadTrack[] },
+  read: (sql: Sql | Transaction) => Promise<Reflected<Value>>,
+): Promise<Reflected<Value>> {
+  for (const end = performance.now() + WAIT_MS; ; ) {
+    const [need = null] = await Promise.all(tracks.map((track) => catchUp(projector, past, track)))
+    const seen = await reads.read(need, read)
+    if (need === null || covers(seen.positions, need.positions)) return seen
+    projector.noticeLoss(seen.positions)
+    if (performance.now() > end) throw unavailable('projections behind')
+  }
+}
+
+/** Waits until a track is at these positions; null: at the heads of the log. */
+async function catchUp(
   projector: Projector,
   past: Positions | null,
   track: ReadTrack,

@@ -1,15 +1,16 @@
 import { Elysia } from 'elysia'
+import type { Transaction } from '../../db/pool.ts'
 import { formatPositions, type Positions } from '../../events/positions.ts'
 import { catalogRows } from '../../projections/catalog-rows.ts'
 import { readNow } from '../../projections/read-now.ts'
 import { readUsage, type Usage } from '../../projections/read-usage.ts'
 import { usage } from '../../projections/usage.ts'
 import { type UsageOf, usageRows } from '../../projections/usage-rows.ts'
-import type { Need } from '../../replicas/progress.ts'
+import type { ReadTrack } from '../../projector/projector.ts'
 import type { auth } from '../auth.ts'
 import { jsonResponse, typedAs } from '../json.ts'
 import { Problem } from '../problem.ts'
-import { type AsOf, catchUp, findPositions, type ReadOptions } from '../reads/reflect.ts'
+import { type AsOf, findPositions, type ReadOptions, readReflecting } from '../reads/reflect.ts'
 import { BucketsError, type BucketsRequest, toBounds } from './buckets.ts'
 import { toCsv } from './csv.ts'
 import { detail } from './detail.ts'
@@ -59,28 +60,18 @@ async function read(
   of: UsageOf,
   bounds: string[],
 ): Promise<{ value: Usage; positions: Positions }> {
-  const { history, projector, reads } = options
-  let need: Need | null = null
-  if (consistency !== 'eventual') {
-    // Of all groups: those that the catalog knows by then.
-    ;[need] = await Promise.all([
-      catchUp(projector, past, 'usage'),
-      catchUp(projector, past, 'current'),
-    ])
-  }
-  return reads.read(need, async (sql) => {
-    if (past === null) {
-      return readNow(
-        sql,
-        (transaction) => readUsage(transaction, of, usageRows(transaction, of), bounds),
-        [catalogRows, usage],
-      )
-    }
-    const value = await history.readUsage(sql, past, of, (transaction, rows) =>
-      readUsage(transaction, of, rows, bounds),
-    )
-    return { value, positions: past }
-  })
+  // Of all groups: those that the catalog knows by then.
+  const tracks: ReadTrack[] = consistency === 'eventual' ? [] : ['usage', 'current']
+  const readRows = (transaction: Transaction) =>
+    past === null
+      ? readUsage(transaction, of, usageRows(transaction, of), bounds)
+      : options.history.readUsage(transaction, past, of, (_, rows) =>
+          readUsage(transaction, of, rows, bounds),
+        )
+  const { value, positions } = await readReflecting(options, { past, tracks }, (sql) =>
+    readNow(sql, readRows, [catalogRows, usage]),
+  )
+  return { value, positions: past ?? positions }
 }
 
 /** By `format`, else where the client names CSV and not JSON. */

@@ -1,0 +1,40 @@
+import type postgres from 'postgres'
+import { SCHEMA } from '../../src/db/pool.ts'
+
+/**
+ * Keeps all that is in a database, to bring it back later: then it has lost what was committed
+ * meanwhile, as a standby has that takes its primary's place, or a server that was killed with
+ * synchronous_commit off. The service's connections stay, as they do behind a pooler.
+ */
+export async function keepDatabase(owner: postgres.Sql): Promise<{ bringBack(): Promise<void> }> {
+  const tables = await owner<{ name: string; columns: string }[]>`
+    select c.relname as name, string_agg(quote_ident(a.attname), ', ') as columns
+    from pg_class c
+      join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+        and a.attgenerated = ''
+    where c.relnamespace = ${SCHEMA}::regnamespace
+      and c.relkind in ('r', 'p') and not c.relispartition
+    group by c.relname`
+  const kept = `kept_${Math.random().toString(36).slice(2)}`
+  await owner.unsafe(`create schema ${kept}`)
+  await owner.begin('isolation level repeatable read', async (transaction) => {
+    for (const { name } of tables) {
+      await transaction.unsafe(`create table ${kept}.${name} as table ${SCHEMA}.${name}`)
+    }
+  })
+  return {
+    bringBack: async () => {
+      await owner.begin(async (transaction) => {
+        // No trigger keeps the log as it is.
+        await transaction`set local session_replication_role = replica`
+        for (const { name } of tables) await transaction.unsafe(`lock table ${SCHEMA}.${name}`)
+        for (const { name, columns } of tables) {
+          await transaction.unsafe(`delete from ${SCHEMA}.${name}`)
+          await transaction.unsafe(`
+            insert into ${SCHEMA}.${name} (${columns}) overriding system value
+            select ${columns} from ${kept}.${name}`)
+        }
+      })
+    },
+  }
+}
