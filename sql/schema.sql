@@ -335,6 +335,8 @@ create table sessions (
 create table shards (
   shard integer not null,
   catalog_position bigint not null,
+  catalog_sha256 bytea,
+  not_before timestamp with time zone not null default '-infinity'::timestamp with time zone,
   constraint shards_catalog_position_check CHECK ((catalog_position >= '-1'::integer)),
   constraint shards_pkey PRIMARY KEY (shard),
   constraint shards_shard_check CHECK ((shard >= 0))
@@ -450,9 +452,9 @@ UNION ALL
      CROSS JOIN LATERAL ROWS FROM(json_array_elements_text((e.payload -> 'hashes'::text)), json_array_elements_text((e.payload -> 'quota_tracked'::text)), json_array_elements_text((e.payload -> 'requests'::text)), json_array_elements_text((e.payload -> 'tokens'::text)), json_array_elements_text((e.payload -> 'last_accessed_at'::text))) WITH ORDINALITY i(hash, quota_tracked, requests, tokens, last_accessed_at, ordinal))
   WHERE (e.type = 'KeyStatsFlushed'::text);
 
--- function append_batch(integer,bigint,text,text,text,text,text,text)
-CREATE OR REPLACE FUNCTION tallybook.append_batch(p_shard integer, p_catalog_position bigint, p_types text, p_versions text, p_sources text, p_idempotency_keys text, p_payloads text, p_payload_sha256s text)
- RETURNS TABLE(first_position bigint, recorded_at text, replayed_ordinals integer[], replayed_positions bigint[])
+-- function append_batch(integer,bigint,text,text,text,text,text,text,text,timestamp with time zone,interval)
+CREATE OR REPLACE FUNCTION tallybook.append_batch(p_shard integer, p_catalog_position bigint, p_types text, p_versions text, p_sources text, p_idempotency_keys text, p_payloads text, p_payload_sha256s text, p_catalog_sha256 text DEFAULT NULL::text, p_clock timestamp with time zone DEFAULT NULL::timestamp with time zone, p_clock_tolerance interval DEFAULT NULL::interval)
+ RETURNS TABLE(first_position bigint, recorded_at text, replayed_ordinals integer[], replayed_positions bigint[], previous text)
  LANGUAGE plpgsql
  SET search_path TO 'tallybook'
 AS $function$
@@ -463,23 +465,32 @@ declare
     'plan_cache_mode', current_setting('tallybook.plan_cache_mode', true), true
   );
   v_catalog_position bigint;
+  v_catalog_sha256 bytea;
+  v_not_before timestamptz;
   v_last_position bigint;
   v_recorded_at timestamptz;
+  v_last_sha256 bytea;
+  v_previous text;
   v_replayed_ordinals integer[] := '{}';
   v_replayed_positions bigint[] := '{}';
 begin
-  select s.catalog_position into strict v_catalog_position
+  perform check_clock(p_clock, p_clock_tolerance);
+
+  select s.catalog_position, s.catalog_sha256, s.not_before
+  into strict v_catalog_position, v_catalog_sha256, v_not_before
   from shards s
   where s.shard = p_shard
   for update;
 
-  if v_catalog_position <> p_catalog_position then
-    return query select null::bigint, null::text, '{}'::integer[], '{}'::bigint[];
+  if v_catalog_position <> p_catalog_position
+    or v_catalog_sha256 <> decode(p_catalog_sha256, 'hex') then
+    return query select null::bigint, null::text, '{}'::integer[], '{}'::bigint[], null::text;
     return;
   end if;
 
   -- After the lock: sees what the appends before it committed.
-  select e.position, e.recorded_at into v_last_position, v_recorded_at
+  select e.position, e.recorded_at, e.payload_sha256
+  into v_last_position, v_recorded_at, v_last_sha256
   from events e
   where e.shard = p_shard
   order by e.position desc
@@ -499,8 +510,10 @@ begin
     where f.idempotency_key <> '';
   end if;
 
+  v_previous := to_char(v_recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00 "')
+    || encode(v_last_sha256, 'hex');
   v_last_position := coalesce(v_last_position, -1);
-  v_recorded_at := greatest(clock_timestamp(), v_recorded_at);
+  v_recorded_at := greatest(clock_timestamp(), v_recorded_at, v_not_before);
 
   -- Positions are counted rather than numbered by a window, which would sort the payloads.
   insert into events (
@@ -537,27 +550,34 @@ begin
       v_last_position + 1,
       to_char(v_recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"'),
       v_replayed_ordinals,
-      v_replayed_positions;
+      v_replayed_positions,
+      v_previous;
 end
 $function$
 
--- function append_catalog_change(bigint,smallint,text,text,text)
-CREATE OR REPLACE FUNCTION tallybook.append_catalog_change(p_catalog_position bigint, p_version smallint, p_source text, p_payload text, p_payload_sha256 text)
+-- function append_catalog_change(bigint,smallint,text,text,text,text,timestamp with time zone,interval)
+CREATE OR REPLACE FUNCTION tallybook.append_catalog_change(p_catalog_position bigint, p_version smallint, p_source text, p_payload text, p_payload_sha256 text, p_catalog_sha256 text DEFAULT NULL::text, p_clock timestamp with time zone DEFAULT NULL::timestamp with time zone, p_clock_tolerance interval DEFAULT NULL::interval)
  RETURNS TABLE(catalog_position bigint, "position" bigint)
  LANGUAGE plpgsql
  SET search_path TO 'tallybook'
 AS $function$
 declare
   v_catalog_position bigint;
+  v_catalog_sha256 bytea;
+  v_not_before timestamptz;
   v_position bigint;
   v_recorded_at timestamptz;
 begin
-  select s.catalog_position into strict v_catalog_position
+  perform check_clock(p_clock, p_clock_tolerance);
+
+  select s.catalog_position, s.catalog_sha256, s.not_before
+  into strict v_catalog_position, v_catalog_sha256, v_not_before
   from shards s
   where s.shard = 0
   for update;
 
-  if v_catalog_position <> p_catalog_position then
+  if v_catalog_position <> p_catalog_position
+    or v_catalog_sha256 <> decode(p_catalog_sha256, 'hex') then
     return query select v_catalog_position, null::bigint;
     return;
   end if;
@@ -569,7 +589,7 @@ begin
   limit 1;
 
   v_position := coalesce(v_position, -1) + 1;
-  v_recorded_at := greatest(clock_timestamp(), v_recorded_at);
+  v_recorded_at := greatest(clock_timestamp(), v_recorded_at, v_not_before);
 
   insert into events (
     shard, position, type, version, recorded_at, source, payload, payload_sha256
@@ -578,23 +598,30 @@ begin
     p_payload::json, decode(p_payload_sha256, 'hex')
   );
 
-  update shards s set catalog_position = v_position;
+  update shards s
+  set catalog_position = v_position, catalog_sha256 = decode(p_payload_sha256, 'hex');
 
   return query select v_catalog_position, v_position;
 end
 $function$
 
--- function append_event(integer,text,smallint,text,text,text,text)
-CREATE OR REPLACE FUNCTION tallybook.append_event(p_shard integer, p_type text, p_version smallint, p_source text, p_idempotency_key text, p_payload text, p_payload_sha256 text)
+-- function append_event(integer,text,smallint,text,text,text,text,timestamp with time zone,interval)
+CREATE OR REPLACE FUNCTION tallybook.append_event(p_shard integer, p_type text, p_version smallint, p_source text, p_idempotency_key text, p_payload text, p_payload_sha256 text, p_clock timestamp with time zone DEFAULT NULL::timestamp with time zone, p_clock_tolerance interval DEFAULT NULL::interval)
  RETURNS TABLE("position" bigint, replayed boolean)
  LANGUAGE plpgsql
  SET search_path TO 'tallybook'
 AS $function$
 declare
+  v_not_before timestamptz;
   v_position bigint;
   v_recorded_at timestamptz;
 begin
-  perform from shards s where s.shard = p_shard for update;
+  perform check_clock(p_clock, p_clock_tolerance);
+
+  select s.not_before into strict v_not_before
+  from shards s
+  where s.shard = p_shard
+  for update;
 
   select e.position into v_position
   from events e
@@ -611,7 +638,7 @@ begin
   limit 1;
 
   v_position := coalesce(v_position, -1) + 1;
-  v_recorded_at := greatest(clock_timestamp(), v_recorded_at);
+  v_recorded_at := greatest(clock_timestamp(), v_recorded_at, v_not_before);
 
   insert into events (
     shard, position, type, version, recorded_at, source, idempotency_key, payload, payload_sha256
@@ -621,6 +648,22 @@ begin
   );
 
   return query select v_position, false;
+end
+$function$
+
+-- function check_clock(timestamp with time zone,interval)
+CREATE OR REPLACE FUNCTION tallybook.check_clock(p_clock timestamp with time zone, p_tolerance interval)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'tallybook'
+AS $function$
+declare
+  v_clock timestamptz := clock_timestamp();
+begin
+  if v_clock not between p_clock - p_tolerance and p_clock + p_tolerance then
+    raise exception 'the clock of the database says %, that of the service %', v_clock, p_clock
+      using errcode = 'TB002';
+  end if;
 end
 $function$
 

@@ -3,11 +3,14 @@
 -- The texts hold one line a flush, joined by newlines (no value can contain one): type, version,
 -- source, idempotency key (empty: none), payload, SHA-256 of the payload in hex.
 --
--- Gives one row. Where its first_position is null, p_catalog_position isn't the catalog's and
--- nothing was appended. Otherwise the flushes have the positions from first_position on in their
+-- Gives one row. Where its first_position is null, p_catalog_position and p_catalog_sha256 (of the
+-- change there) aren't the catalog's and nothing was appended. Otherwise the flushes have the positions from first_position on in their
 -- order, but for those whose idempotency key is in the log already: these are listed by ordinal
 -- (from 1) with the position of the first try, and nothing is appended for them. recorded_at is the
--- time of all that was appended, RFC 3339.
+-- time of all that was appended, RFC 3339. previous is what tells the event before from any other
+-- that could have stood there: its time and the SHA-256 of its payload.
+--
+-- TB002: the clock here is further from p_clock, the caller's, than p_clock_tolerance.
 --
 -- Lock: the shard's row, until commit.
 create or replace function append_batch(
@@ -18,12 +21,17 @@ create or replace function append_batch(
   p_sources text,
   p_idempotency_keys text,
   p_payloads text,
-  p_payload_sha256s text
+  p_payload_sha256s text,
+  -- Older code, while an upgrade is under way, doesn't give these.
+  p_catalog_sha256 text default null,
+  p_clock timestamptz default null,
+  p_clock_tolerance interval default null
 ) returns table (
   first_position bigint,
   recorded_at text,
   replayed_ordinals integer[],
-  replayed_positions bigint[]
+  replayed_positions bigint[],
+  previous text
 )
 language plpgsql
 set search_path from current as $$
@@ -34,23 +42,32 @@ declare
     'plan_cache_mode', current_setting('tallybook.plan_cache_mode', true), true
   );
   v_catalog_position bigint;
+  v_catalog_sha256 bytea;
+  v_not_before timestamptz;
   v_last_position bigint;
   v_recorded_at timestamptz;
+  v_last_sha256 bytea;
+  v_previous text;
   v_replayed_ordinals integer[] := '{}';
   v_replayed_positions bigint[] := '{}';
 begin
-  select s.catalog_position into strict v_catalog_position
+  perform check_clock(p_clock, p_clock_tolerance);
+
+  select s.catalog_position, s.catalog_sha256, s.not_before
+  into strict v_catalog_position, v_catalog_sha256, v_not_before
   from shards s
   where s.shard = p_shard
   for update;
 
-  if v_catalog_position <> p_catalog_position then
-    return query select null::bigint, null::text, '{}'::integer[], '{}'::bigint[];
+  if v_catalog_position <> p_catalog_position
+    or v_catalog_sha256 <> decode(p_catalog_sha256, 'hex') then
+    return query select null::bigint, null::text, '{}'::integer[], '{}'::bigint[], null::text;
     return;
   end if;
 
   -- After the lock: sees what the appends before it committed.
-  select e.position, e.recorded_at into v_last_position, v_recorded_at
+  select e.position, e.recorded_at, e.payload_sha256
+  into v_last_position, v_recorded_at, v_last_sha256
   from events e
   where e.shard = p_shard
   order by e.position desc
@@ -70,8 +87,10 @@ begin
     where f.idempotency_key <> '';
   end if;
 
+  v_previous := to_char(v_recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00 "')
+    || encode(v_last_sha256, 'hex');
   v_last_position := coalesce(v_last_position, -1);
-  v_recorded_at := greatest(clock_timestamp(), v_recorded_at);
+  v_recorded_at := greatest(clock_timestamp(), v_recorded_at, v_not_before);
 
   -- Positions are counted rather than numbered by a window, which would sort the payloads.
   insert into events (
@@ -108,6 +127,7 @@ begin
       v_last_position + 1,
       to_char(v_recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"'),
       v_replayed_ordinals,
-      v_replayed_positions;
+      v_replayed_positions,
+      v_previous;
 end
 $$;

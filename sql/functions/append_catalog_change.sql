@@ -1,7 +1,10 @@
 -- Appends one CatalogChanged to shard 0 and makes it the catalog of every shard.
 --
 -- Gives the catalog's position before, and the event's own; the latter is null, and nothing was
--- appended, where the catalog has moved on from p_catalog_position.
+-- appended, where the catalog has moved on from p_catalog_position, or the change there isn't the
+-- one with p_catalog_sha256.
+--
+-- TB002: the clock here is further from p_clock, the caller's, than p_clock_tolerance.
 --
 -- Locks: shard 0's row first, so that two changes never wait for each other, then every shard's.
 create or replace function append_catalog_change(
@@ -9,21 +12,31 @@ create or replace function append_catalog_change(
   p_version smallint,
   p_source text,
   p_payload text,
-  p_payload_sha256 text
+  p_payload_sha256 text,
+  -- Older code, while an upgrade is under way, doesn't give these.
+  p_catalog_sha256 text default null,
+  p_clock timestamptz default null,
+  p_clock_tolerance interval default null
 ) returns table (catalog_position bigint, "position" bigint)
 language plpgsql
 set search_path from current as $$
 declare
   v_catalog_position bigint;
+  v_catalog_sha256 bytea;
+  v_not_before timestamptz;
   v_position bigint;
   v_recorded_at timestamptz;
 begin
-  select s.catalog_position into strict v_catalog_position
+  perform check_clock(p_clock, p_clock_tolerance);
+
+  select s.catalog_position, s.catalog_sha256, s.not_before
+  into strict v_catalog_position, v_catalog_sha256, v_not_before
   from shards s
   where s.shard = 0
   for update;
 
-  if v_catalog_position <> p_catalog_position then
+  if v_catalog_position <> p_catalog_position
+    or v_catalog_sha256 <> decode(p_catalog_sha256, 'hex') then
     return query select v_catalog_position, null::bigint;
     return;
   end if;
@@ -35,7 +48,7 @@ begin
   limit 1;
 
   v_position := coalesce(v_position, -1) + 1;
-  v_recorded_at := greatest(clock_timestamp(), v_recorded_at);
+  v_recorded_at := greatest(clock_timestamp(), v_recorded_at, v_not_before);
 
   insert into events (
     shard, position, type, version, recorded_at, source, payload, payload_sha256
@@ -44,7 +57,8 @@ begin
     p_payload::json, decode(p_payload_sha256, 'hex')
   );
 
-  update shards s set catalog_position = v_position;
+  update shards s
+  set catalog_position = v_position, catalog_sha256 = decode(p_payload_sha256, 'hex');
 
   return query select v_catalog_position, v_position;
 end

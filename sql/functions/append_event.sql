@@ -3,6 +3,8 @@
 -- Gives its position; where an event of the same source and idempotency key is there already, that
 -- one's, and nothing is appended.
 --
+-- TB002: the clock here is further from p_clock, the caller's, than p_clock_tolerance.
+--
 -- Lock: the shard's row, until commit.
 create or replace function append_event(
   p_shard integer,
@@ -11,15 +13,24 @@ create or replace function append_event(
   p_source text,
   p_idempotency_key text,
   p_payload text,
-  p_payload_sha256 text
+  p_payload_sha256 text,
+  -- Older code, while an upgrade is under way, doesn't give these.
+  p_clock timestamptz default null,
+  p_clock_tolerance interval default null
 ) returns table ("position" bigint, replayed boolean)
 language plpgsql
 set search_path from current as $$
 declare
+  v_not_before timestamptz;
   v_position bigint;
   v_recorded_at timestamptz;
 begin
-  perform from shards s where s.shard = p_shard for update;
+  perform check_clock(p_clock, p_clock_tolerance);
+
+  select s.not_before into strict v_not_before
+  from shards s
+  where s.shard = p_shard
+  for update;
 
   select e.position into v_position
   from events e
@@ -36,7 +47,7 @@ begin
   limit 1;
 
   v_position := coalesce(v_position, -1) + 1;
-  v_recorded_at := greatest(clock_timestamp(), v_recorded_at);
+  v_recorded_at := greatest(clock_timestamp(), v_recorded_at, v_not_before);
 
   insert into events (
     shard, position, type, version, recorded_at, source, idempotency_key, payload, payload_sha256

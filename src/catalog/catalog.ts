@@ -16,6 +16,9 @@ export class Catalog implements Resolver {
   /** Position on shard 0 of the last change folded, -1 before the first. */
   position = -1
 
+  /** Of that change's payload, in hex; null before the first. */
+  sha256: string | null = null
+
   /** Resolves after the newest refresh; `refreshCatalog` owns it. */
   refreshed: Promise<void> = Promise.resolve()
 
@@ -47,10 +50,14 @@ export class Catalog implements Resolver {
     this.keys.clear()
     this.#groups.clear()
     this.position = -1
+    this.sha256 = null
   }
 
-  /** Folds the change at `position` of shard 0; one that was folded before changes nothing. */
-  fold(position: number, { upserted, ended }: CatalogChange): void {
+  /**
+   * Folds the change at `position` of shard 0, whose payload has this hash; one that was folded
+   * before changes nothing.
+   */
+  fold(position: number, sha256: string, { upserted, ended }: CatalogChange): void {
     if (position <= this.position) return
     for (const row of upserted.provider_groups ?? []) this.providerGroups.set(row.id, row)
     for (const row of upserted.api_keys ?? []) this.apiKeys.set(row.id, row)
@@ -60,5 +67,6 @@ export class Catalog implements Resolver {
     for (const { token_hash } of ended.keys ?? []) this.keys.delete(token_hash)
     this.#groups.clear()
     this.position = position
+    this.sha256 = sha256
   }
 }

@@ -1,3 +1,4 @@
+import { CLOCK_TOLERANCE } from '../db/clock.ts'
 import { NotNow } from '../db/errors.ts'
 import type { Sql } from '../db/pool.ts'
 import type { CatalogChange } from '../events/catalog-change.ts'
@@ -26,12 +27,12 @@ export async function changeCatalog(
   decide: DecideChange,
 ): Promise<number | null> {
   for (let tries = 0; tries < TRIES; tries++) {
-    const before = catalog.position
+    const { position: before, sha256 } = catalog
     const change = decide(catalog)
-    const position = change === null ? null : await append(sql, before, source, change)
+    const position = change === null ? null : await append(sql, { before, sha256 }, source, change)
     await refreshCatalog(sql, catalog)
     if (position !== null) return position
-    if (catalog.position !== before) continue
+    if (catalog.position !== before || catalog.sha256 !== sha256) continue
     // Nothing was overtaken: there is nothing to change, or the other's change can't be seen yet.
     if (change === null) return null
     await Bun.sleep(RETRY_MS)
@@ -39,10 +40,10 @@ export async function changeCatalog(
   throw new NotNow('the catalog changes too often')
 }
 
-/** Null where the catalog has moved on from `before`. */
+/** Null where the catalog has moved on from `before`, or had another change there. */
 async function append(
   sql: Sql,
-  before: number,
+  { before, sha256 }: { before: number; sha256: string | null },
   source: string,
   change: CatalogChange,
 ): Promise<number | null> {
@@ -54,7 +55,10 @@ async function append(
       ${CURRENT_VERSIONS.CatalogChanged},
       ${source},
       ${payload},
-      ${hashPayload(payload)}
+      ${hashPayload(payload)},
+      ${sha256},
+      ${new Date().toISOString()}::timestamptz,
+      ${CLOCK_TOLERANCE}::interval
     )`
   return row!.position === null ? null : Number(row!.position)
 }

@@ -6,8 +6,8 @@ import type { Catalog } from './catalog.ts'
 
 /**
  * Folds the catalog changes that were committed until now, in the order of the log. Where the
- * database has lost changes that were folded (a backup was restored under the service), it begins
- * anew. One refresh at a time: each begins after the one before, and sees all that it saw.
+ * database has lost changes that were folded (a backup was restored under the service, a standby
+ * took its place), it begins anew. One refresh at a time: each begins after the one before, and sees all that it saw.
  */
 export function refreshCatalog(sql: Sql, catalog: Catalog): Promise<void> {
   const refresh = catalog.refreshed.then(() => foldChanges(sql, catalog))
@@ -16,12 +16,20 @@ export function refreshCatalog(sql: Sql, catalog: Catalog): Promise<void> {
 }
 
 async function foldChanges(sql: Sql, catalog: Catalog): Promise<void> {
-  const [row] = await sql`select s.catalog_position from shards s where s.shard = 0`
-  const newest = Number(row!.catalog_position)
-  if (newest === catalog.position) return
-  if (newest < catalog.position) catalog.clear()
-  const changes = sql<{ position: string; version: number; payload: string }[]>`
-    select e.position, e.version, e.payload::text as payload
+  const { position, sha256 } = catalog
+  const [row] = await sql<{ newest: string; is_same: boolean }[]>`
+    select s.catalog_position as newest, ${position} = -1 or exists(
+      select from events e
+      where e.shard = 0 and e.position = ${position}
+        and e.payload_sha256 = decode(${sha256}, 'hex')
+    ) as is_same
+    from shards s
+    where s.shard = 0`
+  if (!row!.is_same || Number(row!.newest) < position) catalog.clear()
+  if (Number(row!.newest) === catalog.position) return
+  const changes = sql<{ position: string; version: number; payload: string; sha256: string }[]>`
+    select e.position, e.version, e.payload::text as payload,
+      encode(e.payload_sha256, 'hex') as sha256
     from events e
     where e.shard = 0
       and e.type = 'CatalogChanged'
@@ -29,8 +37,8 @@ async function foldChanges(sql: Sql, catalog: Catalog): Promise<void> {
     order by e.position`
   // A few at a time: a change may be as large as a body.
   for await (const rows of changes.cursor(4)) {
-    for (const { position, version, payload } of rows) {
-      catalog.fold(Number(position), decodeChange(version, payload))
+    for (const { position, version, payload, sha256 } of rows) {
+      catalog.fold(Number(position), sha256, decodeChange(version, payload))
     }
   }
 }

@@ -20,10 +20,11 @@ const CONNECTION_CODES = new Set([
 /**
  * SQLSTATE classes and codes that say "not now": connection (08), rolled back by a conflict (40),
  * out of memory, disk or connections (53), the operator (57), I/O (58), a lock not had in time
- * (55P03), a server that became read-only (25006), a transaction that was idle too long (25P03).
+ * (55P03), a server that became read-only (25006), a transaction that was idle too long (25P03),
+ * clocks that are apart (TB002).
  */
 const UNAVAILABLE_CLASSES = new Set(['08', '40', '53', '57', '58'])
-const UNAVAILABLE_CODES = new Set(['55P03', '25006', '25P03'])
+const UNAVAILABLE_CODES = new Set(['55P03', '25006', '25P03', 'TB002'])
 
 /** The database can't do it now, though it has said nothing of the kind. */
 export class NotNow extends Error {
@@ -47,6 +48,11 @@ export function isConnectionLost(error: unknown): boolean {
 /** True for what a database has said, or its connection; false for what this code throws. */
 export function isDatabaseError(error: unknown): boolean {
   return isUnavailable(error) || (error instanceof Error && error.name === 'PostgresError')
+}
+
+/** Raised by check_clock: the clocks of the database and of this process are far apart. */
+export function isClockApart(error: unknown): boolean {
+  return codeOf(error) === 'TB002'
 }
 
 /** Raised by move_checkpoint: another projector has moved it. */

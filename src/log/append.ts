@@ -1,3 +1,4 @@
+import { CLOCK_TOLERANCE } from '../db/clock.ts'
 import { isUnavailable, NotNow } from '../db/errors.ts'
 import type { Sql } from '../db/pool.ts'
 import { CURRENT_VERSIONS, decodeEvent, UnknownEvent } from '../events/event.ts'
@@ -35,7 +36,7 @@ export type AppenderOptions = {
   shard: number
   sql: Sql
   /** What flushes are resolved with. */
-  catalog: Resolver & { readonly position: number }
+  catalog: Resolver & { readonly position: number; readonly sha256: string | null }
   /** Folds into `catalog` what was committed since. */
   refreshCatalog: () => Promise<void>
   /** Called after a commit that made the shard grow. */
@@ -45,14 +46,15 @@ export type AppenderOptions = {
 }
 
 /**
- * What one commit brought: events at consecutive positions, their time (RFC 3339), and the hash of
- * the last one's payload, in hex.
+ * What one commit brought: events at consecutive positions, the hashes of their payloads in hex,
+ * and their time (RFC 3339); and the identity of the event before them, null where there is none.
  */
 export type AppendedBatch = {
   firstPosition: number
   recordedAt: string
   events: ResolvedFlush[]
-  lastPayloadSha256: string
+  payloadSha256s: string[]
+  previous: string | null
 }
 
 /**
@@ -172,14 +174,16 @@ export class ShardAppender {
   async #appendBatch(batch: PendingFlush[]): Promise<void> {
     for (let tries = 0; tries < STALE_TRIES; tries++) {
       const { catalog } = this.options
-      const catalogPosition = catalog.position
+      const { position, sha256 } = catalog
       for (const flush of batch) flush.resolveWith(catalog)
-      const row = await this.#callAppend(batch, catalogPosition)
+      const row = await this.#callAppend(batch, { position, sha256 })
       if (row.first_position === null) {
         await this.options.refreshCatalog()
         // Nothing new to fold: the change is on its way to shard 0's log (a commit on several
         // nodes).
-        if (this.options.catalog.position === catalogPosition) await Bun.sleep(STALE_WAIT_MS)
+        if (catalog.position === position && catalog.sha256 === sha256) {
+          await Bun.sleep(STALE_WAIT_MS)
+        }
         continue
       }
       const positions = readArray(row.replayed_positions)
@@ -199,23 +203,31 @@ export class ShardAppender {
     const firstPosition = Number(row.first_position)
     for (const [i, flush] of appended.entries()) flush.settleAppended(shard, firstPosition + i)
     const events = appended.map((flush) => flush.resolved)
-    const lastPayloadSha256 = appended.at(-1)!.payloadSha256
-    onAppended(shard, { firstPosition, recordedAt: row.recorded_at!, events, lastPayloadSha256 })
+    const payloadSha256s = appended.map((flush) => flush.payloadSha256)
+    const { recorded_at: recordedAt, previous } = row
+    onAppended(shard, { firstPosition, recordedAt: recordedAt!, events, payloadSha256s, previous })
   }
 
-  async #callAppend(batch: PendingFlush[], catalogPosition: number): Promise<AppendRow> {
+  async #callAppend(
+    batch: PendingFlush[],
+    { position, sha256 }: { position: number; sha256: string | null },
+  ): Promise<AppendRow> {
     const lines = (line: (flush: PendingFlush) => string | number) => batch.map(line).join('\n')
     const [row] = await this.options.sql<AppendRow[]>`
-      select first_position, recorded_at, replayed_ordinals::text, replayed_positions::text
+      select
+        first_position, recorded_at, replayed_ordinals::text, replayed_positions::text, previous
       from append_batch(
         ${this.options.shard}::integer,
-        ${catalogPosition}::bigint,
+        ${position}::bigint,
         ${lines((flush) => flush.resolved.type)}::text,
         ${lines((flush) => CURRENT_VERSIONS[flush.resolved.type])}::text,
         ${lines((flush) => flush.source)}::text,
         ${lines((flush) => flush.idempotencyKey ?? '')}::text,
         ${lines((flush) => flush.payload)}::text,
-        ${lines((flush) => flush.payloadSha256)}::text
+        ${lines((flush) => flush.payloadSha256)}::text,
+        ${sha256}::text,
+        ${new Date().toISOString()}::timestamptz,
+        ${CLOCK_TOLERANCE}::interval
       )`
     return row!
   }
@@ -240,6 +252,7 @@ type AppendRow = {
   recorded_at: string | null
   replayed_ordinals: string
   replayed_positions: string
+  previous: string | null
 }
 
 /** `{1,2}`, as PostgreSQL prints an array of numbers. */

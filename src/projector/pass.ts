@@ -4,7 +4,7 @@ import { type Sql, transact } from '../db/pool.ts'
 import { PayloadError } from '../events/columns.ts'
 import { decodeEvent, type Event, UnknownEvent } from '../events/event.ts'
 import type { AppendedBatch } from '../log/append.ts'
-import { type FoldableEvent, visitEvents } from '../log/read.ts'
+import { type FoldableEvent, identityOf, readIdentity, visitEvents } from '../log/read.ts'
 import type { Fold, Place, Projection } from '../projections/projection.ts'
 import type { Checkpoint } from './checkpoint.ts'
 
@@ -28,8 +28,10 @@ const MAX_AHEAD = 8
 export class Pass {
   /** The last event that was folded (or parked). */
   position: number
-  /** That event's hash and time; null before the first. */
-  #last: Pick<FoldableEvent, 'payloadSha256' | 'recordedAt'> | null = null
+  /** That event's identity; null while it isn't known. */
+  #last: string | null = null
+  /** True where it was fed with what doesn't follow that event, but another one at its place. */
+  #isLost = false
   /** How many were. */
   events = 0
   /** How many entries they had. */
@@ -73,32 +75,47 @@ export class Pass {
       if (this.#ahead.length < MAX_AHEAD) this.#ahead.push(batch)
       return
     }
-    const { firstPosition, recordedAt, events, lastPayloadSha256 } = batch
+    const { firstPosition, recordedAt, events, payloadSha256s, previous } = batch
+    const identify = (i: number) =>
+      i < 0 ? previous : identityOf({ recordedAt, payloadSha256: payloadSha256s[i]! })
     const known = this.position + 1 - firstPosition
+    // Read from the log already, all of it and more.
+    if (known > events.length) return
+    if (this.#last !== null && identify(known - 1) !== this.#last) {
+      this.#isLost = true
+      return
+    }
     for (let i = known; i < events.length; i++) {
       this.#fold(events[i]!, { position: firstPosition + i, recordedAt })
     }
-    if (known < events.length) this.#last = { payloadSha256: lastPayloadSha256, recordedAt }
+    this.#last = identify(events.length - 1)
     if (this.#ahead.length > 0) this.#foldAhead()
   }
 
   /**
    * Reads and folds what is in the log and was not folded yet, `readEvents` at a time, until there
    * is no more or `isEnough`. True where there may be more. Ends before what newer code has
-   * written: parked here, it would be in no number once that code folds on.
+   * written: parked here, it would be in no number once that code folds on. Throws LogLost where
+   * what was folded isn't what the log has before.
    */
   async readNew(
     sql: Sql,
     { readEvents, isEnough }: { readEvents: number; isEnough: () => boolean },
   ): Promise<boolean> {
     for (;;) {
+      if (this.#isLost) throw new LogLost()
       const range = { shard: this.shard, after: this.position }
       let last = this.position
-      const events = await visitEvents(sql, range, readEvents, (stored) => {
-        last = stored.position
-        // What was appended meanwhile may have been folded meanwhile.
-        if (last > this.position && !this.isAtNewer) this.#foldStored(stored)
-      })
+      const before = this.#last
+      const [events, found] = await Promise.all([
+        visitEvents(sql, range, readEvents, (stored) => {
+          last = stored.position
+          // What was appended meanwhile may have been folded meanwhile.
+          if (last > this.position && !this.isAtNewer) this.#foldStored(stored)
+        }),
+        before === null ? null : readIdentity(sql, this.shard, range.after),
+      ])
+      if (found !== before) throw new LogLost()
       if (this.isAtNewer) {
         if (await isOfNewerCode(sql)) return false
         // Nobody can read it. Nor can anybody what else is so far, and that is asked once.
@@ -115,19 +132,14 @@ export class Pass {
   /**
    * Writes what was folded. False where another projector moved a checkpoint meanwhile: then
    * nothing is written. Nor is it, with LogLost, where the log doesn't have the last event that was
-   * folded: of a log that only grows it had all before it then, and has them now.
+   * folded. Each was folded after the one that stood before it: so the log has all of them.
    */
   async write(sql: Sql): Promise<boolean> {
     const { shard, checkpoints, position } = this
     try {
       await transact(sql, '', async (transaction) => {
-        const { payloadSha256, recordedAt } = this.#last!
-        const inLog = transaction`
-          select
-          from events e
-          where e.shard = ${shard} and e.position = ${position}
-            and e.payload_sha256 = decode(${payloadSha256}, 'hex')
-            and e.recorded_at = ${recordedAt}::timestamptz`
+        const last = this.#last
+        const identity = readIdentity(transaction, shard, position)
         // Sent together: the first that fails makes the rest fail, and the transaction with them.
         // One that is further on already (the others are new) has folded nothing here and stays.
         const behind = checkpoints.filter((checkpoint) => checkpoint.position < position)
@@ -149,8 +161,8 @@ export class Pass {
             values (${shard}, ${at}, ${reason})
             on conflict (shard, position) do nothing`,
         )
-        const [found] = await Promise.all([inLog, ...moves, ...writes, ...parkings])
-        if (found.length === 0) throw new LogLost()
+        const [found] = await Promise.all([identity, ...moves, ...writes, ...parkings])
+        if (found !== last || this.#isLost) throw new LogLost()
       })
       return true
     } catch (error) {
@@ -166,6 +178,7 @@ export class Pass {
       checkpoint.position < position ? { ...checkpoint, position } : checkpoint,
     )
     const pass = new Pass(this.shard, this.projections, checkpoints)
+    pass.#last = this.#last
     pass.#ahead = this.#ahead
     return pass
   }
@@ -189,7 +202,7 @@ export class Pass {
       this.#parked.push({ position, reason: error.message })
       this.#moveTo(position)
     }
-    this.#last = { payloadSha256, recordedAt }
+    this.#last = identityOf({ recordedAt, payloadSha256 })
   }
 
   #fold(event: Event, place: Place): void {

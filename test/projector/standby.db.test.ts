@@ -109,10 +109,8 @@ describe('while another tends the shard', () => {
     const standby = startStandby()
     const position = await append()
     const batch = {
-      firstPosition: position,
-      recordedAt: new Date().toISOString(),
-      events: [],
-      lastPayloadSha256: '',
+      ...{ firstPosition: position, recordedAt: new Date().toISOString() },
+      ...{ events: [], payloadSha256s: [], previous: null },
     }
     for (let i = 0; i < 10; i++) standby.noticeAppend(SHARD, batch)
     expect(await standby.reach(positionsAt(position), 1)).toBe(false)
