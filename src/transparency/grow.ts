@@ -1,4 +1,4 @@
-import type { Sql } from '../db/pool.ts'
+import type { Sql, Transaction } from '../db/pool.ts'
 import type { Frontier } from '../merkle/frontier.ts'
 import { equalHashes, type Hash, splitHashes } from '../merkle/hash.ts'
 import { TILE_HEIGHT, TILE_WIDTH } from '../merkle/tile.ts'
@@ -16,7 +16,7 @@ const STEP_LEAVES = TILE_WIDTH * TILE_WIDTH * 64
  * another one now. Throws MissingTile.
  */
 export async function growTree(
-  sql: Sql,
+  sql: Sql | Transaction,
   shard: number,
   { frontier: known, lastLeaf }: KnownTree,
   size: number,
@@ -50,7 +50,12 @@ export async function growTree(
 }
 
 /** Roots of the full tiles from `first` on, as far as `to` leaves fill them. */
-async function readRoots(sql: Sql, shard: number, first: number, to: number): Promise<Hash[]> {
+async function readRoots(
+  sql: Sql | Transaction,
+  shard: number,
+  first: number,
+  to: number,
+): Promise<Hash[]> {
   const end = Math.floor(to / TILE_WIDTH)
   const tiles = []
   for (let number = Math.floor(first / TILE_WIDTH); number * TILE_WIDTH < end; number++) {

@@ -1,4 +1,4 @@
-import type { Sql } from '../db/pool.ts'
+import { inSnapshot, type Sql } from '../db/pool.ts'
 import { Frontier } from '../merkle/frontier.ts'
 import { equalHashes } from '../merkle/hash.ts'
 import type { SigningKey } from '../merkle/key.ts'
@@ -37,8 +37,15 @@ export class TreesApart extends Error {
   }
 }
 
-/** `isApart`: see TreesApart; it stays so until a start has looked at the database. */
-type Tree = KnownTree & { head: SignedTreeHead; keys: SigningKey[]; isApart: boolean }
+/**
+ * `refusal`: why nothing is signed any more. It stays so until a start has looked at the database:
+ * one that came back as it was, or has grown since, is no reason to trust it.
+ */
+type Tree = KnownTree & {
+  head: SignedTreeHead
+  keys: SigningKey[]
+  refusal: TreeChanged | TreesApart | null
+}
 
 /**
  * The signed tree head of each shard. A newer one is made of the older tree and the leaves that
@@ -67,11 +74,11 @@ export class TreeHeads {
     for (let shard = 0; shard < shards; shard++) {
       const keys = keysOfShard(origin, shard)
       const kept = await openKeptHead(sql, origin, shard, published.get(shard) ?? null)
-      const frontier = kept?.frontier ?? new Frontier()
+      const { frontier, lastLeaf } = kept ?? { frontier: new Frontier(), lastLeaf: null }
       const head = signHead(originOf(origin.name, shard), frontier, keys)
       // Signed anew: a key may have come or gone since.
       await keepFirst(origin, shard, head.note)
-      trees.push({ head, frontier, lastLeaf: null, keys, isApart: false })
+      trees.push({ head, frontier, lastLeaf, keys, refusal: null })
     }
     return new TreeHeads(sql, origin, trees)
   }
@@ -127,9 +134,7 @@ export class TreeHeads {
   }
 
   async #sign(shard: number, tree: Tree, size: number): Promise<void> {
-    if (tree.isApart) throw new TreesApart(shard, size)
-    const grown = size < tree.frontier.size ? null : await growTree(this.sql, shard, tree, size)
-    if (grown === null) throw new TreeChanged(shard, tree.frontier.size)
+    const grown = await this.#grow(shard, tree, tree, size)
     const head = signHead(tree.head.origin, grown.frontier, tree.keys)
     await keepHead(this.origin, shard, head.note)
     Object.assign(tree, { head, ...grown })
@@ -139,14 +144,27 @@ export class TreeHeads {
   async #adopt(shard: number, tree: Tree, head: SignedTreeHead): Promise<void> {
     let grown: KnownTree = tree
     while (grown.frontier.size < head.size) {
-      const next = await growTree(this.sql, shard, grown, head.size)
-      if (next === null) throw new TreeChanged(shard, tree.frontier.size)
-      grown = next
+      grown = await this.#grow(shard, tree, grown, head.size)
     }
-    tree.isApart ||= !equalHashes(grown.frontier.root(), head.root)
-    if (tree.isApart) throw new TreesApart(shard, head.size)
+    if (!equalHashes(grown.frontier.root(), head.root)) {
+      tree.refusal = new TreesApart(shard, head.size)
+      throw tree.refusal
+    }
     await keepHead(this.origin, shard, head.note)
     Object.assign(tree, { head, frontier: grown.frontier, lastLeaf: grown.lastLeaf })
+  }
+
+  /** `known`, which is the tree or was made of it, a step further towards `size`. */
+  async #grow(shard: number, tree: Tree, known: KnownTree, size: number): Promise<KnownTree> {
+    if (tree.refusal !== null) throw tree.refusal
+    // In one snapshot: a tree is never made of two databases, one of which took the other's place.
+    const grown =
+      size < known.frontier.size
+        ? null
+        : await inSnapshot(this.sql, (transaction) => growTree(transaction, shard, known, size))
+    if (grown !== null) return grown
+    tree.refusal = new TreeChanged(shard, tree.frontier.size)
+    throw tree.refusal
   }
 
   /** The newest head as soon as it covers so many leaves; null where it doesn't in `ms`. */

@@ -2,11 +2,12 @@ import type { Sql } from '../db/pool.ts'
 import { toLeaf } from '../events/leaf.ts'
 import { readHead, readLeafEvents } from '../log/read.ts'
 import { Frontier } from '../merkle/frontier.ts'
-import { equalHashes, HASH_BYTES, hashLeaf } from '../merkle/hash.ts'
+import { equalHashes, HASH_BYTES, type Hash, hashLeaf } from '../merkle/hash.ts'
 import { readPeaks } from '../merkle/prove.ts'
 import { TILE_WIDTH } from '../merkle/tile.ts'
 import { openTreeHead, type SignedTreeHead } from '../merkle/tree-head.ts'
 import { StartError } from '../start-error.ts'
+import type { KnownTree } from './grow.ts'
 import { integrateEvents } from './integrate.ts'
 import { keysOfShard, type Origin, originOf, readKeptHead } from './origin.ts'
 import { isMissingRoots, MissingTile, readTiles, readTreeSize } from './tiles.ts'
@@ -28,8 +29,8 @@ export class LogForked extends StartError {
 
 /**
  * The tree head of a shard that was signed last, here or by the instance that has published one,
- * and the tree as of then, which is looked for in the tiles; null where none was signed. Throws
- * LogForked where the database doesn't hold that tree or its newest events, StartError where the
+ * and the tree as of then with its last leaf, which is looked for in the tiles; null where none was
+ * signed. Throws LogForked where the database doesn't hold that tree or its newest events, StartError where the
  * head in the data directory is not one of this origin.
  */
 export async function openKeptHead(
@@ -37,14 +38,14 @@ export async function openKeptHead(
   origin: Origin,
   shard: number,
   published: SignedTreeHead | null,
-): Promise<{ head: SignedTreeHead; frontier: Frontier } | null> {
+): Promise<({ head: SignedTreeHead } & KnownTree) | null> {
   const kept = await readKept(origin, shard)
   const head = published !== null && published.size > (kept?.size ?? -1) ? published : kept
   if (head === null) return null
   await integrateUpTo(sql, shard, head.size)
   const frontier = await findTree(sql, shard, head)
-  await recheckLeaves(sql, shard, head)
-  return { head, frontier }
+  const lastLeaf = await recheckLeaves(sql, shard, head)
+  return { head, frontier, lastLeaf }
 }
 
 async function readKept(origin: Origin, shard: number): Promise<SignedTreeHead | null> {
@@ -90,10 +91,11 @@ async function findTree(sql: Sql, shard: number, head: SignedTreeHead): Promise<
 
 /**
  * Looks at the events of the newest tile of the head: those that a backup would have lost, and that
- * others would stand in place of by now. Of all events `verify` does.
+ * others would stand in place of by now. Of all events `verify` does. Gives the last leaf; null of
+ * none.
  */
-async function recheckLeaves(sql: Sql, shard: number, head: SignedTreeHead): Promise<void> {
-  if (head.size === 0) return
+async function recheckLeaves(sql: Sql, shard: number, head: SignedTreeHead): Promise<Hash | null> {
+  if (head.size === 0) return null
   const number = Math.floor((head.size - 1) / TILE_WIDTH)
   const from = number * TILE_WIDTH
   const tile = { level: 0, number, width: head.size - from }
@@ -105,4 +107,5 @@ async function recheckLeaves(sql: Sql, shard: number, head: SignedTreeHead): Pro
     if (event && equalHashes(leafHash, hashLeaf(toLeaf(event)))) continue
     throw new LogForked(head, `event ${shard}/${from + i} is not the one that was signed`)
   }
+  return Buffer.from(hashes!.subarray(-HASH_BYTES))
 }

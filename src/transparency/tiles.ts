@@ -1,4 +1,4 @@
-import type { Fragment, Sql } from '../db/pool.ts'
+import type { Fragment, Sql, Transaction } from '../db/pool.ts'
 import { HASH_BYTES } from '../merkle/hash.ts'
 import { TILE_WIDTH, type Tile } from '../merkle/tile.ts'
 
@@ -16,14 +16,18 @@ export class MissingTile extends Error {
  * narrower ones. Throws MissingTile.
  */
 export function readTiles(
-  sql: Sql,
+  sql: Sql | Transaction,
   shard: number,
   tiles: readonly Tile[],
 ): Promise<Buffer<ArrayBuffer>[]> {
   return Promise.all(tiles.map((tile) => readTile(sql, shard, tile)))
 }
 
-async function readTile(sql: Sql, shard: number, tile: Tile): Promise<Buffer<ArrayBuffer>> {
+async function readTile(
+  sql: Sql | Transaction,
+  shard: number,
+  tile: Tile,
+): Promise<Buffer<ArrayBuffer>> {
   const { level, number, width } = tile
   const [row] = await sql<{ hashes: Buffer<ArrayBuffer> }[]>`
     select substr(t.hashes, 1, ${width * HASH_BYTES}) as hashes
