@@ -60,6 +60,11 @@ export function isStaleCheckpoint(error: unknown): boolean {
   return codeOf(error) === 'TB001'
 }
 
+/** True for what the user of the session may not do. */
+export function isNotAllowed(error: unknown): boolean {
+  return codeOf(error) === '42501'
+}
+
 /** True where a lock was not had in time. */
 export function isLockTimeout(error: unknown): boolean {
   return codeOf(error) === '55P03'

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { StartError } from '../start-error.ts'
 import { completeDistribution } from './citus/distribute.ts'
 import { isLockTimeout, isMissingSchema } from './errors.ts'
-import { SCHEMA, SERVICE_ROLE, type Sql, type Transaction, transact } from './pool.ts'
+import { SCHEMA, type Sql, type Transaction, transact } from './pool.ts'
+import { grantAll, lacksPrivileges, makeServiceRole } from './privileges.ts'
 
 const SQL_FOLDER = join(import.meta.dir, '../../sql')
 
@@ -56,8 +57,19 @@ export async function migrate(owner: Sql, shards: number): Promise<void> {
       transact(owner, '', (transaction) => applyMigrations(transaction, migrations, shards)),
     )
   }
+  await restorePrivileges(owner)
   await checkShards(owner, shards)
   await completeDistribution(owner, shards)
+}
+
+/** A dump has no roles, and may have no grants: after a restore they are made again. */
+async function restorePrivileges(owner: Sql): Promise<void> {
+  if (!(await lacksPrivileges(owner))) return
+  await transact(owner, '', async (transaction) => {
+    await transaction`select pg_advisory_xact_lock(${MIGRATION_LOCK})`
+    await makeServiceRole(transaction)
+    await grantAll(transaction)
+  })
 }
 
 /**
@@ -65,7 +77,9 @@ export async function migrate(owner: Sql, shards: number): Promise<void> {
  * that a running service of maybe another version migrates.
  */
 export async function checkSchema(owner: Sql): Promise<void> {
-  if (pending(await readMigrations(), await readApplied(owner)).length === 0) return
+  if (pending(await readMigrations(), await readApplied(owner)).length === 0) {
+    return restorePrivileges(owner)
+  }
   throw new StartError(
     "The database of the running service doesn't have this version's schema: the service is just " +
       'starting, or is an older version. Try again, or restart it with this version.',
@@ -102,6 +116,7 @@ async function applyMigrations(
       insert into migrations (number, name, sha256) values (${number}, ${name}, ${sha256})`
   }
   await runFolder(transaction, 'views')
+  await grantAll(transaction)
 
   if (applied.length === 0) {
     const rows = Array.from({ length: shards }, (_, shard) => ({ shard, catalog_position: -1 }))
@@ -126,25 +141,6 @@ async function whenUnlocked(run: () => Promise<void>): Promise<void> {
     }
     await Bun.sleep(PAUSE_MS)
   }
-}
-
-/** Roles belong to the whole server: another database's start may have made it, or make it now. */
-async function makeServiceRole(transaction: Transaction): Promise<void> {
-  await transaction.unsafe(`
-    do $$ begin
-      if not exists (select from pg_roles where rolname = '${SERVICE_ROLE}') then
-        create role ${SERVICE_ROLE} nologin;
-      end if;
-    exception when duplicate_object or unique_violation then null;
-    end $$;
-    do $$ begin
-      -- From 16 on a member may still not be allowed to become the role.
-      if not pg_has_role(current_user, '${SERVICE_ROLE}', case
-        when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end) then
-        grant ${SERVICE_ROLE} to current_user;
-      end if;
-    end $$;
-  `)
 }
 
 async function runFolder(transaction: Transaction, folder: string): Promise<void> {

@@ -27,6 +27,36 @@ export type Pools = {
 }
 
 /**
+ * Of every connection, whatever a database, a role or a pooler has by default: how values are
+ * written, where names are looked for, and how long it may take.
+ */
+const PINNED = {
+  search_path: SCHEMA,
+  TimeZone: 'UTC',
+  DateStyle: 'ISO, MDY',
+  IntervalStyle: 'postgres',
+  bytea_output: 'hex',
+  extra_float_digits: '1',
+  array_nulls: 'on',
+  standard_conforming_strings: 'on',
+  backslash_quote: 'safe_encoding',
+  transform_null_equals: 'off',
+  quote_all_identifiers: 'off',
+  default_transaction_read_only: 'off',
+  default_transaction_deferrable: 'off',
+  row_security: 'on',
+  statement_timeout: '0',
+  lock_timeout: '0',
+  idle_in_transaction_session_timeout: '0',
+  idle_session_timeout: '0',
+}
+
+/** What is committed is on disk; where a server is set to more than that, more. */
+const DURABLE = `set_config('synchronous_commit',
+  case current_setting('synchronous_commit') when 'remote_apply' then 'remote_apply' else 'on' end,
+  false)`
+
+/**
  * Connections, however many shards there are: more at once than a server has cores gain nothing.
  */
 const MAX_APPENDS = 16
@@ -76,7 +106,6 @@ export function openPools(
         ...BOUNDS,
         lock_timeout,
         statement_timeout: '30s',
-        synchronous_commit: 'on',
         // Left to itself the server plans the insert of append_batch anew each time, 0.3 ms of 0.7.
         // A setting of ours, which that function takes over: on Citus the call itself needs a plan
         // of its values.
@@ -173,6 +202,18 @@ const TIME = {
   parse: String,
 }
 
+/**
+ * The statement that a session begins with. It fails, and the connection with it, where the session
+ * can't become what it has to be.
+ */
+function setupOf(settings: Record<string, string>): string {
+  const quote = (text: string) => `'${text.replaceAll("'", "''")}'`
+  const calls = Object.entries(settings).map(
+    ([name, value]) => `set_config(${quote(name)}, ${quote(value)}, false)`,
+  )
+  return `select ${[DURABLE, ...calls].join(', ')}`
+}
+
 function connect(
   address: ServerAddress,
   options: {
@@ -182,11 +223,13 @@ function connect(
     onNotify?: (channel: string, payload: string) => void
   },
 ): Sql {
+  const role = options.role === null ? {} : { role: options.role }
   const common = {
     max: options.max,
-    // Nobody needs the array types. But without asking for them, `reserve` on a new connection
-    // never returns.
+    // Nobody needs the array types: what the driver does to read them sets the session up instead
+    // (patches/).
     fetch_types: true,
+    setup: setupOf({ ...PINNED, ...options.settings, ...role }),
     types: { time: TIME },
     connect_timeout: 10,
     // Seconds before the k-th attempt to connect again: a restarted server is back at once.
@@ -194,13 +237,8 @@ function connect(
     onnotice: () => {},
     // The driver's types don't know it; its own `listen` is lost when the database is away.
     onnotify: options.onNotify,
-    connection: {
-      application_name: 'tallybook',
-      search_path: SCHEMA,
-      TimeZone: 'UTC',
-      ...(options.role === null ? {} : { role: options.role }),
-      ...options.settings,
-    },
+    // Nothing else: poolers refuse what they don't know, or leave it out without a word.
+    connection: { application_name: 'tallybook' },
   }
   if ('url' in address) return postgres(address.url, common)
   const { host, port, user, database } = address

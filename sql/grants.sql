@@ -1,0 +1,24 @@
+-- What the service itself may do: all of it, whatever a migration has granted before. It connects as
+-- this role; only migrations run as the owner. Run with every migration, and where a database was
+-- restored without its grants.
+grant usage on schema tallybook to tallybook_service;
+
+grant select, insert on events to tallybook_service;
+grant select, update on shards to tallybook_service;
+grant select on migrations, flush_entries to tallybook_service;
+grant select, insert, update (hashes) on tiles to tallybook_service;
+grant select, insert, update (revoked_at, row_sha256) on tokens to tallybook_service;
+grant select, insert, delete on sessions to tallybook_service;
+grant select, insert, update, delete on instances to tallybook_service;
+grant select, insert, update on tree_heads to tallybook_service;
+grant select, insert,
+  update (finished_at, positions, events, problems, report, row_sha256)
+  on verifications to tallybook_service;
+grant select, insert, update, delete on
+  projections, checkpoints, parked_events, rebuilds,
+  api_key_counters, provider_group_counters, key_counters,
+  api_key_usage, provider_group_usage, key_usage,
+  api_key_snapshots, provider_group_snapshots, key_snapshots,
+  provider_groups, api_keys, keys,
+  provider_group_versions, api_key_versions, key_versions
+  to tallybook_service;
