@@ -7,6 +7,11 @@ export type Intervals = {
   database: {
     /** How long a statement waits for a lock. */
     lockTimeoutMs: number
+    /**
+     * How long a connection may leave a question without an answer before the server is asked, on
+     * another one, whether it works on it; where it doesn't, the connection is given up.
+     */
+    silentAfterMs: number
   }
   instances: {
     /** From one heartbeat to the next, each with a look at who else gives one. */
@@ -75,7 +80,8 @@ export type Intervals = {
 export const INTERVALS: Intervals = {
   // An append that meets a lock held by a stranger ends in time for its flushes to get a 503, and
   // catalog changes, which lock every shard, queue for milliseconds each.
-  database: { lockTimeoutMs: 5_000 },
+  // Three quarters of that again, at most, go by until it is noticed.
+  database: { lockTimeoutMs: 5_000, silentAfterMs: 5_000 },
   // Three statements a second, and a killed instance's shards are tended again within four seconds.
   // Silence is three heartbeats, so that one that was late or lost costs nothing.
   instances: { heartbeatMs: 1_000, silentAfterMs: 3_000 },

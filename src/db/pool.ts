@@ -1,5 +1,5 @@
 import postgres from 'postgres'
-import { INTERVALS } from '../intervals.ts'
+import { INTERVALS, type Intervals } from '../intervals.ts'
 import { isConnectionLost } from './errors.ts'
 
 export type Sql = postgres.Sql
@@ -94,14 +94,15 @@ const MAX_READS = 8
 export function openPools(
   address: ServerAddress,
   shards: number,
-  { lockTimeoutMs } = INTERVALS.database,
+  intervals: Partial<Intervals['database']> = {},
 ): Pools {
+  const { lockTimeoutMs, silentAfterMs } = { ...INTERVALS.database, ...intervals }
   const lock_timeout = inMs(lockTimeoutMs)
   const pools = {
     // If a stranger holds the lock for longer, the flushes of an append get a 503.
     append: connect(address, {
       max: Math.min(shards + 1, MAX_APPENDS),
-      role: SERVICE_ROLE,
+      ...{ role: SERVICE_ROLE, silentAfterMs },
       settings: {
         ...BOUNDS,
         lock_timeout,
@@ -115,10 +116,12 @@ export function openPools(
     // The passes of three tracks, few of which run at once.
     project: connect(address, {
       max: Math.min(2 * shards + 2, MAX_PASSES),
-      role: SERVICE_ROLE,
+      ...{ role: SERVICE_ROLE, silentAfterMs },
       settings: { ...BOUNDS, lock_timeout },
     }),
-    read: connect(address, { max: MAX_READS, role: SERVICE_ROLE, settings: READING }),
+    read: connect(address, {
+      ...{ max: MAX_READS, role: SERVICE_ROLE, silentAfterMs, settings: READING },
+    }),
   }
   return {
     ...pools,
@@ -211,7 +214,28 @@ function setupOf(settings: Record<string, string>): string {
   const calls = Object.entries(settings).map(
     ([name, value]) => `set_config(${quote(name)}, ${quote(value)}, false)`,
   )
-  return `select ${[DURABLE, ...calls].join(', ')}`
+  return `select pg_backend_pid() as pid, ${[DURABLE, ...calls].join(', ')}`
+}
+
+/**
+ * True where the server works on what a connection has asked, as another connection is told; false
+ * where that isn't answered either.
+ */
+async function isWorkingOn(address: ServerAddress, pid: number, ms: number): Promise<boolean> {
+  const sql = open(address, { max: 1, connect_timeout: 3, fetch_types: false })
+  const end = () => sql.end({ timeout: 0 }).catch(() => {})
+  const timer = setTimeout(end, ms / 2)
+  try {
+    const rows = await sql`
+      select from pg_stat_activity a
+      where a.pid = ${pid} and a.state = 'active' and a.wait_event is distinct from 'ClientWrite'`
+    return rows.length > 0
+  } catch {
+    return false
+  } finally {
+    clearTimeout(timer)
+    await end()
+  }
 }
 
 function connect(
@@ -220,9 +244,12 @@ function connect(
     max: number
     role: string | null
     settings: Record<string, string>
+    /** INTERVALS by default. */
+    silentAfterMs?: number
     onNotify?: (channel: string, payload: string) => void
   },
 ): Sql {
+  const { silentAfterMs = INTERVALS.database.silentAfterMs } = options
   const role = options.role === null ? {} : { role: options.role }
   const common = {
     max: options.max,
@@ -230,6 +257,8 @@ function connect(
     // (patches/).
     fetch_types: true,
     setup: setupOf({ ...PINNED, ...options.settings, ...role }),
+    silence: silentAfterMs,
+    onsilence: (pid: number) => isWorkingOn(address, pid, silentAfterMs),
     types: { time: TIME },
     connect_timeout: 10,
     // Seconds before the k-th attempt to connect again: a restarted server is back at once.
@@ -240,7 +269,12 @@ function connect(
     // Nothing else: poolers refuse what they don't know, or leave it out without a word.
     connection: { application_name: 'tallybook' },
   }
-  if ('url' in address) return postgres(address.url, common)
+  return open(address, common)
+}
+
+/** As the driver opens a pool; with options of the patch (patches/), which its types don't know. */
+function open(address: ServerAddress, options: Record<string, unknown>): Sql {
+  if ('url' in address) return postgres(address.url, options)
   const { host, port, user, database } = address
-  return postgres({ host, port, user, database, ...common })
+  return postgres({ host, port, user, database, ...options })
 }

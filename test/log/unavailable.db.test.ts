@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test'
+import { INTERVALS } from '../../src/intervals.ts'
 import { countFlushes, lockShards } from '../support/events.ts'
 import { keyOfShard } from '../support/keys.ts'
 import { TEST_SHARDS } from '../support/server.ts'
@@ -17,7 +18,9 @@ async function expectUnavailable(response: Response): Promise<void> {
 }
 
 describe('while a stranger holds the lock', () => {
-  const service = useService({ intervals: { database: { lockTimeoutMs: 200 } } })
+  const service = useService({
+    intervals: { database: { ...INTERVALS.database, lockTimeoutMs: 200 } },
+  })
 
   test('a flush is answered 503, and never stored', async () => {
     const lock = await lockShards(service.database)
@@ -46,7 +49,7 @@ describe('while a stranger holds the lock', () => {
 
 describe.skipIf(TEST_SHARDS === 1)('while one shard can not be appended to', () => {
   const service = useService({
-    intervals: { database: { lockTimeoutMs: 200 }, log: { awayMs: 60_000 } },
+    intervals: { database: { ...INTERVALS.database, lockTimeoutMs: 200 }, log: { awayMs: 60_000 } },
   })
 
   test('flushes without a key go to the others', async () => {

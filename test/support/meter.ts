@@ -7,6 +7,8 @@ export type MeteredWay = {
   address: ServerAddress
   /** Bytes that the server has sent. */
   readonly bytes: number
+  /** From now on nothing passes over the connections that are open, which stay so; others serve. */
+  swallow(): void
   /** Cuts all connections, and refuses new ones until `restore`. */
   lose(): Promise<void>
   restore(): Promise<void>
@@ -17,14 +19,17 @@ export type MeteredWay = {
 export async function startMeter(upstream: ServerAddress): Promise<MeteredWay> {
   const sockets = new Set<net.Socket>()
   let bytes = 0
+  let swallowed = new WeakSet<net.Socket>()
   const proxy = net.createServer((client) => {
     const server = net.connect(socketOf(upstream))
     joinSockets(sockets, client, server)
-    client.pipe(server)
+    client.on('data', (chunk: Buffer) => {
+      if (!swallowed.has(client)) server.write(chunk)
+    })
     server.on('data', (chunk: Buffer) => {
       bytes += chunk.byteLength
+      if (!swallowed.has(server)) client.write(chunk)
     })
-    server.pipe(client)
   })
   const listen = (port: number) =>
     new Promise<void>((resolve) => proxy.listen(port, '127.0.0.1', resolve))
@@ -39,6 +44,9 @@ export async function startMeter(upstream: ServerAddress): Promise<MeteredWay> {
     address: through(upstream, port),
     get bytes() {
       return bytes
+    },
+    swallow: () => {
+      swallowed = new WeakSet(sockets)
     },
     lose: async () => {
       await close()
