@@ -71,7 +71,9 @@ export type Intervals = {
     retryAfterMs: number
   }
   stop: {
-    /** How long requests, and a pass, get to end when the service stops. */
+    /** How long what was accepted gets to be in the log and answered, when the service stops. */
+    drainMs: number
+    /** How long passes get to end after that. */
     timeoutMs: number
   }
 }
@@ -108,6 +110,7 @@ export const INTERVALS: Intervals = {
     keepAliveMs: 15_000,
     retryAfterMs: 1_000,
   },
-  // What was accepted has a time of its own (DRAIN_MS): no flush is lost to this.
-  stop: { timeoutMs: 3_000 },
+  // Containers are killed ten seconds after they were asked to stop. A flush that isn't in the log by
+  // then was never acknowledged.
+  stop: { drainMs: 5_000, timeoutMs: 1_000 },
 }

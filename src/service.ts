@@ -13,9 +13,6 @@ import { StartError } from './start-error.ts'
 import { keepFresh } from './tokens/refresh.ts'
 import { scheduleVerifications } from './verifications/schedule.ts'
 
-/** Milliseconds that accepted flushes get to reach a database that is slow to answer. */
-const DRAIN_MS = 8_000
-
 const NOT_SPREAD =
   'This database has Citus, and the tables are on this node alone: stop the services on it and ' +
   'run `tallybook init --citus` to spread them over its workers (docs/scale.md).'
@@ -145,7 +142,7 @@ function startTimers(
 async function stopParts(
   parts: Parts,
   server: Server,
-  { timeoutMs }: Intervals['stop'],
+  { drainMs, timeoutMs }: Intervals['stop'],
 ): Promise<void> {
   const left = parts.instances.leave()
   const rebuildsEnded = parts.rebuilds.stop()
@@ -153,10 +150,9 @@ async function stopParts(
   parts.streams.stop()
   parts.live.stop()
   const verified = parts.verifications.stop()
-  const answered = server?.stop()
-  await Promise.race([parts.attestations.stop(), Bun.sleep(timeoutMs)])
-  await Promise.race([parts.log.stop(), Bun.sleep(DRAIN_MS)])
-  await Promise.race([answered, Bun.sleep(timeoutMs)])
+  // What was accepted reaches the database, and is answered.
+  const drained = Promise.all([parts.log.stop(), server?.stop(), parts.attestations.stop()])
+  await Promise.race([drained, Bun.sleep(drainMs)])
   await server?.stop(true)
   const projected = Promise.all([parts.projector.stop(), parts.integrator.stop()])
   await Promise.race([projected, Bun.sleep(timeoutMs)])

@@ -33,7 +33,7 @@ export function untilInterrupted(): AbortSignal {
     if (performance.now() - first > ECHO_MS) process.exit(EXIT_CODE)
     controller.abort(new Interrupted())
   }
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, interrupt)
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, interrupt)
   launcherEnded().then(() => controller.abort(new Interrupted()))
   return controller.signal
 }

@@ -8,7 +8,10 @@ import { openOrigin } from '../transparency/origin.ts'
 import { explainFailure } from './failure.ts'
 import { launcherEnded } from './launcher.ts'
 
-/** Runs the service until SIGINT or SIGTERM: then it finishes what it accepted, and ends. */
+/** SIGHUP: the terminal that it was started in is gone. */
+const STOPPING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/** Runs the service until one of these signals: then it finishes what it accepted, and ends. */
 export async function serve(args: string[]): Promise<void> {
   if (args.length > 0) throw new StartError('serve takes no arguments; see the README.')
   const stopping = Promise.race([stopOnSignal(), launcherEnded()])
@@ -54,7 +57,7 @@ async function stop(service: Service): Promise<void> {
 /** A second signal doesn't hurry it: what was accepted is finished, in seconds. */
 function stopOnSignal(): Promise<void> {
   return new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve())
+    for (const signal of STOPPING) process.on(signal, () => resolve())
   })
 }
 

@@ -126,7 +126,7 @@ export function openPools(
   return {
     ...pools,
     close: async () => {
-      await Promise.all(Object.values(pools).map((pool) => pool.end({ timeout: 5 })))
+      await Promise.all(Object.values(pools).map((pool) => pool.end({ timeout: 1 })))
     },
   }
 }

@@ -22,7 +22,7 @@ beforeAll(async () => {
   way = await startMeter(database.address)
   service = await startTestService({
     ...{ database, address: way.address },
-    intervals: { stop: { timeoutMs: 300 } },
+    intervals: { stop: { drainMs: 300, timeoutMs: 300 } },
   })
   for (let i = 0; i < 60; i++) {
     const key = { 'idempotency-key': `key-${i}` }
