@@ -12,6 +12,7 @@ import { Instances } from './instances/instances.ts'
 import { INTERVALS, type Intervals } from './intervals.ts'
 import { Log } from './log/log.ts'
 import { readHeads } from './log/read.ts'
+import { Refusals } from './log/refusals.ts'
 import { History } from './projector/history.ts'
 import { Projector } from './projector/projector.ts'
 import { RebuildJobs } from './rebuild-jobs.ts'
@@ -68,7 +69,7 @@ export async function makeParts(options: ServiceOptions, pools: Pools, reads: Re
   const refresh = () => refreshCatalog(pools.append, catalog)
   await refresh()
   const tokens = new Tokens(options.tokens)
-  await tokens.refresh(pools.read)
+  await tokens.refresh(pools.control)
 
   await refuseDealtOrigin(pools.append, origin)
   const heads = await TreeHeads.open(pools.project, shards, origin)
@@ -88,16 +89,19 @@ export async function makeParts(options: ServiceOptions, pools: Pools, reads: Re
   const followed = { intervals: intervals.streams, tokens, logger, maxFollowers }
   const streams = new AuditStreams({ pools, reads, shards, ...followed })
   const live = new LivePositions({
-    readHeads: () => readHeads(pools.read),
-    findOpenSessions: (ids) => findOpenSessions(pools.read, ids),
+    readHeads: () => readHeads(pools.control),
+    findOpenSessions: (ids) => findOpenSessions(pools.control, ids),
     ...followed,
   })
+  const refusals = new Refusals(logger)
   const log = new Log({
     sql: pools.append,
     shards,
     catalog,
     refreshCatalog: refresh,
     intervals: intervals.log,
+    onRefused: (shard, error) => refusals.note(shard, error),
+    onTaken: (shard) => refusals.end(shard),
     onAppended: (shard, batch) => {
       projector.noticeAppend(shard, batch)
       integrator.noticeAppend(batch.events.length)

@@ -132,7 +132,7 @@ function startTimers(
   const { verifyAt, attestMinutes = 0 } = config
   const { attestations, tokens, verifications } = parts
   return [
-    keepFresh(tokens, pools.read, intervals.tokens, logger),
+    keepFresh(tokens, pools.control, intervals.tokens, logger),
     ...(verifyAt ? [scheduleVerifications(verifyAt, verifications, logger)] : []),
     ...(attestMinutes > 0 ? [attestations.schedule(attestMinutes, logger)] : []),
   ]

@@ -23,6 +23,11 @@ export type Pools = {
   project: Sql
   /** Reads of the database itself; what may come from a replica goes through `Reads`. */
   read: Sql
+  /**
+   * What the others depend on and what takes a millisecond: who may come in, where the log stands,
+   * whether all is well. No amount of reads or flushes holds it up.
+   */
+  control: Sql
   close(): Promise<void>
 }
 
@@ -89,6 +94,7 @@ const READING = {
   jit: 'off',
 }
 const MAX_READS = 8
+const MAX_CONTROLS = 4
 
 /** Opens the service's pools; connections are made when they are needed. */
 export function openPools(
@@ -121,6 +127,10 @@ export function openPools(
     }),
     read: connect(address, {
       ...{ max: MAX_READS, role: SERVICE_ROLE, silentAfterMs, settings: READING },
+    }),
+    control: connect(address, {
+      ...{ max: MAX_CONTROLS, role: SERVICE_ROLE, silentAfterMs },
+      settings: { ...BOUNDS, lock_timeout: '1s', statement_timeout: '5s' },
     }),
   }
   return {

@@ -7,7 +7,7 @@ import { type Attempts, RETRY_AFTER_S } from './attempts.ts'
 import { readCookie, refuseCrossOrigin } from './cookie.ts'
 import { Problem } from './problem.ts'
 
-export type AuthOptions = { tokens: Tokens; attempts: Attempts; pools: { read: Sql } }
+export type AuthOptions = { tokens: Tokens; attempts: Attempts; pools: { control: Sql } }
 
 /** Who calls, as a handler finds him: with his session where he came by one. */
 export type Caller = Principal & Partial<Session>
@@ -77,7 +77,7 @@ async function identifySession(
   session: string,
 ): Promise<Caller> {
   refuseCrossOrigin(request)
-  const caller = await findSession(pools.read, tokens, session)
+  const caller = await findSession(pools.control, tokens, session)
   if (caller === null) throw unauthorized('The session has ended: sign in again.')
   return caller
 }

@@ -6,14 +6,31 @@ import { type Replica, STATES } from '../replicas/replica.ts'
 import { describe } from './openapi.ts'
 import { unavailable } from './problem.ts'
 
+/** Milliseconds that a look at the database may take: who asks waits for a second or two. */
+const LOOK_MS = 1_000
+
 type HealthOptions = {
   pools: Pools
   reads: { replicas: readonly Replica[] }
+  log: { canTake(): Promise<boolean> }
   isStopping: () => boolean
 }
 
 /** GET /health/live: the process answers. GET /health/ready: it can take a flush. */
-export function health({ pools, reads, isStopping }: HealthOptions) {
+export function health({ pools, reads, log, isStopping }: HealthOptions) {
+  /** Ready, or why not. */
+  const look = async () => {
+    try {
+      // Standbys answer, and servers that only read.
+      const [row] = await pools.control<{ writes: boolean }[]>`
+        select not pg_is_in_recovery() as writes`
+      if (!row!.writes) return 'database read-only'
+      return (await log.canTake()) ? 'ready' : 'log unavailable'
+    } catch (error) {
+      if (isUnavailable(error)) return 'database unavailable'
+      throw error
+    }
+  }
   return new Elysia({ name: 'health' })
     .get('/health/live', () => ({ status: 'live' }), {
       detail: describe({
@@ -28,11 +45,9 @@ export function health({ pools, reads, isStopping }: HealthOptions) {
       '/health/ready',
       async () => {
         if (isStopping()) throw unavailable('stopping')
-        try {
-          await pools.read`select 1`
-        } catch (error) {
-          throw isUnavailable(error) ? unavailable('database unavailable') : error
-        }
+        const tooLate = Bun.sleep(LOOK_MS).then(() => 'database unavailable')
+        const state = await Promise.race([look(), tooLate])
+        if (state !== 'ready') throw unavailable(state)
         const { replicas } = reads
         if (replicas.length === 0) return { status: 'ready' }
         return { status: 'ready', replicas: replicas.map(({ state }) => state) }
@@ -41,10 +56,12 @@ export function health({ pools, reads, isStopping }: HealthOptions) {
         detail: describe({
           tag: 'Operations',
           open: true,
-          summary: 'It can take a flush: the database answers and it is not stopping',
+          summary: 'It can take a flush: the database takes them and it is not stopping',
           ok: { description: 'Ready', schema: Ready, example: { status: 'ready' } },
           errors: [503],
-          says: { 503: ['stopping', 'database unavailable'] },
+          says: {
+            503: ['stopping', 'database unavailable', 'database read-only', 'log unavailable'],
+          },
         }),
       },
     )

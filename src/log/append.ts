@@ -1,6 +1,6 @@
 import { CLOCK_TOLERANCE } from '../db/clock.ts'
 import { isUnavailable, NotNow } from '../db/errors.ts'
-import type { Sql } from '../db/pool.ts'
+import { type Sql, transact } from '../db/pool.ts'
 import { CURRENT_VERSIONS, decodeEvent, UnknownEvent } from '../events/event.ts'
 import {
   holdsEntries,
@@ -41,6 +41,9 @@ export type AppenderOptions = {
   refreshCatalog: () => Promise<void>
   /** Called after a commit that made the shard grow. */
   onAppended: (shard: number, batch: AppendedBatch) => void
+  /** Told of each batch that the database didn't take, and of the next that it took. */
+  onRefused?: (shard: number, error: unknown) => void
+  onTaken?: (shard: number) => void
   /** INTERVALS by default. */
   intervals?: Intervals['log']
 }
@@ -73,6 +76,7 @@ export class ShardAppender {
   #lastBatch = 0
   #running: Promise<void> | null = null
   #awayAt = Number.NEGATIVE_INFINITY
+  #isRefused = false
   readonly #awayMs: number
 
   constructor(private readonly options: AppenderOptions) {
@@ -87,6 +91,34 @@ export class ShardAppender {
   /** True where the last batch found the database away, or the node of this shard, a moment ago. */
   get isAway(): boolean {
     return performance.now() - this.#awayAt < this.#awayMs
+  }
+
+  /** True where the database didn't take the last batch. */
+  get isRefused(): boolean {
+    return this.#isRefused
+  }
+
+  /**
+   * Does all that an append does but for its commit. Rejects where an append would fail.
+   */
+  async probe(): Promise<void> {
+    const { shard, sql } = this.options
+    const undone = new Error('undone')
+    const probing = transact(sql, '', async (transaction) => {
+      await transaction`select from shards s where s.shard = ${shard} for update`
+      await transaction`
+        insert into events (
+          shard, position, type, version, recorded_at, source, payload, payload_sha256
+        )
+        select ${shard}::integer, coalesce(max(e.position), -1) + 1, 'Probed', 1,
+          greatest(max(e.recorded_at), clock_timestamp()), 'tallybook', '{}', sha256('{}')
+        from events e
+        where e.shard = ${shard}`
+      throw undone
+    })
+    await probing.catch((error: unknown) => {
+      if (error !== undone) throw error
+    })
   }
 
   /** Queues a flush; the outcome comes after its batch is committed. */
@@ -144,8 +176,12 @@ export class ShardAppender {
       try {
         await withDeadline(this.#appendBatch(batch))
         this.#awayAt = Number.NEGATIVE_INFINITY
+        if (this.#isRefused) this.options.onTaken?.(this.options.shard)
+        this.#isRefused = false
       } catch (error) {
         if (isUnavailable(error)) this.#awayAt = performance.now()
+        this.#isRefused = true
+        this.options.onRefused?.(this.options.shard, error)
         const outcome: AppendOutcome = { kind: 'unavailable', reason: 'database' }
         for (const flush of batch) {
           // Unknown: a first try that newer code has appended, whose instances can answer it.

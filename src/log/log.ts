@@ -16,6 +16,7 @@ const LOOKS = 16
 export class Log {
   readonly #appenders: ShardAppender[]
   #stopping = false
+  #probing: Promise<boolean> | null = null
   /** The shard of the last flush that had no idempotency key. */
   #last: number
 
@@ -41,6 +42,25 @@ export class Log {
     if (this.#stopping) return Promise.resolve({ kind: 'unavailable', reason: 'stopping' })
     const appender = this.#appenders[this.#shardOf(source, idempotencyKey)]!
     return appender.append(posted, source, idempotencyKey)
+  }
+
+  /**
+   * True where the database takes flushes: it took the last ones, or would take one now. Asked by
+   * many at once it looks once.
+   */
+  canTake(): Promise<boolean> {
+    const refused = this.#appenders.filter(({ isRefused }) => isRefused)
+    if (refused.length < this.#appenders.length) return Promise.resolve(true)
+    this.#probing ??= refused[0]!
+      .probe()
+      .then(
+        () => true,
+        () => false,
+      )
+      .finally(() => {
+        this.#probing = null
+      })
+    return this.#probing
   }
 
   /** Takes no more flushes, and waits for those it has taken. */

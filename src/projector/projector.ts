@@ -34,7 +34,7 @@ export class Projector {
         { length: shards },
         (_, shard) => new ShardProjector(pools, shard, trackOf(shard), sharing, intervals, logger),
       )
-    this.#heads = new Heads(() => readHeads(pools.read))
+    this.#heads = new Heads(() => readHeads(pools.control))
     this.#current = each(() => currentTrack(intervals))
     this.#usage = each(usageTrack)
     this.#snapshots = each(snapshotTrack)

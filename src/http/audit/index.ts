@@ -32,7 +32,7 @@ export function audit(
   { pools, reads, shards, streams }: AuditOptions,
 ) {
   const roles = ['admin', 'auditor'] as const
-  const heads = new Heads(() => readHeads(pools.read))
+  const heads = new Heads(() => readHeads(pools.control))
   const readHere = <Page>(read: (sql: Sql | Transaction) => Promise<Page>) =>
     reads.read(async () => ({ of: 'events', positions: await heads.read() }), read)
   const answerPage = async (wanted: EventsRequest) =>

@@ -58,7 +58,7 @@ export class AuditStreams {
     this.#sql = pools.read
     this.#tails = new Tails({
       shards,
-      readHeads: () => readHeads(this.#sql),
+      readHeads: () => readHeads(pools.control),
       read: (range, limits) => selectEvents(this.#sql, range, limits),
       identify: (shard, position) => readIdentity(this.#sql, shard, position),
       pollIntervalMs: intervals.pollIntervalMs,
@@ -69,7 +69,7 @@ export class AuditStreams {
     }
     const common = {
       ...{ tokens, intervals, onFailure },
-      findOpenSessions: (ids: string[]) => findOpenSessions(this.#sql, ids),
+      findOpenSessions: (ids: string[]) => findOpenSessions(pools.control, ids),
     }
     this.#ranges = new Streams({ ...common, most: MOST_RANGES, endedEarly: 'broken off' })
     this.#followers = new Streams({

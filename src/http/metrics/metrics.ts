@@ -138,7 +138,7 @@ export class Metrics {
       this.#replicaLagEvents.set({ replica }, lag.events)
       this.#replicaLagSeconds.set({ replica }, lag.seconds)
     }
-    const isUp = await this.#database.update(this.sources.pools.read)
+    const isUp = await this.#database.update(this.sources.pools.control)
     this.#up.set(isUp ? 1 : 0)
     return this.registry.metrics()
   }

@@ -16,7 +16,7 @@ import { parseSignIn } from './model.ts'
  */
 const BODY_BYTES = 4 * 1024
 
-type Options = AuthOptions & { pools: { append: Sql; read: Sql } }
+type Options = AuthOptions & { pools: { control: Sql } }
 
 /** POST, GET and DELETE /session: a browser that is signed in. */
 export function sessionRoutes(options: Options) {
@@ -27,7 +27,7 @@ export function sessionRoutes(options: Options) {
   const findCaller = async (request: Request, addressOf: () => string): Promise<Caller | null> => {
     const header = request.headers.get('authorization')
     if (header !== null) return admit(identify(options, readToken(header), addressOf), roles)
-    const caller = await findSession(pools.read, tokens, readCookie(request) ?? '')
+    const caller = await findSession(pools.control, tokens, readCookie(request) ?? '')
     return caller && admit(caller, roles)
   }
   return new Elysia({ name: 'sessions' })
@@ -39,7 +39,7 @@ export function sessionRoutes(options: Options) {
         if (typeof body === 'string') throw new Problem(400, 'invalid sign-in', body)
         const addressOf = () => server?.requestIP(request)?.address ?? ''
         const { name, role } = admit(identify(options, body.token, addressOf), roles)
-        const { id, expiresAt } = await beginSession(pools.append, name, body.token)
+        const { id, expiresAt } = await beginSession(pools.control, name, body.token)
         set.status = 201
         set.headers['set-cookie'] = writeCookie(request, id, SESSION_S)
         return { name, role, expires_at: expiresAt }
@@ -64,7 +64,7 @@ export function sessionRoutes(options: Options) {
       '/session',
       async ({ request }) => {
         refuseCrossOrigin(request)
-        await endSession(pools.append, readCookie(request) ?? '')
+        await endSession(pools.control, readCookie(request) ?? '')
         const headers = { 'set-cookie': writeCookie(request, '', 0) }
         return new Response(null, { status: 204, headers })
       },

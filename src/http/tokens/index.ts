@@ -21,16 +21,16 @@ export function tokenRoutes(guard: ReturnType<typeof auth>, { pools, tokens, bod
         const body = parseTokenBody(await bodies.read(request))
         if (typeof body === 'string') throw new Problem(400, 'invalid token', body)
         const { name, role } = body
-        const made = isReserved(name) ? null : await createToken(pools.append, name, role)
+        const made = isReserved(name) ? null : await createToken(pools.control, name, role)
         if (made === null) throw new Problem(409, 'name taken', `There is a token ${name} already.`)
-        await tokens.refresh(pools.append)
+        await tokens.refresh(pools.control)
         set.status = 201
         set.headers['cache-control'] = 'no-store'
         return { name, role, ...made }
       },
       { parse: 'none', roles: ['admin'], query: NoQuery, detail: details.create },
     )
-    .get('/admin/tokens', async () => ({ items: await listTokens(pools.read) }), {
+    .get('/admin/tokens', async () => ({ items: await listTokens(pools.control) }), {
       roles: ['admin', 'auditor'],
       query: NoQuery,
       detail: details.list,
@@ -38,8 +38,8 @@ export function tokenRoutes(guard: ReturnType<typeof auth>, { pools, tokens, bod
     .delete(
       '/admin/tokens/:name',
       async ({ params: { name } }) => {
-        if (!(await revokeToken(pools.append, name))) throw new Problem(404, 'not found')
-        await tokens.refresh(pools.append)
+        if (!(await revokeToken(pools.control, name))) throw new Problem(404, 'not found')
+        await tokens.refresh(pools.control)
         return new Response(null, { status: 204 })
       },
       { parse: 'none', params: NameParams, roles: ['admin'], detail: details.revoke },
