@@ -215,6 +215,13 @@ const TIME = {
   parse: String,
 }
 
+/** Which types are arrays of which: what the driver asks where it isn't given a statement of ours. */
+const ARRAYS = `(
+  select json_agg(json_build_object('oid', b.oid, 'typarray', b.typarray))
+  from pg_catalog.pg_type a join pg_catalog.pg_type b on b.oid = a.typelem
+  where a.typcategory = 'A'
+)`
+
 /**
  * The statement that a session begins with. It fails, and the connection with it, where the session
  * can't become what it has to be.
@@ -224,7 +231,7 @@ function setupOf(settings: Record<string, string>): string {
   const calls = Object.entries(settings).map(
     ([name, value]) => `set_config(${quote(name)}, ${quote(value)}, false)`,
   )
-  return `select pg_backend_pid() as pid, ${[DURABLE, ...calls].join(', ')}`
+  return `select pg_backend_pid() as pid, ${ARRAYS} as arrays, ${[DURABLE, ...calls].join(', ')}`
 }
 
 /**
@@ -263,8 +270,7 @@ function connect(
   const role = options.role === null ? {} : { role: options.role }
   const common = {
     max: options.max,
-    // Nobody needs the array types: what the driver does to read them sets the session up instead
-    // (patches/).
+    // What the driver does to read the array types sets the session up, too (patches/).
     fetch_types: true,
     setup: setupOf({ ...PINNED, ...options.settings, ...role }),
     silence: silentAfterMs,

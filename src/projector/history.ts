@@ -9,9 +9,6 @@ import type { UsageOf } from '../projections/usage-rows.ts'
 import { readPast, type Wanted } from './past.ts'
 import { readPartialQuarters } from './past-usage.ts'
 
-/** Milliseconds in which an append has ended, with or without success. */
-const APPEND_MS = 40_000
-
 /** Shards that are asked at once: half of the connections that passes have. */
 const SETTLING = 4
 
@@ -34,15 +31,12 @@ export class History {
     const { read } = this.pools
     // PostgreSQL would round what is finer than its microseconds, and perhaps up.
     const at = moment.replace(/(\.\d{6})\d+/, '$1')
-    const [row] = await read<{ come: boolean; recent: boolean; next: string }[]>`
-      select
-        m.at <= clock_timestamp() as come,
-        m.at > clock_timestamp() - ${APPEND_MS} * interval '1 ms' as recent,
-        (m.at + interval '1 microsecond')::text as next
+    const [row] = await read<{ come: boolean; next: string }[]>`
+      select m.at <= clock_timestamp() as come, (m.at + interval '1 microsecond')::text as next
       from (select ${at}::timestamptz as at) m`
-    const { come, recent, next } = row!
+    const { come, next } = row!
     if (!come) return null
-    if (recent) await this.#settle()
+    await this.#settle(next)
     const shards = Array.from({ length: this.shards }, (_, shard) => shard)
     const after = await Promise.all(shards.map((shard) => readPositionAt(read, shard, next)))
     return after.map((position) => position - 1)
@@ -96,16 +90,31 @@ export class History {
   }
 
   /**
-   * Waits until no append is under way that took its time before now: an append takes its shard's
-   * lock before its time, and holds it until its commit.
+   * Sees to it that nothing more is recorded before `next`, whatever the clock does. An append takes
+   * its time once it has its shard's lock, and no earlier one than the event before it, or than this
+   * leaves in the shard's row. Waits for the appends under way where it has to.
    */
-  async #settle(): Promise<void> {
+  async #settle(next: string): Promise<void> {
+    const open = await this.pools.read<{ shard: number }[]>`
+      select s.shard
+      from shards s
+      where s.not_before < ${next}::timestamptz
+        and not exists (
+          select
+          from (
+            select e.recorded_at from events e where e.shard = s.shard
+            order by e.position desc limit 1
+          ) e
+          where e.recorded_at >= ${next}::timestamptz
+        )`
     const turns = new Turns(SETTLING)
-    const shards = Array.from({ length: this.shards }, (_, shard) => shard)
     await Promise.all(
-      shards.map((shard) =>
+      open.map(({ shard }) =>
         turns.take(async () => {
-          await this.pools.project`select from shards s where s.shard = ${shard} for key share`
+          await this.pools.project`
+            update shards s
+            set not_before = greatest(s.not_before, ${next}::timestamptz)
+            where s.shard = ${shard}`
         }),
       ),
     )

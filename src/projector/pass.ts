@@ -139,7 +139,8 @@ export class Pass {
     try {
       await transact(sql, '', async (transaction) => {
         const last = this.#last
-        const identity = readIdentity(transaction, shard, position)
+        // Null where nothing was folded.
+        const identity = last === null ? null : readIdentity(transaction, shard, position)
         // Sent together: the first that fails makes the rest fail, and the transaction with them.
         // One that is further on already (the others are new) has folded nothing here and stays.
         const behind = checkpoints.filter((checkpoint) => checkpoint.position < position)

@@ -19,6 +19,7 @@ test.each([
   ['55P03', 'a lock that was not had in time'],
   ['25006', 'a server that became read-only'],
   ['25P03', 'a transaction that was idle for too long'],
+  ['TB002', 'clocks that are apart'],
 ])('%s, %s, passes: later it may succeed', (code) => {
   expect(isUnavailable(errorOf(code))).toBe(true)
   expect(isConnectionLost(errorOf(code))).toBe(false)

@@ -101,6 +101,16 @@ test('a moment waits for an append that took its time before and is not committe
   expect(await read).toMatchObject({ total_requests: total_requests + 5 })
 })
 
+test('a moment before the last event of every shard changes nothing', async () => {
+  const { owner } = service.database
+  await owner`update shards set not_before = '-infinity'`
+  const asked = await now()
+  for (let i = 0; i < 4 * service.shards; i++) await post()
+  await service.read(`${SUMMARY}?as_of=${asked}`)
+  const rows = await owner`select from shards where not_before > '-infinity'`
+  expect(rows.length).toBe(0)
+})
+
 test('a moment finer than a microsecond is not rounded up', async () => {
   await post()
   const { items } = await service.read<{ items: { recorded_at: string; shard: number }[] }>(
@@ -116,4 +126,26 @@ test('a moment finer than a microsecond is not rounded up', async () => {
     `${SUMMARY}?as_of=${seconds}.${fraction}Z`,
   )
   expect(before.total_requests).toBe(total_requests - 1)
+})
+
+// The last one: it leaves the log a little ahead of the clock.
+test('nothing is recorded any more at a moment that was asked for, wherever the clock goes', async () => {
+  const { owner } = service.database
+  await post()
+  const asked = await now()
+  const path = `${SUMMARY}?as_of=${asked}`
+  const answer = await service.read(path)
+  // As a clock that was set back would have it: the next event's time is no later than the last's.
+  const rows = await owner<{ shard: number; held: boolean }[]>`
+    select s.shard, s.not_before > ${asked}::timestamptz as held from shards s`
+  expect(rows.every(({ held }) => held)).toBe(true)
+  // The event's time is that of the row where that is later than the clock.
+  await owner`update shards set not_before = clock_timestamp() + interval '30 seconds'`
+  const [shard, position] = positionOf(await post()).split('/')
+  const [event] = await owner<{ held: boolean }[]>`
+    select e.recorded_at = s.not_before as held
+    from events e join shards s on s.shard = e.shard
+    where e.shard = ${shard!} and e.position = ${position!}`
+  expect(event!.held).toBe(true)
+  expect(await service.read(path)).toEqual(answer)
 })

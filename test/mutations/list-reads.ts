@@ -21,8 +21,8 @@ export const READ_MUTATIONS: readonly Mutation[] = [
   {
     name: 'past-not-settled',
     file: 'src/projector/history.ts',
-    find: 'if (recent) await this.#settle()',
-    replace: 'if (recent) void this.#settle()',
+    find: 'await this.#settle(next)',
+    replace: 'void this.#settle(next)',
     harm: 'The same question about a past moment is answered in two ways.',
     tests: ['test/http/as-of', 'test/projector'],
   },
