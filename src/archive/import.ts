@@ -3,6 +3,7 @@ import type { Positions } from '../events/positions.ts'
 import { checkParts } from './check.ts'
 import { fillEmptyLog, Inserts, refuse } from './insert.ts'
 import type { Manifest } from './manifest.ts'
+import { setCatalog } from './set-catalog.ts'
 import { checkSignedHeads } from './transparency.ts'
 
 export type ImportOptions = {
@@ -27,7 +28,7 @@ export async function importArchive(options: ImportOptions): Promise<Positions> 
   await checkSignedHeads(directory, manifest, refuse)
   await fillEmptyLog(options.sql, manifest.shards.length, async (transaction) => {
     const catalogPosition = await insertAll(transaction, options)
-    await transaction`update shards s set catalog_position = ${catalogPosition}`
+    await setCatalog(transaction, catalogPosition)
     signal.throwIfAborted()
   })
   return manifest.shards.map(({ events }) => events - 1)

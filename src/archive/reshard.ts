@@ -8,6 +8,7 @@ import { checkMerged } from './check.ts'
 import { Dealer } from './deal.ts'
 import type { ImportOptions } from './import.ts'
 import { fillEmptyLog, Inserts, refuse } from './insert.ts'
+import { setCatalog } from './set-catalog.ts'
 import { SignedTrees } from './signed-trees.ts'
 import { checkSignedHeads, readSignedHeads, type SignedHeads } from './transparency.ts'
 
@@ -34,7 +35,7 @@ export async function reshardArchive(options: ReshardOptions): Promise<Resharded
   return fillEmptyLog(options.sql, shards, async (transaction) => {
     const dealer = new Dealer(shards)
     const catalogPosition = await insertDealt(transaction, options, dealer, signed)
-    await transaction`update shards s set catalog_position = ${catalogPosition}`
+    await setCatalog(transaction, catalogPosition)
     const positions: number[] = []
     for (let shard = 0; shard < shards; shard++) {
       const payload = stateChange(options, dealer, signed, shard)

@@ -41,15 +41,16 @@ const MOST = 2 ** 31 - 1
 /** How far shard 0 was walked, and the last change of the catalog that was met there. */
 export type CatalogWalk = { walked: number; lastChange: number }
 
-/** The catalog's position on a shard: that of the last change, which the walk has met. */
+/** The catalog of a shard: the last change, which the walk has met, and its hash. */
 export async function checkCatalogPosition(
   sql: Transaction,
   shard: number,
   { walked, lastChange }: CatalogWalk,
 ): Promise<Problem[]> {
-  const [row] = await sql<{ found: string; expected: string }[]>`
+  const [row] = await sql<{ found: string; expected: string; sha256: string | null }[]>`
     select
       s.catalog_position as found,
+      encode(s.catalog_sha256, 'hex') as sha256,
       greatest(${lastChange}::bigint, (
         -- What came since the walk. Not by the index of the changes, which could be wrong too.
         select max(e.position)
@@ -58,15 +59,19 @@ export async function checkCatalogPosition(
       )) as expected
     from shards s
     where s.shard = ${shard}`
-  if (row!.found === row!.expected) return []
-  return [
-    {
-      check: 'shards',
-      at: `shards ${shard}`,
-      expected: `catalog_position ${row!.expected}`,
-      found: row!.found,
-    },
-  ]
+  const { found, expected, sha256 } = row!
+  const problem = { check: 'shards', at: `shards ${shard}` } as const
+  if (found !== expected) {
+    return [{ ...problem, expected: `catalog_position ${expected}`, found }]
+  }
+  // Older versions have not kept it.
+  if (sha256 === null) return []
+  const [change] = await sql<{ sha256: string }[]>`
+    select encode(e.payload_sha256, 'hex') as sha256
+    from events e
+    where e.shard = 0 and e.position = ${expected}::bigint`
+  if (change?.sha256 === sha256) return []
+  return [{ ...problem, expected: `catalog_sha256 ${change?.sha256 ?? 'none'}`, found: sha256 }]
 }
 
 /** Position of the last change of the catalog in a chunk of shard 0; -1 where it has none. */

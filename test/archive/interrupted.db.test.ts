@@ -35,7 +35,7 @@ const EVENTS = 2_100
 const SECOND_PAGE = parameter(1_999)
 
 /** An import has inserted every event, and not committed. */
-const LAST_UPDATE = 'update shards s set catalog_position'
+const LAST_UPDATE = 'set catalog_position'
 
 const commands = useCommands()
 const folder = useFolder()

@@ -71,8 +71,8 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
   {
     name: 'catalog-of-first-shard',
     file: 'sql/functions/append_catalog_change.sql',
-    find: 'update shards s set catalog_position = v_position;',
-    replace: 'update shards s set catalog_position = v_position where s.shard = 0;',
+    find: "catalog_sha256 = decode(p_payload_sha256, 'hex');",
+    replace: "catalog_sha256 = decode(p_payload_sha256, 'hex') where s.shard = 0;",
     harm: 'Flushes to other shards count by a catalog of before the change, or never get in.',
     tests: ['test/log', 'test/http/flushes'],
   },

@@ -62,9 +62,9 @@ export const PROOF_MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'imported-catalog-of-first-shard',
-    file: 'src/archive/import.ts',
-    find: `set catalog_position = \${catalogPosition}\``,
-    replace: `set catalog_position = \${catalogPosition} where s.shard = 0\``,
+    file: 'src/archive/set-catalog.ts',
+    find: "'hex')`\n}",
+    replace: "'hex') where s.shard = 0`\n}",
     harm: 'After an import three of four shards take no flushes.',
     tests: ['test/archive/round-trip', 'test/archive'],
   },

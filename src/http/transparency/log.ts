@@ -15,6 +15,7 @@ import { takesGzip } from '../encoding.ts'
 import { typedAs } from '../json.ts'
 import { NoQuery } from '../params.ts'
 import { Problem } from '../problem.ts'
+import { pathOf } from '../unmatched.ts'
 import type { Access } from './access.ts'
 import { checkpointDetail, keysDetail, tileDetail } from './detail.ts'
 import { ShardParams, TileParams } from './model.ts'
@@ -66,16 +67,17 @@ export function logRoutes(
       // would be matched by Elysia, not by Bun.
       .get(
         '/audit/log/:shard/tile/:level/:number/:a/:b?/:c?/:d?/:e?/:f?',
-        ({ params: { shard, ...parts }, request, set }) =>
-          answerTile(
-            shardOf(shard, shards),
-            `tile/${Object.values(parts).join('/')}`,
-            request,
-            set,
-          ),
+        ({ params, request, set }) =>
+          answerTile(shardOf(params.shard, shards), tilePathOf(request), request, set),
         { ...access.roles, query: NoQuery, detail: { hide: true } },
       )
   )
+}
+
+/** `tile/0/x001/067.p/8`, of a path that ends so. */
+function tilePathOf({ url }: Request): string {
+  const path = pathOf(url)
+  return path.slice(path.indexOf('/tile/') + 1)
 }
 
 type Set = { headers: Record<string, string | number | undefined> }

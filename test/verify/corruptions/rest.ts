@@ -41,7 +41,12 @@ export const STANDING_CORRUPTIONS = [
   ...corruptionsOf(
     'shards',
     { at: "'shards ' || shard", where: 'shard = 0', foundBy: 'shards' },
-    { shard: BIT, catalog_position: BIT },
+    {
+      shard: BIT,
+      catalog_position: BIT,
+      catalog_sha256: BYTE,
+      not_before: [{ ...is('another time', "'2026-01-01'"), foundBy: null }],
+    },
   ),
 ]
 
