@@ -32,6 +32,7 @@ import { answerUnmatched, pathOf, type Route } from './http/unmatched.ts'
 import { usageRoute } from './http/usage/index.ts'
 import { verificationRoutes } from './http/verifications/index.ts'
 import type { Instances } from './instances/instances.ts'
+import type { LogAhead } from './log/ahead.ts'
 import type { Log } from './log/log.ts'
 import type { History } from './projector/history.ts'
 import type { Projector } from './projector/projector.ts'
@@ -61,6 +62,7 @@ export type AppOptions = {
   verifications: Verifications
   attempts: Attempts
   metrics: Metrics
+  ahead: LogAhead
   /** False if they have an address of their own. */
   hasMetrics: boolean
   /** null: they are for everyone. */

@@ -10,6 +10,7 @@ import { LivePositions } from './http/live/positions.ts'
 import { Metrics } from './http/metrics/metrics.ts'
 import { Instances } from './instances/instances.ts'
 import { INTERVALS, type Intervals } from './intervals.ts'
+import { LogAhead } from './log/ahead.ts'
 import { Log } from './log/log.ts'
 import { readHeads } from './log/read.ts'
 import { Refusals } from './log/refusals.ts'
@@ -117,8 +118,9 @@ export async function makeParts(options: ServiceOptions, pools: Pools, reads: Re
       streams.noticeAppend(shard, position)
     },
   })
+  const ahead = new LogAhead({ sql: pools.control, logger })
   const metrics = new Metrics({
-    pools,
+    ...{ pools, ahead },
     replicas: reads.replicas,
     queueLength: () => log.queueLength,
     treeSizes: () => heads.sizes,
@@ -127,7 +129,7 @@ export async function makeParts(options: ServiceOptions, pools: Pools, reads: Re
   reads.onServed = (served) => metrics.observeRead(served)
   return {
     ...{ catalog, tokens, heads, instances, projector, integrator, streams, live, log },
-    ...{ attestations, metrics },
+    ...{ ahead, attestations, metrics },
     history: new History(pools, shards),
     verifications: new Verifications(address, pools.project, logger),
     rebuilds: new RebuildJobs(pools.read, { address, logger }),

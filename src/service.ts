@@ -133,6 +133,7 @@ function startTimers(
   const { attestations, tokens, verifications } = parts
   return [
     keepFresh(tokens, pools.control, intervals.tokens, logger),
+    parts.ahead.start(),
     ...(verifyAt ? [scheduleVerifications(verifyAt, verifications, logger)] : []),
     ...(attestMinutes > 0 ? [attestations.schedule(attestMinutes, logger)] : []),
   ]

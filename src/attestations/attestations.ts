@@ -5,10 +5,16 @@ import type { AppendedStatement } from '../log/append-statement.ts'
 import { Turns } from '../log/turns.ts'
 import type { Projector } from '../projector/projector.ts'
 import { attestShard } from './attest.ts'
-import { readNewestAttestation, type StoredAttestation } from './newest.ts'
+import { readAge, readNewestAttestation, type StoredAttestation } from './newest.ts'
 
 /** Milliseconds to wait for the projections before they are attested. */
 const CATCH_UP_MS = 10_000
+
+/** Milliseconds from a start to the first look whether one is due. */
+const START_MS = 10_000
+
+/** Milliseconds until one that failed is tried again. */
+const RETRY_MS = 60_000
 
 /** Shards that are attested at once: each reads every row that it has, on a connection of reads. */
 const AT_ONCE = 3
@@ -77,32 +83,44 @@ export class Attestations {
   }
 
   /**
-   * Attests every so many minutes, the first time when they have gone by; of several instances the
-   * first one then, while others find the newest attestation too young.
+   * Attests every so many minutes since the newest attestation, or else the first event: whatever
+   * starts and stops meanwhile. Of several instances the first one then, while others find the
+   * newest attestation too young.
    */
   schedule(minutes: number, logger: Logger): { stop(): void } {
     const interval = minutes * 60_000
-    const minAgeMs = interval * 0.9
-    let stopped = false
-    const timer = setInterval(async () => {
-      try {
-        const newest = await this.readNewest()
-        const age = Date.now() - Math.max(...newest.map((one) => Date.parse(one.recorded_at)))
-        if (stopped || (age >= 0 && age < minAgeMs)) return
-        // Another that looked at the same time is found when it has appended, or has this one find
-        // that it was second.
-        if ((await this.attest(minAgeMs)) === null)
-          logger.warn('attestation: the projections are behind')
-      } catch (error) {
-        logger.error({ err: error }, 'attestation failed')
-      }
-    }, interval)
+    let timer: ReturnType<typeof setTimeout> | null = null
+    const lookIn = (ms: number) => {
+      timer = setTimeout(async () => {
+        const next = await this.#attestIfDue(interval, logger)
+        if (timer !== null) lookIn(next)
+      }, ms)
+    }
+    // Not at once: a start has more to do.
+    lookIn(Math.min(interval / 10, START_MS))
     return {
       stop: () => {
-        stopped = true
-        clearInterval(timer)
+        if (timer !== null) clearTimeout(timer)
+        timer = null
       },
     }
+  }
+
+  /** Gives the milliseconds until the next look. */
+  async #attestIfDue(interval: number, logger: Logger): Promise<number> {
+    try {
+      const age = await readAge(this.options.pools.control)
+      if (age === null) return interval
+      // A clock that was set back makes it no younger than it is.
+      if (age >= 0 && age < interval) return interval - age
+      // Another that looked at the same time is found when it has appended, or has this one find
+      // that it was second.
+      if ((await this.attest(interval * 0.9)) !== null) return interval
+      logger.warn('attestation: the projections are behind')
+    } catch (error) {
+      logger.error({ err: error }, 'attestation failed')
+    }
+    return Math.min(interval, RETRY_MS)
   }
 
   /** Waits for what is under way. */

@@ -1,4 +1,4 @@
-import type { Sql } from '../db/pool.ts'
+import type { Fragment, Sql } from '../db/pool.ts'
 import { PayloadError } from '../events/columns.ts'
 import { decodeEvent } from '../events/event.ts'
 import type { Attestation } from '../events/statement.ts'
@@ -39,6 +39,40 @@ export async function readNewestAttestation(
     before = position
   }
 }
+
+/** When the newest attestation of any shard was recorded, Unix seconds; null where there is none. */
+export async function readNewestAttestedAt(sql: Sql): Promise<number | null> {
+  const [row] = await sql<{ at: number | null }[]>`
+    select extract(epoch from max(n.recorded_at))::float8 as at
+    from (select ${attestedAt(sql)} as recorded_at from shards s) n`
+  return row!.at
+}
+
+/**
+ * Milliseconds since the newest attestation was recorded, or else the first event; null in an empty
+ * log. Negative where the database's clock was ahead then.
+ */
+export async function readAge(sql: Sql): Promise<number | null> {
+  const [row] = await sql<{ age: number | null }[]>`
+    select (extract(epoch from clock_timestamp() - coalesce(max(n.attested_at), min(n.first_at)))
+      * 1000)::float8 as age
+    from (
+      select
+        ${attestedAt(sql)} as attested_at,
+        (select e.recorded_at from events e where e.shard = s.shard and e.position = 0) as first_at
+      from shards s
+    ) n`
+  return row!.age
+}
+
+/** Of the newest attestation of the shard `s`; an index finds it. */
+const attestedAt = (sql: Sql): Fragment => sql`(
+  select e.recorded_at
+  from events e
+  where e.shard = s.shard and e.type = 'ProjectionAttested'
+  order by e.position desc
+  limit 1
+)`
 
 type Row = { position: string; version: number; recorded_at: string; payload: string }
 

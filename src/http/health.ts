@@ -13,11 +13,12 @@ type HealthOptions = {
   pools: Pools
   reads: { replicas: readonly Replica[] }
   log: { canTake(): Promise<boolean> }
+  ahead: { readonly seconds: number | null }
   isStopping: () => boolean
 }
 
 /** GET /health/live: the process answers. GET /health/ready: it can take a flush. */
-export function health({ pools, reads, log, isStopping }: HealthOptions) {
+export function health({ pools, reads, log, ahead, isStopping }: HealthOptions) {
   /** Ready, or why not. */
   const look = async () => {
     try {
@@ -49,8 +50,11 @@ export function health({ pools, reads, log, isStopping }: HealthOptions) {
         const state = await Promise.race([look(), tooLate])
         if (state !== 'ready') throw unavailable(state)
         const { replicas } = reads
-        if (replicas.length === 0) return { status: 'ready' }
-        return { status: 'ready', replicas: replicas.map(({ state }) => state) }
+        return {
+          status: 'ready',
+          ...(replicas.length > 0 && { replicas: replicas.map(({ state }) => state) }),
+          ...(ahead.seconds && { log_ahead_seconds: ahead.seconds }),
+        }
       },
       {
         detail: describe({
@@ -75,6 +79,13 @@ const Ready = Type.Object({
     Type.Array(Type.Union(STATES.map((state) => Type.Literal(state))), {
       description:
         'Of the replicas that it reads from, where it has some; without them it is ready',
+    }),
+  ),
+  log_ahead_seconds: Type.Optional(
+    Type.Number({
+      description:
+        "Where the newest event's time lies in the future, by how much: until then new events have " +
+        'that time, too',
     }),
   ),
 })

@@ -1,7 +1,7 @@
 import type { Sql } from '../db/pool.ts'
 
-/** Seconds after which the row of a killed one is taken away. */
-const KEPT_S = 600
+/** How long the row of a killed one is kept. */
+const KEPT = '10 minutes'
 
 /** An instance, as it says itself. */
 export type Self = { id: string; version: string; migration: number; startedAt: string }
@@ -14,6 +14,8 @@ export type InstanceRow = {
   started_at: string
   seen_at: string
   live: boolean
+  /** It was killed long ago. */
+  gone: boolean
 }
 
 /** Says that an instance runs. One that was taken for gone is back with that. */
@@ -26,7 +28,8 @@ export async function writeBeat(sql: Sql, { id, version, migration, startedAt }:
 
 /**
  * Those that run, and those that were killed lately, the longest running first. One that was silent
- * for longer than `silentAfterMs`, by the database's clock, isn't live.
+ * for longer than `silentAfterMs`, by the database's clock, isn't live; nor is one that was seen
+ * later than now, before that clock was set back: it would have been seen since.
  */
 export async function readInstances(sql: Sql, silentAfterMs: number): Promise<InstanceRow[]> {
   return await sql<InstanceRow[]>`
@@ -34,8 +37,10 @@ export async function readInstances(sql: Sql, silentAfterMs: number): Promise<In
       i.id, i.version, i.migration,
       to_char(i.started_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as started_at,
       to_char(i.seen_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as seen_at,
-      i.seen_at > clock_timestamp() - ${silentAfterMs} * interval '1 ms' as live
-    from instances i
+      i.seen_at between n.now - ${silentAfterMs} * interval '1 ms'
+        and n.now + ${silentAfterMs} * interval '1 ms' as live,
+      i.seen_at not between n.now - ${KEPT}::interval and n.now + ${KEPT}::interval as gone
+    from instances i cross join (select clock_timestamp() as now) n
     order by i.started_at, i.id`
 }
 
@@ -46,8 +51,5 @@ export async function deleteInstance(sql: Sql, id: string): Promise<void> {
 
 /** Takes away the rows of those that were killed long ago. */
 export async function deleteKilled(sql: Sql, rows: readonly InstanceRow[]): Promise<void> {
-  const newest = Math.max(...rows.map(({ seen_at }) => Date.parse(seen_at)))
-  for (const { id, seen_at } of rows) {
-    if (newest - Date.parse(seen_at) > KEPT_S * 1_000) await deleteInstance(sql, id)
-  }
+  for (const { id, gone } of rows) if (gone) await deleteInstance(sql, id)
 }

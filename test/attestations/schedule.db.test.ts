@@ -93,13 +93,66 @@ test('a flush that came while it was attested is attested by the next', async ()
   expect(await attestations.attest()).toMatchObject([{ shard: newest.shard }])
 })
 
-test('the first is made after the interval, not at the start', async () => {
+/** Runs the schedule again and again, each time for a quarter of its interval, until it has attested. */
+async function restartUntilAttested(minutes: number): Promise<void> {
+  const before = await countAttestations()
+  await until(async () => {
+    const schedule = attestations.schedule(minutes, logger)
+    await Bun.sleep((minutes * 60_000) / 4)
+    schedule.stop()
+    await attestations.stop()
+    return (await countAttestations()) > before
+  })
+}
+
+test('one that is started more often than its interval attests all the same', async () => {
   await flush()
-  const schedule = attestations.schedule(60, logger)
-  expect(await attestations.readNewest()).toEqual([])
-  schedule.stop()
-  expect(await countAttestations()).toBe(0)
+  await restartUntilAttested(0.01)
+  await flush()
+  await restartUntilAttested(0.01)
 })
+
+test.each([
+  ['none was made in an hour', 3_600, -1],
+  ['the newest is an hour old', 7_200, 3_600],
+  ['the newest is of the future', 3_600, -3_600],
+])('a start makes one where %s', async (_, firstAge, newestAge) => {
+  await flush()
+  if (newestAge !== -1) await attestations.attest()
+  await age(firstAge, newestAge)
+  const before = await countAttestations()
+  const schedule = attestations.schedule(MINUTES * 1_000, logger)
+  await flush()
+  await until(async () => (await countAttestations()) > before)
+  schedule.stop()
+})
+
+test('a start makes none where the newest, or the first event, is young', async () => {
+  for (const attest of [false, true]) {
+    await flush()
+    if (attest) await attestations.attest()
+    const before = await countAttestations()
+    // Its first look is after a tenth: three seconds.
+    const schedule = attestations.schedule(0.5, logger)
+    await Bun.sleep(3_500)
+    schedule.stop()
+    await attestations.stop()
+    expect(await countAttestations()).toBe(before)
+  }
+})
+
+/** As if the first event and the newest attestation were so many seconds old. */
+async function age(first: number, newest: number): Promise<void> {
+  const { owner } = service.database
+  await owner`alter table events disable trigger user`
+  await owner`
+    update events set recorded_at = clock_timestamp() - ${first} * interval '1 s'
+    where position = 0`
+  await owner`
+    update events set recorded_at = clock_timestamp() - ${newest} * interval '1 s'
+    where type = 'ProjectionAttested'`
+  await owner`alter table events enable trigger user`
+}
 
 test('one that fails is logged, and the schedule goes on', async () => {
   const { owner } = service.database

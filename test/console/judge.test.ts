@@ -18,7 +18,8 @@ const rebuilt = (rebuild: Partial<Rebuild>) =>
 const WELL: Observed = {
   failure: null,
   status: {
-    ...{ queue_length: 0, database: { connections: 5, max_connections: 100 } },
+    ...{ queue_length: 0, log_ahead_seconds: 0 },
+    database: { connections: 5, max_connections: 100 },
     replicas: [{ state: 'used', why: null, lag_seconds: 0.01 }],
   },
   projections: { items: [counters()], parked_events: { count: 0 } },
@@ -29,8 +30,11 @@ const failed = (status: number) => ({ status }) as Failure
 const projections = (item: Projection, count = 0) => ({
   projections: { items: [item], parked_events: { count } },
 })
-const status = (queue_length: number, connections = 5) => ({
-  status: { queue_length, database: { connections, max_connections: 100 }, replicas: [] },
+const status = (queue_length: number, connections = 5, log_ahead_seconds: number | null = 0) => ({
+  status: {
+    ...{ queue_length, log_ahead_seconds, replicas: [] },
+    database: { connections, max_connections: 100 },
+  },
 })
 const replica = (second: Partial<Replica>) => ({
   status: {
@@ -56,6 +60,7 @@ describe('nothing is found', () => {
 
   test.each([
     [status(999, 90)],
+    [status(0, 5, null)],
     [projections(counters({ lag_seconds: 5 }))],
     // Usage and snapshots lag by design.
     [projections(counters({ name: 'snapshots', lag_seconds: 3_600 }))],
@@ -73,6 +78,10 @@ describe('it is said', () => {
     [{ failure: failed(0) }, 'bad', 'The service is not to be reached.', /what is before it/],
     [{ failure: failed(500) }, 'bad', 'The service is not to be reached.', /that it runs/],
     [status(1_000), 'fair', '1,000 flushes wait for the log.', /disk; more shards/],
+    [
+      status(0, 5, 172_800),
+      ...(['bad', 'The newest event lies 2 d in the future.', /usage of today/] as const),
+    ],
     [status(0, 91), 'fair', 'The database is short of connections.', /max_connections/],
     [
       replica({ state: 'behind', lag_seconds: 7 }),

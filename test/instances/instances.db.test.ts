@@ -80,7 +80,7 @@ async function post(through: TestService = service): Promise<void> {
 const readTotal = async (through: TestService = service) =>
   (await through.read<{ total_requests: number }>('/admin/apikey-stats/summary')).total_requests
 
-/** An instance that says that it runs, now or in a while, and does nothing. */
+/** An instance that said that it runs, now or at another time, and does nothing. */
 async function pretend(id: string, { ahead = 0, migration = 0 } = {}): Promise<void> {
   const known = await newestMigration()
   await service.database.owner`
@@ -89,6 +89,19 @@ async function pretend(id: string, { ahead = 0, migration = 0 } = {}): Promise<v
       ${id}, '0', ${known + migration}, now(), clock_timestamp() + ${ahead} * interval '1 s'
     )`
 }
+
+const beats: ReturnType<typeof setInterval>[] = []
+
+/** An instance that goes on to say that it runs, and does nothing, until `silence`. */
+async function pretendOn(id: string, migration: number): Promise<void> {
+  await pretend(id, { migration })
+  const beat = () =>
+    service.database.owner`
+    update instances set seen_at = clock_timestamp() where id = ${id}`.catch(() => {})
+  beats.push(setInterval(beat, SILENT_AFTER_MS / 6))
+}
+
+const silence = () => beats.splice(0).forEach(clearInterval)
 
 describe('three instances', () => {
   beforeAll(async () => {
@@ -132,6 +145,7 @@ describe('three instances', () => {
 
 describe('an instance that does nothing', () => {
   afterEach(async () => {
+    silence()
     const { instance } = await readStatus()
     await service.database.owner`delete from instances where id <> ${instance}`
     await untilShared()
@@ -139,21 +153,19 @@ describe('an instance that does nothing', () => {
 
   test('keeps no reader waiting: another helps, and takes over when it is silent', async () => {
     // As newer code it would tend every shard.
-    await pretend('ghost', { ahead: 3_600, migration: 1 })
+    await pretendOn('ghost', 1)
     await until(async () => (await readTended()).length === 0)
     await post()
     expect(await readTotal()).toBe(posted)
     expect(await readTended()).toEqual([])
-    await service.database.owner`
-      update instances set seen_at = clock_timestamp() - ${SILENT_AFTER_MS} * interval '1 ms'
-      where id = 'ghost'`
+    silence()
     await untilShared()
     const { instances } = await readStatus()
     expect(instances.find(({ id }) => id === 'ghost')).toMatchObject({ live: false, tends: [] })
   })
 
   test('of older code tends nothing', async () => {
-    await pretend('old', { ahead: 3_600, migration: -1 })
+    await pretendOn('old', -1)
     await untilLooked()
     await untilShared()
     expect((await readStatus()).instances.find(({ id }) => id === 'old')).toMatchObject({
@@ -169,6 +181,24 @@ describe('an instance that does nothing', () => {
     const { instances } = await readStatus()
     expect(instances.map(({ id }) => id)).toContain('just gone')
   })
+
+  test.each([
+    ['a minute', 60, ['later']],
+    ['two days', 172_800, []],
+    ['ten years', 315_360_000, []],
+  ])(
+    'and was seen %s from now, before the clock was set back, holds nothing up',
+    async (_, ahead, listed) => {
+      // As newer code it would tend every shard.
+      await pretend('later', { ahead, migration: 1 })
+      await untilLooked()
+      await untilShared()
+      const { instance, instances } = await readStatus()
+      expect(instances.filter(({ live }) => live).map(({ id }) => id)).toEqual([instance])
+      const others = instances.map(({ id }) => id).filter((id) => id !== instance)
+      expect(others).toEqual(listed)
+    },
+  )
 })
 
 test('an instance whose row was taken away is back with its next heartbeat', async () => {

@@ -1,4 +1,5 @@
 import { Gauge, type Registry } from 'prom-client'
+import { readNewestAttestedAt } from '../../attestations/newest.ts'
 import { isUnavailable } from '../../db/errors.ts'
 import type { Sql } from '../../db/pool.ts'
 import { readRebuilds } from '../../projector/rebuild/record.ts'
@@ -15,6 +16,7 @@ export class DatabaseGauges {
   readonly #drifted: Gauge
   readonly #problems: Gauge
   readonly #verifiedAt: Gauge
+  readonly #attestedAt: Gauge
 
   constructor(registry: Registry) {
     const gauge = (name: string, help: string, labelNames: string[] = []) => {
@@ -45,17 +47,22 @@ export class DatabaseGauges {
       'tallybook_verify_timestamp_seconds',
       'When the newest finished verification ended',
     )
+    this.#attestedAt = gauge(
+      'tallybook_attestation_timestamp_seconds',
+      'When the newest attestation was recorded',
+    )
     this.#clear()
   }
 
   /** Reads them. False if the database does not answer, which leaves them without a value. */
   async update(sql: Sql): Promise<boolean> {
     try {
-      const [status, parked, rebuilds, verified] = await Promise.all([
+      const [status, parked, rebuilds, verified, attestedAt] = await Promise.all([
         readProjectionStatus(sql),
         readParkedEvents(sql, 1),
         readRebuilds(sql),
         readNewestFinished(sql),
+        readNewestAttestedAt(sql),
       ])
       this.#clear()
       for (const [shard, position] of status[0]?.head.entries() ?? []) {
@@ -73,6 +80,7 @@ export class DatabaseGauges {
         this.#problems.set(verified.problems)
         this.#verifiedAt.set(verified.finishedAt)
       }
+      if (attestedAt !== null) this.#attestedAt.set(attestedAt)
       return true
     } catch (error) {
       this.#clear()

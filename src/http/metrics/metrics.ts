@@ -52,6 +52,10 @@ export class Metrics {
   )
   readonly #up = this.#gauge('tallybook_database_up', '1 where the database answers, else 0')
   readonly #database = new DatabaseGauges(this.registry)
+  readonly #ahead = this.#gauge(
+    'tallybook_log_ahead_seconds',
+    "By how much the newest event's time lies in the future, from a minute on; should be 0",
+  )
 
   readonly #treeSize = this.#gauge(
     'tallybook_tree_size',
@@ -95,6 +99,7 @@ export class Metrics {
   constructor(
     private readonly sources: {
       pools: Pools
+      ahead: { readonly seconds: number | null }
       replicas: readonly Replica[]
       queueLength: () => number
       /** By shard. */
@@ -126,7 +131,9 @@ export class Metrics {
 
   async #render(): Promise<string> {
     this.#queueLength.set(this.sources.queueLength())
-    const { instances } = this.sources
+    const { instances, ahead } = this.sources
+    if (ahead.seconds === null) this.#ahead.remove({})
+    else this.#ahead.set(ahead.seconds)
     this.#instances.set(instances.count)
     for (const [shard, size] of this.sources.treeSizes().entries()) {
       this.#treeSize.set({ shard: String(shard) }, size)

@@ -14,6 +14,7 @@ type Options = {
   reads: { replicas: readonly Replica[] }
   shards: number
   log: { queueLength: number }
+  ahead: { readonly seconds: number | null }
   heads: { sizes: number[] }
   instances: {
     id: string
@@ -37,9 +38,10 @@ export function statusRoute(guard: ReturnType<typeof auth>, options: Options) {
         started_at: instances.startedAt,
         shards: options.shards,
         queue_length: options.log.queueLength,
+        log_ahead_seconds: options.ahead.seconds,
         signed: options.heads.sizes,
         database,
-        instances: rows.map(({ migration: _, ...row }) => ({
+        instances: rows.map(({ migration: _, gone: __, ...row }) => ({
           ...row,
           tends: instances.shardsOf(row.id),
         })),
@@ -79,6 +81,11 @@ const detail = describe({
         started_at: Type.String({ format: 'date-time' }),
         shards: Type.Integer(),
         queue_length: Type.Integer({ description: 'Flushes accepted and not in the log yet' }),
+        log_ahead_seconds: Type.Union([Type.Number(), Type.Null()], {
+          description:
+            "By how much the newest event's time lies ahead of the database's clock, as of the " +
+            'last look a minute ago at most; 0 below a minute, null where it is not known',
+        }),
         signed: Type.Array(Type.Integer(), {
           description: 'Events that the newest signed tree head covers, by shard',
         }),
@@ -117,6 +124,7 @@ const detail = describe({
       started_at: '2026-01-31T12:00:00.000Z',
       shards: 1,
       queue_length: 0,
+      log_ahead_seconds: 0,
       signed: [42],
       database: {
         version: '18.4',

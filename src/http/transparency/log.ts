@@ -23,6 +23,9 @@ import { findInTiles, shardOf } from './shard.ts'
 
 const compress = promisify(gzip)
 
+/** Segments of a tile's path after the first of its number: five of three digits, and the width. */
+const MAX_DEEPER = 6
+
 type Options = { reads: Reads; shards: number; heads: TreeHeads; access: Access }
 
 /** The log of each shard as C2SP tlog-tiles has it, below /audit/log/<shard>/. */
@@ -44,34 +47,42 @@ export function logRoutes(
     // An owner took an event out of the log, or wrote one that no append would have.
     throw new Problem(404, 'not found', 'The log no longer holds all events of that tile.')
   }
-  return (
-    new Elysia({ name: 'log-tiles' })
-      .use(guard)
-      .get('/audit/log/keys', ({ set }) => answerText(formatKeys(heads, shards), set), {
-        ...access.roles,
-        query: NoQuery,
-        detail: keysDetail,
-      })
-      .get(
-        '/audit/log/:shard/checkpoint',
-        ({ params, set }) => answerText(heads.newest(shardOf(params.shard, shards)).note, set),
-        { ...access.roles, params: ShardParams, query: NoQuery, detail: checkpointDetail },
-      )
-      .get(
-        '/audit/log/:shard/tile/:level/:number',
-        ({ params: { shard, level, number }, request, set }) =>
-          answerTile(shardOf(shard, shards), `tile/${level}/${number}`, request, set),
-        { ...access.roles, params: TileParams, query: NoQuery, detail: tileDetail },
-      )
-      // The same if the number has several parts, or the tile is partial. A path with a wildcard
-      // would be matched by Elysia, not by Bun.
-      .get(
-        '/audit/log/:shard/tile/:level/:number/:a/:b?/:c?/:d?/:e?/:f?',
+  /**
+   * The same if the number has several parts, or the tile is partial. A path with a wildcard would be
+   * matched by Elysia, not by Bun, and of optional segments Elysia leaves the shortest path out.
+   */
+  const deeperTiles = () => {
+    const routes = new Elysia({ name: 'deeper-tiles' }).use(guard)
+    for (let depth = 1; depth <= MAX_DEEPER; depth++) {
+      const deeper = Array.from({ length: depth }, (_, i) => `/:part${i}`).join('')
+      routes.get(
+        `/audit/log/:shard/tile/:level/:number${deeper}`,
         ({ params, request, set }) =>
-          answerTile(shardOf(params.shard, shards), tilePathOf(request), request, set),
+          answerTile(shardOf(params.shard!, shards), tilePathOf(request), request, set),
         { ...access.roles, query: NoQuery, detail: { hide: true } },
       )
-  )
+    }
+    return routes
+  }
+  return new Elysia({ name: 'log-tiles' })
+    .use(guard)
+    .get('/audit/log/keys', ({ set }) => answerText(formatKeys(heads, shards), set), {
+      ...access.roles,
+      query: NoQuery,
+      detail: keysDetail,
+    })
+    .get(
+      '/audit/log/:shard/checkpoint',
+      ({ params, set }) => answerText(heads.newest(shardOf(params.shard, shards)).note, set),
+      { ...access.roles, params: ShardParams, query: NoQuery, detail: checkpointDetail },
+    )
+    .get(
+      '/audit/log/:shard/tile/:level/:number',
+      ({ params: { shard, level, number }, request, set }) =>
+        answerTile(shardOf(shard, shards), `tile/${level}/${number}`, request, set),
+      { ...access.roles, params: TileParams, query: NoQuery, detail: tileDetail },
+    )
+    .use(deeperTiles())
 }
 
 /** `tile/0/x001/067.p/8`, of a path that ends so. */

@@ -18,6 +18,7 @@ export type Observed = {
   status:
     | {
         queue_length: number
+        log_ahead_seconds: number | null
         database: { connections: number; max_connections: number }
         replicas: Replica[]
       }
@@ -50,6 +51,14 @@ export function judge({ failure, status, projections, verification }: Observed):
       'fair',
       `${formatCountOf(status.queue_length, 'flush waits', 'flushes wait')} for the log.`,
       'The database takes them slower than they come. Look at its disk; more shards may help.',
+    )
+  }
+  if (status?.log_ahead_seconds) {
+    add(
+      'bad',
+      `The newest event lies ${formatDuration(status.log_ahead_seconds)} in the future.`,
+      "The database's clock was ahead when it was recorded, or has been set back since. Until it " +
+        'has come there, new events have that time, too, and usage of today leaves them out.',
     )
   }
   const { connections, max_connections } = status?.database ?? {
