@@ -3,6 +3,7 @@ import type { Pools } from '../db/pool.ts'
 import type { Positions } from '../events/positions.ts'
 import type { AppendedStatement } from '../log/append-statement.ts'
 import { Turns } from '../log/turns.ts'
+import { areCurrent } from '../projector/checkpoint.ts'
 import type { Projector } from '../projector/projector.ts'
 import { attestShard } from './attest.ts'
 import { readAge, readNewestAttestation, type StoredAttestation } from './newest.ts'
@@ -135,6 +136,8 @@ export class Attestations {
       projector.catchUp(CATCH_UP_MS, 'usage'),
     ])
     if (!caughtUp.every(Boolean)) return null
+    // What older code has folded is not what this says of it. It is folded anew since the start.
+    if (!(await areCurrent(this.options.pools.read))) return null
     const turns = new Turns(AT_ONCE)
     const attested = await Promise.all(
       Array.from({ length: shards }, (_, shard) =>

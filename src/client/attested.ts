@@ -1,10 +1,16 @@
 import { ATTESTED_TABLES, type AttestedColumns, type AttestedTable } from '../events/digest.ts'
+import type { Event } from '../events/event.ts'
 import type { Attestation } from '../events/statement.ts'
 import type { Report } from './finding.ts'
 import { quarterOf, type ShardFold } from './fold.ts'
 
 /** What an attestation says of one position: a digest, or the totals. */
-type TableClaim = Attestation['tables'][number] & { kind: 'table'; at: string }
+type Attested = Extract<Event, { type: 'ProjectionAttested' }>
+type TableClaim = Attestation['tables'][number] & {
+  kind: 'table'
+  at: string
+  lastAccess: Attested['lastAccess']
+}
 type Claim = TableClaim | ({ kind: 'totals'; at: string } & Attestation['totals'])
 
 /** Tables that one attestation has at most; a newer service may know more than this verifier. */
@@ -33,13 +39,16 @@ export class Claims {
   }
 
   /** Takes in the attestation that stands at a position, before the fold is where it is about. */
-  add(position: number, { tables, totals }: Attestation, fold: ShardFold): void {
+  add(position: number, { attestation, lastAccess }: Attested, fold: ShardFold): void {
+    const { tables, totals } = attestation
     const at = `${this.shard}/${position}`
     if (tables.length > MAX_TABLES) {
       this.#find(at, `it has ${tables.length} tables`)
       return
     }
-    for (const table of tables) this.#claim(position, { kind: 'table', at, ...table }, fold)
+    for (const table of tables) {
+      this.#claim(position, { kind: 'table', at, lastAccess, ...table }, fold)
+    }
     this.#claim(position, { kind: 'totals', at, ...totals }, fold)
     const from = tables.find((table) => table.from !== undefined)?.from
     if (from !== undefined) this.#usageFrom.push({ position, from })
@@ -93,14 +102,14 @@ export class Claims {
         this.#find(claim.at, `totals: the log has ${expected}, it says ${found}`)
       return
     }
-    const { table, from, rows, sha256 } = claim
+    const { table, from, rows, sha256, lastAccess } = claim
     const known = ATTESTED_TABLES[table as AttestedTable] as AttestedColumns | undefined
     if (!known) {
       this.#find(claim.at, `there is no table ${table}: a newer verifier may know it`)
       return
     }
     if (known.of === 'usage') this.#checkFrom(claim, fold)
-    const own = fold.digest(table as AttestedTable, from)
+    const own = fold.digest(table as AttestedTable, { from, lastAccess })
     if (own.sha256 === sha256 && own.rows === rows) return
     this.#find(
       claim.at,

@@ -24,8 +24,10 @@ export class ShardFold {
   readonly apiKeys = new ExactSums<number>()
   readonly groups = new ExactSums<number>()
   readonly keys = new ExactSums<string>()
-  /** The last moment a key was used, Unix seconds. */
+  /** The last moment a key was used, Unix seconds; five minutes after it was recorded at most. */
   readonly lastAccess = new Map<string, number>()
+  /** The same without that bound, of keys of which it is another. */
+  readonly #postedAccess = new Map<string, number>()
   readonly catalog: Record<CatalogTable, Map<number | string, DigestValue[]>> = {
     provider_groups: new Map(),
     api_keys: new Map(),
@@ -46,7 +48,7 @@ export class ShardFold {
         this.#countApiKeys(event.flush, quarterOf(recordedAt))
         break
       case 'KeyStatsFlushed':
-        this.#countKeys(event.flush, quarterOf(recordedAt))
+        this.#countKeys(event.flush, recordedAt)
         break
       case 'CatalogChanged':
         this.#changeCatalog(event.change, recordedAt)
@@ -62,11 +64,20 @@ export class ShardFold {
     }
   }
 
-  /** The digest of a table as it stands; of usage, the quarters from `from` on. */
-  digest(table: AttestedTable, from = ''): Digest {
+  /**
+   * The digest of a table as it stands; of usage, the quarters from `from` on; with the last access
+   * of a key as attestations of version 1 (`posted`) or 2 have it.
+   */
+  digest(
+    table: AttestedTable,
+    {
+      from = '',
+      lastAccess = 'bounded',
+    }: { from?: string | undefined; lastAccess?: 'posted' | 'bounded' } = {},
+  ): Digest {
     const digest = createHash('sha256')
     let rows = 0
-    for (const row of this.#rows(table, from)) {
+    for (const row of this.#rows(table, from, lastAccess)) {
       digest.update(formatDigestRow(row))
       rows++
     }
@@ -90,14 +101,22 @@ export class ShardFold {
     }
   }
 
-  *#rows(table: AttestedTable, from: string): Iterable<DigestValue[]> {
+  *#rows(
+    table: AttestedTable,
+    from: string,
+    lastAccess: 'posted' | 'bounded',
+  ): Iterable<DigestValue[]> {
     switch (table) {
       case 'api_key_counters':
         return yield* this.apiKeys.rows()
       case 'provider_group_counters':
         return yield* this.groups.rows()
       case 'key_counters':
-        for (const row of this.keys.rows()) yield [...row, this.lastAccess.get(String(row[0])) ?? 0]
+        for (const row of this.keys.rows()) {
+          const hash = String(row[0])
+          const posted = lastAccess === 'posted' ? this.#postedAccess.get(hash) : undefined
+          yield [...row, posted ?? this.lastAccess.get(hash) ?? 0]
+        }
         return
       case 'provider_groups':
       case 'api_keys':
@@ -148,9 +167,10 @@ export class ShardFold {
 
   #countKeys(
     { hashes, requests, tokens, last_accessed_at, quota_tracked }: KeyFlush,
-    quarter: string,
+    recordedAt: string,
   ) {
-    const usage = sumsOf(this.#usage.key_usage, quarter)
+    const usage = sumsOf(this.#usage.key_usage, quarterOf(recordedAt))
+    const latest = Math.floor(Date.parse(recordedAt) / 1_000) + 300
     for (const [i, hash] of hashes.entries()) {
       const accessed = last_accessed_at[i]!
       const isNothing = requests[i] === 0 && tokens[i] === 0 && accessed === 0
@@ -158,7 +178,11 @@ export class ShardFold {
       const values = [requests[i]!, tokens[i]!, quota_tracked[i] ? tokens[i]! : 0]
       this.keys.add(hash, values)
       usage.add(hash, values)
-      this.lastAccess.set(hash, Math.max(this.lastAccess.get(hash) ?? 0, accessed))
+      const last = this.lastAccess.get(hash) ?? 0
+      this.lastAccess.set(hash, Math.max(last, Math.min(accessed, latest)))
+      if (accessed > latest || this.#postedAccess.has(hash)) {
+        this.#postedAccess.set(hash, Math.max(this.#postedAccess.get(hash) ?? last, accessed))
+      }
     }
   }
 

@@ -214,7 +214,7 @@ export class ShardAudit {
       const told = await this.#attestations.next()
       if (told === null) return
       if (told.said.type !== 'ProjectionAttested') continue
-      this.claims.add(told.position, told.said.attestation, this.fold)
+      this.claims.add(told.position, told.said, this.fold)
     }
   }
 

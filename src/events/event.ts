@@ -18,7 +18,7 @@ export const CURRENT_VERSIONS = {
   ApiKeyStatsFlushed: 2,
   KeyStatsFlushed: 1,
   CatalogChanged: 1,
-  ProjectionAttested: 1,
+  ProjectionAttested: 2,
   OriginChanged: 1,
   ShardsChanged: 1,
 } as const
@@ -48,7 +48,7 @@ export type Event =
   | { type: 'ApiKeyStatsFlushed'; flush: ApiKeyFlush }
   | { type: 'KeyStatsFlushed'; flush: KeyFlush }
   | { type: 'CatalogChanged'; change: CatalogChange }
-  | { type: 'ProjectionAttested'; attestation: Attestation }
+  | { type: 'ProjectionAttested'; attestation: Attestation; lastAccess: 'posted' | 'bounded' }
   | { type: 'OriginChanged'; change: OriginChange }
   | { type: 'ShardsChanged'; change: ShardsChange }
 
@@ -73,7 +73,12 @@ export function decodeEvent(type: string, version: number, payload: string | Uin
     case 'CatalogChanged 1':
       return { type: 'CatalogChanged', change: decodeCatalogChange(parse(payload)) }
     case 'ProjectionAttested 1':
-      return { type: 'ProjectionAttested', attestation: decodeAttestation(parse(payload)) }
+    case 'ProjectionAttested 2':
+      return {
+        type: 'ProjectionAttested',
+        attestation: decodeAttestation(parse(payload)),
+        lastAccess: version === 1 ? 'posted' : 'bounded',
+      }
     case 'OriginChanged 1':
       return { type: 'OriginChanged', change: decodeOriginChange(parse(payload)) }
     case 'ShardsChanged 1':

@@ -6,9 +6,12 @@ export type KeyEntries = {
   hashes: string[]
   requests: number[]
   tokens: number[]
-  /** Unix seconds; 0 says nothing. */
+  /** Unix seconds, as posted; 0 says nothing. `latestAccess` says what counts. */
   last_accessed_at: number[]
 }
+
+/** Seconds by which a proxy's clock may be ahead of the database's. */
+const MAX_AHEAD_S = 300
 
 /**
  * Payload of `KeyStatsFlushed`, version 1. `quota_tracked[i]` is how entry i was resolved when it
@@ -48,6 +51,14 @@ export function answerKeyFlush(flush: KeyFlush): KeyFlushAnswer {
     if (flush.requests[i] || flush.tokens[i] || flush.last_accessed_at[i]) updated++
   }
   return { updated }
+}
+
+/**
+ * The latest access that counts of a flush that was recorded then (RFC 3339), in Unix seconds:
+ * nobody has used a key in the future, and a last access that only moves forward would stay there.
+ */
+export function latestAccess(recordedAt: string): number {
+  return Math.floor(Date.parse(recordedAt) / 1_000) + MAX_AHEAD_S
 }
 
 /** True where both have the same entries, in any order. */

@@ -19,12 +19,14 @@ const Sum = Type.String({ pattern: '^(?:0|[1-9][0-9]{0,99})$' })
 const QUARTER = '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:(?:00|15|30|45):00\\.000000\\+00:00$'
 
 /**
- * Payload of `ProjectionAttested`, version 1: what the rows of this shard were in each table of the
+ * Payload of `ProjectionAttested`, version 2: what the rows of this shard were in each table of the
  * projections, folded up to `position` and no further; the digest is that of digest.ts. `totals`
  * are the sums over the shard's provider groups.
  *
  *     {"tables":[{"table":"api_key_counters","position":41,"rows":2,"sha256":"a2c1…"}],
  *      "totals":{"position":41,"requests":"10","successes":"9"}}
+ *
+ * In version 1 the last access of a key was what had been posted, however far in the future.
  */
 export const Attestation = Type.Object({
   tables: Type.Array(

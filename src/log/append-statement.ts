@@ -1,3 +1,4 @@
+import { CLOCK_TOLERANCE } from '../db/clock.ts'
 import type { Sql, Transaction } from '../db/pool.ts'
 import { CURRENT_VERSIONS, hashPayload } from '../events/event.ts'
 import {
@@ -34,7 +35,8 @@ export async function appendStatement(
     select a.position, a.replayed
     from append_event(
       ${shard}, ${type}, ${CURRENT_VERSIONS[type]}::smallint, ${OWN_SOURCE}, ${idempotencyKey},
-      ${text}, ${hashPayload(text)}
+      ${text}, ${hashPayload(text)}, ${new Date().toISOString()}::timestamptz,
+      ${CLOCK_TOLERANCE}::interval
     ) a`
   return { shard, position: Number(row!.position), replayed: row!.replayed }
 }

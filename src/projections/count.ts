@@ -1,5 +1,5 @@
 import type { ApiKeyFlush } from '../events/api-key-flush.ts'
-import type { KeyFlush } from '../events/key-flush.ts'
+import { type KeyFlush, latestAccess } from '../events/key-flush.ts'
 import type { KeySums } from './key-sums.ts'
 import type { Sums } from './sums.ts'
 
@@ -29,8 +29,12 @@ export function countGroups(sums: Sums, flush: ApiKeyFlush): void {
   }
 }
 
-/** Adds up a flush by token key; entries whose key wasn't known count nothing, nor do zeros. */
-export function countKeys(sums: KeySums, flush: KeyFlush): void {
+/**
+ * Adds up a flush, recorded then, by token key; entries whose key wasn't known count nothing, nor do
+ * zeros.
+ */
+export function countKeys(sums: KeySums, flush: KeyFlush, recordedAt: string): void {
+  const latest = latestAccess(recordedAt)
   const { hashes, requests, tokens, last_accessed_at, quota_tracked } = flush
   for (let i = 0; i < hashes.length; i++) {
     const tracked = quota_tracked[i]!
@@ -39,7 +43,7 @@ export function countKeys(sums: KeySums, flush: KeyFlush): void {
     sums.add(hashes[i]!, {
       requests: requests[i]!,
       tokens: tokens[i]!,
-      lastAccessedAt: last_accessed_at[i]!,
+      lastAccessedAt: Math.min(last_accessed_at[i]!, latest),
       tracked,
     })
   }

@@ -2,7 +2,7 @@ import type { Transaction } from '../db/pool.ts'
 import type { Event } from '../events/event.ts'
 import { countKeys } from './count.ts'
 import { KeySums } from './key-sums.ts'
-import type { Fold, Projection, WriteTarget } from './projection.ts'
+import type { Fold, Place, Projection, WriteTarget } from './projection.ts'
 import { unnestKeySums } from './unnest.ts'
 
 /**
@@ -11,7 +11,8 @@ import { unnestKeySums } from './unnest.ts'
  */
 export const keyCounters: Projection = {
   name: 'key_counters',
-  version: 1,
+  // 2: an access counts as five minutes after its flush was recorded at most.
+  version: 2,
   tables: [
     {
       name: 'key_counters',
@@ -30,8 +31,8 @@ class KeyFold implements Fold {
     return this.#sums.size
   }
 
-  add(event: Event): void {
-    if (event.type === 'KeyStatsFlushed') countKeys(this.#sums, event.flush)
+  add(event: Event, { recordedAt }: Place): void {
+    if (event.type === 'KeyStatsFlushed') countKeys(this.#sums, event.flush, recordedAt)
   }
 
   write(transaction: Transaction, { shard, generation }: WriteTarget): Promise<unknown>[] {

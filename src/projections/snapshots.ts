@@ -2,7 +2,7 @@ import type { Transaction } from '../db/pool.ts'
 import type { Event } from '../events/event.ts'
 import { countApiKeys, countGroups, countKeys } from './count.ts'
 import { type KeySum, KeySums } from './key-sums.ts'
-import type { Fold, Projection, WriteTarget } from './projection.ts'
+import type { Fold, Place, Projection, WriteTarget } from './projection.ts'
 import { type Sum, Sums } from './sums.ts'
 import { unnestKeySums, unnestSums } from './unnest.ts'
 
@@ -19,7 +19,8 @@ export const PAGE_IDS = 1_000
  */
 export const snapshots: Projection = {
   name: 'snapshots',
-  version: 1,
+  // 2: as of key_counters.
+  version: 2,
   tables: [
     {
       name: 'api_key_snapshots',
@@ -55,14 +56,14 @@ class SnapshotFold implements Fold {
     return this.#apiKeys.size + this.#groups.size + this.#keys.size
   }
 
-  add(event: Event): void {
+  add(event: Event, { recordedAt }: Place): void {
     switch (event.type) {
       case 'ApiKeyStatsFlushed':
         countApiKeys(this.#apiKeys, event.flush)
         countGroups(this.#groups, event.flush)
         break
       case 'KeyStatsFlushed':
-        countKeys(this.#keys, event.flush)
+        countKeys(this.#keys, event.flush, recordedAt)
         break
       case 'CatalogChanged':
       case 'ProjectionAttested':

@@ -58,7 +58,7 @@ class UsageFold implements Fold {
         break
       }
       case 'KeyStatsFlushed':
-        countKeys(this.#quarterOf(recordedAt).keys, event.flush)
+        countKeys(this.#quarterOf(recordedAt).keys, event.flush, recordedAt)
         break
       case 'CatalogChanged':
       case 'ProjectionAttested':

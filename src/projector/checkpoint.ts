@@ -57,6 +57,16 @@ export async function readCheckpoints(
   return { checkpoints, isNewer }
 }
 
+/** True if all live generations were made by code that folds as this does, or newer. */
+export async function areCurrent(sql: Sql): Promise<boolean> {
+  const rows = await sql<{ projection: string; version: number }[]>`
+    select p.projection, p.version from projections p`
+  return PROJECTIONS.every(
+    ({ name, version }) =>
+      (rows.find(({ projection }) => projection === name)?.version ?? 0) >= version,
+  )
+}
+
 type CheckpointRow = {
   projection: string
   generation: number

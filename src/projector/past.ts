@@ -60,7 +60,7 @@ export async function readPast(
     const event = decode(stored, () => {
       isUnread = true
     })
-    if (event?.type === 'KeyStatsFlushed') countKeys(keys, event.flush)
+    if (event?.type === 'KeyStatsFlushed') countKeys(keys, event.flush, stored.recordedAt)
     if (event?.type !== 'ApiKeyStatsFlushed') return
     if (counters === 'apiKeys') countApiKeys(apiKeys, event.flush)
     else countGroups(groups, event.flush)

@@ -263,7 +263,7 @@ begin
     perform from pg_temp.read_key_flush(p_payload);
   elsif p_type = 'CatalogChanged' and p_version = 1 then
     perform from pg_temp.read_catalog_change(p_payload);
-  elsif p_type = 'ProjectionAttested' and p_version = 1 then
+  elsif p_type = 'ProjectionAttested' and p_version in (1, 2) then
     perform pg_temp.check_attestation(p_payload);
   elsif p_type = 'OriginChanged' and p_version = 1 then
     perform pg_temp.to_name(p_payload -> 'origin', 1);

@@ -2,6 +2,7 @@ import type { Transaction } from '../db/pool.ts'
 import { PayloadError } from '../events/columns.ts'
 import { decodeEvent } from '../events/event.ts'
 import type { Chunk } from './chunk.ts'
+import { LATEST_ACCESS } from './load.ts'
 import type { Problem } from './problem.ts'
 
 /** Which events to read: the flushes of a chunk that isn't plain, or all others of any chunk. */
@@ -45,7 +46,7 @@ export async function loadFlushesCarefully(sql: Transaction): Promise<void> {
     select
       date_bin('15 minutes', e.recorded_at, '2000-01-01 00:00:00+00'), f.token_hash,
       sum(f.requests), sum(f.tokens), coalesce(sum(f.tokens) filter (where f.is_tracked), 0),
-      max(f.last_accessed_at), false
+      max(least(f.last_accessed_at, ${sql.unsafe(LATEST_ACCESS)})), false
     from chunk_events e
       cross join lateral pg_temp.read_key_flush(e.payload) f
     where e.type = 'KeyStatsFlushed'

@@ -107,16 +107,19 @@ const API_KEY_FLUSHES = `
     ) r
   group by e.quarter, r.group_id, r.api_key_id`
 
+/** Of the event `e`: an access counts as five minutes after its flush was recorded at most. */
+export const LATEST_ACCESS = 'floor(extract(epoch from e.recorded_at))::bigint + 300'
+
 const KEY_FLUSHES = `
   insert into chunk_keys
   select
     e.quarter, r.token_hash,
     sum(r.requests), sum(r.tokens), coalesce(sum(r.tokens) filter (where r.is_tracked), 0),
-    max(r.last_accessed_at), bool_or(r.is_sound is not true)
+    max(least(r.last_accessed_at, ${LATEST_ACCESS})), bool_or(r.is_sound is not true)
   from (
     select
       date_bin('15 minutes', e.recorded_at, '2000-01-01 00:00:00+00') as quarter,
-      x.hashes, a.*
+      e.recorded_at, x.hashes, a.*
     from events e
       cross join lateral json_to_record(e.payload) as x(
         hashes json, requests text, tokens text, last_accessed_at text, quota_tracked text

@@ -64,10 +64,10 @@ export class MemoryLog {
     return this.append('ApiKeyStatsFlushed', columns, { shard })
   }
 
-  flushKey(hash: string, requests: number, shard = 0): LineEvent {
+  flushKey(hash: string, requests: number, shard = 0, accessed = 1_700_000_000): LineEvent {
     const payload = {
       ...{ hashes: [hash], requests: [requests], tokens: [2 * requests] },
-      ...{ last_accessed_at: [1_700_000_000], quota_tracked: [true] },
+      ...{ last_accessed_at: [accessed], quota_tracked: [true] },
     }
     return this.append('KeyStatsFlushed', payload, { shard })
   }
@@ -86,10 +86,10 @@ export class MemoryLog {
     }
   }
 
-  attest(shard = 0, change: (attestation: Attestation) => void = () => {}): LineEvent {
+  attest(shard = 0, change: (attestation: Attestation) => void = () => {}, version = 2): LineEvent {
     const attestation = this.attestation(shard)
     change(attestation)
-    return this.append('ProjectionAttested', attestation, { shard })
+    return this.append('ProjectionAttested', attestation, { shard, version })
   }
 
   fold(shard: number, size = this.events[shard]!.length): ShardFold {
@@ -184,8 +184,9 @@ export class MemoryLog {
       })),
       keys: live(keys).map(([hash, [quota_limit, name]]) => {
         const [request_count, used_tokens, quota_used] = sum((fold) => fold.keys.get(String(hash)))
-        const used = folds.some((fold) => fold.lastAccess.get(String(hash)))
-        const last_accessed_at = used ? '2023-11-14T22:13:20+00:00' : null
+        const used = Math.max(...folds.map(({ lastAccess }) => lastAccess.get(String(hash)) ?? 0))
+        const iso = new Date(used * 1_000).toISOString().replace('.000Z', '+00:00')
+        const last_accessed_at = used > 0 ? iso : null
         return {
           ...{ token_hash: hash, name, request_count, used_tokens, quota_limit, quota_used },
           last_accessed_at,

@@ -166,7 +166,10 @@ describe('attestations', () => {
       log.attest(0, ({ tables }) => {
         const fold = log.fold(0)
         for (const claim of tables.filter(({ table }) => table.endsWith('_usage'))) {
-          Object.assign(claim, { from, ...fold.digest(claim.table as AttestedTable, from) })
+          Object.assign(claim, {
+            from,
+            ...fold.digest(claim.table as AttestedTable, { from }),
+          })
         }
       })
     log.attest()

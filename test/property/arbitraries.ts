@@ -31,7 +31,8 @@ export function goodEntry<Key>(kind: Kind, keys: fc.Arbitrary<Key>): fc.Arbitrar
           requests: sometimes(count),
           tokens: sometimes(count),
           last_accessed_at: sometimes(
-            fc.oneof(fc.nat(3), fc.integer({ min: 1.7e9, max: 1.8e9 }), fc.constant(253402300799)),
+            // All of them gone by: of the future what counts depends on when it is recorded.
+            fc.oneof(fc.nat(3), fc.integer({ min: 1.7e9, max: 1.79e9 })),
           ),
         })
   return fc.oneof(

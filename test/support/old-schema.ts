@@ -5,15 +5,21 @@ import { SCHEMA, SERVICE_ROLE, transact } from '../../src/db/pool.ts'
 import { createDatabase, TEST_SHARDS, type TestDatabase } from './server.ts'
 
 const SQL_FOLDER = join(import.meta.dir, '../../sql')
+/** Functions as they were in the version before, where they are others now. */
+const OLD_FUNCTIONS = join(import.meta.dir, 'old-functions')
 
 /** A database as an older version has left it: with the migrations up to `last`, and no more. */
 export async function createOldDatabase(last: number): Promise<TestDatabase> {
   const database = await createDatabase({ empty: true })
   const migrations = (await readMigrations()).filter(({ number }) => number <= last)
   await transact(database.owner, '', async (transaction) => {
+    const old = await readdir(OLD_FUNCTIONS)
     const runFolder = async (folder: string) => {
       for (const file of (await readdir(join(SQL_FOLDER, folder))).sort()) {
-        await transaction.unsafe(await readFile(join(SQL_FOLDER, folder, file), 'utf8'))
+        const from = folder === 'functions' && old.includes(file) ? OLD_FUNCTIONS : null
+        await transaction.unsafe(
+          await readFile(join(from ?? join(SQL_FOLDER, folder), file), 'utf8'),
+        )
       }
     }
     await transaction.unsafe(`

@@ -3,7 +3,7 @@ import type { Refold } from '../refold.ts'
 /** Every known token key that a flush brought anything but zeros. */
 export const keyCounters: Refold = {
   projection: 'key_counters',
-  version: 1,
+  version: 2,
   track: 'current',
   tables: [
     {
