@@ -3,7 +3,7 @@ import type { Logger } from 'pino'
 import type { Attestations } from './attestations/attestations.ts'
 import type { Catalog } from './catalog/catalog.ts'
 import { consoleRoutes } from './console/index.ts'
-import { isUnavailable } from './db/errors.ts'
+import { isUnavailable, NotNow } from './db/errors.ts'
 import type { Pools } from './db/pool.ts'
 import type { Attempts } from './http/attempts.ts'
 import { attestationRoutes } from './http/attestations/index.ts'
@@ -151,6 +151,7 @@ function toProblem(
   // The client went away amid its body.
   if (error instanceof Error && error.name === 'AbortError') return new Problem(400, 'aborted')
   if (code === 'PARSE') return new Problem(400, 'invalid request')
+  if (error instanceof NotNow) return unavailable(error.message, error.seconds, error.detail)
   if (isUnavailable(error)) return unavailable('database unavailable')
   const { method, url } = request
   logger?.error({ err: error, method, path: pathOf(url) }, 'request failed')

@@ -130,7 +130,7 @@ export async function makeParts(options: ServiceOptions, pools: Pools, reads: Re
   return {
     ...{ catalog, tokens, heads, instances, projector, integrator, streams, live, log },
     ...{ ahead, attestations, metrics },
-    history: new History(pools, shards),
+    history: new History(pools, shards, () => projector.hurrySnapshots()),
     verifications: new Verifications(address, pools.project, logger),
     rebuilds: new RebuildJobs(pools.read, { address, logger }),
   }

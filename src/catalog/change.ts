@@ -37,7 +37,7 @@ export async function changeCatalog(
     if (change === null) return null
     await Bun.sleep(RETRY_MS)
   }
-  throw new NotNow('the catalog changes too often')
+  throw new NotNow('catalog busy')
 }
 
 /** Null where the catalog has moved on from `before`, or had another change there. */

@@ -50,7 +50,7 @@ function decodeChange(version: number, payload: string): CatalogChange {
     if (event.type === 'CatalogChanged') return event.change
     throw new Error(`not a change: ${event.type}`)
   } catch (error) {
-    if (error instanceof UnknownEvent) throw new NotNow(error.message)
+    if (error instanceof UnknownEvent) throw new NotNow('newer events', 60, error.message)
     throw error
   }
 }

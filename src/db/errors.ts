@@ -26,9 +26,22 @@ const CONNECTION_CODES = new Set([
 const UNAVAILABLE_CLASSES = new Set(['08', '40', '53', '57', '58'])
 const UNAVAILABLE_CODES = new Set(['55P03', '25006', '25P03', 'TB002'])
 
-/** The database can't do it now, though it has said nothing of the kind. */
+/**
+ * It can't be done now, though the database has said nothing of the kind. The message is one short,
+ * stable line for programs.
+ */
 export class NotNow extends Error {
   override name = 'NotNow'
+
+  constructor(
+    message: string,
+    /** Seconds after which it may be possible. */
+    readonly seconds = 1,
+    /** What a person may want to know besides. */
+    readonly detail?: string,
+  ) {
+    super(message)
+  }
 }
 
 /** True where trying again later may succeed; whether the statement took effect isn't known. */

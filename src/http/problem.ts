@@ -30,8 +30,8 @@ export class Problem extends Error {
 }
 
 /** The client can't be served now and should come back; `seconds` later at the earliest. */
-export function unavailable(error: string, seconds = 1): Problem {
-  return new Problem(503, error, undefined, { 'retry-after': String(seconds) })
+export function unavailable(error: string, seconds = 1, detail?: string): Problem {
+  return new Problem(503, error, detail, { 'retry-after': String(seconds) })
 }
 
 /** Reason phrases of RFC 9110. */

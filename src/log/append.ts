@@ -231,7 +231,7 @@ export class ShardAppender {
       if (replayed.size > 0) await this.#settleReplayed(replayed)
       return
     }
-    throw new NotNow('the catalog changes too often')
+    throw new NotNow('catalog busy')
   }
 
   #settleAppended(appended: PendingFlush[], row: AppendRow): void {

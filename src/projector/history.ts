@@ -6,7 +6,7 @@ import { pastSource } from '../projections/past-source.ts'
 import { pastUsageRows } from '../projections/past-usage-rows.ts'
 import type { Source } from '../projections/source.ts'
 import type { UsageOf } from '../projections/usage-rows.ts'
-import { readPast, type Wanted } from './past.ts'
+import { readPast, SnapshotsBehind, type Wanted } from './past.ts'
 import { readPartialQuarters } from './past-usage.ts'
 
 /** Shards that are asked at once: half of the connections that passes have. */
@@ -21,6 +21,8 @@ export class History {
   constructor(
     private readonly pools: Pools,
     readonly shards: number,
+    /** Called when a read has failed for want of snapshots. */
+    private readonly onBehind: () => void = () => {},
   ) {}
 
   /**
@@ -70,7 +72,7 @@ export class History {
     wanted: Wanted,
     read: (transaction: Transaction, source: Source) => Promise<Value>,
   ): Promise<Value> {
-    return inSnapshot(sql, async (transaction) => {
+    return this.#noting(sql, async (transaction) => {
       const past = await readPast(transaction, positions, wanted)
       return read(transaction, pastSource(transaction, past))
     })
@@ -83,10 +85,22 @@ export class History {
     of: UsageOf,
     read: (transaction: Transaction, rows: Fragment) => Promise<Value>,
   ): Promise<Value> {
-    return inSnapshot(sql, async (transaction) => {
+    return this.#noting(sql, async (transaction) => {
       const quarters = await readPartialQuarters(transaction, positions, of)
       return read(transaction, pastUsageRows(transaction, of, quarters))
     })
+  }
+
+  async #noting<Value>(
+    sql: Sql | Transaction,
+    read: (transaction: Transaction) => Promise<Value>,
+  ): Promise<Value> {
+    try {
+      return await inSnapshot(sql, read)
+    } catch (error) {
+      if (error instanceof SnapshotsBehind) this.onBehind()
+      throw error
+    }
   }
 
   /**

@@ -54,6 +54,14 @@ export class Pass {
     this.position = Math.min(...checkpoints.map((checkpoint) => checkpoint.position))
   }
 
+  /** True where the checkpoints are still, or again, where it starts. */
+  startsAt(checkpoints: readonly Checkpoint[]): boolean {
+    return checkpoints.every(({ generation, position }, i) => {
+      const begun = this.checkpoints[i]!
+      return begun.generation === generation && begun.position === position
+    })
+  }
+
   /** About how many rows it would write. */
   get size(): number {
     return this.#folds.reduce((size, fold) => size + fold.size, 0)

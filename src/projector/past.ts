@@ -14,6 +14,11 @@ import { snapshots } from '../projections/snapshots.ts'
 import { Sums } from '../projections/sums.ts'
 import type { UsageOf } from '../projections/usage-rows.ts'
 
+/** A read of the past has too far to go from the newest snapshot before it. */
+export class SnapshotsBehind extends NotNow {
+  override name = 'SnapshotsBehind'
+}
+
 /** Counters that a read of the past needs; `only`: no others than those of one id or hash. */
 export type Wanted = { counters: Counters; only?: number | string }
 export type Counters = 'apiKeys' | 'groups' | 'keys'
@@ -33,7 +38,10 @@ export function wantedOf(of: UsageOf): Wanted {
 }
 
 /** Events that a read folds at most: three seconds of work. Between snapshots there are fewer. */
-const MAX_EVENTS = 500_000
+export const MAX_EVENTS = 500_000
+
+/** Events a second that snapshots of an idle machine come nearer to the log. */
+const CATCH_UP = 20_000
 
 /** Shards that are asked without waiting for the answers of those before: their ways add up. */
 const AHEAD = 32
@@ -73,21 +81,21 @@ export async function readPast(
       ),
     )
     starts.push(...found)
-    if (some.some((position, i) => position - found[i]! > MAX_EVENTS)) {
-      throw new NotNow('snapshots are behind')
-    }
+    const behind = some.map((position, i) => position - found[i]! - MAX_EVENTS)
+    if (behind.some((events) => events > 0)) throw snapshotsBehind(behind)
     await Promise.all(
       some.map(async (position, i) => {
         const range = { shard: first + i, after: found[i]! }
         const events = position - range.after
         if (events === 0) return
         const visited = await visitEvents(transaction, range, events, visit)
-        if (visited < events) throw new NotNow('the log has lost what is to be read')
+        if (visited < events) throw new NotNow('log changed', 1, 'It has lost what is to be read.')
       }),
     )
   }
   if (isUnread && (await isOfNewerCode(transaction))) {
-    throw new NotNow('a newer version has appended what is to be read')
+    const detail = 'A newer version of the service has appended what is to be read: ask that.'
+    throw new NotNow('newer events', 60, detail)
   }
   // What nobody asked for isn't sent to the database.
   const isWanted = (id: number | string) => only === undefined || id === only
@@ -99,6 +107,17 @@ export async function readPast(
   return { positions, generations, snapshots: starts, since }
 }
 
+/** By how many events each shard has more than may be folded. */
+function snapshotsBehind(behind: readonly number[]): SnapshotsBehind {
+  const events = Math.max(...behind)
+  const seconds = Math.min(300, Math.max(1, Math.ceil(events / CATCH_UP)))
+  return new SnapshotsBehind(
+    'snapshots behind',
+    seconds,
+    `Reads of the past need snapshots, which are ${events} events too far behind the log.`,
+  )
+}
+
 /** The live generations, once they are of the kind that this code makes. */
 async function readGenerations(transaction: Transaction): Promise<Past['generations']> {
   const rows = await transaction<{ projection: string; generation: number; version: number }[]>`
@@ -106,7 +125,9 @@ async function readGenerations(transaction: Transaction): Promise<Past['generati
   const generationOf = ({ name, version }: Projection) => {
     const row = rows.find(({ projection }) => projection === name)
     // An older one is being rebuilt, and a newer one is for newer code.
-    if (row?.version !== version) throw new NotNow(`${name} is being rebuilt`)
+    if (row?.version !== version) {
+      throw new NotNow('projection rebuilding', 10, `${name} is folded anew for this version.`)
+    }
     return row.generation
   }
   return { catalog: generationOf(catalogRows), snapshots: generationOf(snapshots) }

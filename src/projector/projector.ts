@@ -67,6 +67,11 @@ export class Projector {
     for (const projector of this.#all) projector.noticeShared()
   }
 
+  /** Tells that a reader of the past has come in vain. */
+  hurrySnapshots(): void {
+    for (const projector of this.#snapshots) projector.hurry()
+  }
+
   /** Waits until a track reflects all that is in the log now; see `reach`. */
   async catchUp(timeoutMs: number, track: ReadTrack = 'current'): Promise<boolean> {
     return this.reach(await this.readHeads(), timeoutMs, track)

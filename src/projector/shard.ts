@@ -16,6 +16,13 @@ import type { Track } from './tracks.ts'
 const REST_FACTOR = 9
 /** Milliseconds of such a rest. */
 const DUTY_MS = { shortest: 100, longest: 1_000 }
+/**
+ * Milliseconds of a short rest while it is far behind, and by how much it may be over late: if this
+ * thread has nothing better to do, catching up takes what the machine has to spare.
+ */
+const SPARE_MS = { rest: 20, late: 5 }
+/** Milliseconds for which it doesn't rest after a reader has come in vain. */
+const HURRY_MS = 10_000
 /** Milliseconds of reading after which a pass writes what it has, when it is far behind. */
 const PASS_MS = 2_000
 /** Milliseconds between two looks at a checkpoint that another instance is to move for a reader. */
@@ -45,6 +52,7 @@ export class ShardProjector {
   #asked = -1
   #lookedAt = Number.NEGATIVE_INFINITY
   #wroteAt = performance.now()
+  #hurriedAt = Number.NEGATIVE_INFINITY
   #appended = false
   #stopped = false
   #running: Promise<void> = Promise.resolve()
@@ -79,6 +87,12 @@ export class ShardProjector {
   /** Tells that it may have become this instance's to fold the shard. */
   noticeShared(): void {
     this.#wake('shared')
+  }
+
+  /** Tells that a reader has come too early, and will come again. */
+  hurry(): void {
+    this.#hurriedAt = performance.now()
+    this.#wake('reader')
   }
 
   /** Waits until the checkpoint is at `position` or past it; false after `timeoutMs`. */
@@ -121,7 +135,7 @@ export class ShardProjector {
         this.#pass = null
         return isFollowing ? 'following' : 'newer'
       }
-      if (!this.#pass || !startsAt(this.#pass, checkpoints)) {
+      if (!this.#pass || !this.#pass.startsAt(checkpoints)) {
         await this.track.begin(project, checkpoints)
         this.#pass = new Pass(this.shard, projections, checkpoints)
       }
@@ -230,6 +244,7 @@ export class ShardProjector {
     if (outcome === 'newer') return this.#sleepFor(pollIntervalMs, ['stop'])
     if (outcome === 'following') return this.#standBy()
     if (this.#isAwaited) return
+    if (outcome === 'behind' && (await this.#isIdle())) return
     const { longest } = this.track.restMs
     const dutyMs = Math.min(Math.max(REST_FACTOR * tookMs, DUTY_MS.shortest), DUTY_MS.longest)
     await this.#sleepFor(dutyMs, ['reader', 'stop'])
@@ -237,6 +252,15 @@ export class ShardProjector {
     // Nothing that is due from this process: look again only when the longest rest is over.
     if (this.#appended && (!this.#pass || this.#isDue(this.#pass))) return
     await this.#sleepFor(longest - dutyMs, ['append', 'reader', 'shared', 'stop'])
+  }
+
+  /** True after a short rest in which this thread had nothing to do and nothing was appended. */
+  async #isIdle(): Promise<boolean> {
+    if (performance.now() - this.#hurriedAt < HURRY_MS) return true
+    const rested = performance.now()
+    await this.#sleepFor(SPARE_MS.rest, ['reader', 'stop'])
+    const late = performance.now() - rested - SPARE_MS.rest
+    return late < SPARE_MS.late && !this.#appended
   }
 
   async #standBy(): Promise<void> {
@@ -273,12 +297,4 @@ export class ShardProjector {
   #wake(waker: Waker): void {
     if (this.#sleep?.endsOn.includes(waker)) this.#sleep.end()
   }
-}
-
-/** True where a pass that was begun earlier still starts where the checkpoints are now. */
-function startsAt(pass: Pass, checkpoints: Checkpoint[]): boolean {
-  return checkpoints.every(({ generation, position }, i) => {
-    const begun = pass.checkpoints[i]!
-    return begun.generation === generation && begun.position === position
-  })
 }

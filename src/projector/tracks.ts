@@ -7,6 +7,7 @@ import { snapshots } from '../projections/snapshots.ts'
 import { usage } from '../projections/usage.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { Pass } from './pass.ts'
+import { MAX_EVENTS } from './past.ts'
 
 /**
  * Projections of one shard that are folded and written together, and when. What is folded and not
@@ -67,9 +68,10 @@ export function usageTrack(): Track {
  * What folding costs, in entries (0.06 µs each): the entries, and 64 an event. A read of the past
  * folds at most as much as lies between two snapshots. 200,000 are 12 ms: 1,200 events of a hundred
  * entries, 3,000 of one. A snapshot costs about 2 µs an id in its shard; at 64 entries an id it is
- * a twentieth of what the service does for those flushes.
+ * a twentieth of what the service does for those flushes. However many ids there are, a read folds
+ * no more than it may.
  */
-const SNAPSHOT = { eventCost: 64, cost: 200_000, costOfId: 64 }
+const SNAPSHOT = { eventCost: 64, cost: 200_000, costOfId: 64, most: (64 * MAX_EVENTS) / 2 }
 
 /** Snapshots for reads of the past. */
 export function snapshotTrack(shard: number): Track {
@@ -82,7 +84,7 @@ export function snapshotTrack(shard: number): Track {
     begin: async (sql, checkpoints) => {
       const { generation, position } = checkpoints[0]!
       const ids = await readSnapshotSize(sql, shard, generation, position)
-      enough = Math.max(SNAPSHOT.cost, ids * SNAPSHOT.costOfId)
+      enough = Math.min(Math.max(SNAPSHOT.cost, ids * SNAPSHOT.costOfId), SNAPSHOT.most)
     },
     waitMs: Number.POSITIVE_INFINITY,
     isFull: (pass) => pass.entries + pass.events * SNAPSHOT.eventCost >= enough,

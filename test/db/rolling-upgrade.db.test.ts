@@ -148,6 +148,6 @@ const KNOWN = {
     key_counters: 2,
     catalog: 2,
     usage: 1,
-    snapshots: 2,
+    snapshots: 1,
   },
 }

@@ -172,5 +172,5 @@ export async function untilWaiting(owner: postgres.Sql, count: number): Promise<
   throw new Error('nobody waits for a lock')
 }
 
-const EMPTY_FLUSH =
+export const EMPTY_FLUSH =
   '{"hashes":[],"requests":[],"tokens":[],"last_accessed_at":[],"quota_tracked":[]}'

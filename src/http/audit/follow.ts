@@ -166,7 +166,7 @@ export class FollowSource implements StreamSource, Follower {
     try {
       if (this.options.held.bytes - this.#heldBytes > MAX_HELD_BYTES) {
         this.#dropPages()
-        throw new NotNow('too many pages are held')
+        throw new NotNow('too many streams')
       }
       await Promise.all(this.#shards.map((shard) => shard.fill()))
     } catch (error) {

@@ -50,7 +50,7 @@ const PAGE_IDS = 1_000
 /** Every snapshot holds all counters as they stood after the event at its position. */
 export const snapshots: Refold = {
   projection: 'snapshots',
-  version: 2,
+  version: 1,
   track: 'snapshots',
   tables: PAGES.map(({ counters }) => ({ ...counters, isShown: false as const })),
   otherTables: PAGES.map(({ name, page }) => ({

@@ -1,0 +1,54 @@
+import { expect, test } from 'bun:test'
+import { EMPTY_FLUSH } from '../support/events.ts'
+import { useService } from '../support/service.ts'
+
+// A read that can't be answered yet says what is missing and when to come back, not that the
+// database is away.
+
+const service = useService({ shards: 1 })
+
+const READS = [
+  '/admin/apikey-stats/summary?as_of_position=',
+  '/admin/provider-groups?as_of_position=',
+  '/admin/api-keys/7?as_of_position=',
+  '/admin/keys?as_of_position=',
+  '/audit/explain?api_key_id=7&as_of_position=',
+]
+
+async function refusals(position: string) {
+  return await Promise.all(
+    READS.map(async (read) => {
+      const response = await service.fetch('admin', `${read}${position}`)
+      const { error, detail } = (await response.json()) as { error: string; detail: string }
+      return { status: response.status, error, detail, after: response.headers.get('retry-after') }
+    }),
+  )
+}
+
+test('the past of a log that snapshots do not have yet', async () => {
+  // As after an import: 600,001 events, of which a read would have to fold all.
+  await service.database.owner`
+    insert into events (
+      shard, position, type, version, recorded_at, source, payload, payload_sha256
+    ) values (
+      0, 600000, 'KeyStatsFlushed', 1, clock_timestamp(), 'owner', ${EMPTY_FLUSH},
+      sha256(convert_to(${EMPTY_FLUSH}, 'UTF8'))
+    )`
+  for (const refusal of await refusals('0/600000')) {
+    expect(refusal).toMatchObject({ status: 503, error: 'snapshots behind', after: '6' })
+    expect(refusal.detail).toContain('100001 events')
+  }
+})
+
+test('the past while what it is read from is folded anew', async () => {
+  const { owner } = service.database
+  const versions = await owner<{ version: number }[]>`
+    update projections set version = version - 1 where projection = 'snapshots'
+    returning version`
+  for (const refusal of await refusals('0/600000')) {
+    expect(refusal).toMatchObject({ status: 503, error: 'projection rebuilding', after: '10' })
+    expect(refusal.detail).toContain('snapshots')
+  }
+  await owner`
+    update projections set version = ${versions[0]!.version + 1} where projection = 'snapshots'`
+})
