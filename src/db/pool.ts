@@ -28,6 +28,8 @@ export type Pools = {
    * whether all is well. No amount of reads or flushes holds it up.
    */
   control: Sql
+  /** Who is signed in: anybody may ask. */
+  session: Sql
   close(): Promise<void>
 }
 
@@ -95,6 +97,9 @@ const READING = {
 }
 const MAX_READS = 8
 const MAX_CONTROLS = 4
+const MAX_SESSIONS = 2
+/** Of connections for what takes a millisecond. */
+const CONTROLLING = { ...BOUNDS, lock_timeout: '1s', statement_timeout: '5s' }
 
 /** Opens the service's pools; connections are made when they are needed. */
 export function openPools(
@@ -130,7 +135,10 @@ export function openPools(
     }),
     control: connect(address, {
       ...{ max: MAX_CONTROLS, role: SERVICE_ROLE, silentAfterMs },
-      settings: { ...BOUNDS, lock_timeout: '1s', statement_timeout: '5s' },
+      settings: CONTROLLING,
+    }),
+    session: connect(address, {
+      ...{ max: MAX_SESSIONS, role: SERVICE_ROLE, silentAfterMs, settings: CONTROLLING },
     }),
   }
   return {

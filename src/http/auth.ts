@@ -7,7 +7,7 @@ import { type Attempts, RETRY_AFTER_S } from './attempts.ts'
 import { readCookie, refuseCrossOrigin } from './cookie.ts'
 import { Problem } from './problem.ts'
 
-export type AuthOptions = { tokens: Tokens; attempts: Attempts; pools: { control: Sql } }
+export type AuthOptions = { tokens: Tokens; attempts: Attempts; pools: { session: Sql } }
 
 /** Who calls, as a handler finds him: with his session where he came by one. */
 export type Caller = Principal & Partial<Session>
@@ -57,9 +57,9 @@ export function identify(
   addressOf: () => string,
 ): Principal {
   const principal = token ? tokens.identify(token) : null
-  const isTrusted = principal !== null && attempts.isTrusted(principal.name)
+  const isTrusted = principal !== null && attempts.isTrusted(principal.name, token!)
   if (token && !isTrusted && attempts.isWatching && attempts.isBlocked(addressOf())) {
-    throw new Problem(429, 'too many unknown tokens', 'Unknown tokens came from this address.', {
+    throw new Problem(429, 'too many unknown tokens', 'Too many unknown tokens came.', {
       'retry-after': String(RETRY_AFTER_S),
     })
   }
@@ -77,7 +77,7 @@ async function identifySession(
   session: string,
 ): Promise<Caller> {
   refuseCrossOrigin(request)
-  const caller = await findSession(pools.control, tokens, session)
+  const caller = await findSession(pools.session, tokens, session)
   if (caller === null) throw unauthorized('The session has ended: sign in again.')
   return caller
 }

@@ -135,7 +135,7 @@ export class ShardProjector {
         this.#pass = null
         return isFollowing ? 'following' : 'newer'
       }
-      if (!this.#pass || !this.#pass.startsAt(checkpoints)) {
+      if (!this.#pass?.startsAt(checkpoints)) {
         await this.track.begin(project, checkpoints)
         this.#pass = new Pass(this.shard, projections, checkpoints)
       }

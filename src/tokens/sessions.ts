@@ -6,12 +6,16 @@ import { sha256, type Tokens } from './tokens.ts'
 /** Seconds that a session lasts: a working day. */
 export const SESSION_S = 12 * 60 * 60
 
+/** Sessions that a token has at once: browsers of all who share it. */
+export const MAX_SESSIONS = 100
+
 /** What an id looks like: 256 random bits. */
 const ID = /^[A-Za-z0-9_-]{43}$/
 
 /**
  * Begins a session of a token, on every instance. Its id is held nowhere else: where the answer is
- * lost, a row stays that nobody can use. Takes away the sessions that have expired.
+ * lost, a row stays that nobody can use. Takes away the sessions that have expired, and the oldest
+ * of this token where it has too many.
  */
 export async function beginSession(
   sql: Sql,
@@ -19,7 +23,16 @@ export async function beginSession(
   token: string,
 ): Promise<{ id: string; expiresAt: string }> {
   const id = randomBytes(32).toString('base64url')
-  await sql`delete from sessions s where s.expires_at < now()`
+  await sql`
+    delete from sessions s
+    where s.expires_at < now() or s.token_name = ${name} and s.expires_at <= (
+      select o.expires_at
+      from sessions o
+      where o.token_name = ${name}
+      order by o.expires_at desc
+      offset ${MAX_SESSIONS - 1}
+      limit 1
+    )`
   const [row] = await sql<{ expires_at: Date }[]>`
     insert into sessions (id_sha256, token_name, token_proof, expires_at)
     values (

@@ -149,6 +149,21 @@ test('signing in is as limited as a token is: many unknown ones, and the address
   }
 })
 
+test('a token that signs in again and again is asked to wait, and nobody else', async () => {
+  const token = await makeToken(service, 'restless', 'auditor')
+  const statuses = new Set<number>()
+  for (let tries = 0; tries < 125; tries++) {
+    statuses.add((await postSession(service, token)).status)
+  }
+  expect([...statuses]).toEqual([201, 429])
+  const refused = await postSession(service, token)
+  await expectProblem(refused, 429, 'too many sign-ins')
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
+  expect((await postSession(service, TOKENS.admin)).status).toBe(201)
+  const headers = { authorization: `Bearer ${token}` }
+  expect((await fetch(`${service.url}${SUMMARY}`, { headers })).status).toBe(200)
+})
+
 test('neither a token nor the id of a session stands in the database or in the log', async () => {
   let log = ''
   const stream = new Writable({

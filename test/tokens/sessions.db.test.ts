@@ -6,6 +6,7 @@ import {
   endSession,
   findOpenSessions,
   findSession,
+  MAX_SESSIONS,
 } from '../../src/tokens/sessions.ts'
 import { createToken, revokeToken } from '../../src/tokens/stored.ts'
 import { Tokens } from '../../src/tokens/tokens.ts'
@@ -38,6 +39,16 @@ test('it is of its token, and ends when it is ended', async () => {
   expect(await find(tokens, id)).toEqual({ name: 'auditor', role: 'auditor', idSha256, expiresAt })
   await endSession(pools.append, id)
   expect(await find(tokens, id)).toBeNull()
+})
+
+test('a token has a hundred at most: the oldest make room, and those of others stay', async () => {
+  const tokens = new Tokens(TOKENS)
+  const other = await begin('auditor', TOKENS.auditor)
+  const ids: string[] = []
+  for (let i = 0; i < MAX_SESSIONS + 5; i++) ids.push(await begin('admin', TOKENS.admin))
+  const found = await Promise.all(ids.map((id) => find(tokens, id)))
+  expect(found.map((one) => one !== null)).toEqual(ids.map((_, i) => i >= 5))
+  expect(await find(tokens, other)).not.toBeNull()
 })
 
 test('a fixed token that is another one since a restart has ended its sessions', async () => {

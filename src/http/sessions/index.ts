@@ -1,5 +1,4 @@
 import { Elysia } from 'elysia'
-import type { Sql } from '../../db/pool.ts'
 import { beginSession, endSession, findSession, SESSION_S } from '../../tokens/sessions.ts'
 import { type AuthOptions, admit, type Caller, identify, readToken } from '../auth.ts'
 import { Bodies } from '../body.ts'
@@ -7,6 +6,7 @@ import { readCookie, refuseCrossOrigin, writeCookie } from '../cookie.ts'
 import { jsonResponse } from '../json.ts'
 import { NoQuery } from '../params.ts'
 import { Problem } from '../problem.ts'
+import { Quota } from '../quota.ts'
 import * as details from './detail.ts'
 import { parseSignIn } from './model.ts'
 
@@ -16,18 +16,22 @@ import { parseSignIn } from './model.ts'
  */
 const BODY_BYTES = 4 * 1024
 
-type Options = AuthOptions & { pools: { control: Sql } }
+/** That a token may make in a minute: each is written down. */
+const SIGN_INS = 120
+
+type Options = AuthOptions
 
 /** POST, GET and DELETE /session: a browser that is signed in. */
 export function sessionRoutes(options: Options) {
   const { pools, tokens } = options
   const bodies = new Bodies(BODY_BYTES)
   const roles = ['admin', 'auditor'] as const
+  const signIns = new Quota(SIGN_INS, 60_000)
   /** By the token that was sent, or by the cookie; null: nobody is signed in. */
   const findCaller = async (request: Request, addressOf: () => string): Promise<Caller | null> => {
     const header = request.headers.get('authorization')
     if (header !== null) return admit(identify(options, readToken(header), addressOf), roles)
-    const caller = await findSession(pools.control, tokens, readCookie(request) ?? '')
+    const caller = await findSession(pools.session, tokens, readCookie(request) ?? '')
     return caller && admit(caller, roles)
   }
   return new Elysia({ name: 'sessions' })
@@ -39,7 +43,13 @@ export function sessionRoutes(options: Options) {
         if (typeof body === 'string') throw new Problem(400, 'invalid sign-in', body)
         const addressOf = () => server?.requestIP(request)?.address ?? ''
         const { name, role } = admit(identify(options, body.token, addressOf), roles)
-        const { id, expiresAt } = await beginSession(pools.control, name, body.token)
+        const wait = signIns.take(name)
+        if (wait !== null) {
+          throw new Problem(429, 'too many sign-ins', 'This token signs in too often.', {
+            'retry-after': String(wait),
+          })
+        }
+        const { id, expiresAt } = await beginSession(pools.session, name, body.token)
         set.status = 201
         set.headers['set-cookie'] = writeCookie(request, id, SESSION_S)
         return { name, role, expires_at: expiresAt }
@@ -64,7 +74,7 @@ export function sessionRoutes(options: Options) {
       '/session',
       async ({ request }) => {
         refuseCrossOrigin(request)
-        await endSession(pools.control, readCookie(request) ?? '')
+        await endSession(pools.session, readCookie(request) ?? '')
         const headers = { 'set-cookie': writeCookie(request, '', 0) }
         return new Response(null, { status: 204, headers })
       },
