@@ -1,6 +1,6 @@
 import type { Sql } from '../db/pool.ts'
 import type { StoredEvent } from '../events/event.ts'
-import { readEvents } from '../log/read.ts'
+import { selectEvents } from '../log/read.ts'
 import { StartError } from '../start-error.ts'
 
 /** One read of the log; two of them are in memory at a time. */
@@ -18,7 +18,7 @@ export async function* readPages(
 ): AsyncGenerator<StoredEvent[]> {
   const readAfter = (after: number) => {
     if (after >= head) return null
-    const page = readEvents(sql, { shard, after }, PAGE)
+    const page = selectEvents(sql, { shard, after }, PAGE)
     // Whoever stops in the middle of a page never looks at the next one.
     page.catch(() => {})
     return page

@@ -29,22 +29,44 @@ export async function readHeads(sql: Sql | Transaction): Promise<Positions> {
 }
 
 /** As `readHeads`, of one shard. */
-export async function readHead(sql: Sql, shard: number): Promise<number> {
+export async function readHead(sql: Sql | Transaction, shard: number): Promise<number> {
   const [row] = await sql<{ head: string }[]>`
     select coalesce(max(e.position), -1) as head from events e where e.shard = ${shard}`
   return Number(row!.head)
 }
 
-/** Events of a range in the order of the log, or backwards; fewer than all where a limit is met. */
+/** Positions that one read looks at where a filter leaves events out: some 50 ms. */
+const LOOKED_AT = 100_000
+
+/** A read of events. `ends`: nothing of the range is left; otherwise it was looked through so far. */
+export type EventsRead = { events: StoredEvent[]; ends: boolean; lookedTo: number }
+
+/**
+ * Events of a range in the order of the log, or backwards; fewer than all where a limit is met, or
+ * where a filter leaves many others out: perhaps none, then.
+ */
 export async function readEvents(
   sql: Sql | Transaction,
   range: ReadRange,
   limits: ReadLimits,
   filter: ReadFilter = {},
-): Promise<StoredEvent[]> {
+): Promise<EventsRead> {
   const { newestFirst = false } = range
+  const isFiltered = filter.type !== undefined || filter.source !== undefined
   const narrowed = await narrow(sql, range, filter)
-  return selectEvents(sql, { ...narrowed, newestFirst }, limits, filter)
+  if (newestFirst || isFiltered) {
+    narrowed.upTo = Math.min(narrowed.upTo, await readHead(sql, range.shard))
+  }
+  const looked = { ...narrowed, newestFirst }
+  if (isFiltered && newestFirst) looked.after = Math.max(looked.after, looked.upTo - LOOKED_AT)
+  else if (isFiltered) looked.upTo = Math.min(looked.upTo, looked.after + LOOKED_AT)
+  const events = await selectEvents(sql, looked, limits, filter)
+  const bytes = events.reduce((sum, { payloadBytes }) => sum + payloadBytes, 0)
+  if (events.length >= limits.rows || bytes >= limits.bytes) {
+    return { events, ends: false, lookedTo: events.at(-1)!.position }
+  }
+  const ends = newestFirst ? looked.after <= narrowed.after : looked.upTo >= narrowed.upTo
+  return { events, ends, lookedTo: newestFirst ? looked.after + 1 : looked.upTo }
 }
 
 /**

@@ -1,3 +1,5 @@
+import { NotNow } from '../db/errors.ts'
+
 /**
  * Lets so many pieces of work run at once; the others wait, first come, first served. Owned by what
  * shares a pool of connections with somebody who must not wait.
@@ -10,10 +12,10 @@ export class Turns {
     this.#free = atOnce
   }
 
-  /** Runs the work when its turn comes. */
-  async take<Value>(work: () => Promise<Value>): Promise<Value> {
+  /** Runs the work when its turn comes. Rejects with NotNow where that takes `longestMs`. */
+  async take<Value>(work: () => Promise<Value>, longestMs?: number): Promise<Value> {
     if (this.#free > 0) this.#free--
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    else await this.#wait(longestMs)
     try {
       return await work()
     } finally {
@@ -22,5 +24,20 @@ export class Turns {
       if (next) next()
       else this.#free++
     }
+  }
+
+  #wait(longestMs: number | undefined): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const giveUp = () => {
+      this.#waiting.splice(this.#waiting.indexOf(begin), 1)
+      reject(new NotNow('busy', 2, 'Too many reads of this kind are under way.'))
+    }
+    const timer = longestMs === undefined ? undefined : setTimeout(giveUp, longestMs)
+    const begin = () => {
+      clearTimeout(timer)
+      resolve()
+    }
+    this.#waiting.push(begin)
+    return promise
   }
 }

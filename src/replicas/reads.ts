@@ -1,10 +1,15 @@
 import type { Logger } from 'pino'
 import type { ServerAddress, Sql, Transaction } from '../db/pool.ts'
 import { INTERVALS, type Intervals } from '../intervals.ts'
+import { Turns } from '../log/turns.ts'
 import { StartError } from '../start-error.ts'
 import { readIdentity } from './identity.ts'
 import type { Need } from './progress.ts'
 import { type Outcome, Replica, type ReplicaState } from './replica.ts'
+
+/** Reads of the log at once, and milliseconds that another waits. */
+const LOG_READS = 4
+const LOG_WAIT_MS = 5_000
 
 /** Where a read went: to a replica; or to the primary, and why. */
 export type Served = 'replica' | ReplicaState | 'failed' | 'missing'
@@ -27,6 +32,7 @@ export class Reads {
   /** Told of each read, where there are replicas. */
   onServed: (served: Served) => void = () => {}
   #turn = 0
+  readonly #logTurns = new Turns(LOG_READS)
 
   private constructor(
     private readonly options: ReadsOptions,
@@ -67,6 +73,17 @@ export class Reads {
       if (this.#note(outcome)) return outcome.value
     }
     return read(this.options.sql)
+  }
+
+  /**
+   * As `read`, of what looks into the log: half of the connections at once, so that who reads totals
+   * never waits for who walks through their history.
+   */
+  readLog<Value>(
+    need: Need | null | (() => Promise<Need>),
+    read: (sql: Sql | Transaction) => Promise<Value>,
+  ): Promise<Value> {
+    return this.#logTurns.take(() => this.read(need, read), LOG_WAIT_MS)
   }
 
   /** Reads what never changes once it is there; `read` gives null where it isn't. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test'
-import { EMPTY_FLUSH } from '../support/events.ts'
+import { insertEventAt } from '../support/events.ts'
 import { useService } from '../support/service.ts'
 
 // A read that can't be answered yet says what is missing and when to come back, not that the
@@ -27,13 +27,7 @@ async function refusals(position: string) {
 
 test('the past of a log that snapshots do not have yet', async () => {
   // As after an import: 600,001 events, of which a read would have to fold all.
-  await service.database.owner`
-    insert into events (
-      shard, position, type, version, recorded_at, source, payload, payload_sha256
-    ) values (
-      0, 600000, 'KeyStatsFlushed', 1, clock_timestamp(), 'owner', ${EMPTY_FLUSH},
-      sha256(convert_to(${EMPTY_FLUSH}, 'UTF8'))
-    )`
+  await insertEventAt(service.database.owner, 0, 600_000)
   for (const refusal of await refusals('0/600000')) {
     expect(refusal).toMatchObject({ status: 503, error: 'snapshots behind', after: '6' })
     expect(refusal.detail).toContain('100001 events')

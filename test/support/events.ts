@@ -60,6 +60,22 @@ export async function insertEvents(
   return rows.reduce((first, { position }) => Math.min(first, Number(position)), Infinity)
 }
 
+/** Puts an empty flush at a position, whatever is before it. */
+export async function insertEventAt(
+  owner: postgres.Sql,
+  shard: number,
+  position: number,
+  source = 'owner',
+): Promise<void> {
+  await owner`
+    insert into events (
+      shard, position, type, version, recorded_at, source, payload, payload_sha256
+    ) values (
+      ${shard}, ${position}, 'KeyStatsFlushed', 1, clock_timestamp(), ${source}, ${EMPTY_FLUSH},
+      sha256(convert_to(${EMPTY_FLUSH}, 'UTF8'))
+    )`
+}
+
 /** Appends empty flushes of token keys, as if the token `dp` had posted them. */
 export async function insertEmptyFlushes(
   owner: postgres.Sql,
@@ -172,5 +188,5 @@ export async function untilWaiting(owner: postgres.Sql, count: number): Promise<
   throw new Error('nobody waits for a lock')
 }
 
-export const EMPTY_FLUSH =
+const EMPTY_FLUSH =
   '{"hashes":[],"requests":[],"tokens":[],"last_accessed_at":[],"quota_tracked":[]}'

@@ -34,7 +34,7 @@ export function audit(
   const roles = ['admin', 'auditor'] as const
   const heads = new Heads(() => readHeads(pools.control))
   const readHere = <Page>(read: (sql: Sql | Transaction) => Promise<Page>) =>
-    reads.read(async () => ({ of: 'events', positions: await heads.read() }), read)
+    reads.readLog(async () => ({ of: 'events', positions: await heads.read() }), read)
   const answerPage = async (wanted: EventsRequest) =>
     wanted.order === 'desc'
       ? toPageJson(await readHere((sql) => readNewestPage(sql, shards, wanted)), 'next_before')

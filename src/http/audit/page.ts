@@ -1,7 +1,7 @@
 import type { Sql, Transaction } from '../../db/pool.ts'
 import type { StoredEvent } from '../../events/event.ts'
 import { formatPositions, type Positions } from '../../events/positions.ts'
-import { type ReadFilter, type ReadLimits, readEvents } from '../../log/read.ts'
+import { type EventsRead, type ReadFilter, readEvents } from '../../log/read.ts'
 import { DEFAULT_LIMIT, MAX_LIMIT } from '../params.ts'
 import { Problem } from '../problem.ts'
 import { isNewer, isOlder, mergeByTime } from './merge.ts'
@@ -30,9 +30,9 @@ export async function readPage(
   if (shard === 'all') return readMerged(sql, positions, limit, filter)
   const limits = { rows: limit + 1, bytes: PAGE_BYTES }
   const read = await readEvents(sql, { shard: numbers[0]!, after: positions[0]! }, limits, filter)
-  const events = read.slice(0, limit)
-  const more = read.length > limit || !reachesEnd(read, limits)
-  return { events, next: more ? String(events.at(-1)?.position) : null }
+  const events = read.events.slice(0, limit)
+  if (read.events.length > limit) return { events, next: String(events.at(-1)!.position) }
+  return { events, next: read.ends ? null : String(read.lookedTo) }
 }
 
 /**
@@ -56,16 +56,37 @@ export async function readNewestPage(
       return readEvents(sql, range, limits, filter)
     }),
   )
-  const isWhole = read.map((events) => reachesEnd(events, limits))
-  const events = mergeByTime(read, isWhole, limit, isNewer)
-  const more = !isWhole.every(Boolean) || read.flat().length > events.length
-  if (!more || events.length === 0) return { events, next: null }
-  const positions = numbers.map((number, i) => {
-    const last = events.findLast((event) => event.shard === number)
-    // Of a shard that has none here: behind the newest there was, so that none newer comes.
-    return last?.position ?? (read[i]![0]?.position ?? -1) + 1
+  const { events, isDone, positions } = merge(read, limit, isNewer)
+  if (isDone) return { events, next: null }
+  // Of a shard that has none here: behind the newest there was, so that none newer comes.
+  const befores = positions.map(
+    (position, i) => position ?? (read[i]!.events[0]?.position ?? -1) + 1,
+  )
+  return { events, next: shard === 'all' ? formatPositions(befores) : String(befores[0]) }
+}
+
+/**
+ * The first events of several shards' reads; `positions` is how far each shard was told, undefined
+ * where nothing of it was. `isDone`: nothing is left.
+ */
+function merge(
+  read: readonly EventsRead[],
+  limit: number,
+  comesBefore: (a: StoredEvent, b: StoredEvent) => boolean,
+) {
+  const events = mergeByTime(
+    read.map((one) => one.events),
+    read.map(({ ends }) => ends),
+    limit,
+    comesBefore,
+  )
+  let isDone = true
+  const positions = read.map(({ events: own, ends, lookedTo }) => {
+    const told = own.length === 0 ? [] : events.filter(({ shard }) => shard === own[0]!.shard)
+    if (told.length < own.length || !ends) isDone = false
+    return told.length === own.length && !ends ? lookedTo : told.at(-1)?.position
   })
-  return { events, next: shard === 'all' ? formatPositions(positions) : String(positions[0]) }
+  return { events, isDone, positions }
 }
 
 function limitOf(request: EventsRequest): number {
@@ -77,26 +98,17 @@ function limitOf(request: EventsRequest): number {
 const orderedOtherwise = (name: string, order: string) =>
   new Problem(400, 'invalid query', `${name} goes with ${order}.`)
 
-/** True where a read ended because the log did, and not at one of its limits. */
-function reachesEnd(read: StoredEvent[], limits: ReadLimits): boolean {
-  const bytes = read.reduce((sum, { payloadBytes }) => sum + payloadBytes, 0)
-  return read.length < limits.rows && bytes < limits.bytes
-}
-
 async function readMerged(
   sql: Sql | Transaction,
   after: Positions,
   limit: number,
   filter: ReadFilter,
 ): Promise<EventsPage> {
-  const positions = [...after]
-  const limits = { rows: limit + 1, bytes: Math.ceil(PAGE_BYTES / positions.length) }
+  const limits = { rows: limit + 1, bytes: Math.ceil(PAGE_BYTES / after.length) }
   const read = await Promise.all(
-    positions.map((position, shard) => readEvents(sql, { shard, after: position }, limits, filter)),
+    after.map((position, shard) => readEvents(sql, { shard, after: position }, limits, filter)),
   )
-  const ends = read.map((events) => reachesEnd(events, limits))
-  const events = mergeByTime(read, ends, limit, isOlder)
-  for (const { shard, position } of events) positions[shard] = position
-  const more = !ends.every(Boolean) || read.flat().length > events.length
-  return { events, next: more && events.length > 0 ? formatPositions(positions) : null }
+  const { events, isDone, positions } = merge(read, limit, isOlder)
+  if (isDone) return { events, next: null }
+  return { events, next: formatPositions(positions.map((told, i) => told ?? after[i]!)) }
 }

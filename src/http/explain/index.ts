@@ -23,7 +23,7 @@ export function explainRoute(guard: ReturnType<typeof auth>, options: ReadOption
       const to = (await findPositions(options, query)) ?? (await history.positionsOf([]))!
       const after = readAfter(query.after, shards, to)
       const limit = Number(query.limit ?? DEFAULT_LIMIT)
-      const { before, steps, next, total } = await reads.read(
+      const { before, steps, next, total } = await reads.readLog(
         { of: 'events', positions: to },
         async (sql) => ({
           ...(await explain({ sql, history }, of, { after, to }, limit)),

@@ -67,7 +67,8 @@ export async function readReflecting<Value>(
 ): Promise<Reflected<Value>> {
   for (const end = performance.now() + WAIT_MS; ; ) {
     const [need = null] = await Promise.all(tracks.map((track) => catchUp(projector, past, track)))
-    const seen = await reads.read(need, read)
+    // The past is read from the log, too.
+    const seen = await (past === null ? reads.read(need, read) : reads.readLog(need, read))
     if (need === null || covers(seen.positions, need.positions)) return seen
     projector.noticeLoss(seen.positions)
     if (performance.now() > end) throw unavailable('projections behind')

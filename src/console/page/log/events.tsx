@@ -68,11 +68,18 @@ export function Events() {
   const list = useList<Event>(
     `events ${JSON.stringify({ ...query, ...asOf })}`,
     async ({ limit, cursor }) => {
-      const end = cursor ?? (asOf.as_of_position && toNext(asOf.as_of_position))
-      const before = end === undefined ? {} : { before: end }
-      const wanted = { order: 'desc' as const, shard: 'all', ...query, ...before, limit }
-      const { value } = await take(api.audit.events.get({ query: wanted }))
-      return { items: value.items as Event[], next_cursor: value.next_before ?? null }
+      let end = cursor ?? (asOf.as_of_position && toNext(asOf.as_of_position))
+      for (;;) {
+        const before = end === undefined ? {} : { before: end }
+        const wanted = { order: 'desc' as const, shard: 'all', ...query, ...before, limit }
+        const { value } = await take(api.audit.events.get({ query: wanted }))
+        const next_cursor = value.next_before ?? null
+        if (value.items.length > 0 || next_cursor === null) {
+          return { items: value.items as Event[], next_cursor }
+        }
+        // A stretch of the log in which the filter finds nothing.
+        end = next_cursor
+      }
     },
     { isLive },
   )
