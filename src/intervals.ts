@@ -82,7 +82,7 @@ export type Intervals = {
 export const INTERVALS: Intervals = {
   // An append that meets a lock held by a stranger ends in time for its flushes to get a 503, and
   // catalog changes, which lock every shard, queue for milliseconds each.
-  // Three quarters of that again, at most, go by until it is noticed.
+  // A quarter of that may go by until it is noticed, and as much again until the server has answered.
   database: { lockTimeoutMs: 5_000, silentAfterMs: 5_000 },
   // Three statements a second, and a killed instance's shards are tended again within four seconds.
   // Silence is three heartbeats, so that one that was late or lost costs nothing.

@@ -249,7 +249,7 @@ function setupOf(settings: Record<string, string>): string {
 async function isWorkingOn(address: ServerAddress, pid: number, ms: number): Promise<boolean> {
   const sql = open(address, { max: 1, connect_timeout: 3, fetch_types: false })
   const end = () => sql.end({ timeout: 0 }).catch(() => {})
-  const timer = setTimeout(end, ms / 2)
+  const timer = setTimeout(end, ms)
   try {
     const rows = await sql`
       select from pg_stat_activity a
@@ -284,7 +284,7 @@ function connect(
     silence: silentAfterMs,
     onsilence: (pid: number) => isWorkingOn(address, pid, silentAfterMs),
     types: { time: TIME },
-    connect_timeout: 10,
+    connect_timeout: 5,
     // Seconds before the k-th attempt to connect again: a restarted server is back at once.
     backoff: (attempt: number) => Math.min(0.05 * attempt, 1),
     onnotice: () => {},

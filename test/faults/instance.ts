@@ -24,7 +24,8 @@ try {
     address: JSON.parse(addressText) as ServerAddress,
     tokens: TOKENS,
     origin,
-    logger: pino({ level: 'error' }),
+    // Whoever started it reads of stdout no more than that it listens.
+    logger: pino({ level: 'error' }, pino.destination({ dest: 2, sync: true })),
   })
   process.on('SIGTERM', () => service.stop().then(() => process.exit(0)))
   console.log(`listens on ${service.url}`)
