@@ -29,12 +29,12 @@ export class Findings {
     await Bun.write(Bun.stdout, `${text}\n`)
   }
 
-  #toJson({ heads, ...counts }: AuditReport, not_verified: string[]): string {
+  #toJson({ heads, newestAt: newest_at, ...counts }: AuditReport, not_verified: string[]): string {
     const shards = [...heads].map(([shard, { origin, size, root, note }]) => ({
       ...{ shard, origin, size, root: formatHash(root), note },
     }))
     return JSON.stringify({
-      ...{ shards, ...counts, not_verified, findings: this.count, first: this.#first },
+      ...{ shards, ...counts, newest_at, not_verified, findings: this.count, first: this.#first },
     })
   }
 
@@ -48,6 +48,10 @@ export class Findings {
         `${report.claims} attested digests and totals, ` +
         `${report.rows} rows of pages, ${report.receipts} receipts verified`,
     )
+    if (report.newestAt !== null) {
+      const age = Math.max(0, Math.round(ageOf(report.newestAt)))
+      lines.push(`The newest event was recorded at ${report.newestAt}, ${age} s ago`)
+    }
     if (report.dealt > 0) {
       lines.push(`${report.dealt} events of the archive were held against where they were dealt to`)
     }
@@ -65,6 +69,8 @@ function listLimits(report: AuditReport, source: LogSource, headsOnly: boolean):
   if (headsOnly) limits.push('Only tree heads were verified, no events and no totals.')
   else if (source.events === null) limits.push('Payloads and totals were not verified: no token.')
   else if (source.pages === null) limits.push('There are no pages to compare in an archive.')
+  else limits.push('Usage was compared with what is attested of it, not on its pages.')
+  if (report.newestAt === null) limits.push('How old the end of the log is was not looked at.')
   if (!headsOnly && unsigned > 0) {
     limits.push(
       `${unsigned} events are covered by no signed tree head: ` +
@@ -79,6 +85,9 @@ function listLimits(report: AuditReport, source: LogSource, headsOnly: boolean):
   }
   return limits
 }
+
+/** Seconds since a time; below 0 where that is yet to come. */
+export const ageOf = (at: string): number => (Date.now() - Date.parse(at)) / 1_000
 
 /** A line of text, whatever a server has put into it: no escapes that a terminal acts on. */
 export function toPlain(text: string): string {

@@ -10,7 +10,7 @@ import {
 } from '../client/index.ts'
 import { StartError } from '../start-error.ts'
 import { openArchiveSource } from './archive-source.ts'
-import { Findings, toPlain, toPlainLines } from './audit-output.ts'
+import { ageOf, Findings, toPlain, toPlainLines } from './audit-output.ts'
 import { type AuditState, readState, writeState } from './audit-state.ts'
 import { openDealtSource } from './dealt-source.ts'
 import { Interrupted, untilInterrupted } from './interrupt.ts'
@@ -22,6 +22,7 @@ const USAGE = `Usage: tallybook audit <url of a service, or directory of an arch
   --token-file <file>    an auditor's token; else TALLYBOOK_AUDITOR_TOKEN, else what is public
   --receipt <file>       a .tlog-proof that has to hold; may be repeated
   --archive <directory>  the old log, where its events were dealt to another number of shards
+  --max-age <seconds>    the newest event must not be older
   --heads-only           signatures and consistency of the tree heads only
   --follow               goes on, with what is new every --every seconds (1)
   --json                 for programs`
@@ -57,13 +58,15 @@ function readOptions(args: string[]) {
       options: {
         key: { ...text, multiple: true, default: [] },
         receipt: { ...text, multiple: true, default: [] },
-        ...{ archive: text, state: text, 'token-file': text, every: text },
+        ...{ archive: text, state: text, 'token-file': text, every: text, 'max-age': text },
         ...{ 'heads-only': flag, follow: flag, json: flag },
       },
     })
     const every = Number(values.every ?? 1)
-    if (positionals.length !== 1 || !(every > 0)) throw new Error(USAGE)
-    return { ...values, every, target: positionals[0]! }
+    const maxAge = values['max-age'] === undefined ? null : Number(values['max-age'])
+    const isRight = every > 0 && (maxAge === null || maxAge >= 0)
+    if (positionals.length !== 1 || !isRight) throw new Error(USAGE)
+    return { ...values, every, maxAge, target: positionals[0]! }
   } catch (error) {
     const { message } = error as Error
     throw new StartError(message === USAGE ? USAGE : `${message}\n${USAGE}`, {
@@ -95,15 +98,29 @@ async function run(options: Options, signal: AbortSignal): Promise<number> {
   const keep = (report: AuditReport) =>
     keepState(statePath, state, { keys, shards: source.shards }, report, findings.count)
   let report = await auditing.run().finally(() => progress.end())
+  checkAge(options, report, findings)
   await keep(report)
   const runAgain = following(auditing, signal)
   while (options.follow && findings.count === 0 && !signal.aborted) {
     await sleep(options.every * 1_000, signal)
     report = (await runAgain()) ?? report
+    checkAge(options, report, findings)
     await keep(report)
   }
   await findings.end(report, source, options['heads-only'])
   return findings.count === 0 ? EXIT.clean : EXIT.found
+}
+
+/** A service could show a log from which the last day is missing, with heads as old. */
+function checkAge({ maxAge }: Options, { newestAt }: AuditReport, findings: Findings): void {
+  if (maxAge === null) return
+  const age = newestAt === null ? Number.POSITIVE_INFINITY : ageOf(newestAt)
+  if (age <= maxAge) return
+  const message =
+    newestAt === null
+      ? 'no event was gone through that would say how old it is'
+      : `its newest event is ${Math.round(age)} s old, more than ${maxAge} s`
+  findings.add({ kind: 'stale', at: 'log', message })
 }
 
 /** Audits what came since; null where nothing could be read this time, or Ctrl-C ended it. */

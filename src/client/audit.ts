@@ -40,6 +40,11 @@ export type AuditReport = {
   dealt: number
   /** Rows of pages that were compared. */
   rows: number
+  /**
+   * When the newest event was recorded, RFC 3339: all that says how old the log is that was shown.
+   * null where no event was gone through.
+   */
+  newestAt: string | null
   /** What an auditor should know that is no finding. */
   notes: string[]
 }
@@ -242,6 +247,7 @@ export class Audit {
       receipts: receipts.size,
       dealt: this.#dealt?.events ?? 0,
       rows: this.#rows,
+      newestAt: this.#shards.map(({ newestAt }) => newestAt).reduce(newer, null),
       notes: [...this.#notes],
     }
   }
@@ -250,6 +256,9 @@ export class Audit {
     this.#report({ kind, at, message })
   }
 }
+
+/** Of two times in the form that leaves have. */
+const newer = (a: string | null, b: string) => (b !== '' && (a === null || b > a) ? b : a)
 
 /** The verifier keys among texts. */
 export function parseKeys(texts: readonly string[]): VerifierKey[] {

@@ -22,6 +22,8 @@ export type FindingKind =
   | 'total'
   /** The log is not what comes of the archive that it was dealt from, or that isn't sound. */
   | 'archive'
+  /** The newest event is older than it may be: the log may be one that was kept back. */
+  | 'stale'
   /** A receipt doesn't hold, alone or against the log. */
   | 'receipt'
 

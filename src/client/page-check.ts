@@ -27,6 +27,8 @@ const ALL = ''
 /** A page that was served, and what its rows have to be. */
 export class PageCheck {
   readonly #expected = new Map<number | string, Expected>()
+  /** Of its rows, in their order. */
+  readonly keys: (number | string)[] = []
 
   constructor(
     readonly name: PageName,
@@ -34,12 +36,10 @@ export class PageCheck {
   ) {
     for (const row of page.rows) {
       const key = this.#keyOf(row)
-      if (key !== null) this.#expected.set(key, { sums: [], lastAccess: 0, catalog: undefined })
+      if (key === null) continue
+      this.keys.push(key)
+      this.#expected.set(key, { sums: [], lastAccess: 0, catalog: undefined })
     }
-  }
-
-  get keys(): Iterable<number | string> {
-    return this.#expected.keys()
   }
 
   /** A shard's fold has come to where the page was read. */

@@ -42,7 +42,11 @@ export class Pages {
         if (check === null) continue
         first = Math.min(first, page.positions[0]!)
         last = Math.max(last, page.positions[0]!)
-        for (const key of check.keys) served.add(key)
+        for (const key of check.keys) {
+          // In the order of what names them no row comes twice, whatever is appended meanwhile.
+          if (served.has(key)) pages.#repeat(list, key)
+          served.add(key)
+        }
       }
       pages.#missing.push({ list, first, last, served, keys: null })
     }
@@ -82,6 +86,10 @@ export class Pages {
     const rows = catalog[LISTED[list].table]
     missing.keys ??= new Set([...rows.keys()].filter((key) => !served.has(key)))
     for (const key of missing.keys) if (rows.get(key)?.at(-1) !== null) missing.keys.delete(key)
+  }
+
+  #repeat(list: ListName, key: Key): void {
+    this.report({ kind: 'total', at: `${list} ${key}`, message: 'the list has it more than once' })
   }
 
   /** Null where it is no page of this log. */

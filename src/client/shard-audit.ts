@@ -68,6 +68,11 @@ export class ShardAudit {
     return this.#events.size
   }
 
+  /** When the last event that was gone through was recorded; empty before the first. */
+  get newestAt(): string {
+    return this.fold.recordedAt
+  }
+
   /** A receipt, by its file's name; the walk hasn't passed its event yet. */
   keepReceipt(name: string, receipt: Receipt): void {
     const { position } = receipt.event

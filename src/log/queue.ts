@@ -34,6 +34,7 @@ export class PendingFlush {
   /** About the payload's size when it was queued; what the queue's bound counts. */
   bytes = 0
   #catalogPosition = Number.NaN
+  #catalogSha256: string | null = null
 
   constructor(
     readonly posted: PostedFlush,
@@ -53,14 +54,16 @@ export class PendingFlush {
   }
 
   /** Makes the event's text and the answer, unless they were made with this very catalog. */
-  resolveWith(catalog: Resolver & { position: number }): void {
-    if (this.#catalogPosition === catalog.position) return
+  resolveWith(catalog: Resolver & { position: number; sha256: string | null }): void {
+    const { position, sha256 } = catalog
+    if (this.#catalogPosition === position && this.#catalogSha256 === sha256) return
     this.resolved = resolveFlush(this.posted, catalog)
     this.payload = encodeFlush(this.resolved)
     this.payloadSha256 = hashPayload(this.payload)
     // Not when it is settled: by then its entries have left the processor's caches.
     this.#answer = answerFlush(this.resolved)
-    this.#catalogPosition = catalog.position
+    this.#catalogPosition = position
+    this.#catalogSha256 = sha256
   }
 
   /** Appended just now at this position. */

@@ -86,13 +86,31 @@ describe('a running service', () => {
     expect([first.code, first.errors]).toEqual([0, expect.stringContaining('Trusted from here on')])
     expect(first.out).toContain('shard 0: 4 events, signed as')
     expect(first.out).toContain('4 payloads, 10 attested digests and totals')
-    expect(first.out).toContain('1 receipts verified\nNothing found\n')
+    expect(first.out).toContain('1 receipts verified\nThe newest event was recorded at 20')
+    expect(first.out).toContain('Usage was compared with what is attested of it')
+    expect(first.out).toEndWith('\nNothing found\n')
 
     await flush(1)
     const second = await audit([url, '--state', state, '--json'])
     expect([second.code, second.errors]).toEqual([0, ''])
     expect(JSON.parse(second.out)).toMatchObject({ findings: 0, first: [] })
     expect((await audit([url, '--state', state, '--heads-only'])).code).toBe(0)
+  })
+
+  test('whose newest event is older than it may be is found to be stale', async () => {
+    const young = await audit([url, '--max-age', '3600', '--json'])
+    expect(young.code).toBe(0)
+    expect(Date.now() - Date.parse(JSON.parse(young.out).newest_at)).toBeLessThan(3_600_000)
+    for (const args of [['0'], ['0.001', '--heads-only']]) {
+      const { code, out } = await audit([url, '--json', '--max-age', ...args])
+      expect(code).toBe(1)
+      expect(JSON.parse(out).first).toMatchObject([{ kind: 'stale', at: 'log' }])
+    }
+    const unasked = JSON.parse((await audit([url, '--heads-only', '--json'])).out)
+    expect(unasked.newest_at).toBeNull()
+    expect(unasked.not_verified).toContain('How old the end of the log is was not looked at.')
+    expect((await audit([url, '--max-age', '-1'])).code).toBe(2)
+    expect((await audit([url, '--max-age', 'x'])).code).toBe(2)
   })
 
   test('that is not the one of before is found out', async () => {

@@ -50,6 +50,16 @@ describe('a row', () => {
     expect(await found()).toEqual(['total keys a'])
   })
 
+  test('that a list has more than once is named, next to itself and further on', async () => {
+    // The first of each of its two pages.
+    serve('api-keys', (rows) => [rows[0]!, ...rows])
+    expect(await found()).toEqual(['total api-keys 7', 'total api-keys 9'])
+    serve('keys', (rows) => [...rows, ...rows])
+    expect(await found()).toEqual(['total keys a'])
+    serve('provider-groups', (rows) => [...rows, rows[0]!])
+    expect(await found()).toEqual(['total provider-groups 1'])
+  })
+
   test('that the log has not, or has ended, is named', async () => {
     serve('provider-groups', (rows) => [...rows, { ...rows[0], id: 2 }])
     expect(await found()).toContain('total provider-groups 2')
