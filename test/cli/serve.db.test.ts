@@ -35,7 +35,9 @@ async function start(env: Record<string, string> = {}) {
 /** The running service; started where none runs. */
 const serving = async () => running ?? start()
 
-async function stop(signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
+async function stop(
+  signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGKILL' = 'SIGTERM',
+): Promise<void> {
   const service = running?.service
   running = null
   service?.kill(signal)
@@ -130,7 +132,7 @@ test('what was acknowledged survives a kill -9, and the next start just works', 
   expect(await readTotal(next.url)).toBe(before + 15)
 })
 
-test.each(['SIGTERM', 'SIGINT'] as const)(
+test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
   '%s finishes what was accepted and ends with 0',
   async (signal) => {
     const { url } = await serving()

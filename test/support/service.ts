@@ -1,5 +1,6 @@
 import { afterAll, beforeAll } from 'bun:test'
 import pino, { type Logger } from 'pino'
+import { DEFAULT_IDLE_SECONDS } from '../../src/config.ts'
 import type { ServerAddress } from '../../src/db/pool.ts'
 import type { Intervals } from '../../src/intervals.ts'
 import { type Service, startService } from '../../src/service.ts'
@@ -36,6 +37,10 @@ export type TestServiceOptions = {
   /** Of that server; read from. */
   replicas?: readonly ServerAddress[]
   shards?: number
+  /** One that is free if absent. */
+  port?: number
+  idleTimeoutSeconds?: number
+  metricsAddress?: { host: string; port: number }
   bodyLimitBytes?: number
   unknownTokens?: number
   maxFollowers?: number
@@ -55,8 +60,10 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
   const service: Service = await startService({
     config: {
       host: '127.0.0.1',
-      port: 0,
+      port: options.port ?? 0,
       shards,
+      idleTimeoutSeconds: options.idleTimeoutSeconds ?? DEFAULT_IDLE_SECONDS,
+      metricsAddress: options.metricsAddress ?? null,
       bodyLimitBytes: options.bodyLimitBytes ?? 16 * 1024 * 1024,
       // Tests present many.
       unknownTokens: options.unknownTokens ?? 1_000_000,
