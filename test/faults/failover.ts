@@ -1,0 +1,320 @@
+import pino from 'pino'
+import type { Sql } from '../../src/db/pool.ts'
+import { toLeaf } from '../../src/events/leaf.ts'
+import { readHeads, readLeafEvents } from '../../src/log/read.ts'
+import { equalHashes, hashLeaf } from '../../src/merkle/hash.ts'
+import { parseNote } from '../../src/merkle/note.ts'
+import { parseTreeHead } from '../../src/merkle/tree-head.ts'
+import {
+  type Origin,
+  openOrigin,
+  readKeptHead,
+  startOrigin,
+} from '../../src/transparency/origin.ts'
+import { type Servers, startServers, type TestServer } from '../replicas/servers.ts'
+import { makeOrigin } from '../support/origin.ts'
+import { startTestService, type TestService } from '../support/service.ts'
+import { type SwitchedWay, startSwitch } from '../support/switch.ts'
+import { rootOf } from '../support/tree.ts'
+import { until } from '../support/until.ts'
+import { makeSynchronous, promote, stopReceiving } from './standby.ts'
+
+const SHARDS = 2
+const FLUSH = '/internal/apikey-stats/flush'
+
+const POSTERS = 4
+
+export type FailoverOptions = {
+  /** Whether the standby has what is committed, or lacks the last commits. */
+  synchronous: boolean
+  /** Whether the service is started anew on the promoted server. */
+  restarts: boolean
+  /** Whether the old primary takes its place back afterwards. */
+  returns: boolean
+  /** That are acknowledged before and after each step. */
+  flushes: number
+}
+
+/** What came of it; all of `violations` is wrong. */
+export type FailoverReport = {
+  violations: string[]
+  /** Acknowledged flushes, and those among them from before the promotion that are gone. */
+  acked: number
+  lost: number
+  /** Milliseconds from the promotion to the first acknowledged flush. */
+  outageMs: number
+  /** Messages of the service's log from warnings up, each once. */
+  logged: string[]
+  /** Why a start was refused; null where none was. */
+  refused: string | null
+}
+
+/** A phase: one server has the address, and what was acknowledged meanwhile. */
+type Phase = { server: TestServer; acked: Set<string> }
+
+/**
+ * A service on an address that moves from a primary to its standby under load, and back. What is
+ * acknowledged after each move is in every read from then on, and no tree head is of another tree.
+ */
+export async function failOver(options: FailoverOptions): Promise<FailoverReport> {
+  const servers = await startServers(SHARDS)
+  try {
+    return await new Failover(servers, options).run()
+  } finally {
+    await servers.end()
+  }
+}
+
+class Failover {
+  readonly #report: FailoverReport = {
+    ...{ violations: [], acked: 0, lost: 0, outageMs: 0, logged: [], refused: null },
+  }
+  readonly #heads: { shard: number; text: string; phase: Phase }[] = []
+  /** Heads that were signed before the address moved. */
+  readonly #signed = new Set<string>()
+  #service!: TestService
+  #way!: SwitchedWay
+  #own!: Awaited<ReturnType<typeof makeOrigin>>
+  #origin!: Origin
+  #isOver = false
+  #phase: Phase
+  #posted = 0
+
+  constructor(
+    private readonly servers: Servers,
+    private readonly options: FailoverOptions,
+  ) {
+    this.#phase = { server: servers.primary, acked: new Set() }
+  }
+
+  async run(): Promise<FailoverReport> {
+    const { primary, replica } = this.servers
+    const { synchronous, restarts, returns } = this.options
+    this.#way = await startSwitch(primary.address)
+    this.#own = await makeOrigin()
+    try {
+      if (synchronous) await makeSynchronous(primary)
+      await this.#start(this.#own.origin)
+      await this.#service.putCatalog({
+        provider_groups: [{ id: 1 }],
+        api_keys: [{ id: 1, group_id: 1 }],
+      })
+      const load = this.#load()
+      await this.#untilAcked()
+      if (!synchronous) await stopReceiving(replica)
+      await this.#untilAcked()
+      await this.#untilSigned()
+      const first = this.#phase
+
+      await this.#move(replica, async () => {
+        await primary.kill()
+        await promote(replica)
+      })
+      if (restarts) await this.#restart()
+      await this.#untilAcked()
+      await this.#check([first, this.#phase])
+
+      if (returns) {
+        await this.#move(primary, () => primary.start())
+        await this.#untilAcked()
+        await this.#check([this.#phase])
+      }
+      this.#isOver = true
+      await load
+      await this.#checkAtRest()
+      await this.#service.stop()
+    } finally {
+      this.#isOver = true
+      await this.#own.remove()
+      await this.#way.close()
+    }
+    return this.#report
+  }
+
+  /** Takes the address away, and gives it to another server when `prepare` is done. */
+  async #move(to: TestServer, prepare: () => Promise<void>): Promise<void> {
+    this.#way.lead(null)
+    await prepare()
+    // What the last server has acknowledged has come to the clients meanwhile.
+    await Bun.sleep(500)
+    for (let shard = 0; shard < SHARDS; shard++) {
+      const note = await readKeptHead(this.#origin, shard)
+      if (note !== null) this.#signed.add(textOf(note))
+    }
+    this.#phase = { server: to, acked: new Set() }
+    this.#way.lead(to.address)
+    const movedAt = performance.now()
+    void this.#untilAcked(1).then(() => {
+      this.#report.outageMs ||= Math.round(performance.now() - movedAt)
+    })
+  }
+
+  async #start(origin: Origin): Promise<void> {
+    const { address } = this.#way
+    this.#origin = origin
+    this.#service = await startTestService({
+      database: { address, owner: null as never, drop: async () => {} },
+      ...{ address, shards: SHARDS, origin },
+      logger: pino({ level: 'warn' }, { write: (line) => this.#note(line) }),
+    })
+  }
+
+  /** Starts anew; where that is refused, as somebody does who has looked at what happened. */
+  async #restart(): Promise<void> {
+    await this.#service.stop()
+    try {
+      await this.#start(this.#origin)
+    } catch (error) {
+      this.#report.refused = (error as Error).message
+      // What `tallybook key new-origin` does.
+      const kept = new Map<number, string>()
+      for (let shard = 0; shard < SHARDS; shard++) {
+        const head = await readKeptHead(this.#origin, shard)
+        if (head !== null) kept.set(shard, head)
+      }
+      await startOrigin(this.#own.dataDir, 'stats.example.com/2', kept)
+      await this.#start((await openOrigin(this.#own.dataDir, null)).origin)
+    }
+  }
+
+  /** Returns when so many more flushes were acknowledged by the server that has the address. */
+  async #untilAcked(flushes = this.options.flushes): Promise<void> {
+    const { acked } = this.#phase
+    const before = acked.size
+    await until(() => acked.size >= before + flushes)
+  }
+
+  /** Returns when a tree head covers all that is in the log now, of every shard. */
+  async #untilSigned(): Promise<void> {
+    const owner = this.#phase.server.connect()
+    const heads = await readHeads(owner)
+    await owner.end()
+    const isSeen = (size: number, shard: number) =>
+      this.#heads.some((head) => head.shard === shard && parseTreeHead(head.text)!.size > size)
+    await until(() => heads.every(isSeen))
+  }
+
+  /** Posts, reads and looks at tree heads until all is over. */
+  async #load(): Promise<void> {
+    await Promise.all([
+      ...Array.from({ length: POSTERS }, () => this.#post()),
+      this.#read(),
+      this.#watchHeads(),
+    ])
+  }
+
+  async #post(): Promise<void> {
+    while (!this.#isOver) {
+      const key = `flush-${this.#posted++}`
+      const keys = [{ api_key_id: 1, requests: 1 }]
+      for (let isAcked = false; !isAcked && !this.#isOver; ) {
+        const response = await this.#service
+          .post(FLUSH, { keys }, { 'idempotency-key': key })
+          .catch(() => null)
+        await response?.arrayBuffer().catch(() => {})
+        isAcked = response?.status === 200
+        if (isAcked) {
+          this.#phase.acked.add(key)
+          this.#report.acked++
+        } else if (response !== null && response.status !== 503) {
+          this.#violate(`a flush was answered ${response.status}`)
+          return
+        } else await Bun.sleep(20)
+      }
+    }
+  }
+
+  /** No read lacks what was acknowledged in this phase before it began. */
+  async #read(): Promise<void> {
+    const paths = ['/admin/api-keys/1', '/admin/usage?api_key_id=1']
+    for (let i = 0; !this.#isOver; i++) {
+      const phase = this.#phase
+      const least = phase.acked.size
+      const response = await this.#service.fetch('admin', paths[i % 2]!).catch(() => null)
+      if (response?.status !== 200 || phase !== this.#phase) {
+        await Bun.sleep(20)
+        continue
+      }
+      const body = (await response.json()) as { total_requests?: number; total?: object }
+      const { total_requests = 0 } = (body.total ?? body) as { total_requests?: number }
+      if (total_requests < least) this.#violate(`a read has ${total_requests} of ${least} flushes`)
+    }
+  }
+
+  async #watchHeads(): Promise<void> {
+    while (!this.#isOver) {
+      for (let shard = 0; shard < SHARDS; shard++) {
+        const phase = this.#phase
+        const path = `/audit/log/${shard}/checkpoint`
+        const response = await this.#service.fetch('auditor', path).catch(() => null)
+        if (response?.status !== 200) continue
+        this.#heads.push({ shard, phase, text: textOf(await response.text()) })
+      }
+      await Bun.sleep(20)
+    }
+  }
+
+  /** Holds the log of the server that has the address now against what clients know. */
+  async #check(phases: Phase[]): Promise<void> {
+    const now = this.#phase
+    const acked = phases.map((phase) => [...phase.acked])
+    const owner = now.server.connect()
+    const keys = await this.#readKeys(owner)
+    for (const [i, phase] of phases.entries()) {
+      const missing = acked[i]!.filter((key) => !keys.has(key))
+      if (phase === now && missing.length > 0)
+        this.#violate(`${missing.length} flushes are missing`)
+      if (phase !== now) this.#report.lost += missing.length
+    }
+    await this.#checkHeads(owner)
+    await owner.end()
+  }
+
+  /** With nobody posting, a read says what the log has. */
+  async #checkAtRest(): Promise<void> {
+    const owner = this.#phase.server.connect()
+    const { size } = await this.#readKeys(owner)
+    await owner.end()
+    const total = await until(async () => {
+      const response = await this.#service.fetch('admin', '/admin/api-keys/1')
+      if (response.status !== 200) return null
+      return ((await response.json()) as { total_requests: number }).total_requests
+    })
+    if (total !== size) this.#violate(`a read says ${total}, the log has ${size}`)
+  }
+
+  async #readKeys(owner: Sql): Promise<Set<string>> {
+    const rows = await owner<{ key: string }[]>`
+      select e.idempotency_key as key from events e where e.idempotency_key like 'flush-%'`
+    const keys = new Set(rows.map(({ key }) => key))
+    if (keys.size < rows.length) this.#violate('a flush is in the log twice')
+    return keys
+  }
+
+  /** A head that was seen in this phase is of the tree of its server, or was signed before. */
+  async #checkHeads(owner: Sql): Promise<void> {
+    for (let shard = 0; shard < SHARDS; shard++) {
+      const events = await readLeafEvents(owner, shard, 0, 1_000_000)
+      const leaves = events.map((event) => hashLeaf(toLeaf(event)))
+      const seen = this.#heads.filter((head) => head.shard === shard && head.phase === this.#phase)
+      for (const text of new Set(seen.map((head) => head.text))) {
+        const { size, root } = parseTreeHead(text)!
+        const isOfTree = size <= leaves.length && equalHashes(rootOf(leaves.slice(0, size)), root)
+        if (isOfTree || this.#signed.has(text)) continue
+        this.#violate(`the tree head of ${size} events in shard ${shard} is of another tree`)
+      }
+    }
+  }
+
+  #note(line: string): void {
+    const { msg } = JSON.parse(line) as { msg: string }
+    if (!this.#report.logged.includes(msg)) this.#report.logged.push(msg)
+  }
+
+  #violate(what: string): void {
+    this.#report.violations.push(what)
+  }
+}
+
+/** What is signed of a head; the signatures are made anew at each start. */
+const textOf = (note: string): string => parseNote(note)!.text

@@ -1,0 +1,31 @@
+import type { TestServer } from '../replicas/servers.ts'
+import { until } from '../support/until.ts'
+
+/** From now on a commit waits until the standby has it. */
+export async function makeSynchronous(primary: TestServer): Promise<void> {
+  await primary.run(`alter system set synchronous_standby_names = '*'`)
+  await primary.run('select pg_reload_conf()')
+  const owner = primary.connect()
+  await until(async () => {
+    const rows = await owner`select from pg_stat_replication where sync_state = 'sync'`
+    return rows.length > 0
+  })
+  await owner.end()
+}
+
+/** From now on it lacks what the primary commits. */
+export async function stopReceiving(replica: TestServer): Promise<void> {
+  await replica.run(`alter system set primary_conninfo = ''`)
+  await replica.run('select pg_reload_conf()')
+  const owner = replica.connect()
+  await until(async () => (await owner`select from pg_stat_wal_receiver`).length === 0)
+  await owner.end()
+}
+
+/** Makes a standby the primary. */
+export async function promote(replica: TestServer): Promise<void> {
+  await replica.run('select pg_promote(true, 60)')
+  // What waits for a standby of its own would wait for ever.
+  await replica.run(`alter system set synchronous_standby_names = ''`)
+  await replica.run('select pg_reload_conf()')
+}

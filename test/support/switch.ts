@@ -1,0 +1,43 @@
+import net from 'node:net'
+import type { ServerAddress } from '../../src/db/pool.ts'
+import { socketOf, through } from './proxy.ts'
+import { joinSockets } from './sockets.ts'
+
+/** An address that stays while the server behind it changes, as a failover manager keeps one. */
+export type SwitchedWay = {
+  address: ServerAddress
+  /** Cuts all connections; new ones go to this server, or are refused (null). */
+  lead(to: ServerAddress | null): void
+  close(): Promise<void>
+}
+
+/** Begins with a way to `first`. */
+export async function startSwitch(first: ServerAddress): Promise<SwitchedWay> {
+  const sockets = new Set<net.Socket>()
+  let upstream: ServerAddress | null = first
+  const proxy = net.createServer((client) => {
+    if (upstream === null) {
+      client.destroy()
+      return
+    }
+    const server = net.connect(socketOf(upstream))
+    joinSockets(sockets, client, server)
+    client.pipe(server).pipe(client)
+  })
+  const cut = () => {
+    for (const socket of sockets) socket.destroy()
+  }
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+  const { port } = proxy.address() as net.AddressInfo
+  return {
+    address: through(first, port),
+    lead: (to) => {
+      upstream = to
+      cut()
+    },
+    close: async () => {
+      cut()
+      await new Promise((resolve) => proxy.close(resolve))
+    },
+  }
+}
