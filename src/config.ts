@@ -1,4 +1,4 @@
-import { isDatabaseUrl, splitServers } from './database-url.ts'
+import { findUrlProblems, splitServers } from './db/connection/target.ts'
 import { findNameProblem } from './merkle/key.ts'
 import { StartError } from './start-error.ts'
 import type { Role } from './tokens/roles.ts'
@@ -47,8 +47,6 @@ const DEFAULT_MAX_FOLLOWERS = 5_000
 /** Longer than the 60 s of common balancers: the one that closes first must not be the server. */
 export const DEFAULT_IDLE_SECONDS = 90
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
-
-const ENCODED = 'with special characters of the password percent-encoded.'
 
 /**
  * Reads the environment. Throws StartError that names each variable that can't be used, and why.
@@ -130,23 +128,19 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     verifyAt: timeOfDay('TALLYBOOK_VERIFY_AT'),
     logLevel,
   }
-  // Not shown: they may hold a password.
-  if (config.databaseUrl !== null && !isDatabaseUrl(config.databaseUrl)) {
-    problems.push(`DATABASE_URL must be postgres://user:password@host:port/database, ${ENCODED}`)
+  const urlProblems = (name: string, mustWrite: boolean) => {
+    const url = text(name)
+    return url === null ? [] : findUrlProblems(name, url, env, { mustWrite })
   }
+  problems.push(...urlProblems('DATABASE_URL', true), ...urlProblems('DATABASE_READ_URL', false))
   const readUrl = text('DATABASE_READ_URL')
-  if (readUrl !== null) {
-    config.replicaUrls = splitServers(readUrl) ?? []
-    if (config.replicaUrls.length === 0) {
-      const form = 'postgres://user:password@host:port/database'
-      problems.push(`DATABASE_READ_URL must be ${form}, of one host or several, ${ENCODED}`)
-    } else if (config.databaseUrl === null) {
-      problems.push(
-        'DATABASE_READ_URL needs DATABASE_URL: the embedded database has no replicas. Set both, ' +
-          'or none.',
-      )
-    }
+  if (readUrl !== null) config.replicaUrls = splitServers(readUrl)
+  if (readUrl !== null && config.databaseUrl === null) {
+    problems.push(
+      'DATABASE_READ_URL needs DATABASE_URL: the embedded database has no replicas. Set both, ' +
+        'or none.',
+    )
   }
-  if (problems.length > 0) throw new StartError(problems.join('\n'))
+  if (problems.length > 0) throw new StartError([...new Set(problems)].join('\n'))
   return config
 }

@@ -80,7 +80,8 @@ async function openExternal(address: ServerAddress, shards: number): Promise<Com
     await withOwner(address, (owner) => migrate(owner, shards))
   } catch (error) {
     if (!isUnavailable(error)) throw error
-    throw new StartError(`The database of DATABASE_URL can't be reached: ${error}`)
+    const { message } = error as Error
+    throw new StartError(`The database of DATABASE_URL can't be reached: ${message}.`)
   }
   return { address, close: async () => {} }
 }

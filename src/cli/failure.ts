@@ -1,3 +1,4 @@
+import { ConnectError } from '../db/connection/error.ts'
 import { isUnavailable } from '../db/errors.ts'
 import { StartError } from '../start-error.ts'
 
@@ -7,6 +8,11 @@ import { StartError } from '../start-error.ts'
  */
 export function explainFailure(error: unknown, what: string): unknown {
   if (error instanceof StartError || !(error instanceof Error)) return error
+  if (error instanceof ConnectError) {
+    return new StartError(`${what}, as the database can't be reached: ${error.message}.`, {
+      cause: error,
+    })
+  }
   const { code, syscall } = error as NodeJS.ErrnoException
   if (code === 'ENOSPC' || code === 'EDQUOT') {
     return new StartError(`${what}: the disk is full.`, { cause: error })

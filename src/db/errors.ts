@@ -1,3 +1,5 @@
+import { ConnectError } from './connection/error.ts'
+
 /** postgres.js: the connection could not be made, or was lost with the statement on its way. */
 const CONNECTION_CODES = new Set([
   'CONNECTION_CLOSED',
@@ -46,7 +48,7 @@ export class NotNow extends Error {
 
 /** True where trying again later may succeed; whether the statement took effect isn't known. */
 export function isUnavailable(error: unknown): boolean {
-  if (error instanceof NotNow) return true
+  if (error instanceof NotNow || error instanceof ConnectError) return true
   const code = codeOf(error)
   if (code === null) return false
   if (CONNECTION_CODES.has(code) || UNAVAILABLE_CODES.has(code)) return true
@@ -97,6 +99,35 @@ export function isMissingSchema(error: unknown): boolean {
 /** True where a value could not be read as what a statement took it for (class 22). */
 export function isDataError(error: unknown): boolean {
   return codeOf(error)?.startsWith('22') ?? false
+}
+
+/** True for what a server has said itself, and not the way to it. */
+export function isSaidByServer(error: unknown): boolean {
+  return /^\d[0-9A-Z]{4}$/.test(codeOf(error) ?? '')
+}
+
+/** True where a server's pg_hba.conf doesn't let a user in, from there or in this way. */
+export function isShutOut(error: unknown): boolean {
+  return codeOf(error) === '28000'
+}
+
+/** True where this server takes no connections now, and another may: it starts, or is full. */
+export function isBusyServer(error: unknown): boolean {
+  return codeOf(error) === '57P03' || codeOf(error) === '53300'
+}
+
+/** What to do about what a server says to a new connection; empty where it is not known. */
+export function adviseOn(error: unknown): string {
+  const isOfHba = error instanceof Error && error.message.includes('pg_hba.conf')
+  return isOfHba ? OF_HBA : (ADVICE[codeOf(error) ?? ''] ?? '')
+}
+
+const OF_HBA = ', so its pg_hba.conf has to let this user in from here'
+
+const ADVICE: Record<string, string> = {
+  '28P01': ', so correct the user or the password of the URL',
+  '3D000': ', so create it, or correct the name in the URL',
+  '53300': ', so raise its limit of connections',
 }
 
 function codeOf(error: unknown): string | null {

@@ -1,5 +1,9 @@
 import postgres from 'postgres'
 import { INTERVALS, type Intervals } from '../intervals.ts'
+import { Route } from './connection/route.ts'
+import type { Wanted } from './connection/session.ts'
+import { setupOf } from './connection/setup.ts'
+import { targetAt } from './connection/target.ts'
 import { isConnectionLost } from './errors.ts'
 
 export type Sql = postgres.Sql
@@ -32,36 +36,6 @@ export type Pools = {
   session: Sql
   close(): Promise<void>
 }
-
-/**
- * Of every connection, whatever a database, a role or a pooler has by default: how values are
- * written, where names are looked for, and how long it may take.
- */
-const PINNED = {
-  search_path: SCHEMA,
-  TimeZone: 'UTC',
-  DateStyle: 'ISO, MDY',
-  IntervalStyle: 'postgres',
-  bytea_output: 'hex',
-  extra_float_digits: '1',
-  array_nulls: 'on',
-  standard_conforming_strings: 'on',
-  backslash_quote: 'safe_encoding',
-  transform_null_equals: 'off',
-  quote_all_identifiers: 'off',
-  default_transaction_read_only: 'off',
-  default_transaction_deferrable: 'off',
-  row_security: 'on',
-  statement_timeout: '0',
-  lock_timeout: '0',
-  idle_in_transaction_session_timeout: '0',
-  idle_session_timeout: '0',
-}
-
-/** What is committed is on disk; where a server is set to more than that, more. */
-const DURABLE = `set_config('synchronous_commit',
-  case current_setting('synchronous_commit') when 'remote_apply' then 'remote_apply' else 'on' end,
-  false)`
 
 /**
  * Connections, however many shards there are: more at once than a server has cores gain nothing.
@@ -223,31 +197,12 @@ const TIME = {
   parse: String,
 }
 
-/** Which types are arrays of which: what the driver asks where it isn't given a statement of ours. */
-const ARRAYS = `(
-  select json_agg(json_build_object('oid', b.oid, 'typarray', b.typarray))
-  from pg_catalog.pg_type a join pg_catalog.pg_type b on b.oid = a.typelem
-  where a.typcategory = 'A'
-)`
-
-/**
- * The statement that a session begins with. It fails, and the connection with it, where the session
- * can't become what it has to be.
- */
-function setupOf(settings: Record<string, string>): string {
-  const quote = (text: string) => `'${text.replaceAll("'", "''")}'`
-  const calls = Object.entries(settings).map(
-    ([name, value]) => `set_config(${quote(name)}, ${quote(value)}, false)`,
-  )
-  return `select pg_backend_pid() as pid, ${ARRAYS} as arrays, ${[DURABLE, ...calls].join(', ')}`
-}
-
 /**
  * True where the server works on what a connection has asked, as another connection is told; false
  * where that isn't answered either.
  */
 async function isWorkingOn(address: ServerAddress, pid: number, ms: number): Promise<boolean> {
-  const sql = open(address, { max: 1, connect_timeout: 3, fetch_types: false })
+  const sql = open(address, null, { max: 1, connect_timeout: 3, fetch_types: false })
   const end = () => sql.end({ timeout: 0 }).catch(() => {})
   const timer = setTimeout(end, ms)
   try {
@@ -280,25 +235,35 @@ function connect(
     max: options.max,
     // What the driver does to read the array types sets the session up, too (patches/).
     fetch_types: true,
-    setup: setupOf({ ...PINNED, ...options.settings, ...role }),
+    setup: setupOf({ search_path: SCHEMA, ...options.settings, ...role }),
     silence: silentAfterMs,
     onsilence: (pid: number) => isWorkingOn(address, pid, silentAfterMs),
     types: { time: TIME },
-    connect_timeout: 5,
     // Seconds before the k-th attempt to connect again: a restarted server is back at once.
     backoff: (attempt: number) => Math.min(0.05 * attempt, 1),
     onnotice: () => {},
     // The driver's types don't know it; its own `listen` is lost when the database is away.
     onnotify: options.onNotify,
-    // Nothing else: poolers refuse what they don't know, or leave it out without a word.
-    connection: { application_name: 'tallybook' },
   }
-  return open(address, common)
+  const isDurable = !('synchronous_commit' in options.settings)
+  return open(address, { role: options.role, path: SCHEMA, isDurable }, common)
 }
 
 /** As the driver opens a pool; with options of the patch (patches/), which its types don't know. */
-function open(address: ServerAddress, options: Record<string, unknown>): Sql {
-  if ('url' in address) return postgres(address.url, options)
-  const { host, port, user, database } = address
-  return postgres({ host, port, user, database, ...options })
+function open(
+  address: ServerAddress,
+  wanted: Wanted | null,
+  options: Record<string, unknown>,
+): Sql {
+  const target = targetAt(address)
+  const { user, password, database, connectTimeoutMs, keepAliveSeconds } = target
+  const known = {
+    // The route knows which server.
+    ...{ host: 'database', port: 5432, user, password, database },
+    ...{ ssl: false, connect_timeout: connectTimeoutMs / 1000, keep_alive: keepAliveSeconds ?? 0 },
+    // Nothing of ours: poolers refuse what they don't know, or leave it out without a word.
+    connection: target.startup,
+    route: () => new Route(target, wanted),
+  }
+  return postgres({ ...known, ...options })
 }

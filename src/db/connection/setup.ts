@@ -1,0 +1,50 @@
+import { SESSION_COLUMNS } from './session.ts'
+
+/**
+ * Of every connection, whatever a database, a role or a pooler has by default: how values are
+ * written, and how long it may take.
+ */
+const PINNED = {
+  TimeZone: 'UTC',
+  DateStyle: 'ISO, MDY',
+  IntervalStyle: 'postgres',
+  bytea_output: 'hex',
+  extra_float_digits: '1',
+  array_nulls: 'on',
+  standard_conforming_strings: 'on',
+  backslash_quote: 'safe_encoding',
+  transform_null_equals: 'off',
+  quote_all_identifiers: 'off',
+  default_transaction_read_only: 'off',
+  default_transaction_deferrable: 'off',
+  row_security: 'on',
+  statement_timeout: '0',
+  lock_timeout: '0',
+  idle_in_transaction_session_timeout: '0',
+  idle_session_timeout: '0',
+}
+
+/** What is committed is on disk; where a server is set to more than that, more. */
+const DURABLE = `set_config('synchronous_commit',
+  case current_setting('synchronous_commit') when 'remote_apply' then 'remote_apply' else 'on' end,
+  false)`
+
+/** Which types are arrays of which: what the driver asks where it has no statement of ours. */
+const ARRAYS = `(
+  select json_agg(json_build_object('oid', b.oid, 'typarray', b.typarray))
+  from pg_catalog.pg_type a join pg_catalog.pg_type b on b.oid = a.typelem
+  where a.typcategory = 'A'
+)`
+
+/**
+ * The statement that a session begins with. It fails, and the connection with it, where the session
+ * can't become what it has to be.
+ */
+export function setupOf(settings: Record<string, string>): string {
+  const quote = (text: string) => `'${text.replaceAll("'", "''")}'`
+  const calls = Object.entries({ ...PINNED, ...settings }).map(
+    ([name, value]) => `set_config(${quote(name)}, ${quote(value)}, false)`,
+  )
+  const sets = [DURABLE, ...calls].join(', ')
+  return `select pg_backend_pid() as pid, ${ARRAYS} as arrays, ${sets}, ${SESSION_COLUMNS}`
+}

@@ -1,0 +1,131 @@
+import { readFileSync } from 'node:fs'
+import { isIP, type Socket } from 'node:net'
+import tls from 'node:tls'
+import { Refusal } from './error.ts'
+
+/** How a connection is encrypted, and what a server's certificate has to prove. */
+export type TlsSettings = {
+  /** Files; empty where there is none. */
+  rootcert?: string
+  cert?: string
+  key?: string
+  crl?: string
+  /** Of the key. */
+  password?: string
+  /** Whether a certificate has to be signed by a known CA, and to be the host's. */
+  verify?: 'ca' | 'host' | null
+  /** Without PostgreSQL's own question first. */
+  isDirect?: boolean
+  /** Whether the server is told which host is meant. */
+  hasName?: boolean
+  minVersion?: string
+  maxVersion?: string
+}
+
+/** Length 8, and the code of the request to encrypt. */
+const REQUEST = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f])
+const YES = 0x53
+const NO = 0x4e
+
+/** Asks the server to encrypt; true where it will. */
+export async function askForTls(socket: Socket): Promise<boolean> {
+  const answer = await new Promise<Buffer>((resolve, reject) => {
+    socket.once('data', resolve)
+    socket.once('error', reject)
+    socket.once('close', () => reject(new Refusal(CLOSED, 'TLS_REFUSED')))
+    socket.write(REQUEST)
+  })
+  // More would be from somebody on the way, who hopes that it is taken for encrypted.
+  if (answer.length === 1 && (answer[0] === YES || answer[0] === NO)) return answer[0] === YES
+  throw new Refusal('it does not answer as PostgreSQL does when it is asked for TLS', 'TLS_REFUSED')
+}
+
+const CLOSED = 'it closed the connection when it was asked for TLS'
+
+/** Encrypts a connection. Rejects where the certificate doesn't prove what it has to. */
+export async function encrypt(
+  socket: Socket,
+  host: string,
+  settings: TlsSettings,
+): Promise<tls.TLSSocket> {
+  const secured = await shakeHands(socket, host, settings)
+  try {
+    verify(secured, host, settings)
+    return secured
+  } catch (error) {
+    secured.destroy()
+    throw error
+  }
+}
+
+function shakeHands(socket: Socket, host: string, settings: TlsSettings): Promise<tls.TLSSocket> {
+  return new Promise((resolve, reject) => {
+    const secured = tls.connect({
+      socket,
+      // What it has to prove is looked at below, and said in words.
+      rejectUnauthorized: false,
+      checkServerIdentity: () => undefined,
+      ...(settings.hasName && isIP(host) === 0 ? { servername: host } : {}),
+      ...(settings.isDirect ? { ALPNProtocols: ['postgresql'] } : {}),
+      ...readFiles(settings),
+      minVersion: settings.minVersion as tls.SecureVersion,
+      maxVersion: settings.maxVersion as tls.SecureVersion,
+    })
+    const fail = (error?: Error) => {
+      const why = error ? ` (${error.message})` : ''
+      const says = `an encrypted connection could not be made${why}`
+      reject(new Refusal(says, 'TLS_REFUSED', { cause: error }))
+    }
+    secured.once('error', fail)
+    secured.once('close', () => fail())
+    secured.once('secureConnect', () => resolve(secured))
+  })
+}
+
+function readFiles({ rootcert, cert, key, crl, password, verify }: TlsSettings) {
+  try {
+    const read = (path: string | undefined) => (path ? readFileSync(path, 'utf8') : undefined)
+    return {
+      ca: read(rootcert) ?? (verify ? systemRoots() : undefined),
+      ...{ cert: read(cert), key: read(key), crl: read(crl) },
+      ...(password ? { passphrase: password } : {}),
+    }
+  } catch (error) {
+    const says = `a file of the URL can't be read (${(error as Error).message})`
+    throw new Refusal(says, 'TLS_REFUSED', { cause: error })
+  }
+}
+
+/** Whom this machine trusts; where it doesn't say, whom browsers do. */
+function systemRoots(): string[] {
+  const file = process.env.SSL_CERT_FILE
+  if (file) return [readFileSync(file, 'utf8')]
+  const found = tls.getCACertificates('system')
+  return found.length > 0 ? found : [...tls.rootCertificates]
+}
+
+function verify(secured: tls.TLSSocket, host: string, settings: TlsSettings): void {
+  if (!settings.verify) return
+  const refuse = (says: string, cause?: Error) => new Refusal(says, 'TLS_REFUSED', { cause })
+  if (!secured.authorized) {
+    const { authorizationError: error } = secured as { authorizationError?: unknown }
+    const code = (error as { code?: string } | null)?.code ?? String(error)
+    throw refuse(`its certificate is not trusted: ${UNTRUSTED[code] ?? code}`)
+  }
+  if (settings.verify !== 'host') return
+  const mismatch = tls.checkServerIdentity(host, secured.getPeerCertificate(true))
+  if (mismatch) throw refuse(`its certificate is not one of ${host}`, mismatch)
+}
+
+const BY_ANOTHER = 'the CA that signed it is not one of sslrootcert'
+const UNTRUSTED: Record<string, string> = {
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: BY_ANOTHER,
+  UNABLE_TO_GET_ISSUER_CERT: BY_ANOTHER,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: BY_ANOTHER,
+  SELF_SIGNED_CERT_IN_CHAIN: BY_ANOTHER,
+  CERT_SIGNATURE_FAILURE: BY_ANOTHER,
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'it is signed by itself, and not in sslrootcert',
+  CERT_HAS_EXPIRED: 'it has expired',
+  CERT_NOT_YET_VALID: 'it is not valid yet',
+  CERT_REVOKED: 'it has been revoked',
+}
