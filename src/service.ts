@@ -3,6 +3,7 @@ import { DEFAULT_IDLE_SECONDS } from './config.ts'
 import { readPlacement } from './db/citus/distribute.ts'
 import { migrate } from './db/migrate.ts'
 import { connectAsOwner, openPools, type Pools } from './db/pool.ts'
+import { refuseSharedSessions } from './db/pooler.ts'
 import { Attempts } from './http/attempts.ts'
 import { INTERVALS, type Intervals } from './intervals.ts'
 import { makeParts, type Parts, type ServiceOptions } from './parts.ts'
@@ -30,6 +31,7 @@ export type Service = {
 /** Brings the database up to date and serves. Throws StartError where it can't. */
 export async function startService(options: ServiceOptions): Promise<Service> {
   const { address, config } = options
+  await refuseSharedSessions(address)
   const owner = connectAsOwner(address)
   try {
     await migrate(owner, config.shards)

@@ -8,6 +8,7 @@ import {
 import { isUnavailable } from '../db/errors.ts'
 import { checkSchema, migrate } from '../db/migrate.ts'
 import { connectAsOwner, type ServerAddress, type Sql } from '../db/pool.ts'
+import { refuseSharedSessions } from '../db/pooler.ts'
 import { StartError } from '../start-error.ts'
 import { untilInterrupted } from './interrupt.ts'
 
@@ -77,6 +78,7 @@ async function startForCommand(
 
 async function openExternal(address: ServerAddress, shards: number): Promise<CommandDatabase> {
   try {
+    await refuseSharedSessions(address)
     await withOwner(address, (owner) => migrate(owner, shards))
   } catch (error) {
     if (!isUnavailable(error)) throw error

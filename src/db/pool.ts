@@ -202,7 +202,7 @@ const TIME = {
  * where that isn't answered either.
  */
 async function isWorkingOn(address: ServerAddress, pid: number, ms: number): Promise<boolean> {
-  const sql = open(address, null, { max: 1, connect_timeout: 3, fetch_types: false })
+  const sql = openBare(address, { connect_timeout: 3 })
   const end = () => sql.end({ timeout: 0 }).catch(() => {})
   const timer = setTimeout(end, ms)
   try {
@@ -247,6 +247,11 @@ function connect(
   }
   const isDurable = !('synchronous_commit' in options.settings)
   return open(address, { role: options.role, path: SCHEMA, isDurable }, common)
+}
+
+/** One connection whose session is as it comes; the caller ends it. */
+export function openBare(address: ServerAddress, options: Record<string, unknown> = {}): Sql {
+  return open(address, null, { max: 1, fetch_types: false, onnotice: () => {}, ...options })
 }
 
 /** As the driver opens a pool; with options of the patch (patches/), which its types don't know. */

@@ -75,7 +75,7 @@ export async function measureLag(
   )
 }
 
-const refused = (why: Strangeness): Found => ({ state: 'refused', why })
+export const refused = (why: Strangeness): Found => ({ state: 'refused', why })
 
 async function orNull<Value>(reading: Promise<Value>): Promise<Value | null> {
   try {

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import type { ServerAddress, Sql, Transaction } from '../db/pool.ts'
+import { SHARES_SESSIONS } from '../db/pooler.ts'
 import { INTERVALS, type Intervals } from '../intervals.ts'
 import { Turns } from '../log/turns.ts'
 import { StartError } from '../start-error.ts'
@@ -122,6 +123,7 @@ export class Reads {
 // The URL isn't shown: it may hold a password.
 function explainStrangeness({ number, why }: Replica): string {
   const which = `Server ${number + 1} of DATABASE_READ_URL`
+  if (why === 'shared sessions') return `${which} is ${SHARES_SESSIONS}`
   return why === 'other log'
     ? `${which} has events that the log of DATABASE_URL doesn't have: it went its own way, ` +
         'and has to be made anew as a replica of that server.'

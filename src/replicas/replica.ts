@@ -8,9 +8,18 @@ import {
   type Sql,
   type Transaction,
 } from '../db/pool.ts'
+import { sharesSessions } from '../db/pooler.ts'
 import type { Intervals } from '../intervals.ts'
 import { PROJECTIONS } from '../projections/index.ts'
-import { type Found, type Lag, lookAt, measureLag, type Primary, readPrimaryHeads } from './look.ts'
+import {
+  type Found,
+  type Lag,
+  lookAt,
+  measureLag,
+  type Primary,
+  readPrimaryHeads,
+  refused,
+} from './look.ts'
 import { meets, type Need, readProgress } from './progress.ts'
 import { ProgressWatch } from './progress-watch.ts'
 
@@ -60,6 +69,8 @@ export class Replica {
   /** Of each read under way, what ends it. */
   readonly #running = new Set<(error: NotNow) => void>()
   #keptUp = 0
+  /** Whether a pooler shares its sessions; null: not known. */
+  #isShared: boolean | null = null
   #looking: Promise<void> | null = null
   #timer: ReturnType<typeof setTimeout> | undefined
   #isStopped = false
@@ -155,6 +166,9 @@ export class Replica {
     const { primary, intervals } = this.options
     const ms = this.state === 'behind' ? intervals.caughtUpWithinMs : intervals.behindAfterMs
     try {
+      // Before its first session is set up: it may be one that others get as well.
+      this.#isShared ??= await sharesSessions(this.options.address)
+      if (this.#isShared) return refused('shared sessions')
       const replica = { sql: this.#pools.look, watch: this.#watch }
       return await lookAt(primary, heads, replica, intervals, ms)
     } catch (error) {
@@ -186,6 +200,7 @@ export class Replica {
   /** Lets go of connections that may never answer. */
   #renewPools(): void {
     const old = this.#pools
+    this.#isShared = null
     this.#pools = openReplicaPools(this.options.address)
     const away = new NotNow('the replica is away')
     for (const end of [...this.#running]) end(away)

@@ -16,6 +16,7 @@ import { askForTls } from '../../src/db/connection/tls.ts'
 import { startEmbeddedPostgres } from '../../src/db/embedded/index.ts'
 import { connectAsOwner } from '../../src/db/pool.ts'
 import { copyCluster } from './cluster.ts'
+import { freePort } from './free-port.ts'
 
 export const hasOpenssl = Bun.which('openssl') !== null
 /** Of the user of every URL. */
@@ -158,12 +159,4 @@ function makeCertificates(root: string, digest: string): void {
       ],
     )
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as net.AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
