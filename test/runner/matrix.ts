@@ -26,6 +26,8 @@ const MATRIX: Record<string, Variation> = {
   'test/attestations/': { shards: TWO },
   'test/client/audit': { shards: MANY },
   'test/db/': { server: true },
+  'test/db/connection/': {},
+  'test/db/connection/pgbouncer': { server: true },
   'test/db/migrate': { shards: MANY, server: true },
   'test/db/rolling-upgrade': { shards: MANY, server: true },
   'test/http/as-of': { shards: MANY },

@@ -29,7 +29,12 @@ export type TlsServer = {
   ca: string
   otherCa: string
   cert: string
+  /** Its key, and the same one that PASSWORD opens. */
   key: string
+  lockedKey: string
+  /** A list of revoked certificates in which the server's is, and one in which it is not. */
+  crl: string
+  emptyCrl: string
   /** A URL of its database, with these parameters. */
   url(parameters: string, options?: { host?: string; user?: string }): string
   /** Changes settings of the server, or the lines of its pg_hba.conf, at once. */
@@ -77,7 +82,8 @@ export async function startTlsServer(digest = 'sha256'): Promise<TlsServer> {
   await letIn('host all all all scram-sha-256')
   return {
     ...{ port, ca: file('ca.crt'), otherCa: file('other.crt') },
-    ...{ cert: file('client.crt'), key: file('client.key') },
+    ...{ cert: file('client.crt'), key: file('client.key'), lockedKey: file('locked.key') },
+    ...{ crl: file('revoked.crl'), emptyCrl: file('empty.crl') },
     url: (parameters, { host = 'localhost', user = 'tallybook' } = {}) =>
       `postgres://${user}:${encodeURIComponent(PASSWORD)}@${host}:${port}/tallybook?${parameters}`,
     set: (settings) =>
@@ -159,4 +165,21 @@ function makeCertificates(root: string, digest: string): void {
       ],
     )
   }
+  openssl(
+    ...['pkey', '-in', 'client.key', '-aes256', '-passout', `pass:${PASSWORD}`],
+    ...['-out', 'locked.key'],
+  )
+  const ca = [
+    'database = index',
+    'crlnumber = number',
+    'default_md = sha256',
+    'default_crl_days = 2',
+  ]
+  const signer = ['certificate = ca.crt', 'private_key = ca.key']
+  writeFileSync(join(root, 'ca'), ['[ca]', 'default_ca = d', '[d]', ...ca, ...signer].join('\n'))
+  writeFileSync(join(root, 'index'), '')
+  writeFileSync(join(root, 'number'), '01')
+  openssl('ca', '-config', 'ca', '-gencrl', '-out', 'empty.crl')
+  openssl('ca', '-config', 'ca', '-revoke', 'server.crt')
+  openssl('ca', '-config', 'ca', '-gencrl', '-out', 'revoked.crl')
 }

@@ -187,7 +187,7 @@ function readTls(get: Get, problem: Tell): Pick<Target, 'sslmode' | 'tls'> {
     rootcert: isSystem || !sslmode.startsWith('verify') ? '' : rootcert,
     cert: ownCert,
     key: ownCert === '' ? '' : get('sslkey') || defaultFile('postgresql.key'),
-    crl: get('sslcrl'),
+    crl: get('sslcrl') || defaultFile('root.crl'),
   }
   if (files.cert !== '' && files.key === '') problem('has sslcert, which needs sslkey beside it.')
   for (const [name, path] of Object.entries(files)) checkFile(`ssl${name}`, path, problem)

@@ -60,17 +60,7 @@ export async function encrypt(
 
 function shakeHands(socket: Socket, host: string, settings: TlsSettings): Promise<tls.TLSSocket> {
   return new Promise((resolve, reject) => {
-    const secured = tls.connect({
-      socket,
-      // What it has to prove is looked at below, and said in words.
-      rejectUnauthorized: false,
-      checkServerIdentity: () => undefined,
-      ...(settings.hasName && isIP(host) === 0 ? { servername: host } : {}),
-      ...(settings.isDirect ? { ALPNProtocols: ['postgresql'] } : {}),
-      ...readFiles(settings),
-      minVersion: settings.minVersion as tls.SecureVersion,
-      maxVersion: settings.maxVersion as tls.SecureVersion,
-    })
+    const secured = begin(socket, host, settings)
     const fail = (error?: Error) => {
       const why = error ? ` (${error.message})` : ''
       const says = `an encrypted connection could not be made${why}`
@@ -80,6 +70,26 @@ function shakeHands(socket: Socket, host: string, settings: TlsSettings): Promis
     secured.once('close', () => fail())
     secured.once('secureConnect', () => resolve(secured))
   })
+}
+
+function begin(socket: Socket, host: string, settings: TlsSettings): tls.TLSSocket {
+  const files = readFiles(settings)
+  try {
+    return tls.connect({
+      socket,
+      // What it has to prove is looked at below, and said in words.
+      rejectUnauthorized: false,
+      checkServerIdentity: () => undefined,
+      ...(settings.hasName && isIP(host) === 0 ? { servername: host } : {}),
+      ...(settings.isDirect ? { ALPNProtocols: ['postgresql'] } : {}),
+      ...files,
+      minVersion: settings.minVersion as tls.SecureVersion,
+      maxVersion: settings.maxVersion as tls.SecureVersion,
+    })
+  } catch (error) {
+    const says = 'a certificate, a key or its sslpassword is not what it has to be'
+    throw new Refusal(`${says} (${(error as Error).message})`, 'TLS_REFUSED', { cause: error })
+  }
 }
 
 function readFiles({ rootcert, cert, key, crl, password, verify }: TlsSettings) {

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test
 import { connectAsOwner } from '../../../src/db/pool.ts'
 import {
   hasOpenssl,
+  PASSWORD,
   startBetween,
   startTlsServer,
   type TlsServer,
@@ -91,6 +92,23 @@ describe.skipIf(!hasOpenssl)('a connection (skipped: openssl is not installed)',
     const own = `sslcert=${server.cert}&sslkey=${server.key}`
     expect(await connect(`sslmode=require&${own}`)).toBe('tls')
     expect(await connect(`sslmode=require&${own}&sslcertmode=disable`)).toContain('certificate')
+    const locked = `sslmode=require&sslcert=${server.cert}&sslkey=${server.lockedKey}`
+    const opened = `${locked}&sslpassword=${encodeURIComponent(PASSWORD)}`
+    expect(await connect(opened)).toBe('tls')
+    expect(await connect(`${locked}&sslpassword=wrong`)).toContain('its sslpassword')
+  })
+
+  test('to a server whose certificate has been revoked is refused', async () => {
+    const verified = `sslmode=verify-full&${ca()}`
+    expect(await connect(`${verified}&sslcrl=${server.emptyCrl}`)).toBe('tls')
+    expect(await connect(`${verified}&sslcrl=${server.crl}`)).toContain('it has been revoked')
+  })
+
+  test('is encrypted from its first byte where the URL says so', async () => {
+    const direct = `sslnegotiation=direct&sslmode=verify-full&${ca()}`
+    expect(await connect(direct)).toBe('tls')
+    await server.set({ ssl: 'off' })
+    expect(await connect(direct)).toContain('an encrypted connection could not be made')
   })
 
   test('is bound to the channel, and refused where that is asked for and can not be', async () => {
