@@ -1,44 +1,70 @@
+import { randomInt } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { EmbeddedPostgresError } from './error.ts'
 
-/** The operating-system user that initdb and postgres run as; without `switchTo` it is our own. */
-export type Account = { name: string; switchTo?: { uid: number; gid: number } }
+/** The operating-system user that postgres runs as; without `switchTo` it is our own. */
+export type Account = {
+  name: string
+  switchTo?: { uid: number; gid: number }
+  /** What its programs need of the environment. */
+  env?: Record<string, string>
+}
+
+/** Where a cluster lies: its owner, and that of the directory it is in. */
+export type Owned = { path: string; uid: number; gid: number; parentUid: number }
 
 type Finished = { ok: boolean; stdout: string; stderr: string }
 
 /**
  * Chooses the account: PostgreSQL refuses to run as root, so root hands it to the owner of the
- * cluster if there is one, else to `postgres`, else to `nobody`. An ordinary user runs it himself.
+ * cluster if there is one, else to a user of its own, who has no name and whom nobody else is. An
+ * ordinary user runs it himself.
+ *
+ * A cluster in a directory of root's that belongs to an account of the system, such as older
+ * versions have made, is given to a user of its own too: else every process of that account could
+ * come in.
  */
-export async function chooseAccount(
-  cluster: { path: string; uid: number; gid: number } | null,
-): Promise<Account> {
+export async function chooseAccount(cluster: Owned | null): Promise<Account> {
   const self = process.getuid?.() ?? -1
   if (self !== 0) {
     if (cluster !== null && cluster.uid !== self) {
       throw new EmbeddedPostgresError(
-        `The cluster in ${cluster.path} belongs to user ${await nameOf(cluster.uid)}: ` +
+        `The cluster in ${cluster.path} belongs to user ${await describe(cluster.uid)}: ` +
           'start Tallybook as that user or as root, or choose another data directory.',
       )
     }
-    return { name: await nameOf(self) }
+    return { name: await describe(self) }
   }
-  if (cluster !== null) {
-    if (cluster.uid === 0) {
-      throw new EmbeddedPostgresError(
-        `The cluster in ${cluster.path} belongs to root, and PostgreSQL refuses to run as root: ` +
-          'give it to another user (chown -R).',
-      )
-    }
-    return { name: await nameOf(cluster.uid), switchTo: { uid: cluster.uid, gid: cluster.gid } }
+  if (cluster === null) return makeAccount()
+  if (cluster.uid === 0) {
+    throw new EmbeddedPostgresError(
+      `The cluster in ${cluster.path} belongs to root, and PostgreSQL refuses to run as root: ` +
+        'give it to another user (chown -R).',
+    )
   }
-  for (const name of ['postgres', 'nobody']) {
-    const uid = await idOf('-u', name)
-    const gid = await idOf('-g', name)
-    if (uid && gid !== null) return { name, switchTo: { uid, gid } }
+  const name = await describe(cluster.uid)
+  if (cluster.parentUid === 0 && SHARED_ACCOUNTS.includes(name)) return makeAccount()
+  return { name, switchTo: { uid: cluster.uid, gid: cluster.gid } }
+}
+
+/** Accounts that programs which have nothing to do with each other run as. */
+const SHARED_ACCOUNTS = ['postgres', 'nobody']
+
+/** Where systemd finds users whom no file lists: above those of people and of packages. */
+const OWN_UIDS = { from: 61_184, through: 65_519 }
+const TRIES = 100
+
+/** A user that there is not yet: to the system a number is enough. */
+async function makeAccount(): Promise<Account> {
+  for (let tries = 0; tries < TRIES; tries++) {
+    const uid = randomInt(OWN_UIDS.from, OWN_UIDS.through + 1)
+    if (existsSync(`/run/systemd/dynamic-uid/${uid}`) || (await nameOf(uid)) !== null) continue
+    const account = { name: String(uid), switchTo: { uid, gid: uid } }
+    if ((await run(account, ['/bin/sh', '-c', ':'])).ok) return account
   }
   throw new EmbeddedPostgresError(
-    'PostgreSQL refuses to run as root, and this machine has neither a user postgres nor a user ' +
-      'nobody: start Tallybook as an ordinary user, or set DATABASE_URL.',
+    'PostgreSQL refuses to run as root, and root can not become another user here: start ' +
+      'Tallybook as an ordinary user, or set DATABASE_URL.',
   )
 }
 
@@ -72,7 +98,7 @@ export function spawnOptions(account: Account) {
     detached: true,
     cwd: '/',
     // PGPORT, PGOPTIONS, LD_LIBRARY_PATH or a foreign locale must not reach the server.
-    env: { PATH: process.env.PATH ?? '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' },
+    env: { PATH: process.env.PATH ?? '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC', ...account.env },
   }
 }
 
@@ -81,12 +107,10 @@ export async function canEnter(account: Account, directory: string): Promise<boo
   return (await run(account, ['/bin/sh', '-c', 'cd -- "$1"', 'sh', directory])).ok
 }
 
-async function idOf(flag: '-u' | '-g', name: string): Promise<number | null> {
-  const { ok, stdout } = await run({ name: 'self' }, ['id', flag, name])
-  return ok ? Number(stdout) : null
+/** What a user is called; null where that has no name. */
+export async function nameOf(uid: number): Promise<string | null> {
+  const { ok, stdout } = await run({ name: 'self' }, ['id', '-nu', String(uid)])
+  return ok && stdout.trim() !== String(uid) ? stdout.trim() : null
 }
 
-async function nameOf(uid: number): Promise<string> {
-  const { ok, stdout } = await run({ name: 'self' }, ['id', '-nu', String(uid)])
-  return ok ? stdout.trim() : String(uid)
-}
+const describe = async (uid: number) => (await nameOf(uid)) ?? String(uid)

@@ -1,5 +1,4 @@
 import {
-  chownSync,
   closeSync,
   existsSync,
   fsyncSync,
@@ -14,6 +13,7 @@ import { basename, dirname, join } from 'node:path'
 import { type Account, run } from './account.ts'
 import type { Binaries } from './binaries.ts'
 import { EmbeddedPostgresError } from './error.ts'
+import { prepareWorkplace } from './names.ts'
 
 /** The superuser and the database that every cluster is made with. */
 export const NAME = 'tallybook'
@@ -43,9 +43,10 @@ export async function ensureCluster(
   // start may still be writing.
   const fresh = mkdtempSync(half)
   try {
-    if (account.switchTo) chownSync(fresh, account.switchTo.uid, account.switchTo.gid)
-    await initialize(fresh, binaries, account)
-    renameSync(fresh, cluster)
+    const { path, worker, finish } = await prepareWorkplace(fresh, account)
+    await initialize(path, binaries, worker)
+    finish()
+    renameSync(path, cluster)
     syncDirectory(dirname(cluster))
   } finally {
     rmSync(fresh, { recursive: true, force: true })

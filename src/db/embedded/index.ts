@@ -160,5 +160,7 @@ function makeDataDir(directory: string): string {
 
 function ownerOf(cluster: string) {
   const found = statSync(cluster, { throwIfNoEntry: false })
-  return found ? { path: cluster, uid: found.uid, gid: found.gid } : null
+  if (!found) return null
+  const { uid: parentUid } = statSync(dirname(realpathSync(cluster)))
+  return { path: cluster, uid: found.uid, gid: found.gid, parentUid }
 }

@@ -1,10 +1,11 @@
-import { chownSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { chownSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { totalmem } from 'node:os'
 import type { Subprocess } from 'bun'
 import { type Account, spawnOptions } from './account.ts'
 import type { Binaries } from './binaries.ts'
 import { EmbeddedPostgresError } from './error.ts'
 import { clearLeftover, configPath, isReady } from './leftover.ts'
+import { giveTo } from './names.ts'
 import type { ServerLog } from './serverlog.ts'
 import { settingsFile } from './settings.ts'
 
@@ -30,6 +31,7 @@ export async function startServer(ground: Ground): Promise<Subprocess> {
   const deadline = performance.now() + OLD_SERVER_PATIENCE_MS
   for (;;) {
     await clearLeftover(ground.cluster, ground.socketDirectory, ground.log)
+    takeOver(ground)
     writeSettings(ground)
     const server = spawnServer(ground)
     try {
@@ -44,6 +46,13 @@ export async function startServer(ground: Ground): Promise<Subprocess> {
     }
     await Bun.sleep(100)
   }
+}
+
+/** Gives a cluster to its account if it was another's. Killed half-way: the next start goes on. */
+function takeOver({ cluster, account: { switchTo }, log }: Ground): void {
+  if (switchTo === undefined || statSync(cluster).uid === switchTo.uid) return
+  log(`giving ${cluster} to user ${switchTo.uid}, whom nobody else is`)
+  giveTo(cluster, switchTo)
 }
 
 function spawnServer({ cluster, binaries, account, serverLog }: Ground): Subprocess {

@@ -69,7 +69,7 @@ test('an initdb that was killed half-way is swept away and begun anew', async ()
   const halves = () =>
     existsSync(dataDir) ? readdirSync(dataDir).filter((name) => name.includes('.new-')) : []
   const killed = runService(dataDir, { bunArgs: ['--no-orphans'] })
-  await until(() => halves().some((half) => existsSync(join(dataDir, half, 'PG_VERSION'))))
+  await until(() => halves().some((half) => existsSync(join(dataDir, half, 'cluster/PG_VERSION'))))
   killed.kill('SIGKILL')
   await killed.exited
   // What the kill left of initdb ends by itself, and may write until then.

@@ -1,0 +1,94 @@
+import { expect, test } from 'bun:test'
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { isRoot, NOBODY, query, start, useDataDirs, words } from './place.ts'
+import { nobodyCanRun, startService } from './service.ts'
+
+// Who the embedded server runs as, and whom it lets in.
+
+const dataDirs = useDataDirs()
+/** A user whom no file knows, as containers are started with; in the group of root. */
+const NAMELESS = { uid: 54_321, gid: 0 }
+
+const hasName = (uid: number) => Bun.spawnSync(['id', '-nu', String(uid)]).success
+const ownersOf = (directory: string) => {
+  const paths = readdirSync(directory, { recursive: true }) as string[]
+  return new Set(['.', ...paths].map((path) => statSync(join(directory, path)).uid))
+}
+
+test.skipIf(!isRoot)('root’s server runs as a user whom nobody else is (needs root)', async () => {
+  const dataDir = dataDirs.emptyDataDir()
+  chmodSync(dirname(dataDir), 0o711)
+  const server = await start(dataDir)
+  const [uid, ...others] = ownersOf(join(dataDir, 'postgres'))
+  expect(others).toEqual([])
+  expect(uid).toBeGreaterThan(0)
+  expect(hasName(uid!)).toBe(false)
+  expect(await query(server, 'select 1 as one')).toEqual([{ one: 1 }])
+  await server.stop()
+  const again = await start(dataDir)
+  expect(statSync(join(dataDir, 'postgres')).uid).toBe(uid!)
+  await again.stop()
+})
+
+test.skipIf(!isRoot)('no other user comes in (needs root)', async () => {
+  const dataDir = dataDirs.emptyDataDir()
+  chmodSync(dirname(dataDir), 0o711)
+  const server = await start(dataDir)
+  const socket = join(server.host, '.s.PGSQL.5432')
+  const script = `require('node:net').connect(${JSON.stringify(socket)})
+    .on('connect', () => process.exit(0)).on('error', () => process.exit(7))`
+  const knock = (user: { uid: number; gid: number }) =>
+    Bun.spawnSync([process.execPath, '-e', script], { ...user, cwd: '/', env: {} }).exitCode
+  if (nobodyCanRun()) expect(knock(NOBODY)).toBe(7)
+  expect(Bun.spawnSync(['test', '-x', server.host], NOBODY).success).toBe(false)
+  expect(knock({ uid: 0, gid: 0 })).toBe(0)
+  await server.stop()
+})
+
+test.skipIf(!isRoot)(
+  'a cluster that an older version gave to nobody gets a user of its own (needs root)',
+  async () => {
+    const dataDir = dataDirs.copyOfTemplate()
+    const cluster = join(dataDir, 'postgres')
+    Bun.spawnSync(['chown', '-R', `${NOBODY.uid}:${NOBODY.gid}`, cluster])
+    const server = await start(dataDir)
+    expect(await words(server)).toEqual(['first'])
+    const [uid, ...others] = ownersOf(cluster)
+    expect(others).toEqual([])
+    expect(hasName(uid!)).toBe(false)
+    await server.stop()
+    // Killed while it was given: the cluster itself comes last.
+    chownSync(cluster, NOBODY.uid, NOBODY.gid)
+    const again = await start(dataDir)
+    expect(await words(again)).toEqual(['first'])
+    await again.stop()
+  },
+)
+
+test.skipIf(!nobodyCanRun())(
+  'a user without a name starts, or is told what to do (needs root)',
+  async () => {
+    const home = dataDirs.emptyDataDir('nameless')
+    mkdirSync(home)
+    chownSync(home, NAMELESS.uid, NAMELESS.gid)
+    const dataDir = join(home, 'data')
+    const first = await startService(dataDir, { user: NAMELESS })
+    const arch = process.arch === 'arm64' ? 'aarch64' : 'x86_64'
+    if (existsSync(`/usr/lib/${arch}-linux-gnu/libnss_wrapper.so`)) {
+      expect(first.refusal).toBe(null)
+      expect(await query(first.server, 'select 1 as one')).toEqual([{ one: 1 }])
+    } else {
+      expect(first.refusal).toMatch(/user 54321, who has no name here.*install libnss-wrapper/)
+      expect(first.refusal).not.toContain('\n')
+    }
+    await first.stop()
+    // A cluster that is there already needs no name.
+    const made = dataDirs.copyOfTemplate()
+    Bun.spawnSync(['chown', '-R', `${NAMELESS.uid}:${NAMELESS.gid}`, made])
+    const second = await startService(made, { user: NAMELESS })
+    expect(second.refusal).toBe(null)
+    expect(await words(second.server)).toEqual(['first'])
+    expect(await second.stop()).toBe(0)
+  },
+)
