@@ -1,3 +1,4 @@
+import { gunzip, gunzipSmall, isGzip } from './content-coding.ts'
 import { Problem, unavailable } from './problem.ts'
 
 /** A body above this is large: counted while it is read, and looked at before it is parsed. */
@@ -20,15 +21,17 @@ export class Bodies {
   constructor(private readonly limitBytes: number) {}
 
   /**
-   * The body as text (UTF-8, whatever Content-Type says). Throws the problem 413 above the limit,
-   * 503 where too many large bodies are being read, and 400 for one that is made to hurt.
+   * The body as text (UTF-8, whatever Content-Type says), decompressed. Throws the problem 413
+   * above the limit, 415 for a coding but gzip, 503 where too many large bodies are being read, and
+   * 400 for one that is broken or made to hurt.
    */
   read(request: Request): Promise<string> | string {
     const header = request.headers.get('content-length')
-    if (header === null) return request.body === null ? '' : this.#readChunks(request.body)
-    const length = Number(header)
     // The server reads no more than it was told.
-    if (length > this.limitBytes) throw this.#tooLarge()
+    const length = header === null ? null : Number(header)
+    if (length !== null && length > this.limitBytes) throw this.#tooLarge()
+    if (isGzip(request)) return this.#readGzip(request, length)
+    if (length === null) return request.body === null ? '' : this.#readChunks(request.body)
     return length <= LARGE_BYTES ? request.text() : this.#readLarge(request, length)
   }
 
@@ -41,8 +44,27 @@ export class Bodies {
     }
   }
 
+  /** The limit holds for what is sent, and for what that decompresses to. */
+  async #readGzip(request: Request, length: number | null): Promise<string> {
+    if (request.body !== null && (length === null || length > LARGE_BYTES)) {
+      return this.#readChunks(gunzip(this.#limited(request.body)))
+    }
+    const bytes = await request.bytes()
+    const small = gunzipSmall(bytes, this.limitBytes)
+    return small ? new TextDecoder().decode(small) : this.#readChunks(gunzip(chunksOf(bytes)))
+  }
+
+  async *#limited(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    let bytes = 0
+    for await (const chunk of chunks) {
+      bytes += chunk.byteLength
+      if (bytes > this.limitBytes) throw this.#tooLarge()
+      yield chunk
+    }
+  }
+
   /** A body of unknown length: read until it ends, or is found to be too large. */
-  async #readChunks(body: ReadableStream<Uint8Array>): Promise<string> {
+  async #readChunks(body: AsyncIterable<Uint8Array>): Promise<string> {
     const chunks: Uint8Array[] = []
     let bytes = 0
     let taken = 0
@@ -77,6 +99,10 @@ export class Bodies {
       `A body has at most ${this.limitBytes} bytes.`,
     )
   }
+}
+
+async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes
 }
 
 const QUOTE = 0x22

@@ -21,6 +21,7 @@ const ERRORS = {
   404: ['not found', 'There is nothing by that name'],
   409: ['name taken', 'Something is there, or under way, already'],
   413: ['request body too large', 'The body is above the limit (16 MiB by default)'],
+  415: ['unsupported content encoding', 'The body is compressed in a way other than gzip'],
   422: ['idempotency key reused', 'The idempotency key belongs to a flush with other entries'],
   429: ['too many unknown tokens', 'Too many unknown tokens came from this address'],
   503: ['database unavailable', 'Not now: try again after Retry-After seconds'],
@@ -37,8 +38,18 @@ const HEADERS = {
 /** Headers that an error always carries. */
 const ERROR_HEADERS: { [Status in ErrorStatus]?: object } = {
   401: { 'WWW-Authenticate': header('What to send: a bearer token', 'string') },
+  415: { 'Accept-Encoding': header('What a body may be sent as: `gzip, identity`', 'string') },
   429: { 'Retry-After': header('Seconds', 'integer') },
   503: { 'Retry-After': header('Seconds', 'integer') },
+}
+
+/** Of every route that takes a body. */
+const CONTENT_ENCODING = {
+  name: 'Content-Encoding',
+  in: 'header',
+  required: false,
+  description: 'How the body is compressed; the limit holds for what it decompresses to',
+  schema: { type: 'string', enum: ['gzip', 'identity'] },
 }
 
 /** What a route tells OpenAPI; the answers are all there are. */
@@ -82,6 +93,7 @@ export function describe(doc: RouteDoc) {
           },
         }),
   }
+  const parameters = [...(doc.parameters ?? []), ...(doc.body ? [CONTENT_ENCODING] : [])]
   // Who has to show a token may have shown too many.
   const statuses: ErrorStatus[] = doc.errors.includes(401) ? [...doc.errors, 429] : doc.errors
   for (const status of statuses) {
@@ -103,7 +115,7 @@ export function describe(doc: RouteDoc) {
     tags: [doc.tag],
     security: doc.open ? [] : [{ token: [] }],
     responses,
-    ...(doc.parameters === undefined ? {} : { parameters: doc.parameters }),
+    ...(parameters.length === 0 ? {} : { parameters }),
     ...(doc.body === undefined
       ? {}
       : {

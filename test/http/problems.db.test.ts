@@ -34,6 +34,8 @@ const GROUPS: Record<string, Call[]> = {
     ['dp', 'POST', FLUSH, '{"keys":[]}', key('two words')],
     ['dp', 'POST', FLUSH, flush('"requests":2'), key('used')],
     ['dp', 'POST', FLUSH, LARGE],
+    ['dp', 'POST', FLUSH, '{}', { 'content-encoding': 'br' }],
+    ['dp', 'POST', FLUSH, '{}', { 'content-encoding': 'gzip' }],
     ['dp', 'POST', KEY_FLUSH, '"keys"'],
     ['dp', 'POST', KEY_FLUSH, '{"keys":[{"token_hash":"a","tokens":-1}]}'],
     ['dp', 'POST', KEY_FLUSH, '{"keys":[{"token_hash":"a\\u0000b"}]}'],

@@ -25,6 +25,7 @@ const body = (value: unknown, key?: string): RequestInit => ({
   body: typeof value === 'string' ? value : JSON.stringify(value),
   headers: key === undefined ? {} : { 'idempotency-key': key },
 })
+const inBrotli: RequestInit = { body: 'x', headers: { 'content-encoding': 'br' } }
 const accepting = (accept: string): RequestInit => ({ headers: { accept } })
 const API_KEYS = '/internal/apikey-stats/flush'
 const flush = (requests: number) => ({ keys: [{ api_key_id: 7, requests, success_requests: 1 }] })
@@ -44,6 +45,7 @@ const CALLS: Call[] = [
   ],
   ['admin', 'PUT', '/admin/catalog', 400, body({ keys: [{}] })],
   ['admin', 'PUT', '/admin/catalog', 413, body('x'.repeat(5_000))],
+  ['admin', 'PUT', '/admin/catalog', 415, inBrotli],
   ['dp', 'POST', API_KEYS, 200, body(flush(3), 'one')],
   ['dp', 'POST', API_KEYS, 200, body(flush(3), 'one')],
   ['dp', 'POST', API_KEYS, 422, body(flush(4), 'one')],
@@ -51,6 +53,7 @@ const CALLS: Call[] = [
   ['dp', 'POST', API_KEYS, 400, body(flush(0))],
   ['dp', 'POST', API_KEYS, 400, body(flush(1), 'with space')],
   ['dp', 'POST', API_KEYS, 413, body('x'.repeat(5_000))],
+  ['dp', 'POST', API_KEYS, 415, inBrotli],
   [
     'dp',
     'POST',
@@ -104,6 +107,7 @@ const CALLS: Call[] = [
   ['dp', 'POST', '/internal/receipts', 404, body({ position: '0/9999' })],
   ['dp', 'POST', '/internal/receipts', 400, body({})],
   ['dp', 'POST', '/internal/receipts', 413, body('x'.repeat(5_000))],
+  ['dp', 'POST', '/internal/receipts', 415, inBrotli],
   ['auditor', 'GET', '/audit/log/keys', 200],
   ['admin', 'GET', '/audit/log/0/checkpoint', 200],
   ['admin', 'GET', '/audit/log/9999/checkpoint', 404],
@@ -122,6 +126,7 @@ const CALLS: Call[] = [
   ['admin', 'POST', '/admin/tokens', 409, body({ name: 'proxy-1', role: 'dp' })],
   ['admin', 'POST', '/admin/tokens', 400, body({ name: 'proxy-1' })],
   ['admin', 'POST', '/admin/tokens', 413, body('x'.repeat(5_000))],
+  ['admin', 'POST', '/admin/tokens', 415, inBrotli],
   ['auditor', 'GET', '/admin/tokens', 200],
   ['admin', 'DELETE', '/admin/tokens/proxy-1', 204],
   ['admin', 'DELETE', '/admin/tokens/proxy-1', 404],
@@ -131,6 +136,7 @@ const CALLS: Call[] = [
   [null, 'POST', '/session', 401, body({ token: 'unknown' })],
   [null, 'POST', '/session', 403, body({ token: TOKENS.dp })],
   [null, 'POST', '/session', 413, body('x'.repeat(5_000))],
+  [null, 'POST', '/session', 415, inBrotli],
   ['admin', 'GET', '/session', 200],
   [null, 'GET', '/session', 200],
   ['dp', 'GET', '/session', 403],

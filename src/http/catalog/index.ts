@@ -110,7 +110,7 @@ const putDetail = describe({
     example: { provider_groups: 1, api_keys: 1, keys: 1 },
   },
   headers: ['Tallybook-Position'],
-  errors: [400, 401, 403, 413, 503],
+  errors: [400, 401, 403, 413, 415, 503],
   says: { 400: ['invalid catalog'] },
 })
 

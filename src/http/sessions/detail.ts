@@ -13,7 +13,7 @@ export const begin = describe({
     'signs out, or the token is revoked. The body has 4 KiB at most.',
   body: { schema: SignInBody, example: { token: 'tb_admin_2oDgUwbY0yJrM0q3n2bqf0hRzvW6m1kx' } },
   ok: { status: 201, description: 'Signed in', schema: SessionBody, example: EXAMPLE },
-  errors: [400, 401, 403, 413, 503],
+  errors: [400, 401, 403, 413, 415, 503],
   says: {
     400: ['invalid request', 'invalid sign-in'],
     429: ['too many unknown tokens', 'too many sign-ins'],

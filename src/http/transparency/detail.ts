@@ -103,6 +103,6 @@ export const receiptDetail = describe({
     'dropped or changed.',
   body: { schema: ReceiptBody, example: { position: '0/41' } },
   ok: proofFile,
-  errors: [400, 401, 403, 404, 413, 503],
+  errors: [400, 401, 403, 404, 413, 415, 503],
   says: { 503: ['not signed yet', 'database unavailable'] },
 })
