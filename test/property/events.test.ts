@@ -197,7 +197,7 @@ function toEvent(model: Model, kind: Kind, text: string): ResolvedFlush {
     kind === 'keys'
       ? { type: 'KeyStatsFlushed' as const, entries: parseKeyFlush(text) }
       : { type: 'ApiKeyStatsFlushed' as const, entries: parseApiKeyFlush(text) }
-  if (typeof parsed.entries === 'string') throw new Error(`${text}: ${parsed.entries}`)
+  if ('error' in parsed.entries) throw new Error(`${text}: ${parsed.entries.detail}`)
   const resolved = resolveFlush(parsed as Parameters<typeof resolveFlush>[0], {
     groupOf,
     quotaTrackedOf,

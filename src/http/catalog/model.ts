@@ -60,36 +60,40 @@ export function parseCatalog(text: string): CatalogBody | string {
   }
   if (!body.Check(value)) {
     const error = body.Errors(value).First()
-    return `${error?.path === '' ? 'body' : error?.path.slice(1)}: ${error?.message}.`
+    return `${placeOf(error?.path ?? '')}: ${error?.message}.`
   }
   return findUnfit(value) ?? value
 }
 
 /** What a schema can't say: texts that a database can't hold, and rows that stand there twice. */
-function findUnfit({ provider_groups = [], api_keys = [], keys = [] }: CatalogBody): string | null {
-  for (const { name } of [...provider_groups, ...api_keys, ...keys]) {
-    if (name && !isStorable(name)) return 'A name holds a NUL or a lone surrogate.'
+function findUnfit(catalog: CatalogBody): string | null {
+  for (const kind of ['provider_groups', 'api_keys', 'keys'] as const) {
+    const seen = new Map<number | string, number>()
+    for (const [i, row] of (catalog[kind] ?? []).entries()) {
+      const place = `${kind}[${i}]`
+      if (row.name && !isStorable(row.name)) return `${place}.name ${UNSTORABLE}`
+      const id = 'id' in row ? row.id : row.token_hash
+      if (typeof id === 'string') {
+        if (!isStorable(id)) return `${place}.token_hash ${UNSTORABLE}`
+        if (id.trim() !== id) return `${place}.token_hash has white space around it.`
+      }
+      const before = seen.get(id)
+      if (before !== undefined) return `${place} is the same row as ${kind}[${before}].`
+      seen.set(id, i)
+    }
   }
-  for (const { token_hash } of keys) {
-    if (!isStorable(token_hash)) return 'A token_hash holds a NUL or a lone surrogate.'
-    if (token_hash.trim() !== token_hash) return 'A token_hash has white space around it.'
-  }
-  const twice = (what: string, ids: (number | string)[]) =>
-    new Set(ids).size < ids.length ? `${what} names one row twice.` : null
-  return (
-    twice(
-      'provider_groups',
-      provider_groups.map(({ id }) => id),
-    ) ??
-    twice(
-      'api_keys',
-      api_keys.map(({ id }) => id),
-    ) ??
-    twice(
-      'keys',
-      keys.map(({ token_hash }) => token_hash),
-    )
-  )
+  return null
+}
+
+const UNSTORABLE = 'holds a NUL or a lone surrogate.'
+
+/** Characters of a place that are shown: a name in it may be the client's. */
+const PLACE_LENGTH = 100
+
+/** `api_keys[3].name` for the JSON pointer `/api_keys/3/name`. */
+function placeOf(pointer: string): string {
+  const place = pointer.replaceAll(/\/(\d+)(?=\/|$)/g, '[$1]').replaceAll('/', '.')
+  return place === '' ? 'The body' : place.slice(1, PLACE_LENGTH)
 }
 
 /** The whole rows that an upsert leaves, by the catalog as it stands. */

@@ -8,7 +8,8 @@ import type { Bodies } from '../body.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import { Problem, unavailable } from '../problem.ts'
 import { apiKeyFlushDetail, keyFlushDetail } from './detail.ts'
-import { type FlushError, parseApiKeyFlush, parseKeyFlush } from './model.ts'
+import { parseApiKeyFlush, parseKeyFlush } from './model.ts'
+import type { Refusal } from './refusal.ts'
 
 type FlushOptions = { log: Pick<Log, 'append'>; metrics: Metrics; bodies: Bodies }
 
@@ -21,12 +22,12 @@ export function flushes(guard: ReturnType<typeof auth>, { log, metrics, bodies }
     request: Request,
     headers: Record<string, string | number>,
     principal: Principal,
-    parse: (text: string) => Entries | FlushError,
+    parse: (text: string) => Entries | Refusal,
     toFlush: (entries: Entries) => PostedFlush,
   ) => {
     const idempotencyKey = readIdempotencyKey(request)
     const entries = parse(await bodies.read(request))
-    if (typeof entries === 'string') throw new Problem(400, entries)
+    if ('error' in entries) throw new Problem(400, entries.error, entries.detail)
     const started = performance.now()
     const outcome = await log.append(toFlush(entries), principal.name, idempotencyKey)
     metrics.observeFlush(outcome, (performance.now() - started) / 1000)

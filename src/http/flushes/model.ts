@@ -3,9 +3,7 @@ import { TypeCompiler } from '@sinclair/typebox/compiler'
 import type { ApiKeyEntries } from '../../events/api-key-flush.ts'
 import { LAST_UNIX_SECOND } from '../../events/columns.ts'
 import type { KeyEntries } from '../../events/key-flush.ts'
-
-/** The errors that a flush's body can have, word for word as in the contract. */
-export type FlushError = 'invalid request body' | 'invalid stats payload'
+import { explainRefusal, isForeign, type Refusal } from './refusal.ts'
 
 const MAX = Number.MAX_SAFE_INTEGER
 
@@ -56,64 +54,65 @@ export const KeyFlushBody = flushOf(KeyEntry, 'KeyFlush')
 const apiKeyBody = TypeCompiler.Compile(ApiKeyFlushBody)
 const keyBody = TypeCompiler.Compile(KeyFlushBody)
 
+const API_KEY_FIELDS = Object.keys(ApiKeyEntry.properties)
+const KEY_FIELDS = Object.keys(KeyEntry.properties)
+
 /** Reads the body of an API key flush: its entries in columns, or what is wrong with it. */
-export function parseApiKeyFlush(text: string): ApiKeyEntries | FlushError {
+export function parseApiKeyFlush(text: string): ApiKeyEntries | Refusal {
   const body = parseJson(text)
-  if (body === undefined || !apiKeyBody.Check(body)) return 'invalid request body'
-  if (body !== null && isForeign(body, ['keys'])) return 'invalid request body'
+  return readApiKeyEntries(body) ?? explainRefusal(body, API_KEY_FIELDS)
+}
+
+/** Reads the body of a token key flush: its entries in columns, or what is wrong with it. */
+export function parseKeyFlush(text: string): KeyEntries | Refusal {
+  const body = parseJson(text)
+  return readKeyEntries(body) ?? explainRefusal(body, KEY_FIELDS)
+}
+
+/** null where something is wrong. */
+function readApiKeyEntries(body: unknown): ApiKeyEntries | null {
+  if (body === undefined || !apiKeyBody.Check(body)) return null
+  if (body !== null && isForeign(body, ['keys'])) return null
   const entries: ApiKeyEntries = { ids: [], requests: [], successes: [] }
-  let error: FlushError | null = null
   for (const entry of body?.keys ?? []) {
     const id = entry?.api_key_id ?? 0
     if (id === 0) {
-      if (entry && isForeign(entry, API_KEY_FIELDS)) return 'invalid request body'
+      if (entry && isForeign(entry, API_KEY_FIELDS)) return null
       continue
     }
     const requests = entry!.requests ?? 0
     const successes = entry!.success_requests ?? 0
-    if (requests < 0 || successes < 0 || successes > requests) error = 'invalid stats payload'
+    if (requests < 0 || successes < 0 || successes > requests) return null
     entries.ids.push(id)
     entries.requests.push(requests)
     entries.successes.push(successes)
   }
-  return error ?? entries
+  return entries
 }
 
-/** Reads the body of a token key flush: its entries in columns, or what is wrong with it. */
-export function parseKeyFlush(text: string): KeyEntries | FlushError {
-  const body = parseJson(text)
-  if (body === undefined || !keyBody.Check(body)) return 'invalid request body'
-  if (body !== null && isForeign(body, ['keys'])) return 'invalid request body'
+/** null where something is wrong. */
+function readKeyEntries(body: unknown): KeyEntries | null {
+  if (body === undefined || !keyBody.Check(body)) return null
+  if (body !== null && isForeign(body, ['keys'])) return null
   const entries: KeyEntries = { hashes: [], requests: [], tokens: [], last_accessed_at: [] }
-  let error: FlushError | null = null
   for (const entry of body?.keys ?? []) {
     const hash = entry?.token_hash?.trim() ?? ''
     if (hash === '') {
-      if (entry && isForeign(entry, KEY_FIELDS)) return 'invalid request body'
+      if (entry && isForeign(entry, KEY_FIELDS)) return null
       continue
     }
-    if (hash.includes('\0')) return 'invalid request body'
     const requests = entry!.requests ?? 0
     const tokens = entry!.tokens ?? 0
     const lastAccessedAt = entry!.last_accessed_at ?? 0
-    if (requests < 0 || tokens < 0 || lastAccessedAt < 0 || lastAccessedAt > LAST_UNIX_SECOND) {
-      error = 'invalid stats payload'
-    }
+    if (hash.includes('\0') || requests < 0 || tokens < 0) return null
+    if (lastAccessedAt < 0 || lastAccessedAt > LAST_UNIX_SECOND) return null
     // A lone surrogate can't be written in UTF-8; no key is called that.
     entries.hashes.push(hash.toWellFormed())
     entries.requests.push(requests)
     entries.tokens.push(tokens)
     entries.last_accessed_at.push(lastAccessedAt)
   }
-  return error ?? entries
-}
-
-const API_KEY_FIELDS = Object.keys(ApiKeyEntry.properties)
-const KEY_FIELDS = Object.keys(KeyEntry.properties)
-
-/** True for an object all of whose fields are unknown: it was meant for something else. */
-function isForeign(object: object, fields: string[]): boolean {
-  return !fields.some((field) => Object.hasOwn(object, field)) && Object.keys(object).length > 0
+  return entries
 }
 
 /** undefined where it isn't JSON. */

@@ -1,0 +1,97 @@
+import { LAST_UNIX_SECOND } from '../../events/columns.ts'
+
+/** Why a flush's body is refused: `error` word for word as in the contract, and where it is. */
+export type Refusal = {
+  error: 'invalid request body' | 'invalid stats payload'
+  detail: string
+}
+
+type Fields = Record<string, unknown>
+
+const MAX = Number.MAX_SAFE_INTEGER
+
+/**
+ * Says what is wrong first with the shape of a body, or else with its numbers, and where:
+ * `keys[3].requests is negative`. It never repeats what was sent. The body has been refused, so
+ * this may take its time; `undefined` is one that wasn't JSON.
+ */
+export function explainRefusal(body: unknown, fields: readonly string[]): Refusal {
+  const shape = findBodyProblem(body) ?? findInEntries(body, (entry) => findShape(entry, fields))
+  if (shape !== null) return { error: 'invalid request body', detail: `${shape}.` }
+  const numbers = findInEntries(body, fields.includes('token_hash') ? findKeyNumbers : findNumbers)
+  return { error: 'invalid stats payload', detail: `${numbers ?? 'A number can not be true'}.` }
+}
+
+/** True for an object all of whose fields are unknown: it was meant for something else. */
+export function isForeign(object: object, fields: readonly string[]): boolean {
+  return !fields.some((field) => Object.hasOwn(object, field)) && Object.keys(object).length > 0
+}
+
+function findBodyProblem(body: unknown): string | null {
+  if (body === undefined) return 'The body is not JSON'
+  if (body === null) return null
+  if (!isObject(body)) return 'The body is not an object'
+  if (isForeign(body, ['keys'])) return 'The body lacks the field keys'
+  const { keys } = body
+  return isAbsent(keys) || Array.isArray(keys) ? null : 'keys is not an array'
+}
+
+/** The first that `find` says of an entry, with the entry's place in front. */
+function findInEntries(body: unknown, find: (entry: unknown) => string | null): string | null {
+  const { keys } = (body ?? {}) as { keys?: unknown[] | null }
+  for (const [i, entry] of (keys ?? []).entries()) {
+    const found = entry === null ? null : find(entry)
+    if (found !== null) return `keys[${i}]${found}`
+  }
+  return null
+}
+
+function findShape(entry: unknown, fields: readonly string[]): string | null {
+  if (!isObject(entry)) return ' is not an object'
+  for (const field of fields) {
+    const value = entry[field]
+    if (isAbsent(value)) continue
+    const problem = field === 'token_hash' ? problemOfHash(value) : problemOfCount(field, value)
+    if (problem !== null) return `.${field} ${problem}`
+  }
+  return isForeign(entry, fields) ? ` has none of the fields ${fields.join(', ')}` : null
+}
+
+function problemOfHash(value: unknown): string | null {
+  if (typeof value !== 'string') return 'is not a string'
+  return value.includes('\0') ? 'holds a NUL' : null
+}
+
+function problemOfCount(field: string, value: unknown): string | null {
+  if (typeof value !== 'number') return 'is not a number'
+  if (value > MAX) return `exceeds ${MAX}`
+  if (!Number.isInteger(value)) return 'is not a whole number'
+  // Other counts below zero have the right shape; it is their number that is wrong.
+  return value < (field === 'api_key_id' ? 0 : -MAX) ? 'is negative' : null
+}
+
+/** Of an entry that isn't skipped. */
+function findNumbers(entry: unknown): string | null {
+  const { api_key_id, requests, success_requests } = entry as Record<string, number | null>
+  if (!api_key_id) return null
+  if ((requests ?? 0) < 0) return '.requests is negative'
+  if ((success_requests ?? 0) < 0) return '.success_requests is negative'
+  return (success_requests ?? 0) > (requests ?? 0) ? '.success_requests exceeds requests' : null
+}
+
+function findKeyNumbers(entry: unknown): string | null {
+  const { token_hash, ...counts } = entry as { token_hash?: string | null }
+  if (!token_hash?.trim()) return null
+  const { requests, tokens, last_accessed_at } = counts as Record<string, number | null>
+  if ((requests ?? 0) < 0) return '.requests is negative'
+  if ((tokens ?? 0) < 0) return '.tokens is negative'
+  if ((last_accessed_at ?? 0) < 0) return '.last_accessed_at is negative'
+  return (last_accessed_at ?? 0) > LAST_UNIX_SECOND
+    ? '.last_accessed_at is after the year 9999'
+    : null
+}
+
+const isAbsent = (value: unknown) => value === undefined || value === null
+
+const isObject = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
