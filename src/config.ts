@@ -1,7 +1,7 @@
 import { findUrlProblems, splitServers } from './db/connection/target.ts'
 import { findNameProblem } from './merkle/key.ts'
 import { StartError } from './start-error.ts'
-import type { Role } from './tokens/roles.ts'
+import { type Role, TOKEN_VARIABLES } from './tokens/roles.ts'
 
 /** What the environment says. */
 export type Config = {
@@ -112,9 +112,9 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     replicaUrls: [],
     shards: integer('TALLYBOOK_SHARDS', 1, 1, 1_024),
     tokens: {
-      dp: token('TALLYBOOK_DP_TOKEN'),
-      admin: token('TALLYBOOK_ADMIN_TOKEN'),
-      auditor: token('TALLYBOOK_AUDITOR_TOKEN'),
+      dp: token(TOKEN_VARIABLES.dp),
+      admin: token(TOKEN_VARIABLES.admin),
+      auditor: token(TOKEN_VARIABLES.auditor),
     },
     bodyLimitBytes: integer('TALLYBOOK_BODY_LIMIT_BYTES', DEFAULT_BODY_LIMIT_BYTES, 1_024, 2 ** 28),
     idleTimeoutSeconds: integer('TALLYBOOK_IDLE_TIMEOUT_SECONDS', DEFAULT_IDLE_SECONDS, 5, 255),

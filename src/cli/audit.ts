@@ -7,6 +7,7 @@ import {
   openHttpSource,
   parseKeys,
   SourceError,
+  TokenNeeded,
 } from '../client/index.ts'
 import { StartError } from '../start-error.ts'
 import { openArchiveSource } from './archive-source.ts'
@@ -146,7 +147,10 @@ function following(auditing: Audit, signal: AbortSignal): () => Promise<AuditRep
 async function openSource(options: Options, findings: Findings): Promise<LogSource> {
   const { target } = options
   if (/^https?:\/\//.test(target)) {
-    return openHttpSource({ url: target, token: await readToken(options) })
+    return openHttpSource({ url: target, token: await readToken(options) }).catch((error) => {
+      if (error instanceof TokenNeeded) throw new StartError(`${error.message}: ${NAME_TOKEN}`)
+      throw error
+    })
   }
   const isFolder = await stat(target)
     .then((found) => found.isDirectory())
@@ -158,6 +162,8 @@ async function openSource(options: Options, findings: Findings): Promise<LogSour
   }
   return source
 }
+
+const NAME_TOKEN = 'set TALLYBOOK_AUDITOR_TOKEN to it, or name its file with --token-file.'
 
 async function openDealt({ archive }: Options, findings: Findings) {
   if (archive === undefined) return undefined

@@ -15,7 +15,7 @@ const BUSIEST_RATE = 40
  */
 export async function demo(args: string[]): Promise<void> {
   if (args.length > 1) throw new StartError('Usage: tallybook demo [http://host:port]')
-  const { url, send } = await connectToService(args[0])
+  const { url, send } = await connectToService(['admin', 'dp'], args[0])
 
   const { items } = await send<Page>('admin', 'GET', '/admin/provider-groups?limit=1')
   const { total_requests } = await send<{ total_requests: number }>('admin', 'GET', SUMMARY)
@@ -39,7 +39,7 @@ type Page = { items: unknown[] }
 const SUMMARY = '/admin/apikey-stats/summary'
 
 /** One proxy's flushes, one after the other, as it would have sent them in the last hour. */
-async function flushAnHour(send: Client['send'], proxy: number): Promise<void> {
+async function flushAnHour(send: Client<'dp'>['send'], proxy: number): Promise<void> {
   const chance = random(proxy + 1)
   const began = Math.floor(Date.now() / 1000) - 3600
   for (let flush = 0; flush < FLUSHES; flush++) {

@@ -3,7 +3,7 @@ import { readConfig } from '../config.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../db/embedded/index.ts'
 import { type Service, startService } from '../service.ts'
 import { StartError } from '../start-error.ts'
-import { loadTokens } from '../tokens/files.ts'
+import { type LoadedTokens, loadTokens } from '../tokens/files.ts'
 import { openOrigin } from '../transparency/origin.ts'
 import { explainFailure } from './failure.ts'
 import { launcherEnded } from './launcher.ts'
@@ -17,8 +17,8 @@ export async function serve(args: string[]): Promise<void> {
   const stopping = Promise.race([stopOnSignal(), launcherEnded()])
   const config = readConfig(process.env)
   const logger = pino({ level: config.logLevel }, pino.destination({ dest: 2, sync: true }))
-  const { tokens, made } = await loadTokens(config.dataDir, config.tokens)
-  for (const role of made) console.log(`New ${role} token (shown once): ${tokens[role]}`)
+  const loaded = await loadTokens(config.dataDir, config.tokens)
+  announceTokens(loaded)
   const { origin, made: isNew } = await openOrigin(config.dataDir, config.logOrigin)
   if (isNew) console.log(`New transparency log, signed as ${origin.name}`)
 
@@ -34,7 +34,7 @@ export async function serve(args: string[]): Promise<void> {
       config,
       address: embedded ?? { url: config.databaseUrl! },
       replicas: config.replicaUrls.map((url) => ({ url })),
-      tokens,
+      tokens: loaded.tokens,
       origin,
       logger,
     }).catch((error: unknown) => {
@@ -47,6 +47,16 @@ export async function serve(args: string[]): Promise<void> {
     await embedded?.stop()
   }
   process.exit(0)
+}
+
+/** Shows tokens to who looks on, not to a file or a collector of logs, which would keep them. */
+function announceTokens({ tokens, made, folder }: LoadedTokens): void {
+  if (made.length === 0) return
+  if (process.stdout.isTTY) {
+    for (const role of made) console.log(`New ${role} token (shown once): ${tokens[role]}`)
+  } else {
+    console.log(`New tokens for ${made.join(', ')} are in ${folder}, a file each.`)
+  }
 }
 
 async function stop(service: Service): Promise<void> {

@@ -17,13 +17,13 @@ export async function token(args: string[]): Promise<void> {
 }
 
 async function create(name: string, role: string): Promise<void> {
-  const { send } = await connectToService()
+  const { send } = await connectToService(['admin'])
   const made = await send<{ token: string }>('admin', 'POST', '/admin/tokens', { name, role })
   console.log(made.token)
 }
 
 async function list(): Promise<void> {
-  const { send } = await connectToService()
+  const { send } = await connectToService(['admin'])
   const { items } = await send<{ items: StoredToken[] }>('admin', 'GET', '/admin/tokens')
   for (const { name, role, created_at, revoked_at } of items) {
     const state = revoked_at === null ? 'live' : `revoked ${revoked_at}`
@@ -32,7 +32,7 @@ async function list(): Promise<void> {
 }
 
 async function revoke(name: string): Promise<void> {
-  const { send } = await connectToService()
+  const { send } = await connectToService(['admin'])
   await send('admin', 'DELETE', `/admin/tokens/${encodeURIComponent(name)}`)
   console.log(`Revoked ${name}`)
 }

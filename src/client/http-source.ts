@@ -2,7 +2,13 @@ import { HASH_BYTES } from '../merkle/hash.ts'
 import { formatTilePath, type Tile } from '../merkle/tile.ts'
 import { type Get, LIMITS, type Limits, open, readBody, readLines } from './http-body.ts'
 import { readList, readSummary } from './http-pages.ts'
-import { type LogSource, NotServed, SourceError, type StatementType } from './source.ts'
+import {
+  type LogSource,
+  NotServed,
+  SourceError,
+  type StatementType,
+  TokenNeeded,
+} from './source.ts'
 
 /** Bytes of what is small, of a tile and of a bundle. */
 const MOST = { small: 1024 * 1024, tile: 8_192, entries: 256 * 65_537 }
@@ -79,6 +85,7 @@ async function countShards(ask: Get): Promise<number> {
     const response = await ask(`/audit/log/${shard}/checkpoint`)
     await response.body?.cancel()
     if (response.status === 404 && shard > 0) return shard
+    if (response.status === 401) throw new TokenNeeded('The log wants the token of an auditor')
     if (response.status !== 200) {
       throw new SourceError(`The tree head of shard ${shard} answered ${response.status}`)
     }

@@ -76,3 +76,8 @@ export class SourceError extends Error {
 export class NotServed extends SourceError {
   override name = 'NotServed'
 }
+
+/** It is not public, and no token was given, or one that it doesn't know. */
+export class TokenNeeded extends SourceError {
+  override name = 'TokenNeeded'
+}

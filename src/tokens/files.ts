@@ -1,13 +1,12 @@
-import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { StartError } from '../start-error.ts'
 import { createFile, isCode } from '../whole-file.ts'
-import { ROLES, type Role } from './roles.ts'
+import { ROLES, type Role, TOKEN_VARIABLES } from './roles.ts'
 import { makeToken } from './stored.ts'
 
-/** A token of each role, and those that were made just now (to be shown this once). */
-export type LoadedTokens = { tokens: Record<Role, string>; made: Role[] }
+/** A token of each role, which of them were made just now, and the folder that has these. */
+export type LoadedTokens = { tokens: Record<Role, string>; made: Role[]; folder: string }
 
 /**
  * The token of each role: the fixed one where there is one, else that of `tokens/<role>` in the
@@ -33,36 +32,46 @@ export async function loadTokens(
   if (new Set(Object.values(tokens)).size < ROLES.length) {
     throw new StartError('Two roles have the same token: each role needs a token of its own.')
   }
-  return { tokens, made }
+  return { tokens, made, folder: resolve(dataDir, 'tokens') }
 }
 
-/** The tokens of a service that was started on this data directory; for its own commands. */
-export async function readTokens(
+/**
+ * The token of `role` for the service's own commands: the fixed one, else that of a service that
+ * was started on this data directory.
+ */
+export async function readToken(
   dataDir: string,
+  role: Role,
   fixed: Record<Role, string | null>,
-): Promise<Record<Role, string>> {
-  const tokens = {} as Record<Role, string>
-  for (const role of ROLES) tokens[role] = fixed[role] ?? (await read(pathOf(dataDir, role)))
-  return tokens
+): Promise<string> {
+  const path = pathOf(dataDir, role)
+  const token = fixed[role] ?? (await read(path))
+  if (token !== null) return token
+  throw new StartError(
+    `There is no ${role} token in ${path}: set ${TOKEN_VARIABLES[role]} to the one of the ` +
+      'service, or TALLYBOOK_DATA_DIR to its data directory.',
+  )
 }
 
 async function readOrMake(dataDir: string, role: Role): Promise<{ token: string; made: boolean }> {
   const path = pathOf(dataDir, role)
-  if (existsSync(path)) return { token: await read(path), made: false }
+  const there = await read(path)
+  if (there !== null) return { token: there, made: false }
   const token = makeToken(role)
   const made = await createFile(path, `${token}\n`)
-  return made ? { token, made } : { token: await read(path), made }
+  return { token: (made ? token : await read(path)) ?? token, made }
 }
 
 const pathOf = (dataDir: string, role: Role) => join(dataDir, 'tokens', role)
 
-async function read(path: string): Promise<string> {
+/** null if there is no such file. */
+async function read(path: string): Promise<string | null> {
   let token: string
   try {
     token = (await readFile(path, 'utf8')).trim()
   } catch (error) {
     if (!isCode(error, 'ENOENT')) throw error
-    throw new StartError(`There is no token in ${path}: has the service been started there?`)
+    return null
   }
   if (token !== '') return token
   throw new StartError(`The token file ${path} is empty: delete it, and a new one is made.`)

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { type ClusterContent, copyCluster } from './cluster.ts'
 import { TOKENS } from './service.ts'
 
-const MAIN = join(import.meta.dir, '../../src/main.ts')
+export const MAIN = join(import.meta.dir, '../../src/main.ts')
 
 export type DataDir = { path: string; remove(): Promise<void> }
 
