@@ -10,6 +10,7 @@ import { attestationRoutes } from './http/attestations/index.ts'
 import { audit } from './http/audit/index.ts'
 import type { AuditStreams } from './http/audit/streams.ts'
 import { auth } from './http/auth.ts'
+import { serveUnder } from './http/base-path.ts'
 import { Bodies } from './http/body.ts'
 import { catalogRoutes } from './http/catalog/index.ts'
 import { explainRoute } from './http/explain/index.ts'
@@ -68,6 +69,8 @@ export type AppOptions = {
   /** null: they are for everyone. */
   metricsToken: string | null
   logger: Logger
+  /** What a proxy has in front of all paths, `/tallybook`; or ''. */
+  basePath: string
   bodyLimitBytes: number
   /** Seconds after which a connection without a request is closed. */
   idleTimeoutSeconds: number
@@ -81,6 +84,7 @@ export function createApp(options: AppOptions) {
   const guard = auth(options)
   const bodies = new Bodies(options.bodyLimitBytes)
   const routes: Route[] = []
+  const flushPaths = new Set(FLUSH_PATHS.flatMap((path) => [path, options.basePath + path]))
   const app = new Elysia({
     // Fields that a schema doesn't know are not dropped in silence.
     normalize: false,
@@ -97,7 +101,7 @@ export function createApp(options: AppOptions) {
     .onRequest(refuseBadHost)
     .onError(({ error, code, request }) => {
       const problem = toProblem(error, code, request, options.logger)
-      if (FLUSH_PATHS.includes(pathOf(request.url))) options.metrics.observeRefused(problem.status)
+      if (flushPaths.has(pathOf(request.url))) options.metrics.observeRefused(problem.status)
       return problem.toResponse()
     })
     .use(flushes(guard, { ...options, bodies }))
@@ -125,9 +129,9 @@ export function createApp(options: AppOptions) {
     .use(statusRoute(guard, options))
     .use(health(options))
     .use(options.hasMetrics ? metricsRoute(options.metrics, options.metricsToken) : new Elysia())
-    .use(swaggerRoutes())
-    .use(consoleRoutes())
-  routes.push(...app.routes)
+    .use(swaggerRoutes(options.basePath))
+    .use(consoleRoutes(options.basePath))
+  routes.push(...serveUnder(options.basePath, app))
   return app
 }
 

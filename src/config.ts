@@ -8,6 +8,8 @@ export type Config = {
   host: string
   /** 0 picks a free one. */
   port: number
+  /** Prefix of all paths where a proxy shares its host with others, `/tallybook`; or ''. */
+  basePath: string
   dataDir: string
   /** null: the embedded PostgreSQL in the data directory. */
   databaseUrl: string | null
@@ -100,6 +102,12 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     problems.push(`${name} must be a host and a port, such as 127.0.0.1:9464, not "${value}".`)
     return null
   }
+  const basePath = (name: string) => {
+    const value = (text(name) ?? '').replace(/\/+$/, '')
+    if (value === '' || (/^(\/[\w~-][\w.~-]*)+$/.test(value) && value.length <= 255)) return value
+    problems.push(`${name} must be a path such as /tallybook, of letters, digits and - . _ ~.`)
+    return ''
+  }
   const logLevel = text('TALLYBOOK_LOG_LEVEL') ?? 'info'
   if (!LOG_LEVELS.includes(logLevel)) {
     problems.push(`TALLYBOOK_LOG_LEVEL must be one of ${LOG_LEVELS.join(', ')}.`)
@@ -107,6 +115,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   const config: Config = {
     host: text('TALLYBOOK_HOST') ?? '127.0.0.1',
     port: integer('TALLYBOOK_PORT', 3000, 0, 65_535),
+    basePath: basePath('TALLYBOOK_BASE_PATH'),
     dataDir: text('TALLYBOOK_DATA_DIR') ?? '.tallybook',
     databaseUrl: text('DATABASE_URL'),
     replicaUrls: [],

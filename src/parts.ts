@@ -36,6 +36,7 @@ export type ServiceOptions = {
     Partial<
       Pick<
         Config,
+        | 'basePath'
         | 'verifyAt'
         | 'logPublic'
         | 'attestMinutes'

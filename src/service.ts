@@ -61,12 +61,12 @@ export async function startService(options: ServiceOptions): Promise<Service> {
 async function serve(options: ServiceOptions, pools: Pools, reads: Reads): Promise<Service> {
   const { config, logger } = options
   const { host, port, shards, bodyLimitBytes, unknownTokens } = config
-  const { metricsAddress = null, metricsToken = null } = config
+  const { basePath = '', metricsAddress = null, metricsToken = null } = config
   const parts = await makeParts(options, pools, reads)
   let stopping = false
   const app = createApp({
     ...parts,
-    ...{ pools, reads, shards, logger, bodyLimitBytes },
+    ...{ pools, reads, shards, logger, basePath, bodyLimitBytes },
     idleTimeoutSeconds: config.idleTimeoutSeconds ?? DEFAULT_IDLE_SECONDS,
     startRebuild: (projection) => parts.rebuilds.start(projection),
     logPublic: config.logPublic ?? false,
@@ -91,8 +91,9 @@ async function serve(options: ServiceOptions, pools: Pools, reads: Reads): Promi
   parts.projector.start()
   parts.integrator.start()
   const timers = startTimers(options, pools, parts)
+  const authority = `${host.includes(':') ? `[${host}]` : host}:${app.server?.port ?? port}`
   return {
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${app.server?.port ?? port}`,
+    url: `http://${authority}${basePath}`,
     stop: async () => {
       stopping = true
       for (const timer of timers) timer.stop()

@@ -98,3 +98,29 @@ test.each<Record<string, string>>([
 ])('%j is refused with what it has to be', (env) => {
   expect(refusal(env)).toMatchSnapshot()
 })
+
+test('a base path is one of plain segments, whatever slashes are behind it, or none', () => {
+  expect(readConfig({}).basePath).toBe('')
+  for (const [given, taken] of [
+    ['/', ''],
+    ['/tallybook', '/tallybook'],
+    ['/tallybook/', '/tallybook'],
+    ['/stats/tally-book_2.0/', '/stats/tally-book_2.0'],
+  ] as const) {
+    expect(readConfig({ TALLYBOOK_BASE_PATH: given }).basePath).toBe(taken)
+  }
+  for (const given of [
+    'tallybook',
+    '//x',
+    '/a//b',
+    '/a/../b',
+    '/.',
+    '/a b',
+    '/a%2fb',
+    '/a?b',
+    '/:a',
+    '/*',
+  ]) {
+    expect(() => readConfig({ TALLYBOOK_BASE_PATH: given })).toThrow('TALLYBOOK_BASE_PATH')
+  }
+})

@@ -54,7 +54,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'http/verifications': ['db', 'verify', 'verifications', 'http'],
   http: [
     ...['events', 'merkle', 'db', 'log', 'projector', 'replicas', 'transparency', 'tokens'],
-    ...['verifications', 'intervals.ts'],
+    ...['verifications', 'intervals.ts', 'start-error.ts'],
   ],
   console: ['events', 'tokens', 'http'],
   // Bundled for browsers: of the service its types, and what is pure.

@@ -10,8 +10,8 @@ const FOR_EVER = { 'cache-control': 'public, max-age=31536000, immutable' }
 /** The console as browsers get it: its document, and what that names. */
 export type Bundle = { document: Asset; files: ReadonlyMap<string, Asset> }
 
-/** Makes script and style of `page/`. Takes some 55 ms. */
-export async function bundle(): Promise<Bundle> {
+/** Makes script and style of `page/`, found under `basePath`. Takes some 55 ms. */
+export async function bundle(basePath: string): Promise<Bundle> {
   const built = await Bun.build({
     entrypoints: [join(FOLDER, 'main.tsx')],
     target: 'browser',
@@ -21,7 +21,7 @@ export async function bundle(): Promise<Bundle> {
   })
   const icon = await readFile(join(FOLDER, 'icon.svg'), 'utf8')
   const files = new Map<string, Asset>([['icon.svg', toAsset(icon, 'image/svg+xml')]])
-  let document = await readFile(join(FOLDER, 'index.html'), 'utf8')
+  let document = (await readFile(join(FOLDER, 'index.html'), 'utf8')).replaceAll('$base', basePath)
   for (const output of built.outputs) {
     const name = output.path.split('/').at(-1)!
     files.set(name, toAsset(new Uint8Array(await output.arrayBuffer()), output.type, FOR_EVER))

@@ -9,11 +9,11 @@ const hidden = { detail: { hide: true } }
  * The console: one document for all of its pages, and the files that it names. They are the same
  * for everyone; what they show comes from the routes that everybody else uses.
  */
-export function consoleRoutes() {
+export function consoleRoutes(basePath: string) {
   let made: Promise<Bundle> | null = null
   /** Made on the first request; one that failed is tried again. */
   const get = () => {
-    made ??= bundle().catch((error) => {
+    made ??= bundle(basePath).catch((error) => {
       made = null
       throw error
     })

@@ -17,9 +17,15 @@ export function readCookie(request: Request): string | null {
  * The Set-Cookie that begins a session for so many seconds, or ends it (0). No script sees it, no
  * other site's request carries it, and it never goes over plain HTTP where the page came by HTTPS.
  */
-export function writeCookie(request: Request, id: string, seconds: number): string {
+export function writeCookie(
+  request: Request,
+  basePath: string,
+  id: string,
+  seconds: number,
+): string {
   const secure = request.headers.get('origin')?.startsWith('https:') ? '; Secure' : ''
-  return `${NAME}=${id}; Path=/; Max-Age=${seconds}; HttpOnly; SameSite=Strict${secure}`
+  const path = basePath || '/'
+  return `${NAME}=${id}; Path=${path}; Max-Age=${seconds}; HttpOnly; SameSite=Strict${secure}`
 }
 
 /**

@@ -43,15 +43,6 @@ const ERROR_HEADERS: { [Status in ErrorStatus]?: object } = {
   503: { 'Retry-After': header('Seconds', 'integer') },
 }
 
-/** Of every route that takes a body. */
-const CONTENT_ENCODING = {
-  name: 'Content-Encoding',
-  in: 'header',
-  required: false,
-  description: 'How the body is compressed; the limit holds for what it decompresses to',
-  schema: { type: 'string', enum: ['gzip', 'identity'] },
-}
-
 /** What a route tells OpenAPI; the answers are all there are. */
 export type RouteDoc = {
   summary: string
@@ -93,7 +84,6 @@ export function describe(doc: RouteDoc) {
           },
         }),
   }
-  const parameters = [...(doc.parameters ?? []), ...(doc.body ? [CONTENT_ENCODING] : [])]
   // Who has to show a token may have shown too many.
   const statuses: ErrorStatus[] = doc.errors.includes(401) ? [...doc.errors, 429] : doc.errors
   for (const status of statuses) {
@@ -115,12 +105,13 @@ export function describe(doc: RouteDoc) {
     tags: [doc.tag],
     security: doc.open ? [] : [{ token: [] }],
     responses,
-    ...(parameters.length === 0 ? {} : { parameters }),
+    ...(doc.parameters === undefined ? {} : { parameters: doc.parameters }),
     ...(doc.body === undefined
       ? {}
       : {
           requestBody: {
             required: true,
+            description: 'It may be compressed, with `Content-Encoding: gzip`.',
             content: { 'application/json': { schema: doc.body.schema, example: doc.body.example } },
           },
         }),

@@ -10,7 +10,7 @@ const DATE_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2
 export const OPENAPI_FILE = join(import.meta.dir, '../../docs/openapi.json')
 
 /** The app without its parts: it describes its routes, and serves none that needs more. */
-export const createBareApp = () => createApp({} as AppOptions)
+export const createBareApp = () => createApp({ basePath: '' } as AppOptions)
 
 /** What GET /swagger/json answers. */
 export async function describeApi(): Promise<Document> {

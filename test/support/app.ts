@@ -2,6 +2,7 @@ import pino from 'pino'
 import { createApp } from '../../src/app.ts'
 import { openPools } from '../../src/db/pool.ts'
 import { Attempts } from '../../src/http/attempts.ts'
+import { toServed } from '../../src/http/base-path.ts'
 import { makeParts } from '../../src/parts.ts'
 import { Reads } from '../../src/replicas/reads.ts'
 import { makeOrigin } from './origin.ts'
@@ -23,6 +24,7 @@ export async function listRoutes({ address }: TestDatabase, shards: number): Pro
     ...([pools, reads] as const),
   )
   const app = createApp({
+    basePath: '',
     ...parts,
     ...{ pools, reads, logger, ...bounds },
     startRebuild: () => false,
@@ -33,7 +35,7 @@ export async function listRoutes({ address }: TestDatabase, shards: number): Pro
     attempts: new Attempts(bounds.unknownTokens),
     isStopping: () => false,
   })
-  const routes = app.routes.map(({ method, path }) => ({ method, path }))
+  const routes = app.routes.map(({ method, path }) => ({ method, path: toServed(path) }))
   await parts.instances.leave()
   await pools.close()
   await remove()

@@ -45,6 +45,7 @@ export type TestServiceOptions = {
   unknownTokens?: number
   maxFollowers?: number
   logPublic?: boolean
+  basePath?: string
   /** What signs, and keeps the tree heads, where another instance or an earlier one has it too. */
   origin?: Origin
   /** In place of those of TEST_INTERVALS. */
@@ -69,6 +70,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
       unknownTokens: options.unknownTokens ?? 1_000_000,
       maxFollowers: options.maxFollowers ?? 5_000,
       logPublic: options.logPublic ?? false,
+      basePath: options.basePath ?? '',
     },
     address: options.address ?? database.address,
     replicas: options.replicas ?? [],

@@ -2,8 +2,11 @@ import { treaty } from '@elysiajs/eden/treaty2'
 import type { createApp } from '../../app.ts'
 import type { Exact } from '../../events/exact.ts'
 
+/** What stands in front of all paths of the service, `/tallybook`; or ''. */
+export const BASE = document.getElementById('console')!.dataset.base!
+
 /** The service, typed by its own routes. The session's cookie goes along by itself. */
-export const api = treaty<ReturnType<typeof createApp>>(location.origin, {
+export const api = treaty<ReturnType<typeof createApp>>(location.origin + BASE, {
   // What is no good answer is for Eden to make an error of.
   onResponse: (response) =>
     response.ok && isJson(response) ? response.text().then(parseExact) : null,

@@ -1,4 +1,5 @@
 import { effect, signal } from '@preact/signals'
+import { BASE } from './api.ts'
 import { findSession, session } from './session.ts'
 
 /** Position of the last event of each shard, as the service tells it; null: not known. */
@@ -14,7 +15,7 @@ let source: EventSource | null = null
 
 function connect(): void {
   if (source !== null || !session.value || document.hidden) return
-  source = new EventSource('/admin/live')
+  source = new EventSource(`${BASE}/admin/live`)
   source.onopen = () => {
     isConnected.value = true
   }

@@ -1,5 +1,5 @@
 import { signal } from '@preact/signals'
-import { api, onUnauthorized, take } from './api.ts'
+import { api, BASE, onUnauthorized, take } from './api.ts'
 
 export type Session = { name: string; role: string; expires_at: string | null }
 
@@ -10,7 +10,7 @@ export const session = signal<Session | null | undefined>(undefined)
 export const isAdmin = () => session.value?.role === 'admin'
 
 /** Other tabs of this browser follow who signs in and out. */
-const tabs = new BroadcastChannel('tallybook.session')
+const tabs = new BroadcastChannel(`tallybook.session${BASE}`)
 tabs.onmessage = () => void findSession().catch(() => {})
 
 onUnauthorized.tell = () => {

@@ -19,11 +19,11 @@ const BODY_BYTES = 4 * 1024
 /** That a token may make in a minute: each is written down. */
 const SIGN_INS = 120
 
-type Options = AuthOptions
+type Options = AuthOptions & { basePath: string }
 
 /** POST, GET and DELETE /session: a browser that is signed in. */
 export function sessionRoutes(options: Options) {
-  const { pools, tokens } = options
+  const { pools, tokens, basePath } = options
   const bodies = new Bodies(BODY_BYTES)
   const roles = ['admin', 'auditor'] as const
   const signIns = new Quota(SIGN_INS, 60_000)
@@ -51,7 +51,7 @@ export function sessionRoutes(options: Options) {
         }
         const { id, expiresAt } = await beginSession(pools.session, name, body.token)
         set.status = 201
-        set.headers['set-cookie'] = writeCookie(request, id, SESSION_S)
+        set.headers['set-cookie'] = writeCookie(request, basePath, id, SESSION_S)
         return { name, role, expires_at: expiresAt }
       },
       { parse: 'none', query: NoQuery, detail: details.begin },
@@ -75,7 +75,7 @@ export function sessionRoutes(options: Options) {
       async ({ request }) => {
         refuseCrossOrigin(request)
         await endSession(pools.session, readCookie(request) ?? '')
-        const headers = { 'set-cookie': writeCookie(request, '', 0) }
+        const headers = { 'set-cookie': writeCookie(request, basePath, '', 0) }
         return new Response(null, { status: 204, headers })
       },
       { parse: 'none', query: NoQuery, detail: details.end },

@@ -20,7 +20,7 @@ type Source = Omit<Schema, 'anyOf' | 'properties' | 'items' | 'additionalPropert
  * Makes a document of the swagger plugin OpenAPI 3.0: its schemas come in JSON Schema, of which 3.0
  * has a dialect. A schema with a title becomes a component of that name.
  */
-export function toOpenApi(written: object): Document {
+export function toOpenApi(written: object, basePath = ''): Document {
   // Through JSON: TypeBox's symbols and what is undefined stay behind.
   const document = JSON.parse(JSON.stringify(written)) as Document
   const components: Record<string, Schema> = {}
@@ -39,7 +39,11 @@ export function toOpenApi(written: object): Document {
       }
     }
   }
-  return { ...document, components: { ...document.components, schemas: components } }
+  return {
+    ...document,
+    servers: [{ url: basePath || '/' }],
+    components: { ...document.components, schemas: components },
+  }
 }
 
 /** `postInternalApikey-statsFlush` → `postInternalApikeyStatsFlush`. */

@@ -8,16 +8,16 @@ import { toPage } from './page.ts'
 const hidden = { detail: { hide: true } }
 
 /** GET /swagger/json: the API's description (OpenAPI 3.0). GET /swagger: a page that shows it. */
-export function swaggerRoutes() {
+export function swaggerRoutes(basePath: string) {
   const plugin = swagger({ path: '/swagger', documentation })
   const describeRoutes = plugin.routes.find(({ path }) => path === '/swagger/json')!
   let made: { json: Asset; page: Asset } | undefined
   /** Made once, on the first request: by then all routes are there. */
   const make = () => {
-    const document = toOpenApi((describeRoutes.handler as () => object)())
+    const document = toOpenApi((describeRoutes.handler as () => object)(), basePath)
     made = {
       json: toAsset(JSON.stringify(document), 'application/json'),
-      page: toAsset(toPage(document), 'text/html; charset=utf-8', {
+      page: toAsset(toPage(document, basePath), 'text/html; charset=utf-8', {
         'content-security-policy': policyOf('data:'),
       }),
     }

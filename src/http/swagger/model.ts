@@ -50,6 +50,7 @@ export type Operation = {
 export type Document = {
   info: { title: string; version: string; description: string }
   tags: { name: string; description: string }[]
+  servers: { url: string }[]
   paths: Record<string, Record<string, Operation>>
   components: { schemas: Record<string, Schema> }
 }

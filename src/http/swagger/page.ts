@@ -5,7 +5,7 @@ import type { Answer, Document, Media, Operation, Parameter } from './model.ts'
 type Route = { method: string; path: string; operation: Operation }
 
 /** The page that shows the API: all of it is in the HTML; page.js adds the requests. */
-export function toPage(document: Document): string {
+export function toPage(document: Document, basePath: string): string {
   const { info, tags, components } = document
   const resolve: Resolve = (schema) =>
     schema.$ref === undefined ? schema : components.schemas[schema.$ref.split('/').at(-1)!]!
@@ -18,15 +18,15 @@ export function toPage(document: Document): string {
 <meta name="color-scheme" content="light dark">
 <title>${info.title} API</title>
 <link rel="icon" href="${ICON}">
-<link rel="stylesheet" href="/swagger/page.css">
-<script src="/swagger/page.js" defer></script>
+<link rel="stylesheet" href="${basePath}/swagger/page.css">
+<script src="${basePath}/swagger/page.js" defer></script>
 </head>
 <body>
 <a class="skip" href="#operations">Skip to the operations</a>
 <aside>
 <h1>${info.title} <small>API ${info.version}</small></h1>
 <p>${prose(info.description)}</p>
-<p><a href="/swagger/json">OpenAPI 3.0 document</a></p>
+<p><a href="${basePath}/swagger/json">OpenAPI 3.0 document</a></p>
 <label for="token">Token for requests from this page</label>
 <input id="token" type="password" autocomplete="off" spellcheck="false" placeholder="Bearer token">
 <p class="hint">Kept in this page's memory: gone when you leave it.</p>
@@ -38,7 +38,7 @@ ${groups.map(
   ({ name, description, routes }) => html`<section>
 <h2>${name}</h2>
 <p>${prose(description)}</p>
-${routes.map((route) => showRoute(route, resolve))}
+${routes.map((route) => showRoute(route, basePath, resolve))}
 </section>`,
 )}
 </main>
@@ -71,14 +71,15 @@ const navigation = ({ name, routes }: { name: string; routes: Route[] }) => html
 /** A path may be broken before each slash. */
 const breakable = (path: string) => new Html(html`${path}`.text.replaceAll('/', '<wbr>/'))
 
-function showRoute({ method, path, operation }: Route, resolve: Resolve): Html {
+function showRoute({ method, path, operation }: Route, basePath: string, resolve: Resolve): Html {
   const { operationId: id, summary, description, requestBody, responses } = operation
   const parameters = operation.parameters ?? []
   const body = requestBody?.content['application/json']
   return html`<details class="operation" id="${id}">
 <summary>${badge(method)}<code class="path">${breakable(path)}</code>
 <span>${summary}</span></summary>
-<form data-method="${method}" data-path="${path}" data-role="${operation['x-roles']?.[0]}">
+<form data-method="${method}" data-path="${basePath}${path}"
+data-role="${operation['x-roles']?.[0]}">
 ${description === undefined ? undefined : html`<p>${prose(description)}</p>`}
 <p>${showRoles(operation['x-roles'])}</p>
 ${parameters.length === 0 ? undefined : html`<h3>Parameters</h3>`}

@@ -1,6 +1,6 @@
 import { Check, ShieldCheck, X } from 'lucide-preact'
 import { useState } from 'preact/hooks'
-import { api, Failure, take } from '../api.ts'
+import { api, BASE, Failure, take } from '../api.ts'
 import { Failed } from '../parts/states.tsx'
 import { canHash } from './hash.ts'
 import { checkInclusion, type Step } from './inclusion.ts'
@@ -37,7 +37,11 @@ export function Inclusion({ shard, position }: { shard: number; position: number
       <header>
         <h2>Proof that it is in the log</h2>
         <div class="choices">
-          <a class="button small" href={`/audit/events/${shard}/${position}/tlog-proof`} download>
+          <a
+            class="button small"
+            href={`${BASE}/audit/events/${shard}/${position}/tlog-proof`}
+            download
+          >
             Save the proof
           </a>
           <button

@@ -1,4 +1,4 @@
-import { api, take } from '../api.ts'
+import { api, BASE, take } from '../api.ts'
 import { formatCount, formatCountOf } from '../format.ts'
 import { keep, readKept } from '../storage.ts'
 import { isConsistent } from './consistency.ts'
@@ -16,7 +16,8 @@ export type Compared =
 type Kept = { note: string; seenAt: string }
 
 const headName = (origin: string) => `tallybook.head ${origin}`
-const KEYS = 'tallybook.keys'
+// Others on this host have keys of their own.
+const KEYS = `tallybook.keys${BASE}`
 
 /** The keys that the service names, and those of them that this browser hasn't seen before. */
 export async function loadKeys(): Promise<{ keys: Key[]; unknown: Key[] }> {

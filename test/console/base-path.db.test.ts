@@ -1,0 +1,102 @@
+import { describe, expect, test } from 'bun:test'
+import { type HttpProxy, startHttpProxy } from '../support/http-proxy.ts'
+import { TOKENS } from '../support/service.ts'
+import { eventually, hasBrowser, settle, useConsole } from './browser.ts'
+
+const BASE = '/tally/book'
+const FLUSH = '{"keys":[{"api_key_id":1,"requests":7,"success_requests":7}]}'
+
+describe.skipIf(!hasBrowser)('under a base path', () => {
+  const console = useConsole({ basePath: BASE })
+
+  for (const form of ['kept', 'stripped'] as const) {
+    test(`the console works behind a proxy, the prefix ${form}`, async () => {
+      const { service } = console
+      await service.putCatalog({
+        provider_groups: [{ id: 1, name: 'one' }],
+        api_keys: [{ id: 1, group_id: 1 }],
+      })
+      const proxy = await startHttpProxy(service.url, BASE, form)
+      try {
+        const page = await console.open(null, { path: 'about:blank' })
+        const failed = collectFailures(page, proxy)
+
+        await page.goto(`${proxy.url}/`)
+        await page.getByLabel('Token').fill(TOKENS.auditor)
+        await page.getByRole('button', { name: 'Sign in' }).click()
+        await page.getByRole('heading', { name: 'Overview' }).waitFor()
+        const [cookie] = await page.context().cookies()
+        expect(cookie).toMatchObject({ path: BASE, httpOnly: true })
+
+        // Links, pages loaded by their address, and the way back.
+        for (const title of ['API keys', 'Token keys', 'Log', 'Proofs', 'Health']) {
+          await page.getByRole('link', { name: title, exact: true }).first().click()
+          await page.getByRole('heading', { name: title, level: 1 }).waitFor()
+          expect(page.url()).toStartWith(`${proxy.url}/`)
+          await page.reload()
+          await page.getByRole('heading', { name: title, level: 1 }).waitFor()
+        }
+        await page.goto(proxy.url.replace(/$/, '/api-keys/1'))
+        await settle(page)
+        await page.getByRole('link', { name: 'group #1' }).click()
+        await page.getByRole('heading', { name: 'one' }).waitFor()
+        await page.goBack()
+        await page.getByRole('heading', { name: '#1' }).first().waitFor()
+
+        // What is new is told, through the proxy.
+        await page.goto(`${proxy.url}/`)
+        await settle(page)
+        const total = () => page.locator('.totals dd b').first().textContent()
+        const before = Number((await total())?.replaceAll(',', ''))
+        expect((await service.post('/internal/apikey-stats/flush', FLUSH)).status).toBe(200)
+        expect(await eventually(total, (text) => text === String(before + 7))).toBe(
+          String(before + 7),
+        )
+
+        await page.getByRole('button', { name: 'Sign out' }).click()
+        await page.getByLabel('Token').waitFor()
+        expect(await page.context().cookies()).toEqual([])
+        expect(failed).toEqual([])
+        expect(proxy.strays).toEqual([])
+      } finally {
+        await proxy.close()
+      }
+    })
+
+    test(`the page of the API sends requests behind a proxy, the prefix ${form}`, async () => {
+      const proxy = await startHttpProxy(console.service.url, BASE, form)
+      try {
+        const page = await console.open(null, { path: 'about:blank' })
+        const failed = collectFailures(page, proxy)
+        await page.goto(`${proxy.url}/swagger#getHealthLive`)
+        const operation = page.locator('#getHealthLive')
+        expect(await operation.locator('.curl').textContent()).toContain(`${proxy.url}/health/live`)
+        await operation.getByRole('button', { name: 'Send GET' }).click()
+        await operation.getByText(/^200 in/).waitFor()
+        await page.getByRole('link', { name: 'OpenAPI 3.0 document' }).click()
+        await page.getByText('"openapi"').first().waitFor()
+        expect(failed).toEqual([])
+        expect(proxy.strays).toEqual([])
+      } finally {
+        await proxy.close()
+      }
+    })
+  }
+
+  test('the pages made no complaint', () => {
+    expect(console.complaints).toEqual([])
+  })
+})
+
+/** Answers that a page got and should not have: there is nothing there, or not for it. */
+function collectFailures(
+  page: Awaited<ReturnType<ReturnType<typeof useConsole>['open']>>,
+  { url }: HttpProxy,
+): string[] {
+  const failed: string[] = []
+  page.on('response', (response) => {
+    if (response.status() >= 400) failed.push(`${response.status()} ${response.url()}`)
+    else if (!response.url().startsWith(`${url}/`)) failed.push(`elsewhere: ${response.url()}`)
+  })
+  return failed
+}
