@@ -2,6 +2,7 @@ import { createApp, createMetricsApp } from './app.ts'
 import { DEFAULT_IDLE_SECONDS } from './config.ts'
 import { readPlacement } from './db/citus/distribute.ts'
 import { migrate } from './db/migrate.ts'
+import { readNameOrder } from './db/names.ts'
 import { connectAsOwner, openPools, type Pools } from './db/pool.ts'
 import { refuseSharedSessions } from './db/pooler.ts'
 import { Attempts } from './http/attempts.ts'
@@ -17,6 +18,10 @@ import { scheduleVerifications } from './verifications/schedule.ts'
 const NOT_SPREAD =
   'This database has Citus, and the tables are on this node alone: stop the services on it and ' +
   'run `tallybook init --citus` to spread them over its workers (docs/scale.md).'
+
+const NO_ICU =
+  'This PostgreSQL had no ICU when the schema was made: lists by name are in the order of the ' +
+  "database's own collation."
 
 type App = ReturnType<typeof createApp>
 type Server = App['server']
@@ -36,6 +41,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   try {
     await migrate(owner, config.shards)
     if ((await readPlacement(owner)) === 'alone') options.logger.warn(NOT_SPREAD)
+    if ((await readNameOrder(owner)) === 'own') options.logger.warn(NO_ICU)
     await createCheckpoints(owner)
     await sweepGenerations(owner)
   } finally {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { StartError } from '../start-error.ts'
 import { completeDistribution } from './citus/distribute.ts'
 import { isLockTimeout, isMissingSchema } from './errors.ts'
+import { refreshNameOrder } from './names.ts'
 import { SCHEMA, type Sql, type Transaction, transact } from './pool.ts'
 import { grantAll, lacksPrivileges, makeServiceRole } from './privileges.ts'
 
@@ -58,6 +59,7 @@ export async function migrate(owner: Sql, shards: number): Promise<void> {
     )
   }
   await restorePrivileges(owner)
+  await whenUnlocked(() => refreshNameOrder(owner))
   await checkShards(owner, shards)
   await completeDistribution(owner, shards)
 }

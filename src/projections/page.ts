@@ -9,8 +9,8 @@ export type PageRequest = {
   /** Ended rows too. */
   ended: boolean
   /**
-   * What the name holds, in capitals or not (of A to Z; of other letters where the locale of the
-   * database knows them), or the id begins with; null: anything.
+   * What the name holds, in capitals or not (without ICU those of A to Z; of other letters where
+   * the locale of the database knows them), or the id begins with; null: anything.
    */
   search: string | null
 }
@@ -25,11 +25,19 @@ export class CursorError extends Error {
   override name = 'CursorError'
 }
 
+/**
+ * Whether the catalog's rows alone say which of them are on the page: counters are then looked up
+ * of those only.
+ */
+export const isOfCatalog = (column: string, id: string) => column === id || column === 'name'
+
 /** Condition on catalog rows `c`: the search finds them. */
 export function isFound(sql: Sql | Transaction, id: string, { search }: PageRequest): Fragment {
   if (search === null) return sql`true`
+  // Behind an empty part of the name the search has its collation, which knows what is a capital.
   return sql`(
-    strpos(lower(c.name), lower(${search}::text)) > 0 or starts_with(c.${sql(id)}::text, ${search})
+    strpos(lower(c.name), lower(left(c.name, 0) || ${search}::text)) > 0
+    or starts_with(c.${sql(id)}::text, ${search})
   )`
 }
 

@@ -1,6 +1,14 @@
 import type { Transaction } from '../db/pool.ts'
 import { type Exact, toExact } from '../events/exact.ts'
-import { isFound, type Page, type PageRequest, type SortColumns, toKeyset, toPage } from './page.ts'
+import {
+  isFound,
+  isOfCatalog,
+  type Page,
+  type PageRequest,
+  type SortColumns,
+  toKeyset,
+  toPage,
+} from './page.ts'
 import type { Source } from './source.ts'
 
 /** A token key with its counters. */
@@ -47,21 +55,24 @@ export async function readKeys(
 ): Promise<Page<Key>> {
   const { tokenHash } = request
   const { column, cut } = toKeyset(transaction, request, KEY_SORTS, 'token_hash')
-  const byHash = tokenHash !== null || column === 'token_hash'
-  const listed = byHash ? transaction`select c.token_hash from c` : null
+  const isCut = tokenHash !== null || isOfCatalog(column, 'token_hash')
+  const listed = isCut ? transaction`select c.token_hash from c` : null
   const rows = await transaction<Row[]>`
     with c as (
-      select c.token_hash, c.quota_limit, c.name, c.ended_at
-      from (${source.keys()}) c
+      select *
+      from (
+        select k.token_hash, k.quota_limit, coalesce(k.name, '') as name, k.ended_at
+        from (${source.keys()}) k
+      ) c
       where ${request.ended ? transaction`true` : transaction`c.ended_at is null`}
         and ${isFound(transaction, 'token_hash', request)}
         and ${tokenHash === null ? transaction`true` : transaction`c.token_hash = ${tokenHash}`}
-        ${byHash ? transaction`and ${cut}` : transaction``}
+        ${isCut ? transaction`and ${cut}` : transaction``}
     )
     select *
     from (
       select
-        c.token_hash, coalesce(c.name, '') as name, c.quota_limit,
+        c.token_hash, c.name, c.quota_limit,
         coalesce(n.requests, 0) as request_count,
         coalesce(n.tokens, 0) as used_tokens,
         coalesce(n.quota_used, 0) as quota_used,

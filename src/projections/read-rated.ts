@@ -1,5 +1,13 @@
 import type { Fragment, Transaction } from '../db/pool.ts'
-import { isFound, type Page, type PageRequest, type SortColumns, toKeyset, toPage } from './page.ts'
+import {
+  isFound,
+  isOfCatalog,
+  type Page,
+  type PageRequest,
+  type SortColumns,
+  toKeyset,
+  toPage,
+} from './page.ts'
 import { type Rated, type RatedRow, ratedColumns, toRated } from './rates.ts'
 import type { Listed, Source } from './source.ts'
 
@@ -30,7 +38,7 @@ export async function readProviderGroups(
   request: RatedRequest,
 ): Promise<Page<ProviderGroup>> {
   const catalog = transaction`
-    select g.id, 0::bigint as group_id, g.name, g.ended_at
+    select g.id, 0::bigint as group_id, coalesce(g.name, '') as name, g.ended_at
     from (${source.providerGroups()}) g`
   const page = await readRated(transaction, request, catalog, source.providerGroupCounters)
   return {
@@ -47,7 +55,7 @@ export async function readApiKeys(
 ): Promise<Page<ApiKey>> {
   const { groupId } = request
   const catalog = transaction`
-    select k.id, k.group_id, k.name, k.ended_at
+    select k.id, k.group_id, coalesce(k.name, '') as name, k.ended_at
     from (${source.apiKeys()}) k
     ${groupId === null ? transaction`` : transaction`where k.group_id = ${groupId}`}`
   const page = await readRated(transaction, request, catalog, source.apiKeyCounters)
@@ -72,8 +80,8 @@ async function readRated(
   counters: (listed: Listed) => Fragment,
 ): Promise<Page<Row>> {
   const { column, cut } = toKeyset(transaction, request, RATED_SORTS, 'id')
-  const byId = request.id !== null || column === 'id'
-  const listed = byId ? transaction`select c.id from c` : null
+  const isCut = request.id !== null || isOfCatalog(column, 'id')
+  const listed = isCut ? transaction`select c.id from c` : null
   const rows = await transaction<Row[]>`
     with c as (
       select *
@@ -81,12 +89,12 @@ async function readRated(
       where ${request.ended ? transaction`true` : transaction`c.ended_at is null`}
         and ${isFound(transaction, 'id', request)}
         and ${request.id === null ? transaction`true` : transaction`c.id = ${request.id}`}
-        ${byId ? transaction`and ${cut}` : transaction``}
+        ${isCut ? transaction`and ${cut}` : transaction``}
     )
     select *
     from (
       select
-        c.id, c.group_id, coalesce(c.name, '') as name,
+        c.id, c.group_id, c.name,
         to_char(c.ended_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') as ended_at,
         ${ratedColumns(
           transaction,

@@ -47,8 +47,7 @@ const paging = {
       minLength: 1,
       maxLength: 255,
       pattern: NO_NUL,
-      description:
-        'Rows whose name holds this, with A to Z in capitals or not, or whose id begins with it',
+      description: 'Rows whose name holds this, in capitals or not, or whose id begins with it',
     }),
   ),
   ...AS_OF,

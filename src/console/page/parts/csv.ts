@@ -1,8 +1,11 @@
+/** Without it Excel takes UTF-8 for the encoding of some country. */
+export const BYTE_ORDER_MARK = '\ufeff'
+
 /** Gives the reader a file of rows: what they see, as CSV (RFC 4180). */
 export function saveCsv(name: string, rows: (string | number | bigint | null)[][]): void {
   const text = rows.map((row) => `${row.map(toCell).join(',')}\r\n`).join('')
   const link = document.createElement('a')
-  link.href = URL.createObjectURL(new Blob([text], { type: 'text/csv' }))
+  link.href = URL.createObjectURL(new Blob([BYTE_ORDER_MARK, text], { type: 'text/csv' }))
   link.download = `${name}.csv`
   link.click()
   URL.revokeObjectURL(link.href)
