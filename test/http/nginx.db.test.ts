@@ -1,0 +1,129 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { gzipSync } from 'node:zlib'
+import { HOST, hasNginx, type Nginx, readSample, startNginx } from '../support/nginx.ts'
+import { readProblem } from '../support/problem.ts'
+import { type TestService, TOKENS, useInstances, useService } from '../support/service.ts'
+
+// The samples of the documents, as they stand there.
+
+const FLUSH = '/internal/apikey-stats/flush'
+const MB = 1_000_000
+/** A flush of some five megabytes. */
+const LARGE = JSON.stringify({
+  keys: Array.from({ length: 100_000 }, (_, i) => ({ api_key_id: (i % 9) + 1, requests: 1 })),
+  note: 'x'.repeat(2 * MB),
+})
+
+const bearer = (role: keyof typeof TOKENS) => ({ authorization: `Bearer ${TOKENS[role]}` })
+
+/** What holds through nginx, under a path or not. */
+function testThrough(base: string, find: () => { nginx: Nginx; service: TestService }): void {
+  const ask = (path: string, init?: RequestInit) => find().nginx.fetch(base + path, init)
+  const post = (body: RequestInit['body'], headers: Record<string, string> = {}) =>
+    ask(FLUSH, { method: 'POST', body, headers: { ...bearer('dp'), ...headers } })
+
+  test('somebody signs in to the console over plain HTTP, and out again', async () => {
+    // All that a browser says there of where a request comes from.
+    const headers = { origin: `http://${HOST}` }
+    const body = JSON.stringify({ token: TOKENS.admin })
+    const signedIn = await ask('/session', { method: 'POST', headers, body })
+    expect(signedIn.status).toBe(201)
+    const [cookie] = signedIn.headers.get('set-cookie')!.split(';')
+    const own = { ...headers, cookie: cookie! }
+    const put = await ask('/admin/catalog', {
+      method: 'PUT',
+      headers: own,
+      body: JSON.stringify({ api_keys: Array.from({ length: 9 }, (_, i) => ({ id: i + 1 })) }),
+    })
+    expect(put.status).toBe(200)
+    expect((await ask('/session', { method: 'DELETE', headers: own })).status).toBe(204)
+    const elsewhere = { ...headers, origin: 'http://evil.example' }
+    expect((await ask('/session', { method: 'POST', headers: elsewhere, body })).status).toBe(403)
+  })
+
+  test('a flush of five megabytes is taken, and in gzip', async () => {
+    expect(LARGE.length).toBeGreaterThan(5 * MB)
+    expect(await (await post(LARGE)).json()).toEqual({ updated: 9, groups_updated: 0 })
+    const compressed = await post(new Uint8Array(gzipSync(LARGE)), { 'content-encoding': 'gzip' })
+    expect(await compressed.json()).toEqual({ updated: 9, groups_updated: 0 })
+  })
+
+  test('what is above the limit is refused by the service, as a problem', async () => {
+    const { status, error } = await readProblem(await post(' '.repeat(17 * 1024 * 1024)))
+    expect([status, error]).toEqual([413, 'request body too large'])
+  })
+
+  test('a live stream comes through as it is made', async () => {
+    const { service } = find()
+    const ended = new AbortController()
+    const init = { headers: bearer('auditor'), signal: ended.signal }
+    const response = await ask('/admin/live', init)
+    const reader = response.body!.getReader()
+    const decoder = new TextDecoder()
+    let text = ''
+    const readUntil = async (wanted: () => boolean) => {
+      while (!wanted()) text += decoder.decode((await reader.read()).value)
+    }
+    await readUntil(() => text.includes('data: '))
+    const signals = text.split('data: ').length
+    expect((await service.post(FLUSH, '{"keys":[{"api_key_id":1,"requests":1}]}')).status).toBe(200)
+    await readUntil(() => text.split('data: ').length > signals)
+    // A sign of life each while, though nothing happens.
+    text = ''
+    await readUntil(() => /^:/m.test(text))
+    ended.abort()
+  })
+
+  test('the console and the page of the API find their files', async () => {
+    for (const page of ['/', '/events', '/swagger']) {
+      const text = await (await ask(page)).text()
+      const names = [...text.matchAll(/ (?:src|href)="(\/[^"]*)"/g)].map(([, name]) => name!)
+      expect(names.length).toBeGreaterThan(2)
+      for (const name of names) {
+        expect([name, (await find().nginx.fetch(name)).status]).toEqual([name, 200])
+      }
+    }
+  })
+}
+
+describe.skipIf(!hasNginx)('several instances behind nginx', () => {
+  const [one, other] = useInstances()
+  let nginx: Nginx
+  beforeAll(async () => {
+    const sample = (await readSample('scale.md'))
+      .replace('10.0.0.1:3000', new URL(one.url).host)
+      .replace('10.0.0.2:3000', new URL(other.url).host)
+      .replace('listen 80;', 'listen <listen>;')
+    expect(sample).not.toContain('10.0.0')
+    nginx = await startNginx(sample)
+  })
+  afterAll(() => nginx?.stop())
+
+  testThrough('', () => ({ nginx, service: one }))
+})
+
+for (const form of ['kept', 'stripped'] as const) {
+  describe.skipIf(!hasNginx)(`a sub-path of nginx, ${form}`, () => {
+    const service = useService({ basePath: '/tallybook' })
+    let nginx: Nginx
+    beforeAll(async () => {
+      const { host } = new URL(service.url)
+      const sample = (await readSample('operations.md')).replace(
+        'http://127.0.0.1:3000;',
+        `http://${host}${form === 'kept' ? '' : '/'};`,
+      )
+      expect(sample).toContain(host)
+      nginx = await startNginx(`server { listen <listen>; ${sample} }`)
+    })
+    afterAll(() => nginx?.stop())
+
+    testThrough('/tallybook', () => ({ nginx, service }))
+
+    test('what is beside it is not the service', async () => {
+      expect((await nginx.fetch('/health/live')).status).toBe(404)
+      const bare = await nginx.fetch('/tallybook')
+      expect(bare.status).toBe(301)
+      expect(new URL(bare.headers.get('location')!).pathname).toBe('/tallybook/')
+    })
+  })
+}
