@@ -551,7 +551,16 @@ begin
       string_to_table(p_payload_sha256s, e'\n')
     ) with ordinality as f(type, version, source, idempotency_key, payload, payload_sha256, ordinal)
   where s.shard = p_shard
+    and s.catalog_position = v_catalog_position
+    and s.catalog_sha256 is not distinct from v_catalog_sha256
     and f.ordinal <> all (v_replayed_ordinals);
+
+  -- Nothing was inserted though something was new: the catalog is another one there.
+  if not found
+    and cardinality(v_replayed_ordinals) < cardinality(string_to_array(p_types, e'\n')) then
+    return query select null::bigint, null::text, '{}'::integer[], '{}'::bigint[], null::text;
+    return;
+  end if;
 
   return query
     select
@@ -601,10 +610,18 @@ begin
 
   insert into events (
     shard, position, type, version, recorded_at, source, payload, payload_sha256
-  ) values (
-    0, v_position, 'CatalogChanged', p_version, v_recorded_at, p_source,
+  )
+  select
+    s.shard, v_position, 'CatalogChanged', p_version, v_recorded_at, p_source,
     p_payload::json, decode(p_payload_sha256, 'hex')
-  );
+  from shards s
+  where s.shard = 0
+    and s.catalog_position = v_catalog_position
+    and s.catalog_sha256 is not distinct from v_catalog_sha256;
+  if not found then
+    return query select v_catalog_position, null::bigint;
+    return;
+  end if;
 
   update shards s
   set catalog_position = v_position, catalog_sha256 = decode(p_payload_sha256, 'hex');
@@ -744,6 +761,7 @@ declare
   v_added integer;
   v_numbers bigint[];
   v_hashes bytea[];
+  v_written integer;
 begin
   v_number := (select max(t.number) from tiles t where t.shard = p_shard and t.level = 0);
   if v_number is null then
@@ -800,7 +818,13 @@ begin
     from shards s
       cross join unnest(v_numbers, v_hashes) as h(number, hashes)
     where s.shard = p_shard
-    on conflict (shard, level, number) do update set hashes = t.hashes || excluded.hashes;
+    on conflict (shard, level, number) do update set hashes = t.hashes || excluded.hashes
+    where t.number = v_number and octet_length(t.hashes) = v_length;
+    get diagnostics v_written = row_count;
+    if v_written <> cardinality(v_numbers) then
+      raise exception 'tiles of shard % have grown behind %', p_shard, v_next - 1
+        using errcode = 'serialization_failure';
+    end if;
   end if;
 
   -- p_limit events fill p_limit / 256 + 1 tiles at most. The rest is for catching up: a root takes
@@ -824,6 +848,7 @@ declare
   v_found bigint;
   v_numbers bigint[];
   v_hashes bytea[];
+  v_written integer;
 begin
   select t.number + octet_length(t.hashes) / 8192 into v_full
   from tiles t
@@ -862,7 +887,13 @@ begin
       from shards s
         cross join unnest(v_numbers, v_hashes) as r(number, hashes)
       where s.shard = p_shard
-      on conflict (shard, level, number) do update set hashes = t.hashes || excluded.hashes;
+      on conflict (shard, level, number) do update set hashes = t.hashes || excluded.hashes
+      where t.number = v_next / 256 and octet_length(t.hashes) = v_next % 256 * 32;
+      get diagnostics v_written = row_count;
+      if v_written <> cardinality(v_numbers) then
+        raise exception 'tiles %/% have grown behind %', p_shard, v_level + 1, v_next - 1
+          using errcode = 'serialization_failure';
+      end if;
     end if;
 
     v_level := v_level + 1;

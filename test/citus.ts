@@ -19,11 +19,13 @@ const NOT_FILES: Record<string, string> = {
   'test/faults/': 'brings an embedded server, and breaks it',
   'test/verify/single-value-corruption.db':
     "changes rows by statements that Citus has nobody run, a row's shard",
+  'test/log/overtaken.db': 'a trigger says what a moving shard says there: test/db/citus-moves.db',
   'test/console/': 'is about what a browser makes of routes that test/http has',
 }
 
 /** Tests that are left out by a part of their name, and why. */
 const NOT_TESTS: Record<string, string> = {
+  'to which another adds meanwhile': 'by a function that workers would not have',
   'its role has no rights of its own': 'the role signs in to workers there',
   'the migrations make sql/schema.sql': 'rights on columns of tiles are of the whole table there',
 }

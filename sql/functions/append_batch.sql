@@ -12,7 +12,10 @@
 --
 -- TB002: the clock here is further from p_clock, the caller's, than p_clock_tolerance.
 --
--- Lock: the shard's row, until commit.
+-- Lock: the shard's row, until commit. On Citus, while the shard moves, the row may be locked and the
+-- log read in the old place, and the insert be made in the new one, where others have the lock. So
+-- the insert looks at the catalog once more, in its own place, and 23505 there says that another has
+-- taken the position (or key): the call failed as a whole, and the next one finds all in one place.
 create or replace function append_batch(
   p_shard integer,
   p_catalog_position bigint,
@@ -120,7 +123,16 @@ begin
       string_to_table(p_payload_sha256s, e'\n')
     ) with ordinality as f(type, version, source, idempotency_key, payload, payload_sha256, ordinal)
   where s.shard = p_shard
+    and s.catalog_position = v_catalog_position
+    and s.catalog_sha256 is not distinct from v_catalog_sha256
     and f.ordinal <> all (v_replayed_ordinals);
+
+  -- Nothing was inserted though something was new: the catalog is another one there.
+  if not found
+    and cardinality(v_replayed_ordinals) < cardinality(string_to_array(p_types, e'\n')) then
+    return query select null::bigint, null::text, '{}'::integer[], '{}'::bigint[], null::text;
+    return;
+  end if;
 
   return query
     select

@@ -6,7 +6,10 @@
 --
 -- TB002: the clock here is further from p_clock, the caller's, than p_clock_tolerance.
 --
--- Locks: shard 0's row first, so that two changes never wait for each other, then every shard's.
+-- Locks: shard 0's row first, so that two changes never wait for each other, then every shard's. On
+-- Citus, while shard 0 moves, its row may be locked in the old place and the insert be made in the
+-- new one: as in append_batch that looks at the catalog once more, and fails with 23505 where
+-- another has taken the position.
 create or replace function append_catalog_change(
   p_catalog_position bigint,
   p_version smallint,
@@ -52,10 +55,18 @@ begin
 
   insert into events (
     shard, position, type, version, recorded_at, source, payload, payload_sha256
-  ) values (
-    0, v_position, 'CatalogChanged', p_version, v_recorded_at, p_source,
+  )
+  select
+    s.shard, v_position, 'CatalogChanged', p_version, v_recorded_at, p_source,
     p_payload::json, decode(p_payload_sha256, 'hex')
-  );
+  from shards s
+  where s.shard = 0
+    and s.catalog_position = v_catalog_position
+    and s.catalog_sha256 is not distinct from v_catalog_sha256;
+  if not found then
+    return query select v_catalog_position, null::bigint;
+    return;
+  end if;
 
   update shards s
   set catalog_position = v_position, catalog_sha256 = decode(p_payload_sha256, 'hex');

@@ -5,7 +5,7 @@
 --
 -- TB002: the clock here is further from p_clock, the caller's, than p_clock_tolerance.
 --
--- Lock: the shard's row, until commit.
+-- Lock: the shard's row, until commit. 23505: another has taken the position, as in append_batch.
 create or replace function append_event(
   p_shard integer,
   p_type text,

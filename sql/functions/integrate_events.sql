@@ -4,6 +4,9 @@
 --
 -- Lock: the last tile of level 0, until commit, so of several instances each hash is added by one,
 -- on every level. Killed before the commit: nothing was added, and the next call adds it.
+--
+-- 40001: on Citus, while the shard moves, the tile may be locked in the old place and another have
+-- added to it in the new one. Nothing was added, and the next call adds it.
 create or replace function integrate_events(p_shard integer, p_limit integer) returns integer
 language plpgsql
 set search_path from current as $$
@@ -16,6 +19,7 @@ declare
   v_added integer;
   v_numbers bigint[];
   v_hashes bytea[];
+  v_written integer;
 begin
   v_number := (select max(t.number) from tiles t where t.shard = p_shard and t.level = 0);
   if v_number is null then
@@ -72,7 +76,13 @@ begin
     from shards s
       cross join unnest(v_numbers, v_hashes) as h(number, hashes)
     where s.shard = p_shard
-    on conflict (shard, level, number) do update set hashes = t.hashes || excluded.hashes;
+    on conflict (shard, level, number) do update set hashes = t.hashes || excluded.hashes
+    where t.number = v_number and octet_length(t.hashes) = v_length;
+    get diagnostics v_written = row_count;
+    if v_written <> cardinality(v_numbers) then
+      raise exception 'tiles of shard % have grown behind %', p_shard, v_next - 1
+        using errcode = 'serialization_failure';
+    end if;
   end if;
 
   -- p_limit events fill p_limit / 256 + 1 tiles at most. The rest is for catching up: a root takes

@@ -1,7 +1,7 @@
 -- Adds the roots of a shard's full tiles to the level above, on all levels, as far as they aren't
 -- there: at most p_limit a level. A partial tile has no root.
 --
--- For integrate_events alone, which holds the lock of all tiles of the shard. Killed before the
+-- For integrate_events alone, which holds the lock of all tiles of the shard (40001: as there). Killed before the
 -- commit: nothing was added. What is missing, the next call adds; so a database that has tiles of
 -- level 0 only, as older versions made them, catches up.
 create or replace function integrate_roots(p_shard integer, p_limit integer) returns void
@@ -15,6 +15,7 @@ declare
   v_found bigint;
   v_numbers bigint[];
   v_hashes bytea[];
+  v_written integer;
 begin
   select t.number + octet_length(t.hashes) / 8192 into v_full
   from tiles t
@@ -53,7 +54,13 @@ begin
       from shards s
         cross join unnest(v_numbers, v_hashes) as r(number, hashes)
       where s.shard = p_shard
-      on conflict (shard, level, number) do update set hashes = t.hashes || excluded.hashes;
+      on conflict (shard, level, number) do update set hashes = t.hashes || excluded.hashes
+      where t.number = v_next / 256 and octet_length(t.hashes) = v_next % 256 * 32;
+      get diagnostics v_written = row_count;
+      if v_written <> cardinality(v_numbers) then
+        raise exception 'tiles %/% have grown behind %', p_shard, v_level + 1, v_next - 1
+          using errcode = 'serialization_failure';
+      end if;
     end if;
 
     v_level := v_level + 1;

@@ -1,5 +1,5 @@
 import { CLOCK_TOLERANCE } from '../db/clock.ts'
-import { NotNow } from '../db/errors.ts'
+import { isOvertaken, NotNow } from '../db/errors.ts'
 import type { Sql } from '../db/pool.ts'
 import type { CatalogChange } from '../events/catalog-change.ts'
 import { CURRENT_VERSIONS, hashPayload } from '../events/event.ts'
@@ -40,7 +40,10 @@ export async function changeCatalog(
   throw new NotNow('catalog busy')
 }
 
-/** Null where the catalog has moved on from `before`, or had another change there. */
+/**
+ * Null where the catalog has moved on from `before`, or had another change there; also where only
+ * the new place of shard 0, which moves, knows of that (see `append_batch`).
+ */
 async function append(
   sql: Sql,
   { before, sha256 }: { before: number; sha256: string | null },
@@ -48,7 +51,7 @@ async function append(
   change: CatalogChange,
 ): Promise<number | null> {
   const payload = JSON.stringify(change)
-  const [row] = await sql<{ position: string | null }[]>`
+  const rows = sql<{ position: string | null }[]>`
     select position
     from append_catalog_change(
       ${before},
@@ -60,5 +63,9 @@ async function append(
       ${new Date().toISOString()}::timestamptz,
       ${CLOCK_TOLERANCE}::interval
     )`
+  const [row] = await rows.catch((error: unknown) => {
+    if (isOvertaken(error)) return [{ position: null }]
+    throw error
+  })
   return row!.position === null ? null : Number(row!.position)
 }

@@ -85,6 +85,14 @@ export function isLockTimeout(error: unknown): boolean {
   return codeOf(error) === '55P03'
 }
 
+/**
+ * True where a transaction was rolled back as a whole because of what others did, so that the next
+ * try may succeed: another event took its position, it would not have been serial, a deadlock.
+ */
+export function isOvertaken(error: unknown): boolean {
+  return isDuplicate(error) || ['40001', '40P01'].includes(codeOf(error) ?? '')
+}
+
 /** True where a unique index has the row already. */
 export function isDuplicate(error: unknown): boolean {
   return codeOf(error) === '23505'

@@ -7,6 +7,7 @@ import {
   OWN_SOURCE,
   type ShardsChange,
 } from '../events/statement.ts'
+import { appendAgain } from './overtaken.ts'
 
 /** What the service itself says in the log. */
 export type Statement =
@@ -31,12 +32,17 @@ export async function appendStatement(
   idempotencyKey: string,
 ): Promise<AppendedStatement> {
   const text = JSON.stringify(payload)
-  const [row] = await sql<{ position: string; replayed: boolean }[]>`
-    select a.position, a.replayed
-    from append_event(
-      ${shard}, ${type}, ${CURRENT_VERSIONS[type]}::smallint, ${OWN_SOURCE}, ${idempotencyKey},
-      ${text}, ${hashPayload(text)}, ${new Date().toISOString()}::timestamptz,
-      ${CLOCK_TOLERANCE}::interval
-    ) a`
-  return { shard, position: Number(row!.position), replayed: row!.replayed }
+  const append = async () => {
+    const [row] = await sql<{ position: string; replayed: boolean }[]>`
+      select a.position, a.replayed
+      from append_event(
+        ${shard}, ${type}, ${CURRENT_VERSIONS[type]}::smallint, ${OWN_SOURCE}, ${idempotencyKey},
+        ${text}, ${hashPayload(text)}, ${new Date().toISOString()}::timestamptz,
+        ${CLOCK_TOLERANCE}::interval
+      ) a`
+    return row!
+  }
+  // What has failed in a transaction can't be tried again there.
+  const row = await ('savepoint' in sql ? append() : appendAgain(append))
+  return { shard, position: Number(row.position), replayed: row.replayed }
 }

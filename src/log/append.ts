@@ -1,7 +1,6 @@
-import { CLOCK_TOLERANCE } from '../db/clock.ts'
 import { isUnavailable, NotNow } from '../db/errors.ts'
-import { type Sql, transact } from '../db/pool.ts'
-import { CURRENT_VERSIONS, decodeEvent, UnknownEvent } from '../events/event.ts'
+import type { Sql } from '../db/pool.ts'
+import { decodeEvent, UnknownEvent } from '../events/event.ts'
 import {
   holdsEntries,
   type PostedFlush,
@@ -9,6 +8,7 @@ import {
   type Resolver,
 } from '../events/flush.ts'
 import { INTERVALS, type Intervals } from '../intervals.ts'
+import { callAppendBatch, probeAppend } from './append-call.ts'
 import { type AppendOutcome, FlushQueue, PendingFlush, replayOutcome } from './queue.ts'
 
 /**
@@ -98,27 +98,9 @@ export class ShardAppender {
     return this.#isRefused
   }
 
-  /**
-   * Does all that an append does but for its commit. Rejects where an append would fail.
-   */
-  async probe(): Promise<void> {
-    const { shard, sql } = this.options
-    const undone = new Error('undone')
-    const probing = transact(sql, '', async (transaction) => {
-      await transaction`select from shards s where s.shard = ${shard} for update`
-      await transaction`
-        insert into events (
-          shard, position, type, version, recorded_at, source, payload, payload_sha256
-        )
-        select ${shard}::integer, coalesce(max(e.position), -1) + 1, 'Probed', 1,
-          greatest(max(e.recorded_at), clock_timestamp()), 'tallybook', '{}', sha256('{}')
-        from events e
-        where e.shard = ${shard}`
-      throw undone
-    })
-    await probing.catch((error: unknown) => {
-      if (error !== undone) throw error
-    })
+  /** Does all that an append does but for its commit. Rejects where an append would fail. */
+  probe(): Promise<void> {
+    return probeAppend(this.options.sql, this.options.shard)
   }
 
   /** Queues a flush; the outcome comes after its batch is committed. */
@@ -208,12 +190,12 @@ export class ShardAppender {
   }
 
   async #appendBatch(batch: PendingFlush[]): Promise<void> {
+    const { sql, shard, catalog } = this.options
     for (let tries = 0; tries < STALE_TRIES; tries++) {
-      const { catalog } = this.options
       const { position, sha256 } = catalog
       for (const flush of batch) flush.resolveWith(catalog)
-      const row = await this.#callAppend(batch, { position, sha256 })
-      if (row.first_position === null) {
+      const row = await callAppendBatch(sql, shard, batch, { position, sha256 })
+      if (row.firstPosition === null) {
         await this.options.refreshCatalog()
         // Nothing new to fold: the change is on its way to shard 0's log (a commit on several
         // nodes).
@@ -222,9 +204,8 @@ export class ShardAppender {
         }
         continue
       }
-      const positions = readArray(row.replayed_positions)
       const replayed = new Map(
-        readArray(row.replayed_ordinals).map((ordinal, i) => [batch[ordinal - 1]!, positions[i]!]),
+        row.replayed.map(({ ordinal, position: at }) => [batch[ordinal - 1]!, at]),
       )
       const appended = replayed.size === 0 ? batch : batch.filter((flush) => !replayed.has(flush))
       if (appended.length > 0) this.#settleAppended(appended, row)
@@ -234,38 +215,19 @@ export class ShardAppender {
     throw new NotNow('catalog busy')
   }
 
-  #settleAppended(appended: PendingFlush[], row: AppendRow): void {
+  #settleAppended(
+    appended: PendingFlush[],
+    {
+      firstPosition,
+      recordedAt,
+      previous,
+    }: Pick<AppendedBatch, 'firstPosition' | 'recordedAt' | 'previous'>,
+  ): void {
     const { shard, onAppended } = this.options
-    const firstPosition = Number(row.first_position)
     for (const [i, flush] of appended.entries()) flush.settleAppended(shard, firstPosition + i)
     const events = appended.map((flush) => flush.resolved)
     const payloadSha256s = appended.map((flush) => flush.payloadSha256)
-    const { recorded_at: recordedAt, previous } = row
-    onAppended(shard, { firstPosition, recordedAt: recordedAt!, events, payloadSha256s, previous })
-  }
-
-  async #callAppend(
-    batch: PendingFlush[],
-    { position, sha256 }: { position: number; sha256: string | null },
-  ): Promise<AppendRow> {
-    const lines = (line: (flush: PendingFlush) => string | number) => batch.map(line).join('\n')
-    const [row] = await this.options.sql<AppendRow[]>`
-      select
-        first_position, recorded_at, replayed_ordinals::text, replayed_positions::text, previous
-      from append_batch(
-        ${this.options.shard}::integer,
-        ${position}::bigint,
-        ${lines((flush) => flush.resolved.type)}::text,
-        ${lines((flush) => CURRENT_VERSIONS[flush.resolved.type])}::text,
-        ${lines((flush) => flush.source)}::text,
-        ${lines((flush) => flush.idempotencyKey ?? '')}::text,
-        ${lines((flush) => flush.payload)}::text,
-        ${lines((flush) => flush.payloadSha256)}::text,
-        ${sha256}::text,
-        ${new Date().toISOString()}::timestamptz,
-        ${CLOCK_TOLERANCE}::interval
-      )`
-    return row!
+    onAppended(shard, { firstPosition, recordedAt, events, payloadSha256s, previous })
   }
 
   /** Answers each by the event that its idempotency key found; one at a time, for its size. */
@@ -280,20 +242,6 @@ export class ShardAppender {
       flush.settle(replayOutcome({ shard, position, event }, flush.posted))
     }
   }
-}
-
-type AppendRow = {
-  /** Null: the catalog was stale and nothing was appended. */
-  first_position: string | null
-  recorded_at: string | null
-  replayed_ordinals: string
-  replayed_positions: string
-  previous: string | null
-}
-
-/** `{1,2}`, as PostgreSQL prints an array of numbers. */
-function readArray(text: string): number[] {
-  return text === '{}' ? [] : text.slice(1, -1).split(',').map(Number)
 }
 
 /** Rejects where `work` takes longer than a batch may; what becomes of it then isn't known. */

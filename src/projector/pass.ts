@@ -147,17 +147,20 @@ export class Pass {
     try {
       await transact(sql, '', async (transaction) => {
         const last = this.#last
-        // Null where nothing was folded.
-        const identity = last === null ? null : readIdentity(transaction, shard, position)
         // Sent together: the first that fails makes the rest fail, and the transaction with them.
         // One that is further on already (the others are new) has folded nothing here and stays.
         const behind = checkpoints.filter((checkpoint) => checkpoint.position < position)
+        // As text: so Citus doesn't have the call run on the shard's worker. There, while the shard
+        // moves, it would go on to the next worker by a way of its own, and be committed apart from
+        // what is written here.
         const moves = behind.map(
           ({ projection, generation, position: from }) => transaction`
             select move_checkpoint(
               ${shard}, ${projection}, ${generation}, ${from}::bigint, ${position}::bigint
-            )`,
+            )::text`,
         )
+        // Behind them, where the shard is held in its place. Null where nothing was folded.
+        const identity = last === null ? null : readIdentity(transaction, shard, position)
         const writes = this.#folds.flatMap((fold, i) => {
           const { generation, position: from } = checkpoints[i]!
           return from < position

@@ -139,6 +139,53 @@ test('of many instances at once each leaf is added by one', async () => {
   expect(first.filter(({ check }) => check === 'leaf' || check === 'tiles')).toEqual([])
 })
 
+// On Citus while the shard moves; here by a function that runs between the lock and the write.
+const BETWEEN = {
+  'tile of leaves': {
+    level: 0,
+    signature: `leaf_hash(integer, bigint, text, smallint, timestamptz, text, text, bytea)`,
+  },
+  'tile of roots': { level: 1, signature: 'tile_root(bytea)' },
+}
+for (const [tile, { level, signature }] of Object.entries(BETWEEN)) {
+  test(`a ${tile} to which another adds meanwhile gets nothing twice`, async () => {
+    const shard = await append(300)
+    await integrateEvents(pools.project, shard)
+    await append(400)
+    const before = await readAllTiles(shard)
+    const { owner } = database
+    await owner.unsafe(`alter function ${signature} rename to hash_alone`)
+    const types = signature.slice(signature.indexOf('('))
+    const values = types.split(',').map((_, i) => `$${i + 1}`)
+    await owner.unsafe(`
+      create function ${signature} returns bytea language plpgsql set search_path = tallybook as $$
+      begin
+        update tiles t set hashes = t.hashes || sha256('another')
+        where t.shard = ${shard} and t.level = ${level}
+          and octet_length(t.hashes) = (
+            select octet_length(b.hashes) from before b where b.level = ${level}
+          );
+        return hash_alone(${values});
+      end $$`)
+    await owner`
+      create table before as select distinct on (t.level) t.level, t.hashes from tiles t
+      where t.shard = ${shard} order by t.level, t.number desc`
+    await owner`grant select on before to public`
+    const step = integrateEvents(pools.project, shard)
+    expect(await step.catch((error) => error.code)).toBe('40001')
+    expect(await readAllTiles(shard)).toEqual(before)
+  })
+}
+
+async function readAllTiles(shard: number): Promise<string[]> {
+  const rows = await database.owner<{ tile: string }[]>`
+    select concat_ws('/', t.level, t.number, encode(t.hashes, 'hex')) as tile
+    from tiles t
+    where t.shard = ${shard}
+    order by t.level, t.number`
+  return rows.map(({ tile }) => tile)
+}
+
 test('a log with a gap is integrated up to it, and no further', async () => {
   const shard = await append(10)
   await database.owner`alter table events disable trigger user`

@@ -1,0 +1,94 @@
+import { CLOCK_TOLERANCE } from '../db/clock.ts'
+import { type Sql, transact } from '../db/pool.ts'
+import { CURRENT_VERSIONS } from '../events/event.ts'
+import { appendAgain } from './overtaken.ts'
+import type { PendingFlush } from './queue.ts'
+
+/** What became of a batch. */
+export type AppendResult =
+  /** The catalog was stale and nothing was appended. */
+  | { firstPosition: null }
+  | {
+      firstPosition: number
+      recordedAt: string
+      /** The flushes (from 1) whose idempotency key is in the log, and where it is. */
+      replayed: { ordinal: number; position: number }[]
+      /** The identity of the event before; null where there is none. */
+      previous: string | null
+    }
+
+/** Appends a batch that was resolved with a catalog, in one round trip and one commit. */
+export function callAppendBatch(
+  sql: Sql,
+  shard: number,
+  batch: readonly PendingFlush[],
+  { position, sha256 }: { position: number; sha256: string | null },
+): Promise<AppendResult> {
+  const lines = (line: (flush: PendingFlush) => string | number) => batch.map(line).join('\n')
+  return appendAgain(async () => {
+    const [row] = await sql<AppendRow[]>`
+      select
+        first_position, recorded_at, replayed_ordinals::text, replayed_positions::text, previous
+      from append_batch(
+        ${shard}::integer,
+        ${position}::bigint,
+        ${lines((flush) => flush.resolved.type)}::text,
+        ${lines((flush) => CURRENT_VERSIONS[flush.resolved.type])}::text,
+        ${lines((flush) => flush.source)}::text,
+        ${lines((flush) => flush.idempotencyKey ?? '')}::text,
+        ${lines((flush) => flush.payload)}::text,
+        ${lines((flush) => flush.payloadSha256)}::text,
+        ${sha256}::text,
+        ${new Date().toISOString()}::timestamptz,
+        ${CLOCK_TOLERANCE}::interval
+      )`
+    return toResult(row!)
+  })
+}
+
+/** Does all that an append does but for its commit. Rejects where an append would fail. */
+export async function probeAppend(sql: Sql, shard: number): Promise<void> {
+  const undone = new Error('undone')
+  const probing = transact(sql, '', async (transaction) => {
+    await transaction`select from shards s where s.shard = ${shard} for update`
+    await transaction`
+      insert into events (
+        shard, position, type, version, recorded_at, source, payload, payload_sha256
+      )
+      select ${shard}::integer, coalesce(max(e.position), -1) + 1, 'Probed', 1,
+        greatest(max(e.recorded_at), clock_timestamp()), 'tallybook', '{}', sha256('{}')
+      from events e
+      where e.shard = ${shard}`
+    throw undone
+  })
+  await probing.catch((error: unknown) => {
+    if (error !== undone) throw error
+  })
+}
+
+type AppendRow = {
+  first_position: string | null
+  recorded_at: string | null
+  replayed_ordinals: string
+  replayed_positions: string
+  previous: string | null
+}
+
+function toResult(row: AppendRow): AppendResult {
+  if (row.first_position === null) return { firstPosition: null }
+  const positions = readArray(row.replayed_positions)
+  return {
+    firstPosition: Number(row.first_position),
+    recordedAt: row.recorded_at!,
+    replayed: readArray(row.replayed_ordinals).map((ordinal, i) => ({
+      ordinal,
+      position: positions[i]!,
+    })),
+    previous: row.previous,
+  }
+}
+
+/** `{1,2}`, as PostgreSQL prints an array of numbers. */
+function readArray(text: string): number[] {
+  return text === '{}' ? [] : text.slice(1, -1).split(',').map(Number)
+}
