@@ -92,10 +92,6 @@ export function openPools(
         ...BOUNDS,
         lock_timeout,
         statement_timeout: '30s',
-        // Left to itself the server plans the insert of append_batch anew each time, 0.3 ms of 0.7.
-        // A setting of ours, which that function takes over: on Citus the call itself needs a plan
-        // of its values.
-        'tallybook.plan_cache_mode': 'force_generic_plan',
       },
     }),
     // The passes of three tracks, few of which run at once.
