@@ -4,6 +4,7 @@ import { Attestations } from './attestations/attestations.ts'
 import { Catalog } from './catalog/catalog.ts'
 import { refreshCatalog } from './catalog/refresh.ts'
 import type { Config } from './config.ts'
+import { Outages } from './db/outages.ts'
 import type { Pools, ServerAddress } from './db/pool.ts'
 import { AuditStreams } from './http/audit/streams.ts'
 import { LivePositions } from './http/live/positions.ts'
@@ -13,7 +14,6 @@ import { INTERVALS, type Intervals } from './intervals.ts'
 import { LogAhead } from './log/ahead.ts'
 import { Log } from './log/log.ts'
 import { readHeads } from './log/read.ts'
-import { Refusals } from './log/refusals.ts'
 import { History } from './projector/history.ts'
 import { Projector } from './projector/projector.ts'
 import { RebuildJobs } from './rebuild-jobs.ts'
@@ -95,7 +95,11 @@ export async function makeParts(options: ServiceOptions, pools: Pools, reads: Re
     findOpenSessions: (ids) => findOpenSessions(pools.control, ids),
     ...followed,
   })
-  const refusals = new Refusals(logger)
+  const refusals = new Outages(logger, {
+    level: 'error',
+    begun: 'log: flushes are refused',
+    ended: 'log: flushes are taken again',
+  })
   const log = new Log({
     sql: pools.append,
     shards,
@@ -122,7 +126,9 @@ export async function makeParts(options: ServiceOptions, pools: Pools, reads: Re
   const ahead = new LogAhead({ sql: pools.control, logger })
   const metrics = new Metrics({
     ...{ pools, ahead },
+    shards,
     replicas: reads.replicas,
+    canTakeEach: () => log.canTakeEach(),
     queueLength: () => log.queueLength,
     treeSizes: () => heads.sizes,
     instances,

@@ -12,10 +12,10 @@
 --
 -- TB002: the clock here is further from p_clock, the caller's, than p_clock_tolerance.
 --
--- Lock: the shard's row, until commit. On Citus, while the shard moves, the row may be locked and the
--- log read in the old place, and the insert be made in the new one, where others have the lock. So
--- the insert looks at the catalog once more, in its own place, and 23505 there says that another has
--- taken the position (or key): the call failed as a whole, and the next one finds all in one place.
+-- Lock: the shard's row, until commit. On Citus, while the shard moves, the row may be locked and
+-- the log read in the old place, and the insert be made in the new one, where others have the lock.
+-- So the insert looks at the catalog once more, in its own place, and 23505 there says that another
+-- has taken the position (or key): the call failed as a whole, and the next finds all in one place.
 create or replace function append_batch(
   p_shard integer,
   p_catalog_position bigint,

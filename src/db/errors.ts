@@ -60,6 +60,20 @@ export function isConnectionLost(error: unknown): boolean {
   return CONNECTION_CODES.has(codeOf(error) ?? '')
 }
 
+/**
+ * The node of a Citus cluster that an error is about, `host:port`: one that the coordinator could
+ * not reach, or where a statement of its failed. null where it names
+ * none.
+ */
+export function nodeOf(error: unknown): string | null {
+  if (!(error instanceof Error)) return null
+  const { message, cause } = error
+  const { where } = error as { where?: unknown }
+  const text = typeof where === 'string' ? `${message}\n${where}` : message
+  const named = /(?:remote node (?:\S+@)?|connect to |executing command on )(\S+:\d+)/.exec(text)
+  return named?.[1] ?? (cause === undefined ? null : nodeOf(cause))
+}
+
 /** True for what a database has said, or its connection; false for what this code throws. */
 export function isDatabaseError(error: unknown): boolean {
   return isUnavailable(error) || (error instanceof Error && error.name === 'PostgresError')
@@ -91,6 +105,14 @@ export function isLockTimeout(error: unknown): boolean {
  */
 export function isOvertaken(error: unknown): boolean {
   return isDuplicate(error) || ['40001', '40P01'].includes(codeOf(error) ?? '')
+}
+
+/**
+ * True where a node of Citus doesn't know the tables, or couldn't plan: while the nodes are told of
+ * a change among them.
+ */
+export function isNotInStep(error: unknown): boolean {
+  return ['0A000', '42P01'].includes(codeOf(error) ?? '')
 }
 
 /** True where a unique index has the row already. */

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { Outages } from '../db/outages.ts'
 import type { Pools } from '../db/pool.ts'
 import type { Positions } from '../events/positions.ts'
 import { INTERVALS, type Intervals } from '../intervals.ts'
@@ -29,10 +30,16 @@ export class Projector {
     sharing: Sharing = ALONE,
     intervals: Intervals['projector'] = INTERVALS.projector,
   ) {
+    const outages = new Outages(logger, {
+      level: 'warn',
+      begun: 'projector: database away',
+      ended: 'projector: database back',
+    })
     const each = (trackOf: (shard: number) => Track) =>
       Array.from(
         { length: shards },
-        (_, shard) => new ShardProjector(pools, shard, trackOf(shard), sharing, intervals, logger),
+        (_, shard) =>
+          new ShardProjector(pools, shard, trackOf(shard), sharing, intervals, logger, outages),
       )
     this.#heads = new Heads(() => readHeads(pools.control))
     this.#current = each(() => currentTrack(intervals))

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import { isUnavailable } from '../db/errors.ts'
+import type { Outages } from '../db/outages.ts'
 import type { Pools } from '../db/pool.ts'
 import type { Intervals } from '../intervals.ts'
 import type { AppendedBatch } from '../log/append.ts'
@@ -65,6 +66,8 @@ export class ShardProjector {
     private readonly sharing: Sharing,
     private readonly intervals: Intervals['projector'],
     private readonly logger: Logger,
+    /** Shared by all shards and tracks. */
+    private readonly outages: Outages,
   ) {}
 
   start(): void {
@@ -120,6 +123,7 @@ export class ShardProjector {
     while (!this.#stopped) {
       const started = performance.now()
       const outcome = await this.#step()
+      if (outcome !== 'failed') this.outages.end(this.shard, this.track.name)
       await this.#rest(outcome, performance.now() - started)
     }
   }
@@ -143,7 +147,7 @@ export class ShardProjector {
       return await this.#fold(this.#pass)
     } catch (error) {
       this.#pass = null
-      if (isUnavailable(error)) this.logger.warn({ shard: this.shard }, 'projector: database away')
+      if (isUnavailable(error)) this.outages.note(this.shard, error, this.track.name)
       else if (error instanceof LogLost) {
         this.logger.error({ shard: this.shard, track: this.track.name }, error.message)
       } else this.logger.error({ shard: this.shard, err: error }, 'projector: pass failed')

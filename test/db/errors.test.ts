@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test'
-import { isConnectionLost, isUnavailable, NotNow } from '../../src/db/errors.ts'
+import { isConnectionLost, isUnavailable, NotNow, nodeOf } from '../../src/db/errors.ts'
 
 // Whether a client is told to come again (503) hangs on what an error says.
 
@@ -42,4 +42,23 @@ test('an error without a code stays, unless it says that it passes', () => {
   for (const error of [new Error('a mistake'), 'text', null, undefined, { code: 57 }]) {
     expect(isUnavailable(error)).toBe(false)
   }
+})
+
+test('the node of a cluster that an error is about is known by its message or context', () => {
+  const errorOf = (message: string, where?: string) => Object.assign(new Error(message), { where })
+  const remote = 'connection to the remote node postgres@10.0.0.7:5432 failed with the following'
+  const context = 'SQL statement "select 1"\nwhile executing command on worker-2.internal:6432'
+  const cases: [unknown, string | null][] = [
+    [errorOf(`${remote} error: Connection refused`), '10.0.0.7:5432'],
+    [errorOf('failed to connect to worker-2.internal:6432'), 'worker-2.internal:6432'],
+    [errorOf('server closed the connection unexpectedly', context), 'worker-2.internal:6432'],
+    [
+      new Error('failed 5 times', { cause: errorOf('deadlock', context) }),
+      'worker-2.internal:6432',
+    ],
+    [errorOf('write CONNECTION_CLOSED db.internal:5432'), null],
+    [errorOf('could not extend file'), null],
+    ['text', null],
+  ]
+  for (const [error, node] of cases) expect([error, nodeOf(error)]).toEqual([error, node])
 })

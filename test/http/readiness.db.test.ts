@@ -8,7 +8,7 @@ import { until } from '../support/until.ts'
 
 const FLUSH = { keys: [{ api_key_id: 1, requests: 1 }] }
 
-const lines: { msg: string; code?: string; reason?: string; shard?: number }[] = []
+const lines: { msg: string; code?: string; reason?: string; shards?: number[] }[] = []
 const output = new Writable({
   write(chunk, _, done) {
     lines.push(JSON.parse(String(chunk)))
@@ -58,14 +58,17 @@ test('it is not ready while the log can not grow; why is logged once, and when i
   await owner.unsafe(`
     create function refuse_growth() returns trigger language plpgsql as $$ begin
       raise exception 'could not extend file' using errcode = '53100';
-    end $$;
+    end $$`)
+  await owner.unsafe(`
     create trigger refuse_growth before insert on events
       for each row execute function refuse_growth()`)
   expect(await readReady()).toEqual([200, undefined])
   for (let i = 0; i < 3; i++) expect(await post()).toBe(503)
   expect(await readReady()).toEqual([503, 'log unavailable'])
   const refusals = () => lines.filter(({ msg }) => msg === 'log: flushes are refused')
-  expect(refusals()).toMatchObject([{ shard: 0, code: '53100', reason: 'could not extend file' }])
+  expect(refusals()).toMatchObject([
+    { shards: [0], code: '53100', reason: 'could not extend file' },
+  ])
 
   await owner`drop trigger refuse_growth on events`
   await until(async () => (await readReady())[0] === 200)
