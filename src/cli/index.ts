@@ -15,6 +15,10 @@ const COMMANDS: Record<string, Command> = {
     load: async () => (await import('./init.ts')).init,
     help: 'init          make the schema; --citus spreads it over several machines',
   },
+  rebalance: {
+    load: async () => (await import('./rebalance.ts')).rebalance,
+    help: 'rebalance     give every worker of a Citus cluster as many shards as any other',
+  },
   rebuild: {
     load: async () => (await import('./rebuild.ts')).rebuild,
     help: 'rebuild       fold the projections anew, beside the live ones',

@@ -77,6 +77,7 @@ export class ShardAppender {
   #running: Promise<void> | null = null
   #awayAt = Number.NEGATIVE_INFINITY
   #isRefused = false
+  #probing: Promise<boolean> | null = null
   readonly #awayMs: number
 
   constructor(private readonly options: AppenderOptions) {
@@ -98,9 +99,22 @@ export class ShardAppender {
     return this.#isRefused
   }
 
-  /** Does all that an append does but for its commit. Rejects where an append would fail. */
-  probe(): Promise<void> {
-    return probeAppend(this.options.sql, this.options.shard)
+  /**
+   * True where the database takes flushes: it took the last ones, or would take one now. Asked by
+   * many at once it looks once.
+   */
+  canTake(): Promise<boolean> {
+    if (!this.#isRefused) return Promise.resolve(true)
+    const { sql, shard } = this.options
+    this.#probing ??= probeAppend(sql, shard)
+      .then(
+        () => true,
+        () => false,
+      )
+      .finally(() => {
+        this.#probing = null
+      })
+    return this.#probing
   }
 
   /** Queues a flush; the outcome comes after its batch is committed. */

@@ -16,7 +16,6 @@ const LOOKS = 16
 export class Log {
   readonly #appenders: ShardAppender[]
   #stopping = false
-  #probing: Promise<boolean> | null = null
   /** The shard of the last flush that had no idempotency key. */
   #last: number
 
@@ -44,23 +43,15 @@ export class Log {
     return appender.append(posted, source, idempotencyKey)
   }
 
-  /**
-   * True where the database takes flushes: it took the last ones, or would take one now. Asked by
-   * many at once it looks once.
-   */
-  canTake(): Promise<boolean> {
+  /** True where the database takes flushes, at least of one shard. */
+  async canTake(): Promise<boolean> {
     const refused = this.#appenders.filter(({ isRefused }) => isRefused)
-    if (refused.length < this.#appenders.length) return Promise.resolve(true)
-    this.#probing ??= refused[0]!
-      .probe()
-      .then(
-        () => true,
-        () => false,
-      )
-      .finally(() => {
-        this.#probing = null
-      })
-    return this.#probing
+    return refused.length < this.#appenders.length || refused[0]!.canTake()
+  }
+
+  /** Of each shard whether the database takes its flushes. */
+  canTakeEach(): Promise<boolean[]> {
+    return Promise.all(this.#appenders.map((appender) => appender.canTake()))
   }
 
   /** Takes no more flushes, and waits for those it has taken. */

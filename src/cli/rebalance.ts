@@ -1,0 +1,74 @@
+import { readConfig } from '../config.ts'
+import { readNodes, readPlacement } from '../db/citus/distribute.ts'
+import {
+  completeNodes,
+  type Move,
+  moveSlice,
+  planMoves,
+  readLayout,
+} from '../db/citus/rebalance.ts'
+import { connectAsOwner, type Sql } from '../db/pool.ts'
+import { StartError } from '../start-error.ts'
+import { explainFailure } from './failure.ts'
+
+const USAGE =
+  'Usage: tallybook rebalance [--dry-run]\n' +
+  'Moves shards between the workers of the Citus cluster of DATABASE_URL until each worker has\n' +
+  'as many as any other, and none is left on those that are to have none. Services may run\n' +
+  'meanwhile.\n' +
+  '--dry-run says what it would move.'
+
+/** Gives every worker of a Citus cluster as many shards as any other. */
+export async function rebalance(args: string[]): Promise<void> {
+  const isDry = args[0] === '--dry-run'
+  if (args.length > (isDry ? 1 : 0)) throw new StartError(USAGE)
+  const { databaseUrl } = readConfig(process.env)
+  if (databaseUrl === null) {
+    throw new StartError('DATABASE_URL has to name a database of the Citus coordinator.')
+  }
+  const owner = connectAsOwner({ url: databaseUrl })
+  try {
+    await moveAll(owner, isDry)
+  } catch (error) {
+    throw explainFailure(error, 'The rebalancing was given up; what was moved stays where it is')
+  } finally {
+    await owner.end({ timeout: 5 })
+  }
+}
+
+async function moveAll(owner: Sql, isDry: boolean): Promise<void> {
+  if ((await readPlacement(owner)) !== 'distributed') {
+    throw new StartError(
+      "The tables of this database aren't spread over workers of Citus: `tallybook init --citus` " +
+        'does that.',
+    )
+  }
+  const { workers, slices } = await readLayout(owner)
+  const moves = planMoves(workers, slices)
+  if (!isDry && moves.length > 0) await completeNodes(owner)
+  for (const move of moves) {
+    if (!isDry) await moveOne(owner, move)
+    console.log(`${isDry ? 'would move' : 'moved'} ${describe(move)}`)
+  }
+  if (isDry && moves.length > 0) return
+  for (const { node, shards } of await readNodes(owner)) console.log(`${node} has shard ${shards}`)
+}
+
+/** Throws StartError with the database's reason: most often a setting of a node. */
+async function moveOne(owner: Sql, move: Move): Promise<void> {
+  try {
+    await moveSlice(owner, move)
+  } catch (error) {
+    const { message, detail, hint } = error as Error & { detail?: string; hint?: string }
+    const why = [message, detail, hint].filter(Boolean).join(' ')
+    throw new StartError(
+      `Could not move ${describe(move)}: ${why}\n` +
+        'What was moved before stays where it is: once that is mended, run this again.',
+      { cause: error },
+    )
+  }
+}
+
+const describe = ({ slice: { shards, id }, from, to }: Move) =>
+  `${shards.length > 0 ? `shard ${shards.join(', ')}` : `an empty slice (${id})`} ` +
+  `from ${from.name} to ${to.name}`
