@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StartError } from '../start-error.ts'
-import { completeDistribution } from './citus/distribute.ts'
+import { completeDistribution, refuseWorker } from './citus/distribute.ts'
 import { isLockTimeout, isMissingSchema } from './errors.ts'
 import { refreshNameOrder } from './names.ts'
 import { SCHEMA, type Sql, type Transaction, transact } from './pool.ts'
@@ -51,6 +51,7 @@ export class ShardsDiffer extends StartError {
  */
 export async function migrate(owner: Sql, shards: number): Promise<void> {
   await checkEncoding(owner)
+  await refuseWorker(owner)
   const migrations = await readMigrations()
   const applied = await readApplied(owner)
   if (pending(migrations, applied).length > 0) {

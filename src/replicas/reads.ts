@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { readPlacement } from '../db/citus/distribute.ts'
 import type { ServerAddress, Sql, Transaction } from '../db/pool.ts'
 import { SHARES_SESSIONS } from '../db/pooler.ts'
 import { INTERVALS, type Intervals } from '../intervals.ts'
@@ -40,10 +41,14 @@ export class Reads {
     readonly replicas: readonly Replica[],
   ) {}
 
-  /** Looks at each replica once. Throws StartError where one is of another database. */
+  /**
+   * Looks at each replica once. Throws StartError where one is of another database, or where the
+   * tables are spread over several servers.
+   */
   static async open(options: ReadsOptions): Promise<Reads> {
     const { sql, intervals = INTERVALS.replicas, logger } = options
     if (options.replicas.length === 0) return new Reads(options, [])
+    if ((await readPlacement(sql)) === 'distributed') throw new StartError(SPREAD)
     const primary = { sql, identity: await readIdentity(sql) }
     const replicas = options.replicas.map(
       (address, number) => new Replica({ number, address, primary, intervals, logger }),
@@ -119,6 +124,10 @@ export class Reads {
     return outcome.kind === 'read'
   }
 }
+
+const SPREAD =
+  "DATABASE_READ_URL can't be used with Citus: a replica has the rows of one node, and those of " +
+  'this database are spread over several. Unset it, and start again.'
 
 // The URL isn't shown: it may hold a password.
 function explainStrangeness({ number, why }: Replica): string {

@@ -17,6 +17,20 @@ export async function readPlacement(sql: Sql): Promise<Placement> {
   return (await readPlaced(sql)).has(DISTRIBUTED_TABLES[0]) ? 'distributed' : 'alone'
 }
 
+/**
+ * Throws StartError where this is a worker of a Citus cluster: it has the schema, and of the rows
+ * its own part.
+ */
+export async function refuseWorker(sql: Sql): Promise<void> {
+  if ((await readPlacement(sql)) === 'no citus') return
+  const [row] = await sql<{ group: number }[]>`
+    select l.groupid as group from pg_dist_local_group l`
+  if (row!.group === 0) return
+  throw new StartError(
+    'DATABASE_URL names a worker of a Citus cluster: it has to name the coordinator.',
+  )
+}
+
 /** True where there is Citus, and it knows workers. */
 export async function canDistribute(owner: Sql): Promise<boolean> {
   return (await readPlacement(owner)) !== 'no citus' && (await countWorkers(owner)) > 0
@@ -95,7 +109,7 @@ async function readPlaced(sql: Sql): Promise<Set<string>> {
     select c.relname as name
     from pg_dist_partition p
       join pg_class c on c.oid = p.logicalrelid
-    where c.relnamespace = ${SCHEMA}::regnamespace`
+    where c.relnamespace = to_regnamespace(${SCHEMA})`
   return new Set(rows.map(({ name }) => name))
 }
 
