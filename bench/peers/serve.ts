@@ -86,7 +86,7 @@ async function servePeer(peer: string, address: Address): Promise<string> {
   // Metrics are counted as the service counts them; nobody asks for them here.
   const metrics = new Metrics({
     ...{ pools: null as never, replicas: [], queueLength: () => 0, treeSizes: () => [] },
-    ahead: { seconds: 0 },
+    ...{ ahead: { seconds: 0 }, shards: 1, canTakeEach: async () => [true] },
     instances: { count: 1, tends: () => true },
   })
   const app = new Elysia({ normalize: false, serve: { idleTimeout: 60 } })

@@ -1,25 +1,46 @@
+import { isUnavailable } from './errors.ts'
 import type { Sql } from './pool.ts'
 
 /** The PostgreSQL server, and how large the database is. */
 export type Server = {
   version: string
-  size_bytes: number
+  /** On Citus of all nodes together; null while one of them doesn't answer. */
+  size_bytes: number | null
   /** Open ones, of everybody. */
   connections: number
   max_connections: number
 }
 
 export async function readServer(sql: Sql): Promise<Server> {
-  const [row] = await sql<{ version: string; size: string; connections: string; most: string }[]>`
+  const [row] = await sql<{ version: string; citus: boolean; connections: string; most: string }[]>`
     select
       current_setting('server_version') as version,
-      pg_database_size(current_database()) as size,
+      exists (select from pg_extension where extname = 'citus') as citus,
       (select sum(d.numbackends) from pg_stat_database d) as connections,
       current_setting('max_connections') as most`
   return {
     version: row!.version.split(' ')[0]!,
-    size_bytes: Number(row!.size),
+    size_bytes: row!.citus ? await readSizeOfAll(sql) : await readSize(sql),
     connections: Number(row!.connections),
     max_connections: Number(row!.most),
+  }
+}
+
+async function readSize(sql: Sql): Promise<number> {
+  const [row] = await sql<{ size: string }[]>`select pg_database_size(current_database()) as size`
+  return Number(row!.size)
+}
+
+/** Of all nodes of a Citus cluster; null where that can't be told now. */
+async function readSizeOfAll(sql: Sql): Promise<number | null> {
+  try {
+    const [row] = await sql<{ size: string; is_whole: boolean }[]>`
+      select sum(case when n.success then n.result::bigint end) as size,
+        bool_and(n.success) as is_whole
+      from run_command_on_all_nodes('select pg_database_size(current_database())') n`
+    return row!.is_whole ? Number(row!.size) : null
+  } catch (error) {
+    if (isUnavailable(error)) return null
+    throw error
   }
 }

@@ -74,13 +74,17 @@ test('while the database is away its metrics have no samples, and the rest stays
   const away = await startTestService({ database, address: proxy.address })
   const lag = 'tallybook_projection_lag_events{projection="usage"}'
   await waitFor(
-    (samples) => samples.get('tallybook_database_up') === '1' && samples.has(lag),
+    (samples) =>
+      samples.get('tallybook_database_up') === '1' &&
+      samples.get('tallybook_shard_up{shard="0"}') === '1' &&
+      samples.has(lag),
     away.url,
   )
   await proxy.close()
   await waitFor(
     (samples) =>
       samples.get('tallybook_database_up') === '0' &&
+      samples.get('tallybook_shard_up{shard="0"}') === '0' &&
       ![...samples.keys()].some((name) => /^tallybook_(projection|parked|log)_/.test(name)) &&
       samples.get(outcome('appended')) === '0',
     away.url,

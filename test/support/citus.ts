@@ -76,7 +76,7 @@ export async function createDistributed(name: string, shards: number): Promise<v
     select pg_terminate_backend(a.pid, 10000) from pg_stat_activity a where a.datname = '${name}'`)
 }
 
-function urlOf(server: string, database: string): string {
+export function urlOf(server: string, database: string): string {
   const url = new URL(server)
   url.pathname = `/${database}`
   return url.href

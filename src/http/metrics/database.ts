@@ -54,8 +54,8 @@ export class DatabaseGauges {
     this.#clear()
   }
 
-  /** Reads them. False if the database does not answer, which leaves them without a value. */
-  async update(sql: Sql): Promise<boolean> {
+  /** Reads them. Where the database, or a node of it, does not answer they have no value. */
+  async update(sql: Sql): Promise<void> {
     try {
       const [status, parked, rebuilds, verified, attestedAt] = await Promise.all([
         readProjectionStatus(sql),
@@ -81,11 +81,9 @@ export class DatabaseGauges {
         this.#verifiedAt.set(verified.finishedAt)
       }
       if (attestedAt !== null) this.#attestedAt.set(attestedAt)
-      return true
     } catch (error) {
       this.#clear()
-      if (isUnavailable(error)) return false
-      throw error
+      if (!isUnavailable(error)) throw error
     }
   }
 

@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { findAnswering } from '../../db/citus/answering.ts'
 import type { Pools } from '../../db/pool.ts'
 import type { AppendOutcome } from '../../log/queue.ts'
 import type { Served } from '../../replicas/reads.ts'
@@ -8,6 +9,9 @@ import { processMetrics } from './process.ts'
 
 /** Milliseconds for which a scrape is answered by the one before, whoever asks. */
 const REUSE_MS = 1_000
+
+/** Milliseconds that a look at the database may take; a server that scrapes waits for 10 s. */
+const LOOK_MS = 3_000
 
 /** Why a read went to the primary though there are replicas. */
 const FALLBACK_REASONS: Served[] = [...STATES, 'failed', 'missing']
@@ -51,6 +55,11 @@ export class Metrics {
     'Flushes accepted and not in the log yet',
   )
   readonly #up = this.#gauge('tallybook_database_up', '1 where the database answers, else 0')
+  readonly #shardUp = this.#gauge(
+    'tallybook_shard_up',
+    '1 where the shard can be read and takes flushes, else 0',
+    ['shard'],
+  )
   readonly #database = new DatabaseGauges(this.registry)
   readonly #ahead = this.#gauge(
     'tallybook_log_ahead_seconds',
@@ -101,6 +110,9 @@ export class Metrics {
       pools: Pools
       ahead: { readonly seconds: number | null }
       replicas: readonly Replica[]
+      shards: number
+      /** Of each shard whether it takes flushes. */
+      canTakeEach: () => Promise<boolean[]>
       queueLength: () => number
       /** By shard. */
       treeSizes: () => number[]
@@ -145,9 +157,22 @@ export class Metrics {
       this.#replicaLagEvents.set({ replica }, lag.events)
       this.#replicaLagSeconds.set({ replica }, lag.seconds)
     }
-    const isUp = await this.#database.update(this.sources.pools.control)
-    this.#up.set(isUp ? 1 : 0)
+    await Promise.all([this.#findUp(), this.#database.update(this.sources.pools.control)])
     return this.registry.metrics()
+  }
+
+  async #findUp(): Promise<void> {
+    const { pools, shards, canTakeEach } = this.sources
+    const none = new Array<boolean>(shards).fill(false)
+    const [answering, taking] = await Promise.all([
+      within(findAnswering(pools.control, shards), { isUp: false, shards: none }),
+      within(canTakeEach(), none),
+    ])
+    this.#up.set(answering.isUp ? 1 : 0)
+    for (let shard = 0; shard < shards; shard++) {
+      const isUp = answering.shards[shard] && taking[shard]
+      this.#shardUp.set({ shard: String(shard) }, isUp ? 1 : 0)
+    }
   }
 
   #gauge<Label extends string>(name: string, help: string, labelNames: Label[] = []) {
@@ -172,4 +197,9 @@ export class Metrics {
     }
     this.#appendSeconds.observe(seconds)
   }
+}
+
+/** What is found in time, else what it is taken for. */
+function within<Value>(finding: Promise<Value>, otherwise: Value): Promise<Value> {
+  return Promise.race([finding, Bun.sleep(LOOK_MS).then(() => otherwise)])
 }

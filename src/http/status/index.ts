@@ -91,7 +91,9 @@ const detail = describe({
         }),
         database: Type.Object({
           version: Type.String({ description: "PostgreSQL's" }),
-          size_bytes: Type.Integer(),
+          size_bytes: Type.Union([Type.Integer(), Type.Null()], {
+            description: 'On Citus of all nodes; null while one of them does not answer',
+          }),
           connections: Type.Integer({ description: 'Open ones, of everybody' }),
           max_connections: Type.Integer(),
         }),

@@ -119,10 +119,11 @@ const describeSilent = (instances: { live: boolean }[]) => {
   return silent === 0 ? 'on this database, all of them answer' : `${silent} fell silent lately`
 }
 
-type Database = { size_bytes: number; connections: number; max_connections: number }
+type Database = { size_bytes: number | null; connections: number; max_connections: number }
 
 const describeDatabase = ({ size_bytes, connections, max_connections }: Database) =>
-  `${formatBytes(size_bytes)}, ${connections} of ${formatCountOf(max_connections, 'connection')}`
+  `${size_bytes === null ? 'of a size not known' : formatBytes(size_bytes)}, ` +
+  `${connections} of ${formatCountOf(max_connections, 'connection')}`
 
 const describeLog = (signed: number[]) =>
   `events in ${formatCountOf(signed.length, 'shard')}, ` +

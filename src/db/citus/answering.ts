@@ -1,0 +1,66 @@
+import { isUnavailable } from '../errors.ts'
+import { type Sql, transact } from '../pool.ts'
+import { readPlacement } from './distribute.ts'
+
+/** As PostgreSQL reads a duration: how long a node may take to answer. */
+const ANSWER_WITHIN = '1s'
+
+/** Whether the database answers, and each of its shards: on Citus those of a node may not. */
+export type Answering = { isUp: boolean; shards: boolean[] }
+
+/**
+ * Looks which shards can be read, in a second or two whatever a node does. One statement as long as
+ * all of them answer; else one for each node.
+ */
+export async function findAnswering(sql: Sql, shards: number): Promise<Answering> {
+  if (await answers(sql, (own) => own`select from shards`)) {
+    return { isUp: true, shards: new Array<boolean>(shards).fill(true) }
+  }
+  const answering = { isUp: false, shards: new Array<boolean>(shards).fill(false) }
+  try {
+    const isSpread = (await readPlacement(sql)) === 'distributed'
+    answering.isUp = true
+    const nodes = isSpread ? await readShardsByNode(sql, shards) : []
+    await Promise.all(
+      nodes.map(async (own) => {
+        const isThere = await answers(sql, (t) => t`select from shards where shard = ${own[0]!}`)
+        for (const shard of own) answering.shards[shard] = isThere
+      }),
+    )
+  } catch (error) {
+    if (!isUnavailable(error)) throw error
+  }
+  return answering
+}
+
+/** The shards that each node has, as the coordinator knows it without asking a node. */
+async function readShardsByNode(sql: Sql, shards: number): Promise<number[][]> {
+  const rows = await sql<{ shards: number[] }[]>`
+    select json_agg(n.shard) as shards
+    from (
+      select s.shard, get_shard_id_for_distribution_column('shards', s.shard::integer) as id
+      from generate_series(0, ${shards}::integer - 1) as s(shard)
+    ) n
+      join pg_dist_shard_placement p on p.shardid = n.id
+    group by p.nodename, p.nodeport`
+  return rows.map((row) => row.shards)
+}
+
+/** True where a statement that reads is answered in time. */
+async function answers(
+  sql: Sql,
+  read: (sql: Parameters<Parameters<typeof transact>[2]>[0]) => Promise<unknown>,
+): Promise<boolean> {
+  try {
+    await transact(sql, 'read only', async (transaction) => {
+      await Promise.all([
+        transaction.unsafe(`set local statement_timeout = '${ANSWER_WITHIN}'`),
+        read(transaction),
+      ])
+    })
+    return true
+  } catch (error) {
+    if (isUnavailable(error)) return false
+    throw error
+  }
+}
