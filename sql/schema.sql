@@ -552,7 +552,6 @@ begin
     ) with ordinality as f(type, version, source, idempotency_key, payload, payload_sha256, ordinal)
   where s.shard = p_shard
     and s.catalog_position = v_catalog_position
-    and s.catalog_sha256 is not distinct from v_catalog_sha256
     and f.ordinal <> all (v_replayed_ordinals);
 
   -- Nothing was inserted though something was new: the catalog is another one there.
