@@ -1,0 +1,35 @@
+import { expect, test } from 'bun:test'
+import type { ServerAddress } from '../../src/db/pool.ts'
+import { outcomeOf } from '../support/archive.ts'
+import { runTallybook } from '../support/process.ts'
+import { startProxy } from '../support/proxy.ts'
+import { useDatabase } from '../support/server.ts'
+
+// `tallybook rebalance` where there is nothing to rebalance. On Citus: test/db/citus-nodes.db.test.ts.
+
+const database = useDatabase()
+
+function urlOf(address: ServerAddress): string {
+  if ('url' in address) return address.url
+  const { host, port, user, database: name } = address
+  return `postgres://${user}@${host}:${port}/${name}`
+}
+
+const rebalance = (args: string[], env: Record<string, string> = {}) =>
+  outcomeOf(runTallybook(['rebalance', ...args], '/nowhere', env))
+
+test('what it can not do it says in a sentence', async () => {
+  const alone = await rebalance([])
+  expect(alone).toMatchObject({ code: 1, stdout: '' })
+  expect(alone.stderr).toStartWith('DATABASE_URL has to name')
+  const proxy = await startProxy(database.address)
+  const plain = await rebalance([], { DATABASE_URL: urlOf(proxy.address) })
+  await proxy.close()
+  expect(plain).toMatchObject({ code: 1, stdout: '' })
+  expect(plain.stderr).toStartWith("The tables of this database aren't spread")
+  const wrong = await rebalance(['--dry'])
+  expect(wrong.stderr).toStartWith('Usage: tallybook rebalance [--dry-run]')
+  const away = await rebalance([], { DATABASE_URL: 'postgres://nobody@127.0.0.1:9/none' })
+  expect(away).toMatchObject({ code: 1, stdout: '' })
+  expect(away.stderr).toStartWith('The rebalancing was given up')
+})
