@@ -18,7 +18,7 @@ const output = new Writable({
 
 let service: TestService
 beforeAll(async () => {
-  service = await startTestService({ logger: pino({ level: 'info' }, output) })
+  service = await startTestService({ shards: 1, logger: pino({ level: 'info' }, output) })
 })
 afterAll(() => service.end())
 
