@@ -8,7 +8,8 @@ const TRIES = 5
  * the lock of the shard's row rules that out. On Citus, while a shard moves, the row may be locked
  * in its old place and the event be inserted in the new one, where others append. That is rolled
  * back as a whole, and the next try finds all in the new place. So it may where the nodes are being
- * told of a change. Throws NotNow where no try succeeds.
+ * told of a change. Throws NotNow, with the last error as its cause, where no try
+ * succeeds.
  */
 export async function appendAgain<Value>(append: () => Promise<Value>): Promise<Value> {
   for (let tries = 1; ; tries++) {
@@ -17,7 +18,7 @@ export async function appendAgain<Value>(append: () => Promise<Value>): Promise<
     } catch (error) {
       if (!isOvertaken(error) && !isNotInStep(error)) throw error
       if (tries === TRIES) {
-        throw new NotNow(`failed ${TRIES} times: ${(error as Error).message}`, { cause: error })
+        throw Object.assign(new NotNow('database unavailable'), { cause: error })
       }
     }
   }

@@ -22,19 +22,28 @@ export async function keepDatabase(owner: postgres.Sql): Promise<{ bringBack(): 
       await transaction.unsafe(`create table ${kept}.${name} as table ${SCHEMA}.${name}`)
     }
   })
+  const bringBack = () =>
+    owner.begin(async (transaction) => {
+      // No trigger keeps the log as it is.
+      await transaction`set local session_replication_role = replica`
+      for (const { name } of tables) await transaction.unsafe(`lock table ${SCHEMA}.${name}`)
+      for (const { name, columns } of tables) {
+        await transaction.unsafe(`delete from ${SCHEMA}.${name}`)
+        await transaction.unsafe(`
+          insert into ${SCHEMA}.${name} (${columns}) overriding system value
+          select ${columns} from ${kept}.${name}`)
+      }
+    })
   return {
     bringBack: async () => {
-      await owner.begin(async (transaction) => {
-        // No trigger keeps the log as it is.
-        await transaction`set local session_replication_role = replica`
-        for (const { name } of tables) await transaction.unsafe(`lock table ${SCHEMA}.${name}`)
-        for (const { name, columns } of tables) {
-          await transaction.unsafe(`delete from ${SCHEMA}.${name}`)
-          await transaction.unsafe(`
-            insert into ${SCHEMA}.${name} (${columns}) overriding system value
-            select ${columns} from ${kept}.${name}`)
-        }
-      })
+      // What the service does meanwhile locks tables in another order.
+      while (!(await bringBack().then(() => true, isDeadlock))) await Bun.sleep(20)
     },
   }
+}
+
+/** False for a deadlock; throws what else has gone wrong. */
+function isDeadlock(error: { code?: string }): boolean {
+  if (error.code !== '40P01') throw error
+  return false
 }
