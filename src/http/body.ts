@@ -4,8 +4,14 @@ import { Problem, unavailable } from './problem.ts'
 /** A body above this is large: counted while it is read, and looked at before it is parsed. */
 const LARGE_BYTES = 64 * 1024
 
-/** Large bodies that may be read at once, were all of them of the largest size. */
-const LARGE_AT_ONCE = 16
+/** A large body above this is counted as it arrives, others by what they announce. */
+const ANNOUNCED_BYTES = 1024 * 1024
+
+/** Large bodies that may be read at once, were all of them of the largest size; and of one client. */
+const LARGE_AT_ONCE = { all: 16, client: 4 }
+
+/** How slowly a large body may arrive: after some seconds, so many bytes in each. */
+const SLOWEST = { afterMs: 10_000, bytesPerMs: 64 }
 
 /**
  * Bytes of a large body for each value in it, at least: of an entry that says anything there are
@@ -17,41 +23,51 @@ const BYTES_PER_VALUE = 6
 /** Reads the bodies of requests, within bounds on each and on all that are read at once. */
 export class Bodies {
   #largeBytes = 0
+  /** Of them, by client; those that have none are left out. */
+  readonly #ofClients = new Map<string, number>()
 
-  constructor(private readonly limitBytes: number) {}
+  constructor(
+    private readonly limitBytes: number,
+    private readonly slowest = SLOWEST,
+  ) {}
 
   /**
    * The body as text (UTF-8, whatever Content-Type says), decompressed. Throws the problem 413
-   * above the limit, 415 for a coding but gzip, 503 where too many large bodies are being read, and
-   * 400 for one that is broken or made to hurt.
+   * above the limit, 415 for a coding but gzip, 503 where too many large bodies are being read, of
+   * all clients or of this one, 408 for a large one that comes too slowly, and 400 for one that is
+   * broken or made to hurt.
    */
-  read(request: Request): Promise<string> | string {
+  read(request: Request, client: string): Promise<string> | string {
     const header = request.headers.get('content-length')
     // The server reads no more than it was told.
     const length = header === null ? null : Number(header)
     if (length !== null && length > this.limitBytes) throw this.#tooLarge()
-    if (isGzip(request)) return this.#readGzip(request, length)
-    if (length === null) return request.body === null ? '' : this.#readChunks(request.body)
-    return length <= LARGE_BYTES ? request.text() : this.#readLarge(request, length)
+    if (isGzip(request)) return this.#readGzip(request, length, client)
+    if (length !== null && length <= LARGE_BYTES) return request.text()
+    if (length !== null && length <= ANNOUNCED_BYTES)
+      return this.#readLarge(request, length, client)
+    return request.body === null ? '' : this.#readChunks(request.body, client)
   }
 
-  async #readLarge(request: Request, length: number): Promise<string> {
-    this.#take(length)
+  async #readLarge(request: Request, length: number, client: string): Promise<string> {
+    this.#take(length, client)
     try {
-      return checked(await request.text())
+      return checked(await this.#inTime(request.text(), performance.now(), length))
     } finally {
-      this.#largeBytes -= length
+      this.#give(length, client)
     }
   }
 
   /** The limit holds for what is sent, and for what that decompresses to. */
-  async #readGzip(request: Request, length: number | null): Promise<string> {
+  async #readGzip(request: Request, length: number | null, client: string): Promise<string> {
     if (request.body !== null && (length === null || length > LARGE_BYTES)) {
-      return this.#readChunks(gunzip(this.#limited(request.body)))
+      return this.#readChunks(gunzip(this.#limited(request.body)), client)
     }
     const bytes = await request.bytes()
     const small = gunzipSmall(bytes, this.limitBytes)
-    return small ? new TextDecoder().decode(small) : this.#readChunks(gunzip(chunksOf(bytes)))
+    return small
+      ? new TextDecoder().decode(small)
+      : this.#readChunks(gunzip(chunksOf(bytes)), client)
   }
 
   async *#limited(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
@@ -63,33 +79,63 @@ export class Bodies {
     }
   }
 
-  /** A body of unknown length: read until it ends, or is found to be too large. */
-  async #readChunks(body: AsyncIterable<Uint8Array>): Promise<string> {
+  /** A body that is counted as it arrives, until it ends or is found to be too large. */
+  async #readChunks(body: AsyncIterable<Uint8Array>, client: string): Promise<string> {
     const chunks: Uint8Array[] = []
+    const started = performance.now()
+    const arriving = body[Symbol.asyncIterator]()
     let bytes = 0
     let taken = 0
     try {
-      for await (const chunk of body) {
-        bytes += chunk.byteLength
+      for (;;) {
+        const { done, value } = await this.#inTime(arriving.next(), started, bytes)
+        if (done) break
+        bytes += value.byteLength
         if (bytes > this.limitBytes) throw this.#tooLarge()
         if (bytes > LARGE_BYTES) {
-          this.#take(bytes - taken)
+          this.#take(bytes - taken, client)
           taken = bytes
         }
-        chunks.push(chunk)
+        chunks.push(value)
       }
       const text = new TextDecoder().decode(Buffer.concat(chunks))
       return taken > 0 ? checked(text) : text
     } finally {
-      this.#largeBytes -= taken
+      this.#give(taken, client)
+      // Where it was given up: what would come is not waited for.
+      arriving.return?.()?.catch(() => {})
     }
   }
 
-  #take(bytes: number): void {
-    if (this.#largeBytes + bytes > LARGE_AT_ONCE * this.limitBytes) {
-      throw unavailable('too many large bodies')
+  /** What arrives, unless by then so many bytes have taken too long. */
+  async #inTime<Value>(arriving: Promise<Value>, started: number, bytes: number): Promise<Value> {
+    const { afterMs, bytesPerMs } = this.slowest
+    const left = started + afterMs + bytes / bytesPerMs - performance.now()
+    const { promise: late, reject } = Promise.withResolvers<never>()
+    const timer = setTimeout(() => reject(TOO_SLOW()), left)
+    try {
+      return await Promise.race([arriving, late])
+    } finally {
+      clearTimeout(timer)
     }
+  }
+
+  #take(bytes: number, client: string): void {
+    const ofClient = (this.#ofClients.get(client) ?? 0) + bytes
+    const isTooMuch =
+      this.#largeBytes + bytes > LARGE_AT_ONCE.all * this.limitBytes ||
+      ofClient > LARGE_AT_ONCE.client * this.limitBytes
+    if (isTooMuch) throw unavailable('too many large bodies')
     this.#largeBytes += bytes
+    this.#ofClients.set(client, ofClient)
+  }
+
+  #give(bytes: number, client: string): void {
+    if (bytes === 0) return
+    this.#largeBytes -= bytes
+    const ofClient = this.#ofClients.get(client)! - bytes
+    if (ofClient === 0) this.#ofClients.delete(client)
+    else this.#ofClients.set(client, ofClient)
   }
 
   #tooLarge(): Problem {
@@ -100,6 +146,11 @@ export class Bodies {
     )
   }
 }
+
+const TOO_SLOW = () =>
+  new Problem(408, 'request body too slow', 'A large body has to arrive at 64 kB a second.', {
+    connection: 'close',
+  })
 
 async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes

@@ -19,6 +19,7 @@ const ERRORS = {
   401: ['unauthorized', 'No token, or an unknown one'],
   403: ['forbidden', "The token's role may not do this"],
   404: ['not found', 'There is nothing by that name'],
+  408: ['request body too slow', 'A large body came at less than 64 kB a second'],
   409: ['name taken', 'Something is there, or under way, already'],
   413: ['request body too large', 'The body is above the limit (16 MiB by default)'],
   415: ['unsupported content encoding', 'The body is compressed in a way other than gzip'],

@@ -20,6 +20,7 @@ type Armed = { where: Cut; statement: string; skip: number; done: () => void }
 /** Message types of PostgreSQL's protocol: a command has completed; ready for the next query. */
 const COMMAND_COMPLETE = 0x43
 const READY_FOR_QUERY = 0x5a
+const NO_TLS = 0x4e
 
 /** A way to a PostgreSQL server that can lose a connection at a chosen moment. */
 export async function startProxy(upstream: ServerAddress): Promise<LossyWay> {
@@ -38,6 +39,7 @@ export async function startProxy(upstream: ServerAddress): Promise<LossyWay> {
     let sent = ''
     let received: Buffer = Buffer.alloc(0)
     let completed = false
+    let isGreeted = false
     const runsArmed = () => armed !== null && sent.includes(armed.statement)
     joinSockets(sockets, client, server)
     client.on('data', (chunk: Buffer) => {
@@ -48,6 +50,12 @@ export async function startProxy(upstream: ServerAddress): Promise<LossyWay> {
     })
     server.on('data', (chunk: Buffer) => {
       received = Buffer.concat([received, chunk])
+      // To who asks for TLS it says no by a letter, before any message.
+      if (!isGreeted && received[0] === NO_TLS && received.length === 1) {
+        client.write(received)
+        received = Buffer.alloc(0)
+      }
+      isGreeted = true
       // Type, length without the type, contents.
       while (received.length >= 5 && received.length > received.readUInt32BE(1)) {
         const message = received.subarray(0, received.readUInt32BE(1) + 1)

@@ -36,7 +36,7 @@ export function catalogRoutes(
     .put(
       '/admin/catalog',
       async ({ request, set, principal }) => {
-        const body = parseCatalog(await bodies.read(request))
+        const body = parseCatalog(await bodies.read(request, principal.name))
         if (typeof body === 'string') throw new Problem(400, 'invalid catalog', body)
         const headers = await change(principal.name, () => ({
           upserted: mergeRows(catalog, body),
@@ -110,7 +110,7 @@ const putDetail = describe({
     example: { provider_groups: 1, api_keys: 1, keys: 1 },
   },
   headers: ['Tallybook-Position'],
-  errors: [400, 401, 403, 413, 415, 503],
+  errors: [400, 401, 403, 408, 413, 415, 503],
   says: { 400: ['invalid catalog'] },
 })
 

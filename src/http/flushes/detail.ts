@@ -16,7 +16,7 @@ const idempotencyKey = {
 const common: Pick<RouteDoc, 'tag' | 'headers' | 'errors' | 'says' | 'parameters'> = {
   tag: 'Data plane',
   headers: ['Tallybook-Position', 'Idempotency-Replayed'],
-  errors: [400, 401, 403, 413, 415, 422, 503],
+  errors: [400, 401, 403, 408, 413, 415, 422, 503],
   says: {
     400: ['invalid request body', 'invalid stats payload', 'invalid idempotency key'],
     503: ['log unavailable', 'database unavailable'],

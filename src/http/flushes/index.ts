@@ -26,7 +26,7 @@ export function flushes(guard: ReturnType<typeof auth>, { log, metrics, bodies }
     toFlush: (entries: Entries) => PostedFlush,
   ) => {
     const idempotencyKey = readIdempotencyKey(request)
-    const entries = parse(await bodies.read(request))
+    const entries = parse(await bodies.read(request, principal.name))
     if ('error' in entries) throw new Problem(400, entries.error, entries.detail)
     const started = performance.now()
     const outcome = await log.append(toFlush(entries), principal.name, idempotencyKey)

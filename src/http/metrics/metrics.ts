@@ -21,6 +21,7 @@ const OUTCOMES: Record<number, string> = {
   400: 'rejected',
   401: 'unauthorized',
   403: 'forbidden',
+  408: 'too_slow',
   413: 'too_large',
   415: 'rejected',
   422: 'key_reused',

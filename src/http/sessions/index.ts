@@ -39,7 +39,7 @@ export function sessionRoutes(options: Options) {
       '/session',
       async ({ request, server, set }) => {
         refuseCrossOrigin(request)
-        const body = parseSignIn(await bodies.read(request))
+        const body = parseSignIn(await bodies.read(request, ''))
         if (typeof body === 'string') throw new Problem(400, 'invalid sign-in', body)
         const addressOf = () => server?.requestIP(request)?.address ?? ''
         const { name, role } = admit(identify(options, body.token, addressOf), roles)

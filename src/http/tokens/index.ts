@@ -17,8 +17,8 @@ export function tokenRoutes(guard: ReturnType<typeof auth>, { pools, tokens, bod
     .use(guard)
     .post(
       '/admin/tokens',
-      async ({ request, set }) => {
-        const body = parseTokenBody(await bodies.read(request))
+      async ({ request, set, principal }) => {
+        const body = parseTokenBody(await bodies.read(request, principal.name))
         if (typeof body === 'string') throw new Problem(400, 'invalid token', body)
         const { name, role } = body
         const made = isReserved(name) ? null : await createToken(pools.control, name, role)

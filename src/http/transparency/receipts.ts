@@ -21,7 +21,7 @@ export function receiptRoute(
   return new Elysia({ name: 'receipts' }).use(guard).post(
     '/internal/receipts',
     async ({ request, principal }) => {
-      const [shard, position] = readPosition(await bodies.read(request))
+      const [shard, position] = readPosition(await bodies.read(request, principal.name))
       const event =
         shard < shards ? await reads.find((sql) => readEvent(sql, shard, position)) : null
       // Whose it is shows only to them.
