@@ -20,10 +20,10 @@ const SETTINGS = {
   default_transaction_isolation: 'serializable',
   default_transaction_read_only: 'on',
   default_transaction_deferrable: 'on',
-  statement_timeout: '200ms',
+  statement_timeout: '3s',
   lock_timeout: '1ms',
   idle_in_transaction_session_timeout: '1ms',
-  idle_session_timeout: '100ms',
+  idle_session_timeout: '3s',
 }
 
 let database: TestDatabase
