@@ -82,7 +82,8 @@ export type Intervals = {
 export const INTERVALS: Intervals = {
   // An append that meets a lock held by a stranger ends in time for its flushes to get a 503, and
   // catalog changes, which lock every shard, queue for milliseconds each.
-  // A quarter of that may go by until it is noticed, and as much again until the server has answered.
+  // A quarter of that may go by until it is noticed, and as much again until the server has
+  // answered.
   database: { lockTimeoutMs: 5_000, silentAfterMs: 5_000 },
   // Three statements a second, and a killed instance's shards are tended again within four seconds.
   // Silence is three heartbeats, so that one that was late or lost costs nothing.
@@ -110,7 +111,7 @@ export const INTERVALS: Intervals = {
     keepAliveMs: 15_000,
     retryAfterMs: 1_000,
   },
-  // Containers are killed ten seconds after they were asked to stop. A flush that isn't in the log by
-  // then was never acknowledged.
+  // Containers are killed ten seconds after they were asked to stop. A flush that isn't in the log
+  // by then was never acknowledged.
   stop: { drainMs: 5_000, timeoutMs: 1_000 },
 }

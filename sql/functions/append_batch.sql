@@ -4,11 +4,12 @@
 -- source, idempotency key (empty: none), payload, SHA-256 of the payload in hex.
 --
 -- Gives one row. Where its first_position is null, p_catalog_position and p_catalog_sha256 (of the
--- change there) aren't the catalog's and nothing was appended. Otherwise the flushes have the positions from first_position on in their
--- order, but for those whose idempotency key is in the log already: these are listed by ordinal
--- (from 1) with the position of the first try, and nothing is appended for them. recorded_at is the
--- time of all that was appended, RFC 3339. previous is what tells the event before from any other
--- that could have stood there: its time and the SHA-256 of its payload.
+-- change there) aren't the catalog's and nothing was appended. Otherwise the flushes have the
+-- positions from first_position on in their order, but for those whose idempotency key is in the
+-- log already: these are listed by ordinal (from 1) with the position of the first try, and nothing
+-- is appended for them. recorded_at is the time of all that was appended, RFC 3339. previous is
+-- what tells the event before from any other that could have stood there: its time and the SHA-256
+-- of its payload.
 --
 -- TB002: the clock here is further from p_clock, the caller's, than p_clock_tolerance.
 --

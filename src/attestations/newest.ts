@@ -40,7 +40,9 @@ export async function readNewestAttestation(
   }
 }
 
-/** When the newest attestation of any shard was recorded, Unix seconds; null where there is none. */
+/**
+ * When the newest attestation of any shard was recorded, Unix seconds; null where there is none.
+ */
 export async function readNewestAttestedAt(sql: Sql): Promise<number | null> {
   const [row] = await sql<{ at: number | null }[]>`
     select extract(epoch from max(n.recorded_at))::float8 as at

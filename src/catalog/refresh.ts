@@ -7,7 +7,8 @@ import type { Catalog } from './catalog.ts'
 /**
  * Folds the catalog changes that were committed until now, in the order of the log. Where the
  * database has lost changes that were folded (a backup was restored under the service, a standby
- * took its place), it begins anew. One refresh at a time: each begins after the one before, and sees all that it saw.
+ * took its place), it begins anew. One refresh at a time: each begins after the one before, and
+ * sees all that it saw.
  */
 export function refreshCatalog(sql: Sql, catalog: Catalog): Promise<void> {
   const refresh = catalog.refreshed.then(() => foldChanges(sql, catalog))

@@ -8,8 +8,8 @@ const GRANTS = join(import.meta.dir, '../../sql/grants.sql')
 
 /**
  * Makes the service's role, and lets the owner become it. Roles belong to the whole server: another
- * database's start may have made it, or make it now. Throws StartError where the owner isn't allowed
- * to.
+ * database's start may have made it, or make it now. Throws StartError where the owner isn't
+ * allowed to.
  */
 export async function makeServiceRole(owner: Sql | Transaction): Promise<void> {
   const [row] = await owner<{ user: string }[]>`select quote_ident(current_user) as user`

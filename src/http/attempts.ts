@@ -13,8 +13,8 @@ type Failures = { count: number; since: number }
  * Counts the unknown tokens that a network presents: an address, or of IPv6 the 64 bits before it,
  * which one machine may have to itself. One that has presented too many in a minute is refused
  * whatever it presents next, and everybody is once all together have; unless that is a token which
- * can't be guessed, or which this process has taken before: whoever shares an address with a guesser
- * goes on, and a guess that is right shows nothing.
+ * can't be guessed, or which this process has taken before: whoever shares an address with a
+ * guesser goes on, and a guess that is right shows nothing.
  */
 export class Attempts {
   readonly #failures = new Map<string, Failures>()

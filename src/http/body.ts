@@ -7,7 +7,9 @@ const LARGE_BYTES = 64 * 1024
 /** A large body above this is counted as it arrives, others by what they announce. */
 const ANNOUNCED_BYTES = 1024 * 1024
 
-/** Large bodies that may be read at once, were all of them of the largest size; and of one client. */
+/**
+ * Large bodies that may be read at once, were all of them of the largest size; and of one client.
+ */
 const LARGE_AT_ONCE = { all: 16, client: 4 }
 
 /** How slowly a large body may arrive: after some seconds, so many bytes in each. */

@@ -84,8 +84,8 @@ const Ready = Type.Object({
   log_ahead_seconds: Type.Optional(
     Type.Number({
       description:
-        "Where the newest event's time lies in the future, by how much: until then new events have " +
-        'that time, too',
+        "Where the newest event's time lies in the future, by how much: until then new ones have" +
+        ' that time, too',
     }),
   ),
 })

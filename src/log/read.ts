@@ -38,7 +38,9 @@ export async function readHead(sql: Sql | Transaction, shard: number): Promise<n
 /** Positions that one read looks at where a filter leaves events out: some 50 ms. */
 const LOOKED_AT = 100_000
 
-/** A read of events. `ends`: nothing of the range is left; otherwise it was looked through so far. */
+/**
+ * A read of events. `ends`: nothing of the range is left; otherwise it was looked through so far.
+ */
 export type EventsRead = { events: StoredEvent[]; ends: boolean; lookedTo: number }
 
 /**

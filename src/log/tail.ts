@@ -13,7 +13,9 @@ export type TailOptions = {
   shard: number
   shards: number
   read: (range: ReadRange, limits: ReadLimits) => Promise<StoredEvent[]>
-  /** The identity of the event at a position, as `identityOf` gives it; null where there is none. */
+  /**
+   * The identity of the event at a position, as `identityOf` gives it; null where there is none.
+   */
   identify: (shard: number, position: number) => Promise<string | null>
   /** Called when there are new lines. */
   onGrown: (shard: number) => void
@@ -32,8 +34,8 @@ export class ShardTail {
   #bytes = 0
   #from: number | null = null
   #head: number | null = null
-  /** Of the event at the head; null of none. */
-  #identity: string | null = null
+  /** Of the event at the head; null of none, undefined before it is known. */
+  #identity: string | null | undefined
   /** Where the shard has been seen to be; what `advance` reads up to. */
   #seen = -1
   /** True where the shard was seen to end before the head. */
@@ -86,7 +88,7 @@ export class ShardTail {
     this.#bytes = 0
     this.#from = null
     this.#head = null
-    this.#identity = null
+    this.#identity = undefined
     this.#seen = -1
     this.#isDoubted = false
   }
@@ -103,6 +105,7 @@ export class ShardTail {
       ])
       // Cleared meanwhile: nobody follows any more.
       if (this.#head !== at) return
+      this.#identity ??= identity
       if (identity !== this.#identity) {
         this.clear()
         return onLost(shard)
@@ -120,13 +123,12 @@ export class ShardTail {
   async #begin(): Promise<void> {
     const { shard, identify, onGrown } = this.options
     const at = this.#seen
-    const identity = await identify(shard, at)
-    // Cleared meanwhile.
-    if (this.#seen < at) return
+    // At once, as all shards of a look do: followers get the events of several in their order.
     this.#from = this.#head = at
-    this.#identity = identity
     // Whoever starts at an older position can read up to here.
     onGrown(shard)
+    const identity = await identify(shard, at)
+    if (this.#head === at) this.#identity = identity
   }
 
   #add(line: Line): void {

@@ -30,8 +30,8 @@ export function countGroups(sums: Sums, flush: ApiKeyFlush): void {
 }
 
 /**
- * Adds up a flush, recorded then, by token key; entries whose key wasn't known count nothing, nor do
- * zeros.
+ * Adds up a flush, recorded then, by token key; entries whose key wasn't known count nothing, nor
+ * do zeros.
  */
 export function countKeys(sums: KeySums, flush: KeyFlush, recordedAt: string): void {
   const latest = latestAccess(recordedAt)

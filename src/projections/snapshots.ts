@@ -19,7 +19,8 @@ export const PAGE_IDS = 1_000
  */
 export const snapshots: Projection = {
   name: 'snapshots',
-  // Not raised when key_counters was: those made before keep the last accesses that were shown then.
+  // Not raised when key_counters was: those made before keep the last accesses that were shown
+  // then.
   version: 1,
   tables: [
     {

@@ -1,11 +1,11 @@
 import { type Fragment, inSnapshot, type Pools, type Sql, type Transaction } from '../db/pool.ts'
 import type { Positions } from '../events/positions.ts'
 import { readHeads, readPositionAt, readRecordedAt } from '../log/read.ts'
-import { Turns } from '../log/turns.ts'
 import { pastSource } from '../projections/past-source.ts'
 import { pastUsageRows } from '../projections/past-usage-rows.ts'
 import type { Source } from '../projections/source.ts'
 import type { UsageOf } from '../projections/usage-rows.ts'
+import { Turns } from '../turns.ts'
 import { readPast, SnapshotsBehind, type Wanted } from './past.ts'
 import { readPartialQuarters } from './past-usage.ts'
 
@@ -104,9 +104,9 @@ export class History {
   }
 
   /**
-   * Sees to it that nothing more is recorded before `next`, whatever the clock does. An append takes
-   * its time once it has its shard's lock, and no earlier one than the event before it, or than this
-   * leaves in the shard's row. Waits for the appends under way where it has to.
+   * Sees to it that nothing more is recorded before `next`, whatever the clock does. An append
+   * takes its time once it has its shard's lock, and no earlier one than the event before it, or
+   * than this leaves in the shard's row. Waits for the appends under way where it has to.
    */
   async #settle(next: string): Promise<void> {
     const open = await this.pools.read<{ shard: number }[]>`

@@ -8,6 +8,7 @@ import { Waiters } from '../waiters.ts'
 import { type Checkpoint, readCheckpoints } from './checkpoint.ts'
 import { LogLost, Pass } from './pass.ts'
 import type { Sharing } from './sharing.ts'
+import { Sleep } from './sleep.ts'
 import type { Track } from './tracks.ts'
 
 /**
@@ -57,7 +58,7 @@ export class ShardProjector {
   #appended = false
   #stopped = false
   #running: Promise<void> = Promise.resolve()
-  #sleep: { endsOn: Waker[]; end: () => void } | null = null
+  readonly #sleep = new Sleep<Waker>()
 
   constructor(
     private readonly pools: Pools,
@@ -78,24 +79,24 @@ export class ShardProjector {
   noticeAppend(batch?: AppendedBatch): void {
     if (batch) this.#pass?.foldAppended(batch)
     this.#appended = true
-    if (!this.#pass || this.#isDue(this.#pass)) this.#wake('append')
+    if (!this.#pass || this.#isDue(this.#pass)) this.#sleep.wake('append')
   }
 
   /** Tells that a reader on another instance waits for a position. */
   noticeWanted(position: number): void {
     this.#wanted = Math.max(this.#wanted, position)
-    this.#wake('reader')
+    this.#sleep.wake('reader')
   }
 
   /** Tells that it may have become this instance's to fold the shard. */
   noticeShared(): void {
-    this.#wake('shared')
+    this.#sleep.wake('shared')
   }
 
   /** Tells that a reader has come too early, and will come again. */
   hurry(): void {
     this.#hurriedAt = performance.now()
-    this.#wake('reader')
+    this.#sleep.wake('reader')
   }
 
   /** Waits until the checkpoint is at `position` or past it; false after `timeoutMs`. */
@@ -103,7 +104,7 @@ export class ShardProjector {
     if (position <= this.#position) return true
     if (this.#waiters.size === 0) this.#awaitedSince = performance.now()
     const reached = this.#waiters.wait(position, timeoutMs)
-    this.#wake('reader')
+    this.#sleep.wake('reader')
     return reached
   }
 
@@ -114,7 +115,7 @@ export class ShardProjector {
 
   async stop(): Promise<void> {
     this.#stopped = true
-    this.#wake('stop')
+    this.#sleep.wake('stop')
     await this.#running
     this.#waiters.giveUp()
   }
@@ -286,19 +287,6 @@ export class ShardProjector {
   }
 
   async #sleepFor(ms: number, endsOn: Waker[]): Promise<void> {
-    if (ms <= 0 || this.#stopped) return
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ms)
-      const end = () => {
-        clearTimeout(timer)
-        resolve()
-      }
-      this.#sleep = { endsOn, end }
-    })
-    this.#sleep = null
-  }
-
-  #wake(waker: Waker): void {
-    if (this.#sleep?.endsOn.includes(waker)) this.#sleep.end()
+    if (!this.#stopped) await this.#sleep.for(ms, endsOn)
   }
 }

@@ -71,7 +71,8 @@ export function usageTrack(): Track {
  * a twentieth of what the service does for those flushes. However many ids there are, a read folds
  * no more than it may.
  */
-const SNAPSHOT = { eventCost: 64, cost: 200_000, costOfId: 64, most: (64 * MAX_EVENTS) / 2 }
+const SNAPSHOT = { eventCost: 64, cost: 200_000, costOfId: 64 }
+const MOST = (SNAPSHOT.eventCost * MAX_EVENTS) / 2
 
 /** Snapshots for reads of the past. */
 export function snapshotTrack(shard: number): Track {
@@ -84,7 +85,7 @@ export function snapshotTrack(shard: number): Track {
     begin: async (sql, checkpoints) => {
       const { generation, position } = checkpoints[0]!
       const ids = await readSnapshotSize(sql, shard, generation, position)
-      enough = Math.min(Math.max(SNAPSHOT.cost, ids * SNAPSHOT.costOfId), SNAPSHOT.most)
+      enough = Math.min(Math.max(SNAPSHOT.cost, ids * SNAPSHOT.costOfId), MOST)
     },
     waitMs: Number.POSITIVE_INFINITY,
     isFull: (pass) => pass.entries + pass.events * SNAPSHOT.eventCost >= enough,

@@ -1,10 +1,11 @@
 import type { Logger } from 'pino'
 import { readPlacement } from '../db/citus/distribute.ts'
+import { NotNow } from '../db/errors.ts'
 import type { ServerAddress, Sql, Transaction } from '../db/pool.ts'
 import { SHARES_SESSIONS } from '../db/pooler.ts'
 import { INTERVALS, type Intervals } from '../intervals.ts'
-import { Turns } from '../log/turns.ts'
 import { StartError } from '../start-error.ts'
+import { TooLate, Turns } from '../turns.ts'
 import { readIdentity } from './identity.ts'
 import type { Need } from './progress.ts'
 import { type Outcome, Replica, type ReplicaState } from './replica.ts'
@@ -82,14 +83,19 @@ export class Reads {
   }
 
   /**
-   * As `read`, of what looks into the log: half of the connections at once, so that who reads totals
-   * never waits for who walks through their history.
+   * As `read`, of what looks into the log: half of the connections at once, so that who reads
+   * totals never waits for who walks through their history.
    */
   readLog<Value>(
     need: Need | null | (() => Promise<Need>),
     read: (sql: Sql | Transaction) => Promise<Value>,
   ): Promise<Value> {
-    return this.#logTurns.take(() => this.read(need, read), LOG_WAIT_MS)
+    return this.#logTurns
+      .take(() => this.read(need, read), LOG_WAIT_MS)
+      .catch((error: unknown) => {
+        if (!(error instanceof TooLate)) throw error
+        throw new NotNow('busy', 2, 'Too many reads of the log are under way.')
+      })
   }
 
   /** Reads what never changes once it is there; `read` gives null where it isn't. */

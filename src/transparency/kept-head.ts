@@ -30,8 +30,8 @@ export class LogForked extends StartError {
 /**
  * The tree head of a shard that was signed last, here or by the instance that has published one,
  * and the tree as of then with its last leaf, which is looked for in the tiles; null where none was
- * signed. Throws LogForked where the database doesn't hold that tree or its newest events, StartError where the
- * head in the data directory is not one of this origin.
+ * signed. Throws LogForked where the database doesn't hold that tree or its newest events,
+ * StartError where the head in the data directory is not one of this origin.
  */
 export async function openKeptHead(
   sql: Sql,

@@ -1,4 +1,10 @@
+import type { Sql } from '../../src/db/pool.ts'
+import { toLeaf } from '../../src/events/leaf.ts'
+import { readLeafEvents } from '../../src/log/read.ts'
+import { equalHashes, hashLeaf } from '../../src/merkle/hash.ts'
+import { parseTreeHead } from '../../src/merkle/tree-head.ts'
 import type { TestServer } from '../replicas/servers.ts'
+import { rootOf } from '../support/tree.ts'
 import { until } from '../support/until.ts'
 
 /** From now on a commit waits until the standby has it. */
@@ -28,4 +34,20 @@ export async function promote(replica: TestServer): Promise<void> {
   // What waits for a standby of its own would wait for ever.
   await replica.run(`alter system set synchronous_standby_names = ''`)
   await replica.run('select pg_reload_conf()')
+}
+
+/** Sizes of those tree heads that are not of the events that the database has. */
+export async function findOtherTrees(
+  owner: Sql,
+  shard: number,
+  heads: Iterable<string>,
+): Promise<number[]> {
+  const events = await readLeafEvents(owner, shard, 0, 1_000_000)
+  const leaves = events.map((event) => hashLeaf(toLeaf(event)))
+  return [...heads]
+    .map((text) => parseTreeHead(text)!)
+    .filter(({ size, root }) => {
+      return size > leaves.length || !equalHashes(rootOf(leaves.slice(0, size)), root)
+    })
+    .map(({ size }) => size)
 }

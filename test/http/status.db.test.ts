@@ -11,6 +11,7 @@ type Status = {
   started_at: string
   shards: number
   queue_length: number
+  log_ahead_seconds: number | null
   signed: number[]
   database: { version: string; size_bytes: number; connections: number; max_connections: number }
   replicas: unknown[]
@@ -33,6 +34,7 @@ test('it says what the service and its database say themselves', async () => {
     started_at: expect.any(String),
     shards: service.shards,
     queue_length: 0,
+    log_ahead_seconds: 0,
     signed: Array(service.shards).fill(0),
     database: {
       version: row!.version.split(' ')[0],

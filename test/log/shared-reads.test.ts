@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test'
 import { Heads } from '../../src/log/heads.ts'
 import type { Line } from '../../src/log/line.ts'
 import { type LineSource, takeOldest } from '../../src/log/merge.ts'
-import { Turns } from '../../src/log/turns.ts'
+import { Turns } from '../../src/turns.ts'
 
 const line = (shard: number, position: number, recordedAt: string): Line => ({
   shard,

@@ -55,7 +55,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
   {
     name: 'time-runs-backwards',
     file: 'sql/functions/append_batch.sql',
-    find: 'greatest(clock_timestamp(), v_recorded_at)',
+    find: 'greatest(clock_timestamp(), v_recorded_at, v_not_before)',
     replace: 'clock_timestamp()',
     harm: 'After the clock was set back reads of the past find wrong positions.',
     tests: ['test/log/append', 'test/log'],

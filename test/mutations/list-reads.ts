@@ -117,9 +117,9 @@ export const READ_MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'some-shards-reached',
-    file: 'src/replicas/progress.ts',
-    find: 'return positions.every((position, shard)',
-    replace: 'return positions.some((position, shard)',
+    file: 'src/events/positions.ts',
+    find: 'needed.every((position, shard)',
+    replace: 'needed.some((position, shard)',
     harm: 'A read from a replica lacks flushes that were acknowledged before it.',
     tests: ['test/replicas/reads', 'test/replicas'],
   },

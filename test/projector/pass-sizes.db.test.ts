@@ -46,7 +46,7 @@ function makeEvent(random: (below: number) => number): Event {
         hashes: column(length, () => ['a', 'b', 'c"\\,{}', 'null'][random(4)]!),
         requests: column(length, count),
         tokens: column(length, count),
-        last_accessed_at: column(length, () => random(3) * random(253_402_300_799)),
+        last_accessed_at: column(length, () => random(3) * random(800_000_000)),
         quota_tracked: column(length, () => [null, true, false][random(3)]!),
       }
       return { type: 'KeyStatsFlushed', flush }

@@ -17,7 +17,7 @@ export function foldRows(events: Event[]): FoldRows {
   for (const { name, createFold } of CURRENT) {
     const fold = createFold()
     for (const event of events)
-      fold.add(event, { position: 0, recordedAt: '2026-01-31T12:00:00.000000+00:00' })
+      fold.add(event, { position: 0, recordedAt: '2030-01-31T12:00:00.000000+00:00' })
     const statements: string[][] = []
     const transaction = (_: TemplateStringsArray, ...values: unknown[]) => {
       const texts = values.filter((value) => typeof value === 'string')

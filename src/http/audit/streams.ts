@@ -15,11 +15,11 @@ import {
   toRecordedAt,
 } from '../../log/read.ts'
 import { Tails } from '../../log/tails.ts'
-import { Turns } from '../../log/turns.ts'
 import type { Need } from '../../replicas/progress.ts'
 import type { Reads } from '../../replicas/reads.ts'
 import { findOpenSessions } from '../../tokens/sessions.ts'
 import type { Tokens } from '../../tokens/tokens.ts'
+import { Turns } from '../../turns.ts'
 import type { Caller } from '../auth.ts'
 import { Problem } from '../problem.ts'
 import { Streams } from '../streams.ts'

@@ -144,9 +144,7 @@ export class Metrics {
 
   async #render(): Promise<string> {
     this.#queueLength.set(this.sources.queueLength())
-    const { instances, ahead } = this.sources
-    if (ahead.seconds === null) this.#ahead.remove({})
-    else this.#ahead.set(ahead.seconds)
+    const { instances } = this.sources
     this.#instances.set(instances.count)
     for (const [shard, size] of this.sources.treeSizes().entries()) {
       this.#treeSize.set({ shard: String(shard) }, size)
@@ -163,13 +161,15 @@ export class Metrics {
   }
 
   async #findUp(): Promise<void> {
-    const { pools, shards, canTakeEach } = this.sources
+    const { pools, shards, canTakeEach, ahead } = this.sources
     const none = new Array<boolean>(shards).fill(false)
     const [answering, taking] = await Promise.all([
       within(findAnswering(pools.control, shards), { isUp: false, shards: none }),
       within(canTakeEach(), none),
     ])
     this.#up.set(answering.isUp ? 1 : 0)
+    if (answering.isUp && ahead.seconds !== null) this.#ahead.set(ahead.seconds)
+    else this.#ahead.remove({})
     for (let shard = 0; shard < shards; shard++) {
       const isUp = answering.shards[shard] && taking[shard]
       this.#shardUp.set({ shard: String(shard) }, isUp ? 1 : 0)

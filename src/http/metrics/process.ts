@@ -1,9 +1,9 @@
 import { collectDefaultMetrics, type Metric, Registry } from 'prom-client'
 
 /**
- * What is worth knowing of the process, of all that prom-client offers. Its heap statistics walk the
- * heap (6 ms when it is empty, 274 ms at a million objects), and what it counts of active handles
- * says nothing in Bun.
+ * What is worth knowing of the process, of all that prom-client offers. Its heap statistics walk
+ * the heap (6 ms when it is empty, 274 ms at a million objects), and what it counts of active
+ * handles says nothing in Bun.
  */
 const KEPT = [
   'process_cpu_user_seconds_total',

@@ -48,8 +48,8 @@ export function logRoutes(
     throw new Problem(404, 'not found', 'The log no longer holds all events of that tile.')
   }
   /**
-   * The same if the number has several parts, or the tile is partial. A path with a wildcard would be
-   * matched by Elysia, not by Bun, and of optional segments Elysia leaves the shortest path out.
+   * The same if the number has several parts, or the tile is partial. A path with a wildcard would
+   * be matched by Elysia, not by Bun, and of optional segments Elysia leaves the shortest path out.
    */
   const deeperTiles = () => {
     const routes = new Elysia({ name: 'deeper-tiles' }).use(guard)

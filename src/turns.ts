@@ -1,4 +1,7 @@
-import { NotNow } from '../db/errors.ts'
+/** A turn has not come in time. */
+export class TooLate extends Error {
+  override name = 'TooLate'
+}
 
 /**
  * Lets so many pieces of work run at once; the others wait, first come, first served. Owned by what
@@ -12,7 +15,7 @@ export class Turns {
     this.#free = atOnce
   }
 
-  /** Runs the work when its turn comes. Rejects with NotNow where that takes `longestMs`. */
+  /** Runs the work when its turn comes. Rejects with TooLate where that takes `longestMs`. */
   async take<Value>(work: () => Promise<Value>, longestMs?: number): Promise<Value> {
     if (this.#free > 0) this.#free--
     else await this.#wait(longestMs)
@@ -30,7 +33,7 @@ export class Turns {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const giveUp = () => {
       this.#waiting.splice(this.#waiting.indexOf(begin), 1)
-      reject(new NotNow('busy', 2, 'Too many reads of this kind are under way.'))
+      reject(new TooLate())
     }
     const timer = longestMs === undefined ? undefined : setTimeout(giveUp, longestMs)
     const begin = () => {
