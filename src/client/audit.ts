@@ -3,14 +3,11 @@ import type { SignedTreeHead, TreeHead } from '../merkle/tree-head.ts'
 import { Brought, type BroughtOptions } from './brought.ts'
 import { DealtArchive } from './dealt.ts'
 import type { Finding, FindingKind, Report } from './finding.ts'
-import { checkHead, compareHeads, noTiles } from './heads.ts'
+import { compareHeads, noTiles } from './heads.ts'
+import { NewestHeads } from './newest-heads.ts'
 import { Pages } from './pages.ts'
 import { ShardAudit } from './shard-audit.ts'
-import { type DealtSource, type LogSource, SourceError } from './source.ts'
-
-/** Milliseconds between two looks at a tree head that has to grow, and until it won't any more. */
-const LOOK_MS = 500
-const GROW_MS = 15_000
+import type { DealtSource, LogSource } from './source.ts'
 
 export type AuditOptions = BroughtOptions & {
   source: LogSource
@@ -51,7 +48,7 @@ export type AuditReport = {
 
 /** An audit that goes on: each `run` verifies what is new since the one before. */
 export class Audit {
-  readonly #heads = new Map<number, SignedTreeHead>()
+  readonly #heads: NewestHeads
   readonly #shards: ShardAudit[]
   readonly #dealt: DealtArchive | null
   readonly #brought: Brought
@@ -73,6 +70,7 @@ export class Audit {
       (_, shard) => new ShardAudit({ source, shard, dealt: dealt ?? null, ...told }),
     )
     this.#brought = new Brought(options, this.#dealt, this.#shards)
+    this.#heads = new NewestHeads(options, this.#brought, this.#dealt)
   }
 
   /** Throws SourceError where the log can't be read on. */
@@ -80,8 +78,8 @@ export class Audit {
     const { headsOnly, source } = this.options
     if (this.#isFirst) await this.#brought.open()
     for (const { shard } of this.#shards)
-      await this.#readHead(shard, this.#isFirst ? this.#brought.sizeOf(shard) : 0)
-    if (this.#isFirst) this.#checkShards()
+      await this.#heads.read(shard, this.#isFirst ? this.#brought.sizeOf(shard) : 0)
+    if (this.#isFirst) this.#heads.checkShards()
     if (headsOnly) await this.#proveHeads()
     else {
       if (this.#isFirst) await this.#readPages()
@@ -93,25 +91,6 @@ export class Audit {
     }
     this.#isFirst = false
     return this.#toReport()
-  }
-
-  /** Shards that were there before, or that a trusted key is of, have to be there. */
-  #checkShards(): void {
-    const names = [...this.#heads].map(([shard, { origin }]) => origin.slice(0, -`${shard}`.length))
-    const known = this.options.keys.flatMap(({ name }) => {
-      const [, log, shard] = /^(.*\/audit\/log\/)(\d{1,9})$/.exec(name) ?? []
-      return names.includes(log!) ? [Number(shard)] : []
-    })
-    for (const [shard, head] of this.#dealt ? this.#heads : []) {
-      if (!this.#dealt!.isOf(head)) continue
-      const message = `it is signed as ${head.origin}, as the archive that it was dealt from`
-      this.#find('archive', `shard ${shard}`, message)
-    }
-    for (const shard of new Set([...this.#brought.shards, ...known])) {
-      if (this.#shards[shard]) continue
-      const message = `it is not there, and the log has ${this.#shards.length} shards only`
-      this.#find('rolled_back', `shard ${shard}`, message)
-    }
   }
 
   /** Pages are asked for when heads were read: they have to reflect what those cover. */
@@ -127,63 +106,12 @@ export class Audit {
       const wanted = pages.sizeOf(audit.shard)
       const head = this.#heads.get(audit.shard)
       if (!head || head.size >= wanted) continue
-      await this.#readHead(audit.shard, wanted)
+      await this.#heads.read(audit.shard, wanted)
       const size = this.#heads.get(audit.shard)?.size
       if (size === undefined || size >= wanted) continue
       const message = `pages show ${wanted} events, and its tree head covers ${size} only`
       this.#find('total', `shard ${audit.shard}`, message)
     }
-  }
-
-  /** The newest head of a shard that continues the one before; waited for until it is so large. */
-  async #readHead(shard: number, wanted: number): Promise<void> {
-    const before = this.#heads.get(shard) ?? this.#brought.kept.get(shard) ?? null
-    const { source, growMs = GROW_MS } = this.options
-    const end = performance.now() + (source.sizes === null ? growMs : 0)
-    for (;;) {
-      const outcome = await this.#lookAtHead(shard, before)
-      if (outcome === null) return
-      const isShort = outcome.kind === 'head' && outcome.head.size < wanted
-      const isBehind = outcome.kind === 'finding' && outcome.finding.kind === 'rolled_back'
-      // Another instance may be behind for a moment, and a page ahead of the head.
-      if ((isShort || isBehind) && performance.now() < end) {
-        await new Promise((resolve) => setTimeout(resolve, Math.min(LOOK_MS, growMs)))
-        continue
-      }
-      if (outcome.kind === 'head') this.#heads.set(shard, outcome.head)
-      else {
-        this.#heads.delete(shard)
-        this.#report(outcome.finding)
-      }
-      return
-    }
-  }
-
-  /** Null where there is none, and nobody expects one. */
-  async #lookAtHead(shard: number, before: SignedTreeHead | null) {
-    const { source, keys, headsOnly } = this.options
-    const note = await source.readHead(shard)
-    if (note === null) return this.#missHead(shard)
-    const checked = checkHead(shard, note, keys)
-    if (checked.kind === 'finding' || before === null) return checked
-    const { published } = source
-    // The walk compares the roots where it goes through the events anyway.
-    if (published === null && !headsOnly && checked.head.size > before.size) return checked
-    const finding = await compareHeads(shard, before, checked.head, (tiles) =>
-      published === null ? noTiles(tiles) : published.readTiles(shard, tiles),
-    )
-    return finding === null ? checked : { kind: 'finding' as const, finding }
-  }
-
-  /** An archive of a log that nobody has signed is one that an auditor has no key of. */
-  #missHead(shard: number) {
-    const { source, keys } = this.options
-    if (source.sizes === null) throw new SourceError(`Shard ${shard} has no signed tree head`)
-    const isSigned = keys.some(({ name }) => name.endsWith(`/audit/log/${shard}`))
-    if (!isSigned && !this.#brought.kept.has(shard)) return null
-    const message = 'it has no signed tree head, though a trusted key is of it'
-    const at = `shard ${shard}`
-    return { kind: 'finding' as const, finding: { kind: 'signature' as const, at, message } }
   }
 
   async #walk(audit: ShardAudit): Promise<void> {
@@ -238,7 +166,7 @@ export class Audit {
     const { source, receipts } = this.options
     const leaves = sum(({ size }) => size)
     return {
-      heads: new Map(this.#heads),
+      heads: this.#heads.toMap(),
       leaves,
       events: source.events === null ? 0 : leaves,
       unsigned: sum(({ shard, size }) => Math.max(0, size - (this.#heads.get(shard)?.size ?? 0))),
