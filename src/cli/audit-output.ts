@@ -1,4 +1,4 @@
-import type { AuditReport, Finding, LogSource } from '../client/index.ts'
+import type { AuditReport, Finding, LogSource, UsageReport } from '../client/index.ts'
 import { formatHash } from '../merkle/hash.ts'
 
 /** Findings that are told of; a log that is all wrong has one at every event. */
@@ -46,7 +46,8 @@ export class Findings {
     lines.push(
       `${report.leaves} leaves, ${report.events} payloads, ` +
         `${report.claims} attested digests and totals, ` +
-        `${report.rows} rows of pages, ${report.receipts} receipts verified`,
+        `${report.rows} rows of pages, ${report.usage?.buckets ?? 0} hours and days of usage, ` +
+        `${report.receipts} receipts verified`,
     )
     if (report.newestAt !== null) {
       const age = Math.max(0, Math.round(ageOf(report.newestAt)))
@@ -69,7 +70,7 @@ function listLimits(report: AuditReport, source: LogSource, headsOnly: boolean):
   if (headsOnly) limits.push('Only tree heads were verified, no events and no totals.')
   else if (source.events === null) limits.push('Payloads and totals were not verified: no token.')
   else if (source.pages === null) limits.push('There are no pages to compare in an archive.')
-  else limits.push('Usage was compared with what is attested of it, not on its pages.')
+  else limits.push(...listUsageLimits(report.usage))
   if (report.newestAt === null) limits.push('How old the end of the log is was not looked at.')
   if (!headsOnly && unsigned > 0) {
     limits.push(
@@ -84,6 +85,39 @@ function listLimits(report: AuditReport, source: LogSource, headsOnly: boolean):
     )
   }
   return limits
+}
+
+/** What was not compared of usage. */
+function listUsageLimits(usage: UsageReport | null): string[] {
+  if (usage === null) return ['No page was compared, as the log could not be gone through so far.']
+  const { scopes, outside } = usage
+  const by = (bucket: 'hour' | 'day') =>
+    scopes.filter((scope) => scope.bucket === bucket).map(({ kind }) => NAMES[kind])
+  const [hours, days] = [by('hour'), by('day')]
+  const compared = [
+    ...(hours.length > 0 ? [`by the hour (${hours.join(', ')})`] : []),
+    ...(days.length > 0 ? [`by the day (${days.join(', ')})`] : []),
+  ]
+  const limits = [
+    `Usage was compared ${compared.join(' and ')}: ` +
+      'what was moved within one of these shows only where it is attested.',
+  ]
+  const parts = scopes.filter(({ compared, of }) => compared < of)
+  if (parts.length > 0) {
+    const texts = parts.map(({ kind, compared, of }) => `${compared} of ${of} ${NAMES[kind]}`)
+    limits.push(
+      `Usage was compared of ${texts.join(' and of ')} only, by chance: --all-usage takes all.`,
+    )
+  }
+  if (outside > 0) {
+    limits.push(`${outside} events were recorded outside of the days whose usage was compared.`)
+  }
+  return limits
+}
+
+const NAMES = {
+  ...{ all: 'all together', provider_groups: 'provider groups' },
+  ...{ api_keys: 'API keys', keys: 'token keys' },
 }
 
 /** Seconds since a time; below 0 where that is yet to come. */

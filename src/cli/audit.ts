@@ -1,6 +1,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import { isDeepStrictEqual, parseArgs } from 'node:util'
 import {
+  ALL_USAGE,
   Audit,
   type AuditReport,
   type LogSource,
@@ -24,6 +25,7 @@ const USAGE = `Usage: tallybook audit <url of a service, or directory of an arch
   --receipt <file>       a .tlog-proof that has to hold; may be repeated
   --archive <directory>  the old log, where its events were dealt to another number of shards
   --max-age <seconds>    the newest event must not be older
+  --all-usage            usage of every row, not of 1,000 of a kind that chance chooses
   --heads-only           signatures and consistency of the tree heads only
   --follow               goes on, with what is new every --every seconds (1)
   --json                 for programs`
@@ -60,7 +62,7 @@ function readOptions(args: string[]) {
         key: { ...text, multiple: true, default: [] },
         receipt: { ...text, multiple: true, default: [] },
         ...{ archive: text, state: text, 'token-file': text, every: text, 'max-age': text },
-        ...{ 'heads-only': flag, follow: flag, json: flag },
+        ...{ 'heads-only': flag, 'all-usage': flag, follow: flag, json: flag },
       },
     })
     const every = Number(values.every ?? 1)
@@ -90,6 +92,7 @@ async function run(options: Options, signal: AbortSignal): Promise<number> {
     receipts: await readReceipts(options.receipt),
     dealt: await openDealt(options, findings),
     headsOnly: options['heads-only'],
+    ...(options['all-usage'] ? { usage: ALL_USAGE } : {}),
     onFinding: (finding) => findings.add(finding),
     onProgress: (done, total) => {
       signal.throwIfAborted()

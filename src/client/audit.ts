@@ -8,6 +8,7 @@ import { NewestHeads } from './newest-heads.ts'
 import { Pages } from './pages.ts'
 import { ShardAudit } from './shard-audit.ts'
 import type { DealtSource, LogSource } from './source.ts'
+import { USAGE_LIMITS, type UsageLimits, type UsageReport } from './usage-pages.ts'
 
 export type AuditOptions = BroughtOptions & {
   source: LogSource
@@ -17,6 +18,8 @@ export type AuditOptions = BroughtOptions & {
   headsOnly: boolean
   /** How long a head may be behind what was seen elsewhere; 15 s if absent. */
   growMs?: number
+  /** How much usage is compared: 1,000 rows of each table of the catalog if absent. */
+  usage?: UsageLimits
   onProgress: (events: number, total: number) => void
 }
 
@@ -37,6 +40,8 @@ export type AuditReport = {
   dealt: number
   /** Rows of pages that were compared. */
   rows: number
+  /** Usage that was compared; null where none was. */
+  usage: UsageReport | null
   /**
    * When the newest event was recorded, RFC 3339: all that says how old the log is that was shown.
    * null where no event was gone through.
@@ -56,6 +61,7 @@ export class Audit {
   readonly #report: Report
   #pages: Pages | null = null
   #rows = 0
+  #usage: UsageReport | null = null
   #isFirst = true
 
   constructor(private readonly options: AuditOptions) {
@@ -87,7 +93,7 @@ export class Audit {
       if (this.#isFirst && source.events !== null) {
         for (const { shard } of this.#shards) this.#dealt?.end(shard)
       }
-      if (this.#isFirst && this.#pages) this.#rows = this.#comparePages(this.#pages)
+      if (this.#pages !== null) this.#comparePages(this.#pages)
     }
     this.#isFirst = false
     return this.#toReport()
@@ -95,14 +101,19 @@ export class Audit {
 
   /** Pages are asked for when heads were read: they have to reflect what those cover. */
   async #readPages(): Promise<void> {
-    const { pages: source, events } = this.options.source
-    if (source === null || events === null) return
+    const { source, usage = USAGE_LIMITS, onProgress } = this.options
+    if (source.pages === null || source.events === null) return
     const signed = this.#shards.map(({ shard }) => (this.#heads.get(shard)?.size ?? 0) - 1)
-    const pages = await Pages.read(source, signed, this.#report)
+    const pages = await Pages.read({
+      ...{ source: source.pages, events: source.events, signed, limits: usage },
+      report: this.#report,
+      onPage: () => onProgress(0, signed[0]! + 1),
+    })
     this.#pages = pages
     for (const audit of this.#shards) {
       pages.collect(audit.shard, audit.fold)
       audit.onFolded = (fold) => pages.collect(audit.shard, fold)
+      audit.fold.counting = pages.countingOf(audit.shard)
       const wanted = pages.sizeOf(audit.shard)
       const head = this.#heads.get(audit.shard)
       if (!head || head.size >= wanted) continue
@@ -130,10 +141,15 @@ export class Audit {
     audit.roots.end(audit.size)
   }
 
-  /** Where a shard could not be gone through to its end the sums can't be right, as was said. */
-  #comparePages(pages: Pages): number {
+  /** Once. Where a shard could not be gone through to its end the sums can't be right, as was said. */
+  #comparePages(pages: Pages): void {
     const isWhole = this.#shards.every((audit) => audit.size >= pages.sizeOf(audit.shard))
-    return isWhole ? pages.compare() : 0
+    if (isWhole) ({ rows: this.#rows, usage: this.#usage } = pages.compare())
+    this.#pages = null
+    for (const audit of this.#shards) {
+      audit.onFolded = () => {}
+      audit.fold.counting = null
+    }
   }
 
   /** That the trees of receipts, and of what was dealt, are ones that the newest head continues. */
@@ -175,6 +191,7 @@ export class Audit {
       receipts: receipts.size,
       dealt: this.#dealt?.events ?? 0,
       rows: this.#rows,
+      usage: this.#usage,
       newestAt: this.#shards.map(({ newestAt }) => newestAt).reduce(newer, null),
       notes: [...this.#notes],
     }

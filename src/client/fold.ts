@@ -10,7 +10,15 @@ import { compareKeys, ExactSums } from './exact-sums.ts'
 export type Digest = { rows: number; sha256: string }
 
 type UsageTable = 'api_key_usage' | 'provider_group_usage' | 'key_usage'
-type CatalogTable = 'provider_groups' | 'api_keys' | 'keys'
+export type CatalogTable = 'provider_groups' | 'api_keys' | 'keys'
+
+/** What is told of all counts, as they are folded. */
+export interface Counting {
+  /** An event that counts. */
+  begin(position: number, recordedAt: string): void
+  /** What it brings for a row: the columns of its table of usage. */
+  add(table: CatalogTable, key: number | string, values: readonly number[]): void
+}
 
 /**
  * What all events of a shard come to, folded one after the other. Written anew from
@@ -21,6 +29,7 @@ export class ShardFold {
   position = -1
   /** When that was recorded. */
   recordedAt = ''
+  counting: Counting | null = null
   readonly apiKeys = new ExactSums<number>()
   readonly groups = new ExactSums<number>()
   readonly keys = new ExactSums<string>()
@@ -148,6 +157,7 @@ export class ShardFold {
   }
 
   #countApiKeys({ groups, counts, ids, requests, successes }: ApiKeyFlush, quarter: string) {
+    this.counting?.begin(this.position, this.recordedAt)
     const ofKeys = sumsOf(this.#usage.api_key_usage, quarter)
     const ofGroups = sumsOf(this.#usage.provider_group_usage, quarter)
     let i = 0
@@ -158,9 +168,11 @@ export class ShardFold {
         const values = [requests[i]!, successes[i]!]
         this.apiKeys.add(ids[i]!, values)
         ofKeys.add(ids[i]!, values)
+        this.counting?.add('api_keys', ids[i]!, values)
         if (group === 0) continue
         this.groups.add(group, values)
         ofGroups.add(group, values)
+        this.counting?.add('provider_groups', group, values)
       }
     }
   }
@@ -169,6 +181,7 @@ export class ShardFold {
     { hashes, requests, tokens, last_accessed_at, quota_tracked }: KeyFlush,
     recordedAt: string,
   ) {
+    this.counting?.begin(this.position, recordedAt)
     const usage = sumsOf(this.#usage.key_usage, quarterOf(recordedAt))
     const latest = Math.floor(Date.parse(recordedAt) / 1_000) + 300
     for (const [i, hash] of hashes.entries()) {
@@ -178,6 +191,7 @@ export class ShardFold {
       const values = [requests[i]!, tokens[i]!, quota_tracked[i] ? tokens[i]! : 0]
       this.keys.add(hash, values)
       usage.add(hash, values)
+      this.counting?.add('keys', hash, values)
       const last = this.lastAccess.get(hash) ?? 0
       this.lastAccess.set(hash, Math.max(last, Math.min(accessed, latest)))
       if (accessed > latest || this.#postedAccess.has(hash)) {

@@ -1,6 +1,12 @@
 import { parsePositions } from '../events/positions.ts'
 import { type Get, type Limits, readBody } from './http-body.ts'
-import { type ServedPage, SourceError } from './source.ts'
+import {
+  NotServed,
+  type ServedPage,
+  type ServedUsage,
+  SourceError,
+  type UsageRequest,
+} from './source.ts'
 
 /** Bytes of a page, and of all pages of a list: some five million rows. */
 const MOST_BYTES = 64 * 1024 * 1024
@@ -13,6 +19,35 @@ export async function readSummary(get: Get, limits: Limits): Promise<ServedPage>
   return { rows: [body], positions }
 }
 
+/** How often a page of usage is asked for, and milliseconds between: they are many. */
+const TRIES = 3
+const RETRY_MS = 1_000
+
+const NAMES = { provider_groups: 'group_id', api_keys: 'api_key_id', keys: 'token_hash' }
+
+/** GET /admin/usage. */
+export async function readUsage(
+  get: Get,
+  limits: Limits,
+  { kind, key, bucket, from, to }: UsageRequest,
+): Promise<ServedUsage> {
+  const query = new URLSearchParams({ bucket, tz: 'UTC', from: toText(from), to: toText(to) })
+  if (kind !== 'all') query.set(NAMES[kind], String(key))
+  const path = `/admin/usage?${query}`
+  for (let tries = 1; ; tries++) {
+    try {
+      const { body, positions } = await readPage(get, limits, path)
+      return { body, positions }
+    } catch (error) {
+      // A service that is busy for a moment says so.
+      if (!(error instanceof NotServed) || tries === TRIES) throw error
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+    }
+  }
+}
+
+const toText = (ms: number) => new Date(ms).toISOString()
+
 /** All pages of a list, by its cursors. */
 export async function* readList(
   get: Get,
@@ -23,7 +58,7 @@ export async function* readList(
   let bytes = 0
   while (typeof cursor === 'string') {
     const next = cursor === '' ? '' : `&cursor=${encodeURIComponent(cursor)}`
-    const page = await readPage(get, limits, `/admin/${list}?limit=1000${next}`)
+    const page = await readPage(get, limits, `/admin/${list}?limit=1000&ended=true${next}`)
     const { items, next_cursor } = page.body
     bytes += page.bytes
     const isOver = next_cursor === null

@@ -1,7 +1,7 @@
 import { HASH_BYTES } from '../merkle/hash.ts'
 import { formatTilePath, type Tile } from '../merkle/tile.ts'
 import { type Get, LIMITS, type Limits, open, readBody, readLines } from './http-body.ts'
-import { readList, readSummary } from './http-pages.ts'
+import { readList, readSummary, readUsage } from './http-pages.ts'
 import {
   type LogSource,
   NotServed,
@@ -75,6 +75,7 @@ export async function openHttpSource(options: HttpOptions): Promise<LogSource> {
         : {
             readSummary: () => readSummary(get, limits),
             readList: (path) => readList(get, limits, path),
+            readUsage: (request) => readUsage(get, limits, request),
           },
   }
 }

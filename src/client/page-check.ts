@@ -1,6 +1,7 @@
 import { formatPositions } from '../events/positions.ts'
 import type { Report } from './finding.ts'
 import type { ShardFold } from './fold.ts'
+import { isSame, ratedFields, toText } from './shown.ts'
 import type { ServedPage } from './source.ts'
 
 export const LISTS = ['provider-groups', 'api-keys', 'keys'] as const
@@ -108,7 +109,6 @@ export class PageCheck {
 
   #fieldsOf({ sums, lastAccess, catalog }: Expected): [string, unknown][] {
     const [first = 0n, second = 0n, third = 0n] = sums
-    const rate = (count: bigint) => (first === 0n ? 0 : Number(count) / Number(first))
     const counted: [string, unknown][] =
       this.name === 'keys'
         ? [
@@ -117,13 +117,7 @@ export class PageCheck {
             ['quota_used', third],
             ['last_accessed_at', formatSeconds(lastAccess)],
           ]
-        : [
-            ['total_requests', first],
-            ['success_requests', second],
-            ['failure_requests', first - second],
-            ['success_rate', rate(second)],
-            ['failure_rate', rate(first - second)],
-          ]
+        : ratedFields(first, second)
     if (this.name === 'summary') return counted
     // A page shows no name where there is none, and no end of a row that didn't end.
     const fields = [...LISTED[this.name].columns, 'ended_at']
@@ -132,24 +126,6 @@ export class PageCheck {
     )
     return [...counted, ...fields.map((field, i): [string, unknown] => [field, values?.[i]])]
   }
-}
-
-function isSame(shown: unknown, expected: unknown): boolean {
-  if (typeof expected === 'bigint') {
-    return typeof shown === 'bigint' || Number.isSafeInteger(shown)
-      ? BigInt(shown as number) === expected
-      : false
-  }
-  if (typeof expected === 'number' && typeof shown === 'number') {
-    return Math.abs(shown - expected) <= 1e-12
-  }
-  return shown === expected || (expected === null && shown === undefined)
-}
-
-/** What a server has sent is not trusted to be text. */
-function toText(value: unknown): string {
-  if (typeof value === 'bigint') return String(value)
-  return typeof value === 'object' && value !== null ? 'an object' : String(value)
 }
 
 /** `2023-11-14T22:13:20+00:00`; null of 0. */

@@ -1,5 +1,6 @@
 import type { Hash } from '../merkle/hash.ts'
 import type { Tile } from '../merkle/tile.ts'
+import type { UsageRange } from './usage-range.ts'
 
 /**
  * Where a log is read from. Nothing of what it gives is believed. Its methods throw SourceError
@@ -47,11 +48,22 @@ export interface PublishedSource {
 /** A page as it was served: its rows, and the position of each shard that it reflects. */
 export type ServedPage = { rows: unknown[]; positions: number[] }
 
+/** Whose usage is asked for, and when: of all provider groups together, where no key is named. */
+export type UsageRequest = UsageRange & {
+  kind: 'all' | 'provider_groups' | 'api_keys' | 'keys'
+  key: number | string | null
+}
+
+/** What was answered to that. */
+export type ServedUsage = { body: unknown; positions: number[] }
+
 export interface PageSource {
   /** The summary, as one row. */
   readSummary(): Promise<ServedPage>
-  /** All pages of a list. */
+  /** All pages of a list, with the rows that ended. */
   readList(path: 'provider-groups' | 'api-keys' | 'keys'): AsyncIterable<ServedPage>
+  /** A page of usage in UTC. */
+  readUsage(request: UsageRequest): Promise<ServedUsage>
 }
 
 /** An archive, dealt to a number of shards as an import does it (docs/scale.md). */

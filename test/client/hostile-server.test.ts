@@ -4,6 +4,7 @@ import { EMPTY_ROOT, sha256 } from '../../src/merkle/hash.ts'
 import { makeSigningKey } from '../../src/merkle/key.ts'
 import { signTreeHead } from '../../src/merkle/tree-head.ts'
 import { makeReceipt } from './make-receipt.ts'
+import { showUsage } from './memory-usage.ts'
 
 // Real HTTP, from a server that says whatever hurts.
 
@@ -17,7 +18,7 @@ afterEach(async () => {
   server = null
 })
 
-type Paths = Record<string, () => Response | Promise<Response>>
+type Paths = Record<string, (request: Request) => Response | Promise<Response>>
 
 /** Serves these paths; what is not among them is not found. */
 function serve(paths: Paths): string {
@@ -25,7 +26,7 @@ function serve(paths: Paths): string {
     port: 0,
     fetch: (request) => {
       const { pathname } = new URL(request.url)
-      return (paths[pathname] ?? (() => new Response('', { status: 404 })))()
+      return (paths[pathname] ?? (() => new Response('', { status: 404 })))(request)
     },
   })
   return server.url.href
@@ -70,6 +71,13 @@ const zeros = {
   ...{ total_requests: 0, success_requests: 0, failure_requests: 0 },
   ...{ success_rate: 0, failure_rate: 0 },
 }
+/** A page of usage as it is asked for, with nothing used. */
+const usage = (positions?: string) => (request: Request) => {
+  const { searchParams: query } = new URL(request.url)
+  const [from, to] = ['from', 'to'].map((name) => Date.parse(query.get(name)!))
+  const range = { bucket: query.get('bucket') as 'hour' | 'day', from: from!, to: to! }
+  return page(showUsage([], { ...range, kind: 'all', key: null }), positions)
+}
 const list = () => page({ items: [], next_cursor: null })
 const EMPTY = {
   [CHECKPOINT]: () => new Response(head(0, EMPTY_ROOT)),
@@ -77,6 +85,7 @@ const EMPTY = {
   '/admin/provider-groups': list,
   '/admin/api-keys': list,
   '/admin/keys': list,
+  '/admin/usage': usage(),
 }
 
 /** Pages without rows that are as of a position. */
@@ -85,6 +94,7 @@ const emptyAt = (positions: string) => ({
   '/admin/provider-groups': () => page({ items: [], next_cursor: null }, positions),
   '/admin/api-keys': () => page({ items: [], next_cursor: null }, positions),
   '/admin/keys': () => page({ items: [], next_cursor: null }, positions),
+  '/admin/usage': usage(positions),
 })
 
 /** A body of which a byte comes now and then, for ever. */

@@ -1,7 +1,7 @@
 import { Audit, type Finding, type LogSource, ShardFold } from '../../src/client/index.ts'
-import type { ServedPage } from '../../src/client/source.ts'
+import type { ServedPage, UsageRequest } from '../../src/client/source.ts'
 import { ATTESTED_TABLES, type AttestedTable } from '../../src/events/digest.ts'
-import { decodeEvent, hashPayload } from '../../src/events/event.ts'
+import { hashPayload } from '../../src/events/event.ts'
 import { type LineEvent, toEventLine } from '../../src/events/event-line.ts'
 import { toLeaf } from '../../src/events/leaf.ts'
 import type { Attestation } from '../../src/events/statement.ts'
@@ -12,10 +12,12 @@ import { formatProofFile } from '../../src/merkle/proof-file.ts'
 import { proveInclusion } from '../../src/merkle/prove.ts'
 import { signTreeHead } from '../../src/merkle/tree-head.ts'
 import { rootOf, tilesOf } from '../support/tree.ts'
+import { decode, showRated, showUsage, type UsagePage } from './memory-usage.ts'
 
 const BEGIN = Date.parse('2026-01-31T12:00:00Z')
 
 type Row = Record<string, unknown>
+type ServedMemory = { body: UsagePage; positions: number[] }
 export type Pages = { summary: Row; 'provider-groups': Row[]; 'api-keys': Row[]; keys: Row[] }
 
 /**
@@ -27,6 +29,8 @@ export class MemoryLog {
   readonly keys: SigningKey[]
   /** Rows of a page at most; small, so that lists have several. */
   pageRows = 2
+  /** Milliseconds from one event of a shard to the next. */
+  stepMs = 60_000
   /** What is served in place of what follows from the events. */
   tampered: {
     leaves?: Hash[]
@@ -35,6 +39,7 @@ export class MemoryLog {
     told?: string[]
     head?: (shard: number) => string | null
     page?: (path: string, page: ServedPage) => ServedPage
+    usage?: (request: UsageRequest, page: ServedMemory) => { body: unknown; positions: number[] }
   } = {}
 
   constructor(
@@ -50,7 +55,7 @@ export class MemoryLog {
     const position = this.events[shard]!.length
     const event: LineEvent = {
       ...{ shard, position, type, version, source: 'dp', idempotencyKey: null },
-      recordedAt: new Date(BEGIN + position * 60_000).toISOString().replace('Z', '000+00:00'),
+      recordedAt: new Date(BEGIN + position * this.stepMs).toISOString().replace('Z', '000+00:00'),
       payload: text,
       payloadSha256: hashPayload(text),
     }
@@ -145,6 +150,7 @@ export class MemoryLog {
       pages: {
         readSummary: async () => this.#page('summary', [this.pages().summary]),
         readList: (path) => this.#list(path),
+        readUsage: async (request) => this.#usage(request),
       },
     }
   }
@@ -157,8 +163,17 @@ export class MemoryLog {
   }
 
   #page(path: string, rows: Row[]): ServedPage {
-    const page = { rows, positions: this.events.map((events) => events.length - 1) }
+    const page = { rows, positions: this.positions() }
     return this.tampered.page?.(path, page) ?? page
+  }
+
+  #usage(request: UsageRequest) {
+    const page = { body: showUsage(this.events.flat(), request), positions: this.positions() }
+    return this.tampered.usage?.(request, page) ?? page
+  }
+
+  positions(): number[] {
+    return this.events.map((events) => events.length - 1)
   }
 
   /** The rows of all pages as an honest service shows them. */
@@ -166,30 +181,30 @@ export class MemoryLog {
     const folds = this.events.map((_, shard) => this.fold(shard))
     const sum = (of: (fold: ShardFold) => readonly (number | bigint)[] | undefined) =>
       [0, 1, 2].map((i) => Number(folds.reduce((all, f) => all + BigInt(of(f)?.[i] ?? 0), 0n)))
-    const rated = ([total = 0, success = 0]: number[]) => ({
-      ...{ total_requests: total, success_requests: success, failure_requests: total - success },
-      success_rate: total === 0 ? 0 : success / total,
-      failure_rate: total === 0 ? 0 : (total - success) / total,
-    })
     const { provider_groups, api_keys, keys } = folds[0]!.catalog
-    const live = <Key>(map: Map<Key, unknown[]>) =>
-      [...map].filter(([, values]) => values.at(-1) === null)
+    const end = (ended: unknown) => (ended === null ? {} : { ended_at: ended })
     return {
-      summary: rated(sum((fold) => Object.values(fold.totals()))),
-      'provider-groups': live(provider_groups).map(([id, [name]]) => ({
-        ...{ id, name, ...rated(sum((fold) => fold.groups.get(Number(id)))) },
+      summary: showRated(sum((fold) => Object.values(fold.totals()))),
+      'provider-groups': [...provider_groups].map(([id, [name, ended]]) => ({
+        ...{ id, name, ...end(ended), ...showRated(sum((fold) => fold.groups.get(Number(id)))) },
       })),
-      'api-keys': live(api_keys).map(([id, [group_id, name]]) => ({
-        ...{ id, group_id, name, ...rated(sum((fold) => fold.apiKeys.get(Number(id)))) },
+      'api-keys': [...api_keys].map(([id, [group_id, name, ended]]) => ({
+        ...{
+          id,
+          group_id,
+          name,
+          ...end(ended),
+          ...showRated(sum((fold) => fold.apiKeys.get(Number(id)))),
+        },
       })),
-      keys: live(keys).map(([hash, [quota_limit, name]]) => {
+      keys: [...keys].map(([hash, [quota_limit, name, ended]]) => {
         const [request_count, used_tokens, quota_used] = sum((fold) => fold.keys.get(String(hash)))
         const used = Math.max(...folds.map(({ lastAccess }) => lastAccess.get(String(hash)) ?? 0))
         const iso = new Date(used * 1_000).toISOString().replace('.000Z', '+00:00')
         const last_accessed_at = used > 0 ? iso : null
         return {
           ...{ token_hash: hash, name, request_count, used_tokens, quota_limit, quota_used },
-          last_accessed_at,
+          ...{ last_accessed_at, ...end(ended) },
         }
       }),
     }
@@ -229,6 +244,8 @@ export async function auditLog(log: MemoryLog, options: MemoryAuditOptions = {})
     receipts: new Map(),
     headsOnly: false,
     growMs: 0,
+    // By the day: there are many hours since these events.
+    usage: { rows: 1_000, days: 500_000, hours: 0 },
     onFinding: (finding) => all.push(finding),
     onProgress: () => {},
     ...options,
@@ -248,12 +265,4 @@ const positionOf = (line: string) => Number(/"position":(\d+)/.exec(line)![1])
 
 async function* each(lines: string[]): AsyncGenerator<string> {
   yield* lines
-}
-
-function decode({ type, version, payload }: LineEvent) {
-  try {
-    return decodeEvent(type, version, payload)
-  } catch {
-    return null
-  }
 }

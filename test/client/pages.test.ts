@@ -60,15 +60,21 @@ describe('a row', () => {
     expect(await found()).toEqual(['total provider-groups 1'])
   })
 
-  test('that the log has not, or has ended, is named', async () => {
+  test('that the log has not is named', async () => {
     serve('provider-groups', (rows) => [...rows, { ...rows[0], id: 2 }])
     expect(await found()).toContain('total provider-groups 2')
-    const ended = { id: 9, group_id: 1, name: null }
+  })
+
+  test('that ended has to be there, with its end and what it had counted', async () => {
+    const ended = { id: 7, group_id: 1, name: null }
     log.append('CatalogChanged', { upserted: {}, ended: { api_keys: [ended] } })
-    expect(await found()).not.toContain('total api-keys 9')
-    const zeros = { total_requests: 0, success_requests: 0, failure_requests: 0 }
-    serve('api-keys', (rows) => [...rows, { ...ended, ...zeros, success_rate: 0, failure_rate: 0 }])
-    expect(await found()).toEqual(['total api-keys 9'])
+    expect(await found()).toEqual([])
+    for (const change of [{ ended_at: undefined }, { total_requests: 21 }]) {
+      serve('api-keys', (rows) => rows.map((row) => (row.id === 7 ? { ...row, ...change } : row)))
+      expect(await found()).toEqual(['total api-keys 7'])
+    }
+    serve('api-keys', (rows) => rows.filter(({ id }) => id !== 7))
+    expect(await found()).toEqual(['total api-keys 7'])
   })
 
   test.each([
