@@ -9,12 +9,15 @@ export type UsageRange = { bucket: Bucket; from: number; to: number }
 const MAX_BUCKETS = 10_000
 export const FIRST_DAY = Date.UTC(2000, 0)
 
+/** Days before the first event, which have no usage: a page shows thirty unless it is told more. */
+const DAYS_BEFORE = 30
+
 /** Fifty years: a clock that was once wrong by thousands must not cost as many pages. */
 const MAX_DAYS = 20_000
 
 /**
- * The days from the first of these moments to the last one, or to now if that is later, and one
- * more: the log grows while pages are read, and clocks differ.
+ * The days from thirty before the first of these moments to the last one, or to now if that is
+ * later, and one more: the log grows while pages are read, and clocks differ.
  */
 export function toDays(moments: readonly number[], now: number): UsageRange {
   const bucket = 'day'
@@ -22,7 +25,7 @@ export function toDays(moments: readonly number[], now: number): UsageRange {
     ([min, max], at) => [Math.min(min, at), Math.max(max, at)],
     [now, now],
   )
-  const from = Math.max(startOfDay(first), FIRST_DAY)
+  const from = Math.max(startOfDay(first) - DAYS_BEFORE * BUCKET_MS.day, FIRST_DAY)
   const end = Math.max(startOfDay(last), from) + 2 * BUCKET_MS.day
   return { bucket, from, to: Math.min(end, from + MAX_DAYS * BUCKET_MS.day) }
 }

@@ -87,7 +87,8 @@ describe('a running service', () => {
     expect(first.out).toContain('shard 0: 4 events, signed as')
     expect(first.out).toContain('4 payloads, 10 attested digests and totals')
     expect(first.out).toContain('1 receipts verified\nThe newest event was recorded at 20')
-    expect(first.out).toContain('Usage was compared with what is attested of it')
+    expect(first.out).toContain('hours and days of usage')
+    expect(first.out).toContain('Usage was compared by the hour (all together, provider groups,')
     expect(first.out).toEndWith('\nNothing found\n')
 
     await flush(1)

@@ -35,8 +35,18 @@ describe('a sound log', () => {
     // Nine tables and the totals in shard 0, six and the totals in others.
     expect(report.claims).toBeGreaterThanOrEqual(7 * (row!.attestations as number))
     expect(report.missedClaims).toBe(0)
-    // The summary, two groups, two API keys that didn't end, three keys.
-    expect(report.rows).toBe(8)
+    // The summary, two groups, three API keys of which one has ended, three keys.
+    expect(report.rows).toBe(9)
+    const scopes = report.usage!.scopes.map(({ kind, compared, of }) => [kind, compared, of])
+    expect(scopes).toEqual([
+      ['all', 1, 1],
+      ['provider_groups', 2, 2],
+      ['api_keys', 3, 3],
+      ['keys', 3, 3],
+    ])
+    // Two days and perhaps a third, by the hour.
+    expect(report.usage!.buckets).toBeGreaterThanOrEqual(9 * 48)
+    expect(report.usage!.outside).toBe(0)
   })
 
   test('goes on to be sound, with what came since', async () => {

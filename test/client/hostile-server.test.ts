@@ -125,7 +125,10 @@ async function failureOf(url: string, limits = PATIENT): Promise<SourceError> {
 
 /** Without what differs between runs: the port, and what a cause says. */
 const toStable = ({ message }: SourceError) =>
-  message.replace(/:\d+\//, ':<port>/').replace(/ \(.*\)$/, ' (<cause>)')
+  message
+    .replace(/:\d+\//, ':<port>/')
+    .replace(/ \(.*\)$/, ' (<cause>)')
+    .replaceAll(/\d{4}-\d\d-\d\dT/g, '<day>T')
 
 describe('what can not be read is no finding, but an end', () => {
   test.each<[string, Paths]>([
@@ -153,6 +156,8 @@ describe('what can not be read is no finding, but an end', () => {
       { ...emptyAt('0/2'), [CHECKPOINT]: signedThree, '/audit/events': endless },
     ],
     ['an endless page', { ...EMPTY, '/admin/api-keys': endless }],
+    ['usage that is not JSON', { ...EMPTY, '/admin/usage': () => new Response('{') }],
+    ['endless usage', { ...EMPTY, '/admin/usage': endless }],
   ])('%s', async (_, paths) => {
     expect(toStable(await failureOf(serve(paths)))).toMatchSnapshot()
   })
@@ -160,6 +165,7 @@ describe('what can not be read is no finding, but an end', () => {
   test.each<[string, Paths]>([
     ['a tree head that drips', { [CHECKPOINT]: dripping(10) }],
     ['a page that drips', { ...EMPTY, '/admin/keys': dripping(10) }],
+    ['usage that drips', { ...EMPTY, '/admin/usage': dripping(10) }],
     ['a page that stops', { ...EMPTY, '/admin/keys': dripping(100_000) }],
     ['an answer that never comes', { ...EMPTY, '/admin/keys': () => new Promise(() => {}) }],
     [
