@@ -88,9 +88,14 @@ async function readPage(get: Get, limits: Limits, path: string) {
   return { body: body as Record<string, unknown>, positions: known, bytes: bytes.length }
 }
 
+/** Digits that may be such a number; those of a rate, behind its point, are none. */
+const MANY_DIGITS = /(?<![.\d])\d{16}/
+
 /** JSON whose whole numbers above 2^53 - 1 are bigints; undefined where it is none. */
 function parseExact(text: string): unknown {
   try {
+    // A reviver takes ten times as long.
+    if (!MANY_DIGITS.test(text)) return JSON.parse(text)
     return JSON.parse(text, function reviver(this: unknown, ...args: unknown[]) {
       const [, value, context] = args as [string, unknown, { source?: string } | undefined]
       const isRounded = typeof value === 'number' && !Number.isSafeInteger(value)
