@@ -23,7 +23,7 @@ export async function readNow<Value>(
 }
 
 /** What projections reflect: the slowest checkpoint of each shard. */
-async function readReflected(
+export async function readReflected(
   transaction: Transaction,
   projections: readonly Projection[],
 ): Promise<Positions> {

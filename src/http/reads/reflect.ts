@@ -13,7 +13,7 @@ import { toMoment } from '../params.ts'
 import { Problem, unavailable } from '../problem.ts'
 
 /** Milliseconds that a read waits for the projections before it answers 503. */
-const WAIT_MS = 10_000
+export const WAIT_MS = 10_000
 
 export type ReadOptions = {
   pools: Pools

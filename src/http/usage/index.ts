@@ -1,16 +1,23 @@
 import { Elysia } from 'elysia'
-import type { Transaction } from '../../db/pool.ts'
+import type { Sql, Transaction } from '../../db/pool.ts'
 import { formatPositions, type Positions } from '../../events/positions.ts'
 import { catalogRows } from '../../projections/catalog-rows.ts'
-import { readNow } from '../../projections/read-now.ts'
+import type { Projection } from '../../projections/projection.ts'
+import { type Reflected, readNow, readReflected } from '../../projections/read-now.ts'
 import { readUsage, type Usage } from '../../projections/read-usage.ts'
 import { usage } from '../../projections/usage.ts'
 import { type UsageOf, usageRows } from '../../projections/usage-rows.ts'
 import type { ReadTrack } from '../../projector/projector.ts'
 import type { auth } from '../auth.ts'
 import { jsonResponse, typedAs } from '../json.ts'
-import { Problem } from '../problem.ts'
-import { type AsOf, findPositions, type ReadOptions, readReflecting } from '../reads/reflect.ts'
+import { Problem, unavailable } from '../problem.ts'
+import {
+  type AsOf,
+  findPositions,
+  type ReadOptions,
+  readReflecting,
+  WAIT_MS,
+} from '../reads/reflect.ts'
 import { BucketsError, type BucketsRequest, toBounds } from './buckets.ts'
 import { toCsv } from './csv.ts'
 import { detail } from './detail.ts'
@@ -59,19 +66,56 @@ async function read(
   past: Positions | null,
   of: UsageOf,
   bounds: string[],
-): Promise<{ value: Usage; positions: Positions }> {
-  // Of all groups: those that the catalog knows by then.
-  const tracks: ReadTrack[] = consistency === 'eventual' ? [] : ['usage', 'current']
-  const readRows = (transaction: Transaction) =>
-    past === null
-      ? readUsage(transaction, of, usageRows(transaction, of), bounds)
-      : options.history.readUsage(transaction, past, of, (_, rows) =>
-          readUsage(transaction, of, rows, bounds),
-        )
-  const { value, positions } = await readReflecting(options, { past, tracks }, (sql) =>
-    readNow(sql, readRows, [catalogRows, usage]),
+): Promise<Reflected<Usage>> {
+  if (past === null) return readCurrent(options, consistency === 'eventual', of, bounds)
+  const tracks: ReadTrack[] = ['usage', 'current']
+  const { value } = await readReflecting(options, { past, tracks }, (sql) =>
+    readNow(sql, (transaction) =>
+      options.history.readUsage(transaction, past, of, (_, rows) =>
+        readUsage(transaction, of, rows, bounds),
+      ),
+    ),
   )
-  return { value, positions: past ?? positions }
+  return { value, positions: past }
+}
+
+/**
+ * Usage as it is now, and exactly where its own checkpoints stand. That of all is of the groups
+ * that the catalog knows, which is folded in another track, and only in shard 0: it has to be as
+ * far as the usage is that was read, or a group could be missing.
+ */
+async function readCurrent(
+  options: ReadOptions,
+  isEventual: boolean,
+  of: UsageOf,
+  bounds: string[],
+): Promise<Reflected<Usage>> {
+  const isOfAll = of.kind === 'all'
+  const read = (sql: Sql | Transaction, projections: readonly Projection[]) =>
+    readNow(
+      sql,
+      async (transaction) => ({
+        usage: await readUsage(transaction, of, usageRows(transaction, of), bounds),
+        catalog: isOfAll ? await readReflected(transaction, [catalogRows]) : null,
+      }),
+      projections,
+    )
+  if (isEventual) {
+    const { value, positions } = await readReflecting(options, { past: null, tracks: [] }, (sql) =>
+      read(sql, isOfAll ? [catalogRows, usage] : [usage]),
+    )
+    return { value: value.usage, positions }
+  }
+  const tracks: ReadTrack[] = isOfAll ? ['usage', 'current'] : ['usage']
+  let needed: Positions | null = null
+  for (const end = performance.now() + WAIT_MS; ; ) {
+    const { value, positions }: Reflected<{ usage: Usage; catalog: Positions | null }> =
+      await readReflecting(options, { past: needed, tracks }, (sql) => read(sql, [usage]))
+    const { catalog } = value
+    if (catalog === null || catalog[0]! >= positions[0]!) return { value: value.usage, positions }
+    if (performance.now() > end) throw unavailable('projections behind')
+    needed = positions
+  }
 }
 
 /** By `format`, else where the client names CSV and not JSON. */
