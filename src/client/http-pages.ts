@@ -30,9 +30,11 @@ export async function readUsage(
   get: Get,
   limits: Limits,
   { kind, key, bucket, from, to }: UsageRequest,
+  isEventual: boolean,
 ): Promise<ServedUsage> {
   const query = new URLSearchParams({ bucket, tz: 'UTC', from: toText(from), to: toText(to) })
   if (kind !== 'all') query.set(NAMES[kind], String(key))
+  if (isEventual) query.set('consistency', 'eventual')
   const path = `/admin/usage?${query}`
   for (let tries = 1; ; tries++) {
     try {

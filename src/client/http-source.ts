@@ -75,7 +75,7 @@ export async function openHttpSource(options: HttpOptions): Promise<LogSource> {
         : {
             readSummary: () => readSummary(get, limits),
             readList: (path) => readList(get, limits, path),
-            readUsage: (request) => readUsage(get, limits, request),
+            readUsage: (request, isEventual) => readUsage(get, limits, request, isEventual),
           },
   }
 }

@@ -62,8 +62,8 @@ export interface PageSource {
   readSummary(): Promise<ServedPage>
   /** All pages of a list, with the rows that ended. */
   readList(path: 'provider-groups' | 'api-keys' | 'keys'): AsyncIterable<ServedPage>
-  /** A page of usage in UTC. */
-  readUsage(request: UsageRequest): Promise<ServedUsage>
+  /** A page of usage in UTC: all that was acknowledged, or (`isEventual`) what is there already. */
+  readUsage(request: UsageRequest, isEventual: boolean): Promise<ServedUsage>
 }
 
 /** An archive, dealt to a number of shards as an import does it (docs/scale.md). */
