@@ -64,7 +64,7 @@ export class Findings {
 }
 
 /** What this audit could not or did not look at, a sentence each. */
-function listLimits(report: AuditReport, source: LogSource, headsOnly: boolean): string[] {
+export function listLimits(report: AuditReport, source: LogSource, headsOnly: boolean): string[] {
   const limits: string[] = []
   const { unsigned, missedClaims } = report
   if (headsOnly) limits.push('Only tree heads were verified, no events and no totals.')

@@ -141,7 +141,7 @@ export class Audit {
     audit.roots.end(audit.size)
   }
 
-  /** Once. Where a shard could not be gone through to its end the sums can't be right, as was said. */
+  /** Once. Where a shard wasn't gone through to its end the sums can't be right, as was said. */
   #comparePages(pages: Pages): void {
     const isWhole = this.#shards.every((audit) => audit.size >= pages.sizeOf(audit.shard))
     if (isWhole) ({ rows: this.#rows, usage: this.#usage } = pages.compare())

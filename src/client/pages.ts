@@ -77,7 +77,7 @@ export class Pages {
     for (const missing of this.#missing) this.#collectMissing(missing, fold)
   }
 
-  /** Compares all rows and all usage, when every shard was gone through; gives how many there were. */
+  /** Compares all rows and usage, when every shard was gone through; gives how many there were. */
   compare(): { rows: number; usage: UsageReport } {
     const { report } = this.options
     for (const { list, keys } of this.#missing) {

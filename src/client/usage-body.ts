@@ -23,7 +23,7 @@ export function usageFields({ kind }: UsageRequest): readonly string[] {
     : ['total_requests', 'success_requests']
 }
 
-/** Reads a page of usage that doesn't contradict itself, or finds where it does; null: it is none. */
+/** Reads a page of usage, and finds where it contradicts itself; null where it is none. */
 export function readUsageBody(request: UsageRequest, body: unknown, find: Find): UsageBody | null {
   const { items, total } = (body ?? {}) as Record<string, unknown>
   if (!isAsked(request, body) || !Array.isArray(items)) {

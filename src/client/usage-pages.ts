@@ -111,7 +111,8 @@ export class UsagePages {
     // Of an empty log nobody has said when it begins.
     if (this.#before > 0 && !isCut && signed.some((position) => position >= 0)) {
       const day = new Date(days.from).toISOString().slice(0, 10)
-      const message = `${this.#before} events are from before ${day}: another was shown for the first`
+      const older = `${this.#before} events are from before ${day}`
+      const message = `${older}: another one was shown for the first`
       report({ kind: 'total', at: 'usage', message })
     }
     const buckets = this.#checks.reduce((sum, check) => sum + check.compare(report), 0)

@@ -116,6 +116,14 @@ test('an empty log is sound', async () => {
   expect(await run(serve(EMPTY))).toEqual([])
 })
 
+test('usage that a busy service does not show for a moment is asked for again', async () => {
+  let asked = 0
+  const busy = (request: Request) =>
+    asked++ === 0 ? new Response('', { status: 503 }) : usage()(request)
+  expect(await run(serve({ ...EMPTY, '/admin/usage': busy }))).toEqual([])
+  expect(asked).toBe(2)
+})
+
 /** What an audit fails with. */
 async function failureOf(url: string, limits = PATIENT): Promise<SourceError> {
   const outcome = await run(url, 'token', new Map(), limits).catch((error: unknown) => error)
