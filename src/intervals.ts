@@ -70,6 +70,10 @@ export type Intervals = {
     /** Until a page is tried again that the database didn't give. */
     retryAfterMs: number
   }
+  metrics: {
+    /** For how long a scrape is answered by the one before, whoever asks. */
+    reuseMs: number
+  }
   stop: {
     /** How long what was accepted gets to be in the log and answered, when the service stops. */
     drainMs: number
@@ -111,6 +115,8 @@ export const INTERVALS: Intervals = {
     keepAliveMs: 15_000,
     retryAfterMs: 1_000,
   },
+  // Many scrapes cost what one a second does.
+  metrics: { reuseMs: 1_000 },
   // Containers are killed ten seconds after they were asked to stop. A flush that isn't in the log
   // by then was never acknowledged.
   stop: { drainMs: 5_000, timeoutMs: 1_000 },

@@ -125,6 +125,7 @@ export async function makeParts(options: ServiceOptions, pools: Pools, reads: Re
   })
   const ahead = new LogAhead({ sql: pools.control, logger })
   const metrics = new Metrics({
+    ...intervals.metrics,
     ...{ pools, ahead },
     shards,
     replicas: reads.replicas,

@@ -85,6 +85,7 @@ async function servePeer(peer: string, address: Address): Promise<string> {
   }
   // Metrics are counted as the service counts them; nobody asks for them here.
   const metrics = new Metrics({
+    reuseMs: 1_000,
     ...{ pools: null as never, replicas: [], queueLength: () => 0, treeSizes: () => [] },
     ...{ ahead: { seconds: 0 }, shards: 1, canTakeEach: async () => [true] },
     instances: { count: 1, tends: () => true },

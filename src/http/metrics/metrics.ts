@@ -7,9 +7,6 @@ import { type Replica, STATES } from '../../replicas/replica.ts'
 import { DatabaseGauges } from './database.ts'
 import { processMetrics } from './process.ts'
 
-/** Milliseconds for which a scrape is answered by the one before, whoever asks. */
-const REUSE_MS = 1_000
-
 /** Milliseconds that a look at the database may take; a server that scrapes waits for 10 s. */
 const LOOK_MS = 3_000
 
@@ -108,6 +105,7 @@ export class Metrics {
 
   constructor(
     private readonly sources: {
+      reuseMs: number
       pools: Pools
       ahead: { readonly seconds: number | null }
       replicas: readonly Replica[]
@@ -130,12 +128,12 @@ export class Metrics {
   }
 
   /**
-   * All metrics in Prometheus' text format, as of now or of a scrape within the last second: many
-   * scrapes cost what one does.
+   * All metrics in Prometheus' text format, as of now or of a scrape shortly before: many scrapes
+   * cost what one does.
    */
   render(): Promise<string> {
     const now = performance.now()
-    if (this.#rendering === null || now - this.#renderedAt >= REUSE_MS) {
+    if (this.#rendering === null || now - this.#renderedAt >= this.sources.reuseMs) {
       this.#renderedAt = now
       this.#rendering = this.#render()
     }
