@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { migrate } from '../../src/db/migrate.ts'
-import { connectAsOwner, openPools, SERVICE_ROLE } from '../../src/db/pool.ts'
+import { connectAsOwner, openPools, SERVICE_ROLE, type ServerAddress } from '../../src/db/pool.ts'
 import { grantAll } from '../../src/db/privileges.ts'
 import { createDatabase, TEST_SHARDS, type TestDatabase } from '../support/server.ts'
 import { startTestService } from '../support/service.ts'
@@ -72,22 +72,24 @@ describe('a user who may make no role', () => {
     await database.owner.unsafe(`drop owned by ${user} cascade; drop role ${user}`)
   })
 
-  const connectAsUser = (on: TestDatabase) => {
-    const { address } = on
-    return connectAsOwner('url' in address ? address : { ...address, user })
+  const asUser = ({ address }: TestDatabase): ServerAddress => {
+    if (!('url' in address)) return { ...address, user }
+    const url = new URL(address.url)
+    url.username = user
+    return { url: url.href }
   }
 
   test('is told what an administrator has to run, and can go on when it was run', async () => {
     const empty = await createDatabase({ empty: true })
     const [row] = await empty.owner`select current_database() as name`
     await empty.owner.unsafe(`grant create on database ${row!.name} to ${user}`)
-    const owner = connectAsUser(empty)
+    const owner = connectAsOwner(asUser(empty))
     try {
       const statements = `grant ${SERVICE_ROLE} to ${user};`
       await expect(migrate(owner, TEST_SHARDS)).rejects.toThrow(statements)
       await empty.owner.unsafe(statements)
       await migrate(owner, TEST_SHARDS)
-      const pools = openPools({ ...empty.address, user } as typeof empty.address, TEST_SHARDS)
+      const pools = openPools(asUser(empty), TEST_SHARDS)
       expect(await pools.read`select from shards`).toHaveLength(TEST_SHARDS)
       await pools.close()
     } finally {

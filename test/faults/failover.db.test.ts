@@ -9,7 +9,7 @@ import { failOver } from './failover.ts'
 const FLUSHES = isFull ? 300 : 40
 
 test('a synchronous standby loses nothing, with and without a start', async () => {
-  for (const restarts of [false, true]) {
+  for (const restarts of isFull ? [false, true] : [true]) {
     const options = { synchronous: true, restarts, returns: false, flushes: FLUSHES }
     const report = await failOver(options)
     expect(report).toMatchObject({ violations: [], lost: 0, refused: null })
@@ -18,7 +18,8 @@ test('a synchronous standby loses nothing, with and without a start', async () =
 })
 
 test('a running service on a standby that lacks commits goes on, and signs no other tree', async () => {
-  const options = { synchronous: false, restarts: false, returns: false, flushes: FLUSHES }
+  // Afterwards the old primary comes back: nothing pretends to be what it is not.
+  const options = { synchronous: false, restarts: false, returns: true, flushes: FLUSHES }
   const report = await failOver(options)
   expect(report).toMatchObject({ violations: [], refused: null })
   expect(report.lost).toBeGreaterThan(0)
@@ -30,9 +31,4 @@ test('a start on it is refused, and a new origin leads out', async () => {
   const report = await failOver(options)
   expect(report).toMatchObject({ violations: [], refused: expect.stringContaining('new-origin') })
   expect(report.lost).toBeGreaterThan(0)
-})
-
-test('the old primary may come back, and nothing of it pretends to be what it is not', async () => {
-  const options = { synchronous: false, restarts: false, returns: true, flushes: FLUSHES }
-  expect(await failOver(options)).toMatchObject({ violations: [], refused: null })
 })

@@ -40,6 +40,7 @@ const MATRIX: Record<string, Variation> = {
   'test/http/transparency': { shards: MANY },
   'test/http/usage': { shards: MANY },
   'test/instances/': { shards: BOTH },
+  'test/instances/lost-commits': { shards: MANY },
   'test/log/': { shards: MANY, server: true },
   'test/log/append.db': { shards: BOTH, server: true },
   'test/log/replay': { shards: BOTH, server: true },
