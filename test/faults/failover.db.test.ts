@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test'
 import { isFull } from '../support/full.ts'
-import { failOver } from './failover.ts'
+import { failOver, NOT_SIGNED } from './failover.ts'
 
 // An address that moves from a primary to its standby under load. What the standby lacked is lost, as
 // with any asynchronous replica; what is acknowledged afterwards never is, nor does anything read or
@@ -23,7 +23,7 @@ test('a running service on a standby that lacks commits goes on, and signs no ot
   const report = await failOver(options)
   expect(report).toMatchObject({ violations: [], refused: null })
   expect(report.lost).toBeGreaterThan(0)
-  expect(report.logged).toContain('transparency: not signed')
+  expect(report.logged).toContain(NOT_SIGNED)
 })
 
 test('a start on it is refused, and a new origin leads out', async () => {

@@ -21,6 +21,7 @@ const SHARDS = 2
 const FLUSH = '/internal/apikey-stats/flush'
 
 const POSTERS = 4
+export const NOT_SIGNED = 'transparency: not signed'
 
 /** A phase: one server has the address, and what was acknowledged meanwhile. */
 type Phase = { server: TestServer; acked: Set<string> }
@@ -85,6 +86,8 @@ class Failover {
       })
       if (restarts) await this.#restart()
       await this.#untilAcked()
+      // Whoever runs it is told that what was signed isn't there.
+      if (!synchronous && !restarts) await until(() => this.#report.logged.includes(NOT_SIGNED))
       await this.#check([first, this.#phase])
 
       if (returns) {
