@@ -91,10 +91,11 @@ export class Attestations {
   schedule(minutes: number, logger: Logger): { stop(): void } {
     const interval = minutes * 60_000
     let timer: ReturnType<typeof setTimeout> | null = null
+    const isStopped = () => timer === null
     const lookIn = (ms: number) => {
       timer = setTimeout(async () => {
-        const next = await this.#attestIfDue(interval, logger)
-        if (timer !== null) lookIn(next)
+        const next = await this.#attestIfDue(interval, isStopped, logger)
+        if (!isStopped()) lookIn(next)
       }, ms)
     }
     // Not at once: a start has more to do.
@@ -107,11 +108,11 @@ export class Attestations {
     }
   }
 
-  /** Gives the milliseconds until the next look. */
-  async #attestIfDue(interval: number, logger: Logger): Promise<number> {
+  /** Gives the milliseconds until the next look. Attests nothing that is due after a stop. */
+  async #attestIfDue(interval: number, isStopped: () => boolean, logger: Logger): Promise<number> {
     try {
       const age = await readAge(this.options.pools.control)
-      if (age === null) return interval
+      if (age === null || isStopped()) return interval
       // A clock that was set back makes it no younger than it is.
       if (age >= 0 && age < interval) return interval - age
       // Another that looked at the same time is found when it has appended, or has this one find
@@ -136,7 +137,7 @@ export class Attestations {
       projector.catchUp(CATCH_UP_MS, 'usage'),
     ])
     if (!caughtUp.every(Boolean)) return null
-    // What older code has folded is not what this says of it. It is folded anew since the start.
+    // Projections that older code has folded are not attested: the start rebuilds them.
     if (!(await areCurrent(this.options.pools.read))) return null
     const turns = new Turns(AT_ONCE)
     const attested = await Promise.all(
