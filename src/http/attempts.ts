@@ -1,13 +1,12 @@
+import { WindowCounts } from './window-counts.ts'
+
 /** Milliseconds after which who guessed may guess again. */
 const WINDOW_MS = 60_000
-/** Networks that are remembered; beyond them the oldest is forgotten. */
-const MAX_NETWORKS = 10_000
 /** All together may present so many times as many as one: many addresses guess no faster. */
 const ALL_FACTOR = 100
+const ALL = ''
 /** Characters from which on a token can't be guessed, however many try. */
 const UNGUESSABLE = 32
-
-type Failures = { count: number; since: number }
 
 /**
  * Counts the unknown tokens that a network presents: an address, or of IPv6 the 64 bits before it,
@@ -17,8 +16,9 @@ type Failures = { count: number; since: number }
  * guesser goes on, and a guess that is right shows nothing.
  */
 export class Attempts {
-  readonly #failures = new Map<string, Failures>()
-  #all: Failures = { count: 0, since: Number.NEGATIVE_INFINITY }
+  readonly #failures = new WindowCounts(WINDOW_MS)
+  /** Of all networks together, under ALL. */
+  readonly #all = new WindowCounts(WINDOW_MS)
   readonly #trusted = new Set<string>()
 
   constructor(private readonly limit: number) {}
@@ -29,31 +29,13 @@ export class Attempts {
   }
 
   isBlocked(address: string): boolean {
-    if (isRecent(this.#all) && this.#all.count >= this.limit * ALL_FACTOR) return true
-    const network = networkOf(address)
-    const failures = this.#failures.get(network)
-    if (failures === undefined) return false
-    if (isRecent(failures)) return failures.count >= this.limit
-    this.#failures.delete(network)
-    return false
+    if (this.#all.count(ALL) >= this.limit * ALL_FACTOR) return true
+    return this.#failures.count(networkOf(address)) >= this.limit
   }
 
   noteFailure(address: string): void {
-    if (!isRecent(this.#all)) this.#all = { count: 0, since: performance.now() }
-    this.#all.count++
-    const network = networkOf(address)
-    const failures = this.#failures.get(network)
-    if (failures !== undefined && isRecent(failures)) {
-      failures.count++
-      return
-    }
-    // As the newest: those before it are older.
-    this.#failures.delete(network)
-    if (this.#failures.size >= MAX_NETWORKS) {
-      const [oldest] = this.#failures.keys()
-      this.#failures.delete(oldest!)
-    }
-    this.#failures.set(network, { count: 1, since: performance.now() })
+    this.#all.add(ALL)
+    this.#failures.add(networkOf(address))
   }
 
   /** Remembers the name of a token that was right. */
@@ -66,8 +48,6 @@ export class Attempts {
     return token.length >= UNGUESSABLE || this.#trusted.has(name)
   }
 }
-
-const isRecent = ({ since }: Failures) => performance.now() - since < WINDOW_MS
 
 /** `2001:db8:0:1` of `2001:db8:0:1:2::3`; an IPv4 address as it is, in whatever form it comes. */
 export function networkOf(address: string): string {

@@ -6,7 +6,7 @@ import { readCookie, refuseCrossOrigin, writeCookie } from '../cookie.ts'
 import { jsonResponse } from '../json.ts'
 import { NoQuery } from '../params.ts'
 import { Problem } from '../problem.ts'
-import { Quota } from '../quota.ts'
+import { WindowCounts } from '../window-counts.ts'
 import * as details from './detail.ts'
 import { parseSignIn } from './model.ts'
 
@@ -26,7 +26,7 @@ export function sessionRoutes(options: Options) {
   const { pools, tokens, basePath } = options
   const bodies = new Bodies(BODY_BYTES)
   const roles = ['admin', 'auditor'] as const
-  const signIns = new Quota(SIGN_INS, 60_000)
+  const signIns = new WindowCounts(60_000)
   /** By the token that was sent, or by the cookie; null: nobody is signed in. */
   const findCaller = async (request: Request, addressOf: () => string): Promise<Caller | null> => {
     const header = request.headers.get('authorization')
@@ -43,12 +43,12 @@ export function sessionRoutes(options: Options) {
         if (typeof body === 'string') throw new Problem(400, 'invalid sign-in', body)
         const addressOf = () => server?.requestIP(request)?.address ?? ''
         const { name, role } = admit(identify(options, body.token, addressOf), roles)
-        const wait = signIns.take(name)
-        if (wait !== null) {
+        if (signIns.count(name) >= SIGN_INS) {
           throw new Problem(429, 'too many sign-ins', 'This token signs in too often.', {
-            'retry-after': String(wait),
+            'retry-after': String(signIns.secondsLeft(name)),
           })
         }
+        signIns.add(name)
         const { id, expiresAt } = await beginSession(pools.session, name, body.token)
         set.status = 201
         set.headers['set-cookie'] = writeCookie(request, basePath, id, SESSION_S)
