@@ -1,4 +1,4 @@
-import { CLOCK_TOLERANCE } from '../db/clock.ts'
+import { ownClock } from '../db/clock.ts'
 import { isOvertaken, NotNow } from '../db/errors.ts'
 import type { Sql } from '../db/pool.ts'
 import type { CatalogChange } from '../events/catalog-change.ts'
@@ -60,8 +60,7 @@ async function append(
       ${payload},
       ${hashPayload(payload)},
       ${sha256},
-      ${new Date().toISOString()}::timestamptz,
-      ${CLOCK_TOLERANCE}::interval
+      ${ownClock(sql)}
     )`
   const [row] = await rows.catch((error: unknown) => {
     if (isOvertaken(error)) return [{ position: null }]

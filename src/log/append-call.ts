@@ -1,4 +1,4 @@
-import { CLOCK_TOLERANCE } from '../db/clock.ts'
+import { ownClock } from '../db/clock.ts'
 import { type Sql, transact } from '../db/pool.ts'
 import { CURRENT_VERSIONS } from '../events/event.ts'
 import { appendAgain } from './overtaken.ts'
@@ -39,8 +39,7 @@ export function callAppendBatch(
         ${lines((flush) => flush.payload)}::text,
         ${lines((flush) => flush.payloadSha256)}::text,
         ${sha256}::text,
-        ${new Date().toISOString()}::timestamptz,
-        ${CLOCK_TOLERANCE}::interval
+        ${ownClock(sql)}
       )`
     return toResult(row!)
   })

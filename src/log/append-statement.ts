@@ -1,4 +1,4 @@
-import { CLOCK_TOLERANCE } from '../db/clock.ts'
+import { ownClock } from '../db/clock.ts'
 import type { Sql, Transaction } from '../db/pool.ts'
 import { CURRENT_VERSIONS, hashPayload } from '../events/event.ts'
 import {
@@ -37,8 +37,7 @@ export async function appendStatement(
       select a.position, a.replayed
       from append_event(
         ${shard}, ${type}, ${CURRENT_VERSIONS[type]}::smallint, ${OWN_SOURCE}, ${idempotencyKey},
-        ${text}, ${hashPayload(text)}, ${new Date().toISOString()}::timestamptz,
-        ${CLOCK_TOLERANCE}::interval
+        ${text}, ${hashPayload(text)}, ${ownClock(sql)}
       ) a`
     return row!
   }
