@@ -139,7 +139,7 @@ describe('an event', () => {
     const { shard } = await findFlush(service)
     await edit(
       ['events'],
-      (sql) => sql`update events set recorded_at = ${'2100-01-01T00:00:00Z'}
+      (sql) => sql`update events set recorded_at = recorded_at + interval '1 day'
         where shard = ${shard} and position = 0`,
     )
     expect((await found()).order).toBe(`${shard}/1`)

@@ -104,10 +104,12 @@ function checkSent(sent: Sent, row: LogRow | undefined, findings: Findings): voi
 }
 
 function entriesOf({ ids, requests, failing, failures }: Payload): Entry[] {
-  return ids.map((api_key_id, i) => {
-    const failed = failing.includes(i) ? failures[failing.indexOf(i)]! : 0
-    return { api_key_id, requests: requests[i]!, success_requests: requests[i]! - failed }
-  })
+  const failuresOf = new Map(failing.map((entry, i) => [entry, failures[i]!]))
+  return ids.map((api_key_id, i) => ({
+    api_key_id,
+    requests: requests[i]!,
+    success_requests: requests[i]! - (failuresOf.get(i) ?? 0),
+  }))
 }
 
 const canonical = (entries: Entry[]) =>
