@@ -121,7 +121,7 @@ test.each([
   if (newestAge !== -1) await attestations.attest()
   await age(firstAge, newestAge)
   const before = await countAttestations()
-  const schedule = attestations.schedule(MINUTES * 1_000, logger)
+  const schedule = attestations.schedule(MINUTES * 400, logger)
   await flush()
   await until(async () => (await countAttestations()) > before)
   schedule.stop()
@@ -132,9 +132,9 @@ test('a start makes none where the newest, or the first event, is young', async 
     await flush()
     if (attest) await attestations.attest()
     const before = await countAttestations()
-    // Its first look is after a tenth: three seconds.
-    const schedule = attestations.schedule(0.5, logger)
-    await Bun.sleep(3_500)
+    // Its first look is after a tenth: 1.2 seconds.
+    const schedule = attestations.schedule(0.2, logger)
+    await Bun.sleep(1_500)
     schedule.stop()
     await attestations.stop()
     expect(await countAttestations()).toBe(before)

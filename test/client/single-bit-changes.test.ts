@@ -5,7 +5,7 @@ import { toLeaf } from '../../src/events/leaf.ts'
 import { parametersOf, runsOf, timeoutOf } from '../property/runs.ts'
 import { auditLog, fillLog } from './memory.ts'
 
-const runs = runsOf(600)
+const runs = runsOf(300)
 
 /** One bit of a text's UTF-8 is another; what is no UTF-8 any more is read as a server's is. */
 function flip(text: string, where: number, bit: number): string {
