@@ -26,6 +26,8 @@ export type Intervals = {
   log: {
     /** How long a shard that could not be appended to is spared, where another will do. */
     awayMs: number
+    /** From when a flush has come until it is answered, whatever the database does. */
+    answerWithinMs: number
   }
   projector: {
     /**
@@ -95,7 +97,8 @@ export const INTERVALS: Intervals = {
   // A token that was revoked through one instance is refused by the others after a second.
   tokens: { pollIntervalMs: 1_000 },
   // A flush a second finds out whether such a shard is back.
-  log: { awayMs: 1_000 },
+  // The database bounds a batch at 30 s by itself.
+  log: { awayMs: 1_000, answerWithinMs: 35_000 },
   projector: { pollIntervalMs: 1_000, helpAfterMs: 1_000, retryAfterMs: 200 },
   // Help comes sooner than who asks for a receipt has waited for nothing (HEAD_MS, 5 s): what one
   // instance can't do (its disk is full, it has died just now, it signs under another name) another

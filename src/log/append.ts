@@ -26,12 +26,6 @@ const QUEUE = { flushes: 10_000, bytes: 64 * 1024 * 1024 }
 const STALE_TRIES = 400
 const STALE_WAIT_MS = 5
 
-/**
- * Milliseconds until a batch is given up that the database doesn't answer: it bounds itself at 30
- * s.
- */
-const BATCH_DEADLINE_MS = 35_000
-
 export type AppenderOptions = {
   shard: number
   sql: Sql
@@ -78,10 +72,10 @@ export class ShardAppender {
   #awayAt = Number.NEGATIVE_INFINITY
   #isRefused = false
   #probing: Promise<boolean> | null = null
-  readonly #awayMs: number
+  readonly #intervals: Intervals['log']
 
   constructor(private readonly options: AppenderOptions) {
-    this.#awayMs = (options.intervals ?? INTERVALS.log).awayMs
+    this.#intervals = options.intervals ?? INTERVALS.log
   }
 
   /** Flushes accepted and not settled yet. */
@@ -91,7 +85,7 @@ export class ShardAppender {
 
   /** True where the last batch found the database away, or the node of this shard, a moment ago. */
   get isAway(): boolean {
-    return performance.now() - this.#awayAt < this.#awayMs
+    return performance.now() - this.#awayAt < this.#intervals.awayMs
   }
 
   /** True where the database didn't take the last batch. */
@@ -170,7 +164,7 @@ export class ShardAppender {
     await Promise.resolve()
     for (let batch = this.#take(); batch.length > 0; batch = this.#take()) {
       try {
-        await withDeadline(this.#appendBatch(batch))
+        await within(this.#leftMs(batch[0]!), this.#appendBatch(batch))
         this.#awayAt = Number.NEGATIVE_INFINITY
         if (this.#isRefused) this.options.onTaken?.(this.options.shard)
         this.#isRefused = false
@@ -190,12 +184,35 @@ export class ShardAppender {
     this.#running = null
   }
 
+  /** Milliseconds until a flush has to be answered. */
+  #leftMs({ queuedAt }: PendingFlush): number {
+    return queuedAt + this.#intervals.answerWithinMs - performance.now()
+  }
+
+  /**
+   * The next batch. Flushes that have waited too long behind batches that weren't answered are
+   * unavailable: they were never sent.
+   */
+  #take(): PendingFlush[] {
+    for (;;) {
+      const batch = this.#takeBatch()
+      // They are in the order in which they came.
+      const isLate = batch.length > 0 && this.#leftMs(batch[0]!) <= 0
+      if (!isLate) return batch
+      const late = batch.filter((flush) => this.#leftMs(flush) <= 0)
+      const rest = batch.slice(late.length)
+      for (const flush of late) flush.settle({ kind: 'unavailable', reason: 'database' })
+      this.#queue.release(late)
+      if (rest.length > 0) return rest
+    }
+  }
+
   /**
    * A batch is no larger than the mean of the last one and of what waits. Clients that wait for
    * their answers would otherwise all be in one batch, then all be served: half of them in each,
    * the database and this thread work at once (1.14 times the flushes at 256 connections).
    */
-  #take(): PendingFlush[] {
+  #takeBatch(): PendingFlush[] {
     const mean = Math.ceil((this.#lastBatch + this.#queue.waiting) / 2)
     const flushes = Math.min(Math.max(mean, BATCH.fewest), BATCH.flushes)
     const batch = this.#queue.take({ flushes, bytes: BATCH.bytes })
@@ -258,11 +275,11 @@ export class ShardAppender {
   }
 }
 
-/** Rejects where `work` takes longer than a batch may; what becomes of it then isn't known. */
-async function withDeadline(work: Promise<void>): Promise<void> {
+/** Rejects where `work` takes longer; what becomes of it then isn't known. */
+async function within(ms: number, work: Promise<void>): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined
   const deadline = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new NotNow('no answer')), BATCH_DEADLINE_MS)
+    timer = setTimeout(() => reject(new NotNow('no answer')), ms)
   })
   try {
     await Promise.race([work, deadline])

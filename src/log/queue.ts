@@ -27,6 +27,7 @@ export class PendingFlush {
   /** Called when it is settled, before anybody hears of the outcome. */
   onSettled: () => void = () => {}
 
+  readonly queuedAt = performance.now()
   resolved!: ResolvedFlush
   payload = ''
   payloadSha256 = ''
