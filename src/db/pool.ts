@@ -3,7 +3,7 @@ import { INTERVALS, type Intervals } from '../intervals.ts'
 import { Route } from './connection/route.ts'
 import type { Wanted } from './connection/session.ts'
 import { setupOf } from './connection/setup.ts'
-import { targetAt } from './connection/target.ts'
+import { APPLICATION, targetAt } from './connection/target.ts'
 import { isConnectionLost } from './errors.ts'
 
 export type Sql = postgres.Sql
@@ -83,11 +83,17 @@ export function openPools(
 ): Pools {
   const { lockTimeoutMs, silentAfterMs } = { ...INTERVALS.database, ...intervals }
   const lock_timeout = inMs(lockTimeoutMs)
+  // One that answers nothing makes idle ones doubtful, which were there as long: whatever lost the
+  // one may have lost them too, and each would cost who comes next the time that it takes to see.
+  const onSilent = () => {
+    for (const pool of Object.values(pools)) closeIdle(pool, silentAfterMs)
+  }
+  const serving = { role: SERVICE_ROLE, silentAfterMs, onSilent }
   const pools = {
     // If a stranger holds the lock for longer, the flushes of an append get a 503.
     append: connect(address, {
       max: Math.min(shards + 1, MAX_APPENDS),
-      ...{ role: SERVICE_ROLE, silentAfterMs },
+      ...{ purpose: 'append', ...serving },
       settings: {
         ...BOUNDS,
         lock_timeout,
@@ -97,18 +103,17 @@ export function openPools(
     // The passes of three tracks, few of which run at once.
     project: connect(address, {
       max: Math.min(2 * shards + 2, MAX_PASSES),
-      ...{ role: SERVICE_ROLE, silentAfterMs },
+      ...{ purpose: 'project', ...serving },
       settings: { ...BOUNDS, lock_timeout },
     }),
     read: connect(address, {
-      ...{ max: MAX_READS, role: SERVICE_ROLE, silentAfterMs, settings: READING },
+      ...{ purpose: 'read', ...serving, max: MAX_READS, settings: READING },
     }),
     control: connect(address, {
-      ...{ max: MAX_CONTROLS, role: SERVICE_ROLE, silentAfterMs },
-      settings: CONTROLLING,
+      ...{ purpose: 'control', ...serving, max: MAX_CONTROLS, settings: CONTROLLING },
     }),
     session: connect(address, {
-      ...{ max: MAX_SESSIONS, role: SERVICE_ROLE, silentAfterMs, settings: CONTROLLING },
+      ...{ purpose: 'session', ...serving, max: MAX_SESSIONS, settings: CONTROLLING },
     }),
   }
   return {
@@ -124,8 +129,9 @@ export type ReplicaPools = { read: Sql; look: Sql }
 
 /** Opens the pools of a replica; the caller ends them. */
 export function openReplicaPools(address: ServerAddress): ReplicaPools {
-  const open = (max: number) => connect(address, { max, role: SERVICE_ROLE, settings: READING })
-  return { read: open(MAX_READS), look: open(2) }
+  const open = (purpose: string, max: number) =>
+    connect(address, { purpose, max, role: SERVICE_ROLE, settings: READING })
+  return { read: open('read', MAX_READS), look: open('look', 2) }
 }
 
 /**
@@ -164,7 +170,7 @@ export function inSnapshot<Value>(
 export function connectAsOwner(address: ServerAddress): Sql {
   // On Citus tables that are spread have triggers too; elsewhere the setting says nothing.
   const settings = { 'citus.enable_unsafe_triggers': 'on' }
-  return connect(address, { max: 1, role: null, settings })
+  return connect(address, { purpose: 'owner', max: 1, role: null, settings })
 }
 
 /**
@@ -173,11 +179,12 @@ export function connectAsOwner(address: ServerAddress): Sql {
  */
 export function connectAsService(
   address: ServerAddress,
-  settings: Record<string, string>,
+  purpose: string,
+  settings: Record<string, string> = {},
   onNotify: (channel: string, payload: string) => void = () => {},
 ): Sql {
   const all = { ...BOUNDS, ...settings }
-  return connect(address, { max: 1, role: SERVICE_ROLE, settings: all, onNotify })
+  return connect(address, { purpose, max: 1, role: SERVICE_ROLE, settings: all, onNotify })
 }
 
 /** As PostgreSQL reads a duration. */
@@ -195,7 +202,8 @@ const TIME = {
 
 /**
  * True where the server works on what a connection has asked, as another connection is told; false
- * where that isn't answered either.
+ * where that isn't answered either. A server that waits for its client is active too where that has
+ * only asked what a statement would return: the answer to this was lost.
  */
 async function isWorkingOn(address: ServerAddress, pid: number, ms: number): Promise<boolean> {
   const sql = openBare(address, { connect_timeout: 3 })
@@ -204,7 +212,7 @@ async function isWorkingOn(address: ServerAddress, pid: number, ms: number): Pro
   try {
     const rows = await sql`
       select from pg_stat_activity a
-      where a.pid = ${pid} and a.state = 'active' and a.wait_event is distinct from 'ClientWrite'`
+      where a.pid = ${pid} and a.state = 'active' and a.wait_event_type is distinct from 'Client'`
     return rows.length > 0
   } catch {
     return false
@@ -214,26 +222,39 @@ async function isWorkingOn(address: ServerAddress, pid: number, ms: number): Pro
   }
 }
 
+/** Closes the connections of a pool that have been idle for so long (patches/). */
+function closeIdle(pool: Sql, ms: number): void {
+  ;(pool as Sql & { closeIdle(ms: number): void }).closeIdle(ms)
+}
+
 function connect(
   address: ServerAddress,
   options: {
+    /** What its connections are for, as `pg_stat_activity` shows it behind the service's name. */
+    purpose: string
     max: number
     role: string | null
     settings: Record<string, string>
     /** INTERVALS by default. */
     silentAfterMs?: number
+    /** Told when one of its connections is given up that answered nothing. */
+    onSilent?: () => void
     onNotify?: (channel: string, payload: string) => void
   },
 ): Sql {
   const { silentAfterMs = INTERVALS.database.silentAfterMs } = options
   const role = options.role === null ? {} : { role: options.role }
   const common = {
-    max: options.max,
+    ...{ purpose: options.purpose, max: options.max },
     // What the driver does to read the array types sets the session up, too (patches/).
     fetch_types: true,
     setup: setupOf({ search_path: SCHEMA, ...options.settings, ...role }),
     silence: silentAfterMs,
-    onsilence: (pid: number) => isWorkingOn(address, pid, silentAfterMs),
+    onsilence: async (pid: number) => {
+      const isWorking = await isWorkingOn(address, pid, silentAfterMs)
+      if (!isWorking) options.onSilent?.()
+      return isWorking
+    },
     types: { time: TIME },
     // Seconds before the k-th attempt to connect again: a restarted server is back at once.
     backoff: (attempt: number) => Math.min(0.05 * attempt, 1),
@@ -254,16 +275,18 @@ export function openBare(address: ServerAddress, options: Record<string, unknown
 function open(
   address: ServerAddress,
   wanted: Wanted | null,
-  options: Record<string, unknown>,
+  { purpose = '', ...options }: Record<string, unknown>,
 ): Sql {
   const target = targetAt(address)
-  const { user, password, database, connectTimeoutMs, keepAliveSeconds } = target
+  const { user, password, database, connectTimeoutMs, keepAliveSeconds, startup } = target
+  const { application_name: given = APPLICATION } = startup
+  const application_name = given === APPLICATION ? `${APPLICATION} ${purpose}`.trim() : given
   const known = {
     // The route knows which server.
     ...{ host: 'database', port: 5432, user, password, database },
     ...{ ssl: false, connect_timeout: connectTimeoutMs / 1000, keep_alive: keepAliveSeconds ?? 0 },
     // Nothing of ours: poolers refuse what they don't know, or leave it out without a word.
-    connection: target.startup,
+    connection: { ...startup, application_name },
     route: () => new Route(target, wanted),
   }
   return postgres({ ...known, ...options })

@@ -55,6 +55,7 @@ export class Instances {
   constructor(private readonly options: InstancesOptions) {
     this.#sql = connectAsService(
       options.address,
+      'instance',
       // A sign of life that is lost with the server's power isn't missed.
       { synchronous_commit: 'off', statement_timeout: '5s' },
       (channel, payload) => this.#receive(channel, payload),

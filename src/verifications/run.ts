@@ -77,7 +77,7 @@ export class Verifications {
 
 /** The lock, for as long as its connection lives; null where another has it. */
 async function takeLock(address: ServerAddress): Promise<{ release(): Promise<void> } | null> {
-  const connection = connectAsService(address, {})
+  const connection = connectAsService(address, 'verify')
   const [row] = await connection<{ locked: boolean }[]>`
     select pg_try_advisory_lock(${VERIFICATION_LOCK}::bigint) as locked`.catch(async (error) => {
     await connection.end({ timeout: 1 })

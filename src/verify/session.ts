@@ -15,7 +15,7 @@ export type Session = {
  * what the service may read, and writes nothing but these.
  */
 export async function openSession(address: ServerAddress): Promise<Session> {
-  const sql = connectAsService(address, {
+  const sql = connectAsService(address, 'verify', {
     // A step takes well under a second; one that a stuck disk holds up isn't given up for it.
     statement_timeout: '0',
     idle_in_transaction_session_timeout: '60s',
@@ -39,7 +39,7 @@ export async function openSession(address: ServerAddress): Promise<Session> {
 
 /** By another connection. Where that fails the statement goes on, and ends in a second or so. */
 async function cancelStatement(address: ServerAddress, pid: number): Promise<void> {
-  const other = connectAsService(address, {})
+  const other = connectAsService(address, 'verify')
   try {
     await other`select pg_cancel_backend(${pid})`
   } catch {

@@ -19,7 +19,7 @@ export const FAULTS = {
       await owner`
         select pg_terminate_backend(pid)
         from pg_stat_activity
-        where application_name = 'tallybook' and pid <> pg_backend_pid()
+        where application_name like 'tallybook%' and pid <> pg_backend_pid()
           and pid % 2 = ${random.below(2)}`
     }),
   'a stranger locks a head': ({ cluster, random }) =>
@@ -126,7 +126,7 @@ async function killBackend({ cluster, random }: FaultContext): Promise<void> {
     const rows = await owner<{ pid: number }[]>`
       select pid
       from pg_stat_activity
-      where application_name = 'tallybook' and pid <> pg_backend_pid()
+      where application_name like 'tallybook%' and pid <> pg_backend_pid()
       order by pid`
     const row = rows.length === 0 ? null : random.pick(rows)
     if (row) process.kill(row.pid, 'SIGKILL')

@@ -2,7 +2,7 @@ import { TOKENS } from '../support/service.ts'
 import { type Entry, GROUPS, type History, isKnown, KNOWN_KEYS, type Sent } from './history.ts'
 import type { Random } from './random.ts'
 
-/** Milliseconds that a client waits for an answer, and between two tries. */
+/** Milliseconds that a client waits for an answer unless told otherwise, and between two tries. */
 const TIMEOUT_MS = 15_000
 const RETRY_MS = 50
 
@@ -13,22 +13,38 @@ export type Traffic = {
   random: Random
   /** No new work; what was begun is brought to its end. */
   isOver(): boolean
+  /** Milliseconds that a client waits for an answer. */
+  timeoutMs?: number
+  /** Milliseconds between two flushes of a poster. */
+  restMs?: number
+  /** Told of each request when it is sent; what it gives, of its status: 0 where none came. */
+  onSent?: (method: string, url: string) => (status: number) => void
 }
 
-type Answer = { status: number; position: string | null; replayed: boolean; body: string }
+export type Answer = { status: number; position: string | null; replayed: boolean; body: string }
 
 /** Null where there was no answer: then nobody knows what was done. */
-async function send(url: string, init: RequestInit): Promise<Answer | null> {
+export async function send(
+  { timeoutMs = TIMEOUT_MS, onSent }: Pick<Traffic, 'timeoutMs' | 'onSent'>,
+  url: string,
+  init: RequestInit,
+): Promise<Answer | null> {
+  const onEnded = onSent?.(init.method ?? 'GET', url)
+  let status = 0
   try {
-    const response = await fetch(url, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) })
+    const response = await fetch(url, { ...init, signal: AbortSignal.timeout(timeoutMs) })
+    const body = await response.text()
+    status = response.status
     return {
-      status: response.status,
+      status,
       position: response.headers.get('tallybook-position'),
       replayed: response.headers.get('idempotency-replayed') === 'true',
-      body: await response.text(),
+      body,
     }
   } catch {
     return null
+  } finally {
+    onEnded?.(status)
   }
 }
 
@@ -36,6 +52,7 @@ async function send(url: string, init: RequestInit): Promise<Answer | null> {
 export async function post(traffic: Traffic, name: string): Promise<void> {
   const { history, random, isOver } = traffic
   for (let number = 0; !isOver(); number++) {
+    if (traffic.restMs) await Bun.sleep(random.below(2 * traffic.restMs))
     const entries = makeEntries(random)
     const requests = entries.reduce(
       (sum, one) => sum + (isKnown(one.api_key_id) ? one.requests : 0),
@@ -126,16 +143,18 @@ async function expectVisible(traffic: Traffic, { key, ack }: Sent): Promise<void
   }
 }
 
-function postOnce({ urls, random }: Traffic, key: string, entries: Entry[]) {
-  return send(`${random.pick(urls())}/internal/apikey-stats/flush`, {
+function postOnce(traffic: Traffic, key: string, entries: Entry[]) {
+  return send(traffic, `${traffic.random.pick(traffic.urls())}/internal/apikey-stats/flush`, {
     method: 'POST',
     headers: { authorization: `Bearer ${TOKENS.dp}`, 'idempotency-key': key },
     body: JSON.stringify({ keys: entries }),
   })
 }
 
-const read = ({ urls, random }: Traffic, path: string) =>
-  send(random.pick(urls()) + path, { headers: { authorization: `Bearer ${TOKENS.admin}` } })
+export const read = (traffic: Traffic, path: string) =>
+  send(traffic, traffic.random.pick(traffic.urls()) + path, {
+    headers: { authorization: `Bearer ${TOKENS.admin}` },
+  })
 
 /** One to forty entries, most of them of three hot keys, some of nobody's. */
 function makeEntries(random: Random): Entry[] {
@@ -155,7 +174,7 @@ export async function watch(traffic: Traffic): Promise<void> {
   const { history, random, isOver } = traffic
   let last: number[] = []
   while (!isOver()) {
-    await Bun.sleep(random.below(40))
+    await Bun.sleep(random.below(traffic.restMs ?? 40))
     const least = history.ackedRequests
     const answer = await read(traffic, '/admin/apikey-stats/summary')
     if (answer === null || answer.status === 503) continue
@@ -194,8 +213,8 @@ export async function administer(traffic: Traffic): Promise<void> {
     const headers = { authorization: `Bearer ${TOKENS.admin}` }
     const url = random.pick(traffic.urls())
     const answer = random.chance(0.3)
-      ? await send(`${url}/admin/api-keys/90`, { method: 'DELETE', headers })
-      : await send(`${url}/admin/catalog`, {
+      ? await send(traffic, `${url}/admin/api-keys/90`, { method: 'DELETE', headers })
+      : await send(traffic, `${url}/admin/catalog`, {
           method: 'PUT',
           headers,
           body: JSON.stringify({

@@ -89,7 +89,7 @@ test('a statement of the service that was overtaken is appended once', async () 
   const before = await countEvents()
   await overtake(2, '23505')
   const statement = { type: 'OriginChanged', payload: { origin: 'a', previous: 'b' } } as const
-  const sql = connectAsService(service.database.address, {})
+  const sql = connectAsService(service.database.address, 'append')
   const said = await appendStatement(sql, 0, statement, 'overtaken')
   await sql.end()
   expect(said.replayed).toBe(false)

@@ -95,7 +95,7 @@ export async function refuseBeside(owner: Sql): Promise<void> {
   const [row] = await owner<{ others: number }[]>`
     select count(*)::integer as others
     from pg_stat_activity a
-    where a.datname = current_database() and a.application_name = 'tallybook'
+    where a.datname = current_database() and a.application_name like 'tallybook%'
       and a.pid <> pg_backend_pid()`
   if (row!.others === 0) return
   throw new StartError(

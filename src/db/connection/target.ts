@@ -36,7 +36,8 @@ export type Target = {
 
 type Env = Record<string, string | undefined>
 
-const APPLICATION = 'tallybook'
+/** What a connection is called where nothing else is asked for. */
+export const APPLICATION = 'tallybook'
 const CONNECT_SECONDS = 5
 const KEEP_ALIVE_SECONDS = 60
 

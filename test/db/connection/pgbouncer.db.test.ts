@@ -81,7 +81,12 @@ describe.skipIf(!hasPgBouncer)('PgBouncer (skipped: pgbouncer is not installed)'
     test('delivers notifications to who listens', async () => {
       const heard: string[] = []
       const address = bouncer.addressOf(name)
-      const listener = connectAsService(address, {}, (_, payload) => void heard.push(payload))
+      const listener = connectAsService(
+        address,
+        'instance',
+        {},
+        (_, payload) => void heard.push(payload),
+      )
       await listener`listen pooled`
       await database.owner`select pg_notify('pooled', 'heard')`
       await until(() => heard.includes('heard'))
