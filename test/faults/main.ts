@@ -1,23 +1,31 @@
 /**
  * A long campaign of faults: `bun run faults [--seed N] [--seconds N] [--shards N]`. Prints what was
- * done and found as JSON; exits with 1 where anything was.
+ * done and found as JSON; exits with 1 where anything was. With `--network` the network fails in
+ * every way, each time for 20 s or `--seconds`; prints a row for each.
  */
 import { parseArgs } from 'node:util'
 import { runCampaign } from './campaign.ts'
+import { runNetworkCampaigns } from './network-main.ts'
 
 const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: String(Date.now() % 1e9) },
-    seconds: { type: 'string', default: '600' },
+    seconds: { type: 'string' },
+    network: { type: 'boolean', default: false },
     shards: { type: 'string', default: '1' },
     instances: { type: 'string', default: '2' },
     posters: { type: 'string', default: '12' },
   },
 })
 
+if (values.network) {
+  const isWell = await runNetworkCampaigns(Number(values.seed), Number(values.seconds ?? 20))
+  process.exit(isWell ? 0 : 1)
+}
+
 const report = await runCampaign({
   seed: Number(values.seed),
-  seconds: Number(values.seconds),
+  seconds: Number(values.seconds ?? 600),
   shards: Number(values.shards),
   instances: Number(values.instances),
   posters: Number(values.posters),

@@ -1,0 +1,169 @@
+import { FollowedStream } from '../support/follow.ts'
+import { type TestService, TOKENS } from '../support/service.ts'
+import { KNOWN_KEYS } from './history.ts'
+import type { Timings } from './network-timing.ts'
+import { read, send, type Traffic } from './traffic.ts'
+
+/** Milliseconds between two requests of a client. */
+const REST_MS = 40
+
+/** Reads of all kinds, as of now and of the past. */
+const READS = [
+  '/admin/apikey-stats/summary',
+  '/admin/apikey-stats/summary?consistency=eventual',
+  '/admin/apikey-stats/summary?as_of_position=',
+  '/admin/provider-groups',
+  '/admin/api-keys?sort=-total_requests',
+  '/admin/api-keys/7',
+  '/admin/keys',
+  '/admin/usage',
+  '/admin/projections',
+  '/admin/status',
+  '/admin/tokens',
+  '/admin/verifications',
+]
+
+/** Reads of the log: pages, a range, an explanation, the tree. */
+const LOG_READS = [
+  '/audit/events?limit=20',
+  '/audit/events/0/0',
+  '/audit/explain?api_key_id=7',
+  '/audit/log/0/checkpoint',
+  '/audit/log/0/tile/0/0',
+]
+
+/** Reads one after the other, by the token and by a session's cookie. */
+export async function readAll(traffic: Traffic, paths: 'reads' | 'log'): Promise<void> {
+  const { history, random, isOver } = traffic
+  const all = paths === 'reads' ? READS : LOG_READS
+  while (!isOver()) {
+    await Bun.sleep(random.below(2 * REST_MS))
+    const path = random.pick(all)
+    const answer = await read(traffic, path.endsWith('=') ? `${path}0/0` : path)
+    if (answer === null) history.violate(`${path}: no answer`)
+    // Nothing is signed yet, or no tile full.
+    else if (![200, 404, 503].includes(answer.status)) {
+      history.violate(`${path}: ${answer.status} ${answer.body}`)
+    }
+  }
+}
+
+/** Signs in, reads by the cookie, and signs out. */
+export async function browse(traffic: Traffic): Promise<void> {
+  const { history, random, isOver, urls } = traffic
+  while (!isOver()) {
+    await Bun.sleep(random.below(10 * REST_MS))
+    const url = random.pick(urls())
+    const cookie = await signIn(traffic, url)
+    if (cookie === null) continue
+    for (const [method, path] of [
+      ['GET', '/session'],
+      ['GET', `/admin/api-keys/${1 + random.below(KNOWN_KEYS)}`],
+      ['DELETE', '/session'],
+    ] as const) {
+      const answer = await send(traffic, url + path, { method, headers: { cookie } })
+      if (answer === null) history.violate(`${method} ${path}: no answer`)
+      else if (![200, 204, 503].includes(answer.status)) {
+        history.violate(`${method} ${path}: ${answer.status} ${answer.body}`)
+      }
+    }
+  }
+}
+
+async function signIn(traffic: Traffic, url: string): Promise<string | null> {
+  const onEnded = traffic.onSent?.('POST', `${url}/session`)
+  const body = JSON.stringify({ token: TOKENS.auditor })
+  const response = await fetch(`${url}/session`, { method: 'POST', body }).catch(() => null)
+  await response?.arrayBuffer()
+  onEnded?.(response?.status ?? 0)
+  if (response?.status === 201) return response.headers.get('set-cookie')!.split(';')[0]!
+  if (response?.status !== 503) traffic.history.violate(`sign-in: ${response?.status}`)
+  return null
+}
+
+/** Asks for its health ten times a second. It is alive whatever the network does. */
+export async function watchHealth(traffic: Traffic): Promise<void> {
+  while (!traffic.isOver()) {
+    const [live, ready] = await Promise.all([
+      read(traffic, '/health/live'),
+      read(traffic, '/health/ready'),
+      Bun.sleep(100),
+    ])
+    if (live?.status !== 200) traffic.history.violate(`/health/live: ${live?.status}`)
+    if (ready === null || ![200, 503].includes(ready.status)) {
+      traffic.history.violate(`/health/ready: ${ready?.status} ${ready?.body}`)
+    }
+  }
+}
+
+/**
+ * Follows the log from its first event on, and resumes where it was: each event of each shard comes
+ * once, in order. Gives where it stands, by shard.
+ */
+export class Follower {
+  readonly positions: number[]
+  #stream: FollowedStream | null = null
+
+  constructor(
+    private readonly service: TestService,
+    private readonly traffic: Traffic,
+    private readonly timings: Timings,
+  ) {
+    this.positions = new Array<number>(service.shards).fill(-1)
+  }
+
+  async run(): Promise<void> {
+    while (!this.traffic.isOver()) {
+      await this.#follow().catch(() => {
+        // It has ended, or was refused: it comes again.
+      })
+      await Bun.sleep(REST_MS)
+    }
+  }
+
+  /** Opens one stream after the other, and leaves when it has said where it begins. */
+  async open(): Promise<void> {
+    while (!this.traffic.isOver()) {
+      const query = this.traffic.random.pick(['shard=0', 'shard=all', 'shard=all&after=0/0'])
+      const stream = await this.#open(query).catch(() => null)
+      stream?.cut()
+      await Bun.sleep(this.traffic.random.below(10 * REST_MS))
+    }
+  }
+
+  stop(): void {
+    this.#stream?.cut()
+  }
+
+  async #open(query: string): Promise<FollowedStream> {
+    const onOpened = this.timings.beginKind('stream', `GET /audit/events?${query}`)
+    try {
+      const stream = await FollowedStream.open(this.service, query)
+      await stream.nextOrKeepAlive()
+      onOpened(200)
+      return stream
+    } catch (error) {
+      onOpened(0)
+      const { message } = error as Error
+      if (!message.startsWith('503')) this.traffic.history.violate(`stream: ${message}`)
+      throw error
+    }
+  }
+
+  async #follow(): Promise<void> {
+    const after = this.positions.map((position, shard) => `${shard}/${position}`).join(',')
+    const stream = await this.#open(`shard=all&after=${after}`)
+    this.#stream = stream
+    for (let block = await stream.next(); block !== null; block = await stream.next()) {
+      if (block.data !== undefined) this.#note(JSON.parse(block.data))
+    }
+  }
+
+  #note({ shard, position }: { shard: number; position: number }): void {
+    const last = this.positions[shard]!
+    if (position !== last + 1) {
+      this.traffic.history.violate(`the stream has ${shard}/${position} after ${shard}/${last}`)
+    }
+    this.positions[shard] = position
+  }
+}

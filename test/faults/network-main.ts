@@ -1,0 +1,58 @@
+import { startTestServer } from '../runner/server.ts'
+import { NETWORK_FAULTS, type NetworkFault, POOLS, type Purpose } from '../support/faulty-way.ts'
+import { failNetwork, type NetworkReport } from './network.ts'
+import { REAL } from './network-limits.ts'
+import { REQUEST_KINDS } from './network-timing.ts'
+
+/** Services at once: most of what a campaign takes is waiting. */
+const AT_ONCE = 4
+
+type Pair = { fault: NetworkFault; purpose: Purpose; hasOther: boolean }
+
+/** Each fault with each kind of connections, and with one of two instances. */
+const PAIRS: Pair[] = [
+  ...NETWORK_FAULTS.flatMap((fault) =>
+    ['all' as const, ...POOLS].map((purpose) => ({ fault, purpose, hasOther: false })),
+  ),
+  ...NETWORK_FAULTS.map((fault) => ({ fault, purpose: 'all' as const, hasOther: true })),
+]
+
+/**
+ * Tries every pair with the time-outs that users have, and prints a row of a table for each. True
+ * where nothing was found wrong.
+ */
+export async function runNetworkCampaigns(seed: number, seconds: number): Promise<boolean> {
+  const server = await startTestServer()
+  process.env.TALLYBOOK_TEST_SERVER = JSON.stringify(server.address)
+  const queue = [...PAIRS.entries()]
+  const reports: NetworkReport[] = []
+  const work = async () => {
+    for (let next = queue.shift(); next; next = queue.shift()) {
+      const [i, pair] = next
+      const report = await failNetwork({
+        ...pair,
+        ...{ seed: seed + i, faultMs: 1_000 * seconds },
+        ...{ delayMs: { shortest: 100, longest: 3_000 }, bounds: REAL },
+      })
+      reports.push(report)
+      console.log(rowOf(report))
+      for (const violation of report.violations) console.error(`  ${violation}`)
+    }
+  }
+  try {
+    console.log(`| fault | of | ${REQUEST_KINDS.join(' | ')} | back | acked | lost | doubled |`)
+    await Promise.all(Array.from({ length: AT_ONCE }, work))
+  } finally {
+    await server.stop()
+  }
+  return reports.every(({ violations }) => violations.length === 0)
+}
+
+/** Seconds of the longest request of each kind, and until all was back. */
+function rowOf(report: NetworkReport): string {
+  const { fault, purpose, hasOther, timings, recoveryMs, acked, lost, doubled } = report
+  const inSeconds = (ms: number) => (ms / 1_000).toFixed(1)
+  const of = hasOther ? 'one of two instances' : purpose
+  const longest = REQUEST_KINDS.map((kind) => inSeconds(timings[kind].longestMs))
+  return `| ${[fault, of, ...longest, inSeconds(recoveryMs), acked, lost, doubled].join(' | ')} |`
+}

@@ -1,0 +1,61 @@
+import type { TestService } from '../support/service.ts'
+import type { History, Sent } from './history.ts'
+import { RECOVERY_MS } from './network-limits.ts'
+
+/** Milliseconds between two tries whether the service is back. */
+const TRY_MS = 250
+/** Tries of a kind that wait at once: a client has so many connections. */
+const MAX_TRIES = 20
+/** After so many times what is promised, it is not back. */
+const PATIENCE = 6
+
+/**
+ * Tries all that a user needs, again and again, each time as another client who doesn't wait for
+ * what those before wait for. Gives the milliseconds that the slowest of it took.
+ */
+export async function awaitRecovery(service: TestService, history: History): Promise<number> {
+  const began = performance.now()
+  const needs = [
+    () => service.fetch(null, '/health/ready'),
+    () => postOnce(service, history),
+    () => service.fetch('admin', '/admin/apikey-stats/summary'),
+    () => service.fetch('admin', '/admin/usage'),
+    () => service.fetch('auditor', '/audit/events?limit=1'),
+  ]
+  const times = await Promise.all(
+    needs.map(async (attempt) => {
+      let isBack = false
+      let waiting = 0
+      const start = async () => {
+        waiting++
+        const response = await attempt().catch(() => null)
+        await response?.arrayBuffer()
+        waiting--
+        isBack ||= response?.status === 200
+      }
+      for (let next = 0; !isBack; await Bun.sleep(25)) {
+        if (performance.now() - began > PATIENCE * RECOVERY_MS) {
+          history.violate(`not back: ${attempt}`)
+          break
+        }
+        if (performance.now() < next || waiting === MAX_TRIES) continue
+        next = performance.now() + TRY_MS
+        void start()
+      }
+      return performance.now() - began
+    }),
+  )
+  return Math.round(Math.max(...times))
+}
+
+/** A flush that is tried once. */
+async function postOnce(service: TestService, history: History): Promise<Response> {
+  const key = `recovery-${history.sent.length}`
+  const sent: Sent = { key, entries: [], requests: 0, ack: null, counted: false }
+  history.noteSent(sent)
+  const headers = { 'idempotency-key': key }
+  const response = await service.post('/internal/apikey-stats/flush', { keys: [] }, headers)
+  const position = response.headers.get('tallybook-position') ?? ''
+  if (response.status === 200) history.noteAck(sent, { position, body: '' })
+  return response
+}

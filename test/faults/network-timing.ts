@@ -1,0 +1,73 @@
+/** Kinds of requests, as docs/operations.md tells them apart where it says how long each takes. */
+export const REQUEST_KINDS = ['flush', 'read', 'log', 'stream', 'write', 'health'] as const
+export type RequestKind = (typeof REQUEST_KINDS)[number]
+
+/** Of requests of a kind: how many, how many of them got another answer than 503, the longest. */
+export type Timing = { count: number; answered: number; longestMs: number }
+
+/** Milliseconds between two looks how late this process is. */
+const LOOK_MS = 20
+
+/**
+ * How long requests take. What this process is late, which has the clients, the service and the
+ * network in it, is taken off: a request isn't late because the machine has other things to do.
+ */
+export class Timings {
+  readonly byKind: Record<RequestKind, Timing>
+  /** Requests under way: what each is, and since when. */
+  readonly open = new Map<object, { what: string; since: number }>()
+  /** Milliseconds that this process was late, in sum. */
+  #lateMs = 0
+  #timer: ReturnType<typeof setTimeout> | undefined
+
+  constructor(
+    private readonly limits: Record<RequestKind, number>,
+    private readonly onTooLong: (what: string) => void,
+  ) {
+    const timings = REQUEST_KINDS.map((kind) => [kind, { count: 0, answered: 0, longestMs: 0 }])
+    this.byKind = Object.fromEntries(timings)
+    this.#look()
+  }
+
+  /** Begins to time a request; the function is told its status when it has ended, 0 for none. */
+  begin(method: string, url: string): (status: number) => void {
+    const what = `${method} ${new URL(url).pathname}`
+    return this.beginKind(kindOf(method, new URL(url).pathname), what)
+  }
+
+  beginKind(kind: RequestKind, what: string): (status: number) => void {
+    const [started, lateMs] = [performance.now(), this.#lateMs]
+    const timing = this.byKind[kind]
+    const entry = { what, since: started }
+    this.open.set(entry, entry)
+    return (status) => {
+      this.open.delete(entry)
+      const took = Math.max(0, performance.now() - started - (this.#lateMs - lateMs))
+      timing.count++
+      if (status !== 503 && status !== 0) timing.answered++
+      timing.longestMs = Math.max(timing.longestMs, Math.round(took))
+      if (took > this.limits[kind]) {
+        this.onTooLong(`${what} took ${Math.round(took)} ms, ${this.limits[kind]} at most`)
+      }
+    }
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer)
+  }
+
+  #look(): void {
+    const due = performance.now() + LOOK_MS
+    this.#timer = setTimeout(() => {
+      this.#lateMs += Math.max(0, performance.now() - due)
+      this.#look()
+    }, LOOK_MS)
+  }
+}
+
+function kindOf(method: string, path: string): RequestKind {
+  if (path.startsWith('/health/')) return 'health'
+  if (path.endsWith('/flush')) return 'flush'
+  if (method !== 'GET') return 'write'
+  return path.startsWith('/audit/') ? 'log' : 'read'
+}
