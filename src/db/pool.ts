@@ -5,6 +5,7 @@ import type { Wanted } from './connection/session.ts'
 import { setupOf } from './connection/setup.ts'
 import { APPLICATION, targetAt } from './connection/target.ts'
 import { isConnectionLost } from './errors.ts'
+import { LostSessions } from './lost-sessions.ts'
 
 export type Sql = postgres.Sql
 export type Transaction = postgres.TransactionSql
@@ -85,8 +86,10 @@ export function openPools(
   const lock_timeout = inMs(lockTimeoutMs)
   // One that answers nothing makes idle ones doubtful, which were there as long: whatever lost the
   // one may have lost them too, and each would cost who comes next the time that it takes to see.
-  const onSilent = () => {
+  const lost = new LostSessions(() => openBare(address), silentAfterMs)
+  const onSilent = (pid: number) => {
     for (const pool of Object.values(pools)) closeIdle(pool, silentAfterMs)
+    lost.add(pid)
   }
   const serving = { role: SERVICE_ROLE, silentAfterMs, onSilent }
   const pools = {
@@ -119,6 +122,7 @@ export function openPools(
   return {
     ...pools,
     close: async () => {
+      lost.close()
       await Promise.all(Object.values(pools).map((pool) => pool.end({ timeout: 1 })))
     },
   }
@@ -212,7 +216,8 @@ async function isWorkingOn(address: ServerAddress, pid: number, ms: number): Pro
   try {
     const rows = await sql`
       select from pg_stat_activity a
-      where a.pid = ${pid} and a.state = 'active' and a.wait_event_type is distinct from 'Client'`
+      where a.pid = ${pid} and a.state = 'active'
+        and a.wait_event_type is distinct from 'Client'`
     return rows.length > 0
   } catch {
     return false
@@ -237,8 +242,8 @@ function connect(
     settings: Record<string, string>
     /** INTERVALS by default. */
     silentAfterMs?: number
-    /** Told when one of its connections is given up that answered nothing. */
-    onSilent?: () => void
+    /** Told when one of its connections is given up that answered nothing, and whose it was. */
+    onSilent?: (pid: number) => void
     onNotify?: (channel: string, payload: string) => void
   },
 ): Sql {
@@ -252,7 +257,7 @@ function connect(
     silence: silentAfterMs,
     onsilence: async (pid: number) => {
       const isWorking = await isWorkingOn(address, pid, silentAfterMs)
-      if (!isWorking) options.onSilent?.()
+      if (!isWorking) options.onSilent?.(pid)
       return isWorking
     },
     types: { time: TIME },

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'bun:test'
 import { openPools, type Pools, transact } from '../../src/db/pool.ts'
 import { type FaultyWay, type NetworkFault, startFaultyWay } from '../support/faulty-way.ts'
 import { useDatabase } from '../support/server.ts'
+import { until } from '../support/until.ts'
 
 // What becomes of statements of a pool whose connections die without a word.
 
@@ -125,3 +126,27 @@ test('a connection is given up whose server waits for what follows a lost answer
   )
   expect(await answer).toBe('failed')
 })
+
+test.each(['project', 'all'] as const)(
+  'what a transaction has locked is free again that dies amid a statement: %s',
+  async (purpose) => {
+    // The way to ask the server is there, or comes back later.
+    const isBehind = transact(pools.project, '', async (transaction) => {
+      await transaction`select from shards for update`
+      // What it returns is asked first; the answer is lost, and the server waits for what follows.
+      way.begin('swallow answers', purpose)
+      await transaction`select ${1}::integer as one`
+    }).then(
+      () => 'answered',
+      () => 'failed',
+    )
+    expect(await isBehind).toBe('failed')
+    way.end()
+    await until(() =>
+      database.owner`select from shards for update nowait`.then(
+        () => true,
+        () => false,
+      ),
+    )
+  },
+)

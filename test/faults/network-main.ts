@@ -2,10 +2,14 @@ import { startTestServer } from '../runner/server.ts'
 import { NETWORK_FAULTS, type NetworkFault, POOLS, type Purpose } from '../support/faulty-way.ts'
 import { failNetwork, type NetworkReport } from './network.ts'
 import { REAL } from './network-limits.ts'
+import { ofWhat, tablesOf } from './network-report.ts'
 import { REQUEST_KINDS } from './network-timing.ts'
 
 /** Services at once: most of what a campaign takes is waiting. */
-const AT_ONCE = 4
+const AT_ONCE = 6
+
+/** Of each chunk where the network delays. */
+const DELAY_MS = { shortest: 100, longest: 3_000 }
 
 type Pair = { fault: NetworkFault; purpose: Purpose; hasOther: boolean }
 
@@ -18,8 +22,8 @@ const PAIRS: Pair[] = [
 ]
 
 /**
- * Tries every pair with the time-outs that users have, and prints a row of a table for each. True
- * where nothing was found wrong.
+ * Tries every pair with the time-outs that users have, and prints a row for each, and tables of all.
+ * True where nothing was found wrong.
  */
 export async function runNetworkCampaigns(seed: number, seconds: number): Promise<boolean> {
   const server = await startTestServer()
@@ -29,10 +33,9 @@ export async function runNetworkCampaigns(seed: number, seconds: number): Promis
   const work = async () => {
     for (let next = queue.shift(); next; next = queue.shift()) {
       const [i, pair] = next
-      const report = await failNetwork({
-        ...pair,
-        ...{ seed: seed + i, faultMs: 1_000 * seconds },
-        ...{ delayMs: { shortest: 100, longest: 3_000 }, bounds: REAL },
+      const options = { seed: seed + i, faultMs: 1_000 * seconds, delayMs: DELAY_MS, bounds: REAL }
+      const report = await failNetwork({ ...pair, ...options }).catch((error: Error) => {
+        throw new Error(`${pair.fault} of ${pair.purpose}: ${error.message}`, { cause: error })
       })
       reports.push(report)
       console.log(rowOf(report))
@@ -42,6 +45,7 @@ export async function runNetworkCampaigns(seed: number, seconds: number): Promis
   try {
     console.log(`| fault | of | ${REQUEST_KINDS.join(' | ')} | back | acked | lost | doubled |`)
     await Promise.all(Array.from({ length: AT_ONCE }, work))
+    console.log(`\n${tablesOf(reports)}`)
   } finally {
     await server.stop()
   }
@@ -50,9 +54,9 @@ export async function runNetworkCampaigns(seed: number, seconds: number): Promis
 
 /** Seconds of the longest request of each kind, and until all was back. */
 function rowOf(report: NetworkReport): string {
-  const { fault, purpose, hasOther, timings, recoveryMs, acked, lost, doubled } = report
+  const { fault, timings, recoveryMs, acked, lost, doubled } = report
   const inSeconds = (ms: number) => (ms / 1_000).toFixed(1)
-  const of = hasOther ? 'one of two instances' : purpose
+  const of = ofWhat(report)
   const longest = REQUEST_KINDS.map((kind) => inSeconds(timings[kind].longestMs))
   return `| ${[fault, of, ...longest, inSeconds(recoveryMs), acked, lost, doubled].join(' | ')} |`
 }

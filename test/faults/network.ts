@@ -207,7 +207,9 @@ class Campaign {
   async #untilSigned(service: TestService): Promise<void> {
     const ends = await readHeads(this.database.owner)
     await until(async () => {
-      const { signed } = await service.read<{ signed: number[] }>('/admin/status')
+      const response = await service.fetch('admin', '/admin/status')
+      if (response.status !== 200) return false
+      const { signed } = (await response.json()) as { signed: number[] }
       return ends.every((end, shard) => signed[shard]! > end)
     })
   }
@@ -225,8 +227,8 @@ class Campaign {
   async #check() {
     const { ackedRequests, sentRequests } = this.history
     for (const service of this.#services) {
-      const path = '/admin/apikey-stats/summary'
-      const { total_requests: total } = await service.read<{ total_requests: number }>(path)
+      // A connection that was lost may be found only now.
+      const total = await until(() => readTotal(service))
       if (!(total >= ackedRequests && total <= sentRequests)) {
         this.history.violate(`at rest: ${total}, acknowledged ${ackedRequests}`)
       }
@@ -241,6 +243,13 @@ class Campaign {
     const { msg, err } = JSON.parse(line) as { msg: string; err?: { message: string } }
     if (msg !== 'log: flushes are refused') this.history.violate(`logged: ${msg} ${err?.message}`)
   }
+}
+
+/** Null where it can't be told now. */
+async function readTotal(service: TestService): Promise<number | null> {
+  const response = await service.fetch('admin', '/admin/apikey-stats/summary')
+  if (response.status !== 200) return null
+  return ((await response.json()) as { total_requests: number }).total_requests
 }
 
 /** The shards that an instance tends, as it sees it itself. */

@@ -117,8 +117,9 @@ class Connection {
     this.#server?.destroy()
   }
 
-  /** Sends what was held. */
+  /** Sends what was held. What has lost something is dead. */
   release(): void {
+    if (this.#lost.size > 0) this.#lose('client', 'server')
     for (const { to, piece } of this.#held.splice(0)) this.#send(to, piece)
   }
 
@@ -143,7 +144,8 @@ class Connection {
         return
       case 'swallow questions':
       case 'swallow answers':
-        if ((to === 'server') === (fault === 'swallow questions')) this.#lose(to)
+        // Nor does a side learn that the other has gone.
+        if (piece === 'end' || (to === 'server') === (fault === 'swallow questions')) this.#lose(to)
         else this.#send(to, piece)
         return
       case 'hold':
