@@ -1,10 +1,11 @@
 /**
  * Measures the service and its peers in one run on one database server, and writes the tables and
- * charts of docs/performance.md and docs/scale.md.
+ * charts of docs/performance.md, docs/scale.md and docs/reliability.md.
  *
  *     bun run bench                  everything, about an hour
  *     bun run bench rebuild reads    these sections only; the others' results stay
  *     bun run bench report           measures nothing, writes the report again
+ *     bun run bench noisy --only explain   of the noisy requests those with this in their name
  *     bun run bench --quick          a few seconds each, printed and not written
  *     bun run bench --results mine.json costs shards   written there, and to no report
  *     bun run bench plan --dps 10000 --interval 5 --keys 100 --retention 90   what that takes
@@ -18,6 +19,7 @@ import { type ConsoleOptions, measureConsole } from './sections/console.ts'
 import { type CostsOptions, measureCosts } from './sections/costs.ts'
 import { type FootprintOptions, measureFootprint } from './sections/footprint.ts'
 import { type IngestOptions, measureIngest } from './sections/ingest.ts'
+import { measureNoisy, type NoisyOptions } from './sections/noisy.ts'
 import { measureReads, type ReadsOptions } from './sections/reads.ts'
 import { measureRebuild, type RebuildOptions } from './sections/rebuild.ts'
 import { measureShards, type ShardsOptions } from './sections/shards.ts'
@@ -34,6 +36,7 @@ type Options = {
   console: ConsoleOptions
   costs: CostsOptions
   shards: ShardsOptions
+  noisy: NoisyOptions
 }
 
 const FULL: Options = {
@@ -106,6 +109,7 @@ const FULL: Options = {
     quietSeconds: 10,
     rounds: 3,
   },
+  noisy: { keysPerFlush: 10, events: 200_000, connections: [64, 256], seconds: 5 },
 }
 
 const QUICK: Options = {
@@ -157,6 +161,7 @@ const QUICK: Options = {
     quietSeconds: 2,
     rounds: 1,
   },
+  noisy: { keysPerFlush: 10, events: 20_000, connections: [64], seconds: 1 },
 }
 
 /** Connections for several instances, and a clock on each fsync of the log. */
@@ -175,40 +180,47 @@ const measure = {
   console: (server: BenchServer, options: Options) => measureConsole(server, options.console),
   costs: (server: BenchServer, options: Options) => measureCosts(server, options.costs),
   shards: (server: BenchServer, options: Options) => measureShards(server, options.shards),
+  noisy: (server: BenchServer, options: Options) => measureNoisy(server, options.noisy),
 }
 const NAMES = Object.keys(measure) as (keyof typeof measure)[]
 
 async function main(args: string[]): Promise<void> {
   if (args[0] === 'plan') return printPlan(args.slice(1))
-  const { quick, file, named } = readArgs(args)
+  const { quick, file, only, named } = readArgs(args)
+  const options = quick ? QUICK : FULL
+  options.noisy.names = only
   const sections = named.length === 0 ? NAMES : NAMES.filter((name) => named.includes(name))
 
-  const results: Results = quick && !file ? {} : await readResults(file)
+  const results: Results = (quick || only) && !file ? {} : await readResults(file)
   for (const section of sections) {
     // A server of its own: what one section leaves behind is no load for the next.
     const server = await startBenchServer(SETTINGS[section])
     try {
       const conditions = describeConditions(await server.readSettings())
-      const result = await measure[section](server, quick ? QUICK : FULL)
+      const result = await measure[section](server, options)
       Object.assign(results, { [section]: { conditions, result } })
     } finally {
       await server.stop()
     }
-    if (!quick || file) await writeResults(results, file)
+    if (!(quick || only) || file) await writeResults(results, file)
   }
-  if (quick || file) console.log(renderReport(results))
+  if (quick || file || only) console.log(renderReport(results))
   else await writeReport(results)
 }
 
 function readArgs(args: string[]) {
   const { values, positionals: named } = parseArgs({
     args,
-    options: { quick: { type: 'boolean', default: false }, results: { type: 'string' } },
+    options: {
+      quick: { type: 'boolean', default: false },
+      results: { type: 'string' },
+      only: { type: 'string', multiple: true },
+    },
     allowPositionals: true,
   })
   const unknown = named.filter((name) => name !== 'report' && !NAMES.includes(name as never))
   if (unknown.length > 0) throw new Error(`No section ${unknown.join(', ')}: ${NAMES.join(', ')}`)
-  return { quick: values.quick, file: values.results, named }
+  return { quick: values.quick, file: values.results, only: values.only, named }
 }
 
 main(Bun.argv.slice(2)).catch((error: unknown) => {

@@ -6,6 +6,7 @@ import { judge } from './reach.ts'
 import { renderBeside } from './report-beside.ts'
 import { table, under, writeBlocks } from './report-blocks.ts'
 import { renderConsole } from './report-console.ts'
+import { renderNoisy } from './report-noisy.ts'
 import { renderScale, scaleCharts } from './report-scale.ts'
 import { renderTransparency } from './report-transparency.ts'
 import { FOLDER, type Results } from './results.ts'
@@ -15,6 +16,7 @@ import { PAGES, type Page, type ReadRow } from './sections/reads.ts'
 import type { RebuildRow } from './sections/rebuild.ts'
 
 const DOCUMENT = join(FOLDER, '../performance.md')
+const RELIABILITY_DOCUMENT = join(FOLDER, '../reliability.md')
 const SCALE_DOCUMENT = join(FOLDER, '../scale.md')
 
 /** What the peers are called in the report. */
@@ -31,6 +33,7 @@ const PEER_NAMES: Record<Peer, string> = {
 export async function writeReport(results: Results): Promise<void> {
   await writeBlocks(DOCUMENT, renderBlocks(results))
   await writeBlocks(SCALE_DOCUMENT, renderScale(results))
+  await writeBlocks(RELIABILITY_DOCUMENT, renderReliability(results))
   await mkdir(FOLDER, { recursive: true })
   const charts = { ...makeCharts(results), ...scaleCharts(results) }
   for (const [name, chart] of Object.entries(charts)) {
@@ -40,7 +43,15 @@ export async function writeReport(results: Results): Promise<void> {
 
 /** The same tables as one text. */
 export const renderReport = (results: Results) =>
-  Object.values({ ...renderBlocks(results), ...renderScale(results) }).join('\n\n')
+  Object.values({
+    ...renderBlocks(results),
+    ...renderScale(results),
+    ...renderReliability(results),
+  }).join('\n\n')
+
+function renderReliability({ noisy }: Results): Record<string, string> {
+  return noisy ? { noisy: under(noisy.conditions, renderNoisy(noisy.result)) } : {}
+}
 
 function renderBlocks(results: Results): Record<string, string> {
   const { ingest, rebuild, beside, reads, footprint, transparency, console } = results

@@ -7,6 +7,7 @@ import type { ConsoleRow } from './sections/console.ts'
 import type { Costs } from './sections/costs.ts'
 import type { Footprint } from './sections/footprint.ts'
 import type { IngestRow } from './sections/ingest.ts'
+import type { NoisyRow } from './sections/noisy.ts'
 import type { ReadRow } from './sections/reads.ts'
 import type { RebuildRow } from './sections/rebuild.ts'
 import type { Shards } from './sections/shards.ts'
@@ -23,6 +24,7 @@ export type Sections = {
   console: ConsoleRow[]
   costs: Costs
   shards: Shards
+  noisy: NoisyRow[]
 }
 export type SectionName = keyof Sections
 

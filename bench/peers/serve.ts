@@ -57,7 +57,7 @@ async function serveTallybook(
       shards,
       bodyLimitBytes: BODY_LIMIT_BYTES,
       unknownTokens: 30,
-      maxFollowers: 10,
+      maxFollowers: 5_000,
     },
     address,
     replicas,

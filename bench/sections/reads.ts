@@ -84,7 +84,7 @@ export async function startAt(server: BenchServer, events: number, keysPerFlush:
   await readUntilSnapshots(child.url)
   // Until the code is warm.
   for (const path of Object.values(PAGES)) await timeReads(child.url, { path, events, count: 100 })
-  return { events, child }
+  return { events, address, child }
 }
 
 /** A read waits until what it shows is folded, and is refused where that takes long. */
