@@ -1,3 +1,4 @@
+import type { Server } from 'bun'
 import { Elysia } from 'elysia'
 import type { Logger } from 'pino'
 import type { Attestations } from './attestations/attestations.ts'
@@ -21,6 +22,7 @@ import { liveRoute } from './http/live/index.ts'
 import type { LivePositions } from './http/live/positions.ts'
 import { metricsRoute } from './http/metrics/index.ts'
 import type { Metrics } from './http/metrics/metrics.ts'
+import type { Places, Unnamed } from './http/places.ts'
 import { Problem, unavailable } from './http/problem.ts'
 import { projections } from './http/projections/index.ts'
 import { reads } from './http/reads/index.ts'
@@ -62,6 +64,7 @@ export type AppOptions = {
   tokens: Tokens
   verifications: Verifications
   attempts: Attempts
+  places: Places
   metrics: Metrics
   ahead: LogAhead
   /** False if they have an address of their own. */
@@ -83,6 +86,7 @@ export type AppOptions = {
 export function createApp(options: AppOptions) {
   const guard = auth(options)
   const bodies = new Bodies(options.bodyLimitBytes)
+  const { places, logger } = options
   const routes: Route[] = []
   const flushPaths = new Set(FLUSH_PATHS.flatMap((path) => [path, options.basePath + path]))
   const app = new Elysia({
@@ -95,14 +99,18 @@ export function createApp(options: AppOptions) {
       // A second service on the port would take half of the flushes, without a word.
       reusePort: false,
       // Elysia's own fallback finds the path by the length of the host.
-      routes: { '/*': (request: Request) => answerUnmatched(request, routes) },
+      routes: {
+        '/*': (request: Request, server: Server<unknown>) =>
+          answerInTurn(places, { request, server }, () => answerUnmatched(request, routes)),
+      },
     },
   })
     .onRequest(refuseBadHost)
-    .onError(({ error, code, request }) => {
-      const problem = toProblem(error, code, request, options.logger)
+    .onError(({ error, code, request, server }) => {
+      const problem = toProblem(error, code, request, logger)
       if (flushPaths.has(pathOf(request.url))) options.metrics.observeRefused(problem.status)
-      return problem.toResponse()
+      if (problem.status >= 500) return problem.toResponse()
+      return answerInTurn(places, { request, server }, () => problem.toResponse())
     })
     .use(flushes(guard, { ...options, bodies }))
     .use(
@@ -128,18 +136,31 @@ export function createApp(options: AppOptions) {
     .use(liveRoute(guard, options))
     .use(statusRoute(guard, options))
     .use(health(options))
-    .use(options.hasMetrics ? metricsRoute(options.metrics, options.metricsToken) : new Elysia())
-    .use(swaggerRoutes(options.basePath))
-    .use(consoleRoutes(options.basePath))
+    .use(
+      options.hasMetrics
+        ? metricsRoute(options.metrics, places, options.metricsToken)
+        : new Elysia(),
+    )
+    .use(swaggerRoutes(options.basePath, places))
+    .use(consoleRoutes(options.basePath, places))
   routes.push(...serveUnder(options.basePath, app))
   return app
 }
 
 /** Metrics alone, for an address of their own. */
-export function createMetricsApp(metrics: Metrics, token: string | null) {
+export function createMetricsApp(metrics: Metrics, places: Places, token: string | null) {
   return new Elysia({ serve: { reusePort: false } })
     .onError(({ error, code, request }) => toProblem(error, code, request, null).toResponse())
-    .use(metricsRoute(metrics, token))
+    .use(metricsRoute(metrics, places, token))
+}
+
+/** Answers what was refused, or isn't there, when its turn comes. Never rejects. */
+async function answerInTurn(places: Places, asking: Unnamed, answer: () => Response) {
+  try {
+    return await places.takeRefusal(asking, answer)
+  } catch (error) {
+    return toProblem(error, 'UNKNOWN', asking.request, null).toResponse()
+  }
 }
 
 /** What a client is told of an error: an unexpected one goes to the log, and nothing of it out. */

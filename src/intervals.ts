@@ -72,6 +72,10 @@ export type Intervals = {
     /** Until a page is tried again that the database didn't give. */
     retryAfterMs: number
   }
+  places: {
+    /** How long a request waits to be worked on, where its client has much under way. */
+    waitMs: number
+  }
   metrics: {
     /** For how long a scrape is answered by the one before, whoever asks. */
     reuseMs: number
@@ -118,6 +122,8 @@ export const INTERVALS: Intervals = {
     keepAliveMs: 15_000,
     retryAfterMs: 1_000,
   },
+  // Who asks has not given up by then.
+  places: { waitMs: 5_000 },
   // Many scrapes cost what one a second does.
   metrics: { reuseMs: 1_000 },
   // Containers are killed ten seconds after they were asked to stop. A flush that isn't in the log

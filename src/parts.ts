@@ -9,6 +9,7 @@ import type { Pools, ServerAddress } from './db/pool.ts'
 import { AuditStreams } from './http/audit/streams.ts'
 import { LivePositions } from './http/live/positions.ts'
 import { Metrics } from './http/metrics/metrics.ts'
+import { Places } from './http/places.ts'
 import { Instances } from './instances/instances.ts'
 import { INTERVALS, type Intervals } from './intervals.ts'
 import { LogAhead } from './log/ahead.ts'
@@ -89,7 +90,8 @@ export async function makeParts(options: ServiceOptions, pools: Pools, reads: Re
     ...([pools.project, shards, heads, intervals.transparency, logger, tends] as const),
   )
   const followed = { intervals: intervals.streams, tokens, logger, maxFollowers }
-  const streams = new AuditStreams({ pools, reads, shards, ...followed })
+  const places = new Places(intervals.places)
+  const streams = new AuditStreams({ pools, reads, shards, places, ...followed })
   const live = new LivePositions({
     readHeads: () => readHeads(pools.control),
     findOpenSessions: (ids) => findOpenSessions(pools.control, ids),
@@ -137,7 +139,7 @@ export async function makeParts(options: ServiceOptions, pools: Pools, reads: Re
   reads.onServed = (served) => metrics.observeRead(served)
   return {
     ...{ catalog, tokens, heads, instances, projector, integrator, streams, live, log },
-    ...{ ahead, attestations, metrics },
+    ...{ ahead, attestations, metrics, places },
     history: new History(pools, shards, () => projector.hurrySnapshots()),
     verifications: new Verifications(address, pools.project, logger),
     rebuilds: new RebuildJobs(pools.read, { address, logger }),

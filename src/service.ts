@@ -86,7 +86,10 @@ async function serve(options: ServiceOptions, pools: Pools, reads: Reads): Promi
   let metricsServer: Server = null
   try {
     if (metricsAddress !== null) {
-      metricsServer = listen(createMetricsApp(parts.metrics, metricsToken), metricsAddress)
+      metricsServer = listen(
+        createMetricsApp(parts.metrics, parts.places, metricsToken),
+        metricsAddress,
+      )
     }
     listen(app, { host, port })
   } catch (error) {

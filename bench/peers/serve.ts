@@ -12,6 +12,7 @@ import { auth } from '../../src/http/auth.ts'
 import { Bodies } from '../../src/http/body.ts'
 import { flushes } from '../../src/http/flushes/index.ts'
 import { Metrics } from '../../src/http/metrics/metrics.ts'
+import { Places } from '../../src/http/places.ts'
 import type { AppendOutcome } from '../../src/log/queue.ts'
 import { startService } from '../../src/service.ts'
 import { Tokens } from '../../src/tokens/tokens.ts'
@@ -93,7 +94,12 @@ async function servePeer(peer: string, address: Address): Promise<string> {
   const app = new Elysia({ normalize: false, serve: { idleTimeout: 60 } })
     .use(
       flushes(
-        auth({ tokens: new Tokens(TOKENS), attempts: new Attempts(30), pools: null as never }),
+        auth({
+          tokens: new Tokens(TOKENS),
+          attempts: new Attempts(30),
+          pools: null as never,
+          places: new Places(),
+        }),
         {
           log,
           metrics,

@@ -5,9 +5,15 @@ import { findSession, type Session } from '../tokens/sessions.ts'
 import type { Tokens } from '../tokens/tokens.ts'
 import { type Attempts, RETRY_AFTER_S } from './attempts.ts'
 import { readCookie, refuseCrossOrigin } from './cookie.ts'
+import type { Places } from './places.ts'
 import { Problem } from './problem.ts'
 
-export type AuthOptions = { tokens: Tokens; attempts: Attempts; pools: { session: Sql } }
+export type AuthOptions = {
+  tokens: Tokens
+  attempts: Attempts
+  pools: { session: Sql }
+  places: Places
+}
 
 /** Who calls, as a handler finds him: with his session where he came by one. */
 export type Caller = Principal & Partial<Session>
@@ -35,9 +41,11 @@ export function auth(options: AuthOptions) {
           // A browser would keep what it was answered, past the end of the session.
           context.set.headers['cache-control'] = 'no-store'
           // Only here a promise: a proxy's flush takes no turn more.
-          return identifySession(options, request, session).then((caller) => {
-            context.principal = admit(caller, roles)
-          })
+          return options.places
+            .takeQuick(context, () => identifySession(options, request, session))
+            .then((caller) => {
+              context.principal = admit(caller, roles)
+            })
         },
       }),
     })
@@ -72,7 +80,7 @@ export function identify(
 }
 
 async function identifySession(
-  { pools, tokens }: AuthOptions,
+  { pools, tokens }: Pick<AuthOptions, 'pools' | 'tokens'>,
   request: Request,
   session: string,
 ): Promise<Caller> {

@@ -24,9 +24,14 @@ const ERRORS = {
   413: ['request body too large', 'The body is above the limit (16 MiB by default)'],
   415: ['unsupported content encoding', 'The body is compressed in a way other than gzip'],
   422: ['idempotency key reused', 'The idempotency key belongs to a flush with other entries'],
-  429: ['too many unknown tokens', 'Too many unknown tokens came from this address'],
+  429: ['too many requests', 'Too much was asked at once, or too many unknown tokens came'],
   503: ['database unavailable', 'Not now: try again after Retry-After seconds'],
 } as const
+
+/** What a status says on most routes, where that is more than one thing. */
+const USUAL: { [Status in keyof typeof ERRORS]?: string[] } = {
+  429: ['too many requests', 'too many unknown tokens'],
+}
 
 export type ErrorStatus = keyof typeof ERRORS
 
@@ -95,7 +100,7 @@ export function describe(doc: RouteDoc) {
       content: {
         'application/problem+json': {
           schema: ProblemBody,
-          ...examplesOf(status, doc.says?.[status] ?? [error]),
+          ...examplesOf(status, doc.says?.[status] ?? USUAL[status] ?? [error]),
         },
       },
     }

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import Ajv, { type ValidateFunction } from 'ajv'
 import { type AppOptions, createApp } from '../../src/app.ts'
+import { Places } from '../../src/http/places.ts'
 import type { Answer, Document, Operation, Schema } from '../../src/http/swagger/model.ts'
 
 /** RFC 3339 with a zone. */
@@ -10,7 +11,7 @@ const DATE_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2
 export const OPENAPI_FILE = join(import.meta.dir, '../../docs/openapi.json')
 
 /** The app without its parts: it describes its routes, and serves none that needs more. */
-export const createBareApp = () => createApp({ basePath: '' } as AppOptions)
+export const createBareApp = () => createApp({ basePath: '', places: new Places() } as AppOptions)
 
 /** What GET /swagger/json answers. */
 export async function describeApi(): Promise<Document> {

@@ -37,7 +37,7 @@ export class Failure extends Error {
 
   /** True where trying again later may succeed. */
   get isPassing(): boolean {
-    return this.status === 0 || this.status === 503
+    return this.status === 0 || this.status === 429 || this.status === 503
   }
 
   static from(error: unknown): Failure {
@@ -82,6 +82,7 @@ export async function take<Value>(answer: Promise<Answer<Value>>): Promise<Taken
 function toSentence(status: number, problem: unknown): string {
   const { detail, error } = (problem ?? {}) as { detail?: string; error?: string }
   if (status === 404) return 'There is nothing here.'
-  if (status === 503) return `Not now (${error ?? 'unavailable'}). It is tried again by itself.`
+  if (status === 503 || status === 429)
+    return `Not now (${error ?? 'unavailable'}). It is tried again by itself.`
   return detail ?? error ?? `The service answered ${status}.`
 }

@@ -3,31 +3,32 @@ import type { Attestations } from '../../attestations/attestations.ts'
 import type { auth } from '../auth.ts'
 import { describe } from '../openapi.ts'
 import { NoQuery } from '../params.ts'
+import type { Places } from '../places.ts'
 import { unavailable } from '../problem.ts'
 import { AttestationsBody, EXAMPLE, MadeBody } from './model.ts'
 
 /** POST and GET /admin/attestations: what the projections hold, said in the log. */
 export function attestationRoutes(
   guard: ReturnType<typeof auth>,
-  { attestations }: { attestations: Attestations },
+  { attestations, places }: { attestations: Attestations; places: Places },
 ) {
   return new Elysia({ name: 'attestations' })
     .use(guard)
     .post(
       '/admin/attestations',
-      async ({ set }) => {
-        const made = await attestations.attest()
+      async (context) => {
+        const made = await places.take(context, () => attestations.attest())
         if (made === null) throw unavailable('projections behind')
-        set.status = 201
+        context.set.status = 201
         return { items: made.map(({ shard, position }) => ({ shard, position })) }
       },
       { parse: 'none', roles: ['admin'], query: NoQuery, detail: attestDetail },
     )
-    .get('/admin/attestations', async () => ({ items: await attestations.readNewest() }), {
-      roles: ['admin', 'auditor'],
-      query: NoQuery,
-      detail: listDetail,
-    })
+    .get(
+      '/admin/attestations',
+      (context) => places.take(context, async () => ({ items: await attestations.readNewest() })),
+      { roles: ['admin', 'auditor'], query: NoQuery, detail: listDetail },
+    )
 }
 
 const attestDetail = describe({

@@ -10,6 +10,7 @@ import { readEvent, readHeads } from '../../log/read.ts'
 import type { Reads } from '../../replicas/reads.ts'
 import type { auth } from '../auth.ts'
 import { typedAs } from '../json.ts'
+import type { Asking, Places } from '../places.ts'
 import { Problem } from '../problem.ts'
 import { chooseForm, type Form } from './accept.ts'
 import { eventDetail, eventsDetail } from './detail.ts'
@@ -24,26 +25,38 @@ import { type EventsPage, readNewestPage, readPage } from './page.ts'
 import { type EventsRequest, readTimes } from './request.ts'
 import type { AuditStreams } from './streams.ts'
 
-type AuditOptions = { pools: Pools; reads: Reads; shards: number; streams: AuditStreams }
+type AuditOptions = {
+  pools: Pools
+  reads: Reads
+  shards: number
+  streams: AuditStreams
+  places: Places
+}
 
 /** GET /audit/events, in the form that the client accepts, and one event of it. */
 export function audit(
   guard: ReturnType<typeof auth>,
-  { pools, reads, shards, streams }: AuditOptions,
+  { pools, reads, shards, streams, places }: AuditOptions,
 ) {
   const roles = ['admin', 'auditor'] as const
   const heads = new Heads(() => readHeads(pools.control))
-  const readHere = <Page>(read: (sql: Sql | Transaction) => Promise<Page>) =>
-    reads.readLog(async () => ({ of: 'events', positions: await heads.read() }), read)
-  const answerPage = async (wanted: EventsRequest) =>
+  const readHere = <Page>(asking: Asking, read: (sql: Sql | Transaction) => Promise<Page>) =>
+    places.take(asking, () =>
+      reads.readLog(async () => ({ of: 'events', positions: await heads.read() }), read),
+    )
+  const answerPage = async (asking: Asking, wanted: EventsRequest) =>
     wanted.order === 'desc'
-      ? toPageJson(await readHere((sql) => readNewestPage(sql, shards, wanted)), 'next_before')
-      : toPageJson(await readHere((sql) => readPage(sql, shards, wanted)), 'next_after')
+      ? toPageJson(
+          await readHere(asking, (sql) => readNewestPage(sql, shards, wanted)),
+          'next_before',
+        )
+      : toPageJson(await readHere(asking, (sql) => readPage(sql, shards, wanted)), 'next_after')
   return new Elysia({ name: 'audit' })
     .use(guard)
     .get(
       '/audit/events',
-      async ({ query, headers, request, principal }) => {
+      async (context) => {
+        const { query, headers, request, principal } = context
         const wanted: EventsRequest = { ...query, ...readTimes(query) }
         const form = chooseForm(request.headers.get('accept'))
         if (form !== 'application/json' && (query.order ?? query.before) !== undefined) {
@@ -51,9 +64,12 @@ export function audit(
         }
         switch (form) {
           case 'application/json':
-            return answer(form, await answerPage(wanted))
+            return answer(form, await answerPage(context, wanted))
           case 'application/x-ndjson':
-            return answer(form, await streams.openRange(principal, wanted))
+            return answer(
+              form,
+              await places.take(context, () => streams.openRange(principal, wanted)),
+            )
           case 'text/event-stream':
             return answer(
               form,
@@ -67,8 +83,11 @@ export function audit(
     )
     .get(
       '/audit/events/:shard/:position',
-      async ({ params: { shard, position } }) => {
-        const event = await reads.find((sql) => readEvent(sql, Number(shard), Number(position)))
+      async (context) => {
+        const { shard, position } = context.params
+        const event = await places.take(context, () =>
+          reads.find((sql) => readEvent(sql, Number(shard), Number(position))),
+        )
         if (event === null) throw new Problem(404, 'not found')
         return typedAs<Static<typeof EventWithEntriesBody>>(
           new Response(toEventJson(event, `,"entries":${JSON.stringify(readRows(event))}`), {

@@ -19,16 +19,14 @@ import type { Need } from '../../replicas/progress.ts'
 import type { Reads } from '../../replicas/reads.ts'
 import { findOpenSessions } from '../../tokens/sessions.ts'
 import type { Tokens } from '../../tokens/tokens.ts'
-import { Turns } from '../../turns.ts'
 import type { Caller } from '../auth.ts'
+import type { Places } from '../places.ts'
 import { Problem } from '../problem.ts'
 import { Streams } from '../streams.ts'
 import { FollowSource, type HeldPages } from './follow.ts'
 import { RangeSource } from './range.ts'
 import { type EventsRequest, positionsOf, shardsOf } from './request.ts'
 
-/** Reads of pages at once: half of the pool's connections, so that other reads find one. */
-const READS_AT_ONCE = 4
 /** Ranges that are streamed at once: each holds a page of about a MiB, and takes turns to read. */
 const MOST_RANGES = 64
 
@@ -36,6 +34,7 @@ export type AuditStreamsOptions = {
   pools: Pools
   reads: Reads
   shards: number
+  places: Places
   tokens: Tokens
   intervals: Intervals['streams']
   logger: Logger
@@ -47,7 +46,6 @@ export type AuditStreamsOptions = {
 export class AuditStreams {
   readonly #tails: Tails
   readonly #held: HeldPages = { bytes: 0 }
-  readonly #turns = new Turns(READS_AT_ONCE)
   readonly #ranges: Streams
   readonly #followers: Streams
   /** Of the log itself: its tails are read there, so that nothing comes late. */
@@ -97,7 +95,7 @@ export class AuditStreams {
       after: ranges.map(({ after }) => after),
       upTo: ranges.map(({ upTo }) => upTo),
       limit: limitOf(request),
-      read: this.#pageReader(request),
+      read: this.#pageReader(principal, request),
     })
     return this.#ranges.open(principal, source)
   }
@@ -122,7 +120,7 @@ export class AuditStreams {
       shard: request.shard === 'all' ? null : shards[0]!,
       after: given ?? (await this.#startOf(shards, request)),
       keeps: await this.#filterOf(request),
-      read: this.#pageReader(request),
+      read: this.#pageReader(principal, request),
       limit: limitOf(request),
       retryAfterMs: this.options.intervals.retryAfterMs,
     })
@@ -182,9 +180,9 @@ export class AuditStreams {
       (until === undefined || line.recordedAt < until)
   }
 
-  #pageReader(filter: ReadFilter): ReadPage {
+  #pageReader(principal: Caller, filter: ReadFilter): ReadPage {
     return (range, limits) =>
-      this.#turns.take(() =>
+      this.options.places.takePage(principal, () =>
         this.options.reads.read(upTo(range), (sql) => selectEvents(sql, range, limits, filter)),
       )
   }

@@ -7,6 +7,7 @@ import type { auth } from '../auth.ts'
 import type { Bodies } from '../body.ts'
 import { describe } from '../openapi.ts'
 import { EXAMPLE_HASH, HashParams, IdParams } from '../params.ts'
+import type { Changing, Places } from '../places.ts'
 import { Problem } from '../problem.ts'
 import { CatalogBody, mergeRows, parseCatalog } from './model.ts'
 
@@ -14,6 +15,7 @@ type Options = {
   pools: Pools
   catalog: Catalog
   bodies: Bodies
+  places: Places
   /** Tells that shard 0 has grown up to `position`. */
   onChanged: (shard: number, position: number) => void
 }
@@ -21,11 +23,17 @@ type Options = {
 /** PUT /admin/catalog, and DELETE of its rows. */
 export function catalogRoutes(
   guard: ReturnType<typeof auth>,
-  { pools, catalog, bodies, onChanged }: Options,
+  { pools, catalog, bodies, places, onChanged }: Options,
 ) {
   /** Appends the change and says where; 404 where it finds nothing to change. */
-  const change = async (source: string, decide: DecideChange): Promise<Record<string, string>> => {
-    const position = await changeCatalog(pools.append, catalog, source, decide)
+  const change = async (
+    asking: Changing,
+    decide: DecideChange,
+  ): Promise<Record<string, string>> => {
+    const { name } = asking.principal
+    const position = await places.takeChange(asking, () =>
+      changeCatalog(pools.append, catalog, name, decide),
+    )
     if (position === null) throw new Problem(404, 'not found')
     onChanged(0, position)
     return { 'tallybook-position': `0/${position}` }
@@ -35,10 +43,11 @@ export function catalogRoutes(
     .use(guard)
     .put(
       '/admin/catalog',
-      async ({ request, set, principal }) => {
+      async (context) => {
+        const { request, set, principal } = context
         const body = parseCatalog(await bodies.read(request, principal.name))
         if (typeof body === 'string') throw new Problem(400, 'invalid catalog', body)
-        const headers = await change(principal.name, () => ({
+        const headers = await change(context, () => ({
           upserted: mergeRows(catalog, body),
           ended: {},
         }))
@@ -53,8 +62,9 @@ export function catalogRoutes(
     )
     .delete(
       '/admin/provider-groups/:id',
-      async ({ params: { id }, principal }) => {
-        const headers = await change(principal.name, () => {
+      async (context) => {
+        const { id } = context.params
+        const headers = await change(context, () => {
           const row = catalog.providerGroups.get(Number(id))
           return row ? { upserted: {}, ended: { provider_groups: [row] } } : null
         })
@@ -64,8 +74,9 @@ export function catalogRoutes(
     )
     .delete(
       '/admin/api-keys/:id',
-      async ({ params: { id }, principal }) => {
-        const headers = await change(principal.name, () => {
+      async (context) => {
+        const { id } = context.params
+        const headers = await change(context, () => {
           const row = catalog.apiKeys.get(Number(id))
           return row ? { upserted: {}, ended: { api_keys: [row] } } : null
         })
@@ -75,8 +86,9 @@ export function catalogRoutes(
     )
     .delete(
       '/admin/keys/:token_hash',
-      async ({ params, principal }) => {
-        const headers = await change(principal.name, () => {
+      async (context) => {
+        const { params } = context
+        const headers = await change(context, () => {
           const row = catalog.keys.get(params.token_hash)
           return row ? { upserted: {}, ended: { keys: [row] } } : null
         })

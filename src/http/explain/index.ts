@@ -17,18 +17,19 @@ import { ExplainQuery } from './model.ts'
 export function explainRoute(guard: ReturnType<typeof auth>, options: ReadOptions) {
   return new Elysia({ name: 'explain' }).use(guard).get(
     '/audit/explain',
-    async ({ query }) => {
+    async (context) => {
+      const { query } = context
       const of = readUsageOf(query)
-      const { history, reads, shards } = options
-      const to = (await findPositions(options, query)) ?? (await history.positionsOf([]))!
+      const { history, reads, shards, places } = options
+      const past = await findPositions(options, context, query)
+      const to = past ?? (await places.take(context, () => history.positionsOf([])))!
       const after = readAfter(query.after, shards, to)
       const limit = Number(query.limit ?? DEFAULT_LIMIT)
-      const { before, steps, next, total } = await reads.readLog(
-        { of: 'events', positions: to },
-        async (sql) => ({
+      const { before, steps, next, total } = await places.take(context, () =>
+        reads.readLog({ of: 'events', positions: to }, async (sql) => ({
           ...(await explain({ sql, history }, of, { after, to }, limit)),
           total: await readCounted({ sql, history }, of, to),
-        }),
+        })),
       )
       return jsonResponse(
         {

@@ -3,21 +3,24 @@ import { Type } from '@sinclair/typebox'
 import { Elysia } from 'elysia'
 import { readToken } from '../auth.ts'
 import { describe } from '../openapi.ts'
+import type { Places } from '../places.ts'
 import { Problem } from '../problem.ts'
 import type { Metrics } from './metrics.ts'
 
 /** GET /metrics: for everyone, or for who has `token` if there is one. */
-export function metricsRoute(metrics: Metrics, token: string | null) {
+export function metricsRoute(metrics: Metrics, places: Places, token: string | null) {
   return new Elysia({ name: 'metrics' }).get(
     '/metrics',
-    async ({ request }) => {
+    async (context) => {
+      const { request } = context
       if (token !== null && !isSame(token, readToken(request.headers.get('authorization')))) {
         throw new Problem(401, 'unauthorized', 'Send the token of TALLYBOOK_METRICS_TOKEN.', {
           'www-authenticate': 'Bearer realm="tallybook metrics"',
         })
       }
-      return new Response(await metrics.render(), {
-        headers: { 'content-type': metrics.registry.contentType },
+      return places.takeQuick(context, async () => {
+        const headers = { 'content-type': metrics.registry.contentType }
+        return new Response(await metrics.render(), { headers })
       })
     },
     {
@@ -32,7 +35,7 @@ export function metricsRoute(metrics: Metrics, token: string | null) {
           schema: Type.String(),
           example: 'tallybook_flushes_total{outcome="appended"} 42\n',
         },
-        errors: [401],
+        errors: [401, 503],
       }),
     },
   )

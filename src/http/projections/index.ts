@@ -7,6 +7,7 @@ import { readParkedEvents, readProjectionStatus } from '../../projector/status.t
 import type { auth } from '../auth.ts'
 import { jsonResponse } from '../json.ts'
 import { NoQuery } from '../params.ts'
+import type { Places } from '../places.ts'
 import { Problem } from '../problem.ts'
 import { rebuildDetail, statusDetail } from './detail.ts'
 
@@ -15,6 +16,7 @@ const LISTED = 100
 
 export type ProjectionsOptions = {
   pools: Pools
+  places: Places
   /** Starts a rebuild; false where this service is at one of that projection already. */
   startRebuild: (projection: string) => boolean
 }
@@ -22,18 +24,20 @@ export type ProjectionsOptions = {
 /** GET /admin/projections: how each stands to the log. POST …/:name/rebuild: makes one anew. */
 export function projections(
   guard: ReturnType<typeof auth>,
-  { pools, startRebuild }: ProjectionsOptions,
+  { pools, places, startRebuild }: ProjectionsOptions,
 ) {
   return new Elysia({ name: 'projections' })
     .use(guard)
     .get(
       '/admin/projections',
-      async () => {
-        const [status, rebuilds, parked] = await Promise.all([
-          readProjectionStatus(pools.read),
-          readRebuilds(pools.read),
-          readParkedEvents(pools.read, LISTED),
-        ])
+      async (context) => {
+        const [status, rebuilds, parked] = await places.take(context, () =>
+          Promise.all([
+            readProjectionStatus(pools.read),
+            readRebuilds(pools.read),
+            readParkedEvents(pools.read, LISTED),
+          ]),
+        )
         return jsonResponse({
           items: status.map((projection) => ({
             name: projection.name,
@@ -53,11 +57,13 @@ export function projections(
     )
     .post(
       '/admin/projections/:name/rebuild',
-      async ({ params: { name } }) => {
-        const status = await readProjectionStatus(pools.read)
+      async (context) => {
+        const { name } = context.params
+        const [status, rebuilding] = await places.take(context, () =>
+          Promise.all([readProjectionStatus(pools.read), readRebuilding(pools.read)]),
+        )
         const projection = status.find((one) => one.name === name)
         if (!projection) throw new Problem(404, 'not found')
-        const rebuilding = await readRebuilding(pools.read)
         if (rebuilding.includes(name) || !startRebuild(name)) {
           throw new Problem(409, 'rebuild under way', 'GET /admin/projections says how far it is.')
         }

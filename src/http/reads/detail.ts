@@ -22,7 +22,7 @@ const read = (
     errors: [...errors, ...more],
     says: {
       400: ['invalid request', 'invalid query'],
-      503: ['projections behind', 'database unavailable'],
+      503: ['projections behind', 'database unavailable', 'busy'],
     },
   })
 

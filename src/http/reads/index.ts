@@ -20,31 +20,37 @@ export function reads(
     .use(guard)
     .get(
       '/admin/apikey-stats/summary',
-      async ({ query: { attested, ...asOf } }) =>
-        attested === undefined
-          ? reflect(options, asOf, { counters: 'groups' }, readSummary)
-          : answerAttested(options.pools.read, asOf, await options.readAttested()),
+      async (context) => {
+        const { attested, ...asOf } = context.query
+        if (attested === undefined) {
+          return reflect(options, context, asOf, { counters: 'groups' }, readSummary)
+        }
+        return options.places.take(context, async () =>
+          answerAttested(options.pools.read, asOf, await options.readAttested()),
+        )
+      },
       { roles, query: SummaryQuery, detail: details.summary },
     )
     .get(
       '/admin/provider-groups',
-      ({ query }) =>
-        reflect(options, query, { counters: 'groups' }, (transaction, source) =>
-          readProviderGroups(transaction, source, { ...pageOf(query, 'id'), id: null }),
+      (context) =>
+        reflect(options, context, context.query, { counters: 'groups' }, (transaction, source) =>
+          readProviderGroups(transaction, source, { ...pageOf(context.query, 'id'), id: null }),
         ),
       { roles, query: ProviderGroupsQuery, detail: details.providerGroups },
     )
     .get(
       '/admin/provider-groups/:id',
-      ({ params: { id }, query }) =>
+      (context) =>
         reflect(
           options,
-          query,
-          { counters: 'groups', only: Number(id) },
+          context,
+          context.query,
+          { counters: 'groups', only: Number(context.params.id) },
           async (transaction, source) => {
             const page = await readProviderGroups(transaction, source, {
-              ...single(query, 'id'),
-              id: Number(id),
+              ...single(context.query, 'id'),
+              id: Number(context.params.id),
             })
             return page.items[0] ?? null
           },
@@ -53,22 +59,32 @@ export function reads(
     )
     .get(
       '/admin/api-keys',
-      ({ query }) =>
-        reflect(options, query, { counters: 'apiKeys' }, (transaction, source) => {
-          const groupId = query.group_id === undefined ? null : Number(query.group_id)
-          return readApiKeys(transaction, source, { ...pageOf(query, 'id'), id: null, groupId })
+      (context) =>
+        reflect(options, context, context.query, { counters: 'apiKeys' }, (transaction, source) => {
+          const groupId =
+            context.query.group_id === undefined ? null : Number(context.query.group_id)
+          return readApiKeys(transaction, source, {
+            ...pageOf(context.query, 'id'),
+            id: null,
+            groupId,
+          })
         }),
       { roles, query: ApiKeysQuery, detail: details.apiKeys },
     )
     .get(
       '/admin/api-keys/:id',
-      ({ params: { id }, query }) =>
+      (context) =>
         reflect(
           options,
-          query,
-          { counters: 'apiKeys', only: Number(id) },
+          context,
+          context.query,
+          { counters: 'apiKeys', only: Number(context.params.id) },
           async (transaction, source) => {
-            const request = { ...single(query, 'id'), id: Number(id), groupId: null }
+            const request = {
+              ...single(context.query, 'id'),
+              id: Number(context.params.id),
+              groupId: null,
+            }
             return (await readApiKeys(transaction, source, request)).items[0] ?? null
           },
         ),
@@ -76,21 +92,28 @@ export function reads(
     )
     .get(
       '/admin/keys',
-      ({ query }) =>
-        reflect(options, query, { counters: 'keys' }, (transaction, source) =>
-          readKeys(transaction, source, { ...pageOf(query, 'token_hash'), tokenHash: null }),
+      (context) =>
+        reflect(options, context, context.query, { counters: 'keys' }, (transaction, source) =>
+          readKeys(transaction, source, {
+            ...pageOf(context.query, 'token_hash'),
+            tokenHash: null,
+          }),
         ),
       { roles, query: KeysQuery, detail: details.keys },
     )
     .get(
       '/admin/keys/:token_hash',
-      ({ params, query }) =>
+      (context) =>
         reflect(
           options,
-          query,
-          { counters: 'keys', only: params.token_hash },
+          context,
+          context.query,
+          { counters: 'keys', only: context.params.token_hash },
           async (transaction, source) => {
-            const request = { ...single(query, 'token_hash'), tokenHash: params.token_hash }
+            const request = {
+              ...single(context.query, 'token_hash'),
+              tokenHash: context.params.token_hash,
+            }
             return (await readKeys(transaction, source, request)).items[0] ?? null
           },
         ),

@@ -10,6 +10,7 @@ import type { Need } from '../../replicas/progress.ts'
 import type { Reads } from '../../replicas/reads.ts'
 import { jsonResponse } from '../json.ts'
 import { toMoment } from '../params.ts'
+import type { Asking, Places } from '../places.ts'
 import { Problem, unavailable } from '../problem.ts'
 
 /** Milliseconds that a read waits for the projections before it answers 503. */
@@ -21,6 +22,7 @@ export type ReadOptions = {
   shards: number
   projector: Projector
   history: History
+  places: Places
 }
 
 /** When a read is as of: now, at once or after a wait; or a moment of the past. */
@@ -33,15 +35,16 @@ export type AsOf = { consistency?: 'eventual'; as_of?: string; as_of_position?: 
  */
 export async function reflect<Value>(
   options: ReadOptions,
+  asking: Asking,
   asOf: AsOf,
   wanted: Wanted,
   read: (transaction: Transaction, source: Source) => Promise<Value | null>,
 ): Promise<Value> {
   const { history } = options
-  const past = await findPositions(options, asOf)
+  const past = await findPositions(options, asking, asOf)
   const tracks: ReadTrack[] = asOf.consistency === 'eventual' ? [] : ['current']
   try {
-    const { value, positions } = await readReflecting(options, { past, tracks }, (sql) =>
+    const { value, positions } = await readReflecting(options, asking, { past, tracks }, (sql) =>
       past === null
         ? readNow(sql, read)
         : readNow(sql, (transaction) => history.read(transaction, past, wanted, read)),
@@ -61,14 +64,17 @@ export async function reflect<Value>(
  * lost: so what was read has to say that it reflects what was needed.
  */
 export async function readReflecting<Value>(
-  { projector, reads }: ReadOptions,
+  { projector, reads, places }: ReadOptions,
+  asking: Asking,
   { past, tracks }: { past: Positions | null; tracks: readonly ReadTrack[] },
   read: (sql: Sql | Transaction) => Promise<Reflected<Value>>,
 ): Promise<Reflected<Value>> {
   for (const end = performance.now() + WAIT_MS; ; ) {
     const [need = null] = await Promise.all(tracks.map((track) => catchUp(projector, past, track)))
     // The past is read from the log, too.
-    const seen = await (past === null ? reads.read(need, read) : reads.readLog(need, read))
+    const seen = await places.take(asking, () =>
+      past === null ? reads.read(need, read) : reads.readLog(need, read),
+    )
     if (need === null || covers(seen.positions, need.positions)) return seen
     projector.noticeLoss(seen.positions)
     if (performance.now() > end) throw unavailable('projections behind')
@@ -88,7 +94,8 @@ async function catchUp(
 
 /** The positions that a read is as of; null: now. */
 export async function findPositions(
-  { history, shards }: ReadOptions,
+  { history, shards, places }: ReadOptions,
+  asking: Asking,
   { consistency, as_of, as_of_position }: AsOf,
 ): Promise<Positions | null> {
   if (as_of === undefined && as_of_position === undefined) return null
@@ -99,13 +106,13 @@ export async function findPositions(
   if (as_of !== undefined) {
     const moment = toMoment(as_of)
     if (moment === null) throw invalid('There is no such time: as_of.')
-    const positions = await history.positionsAt(moment)
+    const positions = await places.take(asking, () => history.positionsAt(moment))
     if (positions === null) throw invalid('That time is yet to come: as_of.')
     return positions
   }
   const asked = parsePositions(as_of_position!, shards)
   if (asked === null) throw invalid('There is no such position: as_of_position.')
-  const positions = await history.positionsOf(asked)
+  const positions = await places.take(asking, () => history.positionsOf(asked))
   if (positions === null) throw invalid('The log is not there yet: as_of_position.')
   return positions
 }

@@ -16,7 +16,7 @@ export const begin = describe({
   errors: [400, 401, 403, 413, 415, 503],
   says: {
     400: ['invalid request', 'invalid sign-in'],
-    429: ['too many unknown tokens', 'too many sign-ins'],
+    429: ['too many requests', 'too many unknown tokens', 'too many sign-ins'],
   },
 })
 
@@ -38,5 +38,6 @@ export const end = describe({
   summary: 'Sign out',
   description: 'Ends the session of the cookie, on every instance, whether or not there is one.',
   ok: { status: 204, description: 'Signed out' },
-  errors: [400, 403, 503],
+  errors: [400, 403, 429, 503],
+  says: { 429: ['too many requests'] },
 })

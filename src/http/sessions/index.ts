@@ -5,6 +5,7 @@ import { Bodies } from '../body.ts'
 import { readCookie, refuseCrossOrigin, writeCookie } from '../cookie.ts'
 import { jsonResponse } from '../json.ts'
 import { NoQuery } from '../params.ts'
+import type { Places } from '../places.ts'
 import { Problem } from '../problem.ts'
 import { WindowCounts } from '../window-counts.ts'
 import * as details from './detail.ts'
@@ -19,11 +20,11 @@ const BODY_BYTES = 4 * 1024
 /** That a token may make in a minute: each is written down. */
 const SIGN_INS = 120
 
-type Options = AuthOptions & { basePath: string }
+type Options = AuthOptions & { basePath: string; places: Places }
 
 /** POST, GET and DELETE /session: a browser that is signed in. */
 export function sessionRoutes(options: Options) {
-  const { pools, tokens, basePath } = options
+  const { pools, tokens, basePath, places } = options
   const bodies = new Bodies(BODY_BYTES)
   const roles = ['admin', 'auditor'] as const
   const signIns = new WindowCounts(60_000)
@@ -37,7 +38,8 @@ export function sessionRoutes(options: Options) {
   return new Elysia({ name: 'sessions' })
     .post(
       '/session',
-      async ({ request, server, set }) => {
+      async (context) => {
+        const { request, server, set } = context
         refuseCrossOrigin(request)
         const body = parseSignIn(await bodies.read(request, ''))
         if (typeof body === 'string') throw new Problem(400, 'invalid sign-in', body)
@@ -49,7 +51,9 @@ export function sessionRoutes(options: Options) {
           })
         }
         signIns.add(name)
-        const { id, expiresAt } = await beginSession(pools.session, name, body.token)
+        const { id, expiresAt } = await places.takeQuick(context, () =>
+          beginSession(pools.session, name, body.token),
+        )
         set.status = 201
         set.headers['set-cookie'] = writeCookie(request, basePath, id, SESSION_S)
         return { name, role, expires_at: expiresAt }
@@ -58,8 +62,10 @@ export function sessionRoutes(options: Options) {
     )
     .get(
       '/session',
-      async ({ request, server }) => {
-        const caller = await findCaller(request, () => server?.requestIP(request)?.address ?? '')
+      async (context) => {
+        const { request, server } = context
+        const addressOf = () => server?.requestIP(request)?.address ?? ''
+        const caller = await places.takeQuick(context, () => findCaller(request, addressOf))
         return jsonResponse(
           caller && {
             ...{ name: caller.name, role: caller.role },
@@ -72,9 +78,10 @@ export function sessionRoutes(options: Options) {
     )
     .delete(
       '/session',
-      async ({ request }) => {
+      async (context) => {
+        const { request } = context
         refuseCrossOrigin(request)
-        await endSession(pools.session, readCookie(request) ?? '')
+        await places.takeQuick(context, () => endSession(pools.session, readCookie(request) ?? ''))
         const headers = { 'set-cookie': writeCookie(request, basePath, '', 0) }
         return new Response(null, { status: 204, headers })
       },

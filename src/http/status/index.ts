@@ -8,9 +8,11 @@ import { type Replica, STATES } from '../../replicas/replica.ts'
 import type { auth } from '../auth.ts'
 import { describe } from '../openapi.ts'
 import { NoQuery } from '../params.ts'
+import type { Places } from '../places.ts'
 
 type Options = {
   pools: Pools
+  places: Places
   reads: { replicas: readonly Replica[] }
   shards: number
   log: { queueLength: number }
@@ -29,9 +31,11 @@ export function statusRoute(guard: ReturnType<typeof auth>, options: Options) {
   const { instances } = options
   return new Elysia({ name: 'status' }).use(guard).get(
     '/admin/status',
-    async () => {
+    async (context) => {
       const { read } = options.pools
-      const [database, rows] = await Promise.all([readServer(read), instances.readAll(read)])
+      const [database, rows] = await options.places.take(context, () =>
+        Promise.all([readServer(read), instances.readAll(read)]),
+      )
       return {
         version,
         instance: instances.id,

@@ -2,13 +2,14 @@ import { readFileSync } from 'node:fs'
 import { swagger } from '@elysiajs/swagger'
 import { Elysia } from 'elysia'
 import { type Asset, policyOf, toAsset } from '../asset.ts'
+import type { Places, Unnamed } from '../places.ts'
 import { toOpenApi } from './document.ts'
 import { toPage } from './page.ts'
 
 const hidden = { detail: { hide: true } }
 
 /** GET /swagger/json: the API's description (OpenAPI 3.0). GET /swagger: a page that shows it. */
-export function swaggerRoutes(basePath: string) {
+export function swaggerRoutes(basePath: string, places: Places) {
   const plugin = swagger({ path: '/swagger', documentation })
   const describeRoutes = plugin.routes.find(({ path }) => path === '/swagger/json')!
   let made: { json: Asset; page: Asset } | undefined
@@ -23,6 +24,8 @@ export function swaggerRoutes(basePath: string) {
     }
     return made
   }
+  const answer = (asking: Unnamed, get: () => Asset) =>
+    places.takeQuick(asking, () => get()(asking.request))
   const script = toAsset(readText('page.js'), 'text/javascript; charset=utf-8')
   const style = toAsset(readText('page.css'), 'text/css; charset=utf-8')
 
@@ -30,10 +33,10 @@ export function swaggerRoutes(basePath: string) {
     new Elysia({ name: 'swagger-routes' })
       .use(plugin)
       // These two replace the plugin's: its page would load a script from elsewhere.
-      .get('/swagger', ({ request }) => (made ?? make()).page(request), hidden)
-      .get('/swagger/json', ({ request }) => (made ?? make()).json(request), hidden)
-      .get('/swagger/page.js', ({ request }) => script(request), hidden)
-      .get('/swagger/page.css', ({ request }) => style(request), hidden)
+      .get('/swagger', (context) => answer(context, () => (made ?? make()).page), hidden)
+      .get('/swagger/json', (context) => answer(context, () => (made ?? make()).json), hidden)
+      .get('/swagger/page.js', (context) => answer(context, () => script), hidden)
+      .get('/swagger/page.css', (context) => answer(context, () => style), hidden)
   )
 }
 

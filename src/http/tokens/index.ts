@@ -5,43 +5,53 @@ import type { Tokens } from '../../tokens/tokens.ts'
 import type { auth } from '../auth.ts'
 import type { Bodies } from '../body.ts'
 import { NoQuery } from '../params.ts'
+import type { Places } from '../places.ts'
 import { Problem } from '../problem.ts'
 import * as details from './detail.ts'
 import { NameParams, parseTokenBody } from './model.ts'
 
-type Options = { pools: Pools; tokens: Tokens; bodies: Bodies }
+type Options = { pools: Pools; tokens: Tokens; bodies: Bodies; places: Places }
 
 /** POST, GET and DELETE under /admin/tokens: who may call this service. */
-export function tokenRoutes(guard: ReturnType<typeof auth>, { pools, tokens, bodies }: Options) {
+export function tokenRoutes(
+  guard: ReturnType<typeof auth>,
+  { pools, tokens, bodies, places }: Options,
+) {
   return new Elysia({ name: 'tokens' })
     .use(guard)
     .post(
       '/admin/tokens',
-      async ({ request, set, principal }) => {
+      async (context) => {
+        const { request, set, principal } = context
         const body = parseTokenBody(await bodies.read(request, principal.name))
         if (typeof body === 'string') throw new Problem(400, 'invalid token', body)
         const { name, role } = body
-        const made = isReserved(name) ? null : await createToken(pools.control, name, role)
+        const made = await places.takeQuick(context, async () => {
+          const created = isReserved(name) ? null : await createToken(pools.control, name, role)
+          if (created !== null) await tokens.refresh(pools.control)
+          return created
+        })
         if (made === null) throw new Problem(409, 'name taken', `There is a token ${name} already.`)
-        await tokens.refresh(pools.control)
         set.status = 201
         set.headers['cache-control'] = 'no-store'
         return { name, role, ...made }
       },
       { parse: 'none', roles: ['admin'], query: NoQuery, detail: details.create },
     )
-    .get('/admin/tokens', async () => ({ items: await listTokens(pools.control) }), {
-      roles: ['admin', 'auditor'],
-      query: NoQuery,
-      detail: details.list,
-    })
+    .get(
+      '/admin/tokens',
+      (context) => places.take(context, async () => ({ items: await listTokens(pools.control) })),
+      { roles: ['admin', 'auditor'], query: NoQuery, detail: details.list },
+    )
     .delete(
       '/admin/tokens/:name',
-      async ({ params: { name } }) => {
-        if (!(await revokeToken(pools.control, name))) throw new Problem(404, 'not found')
-        await tokens.refresh(pools.control)
-        return new Response(null, { status: 204 })
-      },
+      (context) =>
+        places.takeQuick(context, async () => {
+          const { name } = context.params
+          if (!(await revokeToken(pools.control, name))) throw new Problem(404, 'not found')
+          await tokens.refresh(pools.control)
+          return new Response(null, { status: 204 })
+        }),
       { parse: 'none', params: NameParams, roles: ['admin'], detail: details.revoke },
     )
 }

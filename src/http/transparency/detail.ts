@@ -24,7 +24,7 @@ export const keysDetail = describe({
     example:
       'stats.example.com/audit/log/0+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k\n',
   },
-  errors: [401, 403],
+  errors: [401, 403, 503],
 })
 
 export const checkpointDetail = describe({
@@ -37,7 +37,7 @@ export const checkpointDetail = describe({
     schema: Type.String(),
     example: EXAMPLE_HEAD,
   },
-  errors: [400, 401, 403, 404],
+  errors: [400, 401, 403, 404, 503],
 })
 
 export const tileDetail = describe({

@@ -3,6 +3,7 @@ import type { Reads } from '../../replicas/reads.ts'
 import type { TreeHeads } from '../../transparency/heads.ts'
 import type { auth } from '../auth.ts'
 import type { Bodies } from '../body.ts'
+import type { Places } from '../places.ts'
 import { accessTo } from './access.ts'
 import { logRoutes } from './log.ts'
 import { proofRoutes } from './proofs.ts'
@@ -13,6 +14,7 @@ type Options = {
   shards: number
   heads: TreeHeads
   bodies: Bodies
+  places: Places
   logPublic: boolean
 }
 

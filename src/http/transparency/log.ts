@@ -14,6 +14,7 @@ import type { auth } from '../auth.ts'
 import { takesGzip } from '../encoding.ts'
 import { typedAs } from '../json.ts'
 import { NoQuery } from '../params.ts'
+import type { Places } from '../places.ts'
 import { Problem } from '../problem.ts'
 import { pathOf } from '../unmatched.ts'
 import type { Access } from './access.ts'
@@ -26,14 +27,18 @@ const compress = promisify(gzip)
 /** Segments of a tile's path after the first of its number: five of three digits, and the width. */
 const MAX_DEEPER = 6
 
-type Options = { reads: Reads; shards: number; heads: TreeHeads; access: Access }
+type Options = { reads: Reads; shards: number; heads: TreeHeads; places: Places; access: Access }
 
 /** The log of each shard as C2SP tlog-tiles has it, below /audit/log/<shard>/. */
 export function logRoutes(
   guard: ReturnType<typeof auth>,
-  { reads, shards, heads, access }: Options,
+  { reads, shards, heads, places, access }: Options,
 ) {
-  const answerTile = async (shard: number, path: string, request: Request, set: Set) => {
+  const answerTile = async (
+    shard: number,
+    path: string,
+    { request, set }: { request: Request; set: Set },
+  ) => {
     const tile = parseTilePath(path)
     if (tile === null) throw new Problem(404, 'not found', 'That is not the path of a tile.')
     const [hashes] = await findInTiles(reads, (sql) => readTiles(sql, shard, [tile]))
@@ -57,8 +62,14 @@ export function logRoutes(
       const deeper = Array.from({ length: depth }, (_, i) => `/:part${i}`).join('')
       routes.get(
         `/audit/log/:shard/tile/:level/:number${deeper}`,
-        ({ params, request, set }) =>
-          answerTile(shardOf(params.shard!, shards), tilePathOf(request), request, set),
+        (context) =>
+          places.take(context, () =>
+            answerTile(
+              shardOf(context.params.shard!, shards),
+              tilePathOf(context.request),
+              context,
+            ),
+          ),
         { ...access.roles, query: NoQuery, detail: { hide: true } },
       )
     }
@@ -66,20 +77,30 @@ export function logRoutes(
   }
   return new Elysia({ name: 'log-tiles' })
     .use(guard)
-    .get('/audit/log/keys', ({ set }) => answerText(formatKeys(heads, shards), set), {
-      ...access.roles,
-      query: NoQuery,
-      detail: keysDetail,
-    })
+    .get(
+      '/audit/log/keys',
+      (context) => places.take(context, () => answerText(formatKeys(heads, shards), context.set)),
+      {
+        ...access.roles,
+        query: NoQuery,
+        detail: keysDetail,
+      },
+    )
     .get(
       '/audit/log/:shard/checkpoint',
-      ({ params, set }) => answerText(heads.newest(shardOf(params.shard, shards)).note, set),
+      (context) =>
+        places.take(context, () =>
+          answerText(heads.newest(shardOf(context.params.shard, shards)).note, context.set),
+        ),
       { ...access.roles, params: ShardParams, query: NoQuery, detail: checkpointDetail },
     )
     .get(
       '/audit/log/:shard/tile/:level/:number',
-      ({ params: { shard, level, number }, request, set }) =>
-        answerTile(shardOf(shard, shards), `tile/${level}/${number}`, request, set),
+      (context) =>
+        places.take(context, () => {
+          const { shard, level, number } = context.params
+          return answerTile(shardOf(shard, shards), `tile/${level}/${number}`, context)
+        }),
       { ...access.roles, params: TileParams, query: NoQuery, detail: tileDetail },
     )
     .use(deeperTiles())

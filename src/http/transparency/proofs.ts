@@ -10,6 +10,7 @@ import { EventParams } from '../audit/model.ts'
 import type { auth } from '../auth.ts'
 import { typedAs } from '../json.ts'
 import { NoQuery } from '../params.ts'
+import type { Asking, Places } from '../places.ts'
 import { Problem, unavailable } from '../problem.ts'
 import type { Access } from './access.ts'
 import { consistencyDetail, eventProofDetail, inclusionDetail } from './detail.ts'
@@ -19,30 +20,37 @@ import { findInTiles, shardOf } from './shard.ts'
 /** Milliseconds to wait for a tree head that covers an event. */
 const HEAD_MS = 5_000
 
-type Options = { reads: Reads; shards: number; heads: TreeHeads; access: Access }
+type Options = {
+  reads: Reads
+  shards: number
+  heads: TreeHeads
+  places: Places
+  access: Access
+}
 
 /** GET /audit/proof/inclusion and /audit/proof/consistency, and the proof file of an event. */
 export function proofRoutes(
   guard: ReturnType<typeof auth>,
-  { reads, shards, heads, access }: Options,
+  { reads, shards, heads, places, access }: Options,
 ) {
   return new Elysia({ name: 'proofs' })
     .use(guard)
     .get(
       '/audit/proof/inclusion',
-      async ({ query }) => {
+      async (context) => {
+        const { query } = context
         const shard = shardOf(query.shard, shards)
         const position = Number(query.position)
         const size = Number(query.tree_size ?? heads.newest(shard).size)
         if (position < 0 || position >= size) {
           throw new Problem(400, 'invalid query', `A tree of ${size} has no leaf ${position}.`)
         }
-        const hashes = await findInTiles(reads, (sql) =>
-          readInclusionProof(sql, shard, position, size),
-        )
-        const event = await reads.find(
-          async (sql) => (await readLeafEvents(sql, shard, position, position + 1))[0] ?? null,
-        )
+        const [hashes, event] = await places.take(context, async () => [
+          await findInTiles(reads, (sql) => readInclusionProof(sql, shard, position, size)),
+          await reads.find(
+            async (sql) => (await readLeafEvents(sql, shard, position, position + 1))[0] ?? null,
+          ),
+        ])
         if (event === null) throw new Problem(404, 'not found')
         const leafHash = formatHash(hashLeaf(toLeaf(event)))
         return {
@@ -54,25 +62,31 @@ export function proofRoutes(
     )
     .get(
       '/audit/proof/consistency',
-      async ({ query }) => {
+      async (context) => {
+        const { query } = context
         const shard = shardOf(query.shard, shards)
         const from = Number(query.from)
         const to = Number(query.to ?? heads.newest(shard).size)
         if (from > to) {
           throw new Problem(400, 'invalid query', `A tree of ${to} has none of ${from} in it.`)
         }
-        const hashes = await findInTiles(reads, (sql) => readConsistencyProof(sql, shard, from, to))
+        const hashes = await places.take(context, () =>
+          findInTiles(reads, (sql) => readConsistencyProof(sql, shard, from, to)),
+        )
         return { shard, from, to, hashes: hashes.map(formatHash) }
       },
       { ...access.roles, query: ConsistencyQuery, detail: consistencyDetail },
     )
     .get(
       '/audit/events/:shard/:position/tlog-proof',
-      async ({ params }) => {
+      async (context) => {
+        const { params } = context
         const [shard, position] = [Number(params.shard), Number(params.position)]
-        const event = await reads.find((sql) => readEvent(sql, shard, position))
+        const event = await places.take(context, () =>
+          reads.find((sql) => readEvent(sql, shard, position)),
+        )
         if (event === null) throw new Problem(404, 'not found')
-        return answerReceipt(reads, heads, event)
+        return answerReceipt({ reads, heads, places }, context, event)
       },
       // With the payload in it: never public.
       {
@@ -85,7 +99,11 @@ export function proofRoutes(
 }
 
 /** The receipt of an event as a file; the problem 503 where no head covers it in time. */
-export async function answerReceipt(reads: Reads, heads: TreeHeads, event: StoredEvent) {
+export async function answerReceipt(
+  { reads, heads, places }: Pick<Options, 'reads' | 'heads' | 'places'>,
+  asking: Asking,
+  event: StoredEvent,
+) {
   const { shard, position } = event
   const head = await heads.covering(shard, position + 1, HEAD_MS)
   if (head === null) throw unavailable('not signed yet')
@@ -94,6 +112,8 @@ export async function answerReceipt(reads: Reads, heads: TreeHeads, event: Store
     'content-disposition': `attachment; filename="${shard}-${position}.tlog-proof"`,
     'cache-control': 'no-store',
   }
-  const receipt = await findInTiles(reads, (sql) => makeReceipt(sql, event, head))
+  const receipt = await places.take(asking, () =>
+    findInTiles(reads, (sql) => makeReceipt(sql, event, head)),
+  )
   return typedAs<string>(new Response(receipt, { headers }))
 }

@@ -6,29 +6,39 @@ import type { TreeHeads } from '../../transparency/heads.ts'
 import type { auth } from '../auth.ts'
 import type { Bodies } from '../body.ts'
 import { NoQuery } from '../params.ts'
+import type { Places } from '../places.ts'
 import { Problem } from '../problem.ts'
 import { receiptDetail } from './detail.ts'
 import { ReceiptBody } from './model.ts'
 import { answerReceipt } from './proofs.ts'
 
-type Options = { reads: Reads; shards: number; heads: TreeHeads; bodies: Bodies }
+type Options = {
+  reads: Reads
+  shards: number
+  heads: TreeHeads
+  bodies: Bodies
+  places: Places
+}
 
 /** POST /internal/receipts: for who posted a flush, the proof that it was recorded. */
 export function receiptRoute(
   guard: ReturnType<typeof auth>,
-  { reads, shards, heads, bodies }: Options,
+  { reads, shards, heads, bodies, places }: Options,
 ) {
   return new Elysia({ name: 'receipts' }).use(guard).post(
     '/internal/receipts',
-    async ({ request, principal }) => {
+    async (context) => {
+      const { request, principal } = context
       const [shard, position] = readPosition(await bodies.read(request, principal.name))
       const event =
-        shard < shards ? await reads.find((sql) => readEvent(sql, shard, position)) : null
+        shard < shards
+          ? await places.take(context, () => reads.find((sql) => readEvent(sql, shard, position)))
+          : null
       // Whose it is shows only to them.
       if (event?.source !== principal.name) {
         throw new Problem(404, 'not found', 'This token has posted no flush that stands there.')
       }
-      return answerReceipt(reads, heads, event)
+      return answerReceipt({ reads, heads, places }, context, event)
     },
     { parse: 'none', roles: ['dp'], query: NoQuery, detail: receiptDetail },
   )

@@ -10,6 +10,7 @@ import { type UsageOf, usageRows } from '../../projections/usage-rows.ts'
 import type { ReadTrack } from '../../projector/projector.ts'
 import type { auth } from '../auth.ts'
 import { jsonResponse, typedAs } from '../json.ts'
+import type { Asking } from '../places.ts'
 import { Problem, unavailable } from '../problem.ts'
 import {
   type AsOf,
@@ -28,16 +29,19 @@ import { readUsageOf } from './of.ts'
 export function usageRoute(guard: ReturnType<typeof auth>, options: ReadOptions) {
   return new Elysia({ name: 'usage' }).use(guard).get(
     '/admin/usage',
-    async ({ query, headers }) => {
+    async (context) => {
+      const { query, headers } = context
       const of = readUsageOf(query)
       const { bucket = 'hour', tz = 'UTC' } = query
-      const past = await findPositions(options, query)
-      const now = query.to ?? query.as_of ?? (past && (await options.history.momentOf(past)))
-      const bounds = readBounds({
-        ...{ from: query.from ?? null, to: query.to ?? null, bucket, tz },
-        now: now ?? new Date().toISOString(),
+      const past = await findPositions(options, context, query)
+      const bounds = await options.places.take(context, async () => {
+        const now = query.to ?? query.as_of ?? (past && (await options.history.momentOf(past)))
+        return readBounds({
+          ...{ from: query.from ?? null, to: query.to ?? null, bucket, tz },
+          now: now ?? new Date().toISOString(),
+        })
       })
-      const { value, positions } = await read(options, query, past, of, bounds)
+      const { value, positions } = await read(options, context, query, past, of, bounds)
       const position = { 'tallybook-position': formatPositions(positions), vary: 'accept' }
       if (isCsvWanted(query.format, headers.accept)) {
         const type = { 'content-type': 'text/csv; charset=utf-8; header=present' }
@@ -62,14 +66,15 @@ function readBounds(request: BucketsRequest): string[] {
 
 async function read(
   options: ReadOptions,
+  asking: Asking,
   { consistency }: AsOf,
   past: Positions | null,
   of: UsageOf,
   bounds: string[],
 ): Promise<Reflected<Usage>> {
-  if (past === null) return readCurrent(options, consistency === 'eventual', of, bounds)
+  if (past === null) return readCurrent(options, asking, consistency === 'eventual', of, bounds)
   const tracks: ReadTrack[] = ['usage', 'current']
-  const { value } = await readReflecting(options, { past, tracks }, (sql) =>
+  const { value } = await readReflecting(options, asking, { past, tracks }, (sql) =>
     readNow(sql, (transaction) =>
       options.history.readUsage(transaction, past, of, (_, rows) =>
         readUsage(transaction, of, rows, bounds),
@@ -86,6 +91,7 @@ async function read(
  */
 async function readCurrent(
   options: ReadOptions,
+  asking: Asking,
   isEventual: boolean,
   of: UsageOf,
   bounds: string[],
@@ -101,8 +107,11 @@ async function readCurrent(
       projections,
     )
   if (isEventual) {
-    const { value, positions } = await readReflecting(options, { past: null, tracks: [] }, (sql) =>
-      read(sql, isOfAll ? [catalogRows, usage] : [usage]),
+    const { value, positions } = await readReflecting(
+      options,
+      asking,
+      { past: null, tracks: [] },
+      (sql) => read(sql, isOfAll ? [catalogRows, usage] : [usage]),
     )
     return { value: value.usage, positions }
   }
@@ -110,7 +119,7 @@ async function readCurrent(
   let needed: Positions | null = null
   for (const end = performance.now() + WAIT_MS; ; ) {
     const { value, positions }: Reflected<{ usage: Usage; catalog: Positions | null }> =
-      await readReflecting(options, { past: needed, tracks }, (sql) => read(sql, [usage]))
+      await readReflecting(options, asking, { past: needed, tracks }, (sql) => read(sql, [usage]))
     const { catalog } = value
     if (catalog === null || catalog[0]! >= positions[0]!) return { value: value.usage, positions }
     if (performance.now() > end) throw unavailable('projections behind')

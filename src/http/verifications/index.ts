@@ -5,37 +5,41 @@ import { listVerifications } from '../../verifications/stored.ts'
 import type { auth } from '../auth.ts'
 import { describe } from '../openapi.ts'
 import { NoQuery } from '../params.ts'
+import type { Places } from '../places.ts'
 import { Problem } from '../problem.ts'
 import { EXAMPLE, StartedBody, VerificationsBody, VerificationsQuery } from './model.ts'
 
 /** Verifications on a page unless more are asked for: each may tell of a thousand problems. */
 const DEFAULT_LIMIT = 20
 
-type Options = { pools: Pools; verifications: Verifications }
+type Options = { pools: Pools; places: Places; verifications: Verifications }
 
 /** POST and GET /admin/verifications: the whole database checked, beside its use. */
 export function verificationRoutes(
   guard: ReturnType<typeof auth>,
-  { pools, verifications }: Options,
+  { pools, places, verifications }: Options,
 ) {
   return new Elysia({ name: 'verifications' })
     .use(guard)
     .post(
       '/admin/verifications',
-      async ({ set }) => {
-        const started = await verifications.start()
+      async (context) => {
+        const started = await places.take(context, () => verifications.start())
         if (typeof started === 'string') throw new Problem(409, 'verification running')
-        set.status = 202
+        context.set.status = 202
         return started
       },
       { parse: 'none', roles: ['admin'], query: NoQuery, detail: startDetail },
     )
     .get(
       '/admin/verifications',
-      async ({ query }) => {
+      async (context) => {
+        const { query } = context
         const limit = Number(query.limit ?? DEFAULT_LIMIT)
         const before = query.cursor === undefined ? null : Number(query.cursor)
-        const rows = await listVerifications(pools.read, { before, limit: limit + 1 })
+        const rows = await places.take(context, () =>
+          listVerifications(pools.read, { before, limit: limit + 1 }),
+        )
         const items = rows.slice(0, limit)
         return { items, next_cursor: rows.length > limit ? String(items.at(-1)!.id) : null }
       },

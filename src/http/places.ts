@@ -1,0 +1,90 @@
+import { INTERVALS, type Intervals } from '../intervals.ts'
+import { networkOf } from './attempts.ts'
+import type { Caller } from './auth.ts'
+import { Shares } from './shares.ts'
+
+/** Milliseconds that a place of what takes a millisecond is kept free, at least. */
+const LEAST_REST_MS = 2
+/** The same for each KiB of a body that comes with what is refused. */
+const REST_MS_PER_KIB = 1 / 16
+/** Bytes that are taken for the length of a body that doesn't announce it. */
+const UNANNOUNCED_BYTES = 1024 * 1024
+
+/** Who asks, as a handler finds them; null: without a token, or without one that was looked at. */
+export type Asking = Unnamed & { principal: Caller | null }
+/** Who asks for a change. */
+export type Changing = { principal: Caller; request: Request }
+/** Who asks, whoever it is. */
+export type Unnamed = {
+  request: Request
+  server: { requestIP(request: Request): { address: string } | null } | null
+}
+
+type Work<Value> = () => Value | Promise<Value>
+
+/**
+ * How much is worked on at once. Flushes take no place, nor does health: they come before all else,
+ * and nothing of them waits here. Places are taken for work, never while something is waited for.
+ */
+export class Places {
+  /**
+   * Reads of the database, by who asks. Two of the eight connections for reads are left to what the
+   * service reads for itself.
+   */
+  readonly #reads: Shares
+  /** Changes of the catalog, each of which holds up the flushes of all for a moment. */
+  readonly #changes: Shares
+  /**
+   * What takes a millisecond and no token, by network, and what is refused: some 1,500 a second of
+   * each network, which take a tenth of the thread.
+   */
+  readonly #quick: Shares
+  /** Pages that streams read: half of the connections, so that other reads find one. */
+  readonly #pages: Shares
+
+  constructor({ waitMs }: Intervals['places'] = INTERVALS.places) {
+    this.#reads = new Shares({ each: 4, all: 6, leastRestMs: 1, waitMs })
+    this.#changes = new Shares({ each: 2, all: 2, leastRestMs: 1, waitMs })
+    this.#quick = new Shares({ each: 4, all: 16, leastRestMs: LEAST_REST_MS, waitMs })
+    this.#pages = new Shares({ each: 4, all: 4, leastRestMs: 0, waitMs: null })
+  }
+
+  /** Reads for who asks. */
+  take<Value>(asking: Asking, read: Work<Value>): Promise<Value> {
+    const { principal, request } = asking
+    // No token's name has a colon first.
+    const name = principal?.name ?? `:${networkOfAsking(asking)}`
+    return this.#reads.take(name, read, { request })
+  }
+
+  /** Changes the catalog. */
+  takeChange<Value>({ principal, request }: Changing, change: Work<Value>): Promise<Value> {
+    return this.#changes.take(principal.name, change, { request })
+  }
+
+  /** Answers whoever it is what takes a millisecond. */
+  takeQuick<Value>(asking: Unnamed, work: Work<Value>): Promise<Value> {
+    return this.#quick.take(networkOfAsking(asking), work, { request: asking.request })
+  }
+
+  /**
+   * Refuses whoever it is, at the rate of `takeQuick`; where bodies come with what is refused, at
+   * 64 MiB a second: they are received all the same.
+   */
+  takeRefusal<Value>(asking: Unnamed, refuse: Work<Value>): Promise<Value> {
+    const { request } = asking
+    const { headers } = request
+    const isChunked = headers.has('transfer-encoding')
+    const bytes = isChunked ? UNANNOUNCED_BYTES : Number(headers.get('content-length') ?? 0)
+    const restMs = LEAST_REST_MS + (bytes / 1024) * REST_MS_PER_KIB
+    return this.#quick.take(networkOfAsking(asking), refuse, { request, restMs })
+  }
+
+  /** Reads a page of a stream, which waits for it as long as it takes. */
+  takePage<Value>({ name }: Caller, read: Work<Value>): Promise<Value> {
+    return this.#pages.take(name, read)
+  }
+}
+
+const networkOfAsking = ({ request, server }: Unnamed) =>
+  networkOf(server?.requestIP(request)?.address ?? '')

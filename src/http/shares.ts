@@ -1,0 +1,150 @@
+import { NotNow } from '../db/errors.ts'
+import { Problem } from './problem.ts'
+
+export type SharesOptions = {
+  /** Requests in work at once: of each caller, and of all of them. */
+  each: number
+  all: number
+  /** Milliseconds that a place is kept free after a request, at least. */
+  leastRestMs: number
+  /** Milliseconds that a request waits for a place; null: as long as it takes. */
+  waitMs: number | null
+}
+
+/**
+ * As many times as long as the work took its place is kept free where as many wait as have places:
+ * with four places half of the thread is left to others then, even where the work is the thread's.
+ */
+const CROWD_RESTS = 7
+
+/** A place is kept free at most so long. */
+const MOST_REST_MS = 1_000
+
+/** Seconds after which who found no place may come again. */
+const RETRY_AFTER_S = 2
+
+type Waiter = { begin: () => void }
+/** `taken`: places in work, or kept free. */
+type Share = { taken: number; waiting: Set<Waiter> }
+
+/**
+ * Shares out the work on requests among those who make them, so that nobody who asks for much at
+ * once holds up the others. Each has a few places. When a request has been worked on, its place is
+ * kept free for as long again: who asks for one thing after the other never notices. It is kept
+ * free longer where many wait, so that who asks for much at once leaves half of the time to others.
+ * Who finds no place waits, each caller's requests in their order and the callers in turns; then he
+ * is refused.
+ */
+export class Shares {
+  /** Of those who have something in work or wait; whose turn it is next comes first. */
+  readonly #shares = new Map<string, Share>()
+  #inWork = 0
+
+  constructor(private readonly options: SharesOptions) {}
+
+  /**
+   * Works on a request once there is a place for it. Throws the problem 429 where the caller has no
+   * place in time, NotNow where all together have none, and `aborted` where the client went away
+   * meanwhile. Whatever becomes of the work, the place is free again afterwards; after `restMs` at
+   * least.
+   */
+  async take<Value>(
+    caller: string,
+    work: () => Value | Promise<Value>,
+    { request, restMs = this.options.leastRestMs }: { request?: Request; restMs?: number } = {},
+  ): Promise<Value> {
+    const share = this.#shareOf(caller)
+    if (this.#hasPlace(share)) this.#occupy(caller, share)
+    else await this.#wait(caller, share, request?.signal)
+    const started = performance.now()
+    try {
+      return await work()
+    } finally {
+      const worked = performance.now() - started
+      this.#inWork--
+      this.#beginNext()
+      const isCrowd = share.waiting.size >= this.options.each
+      const ms = Math.max(restMs, worked * (isCrowd ? CROWD_RESTS : 1))
+      setTimeout(() => this.#leave(caller, share), Math.min(MOST_REST_MS, ms)).unref()
+    }
+  }
+
+  #shareOf(caller: string): Share {
+    let share = this.#shares.get(caller)
+    if (share === undefined) {
+      share = { taken: 0, waiting: new Set() }
+      this.#shares.set(caller, share)
+    }
+    return share
+  }
+
+  #hasPlace(share: Share): boolean {
+    return share.taken < this.options.each && this.#inWork < this.options.all
+  }
+
+  #occupy(caller: string, share: Share): void {
+    share.taken++
+    this.#inWork++
+    this.#toEnd(caller, share)
+  }
+
+  #leave(caller: string, share: Share): void {
+    share.taken--
+    this.#toEnd(caller, share)
+    this.#beginNext()
+  }
+
+  #beginNext(): void {
+    for (const [next, of] of this.#shares) {
+      if (of.waiting.size === 0 || !this.#hasPlace(of)) continue
+      const [waiter] = of.waiting
+      of.waiting.delete(waiter!)
+      this.#occupy(next, of)
+      waiter!.begin()
+      return
+    }
+  }
+
+  /** The caller's next turn comes after everybody else's; who has nothing here is forgotten. */
+  #toEnd(caller: string, share: Share): void {
+    this.#shares.delete(caller)
+    if (share.taken > 0 || share.waiting.size > 0) this.#shares.set(caller, share)
+  }
+
+  #wait(caller: string, share: Share, signal: AbortSignal | undefined): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const end = () => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', onAbort)
+    }
+    const giveUp = (reason: Error) => {
+      end()
+      share.waiting.delete(waiter)
+      if (share.taken === 0 && share.waiting.size === 0) this.#shares.delete(caller)
+      reject(reason)
+    }
+    const waiter = {
+      begin: () => {
+        end()
+        resolve()
+      },
+    }
+    const onAbort = () => giveUp(new Problem(400, 'aborted'))
+    const { waitMs } = this.options
+    const timer =
+      waitMs === null ? undefined : setTimeout(() => giveUp(this.#refusal(share)), waitMs)
+    share.waiting.add(waiter)
+    if (signal?.aborted) onAbort()
+    else signal?.addEventListener('abort', onAbort)
+    return promise
+  }
+
+  #refusal(share: Share): Error {
+    if (share.taken < this.options.each) {
+      return new NotNow('busy', RETRY_AFTER_S, 'Too many requests of others are under way.')
+    }
+    return new Problem(429, 'too many requests', 'Ask for less at once.', {
+      'retry-after': String(RETRY_AFTER_S),
+    })
+  }
+}
