@@ -43,6 +43,7 @@ import type { Reads } from './replicas/reads.ts'
 import type { Tokens } from './tokens/tokens.ts'
 import type { TreeHeads } from './transparency/heads.ts'
 import type { Verifications } from './verifications/run.ts'
+import type { WorkerThread } from './worker/thread.ts'
 
 /** Everything that the routes call. */
 export type AppOptions = {
@@ -63,6 +64,7 @@ export type AppOptions = {
   logPublic: boolean
   tokens: Tokens
   verifications: Verifications
+  worker: WorkerThread
   attempts: Attempts
   places: Places
   metrics: Metrics
@@ -112,7 +114,13 @@ export function createApp(options: AppOptions) {
       if (problem.status >= 500) return problem.toResponse()
       return answerInTurn(places, { request, server }, () => problem.toResponse())
     })
-    .use(flushes(guard, { ...options, bodies }))
+    .use(
+      flushes(guard, {
+        ...options,
+        bodies,
+        appendLarge: (flush) => options.worker.append(flush),
+      }),
+    )
     .use(
       catalogRoutes(guard, {
         ...options,

@@ -28,6 +28,7 @@ import { Integrator } from './transparency/integrator.ts'
 import { refuseDealtOrigin } from './transparency/old-origin.ts'
 import type { Origin } from './transparency/origin.ts'
 import { Verifications } from './verifications/run.ts'
+import { WorkerThread } from './worker/thread.ts'
 
 export type ServiceOptions = {
   config: Pick<
@@ -84,7 +85,10 @@ export async function makeParts(options: ServiceOptions, pools: Pools, reads: Re
     onShared: () => projector.noticeShared(),
     onWanted: (wanted) => projector.noticeWanted(wanted),
   })
-  const projector = new Projector(pools, shards, logger, instances, intervals.projector)
+  const projector = new Projector(
+    ...([pools, shards, logger, instances, intervals.projector] as const),
+    (place) => worker.readParts(place),
+  )
   const tends = (shard: number) => instances.tends(shard)
   const integrator = new Integrator(
     ...([pools.project, shards, heads, intervals.transparency, logger, tends] as const),
@@ -116,6 +120,16 @@ export async function makeParts(options: ServiceOptions, pools: Pools, reads: Re
       streams.noticeAppend(shard, batch.firstPosition + batch.events.length - 1)
     },
   })
+  const worker: WorkerThread = new WorkerThread({
+    ...{ address, shards, intervals, logger },
+    onRefused: (shard, error) => refusals.note(shard, error, 'worker'),
+    onTaken: (shard) => refusals.end(shard, 'worker'),
+    onAppended: (shard, firstPosition, events) => {
+      projector.noticeAppend(shard)
+      integrator.noticeAppend(events)
+      streams.noticeAppend(shard, firstPosition + events - 1)
+    },
+  })
   const attestations = new Attestations({
     pools,
     shards,
@@ -132,15 +146,17 @@ export async function makeParts(options: ServiceOptions, pools: Pools, reads: Re
     shards,
     replicas: reads.replicas,
     canTakeEach: () => log.canTakeEach(),
-    queueLength: () => log.queueLength,
+    queueLength: () => log.queueLength + worker.queueLength,
     treeSizes: () => heads.sizes,
     instances,
   })
   reads.onServed = (served) => metrics.observeRead(served)
   return {
     ...{ catalog, tokens, heads, instances, projector, integrator, streams, live, log },
-    ...{ ahead, attestations, metrics, places },
-    history: new History(pools, shards, () => projector.hurrySnapshots()),
+    ...{ ahead, attestations, metrics, places, worker },
+    history: new History(...([pools, shards, () => projector.hurrySnapshots()] as const), (place) =>
+      worker.readParts(place),
+    ),
     verifications: new Verifications(address, pools.project, logger),
     rebuilds: new RebuildJobs(pools.read, { address, logger }),
   }

@@ -164,11 +164,16 @@ async function stopParts(
   parts.live.stop()
   const verified = parts.verifications.stop()
   // What was accepted reaches the database, and is answered.
-  const drained = Promise.all([parts.log.stop(), server?.stop(), parts.attestations.stop()])
+  const drained = Promise.all([
+    ...[parts.log.stop(), parts.worker.stop()],
+    ...[server?.stop(), parts.attestations.stop()],
+  ])
   await Promise.race([drained, Bun.sleep(drainMs)])
   await server?.stop(true)
   const projected = Promise.all([parts.projector.stop(), parts.integrator.stop()])
+  const ended = parts.worker.end(timeoutMs)
   await Promise.race([projected, Bun.sleep(timeoutMs)])
+  await ended
   await rebuildsEnded
   await verified
   await left

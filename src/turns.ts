@@ -44,3 +44,25 @@ export class Turns {
     return promise
   }
 }
+
+/** Milliseconds of work after which others have a turn: nobody notices so little. */
+const SLICE_MS = 10
+
+/** Resolves when this thread has done what else is waiting for it. */
+export const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+/** Takes all that is made a step at a time, and lets others have their turn meanwhile. */
+export async function takeInTurns<Value, Made>(
+  steps: Iterator<Value, Made>,
+  take: (value: Value) => void = () => {},
+): Promise<Made> {
+  let began = performance.now()
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done) return value
+    take(value)
+    if (performance.now() - began < SLICE_MS) continue
+    await nextTurn()
+    began = performance.now()
+  }
+}

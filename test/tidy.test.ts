@@ -60,6 +60,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     ...['events', 'merkle', 'db', 'log', 'projector', 'replicas', 'transparency', 'tokens'],
     ...['verifications', 'intervals.ts', 'start-error.ts'],
   ],
+  worker: [...STORES, 'http'],
   console: ['events', 'tokens', 'http'],
   // Bundled for browsers: of the service its types, and what is pure.
   'console/page': ['events', 'merkle/way.ts', 'turns.ts', 'app.ts'],
@@ -75,7 +76,7 @@ const MAY_IMPORT: Record<string, string[]> = {
 
 /** Files that nothing has to import: what runs, and what other programs import or read. */
 const ENTRIES = [
-  ...['src/main.ts', 'src/client/index.ts'],
+  ...['src/main.ts', 'src/client/index.ts', 'src/worker/entry.ts'],
   ...['src/console/page/main.tsx', 'src/console/page/css.d.ts', 'src/console/page/tsconfig.json'],
 ]
 

@@ -102,6 +102,8 @@ async function servePeer(peer: string, address: Address): Promise<string> {
         }),
         {
           log,
+          // No load here has a body that large.
+          appendLarge: async () => ({ kind: 'unavailable', reason: 'worker ended' }),
           metrics,
           bodies: new Bodies(BODY_LIMIT_BYTES),
         },

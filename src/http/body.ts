@@ -1,8 +1,6 @@
 import { gunzip, gunzipSmall, isGzip } from './content-coding.ts'
+import { isTooDense, LARGE_BYTES, TOO_DENSE } from './dense.ts'
 import { Problem, unavailable } from './problem.ts'
-
-/** A body above this is large: counted while it is read, and looked at before it is parsed. */
-const LARGE_BYTES = 64 * 1024
 
 /** A large body above this is counted as it arrives, others by what they announce. */
 const ANNOUNCED_BYTES = 1024 * 1024
@@ -15,12 +13,11 @@ const LARGE_AT_ONCE = { all: 16, client: 4 }
 /** How slowly a large body may arrive: after some seconds, so many bytes in each. */
 const SLOWEST = { afterMs: 10_000, bytesPerMs: 64 }
 
-/**
- * Bytes of a large body for each value in it, at least: of an entry that says anything there are
- * more. `[[[[`, `{},{},` or `1,1,1,` take the parser up to fifty times as long as entries do, and
- * eighty times their size in memory.
- */
-const BYTES_PER_VALUE = 6
+/** A body above this is handed on as bytes where somebody takes them: it takes some 5 ms here. */
+const HANDED_ON_BYTES = 256 * 1024
+
+/** What takes the bytes of a very large body, which are its own then. */
+type Taker<Value> = (bytes: Uint8Array) => Promise<Value>
 
 /** Reads the bodies of requests, within bounds on each and on all that are read at once. */
 export class Bodies {
@@ -38,38 +35,59 @@ export class Bodies {
    * above the limit, 415 for a coding but gzip, 503 where too many large bodies are being read, of
    * all clients or of this one, 408 for a large one that comes too slowly, and 400 for one that is
    * broken or made to hurt.
+   *
+   * Where there is `take`, a very large body goes to that as it came, and what that makes of it is
+   * given. Until then the body is counted.
    */
-  read(request: Request, client: string): Promise<string> | string {
+  read<Value = never>(
+    request: Request,
+    client: string,
+    take: Taker<Value> | null = null,
+  ): Promise<string | Value> | string {
     const header = request.headers.get('content-length')
     // The server reads no more than it was told.
     const length = header === null ? null : Number(header)
     if (length !== null && length > this.limitBytes) throw this.#tooLarge()
-    if (isGzip(request)) return this.#readGzip(request, length, client)
+    if (isGzip(request)) return this.#readGzip(request, length, client, take)
     if (length !== null && length <= LARGE_BYTES) return request.text()
     if (length !== null && length <= ANNOUNCED_BYTES)
-      return this.#readLarge(request, length, client)
-    return request.body === null ? '' : this.#readChunks(request.body, client)
+      return this.#readLarge(request, length, client, take)
+    return request.body === null ? '' : this.#readChunks(request.body, client, take)
   }
 
-  async #readLarge(request: Request, length: number, client: string): Promise<string> {
+  async #readLarge<Value>(
+    request: Request,
+    length: number,
+    client: string,
+    take: Taker<Value> | null,
+  ): Promise<string | Value> {
     this.#take(length, client)
+    const started = performance.now()
     try {
-      return checked(await this.#inTime(request.text(), performance.now(), length))
+      if (take !== null && length > HANDED_ON_BYTES) {
+        return await take(await this.#inTime(request.bytes(), started, length))
+      }
+      return checked(await this.#inTime(request.text(), started, length))
     } finally {
       this.#give(length, client)
     }
   }
 
   /** The limit holds for what is sent, and for what that decompresses to. */
-  async #readGzip(request: Request, length: number | null, client: string): Promise<string> {
+  async #readGzip<Value>(
+    request: Request,
+    length: number | null,
+    client: string,
+    take: Taker<Value> | null,
+  ): Promise<string | Value> {
     if (request.body !== null && (length === null || length > LARGE_BYTES)) {
-      return this.#readChunks(gunzip(this.#limited(request.body)), client)
+      return this.#readChunks(gunzip(this.#limited(request.body)), client, take)
     }
     const bytes = await request.bytes()
     const small = gunzipSmall(bytes, this.limitBytes)
     return small
       ? new TextDecoder().decode(small)
-      : this.#readChunks(gunzip(chunksOf(bytes)), client)
+      : this.#readChunks(gunzip(chunksOf(bytes)), client, take)
   }
 
   async *#limited(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
@@ -82,7 +100,11 @@ export class Bodies {
   }
 
   /** A body that is counted as it arrives, until it ends or is found to be too large. */
-  async #readChunks(body: AsyncIterable<Uint8Array>, client: string): Promise<string> {
+  async #readChunks<Value>(
+    body: AsyncIterable<Uint8Array>,
+    client: string,
+    take: Taker<Value> | null,
+  ): Promise<string | Value> {
     const chunks: Uint8Array[] = []
     const started = performance.now()
     const arriving = body[Symbol.asyncIterator]()
@@ -100,7 +122,9 @@ export class Bodies {
         }
         chunks.push(value)
       }
-      const text = new TextDecoder().decode(Buffer.concat(chunks))
+      const whole = Buffer.concat(chunks)
+      if (take !== null && bytes > HANDED_ON_BYTES) return await take(whole)
+      const text = new TextDecoder().decode(whole)
       return taken > 0 ? checked(text) : text
     } finally {
       this.#give(taken, client)
@@ -158,27 +182,8 @@ async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes
 }
 
-const QUOTE = 0x22
-const BACKSLASH = 0x5c
-/** Each begins another value. */
-const COMMA = 0x2c
-const BRACKET = 0x5b
-const BRACE = 0x7b
-
 /** The text of a large body; throws the problem 400 where its values say next to nothing. */
 function checked(text: string): string {
-  const most = (LARGE_BYTES + text.length) / BYTES_PER_VALUE
-  let values = 0
-  let isString = false
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i)
-    if (isString) {
-      if (code === BACKSLASH) i++
-      else if (code === QUOTE) isString = false
-    } else if (code === QUOTE) isString = true
-    else if ((code === COMMA || code === BRACKET || code === BRACE) && ++values > most) {
-      throw new Problem(400, 'invalid request body', 'It has more values than such a body needs.')
-    }
-  }
+  if (isTooDense(text)) throw new Problem(400, TOO_DENSE.error, TOO_DENSE.detail)
   return text
 }

@@ -16,8 +16,8 @@ export type AppendOutcome =
   | { kind: 'appended'; replayed: boolean; shard: number; position: number; answer: FlushAnswer }
   /** Its idempotency key belongs to a flush with other entries. */
   | { kind: 'key_reused' }
-  /** The queue is full, or the database away: then it may be in the log or not. */
-  | { kind: 'unavailable'; reason: 'queue full' | 'stopping' | 'database' }
+  /** The queue is full, or the database or the worker away: then it may be in the log or not. */
+  | { kind: 'unavailable'; reason: 'queue full' | 'stopping' | 'database' | 'worker ended' }
 
 /** A flush on its way into the log. Owned by the queue of its shard until it is settled. */
 export class PendingFlush {

@@ -120,48 +120,6 @@ export async function selectEvents(
   return rows.map(toStoredEvent)
 }
 
-/** What a fold reads of an event; the payload is UTF-8. */
-export type FoldableEvent = Pick<
-  StoredEvent,
-  'position' | 'type' | 'version' | 'recordedAt' | 'payloadSha256'
-> & { payload: Uint8Array }
-
-/**
- * Shows the first `limit` events of a range one after the other as they arrive, so that none are
- * kept and this thread serves others between them; gives how many there were. A payload is a view
- * of what the connection received, good until `visit` returns.
- */
-export async function visitEvents(
-  sql: Sql | Transaction,
-  { shard, after }: ReadRange,
-  limit: number,
-  visit: (event: FoldableEvent) => void,
-): Promise<number> {
-  let events = 0
-  const rows = sql`
-    select
-      e.position, e.type, e.version, ${recordedAt(sql)}, encode(e.payload_sha256, 'hex'),
-      e.payload::text
-    from events e
-    where e.shard = ${shard} and e.position > ${after}
-    order by e.position
-    limit ${limit}`.raw()
-  await rows.forEach((row) => {
-    // The driver's types know no rows of columns.
-    const [position, type, version, at, sha256, payload] = row as unknown as Buffer[]
-    events++
-    visit({
-      position: Number(position!.toString('latin1')),
-      type: type!.toString('latin1'),
-      version: Number(version!.toString('latin1')),
-      recordedAt: at!.toString('latin1'),
-      payloadSha256: sha256!.toString('latin1'),
-      payload: payload!,
-    })
-  })
-  return events
-}
-
 /**
  * The first position of a shard recorded at `at` or later. A statement of its own: on Citus a
  * function that reads the log can't run within another that does.
@@ -257,7 +215,7 @@ type EventRow = {
   payload_sha256: string
 }
 
-const recordedAt = (sql: Sql | Transaction) => sql`
+export const recordedAt = (sql: Sql | Transaction) => sql`
   to_char(e.recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') as recorded_at`
 
 const leafColumns = (sql: Sql | Transaction) => sql`

@@ -3,7 +3,7 @@ import type { Event } from '../events/event.ts'
 import { countApiKeys } from './count.ts'
 import type { Fold, Projection, WriteTarget } from './projection.ts'
 import { Sums } from './sums.ts'
-import { unnestSums } from './unnest.ts'
+import { sumColumns, unnestSums } from './unnest.ts'
 
 /** Requests and successes of each API key; entries whose key wasn't known count nothing. */
 export const apiKeyCounters: Projection = {
@@ -31,19 +31,17 @@ class ApiKeyFold implements Fold {
     if (event.type === 'ApiKeyStatsFlushed') countApiKeys(this.#sums, event.flush)
   }
 
-  write(transaction: Transaction, { shard, generation }: WriteTarget): Promise<unknown>[] {
-    const rows = this.#sums.toSorted()
-    if (rows.length === 0) return []
-    return [
-      transaction`
+  *write(transaction: Transaction, { shard, generation }: WriteTarget) {
+    for (const rows of this.#sums.slices()) {
+      yield transaction`
         insert into api_key_counters as c (shard, generation, api_key_id, requests, successes)
         select s.shard, ${generation}, f.id, f.requests, f.successes
         from shards s
-          cross join ${unnestSums(transaction, rows)}
+          cross join ${unnestSums(transaction, sumColumns(rows))}
         where s.shard = ${shard}
         on conflict (shard, generation, api_key_id) do update set
           requests = c.requests + excluded.requests,
-          successes = c.successes + excluded.successes`,
-    ]
+          successes = c.successes + excluded.successes`
+    }
   }
 }

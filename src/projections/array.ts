@@ -13,3 +13,9 @@ export function toTextArray<Row>(rows: readonly Row[], value: (row: Row) => stri
     })
     .join(',')}}`
 }
+
+/** The text of one array of the values of several. */
+export function joinArrays(arrays: readonly string[]): string {
+  const texts = arrays.map((text) => text.slice(1, -1)).filter((text) => text !== '')
+  return `{${texts.join(',')}}`
+}

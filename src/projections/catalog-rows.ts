@@ -3,6 +3,7 @@ import type { ApiKeyRow, CatalogRows, KeyRow, ProviderGroupRow } from '../events
 import type { Event } from '../events/event.ts'
 import { toArray, toTextArray } from './array.ts'
 import type { Fold, Place, Projection, Table, WriteTarget } from './projection.ts'
+import { cutRows } from './slices.ts'
 
 const table = (name: string, key: string[], values: string[]): Table => ({
   name,
@@ -66,15 +67,17 @@ class CatalogFold implements Fold {
     }
   }
 
-  write(transaction: Transaction, { generation }: WriteTarget): Promise<unknown>[] {
-    const groups = [...this.#groups.values()]
-    const apiKeys = [...this.#apiKeys.values()]
-    const keys = [...this.#keys.values()]
-    return [
-      ...(groups.length > 0 ? writeGroups(transaction, generation, groups) : []),
-      ...(apiKeys.length > 0 ? writeApiKeys(transaction, generation, apiKeys) : []),
-      ...(keys.length > 0 ? writeKeys(transaction, generation, keys) : []),
-    ]
+  // A row that stands in two slices is as the later one says: they are in the order of the log.
+  *write(transaction: Transaction, { generation }: WriteTarget) {
+    for (const versions of cutRows(this.#groups.values())) {
+      yield* writeGroups(transaction, generation, versions)
+    }
+    for (const versions of cutRows(this.#apiKeys.values())) {
+      yield* writeApiKeys(transaction, generation, versions)
+    }
+    for (const versions of cutRows(this.#keys.values())) {
+      yield* writeKeys(transaction, generation, versions)
+    }
   }
 }
 

@@ -3,7 +3,7 @@ import type { Event } from '../events/event.ts'
 import { countKeys } from './count.ts'
 import { KeySums } from './key-sums.ts'
 import type { Fold, Place, Projection, WriteTarget } from './projection.ts'
-import { unnestKeySums } from './unnest.ts'
+import { keySumColumns, unnestKeySums } from './unnest.ts'
 
 /**
  * Requests, tokens, quota use and last access of each token key. Tokens use up a quota where one
@@ -35,23 +35,21 @@ class KeyFold implements Fold {
     if (event.type === 'KeyStatsFlushed') countKeys(this.#sums, event.flush, recordedAt)
   }
 
-  write(transaction: Transaction, { shard, generation }: WriteTarget): Promise<unknown>[] {
-    const rows = this.#sums.toSorted()
-    if (rows.length === 0) return []
-    return [
-      transaction`
+  *write(transaction: Transaction, { shard, generation }: WriteTarget) {
+    for (const rows of this.#sums.slices()) {
+      yield transaction`
         insert into key_counters as c
           (shard, generation, token_hash, requests, tokens, quota_used, last_accessed_at)
         select s.shard, ${generation}, f.token_hash, f.requests, f.tokens, f.quota_used,
           f.last_accessed_at
         from shards s
-          cross join ${unnestKeySums(transaction, rows)}
+          cross join ${unnestKeySums(transaction, keySumColumns(rows))}
         where s.shard = ${shard}
         on conflict (shard, generation, token_hash) do update set
           requests = c.requests + excluded.requests,
           tokens = c.tokens + excluded.tokens,
           quota_used = c.quota_used + excluded.quota_used,
-          last_accessed_at = greatest(c.last_accessed_at, excluded.last_accessed_at)`,
-    ]
+          last_accessed_at = greatest(c.last_accessed_at, excluded.last_accessed_at)`
+    }
   }
 }

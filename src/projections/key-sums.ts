@@ -1,4 +1,5 @@
 import { addExact, type Exact } from '../events/exact.ts'
+import { cutRows } from './slices.ts'
 
 /** What a token key has used. */
 export type KeySum = {
@@ -42,6 +43,13 @@ export class KeySums {
 
   /** Every key that was used, in order of its hash. */
   toSorted(): KeySum[] {
-    return [...this.#sums.values()].sort((a, b) => (a.hash < b.hash ? -1 : 1))
+    return [...this.#sums.values()].sort(byHash)
+  }
+
+  /** Every key that was used, SLICE_ROWS at a time, which are in order. */
+  *slices(): Generator<KeySum[]> {
+    for (const slice of cutRows(this.#sums.values())) yield slice.sort(byHash)
   }
 }
+
+const byHash = (a: KeySum, b: KeySum) => (a.hash < b.hash ? -1 : 1)

@@ -1,9 +1,7 @@
 import type { Fragment, Transaction } from '../db/pool.ts'
 import type { Positions } from '../events/positions.ts'
-import type { KeySum } from './key-sums.ts'
 import type { Listed, Source } from './source.ts'
-import type { Sum } from './sums.ts'
-import { unnestKeySums, unnestSums } from './unnest.ts'
+import { type Columns, unnestKeySums, unnestSums } from './unnest.ts'
 
 /** The projections as they stood after the events at `positions`. */
 export type Past = {
@@ -12,7 +10,7 @@ export type Past = {
   /** The newest snapshot of each shard that isn't later; -1 where there is none. */
   snapshots: Positions
   /** What was counted between the snapshots and the positions, over all shards. */
-  since: { apiKeys: readonly Sum[]; groups: readonly Sum[]; keys: readonly KeySum[] }
+  since: { apiKeys: Columns; groups: Columns; keys: Columns }
 }
 
 /** What was folded then. */
@@ -47,7 +45,7 @@ function sums(
   transaction: Transaction,
   past: Past,
   table: string,
-  since: readonly Sum[],
+  since: Columns,
   listed: Listed,
 ): Fragment {
   return transaction`

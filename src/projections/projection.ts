@@ -22,8 +22,11 @@ export interface Fold {
   readonly size: number
   /** Folds an event; any event that decodes can be folded. */
   add(event: Event, place: Place): void
-  /** Adds the fold to the rows of `target`: one row a distinct key, in one statement a table. */
-  write(transaction: Transaction, target: WriteTarget): Promise<unknown>[]
+  /**
+   * Adds the fold to the rows of `target`, one row a distinct key: statements that haven't begun,
+   * for some ten thousand rows each, and null where one of more rows needs another such step.
+   */
+  write(transaction: Transaction, target: WriteTarget): Iterable<Promise<unknown> | null>
 }
 
 /** A table of a projection: what names a row in its generation, and what else the row says. */

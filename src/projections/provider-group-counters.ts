@@ -3,7 +3,7 @@ import type { Event } from '../events/event.ts'
 import { countGroups } from './count.ts'
 import type { Fold, Projection, WriteTarget } from './projection.ts'
 import { Sums } from './sums.ts'
-import { unnestSums } from './unnest.ts'
+import { sumColumns, unnestSums } from './unnest.ts'
 
 /** Requests and successes of each provider group, by the group each key had when it was counted. */
 export const providerGroupCounters: Projection = {
@@ -31,20 +31,18 @@ class ProviderGroupFold implements Fold {
     if (event.type === 'ApiKeyStatsFlushed') countGroups(this.#sums, event.flush)
   }
 
-  write(transaction: Transaction, { shard, generation }: WriteTarget): Promise<unknown>[] {
-    const rows = this.#sums.toSorted()
-    if (rows.length === 0) return []
-    return [
-      transaction`
+  *write(transaction: Transaction, { shard, generation }: WriteTarget) {
+    for (const rows of this.#sums.slices()) {
+      yield transaction`
         insert into provider_group_counters as c
           (shard, generation, provider_group_id, requests, successes)
         select s.shard, ${generation}, f.id, f.requests, f.successes
         from shards s
-          cross join ${unnestSums(transaction, rows)}
+          cross join ${unnestSums(transaction, sumColumns(rows))}
         where s.shard = ${shard}
         on conflict (shard, generation, provider_group_id) do update set
           requests = c.requests + excluded.requests,
-          successes = c.successes + excluded.successes`,
-    ]
+          successes = c.successes + excluded.successes`
+    }
   }
 }

@@ -1,10 +1,17 @@
 import type { Transaction } from '../db/pool.ts'
 import type { Event } from '../events/event.ts'
 import { countApiKeys, countGroups, countKeys } from './count.ts'
-import { type KeySum, KeySums } from './key-sums.ts'
+import { KeySums } from './key-sums.ts'
 import type { Fold, Place, Projection, WriteTarget } from './projection.ts'
-import { type Sum, Sums } from './sums.ts'
-import { unnestKeySums, unnestSums } from './unnest.ts'
+import { Sums } from './sums.ts'
+import {
+  type Columns,
+  gatherColumns,
+  keySumColumns,
+  sumColumns,
+  unnestKeySums,
+  unnestSums,
+} from './unnest.ts'
 
 /** Ids in one row: large enough to be packed well, small enough that one id is found cheaply. */
 export const PAGE_IDS = 1_000
@@ -76,12 +83,13 @@ class SnapshotFold implements Fold {
     }
   }
 
-  write(transaction: Transaction, target: WriteTarget): Promise<unknown>[] {
-    return [
-      writeSums(transaction, target, 'api_key_snapshots', this.#apiKeys.toSorted()),
-      writeSums(transaction, target, 'provider_group_snapshots', this.#groups.toSorted()),
-      writeKeys(transaction, target, this.#keys.toSorted()),
-    ]
+  *write(transaction: Transaction, target: WriteTarget) {
+    const apiKeys = yield* gatherColumns(this.#apiKeys.slices(), sumColumns)
+    yield writeSums(transaction, target, 'api_key_snapshots', apiKeys)
+    const groups = yield* gatherColumns(this.#groups.slices(), sumColumns)
+    yield writeSums(transaction, target, 'provider_group_snapshots', groups)
+    const keys = yield* gatherColumns(this.#keys.slices(), keySumColumns)
+    yield writeKeys(transaction, target, keys)
   }
 }
 
@@ -91,7 +99,7 @@ function writeSums(
   transaction: Transaction,
   { shard, generation, from, position }: WriteTarget,
   table: string,
-  rows: Sum[],
+  rows: Columns,
 ): Promise<unknown> {
   return transaction`
     insert into ${transaction(table)}
@@ -122,7 +130,7 @@ function writeSums(
 function writeKeys(
   transaction: Transaction,
   { shard, generation, from, position }: WriteTarget,
-  rows: KeySum[],
+  rows: Columns,
 ): Promise<unknown> {
   return transaction`
     insert into key_snapshots (

@@ -1,4 +1,5 @@
 import type { Exact } from '../events/exact.ts'
+import { SLICE_ROWS } from './slices.ts'
 
 /** Requests and successes of one id. */
 export type Sum = { id: number; requests: Exact; successes: Exact }
@@ -70,21 +71,39 @@ export class Sums {
 
   /** Every id that was counted, in order. */
   toSorted(): Sum[] {
-    const sums: Sum[] = []
-    const others = new Map(this.#others)
-    this.#pages.forEach((page, number) => {
+    const sums = [...this.slices()].flat()
+    return this.#others.size === 0 ? sums : sums.sort(byId)
+  }
+
+  /** Every id that was counted, about SLICE_ROWS at a time, which are in order. */
+  *slices(): Generator<Sum[]> {
+    let slice: Sum[] = []
+    for (const [number, page] of this.#pages.entries()) {
       for (let i = 0; page && i < PAGE; i++) {
         if (page[2 * i] === 0) continue
         const id = number * PAGE + i
         const sum = { id, requests: page[2 * i]!, successes: page[2 * i + 1]! }
-        const other = others.get(id)
-        sums.push(other ? plus(sum, other) : sum)
-        others.delete(id)
+        const other = this.#others.get(id)
+        slice.push(other ? plus(sum, other) : sum)
       }
-    })
-    if (others.size === 0) return sums
-    for (const [id, sum] of others) sums.push({ id, ...sum })
-    return sums.sort((a, b) => a.id - b.id)
+      if (slice.length < SLICE_ROWS) continue
+      yield slice
+      slice = []
+    }
+    for (const [id, sum] of this.#others) {
+      if (this.#isPaged(id)) continue
+      slice.push({ id, ...sum })
+      if (slice.length < SLICE_ROWS) continue
+      yield slice.sort(byId)
+      slice = []
+    }
+    if (slice.length > 0) yield slice.sort(byId)
+  }
+
+  #isPaged(id: number): boolean {
+    if (id >= PAGE * MAX_PAGES) return false
+    const page = this.#pages[id >> PAGE_BITS]
+    return page !== undefined && page[2 * (id & (PAGE - 1))] !== 0
   }
 
   #addOther(id: number, requests: number, successes: number): void {
@@ -94,6 +113,8 @@ export class Sums {
     this.#others.set(id, sum)
   }
 }
+
+const byId = (a: Sum, b: Sum) => a.id - b.id
 
 const plus = (
   { id, requests, successes }: { id: number; requests: number; successes: number },

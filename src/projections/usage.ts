@@ -2,9 +2,10 @@ import type { Transaction } from '../db/pool.ts'
 import type { Event } from '../events/event.ts'
 import { toArray, toTextArray } from './array.ts'
 import { countApiKeys, countGroups, countKeys } from './count.ts'
-import { KeySums } from './key-sums.ts'
+import { type KeySum, KeySums } from './key-sums.ts'
 import type { Fold, Place, Projection, Table, WriteTarget } from './projection.ts'
-import { Sums } from './sums.ts'
+import { joinSlices } from './slices.ts'
+import { type Sum, Sums } from './sums.ts'
 
 const table = (name: string, id: string, values: string[]): Table => ({
   name,
@@ -70,25 +71,30 @@ class UsageFold implements Fold {
     }
   }
 
-  write(transaction: Transaction, target: WriteTarget): Promise<unknown>[] {
-    const quarters = [...this.#quarters.values()]
-    const sums = (kind: 'apiKeys' | 'groups') =>
-      quarters.flatMap(({ start, [kind]: of }) =>
-        of.toSorted().map(({ id, requests, successes }) => ({ start, id, requests, successes })),
-      )
-    const keys = quarters.flatMap(({ start, keys }) =>
-      keys.toSorted().map((sum) => ({ ...sum, start })),
-    )
-    return [
-      ...writeSums(transaction, target, 'api_key', sums('apiKeys')),
-      ...writeSums(transaction, target, 'provider_group', sums('groups')),
-      // A flush may tell of an access alone.
-      ...writeKeys(
-        transaction,
-        target,
-        keys.filter(({ requests, tokens }) => requests !== 0 || tokens !== 0),
-      ),
-    ]
+  *write(transaction: Transaction, target: WriteTarget) {
+    for (const rows of joinSlices(this.#sumRows('apiKeys'))) {
+      yield writeSums(transaction, target, 'api_key', rows)
+    }
+    for (const rows of joinSlices(this.#sumRows('groups'))) {
+      yield writeSums(transaction, target, 'provider_group', rows)
+    }
+    for (const rows of joinSlices(this.#keyRows())) yield writeKeys(transaction, target, rows)
+  }
+
+  *#sumRows(kind: 'apiKeys' | 'groups'): Generator<SumRow[]> {
+    for (const { start, [kind]: of } of this.#quarters.values()) {
+      for (const sums of of.slices()) yield sums.map((sum) => ({ ...sum, start }))
+    }
+  }
+
+  *#keyRows(): Generator<KeyRow[]> {
+    for (const { start, keys } of this.#quarters.values()) {
+      for (const sums of keys.slices()) {
+        // A flush may tell of an access alone.
+        const used = sums.filter(({ requests, tokens }) => requests !== 0 || tokens !== 0)
+        yield used.map((sum) => ({ ...sum, start }))
+      }
+    }
   }
 
   #quarterOf(recordedAt: string): Quarter {
@@ -108,71 +114,54 @@ export function startOfQuarter(recordedAt: string): string {
   return `${recordedAt.slice(0, 14)}${quarter}:00+00:00`
 }
 
-type SumRow = {
-  start: string
-  id: number
-  requests: number | bigint
-  successes: number | bigint
-}
+type SumRow = Sum & { start: string }
 
 function writeSums(
   transaction: Transaction,
   { shard, generation }: WriteTarget,
   of: 'api_key' | 'provider_group',
   rows: SumRow[],
-): Promise<unknown>[] {
-  if (rows.length === 0) return []
+): Promise<unknown> {
   const id = transaction(`${of}_id`)
-  return [
-    transaction`
-      insert into ${transaction(`${of}_usage`)} as u
-        (shard, generation, ${id}, quarter, requests, successes)
-      select s.shard, ${generation}, f.id, f.quarter, f.requests, f.successes
-      from shards s
-        cross join unnest(
-          ${toArray(rows, (row) => row.id)}::bigint[],
-          ${toTextArray(rows, ({ start }) => start)}::timestamptz[],
-          ${toArray(rows, ({ requests }) => requests)}::numeric[],
-          ${toArray(rows, ({ successes }) => successes)}::numeric[]
-        ) as f(id, quarter, requests, successes)
-      where s.shard = ${shard}
-      on conflict (shard, generation, ${id}, quarter) do update set
-        requests = u.requests + excluded.requests,
-        successes = u.successes + excluded.successes`,
-  ]
+  return transaction`
+    insert into ${transaction(`${of}_usage`)} as u
+      (shard, generation, ${id}, quarter, requests, successes)
+    select s.shard, ${generation}, f.id, f.quarter, f.requests, f.successes
+    from shards s
+      cross join unnest(
+        ${toArray(rows, (row) => row.id)}::bigint[],
+        ${toTextArray(rows, ({ start }) => start)}::timestamptz[],
+        ${toArray(rows, ({ requests }) => requests)}::numeric[],
+        ${toArray(rows, ({ successes }) => successes)}::numeric[]
+      ) as f(id, quarter, requests, successes)
+    where s.shard = ${shard}
+    on conflict (shard, generation, ${id}, quarter) do update set
+      requests = u.requests + excluded.requests,
+      successes = u.successes + excluded.successes`
 }
 
-type KeyRow = {
-  start: string
-  hash: string
-  requests: number | bigint
-  tokens: number | bigint
-  quotaUsed: number | bigint
-}
+type KeyRow = KeySum & { start: string }
 
 function writeKeys(
   transaction: Transaction,
   { shard, generation }: WriteTarget,
   rows: KeyRow[],
-): Promise<unknown>[] {
-  if (rows.length === 0) return []
-  return [
-    transaction`
-      insert into key_usage as u
-        (shard, generation, token_hash, quarter, requests, tokens, quota_used)
-      select s.shard, ${generation}, f.token_hash, f.quarter, f.requests, f.tokens, f.quota_used
-      from shards s
-        cross join unnest(
-          ${toTextArray(rows, ({ hash }) => hash)}::text[],
-          ${toTextArray(rows, ({ start }) => start)}::timestamptz[],
-          ${toArray(rows, ({ requests }) => requests)}::numeric[],
-          ${toArray(rows, ({ tokens }) => tokens)}::numeric[],
-          ${toArray(rows, ({ quotaUsed }) => quotaUsed)}::numeric[]
-        ) as f(token_hash, quarter, requests, tokens, quota_used)
-      where s.shard = ${shard}
-      on conflict (shard, generation, token_hash, quarter) do update set
-        requests = u.requests + excluded.requests,
-        tokens = u.tokens + excluded.tokens,
-        quota_used = u.quota_used + excluded.quota_used`,
-  ]
+): Promise<unknown> {
+  return transaction`
+    insert into key_usage as u
+      (shard, generation, token_hash, quarter, requests, tokens, quota_used)
+    select s.shard, ${generation}, f.token_hash, f.quarter, f.requests, f.tokens, f.quota_used
+    from shards s
+      cross join unnest(
+        ${toTextArray(rows, ({ hash }) => hash)}::text[],
+        ${toTextArray(rows, ({ start }) => start)}::timestamptz[],
+        ${toArray(rows, ({ requests }) => requests)}::numeric[],
+        ${toArray(rows, ({ tokens }) => tokens)}::numeric[],
+        ${toArray(rows, ({ quotaUsed }) => quotaUsed)}::numeric[]
+      ) as f(token_hash, quarter, requests, tokens, quota_used)
+    where s.shard = ${shard}
+    on conflict (shard, generation, token_hash, quarter) do update set
+      requests = u.requests + excluded.requests,
+      tokens = u.tokens + excluded.tokens,
+      quota_used = u.quota_used + excluded.quota_used`
 }

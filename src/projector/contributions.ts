@@ -2,9 +2,11 @@ import type { Fragment, Sql, Transaction } from '../db/pool.ts'
 import { PayloadError } from '../events/columns.ts'
 import { decodeEvent } from '../events/event.ts'
 import { readEvent, readPositionAt } from '../log/read.ts'
-import { type Counted, contributionOf, isNothing } from '../projections/contribution.ts'
+import { payloadText, type ReadLarge } from '../log/visit.ts'
+import { type Counted, contributionOf, isNothing, plus } from '../projections/contribution.ts'
 import { startOfQuarter, usage } from '../projections/usage.ts'
 import { type UsageOf, usageRows } from '../projections/usage-rows.ts'
+import type { History } from './history.ts'
 
 /** Events that one look scans at most: some 20 MB, a fifth of a second. */
 const SCANNED_EVENTS = 20_000
@@ -34,7 +36,7 @@ type Range = { after: number; to: number }
  * where many others lie between. Quarters in which usage has nothing are not looked at.
  */
 export async function readContributions(
-  sql: Sql | Transaction,
+  { sql, history: { readLarge } }: { sql: Sql | Transaction; history: Pick<History, 'readLarge'> },
   of: UsageOf,
   { shard, after, to }: Range & { shard: number },
   limit: number,
@@ -45,9 +47,14 @@ export async function readContributions(
   for (const range of ranges) {
     const end = Math.min(range.to, range.after + left)
     const wanted = limit - found.length
-    const rows = await readCandidates(sql, of, shard, { after: range.after, to: end }, wanted)
+    const rows = await readCandidates(
+      sql,
+      of,
+      { shard, after: range.after, to: end },
+      { limit: wanted, smallOnly: readLarge !== null },
+    )
     for (const row of rows) {
-      const counted = countOf(row, of)
+      const counted = await countOf({ ...row, shard }, of, readLarge)
       if (isNothing(counted)) continue
       const { recorded_at: recordedAt, source, idempotency_key: idempotencyKey } = row
       const position = Number(row.position)
@@ -119,20 +126,23 @@ type CandidateRow = {
   recorded_at: string
   source: string
   idempotency_key: string | null
-  payload: string
+  payload_sha256: string
+  /** Null where it is to be read elsewhere. */
+  payload: string | null
 }
 
 /** Flushes whose text has the id or hash in it: all that may count, and a few more. */
 async function readCandidates(
   sql: Sql | Transaction,
   of: UsageOf,
-  shard: number,
-  { after, to }: Range,
-  limit: number,
+  { shard, after, to }: Range & { shard: number },
+  { limit, smallOnly }: { limit: number; smallOnly: boolean },
 ): Promise<CandidateRow[]> {
   return sql<CandidateRow[]>`
     select
-      e.position, e.type, e.version, e.source, e.idempotency_key, e.payload::text as payload,
+      e.position, e.type, e.version, e.source, e.idempotency_key,
+      ${payloadText(sql, smallOnly)} as payload,
+      encode(e.payload_sha256, 'hex') as payload_sha256,
       to_char(e.recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')
         as recorded_at
     from events e
@@ -157,9 +167,19 @@ function isMentioned(sql: Sql | Transaction, of: UsageOf): Fragment {
 }
 
 /** Nothing for an event that can't be folded: the projections have parked it. */
-function countOf({ type, version, payload }: CandidateRow, of: UsageOf): Counted {
+async function countOf(
+  row: CandidateRow & { shard: number },
+  of: UsageOf,
+  readLarge: ReadLarge | null,
+): Promise<Counted> {
+  const { shard, position, payload_sha256: payloadSha256, type, version, payload } = row
   try {
-    return contributionOf(decodeEvent(type, version, payload), of)
+    if (payload !== null) return contributionOf(decodeEvent(type, version, payload), of)
+    let counted: Counted = []
+    for await (const part of readLarge!({ shard, position: Number(position), payloadSha256 })) {
+      counted = plus(contributionOf(part, of), counted)
+    }
+    return counted
   } catch (error) {
     if (error instanceof PayloadError) return []
     throw error

@@ -35,7 +35,7 @@ export async function explain(
   const before = await readCounted(from, of, after)
   const read = await Promise.all(
     after.map((position, shard) =>
-      readContributions(from.sql, of, { shard, after: position, to: to[shard]! }, limit),
+      readContributions(from, of, { shard, after: position, to: to[shard]! }, limit),
     ),
   )
   const { merged, positions } = mergeByTime(read, after, to, limit)

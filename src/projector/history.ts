@@ -1,6 +1,7 @@
 import { type Fragment, inSnapshot, type Pools, type Sql, type Transaction } from '../db/pool.ts'
 import type { Positions } from '../events/positions.ts'
 import { readHeads, readPositionAt, readRecordedAt } from '../log/read.ts'
+import type { ReadLarge } from '../log/visit.ts'
 import { pastSource } from '../projections/past-source.ts'
 import { pastUsageRows } from '../projections/past-usage-rows.ts'
 import type { Source } from '../projections/source.ts'
@@ -23,6 +24,8 @@ export class History {
     readonly shards: number,
     /** Called when a read has failed for want of snapshots. */
     private readonly onBehind: () => void = () => {},
+    /** Null: here, in one go. */
+    readonly readLarge: ReadLarge | null = null,
   ) {}
 
   /**
@@ -73,7 +76,7 @@ export class History {
     read: (transaction: Transaction, source: Source) => Promise<Value>,
   ): Promise<Value> {
     return this.#noting(sql, async (transaction) => {
-      const past = await readPast(transaction, positions, wanted)
+      const past = await readPast(transaction, positions, wanted, this.readLarge)
       return read(transaction, pastSource(transaction, past))
     })
   }

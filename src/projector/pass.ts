@@ -1,11 +1,14 @@
 import { isStaleCheckpoint } from '../db/errors.ts'
 import { isOfNewerCode } from '../db/newer.ts'
-import { type Sql, transact } from '../db/pool.ts'
+import { type Sql, type Transaction, transact } from '../db/pool.ts'
 import { PayloadError } from '../events/columns.ts'
 import { decodeEvent, type Event, UnknownEvent } from '../events/event.ts'
+import { countEntries } from '../events/parts.ts'
 import type { AppendedBatch } from '../log/append.ts'
-import { type FoldableEvent, identityOf, readIdentity, visitEvents } from '../log/read.ts'
+import { identityOf, readIdentity } from '../log/read.ts'
+import { type FoldableEvent, type ReadLarge, visitEvents } from '../log/visit.ts'
 import type { Fold, Place, Projection } from '../projections/projection.ts'
+import { takeInTurns } from '../turns.ts'
 import type { Checkpoint } from './checkpoint.ts'
 
 /** The log doesn't have what was folded: the database has lost it, or is another one now. */
@@ -13,6 +16,9 @@ export class LogLost extends Error {
   override name = 'LogLost'
   override message = 'projector: the log has lost events that were folded; folding from it anew'
 }
+
+/** Events that are read behind a large one. */
+const FEW_EVENTS = 16
 
 /** Batches that came before the one they follow; more means that it will not come. */
 const MAX_AHEAD = 8
@@ -39,6 +45,8 @@ export class Pass {
   readonly #folds: Fold[]
   readonly #parked: { position: number; reason: string }[] = []
   #ahead: AppendedBatch[] = []
+  /** True while it folds a large event part by part. */
+  #isInLarge = false
   /** The event that it ends before: newer code has written it, and can fold it. */
   #newerAt: number | null = null
   /** Up to here an event that can't be read is none of newer code. */
@@ -49,6 +57,8 @@ export class Pass {
     private readonly projections: readonly Projection[],
     /** Where it starts, of each projection. */
     readonly checkpoints: readonly Checkpoint[],
+    /** Null: here, in one go. */
+    private readonly readLarge: ReadLarge | null = null,
   ) {
     this.#folds = projections.map((projection) => projection.createFold())
     this.position = Math.min(...checkpoints.map((checkpoint) => checkpoint.position))
@@ -79,7 +89,7 @@ export class Pass {
 
   /** Folds what was committed just now, once everything before it is. */
   foldAppended(batch: AppendedBatch): void {
-    if (batch.firstPosition > this.position + 1) {
+    if (batch.firstPosition > this.position + 1 || this.#isInLarge) {
       if (this.#ahead.length < MAX_AHEAD) this.#ahead.push(batch)
       return
     }
@@ -110,20 +120,30 @@ export class Pass {
     sql: Sql,
     { readEvents, isEnough }: { readEvents: number; isEnough: () => boolean },
   ): Promise<boolean> {
+    let limit = readEvents
     for (;;) {
       if (this.#isLost) throw new LogLost()
       const range = { shard: this.shard, after: this.position }
       let last = this.position
+      const asked = limit
+      const large: FoldableEvent[] = []
       const before = this.#last
+      const visit = (stored: FoldableEvent) => {
+        if (large.length > 0) return
+        last = stored.position
+        // What was appended meanwhile may have been folded meanwhile.
+        if (last <= this.position || this.isAtNewer) return
+        if (stored.payload === null) large.push(stored)
+        else this.#foldStored(stored, stored.payload)
+      }
       const [events, found] = await Promise.all([
-        visitEvents(sql, range, readEvents, (stored) => {
-          last = stored.position
-          // What was appended meanwhile may have been folded meanwhile.
-          if (last > this.position && !this.isAtNewer) this.#foldStored(stored)
-        }),
+        visitEvents(sql, range, asked, visit, this.readLarge !== null),
         before === null ? null : readIdentity(sql, this.shard, range.after),
       ])
       if (found !== before) throw new LogLost()
+      // What was read behind a large one is read again: less of it, as more may follow.
+      limit = Math.min(readEvents, large.length > 0 ? FEW_EVENTS : 2 * asked)
+      for (const stored of large) await this.#foldLarge(stored)
       if (this.isAtNewer) {
         if (await isOfNewerCode(sql)) return false
         // Nobody can read it. Nor can anybody what else is so far, and that is asked once.
@@ -132,7 +152,7 @@ export class Pass {
         continue
       }
       this.#foldAhead()
-      if (events < readEvents) return false
+      if (large.length === 0 && events < asked) return false
       if (isEnough()) return true
     }
   }
@@ -147,6 +167,7 @@ export class Pass {
     try {
       await transact(sql, '', async (transaction) => {
         const last = this.#last
+        const writes = await this.#makeWrites(transaction)
         // Sent together: the first that fails makes the rest fail, and the transaction with them.
         // One that is further on already (the others are new) has folded nothing here and stays.
         const behind = checkpoints.filter((checkpoint) => checkpoint.position < position)
@@ -161,12 +182,6 @@ export class Pass {
         )
         // Behind them, where the shard is held in its place. Null where nothing was folded.
         const identity = last === null ? null : readIdentity(transaction, shard, position)
-        const writes = this.#folds.flatMap((fold, i) => {
-          const { generation, position: from } = checkpoints[i]!
-          return from < position
-            ? fold.write(transaction, { shard, generation, from, position })
-            : []
-        })
         const parkings = this.#parked.map(
           ({ position: at, reason }) => transaction`
             insert into parked_events (shard, position, reason)
@@ -183,13 +198,26 @@ export class Pass {
     }
   }
 
+  /** What writes the folds: statements that haven't begun. */
+  async #makeWrites(transaction: Transaction): Promise<Promise<unknown>[]> {
+    const { shard, checkpoints, position } = this
+    const writes: Promise<unknown>[] = []
+    for (const [i, fold] of this.#folds.entries()) {
+      const { generation, position: from } = checkpoints[i]!
+      if (from >= position) continue
+      const steps = fold.write(transaction, { shard, generation, from, position })
+      await takeInTurns(steps[Symbol.iterator](), (write) => write && writes.push(write))
+    }
+    return writes
+  }
+
   /** The pass that goes on where this one, once it is written, ends. */
   next(): Pass {
     const { position } = this
     const checkpoints = this.checkpoints.map((checkpoint) =>
       checkpoint.position < position ? { ...checkpoint, position } : checkpoint,
     )
-    const pass = new Pass(this.shard, this.projections, checkpoints)
+    const pass = new Pass(this.shard, this.projections, checkpoints, this.readLarge)
     pass.#last = this.#last
     pass.#ahead = this.#ahead
     return pass
@@ -201,46 +229,61 @@ export class Pass {
     for (const batch of ahead) this.foldAppended(batch)
   }
 
-  #foldStored(stored: FoldableEvent): void {
-    const { type, version, payload, position, recordedAt, payloadSha256 } = stored
+  #foldStored(stored: FoldableEvent, payload: Uint8Array): void {
+    const { type, version, position } = stored
     try {
-      this.#fold(decodeEvent(type, version, payload), { position, recordedAt })
+      this.#fold(decodeEvent(type, version, payload), stored)
     } catch (error) {
-      if (!(error instanceof PayloadError)) throw error
-      if (error instanceof UnknownEvent && position > this.#ownUpTo) {
-        this.#newerAt = position
-        return
-      }
-      this.#parked.push({ position, reason: error.message })
-      this.#moveTo(position)
+      if (!this.#park(error, position)) return
     }
-    this.#last = identityOf({ recordedAt, payloadSha256 })
+    this.#last = identityOf(stored)
+  }
+
+  /** As `#foldStored`, part by part: others have their turn between two of them. */
+  async #foldLarge(stored: FoldableEvent): Promise<void> {
+    const { position, payloadSha256 } = stored
+    // What was appended meanwhile may have been folded meanwhile.
+    if (position !== this.position + 1) return
+    this.#isInLarge = true
+    try {
+      for await (const part of this.readLarge!({ shard: this.shard, position, payloadSha256 })) {
+        this.#add(part, stored)
+      }
+      this.#moveTo(position)
+    } catch (error) {
+      if (!this.#park(error, position)) return
+    } finally {
+      this.#isInLarge = false
+    }
+    this.#last = identityOf(stored)
+  }
+
+  /** Parks an event that can't be folded; false for one that newer code may be able to fold. */
+  #park(error: unknown, position: number): boolean {
+    if (!(error instanceof PayloadError)) throw error
+    if (error instanceof UnknownEvent && position > this.#ownUpTo) {
+      this.#newerAt = position
+      return false
+    }
+    this.#parked.push({ position, reason: error.message })
+    this.#moveTo(position)
+    return true
   }
 
   #fold(event: Event, place: Place): void {
+    this.#add(event, place)
+    this.#moveTo(place.position)
+  }
+
+  #add(event: Event, place: Place): void {
     this.#folds.forEach((fold, i) => {
       if (place.position > this.checkpoints[i]!.position) fold.add(event, place)
     })
     this.entries += countEntries(event)
-    this.#moveTo(place.position)
   }
 
   #moveTo(position: number): void {
     this.position = position
     this.events++
-  }
-}
-
-function countEntries(event: Event): number {
-  switch (event.type) {
-    case 'ApiKeyStatsFlushed':
-      return event.flush.ids.length
-    case 'KeyStatsFlushed':
-      return event.flush.hashes.length
-    case 'CatalogChanged':
-    case 'ProjectionAttested':
-    case 'OriginChanged':
-    case 'ShardsChanged':
-      return 0
   }
 }

@@ -4,15 +4,17 @@ import type { Transaction } from '../db/pool.ts'
 import { PayloadError } from '../events/columns.ts'
 import { CURRENT_VERSIONS, decodeEvent, type Event, UnknownEvent } from '../events/event.ts'
 import type { Positions } from '../events/positions.ts'
-import { type FoldableEvent, visitEvents } from '../log/read.ts'
+import { type FoldableEvent, type ReadLarge, visitEvents } from '../log/visit.ts'
 import { catalogRows } from '../projections/catalog-rows.ts'
 import { countApiKeys, countGroups, countKeys } from '../projections/count.ts'
-import { KeySums } from '../projections/key-sums.ts'
+import { type KeySum, KeySums } from '../projections/key-sums.ts'
 import type { Past } from '../projections/past-source.ts'
 import type { Projection } from '../projections/projection.ts'
 import { snapshots } from '../projections/snapshots.ts'
-import { Sums } from '../projections/sums.ts'
+import { type Sum, Sums } from '../projections/sums.ts'
+import { gatherColumns, keySumColumns, sumColumns } from '../projections/unnest.ts'
 import type { UsageOf } from '../projections/usage-rows.ts'
+import { takeInTurns } from '../turns.ts'
 
 /** A read of the past has too far to go from the newest snapshot before it. */
 export class SnapshotsBehind extends NotNow {
@@ -55,6 +57,7 @@ export async function readPast(
   transaction: Transaction,
   positions: Positions,
   { counters, only }: Wanted,
+  readLarge: ReadLarge | null = null,
 ): Promise<Past> {
   const generations = await readGenerations(transaction)
   const starts: number[] = []
@@ -62,16 +65,41 @@ export async function readPast(
   const groups = new Sums()
   const keys = new KeySums()
   let isUnread = false
-  const visit = (stored: FoldableEvent) => {
-    const isKeys = stored.type === 'KeyStatsFlushed'
-    if (isKeys !== (counters === 'keys') && stored.type in CURRENT_VERSIONS) return
-    const event = decode(stored, () => {
-      isUnread = true
-    })
-    if (event?.type === 'KeyStatsFlushed') countKeys(keys, event.flush, stored.recordedAt)
-    if (event?.type !== 'ApiKeyStatsFlushed') return
+  const count = (event: Event, recordedAt: string) => {
+    if (event.type === 'KeyStatsFlushed') countKeys(keys, event.flush, recordedAt)
+    if (event.type !== 'ApiKeyStatsFlushed') return
     if (counters === 'apiKeys') countApiKeys(apiKeys, event.flush)
     else countGroups(groups, event.flush)
+  }
+  /** What can't be folded the projections have parked, or it is unknown. */
+  const skip = (error: unknown) => {
+    if (error instanceof UnknownEvent) isUnread = true
+    if (!(error instanceof PayloadError)) throw error
+  }
+  const visitAll = async (shard: number, after: number, events: number) => {
+    const large: FoldableEvent[] = []
+    const visit = (stored: FoldableEvent) => {
+      const isKeys = stored.type === 'KeyStatsFlushed'
+      if (isKeys !== (counters === 'keys') && stored.type in CURRENT_VERSIONS) return
+      if (stored.payload === null) return void large.push(stored)
+      try {
+        count(decodeEvent(stored.type, stored.version, stored.payload), stored.recordedAt)
+      } catch (error) {
+        skip(error)
+      }
+    }
+    const isSplit = readLarge !== null
+    const visited = await visitEvents(transaction, { shard, after }, events, visit, isSplit)
+    if (visited < events) throw new NotNow('log changed', 1, 'It has lost what is to be read.')
+    // Sums, so in any order.
+    for (const { position, payloadSha256, recordedAt } of large) {
+      try {
+        const parts = readLarge!({ shard, position, payloadSha256 })
+        for await (const part of parts) count(part, recordedAt)
+      } catch (error) {
+        skip(error)
+      }
+    }
   }
   for (let first = 0; first < positions.length; first += AHEAD) {
     const some = positions.slice(first, first + AHEAD)
@@ -85,11 +113,8 @@ export async function readPast(
     if (behind.some((events) => events > 0)) throw snapshotsBehind(behind)
     await Promise.all(
       some.map(async (position, i) => {
-        const range = { shard: first + i, after: found[i]! }
-        const events = position - range.after
-        if (events === 0) return
-        const visited = await visitEvents(transaction, range, events, visit)
-        if (visited < events) throw new NotNow('log changed', 1, 'It has lost what is to be read.')
+        const events = position - found[i]!
+        if (events > 0) await visitAll(first + i, found[i]!, events)
       }),
     )
   }
@@ -99,10 +124,12 @@ export async function readPast(
   }
   // What nobody asked for isn't sent to the database.
   const isWanted = (id: number | string) => only === undefined || id === only
+  const columnsOf = (sums: Sum[]) => sumColumns(sums.filter(({ id }) => isWanted(id)))
+  const keyColumnsOf = (sums: KeySum[]) => keySumColumns(sums.filter(({ hash }) => isWanted(hash)))
   const since = {
-    apiKeys: apiKeys.toSorted().filter(({ id }) => isWanted(id)),
-    groups: groups.toSorted().filter(({ id }) => isWanted(id)),
-    keys: keys.toSorted().filter(({ hash }) => isWanted(hash)),
+    apiKeys: await takeInTurns(gatherColumns(apiKeys.slices(), columnsOf)),
+    groups: await takeInTurns(gatherColumns(groups.slices(), columnsOf)),
+    keys: await takeInTurns(gatherColumns(keys.slices(), keyColumnsOf)),
   }
   return { positions, generations, snapshots: starts, since }
 }
@@ -145,16 +172,4 @@ async function readSnapshotBefore(
     from api_key_snapshots s
     where s.shard = ${shard} and s.generation = ${generation} and s.position <= ${position}`
   return row!.position === null ? -1 : Number(row!.position)
-}
-
-/** Null for an event that can't be folded: the projections have parked it, or it is unknown. */
-function decode(stored: FoldableEvent, onUnknown: () => void): Event | null {
-  const { type, version, payload } = stored
-  try {
-    return decodeEvent(type, version, payload)
-  } catch (error) {
-    if (error instanceof UnknownEvent) onUnknown()
-    if (error instanceof PayloadError) return null
-    throw error
-  }
 }

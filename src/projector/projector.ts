@@ -6,6 +6,7 @@ import { INTERVALS, type Intervals } from '../intervals.ts'
 import type { AppendedBatch } from '../log/append.ts'
 import { Heads } from '../log/heads.ts'
 import { readHeads } from '../log/read.ts'
+import type { ReadLarge } from '../log/visit.ts'
 import { ShardProjector } from './shard.ts'
 import { ALONE, type Sharing } from './sharing.ts'
 import { currentTrack, snapshotTrack, type Track, usageTrack } from './tracks.ts'
@@ -29,6 +30,8 @@ export class Projector {
     logger: Logger,
     sharing: Sharing = ALONE,
     intervals: Intervals['projector'] = INTERVALS.projector,
+    /** Null: here, in one go. */
+    readLarge: ReadLarge | null = null,
   ) {
     const outages = new Outages(logger, {
       level: 'warn',
@@ -39,7 +42,10 @@ export class Projector {
       Array.from(
         { length: shards },
         (_, shard) =>
-          new ShardProjector(pools, shard, trackOf(shard), sharing, intervals, logger, outages),
+          new ShardProjector(
+            ...([pools, shard, trackOf(shard), sharing, intervals, logger] as const),
+            ...([outages, readLarge] as const),
+          ),
       )
     this.#heads = new Heads(() => readHeads(pools.control))
     this.#current = each(() => currentTrack(intervals))

@@ -4,6 +4,7 @@ import type { Outages } from '../db/outages.ts'
 import type { Pools } from '../db/pool.ts'
 import type { Intervals } from '../intervals.ts'
 import type { AppendedBatch } from '../log/append.ts'
+import type { ReadLarge } from '../log/visit.ts'
 import { Waiters } from '../waiters.ts'
 import { type Checkpoint, readCheckpoints } from './checkpoint.ts'
 import { LogLost, Pass } from './pass.ts'
@@ -69,6 +70,7 @@ export class ShardProjector {
     private readonly logger: Logger,
     /** Shared by all shards and tracks. */
     private readonly outages: Outages,
+    private readonly readLarge: ReadLarge | null,
   ) {}
 
   start(): void {
@@ -142,7 +144,7 @@ export class ShardProjector {
       }
       if (!this.#pass?.startsAt(checkpoints)) {
         await this.track.begin(project, checkpoints)
-        this.#pass = new Pass(this.shard, projections, checkpoints)
+        this.#pass = new Pass(this.shard, projections, checkpoints, this.readLarge)
       }
       this.#appended = false
       return await this.#fold(this.#pass)

@@ -72,9 +72,9 @@ async function project(events: Event[], generation: number, size: () => number):
       for (let i = from; i < to; i++)
         fold.add(events[i]!, { position: i, recordedAt: recordedAt(i) })
       await pools.project.begin((transaction) =>
-        Promise.all(
-          fold.write(transaction, { shard: 0, generation, from: from - 1, position: to - 1 }),
-        ),
+        Promise.all([
+          ...fold.write(transaction, { shard: 0, generation, from: from - 1, position: to - 1 }),
+        ]),
       )
     }
     from = to

@@ -8,28 +8,50 @@ import type { Bodies } from '../body.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import { Problem, unavailable } from '../problem.ts'
 import { apiKeyFlushDetail, keyFlushDetail } from './detail.ts'
-import { parseApiKeyFlush, parseKeyFlush } from './model.ts'
+import { parseFlush } from './model.ts'
 import type { Refusal } from './refusal.ts'
 
-type FlushOptions = { log: Pick<Log, 'append'>; metrics: Metrics; bodies: Bodies }
+/** A flush whose body is too large to be read on this thread. */
+export type LargeFlush = {
+  type: PostedFlush['type']
+  body: Uint8Array
+  source: string
+  idempotencyKey: string | null
+}
+
+type FlushOptions = {
+  log: Pick<Log, 'append'>
+  /** Reads such a flush and appends it, as is done here with others. */
+  appendLarge: (flush: LargeFlush) => Promise<AppendOutcome | Refusal>
+  metrics: Metrics
+  bodies: Bodies
+}
 
 /** Where flushes are posted. */
 export const FLUSH_PATHS = ['/internal/apikey-stats/flush', '/internal/stats/flush']
 
 /** POST /internal/apikey-stats/flush and /internal/stats/flush. */
-export function flushes(guard: ReturnType<typeof auth>, { log, metrics, bodies }: FlushOptions) {
-  const post = async <Entries extends PostedFlush['entries']>(
+export function flushes(guard: ReturnType<typeof auth>, options: FlushOptions) {
+  const { log, appendLarge, metrics, bodies } = options
+  const post = async (
     request: Request,
     headers: Record<string, string | number>,
-    principal: Principal,
-    parse: (text: string) => Entries | Refusal,
-    toFlush: (entries: Entries) => PostedFlush,
+    { name: source }: Principal,
+    type: PostedFlush['type'],
   ) => {
     const idempotencyKey = readIdempotencyKey(request)
-    const entries = parse(await bodies.read(request, principal.name))
-    if ('error' in entries) throw new Problem(400, entries.error, entries.detail)
-    const started = performance.now()
-    const outcome = await log.append(toFlush(entries), principal.name, idempotencyKey)
+    let started = 0
+    const read = await bodies.read(request, source, (body) => {
+      started = performance.now()
+      return appendLarge({ type, body, source, idempotencyKey })
+    })
+    const append = (text: string) => {
+      const posted = parseFlush(type, text)
+      started = performance.now()
+      return 'error' in posted ? posted : log.append(posted, source, idempotencyKey)
+    }
+    const outcome = typeof read === 'string' ? await append(read) : read
+    if ('error' in outcome) throw new Problem(400, outcome.error, outcome.detail)
     metrics.observeFlush(outcome, (performance.now() - started) / 1000)
     return answer(outcome, headers)
   }
@@ -39,31 +61,13 @@ export function flushes(guard: ReturnType<typeof auth>, { log, metrics, bodies }
     .post(
       '/internal/apikey-stats/flush',
       ({ request, set, principal }) =>
-        post(
-          request,
-          set.headers as Record<string, string>,
-          principal,
-          parseApiKeyFlush,
-          (entries) => ({
-            type: 'ApiKeyStatsFlushed',
-            entries,
-          }),
-        ),
+        post(request, set.headers as Record<string, string>, principal, 'ApiKeyStatsFlushed'),
       { parse: 'none', roles: ['dp'], detail: apiKeyFlushDetail },
     )
     .post(
       '/internal/stats/flush',
       ({ request, set, principal }) =>
-        post(
-          request,
-          set.headers as Record<string, string>,
-          principal,
-          parseKeyFlush,
-          (entries) => ({
-            type: 'KeyStatsFlushed',
-            entries,
-          }),
-        ),
+        post(request, set.headers as Record<string, string>, principal, 'KeyStatsFlushed'),
       { parse: 'none', roles: ['dp'], detail: keyFlushDetail },
     )
 }

@@ -2,6 +2,7 @@ import { Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import type { ApiKeyEntries } from '../../events/api-key-flush.ts'
 import { LAST_UNIX_SECOND } from '../../events/columns.ts'
+import type { PostedFlush } from '../../events/flush.ts'
 import type { KeyEntries } from '../../events/key-flush.ts'
 import { explainRefusal, isForeign, type Refusal } from './refusal.ts'
 
@@ -56,6 +57,12 @@ const keyBody = TypeCompiler.Compile(KeyFlushBody)
 
 const API_KEY_FIELDS = Object.keys(ApiKeyEntry.properties)
 const KEY_FIELDS = Object.keys(KeyEntry.properties)
+
+/** Reads the body of a flush of either kind, or says what is wrong with it. */
+export function parseFlush(type: PostedFlush['type'], text: string): PostedFlush | Refusal {
+  const entries = type === 'ApiKeyStatsFlushed' ? parseApiKeyFlush(text) : parseKeyFlush(text)
+  return 'error' in entries ? entries : ({ type, entries } as PostedFlush)
+}
 
 /** Reads the body of an API key flush: its entries in columns, or what is wrong with it. */
 export function parseApiKeyFlush(text: string): ApiKeyEntries | Refusal {
