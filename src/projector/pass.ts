@@ -20,6 +20,9 @@ export class LogLost extends Error {
 /** Events that are read behind a large one. */
 const FEW_EVENTS = 16
 
+/** Statements that are sent together: more would be written to the connection in one go. */
+const AT_ONCE = 8
+
 /** Batches that came before the one they follow; more means that it will not come. */
 const MAX_AHEAD = 8
 
@@ -188,7 +191,9 @@ export class Pass {
             values (${shard}, ${at}, ${reason})
             on conflict (shard, position) do nothing`,
         )
+        const rest = writes.splice(AT_ONCE)
         const [found] = await Promise.all([identity, ...moves, ...writes, ...parkings])
+        for (const write of rest) await write
         if (found !== last || this.#isLost) throw new LogLost()
       })
       return true
