@@ -106,6 +106,11 @@ export async function makeParts(options: ServiceOptions, pools: Pools, reads: Re
     begun: 'log: flushes are refused',
     ended: 'log: flushes are taken again',
   })
+  const noticeAppended = (shard: number, last: number, events: number) => {
+    integrator.noticeAppend(events)
+    streams.noticeAppend(shard, last)
+    places.noticeFlushes()
+  }
   const log = new Log({
     sql: pools.append,
     shards,
@@ -115,9 +120,9 @@ export async function makeParts(options: ServiceOptions, pools: Pools, reads: Re
     onRefused: (shard, error) => refusals.note(shard, error),
     onTaken: (shard) => refusals.end(shard),
     onAppended: (shard, batch) => {
+      const events = batch.events.length
       projector.noticeAppend(shard, batch)
-      integrator.noticeAppend(batch.events.length)
-      streams.noticeAppend(shard, batch.firstPosition + batch.events.length - 1)
+      noticeAppended(shard, batch.firstPosition + events - 1, events)
     },
   })
   const worker: WorkerThread = new WorkerThread({
@@ -126,8 +131,7 @@ export async function makeParts(options: ServiceOptions, pools: Pools, reads: Re
     onTaken: (shard) => refusals.end(shard, 'worker'),
     onAppended: (shard, firstPosition, events) => {
       projector.noticeAppend(shard)
-      integrator.noticeAppend(events)
-      streams.noticeAppend(shard, firstPosition + events - 1)
+      noticeAppended(shard, firstPosition + events - 1, events)
     },
   })
   const attestations = new Attestations({

@@ -10,6 +10,9 @@ const REST_MS_PER_KIB = 1 / 16
 /** Bytes that are taken for the length of a body that doesn't announce it. */
 const UNANNOUNCED_BYTES = 1024 * 1024
 
+/** Milliseconds after a flush in which others are expected. */
+const BESIDE_MS = 2_000
+
 /** Who asks, as a handler finds them; null: without a token, or without one that was looked at. */
 export type Asking = Unnamed & { principal: Caller | null }
 /** Who asks for a change. */
@@ -42,11 +45,21 @@ export class Places {
   /** Pages that streams read: half of the connections, so that other reads find one. */
   readonly #pages: Shares
 
+  #flushedAt = Number.NEGATIVE_INFINITY
+
   constructor({ waitMs }: Intervals['places'] = INTERVALS.places) {
-    this.#reads = new Shares({ each: 4, all: 6, leastRestMs: 1, waitMs })
-    this.#changes = new Shares({ each: 2, all: 2, leastRestMs: 1, waitMs })
-    this.#quick = new Shares({ each: 4, all: 16, leastRestMs: LEAST_REST_MS, waitMs })
-    this.#pages = new Shares({ each: 4, all: 4, leastRestMs: 0, waitMs: null })
+    const mustRest = () => performance.now() - this.#flushedAt < BESIDE_MS
+    this.#reads = new Shares({ each: 4, all: 6, leastRestMs: 1, waitMs, mustRest })
+    this.#changes = new Shares({ each: 2, all: 2, leastRestMs: 1, waitMs, mustRest })
+    this.#pages = new Shares({ each: 4, all: 4, leastRestMs: 0, waitMs: null, mustRest })
+    // Whoever it is: nobody has to be held up to be spared these.
+    const always = { leastRestMs: LEAST_REST_MS, waitMs, mustRest: () => true }
+    this.#quick = new Shares({ each: 4, all: 16, ...always })
+  }
+
+  /** Flushes have been appended: what comes next leaves time to others like them. */
+  noticeFlushes(): void {
+    this.#flushedAt = performance.now()
   }
 
   /** Reads for who asks. */

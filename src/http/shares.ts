@@ -9,6 +9,8 @@ export type SharesOptions = {
   leastRestMs: number
   /** Milliseconds that a request waits for a place; null: as long as it takes. */
   waitMs: number | null
+  /** False while nobody is held up by this work: no place is kept free then. */
+  mustRest: () => boolean
 }
 
 /**
@@ -30,10 +32,10 @@ type Share = { taken: number; waiting: Set<Waiter> }
 /**
  * Shares out the work on requests among those who make them, so that nobody who asks for much at
  * once holds up the others. Each has a few places. When a request has been worked on, its place is
- * kept free for as long again: who asks for one thing after the other never notices. It is kept
- * free longer where many wait, so that who asks for much at once leaves half of the time to others.
- * Who finds no place waits, each caller's requests in their order and the callers in turns; then he
- * is refused.
+ * kept free for as long again, where that helps somebody: who asks for one thing after the other
+ * never notices. It is kept free longer where many wait, so that who asks for much at once leaves
+ * half of the time to others. Who finds no place waits, each caller's requests in their order and
+ * the callers in turns; then they are refused.
  */
 export class Shares {
   /** Of those who have something in work or wait; whose turn it is next comes first. */
@@ -60,13 +62,17 @@ export class Shares {
     try {
       return await work()
     } finally {
-      const worked = performance.now() - started
       this.#inWork--
-      this.#beginNext()
-      const isCrowd = share.waiting.size >= this.options.each
-      const ms = Math.max(restMs, worked * (isCrowd ? CROWD_RESTS : 1))
-      setTimeout(() => this.#leave(caller, share), Math.min(MOST_REST_MS, ms)).unref()
+      if (this.options.mustRest()) {
+        this.#beginNext()
+        const ms = Math.max(restMs, this.#restAfter(performance.now() - started, share))
+        setTimeout(() => this.#leave(caller, share), Math.min(MOST_REST_MS, ms)).unref()
+      } else this.#leave(caller, share)
     }
+  }
+
+  #restAfter(workedMs: number, { waiting }: Share): number {
+    return workedMs * (waiting.size >= this.options.each ? CROWD_RESTS : 1)
   }
 
   #shareOf(caller: string): Share {

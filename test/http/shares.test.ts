@@ -5,7 +5,7 @@ import { Shares, type SharesOptions } from '../../src/http/shares.ts'
 import { until } from '../support/until.ts'
 
 const makeShares = (options: Partial<SharesOptions> = {}) =>
-  new Shares({ each: 2, all: 3, leastRestMs: 0, waitMs: 60_000, ...options })
+  new Shares({ each: 2, all: 3, leastRestMs: 0, waitMs: 60_000, mustRest: () => true, ...options })
 
 /** Work that lasts until it is told to end, and who has begun. */
 function makeWork() {
@@ -102,6 +102,16 @@ test('who goes away while he waits is not worked on, and nobody waits for him', 
   end('a4')
   await next
   expect(begun).toEqual(['a1', 'a4'])
+})
+
+test('where nobody is held up a place is free at once', async () => {
+  let mustRest = false
+  const rest = { leastRestMs: 500, mustRest: () => mustRest }
+  const shares = makeShares({ each: 1, all: 1, waitMs: 20, ...rest })
+  for (let i = 0; i < 3; i++) expect(await shares.take('a', () => i)).toBe(i)
+  mustRest = true
+  await shares.take('a', () => {})
+  await expect(shares.take('a', () => {})).rejects.toMatchObject({ status: 429 })
 })
 
 test('a place is kept free after its work for as long again', async () => {
