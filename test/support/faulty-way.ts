@@ -93,8 +93,8 @@ class Connection {
   /** Where nothing arrives any more, whatever the network does. */
   readonly #lost = new Set<Side>()
   readonly #held: { to: Side; piece: Piece }[] = []
-  /** When what was delayed last arrives. */
-  readonly #due = { client: 0, server: 0 }
+  /** What is on its way to each side, in the order in which it was sent. */
+  readonly #coming: Record<Side, { piece: Piece; due: number }[]> = { client: [], server: [] }
 
   constructor(
     private readonly client: net.Socket,
@@ -182,13 +182,28 @@ class Connection {
     for (const side of sides) this.#lost.add(side)
   }
 
-  /** In the order in which it was sent, however long each takes. */
   #send(to: Side, piece: Piece, delayMs = 0): void {
-    const now = performance.now()
-    const due = Math.max(this.#due[to], now + delayMs)
-    this.#due[to] = due
-    if (due > now) setTimeout(() => this.#deliver(to, piece), due - now)
-    else this.#deliver(to, piece)
+    const coming = this.#coming[to]
+    if (coming.length === 0 && delayMs === 0) {
+      this.#deliver(to, piece)
+      return
+    }
+    coming.push({ piece, due: performance.now() + delayMs })
+    if (coming.length === 1) this.#deliverDue(to)
+  }
+
+  /** One timer at a time: of two that are due at the same moment the later may come first. */
+  #deliverDue(to: Side): void {
+    const coming = this.#coming[to]
+    for (let next = coming[0]; next; next = coming[0]) {
+      const ms = next.due - performance.now()
+      if (ms > 0) {
+        setTimeout(() => this.#deliverDue(to), ms)
+        return
+      }
+      this.#deliver(to, next.piece)
+      coming.shift()
+    }
   }
 
   #deliver(to: Side, piece: Piece): void {
