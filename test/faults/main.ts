@@ -1,7 +1,7 @@
 /**
  * A long campaign of faults: `bun run faults [--seed N] [--seconds N] [--shards N]`. Prints what was
  * done and found as JSON; exits with 1 where anything was. With `--network` the network fails in
- * every way, each time for 20 s or `--seconds`; prints a row for each.
+ * every way, or in the one of `--fault`, each time for 20 s or `--seconds`; prints a row for each.
  */
 import { parseArgs } from 'node:util'
 import { runCampaign } from './campaign.ts'
@@ -12,6 +12,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String(Date.now() % 1e9) },
     seconds: { type: 'string' },
     network: { type: 'boolean', default: false },
+    fault: { type: 'string' },
     shards: { type: 'string', default: '1' },
     instances: { type: 'string', default: '2' },
     posters: { type: 'string', default: '12' },
@@ -19,7 +20,11 @@ const { values } = parseArgs({
 })
 
 if (values.network) {
-  const isWell = await runNetworkCampaigns(Number(values.seed), Number(values.seconds ?? 20))
+  const isWell = await runNetworkCampaigns(
+    Number(values.seed),
+    Number(values.seconds ?? 20),
+    values.fault,
+  )
   process.exit(isWell ? 0 : 1)
 }
 

@@ -1,7 +1,7 @@
 import { startTestServer } from '../runner/server.ts'
 import { NETWORK_FAULTS, type NetworkFault, POOLS, type Purpose } from '../support/faulty-way.ts'
 import { failNetwork, type NetworkReport } from './network.ts'
-import { REAL } from './network-limits.ts'
+import { REAL, RECOVERY_MS } from './network-limits.ts'
 import { ofWhat, tablesOf } from './network-report.ts'
 import { REQUEST_KINDS } from './network-timing.ts'
 
@@ -22,13 +22,18 @@ const PAIRS: Pair[] = [
 ]
 
 /**
- * Tries every pair with the time-outs that users have, and prints a row for each, and tables of all.
+ * Tries every pair, or those of one fault, with the time-outs that users have, and prints a row
+ * for each, and tables of all.
  * True where nothing was found wrong.
  */
-export async function runNetworkCampaigns(seed: number, seconds: number): Promise<boolean> {
+export async function runNetworkCampaigns(
+  seed: number,
+  seconds: number,
+  only?: string,
+): Promise<boolean> {
   const server = await startTestServer()
   process.env.TALLYBOOK_TEST_SERVER = JSON.stringify(server.address)
-  const queue = [...PAIRS.entries()]
+  const queue = [...PAIRS.entries()].filter(([, { fault }]) => (only ?? fault) === fault)
   const reports: NetworkReport[] = []
   const work = async () => {
     for (let next = queue.shift(); next; next = queue.shift()) {
@@ -37,6 +42,7 @@ export async function runNetworkCampaigns(seed: number, seconds: number): Promis
       const report = await failNetwork({ ...pair, ...options }).catch((error: Error) => {
         throw new Error(`${pair.fault} of ${pair.purpose}: ${error.message}`, { cause: error })
       })
+      if (report.recoveryMs > RECOVERY_MS) report.violations.push('back too late')
       reports.push(report)
       console.log(rowOf(report))
       for (const violation of report.violations) console.error(`  ${violation}`)

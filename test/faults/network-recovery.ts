@@ -45,7 +45,7 @@ export async function awaitRecovery(service: TestService, history: History): Pro
       return performance.now() - began
     }),
   )
-  return Math.round(Math.max(...times))
+  return Math.max(...times)
 }
 
 /** A flush that is tried once. */

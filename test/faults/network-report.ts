@@ -6,13 +6,12 @@ const OF = ['all', ...POOLS, 'one of two instances'] as const
 
 /** What a whole run came to, as docs/reliability.md shows it: in seconds, the longest of each. */
 export function tablesOf(reports: readonly NetworkReport[]): string {
-  const all = `${sumOf(reports, 'acked')} flushes acknowledged, ${sumOf(reports, 'lost')} lost, ${sumOf(reports, 'doubled')} doubled`
-  return [byKind(reports), byConnections(reports), all].join('\n\n')
+  return `${byKind(reports)}\n\n${byConnections(reports)}`
 }
 
 /** A row a fault: the longest request of each kind, and until all was back. */
 function byKind(reports: readonly NetworkReport[]): string {
-  const rows = NETWORK_FAULTS.map((fault) => {
+  const rows = faultsOf(reports).map((fault) => {
     const of = reports.filter((report) => report.fault === fault)
     const longest = REQUEST_KINDS.map((kind) => {
       return longestOf(of.map(({ timings }) => timings[kind].longestMs))
@@ -30,7 +29,7 @@ function byKind(reports: readonly NetworkReport[]): string {
 
 /** A row a fault: for each kind of connections the longest request, and until all was back. */
 function byConnections(reports: readonly NetworkReport[]): string {
-  const rows = NETWORK_FAULTS.map((fault) => [
+  const rows = faultsOf(reports).map((fault) => [
     fault,
     ...OF.map((of) => {
       const report = reports.find((one) => one.fault === fault && ofWhat(one) === of)
@@ -41,6 +40,9 @@ function byConnections(reports: readonly NetworkReport[]): string {
   ])
   return tableOf(['fault', ...OF], rows)
 }
+
+const faultsOf = (reports: readonly NetworkReport[]) =>
+  NETWORK_FAULTS.filter((fault) => reports.some((report) => report.fault === fault))
 
 /** Which connections the fault concerned. */
 export const ofWhat = ({ hasOther, purpose }: Pick<NetworkReport, 'hasOther' | 'purpose'>) =>

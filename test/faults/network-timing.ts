@@ -14,9 +14,6 @@ const LOOK_MS = 20
  */
 export class Timings {
   readonly byKind: Record<RequestKind, Timing>
-  /** Requests under way: what each is, and since when. */
-  readonly open = new Map<object, { what: string; since: number }>()
-  /** Milliseconds that this process was late, in sum. */
   #lateMs = 0
   #timer: ReturnType<typeof setTimeout> | undefined
 
@@ -38,10 +35,7 @@ export class Timings {
   beginKind(kind: RequestKind, what: string): (status: number) => void {
     const [started, lateMs] = [performance.now(), this.#lateMs]
     const timing = this.byKind[kind]
-    const entry = { what, since: started }
-    this.open.set(entry, entry)
     return (status) => {
-      this.open.delete(entry)
       const took = Math.max(0, performance.now() - started - (this.#lateMs - lateMs))
       timing.count++
       if (status !== 503 && status !== 0) timing.answered++
@@ -50,6 +44,11 @@ export class Timings {
         this.onTooLong(`${what} took ${Math.round(took)} ms, ${this.limits[kind]} at most`)
       }
     }
+  }
+
+  /** Milliseconds that this process was late until now, in sum. */
+  get lateMs(): number {
+    return this.#lateMs
   }
 
   stop(): void {

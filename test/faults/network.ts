@@ -50,7 +50,10 @@ export type NetworkReport = {
   purpose: Purpose
   hasOther: boolean
   timings: Record<RequestKind, Timing>
-  /** Milliseconds from the end of the fault until the service was ready, took a flush and read. */
+  /**
+   * Milliseconds from the end of the fault until the service was ready, took a flush and read; less
+   * what this process was late.
+   */
   recoveryMs: number
   acked: number
   lost: number
@@ -107,7 +110,9 @@ class Campaign {
     this.way.begin(fault, purpose)
     await Promise.all([Bun.sleep(faultMs), other && this.#untilTaken(other)])
     this.way.end()
-    const recoveryMs = await awaitRecovery(service!, this.history)
+    const lateMs = this.#timings.lateMs
+    const tookMs = await awaitRecovery(service!, this.history)
+    const recoveryMs = Math.max(0, Math.round(tookMs - (this.#timings.lateMs - lateMs)))
     if (other) await this.#untilShared(this.#services)
     await Bun.sleep(CALM_MS)
     this.#isOver = true
