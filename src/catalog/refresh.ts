@@ -26,8 +26,9 @@ async function foldChanges(sql: Sql, catalog: Catalog): Promise<void> {
     ) as is_same
     from shards s
     where s.shard = 0`
-  if (!row!.is_same || Number(row!.newest) < position) catalog.clear()
-  if (Number(row!.newest) === catalog.position) return
+  const newest = Number(row!.newest)
+  if (!row!.is_same || newest < position) catalog.clear()
+  if (newest === catalog.position) return
   const changes = sql<{ position: string; version: number; payload: string; sha256: string }[]>`
     select e.position, e.version, e.payload::text as payload,
       encode(e.payload_sha256, 'hex') as sha256
@@ -42,6 +43,8 @@ async function foldChanges(sql: Sql, catalog: Catalog): Promise<void> {
       catalog.fold(Number(position), sha256, decodeChange(version, payload))
     }
   }
+  // Where its connection is lost between two parts, the driver ends a cursor as if that were all.
+  if (catalog.position < newest) throw new NotNow('no answer')
 }
 
 /** Throws NotNow for what newer code has written: an instance of that can take what comes here. */
