@@ -25,9 +25,8 @@ export function foldRows(events: Event[]): FoldRows {
       rows.texts.push(...texts)
       return Promise.resolve([])
     }
-    fold.write(transaction as unknown as Transaction, {
-      ...{ shard: 0, generation: 1, from: -1, position: 0 },
-    })
+    const target = { shard: 0, generation: 1, from: -1, position: 0 }
+    Array.from(fold.write(transaction as unknown as Transaction, target))
     if (name === 'catalog') continue
     rows.counters[name] = {}
     for (const arrays of statements.filter(({ length }) => length > 0)) {
