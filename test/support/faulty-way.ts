@@ -224,8 +224,12 @@ class Connection {
   }
 }
 
+/** Bytes of the question whether the server speaks TLS, which comes before the startup message. */
+const TLS_QUESTION_BYTES = 8
+
 /** Of a startup message: `tallybook append` is for appends. */
 function purposeOf(message: Buffer): string {
+  if (message.byteLength === TLS_QUESTION_BYTES) return ''
   const [, name = 'none'] = /application_name\0tallybook (\w+)\0/.exec(message.toString()) ?? []
   return name
 }
