@@ -40,9 +40,10 @@ export function auth(options: AuthOptions) {
           }
           // A browser would keep what it was answered, past the end of the session.
           context.set.headers['cache-control'] = 'no-store'
-          // Only here a promise: a proxy's flush takes no turn more.
+          // Only here a promise: a proxy's flush takes no turn more. And not all of the context: what
+          // is named here Elysia makes for every request.
           return options.places
-            .takeQuick(context, () => identifySession(options, request, session))
+            .takeQuick({ request, server }, () => identifySession(options, request, session))
             .then((caller) => {
               context.principal = admit(caller, roles)
             })
