@@ -40,8 +40,8 @@ export function auth(options: AuthOptions) {
           }
           // A browser would keep what it was answered, past the end of the session.
           context.set.headers['cache-control'] = 'no-store'
-          // Only here a promise: a proxy's flush takes no turn more. And not all of the context: what
-          // is named here Elysia makes for every request.
+          // Only here a promise: a proxy's flush takes no turn more. And not all of the context:
+          // what is named here Elysia makes for every request.
           return options.places
             .takeQuick({ request, server }, () => identifySession(options, request, session))
             .then((caller) => {

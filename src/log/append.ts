@@ -186,7 +186,7 @@ export class ShardAppender {
 
   /** Milliseconds until a flush has to be answered. */
   #leftMs({ queuedAt }: PendingFlush): number {
-    return queuedAt + this.#intervals.answerWithinMs - performance.now()
+    return Math.max(0, queuedAt + this.#intervals.answerWithinMs - performance.now())
   }
 
   /**

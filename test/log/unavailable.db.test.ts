@@ -66,7 +66,10 @@ describe('behind a batch that is not answered', () => {
     try {
       // Of this thread as well: however late it is, what is due before comes before. One batch after
       // the other, each given as long, would take three times as long as one.
-      const marker = Bun.sleep(2 * ANSWER_MS).then(() => null)
+      // The second sleep begins when this thread has gone on, had it been held up for long.
+      const marker = Bun.sleep(2 * ANSWER_MS)
+        .then(() => Bun.sleep(ANSWER_MS / 2))
+        .then(() => null)
       const answers = await Promise.race([postAll(), marker])
       for (const answer of answers!) await expectUnavailable(answer)
     } finally {
