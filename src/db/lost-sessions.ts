@@ -1,3 +1,4 @@
+import { askApart } from './ask-apart.ts'
 import type { Sql } from './pool.ts'
 
 /** Milliseconds between two tries to reach the server, and for one of them. */
@@ -16,7 +17,7 @@ export class LostSessions {
   #running: Promise<void> | null = null
 
   constructor(
-    /** A connection of its own, which it ends. */
+    /** Opens a connection for one question. */
     private readonly connect: () => Sql,
     /** For so long nothing was heard of them. */
     private readonly silentAfterMs: number,
@@ -46,23 +47,17 @@ export class LostSessions {
    * has waited for long: nothing else, whoever has one of these numbers by now.
    */
   async #end(pids: number[]): Promise<boolean> {
-    const sql = this.connect()
-    const end = () => sql.end({ timeout: 0 }).catch(() => {})
-    const timer = setTimeout(end, TRY_MS)
-    try {
-      await sql`
+    const ended = await askApart(
+      this.connect(),
+      TRY_MS,
+      (sql) => sql`
         select pg_terminate_backend(a.pid)
         from pg_stat_activity a
         where a.pid in ${sql(pids)} and a.usename = session_user and a.wait_event = 'ClientRead'
           and greatest(a.xact_start, a.state_change)
             < clock_timestamp() - ${this.silentAfterMs}::integer * interval '1 ms'
-          and a.xact_start is not null`
-      return true
-    } catch {
-      return false
-    } finally {
-      clearTimeout(timer)
-      await end()
-    }
+          and a.xact_start is not null`,
+    )
+    return ended !== null
   }
 }

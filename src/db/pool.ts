@@ -1,5 +1,6 @@
 import postgres from 'postgres'
 import { INTERVALS, type Intervals } from '../intervals.ts'
+import { askApart } from './ask-apart.ts'
 import { Route } from './connection/route.ts'
 import type { Wanted } from './connection/session.ts'
 import { setupOf } from './connection/setup.ts'
@@ -210,21 +211,12 @@ const TIME = {
  * only asked what a statement would return: the answer to this was lost.
  */
 async function isWorkingOn(address: ServerAddress, pid: number, ms: number): Promise<boolean> {
-  const sql = openBare(address, { connect_timeout: 3 })
-  const end = () => sql.end({ timeout: 0 }).catch(() => {})
-  const timer = setTimeout(end, ms)
-  try {
-    const rows = await sql`
-      select from pg_stat_activity a
-      where a.pid = ${pid} and a.state = 'active'
-        and a.wait_event_type is distinct from 'Client'`
-    return rows.length > 0
-  } catch {
-    return false
-  } finally {
-    clearTimeout(timer)
-    await end()
-  }
+  const ask = (sql: Sql) => sql`
+    select from pg_stat_activity a
+    where a.pid = ${pid} and a.state = 'active'
+      and a.wait_event_type is distinct from 'Client'`
+  const rows = await askApart(openBare(address, { connect_timeout: 3 }), ms, ask)
+  return rows !== null && rows.length > 0
 }
 
 /** Closes the connections of a pool that have been idle for so long (patches/). */
@@ -235,7 +227,7 @@ function closeIdle(pool: Sql, ms: number): void {
 function connect(
   address: ServerAddress,
   options: {
-    /** What its connections are for, as `pg_stat_activity` shows it behind the service's name. */
+    /** The purpose of its connections: `pg_stat_activity` shows it behind the service's name. */
     purpose: string
     max: number
     role: string | null
