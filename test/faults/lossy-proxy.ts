@@ -1,5 +1,5 @@
 import net from 'node:net'
-import { joinSockets } from '../support/sockets.ts'
+import { joinSockets, listenLocally } from '../support/sockets.ts'
 import type { Random } from './random.ts'
 
 /** A proxy before an instance that loses some answers: the client never hears of what was done. */
@@ -32,8 +32,7 @@ export async function startLossyProxy(
       upstream.destroy()
     })
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  way.url = `http://127.0.0.1:${(server.address() as net.AddressInfo).port}`
+  way.url = `http://127.0.0.1:${await listenLocally(server)}`
   way.close = async () => {
     for (const socket of sockets) socket.destroy()
     await new Promise((resolve) => server.close(resolve))

@@ -1,7 +1,7 @@
 import net from 'node:net'
 import type { ServerAddress } from '../../src/db/pool.ts'
 import { socketOf, through } from '../support/proxy.ts'
-import { joinSockets } from '../support/sockets.ts'
+import { joinSockets, listenLocally } from '../support/sockets.ts'
 
 export type FreezableWay = {
   address: ServerAddress
@@ -28,8 +28,7 @@ export async function startFreezable(upstream: ServerAddress): Promise<Freezable
       })
     }
   })
-  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
-  const { port } = proxy.address() as net.AddressInfo
+  const port = await listenLocally(proxy)
   return {
     address: through(upstream, port),
     freeze: () => {

@@ -1,7 +1,7 @@
 import net from 'node:net'
 import type { ServerAddress } from '../../src/db/pool.ts'
 import { socketOf, through } from './proxy.ts'
-import { joinSockets } from './sockets.ts'
+import { joinSockets, listenLocally } from './sockets.ts'
 
 /** A way to a PostgreSQL server on which a client comes to a stand at a chosen message. */
 export type Barrier = {
@@ -45,8 +45,7 @@ export async function startBarrier(upstream: ServerAddress, text: string): Promi
     })
     server.on('data', (chunk: Buffer) => client.write(chunk))
   })
-  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
-  const { port } = proxy.address() as net.AddressInfo
+  const port = await listenLocally(proxy)
 
   return {
     address: through(upstream, port),

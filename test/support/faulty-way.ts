@@ -1,6 +1,7 @@
 import net from 'node:net'
 import type { ServerAddress } from '../../src/db/pool.ts'
 import { socketOf, through } from './proxy.ts'
+import { listenLocally } from './sockets.ts'
 
 /** What a connection of the service is for, as its application_name says; all: whatever it is. */
 export const POOLS = ['append', 'project', 'read', 'control', 'session', 'instance'] as const
@@ -56,10 +57,7 @@ export async function startFaultyWay(
     const connection = new Connection(client, upstream, options, () => concerns(connection))
     open.add(connection)
   })
-  const listen = (port: number) =>
-    new Promise<void>((resolve) => listener.listen(port, '127.0.0.1', resolve))
-  await listen(0)
-  const { port } = listener.address() as net.AddressInfo
+  const port = await listenLocally(listener)
   return {
     address: through(upstream, port),
     get asked() {

@@ -1,5 +1,5 @@
 import http from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { listenLocally } from './sockets.ts'
 
 export type HttpProxy = {
   /** Where clients find the service: the host and the prefix. */
@@ -36,9 +36,9 @@ export async function startHttpProxy(
     response.on('close', () => forwarded.destroy())
     request.pipe(forwarded)
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const own = await listenLocally(server)
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}${prefix}`,
+    url: `http://127.0.0.1:${own}${prefix}`,
     strays,
     close: () =>
       new Promise((resolve) => {

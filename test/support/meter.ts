@@ -1,7 +1,7 @@
 import net from 'node:net'
 import type { ServerAddress } from '../../src/db/pool.ts'
 import { socketOf, through } from './proxy.ts'
-import { joinSockets } from './sockets.ts'
+import { joinSockets, listenLocally } from './sockets.ts'
 
 export type MeteredWay = {
   address: ServerAddress
@@ -31,15 +31,12 @@ export async function startMeter(upstream: ServerAddress): Promise<MeteredWay> {
       if (!swallowed.has(server)) client.write(chunk)
     })
   })
-  const listen = (port: number) =>
-    new Promise<void>((resolve) => proxy.listen(port, '127.0.0.1', resolve))
   const close = () => {
     const closed = new Promise<unknown>((resolve) => proxy.close(resolve))
     for (const socket of sockets) socket.destroy()
     return closed
   }
-  await listen(0)
-  const { port } = proxy.address() as net.AddressInfo
+  const port = await listenLocally(proxy)
   return {
     address: through(upstream, port),
     get bytes() {
@@ -51,7 +48,9 @@ export async function startMeter(upstream: ServerAddress): Promise<MeteredWay> {
     lose: async () => {
       await close()
     },
-    restore: () => listen(port),
+    restore: async () => {
+      await listenLocally(proxy, port)
+    },
     close: async () => {
       await close()
     },

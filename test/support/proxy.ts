@@ -1,6 +1,6 @@
 import net from 'node:net'
 import type { ServerAddress } from '../../src/db/pool.ts'
-import { joinSockets } from './sockets.ts'
+import { joinSockets, listenLocally } from './sockets.ts'
 
 /** Where a connection is cut: the statement never arrives, or its commit is never heard of. */
 export type Cut = 'before' | 'after commit'
@@ -68,8 +68,7 @@ export async function startProxy(upstream: ServerAddress): Promise<LossyWay> {
       }
     })
   })
-  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
-  const { port } = proxy.address() as net.AddressInfo
+  const port = await listenLocally(proxy)
 
   return {
     address: through(upstream, port),

@@ -14,3 +14,9 @@ export function joinSockets(open: Set<net.Socket>, client: net.Socket, server: n
     })
   }
 }
+
+/** Listens on a port of 127.0.0.1, a free one if none is named; returns which. */
+export async function listenLocally(server: net.Server, port = 0): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
+  return (server.address() as net.AddressInfo).port
+}

@@ -1,7 +1,7 @@
 import net from 'node:net'
 import type { ServerAddress } from '../../src/db/pool.ts'
 import { socketOf, through } from './proxy.ts'
-import { joinSockets } from './sockets.ts'
+import { joinSockets, listenLocally } from './sockets.ts'
 
 /** An address that stays while the server behind it changes, as a failover manager keeps one. */
 export type SwitchedWay = {
@@ -27,8 +27,7 @@ export async function startSwitch(first: ServerAddress): Promise<SwitchedWay> {
   const cut = () => {
     for (const socket of sockets) socket.destroy()
   }
-  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
-  const { port } = proxy.address() as net.AddressInfo
+  const port = await listenLocally(proxy)
   return {
     address: through(first, port),
     lead: (to) => {

@@ -17,6 +17,7 @@ import { startEmbeddedPostgres } from '../../src/db/embedded/index.ts'
 import { connectAsOwner } from '../../src/db/pool.ts'
 import { copyCluster } from './cluster.ts'
 import { freePort } from './free-port.ts'
+import { listenLocally } from './sockets.ts'
 
 export const hasOpenssl = Bun.which('openssl') !== null
 /** Of the user of every URL. */
@@ -112,8 +113,7 @@ export async function startBetween(server: TlsServer): Promise<{ port: number; c
     secured.on('error', () => client.destroy())
     secured.pipe(client).pipe(secured)
   })
-  await new Promise<void>((resolve) => terminator.listen(0, '127.0.0.1', resolve))
-  const inner = (terminator.address() as net.AddressInfo).port
+  const inner = await listenLocally(terminator)
   const listener = net.createServer((client) => {
     client.on('error', () => {})
     client.once('data', () => {
@@ -123,9 +123,9 @@ export async function startBetween(server: TlsServer): Promise<{ port: number; c
       client.write('S')
     })
   })
-  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
+  const port = await listenLocally(listener)
   return {
-    port: (listener.address() as net.AddressInfo).port,
+    port,
     close: () => {
       listener.close()
       terminator.close()
