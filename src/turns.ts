@@ -49,7 +49,7 @@ export class Turns {
 const SLICE_MS = 10
 
 /** Resolves when this thread has done what else is waiting for it. */
-export const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
+const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 /** Takes all that is made a step at a time, and lets others have their turn meanwhile. */
 export async function takeInTurns<Value, Made>(

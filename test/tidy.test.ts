@@ -51,7 +51,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'http/sessions': ['db', 'tokens', 'http'],
   'http/live': ['events', 'db', 'intervals.ts', 'tokens', 'http'],
   'http/status': ['db', 'instances', 'replicas', 'http'],
-  'http/audit': ['events', 'db', 'intervals.ts', 'turns.ts', 'log', 'replicas', 'tokens', 'http'],
+  'http/audit': ['events', 'db', 'intervals.ts', 'log', 'replicas', 'tokens', 'http'],
   'http/transparency': [
     ...['events', 'merkle', 'db', 'log', 'replicas', 'transparency', 'tokens', 'http'],
   ],

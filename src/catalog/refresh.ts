@@ -43,7 +43,7 @@ async function foldChanges(sql: Sql, catalog: Catalog): Promise<void> {
       catalog.fold(Number(position), sha256, decodeChange(version, payload))
     }
   }
-  // Where its connection is lost between two parts, the driver ends a cursor as if that were all.
+  // The driver ends a cursor as if that were all if its connection is lost between two parts.
   if (catalog.position < newest) throw new NotNow('no answer')
 }
 

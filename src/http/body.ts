@@ -13,10 +13,10 @@ const LARGE_AT_ONCE = { all: 16, client: 4 }
 /** How slowly a large body may arrive: after some seconds, so many bytes in each. */
 const SLOWEST = { afterMs: 10_000, bytesPerMs: 64 }
 
-/** A body above this is handed on as bytes where somebody takes them: it takes some 5 ms here. */
+/** A body above this is handed on as bytes if there is a taker: here it would take some 5 ms. */
 const HANDED_ON_BYTES = 256 * 1024
 
-/** What takes the bytes of a very large body, which are its own then. */
+/** Takes the bytes of a very large body, and owns them from then on. */
 type Taker<Value> = (bytes: Uint8Array) => Promise<Value>
 
 /** Reads the bodies of requests, within bounds on each and on all that are read at once. */
@@ -36,8 +36,8 @@ export class Bodies {
    * all clients or of this one, 408 for a large one that comes too slowly, and 400 for one that is
    * broken or made to hurt.
    *
-   * Where there is `take`, a very large body goes to that as it came, and what that makes of it is
-   * given. Until then the body is counted.
+   * `take` is given a very large body as it came, and its result is returned. The body is counted
+   * until then.
    */
   read<Value = never>(
     request: Request,

@@ -28,7 +28,7 @@ const ERRORS = {
   503: ['database unavailable', 'Not now: try again after Retry-After seconds'],
 } as const
 
-/** What a status says on most routes, where that is more than one thing. */
+/** The errors of a status that has several of them on most routes. */
 const USUAL: { [Status in keyof typeof ERRORS]?: string[] } = {
   429: ['too many requests', 'too many unknown tokens'],
 }

@@ -38,7 +38,7 @@ export class Places {
   /** Changes of the catalog, each of which holds up the flushes of all for a moment. */
   readonly #changes: Shares
   /**
-   * What takes a millisecond and no token, by network, and what is refused: some 1,500 a second of
+   * Requests that take a millisecond and no token, and refusals, by network: some 1,500 a second of
    * each network, which take a tenth of the thread.
    */
   readonly #quick: Shares
@@ -52,7 +52,7 @@ export class Places {
     this.#reads = new Shares({ each: 4, all: 6, leastRestMs: 1, waitMs, mustRest })
     this.#changes = new Shares({ each: 2, all: 2, leastRestMs: 1, waitMs, mustRest })
     this.#pages = new Shares({ each: 4, all: 4, leastRestMs: 0, waitMs: null, mustRest })
-    // Whoever it is: nobody has to be held up to be spared these.
+    // These are paced whether or not flushes arrive.
     const always = { leastRestMs: LEAST_REST_MS, waitMs, mustRest: () => true }
     this.#quick = new Shares({ each: 4, all: 16, ...always })
   }

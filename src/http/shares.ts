@@ -9,7 +9,7 @@ export type SharesOptions = {
   leastRestMs: number
   /** Milliseconds that a request waits for a place; null: as long as it takes. */
   waitMs: number | null
-  /** False while nobody is held up by this work: no place is kept free then. */
+  /** False while this work holds no one up: no place is kept free then. */
   mustRest: () => boolean
 }
 
@@ -38,7 +38,7 @@ type Share = { taken: number; waiting: Set<Waiter> }
  * the callers in turns; then they are refused.
  */
 export class Shares {
-  /** Of those who have something in work or wait; whose turn it is next comes first. */
+  /** The callers with work or waiting requests; the one whose turn is next comes first. */
   readonly #shares = new Map<string, Share>()
   #inWork = 0
 

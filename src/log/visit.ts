@@ -2,7 +2,7 @@ import type { Sql, Transaction } from '../db/pool.ts'
 import type { Event, StoredEvent } from '../events/event.ts'
 import { type ReadRange, recordedAt } from './read.ts'
 
-/** What a fold reads of an event; the payload is UTF-8, or null where it was too large. */
+/** The part of an event that a fold reads; the payload is UTF-8, or null if it was too large. */
 export type FoldableEvent = Pick<
   StoredEvent,
   'position' | 'type' | 'version' | 'recordedAt' | 'payloadSha256'
@@ -30,7 +30,7 @@ export const payloadText = (sql: Sql | Transaction, smallOnly: boolean) =>
  * Shows the first `limit` events of a range one after the other as they arrive, so that none are
  * kept and this thread serves others between them; gives how many there were. A payload is a view
  * of what the connection received, good until `visit` returns.
- * Where `smallOnly`, a larger payload is left in the database.
+ * With `smallOnly` a larger payload is left in the database.
  */
 export async function visitEvents(
   sql: Sql | Transaction,

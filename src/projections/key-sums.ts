@@ -41,11 +41,6 @@ export class KeySums {
     sum.lastAccessedAt = Math.max(sum.lastAccessedAt, lastAccessedAt)
   }
 
-  /** Every key that was used, in order of its hash. */
-  toSorted(): KeySum[] {
-    return [...this.#sums.values()].sort(byHash)
-  }
-
   /** Every key that was used, SLICE_ROWS at a time, which are in order. */
   *slices(): Generator<KeySum[]> {
     for (const slice of cutRows(this.#sums.values())) yield slice.sort(byHash)

@@ -69,12 +69,6 @@ export class Sums {
     this.add(id, requested, succeeded)
   }
 
-  /** Every id that was counted, in order. */
-  toSorted(): Sum[] {
-    const sums = [...this.slices()].flat()
-    return this.#others.size === 0 ? sums : sums.sort(byId)
-  }
-
   /** Every id that was counted, about SLICE_ROWS at a time, which are in order. */
   *slices(): Generator<Sum[]> {
     let slice: Sum[] = []

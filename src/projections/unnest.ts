@@ -20,9 +20,6 @@ export const keySumColumns = (sums: readonly KeySum[]): Columns => [
   toArray(sums, ({ lastAccessedAt }) => lastAccessedAt),
 ]
 
-/** Columns of no rows, five at most. */
-export const NO_COLUMNS: Columns = ['{}', '{}', '{}', '{}', '{}']
-
 /** The columns of all slices together; made of one after the other, with a null after each. */
 export function* gatherColumns<Row>(
   slices: Iterable<Row[]>,
@@ -33,7 +30,7 @@ export function* gatherColumns<Row>(
     gathered.push(columnsOf(slice))
     yield null
   }
-  return NO_COLUMNS.map((_, i) => joinArrays(gathered.map((columns) => columns[i] ?? '{}')))
+  return columnsOf([]).map((_, i) => joinArrays(gathered.map((columns) => columns[i]!)))
 }
 
 /** Sums as rows of a statement: put it after `from`; they are `f (id, requests, successes)`. */

@@ -7,7 +7,7 @@ import type { Intervals } from '../intervals.ts'
 import type { AppendOutcome } from '../log/queue.ts'
 import type { EventPlace } from '../log/visit.ts'
 
-/** What the worker works with. */
+/** The settings of the worker. */
 export type WorkerSettings = {
   address: ServerAddress
   shards: number
@@ -17,7 +17,7 @@ export type WorkerSettings = {
 /** Why an event can't be folded: newer code may be able to, where it is unknown. */
 export type Unfit = { unfit: string; isUnknown: boolean }
 
-/** What the worker can be asked for. */
+/** The jobs that the worker does. */
 export type Jobs = {
   append: (flush: LargeFlush) => Promise<AppendOutcome | Refusal>
   /** Reads an event; its parts are given under this number. */
@@ -33,7 +33,7 @@ export type Asked = {
   [Job in keyof Jobs]: { id: number; job: Job; args: Parameters<Jobs[Job]> }
 }[keyof Jobs]
 
-/** What the worker tells without being asked. */
+/** The messages that the worker sends without being asked. */
 export type Told =
   | { told: 'appended'; shard: number; firstPosition: number; events: number }
   | { told: 'refused'; shard: number; error: SentError }

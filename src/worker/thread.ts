@@ -27,7 +27,7 @@ class WorkerEnded extends NotNow {
 type Pending = { resolve: (value: unknown) => void; reject: (error: Error) => void }
 
 export type WorkerOptions = WorkerSettings & {
-  /** What the worker has appended, and what the database didn't take. */
+  /** Called when the worker has appended events, and when the database didn't take them. */
   onAppended: (shard: number, firstPosition: number, events: number) => void
   onRefused: (shard: number, error: unknown) => void
   onTaken: (shard: number) => void

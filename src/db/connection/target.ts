@@ -36,7 +36,7 @@ export type Target = {
 
 type Env = Record<string, string | undefined>
 
-/** What a connection is called where nothing else is asked for. */
+/** The name of a connection (application_name) unless another is asked for. */
 export const APPLICATION = 'tallybook'
 const CONNECT_SECONDS = 5
 const KEEP_ALIVE_SECONDS = 60

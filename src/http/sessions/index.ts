@@ -5,7 +5,6 @@ import { Bodies } from '../body.ts'
 import { readCookie, refuseCrossOrigin, writeCookie } from '../cookie.ts'
 import { jsonResponse } from '../json.ts'
 import { NoQuery } from '../params.ts'
-import type { Places } from '../places.ts'
 import { Problem } from '../problem.ts'
 import { WindowCounts } from '../window-counts.ts'
 import * as details from './detail.ts'
@@ -20,7 +19,7 @@ const BODY_BYTES = 4 * 1024
 /** That a token may make in a minute: each is written down. */
 const SIGN_INS = 120
 
-type Options = AuthOptions & { basePath: string; places: Places }
+type Options = AuthOptions & { basePath: string }
 
 /** POST, GET and DELETE /session: a browser that is signed in. */
 export function sessionRoutes(options: Options) {

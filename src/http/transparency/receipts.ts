@@ -12,7 +12,7 @@ import { receiptDetail } from './detail.ts'
 import { ReceiptBody } from './model.ts'
 import { answerReceipt } from './proofs.ts'
 
-type Options = {
+export type ReceiptOptions = {
   reads: Reads
   shards: number
   heads: TreeHeads
@@ -23,7 +23,7 @@ type Options = {
 /** POST /internal/receipts: for who posted a flush, the proof that it was recorded. */
 export function receiptRoute(
   guard: ReturnType<typeof auth>,
-  { reads, shards, heads, bodies, places }: Options,
+  { reads, shards, heads, bodies, places }: ReceiptOptions,
 ) {
   return new Elysia({ name: 'receipts' }).use(guard).post(
     '/internal/receipts',
