@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from 'bun:test'
 import { positionOf } from '../support/events.ts'
 import { FollowedStream } from '../support/follow.ts'
+import { keyOfShard } from '../support/keys.ts'
 import { keepDatabase } from '../support/rewind.ts'
 import { type TestService, useInstances } from '../support/service.ts'
 import { until } from '../support/until.ts'
@@ -23,6 +24,17 @@ const post = async (requests: number, service: TestService = one) => {
   const response = await service.post('/internal/apikey-stats/flush', { keys })
   expect(response.status).toBe(200)
   return positionOf(response)
+}
+
+let posted = 0
+
+async function postToEachShard(): Promise<void> {
+  for (let shard = 0; shard < one.shards; shard++) {
+    const headers = { 'idempotency-key': keyOfShard(shard, one.shards, `each-${posted++}`) }
+    const keys = [{ api_key_id: 1, requests: 1 }]
+    const response = await one.post('/internal/apikey-stats/flush', { keys }, headers)
+    expect(response.status).toBe(200)
+  }
 }
 
 const readTotal = async (service: TestService) =>
@@ -84,8 +96,9 @@ describe.each(instances)('%s', (_, service) => {
   test('ends them also where the log has grown past where they stood', async () => {
     const stream = await FollowedStream.open(service, 'shard=all')
     expect(await stream.next()).toHaveProperty('retry')
-    await post(1)
-    await stream.events(1)
+    // It has sent an event of each shard: so it knows which one stands where it does.
+    await postToEachShard()
+    await stream.events(one.shards)
     await kept.bringBack()
     for (let i = 0; i < 100; i++) await post(1)
     await stream.untilEnd()
