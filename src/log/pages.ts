@@ -27,6 +27,7 @@ export class ShardPages {
   #next = 0
   /** Where the page ends: `position`, once its last line is taken. */
   #reached: number
+  #filling: Promise<void> | null = null
 
   constructor(
     readonly shard: number,
@@ -51,8 +52,18 @@ export class ShardPages {
     if (isLast) this.drop()
   }
 
-  /** Reads the next page, of events up to `upTo`: they must have been committed by now. */
-  async fill(upTo: number): Promise<void> {
+  /**
+   * Reads the next page, of events up to `upTo`: they must have been committed by now. A page that
+   * is being read is waited for: a reader of several shards, one of which fails, tries all again.
+   */
+  fill(upTo: number): Promise<void> {
+    this.#filling ??= this.#fill(upTo).finally(() => {
+      this.#filling = null
+    })
+    return this.#filling
+  }
+
+  async #fill(upTo: number): Promise<void> {
     if (this.first !== undefined || this.position >= upTo) return
     const range = {
       shard: this.shard,
