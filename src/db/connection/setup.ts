@@ -36,12 +36,26 @@ const DURABLE = `set_config('synchronous_commit',
 const PLANS = `set_config('tallybook.plan_cache_mode', case when exists (select from pg_extension
   where extname = 'citus') then 'auto' else 'force_generic_plan' end, false)`
 
-/** Which types are arrays of which: what the driver asks where it has no statement of ours. */
-const ARRAYS = `(
-  select json_agg(json_build_object('oid', b.oid, 'typarray', b.typarray))
-  from pg_catalog.pg_type a join pg_catalog.pg_type b on b.oid = a.typelem
-  where a.typcategory = 'A'
-)`
+/**
+ * The array type of each type that the service uses, by their numbers, which are PostgreSQL's own
+ * and never change. The driver would ask each session for those of all types.
+ */
+const ARRAY_TYPES = {
+  bool: [16, 1000],
+  bytea: [17, 1001],
+  int8: [20, 1016],
+  int2: [21, 1005],
+  int4: [23, 1007],
+  text: [25, 1009],
+  json: [114, 199],
+  float8: [701, 1022],
+  timestamptz: [1184, 1185],
+  numeric: [1700, 1231],
+} as const
+
+const ARRAYS = JSON.stringify(
+  Object.values(ARRAY_TYPES).map(([oid, typarray]) => ({ oid, typarray })),
+)
 
 /**
  * The statement that a session begins with. It fails, and the connection with it, where the session
@@ -53,5 +67,5 @@ export function setupOf(settings: Record<string, string>): string {
     ([name, value]) => `set_config(${quote(name)}, ${quote(value)}, false)`,
   )
   const sets = [DURABLE, PLANS, ...calls].join(', ')
-  return `select pg_backend_pid() as pid, ${ARRAYS} as arrays, ${sets}, ${SESSION_COLUMNS}`
+  return `select pg_backend_pid() as pid, '${ARRAYS}'::json as arrays, ${sets}, ${SESSION_COLUMNS}`
 }
