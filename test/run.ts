@@ -86,7 +86,11 @@ async function run(options: Options, server: TestServer, files: string[]): Promi
     const { workers, bail, 'update-snapshots': updateSnapshots } = options
     // Of a few files everything is worth reading.
     const verbose = runs.length <= VERBOSE_RUNS
-    return await runAll(runs, { workers, bail, verbose, updateSnapshots, folder: server.folder })
+    // Somebody waits for the answer.
+    const isInner = options.files.length > 0 || options.keep
+    const { folder } = server
+    const running = { workers, bail, verbose, updateSnapshots, folder, together: isInner }
+    return await runAll(runs, running)
   } finally {
     if ('url' in server.address) await removeTemplates(shards)
   }

@@ -5,7 +5,7 @@ import { useService } from '../support/service.ts'
 // Pages of events by a filter that few or no events pass: each looks at a bounded part of the log,
 // and pages together find all of them.
 
-const service = useService({ shards: 2 })
+const service = useService()
 
 /** More than one page looks at. */
 const MANY = 120_000

@@ -1,7 +1,8 @@
-import { expect, test } from 'bun:test'
+import { afterEach, expect, test } from 'bun:test'
 import pino from 'pino'
+import { LogAhead } from '../../src/log/ahead.ts'
 import { insertEvent } from '../support/events.ts'
-import { createDatabase } from '../support/server.ts'
+import { useDatabase, usePools } from '../support/server.ts'
 import { startTestService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
@@ -9,38 +10,60 @@ import { until } from '../support/until.ts'
 
 const DAY_S = 86_400
 
-/** What a service says of a log whose newest event is so many seconds ahead; null: of an empty one. */
-async function observe(ahead: number | null) {
-  const database = await createDatabase({ shards: 1 })
-  if (ahead !== null) {
-    const recordedAt = new Date(Date.now() + ahead * 1_000).toISOString()
-    await insertEvent(database.owner, { recordedAt })
-  }
-  const lines: { msg: string; seconds?: number }[] = []
-  const logger = pino({ level: 'warn' }, { write: (line) => lines.push(JSON.parse(line)) })
-  const service = await startTestService({ database, shards: 1, logger })
-  const readStatus = () => service.read<{ log_ahead_seconds: number | null }>('/admin/status')
-  await until(async () => (await readStatus()).log_ahead_seconds !== null)
-  const metrics = await (await service.fetch(null, '/metrics')).text()
-  const observed = {
-    status: (await readStatus()).log_ahead_seconds,
-    ready: ((await (await service.fetch(null, '/health/ready')).json()) as Record<string, unknown>)
-      .log_ahead_seconds,
-    metric: Number(/^tallybook_log_ahead_seconds (\S+)$/m.exec(metrics)?.[1]),
-    logged: lines.filter(({ msg }) => msg === 'log: the newest event lies in the future'),
-  }
-  await service.end()
-  return observed
+const database = useDatabase({ shards: 1 })
+const pools = usePools(database)
+
+let lines: { msg: string; seconds?: number }[] = []
+const logger = pino({ level: 'warn' }, { write: (line) => lines.push(JSON.parse(line)) })
+const readLogged = () =>
+  lines.filter(({ msg }) => msg === 'log: the newest event lies in the future')
+
+afterEach(() => {
+  lines = []
+})
+
+/** Appends an event that is so many seconds ahead of now. */
+const insertAhead = (seconds: number) =>
+  insertEvent(database.owner, {
+    recordedAt: new Date(Date.now() + seconds * 1_000).toISOString(),
+  })
+
+/** How far ahead the log is, at the first look. */
+async function look(): Promise<number> {
+  const ahead = new LogAhead({ sql: pools.read, logger })
+  const looks = ahead.start()
+  const seconds = await until(() => ahead.seconds)
+  looks.stop()
+  return seconds
 }
 
-test.each([null, -DAY_S, 0, 30])('nothing is said of a newest event %p s ahead', async (ahead) => {
-  expect(await observe(ahead)).toEqual({ status: 0, ready: undefined, metric: 0, logged: [] })
+test('nothing is said of an empty log', async () => {
+  expect([await look(), readLogged()]).toEqual([0, []])
+})
+
+test.each([-DAY_S, 0, 30])('nothing is said of a newest event %p s ahead', async (ahead) => {
+  await insertAhead(ahead)
+  expect([await look(), readLogged()]).toEqual([0, []])
 })
 
 test.each([90, 2 * DAY_S, 3_650 * DAY_S])('one that is %p s ahead is said', async (ahead) => {
-  const { status, ready, metric, logged } = await observe(ahead)
-  expect(status).toBeGreaterThan(ahead - 60)
-  expect(status).toBeLessThanOrEqual(ahead)
-  expect([ready, metric]).toEqual([status!, status!])
-  expect(logged).toMatchObject([{ seconds: Math.round(status!) }])
+  await insertAhead(ahead)
+  const seconds = await look()
+  expect(seconds).toBeGreaterThan(ahead - 60)
+  expect(seconds).toBeLessThanOrEqual(ahead)
+  expect(readLogged()).toMatchObject([{ seconds: Math.round(seconds) }])
+})
+
+test('status, health and metrics tell of it', async () => {
+  const service = await startTestService({ database, shards: 1, logger })
+  const readStatus = async () =>
+    (await service.read<{ log_ahead_seconds: number | null }>('/admin/status')).log_ahead_seconds
+  const ahead = await until(readStatus)
+  expect(readLogged()).toMatchObject([{ seconds: Math.round(ahead) }])
+  expect(await (await service.fetch(null, '/health/ready')).json()).toMatchObject({
+    log_ahead_seconds: ahead,
+  })
+  const metrics = await (await service.fetch(null, '/metrics')).text()
+  expect(Number(/^tallybook_log_ahead_seconds (\S+)$/m.exec(metrics)?.[1])).toBe(ahead)
+  await service.stop()
 })

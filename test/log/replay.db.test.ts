@@ -149,7 +149,7 @@ test('many tries at once count once, through one instance and through two', asyn
       [service, other],
     ]) {
       const before = await totalOf(1)
-      const keys = Array.from({ length: 40 }, () => keyed(crypto.randomUUID()))
+      const keys = Array.from({ length: 15 }, () => keyed(crypto.randomUUID()))
       const tries = keys.map(async (key) => {
         const body = { keys: [entry(1, 1)] }
         const answers = await Promise.all(

@@ -36,7 +36,7 @@ test('those of a lone client fill all shards alike', async () => {
 
 test('one with an idempotency key goes where its hash says, on every instance', async () => {
   const shards = new Set<number>()
-  for (let i = 0; i < 40; i++) {
+  for (let i = 0; i < 25; i++) {
     const first = await post(one, `flush-${i}`)
     const digest = createHash('sha256').update(`dp\nflush-${i}`).digest('hex')
     expect(shardOf(first)).toBe(Number(BigInt(`0x${digest.slice(0, 12)}`) % BigInt(SHARDS)))
@@ -51,10 +51,10 @@ test('one with an idempotency key goes where its hash says, on every instance', 
 test('of many at once each is appended once, and the sum is theirs', async () => {
   await one.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 1, group_id: 1 }] })
   const posted = await Promise.all(
-    Array.from({ length: 200 }, (_, i) => post(i % 2 === 0 ? one : other)),
+    Array.from({ length: 60 }, (_, i) => post(i % 2 === 0 ? one : other)),
   )
   const positions = posted.map(positionOf)
-  expect(new Set(positions).size).toBe(200)
+  expect(new Set(positions).size).toBe(60)
   expect(new Set(posted.map(shardOf)).size).toBeGreaterThan(1)
-  expect(await other.read('/admin/apikey-stats/summary')).toMatchObject({ total_requests: 200 })
+  expect(await other.read('/admin/apikey-stats/summary')).toMatchObject({ total_requests: 60 })
 })

@@ -10,27 +10,43 @@ export const add = (a: Counts, b: Counts): Counts => ({
   failures: [...a.failures, ...b.failures],
 })
 
+/** What became of a test file. */
+export type FileResult = { file: string; counts: Counts; ms: number }
+
 /**
- * Reads the report of a test process. A process that left no report, or failed without a failed
- * test, was ended from inside or found no test: that is a failure, whatever its exit code.
+ * Reads the report of a test process, by file. A process that left no report of a file, or failed
+ * without a failed test, was ended from inside or found no test: that is a failure, whatever its
+ * exit code.
  */
-export function readReport(xml: string, file: string, exitCode: number | null): Counts {
-  const counts = readCounts(xml)
-  const failures = readFailures(xml)
-  const ran = counts.passed + counts.failed + counts.skipped
-  if (ran > 0 && (exitCode === 0) === (counts.failed === 0)) return { ...counts, failures }
-  const reason = ran === 0 ? 'ran no test' : `ended with exit code ${exitCode}`
-  return { ...counts, failed: counts.failed + 1, failures: [...failures, `${file} ${reason}`] }
+export function readReport(
+  xml: string,
+  files: readonly string[],
+  exitCode: number | null,
+): FileResult[] {
+  const results = files.map((file) => readFileResult(xml, file))
+  const hasFailed = results.some(({ counts }) => counts.failed > 0)
+  if ((exitCode === 0) !== hasFailed) return results
+  const [first, ...others] = results
+  const failure = failedFor(`${files.join(' ')} ended with exit code ${exitCode}`)
+  return [{ ...first!, counts: add(first!.counts, failure) }, ...others]
 }
 
-/** From `<testsuites … tests="8" … failures="0" skipped="0" …>`, the file's first such element. */
-function readCounts(xml: string): Omit<Counts, 'failures'> {
-  const suites = /<testsuites [^>]*>/.exec(xml)?.[0] ?? ''
-  const number = (name: string) => Number(new RegExp(` ${name}="(\\d+)"`).exec(suites)?.[1] ?? 0)
+/** From `<testsuite name="<file>" file="<file>" tests="8" … failures="0" skipped="0" time="1.2" …>`. */
+function readFileResult(xml: string, file: string): FileResult {
+  const suites = xml.match(/<testsuite [^>]*>/g) ?? []
+  const suite = suites.find((tag) => tag.startsWith(`<testsuite name="${file}"`)) ?? ''
+  const number = (name: string) => Number(new RegExp(` ${name}="([\\d.]+)"`).exec(suite)?.[1] ?? 0)
   const failed = number('failures') + number('errors')
   const skipped = number('skipped')
-  return { passed: number('tests') - failed - skipped, failed, skipped }
+  const passed = number('tests') - failed - skipped
+  const failures = readFailures(xml).filter((failure) => failure.startsWith(`${file}:`))
+  const counts = { passed, failed, skipped, failures }
+  const hasRun = number('tests') > 0
+  const ms = number('time') * 1_000
+  return { file, ms, counts: hasRun ? counts : failedFor(`${file} ran no test`) }
 }
+
+const failedFor = (reason: string): Counts => ({ ...NONE, failed: 1, failures: [reason] })
 
 /** From `<testcase name="…" classname="…" … file="…" line="…"><failure … message="…">`. */
 function readFailures(xml: string): string[] {

@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Glob } from 'bun'
-import { add, type Counts, NONE, readReport } from './junit.ts'
+import { alone, type Batch, together } from './batches.ts'
+import { add, type Counts, type FileResult, NONE, readReport } from './junit.ts'
 import { Timings } from './timings.ts'
 
 export const ROOT = join(import.meta.dir, '../..')
@@ -12,6 +13,8 @@ export type Run = { file: string; shards: number }
 export type QueueOptions = {
   /** How many test processes run at once. */
   workers: number
+  /** Several files in a process: the sooner done, but what one leaves behind the next one meets. */
+  together?: boolean
   /** Where reports are written. */
   folder: string
   /** Only tests whose name this pattern finds. */
@@ -41,24 +44,30 @@ export async function findTests(wanted: readonly string[]): Promise<string[]> {
 }
 
 /**
- * Runs each file in a process of its own, several at once, the longest first. `bun test --parallel`
- * does as much for one set of files; but here a file may be due with several numbers of shards,
- * which is an environment variable, and one queue for all of them leaves no worker idle until the
- * end.
+ * Runs the files in processes, several at once, the longest first. `bun test --parallel` does as
+ * much for one set of files; but here a file may be due with several numbers of shards, which is an
+ * environment variable, and one queue for all of them leaves no worker idle until the end.
  */
 export async function runAll(runs: readonly Run[], options: QueueOptions): Promise<Counts> {
   const timings = await Timings.load()
-  const queue = [...runs].sort((a, b) => timings.of(b) - timings.of(a))
+  const msOf = (run: Run) => timings.of(run)
+  const queue = options.together ? together(runs, msOf) : alone(runs, msOf)
   const running = new Set<Bun.Subprocess>()
   let counts = NONE
   let done = 0
   const work = async () => {
-    for (let run = queue.shift(); run !== undefined; run = queue.shift()) {
-      const outcome = await runFile(run, options, running)
+    for (let batch = queue.shift(); batch !== undefined; batch = queue.shift()) {
+      const { results, output } = await runBatch(batch, options, running)
       if (options.bail && counts.failed > 0) return
-      counts = add(counts, outcome.counts)
-      timings.note(run, outcome.ms)
-      console.log(describe(run, outcome, `${++done}/${runs.length}`, options.verbose))
+      for (const result of results) {
+        const run = { file: result.file, shards: batch.shards }
+        counts = add(counts, result.counts)
+        timings.note(run, result.ms)
+        console.log(describe(run, result, `${++done}/${runs.length}`))
+      }
+      const hasFailed = results.some((result) => result.counts.failed > 0)
+      if (options.verbose || hasFailed) console.log(output)
+      else printSkips(output)
       if (options.bail && counts.failed > 0) {
         queue.length = 0
         for (const child of running) child.kill('SIGKILL')
@@ -74,14 +83,12 @@ export async function runAll(runs: readonly Run[], options: QueueOptions): Promi
   return counts
 }
 
-type Outcome = { counts: Counts; ms: number; output: string }
-
-async function runFile(
-  { file, shards }: Run,
+async function runBatch(
+  { files, shards }: Batch,
   { folder, names, bail, updateSnapshots = false, env }: QueueOptions,
   running: Set<Bun.Subprocess>,
-): Promise<Outcome> {
-  const report = join(folder, `${file.replaceAll('/', '-')}-${shards}.xml`)
+): Promise<{ results: FileResult[]; output: string }> {
+  const report = join(folder, `${files[0]!.replaceAll('/', '-')}-${shards}.xml`)
   const started = performance.now()
   const child = Bun.spawn(
     [
@@ -93,7 +100,7 @@ async function runFile(
       ...(bail ? ['--bail'] : []),
       ...(updateSnapshots ? ['--update-snapshots'] : []),
       ...(names === undefined ? [] : ['--test-name-pattern', names.source]),
-      `./${file}`,
+      ...files.map((file) => `./${file}`),
     ],
     {
       cwd: ROOT,
@@ -118,24 +125,29 @@ async function runFile(
   running.delete(child)
   const ms = performance.now() - started
   const xml = await readFile(report, 'utf8').catch(() => '')
-  const counts = readReport(xml, file, exitCode)
-  const failures = counts.failures.map((failure) => `${shards} shard(s), ${failure}`)
-  return { counts: { ...counts, failures }, ms, output: stdout + stderr }
+  const results = readReport(xml, files, exitCode).map((result) => {
+    const failures = result.counts.failures.map((failure) => `${shards} shard(s), ${failure}`)
+    // Of a file alone the start of its process counts as well.
+    const own = files.length === 1 ? ms : result.ms
+    return { ...result, ms: own, counts: { ...result.counts, failures } }
+  })
+  return { results, output: stdout + stderr }
 }
 
-/** `12/240 test/log/append.db.test.ts, 4 shards: 4 passed in 1.3 s`, with what is worth reading. */
-function describe({ file, shards }: Run, outcome: Outcome, place: string, verbose: boolean) {
-  const { counts, ms, output } = outcome
+/** `12/240 test/log/append.db.test.ts, 4 shards: 4 passed in 1.3 s`. */
+function describe({ file, shards }: Run, { counts, ms }: FileResult, place: string): string {
   const results = [
     `${counts.passed} passed`,
     ...(counts.failed > 0 ? [`${counts.failed} FAILED`] : []),
     ...(counts.skipped > 0 ? [`${counts.skipped} skipped`] : []),
   ]
   const name = shards === 1 ? file : `${file}, ${shards} shards`
-  const line = `${place} ${name}: ${results.join(', ')} in ${(ms / 1_000).toFixed(1)} s`
-  if (verbose || counts.failed > 0) return `${output}\n${line}`
-  const skips = output.split('\n').filter((text) => text.startsWith('skipped:'))
-  return [...skips, line].join('\n')
+  return `${place} ${name}: ${results.join(', ')} in ${(ms / 1_000).toFixed(1)} s`
+}
+
+/** What a file says of tests that it left out. */
+function printSkips(output: string): void {
+  for (const line of output.split('\n')) if (line.startsWith('skipped:')) console.log(line)
 }
 
 /** Prints what failed and the closing line, and ends the process with the code that says the same. */
