@@ -87,8 +87,10 @@ export type AppOptions = {
  */
 export function createApp(options: AppOptions) {
   const guard = auth(options)
-  const bodies = new Bodies(options.bodyLimitBytes)
   const { places, logger } = options
+  const bodies = new Bodies(options.bodyLimitBytes, {
+    inTurn: (client, request, receive) => places.takeBody(client, request, receive),
+  })
   const routes: Route[] = []
   const flushPaths = new Set(FLUSH_PATHS.flatMap((path) => [path, options.basePath + path]))
   const app = new Elysia({

@@ -2,9 +2,6 @@ import { gunzip, gunzipSmall, isGzip } from './content-coding.ts'
 import { isTooDense, LARGE_BYTES, TOO_DENSE } from './dense.ts'
 import { Problem, unavailable } from './problem.ts'
 
-/** A large body above this is counted as it arrives, others by what they announce. */
-const ANNOUNCED_BYTES = 1024 * 1024
-
 /**
  * Large bodies that may be read at once, were all of them of the largest size; and of one client.
  */
@@ -13,11 +10,38 @@ const LARGE_AT_ONCE = { all: 16, client: 4 }
 /** How slowly a large body may arrive: after some seconds, so many bytes in each. */
 const SLOWEST = { afterMs: 10_000, bytesPerMs: 64 }
 
-/** A body above this is handed on as bytes if there is a taker: here it would take some 5 ms. */
-const HANDED_ON_BYTES = 256 * 1024
+/**
+ * A body above this is counted as it arrives, others by what they announce; and it is handed on as
+ * bytes if there is a taker: here it would take some 5 ms.
+ */
+const VERY_LARGE_BYTES = 256 * 1024
 
 /** Takes the bytes of a very large body, and owns them from then on. */
 type Taker<Value> = (bytes: Uint8Array) => Promise<Value>
+
+/** Runs the work for a client when it is its turn. */
+type InTurn = <Value>(
+  client: string,
+  request: Request,
+  work: () => Promise<Value>,
+) => Promise<Value>
+
+type BodiesOptions = {
+  /** When the rest of a very large body is read, and handed on; at once if absent. */
+  inTurn?: InTurn
+  slowest?: typeof SLOWEST
+}
+
+/** What of a body has arrived. */
+type Arrived = {
+  arriving: AsyncIterator<Uint8Array>
+  chunks: Uint8Array[]
+  bytes: number
+  /** Of them, those that were counted. */
+  counted: number
+  /** When it began to be waited for. */
+  started: number
+}
 
 /** Reads the bodies of requests, within bounds on each and on all that are read at once. */
 export class Bodies {
@@ -25,10 +49,16 @@ export class Bodies {
   /** Of them, by client; those that have none are left out. */
   readonly #ofClients = new Map<string, number>()
 
+  readonly #inTurn: InTurn
+  readonly #slowest: typeof SLOWEST
+
   constructor(
     private readonly limitBytes: number,
-    private readonly slowest = SLOWEST,
-  ) {}
+    { inTurn = (_client, _request, work) => work(), slowest = SLOWEST }: BodiesOptions = {},
+  ) {
+    this.#inTurn = inTurn
+    this.#slowest = slowest
+  }
 
   /**
    * The body as text (UTF-8, whatever Content-Type says), decompressed. Throws the problem 413
@@ -37,7 +67,8 @@ export class Bodies {
    * broken or made to hurt.
    *
    * `take` is given a very large body as it came, and its result is returned. The body is counted
-   * until then.
+   * until then. Such a body is read when it is the client's turn: what comes before that waits in
+   * the client's own connection.
    */
   read<Value = never>(
     request: Request,
@@ -50,24 +81,15 @@ export class Bodies {
     if (length !== null && length > this.limitBytes) throw this.#tooLarge()
     if (isGzip(request)) return this.#readGzip(request, length, client, take)
     if (length !== null && length <= LARGE_BYTES) return request.text()
-    if (length !== null && length <= ANNOUNCED_BYTES)
-      return this.#readLarge(request, length, client, take)
-    return request.body === null ? '' : this.#readChunks(request.body, client, take)
+    if (length !== null && length <= VERY_LARGE_BYTES)
+      return this.#readLarge(request, length, client)
+    return request.body === null ? '' : this.#readChunks(request, request.body, client, take)
   }
 
-  async #readLarge<Value>(
-    request: Request,
-    length: number,
-    client: string,
-    take: Taker<Value> | null,
-  ): Promise<string | Value> {
+  async #readLarge(request: Request, length: number, client: string): Promise<string> {
     this.#take(length, client)
-    const started = performance.now()
     try {
-      if (take !== null && length > HANDED_ON_BYTES) {
-        return await take(await this.#inTime(request.bytes(), started, length))
-      }
-      return checked(await this.#inTime(request.text(), started, length))
+      return checked(await this.#inTime(request.text(), performance.now(), length))
     } finally {
       this.#give(length, client)
     }
@@ -81,13 +103,13 @@ export class Bodies {
     take: Taker<Value> | null,
   ): Promise<string | Value> {
     if (request.body !== null && (length === null || length > LARGE_BYTES)) {
-      return this.#readChunks(gunzip(this.#limited(request.body)), client, take)
+      return this.#readChunks(request, gunzip(this.#limited(request.body)), client, take)
     }
     const bytes = await request.bytes()
     const small = gunzipSmall(bytes, this.limitBytes)
     return small
       ? new TextDecoder().decode(small)
-      : this.#readChunks(gunzip(chunksOf(bytes)), client, take)
+      : this.#readChunks(request, gunzip(chunksOf(bytes)), client, take)
   }
 
   async *#limited(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
@@ -101,41 +123,52 @@ export class Bodies {
 
   /** A body that is counted as it arrives, until it ends or is found to be too large. */
   async #readChunks<Value>(
+    request: Request,
     body: AsyncIterable<Uint8Array>,
     client: string,
     take: Taker<Value> | null,
   ): Promise<string | Value> {
-    const chunks: Uint8Array[] = []
-    const started = performance.now()
     const arriving = body[Symbol.asyncIterator]()
-    let bytes = 0
-    let taken = 0
+    const arrived = { arriving, chunks: [], bytes: 0, counted: 0, started: performance.now() }
     try {
-      for (;;) {
-        const { done, value } = await this.#inTime(arriving.next(), started, bytes)
-        if (done) break
-        bytes += value.byteLength
-        if (bytes > this.limitBytes) throw this.#tooLarge()
-        if (bytes > LARGE_BYTES) {
-          this.#take(bytes - taken, client)
-          taken = bytes
-        }
-        chunks.push(value)
+      if (await this.#arrive(arrived, client, VERY_LARGE_BYTES)) {
+        const text = new TextDecoder().decode(Buffer.concat(arrived.chunks))
+        return arrived.counted > 0 ? checked(text) : text
       }
-      const whole = Buffer.concat(chunks)
-      if (take !== null && bytes > HANDED_ON_BYTES) return await take(whole)
-      const text = new TextDecoder().decode(whole)
-      return taken > 0 ? checked(text) : text
+      return await this.#inTurn(client, request, async () => {
+        // The wait was not the client's.
+        arrived.started = performance.now()
+        await this.#arrive(arrived, client, Number.POSITIVE_INFINITY)
+        const whole = Buffer.concat(arrived.chunks)
+        return take === null ? checked(new TextDecoder().decode(whole)) : await take(whole)
+      })
     } finally {
-      this.#give(taken, client)
+      this.#give(arrived.counted, client)
       // Where it was given up: what would come is not waited for.
       arriving.return?.()?.catch(() => {})
     }
   }
 
+  /** Reads on until it has more than `most` bytes; true where it has all, which are no more. */
+  async #arrive(arrived: Arrived, client: string, most: number): Promise<boolean> {
+    while (arrived.bytes <= most) {
+      const next = arrived.arriving.next()
+      const { done, value } = await this.#inTime(next, arrived.started, arrived.bytes)
+      if (done) return true
+      arrived.bytes += value.byteLength
+      if (arrived.bytes > this.limitBytes) throw this.#tooLarge()
+      if (arrived.bytes > LARGE_BYTES) {
+        this.#take(arrived.bytes - arrived.counted, client)
+        arrived.counted = arrived.bytes
+      }
+      arrived.chunks.push(value)
+    }
+    return false
+  }
+
   /** What arrives, unless by then so many bytes have taken too long. */
   async #inTime<Value>(arriving: Promise<Value>, started: number, bytes: number): Promise<Value> {
-    const { afterMs, bytesPerMs } = this.slowest
+    const { afterMs, bytesPerMs } = this.#slowest
     const left = started + afterMs + bytes / bytesPerMs - performance.now()
     const { promise: late, reject } = Promise.withResolvers<never>()
     const timer = setTimeout(() => reject(TOO_SLOW()), left)

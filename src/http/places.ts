@@ -26,8 +26,8 @@ export type Unnamed = {
 type Work<Value> = () => Value | Promise<Value>
 
 /**
- * How much is worked on at once. Flushes take no place, nor does health: they come before all else,
- * and nothing of them waits here. Places are taken for work, never while something is waited for.
+ * How much is worked on at once. Flushes take no place, but for very large ones, nor does health:
+ * they come before all else, and nothing of them waits here. Places are taken for work, never while something is waited for.
  */
 export class Places {
   /**
@@ -35,6 +35,11 @@ export class Places {
    * service reads for itself.
    */
   readonly #reads: Shares
+  /**
+   * Very large bodies, which are received and handed on: a few of each token, so that who sends many
+   * at once takes a part of the thread and of the worker only.
+   */
+  readonly #bodies: Shares
   /** Changes of the catalog, each of which holds up the flushes of all for a moment. */
   readonly #changes: Shares
   /**
@@ -51,6 +56,7 @@ export class Places {
     const mustRest = () => performance.now() - this.#flushedAt < BESIDE_MS
     this.#reads = new Shares({ each: 4, all: 6, leastRestMs: 1, waitMs, mustRest })
     this.#changes = new Shares({ each: 2, all: 2, leastRestMs: 1, waitMs, mustRest })
+    this.#bodies = new Shares({ each: 2, all: 16, leastRestMs: 1, waitMs, mustRest })
     this.#pages = new Shares({ each: 4, all: 4, leastRestMs: 0, waitMs: null, mustRest })
     // These are paced whether or not flushes arrive.
     const always = { leastRestMs: LEAST_REST_MS, waitMs, mustRest: () => true }
@@ -68,6 +74,11 @@ export class Places {
     // No token's name has a colon first.
     const name = principal?.name ?? `:${networkOfAsking(asking)}`
     return this.#reads.take(name, read, { request })
+  }
+
+  /** Receives a very large body of a client, and what is done with it. */
+  takeBody<Value>(client: string, request: Request, receive: Work<Value>): Promise<Value> {
+    return this.#bodies.take(client, receive, { request })
   }
 
   /** Changes the catalog. */

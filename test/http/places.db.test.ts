@@ -146,3 +146,43 @@ test('what is refused is answered in turns, and a flush is not held up by it', a
   const statuses = await Promise.all(refused)
   for (const status of statuses) expect([401, 404, 429]).toContain(status)
 })
+
+/** Begins a flush whose body is very large and stays unfinished until `finish` is called. */
+function beginLargeFlush(token: string) {
+  let finish = () => {}
+  const encode = (text: string) => new TextEncoder().encode(text)
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      controller.enqueue(encode(`{"keys":[]${' '.repeat(300 * 1024)}`))
+      finish = () => {
+        controller.enqueue(encode('}'))
+        controller.close()
+      }
+    },
+    // It was refused.
+    cancel: () => {
+      finish = () => {}
+    },
+  })
+  const headers = { authorization: `Bearer ${token}` }
+  const answer = fetch(`${service.url}/internal/apikey-stats/flush`, {
+    ...{ method: 'POST', headers, body },
+  })
+  return { answer, finish: () => finish() }
+}
+
+test('of a token with two very large flushes on their way a third is refused; all others are not', async () => {
+  const other = await makeToken('other', 'dp')
+  const two = [beginLargeFlush(TOKENS.dp), beginLargeFlush(TOKENS.dp)]
+  const third = beginLargeFlush(TOKENS.dp)
+  const foreign = beginLargeFlush(other)
+  foreign.finish()
+  expect((await foreign.answer).status).toBe(200)
+  expect((await service.post('/internal/apikey-stats/flush', FLUSH)).status).toBe(200)
+  const all = [...two, third].map(({ answer }) => answer)
+  const refused = await Promise.race(all)
+  await expectRefused(refused, 429, 'too many requests')
+  for (const { finish } of [...two, third]) finish()
+  const statuses = (await Promise.all(all)).map(({ status }) => status)
+  expect(statuses.sort()).toEqual([200, 200, 429])
+})

@@ -55,7 +55,7 @@ test('one client has a quarter of the room, and others the rest', async () => {
 })
 
 test('a large body that stalls is given up, and gives back its room', async () => {
-  const bodies = new Bodies(LIMIT, SLOWEST)
+  const bodies = new Bodies(LIMIT, { slowest: SLOWEST })
   for (let round = 0; round < 3; round++) {
     const held = Array.from({ length: 4 }, () => stalled(LIMIT))
     const reading = held.map(({ body }) => statusOf(bodies.read(request(body), 'one')))
