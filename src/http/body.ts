@@ -1,6 +1,6 @@
 import { gunzip, gunzipSmall, isGzip } from './content-coding.ts'
 import { isTooDense, LARGE_BYTES, TOO_DENSE } from './dense.ts'
-import { Problem, unavailable } from './problem.ts'
+import { Problem, tooManyRequests, unavailable } from './problem.ts'
 
 /**
  * Large bodies that may be read at once, were all of them of the largest size; and of one client.
@@ -62,8 +62,8 @@ export class Bodies {
 
   /**
    * The body as text (UTF-8, whatever Content-Type says), decompressed. Throws the problem 413
-   * above the limit, 415 for a coding but gzip, 503 where too many large bodies are being read, of
-   * all clients or of this one, 408 for a large one that comes too slowly, and 400 for one that is
+   * above the limit, 415 for a coding but gzip, 429 where too many large bodies of this client are
+   * being read, 503 where those of all are too many, 408 for a large one that comes too slowly, and 400 for one that is
    * broken or made to hurt.
    *
    * `take` is given a very large body as it came, and its result is returned. The body is counted
@@ -83,7 +83,11 @@ export class Bodies {
     if (length !== null && length <= LARGE_BYTES) return request.text()
     if (length !== null && length <= VERY_LARGE_BYTES)
       return this.#readLarge(request, length, client)
-    return request.body === null ? '' : this.#readChunks(request, request.body, client, take)
+    const { body } = request
+    if (body === null) return ''
+    if (length === null) return this.#readChunks(request, body, client, take)
+    const readRest = (arrived: Arrived) => this.#readRest(arrived, client, take)
+    return this.#inTurn(client, request, () => this.#receive(body, client, readRest))
   }
 
   async #readLarge(request: Request, length: number, client: string): Promise<string> {
@@ -121,27 +125,45 @@ export class Bodies {
     }
   }
 
-  /** A body that is counted as it arrives, until it ends or is found to be too large. */
-  async #readChunks<Value>(
+  /** A body of which nobody knows how large it is before it is there. */
+  #readChunks<Value>(
     request: Request,
     body: AsyncIterable<Uint8Array>,
     client: string,
     take: Taker<Value> | null,
   ): Promise<string | Value> {
-    const arriving = body[Symbol.asyncIterator]()
-    const arrived = { arriving, chunks: [], bytes: 0, counted: 0, started: performance.now() }
-    try {
+    return this.#receive(body, client, async (arrived) => {
       if (await this.#arrive(arrived, client, VERY_LARGE_BYTES)) {
         const text = new TextDecoder().decode(Buffer.concat(arrived.chunks))
         return arrived.counted > 0 ? checked(text) : text
       }
-      return await this.#inTurn(client, request, async () => {
-        // The wait was not the client's.
-        arrived.started = performance.now()
-        await this.#arrive(arrived, client, Number.POSITIVE_INFINITY)
-        const whole = Buffer.concat(arrived.chunks)
-        return take === null ? checked(new TextDecoder().decode(whole)) : await take(whole)
-      })
+      return await this.#inTurn(client, request, () => this.#readRest(arrived, client, take))
+    })
+  }
+
+  /** The rest of a very large body, and what becomes of all of it. */
+  async #readRest<Value>(
+    arrived: Arrived,
+    client: string,
+    take: Taker<Value> | null,
+  ): Promise<string | Value> {
+    // What came before was a wait for a turn.
+    arrived.started = performance.now()
+    await this.#arrive(arrived, client, Number.POSITIVE_INFINITY)
+    const whole = Buffer.concat(arrived.chunks)
+    return take === null ? checked(new TextDecoder().decode(whole)) : await take(whole)
+  }
+
+  /** Reads a body that is counted as it arrives, until `read` is done with it. */
+  async #receive<Value>(
+    body: AsyncIterable<Uint8Array>,
+    client: string,
+    read: (arrived: Arrived) => Promise<Value>,
+  ): Promise<Value> {
+    const arriving = body[Symbol.asyncIterator]()
+    const arrived = { arriving, chunks: [], bytes: 0, counted: 0, started: performance.now() }
+    try {
+      return await read(arrived)
     } finally {
       this.#give(arrived.counted, client)
       // Where it was given up: what would come is not waited for.
@@ -181,10 +203,10 @@ export class Bodies {
 
   #take(bytes: number, client: string): void {
     const ofClient = (this.#ofClients.get(client) ?? 0) + bytes
-    const isTooMuch =
-      this.#largeBytes + bytes > LARGE_AT_ONCE.all * this.limitBytes ||
-      ofClient > LARGE_AT_ONCE.client * this.limitBytes
-    if (isTooMuch) throw unavailable('too many large bodies')
+    if (ofClient > LARGE_AT_ONCE.client * this.limitBytes) throw tooManyRequests()
+    if (this.#largeBytes + bytes > LARGE_AT_ONCE.all * this.limitBytes) {
+      throw unavailable('too many large bodies')
+    }
     this.#largeBytes += bytes
     this.#ofClients.set(client, ofClient)
   }

@@ -34,6 +34,12 @@ export function unavailable(error: string, seconds = 1, detail?: string): Proble
   return new Problem(503, error, detail, { 'retry-after': String(seconds) })
 }
 
+/** Who asks for more at once than others could do beside is to come again in two seconds. */
+export function tooManyRequests(): Problem {
+  const headers = { 'retry-after': '2' }
+  return new Problem(429, 'too many requests', 'Ask for less at once.', headers)
+}
+
 /** Reason phrases of RFC 9110. */
 export const TITLES: Record<number, string> = {
   400: 'Bad Request',

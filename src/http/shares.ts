@@ -1,5 +1,5 @@
 import { NotNow } from '../db/errors.ts'
-import { Problem } from './problem.ts'
+import { Problem, tooManyRequests } from './problem.ts'
 
 export type SharesOptions = {
   /** Requests in work at once: of each caller, and of all of them. */
@@ -149,8 +149,6 @@ export class Shares {
     if (share.taken < this.options.each) {
       return new NotNow('busy', RETRY_AFTER_S, 'Too many requests of others are under way.')
     }
-    return new Problem(429, 'too many requests', 'Ask for less at once.', {
-      'retry-after': String(RETRY_AFTER_S),
-    })
+    return tooManyRequests()
   }
 }
