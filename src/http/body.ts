@@ -63,8 +63,8 @@ export class Bodies {
   /**
    * The body as text (UTF-8, whatever Content-Type says), decompressed. Throws the problem 413
    * above the limit, 415 for a coding but gzip, 429 where too many large bodies of this client are
-   * being read, 503 where those of all are too many, 408 for a large one that comes too slowly, and 400 for one that is
-   * broken or made to hurt.
+   * being read, 503 where those of all are too many, 408 for a large one that comes too slowly, and
+   * 400 for one that is broken or made to hurt.
    *
    * `take` is given a very large body as it came, and its result is returned. The body is counted
    * until then. Such a body is read when it is the client's turn: what comes before that waits in

@@ -27,7 +27,8 @@ type Work<Value> = () => Value | Promise<Value>
 
 /**
  * How much is worked on at once. Flushes take no place, but for very large ones, nor does health:
- * they come before all else, and nothing of them waits here. Places are taken for work, never while something is waited for.
+ * they come before all else, and nothing of them waits here. Places are taken for work, never while
+ * something is waited for, but for the rest of a very large body.
  */
 export class Places {
   /**
@@ -36,8 +37,8 @@ export class Places {
    */
   readonly #reads: Shares
   /**
-   * Very large bodies, which are received and handed on: a few of each token, so that who sends many
-   * at once takes a part of the thread and of the worker only.
+   * Very large bodies, which are received and handed on: a few of each token, so that who sends
+   * many at once takes a part of the thread and of the worker only.
    */
   readonly #bodies: Shares
   /** Changes of the catalog, each of which holds up the flushes of all for a moment. */

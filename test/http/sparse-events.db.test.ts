@@ -14,7 +14,7 @@ type Page = { items: { shard: number; position: number }[]; next_after: string |
 
 beforeAll(async () => {
   // A log with a hole is looked through as one without.
-  for (const shard of [0, 1]) {
+  for (let shard = 0; shard < service.shards; shard++) {
     for (const [position, source] of [
       [0, 'rare'],
       [1, 'dp'],
@@ -43,18 +43,20 @@ async function readAll(query: string, next: 'next_after' | 'next_before') {
   return { places, pages }
 }
 
-const FOUND = ['0/0', '1/0', `0/${MANY + 1}`, `1/${MANY + 1}`]
+const foundIn = (shard: number) => [`${shard}/0`, `${shard}/${MANY + 1}`]
 
 test('they find what is rare, in both orders, in one shard and in all', async () => {
+  const all = Array.from({ length: service.shards }, (_, shard) => foundIn(shard)).flat()
   const forward = await readAll('source=rare&shard=all', 'next_after')
-  expect(forward.places.sort()).toEqual([...FOUND].sort())
+  expect(forward.places.sort()).toEqual([...all].sort())
   expect(forward.pages).toBeGreaterThan(1)
   const backward = await readAll('source=rare&shard=all&order=desc', 'next_before')
-  expect(backward.places.sort()).toEqual([...FOUND].sort())
-  const one = await readAll('source=rare&shard=1', 'next_after')
-  expect(one.places).toEqual([FOUND[1]!, FOUND[3]!])
-  const newest = await readAll('source=rare&shard=1&order=desc', 'next_before')
-  expect(newest.places).toEqual([FOUND[3]!, FOUND[1]!])
+  expect(backward.places.sort()).toEqual([...all].sort())
+  const last = service.shards - 1
+  const one = await readAll(`source=rare&shard=${last}`, 'next_after')
+  expect(one.places).toEqual(foundIn(last))
+  const newest = await readAll(`source=rare&shard=${last}&order=desc`, 'next_before')
+  expect(newest.places).toEqual(foundIn(last).toReversed())
 })
 
 test('they come to an end where nothing is found', async () => {
