@@ -2,7 +2,7 @@
  * Measures reads of a service that reads from a replica beside one that doesn't, in turns, on one
  * primary and its replica: `bun bench/replicas.ts [rounds]`. Prints the medians over all rounds.
  */
-import { type Servers, startServers } from '../test/replicas/servers.ts'
+import { type Servers, startServers } from '../test/cluster/replicas/servers.ts'
 import { type Child, startChild } from './child.ts'
 import { median, percentile, round } from './measure.ts'
 import { postSteadily } from './sections/reads.ts'

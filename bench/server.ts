@@ -1,8 +1,8 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startEmbeddedPostgres } from '../src/db/embedded/index.ts'
-import { connectAsOwner, type ServerAddress, type Sql } from '../src/db/pool.ts'
+import { startEmbeddedPostgres } from '../src/platform/postgres/embedded/index.ts'
+import { connectAsOwner, type ServerAddress, type Sql } from '../src/platform/postgres/pool.ts'
 
 /** Where one database is; `host` is the server's socket directory. */
 export type Address = Extract<ServerAddress, { host: string }>

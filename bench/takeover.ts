@@ -7,7 +7,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { connectAsOwner, type Sql } from '../src/db/pool.ts'
+import { connectAsOwner, type Sql } from '../src/platform/postgres/pool.ts'
 import { TOKENS } from '../test/support/service.ts'
 import { type Child, startChild } from './child.ts'
 import { median, percentile, round } from './measure.ts'

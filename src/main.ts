@@ -1,6 +1,6 @@
 #!/usr/bin/env bun
 import { runCommand } from './cli/index.ts'
-import { StartError } from './start-error.ts'
+import { StartError } from './platform/user-error.ts'
 
 // Not awaited at the top level: an exception there makes Bun spin instead of ending.
 runCommand(Bun.argv.slice(2)).catch((error: unknown) => {

@@ -15,11 +15,12 @@ const SHARDS = 4
 /** Files that are left out, and why. */
 const NOT_FILES: Record<string, string> = {
   'test/cli/': 'brings an embedded server',
-  'test/db/embedded': 'brings an embedded server',
+  'test/platform/postgres/embedded': 'brings an embedded server',
   'test/faults/': 'brings an embedded server, and breaks it',
-  'test/verify/single-value-corruption.db':
+  'test/proofs/integrity/single-value-corruption.db':
     "changes rows by statements that Citus has nobody run, a row's shard",
-  'test/log/overtaken.db': 'a trigger says what a moving shard says there: test/db/citus-moves.db',
+  'test/log/overtaken.db':
+    'a trigger says what a moving shard says there: test/platform/postgres/citus-moves.db',
   'test/console/': 'is about what a browser makes of routes that test/http has',
 }
 

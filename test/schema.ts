@@ -2,9 +2,9 @@
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startEmbeddedPostgres } from '../src/db/embedded/index.ts'
-import { migrate } from '../src/db/migrate.ts'
-import { connectAsOwner } from '../src/db/pool.ts'
+import { startEmbeddedPostgres } from '../src/platform/postgres/embedded/index.ts'
+import { migrate } from '../src/platform/postgres/migrate.ts'
+import { connectAsOwner } from '../src/platform/postgres/pool.ts'
 import { dumpSchema } from './support/schema.ts'
 
 const FILE = join(import.meta.dir, '../sql/schema.sql')

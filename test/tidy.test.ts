@@ -9,74 +9,46 @@ import { rowsWithoutFiles } from './runner/matrix.ts'
 
 const ROOT = join(import.meta.dir, '..')
 
-/** What the files of a room of src may import from the rest of it; the longest name that fits counts. */
-const BASE = ['events', 'merkle', 'db', 'start-error.ts', 'intervals.ts']
-const STORES = [...BASE, 'log', 'catalog', 'projections']
+/**
+ * What the files of a folder of src may import besides their own; the longest name that fits
+ * counts. The first four are the core and what it stands on: they know nothing of the rest.
+ */
+const CORE = ['platform', 'events', 'log', 'read-model']
 const MAY_IMPORT: Record<string, string[]> = {
-  'intervals.ts': [],
-  'start-error.ts': [],
-  'whole-file.ts': [],
-  'waiters.ts': [],
-  'turns.ts': [],
-  events: ['merkle'],
-  merkle: [],
-  db: ['start-error.ts', 'intervals.ts'],
-  tokens: ['start-error.ts', 'whole-file.ts', 'intervals.ts', 'events', 'db'],
-  'config.ts': ['start-error.ts', 'db/connection/target.ts', 'merkle', 'tokens'],
-  log: [...BASE, 'turns.ts'],
-  catalog: BASE,
-  projections: BASE,
-  instances: ['db', 'intervals.ts'],
-  projector: [...STORES, 'waiters.ts', 'turns.ts'],
-  replicas: [...BASE, 'projections', 'waiters.ts', 'turns.ts'],
-  attestations: [...STORES, 'projector', 'turns.ts'],
-  archive: ['events', 'merkle', 'db', 'log', 'start-error.ts', 'whole-file.ts'],
-  transparency: [
-    ...['events', 'merkle', 'db', 'log', 'start-error.ts', 'whole-file.ts', 'waiters.ts'],
-    'intervals.ts',
+  platform: [],
+  events: [],
+  log: ['platform', 'events'],
+  'read-model': ['platform', 'events', 'log'],
+  cluster: ['platform', 'events', 'read-model'],
+  auth: ['platform', 'events'],
+  proofs: CORE,
+  'proofs/merkle': [],
+  'proofs/transparency': [...CORE, 'proofs/merkle'],
+  'proofs/integrity': ['platform', 'events', 'proofs/merkle'],
+  // Shares nothing with what it checks but what a byte means.
+  'proofs/verifier': ['events', 'proofs/merkle'],
+  'proofs/verifier/sources': [
+    ...['platform/user-error.ts', 'events', 'archive', 'proofs/merkle', 'proofs/verifier'],
   ],
-  verify: BASE,
-  verifications: ['db', 'verify', 'job.ts'],
+  archive: ['platform', 'events', 'log', 'proofs/merkle'],
+  http: [...CORE, 'cluster', 'auth', 'proofs'],
   // The write routes can't see a projection, and the read routes can't see the log.
-  'http/flushes': ['events', 'log', 'tokens', 'http'],
-  'http/catalog': ['events', 'db', 'catalog', 'http'],
-  'http/reads': ['events', 'db', 'projections', 'projector', 'replicas', 'http'],
-  'http/explain': ['events', 'db', 'projections', 'projector', 'replicas', 'http'],
-  'http/usage': ['events', 'db', 'projections', 'projector', 'replicas', 'http'],
-  'http/attestations': ['attestations', 'http'],
-  'http/metrics': [
-    ...['db', 'log', 'projector', 'replicas', 'attestations', 'verifications', 'http'],
-  ],
-  'http/tokens': ['db', 'tokens', 'http'],
-  'http/sessions': ['db', 'tokens', 'http'],
-  'http/live': ['events', 'db', 'intervals.ts', 'tokens', 'http'],
-  'http/status': ['db', 'instances', 'replicas', 'http'],
-  'http/audit': ['events', 'db', 'intervals.ts', 'log', 'replicas', 'tokens', 'http'],
-  'http/transparency': [
-    ...['events', 'merkle', 'db', 'log', 'replicas', 'transparency', 'tokens', 'http'],
-  ],
-  'http/verifications': ['db', 'verify', 'verifications', 'http'],
-  http: [
-    ...['events', 'merkle', 'db', 'log', 'projector', 'replicas', 'transparency', 'tokens'],
-    ...['verifications', 'intervals.ts', 'start-error.ts'],
-  ],
-  worker: [...STORES, 'http'],
-  console: ['events', 'tokens', 'http'],
+  'http/flushes': ['events', 'log', 'auth', 'http'],
+  'http/catalog': ['platform', 'events', 'log/catalog', 'http'],
+  'http/counters': ['platform', 'events', 'read-model', 'cluster', 'http'],
+  'http/explain': ['platform', 'events', 'read-model', 'cluster', 'http'],
+  'http/usage': ['platform', 'events', 'read-model', 'cluster', 'http'],
+  console: ['events', 'auth', 'http'],
   // Bundled for browsers: of the service its types, and what is pure.
-  'console/page': ['events', 'merkle/way.ts', 'turns.ts', 'app.ts'],
-  client: ['events', 'merkle'],
-  'job.ts': ['db'],
-  'rebuild-jobs.ts': ['db', 'job.ts', 'projections', 'projector'],
-  'app.ts': [''],
-  'service.ts': [''],
-  'parts.ts': [''],
+  'console/page': ['events', 'proofs/merkle/way.ts', 'platform/async', 'service/routes.ts'],
+  service: [''],
   cli: [''],
-  'main.ts': ['cli', 'start-error.ts'],
+  'main.ts': ['cli', 'platform/user-error.ts'],
 }
 
 /** Files that nothing has to import: what runs, and what other programs import or read. */
 const ENTRIES = [
-  ...['src/main.ts', 'src/client/index.ts', 'src/worker/entry.ts'],
+  ...['src/main.ts', 'src/proofs/verifier/index.ts', 'src/service/worker/entry.ts'],
   ...['src/console/page/main.tsx', 'src/console/page/css.d.ts', 'src/console/page/tsconfig.json'],
 ]
 
@@ -162,13 +134,13 @@ describe('imports run one way', () => {
     const paths = inFolder('src/http/flushes/')
     expect(paths.length).toBeGreaterThan(1)
     const loaded = [...loadedBy(paths, ({ typeOnly }) => !typeOnly)]
-    expect(loaded.filter((path) => /^src\/(projections|projector)\//.test(path))).toEqual([])
+    expect(loaded.filter((path) => /^src\/read-model\//.test(path))).toEqual([])
     const direct = paths.flatMap((path) => byPath.get(path)!.imports.map((found) => found.path))
-    expect(direct.filter((path) => /^src\/(projections|projector)\//.test(path))).toEqual([])
+    expect(direct.filter((path) => /^src\/read-model\//.test(path))).toEqual([])
   })
 
   test('the read routes can not see the log', () => {
-    const paths = [...inFolder('src/http/reads/'), ...inFolder('src/http/usage/')]
+    const paths = [...inFolder('src/http/counters/'), ...inFolder('src/http/usage/')]
     expect(paths.length).toBeGreaterThan(1)
     const loaded = [...loadedBy(paths, ({ typeOnly }) => !typeOnly)]
     expect(loaded.filter((path) => path.startsWith('src/log/'))).toEqual([])
@@ -180,7 +152,7 @@ describe('imports run one way', () => {
     const knowing = code
       .filter(({ imports }) => imports.some(({ path }) => /^@?elysia(js)?(\/|$)/.test(path)))
       .map(({ path }) => path)
-    const edge = /^src\/(?:http\/|console\/|app\.ts$)/
+    const edge = /^src\/(?:http\/|console\/|service\/routes\.ts$)/
     expect(knowing.filter((path) => !edge.test(path))).toEqual([])
     expect(knowing.length).toBeGreaterThan(0)
   })
@@ -188,7 +160,7 @@ describe('imports run one way', () => {
   test('the pure rooms touch no clock, network, file or database', () => {
     const allowed = ['node:crypto', '@sinclair/typebox', '@sinclair/typebox/compiler']
     const impure = /\b(?:Date\.now|new Date\(\)|performance\.|fetch\(|Bun\.|process\.)/
-    const pure = code.filter(({ path }) => isIn(path, 'events') || isIn(path, 'merkle'))
+    const pure = code.filter(({ path }) => isIn(path, 'events') || isIn(path, 'proofs/merkle'))
     const wrong = pure.filter(
       ({ text, imports }) =>
         impure.test(text) ||
@@ -199,9 +171,9 @@ describe('imports run one way', () => {
 
   test('only one file knows SQLSTATEs', () => {
     const knowing = code.filter(({ text }) => /code === '[0-9][0-9A-Z]{4}'/.test(text))
-    expect(knowing.map(({ path }) => path).filter((path) => path !== 'src/db/errors.ts')).toEqual(
-      [],
-    )
+    expect(
+      knowing.map(({ path }) => path).filter((path) => path !== 'src/platform/postgres/errors.ts'),
+    ).toEqual([])
   })
 
   test('the folders that docs/architecture.md lists are those there are', () => {

@@ -3,8 +3,9 @@
  * connection, with no HTTP, lock, catalog or idempotency key. Prints one line of JSON.
  * `bun bench/peers/bare-batches.ts <address as JSON> <keys a flush> <flushes a batch> <seconds>`
  */
-import { connectAsOwner } from '../../src/db/pool.ts'
+
 import { hashPayload } from '../../src/events/event.ts'
+import { connectAsOwner } from '../../src/platform/postgres/pool.ts'
 import { percentile } from '../measure.ts'
 import type { Address } from '../server.ts'
 import { makePayload } from '../workload.ts'

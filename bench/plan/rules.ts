@@ -6,17 +6,17 @@
 /** src/log/append.ts: flushes and bytes of one batch. */
 export const BATCH = { fewest: 16, flushes: 1_000, bytes: 4 * 1024 * 1024 }
 
-/** src/projector/shard.ts: a pass that took t is followed by a rest of so many t, in bounds. */
+/** src/read-model/projector/shard-projector.ts: a pass that took t is followed by a rest of so many t, in bounds. */
 export const PASS = { restFactor: 9, shortestMs: 100, longestMs: 1_000 }
 
-/** src/projector/tracks.ts: how long usage waits, and entries an id between two snapshots. */
+/** src/read-model/projector/groups.ts: how long usage waits, and entries an id between two snapshots. */
 export const TRACKS = { usageMs: 60_000, snapshotEntriesOfId: 64 }
 
-/** src/db/pool.ts: connections of one instance to its database; the last for its sign of life. */
+/** src/platform/postgres/pool.ts: connections of one instance to its database; the last for its sign of life. */
 export const connectionsOf = (shards: number) =>
   Math.min(shards + 1, 16) + Math.min(2 * shards + 2, 8) + 8 + 1
 
-/** src/config.ts: shards of one database. */
+/** src/service/config.ts: shards of one database. */
 export const MOST_SHARDS = 1_024
 
 /** Milliseconds from the begin of a pass that takes `tookMs` to that of the next. */

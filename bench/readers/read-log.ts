@@ -5,10 +5,10 @@
  * `bun bench/readers/read-log.ts <fold|bare> <address as JSON>`
  */
 import { existsSync, readFileSync } from 'node:fs'
-import { openPools, type Pools } from '../../src/db/pool.ts'
-import { CURRENT } from '../../src/projections/index.ts'
-import { readCheckpoints } from '../../src/projector/checkpoint.ts'
-import { Pass } from '../../src/projector/pass.ts'
+import { openPools, type Pools } from '../../src/platform/postgres/pool.ts'
+import { CURRENT } from '../../src/read-model/projections/index.ts'
+import { Pass } from '../../src/read-model/projector/batch.ts'
+import { readCheckpoints } from '../../src/read-model/projector/checkpoint.ts'
 import type { Address } from '../server.ts'
 
 /** As many rows a page as a pass reads at once. */

@@ -3,9 +3,9 @@
  * prints one line of JSON. `bun bench/readers/rebuild.ts <address as JSON>`
  */
 import { lowerPriority } from '../../src/cli/priority.ts'
-import { connectAsOwner, openPools } from '../../src/db/pool.ts'
-import { PROJECTIONS } from '../../src/projections/index.ts'
-import { rebuild } from '../../src/projector/rebuild/rebuild.ts'
+import { connectAsOwner, openPools } from '../../src/platform/postgres/pool.ts'
+import { PROJECTIONS } from '../../src/read-model/projections/index.ts'
+import { rebuild } from '../../src/read-model/rebuild/rebuild.ts'
 import type { Address } from '../server.ts'
 
 /** What one rebuild came to: events read over all tracks, and rows that differed. */

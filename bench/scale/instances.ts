@@ -1,7 +1,7 @@
 import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { openOrigin } from '../../src/transparency/origin.ts'
+import { openOrigin } from '../../src/proofs/transparency/origin.ts'
 import { type Child, startChild } from '../child.ts'
 import { type Load, runMeasuredLoad } from '../load.ts'
 import type { Address } from '../server.ts'

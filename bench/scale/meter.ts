@@ -1,4 +1,4 @@
-import { connectAsOwner, type Sql } from '../../src/db/pool.ts'
+import { connectAsOwner, type Sql } from '../../src/platform/postgres/pool.ts'
 import type { Address } from '../server.ts'
 import { readChildren, readProcess, readThreadSeconds } from './processes.ts'
 

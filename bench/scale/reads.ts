@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises'
-import { connectAsOwner } from '../../src/db/pool.ts'
+import { connectAsOwner } from '../../src/platform/postgres/pool.ts'
 import { runLoad } from '../load.ts'
 import { putCatalog } from '../sections/ingest.ts'
 import type { Address, BenchServer } from '../server.ts'

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { connectAsOwner } from '../../src/db/pool.ts'
+import { connectAsOwner } from '../../src/platform/postgres/pool.ts'
 import { startChild } from '../child.ts'
 import { startHistory } from '../history.ts'
 import { median } from '../measure.ts'

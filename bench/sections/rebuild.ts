@@ -1,4 +1,4 @@
-import { connectAsOwner } from '../../src/db/pool.ts'
+import { connectAsOwner } from '../../src/platform/postgres/pool.ts'
 import { runChild } from '../child.ts'
 import { startHistory } from '../history.ts'
 import { median } from '../measure.ts'

@@ -1,4 +1,4 @@
-import { connectAsOwner } from '../../src/db/pool.ts'
+import { connectAsOwner } from '../../src/platform/postgres/pool.ts'
 import { type Child, startChild } from '../child.ts'
 import { runLoad } from '../load.ts'
 import { median } from '../measure.ts'

@@ -2,8 +2,8 @@ import { lstatSync } from 'node:fs'
 import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
-import { StartError } from '../start-error.ts'
-import { syncFolder } from '../whole-file.ts'
+import { syncFolder } from '../platform/atomic-file.ts'
+import { StartError } from '../platform/user-error.ts'
 
 /** What is written beside its final name, and bears that only when it is whole and on disk. */
 export type Draft = {

@@ -1,5 +1,5 @@
-import type { Sql, Transaction } from '../db/pool.ts'
 import type { Positions } from '../events/positions.ts'
+import type { Sql, Transaction } from '../platform/postgres/pool.ts'
 import { checkParts } from './check.ts'
 import { fillEmptyLog, Inserts, refuse } from './insert.ts'
 import type { Manifest } from './manifest.ts'

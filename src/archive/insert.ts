@@ -1,10 +1,10 @@
-import { isDuplicate } from '../db/errors.ts'
-import { ShardsDiffer } from '../db/migrate.ts'
-import { type Sql, type Transaction, transact } from '../db/pool.ts'
 import type { LineEvent } from '../events/event-line.ts'
 import { formatPositions } from '../events/positions.ts'
 import { readHeads } from '../log/read.ts'
-import { StartError } from '../start-error.ts'
+import { isDuplicate } from '../platform/postgres/errors.ts'
+import { ShardsDiffer } from '../platform/postgres/migrate.ts'
+import { type Sql, type Transaction, transact } from '../platform/postgres/pool.ts'
+import { StartError } from '../platform/user-error.ts'
 import type { Problem } from './check.ts'
 
 /** One statement: a few megabytes, so that a round trip and a plan are nothing beside it. */

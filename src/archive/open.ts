@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { StartError } from '../start-error.ts'
+import { StartError } from '../platform/user-error.ts'
 import type { Problem } from './check.ts'
 import { MANIFEST, MANIFEST_SHA256, type Manifest, parseManifest } from './manifest.ts'
 

@@ -1,7 +1,7 @@
-import type { Sql } from '../db/pool.ts'
 import type { StoredEvent } from '../events/event.ts'
 import { selectEvents } from '../log/read.ts'
-import { StartError } from '../start-error.ts'
+import type { Sql } from '../platform/postgres/pool.ts'
+import { StartError } from '../platform/user-error.ts'
 
 /** One read of the log; two of them are in memory at a time. */
 const PAGE = { rows: 2_000, bytes: 4 * 1024 * 1024 }

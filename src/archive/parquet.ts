@@ -1,7 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer'
-import type { Sql } from '../db/pool.ts'
 import { readHeads } from '../log/read.ts'
+import type { Sql } from '../platform/postgres/pool.ts'
 import { openDraft } from './draft.ts'
 import { EntryColumns, SCHEMA } from './entry-columns.ts'
 import { readPages } from './pages.ts'

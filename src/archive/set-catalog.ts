@@ -1,4 +1,4 @@
-import type { Transaction } from '../db/pool.ts'
+import type { Transaction } from '../platform/postgres/pool.ts'
 
 /** Makes the change at this position of shard 0 the catalog of every shard; -1: there is none. */
 export async function setCatalog(transaction: Transaction, position: number): Promise<void> {

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import { mkdir, open } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import type { Sql } from '../db/pool.ts'
 import type { StoredEvent } from '../events/event.ts'
 import { toEventLine } from '../events/event-line.ts'
 import { readHeads } from '../log/read.ts'
+import type { Sql } from '../platform/postgres/pool.ts'
 import { openDraft } from './draft.ts'
 import {
   FORMAT_VERSION,

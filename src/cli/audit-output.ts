@@ -1,5 +1,5 @@
-import type { AuditReport, Finding, LogSource, UsageReport } from '../client/index.ts'
-import { formatHash } from '../merkle/hash.ts'
+import { formatHash } from '../proofs/merkle/hash.ts'
+import type { AuditReport, Finding, LogSource, UsageReport } from '../proofs/verifier/index.ts'
 
 /** Findings that are told of; a log that is all wrong has one at every event. */
 const MAX_FINDINGS = 1_000

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { type Static, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
-import { StartError } from '../start-error.ts'
-import { isCode, replaceFile } from '../whole-file.ts'
+import { isCode, replaceFile } from '../platform/atomic-file.ts'
+import { StartError } from '../platform/user-error.ts'
 
 /**
  * What an auditor keeps between two audits: the keys that are trusted, and the last head of each

@@ -1,5 +1,6 @@
 import { readFile, stat } from 'node:fs/promises'
 import { isDeepStrictEqual, parseArgs } from 'node:util'
+import { StartError } from '../platform/user-error.ts'
 import {
   ALL_USAGE,
   Audit,
@@ -9,12 +10,11 @@ import {
   parseKeys,
   SourceError,
   TokenNeeded,
-} from '../client/index.ts'
-import { StartError } from '../start-error.ts'
-import { openArchiveSource } from './archive-source.ts'
+} from '../proofs/verifier/index.ts'
+import { openArchiveSource } from '../proofs/verifier/sources/archive.ts'
+import { openDealtSource } from '../proofs/verifier/sources/resharded.ts'
 import { ageOf, Findings, toPlain, toPlainLines } from './audit-output.ts'
 import { type AuditState, readState, writeState } from './audit-state.ts'
-import { openDealtSource } from './dealt-source.ts'
 import { Interrupted, untilInterrupted } from './interrupt.ts'
 import { Progress } from './progress.ts'
 

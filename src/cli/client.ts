@@ -1,7 +1,7 @@
-import { readConfig } from '../config.ts'
-import { StartError } from '../start-error.ts'
-import { readToken } from '../tokens/files.ts'
-import { type Role, TOKEN_VARIABLES } from '../tokens/roles.ts'
+import { type Role, TOKEN_VARIABLES } from '../auth/roles.ts'
+import { readToken } from '../auth/token-files.ts'
+import { StartError } from '../platform/user-error.ts'
+import { readConfig } from '../service/config.ts'
 
 /** Requests to a running service with the tokens of some roles. */
 export type Client<Roles extends Role> = {

@@ -1,15 +1,15 @@
-import type { Config } from '../config.ts'
 import {
   DataDirInUse,
   findRunningServer,
   hasCluster,
   startEmbeddedPostgres,
-} from '../db/embedded/index.ts'
-import { isUnavailable } from '../db/errors.ts'
-import { checkSchema, migrate } from '../db/migrate.ts'
-import { connectAsOwner, type ServerAddress, type Sql } from '../db/pool.ts'
-import { refuseSharedSessions } from '../db/pooler.ts'
-import { StartError } from '../start-error.ts'
+} from '../platform/postgres/embedded/index.ts'
+import { isUnavailable } from '../platform/postgres/errors.ts'
+import { checkSchema, migrate } from '../platform/postgres/migrate.ts'
+import { connectAsOwner, type ServerAddress, type Sql } from '../platform/postgres/pool.ts'
+import { refuseSharedSessions } from '../platform/postgres/pooler.ts'
+import { StartError } from '../platform/user-error.ts'
+import type { Config } from '../service/config.ts'
 import { untilInterrupted } from './interrupt.ts'
 
 /** The service's database, for as long as a command runs. */

@@ -1,6 +1,6 @@
-import { ConnectError } from '../db/connection/error.ts'
-import { isUnavailable } from '../db/errors.ts'
-import { StartError } from '../start-error.ts'
+import { ConnectError } from '../platform/postgres/connection/error.ts'
+import { isUnavailable } from '../platform/postgres/errors.ts'
+import { StartError } from '../platform/user-error.ts'
 
 /**
  * Puts what the disk or the database refused amid a command into a sentence; what is a bug comes

@@ -1,4 +1,4 @@
-import { StartError } from '../start-error.ts'
+import { StartError } from '../platform/user-error.ts'
 
 type Command = {
   /** The command, loaded only when it is run: all of them take 0.27 s of CPU, most of them 0.08. */

@@ -1,13 +1,13 @@
-import { readConfig } from '../config.ts'
 import {
   canDistribute,
   distribute,
   readNodes,
   readPlacement,
   refuseBeside,
-} from '../db/citus/distribute.ts'
-import { connectAsOwner } from '../db/pool.ts'
-import { StartError } from '../start-error.ts'
+} from '../platform/postgres/citus/distribute.ts'
+import { connectAsOwner } from '../platform/postgres/pool.ts'
+import { StartError } from '../platform/user-error.ts'
+import { readConfig } from '../service/config.ts'
 import { openDatabase } from './database.ts'
 
 const USAGE =

@@ -1,4 +1,4 @@
-import { StartError } from '../start-error.ts'
+import { StartError } from '../platform/user-error.ts'
 import { launcherEnded } from './launcher.ts'
 
 /** What a shell gives for a command that Ctrl-C ended. */

@@ -1,6 +1,5 @@
-import { readConfig } from '../config.ts'
-import { findNameProblem, formatVerifierKey } from '../merkle/key.ts'
-import { StartError } from '../start-error.ts'
+import { StartError } from '../platform/user-error.ts'
+import { findNameProblem, formatVerifierKey } from '../proofs/merkle/key.ts'
 import {
   keysOfShard,
   readKeptHead,
@@ -8,7 +7,8 @@ import {
   retireKeys,
   rotateKey,
   startOrigin,
-} from '../transparency/origin.ts'
+} from '../proofs/transparency/origin.ts'
+import { readConfig } from '../service/config.ts'
 
 const USAGE =
   'Usage: tallybook key [rotate | retire | new-origin <name>]\n' +

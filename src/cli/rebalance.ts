@@ -1,14 +1,14 @@
-import { readConfig } from '../config.ts'
-import { readNodes, readPlacement } from '../db/citus/distribute.ts'
+import { readNodes, readPlacement } from '../platform/postgres/citus/distribute.ts'
 import {
   completeNodes,
   type Move,
   moveSlice,
   planMoves,
   readLayout,
-} from '../db/citus/rebalance.ts'
-import { connectAsOwner, type Sql } from '../db/pool.ts'
-import { StartError } from '../start-error.ts'
+} from '../platform/postgres/citus/rebalance.ts'
+import { connectAsOwner, type Sql } from '../platform/postgres/pool.ts'
+import { StartError } from '../platform/user-error.ts'
+import { readConfig } from '../service/config.ts'
 import { explainFailure } from './failure.ts'
 
 const USAGE =

@@ -1,10 +1,13 @@
 import pino from 'pino'
-import { readConfig } from '../config.ts'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../db/embedded/index.ts'
-import { type Service, startService } from '../service.ts'
-import { StartError } from '../start-error.ts'
-import { type LoadedTokens, loadTokens } from '../tokens/files.ts'
-import { openOrigin } from '../transparency/origin.ts'
+import { type LoadedTokens, loadTokens } from '../auth/token-files.ts'
+import {
+  type EmbeddedPostgres,
+  startEmbeddedPostgres,
+} from '../platform/postgres/embedded/index.ts'
+import { StartError } from '../platform/user-error.ts'
+import { openOrigin } from '../proofs/transparency/origin.ts'
+import { readConfig } from '../service/config.ts'
+import { type Service, startService } from '../service/service.ts'
 import { explainFailure } from './failure.ts'
 import { launcherEnded } from './launcher.ts'
 

@@ -1,6 +1,6 @@
-import { StartError } from '../start-error.ts'
-import { ROLES } from '../tokens/roles.ts'
-import type { StoredToken } from '../tokens/stored.ts'
+import { ROLES } from '../auth/roles.ts'
+import type { StoredToken } from '../auth/token-store.ts'
+import { StartError } from '../platform/user-error.ts'
 import { connectToService } from './client.ts'
 
 const USAGE =

@@ -1,6 +1,6 @@
 import type { Problem } from '../archive/check.ts'
 import { verifyArchive as checkArchive } from '../archive/verify.ts'
-import { StartError } from '../start-error.ts'
+import { StartError } from '../platform/user-error.ts'
 import { explainFailure } from './failure.ts'
 import { Interrupted, untilInterrupted } from './interrupt.ts'
 import { Progress } from './progress.ts'

@@ -1,7 +1,6 @@
-import { hashLeaf } from '../merkle/hash.ts'
 import { isStorable } from './columns.ts'
 import type { StoredEvent } from './event.ts'
-import { type LeafEvent, toLeaf } from './leaf.ts'
+import { hashLeaf, type LeafEvent, toLeaf } from './leaf.ts'
 
 /** An event as a line holds it: with all columns of the log. */
 export type LineEvent = Omit<StoredEvent, 'payloadBytes'>

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import type { StoredEvent } from './event.ts'
 
 /** What a leaf says: every column of an event, but its payload by hash only. */
@@ -26,3 +27,6 @@ export function toLeaf(event: LeafEvent): string {
     payload_sha256: event.payloadSha256,
   })
 }
+
+/** The hash of a leaf: SHA-256 of a zero byte and the leaf's UTF-8 (RFC 6962, section 2.1). */
+export const hashLeaf = (leaf: string): Buffer => hash('sha256', `\0${leaf}`, 'buffer')

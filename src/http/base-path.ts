@@ -1,5 +1,5 @@
 import type { Elysia } from 'elysia'
-import { StartError } from '../start-error.ts'
+import { StartError } from '../platform/user-error.ts'
 import type { Route } from './unmatched.ts'
 
 /** Pages at which people arrive with a slash behind. */

@@ -1,8 +1,8 @@
 import { Type } from '@sinclair/typebox'
 import { Elysia } from 'elysia'
-import { isUnavailable } from '../db/errors.ts'
-import type { Pools } from '../db/pool.ts'
-import { type Replica, STATES } from '../replicas/replica.ts'
+import { type Replica, STATES } from '../cluster/replicas/replica.ts'
+import { isUnavailable } from '../platform/postgres/errors.ts'
+import type { Pools } from '../platform/postgres/pool.ts'
 import { describe } from './openapi.ts'
 import { unavailable } from './problem.ts'
 

@@ -1,4 +1,4 @@
-import { INTERVALS, type Intervals } from '../intervals.ts'
+import { INTERVALS, type Intervals } from '../platform/intervals.ts'
 import { networkOf } from './attempts.ts'
 import type { Caller } from './auth.ts'
 import { Shares } from './shares.ts'

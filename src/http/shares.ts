@@ -1,4 +1,4 @@
-import { NotNow } from '../db/errors.ts'
+import { NotNow } from '../platform/postgres/errors.ts'
 import { Problem, tooManyRequests } from './problem.ts'
 
 export type SharesOptions = {

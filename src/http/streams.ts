@@ -1,5 +1,5 @@
-import type { Intervals } from '../intervals.ts'
-import type { Tokens } from '../tokens/tokens.ts'
+import type { Tokens } from '../auth/tokens.ts'
+import type { Intervals } from '../platform/intervals.ts'
 import type { Caller } from './auth.ts'
 import { unavailable } from './problem.ts'
 

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
-import { isUnavailable } from '../db/errors.ts'
-import type { Sql } from '../db/pool.ts'
+import { isUnavailable } from '../platform/postgres/errors.ts'
+import type { Sql } from '../platform/postgres/pool.ts'
 
 /** Milliseconds between two looks. */
 const LOOK_MS = 60_000

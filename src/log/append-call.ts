@@ -1,6 +1,6 @@
-import { ownClock } from '../db/clock.ts'
-import { type Sql, transact } from '../db/pool.ts'
 import { CURRENT_VERSIONS } from '../events/event.ts'
+import { ownClock } from '../platform/postgres/clock.ts'
+import { type Sql, transact } from '../platform/postgres/pool.ts'
 import { appendAgain } from './overtaken.ts'
 import type { PendingFlush } from './queue.ts'
 

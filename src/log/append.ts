@@ -1,5 +1,3 @@
-import { isUnavailable, NotNow } from '../db/errors.ts'
-import type { Sql } from '../db/pool.ts'
 import { decodeEvent, UnknownEvent } from '../events/event.ts'
 import {
   holdsEntries,
@@ -7,7 +5,9 @@ import {
   type ResolvedFlush,
   type Resolver,
 } from '../events/flush.ts'
-import { INTERVALS, type Intervals } from '../intervals.ts'
+import { INTERVALS, type Intervals } from '../platform/intervals.ts'
+import { isUnavailable, NotNow } from '../platform/postgres/errors.ts'
+import type { Sql } from '../platform/postgres/pool.ts'
 import { callAppendBatch, probeAppend } from './append-call.ts'
 import { type AppendOutcome, FlushQueue, PendingFlush, replayOutcome } from './queue.ts'
 

@@ -1,4 +1,4 @@
-import { isNotInStep, isOvertaken, NotNow } from '../db/errors.ts'
+import { isNotInStep, isOvertaken, NotNow } from '../platform/postgres/errors.ts'
 
 /** How often something is appended that others overtake: once in a move, and rarely twice. */
 const TRIES = 5

@@ -1,7 +1,7 @@
-import type { Sql, Transaction } from '../db/pool.ts'
 import type { StoredEvent } from '../events/event.ts'
 import type { LeafEvent } from '../events/leaf.ts'
 import type { Positions } from '../events/positions.ts'
+import type { Sql, Transaction } from '../platform/postgres/pool.ts'
 
 /**
  * One read of events: this many rows at most, and about as many bytes of payload; at least one row.

@@ -1,5 +1,5 @@
-import type { Sql, Transaction } from '../db/pool.ts'
 import type { Event, StoredEvent } from '../events/event.ts'
+import type { Sql, Transaction } from '../platform/postgres/pool.ts'
 import { type ReadRange, recordedAt } from './read.ts'
 
 /** The part of an event that a fold reads; the payload is UTF-8, or null if it was too large. */

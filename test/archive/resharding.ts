@@ -1,6 +1,6 @@
 import { afterAll, expect } from 'bun:test'
 import { join } from 'node:path'
-import { openDealtSource } from '../../src/cli/dealt-source.ts'
+import { openDealtSource } from '../../src/proofs/verifier/sources/resharded.ts'
 import { dealTestArchive, useFolder, writeTestArchive } from '../support/archive.ts'
 import { isFull } from '../support/full.ts'
 import { makeOrigin } from '../support/origin.ts'

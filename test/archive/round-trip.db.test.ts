@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { auditService, fillService, untilSigned } from '../client/audited.ts'
+import { auditService, fillService, untilSigned } from '../proofs/verifier/audited.ts'
 import { parametersOf, runsOf, timeoutOf } from '../property/runs.ts'
 import { Session } from '../property/session.ts'
 import { history } from '../property/steps.ts'

@@ -24,17 +24,17 @@ function expectLine(path: string, line: string): void {
 test('the rules of a plan are those of the source', () => {
   expectLine('src/log/append.ts', `fewest: ${BATCH.fewest}, flushes: ${BATCH.flushes}, bytes: 4 *`)
   expect(BATCH.bytes).toBe(4 * 1024 * 1024)
-  expectLine('src/projector/shard.ts', `REST_FACTOR = ${PASS.restFactor}\n`)
+  expectLine('src/read-model/projector/shard-projector.ts', `REST_FACTOR = ${PASS.restFactor}\n`)
   expectLine(
-    'src/projector/shard.ts',
+    'src/read-model/projector/shard-projector.ts',
     `{ shortest: ${PASS.shortestMs}, longest: ${PASS.longestMs} }`,
   )
-  expectLine('src/projector/tracks.ts', `longestMs: ${TRACKS.usageMs},`)
-  expectLine('src/projector/tracks.ts', `costOfId: ${TRACKS.snapshotEntriesOfId} }`)
-  expectLine('src/config.ts', `'TALLYBOOK_SHARDS', 1, 1, ${MOST_SHARDS})`)
+  expectLine('src/read-model/projector/groups.ts', `longestMs: ${TRACKS.usageMs},`)
+  expectLine('src/read-model/projector/groups.ts', `costOfId: ${TRACKS.snapshotEntriesOfId} }`)
+  expectLine('src/service/config.ts', `'TALLYBOOK_SHARDS', 1, 1, ${MOST_SHARDS})`)
   expect(connectionsOf(1)).toBe(2 + 4 + 8 + 1)
-  expectLine('src/db/pool.ts', 'MAX_APPENDS = 16\n')
-  expectLine('src/db/pool.ts', 'MAX_PASSES = 8\n')
+  expectLine('src/platform/postgres/pool.ts', 'MAX_APPENDS = 16\n')
+  expectLine('src/platform/postgres/pool.ts', 'MAX_PASSES = 8\n')
   expect(connectionsOf(MOST_SHARDS)).toBe(16 + 8 + 8 + 1)
 })
 

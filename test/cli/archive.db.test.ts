@@ -3,7 +3,7 @@ import { chownSync, existsSync, mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { exportLog } from '../../src/cli/export.ts'
 import { importLog } from '../../src/cli/import.ts'
-import { tryLock } from '../../src/db/embedded/lock.ts'
+import { tryLock } from '../../src/platform/postgres/embedded/lock.ts'
 import { outcomeOf } from '../support/archive.ts'
 import { copyCluster } from '../support/cluster.ts'
 import {

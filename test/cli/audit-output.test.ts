@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test'
 import { listLimits, toPlain, toPlainLines } from '../../src/cli/audit-output.ts'
-import { auditLog, fillLog, MemoryLog } from '../client/memory.ts'
+import { auditLog, fillLog, MemoryLog } from '../proofs/verifier/memory.ts'
 
 test('what a server sent has no effect on a terminal', () => {
   expect(toPlain('\x1b]0;title\x07\x1b[2J\r\nü "😀"')).toBe('�]0;title��[2J��ü "😀"')

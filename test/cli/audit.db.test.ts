@@ -4,7 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import type { Manifest } from '../../src/archive/manifest.ts'
-import { formatVerifierKey, makeSigningKey } from '../../src/merkle/key.ts'
+import { formatVerifierKey, makeSigningKey } from '../../src/proofs/merkle/key.ts'
 import { startLossyProxy } from '../faults/lossy-proxy.ts'
 import { makeRandom } from '../faults/random.ts'
 import { outcomeOf } from '../support/archive.ts'
@@ -120,7 +120,7 @@ describe('a running service', () => {
     const head = await (await send('auditor', 'GET', '/audit/log/0/checkpoint')).text()
     const [origin, size] = head.split('\n')
     const key = makeSigningKey(origin!)
-    const { signTreeHead } = await import('../../src/merkle/tree-head.ts')
+    const { signTreeHead } = await import('../../src/proofs/merkle/tree-head.ts')
     const root = Buffer.alloc(32)
     const { note } = signTreeHead({ origin: origin!, size: Number(size), root }, [key])
     const text = JSON.stringify({ keys: [keys, formatVerifierKey(key)], heads: { '0': note } })

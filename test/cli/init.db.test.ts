@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'bun:test'
 import { outcomeOf } from '../support/archive.ts'
 import { makeDataDir, readUrl, runTallybook } from '../support/process.ts'
 
-// `tallybook init`, on the database in the data directory. On Citus: test/db/citus.db.test.ts.
+// `tallybook init`, on the database in the data directory. On Citus: test/platform/postgres/citus.db.test.ts.
 
 let dataDir: Awaited<ReturnType<typeof makeDataDir>>
 beforeEach(async () => {

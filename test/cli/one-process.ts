@@ -1,8 +1,8 @@
 import { afterAll } from 'bun:test'
 import { ADDRESS_VARIABLE } from '../../src/cli/database.ts'
 import { runCommand } from '../../src/cli/index.ts'
-import type { ServerAddress } from '../../src/db/pool.ts'
-import { StartError } from '../../src/start-error.ts'
+import type { ServerAddress } from '../../src/platform/postgres/pool.ts'
+import { StartError } from '../../src/platform/user-error.ts'
 import { withoutProgress } from '../support/archive.ts'
 
 // Commands that one process runs one after the other. The start of a process takes 0.2 s of

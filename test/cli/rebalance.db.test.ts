@@ -1,11 +1,11 @@
 import { expect, test } from 'bun:test'
-import type { ServerAddress } from '../../src/db/pool.ts'
+import type { ServerAddress } from '../../src/platform/postgres/pool.ts'
 import { outcomeOf } from '../support/archive.ts'
 import { runTallybook } from '../support/process.ts'
 import { startProxy } from '../support/proxy.ts'
 import { useDatabase } from '../support/server.ts'
 
-// `tallybook rebalance` where there is nothing to rebalance. On Citus: test/db/citus-nodes.db.test.ts.
+// `tallybook rebalance` where there is nothing to rebalance. On Citus: test/platform/postgres/citus-nodes.db.test.ts.
 
 const database = useDatabase()
 

@@ -4,8 +4,8 @@ import {
   type ServerAddress,
   type Sql,
   type Transaction,
-} from '../../src/db/pool.ts'
-import type { Report } from '../../src/verify/verify.ts'
+} from '../../src/platform/postgres/pool.ts'
+import type { Report } from '../../src/proofs/integrity/verify.ts'
 import { outcomeOf } from '../support/archive.ts'
 import { makeDataDir, type Process, readUrl, runTallybook } from '../support/process.ts'
 import { TOKENS } from '../support/service.ts'

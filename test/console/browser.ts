@@ -6,7 +6,7 @@ import {
   chromium,
   type Page,
 } from 'playwright-core'
-import { INTERVALS } from '../../src/intervals.ts'
+import { INTERVALS } from '../../src/platform/intervals.ts'
 import {
   startTestService,
   type TestService,

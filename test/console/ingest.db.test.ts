@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import type { Page } from 'playwright-core'
-import { INTERVALS } from '../../src/intervals.ts'
+import { INTERVALS } from '../../src/platform/intervals.ts'
 import type { TestService } from '../support/service.ts'
 import {
   countSignals,

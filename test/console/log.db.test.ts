@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'bun:test'
 import type { Page } from 'playwright-core'
-import { untilSigned } from '../client/audited.ts'
+import { untilSigned } from '../proofs/verifier/audited.ts'
 import { editLog } from '../support/events.ts'
 import {
   countSignals,

@@ -6,8 +6,7 @@ import fc from 'fast-check'
 import { isStorable } from '../../src/events/columns.ts'
 import { hashPayload } from '../../src/events/event.ts'
 import { type LineEvent, parseEventLine, toEventLine } from '../../src/events/event-line.ts'
-import { toLeaf } from '../../src/events/leaf.ts'
-import { hashLeaf } from '../../src/merkle/hash.ts'
+import { hashLeaf, toLeaf } from '../../src/events/leaf.ts'
 
 const event: LineEvent = {
   shard: 0,

@@ -1,4 +1,4 @@
-import { verifyDatabase } from '../../src/verify/verify.ts'
+import { verifyDatabase } from '../../src/proofs/integrity/verify.ts'
 import { makeDataDir } from '../support/process.ts'
 import { TOKENS } from '../support/service.ts'
 import { checkLog, type Findings } from './check.ts'

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Sql } from '../../src/db/pool.ts'
+import type { Sql } from '../../src/platform/postgres/pool.ts'
 import type { Entry, History, Sent } from './history.ts'
 import { isKnown } from './history.ts'
 

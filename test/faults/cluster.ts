@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/db/embedded/index.ts'
-import { connectAsOwner, type Sql } from '../../src/db/pool.ts'
+import {
+  type EmbeddedPostgres,
+  startEmbeddedPostgres,
+} from '../../src/platform/postgres/embedded/index.ts'
+import { connectAsOwner, type Sql } from '../../src/platform/postgres/pool.ts'
 import { TOKENS } from '../support/service.ts'
 import { GROUPS, KNOWN_KEYS } from './history.ts'
 

@@ -1,15 +1,15 @@
 import pino from 'pino'
-import type { Sql } from '../../src/db/pool.ts'
 import { readHeads } from '../../src/log/read.ts'
-import { parseNote } from '../../src/merkle/note.ts'
-import { parseTreeHead } from '../../src/merkle/tree-head.ts'
+import type { Sql } from '../../src/platform/postgres/pool.ts'
+import { parseNote } from '../../src/proofs/merkle/note.ts'
+import { parseTreeHead } from '../../src/proofs/merkle/tree-head.ts'
 import {
   type Origin,
   openOrigin,
   readKeptHead,
   startOrigin,
-} from '../../src/transparency/origin.ts'
-import { type Servers, startServers, type TestServer } from '../replicas/servers.ts'
+} from '../../src/proofs/transparency/origin.ts'
+import { type Servers, startServers, type TestServer } from '../cluster/replicas/servers.ts'
 import { makeOrigin } from '../support/origin.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 import { type SwitchedWay, startSwitch } from '../support/switch.ts'

@@ -3,9 +3,9 @@
  * `bun test/faults/instance.ts <address as JSON> <shards> <data directory> <port>`
  */
 import pino from 'pino'
-import type { ServerAddress } from '../../src/db/pool.ts'
-import { startService } from '../../src/service.ts'
-import { openOrigin } from '../../src/transparency/origin.ts'
+import type { ServerAddress } from '../../src/platform/postgres/pool.ts'
+import { openOrigin } from '../../src/proofs/transparency/origin.ts'
+import { startService } from '../../src/service/service.ts'
 import { TOKENS } from '../support/service.ts'
 
 const [addressText = '', shards = '1', dataDir = '', port = '0'] = Bun.argv.slice(2)

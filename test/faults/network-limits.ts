@@ -1,4 +1,4 @@
-import { INTERVALS, type Intervals } from '../../src/intervals.ts'
+import { INTERVALS, type Intervals } from '../../src/platform/intervals.ts'
 import type { RequestKind } from './network-timing.ts'
 
 /** Milliseconds in which the service serves again when the network does. */

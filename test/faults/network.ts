@@ -2,7 +2,7 @@ import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import pino from 'pino'
 import { readHeads } from '../../src/log/read.ts'
-import { type Origin, openOrigin } from '../../src/transparency/origin.ts'
+import { type Origin, openOrigin } from '../../src/proofs/transparency/origin.ts'
 import {
   type FaultyWay,
   type NetworkFault,

@@ -11,7 +11,7 @@ import { REFUSED } from './flood.ts'
 
 // A service in a process of its own, and clients that don't behave. How much of them it bears takes
 // many connections and some minutes of both cores: TALLYBOOK_TEST_FULL. A queue that is full is in
-// test/log/busy.db.test.ts.
+// test/log/full-queue.db.test.ts.
 
 const FLOOD = isFull
   ? { keys: 1_000, flushes: 30_000, atOnce: 9_000 }

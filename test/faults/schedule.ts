@@ -1,6 +1,6 @@
-import { type Sql, type Transaction, transact } from '../../src/db/pool.ts'
 import { hashPayload } from '../../src/events/event.ts'
-import { PROJECTIONS } from '../../src/projections/index.ts'
+import { type Sql, type Transaction, transact } from '../../src/platform/postgres/pool.ts'
+import { PROJECTIONS } from '../../src/read-model/projections/index.ts'
 import { TOKENS } from '../support/service.ts'
 import type { Cluster, Instance } from './cluster.ts'
 import type { Random } from './random.ts'

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test'
-import { chooseForm } from '../../src/http/audit/accept.ts'
+import { chooseForm } from '../../src/http/events/accept.ts'
 
 const JSON_PAGE = 'application/json'
 const NDJSON = 'application/x-ndjson'

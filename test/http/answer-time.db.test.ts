@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test'
-import { INTERVALS } from '../../src/intervals.ts'
+import { INTERVALS } from '../../src/platform/intervals.ts'
 import { countFlushes, lockShards } from '../support/events.ts'
 import { keyOfShard } from '../support/keys.ts'
 import { useService } from '../support/service.ts'

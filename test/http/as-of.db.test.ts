@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from 'bun:test'
-import { connectAsOwner } from '../../src/db/pool.ts'
 import { hashPayload } from '../../src/events/event.ts'
+import { connectAsOwner } from '../../src/platform/postgres/pool.ts'
 import { positionOf, untilWaiting } from '../support/events.ts'
 import { expectProblem } from '../support/problem.ts'
 import { useService } from '../support/service.ts'

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { openHttpSource } from '../../src/client/index.ts'
+import { openHttpSource } from '../../src/proofs/verifier/index.ts'
 import { outcomeOf } from '../support/archive.ts'
 import { type HttpProxy, startHttpProxy } from '../support/http-proxy.ts'
 import { type DataDir, makeDataDir, runTallybook } from '../support/process.ts'

@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import Ajv, { type ValidateFunction } from 'ajv'
-import { type AppOptions, createApp } from '../../src/app.ts'
+import type { Answer, Document, Operation, Schema } from '../../src/http/openapi/model.ts'
 import { Places } from '../../src/http/places.ts'
-import type { Answer, Document, Operation, Schema } from '../../src/http/swagger/model.ts'
+import { type AppOptions, createApp } from '../../src/service/routes.ts'
 
 /** RFC 3339 with a zone. */
 const DATE_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$/

@@ -1,5 +1,5 @@
 import { beforeAll, expect, test } from 'bun:test'
-import { CURRENT } from '../../src/projections/index.ts'
+import { CURRENT } from '../../src/read-model/projections/index.ts'
 import { expectProblem, readProblem } from '../support/problem.ts'
 import { useService } from '../support/service.ts'
 

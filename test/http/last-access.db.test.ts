@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test'
-import { connectAsOwner } from '../../src/db/pool.ts'
-import { auditService } from '../client/audited.ts'
+import { connectAsOwner } from '../../src/platform/postgres/pool.ts'
+import { auditService } from '../proofs/verifier/audited.ts'
 import { insertEvent } from '../support/events.ts'
 import { startTestService, useService } from '../support/service.ts'
 import { until } from '../support/until.ts'

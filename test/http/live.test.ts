@@ -1,8 +1,8 @@
 import { expect, test } from 'bun:test'
 import pino from 'pino'
+import type { Principal } from '../../src/auth/roles.ts'
+import { Tokens } from '../../src/auth/tokens.ts'
 import { LivePositions } from '../../src/http/live/positions.ts'
-import type { Principal } from '../../src/tokens/roles.ts'
-import { Tokens } from '../../src/tokens/tokens.ts'
 import { TEST_INTERVALS } from '../support/intervals.ts'
 import { TOKENS } from '../support/service.ts'
 

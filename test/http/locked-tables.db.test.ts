@@ -1,5 +1,5 @@
 import { beforeAll, expect, test } from 'bun:test'
-import { connectAsOwner } from '../../src/db/pool.ts'
+import { connectAsOwner } from '../../src/platform/postgres/pool.ts'
 import { useService } from '../support/service.ts'
 
 // Invariant 8: the request path takes no lock on a counter. Invariant 9: reads come from projections.

@@ -4,7 +4,7 @@ import { Validator } from '@seriousme/openapi-schema-validator'
 import { Type } from '@sinclair/typebox'
 import { PATHS } from '../../src/console/paths.ts'
 import { toAsset } from '../../src/http/asset.ts'
-import { toOpenApi } from '../../src/http/swagger/document.ts'
+import { toOpenApi } from '../../src/http/openapi/document.ts'
 import {
   checker,
   createBareApp,

@@ -1,5 +1,5 @@
 import { beforeAll, expect, test } from 'bun:test'
-import { connectAsOwner } from '../../src/db/pool.ts'
+import { connectAsOwner } from '../../src/platform/postgres/pool.ts'
 import { lockRows, positionOf } from '../support/events.ts'
 import { type TestService, useInstances } from '../support/service.ts'
 

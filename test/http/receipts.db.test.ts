@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'bun:test'
-import { openReceipt } from '../../src/client/receipt.ts'
-import { parseVerifierKey } from '../../src/merkle/key.ts'
+import { parseVerifierKey } from '../../src/proofs/merkle/key.ts'
+import { openReceipt } from '../../src/proofs/verifier/receipt.ts'
 import { expectProblem } from '../support/problem.ts'
 import { startTestService, useService } from '../support/service.ts'
 

@@ -5,7 +5,7 @@ import { startTestService, type TestService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
 // `tallybook_shard_up` on one server, where a trigger has a shard refuse flushes. With a node of
-// Citus that is away: test/db/citus-nodes.db.test.ts.
+// Citus that is away: test/platform/postgres/citus-nodes.db.test.ts.
 
 const SHARDS = 4
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test'
-import { NotNow } from '../../src/db/errors.ts'
 import { Problem } from '../../src/http/problem.ts'
 import { Shares, type SharesOptions } from '../../src/http/shares.ts'
+import { NotNow } from '../../src/platform/postgres/errors.ts'
 import { until } from '../support/until.ts'
 
 const makeShares = (options: Partial<SharesOptions> = {}) =>

@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test'
+import type { Principal } from '../../src/auth/roles.ts'
+import { Tokens } from '../../src/auth/tokens.ts'
 import { type StreamSource, Streams, type StreamsOptions } from '../../src/http/streams.ts'
-import type { Principal } from '../../src/tokens/roles.ts'
-import { Tokens } from '../../src/tokens/tokens.ts'
 import { TOKENS } from '../support/service.ts'
 
 const AUDITOR: Principal = { name: 'auditor', role: 'auditor' }

@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from 'bun:test'
+import type { Document } from '../../src/http/openapi/model.ts'
 import { EXAMPLE_HASH } from '../../src/http/params.ts'
-import type { Document } from '../../src/http/swagger/model.ts'
 import { insertEmptyFlushes } from '../support/events.ts'
 import { TOKENS, useService } from '../support/service.ts'
 import { checker, closeObjects, listOperations, missingHeaders } from './documented.ts'

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test'
-import { openPools } from '../../src/db/pool.ts'
+import { openPools } from '../../src/platform/postgres/pool.ts'
 import { insertEvent, positionOf, readPositions } from '../support/events.ts'
 import { useInstances } from '../support/service.ts'
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test'
-import { CLOCK_TOLERANCE } from '../../src/db/clock.ts'
-import { isClockApart, isUnavailable } from '../../src/db/errors.ts'
+import { CLOCK_TOLERANCE } from '../../src/platform/postgres/clock.ts'
+import { isClockApart, isUnavailable } from '../../src/platform/postgres/errors.ts'
 import { useDatabase } from '../support/server.ts'
 
 // What would be recorded under a clock that is wrong is not recorded.

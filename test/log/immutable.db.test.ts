@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import type postgres from 'postgres'
-import { openPools, type Pools, SCHEMA, SERVICE_ROLE } from '../../src/db/pool.ts'
+import { openPools, type Pools, SCHEMA, SERVICE_ROLE } from '../../src/platform/postgres/pool.ts'
 import { insertEvent } from '../support/events.ts'
 import { TEST_SHARDS, useDatabase } from '../support/server.ts'
 

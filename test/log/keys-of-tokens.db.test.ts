@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
-import { Catalog } from '../../src/catalog/catalog.ts'
-import { openPools, type Pools } from '../../src/db/pool.ts'
 import type { PostedFlush } from '../../src/events/flush.ts'
 import { shardOfKey } from '../../src/events/shard-of-key.ts'
+import { Catalog } from '../../src/log/catalog/catalog.ts'
 import { Log } from '../../src/log/log.ts'
+import { openPools, type Pools } from '../../src/platform/postgres/pool.ts'
 import { countFlushes } from '../support/events.ts'
 import { TEST_SHARDS, useDatabase } from '../support/server.ts'
 

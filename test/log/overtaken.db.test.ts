@@ -1,8 +1,8 @@
 import { afterEach, expect, test } from 'bun:test'
 import { Writable } from 'node:stream'
 import pino from 'pino'
-import { connectAsService } from '../../src/db/pool.ts'
-import { appendStatement } from '../../src/log/append-statement.ts'
+import { appendStatement } from '../../src/log/append-event.ts'
+import { connectAsService } from '../../src/platform/postgres/pool.ts'
 import { useService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test'
 import type { StoredEvent } from '../../src/events/event.ts'
-import { ShardPages } from '../../src/log/pages.ts'
+import { ShardPages } from '../../src/log/subscriptions/shard-cursor.ts'
 
 const LIMITS = { rows: 100, bytes: 1024 * 1024 }
 

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
-import { Catalog } from '../../src/catalog/catalog.ts'
-import { refreshCatalog } from '../../src/catalog/refresh.ts'
-import { openPools } from '../../src/db/pool.ts'
+import { Catalog } from '../../src/log/catalog/catalog.ts'
+import { refreshCatalog } from '../../src/log/catalog/refresh.ts'
 import { Log } from '../../src/log/log.ts'
+import { openPools } from '../../src/platform/postgres/pool.ts'
 import { countFlushes, positionOf } from '../support/events.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 

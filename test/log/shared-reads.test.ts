@@ -1,8 +1,8 @@
 import { expect, test } from 'bun:test'
 import { Heads } from '../../src/log/heads.ts'
-import type { Line } from '../../src/log/line.ts'
-import { type LineSource, takeOldest } from '../../src/log/merge.ts'
-import { Turns } from '../../src/turns.ts'
+import type { Line } from '../../src/log/subscriptions/event-line.ts'
+import { type LineSource, takeOldest } from '../../src/log/subscriptions/merge-by-time.ts'
+import { Turns } from '../../src/platform/async/turns.ts'
 
 const line = (shard: number, position: number, recordedAt: string): Line => ({
   shard,

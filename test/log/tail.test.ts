@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test'
 import type { StoredEvent } from '../../src/events/event.ts'
 import { identityOf } from '../../src/log/read.ts'
-import { ShardTail } from '../../src/log/tail.ts'
+import { ShardTail } from '../../src/log/subscriptions/tail-buffer.ts'
 
 // How much a tail holds.
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test'
-import { INTERVALS } from '../../src/intervals.ts'
+import { INTERVALS } from '../../src/platform/intervals.ts'
 import { countFlushes, lockShards } from '../support/events.ts'
 import { keyOfShard } from '../support/keys.ts'
 import { TEST_SHARDS } from '../support/server.ts'

@@ -30,7 +30,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'page-cut-by-bytes',
-    file: 'src/log/pages.ts',
+    file: 'src/log/subscriptions/shard-cursor.ts',
     find: 'events.length < this.limits.rows && bytes < this.limits.bytes',
     replace: 'events.length < this.limits.rows',
     harm: 'A stream of large events silently skips some of them.',
@@ -66,7 +66,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     find: `      || ',"idempotency_key":' || coalesce(to_json(p_idempotency_key)::text, 'null')\n`,
     replace: '',
     harm: 'The signed tree says nothing about idempotency keys, and no auditor can verify it.',
-    tests: ['test/transparency', 'test/verify'],
+    tests: ['test/proofs/transparency', 'test/proofs/integrity'],
   },
   {
     name: 'catalog-of-first-shard',
@@ -82,7 +82,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     find: '\n    and c.position = p_from;',
     replace: ';',
     harm: 'Two instances that fold the same events count them twice.',
-    tests: ['test/projector'],
+    tests: ['test/read-model/projector'],
   },
   {
     name: 'truncate-not-refused',
@@ -100,15 +100,15 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     find: 'grant select, insert, delete on sessions',
     replace: 'grant select, insert on sessions',
     harm: 'Nobody can sign in to the console, nor out of it.',
-    tests: ['test/tokens', 'test/http/sessions'],
+    tests: ['test/auth', 'test/http/sessions'],
   },
   {
     name: 'group-remembered',
-    file: 'src/catalog/catalog.ts',
+    file: 'src/log/catalog/catalog.ts',
     find: '    this.#groups.clear()\n    this.position = position',
     replace: '    this.position = position',
     harm: 'A key that moved to another group goes on counting for the old one.',
-    tests: ['test/catalog', 'test/log', 'test/property'],
+    tests: ['test/log/catalog', 'test/log', 'test/property'],
   },
   {
     name: 'sum-rounded',
@@ -116,7 +116,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     find: ': BigInt(sum) + BigInt(count)',
     replace: ': BigInt(next)',
     harm: 'Totals above 2^53 are off by a few.',
-    tests: ['test/events', 'test/projector', 'test/property'],
+    tests: ['test/events', 'test/read-model/projector', 'test/property'],
   },
   {
     name: 'key-on-other-shard',
@@ -128,10 +128,10 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'restart-answered-500',
-    file: 'src/db/errors.ts',
+    file: 'src/platform/postgres/errors.ts',
     find: "new Set(['08', '40', '53', '57', '58'])",
     replace: "new Set(['08', '40', '53', '58'])",
     harm: 'While PostgreSQL restarts flushes are answered 500, which gateways do not retry.',
-    tests: ['test/db/errors', 'test/log'],
+    tests: ['test/platform/postgres/errors', 'test/log'],
   },
 ]

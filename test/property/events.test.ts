@@ -10,7 +10,7 @@ import {
 } from '../../src/events/flush.ts'
 import { toRows } from '../../src/events/rows.ts'
 import { parseApiKeyFlush, parseKeyFlush } from '../../src/http/flushes/model.ts'
-import { CURRENT } from '../../src/projections/index.ts'
+import { CURRENT } from '../../src/read-model/projections/index.ts'
 import { goodEntry } from './arbitraries.ts'
 import { foldRows, sumRows } from './folded.ts'
 import { bagOf, live, Model } from './model.ts'

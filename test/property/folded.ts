@@ -1,6 +1,6 @@
-import type { Transaction } from '../../src/db/pool.ts'
 import type { Event } from '../../src/events/event.ts'
-import { CURRENT } from '../../src/projections/index.ts'
+import type { Transaction } from '../../src/platform/postgres/pool.ts'
+import { CURRENT } from '../../src/read-model/projections/index.ts'
 
 /** Rows that folds would write, by projection and id; and every text among what they write. */
 export type FoldRows = {

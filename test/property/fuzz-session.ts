@@ -1,5 +1,5 @@
 import { expect } from 'bun:test'
-import { CURRENT } from '../../src/projections/index.ts'
+import { CURRENT } from '../../src/read-model/projections/index.ts'
 import { type TestService, TOKENS } from '../support/service.ts'
 import { readAll, readExact, toAnswer } from './exact.ts'
 import type { FuzzedFlush } from './fuzz-bodies.ts'

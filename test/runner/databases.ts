@@ -18,7 +18,7 @@ export async function removeTemplates(shards: Iterable<number>): Promise<void> {
 /** Changes with the code that makes a schema: on a kept server there may be one of other code. */
 async function hashSchema(): Promise<string> {
   const hash = createHash('sha256')
-  for (const pattern of ['sql/**/*.sql', 'src/db/**/*.ts']) {
+  for (const pattern of ['sql/**/*.sql', 'src/platform/postgres/**/*.ts']) {
     const files = await Array.fromAsync(new Glob(pattern).scan(ROOT))
     for (const file of files.sort()) hash.update(file).update(await readFile(join(ROOT, file)))
   }

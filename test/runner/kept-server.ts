@@ -1,6 +1,6 @@
 import { mkdir, readFile, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
-import { connectAsOwner } from '../../src/db/pool.ts'
+import { connectAsOwner } from '../../src/platform/postgres/pool.ts'
 import { isRunning } from '../support/running.ts'
 import { CACHE } from './cache.ts'
 import type { TestServer } from './server.ts'

@@ -23,13 +23,13 @@ const MATRIX: Record<string, Variation> = {
   'test/archive/': { server: true },
   'test/archive/reshard-proof': { shards: MANY, server: true },
   'test/archive/round-trip': { shards: TWO, server: true },
-  'test/attestations/': { shards: TWO },
-  'test/client/audit': { shards: MANY },
-  'test/db/': { server: true },
-  'test/db/connection/': {},
-  'test/db/connection/pgbouncer': { server: true },
-  'test/db/migrate': { shards: MANY, server: true },
-  'test/db/rolling-upgrade': { shards: MANY, server: true },
+  'test/proofs/attestations/': { shards: TWO },
+  'test/proofs/verifier/audit': { shards: MANY },
+  'test/platform/postgres/': { server: true },
+  'test/platform/postgres/connection/': {},
+  'test/platform/postgres/connection/pgbouncer': { server: true },
+  'test/platform/postgres/migrate': { shards: MANY, server: true },
+  'test/platform/postgres/rolling-upgrade': { shards: MANY, server: true },
   'test/http/answer-time': { shards: MANY },
   'test/http/as-of': { shards: MANY },
   'test/http/audit.db': { shards: MANY },
@@ -41,27 +41,27 @@ const MATRIX: Record<string, Variation> = {
   'test/http/sparse-events': { shards: TWO },
   'test/http/transparency': { shards: MANY },
   'test/http/usage': { shards: MANY },
-  'test/instances/': { shards: BOTH },
-  'test/instances/lost-commits': { shards: MANY },
+  'test/cluster/': { shards: BOTH },
+  'test/cluster/lost-commits': { shards: MANY },
   'test/log/': { shards: MANY, server: true },
   'test/log/ahead': {},
   'test/log/append.db': { shards: BOTH, server: true },
   'test/log/replay': { shards: BOTH, server: true },
   'test/log/shards': { shards: ONE, server: true },
   'test/log/unavailable': { shards: BOTH, server: true },
-  'test/projector/': { shards: MANY, server: true },
+  'test/read-model/projector/': { shards: MANY, server: true },
   'test/property/': { shards: MANY },
   'test/property/histories': { shards: BOTH },
   'test/property/times': { shards: ONE, server: true },
-  'test/replicas/reads': { shards: MANY },
-  'test/transparency/': { shards: MANY },
-  'test/transparency/integrate': { shards: MANY, server: true },
+  'test/cluster/replicas/reads': { shards: MANY },
+  'test/proofs/transparency/': { shards: MANY },
+  'test/proofs/transparency/integrate': { shards: MANY, server: true },
   // Each shard is walked in the same way, as long as it takes.
-  'test/verify/': { shards: TWO },
-  'test/verify/damaged-log': { shards: ONE },
-  'test/verify/single-value-corruption': { shards: ONE },
-  'test/verify/intact-database': { shards: TWO, server: true },
-  'test/verify/payload-readers': { shards: TWO, server: true },
+  'test/proofs/integrity/': { shards: TWO },
+  'test/proofs/integrity/damaged-log': { shards: ONE },
+  'test/proofs/integrity/single-value-corruption': { shards: ONE },
+  'test/proofs/integrity/intact-database': { shards: TWO, server: true },
+  'test/proofs/integrity/payload-readers': { shards: TWO, server: true },
 }
 
 /** How a file's tests vary. */
@@ -75,7 +75,7 @@ export function variationOf(file: string): Variation {
 
 /** False for tests without a database, and for those that bring an embedded server of their own. */
 export const usesTestServer = (file: string) =>
-  file.endsWith('.db.test.ts') && !/^test\/(db\/embedded|cli|faults)/.test(file)
+  file.endsWith('.db.test.ts') && !/^test\/(platform\/postgres\/embedded|cli|faults)/.test(file)
 
 /** The rows that no test file has any more. */
 export const rowsWithoutFiles = (files: readonly string[]) =>

@@ -1,7 +1,7 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { startEmbeddedPostgres } from '../../src/db/embedded/index.ts'
-import { connectAsOwner, type ServerAddress } from '../../src/db/pool.ts'
+import { startEmbeddedPostgres } from '../../src/platform/postgres/embedded/index.ts'
+import { connectAsOwner, type ServerAddress } from '../../src/platform/postgres/pool.ts'
 import { chooseFolder } from './place.ts'
 
 /** A server that the tests may use as they like. */

@@ -1,6 +1,6 @@
-import { distribute } from '../../src/db/citus/distribute.ts'
-import { migrate } from '../../src/db/migrate.ts'
-import { connectAsOwner, type Sql } from '../../src/db/pool.ts'
+import { distribute } from '../../src/platform/postgres/citus/distribute.ts'
+import { migrate } from '../../src/platform/postgres/migrate.ts'
+import { connectAsOwner, type Sql } from '../../src/platform/postgres/pool.ts'
 
 // Databases on a Citus cluster: each is one database of the same name on every node.
 

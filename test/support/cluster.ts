@@ -1,11 +1,11 @@
 import { appendFile, chmod, mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { startEmbeddedPostgres } from '../../src/db/embedded/index.ts'
-import { tryLock } from '../../src/db/embedded/lock.ts'
-import { migrate } from '../../src/db/migrate.ts'
-import { connectAsOwner } from '../../src/db/pool.ts'
+import { startEmbeddedPostgres } from '../../src/platform/postgres/embedded/index.ts'
+import { tryLock } from '../../src/platform/postgres/embedded/lock.ts'
+import { migrate } from '../../src/platform/postgres/migrate.ts'
+import { connectAsOwner } from '../../src/platform/postgres/pool.ts'
 
-const SOURCE = join(import.meta.dir, '../../src/db/embedded')
+const SOURCE = join(import.meta.dir, '../../src/platform/postgres/embedded')
 const PACKAGE = join(import.meta.dir, '../../package.json')
 
 /** What is in a cluster: nothing, or the schema with one shard. */

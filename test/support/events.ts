@@ -1,5 +1,5 @@
 import type postgres from 'postgres'
-import { connectAsOwner } from '../../src/db/pool.ts'
+import { connectAsOwner } from '../../src/platform/postgres/pool.ts'
 import { TEST_SHARDS, type TestDatabase } from './server.ts'
 
 /** What events that a test appends by hand consist of; all of it may be left out. */

@@ -1,8 +1,8 @@
-import type { Sql } from '../../src/db/pool.ts'
-import { PROJECTIONS } from '../../src/projections/index.ts'
-import type { Projection } from '../../src/projections/projection.ts'
-import { type Checkpoint, readCheckpoints } from '../../src/projector/checkpoint.ts'
-import { Pass } from '../../src/projector/pass.ts'
+import type { Sql } from '../../src/platform/postgres/pool.ts'
+import { PROJECTIONS } from '../../src/read-model/projections/index.ts'
+import type { Projection } from '../../src/read-model/projections/projection.ts'
+import { Pass } from '../../src/read-model/projector/batch.ts'
+import { type Checkpoint, readCheckpoints } from '../../src/read-model/projector/checkpoint.ts'
 
 /** Reads all that is new after these checkpoints and writes it, in one pass. */
 export async function runPass(

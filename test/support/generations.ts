@@ -1,6 +1,6 @@
 import { expect } from 'bun:test'
-import type { Sql } from '../../src/db/pool.ts'
-import { PROJECTIONS } from '../../src/projections/index.ts'
+import type { Sql } from '../../src/platform/postgres/pool.ts'
+import { PROJECTIONS } from '../../src/read-model/projections/index.ts'
 import type { TestService } from './service.ts'
 
 const TABLES = PROJECTIONS.flatMap(({ tables }) => tables)

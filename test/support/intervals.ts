@@ -1,4 +1,4 @@
-import { INTERVALS, type Intervals } from '../../src/intervals.ts'
+import { INTERVALS, type Intervals } from '../../src/platform/intervals.ts'
 
 /**
  * Those of a test service: about a tenth of the real ones, so that no test waits for seconds. What

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { readMigrations } from '../../src/db/migrate.ts'
-import { SCHEMA, SERVICE_ROLE, transact } from '../../src/db/pool.ts'
+import { readMigrations } from '../../src/platform/postgres/migrate.ts'
+import { SCHEMA, SERVICE_ROLE, transact } from '../../src/platform/postgres/pool.ts'
 import { createDatabase, TEST_SHARDS, type TestDatabase } from './server.ts'
 
 const SQL_FOLDER = join(import.meta.dir, '../../sql')

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Origin, openOrigin } from '../../src/transparency/origin.ts'
+import { type Origin, openOrigin } from '../../src/proofs/transparency/origin.ts'
 
 /** A data directory that signs under a name; nothing else is in it. */
 export async function makeOrigin(name = 'stats.example.com'): Promise<{

@@ -2,8 +2,8 @@ import { chownSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { targetAt } from '../../src/db/connection/target.ts'
-import type { ServerAddress } from '../../src/db/pool.ts'
+import { targetAt } from '../../src/platform/postgres/connection/target.ts'
+import type { ServerAddress } from '../../src/platform/postgres/pool.ts'
 import { freePort } from './free-port.ts'
 import { until } from './until.ts'
 

@@ -1,5 +1,5 @@
 import type postgres from 'postgres'
-import { SCHEMA } from '../../src/db/pool.ts'
+import { SCHEMA } from '../../src/platform/postgres/pool.ts'
 
 /**
  * Keeps all that is in a database, to bring it back later: then it has lost what was committed

@@ -1,4 +1,4 @@
-import { SCHEMA, SERVICE_ROLE, type Sql } from '../../src/db/pool.ts'
+import { SCHEMA, SERVICE_ROLE, type Sql } from '../../src/platform/postgres/pool.ts'
 
 /**
  * The schema as text, read from PostgreSQL's own catalogs, in an order that depends on names only.

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { targetAt } from '../../src/db/connection/target.ts'
-import type { ServerAddress } from '../../src/db/pool.ts'
+import { targetAt } from '../../src/platform/postgres/connection/target.ts'
+import type { ServerAddress } from '../../src/platform/postgres/pool.ts'
 import type { TestDatabase } from './server.ts'
 
 /** Where Debian and PostgreSQL's own packages put the programs of a version. */

@@ -1,7 +1,12 @@
 import { afterAll, beforeAll } from 'bun:test'
 import type postgres from 'postgres'
-import { migrate } from '../../src/db/migrate.ts'
-import { connectAsOwner, openPools, type Pools, type ServerAddress } from '../../src/db/pool.ts'
+import { migrate } from '../../src/platform/postgres/migrate.ts'
+import {
+  connectAsOwner,
+  openPools,
+  type Pools,
+  type ServerAddress,
+} from '../../src/platform/postgres/pool.ts'
 import { citusNodes, createDistributed, onEveryNode } from './citus.ts'
 
 /** The server that the run started (see test/run.ts), and how many shards this run tests. */

@@ -1,5 +1,5 @@
 import net from 'node:net'
-import type { ServerAddress } from '../../src/db/pool.ts'
+import type { ServerAddress } from '../../src/platform/postgres/pool.ts'
 import { socketOf, through } from './proxy.ts'
 import { joinSockets, listenLocally } from './sockets.ts'
 

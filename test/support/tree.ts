@@ -1,5 +1,5 @@
-import { EMPTY_ROOT, HASH_BYTES, type Hash, hashNode } from '../../src/merkle/hash.ts'
-import type { ReadTiles } from '../../src/merkle/prove.ts'
+import { EMPTY_ROOT, HASH_BYTES, type Hash, hashNode } from '../../src/proofs/merkle/hash.ts'
+import type { ReadTiles } from '../../src/proofs/merkle/prove.ts'
 
 /** MTH of RFC 6962, section 2.1, word by word. */
 export function rootOf(hashes: readonly Hash[]): Hash {

@@ -1,6 +1,6 @@
 import { treaty } from '@elysiajs/eden/treaty2'
-import type { createApp } from '../../app.ts'
 import type { Exact } from '../../events/exact.ts'
+import type { createApp } from '../../service/routes.ts'
 
 /** What stands in front of all paths of the service, `/tallybook`; or ''. */
 export const BASE = document.getElementById('console')!.dataset.base!

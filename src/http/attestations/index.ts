@@ -1,5 +1,5 @@
 import { Elysia } from 'elysia'
-import type { Attestations } from '../../attestations/attestations.ts'
+import type { Attestations } from '../../proofs/attestations/attestations.ts'
 import type { auth } from '../auth.ts'
 import { describe } from '../openapi.ts'
 import { NoQuery } from '../params.ts'

@@ -1,6 +1,5 @@
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
-import type { Catalog } from '../../catalog/catalog.ts'
 import {
   CatalogId,
   CatalogName,
@@ -10,6 +9,7 @@ import {
   TokenHash,
 } from '../../events/catalog-change.ts'
 import { isStorable } from '../../events/columns.ts'
+import type { Catalog } from '../../log/catalog/catalog.ts'
 
 const strict = { additionalProperties: false }
 /** Absent and null keep what is there; a new row gets the default. */

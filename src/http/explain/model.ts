@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
+import { AS_OF } from '../counters/model.ts'
 import { Limit, PositionsText, strict } from '../params.ts'
-import { AS_OF } from '../reads/model.ts'
 import { USAGE_OF } from '../usage/model.ts'
 
 const { as_of, as_of_position } = AS_OF

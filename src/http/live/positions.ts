@@ -1,8 +1,8 @@
 import type { Logger } from 'pino'
-import { isUnavailable } from '../../db/errors.ts'
+import type { Tokens } from '../../auth/tokens.ts'
 import { covers, formatPositions, type Positions } from '../../events/positions.ts'
-import type { Intervals } from '../../intervals.ts'
-import type { Tokens } from '../../tokens/tokens.ts'
+import type { Intervals } from '../../platform/intervals.ts'
+import { isUnavailable } from '../../platform/postgres/errors.ts'
 import type { Caller } from '../auth.ts'
 import { type StreamSource, Streams, type StreamsOptions } from '../streams.ts'
 

@@ -1,10 +1,10 @@
 import { Gauge, type Registry } from 'prom-client'
-import { readNewestAttestedAt } from '../../attestations/newest.ts'
-import { isUnavailable } from '../../db/errors.ts'
-import type { Sql } from '../../db/pool.ts'
-import { readRebuilds } from '../../projector/rebuild/record.ts'
-import { readParkedEvents, readProjectionStatus } from '../../projector/status.ts'
-import { readNewestFinished } from '../../verifications/stored.ts'
+import { isUnavailable } from '../../platform/postgres/errors.ts'
+import type { Sql } from '../../platform/postgres/pool.ts'
+import { readNewestAttestedAt } from '../../proofs/attestations/newest.ts'
+import { readNewestFinished } from '../../proofs/integrity/scheduled/stored.ts'
+import { readParkedEvents, readProjectionStatus } from '../../read-model/projector/status.ts'
+import { readRebuilds } from '../../read-model/rebuild/record.ts'
 
 /** What the database tells at a scrape. While it does not answer these gauges have no value. */
 export class DatabaseGauges {

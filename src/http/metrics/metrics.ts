@@ -1,9 +1,9 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import { findAnswering } from '../../db/citus/answering.ts'
-import type { Pools } from '../../db/pool.ts'
+import type { Served } from '../../cluster/replicas/reads.ts'
+import { type Replica, STATES } from '../../cluster/replicas/replica.ts'
 import type { AppendOutcome } from '../../log/queue.ts'
-import type { Served } from '../../replicas/reads.ts'
-import { type Replica, STATES } from '../../replicas/replica.ts'
+import { findAnswering } from '../../platform/postgres/citus/answering.ts'
+import type { Pools } from '../../platform/postgres/pool.ts'
 import { DatabaseGauges } from './database.ts'
 import { processMetrics } from './process.ts'
 

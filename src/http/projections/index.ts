@@ -1,9 +1,13 @@
 import { Type } from '@sinclair/typebox'
 import { Elysia } from 'elysia'
-import type { Pools } from '../../db/pool.ts'
 import { formatPositions } from '../../events/positions.ts'
-import { type RebuildRecord, readRebuilding, readRebuilds } from '../../projector/rebuild/record.ts'
-import { readParkedEvents, readProjectionStatus } from '../../projector/status.ts'
+import type { Pools } from '../../platform/postgres/pool.ts'
+import { readParkedEvents, readProjectionStatus } from '../../read-model/projector/status.ts'
+import {
+  type RebuildRecord,
+  readRebuilding,
+  readRebuilds,
+} from '../../read-model/rebuild/record.ts'
 import type { auth } from '../auth.ts'
 import { jsonResponse } from '../json.ts'
 import { NoQuery } from '../params.ts'

@@ -1,5 +1,5 @@
 import { Elysia } from 'elysia'
-import { beginSession, endSession, findSession, SESSION_S } from '../../tokens/sessions.ts'
+import { beginSession, endSession, findSession, SESSION_S } from '../../auth/sessions.ts'
 import { type AuthOptions, admit, type Caller, identify, readToken } from '../auth.ts'
 import { Bodies } from '../body.ts'
 import { readCookie, refuseCrossOrigin, writeCookie } from '../cookie.ts'

@@ -1,7 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
-import { ROLES } from '../../tokens/roles.ts'
-import { NAME } from '../../tokens/stored.ts'
+import { ROLES } from '../../auth/roles.ts'
+import { NAME } from '../../auth/token-store.ts'
 
 const Name = Type.String({
   pattern: `^${NAME}$`,

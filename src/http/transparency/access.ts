@@ -1,4 +1,4 @@
-import type { Role } from '../../tokens/roles.ts'
+import type { Role } from '../../auth/roles.ts'
 
 /** Who may read the transparency log: route options, and who may keep a copy. */
 export type Access = {

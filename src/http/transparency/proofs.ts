@@ -1,13 +1,17 @@
 import { Elysia } from 'elysia'
+import type { Reads } from '../../cluster/replicas/reads.ts'
 import type { StoredEvent } from '../../events/event.ts'
-import { toLeaf } from '../../events/leaf.ts'
+import { hashLeaf, toLeaf } from '../../events/leaf.ts'
 import { readEvent, readLeafEvents } from '../../log/read.ts'
-import { formatHash, hashLeaf } from '../../merkle/hash.ts'
-import type { Reads } from '../../replicas/reads.ts'
-import type { TreeHeads } from '../../transparency/heads.ts'
-import { makeReceipt, readConsistencyProof, readInclusionProof } from '../../transparency/proofs.ts'
-import { EventParams } from '../audit/model.ts'
+import { formatHash } from '../../proofs/merkle/hash.ts'
+import type { TreeHeads } from '../../proofs/transparency/heads.ts'
+import {
+  makeReceipt,
+  readConsistencyProof,
+  readInclusionProof,
+} from '../../proofs/transparency/proofs.ts'
 import type { auth } from '../auth.ts'
+import { EventParams } from '../events/model.ts'
 import { typedAs } from '../json.ts'
 import { NoQuery } from '../params.ts'
 import type { Asking, Places } from '../places.ts'

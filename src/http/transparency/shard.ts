@@ -1,6 +1,6 @@
-import type { Sql } from '../../db/pool.ts'
-import type { Reads } from '../../replicas/reads.ts'
-import { MissingTile } from '../../transparency/tiles.ts'
+import type { Reads } from '../../cluster/replicas/reads.ts'
+import type { Sql } from '../../platform/postgres/pool.ts'
+import { MissingTile } from '../../proofs/transparency/tiles.ts'
 import { Problem } from '../problem.ts'
 
 /** The shard that a path or query names, 0 where it names none; throws the problem 404. */

@@ -1,4 +1,4 @@
-import type { Usage } from '../../projections/read-usage.ts'
+import type { Usage } from '../../read-model/queries/usage.ts'
 
 /** Usage as CSV (RFC 4180): a header, and a line a bucket. No value of it needs quotes. */
 export function toCsv({ items, total }: Usage): string {

@@ -1,5 +1,5 @@
+import { EXAMPLE_RATED } from '../counters/model.ts'
 import { describe } from '../openapi.ts'
-import { EXAMPLE_RATED } from '../reads/model.ts'
 import { UsageBody } from './model.ts'
 
 const from = '2026-01-31T12:00:00+01:00'

@@ -1,24 +1,24 @@
 import { Elysia } from 'elysia'
-import type { Sql, Transaction } from '../../db/pool.ts'
 import { formatPositions, type Positions } from '../../events/positions.ts'
-import { catalogRows } from '../../projections/catalog-rows.ts'
-import type { Projection } from '../../projections/projection.ts'
-import { type Reflected, readNow, readReflected } from '../../projections/read-now.ts'
-import { readUsage, type Usage } from '../../projections/read-usage.ts'
-import { usage } from '../../projections/usage.ts'
-import { type UsageOf, usageRows } from '../../projections/usage-rows.ts'
-import type { ReadTrack } from '../../projector/projector.ts'
+import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
+import { catalogRows } from '../../read-model/projections/catalog-rows.ts'
+import type { Projection } from '../../read-model/projections/projection.ts'
+import { usage } from '../../read-model/projections/usage.ts'
+import type { ReadTrack } from '../../read-model/projector/projector.ts'
+import { type Reflected, readNow, readReflected } from '../../read-model/queries/live.ts'
+import { readUsage, type Usage } from '../../read-model/queries/usage.ts'
+import { type UsageOf, usageRows } from '../../read-model/queries/usage-rows.ts'
 import type { auth } from '../auth.ts'
-import { jsonResponse, typedAs } from '../json.ts'
-import type { Asking } from '../places.ts'
-import { Problem, unavailable } from '../problem.ts'
 import {
   type AsOf,
   findPositions,
   type ReadOptions,
   readReflecting,
   WAIT_MS,
-} from '../reads/reflect.ts'
+} from '../counters/reflect.ts'
+import { jsonResponse, typedAs } from '../json.ts'
+import type { Asking } from '../places.ts'
+import { Problem, unavailable } from '../problem.ts'
 import { BucketsError, type BucketsRequest, toBounds } from './buckets.ts'
 import { toCsv } from './csv.ts'
 import { detail } from './detail.ts'

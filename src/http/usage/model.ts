@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
+import { AS_OF, KEY_USED, RATED } from '../counters/model.ts'
 import { Id, NO_NUL, strict, Timestamp } from '../params.ts'
-import { AS_OF, KEY_USED, RATED } from '../reads/model.ts'
 
 /** Whose usage: one of them, or none for that of all provider groups. */
 export const USAGE_OF = {

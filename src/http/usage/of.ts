@@ -1,4 +1,4 @@
-import type { UsageOf } from '../../projections/usage-rows.ts'
+import type { UsageOf } from '../../read-model/queries/usage-rows.ts'
 import { Problem } from '../problem.ts'
 
 type OfQuery = { group_id?: string; api_key_id?: string; token_hash?: string }

@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { CHECKS } from '../../verify/problem.ts'
+import { CHECKS } from '../../proofs/integrity/problem.ts'
 import { Cursor, strict, VerificationLimit } from '../params.ts'
 
 export const VerificationsQuery = Type.Object(

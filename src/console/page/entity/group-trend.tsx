@@ -1,4 +1,4 @@
-import { Turns } from '../../../turns.ts'
+import { Turns } from '../../../platform/async/turns.ts'
 import { api, take } from '../api.ts'
 import { type AsOf, isPast, useAsOf } from '../as-of.ts'
 import { Sparkline } from '../parts/sparkline.tsx'

@@ -1,4 +1,4 @@
-import { startsAtRoot, wayOfConsistency } from '../../../merkle/way.ts'
+import { startsAtRoot, wayOfConsistency } from '../../../proofs/merkle/way.ts'
 import { equal, type Hash, hashNode, sha256 } from './hash.ts'
 
 type Tree = { size: number; root: Hash }

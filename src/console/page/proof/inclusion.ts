@@ -1,4 +1,4 @@
-import { wayOfInclusion } from '../../../merkle/way.ts'
+import { wayOfInclusion } from '../../../proofs/merkle/way.ts'
 import { formatCountOf } from '../format.ts'
 import { equal, fromBase64, type Hash, hashLeaf, hashNode, sha256, toBytes, toHex } from './hash.ts'
 import { findSigner, type Head, type Key, readHead } from './note.ts'

@@ -1,0 +1,82 @@
+import { hash, randomBytes } from 'node:crypto'
+import { OWN_SOURCE } from '../events/statement.ts'
+import type { Sql } from '../platform/postgres/pool.ts'
+import { ROLES, type Role } from './roles.ts'
+
+/** A token that somebody made, without its text, which nobody holds. Times are RFC 3339. */
+export type StoredToken = {
+  name: string
+  role: Role
+  created_at: string
+  /** null: it counts. */
+  revoked_at: string | null
+}
+
+/** What a token may be called; the names of the three fixed tokens and of the service are taken. */
+export const NAME = '[a-z0-9][a-z0-9._-]{0,62}'
+
+export const isReserved = (name: string) =>
+  name === OWN_SOURCE || (ROLES as readonly string[]).includes(name)
+
+/** The text of a new token: 192 random bits, after what it is. */
+export const makeToken = (role: Role) => `tb_${role}_${randomBytes(24).toString('base64url')}`
+
+/**
+ * Makes a token and gives its text, this once. Null where the name is taken: a name stays its
+ * token's after the end of it, as it is the source of events.
+ */
+export async function createToken(
+  sql: Sql,
+  name: string,
+  role: Role,
+): Promise<{ token: string; created_at: string } | null> {
+  const token = makeToken(role)
+  const created_at = new Date().toISOString()
+  const token_sha256 = hash('sha256', token, 'hex')
+  const rows = await sql`
+    insert into tokens (name, role, token_sha256, created_at, row_sha256)
+    select t.*, token_row_hash(t.name, t.role, t.token_sha256, t.created_at, null)
+    from (
+      select
+        ${name}::text, ${role}::text, decode(${token_sha256}, 'hex'), ${created_at}::timestamptz
+    ) as t(name, role, token_sha256, created_at)
+    on conflict (name) do nothing
+    returning name`
+  return rows.length === 0 ? null : { token, created_at }
+}
+
+/** Ends a token; false where there is none of that name that counts. */
+export async function revokeToken(sql: Sql, name: string): Promise<boolean> {
+  const at = new Date().toISOString()
+  const rows = await sql`
+    update tokens t
+    set
+      revoked_at = ${at}::timestamptz,
+      row_sha256 =
+        token_row_hash(t.name, t.role, t.token_sha256, t.created_at, ${at}::timestamptz)
+    where t.name = ${name} and t.revoked_at is null
+    returning t.name`
+  return rows.length > 0
+}
+
+/** All that were ever made, by name. */
+export async function listTokens(sql: Sql): Promise<StoredToken[]> {
+  const rows = await sql<StoredToken[]>`
+    select
+      t.name, t.role,
+      to_char(t.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as created_at,
+      to_char(t.revoked_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as revoked_at
+    from tokens t
+    order by t.name`
+  return [...rows]
+}
+
+/** Those that count, by the SHA-256 of their text in hex. */
+export async function readLiveTokens(
+  sql: Sql,
+): Promise<{ name: string; role: Role; sha256: string }[]> {
+  return await sql<{ name: string; role: Role; sha256: string }[]>`
+    select t.name, t.role, encode(t.token_sha256, 'hex') as sha256
+    from tokens t
+    where t.revoked_at is null`
+}

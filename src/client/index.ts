@@ -1,9 +1,0 @@
-// What an auditor's program needs to verify a log: no database, no framework, nothing but `fetch`.
-export { Audit, type AuditOptions, type AuditReport, parseKeys } from './audit.ts'
-export type { Finding, FindingKind, Report } from './finding.ts'
-export { type Digest, ShardFold } from './fold.ts'
-export { checkHead, compareHeads } from './heads.ts'
-export { type HttpOptions, openHttpSource } from './http-source.ts'
-export { type OpenedReceipt, openReceipt, type Receipt } from './receipt.ts'
-export { type DealtSource, type LogSource, SourceError, TokenNeeded } from './source.ts'
-export { ALL_USAGE, type UsageLimits, type UsageReport } from './usage-pages.ts'

@@ -1,0 +1,169 @@
+import { randomUUID } from 'node:crypto'
+import type { Logger } from 'pino'
+import type { Intervals } from '../platform/intervals.ts'
+import { isUnavailable } from '../platform/postgres/errors.ts'
+import { newestMigration } from '../platform/postgres/newer.ts'
+import { connectAsService, type ServerAddress, type Sql } from '../platform/postgres/pool.ts'
+import { shareShards } from './assign-shards.ts'
+import { CHANNEL, formatWanted, parseWanted, type Wanted } from './catch-up-request.ts'
+import {
+  deleteInstance,
+  deleteKilled,
+  type InstanceRow,
+  readInstances,
+  type Self,
+  writeBeat,
+} from './membership.ts'
+
+/** Milliseconds that a stopping instance takes to say so. */
+const LEAVE_MS = 1_000
+
+export type InstancesOptions = {
+  address: ServerAddress
+  shards: number
+  version: string
+  intervals: Intervals['instances']
+  logger: Logger
+  /** The shards that this instance tends may be others now. */
+  onShared: () => void
+  /** A reader on another instance waits for something that this one tends. */
+  onWanted: (wanted: Wanted) => void
+}
+
+/**
+ * This instance among those that run on the database: they share the shards, each tended by one.
+ *
+ * It is a hint. Two may tend a shard for a second or two, when one was frozen or the network was
+ * cut, and none may, when one was killed: whatever tending does (moving a checkpoint, adding
+ * leaves, signing a tree) is right however many do it.
+ *
+ * The connection is its own: a sign of life doesn't queue behind passes and reads.
+ */
+export class Instances {
+  readonly id = randomUUID()
+  readonly startedAt = new Date().toISOString()
+  readonly #sql: Sql
+  #self: Self | null = null
+  #rows: readonly InstanceRow[] = []
+  /** By shard, who tends it. */
+  #tending: readonly string[] = []
+  #isLeaving = false
+  #isAway = false
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #beating: Promise<void> = Promise.resolve()
+
+  constructor(private readonly options: InstancesOptions) {
+    this.#sql = connectAsService(
+      options.address,
+      'instance',
+      // A sign of life that is lost with the server's power isn't missed.
+      { synchronous_commit: 'off', statement_timeout: '5s' },
+      (channel, payload) => this.#receive(channel, payload),
+    )
+  }
+
+  /** How many run, as far as this one knows. */
+  get count(): number {
+    return this.#live.length
+  }
+
+  /** True where this instance is to do what one has to do for a shard. */
+  tends(shard: number): boolean {
+    return (this.#tending[shard] ?? this.id) === this.id
+  }
+
+  /** The shards that an instance of these rows tends. */
+  shardsOf(id: string): number[] {
+    return this.#tending.flatMap((tending, shard) => (tending === id ? [shard] : []))
+  }
+
+  /** All instances as a database has them; see `readInstances`. */
+  readAll(sql: Sql): Promise<InstanceRow[]> {
+    return readInstances(sql, this.options.intervals.silentAfterMs)
+  }
+
+  /** Tells whoever tends the shard that a reader waits here. */
+  ask(wanted: Wanted): void {
+    this.#sql`select pg_notify(${CHANNEL}, ${formatWanted(wanted)})`.catch(() => {
+      // The reader helps itself in a second.
+    })
+  }
+
+  /** Is one of them from now on. Rejects where the database is away. */
+  async join(): Promise<void> {
+    const { version } = this.options
+    const migration = await newestMigration()
+    this.#self = { id: this.id, version, migration, startedAt: this.startedAt }
+    try {
+      await this.#look()
+    } catch (error) {
+      await this.leave()
+      throw error
+    }
+    this.#schedule()
+  }
+
+  /**
+   * Is none of them any more: the others take over within a second. Killed before: they do when
+   * nothing was heard of it for `silentAfterMs`.
+   */
+  async leave(): Promise<void> {
+    this.#isLeaving = true
+    clearTimeout(this.#timer)
+    const left = this.#beating
+      .then(() => (this.#self ? deleteInstance(this.#sql, this.id) : undefined))
+      .catch(() => {})
+    await Promise.race([left, Bun.sleep(LEAVE_MS)])
+    this.#share()
+    await this.#sql.end({ timeout: 1 })
+  }
+
+  get #live(): readonly InstanceRow[] {
+    return this.#rows.filter(({ live, id }) => live || id === this.id)
+  }
+
+  #schedule(): void {
+    if (this.#isLeaving) return
+    this.#timer = setTimeout(() => {
+      this.#beating = this.#beat().finally(() => this.#schedule())
+    }, this.options.intervals.heartbeatMs)
+  }
+
+  async #beat(): Promise<void> {
+    try {
+      await this.#look()
+      this.#isAway = false
+    } catch (error) {
+      // What was known of the others stays: while the database is away nobody can do anything.
+      if (!isUnavailable(error)) this.options.logger.error({ err: error }, 'instances: no beat')
+      else if (!this.#isAway) this.options.logger.warn('instances: database away')
+      this.#isAway = true
+    }
+  }
+
+  async #look(): Promise<void> {
+    // Each time: a new connection doesn't know of it, and to listen twice is to listen once.
+    await this.#sql.unsafe(`listen ${CHANNEL}`)
+    await writeBeat(this.#sql, this.#self!)
+    this.#rows = await this.readAll(this.#sql)
+    this.#share()
+    await deleteKilled(this.#sql, this.#rows)
+  }
+
+  /** Only code that knows the newest migration tends: older code may meet what it can't read. */
+  #share(): void {
+    const others = this.#live.filter(({ id }) => id !== this.id)
+    const all = this.#isLeaving && others.length > 0 ? others : this.#live
+    const newest = Math.max(...all.map(({ migration }) => migration))
+    const able = all.filter(({ migration }) => migration === newest).map(({ id }) => id)
+    const tending = able.length === 0 ? [] : shareShards(this.options.shards, able)
+    const isSame = tending.every((id, shard) => id === this.#tending[shard])
+    this.#tending = tending
+    if (!isSame) this.options.onShared()
+  }
+
+  #receive(channel: string, payload: string): void {
+    const wanted = channel === CHANNEL ? parseWanted(payload) : null
+    if (wanted !== null && this.tends(wanted.shard)) this.options.onWanted(wanted)
+  }
+}

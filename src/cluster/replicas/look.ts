@@ -1,0 +1,96 @@
+import type { Positions } from '../../events/positions.ts'
+import type { Intervals } from '../../platform/intervals.ts'
+import { isUnavailable, NotNow } from '../../platform/postgres/errors.ts'
+import type { Sql } from '../../platform/postgres/pool.ts'
+import {
+  describeServer,
+  holds,
+  type Identity,
+  isAt,
+  isSame,
+  readIdentity,
+  type Strangeness,
+} from './identity.ts'
+import { countMissing, type Progress, readProgress } from './progress.ts'
+import type { ProgressWatch } from './progress-watch.ts'
+
+/** What a look at a replica finds. */
+export type Found = 'kept up' | 'late' | { state: 'away' | 'refused'; why: string }
+
+/** How much of the log a replica lacks: events, and seconds since the oldest of them. */
+export type Lag = { events: number; seconds: number }
+
+/** Where the log is, and which database that is. */
+export type Primary = { sql: Sql; identity: Identity }
+
+/** The heads of the log; null where the primary is away, or doesn't answer in time. */
+export async function readPrimaryHeads(
+  { sql }: Primary,
+  { answerTimeoutMs }: Intervals['replicas'],
+): Promise<Positions | null> {
+  return orNull(within(answerTimeoutMs, readProgress(sql)).then(({ events }) => events))
+}
+
+/**
+ * Looks whether a server is a replica of the primary, and whether it has in time (`ms`) what the
+ * log had before. Null where only the primary could tell. Rejects where the replica is away.
+ */
+export async function lookAt(
+  primary: Primary,
+  heads: Positions | null,
+  replica: { sql: Sql; watch: ProgressWatch },
+  { answerTimeoutMs }: Intervals['replicas'],
+  ms: number,
+): Promise<Found | null> {
+  const identity = await within(answerTimeoutMs, readIdentity(replica.sql))
+  if (!isSame(primary.identity, identity)) return refused('other database')
+  const description = await within(answerTimeoutMs, describeServer(replica.sql))
+  replica.watch.note(description.progress)
+  if (heads === null) return null
+  const isOfLog = await orNull(holds(primary.sql, description))
+  if (isOfLog === null) return null
+  if (!isOfLog) return refused('other log')
+  if (!description.isReplica) return refused('not a replica')
+  const isThere = await replica.watch.reach({ of: 'events', positions: heads }, ms)
+  return isThere ? 'kept up' : 'late'
+}
+
+/** What a replica that has come so far lacks of the log; null where the primary is away. */
+export async function measureLag(
+  { sql }: Primary,
+  heads: Positions,
+  { events }: Progress,
+): Promise<Lag | null> {
+  const missing = countMissing(heads, events)
+  if (missing === 0) return { events: 0, seconds: 0 }
+  const oldest = heads.map((_, shard) => (events[shard] ?? -1) + 1)
+  return orNull(
+    sql<{ seconds: number | null }[]>`
+      select max(extract(epoch from clock_timestamp() - e.recorded_at))::float8 as seconds
+      from events e
+      where ${isAt(sql, oldest)}`.then(([row]) => ({
+      events: missing,
+      seconds: Math.max(0, row!.seconds ?? 0),
+    })),
+  )
+}
+
+export const refused = (why: Strangeness): Found => ({ state: 'refused', why })
+
+async function orNull<Value>(reading: Promise<Value>): Promise<Value | null> {
+  try {
+    return await reading
+  } catch (error) {
+    if (isUnavailable(error)) return null
+    throw error
+  }
+}
+
+/** Rejects with NotNow where it takes longer; what comes of it then nobody hears. */
+async function within<Value>(ms: number, work: Promise<Value>): Promise<Value> {
+  let timer: ReturnType<typeof setTimeout>
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new NotNow(`no answer in ${ms} ms`)), ms)
+  })
+  return Promise.race([work, late]).finally(() => clearTimeout(timer))
+}

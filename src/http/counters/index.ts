@@ -1,0 +1,143 @@
+import { Elysia } from 'elysia'
+import { readKeys } from '../../read-model/queries/keys.ts'
+import type { PageRequest } from '../../read-model/queries/keyset-page.ts'
+import { readApiKeys, readProviderGroups } from '../../read-model/queries/rated.ts'
+import { readSummary } from '../../read-model/queries/summary.ts'
+import type { auth } from '../auth.ts'
+import { DEFAULT_LIMIT, HashParams, IdParams } from '../params.ts'
+import { type AttestedTotals, answerAttested } from './attested.ts'
+import * as details from './detail.ts'
+import { ApiKeysQuery, ItemQuery, KeysQuery, ProviderGroupsQuery, SummaryQuery } from './model.ts'
+import { type ReadOptions, reflect } from './reflect.ts'
+
+/** GET /admin/apikey-stats/summary, and the lists and rows of the catalog with their counters. */
+export function reads(
+  guard: ReturnType<typeof auth>,
+  options: ReadOptions & { readAttested: () => Promise<AttestedTotals | null> },
+) {
+  const roles = ['admin', 'auditor'] as const
+  return new Elysia({ name: 'reads' })
+    .use(guard)
+    .get(
+      '/admin/apikey-stats/summary',
+      async (context) => {
+        const { attested, ...asOf } = context.query
+        if (attested === undefined) {
+          return reflect(options, context, asOf, { counters: 'groups' }, readSummary)
+        }
+        return options.places.take(context, async () =>
+          answerAttested(options.pools.read, asOf, await options.readAttested()),
+        )
+      },
+      { roles, query: SummaryQuery, detail: details.summary },
+    )
+    .get(
+      '/admin/provider-groups',
+      (context) =>
+        reflect(options, context, context.query, { counters: 'groups' }, (transaction, source) =>
+          readProviderGroups(transaction, source, { ...pageOf(context.query, 'id'), id: null }),
+        ),
+      { roles, query: ProviderGroupsQuery, detail: details.providerGroups },
+    )
+    .get(
+      '/admin/provider-groups/:id',
+      (context) =>
+        reflect(
+          options,
+          context,
+          context.query,
+          { counters: 'groups', only: Number(context.params.id) },
+          async (transaction, source) => {
+            const page = await readProviderGroups(transaction, source, {
+              ...single(context.query, 'id'),
+              id: Number(context.params.id),
+            })
+            return page.items[0] ?? null
+          },
+        ),
+      { roles, params: IdParams, query: ItemQuery, detail: details.providerGroup },
+    )
+    .get(
+      '/admin/api-keys',
+      (context) =>
+        reflect(options, context, context.query, { counters: 'apiKeys' }, (transaction, source) => {
+          const groupId =
+            context.query.group_id === undefined ? null : Number(context.query.group_id)
+          return readApiKeys(transaction, source, {
+            ...pageOf(context.query, 'id'),
+            id: null,
+            groupId,
+          })
+        }),
+      { roles, query: ApiKeysQuery, detail: details.apiKeys },
+    )
+    .get(
+      '/admin/api-keys/:id',
+      (context) =>
+        reflect(
+          options,
+          context,
+          context.query,
+          { counters: 'apiKeys', only: Number(context.params.id) },
+          async (transaction, source) => {
+            const request = {
+              ...single(context.query, 'id'),
+              id: Number(context.params.id),
+              groupId: null,
+            }
+            return (await readApiKeys(transaction, source, request)).items[0] ?? null
+          },
+        ),
+      { roles, params: IdParams, query: ItemQuery, detail: details.apiKey },
+    )
+    .get(
+      '/admin/keys',
+      (context) =>
+        reflect(options, context, context.query, { counters: 'keys' }, (transaction, source) =>
+          readKeys(transaction, source, {
+            ...pageOf(context.query, 'token_hash'),
+            tokenHash: null,
+          }),
+        ),
+      { roles, query: KeysQuery, detail: details.keys },
+    )
+    .get(
+      '/admin/keys/:token_hash',
+      (context) =>
+        reflect(
+          options,
+          context,
+          context.query,
+          { counters: 'keys', only: context.params.token_hash },
+          async (transaction, source) => {
+            const request = {
+              ...single(context.query, 'token_hash'),
+              tokenHash: context.params.token_hash,
+            }
+            return (await readKeys(transaction, source, request)).items[0] ?? null
+          },
+        ),
+      { roles, params: HashParams, query: ItemQuery, detail: details.key },
+    )
+}
+
+type ListQuery = {
+  limit?: string
+  cursor?: string
+  sort?: string
+  ended?: 'true'
+  search?: string
+}
+
+function pageOf(query: ListQuery, id: string): PageRequest {
+  return {
+    limit: Number(query.limit ?? DEFAULT_LIMIT),
+    sort: query.sort ?? id,
+    cursor: query.cursor ?? null,
+    ended: query.ended === 'true',
+    search: query.search ?? null,
+  }
+}
+
+const single = (query: { ended?: 'true' }, id: string): PageRequest =>
+  pageOf({ ...query, limit: '1' }, id)

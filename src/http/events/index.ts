@@ -1,0 +1,129 @@
+import type { Static } from '@sinclair/typebox'
+import { Elysia } from 'elysia'
+import type { Reads } from '../../cluster/replicas/reads.ts'
+import { PayloadError } from '../../events/columns.ts'
+import { decodeEvent, type StoredEvent } from '../../events/event.ts'
+import { toLeaf } from '../../events/leaf.ts'
+import { toRows } from '../../events/rows.ts'
+import { Heads } from '../../log/heads.ts'
+import { readEvent, readHeads } from '../../log/read.ts'
+import type { Pools, Sql, Transaction } from '../../platform/postgres/pool.ts'
+import type { auth } from '../auth.ts'
+import { typedAs } from '../json.ts'
+import type { Asking, Places } from '../places.ts'
+import { Problem } from '../problem.ts'
+import { chooseForm, type Form } from './accept.ts'
+import { eventDetail, eventsDetail } from './detail.ts'
+import {
+  EventParams,
+  type EventsBody,
+  EventsHeaders,
+  EventsQuery,
+  type EventWithEntriesBody,
+} from './model.ts'
+import { type EventsPage, readNewestPage, readPage } from './page.ts'
+import { type EventsRequest, readTimes } from './request.ts'
+import type { AuditStreams } from './streams.ts'
+
+type AuditOptions = {
+  pools: Pools
+  reads: Reads
+  shards: number
+  streams: AuditStreams
+  places: Places
+}
+
+/** GET /audit/events, in the form that the client accepts, and one event of it. */
+export function audit(
+  guard: ReturnType<typeof auth>,
+  { pools, reads, shards, streams, places }: AuditOptions,
+) {
+  const roles = ['admin', 'auditor'] as const
+  const heads = new Heads(() => readHeads(pools.control))
+  const readHere = <Page>(asking: Asking, read: (sql: Sql | Transaction) => Promise<Page>) =>
+    places.take(asking, () =>
+      reads.readLog(async () => ({ of: 'events', positions: await heads.read() }), read),
+    )
+  const answerPage = async (asking: Asking, wanted: EventsRequest) =>
+    wanted.order === 'desc'
+      ? toPageJson(
+          await readHere(asking, (sql) => readNewestPage(sql, shards, wanted)),
+          'next_before',
+        )
+      : toPageJson(await readHere(asking, (sql) => readPage(sql, shards, wanted)), 'next_after')
+  return new Elysia({ name: 'audit' })
+    .use(guard)
+    .get(
+      '/audit/events',
+      async (context) => {
+        const { query, headers, request, principal } = context
+        const wanted: EventsRequest = { ...query, ...readTimes(query) }
+        const form = chooseForm(request.headers.get('accept'))
+        if (form !== 'application/json' && (query.order ?? query.before) !== undefined) {
+          throw new Problem(400, 'invalid query', 'A stream is in the order of the log.')
+        }
+        switch (form) {
+          case 'application/json':
+            return answer(form, await answerPage(context, wanted))
+          case 'application/x-ndjson':
+            return answer(
+              form,
+              await places.take(context, () => streams.openRange(principal, wanted)),
+            )
+          case 'text/event-stream':
+            return answer(
+              form,
+              await streams.openFollow(principal, wanted, headers['last-event-id']),
+            )
+          default:
+            return form satisfies never
+        }
+      },
+      { roles, query: EventsQuery, headers: EventsHeaders, detail: eventsDetail },
+    )
+    .get(
+      '/audit/events/:shard/:position',
+      async (context) => {
+        const { shard, position } = context.params
+        const event = await places.take(context, () =>
+          reads.find((sql) => readEvent(sql, Number(shard), Number(position))),
+        )
+        if (event === null) throw new Problem(404, 'not found')
+        return typedAs<Static<typeof EventWithEntriesBody>>(
+          new Response(toEventJson(event, `,"entries":${JSON.stringify(readRows(event))}`), {
+            headers: { 'content-type': 'application/json' },
+          }),
+        )
+      },
+      { roles, params: EventParams, detail: eventDetail },
+    )
+}
+
+function answer(form: Form, body: string | ReadableStream) {
+  const headers = {
+    'content-type': form,
+    vary: 'Accept',
+    // A proxy that collects an answer before it hands it on would hold up a stream.
+    ...(typeof body === 'string' ? {} : { 'cache-control': 'no-store', 'x-accel-buffering': 'no' }),
+  }
+  return typedAs<Static<typeof EventsBody>>(new Response(body, { headers }))
+}
+
+function toPageJson({ events, next }: EventsPage, nextName: string): string {
+  const items = events.map((event) => toEventJson(event))
+  return `{"items":[${items.join(',')}],"${nextName}":${JSON.stringify(next)}}`
+}
+
+/** The event in JSON, its payload letter by letter as it stands in the log. */
+function toEventJson(event: StoredEvent, more = ''): string {
+  return `${toLeaf(event).slice(0, -1)},"payload":${event.payload}${more}}`
+}
+
+function readRows({ type, version, payload }: StoredEvent) {
+  try {
+    return toRows(decodeEvent(type, version, payload))
+  } catch (error) {
+    if (error instanceof PayloadError) return null
+    throw error
+  }
+}

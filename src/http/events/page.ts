@@ -1,0 +1,114 @@
+import type { StoredEvent } from '../../events/event.ts'
+import { formatPositions, type Positions } from '../../events/positions.ts'
+import { type EventsRead, type ReadFilter, readEvents } from '../../log/read.ts'
+import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
+import { DEFAULT_LIMIT, MAX_LIMIT } from '../params.ts'
+import { Problem } from '../problem.ts'
+import { isNewer, isOlder, mergeByTime } from './merge.ts'
+import { type EventsRequest, positionsOf, shardsOf } from './request.ts'
+
+/** Bytes of payload on a page: it is held in memory. */
+const PAGE_BYTES = 16 * 1024 * 1024
+
+/** A position behind all that may be there. */
+const NO_END = Number.MAX_SAFE_INTEGER
+
+/** A page; `next` is null where there is nothing more (for now). */
+export type EventsPage = { events: StoredEvent[]; next: string | null }
+
+/** A page of one shard, or of all merged by time; throws the problem 400 where there is none. */
+export async function readPage(
+  sql: Sql | Transaction,
+  shards: number,
+  request: EventsRequest,
+): Promise<EventsPage> {
+  const { shard = '0', after, ...filter } = request
+  if (request.before !== undefined) throw orderedOtherwise('before', 'order=desc')
+  const limit = limitOf(request)
+  const numbers = shardsOf(request, shards)
+  const positions = positionsOf(request, after, shards) ?? numbers.map(() => -1)
+  if (shard === 'all') return readMerged(sql, positions, limit, filter)
+  const limits = { rows: limit + 1, bytes: PAGE_BYTES }
+  const read = await readEvents(sql, { shard: numbers[0]!, after: positions[0]! }, limits, filter)
+  const events = read.events.slice(0, limit)
+  if (read.events.length > limit) return { events, next: String(events.at(-1)!.position) }
+  return { events, next: read.ends ? null : String(read.lookedTo) }
+}
+
+/**
+ * The newest events before a position, the newest first: the order of `readPage` backwards. `next`
+ * is the `before` of the page that follows.
+ */
+export async function readNewestPage(
+  sql: Sql | Transaction,
+  shards: number,
+  request: EventsRequest,
+): Promise<EventsPage> {
+  const { shard = '0', before, ...filter } = request
+  if (request.after !== undefined) throw orderedOtherwise('after', 'order=asc')
+  const limit = limitOf(request)
+  const numbers = shardsOf(request, shards)
+  const ends = positionsOf(request, before, shards, NO_END) ?? numbers.map(() => NO_END)
+  const limits = { rows: limit + 1, bytes: Math.ceil(PAGE_BYTES / numbers.length) }
+  const read = await Promise.all(
+    numbers.map((number, i) => {
+      const range = { shard: number, after: -1, upTo: ends[i]! - 1, newestFirst: true }
+      return readEvents(sql, range, limits, filter)
+    }),
+  )
+  const { events, isDone, positions } = merge(read, limit, isNewer)
+  if (isDone) return { events, next: null }
+  // Of a shard that has none here: behind the newest there was, so that none newer comes.
+  const befores = positions.map(
+    (position, i) => position ?? (read[i]!.events[0]?.position ?? -1) + 1,
+  )
+  return { events, next: shard === 'all' ? formatPositions(befores) : String(befores[0]) }
+}
+
+/**
+ * The first events of several shards' reads; `positions` is how far each shard was told, undefined
+ * where nothing of it was. `isDone`: nothing is left.
+ */
+function merge(
+  read: readonly EventsRead[],
+  limit: number,
+  comesBefore: (a: StoredEvent, b: StoredEvent) => boolean,
+) {
+  const events = mergeByTime(
+    read.map((one) => one.events),
+    read.map(({ ends }) => ends),
+    limit,
+    comesBefore,
+  )
+  let isDone = true
+  const positions = read.map(({ events: own, ends, lookedTo }) => {
+    const told = own.length === 0 ? [] : events.filter(({ shard }) => shard === own[0]!.shard)
+    if (told.length < own.length || !ends) isDone = false
+    return told.length === own.length && !ends ? lookedTo : told.at(-1)?.position
+  })
+  return { events, isDone, positions }
+}
+
+function limitOf(request: EventsRequest): number {
+  const limit = Number(request.limit ?? DEFAULT_LIMIT)
+  if (limit <= MAX_LIMIT) return limit
+  throw new Problem(400, 'invalid query', `A page has ${MAX_LIMIT} events at most.`)
+}
+
+const orderedOtherwise = (name: string, order: string) =>
+  new Problem(400, 'invalid query', `${name} goes with ${order}.`)
+
+async function readMerged(
+  sql: Sql | Transaction,
+  after: Positions,
+  limit: number,
+  filter: ReadFilter,
+): Promise<EventsPage> {
+  const limits = { rows: limit + 1, bytes: Math.ceil(PAGE_BYTES / after.length) }
+  const read = await Promise.all(
+    after.map((position, shard) => readEvents(sql, { shard, after: position }, limits, filter)),
+  )
+  const { events, isDone, positions } = merge(read, limit, isOlder)
+  if (isDone) return { events, next: null }
+  return { events, next: formatPositions(positions.map((told, i) => told ?? after[i]!)) }
+}

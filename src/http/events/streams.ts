@@ -1,0 +1,198 @@
+import type { Logger } from 'pino'
+import { findOpenSessions } from '../../auth/sessions.ts'
+import type { Tokens } from '../../auth/tokens.ts'
+import type { Need } from '../../cluster/replicas/progress.ts'
+import type { Reads } from '../../cluster/replicas/reads.ts'
+import type { Positions } from '../../events/positions.ts'
+import {
+  narrow,
+  type ReadFilter,
+  type ReadRange,
+  readHeads,
+  readIdentity,
+  selectEvents,
+  toRecordedAt,
+} from '../../log/read.ts'
+import type { Line } from '../../log/subscriptions/event-line.ts'
+import type { ReadPage } from '../../log/subscriptions/shard-cursor.ts'
+import { Tails } from '../../log/subscriptions/tail-buffers.ts'
+import type { Intervals } from '../../platform/intervals.ts'
+import { isUnavailable } from '../../platform/postgres/errors.ts'
+import type { Pools, Sql } from '../../platform/postgres/pool.ts'
+import type { Caller } from '../auth.ts'
+import type { Places } from '../places.ts'
+import { Problem } from '../problem.ts'
+import { Streams } from '../streams.ts'
+import { FollowSource, type HeldPages } from './follow.ts'
+import { RangeSource } from './range.ts'
+import { type EventsRequest, positionsOf, shardsOf } from './request.ts'
+
+/** Ranges that are streamed at once: each holds a page of about a MiB, and takes turns to read. */
+const MOST_RANGES = 64
+
+export type AuditStreamsOptions = {
+  pools: Pools
+  reads: Reads
+  shards: number
+  places: Places
+  tokens: Tokens
+  intervals: Intervals['streams']
+  logger: Logger
+  /** How many may follow at once. */
+  maxFollowers: number
+}
+
+/** The log as streams: all that are open, and what they share. */
+export class AuditStreams {
+  readonly #tails: Tails
+  readonly #held: HeldPages = { bytes: 0 }
+  readonly #ranges: Streams
+  readonly #followers: Streams
+  /** Of the log itself: its tails are read there, so that nothing comes late. */
+  readonly #sql: Sql
+
+  constructor(private readonly options: AuditStreamsOptions) {
+    const { pools, shards, tokens, maxFollowers, intervals, logger } = options
+    this.#sql = pools.read
+    this.#tails = new Tails({
+      shards,
+      readHeads: () => readHeads(pools.control),
+      read: (range, limits) => selectEvents(this.#sql, range, limits),
+      identify: (shard, position) => readIdentity(this.#sql, shard, position),
+      pollIntervalMs: intervals.pollIntervalMs,
+      logger,
+    })
+    const onFailure = (error: unknown) => {
+      if (!isUnavailable(error)) logger.error({ err: error }, 'audit: stream failed')
+    }
+    const common = {
+      ...{ tokens, intervals, onFailure },
+      findOpenSessions: (ids: string[]) => findOpenSessions(pools.control, ids),
+    }
+    this.#ranges = new Streams({ ...common, most: MOST_RANGES, endedEarly: 'broken off' })
+    this.#followers = new Streams({
+      ...common,
+      most: maxFollowers,
+      // A client comes again and resumes.
+      endedEarly: 'closed',
+      onKeepAlive: () => this.#tails.keepAlive(),
+    })
+  }
+
+  /** The events of a range up to the heads as they are now, a line each. */
+  async openRange(principal: Caller, request: EventsRequest): Promise<ReadableStream> {
+    this.#ranges.checkRoom()
+    const shards = shardsOf(request, this.options.shards)
+    const start = positionsOf(request, request.after, this.options.shards)
+    const heads = await this.#tails.heads.read()
+    const ranges = await Promise.all(
+      shards.map((shard, i) =>
+        narrow(this.#sql, { shard, after: start?.[i] ?? -1, upTo: heads[shard]! }, request),
+      ),
+    )
+    const source = new RangeSource({
+      shards,
+      after: ranges.map(({ after }) => after),
+      upTo: ranges.map(({ upTo }) => upTo),
+      limit: limitOf(request),
+      read: this.#pageReader(principal, request),
+    })
+    return this.#ranges.open(principal, source)
+  }
+
+  /**
+   * The events after `lastEventId`, else after `after`, else since `from`, else from the next one
+   * on, as server-sent events.
+   */
+  async openFollow(
+    principal: Caller,
+    request: EventsRequest,
+    lastEventId: string | undefined,
+  ): Promise<ReadableStream> {
+    this.#followers.checkRoom()
+    const shards = shardsOf(request, this.options.shards)
+    const after = lastEventId || request.after
+    const given = positionsOf(request, after, this.options.shards)
+    if (given !== null) await this.#refuseAhead(shards, given)
+    const source = new FollowSource({
+      tails: this.#tails,
+      held: this.#held,
+      shard: request.shard === 'all' ? null : shards[0]!,
+      after: given ?? (await this.#startOf(shards, request)),
+      keeps: await this.#filterOf(request),
+      read: this.#pageReader(principal, request),
+      limit: limitOf(request),
+      retryAfterMs: this.options.intervals.retryAfterMs,
+    })
+    try {
+      return this.#followers.open(principal, source)
+    } catch (error) {
+      source.end()
+      throw error
+    }
+  }
+
+  /** Tells that this process has appended to a shard, the last event at `position`. */
+  noticeAppend(shard: number, position: number): void {
+    this.#tails.noticeAppend(shard, position)
+  }
+
+  /** Ends all streams at once, and opens no more. */
+  stop(): void {
+    this.#ranges.stop()
+    this.#followers.stop()
+  }
+
+  /** Throws the problem 400 for a position that the log doesn't have, where that can be seen. */
+  async #refuseAhead(shards: number[], given: Positions): Promise<void> {
+    const heads = await this.#tails.heads.read().catch((error: unknown) => {
+      // It is looked at when the database is back.
+      if (isUnavailable(error)) return null
+      throw error
+    })
+    if (heads === null) return
+    const ahead = shards.filter((shard, i) => given[i]! > heads[shard]!)
+    if (ahead.length === 0) return
+    const ends = ahead.map((shard) => `${shard}/${heads[shard]}`).join(',')
+    throw new Problem(400, 'invalid query', `The log is not there yet: it ends at ${ends}.`)
+  }
+
+  async #startOf(shards: number[], { from }: ReadFilter): Promise<Positions> {
+    if (from === undefined) {
+      const heads = await this.#tails.heads.read()
+      return shards.map((shard) => heads[shard]!)
+    }
+    const ranges = await Promise.all(
+      shards.map((shard) => narrow(this.#sql, { shard, after: -1 }, { from })),
+    )
+    return ranges.map(({ after }) => after)
+  }
+
+  /** The filter for lines of a tail; the log's own is in SQL. */
+  async #filterOf({ type, source, from, to }: ReadFilter): Promise<(line: Line) => boolean> {
+    const [since, until] = await Promise.all(
+      [from, to].map((at) => (at === undefined ? undefined : toRecordedAt(this.#sql, at))),
+    )
+    return (line) =>
+      (type === undefined || line.type === type) &&
+      (source === undefined || line.source === source) &&
+      (since === undefined || line.recordedAt >= since) &&
+      (until === undefined || line.recordedAt < until)
+  }
+
+  #pageReader(principal: Caller, filter: ReadFilter): ReadPage {
+    return (range, limits) =>
+      this.options.places.takePage(principal, () =>
+        this.options.reads.read(upTo(range), (sql) => selectEvents(sql, range, limits, filter)),
+      )
+  }
+}
+
+/** What a read of a range needs to find. */
+const upTo = ({ shard, upTo }: Required<Pick<ReadRange, 'shard' | 'upTo'>>): Need => ({
+  of: 'events',
+  positions: Array.from({ length: shard + 1 }, (_, i) => (i === shard ? upTo : -1)),
+})
+
+const limitOf = ({ limit }: EventsRequest) =>
+  limit === undefined ? Number.POSITIVE_INFINITY : Number(limit)

@@ -1,0 +1,60 @@
+import type { CatalogChange } from '../../events/catalog-change.ts'
+import { decodeEvent, UnknownEvent } from '../../events/event.ts'
+import { NotNow } from '../../platform/postgres/errors.ts'
+import type { Sql } from '../../platform/postgres/pool.ts'
+import type { Catalog } from './catalog.ts'
+
+/**
+ * Folds the catalog changes that were committed until now, in the order of the log. Where the
+ * database has lost changes that were folded (a backup was restored under the service, a standby
+ * took its place), it begins anew. One refresh at a time: each begins after the one before, and
+ * sees all that it saw.
+ */
+export function refreshCatalog(sql: Sql, catalog: Catalog): Promise<void> {
+  const refresh = catalog.refreshed.then(() => foldChanges(sql, catalog))
+  catalog.refreshed = refresh.catch(() => {})
+  return refresh
+}
+
+async function foldChanges(sql: Sql, catalog: Catalog): Promise<void> {
+  const { position, sha256 } = catalog
+  const [row] = await sql<{ newest: string; is_same: boolean }[]>`
+    select s.catalog_position as newest, ${position} = -1 or exists(
+      select from events e
+      where e.shard = 0 and e.position = ${position}
+        and e.payload_sha256 = decode(${sha256}, 'hex')
+    ) as is_same
+    from shards s
+    where s.shard = 0`
+  const newest = Number(row!.newest)
+  if (!row!.is_same || newest < position) catalog.clear()
+  if (newest === catalog.position) return
+  const changes = sql<{ position: string; version: number; payload: string; sha256: string }[]>`
+    select e.position, e.version, e.payload::text as payload,
+      encode(e.payload_sha256, 'hex') as sha256
+    from events e
+    where e.shard = 0
+      and e.type = 'CatalogChanged'
+      and e.position > ${catalog.position}
+    order by e.position`
+  // A few at a time: a change may be as large as a body.
+  for await (const rows of changes.cursor(4)) {
+    for (const { position, version, payload, sha256 } of rows) {
+      catalog.fold(Number(position), sha256, decodeChange(version, payload))
+    }
+  }
+  // The driver ends a cursor as if that were all if its connection is lost between two parts.
+  if (catalog.position < newest) throw new NotNow('no answer')
+}
+
+/** Throws NotNow for what newer code has written: an instance of that can take what comes here. */
+function decodeChange(version: number, payload: string): CatalogChange {
+  try {
+    const event = decodeEvent('CatalogChanged', version, payload)
+    if (event.type === 'CatalogChanged') return event.change
+    throw new Error(`not a change: ${event.type}`)
+  } catch (error) {
+    if (error instanceof UnknownEvent) throw new NotNow('newer events', 60, error.message)
+    throw error
+  }
+}

@@ -1,0 +1,177 @@
+import { StartError } from '../../user-error.ts'
+import { SCHEMA, SERVICE_ROLE, type Sql } from '../pool.ts'
+import { chooseSliceCount } from './slice-count.ts'
+import { DELEGATED_FUNCTIONS, DISTRIBUTED_TABLES, REFERENCE_TABLES } from './tables.ts'
+
+/** Any number: the advisory lock that two who distribute queue at. */
+const DISTRIBUTION_LOCK = 7_365_003
+
+/** How the tables of a database are: `alone` on this node although Citus is there, or spread. */
+export type Placement = 'no citus' | 'alone' | 'distributed'
+
+/** How the tables of this database are. */
+export async function readPlacement(sql: Sql): Promise<Placement> {
+  const [row] = await sql<{ citus: boolean }[]>`
+    select exists (select from pg_extension where extname = 'citus') as citus`
+  if (!row!.citus) return 'no citus'
+  return (await readPlaced(sql)).has(DISTRIBUTED_TABLES[0]) ? 'distributed' : 'alone'
+}
+
+/**
+ * Throws StartError where this is a worker of a Citus cluster: it has the schema, and of the rows
+ * its own part.
+ */
+export async function refuseWorker(sql: Sql): Promise<void> {
+  if ((await readPlacement(sql)) === 'no citus') return
+  const [row] = await sql<{ group: number }[]>`
+    select l.groupid as group from pg_dist_local_group l`
+  if (row!.group === 0) return
+  throw new StartError(
+    'DATABASE_URL names a worker of a Citus cluster: it has to name the coordinator.',
+  )
+}
+
+/** True where there is Citus, and it knows workers. */
+export async function canDistribute(owner: Sql): Promise<boolean> {
+  return (await readPlacement(owner)) !== 'no citus' && (await countWorkers(owner)) > 0
+}
+
+/**
+ * Spreads the tables over Citus' workers, and has functions run where their shard is. Does what is
+ * missing: killed or failed, the next call goes on. No service may append meanwhile.
+ *
+ * Each statement is a transaction of its own, as Citus wants it. Throws StartError where the
+ * database has no Citus, or no workers.
+ */
+export async function distribute(owner: Sql, shards: number): Promise<void> {
+  await owner`select pg_advisory_lock(${DISTRIBUTION_LOCK}::bigint)`
+  try {
+    await prepareRole(owner)
+    const placed = await readPlaced(owner)
+    await setUp(owner, shards, placed.has(DISTRIBUTED_TABLES[0]))
+    for (const table of DISTRIBUTED_TABLES) {
+      if (placed.has(table)) continue
+      const beside = table === DISTRIBUTED_TABLES[0] ? 'none' : DISTRIBUTED_TABLES[0]
+      await owner`select create_distributed_table(${table}, 'shard', colocate_with => ${beside})`
+    }
+    for (const table of REFERENCE_TABLES) {
+      if (!placed.has(table)) await owner`select create_reference_table(${table})`
+    }
+    // Rights on columns stay on the coordinator. The trigger lets tiles grow only.
+    await owner.unsafe(`grant update on tiles to ${SERVICE_ROLE}`)
+    await delegateFunctions(owner)
+  } finally {
+    await owner`select pg_advisory_unlock(${DISTRIBUTION_LOCK}::bigint)`
+  }
+}
+
+/** Distributes what a migration has added to a database that is distributed; else nothing. */
+export async function completeDistribution(owner: Sql, shards: number): Promise<void> {
+  if ((await readPlacement(owner)) !== 'distributed') return
+  const placed = await readPlaced(owner)
+  const delegated = await readDelegated(owner)
+  const isComplete =
+    [...DISTRIBUTED_TABLES, ...REFERENCE_TABLES].every((table) => placed.has(table)) &&
+    DELEGATED_FUNCTIONS.every((name) => delegated.has(name))
+  if (!isComplete) await distribute(owner, shards)
+}
+
+/** Which shards each worker has; those that have none are left out. */
+export async function readNodes(sql: Sql): Promise<{ node: string; shards: string }[]> {
+  return sql<{ node: string; shards: string }[]>`
+    select
+      concat(p.nodename, ':', p.nodeport) as node,
+      string_agg(n.shard::text, ', ' order by n.shard) as shards
+    from (
+      select s.shard, get_shard_id_for_distribution_column('shards', s.shard) as id from shards s
+    ) n
+      join pg_dist_shard_placement p on p.shardid = n.id
+    group by 1
+    order by 1`
+}
+
+/** Throws StartError while anything works on the database: it would amid the move of its tables. */
+export async function refuseBeside(owner: Sql): Promise<void> {
+  const [row] = await owner<{ others: number }[]>`
+    select count(*)::integer as others
+    from pg_stat_activity a
+    where a.datname = current_database() and a.application_name like 'tallybook%'
+      and a.pid <> pg_backend_pid()`
+  if (row!.others === 0) return
+  throw new StartError(
+    'Something of Tallybook works on this database: stop the services on it, and try again.',
+  )
+}
+
+/** Tables of the schema that Citus has placed. */
+async function readPlaced(sql: Sql): Promise<Set<string>> {
+  const rows = await sql<{ name: string }[]>`
+    select c.relname as name
+    from pg_dist_partition p
+      join pg_class c on c.oid = p.logicalrelid
+    where c.relnamespace = to_regnamespace(${SCHEMA})`
+  return new Set(rows.map(({ name }) => name))
+}
+
+/** Functions of the schema that run on workers. */
+async function readDelegated(sql: Sql): Promise<Set<string>> {
+  const rows = await sql<{ name: string }[]>`
+    select p.proname as name
+    from pg_dist_object o
+      join pg_proc p on o.classid = 'pg_proc'::regclass and o.objid = p.oid
+    where p.pronamespace = ${SCHEMA}::regnamespace and o.distribution_argument_index is not null`
+  return new Set(rows.map(({ name }) => name))
+}
+
+/**
+ * Workers are reached as the service's role, with what its connections say of how it works: a
+ * session's own settings don't go with it.
+ */
+async function prepareRole(owner: Sql): Promise<void> {
+  await owner.unsafe(`alter role ${SERVICE_ROLE} login`)
+  for (const [name, value] of Object.entries(WORKER_SETTINGS)) {
+    await owner.unsafe(`alter role ${SERVICE_ROLE} set ${name} = '${value}'`)
+  }
+}
+
+const WORKER_SETTINGS = {
+  ...{ synchronous_commit: 'on', lock_timeout: '5s', timezone: 'UTC' },
+  // Statements over all slices look dear to a server, and are short.
+  jit: 'off',
+}
+
+/** Settings of this session for what it places, and a number of slices for the first table. */
+async function setUp(owner: Sql, shards: number, isBegun: boolean): Promise<void> {
+  await owner`select set_config('citus.shard_replication_factor', '1', false)`
+  if (isBegun) return
+  const workers = await countWorkers(owner)
+  if (workers === 0) {
+    throw new StartError(
+      'Citus knows no worker in this database: add some with citus_add_node (docs/scale.md).',
+    )
+  }
+  const hashes = await owner<{ hash: number }[]>`
+    select worker_hash(s)::integer as hash from generate_series(0, ${shards}::integer - 1) s`
+  const count = chooseSliceCount(
+    hashes.map(({ hash }) => hash),
+    workers,
+  )
+  await owner`select set_config('citus.shard_count', ${String(count)}, false)`
+}
+
+async function countWorkers(owner: Sql): Promise<number> {
+  const [row] = await owner<{ workers: number }[]>`
+    select count(*)::integer as workers
+    from pg_dist_node n
+    where n.isactive and n.shouldhaveshards and n.noderole = 'primary'`
+  return row!.workers
+}
+
+async function delegateFunctions(owner: Sql): Promise<void> {
+  for (const name of DELEGATED_FUNCTIONS) {
+    await owner`
+      select create_distributed_function(
+        ${name}::regproc::regprocedure, 'p_shard', colocate_with => ${DISTRIBUTED_TABLES[0]}
+      )`
+  }
+}

@@ -1,0 +1,224 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { StartError } from '../../user-error.ts'
+import type { ServerAddress } from '../pool.ts'
+import { readParameters } from './parameters.ts'
+import type { SessionAttributes } from './session.ts'
+import type { TlsSettings } from './tls.ts'
+import { type Problem, readUri, writeUris } from './uri.ts'
+
+/** A server: of a socket the directory, else a host's name, and its address where that is given. */
+export type Place = { directory: string; port: number } | NamedPlace
+type NamedPlace = { host: string; address: string; port: number }
+
+/** Where a database is, and all that libpq may be told about connecting to it. */
+export type Target = {
+  /** One at least, in the order in which they are tried. */
+  places: Place[]
+  /** True: in any order. */
+  isBalanced: boolean
+  user: string
+  password: string
+  database: string
+  sslmode: string
+  tls: TlsSettings
+  attributes: SessionAttributes
+  channelBinding: string
+  /** The ways in which a user may prove who it is; null: all. */
+  methods: { names: string[]; areAllowed: boolean } | null
+  connectTimeoutMs: number
+  /** Seconds after which a silent connection is probed by the system; null: never. */
+  keepAliveSeconds: number | null
+  /** What a session begins with, beside its user and database. */
+  startup: Record<string, string>
+}
+
+type Env = Record<string, string | undefined>
+
+/** The name of a connection (application_name) unless another is asked for. */
+export const APPLICATION = 'tallybook'
+const CONNECT_SECONDS = 5
+const KEEP_ALIVE_SECONDS = 60
+
+/** Reads a URL and the environment; or what of them can't be. */
+export function readTarget(url: string, env: Env = process.env): Target | Problem[] {
+  const given = readUri(url)
+  if ('says' in given) return [given]
+  const { parameters, problems } = readParameters(given, env)
+  const get = (name: string) => parameters.get(name) ?? ''
+  const problem = (says: string) => problems.push({ of: null, says })
+  const places = readPlaces(get, problem)
+  const user = get('user') || (env.PGUSERNAME ?? '') || ownName(env)
+  if (user === '') problem('names no user, and neither does this machine: put one into the URL.')
+  const tls = readTls(get, problem)
+  if (problems.length > 0) return problems
+  return {
+    ...{ places, user, password: get('password'), database: get('dbname') || user },
+    ...{ isBalanced: get('load_balance_hosts') === 'random', ...tls },
+    attributes: (get('target_session_attrs') || defaultAttributes(places)) as SessionAttributes,
+    channelBinding: get('channel_binding') || 'prefer',
+    methods: readMethods(get('require_auth')),
+    connectTimeoutMs: 1000 * Number(get('connect_timeout') || CONNECT_SECONDS),
+    keepAliveSeconds:
+      get('keepalives') === '0' ? null : Number(get('keepalives_idle')) || KEEP_ALIVE_SECONDS,
+    startup: {
+      application_name: get('application_name') || get('fallback_application_name') || APPLICATION,
+      ...(get('options') === '' ? {} : { options: get('options') }),
+    },
+  }
+}
+
+/** What an address is. Throws StartError where its URL can't be read. */
+export function targetAt(address: ServerAddress): Target {
+  if (!('url' in address)) return targetOf(address)
+  const target = readTarget(address.url)
+  if (!Array.isArray(target)) return target
+  throw new StartError(target.map(({ of, says }) => `${of ?? 'The URL'} ${says}`).join('\n'))
+}
+
+/** A socket's directory, or a host without TLS. */
+function targetOf(address: Extract<ServerAddress, { host: string }>): Target {
+  const { host, port, user, database } = address
+  const place = host.startsWith('/') ? { directory: host, port } : { host, address: host, port }
+  return {
+    ...{ places: [place], isBalanced: false, user, password: '', database, sslmode: 'disable' },
+    ...{ tls: {}, attributes: 'any', channelBinding: 'prefer', methods: null },
+    ...{ connectTimeoutMs: 1000 * CONNECT_SECONDS, keepAliveSeconds: KEEP_ALIVE_SECONDS },
+    startup: { application_name: APPLICATION },
+  }
+}
+
+/** A URL for each server that a URL names; empty where it can't be read. */
+export function splitServers(url: string): string[] {
+  const given = readUri(url)
+  return 'says' in given ? [] : writeUris(given)
+}
+
+/** What of a URL can't be, a sentence each. Of the URL only parameters' names are repeated. */
+export function findUrlProblems(
+  variable: string,
+  url: string,
+  env: Env,
+  { mustWrite }: { mustWrite: boolean },
+): string[] {
+  const target = readTarget(url, env)
+  if (Array.isArray(target)) return target.map(({ of, says }) => `${of ?? variable} ${says}`)
+  const { attributes } = target
+  if (!mustWrite || !['read-only', 'standby', 'prefer-standby'].includes(attributes)) return []
+  return [
+    `${variable} has target_session_attrs=${attributes}, and the service has to write there: ` +
+      'leave it out, or say read-write.',
+  ]
+}
+
+type Get = (name: string) => string
+type Tell = (says: string) => void
+
+function readPlaces(get: Get, problem: Tell): Place[] {
+  const list = (name: string) => (get(name) === '' ? [] : get(name).split(','))
+  const [hosts, addresses, ports] = [list('host'), list('hostaddr'), list('port')]
+  const count = Math.max(hosts.length, addresses.length, 1)
+  if (hosts.length > 0 && addresses.length > 0 && hosts.length !== addresses.length) {
+    problem('has another number of values in hostaddr than hosts.')
+  }
+  if (ports.length > 1 && ports.length !== count) problem('has another number of ports than hosts.')
+  if (!ports.every((port) => port === '' || isPort(port))) {
+    problem('must have a port from 1 to 65535, and special characters of a password encoded by %.')
+  }
+  if (!hosts.every(isHost)) {
+    problem('has a host that is no name, and must have special characters encoded by %.')
+  }
+  return Array.from({ length: count }, (_, i) => {
+    const port = Number((ports.length === 1 ? ports[0] : ports[i]) || 5432)
+    const host = hosts[i] || addresses[i] || defaultHost(port)
+    return host.startsWith('/')
+      ? { directory: host, port }
+      : { host, address: addresses[i] || host, port }
+  })
+}
+
+const isPort = (port: string) => /^\d{1,5}$/.test(port) && Number(port) > 0 && Number(port) < 65_536
+
+/** What else could stand there is a password with an `@` or a `/` in it. */
+const isHost = (host: string) => host === '' || /^(\/.*|[\p{L}\p{N}._:%~-]+)$/su.test(host)
+
+/** A server of this machine, by its socket where there is one. */
+function defaultHost(port: number): string {
+  const directories = ['/var/run/postgresql', '/tmp']
+  return directories.find((path) => existsSync(`${path}/.s.PGSQL.${port}`)) ?? 'localhost'
+}
+
+/** Of several servers the one that can be written is meant; one is taken as it is. */
+const defaultAttributes = (places: Place[]) => (places.length > 1 ? 'read-write' : 'any')
+
+/** The name of this process's user; empty where it has none. Bun's own says "unknown" then. */
+function ownName(env: Env): string {
+  const uid = String(process.getuid?.() ?? '')
+  const lines = existsSync('/etc/passwd') ? readFileSync('/etc/passwd', 'utf8').split('\n') : []
+  const entry = lines.map((line) => line.split(':')).find((fields) => fields[2] === uid)
+  return entry?.[0] ?? env.USER ?? env.LOGNAME ?? ''
+}
+
+function readMethods(text: string): Target['methods'] {
+  if (text === '') return null
+  const names = text.split(',').map((name) => name.trim().replace('!', ''))
+  return { names, areAllowed: !text.trim().startsWith('!') }
+}
+
+function readTls(get: Get, problem: Tell): Pick<Target, 'sslmode' | 'tls'> {
+  const rootcert = get('sslrootcert') || defaultFile('root.crt')
+  const isSystem = rootcert === 'system'
+  let sslmode = get('sslmode') || (isSystem ? 'verify-full' : 'prefer')
+  if (isSystem && sslmode !== 'verify-full') {
+    problem('has sslrootcert=system, which needs sslmode=verify-full.')
+  }
+  if (sslmode === 'verify-ca' && rootcert === '') {
+    problem('has sslmode=verify-ca, which needs the file of the CA in sslrootcert.')
+  }
+  const isDirect = get('sslnegotiation') === 'direct'
+  if (isDirect && ['disable', 'allow', 'prefer'].includes(sslmode)) {
+    problem('has sslnegotiation=direct, which needs sslmode=require or more.')
+  }
+  // As libpq does: with the certificate of a CA at hand a certificate of another is not taken.
+  if (sslmode === 'require' && rootcert !== '') sslmode = 'verify-ca'
+  const ownCert =
+    get('sslcertmode') === 'disable' ? '' : get('sslcert') || defaultFile('postgresql.crt')
+  const files = {
+    rootcert: isSystem || !sslmode.startsWith('verify') ? '' : rootcert,
+    cert: ownCert,
+    key: ownCert === '' ? '' : get('sslkey') || defaultFile('postgresql.key'),
+    crl: get('sslcrl') || defaultFile('root.crl'),
+  }
+  if (files.cert !== '' && files.key === '') problem('has sslcert, which needs sslkey beside it.')
+  for (const [name, path] of Object.entries(files)) checkFile(`ssl${name}`, path, problem)
+  const tls: TlsSettings = {
+    ...files,
+    password: get('sslpassword'),
+    verify: sslmode === 'verify-full' ? 'host' : sslmode === 'verify-ca' ? 'ca' : null,
+    isDirect,
+    hasName: get('sslsni') !== '0',
+    minVersion: get('ssl_min_protocol_version') || 'TLSv1.2',
+    maxVersion: get('ssl_max_protocol_version') || 'TLSv1.3',
+  }
+  return { sslmode, tls }
+}
+
+/** Where libpq looks by default; empty where there is nothing. */
+function defaultFile(name: string): string {
+  try {
+    const path = join(homedir(), '.postgresql', name)
+    return existsSync(path) ? path : ''
+  } catch {
+    return ''
+  }
+}
+
+function checkFile(name: string, path: string, problem: Tell): void {
+  if (path === '') return
+  try {
+    readFileSync(path)
+  } catch (error) {
+    problem(`has ${name}, whose file ${path} can't be read (${(error as { code?: string }).code}).`)
+  }
+}

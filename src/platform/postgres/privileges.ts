@@ -1,0 +1,66 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { StartError } from '../user-error.ts'
+import { isNotAllowed } from './errors.ts'
+import { SCHEMA, SERVICE_ROLE, type Sql, type Transaction } from './pool.ts'
+
+const GRANTS = join(import.meta.dir, '../../../sql/grants.sql')
+
+/**
+ * Makes the service's role, and lets the owner become it. Roles belong to the whole server: another
+ * database's start may have made it, or make it now. Throws StartError where the owner isn't
+ * allowed to.
+ */
+export async function makeServiceRole(owner: Sql | Transaction): Promise<void> {
+  const [row] = await owner<{ user: string }[]>`select quote_ident(current_user) as user`
+  try {
+    await owner.unsafe(`
+      do $$ begin
+        if not exists (select from pg_roles where rolname = '${SERVICE_ROLE}') then
+          create role ${SERVICE_ROLE} nologin;
+        end if;
+      exception when duplicate_object or unique_violation then null;
+      end $$;
+      do $$ begin
+        -- From 16 on a member may still not be allowed to become the role.
+        if not pg_has_role(current_user, '${SERVICE_ROLE}', case
+          when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end)
+        then
+          grant ${SERVICE_ROLE} to current_user;
+        end if;
+      end $$`)
+  } catch (error) {
+    if (!isNotAllowed(error)) throw error
+    throw new StartError(
+      'The user of DATABASE_URL may not make the role that the service works as. Whoever ' +
+        `administrates the server has to run, once: create role ${SERVICE_ROLE} nologin; ` +
+        `grant ${SERVICE_ROLE} to ${row!.user};`,
+      { cause: error },
+    )
+  }
+}
+
+/** Grants the service's role all that it needs, on a schema that is there. */
+export async function grantAll(owner: Transaction): Promise<void> {
+  await owner.unsafe(await readFile(GRANTS, 'utf8'))
+}
+
+/** True where the service's role is missing, or may not do what it has to, as after a restore. */
+export async function lacksPrivileges(owner: Sql | Transaction): Promise<boolean> {
+  const [role] = await owner<{ lacks: boolean }[]>`
+    select not exists (
+      select from pg_roles r
+      where r.rolname = ${SERVICE_ROLE} and pg_has_role(current_user, r.oid, 'member')
+    ) as lacks`
+  if (role!.lacks) return true
+  const [row] = await owner<{ lacks: boolean }[]>`
+    select not has_schema_privilege(${SERVICE_ROLE}, ${SCHEMA}, 'usage')
+      or not has_table_privilege(${SERVICE_ROLE}, 'events', 'insert')
+      or exists (
+        select from pg_class c
+        where c.relnamespace = ${SCHEMA}::regnamespace
+          and c.relkind in ('r', 'p', 'v') and not c.relispartition
+          and not has_table_privilege(${SERVICE_ROLE}, c.oid, 'select')
+      ) as lacks`
+  return row!.lacks
+}

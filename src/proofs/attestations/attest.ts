@@ -1,0 +1,64 @@
+import { STATEMENT_TYPES } from '../../events/statement.ts'
+import { type AppendedStatement, appendStatement } from '../../log/append-event.ts'
+import { readLeafEvents } from '../../log/read.ts'
+import { type Sql, transact } from '../../platform/postgres/pool.ts'
+import { startOfQuarter } from '../../read-model/projections/usage.ts'
+import { digestTables } from './digest-tables.ts'
+import { readNewestAttestation, type StoredAttestation } from './newest.ts'
+
+/**
+ * Attests the projections of a shard as they are; null where nothing but statements of the service
+ * was appended since the last time, or that was less than `minAgeMs` ago. Of several instances that
+ * follow up the same attestation one does, and all get where.
+ */
+export async function attestShard(
+  sql: { read: Sql; append: Sql },
+  shard: number,
+  minAgeMs: number,
+): Promise<AppendedStatement | null> {
+  const last = await readNewestAttestation(sql.read, shard)
+  if (last !== null && isYoung(last, minAgeMs)) return null
+  if (!(await hasGrown(sql.read, shard, last?.totals.position ?? -1))) return null
+  const from = last === null ? null : await findUsageStart(sql.read, last)
+  const payload = await transact(
+    sql.read,
+    'isolation level repeatable read read only',
+    (transaction) => digestTables(transaction, shard, from),
+  )
+  const about = `attestation after ${last?.position ?? -1}`
+  return appendStatement(sql.append, shard, { type: 'ProjectionAttested', payload }, about)
+}
+
+function isYoung({ recorded_at }: StoredAttestation, minAgeMs: number): boolean {
+  const age = Date.now() - Date.parse(recorded_at)
+  return age >= 0 && age < minAgeMs
+}
+
+/** True where something else than a statement of the service was appended behind a position. */
+async function hasGrown(sql: Sql, shard: number, after: number): Promise<boolean> {
+  const rows = await sql`
+    select
+    from events e
+    where e.shard = ${shard} and e.position > ${after}
+      and e.type not in ${sql(STATEMENT_TYPES)}
+    limit 1`
+  return rows.length > 0
+}
+
+/**
+ * The first quarter in which usage may have changed since an attestation: that of the last event
+ * which it has folded. Null: all of them.
+ */
+async function findUsageStart(
+  sql: Sql,
+  { shard, tables }: StoredAttestation,
+): Promise<string | null> {
+  const positions = tables.flatMap(({ table, position }) =>
+    table.endsWith('_usage') ? [position] : [],
+  )
+  if (positions.length === 0) return null
+  const position = Math.min(...positions)
+  const [event] = await readLeafEvents(sql, shard, position, position + 1)
+  if (!event) return null
+  return startOfQuarter(event.recordedAt).replace('+', '.000000+')
+}

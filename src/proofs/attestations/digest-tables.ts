@@ -1,0 +1,112 @@
+import { createHash } from 'node:crypto'
+import { ATTESTED_TABLES, type AttestedColumns, type AttestedTable } from '../../events/digest.ts'
+import type { Attestation } from '../../events/statement.ts'
+import type { Transaction } from '../../platform/postgres/pool.ts'
+import { PROJECTIONS } from '../../read-model/projections/index.ts'
+import { type Checkpoint, readCheckpoints } from '../../read-model/projector/checkpoint.ts'
+
+/** Rows that the database joins to one text: some 50 kB. */
+const CHUNK_ROWS = 1_000
+/** Texts that are here at once. */
+const CHUNKS = 8
+
+const TIMES = ['quarter', 'ended_at']
+const TEXTS = ['token_hash', 'name']
+
+/**
+ * What the tables of a shard's live projections hold, as the transaction's one snapshot shows them;
+ * of usage the quarters from `from` on. Memory is bounded, however many rows there are, and this
+ * thread serves others meanwhile.
+ */
+export async function digestTables(
+  transaction: Transaction,
+  shard: number,
+  from: string | null,
+): Promise<Attestation> {
+  const { checkpoints } = await readCheckpoints(transaction, shard, PROJECTIONS)
+  const tables: Attestation['tables'] = []
+  for (const [table, { columns, of }] of Object.entries<AttestedColumns>(ATTESTED_TABLES)) {
+    if (of === 'catalog' && shard !== 0) continue
+    const { generation, position } = checkpointOf(table, checkpoints)
+    const since = of === 'usage' ? from : null
+    const { rows, sha256 } = await digestRows(
+      transaction,
+      selectLines(table as AttestedTable, columns, of !== 'catalog', since !== null),
+      [generation, ...(of === 'catalog' ? [] : [shard]), ...(since === null ? [] : [since])],
+    )
+    tables.push({ table, position, ...(since === null ? {} : { from: since }), rows, sha256 })
+  }
+  const counters = checkpointOf('provider_group_counters', checkpoints)
+  return { tables, totals: await readTotals(transaction, shard, counters) }
+}
+
+function checkpointOf(table: string, checkpoints: readonly Checkpoint[]): Checkpoint {
+  const projection = PROJECTIONS.find(({ tables }) => tables.some(({ name }) => name === table))
+  return checkpoints.find((one) => one.projection === projection?.name)!
+}
+
+/** Texts of many rows each, in the order of the table's key. */
+function selectLines(
+  table: AttestedTable,
+  columns: readonly string[],
+  hasShard: boolean,
+  hasFrom: boolean,
+): string {
+  const keys = columns.slice(0, columns.includes('quarter') ? 2 : 1)
+  const order = keys.map((key) => `t.${key}${TEXTS.includes(key) ? ' collate "C"' : ''}`)
+  const conditions = [
+    't.generation = $1',
+    ...(hasShard ? ['t.shard = $2'] : []),
+    ...(hasFrom ? ['t.quarter >= $3::timestamptz'] : []),
+  ]
+  return `
+    select string_agg(r.line, '' order by r.number) as lines, count(*)::integer as rows
+    from (
+      select
+        '[' || ${columns.map(toText).join(` || ',' || `)} || e']\\n' as line,
+        row_number() over (order by ${order.join(', ')}) as number
+      from ${table} t
+      where ${conditions.join(' and ')}
+    ) r
+    group by (r.number - 1) / ${CHUNK_ROWS}
+    order by (r.number - 1) / ${CHUNK_ROWS}`
+}
+
+/** A column as `formatDigestRow` writes its value. */
+function toText(column: string): string {
+  if (TIMES.includes(column)) {
+    const time = `to_char(t.${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')`
+    return `coalesce('"' || ${time} || '"', 'null')`
+  }
+  if (TEXTS.includes(column)) return `coalesce(to_json(t.${column})::text, 'null')`
+  return `t.${column}::text`
+}
+
+async function digestRows(
+  transaction: Transaction,
+  query: string,
+  parameters: (string | number)[],
+): Promise<{ rows: number; sha256: string }> {
+  const digest = createHash('sha256')
+  let rows = 0
+  const chunks = transaction.unsafe<{ lines: string; rows: number }[]>(query, parameters)
+  for await (const texts of chunks.cursor(CHUNKS)) {
+    for (const { lines, rows: count } of texts) {
+      digest.update(lines)
+      rows += count
+    }
+  }
+  return { rows, sha256: digest.digest('hex') }
+}
+
+async function readTotals(
+  transaction: Transaction,
+  shard: number,
+  { generation, position }: Checkpoint,
+): Promise<Attestation['totals']> {
+  const [row] = await transaction<{ requests: string; successes: string }[]>`
+    select coalesce(sum(t.requests), 0) as requests, coalesce(sum(t.successes), 0) as successes
+    from provider_group_counters t
+    where t.shard = ${shard} and t.generation = ${generation}`
+  return { position, requests: row!.requests, successes: row!.successes }
+}

@@ -1,0 +1,89 @@
+import { PayloadError } from '../../events/columns.ts'
+import { decodeEvent } from '../../events/event.ts'
+import type { Attestation } from '../../events/statement.ts'
+import type { Fragment, Sql } from '../../platform/postgres/pool.ts'
+
+/** An attestation in the log: where it stands, and what it says. */
+export type StoredAttestation = {
+  shard: number
+  position: number
+  /** RFC 3339. */
+  recorded_at: string
+} & Attestation
+
+/**
+ * The newest attestation of a shard; null where it has none. An index finds it, however long the
+ * log is. One that can't be read says nothing, as it does to projections: the one before it counts.
+ */
+export async function readNewestAttestation(
+  sql: Sql,
+  shard: number,
+): Promise<StoredAttestation | null> {
+  let before = Number.MAX_SAFE_INTEGER
+  for (;;) {
+    const [row] = await sql<Row[]>`
+      select
+        e.position,
+        e.version,
+        to_char(e.recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')
+          as recorded_at,
+        e.payload::text as payload
+      from events e
+      where e.shard = ${shard} and e.position < ${before} and e.type = 'ProjectionAttested'
+      order by e.position desc
+      limit 1`
+    if (!row) return null
+    const position = Number(row.position)
+    const attestation = read(row)
+    if (attestation) return { shard, position, recorded_at: row.recorded_at, ...attestation }
+    before = position
+  }
+}
+
+/**
+ * When the newest attestation of any shard was recorded, Unix seconds; null where there is none.
+ */
+export async function readNewestAttestedAt(sql: Sql): Promise<number | null> {
+  const [row] = await sql<{ at: number | null }[]>`
+    select extract(epoch from max(n.recorded_at))::float8 as at
+    from (select ${attestedAt(sql)} as recorded_at from shards s) n`
+  return row!.at
+}
+
+/**
+ * Milliseconds since the newest attestation was recorded, or else the first event; null in an empty
+ * log. Negative where the database's clock was ahead then.
+ */
+export async function readAge(sql: Sql): Promise<number | null> {
+  const [row] = await sql<{ age: number | null }[]>`
+    select (extract(epoch from clock_timestamp() - coalesce(max(n.attested_at), min(n.first_at)))
+      * 1000)::float8 as age
+    from (
+      select
+        ${attestedAt(sql)} as attested_at,
+        (select e.recorded_at from events e where e.shard = s.shard and e.position = 0) as first_at
+      from shards s
+    ) n`
+  return row!.age
+}
+
+/** Of the newest attestation of the shard `s`; an index finds it. */
+const attestedAt = (sql: Sql): Fragment => sql`(
+  select e.recorded_at
+  from events e
+  where e.shard = s.shard and e.type = 'ProjectionAttested'
+  order by e.position desc
+  limit 1
+)`
+
+type Row = { position: string; version: number; recorded_at: string; payload: string }
+
+function read({ version, payload }: Row): Attestation | null {
+  try {
+    const event = decodeEvent('ProjectionAttested', version, payload)
+    return event.type === 'ProjectionAttested' ? event.attestation : null
+  } catch (error) {
+    if (error instanceof PayloadError) return null
+    throw error
+  }
+}

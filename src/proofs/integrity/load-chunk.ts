@@ -1,0 +1,52 @@
+import { isDataError } from '../../platform/postgres/errors.ts'
+import type { Transaction } from '../../platform/postgres/pool.ts'
+import type { Chunk } from './chunk.ts'
+import { loadPlainly } from './load.ts'
+import { copyEvents, loadCatalog, loadFlushesCarefully, noteUnreadable } from './load-carefully.ts'
+import type { Problem } from './problem.ts'
+
+/** A chunk of so few events is read a value at a time rather than halved once more. */
+const FEW_EVENTS = 40
+
+/** The chunk tables hold this chunk and nothing else; notes what can't be read. */
+export async function loadChunk(sql: Transaction, chunk: Chunk): Promise<Problem[]> {
+  // A commit empties them; a transaction may load more than one chunk.
+  await sql`delete from chunk_api_keys`
+  await sql`delete from chunk_keys`
+  await sql`delete from chunk_catalog`
+  const problems = await loadFlushes(sql, chunk)
+  await copyEvents(sql, chunk, 'others')
+  await loadCatalog(sql)
+  return [...problems, ...(await noteUnreadable(sql, chunk.shard))]
+}
+
+/** Halves the chunk around what isn't plain, so that only a few events are read carefully. */
+async function loadFlushes(sql: Transaction, chunk: Chunk): Promise<Problem[]> {
+  if (await tryPlainly(sql, chunk)) return []
+  const { shard, after, upto } = chunk
+  if (upto - after <= FEW_EVENTS) {
+    await copyEvents(sql, chunk, 'flushes')
+    await loadFlushesCarefully(sql)
+    return noteUnreadable(sql, shard)
+  }
+  const middle = after + Math.floor((upto - after) / 2)
+  return [
+    ...(await loadFlushes(sql, { shard, after, upto: middle })),
+    ...(await loadFlushes(sql, { shard, after: middle, upto })),
+  ]
+}
+
+/** Thrown to take back what was loaded. */
+const NOT_PLAIN = new Error('not plain')
+
+async function tryPlainly(sql: Transaction, chunk: Chunk): Promise<boolean> {
+  try {
+    await sql.savepoint(async (savepoint) => {
+      if (!(await loadPlainly(savepoint, chunk))) throw NOT_PLAIN
+    })
+    return true
+  } catch (error) {
+    if (error === NOT_PLAIN || isDataError(error)) return false
+    throw error
+  }
+}

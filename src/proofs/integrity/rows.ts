@@ -1,0 +1,64 @@
+import { readMigrations } from '../../platform/postgres/migrate.ts'
+import type { Sql } from '../../platform/postgres/pool.ts'
+import { MAX_PROBLEMS, type Problem } from './problem.ts'
+
+// Tables that follow from nothing: their rows are held against a hash that whoever wrote them wrote
+// too, or against the files of this version.
+
+/** Every token's row against its hash. */
+export async function checkTokens(sql: Sql): Promise<Problem[]> {
+  const rows = await sql<{ name: string; expected: string; found: string }[]>`
+    select t.name, encode(t.row_sha256, 'hex') as expected, encode(h.hash, 'hex') as found
+    from tokens t
+      cross join lateral token_row_hash(
+        t.name, t.role, t.token_sha256, t.created_at, t.revoked_at
+      ) as h(hash)
+    where h.hash <> t.row_sha256
+    order by t.name
+    limit ${MAX_PROBLEMS}`
+  return rows.map(({ name, expected, found }) => ({
+    check: 'tokens',
+    at: `tokens ${name}`,
+    expected: `row_sha256 ${expected}`,
+    found,
+  }))
+}
+
+/** Every verification's row against its hash. */
+export async function checkVerifications(sql: Sql): Promise<Problem[]> {
+  const rows = await sql<{ id: string; expected: string; found: string }[]>`
+    select v.id, encode(v.row_sha256, 'hex') as expected, encode(h.hash, 'hex') as found
+    from verifications v
+      cross join lateral verification_row_hash(
+        v.id, v.due_at, v.started_at, v.finished_at, v.positions, v.events, v.problems, v.report
+      ) as h(hash)
+    where h.hash <> v.row_sha256
+    order by v.id
+    limit ${MAX_PROBLEMS}`
+  return rows.map(({ id, expected, found }) => ({
+    check: 'verifications',
+    at: `verifications ${id}`,
+    expected: `row_sha256 ${expected}`,
+    found,
+  }))
+}
+
+/** Every migration that was applied against its file. */
+export async function checkMigrations(sql: Sql): Promise<Problem[]> {
+  const files = new Map((await readMigrations()).map((file) => [file.number, file]))
+  const rows = await sql<{ number: number; name: string; sha256: string }[]>`
+    select m.number, m.name, m.sha256 from migrations m order by m.number`
+  const applied = new Map(rows.map((row) => [row.number, row]))
+  const numbers = [...new Set([...files.keys(), ...applied.keys()])].sort((a, b) => a - b)
+  const say = (of: { name: string; sha256: string } | undefined) =>
+    of === undefined ? 'no row' : `${of.name} ${of.sha256}`
+  return numbers
+    .map((number) => ({
+      check: 'migrations' as const,
+      at: `migrations ${number}`,
+      expected: say(files.get(number)),
+      found: say(applied.get(number)),
+    }))
+    .filter(({ expected, found }) => expected !== found)
+    .slice(0, MAX_PROBLEMS)
+}

@@ -1,0 +1,90 @@
+import type { Logger } from 'pino'
+import { type Job, startJob } from '../../../platform/background-command.ts'
+import { connectAsService, type ServerAddress, type Sql } from '../../../platform/postgres/pool.ts'
+import type { Report } from '../verify.ts'
+import { finishVerification, insertVerification, VERIFICATION_LOCK } from './stored.ts'
+
+/** A verification that has begun; busy where one runs already, on any instance. */
+export type Started = { id: number; started_at: string } | 'busy' | 'done before'
+
+/**
+ * Runs verifications, each as a process of its own, one at a time over all instances: whoever runs
+ * one holds a lock with a connection, which a killed service loses. Its row is left without an end
+ * then, and is shown as killed.
+ */
+export class Verifications {
+  #job: Job | null = null
+  #running: Promise<void> | null = null
+  #isStopped = false
+
+  constructor(
+    private readonly address: ServerAddress,
+    private readonly sql: Sql,
+    private readonly logger: Logger,
+  ) {}
+
+  /** Starts one. `dueAt` (RFC 3339) is of a nightly one, which runs once. */
+  async start(dueAt: string | null = null): Promise<Started> {
+    if (this.#isStopped) return 'busy'
+    const lock = await takeLock(this.address)
+    if (lock === null) return 'busy'
+    let started: Awaited<ReturnType<typeof insertVerification>>
+    try {
+      started = await insertVerification(this.sql, dueAt)
+    } catch (error) {
+      await lock.release()
+      throw error
+    }
+    if (started === null) {
+      await lock.release()
+      return 'done before'
+    }
+    this.#running = this.#run(started.id).finally(() => lock.release())
+    return started
+  }
+
+  /** Resolves when none of this instance runs. */
+  async idle(): Promise<void> {
+    await this.#running
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    await this.#job?.stop()
+    await this.#running
+  }
+
+  async #run(id: number): Promise<void> {
+    const { address, logger, sql } = this
+    try {
+      this.#job = startJob(['verify', '--json'], { address, logger })
+      const { exitCode, output } = await this.#job.ended
+      // One that was stopped came to no end: its row says so by having none.
+      if (this.#isStopped) return
+      const report = exitCode === 0 || exitCode === 1 ? (JSON.parse(output) as Report) : null
+      await finishVerification(sql, id, report)
+      if (report === null) logger.error({ id, exitCode }, 'verification: could not check')
+      else if (report.problems > 0) {
+        logger.error({ id, problems: report.problems, first: report.first[0] }, 'verification')
+      }
+    } catch (error) {
+      logger.error({ id, err: error }, 'verification failed')
+    } finally {
+      this.#job = null
+    }
+  }
+}
+
+/** The lock, for as long as its connection lives; null where another has it. */
+async function takeLock(address: ServerAddress): Promise<{ release(): Promise<void> } | null> {
+  const connection = connectAsService(address, 'verify')
+  const [row] = await connection<{ locked: boolean }[]>`
+    select pg_try_advisory_lock(${VERIFICATION_LOCK}::bigint) as locked`.catch(async (error) => {
+    await connection.end({ timeout: 1 })
+    throw error
+  })
+  const release = () => connection.end({ timeout: 1 })
+  if (row!.locked) return { release }
+  await release()
+  return null
+}

@@ -1,0 +1,118 @@
+import { type Sql, type Transaction, transact } from '../../../platform/postgres/pool.ts'
+import type { Report } from '../verify.ts'
+
+/** Any number: the lock that whoever runs a verification holds for as long as it runs. */
+export const VERIFICATION_LOCK = 7_365_002
+
+/** A verification that a service ran. Times are RFC 3339. */
+export type StoredVerification = {
+  id: number
+  /** Killed: its service ended before it. Failed: it could not check the database. */
+  state: 'running' | 'finished' | 'failed' | 'killed'
+  due_at: string | null
+  started_at: string
+  finished_at: string | null
+  positions: string | null
+  events: number | null
+  problems: number | null
+  report: Report | null
+}
+
+/** Notes that one begins; null where the one that was due has begun before. */
+export async function insertVerification(
+  sql: Sql,
+  dueAt: string | null,
+): Promise<{ id: number; started_at: string } | null> {
+  return transact(sql, '', async (transaction) => {
+    const [row] = await transaction<{ id: string; started_at: string }[]>`
+      insert into verifications (due_at, started_at, row_sha256)
+      values (${dueAt}::timestamptz, clock_timestamp(), sha256(''))
+      on conflict (due_at) do nothing
+      returning id, ${timestamp(transaction, 'started_at')}`
+    if (!row) return null
+    await writeHash(transaction, row.id)
+    return { id: Number(row.id), started_at: row.started_at }
+  })
+}
+
+/** Notes how one ended; null where it could not check the database. */
+export async function finishVerification(
+  sql: Sql,
+  id: number,
+  report: Report | null,
+): Promise<void> {
+  await transact(sql, '', async (transaction) => {
+    await transaction`
+      update verifications v
+      set
+        finished_at = clock_timestamp(),
+        positions = ${report?.positions ?? null}::text,
+        events = ${report?.events ?? null}::bigint,
+        problems = ${report?.problems ?? null}::integer,
+        report = ${report === null ? null : JSON.stringify(report)}::text::json
+      where v.id = ${id}`
+    await writeHash(transaction, id)
+  })
+}
+
+/** The newest ones before `before` (from the newest on where it is null). */
+export async function listVerifications(
+  sql: Sql,
+  { before, limit }: { before: number | null; limit: number },
+): Promise<StoredVerification[]> {
+  const rows = await sql<VerificationRow[]>`
+    select
+      v.id,
+      case
+        when v.report is not null then 'finished'
+        when v.finished_at is not null then 'failed'
+        when v.id = (select max(n.id) from verifications n) and exists (
+          select from pg_locks l
+          where l.locktype = 'advisory' and l.granted
+            and l.database = (select d.oid from pg_database d where d.datname = current_database())
+            and l.classid = 0 and l.objid = ${VERIFICATION_LOCK}::oid and l.objsubid = 1
+        ) then 'running'
+        else 'killed'
+      end as state,
+      ${timestamp(sql, 'due_at')}, ${timestamp(sql, 'started_at')},
+      ${timestamp(sql, 'finished_at')}, v.positions, v.events, v.problems, v.report
+    from verifications v
+    where ${before === null ? sql`true` : sql`v.id < ${before}`}
+    order by v.id desc
+    limit ${limit}`
+  return rows.map((row) => ({
+    ...row,
+    id: Number(row.id),
+    events: row.events === null ? null : Number(row.events),
+  }))
+}
+
+/** Problems and end (in Unix seconds) of the newest that was finished; null where none was. */
+export async function readNewestFinished(
+  sql: Sql,
+): Promise<{ problems: number; finishedAt: number } | null> {
+  const [row] = await sql<{ problems: number; finished_at: number }[]>`
+    select v.problems, extract(epoch from v.finished_at)::float8 as finished_at
+    from verifications v
+    where v.problems is not null
+    order by v.id desc
+    limit 1`
+  return row ? { problems: row.problems, finishedAt: row.finished_at } : null
+}
+
+type VerificationRow = Omit<StoredVerification, 'id' | 'events'> & {
+  id: string
+  events: string | null
+}
+
+const timestamp = (sql: Sql | Transaction, column: string) => sql`
+  to_char(${sql(column)} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as ${sql(column)}`
+
+async function writeHash(transaction: Transaction, id: number | string): Promise<void> {
+  await transaction`
+    update verifications v
+    set row_sha256 = verification_row_hash(
+      v.id, v.due_at, v.started_at, v.finished_at, v.positions, v.events, v.problems, v.report
+    )
+    where v.id = ${id}`
+}

@@ -1,0 +1,104 @@
+import { formatPositions } from '../../events/positions.ts'
+import type { ServerAddress, Sql } from '../../platform/postgres/pool.ts'
+import { checkCheckpoints } from './checkpoints.ts'
+import { finishShard } from './finish.ts'
+import { checkIdempotencyKeys } from './idempotency.ts'
+import { checkOwners } from './owners.ts'
+import { checkParkedShards } from './parked.ts'
+import { type Problem, Problems } from './problem.ts'
+import { createRefold } from './refold.ts'
+import { REFOLDS } from './refolds/index.ts'
+import { checkRoots } from './roots.ts'
+import { checkMigrations, checkTokens, checkVerifications } from './rows.ts'
+import { openSession } from './session.ts'
+import { type CatalogWalk, checkShards } from './shards.ts'
+import { Walk } from './walk.ts'
+
+/** What a verification has found. */
+export type Report = {
+  /** Up to where events were checked, as in Tallybook-Position. */
+  positions: string
+  events: number
+  /** The number of all, and the first of them. */
+  problems: number
+  first: Problem[]
+}
+
+export type VerifyOptions = {
+  signal: AbortSignal
+  onProgress: (checked: number, events: number) => void
+}
+
+/**
+ * Checks the whole database, whatever else happens to it meanwhile. Problems are values; an
+ * exception says that it could not be checked.
+ */
+export async function verifyDatabase(
+  address: ServerAddress,
+  { signal, onProgress }: VerifyOptions,
+): Promise<Report> {
+  signal.throwIfAborted()
+  const { sql, cancel } = await openSession(address)
+  signal.addEventListener('abort', cancel)
+  try {
+    const problems = new Problems()
+    for (const refold of REFOLDS) await createRefold(sql, refold)
+    const shards = await readShards(sql)
+    const total = shards.reduce((sum, { head }) => sum + head + 1, 0)
+    let events = 0
+    // Shard 0 comes first, and has the catalog's changes.
+    let catalog: CatalogWalk = { walked: -1, lastChange: -1 }
+    for (const { shard, head } of shards) {
+      // The catalog's rows belong to no shard: they follow from shard 0.
+      const refolds = REFOLDS.filter(
+        ({ tables }) => shard === 0 || tables.some(({ isSharded }) => isSharded),
+      )
+      const walk = new Walk(sql, shard, { refolds, problems, signal })
+      await walk.check(head, (checked) => {
+        events += checked
+        onProgress(events, total)
+      })
+      await walk.follow()
+      if (shard === 0) catalog = { walked: head, lastChange: walk.lastChange }
+      await finishShard(sql, walk, catalog, problems)
+      await checkRoots(sql, shard, { problems, signal })
+    }
+    await checkTheRest(sql, problems)
+    const heads = shards.map(({ head }) => head)
+    const { count, first } = problems
+    return { positions: formatPositions(heads), events, problems: count, first }
+  } catch (error) {
+    // A statement that was cancelled fails; the reason says more.
+    signal.throwIfAborted()
+    throw error
+  } finally {
+    signal.removeEventListener('abort', cancel)
+    await sql.end({ timeout: 1 })
+  }
+}
+
+/** What is checked at once, as it doesn't grow with the log. */
+async function checkTheRest(sql: Sql, problems: Problems): Promise<void> {
+  problems.add(await checkIdempotencyKeys(sql))
+  problems.add(await checkShards(sql))
+  problems.add(await checkCheckpoints(sql, REFOLDS))
+  for (const { projection, tables, otherTables = [] } of REFOLDS) {
+    for (const table of [...tables, ...otherTables]) {
+      if ('isShown' in table && table.isShown === false) continue
+      problems.add(await checkOwners(sql, projection, table))
+    }
+  }
+  problems.add(await checkParkedShards(sql))
+  problems.add(await checkTokens(sql))
+  problems.add(await checkMigrations(sql))
+  problems.add(await checkVerifications(sql))
+}
+
+async function readShards(sql: Sql): Promise<{ shard: number; head: number }[]> {
+  const rows = await sql<{ shard: number; head: string }[]>`
+    select s.shard,
+      coalesce((select max(e.position) from events e where e.shard = s.shard), -1) as head
+    from shards s
+    order by s.shard`
+  return rows.map(({ shard, head }) => ({ shard, head: Number(head) }))
+}

@@ -1,0 +1,111 @@
+import { hashLeaf, toLeaf } from '../../events/leaf.ts'
+import { readHead, readLeafEvents } from '../../log/read.ts'
+import type { Sql } from '../../platform/postgres/pool.ts'
+import { StartError } from '../../platform/user-error.ts'
+import { Frontier } from '../merkle/frontier.ts'
+import { equalHashes, HASH_BYTES, type Hash } from '../merkle/hash.ts'
+import { readPeaks } from '../merkle/prove.ts'
+import { TILE_WIDTH } from '../merkle/tile.ts'
+import { openTreeHead, type SignedTreeHead } from '../merkle/tree-head.ts'
+import type { KnownTree } from './grow.ts'
+import { integrateEvents } from './integrate.ts'
+import { keysOfShard, type Origin, originOf, readKeptHead } from './origin.ts'
+import { isMissingRoots, MissingTile, readTiles, readTreeSize } from './tiles.ts'
+
+/** The database is not the one of which the last tree head was signed. */
+export class LogForked extends StartError {
+  override name = 'LogForked'
+
+  constructor(head: SignedTreeHead, found: string) {
+    super(
+      `A tree head of ${head.size} events was signed as ${head.origin}, and ${found}. ` +
+        'Going on would make two histories out of one, which every auditor can prove. If the ' +
+        'database was restored from a backup, restore a newer one, or import a newer archive. ' +
+        'Where nothing newer is left, `tallybook key new-origin` ends that history: the log goes ' +
+        'on under a new name and cites the head that it can not continue.',
+    )
+  }
+}
+
+/**
+ * The tree head of a shard that was signed last, here or by the instance that has published one,
+ * and the tree as of then with its last leaf, which is looked for in the tiles; null where none was
+ * signed. Throws LogForked where the database doesn't hold that tree or its newest events,
+ * StartError where the head in the data directory is not one of this origin.
+ */
+export async function openKeptHead(
+  sql: Sql,
+  origin: Origin,
+  shard: number,
+  published: SignedTreeHead | null,
+): Promise<({ head: SignedTreeHead } & KnownTree) | null> {
+  const kept = await readKept(origin, shard)
+  const head = published !== null && published.size > (kept?.size ?? -1) ? published : kept
+  if (head === null) return null
+  await integrateUpTo(sql, shard, head.size)
+  const frontier = await findTree(sql, shard, head)
+  const lastLeaf = await recheckLeaves(sql, shard, head)
+  return { head, frontier, lastLeaf }
+}
+
+async function readKept(origin: Origin, shard: number): Promise<SignedTreeHead | null> {
+  const note = await readKeptHead(origin, shard)
+  if (note === null) return null
+  const opened = openTreeHead(note, keysOfShard(origin, shard))
+  if (opened.kind === 'refused' || opened.origin !== originOf(origin.name, shard)) {
+    const reason = opened.kind === 'refused' ? opened.reason : `it is of ${opened.origin}`
+    throw new StartError(`The tree head of shard ${shard} in ${origin.folder} is wrong: ${reason}.`)
+  }
+  const { kind: _, ...head } = opened
+  return head
+}
+
+/**
+ * A database that lost its last second has lost leaves and roots with it, though not their events.
+ * What is made again is compared with the head as what was there.
+ */
+async function integrateUpTo(sql: Sql, shard: number, size: number): Promise<void> {
+  for (;;) {
+    const isShort = (await readTreeSize(sql, shard)) < size
+    if (!isShort && !(await isMissingRoots(sql, shard))) return
+    const added = await integrateEvents(sql, shard)
+    if (isShort && added === 0) return
+  }
+}
+
+async function findTree(sql: Sql, shard: number, head: SignedTreeHead): Promise<Frontier> {
+  const end = (await readHead(sql, shard)) + 1
+  if (end < head.size) {
+    throw new LogForked(head, `the log of shard ${shard} has ${end} events`)
+  }
+  try {
+    const peaks = await readPeaks(head.size, (tiles) => readTiles(sql, shard, tiles))
+    const frontier = new Frontier(head.size, peaks)
+    if (equalHashes(frontier.root(), head.root)) return frontier
+  } catch (error) {
+    if (!(error instanceof MissingTile)) throw error
+    throw new LogForked(head, `tiles of that tree are missing (${error.message})`)
+  }
+  throw new LogForked(head, 'the tree of the same size in the database has another root')
+}
+
+/**
+ * Looks at the events of the newest tile of the head: those that a backup would have lost, and that
+ * others would stand in place of by now. Of all events `verify` does. Gives the last leaf; null of
+ * none.
+ */
+async function recheckLeaves(sql: Sql, shard: number, head: SignedTreeHead): Promise<Hash | null> {
+  if (head.size === 0) return null
+  const number = Math.floor((head.size - 1) / TILE_WIDTH)
+  const from = number * TILE_WIDTH
+  const tile = { level: 0, number, width: head.size - from }
+  const [hashes] = await readTiles(sql, shard, [tile])
+  const events = await readLeafEvents(sql, shard, from, head.size)
+  for (let i = 0; i < tile.width; i++) {
+    const leafHash = hashes!.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES)
+    const event = events[i]
+    if (event && equalHashes(leafHash, hashLeaf(toLeaf(event)))) continue
+    throw new LogForked(head, `event ${shard}/${from + i} is not the one that was signed`)
+  }
+  return Buffer.from(hashes!.subarray(-HASH_BYTES))
+}

@@ -1,0 +1,211 @@
+import { parseVerifierKey, type VerifierKey } from '../merkle/key.ts'
+import type { SignedTreeHead, TreeHead } from '../merkle/tree-head.ts'
+import { Brought, type BroughtOptions } from './brought.ts'
+import { DealtArchive } from './dealt.ts'
+import type { Finding, FindingKind, Report } from './finding.ts'
+import { compareHeads, noTiles } from './heads.ts'
+import { NewestHeads } from './newest-heads.ts'
+import { Pages } from './pages.ts'
+import { ShardAudit } from './shard-audit.ts'
+import type { DealtSource, LogSource } from './sources/source.ts'
+import { USAGE_LIMITS, type UsageLimits, type UsageReport } from './usage-pages.ts'
+
+export type AuditOptions = BroughtOptions & {
+  source: LogSource
+  /** The archive that the log was dealt from, where it has to be that; none if absent. */
+  dealt?: DealtSource | undefined
+  /** Heads and their consistency only, and that receipts are in them. */
+  headsOnly: boolean
+  /** How long a head may be behind what was seen elsewhere; 15 s if absent. */
+  growMs?: number
+  /** How much usage is compared: 1,000 rows of each table of the catalog if absent. */
+  usage?: UsageLimits
+  onProgress: (events: number, total: number) => void
+}
+
+/** What was gone through. */
+export type AuditReport = {
+  /** Verified heads, by shard; a shard with a finding about its head is left out. */
+  heads: Map<number, SignedTreeHead>
+  /** Leaves that were gone through, and events whose payload was: none where none can be read. */
+  leaves: number
+  events: number
+  /** Events of an archive that no head covers: they were held against themselves only. */
+  unsigned: number
+  /** Digests and totals of attestations that were compared. */
+  claims: number
+  missedClaims: number
+  receipts: number
+  /** Events of the archive that were dealt, and held against where they stand. */
+  dealt: number
+  /** Rows of pages that were compared. */
+  rows: number
+  /** Usage that was compared; null where none was. */
+  usage: UsageReport | null
+  /**
+   * When the newest event was recorded, RFC 3339: all that says how old the log is that was shown.
+   * null where no event was gone through.
+   */
+  newestAt: string | null
+  /** What an auditor should know that is no finding. */
+  notes: string[]
+}
+
+/** An audit that goes on: each `run` verifies what is new since the one before. */
+export class Audit {
+  readonly #heads: NewestHeads
+  readonly #shards: ShardAudit[]
+  readonly #dealt: DealtArchive | null
+  readonly #brought: Brought
+  readonly #notes: string[] = []
+  readonly #report: Report
+  #pages: Pages | null = null
+  #rows = 0
+  #usage: UsageReport | null = null
+  #isFirst = true
+
+  constructor(private readonly options: AuditOptions) {
+    const { source, keys, onFinding } = options
+    const { shards } = source
+    this.#report = onFinding
+    const told = { keys, onFinding, onNote: (message: string) => void this.#notes.push(message) }
+    const dealt = options.dealt && new DealtArchive({ source: options.dealt, shards, ...told })
+    this.#dealt = dealt ?? null
+    this.#shards = Array.from(
+      { length: shards },
+      (_, shard) => new ShardAudit({ source, shard, dealt: dealt ?? null, ...told }),
+    )
+    this.#brought = new Brought(options, this.#dealt, this.#shards)
+    this.#heads = new NewestHeads(options, this.#brought, this.#dealt)
+  }
+
+  /** Throws SourceError where the log can't be read on. */
+  async run(): Promise<AuditReport> {
+    const { headsOnly, source } = this.options
+    if (this.#isFirst) await this.#brought.open()
+    for (const { shard } of this.#shards)
+      await this.#heads.read(shard, this.#isFirst ? this.#brought.sizeOf(shard) : 0)
+    if (this.#isFirst) this.#heads.checkShards()
+    if (headsOnly) await this.#proveHeads()
+    else {
+      if (this.#isFirst) await this.#readPages()
+      for (const audit of this.#shards) await this.#walk(audit)
+      if (this.#isFirst && source.events !== null) {
+        for (const { shard } of this.#shards) this.#dealt?.end(shard)
+      }
+      if (this.#pages !== null) this.#comparePages(this.#pages)
+    }
+    this.#isFirst = false
+    return this.#toReport()
+  }
+
+  /** Pages are asked for when heads were read: they have to reflect what those cover. */
+  async #readPages(): Promise<void> {
+    const { source, usage = USAGE_LIMITS, onProgress } = this.options
+    if (source.pages === null || source.events === null) return
+    const signed = this.#shards.map(({ shard }) => (this.#heads.get(shard)?.size ?? 0) - 1)
+    const pages = await Pages.read({
+      ...{ source: source.pages, events: source.events, signed, limits: usage },
+      report: this.#report,
+      onPage: () => onProgress(0, signed[0]! + 1),
+    })
+    this.#pages = pages
+    for (const audit of this.#shards) {
+      pages.collect(audit.shard, audit.fold)
+      audit.onFolded = (fold) => pages.collect(audit.shard, fold)
+      audit.fold.counting = pages.countingOf(audit.shard)
+      const wanted = pages.sizeOf(audit.shard)
+      const head = this.#heads.get(audit.shard)
+      if (!head || head.size >= wanted) continue
+      await this.#heads.read(audit.shard, wanted)
+      const size = this.#heads.get(audit.shard)?.size
+      if (size === undefined || size >= wanted) continue
+      const message = `pages show ${wanted} events, and its tree head covers ${size} only`
+      this.#find('total', `shard ${audit.shard}`, message)
+    }
+  }
+
+  async #walk(audit: ShardAudit): Promise<void> {
+    const { source, onProgress } = this.options
+    const head = this.#heads.get(audit.shard)
+    // What is wrong with it was said.
+    if (!head && source.sizes === null) return
+    const size = Math.max(head?.size ?? 0, source.sizes?.[audit.shard] ?? 0)
+    const onSize = (done: number) => onProgress(done, size)
+    if (head) {
+      await audit.advance(head, onSize)
+      // Something was found there, behind which nothing can be made sense of.
+      if (audit.size < head.size) return
+    }
+    if (source.sizes !== null && size > audit.size) await audit.advanceUnsigned(size, onSize)
+    audit.roots.end(audit.size)
+  }
+
+  /** Once. Where a shard wasn't gone through to its end the sums can't be right, as was said. */
+  #comparePages(pages: Pages): void {
+    const isWhole = this.#shards.every((audit) => audit.size >= pages.sizeOf(audit.shard))
+    if (isWhole) ({ rows: this.#rows, usage: this.#usage } = pages.compare())
+    this.#pages = null
+    for (const audit of this.#shards) {
+      audit.onFolded = () => {}
+      audit.fold.counting = null
+    }
+  }
+
+  /** That the trees of receipts, and of what was dealt, are ones that the newest head continues. */
+  async #proveHeads(): Promise<void> {
+    if (!this.#isFirst) return
+    for (const { name, receipt } of this.#brought.receipts) {
+      const finding = await this.#proveHead(receipt.event.shard, receipt.head)
+      if (finding) this.#find('receipt', name, `against the log: ${finding.message}`)
+    }
+    for (const { shard } of this.#dealt ? this.#shards : []) {
+      const origin = this.#heads.get(shard)?.origin ?? ''
+      const finding = await this.#proveHead(shard, { origin, ...this.#dealt!.rootOf(shard) })
+      if (finding)
+        this.#find('archive', `shard ${shard}`, `against what was dealt: ${finding.message}`)
+    }
+  }
+
+  async #proveHead(shard: number, older: TreeHead): Promise<Finding | null> {
+    const { published } = this.options.source
+    const head = this.#heads.get(shard)
+    if (!head) return null
+    return compareHeads(shard, older, head, (tiles) =>
+      published === null ? noTiles(tiles) : published.readTiles(shard, tiles),
+    )
+  }
+
+  #toReport(): AuditReport {
+    const sum = (of: (audit: ShardAudit) => number) =>
+      this.#shards.reduce((total, audit) => total + of(audit), 0)
+    const { source, receipts } = this.options
+    const leaves = sum(({ size }) => size)
+    return {
+      heads: this.#heads.toMap(),
+      leaves,
+      events: source.events === null ? 0 : leaves,
+      unsigned: sum(({ shard, size }) => Math.max(0, size - (this.#heads.get(shard)?.size ?? 0))),
+      claims: sum(({ claims }) => claims.compared),
+      missedClaims: sum(({ claims }) => claims.missed),
+      receipts: receipts.size,
+      dealt: this.#dealt?.events ?? 0,
+      rows: this.#rows,
+      usage: this.#usage,
+      newestAt: this.#shards.map(({ newestAt }) => newestAt).reduce(newer, null),
+      notes: [...this.#notes],
+    }
+  }
+
+  #find(kind: FindingKind, at: string, message: string): void {
+    this.#report({ kind, at, message })
+  }
+}
+
+/** Of two times in the form that leaves have. */
+const newer = (a: string | null, b: string) => (b !== '' && (a === null || b > a) ? b : a)
+
+/** The verifier keys among texts. */
+export function parseKeys(texts: readonly string[]): VerifierKey[] {
+  return texts.map(parseVerifierKey).filter((key) => key !== null)
+}

@@ -1,0 +1,33 @@
+import { addExact, type Exact } from '../../events/exact.ts'
+
+/** Sums of a few numbers by key, exact however large they become. */
+export class ExactSums<Key extends number | string> {
+  readonly #sums = new Map<Key, Exact[]>()
+
+  add(key: Key, values: readonly number[]): void {
+    const sums = this.#sums.get(key)
+    if (sums) for (const [i, value] of values.entries()) sums[i] = addExact(sums[i]!, value)
+    else this.#sums.set(key, [...values])
+  }
+
+  get(key: Key): readonly Exact[] | undefined {
+    return this.#sums.get(key)
+  }
+
+  entries(): IterableIterator<[Key, readonly Exact[]]> {
+    return this.#sums.entries()
+  }
+
+  /** Key and sums, ids as numbers in order, texts by their bytes in UTF-8. */
+  rows(): [Key, ...Exact[]][] {
+    return [...this.#sums]
+      .sort(([a], [b]) => compareKeys(a, b))
+      .map(([key, sums]) => [key, ...sums])
+  }
+}
+
+/** Ids as numbers, texts by their bytes in UTF-8. */
+export function compareKeys(a: number | string, b: number | string): number {
+  if (typeof a === 'number' && typeof b === 'number') return a - b
+  return Buffer.compare(Buffer.from(String(a)), Buffer.from(String(b)))
+}

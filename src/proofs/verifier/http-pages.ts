@@ -1,0 +1,109 @@
+import { parsePositions } from '../../events/positions.ts'
+import { type Get, type Limits, readBody } from './http-body.ts'
+import {
+  NotServed,
+  type ServedPage,
+  type ServedUsage,
+  SourceError,
+  type UsageRequest,
+} from './sources/source.ts'
+
+/** Bytes of a page, and of all pages of a list: some five million rows. */
+const MOST_BYTES = 64 * 1024 * 1024
+const MOST_LIST_BYTES = 1024 * 1024 * 1024
+const MAX_SHARDS = 1_025
+
+/** GET /admin/apikey-stats/summary. */
+export async function readSummary(get: Get, limits: Limits): Promise<ServedPage> {
+  const { body, positions } = await readPage(get, limits, '/admin/apikey-stats/summary')
+  return { rows: [body], positions }
+}
+
+/** How often a page of usage is asked for, and milliseconds between: they are many. */
+const TRIES = 3
+const RETRY_MS = 1_000
+
+const NAMES = { provider_groups: 'group_id', api_keys: 'api_key_id', keys: 'token_hash' }
+
+/** GET /admin/usage. */
+export async function readUsage(
+  get: Get,
+  limits: Limits,
+  { kind, key, bucket, from, to }: UsageRequest,
+  isEventual: boolean,
+): Promise<ServedUsage> {
+  const query = new URLSearchParams({ bucket, tz: 'UTC', from: toText(from), to: toText(to) })
+  if (kind !== 'all') query.set(NAMES[kind], String(key))
+  if (isEventual) query.set('consistency', 'eventual')
+  const path = `/admin/usage?${query}`
+  for (let tries = 1; ; tries++) {
+    try {
+      const { body, positions } = await readPage(get, limits, path)
+      return { body, positions }
+    } catch (error) {
+      // A service that is busy for a moment says so.
+      if (!(error instanceof NotServed) || tries === TRIES) throw error
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+    }
+  }
+}
+
+const toText = (ms: number) => new Date(ms).toISOString()
+
+/** All pages of a list, by its cursors. */
+export async function* readList(
+  get: Get,
+  limits: Limits,
+  list: string,
+): AsyncGenerator<ServedPage> {
+  let cursor: unknown = ''
+  let bytes = 0
+  while (typeof cursor === 'string') {
+    const next = cursor === '' ? '' : `&cursor=${encodeURIComponent(cursor)}`
+    const page = await readPage(get, limits, `/admin/${list}?limit=1000&ended=true${next}`)
+    const { items, next_cursor } = page.body
+    bytes += page.bytes
+    const isOver = next_cursor === null
+    const isNew = typeof next_cursor === 'string' && next_cursor !== '' && next_cursor !== cursor
+    const isNext = isNew && Array.isArray(items) && items.length > 0
+    if (!Array.isArray(items) || (!isOver && !isNext)) {
+      throw new SourceError(`/admin/${list} is no list`)
+    }
+    if (bytes > MOST_LIST_BYTES) throw new SourceError(`/admin/${list} does not end`)
+    yield { rows: items, positions: page.positions }
+    cursor = next_cursor
+  }
+}
+
+async function readPage(get: Get, limits: Limits, path: string) {
+  const response = await get(path)
+  const header = response.headers.get('tallybook-position') ?? ''
+  const positions = parsePositions(header, MAX_SHARDS)
+  const bytes = await readBody(response, MOST_BYTES, limits)
+  const body = parseExact(bytes.toString())
+  const known = positions?.filter((position) => position !== undefined) ?? []
+  // Shards are named from the first on, none left out.
+  const isWhole = known.length > 0 && known.every((_, shard) => positions![shard] !== undefined)
+  if (!isWhole || typeof body !== 'object' || body === null) {
+    throw new SourceError(`${path} is no page with a Tallybook-Position`)
+  }
+  return { body: body as Record<string, unknown>, positions: known, bytes: bytes.length }
+}
+
+/** Digits that may be such a number; those of a rate, behind its point, are none. */
+const MANY_DIGITS = /(?<![.\d])\d{16}/
+
+/** JSON whose whole numbers above 2^53 - 1 are bigints; undefined where it is none. */
+function parseExact(text: string): unknown {
+  try {
+    // A reviver takes ten times as long.
+    if (!MANY_DIGITS.test(text)) return JSON.parse(text)
+    return JSON.parse(text, function reviver(this: unknown, ...args: unknown[]) {
+      const [, value, context] = args as [string, unknown, { source?: string } | undefined]
+      const isRounded = typeof value === 'number' && !Number.isSafeInteger(value)
+      return isRounded && /^\d+$/.test(context?.source ?? '') ? BigInt(context!.source!) : value
+    })
+  } catch {
+    return undefined
+  }
+}

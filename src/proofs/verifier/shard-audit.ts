@@ -1,0 +1,250 @@
+import { hashPayload } from '../../events/event.ts'
+import { type LineEvent, parseEventLine } from '../../events/event-line.ts'
+import { hashLeaf } from '../../events/leaf.ts'
+import { Frontier } from '../merkle/frontier.ts'
+import { equalHashes, type Hash } from '../merkle/hash.ts'
+import type { VerifierKey } from '../merkle/key.ts'
+import { TILE_WIDTH } from '../merkle/tile.ts'
+import type { SignedTreeHead } from '../merkle/tree-head.ts'
+import { Claims } from './attested.ts'
+import { type DealtArchive, describeChange } from './dealt.ts'
+import type { FindingKind, Report } from './finding.ts'
+import { ShardFold } from './fold.ts'
+import { KeptRoots } from './kept-roots.ts'
+import { PublishedLeaves } from './leaves.ts'
+import { readCited } from './origins.ts'
+import { readEvent } from './read-event.ts'
+import type { Receipt } from './receipt.ts'
+import type { LogSource } from './sources/source.ts'
+import { ToldAhead } from './told.ts'
+import { UpperTiles } from './upper-tiles.ts'
+
+/** Attestations that are read ahead of the walk, which has to know what they are about. */
+const AHEAD = 256
+
+export type ShardAuditOptions = {
+  source: LogSource
+  shard: number
+  /** Those whose signature on a cited head counts. */
+  keys: readonly VerifierKey[]
+  /** What the log was dealt from; null where the auditor doesn't have it. */
+  dealt: DealtArchive | null
+  onFinding: Report
+  /** Something an auditor should know that is no finding. */
+  onNote: (message: string) => void
+}
+
+/**
+ * Goes through one shard from its first event on, once, in memory that depends on the number of
+ * keys: payloads, leaves, tiles, roots, order, and what all of it comes to.
+ */
+export class ShardAudit {
+  readonly shard: number
+  readonly fold = new ShardFold()
+  readonly claims: Claims
+  readonly roots: KeptRoots
+  /** Called whenever the fold has come one event further. */
+  onFolded: (fold: ShardFold) => void = () => {}
+  readonly #events = new Frontier()
+  readonly #tiles = new Frontier()
+  readonly #attestations: ToldAhead
+  readonly #origins: ToldAhead
+  readonly #receipts = new Map<number, Receipt[]>()
+  readonly #upper: UpperTiles | null
+  #recordedAt = ''
+
+  constructor(private readonly options: ShardAuditOptions) {
+    const { source, shard, onFinding } = options
+    this.shard = shard
+    const { published } = source
+    this.#upper = published === null ? null : new UpperTiles(published, shard, onFinding)
+    this.claims = new Claims(shard, onFinding)
+    this.roots = new KeptRoots(onFinding)
+    this.#attestations = new ToldAhead(shard, 'ProjectionAttested', onFinding)
+    this.#origins = new ToldAhead(shard, 'OriginChanged', onFinding)
+  }
+
+  /** Events (or leaves, where that is all there is to read) that were gone through. */
+  get size(): number {
+    return this.#events.size
+  }
+
+  /** When the last event that was gone through was recorded; empty before the first. */
+  get newestAt(): string {
+    return this.fold.recordedAt
+  }
+
+  /** A receipt, by its file's name; the walk hasn't passed its event yet. */
+  keepReceipt(name: string, receipt: Receipt): void {
+    const { position } = receipt.event
+    this.#receipts.set(position, [...(this.#receipts.get(position) ?? []), receipt])
+    const { size, root } = receipt.head
+    const whose = `the head of the receipt for ${this.shard}/${position}`
+    this.roots.add({ size, root, whose, kind: 'receipt', at: name })
+  }
+
+  /** Goes on as far as a signed head covers. */
+  async advance(head: SignedTreeHead, onProgress: (size: number) => void): Promise<void> {
+    const at = `shard ${this.shard}`
+    const { size, root } = head
+    this.roots.add({ size, root, whose: 'the signed tree head', kind: 'root', at })
+    await this.advanceUnsigned(size, onProgress)
+  }
+
+  /** Goes on to a size that nobody has signed. */
+  async advanceUnsigned(size: number, onProgress: (size: number) => void): Promise<void> {
+    this.roots.compare(this.#events, this.#tiles)
+    const { events, published } = this.options.source
+    const leaves =
+      published === null
+        ? null
+        : new PublishedLeaves(published, this.shard, this.size, size, this.options.onFinding)
+    if (events === null) {
+      if (leaves !== null) await this.#walkPublished(size, leaves, onProgress)
+      await this.#upper?.compare()
+      return
+    }
+    try {
+      await this.#walkEvents(size, leaves, onProgress)
+      await this.#upper?.compare()
+    } finally {
+      await this.#attestations.close()
+      await this.#origins.close()
+    }
+  }
+
+  async #walkEvents(
+    size: number,
+    leaves: PublishedLeaves | null,
+    onProgress: (size: number) => void,
+  ): Promise<void> {
+    const from = this.size
+    const { readTold, readLines } = this.options.source.events!
+    this.#attestations.begin(readTold(this.shard, 'ProjectionAttested', from, size))
+    this.#origins.begin(readTold(this.shard, 'OriginChanged', from, size))
+    this.claims.begin(this.fold)
+    await this.#readOrigins()
+    let published: Hash[] | null = null
+    for await (const line of readLines(this.shard, from, size)) {
+      const position = this.size
+      if (position === size) break
+      if (position % TILE_WIDTH === 0 || position === from) {
+        published = leaves === null ? null : await leaves.readTile()
+        onProgress(position)
+      }
+      if (this.#attestations.isOpen) await this.#readAttestations()
+      if (!(await this.#checkLine(line, published))) return
+    }
+    if (this.size < size) {
+      this.#find('order', this.size, `${size - this.size} events of the log are missing`)
+    }
+    this.#attestations.end(this.size)
+    this.#origins.end(this.size)
+  }
+
+  async #walkPublished(
+    size: number,
+    leaves: PublishedLeaves,
+    onProgress: (size: number) => void,
+  ): Promise<void> {
+    while (this.size < size) {
+      onProgress(this.size)
+      const published = await leaves.readTile()
+      const skipped = this.size % TILE_WIDTH
+      if (published === null) return
+      for (const hash of published.slice(skipped)) await this.#append(hash, hash)
+    }
+  }
+
+  /** False where nothing behind it can be made sense of. */
+  async #checkLine(line: string, published: Hash[] | null): Promise<boolean> {
+    const position = this.size
+    const parsed = parseEventLine(line)
+    if (parsed.kind === 'malformed') {
+      this.#find('order', position, `what stands there is not an event: ${parsed.reason}`)
+      return false
+    }
+    const { event, leaf } = parsed
+    if (event.shard !== this.shard || event.position !== position) {
+      this.#find('order', position, `event ${event.shard}/${event.position} stands there`)
+      return false
+    }
+    const leafHash = hashLeaf(leaf)
+    const hash = published?.[position % TILE_WIDTH] ?? leafHash
+    if (!equalHashes(leafHash, hash)) {
+      this.#find('rewritten', position, 'the event is not the one whose leaf is in the tree')
+    }
+    this.#checkEvent(event)
+    this.#checkReceipts(position, leafHash)
+    this.fold.add(readEvent(event), position, event.recordedAt)
+    this.onFolded(this.fold)
+    this.claims.compare(this.fold)
+    this.claims.forgetUsage(this.fold)
+    await this.#append(leafHash, hash)
+    return true
+  }
+
+  #checkEvent(event: LineEvent): void {
+    const { type, payload, payloadSha256, recordedAt, position } = event
+    if (hashPayload(payload) !== payloadSha256) {
+      this.#find('payload', position, 'its payload is not the one whose hash the leaf has')
+    }
+    if (recordedAt < this.#recordedAt) {
+      this.#find('order', position, `it was recorded at ${recordedAt}, before the one before it`)
+    }
+    this.#recordedAt = recordedAt
+    if (type === 'ProjectionAttested') this.#attestations.confirm(event)
+    if (type === 'OriginChanged') this.#origins.confirm(event)
+    if (type === 'ShardsChanged') this.#confirmDealt(event)
+  }
+
+  #confirmDealt(event: LineEvent): void {
+    const said = readEvent(event)
+    if (said?.type !== 'ShardsChanged') return
+    const { dealt, onNote } = this.options
+    if (dealt !== null) dealt.confirm(this.shard, event.position, said.change)
+    else if (this.shard === 0 || said.change.previous.length > 0) {
+      onNote(describeChange(`${this.shard}/${event.position}`, said.change))
+    }
+  }
+
+  #checkReceipts(position: number, leafHash: Hash): void {
+    for (const receipt of this.#receipts.get(position) ?? []) {
+      if (equalHashes(receipt.leafHash, leafHash)) continue
+      this.#find('receipt', position, 'the log holds another event than the receipt')
+    }
+  }
+
+  async #readAttestations(): Promise<void> {
+    while (this.#attestations.ahead < AHEAD) {
+      const told = await this.#attestations.next()
+      if (told === null) return
+      if (told.said.type !== 'ProjectionAttested') continue
+      this.claims.add(told.position, told.said, this.fold)
+    }
+  }
+
+  /** Heads that the log cites of origins before: it comes by their sizes before it cites them. */
+  async #readOrigins(): Promise<void> {
+    for (let told = await this.#origins.next(); told; told = await this.#origins.next()) {
+      if (told.said.type !== 'OriginChanged') continue
+      const at = `${this.shard}/${told.position}`
+      const { previous } = told.said.change
+      const cited = readCited(at, previous, this.options.keys)
+      if (cited.kind === 'note') this.options.onNote(cited.message)
+      else if (cited.root.size >= this.size) this.roots.add(cited.root)
+      else this.options.onNote(`${cited.root.whose}, was not compared: it is behind the last audit`)
+    }
+  }
+
+  async #append(leafHash: Hash, tileHash: Hash): Promise<void> {
+    this.#events.append(leafHash)
+    this.#tiles.append(tileHash)
+    await this.#upper?.append(tileHash)
+    this.roots.compare(this.#events, this.#tiles)
+  }
+
+  #find(kind: FindingKind, position: number, message: string): void {
+    this.options.onFinding({ kind, at: `${this.shard}/${position}`, message })
+  }
+}

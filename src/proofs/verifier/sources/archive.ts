@@ -1,0 +1,59 @@
+import { join } from 'node:path'
+import type { Problem } from '../../../archive/check.ts'
+import type { Manifest } from '../../../archive/manifest.ts'
+import { openArchive } from '../../../archive/open.ts'
+import { PartError, readPart } from '../../../archive/read-part.ts'
+import { readSignedHeads } from '../../../archive/transparency.ts'
+import { StartError } from '../../../platform/user-error.ts'
+import { type LogSource, SourceError } from '../index.ts'
+
+/** The type of an event, from the begin of its line. */
+const TYPE = /^\{"shard":\d+,"position":\d+,"type":"(\w+)"/
+
+/** An archive as the log that an audit reads, and what is wrong with its manifest. */
+export async function openArchiveSource(
+  directory: string,
+): Promise<{ source: LogSource; problems: Problem[] }> {
+  const { manifest, problems } = await openArchive(directory)
+  if (manifest === null) {
+    throw new StartError(`${directory}: ${problems.map(({ message }) => message).join('; ')}`)
+  }
+  const { keys, heads } = await readSignedHeads(directory, manifest)
+  const source: LogSource = {
+    shards: manifest.shards.length,
+    sizes: manifest.shards.map(({ events }) => events),
+    readKeys: async () => keys,
+    readHead: async (shard) => heads.get(shard) ?? null,
+    published: null,
+    pages: null,
+    events: {
+      readLines: (shard, from, to) => readLines(directory, manifest, { shard, from, to }),
+      readTold: async function* (shard, type, from, to) {
+        // Most archives have no such event, which the manifest says; it is not believed, as the
+        // walk finds what was left out.
+        if (!manifest.shards[shard]?.types[type]) return
+        for await (const line of readLines(directory, manifest, { shard, from, to })) {
+          if (TYPE.exec(line)?.[1] === type) yield line
+        }
+      },
+    },
+  }
+  return { source, problems }
+}
+
+type Range = { shard: number; from: number; to: number }
+
+async function* readLines(directory: string, manifest: Manifest, { shard, from, to }: Range) {
+  for (const part of manifest.shards[shard]?.parts ?? []) {
+    if (part.last_position < from || part.first_position >= to) continue
+    let position = part.first_position
+    try {
+      for await (const lines of readPart(join(directory, part.file))) {
+        for (const line of lines) if (position++ >= from) yield line
+      }
+    } catch (error) {
+      if (error instanceof PartError) throw new SourceError(`${part.file}: ${error.message}`)
+      throw error
+    }
+  }
+}

@@ -1,0 +1,63 @@
+import { Frontier, rootOfHashes } from '../merkle/frontier.ts'
+import { equalHashes, HASH_BYTES, type Hash } from '../merkle/hash.ts'
+import { formatTilePath, TILE_WIDTH } from '../merkle/tile.ts'
+import type { Report } from './finding.ts'
+import { NotServed, type PublishedSource } from './sources/source.ts'
+
+/** The hashes of one tile of a level, as far as the leaves have come, and which tile it is. */
+type Level = { number: number; hashes: Hash[] }
+
+/**
+ * The tiles above level 0, made anew from the leaf hashes and held against those that are
+ * published: proofs are made of these.
+ */
+export class UpperTiles {
+  /** Level 0 is kept as a tree: only its root is needed. */
+  #leaves = new Frontier()
+  readonly #levels: Level[] = []
+
+  constructor(
+    private readonly source: PublishedSource,
+    private readonly shard: number,
+    private readonly report: Report,
+  ) {}
+
+  async append(leafHash: Hash): Promise<void> {
+    this.#leaves.append(leafHash)
+    if (this.#leaves.size < TILE_WIDTH) return
+    const root = this.#leaves.root()
+    this.#leaves = new Frontier()
+    await this.#add(1, root)
+  }
+
+  /** Compares the partial tiles of the tree as it is now. */
+  async compare(): Promise<void> {
+    for (const [i, level] of this.#levels.entries()) {
+      if (level.hashes.length > 0) await this.#compareTile(i + 1, level)
+    }
+  }
+
+  async #add(number: number, root: Hash): Promise<void> {
+    this.#levels[number - 1] ??= { number: 0, hashes: [] }
+    const level = this.#levels[number - 1]!
+    level.hashes.push(root)
+    if (level.hashes.length < TILE_WIDTH) return
+    await this.#compareTile(number, level)
+    this.#levels[number - 1] = { number: level.number + 1, hashes: [] }
+    await this.#add(number + 1, rootOfHashes(level.hashes))
+  }
+
+  async #compareTile(level: number, { number, hashes }: Level): Promise<void> {
+    const tile = { level, number, width: hashes.length }
+    const at = `shard ${this.shard}`
+    try {
+      const [bytes] = await this.source.readTiles(this.shard, [tile])
+      if (equalHashes(bytes!, Buffer.concat(hashes, hashes.length * HASH_BYTES))) return
+      const message = `${formatTilePath(tile)} does not hold the roots of the tiles below it`
+      this.report({ kind: 'published', at, message })
+    } catch (error) {
+      if (!(error instanceof NotServed)) throw error
+      this.report({ kind: 'published', at, message: `it is not published: ${error.message}` })
+    }
+  }
+}

@@ -1,0 +1,119 @@
+import type { Exact } from '../../events/exact.ts'
+import { isSame, isWhole, ratedFields, toText } from './shown.ts'
+import type { UsageRequest } from './sources/source.ts'
+import { BUCKET_MS, countBuckets, formatBucket } from './usage-range.ts'
+
+/** What is shown of a bucket: whole numbers, and as text what is none. */
+export type Shown = Exact | string
+
+export type UsageBody = {
+  /** By the bucket's number; those without any usage are left out. */
+  shown: Map<number, Shown[]>
+  /** Buckets that should be there, and are not. */
+  missing: Set<number>
+}
+
+/** What is wrong, and where: in a bucket, or (empty) the page itself. */
+type Find = (where: string, message: string) => void
+
+/** The columns of usage that are summed, as a page names them. */
+export function usageFields({ kind }: UsageRequest): readonly string[] {
+  return kind === 'keys'
+    ? ['request_count', 'used_tokens', 'quota_used']
+    : ['total_requests', 'success_requests']
+}
+
+/** Reads a page of usage, and finds where it contradicts itself; null where it is none. */
+export function readUsageBody(request: UsageRequest, body: unknown, find: Find): UsageBody | null {
+  const { items, total } = (body ?? {}) as Record<string, unknown>
+  if (!isAsked(request, body) || !Array.isArray(items)) {
+    find('', 'it is not the usage in UTC that was asked for')
+    return null
+  }
+  const missing = new Set<number>()
+  const shown = new Map<number, Shown[]>()
+  const sums = usageFields(request).map(() => 0n)
+  let strange = 0
+  let next = 0
+  for (const item of items as unknown[]) {
+    const index = indexOf(request, item)
+    if (index === null || index < next) {
+      strange++
+      continue
+    }
+    for (; next < index; next++) missing.add(next)
+    next++
+    const fields = item as Record<string, unknown>
+    if (isZero(request, fields)) continue
+    const values = usageFields(request).map((field) => toShown(fields[field]))
+    shown.set(index, values)
+    for (const [i, value] of values.entries()) if (isWhole(value)) sums[i]! += BigInt(value)
+    checkRates(request, fields, (message) => find(formatBucket(request, index), message))
+  }
+  for (; next < countBuckets(request); next++) missing.add(next)
+  const [first] = missing
+  if (first !== undefined) {
+    const message = `the page leaves out ${missing.size} of its ${request.bucket}s, this one first`
+    find(formatBucket(request, first), message)
+  }
+  if (strange > 0) {
+    const what = `${strange} of its items are no ${request.bucket}s of it`
+    find('', `${what}, stand there twice or not in their order`)
+  }
+  checkTotal(request, total, sums, find)
+  return { shown, missing }
+}
+
+function isAsked({ bucket, from, to }: UsageRequest, body: unknown): boolean {
+  const shown = (body ?? {}) as Record<string, unknown>
+  const isRange = toMoment(shown.from) === from && toMoment(shown.to) === to
+  return isRange && shown.bucket === bucket && shown.tz === 'UTC'
+}
+
+/** The number of an item's bucket; null where it is none of that range. */
+function indexOf(request: UsageRequest, item: unknown): number | null {
+  const { from, to } = (item ?? {}) as Record<string, unknown>
+  const start = toMoment(from)
+  const step = BUCKET_MS[request.bucket]
+  const index = (start - request.from) / step
+  const isBucket = Number.isInteger(index) && index >= 0 && index < countBuckets(request)
+  return isBucket && toMoment(to) === start + step ? index : null
+}
+
+const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.0+)?(Z|[+-]\d\d:\d\d)$/
+
+const toMoment = (text: unknown): number =>
+  typeof text === 'string' && MOMENT.test(text) ? Date.parse(text) : Number.NaN
+
+const RATES = ['failure_requests', 'success_rate', 'failure_rate'] as const
+
+/** Most buckets of most keys: nothing was used, and that is what they say. */
+function isZero(request: UsageRequest, item: Record<string, unknown>): boolean {
+  const isNothing = usageFields(request).every((field) => item[field] === 0)
+  return isNothing && (request.kind === 'keys' || RATES.every((field) => item[field] === 0))
+}
+
+const toShown = (value: unknown): Shown => (isWhole(value) ? value : toText(value).slice(0, 100))
+
+/** What follows from the sums; these are compared with the log. */
+function checkRates(
+  { kind }: UsageRequest,
+  item: Record<string, unknown>,
+  find: (message: string) => void,
+): void {
+  const { total_requests: total, success_requests: success } = item
+  if (kind === 'keys' || !isWhole(total) || !isWhole(success)) return
+  for (const [field, value] of ratedFields(BigInt(total), BigInt(success))) {
+    if (isSame(item[field], value)) continue
+    find(`${field} is ${toText(item[field])}, and it comes to ${toText(value)} there`)
+  }
+}
+
+function checkTotal(request: UsageRequest, total: unknown, sums: bigint[], find: Find): void {
+  const shown = (total ?? {}) as Record<string, unknown>
+  for (const [i, field] of usageFields(request).entries()) {
+    if (isSame(shown[field], sums[i])) continue
+    find('total', `${field} is ${toText(shown[field])}, and its items come to ${sums[i]}`)
+  }
+  checkRates(request, shown, (message) => find('total', message))
+}

@@ -1,0 +1,23 @@
+import type { Sql } from '../../platform/postgres/pool.ts'
+import { PAGE_IDS } from './snapshots.ts'
+
+/** About how many ids a shard's snapshot at a position has: its pages, counted. */
+export async function readSnapshotSize(
+  sql: Sql,
+  shard: number,
+  generation: number,
+  position: number,
+): Promise<number> {
+  const [row] = await sql<{ pages: number }[]>`
+    select (
+      select count(*)
+      from api_key_snapshots s
+      where s.shard = ${shard} and s.generation = ${generation} and s.position = ${position}
+    )::integer + (
+      select count(*)
+      from key_snapshots s
+      where s.shard = ${shard} and s.generation = ${generation} and s.position = ${position}
+    )::integer as pages`
+  // Each has an empty first page.
+  return Math.max(row!.pages - 2, 0) * PAGE_IDS
+}

@@ -1,0 +1,175 @@
+import { PayloadError } from '../../events/columns.ts'
+import { CURRENT_VERSIONS, decodeEvent, type Event, UnknownEvent } from '../../events/event.ts'
+import type { Positions } from '../../events/positions.ts'
+import { type FoldableEvent, type ReadLarge, visitEvents } from '../../log/visit.ts'
+import { takeInTurns } from '../../platform/async/turns.ts'
+import { NotNow } from '../../platform/postgres/errors.ts'
+import { isOfNewerCode } from '../../platform/postgres/newer.ts'
+import type { Transaction } from '../../platform/postgres/pool.ts'
+import { catalogRows } from '../projections/catalog-rows.ts'
+import { countApiKeys, countGroups, countKeys } from '../projections/count.ts'
+import { type KeySum, KeySums } from '../projections/key-sums.ts'
+import type { Projection } from '../projections/projection.ts'
+import { snapshots } from '../projections/snapshots.ts'
+import { type Sum, Sums } from '../projections/sums.ts'
+import { gatherColumns, keySumColumns, sumColumns } from '../projections/unnest.ts'
+import type { Past } from './as-of-source.ts'
+import type { UsageOf } from './usage-rows.ts'
+
+/** A read of the past has too far to go from the newest snapshot before it. */
+export class SnapshotsBehind extends NotNow {
+  override name = 'SnapshotsBehind'
+}
+
+/** Counters that a read of the past needs; `only`: no others than those of one id or hash. */
+export type Wanted = { counters: Counters; only?: number | string }
+export type Counters = 'apiKeys' | 'groups' | 'keys'
+
+/** Those that say what somebody has counted. */
+export function wantedOf(of: UsageOf): Wanted {
+  switch (of.kind) {
+    case 'all':
+      return { counters: 'groups' }
+    case 'group':
+      return { counters: 'groups', only: of.id }
+    case 'api_key':
+      return { counters: 'apiKeys', only: of.id }
+    case 'key':
+      return { counters: 'keys', only: of.hash }
+  }
+}
+
+/** Events that a read folds at most: three seconds of work. Between snapshots there are fewer. */
+export const MAX_EVENTS = 500_000
+
+/** Events a second that snapshots of an idle machine come nearer to the log. */
+const CATCH_UP = 20_000
+
+/** Shards that are asked without waiting for the answers of those before: their ways add up. */
+const AHEAD = 32
+
+/**
+ * What was counted up to these positions: the newest snapshots before them, and a fold of what the
+ * log has between. Throws NotNow where there are too few snapshots yet, and where only newer code
+ * can read what is between.
+ */
+export async function readPast(
+  transaction: Transaction,
+  positions: Positions,
+  { counters, only }: Wanted,
+  readLarge: ReadLarge | null = null,
+): Promise<Past> {
+  const generations = await readGenerations(transaction)
+  const starts: number[] = []
+  const apiKeys = new Sums()
+  const groups = new Sums()
+  const keys = new KeySums()
+  let isUnread = false
+  const count = (event: Event, recordedAt: string) => {
+    if (event.type === 'KeyStatsFlushed') countKeys(keys, event.flush, recordedAt)
+    if (event.type !== 'ApiKeyStatsFlushed') return
+    if (counters === 'apiKeys') countApiKeys(apiKeys, event.flush)
+    else countGroups(groups, event.flush)
+  }
+  /** What can't be folded the projections have parked, or it is unknown. */
+  const skip = (error: unknown) => {
+    if (error instanceof UnknownEvent) isUnread = true
+    if (!(error instanceof PayloadError)) throw error
+  }
+  const visitAll = async (shard: number, after: number, events: number) => {
+    const large: FoldableEvent[] = []
+    const visit = (stored: FoldableEvent) => {
+      const isKeys = stored.type === 'KeyStatsFlushed'
+      if (isKeys !== (counters === 'keys') && stored.type in CURRENT_VERSIONS) return
+      if (stored.payload === null) return void large.push(stored)
+      try {
+        count(decodeEvent(stored.type, stored.version, stored.payload), stored.recordedAt)
+      } catch (error) {
+        skip(error)
+      }
+    }
+    const isSplit = readLarge !== null
+    const visited = await visitEvents(transaction, { shard, after }, events, visit, isSplit)
+    if (visited < events) throw new NotNow('log changed', 1, 'It has lost what is to be read.')
+    // Sums, so in any order.
+    for (const { position, payloadSha256, recordedAt } of large) {
+      try {
+        const parts = readLarge!({ shard, position, payloadSha256 })
+        for await (const part of parts) count(part, recordedAt)
+      } catch (error) {
+        skip(error)
+      }
+    }
+  }
+  for (let first = 0; first < positions.length; first += AHEAD) {
+    const some = positions.slice(first, first + AHEAD)
+    const found = await Promise.all(
+      some.map((position, i) =>
+        readSnapshotBefore(transaction, generations.snapshots, first + i, position),
+      ),
+    )
+    starts.push(...found)
+    const behind = some.map((position, i) => position - found[i]! - MAX_EVENTS)
+    if (behind.some((events) => events > 0)) throw snapshotsBehind(behind)
+    await Promise.all(
+      some.map(async (position, i) => {
+        const events = position - found[i]!
+        if (events > 0) await visitAll(first + i, found[i]!, events)
+      }),
+    )
+  }
+  if (isUnread && (await isOfNewerCode(transaction))) {
+    const detail = 'A newer version of the service has appended what is to be read: ask that.'
+    throw new NotNow('newer events', 60, detail)
+  }
+  // What nobody asked for isn't sent to the database.
+  const isWanted = (id: number | string) => only === undefined || id === only
+  const columnsOf = (sums: Sum[]) => sumColumns(sums.filter(({ id }) => isWanted(id)))
+  const keyColumnsOf = (sums: KeySum[]) => keySumColumns(sums.filter(({ hash }) => isWanted(hash)))
+  const since = {
+    apiKeys: await takeInTurns(gatherColumns(apiKeys.slices(), columnsOf)),
+    groups: await takeInTurns(gatherColumns(groups.slices(), columnsOf)),
+    keys: await takeInTurns(gatherColumns(keys.slices(), keyColumnsOf)),
+  }
+  return { positions, generations, snapshots: starts, since }
+}
+
+/** By how many events each shard has more than may be folded. */
+function snapshotsBehind(behind: readonly number[]): SnapshotsBehind {
+  const events = Math.max(...behind)
+  const seconds = Math.min(300, Math.max(1, Math.ceil(events / CATCH_UP)))
+  return new SnapshotsBehind(
+    'snapshots behind',
+    seconds,
+    `Reads of the past need snapshots, which are ${events} events too far behind the log.`,
+  )
+}
+
+/** The live generations, once they are of the kind that this code makes. */
+async function readGenerations(transaction: Transaction): Promise<Past['generations']> {
+  const rows = await transaction<{ projection: string; generation: number; version: number }[]>`
+    select p.projection, p.generation, p.version from projections p`
+  const generationOf = ({ name, version }: Projection) => {
+    const row = rows.find(({ projection }) => projection === name)
+    // An older one is being rebuilt, and a newer one is for newer code.
+    if (row?.version !== version) {
+      throw new NotNow('projection rebuilding', 10, `${name} is folded anew for this version.`)
+    }
+    return row.generation
+  }
+  return { catalog: generationOf(catalogRows), snapshots: generationOf(snapshots) }
+}
+
+async function readSnapshotBefore(
+  transaction: Transaction,
+  generation: number,
+  shard: number,
+  position: number,
+): Promise<number> {
+  if (position < 0) return -1
+  const [row] = await transaction<{ position: string | null }[]>`
+    select max(s.position) as position
+    from api_key_snapshots s
+    where s.shard = ${shard} and s.generation = ${generation} and s.position <= ${position}`
+  return row!.position === null ? -1 : Number(row!.position)
+}

@@ -1,0 +1,187 @@
+import { PayloadError } from '../../events/columns.ts'
+import { decodeEvent } from '../../events/event.ts'
+import { readEvent, readPositionAt } from '../../log/read.ts'
+import { payloadText, type ReadLarge } from '../../log/visit.ts'
+import type { Fragment, Sql, Transaction } from '../../platform/postgres/pool.ts'
+import { startOfQuarter, usage } from '../projections/usage.ts'
+import type { History } from './as-of.ts'
+import { type Counted, contributionOf, isNothing, plus } from './contribution.ts'
+import { type UsageOf, usageRows } from './usage-rows.ts'
+
+/** Events that one look scans at most: some 20 MB, a fifth of a second. */
+const SCANNED_EVENTS = 20_000
+
+/** Quarters of usage that one look asks for. */
+const QUARTERS = 96
+
+/** A flush that is part of a total, and what it added. */
+export type Contribution = {
+  shard: number
+  position: number
+  /** RFC 3339. */
+  recordedAt: string
+  source: string
+  idempotencyKey: string | null
+  counted: Counted
+}
+
+/** What a look has found, and up to which position it has looked. */
+export type Contributions = { found: Contribution[]; lookedTo: number }
+
+/** Events of one shard: behind `after`, up to `to`. */
+type Range = { after: number; to: number }
+
+/**
+ * The flushes of one shard in a range that add to what `of` has counted: at most `limit`, and fewer
+ * where many others lie between. Quarters in which usage has nothing are not looked at.
+ */
+export async function readContributions(
+  { sql, history: { readLarge } }: { sql: Sql | Transaction; history: Pick<History, 'readLarge'> },
+  of: UsageOf,
+  { shard, after, to }: Range & { shard: number },
+  limit: number,
+): Promise<Contributions> {
+  const found: Contribution[] = []
+  const { ranges, known } = await readRanges(sql, of, shard, { after, to })
+  let left = SCANNED_EVENTS
+  for (const range of ranges) {
+    const end = Math.min(range.to, range.after + left)
+    const wanted = limit - found.length
+    const rows = await readCandidates(
+      sql,
+      of,
+      { shard, after: range.after, to: end },
+      { limit: wanted, smallOnly: readLarge !== null },
+    )
+    for (const row of rows) {
+      const counted = await countOf({ ...row, shard }, of, readLarge)
+      if (isNothing(counted)) continue
+      const { recorded_at: recordedAt, source, idempotency_key: idempotencyKey } = row
+      const position = Number(row.position)
+      found.push({ ...{ shard, position, recordedAt, source, idempotencyKey, counted } })
+    }
+    if (rows.length === wanted) return { found, lookedTo: Number(rows.at(-1)!.position) }
+    left -= end - range.after
+    if (left <= 0) return { found, lookedTo: end }
+  }
+  return { found, lookedTo: known }
+}
+
+/**
+ * Where to look: the quarters that have usage, and what usage has not folded yet. `known` is how
+ * far that is known.
+ */
+async function readRanges(
+  sql: Sql | Transaction,
+  of: UsageOf,
+  shard: number,
+  { after, to }: Range,
+): Promise<{ ranges: Range[]; known: number }> {
+  const first = after < to ? await readEvent(sql, shard, after + 1) : null
+  if (first === null) return { ranges: [], known: to }
+  const folded = Math.min(to, await readUsageCheckpoint(sql, shard))
+  const rows = await sql<{ quarter: string; next: string }[]>`
+    select u.quarter::text as quarter, (u.quarter + interval '15 minutes')::text as next
+    from (${usageRows(sql, of)}) u
+    where u.shard = ${shard} and u.quarter >= ${startOfQuarter(first.recordedAt)}::timestamptz
+    group by u.quarter
+    order by u.quarter
+    limit ${QUARTERS}`
+  const found = await Promise.all(
+    rows.map(async ({ quarter, next }) => ({
+      after: Math.max(after, (await readPositionAt(sql, shard, quarter)) - 1),
+      to: Math.min(folded, (await readPositionAt(sql, shard, next)) - 1),
+    })),
+  )
+  const known = rows.length === QUARTERS ? found.at(-1)!.to : to
+  if (known === to) found.push({ after: Math.max(after, folded), to })
+  return { ranges: joinRanges(found), known }
+}
+
+/** Neighbours as one; without those in which nothing is. */
+function joinRanges(ranges: Range[]): Range[] {
+  const joined: Range[] = []
+  for (const range of ranges) {
+    const last = joined.at(-1)
+    if (range.to <= range.after) continue
+    if (last?.to === range.after) last.to = range.to
+    else joined.push({ ...range })
+  }
+  return joined
+}
+
+async function readUsageCheckpoint(sql: Sql | Transaction, shard: number): Promise<number> {
+  const [row] = await sql<{ position: string }[]>`
+    select c.position
+    from checkpoints c
+      join projections p on p.projection = c.projection and p.generation = c.generation
+    where c.shard = ${shard} and c.projection = ${usage.name}`
+  return Number(row!.position)
+}
+
+type CandidateRow = {
+  position: string
+  type: string
+  version: number
+  recorded_at: string
+  source: string
+  idempotency_key: string | null
+  payload_sha256: string
+  /** Null where it is to be read elsewhere. */
+  payload: string | null
+}
+
+/** Flushes whose text has the id or hash in it: all that may count, and a few more. */
+async function readCandidates(
+  sql: Sql | Transaction,
+  of: UsageOf,
+  { shard, after, to }: Range & { shard: number },
+  { limit, smallOnly }: { limit: number; smallOnly: boolean },
+): Promise<CandidateRow[]> {
+  return sql<CandidateRow[]>`
+    select
+      e.position, e.type, e.version, e.source, e.idempotency_key,
+      ${payloadText(sql, smallOnly)} as payload,
+      encode(e.payload_sha256, 'hex') as payload_sha256,
+      to_char(e.recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')
+        as recorded_at
+    from events e
+    where e.shard = ${shard} and e.position > ${after} and e.position <= ${to}
+      and e.type = ${of.kind === 'key' ? 'KeyStatsFlushed' : 'ApiKeyStatsFlushed'}
+      and ${isMentioned(sql, of)}
+    order by e.position
+    limit ${limit}`
+}
+
+function isMentioned(sql: Sql | Transaction, of: UsageOf): Fragment {
+  switch (of.kind) {
+    case 'all':
+      return sql`true`
+    case 'group':
+    case 'api_key':
+      return sql`e.payload::text ~ ${`[[,]${of.id}[],]`}`
+    case 'key':
+      // As an append has written it.
+      return sql`strpos(e.payload::text, ${JSON.stringify(of.hash)}) > 0`
+  }
+}
+
+/** Nothing for an event that can't be folded: the projections have parked it. */
+async function countOf(
+  row: CandidateRow & { shard: number },
+  of: UsageOf,
+  readLarge: ReadLarge | null,
+): Promise<Counted> {
+  const { shard, position, payload_sha256: payloadSha256, type, version, payload } = row
+  try {
+    if (payload !== null) return contributionOf(decodeEvent(type, version, payload), of)
+    let counted: Counted = []
+    for await (const part of readLarge!({ shard, position: Number(position), payloadSha256 })) {
+      counted = plus(contributionOf(part, of), counted)
+    }
+    return counted
+  } catch (error) {
+    if (error instanceof PayloadError) return []
+    throw error
+  }
+}

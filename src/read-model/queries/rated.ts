@@ -1,0 +1,118 @@
+import type { Fragment, Transaction } from '../../platform/postgres/pool.ts'
+import {
+  isFound,
+  isOfCatalog,
+  type Page,
+  type PageRequest,
+  type SortColumns,
+  toKeyset,
+  toPage,
+} from './keyset-page.ts'
+import type { Listed, Source } from './live-source.ts'
+import { type Rated, type RatedRow, ratedColumns, toRated } from './rates.ts'
+
+export type ProviderGroup = { id: number; name: string | null } & Rated & Endable
+export type ApiKey = { id: number; group_id: number; name: string | null } & Rated & Endable
+
+/** Present on a row that ended: RFC 3339. */
+type Endable = { ended_at?: string }
+
+/** What `sort` of provider groups and API keys can name. */
+export const RATED_SORTS = {
+  id: 'bigint',
+  name: 'text',
+  total_requests: 'numeric',
+  success_requests: 'numeric',
+  failure_requests: 'numeric',
+  success_rate: 'float8',
+  failure_rate: 'float8',
+} as const satisfies SortColumns
+
+/** What to read: a page, or (as a page of one) a single row. */
+export type RatedRequest = PageRequest & { id: number | null }
+
+/** Provider groups with their counters. */
+export async function readProviderGroups(
+  transaction: Transaction,
+  source: Source,
+  request: RatedRequest,
+): Promise<Page<ProviderGroup>> {
+  const catalog = transaction`
+    select g.id, 0::bigint as group_id, coalesce(g.name, '') as name, g.ended_at
+    from (${source.providerGroups()}) g`
+  const page = await readRated(transaction, request, catalog, source.providerGroupCounters)
+  return {
+    ...page,
+    items: page.items.map((row) => ({ ...identity(row), ...toRated(row), ...end(row) })),
+  }
+}
+
+/** API keys with their counters, of one group if asked. */
+export async function readApiKeys(
+  transaction: Transaction,
+  source: Source,
+  request: RatedRequest & { groupId: number | null },
+): Promise<Page<ApiKey>> {
+  const { groupId } = request
+  const catalog = transaction`
+    select k.id, k.group_id, coalesce(k.name, '') as name, k.ended_at
+    from (${source.apiKeys()}) k
+    ${groupId === null ? transaction`` : transaction`where k.group_id = ${groupId}`}`
+  const page = await readRated(transaction, request, catalog, source.apiKeyCounters)
+  return {
+    ...page,
+    items: page.items.map((row) => {
+      const { id, name } = identity(row)
+      return { id, group_id: Number(row.group_id), name, ...toRated(row), ...end(row) }
+    }),
+  }
+}
+
+type Row = RatedRow & { id: string; group_id: string; name: string; ended_at: string | null }
+
+const identity = (row: Row) => ({ id: Number(row.id), name: row.name === '' ? null : row.name })
+const end = (row: Row): Endable => (row.ended_at === null ? {} : { ended_at: row.ended_at })
+
+async function readRated(
+  transaction: Transaction,
+  request: RatedRequest,
+  catalog: Fragment,
+  counters: (listed: Listed) => Fragment,
+): Promise<Page<Row>> {
+  const { column, cut } = toKeyset(transaction, request, RATED_SORTS, 'id')
+  const isCut = request.id !== null || isOfCatalog(column, 'id')
+  const listed = isCut ? transaction`select c.id from c` : null
+  const rows = await transaction<Row[]>`
+    with c as (
+      select *
+      from (${catalog}) c
+      where ${request.ended ? transaction`true` : transaction`c.ended_at is null`}
+        and ${isFound(transaction, 'id', request)}
+        and ${request.id === null ? transaction`true` : transaction`c.id = ${request.id}`}
+        ${isCut ? transaction`and ${cut}` : transaction``}
+    )
+    select *
+    from (
+      select
+        c.id, c.group_id, c.name,
+        to_char(c.ended_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') as ended_at,
+        ${ratedColumns(
+          transaction,
+          transaction`coalesce(n.requests, 0)`,
+          transaction`coalesce(n.successes, 0)`,
+        )}
+      from c
+        left join (
+          select t.id, sum(t.requests) as requests, sum(t.successes) as successes
+          from (${counters(listed)}) t
+          group by t.id
+        ) n on n.id = c.id
+    ) r
+    where ${cut}`
+  return toPage(
+    rows,
+    request,
+    (row) => [String(row[column as keyof Row]), row.id],
+    (row) => row,
+  )
+}

@@ -1,0 +1,78 @@
+import { type Exact, toExact } from '../../events/exact.ts'
+import type { Fragment, Transaction } from '../../platform/postgres/pool.ts'
+import { type Rated, type RatedRow, ratedColumns, toRated } from './rates.ts'
+import { type UsageOf, usageColumns } from './usage-rows.ts'
+
+/** What a token key has used. */
+export type KeyUsed = { request_count: Exact; used_tokens: Exact; quota_used: Exact }
+
+/** What was used between two moments, `from` included and `to` not; RFC 3339. */
+export type Bucket = { from: string; to: string } & (Rated | KeyUsed)
+
+/** Usage in each bucket, and in all of them. */
+export type Usage = { items: Bucket[]; total: Rated | KeyUsed }
+
+/**
+ * Sums rows of usage into buckets: bucket i lasts from `bounds[i]` to `bounds[i + 1]`. All bounds
+ * are whole quarters, so that no row belongs to two.
+ */
+export async function readUsage(
+  transaction: Transaction,
+  of: UsageOf,
+  rows: Fragment,
+  bounds: readonly string[],
+): Promise<Usage> {
+  const from = bounds[0]!
+  const to = bounds.at(-1)!
+  const sums = usageColumns(of)
+    .map((name) => transaction`sum(${transaction(name)}) as ${transaction(name)}`)
+    .reduce((all, sum) => transaction`${all}, ${sum}`)
+  // Row 0 is the sum of all.
+  const found = await transaction<UsedRow[]>`
+    with n as (
+      select
+        width_bucket(u.quarter, ${`{${bounds.join(',')}}`}::timestamptz[]) as bucket, ${sums}
+      from (${rows}) u
+      where u.quarter >= ${from}::timestamptz and u.quarter < ${to}::timestamptz
+      group by 1
+    )
+    select ${usedColumns(transaction, of)}
+    from generate_series(0, ${bounds.length - 1}::integer) b
+      left join (
+        select * from n
+        union all
+        select 0, ${sums} from n
+      ) n on n.bucket = b
+    order by b`
+  const [total, ...items] = found.map(toUsed)
+  return {
+    items: items.map((used, i) => ({ from: bounds[i]!, to: bounds[i + 1]!, ...used })),
+    total: total!,
+  }
+}
+
+type KeyRow = { request_count: string; used_tokens: string; quota_used: string }
+type UsedRow = RatedRow | KeyRow
+
+function usedColumns(transaction: Transaction, { kind }: UsageOf): Fragment {
+  if (kind === 'key') {
+    return transaction`
+      coalesce(n.requests, 0) as request_count,
+      coalesce(n.tokens, 0) as used_tokens,
+      coalesce(n.quota_used, 0) as quota_used`
+  }
+  return ratedColumns(
+    transaction,
+    transaction`coalesce(n.requests, 0)`,
+    transaction`coalesce(n.successes, 0)`,
+  )
+}
+
+function toUsed(row: UsedRow): Rated | KeyUsed {
+  if ('total_requests' in row) return toRated(row)
+  return {
+    request_count: toExact(row.request_count),
+    used_tokens: toExact(row.used_tokens),
+    quota_used: toExact(row.quota_used),
+  }
+}

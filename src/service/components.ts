@@ -1,0 +1,167 @@
+import type { Logger } from 'pino'
+import { version } from '../../package.json'
+import type { Role } from '../auth/roles.ts'
+import { findOpenSessions } from '../auth/sessions.ts'
+import { Tokens } from '../auth/tokens.ts'
+import { Instances } from '../cluster/instances.ts'
+import type { Reads } from '../cluster/replicas/reads.ts'
+import { AuditStreams } from '../http/events/streams.ts'
+import { LivePositions } from '../http/live/positions.ts'
+import { Metrics } from '../http/metrics/metrics.ts'
+import { Places } from '../http/places.ts'
+import { LogAhead } from '../log/ahead.ts'
+import { Catalog } from '../log/catalog/catalog.ts'
+import { refreshCatalog } from '../log/catalog/refresh.ts'
+import { Log } from '../log/log.ts'
+import { readHeads } from '../log/read.ts'
+import { INTERVALS, type Intervals } from '../platform/intervals.ts'
+import { Outages } from '../platform/postgres/outages.ts'
+import type { Pools, ServerAddress } from '../platform/postgres/pool.ts'
+import { Attestations } from '../proofs/attestations/attestations.ts'
+import { Verifications } from '../proofs/integrity/scheduled/run.ts'
+import { citePrevious } from '../proofs/transparency/cite.ts'
+import { TreeHeads } from '../proofs/transparency/heads.ts'
+import { Integrator } from '../proofs/transparency/integrator.ts'
+import { refuseDealtOrigin } from '../proofs/transparency/old-origin.ts'
+import type { Origin } from '../proofs/transparency/origin.ts'
+import { Projector } from '../read-model/projector/projector.ts'
+import { History } from '../read-model/queries/as-of.ts'
+import { RebuildJobs } from '../read-model/rebuild/jobs.ts'
+import type { Config } from './config.ts'
+import { WorkerThread } from './worker/thread.ts'
+
+export type ServiceOptions = {
+  config: Pick<
+    Config,
+    'host' | 'port' | 'shards' | 'bodyLimitBytes' | 'unknownTokens' | 'maxFollowers'
+  > &
+    Partial<
+      Pick<
+        Config,
+        | 'basePath'
+        | 'verifyAt'
+        | 'logPublic'
+        | 'attestMinutes'
+        | 'idleTimeoutSeconds'
+        | 'metricsToken'
+        | 'metricsAddress'
+      >
+    >
+  address: ServerAddress
+  /** Replicas of that server, to read from. */
+  replicas?: readonly ServerAddress[]
+  tokens: Record<Role, string>
+  /** Under what the transparency log is signed. */
+  origin: Origin
+  /** INTERVALS by default. */
+  intervals?: Intervals
+  logger: Logger
+}
+
+/** What a service consists of. */
+export type Parts = Awaited<ReturnType<typeof makeParts>>
+
+/**
+ * Makes the parts of a service and ties them together: what is appended is told to those that
+ * follow the log. None of them runs yet. Throws StartError where the log isn't the one that was
+ * signed.
+ */
+export async function makeParts(options: ServiceOptions, pools: Pools, reads: Reads) {
+  const { address, logger, origin, intervals = INTERVALS } = options
+  const { shards, maxFollowers } = options.config
+  const catalog = new Catalog()
+  const refresh = () => refreshCatalog(pools.append, catalog)
+  await refresh()
+  const tokens = new Tokens(options.tokens)
+  await tokens.refresh(pools.control)
+
+  await refuseDealtOrigin(pools.append, origin)
+  const heads = await TreeHeads.open(pools.project, shards, origin)
+  await citePrevious(pools.append, shards, origin)
+
+  const instances: Instances = new Instances({
+    ...{ address, shards, version, logger },
+    intervals: intervals.instances,
+    onShared: () => projector.noticeShared(),
+    onWanted: (wanted) => projector.noticeWanted(wanted),
+  })
+  const projector = new Projector(
+    ...([pools, shards, logger, instances, intervals.projector] as const),
+    (place) => worker.readParts(place),
+  )
+  const tends = (shard: number) => instances.tends(shard)
+  const integrator = new Integrator(
+    ...([pools.project, shards, heads, intervals.transparency, logger, tends] as const),
+  )
+  const followed = { intervals: intervals.streams, tokens, logger, maxFollowers }
+  const places = new Places(intervals.places)
+  const streams = new AuditStreams({ pools, reads, shards, places, ...followed })
+  const live = new LivePositions({
+    readHeads: () => readHeads(pools.control),
+    findOpenSessions: (ids) => findOpenSessions(pools.control, ids),
+    ...followed,
+  })
+  const refusals = new Outages(logger, {
+    level: 'error',
+    begun: 'log: flushes are refused',
+    ended: 'log: flushes are taken again',
+  })
+  const noticeAppended = (shard: number, last: number, events: number) => {
+    integrator.noticeAppend(events)
+    streams.noticeAppend(shard, last)
+    places.noticeFlushes()
+  }
+  const log = new Log({
+    sql: pools.append,
+    shards,
+    catalog,
+    refreshCatalog: refresh,
+    intervals: intervals.log,
+    onRefused: (shard, error) => refusals.note(shard, error),
+    onTaken: (shard) => refusals.end(shard),
+    onAppended: (shard, batch) => {
+      const events = batch.events.length
+      projector.noticeAppend(shard, batch)
+      noticeAppended(shard, batch.firstPosition + events - 1, events)
+    },
+  })
+  const worker: WorkerThread = new WorkerThread({
+    ...{ address, shards, intervals, logger },
+    onRefused: (shard, error) => refusals.note(shard, error, 'worker'),
+    onTaken: (shard) => refusals.end(shard, 'worker'),
+    onAppended: (shard, firstPosition, events) => {
+      projector.noticeAppend(shard)
+      noticeAppended(shard, firstPosition + events - 1, events)
+    },
+  })
+  const attestations = new Attestations({
+    pools,
+    shards,
+    projector,
+    onAppended: (shard, position) => {
+      projector.noticeAppend(shard)
+      streams.noticeAppend(shard, position)
+    },
+  })
+  const ahead = new LogAhead({ sql: pools.control, logger })
+  const metrics = new Metrics({
+    ...intervals.metrics,
+    ...{ pools, ahead },
+    shards,
+    replicas: reads.replicas,
+    canTakeEach: () => log.canTakeEach(),
+    queueLength: () => log.queueLength + worker.queueLength,
+    treeSizes: () => heads.sizes,
+    instances,
+  })
+  reads.onServed = (served) => metrics.observeRead(served)
+  return {
+    ...{ catalog, tokens, heads, instances, projector, integrator, streams, live, log },
+    ...{ ahead, attestations, metrics, places, worker },
+    history: new History(...([pools, shards, () => projector.hurrySnapshots()] as const), (place) =>
+      worker.readParts(place),
+    ),
+    verifications: new Verifications(address, pools.project, logger),
+    rebuilds: new RebuildJobs(pools.read, { address, logger }),
+  }
+}

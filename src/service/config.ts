@@ -1,0 +1,155 @@
+import { type Role, TOKEN_VARIABLES } from '../auth/roles.ts'
+import { findUrlProblems, splitServers } from '../platform/postgres/connection/target.ts'
+import { StartError } from '../platform/user-error.ts'
+import { findNameProblem } from '../proofs/merkle/key.ts'
+
+/** What the environment says. */
+export type Config = {
+  host: string
+  /** 0 picks a free one. */
+  port: number
+  /** Prefix of all paths where a proxy shares its host with others, `/tallybook`; or ''. */
+  basePath: string
+  dataDir: string
+  /** null: the embedded PostgreSQL in the data directory. */
+  databaseUrl: string | null
+  /** Its replicas, a URL each; empty: all reads go to the database itself. */
+  replicaUrls: string[]
+  shards: number
+  /** null: made on the first start. */
+  tokens: Record<Role, string | null>
+  bodyLimitBytes: number
+  /** Seconds after which a connection without a request is closed. */
+  idleTimeoutSeconds: number
+  /** That one address may present in a minute. */
+  unknownTokens: number
+  /** Who may follow the log at once. */
+  maxFollowers: number
+  /** Who may read /metrics has this token; null: everyone may. */
+  metricsToken: string | null
+  /** Where /metrics is served instead of beside the other routes; null: it is served there. */
+  metricsAddress: { host: string; port: number } | null
+  /** What the transparency log is called; null: as the data directory has it. */
+  logOrigin: string | null
+  /** Whether everyone may read it: hashes, sources and idempotency keys, not what was counted. */
+  logPublic: boolean
+  /** Between two attestations of the projections; 0: only on demand. */
+  attestMinutes: number
+  /** When to verify the database each night, UTC; null: never. */
+  verifyAt: { hour: number; minute: number } | null
+  logLevel: string
+}
+
+const DEFAULT_BODY_LIMIT_BYTES = 16 * 1024 * 1024
+/**
+ * One event to so many takes this thread 150 ms: at one a second they get each, and requests are
+ * served. Measured in docs/audit.md.
+ */
+const DEFAULT_MAX_FOLLOWERS = 5_000
+/** Longer than the 60 s of common balancers: the one that closes first must not be the server. */
+export const DEFAULT_IDLE_SECONDS = 90
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
+
+/**
+ * Reads the environment. Throws StartError that names each variable that can't be used, and why.
+ */
+export function readConfig(env: Record<string, string | undefined>): Config {
+  const problems: string[] = []
+  const text = (name: string) => {
+    const value = env[name]?.trim()
+    return value === undefined || value === '' ? null : value
+  }
+  const integer = (name: string, fallback: number, from: number, to: number) => {
+    const value = text(name)
+    if (value === null) return fallback
+    const number = Number(value)
+    if (/^\d+$/.test(value) && number >= from && number <= to) return number
+    problems.push(`${name} must be a whole number from ${from} to ${to}, not "${value}".`)
+    return fallback
+  }
+  const token = (name: string) => {
+    const value = text(name)
+    if (value === null || /^[\x21-\x7e]{8,255}$/.test(value)) return value
+    problems.push(`${name} must be 8 to 255 visible ASCII characters.`)
+    return null
+  }
+  const timeOfDay = (name: string) => {
+    const value = text(name)
+    if (value === null) return null
+    const match = /^([01]\d|2[0-3]):([0-5]\d)$/.exec(value)
+    if (match) return { hour: Number(match[1]), minute: Number(match[2]) }
+    problems.push(`${name} must be a time of day in UTC, HH:MM, not "${value}".`)
+    return null
+  }
+  const flag = (name: string) => {
+    const value = text(name) ?? 'false'
+    if (value !== 'true' && value !== 'false') problems.push(`${name} must be true or false.`)
+    return value === 'true'
+  }
+  const origin = (name: string) => {
+    const value = text(name)
+    const problem = value === null ? null : findNameProblem(value)
+    if (problem !== null) problems.push(`${name} ${problem}, such as stats.example.com.`)
+    return value
+  }
+  const address = (name: string) => {
+    const value = text(name)
+    if (value === null) return null
+    const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s]+)):(\d{1,5})$/.exec(value)
+    if (match && Number(match[3]) <= 65_535) {
+      return { host: match[1] ?? match[2]!, port: Number(match[3]) }
+    }
+    problems.push(`${name} must be a host and a port, such as 127.0.0.1:9464, not "${value}".`)
+    return null
+  }
+  const basePath = (name: string) => {
+    const value = (text(name) ?? '').replace(/\/+$/, '')
+    if (value === '' || (/^(\/[\w~-][\w.~-]*)+$/.test(value) && value.length <= 255)) return value
+    problems.push(`${name} must be a path such as /tallybook, of letters, digits and - . _ ~.`)
+    return ''
+  }
+  const logLevel = text('TALLYBOOK_LOG_LEVEL') ?? 'info'
+  if (!LOG_LEVELS.includes(logLevel)) {
+    problems.push(`TALLYBOOK_LOG_LEVEL must be one of ${LOG_LEVELS.join(', ')}.`)
+  }
+  const config: Config = {
+    host: text('TALLYBOOK_HOST') ?? '127.0.0.1',
+    port: integer('TALLYBOOK_PORT', 3000, 0, 65_535),
+    basePath: basePath('TALLYBOOK_BASE_PATH'),
+    dataDir: text('TALLYBOOK_DATA_DIR') ?? '.tallybook',
+    databaseUrl: text('DATABASE_URL'),
+    replicaUrls: [],
+    shards: integer('TALLYBOOK_SHARDS', 1, 1, 1_024),
+    tokens: {
+      dp: token(TOKEN_VARIABLES.dp),
+      admin: token(TOKEN_VARIABLES.admin),
+      auditor: token(TOKEN_VARIABLES.auditor),
+    },
+    bodyLimitBytes: integer('TALLYBOOK_BODY_LIMIT_BYTES', DEFAULT_BODY_LIMIT_BYTES, 1_024, 2 ** 28),
+    idleTimeoutSeconds: integer('TALLYBOOK_IDLE_TIMEOUT_SECONDS', DEFAULT_IDLE_SECONDS, 5, 255),
+    unknownTokens: integer('TALLYBOOK_UNKNOWN_TOKENS', 30, 1, 1_000_000_000),
+    maxFollowers: integer('TALLYBOOK_MAX_FOLLOWERS', DEFAULT_MAX_FOLLOWERS, 1, 1_000_000),
+    metricsToken: token('TALLYBOOK_METRICS_TOKEN'),
+    metricsAddress: address('TALLYBOOK_METRICS_ADDRESS'),
+    logOrigin: origin('TALLYBOOK_LOG_ORIGIN'),
+    logPublic: flag('TALLYBOOK_LOG_PUBLIC'),
+    attestMinutes: integer('TALLYBOOK_ATTEST_MINUTES', 60, 0, 10_080),
+    verifyAt: timeOfDay('TALLYBOOK_VERIFY_AT'),
+    logLevel,
+  }
+  const urlProblems = (name: string, mustWrite: boolean) => {
+    const url = text(name)
+    return url === null ? [] : findUrlProblems(name, url, env, { mustWrite })
+  }
+  problems.push(...urlProblems('DATABASE_URL', true), ...urlProblems('DATABASE_READ_URL', false))
+  const readUrl = text('DATABASE_READ_URL')
+  if (readUrl !== null) config.replicaUrls = splitServers(readUrl)
+  if (readUrl !== null && config.databaseUrl === null) {
+    problems.push(
+      'DATABASE_READ_URL needs DATABASE_URL: the embedded database has no replicas. Set both, ' +
+        'or none.',
+    )
+  }
+  if (problems.length > 0) throw new StartError([...new Set(problems)].join('\n'))
+  return config
+}

@@ -1,0 +1,204 @@
+import type { Server } from 'bun'
+import { Elysia } from 'elysia'
+import type { Logger } from 'pino'
+import type { Tokens } from '../auth/tokens.ts'
+import type { Instances } from '../cluster/instances.ts'
+import type { Reads } from '../cluster/replicas/reads.ts'
+import { consoleRoutes } from '../console/index.ts'
+import type { Attempts } from '../http/attempts.ts'
+import { attestationRoutes } from '../http/attestations/index.ts'
+import { auth } from '../http/auth.ts'
+import { serveUnder } from '../http/base-path.ts'
+import { Bodies } from '../http/body.ts'
+import { catalogRoutes } from '../http/catalog/index.ts'
+import { reads } from '../http/counters/index.ts'
+import { audit } from '../http/events/index.ts'
+import type { AuditStreams } from '../http/events/streams.ts'
+import { explainRoute } from '../http/explain/index.ts'
+import { FLUSH_PATHS, flushes } from '../http/flushes/index.ts'
+import { health } from '../http/health.ts'
+import { refuseBadHost } from '../http/host.ts'
+import { liveRoute } from '../http/live/index.ts'
+import type { LivePositions } from '../http/live/positions.ts'
+import { metricsRoute } from '../http/metrics/index.ts'
+import type { Metrics } from '../http/metrics/metrics.ts'
+import { swaggerRoutes } from '../http/openapi/index.ts'
+import type { Places, Unnamed } from '../http/places.ts'
+import { Problem, unavailable } from '../http/problem.ts'
+import { projections } from '../http/projections/index.ts'
+import { sessionRoutes } from '../http/sessions/index.ts'
+import { statusRoute } from '../http/status/index.ts'
+import { tokenRoutes } from '../http/tokens/index.ts'
+import { transparencyRoutes } from '../http/transparency/index.ts'
+import { answerUnmatched, pathOf, type Route } from '../http/unmatched.ts'
+import { usageRoute } from '../http/usage/index.ts'
+import { verificationRoutes } from '../http/verifications/index.ts'
+import type { LogAhead } from '../log/ahead.ts'
+import type { Catalog } from '../log/catalog/catalog.ts'
+import type { Log } from '../log/log.ts'
+import { isUnavailable, NotNow } from '../platform/postgres/errors.ts'
+import type { Pools } from '../platform/postgres/pool.ts'
+import type { Attestations } from '../proofs/attestations/attestations.ts'
+import type { Verifications } from '../proofs/integrity/scheduled/run.ts'
+import type { TreeHeads } from '../proofs/transparency/heads.ts'
+import type { Projector } from '../read-model/projector/projector.ts'
+import type { History } from '../read-model/queries/as-of.ts'
+import type { WorkerThread } from './worker/thread.ts'
+
+/** Everything that the routes call. */
+export type AppOptions = {
+  pools: Pools
+  reads: Reads
+  shards: number
+  catalog: Catalog
+  log: Log
+  projector: Projector
+  history: History
+  /** See http/projections/. */
+  startRebuild: (projection: string) => boolean
+  streams: AuditStreams
+  live: LivePositions
+  instances: Instances
+  heads: TreeHeads
+  attestations: Attestations
+  logPublic: boolean
+  tokens: Tokens
+  verifications: Verifications
+  worker: WorkerThread
+  attempts: Attempts
+  places: Places
+  metrics: Metrics
+  ahead: LogAhead
+  /** False if they have an address of their own. */
+  hasMetrics: boolean
+  /** null: they are for everyone. */
+  metricsToken: string | null
+  logger: Logger
+  /** What a proxy has in front of all paths, `/tallybook`; or ''. */
+  basePath: string
+  bodyLimitBytes: number
+  /** Seconds after which a connection without a request is closed. */
+  idleTimeoutSeconds: number
+  isStopping: () => boolean
+}
+
+/**
+ * All routes. Every one but health, metrics and the API's description names the roles it is for.
+ */
+export function createApp(options: AppOptions) {
+  const guard = auth(options)
+  const { places, logger } = options
+  const bodies = new Bodies(options.bodyLimitBytes, {
+    inTurn: (client, request, receive) => places.takeBody(client, request, receive),
+  })
+  const routes: Route[] = []
+  const flushPaths = new Set(FLUSH_PATHS.flatMap((path) => [path, options.basePath + path]))
+  const app = new Elysia({
+    // Fields that a schema doesn't know are not dropped in silence.
+    normalize: false,
+    serve: {
+      // Routes bound their bodies themselves, after the role is known and with a proper answer.
+      maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+      idleTimeout: options.idleTimeoutSeconds,
+      // A second service on the port would take half of the flushes, without a word.
+      reusePort: false,
+      // Elysia's own fallback finds the path by the length of the host.
+      routes: {
+        '/*': (request: Request, server: Server<unknown>) =>
+          answerInTurn(places, { request, server }, () => answerUnmatched(request, routes)),
+      },
+    },
+  })
+    .onRequest(refuseBadHost)
+    .onError(({ error, code, request, server }) => {
+      const problem = toProblem(error, code, request, logger)
+      if (flushPaths.has(pathOf(request.url))) options.metrics.observeRefused(problem.status)
+      if (problem.status >= 500) return problem.toResponse()
+      return answerInTurn(places, { request, server }, () => problem.toResponse())
+    })
+    .use(
+      flushes(guard, {
+        ...options,
+        bodies,
+        appendLarge: (flush) => options.worker.append(flush),
+      }),
+    )
+    .use(
+      catalogRoutes(guard, {
+        ...options,
+        bodies,
+        onChanged: (shard, position) => {
+          options.projector.noticeAppend(shard)
+          options.streams.noticeAppend(shard, position)
+        },
+      }),
+    )
+    .use(reads(guard, { ...options, readAttested: () => options.attestations.readTotals() }))
+    .use(usageRoute(guard, options))
+    .use(projections(guard, options))
+    .use(audit(guard, options))
+    .use(explainRoute(guard, options))
+    .use(attestationRoutes(guard, options))
+    .use(transparencyRoutes(guard, { ...options, bodies }))
+    .use(tokenRoutes(guard, { ...options, bodies }))
+    .use(verificationRoutes(guard, options))
+    .use(sessionRoutes(options))
+    .use(liveRoute(guard, options))
+    .use(statusRoute(guard, options))
+    .use(health(options))
+    .use(
+      options.hasMetrics
+        ? metricsRoute(options.metrics, places, options.metricsToken)
+        : new Elysia(),
+    )
+    .use(swaggerRoutes(options.basePath, places))
+    .use(consoleRoutes(options.basePath, places))
+  routes.push(...serveUnder(options.basePath, app))
+  return app
+}
+
+/** Metrics alone, for an address of their own. */
+export function createMetricsApp(metrics: Metrics, places: Places, token: string | null) {
+  return new Elysia({ serve: { reusePort: false } })
+    .onError(({ error, code, request }) => toProblem(error, code, request, null).toResponse())
+    .use(metricsRoute(metrics, places, token))
+}
+
+/** Answers what was refused, or isn't there, when its turn comes. Never rejects. */
+async function answerInTurn(places: Places, asking: Unnamed, answer: () => Response) {
+  try {
+    return await places.takeRefusal(asking, answer)
+  } catch (error) {
+    return toProblem(error, 'UNKNOWN', asking.request, null).toResponse()
+  }
+}
+
+/** What a client is told of an error: an unexpected one goes to the log, and nothing of it out. */
+function toProblem(
+  error: unknown,
+  code: string | number,
+  request: Request,
+  logger: Logger | null,
+): Problem {
+  if (error instanceof Problem) return error
+  if (code === 'NOT_FOUND') return new Problem(404, 'not found')
+  if (code === 'VALIDATION') return new Problem(400, 'invalid request', describeValidation(error))
+  // The client went away amid its body.
+  if (error instanceof Error && error.name === 'AbortError') return new Problem(400, 'aborted')
+  if (code === 'PARSE') return new Problem(400, 'invalid request')
+  if (error instanceof NotNow) return unavailable(error.message, error.seconds, error.detail)
+  if (isUnavailable(error)) return unavailable('database unavailable')
+  const { method, url } = request
+  logger?.error({ err: error, method, path: pathOf(url) }, 'request failed')
+  return new Problem(500, 'internal error')
+}
+
+/** `query /limit: Expected …`; never the value that was sent. */
+function describeValidation(error: unknown): string {
+  const { type, valueError } = error as {
+    type?: string
+    valueError?: { path?: string; message?: string; schema?: { description?: string } }
+  }
+  const wanted = valueError?.schema?.description ?? valueError?.message ?? 'not valid'
+  return `${type ?? 'request'} ${valueError?.path ?? ''}: ${wanted}`
+}

@@ -1,0 +1,180 @@
+import { keepFresh } from '../auth/token-refresh.ts'
+import { Reads } from '../cluster/replicas/reads.ts'
+import { Attempts } from '../http/attempts.ts'
+import { INTERVALS, type Intervals } from '../platform/intervals.ts'
+import { readPlacement } from '../platform/postgres/citus/distribute.ts'
+import { migrate } from '../platform/postgres/migrate.ts'
+import { readNameOrder } from '../platform/postgres/names.ts'
+import { connectAsOwner, openPools, type Pools } from '../platform/postgres/pool.ts'
+import { refuseSharedSessions } from '../platform/postgres/pooler.ts'
+import { StartError } from '../platform/user-error.ts'
+import { scheduleVerifications } from '../proofs/integrity/scheduled/schedule.ts'
+import { createCheckpoints } from '../read-model/projector/checkpoint.ts'
+import { sweepGenerations } from '../read-model/rebuild/generation.ts'
+import { makeParts, type Parts, type ServiceOptions } from './components.ts'
+import { DEFAULT_IDLE_SECONDS } from './config.ts'
+import { createApp, createMetricsApp } from './routes.ts'
+
+const NOT_SPREAD =
+  'This database has Citus, and the tables are on this node alone: stop the services on it and ' +
+  'run `tallybook init --citus` to spread them over its workers (docs/scale.md).'
+
+const NO_ICU =
+  'This PostgreSQL had no ICU when the schema was made: lists by name are in the order of the ' +
+  "database's own collation."
+
+type App = ReturnType<typeof createApp>
+type Server = App['server']
+
+/** A running service. */
+export type Service = {
+  url: string
+  /** Finishes what was accepted, then ends. */
+  stop(): Promise<void>
+}
+
+/** Brings the database up to date and serves. Throws StartError where it can't. */
+export async function startService(options: ServiceOptions): Promise<Service> {
+  const { address, config } = options
+  await refuseSharedSessions(address)
+  const owner = connectAsOwner(address)
+  try {
+    await migrate(owner, config.shards)
+    if ((await readPlacement(owner)) === 'alone') options.logger.warn(NOT_SPREAD)
+    if ((await readNameOrder(owner)) === 'own') options.logger.warn(NO_ICU)
+    await createCheckpoints(owner)
+    await sweepGenerations(owner)
+  } finally {
+    await owner.end({ timeout: 5 })
+  }
+  const { intervals = INTERVALS } = options
+  const pools = openPools(address, config.shards, intervals.database)
+  let reads: Reads | null = null
+  try {
+    const { replicas = [], logger } = options
+    reads = await Reads.open({
+      ...{ sql: pools.read, replicas, logger },
+      intervals: intervals.replicas,
+    })
+    return await serve(options, pools, reads)
+  } catch (error) {
+    await reads?.close()
+    await pools.close()
+    throw error
+  }
+}
+
+async function serve(options: ServiceOptions, pools: Pools, reads: Reads): Promise<Service> {
+  const { config, logger } = options
+  const { host, port, shards, bodyLimitBytes, unknownTokens } = config
+  const { basePath = '', metricsAddress = null, metricsToken = null } = config
+  const parts = await makeParts(options, pools, reads)
+  let stopping = false
+  const app = createApp({
+    ...parts,
+    ...{ pools, reads, shards, logger, basePath, bodyLimitBytes },
+    idleTimeoutSeconds: config.idleTimeoutSeconds ?? DEFAULT_IDLE_SECONDS,
+    startRebuild: (projection) => parts.rebuilds.start(projection),
+    logPublic: config.logPublic ?? false,
+    hasMetrics: metricsAddress === null,
+    metricsToken,
+    attempts: new Attempts(unknownTokens),
+    isStopping: () => stopping,
+  })
+  await parts.rebuilds.startChanged()
+  await parts.instances.join()
+  let metricsServer: Server = null
+  try {
+    if (metricsAddress !== null) {
+      metricsServer = listen(
+        createMetricsApp(parts.metrics, parts.places, metricsToken),
+        metricsAddress,
+      )
+    }
+    listen(app, { host, port })
+  } catch (error) {
+    await metricsServer?.stop(true)
+    await parts.instances.leave()
+    throw error
+  }
+  parts.projector.start()
+  parts.integrator.start()
+  const timers = startTimers(options, pools, parts)
+  const authority = `${host.includes(':') ? `[${host}]` : host}:${app.server?.port ?? port}`
+  return {
+    url: `http://${authority}${basePath}`,
+    stop: async () => {
+      stopping = true
+      for (const timer of timers) timer.stop()
+      void metricsServer?.stop(true)
+      await stopParts(parts, app.server, options.intervals?.stop ?? INTERVALS.stop)
+      await reads.close()
+      await pools.close()
+    },
+  }
+}
+
+/** Listens. Throws StartError that says why it can't, and what to do. */
+function listen(
+  app: { listen(options: { hostname: string; port: number }): unknown; server: Server },
+  { host, port }: { host: string; port: number },
+): Server {
+  try {
+    app.listen({ hostname: host, port })
+    return app.server
+  } catch (error) {
+    const reason = LISTEN_FAILURES[(error as NodeJS.ErrnoException).code ?? '']
+    if (reason === undefined) throw error
+    throw new StartError(`The service can't listen on ${host}:${port}: ${reason}.`)
+  }
+}
+
+const LISTEN_FAILURES: Record<string, string> = {
+  EADDRINUSE: 'another program listens there. Stop it, or choose another port',
+  EACCES: 'ports below 1024 need a privilege. Choose another port',
+  EADDRNOTAVAIL: 'this machine has no such address. Choose another host',
+}
+
+/** Starts what is done from time to time. */
+function startTimers(
+  { config, logger, intervals = INTERVALS }: ServiceOptions,
+  pools: Pools,
+  parts: Parts,
+) {
+  const { verifyAt, attestMinutes = 0 } = config
+  const { attestations, tokens, verifications } = parts
+  return [
+    keepFresh(tokens, pools.control, intervals.tokens, logger),
+    parts.ahead.start(),
+    ...(verifyAt ? [scheduleVerifications(verifyAt, verifications, logger)] : []),
+    ...(attestMinutes > 0 ? [attestations.schedule(attestMinutes, logger)] : []),
+  ]
+}
+
+/** Ends the parts in an order in which none needs one that has ended, each in a bounded time. */
+async function stopParts(
+  parts: Parts,
+  server: Server,
+  { drainMs, timeoutMs }: Intervals['stop'],
+): Promise<void> {
+  const left = parts.instances.leave()
+  const rebuildsEnded = parts.rebuilds.stop()
+  // They would not end by themselves.
+  parts.streams.stop()
+  parts.live.stop()
+  const verified = parts.verifications.stop()
+  // What was accepted reaches the database, and is answered.
+  const drained = Promise.all([
+    ...[parts.log.stop(), parts.worker.stop()],
+    ...[server?.stop(), parts.attestations.stop()],
+  ])
+  await Promise.race([drained, Bun.sleep(drainMs)])
+  await server?.stop(true)
+  const projected = Promise.all([parts.projector.stop(), parts.integrator.stop()])
+  const ended = parts.worker.end(timeoutMs)
+  await Promise.race([projected, Bun.sleep(timeoutMs)])
+  await ended
+  await rebuildsEnded
+  await verified
+  await left
+}

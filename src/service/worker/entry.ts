@@ -1,0 +1,105 @@
+/**
+ * The worker: the other thread of a service. It does on its own connections what the service would
+ * do, with the same code, where that takes longer than other requests should wait.
+ */
+
+import { PayloadError } from '../../events/columns.ts'
+import { decodeEvent, type Event, UnknownEvent } from '../../events/event.ts'
+import { cutEvent } from '../../events/parts.ts'
+import { isTooDense, TOO_DENSE } from '../../http/dense.ts'
+import { parseFlush } from '../../http/flushes/model.ts'
+import { Catalog } from '../../log/catalog/catalog.ts'
+import { refreshCatalog } from '../../log/catalog/refresh.ts'
+import { Log } from '../../log/log.ts'
+import type { EventPlace } from '../../log/visit.ts'
+import { isUnavailable, NotNow } from '../../platform/postgres/errors.ts'
+import { openPools } from '../../platform/postgres/pool.ts'
+import {
+  type Answered,
+  type Asked,
+  type Jobs,
+  sendError,
+  type Told,
+  type WorkerSettings,
+} from './messages.ts'
+
+declare const self: Worker
+
+const tell = (message: Told) => self.postMessage(message)
+
+function makeJobs({ address, shards, intervals }: WorkerSettings): Jobs {
+  // As of one shard: it does one thing after the other. Connections are made when needed.
+  const { append: sql, close } = openPools(address, 1, intervals.database)
+  const catalog = new Catalog()
+  const refresh = () => refreshCatalog(sql, catalog)
+  const log = new Log({
+    ...{ sql, shards, catalog, refreshCatalog: refresh, intervals: intervals.log },
+    onRefused: (shard, error) => tell({ told: 'refused', shard, error: sendError(error) }),
+    onTaken: (shard) => tell({ told: 'taken', shard }),
+    onAppended: (shard, { firstPosition, events }) =>
+      tell({ told: 'appended', shard, firstPosition, events: events.length }),
+  })
+  const open = new Map<number, Iterator<Event>>()
+  let opened = 0
+
+  const readEvent = async ({ shard, position, payloadSha256 }: EventPlace): Promise<Event> => {
+    const [row] = await sql<{ type: string; version: number; payload: string }[]>`
+      select e.type, e.version, e.payload::text as payload
+      from events e
+      where e.shard = ${shard}
+        and e.position = ${position}
+        and e.payload_sha256 = decode(${payloadSha256}, 'hex')`
+    if (!row) throw new NotNow('log changed', 1, 'It has lost what is to be read.')
+    return decodeEvent(row.type, row.version, row.payload)
+  }
+
+  return {
+    append: async ({ type, body, source, idempotencyKey }) => {
+      const text = new TextDecoder().decode(body)
+      if (isTooDense(text)) return TOO_DENSE
+      const posted = parseFlush(type, text)
+      if ('error' in posted) return posted
+      try {
+        // Most likely it has changed since: rather now than by a batch that is sent in vain.
+        await refresh()
+      } catch (error) {
+        if (isUnavailable(error)) return { kind: 'unavailable', reason: 'database' }
+        throw error
+      }
+      return log.append(posted, source, idempotencyKey)
+    },
+    openEvent: async (place) => {
+      try {
+        const event = await readEvent(place)
+        open.set(++opened, cutEvent(event))
+        return opened
+      } catch (error) {
+        if (!(error instanceof PayloadError)) throw error
+        return { unfit: error.message, isUnknown: error instanceof UnknownEvent }
+      }
+    },
+    nextPart: async (number) => open.get(number)!.next().value ?? null,
+    closeEvent: async (number) => void open.delete(number),
+    stop: async () => {
+      await log.stop()
+      await close()
+    },
+  }
+}
+
+let jobs: Jobs
+
+self.onmessage = async ({ data }: MessageEvent<WorkerSettings | Asked>) => {
+  if (!('id' in data)) {
+    jobs = makeJobs(data)
+    return
+  }
+  const { id, job, args } = data
+  let answered: Answered
+  try {
+    answered = { id, value: await (jobs[job] as (...args: unknown[]) => unknown)(...args) }
+  } catch (error) {
+    answered = { id, error: sendError(error) }
+  }
+  self.postMessage(answered)
+}

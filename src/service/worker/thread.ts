@@ -1,0 +1,156 @@
+import type { Logger } from 'pino'
+import { PayloadError } from '../../events/columns.ts'
+import { type Event, UnknownEvent } from '../../events/event.ts'
+import type { LargeFlush } from '../../http/flushes/index.ts'
+import type { Refusal } from '../../http/flushes/refusal.ts'
+import type { AppendOutcome } from '../../log/queue.ts'
+import type { EventPlace } from '../../log/visit.ts'
+import { NotNow } from '../../platform/postgres/errors.ts'
+import {
+  type Answered,
+  type Asked,
+  type Jobs,
+  receiveError,
+  type Told,
+  type WorkerSettings,
+} from './messages.ts'
+
+/** The worker has ended amid what it was asked; what became of that isn't known. */
+class WorkerEnded extends NotNow {
+  override name = 'WorkerEnded'
+
+  constructor() {
+    super('worker ended')
+  }
+}
+
+type Pending = { resolve: (value: unknown) => void; reject: (error: Error) => void }
+
+export type WorkerOptions = WorkerSettings & {
+  /** Called when the worker has appended events, and when the database didn't take them. */
+  onAppended: (shard: number, firstPosition: number, events: number) => void
+  onRefused: (shard: number, error: unknown) => void
+  onTaken: (shard: number) => void
+  logger: Logger
+}
+
+/**
+ * The worker as the service's own thread sees it: it begins with the first thing that is asked of
+ * it. When it ends by itself, what was asked is unavailable, and the next question starts another.
+ */
+export class WorkerThread {
+  #worker: Worker | null = null
+  #isStopping = false
+  #lastId = 0
+  readonly #pending = new Map<number, Pending>()
+  readonly #appends = new Set<Promise<unknown>>()
+
+  constructor(private readonly options: WorkerOptions) {}
+
+  /** Flushes that it was handed, and that aren't settled yet. */
+  get queueLength(): number {
+    return this.#appends.size
+  }
+
+  /** Reads and appends a large flush, whose body is the worker's from now on. */
+  async append(flush: LargeFlush): Promise<AppendOutcome | Refusal> {
+    if (this.#isStopping) return { kind: 'unavailable', reason: 'stopping' }
+    const appending = this.#ask('append', [flush], [flush.body.buffer as ArrayBuffer])
+    this.#appends.add(appending)
+    try {
+      return await appending
+    } catch (error) {
+      if (error instanceof WorkerEnded) return { kind: 'unavailable', reason: 'worker ended' }
+      throw error
+    } finally {
+      this.#appends.delete(appending)
+    }
+  }
+
+  /** A large event in parts that add up to it. Throws PayloadError where it can't be folded. */
+  async *readParts(place: EventPlace): AsyncGenerator<Event> {
+    const open = await this.#ask('openEvent', [place])
+    if (typeof open !== 'number') {
+      throw open.isUnknown ? new UnknownEvent(open.unfit) : new PayloadError(open.unfit)
+    }
+    try {
+      for (;;) {
+        const part = await this.#ask('nextPart', [open])
+        if (part === null) return
+        yield part
+      }
+    } finally {
+      void this.#ask('closeEvent', [open]).catch(() => {})
+    }
+  }
+
+  /** Takes no more flushes, and waits for those it has taken. */
+  async stop(): Promise<void> {
+    this.#isStopping = true
+    await Promise.allSettled(this.#appends)
+  }
+
+  /** Ends the worker: by itself, or else whatever it does after `timeoutMs`. */
+  async end(timeoutMs: number): Promise<void> {
+    this.#isStopping = true
+    if (this.#worker === null) return
+    await Promise.race([this.#ask('stop', []).catch(() => {}), Bun.sleep(timeoutMs)])
+    await this.#worker?.terminate()
+    this.#giveUp(this.#worker)
+  }
+
+  #ask<Job extends keyof Jobs>(
+    job: Job,
+    args: Parameters<Jobs[Job]>,
+    transfer: ArrayBuffer[] = [],
+  ): ReturnType<Jobs[Job]> {
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>()
+    const id = ++this.#lastId
+    this.#worker ??= this.#start()
+    this.#pending.set(id, { resolve, reject })
+    this.#worker.postMessage({ id, job, args } as Asked, transfer)
+    return promise as ReturnType<Jobs[Job]>
+  }
+
+  #start(): Worker {
+    const { address, shards, intervals, logger } = this.options
+    const worker = new Worker(new URL('./entry.ts', import.meta.url).href)
+    worker.onmessage = ({ data }: MessageEvent<Told | Answered>) => {
+      if ('told' in data) this.#hear(data)
+      else this.#settle(data)
+    }
+    worker.onerror = (event) => {
+      logger.error(
+        { reason: event.message },
+        'worker: failed; the next large request starts another',
+      )
+      worker.terminate()
+    }
+    worker.addEventListener('close', () => this.#giveUp(worker))
+    worker.postMessage({ address, shards, intervals } satisfies WorkerSettings)
+    return worker
+  }
+
+  #hear(message: Told): void {
+    const { onAppended, onRefused, onTaken } = this.options
+    if (message.told === 'taken') onTaken(message.shard)
+    else if (message.told === 'refused') onRefused(message.shard, receiveError(message.error))
+    else onAppended(message.shard, message.firstPosition, message.events)
+  }
+
+  #settle(answered: Answered): void {
+    const { resolve, reject } = this.#pending.get(answered.id) ?? {}
+    this.#pending.delete(answered.id)
+    if ('error' in answered) reject?.(receiveError(answered.error))
+    else resolve?.(answered.value)
+  }
+
+  /** The worker has ended. */
+  #giveUp(worker: Worker | null): void {
+    if (this.#worker !== worker) return
+    this.#worker = null
+    const pending = [...this.#pending.values()]
+    this.#pending.clear()
+    for (const { reject } of pending) reject(new WorkerEnded())
+  }
+}

@@ -1,0 +1,133 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import pino from 'pino'
+import { Reads } from '../../../src/cluster/replicas/reads.ts'
+import { openPools, type Pools, type ServerAddress } from '../../../src/platform/postgres/pool.ts'
+import { makeDataDir, readUrl, runTallybook } from '../../support/process.ts'
+import { TEST_SHARDS } from '../../support/server.ts'
+import { startFreezable } from './freezable-proxy.ts'
+import { type ReplicatedService, startReplicated, until } from './replicated.ts'
+import { type Servers, startServers, type TestServer } from './servers.ts'
+
+// What isn't a replica of the database is not read from.
+
+let servers: Servers
+let stranger: TestServer
+let one: ReplicatedService
+let pools: Pools
+
+beforeAll(async () => {
+  servers = await startServers(TEST_SHARDS)
+  stranger = await servers.addStranger()
+  one = await startReplicated(servers.primary, [])
+  pools = openPools(servers.primary.address, TEST_SHARDS)
+})
+afterAll(async () => {
+  await pools?.close()
+  await one?.service.end()
+  await servers?.end()
+})
+
+const open = (...replicas: ServerAddress[]) =>
+  Reads.open({ sql: pools.read, replicas, logger: pino({ level: 'silent' }) })
+
+/** The sentence with which a start is refused. */
+async function refusalOf(...replicas: ServerAddress[]): Promise<string> {
+  const outcome = await open(...replicas).catch((error: Error) => error)
+  if (outcome instanceof Error) return `${outcome.name}: ${outcome.message}`
+  await outcome.close()
+  return 'not refused'
+}
+
+test('a database of another server is refused, be its log empty', async () => {
+  const sentence = await refusalOf(servers.replica.address, stranger.address)
+  expect(sentence).toStartWith("StartError: Server 2 of DATABASE_READ_URL isn't a replica")
+  expect(sentence).not.toContain(stranger.address.host)
+})
+
+test('another database of the same server is refused', async () => {
+  await servers.primary.run('create database other template template0')
+  const address = { ...servers.primary.address, database: 'other' }
+  expect(await refusalOf(address)).toContain("isn't a replica of the database of DATABASE_URL")
+})
+
+test('the primary itself is no replica: reads go there by its own pool', async () => {
+  const reads = await open(servers.primary.address)
+  expect(reads.replicas.map(({ state, why }) => [state, why])).toEqual([
+    ['refused', 'not a replica'],
+  ])
+  const [row] = await reads.read(null, async (sql) => sql`select pg_is_in_recovery() as away`)
+  expect(row).toEqual({ away: false })
+  await reads.close()
+})
+
+test('a replica that was promoted is left, and refused once it went its own way', async () => {
+  const promoted = await servers.addReplica()
+  const two = await startReplicated(servers.primary, [promoted.address])
+  try {
+    await two.become('used')
+    // Without waiting: what waits holds a snapshot, which replay may have to wait for.
+    await promoted.run('select pg_promote(false)')
+    await two.become('refused')
+    expect((await two.readReplicas())[0]!.why).toBe('not a replica')
+    await one.post()
+    const { total } = await one.readTotal()
+    expect((await two.readTotal()).total).toBe(total)
+
+    const other = await startReplicated(promoted, [])
+    await other.post()
+    await other.service.end()
+    await until(async () => (await two.readReplicas())[0]!.why === 'other log')
+    expect((await two.readTotal()).total).toBe(total)
+    expect(await refusalOf(promoted.address)).toContain('has events that the log')
+  } finally {
+    await two.service.end()
+  }
+})
+
+test('a service starts without its replica, and reads from it when it is there', async () => {
+  const late = await servers.addReplica()
+  const { address } = late
+  await late.stop()
+  const two = await startReplicated(servers.primary, [address])
+  try {
+    expect((await two.readReplicas())[0]!.state).toBe('away')
+    const { total } = await two.readTotal()
+    await late.start()
+    await two.become('used')
+    expect((await two.readTotal()).total).toBe(total)
+  } finally {
+    await two.service.end()
+  }
+})
+
+test('the command line has it from DATABASE_READ_URL, and says what is wrong with it', async () => {
+  const ways = await Promise.all(
+    [servers.primary, servers.replica, stranger].map(({ address }) => startFreezable(address)),
+  )
+  const [primary, replica, foreign] = ways.map(({ address }) => {
+    const { host, port, user, database } = address as typeof servers.primary.address
+    return `postgres://${user}:s3cr%23t@${host}:${port}/${database}`
+  })
+  const dataDir = await makeDataDir()
+  const environment = (DATABASE_READ_URL: string) => ({
+    DATABASE_URL: primary!,
+    DATABASE_READ_URL,
+    TALLYBOOK_SHARDS: String(TEST_SHARDS),
+  })
+  const service = runTallybook(['serve'], dataDir.path, environment(replica!))
+  const url = await readUrl(service)
+  await until(async () => {
+    const ready = (await (await fetch(`${url}/health/ready`)).json()) as { replicas: string[] }
+    return ready.replicas[0] === 'used'
+  })
+  service.kill('SIGTERM')
+  expect(await service.exited).toBe(0)
+
+  const refused = runTallybook(['serve'], dataDir.path, environment(foreign!))
+  expect(await refused.exited).toBe(1)
+  const said = await refused.stderr.text()
+  expect(said).toContain("Server 1 of DATABASE_READ_URL isn't a replica")
+  expect(said).not.toContain('s3cr')
+  await Promise.all(ways.map((way) => way.close()))
+  await dataDir.remove()
+})

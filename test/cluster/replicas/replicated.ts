@@ -1,0 +1,115 @@
+import { expect } from 'bun:test'
+import pino, { type Logger } from 'pino'
+import type { Intervals } from '../../../src/platform/intervals.ts'
+import type { ServerAddress } from '../../../src/platform/postgres/pool.ts'
+import { TEST_SHARDS } from '../../support/server.ts'
+import { startTestService, type TestService } from '../../support/service.ts'
+import type { TestServer } from './servers.ts'
+
+/** Milliseconds that something may take to come about: a machine may be slow, and nothing hangs. */
+const PATIENCE_MS = 60_000
+
+export type ReplicaStatus = {
+  state: string
+  why: string | null
+  since: string
+  lag_events: number
+  lag_seconds: number
+}
+
+/** A service on a primary that reads from replicas, and what it logs about them. */
+export class ReplicatedService {
+  constructor(
+    readonly service: TestService,
+    readonly logged: { msg: string; state?: string; why?: string }[],
+  ) {}
+
+  async readReplicas(): Promise<ReplicaStatus[]> {
+    const status = await this.service.read<{ replicas: ReplicaStatus[] }>('/admin/status')
+    return status.replicas
+  }
+
+  /** Waits until the replicas are in these states. */
+  async become(...states: string[]): Promise<void> {
+    await until(async () => {
+      const replicas = await this.readReplicas()
+      return replicas.every(({ state }, i) => state === states[i])
+    })
+  }
+
+  /** Reads that replicas have answered, and those that fell back to the primary, by reason. */
+  async readCounts(): Promise<{ replica: number; fallbacks: Record<string, number> }> {
+    const response = await this.service.fetch(null, '/metrics')
+    const text = await response.text()
+    const fallbacks: Record<string, number> = {}
+    for (const [, reason, count] of text.matchAll(
+      /^tallybook_replica_fallbacks_total\{reason="(\w+)"\} (\d+)$/gm,
+    )) {
+      fallbacks[reason!] = Number(count)
+    }
+    return { replica: Number(/^tallybook_replica_reads_total (\d+)$/m.exec(text)![1]), fallbacks }
+  }
+
+  /** Posts a flush of one request of API key 1; gives its position. */
+  async post(): Promise<string> {
+    const response = await this.service.post('/internal/apikey-stats/flush', {
+      keys: [{ api_key_id: 1, requests: 1, success_requests: 1 }],
+    })
+    expect(response.status).toBe(200)
+    return response.headers.get('tallybook-position')!
+  }
+
+  /** The total of the summary, and what it reflects. */
+  async readTotal(query = ''): Promise<{ total: number; position: string }> {
+    const response = await this.service.fetch('auditor', `/admin/apikey-stats/summary${query}`)
+    expect(response.status).toBe(200)
+    const { total_requests: total } = (await response.json()) as { total_requests: number }
+    return { total, position: response.headers.get('tallybook-position')! }
+  }
+}
+
+/** Starts a service on a primary; its catalog has one group with one API key. */
+export async function startReplicated(
+  primary: TestServer,
+  replicas: readonly ServerAddress[],
+  intervals: Partial<Intervals> = {},
+): Promise<ReplicatedService> {
+  const logged: { msg: string; state?: string }[] = []
+  const logger: Logger = pino(
+    { level: 'info' },
+    { write: (line: string) => void logged.push(JSON.parse(line)) },
+  )
+  const owner = primary.connect()
+  const service = await startTestService({
+    database: {
+      address: primary.address,
+      owner,
+      drop: () => owner.end({ timeout: 1 }),
+    },
+    shards: TEST_SHARDS,
+    ...{ replicas, intervals, logger },
+  })
+  const catalog = { provider_groups: [{ id: 1 }], api_keys: [{ id: 1, group_id: 1 }] }
+  expect((await service.putCatalog(catalog)).status).toBe(200)
+  return new ReplicatedService(service, logged)
+}
+
+/** A replica was in a state and used again after it; told at each change, never per read. */
+export function expectToldOnce(logged: ReplicatedService['logged'], state: string): void {
+  const told = logged.filter(({ msg }) => msg.startsWith('replica:'))
+  const states = told.map((line) => line.state)
+  expect(states).toContain(state)
+  expect(states.lastIndexOf('used')).toBeGreaterThan(states.indexOf(state))
+  // One that is away may be so for another reason a moment later.
+  const changes = told.map((line) => `${line.state}: ${line.why ?? ''}`)
+  expect(changes.filter((change, i) => change === changes[i - 1])).toEqual([])
+}
+
+/** Waits until something holds. */
+export async function until(holds: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error('it did not come about')
+    await Bun.sleep(25)
+  }
+}

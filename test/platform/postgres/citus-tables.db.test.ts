@@ -1,0 +1,39 @@
+import { expect, test } from 'bun:test'
+import {
+  DELEGATED_FUNCTIONS,
+  DISTRIBUTED_TABLES,
+  LOCAL_TABLES,
+  REFERENCE_TABLES,
+} from '../../../src/platform/postgres/citus/tables.ts'
+import { SCHEMA } from '../../../src/platform/postgres/pool.ts'
+import { useDatabase } from '../../support/server.ts'
+
+// What src/platform/postgres/citus/tables.ts says is all of the schema, whatever a migration adds.
+
+const database = useDatabase()
+
+test('every table is spread by shard, on every node or on the coordinator', async () => {
+  const tables = await database.owner<{ name: string; has_shard: boolean }[]>`
+    select c.relname as name, exists (
+        select from pg_attribute a where a.attrelid = c.oid and a.attname = 'shard'
+      ) as has_shard
+    from pg_class c
+    where c.relnamespace = ${SCHEMA}::regnamespace and c.relkind in ('r', 'p')
+      and not c.relispartition`
+  const names = tables.map(({ name }) => name)
+  const listed = [...DISTRIBUTED_TABLES, ...REFERENCE_TABLES, ...LOCAL_TABLES]
+  expect(names.sort()).toEqual([...listed].sort())
+  const spread: string[] = tables.filter(({ has_shard }) => has_shard).map(({ name }) => name)
+  expect(spread).toEqual(expect.arrayContaining([...DISTRIBUTED_TABLES]))
+})
+
+test('every function of a shard that reads or writes tables runs where it is', async () => {
+  const functions = await database.owner<{ name: string }[]>`
+    select p.proname as name
+    from pg_proc p
+      join pg_language l on l.oid = p.prolang and l.lanname = 'plpgsql'
+    where p.pronamespace = ${SCHEMA}::regnamespace and p.proargnames[1] = 'p_shard'
+      -- Called within another that does.
+      and p.proname <> 'integrate_roots'`
+  expect(functions.map(({ name }) => name).sort()).toEqual([...DELEGATED_FUNCTIONS].sort())
+})

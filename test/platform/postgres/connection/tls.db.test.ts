@@ -1,0 +1,169 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test'
+import { connectAsOwner } from '../../../../src/platform/postgres/pool.ts'
+import {
+  hasOpenssl,
+  PASSWORD,
+  startBetween,
+  startTlsServer,
+  type TlsServer,
+} from '../../../support/tls-server.ts'
+
+// Each sslmode against a server whose certificate is good, of another CA, and of another host.
+
+let server: TlsServer
+
+/** 'tls' or 'plain', as the server sees the connection; or why there is none. */
+async function connect(
+  parameters: string,
+  options?: { host?: string; user?: string },
+  port = server.port,
+) {
+  const url = server.url(parameters, options).replace(`:${server.port}/`, `:${port}/`)
+  const sql = connectAsOwner({ url })
+  try {
+    const [row] = await sql<{ ssl: boolean }[]>`
+      select s.ssl from pg_stat_ssl s where s.pid = pg_backend_pid()`
+    return row!.ssl ? 'tls' : 'plain'
+  } catch (error) {
+    return (error as Error).message
+  } finally {
+    await sql.end()
+  }
+}
+
+describe.skipIf(!hasOpenssl)('a connection (skipped: openssl is not installed)', () => {
+  beforeAll(async () => {
+    server = await startTlsServer()
+  })
+  afterEach(async () => {
+    await server.set({ ssl: 'on', ssl_min_protocol_version: `'TLSv1.2'` })
+    await server.letIn('host all all all scram-sha-256')
+  })
+  afterAll(() => server?.end())
+
+  const OTHER_CA = 'its certificate is not trusted: the CA that signed it is not one of sslrootcert'
+  const OTHER_HOST = 'its certificate is not one of 127.0.0.1'
+  const NO_TLS = 'it has no TLS, which sslmode asks for'
+  const ca = () => `sslrootcert=${server.ca}`
+  const other = () => `sslrootcert=${server.otherCa}`
+
+  test.each<[string, () => string, string, string]>([
+    ['', () => '', 'tls', 'plain'],
+    ['disable', () => 'sslmode=disable', 'plain', 'plain'],
+    ['allow', () => 'sslmode=allow', 'plain', 'plain'],
+    ['prefer', () => 'sslmode=prefer', 'tls', 'plain'],
+    ['prefer, other CA', () => `sslmode=prefer&${other()}`, 'tls', 'plain'],
+    ['require', () => 'sslmode=require', 'tls', NO_TLS],
+    ['require, CA', () => `sslmode=require&${ca()}`, 'tls', NO_TLS],
+    ['require, other CA', () => `sslmode=require&${other()}`, OTHER_CA, NO_TLS],
+    ['verify-ca', () => `sslmode=verify-ca&${ca()}`, 'tls', NO_TLS],
+    ['verify-ca, other CA', () => `sslmode=verify-ca&${other()}`, OTHER_CA, NO_TLS],
+    ['verify-full', () => `sslmode=verify-full&${ca()}`, 'tls', NO_TLS],
+    ['verify-full, other CA', () => `sslmode=verify-full&${other()}`, OTHER_CA, NO_TLS],
+    ['system roots', () => 'sslrootcert=system', OTHER_CA, NO_TLS],
+  ])('with sslmode %s is what libpq makes', async (_, parameters, withTls, withoutTls) => {
+    const told = (text: string) =>
+      text === 'tls' || text === 'plain' ? text : `localhost:${server.port}: ${text}`
+    expect(await connect(parameters())).toBe(told(withTls))
+    await server.set({ ssl: 'off' })
+    expect(await connect(parameters())).toBe(told(withoutTls))
+  })
+
+  test('to a host that the certificate does not name is refused by verify-full alone', async () => {
+    const host = '127.0.0.1'
+    expect(await connect(`sslmode=verify-ca&${ca()}`, { host })).toBe('tls')
+    expect(await connect(`sslmode=verify-full&${ca()}`, { host })).toContain(OTHER_HOST)
+    const byName = `sslmode=verify-full&${ca()}&hostaddr=127.0.0.1`
+    expect(await connect(byName, { host: 'localhost' })).toBe('tls')
+    expect(await connect(byName, { host: 'other.example' })).toContain('not one of other.example')
+  })
+
+  test('is made without TLS, or with it, where pg_hba.conf lets in only that', async () => {
+    await server.letIn('hostnossl all all all scram-sha-256')
+    expect(await connect('sslmode=prefer')).toBe('plain')
+    expect(await connect('sslmode=require')).toMatch(/pg_hba\.conf.*has to let this user in/)
+    await server.letIn('hostssl all all all scram-sha-256')
+    expect(await connect('sslmode=allow')).toBe('tls')
+    expect(await connect('sslmode=disable')).toMatch(/no encryption/)
+  })
+
+  test('by a certificate of the user needs no password', async () => {
+    await server.letIn('hostssl all all all cert')
+    const own = `sslcert=${server.cert}&sslkey=${server.key}`
+    expect(await connect(`sslmode=require&${own}`)).toBe('tls')
+    expect(await connect(`sslmode=require&${own}&sslcertmode=disable`)).toContain('certificate')
+    const locked = `sslmode=require&sslcert=${server.cert}&sslkey=${server.lockedKey}`
+    const opened = `${locked}&sslpassword=${encodeURIComponent(PASSWORD)}`
+    expect(await connect(opened)).toBe('tls')
+    expect(await connect(`${locked}&sslpassword=wrong`)).toContain('its sslpassword')
+  })
+
+  test('to a server whose certificate has been revoked is refused', async () => {
+    const verified = `sslmode=verify-full&${ca()}`
+    expect(await connect(`${verified}&sslcrl=${server.emptyCrl}`)).toBe('tls')
+    expect(await connect(`${verified}&sslcrl=${server.crl}`)).toContain('it has been revoked')
+  })
+
+  test('is encrypted from its first byte where the URL says so', async () => {
+    const direct = `sslnegotiation=direct&sslmode=verify-full&${ca()}`
+    expect(await connect(direct)).toBe('tls')
+    await server.set({ ssl: 'off' })
+    expect(await connect(direct)).toContain('an encrypted connection could not be made')
+  })
+
+  test('is bound to the channel, and refused where that is asked for and can not be', async () => {
+    const required = 'sslmode=require&channel_binding=require'
+    expect(await connect(required)).toBe('tls')
+    expect(await connect('channel_binding=disable')).toBe('tls')
+    expect(await connect('sslmode=disable&channel_binding=require')).toContain('without TLS')
+    await server.letIn('host all all all password')
+    expect(await connect(required)).toContain('as it does not ask for SCRAM')
+    await server.letIn('host all all all trust')
+    expect(await connect(required)).toContain('as it does not ask for SCRAM')
+  })
+
+  test('that somebody else stands in for is found out, however trusted they are', async () => {
+    const between = await startBetween(server)
+    const asked = (parameters: string) => connect(parameters, { host: 'localhost' }, between.port)
+    expect(await asked('sslmode=require&channel_binding=disable')).toBe('tls')
+    for (const binding of ['prefer', 'require']) {
+      const refused = await asked(`sslmode=require&channel_binding=${binding}`)
+      expect(refused).toContain('SCRAM channel binding check failed')
+    }
+    between.close()
+  })
+
+  test('is bound by the hash that the certificate is signed with', async () => {
+    const other = await startTlsServer('sha512')
+    const sql = connectAsOwner({ url: other.url('sslmode=require&channel_binding=require') })
+    expect(await sql`select 1 as one`).toMatchObject([{ one: 1 }])
+    await sql.end()
+    await other.end()
+  })
+
+  test('proves the password only in ways that require_auth allows', async () => {
+    expect(await connect('require_auth=scram-sha-256')).toBe('tls')
+    expect(await connect('require_auth=md5,password')).toContain('require_auth excludes')
+    expect(await connect('require_auth=!scram-sha-256')).toContain('require_auth excludes')
+    await server.letIn('host all all all trust')
+    expect(await connect('require_auth=scram-sha-256')).toContain('none, which require_auth')
+  })
+
+  test('has a version of TLS that both sides allow', async () => {
+    expect(await connect('sslmode=require&ssl_max_protocol_version=TLSv1.2')).toBe('tls')
+    await server.set({ ssl_min_protocol_version: `'TLSv1.3'` })
+    expect(await connect('sslmode=require&ssl_max_protocol_version=TLSv1.2')).toContain(
+      'an encrypted connection could not be made',
+    )
+  })
+
+  test('with a wrong password, user or database says which', async () => {
+    const wrong = server.url('').replace(/:[^:@]*@/, ':wrong@')
+    const sql = connectAsOwner({ url: wrong })
+    const error = await sql`select 1`.catch((refused: Error) => refused)
+    expect((error as Error).message).toMatch(/password authentication failed.*correct the user/)
+    await sql.end()
+    expect(await connect('dbname=absent')).toMatch(/database "absent" does not exist, so create/)
+    expect(await connect('', { user: 'stranger' })).toContain('password authentication failed')
+  })
+})

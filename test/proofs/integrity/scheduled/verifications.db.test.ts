@@ -1,0 +1,208 @@
+import { beforeAll, expect, test } from 'bun:test'
+import pino from 'pino'
+import { connectAsOwner, openPools } from '../../../../src/platform/postgres/pool.ts'
+import { type Started, Verifications } from '../../../../src/proofs/integrity/scheduled/run.ts'
+import { lastDue } from '../../../../src/proofs/integrity/scheduled/schedule.ts'
+import {
+  listVerifications,
+  type StoredVerification,
+} from '../../../../src/proofs/integrity/scheduled/stored.ts'
+import { TEST_SHARDS } from '../../../support/server.ts'
+import { useService } from '../../../support/service.ts'
+import { until } from '../../../support/until.ts'
+import { settle, writeHistory } from '../history.ts'
+
+const service = useService()
+
+beforeAll(async () => {
+  await writeHistory(service)
+  await settle(service.database, service.shards)
+})
+
+type List = { items: StoredVerification[]; next_cursor: string | null }
+
+const start = () => service.fetch('admin', '/admin/verifications', { method: 'POST' })
+/** Starts one; the one before keeps the lock for a moment after it is said to have ended. */
+async function startNext(): Promise<void> {
+  for (;;) {
+    const { status } = await start()
+    if (status !== 409) return expect(status).toBe(202)
+    await Bun.sleep(20)
+  }
+}
+
+/** The same by an instance; gives what became of it. */
+async function startNextOn(
+  verifications: Verifications,
+  dueAt: string | null = null,
+): Promise<Exclude<Started, 'busy'>> {
+  for (;;) {
+    const started = await verifications.start(dueAt)
+    if (started !== 'busy') return started
+    await Bun.sleep(20)
+  }
+}
+
+/** Keeps each verification from its end until released: it waits for a table that it compares. */
+async function holdVerifications(): Promise<{ release(): Promise<void> }> {
+  const stranger = connectAsOwner(service.database.address)
+  const connection = await stranger.reserve()
+  await connection`begin`
+  await connection`lock table key_versions in access exclusive mode`
+  return {
+    release: async () => {
+      await connection`rollback`
+      connection.release()
+      await stranger.end()
+    },
+  }
+}
+
+const list = (query = '') => service.read<List>(`/admin/verifications${query}`)
+
+/** The newest verification, when it is no longer running. */
+async function untilEnded(): Promise<StoredVerification> {
+  for (;;) {
+    const { items } = await list('?limit=1')
+    if (items[0]!.state !== 'running') return items[0]!
+    await Bun.sleep(20)
+  }
+}
+
+/** The value of a metric; NaN where it has none. A scrape may be a second old. */
+async function readMetric(name: string): Promise<number> {
+  const text = await (await service.fetch(null, '/metrics')).text()
+  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1])
+}
+
+/** Another instance's way to the same database. */
+function openInstance() {
+  const pools = openPools(service.database.address, TEST_SHARDS)
+  const logger = pino({ level: 'silent' })
+  return {
+    pools,
+    verifications: new Verifications(service.database.address, pools.project, logger),
+  }
+}
+
+test('one that is started runs to its end, and says what it found', async () => {
+  expect(await readMetric('tallybook_verify_timestamp_seconds')).toBeNaN()
+  const answer = await start()
+  expect(answer.status).toBe(202)
+  const { id } = (await answer.json()) as { id: number }
+  const ended = await untilEnded()
+  expect(ended).toMatchObject({ id, state: 'finished', problems: 0, due_at: null })
+  expect(ended.report).toMatchObject({ problems: 0, first: [], positions: ended.positions })
+  expect(ended.events).toBeGreaterThan(20)
+  await until(async () => (await readMetric('tallybook_verify_timestamp_seconds')) > 1e9)
+  expect(await readMetric('tallybook_verify_problems')).toBe(0)
+})
+
+test('what it found is an alarm', async () => {
+  const { owner } = service.database
+  await owner`update api_key_counters set requests = requests + 1 where api_key_id = 1`
+  await startNext()
+  const ended = await untilEnded()
+  await owner`update api_key_counters set requests = requests - 1 where api_key_id = 1`
+  expect(ended.problems).toBeGreaterThan(0)
+  expect(ended.report!.first[0]!.at).toMatch(/^api_key_counters \d\/1$/)
+  await until(async () => (await readMetric('tallybook_verify_problems')) === ended.problems)
+})
+
+test('while one runs no other is started, on any instance', async () => {
+  const { pools, verifications } = openInstance()
+  const held = await holdVerifications()
+  await startNext()
+  const answers = await Promise.all([start(), start(), start()])
+  for (const answer of answers) {
+    expect(answer.status).toBe(409)
+    expect(await answer.json()).toMatchObject({ error: 'verification running' })
+  }
+  expect(await verifications.start()).toBe('busy')
+  await held.release()
+  expect(await untilEnded()).toMatchObject({ state: 'finished' })
+  await verifications.stop()
+  await pools.close()
+})
+
+test('of those that are started at once one runs, on any instance', async () => {
+  const { pools, verifications } = openInstance()
+  const held = await holdVerifications()
+  const isBegun = (answer: Response | Started) =>
+    answer instanceof Response ? answer.status === 202 : typeof answer === 'object'
+  let begun: (Response | Started)[] = []
+  // None, where the one before still has the lock.
+  while (begun.length === 0) {
+    const answers = await Promise.all([start(), start(), start(), verifications.start()])
+    begun = answers.filter(isBegun)
+  }
+  expect(begun).toHaveLength(1)
+  await held.release()
+  await verifications.idle()
+  await untilEnded()
+  await startNext()
+  expect(await untilEnded()).toMatchObject({ state: 'finished' })
+  await verifications.stop()
+  await pools.close()
+})
+
+test('one whose service ends is seen as killed, and the next runs', async () => {
+  const { pools, verifications } = openInstance()
+  const held = await holdVerifications()
+  const started = (await startNextOn(verifications)) as object
+  await verifications.stop()
+  await pools.close()
+  await held.release()
+  expect(await untilEnded()).toMatchObject({
+    ...started,
+    state: 'killed',
+    finished_at: null,
+    report: null,
+  })
+  await startNext()
+  expect(await untilEnded()).toMatchObject({ state: 'finished', problems: 0 })
+})
+
+test('one that is due is run by one of the instances, once', async () => {
+  const instances = [openInstance(), openInstance(), openInstance()]
+  const due = '2026-01-31T03:30:00.000Z'
+  const begun: object[] = []
+  for (let round = 0; round < 2; round++) {
+    for (const { verifications } of instances) {
+      const started = await startNextOn(verifications, due)
+      if (started !== 'done before') begun.push(started)
+      await verifications.idle()
+    }
+  }
+  expect(begun).toHaveLength(1)
+  const rows = await listVerifications(instances[0]!.pools.read, { before: null, limit: 100 })
+  expect(rows.filter(({ due_at }) => due_at === due)).toHaveLength(1)
+  for (const { pools, verifications } of instances) {
+    await verifications.stop()
+    await pools.close()
+  }
+})
+
+test('one is due each day at its time, UTC', () => {
+  const at = { hour: 3, minute: 30 }
+  const due = (now: string) => lastDue(at, new Date(now)).toISOString()
+  expect(due('2026-03-01T03:30:00.000Z')).toBe('2026-03-01T03:30:00.000Z')
+  expect(due('2026-03-01T03:29:59.999Z')).toBe('2026-02-28T03:30:00.000Z')
+  expect(due('2026-12-31T23:59:59.999Z')).toBe('2026-12-31T03:30:00.000Z')
+})
+
+test('the list goes page by page, newest first', async () => {
+  const all = (await list('?limit=100')).items.map(({ id }) => id)
+  expect(all).toEqual([...all].sort((a, b) => b - a))
+  const paged: number[] = []
+  for (let cursor: string | null = ''; cursor !== null; ) {
+    const page: List = await list(`?limit=2${cursor === '' ? '' : `&cursor=${cursor}`}`)
+    expect(page.items.length).toBeLessThanOrEqual(2)
+    paged.push(...page.items.map(({ id }) => id))
+    cursor = page.next_cursor
+  }
+  expect(paged).toEqual(all)
+  for (const query of ['?limit=0', '?limit=101', '?cursor=x', '?more=1']) {
+    expect((await service.fetch('auditor', `/admin/verifications${query}`)).status).toBe(400)
+  }
+})

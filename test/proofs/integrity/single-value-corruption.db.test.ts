@@ -1,0 +1,141 @@
+import { beforeAll, describe, expect, test } from 'bun:test'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type postgres from 'postgres'
+import { SCHEMA } from '../../../src/platform/postgres/pool.ts'
+import {
+  finishVerification,
+  insertVerification,
+} from '../../../src/proofs/integrity/scheduled/stored.ts'
+import { insertEmptyFlushes } from '../../support/events.ts'
+import { isFull } from '../../support/full.ts'
+import { useService } from '../../support/service.ts'
+import { untilSigned } from '../verifier/audited.ts'
+import type { Corruption } from './corruptions/corruption.ts'
+import { CORRUPTIONS, renderCorruptions } from './corruptions/index.ts'
+import { unlockLog, whileChanged } from './corruptions/make.ts'
+import { toRounds } from './corruptions/rounds.ts'
+import { settle, verify, writeHistory } from './history.ts'
+
+// Whoever owns the database can take the triggers away and change anything. Each such change of one
+// value is found, and named by its place.
+
+/** What a round has shown: where each change was made, and what a verification found at all. */
+type Shown = { places: Map<Corruption, string[] | null>; found: string[] }
+
+const rounds = toRounds(CORRUPTIONS)
+
+const service = useService()
+let owner: postgres.Sql
+
+beforeAll(async () => {
+  owner = service.database.owner
+  await writeHistory(service)
+  // So that heads are published.
+  await untilSigned(service)
+  await service.stop()
+  // So that a tile is full, and has a root.
+  await insertEmptyFlushes(owner, 0, 300)
+  await settle(service.database, service.shards)
+  const started = await insertVerification(owner, null)
+  await finishVerification(owner, started!.id, await verify(service.database))
+  await owner`
+    insert into rebuilds
+    values ('usage', 1, 'live', now(), now(), now(), 1, 1, 0, '[]', 'none')`
+  await owner`
+    insert into sessions
+    values (sha256('id'), 'admin', sha256('proof'), now())`
+  await owner`insert into instances values ('id', '0.1.0', 12, now(), now())`
+  await unlockLog(owner)
+})
+
+/** Makes the changes, and verifies once; each is where none of `taken` is. */
+async function show(changes: Corruption[], taken: string[] = []): Promise<Shown> {
+  let found: string[] = []
+  const search = async () => {
+    const { first } = await verify(service.database)
+    found = first.map(({ check, at }) => `${at} (${check})`)
+  }
+  const places = await whileChanged(owner, changes, search, taken)
+  return { places, found }
+}
+
+/** How a change is found, at each of its places. */
+const toFindings = ({ foundBy }: Corruption, places: string[]) =>
+  places.map((at) => `${at} (${foundBy})`)
+
+function expectFound(change: Corruption, { places, found }: Shown): void {
+  const own = places.get(change)
+  if (change.foundBy === 'refused') expect(own).toBeNull()
+  else if (change.foundBy === null) expect(found).toEqual([])
+  else expect(found).toContainAnyValues(toFindings(change, own!))
+}
+
+const nameOf = ({ table, column, change, foundBy }: Corruption) => {
+  const value = `${table}.${column}, ${change}`
+  if (foundBy === 'refused') return `${value}: the database refuses it`
+  return foundBy === null ? `${value}: no check finds it` : `${value}: check ${foundBy} names it`
+}
+
+test('nothing is found before anything is changed', async () => {
+  expect(await verify(service.database)).toMatchObject({ problems: 0, first: [] })
+})
+
+test('every column of every table is in the list', async () => {
+  const columns = await owner<{ name: string }[]>`
+    select c.relname || '.' || a.attname as name
+    from pg_class c
+      join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+    where c.relnamespace = ${SCHEMA}::regnamespace
+      and c.relkind in ('r', 'p') and not c.relispartition`
+  const listed = new Set(CORRUPTIONS.map(({ table, column }) => `${table}.${column}`))
+  expect([...listed].sort()).toEqual(columns.map(({ name }) => name).sort())
+})
+
+test('every change of the list is in one round', () => {
+  const inRounds = rounds.flat()
+  expect(inRounds).toHaveLength(CORRUPTIONS.length)
+  expect(new Set(inRounds)).toEqual(new Set(CORRUPTIONS))
+})
+
+test('docs/verify.md has the list', () => {
+  const docs = readFileSync(join(import.meta.dir, '../../../docs/verify.md'), 'utf8')
+  expect(docs).toContain(renderCorruptions())
+})
+
+describe.each(rounds.map((round, i) => ({ round, number: i + 1 })))(
+  'changed together, round $number:',
+  ({ round }) => {
+    let together: Shown
+
+    beforeAll(async () => {
+      together = await show(round)
+    })
+
+    test.each(round.map((change) => [nameOf(change), change] as const))('%s', (_, change) => {
+      expectFound(change, together)
+    })
+
+    if (!isFull) return
+
+    test.each(round.map((change) => [nameOf(change), change] as const))(
+      'alone: %s, at no place of another',
+      async (_, change) => {
+        const before = round.slice(0, round.indexOf(change))
+        const taken = before.flatMap((other) => together.places.get(other) ?? [])
+        const alone = await show([change], taken)
+        expect(alone.places.get(change)).toEqual(together.places.get(change)!)
+        expectFound(change, alone)
+        for (const other of round) {
+          if (other === change) continue
+          const places = toFindings(other, together.places.get(other) ?? [])
+          expect(alone.found.filter((finding) => places.includes(finding))).toEqual([])
+        }
+      },
+    )
+  },
+)
+
+test('nothing is found after everything was taken back', async () => {
+  expect(await verify(service.database)).toMatchObject({ problems: 0, first: [] })
+})

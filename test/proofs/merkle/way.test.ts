@@ -1,0 +1,98 @@
+import { expect, test } from 'bun:test'
+import fc from 'fast-check'
+import {
+  type Side,
+  startsAtRoot,
+  wayOfConsistency,
+  wayOfInclusion,
+} from '../../../src/proofs/merkle/way.ts'
+
+// The ways of proofs against RFC 9162, word by word, to the largest tree that a number counts.
+
+/** The largest power of two below n. */
+function splitOf(n: number): number {
+  let power = 1
+  while (power * 2 < n) power *= 2
+  return power
+}
+
+/** PATH of section 2.1.3.1: on which side each of its hashes stands. */
+function pathOf(m: number, n: number): Side[] {
+  if (n === 1) return []
+  const k = splitOf(n)
+  return m < k ? [...pathOf(m, k), 'right'] : [...pathOf(m - k, n - k), 'left']
+}
+
+/** SUBPROOF of section 2.1.4.1: the same; `isRoot` where the older root begins it unsaid. */
+function subproofOf(m: number, n: number, isRoot = true): { sides: Side[]; isRoot: boolean } {
+  if (m === n) return { sides: [], isRoot }
+  const k = splitOf(n)
+  const under = m <= k ? subproofOf(m, k, isRoot) : subproofOf(m - k, n - k, false)
+  return { ...under, sides: [...under.sides, m <= k ? 'right' : 'left'] }
+}
+
+function expectInclusion(index: number, size: number): void {
+  const path = pathOf(index, size)
+  expect(wayOfInclusion(index, size, path.length)).toEqual(path)
+  expect(wayOfInclusion(index, size, path.length + 1)).toBeNull()
+  if (path.length > 0) expect(wayOfInclusion(index, size, path.length - 1)).toBeNull()
+}
+
+function expectConsistency(older: number, newer: number): void {
+  const { sides, isRoot } = subproofOf(older, newer)
+  expect(startsAtRoot(older)).toBe(isRoot)
+  expect(wayOfConsistency(older, newer, sides.length)).toEqual(sides)
+  expect(wayOfConsistency(older, newer, sides.length + 1)).toBeNull()
+  if (sides.length > 0) expect(wayOfConsistency(older, newer, sides.length - 1)).toBeNull()
+}
+
+test('the way of an inclusion proof is that of the RFC, and no other number of hashes has one', () => {
+  for (let size = 1; size <= 70; size++) {
+    for (let index = 0; index < size; index++) expectInclusion(index, size)
+  }
+})
+
+test('the way of a consistency proof is that of the RFC, and no other number of hashes has one', () => {
+  for (let newer = 2; newer <= 70; newer++) {
+    for (let older = 1; older < newer; older++) expectConsistency(older, newer)
+  }
+})
+
+const size = fc.oneof(
+  fc.integer({ min: 2, max: Number.MAX_SAFE_INTEGER }),
+  // About the powers of two, beyond 32 bits too.
+  fc
+    .record({ power: fc.integer({ min: 2, max: 52 }), off: fc.integer({ min: -2, max: 2 }) })
+    .map(({ power, off }) => 2 ** power + off),
+)
+
+test('so it is in large trees', () => {
+  const within = size.chain((size) =>
+    fc.record({ size: fc.constant(size), index: fc.integer({ min: 0, max: size - 1 }) }),
+  )
+  fc.assert(
+    fc.property(within, ({ size, index }) => {
+      for (const leaf of [index, 0, size - 1]) expectInclusion(leaf, size)
+      for (const older of [Math.max(index, 1), splitOf(size), size - 1]) {
+        expectConsistency(older, size)
+      }
+    }),
+    { numRuns: 1_000 },
+  )
+})
+
+test('a leaf that a tree does not have has no way', () => {
+  for (const [index, size] of [
+    [0, 0],
+    [-1, 5],
+    [5, 5],
+    [6, 5],
+    [Number.NaN, 5],
+    [0, Number.NaN],
+    [2 ** 53, 2 ** 53],
+  ] as const) {
+    for (let hashes = 0; hashes < 60; hashes++) {
+      expect(wayOfInclusion(index, size, hashes)).toBeNull()
+    }
+  }
+})

@@ -1,0 +1,124 @@
+import { afterEach, beforeEach, expect, test } from 'bun:test'
+import pino from 'pino'
+import { makeOrigin } from '../../support/origin.ts'
+import { keepDatabase } from '../../support/rewind.ts'
+import { createDatabase, type TestDatabase } from '../../support/server.ts'
+import { startTestService, type TestService } from '../../support/service.ts'
+import { until } from '../../support/until.ts'
+
+// A signed tree head is of the events that are in the database: of one that has lost commits which
+// were signed nothing is signed any more, until somebody looks.
+
+let database: TestDatabase
+let own: Awaited<ReturnType<typeof makeOrigin>>
+let service: TestService
+let lines: { level: number; msg: string }[]
+
+const start = () =>
+  startTestService({
+    ...{ database, shards: 1, origin: own.origin },
+    logger: pino({ level: 'warn' }, { write: (line) => lines.push(JSON.parse(line)) }),
+  })
+
+beforeEach(async () => {
+  database = await createDatabase({ shards: 1 })
+  own = await makeOrigin()
+  lines = []
+  service = await start()
+  await service.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 1, group_id: 1 }] })
+  await post(50)
+  await untilSigned()
+})
+afterEach(async () => {
+  await service.stop()
+  await own.remove()
+  await database.drop()
+})
+
+async function post(flushes: number): Promise<void> {
+  for (let i = 0; i < flushes; i++) {
+    const keys = [{ api_key_id: 1, requests: 1 }]
+    expect((await service.post('/internal/apikey-stats/flush', { keys })).status).toBe(200)
+  }
+}
+
+/** Size and root of the newest head. */
+async function readHead(): Promise<{ size: number; root: string }> {
+  const note = await (await service.fetch('auditor', '/audit/log/0/checkpoint')).text()
+  const [, size, root] = note.split('\n')
+  return { size: Number(size), root: root! }
+}
+
+async function countEvents(): Promise<number> {
+  const [row] = await database.owner`select count(*)::integer as count from events`
+  return row!.count as number
+}
+
+async function untilSigned(): Promise<void> {
+  const events = await countEvents()
+  await until(async () => (await readHead()).size >= events)
+}
+
+const refusals = () => lines.filter(({ msg }) => msg.includes('not signed'))
+
+/** Loses what was signed since `keep`; then more is appended than was lost. */
+async function loseAndGrow(kept: Awaited<ReturnType<typeof keepDatabase>>): Promise<void> {
+  await kept.bringBack()
+  await post(60)
+  await until(() => refusals().length > 0)
+}
+
+test.each([
+  ['while the service runs', false],
+  ['right after a start, before anything new was signed', true],
+])('a head is never of another tree, where commits are lost %s', async (_, restarts) => {
+  const kept = await keepDatabase(database.owner)
+  await post(30)
+  await untilSigned()
+  if (restarts) {
+    await service.stop()
+    service = await start()
+  }
+  const before = await readHead()
+  await loseAndGrow(kept)
+  // It stays so, however much is appended: what looks right again may be right by chance.
+  await post(40)
+  await Bun.sleep(1_500)
+  expect(await readHead()).toEqual(before)
+  expect(refusals()[0]!.level).toBeGreaterThanOrEqual(50)
+})
+
+test('nothing is signed although what was lost comes back', async () => {
+  const kept = await keepDatabase(database.owner)
+  await post(30)
+  await untilSigned()
+  const before = await readHead()
+  const whole = await keepDatabase(database.owner)
+  await loseAndGrow(kept)
+  await whole.bringBack()
+  await post(5)
+  await Bun.sleep(1_500)
+  expect(await readHead()).toEqual(before)
+  // A start has looked at all of it: it is the tree that was signed.
+  await service.stop()
+  lines = []
+  service = await start()
+  await post(5)
+  await untilSigned()
+  expect(refusals()).toEqual([])
+})
+
+test('a start on a database that lacks what was signed is refused', async () => {
+  const kept = await keepDatabase(database.owner)
+  await post(30)
+  await untilSigned()
+  await service.stop()
+  await kept.bringBack()
+  await expect(start()).rejects.toThrow(/stats\.example\.com/)
+  // Somebody has looked, and lets it begin anew.
+  const anew = await makeOrigin('stats.example.com/2')
+  service = await startTestService({ database, shards: 1, origin: anew.origin })
+  await post(5)
+  await untilSigned()
+  await anew.remove()
+})

@@ -1,0 +1,82 @@
+import { decodeEvent } from '../../../src/events/event.ts'
+import type { LineEvent } from '../../../src/events/event-line.ts'
+import type { UsageRequest } from '../../../src/proofs/verifier/sources/source.ts'
+
+export type UsageItem = { from: string; to: string } & Record<string, unknown>
+export type UsagePage = {
+  bucket: string
+  tz: string
+  from: string
+  to: string
+  items: UsageItem[]
+  total: Record<string, unknown>
+}
+
+const STEP_MS = { hour: 3_600_000, day: 86_400_000 }
+
+/** The page of usage that an honest service makes of these events. */
+export function showUsage(events: LineEvent[], request: UsageRequest): UsagePage {
+  const { kind, key, bucket, from, to } = request
+  const step = STEP_MS[bucket]
+  const sums = Array.from({ length: (to - from) / step }, () => [0, 0, 0])
+  const total = [0, 0, 0]
+  for (const event of events) {
+    const index = Math.floor((Date.parse(event.recordedAt) - from) / step)
+    for (const [of, id, values] of countsOf(event)) {
+      const isOf = kind === 'all' ? of === 'provider_groups' : of === kind && id === key
+      if (!isOf || !sums[index]) continue
+      for (const [i, value] of values.entries()) {
+        sums[index][i]! += value
+        total[i]! += value
+      }
+    }
+  }
+  const format = (ms: number) => new Date(ms).toISOString().replace('.000Z', '+00:00')
+  const show = kind === 'keys' ? showKey : showRated
+  const items = sums.map((values, i) => ({
+    ...{ from: format(from + i * step), to: format(from + (i + 1) * step), ...show(values) },
+  }))
+  return { bucket, tz: 'UTC', from: format(from), to: format(to), items, total: show(total) }
+}
+
+/** Usage as a page shows it, of a group or API key. */
+export function showRated([total = 0, success = 0]: readonly number[]) {
+  const rate = (count: number) => (total === 0 ? 0 : count / total)
+  return {
+    ...{ total_requests: total, success_requests: success, failure_requests: total - success },
+    ...{ success_rate: rate(success), failure_rate: rate(total - success) },
+  }
+}
+
+const showKey = ([request_count = 0, used_tokens = 0, quota_used = 0]: readonly number[]) => ({
+  ...{ request_count, used_tokens, quota_used },
+})
+
+/** Null where it can't be read. */
+export function decode({ type, version, payload }: LineEvent) {
+  try {
+    return decodeEvent(type, version, payload)
+  } catch {
+    return null
+  }
+}
+
+function* countsOf(line: LineEvent) {
+  const event = decode(line)
+  if (event?.type === 'ApiKeyStatsFlushed') {
+    // One run, as the log in memory writes it.
+    const { groups, ids, requests, successes } = event.flush
+    for (const [i, id] of ids.entries()) {
+      const values = [requests[i]!, successes[i]!]
+      yield ['api_keys', id, values] as const
+      yield ['provider_groups', groups[0], values] as const
+    }
+  }
+  if (event?.type === 'KeyStatsFlushed') {
+    const { hashes, requests, tokens, quota_tracked } = event.flush
+    for (const [i, hash] of hashes.entries()) {
+      const quota = quota_tracked[i] ? tokens[i]! : 0
+      yield ['keys', hash, [requests[i]!, tokens[i]!, quota]] as const
+    }
+  }
+}
