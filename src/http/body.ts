@@ -32,14 +32,14 @@ type BodiesOptions = {
   slowest?: typeof SLOWEST
 }
 
-/** What of a body has arrived. */
+/** The part of a body that has arrived. */
 type Arrived = {
   arriving: AsyncIterator<Uint8Array>
   chunks: Uint8Array[]
   bytes: number
-  /** Of them, those that were counted. */
+  /** How many of these bytes were counted. */
   counted: number
-  /** When it began to be waited for. */
+  /** The time from which a slow body is late (performance.now). */
   started: number
 }
 
@@ -125,7 +125,7 @@ export class Bodies {
     }
   }
 
-  /** A body of which nobody knows how large it is before it is there. */
+  /** Reads a body whose size is not known in advance. */
   #readChunks<Value>(
     request: Request,
     body: AsyncIterable<Uint8Array>,
@@ -141,13 +141,13 @@ export class Bodies {
     })
   }
 
-  /** The rest of a very large body, and what becomes of all of it. */
+  /** Reads the rest of a very large body, and hands it on or decodes it. */
   async #readRest<Value>(
     arrived: Arrived,
     client: string,
     take: Taker<Value> | null,
   ): Promise<string | Value> {
-    // What came before was a wait for a turn.
+    // The wait for a turn doesn't make a body late.
     arrived.started = performance.now()
     await this.#arrive(arrived, client, Number.POSITIVE_INFINITY)
     const whole = Buffer.concat(arrived.chunks)

@@ -34,7 +34,7 @@ export function unavailable(error: string, seconds = 1, detail?: string): Proble
   return new Problem(503, error, detail, { 'retry-after': String(seconds) })
 }
 
-/** Who asks for more at once than others could do beside is to come again in two seconds. */
+/** A 429 for a client that asks for too much at once; it may try again in two seconds. */
 export function tooManyRequests(): Problem {
   const headers = { 'retry-after': '2' }
   return new Problem(429, 'too many requests', 'Ask for less at once.', headers)
