@@ -16,6 +16,7 @@ import { type SwitchedWay, startSwitch } from '../support/switch.ts'
 import { until } from '../support/until.ts'
 import type { FailoverOptions, FailoverReport } from './failover-report.ts'
 import { findOtherTrees, makeSynchronous, promote, stopReceiving } from './standby.ts'
+import { isRefusal } from './traffic.ts'
 
 const SHARDS = 2
 const FLUSH = '/internal/apikey-stats/flush'
@@ -192,7 +193,7 @@ class Failover {
         if (isAcked) {
           this.#phase.acked.add(key)
           this.#report.acked++
-        } else if (response !== null && response.status !== 503) {
+        } else if (response !== null && !isRefusal(response.status)) {
           this.#violate(`a flush was answered ${response.status}`)
           return
         } else await Bun.sleep(20)

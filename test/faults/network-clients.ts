@@ -2,7 +2,7 @@ import { FollowedStream } from '../support/follow.ts'
 import { type TestService, TOKENS } from '../support/service.ts'
 import { KNOWN_KEYS } from './history.ts'
 import type { Timings } from './network-timing.ts'
-import { read, send, type Traffic } from './traffic.ts'
+import { isRefusal, read, send, type Traffic } from './traffic.ts'
 
 /** Milliseconds between two requests of a client. */
 const REST_MS = 40
@@ -42,7 +42,7 @@ export async function readAll(traffic: Traffic, paths: 'reads' | 'log'): Promise
     const answer = await read(traffic, path.endsWith('=') ? `${path}0/0` : path)
     if (answer === null) history.violate(`${path}: no answer`)
     // Nothing is signed yet, or no tile full.
-    else if (![200, 404, 503].includes(answer.status)) {
+    else if (![200, 404].includes(answer.status) && !isRefusal(answer.status)) {
       history.violate(`${path}: ${answer.status} ${answer.body}`)
     }
   }
@@ -63,7 +63,7 @@ export async function browse(traffic: Traffic): Promise<void> {
     ] as const) {
       const answer = await send(traffic, url + path, { method, headers: { cookie } })
       if (answer === null) history.violate(`${method} ${path}: no answer`)
-      else if (![200, 204, 503].includes(answer.status)) {
+      else if (![200, 204].includes(answer.status) && !isRefusal(answer.status)) {
         history.violate(`${method} ${path}: ${answer.status} ${answer.body}`)
       }
     }
@@ -77,7 +77,9 @@ async function signIn(traffic: Traffic, url: string): Promise<string | null> {
   await response?.arrayBuffer()
   onEnded?.(response?.status ?? 0)
   if (response?.status === 201) return response.headers.get('set-cookie')!.split(';')[0]!
-  if (response?.status !== 503) traffic.history.violate(`sign-in: ${response?.status}`)
+  if (!response || !isRefusal(response.status)) {
+    traffic.history.violate(`sign-in: ${response?.status}`)
+  }
   return null
 }
 
@@ -145,7 +147,8 @@ export class Follower {
     } catch (error) {
       onOpened(0)
       const { message } = error as Error
-      if (!message.startsWith('503')) this.traffic.history.violate(`stream: ${message}`)
+      if (!isRefusal(Number.parseInt(message, 10)))
+        this.traffic.history.violate(`stream: ${message}`)
       throw error
     }
   }

@@ -1,8 +1,10 @@
+import { isRefusal } from './traffic.ts'
+
 /** Kinds of requests, as docs/operations.md tells them apart where it says how long each takes. */
 export const REQUEST_KINDS = ['flush', 'read', 'log', 'stream', 'write', 'health'] as const
 export type RequestKind = (typeof REQUEST_KINDS)[number]
 
-/** Of requests of a kind: how many, how many of them got another answer than 503, the longest. */
+/** Of requests of a kind: how many, how many of them were not refused, the longest. */
 export type Timing = { count: number; answered: number; longestMs: number }
 
 /** Milliseconds between two looks how late this process is. */
@@ -14,13 +16,12 @@ const LOOK_MS = 20
  */
 export class Timings {
   readonly byKind: Record<RequestKind, Timing>
+  /** Requests that took longer than their kind may. */
+  readonly late: string[] = []
   #lateMs = 0
   #timer: ReturnType<typeof setTimeout> | undefined
 
-  constructor(
-    private readonly limits: Record<RequestKind, number>,
-    private readonly onTooLong: (what: string) => void,
-  ) {
+  constructor(private readonly limits: Record<RequestKind, number>) {
     const timings = REQUEST_KINDS.map((kind) => [kind, { count: 0, answered: 0, longestMs: 0 }])
     this.byKind = Object.fromEntries(timings)
     this.#look()
@@ -38,10 +39,10 @@ export class Timings {
     return (status) => {
       const took = Math.max(0, performance.now() - started - (this.#lateMs - lateMs))
       timing.count++
-      if (status !== 503 && status !== 0) timing.answered++
+      if (status !== 0 && !isRefusal(status)) timing.answered++
       timing.longestMs = Math.max(timing.longestMs, Math.round(took))
       if (took > this.limits[kind]) {
-        this.onTooLong(`${what} took ${Math.round(took)} ms, ${this.limits[kind]} at most`)
+        this.late.push(`${what} took ${Math.round(took)} ms, ${this.limits[kind]} at most`)
       }
     }
   }

@@ -23,6 +23,9 @@ export type Traffic = {
 
 export type Answer = { status: number; position: string | null; replayed: boolean; body: string }
 
+/** Not now: no connection serves, or this token asks for much at once. A client comes again. */
+export const isRefusal = (status: number) => status === 503 || status === 429
+
 /** Null where there was no answer: then nobody knows what was done. */
 export async function send(
   { timeoutMs = TIMEOUT_MS, onSent }: Pick<Traffic, 'timeoutMs' | 'onSent'>,
@@ -84,7 +87,7 @@ export async function post(traffic: Traffic, name: string): Promise<void> {
 async function deliver(traffic: Traffic, sent: Sent): Promise<void> {
   for (;;) {
     const answer = await postOnce(traffic, sent.key, sent.entries)
-    if (answer === null || answer.status === 503) {
+    if (answer === null || isRefusal(answer.status)) {
       traffic.history.counts.doubts++
       await Bun.sleep(RETRY_MS)
       continue
@@ -121,7 +124,7 @@ async function expectRefused(traffic: Traffic, { key, entries }: Sent): Promise<
   const others = [...entries, { api_key_id: 1, requests: 1, success_requests: 1 }]
   for (;;) {
     const answer = await postOnce(traffic, key, others)
-    if (answer !== null && answer.status !== 503) {
+    if (answer !== null && !isRefusal(answer.status)) {
       if (answer.status === 422) traffic.history.counts.refused++
       else traffic.history.violate(`${key} with other entries: ${answer.status} ${answer.body}`)
       return
@@ -177,7 +180,7 @@ export async function watch(traffic: Traffic): Promise<void> {
     await Bun.sleep(random.below(traffic.restMs ?? 40))
     const least = history.ackedRequests
     const answer = await read(traffic, '/admin/apikey-stats/summary')
-    if (answer === null || answer.status === 503) continue
+    if (answer === null || isRefusal(answer.status)) continue
     if (answer.status !== 200) {
       history.violate(`summary: ${answer.status} ${answer.body}`)
       continue
@@ -199,7 +202,7 @@ export async function watch(traffic: Traffic): Promise<void> {
 export async function readCheckpoint(traffic: Traffic, shard: number): Promise<string | null> {
   const answer = await read(traffic, `/audit/log/${shard}/checkpoint`)
   if (answer?.status === 200) return answer.body
-  if (answer !== null && answer.status !== 503) {
+  if (answer !== null && !isRefusal(answer.status)) {
     traffic.history.violate(`checkpoint: ${answer.status} ${answer.body}`)
   }
   return null
@@ -227,7 +230,7 @@ export async function administer(traffic: Traffic): Promise<void> {
             ],
           }),
         })
-    if (answer === null || answer.status === 503) continue
+    if (answer === null || isRefusal(answer.status)) continue
     history.counts.changes++
     if (answer.status >= 500 || answer.status === 400) {
       history.violate(`catalog: ${answer.status} ${answer.body}`)
