@@ -2,6 +2,7 @@ import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import pino from 'pino'
 import { readHeads } from '../../src/log/read.ts'
+import { INTERVALS } from '../../src/platform/intervals.ts'
 import { type Origin, openOrigin } from '../../src/proofs/transparency/origin.ts'
 import {
   type FaultyWay,
@@ -163,7 +164,7 @@ class Campaign {
     const { database, log } = this.options.bounds
     const service = await startTestService({
       ...{ database: this.database, address, origin, shards: SHARDS },
-      intervals: { database, log },
+      intervals: { database, log, places: INTERVALS.places },
       logger: pino({ level: 'error' }, { write: (line) => this.#noteLogged(line) }),
     })
     this.#services.push(service)
