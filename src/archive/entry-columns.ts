@@ -74,7 +74,7 @@ export class EntryColumns {
   #addFlush(event: Event): number {
     switch (event.type) {
       case 'ApiKeyStatsFlushed': {
-        const { ids, requests, successes, groups, counts } = event.flush
+        const { ids, requests, successes, groups, counts } = event.data
         this.#copy('api_key_id', ids, BigInt)
         this.#copy('requests', requests, BigInt)
         this.#copy('successes', successes, BigInt)
@@ -87,7 +87,7 @@ export class EntryColumns {
         return ids.length
       }
       case 'KeyStatsFlushed': {
-        const { hashes, requests, tokens, last_accessed_at, quota_tracked } = event.flush
+        const { hashes, requests, tokens, last_accessed_at, quota_tracked } = event.data
         this.#copy('token_hash', hashes, (hash) => hash)
         this.#copy('quota_tracked', quota_tracked, (tracked) => tracked)
         this.#copy('requests', requests, BigInt)

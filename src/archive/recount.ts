@@ -1,7 +1,7 @@
 import { PayloadError } from '../events/columns.ts'
-import { decodeEvent } from '../events/event.ts'
+import { decodeEvent, toRows } from '../events/event.ts'
 import type { LineEvent } from '../events/event-line.ts'
-import { type EntryRow, toRows } from '../events/rows.ts'
+import type { EntryRow } from '../events/rows.ts'
 import type { Manifest, ShardManifest } from './manifest.ts'
 
 /**

@@ -17,12 +17,12 @@ export class Tally {
         this.#unreadable++
         return
       case 'ApiKeyStatsFlushed': {
-        const { ids, requests, successes } = event.flush
+        const { ids, requests, successes } = event.data
         addColumns(this.#apiKeys, { entries: [ids.length], requests, successes })
         return
       }
       case 'KeyStatsFlushed': {
-        const { hashes, requests, tokens } = event.flush
+        const { hashes, requests, tokens } = event.data
         addColumns(this.#keys, { entries: [hashes.length], requests, tokens })
         return
       }

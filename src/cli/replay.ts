@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline'
+import { ACCOUNTS } from '../events/accounts.ts'
 import { formatPositions, type Positions, parsePositions } from '../events/positions.ts'
 import { connectAsOwner, openPools } from '../platform/postgres/pool.ts'
 import { StartError } from '../platform/user-error.ts'
@@ -6,7 +7,7 @@ import { readShards } from '../read-model/projector/checkpoint.ts'
 import { History } from '../read-model/queries/as-of.ts'
 import type { Counted } from '../read-model/queries/contribution.ts'
 import { explain, readCounted, type Step } from '../read-model/queries/explain.ts'
-import { type UsageOf, usageColumns } from '../read-model/queries/usage-rows.ts'
+import { EVERYTHING, type Scope } from '../read-model/queries/scope.ts'
 import { readConfig } from '../service/config.ts'
 import { openDatabase } from './database.ts'
 import { explainFailure } from './failure.ts'
@@ -21,11 +22,11 @@ const USAGE = `Usage: tallybook replay [--key <id or hash> | --group <id>] [--to
 /** Flushes that are read at once. */
 const PAGE = 1_000
 
-type Arguments = { of: UsageOf; to: string | null; isStepping: boolean }
+type Arguments = { scope: Scope; to: string | null; isStepping: boolean }
 
 /** Shows how a number came to be: each flush that added to it, and the total with it. */
 export async function replay(args: string[]): Promise<void> {
-  const { of, to, isStepping } = readArguments(args)
+  const { scope, to, isStepping } = readArguments(args)
   const signal = untilInterrupted()
   const database = await openDatabase(readConfig(process.env), (message) => console.error(message))
   const owner = connectAsOwner(database.address)
@@ -41,20 +42,20 @@ export async function replay(args: string[]): Promise<void> {
       signal.throwIfAborted()
       const page: Awaited<ReturnType<typeof explain>> = await explain(
         from,
-        of,
+        scope,
         { after, to: end },
         PAGE,
       )
       for (const step of page.steps) {
         signal.throwIfAborted()
-        console.log(formatStep(of, step))
+        console.log(formatStep(scope, step))
         running = step.running
         if (goesOn && !(await goesOn.next()).value) return
       }
       after = page.next
     }
-    if (running.length === 0) running = await readCounted(from, of, end)
-    console.log(`${format(of, running)} as of ${formatPositions(end)}`)
+    if (running.length === 0) running = await readCounted(from, scope, end)
+    console.log(`${format(scope, running)} as of ${formatPositions(end)}`)
   } catch (error) {
     throw explainFailure(error, 'The replay ended')
   } finally {
@@ -66,7 +67,7 @@ export async function replay(args: string[]): Promise<void> {
 }
 
 function readArguments(args: string[]): Arguments {
-  const read: Arguments = { of: { kind: 'all' }, to: null, isStepping: false }
+  const read: Arguments = { scope: EVERYTHING, to: null, isStepping: false }
   const rest = [...args]
   for (let name = rest.shift(); name !== undefined; name = rest.shift()) {
     if (name === '--step') {
@@ -76,17 +77,17 @@ function readArguments(args: string[]): Arguments {
     const value = rest.shift()
     if (!value) throw new StartError(USAGE)
     if (name === '--to') read.to = value
-    else if (read.of.kind === 'all') read.of = readOf(name, value)
+    else if (read.scope === EVERYTHING) read.scope = readScope(name, value)
     else throw new StartError(USAGE)
   }
   return read
 }
 
-function readOf(name: string, value: string): UsageOf {
+function readScope(name: string, value: string): Scope {
   const isId = /^[1-9]\d{0,15}$/.test(value)
-  if (name === '--group' && isId) return { kind: 'group', id: Number(value) }
-  if (name === '--key' && isId) return { kind: 'api_key', id: Number(value) }
-  if (name === '--key' || name === '--token-hash') return { kind: 'key', hash: value }
+  if (name === '--group' && isId) return { kind: 'provider_group', account: Number(value) }
+  if (name === '--key' && isId) return { kind: 'api_key', account: Number(value) }
+  if (name === '--key' || name === '--token-hash') return { kind: 'key', account: value }
   throw new StartError(USAGE)
 }
 
@@ -116,15 +117,13 @@ async function* askToGoOn(): AsyncGenerator<boolean> {
 }
 
 /** `0/41  2026-01-31T12:00:00.123456+00:00  dp  +10 requests +9 successes = 110 requests …` */
-function formatStep(of: UsageOf, step: Step): string {
+function formatStep(scope: Scope, step: Step): string {
   const { shard, position, recordedAt, source, counted, running } = step
-  const added = `+${format(of, counted).replaceAll(', ', ' +')}`
-  return `${shard}/${position}  ${recordedAt}  ${source}  ${added} = ${format(of, running)}`
+  const added = `+${format(scope, counted).replaceAll(', ', ' +')}`
+  return `${shard}/${position}  ${recordedAt}  ${source}  ${added} = ${format(scope, running)}`
 }
 
 /** `110 requests, 99 successes` */
-function format(of: UsageOf, counted: Counted): string {
-  return usageColumns(of)
-    .map((name, i) => `${counted[i]} ${name.replace('_', ' ')}`)
-    .join(', ')
+function format({ kind }: Scope, counted: Counted): string {
+  return ACCOUNTS[kind].sums.map((name, i) => `${counted[i]} ${name.replace('_', ' ')}`).join(', ')
 }

@@ -1,29 +1,28 @@
 import { hash } from 'node:crypto'
-import { type ApiKeyFlush, decodeApiKeyFlush, decodeApiKeyFlush1 } from './api-key-flush.ts'
-import { readApiKeyFlushBytes } from './api-key-flush-bytes.ts'
-import { type CatalogChange, decodeCatalogChange } from './catalog-change.ts'
+import type { AccountKind } from './accounts.ts'
 import { PayloadError } from './columns.ts'
-import { decodeKeyFlush, type KeyFlush } from './key-flush.ts'
-import {
-  type Attestation,
-  decodeAttestation,
-  decodeOriginChange,
-  decodeShardsChange,
-  type OriginChange,
-  type ShardsChange,
-} from './statement.ts'
+import type { EventDefinition } from './definition.ts'
+import type { Postings } from './postings.ts'
+import type { EntryRow } from './rows.ts'
+import { apiKeyStatsFlushed } from './types/api-key-stats-flushed.ts'
+import { catalogChanged } from './types/catalog-changed.ts'
+import { keyStatsFlushed } from './types/key-stats-flushed.ts'
+import { originChanged, projectionAttested, shardsChanged } from './types/statements.ts'
 
-/** The types of events, with the version that is written today. */
-export const CURRENT_VERSIONS = {
-  ApiKeyStatsFlushed: 2,
-  KeyStatsFlushed: 1,
-  CatalogChanged: 1,
-  ProjectionAttested: 2,
-  OriginChanged: 1,
-  ShardsChanged: 1,
+/** Every type of events. */
+export const EVENT_TYPES = {
+  ApiKeyStatsFlushed: apiKeyStatsFlushed,
+  KeyStatsFlushed: keyStatsFlushed,
+  CatalogChanged: catalogChanged,
+  ProjectionAttested: projectionAttested,
+  OriginChanged: originChanged,
+  ShardsChanged: shardsChanged,
 } as const
 
-export type EventType = keyof typeof CURRENT_VERSIONS
+export type EventType = keyof typeof EVENT_TYPES
+
+type DataOf<Type extends EventType> =
+  (typeof EVENT_TYPES)[Type] extends EventDefinition<infer Data> ? Data : never
 
 /** An event as it stands in the log. */
 export type StoredEvent = {
@@ -44,13 +43,7 @@ export type StoredEvent = {
 }
 
 /** What an event says, in today's shape whatever version it was written in. */
-export type Event =
-  | { type: 'ApiKeyStatsFlushed'; flush: ApiKeyFlush }
-  | { type: 'KeyStatsFlushed'; flush: KeyFlush }
-  | { type: 'CatalogChanged'; change: CatalogChange }
-  | { type: 'ProjectionAttested'; attestation: Attestation; lastAccess: 'posted' | 'bounded' }
-  | { type: 'OriginChanged'; change: OriginChange }
-  | { type: 'ShardsChanged'; change: ShardsChange }
+export type Event = { [Type in EventType]: { type: Type; data: DataOf<Type> } }[EventType]
 
 /** An event of a type or version that this code doesn't know: maybe newer code has written it. */
 export class UnknownEvent extends PayloadError {
@@ -63,39 +56,37 @@ export class UnknownEvent extends PayloadError {
  * where the payload is not what an append writes.
  */
 export function decodeEvent(type: string, version: number, payload: string | Uint8Array): Event {
-  switch (`${type} ${version}`) {
-    case 'ApiKeyStatsFlushed 1':
-      return { type: 'ApiKeyStatsFlushed', flush: decodeApiKeyFlush1(parse(payload)) }
-    case 'ApiKeyStatsFlushed 2':
-      return { type: 'ApiKeyStatsFlushed', flush: readApiKeyFlush(payload) }
-    case 'KeyStatsFlushed 1':
-      return { type: 'KeyStatsFlushed', flush: decodeKeyFlush(parse(payload)) }
-    case 'CatalogChanged 1':
-      return { type: 'CatalogChanged', change: decodeCatalogChange(parse(payload)) }
-    case 'ProjectionAttested 1':
-    case 'ProjectionAttested 2':
-      return {
-        type: 'ProjectionAttested',
-        attestation: decodeAttestation(parse(payload)),
-        lastAccess: version === 1 ? 'posted' : 'bounded',
-      }
-    case 'OriginChanged 1':
-      return { type: 'OriginChanged', change: decodeOriginChange(parse(payload)) }
-    case 'ShardsChanged 1':
-      return { type: 'ShardsChanged', change: decodeShardsChange(parse(payload)) }
-    default:
-      throw new UnknownEvent(`no reader for ${type} version ${version}`)
-  }
+  const definition = isEventType(type) ? (EVENT_TYPES[type] as EventDefinition<unknown>) : null
+  const read = definition?.read[version]
+  if (read === undefined) throw new UnknownEvent(`no reader for ${type} version ${version}`)
+  const { readBytes } = definition!
+  const isToday = version === definition!.version && typeof payload !== 'string'
+  const data = (isToday ? readBytes?.(payload) : null) ?? read(parse(payload))
+  return { type, data } as Event
 }
+
+const isEventType = (type: string): type is EventType => Object.hasOwn(EVENT_TYPES, type)
+
+const definitionOf = ({ type }: Event) => EVENT_TYPES[type] as EventDefinition<unknown>
+
+/** What an event counts that was recorded then (RFC 3339). */
+export const postingsOf = (event: Event, recordedAt: string): readonly Postings[] =>
+  definitionOf(event).post(event.data, recordedAt)
+
+/** The entries of a flush as rows; null for an event that is none. */
+export const toRows = (event: Event): EntryRow[] | null => definitionOf(event).toRows(event.data)
+
+/** False for a type of events that never post to such accounts; true for one that isn't known. */
+export const mayPostTo = (type: string, kind: AccountKind): boolean =>
+  !isEventType(type) || EVENT_TYPES[type].postsTo.includes(kind)
+
+/** The types of events that may post to such accounts. */
+export const typesThatPostTo = (kind: AccountKind) =>
+  Object.keys(EVENT_TYPES).filter((type) => mayPostTo(type, kind))
 
 /** SHA-256 of a payload's UTF-8 bytes, in hex. */
 export function hashPayload(payload: string): string {
   return hash('sha256', payload, 'hex')
-}
-
-function readApiKeyFlush(payload: string | Uint8Array): ApiKeyFlush {
-  const flush = typeof payload === 'string' ? null : readApiKeyFlushBytes(payload)
-  return flush ?? decodeApiKeyFlush(parse(payload))
 }
 
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })

@@ -1,6 +1,5 @@
 import {
   type ApiKeyEntries,
-  type ApiKeyFlush,
   type ApiKeyFlushAnswer,
   answerApiKeyFlush,
   encodeApiKeyFlush,
@@ -12,7 +11,6 @@ import type { Event } from './event.ts'
 import {
   answerKeyFlush,
   type KeyEntries,
-  type KeyFlush,
   type KeyFlushAnswer,
   type QuotaTrackedOf,
   resolveKeyFlush,
@@ -24,10 +22,8 @@ export type PostedFlush =
   | { type: 'ApiKeyStatsFlushed'; entries: ApiKeyEntries }
   | { type: 'KeyStatsFlushed'; entries: KeyEntries }
 
-/** A flush as resolved with a catalog: what its event says. */
-export type ResolvedFlush =
-  | { type: 'ApiKeyStatsFlushed'; flush: ApiKeyFlush }
-  | { type: 'KeyStatsFlushed'; flush: KeyFlush }
+/** A flush as resolved with a catalog: its event. */
+export type ResolvedFlush = Extract<Event, { type: PostedFlush['type'] }>
 
 export type FlushAnswer = ApiKeyFlushAnswer | KeyFlushAnswer
 
@@ -38,9 +34,9 @@ export type Resolver = { groupOf: GroupOf; quotaTrackedOf: QuotaTrackedOf }
 export function resolveFlush(posted: PostedFlush, resolver: Resolver): ResolvedFlush {
   switch (posted.type) {
     case 'ApiKeyStatsFlushed':
-      return { type: posted.type, flush: resolveApiKeyFlush(posted.entries, resolver.groupOf) }
+      return { type: posted.type, data: resolveApiKeyFlush(posted.entries, resolver.groupOf) }
     case 'KeyStatsFlushed':
-      return { type: posted.type, flush: resolveKeyFlush(posted.entries, resolver.quotaTrackedOf) }
+      return { type: posted.type, data: resolveKeyFlush(posted.entries, resolver.quotaTrackedOf) }
   }
 }
 
@@ -48,9 +44,9 @@ export function resolveFlush(posted: PostedFlush, resolver: Resolver): ResolvedF
 export function encodeFlush(resolved: ResolvedFlush): string {
   switch (resolved.type) {
     case 'ApiKeyStatsFlushed':
-      return encodeApiKeyFlush(resolved.flush)
+      return encodeApiKeyFlush(resolved.data)
     case 'KeyStatsFlushed':
-      return JSON.stringify(resolved.flush)
+      return JSON.stringify(resolved.data)
   }
 }
 
@@ -58,19 +54,19 @@ export function encodeFlush(resolved: ResolvedFlush): string {
 export function answerFlush(resolved: ResolvedFlush): FlushAnswer {
   switch (resolved.type) {
     case 'ApiKeyStatsFlushed':
-      return answerApiKeyFlush(resolved.flush)
+      return answerApiKeyFlush(resolved.data)
     case 'KeyStatsFlushed':
-      return answerKeyFlush(resolved.flush)
+      return answerKeyFlush(resolved.data)
   }
 }
 
 /** True where an event of the log holds the very entries that are posted now. */
 export function holdsEntries(event: Event, posted: PostedFlush): event is ResolvedFlush {
   if (event.type === 'ApiKeyStatsFlushed' && posted.type === event.type) {
-    return sameApiKeyEntries(event.flush, posted.entries)
+    return sameApiKeyEntries(event.data, posted.entries)
   }
   if (event.type === 'KeyStatsFlushed' && posted.type === event.type) {
-    return sameKeyEntries(event.flush, posted.entries)
+    return sameKeyEntries(event.data, posted.entries)
   }
   return false
 }

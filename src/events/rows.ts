@@ -1,5 +1,3 @@
-import type { Event } from './event.ts'
-
 /** An entry of a flush as a row: what was posted, and how it was resolved. */
 export type EntryRow =
   | {
@@ -17,36 +15,3 @@ export type EntryRow =
       tokens: number
       last_accessed_at: number
     }
-
-/** Unfolds the columns of a flush into rows; null for an event that is none. */
-export function toRows(event: Event): EntryRow[] | null {
-  switch (event.type) {
-    case 'ApiKeyStatsFlushed': {
-      const { groups, counts, ids, requests, successes } = event.flush
-      const groupIds = groups.flatMap((group, run) => new Array(counts[run]!).fill(group))
-      return ids.map((id, i) => ({
-        api_key_id: id,
-        group_id: groupIds[i] ?? null,
-        requests: requests[i]!,
-        success_requests: successes[i]!,
-      }))
-    }
-    case 'KeyStatsFlushed': {
-      const { hashes, requests, tokens, last_accessed_at, quota_tracked } = event.flush
-      return hashes.map((hash, i) => ({
-        token_hash: hash,
-        quota_tracked: quota_tracked[i]!,
-        requests: requests[i]!,
-        tokens: tokens[i]!,
-        last_accessed_at: last_accessed_at[i]!,
-      }))
-    }
-    case 'CatalogChanged':
-    case 'ProjectionAttested':
-    case 'OriginChanged':
-    case 'ShardsChanged':
-      return null
-    default:
-      return event satisfies never
-  }
-}

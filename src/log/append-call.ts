@@ -1,4 +1,4 @@
-import { CURRENT_VERSIONS } from '../events/event.ts'
+import { EVENT_TYPES } from '../events/event.ts'
 import { ownClock } from '../platform/postgres/clock.ts'
 import { type Sql, transact } from '../platform/postgres/pool.ts'
 import { appendAgain } from './overtaken.ts'
@@ -33,7 +33,7 @@ export function callAppendBatch(
         ${shard}::integer,
         ${position}::bigint,
         ${lines((flush) => flush.resolved.type)}::text,
-        ${lines((flush) => CURRENT_VERSIONS[flush.resolved.type])}::text,
+        ${lines((flush) => EVENT_TYPES[flush.resolved.type].version)}::text,
         ${lines((flush) => flush.source)}::text,
         ${lines((flush) => flush.idempotencyKey ?? '')}::text,
         ${lines((flush) => flush.payload)}::text,

@@ -1,4 +1,4 @@
-import { CURRENT_VERSIONS, hashPayload } from '../events/event.ts'
+import { EVENT_TYPES, hashPayload } from '../events/event.ts'
 import {
   type Attestation,
   type OriginChange,
@@ -36,7 +36,7 @@ export async function appendStatement(
     const [row] = await sql<{ position: string; replayed: boolean }[]>`
       select a.position, a.replayed
       from append_event(
-        ${shard}, ${type}, ${CURRENT_VERSIONS[type]}::smallint, ${OWN_SOURCE}, ${idempotencyKey},
+        ${shard}, ${type}, ${EVENT_TYPES[type].version}::smallint, ${OWN_SOURCE}, ${idempotencyKey},
         ${text}, ${hashPayload(text)}, ${ownClock(sql)}
       ) a`
     return row!

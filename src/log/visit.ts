@@ -1,4 +1,4 @@
-import type { Event, StoredEvent } from '../events/event.ts'
+import type { StoredEvent } from '../events/event.ts'
 import type { Sql, Transaction } from '../platform/postgres/pool.ts'
 import { type ReadRange, recordedAt } from './read.ts'
 
@@ -11,14 +11,13 @@ export type FoldableEvent = Pick<
 /** Bytes of a payload that a service decodes on its own thread, in a millisecond or two. */
 const SMALL_BYTES = 256 * 1024
 
-/** An event of the log: its place, and the hash of what it says. */
-export type EventPlace = { shard: number; position: number; payloadSha256: string }
-
-/**
- * Reads an event with a larger payload elsewhere: in parts that add up to it. Throws PayloadError
- * where it can't be folded.
- */
-export type ReadLarge = (place: EventPlace) => AsyncIterable<Event>
+/** An event of the log: its place and time, and the hash of what it says. */
+export type EventPlace = {
+  shard: number
+  position: number
+  recordedAt: string
+  payloadSha256: string
+}
 
 /** The payload of `e`; null where it is large and not wanted: then it isn't fetched either. */
 export const payloadText = (sql: Sql | Transaction, smallOnly: boolean) =>

@@ -5,8 +5,8 @@ export const READ_MUTATIONS: readonly Mutation[] = [
   {
     name: 'batch-folded-twice',
     file: 'src/read-model/projector/batch.ts',
-    find: 'for (let i = known; i < events.length; i++)',
-    replace: 'for (let i = 0; i < events.length; i++)',
+    find: 'for (let i = known; i < entries.length; i++)',
+    replace: 'for (let i = 0; i < entries.length; i++)',
     harm: 'Flushes that were read from the log before they were handed over count twice.',
     tests: ['test/read-model/projector'],
   },
@@ -36,9 +36,9 @@ export const READ_MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'last-access-backwards',
-    file: 'src/read-model/projections/key-counters.ts',
-    find: 'greatest(c.last_accessed_at, excluded.last_accessed_at)',
-    replace: 'excluded.last_accessed_at',
+    file: 'src/read-model/projections/account-sql.ts',
+    find: `greatest(\${alias}.\${name}, excluded.\${name})`,
+    replace: `excluded.\${name}`,
     harm: 'A late flush sets the last access of a key back.',
     tests: ['test/read-model/projector', 'test/property/histories'],
   },

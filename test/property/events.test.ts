@@ -1,14 +1,13 @@
 import { expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { PayloadError } from '../../src/events/columns.ts'
-import { CURRENT_VERSIONS, decodeEvent, type Event } from '../../src/events/event.ts'
+import { decodeEvent, EVENT_TYPES, type Event, toRows } from '../../src/events/event.ts'
 import {
   answerFlush,
   encodeFlush,
   type ResolvedFlush,
   resolveFlush,
 } from '../../src/events/flush.ts'
-import { toRows } from '../../src/events/rows.ts'
 import { parseApiKeyFlush, parseKeyFlush } from '../../src/http/flushes/model.ts'
 import { CURRENT } from '../../src/read-model/projections/index.ts'
 import { goodEntry } from './arbitraries.ts'
@@ -116,7 +115,7 @@ const nearPayload = fc
     const payload: Record<string, unknown> = isCatalog
       ? upserted
       : // Version 1 of a flush of API keys has the very columns that it has in memory.
-        { ...(old ? event.flush : JSON.parse(encodeFlush(event))) }
+        { ...(old ? event.data : JSON.parse(encodeFlush(event))) }
     const name = Object.keys(payload)[field % Object.keys(payload).length]!
     const column = payload[name] as unknown[]
     if (part === 0) payload[name] = at % 2 === 0 ? junk : undefined
@@ -133,7 +132,7 @@ test(
     const event = fc.oneof(
       { weight: 9, arbitrary: nearPayload },
       fc.record({
-        type: fc.constantFrom(...Object.keys(CURRENT_VERSIONS), '', 'toString', '__proto__'),
+        type: fc.constantFrom(...Object.keys(EVENT_TYPES), '', 'toString', '__proto__'),
         text: fc.oneof(fc.json({ stringUnit: 'binary' }), fc.string()),
       }),
     )
@@ -151,10 +150,10 @@ test(
       expect(decodeEvent(type, version, Buffer.from(text))).toEqual(event)
       seen.read++
       const rows = toRows(event)
-      if ('flush' in event) answerFlush(event)
+      if (rows !== null) answerFlush(event as ResolvedFlush)
       if (event.type === 'ApiKeyStatsFlushed') {
         // Every entry has a group, or is known to have none.
-        expect(event.flush.counts.reduce((sum, next) => sum + next, 0)).toBe(rows!.length)
+        expect(event.data.counts.reduce((sum, next) => sum + next, 0)).toBe(rows!.length)
       }
       for (const value of foldRows([event]).texts) {
         // PostgreSQL takes neither: the projector would try again for ever.
@@ -204,11 +203,11 @@ function toEvent(model: Model, kind: Kind, text: string): ResolvedFlush {
   })
   const event = decodeEvent(
     resolved.type,
-    CURRENT_VERSIONS[resolved.type],
+    EVENT_TYPES[resolved.type].version,
     encodeFlush(resolved),
   ) as ResolvedFlush
   // Version 1 was the columns as they are in memory; upcast it says the same.
-  expect(decodeEvent(resolved.type, 1, JSON.stringify(resolved.flush))).toEqual(event)
+  expect(decodeEvent(resolved.type, 1, JSON.stringify(resolved.data))).toEqual(event)
   return event
 }
 

@@ -1,5 +1,6 @@
 import type { Event } from '../../src/events/event.ts'
 import type { Transaction } from '../../src/platform/postgres/pool.ts'
+import { contentOf } from '../../src/read-model/projections/entry.ts'
 import { CURRENT } from '../../src/read-model/projections/index.ts'
 
 /** Rows that folds would write, by projection and id; and every text among what they write. */
@@ -7,6 +8,17 @@ export type FoldRows = {
   counters: Record<string, Record<string, bigint[]>>
   texts: string[]
 }
+
+/** A statement, or a piece of one: the texts that it passes. */
+type Tagged = { texts: string[] }
+
+const tagged = (_: unknown, ...values: unknown[]): Tagged => ({
+  texts: values.flatMap((value) => {
+    if (typeof value === 'string') return [value]
+    return typeof value === 'object' && value !== null ? (value as Tagged).texts : []
+  }),
+})
+tagged.unsafe = (): Tagged => ({ texts: [] })
 
 /**
  * Folds the events by each of the current projections, and catches what would be written: the arrays of the
@@ -16,21 +28,17 @@ export function foldRows(events: Event[]): FoldRows {
   const rows: FoldRows = { counters: {}, texts: [] }
   for (const { name, createFold } of CURRENT) {
     const fold = createFold()
+    const recordedAt = '2030-01-31T12:00:00.000000+00:00'
     for (const event of events)
-      fold.add(event, { position: 0, recordedAt: '2030-01-31T12:00:00.000000+00:00' })
-    const statements: string[][] = []
-    const transaction = (_: TemplateStringsArray, ...values: unknown[]) => {
-      const texts = values.filter((value) => typeof value === 'string')
-      statements.push(texts.filter((text) => text.startsWith('{')))
-      rows.texts.push(...texts)
-      return Promise.resolve([])
-    }
+      fold.add({ ...contentOf(event, recordedAt), position: 0, recordedAt })
     const target = { shard: 0, generation: 1, from: -1, position: 0 }
-    Array.from(fold.write(transaction as unknown as Transaction, target))
+    const written = [...fold.write(tagged as unknown as Transaction, target)]
+    const statements = written.flatMap((one) => (one === null ? [] : [one as unknown as Tagged]))
+    rows.texts.push(...statements.flatMap(({ texts }) => texts))
     if (name === 'catalog') continue
     rows.counters[name] = {}
-    for (const arrays of statements.filter(({ length }) => length > 0)) {
-      const [ids, ...columns] = arrays.map(readArray)
+    for (const { texts } of statements) {
+      const [ids, ...columns] = texts.filter((text) => text.startsWith('{')).map(readArray)
       ids!.forEach((id, i) => {
         if (rows.counters[name]![id]) throw new Error(`${name} writes ${id} twice`)
         rows.counters[name]![id] = columns.map((column) => BigInt(column[i]!))

@@ -2,6 +2,7 @@ import { Elysia } from 'elysia'
 import { readKeys } from '../../read-model/queries/keys.ts'
 import type { PageRequest } from '../../read-model/queries/keyset-page.ts'
 import { readApiKeys, readProviderGroups } from '../../read-model/queries/rated.ts'
+import { EVERYTHING } from '../../read-model/queries/scope.ts'
 import { readSummary } from '../../read-model/queries/summary.ts'
 import type { auth } from '../auth.ts'
 import { DEFAULT_LIMIT, HashParams, IdParams } from '../params.ts'
@@ -23,7 +24,7 @@ export function reads(
       async (context) => {
         const { attested, ...asOf } = context.query
         if (attested === undefined) {
-          return reflect(options, context, asOf, { counters: 'groups' }, readSummary)
+          return reflect(options, context, asOf, EVERYTHING, readSummary)
         }
         return options.places.take(context, async () =>
           answerAttested(options.pools.read, asOf, await options.readAttested()),
@@ -34,7 +35,7 @@ export function reads(
     .get(
       '/admin/provider-groups',
       (context) =>
-        reflect(options, context, context.query, { counters: 'groups' }, (transaction, source) =>
+        reflect(options, context, context.query, EVERYTHING, (transaction, source) =>
           readProviderGroups(transaction, source, { ...pageOf(context.query, 'id'), id: null }),
         ),
       { roles, query: ProviderGroupsQuery, detail: details.providerGroups },
@@ -46,7 +47,7 @@ export function reads(
           options,
           context,
           context.query,
-          { counters: 'groups', only: Number(context.params.id) },
+          { kind: 'provider_group', account: Number(context.params.id) },
           async (transaction, source) => {
             const page = await readProviderGroups(transaction, source, {
               ...single(context.query, 'id'),
@@ -60,15 +61,21 @@ export function reads(
     .get(
       '/admin/api-keys',
       (context) =>
-        reflect(options, context, context.query, { counters: 'apiKeys' }, (transaction, source) => {
-          const groupId =
-            context.query.group_id === undefined ? null : Number(context.query.group_id)
-          return readApiKeys(transaction, source, {
-            ...pageOf(context.query, 'id'),
-            id: null,
-            groupId,
-          })
-        }),
+        reflect(
+          options,
+          context,
+          context.query,
+          { kind: 'api_key', account: null },
+          (transaction, source) => {
+            const groupId =
+              context.query.group_id === undefined ? null : Number(context.query.group_id)
+            return readApiKeys(transaction, source, {
+              ...pageOf(context.query, 'id'),
+              id: null,
+              groupId,
+            })
+          },
+        ),
       { roles, query: ApiKeysQuery, detail: details.apiKeys },
     )
     .get(
@@ -78,7 +85,7 @@ export function reads(
           options,
           context,
           context.query,
-          { counters: 'apiKeys', only: Number(context.params.id) },
+          { kind: 'api_key', account: Number(context.params.id) },
           async (transaction, source) => {
             const request = {
               ...single(context.query, 'id'),
@@ -93,11 +100,16 @@ export function reads(
     .get(
       '/admin/keys',
       (context) =>
-        reflect(options, context, context.query, { counters: 'keys' }, (transaction, source) =>
-          readKeys(transaction, source, {
-            ...pageOf(context.query, 'token_hash'),
-            tokenHash: null,
-          }),
+        reflect(
+          options,
+          context,
+          context.query,
+          { kind: 'key', account: null },
+          (transaction, source) =>
+            readKeys(transaction, source, {
+              ...pageOf(context.query, 'token_hash'),
+              tokenHash: null,
+            }),
         ),
       { roles, query: KeysQuery, detail: details.keys },
     )
@@ -108,7 +120,7 @@ export function reads(
           options,
           context,
           context.query,
-          { counters: 'keys', only: context.params.token_hash },
+          { kind: 'key', account: context.params.token_hash },
           async (transaction, source) => {
             const request = {
               ...single(context.query, 'token_hash'),

@@ -4,10 +4,10 @@ import { covers, formatPositions, type Positions, parsePositions } from '../../e
 import type { Pools, Sql, Transaction } from '../../platform/postgres/pool.ts'
 import type { Projector, ReadTrack } from '../../read-model/projector/projector.ts'
 import type { History } from '../../read-model/queries/as-of.ts'
-import type { Wanted } from '../../read-model/queries/as-of-counters.ts'
 import { CursorError } from '../../read-model/queries/keyset-page.ts'
 import { type Reflected, readNow } from '../../read-model/queries/live.ts'
 import type { Source } from '../../read-model/queries/live-source.ts'
+import type { Scope } from '../../read-model/queries/scope.ts'
 import { jsonResponse } from '../json.ts'
 import { toMoment } from '../params.ts'
 import type { Asking, Places } from '../places.ts'
@@ -29,7 +29,7 @@ export type ReadOptions = {
 export type AsOf = { consistency?: 'eventual'; as_of?: string; as_of_position?: string }
 
 /**
- * Answers a read of the counters that it wants. It reflects every flush that was acknowledged
+ * Answers a read of the counters in a scope. It reflects every flush that was acknowledged
  * before, unless it asked for `eventual` or for the past, and says in Tallybook-Position what it
  * reflects. `null` is answered with 404.
  */
@@ -37,7 +37,7 @@ export async function reflect<Value>(
   options: ReadOptions,
   asking: Asking,
   asOf: AsOf,
-  wanted: Wanted,
+  scope: Scope,
   read: (transaction: Transaction, source: Source) => Promise<Value | null>,
 ): Promise<Value> {
   const { history } = options
@@ -47,7 +47,7 @@ export async function reflect<Value>(
     const { value, positions } = await readReflecting(options, asking, { past, tracks }, (sql) =>
       past === null
         ? readNow(sql, read)
-        : readNow(sql, (transaction) => history.read(transaction, past, wanted, read)),
+        : readNow(sql, (transaction) => history.read(transaction, past, scope, read)),
     )
     if (value === null) throw new Problem(404, 'not found')
     return jsonResponse(value, { 'tallybook-position': formatPositions(past ?? positions) })

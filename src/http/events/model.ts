@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { CURRENT_VERSIONS } from '../../events/event.ts'
+import { EVENT_TYPES } from '../../events/event.ts'
 import { EventLimit, NO_NUL, Position, Shard, strict, Timestamp } from '../params.ts'
 
 const POSITIONS = {
@@ -37,9 +37,9 @@ export const EventsQuery = Type.Object(
     limit: Type.Optional(EventLimit),
     type: Type.Optional(
       Type.String({
-        pattern: `^(?:${Object.keys(CURRENT_VERSIONS).join('|')})$`,
-        description: Object.keys(CURRENT_VERSIONS).join(', '),
-        openapi: { enum: Object.keys(CURRENT_VERSIONS) },
+        pattern: `^(?:${Object.keys(EVENT_TYPES).join('|')})$`,
+        description: Object.keys(EVENT_TYPES).join(', '),
+        openapi: { enum: Object.keys(EVENT_TYPES) },
       }),
     ),
     source: Type.Optional(

@@ -3,13 +3,13 @@ import { toExact } from '../../events/exact.ts'
 import { formatPositions, type Positions, parsePositions } from '../../events/positions.ts'
 import type { Counted } from '../../read-model/queries/contribution.ts'
 import { explain, readCounted, type Step } from '../../read-model/queries/explain.ts'
-import type { UsageOf } from '../../read-model/queries/usage-rows.ts'
+import type { Scope } from '../../read-model/queries/scope.ts'
 import type { auth } from '../auth.ts'
 import { findPositions, type ReadOptions } from '../counters/reflect.ts'
 import { jsonResponse } from '../json.ts'
 import { DEFAULT_LIMIT } from '../params.ts'
 import { Problem } from '../problem.ts'
-import { readUsageOf } from '../usage/of.ts'
+import { readScope } from '../usage/scope.ts'
 import { detail } from './detail.ts'
 import { ExplainQuery } from './model.ts'
 
@@ -19,7 +19,7 @@ export function explainRoute(guard: ReturnType<typeof auth>, options: ReadOption
     '/audit/explain',
     async (context) => {
       const { query } = context
-      const of = readUsageOf(query)
+      const scope = readScope(query)
       const { history, reads, shards, places } = options
       const past = await findPositions(options, context, query)
       const to = past ?? (await places.take(context, () => history.positionsOf([])))!
@@ -27,15 +27,15 @@ export function explainRoute(guard: ReturnType<typeof auth>, options: ReadOption
       const limit = Number(query.limit ?? DEFAULT_LIMIT)
       const { before, steps, next, total } = await places.take(context, () =>
         reads.readLog({ of: 'events', positions: to }, async (sql) => ({
-          ...(await explain({ sql, history }, of, { after, to }, limit)),
-          total: await readCounted({ sql, history }, of, to),
+          ...(await explain({ sql, history }, scope, { after, to }, limit)),
+          total: await readCounted({ sql, history }, scope, to),
         })),
       )
       return jsonResponse(
         {
-          total: toFields(of, total),
-          before: toFields(of, before),
-          items: steps.map((step) => toItem(of, step)),
+          total: toFields(scope, total),
+          before: toFields(scope, before),
+          items: steps.map((step) => toItem(scope, step)),
           next_after: next === null ? null : formatPositions(next),
         },
         { 'tallybook-position': formatPositions(to) },
@@ -53,19 +53,19 @@ function readAfter(text: string | undefined, shards: number, to: Positions): Pos
   return to.map((end, shard) => Math.min(positions[shard] ?? -1, end))
 }
 
-function toItem(of: UsageOf, { shard, position, recordedAt, source, ...step }: Step) {
+function toItem(scope: Scope, { shard, position, recordedAt, source, ...step }: Step) {
   return {
     shard,
     position,
     recorded_at: recordedAt,
     source,
     idempotency_key: step.idempotencyKey,
-    counted: toFields(of, step.counted),
-    running: toFields(of, step.running),
+    counted: toFields(scope, step.counted),
+    running: toFields(scope, step.running),
   }
 }
 
-function toFields({ kind }: UsageOf, counted: Counted) {
+function toFields({ kind }: Scope, counted: Counted) {
   const [requests, second, third] = counted.map((value) => toExact(value.toString()))
   return kind === 'key'
     ? { requests, tokens: second, quota_used: third }

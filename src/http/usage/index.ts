@@ -6,8 +6,8 @@ import type { Projection } from '../../read-model/projections/projection.ts'
 import { usage } from '../../read-model/projections/usage.ts'
 import type { ReadTrack } from '../../read-model/projector/projector.ts'
 import { type Reflected, readNow, readReflected } from '../../read-model/queries/live.ts'
+import { type Scope, usageRows } from '../../read-model/queries/scope.ts'
 import { readUsage, type Usage } from '../../read-model/queries/usage.ts'
-import { type UsageOf, usageRows } from '../../read-model/queries/usage-rows.ts'
 import type { auth } from '../auth.ts'
 import {
   type AsOf,
@@ -23,7 +23,7 @@ import { BucketsError, type BucketsRequest, toBounds } from './buckets.ts'
 import { toCsv } from './csv.ts'
 import { detail } from './detail.ts'
 import { UsageQuery } from './model.ts'
-import { readUsageOf } from './of.ts'
+import { readScope } from './scope.ts'
 
 /** GET /admin/usage: what was used in each hour or day of a time zone. */
 export function usageRoute(guard: ReturnType<typeof auth>, options: ReadOptions) {
@@ -31,7 +31,7 @@ export function usageRoute(guard: ReturnType<typeof auth>, options: ReadOptions)
     '/admin/usage',
     async (context) => {
       const { query, headers } = context
-      const of = readUsageOf(query)
+      const scope = readScope(query)
       const { bucket = 'hour', tz = 'UTC' } = query
       const past = await findPositions(options, context, query)
       const bounds = await options.places.take(context, async () => {
@@ -41,7 +41,7 @@ export function usageRoute(guard: ReturnType<typeof auth>, options: ReadOptions)
           now: now ?? new Date().toISOString(),
         })
       })
-      const { value, positions } = await read(options, context, query, past, of, bounds)
+      const { value, positions } = await read(options, context, query, past, scope, bounds)
       const position = { 'tallybook-position': formatPositions(positions), vary: 'accept' }
       if (isCsvWanted(query.format, headers.accept)) {
         const type = { 'content-type': 'text/csv; charset=utf-8; header=present' }
@@ -69,15 +69,15 @@ async function read(
   asking: Asking,
   { consistency }: AsOf,
   past: Positions | null,
-  of: UsageOf,
+  scope: Scope,
   bounds: string[],
 ): Promise<Reflected<Usage>> {
-  if (past === null) return readCurrent(options, asking, consistency === 'eventual', of, bounds)
+  if (past === null) return readCurrent(options, asking, consistency === 'eventual', scope, bounds)
   const tracks: ReadTrack[] = ['usage', 'current']
   const { value } = await readReflecting(options, asking, { past, tracks }, (sql) =>
     readNow(sql, (transaction) =>
-      options.history.readUsage(transaction, past, of, (_, rows) =>
-        readUsage(transaction, of, rows, bounds),
+      options.history.readUsage(transaction, past, scope, (_, rows) =>
+        readUsage(transaction, scope, rows, bounds),
       ),
     ),
   )
@@ -93,15 +93,15 @@ async function readCurrent(
   options: ReadOptions,
   asking: Asking,
   isEventual: boolean,
-  of: UsageOf,
+  scope: Scope,
   bounds: string[],
 ): Promise<Reflected<Usage>> {
-  const isOfAll = of.kind === 'all'
+  const isOfAll = scope.account === null
   const read = (sql: Sql | Transaction, projections: readonly Projection[]) =>
     readNow(
       sql,
       async (transaction) => ({
-        usage: await readUsage(transaction, of, usageRows(transaction, of), bounds),
+        usage: await readUsage(transaction, scope, usageRows(transaction, scope), bounds),
         catalog: isOfAll ? await readReflected(transaction, [catalogRows]) : null,
       }),
       projections,

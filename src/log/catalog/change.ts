@@ -1,5 +1,5 @@
 import type { CatalogChange } from '../../events/catalog-change.ts'
-import { CURRENT_VERSIONS, hashPayload } from '../../events/event.ts'
+import { EVENT_TYPES, hashPayload } from '../../events/event.ts'
 import { ownClock } from '../../platform/postgres/clock.ts'
 import { isOvertaken, NotNow } from '../../platform/postgres/errors.ts'
 import type { Sql } from '../../platform/postgres/pool.ts'
@@ -55,7 +55,7 @@ async function append(
     select position
     from append_catalog_change(
       ${before},
-      ${CURRENT_VERSIONS.CatalogChanged},
+      ${EVENT_TYPES.CatalogChanged.version},
       ${source},
       ${payload},
       ${hashPayload(payload)},

@@ -51,7 +51,7 @@ async function foldChanges(sql: Sql, catalog: Catalog): Promise<void> {
 function decodeChange(version: number, payload: string): CatalogChange {
   try {
     const event = decodeEvent('CatalogChanged', version, payload)
-    if (event.type === 'CatalogChanged') return event.change
+    if (event.type === 'CatalogChanged') return event.data
     throw new Error(`not a change: ${event.type}`)
   } catch (error) {
     if (error instanceof UnknownEvent) throw new NotNow('newer events', 60, error.message)

@@ -81,7 +81,7 @@ type Row = { position: string; version: number; recorded_at: string; payload: st
 function read({ version, payload }: Row): Attestation | null {
   try {
     const event = decodeEvent('ProjectionAttested', version, payload)
-    return event.type === 'ProjectionAttested' ? event.attestation : null
+    return event.type === 'ProjectionAttested' ? event.data.attestation : null
   } catch (error) {
     if (error instanceof PayloadError) return null
     throw error

@@ -55,7 +55,7 @@ async function readCited(sql: Sql): Promise<string[]> {
   if (!row) return []
   try {
     const event = decodeEvent(row.type, row.version, row.payload)
-    return event.type === 'ShardsChanged' ? event.change.previous : []
+    return event.type === 'ShardsChanged' ? event.data.previous : []
   } catch (error) {
     if (error instanceof PayloadError) return []
     throw error

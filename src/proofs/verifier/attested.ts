@@ -1,11 +1,10 @@
 import { ATTESTED_TABLES, type AttestedColumns, type AttestedTable } from '../../events/digest.ts'
-import type { Event } from '../../events/event.ts'
 import type { Attestation } from '../../events/statement.ts'
+import type { Attested } from '../../events/types/statements.ts'
 import type { Report } from './finding.ts'
 import { quarterOf, type ShardFold } from './fold.ts'
 
 /** What an attestation says of one position: a digest, or the totals. */
-type Attested = Extract<Event, { type: 'ProjectionAttested' }>
 type TableClaim = Attestation['tables'][number] & {
   kind: 'table'
   at: string

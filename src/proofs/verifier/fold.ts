@@ -54,13 +54,13 @@ export class ShardFold {
     this.recordedAt = recordedAt
     switch (event?.type) {
       case 'ApiKeyStatsFlushed':
-        this.#countApiKeys(event.flush, quarterOf(recordedAt))
+        this.#countApiKeys(event.data, quarterOf(recordedAt))
         break
       case 'KeyStatsFlushed':
-        this.#countKeys(event.flush, recordedAt)
+        this.#countKeys(event.data, recordedAt)
         break
       case 'CatalogChanged':
-        this.#changeCatalog(event.change, recordedAt)
+        this.#changeCatalog(event.data, recordedAt)
         break
       // What the service says of itself counts nothing.
       case 'ProjectionAttested':

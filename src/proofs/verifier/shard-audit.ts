@@ -202,9 +202,9 @@ export class ShardAudit {
     const said = readEvent(event)
     if (said?.type !== 'ShardsChanged') return
     const { dealt, onNote } = this.options
-    if (dealt !== null) dealt.confirm(this.shard, event.position, said.change)
-    else if (this.shard === 0 || said.change.previous.length > 0) {
-      onNote(describeChange(`${this.shard}/${event.position}`, said.change))
+    if (dealt !== null) dealt.confirm(this.shard, event.position, said.data)
+    else if (this.shard === 0 || said.data.previous.length > 0) {
+      onNote(describeChange(`${this.shard}/${event.position}`, said.data))
     }
   }
 
@@ -220,7 +220,7 @@ export class ShardAudit {
       const told = await this.#attestations.next()
       if (told === null) return
       if (told.said.type !== 'ProjectionAttested') continue
-      this.claims.add(told.position, told.said, this.fold)
+      this.claims.add(told.position, told.said.data, this.fold)
     }
   }
 
@@ -229,7 +229,7 @@ export class ShardAudit {
     for (let told = await this.#origins.next(); told; told = await this.#origins.next()) {
       if (told.said.type !== 'OriginChanged') continue
       const at = `${this.shard}/${told.position}`
-      const { previous } = told.said.change
+      const { previous } = told.said.data
       const cited = readCited(at, previous, this.options.keys)
       if (cited.kind === 'note') this.options.onNote(cited.message)
       else if (cited.root.size >= this.size) this.roots.add(cited.root)

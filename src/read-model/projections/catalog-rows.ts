@@ -4,10 +4,10 @@ import type {
   KeyRow,
   ProviderGroupRow,
 } from '../../events/catalog-change.ts'
-import type { Event } from '../../events/event.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
 import { toArray, toTextArray } from './array.ts'
-import type { Fold, Place, Projection, Table, WriteTarget } from './projection.ts'
+import type { Entry } from './entry.ts'
+import type { Fold, Projection, Table, WriteTarget } from './projection.ts'
 import { cutRows } from './slices.ts'
 
 const table = (name: string, key: string[], values: string[]): Table => ({
@@ -54,10 +54,10 @@ class CatalogFold implements Fold {
     return this.#groups.size + this.#apiKeys.size + this.#keys.size
   }
 
-  add(event: Event, { position, recordedAt }: Place): void {
-    if (event.type !== 'CatalogChanged') return
-    this.#add(event.change.upserted, position, null)
-    this.#add(event.change.ended, position, recordedAt)
+  add({ change, position, recordedAt }: Entry): void {
+    if (change === null) return
+    this.#add(change.upserted, position, null)
+    this.#add(change.ended, position, recordedAt)
   }
 
   #add({ provider_groups, api_keys, keys }: CatalogRows, position: number, endedAt: string | null) {

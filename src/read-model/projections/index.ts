@@ -1,8 +1,6 @@
-import { apiKeyCounters } from './api-key-counters.ts'
 import { catalogRows } from './catalog-rows.ts'
-import { keyCounters } from './key-counters.ts'
+import { apiKeyCounters, keyCounters, providerGroupCounters } from './counters.ts'
 import type { Projection } from './projection.ts'
-import { providerGroupCounters } from './provider-group-counters.ts'
 import { snapshots } from './snapshots.ts'
 import { usage } from './usage.ts'
 

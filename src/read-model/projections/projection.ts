@@ -1,5 +1,5 @@
-import type { Event } from '../../events/event.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
+import type { Entry } from './entry.ts'
 
 /** Where a fold is written: the rows of one shard in one generation, and what was folded. */
 export type WriteTarget = {
@@ -10,9 +10,6 @@ export type WriteTarget = {
   position: number
 }
 
-/** An event's place in the log: its position in its shard, and its time (RFC 3339). */
-export type Place = { position: number; recordedAt: string }
-
 /**
  * What one pass has folded, in memory; its size depends on the number of keys, never on that of the
  * events. Sums and maxima only, so that folds can be written in any order between shards.
@@ -21,7 +18,7 @@ export interface Fold {
   /** About how many rows it would write now. */
   readonly size: number
   /** Folds an event; any event that decodes can be folded. */
-  add(event: Event, place: Place): void
+  add(entry: Entry): void
   /**
    * Adds the fold to the rows of `target`, one row a distinct key: statements that haven't begun,
    * for some ten thousand rows each, and null where one of more rows needs another such step.

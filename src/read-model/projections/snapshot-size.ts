@@ -1,5 +1,5 @@
 import type { Sql } from '../../platform/postgres/pool.ts'
-import { PAGE_IDS } from './snapshots.ts'
+import { PAGE_ACCOUNTS } from './snapshots.ts'
 
 /** About how many ids a shard's snapshot at a position has: its pages, counted. */
 export async function readSnapshotSize(
@@ -19,5 +19,5 @@ export async function readSnapshotSize(
       where s.shard = ${shard} and s.generation = ${generation} and s.position = ${position}
     )::integer as pages`
   // Each has an empty first page.
-  return Math.max(row!.pages - 2, 0) * PAGE_IDS
+  return Math.max(row!.pages - 2, 0) * PAGE_ACCOUNTS
 }

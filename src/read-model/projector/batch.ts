@@ -1,15 +1,16 @@
 import { PayloadError } from '../../events/columns.ts'
-import { decodeEvent, type Event, UnknownEvent } from '../../events/event.ts'
-import { countEntries } from '../../events/parts.ts'
-import type { AppendedBatch } from '../../log/append.ts'
+import { decodeEvent, UnknownEvent } from '../../events/event.ts'
 import { identityOf, readIdentity } from '../../log/read.ts'
-import { type FoldableEvent, type ReadLarge, visitEvents } from '../../log/visit.ts'
+import { type FoldableEvent, visitEvents } from '../../log/visit.ts'
 import { takeInTurns } from '../../platform/async/turns.ts'
 import { isStaleCheckpoint } from '../../platform/postgres/errors.ts'
 import { isOfNewerCode } from '../../platform/postgres/newer.ts'
 import { type Sql, type Transaction, transact } from '../../platform/postgres/pool.ts'
-import type { Fold, Place, Projection } from '../projections/projection.ts'
+import { contentOf, countPostings, type Entry } from '../projections/entry.ts'
+import type { Fold, Projection } from '../projections/projection.ts'
+import type { ReadLarge } from '../queries/read-large.ts'
 import type { Checkpoint } from './checkpoint.ts'
+import type { EntryBatch } from './entry-batch.ts'
 
 /** The log doesn't have what was folded: the database has lost it, or is another one now. */
 export class LogLost extends Error {
@@ -43,11 +44,11 @@ export class Pass {
   #isLost = false
   /** How many were. */
   events = 0
-  /** How many entries they had. */
-  entries = 0
+  /** How many postings they made to an account each. */
+  postings = 0
   readonly #folds: Fold[]
   readonly #parked: { position: number; reason: string }[] = []
-  #ahead: AppendedBatch[] = []
+  #ahead: EntryBatch[] = []
   /** True while it folds a large event part by part. */
   #isInLarge = false
   /** The event that it ends before: newer code has written it, and can fold it. */
@@ -91,25 +92,23 @@ export class Pass {
   }
 
   /** Folds what was committed just now, once everything before it is. */
-  foldAppended(batch: AppendedBatch): void {
+  foldAppended(batch: EntryBatch): void {
     if (batch.firstPosition > this.position + 1 || this.#isInLarge) {
       if (this.#ahead.length < MAX_AHEAD) this.#ahead.push(batch)
       return
     }
-    const { firstPosition, recordedAt, events, payloadSha256s, previous } = batch
+    const { firstPosition, recordedAt, entries, payloadSha256s, previous } = batch
     const identify = (i: number) =>
       i < 0 ? previous : identityOf({ recordedAt, payloadSha256: payloadSha256s[i]! })
     const known = this.position + 1 - firstPosition
     // Read from the log already, all of it and more.
-    if (known > events.length) return
+    if (known > entries.length) return
     if (this.#last !== null && identify(known - 1) !== this.#last) {
       this.#isLost = true
       return
     }
-    for (let i = known; i < events.length; i++) {
-      this.#fold(events[i]!, { position: firstPosition + i, recordedAt })
-    }
-    this.#last = identify(events.length - 1)
+    for (let i = known; i < entries.length; i++) this.#fold(entries[i]!)
+    this.#last = identify(entries.length - 1)
     if (this.#ahead.length > 0) this.#foldAhead()
   }
 
@@ -235,9 +234,10 @@ export class Pass {
   }
 
   #foldStored(stored: FoldableEvent, payload: Uint8Array): void {
-    const { type, version, position } = stored
+    const { type, version, position, recordedAt } = stored
     try {
-      this.#fold(decodeEvent(type, version, payload), stored)
+      const content = contentOf(decodeEvent(type, version, payload), recordedAt)
+      this.#fold({ ...content, position, recordedAt })
     } catch (error) {
       if (!this.#park(error, position)) return
     }
@@ -246,13 +246,13 @@ export class Pass {
 
   /** As `#foldStored`, part by part: others have their turn between two of them. */
   async #foldLarge(stored: FoldableEvent): Promise<void> {
-    const { position, payloadSha256 } = stored
+    const { position, recordedAt } = stored
     // What was appended meanwhile may have been folded meanwhile.
     if (position !== this.position + 1) return
     this.#isInLarge = true
     try {
-      for await (const part of this.readLarge!({ shard: this.shard, position, payloadSha256 })) {
-        this.#add(part, stored)
+      for await (const part of this.readLarge!({ ...stored, shard: this.shard })) {
+        this.#add({ ...part, position, recordedAt })
       }
       this.#moveTo(position)
     } catch (error) {
@@ -275,16 +275,16 @@ export class Pass {
     return true
   }
 
-  #fold(event: Event, place: Place): void {
-    this.#add(event, place)
-    this.#moveTo(place.position)
+  #fold(entry: Entry): void {
+    this.#add(entry)
+    this.#moveTo(entry.position)
   }
 
-  #add(event: Event, place: Place): void {
+  #add(entry: Entry): void {
     this.#folds.forEach((fold, i) => {
-      if (place.position > this.checkpoints[i]!.position) fold.add(event, place)
+      if (entry.position > this.checkpoints[i]!.position) fold.add(entry)
     })
-    this.entries += countEntries(event)
+    this.postings += countPostings(entry)
   }
 
   #moveTo(position: number): void {

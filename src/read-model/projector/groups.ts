@@ -88,7 +88,7 @@ export function snapshotTrack(shard: number): Track {
       enough = Math.min(Math.max(SNAPSHOT.cost, ids * SNAPSHOT.costOfId), MOST)
     },
     waitMs: Number.POSITIVE_INFINITY,
-    isFull: (pass) => pass.entries + pass.events * SNAPSHOT.eventCost >= enough,
+    isFull: (pass) => pass.postings + pass.events * SNAPSHOT.eventCost >= enough,
   }
 }
 

@@ -3,10 +3,11 @@ import type { Positions } from '../../events/positions.ts'
 import type { AppendedBatch } from '../../log/append.ts'
 import { Heads } from '../../log/heads.ts'
 import { readHeads } from '../../log/read.ts'
-import type { ReadLarge } from '../../log/visit.ts'
 import { INTERVALS, type Intervals } from '../../platform/intervals.ts'
 import { Outages } from '../../platform/postgres/outages.ts'
 import type { Pools } from '../../platform/postgres/pool.ts'
+import type { ReadLarge } from '../queries/read-large.ts'
+import { toEntries } from './entry-batch.ts'
 import { currentTrack, snapshotTrack, type Track, usageTrack } from './groups.ts'
 import { ALONE, type Sharing } from './ownership.ts'
 import { ShardProjector } from './shard-projector.ts'
@@ -58,7 +59,8 @@ export class Projector {
   }
 
   /** Tells that this process has appended to a shard, and what where that is at hand. */
-  noticeAppend(shard: number, batch?: AppendedBatch): void {
+  noticeAppend(shard: number, appended?: AppendedBatch): void {
+    const batch = appended && toEntries(appended)
     this.#current[shard]?.noticeAppend(batch)
     this.#usage[shard]?.noticeAppend(batch)
     this.#snapshots[shard]?.noticeAppend(batch)

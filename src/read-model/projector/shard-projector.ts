@@ -1,13 +1,13 @@
 import type { Logger } from 'pino'
-import type { AppendedBatch } from '../../log/append.ts'
-import type { ReadLarge } from '../../log/visit.ts'
 import { Waiters } from '../../platform/async/wait-list.ts'
 import type { Intervals } from '../../platform/intervals.ts'
 import { isUnavailable } from '../../platform/postgres/errors.ts'
 import type { Outages } from '../../platform/postgres/outages.ts'
 import type { Pools } from '../../platform/postgres/pool.ts'
+import type { ReadLarge } from '../queries/read-large.ts'
 import { LogLost, Pass } from './batch.ts'
 import { type Checkpoint, readCheckpoints } from './checkpoint.ts'
+import type { EntryBatch } from './entry-batch.ts'
 import type { Track } from './groups.ts'
 import type { Sharing } from './ownership.ts'
 import { Sleep } from './sleep.ts'
@@ -78,7 +78,7 @@ export class ShardProjector {
   }
 
   /** Tells that the shard has grown, and by what where that is at hand. */
-  noticeAppend(batch?: AppendedBatch): void {
+  noticeAppend(batch?: EntryBatch): void {
     if (batch) this.#pass?.foldAppended(batch)
     this.#appended = true
     if (!this.#pass || this.#isDue(this.#pass)) this.#sleep.wake('append')

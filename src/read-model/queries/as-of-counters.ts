@@ -1,42 +1,26 @@
+import { ACCOUNTS } from '../../events/accounts.ts'
 import { PayloadError } from '../../events/columns.ts'
-import { CURRENT_VERSIONS, decodeEvent, type Event, UnknownEvent } from '../../events/event.ts'
+import { decodeEvent, mayPostTo, UnknownEvent } from '../../events/event.ts'
 import type { Positions } from '../../events/positions.ts'
-import { type FoldableEvent, type ReadLarge, visitEvents } from '../../log/visit.ts'
+import { type FoldableEvent, visitEvents } from '../../log/visit.ts'
 import { takeInTurns } from '../../platform/async/turns.ts'
 import { NotNow } from '../../platform/postgres/errors.ts'
 import { isOfNewerCode } from '../../platform/postgres/newer.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
+import { gatherColumns } from '../projections/account-sql.ts'
 import { catalogRows } from '../projections/catalog-rows.ts'
-import { countApiKeys, countGroups, countKeys } from '../projections/count.ts'
-import { type KeySum, KeySums } from '../projections/key-sums.ts'
+import { createTotals } from '../projections/create-totals.ts'
+import { type Content, contentOf } from '../projections/entry.ts'
 import type { Projection } from '../projections/projection.ts'
 import { snapshots } from '../projections/snapshots.ts'
-import { type Sum, Sums } from '../projections/sums.ts'
-import { gatherColumns, keySumColumns, sumColumns } from '../projections/unnest.ts'
+import type { Total } from '../projections/totals.ts'
 import type { Past } from './as-of-source.ts'
-import type { UsageOf } from './usage-rows.ts'
+import type { ReadLarge } from './read-large.ts'
+import type { Scope } from './scope.ts'
 
 /** A read of the past has too far to go from the newest snapshot before it. */
 export class SnapshotsBehind extends NotNow {
   override name = 'SnapshotsBehind'
-}
-
-/** Counters that a read of the past needs; `only`: no others than those of one id or hash. */
-export type Wanted = { counters: Counters; only?: number | string }
-export type Counters = 'apiKeys' | 'groups' | 'keys'
-
-/** Those that say what somebody has counted. */
-export function wantedOf(of: UsageOf): Wanted {
-  switch (of.kind) {
-    case 'all':
-      return { counters: 'groups' }
-    case 'group':
-      return { counters: 'groups', only: of.id }
-    case 'api_key':
-      return { counters: 'apiKeys', only: of.id }
-    case 'key':
-      return { counters: 'keys', only: of.hash }
-  }
 }
 
 /** Events that a read folds at most: three seconds of work. Between snapshots there are fewer. */
@@ -56,20 +40,15 @@ const AHEAD = 32
 export async function readPast(
   transaction: Transaction,
   positions: Positions,
-  { counters, only }: Wanted,
+  { kind, account }: Scope,
   readLarge: ReadLarge | null = null,
 ): Promise<Past> {
   const generations = await readGenerations(transaction)
   const starts: number[] = []
-  const apiKeys = new Sums()
-  const groups = new Sums()
-  const keys = new KeySums()
+  const totals = createTotals(kind)
   let isUnread = false
-  const count = (event: Event, recordedAt: string) => {
-    if (event.type === 'KeyStatsFlushed') countKeys(keys, event.flush, recordedAt)
-    if (event.type !== 'ApiKeyStatsFlushed') return
-    if (counters === 'apiKeys') countApiKeys(apiKeys, event.flush)
-    else countGroups(groups, event.flush)
+  const count = ({ postings }: Content) => {
+    for (const some of postings) if (some.kind === kind) totals.add(some)
   }
   /** What can't be folded the projections have parked, or it is unknown. */
   const skip = (error: unknown) => {
@@ -79,11 +58,12 @@ export async function readPast(
   const visitAll = async (shard: number, after: number, events: number) => {
     const large: FoldableEvent[] = []
     const visit = (stored: FoldableEvent) => {
-      const isKeys = stored.type === 'KeyStatsFlushed'
-      if (isKeys !== (counters === 'keys') && stored.type in CURRENT_VERSIONS) return
+      if (!mayPostTo(stored.type, kind)) return
       if (stored.payload === null) return void large.push(stored)
       try {
-        count(decodeEvent(stored.type, stored.version, stored.payload), stored.recordedAt)
+        count(
+          contentOf(decodeEvent(stored.type, stored.version, stored.payload), stored.recordedAt),
+        )
       } catch (error) {
         skip(error)
       }
@@ -94,8 +74,8 @@ export async function readPast(
     // Sums, so in any order.
     for (const { position, payloadSha256, recordedAt } of large) {
       try {
-        const parts = readLarge!({ shard, position, payloadSha256 })
-        for await (const part of parts) count(part, recordedAt)
+        const parts = readLarge!({ shard, position, recordedAt, payloadSha256 })
+        for await (const part of parts) count(part)
       } catch (error) {
         skip(error)
       }
@@ -123,15 +103,13 @@ export async function readPast(
     throw new NotNow('newer events', 60, detail)
   }
   // What nobody asked for isn't sent to the database.
-  const isWanted = (id: number | string) => only === undefined || id === only
-  const columnsOf = (sums: Sum[]) => sumColumns(sums.filter(({ id }) => isWanted(id)))
-  const keyColumnsOf = (sums: KeySum[]) => keySumColumns(sums.filter(({ hash }) => isWanted(hash)))
-  const since = {
-    apiKeys: await takeInTurns(gatherColumns(apiKeys.slices(), columnsOf)),
-    groups: await takeInTurns(gatherColumns(groups.slices(), columnsOf)),
-    keys: await takeInTurns(gatherColumns(keys.slices(), keyColumnsOf)),
-  }
-  return { positions, generations, snapshots: starts, since }
+  const slices = account === null ? totals.slices() : onlyOf(account, totals.slices())
+  const since = await takeInTurns(gatherColumns(ACCOUNTS[kind], slices))
+  return { positions, generations, snapshots: starts, kind, since }
+}
+
+function* onlyOf(account: number | string, slices: Iterable<Total[]>): Generator<Total[]> {
+  for (const slice of slices) yield slice.filter((total) => total.account === account)
 }
 
 /** By how many events each shard has more than may be folded. */

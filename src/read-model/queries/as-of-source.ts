@@ -1,6 +1,8 @@
+import { ACCOUNTS, type AccountKind } from '../../events/accounts.ts'
 import type { Positions } from '../../events/positions.ts'
 import type { Fragment, Transaction } from '../../platform/postgres/pool.ts'
-import { type Columns, unnestKeySums, unnestSums } from '../projections/unnest.ts'
+import { type Column, listOf, unnest, valuesOf } from '../projections/account-sql.ts'
+import { snapshotTable, unpack } from '../projections/snapshots.ts'
 import type { Listed, Source } from './live-source.ts'
 
 /** The projections as they stood after the events at `positions`. */
@@ -9,8 +11,9 @@ export type Past = {
   generations: { catalog: number; snapshots: number }
   /** The newest snapshot of each shard that isn't later; -1 where there is none. */
   snapshots: Positions
-  /** What was counted between the snapshots and the positions, over all shards. */
-  since: { apiKeys: Columns; groups: Columns; keys: Columns }
+  /** The accounts that are wanted, and what was posted to them since, over all shards. */
+  kind: AccountKind
+  since: readonly Column[]
 }
 
 /** What was folded then. */
@@ -19,11 +22,7 @@ export function pastSource(transaction: Transaction, past: Past): Source {
     providerGroups: () => versions(transaction, past, 'provider_group_versions', 'id'),
     apiKeys: () => versions(transaction, past, 'api_key_versions', 'id'),
     keys: () => versions(transaction, past, 'key_versions', 'token_hash'),
-    apiKeyCounters: (listed) =>
-      sums(transaction, past, 'api_key_snapshots', past.since.apiKeys, listed),
-    providerGroupCounters: (listed) =>
-      sums(transaction, past, 'provider_group_snapshots', past.since.groups, listed),
-    keyCounters: (listed) => keySums(transaction, past, listed),
+    counters: (kind, listed) => counters(transaction, past, kind, listed),
   }
 }
 
@@ -41,39 +40,26 @@ function versions(
     order by v.${transaction(id)}, v.position desc`
 }
 
-function sums(
+function counters(
   transaction: Transaction,
   past: Past,
-  table: string,
-  since: Columns,
+  kind: AccountKind,
   listed: Listed,
 ): Fragment {
+  if (kind !== past.kind) throw new Error(`the past of ${past.kind} is no past of ${kind}`)
+  const shape = ACCOUNTS[kind]
+  const { table, first, last } = snapshotTable(kind)
+  const values = valuesOf(shape)
   return transaction`
-    select u.id, u.requests, u.successes
+    select u.account, ${listOf(transaction, values, 'u')}
     from ${transaction(table)} s
       ${listed ? joinListed(transaction, listed) : transaction``}
-      cross join lateral unnest(s.ids, s.requests, s.successes) as u(id, requests, successes)
+      cross join ${unpack(transaction, shape)}
     where ${isSnapshot(transaction, past)}
-      ${listed ? isOnPage(transaction, 'first_id', 'last_id') : transaction``}
+      ${listed ? isOnPage(transaction, first, last) : transaction``}
     union all
-    select f.id, f.requests, f.successes
-    from ${unnestSums(transaction, since)}`
-}
-
-function keySums(transaction: Transaction, past: Past, listed: Listed): Fragment {
-  const since = past.since.keys
-  return transaction`
-    select u.token_hash, u.requests, u.tokens, u.quota_used, u.last_accessed_at
-    from key_snapshots s
-      ${listed ? joinListed(transaction, listed) : transaction``}
-      cross join lateral unnest(
-        s.token_hashes, s.requests, s.tokens, s.quota_used, s.last_accessed_at
-      ) as u(token_hash, requests, tokens, quota_used, last_accessed_at)
-    where ${isSnapshot(transaction, past)}
-      ${listed ? isOnPage(transaction, 'first_hash', 'last_hash') : transaction``}
-    union all
-    select f.token_hash, f.requests, f.tokens, f.quota_used, f.last_accessed_at
-    from ${unnestKeySums(transaction, since)}`
+    select f.account, ${listOf(transaction, values, 'f')}
+    from ${unnest(transaction, past.since)}`
 }
 
 /** Snapshots `s` of these positions. Spelled out: a join would read those of all positions. */

@@ -1,6 +1,8 @@
+import { ACCOUNTS } from '../../events/accounts.ts'
 import type { Fragment, Transaction } from '../../platform/postgres/pool.ts'
+import { listOf } from '../projections/account-sql.ts'
 import { type Past, pastSource } from './as-of-source.ts'
-import { countedRows, type UsageOf, usageColumns, usageRows } from './usage-rows.ts'
+import { countedRows, type Scope, usageRows } from './scope.ts'
 
 /** A shard's quarter that isn't over: what it had counted before it, and until some event of it. */
 export type PartialQuarter = { shard: number; quarter: string; before: Past; until: Past }
@@ -11,11 +13,11 @@ export type PartialQuarter = { shard: number; quarter: string; before: Past; unt
  */
 export function pastUsageRows(
   transaction: Transaction,
-  of: UsageOf,
+  scope: Scope,
   quarters: readonly PartialQuarter[],
 ): Fragment {
-  const columns = transaction(usageColumns(of) as string[])
-  const rows = usageRows(transaction, of)
+  const columns = listOf(transaction, ACCOUNTS[scope.kind].sums, 'u')
+  const rows = usageRows(transaction, scope)
   // No row, where no shard has any event.
   const none = transaction`select u.quarter, ${columns} from (${rows}) u where false`
   return quarters
@@ -24,8 +26,8 @@ export function pastUsageRows(
         select u.quarter, ${columns}
         from (${rows}) u
         where u.shard = ${shard} and u.quarter < ${quarter}::timestamptz`,
-      counted(transaction, of, quarter, until, '+'),
-      counted(transaction, of, quarter, before, '-'),
+      counted(transaction, scope, quarter, until, '+'),
+      counted(transaction, scope, quarter, before, '-'),
     ])
     .reduce((all, part) => transaction`${all} union all ${part}`, none)
 }
@@ -33,15 +35,13 @@ export function pastUsageRows(
 /** What had been counted, as rows of a quarter; `-`: to be taken away. */
 function counted(
   transaction: Transaction,
-  of: UsageOf,
+  scope: Scope,
   quarter: string,
   past: Past,
   sign: '+' | '-',
 ): Fragment {
-  const values = usageColumns(of)
-    .map((name) => transaction`${transaction.unsafe(sign)} t.${transaction(name)}`)
-    .reduce((all, value) => transaction`${all}, ${value}`)
+  const values = listOf(transaction, ACCOUNTS[scope.kind].sums, `${sign}t`)
   return transaction`
     select ${quarter}::timestamptz as quarter, ${values}
-    from (${countedRows(transaction, pastSource(transaction, past), of)}) t`
+    from (${countedRows(transaction, pastSource(transaction, past), scope)}) t`
 }

@@ -2,15 +2,15 @@ import type { Positions } from '../../events/positions.ts'
 import { readEvent, readPositionAt } from '../../log/read.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
 import { startOfQuarter } from '../projections/usage.ts'
-import { readPast, wantedOf } from './as-of-counters.ts'
+import { readPast } from './as-of-counters.ts'
 import type { PartialQuarter } from './as-of-usage-rows.ts'
-import type { UsageOf } from './usage-rows.ts'
+import type { Scope } from './scope.ts'
 
 /** The quarter of each shard's last event, and what was counted before it and until the event. */
 export async function readPartialQuarters(
   transaction: Transaction,
   positions: Positions,
-  of: UsageOf,
+  scope: Scope,
 ): Promise<PartialQuarter[]> {
   const quarters: PartialQuarter[] = []
   for (const [shard, position] of positions.entries()) {
@@ -22,7 +22,7 @@ export async function readPartialQuarters(
       readPast(
         transaction,
         positions.map((_, i) => (i === shard ? end : -1)),
-        wantedOf(of),
+        scope,
       )
     quarters.push({ shard, quarter, before: await at(before), until: await at(position) })
   }

@@ -1,6 +1,5 @@
 import type { Positions } from '../../events/positions.ts'
 import { readHeads, readPositionAt, readRecordedAt } from '../../log/read.ts'
-import type { ReadLarge } from '../../log/visit.ts'
 import { Turns } from '../../platform/async/turns.ts'
 import {
   type Fragment,
@@ -9,12 +8,13 @@ import {
   type Sql,
   type Transaction,
 } from '../../platform/postgres/pool.ts'
-import { readPast, SnapshotsBehind, type Wanted } from './as-of-counters.ts'
+import { readPast, SnapshotsBehind } from './as-of-counters.ts'
 import { pastSource } from './as-of-source.ts'
 import { readPartialQuarters } from './as-of-usage.ts'
 import { pastUsageRows } from './as-of-usage-rows.ts'
 import type { Source } from './live-source.ts'
-import type { UsageOf } from './usage-rows.ts'
+import type { ReadLarge } from './read-large.ts'
+import type { Scope } from './scope.ts'
 
 /** Shards that are asked at once: half of the connections that passes have. */
 const SETTLING = 4
@@ -74,15 +74,15 @@ export class History {
     )
   }
 
-  /** Reads the wanted counters, and the catalog, as they stood after these events. */
+  /** Reads counters of accounts of a kind, and the catalog, as they stood after these events. */
   read<Value>(
     sql: Sql | Transaction,
     positions: Positions,
-    wanted: Wanted,
+    scope: Scope,
     read: (transaction: Transaction, source: Source) => Promise<Value>,
   ): Promise<Value> {
     return this.#noting(sql, async (transaction) => {
-      const past = await readPast(transaction, positions, wanted, this.readLarge)
+      const past = await readPast(transaction, positions, scope, this.readLarge)
       return read(transaction, pastSource(transaction, past))
     })
   }
@@ -91,12 +91,12 @@ export class History {
   readUsage<Value>(
     sql: Sql | Transaction,
     positions: Positions,
-    of: UsageOf,
+    scope: Scope,
     read: (transaction: Transaction, rows: Fragment) => Promise<Value>,
   ): Promise<Value> {
     return this.#noting(sql, async (transaction) => {
-      const quarters = await readPartialQuarters(transaction, positions, of)
-      return read(transaction, pastUsageRows(transaction, of, quarters))
+      const quarters = await readPartialQuarters(transaction, positions, scope)
+      return read(transaction, pastUsageRows(transaction, scope, quarters))
     })
   }
 

@@ -1,12 +1,14 @@
 import { PayloadError } from '../../events/columns.ts'
-import { decodeEvent } from '../../events/event.ts'
+import { decodeEvent, typesThatPostTo } from '../../events/event.ts'
 import { readEvent, readPositionAt } from '../../log/read.ts'
-import { payloadText, type ReadLarge } from '../../log/visit.ts'
+import { payloadText } from '../../log/visit.ts'
 import type { Fragment, Sql, Transaction } from '../../platform/postgres/pool.ts'
+import { type Content, contentOf } from '../projections/entry.ts'
 import { startOfQuarter, usage } from '../projections/usage.ts'
 import type { History } from './as-of.ts'
 import { type Counted, contributionOf, isNothing, plus } from './contribution.ts'
-import { type UsageOf, usageRows } from './usage-rows.ts'
+import type { ReadLarge } from './read-large.ts'
+import { type Scope, usageRows } from './scope.ts'
 
 /** Events that one look scans at most: some 20 MB, a fifth of a second. */
 const SCANNED_EVENTS = 20_000
@@ -32,29 +34,29 @@ export type Contributions = { found: Contribution[]; lookedTo: number }
 type Range = { after: number; to: number }
 
 /**
- * The flushes of one shard in a range that add to what `of` has counted: at most `limit`, and fewer
- * where many others lie between. Quarters in which usage has nothing are not looked at.
+ * The flushes of one shard in a range that add to what `scope` has counted: at most `limit`, and
+ * fewer where many others lie between. Quarters in which usage has nothing are not looked at.
  */
 export async function readContributions(
   { sql, history: { readLarge } }: { sql: Sql | Transaction; history: Pick<History, 'readLarge'> },
-  of: UsageOf,
+  scope: Scope,
   { shard, after, to }: Range & { shard: number },
   limit: number,
 ): Promise<Contributions> {
   const found: Contribution[] = []
-  const { ranges, known } = await readRanges(sql, of, shard, { after, to })
+  const { ranges, known } = await readRanges(sql, scope, shard, { after, to })
   let left = SCANNED_EVENTS
   for (const range of ranges) {
     const end = Math.min(range.to, range.after + left)
     const wanted = limit - found.length
     const rows = await readCandidates(
       sql,
-      of,
+      scope,
       { shard, after: range.after, to: end },
       { limit: wanted, smallOnly: readLarge !== null },
     )
     for (const row of rows) {
-      const counted = await countOf({ ...row, shard }, of, readLarge)
+      const counted = await countOf({ ...row, shard }, scope, readLarge)
       if (isNothing(counted)) continue
       const { recorded_at: recordedAt, source, idempotency_key: idempotencyKey } = row
       const position = Number(row.position)
@@ -73,7 +75,7 @@ export async function readContributions(
  */
 async function readRanges(
   sql: Sql | Transaction,
-  of: UsageOf,
+  scope: Scope,
   shard: number,
   { after, to }: Range,
 ): Promise<{ ranges: Range[]; known: number }> {
@@ -82,7 +84,7 @@ async function readRanges(
   const folded = Math.min(to, await readUsageCheckpoint(sql, shard))
   const rows = await sql<{ quarter: string; next: string }[]>`
     select u.quarter::text as quarter, (u.quarter + interval '15 minutes')::text as next
-    from (${usageRows(sql, of)}) u
+    from (${usageRows(sql, scope)}) u
     where u.shard = ${shard} and u.quarter >= ${startOfQuarter(first.recordedAt)}::timestamptz
     group by u.quarter
     order by u.quarter
@@ -134,7 +136,7 @@ type CandidateRow = {
 /** Flushes whose text has the id or hash in it: all that may count, and a few more. */
 async function readCandidates(
   sql: Sql | Transaction,
-  of: UsageOf,
+  scope: Scope,
   { shard, after, to }: Range & { shard: number },
   { limit, smallOnly }: { limit: number; smallOnly: boolean },
 ): Promise<CandidateRow[]> {
@@ -147,38 +149,35 @@ async function readCandidates(
         as recorded_at
     from events e
     where e.shard = ${shard} and e.position > ${after} and e.position <= ${to}
-      and e.type = ${of.kind === 'key' ? 'KeyStatsFlushed' : 'ApiKeyStatsFlushed'}
-      and ${isMentioned(sql, of)}
+      and e.type in ${sql(typesThatPostTo(scope.kind))}
+      and ${isMentioned(sql, scope)}
     order by e.position
     limit ${limit}`
 }
 
-function isMentioned(sql: Sql | Transaction, of: UsageOf): Fragment {
-  switch (of.kind) {
-    case 'all':
-      return sql`true`
-    case 'group':
-    case 'api_key':
-      return sql`e.payload::text ~ ${`[[,]${of.id}[],]`}`
-    case 'key':
-      // As an append has written it.
-      return sql`strpos(e.payload::text, ${JSON.stringify(of.hash)}) > 0`
-  }
+function isMentioned(sql: Sql | Transaction, { account }: Scope): Fragment {
+  if (account === null) return sql`true`
+  // Ids stand in arrays; texts as an append has written them.
+  return typeof account === 'number'
+    ? sql`e.payload::text ~ ${`[[,]${account}[],]`}`
+    : sql`strpos(e.payload::text, ${JSON.stringify(account)}) > 0`
 }
 
 /** Nothing for an event that can't be folded: the projections have parked it. */
 async function countOf(
   row: CandidateRow & { shard: number },
-  of: UsageOf,
+  scope: Scope,
   readLarge: ReadLarge | null,
 ): Promise<Counted> {
-  const { shard, position, payload_sha256: payloadSha256, type, version, payload } = row
+  const { shard, payload_sha256: payloadSha256, recorded_at: recordedAt, payload } = row
+  const count = ({ postings }: Content) => contributionOf(postings, scope)
   try {
-    if (payload !== null) return contributionOf(decodeEvent(type, version, payload), of)
-    let counted: Counted = []
-    for await (const part of readLarge!({ shard, position: Number(position), payloadSha256 })) {
-      counted = plus(contributionOf(part, of), counted)
+    if (payload !== null) {
+      return count(contentOf(decodeEvent(row.type, row.version, payload), recordedAt))
     }
+    let counted: Counted = []
+    const place = { shard, position: Number(row.position), recordedAt, payloadSha256 }
+    for await (const part of readLarge!(place)) counted = plus(count(part), counted)
     return counted
   } catch (error) {
     if (error instanceof PayloadError) return []

@@ -1,11 +1,11 @@
+import { ACCOUNTS } from '../../events/accounts.ts'
 import type { Positions } from '../../events/positions.ts'
 import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
 import type { History } from './as-of.ts'
-import { wantedOf } from './as-of-counters.ts'
 import { type Counted, plus } from './contribution.ts'
 import { type Contribution, type Contributions, readContributions } from './contributions.ts'
 import type { Source } from './live-source.ts'
-import { countedRows, type UsageOf, usageColumns } from './usage-rows.ts'
+import { countedRows, type Scope } from './scope.ts'
 
 /** A flush that is part of a total, and the total with it. */
 export type Step = Contribution & { running: Counted }
@@ -23,19 +23,19 @@ export type Explanation = {
 }
 
 /**
- * Tells which flushes behind `after` and up to `to` make up what `of` has counted, at most `limit`
- * of them. Fewer, or none, don't say that there are no more: `next` does.
+ * Tells which flushes behind `after` and up to `to` make up what `scope` has counted, at most
+ * `limit` of them. Fewer, or none, don't say that there are no more: `next` does.
  */
 export async function explain(
   from: ExplainSource,
-  of: UsageOf,
+  scope: Scope,
   { after, to }: { after: Positions; to: Positions },
   limit: number,
 ): Promise<Explanation> {
-  const before = await readCounted(from, of, after)
+  const before = await readCounted(from, scope, after)
   const read = await Promise.all(
     after.map((position, shard) =>
-      readContributions(from, of, { shard, after: position, to: to[shard]! }, limit),
+      readContributions(from, scope, { shard, after: position, to: to[shard]! }, limit),
     ),
   )
   const { merged, positions } = mergeByTime(read, after, to, limit)
@@ -48,28 +48,28 @@ export async function explain(
   return { before, steps, next: isDone ? null : positions }
 }
 
-/** What `of` had counted after these events. */
+/** What `scope` had counted after these events. */
 export async function readCounted(
   { sql, history }: ExplainSource,
-  of: UsageOf,
+  scope: Scope,
   positions: Positions,
 ): Promise<Counted> {
-  const columns = usageColumns(of)
-  return history.read(sql, positions, wantedOf(of), async (transaction, source) => {
-    const [row] = await sumCounted(transaction, source, of)
-    return columns.map((name) => BigInt(row![name]!))
+  const { sums } = ACCOUNTS[scope.kind]
+  return history.read(sql, positions, scope, async (transaction, source) => {
+    const [row] = await sumCounted(transaction, source, scope)
+    return sums.map((name) => BigInt(row![name]!))
   })
 }
 
-function sumCounted(transaction: Transaction, source: Source, of: UsageOf) {
-  const sums = usageColumns(of)
+function sumCounted(transaction: Transaction, source: Source, scope: Scope) {
+  const sums = ACCOUNTS[scope.kind].sums
     .map((name) => {
       const column = transaction(name)
       return transaction`coalesce(sum(t.${column}), 0)::text as ${column}`
     })
     .reduce((all, sum) => transaction`${all}, ${sum}`)
   return transaction<Record<string, string>[]>`
-    select ${sums} from (${countedRows(transaction, source, of)}) t`
+    select ${sums} from (${countedRows(transaction, source, scope)}) t`
 }
 
 /**

@@ -1,5 +1,7 @@
+import { ACCOUNTS } from '../../events/accounts.ts'
 import { type Exact, toExact } from '../../events/exact.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
+import { totalOfRows } from '../projections/account-sql.ts'
 import {
   isFound,
   isOfCatalog,
@@ -80,12 +82,10 @@ export async function readKeys(
         to_char(c.ended_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') as ended_at
       from c
         left join (
-          select
-            t.token_hash, sum(t.requests) as requests, sum(t.tokens) as tokens,
-            sum(t.quota_used) as quota_used, max(t.last_accessed_at) as last_accessed_at
-          from (${source.keyCounters(listed)}) t
-          group by t.token_hash
-        ) n on n.token_hash = c.token_hash
+          select t.account, ${totalOfRows(transaction, ACCOUNTS.key, 't')}
+          from (${source.counters('key', listed)}) t
+          group by t.account
+        ) n on n.account = c.token_hash
     ) r
     where ${cut}`
   const values = (row: Row): [string, string] => [row[column as keyof Row]!, row.token_hash]

@@ -1,4 +1,6 @@
+import { ACCOUNTS, type AccountKind } from '../../events/accounts.ts'
 import type { Fragment, Sql, Transaction } from '../../platform/postgres/pool.ts'
+import { listOf, valuesOf } from '../projections/account-sql.ts'
 
 /**
  * Where a read takes its rows from: the live generations, or the past. Each gives a `select` to be
@@ -11,14 +13,11 @@ export type Source = {
   apiKeys(): Fragment
   /** token_hash, quota_limit, name, ended_at */
   keys(): Fragment
-  /** id, requests, successes: to be summed, an id may stand in several rows. */
-  apiKeyCounters(listed: Listed): Fragment
-  providerGroupCounters(listed: Listed): Fragment
-  /** token_hash, requests, tokens, quota_used, and last_accessed_at: a maximum. */
-  keyCounters(listed: Listed): Fragment
+  /** account, and its values: to be totalled, an account may stand in several rows. */
+  counters(kind: AccountKind, listed: Listed): Fragment
 }
 
-/** A `select` of the ids whose counters are wanted; null: all. */
+/** A `select` of the accounts whose counters are wanted; null: all. */
 export type Listed = Fragment | null
 
 /** The generation of a projection that readers see. */
@@ -32,36 +31,21 @@ export function liveSource(transaction: Transaction): Source {
     select ${columns}
     from ${transaction(table)} r
     where r.generation = ${liveGeneration(transaction, 'catalog')}`
-  const counters = (id: string, columns: Fragment, table: string, listed: Listed) => transaction`
-    select ${columns}
-    from ${transaction(table)} t
-    where t.generation = ${liveGeneration(transaction, table)}
-      ${listed ? isListed(transaction, transaction`t.${transaction(id)}`, listed) : transaction``}`
+  const counters = (kind: AccountKind, listed: Listed) => {
+    const shape = ACCOUNTS[kind]
+    const table = `${kind}_counters`
+    const id = transaction`t.${transaction(shape.id)}`
+    return transaction`
+      select ${id} as account, ${listOf(transaction, valuesOf(shape), 't')}
+      from ${transaction(table)} t
+      where t.generation = ${liveGeneration(transaction, table)}
+        ${listed ? isListed(transaction, id, listed) : transaction``}`
+  }
   return {
     providerGroups: () => catalog(transaction`r.id, r.name, r.ended_at`, 'provider_groups'),
     apiKeys: () => catalog(transaction`r.id, r.group_id, r.name, r.ended_at`, 'api_keys'),
     keys: () => catalog(transaction`r.token_hash, r.quota_limit, r.name, r.ended_at`, 'keys'),
-    apiKeyCounters: (listed) =>
-      counters(
-        'api_key_id',
-        transaction`t.api_key_id as id, t.requests, t.successes`,
-        'api_key_counters',
-        listed,
-      ),
-    providerGroupCounters: (listed) =>
-      counters(
-        'provider_group_id',
-        transaction`t.provider_group_id as id, t.requests, t.successes`,
-        'provider_group_counters',
-        listed,
-      ),
-    keyCounters: (listed) =>
-      counters(
-        'token_hash',
-        transaction`t.token_hash, t.requests, t.tokens, t.quota_used, t.last_accessed_at`,
-        'key_counters',
-        listed,
-      ),
+    counters,
   }
 }
 

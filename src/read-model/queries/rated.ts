@@ -40,7 +40,9 @@ export async function readProviderGroups(
   const catalog = transaction`
     select g.id, 0::bigint as group_id, coalesce(g.name, '') as name, g.ended_at
     from (${source.providerGroups()}) g`
-  const page = await readRated(transaction, request, catalog, source.providerGroupCounters)
+  const page = await readRated(transaction, request, catalog, (listed) =>
+    source.counters('provider_group', listed),
+  )
   return {
     ...page,
     items: page.items.map((row) => ({ ...identity(row), ...toRated(row), ...end(row) })),
@@ -58,7 +60,9 @@ export async function readApiKeys(
     select k.id, k.group_id, coalesce(k.name, '') as name, k.ended_at
     from (${source.apiKeys()}) k
     ${groupId === null ? transaction`` : transaction`where k.group_id = ${groupId}`}`
-  const page = await readRated(transaction, request, catalog, source.apiKeyCounters)
+  const page = await readRated(transaction, request, catalog, (listed) =>
+    source.counters('api_key', listed),
+  )
   return {
     ...page,
     items: page.items.map((row) => {
@@ -103,10 +107,10 @@ async function readRated(
         )}
       from c
         left join (
-          select t.id, sum(t.requests) as requests, sum(t.successes) as successes
+          select t.account, sum(t.requests) as requests, sum(t.successes) as successes
           from (${counters(listed)}) t
-          group by t.id
-        ) n on n.id = c.id
+          group by t.account
+        ) n on n.account = c.id
     ) r
     where ${cut}`
   return toPage(

@@ -8,7 +8,7 @@ export async function readSummary(transaction: Transaction, source: Source): Pro
     select ${ratedColumns(transaction, transaction`n.requests`, transaction`n.successes`)}
     from (
       select coalesce(sum(t.requests), 0) as requests, coalesce(sum(t.successes), 0) as successes
-      from (${source.providerGroupCounters(null)}) t
+      from (${source.counters('provider_group', null)}) t
     ) n`
   return toRated(row!)
 }

@@ -1,7 +1,9 @@
+import { ACCOUNTS } from '../../events/accounts.ts'
 import { type Exact, toExact } from '../../events/exact.ts'
 import type { Fragment, Transaction } from '../../platform/postgres/pool.ts'
+import { totalOfRows } from '../projections/account-sql.ts'
 import { type Rated, type RatedRow, ratedColumns, toRated } from './rates.ts'
-import { type UsageOf, usageColumns } from './usage-rows.ts'
+import type { Scope } from './scope.ts'
 
 /** What a token key has used. */
 export type KeyUsed = { request_count: Exact; used_tokens: Exact; quota_used: Exact }
@@ -18,30 +20,29 @@ export type Usage = { items: Bucket[]; total: Rated | KeyUsed }
  */
 export async function readUsage(
   transaction: Transaction,
-  of: UsageOf,
+  { kind }: Scope,
   rows: Fragment,
   bounds: readonly string[],
 ): Promise<Usage> {
   const from = bounds[0]!
   const to = bounds.at(-1)!
-  const sums = usageColumns(of)
-    .map((name) => transaction`sum(${transaction(name)}) as ${transaction(name)}`)
-    .reduce((all, sum) => transaction`${all}, ${sum}`)
+  const shape = { ...ACCOUNTS[kind], maxima: [] }
   // Row 0 is the sum of all.
   const found = await transaction<UsedRow[]>`
     with n as (
       select
-        width_bucket(u.quarter, ${`{${bounds.join(',')}}`}::timestamptz[]) as bucket, ${sums}
+        width_bucket(u.quarter, ${`{${bounds.join(',')}}`}::timestamptz[]) as bucket,
+        ${totalOfRows(transaction, shape, 'u')}
       from (${rows}) u
       where u.quarter >= ${from}::timestamptz and u.quarter < ${to}::timestamptz
       group by 1
     )
-    select ${usedColumns(transaction, of)}
+    select ${usedColumns(transaction, kind)}
     from generate_series(0, ${bounds.length - 1}::integer) b
       left join (
         select * from n
         union all
-        select 0, ${sums} from n
+        select 0, ${totalOfRows(transaction, shape, 'n')} from n
       ) n on n.bucket = b
     order by b`
   const [total, ...items] = found.map(toUsed)
@@ -54,7 +55,7 @@ export async function readUsage(
 type KeyRow = { request_count: string; used_tokens: string; quota_used: string }
 type UsedRow = RatedRow | KeyRow
 
-function usedColumns(transaction: Transaction, { kind }: UsageOf): Fragment {
+function usedColumns(transaction: Transaction, kind: Scope['kind']): Fragment {
   if (kind === 'key') {
     return transaction`
       coalesce(n.requests, 0) as request_count,

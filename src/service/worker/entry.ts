@@ -5,7 +5,6 @@
 
 import { PayloadError } from '../../events/columns.ts'
 import { decodeEvent, type Event, UnknownEvent } from '../../events/event.ts'
-import { cutEvent } from '../../events/parts.ts'
 import { isTooDense, TOO_DENSE } from '../../http/dense.ts'
 import { parseFlush } from '../../http/flushes/model.ts'
 import { Catalog } from '../../log/catalog/catalog.ts'
@@ -14,6 +13,7 @@ import { Log } from '../../log/log.ts'
 import type { EventPlace } from '../../log/visit.ts'
 import { isUnavailable, NotNow } from '../../platform/postgres/errors.ts'
 import { openPools } from '../../platform/postgres/pool.ts'
+import { type Content, contentOf, cutContent } from '../../read-model/projections/entry.ts'
 import {
   type Answered,
   type Asked,
@@ -39,7 +39,7 @@ function makeJobs({ address, shards, intervals }: WorkerSettings): Jobs {
     onAppended: (shard, { firstPosition, events }) =>
       tell({ told: 'appended', shard, firstPosition, events: events.length }),
   })
-  const open = new Map<number, Iterator<Event>>()
+  const open = new Map<number, Iterator<Content>>()
   let opened = 0
 
   const readEvent = async ({ shard, position, payloadSha256 }: EventPlace): Promise<Event> => {
@@ -71,7 +71,7 @@ function makeJobs({ address, shards, intervals }: WorkerSettings): Jobs {
     openEvent: async (place) => {
       try {
         const event = await readEvent(place)
-        open.set(++opened, cutEvent(event))
+        open.set(++opened, cutContent(contentOf(event, place.recordedAt)))
         return opened
       } catch (error) {
         if (!(error instanceof PayloadError)) throw error

@@ -1,4 +1,3 @@
-import type { Event } from '../../events/event.ts'
 import type { LargeFlush } from '../../http/flushes/index.ts'
 import type { Refusal } from '../../http/flushes/refusal.ts'
 import type { AppendOutcome } from '../../log/queue.ts'
@@ -6,6 +5,7 @@ import type { EventPlace } from '../../log/visit.ts'
 import type { Intervals } from '../../platform/intervals.ts'
 import { isUnavailable, NotNow } from '../../platform/postgres/errors.ts'
 import type { ServerAddress } from '../../platform/postgres/pool.ts'
+import type { Content } from '../../read-model/projections/entry.ts'
 
 /** The settings of the worker. */
 export type WorkerSettings = {
@@ -22,8 +22,8 @@ export type Jobs = {
   append: (flush: LargeFlush) => Promise<AppendOutcome | Refusal>
   /** Reads an event; its parts are given under this number. */
   openEvent: (place: EventPlace) => Promise<number | Unfit>
-  /** The next part of it, as an event; null after the last. */
-  nextPart: (open: number) => Promise<Event | null>
+  /** The next part of its content; null after the last. */
+  nextPart: (open: number) => Promise<Content | null>
   closeEvent: (open: number) => Promise<void>
   /** Finishes what was accepted and closes its connections. */
   stop: () => Promise<void>

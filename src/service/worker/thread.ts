@@ -1,11 +1,12 @@
 import type { Logger } from 'pino'
 import { PayloadError } from '../../events/columns.ts'
-import { type Event, UnknownEvent } from '../../events/event.ts'
+import { UnknownEvent } from '../../events/event.ts'
 import type { LargeFlush } from '../../http/flushes/index.ts'
 import type { Refusal } from '../../http/flushes/refusal.ts'
 import type { AppendOutcome } from '../../log/queue.ts'
 import type { EventPlace } from '../../log/visit.ts'
 import { NotNow } from '../../platform/postgres/errors.ts'
+import type { Content } from '../../read-model/projections/entry.ts'
 import {
   type Answered,
   type Asked,
@@ -68,7 +69,7 @@ export class WorkerThread {
   }
 
   /** A large event in parts that add up to it. Throws PayloadError where it can't be folded. */
-  async *readParts(place: EventPlace): AsyncGenerator<Event> {
+  async *readParts(place: EventPlace): AsyncGenerator<Content> {
     const open = await this.#ask('openEvent', [place])
     if (typeof open !== 'number') {
       throw open.isUnknown ? new UnknownEvent(open.unfit) : new PayloadError(open.unfit)

@@ -65,7 +65,7 @@ function* countsOf(line: LineEvent) {
   const event = decode(line)
   if (event?.type === 'ApiKeyStatsFlushed') {
     // One run, as the log in memory writes it.
-    const { groups, ids, requests, successes } = event.flush
+    const { groups, ids, requests, successes } = event.data
     for (const [i, id] of ids.entries()) {
       const values = [requests[i]!, successes[i]!]
       yield ['api_keys', id, values] as const
@@ -73,7 +73,7 @@ function* countsOf(line: LineEvent) {
     }
   }
   if (event?.type === 'KeyStatsFlushed') {
-    const { hashes, requests, tokens, quota_tracked } = event.flush
+    const { hashes, requests, tokens, quota_tracked } = event.data
     for (const [i, hash] of hashes.entries()) {
       const quota = quota_tracked[i] ? tokens[i]! : 0
       yield ['keys', hash, [requests[i]!, tokens[i]!, quota]] as const

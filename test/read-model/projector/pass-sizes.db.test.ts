@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import type { Event } from '../../../src/events/event.ts'
 import { openPools, type Pools } from '../../../src/platform/postgres/pool.ts'
+import { contentOf } from '../../../src/read-model/projections/entry.ts'
 import { PROJECTIONS } from '../../../src/read-model/projections/index.ts'
 import { TEST_SHARDS, useDatabase } from '../../support/server.ts'
 
@@ -39,7 +40,7 @@ function makeEvent(random: (below: number) => number): Event {
         requests,
         successes: requests.map((most) => random(most + 1)),
       }
-      return { type: 'ApiKeyStatsFlushed', flush }
+      return { type: 'ApiKeyStatsFlushed', data: flush }
     }
     case 1: {
       const flush = {
@@ -49,7 +50,7 @@ function makeEvent(random: (below: number) => number): Event {
         last_accessed_at: column(length, () => random(3) * random(800_000_000)),
         quota_tracked: column(length, () => [null, true, false][random(3)]!),
       }
-      return { type: 'KeyStatsFlushed', flush }
+      return { type: 'KeyStatsFlushed', data: flush }
     }
     default: {
       const rows = {
@@ -58,7 +59,7 @@ function makeEvent(random: (below: number) => number): Event {
         keys: [{ token_hash: `k${id}`, quota_limit: random(9) - 1, name: null }],
       }
       const change = random(3) > 0 ? { upserted: rows, ended: {} } : { upserted: {}, ended: rows }
-      return { type: 'CatalogChanged', change }
+      return { type: 'CatalogChanged', data: change }
     }
   }
 }
@@ -69,8 +70,10 @@ async function project(events: Event[], generation: number, size: () => number):
     const to = Math.min(from + size(), events.length)
     for (const projection of PROJECTIONS) {
       const fold = projection.createFold()
-      for (let i = from; i < to; i++)
-        fold.add(events[i]!, { position: i, recordedAt: recordedAt(i) })
+      for (let i = from; i < to; i++) {
+        const place = { position: i, recordedAt: recordedAt(i) }
+        fold.add({ ...contentOf(events[i]!, place.recordedAt), ...place })
+      }
       await pools.project.begin((transaction) =>
         Promise.all([
           ...fold.write(transaction, { shard: 0, generation, from: from - 1, position: to - 1 }),

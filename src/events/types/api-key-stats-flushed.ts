@@ -1,0 +1,47 @@
+import { type ApiKeyFlush, decodeApiKeyFlush, decodeApiKeyFlush1 } from '../api-key-flush.ts'
+import { readApiKeyFlushBytes } from '../api-key-flush-bytes.ts'
+import type { EventDefinition } from '../definition.ts'
+import type { Postings } from '../postings.ts'
+import type { EntryRow } from '../rows.ts'
+
+/** A flush of requests of API keys. */
+export const apiKeyStatsFlushed: EventDefinition<ApiKeyFlush> = {
+  version: 2,
+  read: { 1: decodeApiKeyFlush1, 2: decodeApiKeyFlush },
+  readBytes: readApiKeyFlushBytes,
+  postsTo: ['api_key', 'provider_group'],
+  post,
+  toRows,
+}
+
+const NONE: readonly number[][] = []
+
+/** To the keys, and to the group that each had; entries whose key wasn't known count nothing. */
+function post({ groups, counts, ids, requests, successes }: ApiKeyFlush): Postings[] {
+  const sums = [requests, successes]
+  const postings: Postings[] = []
+  let start = 0
+  for (let run = 0; run < groups.length; run++) {
+    const group = groups[run]!
+    const end = start + counts[run]!
+    if (group !== null) {
+      postings.push({ kind: 'api_key', accounts: ids, sums, maxima: NONE, start, end })
+      // 0 is a key without a group.
+      if (group !== 0) {
+        postings.push({ kind: 'provider_group', accounts: group, sums, maxima: NONE, start, end })
+      }
+    }
+    start = end
+  }
+  return postings
+}
+
+function toRows({ groups, counts, ids, requests, successes }: ApiKeyFlush): EntryRow[] {
+  const groupIds = groups.flatMap((group, run) => new Array(counts[run]!).fill(group))
+  return ids.map((id, i) => ({
+    api_key_id: id,
+    group_id: groupIds[i] ?? null,
+    requests: requests[i]!,
+    success_requests: successes[i]!,
+  }))
+}

@@ -1,0 +1,9 @@
+import { type CatalogChange, decodeCatalogChange } from '../catalog-change.ts'
+import { COUNTS_NOTHING, type EventDefinition } from '../definition.ts'
+
+/** Rows of the catalog that were put, or ended. */
+export const catalogChanged: EventDefinition<CatalogChange> = {
+  ...COUNTS_NOTHING,
+  version: 1,
+  read: { 1: decodeCatalogChange },
+}

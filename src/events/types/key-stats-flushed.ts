@@ -1,0 +1,48 @@
+import type { EventDefinition } from '../definition.ts'
+import { decodeKeyFlush, type KeyFlush, latestAccess } from '../key-flush.ts'
+import type { Postings } from '../postings.ts'
+import type { EntryRow } from '../rows.ts'
+
+/** A flush of requests and tokens of token keys. */
+export const keyStatsFlushed: EventDefinition<KeyFlush> = {
+  version: 1,
+  read: { 1: decodeKeyFlush },
+  postsTo: ['key'],
+  post,
+  toRows,
+}
+
+/** Entries whose key wasn't known count nothing. Tokens use up a quota where it was tracked. */
+function post(flush: KeyFlush, recordedAt: string): Postings[] {
+  const { hashes, requests, tokens, last_accessed_at, quota_tracked } = leaveOutUnknown(flush)
+  const latest = latestAccess(recordedAt)
+  const quotaUsed = tokens.map((count, i) => (quota_tracked[i] ? count : 0))
+  const accesses = last_accessed_at.map((time) => Math.min(time, latest))
+  const sums = [requests, tokens, quotaUsed]
+  return [{ kind: 'key', accounts: hashes, sums, maxima: [accesses], start: 0, end: hashes.length }]
+}
+
+function leaveOutUnknown(flush: KeyFlush): KeyFlush {
+  if (!flush.quota_tracked.includes(null)) return flush
+  const isKnown = flush.quota_tracked.map((tracked) => tracked !== null)
+  const keep = <Value>(column: readonly Value[]) => column.filter((_, i) => isKnown[i])
+  return {
+    hashes: keep(flush.hashes),
+    requests: keep(flush.requests),
+    tokens: keep(flush.tokens),
+    last_accessed_at: keep(flush.last_accessed_at),
+    quota_tracked: keep(flush.quota_tracked),
+  }
+}
+
+function toRows({ hashes, requests, tokens, last_accessed_at, quota_tracked }: KeyFlush) {
+  return hashes.map(
+    (hash, i): EntryRow => ({
+      token_hash: hash,
+      quota_tracked: quota_tracked[i]!,
+      requests: requests[i]!,
+      tokens: tokens[i]!,
+      last_accessed_at: last_accessed_at[i]!,
+    }),
+  )
+}

@@ -1,0 +1,58 @@
+import { ACCOUNTS, type AccountKind } from '../../events/accounts.ts'
+import type { Transaction } from '../../platform/postgres/pool.ts'
+import { addToRow, listOf, toColumns, unnest, valuesOf } from './account-sql.ts'
+import { createTotals } from './create-totals.ts'
+import type { Entry } from './entry.ts'
+import type { Fold, Projection, WriteTarget } from './projection.ts'
+
+/** The totals of every account of a kind, as they are now. */
+function countersOf(kind: AccountKind, version: number): Projection {
+  const shape = ACCOUNTS[kind]
+  const name = `${kind}_counters`
+  return {
+    name,
+    version,
+    tables: [{ name, key: ['shard', shape.id], values: valuesOf(shape), fillfactor: 50 }],
+    createFold: () => new CounterFold(kind, name),
+  }
+}
+
+export const apiKeyCounters = countersOf('api_key', 1)
+// 2: an access counts as five minutes after its flush was recorded at most.
+export const keyCounters = countersOf('key', 2)
+export const providerGroupCounters = countersOf('provider_group', 1)
+
+class CounterFold implements Fold {
+  readonly #totals
+
+  constructor(
+    private readonly kind: AccountKind,
+    private readonly table: string,
+  ) {
+    this.#totals = createTotals(kind)
+  }
+
+  get size(): number {
+    return this.#totals.size
+  }
+
+  add({ postings }: Entry): void {
+    for (const some of postings) if (some.kind === this.kind) this.#totals.add(some)
+  }
+
+  *write(transaction: Transaction, { shard, generation }: WriteTarget) {
+    const { shape } = this.#totals
+    const values = valuesOf(shape)
+    const id = transaction(shape.id)
+    for (const totals of this.#totals.slices()) {
+      yield transaction`
+        insert into ${transaction(this.table)} as c
+          (shard, generation, ${id}, ${listOf(transaction, values)})
+        select s.shard, ${generation}, f.account, ${listOf(transaction, values, 'f')}
+        from shards s
+          cross join ${unnest(transaction, toColumns(shape, totals))}
+        where s.shard = ${shard}
+        on conflict (shard, generation, ${id}) do update set ${addToRow(transaction, shape, 'c')}`
+    }
+  }
+}

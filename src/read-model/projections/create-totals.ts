@@ -1,0 +1,17 @@
+import { ACCOUNT_KINDS, ACCOUNTS, type AccountKind } from '../../events/accounts.ts'
+import { IdTotals } from './id-totals.ts'
+import { NameTotals } from './name-totals.ts'
+import type { Totals } from './totals.ts'
+
+/** Totals of a kind, of nothing yet. */
+export function createTotals(kind: AccountKind): Totals {
+  const shape = ACCOUNTS[kind]
+  return shape.type === 'bigint' ? new IdTotals(shape) : new NameTotals(shape)
+}
+
+/** Totals of every kind. */
+export const createAllTotals = () =>
+  Object.fromEntries(ACCOUNT_KINDS.map((kind) => [kind, createTotals(kind)])) as Record<
+    AccountKind,
+    Totals
+  >

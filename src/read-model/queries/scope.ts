@@ -1,0 +1,50 @@
+import { ACCOUNTS, type AccountKind } from '../../events/accounts.ts'
+import type { Fragment, Sql, Transaction } from '../../platform/postgres/pool.ts'
+import { listOf } from '../projections/account-sql.ts'
+import { usageTable } from '../projections/usage.ts'
+import { liveGeneration, type Source } from './live-source.ts'
+
+/** Whose totals: of one account of a kind, or of all that the catalog has; all are null. */
+export type Scope = { kind: AccountKind; account: number | string | null }
+
+/** What all provider groups have counted: every request of a group once. */
+export const EVERYTHING: Scope = { kind: 'provider_group', account: null }
+
+/** A `select` of all rows of usage: shard, quarter, and the columns that are summed. */
+export function usageRows(sql: Sql | Transaction, { kind, account }: Scope): Fragment {
+  const { id, type, sums } = ACCOUNTS[kind]
+  const name = sql`u.${sql(id)}`
+  const isOne = () => sql`${name} = ${account}::${sql.unsafe(type)}`
+  return sql`
+    select u.shard, u.quarter, ${listOf(sql, sums, 'u')}
+    from ${sql(usageTable(kind))} u
+    where u.shard in (select s.shard from shards s)
+      and u.generation = ${liveGeneration(sql, 'usage')}
+      and ${account === null ? isKnown(sql, kind, name) : isOne()}`
+}
+
+const CATALOG = { provider_group: 'provider_groups', api_key: 'api_keys', key: 'keys' } as const
+
+/** All that ever were, by name: the index has them apart. */
+function isKnown(sql: Sql | Transaction, kind: AccountKind, name: Fragment): Fragment {
+  const id = sql(kind === 'key' ? 'token_hash' : 'id')
+  return sql`${name} = any (array(
+    select r.${id}
+    from ${sql(CATALOG[kind])} r
+    where r.generation = ${liveGeneration(sql, 'catalog')}
+  ))`
+}
+
+/** A `select` of the counters that such usage adds up to, from `source`; the summed columns. */
+export function countedRows(transaction: Transaction, source: Source, scope: Scope): Fragment {
+  const { kind, account } = scope
+  const { type, sums } = ACCOUNTS[kind]
+  const columns = listOf(transaction, sums, 't')
+  if (account === null)
+    return transaction`select ${columns} from (${source.counters(kind, null)}) t`
+  const wanted = transaction`${account}::${transaction.unsafe(type)}`
+  return transaction`
+    select ${columns}
+    from (${source.counters(kind, transaction`select ${wanted}`)}) t
+    where t.account = ${wanted}`
+}
