@@ -6,7 +6,7 @@ import type { IngestRow, Peer } from './sections/ingest.ts'
 export type Reach = { what: string; goal: string; measured: number | null; reached: boolean }
 
 /** Every ratio between what was measured in one run. */
-export function judge(results: Results): Reach[] {
+export function evaluate(results: Results): Reach[] {
   const ingest = results.ingest?.result ?? []
   const rebuild = results.rebuild?.result ?? []
   const reads = results.reads?.result ?? []

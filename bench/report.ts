@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Chart, drawChart } from './chart.ts'
 import { median, round } from './measure.ts'
-import { judge } from './reach.ts'
+import { evaluate } from './reach.ts'
 import { renderBeside } from './report-beside.ts'
 import { table, under, writeBlocks } from './report-blocks.ts'
 import { renderConsole } from './report-console.ts'
@@ -71,7 +71,7 @@ function renderBlocks(results: Results): Record<string, string> {
 function renderReach(results: Results): string {
   return table(
     ['ratio within one run', 'goal', 'measured', ''],
-    judge(results).map(({ what, goal, measured, reached }) => [
+    evaluate(results).map(({ what, goal, measured, reached }) => [
       what,
       goal,
       measured === null ? '–' : String(measured),

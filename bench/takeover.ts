@@ -18,7 +18,7 @@ const SHARDS = 1
 const KEYS = 10
 /** Flushes a second over all instances, open loop, and milliseconds between two looks. */
 const FLUSHES_PER_SECOND = 200
-const LOOK_MS = 10
+const POLL_INTERVAL_MS = 10
 /** Seconds over which the lag is sampled. */
 const LAG_S = 20
 
@@ -80,7 +80,7 @@ async function takeOver(setting: Setting, signal: 'SIGKILL' | 'SIGTERM'): Promis
   const started = performance.now()
   process.kill(tending.pid, signal)
   const { head } = await readProgress(setting.owner)
-  while ((await readProgress(setting.owner)).checkpoint <= head) await Bun.sleep(LOOK_MS)
+  while ((await readProgress(setting.owner)).checkpoint <= head) await Bun.sleep(POLL_INTERVAL_MS)
   return performance.now() - started
 }
 
@@ -89,7 +89,7 @@ async function untilShared({ running }: Setting): Promise<Child | null> {
   for (;;) {
     const statuses = await Promise.all(running.map(readStatus))
     const tending = statuses.flatMap(({ instance, instances }, i) =>
-      instances.some(({ id, tends }) => id === instance && tends.includes(0)) ? [running[i]!] : [],
+      instances.some(({ id, owns }) => id === instance && owns.includes(0)) ? [running[i]!] : [],
     )
     const isSeen = statuses.every(
       ({ instances }) => instances.filter(({ live }) => live).length === running.length,
@@ -99,7 +99,7 @@ async function untilShared({ running }: Setting): Promise<Child | null> {
   }
 }
 
-type Status = { instance: string; instances: { id: string; live: boolean; tends: number[] }[] }
+type Status = { instance: string; instances: { id: string; live: boolean; owns: number[] }[] }
 
 const readStatus = async (child: Child): Promise<Status> =>
   (await request(child, '/admin/status', 'GET')).json() as Promise<Status>
@@ -158,7 +158,7 @@ async function sampleLag(owner: Sql): Promise<number[]> {
         join tallybook.events e on e.shard = c.shard and e.position = c.position + 1
       where c.shard = 0 and c.projection = 'api_key_counters'`
     lags.push(row?.lag ?? 0)
-    await Bun.sleep(LOOK_MS)
+    await Bun.sleep(POLL_INTERVAL_MS)
   }
   return lags
 }

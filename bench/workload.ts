@@ -1,7 +1,7 @@
 import {
   type ApiKeyEntries,
   encodeApiKeyFlush,
-  resolveApiKeyFlush,
+  attributeApiKeyFlush,
 } from '../src/events/api-key-flush.ts'
 
 /** What every run posts: flushes over these API keys, one in fifty entries with a failure. */
@@ -38,7 +38,7 @@ export function makeEntries(keys: number, apiKeys = API_KEYS): ApiKeyEntries {
 
 /** A flush's payload, as the log holds it. */
 export const makePayload = (keys: number) =>
-  encodeApiKeyFlush(resolveApiKeyFlush(makeEntries(keys), groupOf))
+  encodeApiKeyFlush(attributeApiKeyFlush(makeEntries(keys), groupOf))
 
 /** The same as a data-plane proxy posts it. */
 export function makeBody(keys: number): string {

@@ -8,9 +8,9 @@ import { join } from 'node:path'
 import { Elysia } from 'elysia'
 import pino from 'pino'
 import { Tokens } from '../../src/auth/tokens.ts'
-import { Attempts } from '../../src/http/attempts.ts'
+import { UnknownTokenLimiter } from '../../src/http/attempts.ts'
 import { auth } from '../../src/http/auth.ts'
-import { Bodies } from '../../src/http/body.ts'
+import { BodyReader } from '../../src/http/body.ts'
 import { flushes } from '../../src/http/flushes/index.ts'
 import { Metrics } from '../../src/http/metrics/metrics.ts'
 import { Places } from '../../src/http/places.ts'
@@ -58,7 +58,7 @@ async function serveTallybook(
       shards,
       bodyLimitBytes: BODY_LIMIT_BYTES,
       unknownTokens: 30,
-      maxFollowers: 5_000,
+      maxSubscribers: 5_000,
     },
     address,
     replicas,
@@ -89,14 +89,14 @@ async function servePeer(peer: string, address: Address): Promise<string> {
     reuseMs: 1_000,
     ...{ pools: null as never, replicas: [], queueLength: () => 0, treeSizes: () => [] },
     ...{ ahead: { seconds: 0 }, shards: 1, canTakeEach: async () => [true] },
-    instances: { count: 1, tends: () => true },
+    instances: { count: 1, owns: () => true },
   })
   const app = new Elysia({ normalize: false, serve: { idleTimeout: 60 } })
     .use(
       flushes(
         auth({
           tokens: new Tokens(TOKENS),
-          attempts: new Attempts(30),
+          attempts: new UnknownTokenLimiter(30),
           pools: null as never,
           places: new Places(),
         }),
@@ -105,7 +105,7 @@ async function servePeer(peer: string, address: Address): Promise<string> {
           // No load here has a body that large.
           appendLarge: async () => ({ kind: 'unavailable', reason: 'worker ended' }),
           metrics,
-          bodies: new Bodies(BODY_LIMIT_BYTES),
+          bodies: new BodyReader(BODY_LIMIT_BYTES),
         },
       ),
     )

@@ -17,7 +17,7 @@ export const connectionsOf = (shards: number) =>
   Math.min(shards + 1, 16) + Math.min(2 * shards + 2, 8) + 8 + 1
 
 /** src/service/config.ts: shards of one database. */
-export const MOST_SHARDS = 1_024
+export const MAX_SHARDS = 1_024
 
 /** Milliseconds from the begin of a pass that takes `tookMs` to that of the next. */
 export const passPeriodMs = (tookMs: number) =>

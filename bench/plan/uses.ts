@@ -1,5 +1,5 @@
 import type { Assumptions } from './demand.ts'
-import { MOST_SHARDS } from './rules.ts'
+import { MAX_SHARDS } from './rules.ts'
 import { fsyncUsOf, lockUsOf, standingOf } from './sizing.ts'
 import type { Taken } from './taken.ts'
 import { sizeOf, type UnitCosts } from './unit-costs.ts'
@@ -53,7 +53,7 @@ export function usesOf(
       `${assumed.nodeConnections} of one server`,
       plan.connections / assumed.nodeConnections,
     ],
-    ['shards', `${MOST_SHARDS.toLocaleString('en')} of one database`, shards / MOST_SHARDS],
+    ['shards', `${MAX_SHARDS.toLocaleString('en')} of one database`, shards / MAX_SHARDS],
   ]
   const as = (divides: boolean) => (use: [string, string, number]) => {
     const [resource, unit, of] = use

@@ -7,7 +7,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { openPools, type Pools } from '../../src/platform/postgres/pool.ts'
 import { CURRENT } from '../../src/read-model/projections/index.ts'
-import { Pass } from '../../src/read-model/projector/batch.ts'
+import { FoldBatch } from '../../src/read-model/projector/batch.ts'
 import { readCheckpoints } from '../../src/read-model/projector/checkpoint.ts'
 import type { Address } from '../server.ts'
 
@@ -23,9 +23,9 @@ export type Reading = { seconds: number; events: number; peakMb: number }
 async function fold({ project }: Pools): Promise<number> {
   let events = 0
   const { checkpoints } = await readCheckpoints(project, 0, CURRENT)
-  for (let pass = new Pass(0, CURRENT, checkpoints); ; pass = pass.next()) {
+  for (let pass = new FoldBatch(0, CURRENT, checkpoints); ; pass = pass.next()) {
     const started = performance.now()
-    await pass.readNew(project, {
+    await pass.readFromLog(project, {
       readEvents: PAGE_ROWS,
       isEnough: () => performance.now() - started >= PASS_MS,
     })

@@ -3,7 +3,7 @@ import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { syncFolder } from '../platform/atomic-file.ts'
-import { StartError } from '../platform/user-error.ts'
+import { UserError } from '../platform/user-error.ts'
 
 /** What is written beside its final name, and bears that only when it is whole and on disk. */
 export type Draft = {
@@ -39,7 +39,7 @@ export async function openDraft(target: string): Promise<Draft> {
 
 function refuseExisting(path: string): void {
   if (!lstatSync(path, { throwIfNoEntry: false })) return
-  throw new StartError(`${path} is there already: choose another name, or move it away.`)
+  throw new UserError(`${path} is there already: choose another name, or move it away.`)
 }
 
 /** Removes drafts whose process is gone. One of this pid is of an earlier process. */

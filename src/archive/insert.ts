@@ -4,7 +4,7 @@ import { readHeads } from '../log/read.ts'
 import { isDuplicate } from '../platform/postgres/errors.ts'
 import { ShardsDiffer } from '../platform/postgres/migrate.ts'
 import { type Sql, type Transaction, transact } from '../platform/postgres/pool.ts'
-import { StartError } from '../platform/user-error.ts'
+import { UserError } from '../platform/user-error.ts'
 import type { Problem } from './check.ts'
 
 /** One statement: a few megabytes, so that a round trip and a plan are nothing beside it. */
@@ -36,7 +36,7 @@ export async function fillEmptyLog<Value>(
     })
   } catch (error) {
     if (!isDuplicate(error)) throw error
-    throw new StartError('The archive has two events of one source with one idempotency key.')
+    throw new UserError('The archive has two events of one source with one idempotency key.')
   }
 }
 
@@ -50,7 +50,7 @@ async function lockEmptyLog(transaction: Transaction, shards: number): Promise<v
   const heads = await readHeads(transaction)
   const events = heads.reduce((sum, head) => sum + head + 1, 0)
   if (events === 0) return
-  throw new StartError(
+  throw new UserError(
     `The log is not empty: it has ${events} events, up to ${formatPositions(heads)}. ` +
       'An archive can only be imported into an empty one.',
   )
@@ -139,5 +139,5 @@ function insertRows(transaction: Transaction, shard: number, rows: readonly Row[
 
 /** Ends an import with the first problem that is found. */
 export function refuse({ file, at, message }: Problem): never {
-  throw new StartError(`Nothing was imported. ${file}${at === null ? '' : ` ${at}`}: ${message}.`)
+  throw new UserError(`Nothing was imported. ${file}${at === null ? '' : ` ${at}`}: ${message}.`)
 }

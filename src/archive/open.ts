@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { StartError } from '../platform/user-error.ts'
+import { UserError } from '../platform/user-error.ts'
 import type { Problem } from './check.ts'
 import { MANIFEST, MANIFEST_SHA256, type Manifest, parseManifest } from './manifest.ts'
 
@@ -36,11 +36,11 @@ async function readManifestFile(directory: string): Promise<Buffer> {
   try {
     const found = await stat(path)
     if (!found.isFile() || found.size > MAX_MANIFEST_BYTES) {
-      throw new StartError(`${path} is no file, or too large to be a manifest.`)
+      throw new UserError(`${path} is no file, or too large to be a manifest.`)
     }
     return await readFile(path)
   } catch (error) {
-    if (error instanceof StartError) throw error
-    throw new StartError(`${directory} is not an archive of Tallybook: ${error}`)
+    if (error instanceof UserError) throw error
+    throw new UserError(`${directory} is not an archive of Tallybook: ${error}`)
   }
 }

@@ -1,7 +1,7 @@
 import type { StoredEvent } from '../events/event.ts'
 import { selectEvents } from '../log/read.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
-import { StartError } from '../platform/user-error.ts'
+import { UserError } from '../platform/user-error.ts'
 
 /** One read of the log; two of them are in memory at a time. */
 const PAGE = { rows: 2_000, bytes: 4 * 1024 * 1024 }
@@ -32,10 +32,10 @@ export async function* readPages(
     coming = readAfter(after)
     for (const event of events) {
       if (event.position === ++position) continue
-      throw new StartError(`The log has no event ${shard}/${position}: it can't be read whole.`)
+      throw new UserError(`The log has no event ${shard}/${position}: it can't be read whole.`)
     }
     if (events.length === 0) {
-      throw new StartError(`The log of shard ${shard} ends at ${position}, not at ${head}.`)
+      throw new UserError(`The log of shard ${shard} ends at ${position}, not at ${head}.`)
     }
     yield position > head ? events.slice(0, head - position) : events
   }

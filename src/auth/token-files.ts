@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { createFile, isCode } from '../platform/atomic-file.ts'
-import { StartError } from '../platform/user-error.ts'
+import { UserError } from '../platform/user-error.ts'
 import { ROLES, type Role, TOKEN_VARIABLES } from './roles.ts'
 import { makeToken } from './token-store.ts'
 
@@ -30,7 +30,7 @@ export async function loadTokens(
     if (file.made) made.push(role)
   }
   if (new Set(Object.values(tokens)).size < ROLES.length) {
-    throw new StartError('Two roles have the same token: each role needs a token of its own.')
+    throw new UserError('Two roles have the same token: each role needs a token of its own.')
   }
   return { tokens, made, folder: resolve(dataDir, 'tokens') }
 }
@@ -47,7 +47,7 @@ export async function readToken(
   const path = pathOf(dataDir, role)
   const token = fixed[role] ?? (await read(path))
   if (token !== null) return token
-  throw new StartError(
+  throw new UserError(
     `There is no ${role} token in ${path}: set ${TOKEN_VARIABLES[role]} to the one of the ` +
       'service, or TALLYBOOK_DATA_DIR to its data directory.',
   )
@@ -74,5 +74,5 @@ async function read(path: string): Promise<string | null> {
     return null
   }
   if (token !== '') return token
-  throw new StartError(`The token file ${path} is empty: delete it, and a new one is made.`)
+  throw new UserError(`The token file ${path} is empty: delete it, and a new one is made.`)
 }

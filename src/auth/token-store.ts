@@ -1,5 +1,5 @@
 import { hash, randomBytes } from 'node:crypto'
-import { OWN_SOURCE } from '../events/statement.ts'
+import { SERVICE_SOURCE } from '../events/statement.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
 import { ROLES, type Role } from './roles.ts'
 
@@ -16,7 +16,7 @@ export type StoredToken = {
 export const NAME = '[a-z0-9][a-z0-9._-]{0,62}'
 
 export const isReserved = (name: string) =>
-  name === OWN_SOURCE || (ROLES as readonly string[]).includes(name)
+  name === SERVICE_SOURCE || (ROLES as readonly string[]).includes(name)
 
 /** The text of a new token: 192 random bits, after what it is. */
 export const makeToken = (role: Role) => `tb_${role}_${randomBytes(24).toString('base64url')}`

@@ -53,8 +53,8 @@ export class Findings {
       const age = Math.max(0, Math.round(ageOf(report.newestAt)))
       lines.push(`The newest event was recorded at ${report.newestAt}, ${age} s ago`)
     }
-    if (report.dealt > 0) {
-      lines.push(`${report.dealt} events of the archive were held against where they were dealt to`)
+    if (report.resharded > 0) {
+      lines.push(`${report.resharded} events of the archive were held against where they were dealt to`)
     }
     lines.push(...report.notes, ...limits)
     if (this.count > MAX_FINDINGS) lines.push(`and ${this.count - MAX_FINDINGS} more`)

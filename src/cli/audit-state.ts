@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { type Static, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import { isCode, replaceFile } from '../platform/atomic-file.ts'
-import { StartError } from '../platform/user-error.ts'
+import { UserError } from '../platform/user-error.ts'
 
 /**
  * What an auditor keeps between two audits: the keys that are trusted, and the last head of each
@@ -27,7 +27,7 @@ export async function readState(path: string | null): Promise<AuditState> {
     text = await readFile(path, 'utf8')
   } catch (error) {
     if (isCode(error, 'ENOENT')) return empty
-    throw new StartError(`${path} can't be read: ${(error as Error).message}`, { exitCode: 2 })
+    throw new UserError(`${path} can't be read: ${(error as Error).message}`, { exitCode: 2 })
   }
   try {
     const state: unknown = JSON.parse(text)
@@ -35,7 +35,7 @@ export async function readState(path: string | null): Promise<AuditState> {
   } catch {
     // Said below.
   }
-  throw new StartError(`${path} is not the state of an audit.`, { exitCode: 2 })
+  throw new UserError(`${path} is not the state of an audit.`, { exitCode: 2 })
 }
 
 /** Puts a state in place of the one before, whole. */

@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises'
 import { isDeepStrictEqual, parseArgs } from 'node:util'
-import { StartError } from '../platform/user-error.ts'
+import { UserError } from '../platform/user-error.ts'
 import {
   ALL_USAGE,
   Audit,
@@ -12,7 +12,7 @@ import {
   TokenNeeded,
 } from '../proofs/verifier/index.ts'
 import { openArchiveSource } from '../proofs/verifier/sources/archive.ts'
-import { openDealtSource } from '../proofs/verifier/sources/resharded.ts'
+import { openReshardedSource } from '../proofs/verifier/sources/resharded.ts'
 import { ageOf, Findings, toPlain, toPlainLines } from './audit-output.ts'
 import { type AuditState, readState, writeState } from './audit-state.ts'
 import { Interrupted, untilInterrupted } from './interrupt.ts'
@@ -40,10 +40,10 @@ export async function audit(args: string[]): Promise<void> {
     process.exitCode = await run(readOptions(args), signal)
   } catch (error) {
     if (error instanceof Interrupted) throw error
-    const isKnown = error instanceof SourceError || error instanceof StartError
+    const isKnown = error instanceof SourceError || error instanceof UserError
     // 1 says that something was found: whatever else happens must not.
     const { message, stack } = error as Error
-    throw new StartError(`Could not be audited: ${isKnown ? toPlainLines(message) : stack}`, {
+    throw new UserError(`Could not be audited: ${isKnown ? toPlainLines(message) : stack}`, {
       exitCode: EXIT.failed,
     })
   }
@@ -72,7 +72,7 @@ function readOptions(args: string[]) {
     return { ...values, every, maxAge, target: positionals[0]! }
   } catch (error) {
     const { message } = error as Error
-    throw new StartError(message === USAGE ? USAGE : `${message}\n${USAGE}`, {
+    throw new UserError(message === USAGE ? USAGE : `${message}\n${USAGE}`, {
       exitCode: EXIT.failed,
     })
   }
@@ -90,7 +90,7 @@ async function run(options: Options, signal: AbortSignal): Promise<number> {
     keys: parseKeys(keys),
     kept: new Map(Object.entries(state.heads).map(([shard, note]) => [Number(shard), note])),
     receipts: await readReceipts(options.receipt),
-    dealt: await openDealt(options, findings),
+    resharded: await openResharded(options, findings),
     headsOnly: options['heads-only'],
     ...(options['all-usage'] ? { usage: ALL_USAGE } : {}),
     onFinding: (finding) => findings.add(finding),
@@ -151,14 +151,14 @@ async function openSource(options: Options, findings: Findings): Promise<LogSour
   const { target } = options
   if (/^https?:\/\//.test(target)) {
     return openHttpSource({ url: target, token: await readToken(options) }).catch((error) => {
-      if (error instanceof TokenNeeded) throw new StartError(`${error.message}: ${NAME_TOKEN}`)
+      if (error instanceof TokenNeeded) throw new UserError(`${error.message}: ${NAME_TOKEN}`)
       throw error
     })
   }
   const isFolder = await stat(target)
     .then((found) => found.isDirectory())
     .catch(() => false)
-  if (!isFolder) throw new StartError(`${target} is neither a URL nor a directory.\n${USAGE}`)
+  if (!isFolder) throw new UserError(`${target} is neither a URL nor a directory.\n${USAGE}`)
   const { source, problems } = await openArchiveSource(target)
   for (const { file, message } of problems) {
     findings.add({ kind: 'published', at: file, message })
@@ -168,9 +168,9 @@ async function openSource(options: Options, findings: Findings): Promise<LogSour
 
 const NAME_TOKEN = 'set TALLYBOOK_AUDITOR_TOKEN to it, or name its file with --token-file.'
 
-async function openDealt({ archive }: Options, findings: Findings) {
+async function openResharded({ archive }: Options, findings: Findings) {
   if (archive === undefined) return undefined
-  return openDealtSource(archive, (finding) => findings.add(finding))
+  return openReshardedSource(archive, (finding) => findings.add(finding))
 }
 
 async function readToken(options: Options): Promise<string | null> {
@@ -186,7 +186,7 @@ async function chooseKeys(
   source: LogSource,
 ): Promise<string[]> {
   for (const key of options.key) {
-    if (parseKeys([key]).length === 0) throw new StartError(`${key} is not a verifier key.`)
+    if (parseKeys([key]).length === 0) throw new UserError(`${key} is not a verifier key.`)
   }
   const known = [...new Set([...options.key, ...state.keys])]
   if (known.length > 0) return known
@@ -196,7 +196,7 @@ async function chooseKeys(
     for (const key of own) console.error(`  ${toPlain(key)}`)
     return own
   }
-  if (source.sizes === null) throw new StartError('The log names no verifier key.')
+  if (source.sizes === null) throw new UserError('The log names no verifier key.')
   console.error('The archive is not signed, and no --key is given: it can only contradict itself.')
   return own
 }
@@ -209,7 +209,7 @@ async function readReceipts(paths: string[]): Promise<Map<string, string>> {
 
 async function readText(path: string): Promise<string> {
   return readFile(path, 'utf8').catch((error: Error) => {
-    throw new StartError(`${path} can't be read: ${error.message}`)
+    throw new UserError(`${path} can't be read: ${error.message}`)
   })
 }
 

@@ -1,6 +1,6 @@
 import { type Role, TOKEN_VARIABLES } from '../auth/roles.ts'
 import { readToken } from '../auth/token-files.ts'
-import { StartError } from '../platform/user-error.ts'
+import { UserError } from '../platform/user-error.ts'
 import { readConfig } from '../service/config.ts'
 
 /** Requests to a running service with the tokens of some roles. */
@@ -35,19 +35,19 @@ export async function connectToService<Roles extends Role>(
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       }
       const response = await fetch(base + path, request).catch((error: Error) => {
-        throw new StartError(`There is no service at ${base} (${error.message}): start one first.`)
+        throw new UserError(`There is no service at ${base} (${error.message}): start one first.`)
       })
       const text = await response.text()
       if (response.ok) return (text === '' ? null : JSON.parse(text)) as never
       if (response.status === 401) throw unknownToken(base, role)
-      throw new StartError(`${method} ${path} answered ${response.status}: ${text}`)
+      throw new UserError(`${method} ${path} answered ${response.status}: ${text}`)
     },
   }
 }
 
 /** Such as that of a data directory whose service has had fixed ones since. */
 const unknownToken = (url: string, role: Role) =>
-  new StartError(
+  new UserError(
     `The service at ${url} does not know this ${role} token: set ${TOKEN_VARIABLES[role]} to ` +
       'its own.',
   )

@@ -8,7 +8,7 @@ import { isUnavailable } from '../platform/postgres/errors.ts'
 import { checkSchema, migrate } from '../platform/postgres/migrate.ts'
 import { connectAsOwner, type ServerAddress, type Sql } from '../platform/postgres/pool.ts'
 import { refuseSharedSessions } from '../platform/postgres/pooler.ts'
-import { StartError } from '../platform/user-error.ts'
+import { UserError } from '../platform/user-error.ts'
 import type { Config } from '../service/config.ts'
 import { untilInterrupted } from './interrupt.ts'
 
@@ -43,7 +43,7 @@ export async function openDatabase(
     return openExternal({ url: config.databaseUrl }, config.shards)
   }
   if (!options.create && !hasCluster(config.dataDir)) {
-    throw new StartError(
+    throw new UserError(
       `There is no database in ${config.dataDir}: TALLYBOOK_DATA_DIR or DATABASE_URL says where.`,
     )
   }
@@ -83,7 +83,7 @@ async function openExternal(address: ServerAddress, shards: number): Promise<Com
   } catch (error) {
     if (!isUnavailable(error)) throw error
     const { message } = error as Error
-    throw new StartError(`The database of DATABASE_URL can't be reached: ${message}.`)
+    throw new UserError(`The database of DATABASE_URL can't be reached: ${message}.`)
   }
   return { address, close: async () => {} }
 }
@@ -98,8 +98,8 @@ async function openRunning(address: ServerAddress): Promise<CommandDatabase> {
   return { address, close: async () => {} }
 }
 
-function betweenStates(): StartError {
-  return new StartError(
+function betweenStates(): UserError {
+  return new UserError(
     'The service of this data directory is just starting or stopping: try again in a moment.',
   )
 }

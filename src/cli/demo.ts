@@ -1,4 +1,4 @@
-import { StartError } from '../platform/user-error.ts'
+import { UserError } from '../platform/user-error.ts'
 import { type Client, connectToService } from './client.ts'
 import { API_KEYS, failingAt, KEYS, loadAt, PROVIDERS, random } from './gateway.ts'
 
@@ -14,13 +14,13 @@ const BUSIEST_RATE = 40
  * and an hour of flushes of three proxies, with some failures and one outage.
  */
 export async function demo(args: string[]): Promise<void> {
-  if (args.length > 1) throw new StartError('Usage: tallybook demo [http://host:port]')
+  if (args.length > 1) throw new UserError('Usage: tallybook demo [http://host:port]')
   const { url, send } = await connectToService(['admin', 'dp'], args[0])
 
   const { items } = await send<Page>('admin', 'GET', '/admin/provider-groups?limit=1')
   const { total_requests } = await send<{ total_requests: number }>('admin', 'GET', SUMMARY)
   if (items.length > 0 || total_requests > 0) {
-    throw new StartError(`The service at ${url} has a catalog or counts already: nothing was sent.`)
+    throw new UserError(`The service at ${url} has a catalog or counts already: nothing was sent.`)
   }
 
   await send('admin', 'PUT', '/admin/catalog', {

@@ -4,7 +4,7 @@ import type { SignedHeads } from '../archive/transparency.ts'
 import { writeArchive } from '../archive/write.ts'
 import { readHeads } from '../log/read.ts'
 import { openPools, type Sql } from '../platform/postgres/pool.ts'
-import { StartError } from '../platform/user-error.ts'
+import { UserError } from '../platform/user-error.ts'
 import { readSignedHeads } from '../proofs/transparency/origin.ts'
 import { readConfig } from '../service/config.ts'
 import { openDatabase } from './database.ts'
@@ -19,7 +19,7 @@ const USAGE = 'Usage: tallybook export <directory> | export --parquet <file>'
 export async function exportLog(args: string[]): Promise<void> {
   const isParquet = args[0] === '--parquet'
   const [target, ...rest] = isParquet ? args.slice(1) : args
-  if (!target || target.startsWith('-') || rest.length > 0) throw new StartError(USAGE)
+  if (!target || target.startsWith('-') || rest.length > 0) throw new UserError(USAGE)
   lowerPriority()
   const signal = untilInterrupted()
   const config = readConfig(process.env)

@@ -6,7 +6,7 @@ import { readSignedHeads } from '../archive/transparency.ts'
 import type { Positions } from '../events/positions.ts'
 import { ShardsDiffer } from '../platform/postgres/migrate.ts'
 import { openPools, type Pools } from '../platform/postgres/pool.ts'
-import { StartError } from '../platform/user-error.ts'
+import { UserError } from '../platform/user-error.ts'
 import { refuseOldOrigin } from '../proofs/transparency/old-origin.ts'
 import { foldLog } from '../read-model/projector/catch-up.ts'
 import { type Config, readConfig } from '../service/config.ts'
@@ -39,8 +39,8 @@ export async function importLog(args: string[]): Promise<void> {
   const pools = openPools(database.address, shards)
   let said: string
   try {
-    const { positions, leftOut } = await insert(pools, source, signal)
-    said = describe(source, leftOut)
+    const { positions, skipped } = await insert(pools, source, signal)
+    said = describe(source, skipped)
     await fold(pools, positions, signal)
   } finally {
     await pools.close()
@@ -51,7 +51,7 @@ export async function importLog(args: string[]): Promise<void> {
 
 function readOptions(args: string[]): { directory: string; reshard: boolean } {
   const [directory, ...rest] = args.filter((arg) => arg !== '--reshard')
-  if (!directory || directory.startsWith('-') || rest.length > 0) throw new StartError(USAGE)
+  if (!directory || directory.startsWith('-') || rest.length > 0) throw new UserError(USAGE)
   return { directory, reshard: args.includes('--reshard') }
 }
 
@@ -59,7 +59,7 @@ async function readManifest(directory: string) {
   const { manifest, sha256, problems } = await openArchive(directory)
   if (manifest !== null && problems.length === 0) return { manifest, manifestSha256: sha256 }
   const { file, message } = problems[0]!
-  throw new StartError(`Nothing was imported. ${file}: ${message}.`)
+  throw new UserError(`Nothing was imported. ${file}: ${message}.`)
 }
 
 /** With the archive's number of shards, for a database that is made now. */
@@ -67,7 +67,7 @@ function configFor({ shards }: Manifest): Config {
   const config = readConfig(process.env)
   if (!process.env.TALLYBOOK_SHARDS?.trim()) return { ...config, shards: shards.length }
   if (config.shards === shards.length) return config
-  throw new StartError(
+  throw new UserError(
     `The archive is of ${shards.length} shard(s), and TALLYBOOK_SHARDS is ${config.shards}. ` +
       '`tallybook import <directory> --reshard` deals its events to that number; what follows ' +
       'from that is in docs/scale.md.',
@@ -81,10 +81,10 @@ async function configForReshard(
 ): Promise<Config> {
   const config = readConfig(process.env)
   if (!process.env.TALLYBOOK_SHARDS?.trim()) {
-    throw new StartError('--reshard needs TALLYBOOK_SHARDS: to how many shards?')
+    throw new UserError('--reshard needs TALLYBOOK_SHARDS: to how many shards?')
   }
   if (config.shards === manifest.shards.length) {
-    throw new StartError(
+    throw new UserError(
       `The archive is of ${config.shards} shard(s), as TALLYBOOK_SHARDS says: import it without ` +
         '--reshard, and all positions stay as they are.',
     )
@@ -105,7 +105,7 @@ async function open(config: Config, source: Source): Promise<CommandDatabase> {
 /** Who deals has said a number of shards; else it is the archive's. */
 function explainShards(error: unknown, { manifest, reshard }: Source): unknown {
   if (reshard || !(error instanceof ShardsDiffer)) return error
-  return new StartError(
+  return new UserError(
     `The archive is of ${manifest.shards.length} shard(s), and the database was made with ` +
       `${error.made}: it needs another database, or ` +
       `\`TALLYBOOK_SHARDS=${error.made} tallybook import <directory> --reshard\` deals its ` +
@@ -123,7 +123,7 @@ async function insert(pools: Pools, source: Source, signal: AbortSignal) {
   }
   try {
     if (source.reshard) return await reshardArchive(options)
-    return { positions: await importArchive(options), leftOut: 0 }
+    return { positions: await importArchive(options), skipped: 0 }
   } catch (error) {
     throw explainFailure(explainShards(error, source), 'Nothing was imported')
   } finally {
@@ -131,11 +131,11 @@ async function insert(pools: Pools, source: Source, signal: AbortSignal) {
   }
 }
 
-function describe({ directory, manifest, reshard, shards }: Source, leftOut: number): string {
+function describe({ directory, manifest, reshard, shards }: Source, skipped: number): string {
   if (!reshard) return `Imported ${manifest.events} events from ${directory}`
-  const left = leftOut === 0 ? '' : ` (without ${leftOut} statements about the log that it is of)`
+  const left = skipped === 0 ? '' : ` (without ${skipped} statements about the log that it is of)`
   return (
-    `Imported ${manifest.events - leftOut} events from ${directory}${left}, dealt from ` +
+    `Imported ${manifest.events - skipped} events from ${directory}${left}, dealt from ` +
     `${manifest.shards.length} shard(s) to ${shards}`
   )
 }

@@ -1,4 +1,4 @@
-import { StartError } from '../platform/user-error.ts'
+import { UserError } from '../platform/user-error.ts'
 
 type Command = {
   /** The command, loaded only when it is run: all of them take 0.27 s of CPU, most of them 0.08. */
@@ -63,7 +63,7 @@ const OLDEST_BUN = '1.4.0'
 /** Runs the command that the arguments name; a running service keeps the process alive. */
 export async function runCommand(args: string[]): Promise<void> {
   if (Bun.semver.order(Bun.version, OLDEST_BUN) < 0) {
-    throw new StartError(`Tallybook needs Bun ${OLDEST_BUN} or newer; this is ${Bun.version}.`)
+    throw new UserError(`Tallybook needs Bun ${OLDEST_BUN} or newer; this is ${Bun.version}.`)
   }
   const [name = 'serve', ...rest] = args
   if (['help', '--help', '-h'].includes(name)) {
@@ -71,7 +71,7 @@ export async function runCommand(args: string[]): Promise<void> {
     return
   }
   const command = COMMANDS[name]
-  if (!command) throw new StartError(`There is no command "${name}".\n${usage()}`)
+  if (!command) throw new UserError(`There is no command "${name}".\n${usage()}`)
   const run = await command.load()
   await run(rest)
 }

@@ -6,7 +6,7 @@ import {
   refuseBeside,
 } from '../platform/postgres/citus/distribute.ts'
 import { connectAsOwner } from '../platform/postgres/pool.ts'
-import { StartError } from '../platform/user-error.ts'
+import { UserError } from '../platform/user-error.ts'
 import { readConfig } from '../service/config.ts'
 import { openDatabase } from './database.ts'
 
@@ -19,10 +19,10 @@ const USAGE =
 /** Makes the schema, and spreads it over the workers where there is Citus. */
 export async function init(args: string[]): Promise<void> {
   const isCitus = args[0] === '--citus'
-  if (args.length > (isCitus ? 1 : 0)) throw new StartError(USAGE)
+  if (args.length > (isCitus ? 1 : 0)) throw new UserError(USAGE)
   const config = readConfig(process.env)
   if (isCitus && config.databaseUrl === null) {
-    throw new StartError('DATABASE_URL has to name a database of the Citus coordinator.')
+    throw new UserError('DATABASE_URL has to name a database of the Citus coordinator.')
   }
   const database = await openDatabase(config, (message) => console.error(message), { create: true })
   const owner = connectAsOwner(database.address)
@@ -30,7 +30,7 @@ export async function init(args: string[]): Promise<void> {
     console.log(`The schema is there, with ${config.shards} shard(s).`)
     if (!isCitus && !(await canDistribute(owner))) return
     if ((await readPlacement(owner)) === 'no citus') {
-      throw new StartError('This database has no Citus: `create extension citus` on every node.')
+      throw new UserError('This database has no Citus: `create extension citus` on every node.')
     }
     await refuseBeside(owner)
     await distribute(owner, config.shards)

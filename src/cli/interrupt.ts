@@ -1,4 +1,4 @@
-import { StartError } from '../platform/user-error.ts'
+import { UserError } from '../platform/user-error.ts'
 import { launcherEnded } from './launcher.ts'
 
 /** What a shell gives for a command that Ctrl-C ended. */
@@ -8,7 +8,7 @@ const EXIT_CODE = 130
 const ECHO_MS = 300
 
 /** A command was told to end and has cleaned up: exit code 130. */
-export class Interrupted extends StartError {
+export class Interrupted extends UserError {
   override name = 'Interrupted'
 
   constructor(message = 'Interrupted.') {

@@ -1,8 +1,8 @@
-import { StartError } from '../platform/user-error.ts'
+import { UserError } from '../platform/user-error.ts'
 import { findNameProblem, formatVerifierKey } from '../proofs/merkle/key.ts'
 import {
   keysOfShard,
-  readKeptHead,
+  readPersistedHead,
   readOrigin,
   retireKeys,
   rotateKey,
@@ -21,7 +21,7 @@ export async function key(args: string[]): Promise<void> {
   if (action === 'rotate' && name === undefined) return rotate()
   if (action === 'retire' && name === undefined) return retire()
   if (action === 'new-origin' && name !== undefined && rest.length === 0) return renew(name)
-  throw new StartError(USAGE)
+  throw new UserError(USAGE)
 }
 
 async function show(): Promise<void> {
@@ -47,11 +47,11 @@ async function retire(): Promise<void> {
 async function renew(name: string): Promise<void> {
   const { dataDir, shards } = readConfig(process.env)
   const problem = findNameProblem(name)
-  if (problem !== null) throw new StartError(`The name ${problem}.`)
+  if (problem !== null) throw new UserError(`The name ${problem}.`)
   const origin = await readOrigin(dataDir)
   const heads = new Map<number, string>()
   for (let shard = 0; shard < shards; shard++) {
-    const head = await readKeptHead(origin, shard)
+    const head = await readPersistedHead(origin, shard)
     if (head !== null) heads.set(shard, head)
   }
   await startOrigin(dataDir, name, heads)

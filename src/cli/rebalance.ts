@@ -7,7 +7,7 @@ import {
   readLayout,
 } from '../platform/postgres/citus/rebalance.ts'
 import { connectAsOwner, type Sql } from '../platform/postgres/pool.ts'
-import { StartError } from '../platform/user-error.ts'
+import { UserError } from '../platform/user-error.ts'
 import { readConfig } from '../service/config.ts'
 import { explainFailure } from './failure.ts'
 
@@ -21,10 +21,10 @@ const USAGE =
 /** Gives every worker of a Citus cluster as many shards as any other. */
 export async function rebalance(args: string[]): Promise<void> {
   const isDry = args[0] === '--dry-run'
-  if (args.length > (isDry ? 1 : 0)) throw new StartError(USAGE)
+  if (args.length > (isDry ? 1 : 0)) throw new UserError(USAGE)
   const { databaseUrl } = readConfig(process.env)
   if (databaseUrl === null) {
-    throw new StartError('DATABASE_URL has to name a database of the Citus coordinator.')
+    throw new UserError('DATABASE_URL has to name a database of the Citus coordinator.')
   }
   const owner = connectAsOwner({ url: databaseUrl })
   try {
@@ -38,7 +38,7 @@ export async function rebalance(args: string[]): Promise<void> {
 
 async function moveAll(owner: Sql, isDry: boolean): Promise<void> {
   if ((await readPlacement(owner)) !== 'distributed') {
-    throw new StartError(
+    throw new UserError(
       "The tables of this database aren't spread over workers of Citus: `tallybook init --citus` " +
         'does that.',
     )
@@ -61,7 +61,7 @@ async function moveOne(owner: Sql, move: Move): Promise<void> {
   } catch (error) {
     const { message, detail, hint } = error as Error & { detail?: string; hint?: string }
     const why = [message, detail, hint].filter(Boolean).join(' ')
-    throw new StartError(
+    throw new UserError(
       `Could not move ${describe(move)}: ${why}\n` +
         'What was moved before stays where it is: once that is mended, run this again.',
       { cause: error },

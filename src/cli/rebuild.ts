@@ -1,5 +1,5 @@
 import { connectAsOwner, openPools } from '../platform/postgres/pool.ts'
-import { StartError } from '../platform/user-error.ts'
+import { UserError } from '../platform/user-error.ts'
 import { PROJECTIONS } from '../read-model/projections/index.ts'
 import type { Projection } from '../read-model/projections/projection.ts'
 import { readShards } from '../read-model/projector/checkpoint.ts'
@@ -43,7 +43,7 @@ export async function rebuild(args: string[]): Promise<void> {
         onProgress: ({ folded, total }) => progress.update(folded, total),
       }).finally(() => progress.end())
       if ('underWay' in outcome) {
-        throw new StartError(`Already being rebuilt: ${outcome.underWay.join(', ')}.`)
+        throw new UserError(`Already being rebuilt: ${outcome.underWay.join(', ')}.`)
       }
       for (const rebuilt of outcome.rebuilt) report(rebuilt)
     } catch (error) {
@@ -61,7 +61,7 @@ function readArguments(args: string[]): Projection[] {
   const chosen = new Set<Projection>()
   for (let i = 0; i < args.length; i += 2) {
     const projection = PROJECTIONS.find(({ name }) => name === args[i + 1])
-    if (args[i] !== '--projection' || !projection) throw new StartError(USAGE)
+    if (args[i] !== '--projection' || !projection) throw new UserError(USAGE)
     chosen.add(projection)
   }
   return chosen.size === 0 ? [...PROJECTIONS] : [...chosen]

@@ -2,9 +2,9 @@ import { createInterface } from 'node:readline'
 import { ACCOUNTS } from '../events/accounts.ts'
 import { formatPositions, type Positions, parsePositions } from '../events/positions.ts'
 import { connectAsOwner, openPools } from '../platform/postgres/pool.ts'
-import { StartError } from '../platform/user-error.ts'
+import { UserError } from '../platform/user-error.ts'
 import { readShards } from '../read-model/projector/checkpoint.ts'
-import { History } from '../read-model/queries/as-of.ts'
+import { AsOfQueries } from '../read-model/queries/as-of.ts'
 import type { Counted } from '../read-model/queries/contribution.ts'
 import { explain, readCounted, type Step } from '../read-model/queries/explain.ts'
 import { EVERYTHING, type Scope } from '../read-model/queries/scope.ts'
@@ -34,7 +34,7 @@ export async function replay(args: string[]): Promise<void> {
   const pools = openPools(database.address, shards)
   const goesOn = isStepping ? askToGoOn() : null
   try {
-    const history = new History(pools, shards)
+    const history = new AsOfQueries(pools, shards)
     const from = { sql: pools.read, history }
     const end = await findEnd(history, to)
     let running: Counted = []
@@ -75,10 +75,10 @@ function readArguments(args: string[]): Arguments {
       continue
     }
     const value = rest.shift()
-    if (!value) throw new StartError(USAGE)
+    if (!value) throw new UserError(USAGE)
     if (name === '--to') read.to = value
     else if (read.scope === EVERYTHING) read.scope = readScope(name, value)
-    else throw new StartError(USAGE)
+    else throw new UserError(USAGE)
   }
   return read
 }
@@ -88,13 +88,13 @@ function readScope(name: string, value: string): Scope {
   if (name === '--group' && isId) return { kind: 'provider_group', account: Number(value) }
   if (name === '--key' && isId) return { kind: 'api_key', account: Number(value) }
   if (name === '--key' || name === '--token-hash') return { kind: 'key', account: value }
-  throw new StartError(USAGE)
+  throw new UserError(USAGE)
 }
 
-async function findEnd(history: History, to: string | null): Promise<Positions> {
+async function findEnd(history: AsOfQueries, to: string | null): Promise<Positions> {
   const asked = to === null ? [] : parsePositions(to, history.shards)
-  const end = asked ? await history.positionsOf(asked) : await history.positionsAt(readMoment(to!))
-  if (end === null) throw new StartError(`The log is not there yet: ${to}.`)
+  const end = asked ? await history.positionsOf(asked) : await history.positionsAsOf(readMoment(to!))
+  if (end === null) throw new UserError(`The log is not there yet: ${to}.`)
   return end
 }
 
@@ -102,7 +102,7 @@ function readMoment(text: string): string {
   try {
     return Temporal.Instant.from(text).toString()
   } catch {
-    throw new StartError(USAGE)
+    throw new UserError(USAGE)
   }
 }
 

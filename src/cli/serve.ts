@@ -4,7 +4,7 @@ import {
   type EmbeddedPostgres,
   startEmbeddedPostgres,
 } from '../platform/postgres/embedded/index.ts'
-import { StartError } from '../platform/user-error.ts'
+import { UserError } from '../platform/user-error.ts'
 import { openOrigin } from '../proofs/transparency/origin.ts'
 import { readConfig } from '../service/config.ts'
 import { type Service, startService } from '../service/service.ts'
@@ -16,7 +16,7 @@ const STOPPING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /** Runs the service until one of these signals: then it finishes what it accepted, and ends. */
 export async function serve(args: string[]): Promise<void> {
-  if (args.length > 0) throw new StartError('serve takes no arguments; see the README.')
+  if (args.length > 0) throw new UserError('serve takes no arguments; see the README.')
   const stopping = Promise.race([stopOnSignal(), launcherEnded()])
   const config = readConfig(process.env)
   const logger = pino({ level: config.logLevel }, pino.destination({ dest: 2, sync: true }))
@@ -78,5 +78,5 @@ function stopOnSignal(): Promise<void> {
 async function endOfDatabase(embedded: EmbeddedPostgres | null): Promise<void> {
   if (embedded === null) return new Promise(() => {})
   const code = await embedded.exited
-  throw new StartError(`The embedded PostgreSQL ended by itself (exit code ${code}).`)
+  throw new UserError(`The embedded PostgreSQL ended by itself (exit code ${code}).`)
 }

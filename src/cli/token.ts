@@ -1,6 +1,6 @@
 import { ROLES } from '../auth/roles.ts'
 import type { StoredToken } from '../auth/token-store.ts'
-import { StartError } from '../platform/user-error.ts'
+import { UserError } from '../platform/user-error.ts'
 import { connectToService } from './client.ts'
 
 const USAGE =
@@ -13,7 +13,7 @@ export async function token(args: string[]): Promise<void> {
   if (action === 'create' && name && role && rest.length === 0) return create(name, role)
   if (action === 'list' && name === undefined) return list()
   if (action === 'revoke' && name && role === undefined) return revoke(name)
-  throw new StartError(USAGE)
+  throw new UserError(USAGE)
 }
 
 async function create(name: string, role: string): Promise<void> {

@@ -1,6 +1,6 @@
 import type { Problem } from '../archive/check.ts'
 import { verifyArchive as checkArchive } from '../archive/verify.ts'
-import { StartError } from '../platform/user-error.ts'
+import { UserError } from '../platform/user-error.ts'
 import { explainFailure } from './failure.ts'
 import { Interrupted, untilInterrupted } from './interrupt.ts'
 import { Progress } from './progress.ts'
@@ -39,7 +39,7 @@ export async function verifyArchive(directory: string): Promise<number> {
     progress.end()
     if (error instanceof Interrupted) throw error
     const explained = explainFailure(error, `${directory} could not be checked`)
-    if (!(explained instanceof StartError)) throw explained
-    throw new StartError(explained.message, { cause: error, exitCode: NOT_CHECKED })
+    if (!(explained instanceof UserError)) throw explained
+    throw new UserError(explained.message, { cause: error, exitCode: NOT_CHECKED })
   }
 }

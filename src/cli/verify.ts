@@ -1,4 +1,4 @@
-import { StartError } from '../platform/user-error.ts'
+import { UserError } from '../platform/user-error.ts'
 import { type Report, verifyDatabase } from '../proofs/integrity/verify.ts'
 import { readConfig } from '../service/config.ts'
 import { openDatabase } from './database.ts'
@@ -17,7 +17,7 @@ export async function verify(args: string[]): Promise<void> {
   const [what, ...rest] = args
   const isJson = what === '--json'
   if (rest.length > 0 || (what?.startsWith('-') && !isJson)) {
-    throw new StartError(USAGE, { exitCode: EXIT.failed })
+    throw new UserError(USAGE, { exitCode: EXIT.failed })
   }
   if (what !== undefined && !isJson) {
     if ((await verifyArchive(what)) > 0) process.exitCode = EXIT.problems
@@ -46,8 +46,8 @@ async function check(signal: AbortSignal): Promise<Report> {
 
 function toFailure(error: unknown): never {
   if (error instanceof Interrupted) throw error
-  const reason = error instanceof StartError ? error.message : `${error}`
-  throw new StartError(`Could not be checked: ${reason}`, { exitCode: EXIT.failed, cause: error })
+  const reason = error instanceof UserError ? error.message : `${error}`
+  throw new UserError(`Could not be checked: ${reason}`, { exitCode: EXIT.failed, cause: error })
 }
 
 /** For people: what was checked, and what is wrong where. */

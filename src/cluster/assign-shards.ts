@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto'
  * asks. When one comes or goes, most shards stay where they are: each prefers instances in an order
  * of its own (rendezvous hashing), and goes to the first that has none too many.
  */
-export function shareShards(shards: number, instances: readonly string[]): string[] {
+export function assignShards(shards: number, instances: readonly string[]): string[] {
   const fair = Math.floor(shards / instances.length)
   const counts = new Map(instances.map((id) => [id, 0]))
   let extra = shards % instances.length

@@ -4,15 +4,15 @@ import type { Intervals } from '../platform/intervals.ts'
 import { isUnavailable } from '../platform/postgres/errors.ts'
 import { newestMigration } from '../platform/postgres/newer.ts'
 import { connectAsService, type ServerAddress, type Sql } from '../platform/postgres/pool.ts'
-import { shareShards } from './assign-shards.ts'
-import { CHANNEL, formatWanted, parseWanted, type Wanted } from './catch-up-request.ts'
+import { assignShards } from './assign-shards.ts'
+import { CHANNEL, formatCatchUpRequest, parseCatchUpRequest, type CatchUpRequest } from './catch-up-request.ts'
 import {
   deleteInstance,
   deleteKilled,
   type InstanceRow,
   readInstances,
   type Self,
-  writeBeat,
+  writeHeartbeat,
 } from './membership.ts'
 
 /** Milliseconds that a stopping instance takes to say so. */
@@ -27,7 +27,7 @@ export type InstancesOptions = {
   /** The shards that this instance tends may be others now. */
   onShared: () => void
   /** A reader on another instance waits for something that this one tends. */
-  onWanted: (wanted: Wanted) => void
+  onCatchUpRequest: (request: CatchUpRequest) => void
 }
 
 /**
@@ -46,11 +46,11 @@ export class Instances {
   #self: Self | null = null
   #rows: readonly InstanceRow[] = []
   /** By shard, who tends it. */
-  #tending: readonly string[] = []
+  #owners: readonly string[] = []
   #isLeaving = false
-  #isAway = false
+  #isUnavailable = false
   #timer: ReturnType<typeof setTimeout> | undefined
-  #beating: Promise<void> = Promise.resolve()
+  #heartbeatDone: Promise<void> = Promise.resolve()
 
   constructor(private readonly options: InstancesOptions) {
     this.#sql = connectAsService(
@@ -68,13 +68,13 @@ export class Instances {
   }
 
   /** True where this instance is to do what one has to do for a shard. */
-  tends(shard: number): boolean {
-    return (this.#tending[shard] ?? this.id) === this.id
+  owns(shard: number): boolean {
+    return (this.#owners[shard] ?? this.id) === this.id
   }
 
   /** The shards that an instance of these rows tends. */
   shardsOf(id: string): number[] {
-    return this.#tending.flatMap((tending, shard) => (tending === id ? [shard] : []))
+    return this.#owners.flatMap((owners, shard) => (owners === id ? [shard] : []))
   }
 
   /** All instances as a database has them; see `readInstances`. */
@@ -83,8 +83,8 @@ export class Instances {
   }
 
   /** Tells whoever tends the shard that a reader waits here. */
-  ask(wanted: Wanted): void {
-    this.#sql`select pg_notify(${CHANNEL}, ${formatWanted(wanted)})`.catch(() => {
+  requestCatchUp(request: CatchUpRequest): void {
+    this.#sql`select pg_notify(${CHANNEL}, ${formatCatchUpRequest(request)})`.catch(() => {
       // The reader helps itself in a second.
     })
   }
@@ -95,7 +95,7 @@ export class Instances {
     const migration = await newestMigration()
     this.#self = { id: this.id, version, migration, startedAt: this.startedAt }
     try {
-      await this.#look()
+      await this.#poll()
     } catch (error) {
       await this.leave()
       throw error
@@ -110,7 +110,7 @@ export class Instances {
   async leave(): Promise<void> {
     this.#isLeaving = true
     clearTimeout(this.#timer)
-    const left = this.#beating
+    const left = this.#heartbeatDone
       .then(() => (this.#self ? deleteInstance(this.#sql, this.id) : undefined))
       .catch(() => {})
     await Promise.race([left, Bun.sleep(LEAVE_MS)])
@@ -125,26 +125,26 @@ export class Instances {
   #schedule(): void {
     if (this.#isLeaving) return
     this.#timer = setTimeout(() => {
-      this.#beating = this.#beat().finally(() => this.#schedule())
+      this.#heartbeatDone = this.#heartbeat().finally(() => this.#schedule())
     }, this.options.intervals.heartbeatMs)
   }
 
-  async #beat(): Promise<void> {
+  async #heartbeat(): Promise<void> {
     try {
-      await this.#look()
-      this.#isAway = false
+      await this.#poll()
+      this.#isUnavailable = false
     } catch (error) {
       // What was known of the others stays: while the database is away nobody can do anything.
       if (!isUnavailable(error)) this.options.logger.error({ err: error }, 'instances: no beat')
-      else if (!this.#isAway) this.options.logger.warn('instances: database away')
-      this.#isAway = true
+      else if (!this.#isUnavailable) this.options.logger.warn('instances: database away')
+      this.#isUnavailable = true
     }
   }
 
-  async #look(): Promise<void> {
+  async #poll(): Promise<void> {
     // Each time: a new connection doesn't know of it, and to listen twice is to listen once.
     await this.#sql.unsafe(`listen ${CHANNEL}`)
-    await writeBeat(this.#sql, this.#self!)
+    await writeHeartbeat(this.#sql, this.#self!)
     this.#rows = await this.readAll(this.#sql)
     this.#share()
     await deleteKilled(this.#sql, this.#rows)
@@ -156,14 +156,14 @@ export class Instances {
     const all = this.#isLeaving && others.length > 0 ? others : this.#live
     const newest = Math.max(...all.map(({ migration }) => migration))
     const able = all.filter(({ migration }) => migration === newest).map(({ id }) => id)
-    const tending = able.length === 0 ? [] : shareShards(this.options.shards, able)
-    const isSame = tending.every((id, shard) => id === this.#tending[shard])
-    this.#tending = tending
+    const owners = able.length === 0 ? [] : assignShards(this.options.shards, able)
+    const isSame = owners.every((id, shard) => id === this.#owners[shard])
+    this.#owners = owners
     if (!isSame) this.options.onShared()
   }
 
   #receive(channel: string, payload: string): void {
-    const wanted = channel === CHANNEL ? parseWanted(payload) : null
-    if (wanted !== null && this.tends(wanted.shard)) this.options.onWanted(wanted)
+    const request = channel === CHANNEL ? parseCatchUpRequest(payload) : null
+    if (request !== null && this.owns(request.shard)) this.options.onCatchUpRequest(request)
   }
 }

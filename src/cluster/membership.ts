@@ -19,7 +19,7 @@ export type InstanceRow = {
 }
 
 /** Says that an instance runs. One that was taken for gone is back with that. */
-export async function writeBeat(sql: Sql, { id, version, migration, startedAt }: Self) {
+export async function writeHeartbeat(sql: Sql, { id, version, migration, startedAt }: Self) {
   await sql`
     insert into instances as i (id, version, migration, started_at, seen_at)
     values (${id}, ${version}, ${migration}, ${startedAt}::timestamptz, clock_timestamp())

@@ -32,7 +32,7 @@ const updatedSlots = new IdSlots()
 /**
  * Writes down how each entry is resolved: entries by group, groups in order of first appearance.
  */
-export function resolveApiKeyFlush(entries: ApiKeyEntries, groupOf: GroupOf): ApiKeyFlush {
+export function attributeApiKeyFlush(entries: ApiKeyEntries, groupOf: GroupOf): ApiKeyFlush {
   const { length } = entries.ids
   const groups: (number | null)[] = []
   const counts: number[] = []

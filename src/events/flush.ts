@@ -4,7 +4,7 @@ import {
   answerApiKeyFlush,
   encodeApiKeyFlush,
   type GroupOf,
-  resolveApiKeyFlush,
+  attributeApiKeyFlush,
   sameApiKeyEntries,
 } from './api-key-flush.ts'
 import type { Event } from './event.ts'
@@ -13,7 +13,7 @@ import {
   type KeyEntries,
   type KeyFlushAnswer,
   type QuotaTrackedOf,
-  resolveKeyFlush,
+  attributeKeyFlush,
   sameKeyEntries,
 } from './key-flush.ts'
 
@@ -23,45 +23,45 @@ export type PostedFlush =
   | { type: 'KeyStatsFlushed'; entries: KeyEntries }
 
 /** A flush as resolved with a catalog: its event. */
-export type ResolvedFlush = Extract<Event, { type: PostedFlush['type'] }>
+export type AttributedFlush = Extract<Event, { type: PostedFlush['type'] }>
 
 export type FlushAnswer = ApiKeyFlushAnswer | KeyFlushAnswer
 
 /** What resolving needs to know of the catalog. */
-export type Resolver = { groupOf: GroupOf; quotaTrackedOf: QuotaTrackedOf }
+export type Attributor = { groupOf: GroupOf; quotaTrackedOf: QuotaTrackedOf }
 
 /** The event of a flush, by the catalog as it stands now. */
-export function resolveFlush(posted: PostedFlush, resolver: Resolver): ResolvedFlush {
+export function attributeFlush(posted: PostedFlush, attributor: Attributor): AttributedFlush {
   switch (posted.type) {
     case 'ApiKeyStatsFlushed':
-      return { type: posted.type, data: resolveApiKeyFlush(posted.entries, resolver.groupOf) }
+      return { type: posted.type, data: attributeApiKeyFlush(posted.entries, attributor.groupOf) }
     case 'KeyStatsFlushed':
-      return { type: posted.type, data: resolveKeyFlush(posted.entries, resolver.quotaTrackedOf) }
+      return { type: posted.type, data: attributeKeyFlush(posted.entries, attributor.quotaTrackedOf) }
   }
 }
 
 /** The payload of a flush's event, in the version that is written today. */
-export function encodeFlush(resolved: ResolvedFlush): string {
-  switch (resolved.type) {
+export function encodeFlush(attributed: AttributedFlush): string {
+  switch (attributed.type) {
     case 'ApiKeyStatsFlushed':
-      return encodeApiKeyFlush(resolved.data)
+      return encodeApiKeyFlush(attributed.data)
     case 'KeyStatsFlushed':
-      return JSON.stringify(resolved.data)
+      return JSON.stringify(attributed.data)
   }
 }
 
 /** The body that answers a flush. */
-export function answerFlush(resolved: ResolvedFlush): FlushAnswer {
-  switch (resolved.type) {
+export function answerFlush(attributed: AttributedFlush): FlushAnswer {
+  switch (attributed.type) {
     case 'ApiKeyStatsFlushed':
-      return answerApiKeyFlush(resolved.data)
+      return answerApiKeyFlush(attributed.data)
     case 'KeyStatsFlushed':
-      return answerKeyFlush(resolved.data)
+      return answerKeyFlush(attributed.data)
   }
 }
 
 /** True where an event of the log holds the very entries that are posted now. */
-export function holdsEntries(event: Event, posted: PostedFlush): event is ResolvedFlush {
+export function holdsEntries(event: Event, posted: PostedFlush): event is AttributedFlush {
   if (event.type === 'ApiKeyStatsFlushed' && posted.type === event.type) {
     return sameApiKeyEntries(event.data, posted.entries)
   }

@@ -30,7 +30,7 @@ export type KeyFlushAnswer = { updated: number }
 export type QuotaTrackedOf = (tokenHash: string) => boolean | null
 
 /** Writes down how each entry is resolved. */
-export function resolveKeyFlush(entries: KeyEntries, quotaTrackedOf: QuotaTrackedOf): KeyFlush {
+export function attributeKeyFlush(entries: KeyEntries, quotaTrackedOf: QuotaTrackedOf): KeyFlush {
   return {
     hashes: entries.hashes,
     requests: entries.requests,

@@ -5,10 +5,10 @@ import { isStorable, PayloadError } from './columns.ts'
 // What the service itself says in the log. It counts nothing; outsiders hold the service to it.
 
 /** The types of events that are statements. */
-export const STATEMENT_TYPES = ['ProjectionAttested', 'OriginChanged', 'ShardsChanged'] as const
+export const SERVICE_EVENT_TYPES = ['ProjectionAttested', 'OriginChanged', 'ShardsChanged'] as const
 
 /** The source of events that nobody posted; no token bears that name. */
-export const OWN_SOURCE = 'tallybook'
+export const SERVICE_SOURCE = 'tallybook'
 
 const Position = Type.Integer({ minimum: -1, maximum: Number.MAX_SAFE_INTEGER })
 const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' })

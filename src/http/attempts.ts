@@ -15,7 +15,7 @@ const UNGUESSABLE = 32
  * can't be guessed, or which this process has taken before: whoever shares an address with a
  * guesser goes on, and a guess that is right shows nothing.
  */
-export class Attempts {
+export class UnknownTokenLimiter {
   readonly #failures = new WindowCounts(WINDOW_MS)
   /** Of all networks together, under ALL. */
   readonly #all = new WindowCounts(WINDOW_MS)
@@ -24,7 +24,7 @@ export class Attempts {
   constructor(private readonly limit: number) {}
 
   /** False as long as nobody has failed lately: then nobody has to be asked for his address. */
-  get isWatching(): boolean {
+  get isActive(): boolean {
     return this.#failures.size > 0
   }
 
@@ -33,7 +33,7 @@ export class Attempts {
     return this.#failures.count(networkOf(address)) >= this.limit
   }
 
-  noteFailure(address: string): void {
+  recordFailure(address: string): void {
     this.#all.add(ALL)
     this.#failures.add(networkOf(address))
   }

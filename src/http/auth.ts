@@ -3,14 +3,14 @@ import type { Principal, Role } from '../auth/roles.ts'
 import { findSession, type Session } from '../auth/sessions.ts'
 import type { Tokens } from '../auth/tokens.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
-import { type Attempts, RETRY_AFTER_S } from './attempts.ts'
+import { type UnknownTokenLimiter, RETRY_AFTER_S } from './attempts.ts'
 import { readCookie, refuseCrossOrigin } from './cookie.ts'
 import type { Places } from './places.ts'
 import { Problem } from './problem.ts'
 
 export type AuthOptions = {
   tokens: Tokens
-  attempts: Attempts
+  attempts: UnknownTokenLimiter
   pools: { session: Sql }
   places: Places
 }
@@ -35,7 +35,7 @@ export function auth(options: AuthOptions) {
           const session = header === null ? readCookie(request) : null
           if (session === null) {
             const addressOf = () => server?.requestIP(request)?.address ?? ''
-            context.principal = admit(identify(options, readToken(header), addressOf), roles)
+            context.principal = authorize(identify(options, readToken(header), addressOf), roles)
             return undefined
           }
           // A browser would keep what it was answered, past the end of the session.
@@ -45,7 +45,7 @@ export function auth(options: AuthOptions) {
           return options.places
             .takeQuick({ request, server }, () => identifySession(options, request, session))
             .then((caller) => {
-              context.principal = admit(caller, roles)
+              context.principal = authorize(caller, roles)
             })
         },
       }),
@@ -67,13 +67,13 @@ export function identify(
 ): Principal {
   const principal = token ? tokens.identify(token) : null
   const isTrusted = principal !== null && attempts.isTrusted(principal.name, token!)
-  if (token && !isTrusted && attempts.isWatching && attempts.isBlocked(addressOf())) {
+  if (token && !isTrusted && attempts.isActive && attempts.isBlocked(addressOf())) {
     throw new Problem(429, 'too many unknown tokens', 'Too many unknown tokens came.', {
       'retry-after': String(RETRY_AFTER_S),
     })
   }
   if (principal === null) {
-    if (token) attempts.noteFailure(addressOf())
+    if (token) attempts.recordFailure(addressOf())
     throw unauthorized('Send Authorization: Bearer <token>.')
   }
   attempts.trust(principal.name)
@@ -92,7 +92,7 @@ async function identifySession(
 }
 
 /** Throws the problem 403 where none of the roles is the caller's. */
-export function admit<Who extends Principal>(caller: Who, roles: readonly Role[]): Who {
+export function authorize<Who extends Principal>(caller: Who, roles: readonly Role[]): Who {
   if (roles.includes(caller.role)) return caller
   throw new Problem(403, 'forbidden', `The role ${caller.role} may not do this.`)
 }

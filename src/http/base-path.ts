@@ -1,5 +1,5 @@
 import type { Elysia } from 'elysia'
-import { StartError } from '../platform/user-error.ts'
+import { UserError } from '../platform/user-error.ts'
 import type { Route } from './unmatched.ts'
 
 /** Pages at which people arrive with a slash behind. */
@@ -16,7 +16,7 @@ export function serveUnder(basePath: string, app: Pick<Elysia, 'router'>): Route
   const routes = [...history]
   const first = (path: string) => path.split('/')[1]!
   if (basePath !== '' && routes.some(({ path }) => first(path) === first(basePath))) {
-    throw new StartError(
+    throw new UserError(
       `TALLYBOOK_BASE_PATH can't begin with /${first(basePath)}, as paths of the service do. ` +
         'Choose another.',
     )

@@ -26,7 +26,7 @@ type InTurn = <Value>(
   work: () => Promise<Value>,
 ) => Promise<Value>
 
-type BodiesOptions = {
+type BodyReaderOptions = {
   /** When the rest of a very large body is read, and handed on; at once if absent. */
   inTurn?: InTurn
   slowest?: typeof SLOWEST
@@ -44,7 +44,7 @@ type Arrived = {
 }
 
 /** Reads the bodies of requests, within bounds on each and on all that are read at once. */
-export class Bodies {
+export class BodyReader {
   #largeBytes = 0
   /** Of them, by client; those that have none are left out. */
   readonly #ofClients = new Map<string, number>()
@@ -54,7 +54,7 @@ export class Bodies {
 
   constructor(
     private readonly limitBytes: number,
-    { inTurn = (_client, _request, work) => work(), slowest = SLOWEST }: BodiesOptions = {},
+    { inTurn = (_client, _request, work) => work(), slowest = SLOWEST }: BodyReaderOptions = {},
   ) {
     this.#inTurn = inTurn
     this.#slowest = slowest

@@ -7,7 +7,7 @@ import { describe } from './openapi.ts'
 import { unavailable } from './problem.ts'
 
 /** Milliseconds that a look at the database may take: who asks waits for a second or two. */
-const LOOK_MS = 1_000
+const POLL_INTERVAL_MS = 1_000
 
 type HealthOptions = {
   pools: Pools
@@ -46,7 +46,7 @@ export function health({ pools, reads, log, ahead, isStopping }: HealthOptions) 
       '/health/ready',
       async () => {
         if (isStopping()) throw unavailable('stopping')
-        const tooLate = Bun.sleep(LOOK_MS).then(() => 'database unavailable')
+        const tooLate = Bun.sleep(POLL_INTERVAL_MS).then(() => 'database unavailable')
         const state = await Promise.race([look(), tooLate])
         if (state !== 'ready') throw unavailable(state)
         const { replicas } = reads

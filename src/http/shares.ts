@@ -1,4 +1,4 @@
-import { NotNow } from '../platform/postgres/errors.ts'
+import { TemporarilyUnavailable } from '../platform/postgres/errors.ts'
 import { Problem, tooManyRequests } from './problem.ts'
 
 export type SharesOptions = {
@@ -20,7 +20,7 @@ export type SharesOptions = {
 const CROWD_RESTS = 7
 
 /** A place is kept free at most so long. */
-const MOST_REST_MS = 1_000
+const MAX_REST_MS = 1_000
 
 /** Seconds after which who found no place may come again. */
 const RETRY_AFTER_S = 2
@@ -66,7 +66,7 @@ export class Shares {
       if (this.options.mustRest()) {
         this.#beginNext()
         const ms = Math.max(restMs, this.#restAfter(performance.now() - started, share))
-        setTimeout(() => this.#leave(caller, share), Math.min(MOST_REST_MS, ms)).unref()
+        setTimeout(() => this.#leave(caller, share), Math.min(MAX_REST_MS, ms)).unref()
       } else this.#leave(caller, share)
     }
   }
@@ -147,7 +147,7 @@ export class Shares {
 
   #refusal(share: Share): Error {
     if (share.taken < this.options.each) {
-      return new NotNow('busy', RETRY_AFTER_S, 'Too many requests of others are under way.')
+      return new TemporarilyUnavailable('busy', RETRY_AFTER_S, 'Too many requests of others are under way.')
     }
     return tooManyRequests()
   }

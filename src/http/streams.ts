@@ -76,12 +76,12 @@ export class Streams {
 
   #startTimers(): void {
     const { intervals, onKeepAlive } = this.options
-    this.#timers.push(setInterval(() => this.#look(), intervals.authIntervalMs))
+    this.#timers.push(setInterval(() => this.#poll(), intervals.authIntervalMs))
     if (onKeepAlive) this.#timers.push(setInterval(onKeepAlive, intervals.keepAliveMs))
   }
 
   /** Ends those whose tokens and sessions don't count any more. */
-  #look(): void {
+  #poll(): void {
     const { tokens } = this.options
     for (const stream of [...this.#open]) {
       const { principal } = stream

@@ -3,7 +3,7 @@ import { isUnavailable } from '../platform/postgres/errors.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
 
 /** Milliseconds between two looks. */
-const LOOK_MS = 60_000
+const POLL_INTERVAL_MS = 60_000
 
 /** Milliseconds after which the log repeats what it has said. */
 const REPEAT_MS = 3_600_000
@@ -32,8 +32,8 @@ export class LogAhead {
     let timer: ReturnType<typeof setTimeout> | undefined
     let isStopped = false
     const run = async () => {
-      await this.#look()
-      if (!isStopped) timer = setTimeout(run, LOOK_MS)
+      await this.#poll()
+      if (!isStopped) timer = setTimeout(run, POLL_INTERVAL_MS)
     }
     void run()
     return {
@@ -44,7 +44,7 @@ export class LogAhead {
     }
   }
 
-  async #look(): Promise<void> {
+  async #poll(): Promise<void> {
     const { sql, logger } = this.options
     try {
       const seconds = await readSecondsAhead(sql)

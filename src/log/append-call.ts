@@ -32,8 +32,8 @@ export function callAppendBatch(
       from append_batch(
         ${shard}::integer,
         ${position}::bigint,
-        ${lines((flush) => flush.resolved.type)}::text,
-        ${lines((flush) => EVENT_TYPES[flush.resolved.type].version)}::text,
+        ${lines((flush) => flush.attributed.type)}::text,
+        ${lines((flush) => EVENT_TYPES[flush.attributed.type].version)}::text,
         ${lines((flush) => flush.source)}::text,
         ${lines((flush) => flush.idempotencyKey ?? '')}::text,
         ${lines((flush) => flush.payload)}::text,

@@ -2,7 +2,7 @@ import { EVENT_TYPES, hashPayload } from '../events/event.ts'
 import {
   type Attestation,
   type OriginChange,
-  OWN_SOURCE,
+  SERVICE_SOURCE,
   type ShardsChange,
 } from '../events/statement.ts'
 import { ownClock } from '../platform/postgres/clock.ts'
@@ -10,13 +10,13 @@ import type { Sql, Transaction } from '../platform/postgres/pool.ts'
 import { appendAgain } from './overtaken.ts'
 
 /** What the service itself says in the log. */
-export type Statement =
+export type ServiceEvent =
   | { type: 'ProjectionAttested'; payload: Attestation }
   | { type: 'OriginChanged'; payload: OriginChange }
   | { type: 'ShardsChanged'; payload: ShardsChange }
 
 /** Where it stands; `replayed` where an earlier try, or another instance, had brought it there. */
-export type AppendedStatement = { shard: number; position: number; replayed: boolean }
+export type AppendedServiceEvent = { shard: number; position: number; replayed: boolean }
 
 /**
  * Appends a statement of the service to a shard; durable when it resolves, or when its transaction
@@ -25,18 +25,18 @@ export type AppendedStatement = { shard: number; position: number; replayed: boo
  * Failed and not stored, and failed but stored (the answer was lost), look alike: the next try with
  * that key finds out.
  */
-export async function appendStatement(
+export async function appendServiceEvent(
   sql: Sql | Transaction,
   shard: number,
-  { type, payload }: Statement,
+  { type, payload }: ServiceEvent,
   idempotencyKey: string,
-): Promise<AppendedStatement> {
+): Promise<AppendedServiceEvent> {
   const text = JSON.stringify(payload)
   const append = async () => {
     const [row] = await sql<{ position: string; replayed: boolean }[]>`
       select a.position, a.replayed
       from append_event(
-        ${shard}, ${type}, ${EVENT_TYPES[type].version}::smallint, ${OWN_SOURCE}, ${idempotencyKey},
+        ${shard}, ${type}, ${EVENT_TYPES[type].version}::smallint, ${SERVICE_SOURCE}, ${idempotencyKey},
         ${text}, ${hashPayload(text)}, ${ownClock(sql)}
       ) a`
     return row!

@@ -2,11 +2,11 @@ import { decodeEvent, UnknownEvent } from '../events/event.ts'
 import {
   holdsEntries,
   type PostedFlush,
-  type ResolvedFlush,
-  type Resolver,
+  type AttributedFlush,
+  type Attributor,
 } from '../events/flush.ts'
 import { INTERVALS, type Intervals } from '../platform/intervals.ts'
-import { isUnavailable, NotNow } from '../platform/postgres/errors.ts'
+import { isUnavailable, TemporarilyUnavailable } from '../platform/postgres/errors.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
 import { callAppendBatch, probeAppend } from './append-call.ts'
 import { type AppendOutcome, FlushQueue, PendingFlush, replayOutcome } from './queue.ts'
@@ -30,7 +30,7 @@ export type AppenderOptions = {
   shard: number
   sql: Sql
   /** What flushes are resolved with. */
-  catalog: Resolver & { readonly position: number; readonly sha256: string | null }
+  catalog: Attributor & { readonly position: number; readonly sha256: string | null }
   /** Folds into `catalog` what was committed since. */
   refreshCatalog: () => Promise<void>
   /** Called after a commit that made the shard grow. */
@@ -49,7 +49,7 @@ export type AppenderOptions = {
 export type AppendedBatch = {
   firstPosition: number
   recordedAt: string
-  events: ResolvedFlush[]
+  events: AttributedFlush[]
   payloadSha256s: string[]
   previous: string | null
 }
@@ -69,7 +69,7 @@ export class ShardAppender {
   /** Flushes in the batch sent last. */
   #lastBatch = 0
   #running: Promise<void> | null = null
-  #awayAt = Number.NEGATIVE_INFINITY
+  #unavailableAt = Number.NEGATIVE_INFINITY
   #isRefused = false
   #probing: Promise<boolean> | null = null
   readonly #intervals: Intervals['log']
@@ -84,8 +84,8 @@ export class ShardAppender {
   }
 
   /** True where the last batch found the database away, or the node of this shard, a moment ago. */
-  get isAway(): boolean {
-    return performance.now() - this.#awayAt < this.#intervals.awayMs
+  get isUnavailable(): boolean {
+    return performance.now() - this.#unavailableAt < this.#intervals.cooldownMs
   }
 
   /** True where the database didn't take the last batch. */
@@ -122,7 +122,7 @@ export class ShardAppender {
     if (first) return this.#followFirst(first, posted, source, idempotencyKey)
 
     const flush = new PendingFlush(posted, source, idempotencyKey)
-    flush.resolveWith(this.options.catalog)
+    flush.attributeWith(this.options.catalog)
     if (!this.#queue.add(flush)) {
       return Promise.resolve({ kind: 'unavailable', reason: 'queue full' })
     }
@@ -151,7 +151,7 @@ export class ShardAppender {
     const outcome = await first.outcome
     if (outcome.kind === 'unavailable') return outcome
     if (outcome.kind === 'key_reused') return this.append(posted, source, idempotencyKey)
-    if (!holdsEntries(first.resolved, posted)) return { kind: 'key_reused' }
+    if (!holdsEntries(first.attributed, posted)) return { kind: 'key_reused' }
     return { ...outcome, replayed: true }
   }
 
@@ -165,11 +165,11 @@ export class ShardAppender {
     for (let batch = this.#take(); batch.length > 0; batch = this.#take()) {
       try {
         await within(this.#leftMs(batch[0]!), this.#appendBatch(batch))
-        this.#awayAt = Number.NEGATIVE_INFINITY
+        this.#unavailableAt = Number.NEGATIVE_INFINITY
         if (this.#isRefused) this.options.onTaken?.(this.options.shard)
         this.#isRefused = false
       } catch (error) {
-        if (isUnavailable(error)) this.#awayAt = performance.now()
+        if (isUnavailable(error)) this.#unavailableAt = performance.now()
         this.#isRefused = true
         this.options.onRefused?.(this.options.shard, error)
         const outcome: AppendOutcome = { kind: 'unavailable', reason: 'database' }
@@ -224,7 +224,7 @@ export class ShardAppender {
     const { sql, shard, catalog } = this.options
     for (let tries = 0; tries < STALE_TRIES; tries++) {
       const { position, sha256 } = catalog
-      for (const flush of batch) flush.resolveWith(catalog)
+      for (const flush of batch) flush.attributeWith(catalog)
       const row = await callAppendBatch(sql, shard, batch, { position, sha256 })
       if (row.firstPosition === null) {
         await this.options.refreshCatalog()
@@ -243,7 +243,7 @@ export class ShardAppender {
       if (replayed.size > 0) await this.#settleReplayed(replayed)
       return
     }
-    throw new NotNow('catalog busy')
+    throw new TemporarilyUnavailable('catalog busy')
   }
 
   #settleAppended(
@@ -256,7 +256,7 @@ export class ShardAppender {
   ): void {
     const { shard, onAppended } = this.options
     for (const [i, flush] of appended.entries()) flush.settleAppended(shard, firstPosition + i)
-    const events = appended.map((flush) => flush.resolved)
+    const events = appended.map((flush) => flush.attributed)
     const payloadSha256s = appended.map((flush) => flush.payloadSha256)
     onAppended(shard, { firstPosition, recordedAt, events, payloadSha256s, previous })
   }
@@ -279,7 +279,7 @@ export class ShardAppender {
 async function within(ms: number, work: Promise<void>): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined
   const deadline = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new NotNow('no answer')), ms)
+    timer = setTimeout(() => reject(new TemporarilyUnavailable('no answer')), ms)
   })
   try {
     await Promise.race([work, deadline])

@@ -4,7 +4,7 @@ import type { Positions } from '../events/positions.ts'
  * Reads the heads of the log for many at once: however many ask, one read is under way, and one
  * more waits that serves all who asked after it began.
  */
-export class Heads {
+export class SingleFlight {
   #running: Promise<Positions> | null = null
   #next: Promise<Positions> | null = null
 

@@ -10,7 +10,7 @@ import type { AppendOutcome } from './queue.ts'
 const FULL = 16
 
 /** Shards whose queues one flush looks at: more would be felt where there are a thousand. */
-const LOOKS = 16
+const POLLS = 16
 
 /** The write side of the log: one appender a shard. */
 export class Log {
@@ -79,7 +79,7 @@ export class Log {
     const waiting = this.#lengthOf(this.#last)
     if (waiting > 0 && waiting < FULL) return this.#last
     let next = (this.#last + 1) % length
-    for (let i = 2; i <= Math.min(length, LOOKS) && this.#lengthOf(next) >= FULL; i++) {
+    for (let i = 2; i <= Math.min(length, POLLS) && this.#lengthOf(next) >= FULL; i++) {
       const shard = (this.#last + i) % length
       if (this.#lengthOf(shard) < this.#lengthOf(next)) next = shard
     }
@@ -89,7 +89,7 @@ export class Log {
 
   /** Of one that is away: more than of any that is full. */
   #lengthOf(shard: number): number {
-    const { isAway, queueLength } = this.#appenders[shard]!
-    return isAway ? Number.POSITIVE_INFINITY : queueLength
+    const { isUnavailable, queueLength } = this.#appenders[shard]!
+    return isUnavailable ? Number.POSITIVE_INFINITY : queueLength
   }
 }

@@ -1,4 +1,4 @@
-import { isNotInStep, isOvertaken, NotNow } from '../platform/postgres/errors.ts'
+import { isNotInStep, isOvertaken, TemporarilyUnavailable } from '../platform/postgres/errors.ts'
 
 /** How often something is appended that others overtake: once in a move, and rarely twice. */
 const TRIES = 5
@@ -18,7 +18,7 @@ export async function appendAgain<Value>(append: () => Promise<Value>): Promise<
     } catch (error) {
       if (!isOvertaken(error) && !isNotInStep(error)) throw error
       if (tries === TRIES) {
-        throw Object.assign(new NotNow('database unavailable'), { cause: error })
+        throw Object.assign(new TemporarilyUnavailable('database unavailable'), { cause: error })
       }
     }
   }

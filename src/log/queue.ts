@@ -5,9 +5,9 @@ import {
   type FlushAnswer,
   holdsEntries,
   type PostedFlush,
-  type ResolvedFlush,
-  type Resolver,
-  resolveFlush,
+  type AttributedFlush,
+  type Attributor,
+  attributeFlush,
 } from '../events/flush.ts'
 
 /** What became of a flush. */
@@ -28,7 +28,7 @@ export class PendingFlush {
   onSettled: () => void = () => {}
 
   readonly queuedAt = performance.now()
-  resolved!: ResolvedFlush
+  attributed!: AttributedFlush
   payload = ''
   payloadSha256 = ''
   #answer!: FlushAnswer
@@ -55,14 +55,14 @@ export class PendingFlush {
   }
 
   /** Makes the event's text and the answer, unless they were made with this very catalog. */
-  resolveWith(catalog: Resolver & { position: number; sha256: string | null }): void {
+  attributeWith(catalog: Attributor & { position: number; sha256: string | null }): void {
     const { position, sha256 } = catalog
     if (this.#catalogPosition === position && this.#catalogSha256 === sha256) return
-    this.resolved = resolveFlush(this.posted, catalog)
-    this.payload = encodeFlush(this.resolved)
+    this.attributed = attributeFlush(this.posted, catalog)
+    this.payload = encodeFlush(this.attributed)
     this.payloadSha256 = hashPayload(this.payload)
     // Not when it is settled: by then its entries have left the processor's caches.
-    this.#answer = answerFlush(this.resolved)
+    this.#answer = answerFlush(this.attributed)
     this.#catalogPosition = position
     this.#catalogSha256 = sha256
   }

@@ -12,7 +12,7 @@ export type ReadLimits = { rows: number; bytes: number }
  * Which events to read: those of one shard after a position, and as far as another; from the end
  * where the newest are to come first.
  */
-export type ReadRange = { shard: number; after: number; upTo?: number; newestFirst?: boolean }
+export type ReadRange = { shard: number; after: number; through?: number; newestFirst?: boolean }
 
 /** What to leave out; absent is no filter. Times are RFC 3339, half open. */
 export type ReadFilter = { type?: string; source?: string; from?: string; to?: string }
@@ -36,12 +36,12 @@ export async function readHead(sql: Sql | Transaction, shard: number): Promise<n
 }
 
 /** Positions that one read looks at where a filter leaves events out: some 50 ms. */
-const LOOKED_AT = 100_000
+const POLLED_AT = 100_000
 
 /**
  * A read of events. `ends`: nothing of the range is left; otherwise it was looked through so far.
  */
-export type EventsRead = { events: StoredEvent[]; ends: boolean; lookedTo: number }
+export type EventsRead = { events: StoredEvent[]; ends: boolean; readThrough: number }
 
 /**
  * Events of a range in the order of the log, or backwards; fewer than all where a limit is met, or
@@ -57,18 +57,18 @@ export async function readEvents(
   const isFiltered = filter.type !== undefined || filter.source !== undefined
   const narrowed = await narrow(sql, range, filter)
   if (newestFirst || isFiltered) {
-    narrowed.upTo = Math.min(narrowed.upTo, await readHead(sql, range.shard))
+    narrowed.through = Math.min(narrowed.through, await readHead(sql, range.shard))
   }
   const looked = { ...narrowed, newestFirst }
-  if (isFiltered && newestFirst) looked.after = Math.max(looked.after, looked.upTo - LOOKED_AT)
-  else if (isFiltered) looked.upTo = Math.min(looked.upTo, looked.after + LOOKED_AT)
+  if (isFiltered && newestFirst) looked.after = Math.max(looked.after, looked.through - POLLED_AT)
+  else if (isFiltered) looked.through = Math.min(looked.through, looked.after + POLLED_AT)
   const events = await selectEvents(sql, looked, limits, filter)
   const bytes = events.reduce((sum, { payloadBytes }) => sum + payloadBytes, 0)
   if (events.length >= limits.rows || bytes >= limits.bytes) {
-    return { events, ends: false, lookedTo: events.at(-1)!.position }
+    return { events, ends: false, readThrough: events.at(-1)!.position }
   }
-  const ends = newestFirst ? looked.after <= narrowed.after : looked.upTo >= narrowed.upTo
-  return { events, ends, lookedTo: newestFirst ? looked.after + 1 : looked.upTo }
+  const ends = newestFirst ? looked.after <= narrowed.after : looked.through >= narrowed.through
+  return { events, ends, readThrough: newestFirst ? looked.after + 1 : looked.through }
 }
 
 /**
@@ -77,7 +77,7 @@ export async function readEvents(
  */
 export async function narrow(
   sql: Sql | Transaction,
-  { shard, after, upTo = Number.MAX_SAFE_INTEGER }: ReadRange,
+  { shard, after, through: through = Number.MAX_SAFE_INTEGER }: ReadRange,
   { from, to }: ReadFilter,
 ): Promise<Required<Omit<ReadRange, 'newestFirst'>>> {
   const [first, end] = await Promise.all([
@@ -87,14 +87,14 @@ export async function narrow(
   return {
     shard,
     after: first === null ? after : Math.max(after, first - 1),
-    upTo: end === null ? upTo : Math.min(upTo, end - 1),
+    through: end === null ? through : Math.min(through, end - 1),
   }
 }
 
 /** As `readEvents`, without narrowing the range: it looks at every event of it. */
 export async function selectEvents(
   sql: Sql | Transaction,
-  { shard, after, upTo, newestFirst = false }: ReadRange,
+  { shard, after, through, newestFirst = false }: ReadRange,
   limits: ReadLimits,
   { type, source, from, to }: ReadFilter = {},
 ): Promise<StoredEvent[]> {
@@ -107,7 +107,7 @@ export async function selectEvents(
       from events e
       where e.shard = ${shard}
         and e.position > ${after}
-        ${upTo === undefined ? sql`` : sql`and e.position <= ${upTo}`}
+        ${through === undefined ? sql`` : sql`and e.position <= ${through}`}
         ${type === undefined ? sql`` : sql`and e.type = ${type}`}
         ${source === undefined ? sql`` : sql`and e.source = ${source}`}
         ${from === undefined ? sql`` : sql`and e.recorded_at >= ${from}::timestamptz`}

@@ -25,7 +25,7 @@ export type Intervals = {
   }
   log: {
     /** How long a shard that could not be appended to is spared, where another will do. */
-    awayMs: number
+    cooldownMs: number
     /** From when a flush has come until it is answered, whatever the database does. */
     answerWithinMs: number
   }
@@ -102,7 +102,7 @@ export const INTERVALS: Intervals = {
   tokens: { pollIntervalMs: 1_000 },
   // A flush a second finds out whether such a shard is back.
   // The database bounds a batch at 30 s by itself.
-  log: { awayMs: 1_000, answerWithinMs: 35_000 },
+  log: { cooldownMs: 1_000, answerWithinMs: 35_000 },
   projector: { pollIntervalMs: 1_000, helpAfterMs: 1_000, retryAfterMs: 200 },
   // Help comes sooner than who asks for a receipt has waited for nothing (HEAD_MS, 5 s): what one
   // instance can't do (its disk is full, it has died just now, it signs under another name) another

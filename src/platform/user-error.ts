@@ -1,5 +1,5 @@
 /** A sentence for the person who runs a command: printed without a stack, then the exit code. */
-export class StartError extends Error {
+export class UserError extends Error {
   override name = 'StartError'
 
   constructor(

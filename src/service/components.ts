@@ -19,13 +19,13 @@ import { Outages } from '../platform/postgres/outages.ts'
 import type { Pools, ServerAddress } from '../platform/postgres/pool.ts'
 import { Attestations } from '../proofs/attestations/attestations.ts'
 import { Verifications } from '../proofs/integrity/scheduled/run.ts'
-import { citePrevious } from '../proofs/transparency/cite.ts'
+import { linkPreviousOrigin } from '../proofs/transparency/cite.ts'
 import { TreeHeads } from '../proofs/transparency/heads.ts'
 import { Integrator } from '../proofs/transparency/integrator.ts'
-import { refuseDealtOrigin } from '../proofs/transparency/old-origin.ts'
+import { refuseReshardedOrigin } from '../proofs/transparency/old-origin.ts'
 import type { Origin } from '../proofs/transparency/origin.ts'
 import { Projector } from '../read-model/projector/projector.ts'
-import { History } from '../read-model/queries/as-of.ts'
+import { AsOfQueries } from '../read-model/queries/as-of.ts'
 import { RebuildJobs } from '../read-model/rebuild/jobs.ts'
 import type { Config } from './config.ts'
 import { WorkerThread } from './worker/thread.ts'
@@ -33,7 +33,7 @@ import { WorkerThread } from './worker/thread.ts'
 export type ServiceOptions = {
   config: Pick<
     Config,
-    'host' | 'port' | 'shards' | 'bodyLimitBytes' | 'unknownTokens' | 'maxFollowers'
+    'host' | 'port' | 'shards' | 'bodyLimitBytes' | 'unknownTokens' | 'maxSubscribers'
   > &
     Partial<
       Pick<
@@ -59,41 +59,41 @@ export type ServiceOptions = {
 }
 
 /** What a service consists of. */
-export type Parts = Awaited<ReturnType<typeof makeParts>>
+export type Components = Awaited<ReturnType<typeof createComponents>>
 
 /**
  * Makes the parts of a service and ties them together: what is appended is told to those that
  * follow the log. None of them runs yet. Throws StartError where the log isn't the one that was
  * signed.
  */
-export async function makeParts(options: ServiceOptions, pools: Pools, reads: Reads) {
+export async function createComponents(options: ServiceOptions, pools: Pools, reads: Reads) {
   const { address, logger, origin, intervals = INTERVALS } = options
-  const { shards, maxFollowers } = options.config
+  const { shards, maxSubscribers } = options.config
   const catalog = new Catalog()
   const refresh = () => refreshCatalog(pools.append, catalog)
   await refresh()
   const tokens = new Tokens(options.tokens)
   await tokens.refresh(pools.control)
 
-  await refuseDealtOrigin(pools.append, origin)
+  await refuseReshardedOrigin(pools.append, origin)
   const heads = await TreeHeads.open(pools.project, shards, origin)
-  await citePrevious(pools.append, shards, origin)
+  await linkPreviousOrigin(pools.append, shards, origin)
 
   const instances: Instances = new Instances({
     ...{ address, shards, version, logger },
     intervals: intervals.instances,
     onShared: () => projector.noticeShared(),
-    onWanted: (wanted) => projector.noticeWanted(wanted),
+    onCatchUpRequest: (wanted) => projector.noticeRequest(wanted),
   })
   const projector = new Projector(
     ...([pools, shards, logger, instances, intervals.projector] as const),
     (place) => worker.readParts(place),
   )
-  const tends = (shard: number) => instances.tends(shard)
+  const owns = (shard: number) => instances.owns(shard)
   const integrator = new Integrator(
-    ...([pools.project, shards, heads, intervals.transparency, logger, tends] as const),
+    ...([pools.project, shards, heads, intervals.transparency, logger, owns] as const),
   )
-  const followed = { intervals: intervals.streams, tokens, logger, maxFollowers }
+  const followed = { intervals: intervals.streams, tokens, logger, maxSubscribers }
   const places = new Places(intervals.places)
   const streams = new AuditStreams({ pools, reads, shards, places, ...followed })
   const live = new LivePositions({
@@ -158,7 +158,7 @@ export async function makeParts(options: ServiceOptions, pools: Pools, reads: Re
   return {
     ...{ catalog, tokens, heads, instances, projector, integrator, streams, live, log },
     ...{ ahead, attestations, metrics, places, worker },
-    history: new History(...([pools, shards, () => projector.hurrySnapshots()] as const), (place) =>
+    history: new AsOfQueries(...([pools, shards, () => projector.hurrySnapshots()] as const), (place) =>
       worker.readParts(place),
     ),
     verifications: new Verifications(address, pools.project, logger),

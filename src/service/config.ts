@@ -1,6 +1,6 @@
 import { type Role, TOKEN_VARIABLES } from '../auth/roles.ts'
 import { findUrlProblems, splitServers } from '../platform/postgres/connection/target.ts'
-import { StartError } from '../platform/user-error.ts'
+import { UserError } from '../platform/user-error.ts'
 import { findNameProblem } from '../proofs/merkle/key.ts'
 
 /** What the environment says. */
@@ -24,7 +24,7 @@ export type Config = {
   /** That one address may present in a minute. */
   unknownTokens: number
   /** Who may follow the log at once. */
-  maxFollowers: number
+  maxSubscribers: number
   /** Who may read /metrics has this token; null: everyone may. */
   metricsToken: string | null
   /** Where /metrics is served instead of beside the other routes; null: it is served there. */
@@ -128,7 +128,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     bodyLimitBytes: integer('TALLYBOOK_BODY_LIMIT_BYTES', DEFAULT_BODY_LIMIT_BYTES, 1_024, 2 ** 28),
     idleTimeoutSeconds: integer('TALLYBOOK_IDLE_TIMEOUT_SECONDS', DEFAULT_IDLE_SECONDS, 5, 255),
     unknownTokens: integer('TALLYBOOK_UNKNOWN_TOKENS', 30, 1, 1_000_000_000),
-    maxFollowers: integer('TALLYBOOK_MAX_FOLLOWERS', DEFAULT_MAX_FOLLOWERS, 1, 1_000_000),
+    maxSubscribers: integer('TALLYBOOK_MAX_FOLLOWERS', DEFAULT_MAX_FOLLOWERS, 1, 1_000_000),
     metricsToken: token('TALLYBOOK_METRICS_TOKEN'),
     metricsAddress: address('TALLYBOOK_METRICS_ADDRESS'),
     logOrigin: origin('TALLYBOOK_LOG_ORIGIN'),
@@ -150,6 +150,6 @@ export function readConfig(env: Record<string, string | undefined>): Config {
         'or none.',
     )
   }
-  if (problems.length > 0) throw new StartError([...new Set(problems)].join('\n'))
+  if (problems.length > 0) throw new UserError([...new Set(problems)].join('\n'))
   return config
 }

@@ -5,11 +5,11 @@ import type { Tokens } from '../auth/tokens.ts'
 import type { Instances } from '../cluster/instances.ts'
 import type { Reads } from '../cluster/replicas/reads.ts'
 import { consoleRoutes } from '../console/index.ts'
-import type { Attempts } from '../http/attempts.ts'
+import type { UnknownTokenLimiter } from '../http/attempts.ts'
 import { attestationRoutes } from '../http/attestations/index.ts'
 import { auth } from '../http/auth.ts'
 import { serveUnder } from '../http/base-path.ts'
-import { Bodies } from '../http/body.ts'
+import { BodyReader } from '../http/body.ts'
 import { catalogRoutes } from '../http/catalog/index.ts'
 import { reads } from '../http/counters/index.ts'
 import { audit } from '../http/events/index.ts'
@@ -36,13 +36,13 @@ import { verificationRoutes } from '../http/verifications/index.ts'
 import type { LogAhead } from '../log/ahead.ts'
 import type { Catalog } from '../log/catalog/catalog.ts'
 import type { Log } from '../log/log.ts'
-import { isUnavailable, NotNow } from '../platform/postgres/errors.ts'
+import { isUnavailable, TemporarilyUnavailable } from '../platform/postgres/errors.ts'
 import type { Pools } from '../platform/postgres/pool.ts'
 import type { Attestations } from '../proofs/attestations/attestations.ts'
 import type { Verifications } from '../proofs/integrity/scheduled/run.ts'
 import type { TreeHeads } from '../proofs/transparency/heads.ts'
 import type { Projector } from '../read-model/projector/projector.ts'
-import type { History } from '../read-model/queries/as-of.ts'
+import type { AsOfQueries } from '../read-model/queries/as-of.ts'
 import type { WorkerThread } from './worker/thread.ts'
 
 /** Everything that the routes call. */
@@ -53,7 +53,7 @@ export type AppOptions = {
   catalog: Catalog
   log: Log
   projector: Projector
-  history: History
+  history: AsOfQueries
   /** See http/projections/. */
   startRebuild: (projection: string) => boolean
   streams: AuditStreams
@@ -65,7 +65,7 @@ export type AppOptions = {
   tokens: Tokens
   verifications: Verifications
   worker: WorkerThread
-  attempts: Attempts
+  attempts: UnknownTokenLimiter
   places: Places
   metrics: Metrics
   ahead: LogAhead
@@ -88,7 +88,7 @@ export type AppOptions = {
 export function createApp(options: AppOptions) {
   const guard = auth(options)
   const { places, logger } = options
-  const bodies = new Bodies(options.bodyLimitBytes, {
+  const bodies = new BodyReader(options.bodyLimitBytes, {
     inTurn: (client, request, receive) => places.takeBody(client, request, receive),
   })
   const routes: Route[] = []
@@ -186,7 +186,7 @@ function toProblem(
   // The client went away amid its body.
   if (error instanceof Error && error.name === 'AbortError') return new Problem(400, 'aborted')
   if (code === 'PARSE') return new Problem(400, 'invalid request')
-  if (error instanceof NotNow) return unavailable(error.message, error.seconds, error.detail)
+  if (error instanceof TemporarilyUnavailable) return unavailable(error.message, error.seconds, error.detail)
   if (isUnavailable(error)) return unavailable('database unavailable')
   const { method, url } = request
   logger?.error({ err: error, method, path: pathOf(url) }, 'request failed')

@@ -1,17 +1,17 @@
 import { keepFresh } from '../auth/token-refresh.ts'
 import { Reads } from '../cluster/replicas/reads.ts'
-import { Attempts } from '../http/attempts.ts'
+import { UnknownTokenLimiter } from '../http/attempts.ts'
 import { INTERVALS, type Intervals } from '../platform/intervals.ts'
 import { readPlacement } from '../platform/postgres/citus/distribute.ts'
 import { migrate } from '../platform/postgres/migrate.ts'
 import { readNameOrder } from '../platform/postgres/names.ts'
 import { connectAsOwner, openPools, type Pools } from '../platform/postgres/pool.ts'
 import { refuseSharedSessions } from '../platform/postgres/pooler.ts'
-import { StartError } from '../platform/user-error.ts'
+import { UserError } from '../platform/user-error.ts'
 import { scheduleVerifications } from '../proofs/integrity/scheduled/schedule.ts'
 import { createCheckpoints } from '../read-model/projector/checkpoint.ts'
 import { sweepGenerations } from '../read-model/rebuild/generation.ts'
-import { makeParts, type Parts, type ServiceOptions } from './components.ts'
+import { createComponents, type Components, type ServiceOptions } from './components.ts'
 import { DEFAULT_IDLE_SECONDS } from './config.ts'
 import { createApp, createMetricsApp } from './routes.ts'
 
@@ -68,7 +68,7 @@ async function serve(options: ServiceOptions, pools: Pools, reads: Reads): Promi
   const { config, logger } = options
   const { host, port, shards, bodyLimitBytes, unknownTokens } = config
   const { basePath = '', metricsAddress = null, metricsToken = null } = config
-  const parts = await makeParts(options, pools, reads)
+  const parts = await createComponents(options, pools, reads)
   let stopping = false
   const app = createApp({
     ...parts,
@@ -78,7 +78,7 @@ async function serve(options: ServiceOptions, pools: Pools, reads: Reads): Promi
     logPublic: config.logPublic ?? false,
     hasMetrics: metricsAddress === null,
     metricsToken,
-    attempts: new Attempts(unknownTokens),
+    attempts: new UnknownTokenLimiter(unknownTokens),
     isStopping: () => stopping,
   })
   await parts.rebuilds.startChanged()
@@ -125,7 +125,7 @@ function listen(
   } catch (error) {
     const reason = LISTEN_FAILURES[(error as NodeJS.ErrnoException).code ?? '']
     if (reason === undefined) throw error
-    throw new StartError(`The service can't listen on ${host}:${port}: ${reason}.`)
+    throw new UserError(`The service can't listen on ${host}:${port}: ${reason}.`)
   }
 }
 
@@ -139,7 +139,7 @@ const LISTEN_FAILURES: Record<string, string> = {
 function startTimers(
   { config, logger, intervals = INTERVALS }: ServiceOptions,
   pools: Pools,
-  parts: Parts,
+  parts: Components,
 ) {
   const { verifyAt, attestMinutes = 0 } = config
   const { attestations, tokens, verifications } = parts
@@ -153,7 +153,7 @@ function startTimers(
 
 /** Ends the parts in an order in which none needs one that has ended, each in a bounded time. */
 async function stopParts(
-  parts: Parts,
+  parts: Components,
   server: Server,
   { drainMs, timeoutMs }: Intervals['stop'],
 ): Promise<void> {

@@ -4,7 +4,7 @@ import { hashLeaf } from '../../src/events/leaf.ts'
 import type { Hash } from '../../src/proofs/merkle/hash.ts'
 import { useCommands } from '../cli/one-process.ts'
 import { auditService, readHeads, untilSigned } from '../proofs/verifier/audited.ts'
-import { countEvents, dealTestArchive, runCommand, writeTestArchive } from '../support/archive.ts'
+import { countEvents, reshardTestArchive, runCommand, writeTestArchive } from '../support/archive.ts'
 import { TEST_SHARDS, type TestDatabase } from '../support/server.ts'
 import { rootOf } from '../support/tree.ts'
 import {
@@ -13,7 +13,7 @@ import {
   makeDatabase,
   nextArchive,
   type Old,
-  openDealt,
+  openResharded,
   type Row,
   readLog,
   reshard,
@@ -46,22 +46,22 @@ let old: Old
 /** Of the same name and as many events, but another log. */
 let other: Old
 /** What was dealt from the old one. */
-let dealt: Awaited<ReturnType<typeof reshard>>
-let dealtRows: readonly Row[]
+let resharded: Awaited<ReturnType<typeof reshard>>
+let reshardedRows: readonly Row[]
 /** A database that nothing may be imported into. */
 let empty: TestDatabase
 
 beforeAll(async () => {
   old = await startFilled(FROM)
   other = await startFilled(FROM)
-  dealt = await reshard(old, TO)
-  dealtRows = await readLog(dealt.database)
+  resharded = await reshard(old, TO)
+  reshardedRows = await readLog(resharded.database)
   empty = await makeDatabase(TO)
 })
 
 test('an archive whose events are not those that were signed is not dealt', async () => {
   const archive = await exportSigned({ ...old, dataDir: other.dataDir })
-  expect(await dealTestArchive(empty, archive, TO)).toMatch(
+  expect(await reshardTestArchive(empty, archive, TO)).toMatch(
     /Nothing was imported\. The (first \d+ events|tree head) of shard \d/,
   )
   expect(await countEvents(empty.owner)).toBe(0)
@@ -73,7 +73,7 @@ test('who audits needs the archive that it was, whole, and the new keys', async 
   const at = '0/3'
   const proof = await old.service.fetch('auditor', `/audit/events/${at}/tlog-proof`)
   const receipts = new Map([['receipt', await proof.text()]])
-  const { archive, database } = dealt
+  const { archive, database } = resharded
   // What was appended after the export is in none of them.
   const more = await exportFurther()
 
@@ -83,8 +83,8 @@ test('who audits needs the archive that it was, whole, and the new keys', async 
   const newKeys = (await (await moved.fetch('auditor', '/audit/log/keys')).text()).split('\n')
   const keys = [...oldKeys, ...newKeys]
   const audit = async (directory: string | null, headsOnly = false) => {
-    const dealt = directory === null ? {} : { dealt: await openDealt(directory) }
-    const options = { keys, kept, receipts, headsOnly, ...dealt }
+    const resharded = directory === null ? {} : { resharded: await openResharded(directory) }
+    const options = { keys, kept, receipts, headsOnly, ...resharded }
     const { findings, report } = await auditService(moved, options)
     return { kinds: [...new Set(findings.map(({ kind }) => kind))].sort(), report }
   }
@@ -163,10 +163,10 @@ test.skipIf(python === null)(
   async () => {
     const document = await Bun.file(join(import.meta.dir, '../../docs/scale.md')).text()
     const recipe = /```python\n([\s\S]*?)```/.exec(document)?.[1] ?? ''
-    const [cwd, shards] = [dealt.archive, String(TO)]
+    const [cwd, shards] = [resharded.archive, String(TO)]
     const command = Bun.spawn([python!, '-c', recipe, shards], { cwd, stdout: 'pipe' })
     const made = (await command.stdout.text()).trim().split('\n')
-    const rows = inOrder(dealtRows).filter(({ type }) => type !== 'ShardsChanged')
+    const rows = inOrder(reshardedRows).filter(({ type }) => type !== 'ShardsChanged')
     const expected = Array.from({ length: TO }, (_, shard) => {
       const leaves = rows.filter((row) => row.shard === shard).map(leafHashOf)
       return `${shard} ${leaves.length} ${Buffer.from(rootOf(leaves)).toString('hex')}`

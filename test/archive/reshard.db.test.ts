@@ -13,7 +13,7 @@ import {
   endAll,
   inOrder,
   MOVES,
-  openDealt,
+  openResharded,
   type Row,
   readLog,
   reshard,
@@ -30,7 +30,7 @@ const steps = fc.tuple(history, history, history).map((parts) => parts.flat())
 const STATEMENTS = ['ProjectionAttested', 'OriginChanged', 'ShardsChanged']
 
 /** Where each event of the old log has to stand, worked out once more. */
-function dealNaively(rows: readonly Row[], shards: number): Row[] {
+function reshardNaively(rows: readonly Row[], shards: number): Row[] {
   const next = new Array<number>(shards).fill(0)
   let turn = 0
   return rows.flatMap((row) => {
@@ -69,16 +69,16 @@ async function compare(old: TestService, moved: TestService, rows: readonly Row[
   expect(await readAll(moved, moments)).toEqual(await readAll(old, moments))
 }
 
-async function expectSound(archive: string, moved: TestService, dealt: number): Promise<void> {
+async function expectSound(archive: string, moved: TestService, resharded: number): Promise<void> {
   const report = await verifyDatabase(moved.database.address, {
     signal: new AbortController().signal,
     onProgress: () => {},
   })
   expect(report.first).toEqual([])
   await untilSigned(moved)
-  const audited = await auditService(moved, { dealt: await openDealt(archive) })
+  const audited = await auditService(moved, { resharded: await openResharded(archive) })
   expect(audited.findings).toEqual([])
-  expect(audited.report.dealt).toBe(dealt)
+  expect(audited.report.resharded).toBe(resharded)
 }
 
 /** One history on a log, its move, and another one after it. */
@@ -94,8 +94,8 @@ async function moveAndGoOn([from, to]: readonly [number, number], before: Step[]
   const { archive, database } = await reshard(old, to)
   expect(await problemsOf(archive)).toEqual([])
   const made = await readLog(database)
-  const dealt = made.filter(({ type }) => type !== 'ShardsChanged')
-  expect(inOrder(dealt)).toEqual(inOrder(dealNaively(rows, to)))
+  const resharded = made.filter(({ type }) => type !== 'ShardsChanged')
+  expect(inOrder(resharded)).toEqual(inOrder(reshardNaively(rows, to)))
   const said = inOrder(made.filter(({ type }) => type === 'ShardsChanged'))
   expect(said.map(({ shard }) => shard)).toEqual(Array.from({ length: to }, (_, i) => i))
 
@@ -109,7 +109,7 @@ async function moveAndGoOn([from, to]: readonly [number, number], before: Step[]
   for (const step of after) await session.take(step)
   await session.compareTotals()
   await moved.fetch('admin', '/admin/attestations', { method: 'POST' })
-  await expectSound(archive, moved, dealt.length)
+  await expectSound(archive, moved, resharded.length)
 }
 
 for (const [from, to] of MOVES) {

@@ -1,7 +1,7 @@
 import { afterAll, expect } from 'bun:test'
 import { join } from 'node:path'
-import { openDealtSource } from '../../src/proofs/verifier/sources/resharded.ts'
-import { dealTestArchive, useFolder, writeTestArchive } from '../support/archive.ts'
+import { openReshardedSource } from '../../src/proofs/verifier/sources/resharded.ts'
+import { reshardTestArchive, useFolder, writeTestArchive } from '../support/archive.ts'
 import { isFull } from '../support/full.ts'
 import { makeOrigin } from '../support/origin.ts'
 import {
@@ -71,12 +71,12 @@ export async function exportSigned({ service, dataDir }: Old): Promise<string> {
 export async function reshard(old: Old, shards: number) {
   const archive = await exportSigned(old)
   const database = await makeDatabase(shards)
-  expect(await dealTestArchive(database, archive, shards)).toBe(null)
+  expect(await reshardTestArchive(database, archive, shards)).toBe(null)
   return { archive, database }
 }
 
-export async function openDealt(archive: string) {
-  return openDealtSource(archive, ({ message }) => {
+export async function openResharded(archive: string) {
+  return openReshardedSource(archive, ({ message }) => {
     throw new Error(message)
   })
 }

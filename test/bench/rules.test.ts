@@ -6,7 +6,7 @@ import {
   connectionsOf,
   distinct,
   largestBatch,
-  MOST_SHARDS,
+  MAX_SHARDS,
   PASS,
   passPeriodMs,
   TRACKS,
@@ -31,11 +31,11 @@ test('the rules of a plan are those of the source', () => {
   )
   expectLine('src/read-model/projector/groups.ts', `longestMs: ${TRACKS.usageMs},`)
   expectLine('src/read-model/projector/groups.ts', `costOfId: ${TRACKS.snapshotEntriesOfId} }`)
-  expectLine('src/service/config.ts', `'TALLYBOOK_SHARDS', 1, 1, ${MOST_SHARDS})`)
+  expectLine('src/service/config.ts', `'TALLYBOOK_SHARDS', 1, 1, ${MAX_SHARDS})`)
   expect(connectionsOf(1)).toBe(2 + 4 + 8 + 1)
   expectLine('src/platform/postgres/pool.ts', 'MAX_APPENDS = 16\n')
   expectLine('src/platform/postgres/pool.ts', 'MAX_PASSES = 8\n')
-  expect(connectionsOf(MOST_SHARDS)).toBe(16 + 8 + 8 + 1)
+  expect(connectionsOf(MAX_SHARDS)).toBe(16 + 8 + 8 + 1)
 })
 
 test('a pass rests nine times as long as it took, a second at most', () => {

@@ -2,7 +2,7 @@ import { afterAll } from 'bun:test'
 import { ADDRESS_VARIABLE } from '../../src/cli/database.ts'
 import { runCommand } from '../../src/cli/index.ts'
 import type { ServerAddress } from '../../src/platform/postgres/pool.ts'
-import { StartError } from '../../src/platform/user-error.ts'
+import { UserError } from '../../src/platform/user-error.ts'
 import { withoutProgress } from '../support/archive.ts'
 
 // Commands that one process runs one after the other. The start of a process takes 0.2 s of
@@ -84,7 +84,7 @@ async function serveCommands(): Promise<void> {
     const code = await runCommand(args).then(
       () => Number(process.exitCode),
       (error: unknown) => {
-        const isExpected = error instanceof StartError
+        const isExpected = error instanceof UserError
         console.error(isExpected ? error.message : error)
         return isExpected ? error.exitCode : 1
       },

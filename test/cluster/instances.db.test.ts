@@ -7,7 +7,7 @@ import { until } from '../support/until.ts'
 // Instances on one database share its shards; who tends which is a hint, and nobody waits for one
 // that does nothing.
 
-type Row = { id: string; live: boolean; tends: number[] }
+type Row = { id: string; live: boolean; owns: number[] }
 type Status = { instance: string; instances: Row[] }
 
 const SILENT_AFTER_MS = 3_000
@@ -37,10 +37,10 @@ const shards = () => Array.from({ length: service.shards }, (_, shard) => shard)
 const all = () => [service, ...others]
 
 /** What every instance tends, as each sees itself; sorted. */
-async function readTended(): Promise<number[]> {
+async function readOwned(): Promise<number[]> {
   const statuses = await Promise.all(all().map((one) => readStatus(one)))
   return statuses
-    .flatMap(({ instance, instances }) => instances.find(({ id }) => id === instance)?.tends ?? [])
+    .flatMap(({ instance, instances }) => instances.find(({ id }) => id === instance)?.owns ?? [])
     .sort((a, b) => a - b)
 }
 
@@ -49,25 +49,25 @@ async function untilShared(): Promise<void> {
   await until(async () => {
     const statuses = await Promise.all(all().map((one) => readStatus(one)))
     const views = statuses.map(({ instances }) =>
-      statuses.map(({ instance }) => instances.find(({ id }) => id === instance)?.tends ?? []),
+      statuses.map(({ instance }) => instances.find(({ id }) => id === instance)?.owns ?? []),
     )
-    const tended = views[0]!.flat().sort((a, b) => a - b)
-    return Bun.deepEquals(tended, shards()) && views.every((view) => Bun.deepEquals(view, views[0]))
+    const owned = views[0]!.flat().sort((a, b) => a - b)
+    return Bun.deepEquals(owned, shards()) && views.every((view) => Bun.deepEquals(view, views[0]))
   })
 }
 
 /** Returns when the service has looked at who else runs, in a look that began after this call. */
 async function untilLooked(): Promise<void> {
   const { instance } = await readStatus()
-  const readBeat = async () => {
+  const readHeartbeat = async () => {
     const [row] = await service.database.owner<{ at: string }[]>`
       select seen_at::text as at from instances where id = ${instance}`
     return row?.at ?? null
   }
   // The beat comes first in a look: at the third one the look of the second is over.
-  for (let beats = 0; beats < 3; beats++) {
-    const before = await readBeat()
-    await until(async () => (await readBeat()) !== before)
+  for (let heartbeats = 0; heartbeats < 3; heartbeats++) {
+    const before = await readHeartbeat()
+    await until(async () => (await readHeartbeat()) !== before)
   }
 }
 
@@ -90,18 +90,18 @@ async function pretend(id: string, { ahead = 0, migration = 0 } = {}): Promise<v
     )`
 }
 
-const beats: ReturnType<typeof setInterval>[] = []
+const heartbeats: ReturnType<typeof setInterval>[] = []
 
 /** An instance that goes on to say that it runs, and does nothing, until `silence`. */
 async function pretendOn(id: string, migration: number): Promise<void> {
   await pretend(id, { migration })
-  const beat = () =>
+  const heartbeat = () =>
     service.database.owner`
     update instances set seen_at = clock_timestamp() where id = ${id}`.catch(() => {})
-  beats.push(setInterval(beat, SILENT_AFTER_MS / 6))
+  heartbeats.push(setInterval(heartbeat, SILENT_AFTER_MS / 6))
 }
 
-const silence = () => beats.splice(0).forEach(clearInterval)
+const silence = () => heartbeats.splice(0).forEach(clearInterval)
 
 describe('three instances', () => {
   beforeAll(async () => {
@@ -126,14 +126,14 @@ describe('three instances', () => {
       const metrics = await Promise.all(
         all().map(async (one) => (await one.fetch(null, '/metrics')).text()),
       )
-      const tending = metrics.filter((one) => one.includes('tallybook_tends{shard="0"} 1'))
-      return metrics.every((one) => one.includes('tallybook_instances 3')) && tending.length === 1
+      const owned = metrics.filter((one) => one.includes('tallybook_tends{shard="0"} 1'))
+      return metrics.every((one) => one.includes('tallybook_instances 3')) && owned.length === 1
     })
   })
 
   test('tend each shard once, and go on when one stops', async () => {
     await untilShared()
-    const counts = (await readStatus()).instances.map(({ tends }) => tends.length)
+    const counts = (await readStatus()).instances.map(({ owns }) => owns.length)
     expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1)
     const { instance } = await readStatus(others.at(-1))
     await others.pop()!.stop()
@@ -154,14 +154,14 @@ describe('an instance that does nothing', () => {
   test('keeps no reader waiting: another helps, and takes over when it is silent', async () => {
     // As newer code it would tend every shard.
     await pretendOn('ghost', 1)
-    await until(async () => (await readTended()).length === 0)
+    await until(async () => (await readOwned()).length === 0)
     await post()
     expect(await readTotal()).toBe(posted)
-    expect(await readTended()).toEqual([])
+    expect(await readOwned()).toEqual([])
     silence()
     await untilShared()
     const { instances } = await readStatus()
-    expect(instances.find(({ id }) => id === 'ghost')).toMatchObject({ live: false, tends: [] })
+    expect(instances.find(({ id }) => id === 'ghost')).toMatchObject({ live: false, owns: [] })
   })
 
   test('of older code tends nothing', async () => {
@@ -170,7 +170,7 @@ describe('an instance that does nothing', () => {
     await untilShared()
     expect((await readStatus()).instances.find(({ id }) => id === 'old')).toMatchObject({
       live: true,
-      tends: [],
+      owns: [],
     })
   })
 

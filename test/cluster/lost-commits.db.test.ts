@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'bun:test'
 import { positionOf } from '../support/events.ts'
-import { FollowedStream } from '../support/follow.ts'
+import { SubscribedStream } from '../support/follow.ts'
 import { keyOfShard } from '../support/keys.ts'
 import { keepDatabase } from '../support/rewind.ts'
 import { type TestService, useInstances } from '../support/service.ts'
@@ -75,7 +75,7 @@ describe.each(instances)('%s', (_, service) => {
   })
 
   test('ends the streams of who follows, and sends all that is appended afterwards', async () => {
-    const stream = await FollowedStream.open(service, 'shard=all')
+    const stream = await SubscribedStream.open(service, 'shard=all')
     expect(await stream.next()).toHaveProperty('retry')
     await post(1)
     await stream.events(1)
@@ -85,7 +85,7 @@ describe.each(instances)('%s', (_, service) => {
     const headers = { accept: 'text/event-stream', 'last-event-id': lastId! }
     const again = await service.fetch('auditor', '/audit/events?shard=all', { headers })
     expect(again.status).toBe(400)
-    const anew = await FollowedStream.open(service, 'shard=all')
+    const anew = await SubscribedStream.open(service, 'shard=all')
     expect(await anew.next()).toHaveProperty('retry')
     const position = await post(1)
     const [event] = await anew.events(1)
@@ -94,7 +94,7 @@ describe.each(instances)('%s', (_, service) => {
   })
 
   test('ends them also where the log has grown past where they stood', async () => {
-    const stream = await FollowedStream.open(service, 'shard=all')
+    const stream = await SubscribedStream.open(service, 'shard=all')
     expect(await stream.next()).toHaveProperty('retry')
     // It has sent an event of each shard: so it knows which one stands where it does.
     await postToEachShard()

@@ -1,21 +1,21 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { shareShards } from '../../src/cluster/assign-shards.ts'
-import { formatWanted, parseWanted } from '../../src/cluster/catch-up-request.ts'
+import { assignShards } from '../../src/cluster/assign-shards.ts'
+import { formatCatchUpRequest, parseCatchUpRequest } from '../../src/cluster/catch-up-request.ts'
 
 const ids = (most: number) => fc.uniqueArray(fc.uuid(), { minLength: 1, maxLength: most })
 const shards = fc.integer({ min: 1, max: 64 })
 
-const countOf = (tending: readonly string[], id: string) =>
-  tending.filter((one) => one === id).length
+const countOf = (owned: readonly string[], id: string) =>
+  owned.filter((one) => one === id).length
 
 describe('shards are shared', () => {
   test('fairly: no instance tends two more than another', () => {
     fc.assert(
       fc.property(shards, ids(9), (number, instances) => {
-        const tending = shareShards(number, instances)
-        expect(tending).toHaveLength(number)
-        const counts = instances.map((id) => countOf(tending, id))
+        const owned = assignShards(number, instances)
+        expect(owned).toHaveLength(number)
+        const counts = instances.map((id) => countOf(owned, id))
         expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1)
         expect(counts.reduce((sum, count) => sum + count, 0)).toBe(number)
       }),
@@ -26,7 +26,7 @@ describe('shards are shared', () => {
     fc.assert(
       fc.property(shards, ids(9), (number, instances) => {
         const backwards = [...instances].reverse()
-        expect(shareShards(number, backwards)).toEqual(shareShards(number, instances))
+        expect(assignShards(number, backwards)).toEqual(assignShards(number, instances))
       }),
     )
   })
@@ -36,8 +36,8 @@ describe('shards are shared', () => {
     let all = 0
     for (let round = 0; round < 200; round++) {
       const instances = Array.from({ length: 4 }, (_, i) => `instance ${round} ${i}`)
-      const before = shareShards(16, instances)
-      const after = shareShards(16, instances.slice(1))
+      const before = assignShards(16, instances)
+      const after = assignShards(16, instances.slice(1))
       // Those of the one that ended have to move: four of sixteen.
       moved += before.filter((id, shard) => id !== instances[0] && id !== after[shard]).length
       all += 12
@@ -48,8 +48,8 @@ describe('shards are shared', () => {
 })
 
 test('what is wanted is told as text, and any other text is none', () => {
-  const wanted = { shard: 3, track: 'usage', position: 41 }
-  expect(parseWanted(formatWanted(wanted))).toEqual(wanted)
+  const wanted = { shard: 3, group: 'usage', position: 41 }
+  expect(parseCatchUpRequest(formatCatchUpRequest(wanted))).toEqual(wanted)
   for (const text of [
     '',
     '3 usage',
@@ -58,6 +58,6 @@ test('what is wanted is told as text, and any other text is none', () => {
     '3 usage 9999999999999999',
     'x',
   ]) {
-    expect(parseWanted(text)).toBeNull()
+    expect(parseCatchUpRequest(text)).toBeNull()
   }
 })

@@ -4,7 +4,7 @@ import { until } from '../support/until.ts'
 
 // Windows of one browser; here they share a process, and its channels.
 
-const TIMES = { answer: 20, beat: 50, silence: 250 }
+const TIMES = { answer: 20, heartbeat: 50, silence: 250 }
 
 class Window {
   isLeading = false

@@ -75,7 +75,7 @@ function ingest(service: TestService): Ingest {
 }
 
 /** Returns when the page was told so many times more. */
-const toldAgain = async (page: Page, times: number) =>
+const sentAgain = async (page: Page, times: number) =>
   untilSignals(page, (await signalsOf(page)) + times)
 
 /** Returns when the service has told those who are signed in so many times that the log grew. */
@@ -123,7 +123,7 @@ describe.skipIf(!hasBrowser)('under ingest', () => {
     await page.goto('/')
     await page.getByRole('link', { name: 'group 7' }).waitFor()
     const readShown = await watchTotal(page, GROUPS)
-    await toldAgain(page, 3)
+    await sentAgain(page, 3)
     const numbers = await eventually(readShown, (shown) => new Set(shown).size > 2)
     expect(numbers.filter((number) => !(number > 0))).toEqual([])
     expect(numbers).toEqual([...numbers].sort((a, b) => a - b))
@@ -168,7 +168,7 @@ describe.skipIf(!hasBrowser)('under ingest', () => {
       })
     const [text, top] = await place()
     expect(text).toContain('ApiKeyStatsFlushed')
-    await toldAgain(page, 3)
+    await sentAgain(page, 3)
     expect(await place()).toEqual([text, top])
 
     const left = await newest()
@@ -203,7 +203,7 @@ describe.skipIf(!hasBrowser)('under ingest', () => {
     await page.locator('.explained tbody').getByRole('link').first().waitFor()
     await page.getByRole('button', { name: 'Change' }).click()
     await page.getByLabel('Name').fill('half a na')
-    await toldAgain(page, 3)
+    await sentAgain(page, 3)
     expect(
       await eventually(
         () => firstTotal(page),

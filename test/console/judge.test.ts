@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import type { Failure } from '../../src/console/page/api.ts'
-import { judge, type Observed } from '../../src/console/page/health/judge.ts'
+import { evaluate, type Observed } from '../../src/console/page/health/judge.ts'
 import { countBehind } from '../../src/console/page/shell/behind.ts'
 
 // What the health page says of what it sees, and what it advises.
@@ -25,7 +25,7 @@ const WELL: Observed = {
   projections: { items: [counters()], parked_events: { count: 0 } },
   verification: { state: 'finished', problems: 0, started_at: '2026-01-31T12:00:00Z' },
 }
-const of = (seen: Partial<Observed>) => judge({ ...WELL, ...seen })
+const of = (seen: Partial<Observed>) => evaluate({ ...WELL, ...seen })
 const failed = (status: number) => ({ status }) as Failure
 const projections = (item: Projection, count = 0) => ({
   projections: { items: [item], parked_events: { count } },

@@ -6,13 +6,13 @@ import { parseTreeHead } from '../../src/proofs/merkle/tree-head.ts'
 import {
   type Origin,
   openOrigin,
-  readKeptHead,
+  readPersistedHead,
   startOrigin,
 } from '../../src/proofs/transparency/origin.ts'
 import { type Servers, startServers, type TestServer } from '../cluster/replicas/servers.ts'
 import { makeOrigin } from '../support/origin.ts'
 import { startTestService, type TestService } from '../support/service.ts'
-import { type SwitchedWay, startSwitch } from '../support/switch.ts'
+import { type SwitchableProxy, startSwitch } from '../support/switch.ts'
 import { until } from '../support/until.ts'
 import type { FailoverOptions, FailoverReport } from './failover-report.ts'
 import { findOtherTrees, makeSynchronous, promote, stopReceiving } from './standby.ts'
@@ -48,7 +48,7 @@ class Failover {
   /** Heads that were signed before the address moved. */
   readonly #signed = new Set<string>()
   #service!: TestService
-  #way!: SwitchedWay
+  #way!: SwitchableProxy
   #own!: Awaited<ReturnType<typeof makeOrigin>>
   #origin!: Origin
   #isOver = false
@@ -115,7 +115,7 @@ class Failover {
     // What the last server has acknowledged has come to the clients meanwhile.
     await Bun.sleep(500)
     for (let shard = 0; shard < SHARDS; shard++) {
-      const note = await readKeptHead(this.#origin, shard)
+      const note = await readPersistedHead(this.#origin, shard)
       if (note !== null) this.#signed.add(textOf(note))
     }
     this.#phase = { server: to, acked: new Set() }
@@ -146,7 +146,7 @@ class Failover {
       // What `tallybook key new-origin` does.
       const kept = new Map<number, string>()
       for (let shard = 0; shard < SHARDS; shard++) {
-        const head = await readKeptHead(this.#origin, shard)
+        const head = await readPersistedHead(this.#origin, shard)
         if (head !== null) kept.set(shard, head)
       }
       await startOrigin(this.#own.dataDir, 'stats.example.com/2', kept)

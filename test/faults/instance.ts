@@ -19,7 +19,7 @@ try {
       shards: Number(shards),
       bodyLimitBytes: 16 * 1024 * 1024,
       unknownTokens: 30,
-      maxFollowers: 10,
+      maxSubscribers: 10,
     },
     address: JSON.parse(addressText) as ServerAddress,
     tokens: TOKENS,

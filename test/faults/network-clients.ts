@@ -1,4 +1,4 @@
-import { FollowedStream } from '../support/follow.ts'
+import { SubscribedStream } from '../support/follow.ts'
 import { type TestService, TOKENS } from '../support/service.ts'
 import { KNOWN_KEYS } from './history.ts'
 import type { Timings } from './network-timing.ts'
@@ -104,7 +104,7 @@ export async function watchHealth(traffic: Traffic): Promise<void> {
  */
 export class Follower {
   readonly positions: number[]
-  #stream: FollowedStream | null = null
+  #stream: SubscribedStream | null = null
 
   constructor(
     private readonly service: TestService,
@@ -137,10 +137,10 @@ export class Follower {
     this.#stream?.cut()
   }
 
-  async #open(query: string): Promise<FollowedStream> {
+  async #open(query: string): Promise<SubscribedStream> {
     const onOpened = this.timings.beginKind('stream', `GET /audit/events?${query}`)
     try {
-      const stream = await FollowedStream.open(this.service, query)
+      const stream = await SubscribedStream.open(this.service, query)
       await stream.nextOrKeepAlive()
       onOpened(200)
       return stream

@@ -26,7 +26,7 @@ export const SHORT: Bounds = {
 
 /** Milliseconds that a read waits for the projections, and an answer about health takes. */
 const WAIT_MS = 10_000
-const LOOK_MS = 2_000
+const POLL_INTERVAL_MS = 2_000
 
 /**
  * Milliseconds that each kind of request takes at most while the network fails, as docs/operations.md
@@ -42,6 +42,6 @@ export function limitsOf({ database, log, connectSeconds }: Bounds): RequestLimi
     log: 2 * lostMs + WAIT_MS,
     stream: 2 * lostMs,
     write: 2 * lostMs + WAIT_MS,
-    health: LOOK_MS,
+    health: POLL_INTERVAL_MS,
   }
 }

@@ -8,7 +8,7 @@ export type RequestKind = (typeof REQUEST_KINDS)[number]
 export type Timing = { count: number; answered: number; longestMs: number }
 
 /** Milliseconds between two looks how late this process is. */
-const LOOK_MS = 20
+const POLL_INTERVAL_MS = 20
 
 /**
  * How long requests take. What this process is late, which has the clients, the service and the
@@ -57,11 +57,11 @@ export class Timings {
   }
 
   #look(): void {
-    const due = performance.now() + LOOK_MS
+    const due = performance.now() + POLL_INTERVAL_MS
     this.#timer = setTimeout(() => {
       this.#lateMs += Math.max(0, performance.now() - due)
       this.#look()
-    }, LOOK_MS)
+    }, POLL_INTERVAL_MS)
   }
 }
 

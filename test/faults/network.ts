@@ -5,10 +5,10 @@ import { readHeads } from '../../src/log/read.ts'
 import { INTERVALS } from '../../src/platform/intervals.ts'
 import { type Origin, openOrigin } from '../../src/proofs/transparency/origin.ts'
 import {
-  type FaultyWay,
+  type FaultyProxy,
   type NetworkFault,
   type Purpose,
-  startFaultyWay,
+  startFaultyProxy,
 } from '../support/faulty-way.ts'
 import { makeOrigin } from '../support/origin.ts'
 import { createDatabaseOf, type TestDatabase } from '../support/server.ts'
@@ -70,7 +70,7 @@ export type NetworkReport = {
 export async function failNetwork(options: NetworkOptions): Promise<NetworkReport> {
   const database = await createDatabaseOf(SHARDS)
   const random = makeRandom(options.seed)
-  const way = await startFaultyWay(database.address, {
+  const way = await startFaultyProxy(database.address, {
     delayMs: options.delayMs,
     random: random.next,
   })
@@ -95,7 +95,7 @@ class Campaign {
 
   constructor(
     private readonly database: TestDatabase,
-    private readonly way: FaultyWay,
+    private readonly way: FaultyProxy,
     private readonly options: NetworkOptions,
   ) {
     this.#timings = new Timings(limitsOf(options.bounds))
@@ -201,8 +201,8 @@ class Campaign {
   /** Returns when each of these tends some of the shards, and all of them together each one. */
   async #untilShared(services: TestService[]): Promise<void> {
     await until(async () => {
-      const tended = await Promise.all(services.map(readTended))
-      return tended.every(({ length }) => length > 0) && tended.flat().length === SHARDS
+      const owned = await Promise.all(services.map(readOwned))
+      return owned.every(({ length }) => length > 0) && owned.flat().length === SHARDS
     })
   }
 
@@ -263,14 +263,14 @@ async function readTotal(service: TestService): Promise<number | null> {
 }
 
 /** The shards that an instance tends, as it sees it itself. */
-async function readTended(service: TestService): Promise<number[]> {
+async function readOwned(service: TestService): Promise<number[]> {
   const response = await service.fetch('admin', '/admin/status')
   if (response.status !== 200) return []
   const { instance, instances } = (await response.json()) as {
     instance: string
-    instances: { id: string; tends: number[] }[]
+    instances: { id: string; owns: number[] }[]
   }
-  return instances.find(({ id }) => id === instance)?.tends ?? []
+  return instances.find(({ id }) => id === instance)?.owns ?? []
 }
 
 /** An address as a URL that says how long a connection may take to be made. */

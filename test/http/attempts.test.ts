@@ -1,17 +1,17 @@
 import { describe, expect, test } from 'bun:test'
-import { Attempts, networkOf } from '../../src/http/attempts.ts'
+import { UnknownTokenLimiter, networkOf } from '../../src/http/attempts.ts'
 
 // Who guesses tokens is slowed down, and nobody else is kept out.
 
 const STRONG = 'x'.repeat(32)
 const WEAK = 'x'.repeat(31)
 
-function guess(attempts: Attempts, address: string, times: number): void {
-  for (let i = 0; i < times; i++) attempts.noteFailure(address)
+function guess(attempts: UnknownTokenLimiter, address: string, times: number): void {
+  for (let i = 0; i < times; i++) attempts.recordFailure(address)
 }
 
 test('an address is blocked after as many failures as the limit, and no other is', () => {
-  const attempts = new Attempts(3)
+  const attempts = new UnknownTokenLimiter(3)
   guess(attempts, '10.0.0.1', 2)
   expect(attempts.isBlocked('10.0.0.1')).toBe(false)
   guess(attempts, '10.0.0.1', 1)
@@ -20,13 +20,13 @@ test('an address is blocked after as many failures as the limit, and no other is
 })
 
 test('many addresses together are blocked, though none of them alone is', () => {
-  const attempts = new Attempts(3)
+  const attempts = new UnknownTokenLimiter(3)
   for (let i = 0; i < 300; i++) guess(attempts, `10.0.${i >> 8}.${i & 255}`, 1)
   expect(attempts.isBlocked('192.168.0.1')).toBe(true)
 })
 
 test('a token that can not be guessed is trusted unseen, a short one once it was seen', () => {
-  const attempts = new Attempts(3)
+  const attempts = new UnknownTokenLimiter(3)
   expect(attempts.isTrusted('a', STRONG)).toBe(true)
   expect(attempts.isTrusted('b', WEAK)).toBe(false)
   attempts.trust('b')

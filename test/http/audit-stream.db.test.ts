@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import net from 'node:net'
 import { insertEvent } from '../support/events.ts'
-import { type MeteredWay, startMeter } from '../support/meter.ts'
+import { type MeteredProxy, startMeter } from '../support/meter.ts'
 import { createDatabase } from '../support/server.ts'
 import { startTestService, type TestService, TOKENS } from '../support/service.ts'
 
@@ -14,7 +14,7 @@ const NDJSON = { headers: { accept: 'application/x-ndjson' } }
 const BIG_EVENTS = 32
 const MIB = 1024 * 1024
 
-let way: MeteredWay
+let way: MeteredProxy
 let service: TestService
 
 beforeAll(async () => {

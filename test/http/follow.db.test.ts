@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from 'bun:test'
 import { insertEvent } from '../support/events.ts'
-import { FollowedStream } from '../support/follow.ts'
+import { SubscribedStream } from '../support/follow.ts'
 import { TEST_INTERVALS } from '../support/intervals.ts'
 import { useInstances } from '../support/service.ts'
 
@@ -47,7 +47,7 @@ function expectInOrder(events: Event[]): void {
 }
 
 test('a stream begins with its id, and brings what is appended from then on', async () => {
-  const stream = await FollowedStream.open(service, 'shard=all')
+  const stream = await SubscribedStream.open(service, 'shard=all')
   expect(stream.response.headers.get('content-type')).toBe('text/event-stream')
   expect(stream.response.headers.get('vary')).toBe('Accept')
   expect(stream.response.headers.get('cache-control')).toBe('no-store')
@@ -64,7 +64,7 @@ test('a stream begins with its id, and brings what is appended from then on', as
 
 test('an event is sent with its type, its id and the JSON of a line', async () => {
   await post(1)
-  const stream = await FollowedStream.open(service, 'shard=0&after=-1&limit=2')
+  const stream = await SubscribedStream.open(service, 'shard=0&after=-1&limit=2')
   const lines = await readLog('shard=0&limit=2')
   const [start, first, second, end] = [
     await stream.next(),
@@ -81,23 +81,23 @@ test('an event is sent with its type, its id and the JSON of a line', async () =
 test('Last-Event-ID goes before after=, and after= before the next event on', async () => {
   const shards = Array.from({ length: service.shards }, (_, shard) => `${shard}/-1`).join(',')
   const log = await readLog()
-  const all = await FollowedStream.open(service, `shard=all&after=${shards}`)
+  const all = await SubscribedStream.open(service, `shard=all&after=${shards}`)
   expect(await all.events<Event>(log.length)).toEqual(log)
   all.cut()
   const own = log.filter(({ shard }) => shard === 0)
-  const resumed = await FollowedStream.open(service, 'shard=0&after=-1', { lastEventId: '0/1' })
+  const resumed = await SubscribedStream.open(service, 'shard=0&after=-1', { lastEventId: '0/1' })
   expect(await resumed.events<Event>(own.length - 2)).toEqual(own.slice(2))
   resumed.cut()
   for (const lastEventId of ['x', '0/', `${service.shards}/1`, '0/1,0/2', '0/1e5']) {
-    await expect(FollowedStream.open(service, 'shard=all', { lastEventId })).rejects.toThrow('400')
+    await expect(SubscribedStream.open(service, 'shard=all', { lastEventId })).rejects.toThrow('400')
   }
-  await expect(FollowedStream.open(service, `shard=${service.shards}`)).rejects.toThrow('400')
+  await expect(SubscribedStream.open(service, `shard=${service.shards}`)).rejects.toThrow('400')
 })
 
 test('what another instance appends comes too', async () => {
   const streams = [
-    await FollowedStream.open(service, 'shard=all'),
-    await FollowedStream.open(other, 'shard=all'),
+    await SubscribedStream.open(service, 'shard=all'),
+    await SubscribedStream.open(other, 'shard=all'),
   ]
   const before = (await readLog()).length
   await Promise.all([post(10, service), post(10, other)])
@@ -114,7 +114,7 @@ test.each(['all', '0'])('whatever is cut, shard=%s is resumed without a gap', as
   const query = `shard=${shard}`
   const before = (await readLog(query)).length
   const shards = shard === '0' ? 1 : service.shards
-  let stream = await FollowedStream.open(service, query)
+  let stream = await SubscribedStream.open(service, query)
   // A client that was cut before its first block has nothing to resume with.
   await stream.next()
   const posts = Promise.all([post(60), post(60, other)]).then(async () => {
@@ -131,7 +131,7 @@ test.each(['all', '0'])('whatever is cut, shard=%s is resumed without a gap', as
     }
     const lastEventId = stream.lastId!
     stream.cut()
-    stream = await FollowedStream.open(cuts % 2 === 0 ? service : other, query, { lastEventId })
+    stream = await SubscribedStream.open(cuts % 2 === 0 ? service : other, query, { lastEventId })
     stream.lastId = lastEventId
   }
   await posts
@@ -145,7 +145,7 @@ test('a filter leaves out what it names, in what was there and in what comes', a
   const types = ['ApiKeyStatsFlushed', 'KeyStatsFlushed']
   for (const type of types) {
     const shards = Array.from({ length: service.shards }, (_, shard) => `${shard}/-1`).join(',')
-    const stream = await FollowedStream.open(service, `shard=all&type=${type}&after=${shards}`)
+    const stream = await SubscribedStream.open(service, `shard=all&type=${type}&after=${shards}`)
     await post(2, service, KEY_FLUSH)
     await post(2, other, FLUSH)
     const kept = (await readLog(`shard=all&type=${type}`)).map(nameOf)
@@ -154,7 +154,7 @@ test('a filter leaves out what it names, in what was there and in what comes', a
     expect(events.map(nameOf).sort()).toEqual(kept.sort())
     stream.cut()
   }
-  const stream = await FollowedStream.open(service, 'shard=all&source=admin')
+  const stream = await SubscribedStream.open(service, 'shard=all&source=admin')
   await post(3)
   await service.putCatalog({ api_keys: [{ id: 2 }] })
   expect(await stream.events<Event>(1)).toMatchObject([{ source: 'admin' }])
@@ -167,8 +167,8 @@ test('from= starts at a time, to= leaves out what is later; keep-alives move the
   const to = log[12]!.recorded_at
   const query = `shard=all&from=${encodeURIComponent(from)}&to=${encodeURIComponent(to)}`
   const kept = log.filter(({ recorded_at: at }) => at >= from && at < to)
-  const past = await FollowedStream.open(service, query)
-  const quiet = await FollowedStream.open(service, 'shard=0&source=nobody')
+  const past = await SubscribedStream.open(service, query)
+  const quiet = await SubscribedStream.open(service, 'shard=0&source=nobody')
   expect((await past.events<Event>(kept.length)).map(nameOf)).toEqual(kept.map(nameOf))
   const { id: start } = (await quiet.next())!
   const position = await insertEvent(service.database.owner, {})
@@ -177,7 +177,7 @@ test('from= starts at a time, to= leaves out what is later; keep-alives move the
 })
 
 /** Nothing comes but comments, until one has the id of what was left out. */
-async function expectKeepAlive(stream: FollowedStream, position: number): Promise<void> {
+async function expectKeepAlive(stream: SubscribedStream, position: number): Promise<void> {
   const pattern = new RegExp(`^0/${position}(,|$)`)
   while (!pattern.test(stream.lastId ?? '')) {
     const block = await stream.nextOrKeepAlive()
@@ -188,7 +188,7 @@ async function expectKeepAlive(stream: FollowedStream, position: number): Promis
 }
 
 test('a payload with line breaks is sent in one line', async () => {
-  const stream = await FollowedStream.open(service, 'shard=0')
+  const stream = await SubscribedStream.open(service, 'shard=0')
   await stream.next()
   const payload = '{"a":\n1}'
   await insertEvent(service.database.owner, { payload })
@@ -197,12 +197,12 @@ test('a payload with line breaks is sent in one line', async () => {
 })
 
 test('an event of two MB reaches a follower whole', async () => {
-  const stream = await FollowedStream.open(service, 'shard=0')
+  const stream = await SubscribedStream.open(service, 'shard=0')
   await stream.next()
   const payload = JSON.stringify({ text: 'é'.repeat(1024 * 1024) })
   const position = await insertEvent(service.database.owner, { payload })
   expect(await stream.events(1)).toMatchObject([{ position, payload: JSON.parse(payload) }])
   stream.cut()
-  const late = await FollowedStream.open(service, `shard=0&after=${position - 1}&limit=1`)
+  const late = await SubscribedStream.open(service, `shard=0&after=${position - 1}&limit=1`)
   expect(await late.events(1)).toMatchObject([{ position }])
 })

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
-import { FollowedStream } from '../support/follow.ts'
+import { SubscribedStream } from '../support/follow.ts'
 import { isFull } from '../support/full.ts'
-import { type MeteredWay, startMeter } from '../support/meter.ts'
+import { type MeteredProxy, startMeter } from '../support/meter.ts'
 import { RawStream } from '../support/raw-stream.ts'
 import { createDatabase } from '../support/server.ts'
 import { startTestService, type TestService } from '../support/service.ts'
@@ -12,12 +12,12 @@ const FLUSH = '/internal/stats/flush'
 /** More than fetch opens, and than are woken in one turn of the event loop. */
 const FOLLOWERS = isFull ? 1_000 : 400
 
-let way: MeteredWay
+let way: MeteredProxy
 let service: TestService
 beforeAll(async () => {
   const database = await createDatabase()
   way = await startMeter(database.address)
-  service = await startTestService({ database, address: way.address, maxFollowers: FOLLOWERS + 2 })
+  service = await startTestService({ database, address: way.address, maxSubscribers: FOLLOWERS + 2 })
 })
 afterAll(async () => {
   await service.end()
@@ -46,7 +46,7 @@ async function openRaw(query: string): Promise<RawStream> {
 }
 
 /** Where each stream stands after its first block. */
-const begin = async (stream: FollowedStream) => {
+const begin = async (stream: SubscribedStream) => {
   expect(await stream.next()).toHaveProperty('retry')
 }
 
@@ -92,8 +92,8 @@ test('a revoked token ends its streams, and no other', async () => {
   })
   const { token } = (await made.json()) as { token: string }
   const [revoked, kept] = [
-    await FollowedStream.open(service, 'shard=all', { token }),
-    await FollowedStream.open(service, 'shard=all'),
+    await SubscribedStream.open(service, 'shard=all', { token }),
+    await SubscribedStream.open(service, 'shard=all'),
   ]
   await begin(revoked)
   await begin(kept)
@@ -106,13 +106,13 @@ test('a revoked token ends its streams, and no other', async () => {
 
 test('a database that is away ends no stream; what came meanwhile comes when it is back', async () => {
   const other = await startTestService({ database: service.database })
-  const old = await FollowedStream.open(service, 'shard=all')
+  const old = await SubscribedStream.open(service, 'shard=all')
   await begin(old)
   const { lastId } = old
   await way.lose()
   await other.post(FLUSH, { keys: [{ token_hash: 'b', requests: 1 }] })
   // Who knows where to resume is let in all the same.
-  const late = await FollowedStream.open(service, 'shard=all', { lastEventId: lastId! })
+  const late = await SubscribedStream.open(service, 'shard=all', { lastEventId: lastId! })
   await begin(late)
   const headers = { accept: 'text/event-stream' }
   expect((await service.fetch('auditor', '/audit/events', { headers })).status).toBe(503)
@@ -125,7 +125,7 @@ test('a database that is away ends no stream; what came meanwhile comes when it 
 })
 
 test('the streams end with the service', async () => {
-  const stream = await FollowedStream.open(service, 'shard=all')
+  const stream = await SubscribedStream.open(service, 'shard=all')
   await begin(stream)
   const stopped = service.stop()
   await stream.untilEnd()

@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from 'bun:test'
 import net from 'node:net'
-import { StartError } from '../../src/platform/user-error.ts'
+import { UserError } from '../../src/platform/user-error.ts'
 import { readConfig } from '../../src/service/config.ts'
 import { startMeter } from '../support/meter.ts'
 import { createDatabase } from '../support/server.ts'
@@ -18,7 +18,7 @@ test('a port that another service has is refused, and that one gets every flush'
   const port = portOf(service.url)
   const starting = startTestService({ database: other, shards: 1, port })
   const error = await starting.catch((failure: unknown) => failure)
-  expect(error).toBeInstanceOf(StartError)
+  expect(error).toBeInstanceOf(UserError)
   expect((error as Error).message).toContain(`127.0.0.1:${port}: another program listens there`)
   for (let i = 0; i < 40; i++) await service.post('/internal/stats/flush', {})
   const [row] = await service.database.owner`select count(*)::integer as flushes from events`

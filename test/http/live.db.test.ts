@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { hash } from 'node:crypto'
 import { formatPositions } from '../../src/events/positions.ts'
 import { insertEvent } from '../support/events.ts'
-import { type MeteredWay, startMeter } from '../support/meter.ts'
+import { type MeteredProxy, startMeter } from '../support/meter.ts'
 import { createDatabase } from '../support/server.ts'
 import { startTestService, type TestService, TOKENS } from '../support/service.ts'
 import { makeToken, revokeToken, signIn } from '../support/sessions.ts'
@@ -12,14 +12,14 @@ import { makeToken, revokeToken, signIn } from '../support/sessions.ts'
 const LIVE = '/admin/live'
 const FOLLOWERS = 20
 
-let way: MeteredWay
+let way: MeteredProxy
 let service: TestService
 let other: TestService
 
 beforeAll(async () => {
   const database = await createDatabase()
   way = await startMeter(database.address)
-  service = await startTestService({ database, address: way.address, maxFollowers: FOLLOWERS })
+  service = await startTestService({ database, address: way.address, maxSubscribers: FOLLOWERS })
   other = await startTestService({ database })
 })
 

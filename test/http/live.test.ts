@@ -30,7 +30,7 @@ function openLive() {
     findOpenSessions: async () => new Set(),
     intervals: { ...TEST_INTERVALS.streams, pollIntervalMs: POLL_INTERVAL_MS },
     logger: pino({ level: 'silent' }),
-    maxFollowers: 30,
+    maxSubscribers: 30,
   })
   /** The n-th look, once it has begun. */
   const lookAt = async (n: number) => {

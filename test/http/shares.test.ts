@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test'
 import { Problem } from '../../src/http/problem.ts'
 import { Shares, type SharesOptions } from '../../src/http/shares.ts'
-import { NotNow } from '../../src/platform/postgres/errors.ts'
+import { TemporarilyUnavailable } from '../../src/platform/postgres/errors.ts'
 import { until } from '../support/until.ts'
 
 const makeShares = (options: Partial<SharesOptions> = {}) =>
@@ -61,7 +61,7 @@ test('who has no place of his own in time is refused as 429, who finds none at a
     ...{ status: 429, error: 'too many requests', headers: { 'retry-after': '2' } },
   })
   for (const reason of reasons.slice(1)) {
-    expect(reason).toBeInstanceOf(NotNow)
+    expect(reason).toBeInstanceOf(TemporarilyUnavailable)
     expect(reason).toMatchObject({ message: 'busy', seconds: 2 })
   }
   for (const name of ['a1', 'a2', 'b1']) end(name)

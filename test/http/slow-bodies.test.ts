@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test'
-import { Bodies } from '../../src/http/body.ts'
+import { BodyReader } from '../../src/http/body.ts'
 import type { Problem } from '../../src/http/problem.ts'
 
 // Large bodies share a room: nobody who announces much and sends little takes it from others.
@@ -32,7 +32,7 @@ const statusOf = async (reading: Promise<string> | string) =>
 const WHOLE = ' '.repeat(LIMIT)
 
 test('what is announced and not sent takes no room', async () => {
-  const bodies = new Bodies(LIMIT)
+  const bodies = new BodyReader(LIMIT)
   const announced = Array.from({ length: 64 }, () => stalled(10))
   const headers = { 'content-length': String(LIMIT) }
   const reading = announced.map(({ body }) => bodies.read(request(body, headers), 'one'))
@@ -43,7 +43,7 @@ test('what is announced and not sent takes no room', async () => {
 })
 
 test('one client has a quarter of the room, and others the rest', async () => {
-  const bodies = new Bodies(LIMIT)
+  const bodies = new BodyReader(LIMIT)
   const held = Array.from({ length: 4 }, () => stalled(LIMIT))
   const reading = held.map(({ body }) => bodies.read(request(body), 'one'))
   await Bun.sleep(0)
@@ -55,7 +55,7 @@ test('one client has a quarter of the room, and others the rest', async () => {
 })
 
 test('a large body that stalls is given up, and gives back its room', async () => {
-  const bodies = new Bodies(LIMIT, { slowest: SLOWEST })
+  const bodies = new BodyReader(LIMIT, { slowest: SLOWEST })
   for (let round = 0; round < 3; round++) {
     const held = Array.from({ length: 4 }, () => stalled(LIMIT))
     const reading = held.map(({ body }) => statusOf(bodies.read(request(body), 'one')))

@@ -1,16 +1,16 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { hashPayload } from '../../src/events/event.ts'
-import { appendStatement, type Statement } from '../../src/log/append-event.ts'
+import { appendServiceEvent, type ServiceEvent } from '../../src/log/append-event.ts'
 import { openPools, type Pools } from '../../src/platform/postgres/pool.ts'
 import { insertEvent, lockShards, readPositions, untilWaiting } from '../support/events.ts'
-import { type LossyWay, startProxy } from '../support/proxy.ts'
+import { type LossyProxy, startProxy } from '../support/proxy.ts'
 import { useService } from '../support/service.ts'
 
 // Invariants 1 and 3 for what the service itself says: in the log exactly once, at gapless positions,
 // recorded_at never backwards. Both halves of a failed write.
 
 const service = useService()
-let proxy: LossyWay
+let proxy: LossyProxy
 let pools: Pools
 /** The way that loses connections. */
 let lossy: Pools
@@ -28,14 +28,14 @@ afterAll(async () => {
   await proxy.close()
 })
 
-const STATEMENT: Statement = {
+const STATEMENT: ServiceEvent = {
   type: 'OriginChanged',
   payload: { origin: 'stats.example.com/ä/audit/log/0', previous: 'a\n"b"\\ – c\n' },
 }
 
 /** The last shard: what is said of one must not end up in another. */
 const shardOf = () => service.shards - 1
-const append = (key: string, sql = pools.append) => appendStatement(sql, shardOf(), STATEMENT, key)
+const append = (key: string, sql = pools.append) => appendServiceEvent(sql, shardOf(), STATEMENT, key)
 
 async function countOf(key: string): Promise<number> {
   const [row] = await service.database.owner`

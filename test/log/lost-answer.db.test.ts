@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { countFlushes, lockShards, positionOf, untilWaiting } from '../support/events.ts'
-import { type LossyWay, startProxy } from '../support/proxy.ts'
+import { type LossyProxy, startProxy } from '../support/proxy.ts'
 import { createDatabase, type TestDatabase } from '../support/server.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 
@@ -11,7 +11,7 @@ const FLUSH = '/internal/apikey-stats/flush'
 const BODY = { keys: [{ api_key_id: 1, requests: 1 }] }
 
 let database: TestDatabase
-let proxy: LossyWay
+let proxy: LossyProxy
 let service: TestService
 
 beforeAll(async () => {

@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from 'bun:test'
 import { Writable } from 'node:stream'
 import pino from 'pino'
-import { appendStatement } from '../../src/log/append-event.ts'
+import { appendServiceEvent } from '../../src/log/append-event.ts'
 import { connectAsService } from '../../src/platform/postgres/pool.ts'
 import { useService } from '../support/service.ts'
 import { until } from '../support/until.ts'
@@ -90,7 +90,7 @@ test('a statement of the service that was overtaken is appended once', async () 
   await overtake(2, '23505')
   const statement = { type: 'OriginChanged', payload: { origin: 'a', previous: 'b' } } as const
   const sql = connectAsService(service.database.address, 'append')
-  const said = await appendStatement(sql, 0, statement, 'overtaken')
+  const said = await appendServiceEvent(sql, 0, statement, 'overtaken')
   await sql.end()
   expect(said.replayed).toBe(false)
   expect(await countEvents()).toBe(before + 1)

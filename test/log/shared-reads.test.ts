@@ -1,8 +1,8 @@
 import { expect, test } from 'bun:test'
-import { Heads } from '../../src/log/heads.ts'
+import { SingleFlight } from '../../src/log/heads.ts'
 import type { Line } from '../../src/log/subscriptions/event-line.ts'
-import { type LineSource, takeOldest } from '../../src/log/subscriptions/merge-by-time.ts'
-import { Turns } from '../../src/platform/async/turns.ts'
+import { type LineSource, takeNextByTime } from '../../src/log/subscriptions/merge-by-time.ts'
+import { Semaphore } from '../../src/platform/async/turns.ts'
 
 const line = (shard: number, position: number, recordedAt: string): Line => ({
   shard,
@@ -27,22 +27,22 @@ test('lines are merged by time, each shard in its own order', () => {
     sourceOf([]),
   ]
   const taken: string[] = []
-  for (let next = takeOldest(sources); typeof next !== 'string'; next = takeOldest(sources)) {
+  for (let next = takeNextByTime(sources); typeof next !== 'string'; next = takeNextByTime(sources)) {
     taken.push(`${next.shard}/${next.position}`)
   }
   expect(taken).toEqual(['0/0', '1/0', '0/1', '0/2', '1/1'])
-  expect(takeOldest(sources)).toBe('none')
+  expect(takeNextByTime(sources)).toBe('none')
 })
 
 test('nothing is taken before a shard that has more to read is read', () => {
   const lines = [line(0, 0, '1')]
-  expect(takeOldest([sourceOf(lines), sourceOf([], 'read')])).toBe('read')
+  expect(takeNextByTime([sourceOf(lines), sourceOf([], 'read')])).toBe('read')
   expect(lines).toHaveLength(1)
 })
 
 test('heads are read once for all who ask meanwhile, and never from before one asked', async () => {
   const answers: ((positions: number[]) => void)[] = []
-  const heads = new Heads(() => new Promise((resolve) => answers.push(resolve)))
+  const heads = new SingleFlight(() => new Promise((resolve) => answers.push(resolve)))
   const first = heads.read()
   const later = [heads.read(), heads.read(), heads.read()]
   expect(answers).toHaveLength(1)
@@ -56,7 +56,7 @@ test('heads are read once for all who ask meanwhile, and never from before one a
 
 test('a failed read of the heads fails those who waited for it, and no other', async () => {
   let reads = 0
-  const heads = new Heads(() => {
+  const heads = new SingleFlight(() => {
     reads++
     return reads === 1 ? Promise.reject(new Error('away')) : Promise.resolve([reads])
   })
@@ -67,11 +67,11 @@ test('a failed read of the heads fails those who waited for it, and no other', a
 })
 
 test('so many run at once, the others in the order they came, whatever fails', async () => {
-  const turns = new Turns(2)
+  const semaphore = new Semaphore(2)
   const started: number[] = []
   const ends: (() => void)[] = []
   const work = [0, 1, 2, 3].map((i) =>
-    turns.take(async () => {
+    semaphore.run(async () => {
       started.push(i)
       await new Promise<void>((resolve) => ends.push(resolve))
       if (i === 0) throw new Error('failed')

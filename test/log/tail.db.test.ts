@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'bun:test'
 import pino from 'pino'
 import { readHeads, readIdentity, selectEvents } from '../../src/log/read.ts'
 import type { Line } from '../../src/log/subscriptions/event-line.ts'
-import { type Follower, Tails } from '../../src/log/subscriptions/tail-buffers.ts'
+import { type Subscriber, TailBuffers } from '../../src/log/subscriptions/tail-buffers.ts'
 import { openPools, type Pools } from '../../src/platform/postgres/pool.ts'
 import { insertEvent } from '../support/events.ts'
 import { TEST_SHARDS, useDatabase } from '../support/server.ts'
@@ -13,7 +13,7 @@ const database = useDatabase()
 let pools: Pools
 /** Reads that have begun: of where the log stands, and of its events. */
 let reads: { heads: number; events: number }
-let tails: Tails
+let tails: TailBuffers
 let isAway: boolean
 
 beforeAll(() => {
@@ -30,7 +30,7 @@ beforeEach(() => {
     if (isAway) return Promise.reject(Object.assign(new Error(), { code: 'CONNECTION_CLOSED' }))
     return read()
   }
-  tails = new Tails({
+  tails = new TailBuffers({
     shards: TEST_SHARDS,
     readHeads: () => counted('heads', () => readHeads(pools.read)),
     read: (range, limits) => counted('events', () => selectEvents(pools.read, range, limits)),
@@ -44,7 +44,7 @@ beforeEach(() => {
 function follow(shard: number | null = 0) {
   let { promise, resolve } = Promise.withResolvers<void>()
   let wakes = 0
-  const follower: Follower = {
+  const subscriber: Subscriber = {
     shard,
     positionIn: () => undefined,
     wake: () => {
@@ -55,9 +55,9 @@ function follow(shard: number | null = 0) {
     lose: () => {},
     keepAlive: () => {},
   }
-  tails.follow(follower)
+  tails.subscribe(subscriber)
   return {
-    follower,
+    subscriber,
     get wakes() {
       return wakes
     },
@@ -100,15 +100,15 @@ test('nobody follows: nothing is read, whatever is appended', async () => {
 test('a tail begins at the head; what is before it is older', async () => {
   await insert()
   const last = await insert()
-  const { until, follower } = follow()
+  const { until, subscriber } = follow()
   await until(last)
   expect(linesAfter(last)).toEqual([])
   expect(linesAfter(last - 1)).toEqual(['older'])
-  tails.leave(follower)
+  tails.leave(subscriber)
 })
 
 test('an append that is told of comes at once, another with the next look; all in order', async () => {
-  const { until, follower } = await begin()
+  const { until, subscriber } = await begin()
   const told = await insert()
   tails.noticeAppend(0, told)
   await until(told)
@@ -117,11 +117,11 @@ test('an append that is told of comes at once, another with the next look; all i
   const lines = linesAfter(told - 1) as Line[]
   expect(lines.map(({ position }) => position)).toEqual([told, ...untold])
   expect(JSON.parse(new TextDecoder().decode(lines[0]!.json))).toMatchObject({ position: told })
-  tails.leave(follower)
+  tails.leave(subscriber)
 })
 
 test('notices in any order skip no event', async () => {
-  const { until, follower } = await begin()
+  const { until, subscriber } = await begin()
   const positions: number[] = []
   for (let i = 0; i < 20; i++) positions.push(await insert())
   for (const position of [...positions.slice(10), ...positions.slice(0, 10)]) {
@@ -130,7 +130,7 @@ test('notices in any order skip no event', async () => {
   await until(positions.at(-1)!)
   const lines = linesAfter(positions[0]! - 1) as Line[]
   expect(lines.map(({ position }) => position)).toEqual(positions)
-  tails.leave(follower)
+  tails.leave(subscriber)
 })
 
 test('many followers cost the reads of one', async () => {
@@ -140,11 +140,11 @@ test('many followers cost the reads of one', async () => {
   for (const position of positions) tails.noticeAppend(0, position)
   await Promise.all(many.map(({ until }) => until(positions[2]!)))
   expect(reads.events - before).toBeLessThanOrEqual(positions.length)
-  for (const { follower } of many) tails.leave(follower)
+  for (const { subscriber } of many) tails.leave(subscriber)
 })
 
 test('after the database was away a tail goes on where it was', async () => {
-  const { until, follower } = follow()
+  const { until, subscriber } = follow()
   const last = await insert()
   await until(last)
   isAway = true
@@ -155,7 +155,7 @@ test('after the database was away a tail goes on where it was', async () => {
   isAway = false
   await until(meanwhile)
   expect((linesAfter(last) as Line[]).map(({ position }) => position)).toEqual([meanwhile])
-  tails.leave(follower)
+  tails.leave(subscriber)
 })
 
 test('a follower of one shard is not woken for another', async () => {
@@ -167,15 +167,15 @@ test('a follower of one shard is not woken for another', async () => {
   tails.noticeAppend(0, position)
   await all.until(position)
   if (TEST_SHARDS > 1) expect(own.wakes).toBe(wakes)
-  tails.leave(own.follower)
-  tails.leave(all.follower)
+  tails.leave(own.subscriber)
+  tails.leave(all.subscriber)
 })
 
 test('when the last one leaves, all is forgotten and nothing more is read', async () => {
-  const { until, follower } = follow()
+  const { until, subscriber } = follow()
   const position = await insert()
   await until(position)
-  tails.leave(follower)
+  tails.leave(subscriber)
   const before = { ...reads }
   tails.noticeAppend(0, await insert())
   expect(reads).toEqual(before)

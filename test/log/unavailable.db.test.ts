@@ -51,7 +51,7 @@ describe.skipIf(TEST_SHARDS === 1)('while one shard can not be appended to', () 
   const service = useService({
     intervals: {
       database: { ...INTERVALS.database, lockTimeoutMs: 200 },
-      log: { ...INTERVALS.log, awayMs: 60_000 },
+      log: { ...INTERVALS.log, cooldownMs: 60_000 },
     },
   })
 

@@ -5,8 +5,8 @@ import { decodeEvent, EVENT_TYPES, type Event, toRows } from '../../src/events/e
 import {
   answerFlush,
   encodeFlush,
-  type ResolvedFlush,
-  resolveFlush,
+  type AttributedFlush,
+  attributeFlush,
 } from '../../src/events/flush.ts'
 import { parseApiKeyFlush, parseKeyFlush } from '../../src/http/flushes/model.ts'
 import { CURRENT } from '../../src/read-model/projections/index.ts'
@@ -150,7 +150,7 @@ test(
       expect(decodeEvent(type, version, Buffer.from(text))).toEqual(event)
       seen.read++
       const rows = toRows(event)
-      if (rows !== null) answerFlush(event as ResolvedFlush)
+      if (rows !== null) answerFlush(event as AttributedFlush)
       if (event.type === 'ApiKeyStatsFlushed') {
         // Every entry has a group, or is known to have none.
         expect(event.data.counts.reduce((sum, next) => sum + next, 0)).toBe(rows!.length)
@@ -182,7 +182,7 @@ function modelOf(put: CatalogPut): Model {
 }
 
 /** The flush as its event is read back from the log, resolved with the model's catalog. */
-function toEvent(model: Model, kind: Kind, text: string): ResolvedFlush {
+function toEvent(model: Model, kind: Kind, text: string): AttributedFlush {
   const groupOf = (id: number) => {
     const key = live(model.apiKeys.get(id))
     if (!key) return null
@@ -197,17 +197,17 @@ function toEvent(model: Model, kind: Kind, text: string): ResolvedFlush {
       ? { type: 'KeyStatsFlushed' as const, entries: parseKeyFlush(text) }
       : { type: 'ApiKeyStatsFlushed' as const, entries: parseApiKeyFlush(text) }
   if ('error' in parsed.entries) throw new Error(`${text}: ${parsed.entries.detail}`)
-  const resolved = resolveFlush(parsed as Parameters<typeof resolveFlush>[0], {
+  const attributed = attributeFlush(parsed as Parameters<typeof attributeFlush>[0], {
     groupOf,
     quotaTrackedOf,
   })
   const event = decodeEvent(
-    resolved.type,
-    EVENT_TYPES[resolved.type].version,
-    encodeFlush(resolved),
-  ) as ResolvedFlush
+    attributed.type,
+    EVENT_TYPES[attributed.type].version,
+    encodeFlush(attributed),
+  ) as AttributedFlush
   // Version 1 was the columns as they are in memory; upcast it says the same.
-  expect(decodeEvent(resolved.type, 1, JSON.stringify(resolved.data))).toEqual(event)
+  expect(decodeEvent(attributed.type, 1, JSON.stringify(attributed.data))).toEqual(event)
   return event
 }
 

@@ -22,10 +22,10 @@ const BATCHES = navigator.hardwareConcurrency + 1
 export function together(runs: readonly Run[], msOf: (run: Run) => number): Batch[] {
   const singles = alone(runs, msOf)
   const allMs = singles.reduce((sum, { ms }) => sum + ms, 0)
-  const mostMs = Math.min(allMs / BATCHES, LONGEST_MS)
+  const maxMs = Math.min(allMs / BATCHES, LONGEST_MS)
   const batches: Batch[] = []
   for (const single of singles) {
-    const fits = (batch: Batch) => batch.shards === single.shards && batch.ms + single.ms <= mostMs
+    const fits = (batch: Batch) => batch.shards === single.shards && batch.ms + single.ms <= maxMs
     const batch = batches.find(fits)
     if (batch === undefined) batches.push(single)
     else {

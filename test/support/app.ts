@@ -1,9 +1,9 @@
 import pino from 'pino'
 import { Reads } from '../../src/cluster/replicas/reads.ts'
-import { Attempts } from '../../src/http/attempts.ts'
+import { UnknownTokenLimiter } from '../../src/http/attempts.ts'
 import { toServed } from '../../src/http/base-path.ts'
 import { openPools } from '../../src/platform/postgres/pool.ts'
-import { makeParts } from '../../src/service/components.ts'
+import { createComponents } from '../../src/service/components.ts'
 import { createApp } from '../../src/service/routes.ts'
 import { makeOrigin } from './origin.ts'
 import type { TestDatabase } from './server.ts'
@@ -14,12 +14,12 @@ export type AppRoute = { method: string; path: string }
 /** Every route that the app itself knows, hidden ones too. */
 export async function listRoutes({ address }: TestDatabase, shards: number): Promise<AppRoute[]> {
   const logger = pino({ level: 'silent' })
-  const bounds = { shards, bodyLimitBytes: 1_024, unknownTokens: 1, maxFollowers: 1 }
+  const bounds = { shards, bodyLimitBytes: 1_024, unknownTokens: 1, maxSubscribers: 1 }
   const { origin, remove } = await makeOrigin()
   const pools = openPools(address, shards)
   const reads = await Reads.open({ sql: pools.read, replicas: [], logger })
   const config = { host: '127.0.0.1', port: 0, ...bounds }
-  const parts = await makeParts(
+  const parts = await createComponents(
     { config, address, tokens: TOKENS, origin, logger },
     ...([pools, reads] as const),
   )
@@ -32,7 +32,7 @@ export async function listRoutes({ address }: TestDatabase, shards: number): Pro
     hasMetrics: true,
     metricsToken: null,
     idleTimeoutSeconds: 90,
-    attempts: new Attempts(bounds.unknownTokens),
+    attempts: new UnknownTokenLimiter(bounds.unknownTokens),
     isStopping: () => false,
   })
   const routes = app.routes.map(({ method, path }) => ({ method, path: toServed(path) }))

@@ -122,7 +122,7 @@ export const importTestArchive = (database: TestDatabase, directory: string) =>
   importBy(database, directory, 1, importArchive)
 
 /** As `importTestArchive`, with `--reshard` to so many shards. */
-export const dealTestArchive = (database: TestDatabase, directory: string, shards: number) =>
+export const reshardTestArchive = (database: TestDatabase, directory: string, shards: number) =>
   importBy(database, directory, shards, async (options) => {
     const { positions } = await reshardArchive({ ...options, shards })
     return positions

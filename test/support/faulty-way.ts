@@ -25,7 +25,7 @@ export const NETWORK_FAULTS = [
 ]
 export type NetworkFault = (typeof NETWORK_FAULTS)[number]
 
-export type FaultyWay = {
+export type FaultyProxy = {
   address: ServerAddress
   /** Connections that were asked for. */
   readonly asked: number
@@ -42,10 +42,10 @@ export type FaultOptions = { delayMs: { shortest: number; longest: number }; ran
 const CUT_CHANCE = 0.1
 
 /** A way to a PostgreSQL server, without TLS, that can fail in every way of a network. */
-export async function startFaultyWay(
+export async function startFaultyProxy(
   upstream: ServerAddress,
   options: FaultOptions,
-): Promise<FaultyWay> {
+): Promise<FaultyProxy> {
   const open = new Set<Connection>()
   let fault: NetworkFault | null = null
   let purpose: Purpose = 'all'

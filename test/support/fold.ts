@@ -1,7 +1,7 @@
 import type { Sql } from '../../src/platform/postgres/pool.ts'
 import { PROJECTIONS } from '../../src/read-model/projections/index.ts'
 import type { Projection } from '../../src/read-model/projections/projection.ts'
-import { Pass } from '../../src/read-model/projector/batch.ts'
+import { FoldBatch } from '../../src/read-model/projector/batch.ts'
 import { type Checkpoint, readCheckpoints } from '../../src/read-model/projector/checkpoint.ts'
 
 /** Reads all that is new after these checkpoints and writes it, in one pass. */
@@ -11,8 +11,8 @@ export async function runPass(
   checkpoints: Checkpoint[],
   projections: readonly Projection[] = PROJECTIONS,
 ) {
-  const pass = new Pass(shard, projections, checkpoints)
-  await pass.readNew(sql, { readEvents: 5_000, isEnough: () => false })
+  const pass = new FoldBatch(shard, projections, checkpoints)
+  await pass.readFromLog(sql, { readEvents: 5_000, isEnough: () => false })
   const written = await pass.write(sql)
   return { written, position: pass.position, events: pass.events }
 }

@@ -3,10 +3,10 @@ import { type TestService, TOKENS } from './service.ts'
 /** A block of an event stream, as it was sent; absent where it has no such field. */
 export type Block = { id?: string; event?: string; data?: string; retry?: string; comment?: string }
 
-export type FollowOptions = { lastEventId?: string; token?: string; accept?: string }
+export type SubscriptionOptions = { lastEventId?: string; token?: string; accept?: string }
 
 /** An event stream that is read a block at a time. */
-export class FollowedStream {
+export class SubscribedStream {
   #text = ''
   #blocks: Block[] = []
   readonly #reader: { read(): Promise<{ done: boolean; value?: Uint8Array }> }
@@ -21,7 +21,7 @@ export class FollowedStream {
     this.#reader = response.body!.getReader()
   }
 
-  static async open(service: TestService, query: string, options: FollowOptions = {}) {
+  static async open(service: TestService, query: string, options: SubscriptionOptions = {}) {
     const { lastEventId, token = TOKENS.auditor, accept = 'text/event-stream' } = options
     const abort = new AbortController()
     const response = await fetch(`${service.url}/audit/events?${query}`, {
@@ -33,7 +33,7 @@ export class FollowedStream {
       },
     })
     if (response.status !== 200) throw new Error(`${response.status} ${await response.text()}`)
-    return new FollowedStream(response, abort)
+    return new SubscribedStream(response, abort)
   }
 
   /**

@@ -3,7 +3,7 @@ import type { ServerAddress } from '../../src/platform/postgres/pool.ts'
 import { socketOf, through } from './proxy.ts'
 import { joinSockets, listenLocally } from './sockets.ts'
 
-export type MeteredWay = {
+export type MeteredProxy = {
   address: ServerAddress
   /** Bytes that the server has sent. */
   readonly bytes: number
@@ -16,7 +16,7 @@ export type MeteredWay = {
 }
 
 /** A way to a PostgreSQL server that counts what comes over it, and can be lost altogether. */
-export async function startMeter(upstream: ServerAddress): Promise<MeteredWay> {
+export async function startMeter(upstream: ServerAddress): Promise<MeteredProxy> {
   const sockets = new Set<net.Socket>()
   let bytes = 0
   let swallowed = new WeakSet<net.Socket>()

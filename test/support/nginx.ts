@@ -53,17 +53,17 @@ http {
     stdout: 'ignore',
     stderr: 'pipe',
   })
-  const ask = (path: string, init: RequestInit = {}) =>
+  const requestCatchUp = (path: string, init: RequestInit = {}) =>
     fetch(`http://${HOST}${path}`, { ...init, unix: socket, redirect: 'manual' })
   await until(async () => {
     if (nginx.exitCode !== null) throw new Error(await nginx.stderr.text())
-    return ask('/').then(
+    return requestCatchUp('/').then(
       () => true,
       () => false,
     )
   })
   return {
-    fetch: ask,
+    fetch: requestCatchUp,
     stop: async () => {
       nginx.kill('SIGTERM')
       await nginx.exited

@@ -5,7 +5,7 @@ import { joinSockets, listenLocally } from './sockets.ts'
 /** Where a connection is cut: the statement never arrives, or its commit is never heard of. */
 export type Cut = 'before' | 'after commit'
 
-export type LossyWay = {
+export type LossyProxy = {
   address: ServerAddress
   /**
    * Cuts the connection on which `statement` runs next, once; resolves when that was done. `skip` of
@@ -23,7 +23,7 @@ const READY_FOR_QUERY = 0x5a
 const NO_TLS = 0x4e
 
 /** A way to a PostgreSQL server that can lose a connection at a chosen moment. */
-export async function startProxy(upstream: ServerAddress): Promise<LossyWay> {
+export async function startProxy(upstream: ServerAddress): Promise<LossyProxy> {
   const sockets = new Set<net.Socket>()
   let armed: Armed | null = null
 

@@ -43,7 +43,7 @@ export type TestServiceOptions = {
   metricsAddress?: { host: string; port: number }
   bodyLimitBytes?: number
   unknownTokens?: number
-  maxFollowers?: number
+  maxSubscribers?: number
   logPublic?: boolean
   basePath?: string
   /** What signs, and keeps the tree heads, where another instance or an earlier one has it too. */
@@ -68,7 +68,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
       bodyLimitBytes: options.bodyLimitBytes ?? 16 * 1024 * 1024,
       // Tests present many.
       unknownTokens: options.unknownTokens ?? 1_000_000,
-      maxFollowers: options.maxFollowers ?? 5_000,
+      maxSubscribers: options.maxSubscribers ?? 5_000,
       logPublic: options.logPublic ?? false,
       basePath: options.basePath ?? '',
     },

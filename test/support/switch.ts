@@ -4,7 +4,7 @@ import { socketOf, through } from './proxy.ts'
 import { joinSockets, listenLocally } from './sockets.ts'
 
 /** An address that stays while the server behind it changes, as a failover manager keeps one. */
-export type SwitchedWay = {
+export type SwitchableProxy = {
   address: ServerAddress
   /** Cuts all connections; new ones go to this server, or are refused (null). */
   lead(to: ServerAddress | null): void
@@ -12,7 +12,7 @@ export type SwitchedWay = {
 }
 
 /** Begins with a way to `first`. */
-export async function startSwitch(first: ServerAddress): Promise<SwitchedWay> {
+export async function startSwitch(first: ServerAddress): Promise<SwitchableProxy> {
   const sockets = new Set<net.Socket>()
   let upstream: ServerAddress | null = first
   const proxy = net.createServer((client) => {

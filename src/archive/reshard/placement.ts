@@ -1,6 +1,6 @@
 import type { LineEvent } from '../../events/event-line.ts'
 import { shardOfKey } from '../../events/shard-of-key.ts'
-import { STATEMENT_TYPES } from '../../events/statement.ts'
+import { SERVICE_EVENT_TYPES } from '../../events/statement.ts'
 
 /** Where an event stands in a log. */
 export type Place = { shard: number; position: number }
@@ -15,10 +15,10 @@ export type Place = { shard: number; position: number }
  *
  * So the new log follows from the events alone, and everybody who has them can make it.
  */
-export class Dealer {
+export class ShardPlacement {
   /** Events of each shard so far. */
   readonly sizes: number[]
-  leftOut = 0
+  skipped = 0
   #turn = 0
 
   constructor(readonly shards: number) {
@@ -27,8 +27,8 @@ export class Dealer {
 
   /** The place of the next event; null where it has none. */
   place(event: LineEvent): Place | null {
-    if ((STATEMENT_TYPES as readonly string[]).includes(event.type)) {
-      this.leftOut++
+    if ((SERVICE_EVENT_TYPES as readonly string[]).includes(event.type)) {
+      this.skipped++
       return null
     }
     const shard = this.#shardOf(event)

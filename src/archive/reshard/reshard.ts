@@ -1,15 +1,15 @@
 import { toLeaf } from '../../events/leaf.ts'
 import type { Positions } from '../../events/positions.ts'
 import { SHARDS_CHANGED_KEY, type ShardsChange } from '../../events/statement.ts'
-import { appendStatement } from '../../log/append-event.ts'
+import { appendServiceEvent } from '../../log/append-event.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
-import { StartError } from '../../platform/user-error.ts'
+import { UserError } from '../../platform/user-error.ts'
 import { checkMerged } from '../check.ts'
 import type { ImportOptions } from '../import.ts'
 import { fillEmptyLog, Inserts, refuse } from '../insert.ts'
 import { setCatalog } from '../set-catalog.ts'
 import { checkSignedHeads, readSignedHeads, type SignedHeads } from '../transparency.ts'
-import { Dealer } from './placement.ts'
+import { ShardPlacement } from './placement.ts'
 import { SignedTrees } from './signed-trees.ts'
 
 export type ReshardOptions = ImportOptions & {
@@ -20,7 +20,7 @@ export type ReshardOptions = ImportOptions & {
 }
 
 /** Where the log ends then, and how many statements about the old log have no place in it. */
-export type Resharded = { positions: Positions; leftOut: number }
+export type Resharded = { positions: Positions; skipped: number }
 
 /**
  * As `importArchive`, into a log of another number of shards (deal.ts). Behind what was dealt to it
@@ -33,26 +33,26 @@ export async function reshardArchive(options: ReshardOptions): Promise<Resharded
   await checkSignedHeads(directory, manifest, refuse)
   const signed = await readSignedHeads(directory, manifest)
   return fillEmptyLog(options.sql, shards, async (transaction) => {
-    const dealer = new Dealer(shards)
-    const catalogPosition = await insertDealt(transaction, options, dealer, signed)
+    const placement = new ShardPlacement(shards)
+    const catalogPosition = await insertResharded(transaction, options, placement, signed)
     await setCatalog(transaction, catalogPosition)
     const positions: number[] = []
     for (let shard = 0; shard < shards; shard++) {
-      const payload = stateChange(options, dealer, signed, shard)
+      const payload = stateChange(options, placement, signed, shard)
       const statement = { type: 'ShardsChanged', payload } as const
-      const said = await appendStatement(transaction, shard, statement, SHARDS_CHANGED_KEY)
+      const said = await appendServiceEvent(transaction, shard, statement, SHARDS_CHANGED_KEY)
       positions.push(said.position)
     }
     signal.throwIfAborted()
-    return { positions, leftOut: dealer.leftOut }
+    return { positions, skipped: placement.skipped }
   })
 }
 
 /** Gives the new position of the last CatalogChanged, -1 where there is none. */
-async function insertDealt(
+async function insertResharded(
   transaction: Transaction,
   { directory, manifest, signal, onProgress }: ReshardOptions,
-  dealer: Dealer,
+  placement: ShardPlacement,
   signed: SignedHeads,
 ): Promise<number> {
   let catalogPosition = -1
@@ -62,18 +62,18 @@ async function insertDealt(
     onProgress(imported, manifest.events)
   })
   const trees = new SignedTrees(signed, (message) => {
-    throw new StartError(`Nothing was imported. ${message}.`)
+    throw new UserError(`Nothing was imported. ${message}.`)
   })
   for await (const events of checkMerged(directory, manifest, refuse)) {
     for (const checked of events) {
       const { event } = checked
       trees.append(checked)
       if (event.type === 'CatalogChanged' && event.shard !== 0) refuseChange(event)
-      const place = dealer.place(event)
+      const place = placement.place(event)
       if (place === null) continue
       if (event.type === 'CatalogChanged') catalogPosition = place.position
-      const dealt = { ...event, ...place }
-      await inserts.add({ leaf: toLeaf(dealt), event: dealt })
+      const resharded = { ...event, ...place }
+      await inserts.add({ leaf: toLeaf(resharded), event: resharded })
     }
   }
   trees.end()
@@ -83,7 +83,7 @@ async function insertDealt(
 
 /** No append makes one there, and where it belongs among the others nobody can tell. */
 function refuseChange({ shard, position }: { shard: number; position: number }): never {
-  throw new StartError(
+  throw new UserError(
     `Nothing was imported. ${shard}/${position} is a change of the catalog: only shard 0 has any.`,
   )
 }
@@ -91,19 +91,19 @@ function refuseChange({ shard, position }: { shard: number; position: number }):
 /** Of the old heads a shard cites every so many: all are cited, and no event is too large. */
 function stateChange(
   { manifest, manifestSha256, shards }: ReshardOptions,
-  { leftOut }: Dealer,
+  { skipped }: ShardPlacement,
   { heads }: SignedHeads,
   shard: number,
 ): ShardsChange {
-  const cited = [...heads].filter(([old]) => old % shards === shard).sort(([a], [b]) => a - b)
+  const linked = [...heads].filter(([old]) => old % shards === shard).sort(([a], [b]) => a - b)
   return {
     shards,
     archive: {
       manifest_sha256: manifestSha256,
       shards: manifest.shards.length,
       events: manifest.events,
-      left_out: leftOut,
+      left_out: skipped,
     },
-    previous: cited.map(([, note]) => note),
+    previous: linked.map(([, note]) => note),
   }
 }

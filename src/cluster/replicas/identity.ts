@@ -13,7 +13,7 @@ export type Identity = {
 export type Description = { isReplica: boolean; progress: Progress; lastEvents: EventMark[] }
 
 /** Why a server that answers is not to be read from. */
-export type Strangeness = 'other database' | 'other log' | 'not a replica' | 'shared sessions'
+export type Mismatch = 'other database' | 'other log' | 'not a replica' | 'shared sessions'
 
 /** What tells an event from any other that could stand in its place. */
 type EventMark = { shard: number; recorded_at: string; payload_sha256: string }

@@ -1,6 +1,6 @@
 import type { Positions } from '../../events/positions.ts'
 import type { Intervals } from '../../platform/intervals.ts'
-import { isUnavailable, NotNow } from '../../platform/postgres/errors.ts'
+import { isUnavailable, TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
 import type { Sql } from '../../platform/postgres/pool.ts'
 import {
   describeServer,
@@ -9,7 +9,7 @@ import {
   isAt,
   isSame,
   readIdentity,
-  type Strangeness,
+  type Mismatch,
 } from './identity.ts'
 import { countMissing, type Progress, readProgress } from './progress.ts'
 import type { ProgressWatch } from './progress-watch.ts'
@@ -35,7 +35,7 @@ export async function readPrimaryHeads(
  * Looks whether a server is a replica of the primary, and whether it has in time (`ms`) what the
  * log had before. Null where only the primary could tell. Rejects where the replica is away.
  */
-export async function lookAt(
+export async function pollServer(
   primary: Primary,
   heads: Positions | null,
   replica: { sql: Sql; watch: ProgressWatch },
@@ -51,7 +51,7 @@ export async function lookAt(
   if (isOfLog === null) return null
   if (!isOfLog) return refused('other log')
   if (!description.isReplica) return refused('not a replica')
-  const isThere = await replica.watch.reach({ of: 'events', positions: heads }, ms)
+  const isThere = await replica.watch.reach({ kind: 'events', positions: heads }, ms)
   return isThere ? 'kept up' : 'late'
 }
 
@@ -75,7 +75,7 @@ export async function measureLag(
   )
 }
 
-export const refused = (why: Strangeness): Found => ({ state: 'refused', why })
+export const refused = (why: Mismatch): Found => ({ state: 'refused', why })
 
 async function orNull<Value>(reading: Promise<Value>): Promise<Value | null> {
   try {
@@ -90,7 +90,7 @@ async function orNull<Value>(reading: Promise<Value>): Promise<Value | null> {
 async function within<Value>(ms: number, work: Promise<Value>): Promise<Value> {
   let timer: ReturnType<typeof setTimeout>
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new NotNow(`no answer in ${ms} ms`)), ms)
+    timer = setTimeout(() => reject(new TemporarilyUnavailable(`no answer in ${ms} ms`)), ms)
   })
   return Promise.race([work, late]).finally(() => clearTimeout(timer))
 }

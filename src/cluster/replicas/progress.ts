@@ -12,7 +12,7 @@ import { usage } from '../../read-model/projections/usage.ts'
 export type Progress = { events: Positions; current: Positions; usage: Positions }
 
 /** What a read needs to be there: up to these positions. */
-export type Need = { of: keyof Progress; positions: Positions }
+export type ReadRequirement = { kind: keyof Progress; positions: Positions }
 
 /** Before anything is known. */
 export const NO_PROGRESS: Progress = { events: [], current: [], usage: [] }
@@ -42,8 +42,8 @@ export async function readProgress(sql: Sql | Transaction): Promise<Progress> {
 }
 
 /** True where nothing of what is needed is missing. */
-export function meets(progress: Progress, { of, positions }: Need): boolean {
-  return covers(progress[of], positions)
+export function meets(progress: Progress, { kind, positions }: ReadRequirement): boolean {
+  return covers(progress[kind], positions)
 }
 
 /** How many events of `all` aren't in `some` yet. */

@@ -1,13 +1,13 @@
 import type { Logger } from 'pino'
-import { TooLate, Turns } from '../../platform/async/turns.ts'
+import { SemaphoreTimeout, Semaphore } from '../../platform/async/turns.ts'
 import { INTERVALS, type Intervals } from '../../platform/intervals.ts'
 import { readPlacement } from '../../platform/postgres/citus/distribute.ts'
-import { NotNow } from '../../platform/postgres/errors.ts'
+import { TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
 import type { ServerAddress, Sql, Transaction } from '../../platform/postgres/pool.ts'
 import { SHARES_SESSIONS } from '../../platform/postgres/pooler.ts'
-import { StartError } from '../../platform/user-error.ts'
+import { UserError } from '../../platform/user-error.ts'
 import { readIdentity } from './identity.ts'
-import type { Need } from './progress.ts'
+import type { ReadRequirement } from './progress.ts'
 import { type Outcome, Replica, type ReplicaState } from './replica.ts'
 
 /** Reads of the log at once, and milliseconds that another waits. */
@@ -35,7 +35,7 @@ export class Reads {
   /** Told of each read, where there are replicas. */
   onServed: (served: Served) => void = () => {}
   #turn = 0
-  readonly #logTurns = new Turns(LOG_READS)
+  readonly #logReads = new Semaphore(LOG_READS)
 
   private constructor(
     private readonly options: ReadsOptions,
@@ -49,19 +49,19 @@ export class Reads {
   static async open(options: ReadsOptions): Promise<Reads> {
     const { sql, intervals = INTERVALS.replicas, logger } = options
     if (options.replicas.length === 0) return new Reads(options, [])
-    if ((await readPlacement(sql)) === 'distributed') throw new StartError(SPREAD)
+    if ((await readPlacement(sql)) === 'distributed') throw new UserError(SPREAD)
     const primary = { sql, identity: await readIdentity(sql) }
     const replicas = options.replicas.map(
       (address, number) => new Replica({ number, address, primary, intervals, logger }),
     )
     const reads = new Reads(options, replicas)
     await Promise.all(replicas.map((replica) => replica.look()))
-    const strange = replicas.find(
+    const mismatch = replicas.find(
       ({ state, why }) => state === 'refused' && why !== 'not a replica',
     )
-    if (!strange) return reads
+    if (!mismatch) return reads
     await reads.close()
-    throw new StartError(explainStrangeness(strange))
+    throw new UserError(describeMismatch(mismatch))
   }
 
   /**
@@ -70,7 +70,7 @@ export class Reads {
    * pool; it is called again where it came to nothing.
    */
   async read<Value>(
-    need: Need | null | (() => Promise<Need>),
+    need: ReadRequirement | null | (() => Promise<ReadRequirement>),
     read: (sql: Sql | Transaction) => Promise<Value>,
   ): Promise<Value> {
     const replica = this.#choose(need !== null)
@@ -87,14 +87,14 @@ export class Reads {
    * totals never waits for who walks through their history.
    */
   readLog<Value>(
-    need: Need | null | (() => Promise<Need>),
+    need: ReadRequirement | null | (() => Promise<ReadRequirement>),
     read: (sql: Sql | Transaction) => Promise<Value>,
   ): Promise<Value> {
-    return this.#logTurns
-      .take(() => this.read(need, read), LOG_WAIT_MS)
+    return this.#logReads
+      .run(() => this.read(need, read), LOG_WAIT_MS)
       .catch((error: unknown) => {
-        if (!(error instanceof TooLate)) throw error
-        throw new NotNow('busy', 2, 'Too many reads of the log are under way.')
+        if (!(error instanceof SemaphoreTimeout)) throw error
+        throw new TemporarilyUnavailable('busy', 2, 'Too many reads of the log are under way.')
       })
   }
 
@@ -136,7 +136,7 @@ const SPREAD =
   'this database are spread over several. Unset it, and start again.'
 
 // The URL isn't shown: it may hold a password.
-function explainStrangeness({ number, why }: Replica): string {
+function describeMismatch({ number, why }: Replica): string {
   const which = `Server ${number + 1} of DATABASE_READ_URL`
   if (why === 'shared sessions') return `${which} is ${SHARES_SESSIONS}`
   return why === 'other log'

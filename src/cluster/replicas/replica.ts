@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import type { Intervals } from '../../platform/intervals.ts'
-import { isConnectionLost, isDatabaseError, NotNow } from '../../platform/postgres/errors.ts'
+import { isConnectionLost, isDatabaseError, TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
 import {
   inSnapshot,
   openReplicaPools,
@@ -14,17 +14,17 @@ import { PROJECTIONS } from '../../read-model/projections/index.ts'
 import {
   type Found,
   type Lag,
-  lookAt,
+  pollServer,
   measureLag,
   type Primary,
   readPrimaryHeads,
   refused,
 } from './look.ts'
-import { meets, type Need, readProgress } from './progress.ts'
+import { meets, type ReadRequirement, readProgress } from './progress.ts'
 import { ProgressWatch } from './progress-watch.ts'
 
 /** A replica that was behind is used again when so many looks in a row found it no later. */
-const KEPT_UP_LOOKS = 3
+const CAUGHT_UP_POLLS = 3
 
 /**
  * `used`; `behind`: only by reads that need nothing of it; `away`: it doesn't answer; `refused`: it
@@ -67,11 +67,11 @@ export class Replica {
   #pools: ReplicaPools
   readonly #watch: ProgressWatch
   /** Of each read under way, what ends it. */
-  readonly #running = new Set<(error: NotNow) => void>()
-  #keptUp = 0
+  readonly #running = new Set<(error: TemporarilyUnavailable) => void>()
+  #caughtUpSince = 0
   /** Whether a pooler shares its sessions; null: not known. */
   #isShared: boolean | null = null
-  #looking: Promise<void> | null = null
+  #polling: Promise<void> | null = null
   #timer: ReturnType<typeof setTimeout> | undefined
   #isStopped = false
 
@@ -79,7 +79,7 @@ export class Replica {
     this.#pools = openReplicaPools(options.address)
     this.#watch = new ProgressWatch(
       () => readProgress(this.#pools.look),
-      () => this.#hurry(),
+      () => this.#pollNow(),
     )
   }
 
@@ -91,29 +91,29 @@ export class Replica {
   look(): Promise<void> {
     const { pollIntervalMs } = this.options.intervals
     clearTimeout(this.#timer)
-    this.#looking ??= this.#look().finally(() => {
-      this.#looking = null
+    this.#polling ??= this.#poll().finally(() => {
+      this.#polling = null
       if (!this.#isStopped) this.#timer = setTimeout(() => void this.look(), pollIntervalMs)
     })
-    return this.#looking
+    return this.#polling
   }
 
   async stop(): Promise<void> {
     this.#isStopped = true
     clearTimeout(this.#timer)
-    await this.#looking
+    await this.#polling
     await closePools(this.#pools, 5)
   }
 
   /** Reads in a snapshot that has what is needed; null: in any. */
   async read<Value>(
-    need: Need | null,
+    need: ReadRequirement | null,
     run: (transaction: Transaction) => Promise<Value>,
   ): Promise<Outcome<Value>> {
     const { behindAfterMs } = this.options.intervals
     if (need !== null && !(await this.#watch.reach(need, behindAfterMs))) {
-      this.#keptUp = 0
-      if (this.state === 'used') this.#become('behind')
+      this.#caughtUpSince = 0
+      if (this.state === 'used') this.#setState('behind')
       return { kind: 'not', why: 'behind' }
     }
     return this.#try((sql) => inSnapshot(sql, (transaction) => readIn(transaction, need, run)))
@@ -126,19 +126,19 @@ export class Replica {
 
   async #try<Value>(run: (sql: Sql) => Promise<Value>): Promise<Outcome<Value>> {
     try {
-      return { kind: 'read', value: await this.#untilAway(run(this.#pools.read)) }
+      return { kind: 'read', value: await this.#unavailableDeadline(run(this.#pools.read)) }
     } catch (error) {
       // It waited for another connection than the one it got: several servers have one name.
       if (error instanceof Behind) return { kind: 'not', why: 'behind' }
       if (!isDatabaseError(error)) throw error
       if (!isConnectionLost(error)) return { kind: 'not', why: 'failed' }
-      this.#hurry()
+      this.#pollNow()
       return { kind: 'not', why: 'away' }
     }
   }
 
   /** As `work`; rejects as soon as it is known to be away, whatever becomes of the work. */
-  #untilAway<Value>(work: Promise<Value>): Promise<Value> {
+  #unavailableDeadline<Value>(work: Promise<Value>): Promise<Value> {
     return new Promise((resolve, reject) => {
       this.#running.add(reject)
       work.then(resolve, reject).finally(() => this.#running.delete(reject))
@@ -146,15 +146,15 @@ export class Replica {
   }
 
   /** Looks at once: something says that it is away. */
-  #hurry(): void {
+  #pollNow(): void {
     if (!this.#isStopped) void this.look()
   }
 
-  async #look(): Promise<void> {
+  async #poll(): Promise<void> {
     const { primary, intervals, logger } = this.options
     try {
       const heads = await readPrimaryHeads(primary, intervals)
-      this.#judge(await this.#find(heads))
+      this.#evaluate(await this.#find(heads))
       if (heads === null) return
       this.lag = (await measureLag(primary, heads, this.#watch.progress)) ?? this.lag
     } catch (error) {
@@ -170,7 +170,7 @@ export class Replica {
       this.#isShared ??= await sharesSessions(this.options.address)
       if (this.#isShared) return refused('shared sessions')
       const replica = { sql: this.#pools.look, watch: this.#watch }
-      return await lookAt(primary, heads, replica, intervals, ms)
+      return await pollServer(primary, heads, replica, intervals, ms)
     } catch (error) {
       if (!isDatabaseError(error)) throw error
       this.#renewPools()
@@ -178,15 +178,15 @@ export class Replica {
     }
   }
 
-  #judge(found: Found | null): void {
+  #evaluate(found: Found | null): void {
     if (found === null) return
-    this.#keptUp = found === 'kept up' ? this.#keptUp + 1 : 0
-    if (found === 'late') this.#become('behind')
-    else if (found !== 'kept up') this.#become(found.state, found.why)
-    else if (this.state !== 'behind' || this.#keptUp >= KEPT_UP_LOOKS) this.#become('used')
+    this.#caughtUpSince = found === 'kept up' ? this.#caughtUpSince + 1 : 0
+    if (found === 'late') this.#setState('behind')
+    else if (found !== 'kept up') this.#setState(found.state, found.why)
+    else if (this.state !== 'behind' || this.#caughtUpSince >= CAUGHT_UP_POLLS) this.#setState('used')
   }
 
-  #become(state: ReplicaState, why: string | null = null): void {
+  #setState(state: ReplicaState, why: string | null = null): void {
     if (state === this.state && why === this.why) return
     const { logger } = this.options
     this.state = state
@@ -202,7 +202,7 @@ export class Replica {
     const old = this.#pools
     this.#isShared = null
     this.#pools = openReplicaPools(this.options.address)
-    const away = new NotNow('the replica is away')
+    const away = new TemporarilyUnavailable('the replica is away')
     for (const end of [...this.#running]) end(away)
     this.#watch.giveUp()
     void closePools(old, 0).catch(() => {})
@@ -217,7 +217,7 @@ export class Replica {
  */
 async function readIn<Value>(
   transaction: Transaction,
-  need: Need | null,
+  need: ReadRequirement | null,
   run: (transaction: Transaction) => Promise<Value>,
 ): Promise<Value> {
   const locked = transaction.unsafe(LOCK_GENERATIONS).execute()
@@ -225,7 +225,7 @@ async function readIn<Value>(
   return value
 }
 
-async function check(transaction: Transaction, need: Need | null): Promise<void> {
+async function check(transaction: Transaction, need: ReadRequirement | null): Promise<void> {
   if (need !== null && !meets(await readProgress(transaction), need)) throw new Behind()
 }
 

@@ -47,7 +47,7 @@ export class Failure extends Error {
 }
 
 /** What a read gave, and at which positions of the log it stands. */
-export type Taken<Value> = { value: Value; position: string | null }
+export type Result<Value> = { value: Value; position: string | null }
 
 /** What Eden gives for a request. */
 export type Answer<Value> = {
@@ -61,7 +61,7 @@ export type Answer<Value> = {
 export const onUnauthorized = { tell: () => {} }
 
 /** The body of a good answer; throws the Failure of any other. */
-export async function take<Value>(answer: Promise<Answer<Value>>): Promise<Taken<Value>> {
+export async function unwrap<Value>(answer: Promise<Answer<Value>>): Promise<Result<Value>> {
   let settled: Answer<Value>
   try {
     settled = await answer

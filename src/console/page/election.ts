@@ -1,5 +1,5 @@
 /** Milliseconds: how soon who leads answers, how often it gives a sign, when it counts as gone. */
-export const TIMES = { answer: 150, beat: 1_000, silence: 3_000 }
+export const TIMES = { answer: 150, heartbeat: 1_000, silence: 3_000 }
 
 type Message<State> =
   | { kind: 'ask' }
@@ -55,16 +55,16 @@ export class Election<State> {
   /** Tells all others, if this window leads. */
   tell(state: State): void {
     this.state = state
-    if (this.#isLeading) this.#beat()
+    if (this.#isLeading) this.#heartbeat()
   }
 
   #hear(message: Message<State>): void {
     if (message.kind === 'ask') {
-      if (this.#isLeading) this.#beat()
+      if (this.#isLeading) this.#heartbeat()
     } else if (message.kind === 'leave') {
       if (!this.#isLeading) this.#leadAfter(0)
     } else if (this.#isLeading && this.#id < message.from) {
-      this.#beat()
+      this.#heartbeat()
     } else {
       this.#resign()
       this.state = message.state
@@ -82,7 +82,7 @@ export class Election<State> {
   #lead(): void {
     this.#isLeading = true
     this.duties.lead()
-    this.#beat()
+    this.#heartbeat()
   }
 
   #resign(): void {
@@ -91,10 +91,10 @@ export class Election<State> {
     this.duties.resign()
   }
 
-  #beat(): void {
+  #heartbeat(): void {
     this.#post({ kind: 'beat', from: this.#id, state: this.state })
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#beat(), this.times.beat)
+    this.#timer = setTimeout(() => this.#heartbeat(), this.times.heartbeat)
   }
 
   #post(message: Message<State>): void {

@@ -1,5 +1,5 @@
 import { signal } from '@preact/signals'
-import { api, BASE, onUnauthorized, take } from './api.ts'
+import { api, BASE, onUnauthorized, unwrap } from './api.ts'
 
 export type Session = { name: string; role: string; expires_at: string | null }
 
@@ -19,7 +19,7 @@ onUnauthorized.tell = () => {
 
 /** Asks the service who is signed in; throws Failure. */
 export async function findSession(): Promise<void> {
-  session.value = (await take(api.session.get())).value
+  session.value = (await unwrap(api.session.get())).value
 }
 
 /** What went wrong, in a sentence; null: signed in. The token is kept nowhere. */

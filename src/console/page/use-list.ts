@@ -4,7 +4,7 @@ import { useRead } from './use-read.ts'
 
 /** Rows of a page, and the most that the service gives at once. */
 const PAGE = 100
-const MOST = 1_000
+const MAX = 1_000
 
 export type Page<Item> = { items: Item[]; next_cursor: string | null }
 
@@ -38,7 +38,7 @@ export function useList<Item>(
     key,
     async () => {
       const count = countOf(key)
-      if (count > MOST) return
+      if (count > MAX) return
       const wasLive = live.current
       const page = await loadPage({ limit: String(Math.max(PAGE, count)) })
       // More rows came meanwhile: these are too few.

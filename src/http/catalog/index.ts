@@ -4,7 +4,7 @@ import type { Catalog } from '../../log/catalog/catalog.ts'
 import { changeCatalog, type DecideChange } from '../../log/catalog/change.ts'
 import type { Pools } from '../../platform/postgres/pool.ts'
 import type { auth } from '../auth.ts'
-import type { Bodies } from '../body.ts'
+import type { BodyReader } from '../body.ts'
 import { describe } from '../openapi.ts'
 import { EXAMPLE_HASH, HashParams, IdParams } from '../params.ts'
 import type { Changing, Places } from '../places.ts'
@@ -14,7 +14,7 @@ import { CatalogBody, mergeRows, parseCatalog } from './model.ts'
 type Options = {
   pools: Pools
   catalog: Catalog
-  bodies: Bodies
+  bodies: BodyReader
   places: Places
   /** Tells that shard 0 has grown up to `position`. */
   onChanged: (shard: number, position: number) => void

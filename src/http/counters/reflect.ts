@@ -1,9 +1,9 @@
-import type { Need } from '../../cluster/replicas/progress.ts'
+import type { ReadRequirement } from '../../cluster/replicas/progress.ts'
 import type { Reads } from '../../cluster/replicas/reads.ts'
 import { covers, formatPositions, type Positions, parsePositions } from '../../events/positions.ts'
 import type { Pools, Sql, Transaction } from '../../platform/postgres/pool.ts'
-import type { Projector, ReadTrack } from '../../read-model/projector/projector.ts'
-import type { History } from '../../read-model/queries/as-of.ts'
+import type { Projector, AwaitedGroup } from '../../read-model/projector/projector.ts'
+import type { AsOfQueries } from '../../read-model/queries/as-of.ts'
 import { CursorError } from '../../read-model/queries/keyset-page.ts'
 import { type Reflected, readNow } from '../../read-model/queries/live.ts'
 import type { Source } from '../../read-model/queries/live-source.ts'
@@ -21,7 +21,7 @@ export type ReadOptions = {
   reads: Reads
   shards: number
   projector: Projector
-  history: History
+  history: AsOfQueries
   places: Places
 }
 
@@ -42,9 +42,9 @@ export async function reflect<Value>(
 ): Promise<Value> {
   const { history } = options
   const past = await findPositions(options, asking, asOf)
-  const tracks: ReadTrack[] = asOf.consistency === 'eventual' ? [] : ['current']
+  const awaited: AwaitedGroup[] = asOf.consistency === 'eventual' ? [] : ['current']
   try {
-    const { value, positions } = await readReflecting(options, asking, { past, tracks }, (sql) =>
+    const { value, positions } = await consistentRead(options, asking, { past, awaited }, (sql) =>
       past === null
         ? readNow(sql, read)
         : readNow(sql, (transaction) => history.read(transaction, past, scope, read)),
@@ -63,14 +63,14 @@ export async function reflect<Value>(
  * ago may be gone, where another server has taken the database's place, or its last commits were
  * lost: so what was read has to say that it reflects what was needed.
  */
-export async function readReflecting<Value>(
+export async function consistentRead<Value>(
   { projector, reads, places }: ReadOptions,
   asking: Asking,
-  { past, tracks }: { past: Positions | null; tracks: readonly ReadTrack[] },
+  { past, awaited }: { past: Positions | null; awaited: readonly AwaitedGroup[] },
   read: (sql: Sql | Transaction) => Promise<Reflected<Value>>,
 ): Promise<Reflected<Value>> {
   for (const end = performance.now() + WAIT_MS; ; ) {
-    const [need = null] = await Promise.all(tracks.map((track) => catchUp(projector, past, track)))
+    const [need = null] = await Promise.all(awaited.map((group) => catchUp(projector, past, group)))
     // The past is read from the log, too.
     const seen = await places.take(asking, () =>
       past === null ? reads.read(need, read) : reads.readLog(need, read),
@@ -85,11 +85,11 @@ export async function readReflecting<Value>(
 async function catchUp(
   projector: Projector,
   past: Positions | null,
-  track: ReadTrack,
-): Promise<Need> {
+  group: AwaitedGroup,
+): Promise<ReadRequirement> {
   const positions = past ?? (await projector.readHeads())
-  if (!(await projector.reach(positions, WAIT_MS, track))) throw unavailable('projections behind')
-  return { of: track, positions }
+  if (!(await projector.reach(positions, WAIT_MS, group))) throw unavailable('projections behind')
+  return { kind: group, positions }
 }
 
 /** The positions that a read is as of; null: now. */
@@ -106,7 +106,7 @@ export async function findPositions(
   if (as_of !== undefined) {
     const moment = toMoment(as_of)
     if (moment === null) throw invalid('There is no such time: as_of.')
-    const positions = await places.take(asking, () => history.positionsAt(moment))
+    const positions = await places.take(asking, () => history.positionsAsOf(moment))
     if (positions === null) throw invalid('That time is yet to come: as_of.')
     return positions
   }

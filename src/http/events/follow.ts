@@ -1,10 +1,10 @@
 import { formatPositions, type Positions } from '../../events/positions.ts'
-import { FollowedShard } from '../../log/subscriptions/catch-up-cursor.ts'
+import { CatchUpCursor } from '../../log/subscriptions/catch-up-cursor.ts'
 import type { Line } from '../../log/subscriptions/event-line.ts'
-import { takeOldest } from '../../log/subscriptions/merge-by-time.ts'
+import { takeNextByTime } from '../../log/subscriptions/merge-by-time.ts'
 import { type ReadPage, ShardPages } from '../../log/subscriptions/shard-cursor.ts'
-import type { Follower, Tails } from '../../log/subscriptions/tail-buffers.ts'
-import { isUnavailable, NotNow } from '../../platform/postgres/errors.ts'
+import type { Subscriber, TailBuffers } from '../../log/subscriptions/tail-buffers.ts'
+import { isUnavailable, TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
 import type { StreamSource } from '../streams.ts'
 
 /**
@@ -26,8 +26,8 @@ const MAX_HELD_BYTES = 512 * 1024 * 1024
 /** Bytes of pages that all followers hold; shared by them. */
 export type HeldPages = { bytes: number }
 
-export type FollowOptions = {
-  tails: Tails
+export type SubscriptionOptions = {
+  tails: TailBuffers
   held: HeldPages
   /** Null: all, merged. */
   shard: number | null
@@ -46,9 +46,9 @@ export type FollowOptions = {
  * Follows the log as server-sent events. What it holds is its positions and one small page: it
  * makes a chunk when its client can take one, and reads on from wherever the client is.
  */
-export class FollowSource implements StreamSource, Follower {
+export class SubscriptionSource implements StreamSource, Subscriber {
   readonly shard: number | null
-  readonly #shards: FollowedShard[]
+  readonly #shards: CatchUpCursor[]
   #left: number
   /** The client knows them: the last id that was sent. */
   #sentId: string | null = null
@@ -61,15 +61,15 @@ export class FollowSource implements StreamSource, Follower {
   #failure: { error: unknown } | null = null
   #resolve: (() => void) | null = null
 
-  constructor(private readonly options: FollowOptions) {
+  constructor(private readonly options: SubscriptionOptions) {
     const { shard, after, limit, tails, read, keeps } = options
     this.shard = shard
     this.#left = limit
     this.#shards = after.map(
       (position, i) =>
-        new FollowedShard(tails, keeps, new ShardPages(shard ?? i, position, read, PAGE)),
+        new CatchUpCursor(tails, keeps, new ShardPages(shard ?? i, position, read, PAGE)),
     )
-    tails.follow(this)
+    tails.subscribe(this)
   }
 
   async next(): Promise<Uint8Array[] | null> {
@@ -127,7 +127,7 @@ export class FollowSource implements StreamSource, Follower {
     }
     for (let bytes = 0; bytes < NEXT_BYTES && this.#left > 0; ) {
       const pagedBytes = this.#pagedBytes
-      const line = takeOldest(this.#shards)
+      const line = takeNextByTime(this.#shards)
       // Of a page that is used up the lines are still to be sent.
       this.#givenBytes += pagedBytes - this.#pagedBytes
       if (line === 'read') this.#read()
@@ -166,7 +166,7 @@ export class FollowSource implements StreamSource, Follower {
     try {
       if (this.options.held.bytes - this.#heldBytes > MAX_HELD_BYTES) {
         this.#dropPages()
-        throw new NotNow('too many streams')
+        throw new TemporarilyUnavailable('too many streams')
       }
       await Promise.all(this.#shards.map((shard) => shard.fill()))
     } catch (error) {

@@ -4,7 +4,7 @@ import type { Reads } from '../../cluster/replicas/reads.ts'
 import { PayloadError } from '../../events/columns.ts'
 import { decodeEvent, type StoredEvent, toRows } from '../../events/event.ts'
 import { toLeaf } from '../../events/leaf.ts'
-import { Heads } from '../../log/heads.ts'
+import { SingleFlight } from '../../log/heads.ts'
 import { readEvent, readHeads } from '../../log/read.ts'
 import type { Pools, Sql, Transaction } from '../../platform/postgres/pool.ts'
 import type { auth } from '../auth.ts'
@@ -38,10 +38,10 @@ export function audit(
   { pools, reads, shards, streams, places }: AuditOptions,
 ) {
   const roles = ['admin', 'auditor'] as const
-  const heads = new Heads(() => readHeads(pools.control))
+  const heads = new SingleFlight(() => readHeads(pools.control))
   const readHere = <Page>(asking: Asking, read: (sql: Sql | Transaction) => Promise<Page>) =>
     places.take(asking, () =>
-      reads.readLog(async () => ({ of: 'events', positions: await heads.read() }), read),
+      reads.readLog(async () => ({ kind: 'events', positions: await heads.read() }), read),
     )
   const answerPage = async (asking: Asking, wanted: EventsRequest) =>
     wanted.order === 'desc'
@@ -72,7 +72,7 @@ export function audit(
           case 'text/event-stream':
             return answer(
               form,
-              await streams.openFollow(principal, wanted, headers['last-event-id']),
+              await streams.openSubscription(principal, wanted, headers['last-event-id']),
             )
           default:
             return form satisfies never

@@ -32,7 +32,7 @@ export async function readPage(
   const read = await readEvents(sql, { shard: numbers[0]!, after: positions[0]! }, limits, filter)
   const events = read.events.slice(0, limit)
   if (read.events.length > limit) return { events, next: String(events.at(-1)!.position) }
-  return { events, next: read.ends ? null : String(read.lookedTo) }
+  return { events, next: read.ends ? null : String(read.readThrough) }
 }
 
 /**
@@ -52,7 +52,7 @@ export async function readNewestPage(
   const limits = { rows: limit + 1, bytes: Math.ceil(PAGE_BYTES / numbers.length) }
   const read = await Promise.all(
     numbers.map((number, i) => {
-      const range = { shard: number, after: -1, upTo: ends[i]! - 1, newestFirst: true }
+      const range = { shard: number, after: -1, through: ends[i]! - 1, newestFirst: true }
       return readEvents(sql, range, limits, filter)
     }),
   )
@@ -81,10 +81,10 @@ function merge(
     comesBefore,
   )
   let isDone = true
-  const positions = read.map(({ events: own, ends, lookedTo }) => {
+  const positions = read.map(({ events: own, ends, readThrough }) => {
     const told = own.length === 0 ? [] : events.filter(({ shard }) => shard === own[0]!.shard)
     if (told.length < own.length || !ends) isDone = false
-    return told.length === own.length && !ends ? lookedTo : told.at(-1)?.position
+    return told.length === own.length && !ends ? readThrough : told.at(-1)?.position
   })
   return { events, isDone, positions }
 }

@@ -1,5 +1,5 @@
 import type { Positions } from '../../events/positions.ts'
-import { type LineSource, takeOldest } from '../../log/subscriptions/merge-by-time.ts'
+import { type LineSource, takeNextByTime } from '../../log/subscriptions/merge-by-time.ts'
 import { type ReadPage, ShardPages } from '../../log/subscriptions/shard-cursor.ts'
 import type { StreamSource } from '../streams.ts'
 
@@ -15,7 +15,7 @@ export type RangeOptions = {
   shards: number[]
   after: Positions
   /** Positions that are committed: where the range ends, a shard each. */
-  upTo: Positions
+  through: Positions
   /** Events at most. */
   limit: number
   read: ReadPage
@@ -27,18 +27,18 @@ export class RangeSource implements StreamSource {
   #left: number
   #isOver = false
 
-  constructor({ shards, after, upTo, limit, read }: RangeOptions) {
+  constructor({ shards, after, through, limit, read }: RangeOptions) {
     const limits = { rows: PAGE_ROWS, bytes: Math.ceil(PAGE_BYTES / shards.length) }
     this.#left = limit
     this.#shards = shards.map(
-      (shard, i) => new RangeShard(new ShardPages(shard, after[i]!, read, limits), upTo[i]!),
+      (shard, i) => new RangeShard(new ShardPages(shard, after[i]!, read, limits), through[i]!),
     )
   }
 
   async next(): Promise<Uint8Array[] | null> {
     const parts: Uint8Array[] = []
     for (let bytes = 0; bytes < NEXT_BYTES && this.#left > 0 && !this.#isOver; ) {
-      const line = takeOldest(this.#shards)
+      const line = takeNextByTime(this.#shards)
       if (line === 'none') break
       if (line === 'read') {
         if (parts.length > 0) break
@@ -61,11 +61,11 @@ export class RangeSource implements StreamSource {
 class RangeShard implements LineSource {
   constructor(
     readonly pages: ShardPages,
-    private readonly upTo: number,
+    private readonly through: number,
   ) {}
 
   peek() {
-    return this.pages.first ?? (this.pages.position < this.upTo ? 'read' : 'none')
+    return this.pages.first ?? (this.pages.position < this.through ? 'read' : 'none')
   }
 
   take(): void {
@@ -73,6 +73,6 @@ class RangeShard implements LineSource {
   }
 
   fill(): Promise<void> {
-    return this.pages.fill(this.upTo)
+    return this.pages.fill(this.through)
   }
 }

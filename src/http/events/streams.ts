@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import { findOpenSessions } from '../../auth/sessions.ts'
 import type { Tokens } from '../../auth/tokens.ts'
-import type { Need } from '../../cluster/replicas/progress.ts'
+import type { ReadRequirement } from '../../cluster/replicas/progress.ts'
 import type { Reads } from '../../cluster/replicas/reads.ts'
 import type { Positions } from '../../events/positions.ts'
 import {
@@ -15,7 +15,7 @@ import {
 } from '../../log/read.ts'
 import type { Line } from '../../log/subscriptions/event-line.ts'
 import type { ReadPage } from '../../log/subscriptions/shard-cursor.ts'
-import { Tails } from '../../log/subscriptions/tail-buffers.ts'
+import { TailBuffers } from '../../log/subscriptions/tail-buffers.ts'
 import type { Intervals } from '../../platform/intervals.ts'
 import { isUnavailable } from '../../platform/postgres/errors.ts'
 import type { Pools, Sql } from '../../platform/postgres/pool.ts'
@@ -23,12 +23,12 @@ import type { Caller } from '../auth.ts'
 import type { Places } from '../places.ts'
 import { Problem } from '../problem.ts'
 import { Streams } from '../streams.ts'
-import { FollowSource, type HeldPages } from './follow.ts'
+import { SubscriptionSource, type HeldPages } from './follow.ts'
 import { RangeSource } from './range.ts'
 import { type EventsRequest, positionsOf, shardsOf } from './request.ts'
 
 /** Ranges that are streamed at once: each holds a page of about a MiB, and takes turns to read. */
-const MOST_RANGES = 64
+const MAX_RANGES = 64
 
 export type AuditStreamsOptions = {
   pools: Pools
@@ -39,22 +39,22 @@ export type AuditStreamsOptions = {
   intervals: Intervals['streams']
   logger: Logger
   /** How many may follow at once. */
-  maxFollowers: number
+  maxSubscribers: number
 }
 
 /** The log as streams: all that are open, and what they share. */
 export class AuditStreams {
-  readonly #tails: Tails
+  readonly #tails: TailBuffers
   readonly #held: HeldPages = { bytes: 0 }
   readonly #ranges: Streams
-  readonly #followers: Streams
+  readonly #subscribers: Streams
   /** Of the log itself: its tails are read there, so that nothing comes late. */
   readonly #sql: Sql
 
   constructor(private readonly options: AuditStreamsOptions) {
-    const { pools, shards, tokens, maxFollowers, intervals, logger } = options
+    const { pools, shards, tokens, maxSubscribers, intervals, logger } = options
     this.#sql = pools.read
-    this.#tails = new Tails({
+    this.#tails = new TailBuffers({
       shards,
       readHeads: () => readHeads(pools.control),
       read: (range, limits) => selectEvents(this.#sql, range, limits),
@@ -69,10 +69,10 @@ export class AuditStreams {
       ...{ tokens, intervals, onFailure },
       findOpenSessions: (ids: string[]) => findOpenSessions(pools.control, ids),
     }
-    this.#ranges = new Streams({ ...common, most: MOST_RANGES, endedEarly: 'broken off' })
-    this.#followers = new Streams({
+    this.#ranges = new Streams({ ...common, most: MAX_RANGES, endedEarly: 'broken off' })
+    this.#subscribers = new Streams({
       ...common,
-      most: maxFollowers,
+      most: maxSubscribers,
       // A client comes again and resumes.
       endedEarly: 'closed',
       onKeepAlive: () => this.#tails.keepAlive(),
@@ -87,13 +87,13 @@ export class AuditStreams {
     const heads = await this.#tails.heads.read()
     const ranges = await Promise.all(
       shards.map((shard, i) =>
-        narrow(this.#sql, { shard, after: start?.[i] ?? -1, upTo: heads[shard]! }, request),
+        narrow(this.#sql, { shard, after: start?.[i] ?? -1, through: heads[shard]! }, request),
       ),
     )
     const source = new RangeSource({
       shards,
       after: ranges.map(({ after }) => after),
-      upTo: ranges.map(({ upTo }) => upTo),
+      through: ranges.map(({ through }) => through),
       limit: limitOf(request),
       read: this.#pageReader(principal, request),
     })
@@ -104,17 +104,17 @@ export class AuditStreams {
    * The events after `lastEventId`, else after `after`, else since `from`, else from the next one
    * on, as server-sent events.
    */
-  async openFollow(
+  async openSubscription(
     principal: Caller,
     request: EventsRequest,
     lastEventId: string | undefined,
   ): Promise<ReadableStream> {
-    this.#followers.checkRoom()
+    this.#subscribers.checkRoom()
     const shards = shardsOf(request, this.options.shards)
     const after = lastEventId || request.after
     const given = positionsOf(request, after, this.options.shards)
     if (given !== null) await this.#refuseAhead(shards, given)
-    const source = new FollowSource({
+    const source = new SubscriptionSource({
       tails: this.#tails,
       held: this.#held,
       shard: request.shard === 'all' ? null : shards[0]!,
@@ -125,7 +125,7 @@ export class AuditStreams {
       retryAfterMs: this.options.intervals.retryAfterMs,
     })
     try {
-      return this.#followers.open(principal, source)
+      return this.#subscribers.open(principal, source)
     } catch (error) {
       source.end()
       throw error
@@ -140,7 +140,7 @@ export class AuditStreams {
   /** Ends all streams at once, and opens no more. */
   stop(): void {
     this.#ranges.stop()
-    this.#followers.stop()
+    this.#subscribers.stop()
   }
 
   /** Throws the problem 400 for a position that the log doesn't have, where that can be seen. */
@@ -183,15 +183,15 @@ export class AuditStreams {
   #pageReader(principal: Caller, filter: ReadFilter): ReadPage {
     return (range, limits) =>
       this.options.places.takePage(principal, () =>
-        this.options.reads.read(upTo(range), (sql) => selectEvents(sql, range, limits, filter)),
+        this.options.reads.read(through(range), (sql) => selectEvents(sql, range, limits, filter)),
       )
   }
 }
 
 /** What a read of a range needs to find. */
-const upTo = ({ shard, upTo }: Required<Pick<ReadRange, 'shard' | 'upTo'>>): Need => ({
-  of: 'events',
-  positions: Array.from({ length: shard + 1 }, (_, i) => (i === shard ? upTo : -1)),
+const through = ({ shard, through }: Required<Pick<ReadRange, 'shard' | 'through'>>): ReadRequirement => ({
+  kind: 'events',
+  positions: Array.from({ length: shard + 1 }, (_, i) => (i === shard ? through : -1)),
 })
 
 const limitOf = ({ limit }: EventsRequest) =>

@@ -26,7 +26,7 @@ export function explainRoute(guard: ReturnType<typeof auth>, options: ReadOption
       const after = readAfter(query.after, shards, to)
       const limit = Number(query.limit ?? DEFAULT_LIMIT)
       const { before, steps, next, total } = await places.take(context, () =>
-        reads.readLog({ of: 'events', positions: to }, async (sql) => ({
+        reads.readLog({ kind: 'events', positions: to }, async (sql) => ({
           ...(await explain({ sql, history }, scope, { after, to }, limit)),
           total: await readCounted({ sql, history }, scope, to),
         })),

@@ -4,7 +4,7 @@ import type { PostedFlush } from '../../events/flush.ts'
 import type { Log } from '../../log/log.ts'
 import type { AppendOutcome } from '../../log/queue.ts'
 import type { auth } from '../auth.ts'
-import type { Bodies } from '../body.ts'
+import type { BodyReader } from '../body.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import { Problem, unavailable } from '../problem.ts'
 import { apiKeyFlushDetail, keyFlushDetail } from './detail.ts'
@@ -24,7 +24,7 @@ type FlushOptions = {
   /** Reads such a flush and appends it, as is done here with others. */
   appendLarge: (flush: LargeFlush) => Promise<AppendOutcome | Refusal>
   metrics: Metrics
-  bodies: Bodies
+  bodies: BodyReader
 }
 
 /** Where flushes are posted. */

@@ -20,7 +20,7 @@ export type LiveOptions = {
   findOpenSessions: StreamsOptions['findOpenSessions']
   intervals: Intervals['streams']
   logger: Logger
-  maxFollowers: number
+  maxSubscribers: number
 }
 
 /**
@@ -32,14 +32,14 @@ export class LivePositions {
   readonly #sources = new Set<PositionSource>()
   #positions: Positions | null = null
   #text: string | null = null
-  #looking: ReturnType<typeof setTimeout> | null = null
+  #polling: ReturnType<typeof setTimeout> | null = null
 
   constructor(private readonly options: LiveOptions) {
     this.#streams = new Streams({
       tokens: options.tokens,
       findOpenSessions: options.findOpenSessions,
       intervals: options.intervals,
-      most: options.maxFollowers,
+      most: options.maxSubscribers,
       // A client comes again.
       endedEarly: 'closed',
       onKeepAlive: () => this.#forEach((source) => source.keepAlive()),
@@ -54,7 +54,7 @@ export class LivePositions {
     const source = new PositionSource(() => this.#leave(source))
     const stream = this.#streams.open(principal, source)
     this.#sources.add(source)
-    if (this.#looking === null) this.#lookIn(0)
+    if (this.#polling === null) this.#poll(0)
     else if (this.#text !== null) source.tell(this.#text)
     return stream
   }
@@ -65,17 +65,17 @@ export class LivePositions {
   }
 
   /** One look after the other: while the database is slow, or away, they don't pile up. */
-  #lookIn(ms: number): void {
+  #poll(ms: number): void {
     const timer = setTimeout(async () => {
       try {
         const positions = await this.options.readHeads()
-        if (this.#looking === timer) this.#tell(positions)
+        if (this.#polling === timer) this.#tell(positions)
       } catch (error) {
         if (!isUnavailable(error)) this.options.logger.error({ err: error }, 'live: no heads')
       }
-      if (this.#looking === timer) this.#lookIn(this.options.intervals.pollIntervalMs)
+      if (this.#polling === timer) this.#poll(this.options.intervals.pollIntervalMs)
     }, ms)
-    this.#looking = timer
+    this.#polling = timer
   }
 
   #tell(positions: Positions): void {
@@ -102,9 +102,9 @@ export class LivePositions {
 
   #leave(source: PositionSource): void {
     this.#sources.delete(source)
-    if (this.#sources.size > 0 || this.#looking === null) return
-    clearTimeout(this.#looking)
-    this.#looking = null
+    if (this.#sources.size > 0 || this.#polling === null) return
+    clearTimeout(this.#polling)
+    this.#polling = null
     this.#positions = null
     this.#text = null
   }
@@ -114,7 +114,7 @@ export class LivePositions {
 class PositionSource implements StreamSource {
   #first = `retry: ${CLIENT_RETRY_MS}\n\n`
   #positions: string | null = null
-  #told: string | null = null
+  #sent: string | null = null
   #isKeepAliveDue = false
   #isOver = false
   #resolve: (() => void) | null = null
@@ -123,9 +123,9 @@ class PositionSource implements StreamSource {
 
   /** The newest positions; those before need not be told any more. */
   tell(positions: string): void {
-    if (positions === this.#told) return
+    if (positions === this.#sent) return
     this.#positions = positions
-    this.#told = positions
+    this.#sent = positions
     this.#wake()
   }
 

@@ -8,7 +8,7 @@ import { DatabaseGauges } from './database.ts'
 import { processMetrics } from './process.ts'
 
 /** Milliseconds that a look at the database may take; a server that scrapes waits for 10 s. */
-const LOOK_MS = 3_000
+const POLL_INTERVAL_MS = 3_000
 
 /** Why a read went to the primary though there are replicas. */
 const FALLBACK_REASONS: Served[] = [...STATES, 'failed', 'missing']
@@ -70,7 +70,7 @@ export class Metrics {
     ['shard'],
   )
   readonly #instances = this.#gauge('tallybook_instances', 'Instances that run on the database')
-  readonly #tends = this.#gauge(
+  readonly #owns = this.#gauge(
     'tallybook_tends',
     '1 for a shard that this instance folds and signs, else 0',
     ['shard'],
@@ -115,7 +115,7 @@ export class Metrics {
       queueLength: () => number
       /** By shard. */
       treeSizes: () => number[]
-      instances: { count: number; tends(shard: number): boolean }
+      instances: { count: number; owns(shard: number): boolean }
     },
   ) {
     for (const metric of processMetrics()) this.registry.registerMetric(metric)
@@ -146,7 +146,7 @@ export class Metrics {
     this.#instances.set(instances.count)
     for (const [shard, size] of this.sources.treeSizes().entries()) {
       this.#treeSize.set({ shard: String(shard) }, size)
-      this.#tends.set({ shard: String(shard) }, instances.tends(shard) ? 1 : 0)
+      this.#owns.set({ shard: String(shard) }, instances.owns(shard) ? 1 : 0)
     }
     for (const { number, state, lag } of this.sources.replicas) {
       const replica = String(number)
@@ -200,5 +200,5 @@ export class Metrics {
 
 /** What is found in time, else what it is taken for. */
 function within<Value>(finding: Promise<Value>, otherwise: Value): Promise<Value> {
-  return Promise.race([finding, Bun.sleep(LOOK_MS).then(() => otherwise)])
+  return Promise.race([finding, Bun.sleep(POLL_INTERVAL_MS).then(() => otherwise)])
 }

@@ -1,7 +1,7 @@
 import { Elysia } from 'elysia'
 import { beginSession, endSession, findSession, SESSION_S } from '../../auth/sessions.ts'
-import { type AuthOptions, admit, type Caller, identify, readToken } from '../auth.ts'
-import { Bodies } from '../body.ts'
+import { type AuthOptions, authorize, type Caller, identify, readToken } from '../auth.ts'
+import { BodyReader } from '../body.ts'
 import { readCookie, refuseCrossOrigin, writeCookie } from '../cookie.ts'
 import { jsonResponse } from '../json.ts'
 import { NoQuery } from '../params.ts'
@@ -24,15 +24,15 @@ type Options = AuthOptions & { basePath: string }
 /** POST, GET and DELETE /session: a browser that is signed in. */
 export function sessionRoutes(options: Options) {
   const { pools, tokens, basePath, places } = options
-  const bodies = new Bodies(BODY_BYTES)
+  const bodies = new BodyReader(BODY_BYTES)
   const roles = ['admin', 'auditor'] as const
   const signIns = new WindowCounts(60_000)
   /** By the token that was sent, or by the cookie; null: nobody is signed in. */
   const findCaller = async (request: Request, addressOf: () => string): Promise<Caller | null> => {
     const header = request.headers.get('authorization')
-    if (header !== null) return admit(identify(options, readToken(header), addressOf), roles)
+    if (header !== null) return authorize(identify(options, readToken(header), addressOf), roles)
     const caller = await findSession(pools.session, tokens, readCookie(request) ?? '')
-    return caller && admit(caller, roles)
+    return caller && authorize(caller, roles)
   }
   return new Elysia({ name: 'sessions' })
     .post(
@@ -43,7 +43,7 @@ export function sessionRoutes(options: Options) {
         const body = parseSignIn(await bodies.read(request, ''))
         if (typeof body === 'string') throw new Problem(400, 'invalid sign-in', body)
         const addressOf = () => server?.requestIP(request)?.address ?? ''
-        const { name, role } = admit(identify(options, body.token, addressOf), roles)
+        const { name, role } = authorize(identify(options, body.token, addressOf), roles)
         if (signIns.count(name) >= SIGN_INS) {
           throw new Problem(429, 'too many sign-ins', 'This token signs in too often.', {
             'retry-after': String(signIns.secondsLeft(name)),

@@ -3,14 +3,14 @@ import { createToken, isReserved, listTokens, revokeToken } from '../../auth/tok
 import type { Tokens } from '../../auth/tokens.ts'
 import type { Pools } from '../../platform/postgres/pool.ts'
 import type { auth } from '../auth.ts'
-import type { Bodies } from '../body.ts'
+import type { BodyReader } from '../body.ts'
 import { NoQuery } from '../params.ts'
 import type { Places } from '../places.ts'
 import { Problem } from '../problem.ts'
 import * as details from './detail.ts'
 import { NameParams, parseTokenBody } from './model.ts'
 
-type Options = { pools: Pools; tokens: Tokens; bodies: Bodies; places: Places }
+type Options = { pools: Pools; tokens: Tokens; bodies: BodyReader; places: Places }
 
 /** POST, GET and DELETE under /admin/tokens: who may call this service. */
 export function tokenRoutes(

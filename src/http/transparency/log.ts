@@ -46,7 +46,7 @@ export function logRoutes(
       'content-type': 'application/octet-stream',
       'cache-control': cacheOf(set, `${access.cache}, max-age=31536000, immutable`),
     }
-    if (tile.of === 'hashes') return new Response(hashes, { headers })
+    if (tile.content === 'hashes') return new Response(hashes, { headers })
     const entries = await reads.find((sql) => readEntries(sql, shard, tile))
     if (entries !== null) return answerEntries(entries, request, headers)
     // An owner took an event out of the log, or wrote one that no append would have.

@@ -4,7 +4,7 @@ import type { Reads } from '../../cluster/replicas/reads.ts'
 import { readEvent } from '../../log/read.ts'
 import type { TreeHeads } from '../../proofs/transparency/heads.ts'
 import type { auth } from '../auth.ts'
-import type { Bodies } from '../body.ts'
+import type { BodyReader } from '../body.ts'
 import { NoQuery } from '../params.ts'
 import type { Places } from '../places.ts'
 import { Problem } from '../problem.ts'
@@ -16,7 +16,7 @@ export type ReceiptOptions = {
   reads: Reads
   shards: number
   heads: TreeHeads
-  bodies: Bodies
+  bodies: BodyReader
   places: Places
 }
 

@@ -1,5 +1,5 @@
 /** Milliseconds: usage is kept by the quarter of an hour. */
-const QUARTER_MS = 900_000
+const QUARTER_HOUR_MS = 900_000
 
 const LENGTH_MS = { hour: 3_600_000, day: 86_400_000 } as const
 
@@ -41,7 +41,7 @@ export function toBounds({ from, to, bucket, tz, now }: BucketsRequest): string[
   const start = from === null ? startBefore(end, bucket) : toMoment(from, tz)
   if (start.year < FIRST_YEAR) throw new BucketsError(`from is before the year ${FIRST_YEAR}.`)
   if (!isBefore(start, end)) throw new BucketsError('from is not before to.')
-  if (!isQuarter(start) || !isQuarter(end)) throw notQuarters()
+  if (!isQuarterHour(start) || !isQuarterHour(end)) throw notQuarterHours()
   return [...startsOf(start, end.epochMilliseconds, bucket), toText(end)]
 }
 
@@ -58,7 +58,7 @@ function startsOf(start: Moment, endMs: number, bucket: 'hour' | 'day'): string[
     if (texts.length >= MAX_BUCKETS) {
       throw new BucketsError(`There are more than ${MAX_BUCKETS} buckets from there to there.`)
     }
-    if (at % QUARTER_MS !== 0) throw notQuarters()
+    if (at % QUARTER_HOUR_MS !== 0) throw notQuarterHours()
     const local = at + stretch.offsetMs
     texts.push(`${new Date(local).toISOString().slice(0, 19)}${stretch.offset}`)
     let next = at + lengthMs - (local % lengthMs)
@@ -88,7 +88,7 @@ const momentAt = (ms: number, tz: string): Moment =>
 const toText = (moment: Moment) =>
   moment.toString({ timeZoneName: 'never', smallestUnit: 'second' })
 
-const notQuarters = () =>
+const notQuarterHours = () =>
   new BucketsError('from, to and the zone have to be whole quarters of an hour.')
 
 function toMoment(timestamp: string, tz: string): Moment {
@@ -114,5 +114,5 @@ function startBefore(end: Moment, bucket: 'hour' | 'day'): Moment {
 
 const isBefore = (a: Moment, b: Moment) => Temporal.ZonedDateTime.compare(a, b) < 0
 
-const isQuarter = ({ epochNanoseconds }: Moment) =>
-  epochNanoseconds % (BigInt(QUARTER_MS) * 1_000_000n) === 0n
+const isQuarterHour = ({ epochNanoseconds }: Moment) =>
+  epochNanoseconds % (BigInt(QUARTER_HOUR_MS) * 1_000_000n) === 0n

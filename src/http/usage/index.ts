@@ -4,7 +4,7 @@ import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
 import { catalogRows } from '../../read-model/projections/catalog-rows.ts'
 import type { Projection } from '../../read-model/projections/projection.ts'
 import { usage } from '../../read-model/projections/usage.ts'
-import type { ReadTrack } from '../../read-model/projector/projector.ts'
+import type { AwaitedGroup } from '../../read-model/projector/projector.ts'
 import { type Reflected, readNow, readReflected } from '../../read-model/queries/live.ts'
 import { type Scope, usageRows } from '../../read-model/queries/scope.ts'
 import { readUsage, type Usage } from '../../read-model/queries/usage.ts'
@@ -13,7 +13,7 @@ import {
   type AsOf,
   findPositions,
   type ReadOptions,
-  readReflecting,
+  consistentRead,
   WAIT_MS,
 } from '../counters/reflect.ts'
 import { jsonResponse, typedAs } from '../json.ts'
@@ -73,8 +73,8 @@ async function read(
   bounds: string[],
 ): Promise<Reflected<Usage>> {
   if (past === null) return readCurrent(options, asking, consistency === 'eventual', scope, bounds)
-  const tracks: ReadTrack[] = ['usage', 'current']
-  const { value } = await readReflecting(options, asking, { past, tracks }, (sql) =>
+  const awaited: AwaitedGroup[] = ['usage', 'current']
+  const { value } = await consistentRead(options, asking, { past, awaited }, (sql) =>
     readNow(sql, (transaction) =>
       options.history.readUsage(transaction, past, scope, (_, rows) =>
         readUsage(transaction, scope, rows, bounds),
@@ -107,19 +107,19 @@ async function readCurrent(
       projections,
     )
   if (isEventual) {
-    const { value, positions } = await readReflecting(
+    const { value, positions } = await consistentRead(
       options,
       asking,
-      { past: null, tracks: [] },
+      { past: null, awaited: [] },
       (sql) => read(sql, isOfAll ? [catalogRows, usage] : [usage]),
     )
     return { value: value.usage, positions }
   }
-  const tracks: ReadTrack[] = isOfAll ? ['usage', 'current'] : ['usage']
+  const awaited: AwaitedGroup[] = isOfAll ? ['usage', 'current'] : ['usage']
   let needed: Positions | null = null
   for (const end = performance.now() + WAIT_MS; ; ) {
     const { value, positions }: Reflected<{ usage: Usage; catalog: Positions | null }> =
-      await readReflecting(options, asking, { past: needed, tracks }, (sql) => read(sql, [usage]))
+      await consistentRead(options, asking, { past: needed, awaited }, (sql) => read(sql, [usage]))
     const { catalog } = value
     if (catalog === null || catalog[0]! >= positions[0]!) return { value: value.usage, positions }
     if (performance.now() > end) throw unavailable('projections behind')

@@ -4,7 +4,7 @@ import type {
   KeyRow,
   ProviderGroupRow,
 } from '../../events/catalog-change.ts'
-import type { Resolver } from '../../events/flush.ts'
+import type { Attributor } from '../../events/flush.ts'
 import { GroupCache } from './group-cache.ts'
 
 /**
@@ -12,7 +12,7 @@ import { GroupCache } from './group-cache.ts'
  * Flushes are resolved and changes decided with it. Owned by one process; `refreshCatalog` feeds
  * it.
  */
-export class Catalog implements Resolver {
+export class Catalog implements Attributor {
   /** Position on shard 0 of the last change folded, -1 before the first. */
   position = -1
 

@@ -1,7 +1,7 @@
 import type { CatalogChange } from '../../events/catalog-change.ts'
 import { EVENT_TYPES, hashPayload } from '../../events/event.ts'
 import { ownClock } from '../../platform/postgres/clock.ts'
-import { isOvertaken, NotNow } from '../../platform/postgres/errors.ts'
+import { isOvertaken, TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
 import type { Sql } from '../../platform/postgres/pool.ts'
 import type { Catalog } from './catalog.ts'
 import { refreshCatalog } from './refresh.ts'
@@ -37,7 +37,7 @@ export async function changeCatalog(
     if (change === null) return null
     await Bun.sleep(RETRY_MS)
   }
-  throw new NotNow('catalog busy')
+  throw new TemporarilyUnavailable('catalog busy')
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { CatalogChange } from '../../events/catalog-change.ts'
 import { decodeEvent, UnknownEvent } from '../../events/event.ts'
-import { NotNow } from '../../platform/postgres/errors.ts'
+import { TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
 import type { Sql } from '../../platform/postgres/pool.ts'
 import type { Catalog } from './catalog.ts'
 
@@ -44,7 +44,7 @@ async function foldChanges(sql: Sql, catalog: Catalog): Promise<void> {
     }
   }
   // The driver ends a cursor as if that were all if its connection is lost between two parts.
-  if (catalog.position < newest) throw new NotNow('no answer')
+  if (catalog.position < newest) throw new TemporarilyUnavailable('no answer')
 }
 
 /** Throws NotNow for what newer code has written: an instance of that can take what comes here. */
@@ -54,7 +54,7 @@ function decodeChange(version: number, payload: string): CatalogChange {
     if (event.type === 'CatalogChanged') return event.data
     throw new Error(`not a change: ${event.type}`)
   } catch (error) {
-    if (error instanceof UnknownEvent) throw new NotNow('newer events', 60, error.message)
+    if (error instanceof UnknownEvent) throw new TemporarilyUnavailable('newer events', 60, error.message)
     throw error
   }
 }

@@ -1,15 +1,15 @@
 import type { Line } from './event-line.ts'
 import type { LineSource } from './merge-by-time.ts'
 import type { ShardPages } from './shard-cursor.ts'
-import type { Tails } from './tail-buffers.ts'
+import type { TailBuffers } from './tail-buffers.ts'
 
 /**
  * One shard's lines as a follower gets them: from the tail while that has the next one, else from
  * pages of the log. Lines that the follower doesn't want are passed over.
  */
-export class FollowedShard implements LineSource {
+export class CatchUpCursor implements LineSource {
   constructor(
-    private readonly tails: Tails,
+    private readonly tails: TailBuffers,
     private readonly keeps: (line: Line) => boolean,
     readonly pages: ShardPages,
   ) {}

@@ -14,7 +14,7 @@ export type LineSource = {
  * Takes the oldest of several shards' next lines. `read` where that can't be told before a shard is
  * read: what follows there may be older than what the others have.
  */
-export function takeOldest(sources: readonly LineSource[]): Line | 'read' | 'none' {
+export function takeNextByTime(sources: readonly LineSource[]): Line | 'read' | 'none' {
   let oldest: Line | undefined
   let from: LineSource | undefined
   for (const source of sources) {

@@ -10,7 +10,7 @@ const WINDOW = 10_000
 
 /** Reads events of a range; the reader's filter and connection are in it. */
 export type ReadPage = (
-  range: ReadRange & { upTo: number },
+  range: ReadRange & { through: number },
   limits: ReadLimits,
 ) => Promise<StoredEvent[]>
 
@@ -56,24 +56,24 @@ export class ShardPages {
    * Reads the next page, of events up to `upTo`: they must have been committed by now. A page that
    * is being read is waited for: a reader of several shards, one of which fails, tries all again.
    */
-  fill(upTo: number): Promise<void> {
-    this.#filling ??= this.#fill(upTo).finally(() => {
+  fill(through: number): Promise<void> {
+    this.#filling ??= this.#fill(through).finally(() => {
       this.#filling = null
     })
     return this.#filling
   }
 
-  async #fill(upTo: number): Promise<void> {
-    if (this.first !== undefined || this.position >= upTo) return
+  async #fill(through: number): Promise<void> {
+    if (this.first !== undefined || this.position >= through) return
     const range = {
       shard: this.shard,
       after: this.position,
-      upTo: Math.min(upTo, this.position + WINDOW),
+      through: Math.min(through, this.position + WINDOW),
     }
     const events = await this.read(range, this.limits)
     const bytes = events.reduce((sum, { payloadBytes }) => sum + payloadBytes, 0)
     const isWhole = events.length < this.limits.rows && bytes < this.limits.bytes
-    this.#reached = isWhole ? range.upTo : events.at(-1)!.position
+    this.#reached = isWhole ? range.through : events.at(-1)!.position
     if (events.length === 0) this.position = this.#reached
     this.#lines = events.map(toLine)
     this.#next = 0

@@ -9,7 +9,7 @@ const MAX_LINES = 8_192
 /** One read; there is another at once where it was not all. */
 const READ = { rows: 1_000, bytes: 4 * 1024 * 1024 }
 
-export type TailOptions = {
+export type TailBufferOptions = {
   shard: number
   shards: number
   read: (range: ReadRange, limits: ReadLimits) => Promise<StoredEvent[]>
@@ -42,7 +42,7 @@ export class ShardTail {
   #isDoubted = false
   #advancing: Promise<void> | null = null
 
-  constructor(private readonly options: TailOptions) {}
+  constructor(private readonly options: TailBufferOptions) {}
 
   /** The last position known to be in the log; -1 where it isn't known yet. */
   get head(): number {

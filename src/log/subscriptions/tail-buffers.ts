@@ -1,9 +1,9 @@
 import type { Logger } from 'pino'
 import type { Positions } from '../../events/positions.ts'
 import { isUnavailable } from '../../platform/postgres/errors.ts'
-import { Heads } from '../heads.ts'
+import { SingleFlight } from '../heads.ts'
 import type { Line } from './event-line.ts'
-import { ShardTail, type TailOptions } from './tail-buffer.ts'
+import { ShardTail, type TailBufferOptions } from './tail-buffer.ts'
 
 /**
  * Followers that are woken in one turn of the event loop. Each makes and sends what is new, some
@@ -13,7 +13,7 @@ import { ShardTail, type TailOptions } from './tail-buffer.ts'
 const SLICE = 100
 
 /** Somebody who waits for what a shard, or any (null), will bring. */
-export type Follower = {
+export type Subscriber = {
   readonly shard: number | null
   /** Where it stands in a shard; undefined where it doesn't follow that one. */
   positionIn(shard: number): number | undefined
@@ -25,11 +25,11 @@ export type Follower = {
   keepAlive(): void
 }
 
-export type TailsOptions = {
+export type TailBuffersOptions = {
   shards: number
   readHeads: () => Promise<Positions>
-  read: TailOptions['read']
-  identify: TailOptions['identify']
+  read: TailBufferOptions['read']
+  identify: TailBufferOptions['identify']
   /** Milliseconds between two looks, while somebody follows, for what other processes append. */
   pollIntervalMs: number
   logger: Logger
@@ -39,18 +39,18 @@ export type TailsOptions = {
  * The tails of all shards: what followers of the log read while they keep up with it. Nothing is
  * read while nobody follows.
  */
-export class Tails {
-  readonly heads: Heads
+export class TailBuffers {
+  readonly heads: SingleFlight
   readonly #tails: ShardTail[]
-  readonly #followers = new Set<Follower>()
+  readonly #subscribers = new Set<Subscriber>()
   /** Those whose turn to be woken is yet to come. */
-  readonly #due = new Set<Follower>()
-  #looking: ReturnType<typeof setTimeout> | null = null
+  readonly #due = new Set<Subscriber>()
+  #polling: ReturnType<typeof setTimeout> | null = null
   #waking = false
 
-  constructor(private readonly options: TailsOptions) {
+  constructor(private readonly options: TailBuffersOptions) {
     const { shards, read, identify, readHeads } = options
-    this.heads = new Heads(readHeads)
+    this.heads = new SingleFlight(readHeads)
     const onGrown = (shard: number) => this.#wake(shard)
     const onLost = (shard: number) => this.#lose(shard)
     this.#tails = Array.from(
@@ -60,17 +60,17 @@ export class Tails {
   }
 
   /** Wakes the follower from now on, until it leaves. */
-  follow(follower: Follower): void {
-    this.#followers.add(follower)
-    if (this.#looking === null) this.#lookIn(0)
+  subscribe(subscriber: Subscriber): void {
+    this.#subscribers.add(subscriber)
+    if (this.#polling === null) this.#poll(0)
   }
 
-  leave(follower: Follower): void {
-    this.#followers.delete(follower)
-    this.#due.delete(follower)
-    if (this.#followers.size > 0) return
-    if (this.#looking !== null) clearTimeout(this.#looking)
-    this.#looking = null
+  leave(subscriber: Subscriber): void {
+    this.#subscribers.delete(subscriber)
+    this.#due.delete(subscriber)
+    if (this.#subscribers.size > 0) return
+    if (this.#polling !== null) clearTimeout(this.#polling)
+    this.#polling = null
     for (const tail of this.#tails) tail.clear()
   }
 
@@ -91,30 +91,30 @@ export class Tails {
 
   /** Wakes every follower to send a keep-alive, a slice after the other. */
   keepAlive(): void {
-    for (const follower of this.#followers) {
-      follower.keepAlive()
-      this.#due.add(follower)
+    for (const subscriber of this.#subscribers) {
+      subscriber.keepAlive()
+      this.#due.add(subscriber)
     }
     this.#wakeDue()
   }
 
-  #lookIn(ms: number): void {
+  #poll(ms: number): void {
     const timer = setTimeout(async () => {
       try {
-        const before = [...this.#followers]
+        const before = [...this.#subscribers]
         const heads = await this.heads.read()
-        for (const follower of before) loseWhereAhead(follower, heads)
+        for (const subscriber of before) loseWhereAhead(subscriber, heads)
         await Promise.all(heads.map((head, shard) => this.#advance(shard, head)))
       } catch (error) {
         this.#note(error)
       }
-      if (this.#looking === timer) this.#lookIn(this.options.pollIntervalMs)
+      if (this.#polling === timer) this.#poll(this.options.pollIntervalMs)
     }, ms)
-    this.#looking = timer
+    this.#polling = timer
   }
 
   async #advance(shard: number, head: number): Promise<void> {
-    if (this.#followers.size === 0) return
+    if (this.#subscribers.size === 0) return
     try {
       await this.#tails[shard]!.advance(head)
     } catch (error) {
@@ -126,8 +126,8 @@ export class Tails {
   /** Ends all who follow a shard: what they have is of another log. */
   #lose(shard: number): void {
     this.options.logger.error({ shard }, 'tails: the log has lost events that were sent')
-    for (const follower of [...this.#followers]) {
-      if (follower.shard === null || follower.shard === shard) follower.lose()
+    for (const subscriber of [...this.#subscribers]) {
+      if (subscriber.shard === null || subscriber.shard === shard) subscriber.lose()
     }
   }
 
@@ -136,8 +136,8 @@ export class Tails {
   }
 
   #wake(shard: number): void {
-    for (const follower of this.#followers) {
-      if (follower.shard === null || follower.shard === shard) this.#due.add(follower)
+    for (const subscriber of this.#subscribers) {
+      if (subscriber.shard === null || subscriber.shard === shard) this.#due.add(subscriber)
     }
     this.#wakeDue()
   }
@@ -147,10 +147,10 @@ export class Tails {
     this.#waking = true
     const wakeSlice = () => {
       let woken = 0
-      for (const follower of this.#due) {
+      for (const subscriber of this.#due) {
         if (woken++ === SLICE) break
-        this.#due.delete(follower)
-        follower.wake()
+        this.#due.delete(subscriber)
+        subscriber.wake()
       }
       this.#waking = this.#due.size > 0
       if (this.#waking) setImmediate(wakeSlice)
@@ -160,6 +160,6 @@ export class Tails {
 }
 
 /** Ends who stands behind the heads, seen after it came: what it has is of another log. */
-function loseWhereAhead(follower: Follower, heads: Positions): void {
-  if (heads.some((head, shard) => (follower.positionIn(shard) ?? -1) > head)) follower.lose()
+function loseWhereAhead(subscriber: Subscriber, heads: Positions): void {
+  if (heads.some((head, shard) => (subscriber.positionIn(shard) ?? -1) > head)) subscriber.lose()
 }

@@ -1,5 +1,5 @@
 /** A turn has not come in time. */
-export class TooLate extends Error {
+export class SemaphoreTimeout extends Error {
   override name = 'TooLate'
 }
 
@@ -7,7 +7,7 @@ export class TooLate extends Error {
  * Lets so many pieces of work run at once; the others wait, first come, first served. Owned by what
  * shares a pool of connections with somebody who must not wait.
  */
-export class Turns {
+export class Semaphore {
   readonly #waiting: (() => void)[] = []
   #free: number
 
@@ -16,7 +16,7 @@ export class Turns {
   }
 
   /** Runs the work when its turn comes. Rejects with TooLate where that takes `longestMs`. */
-  async take<Value>(work: () => Promise<Value>, longestMs?: number): Promise<Value> {
+  async run<Value>(work: () => Promise<Value>, longestMs?: number): Promise<Value> {
     if (this.#free > 0) this.#free--
     else await this.#wait(longestMs)
     try {
@@ -33,7 +33,7 @@ export class Turns {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const giveUp = () => {
       this.#waiting.splice(this.#waiting.indexOf(begin), 1)
-      reject(new TooLate())
+      reject(new SemaphoreTimeout())
     }
     const timer = longestMs === undefined ? undefined : setTimeout(giveUp, longestMs)
     const begin = () => {
@@ -52,15 +52,15 @@ const SLICE_MS = 10
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 /** Takes all that is made a step at a time, and lets others have their turn meanwhile. */
-export async function takeInTurns<Value, Made>(
+export async function runInTurns<Value, Made>(
   steps: Iterator<Value, Made>,
-  take: (value: Value) => void = () => {},
+  run: (value: Value) => void = () => {},
 ): Promise<Made> {
   let began = performance.now()
   for (;;) {
     const { done, value } = steps.next()
     if (done) return value
-    take(value)
+    run(value)
     if (performance.now() - began < SLICE_MS) continue
     await nextTurn()
     began = performance.now()

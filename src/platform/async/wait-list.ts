@@ -1,5 +1,5 @@
 /** Those who wait for something to come, each for a time of its own at most. */
-export class Waiters<Need> {
+export class WaitList<Need> {
   readonly #waiting = new Set<{ need: Need; settle: (isMet: boolean) => void }>()
 
   get size(): number {
@@ -7,7 +7,7 @@ export class Waiters<Need> {
   }
 
   /** What they wait for. */
-  get needs(): Need[] {
+  get pending(): Need[] {
     return [...this.#waiting].map(({ need }) => need)
   }
 
@@ -28,12 +28,12 @@ export class Waiters<Need> {
   }
 
   /** Lets those go whose need is met. */
-  release(isMet: (need: Need) => boolean): void {
+  resolveWhere(isMet: (need: Need) => boolean): void {
     for (const waiter of [...this.#waiting]) if (isMet(waiter.need)) waiter.settle(true)
   }
 
   /** Lets all go without it. */
-  giveUp(): void {
+  cancelAll(): void {
     for (const waiter of [...this.#waiting]) waiter.settle(false)
   }
 }

@@ -4,7 +4,7 @@ import type { Sql } from './pool.ts'
  * Asks over a connection that serves for this alone, and ends it. Returns null if it can't be made,
  * or gives no answer within `ms`.
  */
-export async function askApart<Value>(
+export async function askSeparately<Value>(
   sql: Sql,
   ms: number,
   ask: (sql: Sql) => PromiseLike<Value>,

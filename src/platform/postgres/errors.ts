@@ -32,7 +32,7 @@ const UNAVAILABLE_CODES = new Set(['55P03', '25006', '25P03', 'TB002'])
  * It can't be done now, though the database has said nothing of the kind. The message is one short,
  * stable line for programs.
  */
-export class NotNow extends Error {
+export class TemporarilyUnavailable extends Error {
   override name = 'NotNow'
 
   constructor(
@@ -48,7 +48,7 @@ export class NotNow extends Error {
 
 /** True where trying again later may succeed; whether the statement took effect isn't known. */
 export function isUnavailable(error: unknown): boolean {
-  if (error instanceof NotNow || error instanceof ConnectError) return true
+  if (error instanceof TemporarilyUnavailable || error instanceof ConnectError) return true
   const code = codeOf(error)
   if (code === null) return false
   if (CONNECTION_CODES.has(code) || UNAVAILABLE_CODES.has(code)) return true

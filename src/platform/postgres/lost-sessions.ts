@@ -1,4 +1,4 @@
-import { askApart } from './ask-apart.ts'
+import { askSeparately } from './ask-apart.ts'
 import type { Sql } from './pool.ts'
 
 /** Milliseconds between two tries to reach the server, and for one of them. */
@@ -47,7 +47,7 @@ export class LostSessions {
    * has waited for long: nothing else, whoever has one of these numbers by now.
    */
   async #end(pids: number[]): Promise<boolean> {
-    const ended = await askApart(
+    const ended = await askSeparately(
       this.connect(),
       TRY_MS,
       (sql) => sql`

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { StartError } from '../user-error.ts'
+import { UserError } from '../user-error.ts'
 import { completeDistribution, refuseWorker } from './citus/distribute.ts'
 import { isLockTimeout, isMissingSchema } from './errors.ts'
 import { refreshNameOrder } from './names.ts'
@@ -25,7 +25,7 @@ const PAUSE_MS = 1_000
 type Migration = { number: number; name: string; text: string; sha256: string }
 
 /** The database was made with another number of shards. */
-export class ShardsDiffer extends StartError {
+export class ShardsDiffer extends UserError {
   override name = 'ShardsDiffer'
 
   constructor(
@@ -83,7 +83,7 @@ export async function checkSchema(owner: Sql): Promise<void> {
   if (pending(await readMigrations(), await readApplied(owner)).length === 0) {
     return restorePrivileges(owner)
   }
-  throw new StartError(
+  throw new UserError(
     "The database of the running service doesn't have this version's schema: the service is just " +
       'starting, or is an older version. Try again, or restart it with this version.',
   )
@@ -135,7 +135,7 @@ async function whenUnlocked(run: () => Promise<void>): Promise<void> {
     } catch (error) {
       if (!isLockTimeout(error)) throw error
       if (tries === LOCK_TRIES) {
-        throw new StartError(
+        throw new UserError(
           "The database can't be migrated: other sessions hold locks on its tables for too long. " +
             'See pg_stat_activity for transactions that are open for minutes.',
           { cause: error },
@@ -155,7 +155,7 @@ async function runFolder(transaction: Transaction, folder: string): Promise<void
 async function checkEncoding(owner: Sql): Promise<void> {
   const [row] = await owner`select current_setting('server_encoding') as encoding`
   if (row!.encoding !== 'UTF8') {
-    throw new StartError(
+    throw new UserError(
       `The database has the encoding ${row!.encoding}; Tallybook needs one with UTF8.`,
     )
   }
@@ -179,12 +179,12 @@ function pending(
   for (const { number, sha256 } of applied) {
     const known = byNumber.get(number)
     if (!known) {
-      throw new StartError(
+      throw new UserError(
         `The database has migration ${number}, which this version doesn't know: start a newer one.`,
       )
     }
     if (known.sha256 !== sha256) {
-      throw new StartError(`Migration ${number} (${known.name}) was applied with another text.`)
+      throw new UserError(`Migration ${number} (${known.name}) was applied with another text.`)
     }
     byNumber.delete(number)
   }

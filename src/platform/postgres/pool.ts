@@ -1,6 +1,6 @@
 import postgres from 'postgres'
 import { INTERVALS, type Intervals } from '../intervals.ts'
-import { askApart } from './ask-apart.ts'
+import { askSeparately } from './ask-apart.ts'
 import { Route } from './connection/route.ts'
 import type { Wanted } from './connection/session.ts'
 import { setupOf } from './connection/setup.ts'
@@ -215,7 +215,7 @@ async function isWorkingOn(address: ServerAddress, pid: number, ms: number): Pro
     select from pg_stat_activity a
     where a.pid = ${pid} and a.state = 'active'
       and a.wait_event_type is distinct from 'Client'`
-  const rows = await askApart(openBare(address, { connect_timeout: 3 }), ms, ask)
+  const rows = await askSeparately(openBare(address, { connect_timeout: 3 }), ms, ask)
   return rows !== null && rows.length > 0
 }
 

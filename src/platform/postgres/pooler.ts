@@ -1,5 +1,5 @@
-import { StartError } from '../user-error.ts'
-import { NotNow } from './errors.ts'
+import { UserError } from '../user-error.ts'
+import { TemporarilyUnavailable } from './errors.ts'
 import { openBare, type ServerAddress, type Sql } from './pool.ts'
 
 /** Milliseconds in which two connections have to be answered. */
@@ -20,7 +20,7 @@ export const SHARES_SESSIONS =
 /** Throws StartError where DATABASE_URL leads to a pooler that shares sessions. */
 export async function refuseSharedSessions(address: ServerAddress): Promise<void> {
   if (await sharesSessions(address)) {
-    throw new StartError(`DATABASE_URL leads to ${SHARES_SESSIONS}`)
+    throw new UserError(`DATABASE_URL leads to ${SHARES_SESSIONS}`)
   }
 }
 
@@ -39,7 +39,7 @@ export async function sharesSessions(
   let timer: ReturnType<typeof setTimeout>
   const late = new Promise<never>((_, reject) => {
     const says = `two connections at once are not answered in ${answerMs / 1000} s`
-    timer = setTimeout(() => reject(new NotNow(says)), answerMs)
+    timer = setTimeout(() => reject(new TemporarilyUnavailable(says)), answerMs)
   })
   try {
     return await Promise.race([comparePids(clients), late])

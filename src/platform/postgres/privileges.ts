@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { StartError } from '../user-error.ts'
+import { UserError } from '../user-error.ts'
 import { isNotAllowed } from './errors.ts'
 import { SCHEMA, SERVICE_ROLE, type Sql, type Transaction } from './pool.ts'
 
@@ -31,7 +31,7 @@ export async function makeServiceRole(owner: Sql | Transaction): Promise<void> {
       end $$`)
   } catch (error) {
     if (!isNotAllowed(error)) throw error
-    throw new StartError(
+    throw new UserError(
       'The user of DATABASE_URL may not make the role that the service works as. Whoever ' +
         `administrates the server has to run, once: create role ${SERVICE_ROLE} nologin; ` +
         `grant ${SERVICE_ROLE} to ${row!.user};`,

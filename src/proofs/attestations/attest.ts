@@ -1,8 +1,8 @@
-import { STATEMENT_TYPES } from '../../events/statement.ts'
-import { type AppendedStatement, appendStatement } from '../../log/append-event.ts'
+import { SERVICE_EVENT_TYPES } from '../../events/statement.ts'
+import { type AppendedServiceEvent, appendServiceEvent } from '../../log/append-event.ts'
 import { readLeafEvents } from '../../log/read.ts'
 import { type Sql, transact } from '../../platform/postgres/pool.ts'
-import { startOfQuarter } from '../../read-model/projections/usage.ts'
+import { startOfQuarterHour } from '../../read-model/projections/usage.ts'
 import { digestTables } from './digest-tables.ts'
 import { readNewestAttestation, type StoredAttestation } from './newest.ts'
 
@@ -15,7 +15,7 @@ export async function attestShard(
   sql: { read: Sql; append: Sql },
   shard: number,
   minAgeMs: number,
-): Promise<AppendedStatement | null> {
+): Promise<AppendedServiceEvent | null> {
   const last = await readNewestAttestation(sql.read, shard)
   if (last !== null && isYoung(last, minAgeMs)) return null
   if (!(await hasGrown(sql.read, shard, last?.totals.position ?? -1))) return null
@@ -26,7 +26,7 @@ export async function attestShard(
     (transaction) => digestTables(transaction, shard, from),
   )
   const about = `attestation after ${last?.position ?? -1}`
-  return appendStatement(sql.append, shard, { type: 'ProjectionAttested', payload }, about)
+  return appendServiceEvent(sql.append, shard, { type: 'ProjectionAttested', payload }, about)
 }
 
 function isYoung({ recorded_at }: StoredAttestation, minAgeMs: number): boolean {
@@ -40,7 +40,7 @@ async function hasGrown(sql: Sql, shard: number, after: number): Promise<boolean
     select
     from events e
     where e.shard = ${shard} and e.position > ${after}
-      and e.type not in ${sql(STATEMENT_TYPES)}
+      and e.type not in ${sql(SERVICE_EVENT_TYPES)}
     limit 1`
   return rows.length > 0
 }
@@ -60,5 +60,5 @@ async function findUsageStart(
   const position = Math.min(...positions)
   const [event] = await readLeafEvents(sql, shard, position, position + 1)
   if (!event) return null
-  return startOfQuarter(event.recordedAt).replace('+', '.000000+')
+  return startOfQuarterHour(event.recordedAt).replace('+', '.000000+')
 }

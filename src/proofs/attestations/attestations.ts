@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { Positions } from '../../events/positions.ts'
-import type { AppendedStatement } from '../../log/append-event.ts'
-import { Turns } from '../../platform/async/turns.ts'
+import type { AppendedServiceEvent } from '../../log/append-event.ts'
+import { Semaphore } from '../../platform/async/turns.ts'
 import type { Pools } from '../../platform/postgres/pool.ts'
 import { areCurrent } from '../../read-model/projector/checkpoint.ts'
 import type { Projector } from '../../read-model/projector/projector.ts'
@@ -37,7 +37,7 @@ export type AttestationsOptions = {
 
 /** Says in the log what the projections hold: at intervals, and when somebody asks. */
 export class Attestations {
-  #running: Promise<AppendedStatement[] | null> | null = null
+  #running: Promise<AppendedServiceEvent[] | null> | null = null
   /** Of the one that is running. */
   #minAgeMs = 0
 
@@ -48,7 +48,7 @@ export class Attestations {
    * Whoever asks while one is under way gets a new one after it. `minAgeMs`: only shards whose
    * newest attestation, by whichever instance, is as old.
    */
-  async attest(minAgeMs = 0): Promise<AppendedStatement[] | null> {
+  async attest(minAgeMs = 0): Promise<AppendedServiceEvent[] | null> {
     await this.#running?.catch(() => {})
     // Another that waited too has begun one, but for less.
     if (this.#running && this.#minAgeMs > minAgeMs) return this.attest(minAgeMs)
@@ -92,14 +92,14 @@ export class Attestations {
     const interval = minutes * 60_000
     let timer: ReturnType<typeof setTimeout> | null = null
     const isStopped = () => timer === null
-    const lookIn = (ms: number) => {
+    const poll = (ms: number) => {
       timer = setTimeout(async () => {
         const next = await this.#attestIfDue(interval, isStopped, logger)
-        if (!isStopped()) lookIn(next)
+        if (!isStopped()) poll(next)
       }, ms)
     }
     // Not at once: a start has more to do.
-    lookIn(Math.min(interval / 10, START_MS))
+    poll(Math.min(interval / 10, START_MS))
     return {
       stop: () => {
         if (timer !== null) clearTimeout(timer)
@@ -130,7 +130,7 @@ export class Attestations {
     await this.#running?.catch(() => {})
   }
 
-  async #attestAll(minAgeMs: number): Promise<AppendedStatement[] | null> {
+  async #attestAll(minAgeMs: number): Promise<AppendedServiceEvent[] | null> {
     const { shards, projector, onAppended } = this.options
     const caughtUp = await Promise.all([
       projector.catchUp(CATCH_UP_MS, 'current'),
@@ -139,10 +139,10 @@ export class Attestations {
     if (!caughtUp.every(Boolean)) return null
     // Projections that older code has folded are not attested: the start rebuilds them.
     if (!(await areCurrent(this.options.pools.read))) return null
-    const turns = new Turns(AT_ONCE)
+    const semaphore = new Semaphore(AT_ONCE)
     const attested = await Promise.all(
       Array.from({ length: shards }, (_, shard) =>
-        turns.take(async () => {
+        semaphore.run(async () => {
           const appended = await this.#attest(shard, minAgeMs)
           if (appended !== null) onAppended(shard, appended.position)
           return appended
@@ -153,7 +153,7 @@ export class Attestations {
   }
 
   /** Where another instance was faster, what it attested may be older than this one's reason to. */
-  async #attest(shard: number, minAgeMs: number): Promise<AppendedStatement | null> {
+  async #attest(shard: number, minAgeMs: number): Promise<AppendedServiceEvent | null> {
     const { pools } = this.options
     const appended = await attestShard(pools, shard, minAgeMs)
     if (!appended?.replayed) return appended

@@ -1,7 +1,7 @@
 import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
 
 /** Events of a shard behind `after`, up to `upto`: what one step of the walk looks at. */
-export type Chunk = { shard: number; after: number; upto: number }
+export type Chunk = { shard: number; after: number; through: number }
 
 /** A step's bounds: it takes well under a second, and its memory stays small. */
 const CHUNK_EVENTS = 5_000
@@ -19,7 +19,7 @@ export async function nextChunk(
 ): Promise<Chunk> {
   const end = Math.min(after + CHUNK_EVENTS, limit)
   // The size of a stored payload is known without fetching it.
-  const [row] = await sql<{ upto: string | null }[]>`
+  const [row] = await sql<{ through: string | null }[]>`
     select min(e.position) as upto
     from (
       select
@@ -28,5 +28,5 @@ export async function nextChunk(
       where e.shard = ${shard} and e.position > ${after} and e.position <= ${end}
     ) e
     where e.bytes >= ${CHUNK_BYTES}`
-  return { shard, after, upto: Number(row!.upto ?? end) }
+  return { shard, after, through: Number(row!.through ?? end) }
 }

@@ -7,8 +7,8 @@ import { MAX_PROBLEMS, type Problem } from './problem.ts'
  * the tiles, the position, the time. The leaf is made in another way than `leaf_hash` makes it.
  */
 export async function checkEvents(sql: Transaction, chunk: Chunk): Promise<Problem[]> {
-  const { shard, after, upto } = chunk
-  const rows = await sql.unsafe<EventRow[]>(EVENTS, [shard, after, upto, MAX_PROBLEMS], {
+  const { shard, after, through } = chunk
+  const rows = await sql.unsafe<EventRow[]>(EVENTS, [shard, after, through, MAX_PROBLEMS], {
     prepare: true,
   })
   return rows.flatMap((row) => toProblems(shard, row))

@@ -84,9 +84,9 @@ function isApart(
   standings: ReadonlyMap<string, Standing>,
 ): boolean {
   const own = standings.get(refold.projection)?.position
-  return [...all].some(({ projection, track }) => {
+  return [...all].some(({ projection, group }) => {
     const other = standings.get(projection)?.position
-    return track === refold.track && own !== undefined && other !== undefined && other > own
+    return group === refold.group && own !== undefined && other !== undefined && other > own
   })
 }
 

@@ -14,7 +14,7 @@ export async function noteIdempotencyKeys(sql: Transaction, chunk: Chunk): Promi
       select e.position, hashtextextended(e.idempotency_key, hashtextextended(e.source, 0)) as hash
       from events e
       where e.shard = ${chunk.shard}
-        and e.position > ${chunk.after} and e.position <= ${chunk.upto}
+        and e.position > ${chunk.after} and e.position <= ${chunk.through}
         and e.idempotency_key is not null
     ) h`
 }

@@ -11,7 +11,7 @@ export type Kind = 'flushes' | 'others'
 /** `chunk_events` holds these events of the chunk and nothing else. */
 export async function copyEvents(
   sql: Transaction,
-  { shard, after, upto }: Chunk,
+  { shard, after, through }: Chunk,
   kind: Kind,
 ): Promise<void> {
   await sql`delete from chunk_events`
@@ -19,7 +19,7 @@ export async function copyEvents(
     insert into chunk_events
     select e.position, e.type, e.version, e.recorded_at, e.payload
     from events e
-    where e.shard = ${shard} and e.position > ${after} and e.position <= ${upto}
+    where e.shard = ${shard} and e.position > ${after} and e.position <= ${through}
       and (e.type in ('ApiKeyStatsFlushed', 'KeyStatsFlushed')
         and e.version in (1, 2)
         and (e.type, e.version) <> ('KeyStatsFlushed', 2)) = ${kind === 'flushes'}`

@@ -23,16 +23,16 @@ export async function loadChunk(sql: Transaction, chunk: Chunk): Promise<Problem
 /** Halves the chunk around what isn't plain, so that only a few events are read carefully. */
 async function loadFlushes(sql: Transaction, chunk: Chunk): Promise<Problem[]> {
   if (await tryPlainly(sql, chunk)) return []
-  const { shard, after, upto } = chunk
-  if (upto - after <= FEW_EVENTS) {
+  const { shard, after, through } = chunk
+  if (through - after <= FEW_EVENTS) {
     await copyEvents(sql, chunk, 'flushes')
     await loadFlushesCarefully(sql)
     return noteUnreadable(sql, shard)
   }
-  const middle = after + Math.floor((upto - after) / 2)
+  const middle = after + Math.floor((through - after) / 2)
   return [
-    ...(await loadFlushes(sql, { shard, after, upto: middle })),
-    ...(await loadFlushes(sql, { shard, after: middle, upto })),
+    ...(await loadFlushes(sql, { shard, after, through: middle })),
+    ...(await loadFlushes(sql, { shard, after: middle, through })),
   ]
 }
 

@@ -168,7 +168,7 @@ const KEY_FLUSHES = `
 
 /** False, or an error, where the chunk holds a flush that isn't plain: then take all of it back. */
 export async function loadPlainly(sql: Transaction, chunk: Chunk): Promise<boolean> {
-  const range = [chunk.shard, chunk.after, chunk.upto]
+  const range = [chunk.shard, chunk.after, chunk.through]
   await sql.unsafe(API_KEY_FLUSHES, range, { prepare: true })
   await sql.unsafe(KEY_FLUSHES, range, { prepare: true })
   const [row] = await sql<{ is_plain: boolean }[]>`

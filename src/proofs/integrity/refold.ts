@@ -31,7 +31,7 @@ export type Refold = {
   /** The version of the projection's fold that it follows. */
   version: number
   /** Projections of one track move together: their checkpoints are the same. */
-  track: 'current' | 'snapshots' | 'usage'
+  group: 'current' | 'snapshots' | 'usage'
   /** Compared at the end, in one snapshot with the checkpoint. */
   tables: RefoldTable[]
   /** Tables of the projection that `tables` don't name. */

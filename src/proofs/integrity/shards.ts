@@ -25,7 +25,7 @@ export async function checkShards(sql: Sql): Promise<Problem[]> {
 /** The distinct shards of a table, an index probe each, however many rows there are. */
 async function findShards(sql: Sql, table: string): Promise<number[]> {
   const shards: number[] = []
-  for (let from = LEAST; from <= MOST; from = shards.at(-1)! + 1) {
+  for (let from = LEAST; from <= MAX; from = shards.at(-1)! + 1) {
     const [row] = await sql<{ shard: number | null }[]>`
       select min(t.shard) as shard from ${sql(table)} t where t.shard >= ${from}`
     if (row!.shard === null) break
@@ -36,7 +36,7 @@ async function findShards(sql: Sql, table: string): Promise<number[]> {
 
 /** The integers of PostgreSQL. */
 const LEAST = -(2 ** 31)
-const MOST = 2 ** 31 - 1
+const MAX = 2 ** 31 - 1
 
 /** How far shard 0 was walked, and the last change of the catalog that was met there. */
 export type CatalogWalk = { walked: number; lastChange: number }
@@ -77,12 +77,12 @@ export async function checkCatalogPosition(
 /** Position of the last change of the catalog in a chunk of shard 0; -1 where it has none. */
 export async function readLastChange(
   sql: Transaction,
-  { after, upto }: { after: number; upto: number },
+  { after, through }: { after: number; through: number },
 ): Promise<number> {
   const [row] = await sql<{ position: string }[]>`
     select coalesce(max(e.position), -1) as position
     from events e
-    where e.shard = 0 and e.position > ${after} and e.position <= ${upto}
+    where e.shard = 0 and e.position > ${after} and e.position <= ${through}
       and e.type || '' = 'CatalogChanged'`
   return Number(row!.position)
 }

@@ -47,8 +47,8 @@ export class Walk {
         await this.#fold(transaction, chunk)
         await this.#close(transaction)
       })
-      onChecked(chunk.upto - after)
-      after = chunk.upto
+      onChecked(chunk.through - after)
+      after = chunk.through
     }
   }
 
@@ -131,13 +131,13 @@ export class Walk {
   async #fold(transaction: Transaction, chunk: Chunk): Promise<void> {
     this.of.problems.add(await loadChunk(transaction, chunk))
     for (const [refold, at] of this.folded) {
-      if (at !== chunk.after || this.#goalOf(refold) < chunk.upto) continue
+      if (at !== chunk.after || this.#goalOf(refold) < chunk.through) continue
       await foldChunk(transaction, refold)
-      this.folded.set(refold, chunk.upto)
+      this.folded.set(refold, chunk.through)
       const target = this.targetOf(refold)
       if (target === null || !refold.nextStop || !refold.compareAt) continue
-      if ((await refold.nextStop(transaction, target, chunk.after)) !== chunk.upto) continue
-      const found = await refold.compareAt(transaction, target, chunk.upto)
+      if ((await refold.nextStop(transaction, target, chunk.after)) !== chunk.through) continue
+      const found = await refold.compareAt(transaction, target, chunk.through)
       this.of.problems.add(
         await whileLive(transaction, refold.projection, target.generation, found),
       )

@@ -40,25 +40,25 @@ export function tileOf({ height, number }: Subtree, size: number): TilePart {
  */
 export function formatTilePath(
   { level, number, width }: Tile,
-  of: 'hashes' | 'entries' = 'hashes',
+  content: 'hashes' | 'entries' = 'hashes',
 ): string {
   const digits = String(number)
   const groups = digits.padStart(Math.ceil(digits.length / 3) * 3, '0').match(/\d{3}/g)!
   const path = groups.map((group, i) => (i < groups.length - 1 ? `x${group}` : group)).join('/')
   const partial = width === TILE_WIDTH ? '' : `.p/${width}`
-  return `tile/${of === 'entries' ? of : level}/${path}${partial}`
+  return `tile/${content === 'entries' ? content : level}/${path}${partial}`
 }
 
 const TILE_PATH =
   /^tile\/(entries|\d|[1-5]\d|6[0-3])\/((?:x\d{3}\/){0,5}\d{3})(?:\.p\/([1-9]\d{0,2}))?$/
 
 /** Reads such a path; null where it isn't the one way to write it. */
-export function parseTilePath(path: string): (Tile & { of: 'hashes' | 'entries' }) | null {
+export function parseTilePath(path: string): (Tile & { content: 'hashes' | 'entries' }) | null {
   const [, what, groups, partial] = TILE_PATH.exec(path) ?? []
   if (what === undefined || groups === undefined) return null
-  const of = what === 'entries' ? 'entries' : 'hashes'
+  const content = what === 'entries' ? 'entries' : 'hashes'
   const number = Number(groups.replaceAll(/[x/]/g, ''))
-  const tile = { level: Number(of === 'entries' ? 0 : what), number, width: Number(partial ?? 256) }
-  if (!Number.isSafeInteger(number) || formatTilePath(tile, of) !== path) return null
-  return { ...tile, of }
+  const tile = { level: Number(content === 'entries' ? 0 : what), number, width: Number(partial ?? 256) }
+  if (!Number.isSafeInteger(number) || formatTilePath(tile, content) !== path) return null
+  return { ...tile, content }
 }

@@ -1,5 +1,5 @@
 import { EMPTY_ROOT, equalHashes, type Hash, hashNode } from './hash.ts'
-import { startsAtRoot, wayOfConsistency, wayOfInclusion } from './way.ts'
+import { startsAtRoot, consistencyPath, inclusionPath } from './way.ts'
 
 /**
  * The root that an inclusion proof leads to from a leaf's hash (RFC 9162, section 2.1.3.2); null
@@ -11,9 +11,9 @@ export function rootOfInclusion(
   leafHash: Hash,
   proof: readonly Hash[],
 ): Hash | null {
-  const way = wayOfInclusion(index, size, proof.length)
-  if (way === null) return null
-  return way.reduce(
+  const path = inclusionPath(index, size, proof.length)
+  if (path === null) return null
+  return path.reduce(
     (node, side, i) => (side === 'left' ? hashNode(proof[i]!, node) : hashNode(node, proof[i]!)),
     leafHash,
   )
@@ -30,11 +30,11 @@ export function isConsistent(older: SizedRoot, newer: SizedRoot, proof: readonly
   if (older.size === 0) return proof.length === 0 && equalHashes(older.root, EMPTY_ROOT)
   if (older.size === newer.size) return proof.length === 0 && equalHashes(older.root, newer.root)
   const [first, ...rest] = startsAtRoot(older.size) ? [older.root, ...proof] : proof
-  const way = first && wayOfConsistency(older.size, newer.size, rest.length)
-  if (!way) return false
+  const path = first && consistencyPath(older.size, newer.size, rest.length)
+  if (!path) return false
   let oldRoot = first
   let newRoot = first
-  for (const [i, side] of way.entries()) {
+  for (const [i, side] of path.entries()) {
     const hash = rest[i]!
     if (side === 'left') {
       oldRoot = hashNode(hash, oldRoot)

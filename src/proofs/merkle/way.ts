@@ -9,7 +9,7 @@ export type Side = 'left' | 'right'
  * (RFC 9162, section 2.1.3.2); null where a tree of that size has no such leaf, or no proof of that
  * many hashes.
  */
-export function wayOfInclusion(index: number, size: number, hashes: number): Side[] | null {
+export function inclusionPath(index: number, size: number, hashes: number): Side[] | null {
   if (!(index >= 0 && index < size)) return null
   return goUp(index, size - 1, hashes)
 }
@@ -19,7 +19,7 @@ export function wayOfInclusion(index: number, size: number, hashes: number): Sid
  * (RFC 9162, section 2.1.4.2): those on the left lead to the older root as well. For
  * 0 < older < newer.
  */
-export function wayOfConsistency(older: number, newer: number, hashes: number): Side[] | null {
+export function consistencyPath(older: number, newer: number, hashes: number): Side[] | null {
   let node = older - 1
   let last = newer - 1
   while (isOdd(node)) {
@@ -36,22 +36,22 @@ export const startsAtRoot = (older: number) => isPowerOfTwo(older)
 function goUp(from: number, lastOfLevel: number, hashes: number): Side[] | null {
   let node = from
   let last = lastOfLevel
-  const way: Side[] = []
+  const path: Side[] = []
   for (let i = 0; i < hashes; i++) {
     if (last === 0) return null
     if (isOdd(node) || node === last) {
-      way.push('left')
+      path.push('left')
       while (!isOdd(node) && node !== 0) {
         node /= 2
         last = half(last)
       }
     } else {
-      way.push('right')
+      path.push('right')
     }
     node = half(node)
     last = half(last)
   }
-  return last === 0 ? way : null
+  return last === 0 ? path : null
 }
 
 // Not bit operations: those have 32 bits, and positions 53.

@@ -1,12 +1,12 @@
-import { Waiters } from '../../platform/async/wait-list.ts'
+import { WaitList } from '../../platform/async/wait-list.ts'
 import { inSnapshot, type Sql } from '../../platform/postgres/pool.ts'
-import { StartError } from '../../platform/user-error.ts'
+import { UserError } from '../../platform/user-error.ts'
 import { Frontier } from '../merkle/frontier.ts'
 import { equalHashes } from '../merkle/hash.ts'
 import type { SigningKey } from '../merkle/key.ts'
 import { type SignedTreeHead, signTreeHead } from '../merkle/tree-head.ts'
 import { growTree, type KnownTree } from './grow.ts'
-import { openKeptHead } from './kept-head.ts'
+import { openHeadStore } from './kept-head.ts'
 import { keepHead, keysOfShard, type Origin, originOf } from './origin.ts'
 import { publishHead, readPublished } from './published.ts'
 import { readTreeSizes } from './tiles.ts'
@@ -25,7 +25,7 @@ export class TreeChanged extends Error {
 }
 
 /** Another instance has signed a tree that the database doesn't hold. */
-export class TreesApart extends Error {
+export class TreesDiverged extends Error {
   override name = 'TreesApart'
 
   constructor(shard: number, size: number) {
@@ -44,7 +44,7 @@ export class TreesApart extends Error {
 type Tree = KnownTree & {
   head: SignedTreeHead
   keys: SigningKey[]
-  refusal: TreeChanged | TreesApart | null
+  refusal: TreeChanged | TreesDiverged | null
 }
 
 /**
@@ -56,7 +56,7 @@ type Tree = KnownTree & {
  * database, and the others adopt them: once they have made the same tree of their own older one.
  */
 export class TreeHeads {
-  readonly #waiters = new Waiters<{ shard: number; size: number }>()
+  readonly #waitList = new WaitList<{ shard: number; size: number }>()
 
   private constructor(
     private readonly sql: Sql,
@@ -73,7 +73,7 @@ export class TreeHeads {
     const published = await readPublished(sql, origin)
     for (let shard = 0; shard < shards; shard++) {
       const keys = keysOfShard(origin, shard)
-      const kept = await openKeptHead(sql, origin, shard, published.get(shard) ?? null)
+      const kept = await openHeadStore(sql, origin, shard, published.get(shard) ?? null)
       const { frontier, lastLeaf } = kept ?? { frontier: new Frontier(), lastLeaf: null }
       const head = signHead(originOf(origin.name, shard), frontier, keys)
       // Signed anew: a key may have come or gone since.
@@ -95,7 +95,7 @@ export class TreeHeads {
 
   /** True where somebody waits for a newer head. */
   get isAwaited(): boolean {
-    return this.#waiters.size > 0
+    return this.#waitList.size > 0
   }
 
   newest(shard: number): SignedTreeHead {
@@ -129,7 +129,7 @@ export class TreeHeads {
         failed.set(shard, error)
       }
     }
-    this.#waiters.release((need) => this.newest(need.shard).size >= need.size)
+    this.#waitList.resolveWhere((need) => this.newest(need.shard).size >= need.size)
     return { more, failed }
   }
 
@@ -147,7 +147,7 @@ export class TreeHeads {
       grown = await this.#grow(shard, tree, grown, head.size)
     }
     if (!equalHashes(grown.frontier.root(), head.root)) {
-      tree.refusal = new TreesApart(shard, head.size)
+      tree.refusal = new TreesDiverged(shard, head.size)
       throw tree.refusal
     }
     await keepHead(this.origin, shard, head.note)
@@ -169,7 +169,7 @@ export class TreeHeads {
 
   /** The newest head as soon as it covers so many leaves; null where it doesn't in `ms`. */
   async covering(shard: number, size: number, ms: number): Promise<SignedTreeHead | null> {
-    if (this.newest(shard).size < size) await this.#waiters.wait({ shard, size }, ms)
+    if (this.newest(shard).size < size) await this.#waitList.wait({ shard, size }, ms)
     const head = this.newest(shard)
     return head.size >= size ? head : null
   }
@@ -180,7 +180,7 @@ async function keepFirst(origin: Origin, shard: number, note: string): Promise<v
     await keepHead(origin, shard, note)
   } catch (error) {
     const { message } = error as Error
-    throw new StartError(`The tree head of shard ${shard} can't be written: ${message}`)
+    throw new UserError(`The tree head of shard ${shard} can't be written: ${message}`)
   }
 }
 

@@ -15,7 +15,7 @@ const BEHIND_REST_MS = 20
  * rests; at this many events there is none. Without it an ingest of 36,000 flushes a second lost
  * 16 %.
  */
-const PACE = { rests: 30, events: 600_000 }
+const PACE = { idleMs: 30, events: 600_000 }
 
 /** Whether there is more to do at once. */
 type State = 'idle' | 'behind'
@@ -51,7 +51,7 @@ export class Integrator {
     private readonly intervals: Intervals['transparency'],
     private readonly logger: Logger,
     /** Whether this instance is the one that does it for a shard. */
-    private readonly tends: (shard: number) => boolean = () => true,
+    private readonly owns: (shard: number) => boolean = () => true,
   ) {
     const since = performance.now()
     this.#seen = Array.from({ length: shards }, () => ({ size: 0, since }))
@@ -94,8 +94,8 @@ export class Integrator {
     if (integrated === 'idle' || appended === 0 || this.heads.isAwaited) {
       return this.#restIn(integrated)
     }
-    const rests = PACE.rests * (1 - this.#putOff / PACE.events)
-    return Math.min(Math.max(tookMs * rests, BEHIND_REST_MS), this.intervals.pollIntervalMs)
+    const idleMs = PACE.idleMs * (1 - this.#putOff / PACE.events)
+    return Math.min(Math.max(tookMs * idleMs, BEHIND_REST_MS), this.intervals.pollIntervalMs)
   }
 
   /**
@@ -131,7 +131,7 @@ export class Integrator {
     const now = performance.now()
     const isStill = size === this.#seen[shard]!.size
     const stillMs = now - this.#seen[shard]!.since
-    const isMine = this.tends(shard) || (isStill && stillMs >= this.intervals.helpAfterMs)
+    const isMine = this.owns(shard) || (isStill && stillMs >= this.intervals.helpAfterMs)
     if (isMine || !isStill) this.#seen[shard] = { size, since: now }
     return isMine
   }

@@ -1,7 +1,7 @@
 import { hashLeaf, toLeaf } from '../../events/leaf.ts'
 import { readHead, readLeafEvents } from '../../log/read.ts'
 import type { Sql } from '../../platform/postgres/pool.ts'
-import { StartError } from '../../platform/user-error.ts'
+import { UserError } from '../../platform/user-error.ts'
 import { Frontier } from '../merkle/frontier.ts'
 import { equalHashes, HASH_BYTES, type Hash } from '../merkle/hash.ts'
 import { readPeaks } from '../merkle/prove.ts'
@@ -9,11 +9,11 @@ import { TILE_WIDTH } from '../merkle/tile.ts'
 import { openTreeHead, type SignedTreeHead } from '../merkle/tree-head.ts'
 import type { KnownTree } from './grow.ts'
 import { integrateEvents } from './integrate.ts'
-import { keysOfShard, type Origin, originOf, readKeptHead } from './origin.ts'
+import { keysOfShard, type Origin, originOf, readPersistedHead } from './origin.ts'
 import { isMissingRoots, MissingTile, readTiles, readTreeSize } from './tiles.ts'
 
 /** The database is not the one of which the last tree head was signed. */
-export class LogForked extends StartError {
+export class LogForked extends UserError {
   override name = 'LogForked'
 
   constructor(head: SignedTreeHead, found: string) {
@@ -33,13 +33,13 @@ export class LogForked extends StartError {
  * signed. Throws LogForked where the database doesn't hold that tree or its newest events,
  * StartError where the head in the data directory is not one of this origin.
  */
-export async function openKeptHead(
+export async function openHeadStore(
   sql: Sql,
   origin: Origin,
   shard: number,
   published: SignedTreeHead | null,
 ): Promise<({ head: SignedTreeHead } & KnownTree) | null> {
-  const kept = await readKept(origin, shard)
+  const kept = await readPersisted(origin, shard)
   const head = published !== null && published.size > (kept?.size ?? -1) ? published : kept
   if (head === null) return null
   await integrateUpTo(sql, shard, head.size)
@@ -48,13 +48,13 @@ export async function openKeptHead(
   return { head, frontier, lastLeaf }
 }
 
-async function readKept(origin: Origin, shard: number): Promise<SignedTreeHead | null> {
-  const note = await readKeptHead(origin, shard)
+async function readPersisted(origin: Origin, shard: number): Promise<SignedTreeHead | null> {
+  const note = await readPersistedHead(origin, shard)
   if (note === null) return null
   const opened = openTreeHead(note, keysOfShard(origin, shard))
   if (opened.kind === 'refused' || opened.origin !== originOf(origin.name, shard)) {
     const reason = opened.kind === 'refused' ? opened.reason : `it is of ${opened.origin}`
-    throw new StartError(`The tree head of shard ${shard} in ${origin.folder} is wrong: ${reason}.`)
+    throw new UserError(`The tree head of shard ${shard} in ${origin.folder} is wrong: ${reason}.`)
   }
   const { kind: _, ...head } = opened
   return head

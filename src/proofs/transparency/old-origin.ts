@@ -1,19 +1,19 @@
 import { PayloadError } from '../../events/columns.ts'
 import { decodeEvent } from '../../events/event.ts'
-import { OWN_SOURCE, SHARDS_CHANGED_KEY } from '../../events/statement.ts'
+import { SERVICE_SOURCE, SHARDS_CHANGED_KEY } from '../../events/statement.ts'
 import type { Sql } from '../../platform/postgres/pool.ts'
-import { StartError } from '../../platform/user-error.ts'
+import { UserError } from '../../platform/user-error.ts'
 import { type Origin, readPrevious, readSigner } from './origin.ts'
 
 /**
  * Refuses to sign a log that was dealt to another number of shards under the name that it had
  * before: its trees can't continue those that auditors have. Asked before anything is signed.
  */
-export async function refuseDealtOrigin(sql: Sql, origin: Origin): Promise<void> {
-  const cited = namesOf(await readCited(sql))
+export async function refuseReshardedOrigin(sql: Sql, origin: Origin): Promise<void> {
+  const linked = namesOf(await readLinkedHeads(sql))
   const previous = await readPrevious(origin, 0)
   const names = [origin.name, ...namesOf(previous === null ? [] : [previous])]
-  refuseNames(names, cited)
+  refuseNames(names, linked)
 }
 
 /**
@@ -33,10 +33,10 @@ export async function refuseOldOrigin(
   refuseNames(names, namesOf(heads))
 }
 
-function refuseNames(names: readonly string[], cited: readonly string[]): void {
-  const name = names.find((one) => cited.includes(one))
+function refuseNames(names: readonly string[], linked: readonly string[]): void {
+  const name = names.find((one) => linked.includes(one))
   if (name === undefined) return
-  throw new StartError(
+  throw new UserError(
     `A log that is dealt from one that was signed as ${name} can't continue its trees, and needs ` +
       'a name of its own: another TALLYBOOK_DATA_DIR, without the old folder `transparency` in ' +
       'it, and a new name where TALLYBOOK_LOG_ORIGIN gives one (`tallybook key new-origin` where ' +
@@ -45,12 +45,12 @@ function refuseNames(names: readonly string[], cited: readonly string[]): void {
 }
 
 /** The tree heads that shard 0 cites, among them that of the old shard 0. */
-async function readCited(sql: Sql): Promise<string[]> {
+async function readLinkedHeads(sql: Sql): Promise<string[]> {
   const [row] = await sql<{ type: string; version: number; payload: string }[]>`
     select e.type, e.version, e.payload::text as payload
     from events e
     where e.shard = 0
-      and e.source = ${OWN_SOURCE}
+      and e.source = ${SERVICE_SOURCE}
       and e.idempotency_key = ${SHARDS_CHANGED_KEY}`
   if (!row) return []
   try {

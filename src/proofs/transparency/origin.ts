@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createFile, isCode, replaceFile } from '../../platform/atomic-file.ts'
-import { StartError } from '../../platform/user-error.ts'
+import { UserError } from '../../platform/user-error.ts'
 import {
   formatSigningKey,
   formatVerifierKey,
@@ -35,7 +35,7 @@ export async function openOrigin(
   const made = name === null && (await makeOrigin(dataDir, wanted ?? randomName()))
   const origin = await readOrigin(dataDir)
   if (wanted === null || wanted === origin.name) return { origin, made }
-  throw new StartError(
+  throw new UserError(
     `TALLYBOOK_LOG_ORIGIN is ${wanted}, and the log has been signed as ${origin.name}. ` +
       'Auditors know it by that name: unset the variable, or make a new origin on purpose with ' +
       `\`tallybook key new-origin ${wanted}\`.`,
@@ -56,7 +56,7 @@ export async function readSignedHeads(
   const heads = new Map<number, string>()
   for (let shard = 0; shard < shards; shard++) {
     keys.push(...keysOfShard(origin, shard).map(formatVerifierKey))
-    const head = await readKeptHead(origin, shard)
+    const head = await readPersistedHead(origin, shard)
     if (head !== null) heads.set(shard, head)
   }
   return { keys, heads }
@@ -66,21 +66,21 @@ export async function readSignedHeads(
 export async function readOrigin(dataDir: string): Promise<Origin> {
   const name = await readName(dataDir)
   if (name === null) {
-    throw new StartError(
+    throw new UserError(
       `There is no key of a transparency log in ${dataDir}: has the service been started there?`,
     )
   }
   const folder = folderOf(dataDir, name)
   const path = keysOf(folder)
   const text = await readFile(path, 'utf8').catch((error: Error) => {
-    throw new StartError(`The signing keys of ${name} can't be read: ${error.message}`)
+    throw new UserError(`The signing keys of ${name} can't be read: ${error.message}`)
   })
   const keys = text
     .split('\n')
     .filter((line) => line.trim() !== '')
     .map(parseSigningKey)
   if (keys.length === 0 || keys.some((key) => key?.name !== name)) {
-    throw new StartError(`${path} holds something else than signing keys of ${name}.`)
+    throw new UserError(`${path} holds something else than signing keys of ${name}.`)
   }
   return { name, folder, keys: keys as SigningKey[] }
 }
@@ -110,10 +110,10 @@ export async function rotateKey(origin: Origin): Promise<void> {
 export async function retireKeys(origin: Origin, shards: number): Promise<number> {
   const [newest, ...older] = origin.keys
   for (let shard = 0; shard < shards; shard++) {
-    const note = await readKeptHead(origin, shard)
+    const note = await readPersistedHead(origin, shard)
     const [key] = keysOfShard(origin, shard)
     if (note === null || openTreeHead(note, [key!]).kind === 'signed') continue
-    throw new StartError('The newest key has not signed yet: start the service with it first.')
+    throw new UserError('The newest key has not signed yet: start the service with it first.')
   }
   await writeKeys(origin.folder, [newest!])
   return older.length
@@ -131,7 +131,7 @@ export async function startOrigin(
 ): Promise<void> {
   const folder = folderOf(dataDir, name)
   if (!(await createFile(keysOf(folder), formatKeys([makeSigningKey(name)])))) {
-    throw new StartError(`There was an origin ${name} already: choose another name.`)
+    throw new UserError(`There was an origin ${name} already: choose another name.`)
   }
   for (const [shard, note] of heads) await replaceFile(previousOf(folder, shard), note)
   await replaceFile(nameOf(dataDir), `${name}\n`)
@@ -143,7 +143,7 @@ export function readPrevious({ folder }: Origin, shard: number): Promise<string 
 }
 
 /** The tree head that was signed last, as a note; null where none was. */
-export function readKeptHead({ folder }: Origin, shard: number): Promise<string | null> {
+export function readPersistedHead({ folder }: Origin, shard: number): Promise<string | null> {
   return readIfThere(headOf(folder, shard))
 }
 
@@ -158,7 +158,7 @@ async function makeOrigin(dataDir: string, name: string): Promise<boolean> {
     await createFile(keysOf(folderOf(dataDir, name)), formatKeys([makeSigningKey(name)]))
     return await createFile(nameOf(dataDir), `${name}\n`)
   } catch (error) {
-    throw new StartError(
+    throw new UserError(
       `The key of the transparency log can't be written to ${dataDir}, which TALLYBOOK_DATA_DIR ` +
         `names: ${(error as Error).message}`,
     )

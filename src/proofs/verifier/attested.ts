@@ -1,8 +1,8 @@
 import { ATTESTED_TABLES, type AttestedColumns, type AttestedTable } from '../../events/digest.ts'
 import type { Attestation } from '../../events/statement.ts'
 import type { Attested } from '../../events/types/statements.ts'
-import type { Report } from './finding.ts'
-import { quarterOf, type ShardFold } from './fold.ts'
+import type { OnFinding } from './finding.ts'
+import { quarterHourOf, type ShardFold } from './fold.ts'
 
 /** What an attestation says of one position: a digest, or the totals. */
 type TableClaim = Attestation['tables'][number] & {
@@ -16,7 +16,7 @@ type Claim = TableClaim | ({ kind: 'totals'; at: string } & Attestation['totals'
 const MAX_TABLES = 64
 
 /** The attestations of a shard, held against the fold when it is where each of them is about. */
-export class Claims {
+export class AttestationChecks {
   readonly #byPosition = new Map<number, Claim[]>()
   /** Where usage that can still be asked for begins, by the position that asks. */
   readonly #usageFrom: { position: number; from: string }[] = []
@@ -30,7 +30,7 @@ export class Claims {
 
   constructor(
     private readonly shard: number,
-    private readonly report: Report,
+    private readonly report: OnFinding,
   ) {}
 
   begin({ position }: ShardFold): void {
@@ -123,7 +123,7 @@ export class Claims {
     if (from !== undefined && (least === undefined || from > least)) {
       this.#find(at, `${table} begins at ${from} only, not ${least ?? 'with the log'}`)
     }
-    if (fold.position >= 0) this.#usageReached.set(table, quarterOf(fold.recordedAt))
+    if (fold.position >= 0) this.#usageReached.set(table, quarterHourOf(fold.recordedAt))
   }
 
   #checkComplete(at: string, tables: Attestation['tables']): void {

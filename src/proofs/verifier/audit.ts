@@ -1,19 +1,19 @@
 import { parseVerifierKey, type VerifierKey } from '../merkle/key.ts'
 import type { SignedTreeHead, TreeHead } from '../merkle/tree-head.ts'
-import { Brought, type BroughtOptions } from './brought.ts'
-import { DealtArchive } from './dealt.ts'
-import type { Finding, FindingKind, Report } from './finding.ts'
+import { Evidence, type EvidenceOptions } from './brought.ts'
+import { ReshardedArchive } from './dealt.ts'
+import type { Finding, FindingKind, OnFinding } from './finding.ts'
 import { compareHeads, noTiles } from './heads.ts'
 import { NewestHeads } from './newest-heads.ts'
 import { Pages } from './pages.ts'
 import { ShardAudit } from './shard-audit.ts'
-import type { DealtSource, LogSource } from './sources/source.ts'
+import type { ReshardedSource, LogSource } from './sources/source.ts'
 import { USAGE_LIMITS, type UsageLimits, type UsageReport } from './usage-pages.ts'
 
-export type AuditOptions = BroughtOptions & {
+export type AuditOptions = EvidenceOptions & {
   source: LogSource
   /** The archive that the log was dealt from, where it has to be that; none if absent. */
-  dealt?: DealtSource | undefined
+  resharded?: ReshardedSource | undefined
   /** Heads and their consistency only, and that receipts are in them. */
   headsOnly: boolean
   /** How long a head may be behind what was seen elsewhere; 15 s if absent. */
@@ -37,7 +37,7 @@ export type AuditReport = {
   missedClaims: number
   receipts: number
   /** Events of the archive that were dealt, and held against where they stand. */
-  dealt: number
+  resharded: number
   /** Rows of pages that were compared. */
   rows: number
   /** Usage that was compared; null where none was. */
@@ -55,10 +55,10 @@ export type AuditReport = {
 export class Audit {
   readonly #heads: NewestHeads
   readonly #shards: ShardAudit[]
-  readonly #dealt: DealtArchive | null
-  readonly #brought: Brought
+  readonly #resharded: ReshardedArchive | null
+  readonly #evidence: Evidence
   readonly #notes: string[] = []
-  readonly #report: Report
+  readonly #report: OnFinding
   #pages: Pages | null = null
   #rows = 0
   #usage: UsageReport | null = null
@@ -69,29 +69,29 @@ export class Audit {
     const { shards } = source
     this.#report = onFinding
     const told = { keys, onFinding, onNote: (message: string) => void this.#notes.push(message) }
-    const dealt = options.dealt && new DealtArchive({ source: options.dealt, shards, ...told })
-    this.#dealt = dealt ?? null
+    const resharded = options.resharded && new ReshardedArchive({ source: options.resharded, shards, ...told })
+    this.#resharded = resharded ?? null
     this.#shards = Array.from(
       { length: shards },
-      (_, shard) => new ShardAudit({ source, shard, dealt: dealt ?? null, ...told }),
+      (_, shard) => new ShardAudit({ source, shard, resharded: resharded ?? null, ...told }),
     )
-    this.#brought = new Brought(options, this.#dealt, this.#shards)
-    this.#heads = new NewestHeads(options, this.#brought, this.#dealt)
+    this.#evidence = new Evidence(options, this.#resharded, this.#shards)
+    this.#heads = new NewestHeads(options, this.#evidence, this.#resharded)
   }
 
   /** Throws SourceError where the log can't be read on. */
   async run(): Promise<AuditReport> {
     const { headsOnly, source } = this.options
-    if (this.#isFirst) await this.#brought.open()
+    if (this.#isFirst) await this.#evidence.open()
     for (const { shard } of this.#shards)
-      await this.#heads.read(shard, this.#isFirst ? this.#brought.sizeOf(shard) : 0)
+      await this.#heads.read(shard, this.#isFirst ? this.#evidence.sizeOf(shard) : 0)
     if (this.#isFirst) this.#heads.checkShards()
     if (headsOnly) await this.#proveHeads()
     else {
       if (this.#isFirst) await this.#readPages()
       for (const audit of this.#shards) await this.#walk(audit)
       if (this.#isFirst && source.events !== null) {
-        for (const { shard } of this.#shards) this.#dealt?.end(shard)
+        for (const { shard } of this.#shards) this.#resharded?.end(shard)
       }
       if (this.#pages !== null) this.#comparePages(this.#pages)
     }
@@ -155,13 +155,13 @@ export class Audit {
   /** That the trees of receipts, and of what was dealt, are ones that the newest head continues. */
   async #proveHeads(): Promise<void> {
     if (!this.#isFirst) return
-    for (const { name, receipt } of this.#brought.receipts) {
+    for (const { name, receipt } of this.#evidence.receipts) {
       const finding = await this.#proveHead(receipt.event.shard, receipt.head)
       if (finding) this.#find('receipt', name, `against the log: ${finding.message}`)
     }
-    for (const { shard } of this.#dealt ? this.#shards : []) {
+    for (const { shard } of this.#resharded ? this.#shards : []) {
       const origin = this.#heads.get(shard)?.origin ?? ''
-      const finding = await this.#proveHead(shard, { origin, ...this.#dealt!.rootOf(shard) })
+      const finding = await this.#proveHead(shard, { origin, ...this.#resharded!.rootOf(shard) })
       if (finding)
         this.#find('archive', `shard ${shard}`, `against what was dealt: ${finding.message}`)
     }
@@ -189,7 +189,7 @@ export class Audit {
       claims: sum(({ claims }) => claims.compared),
       missedClaims: sum(({ claims }) => claims.missed),
       receipts: receipts.size,
-      dealt: this.#dealt?.events ?? 0,
+      resharded: this.#resharded?.events ?? 0,
       rows: this.#rows,
       usage: this.#usage,
       newestAt: this.#shards.map(({ newestAt }) => newestAt).reduce(newer, null),

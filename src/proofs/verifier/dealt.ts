@@ -4,16 +4,16 @@ import type { Hash } from '../merkle/hash.ts'
 import type { VerifierKey } from '../merkle/key.ts'
 import { parseNote } from '../merkle/note.ts'
 import { openTreeHead, parseTreeHead, type SignedTreeHead } from '../merkle/tree-head.ts'
-import type { Report } from './finding.ts'
-import { type KeptRoot, KeptRoots } from './kept-roots.ts'
-import type { DealtSource } from './sources/source.ts'
+import type { OnFinding } from './finding.ts'
+import { type TrustedRoot, TrustedRoots } from './kept-roots.ts'
+import type { ReshardedSource } from './sources/source.ts'
 
-export type DealtOptions = {
-  source: DealtSource
+export type ReshardedOptions = {
+  source: ReshardedSource
   /** Shards of the log. */
   shards: number
   keys: readonly VerifierKey[]
-  onFinding: Report
+  onFinding: OnFinding
   onNote: (message: string) => void
 }
 
@@ -22,24 +22,24 @@ export type DealtOptions = {
  * begin of each new shard again, so that a root of it is all that the log has to have; and whatever
  * was signed of the old log has to hold in the archive.
  */
-export class DealtArchive {
+export class ReshardedArchive {
   /** Events of the archive that were dealt, once it was read. */
   events = 0
   /** The begin of each shard of the log. */
   readonly #trees: Frontier[]
-  readonly #old: { tree: Frontier; roots: KeptRoots }[]
+  readonly #old: { tree: Frontier; roots: TrustedRoots }[]
   /** The notes of its signed heads, by shard, and the origins that they are of. */
   readonly #notes = new Map<number, string>()
   readonly #origins = new Set<string>()
   /** Shards of the log that say from what they were dealt. */
   readonly #told = new Set<number>()
 
-  constructor(private readonly options: DealtOptions) {
+  constructor(private readonly options: ReshardedOptions) {
     const { source, shards, onFinding } = options
     this.#trees = Array.from({ length: shards }, () => new Frontier())
     this.#old = Array.from({ length: source.shards }, () => ({
       tree: new Frontier(),
-      roots: new KeptRoots(onFinding),
+      roots: new TrustedRoots(onFinding),
     }))
   }
 
@@ -76,7 +76,7 @@ export class DealtArchive {
    * Takes a root that somebody has of that log: its events have to make it. Why they can't, null
    * where they can.
    */
-  keep(shard: number, root: KeptRoot): string | null {
+  keep(shard: number, root: TrustedRoot): string | null {
     const old = this.#old[shard]
     if (!old) return 'the archive has no such shard'
     old.roots.add(root)
@@ -86,7 +86,7 @@ export class DealtArchive {
   /** Goes through the archive, once, and deals its events. */
   async read(): Promise<void> {
     this.#old.forEach(compareTree)
-    for await (const events of this.options.source.readDealt(this.options.shards)) {
+    for await (const events of this.options.source.readResharded(this.options.shards)) {
       for (const { from, to } of events) {
         const old = this.#old[from.shard]
         if (!old) continue
@@ -115,10 +115,10 @@ export class DealtArchive {
       this.#find(shard, `it says at ${position} from what it was dealt, which ends at ${size}`)
     }
     const own = [...this.#notes].filter(([old]) => old % shards === shard)
-    const cited = own.sort(([a], [b]) => a - b).map(([, note]) => note)
+    const linked = own.sort(([a], [b]) => a - b).map(([, note]) => note)
     const { previous, archive } = change
-    const isCited = previous.length === cited.length && previous.every((one, i) => one === cited[i])
-    if (!isCited) this.#find(shard, 'it cites other tree heads than the archive has')
+    const isLinked = previous.length === linked.length && previous.every((one, i) => one === linked[i])
+    if (!isLinked) this.#find(shard, 'it cites other tree heads than the archive has')
     if (change.shards !== shards || archive.shards !== this.#old.length) {
       this.#find(shard, `it says that it was dealt from ${archive.shards} to ${change.shards}`)
     }
@@ -135,15 +135,15 @@ export class DealtArchive {
   }
 }
 
-function compareTree({ tree, roots }: { tree: Frontier; roots: KeptRoots }): void {
+function compareTree({ tree, roots }: { tree: Frontier; roots: TrustedRoots }): void {
   roots.compare(tree, tree)
 }
 
 /** What the log says of an archive that the auditor doesn't have. */
 export function describeChange(at: string, { archive, previous, shards }: ShardsChange): string {
   const heads = previous.map((note) => parseTreeHead(parseNote(note)?.text ?? ''))
-  const cited = heads.flatMap((head) => (head ? [`${head.origin} up to ${head.size} events`] : []))
-  const signed = cited.length === 0 ? '' : `, signed as ${cited.join(', as ')}`
+  const linked = heads.flatMap((head) => (head ? [`${head.origin} up to ${head.size} events`] : []))
+  const signed = linked.length === 0 ? '' : `, signed as ${linked.join(', as ')}`
   return (
     `${at} says that what is before it was dealt to ${shards} shard(s) from an archive of ` +
     `${archive.shards} with ${archive.events} events${signed}; who has it can prove that`

@@ -30,4 +30,4 @@ export type FindingKind =
 /** What is not as it has to be: for programs by kind and place, for people by sentence. */
 export type Finding = { kind: FindingKind; at: string; message: string }
 
-export type Report = (finding: Finding) => void
+export type OnFinding = (finding: Finding) => void

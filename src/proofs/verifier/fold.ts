@@ -54,7 +54,7 @@ export class ShardFold {
     this.recordedAt = recordedAt
     switch (event?.type) {
       case 'ApiKeyStatsFlushed':
-        this.#countApiKeys(event.data, quarterOf(recordedAt))
+        this.#countApiKeys(event.data, quarterHourOf(recordedAt))
         break
       case 'KeyStatsFlushed':
         this.#countKeys(event.data, recordedAt)
@@ -182,7 +182,7 @@ export class ShardFold {
     recordedAt: string,
   ) {
     this.counting?.begin(this.position, recordedAt)
-    const usage = sumsOf(this.#usage.key_usage, quarterOf(recordedAt))
+    const usage = sumsOf(this.#usage.key_usage, quarterHourOf(recordedAt))
     const latest = Math.floor(Date.parse(recordedAt) / 1_000) + 300
     for (const [i, hash] of hashes.entries()) {
       const accessed = last_accessed_at[i]!
@@ -217,7 +217,7 @@ export class ShardFold {
 }
 
 /** `2026-01-31T12:15:00.000000+00:00` of `2026-01-31T12:29:59.999999+00:00`. */
-export function quarterOf(recordedAt: string): string {
+export function quarterHourOf(recordedAt: string): string {
   const minute = Number(recordedAt.slice(14, 16))
   const start = String(Math.floor(minute / 15) * 15).padStart(2, '0')
   return `${recordedAt.slice(0, 14)}${start}:00.000000+00:00`

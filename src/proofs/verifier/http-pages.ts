@@ -9,8 +9,8 @@ import {
 } from './sources/source.ts'
 
 /** Bytes of a page, and of all pages of a list: some five million rows. */
-const MOST_BYTES = 64 * 1024 * 1024
-const MOST_LIST_BYTES = 1024 * 1024 * 1024
+const MAX_BYTES = 64 * 1024 * 1024
+const MAX_LIST_BYTES = 1024 * 1024 * 1024
 const MAX_SHARDS = 1_025
 
 /** GET /admin/apikey-stats/summary. */
@@ -69,7 +69,7 @@ export async function* readList(
     if (!Array.isArray(items) || (!isOver && !isNext)) {
       throw new SourceError(`/admin/${list} is no list`)
     }
-    if (bytes > MOST_LIST_BYTES) throw new SourceError(`/admin/${list} does not end`)
+    if (bytes > MAX_LIST_BYTES) throw new SourceError(`/admin/${list} does not end`)
     yield { rows: items, positions: page.positions }
     cursor = next_cursor
   }
@@ -79,7 +79,7 @@ async function readPage(get: Get, limits: Limits, path: string) {
   const response = await get(path)
   const header = response.headers.get('tallybook-position') ?? ''
   const positions = parsePositions(header, MAX_SHARDS)
-  const bytes = await readBody(response, MOST_BYTES, limits)
+  const bytes = await readBody(response, MAX_BYTES, limits)
   const body = parseExact(bytes.toString())
   const known = positions?.filter((position) => position !== undefined) ?? []
   // Shards are named from the first on, none left out.

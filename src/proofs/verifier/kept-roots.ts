@@ -1,9 +1,9 @@
 import type { Frontier } from '../merkle/frontier.ts'
 import { equalHashes, type Hash } from '../merkle/hash.ts'
-import type { FindingKind, Report } from './finding.ts'
+import type { FindingKind, OnFinding } from './finding.ts'
 
 /** A root that somebody has signed or kept: the walk comes by its size and compares. */
-export type KeptRoot = {
+export type TrustedRoot = {
   size: number
   root: Hash
   /** `the head of a receipt` */
@@ -14,14 +14,14 @@ export type KeptRoot = {
 }
 
 /** The roots that one shard has to have at their sizes, and has to reach. */
-export class KeptRoots {
-  #roots: KeptRoot[] = []
+export class TrustedRoots {
+  #roots: TrustedRoot[] = []
   /** The smallest size among them: it is asked for at every event. */
   #next = Infinity
 
-  constructor(private readonly report: Report) {}
+  constructor(private readonly report: OnFinding) {}
 
-  add(root: KeptRoot): void {
+  add(root: TrustedRoot): void {
     this.#roots.push(root)
     this.#next = Math.min(this.#next, root.size)
   }

@@ -2,7 +2,7 @@ import { hashLeaf } from '../../events/leaf.ts'
 import { parseEntries } from '../merkle/entries.ts'
 import { equalHashes, type Hash, splitHashes } from '../merkle/hash.ts'
 import { TILE_WIDTH, type Tile } from '../merkle/tile.ts'
-import type { Report } from './finding.ts'
+import type { OnFinding } from './finding.ts'
 import { NotServed, type PublishedSource } from './sources/source.ts'
 
 /** Tiles that are asked for before the walk comes to them: else it waits for each. */
@@ -22,7 +22,7 @@ export class PublishedLeaves {
     /** Leaves from the tile of `from` on, to the one before `to`. */
     from: number,
     private readonly to: number,
-    private readonly report: Report,
+    private readonly report: OnFinding,
   ) {
     this.#next = Math.floor(from / TILE_WIDTH)
   }

@@ -1,13 +1,13 @@
 import type { VerifierKey } from '../merkle/key.ts'
 import type { SignedTreeHead } from '../merkle/tree-head.ts'
-import type { Brought } from './brought.ts'
-import type { DealtArchive } from './dealt.ts'
-import type { FindingKind, Report } from './finding.ts'
+import type { Evidence } from './brought.ts'
+import type { ReshardedArchive } from './dealt.ts'
+import type { FindingKind, OnFinding } from './finding.ts'
 import { checkHead, compareHeads, noTiles } from './heads.ts'
 import { type LogSource, SourceError } from './sources/source.ts'
 
 /** Milliseconds between two looks at a tree head that has to grow, and until it won't any more. */
-const LOOK_MS = 500
+const POLL_INTERVAL_MS = 500
 const GROW_MS = 15_000
 
 export type NewestHeadsOptions = {
@@ -16,7 +16,7 @@ export type NewestHeadsOptions = {
   headsOnly: boolean
   /** How long a head may be behind what was seen elsewhere; 15 s if absent. */
   growMs?: number
-  onFinding: Report
+  onFinding: OnFinding
 }
 
 /** The newest verified head of each shard; one with a finding about it is left out. */
@@ -25,8 +25,8 @@ export class NewestHeads {
 
   constructor(
     private readonly options: NewestHeadsOptions,
-    private readonly brought: Brought,
-    private readonly dealt: DealtArchive | null,
+    private readonly evidence: Evidence,
+    private readonly resharded: ReshardedArchive | null,
   ) {}
 
   get(shard: number): SignedTreeHead | undefined {
@@ -39,7 +39,7 @@ export class NewestHeads {
 
   /** The newest head of a shard that continues the one before; waited for until it is so large. */
   async read(shard: number, wanted: number): Promise<void> {
-    const before = this.#heads.get(shard) ?? this.brought.kept.get(shard) ?? null
+    const before = this.#heads.get(shard) ?? this.evidence.kept.get(shard) ?? null
     const { source, growMs = GROW_MS } = this.options
     const end = performance.now() + (source.sizes === null ? growMs : 0)
     for (;;) {
@@ -49,7 +49,7 @@ export class NewestHeads {
       const isBehind = outcome.kind === 'finding' && outcome.finding.kind === 'rolled_back'
       // Another instance may be behind for a moment, and a page ahead of the head.
       if ((isShort || isBehind) && performance.now() < end) {
-        await new Promise((resolve) => setTimeout(resolve, Math.min(LOOK_MS, growMs)))
+        await new Promise((resolve) => setTimeout(resolve, Math.min(POLL_INTERVAL_MS, growMs)))
         continue
       }
       if (outcome.kind === 'head') this.#heads.set(shard, outcome.head)
@@ -82,7 +82,7 @@ export class NewestHeads {
     const { source, keys } = this.options
     if (source.sizes === null) throw new SourceError(`Shard ${shard} has no signed tree head`)
     const isSigned = keys.some(({ name }) => name.endsWith(`/audit/log/${shard}`))
-    if (!isSigned && !this.brought.kept.has(shard)) return null
+    if (!isSigned && !this.evidence.kept.has(shard)) return null
     const message = 'it has no signed tree head, though a trusted key is of it'
     const at = `shard ${shard}`
     return { kind: 'finding' as const, finding: { kind: 'signature' as const, at, message } }
@@ -97,12 +97,12 @@ export class NewestHeads {
       const [, log, shard] = /^(.*\/audit\/log\/)(\d{1,9})$/.exec(name) ?? []
       return names.includes(log!) ? [Number(shard)] : []
     })
-    for (const [shard, head] of this.dealt ? this.#heads : []) {
-      if (!this.dealt!.isOf(head)) continue
+    for (const [shard, head] of this.resharded ? this.#heads : []) {
+      if (!this.resharded!.isOf(head)) continue
       const message = `it is signed as ${head.origin}, as the archive that it was dealt from`
       this.#find('archive', `shard ${shard}`, message)
     }
-    for (const shard of new Set([...this.brought.shards, ...known])) {
+    for (const shard of new Set([...this.evidence.shards, ...known])) {
       if (shard >= 0 && shard < shards) continue
       const message = `it is not there, and the log has ${shards} shards only`
       this.#find('rolled_back', `shard ${shard}`, message)

@@ -1,5 +1,5 @@
 import { formatPositions } from '../../events/positions.ts'
-import type { Report } from './finding.ts'
+import type { OnFinding } from './finding.ts'
 import type { ShardFold } from './fold.ts'
 import { isSame, ratedFields, toText } from './shown.ts'
 import type { ServedPage } from './sources/source.ts'
@@ -26,7 +26,7 @@ type Expected = {
 const ALL = ''
 
 /** A page that was served, and what its rows have to be. */
-export class PageCheck {
+export class ServedPageCheck {
   readonly #expected = new Map<number | string, Expected>()
   /** Of its rows, in their order. */
   readonly keys: (number | string)[] = []
@@ -57,7 +57,7 @@ export class PageCheck {
   }
 
   /** Compares all rows; gives how many there were. */
-  compare(report: Report): number {
+  compare(report: OnFinding): number {
     for (const row of this.page.rows) {
       const key = this.#keyOf(row)
       const at = key === ALL ? this.name : `${this.name} ${key ?? '?'}`

@@ -1,7 +1,7 @@
-import type { Report } from './finding.ts'
+import type { OnFinding } from './finding.ts'
 import type { Counting, ShardFold } from './fold.ts'
 import { readMoments } from './moments.ts'
-import { LISTED, LISTS, type ListName, PageCheck, type PageName } from './page-check.ts'
+import { LISTED, LISTS, type ListName, ServedPageCheck, type PageName } from './page-check.ts'
 import { checkReflected } from './reflected.ts'
 import type { EventSource, PageSource, ServedPage } from './sources/source.ts'
 import { type UsageLimits, UsagePages, type UsageReport } from './usage-pages.ts'
@@ -25,16 +25,16 @@ export type PagesOptions = {
   /** The last position of each shard that was signed before any page was asked for. */
   signed: readonly number[]
   limits: UsageLimits
-  report: Report
+  report: OnFinding
   /** Called before each page of usage. */
   onPage: () => void
 }
 
 /** The live pages, read before the log is gone through, and compared with what it comes to. */
 export class Pages {
-  readonly #checks: PageCheck[] = []
+  readonly #checks: ServedPageCheck[] = []
   /** Pages by shard and by the position of it that they reflect. */
-  readonly #byPosition: Map<number, PageCheck[]>[]
+  readonly #byPosition: Map<number, ServedPageCheck[]>[]
   readonly #missing: Missing[] = []
   #usage!: UsagePages
 
@@ -122,10 +122,10 @@ export class Pages {
   }
 
   /** Null where it is no page of this log. */
-  #add(name: PageName, page: ServedPage): PageCheck | null {
+  #add(name: PageName, page: ServedPage): ServedPageCheck | null {
     const { signed, report } = this.options
     if (!checkReflected(name, page.positions, signed, report)) return null
-    const check = new PageCheck(name, page)
+    const check = new ServedPageCheck(name, page)
     this.#checks.push(check)
     for (const [shard, position] of page.positions.entries()) {
       const checks = this.#byPosition[shard]!

@@ -1,5 +1,5 @@
 import { formatPositions } from '../../events/positions.ts'
-import type { Report } from './finding.ts'
+import type { OnFinding } from './finding.ts'
 
 /**
  * False where a page is not of these shards, and so none of this log. One from before what was
@@ -10,7 +10,7 @@ export function checkReflected(
   positions: readonly number[],
   /** The last position of each shard that was signed before any page was asked for. */
   signed: readonly number[],
-  report: Report,
+  report: OnFinding,
 ): boolean {
   const find = (message: string) => report({ kind: 'total', at, message })
   if (positions.length !== signed.length) {

@@ -6,17 +6,17 @@ import { equalHashes, type Hash } from '../merkle/hash.ts'
 import type { VerifierKey } from '../merkle/key.ts'
 import { TILE_WIDTH } from '../merkle/tile.ts'
 import type { SignedTreeHead } from '../merkle/tree-head.ts'
-import { Claims } from './attested.ts'
-import { type DealtArchive, describeChange } from './dealt.ts'
-import type { FindingKind, Report } from './finding.ts'
+import { AttestationChecks } from './attested.ts'
+import { type ReshardedArchive, describeChange } from './dealt.ts'
+import type { FindingKind, OnFinding } from './finding.ts'
 import { ShardFold } from './fold.ts'
-import { KeptRoots } from './kept-roots.ts'
+import { TrustedRoots } from './kept-roots.ts'
 import { PublishedLeaves } from './leaves.ts'
-import { readCited } from './origins.ts'
+import { readLinkedHeads } from './origins.ts'
 import { readEvent } from './read-event.ts'
 import type { Receipt } from './receipt.ts'
 import type { LogSource } from './sources/source.ts'
-import { ToldAhead } from './told.ts'
+import { AnnouncedEvents } from './told.ts'
 import { UpperTiles } from './upper-tiles.ts'
 
 /** Attestations that are read ahead of the walk, which has to know what they are about. */
@@ -28,8 +28,8 @@ export type ShardAuditOptions = {
   /** Those whose signature on a cited head counts. */
   keys: readonly VerifierKey[]
   /** What the log was dealt from; null where the auditor doesn't have it. */
-  dealt: DealtArchive | null
-  onFinding: Report
+  resharded: ReshardedArchive | null
+  onFinding: OnFinding
   /** Something an auditor should know that is no finding. */
   onNote: (message: string) => void
 }
@@ -41,14 +41,14 @@ export type ShardAuditOptions = {
 export class ShardAudit {
   readonly shard: number
   readonly fold = new ShardFold()
-  readonly claims: Claims
-  readonly roots: KeptRoots
+  readonly claims: AttestationChecks
+  readonly roots: TrustedRoots
   /** Called whenever the fold has come one event further. */
   onFolded: (fold: ShardFold) => void = () => {}
   readonly #events = new Frontier()
   readonly #tiles = new Frontier()
-  readonly #attestations: ToldAhead
-  readonly #origins: ToldAhead
+  readonly #attestations: AnnouncedEvents
+  readonly #origins: AnnouncedEvents
   readonly #receipts = new Map<number, Receipt[]>()
   readonly #upper: UpperTiles | null
   #recordedAt = ''
@@ -58,10 +58,10 @@ export class ShardAudit {
     this.shard = shard
     const { published } = source
     this.#upper = published === null ? null : new UpperTiles(published, shard, onFinding)
-    this.claims = new Claims(shard, onFinding)
-    this.roots = new KeptRoots(onFinding)
-    this.#attestations = new ToldAhead(shard, 'ProjectionAttested', onFinding)
-    this.#origins = new ToldAhead(shard, 'OriginChanged', onFinding)
+    this.claims = new AttestationChecks(shard, onFinding)
+    this.roots = new TrustedRoots(onFinding)
+    this.#attestations = new AnnouncedEvents(shard, 'ProjectionAttested', onFinding)
+    this.#origins = new AnnouncedEvents(shard, 'OriginChanged', onFinding)
   }
 
   /** Events (or leaves, where that is all there is to read) that were gone through. */
@@ -119,9 +119,9 @@ export class ShardAudit {
     onProgress: (size: number) => void,
   ): Promise<void> {
     const from = this.size
-    const { readTold, readLines } = this.options.source.events!
-    this.#attestations.begin(readTold(this.shard, 'ProjectionAttested', from, size))
-    this.#origins.begin(readTold(this.shard, 'OriginChanged', from, size))
+    const { readEventsOfType, readLines } = this.options.source.events!
+    this.#attestations.begin(readEventsOfType(this.shard, 'ProjectionAttested', from, size))
+    this.#origins.begin(readEventsOfType(this.shard, 'OriginChanged', from, size))
     this.claims.begin(this.fold)
     await this.#readOrigins()
     let published: Hash[] | null = null
@@ -195,14 +195,14 @@ export class ShardAudit {
     this.#recordedAt = recordedAt
     if (type === 'ProjectionAttested') this.#attestations.confirm(event)
     if (type === 'OriginChanged') this.#origins.confirm(event)
-    if (type === 'ShardsChanged') this.#confirmDealt(event)
+    if (type === 'ShardsChanged') this.#confirmResharded(event)
   }
 
-  #confirmDealt(event: LineEvent): void {
+  #confirmResharded(event: LineEvent): void {
     const said = readEvent(event)
     if (said?.type !== 'ShardsChanged') return
-    const { dealt, onNote } = this.options
-    if (dealt !== null) dealt.confirm(this.shard, event.position, said.data)
+    const { resharded, onNote } = this.options
+    if (resharded !== null) resharded.confirm(this.shard, event.position, said.data)
     else if (this.shard === 0 || said.data.previous.length > 0) {
       onNote(describeChange(`${this.shard}/${event.position}`, said.data))
     }
@@ -230,10 +230,10 @@ export class ShardAudit {
       if (told.said.type !== 'OriginChanged') continue
       const at = `${this.shard}/${told.position}`
       const { previous } = told.said.data
-      const cited = readCited(at, previous, this.options.keys)
-      if (cited.kind === 'note') this.options.onNote(cited.message)
-      else if (cited.root.size >= this.size) this.roots.add(cited.root)
-      else this.options.onNote(`${cited.root.whose}, was not compared: it is behind the last audit`)
+      const linked = readLinkedHeads(at, previous, this.options.keys)
+      if (linked.kind === 'note') this.options.onNote(linked.message)
+      else if (linked.root.size >= this.size) this.roots.add(linked.root)
+      else this.options.onNote(`${linked.root.whose}, was not compared: it is behind the last audit`)
     }
   }
 

@@ -1,9 +1,9 @@
 import type { Event } from '../../events/event.ts'
 import { type LineEvent, parseEventLine, toEventLine } from '../../events/event-line.ts'
 import { equalHashes, type Hash, sha256 } from '../merkle/hash.ts'
-import type { Report } from './finding.ts'
+import type { OnFinding } from './finding.ts'
 import { readEvent } from './read-event.ts'
-import type { StatementType } from './sources/source.ts'
+import type { ServiceEventType } from './sources/source.ts'
 
 /** Characters of a statement's payload: a service writes some 2,000. */
 const MAX_CHARACTERS = 64 * 1024
@@ -12,7 +12,7 @@ const MAX_CHARACTERS = 64 * 1024
  * The statements of one type in a shard, as a list of them tells ahead of the walk. The walk then
  * confirms each where it stands in the log: the list could tell of others than the log has.
  */
-export class ToldAhead {
+export class AnnouncedEvents {
   /** Hashes of the events that were told and not come to yet, by position. */
   readonly #events = new Map<number, Hash>()
   #lines: AsyncIterator<string> | null = null
@@ -20,8 +20,8 @@ export class ToldAhead {
 
   constructor(
     private readonly shard: number,
-    private readonly type: StatementType,
-    private readonly report: Report,
+    private readonly type: ServiceEventType,
+    private readonly report: OnFinding,
   ) {}
 
   /** How many were told that the walk hasn't come to. */

@@ -1,7 +1,7 @@
 import { Frontier, rootOfHashes } from '../merkle/frontier.ts'
 import { equalHashes, HASH_BYTES, type Hash } from '../merkle/hash.ts'
 import { formatTilePath, TILE_WIDTH } from '../merkle/tile.ts'
-import type { Report } from './finding.ts'
+import type { OnFinding } from './finding.ts'
 import { NotServed, type PublishedSource } from './sources/source.ts'
 
 /** The hashes of one tile of a level, as far as the leaves have come, and which tile it is. */
@@ -19,7 +19,7 @@ export class UpperTiles {
   constructor(
     private readonly source: PublishedSource,
     private readonly shard: number,
-    private readonly report: Report,
+    private readonly report: OnFinding,
   ) {}
 
   async append(leafHash: Hash): Promise<void> {

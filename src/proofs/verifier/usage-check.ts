@@ -1,6 +1,6 @@
 import { addExact, type Exact } from '../../events/exact.ts'
 import { formatPositions } from '../../events/positions.ts'
-import type { Report } from './finding.ts'
+import type { OnFinding } from './finding.ts'
 import { toText } from './shown.ts'
 import type { ServedUsage, UsageRequest } from './sources/source.ts'
 import { readUsageBody, type Shown, usageFields } from './usage-body.ts'
@@ -27,7 +27,7 @@ export class UsageCheck {
   static open(
     request: UsageRequest,
     { body, positions }: ServedUsage,
-    report: Report,
+    report: OnFinding,
   ): UsageCheck | null {
     const read = readUsageBody(request, body, (where, message) => {
       report({ kind: 'total', at: placeOf(request, where), message })
@@ -52,7 +52,7 @@ export class UsageCheck {
   }
 
   /** Compares all buckets that are there; gives how many they were. */
-  compare(report: Report): number {
+  compare(report: OnFinding): number {
     const fields = this.#fields
     const differ = (sums: Shown[]) => fields.some((_, i) => sums[i] !== sums[fields.length + i])
     const wrong = [...this.#sums].filter(

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto'
-import type { Report } from './finding.ts'
+import type { OnFinding } from './finding.ts'
 import type { CatalogTable, Counting } from './fold.ts'
 import { checkReflected } from './reflected.ts'
 import type { PageSource, UsageRequest } from './sources/source.ts'
@@ -46,7 +46,7 @@ export type UsageOptions = {
   rows: Record<CatalogTable, Iterable<Key>>
   limits: UsageLimits
   signed: readonly number[]
-  report: Report
+  report: OnFinding
   onPage: () => void
 }
 

@@ -32,15 +32,15 @@ export const usage: Projection = {
   createFold: () => new UsageFold(),
 }
 
-type Quarter = { start: string; totals: Record<AccountKind, Totals> }
+type QuarterHour = { start: string; totals: Record<AccountKind, Totals> }
 
 class UsageFold implements Fold {
-  readonly #quarters = new Map<string, Quarter>()
-  #newest: Quarter | null = null
+  readonly #quarterHours = new Map<string, QuarterHour>()
+  #newest: QuarterHour | null = null
 
   get size(): number {
     let size = 0
-    for (const { totals } of this.#quarters.values()) {
+    for (const { totals } of this.#quarterHours.values()) {
       for (const kind of ACCOUNT_KINDS) size += totals[kind].size
     }
     return size
@@ -48,7 +48,7 @@ class UsageFold implements Fold {
 
   add({ postings, recordedAt }: Entry): void {
     if (postings.length === 0) return
-    const { totals } = this.#quarterOf(recordedAt)
+    const { totals } = this.#quarterHourOf(recordedAt)
     for (const some of postings) totals[some.kind].add(some)
   }
 
@@ -64,25 +64,25 @@ class UsageFold implements Fold {
     const { sums } = ACCOUNTS[kind]
     // A flush may tell of an access alone.
     const isUsed = ({ values }: Total) => sums.some((_, i) => values[i] !== 0)
-    for (const { start, totals } of this.#quarters.values()) {
+    for (const { start, totals } of this.#quarterHours.values()) {
       for (const slice of totals[kind].slices()) {
         yield slice.filter(isUsed).map((total) => ({ ...total, start }))
       }
     }
   }
 
-  #quarterOf(recordedAt: string): Quarter {
-    const start = startOfQuarter(recordedAt)
+  #quarterHourOf(recordedAt: string): QuarterHour {
+    const start = startOfQuarterHour(recordedAt)
     if (this.#newest?.start === start) return this.#newest
-    const quarter = this.#quarters.get(start) ?? { start, totals: createAllTotals() }
-    this.#quarters.set(start, quarter)
+    const quarter = this.#quarterHours.get(start) ?? { start, totals: createAllTotals() }
+    this.#quarterHours.set(start, quarter)
     this.#newest = quarter
     return quarter
   }
 }
 
 /** `2026-01-31T12:15:00+00:00` of `2026-01-31T12:29:59.999999+00:00`. */
-export function startOfQuarter(recordedAt: string): string {
+export function startOfQuarterHour(recordedAt: string): string {
   const minute = Number(recordedAt.slice(14, 16))
   const quarter = String(minute - (minute % 15)).padStart(2, '0')
   return `${recordedAt.slice(0, 14)}${quarter}:00+00:00`

@@ -2,7 +2,7 @@ import { PayloadError } from '../../events/columns.ts'
 import { decodeEvent, UnknownEvent } from '../../events/event.ts'
 import { identityOf, readIdentity } from '../../log/read.ts'
 import { type FoldableEvent, visitEvents } from '../../log/visit.ts'
-import { takeInTurns } from '../../platform/async/turns.ts'
+import { runInTurns } from '../../platform/async/turns.ts'
 import { isStaleCheckpoint } from '../../platform/postgres/errors.ts'
 import { isOfNewerCode } from '../../platform/postgres/newer.ts'
 import { type Sql, type Transaction, transact } from '../../platform/postgres/pool.ts'
@@ -35,7 +35,7 @@ const MAX_AHEAD = 8
  * It is fed with what this process appends as it is appended, and reads from the log what it has
  * missed. Both ways lead to the same fold, as an event's text says no more than the event.
  */
-export class Pass {
+export class FoldBatch {
   /** The last event that was folded (or parked). */
   position: number
   /** That event's identity; null while it isn't known. */
@@ -48,7 +48,7 @@ export class Pass {
   postings = 0
   readonly #folds: Fold[]
   readonly #parked: { position: number; reason: string }[] = []
-  #ahead: EntryBatch[] = []
+  #buffered: EntryBatch[] = []
   /** True while it folds a large event part by part. */
   #isInLarge = false
   /** The event that it ends before: newer code has written it, and can fold it. */
@@ -82,8 +82,8 @@ export class Pass {
   }
 
   /** True where it was fed with something that doesn't follow what it has folded. */
-  get isMissingSome(): boolean {
-    return this.#ahead.length > 0
+  get hasGap(): boolean {
+    return this.#buffered.length > 0
   }
 
   /** True where it ended before an event that only newer code can fold. */
@@ -92,12 +92,12 @@ export class Pass {
   }
 
   /** Folds what was committed just now, once everything before it is. */
-  foldAppended(batch: EntryBatch): void {
-    if (batch.firstPosition > this.position + 1 || this.#isInLarge) {
-      if (this.#ahead.length < MAX_AHEAD) this.#ahead.push(batch)
+  foldAppended(appended: EntryBatch): void {
+    if (appended.firstPosition > this.position + 1 || this.#isInLarge) {
+      if (this.#buffered.length < MAX_AHEAD) this.#buffered.push(appended)
       return
     }
-    const { firstPosition, recordedAt, entries, payloadSha256s, previous } = batch
+    const { firstPosition, recordedAt, entries, payloadSha256s, previous } = appended
     const identify = (i: number) =>
       i < 0 ? previous : identityOf({ recordedAt, payloadSha256: payloadSha256s[i]! })
     const known = this.position + 1 - firstPosition
@@ -109,7 +109,7 @@ export class Pass {
     }
     for (let i = known; i < entries.length; i++) this.#fold(entries[i]!)
     this.#last = identify(entries.length - 1)
-    if (this.#ahead.length > 0) this.#foldAhead()
+    if (this.#buffered.length > 0) this.#foldBuffered()
   }
 
   /**
@@ -118,7 +118,7 @@ export class Pass {
    * written: parked here, it would be in no number once that code folds on. Throws LogLost where
    * what was folded isn't what the log has before.
    */
-  async readNew(
+  async readFromLog(
     sql: Sql,
     { readEvents, isEnough }: { readEvents: number; isEnough: () => boolean },
   ): Promise<boolean> {
@@ -153,7 +153,7 @@ export class Pass {
         this.#newerAt = null
         continue
       }
-      this.#foldAhead()
+      this.#foldBuffered()
       if (large.length === 0 && events < asked) return false
       if (isEnough()) return true
     }
@@ -210,27 +210,27 @@ export class Pass {
       const { generation, position: from } = checkpoints[i]!
       if (from >= position) continue
       const steps = fold.write(transaction, { shard, generation, from, position })
-      await takeInTurns(steps[Symbol.iterator](), (write) => write && writes.push(write))
+      await runInTurns(steps[Symbol.iterator](), (write) => write && writes.push(write))
     }
     return writes
   }
 
   /** The pass that goes on where this one, once it is written, ends. */
-  next(): Pass {
+  next(): FoldBatch {
     const { position } = this
     const checkpoints = this.checkpoints.map((checkpoint) =>
       checkpoint.position < position ? { ...checkpoint, position } : checkpoint,
     )
-    const pass = new Pass(this.shard, this.projections, checkpoints, this.readLarge)
-    pass.#last = this.#last
-    pass.#ahead = this.#ahead
-    return pass
+    const appended = new FoldBatch(this.shard, this.projections, checkpoints, this.readLarge)
+    appended.#last = this.#last
+    appended.#buffered = this.#buffered
+    return appended
   }
 
-  #foldAhead(): void {
-    const ahead = this.#ahead.sort((a, b) => a.firstPosition - b.firstPosition)
-    this.#ahead = []
-    for (const batch of ahead) this.foldAppended(batch)
+  #foldBuffered(): void {
+    const ahead = this.#buffered.sort((a, b) => a.firstPosition - b.firstPosition)
+    this.#buffered = []
+    for (const appended of ahead) this.foldAppended(appended)
   }
 
   #foldStored(stored: FoldableEvent, payload: Uint8Array): void {

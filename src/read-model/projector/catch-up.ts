@@ -1,7 +1,7 @@
 import type { Positions } from '../../events/positions.ts'
 import type { Pools } from '../../platform/postgres/pool.ts'
 import { createCheckpoints, readCheckpoints } from './checkpoint.ts'
-import { TRACKS, type Track } from './groups.ts'
+import { GROUPS, type ProjectionGroup } from './groups.ts'
 import { CheckpointMoved, ShardFold } from './shard-fold.ts'
 
 /**
@@ -16,25 +16,25 @@ export async function foldLog(
   onProgress: (done: number, total: number) => void,
 ): Promise<void> {
   await createCheckpoints(project)
-  const total = TRACKS.length * heads.reduce((sum, head) => sum + head + 1, 0)
+  const total = GROUPS.length * heads.reduce((sum, head) => sum + head + 1, 0)
   let folded = 0
-  const onPass = (events: number) => {
+  const onBatch = (events: number) => {
     folded += events
     onProgress(folded, total)
   }
-  for (const { make } of TRACKS) {
+  for (const { make } of GROUPS) {
     for (const [shard, head] of heads.entries()) {
       while (!(await foldShard(make(shard), shard, head))) signal.throwIfAborted()
     }
   }
 
   /** False where another projector was faster: then the checkpoints are further on. */
-  async function foldShard(track: Track, shard: number, head: number): Promise<boolean> {
-    const { checkpoints } = await readCheckpoints(project, shard, track.projections)
-    const fold = new ShardFold(project, shard, track, checkpoints)
+  async function foldShard(group: ProjectionGroup, shard: number, head: number): Promise<boolean> {
+    const { checkpoints } = await readCheckpoints(project, shard, group.projections)
+    const fold = new ShardFold(project, shard, group, checkpoints)
     try {
-      if (track.waitMs === Number.POSITIVE_INFINITY) await fold.foldFull(head, onPass, signal)
-      else await fold.foldTo(head, onPass, signal)
+      if (group.flushIntervalMs === Number.POSITIVE_INFINITY) await fold.foldFullBatches(head, onBatch, signal)
+      else await fold.foldUntil(head, onBatch, signal)
       return true
     } catch (error) {
       if (error instanceof CheckpointMoved) return false

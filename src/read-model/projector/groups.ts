@@ -6,7 +6,7 @@ import { readSnapshotSize } from '../projections/snapshot-size.ts'
 import { snapshots } from '../projections/snapshots.ts'
 import { usage } from '../projections/usage.ts'
 import { MAX_EVENTS } from '../queries/as-of-counters.ts'
-import type { Pass } from './batch.ts'
+import type { FoldBatch } from './batch.ts'
 import type { Checkpoint } from './checkpoint.ts'
 
 /**
@@ -14,34 +14,34 @@ import type { Checkpoint } from './checkpoint.ts'
  * written yet is read from the log once more after a restart, so a track that writes seldom is as
  * safe as one that writes at once; a reader who waits makes any of them write.
  */
-export type Track = {
+export type ProjectionGroup = {
   name: 'current' | 'usage' | 'snapshots'
   projections: readonly Projection[]
   /**
    * Milliseconds, while no reader waits: the longest rest between two passes, and between two looks
    * at the checkpoint while another instance moves it.
    */
-  restMs: { longest: number; standby: number }
+  idleMs: { longest: number; standby: number }
   /** Events of one read of the log; they are folded as they arrive. */
   readEvents: number
   /** Called when a pass begins: learns what `isFull` has to know of the rows written so far. */
   begin(sql: Sql, checkpoints: readonly Checkpoint[]): Promise<void>
   /** Milliseconds after which a pass is written, were it ever so small; a reader doesn't wait. */
-  waitMs: number
+  flushIntervalMs: number
   /** True where a pass has folded as much as may be written at once. */
-  isFull(pass: Pass): boolean
+  shouldFlush(batch: FoldBatch): boolean
 }
 
 /** What the admin pages show now: as fresh as is cheap. */
-export function currentTrack({ pollIntervalMs } = INTERVALS.projector): Track {
+export function currentGroup({ pollIntervalMs } = INTERVALS.projector): ProjectionGroup {
   return {
     name: 'current',
     projections: CURRENT,
-    restMs: { longest: pollIntervalMs, standby: pollIntervalMs },
+    idleMs: { longest: pollIntervalMs, standby: pollIntervalMs },
     readEvents: 5_000,
     begin: async () => {},
-    waitMs: 0,
-    isFull: () => false,
+    flushIntervalMs: 0,
+    shouldFlush: () => false,
   }
 }
 
@@ -52,15 +52,15 @@ const USAGE = { longestMs: 60_000, rows: 100_000 }
  * Usage over time. Written at each pass it would double what the counters cost: a row a key and
  * second. Within a quarter of an hour the same rows change, so it waits a minute.
  */
-export function usageTrack(): Track {
+export function usageGroup(): ProjectionGroup {
   return {
     name: 'usage',
     projections: [usage],
-    restMs: { longest: USAGE.longestMs, standby: 2 * USAGE.longestMs },
+    idleMs: { longest: USAGE.longestMs, standby: 2 * USAGE.longestMs },
     readEvents: 5_000,
     begin: async () => {},
-    waitMs: USAGE.longestMs,
-    isFull: (pass) => pass.size >= USAGE.rows,
+    flushIntervalMs: USAGE.longestMs,
+    shouldFlush: (batch) => batch.size >= USAGE.rows,
   }
 }
 
@@ -72,29 +72,29 @@ export function usageTrack(): Track {
  * no more than it may.
  */
 const SNAPSHOT = { eventCost: 64, cost: 200_000, costOfId: 64 }
-const MOST = (SNAPSHOT.eventCost * MAX_EVENTS) / 2
+const MAX = (SNAPSHOT.eventCost * MAX_EVENTS) / 2
 
 /** Snapshots for reads of the past. */
-export function snapshotTrack(shard: number): Track {
+export function snapshotGroup(shard: number): ProjectionGroup {
   let enough: number = SNAPSHOT.cost
   return {
     name: 'snapshots',
     projections: [snapshots],
-    restMs: { longest: 60_000, standby: 60_000 },
+    idleMs: { longest: 60_000, standby: 60_000 },
     readEvents: 1_000,
     begin: async (sql, checkpoints) => {
       const { generation, position } = checkpoints[0]!
       const ids = await readSnapshotSize(sql, shard, generation, position)
-      enough = Math.min(Math.max(SNAPSHOT.cost, ids * SNAPSHOT.costOfId), MOST)
+      enough = Math.min(Math.max(SNAPSHOT.cost, ids * SNAPSHOT.costOfId), MAX)
     },
-    waitMs: Number.POSITIVE_INFINITY,
-    isFull: (pass) => pass.postings + pass.events * SNAPSHOT.eventCost >= enough,
+    flushIntervalMs: Number.POSITIVE_INFINITY,
+    shouldFlush: (batch) => batch.postings + batch.events * SNAPSHOT.eventCost >= enough,
   }
 }
 
 /** All tracks, by what they fold. */
-export const TRACKS: { projections: readonly Projection[]; make: (shard: number) => Track }[] = [
-  { projections: CURRENT, make: () => currentTrack() },
-  { projections: [usage], make: usageTrack },
-  { projections: [snapshots], make: snapshotTrack },
+export const GROUPS: { projections: readonly Projection[]; make: (shard: number) => ProjectionGroup }[] = [
+  { projections: CURRENT, make: () => currentGroup() },
+  { projections: [usage], make: usageGroup },
+  { projections: [snapshots], make: snapshotGroup },
 ]

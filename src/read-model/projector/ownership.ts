@@ -1,10 +1,10 @@
 /** How the instances on a database share its shards (src/cluster/), as far as projectors care. */
 export type Sharing = {
   /** True where this instance is the one that folds the shard, and others stand by. */
-  tends(shard: number): boolean
+  owns(shard: number): boolean
   /** Tells the one that does that a reader waits here. */
-  ask(wanted: { shard: number; track: string; position: number }): void
+  requestCatchUp(request: { shard: number; group: string; position: number }): void
 }
 
 /** That of a projector that knows of no other. */
-export const ALONE: Sharing = { tends: () => true, ask: () => {} }
+export const ALONE: Sharing = { owns: () => true, requestCatchUp: () => {} }

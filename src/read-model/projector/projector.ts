@@ -1,19 +1,19 @@
 import type { Logger } from 'pino'
 import type { Positions } from '../../events/positions.ts'
 import type { AppendedBatch } from '../../log/append.ts'
-import { Heads } from '../../log/heads.ts'
+import { SingleFlight } from '../../log/heads.ts'
 import { readHeads } from '../../log/read.ts'
 import { INTERVALS, type Intervals } from '../../platform/intervals.ts'
 import { Outages } from '../../platform/postgres/outages.ts'
 import type { Pools } from '../../platform/postgres/pool.ts'
 import type { ReadLarge } from '../queries/read-large.ts'
 import { toEntries } from './entry-batch.ts'
-import { currentTrack, snapshotTrack, type Track, usageTrack } from './groups.ts'
+import { currentGroup, snapshotGroup, type ProjectionGroup, usageGroup } from './groups.ts'
 import { ALONE, type Sharing } from './ownership.ts'
 import { ShardProjector } from './shard-projector.ts'
 
 /** The tracks that readers wait for. */
-export type ReadTrack = 'current' | 'usage'
+export type AwaitedGroup = 'current' | 'usage'
 
 /**
  * Keeps the projections up with the log, track by track and shard by shard. Any number may run on
@@ -23,7 +23,7 @@ export class Projector {
   readonly #current: ShardProjector[]
   readonly #usage: ShardProjector[]
   readonly #snapshots: ShardProjector[]
-  readonly #heads: Heads
+  readonly #heads: SingleFlight
 
   constructor(
     pools: Pools,
@@ -39,19 +39,19 @@ export class Projector {
       begun: 'projector: database away',
       ended: 'projector: database back',
     })
-    const each = (trackOf: (shard: number) => Track) =>
+    const each = (groupOf: (shard: number) => ProjectionGroup) =>
       Array.from(
         { length: shards },
         (_, shard) =>
           new ShardProjector(
-            ...([pools, shard, trackOf(shard), sharing, intervals, logger] as const),
+            ...([pools, shard, groupOf(shard), sharing, intervals, logger] as const),
             ...([outages, readLarge] as const),
           ),
       )
-    this.#heads = new Heads(() => readHeads(pools.control))
-    this.#current = each(() => currentTrack(intervals))
-    this.#usage = each(usageTrack)
-    this.#snapshots = each(snapshotTrack)
+    this.#heads = new SingleFlight(() => readHeads(pools.control))
+    this.#current = each(() => currentGroup(intervals))
+    this.#usage = each(usageGroup)
+    this.#snapshots = each(snapshotGroup)
   }
 
   start(): void {
@@ -72,9 +72,9 @@ export class Projector {
   }
 
   /** Tells that a reader on another instance waits for a position of a track. */
-  noticeWanted({ shard, track, position }: { shard: number; track: string; position: number }) {
-    if (track === 'current') this.#current[shard]?.noticeWanted(position)
-    if (track === 'usage') this.#usage[shard]?.noticeWanted(position)
+  noticeRequest({ shard, group, position }: { shard: number; group: string; position: number }) {
+    if (group === 'current') this.#current[shard]?.noticeRequest(position)
+    if (group === 'usage') this.#usage[shard]?.noticeRequest(position)
   }
 
   /** Tells that the shards may be shared in another way now. */
@@ -88,8 +88,8 @@ export class Projector {
   }
 
   /** Waits until a track reflects all that is in the log now; see `reach`. */
-  async catchUp(timeoutMs: number, track: ReadTrack = 'current'): Promise<boolean> {
-    return this.reach(await this.readHeads(), timeoutMs, track)
+  async catchUp(timeoutMs: number, group: AwaitedGroup = 'current'): Promise<boolean> {
+    return this.reach(await this.readHeads(), timeoutMs, group)
   }
 
   /**
@@ -99,9 +99,9 @@ export class Projector {
   async reach(
     positions: Positions,
     timeoutMs: number,
-    track: ReadTrack = 'current',
+    group: AwaitedGroup = 'current',
   ): Promise<boolean> {
-    const projectors = track === 'current' ? this.#current : this.#usage
+    const projectors = group === 'current' ? this.#current : this.#usage
     const reached = await Promise.all(
       projectors.map((projector, i) => projector.reach(positions[i] ?? -1, timeoutMs)),
     )

@@ -1,7 +1,7 @@
 import type { Sql } from '../../platform/postgres/pool.ts'
-import { Pass } from './batch.ts'
+import { FoldBatch } from './batch.ts'
 import type { Checkpoint } from './checkpoint.ts'
-import type { Track } from './groups.ts'
+import type { ProjectionGroup } from './groups.ts'
 
 /** Milliseconds of reading after which a pass writes what it has. */
 const PASS_MS = 2_000
@@ -21,14 +21,14 @@ class WrittenByNewerCode extends Error {
 }
 
 /** What a fold tells after each pass. */
-export type OnPass = (events: number) => void
+export type OnBatch = (events: number) => void
 
 /** Folds one shard into generations of one track, from their checkpoints on. */
 export class ShardFold {
   constructor(
     private readonly sql: Sql,
     readonly shard: number,
-    private readonly track: Track,
+    private readonly group: ProjectionGroup,
     private checkpoints: readonly Checkpoint[],
   ) {}
 
@@ -41,43 +41,43 @@ export class ShardFold {
    * Folds up to `to` and writes all of it: in passes, or as one where each write is a snapshot.
    * Throws CheckpointMoved.
    */
-  async foldTo(to: number, onPass: OnPass, signal: AbortSignal): Promise<void> {
-    const { track } = this
-    const isSplit = track.waitMs < Number.POSITIVE_INFINITY
+  async foldUntil(to: number, onBatch: OnBatch, signal: AbortSignal): Promise<void> {
+    const { group } = this
+    const isSplit = group.flushIntervalMs < Number.POSITIVE_INFINITY
     while (this.position < to) {
       const until = performance.now() + PASS_MS
-      const isEnough = (pass: Pass) => track.isFull(pass) || performance.now() >= until
-      await this.#write(await this.#read(to, isSplit ? isEnough : () => false, signal), onPass)
+      const isEnough = (batch: FoldBatch) => group.shouldFlush(batch) || performance.now() >= until
+      await this.#write(await this.#read(to, isSplit ? isEnough : () => false, signal), onBatch)
     }
   }
 
   /** Folds up to `to`, and writes what fills a pass: the rest is left. Throws CheckpointMoved. */
-  async foldFull(to: number, onPass: OnPass, signal: AbortSignal): Promise<void> {
-    const isFull = (pass: Pass) => this.track.isFull(pass)
+  async foldFullBatches(to: number, onBatch: OnBatch, signal: AbortSignal): Promise<void> {
+    const shouldFlush = (batch: FoldBatch) => this.group.shouldFlush(batch)
     for (;;) {
-      const pass = await this.#read(to, isFull, signal)
-      if (!isFull(pass)) return
-      await this.#write(pass, onPass)
+      const batch = await this.#read(to, shouldFlush, signal)
+      if (!shouldFlush(batch)) return
+      await this.#write(batch, onBatch)
     }
   }
 
-  async #read(to: number, isEnough: (pass: Pass) => boolean, signal: AbortSignal): Promise<Pass> {
-    await this.track.begin(this.sql, this.checkpoints)
-    const pass = new Pass(this.shard, this.track.projections, this.checkpoints)
-    while (pass.position < to && !isEnough(pass)) {
+  async #read(to: number, isEnough: (batch: FoldBatch) => boolean, signal: AbortSignal): Promise<FoldBatch> {
+    await this.group.begin(this.sql, this.checkpoints)
+    const batch = new FoldBatch(this.shard, this.group.projections, this.checkpoints)
+    while (batch.position < to && !isEnough(batch)) {
       signal.throwIfAborted()
-      const readEvents = Math.min(to - pass.position, this.track.readEvents)
-      await pass.readNew(this.sql, { readEvents, isEnough: () => true })
-      if (pass.isAtNewer) throw new WrittenByNewerCode(this.shard, pass.position + 1)
+      const readEvents = Math.min(to - batch.position, this.group.readEvents)
+      await batch.readFromLog(this.sql, { readEvents, isEnough: () => true })
+      if (batch.isAtNewer) throw new WrittenByNewerCode(this.shard, batch.position + 1)
     }
-    return pass
+    return batch
   }
 
-  async #write(pass: Pass, onPass: OnPass): Promise<void> {
-    if (!(await pass.write(this.sql))) {
+  async #write(batch: FoldBatch, onBatch: OnBatch): Promise<void> {
+    if (!(await batch.write(this.sql))) {
       throw new CheckpointMoved('Another process has moved the checkpoint, or taken it away.')
     }
-    this.checkpoints = pass.next().checkpoints
-    onPass(pass.events)
+    this.checkpoints = batch.next().checkpoints
+    onBatch(batch.events)
   }
 }

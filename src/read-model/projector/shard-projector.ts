@@ -1,14 +1,14 @@
 import type { Logger } from 'pino'
-import { Waiters } from '../../platform/async/wait-list.ts'
+import { WaitList } from '../../platform/async/wait-list.ts'
 import type { Intervals } from '../../platform/intervals.ts'
 import { isUnavailable } from '../../platform/postgres/errors.ts'
 import type { Outages } from '../../platform/postgres/outages.ts'
 import type { Pools } from '../../platform/postgres/pool.ts'
 import type { ReadLarge } from '../queries/read-large.ts'
-import { LogLost, Pass } from './batch.ts'
+import { LogLost, FoldBatch } from './batch.ts'
 import { type Checkpoint, readCheckpoints } from './checkpoint.ts'
 import type { EntryBatch } from './entry-batch.ts'
-import type { Track } from './groups.ts'
+import type { ProjectionGroup } from './groups.ts'
 import type { Sharing } from './ownership.ts'
 import { Sleep } from './sleep.ts'
 
@@ -32,7 +32,7 @@ const PASS_MS = 2_000
 const POLL_MS = 25
 
 /** What can end a rest before its time. */
-type Waker = 'append' | 'reader' | 'shared' | 'stop'
+type WakeReason = 'append' | 'reader' | 'shared' | 'stop'
 
 type Outcome = 'folded' | 'behind' | 'following' | 'newer' | 'failed'
 
@@ -43,28 +43,28 @@ type Outcome = 'folded' | 'behind' | 'following' | 'newer' | 'failed'
  */
 export class ShardProjector {
   /** Readers, each waiting for a position. */
-  readonly #waiters = new Waiters<number>()
+  readonly #waitList = new WaitList<number>()
   /** What is folded and not written; null where another projector does the work. */
-  #pass: Pass | null = null
+  #batch: FoldBatch | null = null
   #position = -1
   #lastSeen = Number.NaN
   #movedAt = Number.NEGATIVE_INFINITY
   #awaitedSince = Number.NEGATIVE_INFINITY
   /** The furthest that readers on other instances wait for, and that those here have asked for. */
-  #wanted = -1
+  #requested = -1
   #asked = -1
-  #lookedAt = Number.NEGATIVE_INFINITY
+  #polledAt = Number.NEGATIVE_INFINITY
   #wroteAt = performance.now()
   #hurriedAt = Number.NEGATIVE_INFINITY
   #appended = false
   #stopped = false
   #running: Promise<void> = Promise.resolve()
-  readonly #sleep = new Sleep<Waker>()
+  readonly #sleep = new Sleep<WakeReason>()
 
   constructor(
     private readonly pools: Pools,
     private readonly shard: number,
-    private readonly track: Track,
+    private readonly group: ProjectionGroup,
     private readonly sharing: Sharing,
     private readonly intervals: Intervals['projector'],
     private readonly logger: Logger,
@@ -79,14 +79,14 @@ export class ShardProjector {
 
   /** Tells that the shard has grown, and by what where that is at hand. */
   noticeAppend(batch?: EntryBatch): void {
-    if (batch) this.#pass?.foldAppended(batch)
+    if (batch) this.#batch?.foldAppended(batch)
     this.#appended = true
-    if (!this.#pass || this.#isDue(this.#pass)) this.#sleep.wake('append')
+    if (!this.#batch || this.#isDue(this.#batch)) this.#sleep.wake('append')
   }
 
   /** Tells that a reader on another instance waits for a position. */
-  noticeWanted(position: number): void {
-    this.#wanted = Math.max(this.#wanted, position)
+  noticeRequest(position: number): void {
+    this.#requested = Math.max(this.#requested, position)
     this.#sleep.wake('reader')
   }
 
@@ -104,8 +104,8 @@ export class ShardProjector {
   /** Waits until the checkpoint is at `position` or past it; false after `timeoutMs`. */
   async reach(position: number, timeoutMs: number): Promise<boolean> {
     if (position <= this.#position) return true
-    if (this.#waiters.size === 0) this.#awaitedSince = performance.now()
-    const reached = this.#waiters.wait(position, timeoutMs)
+    if (this.#waitList.size === 0) this.#awaitedSince = performance.now()
+    const reached = this.#waitList.wait(position, timeoutMs)
     this.#sleep.wake('reader')
     return reached
   }
@@ -119,15 +119,15 @@ export class ShardProjector {
     this.#stopped = true
     this.#sleep.wake('stop')
     await this.#running
-    this.#waiters.giveUp()
+    this.#waitList.cancelAll()
   }
 
   async #run(): Promise<void> {
     while (!this.#stopped) {
       const started = performance.now()
       const outcome = await this.#step()
-      if (outcome !== 'failed') this.outages.end(this.shard, this.track.name)
-      await this.#rest(outcome, performance.now() - started)
+      if (outcome !== 'failed') this.outages.end(this.shard, this.group.name)
+      await this.#idle(outcome, performance.now() - started)
     }
   }
 
@@ -135,84 +135,84 @@ export class ShardProjector {
   async #step(): Promise<Outcome> {
     try {
       const { project } = this.pools
-      const { projections } = this.track
+      const { projections } = this.group
       const { checkpoints, isNewer } = await readCheckpoints(project, this.shard, projections)
       const isFollowing = this.#isFollowing(checkpoints)
       if (isNewer || isFollowing) {
-        this.#pass = null
+        this.#batch = null
         return isFollowing ? 'following' : 'newer'
       }
-      if (!this.#pass?.startsAt(checkpoints)) {
-        await this.track.begin(project, checkpoints)
-        this.#pass = new Pass(this.shard, projections, checkpoints, this.readLarge)
+      if (!this.#batch?.startsAt(checkpoints)) {
+        await this.group.begin(project, checkpoints)
+        this.#batch = new FoldBatch(this.shard, projections, checkpoints, this.readLarge)
       }
       this.#appended = false
-      return await this.#fold(this.#pass)
+      return await this.#fold(this.#batch)
     } catch (error) {
-      this.#pass = null
-      if (isUnavailable(error)) this.outages.note(this.shard, error, this.track.name)
+      this.#batch = null
+      if (isUnavailable(error)) this.outages.note(this.shard, error, this.group.name)
       else if (error instanceof LogLost) {
-        this.logger.error({ shard: this.shard, track: this.track.name }, error.message)
+        this.logger.error({ shard: this.shard, group: this.group.name }, error.message)
       } else this.logger.error({ shard: this.shard, err: error }, 'projector: pass failed')
       return 'failed'
     }
   }
 
   /** Brings a pass up to the log, and writes it where it is due or a reader waits. */
-  async #fold(pass: Pass): Promise<Outcome> {
+  async #fold(batch: FoldBatch): Promise<Outcome> {
     const { project } = this.pools
-    const wanted = this.#wanted
+    const wanted = this.#requested
     let isBehind = false
-    if (this.#mustLook(pass)) {
-      this.#lookedAt = performance.now()
-      isBehind = await pass.readNew(project, {
-        readEvents: this.track.readEvents,
-        isEnough: () => this.#isEnough(pass),
+    if (this.#mustPoll(batch)) {
+      this.#polledAt = performance.now()
+      isBehind = await batch.readFromLog(project, {
+        readEvents: this.group.readEvents,
+        isEnough: () => this.#isEnough(batch),
       })
     }
-    if (pass.events > 0) {
-      const isAtEnd = !isBehind && !pass.isAtNewer
-      if (isAtEnd && !this.#isAwaited && !this.#isDue(pass)) return 'folded'
-      if (this.#stopped && !this.#isDue(pass)) return 'folded'
+    if (batch.events > 0) {
+      const isAtEnd = !isBehind && !batch.isAtNewer
+      if (isAtEnd && !this.#isAwaited && !this.#isDue(batch)) return 'folded'
+      if (this.#stopped && !this.#isDue(batch)) return 'folded'
       // From here on what is appended belongs to the next pass, which starts where this one ends.
-      this.#pass = pass.next()
+      this.#batch = batch.next()
       this.#wroteAt = performance.now()
-      if (!(await pass.write(project))) {
-        this.#pass = null
+      if (!(await batch.write(project))) {
+        this.#batch = null
         return 'folded'
       }
-      if (this.#pass) await this.track.begin(project, this.#pass.checkpoints)
+      if (this.#batch) await this.group.begin(project, this.#batch.checkpoints)
     }
-    this.#noteReached(pass.position)
-    if (pass.isAtNewer) {
-      this.#pass = null
+    this.#noteReached(batch.position)
+    if (batch.isAtNewer) {
+      this.#batch = null
       return 'newer'
     }
     // What was wanted is reached now, or isn't in the log.
-    if (!isBehind && this.#wanted === wanted) this.#wanted = -1
+    if (!isBehind && this.#requested === wanted) this.#requested = -1
     return isBehind ? 'behind' : 'folded'
   }
 
   /** True where a pass that is far behind is to be written before it has read all. */
-  #isEnough(pass: Pass): boolean {
-    if (this.#stopped || this.track.isFull(pass)) return true
+  #isEnough(batch: FoldBatch): boolean {
+    if (this.#stopped || this.group.shouldFlush(batch)) return true
     // What is written only when it is full isn't written for having taken long.
-    const isSplit = this.track.waitMs < Number.POSITIVE_INFINITY
-    return isSplit && performance.now() - this.#lookedAt >= PASS_MS
+    const isSplit = this.group.flushIntervalMs < Number.POSITIVE_INFINITY
+    return isSplit && performance.now() - this.#polledAt >= PASS_MS
   }
 
-  #isDue(pass: Pass): boolean {
-    return this.track.isFull(pass) || performance.now() - this.#wroteAt >= this.track.waitMs
+  #isDue(batch: FoldBatch): boolean {
+    return this.group.shouldFlush(batch) || performance.now() - this.#wroteAt >= this.group.flushIntervalMs
   }
 
   /**
    * False where this process's own appends are all that is wanted: the log would only show once
    * more what is about to be handed over, a tenth of this thread's time under load.
    */
-  #mustLook(pass: Pass): boolean {
-    if (pass.events === 0 || pass.isMissingSome) return true
-    if (performance.now() - this.#lookedAt >= this.intervals.pollIntervalMs) return true
-    return Math.max(this.#wanted, this.#waitedFor) > pass.position
+  #mustPoll(batch: FoldBatch): boolean {
+    if (batch.events === 0 || batch.hasGap) return true
+    if (performance.now() - this.#polledAt >= this.intervals.pollIntervalMs) return true
+    return Math.max(this.#requested, this.#waitedFor) > batch.position
   }
 
   /** True where another projector does the work: that of the instance that tends the shard. */
@@ -221,19 +221,19 @@ export class ShardProjector {
     const moved = position > this.#lastSeen
     this.#noteReached(position)
     // Another moves it all the same: one that doesn't know of this one, or helped a reader.
-    if (this.sharing.tends(this.shard)) return moved && !this.#isAwaited
-    if (this.#waiters.size === 0) return true
+    if (this.sharing.owns(this.shard)) return moved && !this.#isAwaited
+    if (this.#waitList.size === 0) return true
     const since = Math.max(this.#movedAt, this.#awaitedSince)
     return performance.now() - since < this.intervals.helpAfterMs
   }
 
   get #isAwaited(): boolean {
-    return this.#waiters.size > 0 || this.#wanted > this.#position
+    return this.#waitList.size > 0 || this.#requested > this.#position
   }
 
   /** The furthest that readers here wait for. */
   get #waitedFor(): number {
-    return Math.max(-1, ...this.#waiters.needs)
+    return Math.max(-1, ...this.#waitList.pending)
   }
 
   #noteReached(position: number): void {
@@ -241,10 +241,10 @@ export class ShardProjector {
     this.#lastSeen = position
     // Less than before where the database has lost commits.
     this.#position = position
-    this.#waiters.release((wanted) => wanted <= this.#position)
+    this.#waitList.resolveWhere((wanted) => wanted <= this.#position)
   }
 
-  async #rest(outcome: Outcome, tookMs: number): Promise<void> {
+  async #idle(outcome: Outcome, tookMs: number): Promise<void> {
     const { pollIntervalMs, retryAfterMs } = this.intervals
     if (outcome === 'failed') return this.#sleepFor(retryAfterMs, ['stop'])
     // Only newer code may fold the shard.
@@ -252,12 +252,12 @@ export class ShardProjector {
     if (outcome === 'following') return this.#standBy()
     if (this.#isAwaited) return
     if (outcome === 'behind' && (await this.#isIdle())) return
-    const { longest } = this.track.restMs
+    const { longest } = this.group.idleMs
     const dutyMs = Math.min(Math.max(REST_FACTOR * tookMs, DUTY_MS.shortest), DUTY_MS.longest)
     await this.#sleepFor(dutyMs, ['reader', 'stop'])
     if (outcome === 'behind' || this.#isAwaited) return
     // Nothing that is due from this process: look again only when the longest rest is over.
-    if (this.#appended && (!this.#pass || this.#isDue(this.#pass))) return
+    if (this.#appended && (!this.#batch || this.#isDue(this.#batch))) return
     await this.#sleepFor(longest - dutyMs, ['append', 'reader', 'shared', 'stop'])
   }
 
@@ -271,7 +271,7 @@ export class ShardProjector {
   }
 
   async #standBy(): Promise<void> {
-    if (this.sharing.tends(this.shard)) {
+    if (this.sharing.owns(this.shard)) {
       const { pollIntervalMs } = this.intervals
       if (!this.#isAwaited) await this.#sleepFor(pollIntervalMs, ['reader', 'stop'])
       return
@@ -279,16 +279,16 @@ export class ShardProjector {
     const position = this.#waitedFor
     if (position < 0) {
       this.#asked = -1
-      return this.#sleepFor(this.track.restMs.standby, ['reader', 'shared', 'stop'])
+      return this.#sleepFor(this.group.idleMs.standby, ['reader', 'shared', 'stop'])
     }
     if (position > this.#asked) {
       this.#asked = position
-      this.sharing.ask({ shard: this.shard, track: this.track.name, position })
+      this.sharing.requestCatchUp({ shard: this.shard, group: this.group.name, position })
     }
     await this.#sleepFor(POLL_MS, ['stop'])
   }
 
-  async #sleepFor(ms: number, endsOn: Waker[]): Promise<void> {
-    if (!this.#stopped) await this.#sleep.for(ms, endsOn)
+  async #sleepFor(ms: number, wakeOn: WakeReason[]): Promise<void> {
+    if (!this.#stopped) await this.#sleep.for(ms, wakeOn)
   }
 }

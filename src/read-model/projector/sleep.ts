@@ -1,9 +1,9 @@
 /** A sleep that some wakers end before its time, and others don't. One at a time. */
-export class Sleep<Waker> {
-  #now: { endsOn: readonly Waker[]; end: () => void } | null = null
+export class Sleep<WakeReason> {
+  #now: { wakeOn: readonly WakeReason[]; end: () => void } | null = null
 
   /** Sleeps so many milliseconds, or until one of these wakes it. */
-  async for(ms: number, endsOn: readonly Waker[]): Promise<void> {
+  async for(ms: number, wakeOn: readonly WakeReason[]): Promise<void> {
     if (ms <= 0) return
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, ms)
@@ -11,12 +11,12 @@ export class Sleep<Waker> {
         clearTimeout(timer)
         resolve()
       }
-      this.#now = { endsOn, end }
+      this.#now = { wakeOn, end }
     })
     this.#now = null
   }
 
-  wake(waker: Waker): void {
-    if (this.#now?.endsOn.includes(waker)) this.#now.end()
+  wake(reason: WakeReason): void {
+    if (this.#now?.wakeOn.includes(reason)) this.#now.end()
   }
 }

@@ -3,8 +3,8 @@ import { PayloadError } from '../../events/columns.ts'
 import { decodeEvent, mayPostTo, UnknownEvent } from '../../events/event.ts'
 import type { Positions } from '../../events/positions.ts'
 import { type FoldableEvent, visitEvents } from '../../log/visit.ts'
-import { takeInTurns } from '../../platform/async/turns.ts'
-import { NotNow } from '../../platform/postgres/errors.ts'
+import { runInTurns } from '../../platform/async/turns.ts'
+import { TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
 import { isOfNewerCode } from '../../platform/postgres/newer.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
 import { gatherColumns } from '../projections/account-sql.ts'
@@ -14,12 +14,12 @@ import { type Content, contentOf } from '../projections/entry.ts'
 import type { Projection } from '../projections/projection.ts'
 import { snapshots } from '../projections/snapshots.ts'
 import type { Total } from '../projections/totals.ts'
-import type { Past } from './as-of-source.ts'
+import type { AsOfSource } from './as-of-source.ts'
 import type { ReadLarge } from './read-large.ts'
 import type { Scope } from './scope.ts'
 
 /** A read of the past has too far to go from the newest snapshot before it. */
-export class SnapshotsBehind extends NotNow {
+export class SnapshotsBehind extends TemporarilyUnavailable {
   override name = 'SnapshotsBehind'
 }
 
@@ -37,12 +37,12 @@ const AHEAD = 32
  * log has between. Throws NotNow where there are too few snapshots yet, and where only newer code
  * can read what is between.
  */
-export async function readPast(
+export async function readAsOf(
   transaction: Transaction,
   positions: Positions,
   { kind, account }: Scope,
   readLarge: ReadLarge | null = null,
-): Promise<Past> {
+): Promise<AsOfSource> {
   const generations = await readGenerations(transaction)
   const starts: number[] = []
   const totals = createTotals(kind)
@@ -70,7 +70,7 @@ export async function readPast(
     }
     const isSplit = readLarge !== null
     const visited = await visitEvents(transaction, { shard, after }, events, visit, isSplit)
-    if (visited < events) throw new NotNow('log changed', 1, 'It has lost what is to be read.')
+    if (visited < events) throw new TemporarilyUnavailable('log changed', 1, 'It has lost what is to be read.')
     // Sums, so in any order.
     for (const { position, payloadSha256, recordedAt } of large) {
       try {
@@ -100,11 +100,11 @@ export async function readPast(
   }
   if (isUnread && (await isOfNewerCode(transaction))) {
     const detail = 'A newer version of the service has appended what is to be read: ask that.'
-    throw new NotNow('newer events', 60, detail)
+    throw new TemporarilyUnavailable('newer events', 60, detail)
   }
   // What nobody asked for isn't sent to the database.
   const slices = account === null ? totals.slices() : onlyOf(account, totals.slices())
-  const since = await takeInTurns(gatherColumns(ACCOUNTS[kind], slices))
+  const since = await runInTurns(gatherColumns(ACCOUNTS[kind], slices))
   return { positions, generations, snapshots: starts, kind, since }
 }
 
@@ -124,14 +124,14 @@ function snapshotsBehind(behind: readonly number[]): SnapshotsBehind {
 }
 
 /** The live generations, once they are of the kind that this code makes. */
-async function readGenerations(transaction: Transaction): Promise<Past['generations']> {
+async function readGenerations(transaction: Transaction): Promise<AsOfSource['generations']> {
   const rows = await transaction<{ projection: string; generation: number; version: number }[]>`
     select p.projection, p.generation, p.version from projections p`
   const generationOf = ({ name, version }: Projection) => {
     const row = rows.find(({ projection }) => projection === name)
     // An older one is being rebuilt, and a newer one is for newer code.
     if (row?.version !== version) {
-      throw new NotNow('projection rebuilding', 10, `${name} is folded anew for this version.`)
+      throw new TemporarilyUnavailable('projection rebuilding', 10, `${name} is folded anew for this version.`)
     }
     return row.generation
   }

@@ -6,7 +6,7 @@ import { snapshotTable, unpack } from '../projections/snapshots.ts'
 import type { Listed, Source } from './live-source.ts'
 
 /** The projections as they stood after the events at `positions`. */
-export type Past = {
+export type AsOfSource = {
   positions: Positions
   generations: { catalog: number; snapshots: number }
   /** The newest snapshot of each shard that isn't later; -1 where there is none. */
@@ -17,19 +17,19 @@ export type Past = {
 }
 
 /** What was folded then. */
-export function pastSource(transaction: Transaction, past: Past): Source {
+export function asOfSource(transaction: Transaction, asOf: AsOfSource): Source {
   return {
-    providerGroups: () => versions(transaction, past, 'provider_group_versions', 'id'),
-    apiKeys: () => versions(transaction, past, 'api_key_versions', 'id'),
-    keys: () => versions(transaction, past, 'key_versions', 'token_hash'),
-    counters: (kind, listed) => counters(transaction, past, kind, listed),
+    providerGroups: () => versions(transaction, asOf, 'provider_group_versions', 'id'),
+    apiKeys: () => versions(transaction, asOf, 'api_key_versions', 'id'),
+    keys: () => versions(transaction, asOf, 'key_versions', 'token_hash'),
+    counters: (kind, listed) => counters(transaction, asOf, kind, listed),
   }
 }
 
 /** The newest version of each row that isn't later. */
 function versions(
   transaction: Transaction,
-  { generations, positions }: Past,
+  { generations, positions }: AsOfSource,
   table: string,
   id: string,
 ): Fragment {
@@ -42,11 +42,11 @@ function versions(
 
 function counters(
   transaction: Transaction,
-  past: Past,
+  asOf: AsOfSource,
   kind: AccountKind,
   listed: Listed,
 ): Fragment {
-  if (kind !== past.kind) throw new Error(`the past of ${past.kind} is no past of ${kind}`)
+  if (kind !== asOf.kind) throw new Error(`the past of ${asOf.kind} is no past of ${kind}`)
   const shape = ACCOUNTS[kind]
   const { table, first, last } = snapshotTable(kind)
   const values = valuesOf(shape)
@@ -55,15 +55,15 @@ function counters(
     from ${transaction(table)} s
       ${listed ? joinListed(transaction, listed) : transaction``}
       cross join ${unpack(transaction, shape)}
-    where ${isSnapshot(transaction, past)}
+    where ${isSnapshot(transaction, asOf)}
       ${listed ? isOnPage(transaction, first, last) : transaction``}
     union all
     select f.account, ${listOf(transaction, values, 'f')}
-    from ${unnest(transaction, past.since)}`
+    from ${unnest(transaction, asOf.since)}`
 }
 
 /** Snapshots `s` of these positions. Spelled out: a join would read those of all positions. */
-function isSnapshot(transaction: Transaction, { generations, snapshots }: Past): Fragment {
+function isSnapshot(transaction: Transaction, { generations, snapshots }: AsOfSource): Fragment {
   const isAt = snapshots.map(
     (position, shard) => transaction`(s.shard = ${shard} and s.position = ${position})`,
   )

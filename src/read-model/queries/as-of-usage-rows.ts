@@ -1,20 +1,20 @@
 import { ACCOUNTS } from '../../events/accounts.ts'
 import type { Fragment, Transaction } from '../../platform/postgres/pool.ts'
 import { listOf } from '../projections/account-sql.ts'
-import { type Past, pastSource } from './as-of-source.ts'
+import { type AsOfSource, asOfSource } from './as-of-source.ts'
 import { countedRows, type Scope, usageRows } from './scope.ts'
 
 /** A shard's quarter that isn't over: what it had counted before it, and until some event of it. */
-export type PartialQuarter = { shard: number; quarter: string; before: Past; until: Past }
+export type PartialQuarterHour = { shard: number; quarter: string; before: AsOfSource; until: AsOfSource }
 
 /**
  * A `select` of the rows of usage as they stood amid these quarters, one a shard: the quarters
  * before, which hold nothing later, and what the counters grew by since.
  */
-export function pastUsageRows(
+export function asOfUsageRows(
   transaction: Transaction,
   scope: Scope,
-  quarters: readonly PartialQuarter[],
+  quarters: readonly PartialQuarterHour[],
 ): Fragment {
   const columns = listOf(transaction, ACCOUNTS[scope.kind].sums, 'u')
   const rows = usageRows(transaction, scope)
@@ -37,11 +37,11 @@ function counted(
   transaction: Transaction,
   scope: Scope,
   quarter: string,
-  past: Past,
+  asOf: AsOfSource,
   sign: '+' | '-',
 ): Fragment {
   const values = listOf(transaction, ACCOUNTS[scope.kind].sums, `${sign}t`)
   return transaction`
     select ${quarter}::timestamptz as quarter, ${values}
-    from (${countedRows(transaction, pastSource(transaction, past), scope)}) t`
+    from (${countedRows(transaction, asOfSource(transaction, asOf), scope)}) t`
 }

@@ -1,6 +1,6 @@
 import type { Positions } from '../../events/positions.ts'
 import { readHeads, readPositionAt, readRecordedAt } from '../../log/read.ts'
-import { Turns } from '../../platform/async/turns.ts'
+import { Semaphore } from '../../platform/async/turns.ts'
 import {
   type Fragment,
   inSnapshot,
@@ -8,10 +8,10 @@ import {
   type Sql,
   type Transaction,
 } from '../../platform/postgres/pool.ts'
-import { readPast, SnapshotsBehind } from './as-of-counters.ts'
-import { pastSource } from './as-of-source.ts'
-import { readPartialQuarters } from './as-of-usage.ts'
-import { pastUsageRows } from './as-of-usage-rows.ts'
+import { readAsOf, SnapshotsBehind } from './as-of-counters.ts'
+import { asOfSource } from './as-of-source.ts'
+import { readPartialQuarterHours } from './as-of-usage.ts'
+import { asOfUsageRows } from './as-of-usage-rows.ts'
 import type { Source } from './live-source.ts'
 import type { ReadLarge } from './read-large.ts'
 import type { Scope } from './scope.ts'
@@ -24,7 +24,7 @@ const SETTLING = 4
  * the log, for a bounded number of events. Where the past stands is asked of the log itself; `read`
  * and `readUsage` read where they are told to.
  */
-export class History {
+export class AsOfQueries {
   constructor(
     private readonly pools: Pools,
     readonly shards: number,
@@ -38,7 +38,7 @@ export class History {
    * The positions of the last events recorded at `moment` or before; null where it is yet to come.
    * Exact for ever: nothing can be recorded any more at a moment that this has answered.
    */
-  async positionsAt(moment: string): Promise<Positions | null> {
+  async positionsAsOf(moment: string): Promise<Positions | null> {
     const { read } = this.pools
     // PostgreSQL would round what is finer than its microseconds, and perhaps up.
     const at = moment.replace(/(\.\d{6})\d+/, '$1')
@@ -82,8 +82,8 @@ export class History {
     read: (transaction: Transaction, source: Source) => Promise<Value>,
   ): Promise<Value> {
     return this.#noting(sql, async (transaction) => {
-      const past = await readPast(transaction, positions, scope, this.readLarge)
-      return read(transaction, pastSource(transaction, past))
+      const asOf = await readAsOf(transaction, positions, scope, this.readLarge)
+      return read(transaction, asOfSource(transaction, asOf))
     })
   }
 
@@ -95,8 +95,8 @@ export class History {
     read: (transaction: Transaction, rows: Fragment) => Promise<Value>,
   ): Promise<Value> {
     return this.#noting(sql, async (transaction) => {
-      const quarters = await readPartialQuarters(transaction, positions, scope)
-      return read(transaction, pastUsageRows(transaction, scope, quarters))
+      const quarters = await readPartialQuarterHours(transaction, positions, scope)
+      return read(transaction, asOfUsageRows(transaction, scope, quarters))
     })
   }
 
@@ -130,10 +130,10 @@ export class History {
           ) e
           where e.recorded_at >= ${next}::timestamptz
         )`
-    const turns = new Turns(SETTLING)
+    const semaphore = new Semaphore(SETTLING)
     await Promise.all(
       open.map(({ shard }) =>
-        turns.take(async () => {
+        semaphore.run(async () => {
           await this.pools.project`
             update shards s
             set not_before = greatest(s.not_before, ${next}::timestamptz)

@@ -4,8 +4,8 @@ import { readEvent, readPositionAt } from '../../log/read.ts'
 import { payloadText } from '../../log/visit.ts'
 import type { Fragment, Sql, Transaction } from '../../platform/postgres/pool.ts'
 import { type Content, contentOf } from '../projections/entry.ts'
-import { startOfQuarter, usage } from '../projections/usage.ts'
-import type { History } from './as-of.ts'
+import { startOfQuarterHour, usage } from '../projections/usage.ts'
+import type { AsOfQueries } from './as-of.ts'
 import { type Counted, contributionOf, isNothing, plus } from './contribution.ts'
 import type { ReadLarge } from './read-large.ts'
 import { type Scope, usageRows } from './scope.ts'
@@ -14,7 +14,7 @@ import { type Scope, usageRows } from './scope.ts'
 const SCANNED_EVENTS = 20_000
 
 /** Quarters of usage that one look asks for. */
-const QUARTERS = 96
+const QUARTER_HOURS = 96
 
 /** A flush that is part of a total, and what it added. */
 export type Contribution = {
@@ -28,7 +28,7 @@ export type Contribution = {
 }
 
 /** What a look has found, and up to which position it has looked. */
-export type Contributions = { found: Contribution[]; lookedTo: number }
+export type Contributions = { found: Contribution[]; readThrough: number }
 
 /** Events of one shard: behind `after`, up to `to`. */
 type Range = { after: number; to: number }
@@ -38,7 +38,7 @@ type Range = { after: number; to: number }
  * fewer where many others lie between. Quarters in which usage has nothing are not looked at.
  */
 export async function readContributions(
-  { sql, history: { readLarge } }: { sql: Sql | Transaction; history: Pick<History, 'readLarge'> },
+  { sql, history: { readLarge } }: { sql: Sql | Transaction; history: Pick<AsOfQueries, 'readLarge'> },
   scope: Scope,
   { shard, after, to }: Range & { shard: number },
   limit: number,
@@ -62,11 +62,11 @@ export async function readContributions(
       const position = Number(row.position)
       found.push({ ...{ shard, position, recordedAt, source, idempotencyKey, counted } })
     }
-    if (rows.length === wanted) return { found, lookedTo: Number(rows.at(-1)!.position) }
+    if (rows.length === wanted) return { found, readThrough: Number(rows.at(-1)!.position) }
     left -= end - range.after
-    if (left <= 0) return { found, lookedTo: end }
+    if (left <= 0) return { found, readThrough: end }
   }
-  return { found, lookedTo: known }
+  return { found, readThrough: known }
 }
 
 /**
@@ -85,17 +85,17 @@ async function readRanges(
   const rows = await sql<{ quarter: string; next: string }[]>`
     select u.quarter::text as quarter, (u.quarter + interval '15 minutes')::text as next
     from (${usageRows(sql, scope)}) u
-    where u.shard = ${shard} and u.quarter >= ${startOfQuarter(first.recordedAt)}::timestamptz
+    where u.shard = ${shard} and u.quarter >= ${startOfQuarterHour(first.recordedAt)}::timestamptz
     group by u.quarter
     order by u.quarter
-    limit ${QUARTERS}`
+    limit ${QUARTER_HOURS}`
   const found = await Promise.all(
     rows.map(async ({ quarter, next }) => ({
       after: Math.max(after, (await readPositionAt(sql, shard, quarter)) - 1),
       to: Math.min(folded, (await readPositionAt(sql, shard, next)) - 1),
     })),
   )
-  const known = rows.length === QUARTERS ? found.at(-1)!.to : to
+  const known = rows.length === QUARTER_HOURS ? found.at(-1)!.to : to
   if (known === to) found.push({ after: Math.max(after, folded), to })
   return { ranges: joinRanges(found), known }
 }

@@ -1,7 +1,7 @@
 import { ACCOUNTS } from '../../events/accounts.ts'
 import type { Positions } from '../../events/positions.ts'
 import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
-import type { History } from './as-of.ts'
+import type { AsOfQueries } from './as-of.ts'
 import { type Counted, plus } from './contribution.ts'
 import { type Contribution, type Contributions, readContributions } from './contributions.ts'
 import type { Source } from './live-source.ts'
@@ -11,7 +11,7 @@ import { countedRows, type Scope } from './scope.ts'
 export type Step = Contribution & { running: Counted }
 
 /** Where it is read: the log, and the past. */
-type ExplainSource = { sql: Sql | Transaction; history: History }
+type ExplainSource = { sql: Sql | Transaction; history: AsOfQueries }
 
 /** A part of how a total came to be, in the order of time. */
 export type Explanation = {
@@ -86,7 +86,7 @@ function mergeByTime(
   const next = read.map(() => 0)
   const isOut = (shard: number) => next[shard]! >= read[shard]!.found.length
   while (merged.length < limit) {
-    if (read.some(({ lookedTo }, shard) => isOut(shard) && lookedTo < to[shard]!)) break
+    if (read.some(({ readThrough }, shard) => isOut(shard) && readThrough < to[shard]!)) break
     const oldest = read
       .flatMap(({ found }, shard) => found[next[shard]!] ?? [])
       .reduce<Contribution | null>(
@@ -97,8 +97,8 @@ function mergeByTime(
     merged.push(oldest)
     next[oldest.shard]!++
   }
-  const positions = read.map(({ found, lookedTo }, shard) => {
-    if (isOut(shard)) return lookedTo
+  const positions = read.map(({ found, readThrough }, shard) => {
+    if (isOut(shard)) return readThrough
     return found[next[shard]! - 1]?.position ?? after[shard]!
   })
   return { merged, positions }

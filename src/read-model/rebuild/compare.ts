@@ -3,7 +3,7 @@ import type { Table } from '../projections/projection.ts'
 import type { Drift, DriftedRow } from './record.ts'
 
 /** Rows that are told of; all are counted. */
-const MOST_TOLD = 1_000
+const MAX_REPORTED = 1_000
 
 /** Rows that are in memory at once, of each side; a row may be a page of a snapshot. */
 const ROWS_AT_ONCE = 200
@@ -22,7 +22,7 @@ export async function compareTable(table: Table, live: Side, rebuilt: Side): Pro
   const found: Differences = { rows: 0, first: [] }
   const note = (lives: Row | null, rebuilts: Row | null) => {
     found.rows++
-    if (found.first.length >= MOST_TOLD) return
+    if (found.first.length >= MAX_REPORTED) return
     found.first.push({
       table: table.name,
       key: JSON.parse((lives ?? rebuilts)!.key),
@@ -72,13 +72,13 @@ async function next(rows: AsyncGenerator<Row>): Promise<Row | null> {
 }
 
 /** Longer values are cut: a page of a snapshot has thousands of numbers. */
-const MOST_CHARACTERS = 200
+const MAX_CHARACTERS = 200
 
 function shorten(values: DriftedRow): DriftedRow {
   const entries = Object.entries(values).map(([name, value]) => [
     name,
-    value !== null && value.length > MOST_CHARACTERS
-      ? `${value.slice(0, MOST_CHARACTERS)}…`
+    value !== null && value.length > MAX_CHARACTERS
+      ? `${value.slice(0, MAX_CHARACTERS)}…`
       : value,
   ])
   return Object.fromEntries(entries)

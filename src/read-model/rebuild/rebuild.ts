@@ -2,8 +2,8 @@ import { readHeads } from '../../log/read.ts'
 import type { Sql } from '../../platform/postgres/pool.ts'
 import type { Projection } from '../projections/projection.ts'
 import { snapshots } from '../projections/snapshots.ts'
-import { TRACKS, type Track } from '../projector/groups.ts'
-import { type OnPass, ShardFold } from '../projector/shard-fold.ts'
+import { GROUPS, type ProjectionGroup } from '../projector/groups.ts'
+import { type OnBatch, ShardFold } from '../projector/shard-fold.ts'
 import type { Differences } from './compare.ts'
 import {
   abandonGenerations,
@@ -74,7 +74,7 @@ class Run {
     private readonly options: RebuildOptions,
     private readonly generations: readonly Generation[],
   ) {
-    this.#signs = setInterval(() => this.#giveSign(), SIGN_MS)
+    this.#signs = setInterval(() => this.#sendHeartbeat(), SIGN_MS)
   }
 
   end(): void {
@@ -82,7 +82,7 @@ class Run {
   }
 
   async all(): Promise<Rebuilt[]> {
-    const tracks = TRACKS.map(({ projections, make }) => ({
+    const tracks = GROUPS.map(({ projections, make }) => ({
       make,
       generations: this.generations.filter(({ projection }) => projections.includes(projection)),
     })).filter(({ generations }) => generations.length > 0)
@@ -108,7 +108,7 @@ class Run {
       const before = this.#folded
       if (generations.some(isSnapshotsOfOtherCode)) {
         const heads = await readHeads(owner)
-        for (const fold of folds) await fold.foldFull(heads[fold.shard]!, this.#onPass, signal)
+        for (const fold of folds) await fold.foldFullBatches(heads[fold.shard]!, this.#onPass, signal)
       } else await follow(owner, generations, folds, this.#onPass, signal)
       events = this.#folded - before
     }
@@ -134,15 +134,15 @@ class Run {
     }))
   }
 
-  #startFold(shard: number, track: Track, generations: readonly Generation[]): ShardFold {
+  #startFold(shard: number, group: ProjectionGroup, generations: readonly Generation[]): ShardFold {
     const projections = generations.map(({ projection }) => projection)
     const checkpoints = generations.map(({ projection, generation }) => ({
       ...{ projection: projection.name, generation, position: -1 },
     }))
-    return new ShardFold(this.options.project, shard, { ...track, projections }, checkpoints)
+    return new ShardFold(this.options.project, shard, { ...group, projections }, checkpoints)
   }
 
-  readonly #onPass: OnPass = (events) => {
+  readonly #onPass: OnBatch = (events) => {
     this.#folded += events
     this.#tell()
   }
@@ -158,7 +158,7 @@ class Run {
   }
 
   /** One that can't be given is made up for by the next. */
-  #giveSign(): void {
+  #sendHeartbeat(): void {
     const progress = {
       state: this.#state,
       eventsFolded: this.#folded,

@@ -1,7 +1,7 @@
 import { isLockTimeout } from '../../platform/postgres/errors.ts'
 import { type Sql, type Transaction, transact } from '../../platform/postgres/pool.ts'
 import { snapshots } from '../projections/snapshots.ts'
-import { CheckpointMoved, type OnPass, type ShardFold } from '../projector/shard-fold.ts'
+import { CheckpointMoved, type OnBatch, type ShardFold } from '../projector/shard-fold.ts'
 import { compareTable, type Differences } from './compare.ts'
 import type { Generation } from './generation.ts'
 
@@ -21,13 +21,13 @@ export async function compareGenerations(
   sql: Sql,
   made: readonly Generation[],
   folds: readonly ShardFold[],
-  onPass: OnPass,
+  onBatch: OnBatch,
   signal: AbortSignal,
 ): Promise<(Differences | null)[]> {
   for (;;) {
     signal.throwIfAborted()
     const found = await transact(sql, 'isolation level repeatable read read only', (transaction) =>
-      compareIn(transaction, sql, made, folds, onPass, signal),
+      compareIn(transaction, sql, made, folds, onBatch, signal),
     )
     if (found !== null) return found
     await Bun.sleep(UNEVEN_WAIT_MS)
@@ -40,7 +40,7 @@ async function compareIn(
   sql: Sql,
   made: readonly Generation[],
   folds: readonly ShardFold[],
-  onPass: OnPass,
+  onBatch: OnBatch,
   signal: AbortSignal,
 ): Promise<(Differences | null)[] | null> {
   // It waits for the fold, and for the other side's rows to be sorted.
@@ -49,7 +49,7 @@ async function compareIn(
     const positions = await readLivePositions(transaction, made, shard)
     if (new Set(positions).size > 1) return null
   }
-  await follow(transaction, made, folds, onPass, signal)
+  await follow(transaction, made, folds, onBatch, signal)
   const all: (Differences | null)[] = []
   for (const { projection, generation, replaces, isComparable } of made) {
     if (!isComparable) {
@@ -80,18 +80,18 @@ export async function replaceLive(
   owner: Sql,
   made: readonly Generation[],
   folds: readonly ShardFold[],
-  onPass: OnPass,
+  onBatch: OnBatch,
   signal: AbortSignal,
 ): Promise<void> {
   await whenUnlocked(async () => {
     signal.throwIfAborted()
     // Twice, so that what is left for the lock came while the little was folded that was left here.
-    await follow(owner, made, folds, onPass, signal)
-    await follow(owner, made, folds, onPass, signal)
+    await follow(owner, made, folds, onBatch, signal)
+    await follow(owner, made, folds, onBatch, signal)
     await transact(owner, '', async (transaction) => {
       await transaction`select set_config('lock_timeout', '1s', true)`
       for (const { shard } of folds) await lockCheckpoints(transaction, made, shard)
-      await follow(transaction, made, folds, onPass, signal)
+      await follow(transaction, made, folds, onBatch, signal)
       const events = folds.reduce((sum, { position }) => sum + position + 1, 0)
       for (const generation of made) await replaceOne(transaction, generation, events)
     })
@@ -149,11 +149,11 @@ export async function follow(
   sql: Sql | Transaction,
   made: readonly Generation[],
   folds: readonly ShardFold[],
-  onPass: OnPass,
+  onBatch: OnBatch,
   signal: AbortSignal,
 ): Promise<void> {
   for (const fold of folds) {
-    for (const stop of await readStops(sql, made, fold)) await fold.foldTo(stop, onPass, signal)
+    for (const stop of await readStops(sql, made, fold)) await fold.foldUntil(stop, onBatch, signal)
   }
 }
 

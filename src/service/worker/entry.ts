@@ -11,7 +11,7 @@ import { Catalog } from '../../log/catalog/catalog.ts'
 import { refreshCatalog } from '../../log/catalog/refresh.ts'
 import { Log } from '../../log/log.ts'
 import type { EventPlace } from '../../log/visit.ts'
-import { isUnavailable, NotNow } from '../../platform/postgres/errors.ts'
+import { isUnavailable, TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
 import { openPools } from '../../platform/postgres/pool.ts'
 import { type Content, contentOf, cutContent } from '../../read-model/projections/entry.ts'
 import {
@@ -49,7 +49,7 @@ function makeJobs({ address, shards, intervals }: WorkerSettings): Jobs {
       where e.shard = ${shard}
         and e.position = ${position}
         and e.payload_sha256 = decode(${payloadSha256}, 'hex')`
-    if (!row) throw new NotNow('log changed', 1, 'It has lost what is to be read.')
+    if (!row) throw new TemporarilyUnavailable('log changed', 1, 'It has lost what is to be read.')
     return decodeEvent(row.type, row.version, row.payload)
   }
 

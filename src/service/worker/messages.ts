@@ -3,7 +3,7 @@ import type { Refusal } from '../../http/flushes/refusal.ts'
 import type { AppendOutcome } from '../../log/queue.ts'
 import type { EventPlace } from '../../log/visit.ts'
 import type { Intervals } from '../../platform/intervals.ts'
-import { isUnavailable, NotNow } from '../../platform/postgres/errors.ts'
+import { isUnavailable, TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
 import type { ServerAddress } from '../../platform/postgres/pool.ts'
 import type { Content } from '../../read-model/projections/entry.ts'
 
@@ -64,7 +64,7 @@ export function sendError(error: unknown): SentError {
 export function receiveError({ message, stack, code, unavailable }: SentError): Error {
   const error =
     unavailable && code === undefined
-      ? new NotNow(message, unavailable.seconds, unavailable.detail)
+      ? new TemporarilyUnavailable(message, unavailable.seconds, unavailable.detail)
       : new Error(message)
   error.stack = stack ?? ''
   return Object.assign(error, code === undefined ? {} : { code })

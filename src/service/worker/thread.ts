@@ -5,7 +5,7 @@ import type { LargeFlush } from '../../http/flushes/index.ts'
 import type { Refusal } from '../../http/flushes/refusal.ts'
 import type { AppendOutcome } from '../../log/queue.ts'
 import type { EventPlace } from '../../log/visit.ts'
-import { NotNow } from '../../platform/postgres/errors.ts'
+import { TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
 import type { Content } from '../../read-model/projections/entry.ts'
 import {
   type Answered,
@@ -17,7 +17,7 @@ import {
 } from './messages.ts'
 
 /** The worker has ended amid what it was asked; what became of that isn't known. */
-class WorkerEnded extends NotNow {
+class WorkerEnded extends TemporarilyUnavailable {
   override name = 'WorkerEnded'
 
   constructor() {

@@ -13,8 +13,8 @@ import { rebuild } from '../../../src/read-model/rebuild/rebuild.ts'
 import { isFull } from '../../support/full.ts'
 import { TEST_INTERVALS } from '../../support/intervals.ts'
 import { TEST_SHARDS } from '../../support/server.ts'
-import { type FreezableWay, startFreezable } from './freezable-proxy.ts'
-import { expectToldOnce, type ReplicatedService, startReplicated, until } from './replicated.ts'
+import { type FreezableProxy, startFreezable } from './freezable-proxy.ts'
+import { expectLoggedOnce, type ReplicatedService, startReplicated, until } from './replicated.ts'
 import { type Servers, startServers } from './servers.ts'
 
 // Whatever becomes of a replica, reads are answered, and right.
@@ -32,7 +32,7 @@ const PATHS = [
 const REBUILDS = isFull ? 3 : 1
 
 let servers: Servers
-let way: FreezableWay
+let way: FreezableProxy
 let one: ReplicatedService
 let posted = 0
 
@@ -103,7 +103,7 @@ test('a replica that is killed amid reads is left, and used again when it is bac
     await servers.replica.start()
     await one.become('used')
   })
-  expectToldOnce(one.logged, 'away')
+  expectLoggedOnce(one.logged, 'away')
 })
 
 test('a replica that says nothing more is left, and no read waits for it for ever', async () => {

@@ -3,7 +3,7 @@ import type { ServerAddress } from '../../../src/platform/postgres/pool.ts'
 import { socketOf, through } from '../../support/proxy.ts'
 import { joinSockets, listenLocally } from '../../support/sockets.ts'
 
-export type FreezableWay = {
+export type FreezableProxy = {
   address: ServerAddress
   /** Nothing comes through any more, and nobody is told. */
   freeze(): void
@@ -12,7 +12,7 @@ export type FreezableWay = {
 }
 
 /** A way to a PostgreSQL server that can go silent, as a network that drops packets does. */
-export async function startFreezable(upstream: ServerAddress): Promise<FreezableWay> {
+export async function startFreezable(upstream: ServerAddress): Promise<FreezableProxy> {
   const sockets = new Set<net.Socket>()
   let isFrozen = false
   const proxy = net.createServer((client) => {

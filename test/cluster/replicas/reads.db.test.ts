@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
-import { FollowedStream } from '../../support/follow.ts'
+import { SubscribedStream } from '../../support/follow.ts'
 import { isFull } from '../../support/full.ts'
 import { TEST_SHARDS } from '../../support/server.ts'
-import { expectToldOnce, type ReplicatedService, startReplicated, until } from './replicated.ts'
+import { expectLoggedOnce, type ReplicatedService, startReplicated, until } from './replicated.ts'
 import { type Servers, startServers } from './servers.ts'
 
 // Reads go to a streaming replica, and show what was acknowledged before; where it lags they go to
@@ -109,7 +109,7 @@ test('while its replay is paused reads go to the primary and are right, and it i
     expect(metrics).toContain('tallybook_replica_lag_events{replica="0"} 20')
   })
   expect((await one.readTotal()).total).toBe(posted)
-  expectToldOnce(one.logged.slice(noted), 'behind')
+  expectLoggedOnce(one.logged.slice(noted), 'behind')
   await until(async () => (await one.readReplicas())[0]!.lag_events === 0)
 })
 
@@ -147,7 +147,7 @@ test('who follows the log waits for no replica', async () => {
     const first = await post()
     const [shard, number] = first.split('/')
     // From before the pause: what was, from wherever it is; and what comes, at once.
-    const stream = await FollowedStream.open(one.service, `shard=${shard}&after=-1`)
+    const stream = await SubscribedStream.open(one.service, `shard=${shard}&after=-1`)
     const positions = (await stream.events(Number(number) + 1)).map(({ position }) => position)
     expect(positions).toEqual(Array.from({ length: Number(number) + 1 }, (_, i) => i))
     let next: string

@@ -95,7 +95,7 @@ export async function startReplicated(
 }
 
 /** A replica was in a state and used again after it; told at each change, never per read. */
-export function expectToldOnce(logged: ReplicatedService['logged'], state: string): void {
+export function expectLoggedOnce(logged: ReplicatedService['logged'], state: string): void {
   const told = logged.filter(({ msg }) => msg.startsWith('replica:'))
   const states = told.map((line) => line.state)
   expect(states).toContain(state)

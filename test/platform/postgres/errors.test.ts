@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test'
 import {
   isConnectionLost,
   isUnavailable,
-  NotNow,
+  TemporarilyUnavailable,
   nodeOf,
 } from '../../../src/platform/postgres/errors.ts'
 
@@ -43,7 +43,7 @@ test.each(['23505', '22P02', '42601', '42501', 'TB001', 'EACCES', '5'])('%s stay
 })
 
 test('an error without a code stays, unless it says that it passes', () => {
-  expect(isUnavailable(new NotNow('the catalog changes too often'))).toBe(true)
+  expect(isUnavailable(new TemporarilyUnavailable('the catalog changes too often'))).toBe(true)
   for (const error of [new Error('a mistake'), 'text', null, undefined, { code: 57 }]) {
     expect(isUnavailable(error)).toBe(false)
   }

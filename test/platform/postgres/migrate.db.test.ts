@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
 import { migrate } from '../../../src/platform/postgres/migrate.ts'
 import { connectAsOwner, SCHEMA } from '../../../src/platform/postgres/pool.ts'
-import { StartError } from '../../../src/platform/user-error.ts'
+import { UserError } from '../../../src/platform/user-error.ts'
 import { createDatabase, TEST_SHARDS, type TestDatabase } from '../../support/server.ts'
 import { startTestService } from '../../support/service.ts'
 
@@ -22,7 +22,7 @@ async function refusal(shards = TEST_SHARDS): Promise<string | null> {
   return start(shards).then(
     () => null,
     (error: unknown) => {
-      if (error instanceof StartError) return error.message
+      if (error instanceof UserError) return error.message
       throw error
     },
   )

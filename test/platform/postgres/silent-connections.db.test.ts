@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
-import { type MeteredWay, startMeter } from '../../support/meter.ts'
+import { type MeteredProxy, startMeter } from '../../support/meter.ts'
 import { createDatabase } from '../../support/server.ts'
 import { startTestService, type TestService } from '../../support/service.ts'
 import { until } from '../../support/until.ts'
@@ -10,7 +10,7 @@ import { until } from '../../support/until.ts'
 const FLUSH = '/internal/apikey-stats/flush'
 const KEYS = { keys: [{ api_key_id: 1, requests: 1 }] }
 
-let way: MeteredWay
+let way: MeteredProxy
 let service: TestService
 let posted = 0
 

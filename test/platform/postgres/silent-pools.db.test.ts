@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test'
 import { openPools, type Pools, transact } from '../../../src/platform/postgres/pool.ts'
-import { type FaultyWay, type NetworkFault, startFaultyWay } from '../../support/faulty-way.ts'
+import { type FaultyProxy, type NetworkFault, startFaultyProxy } from '../../support/faulty-way.ts'
 import { useDatabase } from '../../support/server.ts'
 import { until } from '../../support/until.ts'
 
@@ -9,12 +9,12 @@ import { until } from '../../support/until.ts'
 const NAMES = ['append', 'project', 'read', 'control', 'session'] as const
 
 const database = useDatabase({ shards: 1 })
-let way: FaultyWay
+let way: FaultyProxy
 let pools: Pools
 
 beforeEach(async () => {
   const options = { delayMs: { shortest: 1, longest: 2 }, random: Math.random }
-  way = await startFaultyWay(database.address, options)
+  way = await startFaultyProxy(database.address, options)
   pools = openPools(way.address, 1, { silentAfterMs: 200 })
   await Promise.all(NAMES.map((name) => useAll(name)))
 })

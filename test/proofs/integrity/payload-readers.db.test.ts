@@ -226,7 +226,7 @@ type Read = { unreadable: (string | null)[]; apiKeys: string[]; keys: string[] }
 async function readInSql(length: number): Promise<Read> {
   await session`delete from unreadable`
   return transact(session, '', async (transaction) => {
-    await loadChunk(transaction, { shard: 0, after: -1, upto: length - 1 })
+    await loadChunk(transaction, { shard: 0, after: -1, through: length - 1 })
     const unreadable = await transaction<{ place: string }[]>`
       select concat_ws(' ', position, reason) as place from unreadable order by position`
     const apiKeys = await transaction<{ row: string }[]>`

@@ -20,7 +20,7 @@ describe('the path of a tile', () => {
         fc.constantFrom('hashes' as const, 'entries' as const),
         (level, number, width, of) => {
           const tile = { level: of === 'entries' ? 0 : level, number, width }
-          expect(parseTilePath(formatTilePath(tile, of))).toEqual({ ...tile, of })
+          expect(parseTilePath(formatTilePath(tile, of))).toEqual({ ...tile, content: of })
         },
       ),
     )

@@ -3,8 +3,8 @@ import fc from 'fast-check'
 import {
   type Side,
   startsAtRoot,
-  wayOfConsistency,
-  wayOfInclusion,
+  consistencyPath,
+  inclusionPath,
 } from '../../../src/proofs/merkle/way.ts'
 
 // The ways of proofs against RFC 9162, word by word, to the largest tree that a number counts.
@@ -33,17 +33,17 @@ function subproofOf(m: number, n: number, isRoot = true): { sides: Side[]; isRoo
 
 function expectInclusion(index: number, size: number): void {
   const path = pathOf(index, size)
-  expect(wayOfInclusion(index, size, path.length)).toEqual(path)
-  expect(wayOfInclusion(index, size, path.length + 1)).toBeNull()
-  if (path.length > 0) expect(wayOfInclusion(index, size, path.length - 1)).toBeNull()
+  expect(inclusionPath(index, size, path.length)).toEqual(path)
+  expect(inclusionPath(index, size, path.length + 1)).toBeNull()
+  if (path.length > 0) expect(inclusionPath(index, size, path.length - 1)).toBeNull()
 }
 
 function expectConsistency(older: number, newer: number): void {
   const { sides, isRoot } = subproofOf(older, newer)
   expect(startsAtRoot(older)).toBe(isRoot)
-  expect(wayOfConsistency(older, newer, sides.length)).toEqual(sides)
-  expect(wayOfConsistency(older, newer, sides.length + 1)).toBeNull()
-  if (sides.length > 0) expect(wayOfConsistency(older, newer, sides.length - 1)).toBeNull()
+  expect(consistencyPath(older, newer, sides.length)).toEqual(sides)
+  expect(consistencyPath(older, newer, sides.length + 1)).toBeNull()
+  if (sides.length > 0) expect(consistencyPath(older, newer, sides.length - 1)).toBeNull()
 }
 
 test('the way of an inclusion proof is that of the RFC, and no other number of hashes has one', () => {
@@ -92,7 +92,7 @@ test('a leaf that a tree does not have has no way', () => {
     [2 ** 53, 2 ** 53],
   ] as const) {
     for (let hashes = 0; hashes < 60; hashes++) {
-      expect(wayOfInclusion(index, size, hashes)).toBeNull()
+      expect(inclusionPath(index, size, hashes)).toBeNull()
     }
   }
 })

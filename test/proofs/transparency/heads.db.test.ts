@@ -13,7 +13,7 @@ import { LogForked } from '../../../src/proofs/transparency/kept-head.ts'
 import {
   keepHead,
   openOrigin,
-  readKeptHead,
+  readPersistedHead,
   rotateKey,
 } from '../../../src/proofs/transparency/origin.ts'
 import { readTiles } from '../../../src/proofs/transparency/tiles.ts'
@@ -58,7 +58,7 @@ describe('the first head', () => {
   test('is that of an empty tree, and is kept', async () => {
     const heads = await open()
     expect(heads.newest(SHARD)).toMatchObject({ size: 0, root: EMPTY_ROOT })
-    expect(await readKeptHead(made.origin, SHARD)).toBe(heads.newest(SHARD).note)
+    expect(await readPersistedHead(made.origin, SHARD)).toBe(heads.newest(SHARD).note)
   })
 
   test('of a log that was there before covers all of it', async () => {
@@ -107,7 +107,7 @@ test('a head that could not be kept is not shown, and the next try shows one', a
   await Bun.$`rm ${join(folder, 'heads')} && mv ${join(folder, 'aside')} ${join(folder, 'heads')}`
   await grow(heads, 0)
   expect(heads.newest(SHARD).size).toBe(7)
-  expect(await readKeptHead(made.origin, SHARD)).toBe(heads.newest(SHARD).note)
+  expect(await readPersistedHead(made.origin, SHARD)).toBe(heads.newest(SHARD).note)
 })
 
 test('who waits for a head has it when it comes, or nothing after the time', async () => {
@@ -156,13 +156,13 @@ describe('a database that is not the one that was signed', () => {
 
   test.each(cases)('%s is refused', async (_, edit) => {
     await grow(await open(), 300)
-    const kept = await readKeptHead(made.origin, SHARD)
+    const kept = await readPersistedHead(made.origin, SHARD)
     await editLog(database.owner, edit)
     const refusal = await open().catch((error: unknown) => error)
     expect(refusal).toBeInstanceOf(LogForked)
     expect(String(refusal)).toContain('A tree head of 300 events was signed')
     expect(String(refusal)).toContain('tallybook key new-origin')
-    expect(await readKeptHead(made.origin, SHARD)).toBe(kept)
+    expect(await readPersistedHead(made.origin, SHARD)).toBe(kept)
   })
 
   test('an older one that was filled with as many others is refused', async () => {
@@ -258,7 +258,7 @@ describe('the origin', () => {
 
   test('with a head of another key is refused', async () => {
     await grow(await open(), 3)
-    const note = (await readKeptHead(made.origin, SHARD))!
+    const note = (await readPersistedHead(made.origin, SHARD))!
     await keepHead(made.origin, SHARD, note.replace('\n3\n', '\n2\n'))
     expect(await open().catch(String)).toContain(`The tree head of shard ${SHARD}`)
   })

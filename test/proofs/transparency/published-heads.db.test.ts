@@ -6,7 +6,7 @@ import { openPools, type Pools } from '../../../src/platform/postgres/pool.ts'
 import { sha256 } from '../../../src/proofs/merkle/hash.ts'
 import { makeSigningKey } from '../../../src/proofs/merkle/key.ts'
 import { signTreeHead } from '../../../src/proofs/merkle/tree-head.ts'
-import { TreeHeads, TreesApart } from '../../../src/proofs/transparency/heads.ts'
+import { TreeHeads, TreesDiverged } from '../../../src/proofs/transparency/heads.ts'
 import { integrateEvents } from '../../../src/proofs/transparency/integrate.ts'
 import { Integrator } from '../../../src/proofs/transparency/integrator.ts'
 import { LogForked } from '../../../src/proofs/transparency/kept-head.ts'
@@ -15,7 +15,7 @@ import {
   type Origin,
   openOrigin,
   originOf,
-  readKeptHead,
+  readPersistedHead,
 } from '../../../src/proofs/transparency/origin.ts'
 import { publishHead } from '../../../src/proofs/transparency/published.ts'
 import { editLog, insertEmptyFlushes } from '../../support/events.ts'
@@ -82,7 +82,7 @@ test('one signs, and the others show and keep what it has signed', async () => {
     for (const [i, other] of others.entries()) {
       expect(await other.signGrown(adoptOnly)).toEqual({ more: false, failed: new Map() })
       expect(other.newest(SHARD)).toEqual(signer.newest(SHARD))
-      expect(await readKeptHead(origins[i]!, SHARD)).toBe(signer.newest(SHARD).note)
+      expect(await readPersistedHead(origins[i]!, SHARD)).toBe(signer.newest(SHARD).note)
     }
   }
   expect(signer.newest(SHARD).size).toBe(70_301)
@@ -163,15 +163,15 @@ describe('two histories', () => {
     await integrate()
     await publishHead(pools.project, SHARD, signOther(8))
     for (const signs of [adoptOnly, () => true]) {
-      expect((await other.signGrown(signs)).failed.get(SHARD)).toBeInstanceOf(TreesApart)
+      expect((await other.signGrown(signs)).failed.get(SHARD)).toBeInstanceOf(TreesDiverged)
     }
     // Also when the row is gone.
     await database.owner`delete from tree_heads`
     await insertEmptyFlushes(database.owner, SHARD, 1)
     await integrate()
-    expect((await other.signGrown()).failed.get(SHARD)).toBeInstanceOf(TreesApart)
+    expect((await other.signGrown()).failed.get(SHARD)).toBeInstanceOf(TreesDiverged)
     expect(other.newest(SHARD)).toBe(before)
-    expect(await readKeptHead(origin, SHARD)).toBe(before.note)
+    expect(await readPersistedHead(origin, SHARD)).toBe(before.note)
   })
 
   test('a start refuses the database that holds another tree than was published', async () => {
@@ -194,7 +194,7 @@ describe('two histories', () => {
     await grow(300)
     const other = await open(old)
     expect(other.newest(SHARD)).toEqual(signer.newest(SHARD))
-    expect(await readKeptHead(old, SHARD)).toBe(signer.newest(SHARD).note)
+    expect(await readPersistedHead(old, SHARD)).toBe(signer.newest(SHARD).note)
   })
 })
 

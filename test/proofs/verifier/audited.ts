@@ -22,7 +22,7 @@ export type AuditedOptions = {
   kept?: ReadonlyMap<number, string>
   receipts?: ReadonlyMap<string, string>
   keys?: string[]
-  dealt?: DealtSource
+  resharded?: DealtSource
   token?: string | null
   headsOnly?: boolean
   /** Milliseconds that a log may take to grow to what is known of it. */
@@ -57,7 +57,7 @@ export async function openAudit(service: TestService, options: AuditedOptions = 
     keys: parseKeys(options.keys ?? (await source.readKeys())),
     kept: options.kept ?? new Map(),
     receipts: options.receipts ?? new Map(),
-    dealt: options.dealt,
+    resharded: options.resharded,
     headsOnly: options.headsOnly ?? false,
     ...(options.growMs === undefined ? {} : { growMs: options.growMs }),
     onFinding: (finding) => findings.push(finding),

@@ -149,7 +149,7 @@ export class MemoryLog {
       },
       events: {
         readLines: (shard, from) => each((tampered.lines ?? lines(shard)).slice(from)),
-        readTold: (shard, type, from) =>
+        readEventsOfType: (shard, type, from) =>
           each(told(shard, type).filter((line) => positionOf(line) >= from)),
       },
       pages: {

@@ -6,7 +6,7 @@ import { hashLeaf, toLeaf } from '../../../src/events/leaf.ts'
 import type { Attestation } from '../../../src/events/statement.ts'
 import { sha256 } from '../../../src/proofs/merkle/hash.ts'
 import { makeSigningKey } from '../../../src/proofs/merkle/key.ts'
-import { quarterOf } from '../../../src/proofs/verifier/fold.ts'
+import { quarterHourOf } from '../../../src/proofs/verifier/fold.ts'
 import { auditLog, fillLog, MemoryLog, rewrite } from './memory.ts'
 
 // A log in memory, of which every answer can be forged, and an audit that believes none.
@@ -160,7 +160,7 @@ describe('attestations', () => {
   })
 
   test('one whose usage begins later than the one before it has ended is named', async () => {
-    const newestQuarter = () => quarterOf(log.events[0]!.at(-1)!.recordedAt)
+    const newestQuarter = () => quarterHourOf(log.events[0]!.at(-1)!.recordedAt)
     /** As a service attests that has attested all usage before a quarter. */
     const attestFrom = (from: string) =>
       log.attest(0, ({ tables }) => {

@@ -1,8 +1,8 @@
 import { expect, test } from 'bun:test'
 import type { AccountKind } from '../../../src/events/accounts.ts'
-import { resolveApiKeyFlush } from '../../../src/events/api-key-flush.ts'
+import { attributeApiKeyFlush } from '../../../src/events/api-key-flush.ts'
 import type { Event } from '../../../src/events/event.ts'
-import { resolveKeyFlush } from '../../../src/events/key-flush.ts'
+import { attributeKeyFlush } from '../../../src/events/key-flush.ts'
 import { cutPostings, type Postings } from '../../../src/events/postings.ts'
 import { createTotals } from '../../../src/read-model/projections/create-totals.ts'
 import { contentOf } from '../../../src/read-model/projections/entry.ts'
@@ -16,11 +16,11 @@ const EVENTS = [0, 1, 2, 7, 8, 9, 25].flatMap((length): Event[] => {
   return [
     {
       type: 'ApiKeyStatsFlushed',
-      data: resolveApiKeyFlush(entries, (id) => (id % 3 === 0 ? null : id % 5)),
+      data: attributeApiKeyFlush(entries, (id) => (id % 3 === 0 ? null : id % 5)),
     },
     {
       type: 'KeyStatsFlushed',
-      data: resolveKeyFlush({ ...ofKeys, last_accessed_at: column }, (hash) =>
+      data: attributeKeyFlush({ ...ofKeys, last_accessed_at: column }, (hash) =>
         hash === '4' ? null : hash === '2',
       ),
     },

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
-import { type LossyWay, startProxy } from '../../support/proxy.ts'
+import { type LossyProxy, startProxy } from '../../support/proxy.ts'
 import { createDatabase, type TestDatabase } from '../../support/server.ts'
 import { startTestService, type TestService } from '../../support/service.ts'
 
@@ -7,7 +7,7 @@ import { startTestService, type TestService } from '../../support/service.ts'
 // together or not at all, and the next pass heals it.
 
 let database: TestDatabase
-let proxy: LossyWay
+let proxy: LossyProxy
 let service: TestService
 let posted = 0
 

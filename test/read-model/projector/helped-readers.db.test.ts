@@ -18,7 +18,7 @@ beforeAll(async () => {
   pools = openPools(database.address, TEST_SHARDS)
   await createCheckpoints(pools.project)
   // Another instance tends every shard, and hangs.
-  const sharing = { tends: () => false, ask: () => {} }
+  const sharing = { owns: () => false, requestCatchUp: () => {} }
   standby = new Projector(pools, TEST_SHARDS, pino({ level: 'silent' }), sharing)
   standby.start()
 })

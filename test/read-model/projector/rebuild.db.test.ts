@@ -8,7 +8,7 @@ import {
 import { PROJECTIONS } from '../../../src/read-model/projections/index.ts'
 import type { Projection } from '../../../src/read-model/projections/projection.ts'
 import { snapshots } from '../../../src/read-model/projections/snapshots.ts'
-import { currentTrack } from '../../../src/read-model/projector/groups.ts'
+import { currentGroup } from '../../../src/read-model/projector/groups.ts'
 import { CheckpointMoved, ShardFold } from '../../../src/read-model/projector/shard-fold.ts'
 import {
   abandonGenerations,
@@ -254,11 +254,11 @@ async function runWithOwnConnections() {
 test('a rebuild that was silent is taken away by the next, and can not go on', async () => {
   const projections = PROJECTIONS.slice(0, 1)
   const [silent] = (await beginGenerations(owner, projections)) as Generation[]
-  const fold = new ShardFold(pools.project, 0, { ...currentTrack(), projections }, [
+  const fold = new ShardFold(pools.project, 0, { ...currentGroup(), projections }, [
     { projection: silent!.projection.name, generation: silent!.generation, position: -1 },
   ])
   const { signal } = new AbortController()
-  await fold.foldTo(3, () => {}, signal)
+  await fold.foldUntil(3, () => {}, signal)
   expect(await run(projections)).toEqual({ underWay: ['api_key_counters'] })
 
   await owner`update rebuilds set seen_at = now() - interval '1 hour' where finished_at is null`
@@ -268,7 +268,7 @@ test('a rebuild that was silent is taken away by the next, and can not go on', a
   expect(next).toMatchObject({ generation: silent!.generation + 1, differences: { rows: 0 } })
   await expectTidy(owner)
 
-  await expect(fold.foldTo(6, () => {}, signal)).rejects.toThrow(CheckpointMoved)
+  await expect(fold.foldUntil(6, () => {}, signal)).rejects.toThrow(CheckpointMoved)
   await expect(replaceLive(owner, [silent!], [fold], () => {}, signal)).rejects.toThrow(
     CheckpointMoved,
   )

@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from 'bun:test'
 import { PROJECTIONS } from '../../../src/read-model/projections/index.ts'
-import { Pass } from '../../../src/read-model/projector/batch.ts'
+import { FoldBatch } from '../../../src/read-model/projector/batch.ts'
 import { type Checkpoint, createCheckpoints } from '../../../src/read-model/projector/checkpoint.ts'
 import { insertEvent, insertEvents } from '../../support/events.ts'
 import { checkpointsOf, runPass } from '../../support/fold.ts'
@@ -77,8 +77,8 @@ test('a pass that ends far behind other checkpoints leaves them where they are',
     const checkpoints = await readStart()
     const others = checkpoints.filter(({ projection }) => projection !== 'key_counters')
     expect(others.map((other) => other.position)).toEqual(others.map(() => last + 19))
-    const one = new Pass(0, PROJECTIONS, checkpoints)
-    await one.readNew(pools.project, { readEvents: 7, isEnough: () => true })
+    const one = new FoldBatch(0, PROJECTIONS, checkpoints)
+    await one.readFromLog(pools.project, { readEvents: 7, isEnough: () => true })
     expect(await one.write(pools.project)).toBe(true)
     position = one.position
   }

@@ -16,13 +16,13 @@ const SHARD = TEST_SHARDS - 1
 const PAYLOAD = '{"groups":[1],"counts":[1],"ids":[1],"requests":[1],"successes":[1]}'
 const LONG_MS = 60_000
 
-type Wanted = { shard: number; track: string; position: number }
+type Wanted = { shard: number; group: string; position: number }
 
 let database: TestDatabase
 let pools: Pools
 let made: Projector[]
 /** Whether the one under test tends the shards; what it asks for goes to `onAsked`. */
-let tends: boolean
+let owns: boolean
 let asked: Wanted[]
 let onAsked: (wanted: Wanted) => void
 
@@ -31,7 +31,7 @@ beforeEach(async () => {
   pools = openPools(database.address, TEST_SHARDS)
   await createCheckpoints(pools.project)
   made = []
-  tends = false
+  owns = false
   asked = []
   onAsked = () => {}
 })
@@ -55,8 +55,8 @@ const NO_HELP = { ...TEST_INTERVALS.projector, helpAfterMs: LONG_MS }
 /** The one under test. */
 function startStandby(intervals = NO_HELP): Projector {
   const sharing = {
-    tends: () => tends,
-    ask: (wanted: Wanted) => {
+    owns: () => owns,
+    requestCatchUp: (wanted: Wanted) => {
       asked.push(wanted)
       onAsked(wanted)
     },
@@ -67,7 +67,7 @@ function startStandby(intervals = NO_HELP): Projector {
 const append = () =>
   insertEvent(database.owner, { shard: SHARD, type: 'ApiKeyStatsFlushed', payload: PAYLOAD })
 
-const positionsAt = (position: number) =>
+const positionsAsOf = (position: number) =>
   Array.from({ length: TEST_SHARDS }, (_, shard) => (shard === SHARD ? position : -1))
 
 /** How far each projection is. */
@@ -78,14 +78,14 @@ async function readPositions(): Promise<Record<string, number>> {
 
 describe('while another tends the shard', () => {
   test('it asks it once for many readers, and it is the other that folds', async () => {
-    const [standby, tending] = [startStandby(), start()]
-    onAsked = (wanted) => tending.noticeWanted(wanted)
+    const [standby, owned] = [startStandby(), start()]
+    onAsked = (wanted) => owned.noticeRequest(wanted)
     const position = await append()
     const reads = Array.from({ length: 20 }, () =>
-      standby.reach(positionsAt(position), LONG_MS, 'usage'),
+      standby.reach(positionsAsOf(position), LONG_MS, 'usage'),
     )
     expect(await Promise.all(reads)).toEqual(Array(20).fill(true))
-    expect(asked).toEqual([{ shard: SHARD, track: 'usage', position }])
+    expect(asked).toEqual([{ shard: SHARD, group: 'usage', position }])
     expect((await readPositions()).usage).toBe(position)
   })
 
@@ -97,8 +97,8 @@ describe('while another tends the shard', () => {
       intervals.helpAfterMs = 0
     }
     const position = await append()
-    expect(await standby.reach(positionsAt(position), LONG_MS)).toBe(true)
-    expect(asked).toEqual([{ shard: SHARD, track: 'current', position }])
+    expect(await standby.reach(positionsAsOf(position), LONG_MS)).toBe(true)
+    expect(asked).toEqual([{ shard: SHARD, group: 'current', position }])
     const { api_key_counters, usage, snapshots } = await readPositions()
     expect({ api_key_counters, usage, snapshots }).toEqual({
       ...{ api_key_counters: position, usage: -1, snapshots: -1 },
@@ -113,7 +113,7 @@ describe('while another tends the shard', () => {
       ...{ events: [], payloadSha256s: [], previous: null },
     }
     for (let i = 0; i < 10; i++) standby.noticeAppend(SHARD, batch)
-    expect(await standby.reach(positionsAt(position), 1)).toBe(false)
+    expect(await standby.reach(positionsAsOf(position), 1)).toBe(false)
     expect((await readPositions()).api_key_counters).toBe(-1)
   })
 })
@@ -121,7 +121,7 @@ describe('while another tends the shard', () => {
 test('it folds from the moment on that the shard is its own', async () => {
   const standby = startStandby()
   const position = await append()
-  tends = true
+  owns = true
   standby.noticeShared()
   while ((await readPositions()).api_key_counters !== position) await Bun.sleep(5)
   expect(asked).toEqual([])
@@ -129,10 +129,10 @@ test('it folds from the moment on that the shard is its own', async () => {
 
 test('a wish for what is not in the log is dropped after a look', async () => {
   const standby = startStandby()
-  tends = true
+  owns = true
   standby.noticeShared()
-  standby.noticeWanted({ shard: SHARD, track: 'usage', position: 10 ** 12 })
-  standby.noticeWanted({ shard: 99, track: 'current', position: 1 })
+  standby.noticeRequest({ shard: SHARD, group: 'usage', position: 10 ** 12 })
+  standby.noticeRequest({ shard: 99, group: 'current', position: 1 })
   const position = await append()
-  expect(await standby.reach(positionsAt(position), LONG_MS, 'usage')).toBe(true)
+  expect(await standby.reach(positionsAsOf(position), LONG_MS, 'usage')).toBe(true)
 })

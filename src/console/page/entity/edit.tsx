@@ -1,4 +1,4 @@
-import { api, take } from '../api.ts'
+import { api, unwrap } from '../api.ts'
 import { Dialog, Field } from '../parts/dialog.tsx'
 
 type Props<Row> = {
@@ -121,8 +121,8 @@ type EndProps = {
 /** Ends a row of the catalog, once that is confirmed. */
 export function End({ what, id, title, onClose, onDone }: EndProps) {
   const submit = async () => {
-    if (what === 'keys') await take(api.admin.keys({ token_hash: id }).delete())
-    else await take(api.admin[what]({ id }).delete())
+    if (what === 'keys') await unwrap(api.admin.keys({ token_hash: id }).delete())
+    else await unwrap(api.admin[what]({ id }).delete())
     onDone()
   }
   return (
@@ -135,7 +135,7 @@ export function End({ what, id, title, onClose, onDone }: EndProps) {
   )
 }
 
-const put = (rows: object) => take(api.admin.catalog.put(rows as never))
+const put = (rows: object) => unwrap(api.admin.catalog.put(rows as never))
 
 const Id = () => <Field label="Number" name="id" type="number" min={1} max={MAX_ID} required />
 

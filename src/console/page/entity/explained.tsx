@@ -1,6 +1,6 @@
 import { useRef, useState } from 'preact/hooks'
 import type { Exact } from '../../../events/exact.ts'
-import { api, take } from '../api.ts'
+import { api, unwrap } from '../api.ts'
 import { isPast, useAsOf } from '../as-of.ts'
 import { formatCount, formatTime } from '../format.ts'
 import { saveCsv } from '../parts/csv.ts'
@@ -45,7 +45,7 @@ function Steps({ of }: { of: Of }) {
     `explain ${JSON.stringify(query)}`,
     async ({ limit, cursor }) => {
       const after = cursor === undefined ? {} : { after: cursor }
-      const { value } = await take(api.audit.explain.get({ query: { ...query, limit, ...after } }))
+      const { value } = await unwrap(api.audit.explain.get({ query: { ...query, limit, ...after } }))
       return { items: value.items as Step[], next_cursor: value.next_after }
     },
     { isLive: !isPast(asOf) && !hasMore.current },

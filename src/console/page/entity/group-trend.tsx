@@ -1,11 +1,11 @@
-import { Turns } from '../../../platform/async/turns.ts'
-import { api, take } from '../api.ts'
+import { Semaphore } from '../../../platform/async/turns.ts'
+import { api, unwrap } from '../api.ts'
 import { type AsOf, isPast, useAsOf } from '../as-of.ts'
 import { Sparkline } from '../parts/sparkline.tsx'
 import { useRead } from '../use-read.ts'
 
 /** Reads at once: a page of groups asks for thirty. */
-const turns = new Turns(3)
+const semaphore = new Semaphore(3)
 /** Milliseconds between two reads of one group. */
 const EVERY_MS = 60_000
 
@@ -15,7 +15,7 @@ export function GroupTrend({ id }: { id: number }) {
   const { value } = useRead(
     `trend ${id} ${JSON.stringify(asOf)}`,
     (signal) =>
-      turns.take(() => {
+      semaphore.run(() => {
         // Its turn came when nobody looks any more.
         signal.throwIfAborted()
         return loadTrend(id, asOf)
@@ -27,6 +27,6 @@ export function GroupTrend({ id }: { id: number }) {
 
 async function loadTrend(id: number, asOf: AsOf) {
   const query = { group_id: String(id), ...asOf }
-  const { value } = await take(api.admin.usage.get({ query }))
+  const { value } = await unwrap(api.admin.usage.get({ query }))
   return value.items.map((item) => ('total_requests' in item ? item.total_requests : 0))
 }

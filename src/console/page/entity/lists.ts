@@ -1,6 +1,6 @@
 import { api } from '../api.ts'
 import type { AsOf } from '../as-of.ts'
-import { takeShown } from '../shown.ts'
+import { unwrapWithPosition } from '../shown.ts'
 import type { Page } from '../use-list.ts'
 
 /** What a list is narrowed to and sorted by, as the service's queries name it. */
@@ -10,13 +10,13 @@ export type ListQuery = AsOf & { sort?: string; search?: string; group_id?: stri
 export type Request = { limit: string; cursor?: string }
 
 export const loadGroups = (query: ListQuery) => (request: Request) =>
-  takeShown(api.admin['provider-groups'].get({ query: { ...query, ...request } }))
+  unwrapWithPosition(api.admin['provider-groups'].get({ query: { ...query, ...request } }))
 
 export const loadApiKeys = (query: ListQuery) => (request: Request) =>
-  takeShown(api.admin['api-keys'].get({ query: { ...query, ...request } }))
+  unwrapWithPosition(api.admin['api-keys'].get({ query: { ...query, ...request } }))
 
 export const loadKeys = (query: ListQuery) => (request: Request) =>
-  takeShown(api.admin.keys.get({ query: { ...query, ...request } }))
+  unwrapWithPosition(api.admin.keys.get({ query: { ...query, ...request } }))
 
 /** A row of what one of these loads. */
 export type ItemOf<

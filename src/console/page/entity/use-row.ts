@@ -1,6 +1,6 @@
 import type { Answer } from '../api.ts'
 import { type AsOf, isPast, useAsOf } from '../as-of.ts'
-import { takeShown } from '../shown.ts'
+import { unwrapWithPosition } from '../shown.ts'
 import { useRead } from '../use-read.ts'
 
 /** Reads one row of the catalog with its counters, ended or not, as of when the page is. */
@@ -11,7 +11,7 @@ export function useRow<Row>(
   const asOf = useAsOf()
   return useRead(
     `${key} ${JSON.stringify(asOf)}`,
-    () => takeShown(ask({ ended: 'true', ...asOf })),
+    () => unwrapWithPosition(ask({ ended: 'true', ...asOf })),
     { everyMs: isPast(asOf) ? null : 1_000 },
   )
 }

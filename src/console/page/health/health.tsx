@@ -1,10 +1,10 @@
 import { CircleAlert, CircleCheck, TriangleAlert } from 'lucide-preact'
-import { api, take } from '../api.ts'
+import { api, unwrap } from '../api.ts'
 import { formatBytes, formatCount, formatCountOf, formatDuration, formatTime } from '../format.ts'
 import { Failed } from '../parts/states.tsx'
 import { Title } from '../parts/title.tsx'
 import { useRead } from '../use-read.ts'
-import { type Finding, judge } from './judge.ts'
+import { type Finding, evaluate } from './judge.ts'
 import { Projections } from './projections.tsx'
 
 /** Milliseconds between two looks, whether or not the log grows. */
@@ -12,22 +12,22 @@ const EVERY_MS = 2_000
 
 /** How the service is: what is red, and what to do about it. */
 export function Health() {
-  const status = useRead('status', async () => (await take(api.admin.status.get())).value, {
+  const status = useRead('status', async () => (await unwrap(api.admin.status.get())).value, {
     everyMs: EVERY_MS,
     always: true,
   })
   const projections = useRead(
     'projections',
-    async () => (await take(api.admin.projections.get())).value,
+    async () => (await unwrap(api.admin.projections.get())).value,
     { everyMs: EVERY_MS, always: true },
   )
   const verifications = useRead(
     'newest verification',
-    async () => (await take(api.admin.verifications.get({ query: { limit: '1' } }))).value,
+    async () => (await unwrap(api.admin.verifications.get({ query: { limit: '1' } }))).value,
     { everyMs: 10_000, always: true },
   )
   const failure = status.failure ?? projections.failure
-  const findings = judge({
+  const findings = evaluate({
     failure,
     status: status.value,
     projections: projections.value,

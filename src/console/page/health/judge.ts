@@ -33,7 +33,7 @@ const LAG_S = { fair: 5, bad: 60 }
 const QUEUE = 1_000
 
 /** What a person should know, the worst first; that all is well where there is nothing. */
-export function judge({ failure, status, projections, verification }: Observed): Finding[] {
+export function evaluate({ failure, status, projections, verification }: Observed): Finding[] {
   const findings: Finding[] = []
   const add = (grade: Grade, what: string, todo: string) => findings.push({ grade, what, todo })
   if (failure?.status === 503) {

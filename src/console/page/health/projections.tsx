@@ -1,6 +1,6 @@
 import { RotateCcw } from 'lucide-preact'
 import { useState } from 'preact/hooks'
-import { api, take } from '../api.ts'
+import { api, unwrap } from '../api.ts'
 import { formatCount, formatCountOf, formatDuration, formatTime } from '../format.ts'
 import { Dialog } from '../parts/dialog.tsx'
 import { Bone } from '../parts/states.tsx'
@@ -10,7 +10,7 @@ import { isAdmin } from '../session.ts'
 type Status = Awaited<ReturnType<typeof load>>
 type Projection = Status['items'][number]
 
-const load = async () => (await take(api.admin.projections.get())).value
+const load = async () => (await unwrap(api.admin.projections.get())).value
 
 type Props = { status: Status | undefined; onChange: () => void }
 
@@ -18,7 +18,7 @@ type Props = { status: Status | undefined; onChange: () => void }
 export function Projections({ status, onChange }: Props) {
   const [asked, setAsked] = useState<string | null>(null)
   const submit = async () => {
-    await take(api.admin.projections({ name: asked! }).rebuild.post())
+    await unwrap(api.admin.projections({ name: asked! }).rebuild.post())
     onChange()
   }
   return (

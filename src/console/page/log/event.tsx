@@ -1,7 +1,7 @@
 import { ChevronLeft, ChevronRight } from 'lucide-preact'
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
-import { api, take } from '../api.ts'
+import { api, unwrap } from '../api.ts'
 import { formatCount, formatTime } from '../format.ts'
 import { Missing } from '../parts/missing.tsx'
 import { Bone, Failed } from '../parts/states.tsx'
@@ -15,7 +15,7 @@ import { describeEvent } from './describe.ts'
 export function Event({ shard, position }: { shard: string; position: string }) {
   const { value, failure, reload } = useRead(
     `event ${shard}/${position}`,
-    async () => (await take(api.audit.events({ shard })({ position }).get())).value,
+    async () => (await unwrap(api.audit.events({ shard })({ position }).get())).value,
     { everyMs: null },
   )
   const number = Number(position)

@@ -1,6 +1,6 @@
 import { Pause, Play } from 'lucide-preact'
 import { useLayoutEffect, useRef, useState } from 'preact/hooks'
-import { api, take } from '../api.ts'
+import { api, unwrap } from '../api.ts'
 import { isPast, useAsOf } from '../as-of.ts'
 import { formatTime, zoneName } from '../format.ts'
 import { readMoment } from '../moment.ts'
@@ -72,7 +72,7 @@ export function Events() {
       for (;;) {
         const before = end === undefined ? {} : { before: end }
         const wanted = { order: 'desc' as const, shard: 'all', ...query, ...before, limit }
-        const { value } = await take(api.audit.events.get({ query: wanted }))
+        const { value } = await unwrap(api.audit.events.get({ query: wanted }))
         const next_cursor = value.next_before ?? null
         if (value.items.length > 0 || next_cursor === null) {
           return { items: value.items as Event[], next_cursor }

@@ -4,7 +4,7 @@ import { GroupList } from '../entity/group-list.tsx'
 import { Totals } from '../entity/totals.tsx'
 import { Failed } from '../parts/states.tsx'
 import { Title } from '../parts/title.tsx'
-import { takeShown } from '../shown.ts'
+import { unwrapWithPosition } from '../shown.ts'
 import { Usage } from '../usage/usage.tsx'
 import { useRead } from '../use-read.ts'
 
@@ -13,7 +13,7 @@ export function Overview() {
   const asOf = useAsOf()
   const { value, failure, reload } = useRead(
     `summary ${JSON.stringify(asOf)}`,
-    () => takeShown(api.admin['apikey-stats'].summary.get({ query: asOf })),
+    () => unwrapWithPosition(api.admin['apikey-stats'].summary.get({ query: asOf })),
     { everyMs: isPast(asOf) ? null : 1_000, keeps: true },
   )
   return (

@@ -1,4 +1,4 @@
-import { startsAtRoot, wayOfConsistency } from '../../../proofs/merkle/way.ts'
+import { startsAtRoot, consistencyPath } from '../../../proofs/merkle/way.ts'
 import { equal, type Hash, hashNode, sha256 } from './hash.ts'
 
 type Tree = { size: number; root: Hash }
@@ -10,10 +10,10 @@ export async function isConsistent(older: Tree, newer: Tree, proof: Hash[]): Pro
     return proof.length === 0 && equal(older.root, await sha256(new Uint8Array()))
   if (older.size === newer.size) return proof.length === 0 && equal(older.root, newer.root)
   const [first, ...rest] = startsAtRoot(older.size) ? [older.root, ...proof] : proof
-  const way = first && wayOfConsistency(older.size, newer.size, rest.length)
-  if (!way) return false
+  const path = first && consistencyPath(older.size, newer.size, rest.length)
+  if (!path) return false
   let [oldRoot, newRoot] = [first, first]
-  for (const [i, side] of way.entries()) {
+  for (const [i, side] of path.entries()) {
     const hash = rest[i]!
     if (side === 'left') oldRoot = await hashNode(hash, oldRoot)
     newRoot = await (side === 'left' ? hashNode(hash, newRoot) : hashNode(newRoot, hash))

@@ -1,6 +1,6 @@
 import { CircleAlert, CircleCheck, ShieldCheck } from 'lucide-preact'
 import { useEffect, useState } from 'preact/hooks'
-import { api, Failure, take } from '../api.ts'
+import { api, Failure, unwrap } from '../api.ts'
 import { formatCountOf, formatTime } from '../format.ts'
 import { Busy, Failed } from '../parts/states.tsx'
 import { canHash, toBase64 } from './hash.ts'
@@ -15,7 +15,7 @@ export function Heads() {
   const compare = async () => {
     setFailure(null)
     try {
-      const { value: status } = await take(api.admin.status.get())
+      const { value: status } = await unwrap(api.admin.status.get())
       const named = await loadKeys()
       setUnknown(named.unknown)
       const all: Compared[] = []

@@ -1,4 +1,4 @@
-import { wayOfInclusion } from '../../../proofs/merkle/way.ts'
+import { inclusionPath } from '../../../proofs/merkle/way.ts'
 import { formatCountOf } from '../format.ts'
 import { equal, fromBase64, type Hash, hashLeaf, hashNode, sha256, toBytes, toHex } from './hash.ts'
 import { findSigner, type Head, type Key, readHead } from './note.ts'
@@ -51,17 +51,17 @@ export async function* checkInclusion(
   let node = await hashLeaf(parts.leaf)
   yield step('Hash the leaf', `SHA-256 of a zero byte and ${parts.leaf}`, toHex(node), true)
 
-  const way = wayOfInclusion(index, head.size, hashes.length)
-  if (way === null) {
+  const path = inclusionPath(index, head.size, hashes.length)
+  if (path === null) {
     yield step('Climb the tree', countHashes(hashes), 'That many lead nowhere.', false)
     return
   }
-  for (const [i, side] of way.entries()) {
+  for (const [i, side] of path.entries()) {
     const sibling = hashes[i]!
     node = await (side === 'left' ? hashNode(sibling, node) : hashNode(node, sibling))
     const order = side === 'left' ? 'the proof’s hash, this one' : 'this one, the proof’s hash'
     const detail = `SHA-256 of 1 and ${order}: ${toHex(sibling)}`
-    yield step(`Climb, step ${i + 1} of ${way.length}`, detail, toHex(node), true)
+    yield step(`Climb, step ${i + 1} of ${path.length}`, detail, toHex(node), true)
   }
   const isRoot = equal(node, head.root)
   yield step('Compare with the root', `The signed root is ${toHex(head.root)}`, toHex(node), isRoot)

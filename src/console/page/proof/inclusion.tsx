@@ -1,6 +1,6 @@
 import { Check, ShieldCheck, X } from 'lucide-preact'
 import { useState } from 'preact/hooks'
-import { api, BASE, Failure, take } from '../api.ts'
+import { api, BASE, Failure, unwrap } from '../api.ts'
 import { Failed } from '../parts/states.tsx'
 import { canHash } from './hash.ts'
 import { checkInclusion, type Step } from './inclusion.ts'
@@ -19,7 +19,7 @@ export function Inclusion({ shard, position }: { shard: number; position: number
     try {
       const { keys } = await loadKeys()
       const at = { shard: String(shard), position: String(position) }
-      const { value } = await take(
+      const { value } = await unwrap(
         api.audit.events({ shard: at.shard })({ position: at.position })['tlog-proof'].get(),
       )
       for await (const step of checkInclusion(value, keys, { shard, position })) {

@@ -1,4 +1,4 @@
-import { api, BASE, take } from '../api.ts'
+import { api, BASE, unwrap } from '../api.ts'
 import { formatCount, formatCountOf } from '../format.ts'
 import { keep, readKept } from '../storage.ts'
 import { isConsistent } from './consistency.ts'
@@ -21,7 +21,7 @@ const KEYS = `tallybook.keys${BASE}`
 
 /** The keys that the service names, and those of them that this browser hasn't seen before. */
 export async function loadKeys(): Promise<{ keys: Key[]; unknown: Key[] }> {
-  const { value } = await take(api.audit.log.keys.get())
+  const { value } = await unwrap(api.audit.log.keys.get())
   const named = await readKeys(value)
   const kept = readKept(KEYS)
   if (kept === null) {
@@ -74,14 +74,14 @@ export async function compareHead(shard: number, keys: Key[]): Promise<Compared>
 }
 
 async function loadHead(shard: number): Promise<Head | null> {
-  const { value } = await take(api.audit.log({ shard: String(shard) }).checkpoint.get())
+  const { value } = await unwrap(api.audit.log({ shard: String(shard) }).checkpoint.get())
   return readHead(value)
 }
 
 async function loadConsistency(shard: number, from: number, to: number): Promise<Hash[]> {
   if (from === 0 || from === to) return []
   const query = { shard: String(shard), from: String(from), to: String(to) }
-  const { value } = await take(api.audit.proof.consistency.get({ query }))
+  const { value } = await unwrap(api.audit.proof.consistency.get({ query }))
   return value.hashes.map((text) => fromBase64(text) ?? new Uint8Array())
 }
 

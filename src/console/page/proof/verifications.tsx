@@ -1,6 +1,6 @@
 import { Play } from 'lucide-preact'
 import { useState } from 'preact/hooks'
-import { api, Failure, take } from '../api.ts'
+import { api, Failure, unwrap } from '../api.ts'
 import { formatCountOf, formatTime } from '../format.ts'
 import { Bone, Empty, Failed } from '../parts/states.tsx'
 import { To } from '../parts/to.tsx'
@@ -8,7 +8,7 @@ import { isAdmin } from '../session.ts'
 import { useRead } from '../use-read.ts'
 
 const load = async () =>
-  (await take(api.admin.verifications.get({ query: { limit: '10' } }))).value.items
+  (await unwrap(api.admin.verifications.get({ query: { limit: '10' } }))).value.items
 
 type Verification = Awaited<ReturnType<typeof load>>[number]
 
@@ -22,7 +22,7 @@ export function Verifications() {
   const start = async () => {
     setRefused(null)
     try {
-      await take(api.admin.verifications.post())
+      await unwrap(api.admin.verifications.post())
       reload()
     } catch (error) {
       setRefused(Failure.from(error))

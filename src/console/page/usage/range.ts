@@ -6,7 +6,7 @@ export type Bucket = 'hour' | 'day'
 export type Range = { name: string; from: string; to: string; bucket: Bucket }
 
 const HOUR_MS = 3_600_000
-const QUARTER_MS = HOUR_MS / 4
+const QUARTER_HOUR_MS = HOUR_MS / 4
 const DAY_MS = 24 * HOUR_MS
 
 export const RANGES = { '24h': 1, '7d': 7, '30d': 30, '90d': 90 } as const
@@ -33,8 +33,8 @@ export function readRange(params: URLSearchParams, end: number): Range {
 
 /** What is brushed in a chart, from quarter to quarter; at least one bucket wide. */
 export function toZoom(fromMs: number, toMs: number): { from: string; to: string } {
-  const from = Math.floor(fromMs / QUARTER_MS) * QUARTER_MS
-  const to = Math.ceil(toMs / QUARTER_MS) * QUARTER_MS
+  const from = Math.floor(fromMs / QUARTER_HOUR_MS) * QUARTER_HOUR_MS
+  const to = Math.ceil(toMs / QUARTER_HOUR_MS) * QUARTER_HOUR_MS
   return toTexts(from, Math.max(to, from + HOUR_MS))
 }
 

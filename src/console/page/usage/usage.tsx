@@ -1,7 +1,7 @@
 import { ZoomOut } from 'lucide-preact'
 import { useMemo, useState } from 'preact/hooks'
 import type { Exact } from '../../../events/exact.ts'
-import { api, take } from '../api.ts'
+import { api, unwrap } from '../api.ts'
 import { isPast, useAsOf } from '../as-of.ts'
 import { formatCount, formatRate, formatTime, zoneName } from '../format.ts'
 import { saveCsv } from '../parts/csv.ts'
@@ -50,7 +50,7 @@ function UsageUntil({ of, name, end }: Props & { end: number }) {
   const query = { from, to, bucket, tz: zoneName(), ...of, ...asOf }
   const { value, failure, reload } = useRead(
     JSON.stringify({ ...query, to: range.name === 'zoom' ? to : range.name }),
-    async () => (await take(api.admin.usage.get({ query }))).value,
+    async () => (await unwrap(api.admin.usage.get({ query }))).value,
     { everyMs: isPast(asOf) ? null : 3_000, keeps: true },
   )
   const isTokens = of.token_hash !== undefined

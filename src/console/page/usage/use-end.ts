@@ -1,4 +1,4 @@
-import { api, type Failure, take } from '../api.ts'
+import { api, type Failure, unwrap } from '../api.ts'
 import type { AsOf } from '../as-of.ts'
 import { useRead } from '../use-read.ts'
 
@@ -13,7 +13,7 @@ export function useEnd(asOf: AsOf): { end: number | undefined; failure: Failure 
     async () => {
       if (as_of_position === undefined) return undefined
       const query = { as_of_position, group_id: '0' }
-      return Date.parse((await take(api.admin.usage.get({ query }))).value.to!) - 1
+      return Date.parse((await unwrap(api.admin.usage.get({ query }))).value.to!) - 1
     },
     { everyMs: null },
   )

@@ -1,4 +1,4 @@
-import { StartError } from '../../user-error.ts'
+import { UserError } from '../../user-error.ts'
 import { SCHEMA, SERVICE_ROLE, type Sql } from '../pool.ts'
 import { chooseSliceCount } from './slice-count.ts'
 import { DELEGATED_FUNCTIONS, DISTRIBUTED_TABLES, REFERENCE_TABLES } from './tables.ts'
@@ -26,7 +26,7 @@ export async function refuseWorker(sql: Sql): Promise<void> {
   const [row] = await sql<{ group: number }[]>`
     select l.groupid as group from pg_dist_local_group l`
   if (row!.group === 0) return
-  throw new StartError(
+  throw new UserError(
     'DATABASE_URL names a worker of a Citus cluster: it has to name the coordinator.',
   )
 }
@@ -98,7 +98,7 @@ export async function refuseBeside(owner: Sql): Promise<void> {
     where a.datname = current_database() and a.application_name like 'tallybook%'
       and a.pid <> pg_backend_pid()`
   if (row!.others === 0) return
-  throw new StartError(
+  throw new UserError(
     'Something of Tallybook works on this database: stop the services on it, and try again.',
   )
 }
@@ -146,7 +146,7 @@ async function setUp(owner: Sql, shards: number, isBegun: boolean): Promise<void
   if (isBegun) return
   const workers = await countWorkers(owner)
   if (workers === 0) {
-    throw new StartError(
+    throw new UserError(
       'Citus knows no worker in this database: add some with citus_add_node (docs/scale.md).',
     )
   }

@@ -20,7 +20,7 @@ export function chooseSliceCount(hashes: readonly number[], workers: number): nu
   const end = Math.max(SLICES_A_SHARD.even * hashes.length, workers)
   for (let count = Math.max(hashes.length, workers); count <= end; count++) {
     const slices = new Set(hashes.map((hash) => sliceOf(hash, count)))
-    const found = { count, most: mostOnOne(hashes, count, workers), slices: slices.size }
+    const found = { count, most: maxOnOne(hashes, count, workers), slices: slices.size }
     const isWorthIt = count <= SLICES_A_SHARD.own * hashes.length && found.slices > best.slices
     if (found.most < best.most || (found.most === best.most && isWorthIt)) best = found
   }
@@ -34,7 +34,7 @@ function sliceOf(hash: number, count: number): number {
 }
 
 /** Shards on the worker that has most of them: slices are dealt to workers in turn. */
-function mostOnOne(hashes: readonly number[], count: number, workers: number): number {
+function maxOnOne(hashes: readonly number[], count: number, workers: number): number {
   const shards = new Array<number>(workers).fill(0)
   for (const hash of hashes) shards[sliceOf(hash, count) % workers]!++
   return Math.max(...shards)

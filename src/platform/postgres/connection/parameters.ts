@@ -106,8 +106,8 @@ export function readParameters(
     const value = parameters.get(name)
     const wish = value === undefined ? null : judge(rule, value)
     if (wish === null) continue
-    if (fromEnv !== '') problems.push({ of: variable, says: `${wish}.` })
-    else problems.push({ of: null, says: `has ${name}, which ${wish}.` })
+    if (fromEnv !== '') problems.push({ variable, says: `${wish}.` })
+    else problems.push({ variable: null, says: `has ${name}, which ${wish}.` })
   }
   return { parameters, problems }
 }
@@ -117,7 +117,7 @@ function refuseUnknown(names: string[]): Problem {
   const shown = names.map((name) => (/^\w{1,40}$/.test(name) ? name : 'something'))
   const [what, it] = [shown.join(' and '), names.length > 1 ? 'them' : 'it']
   return {
-    of: null,
+    variable: null,
     says: `has ${what}, which PostgreSQL's own clients don't know: leave ${it} out.`,
   }
 }

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { StartError } from '../../user-error.ts'
+import { UserError } from '../../user-error.ts'
 import type { ServerAddress } from '../pool.ts'
 import { readParameters } from './parameters.ts'
 import type { SessionAttributes } from './session.ts'
@@ -47,7 +47,7 @@ export function readTarget(url: string, env: Env = process.env): Target | Proble
   if ('says' in given) return [given]
   const { parameters, problems } = readParameters(given, env)
   const get = (name: string) => parameters.get(name) ?? ''
-  const problem = (says: string) => problems.push({ of: null, says })
+  const problem = (says: string) => problems.push({ variable: null, says })
   const places = readPlaces(get, problem)
   const user = get('user') || (env.PGUSERNAME ?? '') || ownName(env)
   if (user === '') problem('names no user, and neither does this machine: put one into the URL.')
@@ -74,7 +74,7 @@ export function targetAt(address: ServerAddress): Target {
   if (!('url' in address)) return targetOf(address)
   const target = readTarget(address.url)
   if (!Array.isArray(target)) return target
-  throw new StartError(target.map(({ of, says }) => `${of ?? 'The URL'} ${says}`).join('\n'))
+  throw new UserError(target.map(({ variable, says }) => `${variable ?? 'The URL'} ${says}`).join('\n'))
 }
 
 /** A socket's directory, or a host without TLS. */
@@ -103,7 +103,7 @@ export function findUrlProblems(
   { mustWrite }: { mustWrite: boolean },
 ): string[] {
   const target = readTarget(url, env)
-  if (Array.isArray(target)) return target.map(({ of, says }) => `${of ?? variable} ${says}`)
+  if (Array.isArray(target)) return target.map(({ variable, says }) => `${variable ?? variable} ${says}`)
   const { attributes } = target
   if (!mustWrite || !['read-only', 'standby', 'prefer-standby'].includes(attributes)) return []
   return [

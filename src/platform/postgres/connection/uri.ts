@@ -1,7 +1,7 @@
 /** What a part of a URL, a parameter of it, or a variable of the environment has that can't be. */
 export type Problem = {
   /** The variable; null: the one that holds the URL. */
-  of: string | null
+  variable: string | null
   /** What follows the variable's name in a sentence. Holds nothing of the URL's secrets. */
   says: string
 }
@@ -25,7 +25,7 @@ export function readUri(text: string): Parameters | Problem {
     return readParts(text)
   } catch (error) {
     if (!(error instanceof Unreadable)) throw error
-    return { of: null, says: `${FORM} (${error.message}).` }
+    return { variable: null, says: `${FORM} (${error.message}).` }
   }
 }
 

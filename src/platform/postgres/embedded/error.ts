@@ -1,7 +1,7 @@
-import { StartError } from '../../user-error.ts'
+import { UserError } from '../../user-error.ts'
 
 /** Something a person has to settle; the message is a full sentence and needs no stack. */
-export class EmbeddedPostgresError extends StartError {
+export class EmbeddedPostgresError extends UserError {
   override name = 'EmbeddedPostgresError'
 }
 

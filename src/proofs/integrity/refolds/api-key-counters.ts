@@ -4,7 +4,7 @@ import type { Refold } from '../refold.ts'
 export const apiKeyCounters: Refold = {
   projection: 'api_key_counters',
   version: 1,
-  track: 'current',
+  group: 'current',
   tables: [
     {
       name: 'api_key_counters',

@@ -69,7 +69,7 @@ function versions(name: string, of: Kind): RefoldTable {
 export const catalog: Refold = {
   projection: 'catalog',
   version: 2,
-  track: 'current',
+  group: 'current',
   tables: [
     current(GROUPS),
     versions('provider_group_versions', GROUPS),

@@ -4,7 +4,7 @@ import type { Refold } from '../refold.ts'
 export const keyCounters: Refold = {
   projection: 'key_counters',
   version: 2,
-  track: 'current',
+  group: 'current',
   tables: [
     {
       name: 'key_counters',

@@ -4,7 +4,7 @@ import type { Refold } from '../refold.ts'
 export const providerGroupCounters: Refold = {
   projection: 'provider_group_counters',
   version: 1,
-  track: 'current',
+  group: 'current',
   tables: [
     {
       name: 'provider_group_counters',

@@ -51,7 +51,7 @@ const PAGE_IDS = 1_000
 export const snapshots: Refold = {
   projection: 'snapshots',
   version: 1,
-  track: 'snapshots',
+  group: 'snapshots',
   tables: PAGES.map(({ counters }) => ({ ...counters, isShown: false as const })),
   otherTables: PAGES.map(({ name, page }) => ({
     name,

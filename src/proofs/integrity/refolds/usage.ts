@@ -31,7 +31,7 @@ const table = (
 export const usage: Refold = {
   projection: 'usage',
   version: 1,
-  track: 'usage',
+  group: 'usage',
   tables: [
     table(
       'api_key_usage',
@@ -62,7 +62,7 @@ export const usage: Refold = {
       group by c.token_hash, c.quarter`,
     ),
   ],
-  close: closeQuarters,
+  close: closeQuarterHours,
   compareClosed,
 }
 
@@ -70,7 +70,7 @@ export const usage: Refold = {
  * Moves quarters that are over into tables without an index: time never runs backwards in a shard,
  * so no later event counts there.
  */
-async function closeQuarters(sql: Transaction): Promise<void> {
+async function closeQuarterHours(sql: Transaction): Promise<void> {
   for (const { name } of usage.tables) {
     await sql.unsafe(
       `

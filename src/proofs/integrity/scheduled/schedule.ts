@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import type { Verifications } from './run.ts'
 
 /** Milliseconds between two looks at the clock, which may be set meanwhile. */
-const LOOK_MS = 20_000
+const POLL_INTERVAL_MS = 20_000
 
 /** A time of day, UTC. */
 export type TimeOfDay = { hour: number; minute: number }
@@ -32,6 +32,6 @@ export function scheduleVerifications(
     verifications.start(due.toISOString()).catch((error: unknown) => {
       logger.error({ err: error }, 'verification: could not start')
     })
-  }, LOOK_MS)
+  }, POLL_INTERVAL_MS)
   return { stop: () => clearInterval(timer) }
 }

@@ -4,7 +4,7 @@ import type { Manifest } from '../../../archive/manifest.ts'
 import { openArchive } from '../../../archive/open.ts'
 import { PartError, readPart } from '../../../archive/read-part.ts'
 import { readSignedHeads } from '../../../archive/transparency.ts'
-import { StartError } from '../../../platform/user-error.ts'
+import { UserError } from '../../../platform/user-error.ts'
 import { type LogSource, SourceError } from '../index.ts'
 
 /** The type of an event, from the begin of its line. */
@@ -16,7 +16,7 @@ export async function openArchiveSource(
 ): Promise<{ source: LogSource; problems: Problem[] }> {
   const { manifest, problems } = await openArchive(directory)
   if (manifest === null) {
-    throw new StartError(`${directory}: ${problems.map(({ message }) => message).join('; ')}`)
+    throw new UserError(`${directory}: ${problems.map(({ message }) => message).join('; ')}`)
   }
   const { keys, heads } = await readSignedHeads(directory, manifest)
   const source: LogSource = {
@@ -28,7 +28,7 @@ export async function openArchiveSource(
     pages: null,
     events: {
       readLines: (shard, from, to) => readLines(directory, manifest, { shard, from, to }),
-      readTold: async function* (shard, type, from, to) {
+      readEventsOfType: async function* (shard, type, from, to) {
         // Most archives have no such event, which the manifest says; it is not believed, as the
         // walk finds what was left out.
         if (!manifest.shards[shard]?.types[type]) return

@@ -6,12 +6,12 @@ import {
   type LogSource,
   NotServed,
   SourceError,
-  type StatementType,
+  type ServiceEventType,
   TokenNeeded,
 } from './source.ts'
 
 /** Bytes of what is small, of a tile and of a bundle. */
-const MOST = { small: 1024 * 1024, tile: 8_192, entries: 256 * 65_537 }
+const MAX = { small: 1024 * 1024, tile: 8_192, entries: 256 * 65_537 }
 
 /** How often a range of events is taken up again where it broke off. */
 const TRIES = 5
@@ -41,10 +41,10 @@ export async function openHttpSource(options: HttpOptions): Promise<LogSource> {
     throw new NotServed(`${path} answered ${response.status}`)
   }
   const readText = async (path: string) =>
-    (await readBody(await get(path), MOST.small, limits)).toString()
+    (await readBody(await get(path), MAX.small, limits)).toString()
   const readTile = async (shard: number, tile: Tile) => {
     const path = `/audit/log/${shard}/${formatTilePath(tile)}`
-    const bytes = await readBody(await get(path), MOST.tile, limits)
+    const bytes = await readBody(await get(path), MAX.tile, limits)
     if (bytes.length === tile.width * HASH_BYTES) return bytes
     throw new NotServed(`${path} has ${bytes.length} bytes`)
   }
@@ -59,7 +59,7 @@ export async function openHttpSource(options: HttpOptions): Promise<LogSource> {
       readTiles: (shard, tiles) => Promise.all(tiles.map((tile) => readTile(shard, tile))),
       readEntries: async (shard, tile) => {
         const path = `/audit/log/${shard}/${formatTilePath(tile, 'entries')}`
-        return readBody(await get(path), MOST.entries, limits)
+        return readBody(await get(path), MAX.entries, limits)
       },
     },
     events:
@@ -67,7 +67,7 @@ export async function openHttpSource(options: HttpOptions): Promise<LogSource> {
         ? null
         : {
             readLines: (shard, from, to) => readEvents({ ...range, shard, from, to, type: null }),
-            readTold: (shard, type, from, to) => readEvents({ ...range, shard, from, to, type }),
+            readEventsOfType: (shard, type, from, to) => readEvents({ ...range, shard, from, to, type }),
           },
     pages:
       token === null
@@ -101,7 +101,7 @@ type EventRange = {
   from: number
   to: number
   /** Null: all of them. */
-  type: StatementType | null
+  type: ServiceEventType | null
 }
 
 /** A range, taken up after the last line where it broke off. */

@@ -1,32 +1,32 @@
 import { checkMerged, type Problem } from '../../../archive/check.ts'
 import { openArchive } from '../../../archive/open.ts'
-import { Dealer } from '../../../archive/reshard/placement.ts'
+import { ShardPlacement } from '../../../archive/reshard/placement.ts'
 import { readSignedHeads } from '../../../archive/transparency.ts'
 import { hashLeaf, toLeaf } from '../../../events/leaf.ts'
-import { StartError } from '../../../platform/user-error.ts'
+import { UserError } from '../../../platform/user-error.ts'
 import type { DealtSource, Report } from '../index.ts'
 
 /** An archive as what a log was dealt from; what is wrong with it goes to `report`. */
-export async function openDealtSource(directory: string, report: Report): Promise<DealtSource> {
+export async function openReshardedSource(directory: string, report: Report): Promise<DealtSource> {
   const find = ({ file, at, message }: Problem) => {
     report({ kind: 'archive', at: at === null ? file : `${file} ${at}`, message })
   }
   const { manifest, problems } = await openArchive(directory)
   problems.forEach(find)
-  if (manifest === null) throw new StartError(`${directory} can't be read as an archive.`)
+  if (manifest === null) throw new UserError(`${directory} can't be read as an archive.`)
   const { heads } = await readSignedHeads(directory, manifest)
   return {
     shards: manifest.shards.length,
     readHead: async (shard) => heads.get(shard) ?? null,
-    readDealt: async function* (shards) {
-      const dealer = new Dealer(shards)
+    readResharded: async function* (shards) {
+      const placement = new ShardPlacement(shards)
       for await (const events of checkMerged(directory, manifest, find)) {
         yield events.map(({ event, leafHash }) => {
-          const place = dealer.place(event)
+          const place = placement.place(event)
           const from = { shard: event.shard, leafHash }
           if (place === null) return { from, to: null }
-          const dealt = hashLeaf(toLeaf({ ...event, ...place }))
-          return { from, to: { shard: place.shard, leafHash: dealt } }
+          const resharded = hashLeaf(toLeaf({ ...event, ...place }))
+          return { from, to: { shard: place.shard, leafHash: resharded } }
         })
       }
     },

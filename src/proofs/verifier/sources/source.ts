@@ -29,13 +29,13 @@ export interface LogSource {
 export interface EventSource {
   readLines(shard: number, from: number, to: number): AsyncIterable<string>
   /** Only those of one type among them. */
-  readTold(shard: number, type: StatementType, from: number, to: number): AsyncIterable<string>
+  readEventsOfType(shard: number, type: ServiceEventType, from: number, to: number): AsyncIterable<string>
 }
 
 /**
  * What the service says in the log of itself, and a walk has to know before it comes there.
  */
-export type StatementType = 'ProjectionAttested' | 'OriginChanged'
+export type ServiceEventType = 'ProjectionAttested' | 'OriginChanged'
 
 /** The transparency log as outsiders see it. */
 export interface PublishedSource {
@@ -67,17 +67,17 @@ export interface PageSource {
 }
 
 /** An archive, dealt to a number of shards as an import does it (docs/scale.md). */
-export interface DealtSource {
+export interface ReshardedSource {
   readonly shards: number
   /** The signed tree head of a shard, a note; null where there is none. */
   readHead(shard: number): Promise<string | null>
   /** Its events in the order of their time. */
-  readDealt(shards: number): AsyncIterable<DealtEvent[]>
+  readResharded(shards: number): AsyncIterable<ReshardedEvent[]>
 }
 
 /** Where an event stood, and where it stands now; null where it has no place any more. */
-export type DealtEvent = { from: DealtLeaf; to: DealtLeaf | null }
-export type DealtLeaf = { shard: number; leafHash: Hash }
+export type ReshardedEvent = { from: ReshardedLeaf; to: ReshardedLeaf | null }
+export type ReshardedLeaf = { shard: number; leafHash: Hash }
 
 /** It can't be read: no answer, another than was asked for, too large, too slow. */
 export class SourceError extends Error {

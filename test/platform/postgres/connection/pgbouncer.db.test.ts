@@ -8,7 +8,7 @@ import {
 } from '../../../../src/platform/postgres/pool.ts'
 import { sharesSessions } from '../../../../src/platform/postgres/pooler.ts'
 import { startServers } from '../../../cluster/replicas/servers.ts'
-import { FollowedStream } from '../../../support/follow.ts'
+import { SubscribedStream } from '../../../support/follow.ts'
 import { hasPgBouncer, type PgBouncer, startPgBouncer } from '../../../support/pgbouncer.ts'
 import { createDatabase, TEST_SHARDS, type TestDatabase } from '../../../support/server.ts'
 import { startTestService, type TestService } from '../../../support/service.ts'
@@ -18,7 +18,7 @@ let database: TestDatabase
 let name: string
 
 /** Waits until a stream has told of what a flush appended. */
-async function untilFollowed(stream: FollowedStream, flush: Response): Promise<void> {
+async function untilFollowed(stream: SubscribedStream, flush: Response): Promise<void> {
   const at = flush.headers.get('tallybook-position')
   for (;;) {
     const [event] = await stream.events(1)
@@ -62,7 +62,7 @@ describe.skipIf(!hasPgBouncer)('PgBouncer (skipped: pgbouncer is not installed)'
 
     test('serves flushes, reads and live streams, before a restart of it and after', async () => {
       const before = await readTotal()
-      const stream = await FollowedStream.open(service, 'shard=all')
+      const stream = await SubscribedStream.open(service, 'shard=all')
       const first = await post()
       expect(first.status).toBe(200)
       expect(await readTotal()).toBe(before + 1)
