@@ -1,7 +1,7 @@
 import {
   type ApiKeyEntries,
-  encodeApiKeyFlush,
   attributeApiKeyFlush,
+  encodeApiKeyFlush,
 } from '../src/events/api-key-flush.ts'
 
 /** What every run posts: flushes over these API keys, one in fifty entries with a failure. */

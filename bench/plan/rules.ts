@@ -9,7 +9,7 @@ export const BATCH = { fewest: 16, flushes: 1_000, bytes: 4 * 1024 * 1024 }
 /** src/read-model/projector/shard-projector.ts: a pass that took t is followed by a rest of so many t, in bounds. */
 export const PASS = { restFactor: 9, shortestMs: 100, longestMs: 1_000 }
 
-/** src/read-model/projector/groups.ts: how long usage waits, and entries an id between two snapshots. */
+/** src/read-model/projector/projection-groups.ts: how long usage waits, and entries an id between two snapshots. */
 export const TRACKS = { usageMs: 60_000, snapshotEntriesOfId: 64 }
 
 /** src/platform/postgres/pool.ts: connections of one instance to its database; the last for its sign of life. */

@@ -7,8 +7,8 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { openPools, type Pools } from '../../src/platform/postgres/pool.ts'
 import { CURRENT } from '../../src/read-model/projections/index.ts'
-import { FoldBatch } from '../../src/read-model/projector/batch.ts'
 import { readCheckpoints } from '../../src/read-model/projector/checkpoint.ts'
+import { FoldBatch } from '../../src/read-model/projector/fold-batch.ts'
 import type { Address } from '../server.ts'
 
 /** As many rows a page as a pass reads at once. */

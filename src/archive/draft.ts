@@ -17,7 +17,7 @@ export type Draft = {
 /**
  * A draft of a file or folder that isn't there yet. Killed before `publish`: what is left is named
  * `<target>.partial-<host>-<pid>`, which nothing takes for the target; the next draft of the same
- * target on this host removes it. Throws StartError where the target is there.
+ * target on this host removes it. Throws UserError where the target is there.
  */
 export async function openDraft(target: string): Promise<Draft> {
   const path = resolve(target)

@@ -18,7 +18,7 @@ export type ImportOptions = {
 /**
  * Inserts an archive into an empty log, and checks it on the way; gives where the log ends then.
  * All in one transaction: a problem, an abort or a kill before its end leaves the log empty, and no
- * reader sees a half. Throws StartError.
+ * reader sees a half. Throws UserError.
  *
  * Locks: every shard's row, until commit. An append of a running service waits for 5 s, then tells
  * its clients to come back; after the commit it finds its catalog stale and folds the imported one.

@@ -18,7 +18,7 @@ const SEPARATOR = '\x1e'
 
 /**
  * Runs `work` in a transaction that has locked an empty log of so many shards: what fails before
- * its end leaves the log empty. Throws StartError, and ShardsDiffer where it has another number.
+ * its end leaves the log empty. Throws UserError, and ShardsDiffer where it has another number.
  *
  * Locks: every shard's row, until commit.
  */

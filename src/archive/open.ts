@@ -10,7 +10,7 @@ const MAX_MANIFEST_BYTES = 256 * 1024 * 1024
 
 /**
  * Reads an archive's manifest, its SHA-256 in hex, and what is wrong with it. Null where it is so
- * wrong that the parts can't be told. Throws StartError where the folder holds none.
+ * wrong that the parts can't be told. Throws UserError where the folder holds none.
  */
 export async function openArchive(
   directory: string,

@@ -8,7 +8,7 @@ const PAGE = { rows: 2_000, bytes: 4 * 1024 * 1024 }
 
 /**
  * The events of a shard from 0 up to a head, page by page: no snapshot stays open, and the next
- * page is on its way while one is worked on. Throws StartError where an event is missing, or when
+ * page is on its way while one is worked on. Throws UserError where an event is missing, or when
  * the signal aborts.
  */
 export async function* readPages(

@@ -15,7 +15,7 @@ export type VerifyOptions = {
 /**
  * Checks an archive against itself, without a database: see `checkParts`, and that nothing else
  * lies in it. Every problem goes to `report`. Gives the manifest, null where it can't be read.
- * Throws StartError where the folder holds no archive.
+ * Throws UserError where the folder holds no archive.
  */
 export async function verifyArchive(options: VerifyOptions): Promise<Manifest | null> {
   const { directory, signal, report, onProgress } = options

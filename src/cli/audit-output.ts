@@ -34,7 +34,14 @@ export class Findings {
       ...{ shard, origin, size, root: formatHash(root), note },
     }))
     return JSON.stringify({
-      ...{ shards, ...counts, newest_at, not_verified, findings: this.count, first: this.#first },
+      shards,
+      ...counts,
+      // The name of `resharded` in versions before 0.2.
+      dealt: counts.resharded,
+      newest_at,
+      not_verified,
+      findings: this.count,
+      first: this.#first,
     })
   }
 
@@ -54,7 +61,9 @@ export class Findings {
       lines.push(`The newest event was recorded at ${report.newestAt}, ${age} s ago`)
     }
     if (report.resharded > 0) {
-      lines.push(`${report.resharded} events of the archive were held against where they were dealt to`)
+      lines.push(
+        `${report.resharded} events of the archive were held against where they were dealt to`,
+      )
     }
     lines.push(...report.notes, ...limits)
     if (this.count > MAX_FINDINGS) lines.push(`and ${this.count - MAX_FINDINGS} more`)

@@ -18,7 +18,7 @@ export type AuditState = Static<typeof State>
 
 const check = TypeCompiler.Compile(State)
 
-/** The state in a file; empty where it isn't there yet. Throws StartError. */
+/** The state in a file; empty where it isn't there yet. Throws UserError. */
 export async function readState(path: string | null): Promise<AuditState> {
   const empty = { keys: [], heads: {} }
   if (path === null) return empty

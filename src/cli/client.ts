@@ -6,12 +6,12 @@ import { readConfig } from '../service/config.ts'
 /** Requests to a running service with the tokens of some roles. */
 export type Client<Roles extends Role> = {
   url: string
-  /** The JSON answer; throws StartError with what the service says where it refuses. */
+  /** The JSON answer; throws UserError with what the service says where it refuses. */
   send<Answer>(role: Roles, method: string, path: string, body?: unknown): Promise<Answer>
 }
 
 /**
- * A client of the service at `url`, or of the one that the environment names. Throws StartError if
+ * A client of the service at `url`, or of the one that the environment names. Throws UserError if
  * it lacks the token of one of these roles: before anything is sent.
  */
 export async function connectToService<Roles extends Role>(

@@ -29,7 +29,7 @@ export const ADDRESS_VARIABLE = 'TALLYBOOK_DATABASE_ADDRESS'
  *
  * The data directory's lock decides whether a service runs, so no second server is ever started,
  * and a service that starts meanwhile is refused. Ctrl-C while it starts stops it again. Killed:
- * the next start stops the server that was left. Throws StartError.
+ * the next start stops the server that was left. Throws UserError.
  */
 export async function openDatabase(
   config: Config,

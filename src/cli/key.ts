@@ -2,8 +2,8 @@ import { UserError } from '../platform/user-error.ts'
 import { findNameProblem, formatVerifierKey } from '../proofs/merkle/key.ts'
 import {
   keysOfShard,
-  readPersistedHead,
   readOrigin,
+  readPersistedHead,
   retireKeys,
   rotateKey,
   startOrigin,

@@ -54,7 +54,7 @@ async function moveAll(owner: Sql, isDry: boolean): Promise<void> {
   for (const { node, shards } of await readNodes(owner)) console.log(`${node} has shard ${shards}`)
 }
 
-/** Throws StartError with the database's reason: most often a setting of a node. */
+/** Throws UserError with the database's reason: most often a setting of a node. */
 async function moveOne(owner: Sql, move: Move): Promise<void> {
   try {
     await moveSlice(owner, move)

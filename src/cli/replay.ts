@@ -93,7 +93,9 @@ function readScope(name: string, value: string): Scope {
 
 async function findEnd(history: AsOfQueries, to: string | null): Promise<Positions> {
   const asked = to === null ? [] : parsePositions(to, history.shards)
-  const end = asked ? await history.positionsOf(asked) : await history.positionsAsOf(readMoment(to!))
+  const end = asked
+    ? await history.positionsOf(asked)
+    : await history.positionsAsOf(readMoment(to!))
   if (end === null) throw new UserError(`The log is not there yet: ${to}.`)
   return end
 }

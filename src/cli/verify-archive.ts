@@ -13,7 +13,7 @@ const NOT_CHECKED = 2
 
 /**
  * Checks an archive without a database, prints each problem by file and position, and gives their
- * number. Throws StartError with exit code 2 where it could not be checked.
+ * number. Throws UserError with exit code 2 where it could not be checked.
  */
 export async function verifyArchive(directory: string): Promise<number> {
   const signal = untilInterrupted()

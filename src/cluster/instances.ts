@@ -5,7 +5,12 @@ import { isUnavailable } from '../platform/postgres/errors.ts'
 import { newestMigration } from '../platform/postgres/newer.ts'
 import { connectAsService, type ServerAddress, type Sql } from '../platform/postgres/pool.ts'
 import { assignShards } from './assign-shards.ts'
-import { CHANNEL, formatCatchUpRequest, parseCatchUpRequest, type CatchUpRequest } from './catch-up-request.ts'
+import {
+  type CatchUpRequest,
+  CHANNEL,
+  formatCatchUpRequest,
+  parseCatchUpRequest,
+} from './catch-up-request.ts'
 import {
   deleteInstance,
   deleteKilled,

@@ -2,18 +2,18 @@ import {
   type ApiKeyEntries,
   type ApiKeyFlushAnswer,
   answerApiKeyFlush,
+  attributeApiKeyFlush,
   encodeApiKeyFlush,
   type GroupOf,
-  attributeApiKeyFlush,
   sameApiKeyEntries,
 } from './api-key-flush.ts'
 import type { Event } from './event.ts'
 import {
   answerKeyFlush,
+  attributeKeyFlush,
   type KeyEntries,
   type KeyFlushAnswer,
   type QuotaTrackedOf,
-  attributeKeyFlush,
   sameKeyEntries,
 } from './key-flush.ts'
 
@@ -36,7 +36,10 @@ export function attributeFlush(posted: PostedFlush, attributor: Attributor): Att
     case 'ApiKeyStatsFlushed':
       return { type: posted.type, data: attributeApiKeyFlush(posted.entries, attributor.groupOf) }
     case 'KeyStatsFlushed':
-      return { type: posted.type, data: attributeKeyFlush(posted.entries, attributor.quotaTrackedOf) }
+      return {
+        type: posted.type,
+        data: attributeKeyFlush(posted.entries, attributor.quotaTrackedOf),
+      }
   }
 }
 

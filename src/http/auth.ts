@@ -3,10 +3,10 @@ import type { Principal, Role } from '../auth/roles.ts'
 import { findSession, type Session } from '../auth/sessions.ts'
 import type { Tokens } from '../auth/tokens.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
-import { type UnknownTokenLimiter, RETRY_AFTER_S } from './attempts.ts'
 import { readCookie, refuseCrossOrigin } from './cookie.ts'
 import type { Places } from './places.ts'
 import { Problem } from './problem.ts'
+import { RETRY_AFTER_S, type UnknownTokenLimiter } from './unknown-tokens.ts'
 
 export type AuthOptions = {
   tokens: Tokens

@@ -9,7 +9,7 @@ const PAGES = ['/', '/swagger']
  * Serves every route under `basePath` too, for a proxy that passes the prefix on; one that strips
  * it finds the routes as they are. Each is a route of its own, which Bun matches by the path as it
  * was sent: nothing is cut off a path, so none can become another. Call it when all routes are
- * there. Returns what is served then. Throws StartError if a path would be that of two routes.
+ * there. Returns what is served then. Throws UserError if a path would be that of two routes.
  */
 export function serveUnder(basePath: string, app: Pick<Elysia, 'router'>): Route[] {
   const { history } = app.router

@@ -1,7 +1,7 @@
 import { INTERVALS, type Intervals } from '../platform/intervals.ts'
-import { networkOf } from './attempts.ts'
 import type { Caller } from './auth.ts'
 import { Shares } from './shares.ts'
+import { networkOf } from './unknown-tokens.ts'
 
 /** Milliseconds that a place of what takes a millisecond is kept free, at least. */
 const LEAST_REST_MS = 2

@@ -46,7 +46,7 @@ export class Shares {
 
   /**
    * Works on a request once there is a place for it. Throws the problem 429 where the caller has no
-   * place in time, NotNow where all together have none, and `aborted` where the client went away
+   * place in time, TemporarilyUnavailable where all together have none, and `aborted` where the client went away
    * meanwhile. Whatever becomes of the work, the place is free again afterwards; after `restMs` at
    * least.
    */
@@ -147,7 +147,11 @@ export class Shares {
 
   #refusal(share: Share): Error {
     if (share.taken < this.options.each) {
-      return new TemporarilyUnavailable('busy', RETRY_AFTER_S, 'Too many requests of others are under way.')
+      return new TemporarilyUnavailable(
+        'busy',
+        RETRY_AFTER_S,
+        'Too many requests of others are under way.',
+      )
     }
     return tooManyRequests()
   }

@@ -1,9 +1,9 @@
 import { decodeEvent, UnknownEvent } from '../events/event.ts'
 import {
-  holdsEntries,
-  type PostedFlush,
   type AttributedFlush,
   type Attributor,
+  holdsEntries,
+  type PostedFlush,
 } from '../events/flush.ts'
 import { INTERVALS, type Intervals } from '../platform/intervals.ts'
 import { isUnavailable, TemporarilyUnavailable } from '../platform/postgres/errors.ts'

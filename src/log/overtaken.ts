@@ -8,7 +8,7 @@ const TRIES = 5
  * the lock of the shard's row rules that out. On Citus, while a shard moves, the row may be locked
  * in its old place and the event be inserted in the new one, where others append. That is rolled
  * back as a whole, and the next try finds all in the new place. So it may where the nodes are being
- * told of a change. Throws NotNow, with the last error as its cause, where no try
+ * told of a change. Throws TemporarilyUnavailable, with the last error as its cause, where no try
  * succeeds.
  */
 export async function appendAgain<Value>(append: () => Promise<Value>): Promise<Value> {

@@ -1,13 +1,13 @@
 import { hashPayload } from '../events/event.ts'
 import {
+  type AttributedFlush,
+  type Attributor,
   answerFlush,
+  attributeFlush,
   encodeFlush,
   type FlushAnswer,
   holdsEntries,
   type PostedFlush,
-  type AttributedFlush,
-  type Attributor,
-  attributeFlush,
 } from '../events/flush.ts'
 
 /** What became of a flush. */

@@ -77,7 +77,7 @@ export async function readEvents(
  */
 export async function narrow(
   sql: Sql | Transaction,
-  { shard, after, through: through = Number.MAX_SAFE_INTEGER }: ReadRange,
+  { shard, after, through = Number.MAX_SAFE_INTEGER }: ReadRange,
   { from, to }: ReadFilter,
 ): Promise<Required<Omit<ReadRange, 'newestFirst'>>> {
   const [first, end] = await Promise.all([

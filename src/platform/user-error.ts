@@ -1,6 +1,6 @@
 /** A sentence for the person who runs a command: printed without a stack, then the exit code. */
 export class UserError extends Error {
-  override name = 'StartError'
+  override name = 'UserError'
 
   constructor(
     message: string,

@@ -19,9 +19,9 @@ import { Outages } from '../platform/postgres/outages.ts'
 import type { Pools, ServerAddress } from '../platform/postgres/pool.ts'
 import { Attestations } from '../proofs/attestations/attestations.ts'
 import { Verifications } from '../proofs/integrity/scheduled/run.ts'
-import { linkPreviousOrigin } from '../proofs/transparency/cite.ts'
 import { TreeHeads } from '../proofs/transparency/heads.ts'
 import { Integrator } from '../proofs/transparency/integrator.ts'
+import { linkPreviousOrigin } from '../proofs/transparency/link-origin.ts'
 import { refuseReshardedOrigin } from '../proofs/transparency/old-origin.ts'
 import type { Origin } from '../proofs/transparency/origin.ts'
 import { Projector } from '../read-model/projector/projector.ts'
@@ -63,7 +63,7 @@ export type Components = Awaited<ReturnType<typeof createComponents>>
 
 /**
  * Makes the parts of a service and ties them together: what is appended is told to those that
- * follow the log. None of them runs yet. Throws StartError where the log isn't the one that was
+ * follow the log. None of them runs yet. Throws UserError where the log isn't the one that was
  * signed.
  */
 export async function createComponents(options: ServiceOptions, pools: Pools, reads: Reads) {
@@ -158,8 +158,9 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
   return {
     ...{ catalog, tokens, heads, instances, projector, integrator, streams, live, log },
     ...{ ahead, attestations, metrics, places, worker },
-    history: new AsOfQueries(...([pools, shards, () => projector.hurrySnapshots()] as const), (place) =>
-      worker.readParts(place),
+    history: new AsOfQueries(
+      ...([pools, shards, () => projector.hurrySnapshots()] as const),
+      (place) => worker.readParts(place),
     ),
     verifications: new Verifications(address, pools.project, logger),
     rebuilds: new RebuildJobs(pools.read, { address, logger }),

@@ -51,7 +51,7 @@ export const DEFAULT_IDLE_SECONDS = 90
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
 
 /**
- * Reads the environment. Throws StartError that names each variable that can't be used, and why.
+ * Reads the environment. Throws UserError that names each variable that can't be used, and why.
  */
 export function readConfig(env: Record<string, string | undefined>): Config {
   const problems: string[] = []

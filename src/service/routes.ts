@@ -5,7 +5,6 @@ import type { Tokens } from '../auth/tokens.ts'
 import type { Instances } from '../cluster/instances.ts'
 import type { Reads } from '../cluster/replicas/reads.ts'
 import { consoleRoutes } from '../console/index.ts'
-import type { UnknownTokenLimiter } from '../http/attempts.ts'
 import { attestationRoutes } from '../http/attestations/index.ts'
 import { auth } from '../http/auth.ts'
 import { serveUnder } from '../http/base-path.ts'
@@ -30,6 +29,7 @@ import { sessionRoutes } from '../http/sessions/index.ts'
 import { statusRoute } from '../http/status/index.ts'
 import { tokenRoutes } from '../http/tokens/index.ts'
 import { transparencyRoutes } from '../http/transparency/index.ts'
+import type { UnknownTokenLimiter } from '../http/unknown-tokens.ts'
 import { answerUnmatched, pathOf, type Route } from '../http/unmatched.ts'
 import { usageRoute } from '../http/usage/index.ts'
 import { verificationRoutes } from '../http/verifications/index.ts'
@@ -186,7 +186,8 @@ function toProblem(
   // The client went away amid its body.
   if (error instanceof Error && error.name === 'AbortError') return new Problem(400, 'aborted')
   if (code === 'PARSE') return new Problem(400, 'invalid request')
-  if (error instanceof TemporarilyUnavailable) return unavailable(error.message, error.seconds, error.detail)
+  if (error instanceof TemporarilyUnavailable)
+    return unavailable(error.message, error.seconds, error.detail)
   if (isUnavailable(error)) return unavailable('database unavailable')
   const { method, url } = request
   logger?.error({ err: error, method, path: pathOf(url) }, 'request failed')

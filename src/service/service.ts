@@ -1,6 +1,6 @@
 import { keepFresh } from '../auth/token-refresh.ts'
 import { Reads } from '../cluster/replicas/reads.ts'
-import { UnknownTokenLimiter } from '../http/attempts.ts'
+import { UnknownTokenLimiter } from '../http/unknown-tokens.ts'
 import { INTERVALS, type Intervals } from '../platform/intervals.ts'
 import { readPlacement } from '../platform/postgres/citus/distribute.ts'
 import { migrate } from '../platform/postgres/migrate.ts'
@@ -11,7 +11,7 @@ import { UserError } from '../platform/user-error.ts'
 import { scheduleVerifications } from '../proofs/integrity/scheduled/schedule.ts'
 import { createCheckpoints } from '../read-model/projector/checkpoint.ts'
 import { sweepGenerations } from '../read-model/rebuild/generation.ts'
-import { createComponents, type Components, type ServiceOptions } from './components.ts'
+import { type Components, createComponents, type ServiceOptions } from './components.ts'
 import { DEFAULT_IDLE_SECONDS } from './config.ts'
 import { createApp, createMetricsApp } from './routes.ts'
 
@@ -33,7 +33,7 @@ export type Service = {
   stop(): Promise<void>
 }
 
-/** Brings the database up to date and serves. Throws StartError where it can't. */
+/** Brings the database up to date and serves. Throws UserError where it can't. */
 export async function startService(options: ServiceOptions): Promise<Service> {
   const { address, config } = options
   await refuseSharedSessions(address)
@@ -114,7 +114,7 @@ async function serve(options: ServiceOptions, pools: Pools, reads: Reads): Promi
   }
 }
 
-/** Listens. Throws StartError that says why it can't, and what to do. */
+/** Listens. Throws UserError that says why it can't, and what to do. */
 function listen(
   app: { listen(options: { hostname: string; port: number }): unknown; server: Server },
   { host, port }: { host: string; port: number },

@@ -4,7 +4,12 @@ import { hashLeaf } from '../../src/events/leaf.ts'
 import type { Hash } from '../../src/proofs/merkle/hash.ts'
 import { useCommands } from '../cli/one-process.ts'
 import { auditService, readHeads, untilSigned } from '../proofs/verifier/audited.ts'
-import { countEvents, reshardTestArchive, runCommand, writeTestArchive } from '../support/archive.ts'
+import {
+  countEvents,
+  reshardTestArchive,
+  runCommand,
+  writeTestArchive,
+} from '../support/archive.ts'
 import { TEST_SHARDS, type TestDatabase } from '../support/server.ts'
 import { rootOf } from '../support/tree.ts'
 import {

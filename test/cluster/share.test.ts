@@ -6,8 +6,7 @@ import { formatCatchUpRequest, parseCatchUpRequest } from '../../src/cluster/cat
 const ids = (most: number) => fc.uniqueArray(fc.uuid(), { minLength: 1, maxLength: most })
 const shards = fc.integer({ min: 1, max: 64 })
 
-const countOf = (owned: readonly string[], id: string) =>
-  owned.filter((one) => one === id).length
+const countOf = (owned: readonly string[], id: string) => owned.filter((one) => one === id).length
 
 describe('shards are shared', () => {
   test('fairly: no instance tends two more than another', () => {

@@ -1,5 +1,5 @@
 import { startTestServer } from '../runner/server.ts'
-import { NETWORK_FAULTS, type NetworkFault, POOLS, type Purpose } from '../support/faulty-way.ts'
+import { NETWORK_FAULTS, type NetworkFault, POOLS, type Purpose } from '../support/faulty-proxy.ts'
 import { failNetwork, type NetworkReport } from './network.ts'
 import { REAL, RECOVERY_MS } from './network-limits.ts'
 import { ofWhat, tablesOf } from './network-report.ts'

@@ -1,4 +1,4 @@
-import { NETWORK_FAULTS, POOLS } from '../support/faulty-way.ts'
+import { NETWORK_FAULTS, POOLS } from '../support/faulty-proxy.ts'
 import type { NetworkReport } from './network.ts'
 import { REQUEST_KINDS } from './network-timing.ts'
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test'
-import { NETWORK_FAULTS, POOLS } from '../support/faulty-way.ts'
+import { NETWORK_FAULTS, POOLS } from '../support/faulty-proxy.ts'
 import { isFull } from '../support/full.ts'
 import { failNetwork, type NetworkOptions } from './network.ts'
 import { SHORT } from './network-limits.ts'

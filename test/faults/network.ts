@@ -9,7 +9,7 @@ import {
   type NetworkFault,
   type Purpose,
   startFaultyProxy,
-} from '../support/faulty-way.ts'
+} from '../support/faulty-proxy.ts'
 import { makeOrigin } from '../support/origin.ts'
 import { createDatabaseOf, type TestDatabase } from '../support/server.ts'
 import { startTestService, type TestService } from '../support/service.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test'
-import { UnknownTokenLimiter, networkOf } from '../../src/http/attempts.ts'
+import { networkOf, UnknownTokenLimiter } from '../../src/http/unknown-tokens.ts'
 
 // Who guesses tokens is slowed down, and nobody else is kept out.
 

@@ -89,7 +89,9 @@ test('Last-Event-ID goes before after=, and after= before the next event on', as
   expect(await resumed.events<Event>(own.length - 2)).toEqual(own.slice(2))
   resumed.cut()
   for (const lastEventId of ['x', '0/', `${service.shards}/1`, '0/1,0/2', '0/1e5']) {
-    await expect(SubscribedStream.open(service, 'shard=all', { lastEventId })).rejects.toThrow('400')
+    await expect(SubscribedStream.open(service, 'shard=all', { lastEventId })).rejects.toThrow(
+      '400',
+    )
   }
   await expect(SubscribedStream.open(service, `shard=${service.shards}`)).rejects.toThrow('400')
 })

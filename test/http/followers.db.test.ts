@@ -17,7 +17,11 @@ let service: TestService
 beforeAll(async () => {
   const database = await createDatabase()
   way = await startMeter(database.address)
-  service = await startTestService({ database, address: way.address, maxSubscribers: FOLLOWERS + 2 })
+  service = await startTestService({
+    database,
+    address: way.address,
+    maxSubscribers: FOLLOWERS + 2,
+  })
 })
 afterAll(async () => {
   await service.end()

@@ -35,7 +35,8 @@ const STATEMENT: ServiceEvent = {
 
 /** The last shard: what is said of one must not end up in another. */
 const shardOf = () => service.shards - 1
-const append = (key: string, sql = pools.append) => appendServiceEvent(sql, shardOf(), STATEMENT, key)
+const append = (key: string, sql = pools.append) =>
+  appendServiceEvent(sql, shardOf(), STATEMENT, key)
 
 async function countOf(key: string): Promise<number> {
   const [row] = await service.database.owner`

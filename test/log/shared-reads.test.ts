@@ -27,7 +27,11 @@ test('lines are merged by time, each shard in its own order', () => {
     sourceOf([]),
   ]
   const taken: string[] = []
-  for (let next = takeNextByTime(sources); typeof next !== 'string'; next = takeNextByTime(sources)) {
+  for (
+    let next = takeNextByTime(sources);
+    typeof next !== 'string';
+    next = takeNextByTime(sources)
+  ) {
     taken.push(`${next.shard}/${next.position}`)
   }
   expect(taken).toEqual(['0/0', '1/0', '0/1', '0/2', '1/1'])

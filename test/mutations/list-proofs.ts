@@ -30,7 +30,7 @@ export const PROOF_MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'last-leaf-not-rechecked',
-    file: 'src/proofs/transparency/kept-head.ts',
+    file: 'src/proofs/transparency/head-store.ts',
     find: 'for (let i = 0; i < tile.width; i++)',
     replace: 'for (let i = 0; i < tile.width - 1; i++)',
     harm: 'A start on a backup that lost the last event does not notice the other in its place.',
@@ -78,7 +78,7 @@ export const PROOF_MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'root-passed-by',
-    file: 'src/proofs/verifier/kept-roots.ts',
+    file: 'src/proofs/verifier/trusted-roots.ts',
     find: 'if (events.size < this.#next) return',
     replace: 'if (events.size <= this.#next) return',
     harm: 'The auditor never compares the signed root, and passes whatever it is served.',

@@ -4,7 +4,7 @@ import type { Mutation } from './mutation.ts'
 export const READ_MUTATIONS: readonly Mutation[] = [
   {
     name: 'batch-folded-twice',
-    file: 'src/read-model/projector/batch.ts',
+    file: 'src/read-model/projector/fold-batch.ts',
     find: 'for (let i = known; i < entries.length; i++)',
     replace: 'for (let i = 0; i < entries.length; i++)',
     harm: 'Flushes that were read from the log before they were handed over count twice.',

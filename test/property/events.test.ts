@@ -3,10 +3,10 @@ import fc from 'fast-check'
 import { PayloadError } from '../../src/events/columns.ts'
 import { decodeEvent, EVENT_TYPES, type Event, toRows } from '../../src/events/event.ts'
 import {
-  answerFlush,
-  encodeFlush,
   type AttributedFlush,
+  answerFlush,
   attributeFlush,
+  encodeFlush,
 } from '../../src/events/flush.ts'
 import { parseApiKeyFlush, parseKeyFlush } from '../../src/http/flushes/model.ts'
 import { CURRENT } from '../../src/read-model/projections/index.ts'

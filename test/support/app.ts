@@ -1,7 +1,7 @@
 import pino from 'pino'
 import { Reads } from '../../src/cluster/replicas/reads.ts'
-import { UnknownTokenLimiter } from '../../src/http/attempts.ts'
 import { toServed } from '../../src/http/base-path.ts'
+import { UnknownTokenLimiter } from '../../src/http/unknown-tokens.ts'
 import { openPools } from '../../src/platform/postgres/pool.ts'
 import { createComponents } from '../../src/service/components.ts'
 import { createApp } from '../../src/service/routes.ts'

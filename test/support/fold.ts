@@ -1,8 +1,8 @@
 import type { Sql } from '../../src/platform/postgres/pool.ts'
 import { PROJECTIONS } from '../../src/read-model/projections/index.ts'
 import type { Projection } from '../../src/read-model/projections/projection.ts'
-import { FoldBatch } from '../../src/read-model/projector/batch.ts'
 import { type Checkpoint, readCheckpoints } from '../../src/read-model/projector/checkpoint.ts'
+import { FoldBatch } from '../../src/read-model/projector/fold-batch.ts'
 
 /** Reads all that is new after these checkpoints and writes it, in one pass. */
 export async function runPass(

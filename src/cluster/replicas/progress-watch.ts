@@ -1,5 +1,5 @@
 import { WaitList } from '../../platform/async/wait-list.ts'
-import { meets, type ReadRequirement, NO_PROGRESS, type Progress } from './progress.ts'
+import { meets, NO_PROGRESS, type Progress, type ReadRequirement } from './progress.ts'
 
 /**
  * Milliseconds between two looks while somebody waits: what was committed is on a replica nearby

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import { SemaphoreTimeout, Semaphore } from '../../platform/async/turns.ts'
+import { Semaphore, SemaphoreTimeout } from '../../platform/async/turns.ts'
 import { INTERVALS, type Intervals } from '../../platform/intervals.ts'
 import { readPlacement } from '../../platform/postgres/citus/distribute.ts'
 import { TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
@@ -43,7 +43,7 @@ export class Reads {
   ) {}
 
   /**
-   * Looks at each replica once. Throws StartError where one is of another database, or where the
+   * Looks at each replica once. Throws UserError where one is of another database, or where the
    * tables are spread over several servers.
    */
   static async open(options: ReadsOptions): Promise<Reads> {

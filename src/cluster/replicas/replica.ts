@@ -1,6 +1,10 @@
 import type { Logger } from 'pino'
 import type { Intervals } from '../../platform/intervals.ts'
-import { isConnectionLost, isDatabaseError, TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
+import {
+  isConnectionLost,
+  isDatabaseError,
+  TemporarilyUnavailable,
+} from '../../platform/postgres/errors.ts'
 import {
   inSnapshot,
   openReplicaPools,
@@ -14,12 +18,12 @@ import { PROJECTIONS } from '../../read-model/projections/index.ts'
 import {
   type Found,
   type Lag,
-  pollServer,
   measureLag,
   type Primary,
+  pollServer,
   readPrimaryHeads,
   refused,
-} from './look.ts'
+} from './poll-server.ts'
 import { meets, type ReadRequirement, readProgress } from './progress.ts'
 import { ProgressWatch } from './progress-watch.ts'
 
@@ -183,7 +187,8 @@ export class Replica {
     this.#caughtUpSince = found === 'kept up' ? this.#caughtUpSince + 1 : 0
     if (found === 'late') this.#setState('behind')
     else if (found !== 'kept up') this.#setState(found.state, found.why)
-    else if (this.state !== 'behind' || this.#caughtUpSince >= CAUGHT_UP_POLLS) this.#setState('used')
+    else if (this.state !== 'behind' || this.#caughtUpSince >= CAUGHT_UP_POLLS)
+      this.#setState('used')
   }
 
   #setState(state: ReplicaState, why: string | null = null): void {

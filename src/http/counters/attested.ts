@@ -3,7 +3,7 @@ import type { Sql } from '../../platform/postgres/pool.ts'
 import { rateTotals } from '../../read-model/queries/summary.ts'
 import { jsonResponse } from '../json.ts'
 import { Problem } from '../problem.ts'
-import type { AsOf } from './reflect.ts'
+import type { AsOf } from './consistent-read.ts'
 
 /** What the newest attestations say of all shards together, and where they stand. */
 export type AttestedTotals = {

@@ -7,9 +7,9 @@ import { readSummary } from '../../read-model/queries/summary.ts'
 import type { auth } from '../auth.ts'
 import { DEFAULT_LIMIT, HashParams, IdParams } from '../params.ts'
 import { type AttestedTotals, answerAttested } from './attested.ts'
+import { type ReadOptions, reflect } from './consistent-read.ts'
 import * as details from './detail.ts'
 import { ApiKeysQuery, ItemQuery, KeysQuery, ProviderGroupsQuery, SummaryQuery } from './model.ts'
-import { type ReadOptions, reflect } from './reflect.ts'
 
 /** GET /admin/apikey-stats/summary, and the lists and rows of the catalog with their counters. */
 export function reads(

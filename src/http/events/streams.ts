@@ -23,7 +23,7 @@ import type { Caller } from '../auth.ts'
 import type { Places } from '../places.ts'
 import { Problem } from '../problem.ts'
 import { Streams } from '../streams.ts'
-import { SubscriptionSource, type HeldPages } from './follow.ts'
+import { type HeldPages, SubscriptionSource } from './follow.ts'
 import { RangeSource } from './range.ts'
 import { type EventsRequest, positionsOf, shardsOf } from './request.ts'
 
@@ -183,13 +183,18 @@ export class AuditStreams {
   #pageReader(principal: Caller, filter: ReadFilter): ReadPage {
     return (range, limits) =>
       this.options.places.takePage(principal, () =>
-        this.options.reads.read(through(range), (sql) => selectEvents(sql, range, limits, filter)),
+        this.options.reads.read(requirementOf(range), (sql) =>
+          selectEvents(sql, range, limits, filter),
+        ),
       )
   }
 }
 
 /** What a read of a range needs to find. */
-const through = ({ shard, through }: Required<Pick<ReadRange, 'shard' | 'through'>>): ReadRequirement => ({
+const requirementOf = ({
+  shard,
+  through,
+}: Required<Pick<ReadRange, 'shard' | 'through'>>): ReadRequirement => ({
   kind: 'events',
   positions: Array.from({ length: shard + 1 }, (_, i) => (i === shard ? through : -1)),
 })

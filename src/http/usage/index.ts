@@ -11,11 +11,11 @@ import { readUsage, type Usage } from '../../read-model/queries/usage.ts'
 import type { auth } from '../auth.ts'
 import {
   type AsOf,
+  consistentRead,
   findPositions,
   type ReadOptions,
-  consistentRead,
   WAIT_MS,
-} from '../counters/reflect.ts'
+} from '../counters/consistent-read.ts'
 import { jsonResponse, typedAs } from '../json.ts'
 import type { Asking } from '../places.ts'
 import { Problem, unavailable } from '../problem.ts'

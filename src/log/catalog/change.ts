@@ -18,7 +18,7 @@ const RETRY_MS = 5
  * to change. When it returns, every later flush on any instance is resolved with the change.
  *
  * A change that another instance made meanwhile is folded first and `decide` asked again: each turn
- * some instance gets its change in. Throws NotNow where it is never this one's turn.
+ * some instance gets its change in. Throws TemporarilyUnavailable where it is never this one's turn.
  */
 export async function changeCatalog(
   sql: Sql,

@@ -47,14 +47,15 @@ async function foldChanges(sql: Sql, catalog: Catalog): Promise<void> {
   if (catalog.position < newest) throw new TemporarilyUnavailable('no answer')
 }
 
-/** Throws NotNow for what newer code has written: an instance of that can take what comes here. */
+/** Throws TemporarilyUnavailable for what newer code has written: an instance of that can take what comes here. */
 function decodeChange(version: number, payload: string): CatalogChange {
   try {
     const event = decodeEvent('CatalogChanged', version, payload)
     if (event.type === 'CatalogChanged') return event.data
     throw new Error(`not a change: ${event.type}`)
   } catch (error) {
-    if (error instanceof UnknownEvent) throw new TemporarilyUnavailable('newer events', 60, error.message)
+    if (error instanceof UnknownEvent)
+      throw new TemporarilyUnavailable('newer events', 60, error.message)
     throw error
   }
 }

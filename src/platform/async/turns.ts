@@ -1,6 +1,6 @@
 /** A turn has not come in time. */
 export class SemaphoreTimeout extends Error {
-  override name = 'TooLate'
+  override name = 'SemaphoreTimeout'
 }
 
 /**
@@ -15,7 +15,7 @@ export class Semaphore {
     this.#free = atOnce
   }
 
-  /** Runs the work when its turn comes. Rejects with TooLate where that takes `longestMs`. */
+  /** Runs the work when its turn comes. Rejects with SemaphoreTimeout where that takes `longestMs`. */
   async run<Value>(work: () => Promise<Value>, longestMs?: number): Promise<Value> {
     if (this.#free > 0) this.#free--
     else await this.#wait(longestMs)

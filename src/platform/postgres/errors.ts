@@ -33,7 +33,7 @@ const UNAVAILABLE_CODES = new Set(['55P03', '25006', '25P03', 'TB002'])
  * stable line for programs.
  */
 export class TemporarilyUnavailable extends Error {
-  override name = 'NotNow'
+  override name = 'TemporarilyUnavailable'
 
   constructor(
     message: string,

@@ -1,4 +1,4 @@
-import { askSeparately } from './ask-apart.ts'
+import { askSeparately } from './ask-separately.ts'
 import type { Sql } from './pool.ts'
 
 /** Milliseconds between two tries to reach the server, and for one of them. */

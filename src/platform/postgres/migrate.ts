@@ -46,7 +46,7 @@ export class ShardsDiffer extends UserError {
  * replaced whenever a numbered migration is applied, so a change of one comes with a new number.
  * Where the tables are spread over Citus' workers, what is new is too.
  *
- * Throws StartError where the database belongs to a newer version, to a changed past, or has
+ * Throws UserError where the database belongs to a newer version, to a changed past, or has
  * another number of shards.
  */
 export async function migrate(owner: Sql, shards: number): Promise<void> {
@@ -76,7 +76,7 @@ async function restorePrivileges(owner: Sql): Promise<void> {
 }
 
 /**
- * Throws StartError where the database doesn't have this version's schema: for who reads a database
+ * Throws UserError where the database doesn't have this version's schema: for who reads a database
  * that a running service of maybe another version migrates.
  */
 export async function checkSchema(owner: Sql): Promise<void> {

@@ -1,6 +1,6 @@
 import postgres from 'postgres'
 import { INTERVALS, type Intervals } from '../intervals.ts'
-import { askSeparately } from './ask-apart.ts'
+import { askSeparately } from './ask-separately.ts'
 import { Route } from './connection/route.ts'
 import type { Wanted } from './connection/session.ts'
 import { setupOf } from './connection/setup.ts'

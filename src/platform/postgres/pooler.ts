@@ -17,7 +17,7 @@ export const SHARES_SESSIONS =
   'PgBouncer with pool_mode = transaction: the service needs sessions of its own, so name the ' +
   'database itself, or a pool with pool_mode = session.'
 
-/** Throws StartError where DATABASE_URL leads to a pooler that shares sessions. */
+/** Throws UserError where DATABASE_URL leads to a pooler that shares sessions. */
 export async function refuseSharedSessions(address: ServerAddress): Promise<void> {
   if (await sharesSessions(address)) {
     throw new UserError(`DATABASE_URL leads to ${SHARES_SESSIONS}`)

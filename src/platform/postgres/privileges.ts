@@ -8,7 +8,7 @@ const GRANTS = join(import.meta.dir, '../../../sql/grants.sql')
 
 /**
  * Makes the service's role, and lets the owner become it. Roles belong to the whole server: another
- * database's start may have made it, or make it now. Throws StartError where the owner isn't
+ * database's start may have made it, or make it now. Throws UserError where the owner isn't
  * allowed to.
  */
 export async function makeServiceRole(owner: Sql | Transaction): Promise<void> {

@@ -58,7 +58,11 @@ export function parseTilePath(path: string): (Tile & { content: 'hashes' | 'entr
   if (what === undefined || groups === undefined) return null
   const content = what === 'entries' ? 'entries' : 'hashes'
   const number = Number(groups.replaceAll(/[x/]/g, ''))
-  const tile = { level: Number(content === 'entries' ? 0 : what), number, width: Number(partial ?? 256) }
+  const tile = {
+    level: Number(content === 'entries' ? 0 : what),
+    number,
+    width: Number(partial ?? 256),
+  }
   if (!Number.isSafeInteger(number) || formatTilePath(tile, content) !== path) return null
   return { ...tile, content }
 }

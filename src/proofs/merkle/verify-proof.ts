@@ -1,5 +1,5 @@
+import { consistencyPath, inclusionPath, startsAtRoot } from './audit-path.ts'
 import { EMPTY_ROOT, equalHashes, type Hash, hashNode } from './hash.ts'
-import { startsAtRoot, consistencyPath, inclusionPath } from './way.ts'
 
 /**
  * The root that an inclusion proof leads to from a leaf's hash (RFC 9162, section 2.1.3.2); null

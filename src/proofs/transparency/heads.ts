@@ -6,7 +6,7 @@ import { equalHashes } from '../merkle/hash.ts'
 import type { SigningKey } from '../merkle/key.ts'
 import { type SignedTreeHead, signTreeHead } from '../merkle/tree-head.ts'
 import { growTree, type KnownTree } from './grow.ts'
-import { openHeadStore } from './kept-head.ts'
+import { openHeadStore } from './head-store.ts'
 import { keepHead, keysOfShard, type Origin, originOf } from './origin.ts'
 import { publishHead, readPublished } from './published.ts'
 import { readTreeSizes } from './tiles.ts'
@@ -26,7 +26,7 @@ export class TreeChanged extends Error {
 
 /** Another instance has signed a tree that the database doesn't hold. */
 export class TreesDiverged extends Error {
-  override name = 'TreesApart'
+  override name = 'TreesDiverged'
 
   constructor(shard: number, size: number) {
     super(
@@ -66,7 +66,7 @@ export class TreeHeads {
 
   /**
    * Opens the trees where they were left; a shard that has no head yet gets that of an empty tree.
-   * Throws LogForked or StartError (kept-head.ts).
+   * Throws LogForked or UserError (kept-head.ts).
    */
   static async open(sql: Sql, shards: number, origin: Origin): Promise<TreeHeads> {
     const trees: Tree[] = []
@@ -105,7 +105,7 @@ export class TreeHeads {
   /**
    * Adopts the heads that others have published, and signs a newer one of each shard that has grown
    * and `signs`, in one bounded step a shard; says whether more is left. Gives what went wrong by
-   * shard: TreeChanged, TreesApart, a full disk, the database away. Such a shard keeps the head it
+   * shard: TreeChanged, TreesDiverged, a full disk, the database away. Such a shard keeps the head it
    * has.
    */
   async signGrown(

@@ -25,7 +25,7 @@ export type Origin = { name: string; folder: string; keys: SigningKey[] }
 
 /**
  * The origin of a data directory; made on the first start, under the wanted name or one of its own.
- * Throws StartError where it has another name than is wanted, or its keys can't be read.
+ * Throws UserError where it has another name than is wanted, or its keys can't be read.
  */
 export async function openOrigin(
   dataDir: string,
@@ -62,7 +62,7 @@ export async function readSignedHeads(
   return { keys, heads }
 }
 
-/** The origin of a data directory; throws StartError where there is none, or its keys are bad. */
+/** The origin of a data directory; throws UserError where there is none, or its keys are bad. */
 export async function readOrigin(dataDir: string): Promise<Origin> {
   const name = await readName(dataDir)
   if (name === null) {
@@ -104,7 +104,7 @@ export async function rotateKey(origin: Origin): Promise<void> {
 }
 
 /**
- * Leaves the newest key only; gives how many were taken away. Throws StartError where the newest
+ * Leaves the newest key only; gives how many were taken away. Throws UserError where the newest
  * hasn't signed yet: auditors, and the next start, could not tell that it follows the others.
  */
 export async function retireKeys(origin: Origin, shards: number): Promise<number> {
@@ -122,7 +122,7 @@ export async function retireKeys(origin: Origin, shards: number): Promise<number
 /**
  * Ends an origin and begins another, which will cite `heads` (notes, by shard), with a key of its
  * own. What the old one has stays in its folder. Killed before its last step: nothing has changed.
- * Throws StartError where there was an origin of that name.
+ * Throws UserError where there was an origin of that name.
  */
 export async function startOrigin(
   dataDir: string,

@@ -1,13 +1,13 @@
 import { parseVerifierKey, type VerifierKey } from '../merkle/key.ts'
 import type { SignedTreeHead, TreeHead } from '../merkle/tree-head.ts'
-import { Evidence, type EvidenceOptions } from './brought.ts'
-import { ReshardedArchive } from './dealt.ts'
+import { Evidence, type EvidenceOptions } from './evidence.ts'
 import type { Finding, FindingKind, OnFinding } from './finding.ts'
 import { compareHeads, noTiles } from './heads.ts'
 import { NewestHeads } from './newest-heads.ts'
 import { Pages } from './pages.ts'
+import { ReshardedArchive } from './resharded.ts'
 import { ShardAudit } from './shard-audit.ts'
-import type { ReshardedSource, LogSource } from './sources/source.ts'
+import type { LogSource, ReshardedSource } from './sources/source.ts'
 import { USAGE_LIMITS, type UsageLimits, type UsageReport } from './usage-pages.ts'
 
 export type AuditOptions = EvidenceOptions & {
@@ -69,7 +69,8 @@ export class Audit {
     const { shards } = source
     this.#report = onFinding
     const told = { keys, onFinding, onNote: (message: string) => void this.#notes.push(message) }
-    const resharded = options.resharded && new ReshardedArchive({ source: options.resharded, shards, ...told })
+    const resharded =
+      options.resharded && new ReshardedArchive({ source: options.resharded, shards, ...told })
     this.#resharded = resharded ?? null
     this.#shards = Array.from(
       { length: shards },

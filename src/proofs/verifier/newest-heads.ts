@@ -1,9 +1,9 @@
 import type { VerifierKey } from '../merkle/key.ts'
 import type { SignedTreeHead } from '../merkle/tree-head.ts'
-import type { Evidence } from './brought.ts'
-import type { ReshardedArchive } from './dealt.ts'
+import type { Evidence } from './evidence.ts'
 import type { FindingKind, OnFinding } from './finding.ts'
 import { checkHead, compareHeads, noTiles } from './heads.ts'
+import type { ReshardedArchive } from './resharded.ts'
 import { type LogSource, SourceError } from './sources/source.ts'
 
 /** Milliseconds between two looks at a tree head that has to grow, and until it won't any more. */

@@ -1,7 +1,7 @@
 import type { VerifierKey } from '../merkle/key.ts'
 import { parseNote } from '../merkle/note.ts'
 import { openTreeHead, parseTreeHead } from '../merkle/tree-head.ts'
-import type { TrustedRoot } from './kept-roots.ts'
+import type { TrustedRoot } from './trusted-roots.ts'
 
 /** What is to be held of the last head of an origin before, which an event of the log cites. */
 export type LinkedHead = { kind: 'root'; root: TrustedRoot } | { kind: 'note'; message: string }
@@ -10,7 +10,11 @@ export type LinkedHead = { kind: 'root'; root: TrustedRoot } | { kind: 'note'; m
  * A head that the `OriginChanged` at `at` cites. Where a trusted key has signed it, the log has to
  * continue it; else it is only told of, as nobody knows whether it was ever signed.
  */
-export function readLinkedHeads(at: string, previous: string, keys: readonly VerifierKey[]): LinkedHead {
+export function readLinkedHeads(
+  at: string,
+  previous: string,
+  keys: readonly VerifierKey[],
+): LinkedHead {
   const text = parseNote(previous)?.text
   const linked = text === undefined ? null : parseTreeHead(text)
   if (linked === null) return { kind: 'note', message: `${at} cites a head that is none` }

@@ -1,8 +1,14 @@
 import type { OnFinding } from './finding.ts'
 import type { Counting, ShardFold } from './fold.ts'
 import { readMoments } from './moments.ts'
-import { LISTED, LISTS, type ListName, ServedPageCheck, type PageName } from './page-check.ts'
 import { checkReflected } from './reflected.ts'
+import {
+  LISTED,
+  LISTS,
+  type ListName,
+  type PageName,
+  ServedPageCheck,
+} from './served-page-check.ts'
 import type { EventSource, PageSource, ServedPage } from './sources/source.ts'
 import { type UsageLimits, UsagePages, type UsageReport } from './usage-pages.ts'
 import { toDays } from './usage-range.ts'

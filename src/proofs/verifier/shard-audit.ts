@@ -6,17 +6,17 @@ import { equalHashes, type Hash } from '../merkle/hash.ts'
 import type { VerifierKey } from '../merkle/key.ts'
 import { TILE_WIDTH } from '../merkle/tile.ts'
 import type { SignedTreeHead } from '../merkle/tree-head.ts'
+import { AnnouncedEvents } from './announced-events.ts'
 import { AttestationChecks } from './attested.ts'
-import { type ReshardedArchive, describeChange } from './dealt.ts'
 import type { FindingKind, OnFinding } from './finding.ts'
 import { ShardFold } from './fold.ts'
-import { TrustedRoots } from './kept-roots.ts'
 import { PublishedLeaves } from './leaves.ts'
 import { readLinkedHeads } from './origins.ts'
 import { readEvent } from './read-event.ts'
 import type { Receipt } from './receipt.ts'
+import { describeChange, type ReshardedArchive } from './resharded.ts'
 import type { LogSource } from './sources/source.ts'
-import { AnnouncedEvents } from './told.ts'
+import { TrustedRoots } from './trusted-roots.ts'
 import { UpperTiles } from './upper-tiles.ts'
 
 /** Attestations that are read ahead of the walk, which has to know what they are about. */
@@ -233,7 +233,8 @@ export class ShardAudit {
       const linked = readLinkedHeads(at, previous, this.options.keys)
       if (linked.kind === 'note') this.options.onNote(linked.message)
       else if (linked.root.size >= this.size) this.roots.add(linked.root)
-      else this.options.onNote(`${linked.root.whose}, was not compared: it is behind the last audit`)
+      else
+        this.options.onNote(`${linked.root.whose}, was not compared: it is behind the last audit`)
     }
   }
 

@@ -1,7 +1,7 @@
 import type { Positions } from '../../events/positions.ts'
 import type { Pools } from '../../platform/postgres/pool.ts'
 import { createCheckpoints, readCheckpoints } from './checkpoint.ts'
-import { GROUPS, type ProjectionGroup } from './groups.ts'
+import { GROUPS, type ProjectionGroup } from './projection-groups.ts'
 import { CheckpointMoved, ShardFold } from './shard-fold.ts'
 
 /**
@@ -33,7 +33,8 @@ export async function foldLog(
     const { checkpoints } = await readCheckpoints(project, shard, group.projections)
     const fold = new ShardFold(project, shard, group, checkpoints)
     try {
-      if (group.flushIntervalMs === Number.POSITIVE_INFINITY) await fold.foldFullBatches(head, onBatch, signal)
+      if (group.flushIntervalMs === Number.POSITIVE_INFINITY)
+        await fold.foldFullBatches(head, onBatch, signal)
       else await fold.foldUntil(head, onBatch, signal)
       return true
     } catch (error) {

@@ -8,8 +8,13 @@ import { Outages } from '../../platform/postgres/outages.ts'
 import type { Pools } from '../../platform/postgres/pool.ts'
 import type { ReadLarge } from '../queries/read-large.ts'
 import { toEntries } from './entry-batch.ts'
-import { currentGroup, snapshotGroup, type ProjectionGroup, usageGroup } from './groups.ts'
 import { ALONE, type Sharing } from './ownership.ts'
+import {
+  currentGroup,
+  type ProjectionGroup,
+  snapshotGroup,
+  usageGroup,
+} from './projection-groups.ts'
 import { ShardProjector } from './shard-projector.ts'
 
 /** The tracks that readers wait for. */

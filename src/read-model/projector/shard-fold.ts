@@ -1,7 +1,7 @@
 import type { Sql } from '../../platform/postgres/pool.ts'
-import { FoldBatch } from './batch.ts'
 import type { Checkpoint } from './checkpoint.ts'
-import type { ProjectionGroup } from './groups.ts'
+import { FoldBatch } from './fold-batch.ts'
+import type { ProjectionGroup } from './projection-groups.ts'
 
 /** Milliseconds of reading after which a pass writes what it has. */
 const PASS_MS = 2_000
@@ -61,7 +61,11 @@ export class ShardFold {
     }
   }
 
-  async #read(to: number, isEnough: (batch: FoldBatch) => boolean, signal: AbortSignal): Promise<FoldBatch> {
+  async #read(
+    to: number,
+    isEnough: (batch: FoldBatch) => boolean,
+    signal: AbortSignal,
+  ): Promise<FoldBatch> {
     await this.group.begin(this.sql, this.checkpoints)
     const batch = new FoldBatch(this.shard, this.group.projections, this.checkpoints)
     while (batch.position < to && !isEnough(batch)) {

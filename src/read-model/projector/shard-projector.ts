@@ -5,11 +5,11 @@ import { isUnavailable } from '../../platform/postgres/errors.ts'
 import type { Outages } from '../../platform/postgres/outages.ts'
 import type { Pools } from '../../platform/postgres/pool.ts'
 import type { ReadLarge } from '../queries/read-large.ts'
-import { LogLost, FoldBatch } from './batch.ts'
 import { type Checkpoint, readCheckpoints } from './checkpoint.ts'
 import type { EntryBatch } from './entry-batch.ts'
-import type { ProjectionGroup } from './groups.ts'
+import { FoldBatch, LogLost } from './fold-batch.ts'
 import type { Sharing } from './ownership.ts'
+import type { ProjectionGroup } from './projection-groups.ts'
 import { Sleep } from './sleep.ts'
 
 /**
@@ -202,7 +202,10 @@ export class ShardProjector {
   }
 
   #isDue(batch: FoldBatch): boolean {
-    return this.group.shouldFlush(batch) || performance.now() - this.#wroteAt >= this.group.flushIntervalMs
+    return (
+      this.group.shouldFlush(batch) ||
+      performance.now() - this.#wroteAt >= this.group.flushIntervalMs
+    )
   }
 
   /**

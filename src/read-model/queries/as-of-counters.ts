@@ -34,7 +34,7 @@ const AHEAD = 32
 
 /**
  * What was counted up to these positions: the newest snapshots before them, and a fold of what the
- * log has between. Throws NotNow where there are too few snapshots yet, and where only newer code
+ * log has between. Throws TemporarilyUnavailable where there are too few snapshots yet, and where only newer code
  * can read what is between.
  */
 export async function readAsOf(
@@ -70,7 +70,8 @@ export async function readAsOf(
     }
     const isSplit = readLarge !== null
     const visited = await visitEvents(transaction, { shard, after }, events, visit, isSplit)
-    if (visited < events) throw new TemporarilyUnavailable('log changed', 1, 'It has lost what is to be read.')
+    if (visited < events)
+      throw new TemporarilyUnavailable('log changed', 1, 'It has lost what is to be read.')
     // Sums, so in any order.
     for (const { position, payloadSha256, recordedAt } of large) {
       try {
@@ -131,7 +132,11 @@ async function readGenerations(transaction: Transaction): Promise<AsOfSource['ge
     const row = rows.find(({ projection }) => projection === name)
     // An older one is being rebuilt, and a newer one is for newer code.
     if (row?.version !== version) {
-      throw new TemporarilyUnavailable('projection rebuilding', 10, `${name} is folded anew for this version.`)
+      throw new TemporarilyUnavailable(
+        'projection rebuilding',
+        10,
+        `${name} is folded anew for this version.`,
+      )
     }
     return row.generation
   }

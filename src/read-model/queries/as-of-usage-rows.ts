@@ -5,7 +5,12 @@ import { type AsOfSource, asOfSource } from './as-of-source.ts'
 import { countedRows, type Scope, usageRows } from './scope.ts'
 
 /** A shard's quarter that isn't over: what it had counted before it, and until some event of it. */
-export type PartialQuarterHour = { shard: number; quarter: string; before: AsOfSource; until: AsOfSource }
+export type PartialQuarterHour = {
+  shard: number
+  quarter: string
+  before: AsOfSource
+  until: AsOfSource
+}
 
 /**
  * A `select` of the rows of usage as they stood amid these quarters, one a shard: the quarters

@@ -38,7 +38,10 @@ type Range = { after: number; to: number }
  * fewer where many others lie between. Quarters in which usage has nothing are not looked at.
  */
 export async function readContributions(
-  { sql, history: { readLarge } }: { sql: Sql | Transaction; history: Pick<AsOfQueries, 'readLarge'> },
+  {
+    sql,
+    history: { readLarge },
+  }: { sql: Sql | Transaction; history: Pick<AsOfQueries, 'readLarge'> },
   scope: Scope,
   { shard, after, to }: Range & { shard: number },
   limit: number,

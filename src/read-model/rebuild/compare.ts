@@ -77,9 +77,7 @@ const MAX_CHARACTERS = 200
 function shorten(values: DriftedRow): DriftedRow {
   const entries = Object.entries(values).map(([name, value]) => [
     name,
-    value !== null && value.length > MAX_CHARACTERS
-      ? `${value.slice(0, MAX_CHARACTERS)}…`
-      : value,
+    value !== null && value.length > MAX_CHARACTERS ? `${value.slice(0, MAX_CHARACTERS)}…` : value,
   ])
   return Object.fromEntries(entries)
 }

@@ -2,7 +2,7 @@ import { readHeads } from '../../log/read.ts'
 import type { Sql } from '../../platform/postgres/pool.ts'
 import type { Projection } from '../projections/projection.ts'
 import { snapshots } from '../projections/snapshots.ts'
-import { GROUPS, type ProjectionGroup } from '../projector/groups.ts'
+import { GROUPS, type ProjectionGroup } from '../projector/projection-groups.ts'
 import { type OnBatch, ShardFold } from '../projector/shard-fold.ts'
 import type { Differences } from './compare.ts'
 import {
@@ -108,7 +108,8 @@ class Run {
       const before = this.#folded
       if (generations.some(isSnapshotsOfOtherCode)) {
         const heads = await readHeads(owner)
-        for (const fold of folds) await fold.foldFullBatches(heads[fold.shard]!, this.#onPass, signal)
+        for (const fold of folds)
+          await fold.foldFullBatches(heads[fold.shard]!, this.#onPass, signal)
       } else await follow(owner, generations, folds, this.#onPass, signal)
       events = this.#folded - before
     }

@@ -40,7 +40,7 @@ async function refusalOf(...replicas: ServerAddress[]): Promise<string> {
 
 test('a database of another server is refused, be its log empty', async () => {
   const sentence = await refusalOf(servers.replica.address, stranger.address)
-  expect(sentence).toStartWith("StartError: Server 2 of DATABASE_READ_URL isn't a replica")
+  expect(sentence).toStartWith("UserError: Server 2 of DATABASE_READ_URL isn't a replica")
   expect(sentence).not.toContain(stranger.address.host)
 })
 

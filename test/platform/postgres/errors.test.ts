@@ -2,8 +2,8 @@ import { expect, test } from 'bun:test'
 import {
   isConnectionLost,
   isUnavailable,
-  TemporarilyUnavailable,
   nodeOf,
+  TemporarilyUnavailable,
 } from '../../../src/platform/postgres/errors.ts'
 
 // Whether a client is told to come again (503) hangs on what an error says.

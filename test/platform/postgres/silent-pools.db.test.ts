@@ -1,6 +1,10 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test'
 import { openPools, type Pools, transact } from '../../../src/platform/postgres/pool.ts'
-import { type FaultyProxy, type NetworkFault, startFaultyProxy } from '../../support/faulty-way.ts'
+import {
+  type FaultyProxy,
+  type NetworkFault,
+  startFaultyProxy,
+} from '../../support/faulty-proxy.ts'
 import { useDatabase } from '../../support/server.ts'
 import { until } from '../../support/until.ts'
 

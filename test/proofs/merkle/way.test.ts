@@ -1,11 +1,11 @@
 import { expect, test } from 'bun:test'
 import fc from 'fast-check'
 import {
-  type Side,
-  startsAtRoot,
   consistencyPath,
   inclusionPath,
-} from '../../../src/proofs/merkle/way.ts'
+  type Side,
+  startsAtRoot,
+} from '../../../src/proofs/merkle/audit-path.ts'
 
 // The ways of proofs against RFC 9162, word by word, to the largest tree that a number counts.
 

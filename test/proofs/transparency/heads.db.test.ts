@@ -7,9 +7,9 @@ import { makeSigningKey } from '../../../src/proofs/merkle/key.ts'
 import { proveConsistency } from '../../../src/proofs/merkle/prove.ts'
 import { openTreeHead } from '../../../src/proofs/merkle/tree-head.ts'
 import { isConsistent } from '../../../src/proofs/merkle/verify-proof.ts'
+import { LogForked } from '../../../src/proofs/transparency/head-store.ts'
 import { TreeChanged, TreeHeads } from '../../../src/proofs/transparency/heads.ts'
 import { integrateEvents } from '../../../src/proofs/transparency/integrate.ts'
-import { LogForked } from '../../../src/proofs/transparency/kept-head.ts'
 import {
   keepHead,
   openOrigin,

@@ -6,10 +6,10 @@ import { openPools, type Pools } from '../../../src/platform/postgres/pool.ts'
 import { sha256 } from '../../../src/proofs/merkle/hash.ts'
 import { makeSigningKey } from '../../../src/proofs/merkle/key.ts'
 import { signTreeHead } from '../../../src/proofs/merkle/tree-head.ts'
+import { LogForked } from '../../../src/proofs/transparency/head-store.ts'
 import { TreeHeads, TreesDiverged } from '../../../src/proofs/transparency/heads.ts'
 import { integrateEvents } from '../../../src/proofs/transparency/integrate.ts'
 import { Integrator } from '../../../src/proofs/transparency/integrator.ts'
-import { LogForked } from '../../../src/proofs/transparency/kept-head.ts'
 import {
   keysOfShard,
   type Origin,

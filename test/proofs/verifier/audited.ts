@@ -3,10 +3,10 @@ import type postgres from 'postgres'
 import {
   Audit,
   type AuditReport,
-  type DealtSource,
   type Finding,
   openHttpSource,
   parseKeys,
+  type ReshardedSource,
 } from '../../../src/proofs/verifier/index.ts'
 import { editLog } from '../../support/events.ts'
 import {
@@ -22,7 +22,7 @@ export type AuditedOptions = {
   kept?: ReadonlyMap<number, string>
   receipts?: ReadonlyMap<string, string>
   keys?: string[]
-  resharded?: DealtSource
+  resharded?: ReshardedSource
   token?: string | null
   headsOnly?: boolean
   /** Milliseconds that a log may take to grow to what is known of it. */

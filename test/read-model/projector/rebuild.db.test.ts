@@ -8,7 +8,7 @@ import {
 import { PROJECTIONS } from '../../../src/read-model/projections/index.ts'
 import type { Projection } from '../../../src/read-model/projections/projection.ts'
 import { snapshots } from '../../../src/read-model/projections/snapshots.ts'
-import { currentGroup } from '../../../src/read-model/projector/groups.ts'
+import { currentGroup } from '../../../src/read-model/projector/projection-groups.ts'
 import { CheckpointMoved, ShardFold } from '../../../src/read-model/projector/shard-fold.ts'
 import {
   abandonGenerations,

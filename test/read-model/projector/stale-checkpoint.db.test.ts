@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from 'bun:test'
 import { PROJECTIONS } from '../../../src/read-model/projections/index.ts'
-import { FoldBatch } from '../../../src/read-model/projector/batch.ts'
 import { type Checkpoint, createCheckpoints } from '../../../src/read-model/projector/checkpoint.ts'
+import { FoldBatch } from '../../../src/read-model/projector/fold-batch.ts'
 import { insertEvent, insertEvents } from '../../support/events.ts'
 import { checkpointsOf, runPass } from '../../support/fold.ts'
 import { useDatabase, usePools } from '../../support/server.ts'

@@ -45,7 +45,9 @@ function Steps({ of }: { of: Of }) {
     `explain ${JSON.stringify(query)}`,
     async ({ limit, cursor }) => {
       const after = cursor === undefined ? {} : { after: cursor }
-      const { value } = await unwrap(api.audit.explain.get({ query: { ...query, limit, ...after } }))
+      const { value } = await unwrap(
+        api.audit.explain.get({ query: { ...query, limit, ...after } }),
+      )
       return { items: value.items as Step[], next_cursor: value.next_after }
     },
     { isLive: !isPast(asOf) && !hasMore.current },

@@ -4,7 +4,7 @@ import { formatBytes, formatCount, formatCountOf, formatDuration, formatTime } f
 import { Failed } from '../parts/states.tsx'
 import { Title } from '../parts/title.tsx'
 import { useRead } from '../use-read.ts'
-import { type Finding, evaluate } from './judge.ts'
+import { evaluate, type Finding } from './evaluate.ts'
 import { Projections } from './projections.tsx'
 
 /** Milliseconds between two looks, whether or not the log grows. */

@@ -1,4 +1,4 @@
-import { startsAtRoot, consistencyPath } from '../../../proofs/merkle/way.ts'
+import { consistencyPath, startsAtRoot } from '../../../proofs/merkle/audit-path.ts'
 import { equal, type Hash, hashNode, sha256 } from './hash.ts'
 
 type Tree = { size: number; root: Hash }

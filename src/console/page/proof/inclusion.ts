@@ -1,4 +1,4 @@
-import { inclusionPath } from '../../../proofs/merkle/way.ts'
+import { inclusionPath } from '../../../proofs/merkle/audit-path.ts'
 import { formatCountOf } from '../format.ts'
 import { equal, fromBase64, type Hash, hashLeaf, hashNode, sha256, toBytes, toHex } from './hash.ts'
 import { findSigner, type Head, type Key, readHead } from './note.ts'

@@ -18,7 +18,7 @@ export async function readPlacement(sql: Sql): Promise<Placement> {
 }
 
 /**
- * Throws StartError where this is a worker of a Citus cluster: it has the schema, and of the rows
+ * Throws UserError where this is a worker of a Citus cluster: it has the schema, and of the rows
  * its own part.
  */
 export async function refuseWorker(sql: Sql): Promise<void> {
@@ -40,7 +40,7 @@ export async function canDistribute(owner: Sql): Promise<boolean> {
  * Spreads the tables over Citus' workers, and has functions run where their shard is. Does what is
  * missing: killed or failed, the next call goes on. No service may append meanwhile.
  *
- * Each statement is a transaction of its own, as Citus wants it. Throws StartError where the
+ * Each statement is a transaction of its own, as Citus wants it. Throws UserError where the
  * database has no Citus, or no workers.
  */
 export async function distribute(owner: Sql, shards: number): Promise<void> {
@@ -90,7 +90,7 @@ export async function readNodes(sql: Sql): Promise<{ node: string; shards: strin
     order by 1`
 }
 
-/** Throws StartError while anything works on the database: it would amid the move of its tables. */
+/** Throws UserError while anything works on the database: it would amid the move of its tables. */
 export async function refuseBeside(owner: Sql): Promise<void> {
   const [row] = await owner<{ others: number }[]>`
     select count(*)::integer as others

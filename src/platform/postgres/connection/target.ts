@@ -69,12 +69,14 @@ export function readTarget(url: string, env: Env = process.env): Target | Proble
   }
 }
 
-/** What an address is. Throws StartError where its URL can't be read. */
+/** What an address is. Throws UserError where its URL can't be read. */
 export function targetAt(address: ServerAddress): Target {
   if (!('url' in address)) return targetOf(address)
   const target = readTarget(address.url)
   if (!Array.isArray(target)) return target
-  throw new UserError(target.map(({ variable, says }) => `${variable ?? 'The URL'} ${says}`).join('\n'))
+  throw new UserError(
+    target.map(({ variable, says }) => `${variable ?? 'The URL'} ${says}`).join('\n'),
+  )
 }
 
 /** A socket's directory, or a host without TLS. */
@@ -103,7 +105,8 @@ export function findUrlProblems(
   { mustWrite }: { mustWrite: boolean },
 ): string[] {
   const target = readTarget(url, env)
-  if (Array.isArray(target)) return target.map(({ variable, says }) => `${variable ?? variable} ${says}`)
+  if (Array.isArray(target))
+    return target.map(({ variable, says }) => `${variable ?? variable} ${says}`)
   const { attributes } = target
   if (!mustWrite || !['read-only', 'standby', 'prefer-standby'].includes(attributes)) return []
   return [

@@ -5,8 +5,8 @@ import { readList, readSummary, readUsage } from '../http-pages.ts'
 import {
   type LogSource,
   NotServed,
-  SourceError,
   type ServiceEventType,
+  SourceError,
   TokenNeeded,
 } from './source.ts'
 
@@ -67,7 +67,8 @@ export async function openHttpSource(options: HttpOptions): Promise<LogSource> {
         ? null
         : {
             readLines: (shard, from, to) => readEvents({ ...range, shard, from, to, type: null }),
-            readEventsOfType: (shard, type, from, to) => readEvents({ ...range, shard, from, to, type }),
+            readEventsOfType: (shard, type, from, to) =>
+              readEvents({ ...range, shard, from, to, type }),
           },
     pages:
       token === null

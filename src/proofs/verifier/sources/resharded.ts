@@ -4,10 +4,13 @@ import { ShardPlacement } from '../../../archive/reshard/placement.ts'
 import { readSignedHeads } from '../../../archive/transparency.ts'
 import { hashLeaf, toLeaf } from '../../../events/leaf.ts'
 import { UserError } from '../../../platform/user-error.ts'
-import type { DealtSource, Report } from '../index.ts'
+import type { OnFinding, ReshardedSource } from '../index.ts'
 
 /** An archive as what a log was dealt from; what is wrong with it goes to `report`. */
-export async function openReshardedSource(directory: string, report: Report): Promise<DealtSource> {
+export async function openReshardedSource(
+  directory: string,
+  report: OnFinding,
+): Promise<ReshardedSource> {
   const find = ({ file, at, message }: Problem) => {
     report({ kind: 'archive', at: at === null ? file : `${file} ${at}`, message })
   }

@@ -29,7 +29,12 @@ export interface LogSource {
 export interface EventSource {
   readLines(shard: number, from: number, to: number): AsyncIterable<string>
   /** Only those of one type among them. */
-  readEventsOfType(shard: number, type: ServiceEventType, from: number, to: number): AsyncIterable<string>
+  readEventsOfType(
+    shard: number,
+    type: ServiceEventType,
+    from: number,
+    to: number,
+  ): AsyncIterable<string>
 }
 
 /**

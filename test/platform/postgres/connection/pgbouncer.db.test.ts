@@ -135,7 +135,7 @@ describe.skipIf(!hasPgBouncer)('PgBouncer (skipped: pgbouncer is not installed)'
       },
       (error: Error) => `${error.name}: ${error.message}`,
     )
-    expect(await starting).toMatch(/^StartError: DATABASE_URL leads to a pooler .*session/)
+    expect(await starting).toMatch(/^UserError: DATABASE_URL leads to a pooler .*session/)
     const [session] = await others[0]!.unsafe('select current_user as role').simple()
     expect(session!.role).not.toBe(SERVICE_ROLE)
     await Promise.all(others.map((other) => other.end()))

@@ -13,7 +13,8 @@ const ENV = { USER: 'nobody-is-asked-for', PGUSER: 'me' }
 /** What a URL says in short: user:password@places/database, and what is not a default. */
 function read(url: string, env: Record<string, string> = ENV): string {
   const target = readTarget(url, env)
-  if (Array.isArray(target)) return target.map(({ variable: of, says }) => `${of ?? '-'} ${says}`).join(' ')
+  if (Array.isArray(target))
+    return target.map(({ variable: of, says }) => `${of ?? '-'} ${says}`).join(' ')
   const { user, password, places, database, sslmode, attributes, channelBinding } = target
   const servers = places.map((place) =>
     'directory' in place

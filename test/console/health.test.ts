@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import type { Failure } from '../../src/console/page/api.ts'
-import { evaluate, type Observed } from '../../src/console/page/health/judge.ts'
+import { evaluate, type Observed } from '../../src/console/page/health/evaluate.ts'
 import { countBehind } from '../../src/console/page/shell/behind.ts'
 
 // What the health page says of what it sees, and what it advises.

@@ -6,8 +6,8 @@ import { readSnapshotSize } from '../projections/snapshot-size.ts'
 import { snapshots } from '../projections/snapshots.ts'
 import { usage } from '../projections/usage.ts'
 import { MAX_EVENTS } from '../queries/as-of-counters.ts'
-import type { FoldBatch } from './batch.ts'
 import type { Checkpoint } from './checkpoint.ts'
+import type { FoldBatch } from './fold-batch.ts'
 
 /**
  * Projections of one shard that are folded and written together, and when. What is folded and not
@@ -93,7 +93,10 @@ export function snapshotGroup(shard: number): ProjectionGroup {
 }
 
 /** All tracks, by what they fold. */
-export const GROUPS: { projections: readonly Projection[]; make: (shard: number) => ProjectionGroup }[] = [
+export const GROUPS: {
+  projections: readonly Projection[]
+  make: (shard: number) => ProjectionGroup
+}[] = [
   { projections: CURRENT, make: () => currentGroup() },
   { projections: [usage], make: usageGroup },
   { projections: [snapshots], make: snapshotGroup },

@@ -5,8 +5,8 @@ import type { VerifierKey } from '../merkle/key.ts'
 import { parseNote } from '../merkle/note.ts'
 import { openTreeHead, parseTreeHead, type SignedTreeHead } from '../merkle/tree-head.ts'
 import type { OnFinding } from './finding.ts'
-import { type TrustedRoot, TrustedRoots } from './kept-roots.ts'
 import type { ReshardedSource } from './sources/source.ts'
+import { type TrustedRoot, TrustedRoots } from './trusted-roots.ts'
 
 export type ReshardedOptions = {
   source: ReshardedSource
@@ -117,7 +117,8 @@ export class ReshardedArchive {
     const own = [...this.#notes].filter(([old]) => old % shards === shard)
     const linked = own.sort(([a], [b]) => a - b).map(([, note]) => note)
     const { previous, archive } = change
-    const isLinked = previous.length === linked.length && previous.every((one, i) => one === linked[i])
+    const isLinked =
+      previous.length === linked.length && previous.every((one, i) => one === linked[i])
     if (!isLinked) this.#find(shard, 'it cites other tree heads than the archive has')
     if (change.shards !== shards || archive.shards !== this.#old.length) {
       this.#find(shard, `it says that it was dealt from ${archive.shards} to ${change.shards}`)

@@ -31,7 +31,7 @@ export class LogForked extends UserError {
  * The tree head of a shard that was signed last, here or by the instance that has published one,
  * and the tree as of then with its last leaf, which is looked for in the tiles; null where none was
  * signed. Throws LogForked where the database doesn't hold that tree or its newest events,
- * StartError where the head in the data directory is not one of this origin.
+ * UserError where the head in the data directory is not one of this origin.
  */
 export async function openHeadStore(
   sql: Sql,

@@ -1,9 +1,9 @@
 import type { VerifierKey } from '../merkle/key.ts'
 import type { SignedTreeHead } from '../merkle/tree-head.ts'
-import type { ReshardedArchive } from './dealt.ts'
 import type { FindingKind, OnFinding } from './finding.ts'
 import { checkHead } from './heads.ts'
 import { openReceipt, type Receipt } from './receipt.ts'
+import type { ReshardedArchive } from './resharded.ts'
 import type { ShardAudit } from './shard-audit.ts'
 
 export type EvidenceOptions = {

@@ -8,8 +8,8 @@ import {
   type Identity,
   isAt,
   isSame,
-  readIdentity,
   type Mismatch,
+  readIdentity,
 } from './identity.ts'
 import { countMissing, type Progress, readProgress } from './progress.ts'
 import type { ProgressWatch } from './progress-watch.ts'
@@ -86,7 +86,7 @@ async function orNull<Value>(reading: Promise<Value>): Promise<Value | null> {
   }
 }
 
-/** Rejects with NotNow where it takes longer; what comes of it then nobody hears. */
+/** Rejects with TemporarilyUnavailable where it takes longer; what comes of it then nobody hears. */
 async function within<Value>(ms: number, work: Promise<Value>): Promise<Value> {
   let timer: ReturnType<typeof setTimeout>
   const late = new Promise<never>((_, reject) => {
