@@ -40,7 +40,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'http/usage': ['platform', 'events', 'read-model', 'cluster', 'http'],
   console: ['events', 'auth', 'http'],
   // Bundled for browsers: of the service its types, and what is pure.
-  'console/page': ['events', 'proofs/merkle/way.ts', 'platform/async', 'service/routes.ts'],
+  'console/page': ['events', 'proofs/merkle/audit-path.ts', 'platform/async', 'service/routes.ts'],
   service: [''],
   cli: [''],
   'main.ts': ['cli', 'platform/user-error.ts'],

@@ -45,10 +45,10 @@ export class Shares {
   constructor(private readonly options: SharesOptions) {}
 
   /**
-   * Works on a request once there is a place for it. Throws the problem 429 where the caller has no
-   * place in time, TemporarilyUnavailable where all together have none, and `aborted` where the client went away
-   * meanwhile. Whatever becomes of the work, the place is free again afterwards; after `restMs` at
-   * least.
+   * Works on a request once there is a place for it. Throws problem 429 if the caller gets no place
+   * in time, TemporarilyUnavailable if there is none for anyone, and `aborted` if the client
+   * disconnects meanwhile. The place is freed once the work has ended, and after `restMs` at the
+   * earliest.
    */
   async take<Value>(
     caller: string,

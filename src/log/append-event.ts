@@ -36,8 +36,8 @@ export async function appendServiceEvent(
     const [row] = await sql<{ position: string; replayed: boolean }[]>`
       select a.position, a.replayed
       from append_event(
-        ${shard}, ${type}, ${EVENT_TYPES[type].version}::smallint, ${SERVICE_SOURCE}, ${idempotencyKey},
-        ${text}, ${hashPayload(text)}, ${ownClock(sql)}
+        ${shard}, ${type}, ${EVENT_TYPES[type].version}::smallint, ${SERVICE_SOURCE},
+        ${idempotencyKey}, ${text}, ${hashPayload(text)}, ${ownClock(sql)}
       ) a`
     return row!
   }

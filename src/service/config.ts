@@ -45,7 +45,7 @@ const DEFAULT_BODY_LIMIT_BYTES = 16 * 1024 * 1024
  * One event to so many takes this thread 150 ms: at one a second they get each, and requests are
  * served. Measured in docs/audit.md.
  */
-const DEFAULT_MAX_FOLLOWERS = 5_000
+const DEFAULT_MAX_SUBSCRIBERS = 5_000
 /** Longer than the 60 s of common balancers: the one that closes first must not be the server. */
 export const DEFAULT_IDLE_SECONDS = 90
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
@@ -128,7 +128,15 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     bodyLimitBytes: integer('TALLYBOOK_BODY_LIMIT_BYTES', DEFAULT_BODY_LIMIT_BYTES, 1_024, 2 ** 28),
     idleTimeoutSeconds: integer('TALLYBOOK_IDLE_TIMEOUT_SECONDS', DEFAULT_IDLE_SECONDS, 5, 255),
     unknownTokens: integer('TALLYBOOK_UNKNOWN_TOKENS', 30, 1, 1_000_000_000),
-    maxSubscribers: integer('TALLYBOOK_MAX_FOLLOWERS', DEFAULT_MAX_FOLLOWERS, 1, 1_000_000),
+    maxSubscribers: integer(
+      // The old name of versions before 0.2.
+      text('TALLYBOOK_MAX_SUBSCRIBERS') === null
+        ? 'TALLYBOOK_MAX_FOLLOWERS'
+        : 'TALLYBOOK_MAX_SUBSCRIBERS',
+      DEFAULT_MAX_SUBSCRIBERS,
+      1,
+      1_000_000,
+    ),
     metricsToken: token('TALLYBOOK_METRICS_TOKEN'),
     metricsAddress: address('TALLYBOOK_METRICS_ADDRESS'),
     logOrigin: origin('TALLYBOOK_LOG_ORIGIN'),

@@ -1,8 +1,8 @@
 import { expect, test } from 'bun:test'
-import { SingleFlight } from '../../src/log/heads.ts'
 import type { Line } from '../../src/log/subscriptions/event-line.ts'
 import { type LineSource, takeNextByTime } from '../../src/log/subscriptions/merge-by-time.ts'
-import { Semaphore } from '../../src/platform/async/turns.ts'
+import { Semaphore } from '../../src/platform/async/semaphore.ts'
+import { SingleFlight } from '../../src/platform/async/single-flight.ts'
 
 const line = (shard: number, position: number, recordedAt: string): Line => ({
   shard,

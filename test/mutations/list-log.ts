@@ -23,7 +23,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
   {
     name: 'stale-catalog-kept',
     file: 'src/log/append.ts',
-    find: '      for (const flush of batch) flush.resolveWith(catalog)\n',
+    find: '      for (const flush of batch) flush.attributeWith(catalog)\n',
     replace: '',
     harm: 'After a change by another instance flushes count for the group a key had before.',
     tests: ['test/log/stale-catalog', 'test/log'],

@@ -29,7 +29,7 @@ export const READ_MUTATIONS: readonly Mutation[] = [
   {
     name: 'help-put-off',
     file: 'src/read-model/projector/shard-projector.ts',
-    find: 'if (this.#waiters.size === 0) this.#awaitedSince = performance.now()',
+    find: 'if (this.#waitList.size === 0) this.#awaitedSince = performance.now()',
     replace: 'this.#awaitedSince = performance.now()',
     harm: 'While another instance hangs, reads that come each second are all answered 503.',
     tests: ['test/read-model/projector/helped-readers', 'test/cluster'],

@@ -86,7 +86,7 @@ async function orNull<Value>(reading: Promise<Value>): Promise<Value | null> {
   }
 }
 
-/** Rejects with TemporarilyUnavailable where it takes longer; what comes of it then nobody hears. */
+/** Rejects with TemporarilyUnavailable after `ms`; the late outcome is dropped. */
 async function within<Value>(ms: number, work: Promise<Value>): Promise<Value> {
   let timer: ReturnType<typeof setTimeout>
   const late = new Promise<never>((_, reject) => {

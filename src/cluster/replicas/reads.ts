@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import { Semaphore, SemaphoreTimeout } from '../../platform/async/turns.ts'
+import { Semaphore, SemaphoreTimeout } from '../../platform/async/semaphore.ts'
 import { INTERVALS, type Intervals } from '../../platform/intervals.ts'
 import { readPlacement } from '../../platform/postgres/citus/distribute.ts'
 import { TemporarilyUnavailable } from '../../platform/postgres/errors.ts'

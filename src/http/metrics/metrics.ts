@@ -70,9 +70,14 @@ export class Metrics {
     ['shard'],
   )
   readonly #instances = this.#gauge('tallybook_instances', 'Instances that run on the database')
-  readonly #owns = this.#gauge(
-    'tallybook_tends',
+  readonly #owned = this.#gauge(
+    'tallybook_shard_owned',
     '1 for a shard that this instance folds and signs, else 0',
+    ['shard'],
+  )
+  readonly #tends = this.#gauge(
+    'tallybook_tends',
+    'The same as tallybook_shard_owned, which replaces it',
     ['shard'],
   )
   readonly #replicaReads = new Counter({
@@ -146,7 +151,9 @@ export class Metrics {
     this.#instances.set(instances.count)
     for (const [shard, size] of this.sources.treeSizes().entries()) {
       this.#treeSize.set({ shard: String(shard) }, size)
-      this.#owns.set({ shard: String(shard) }, instances.owns(shard) ? 1 : 0)
+      const owned = instances.owns(shard) ? 1 : 0
+      this.#owned.set({ shard: String(shard) }, owned)
+      this.#tends.set({ shard: String(shard) }, owned)
     }
     for (const { number, state, lag } of this.sources.replicas) {
       const replica = String(number)

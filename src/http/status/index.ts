@@ -47,6 +47,8 @@ export function statusRoute(guard: ReturnType<typeof auth>, options: Options) {
         database,
         instances: rows.map(({ migration: _, gone: __, ...row }) => ({
           ...row,
+          owned_shards: instances.shardsOf(row.id),
+          // Its name in versions before 0.2.
           tends: instances.shardsOf(row.id),
         })),
         replicas: options.reads.replicas.map(({ state, why, since, lag }) => ({
@@ -111,13 +113,17 @@ const detail = describe({
             started_at: Type.String({ format: 'date-time' }),
             seen_at: Type.String({
               format: 'date-time',
-              description: 'When it gave a sign of life last: it does each second',
+              description: 'When it last sent a heartbeat, which it does each second',
             }),
             live: Type.Boolean({
               description: 'false: it was silent for 3 s. It is listed for ten minutes more',
             }),
-            tends: Type.Array(Type.Integer(), {
+            owned_shards: Type.Array(Type.Integer(), {
               description: 'The shards that it folds and signs, as the answering instance sees it',
+            }),
+            tends: Type.Array(Type.Integer(), {
+              deprecated: true,
+              description: 'The same as `owned_shards`, which replaces it',
             }),
           }),
         ),
@@ -146,6 +152,7 @@ const detail = describe({
           started_at: '2026-01-31T12:00:00.000Z',
           seen_at: '2026-01-31T12:30:00.250Z',
           live: true,
+          owned_shards: [0],
           tends: [0],
         },
       ],

@@ -17,8 +17,9 @@ const RETRY_MS = 5
  * Appends a CatalogChanged to shard 0 and gives its position, or null where `decide` found nothing
  * to change. When it returns, every later flush on any instance is resolved with the change.
  *
- * A change that another instance made meanwhile is folded first and `decide` asked again: each turn
- * some instance gets its change in. Throws TemporarilyUnavailable where it is never this one's turn.
+ * If another instance has changed the catalog meanwhile, its change is folded first and `decide` is
+ * called again; one instance succeeds each time. Throws TemporarilyUnavailable if this one never
+ * does.
  */
 export async function changeCatalog(
   sql: Sql,

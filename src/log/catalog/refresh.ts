@@ -47,7 +47,7 @@ async function foldChanges(sql: Sql, catalog: Catalog): Promise<void> {
   if (catalog.position < newest) throw new TemporarilyUnavailable('no answer')
 }
 
-/** Throws TemporarilyUnavailable for what newer code has written: an instance of that can take what comes here. */
+/** Throws TemporarilyUnavailable for an event of a newer release, whose instances can answer. */
 function decodeChange(version: number, payload: string): CatalogChange {
   try {
     const event = decodeEvent('CatalogChanged', version, payload)

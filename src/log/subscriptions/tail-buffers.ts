@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { Positions } from '../../events/positions.ts'
+import { SingleFlight } from '../../platform/async/single-flight.ts'
 import { isUnavailable } from '../../platform/postgres/errors.ts'
-import { SingleFlight } from '../heads.ts'
 import type { Line } from './event-line.ts'
 import { ShardTail, type TailBufferOptions } from './tail-buffer.ts'
 
@@ -40,7 +40,7 @@ export type TailBuffersOptions = {
  * read while nobody follows.
  */
 export class TailBuffers {
-  readonly heads: SingleFlight
+  readonly heads: SingleFlight<Positions>
   readonly #tails: ShardTail[]
   readonly #subscribers = new Set<Subscriber>()
   /** Those whose turn to be woken is yet to come. */

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { Positions } from '../../events/positions.ts'
 import type { AppendedServiceEvent } from '../../log/append-event.ts'
-import { Semaphore } from '../../platform/async/turns.ts'
+import { Semaphore } from '../../platform/async/semaphore.ts'
 import type { Pools } from '../../platform/postgres/pool.ts'
 import { areCurrent } from '../../read-model/projector/checkpoint.ts'
 import type { Projector } from '../../read-model/projector/projector.ts'

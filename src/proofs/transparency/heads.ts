@@ -105,8 +105,8 @@ export class TreeHeads {
   /**
    * Adopts the heads that others have published, and signs a newer one of each shard that has grown
    * and `signs`, in one bounded step a shard; says whether more is left. Gives what went wrong by
-   * shard: TreeChanged, TreesDiverged, a full disk, the database away. Such a shard keeps the head it
-   * has.
+   * shard: TreeChanged, TreesDiverged, a full disk, the database unavailable. Such a shard keeps
+   * the head it has.
    */
   async signGrown(
     signs: (shard: number) => boolean = () => true,

@@ -1,8 +1,8 @@
 import type { Logger } from 'pino'
 import type { Positions } from '../../events/positions.ts'
 import type { AppendedBatch } from '../../log/append.ts'
-import { SingleFlight } from '../../log/heads.ts'
 import { readHeads } from '../../log/read.ts'
+import { SingleFlight } from '../../platform/async/single-flight.ts'
 import { INTERVALS, type Intervals } from '../../platform/intervals.ts'
 import { Outages } from '../../platform/postgres/outages.ts'
 import type { Pools } from '../../platform/postgres/pool.ts'
@@ -28,7 +28,7 @@ export class Projector {
   readonly #current: ShardProjector[]
   readonly #usage: ShardProjector[]
   readonly #snapshots: ShardProjector[]
-  readonly #heads: SingleFlight
+  readonly #heads: SingleFlight<Positions>
 
   constructor(
     pools: Pools,

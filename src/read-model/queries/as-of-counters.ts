@@ -33,9 +33,9 @@ const CATCH_UP = 20_000
 const AHEAD = 32
 
 /**
- * What was counted up to these positions: the newest snapshots before them, and a fold of what the
- * log has between. Throws TemporarilyUnavailable where there are too few snapshots yet, and where only newer code
- * can read what is between.
+ * Returns what was counted up to these positions: the newest snapshots before them, plus a fold of
+ * the events since. Throws TemporarilyUnavailable while there are too few snapshots, and if only a
+ * newer release can read the events.
  */
 export async function readAsOf(
   transaction: Transaction,

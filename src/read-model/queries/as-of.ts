@@ -1,6 +1,6 @@
 import type { Positions } from '../../events/positions.ts'
 import { readHeads, readPositionAt, readRecordedAt } from '../../log/read.ts'
-import { Semaphore } from '../../platform/async/turns.ts'
+import { Semaphore } from '../../platform/async/semaphore.ts'
 import {
   type Fragment,
   inSnapshot,

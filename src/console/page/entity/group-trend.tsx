@@ -1,4 +1,4 @@
-import { Semaphore } from '../../../platform/async/turns.ts'
+import { Semaphore } from '../../../platform/async/semaphore.ts'
 import { api, unwrap } from '../api.ts'
 import { type AsOf, isPast, useAsOf } from '../as-of.ts'
 import { Sparkline } from '../parts/sparkline.tsx'
