@@ -29,8 +29,8 @@ afterEach(async () => {
 })
 
 /** Opens all connections of a pool; gives how many they are. */
-async function useAll(name: (typeof NAMES)[number]): Promise<number> {
-  const pool = pools[name]
+async function useAll(name: (typeof NAMES)[number], opened = pools): Promise<number> {
+  const pool = opened[name]
   const held = await Promise.all(
     Array.from({ length: pool.options.max }, async () => pool.reserve()),
   )
@@ -108,18 +108,26 @@ test('with one connection that is lost the idle ones go that may be lost with it
 })
 
 test('where one is waited for that the server works on, the idle ones stay', async () => {
-  const readPids = async () => {
-    const rows = await database.owner<{ pid: number }[]>`
-      select a.pid from pg_stat_activity a
-      where a.datname = current_database() and a.application_name like 'tallybook %'
-      order by a.pid`
-    return rows.map(({ pid }) => pid)
+  // Time enough for a loaded machine to answer whether it works on it.
+  const patient = openPools(database.address, 1, { silentAfterMs: 1_000 })
+  try {
+    await Promise.all(NAMES.map((name) => useAll(name, patient)))
+    const before = await readPids()
+    // Several times as long as silence is borne.
+    await patient.control`select pg_sleep(3)`
+    expect(await readPids()).toEqual(before)
+  } finally {
+    await patient.close()
   }
-  const before = await readPids()
-  // Several times as long as silence is borne.
-  await pools.control`select pg_sleep(1)`
-  expect(await readPids()).toEqual(before)
 })
+
+async function readPids(): Promise<number[]> {
+  const rows = await database.owner<{ pid: number }[]>`
+    select a.pid from pg_stat_activity a
+    where a.datname = current_database() and a.application_name like 'tallybook %'
+    order by a.pid`
+  return rows.map(({ pid }) => pid)
+}
 
 test('a connection is given up whose server waits for what follows a lost answer', async () => {
   way.begin('swallow answers', 'project')

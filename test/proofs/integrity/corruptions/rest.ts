@@ -92,6 +92,7 @@ export const OTHER_CORRUPTIONS = [
         {
           change: 'one byte',
           value: () => 'set_byte(hashes, 96, get_byte(hashes, 96) # 1)',
+          where: 'shard = 0 and level = 0 and number = 0',
           foundBy: 'leaf',
           at: "'0/3'",
         },
@@ -100,7 +101,7 @@ export const OTHER_CORRUPTIONS = [
             'one byte of a leaf that has a root',
             'set_byte(hashes, 96, 1 # get_byte(hashes, 96))',
           ),
-          where: 'shard = 0 and level = 0',
+          where: 'shard = 0 and level = 0 and number = 0',
           at: "concat('tiles ', shard, '/1/0')",
         },
         {
