@@ -24,7 +24,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   proofs: CORE,
   'proofs/merkle': [],
   'proofs/transparency': [...CORE, 'proofs/merkle'],
-  'proofs/integrity': ['platform', 'events', 'proofs/merkle'],
+  'proofs/integrity': ['platform', 'events', 'log', 'proofs/merkle', 'proofs/verifier'],
   // Shares nothing with what it checks but what a byte means.
   'proofs/verifier': ['events', 'proofs/merkle'],
   'proofs/verifier/sources': [

@@ -126,11 +126,6 @@ export function isMissingSchema(error: unknown): boolean {
   return code === '3F000' || code === '42P01'
 }
 
-/** True where a value could not be read as what a statement took it for (class 22). */
-export function isDataError(error: unknown): boolean {
-  return codeOf(error)?.startsWith('22') ?? false
-}
-
 /** True for what a server has said itself, and not the way to it. */
 export function isSaidByServer(error: unknown): boolean {
   return /^\d[0-9A-Z]{4}$/.test(codeOf(error) ?? '')

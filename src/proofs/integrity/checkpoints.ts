@@ -2,7 +2,7 @@ import { type Sql, type Transaction, transact } from '../../platform/postgres/po
 import { MAX_PROBLEMS, type Problem } from './problem.ts'
 
 /** Where the live generation of a projection stands in a shard. */
-export type Standing = { generation: number; position: number }
+export type LiveCheckpoint = { generation: number; position: number }
 
 /** A projection that there should be, and the version of its fold. */
 type Known = { projection: string; version: number }
@@ -11,11 +11,11 @@ type Known = { projection: string; version: number }
  * Every live generation's checkpoint in one shard, by projection; those left out that another
  * version has folded.
  */
-export async function readStandings(
+export async function readLiveCheckpoints(
   sql: Sql | Transaction,
   shard: number,
   known: readonly Known[],
-): Promise<Map<string, Standing>> {
+): Promise<Map<string, LiveCheckpoint>> {
   const rows = await sql<{ projection: string; generation: number; position: string }[]>`
     select c.projection, c.generation, c.position
     from checkpoints c
@@ -34,7 +34,7 @@ export async function readStandings(
  * What was found in a generation's rows while it was live. Once a rebuild has replaced it they are
  * taken away, and nothing about them is a problem.
  */
-export async function whileLive(
+export async function ifStillLive(
   sql: Sql | Transaction,
   projection: string,
   generation: number,

@@ -1,45 +1,161 @@
+import type { DigestValue } from '../../events/digest.ts'
 import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
-import { MAX_PROBLEMS, type Problem } from './problem.ts'
-import type { RefoldTable, Target } from './refold.ts'
+import { compareKeys } from '../verifier/exact-sums.ts'
+import { type Check, MAX_PROBLEMS, type Problem } from './problem.ts'
+import type { ProjectionTable, Target } from './tables.ts'
+
+const TIMES = ['quarter', 'ended_at']
+const TEXTS = ['token_hash', 'name']
+
+/** Which rows `t` to compare, in SQL; its parameters start at $3. */
+export type RowRange = { condition: string; parameters: (string | number)[] }
+
+/** A row as text, a value per column; null for SQL's null. */
+type FoundRow = readonly (string | null)[]
 
 /**
- * Rows of a projection's table that differ from those folded here (in `folded`, `refold_<name>` if
- * absent): missing and extra ones too.
+ * Compares the rows of a projection's table with those that the log yields, which have to be in the
+ * order of their keys. Reports rows that differ, are missing, or should not exist. Rows arrive as a
+ * stream, so memory does not grow with the table.
  */
-export async function compareTable(
+export async function compareRows(
   sql: Sql | Transaction,
-  table: Pick<RefoldTable, 'name' | 'columns' | 'key' | 'isSharded' | 'comparedWhere'>,
+  table: ProjectionTable,
   { shard, generation }: Target,
-  folded = `refold_${table.name}`,
+  expected: Iterable<readonly DigestValue[]>,
+  range: RowRange = { condition: 'true', parameters: [] },
 ): Promise<Problem[]> {
-  const { name, key, isSharded, comparedWhere = 'true' } = table
-  const values = Object.keys(table.columns).filter((column) => !key.includes(column))
-  const valuesOf = (alias: string) => values.map((value) => `${alias}.${value}`).join(', ')
-  const textOf = (alias: string) =>
-    `case when ${alias}.is_there then
-      (select row_to_json(v)::text from (select ${valuesOf(alias)}) v)
-    end`
-  const rows = await sql.unsafe<CompareRow[]>(
-    `
-    select concat_ws('/', ${key.join(', ')}) as key, ${textOf('r')} as expected,
-      ${textOf('f')} as found
-    from (select true as is_there, r.* from ${folded} r) r
-      full join (
-        select true as is_there, f.*
-        from ${name} f
-        where f.generation = $1 ${isSharded ? 'and f.shard = $2' : ''} and ${comparedWhere}
-      ) f using (${key.join(', ')})
-    where (r.is_there, ${valuesOf('r')}) is distinct from (f.is_there, ${valuesOf('f')})
-    order by ${key.join(', ')}
-    limit ${MAX_PROBLEMS}`,
-    isSharded ? [generation, shard] : [generation],
-  )
-  return rows.map(({ key: at, expected, found }) => ({
-    check: 'refold',
-    at: `${name} ${isSharded ? `${shard}/` : ''}${at}`,
-    expected: expected ?? 'no row',
-    found: found ?? 'no row',
-  }))
+  const columns = [...table.key, ...table.values]
+  const order = table.key.map((column) => `t.${column}${isText(column) ? ' collate "C"' : ''}`)
+  const rows = sql
+    .unsafe(
+      `
+      select ${columns.map(toText).join(', ')}
+      from ${table.name} t
+      where t.generation = $1 and ${table.isSharded ? 't.shard = $2' : '$2::integer is not null'}
+        and ${range.condition}
+      order by ${order.join(', ')}`,
+      [generation, shard, ...range.parameters],
+    )
+    .raw()
+  const place = (row: FoundRow) => {
+    const names = table.key.map((column, i) =>
+      TIMES.includes(column) ? toTimestamp(row[i]!) : row[i],
+    )
+    return `${table.name} ${[...(table.isSharded ? [shard] : []), ...names].join('/')}`
+  }
+  return mergeRows(rows, expected, { ...table, check: 'refold', place })
 }
 
-type CompareRow = { key: string; expected: string | null; found: string | null }
+/** How two lists of rows are compared, and what a difference is called. */
+export type Comparison = Pick<ProjectionTable, 'key' | 'values'> & {
+  check: Check
+  /** Where a row is, which may have more columns than are compared. */
+  place: (row: FoundRow) => string
+}
+
+/** Compares rows as they arrive with expected ones; both in the order of their keys. */
+export async function mergeRows(
+  rows: { forEach(take: (row: unknown) => void): Promise<unknown> },
+  expected: Iterable<readonly DigestValue[]>,
+  comparison: Comparison,
+): Promise<Problem[]> {
+  const merge = new Merge(comparison, expected[Symbol.iterator]())
+  await rows.forEach((row) => {
+    // The driver's types do not know rows that are lists of columns.
+    merge.take((row as (Buffer | null)[]).map((value) => value?.toString() ?? null))
+  })
+  return merge.end()
+}
+
+const isText = (column: string) => TEXTS.includes(column)
+
+/** A column as a fold has it: times as RFC 3339 in UTC with microseconds. */
+const toText = (column: string) =>
+  TIMES.includes(column)
+    ? `to_char(t.${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')`
+    : `t.${column}::text`
+
+/** A merge of expected and found rows by their keys. */
+class Merge {
+  readonly #problems: Problem[] = []
+  readonly #columns: number
+  #next: readonly DigestValue[] | null
+
+  constructor(
+    private readonly comparison: Comparison,
+    private readonly expected: Iterator<readonly DigestValue[]>,
+  ) {
+    this.#columns = comparison.key.length + comparison.values.length
+    this.#next = this.#advance()
+  }
+
+  take(found: FoundRow): void {
+    while (this.#next !== null) {
+      const order = this.#compareKeys(this.#next, found)
+      if (order > 0) break
+      const expected = this.#next
+      this.#next = this.#advance()
+      if (order < 0) {
+        this.#report(expected, null)
+        continue
+      }
+      if (!this.#isEqual(expected, found)) this.#report(expected, found)
+      return
+    }
+    this.#report(null, found)
+  }
+
+  end(): Problem[] {
+    for (; this.#next !== null; this.#next = this.#advance()) this.#report(this.#next, null)
+    return this.#problems
+  }
+
+  #advance(): readonly DigestValue[] | null {
+    const { done, value } = this.expected.next()
+    return done ? null : value
+  }
+
+  #isEqual(expected: readonly DigestValue[], found: FoundRow): boolean {
+    for (let i = 0; i < this.#columns; i++) if (toFound(expected[i]!) !== found[i]) return false
+    return true
+  }
+
+  #compareKeys(expected: readonly DigestValue[], found: FoundRow): number {
+    for (const [i, column] of this.comparison.key.entries()) {
+      const isName = isText(column) || TIMES.includes(column)
+      const order = isName
+        ? compareKeys(String(expected[i]), found[i]!)
+        : Number(expected[i]) - Number(found[i])
+      if (order !== 0) return order
+    }
+    return 0
+  }
+
+  #report(expected: readonly DigestValue[] | null, found: FoundRow | null): void {
+    if (this.#problems.length >= MAX_PROBLEMS) return
+    const { check, place } = this.comparison
+    this.#problems.push({
+      check,
+      at: place(expected?.map(toFound) ?? found!),
+      expected: expected === null ? 'no row' : this.#describe(expected.map(toFound)),
+      found: found === null ? 'no row' : this.#describe(found),
+    })
+  }
+
+  /** `{"requests":10,"successes":9}` */
+  #describe(row: FoundRow): string {
+    const { key, values } = this.comparison
+    const members = values.map((column, i) => {
+      const value = row[key.length + i] ?? null
+      const isNumber = !isText(column) && !TIMES.includes(column)
+      return `"${column}":${isNumber ? value : JSON.stringify(value)}`
+    })
+    return `{${members.join(',')}}`
+  }
+}
+
+const toFound = (value: DigestValue) => (value === null ? null : String(value))
+
+/** `2026-01-31 12:15:00+00` of `2026-01-31T12:15:00.000000+00:00`, as PostgreSQL shows it. */
+const toTimestamp = (time: string) => time.replace('T', ' ').replace(/\.?0*\+00:00$/, '+00')

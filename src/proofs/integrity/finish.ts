@@ -1,10 +1,10 @@
 import { type Sql, type Transaction, transact } from '../../platform/postgres/pool.ts'
-import { type Standing, whileLive } from './checkpoints.ts'
-import { compareTable } from './compare.ts'
+import type { LiveCheckpoint } from './checkpoints.ts'
+import type { ProjectionGroup } from './groups/group.ts'
 import { checkParked } from './parked.ts'
 import type { Problem, Problems } from './problem.ts'
-import type { Refold, Target } from './refold.ts'
 import { type CatalogWalk, checkCatalogPosition } from './shards.ts'
+import type { Target } from './tables.ts'
 import { checkTiles } from './tiles.ts'
 import type { Walk } from './walk.ts'
 
@@ -12,9 +12,11 @@ import type { Walk } from './walk.ts'
 const RETRY_MS = 200
 const TRIES = 15
 
+type Checkpoints = ReadonlyMap<string, LiveCheckpoint>
+
 /**
  * The end of a shard's walk: in one snapshot, folds what is missing to the checkpoints and compares
- * all that readers see.
+ * everything that readers see.
  */
 export async function finishShard(
   sql: Sql,
@@ -22,12 +24,6 @@ export async function finishShard(
   catalog: CatalogWalk,
   problems: Problems,
 ): Promise<void> {
-  for (const refold of walk.folded.keys()) {
-    const target = walk.targetOf(refold)
-    if (!target || !refold.compareClosed) continue
-    const found = await refold.compareClosed(sql, target)
-    problems.add(await whileLive(sql, refold.projection, target.generation, found))
-  }
   for (let tries = 1; ; tries++) {
     const found = await transact(sql, 'isolation level repeatable read', (transaction) =>
       compareAll(transaction, walk, catalog, tries === TRIES),
@@ -41,8 +37,9 @@ export async function finishShard(
 }
 
 /**
- * Null where a projection stands before what is folded of it, or before one that moves with it, but
- * for the last try: a rebuilt generation goes live a moment behind the one before.
+ * Returns null (try again) if a checkpoint is behind our fold, or behind another projection of its
+ * group. A rebuilt generation can briefly go live behind its predecessor; the last try reports it
+ * instead.
  */
 async function compareAll(
   transaction: Transaction,
@@ -51,49 +48,40 @@ async function compareAll(
   isLastTry: boolean,
 ): Promise<Problem[] | null> {
   const { shard, folded } = walk
-  const standings = await walk.finish(transaction)
-  const targets = [...folded.keys()].map((refold) => ({ refold, target: walk.targetOf(refold) }))
-  const positionOf = ({ projection }: Refold) => standings.get(projection)?.position ?? -1
-  const isBehind = (refold: Refold) => positionOf(refold) < folded.get(refold)!
-  const apart = [...folded.keys()].filter((refold) => isApart(refold, folded.keys(), standings))
-  const isOdd = apart.length > 0 || targets.some(({ refold, target }) => target && isBehind(refold))
-  if (isOdd && !isLastTry) return null
-
-  const foldedUpTo = Math.max(-1, ...[...standings.values()].map(({ position }) => position))
+  const checkpoints = await walk.finish(transaction)
+  const lagging = [...folded].flatMap(([group, position]) =>
+    laggingOf(group, position, checkpoints),
+  )
+  if (lagging.length > 0 && !isLastTry) return null
+  const foldedThrough = Math.max(-1, ...[...checkpoints.values()].map(({ position }) => position))
   const problems = [
     ...(await checkTiles(transaction, shard)),
     ...(await checkCatalogPosition(transaction, shard, catalog)),
-    ...(await checkParked(transaction, shard, foldedUpTo)),
+    ...(await checkParked(transaction, shard, walk.unreadable, foldedThrough)),
+    ...lagging.map(({ projection, expected }) =>
+      wrongCheckpoint(shard, projection, checkpoints.get(projection)!, expected),
+    ),
   ]
-  for (const { refold, target } of targets) {
-    // A checkpoint that is missing is told of by the check of the checkpoints.
-    if (target === null) continue
-    if (isBehind(refold)) {
-      problems.push(wrongCheckpoint(refold, target, positionOf(refold), folded.get(refold)!))
-    } else if (apart.includes(refold)) {
-      problems.push(wrongCheckpoint(refold, target, positionOf(refold), foldedUpTo))
-    } else problems.push(...(await compareOne(transaction, walk, refold, target, standings)))
+  const names = new Set(lagging.map(({ projection }) => projection))
+  for (const group of folded.keys()) {
+    problems.push(...(await compareGroup(transaction, walk, group, checkpoints, names)))
   }
   return problems
 }
 
-/** True where other projections of its track, which move with it, are further on. */
-function isApart(
-  refold: Refold,
-  all: Iterable<Refold>,
-  standings: ReadonlyMap<string, Standing>,
-): boolean {
-  const own = standings.get(refold.projection)?.position
-  return [...all].some(({ projection, group }) => {
-    const other = standings.get(projection)?.position
-    return group === refold.group && own !== undefined && other !== undefined && other > own
+/** Projections whose checkpoint is behind `position`, to which their group is folded. */
+const laggingOf = ({ projections }: ProjectionGroup, position: number, checkpoints: Checkpoints) =>
+  projections.flatMap(({ projection }) => {
+    const checkpoint = checkpoints.get(projection)
+    // The check of the checkpoints reports one that is missing.
+    if (checkpoint === undefined || checkpoint.position >= position) return []
+    return [{ projection, expected: position }]
   })
-}
 
 const wrongCheckpoint = (
-  { projection }: Refold,
-  { shard, generation }: Target,
-  position: number,
+  shard: number,
+  projection: string,
+  { generation, position }: LiveCheckpoint,
   expected: number,
 ): Problem => ({
   check: 'checkpoints',
@@ -102,36 +90,38 @@ const wrongCheckpoint = (
   found: `position ${position}`,
 })
 
-async function compareOne(
+async function compareGroup(
   transaction: Transaction,
   walk: Walk,
-  refold: Refold,
-  target: Target,
-  standings: ReadonlyMap<string, Standing>,
+  group: ProjectionGroup,
+  checkpoints: Checkpoints,
+  lagging: ReadonlySet<string>,
 ): Promise<Problem[]> {
-  const { position } = standings.get(refold.projection)!
-  const problems = await compareTables(transaction, refold, target, position)
+  const compared = [...walk.targetsOf(group)].filter(([projection]) => !lagging.has(projection))
+  const position = walk.folded.get(group)!
+  const problems = await compareTables(transaction, group, compared, position)
   if (problems.length === 0) return []
-  // Maybe the rows are right and the checkpoint is not: then they are where others are.
-  const others = [...standings.values()].map((standing) => standing.position)
+  // Perhaps the rows are right and the checkpoint is not: then they are where others are.
+  const others = [...checkpoints.values()].map((checkpoint) => checkpoint.position)
   for (const other of [...new Set(others)].filter((at) => at > position).sort((a, b) => a - b)) {
-    await walk.extend(transaction, refold, other)
-    if ((await compareTables(transaction, refold, target, other)).length > 0) continue
-    return [wrongCheckpoint(refold, target, position, other)]
+    await walk.extend(transaction, group, other)
+    if ((await compareTables(transaction, group, compared, other)).length > 0) continue
+    return compared.map(([projection]) =>
+      wrongCheckpoint(walk.shard, projection, checkpoints.get(projection)!, other),
+    )
   }
   return problems
 }
 
 async function compareTables(
   transaction: Transaction,
-  refold: Refold,
-  target: Target,
+  group: ProjectionGroup,
+  compared: readonly (readonly [string, Target])[],
   position: number,
 ): Promise<Problem[]> {
   const problems: Problem[] = []
-  for (const table of refold.tables) {
-    if (table.isShown === false) continue
-    problems.push(...(await compareTable(transaction, table, target)))
+  for (const [projection, target] of compared) {
+    problems.push(...(await group.compare(transaction, projection, target, position)))
   }
-  return [...problems, ...((await refold.compareEnd?.(transaction, target, position)) ?? [])]
+  return problems
 }

@@ -1,6 +1,6 @@
 import type { Sql } from '../../platform/postgres/pool.ts'
 import { MAX_PROBLEMS, type Problem } from './problem.ts'
-import type { TableKey } from './refold.ts'
+import type { ProjectionTable } from './tables.ts'
 
 /**
  * Rows that no reader sees and no projector writes: of a shard or a generation that isn't there.
@@ -8,7 +8,7 @@ import type { TableKey } from './refold.ts'
 export async function checkOwners(
   sql: Sql,
   projection: string,
-  table: TableKey,
+  table: Pick<ProjectionTable, 'name' | 'key' | 'isSharded'>,
 ): Promise<Problem[]> {
   const shard = !table.isSharded ? `'-'` : 't.shard'
   const rows = await sql.unsafe<{ key: string; generation: number }[]>(

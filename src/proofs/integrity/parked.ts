@@ -2,33 +2,33 @@ import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
 import { MAX_PROBLEMS, type Problem } from './problem.ts'
 
 /**
- * The events that are parked are those that can't be read, for the same reason, as far as the shard
- * was folded; in the snapshot of `sql`.
+ * The parked events of a shard are those that cannot be read (their reasons, by position), as far
+ * as the shard was folded, in the snapshot of `sql`.
  */
 export async function checkParked(
   sql: Transaction,
   shard: number,
+  unreadable: ReadonlyMap<number, string>,
   folded: number,
 ): Promise<Problem[]> {
-  const rows = await sql<{ position: string; expected: string | null; found: string | null }[]>`
-    select position, u.reason as expected, p.reason as found
-    from (
-      select * from unreadable u
-      where u.shard = ${shard} and u.position <= ${folded} and u.reason is not null
-    ) u
-      full join (
-        select * from parked_events p where p.shard = ${shard}
-      ) p using (position)
-    where u.reason is distinct from p.reason
-    order by position
-    limit ${MAX_PROBLEMS}`
-  return rows.map(({ position, expected, found }) => ({
-    check: 'parked',
-    at: `${shard}/${position}`,
-    expected: expected === null ? 'not parked' : `parked: ${expected}`,
-    found: found === null ? 'not parked' : `parked: ${found}`,
-  }))
+  const rows = await sql<{ position: string; reason: string }[]>`
+    select p.position, p.reason from parked_events p where p.shard = ${shard}`
+  const parked = new Map(rows.map(({ position, reason }) => [Number(position), reason]))
+  const expected = new Map([...unreadable].filter(([position]) => position <= folded))
+  const positions = [...new Set([...expected.keys(), ...parked.keys()])].sort((a, b) => a - b)
+  return positions
+    .filter((position) => expected.get(position) !== parked.get(position))
+    .slice(0, MAX_PROBLEMS)
+    .map((position) => ({
+      check: 'parked',
+      at: `${shard}/${position}`,
+      expected: describe(expected.get(position)),
+      found: describe(parked.get(position)),
+    }))
 }
+
+const describe = (reason: string | undefined) =>
+  reason === undefined ? 'not parked' : `parked: ${reason}`
 
 /** Parked events of shards that aren't there. */
 export async function checkParkedShards(sql: Sql): Promise<Problem[]> {

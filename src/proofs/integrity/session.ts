@@ -22,14 +22,10 @@ export async function openSession(address: ServerAddress): Promise<Session> {
     work_mem: '64MB',
     temp_buffers: '64MB',
     jit: 'off',
-    // No payload comes twice, so remembering what was made of one only costs.
-    enable_memoize: 'off',
   })
   try {
     const [row] = await sql<{ pid: number }[]>`select pg_backend_pid() as pid`
-    for (const file of ['session.sql', 'careful.sql']) {
-      await sql.unsafe(await readFile(join(import.meta.dir, file), 'utf8'))
-    }
+    await sql.unsafe(await readFile(join(import.meta.dir, 'session.sql'), 'utf8'))
     return { sql, cancel: () => void cancelStatement(address, row!.pid) }
   } catch (error) {
     await sql.end({ timeout: 5 })

@@ -2,12 +2,11 @@ import { formatPositions } from '../../events/positions.ts'
 import type { ServerAddress, Sql } from '../../platform/postgres/pool.ts'
 import { checkCheckpoints } from './checkpoints.ts'
 import { finishShard } from './finish.ts'
+import { CHECKED_PROJECTIONS } from './groups/index.ts'
 import { checkIdempotencyKeys } from './idempotency.ts'
 import { checkOwners } from './owners.ts'
 import { checkParkedShards } from './parked.ts'
 import { type Problem, Problems } from './problem.ts'
-import { createRefold } from './refold.ts'
-import { REFOLDS } from './refolds/index.ts'
 import { checkRoots } from './roots.ts'
 import { checkMigrations, checkTokens, checkVerifications } from './rows.ts'
 import { openSession } from './session.ts'
@@ -42,23 +41,18 @@ export async function verifyDatabase(
   signal.addEventListener('abort', cancel)
   try {
     const problems = new Problems()
-    for (const refold of REFOLDS) await createRefold(sql, refold)
     const shards = await readShards(sql)
     const total = shards.reduce((sum, { head }) => sum + head + 1, 0)
     let events = 0
     // Shard 0 comes first, and has the catalog's changes.
     let catalog: CatalogWalk = { walked: -1, lastChange: -1 }
     for (const { shard, head } of shards) {
-      // The catalog's rows belong to no shard: they follow from shard 0.
-      const refolds = REFOLDS.filter(
-        ({ tables }) => shard === 0 || tables.some(({ isSharded }) => isSharded),
-      )
-      const walk = new Walk(sql, shard, { refolds, problems, signal })
+      const walk = new Walk(sql, shard, { problems, signal })
       await walk.check(head, (checked) => {
         events += checked
         onProgress(events, total)
       })
-      await walk.follow()
+      await walk.catchUp()
       if (shard === 0) catalog = { walked: head, lastChange: walk.lastChange }
       await finishShard(sql, walk, catalog, problems)
       await checkRoots(sql, shard, { problems, signal })
@@ -81,12 +75,9 @@ export async function verifyDatabase(
 async function checkTheRest(sql: Sql, problems: Problems): Promise<void> {
   problems.add(await checkIdempotencyKeys(sql))
   problems.add(await checkShards(sql))
-  problems.add(await checkCheckpoints(sql, REFOLDS))
-  for (const { projection, tables, otherTables = [] } of REFOLDS) {
-    for (const table of [...tables, ...otherTables]) {
-      if ('isShown' in table && table.isShown === false) continue
-      problems.add(await checkOwners(sql, projection, table))
-    }
+  problems.add(await checkCheckpoints(sql, CHECKED_PROJECTIONS))
+  for (const { projection, tables } of CHECKED_PROJECTIONS) {
+    for (const table of tables) problems.add(await checkOwners(sql, projection, table))
   }
   problems.add(await checkParkedShards(sql))
   problems.add(await checkTokens(sql))

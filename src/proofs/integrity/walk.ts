@@ -1,51 +1,59 @@
+import { PayloadError } from '../../events/columns.ts'
+import { decodeEvent, type Event } from '../../events/event.ts'
+import { readHead } from '../../log/read.ts'
+import { type FoldableEvent, visitEvents } from '../../log/visit.ts'
 import { type Sql, type Transaction, transact } from '../../platform/postgres/pool.ts'
-import { readStandings, type Standing, whileLive } from './checkpoints.ts'
+import { ifStillLive, type LiveCheckpoint, readLiveCheckpoints } from './checkpoints.ts'
 import { type Chunk, nextChunk } from './chunk.ts'
 import { checkEvents } from './events.ts'
+import type { ProjectionGroup, Targets } from './groups/group.ts'
+import { CHECKED_PROJECTIONS, createGroups } from './groups/index.ts'
 import { noteIdempotencyKeys } from './idempotency.ts'
-import { loadChunk } from './load-chunk.ts'
 import type { Problems } from './problem.ts'
-import { emptyRefold, foldChunk, type Refold } from './refold.ts'
 import { readLastChange } from './shards.ts'
 
-/** Events that the last transaction of a shard may have to fold: some 0.2 s of a snapshot. */
+/** Events that the last transaction of a shard may have to fold: some 0.1 s of a snapshot. */
 const FEW_EVENTS = 2_000
 
 /**
- * The walk over one shard, from its first event on: checks the events up to a head, and folds each
- * projection anew as far as its checkpoint is. A chunk is a transaction of its own, so no snapshot
- * is held for long and vacuum goes on beside it.
+ * The walk over one shard, from its first event on. It checks the events up to a head, and folds
+ * each group of projections as far as its checkpoint is. A chunk is a transaction of its own, so no
+ * snapshot is held for long and vacuum goes on alongside.
  */
 export class Walk {
   /** Position of the last change of the catalog among the events that were checked. */
   lastChange = -1
-  /** How far each projection is folded here. */
-  readonly folded: Map<Refold, number>
-  #standings = new Map<string, Standing>()
+  /** How far each group is folded here. */
+  readonly folded: Map<ProjectionGroup, number>
+  /** Why an event cannot be read, by position. */
+  readonly unreadable = new Map<number, string>()
+  #checkpoints = new Map<string, LiveCheckpoint>()
+  #head = -1
 
   constructor(
     private readonly sql: Sql,
     readonly shard: number,
-    private readonly of: { refolds: readonly Refold[]; problems: Problems; signal: AbortSignal },
+    private readonly context: { problems: Problems; signal: AbortSignal },
   ) {
-    this.folded = new Map(of.refolds.map((refold) => [refold, -1]))
+    this.folded = new Map(createGroups(shard).map((group) => [group, -1]))
   }
 
-  /** Checks every event up to `head`; tells after each chunk how many there were. */
+  /** Checks every event up to `head`; reports after each chunk how many there were. */
   async check(head: number, onChecked: (events: number) => void): Promise<void> {
     const { sql, shard } = this
-    for (const refold of this.of.refolds) await emptyRefold(sql, refold)
-    this.#standings = await readStandings(sql, shard, this.of.refolds)
+    const { problems, signal } = this.context
+    await this.#readCheckpoints(sql)
     for (let after = -1; after < head; ) {
-      this.of.signal.throwIfAborted()
+      signal.throwIfAborted()
       const limit = Math.min(head, await this.#nextEnd(sql, after))
       const chunk = await nextChunk(sql, shard, after, limit)
       await transact(sql, '', async (transaction) => {
-        this.of.problems.add(await checkEvents(transaction, chunk))
+        problems.add(await checkEvents(transaction, chunk))
         await noteIdempotencyKeys(transaction, chunk)
-        if (shard === 0) await this.#noteLastChange(transaction, chunk)
+        if (shard === 0) {
+          this.lastChange = Math.max(this.lastChange, await readLastChange(transaction, chunk))
+        }
         await this.#fold(transaction, chunk)
-        await this.#close(transaction)
       })
       onChecked(chunk.through - after)
       after = chunk.through
@@ -53,102 +61,131 @@ export class Walk {
   }
 
   /**
-   * Folds on until little is missing to where the checkpoints are now. Gives up where they run
-   * ahead as fast as this follows: then the last transaction takes longer.
+   * Folds on until little is missing to where the checkpoints are now. Gives up if they run ahead
+   * as fast as this follows: then the last transaction takes longer.
    */
-  async follow(): Promise<void> {
+  async catchUp(): Promise<void> {
     let before = Number.POSITIVE_INFINITY
     for (;;) {
-      this.#standings = await readStandings(this.sql, this.shard, this.of.refolds)
-      const missing = Math.max(...[...this.folded].map(([refold, at]) => this.#goalOf(refold) - at))
+      await this.#readCheckpoints(this.sql)
+      const missing = Math.max(...[...this.folded].map(([group, at]) => this.goalOf(group) - at))
       if (missing <= FEW_EVENTS || missing > before * 0.8) return
       before = missing
       for (;;) {
-        this.of.signal.throwIfAborted()
+        this.context.signal.throwIfAborted()
         const chunk = await this.#nextMissing(this.sql)
         if (chunk === null) break
-        await transact(this.sql, '', async (transaction) => {
-          await this.#fold(transaction, chunk)
-          await this.#close(transaction)
-        })
+        await transact(this.sql, '', (transaction) => this.#fold(transaction, chunk))
       }
     }
   }
 
-  /** Folds what is missing to the checkpoints of this transaction's snapshot. */
-  async finish(transaction: Transaction): Promise<ReadonlyMap<string, Standing>> {
-    this.#standings = await readStandings(transaction, this.shard, this.of.refolds)
-    await this.#foldMissing(transaction)
-    return this.#standings
-  }
-
-  /** Folds one projection on to `position`, wherever its checkpoint says that it is. */
-  async extend(transaction: Transaction, refold: Refold, position: number): Promise<void> {
-    const standing = this.#standings.get(refold.projection)
-    if (!standing) return
-    this.#standings = new Map([[refold.projection, { ...standing, position }]])
-    await this.#foldMissing(transaction)
-  }
-
-  /** Where a projection's rows are. Null where it has no checkpoint. */
-  targetOf(refold: Refold): { shard: number; generation: number } | null {
-    const standing = this.#standings.get(refold.projection)
-    return standing ? { shard: this.shard, generation: standing.generation } : null
-  }
-
-  async #foldMissing(transaction: Transaction): Promise<void> {
+  /** Folds what is missing to the checkpoints in this transaction's snapshot, and returns those. */
+  async finish(transaction: Transaction): Promise<ReadonlyMap<string, LiveCheckpoint>> {
+    await this.#readCheckpoints(transaction)
     for (;;) {
       const chunk = await this.#nextMissing(transaction)
-      if (chunk === null) return
+      if (chunk === null) return this.#checkpoints
       await this.#fold(transaction, chunk)
     }
   }
 
-  #goalOf(refold: Refold): number {
-    return this.#standings.get(refold.projection)?.position ?? -1
+  /** Folds one group on to `position`, whatever its checkpoints say. */
+  async extend(transaction: Transaction, group: ProjectionGroup, position: number): Promise<void> {
+    for (let after = this.folded.get(group)!; after < position; ) {
+      const stop = await group.nextStop?.(transaction, this.targetsOf(group), after)
+      const limit = Math.min(position, stop ?? position)
+      const chunk = await nextChunk(transaction, this.shard, after, limit)
+      await this.#foldInto(transaction, [group], chunk)
+      after = chunk.through
+    }
   }
 
-  /** The first chunk that some projection is missing; null where there is none. */
+  /** Where the rows of a group's projections are; those without a live checkpoint are left out. */
+  targetsOf({ projections }: ProjectionGroup): Targets {
+    return new Map(
+      projections.flatMap(({ projection }) => {
+        const checkpoint = this.#checkpoints.get(projection)
+        if (checkpoint === undefined) return []
+        return [[projection, { shard: this.shard, generation: checkpoint.generation }] as const]
+      }),
+    )
+  }
+
+  /** The furthest checkpoint of a group's projections in the log; -1 if they have none. */
+  goalOf({ projections }: ProjectionGroup): number {
+    const positions = projections.map(
+      ({ projection }) => this.#checkpoints.get(projection)?.position ?? -1,
+    )
+    return Math.max(-1, ...positions.filter((position) => position <= this.#head))
+  }
+
+  async #readCheckpoints(sql: Sql | Transaction): Promise<void> {
+    this.#checkpoints = await readLiveCheckpoints(sql, this.shard, CHECKED_PROJECTIONS)
+    this.#head = await readHead(sql, this.shard)
+  }
+
+  /** The first chunk that some group is missing; null if there is none. */
   async #nextMissing(sql: Sql | Transaction): Promise<Chunk | null> {
-    const behind = [...this.folded].filter(([refold, at]) => at < this.#goalOf(refold))
+    const behind = [...this.folded].filter(([group, at]) => at < this.goalOf(group))
     if (behind.length === 0) return null
     const after = Math.min(...behind.map(([, at]) => at))
     return nextChunk(sql, this.shard, after, await this.#nextEnd(sql, after))
   }
 
-  /** Where a chunk behind `after` must end: each projection folds it whole or not at all. */
+  /** Where a chunk after `after` must end: each group folds it whole or not at all. */
   async #nextEnd(sql: Sql | Transaction, after: number): Promise<number> {
-    const ends = [...this.folded].flatMap(([refold, at]) => [at, this.#goalOf(refold)])
-    for (const refold of this.of.refolds) {
-      const target = this.targetOf(refold)
-      const stop = target && (await refold.nextStop?.(sql, target, after))
+    const ends = [...this.folded].flatMap(([group, at]) => [at, this.goalOf(group)])
+    for (const group of this.folded.keys()) {
+      const stop = await group.nextStop?.(sql, this.targetsOf(group), after)
       if (stop != null) ends.push(stop)
     }
     return Math.min(...ends.filter((end) => end > after))
   }
 
-  /** Loads a chunk, and adds it to the projections that are just before it. */
+  /** Adds a chunk to the groups that stand just before it. */
   async #fold(transaction: Transaction, chunk: Chunk): Promise<void> {
-    this.of.problems.add(await loadChunk(transaction, chunk))
-    for (const [refold, at] of this.folded) {
-      if (at !== chunk.after || this.#goalOf(refold) < chunk.through) continue
-      await foldChunk(transaction, refold)
-      this.folded.set(refold, chunk.through)
-      const target = this.targetOf(refold)
-      if (target === null || !refold.nextStop || !refold.compareAt) continue
-      if ((await refold.nextStop(transaction, target, chunk.after)) !== chunk.through) continue
-      const found = await refold.compareAt(transaction, target, chunk.through)
-      this.of.problems.add(
-        await whileLive(transaction, refold.projection, target.generation, found),
-      )
+    const groups = [...this.folded]
+      .filter(([group, at]) => at === chunk.after && this.goalOf(group) >= chunk.through)
+      .map(([group]) => group)
+    await this.#foldInto(transaction, groups, chunk)
+  }
+
+  async #foldInto(
+    transaction: Transaction,
+    groups: readonly ProjectionGroup[],
+    { shard, after, through }: Chunk,
+  ): Promise<void> {
+    if (groups.length === 0) return
+    const visit = (stored: FoldableEvent) => {
+      const { position, recordedAt } = stored
+      // Where positions are missing, as many rows reach further.
+      if (position > through) return
+      const event = this.#read(stored)
+      for (const group of groups) group.add(event, position, recordedAt)
+    }
+    await visitEvents(transaction, { shard, after }, through - after, visit)
+    for (const group of groups) {
+      this.folded.set(group, through)
+      const targets = this.targetsOf(group)
+      const settled = (await group.compareSettled?.(transaction, targets, through)) ?? []
+      for (const { projection, problems } of settled) {
+        const target = targets.get(projection)
+        if (target === undefined) continue
+        const { generation } = target
+        this.context.problems.add(await ifStillLive(transaction, projection, generation, problems))
+      }
     }
   }
 
-  async #close(transaction: Transaction): Promise<void> {
-    for (const refold of this.of.refolds) await refold.close?.(transaction)
-  }
-
-  async #noteLastChange(transaction: Transaction, chunk: Chunk): Promise<void> {
-    this.lastChange = Math.max(this.lastChange, await readLastChange(transaction, chunk))
+  /** Returns null for an event that cannot be read: it counts nothing, and the service parks it. */
+  #read({ type, version, payload, position }: FoldableEvent): Event | null {
+    try {
+      return decodeEvent(type, version, payload!)
+    } catch (error) {
+      if (!(error instanceof PayloadError)) throw error
+      this.unreadable.set(position, error.message)
+      return null
+    }
   }
 }

@@ -9,6 +9,12 @@ import { compareKeys, ExactSums } from './exact-sums.ts'
 /** How many rows, and their digest as an attestation has it. */
 export type Digest = { rows: number; sha256: string }
 
+/** What a fold keeps; leaving out what nobody asks for saves memory. */
+export type FoldedParts = { counters: boolean; usage: boolean; catalog: boolean }
+
+/** Quarter-hours from `from` on, before `before`, as a digest row writes them. */
+export type UsageRange = { from?: string | undefined; before?: string | undefined }
+
 type UsageTable = 'api_key_usage' | 'provider_group_usage' | 'key_usage'
 export type CatalogTable = 'provider_groups' | 'api_keys' | 'keys'
 
@@ -48,6 +54,8 @@ export class ShardFold {
     key_usage: new Map<string, ExactSums<string>>(),
   }
 
+  constructor(private readonly parts: FoldedParts = ALL) {}
+
   /** Folds the next event; one that can't be read (null) counts nothing. */
   add(event: Event | null, position: number, recordedAt: string): void {
     this.position = position
@@ -60,7 +68,7 @@ export class ShardFold {
         this.#countKeys(event.data, recordedAt)
         break
       case 'CatalogChanged':
-        this.#changeCatalog(event.data, recordedAt)
+        if (this.parts.catalog) this.#changeCatalog(event.data, recordedAt)
         break
       // What the service says of itself counts nothing.
       case 'ProjectionAttested':
@@ -86,7 +94,7 @@ export class ShardFold {
   ): Digest {
     const digest = createHash('sha256')
     let rows = 0
-    for (const row of this.#rows(table, from, lastAccess)) {
+    for (const row of this.rows(table, { from, lastAccess })) {
       digest.update(formatDigestRow(row))
       rows++
     }
@@ -110,10 +118,13 @@ export class ShardFold {
     }
   }
 
-  *#rows(
+  /** The rows of a table as they stand, in the order of its digest. */
+  *rows(
     table: AttestedTable,
-    from: string,
-    lastAccess: 'posted' | 'bounded',
+    {
+      lastAccess = 'bounded',
+      ...range
+    }: { lastAccess?: 'posted' | 'bounded' | undefined } & UsageRange = {},
   ): Iterable<DigestValue[]> {
     switch (table) {
       case 'api_key_counters':
@@ -135,15 +146,17 @@ export class ShardFold {
       case 'api_key_usage':
       case 'provider_group_usage':
       case 'key_usage':
-        return yield* this.#usageRows(table, from)
+        return yield* this.#usageRows(table, range)
       default:
         table satisfies never
     }
   }
 
-  *#usageRows(table: UsageTable, from: string): Iterable<DigestValue[]> {
+  *#usageRows(table: UsageTable, { from = '', before = '9' }: UsageRange): Iterable<DigestValue[]> {
     const byKey = new Map<number | string, DigestValue[][]>()
-    const quarters = [...this.#usage[table]].filter(([quarter]) => quarter >= from)
+    const quarters = [...this.#usage[table]].filter(
+      ([quarter]) => quarter >= from && quarter < before,
+    )
     for (const [quarter, sums] of quarters.sort(([a], [b]) => (a < b ? -1 : 1))) {
       for (const [key, values] of sums.entries()) {
         // An access alone is no usage.
@@ -158,20 +171,21 @@ export class ShardFold {
 
   #countApiKeys({ groups, counts, ids, requests, successes }: ApiKeyFlush, quarter: string) {
     this.counting?.begin(this.position, this.recordedAt)
-    const ofKeys = sumsOf(this.#usage.api_key_usage, quarter)
-    const ofGroups = sumsOf(this.#usage.provider_group_usage, quarter)
+    const { counters, usage } = this.parts
+    const ofKeys = usage ? sumsOf(this.#usage.api_key_usage, quarter) : null
+    const ofGroups = usage ? sumsOf(this.#usage.provider_group_usage, quarter) : null
     let i = 0
     for (const [run, group] of groups.entries()) {
       for (const end = i + counts[run]!; i < end; i++) {
         // The key wasn't known, or nothing was asked of it.
         if (group === null || requests[i] === 0) continue
         const values = [requests[i]!, successes[i]!]
-        this.apiKeys.add(ids[i]!, values)
-        ofKeys.add(ids[i]!, values)
+        if (counters) this.apiKeys.add(ids[i]!, values)
+        ofKeys?.add(ids[i]!, values)
         this.counting?.add('api_keys', ids[i]!, values)
         if (group === 0) continue
-        this.groups.add(group, values)
-        ofGroups.add(group, values)
+        if (counters) this.groups.add(group, values)
+        ofGroups?.add(group, values)
         this.counting?.add('provider_groups', group, values)
       }
     }
@@ -182,16 +196,18 @@ export class ShardFold {
     recordedAt: string,
   ) {
     this.counting?.begin(this.position, recordedAt)
-    const usage = sumsOf(this.#usage.key_usage, quarterHourOf(recordedAt))
+    const { counters } = this.parts
+    const usage = this.parts.usage ? sumsOf(this.#usage.key_usage, quarterHourOf(recordedAt)) : null
     const latest = Math.floor(Date.parse(recordedAt) / 1_000) + 300
     for (const [i, hash] of hashes.entries()) {
       const accessed = last_accessed_at[i]!
       const isNothing = requests[i] === 0 && tokens[i] === 0 && accessed === 0
       if (quota_tracked[i] === null || isNothing) continue
       const values = [requests[i]!, tokens[i]!, quota_tracked[i] ? tokens[i]! : 0]
-      this.keys.add(hash, values)
-      usage.add(hash, values)
+      usage?.add(hash, values)
       this.counting?.add('keys', hash, values)
+      if (!counters) continue
+      this.keys.add(hash, values)
       const last = this.lastAccess.get(hash) ?? 0
       this.lastAccess.set(hash, Math.max(last, Math.min(accessed, latest)))
       if (accessed > latest || this.#postedAccess.has(hash)) {
@@ -215,6 +231,8 @@ export class ShardFold {
     }
   }
 }
+
+const ALL: FoldedParts = { counters: true, usage: true, catalog: true }
 
 /** `2026-01-31T12:15:00.000000+00:00` of `2026-01-31T12:29:59.999999+00:00`. */
 export function quarterHourOf(recordedAt: string): string {

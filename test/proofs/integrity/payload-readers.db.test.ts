@@ -4,14 +4,14 @@ import { PayloadError } from '../../../src/events/columns.ts'
 import { decodeEvent, toRows } from '../../../src/events/event.ts'
 import { latestAccess } from '../../../src/events/key-flush.ts'
 import { type Sql, transact } from '../../../src/platform/postgres/pool.ts'
-import { loadChunk } from '../../../src/proofs/integrity/load-chunk.ts'
-import { openSession } from '../../../src/proofs/integrity/session.ts'
 import { parametersOf, runsOf, timeoutOf } from '../../property/runs.ts'
 import { insertEvents } from '../../support/events.ts'
 import { useDatabase } from '../../support/server.ts'
+import { loadChunk } from './sql-reader/load-chunk.ts'
+import { openReader } from './sql-reader/session.ts'
 
-// The verification reads payloads in SQL, the service in TypeScript. Whatever stands in the log, both
-// take the same for a flush, and see the same entries in it.
+// A second reader of payloads, in SQL, which shares no code with the service's. Whatever is in the
+// log, both accept the same flushes and see the same entries in them.
 
 let session: Sql
 
@@ -20,7 +20,7 @@ afterAll(() => session.end())
 const database = useDatabase()
 beforeAll(async () => {
   await database.owner`alter table events disable trigger user`
-  session = (await openSession(database.address)).sql
+  session = await openReader(database.address)
 })
 
 const number = fc.oneof(

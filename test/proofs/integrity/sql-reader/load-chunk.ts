@@ -1,9 +1,8 @@
-import { isDataError } from '../../platform/postgres/errors.ts'
-import type { Transaction } from '../../platform/postgres/pool.ts'
-import type { Chunk } from './chunk.ts'
+import type { Transaction } from '../../../../src/platform/postgres/pool.ts'
+import type { Chunk } from '../../../../src/proofs/integrity/chunk.ts'
+import type { Problem } from '../../../../src/proofs/integrity/problem.ts'
 import { loadPlainly } from './load.ts'
 import { copyEvents, loadCatalog, loadFlushesCarefully, noteUnreadable } from './load-carefully.ts'
-import type { Problem } from './problem.ts'
 
 /** A chunk of so few events is read a value at a time rather than halved once more. */
 const FEW_EVENTS = 40
@@ -50,3 +49,7 @@ async function tryPlainly(sql: Transaction, chunk: Chunk): Promise<boolean> {
     throw error
   }
 }
+
+/** True if a cast failed (SQLSTATE class 22). */
+const isDataError = (error: unknown) =>
+  error instanceof Error && 'code' in error && String(error.code).startsWith('22')

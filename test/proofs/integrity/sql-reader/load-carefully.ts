@@ -1,9 +1,9 @@
-import { PayloadError } from '../../events/columns.ts'
-import { decodeEvent } from '../../events/event.ts'
-import type { Transaction } from '../../platform/postgres/pool.ts'
-import type { Chunk } from './chunk.ts'
+import { PayloadError } from '../../../../src/events/columns.ts'
+import { decodeEvent } from '../../../../src/events/event.ts'
+import type { Transaction } from '../../../../src/platform/postgres/pool.ts'
+import type { Chunk } from '../../../../src/proofs/integrity/chunk.ts'
+import type { Problem } from '../../../../src/proofs/integrity/problem.ts'
 import { LATEST_ACCESS } from './load.ts'
-import type { Problem } from './problem.ts'
 
 /** Which events to read: the flushes of a chunk that isn't plain, or all others of any chunk. */
 export type Kind = 'flushes' | 'others'

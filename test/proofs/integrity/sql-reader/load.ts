@@ -1,5 +1,5 @@
-import type { Transaction } from '../../platform/postgres/pool.ts'
-import type { Chunk } from './chunk.ts'
+import type { Transaction } from '../../../../src/platform/postgres/pool.ts'
+import type { Chunk } from '../../../../src/proofs/integrity/chunk.ts'
 
 // Fills the chunk tables from payloads with casts of whole columns: `[1,2]` becomes `{1,2}`, which
 // PostgreSQL reads as an array at native speed. What isn't a plain payload makes a cast fail or a

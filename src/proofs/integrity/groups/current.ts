@@ -1,0 +1,118 @@
+import type { CatalogChange } from '../../../events/catalog-change.ts'
+import type { AttestedTable, DigestValue } from '../../../events/digest.ts'
+import type { Event } from '../../../events/event.ts'
+import type { Transaction } from '../../../platform/postgres/pool.ts'
+import { compareKeys } from '../../verifier/exact-sums.ts'
+import { ShardFold } from '../../verifier/fold.ts'
+import { compareRows } from '../compare.ts'
+import type { Problem } from '../problem.ts'
+import { attestedTable, type ProjectionTable, type Target } from '../tables.ts'
+import type { CheckedProjection, ProjectionGroup, Settled, Targets } from './group.ts'
+
+type CatalogKind = 'provider_groups' | 'api_keys' | 'keys'
+
+/** The table with every version of a kind of catalog row. */
+function versionsTable(name: string, kind: CatalogKind): ProjectionTable {
+  const { key, values } = attestedTable(kind)
+  return { name, key: [...key, 'position'], values, isSharded: false }
+}
+
+const COUNTERS = ['api_key_counters', 'key_counters', 'provider_group_counters'] as const
+const KINDS: readonly CatalogKind[] = ['provider_groups', 'api_keys', 'keys']
+const VERSIONS: Record<CatalogKind, ProjectionTable> = {
+  provider_groups: versionsTable('provider_group_versions', 'provider_groups'),
+  api_keys: versionsTable('api_key_versions', 'api_keys'),
+  keys: versionsTable('key_versions', 'keys'),
+}
+const COUNTER_VERSIONS = { api_key_counters: 1, key_counters: 2, provider_group_counters: 1 }
+
+const PROJECTIONS: readonly CheckedProjection[] = [
+  ...COUNTERS.map((name) => ({
+    projection: name,
+    version: COUNTER_VERSIONS[name],
+    tables: [attestedTable(name)],
+  })),
+  {
+    projection: 'catalog',
+    version: 2,
+    tables: KINDS.flatMap((kind) => [attestedTable(kind), VERSIONS[kind]]),
+  },
+]
+
+/** Counters and the catalog, as they are now; and every version of a catalog row. */
+export class CurrentGroup implements ProjectionGroup {
+  readonly projections = PROJECTIONS
+  readonly #fold = new ShardFold({ counters: true, usage: false, catalog: true })
+  /** Versions that were not compared yet. */
+  readonly #versions: Record<CatalogKind, DigestValue[][]> = {
+    provider_groups: [],
+    api_keys: [],
+    keys: [],
+  }
+  #comparedThrough = -1
+
+  constructor(private readonly shard: number) {}
+
+  add(event: Event | null, position: number, recordedAt: string): void {
+    this.#fold.add(event, position, recordedAt)
+    if (event?.type === 'CatalogChanged') this.#noteVersions(event.data, position)
+  }
+
+  /** Versions are only ever added. */
+  async compareSettled(sql: Transaction, targets: Targets, position: number): Promise<Settled[]> {
+    const after = this.#comparedThrough
+    this.#comparedThrough = position
+    const target = targets.get('catalog')
+    const problems: Problem[] = []
+    for (const kind of this.shard === 0 ? KINDS : []) {
+      const versions = this.#versions[kind].sort(byIdAndPosition)
+      this.#versions[kind] = []
+      if (target === undefined) continue
+      const range = {
+        condition: 't.position > $3 and t.position <= $4',
+        parameters: [after, position],
+      }
+      problems.push(...(await compareRows(sql, VERSIONS[kind], target, versions, range)))
+    }
+    return [{ projection: 'catalog', problems }]
+  }
+
+  async compare(
+    sql: Transaction,
+    projection: string,
+    target: Target,
+    position: number,
+  ): Promise<Problem[]> {
+    if (projection !== 'catalog')
+      return this.#compareTable(sql, projection as AttestedTable, target)
+    const problems: Problem[] = []
+    for (const kind of this.shard === 0 ? KINDS : []) {
+      problems.push(...(await this.#compareTable(sql, kind, target)))
+      const range = {
+        condition: '(t.position < 0 or t.position > $3)',
+        parameters: [position],
+      }
+      problems.push(...(await compareRows(sql, VERSIONS[kind], target, [], range)))
+    }
+    return problems
+  }
+
+  #compareTable(sql: Transaction, table: AttestedTable, target: Target): Promise<Problem[]> {
+    return compareRows(sql, attestedTable(table), target, this.#fold.rows(table))
+  }
+
+  /** One version of each row that a change names, however often: what the fold made of it. */
+  #noteVersions({ upserted, ended }: CatalogChange, position: number): void {
+    const catalog = this.#fold.catalog
+    for (const kind of KINDS) {
+      const named = [...(upserted[kind] ?? []), ...(ended[kind] ?? [])]
+      const ids = new Set(named.map((row) => ('token_hash' in row ? row.token_hash : row.id)))
+      for (const id of ids) {
+        this.#versions[kind].push([id, position, ...catalog[kind].get(id)!])
+      }
+    }
+  }
+}
+
+const byIdAndPosition = (a: DigestValue[], b: DigestValue[]) =>
+  compareKeys(a[0] as number | string, b[0] as number | string) || Number(a[1]) - Number(b[1])

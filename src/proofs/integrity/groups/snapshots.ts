@@ -1,0 +1,187 @@
+import type { AttestedTable, DigestValue } from '../../../events/digest.ts'
+import type { Event } from '../../../events/event.ts'
+import type { Sql, Transaction } from '../../../platform/postgres/pool.ts'
+import { ShardFold } from '../../verifier/fold.ts'
+import { mergeRows } from '../compare.ts'
+import { MAX_PROBLEMS, type Problem } from '../problem.ts'
+import { attestedTable, type Target } from '../tables.ts'
+import type { ProjectionGroup, Settled, Targets } from './group.ts'
+
+/** A table of snapshots: pages of what a table of counters was. */
+type PageTable = {
+  name: string
+  counters: AttestedTable
+  /** Columns of a page: its first and last account, and all of them. */
+  first: string
+  last: string
+  accounts: string
+}
+
+const ID_PAGE = { first: 'first_id', last: 'last_id', accounts: 'ids' }
+const HASH_PAGE = { first: 'first_hash', last: 'last_hash', accounts: 'token_hashes' }
+const PAGES: readonly PageTable[] = [
+  { name: 'api_key_snapshots', counters: 'api_key_counters', ...ID_PAGE },
+  { name: 'provider_group_snapshots', counters: 'provider_group_counters', ...ID_PAGE },
+  { name: 'key_snapshots', counters: 'key_counters', ...HASH_PAGE },
+]
+
+/** Accounts of a page. */
+const PAGE_ACCOUNTS = 1_000
+
+/** Every snapshot holds all counters as they stood after the event at its position. */
+export class SnapshotGroup implements ProjectionGroup {
+  readonly projections = [
+    {
+      projection: 'snapshots',
+      version: 1,
+      tables: PAGES.map(({ name, first }) => ({ name, key: ['position', first], isSharded: true })),
+    },
+  ]
+  readonly #fold = new ShardFold({ counters: true, usage: false, catalog: false })
+
+  add(event: Event | null, position: number, recordedAt: string): void {
+    this.#fold.add(event, position, recordedAt)
+  }
+
+  /** The next position that any of the tables has a page of. */
+  async nextStop(sql: Sql | Transaction, targets: Targets, after: number): Promise<number | null> {
+    const target = targets.get('snapshots')
+    if (target === undefined) return null
+    const next = ({ name }: PageTable) => sql`
+      select min(s.position) as position
+      from ${sql(name)} s
+      where s.shard = ${target.shard} and s.generation = ${target.generation}
+        and s.position > ${after}`
+    const rows = await Promise.all(PAGES.map(next))
+    const positions = rows.flatMap(([row]) => (row!.position === null ? [] : [row!.position]))
+    return positions.length === 0 ? null : Math.min(...positions.map(Number))
+  }
+
+  async compareSettled(sql: Transaction, targets: Targets, position: number): Promise<Settled[]> {
+    const target = targets.get('snapshots')
+    if (target === undefined) return []
+    if ((await this.nextStop(sql, targets, position - 1)) !== position) return []
+    const problems: Problem[] = []
+    for (const pages of PAGES) {
+      problems.push(...(await this.#compareAccounts(sql, pages, target, position)))
+      problems.push(...(await checkPages(sql, pages, target, position)))
+    }
+    return [{ projection: 'snapshots', problems }]
+  }
+
+  /** The newest snapshot is at the checkpoint, and there is none after it. */
+  async compare(
+    sql: Transaction,
+    _: string,
+    { shard, generation }: Target,
+    position: number,
+  ): Promise<Problem[]> {
+    const problems: Problem[] = []
+    for (const { name } of PAGES) {
+      const [row] = await sql<{ newest: string }[]>`
+        select coalesce(max(s.position), -1) as newest
+        from ${sql(name)} s
+        where s.shard = ${shard} and s.generation = ${generation}`
+      if (Number(row!.newest) === position) continue
+      problems.push({
+        check: 'snapshots',
+        at: `${name} ${shard}/${row!.newest}`,
+        expected: `the newest snapshot at the checkpoint, ${position}`,
+        found: row!.newest,
+      })
+    }
+    return problems
+  }
+
+  #compareAccounts(
+    sql: Transaction,
+    { name, counters, first, accounts }: PageTable,
+    { shard, generation }: Target,
+    position: number,
+  ): Promise<Problem[]> {
+    const { key, values } = attestedTable(counters)
+    const collation = key[0] === 'token_hash' ? ' collate "C"' : ''
+    const columns = values.map((value) => `u.${value}::text`)
+    const arrays = [accounts, ...values].map((column) => `s.${column}`)
+    const rows = sql
+      .unsafe(
+        `
+        select u.account::text, ${columns.join(', ')}, s.${first}::text
+        from ${name} s
+          cross join lateral unnest(${arrays.join(', ')})
+            as u(account, ${values.join(', ')})
+        where s.shard = $1 and s.generation = $2 and s.position = $3 and u.account is not null
+        order by u.account${collation}`,
+        [shard, generation, position],
+        { prepare: true },
+      )
+      .raw()
+    return mergeRows(rows, inPages(this.#fold.rows(counters)), {
+      check: 'snapshots',
+      key,
+      values,
+      place: (row) => `${name} ${shard}/${position}/${row.at(-1)}`,
+    })
+  }
+}
+
+/** Each row with the first account of its page behind it. */
+function* inPages(rows: Iterable<DigestValue[]>): Generator<DigestValue[]> {
+  let [first, count]: [DigestValue, number] = [null, 0]
+  for (const row of rows) {
+    if (count++ % PAGE_ACCOUNTS === 0) first = row[0]!
+    yield [...row, first]
+  }
+}
+
+/**
+ * Pages by themselves: each begins and ends with the accounts it names, in the database's order,
+ * has a value for each, and ends before the next begins. The first has none: it says that there is
+ * a snapshot, even one of nothing.
+ */
+async function checkPages(
+  sql: Transaction,
+  { name, counters, first, last, accounts }: PageTable,
+  { shard, generation }: Target,
+  position: number,
+): Promise<Problem[]> {
+  const { values, key } = attestedTable(counters)
+  const none = key[0] === 'token_hash' ? "''" : '0'
+  const lengths = values.map((value) => `cardinality(p.${value}) = p.length`)
+  const rows = await sql.unsafe<{ first: string; found: string }[]>(
+    `
+    select p.${first} as first, left(row_to_json(p)::text, 300) as found
+    from (
+      select s.*, cardinality(s.${accounts}) as length,
+        row_number() over (order by s.${first}) as number,
+        lead(s.${first}) over (order by s.${first}) as next
+      from ${name} s
+      where s.shard = $1 and s.generation = $2 and s.position = $3
+    ) p
+    where (
+      case when p.number = 1
+        then p.${first} = ${none} and p.${last} = ${none} and p.length = 0
+        else p.length between 1 and ${PAGE_ACCOUNTS}
+          and p.${accounts}[1] = p.${first} and p.${accounts}[p.length] = p.${last}
+          and (p.next is null or p.next > p.${last})
+          and p.${accounts} = array(select a from unnest(p.${accounts}) a order by a)
+      end
+      and ${lengths.join(' and ')}
+    ) is not true
+    order by 1
+    limit ${MAX_PROBLEMS}`,
+    [shard, generation, position],
+    { prepare: true },
+  )
+  const [any] = await sql`
+    select from ${sql(name)} s
+    where s.shard = ${shard} and s.generation = ${generation} and s.position = ${position}
+    limit 1`
+  const missing = any === undefined ? [{ first: none.replaceAll("'", ''), found: 'no page' }] : []
+  return [...missing, ...rows].map(({ first: page, found }) => ({
+    check: 'snapshots',
+    at: `${name} ${shard}/${position}/${page}`,
+    expected: 'a page of accounts in order, with a value for each',
+    found,
+  }))
+}

@@ -1,0 +1,53 @@
+import type { Event } from '../../../events/event.ts'
+import type { Transaction } from '../../../platform/postgres/pool.ts'
+import { quarterHourOf, ShardFold } from '../../verifier/fold.ts'
+import { compareRows } from '../compare.ts'
+import type { Problem } from '../problem.ts'
+import { attestedTable, type Target } from '../tables.ts'
+import type { ProjectionGroup, Settled, Targets } from './group.ts'
+
+const TABLES = ['api_key_usage', 'provider_group_usage', 'key_usage'] as const
+
+/** What was counted in each quarter-hour. */
+export class UsageGroup implements ProjectionGroup {
+  readonly projections = [{ projection: 'usage', version: 1, tables: TABLES.map(attestedTable) }]
+  readonly #fold = new ShardFold({ counters: false, usage: true, catalog: false })
+  /** The first quarter-hour that was not compared yet; null for the first of all. */
+  #from: string | null = null
+
+  add(event: Event | null, position: number, recordedAt: string): void {
+    this.#fold.add(event, position, recordedAt)
+  }
+
+  /** Time never runs backwards in a shard: no later event counts in a quarter-hour that is over. */
+  async compareSettled(sql: Transaction, targets: Targets): Promise<Settled[]> {
+    if (this.#fold.recordedAt === '') return []
+    const before = quarterHourOf(this.#fold.recordedAt)
+    if (this.#from !== null && before <= this.#from) return []
+    const target = targets.get('usage')
+    const problems = target ? await this.#compare(sql, target, before) : []
+    this.#fold.forgetUsageBefore(before)
+    this.#from = before
+    return [{ projection: 'usage', problems }]
+  }
+
+  compare(sql: Transaction, _: string, target: Target): Promise<Problem[]> {
+    return this.#compare(sql, target, null)
+  }
+
+  async #compare(sql: Transaction, target: Target, before: string | null): Promise<Problem[]> {
+    const range = {
+      condition: `t.quarter >= $3::timestamptz${before ? ' and t.quarter < $4::timestamptz' : ''}`,
+      parameters: [this.#from ?? '-infinity', ...(before ? [before] : [])],
+    }
+    const problems: Problem[] = []
+    for (const name of TABLES) {
+      const rows = this.#fold.rows(name, {
+        from: this.#from ?? undefined,
+        before: before ?? undefined,
+      })
+      problems.push(...(await compareRows(sql, attestedTable(name), target, rows, range)))
+    }
+    return problems
+  }
+}

@@ -1,0 +1,25 @@
+import { ATTESTED_TABLES, type AttestedTable } from '../../events/digest.ts'
+
+/** A table of a projection: the columns that name a row, and the rest of what is compared. */
+export type ProjectionTable = {
+  name: string
+  key: readonly string[]
+  values: readonly string[]
+  /** False for the catalog, whose rows belong to no shard. */
+  isSharded: boolean
+}
+
+/** The live rows of a projection in one shard. */
+export type Target = { shard: number; generation: number }
+
+/** The columns of an attested table, which are those of a folded row, in the same order. */
+export function attestedTable(name: AttestedTable): ProjectionTable {
+  const { columns, of } = ATTESTED_TABLES[name]
+  const keys = of === 'usage' ? 2 : 1
+  return {
+    name,
+    key: columns.slice(0, keys),
+    values: columns.slice(keys),
+    isSharded: of !== 'catalog',
+  }
+}
