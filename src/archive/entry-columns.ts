@@ -98,13 +98,8 @@ export class EntryColumns {
         }
         return hashes.length
       }
-      case 'CatalogChanged':
-      case 'ProjectionAttested':
-      case 'OriginChanged':
-      case 'ShardsChanged':
-        return 0
       default:
-        return event satisfies never
+        return 0
     }
   }
 

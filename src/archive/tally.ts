@@ -26,10 +26,6 @@ export class Tally {
         addColumns(this.#keys, { entries: [hashes.length], requests, tokens })
         return
       }
-      case 'CatalogChanged':
-      case 'ProjectionAttested':
-      case 'OriginChanged':
-      case 'ShardsChanged':
     }
   }
 
