@@ -1,19 +1,19 @@
-/** What events count for. */
+/** The kinds of accounts that events post to. */
 export type AccountKind = 'provider_group' | 'api_key' | 'key'
 
-/** What accounts of a kind are called in tables, and what is counted for them. */
+/** How tables identify the accounts of a kind, and what they count for them. */
 export type AccountShape = {
   kind: AccountKind
-  /** The column that names an account, and its type. */
+  /** The column that identifies an account, and its SQL type. */
   id: 'provider_group_id' | 'api_key_id' | 'token_hash'
   type: 'bigint' | 'text'
-  /** Columns whose values are added up. */
+  /** Columns that are summed. */
   sums: readonly string[]
-  /** Columns of which the greatest value counts. */
+  /** Columns that keep the greatest value. */
   maxima: readonly string[]
 }
 
-/** Every kind of account. Counters, usage and snapshots have a table for each, of one form. */
+/** Every kind of account. Counters, usage and snapshots each have one table per kind. */
 export const ACCOUNTS: Readonly<Record<AccountKind, AccountShape>> = {
   provider_group: {
     kind: 'provider_group',
@@ -34,7 +34,7 @@ export const ACCOUNTS: Readonly<Record<AccountKind, AccountShape>> = {
     id: 'token_hash',
     type: 'text',
     sums: ['requests', 'tokens', 'quota_used'],
-    // Unix seconds; 0 is never.
+    // Unix seconds; 0 means never.
     maxima: ['last_accessed_at'],
   },
 }

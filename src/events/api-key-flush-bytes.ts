@@ -2,7 +2,7 @@ import type { ApiKeyFlush } from './api-key-flush.ts'
 
 const bytesOf = (text: string) => new TextEncoder().encode(text)
 
-/** What stands before each column of a payload of version 2, and after the last. */
+/** The text before each column of a version 2 payload, and after the last one. */
 const GROUPS = bytesOf('{"groups":[')
 const COUNTS = bytesOf('],"counts":[')
 const IDS = bytesOf('],"ids":[')
@@ -17,13 +17,13 @@ const NINE = 0x39
 const COMMA = 0x2c
 const BRACKET = 0x5d
 
-/** Whole numbers of as many digits are exact on the way. */
+/** Integers of this many digits stay exact while their digits are added. */
 const MAX_DIGITS = 15
 
 /**
- * Reads a payload of version 2 from its bytes, as `encodeApiKeyFlush` writes it and with counts
- * below 10^15. Null where it is anything else: JSON.parse and `decodeApiKeyFlush` decide on that.
- * They take three times as long, which was half of the time of a fold.
+ * Reads a version 2 payload from its bytes, if it is as `encodeApiKeyFlush` writes it, with numbers
+ * below 10^15. Returns null otherwise: then JSON.parse and `decodeApiKeyFlush` decide. They take
+ * three times as long, which was half of the time of a fold.
  */
 export function readApiKeyFlushBytes(bytes: Uint8Array): ApiKeyFlush | null {
   const groups: (number | null)[] = []
@@ -33,7 +33,7 @@ export function readApiKeyFlushBytes(bytes: Uint8Array): ApiKeyFlush | null {
   if (at < 0 || groups.length !== counts.length) return null
   let length = 0
   for (const count of counts) length += count
-  // A length that bytes can't hold is a lie; nothing is made for it.
+  // There can't be more entries than bytes: allocate nothing for a false length.
   if (length > bytes.length) return null
 
   const ids = new Array<number>(length)
@@ -57,14 +57,14 @@ export function readApiKeyFlushBytes(bytes: Uint8Array): ApiKeyFlush | null {
   return { groups, counts, ids, requests, successes }
 }
 
-/** Where the text goes on after `part`; -1 where it goes on otherwise. */
+/** Returns the index after `part`, or -1 if `part` is not at this index. */
 function passText(bytes: Uint8Array, at: number, part: Uint8Array): number {
   if (at < 0) return -1
   for (let i = 0; i < part.length; i++) if (bytes[at + i] !== part[i]) return -1
   return at + part.length
 }
 
-/** Reads numbers into a column up to a bracket, and gives its place; -1 where there are others. */
+/** Reads numbers into a column up to a bracket. Returns its index, or -1 for anything else. */
 function readColumn(
   bytes: Uint8Array,
   from: number,
@@ -97,6 +97,6 @@ function readColumn(
   }
 }
 
-/** True where exactly `length` numbers were read into an array made for as many. */
+/** True if exactly `length` numbers were read into an array of that length. */
 const isFull = (column: number[], length: number) =>
   column.length === length && (length === 0 || column[length - 1] !== undefined)

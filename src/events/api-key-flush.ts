@@ -1,7 +1,7 @@
 import { decodeColumns, isCount, isId, PayloadError, sameRows } from './columns.ts'
 import { IdSlots } from './id-slots.ts'
 
-/** What was posted, a column each; index i of every column is one entry, in the order posted. */
+/** The posted entries by column; index i of every column is one entry, in the order posted. */
 export type ApiKeyEntries = {
   ids: number[]
   requests: number[]
@@ -9,29 +9,27 @@ export type ApiKeyEntries = {
 }
 
 /**
- * What an `ApiKeyStatsFlushed` says. Entries are grouped into runs by the provider group that
- * counted them when they were appended: run j is the next `counts[j]` entries and belongs to
- * `groups[j]`. 0: a known key without a group (or whose group isn't known). null: the key isn't
- * known. No two runs have the same group.
+ * The content of an `ApiKeyStatsFlushed` event. Entries are ordered in runs by the provider group
+ * that counted them when they were appended: run j is the next `counts[j]` entries and belongs to
+ * `groups[j]`, which is 0 for known keys without a group (or whose group is unknown) and null for
+ * unknown keys. No two runs have the same group.
  */
 export type ApiKeyFlush = ApiKeyEntries & {
   groups: (number | null)[]
   counts: number[]
 }
 
-/** Body of the answer: distinct known keys with requests, and distinct known groups of theirs. */
+/** Response body: the numbers of distinct known keys with requests and of their known groups. */
 export type ApiKeyFlushAnswer = { updated: number; groups_updated: number }
 
-/** The group that counts for a key: 0 none, null where the key isn't known. */
+/** Returns the group that counts for a key: 0 if there is none, null if the key is unknown. */
 export type GroupOf = (apiKeyId: number) => number | null
 
-/** Each is used by one call at a time. */
+/** Reused, as one call at a time uses each. */
 const runSlots = new IdSlots()
 const updatedSlots = new IdSlots()
 
-/**
- * Writes down how each entry is resolved: entries by group, groups in order of first appearance.
- */
+/** Attributes each entry. Orders entries by group, and groups by first appearance. */
 export function attributeApiKeyFlush(entries: ApiKeyEntries, groupOf: GroupOf): ApiKeyFlush {
   const { length } = entries.ids
   const groups: (number | null)[] = []
@@ -49,7 +47,7 @@ export function attributeApiKeyFlush(entries: ApiKeyEntries, groupOf: GroupOf): 
     counts[run]!++
   }
   if (groups.length === 1) return { groups, counts, ...entries }
-  // Where the next entry of each run goes: half the time of collecting an array a run.
+  // The index of each run's next entry. This takes half the time of collecting an array per run.
   const next = new Uint32Array(counts.length)
   for (let run = 1; run < next.length; run++) next[run] = next[run - 1]! + counts[run - 1]!
   const ids = new Array<number>(length)
@@ -64,7 +62,7 @@ export function attributeApiKeyFlush(entries: ApiKeyEntries, groupOf: GroupOf): 
   return { groups, counts, ids, requests, successes }
 }
 
-/** The answer to a flush. It follows from the event alone, so a replay is answered alike. */
+/** Returns the answer to a flush. It follows from the event alone, so a replay gets the same. */
 export function answerApiKeyFlush(flush: ApiKeyFlush): ApiKeyFlushAnswer {
   let groups = 0
   let i = 0
@@ -81,20 +79,20 @@ export function answerApiKeyFlush(flush: ApiKeyFlush): ApiKeyFlushAnswer {
       updatedSlots.slotOf(flush.ids[i]!)
       counts = true
     }
-    // Every run is another group; 0 is none.
+    // Each run has another group; 0 means none.
     if (counts && flush.groups[run] !== 0) groups++
   }
   return { updated: updatedSlots.count, groups_updated: groups }
 }
 
-/** True where both have the same entries, in any order. */
+/** True if both have the same entries, in any order. */
 export function sameApiKeyEntries(a: ApiKeyEntries, b: ApiKeyEntries): boolean {
   return sameRows([a.ids, a.requests, a.successes], [b.ids, b.requests, b.successes])
 }
 
 /**
- * Payload of version 2. Most requests succeed, so it names those entries that had failures, by
- * index: a fifth less than a column of successes.
+ * Encodes a payload of version 2. Most requests succeed, so it lists only the entries that had
+ * failures, by index: this takes a fifth less than a column of successes.
  *
  *     {"groups":[1,0,null],"counts":[2,1,1],"ids":[1,2,4,777],"requests":[3,5,4,1],
  *      "failing":[0,3],"failures":[2,1]}
@@ -112,8 +110,7 @@ export function encodeApiKeyFlush(flush: ApiKeyFlush): string {
 }
 
 /**
- * Reads a stored payload of version 2. Throws PayloadError where it could not have been written by
- * an append.
+ * Reads a stored payload of version 2. Throws PayloadError if no append could have written it.
  */
 export function decodeApiKeyFlush(payload: unknown): ApiKeyFlush {
   const columns = decodeColumns(payload, { ids: isId, requests: isCount })

@@ -5,15 +5,15 @@ import { isStorable, PayloadError } from './columns.ts'
 /** Ids are whole numbers from 1 to 2^53 - 1. */
 export const CatalogId = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
 
-/** 0 is no group; a group may be named that isn't there (yet): no group counts then. */
+/** 0 means no group. The group may not exist (yet): then no group counts the key's requests. */
 export const GroupId = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
 
-/** In tokens; -1 is unlimited. */
+/** In tokens; -1 means unlimited. */
 export const QuotaLimit = Type.Integer({ minimum: -1, maximum: Number.MAX_SAFE_INTEGER })
 
 export const TokenHash = Type.String({ minLength: 1, maxLength: 255 })
 
-/** What people call it; null where nobody named it. */
+/** A name for people; null if there is none. */
 export const CatalogName = Type.Union([Type.String({ maxLength: 255 }), Type.Null()])
 
 const list = <Row extends TSchema>(row: Row) => Type.Optional(Type.Array(row))
@@ -25,8 +25,8 @@ const Rows = Type.Object({
 })
 
 /**
- * Payload of `CatalogChanged`, version 1. Rows are whole: as they are after the change, or were
- * when they ended. A row stands in one list only, once.
+ * Payload of `CatalogChanged`, version 1. Rows are complete: as they are after the change, or as
+ * they were when they were retired. A row is in one list only, once.
  *
  *     {"upserted":{"provider_groups":[{"id":1,"name":"openai"}]},
  *      "ended":{"api_keys":[{"id":7,"group_id":1,"name":null}]}}
@@ -34,7 +34,7 @@ const Rows = Type.Object({
 export const CatalogChange = Type.Object({ upserted: Rows, ended: Rows })
 export type CatalogChange = Static<typeof CatalogChange>
 
-/** Rows of a change, by what they are. */
+/** Rows of a change, by table. */
 export type CatalogRows = Static<typeof Rows>
 export type ProviderGroupRow = { id: number; name: string | null }
 export type ApiKeyRow = { id: number; group_id: number; name: string | null }
@@ -42,9 +42,7 @@ export type KeyRow = { token_hash: string; quota_limit: number; name: string | n
 
 const check = TypeCompiler.Compile(CatalogChange)
 
-/**
- * Reads a stored payload. Throws PayloadError where it could not have been written by an append.
- */
+/** Reads a stored payload. Throws PayloadError if no append could have written it. */
 export function decodeCatalogChange(payload: unknown): CatalogChange {
   if (check.Check(payload)) {
     if (textsOf(payload).every(isStorable)) return payload

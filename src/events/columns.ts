@@ -1,9 +1,9 @@
-/** A stored payload that no append could have written: its event can't be folded. */
+/** No append could have written a stored payload, so its event can't be folded. */
 export class PayloadError extends Error {
   override name = 'PayloadError'
 }
 
-/** 9999-12-31T23:59:59Z, in Unix seconds: the last moment that RFC 3339 can name. */
+/** 9999-12-31T23:59:59Z in Unix seconds: the last second that RFC 3339 can express. */
 export const LAST_UNIX_SECOND = 253_402_300_799
 
 export const isCount = (value: unknown): boolean =>
@@ -12,10 +12,10 @@ export const isCount = (value: unknown): boolean =>
 export const isId = (value: unknown): boolean =>
   Number.isSafeInteger(value) && (value as number) > 0
 
-/** True for what a database can hold as text: no NUL, no half of a surrogate pair. */
+/** True for text that a database can store: no NUL, no lone surrogate. */
 export const isStorable = (text: string): boolean => !text.includes('\0') && text.isWellFormed()
 
-/** The named columns of a payload, each value checked, all of one length. Throws PayloadError. */
+/** Reads columns of a payload. Throws PayloadError unless all are valid and of the same length. */
 export function decodeColumns<Name extends string>(
   payload: unknown,
   checks: Record<Name, (value: unknown) => boolean>,
@@ -37,9 +37,9 @@ export function decodeColumns<Name extends string>(
 const isSameColumn = (a: readonly unknown[], b: readonly unknown[]): boolean =>
   a.length === b.length && a.every((value, i) => value === b[i])
 
-/** True where the rows of two sets of columns are the same, in any order. */
+/** True if two sets of columns have the same rows, in any order. */
 export function sameRows(a: readonly unknown[][], b: readonly unknown[][]): boolean {
-  // As they were: what is sent again is nearly always sent as it was.
+  // A retry nearly always sends the rows in the same order.
   if (a.every((column, i) => isSameColumn(column, b[i]!))) return true
   const rowsOf = (columns: readonly unknown[][]) =>
     columns[0]!.map((_, i) => JSON.stringify(columns.map((column) => column[i]))).sort()

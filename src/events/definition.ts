@@ -2,26 +2,26 @@ import type { AccountKind } from './accounts.ts'
 import type { Postings } from './postings.ts'
 import type { EntryRow } from './rows.ts'
 
-/** A type of events: all that the rest has to know of it. */
+/** Everything that other code needs to know of an event type. */
 export type EventDefinition<Data> = {
-  /** The version that is written today. */
+  /** The version that appends write. */
   version: number
   /**
-   * How a payload of each version is read, an old one upcast. Throws PayloadError where it is not
-   * what an append writes.
+   * Readers of payloads by version; old ones are upcast. They throw PayloadError if no append could
+   * have written the payload.
    */
   read: Readonly<Record<number, (payload: unknown) => Data>>
-  /** Reads today's version faster, from its bytes; null where `read` has to decide. */
+  /** Reads the current version from its bytes, faster. Returns null if `read` has to decide. */
   readBytes?: (payload: Uint8Array) => Data | null
-  /** The kinds of accounts that it may post to. */
+  /** The kinds of accounts that events of this type may post to. */
   postsTo: readonly AccountKind[]
-  /** What it counts. It follows from the event, and from when it was recorded (RFC 3339). */
+  /** Returns an event's postings; `recordedAt` is when it was recorded (RFC 3339). */
   post: (data: Data, recordedAt: string) => readonly Postings[]
-  /** Its entries as rows; null for a type that has none. */
+  /** Returns an event's entries as rows, or null if events of this type have none. */
   toRows: (data: Data) => EntryRow[] | null
 }
 
-/** What a type of events is that counts nothing. */
+/** The members that all event types without postings have in common. */
 export const COUNTS_NOTHING = {
   postsTo: [],
   post: () => [],

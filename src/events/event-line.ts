@@ -2,25 +2,25 @@ import { isStorable } from './columns.ts'
 import type { StoredEvent } from './event.ts'
 import { hashLeaf, type LeafEvent, toLeaf } from './leaf.ts'
 
-/** An event as a line holds it: with all columns of the log. */
+/** An event as a line carries it: with all columns of the log. */
 export type LineEvent = Omit<StoredEvent, 'payloadBytes'>
 
 /**
- * What a line says (`leaf` is the event's, `leafHash` what stands there), or in which way it isn't
- * one.
+ * A parsed line (`leaf` is made from the event, `leafHash` is as written in the line), or why it is
+ * malformed.
  */
 export type ParsedLine =
   | { kind: 'event'; event: LineEvent; leaf: string; leafHash: string | null }
   | { kind: 'malformed'; reason: string }
 
 /**
- * An event as a line of NDJSON, without the newline: the members of its leaf, then (if asked for)
- * the leaf's hash, and the payload last, letter by letter as it stands in the log.
+ * Formats an event as a line of NDJSON, without the newline: the members of its leaf, then (if
+ * asked for) the leaf's hash, and last the payload, character for character as stored in the log.
  *
  *     {"shard":0,…,"payload_sha256":"4413…","leaf_hash":"a9c7…","payload":{"groups":[1],…}}
  *
- * A payload with a newline in it, which only an owner writing by hand makes, would end the line: it
- * goes as text, `"payload_text":"{\n}"`.
+ * A newline in a payload would end the line, so such a payload, which only the database's owner can
+ * write by hand, is sent as text: `"payload_text":"{\n}"`.
  */
 export function toEventLine(event: LineEvent, { leafHash = false } = {}): string {
   const leaf = toLeaf(event)
@@ -37,26 +37,26 @@ function joinLine(leaf: string, leafHash: string | null, payload: string): strin
 const LEAF_HASH = ',"leaf_hash":"'
 const PAYLOAD = ',"payload":'
 const PAYLOAD_TEXT = ',"payload_text":'
-/** The first of these is a member: within a text before it the quotes would be escaped. */
+/** The first match is a member: inside an earlier text, the quotes would be escaped. */
 const AFTER_LEAF = /,"(?:leaf_hash|payload|payload_text)":/
 const AFTER_HASH = /^,"leaf_hash":"([0-9a-f]{64})"/
 
 /**
- * Reads a line. Malformed is whatever `toEventLine` doesn't write, to the letter; whether the
- * hashes are those of the payload and the leaf is not looked at.
+ * Parses a line. A line is malformed if it differs in any character from what `toEventLine` writes.
+ * The hashes are not checked against the payload and the leaf.
  */
 export function parseEventLine(line: string): ParsedLine {
   const end = line.search(AFTER_LEAF)
   const event = end < 0 ? null : readLeaf(`${line.slice(0, end)}}`)
-  if (event === null) return malformed('its members before the payload are not those of an event')
+  if (event === null) return malformed('the members before its payload are not those of an event')
   const rest = line.slice(end)
   const leafHash = AFTER_HASH.exec(rest)?.[1] ?? null
   const payload = readPayload(leafHash === null ? rest : rest.slice(LEAF_HASH.length + 65))
-  if (payload === null) return malformed('it does not end with one payload of valid JSON')
-  // Spaces, another order, a member twice, `1.0` for 1, an escape too many: all differ here.
+  if (payload === null) return malformed('it does not end with exactly one payload of valid JSON')
+  // Extra spaces, another order, duplicate members, `1.0` for 1, needless escapes: all differ here.
   const leaf = toLeaf(event)
   if (joinLine(leaf, leafHash, payload) !== line) {
-    return malformed('it is not written in the one way an event is written')
+    return malformed('it is not in the canonical form of an event line')
   }
   return { kind: 'event', event: { ...event, payload }, leaf, leafHash }
 }
@@ -72,16 +72,20 @@ function readLeaf(text: string): LeafEvent | null {
   }
   if (!isText(type) || !isText(source)) return null
   if (idempotency_key !== null && !isText(idempotency_key)) return null
-  if (!isMoment(recorded_at) || !isHash(row.payload_sha256)) return null
+  if (!isTimestamp(recorded_at) || !isHash(row.payload_sha256)) return null
   return {
-    ...{ shard, position, type, version, source },
+    shard,
+    position,
+    type,
+    version,
+    source,
     recordedAt: recorded_at,
     idempotencyKey: idempotency_key,
     payloadSha256: row.payload_sha256,
   }
 }
 
-/** The payload's text, from what stands behind the leaf and its hash. */
+/** Returns the payload's text from the rest of a line, after its leaf and hash; null if invalid. */
 function readPayload(rest: string): string | null {
   if (!rest.endsWith('}')) return null
   let payload: unknown = null
@@ -91,7 +95,7 @@ function readPayload(rest: string): string | null {
   return isText(payload) && readJson(payload) !== null ? payload : null
 }
 
-/** Null where it isn't JSON. */
+/** Returns null if the text isn't JSON. */
 function readJson(text: string): { value: unknown } | null {
   try {
     return { value: JSON.parse(text) }
@@ -103,14 +107,14 @@ function readJson(text: string): { value: unknown } | null {
 const isNumber = (value: unknown, end: number): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < end
 
-/** What a database can hold as text. */
+/** True for text that a database can store. */
 const isText = (value: unknown): value is string => typeof value === 'string' && isStorable(value)
 
 const isHash = (value: unknown): value is string =>
   typeof value === 'string' && /^[0-9a-f]{64}$/.test(value)
 
-/** `2026-01-31T12:00:00.123456+00:00`, and a day and time that there are. */
-function isMoment(value: unknown): value is string {
+/** True for a time like `2026-01-31T12:00:00.123456+00:00` that exists in the calendar. */
+function isTimestamp(value: unknown): value is string {
   if (typeof value !== 'string') return false
   if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00$/.test(value)) return false
   const second = value.slice(0, 19)

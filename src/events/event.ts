@@ -9,7 +9,7 @@ import { catalogChanged } from './types/catalog-changed.ts'
 import { keyStatsFlushed } from './types/key-stats-flushed.ts'
 import { originChanged, projectionAttested, shardsChanged } from './types/statements.ts'
 
-/** Every type of events. */
+/** The definitions of all event types. */
 export const EVENT_TYPES = {
   ApiKeyStatsFlushed: apiKeyStatsFlushed,
   KeyStatsFlushed: keyStatsFlushed,
@@ -24,44 +24,44 @@ export type EventType = keyof typeof EVENT_TYPES
 type DataOf<Type extends EventType> =
   (typeof EVENT_TYPES)[Type] extends EventDefinition<infer Data> ? Data : never
 
-/** An event as it stands in the log. */
+/** An event as stored in the log. */
 export type StoredEvent = {
   shard: number
   position: number
   type: string
   version: number
-  /** RFC 3339 in UTC, microseconds. */
+  /** RFC 3339 in UTC, with microseconds. */
   recordedAt: string
   source: string
   idempotencyKey: string | null
-  /** JSON, letter by letter as it was appended. */
+  /** JSON, character for character as it was appended. */
   payload: string
-  /** What the payload takes in the log; about its length. */
+  /** Stored size of the payload; about its length. */
   payloadBytes: number
   /** Hex. */
   payloadSha256: string
 }
 
-/** What an event says, in today's shape whatever version it was written in. */
+/** The content of an event, in its current shape whatever version it was written in. */
 export type Event = { [Type in EventType]: { type: Type; data: DataOf<Type> } }[EventType]
 
-/** An event of a type or version that this code doesn't know: maybe newer code has written it. */
+/** The type or version of an event is unknown: a newer release may have written it. */
 export class UnknownEvent extends PayloadError {
   override name = 'UnknownEvent'
 }
 
 /**
- * Reads an event of any version (an old one is upcast) from its payload's text, or faster from the
- * bytes of it. Throws UnknownEvent where the type or version isn't known, and another PayloadError
- * where the payload is not what an append writes.
+ * Reads an event of any version (an old one is upcast) from its payload's text, or faster from its
+ * bytes. Throws UnknownEvent if the type or version is unknown, and another PayloadError if no
+ * append could have written the payload.
  */
 export function decodeEvent(type: string, version: number, payload: string | Uint8Array): Event {
   const definition = isEventType(type) ? (EVENT_TYPES[type] as EventDefinition<unknown>) : null
   const read = definition?.read[version]
   if (read === undefined) throw new UnknownEvent(`no reader for ${type} version ${version}`)
   const { readBytes } = definition!
-  const isToday = version === definition!.version && typeof payload !== 'string'
-  const data = (isToday ? readBytes?.(payload) : null) ?? read(parse(payload))
+  const isCurrent = version === definition!.version && typeof payload !== 'string'
+  const data = (isCurrent ? readBytes?.(payload) : null) ?? read(parse(payload))
   return { type, data } as Event
 }
 
@@ -69,22 +69,22 @@ const isEventType = (type: string): type is EventType => Object.hasOwn(EVENT_TYP
 
 const definitionOf = ({ type }: Event) => EVENT_TYPES[type] as EventDefinition<unknown>
 
-/** What an event counts that was recorded then (RFC 3339). */
+/** Returns the postings of an event that was recorded at `recordedAt` (RFC 3339). */
 export const postingsOf = (event: Event, recordedAt: string): readonly Postings[] =>
   definitionOf(event).post(event.data, recordedAt)
 
-/** The entries of a flush as rows; null for an event that is none. */
+/** Returns the entries of a flush as rows, or null if the event isn't a flush. */
 export const toRows = (event: Event): EntryRow[] | null => definitionOf(event).toRows(event.data)
 
-/** False for a type of events that never post to such accounts; true for one that isn't known. */
+/** False if events of a type never post to such accounts; true for an unknown type. */
 export const mayPostTo = (type: string, kind: AccountKind): boolean =>
   !isEventType(type) || EVENT_TYPES[type].postsTo.includes(kind)
 
-/** The types of events that may post to such accounts. */
+/** Returns the event types that may post to accounts of a kind. */
 export const typesThatPostTo = (kind: AccountKind) =>
   Object.keys(EVENT_TYPES).filter((type) => mayPostTo(type, kind))
 
-/** SHA-256 of a payload's UTF-8 bytes, in hex. */
+/** Returns the SHA-256 of a payload's UTF-8 bytes, in hex. */
 export function hashPayload(payload: string): string {
   return hash('sha256', payload, 'hex')
 }

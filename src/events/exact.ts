@@ -1,14 +1,14 @@
-/** A whole number that is never rounded: a number up to 2^53 - 1, a bigint above. */
+/** An integer that is never rounded: a number up to 2^53 - 1, a bigint above. */
 export type Exact = number | bigint
 
-/** `sum + count` without rounding, however often it is called. `count` is a safe integer >= 0. */
+/** Returns `sum + count` without rounding. `count` is a safe integer >= 0. */
 export function addExact(sum: Exact, count: number): Exact {
   if (typeof sum === 'bigint') return sum + BigInt(count)
   const next = sum + count
   return next <= Number.MAX_SAFE_INTEGER ? next : BigInt(sum) + BigInt(count)
 }
 
-/** The exact value of a decimal integer as PostgreSQL prints it. */
+/** Parses a decimal integer, as PostgreSQL prints it, without rounding. */
 export function toExact(value: string): Exact {
   const number = Number(value)
   return Number.isSafeInteger(number) ? number : BigInt(value)

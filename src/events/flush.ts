@@ -22,15 +22,15 @@ export type PostedFlush =
   | { type: 'ApiKeyStatsFlushed'; entries: ApiKeyEntries }
   | { type: 'KeyStatsFlushed'; entries: KeyEntries }
 
-/** A flush as resolved with a catalog: its event. */
+/** The event of a flush: its entries, attributed with a catalog. */
 export type AttributedFlush = Extract<Event, { type: PostedFlush['type'] }>
 
 export type FlushAnswer = ApiKeyFlushAnswer | KeyFlushAnswer
 
-/** What resolving needs to know of the catalog. */
+/** The lookups in the catalog that attribution needs. */
 export type Attributor = { groupOf: GroupOf; quotaTrackedOf: QuotaTrackedOf }
 
-/** The event of a flush, by the catalog as it stands now. */
+/** Returns the event of a flush, attributed with the current catalog. */
 export function attributeFlush(posted: PostedFlush, attributor: Attributor): AttributedFlush {
   switch (posted.type) {
     case 'ApiKeyStatsFlushed':
@@ -43,7 +43,7 @@ export function attributeFlush(posted: PostedFlush, attributor: Attributor): Att
   }
 }
 
-/** The payload of a flush's event, in the version that is written today. */
+/** Returns the payload of a flush's event, in the version that appends write. */
 export function encodeFlush(attributed: AttributedFlush): string {
   switch (attributed.type) {
     case 'ApiKeyStatsFlushed':
@@ -53,7 +53,7 @@ export function encodeFlush(attributed: AttributedFlush): string {
   }
 }
 
-/** The body that answers a flush. */
+/** Returns the response body for a flush. */
 export function answerFlush(attributed: AttributedFlush): FlushAnswer {
   switch (attributed.type) {
     case 'ApiKeyStatsFlushed':
@@ -63,7 +63,7 @@ export function answerFlush(attributed: AttributedFlush): FlushAnswer {
   }
 }
 
-/** True where an event of the log holds the very entries that are posted now. */
+/** True if an event of the log holds the same entries as a posted flush. */
 export function holdsEntries(event: Event, posted: PostedFlush): event is AttributedFlush {
   if (event.type === 'ApiKeyStatsFlushed' && posted.type === event.type) {
     return sameApiKeyEntries(event.data, posted.entries)

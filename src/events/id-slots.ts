@@ -1,18 +1,18 @@
-/** Ids below have a place of their own: those that a gateway's database gives out one by one. */
-const PLACES = 2 ** 20
+/** Ids below this are array indexes: a gateway's database assigns ids in sequence. */
+const INDEXED_IDS = 2 ** 20
 
 const MAX_ROUND = 2 ** 32 - 1
 
 /**
- * Numbers the distinct ids of one round 0, 1, 2, … in the order of their first appearance: small
- * ids in a tenth of the time of a Map. A round ends where the next begins.
+ * Numbers the distinct ids of a round 0, 1, 2, … in order of first appearance. Small ids take a
+ * tenth of the time that a Map takes. `begin` starts a new round.
  */
 export class IdSlots {
   /** How many distinct ids this round has. */
   count = 0
-  /** In which round an id was numbered last, and how. */
-  readonly #rounds = new Uint32Array(PLACES)
-  readonly #slots = new Uint32Array(PLACES)
+  /** The round in which an id was last numbered, and its number there. */
+  readonly #rounds = new Uint32Array(INDEXED_IDS)
+  readonly #slots = new Uint32Array(INDEXED_IDS)
   readonly #others = new Map<number, number>()
   #round = 0
 
@@ -27,7 +27,7 @@ export class IdSlots {
   }
 
   slotOf(id: number): number {
-    if (id >= PLACES) return this.#otherSlotOf(id)
+    if (id >= INDEXED_IDS) return this.#otherSlotOf(id)
     if (this.#rounds[id] === this.#round) return this.#slots[id]!
     this.#rounds[id] = this.#round
     this.#slots[id] = this.count

@@ -1,35 +1,35 @@
 import { decodeColumns, isCount, isStorable, LAST_UNIX_SECOND, sameRows } from './columns.ts'
 
-/** What was posted, a column each; index i of every column is one entry, in the order posted. */
+/** The posted entries by column; index i of every column is one entry, in the order posted. */
 export type KeyEntries = {
   /** Trimmed, never empty. */
   hashes: string[]
   requests: number[]
   tokens: number[]
-  /** Unix seconds, as posted; 0 says nothing. `latestAccess` says what counts. */
+  /** Unix seconds, as posted; 0 means none. Counts up to `latestAccess` only. */
   last_accessed_at: number[]
 }
 
-/** Seconds by which a proxy's clock may be ahead of the database's. */
+/** How far (s) a proxy's clock may be ahead of the database's. */
 const MAX_AHEAD_S = 300
 
 /**
- * Payload of `KeyStatsFlushed`, version 1. `quota_tracked[i]` is how entry i was resolved when it
- * was appended: true, its tokens use up a quota; false, the key has no limit; null, the key isn't
- * known.
+ * Payload of `KeyStatsFlushed`, version 1. `quota_tracked[i]` is how entry i was attributed when it
+ * was appended: true if its tokens use up a quota, false if the key has no limit, null if the key
+ * was unknown.
  *
  *     {"hashes":["3f08…"],"requests":[2],"tokens":[3],"last_accessed_at":[1700000000],
  *      "quota_tracked":[false]}
  */
 export type KeyFlush = KeyEntries & { quota_tracked: (boolean | null)[] }
 
-/** Body of the answer: entries that changed a known key. */
+/** Response body: the number of entries that changed a known key. */
 export type KeyFlushAnswer = { updated: number }
 
-/** Whether a key's quota is tracked; null where the key isn't known. */
+/** Returns whether a key's quota is tracked, or null if the key is unknown. */
 export type QuotaTrackedOf = (tokenHash: string) => boolean | null
 
-/** Writes down how each entry is resolved. */
+/** Attributes each entry: records whether its key is known and its quota tracked. */
 export function attributeKeyFlush(entries: KeyEntries, quotaTrackedOf: QuotaTrackedOf): KeyFlush {
   return {
     hashes: entries.hashes,
@@ -41,8 +41,8 @@ export function attributeKeyFlush(entries: KeyEntries, quotaTrackedOf: QuotaTrac
 }
 
 /**
- * The answer to a flush. An entry changes its key when it brings anything but zeros: whether its
- * `last_accessed_at` was news at that moment isn't asked, so that a replay is answered alike.
+ * Returns the answer to a flush. An entry changes its key unless it is all zeros. Whether its
+ * `last_accessed_at` was newer at the time doesn't matter, so that a replay gets the same answer.
  */
 export function answerKeyFlush(flush: KeyFlush): KeyFlushAnswer {
   let updated = 0
@@ -54,14 +54,15 @@ export function answerKeyFlush(flush: KeyFlush): KeyFlushAnswer {
 }
 
 /**
- * The latest access that counts of a flush that was recorded then (RFC 3339), in Unix seconds:
- * nobody has used a key in the future, and a last access that only moves forward would stay there.
+ * Returns the latest access (Unix seconds) that counts in a flush recorded at `recordedAt`
+ * (RFC 3339). No key was used in the future, and as a last access only moves forward, it would stay
+ * there.
  */
 export function latestAccess(recordedAt: string): number {
   return Math.floor(Date.parse(recordedAt) / 1_000) + MAX_AHEAD_S
 }
 
-/** True where both have the same entries, in any order. */
+/** True if both have the same entries, in any order. */
 export function sameKeyEntries(a: KeyEntries, b: KeyEntries): boolean {
   return sameRows(
     [a.hashes, a.requests, a.tokens, a.last_accessed_at],
@@ -69,9 +70,7 @@ export function sameKeyEntries(a: KeyEntries, b: KeyEntries): boolean {
   )
 }
 
-/**
- * Reads a stored payload. Throws PayloadError where it could not have been written by an append.
- */
+/** Reads a stored payload. Throws PayloadError if no append could have written it. */
 export function decodeKeyFlush(payload: unknown): KeyFlush {
   return decodeColumns(payload, {
     hashes: (hash) => typeof hash === 'string' && hash !== '' && isStorable(hash),

@@ -1,18 +1,18 @@
-/** A position a shard, by index; -1 stands before the first event. */
+/** One position per shard, by index; -1 is before the first event. */
 export type Positions = readonly number[]
 
-/** True where nothing of `needed` is missing in `positions`. */
+/** True if `positions` has reached every position in `needed`. */
 export const covers = (positions: Positions, needed: Positions): boolean =>
   needed.every((position, shard) => position <= (positions[shard] ?? -1))
 
-/** `0/41,1/7`: how positions are written in headers and queries. */
+/** Formats positions as `0/41,1/7`, as headers and queries have them. */
 export function formatPositions(positions: Positions): string {
   return positions.map((position, shard) => `${shard}/${position}`).join(',')
 }
 
 /**
- * Reads `0/41,1/7`; null where it isn't of that form or names a shard twice or past `shards`. A
- * shard left out is undefined.
+ * Parses `0/41,1/7`. Returns null if the text isn't of that form, or if it names a shard twice or a
+ * shard that doesn't exist. The position of a shard that isn't named is undefined.
  */
 export function parsePositions(text: string, shards: number): (number | undefined)[] | null {
   const positions = new Array<number | undefined>(shards).fill(undefined)

@@ -1,24 +1,24 @@
 import type { AccountKind } from './accounts.ts'
 
 /**
- * Postings of one event to accounts of one kind: those from `start` up to `end`, without it, of
- * some columns. `accounts` names the account of each, or one account that all of them are to.
+ * Postings of one event to accounts of one kind: the rows from `start` to `end`, exclusive, of some
+ * columns. `accounts` is a column with the account of each row, or one account for all of them.
  */
 export type Postings = {
   kind: AccountKind
   accounts: readonly (number | string)[] | number | string
-  /** What is added, in the order of ACCOUNTS[kind].sums. */
+  /** Columns to add, in the order of ACCOUNTS[kind].sums. */
   sums: readonly (readonly number[])[]
-  /** In the order of ACCOUNTS[kind].maxima. */
+  /** Columns whose maximum counts, in the order of ACCOUNTS[kind].maxima. */
   maxima: readonly (readonly number[])[]
   start: number
   end: number
 }
 
-/** Postings of a part: folding so many takes a millisecond or two. */
+/** Postings per part: folding this many takes a millisecond or two. */
 const PART_POSTINGS = 8_192
 
-/** Cuts what an event counts into parts that add up to it, each with columns of its own. */
+/** Splits an event's postings into parts that add up to the same, each with its own columns. */
 export function* cutPostings(
   all: readonly Postings[],
   size = PART_POSTINGS,

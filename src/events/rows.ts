@@ -1,15 +1,15 @@
-/** An entry of a flush as a row: what was posted, and how it was resolved. */
+/** An entry of a flush as a row: what was posted, and how it was attributed. */
 export type EntryRow =
   | {
       api_key_id: number
-      /** The group that counted it; 0 none, null where the key wasn't known. */
+      /** The group that counted it: 0 if there was none, null if the key was unknown. */
       group_id: number | null
       requests: number
       success_requests: number
     }
   | {
       token_hash: string
-      /** Whether it used up a quota; null where the key wasn't known. */
+      /** True if its tokens used up a quota; null if the key was unknown. */
       quota_tracked: boolean | null
       requests: number
       tokens: number

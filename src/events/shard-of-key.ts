@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto'
 
 /**
- * The shard of an event with an idempotency key, where there are so many: a retry meets its first
- * try there. The first 12 digits (48 bits) of the SHA-256, in hex, of the source, a newline and the
+ * Returns the shard of an event with an idempotency key, so that a retry reaches the shard of its
+ * first attempt: the first 12 hex digits (48 bits) of the SHA-256 of the source, a newline and the
  * key, modulo the number of shards.
  */
 export function shardOfKey(source: string, idempotencyKey: string, shards: number): number {

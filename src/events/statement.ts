@@ -2,39 +2,40 @@ import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import { isStorable, PayloadError } from './columns.ts'
 
-// What the service itself says in the log. It counts nothing; outsiders hold the service to it.
+// Service events: what the service itself states in the log. They count nothing, and auditors hold
+// the service to them.
 
-/** The types of events that are statements. */
+/** The types of service events. */
 export const SERVICE_EVENT_TYPES = ['ProjectionAttested', 'OriginChanged', 'ShardsChanged'] as const
 
-/** The source of events that nobody posted; no token bears that name. */
+/** The source of service events; no token can have this name. */
 export const SERVICE_SOURCE = 'tallybook'
 
 const Position = Type.Integer({ minimum: -1, maximum: Number.MAX_SAFE_INTEGER })
 const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' })
-/** Decimal digits: a sum may be above what JSON's readers keep exact. */
+/** Decimal digits, as a sum may be larger than JSON parsers keep exact. */
 const Sum = Type.String({ pattern: '^(?:0|[1-9][0-9]{0,99})$' })
 
-/** Start of a quarter of an hour, `2026-01-31T12:15:00.000000+00:00`. */
-const QUARTER = '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:(?:00|15|30|45):00\\.000000\\+00:00$'
+/** Start of a 15-minute bucket, `2026-01-31T12:15:00.000000+00:00`. */
+const BUCKET_START = '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:(?:00|15|30|45):00\\.000000\\+00:00$'
 
 /**
- * Payload of `ProjectionAttested`, version 2: what the rows of this shard were in each table of the
- * projections, folded up to `position` and no further; the digest is that of digest.ts. `totals`
- * are the sums over the shard's provider groups.
+ * Payload of `ProjectionAttested`, version 2: digests (see digest.ts) of this shard's rows in each
+ * projection table, folded through `position` and no further. `totals` are the sums over the
+ * shard's provider groups.
  *
  *     {"tables":[{"table":"api_key_counters","position":41,"rows":2,"sha256":"a2c1…"}],
  *      "totals":{"position":41,"requests":"10","successes":"9"}}
  *
- * In version 1 the last access of a key was what had been posted, however far in the future.
+ * In version 1, the last access of a key was as posted, however far in the future.
  */
 export const Attestation = Type.Object({
   tables: Type.Array(
     Type.Object({
       table: Type.String({ pattern: '^[a-z_]{1,63}$' }),
       position: Position,
-      /** Of usage: only what was counted in quarters from this one on. */
-      from: Type.Optional(Type.String({ pattern: QUARTER })),
+      /** For usage tables: only buckets from this one on are included. */
+      from: Type.Optional(Type.String({ pattern: BUCKET_START })),
       rows: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
       sha256: Sha256,
     }),
@@ -44,9 +45,9 @@ export const Attestation = Type.Object({
 export type Attestation = Static<typeof Attestation>
 
 /**
- * Payload of `OriginChanged`, version 1: the tree of this shard is signed as `origin` from here on,
- * and was before it under the origin of the note `previous`, which is the last tree head that was
- * signed there. Where that can't be found in this log, events were lost.
+ * Payload of `OriginChanged`, version 1: from here on, the tree of this shard is signed under
+ * `origin`. Before, it was signed under the origin of the note `previous`, the last tree head
+ * signed there. If this log doesn't have the tree of that head, events were lost.
  *
  *     {"origin":"stats.example.com/2/audit/log/0","previous":"stats.example.com/audit/log/0\n…"}
  */
@@ -60,11 +61,11 @@ const Shards = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
 const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
 
 /**
- * Payload of `ShardsChanged`, version 1: the events of this shard before this one were dealt to
- * `shards` shards from an archive, whose manifest has that hash; `left_out` of its `events` were
- * statements about the log that it is of, and were not. `previous` are the last tree heads that
- * were signed there, as notes, in the order of its shards: of the first, and every `shards`th after
- * it, on shard 0; of the second on shard 1. So each is cited once.
+ * Payload of `ShardsChanged`, version 1: the events of this shard before this one were resharded to
+ * `shards` shards from the archive whose manifest has that hash. Of the archive's `events`,
+ * `left_out` were skipped: service events about the archived log. `previous` lists the archive's
+ * last signed tree heads, as notes in the order of its shards. The head of old shard s is listed on
+ * new shard s mod `shards`, so each head is listed exactly once.
  *
  *     {"shards":4,"archive":{"manifest_sha256":"a2c1…","shards":1,"events":70000,"left_out":3},
  *      "previous":["stats.example.com/audit/log/0\n70000\nCsUY…"]}
@@ -81,16 +82,16 @@ export const ShardsChange = Type.Object({
 })
 export type ShardsChange = Static<typeof ShardsChange>
 
-/** The idempotency key of a `ShardsChanged`: a shard has one at most. */
+/** The idempotency key of a `ShardsChanged` event: a shard has at most one. */
 export const SHARDS_CHANGED_KEY = 'shards changed'
 
-/** Reads a stored payload; throws PayloadError where the service could not have written it. */
+/** Reads a stored payload. Throws PayloadError if the service could not have written it. */
 export const decodeAttestation = reader(Attestation, () => [])
 
-/** As `decodeAttestation`. */
+/** Like `decodeAttestation`. */
 export const decodeOriginChange = reader(OriginChange, ({ origin, previous }) => [origin, previous])
 
-/** As `decodeAttestation`. */
+/** Like `decodeAttestation`. */
 export const decodeShardsChange = reader(ShardsChange, ({ previous }) => previous)
 
 function reader<Schema extends TSchema>(

@@ -4,7 +4,7 @@ import type { EventDefinition } from '../definition.ts'
 import type { Postings } from '../postings.ts'
 import type { EntryRow } from '../rows.ts'
 
-/** A flush of requests of API keys. */
+/** A flush of API keys: their requests and successes. */
 export const apiKeyStatsFlushed: EventDefinition<ApiKeyFlush> = {
   version: 2,
   read: { 1: decodeApiKeyFlush1, 2: decodeApiKeyFlush },
@@ -16,7 +16,7 @@ export const apiKeyStatsFlushed: EventDefinition<ApiKeyFlush> = {
 
 const NONE: readonly number[][] = []
 
-/** To the keys, and to the group that each had; entries whose key wasn't known count nothing. */
+/** Posts to each key and to the group it had. Entries of unknown keys count nothing. */
 function post({ groups, counts, ids, requests, successes }: ApiKeyFlush): Postings[] {
   const sums = [requests, successes]
   const postings: Postings[] = []
@@ -26,7 +26,7 @@ function post({ groups, counts, ids, requests, successes }: ApiKeyFlush): Postin
     const end = start + counts[run]!
     if (group !== null) {
       postings.push({ kind: 'api_key', accounts: ids, sums, maxima: NONE, start, end })
-      // 0 is a key without a group.
+      // Group 0 means a key without a group.
       if (group !== 0) {
         postings.push({ kind: 'provider_group', accounts: group, sums, maxima: NONE, start, end })
       }

@@ -1,7 +1,7 @@
 import { type CatalogChange, decodeCatalogChange } from '../catalog-change.ts'
 import { COUNTS_NOTHING, type EventDefinition } from '../definition.ts'
 
-/** Rows of the catalog that were put, or ended. */
+/** Catalog rows that were upserted or retired. */
 export const catalogChanged: EventDefinition<CatalogChange> = {
   ...COUNTS_NOTHING,
   version: 1,

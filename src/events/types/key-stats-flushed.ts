@@ -3,7 +3,7 @@ import { decodeKeyFlush, type KeyFlush, latestAccess } from '../key-flush.ts'
 import type { Postings } from '../postings.ts'
 import type { EntryRow } from '../rows.ts'
 
-/** A flush of requests and tokens of token keys. */
+/** A flush of token keys: their requests and tokens. */
 export const keyStatsFlushed: EventDefinition<KeyFlush> = {
   version: 1,
   read: { 1: decodeKeyFlush },
@@ -12,7 +12,7 @@ export const keyStatsFlushed: EventDefinition<KeyFlush> = {
   toRows,
 }
 
-/** Entries whose key wasn't known count nothing. Tokens use up a quota where it was tracked. */
+/** Posts to the keys that were known. Tokens use up a quota if it was tracked. */
 function post(flush: KeyFlush, recordedAt: string): Postings[] {
   const { hashes, requests, tokens, last_accessed_at, quota_tracked } = leaveOutUnknown(flush)
   const latest = latestAccess(recordedAt)

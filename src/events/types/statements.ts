@@ -8,7 +8,7 @@ import {
   type ShardsChange,
 } from '../statement.ts'
 
-/** `lastAccess`: whether the last access of a key is as it was posted, or bounded. */
+/** An attestation, and whether its last accesses are as posted or bounded by `latestAccess`. */
 export type Attested = { attestation: Attestation; lastAccess: 'posted' | 'bounded' }
 
 export const projectionAttested: EventDefinition<Attested> = {

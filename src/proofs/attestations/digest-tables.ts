@@ -25,14 +25,14 @@ export async function digestTables(
 ): Promise<Attestation> {
   const { checkpoints } = await readCheckpoints(transaction, shard, PROJECTIONS)
   const tables: Attestation['tables'] = []
-  for (const [table, { columns, of }] of Object.entries<AttestedColumns>(ATTESTED_TABLES)) {
-    if (of === 'catalog' && shard !== 0) continue
+  for (const [table, { columns, kind }] of Object.entries<AttestedColumns>(ATTESTED_TABLES)) {
+    if (kind === 'catalog' && shard !== 0) continue
     const { generation, position } = checkpointOf(table, checkpoints)
-    const since = of === 'usage' ? from : null
+    const since = kind === 'usage' ? from : null
     const { rows, sha256 } = await digestRows(
       transaction,
-      selectLines(table as AttestedTable, columns, of !== 'catalog', since !== null),
-      [generation, ...(of === 'catalog' ? [] : [shard]), ...(since === null ? [] : [since])],
+      selectLines(table as AttestedTable, columns, kind !== 'catalog', since !== null),
+      [generation, ...(kind === 'catalog' ? [] : [shard]), ...(since === null ? [] : [since])],
     )
     tables.push({ table, position, ...(since === null ? {} : { from: since }), rows, sha256 })
   }

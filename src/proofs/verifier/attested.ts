@@ -107,7 +107,7 @@ export class AttestationChecks {
       this.#find(claim.at, `there is no table ${table}: a newer verifier may know it`)
       return
     }
-    if (known.of === 'usage') this.#checkFrom(claim, fold)
+    if (known.kind === 'usage') this.#checkFrom(claim, fold)
     const own = fold.digest(table as AttestedTable, { from, lastAccess })
     if (own.sha256 === sha256 && own.rows === rows) return
     this.#find(
@@ -127,8 +127,8 @@ export class AttestationChecks {
   }
 
   #checkComplete(at: string, tables: Attestation['tables']): void {
-    for (const [name, { of }] of Object.entries(ATTESTED_TABLES)) {
-      if (of === 'catalog' && this.shard !== 0) continue
+    for (const [name, { kind }] of Object.entries(ATTESTED_TABLES)) {
+      if (kind === 'catalog' && this.shard !== 0) continue
       if (!tables.some(({ table }) => table === name)) this.#find(at, `it leaves out ${name}`)
     }
   }

@@ -87,7 +87,7 @@ export class MemoryLog {
     const fold = this.fold(shard)
     const { position } = fold
     const tables = Object.entries(ATTESTED_TABLES)
-      .filter(([, { of }]) => shard === 0 || of !== 'catalog')
+      .filter(([, { kind }]) => shard === 0 || kind !== 'catalog')
       .map(([table]) => ({ table, position, ...fold.digest(table as AttestedTable) }))
     const { requests, successes } = fold.totals()
     return {
