@@ -2,32 +2,32 @@ import type { Logger } from 'pino'
 import { isUnavailable } from '../platform/postgres/errors.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
 
-/** Milliseconds between two looks. */
+/** Milliseconds between two polls. */
 const POLL_INTERVAL_MS = 60_000
 
-/** Milliseconds after which the log repeats what it has said. */
+/** Milliseconds until the warning is logged again. */
 const REPEAT_MS = 3_600_000
 
-/** Seconds up to which clocks are the same. */
+/** Seconds by which clocks may differ. */
 const TOLERANCE_S = 60
 
 /**
- * Looks now and then by how much the newest event of the log lies ahead of the database's clock:
- * that was set back since, or was wrong before. Until the clock has come there, everything is
- * recorded at that moment, and reads as of today leave it out.
+ * Polls how far the newest event of the log is ahead of the database's clock, because the clock was
+ * set back since, or was wrong before. Until the clock reaches that time, every event is recorded
+ * at that time, and reads as of now leave it out.
  */
 export class LogAhead {
   #seconds: number | null = null
-  #saidAt = Number.NEGATIVE_INFINITY
+  #warnedAt = Number.NEGATIVE_INFINITY
 
   constructor(private readonly options: { sql: Sql; logger: Logger }) {}
 
-  /** Seconds, from a minute on: less is 0. null as long as it isn't known. */
+  /** Seconds ahead; 0 for up to a minute, null while it isn't known. */
   get seconds(): number | null {
     return this.#seconds
   }
 
-  /** Looks at once, and then each minute. */
+  /** Polls now, and then every minute. */
   start(): { stop(): void } {
     let timer: ReturnType<typeof setTimeout> | undefined
     let isStopped = false
@@ -51,17 +51,18 @@ export class LogAhead {
       this.#seconds = seconds <= TOLERANCE_S ? 0 : seconds
     } catch (error) {
       this.#seconds = null
-      if (!isUnavailable(error)) logger.error({ err: error }, 'log: its newest time is not known')
+      if (!isUnavailable(error)) logger.error({ err: error }, 'log: failed to read its newest time')
       return
     }
     const now = performance.now()
-    if (this.#seconds === 0 || now - this.#saidAt < REPEAT_MS) return
-    this.#saidAt = now
-    logger.warn({ seconds: Math.round(this.#seconds) }, 'log: the newest event lies in the future')
+    if (this.#seconds === 0 || now - this.#warnedAt < REPEAT_MS) return
+    this.#warnedAt = now
+    const ahead = { seconds: Math.round(this.#seconds) }
+    logger.warn(ahead, "log: the newest event is in the future: check the database server's clock")
   }
 }
 
-/** Seconds from now, by the database's clock, to the newest event's time; below 0 in the past. */
+/** Returns how far the newest event is ahead of the database's clock (s); negative if it isn't. */
 async function readSecondsAhead(sql: Sql): Promise<number> {
   const [row] = await sql<{ seconds: number | null }[]>`
     select extract(epoch from max(n.recorded_at) - clock_timestamp())::float8 as seconds

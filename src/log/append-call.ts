@@ -1,23 +1,23 @@
 import { EVENT_TYPES } from '../events/event.ts'
 import { ownClock } from '../platform/postgres/clock.ts'
 import { type Sql, transact } from '../platform/postgres/pool.ts'
-import { appendAgain } from './overtaken.ts'
+import { retryOvertaken } from './overtaken.ts'
 import type { PendingFlush } from './queue.ts'
 
-/** What became of a batch. */
+/** The result of appending a batch. */
 export type AppendResult =
   /** The catalog was stale and nothing was appended. */
   | { firstPosition: null }
   | {
       firstPosition: number
       recordedAt: string
-      /** The flushes (from 1) whose idempotency key is in the log, and where it is. */
+      /** The flushes (numbered from 1) whose idempotency key is already in the log, and where. */
       replayed: { ordinal: number; position: number }[]
-      /** The identity of the event before; null where there is none. */
+      /** The identity of the event before the batch; null if there is none. */
       previous: string | null
     }
 
-/** Appends a batch that was resolved with a catalog, in one round trip and one commit. */
+/** Appends a batch that was attributed with this catalog, in one round trip and one commit. */
 export function callAppendBatch(
   sql: Sql,
   shard: number,
@@ -25,7 +25,7 @@ export function callAppendBatch(
   { position, sha256 }: { position: number; sha256: string | null },
 ): Promise<AppendResult> {
   const lines = (line: (flush: PendingFlush) => string | number) => batch.map(line).join('\n')
-  return appendAgain(async () => {
+  return retryOvertaken(async () => {
     const [row] = await sql<AppendRow[]>`
       select
         first_position, recorded_at, replayed_ordinals::text, replayed_positions::text, previous
@@ -45,7 +45,7 @@ export function callAppendBatch(
   })
 }
 
-/** Does all that an append does but for its commit. Rejects where an append would fail. */
+/** Does everything that an append does, except commit. Rejects if an append would fail. */
 export async function probeAppend(sql: Sql, shard: number): Promise<void> {
   const undone = new Error('undone')
   const probing = transact(sql, '', async (transaction) => {
@@ -87,7 +87,7 @@ function toResult(row: AppendRow): AppendResult {
   }
 }
 
-/** `{1,2}`, as PostgreSQL prints an array of numbers. */
+/** Parses `{1,2}`, an array of numbers as PostgreSQL prints it. */
 function readArray(text: string): number[] {
   return text === '{}' ? [] : text.slice(1, -1).split(',').map(Number)
 }

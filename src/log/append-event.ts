@@ -7,23 +7,24 @@ import {
 } from '../events/statement.ts'
 import { ownClock } from '../platform/postgres/clock.ts'
 import type { Sql, Transaction } from '../platform/postgres/pool.ts'
-import { appendAgain } from './overtaken.ts'
+import { retryOvertaken } from './overtaken.ts'
 
-/** What the service itself says in the log. */
+/** An event in which the service itself states something. */
 export type ServiceEvent =
   | { type: 'ProjectionAttested'; payload: Attestation }
   | { type: 'OriginChanged'; payload: OriginChange }
   | { type: 'ShardsChanged'; payload: ShardsChange }
 
-/** Where it stands; `replayed` where an earlier try, or another instance, had brought it there. */
+/** Where it is; `replayed` if an earlier attempt or another instance appended it. */
 export type AppendedServiceEvent = { shard: number; position: number; replayed: boolean }
 
 /**
- * Appends a statement of the service to a shard; durable when it resolves, or when its transaction
- * is. The idempotency key says what it is about: of several instances that say the same, one does.
+ * Appends a service event to a shard. It is durable when the promise resolves or, within a
+ * transaction, when that commits. The idempotency key names what the event is about: if several
+ * instances append it, only one event is stored.
  *
- * Failed and not stored, and failed but stored (the answer was lost), look alike: the next try with
- * that key finds out.
+ * Failed and not stored, and failed but stored (the answer was lost), look alike: the next attempt
+ * with that key finds out.
  */
 export async function appendServiceEvent(
   sql: Sql | Transaction,
@@ -41,7 +42,7 @@ export async function appendServiceEvent(
       ) a`
     return row!
   }
-  // What has failed in a transaction can't be tried again there.
-  const row = await ('savepoint' in sql ? append() : appendAgain(append))
+  // Within a transaction, a failed statement can't be retried.
+  const row = await ('savepoint' in sql ? append() : retryOvertaken(append))
   return { shard, position: Number(row.position), replayed: row.replayed }
 }

@@ -12,39 +12,40 @@ import { callAppendBatch, probeAppend } from './append-call.ts'
 import { type AppendOutcome, FlushQueue, PendingFlush, replayOutcome } from './queue.ts'
 
 /**
- * One batch: large enough that a commit's fsync is shared by all who wait, small enough that the
- * lock is held for milliseconds. As many as `fewest` are not worth a second commit.
+ * Size of a batch: large enough that all waiting flushes share a commit's fsync, small enough that
+ * the lock is held for milliseconds. `fewest` flushes are not worth a second commit.
  */
 const BATCH = { fewest: 16, flushes: 1_000, bytes: 4 * 1024 * 1024 }
 
 /**
- * What waits or is on its way, a shard: a second of full load, and four bodies of the largest size.
+ * Flushes of a shard waiting or in flight: a second of full load, and four bodies of the largest
+ * size.
  */
 const QUEUE = { flushes: 10_000, bytes: 64 * 1024 * 1024 }
 
-/** How often a batch is tried whose catalog is stale, and the milliseconds between two tries. */
+/** Attempts at a batch whose catalog is stale, and the pause (ms) if a refresh finds no change. */
 const STALE_TRIES = 400
 const STALE_WAIT_MS = 5
 
 export type AppenderOptions = {
   shard: number
   sql: Sql
-  /** What flushes are resolved with. */
+  /** Attributes flushes. */
   catalog: Attributor & { readonly position: number; readonly sha256: string | null }
-  /** Folds into `catalog` what was committed since. */
+  /** Folds the changes committed since into `catalog`. */
   refreshCatalog: () => Promise<void>
-  /** Called after a commit that made the shard grow. */
+  /** Called after each commit that added events to the shard. */
   onAppended: (shard: number, batch: AppendedBatch) => void
-  /** Told of each batch that the database didn't take, and of the next that it took. */
+  /** Called for each batch that failed; `onTaken` for the first one that succeeds afterwards. */
   onRefused?: (shard: number, error: unknown) => void
   onTaken?: (shard: number) => void
-  /** INTERVALS by default. */
+  /** Defaults to INTERVALS.log. */
   intervals?: Intervals['log']
 }
 
 /**
- * What one commit brought: events at consecutive positions, the hashes of their payloads in hex,
- * and their time (RFC 3339); and the identity of the event before them, null where there is none.
+ * The events that one commit added at consecutive positions, the hashes of their payloads in hex
+ * and their time (RFC 3339), and the identity of the event before them, null if there is none.
  */
 export type AppendedBatch = {
   firstPosition: number
@@ -55,18 +56,17 @@ export type AppendedBatch = {
 }
 
 /**
- * Appends flushes to one shard by natural group commit: while a batch is on its way, arriving
- * flushes queue, and the next batch takes them all. One batch is one round trip and one commit.
+ * Appends flushes to one shard by natural group commit: flushes that arrive while a batch is in
+ * flight are queued for the next ones. One batch is one round trip and one commit.
  *
- * Failed and not stored: the flush is unavailable, and the client may try again. Failed but stored
- * (the answer was lost): the same to the client, whose next try finds its idempotency key in the
- * log.
+ * Failed and not stored: the outcome is `unavailable`, and the client may retry. Failed but stored
+ * (the answer was lost): the outcome is the same, and a retry finds its idempotency key in the log.
  */
 export class ShardAppender {
   readonly #queue = new FlushQueue(QUEUE)
-  /** Flushes with an idempotency key on their way: a second try at once waits for its first. */
+  /** Unsettled flushes by idempotency key: a concurrent retry waits for its first attempt. */
   readonly #keyed = new Map<string, PendingFlush>()
-  /** Flushes in the batch sent last. */
+  /** Size of the batch that was sent last. */
   #lastBatch = 0
   #running: Promise<void> | null = null
   #unavailableAt = Number.NEGATIVE_INFINITY
@@ -78,24 +78,24 @@ export class ShardAppender {
     this.#intervals = options.intervals ?? INTERVALS.log
   }
 
-  /** Flushes accepted and not settled yet. */
+  /** Flushes accepted but not settled yet. */
   get queueLength(): number {
     return this.#queue.length
   }
 
-  /** True where the last batch found the database away, or the node of this shard, a moment ago. */
+  /** True if a batch found the database or shard's node unavailable in the last `cooldownMs`. */
   get isUnavailable(): boolean {
     return performance.now() - this.#unavailableAt < this.#intervals.cooldownMs
   }
 
-  /** True where the database didn't take the last batch. */
+  /** True if the last batch failed. */
   get isRefused(): boolean {
     return this.#isRefused
   }
 
   /**
-   * True where the database takes flushes: it took the last ones, or would take one now. Asked by
-   * many at once it looks once.
+   * True if the database accepts flushes: it took the last batch, or would take one now. Concurrent
+   * calls share one probe.
    */
   canTake(): Promise<boolean> {
     if (!this.#isRefused) return Promise.resolve(true)
@@ -111,7 +111,7 @@ export class ShardAppender {
     return this.#probing
   }
 
-  /** Queues a flush; the outcome comes after its batch is committed. */
+  /** Queues a flush. The outcome is known once its batch has been committed or has failed. */
   append(
     posted: PostedFlush,
     source: string,
@@ -119,7 +119,7 @@ export class ShardAppender {
   ): Promise<AppendOutcome> {
     const key = idempotencyKey === null ? null : `${source}\n${idempotencyKey}`
     const first = key === null ? undefined : this.#keyed.get(key)
-    if (first) return this.#followFirst(first, posted, source, idempotencyKey)
+    if (first) return this.#awaitFirst(first, posted, source, idempotencyKey)
 
     const flush = new PendingFlush(posted, source, idempotencyKey)
     flush.attributeWith(this.options.catalog)
@@ -136,13 +136,13 @@ export class ShardAppender {
     return flush.outcome
   }
 
-  /** Waits until all that was accepted is settled. */
+  /** Waits until all accepted flushes are settled. */
   async drain(): Promise<void> {
     await this.#running
   }
 
-  /** A try that meets another of its key on the way: answered by it, or appended after it. */
-  async #followFirst(
+  /** Waits for an earlier attempt with the same key, then answers by it or appends after it. */
+  async #awaitFirst(
     first: PendingFlush,
     posted: PostedFlush,
     source: string,
@@ -156,8 +156,8 @@ export class ShardAppender {
   }
 
   /**
-   * Sends one batch after the other until nothing waits. Two at a time were tried: they queue at
-   * the shard's row, make smaller batches, and took in a fifth less at 64 connections.
+   * Sends one batch after the other until no flush waits. Two at a time were tried: they queue at
+   * the shard's row, make batches smaller, and had a fifth less throughput at 64 connections.
    */
   async #run(): Promise<void> {
     // Let the requests that arrived in the same turn of the event loop queue first.
@@ -174,7 +174,8 @@ export class ShardAppender {
         this.options.onRefused?.(this.options.shard, error)
         const outcome: AppendOutcome = { kind: 'unavailable', reason: 'database' }
         for (const flush of batch) {
-          // Unknown: a first try that newer code has appended, whose instances can answer it.
+          // UnknownEvent: a newer release appended the first attempt. A retry may reach an upgraded
+          // instance, which can answer it.
           if (isUnavailable(error) || error instanceof UnknownEvent) flush.settle(outcome)
           else flush.fail(error)
         }
@@ -184,19 +185,19 @@ export class ShardAppender {
     this.#running = null
   }
 
-  /** Milliseconds until a flush has to be answered. */
+  /** Milliseconds until a flush must be answered. */
   #leftMs({ queuedAt }: PendingFlush): number {
     return Math.max(0, queuedAt + this.#intervals.answerWithinMs - performance.now())
   }
 
   /**
-   * The next batch. Flushes that have waited too long behind batches that weren't answered are
-   * unavailable: they were never sent.
+   * Takes the next batch. Flushes that have waited too long behind unanswered batches are settled
+   * as unavailable: they were never sent.
    */
   #take(): PendingFlush[] {
     for (;;) {
       const batch = this.#takeBatch()
-      // They are in the order in which they came.
+      // The batch is in order of arrival.
       const isLate = batch.length > 0 && this.#leftMs(batch[0]!) <= 0
       if (!isLate) return batch
       const late = batch.filter((flush) => this.#leftMs(flush) <= 0)
@@ -208,9 +209,10 @@ export class ShardAppender {
   }
 
   /**
-   * A batch is no larger than the mean of the last one and of what waits. Clients that wait for
-   * their answers would otherwise all be in one batch, then all be served: half of them in each,
-   * the database and this thread work at once (1.14 times the flushes at 256 connections).
+   * A batch is no larger than the mean of the last one and of the waiting flushes. Otherwise all
+   * clients that wait for their answers would be in one batch, and then all be served. With half of
+   * them in each batch, the database and this thread work at the same time (1.14 times the
+   * throughput at 256 connections).
    */
   #takeBatch(): PendingFlush[] {
     const mean = Math.ceil((this.#lastBatch + this.#queue.waiting) / 2)
@@ -228,7 +230,7 @@ export class ShardAppender {
       const row = await callAppendBatch(sql, shard, batch, { position, sha256 })
       if (row.firstPosition === null) {
         await this.options.refreshCatalog()
-        // Nothing new to fold: the change is on its way to shard 0's log (a commit on several
+        // Nothing new to fold: the change isn't visible in shard 0's log yet (a commit on several
         // nodes).
         if (catalog.position === position && catalog.sha256 === sha256) {
           await Bun.sleep(STALE_WAIT_MS)
@@ -261,7 +263,7 @@ export class ShardAppender {
     onAppended(shard, { firstPosition, recordedAt, events, payloadSha256s, previous })
   }
 
-  /** Answers each by the event that its idempotency key found; one at a time, for its size. */
+  /** Answers each by the event with its idempotency key; one at a time, as events may be large. */
   async #settleReplayed(replayed: Map<PendingFlush, number>): Promise<void> {
     const { shard, sql } = this.options
     for (const [flush, position] of replayed) {
@@ -275,7 +277,7 @@ export class ShardAppender {
   }
 }
 
-/** Rejects where `work` takes longer; what becomes of it then isn't known. */
+/** Rejects if `work` takes longer than `ms`. The outcome of `work` is then unknown. */
 async function within(ms: number, work: Promise<void>): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined
   const deadline = new Promise<never>((_, reject) => {

@@ -4,19 +4,20 @@ import { type AppenderOptions, ShardAppender } from './append.ts'
 import type { AppendOutcome } from './queue.ts'
 
 /**
- * Flushes at one shard with which the next are put to another. Fewer are not worth a commit each:
- * with 64 shards on one server, one flush to a shard at a time took in a third of this.
+ * Queue length of a shard from which the next flush goes to another shard. Fewer flushes are not
+ * worth a commit: with 64 shards on one server, one flush per shard at a time had a third of the
+ * throughput.
  */
 const FULL = 16
 
-/** Shards whose queues one flush looks at: more would be felt where there are a thousand. */
-const POLLS = 16
+/** Queues that one flush compares: comparing more would be noticeable with a thousand shards. */
+const MAX_COMPARED = 16
 
-/** The write side of the log: one appender a shard. */
+/** The write side of the log: one appender per shard. */
 export class Log {
   readonly #appenders: ShardAppender[]
   #stopping = false
-  /** The shard of the last flush that had no idempotency key. */
+  /** The shard of the last flush without an idempotency key. */
   #last: number
 
   constructor(options: Omit<AppenderOptions, 'shard'> & { shards: number }) {
@@ -27,12 +28,12 @@ export class Log {
     this.#last = options.shards - 1
   }
 
-  /** Flushes accepted and not settled yet, on all shards. */
+  /** Flushes accepted but not settled yet, on all shards. */
   get queueLength(): number {
     return this.#appenders.reduce((sum, appender) => sum + appender.queueLength, 0)
   }
 
-  /** Appends a flush; it is durable when the outcome says `appended`. */
+  /** Appends a flush. It is durable if the outcome is `appended`. */
   append(
     posted: PostedFlush,
     source: string,
@@ -43,24 +44,24 @@ export class Log {
     return appender.append(posted, source, idempotencyKey)
   }
 
-  /** True where the database takes flushes, at least of one shard. */
+  /** True if the database accepts flushes for at least one shard. */
   async canTake(): Promise<boolean> {
     const refused = this.#appenders.filter(({ isRefused }) => isRefused)
     return refused.length < this.#appenders.length || refused[0]!.canTake()
   }
 
-  /** Of each shard whether the database takes its flushes. */
+  /** Returns for each shard whether the database accepts its flushes. */
   canTakeEach(): Promise<boolean[]> {
     return Promise.all(this.#appenders.map((appender) => appender.canTake()))
   }
 
-  /** Takes no more flushes, and waits for those it has taken. */
+  /** Accepts no more flushes, and waits until all accepted ones are settled. */
   async stop(): Promise<void> {
     this.#stopping = true
     await Promise.all(this.#appenders.map((appender) => appender.drain()))
   }
 
-  /** By the idempotency key, so that a retry meets its first try. */
+  /** Chooses by the idempotency key, if any, so that a retry meets its first attempt. */
   #shardOf(source: string, idempotencyKey: string | null): number {
     if (this.#appenders.length === 1) return 0
     if (idempotencyKey !== null) {
@@ -70,16 +71,16 @@ export class Log {
   }
 
   /**
-   * The shard where the flush before waits, so that both share a commit. Where it doesn't any more,
-   * or enough do, the next one that is not full, nor away: so all shards get their part, also of a
-   * lone client.
+   * Returns the shard where the previous flush waits, so that both share a commit. If it no longer
+   * waits, or enough others do, returns the next shard that is neither full nor unavailable, so
+   * that the flushes of a single client, too, are spread over all shards.
    */
   #nextShard(): number {
     const { length } = this.#appenders
     const waiting = this.#lengthOf(this.#last)
     if (waiting > 0 && waiting < FULL) return this.#last
     let next = (this.#last + 1) % length
-    for (let i = 2; i <= Math.min(length, POLLS) && this.#lengthOf(next) >= FULL; i++) {
+    for (let i = 2; i <= Math.min(length, MAX_COMPARED) && this.#lengthOf(next) >= FULL; i++) {
       const shard = (this.#last + i) % length
       if (this.#lengthOf(shard) < this.#lengthOf(next)) next = shard
     }
@@ -87,7 +88,7 @@ export class Log {
     return next
   }
 
-  /** Of one that is away: more than of any that is full. */
+  /** Queue length of a shard; Infinity while it is unavailable: it sorts after full ones. */
   #lengthOf(shard: number): number {
     const { isUnavailable, queueLength } = this.#appenders[shard]!
     return isUnavailable ? Number.POSITIVE_INFINITY : queueLength

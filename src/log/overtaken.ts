@@ -1,17 +1,17 @@
 import { isNotInStep, isOvertaken, TemporarilyUnavailable } from '../platform/postgres/errors.ts'
 
-/** How often something is appended that others overtake: once in a move, and rarely twice. */
+/** Attempts at an append that others overtake: once in a move, and rarely twice. */
 const TRIES = 5
 
 /**
- * Appends, and again at once where another has taken the place in the log meanwhile. On one server
- * the lock of the shard's row rules that out. On Citus, while a shard moves, the row may be locked
- * in its old place and the event be inserted in the new one, where others append. That is rolled
- * back as a whole, and the next try finds all in the new place. So it may where the nodes are being
- * told of a change. Throws TemporarilyUnavailable, with the last error as its cause, where no try
- * succeeds.
+ * Appends, and retries at once if another append has taken the position first. On one server, the
+ * lock on the shard's row rules that out. On Citus, while a shard moves, the row may be locked in
+ * its old location and the event inserted in the new one, where others append. That is rolled back
+ * as a whole, and the next attempt finds everything in the new location. An append that fails while
+ * the nodes are being notified of a change is retried as well. Throws TemporarilyUnavailable, with
+ * the last error as its cause, if no attempt succeeds.
  */
-export async function appendAgain<Value>(append: () => Promise<Value>): Promise<Value> {
+export async function retryOvertaken<Value>(append: () => Promise<Value>): Promise<Value> {
   for (let tries = 1; ; tries++) {
     try {
       return await append()

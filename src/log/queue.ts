@@ -10,21 +10,21 @@ import {
   type PostedFlush,
 } from '../events/flush.ts'
 
-/** What became of a flush. */
+/** The outcome of appending a flush. */
 export type AppendOutcome =
-  /** In the log at this position; `replayed` where an earlier try had brought it there. */
+  /** It is in the log at this position; `replayed` if an earlier attempt appended it. */
   | { kind: 'appended'; replayed: boolean; shard: number; position: number; answer: FlushAnswer }
-  /** Its idempotency key belongs to a flush with other entries. */
+  /** Its idempotency key belongs to a flush with different entries. */
   | { kind: 'key_reused' }
-  /** The queue is full, or the database or the worker away: then it may be in the log or not. */
+  /** Not accepted ('queue full', 'stopping'), or failed: then it may or may not be in the log. */
   | { kind: 'unavailable'; reason: 'queue full' | 'stopping' | 'database' | 'worker ended' }
 
-/** A flush on its way into the log. Owned by the queue of its shard until it is settled. */
+/** A flush on its way into the log. The queue of its shard owns it until it is settled. */
 export class PendingFlush {
   readonly outcome: Promise<AppendOutcome>
   readonly settle: (outcome: AppendOutcome) => void
   readonly fail: (error: unknown) => void
-  /** Called when it is settled, before anybody hears of the outcome. */
+  /** Called when it is settled, before `outcome` resolves or rejects. */
   onSettled: () => void = () => {}
 
   readonly queuedAt = performance.now()
@@ -32,7 +32,7 @@ export class PendingFlush {
   payload = ''
   payloadSha256 = ''
   #answer!: FlushAnswer
-  /** About the payload's size when it was queued; what the queue's bound counts. */
+  /** The payload's approximate size when it was queued; counts toward the queue's bound. */
   bytes = 0
   #catalogPosition = Number.NaN
   #catalogSha256: string | null = null
@@ -54,26 +54,26 @@ export class PendingFlush {
     }
   }
 
-  /** Makes the event's text and the answer, unless they were made with this very catalog. */
+  /** Makes the event's payload and the answer, unless they were made with this same catalog. */
   attributeWith(catalog: Attributor & { position: number; sha256: string | null }): void {
     const { position, sha256 } = catalog
     if (this.#catalogPosition === position && this.#catalogSha256 === sha256) return
     this.attributed = attributeFlush(this.posted, catalog)
     this.payload = encodeFlush(this.attributed)
     this.payloadSha256 = hashPayload(this.payload)
-    // Not when it is settled: by then its entries have left the processor's caches.
+    // Not later, when it is settled: by then its entries have left the processor's caches.
     this.#answer = answerFlush(this.attributed)
     this.#catalogPosition = position
     this.#catalogSha256 = sha256
   }
 
-  /** Appended just now at this position. */
+  /** Settles it as appended, by this attempt, at a position. */
   settleAppended(shard: number, position: number): void {
     this.settle({ kind: 'appended', replayed: false, shard, position, answer: this.#answer })
   }
 }
 
-/** What a later try gets whose first try stands at `position` as `event`. */
+/** Returns the outcome of a retry whose first attempt is in the log at `position` as `event`. */
 export function replayOutcome(
   first: { shard: number; position: number; event: Parameters<typeof holdsEntries>[0] },
   posted: PostedFlush,
@@ -84,8 +84,8 @@ export function replayOutcome(
 }
 
 /**
- * The flushes of one shard that wait for the next batch, in the order they came; bounded in number
- * and in bytes of payload. A bound counts what is on its way too, until it is settled.
+ * The flushes of one shard that wait for the next batch, in order of arrival; bounded in number and
+ * in bytes of payload. The bounds include flushes in flight, until they are settled.
  */
 export class FlushQueue {
   #waiting: PendingFlush[] = []
@@ -94,7 +94,7 @@ export class FlushQueue {
 
   constructor(readonly bounds: { flushes: number; bytes: number }) {}
 
-  /** Flushes accepted and not settled yet. */
+  /** Flushes accepted but not settled yet. */
   get length(): number {
     return this.#length
   }
@@ -104,11 +104,11 @@ export class FlushQueue {
     return this.#waiting.length
   }
 
-  /** False where it is full. */
+  /** Queues a flush. Returns false if the queue is full. */
   add(flush: PendingFlush): boolean {
     const bytes = flush.payload.length
     if (this.#length >= this.bounds.flushes) return false
-    // A lone flush is taken whatever its size: the body limit has bounded it already.
+    // A lone flush is accepted whatever its size: the body limit bounds it already.
     if (this.#length > 0 && this.#bytes + bytes > this.bounds.bytes) return false
     flush.bytes = bytes
     this.#waiting.push(flush)
@@ -117,9 +117,7 @@ export class FlushQueue {
     return true
   }
 
-  /**
-   * Takes the next batch off: as many as fit into `bounds`, at least one; empty where none waits.
-   */
+  /** Takes the next batch: as many as fit into `bounds`, but at least one; empty if none waits. */
   take(bounds: { flushes: number; bytes: number }): PendingFlush[] {
     let bytes = 0
     let count = 0
@@ -131,7 +129,7 @@ export class FlushQueue {
     return this.#waiting.splice(0, count)
   }
 
-  /** Makes room: this batch is settled. */
+  /** Frees the room of a batch that is settled. */
   release(batch: PendingFlush[]): void {
     this.#length -= batch.length
     for (const { bytes } of batch) this.#bytes -= bytes

@@ -3,21 +3,19 @@ import type { LeafEvent } from '../events/leaf.ts'
 import type { Positions } from '../events/positions.ts'
 import type { Sql, Transaction } from '../platform/postgres/pool.ts'
 
-/**
- * One read of events: this many rows at most, and about as many bytes of payload; at least one row.
- */
+/** Limits of one read: at most `rows` events, and about `bytes` of payload; at least one event. */
 export type ReadLimits = { rows: number; bytes: number }
 
 /**
- * Which events to read: those of one shard after a position, and as far as another; from the end
- * where the newest are to come first.
+ * The events of one shard after a position and through another, by default to the end; in reverse
+ * order with `newestFirst`.
  */
 export type ReadRange = { shard: number; after: number; through?: number; newestFirst?: boolean }
 
-/** What to leave out; absent is no filter. Times are RFC 3339, half open. */
+/** Selects events; an absent member selects all. Times are RFC 3339, `to` is exclusive. */
 export type ReadFilter = { type?: string; source?: string; from?: string; to?: string }
 
-/** Position of each shard's last event, -1 where it has none; index is the shard. */
+/** Returns the position of each shard's last event, by shard; -1 if there is none. */
 export async function readHeads(sql: Sql | Transaction): Promise<Positions> {
   const rows = await sql<{ shard: number; head: string }[]>`
     select
@@ -28,24 +26,22 @@ export async function readHeads(sql: Sql | Transaction): Promise<Positions> {
   return rows.map(({ head }) => Number(head))
 }
 
-/** As `readHeads`, of one shard. */
+/** Like `readHeads`, for one shard. */
 export async function readHead(sql: Sql | Transaction, shard: number): Promise<number> {
   const [row] = await sql<{ head: string }[]>`
     select coalesce(max(e.position), -1) as head from events e where e.shard = ${shard}`
   return Number(row!.head)
 }
 
-/** Positions that one read looks at where a filter leaves events out: some 50 ms. */
-const POLLED_AT = 100_000
+/** Positions that one filtered read scans at most: some 50 ms. */
+const MAX_SCAN = 100_000
 
-/**
- * A read of events. `ends`: nothing of the range is left; otherwise it was looked through so far.
- */
+/** The result of a read, through `readThrough`. `ends` is true if nothing of the range is left. */
 export type EventsRead = { events: StoredEvent[]; ends: boolean; readThrough: number }
 
 /**
- * Events of a range in the order of the log, or backwards; fewer than all where a limit is met, or
- * where a filter leaves many others out: perhaps none, then.
+ * Reads events of a range in the order of the log, or in reverse. Returns fewer than all if a limit
+ * is reached, and perhaps none if a filter leaves many others out.
  */
 export async function readEvents(
   sql: Sql | Transaction,
@@ -59,21 +55,21 @@ export async function readEvents(
   if (newestFirst || isFiltered) {
     narrowed.through = Math.min(narrowed.through, await readHead(sql, range.shard))
   }
-  const looked = { ...narrowed, newestFirst }
-  if (isFiltered && newestFirst) looked.after = Math.max(looked.after, looked.through - POLLED_AT)
-  else if (isFiltered) looked.through = Math.min(looked.through, looked.after + POLLED_AT)
-  const events = await selectEvents(sql, looked, limits, filter)
+  const scanned = { ...narrowed, newestFirst }
+  if (isFiltered && newestFirst) scanned.after = Math.max(scanned.after, scanned.through - MAX_SCAN)
+  else if (isFiltered) scanned.through = Math.min(scanned.through, scanned.after + MAX_SCAN)
+  const events = await selectEvents(sql, scanned, limits, filter)
   const bytes = events.reduce((sum, { payloadBytes }) => sum + payloadBytes, 0)
   if (events.length >= limits.rows || bytes >= limits.bytes) {
     return { events, ends: false, readThrough: events.at(-1)!.position }
   }
-  const ends = newestFirst ? looked.after <= narrowed.after : looked.through >= narrowed.through
-  return { events, ends, readThrough: newestFirst ? looked.after + 1 : looked.through }
+  const ends = newestFirst ? scanned.after <= narrowed.after : scanned.through >= narrowed.through
+  return { events, ends, readThrough: newestFirst ? scanned.after + 1 : scanned.through }
 }
 
 /**
- * The part of a range that `from` and `to` leave of it as the log stands now. Where one of them is
- * yet to come, what is appended later is for `selectEvents` to leave out.
+ * Narrows a range by `from` and `to` in the log as it is now. If one of them is in the future,
+ * `selectEvents` has to leave out the events that are appended later.
  */
 export async function narrow(
   sql: Sql | Transaction,
@@ -91,7 +87,7 @@ export async function narrow(
   }
 }
 
-/** As `readEvents`, without narrowing the range: it looks at every event of it. */
+/** Like `readEvents`, but does not narrow the range: it scans every event in it. */
 export async function selectEvents(
   sql: Sql | Transaction,
   { shard, after, through, newestFirst = false }: ReadRange,
@@ -99,7 +95,7 @@ export async function selectEvents(
   { type, source, from, to }: ReadFilter = {},
 ): Promise<StoredEvent[]> {
   const inOrder = newestFirst ? sql`order by e.position desc` : sql`order by e.position`
-  // The size of a stored payload is known without fetching it: the inner query reads none.
+  // The size of a stored payload is known without fetching it: the inner query fetches none.
   const rows = await sql<EventRow[]>`
     select ${columns(sql)}
     from (
@@ -121,8 +117,8 @@ export async function selectEvents(
 }
 
 /**
- * The first position of a shard recorded at `at` or later. A statement of its own: on Citus a
- * function that reads the log can't run within another that does.
+ * Returns the first position of a shard recorded at `at` or later. A statement of its own: on
+ * Citus, a function that reads the log can't run inside a statement that reads it, too.
  */
 export async function readPositionAt(
   sql: Sql | Transaction,
@@ -134,7 +130,7 @@ export async function readPositionAt(
   return Number(row!.position)
 }
 
-/** When an event was recorded, as `recordedAt` writes it; null where the shard has none there. */
+/** Returns when an event was recorded, formatted by `recordedAt`, or null if there is no event. */
 export async function readRecordedAt(
   sql: Sql | Transaction,
   shard: number,
@@ -145,7 +141,7 @@ export async function readRecordedAt(
   return row?.recorded_at ?? null
 }
 
-/** A moment as `recordedAt` writes it, rounded as the log rounds. */
+/** Formats a time like `recordedAt`, rounded as the log rounds. */
 export async function toRecordedAt(sql: Sql, moment: string): Promise<string> {
   const [row] = await sql<{ recorded_at: string }[]>`
     select ${recordedAt(sql)} from (select ${moment}::timestamptz as recorded_at) e`
@@ -153,15 +149,15 @@ export async function toRecordedAt(sql: Sql, moment: string): Promise<string> {
 }
 
 /**
- * What no other event of its shard and position has, in another history of the log: when it was
- * recorded, and the hash of what it says.
+ * Returns what distinguishes an event from the one at the same position in another history of the
+ * log: when it was recorded, and the hash of its payload.
  */
 export const identityOf = ({
   recordedAt,
   payloadSha256,
 }: Pick<LeafEvent, 'recordedAt' | 'payloadSha256'>): string => `${recordedAt} ${payloadSha256}`
 
-/** As `identityOf`, of the event at a position; null where there is none. */
+/** Like `identityOf`, for the event at a position; null if there is none. */
 export async function readIdentity(
   sql: Sql | Transaction,
   shard: number,
@@ -174,7 +170,7 @@ export async function readIdentity(
   return row ? `${row.recorded_at} ${row.payload_sha256}` : null
 }
 
-/** One event; null where the shard has none at that position. */
+/** Returns one event, or null if the shard has none at that position. */
 export async function readEvent(
   sql: Sql | Transaction,
   shard: number,
@@ -187,7 +183,7 @@ export async function readEvent(
   return row ? toStoredEvent(row) : null
 }
 
-/** What the leaves of a shard say, from a position on, as far as the event before `to`. */
+/** Reads the content of a shard's leaves from `from` to `to`, exclusive. */
 export async function readLeafEvents(
   sql: Sql | Transaction,
   shard: number,
@@ -215,6 +211,7 @@ type EventRow = {
   payload_sha256: string
 }
 
+/** Selects the time of `e`: RFC 3339 in UTC, with microseconds. */
 export const recordedAt = (sql: Sql | Transaction) => sql`
   to_char(e.recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') as recorded_at`
 

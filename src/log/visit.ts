@@ -2,16 +2,16 @@ import type { StoredEvent } from '../events/event.ts'
 import type { Sql, Transaction } from '../platform/postgres/pool.ts'
 import { type ReadRange, recordedAt } from './read.ts'
 
-/** The part of an event that a fold reads; the payload is UTF-8, or null if it was too large. */
+/** The part of an event that a fold reads. The payload is UTF-8, or null if it was too large. */
 export type FoldableEvent = Pick<
   StoredEvent,
   'position' | 'type' | 'version' | 'recordedAt' | 'payloadSha256'
 > & { payload: Uint8Array | null }
 
-/** Bytes of a payload that a service decodes on its own thread, in a millisecond or two. */
+/** Payloads up to this many bytes are decoded on the main thread, in a millisecond or two. */
 const SMALL_BYTES = 256 * 1024
 
-/** An event of the log: its place and time, and the hash of what it says. */
+/** Identifies an event of the log: its position and time, and the hash of its payload. */
 export type EventPlace = {
   shard: number
   position: number
@@ -19,17 +19,17 @@ export type EventPlace = {
   payloadSha256: string
 }
 
-/** The payload of `e`; null where it is large and not wanted: then it isn't fetched either. */
+/** Selects the payload of `e`. With `smallOnly`, a large payload is null and isn't fetched. */
 export const payloadText = (sql: Sql | Transaction, smallOnly: boolean) =>
   smallOnly
     ? sql`case when pg_column_size(e.payload) <= ${SMALL_BYTES} then e.payload::text end`
     : sql`e.payload::text`
 
 /**
- * Shows the first `limit` events of a range one after the other as they arrive, so that none are
- * kept and this thread serves others between them; gives how many there were. A payload is a view
- * of what the connection received, good until `visit` returns.
- * With `smallOnly` a larger payload is left in the database.
+ * Calls `visit` with each of the first `limit` events of a range as they arrive, so that none are
+ * held in memory and this thread serves others in between. Returns how many there were. A payload
+ * is a view of the connection's buffer, valid until `visit` returns. With `smallOnly`, larger
+ * payloads are left in the database.
  */
 export async function visitEvents(
   sql: Sql | Transaction,
@@ -48,7 +48,7 @@ export async function visitEvents(
     order by e.position
     limit ${limit}`.raw()
   await rows.forEach((row) => {
-    // The driver's types know no rows of columns.
+    // The driver's types don't cover rows as arrays of columns.
     const [position, type, version, at, sha256, payload = null] = row as unknown as Buffer[]
     events++
     visit({

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test'
 import type { StoredEvent } from '../../src/events/event.ts'
-import { ShardPages } from '../../src/log/subscriptions/shard-cursor.ts'
+import { ShardCursor } from '../../src/log/subscriptions/shard-cursor.ts'
 
 const LIMITS = { rows: 100, bytes: 1024 * 1024 }
 
@@ -11,7 +11,7 @@ const eventAt = (position: number): StoredEvent => ({
 })
 
 /** Takes all lines that are there; gives their positions. */
-function takeAll(pages: ShardPages): number[] {
+function takeAll(pages: ShardCursor): number[] {
   const positions: number[] = []
   for (let line = pages.first; line !== undefined; line = pages.first) {
     positions.push(line.position)
@@ -23,7 +23,7 @@ function takeAll(pages: ShardPages): number[] {
 test('a page that is asked for again before it is there comes once', async () => {
   const asked: ((events: StoredEvent[]) => void)[] = []
   const read = () => new Promise<StoredEvent[]>((resolve) => asked.push(resolve))
-  const pages = new ShardPages(0, -1, read, LIMITS)
+  const pages = new ShardCursor(0, -1, read, LIMITS)
   const first = pages.fill(2)
   const second = pages.fill(2)
   for (const answer of asked.toReversed()) {
@@ -43,7 +43,7 @@ test('a page that could not be read is read by the next try', async () => {
     if (tries++ === 0) throw new Error('away')
     return [eventAt(0)]
   }
-  const pages = new ShardPages(0, -1, read, LIMITS)
+  const pages = new ShardCursor(0, -1, read, LIMITS)
   await expect(pages.fill(0)).rejects.toThrow('away')
   await pages.fill(0)
   expect(takeAll(pages)).toEqual([0])

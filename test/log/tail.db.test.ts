@@ -70,13 +70,13 @@ function follow(shard: number | null = 0) {
 }
 
 /** All lines of a tail after a position, or `older`. */
-function linesAfter(position: number, shard = 0): (Line | 'older')[] {
-  const lines: (Line | 'older')[] = []
+function linesAfter(position: number, shard = 0): (Line | 'evicted')[] {
+  const lines: (Line | 'evicted')[] = []
   for (let after = position; ; ) {
     const line = tails.lineAfter(shard, after)
     if (line === 'none') return lines
     lines.push(line)
-    if (line === 'older') return lines
+    if (line === 'evicted') return lines
     after = line.position
   }
 }
@@ -103,7 +103,7 @@ test('a tail begins at the head; what is before it is older', async () => {
   const { until, subscriber } = follow()
   await until(last)
   expect(linesAfter(last)).toEqual([])
-  expect(linesAfter(last - 1)).toEqual(['older'])
+  expect(linesAfter(last - 1)).toEqual(['evicted'])
   tails.leave(subscriber)
 })
 

@@ -1,20 +1,20 @@
 import { expect, test } from 'bun:test'
 import type { StoredEvent } from '../../src/events/event.ts'
 import { identityOf } from '../../src/log/read.ts'
-import { ShardTail } from '../../src/log/subscriptions/tail-buffer.ts'
+import { TailBuffer } from '../../src/log/subscriptions/tail-buffer.ts'
 
 // How much a tail holds.
 
 const MIB = 1024 * 1024
 
 /** A tail of one of so many shards, whose log has events with this payload at all positions. */
-function openTail(payload: string, shards = 1): ShardTail {
+function openTail(payload: string, shards = 1): TailBuffer {
   const eventAt = (position: number): StoredEvent => ({
     ...{ shard: 0, position, type: 'KeyStatsFlushed', version: 1, source: 'dp' },
     ...{ recordedAt: '2026-01-01T00:00:00.000000+00:00', idempotencyKey: null },
     ...{ payload, payloadBytes: payload.length, payloadSha256: '' },
   })
-  return new ShardTail({
+  return new TailBuffer({
     ...{ shard: 0, shards, onGrown: () => {}, onLost: () => {} },
     identify: async (_, position) => (position < 0 ? null : identityOf(eventAt(position))),
     read: async ({ after }) => [eventAt((after ?? -1) + 1)],
@@ -22,7 +22,7 @@ function openTail(payload: string, shards = 1): ShardTail {
 }
 
 /** The positions that it holds, from the newest down. */
-function positionsOf(tail: ShardTail): number[] {
+function positionsOf(tail: TailBuffer): number[] {
   const positions: number[] = []
   for (let position = tail.head; ; position--) {
     const line = tail.lineAfter(position - 1)
@@ -38,7 +38,7 @@ test('above 32 MiB a tail drops the oldest, until it holds three quarters of tha
   expect(positionsOf(tail)).toEqual([5, 4, 3, 2, 1, 0])
   await tail.advance(6)
   expect(positionsOf(tail)).toEqual([6, 5, 4, 3])
-  expect(tail.lineAfter(1)).toBe('older')
+  expect(tail.lineAfter(1)).toBe('evicted')
 })
 
 test('the bound in bytes is shared by all shards; the newest is held, however large it is', async () => {

@@ -2,7 +2,7 @@ import { formatPositions, type Positions } from '../../events/positions.ts'
 import { CatchUpCursor } from '../../log/subscriptions/catch-up-cursor.ts'
 import type { Line } from '../../log/subscriptions/event-line.ts'
 import { takeNextByTime } from '../../log/subscriptions/merge-by-time.ts'
-import { type ReadPage, ShardPages } from '../../log/subscriptions/shard-cursor.ts'
+import { type ReadPage, ShardCursor } from '../../log/subscriptions/shard-cursor.ts'
 import type { Subscriber, TailBuffers } from '../../log/subscriptions/tail-buffers.ts'
 import { isUnavailable, TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
 import type { StreamSource } from '../streams.ts'
@@ -67,7 +67,7 @@ export class SubscriptionSource implements StreamSource, Subscriber {
     this.#left = limit
     this.#shards = after.map(
       (position, i) =>
-        new CatchUpCursor(tails, keeps, new ShardPages(shard ?? i, position, read, PAGE)),
+        new CatchUpCursor(tails, keeps, new ShardCursor(shard ?? i, position, read, PAGE)),
     )
     tails.subscribe(this)
   }

@@ -1,6 +1,6 @@
 import type { Positions } from '../../events/positions.ts'
 import { type LineSource, takeNextByTime } from '../../log/subscriptions/merge-by-time.ts'
-import { type ReadPage, ShardPages } from '../../log/subscriptions/shard-cursor.ts'
+import { type ReadPage, ShardCursor } from '../../log/subscriptions/shard-cursor.ts'
 import type { StreamSource } from '../streams.ts'
 
 /** Bytes of payload on the pages of all shards together, but for a lone event that is larger. */
@@ -31,7 +31,7 @@ export class RangeSource implements StreamSource {
     const limits = { rows: PAGE_ROWS, bytes: Math.ceil(PAGE_BYTES / shards.length) }
     this.#left = limit
     this.#shards = shards.map(
-      (shard, i) => new RangeShard(new ShardPages(shard, after[i]!, read, limits), through[i]!),
+      (shard, i) => new RangeShard(new ShardCursor(shard, after[i]!, read, limits), through[i]!),
     )
   }
 
@@ -60,7 +60,7 @@ export class RangeSource implements StreamSource {
 
 class RangeShard implements LineSource {
   constructor(
-    readonly pages: ShardPages,
+    readonly pages: ShardCursor,
     private readonly through: number,
   ) {}
 

@@ -8,15 +8,15 @@ import type { Attributor } from '../../events/flush.ts'
 import { GroupCache } from './group-cache.ts'
 
 /**
- * The catalog in memory: the fold of all CatalogChanged events up to one position of shard 0.
- * Flushes are resolved and changes decided with it. Owned by one process; `refreshCatalog` feeds
- * it.
+ * The catalog in memory: the fold of all CatalogChanged events through one position of shard 0. It
+ * attributes flushes, and catalog changes are decided by it. Owned by one process; `refreshCatalog`
+ * updates it.
  */
 export class Catalog implements Attributor {
   /** Position on shard 0 of the last change folded, -1 before the first. */
   position = -1
 
-  /** Of that change's payload, in hex; null before the first. */
+  /** SHA-256 of that change's payload, in hex; null before the first. */
   sha256: string | null = null
 
   /** Resolves after the newest refresh; `refreshCatalog` owns it. */
@@ -33,17 +33,18 @@ export class Catalog implements Attributor {
   })
 
   /**
-   * The group that counts for an API key: 0 none (or not known), null where the key isn't known.
+   * Returns the group that counts for an API key: 0 if it has none (or an unknown one), null if the
+   * key is unknown.
    */
   readonly groupOf = (apiKeyId: number): number | null => this.#groups.get(apiKeyId)
 
-  /** Whether a key's tokens use up a quota; null where the key isn't known. */
+  /** Returns whether a key's tokens use up a quota, or null if the key is unknown. */
   readonly quotaTrackedOf = (tokenHash: string): boolean | null => {
     const key = this.keys.get(tokenHash)
     return key === undefined ? null : key.quota_limit >= 0
   }
 
-  /** Forgets all that was folded. */
+  /** Forgets everything that was folded. */
   clear(): void {
     this.providerGroups.clear()
     this.apiKeys.clear()
@@ -54,8 +55,8 @@ export class Catalog implements Attributor {
   }
 
   /**
-   * Folds the change at `position` of shard 0, whose payload has this hash; one that was folded
-   * before changes nothing.
+   * Folds the change at `position` of shard 0, whose payload has this hash. Does nothing if it was
+   * folded before.
    */
   fold(position: number, sha256: string, { upserted, ended }: CatalogChange): void {
     if (position <= this.position) return

@@ -6,20 +6,19 @@ import type { Sql } from '../../platform/postgres/pool.ts'
 import type { Catalog } from './catalog.ts'
 import { refreshCatalog } from './refresh.ts'
 
-/** Decides on a change by the catalog as it stands; null where there is nothing to change. */
+/** Decides on a change by the current catalog. Returns null if there is nothing to change. */
 export type DecideChange = (catalog: Catalog) => CatalogChange | null
 
-/** How often a change is tried that others overtake, and the milliseconds between two tries. */
+/** Attempts at a change that others overtake, and the pause (ms) between two attempts. */
 const TRIES = 400
 const RETRY_MS = 5
 
 /**
- * Appends a CatalogChanged to shard 0 and gives its position, or null where `decide` found nothing
- * to change. When it returns, every later flush on any instance is resolved with the change.
+ * Appends a CatalogChanged to shard 0 and returns its position, or null if `decide` found nothing
+ * to change. After it returns, every later flush on any instance is attributed with the change.
  *
- * If another instance has changed the catalog meanwhile, its change is folded first and `decide` is
- * called again; one instance succeeds each time. Throws TemporarilyUnavailable if this one never
- * does.
+ * If another instance changes the catalog first, that change is folded and `decide` is called
+ * again. One instance succeeds each time. Throws TemporarilyUnavailable if this one never does.
  */
 export async function changeCatalog(
   sql: Sql,
@@ -34,7 +33,7 @@ export async function changeCatalog(
     await refreshCatalog(sql, catalog)
     if (position !== null) return position
     if (catalog.position !== before || catalog.sha256 !== sha256) continue
-    // Nothing was overtaken: there is nothing to change, or the other's change can't be seen yet.
+    // Not overtaken: there is nothing to change, or the other instance's change isn't visible yet.
     if (change === null) return null
     await Bun.sleep(RETRY_MS)
   }
@@ -42,8 +41,8 @@ export async function changeCatalog(
 }
 
 /**
- * Null where the catalog has moved on from `before`, or had another change there; also where only
- * the new place of shard 0, which moves, knows of that (see `append_batch`).
+ * Returns null if the catalog has moved on from `before`, or has another change there. While shard
+ * 0 moves, only its new location may have that change (see `append_batch`): null then, too.
  */
 async function append(
   sql: Sql,

@@ -1,19 +1,19 @@
 import type { GroupOf } from '../../events/api-key-flush.ts'
 
-/** Ids of one page, and how many pages there are at most: 4 MiB for the first million ids. */
+/** Ids per page, and the maximum number of pages: 4 MiB for the first million ids. */
 const PAGE_BITS = 10
 const PAGE = 1 << PAGE_BITS
 const MAX_PAGES = 1_024
 
-/** What a page holds: 0 where it wasn't asked, for a key that isn't known, a group's id above. */
+/** Values in a page: 0 if not looked up yet, UNKNOWN for an unknown key, GROUP + the group's id. */
 const UNKNOWN = 1
 const GROUP = 2
 const MAX_GROUP = 2 ** 32 - 1 - GROUP
 
 /**
- * Remembers the group of each API key in pages of numbers. Under load the look-ups of a flush of a
- * hundred keys are mostly misses of the processor's caches, a third of all that this thread did;
- * four bytes a key stay in them.
+ * Caches the group of each API key in pages of numbers. Under load, looking up the hundred keys of
+ * a flush in a Map mostly misses the processor's caches and took a third of this thread's time;
+ * four bytes per key stay in those caches.
  */
 export class GroupCache {
   #pages: (Uint32Array | undefined)[] = []

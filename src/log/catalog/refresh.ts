@@ -5,10 +5,10 @@ import type { Sql } from '../../platform/postgres/pool.ts'
 import type { Catalog } from './catalog.ts'
 
 /**
- * Folds the catalog changes that were committed until now, in the order of the log. Where the
- * database has lost changes that were folded (a backup was restored under the service, a standby
- * took its place), it begins anew. One refresh at a time: each begins after the one before, and
- * sees all that it saw.
+ * Folds the catalog changes that are committed so far, in the order of the log. Starts from scratch
+ * if the database has lost changes that were folded (a backup was restored under the service, or a
+ * standby took over). Refreshes run one at a time: each begins after the one before, and sees all
+ * that it saw.
  */
 export function refreshCatalog(sql: Sql, catalog: Catalog): Promise<void> {
   const refresh = catalog.refreshed.then(() => foldChanges(sql, catalog))
@@ -37,17 +37,17 @@ async function foldChanges(sql: Sql, catalog: Catalog): Promise<void> {
       and e.type = 'CatalogChanged'
       and e.position > ${catalog.position}
     order by e.position`
-  // A few at a time: a change may be as large as a body.
+  // A few at a time: a change may be as large as a request body.
   for await (const rows of changes.cursor(4)) {
     for (const { position, version, payload, sha256 } of rows) {
       catalog.fold(Number(position), sha256, decodeChange(version, payload))
     }
   }
-  // The driver ends a cursor as if that were all if its connection is lost between two parts.
+  // If the connection is lost between two fetches, the driver ends the cursor without an error.
   if (catalog.position < newest) throw new TemporarilyUnavailable('no answer')
 }
 
-/** Throws TemporarilyUnavailable for an event of a newer release, whose instances can answer. */
+/** Throws TemporarilyUnavailable for an event of a newer release: upgraded instances can answer. */
 function decodeChange(version: number, payload: string): CatalogChange {
   try {
     const event = decodeEvent('CatalogChanged', version, payload)

@@ -1,39 +1,39 @@
 import type { Line } from './event-line.ts'
 import type { LineSource } from './merge-by-time.ts'
-import type { ShardPages } from './shard-cursor.ts'
+import type { ShardCursor } from './shard-cursor.ts'
 import type { TailBuffers } from './tail-buffers.ts'
 
 /**
- * One shard's lines as a follower gets them: from the tail while that has the next one, else from
- * pages of the log. Lines that the follower doesn't want are passed over.
+ * One shard's lines for a subscriber: from the tail buffer while it has the next one, else from
+ * pages of the log. Skips lines that the subscriber doesn't want.
  */
 export class CatchUpCursor implements LineSource {
   constructor(
     private readonly tails: TailBuffers,
     private readonly keeps: (line: Line) => boolean,
-    readonly pages: ShardPages,
+    readonly pages: ShardCursor,
   ) {}
 
   peek(): Line | 'read' | 'none' {
     for (;;) {
       const line = this.pages.first ?? this.tails.lineAfter(this.pages.shard, this.pages.position)
-      if (line === 'older') return 'read'
+      if (line === 'evicted') return 'read'
       if (line === 'none' || this.keeps(line)) return line
-      this.#pass(line)
+      this.#skip(line)
     }
   }
 
   take(): void {
     const line = this.peek()
-    if (typeof line !== 'string') this.#pass(line)
+    if (typeof line !== 'string') this.#skip(line)
   }
 
-  #pass(line: Line): void {
+  #skip(line: Line): void {
     if (line === this.pages.first) this.pages.take()
-    else this.pages.passTo(line.position)
+    else this.pages.skipTo(line.position)
   }
 
-  /** Reads the next page, where the tail hasn't what it would bring. */
+  /** Reads the next page, unless the tail buffer has the next line. */
   async fill(): Promise<void> {
     if (this.peek() === 'read') await this.pages.fill(this.tails.headOf(this.pages.shard))
   }

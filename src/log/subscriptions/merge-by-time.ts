@@ -1,18 +1,18 @@
 import type { Line } from './event-line.ts'
 
-/** One shard's lines on their way to a reader, in the order of the log. */
+/** The lines of one shard for a reader, in the order of the log. */
 export type LineSource = {
   /**
-   * The next line; `read` where the log has to be read for it, `none` where there is none for now.
+   * Returns the next line; `read` if the log must be read for it, `none` if there is none yet.
    */
   peek(): Line | 'read' | 'none'
-  /** Takes the line that `peek` gave. */
+  /** Takes the line that `peek` returned. */
   take(): void
 }
 
 /**
- * Takes the oldest of several shards' next lines. `read` where that can't be told before a shard is
- * read: what follows there may be older than what the others have.
+ * Takes the oldest of several shards' next lines. Returns `read` if a shard has to be read first,
+ * as its next line may be older than the others'; `none` if no shard has a line.
  */
 export function takeNextByTime(sources: readonly LineSource[]): Line | 'read' | 'none' {
   let oldest: Line | undefined

@@ -3,29 +3,29 @@ import type { ReadLimits, ReadRange } from '../read.ts'
 import { type Line, toLine } from './event-line.ts'
 
 /**
- * Positions that one read looks at: a filter that nothing passes takes milliseconds a read then,
- * and the reader gets on.
+ * Positions that one read scans at most, so that a read takes milliseconds, and the reader makes
+ * progress, even if no event passes the filter.
  */
 const WINDOW = 10_000
 
-/** Reads events of a range; the reader's filter and connection are in it. */
+/** Reads events of a range, with the reader's filter and connection. */
 export type ReadPage = (
   range: ReadRange & { through: number },
   limits: ReadLimits,
 ) => Promise<StoredEvent[]>
 
 /**
- * Lines of one shard from the log, a page at a time: nothing is read before the page is used up,
- * and no connection is held between two pages.
+ * Reads the lines of one shard from the log, a page at a time. Reads nothing before the page is
+ * used up, and holds no connection between two pages.
  */
-export class ShardPages {
-  /** How far it has come: all up to here was taken, or isn't wanted. */
+export class ShardCursor {
+  /** All lines through this position were taken or skipped. */
   position: number
-  /** Of the page as it was read; 0 once it is used up. */
+  /** Payload bytes of the whole page; 0 once it is used up. */
   bytes = 0
   #lines: Line[] = []
   #next = 0
-  /** Where the page ends: `position`, once its last line is taken. */
+  /** Where the page ends: the value of `position` once its last line is taken. */
   #reached: number
   #filling: Promise<void> | null = null
 
@@ -53,8 +53,8 @@ export class ShardPages {
   }
 
   /**
-   * Reads the next page, of events up to `upTo`: they must have been committed by now. A page that
-   * is being read is waited for: a reader of several shards, one of which fails, tries all again.
+   * Reads the next page, of events through a position, all of which must be committed. If a page is
+   * being read, waits for that one: a reader of several shards retries all of them if one fails.
    */
   fill(through: number): Promise<void> {
     this.#filling ??= this.#fill(through).finally(() => {
@@ -80,13 +80,13 @@ export class ShardPages {
     this.bytes = bytes
   }
 
-  /** Passes over all up to a position: the reader has it, or doesn't want it. */
-  passTo(position: number): void {
+  /** Skips everything through a position: the reader has it, or doesn't want it. */
+  skipTo(position: number): void {
     this.position = position
     this.#reached = position
   }
 
-  /** Forgets what is left of the page: it is read again when it is wanted. */
+  /** Drops the rest of the page: it is read again when needed. */
   drop(): void {
     this.bytes = 0
     this.#lines = []

@@ -2,60 +2,58 @@ import type { StoredEvent } from '../../events/event.ts'
 import { identityOf, type ReadLimits, type ReadRange } from '../read.ts'
 import { type Line, toLine } from './event-line.ts'
 
-/** What the tails of all shards hold at most, but for each one's newest event. */
+/** Bytes that the buffers of all shards hold at most, not counting each one's newest event. */
 const MAX_BYTES = 32 * 1024 * 1024
-/** Lines that a shard's tail holds at most: a second of full load. */
+/** Lines that a shard's buffer holds at most: a second of full load. */
 const MAX_LINES = 8_192
-/** One read; there is another at once where it was not all. */
+/** Limits of one read; another follows at once if that was not everything. */
 const READ = { rows: 1_000, bytes: 4 * 1024 * 1024 }
 
 export type TailBufferOptions = {
   shard: number
   shards: number
   read: (range: ReadRange, limits: ReadLimits) => Promise<StoredEvent[]>
-  /**
-   * The identity of the event at a position, as `identityOf` gives it; null where there is none.
-   */
+  /** Returns the identity (see `identityOf`) of the event at a position; null if there is none. */
   identify: (shard: number, position: number) => Promise<string | null>
   /** Called when there are new lines. */
   onGrown: (shard: number) => void
-  /** Called when the log is another than the one whose lines were held. */
+  /** Called if the log is no longer the one that the lines came from. */
   onLost: (shard: number) => void
 }
 
 /**
- * The newest lines of one shard, read once for all who follow it. Somebody else tells it when to
- * look (`advance`) and when nobody follows any more (`clear`). Only `advance` changes what it
- * holds, one at a time.
+ * The newest lines of one shard, read once for all its subscribers. Its owner calls `advance` when
+ * there may be new events, and `clear` when the last subscriber has left. Apart from `clear`, only
+ * `advance` changes the lines, one call at a time.
  */
-export class ShardTail {
-  /** All lines in (#from, #head], in order. */
+export class TailBuffer {
+  /** All lines in (#after, #head], in order. */
   #lines: Line[] = []
   #bytes = 0
-  #from: number | null = null
+  #after: number | null = null
   #head: number | null = null
-  /** Of the event at the head; null of none, undefined before it is known. */
+  /** Identity of the event at the head; null if there is none, undefined before it is known. */
   #identity: string | null | undefined
-  /** Where the shard has been seen to be; what `advance` reads up to. */
+  /** The highest head seen; `advance` reads through it. */
   #seen = -1
-  /** True where the shard was seen to end before the head. */
+  /** True if the shard was seen to end before the head. */
   #isDoubted = false
   #advancing: Promise<void> | null = null
 
   constructor(private readonly options: TailBufferOptions) {}
 
-  /** The last position known to be in the log; -1 where it isn't known yet. */
+  /** The last position known to be in the log; -1 before it is known. */
   get head(): number {
     return this.#head ?? -1
   }
 
   /**
-   * The first line after a position; `older` where that isn't held any more, `none` where there is
-   * none yet.
+   * Returns the first line after a position; `evicted` if the buffer no longer has it, `none` if
+   * there is none yet.
    */
-  lineAfter(position: number): Line | 'older' | 'none' {
-    if (this.#from === null || position >= this.#head!) return 'none'
-    if (position < this.#from) return 'older'
+  lineAfter(position: number): Line | 'evicted' | 'none' {
+    if (this.#after === null || position >= this.#head!) return 'none'
+    if (position < this.#after) return 'evicted'
     let low = 0
     for (let high = this.#lines.length; low < high; ) {
       const middle = (low + high) >> 1
@@ -66,14 +64,14 @@ export class ShardTail {
   }
 
   /**
-   * Reads on to `head`, a position that is committed. The first one after `clear` is where it
-   * begins. Rejects as the read does; the next call goes on where it stopped.
+   * Reads through `head`, a committed position. After `clear`, the buffer begins at the first one.
+   * Rejects if a read does; the next call continues where it stopped.
    *
    * A log only grows, unless its database has lost commits or another server has taken its place.
-   * So each time the event at the head has to be there still: else all is forgotten.
+   * So the event at the buffer's head must still be there each time; otherwise all is dropped.
    */
   async advance(head: number): Promise<void> {
-    // Seen before the last append of this process, or lost.
+    // This head was read before the last append of this process, or events were lost.
     if (head < this.head) this.#isDoubted = true
     this.#seen = Math.max(this.#seen, head)
     this.#advancing ??= this.#advance().finally(() => {
@@ -82,11 +80,11 @@ export class ShardTail {
     await this.#advancing
   }
 
-  /** Forgets all: nobody follows. */
+  /** Drops everything: there are no subscribers. */
   clear(): void {
     this.#lines = []
     this.#bytes = 0
-    this.#from = null
+    this.#after = null
     this.#head = null
     this.#identity = undefined
     this.#seen = -1
@@ -103,14 +101,14 @@ export class ShardTail {
         identify(shard, at),
         read({ shard, after: at }, READ),
       ])
-      // Cleared meanwhile: nobody follows any more.
+      // Cleared during the read: the last subscriber has left.
       if (this.#head !== at) return
       this.#identity ??= identity
       if (identity !== this.#identity) {
         this.clear()
         return onLost(shard)
       }
-      // Not there: nothing is passed over that might still come.
+      // Not visible yet: an event that may still appear must not be skipped.
       if (events.length === 0) return
       for (const event of events) this.#add(toLine(event))
       this.#head = events.at(-1)!.position
@@ -123,9 +121,9 @@ export class ShardTail {
   async #begin(): Promise<void> {
     const { shard, identify, onGrown } = this.options
     const at = this.#seen
-    // At once, as all shards of a look do: followers get the events of several in their order.
-    this.#from = this.#head = at
-    // Whoever starts at an older position can read up to here.
+    // At once, like all shards of a poll: so subscribers get the events of several in order.
+    this.#after = this.#head = at
+    // Subscribers that start at an older position can read through here.
     onGrown(shard)
     const identity = await identify(shard, at)
     if (this.#head === at) this.#identity = identity
@@ -136,7 +134,7 @@ export class ShardTail {
     this.#bytes += line.json.byteLength
   }
 
-  /** Drops the oldest above the bounds; a quarter more, so that it is seldom done. */
+  /** Drops the oldest lines above the bounds, and a quarter more, so that it is rarely done. */
   #shrink(): void {
     const maxBytes = MAX_BYTES / this.options.shards
     if (this.#lines.length <= MAX_LINES && this.#bytes <= maxBytes) return
@@ -148,7 +146,7 @@ export class ShardTail {
       left--
     }
     if (dropped === 0) return
-    this.#from = this.#lines[dropped - 1]!.position
+    this.#after = this.#lines[dropped - 1]!.position
     this.#lines.splice(0, dropped)
   }
 }

@@ -3,25 +3,25 @@ import type { Positions } from '../../events/positions.ts'
 import { SingleFlight } from '../../platform/async/single-flight.ts'
 import { isUnavailable } from '../../platform/postgres/errors.ts'
 import type { Line } from './event-line.ts'
-import { ShardTail, type TailBufferOptions } from './tail-buffer.ts'
+import { TailBuffer, type TailBufferOptions } from './tail-buffer.ts'
 
 /**
- * Followers that are woken in one turn of the event loop. Each makes and sends what is new, some
- * 30 µs: requests are served between two slices (with 5,000 followers within 4 to 56 ms), where all
- * at once held them up for 71 to 96 ms.
+ * Subscribers woken in one turn of the event loop. Each takes some 30 µs to send its new lines.
+ * Requests are served between two slices (with 5,000 subscribers within 4 to 56 ms), while waking
+ * all at once delayed them by 71 to 96 ms.
  */
 const SLICE = 100
 
-/** Somebody who waits for what a shard, or any (null), will bring. */
+/** A subscriber to the new lines of one shard, or of all (null). */
 export type Subscriber = {
   readonly shard: number | null
-  /** Where it stands in a shard; undefined where it doesn't follow that one. */
+  /** Returns its position in a shard; undefined if it isn't subscribed to that one. */
   positionIn(shard: number): number | undefined
-  /** There may be something new. */
+  /** Called when there may be new lines. */
   wake(): void
-  /** Its log is another one now: it ends. */
+  /** Called if the log is no longer the one it has read: it must end. */
   lose(): void
-  /** Now and then: to be noted for the next `wake`. */
+  /** Called at intervals, before a `wake`: it must send something then, even without new lines. */
   keepAlive(): void
 }
 
@@ -30,20 +30,20 @@ export type TailBuffersOptions = {
   readHeads: () => Promise<Positions>
   read: TailBufferOptions['read']
   identify: TailBufferOptions['identify']
-  /** Milliseconds between two looks, while somebody follows, for what other processes append. */
+  /** Milliseconds between two polls for events of other processes, while there are subscribers. */
   pollIntervalMs: number
   logger: Logger
 }
 
 /**
- * The tails of all shards: what followers of the log read while they keep up with it. Nothing is
- * read while nobody follows.
+ * The tail buffers of all shards, from which subscribers are served while they keep up with the
+ * log. Nothing is read while there are no subscribers.
  */
 export class TailBuffers {
   readonly heads: SingleFlight<Positions>
-  readonly #tails: ShardTail[]
+  readonly #tails: TailBuffer[]
   readonly #subscribers = new Set<Subscriber>()
-  /** Those whose turn to be woken is yet to come. */
+  /** Subscribers that are still to be woken. */
   readonly #due = new Set<Subscriber>()
   #polling: ReturnType<typeof setTimeout> | null = null
   #waking = false
@@ -55,11 +55,11 @@ export class TailBuffers {
     const onLost = (shard: number) => this.#lose(shard)
     this.#tails = Array.from(
       { length: shards },
-      (_, shard) => new ShardTail({ shard, shards, read, identify, onGrown, onLost }),
+      (_, shard) => new TailBuffer({ shard, shards, read, identify, onGrown, onLost }),
     )
   }
 
-  /** Wakes the follower from now on, until it leaves. */
+  /** Wakes the subscriber from now on, until it leaves. */
   subscribe(subscriber: Subscriber): void {
     this.#subscribers.add(subscriber)
     if (this.#polling === null) this.#poll(0)
@@ -74,22 +74,22 @@ export class TailBuffers {
     for (const tail of this.#tails) tail.clear()
   }
 
-  /** See ShardTail. */
-  lineAfter(shard: number, position: number): Line | 'older' | 'none' {
+  /** See TailBuffer. */
+  lineAfter(shard: number, position: number): Line | 'evicted' | 'none' {
     return this.#tails[shard]!.lineAfter(position)
   }
 
-  /** The last position of a shard that is known to be in the log; -1 where none is known. */
+  /** The last position of a shard that is known to be in the log; -1 if none is known. */
   headOf(shard: number): number {
     return this.#tails[shard]!.head
   }
 
-  /** Tells that this process has appended to a shard, the last event at `position`. */
+  /** Called when this process has appended to a shard, the last event at `position`. */
   noticeAppend(shard: number, position: number): void {
     void this.#advance(shard, position)
   }
 
-  /** Wakes every follower to send a keep-alive, a slice after the other. */
+  /** Wakes every subscriber to send a keep-alive, one slice after the other. */
   keepAlive(): void {
     for (const subscriber of this.#subscribers) {
       subscriber.keepAlive()
@@ -103,7 +103,7 @@ export class TailBuffers {
       try {
         const before = [...this.#subscribers]
         const heads = await this.heads.read()
-        for (const subscriber of before) loseWhereAhead(subscriber, heads)
+        for (const subscriber of before) loseIfAhead(subscriber, heads)
         await Promise.all(heads.map((head, shard) => this.#advance(shard, head)))
       } catch (error) {
         this.#note(error)
@@ -118,21 +118,23 @@ export class TailBuffers {
     try {
       await this.#tails[shard]!.advance(head)
     } catch (error) {
-      // The next look tries again.
+      // The next poll tries again.
       this.#note(error)
     }
   }
 
-  /** Ends all who follow a shard: what they have is of another log. */
+  /** Ends all subscribers of a shard: their lines came from another log. */
   #lose(shard: number): void {
-    this.options.logger.error({ shard }, 'tails: the log has lost events that were sent')
+    const message = 'subscriptions: the log has lost events that were sent: was a backup restored?'
+    this.options.logger.error({ shard }, message)
     for (const subscriber of [...this.#subscribers]) {
       if (subscriber.shard === null || subscriber.shard === shard) subscriber.lose()
     }
   }
 
   #note(error: unknown): void {
-    if (!isUnavailable(error)) this.options.logger.error({ err: error }, 'tails: read failed')
+    if (isUnavailable(error)) return
+    this.options.logger.error({ err: error }, 'subscriptions: failed to read the log')
   }
 
   #wake(shard: number): void {
@@ -159,7 +161,7 @@ export class TailBuffers {
   }
 }
 
-/** Ends who stands behind the heads, seen after it came: what it has is of another log. */
-function loseWhereAhead(subscriber: Subscriber, heads: Positions): void {
+/** Ends a subscriber that is ahead of later heads: its lines came from another log. */
+function loseIfAhead(subscriber: Subscriber, heads: Positions): void {
   if (heads.some((head, shard) => (subscriber.positionIn(shard) ?? -1) > head)) subscriber.lose()
 }
