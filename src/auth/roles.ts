@@ -2,12 +2,12 @@
 export const ROLES = ['dp', 'admin', 'auditor'] as const
 export type Role = (typeof ROLES)[number]
 
-/** Where the environment has the fixed token of a role. */
+/** The environment variables with the fixed token of each role. */
 export const TOKEN_VARIABLES: Record<Role, string> = {
   dp: 'TALLYBOOK_DP_TOKEN',
   admin: 'TALLYBOOK_ADMIN_TOKEN',
   auditor: 'TALLYBOOK_AUDITOR_TOKEN',
 }
 
-/** Who a known token is. Its name is the source of what it posts. */
+/** The identity behind a known token. Its name is the source of the events it posts. */
 export type Principal = { name: string; role: Role }

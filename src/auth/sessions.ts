@@ -3,19 +3,19 @@ import type { Sql } from '../platform/postgres/pool.ts'
 import type { Principal } from './roles.ts'
 import { sha256, type Tokens } from './tokens.ts'
 
-/** Seconds that a session lasts: a working day. */
+/** How long (s) a session lasts: a working day. */
 export const SESSION_S = 12 * 60 * 60
 
-/** Sessions that a token has at once: browsers of all who share it. */
+/** Maximum number of open sessions per token: the browsers of everyone who shares it. */
 export const MAX_SESSIONS = 100
 
-/** What an id looks like: 256 random bits. */
+/** The form of an id: 256 random bits. */
 const ID = /^[A-Za-z0-9_-]{43}$/
 
 /**
- * Begins a session of a token, on every instance. Its id is held nowhere else: where the answer is
- * lost, a row stays that nobody can use. Takes away the sessions that have expired, and the oldest
- * of this token where it has too many.
+ * Begins a session of a token, valid on every instance. Its id is stored nowhere: if the answer is
+ * lost, a row is left that no one can use. Deletes expired sessions, and the oldest of this token
+ * if it has too many.
  */
 export async function beginSession(
   sql: Sql,
@@ -45,10 +45,13 @@ export async function beginSession(
   return { id, expiresAt: row!.expires_at.toISOString() }
 }
 
-/** A session as those know it who don't have its id: by the SHA-256 of it, in hex. */
+/** A session without its id: identified by the SHA-256 of the id, in hex. */
 export type Session = { idSha256: string; expiresAt: string }
 
-/** Whose session this is; null where it is none, has ended, or its token counts no more. */
+/**
+ * Returns a session and its principal, or null if there is no such session, it has ended, or its
+ * token is no longer valid.
+ */
 export async function findSession(
   sql: Sql,
   tokens: Tokens,
@@ -61,12 +64,12 @@ export async function findSession(
     from sessions s
     where s.id_sha256 = decode(${idSha256}, 'hex') and s.expires_at > now()`
   const token = row ? tokens.findNamed(row.name) : null
-  // A fixed token's name stays where its text is another one since a restart.
+  // A fixed token keeps its name when a restart changes its text.
   if (token === null || toProof(id, token.sha256) !== row!.proof) return null
   return { ...token.principal, idSha256, expiresAt: row!.expires_at.toISOString() }
 }
 
-/** Those of the sessions that nobody has ended and whose time hasn't come. */
+/** Returns which of these sessions have neither ended nor expired. */
 export async function findOpenSessions(
   sql: Sql,
   idsSha256: readonly string[],
@@ -79,11 +82,11 @@ export async function findOpenSessions(
   return new Set(rows.map(({ id }) => id))
 }
 
-/** Ends a session on every instance; nothing happens where there is none. */
+/** Ends a session on every instance. Does nothing if there is none. */
 export async function endSession(sql: Sql, id: string): Promise<void> {
   if (!ID.test(id)) return
   await sql`delete from sessions s where s.id_sha256 = decode(${sha256(id)}, 'hex')`
 }
 
-/** What a session has of its token: nothing that anybody could try out tokens on without the id. */
+/** Ties a session to its token. Without the id, no one can use it to check guesses of the token. */
 const toProof = (id: string, tokenSha256: string) => sha256(`${id} ${tokenSha256}`)

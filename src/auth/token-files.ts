@@ -5,13 +5,13 @@ import { UserError } from '../platform/user-error.ts'
 import { ROLES, type Role, TOKEN_VARIABLES } from './roles.ts'
 import { makeToken } from './token-store.ts'
 
-/** A token of each role, which of them were made just now, and the folder that has these. */
+/** The token of each role, the roles whose token was just created, and the folder of the files. */
 export type LoadedTokens = { tokens: Record<Role, string>; made: Role[]; folder: string }
 
 /**
- * The token of each role: the fixed one where there is one, else that of `tokens/<role>` in the
- * data directory, made on the first start (mode 0600). Of several starts at once one makes the file
- * and the others read it.
+ * Returns the token of each role: the fixed one if there is one, else the one in `tokens/<role>` in
+ * the data directory, created on the first start (mode 0600). If several services start at once,
+ * one creates the file and the others read it.
  */
 export async function loadTokens(
   dataDir: string,
@@ -30,14 +30,14 @@ export async function loadTokens(
     if (file.made) made.push(role)
   }
   if (new Set(Object.values(tokens)).size < ROLES.length) {
-    throw new UserError('Two roles have the same token: each role needs a token of its own.')
+    throw new UserError('Two roles have the same token. Give each role its own token.')
   }
   return { tokens, made, folder: resolve(dataDir, 'tokens') }
 }
 
 /**
- * The token of `role` for the service's own commands: the fixed one, else that of a service that
- * was started on this data directory.
+ * Returns the token of `role` for the service's own commands: the fixed one, else the one of a
+ * service that was started with this data directory.
  */
 export async function readToken(
   dataDir: string,
@@ -48,8 +48,8 @@ export async function readToken(
   const token = fixed[role] ?? (await read(path))
   if (token !== null) return token
   throw new UserError(
-    `There is no ${role} token in ${path}: set ${TOKEN_VARIABLES[role]} to the one of the ` +
-      'service, or TALLYBOOK_DATA_DIR to its data directory.',
+    `There is no ${role} token in ${path}. Set ${TOKEN_VARIABLES[role]} to the service's token, ` +
+      "or TALLYBOOK_DATA_DIR to the service's data directory.",
   )
 }
 
@@ -64,7 +64,7 @@ async function readOrMake(dataDir: string, role: Role): Promise<{ token: string;
 
 const pathOf = (dataDir: string, role: Role) => join(dataDir, 'tokens', role)
 
-/** null if there is no such file. */
+/** Returns null if there is no such file. */
 async function read(path: string): Promise<string | null> {
   let token: string
   try {
@@ -74,5 +74,7 @@ async function read(path: string): Promise<string | null> {
     return null
   }
   if (token !== '') return token
-  throw new UserError(`The token file ${path} is empty: delete it, and a new one is made.`)
+  throw new UserError(
+    `The token file ${path} is empty. Delete it; the service creates a new one when it starts.`,
+  )
 }

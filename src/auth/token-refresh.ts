@@ -5,8 +5,8 @@ import type { Sql } from '../platform/postgres/pool.ts'
 import type { Tokens } from './tokens.ts'
 
 /**
- * Keeps the tokens as they stand in the database. While that is away they stay as they are: nobody
- * can revoke one then.
+ * Keeps the tokens in step with the database. While it is unavailable, they stay as they are, and
+ * no one can revoke one.
  */
 export function keepFresh(
   tokens: Tokens,
@@ -16,7 +16,7 @@ export function keepFresh(
 ): { stop(): void } {
   let stopped = false
   let timer: ReturnType<typeof setTimeout>
-  const rest = () => {
+  const schedule = () => {
     if (!stopped) timer = setTimeout(run, pollIntervalMs)
   }
   const run = async () => {
@@ -25,9 +25,9 @@ export function keepFresh(
     } catch (error) {
       if (!isUnavailable(error)) logger.error({ err: error }, 'tokens: refresh failed')
     }
-    rest()
+    schedule()
   }
-  rest()
+  schedule()
   return {
     stop: () => {
       stopped = true

@@ -3,27 +3,28 @@ import { SERVICE_SOURCE } from '../events/statement.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
 import { ROLES, type Role } from './roles.ts'
 
-/** A token that somebody made, without its text, which nobody holds. Times are RFC 3339. */
+/** A created token without its text, which is not stored. Times are RFC 3339. */
 export type StoredToken = {
   name: string
   role: Role
   created_at: string
-  /** null: it counts. */
+  /** Null if the token is valid. */
   revoked_at: string | null
 }
 
-/** What a token may be called; the names of the three fixed tokens and of the service are taken. */
+/** Pattern of token names. The names of the three fixed tokens and of the service are reserved. */
 export const NAME = '[a-z0-9][a-z0-9._-]{0,62}'
 
+/** True for a name that no created token can have. */
 export const isReserved = (name: string) =>
   name === SERVICE_SOURCE || (ROLES as readonly string[]).includes(name)
 
-/** The text of a new token: 192 random bits, after what it is. */
+/** Generates the text of a token: a prefix with its role, then 192 random bits. */
 export const makeToken = (role: Role) => `tb_${role}_${randomBytes(24).toString('base64url')}`
 
 /**
- * Makes a token and gives its text, this once. Null where the name is taken: a name stays its
- * token's after the end of it, as it is the source of events.
+ * Creates a token and returns its text, which can't be read again. Returns null if the name is
+ * taken: a revoked token keeps its name, which is the source of its events.
  */
 export async function createToken(
   sql: Sql,
@@ -45,7 +46,7 @@ export async function createToken(
   return rows.length === 0 ? null : { token, created_at }
 }
 
-/** Ends a token; false where there is none of that name that counts. */
+/** Revokes a token. Returns false if there is no valid token of that name. */
 export async function revokeToken(sql: Sql, name: string): Promise<boolean> {
   const at = new Date().toISOString()
   const rows = await sql`
@@ -59,7 +60,7 @@ export async function revokeToken(sql: Sql, name: string): Promise<boolean> {
   return rows.length > 0
 }
 
-/** All that were ever made, by name. */
+/** Returns all tokens ever created, ordered by name. */
 export async function listTokens(sql: Sql): Promise<StoredToken[]> {
   const rows = await sql<StoredToken[]>`
     select
@@ -71,7 +72,7 @@ export async function listTokens(sql: Sql): Promise<StoredToken[]> {
   return [...rows]
 }
 
-/** Those that count, by the SHA-256 of their text in hex. */
+/** Returns the valid tokens, with the SHA-256 of their text in hex. */
 export async function readLiveTokens(
   sql: Sql,
 ): Promise<{ name: string; role: Role; sha256: string }[]> {
