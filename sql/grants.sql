@@ -1,6 +1,6 @@
--- What the service itself may do: all of it, whatever a migration has granted before. It connects
--- as this role; only migrations run as the owner. Run with every migration, and where a database
--- was restored without its grants.
+-- All privileges of the service, whatever a migration has granted before. The service connects as
+-- this role; only migrations run as the owner. Runs with every migration, and when a database was
+-- restored without its grants.
 grant usage on schema tallybook to tallybook_service;
 
 grant select, insert on events to tallybook_service;

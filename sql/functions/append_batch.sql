@@ -1,22 +1,23 @@
 -- Appends a batch of flushes to one shard in one round trip.
 --
--- The texts hold one line a flush, joined by newlines (no value can contain one): type, version,
--- source, idempotency key (empty: none), payload, SHA-256 of the payload in hex.
+-- Each text parameter holds one line per flush, joined by newlines (no value can contain one):
+-- type, version, source, idempotency key (empty if none), payload, SHA-256 of the payload in hex.
 --
--- Gives one row. Where its first_position is null, p_catalog_position and p_catalog_sha256 (of the
--- change there) aren't the catalog's and nothing was appended. Otherwise the flushes have the
--- positions from first_position on in their order, but for those whose idempotency key is in the
--- log already: these are listed by ordinal (from 1) with the position of the first try, and nothing
--- is appended for them. recorded_at is the time of all that was appended, RFC 3339. previous is
--- what tells the event before from any other that could have stood there: its time and the SHA-256
--- of its payload.
+-- Returns one row. If its first_position is null, p_catalog_position and p_catalog_sha256 (of the
+-- change there) are not the catalog's, and nothing was appended. Otherwise the flushes have the
+-- positions from first_position on, in order, except those whose idempotency key is already in the
+-- log: these are listed by ordinal (from 1) with the position of the first attempt, and nothing is
+-- appended for them. recorded_at is the time of all appended events, RFC 3339. previous
+-- distinguishes the event before them from any other that could have been there: its time and the
+-- SHA-256 of its payload.
 --
--- TB002: the clock here is further from p_clock, the caller's, than p_clock_tolerance.
+-- TB002: this server's clock differs from p_clock, the caller's, by more than p_clock_tolerance.
 --
 -- Lock: the shard's row, until commit. On Citus, while the shard moves, the row may be locked and
--- the log read in the old place, and the insert be made in the new one, where others have the lock.
--- So the insert looks at the catalog once more, in its own place, and 23505 there says that another
--- has taken the position (or key): the call failed as a whole, and the next finds all in one place.
+-- the log read in the old location, and the insert made in the new one, where others hold the lock.
+-- So the insert checks the catalog again in its own location, and 23505 means that another append
+-- has taken the position (or key) there. The call then failed as a whole, and the next one finds
+-- everything in one location.
 create or replace function append_batch(
   p_shard integer,
   p_catalog_position bigint,
@@ -26,7 +27,7 @@ create or replace function append_batch(
   p_idempotency_keys text,
   p_payloads text,
   p_payload_sha256s text,
-  -- Older code, while an upgrade is under way, doesn't give these.
+  -- During an upgrade, instances of an older release don't pass these.
   p_catalog_sha256 text default null,
   p_clock timestamptz default null,
   p_clock_tolerance interval default null

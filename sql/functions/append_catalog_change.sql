@@ -1,22 +1,22 @@
 -- Appends one CatalogChanged to shard 0 and makes it the catalog of every shard.
 --
--- Gives the catalog's position before, and the event's own; the latter is null, and nothing was
--- appended, where the catalog has moved on from p_catalog_position, or the change there isn't the
+-- Returns the catalog's previous position and the event's position. The latter is null, and nothing
+-- was appended, if the catalog has moved on from p_catalog_position, or the change there isn't the
 -- one with p_catalog_sha256.
 --
--- TB002: the clock here is further from p_clock, the caller's, than p_clock_tolerance.
+-- TB002: this server's clock differs from p_clock, the caller's, by more than p_clock_tolerance.
 --
--- Locks: shard 0's row first, so that two changes never wait for each other, then every shard's. On
--- Citus, while shard 0 moves, its row may be locked in the old place and the insert be made in the
--- new one: as in append_batch that looks at the catalog once more, and fails with 23505 where
--- another has taken the position.
+-- Locks: shard 0's row first, so that two changes never deadlock, then every shard's. On Citus,
+-- while shard 0 moves, its row may be locked in the old location and the insert made in the new
+-- one. As in append_batch, the insert checks the catalog again, and fails with 23505 if another
+-- append has taken the position.
 create or replace function append_catalog_change(
   p_catalog_position bigint,
   p_version smallint,
   p_source text,
   p_payload text,
   p_payload_sha256 text,
-  -- Older code, while an upgrade is under way, doesn't give these.
+  -- During an upgrade, instances of an older release don't pass these.
   p_catalog_sha256 text default null,
   p_clock timestamptz default null,
   p_clock_tolerance interval default null

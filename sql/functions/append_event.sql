@@ -1,11 +1,12 @@
--- Appends one event that is no flush to a shard, in one round trip.
+-- Appends one event that is not a flush to a shard, in one round trip.
 --
--- Gives its position; where an event of the same source and idempotency key is there already, that
--- one's, and nothing is appended.
+-- Returns its position. If the shard already has an event with the same source and idempotency key,
+-- returns the position of that one and appends nothing.
 --
--- TB002: the clock here is further from p_clock, the caller's, than p_clock_tolerance.
+-- TB002: this server's clock differs from p_clock, the caller's, by more than p_clock_tolerance.
 --
--- Lock: the shard's row, until commit. 23505: another has taken the position, as in append_batch.
+-- Lock: the shard's row, until commit. 23505: another append has taken the position, as in
+-- append_batch.
 create or replace function append_event(
   p_shard integer,
   p_type text,
@@ -14,7 +15,7 @@ create or replace function append_event(
   p_idempotency_key text,
   p_payload text,
   p_payload_sha256 text,
-  -- Older code, while an upgrade is under way, doesn't give these.
+  -- During an upgrade, instances of an older release don't pass these.
   p_clock timestamptz default null,
   p_clock_tolerance interval default null
 ) returns table ("position" bigint, replayed boolean)

@@ -1,5 +1,5 @@
--- Fails with TB002 where the clock of this server is further from the caller's than the caller
--- bears: what is recorded under a wrong clock stays in the log for good. Null: no check.
+-- Fails with TB002 if this server's clock differs from the caller's by more than the caller
+-- tolerates: events recorded under a wrong clock stay in the log forever. Null skips the check.
 create or replace function check_clock(p_clock timestamptz, p_tolerance interval) returns void
 language plpgsql
 set search_path from current as $$

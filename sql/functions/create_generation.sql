@@ -1,7 +1,7 @@
--- Makes the partition of a projection's table that holds one generation. Does nothing where it is
--- there. Only the owner may.
+-- Creates the partition of a projection's table that holds one generation. Does nothing if it
+-- exists. Only the owner may call it.
 --
--- Attaching locks out no reader and no writer; `create table ... partition of` would.
+-- Attaching a table blocks no reader or writer; `create table ... partition of` would.
 create or replace function create_generation(
   p_table text,
   p_generation integer,

@@ -1,8 +1,8 @@
--- Drops the partition of a projection's table that holds one generation, unless readers see it.
--- Does nothing where there is none. Only the owner may.
+-- Drops the partition of a projection's table that holds one generation. Fails if that one is live;
+-- does nothing if it doesn't exist. Only the owner may call it.
 --
--- Locks the whole table against readers for a moment. Who calls it makes sure that nobody reads for
--- long, and sets a short lock_timeout: while it waits, readers wait behind it.
+-- Locks the whole table against readers for a moment. While it waits for the lock, readers wait
+-- behind it, so the caller must make sure that no one reads for long, and set a short lock_timeout.
 create or replace function drop_generation(
   p_projection text,
   p_table text,

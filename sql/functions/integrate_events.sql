@@ -1,12 +1,12 @@
--- Adds the leaf hashes of up to p_limit events behind the last leaf of a shard to its tiles, and
--- what follows from them to the levels above; gives how many leaves were added. An event before the
--- last leaf is never looked at again.
+-- Adds the leaf hashes of up to p_limit events after the last leaf of a shard to its tiles, and the
+-- resulting roots to the levels above. Returns how many leaves were added. Events up to the last
+-- leaf are never read again.
 --
--- Lock: the last tile of level 0, until commit, so of several instances each hash is added by one,
--- on every level. Killed before the commit: nothing was added, and the next call adds it.
+-- Lock: the last tile of level 0, until commit, so that if several instances call it, only one adds
+-- each hash, on every level. Killed before the commit: nothing was added; the next call adds it.
 --
--- 40001: on Citus, while the shard moves, the tile may be locked in the old place and another have
--- added to it in the new one. Nothing was added, and the next call adds it.
+-- 40001: on Citus, while the shard moves, the tile may be locked in the old location while another
+-- call has added to it in the new one. Nothing was added; the next call adds it.
 create or replace function integrate_events(p_shard integer, p_limit integer) returns integer
 language plpgsql
 set search_path from current as $$

@@ -1,9 +1,9 @@
--- Adds the roots of a shard's full tiles to the level above, on all levels, as far as they aren't
--- there: at most p_limit a level. A partial tile has no root.
+-- Adds the missing roots of a shard's full tiles to the level above, on all levels: at most p_limit
+-- per level. A partial tile has no root.
 --
--- For integrate_events alone, which holds the lock of all tiles of the shard (40001: as there).
--- Killed before the commit: nothing was added. What is missing, the next call adds; so a database
--- that has tiles of level 0 only, as older versions made them, catches up.
+-- Only integrate_events may call it, which holds the lock of all tiles of the shard (40001: as
+-- there). Killed before the commit: nothing was added. The next call adds what is missing, so a
+-- database that has only the tiles of level 0, as older releases made them, catches up.
 create or replace function integrate_roots(p_shard integer, p_limit integer) returns void
 language plpgsql
 set search_path from current as $$

@@ -1,4 +1,4 @@
--- True for a table of this schema that has its generations in partitions.
+-- Returns true for a table of this schema that has one partition per generation.
 create or replace function is_partitioned(p_table text) returns boolean
 language sql stable
 set search_path from current as $$

@@ -1,7 +1,7 @@
--- Moves the checkpoint of a projection in a shard from p_from to p_to, first thing in the
--- transaction that writes what was folded between them. Its row stays locked until commit, so a
--- second projector waits here and then fails: TB001. So does one whose generation a rebuild has
--- replaced: its checkpoints are gone.
+-- Moves the checkpoint of a projection in a shard from p_from to p_to. It is called first in the
+-- transaction that writes what was folded between them. The checkpoint's row stays locked until
+-- commit, so a second projector waits here and then fails with TB001. A projector whose generation
+-- was replaced by a rebuild fails, too: its checkpoints are gone.
 create or replace function move_checkpoint(
   p_shard integer,
   p_projection text,

@@ -1,6 +1,6 @@
--- The first position of a shard recorded at p_at or later; the head's successor where there is
--- none. Bisects, since recorded_at never runs backwards within a shard: some 30 index probes
--- however long the log is, and no index of its own.
+-- Returns the first position of a shard recorded at p_at or later, or the position after the head
+-- if there is none. Bisects, as recorded_at never decreases within a shard: this takes some 30
+-- index probes however long the log is, and needs no index on recorded_at.
 create or replace function position_at(p_shard integer, p_at timestamptz) returns bigint
 language plpgsql stable
 set search_path from current as $$

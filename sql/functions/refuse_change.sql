@@ -1,4 +1,4 @@
--- Refuses every change of an event, with what to do instead.
+-- Refuses every change of an event, with a hint on what to do instead.
 create or replace function refuse_change() returns trigger
 language plpgsql as $$
 begin

@@ -1,4 +1,4 @@
--- Refuses every change of a tile but one: more hashes behind those of a partial tile.
+-- Refuses every change of a tile, except that hashes may be appended to a partial tile.
 create or replace function refuse_tile_change() returns trigger
 language plpgsql as $$
 begin

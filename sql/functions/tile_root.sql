@@ -1,7 +1,7 @@
--- The Merkle tree hash of a full tile's 256 hashes (RFC 6962: SHA-256 of the byte 1 and both): the
--- hash that stands for it one level above. Eight rounds, each of which makes one hash of two.
+-- Returns the Merkle tree hash of a full tile's 256 hashes, which represents the tile one level
+-- above. Each of eight rounds combines pairs of hashes (RFC 6962: SHA-256 of the byte 1 and both).
 --
--- A loop takes 0.25 ms a tile, a recursive query 0.37 ms. Nothing here needs a search_path.
+-- The loop takes 0.25 ms per tile, a recursive query 0.37 ms. Nothing here needs a search_path.
 create or replace function tile_root(p_hashes bytea) returns bytea
 language plpgsql immutable strict as $$
 declare

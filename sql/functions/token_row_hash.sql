@@ -1,4 +1,4 @@
--- What stands in `row_sha256` of a token: SHA-256 of its other columns as JSON.
+-- Returns the `row_sha256` of a token: SHA-256 of its other columns as JSON.
 create or replace function token_row_hash(
   p_name text,
   p_role text,

@@ -1,4 +1,4 @@
--- What stands in `row_sha256` of a verification: SHA-256 of its other columns as JSON.
+-- Returns the `row_sha256` of a verification: SHA-256 of its other columns as JSON.
 create or replace function verification_row_hash(
   p_id bigint,
   p_due_at timestamptz,

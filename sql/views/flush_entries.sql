@@ -1,6 +1,5 @@
--- The entries of every flush, a row each, for people at psql. `group_id` is null for an API key
--- that wasn't known and 0 for one without a group; `quota_tracked` is null for a key that wasn't
--- known.
+-- The entries of all flushes, one per row, for use in psql. `group_id` is null for an unknown API
+-- key and 0 for one without a group. `quota_tracked` is null for an unknown key.
 create or replace view flush_entries as
 select
   e.shard, e.position, e.recorded_at, e.source,
@@ -21,7 +20,7 @@ select
   null::text as token_hash,
   null::boolean as quota_tracked,
   i.requests::numeric as requests,
-  -- Version 1 has a column of successes; from 2 on failures are told of those that had any.
+  -- Version 1 has a column of successes. Version 2 lists the failures of entries that had any.
   coalesce(i.successes::numeric, i.requests::numeric - coalesce(f.failures::numeric, 0))
     as successes,
   null::numeric as tokens,
