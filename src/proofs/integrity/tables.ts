@@ -14,12 +14,12 @@ export type Target = { shard: number; generation: number }
 
 /** The columns of an attested table, which are those of a folded row, in the same order. */
 export function attestedTable(name: AttestedTable): ProjectionTable {
-  const { columns, of } = ATTESTED_TABLES[name]
-  const keys = of === 'usage' ? 2 : 1
+  const { columns, kind } = ATTESTED_TABLES[name]
+  const keys = kind === 'usage' ? 2 : 1
   return {
     name,
     key: columns.slice(0, keys),
     values: columns.slice(keys),
-    isSharded: of !== 'catalog',
+    isSharded: kind !== 'catalog',
   }
 }
