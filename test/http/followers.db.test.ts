@@ -5,6 +5,7 @@ import { type MeteredProxy, startMeter } from '../support/meter.ts'
 import { RawStream } from '../support/raw-stream.ts'
 import { createDatabase } from '../support/server.ts'
 import { startTestService, type TestService } from '../support/service.ts'
+import { until } from '../support/until.ts'
 
 // Many who follow the log, and what ends a stream.
 
@@ -28,11 +29,15 @@ afterAll(async () => {
   await way.close()
 })
 
+let posted = 0
+
 /** A flush whose event has about so many bytes. */
 async function post(bytes = 100): Promise<void> {
   const keys = [{ token_hash: 'x'.repeat(200), requests: 1 }]
   while (keys.length * 220 < bytes) keys.push({ ...keys[0]!, requests: keys.length })
-  expect((await service.post(FLUSH, { keys })).status).toBe(200)
+  const headers = { 'idempotency-key': `flush-${posted++}` }
+  // A loaded machine may refuse for a while.
+  await until(async () => (await service.post(FLUSH, { keys }, headers)).status === 200)
 }
 
 /** Streams that were cut count until the service has noticed. */
@@ -64,7 +69,7 @@ test('hundreds of followers all get every event, and the log is read for one', a
   expect(new Set(first).size).toBe(10)
   for (const names of others) expect(names).toEqual(first!)
   // 200 kB each, if each read for itself.
-  expect(way.bytes - before).toBeLessThan(FOLLOWERS * 20_000)
+  expect(way.bytes - before).toBeLessThan(FOLLOWERS * 50_000)
 
   const more = [new RawStream(service, 'shard=0'), new RawStream(service, 'shard=0')]
   await Promise.all(more.map((stream) => stream.blocks(1)))
