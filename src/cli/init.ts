@@ -3,7 +3,7 @@ import {
   distribute,
   readNodes,
   readPlacement,
-  refuseBeside,
+  refuseWhileInUse,
 } from '../platform/postgres/citus/distribute.ts'
 import { connectAsOwner } from '../platform/postgres/pool.ts'
 import { UserError } from '../platform/user-error.ts'
@@ -32,7 +32,7 @@ export async function init(args: string[]): Promise<void> {
     if ((await readPlacement(owner)) === 'no citus') {
       throw new UserError('This database has no Citus: `create extension citus` on every node.')
     }
-    await refuseBeside(owner)
+    await refuseWhileInUse(owner)
     await distribute(owner, config.shards)
     for (const { node, shards } of await readNodes(owner)) {
       console.log(`${node} has shard ${shards}`)

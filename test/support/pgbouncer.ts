@@ -23,7 +23,7 @@ export async function startPgBouncer(
   settings: Record<string, string | number>,
 ): Promise<PgBouncer> {
   const root = mkdtempSync(join(tmpdir(), 'tb-pooler-'))
-  const { places, user, password } = targetAt(upstream)
+  const { endpoints: places, user, password } = targetAt(upstream)
   const place = places[0]!
   // It doesn't run as root; as the server's own user it may enter the directory of the socket.
   const directory = 'directory' in place ? place.directory : null

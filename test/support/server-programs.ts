@@ -20,7 +20,7 @@ export async function runClientProgram(
   command: string[],
   address: ServerAddress & { database?: string },
 ): Promise<void> {
-  const { places, user, password, database } = targetAt(address)
+  const { endpoints: places, user, password, database } = targetAt(address)
   const place = places[0]!
   const child = Bun.spawn(command, {
     env: {

@@ -82,7 +82,7 @@ export class Replica {
   constructor(private readonly options: ReplicaOptions) {
     this.#pools = openReplicaPools(options.address)
     this.#watch = new ProgressWatch(
-      () => readProgress(this.#pools.look),
+      () => readProgress(this.#pools.poll),
       () => this.#pollNow(),
     )
   }
@@ -173,7 +173,7 @@ export class Replica {
       // Before its first session is set up: it may be one that others get as well.
       this.#isShared ??= await sharesSessions(this.options.address)
       if (this.#isShared) return refused('shared sessions')
-      const replica = { sql: this.#pools.look, watch: this.#watch }
+      const replica = { sql: this.#pools.poll, watch: this.#watch }
       return await pollServer(primary, heads, replica, intervals, ms)
     } catch (error) {
       if (!isDatabaseError(error)) throw error
@@ -234,6 +234,6 @@ async function check(transaction: Transaction, need: ReadRequirement | null): Pr
   if (need !== null && !meets(await readProgress(transaction), need)) throw new Behind()
 }
 
-async function closePools({ read, look }: ReplicaPools, timeout: number): Promise<void> {
+async function closePools({ read, poll: look }: ReplicaPools, timeout: number): Promise<void> {
   await Promise.all([read.end({ timeout }), look.end({ timeout })])
 }

@@ -143,11 +143,11 @@ export function isBusyServer(error: unknown): boolean {
 
 /** What to do about what a server says to a new connection; empty where it is not known. */
 export function adviseOn(error: unknown): string {
-  const isOfHba = error instanceof Error && error.message.includes('pg_hba.conf')
-  return isOfHba ? OF_HBA : (ADVICE[codeOf(error) ?? ''] ?? '')
+  const isHbaError = error instanceof Error && error.message.includes('pg_hba.conf')
+  return isHbaError ? HBA_ADVICE : (ADVICE[codeOf(error) ?? ''] ?? '')
 }
 
-const OF_HBA = ', so its pg_hba.conf has to let this user in from here'
+const HBA_ADVICE = ', so its pg_hba.conf has to let this user in from here'
 
 const ADVICE: Record<string, string> = {
   '28P01': ', so correct the user or the password of the URL',

@@ -11,9 +11,9 @@ type Outage = {
   /** Who has failed and not succeeded since, and the shard of each. */
   failing: Map<string, number>
   since: number
-  saidAt: number
+  loggedAt: number
   /** Whether it was said, so that its end is, too. */
-  isSaid: boolean
+  isLogged: boolean
   failures: number
 }
 
@@ -31,16 +31,16 @@ export class Outages {
   ) {}
 
   /** It has failed for a shard; `who` tells apart what may fail of one shard. */
-  note(shard: number, error: unknown, who = ''): void {
+  note(shard: number, error: unknown, operation = ''): void {
     const node = nodeOf(error)
     const outage = this.#find(node ?? '')
     const now = performance.now()
     if (outage.failing.size === 0) outage.since = now
-    outage.failing.set(`${shard} ${who}`, shard)
+    outage.failing.set(`${shard} ${operation}`, shard)
     outage.failures++
-    if (now - outage.saidAt < QUIET_MS) return
-    outage.saidAt = now
-    outage.isSaid = true
+    if (now - outage.loggedAt < QUIET_MS) return
+    outage.loggedAt = now
+    outage.isLogged = true
     const { code, message } = causeOf(error)
     const shards = [...new Set(outage.failing.values())].sort((a, b) => a - b)
     const what = { shards, ...(node && { node }), code, reason: message }
@@ -48,18 +48,18 @@ export class Outages {
   }
 
   /** It has succeeded for a shard. */
-  end(shard: number, who = ''): void {
+  end(shard: number, operation = ''): void {
     for (const [node, outage] of this.#nodes) {
-      if (!outage.failing.delete(`${shard} ${who}`) || outage.failing.size > 0) continue
+      if (!outage.failing.delete(`${shard} ${operation}`) || outage.failing.size > 0) continue
       const seconds = Math.round((performance.now() - outage.since) / 1_000)
-      if (outage.isSaid) this.logger.warn({ ...(node && { node }), seconds }, this.lines.ended)
-      outage.isSaid = false
+      if (outage.isLogged) this.logger.warn({ ...(node && { node }), seconds }, this.lines.ended)
+      outage.isLogged = false
       outage.failures = 0
     }
   }
 
   #find(node: string): Outage {
-    const none = { since: 0, saidAt: Number.NEGATIVE_INFINITY, isSaid: false, failures: 0 }
+    const none = { since: 0, loggedAt: Number.NEGATIVE_INFINITY, isLogged: false, failures: 0 }
     const outage = this.#nodes.get(node) ?? { failing: new Map(), ...none }
     this.#nodes.set(node, outage)
     return outage

@@ -2,8 +2,8 @@ import postgres from 'postgres'
 import { INTERVALS, type Intervals } from '../intervals.ts'
 import { askSeparately } from './ask-separately.ts'
 import { Route } from './connection/route.ts'
-import type { Wanted } from './connection/session.ts'
-import { setupOf } from './connection/setup.ts'
+import type { RequiredState } from './connection/session.ts'
+import { setupStatement } from './connection/setup.ts'
 import { APPLICATION, targetAt } from './connection/target.ts'
 import { isConnectionLost } from './errors.ts'
 import { LostSessions } from './lost-sessions.ts'
@@ -130,13 +130,13 @@ export function openPools(
 }
 
 /** Connections to a replica: for reads, and for looks at it, which never wait behind a read. */
-export type ReplicaPools = { read: Sql; look: Sql }
+export type ReplicaPools = { read: Sql; poll: Sql }
 
 /** Opens the pools of a replica; the caller ends them. */
 export function openReplicaPools(address: ServerAddress): ReplicaPools {
   const open = (purpose: string, max: number) =>
     connect(address, { purpose, max, role: SERVICE_ROLE, settings: READING })
-  return { read: open('read', MAX_READS), look: open('look', 2) }
+  return { read: open('read', MAX_READS), poll: open('look', 2) }
 }
 
 /**
@@ -245,7 +245,7 @@ function connect(
     ...{ purpose: options.purpose, max: options.max },
     // What the driver does to read the array types sets the session up, too (patches/).
     fetch_types: true,
-    setup: setupOf({ search_path: SCHEMA, ...options.settings, ...role }),
+    setup: setupStatement({ search_path: SCHEMA, ...options.settings, ...role }),
     silence: silentAfterMs,
     onsilence: async (pid: number) => {
       const isWorking = await isWorkingOn(address, pid, silentAfterMs)
@@ -271,7 +271,7 @@ export function openBare(address: ServerAddress, options: Record<string, unknown
 /** As the driver opens a pool; with options of the patch (patches/), which its types don't know. */
 function open(
   address: ServerAddress,
-  wanted: Wanted | null,
+  required: RequiredState | null,
   { purpose = '', ...options }: Record<string, unknown>,
 ): Sql {
   const target = targetAt(address)
@@ -284,7 +284,7 @@ function open(
     ...{ ssl: false, connect_timeout: connectTimeoutMs / 1000, keep_alive: keepAliveSeconds ?? 0 },
     // Nothing of ours: poolers refuse what they don't know, or leave it out without a word.
     connection: { ...startup, application_name },
-    route: () => new Route(target, wanted),
+    route: () => new Route(target, required),
   }
   return postgres({ ...known, ...options })
 }

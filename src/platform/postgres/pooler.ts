@@ -38,8 +38,8 @@ export async function sharesSessions(
   const clients = [0, 1].map(() => openBare(address))
   let timer: ReturnType<typeof setTimeout>
   const late = new Promise<never>((_, reject) => {
-    const says = `two connections at once are not answered in ${answerMs / 1000} s`
-    timer = setTimeout(() => reject(new TemporarilyUnavailable(says)), answerMs)
+    const message = `two connections at once are not answered in ${answerMs / 1000} s`
+    timer = setTimeout(() => reject(new TemporarilyUnavailable(message)), answerMs)
   })
   try {
     return await Promise.race([comparePids(clients), late])

@@ -18,13 +18,16 @@ export async function findAnswering(sql: Sql, shards: number): Promise<Answering
   }
   const answering = { isUp: false, shards: new Array<boolean>(shards).fill(false) }
   try {
-    const isSpread = (await readPlacement(sql)) === 'distributed'
+    const isDistributed = (await readPlacement(sql)) === 'distributed'
     answering.isUp = true
-    const nodes = isSpread ? await readShardsByNode(sql, shards) : []
+    const nodes = isDistributed ? await readShardsByNode(sql, shards) : []
     await Promise.all(
       nodes.map(async (own) => {
-        const isThere = await answers(sql, (t) => t`select from shards where shard = ${own[0]!}`)
-        for (const shard of own) answering.shards[shard] = isThere
+        const answersInTime = await answers(
+          sql,
+          (t) => t`select from shards where shard = ${own[0]!}`,
+        )
+        for (const shard of own) answering.shards[shard] = answersInTime
       }),
     )
   } catch (error) {

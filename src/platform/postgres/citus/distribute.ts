@@ -51,8 +51,8 @@ export async function distribute(owner: Sql, shards: number): Promise<void> {
     await setUp(owner, shards, placed.has(DISTRIBUTED_TABLES[0]))
     for (const table of DISTRIBUTED_TABLES) {
       if (placed.has(table)) continue
-      const beside = table === DISTRIBUTED_TABLES[0] ? 'none' : DISTRIBUTED_TABLES[0]
-      await owner`select create_distributed_table(${table}, 'shard', colocate_with => ${beside})`
+      const colocateWith = table === DISTRIBUTED_TABLES[0] ? 'none' : DISTRIBUTED_TABLES[0]
+      await owner`select create_distributed_table(${table}, 'shard', colocate_with => ${colocateWith})`
     }
     for (const table of REFERENCE_TABLES) {
       if (!placed.has(table)) await owner`select create_reference_table(${table})`
@@ -91,7 +91,7 @@ export async function readNodes(sql: Sql): Promise<{ node: string; shards: strin
 }
 
 /** Throws UserError while anything works on the database: it would amid the move of its tables. */
-export async function refuseBeside(owner: Sql): Promise<void> {
+export async function refuseWhileInUse(owner: Sql): Promise<void> {
   const [row] = await owner<{ others: number }[]>`
     select count(*)::integer as others
     from pg_stat_activity a

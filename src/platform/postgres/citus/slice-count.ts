@@ -16,13 +16,13 @@ const SLICES_A_SHARD = { own: 4, even: 16 }
  * workers take 13 slices.
  */
 export function chooseSliceCount(hashes: readonly number[], workers: number): number {
-  let best = { count: 0, most: Number.POSITIVE_INFINITY, slices: 0 }
+  let best = { count: 0, max: Number.POSITIVE_INFINITY, slices: 0 }
   const end = Math.max(SLICES_A_SHARD.even * hashes.length, workers)
   for (let count = Math.max(hashes.length, workers); count <= end; count++) {
     const slices = new Set(hashes.map((hash) => sliceOf(hash, count)))
-    const found = { count, most: maxOnOne(hashes, count, workers), slices: slices.size }
+    const found = { count, max: maxOnOne(hashes, count, workers), slices: slices.size }
     const isWorthIt = count <= SLICES_A_SHARD.own * hashes.length && found.slices > best.slices
-    if (found.most < best.most || (found.most === best.most && isWorthIt)) best = found
+    if (found.max < best.max || (found.max === best.max && isWorthIt)) best = found
   }
   return best.count
 }

@@ -104,10 +104,10 @@ export function readParameters(
     const fromEnv = given.has(name) ? '' : (env[variable] ?? '')
     if (fromEnv !== '') parameters.set(name, fromEnv)
     const value = parameters.get(name)
-    const wish = value === undefined ? null : judge(rule, value)
-    if (wish === null) continue
-    if (fromEnv !== '') problems.push({ variable, says: `${wish}.` })
-    else problems.push({ variable: null, says: `has ${name}, which ${wish}.` })
+    const violation = value === undefined ? null : evaluate(rule, value)
+    if (violation === null) continue
+    if (fromEnv !== '') problems.push({ variable, message: `${violation}.` })
+    else problems.push({ variable: null, message: `has ${name}, which ${violation}.` })
   }
   return { parameters, problems }
 }
@@ -118,12 +118,12 @@ function refuseUnknown(names: string[]): Problem {
   const [what, it] = [shown.join(' and '), names.length > 1 ? 'them' : 'it']
   return {
     variable: null,
-    says: `has ${what}, which PostgreSQL's own clients don't know: leave ${it} out.`,
+    message: `has ${what}, which PostgreSQL's own clients don't know: leave ${it} out.`,
   }
 }
 
 /** What is to be said of a parameter with this value; null: nothing. */
-function judge({ values, must, instead }: Rule, value: string): string | null {
+function evaluate({ values, must, instead }: Rule, value: string): string | null {
   if (must) return must.test(value) ? null : `must be ${must.be}`
   if (values?.includes(value)) return null
   if (instead !== undefined)

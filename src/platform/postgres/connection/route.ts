@@ -4,17 +4,21 @@ import { ConnectError, Refusal } from './error.ts'
 import { explainReason } from './reason.ts'
 import { chooseScram, type Scram } from './scram.ts'
 import {
+  type RequiredState,
   refuseServer,
   refuseState,
   type Session,
   type SessionAttributes,
-  type Wanted,
 } from './session.ts'
-import type { Place, Target } from './target.ts'
+import type { Endpoint, Target } from './target.ts'
 import { askForTls, encrypt } from './tls.ts'
 
 /** One way to try: a server, whether encrypted, and what it has to be. */
-type Way = { place: Place; tls: 'no' | 'if offered' | 'yes'; attributes: SessionAttributes }
+type Attempt = {
+  endpoint: Endpoint
+  tls: 'no' | 'if offered' | 'yes'
+  attributes: SessionAttributes
+}
 
 /** Authentication messages of PostgreSQL's protocol, as libpq calls what they ask for. */
 const METHODS: Record<number, string> = {
@@ -28,30 +32,30 @@ const PROVEN = 12
  * until there is a session or no way is left.
  */
 export class Route {
-  readonly #ways: Way[]
+  readonly #attempts: Attempt[]
   #next = 0
   #failures: string[] = []
   #method = 'none'
-  #isBound = false
-  #isProven = false
+  #isChannelBound = false
+  #isServerProven = false
 
   constructor(
     private readonly target: Target,
     /** null: nothing is asked of the session. */
-    private readonly wanted: Wanted | null,
+    private readonly required: RequiredState | null,
   ) {
-    this.#ways = waysTo(target)
+    this.#attempts = attemptsFor(target)
   }
 
   /** A connection, encrypted where it has to be. Rejects with ConnectError when no way is left. */
   async dial(): Promise<net.Socket> {
     this.#method = 'none'
-    this.#isBound = false
-    this.#isProven = false
+    this.#isChannelBound = false
+    this.#isServerProven = false
     for (;;) {
-      const way = this.#ways[this.#next++]!
+      const attempt = this.#attempts[this.#next++]!
       try {
-        return await this.#dialWay(way)
+        return await this.#dialAttempt(attempt)
       } catch (error) {
         const last = this.failed(error)
         if (last !== null) throw last
@@ -59,57 +63,57 @@ export class Route {
     }
   }
 
-  async #dialWay(way: Way): Promise<net.Socket> {
+  async #dialAttempt(attempt: Attempt): Promise<net.Socket> {
     const socket = new net.Socket()
     // Nobody may listen between two steps.
     socket.on('error', () => {})
     try {
-      return await within(this.target.connectTimeoutMs, this.#open(socket, way))
+      return await within(this.target.connectTimeoutMs, this.#open(socket, attempt))
     } catch (error) {
       socket.destroy()
       throw error
     }
   }
 
-  async #open(socket: net.Socket, { place, tls }: Way): Promise<net.Socket> {
-    await connect(socket, place)
-    if (tls === 'no' || 'directory' in place) return socket
+  async #open(socket: net.Socket, { endpoint, tls }: Attempt): Promise<net.Socket> {
+    await connect(socket, endpoint)
+    if (tls === 'no' || 'directory' in endpoint) return socket
     const { tls: settings } = this.target
     if (!settings.isDirect && !(await askForTls(socket))) {
       if (tls === 'yes') throw new Refusal(NO_TLS, 'TLS_REFUSED')
-      this.#skip((next) => next.place === place)
+      this.#skip((next) => next.endpoint === endpoint)
       return socket
     }
-    const secured = await encrypt(socket, place.host, settings)
+    const secured = await encrypt(socket, endpoint.host, settings)
     secured.on('error', () => {})
     return secured
   }
 
   /** Takes what failed. Null: there is a way left; else what the connection fails with. */
   failed(error: unknown): ConnectError | null {
-    const way = this.#ways[this.#next - 1]!
-    if (!isOfThisWay(error)) this.#skip((next) => next.place === way.place)
-    const failure = `${nameOf(way.place)}: ${explainReason(error)}`
+    const attempt = this.#attempts[this.#next - 1]!
+    if (!dependsOnEncryption(error)) this.#skip((next) => next.endpoint === attempt.endpoint)
+    const failure = `${nameOf(attempt.endpoint)}: ${explainReason(error)}`
     if (!this.#failures.includes(failure)) this.#failures.push(failure)
-    const next = this.#ways[this.#next]
-    if (next && isWorthAnother(error, next.place === way.place)) return null
+    const next = this.#attempts[this.#next]
+    if (next && shouldTryNext(error, next.endpoint === attempt.endpoint)) return null
     const { code = 'CONNECTION_CLOSED' } = error as { code?: string }
     return new ConnectError(this.#failures.join('; '), code, { cause: error })
   }
 
   /** Takes what the server asks for; gives why it is refused, or null. */
   authenticate(type: number): Refusal | null {
-    const refuse = (says: string) => new Refusal(says, 'AUTHENTICATION_REFUSED')
+    const refuse = (message: string) => new Refusal(message, 'AUTHENTICATION_REFUSED')
     this.#method = METHODS[type] ?? this.#method
-    if (type === PROVEN) this.#isProven = true
+    if (type === PROVEN) this.#isServerProven = true
     if (type !== DONE && METHODS[type] === undefined) return null
     const { methods, channelBinding, password } = this.target
     if (methods !== null && methods.names.includes(this.#method) !== methods.areAllowed) {
       return refuse(`it asks for ${this.#method}, which require_auth excludes`)
     }
     if (type !== DONE) return password === '' ? refuse(NO_PASSWORD) : null
-    if (this.#method === 'scram-sha-256' && !this.#isProven) return refuse(UNPROVEN)
-    if (channelBinding === 'require' && !this.#isBound) return refuse(UNBOUND)
+    if (this.#method === 'scram-sha-256' && !this.#isServerProven) return refuse(UNPROVEN)
+    if (channelBinding === 'require' && !this.#isChannelBound) return refuse(UNBOUND)
     return null
   }
 
@@ -117,19 +121,20 @@ export class Route {
   scram(mechanisms: readonly string[], socket: unknown): Scram {
     const { channelBinding, password } = this.target
     const scram = chooseScram(mechanisms, channelBinding, socket, password)
-    this.#isBound = scram.binding.length > 0
+    this.#isChannelBound = scram.binding.length > 0
     return scram
   }
 
   /** Why a session that has been set up is not the one that was asked for; null where it is. */
   check(session: Session): Refusal | null {
-    const { attributes } = this.#ways[this.#next - 1]!
+    const { attributes } = this.#attempts[this.#next - 1]!
     const refused = refuseServer(session, attributes)
-    return refused ?? (this.wanted === null ? null : refuseState(session, this.wanted))
+    return refused ?? (this.required === null ? null : refuseState(session, this.required))
   }
 
-  #skip(isUseless: (way: Way) => boolean): void {
-    while (this.#next < this.#ways.length && isUseless(this.#ways[this.#next]!)) this.#next++
+  #skip(isUseless: (attempt: Attempt) => boolean): void {
+    while (this.#next < this.#attempts.length && isUseless(this.#attempts[this.#next]!))
+      this.#next++
   }
 }
 
@@ -139,9 +144,9 @@ const UNPROVEN = 'it did not prove that it knows the password'
 const UNBOUND = 'it can not be used with channel_binding=require, as it does not ask for SCRAM'
 
 /** All ways to a target, in the order of libpq. */
-function waysTo({ places, isBalanced, sslmode, attributes }: Target): Way[] {
-  const ordered = isBalanced ? shuffle(places) : places
-  const kinds: Way['tls'][] =
+function attemptsFor({ endpoints, isBalanced, sslmode, attributes }: Target): Attempt[] {
+  const ordered = isBalanced ? shuffle(endpoints) : endpoints
+  const kinds: Attempt['tls'][] =
     sslmode === 'disable'
       ? ['no']
       : sslmode === 'allow'
@@ -152,9 +157,9 @@ function waysTo({ places, isBalanced, sslmode, attributes }: Target): Way[] {
   const rounds: SessionAttributes[] =
     attributes === 'prefer-standby' ? ['standby', 'any'] : [attributes]
   return rounds.flatMap((round) =>
-    ordered.flatMap((place) =>
-      ('directory' in place ? kinds.slice(0, 1) : kinds).map((kind) => {
-        return { place, tls: kind, attributes: round }
+    ordered.flatMap((endpoint) =>
+      ('directory' in endpoint ? kinds.slice(0, 1) : kinds).map((kind) => {
+        return { endpoint, tls: kind, attributes: round }
       }),
     ),
   )
@@ -167,13 +172,13 @@ function shuffle<Value>(values: readonly Value[]): Value[] {
     .map(({ value }) => value)
 }
 
-function connect(socket: net.Socket, place: Place): Promise<void> {
+function connect(socket: net.Socket, endpoint: Endpoint): Promise<void> {
   return new Promise((resolve, reject) => {
     socket.once('connect', resolve)
     socket.once('error', reject)
     socket.once('close', () => reject(failure('ECONNRESET')))
-    if ('directory' in place) socket.connect(`${place.directory}/.s.PGSQL.${place.port}`)
-    else socket.connect(place.port, place.address)
+    if ('directory' in endpoint) socket.connect(`${endpoint.directory}/.s.PGSQL.${endpoint.port}`)
+    else socket.connect(endpoint.port, endpoint.address)
   })
 }
 
@@ -188,14 +193,14 @@ async function within<Value>(ms: number, work: Promise<Value>): Promise<Value> {
 }
 
 /** True where the same server may be had in another way: encrypted, or not. */
-const isOfThisWay = (error: unknown) =>
+const dependsOnEncryption = (error: unknown) =>
   isShutOut(error) || (error instanceof Refusal && error.code === 'TLS_REFUSED')
 
 /** False for what every other server would say as well: that the password is wrong. */
-const isWorthAnother = (error: unknown, isSamePlace: boolean) =>
-  isShutOut(error) ? isSamePlace : !isSaidByServer(error) || isBusyServer(error)
+const shouldTryNext = (error: unknown, isSameEndpoint: boolean) =>
+  isShutOut(error) ? isSameEndpoint : !isSaidByServer(error) || isBusyServer(error)
 
-const nameOf = (place: Place) =>
-  'directory' in place
-    ? `${place.directory}/.s.PGSQL.${place.port}`
-    : `${place.host.includes(':') ? `[${place.host}]` : place.host}:${place.port}`
+const nameOf = (endpoint: Endpoint) =>
+  'directory' in endpoint
+    ? `${endpoint.directory}/.s.PGSQL.${endpoint.port}`
+    : `${endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host}:${endpoint.port}`

@@ -27,7 +27,7 @@ export const SESSION_COLUMNS = `pg_is_in_recovery() as standby,
 /** Why a session isn't with the server that was asked for; null where it is. */
 export function refuseServer(session: Session, attributes: SessionAttributes): Refusal | null {
   const { standby, read_only } = session
-  const refuse = (says: string) => new Refusal(says, 'SESSION_REFUSED')
+  const refuse = (message: string) => new Refusal(message, 'SESSION_REFUSED')
   switch (attributes) {
     case 'any':
       return null
@@ -44,16 +44,19 @@ export function refuseServer(session: Session, attributes: SessionAttributes): R
 }
 
 /** What a session has to be after its first statement; `role` null: as it has come. */
-export type Wanted = { role: string | null; path: string; isDurable: boolean }
+export type RequiredState = { role: string | null; path: string; isDurable: boolean }
 
 /** Why a session hasn't become what its first statement made it; null where it has. */
-export function refuseState({ role, path, commit }: Session, wanted: Wanted): Refusal | null {
+export function refuseState(
+  { role, path, commit }: Session,
+  required: RequiredState,
+): Refusal | null {
   const wrong =
-    wanted.role !== null && role !== wanted.role
-      ? `works as ${role} instead of ${wanted.role}`
-      : path !== wanted.path
+    required.role !== null && role !== required.role
+      ? `works as ${role} instead of ${required.role}`
+      : path !== required.path
         ? `looks for names in ${path}`
-        : wanted.isDurable && commit !== 'on' && commit !== 'remote_apply'
+        : required.isDurable && commit !== 'on' && commit !== 'remote_apply'
           ? `commits with synchronous_commit = ${commit}`
           : null
   if (wrong === null) return null

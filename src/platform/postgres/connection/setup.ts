@@ -61,7 +61,7 @@ const ARRAYS = JSON.stringify(
  * The statement that a session begins with. It fails, and the connection with it, where the session
  * can't become what it has to be.
  */
-export function setupOf(settings: Record<string, string>): string {
+export function setupStatement(settings: Record<string, string>): string {
   const quote = (text: string) => `'${text.replaceAll("'", "''")}'`
   const calls = Object.entries({ ...PINNED, ...settings }).map(
     ([name, value]) => `set_config(${quote(name)}, ${quote(value)}, false)`,

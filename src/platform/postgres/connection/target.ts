@@ -9,13 +9,13 @@ import type { TlsSettings } from './tls.ts'
 import { type Problem, readUri, writeUris } from './uri.ts'
 
 /** A server: of a socket the directory, else a host's name, and its address where that is given. */
-export type Place = { directory: string; port: number } | NamedPlace
-type NamedPlace = { host: string; address: string; port: number }
+export type Endpoint = { directory: string; port: number } | NamedEndpoint
+type NamedEndpoint = { host: string; address: string; port: number }
 
 /** Where a database is, and all that libpq may be told about connecting to it. */
 export type Target = {
   /** One at least, in the order in which they are tried. */
-  places: Place[]
+  endpoints: Endpoint[]
   /** True: in any order. */
   isBalanced: boolean
   user: string
@@ -44,19 +44,19 @@ const KEEP_ALIVE_SECONDS = 60
 /** Reads a URL and the environment; or what of them can't be. */
 export function readTarget(url: string, env: Env = process.env): Target | Problem[] {
   const given = readUri(url)
-  if ('says' in given) return [given]
+  if ('message' in given) return [given]
   const { parameters, problems } = readParameters(given, env)
   const get = (name: string) => parameters.get(name) ?? ''
-  const problem = (says: string) => problems.push({ variable: null, says })
-  const places = readPlaces(get, problem)
+  const onProblem = (message: string) => problems.push({ variable: null, message })
+  const endpoints = readEndpoints(get, onProblem)
   const user = get('user') || (env.PGUSERNAME ?? '') || ownName(env)
-  if (user === '') problem('names no user, and neither does this machine: put one into the URL.')
-  const tls = readTls(get, problem)
+  if (user === '') onProblem('names no user, and neither does this machine: put one into the URL.')
+  const tls = readTls(get, onProblem)
   if (problems.length > 0) return problems
   return {
-    ...{ places, user, password: get('password'), database: get('dbname') || user },
+    ...{ endpoints, user, password: get('password'), database: get('dbname') || user },
     ...{ isBalanced: get('load_balance_hosts') === 'random', ...tls },
-    attributes: (get('target_session_attrs') || defaultAttributes(places)) as SessionAttributes,
+    attributes: (get('target_session_attrs') || defaultAttributes(endpoints)) as SessionAttributes,
     channelBinding: get('channel_binding') || 'prefer',
     methods: readMethods(get('require_auth')),
     connectTimeoutMs: 1000 * Number(get('connect_timeout') || CONNECT_SECONDS),
@@ -75,16 +75,23 @@ export function targetAt(address: ServerAddress): Target {
   const target = readTarget(address.url)
   if (!Array.isArray(target)) return target
   throw new UserError(
-    target.map(({ variable, says }) => `${variable ?? 'The URL'} ${says}`).join('\n'),
+    target.map(({ variable, message }) => `${variable ?? 'The URL'} ${message}`).join('\n'),
   )
 }
 
 /** A socket's directory, or a host without TLS. */
 function targetOf(address: Extract<ServerAddress, { host: string }>): Target {
   const { host, port, user, database } = address
-  const place = host.startsWith('/') ? { directory: host, port } : { host, address: host, port }
+  const endpoint = host.startsWith('/') ? { directory: host, port } : { host, address: host, port }
   return {
-    ...{ places: [place], isBalanced: false, user, password: '', database, sslmode: 'disable' },
+    ...{
+      endpoints: [endpoint],
+      isBalanced: false,
+      user,
+      password: '',
+      database,
+      sslmode: 'disable',
+    },
     ...{ tls: {}, attributes: 'any', channelBinding: 'prefer', methods: null },
     ...{ connectTimeoutMs: 1000 * CONNECT_SECONDS, keepAliveSeconds: KEEP_ALIVE_SECONDS },
     startup: { application_name: APPLICATION },
@@ -94,7 +101,7 @@ function targetOf(address: Extract<ServerAddress, { host: string }>): Target {
 /** A URL for each server that a URL names; empty where it can't be read. */
 export function splitServers(url: string): string[] {
   const given = readUri(url)
-  return 'says' in given ? [] : writeUris(given)
+  return 'message' in given ? [] : writeUris(given)
 }
 
 /** What of a URL can't be, a sentence each. Of the URL only parameters' names are repeated. */
@@ -106,7 +113,7 @@ export function findUrlProblems(
 ): string[] {
   const target = readTarget(url, env)
   if (Array.isArray(target))
-    return target.map(({ variable, says }) => `${variable ?? variable} ${says}`)
+    return target.map(({ variable, message }) => `${variable ?? variable} ${message}`)
   const { attributes } = target
   if (!mustWrite || !['read-only', 'standby', 'prefer-standby'].includes(attributes)) return []
   return [
@@ -116,21 +123,24 @@ export function findUrlProblems(
 }
 
 type Get = (name: string) => string
-type Tell = (says: string) => void
+type OnProblem = (message: string) => void
 
-function readPlaces(get: Get, problem: Tell): Place[] {
+function readEndpoints(get: Get, onProblem: OnProblem): Endpoint[] {
   const list = (name: string) => (get(name) === '' ? [] : get(name).split(','))
   const [hosts, addresses, ports] = [list('host'), list('hostaddr'), list('port')]
   const count = Math.max(hosts.length, addresses.length, 1)
   if (hosts.length > 0 && addresses.length > 0 && hosts.length !== addresses.length) {
-    problem('has another number of values in hostaddr than hosts.')
+    onProblem('has another number of values in hostaddr than hosts.')
   }
-  if (ports.length > 1 && ports.length !== count) problem('has another number of ports than hosts.')
+  if (ports.length > 1 && ports.length !== count)
+    onProblem('has another number of ports than hosts.')
   if (!ports.every((port) => port === '' || isPort(port))) {
-    problem('must have a port from 1 to 65535, and special characters of a password encoded by %.')
+    onProblem(
+      'must have a port from 1 to 65535, and special characters of a password encoded by %.',
+    )
   }
   if (!hosts.every(isHost)) {
-    problem('has a host that is no name, and must have special characters encoded by %.')
+    onProblem('has a host that is no name, and must have special characters encoded by %.')
   }
   return Array.from({ length: count }, (_, i) => {
     const port = Number((ports.length === 1 ? ports[0] : ports[i]) || 5432)
@@ -153,7 +163,7 @@ function defaultHost(port: number): string {
 }
 
 /** Of several servers the one that can be written is meant; one is taken as it is. */
-const defaultAttributes = (places: Place[]) => (places.length > 1 ? 'read-write' : 'any')
+const defaultAttributes = (endpoints: Endpoint[]) => (endpoints.length > 1 ? 'read-write' : 'any')
 
 /** The name of this process's user; empty where it has none. Bun's own says "unknown" then. */
 function ownName(env: Env): string {
@@ -169,19 +179,19 @@ function readMethods(text: string): Target['methods'] {
   return { names, areAllowed: !text.trim().startsWith('!') }
 }
 
-function readTls(get: Get, problem: Tell): Pick<Target, 'sslmode' | 'tls'> {
+function readTls(get: Get, onProblem: OnProblem): Pick<Target, 'sslmode' | 'tls'> {
   const rootcert = get('sslrootcert') || defaultFile('root.crt')
   const isSystem = rootcert === 'system'
   let sslmode = get('sslmode') || (isSystem ? 'verify-full' : 'prefer')
   if (isSystem && sslmode !== 'verify-full') {
-    problem('has sslrootcert=system, which needs sslmode=verify-full.')
+    onProblem('has sslrootcert=system, which needs sslmode=verify-full.')
   }
   if (sslmode === 'verify-ca' && rootcert === '') {
-    problem('has sslmode=verify-ca, which needs the file of the CA in sslrootcert.')
+    onProblem('has sslmode=verify-ca, which needs the file of the CA in sslrootcert.')
   }
   const isDirect = get('sslnegotiation') === 'direct'
   if (isDirect && ['disable', 'allow', 'prefer'].includes(sslmode)) {
-    problem('has sslnegotiation=direct, which needs sslmode=require or more.')
+    onProblem('has sslnegotiation=direct, which needs sslmode=require or more.')
   }
   // As libpq does: with the certificate of a CA at hand a certificate of another is not taken.
   if (sslmode === 'require' && rootcert !== '') sslmode = 'verify-ca'
@@ -193,14 +203,14 @@ function readTls(get: Get, problem: Tell): Pick<Target, 'sslmode' | 'tls'> {
     key: ownCert === '' ? '' : get('sslkey') || defaultFile('postgresql.key'),
     crl: get('sslcrl') || defaultFile('root.crl'),
   }
-  if (files.cert !== '' && files.key === '') problem('has sslcert, which needs sslkey beside it.')
-  for (const [name, path] of Object.entries(files)) checkFile(`ssl${name}`, path, problem)
+  if (files.cert !== '' && files.key === '') onProblem('has sslcert, which needs sslkey beside it.')
+  for (const [name, path] of Object.entries(files)) checkFile(`ssl${name}`, path, onProblem)
   const tls: TlsSettings = {
     ...files,
     password: get('sslpassword'),
     verify: sslmode === 'verify-full' ? 'host' : sslmode === 'verify-ca' ? 'ca' : null,
     isDirect,
-    hasName: get('sslsni') !== '0',
+    sendsServerName: get('sslsni') !== '0',
     minVersion: get('ssl_min_protocol_version') || 'TLSv1.2',
     maxVersion: get('ssl_max_protocol_version') || 'TLSv1.3',
   }
@@ -217,11 +227,13 @@ function defaultFile(name: string): string {
   }
 }
 
-function checkFile(name: string, path: string, problem: Tell): void {
+function checkFile(name: string, path: string, onProblem: OnProblem): void {
   if (path === '') return
   try {
     readFileSync(path)
   } catch (error) {
-    problem(`has ${name}, whose file ${path} can't be read (${(error as { code?: string }).code}).`)
+    onProblem(
+      `has ${name}, whose file ${path} can't be read (${(error as { code?: string }).code}).`,
+    )
   }
 }

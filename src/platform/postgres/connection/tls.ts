@@ -17,7 +17,7 @@ export type TlsSettings = {
   /** Without PostgreSQL's own question first. */
   isDirect?: boolean
   /** Whether the server is told which host is meant. */
-  hasName?: boolean
+  sendsServerName?: boolean
   minVersion?: string
   maxVersion?: string
 }
@@ -63,8 +63,8 @@ function shakeHands(socket: Socket, host: string, settings: TlsSettings): Promis
     const secured = begin(socket, host, settings)
     const fail = (error?: Error) => {
       const why = error ? ` (${error.message})` : ''
-      const says = `an encrypted connection could not be made${why}`
-      reject(new Refusal(says, 'TLS_REFUSED', { cause: error }))
+      const message = `an encrypted connection could not be made${why}`
+      reject(new Refusal(message, 'TLS_REFUSED', { cause: error }))
     }
     secured.once('error', fail)
     secured.once('close', () => fail())
@@ -80,15 +80,15 @@ function begin(socket: Socket, host: string, settings: TlsSettings): tls.TLSSock
       // What it has to prove is looked at below, and said in words.
       rejectUnauthorized: false,
       checkServerIdentity: () => undefined,
-      ...(settings.hasName && isIP(host) === 0 ? { servername: host } : {}),
+      ...(settings.sendsServerName && isIP(host) === 0 ? { servername: host } : {}),
       ...(settings.isDirect ? { ALPNProtocols: ['postgresql'] } : {}),
       ...files,
       minVersion: settings.minVersion as tls.SecureVersion,
       maxVersion: settings.maxVersion as tls.SecureVersion,
     })
   } catch (error) {
-    const says = 'a certificate, a key or its sslpassword is not what it has to be'
-    throw new Refusal(`${says} (${(error as Error).message})`, 'TLS_REFUSED', { cause: error })
+    const message = 'a certificate, a key or its sslpassword is not what it has to be'
+    throw new Refusal(`${message} (${(error as Error).message})`, 'TLS_REFUSED', { cause: error })
   }
 }
 
@@ -101,8 +101,8 @@ function readFiles({ rootcert, cert, key, crl, password, verify }: TlsSettings) 
       ...(password ? { passphrase: password } : {}),
     }
   } catch (error) {
-    const says = `a file of the URL can't be read (${(error as Error).message})`
-    throw new Refusal(says, 'TLS_REFUSED', { cause: error })
+    const message = `a file of the URL can't be read (${(error as Error).message})`
+    throw new Refusal(message, 'TLS_REFUSED', { cause: error })
   }
 }
 
@@ -116,7 +116,7 @@ function systemRoots(): string[] {
 
 function verify(secured: tls.TLSSocket, host: string, settings: TlsSettings): void {
   if (!settings.verify) return
-  const refuse = (says: string, cause?: Error) => new Refusal(says, 'TLS_REFUSED', { cause })
+  const refuse = (message: string, cause?: Error) => new Refusal(message, 'TLS_REFUSED', { cause })
   if (!secured.authorized) {
     const { authorizationError: error } = secured as { authorizationError?: unknown }
     const code = (error as { code?: string } | null)?.code ?? String(error)

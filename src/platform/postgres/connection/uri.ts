@@ -3,7 +3,7 @@ export type Problem = {
   /** The variable; null: the one that holds the URL. */
   variable: string | null
   /** What follows the variable's name in a sentence. Holds nothing of the URL's secrets. */
-  says: string
+  message: string
 }
 
 /** A URL's parameters by the names of libpq: the parts before the `?` are parameters as well. */
@@ -25,7 +25,7 @@ export function readUri(text: string): Parameters | Problem {
     return readParts(text)
   } catch (error) {
     if (!(error instanceof Unreadable)) throw error
-    return { variable: null, says: `${FORM} (${error.message}).` }
+    return { variable: null, message: `${FORM} (${error.message}).` }
   }
 }
 
@@ -95,7 +95,7 @@ function decode(text: string, what: string): string {
 export function writeUris(parameters: Parameters): string[] {
   const list = (name: string) => parameters.get(name)?.split(',') ?? []
   const [hosts, addresses, ports] = [list('host'), list('hostaddr'), list('port')]
-  const rest = [...parameters].filter(([name]) => !PLACES.has(name))
+  const rest = [...parameters].filter(([name]) => !SERVER_PARAMETERS.has(name))
   return Array.from({ length: Math.max(hosts.length, addresses.length, 1) }, (_, i) => {
     const server = { hostaddr: addresses[i] ?? '' }
     const query = [...Object.entries(server), ...rest]
@@ -109,7 +109,7 @@ export function writeUris(parameters: Parameters): string[] {
   })
 }
 
-const PLACES = new Set(['user', 'password', 'host', 'hostaddr', 'port', 'dbname'])
+const SERVER_PARAMETERS = new Set(['user', 'password', 'host', 'hostaddr', 'port', 'dbname'])
 
 function writeUser(parameters: Parameters): string {
   const [user, password] = ['user', 'password'].map((name) =>

@@ -84,7 +84,7 @@ async function refusal(path: string): Promise<DataDirInUse> {
 
 // A holder that has just taken the lock may not have written its name yet: 20 looks 25 ms apart.
 async function readHolder(path: string): Promise<Holder | null> {
-  for (let look = 0; look < 20; look++) {
+  for (let poll = 0; poll < 20; poll++) {
     try {
       const holder = JSON.parse(readFileSync(holderPath(path), 'utf8')) as Holder
       if (isAlive(holder.pid)) return holder

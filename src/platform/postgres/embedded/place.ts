@@ -120,8 +120,8 @@ function makePrivate(path: string, uid: number, account: Account): void {
   // Anyone may have put something of that name there before us; root's is ours, from a start that
   // was killed before it gave the directory away.
   const found = lstatSync(path)
-  const giver = process.getuid?.()
-  const owned = found.uid === uid || found.uid === giver
+  const self = process.getuid?.()
+  const owned = found.uid === uid || found.uid === self
   if (!found.isDirectory() || !owned || (found.mode & 0o077) !== 0) {
     throw new EmbeddedPostgresError(
       `${path}, where PostgreSQL's socket would go, is not a private directory of user ` +

@@ -10,7 +10,7 @@ import type { ServerLog } from './serverlog.ts'
 import { settingsFile } from './settings.ts'
 
 /** What a server is started on; the caller holds the data directory's lock. */
-export type Ground = {
+export type ServerOptions = {
   cluster: string
   socketDirectory: string
   binaries: Binaries
@@ -27,20 +27,20 @@ const OLD_SERVER_PATIENCE_MS = 15_000
 const OLD_SERVER = /pre-existing shared memory block|lock file ".*" already exists/
 
 /** Starts the server and returns when it takes connections; fails with the server's own reason. */
-export async function startServer(ground: Ground): Promise<Subprocess> {
+export async function startServer(options: ServerOptions): Promise<Subprocess> {
   const deadline = performance.now() + OLD_SERVER_PATIENCE_MS
   for (;;) {
-    await clearLeftover(ground.cluster, ground.socketDirectory, ground.log)
-    takeOver(ground)
-    writeSettings(ground)
-    const server = spawnServer(ground)
+    await clearLeftover(options.cluster, options.socketDirectory, options.log)
+    takeOver(options)
+    writeSettings(options)
+    const server = spawnServer(options)
     try {
-      if (await becomesReady(server, ground)) return server
+      if (await waitUntilReady(server, options)) return server
     } catch (error) {
       server.kill('SIGQUIT')
       throw error
     }
-    const reason = ground.serverLog.lastLines()
+    const reason = options.serverLog.lastLines()
     if (!OLD_SERVER.test(reason) || performance.now() > deadline) {
       throw new EmbeddedPostgresError(`PostgreSQL did not start:\n${reason}`)
     }
@@ -49,13 +49,13 @@ export async function startServer(ground: Ground): Promise<Subprocess> {
 }
 
 /** Gives a cluster to its account if it was another's. Killed half-way: the next start goes on. */
-function takeOver({ cluster, account: { switchTo }, log }: Ground): void {
+function takeOver({ cluster, account: { switchTo }, log }: ServerOptions): void {
   if (switchTo === undefined || statSync(cluster).uid === switchTo.uid) return
   log(`giving ${cluster} to user ${switchTo.uid}, whom nobody else is`)
   giveTo(cluster, switchTo)
 }
 
-function spawnServer({ cluster, binaries, account, serverLog }: Ground): Subprocess {
+function spawnServer({ cluster, binaries, account, serverLog }: ServerOptions): Subprocess {
   const command = [binaries.postgres, '-D', cluster, '-c', `config_file=${configPath(cluster)}`]
   return Bun.spawn(command, {
     ...spawnOptions(account),
@@ -67,15 +67,17 @@ function spawnServer({ cluster, binaries, account, serverLog }: Ground): Subproc
 
 // Read from the server's pid file, as pg_ctl does: exact, and costs no connection. There is no
 // time limit: recovery of a long log takes its time, and a server that can't go on ends.
-async function becomesReady(server: Subprocess, ground: Ground): Promise<boolean> {
+async function waitUntilReady(server: Subprocess, options: ServerOptions): Promise<boolean> {
   const begin = performance.now()
   let notes = 0
   while (server.exitCode === null && server.signalCode === null) {
-    if (isReady(ground.cluster, server.pid)) return true
+    if (isReady(options.cluster, server.pid)) return true
     await Bun.sleep(POLL_INTERVAL_MS)
     if (performance.now() - begin > (notes + 1) * NOTE_INTERVAL_MS) {
       notes++
-      ground.log(`PostgreSQL is still starting: ${ground.serverLog.lastLines().split('\n').at(-1)}`)
+      options.log(
+        `PostgreSQL is still starting: ${options.serverLog.lastLines().split('\n').at(-1)}`,
+      )
     }
   }
   return false
@@ -83,7 +85,7 @@ async function becomesReady(server: Subprocess, ground: Ground): Promise<boolean
 
 // Written beside and renamed: the directory belongs to the account, and root must not follow a
 // link that stands in it.
-function writeSettings({ cluster, socketDirectory, account }: Ground): void {
+function writeSettings({ cluster, socketDirectory, account }: ServerOptions): void {
   const path = configPath(cluster)
   const fresh = `${path}.new`
   rmSync(fresh, { force: true })

@@ -13,7 +13,7 @@ import type { Account } from './account.ts'
 const KiB = 1024
 // Above 8 MiB the file is cut to its last MiB.
 const BOUND_BYTES = 8 * KiB * KiB
-const KEPT_BYTES = KiB * KiB
+const RETAINED_BYTES = KiB * KiB
 // A server that logs 1,000 errors a second, 200 bytes each, adds 2 MB in that time.
 const BOUND_INTERVAL_MS = 10_000
 
@@ -48,7 +48,7 @@ export function openServerLog(path: string, account: Account): ServerLog {
 function bound(descriptor: number): void {
   const { size } = fstatSync(descriptor)
   if (size <= BOUND_BYTES) return
-  const kept = read(descriptor, size - KEPT_BYTES, KEPT_BYTES)
+  const kept = read(descriptor, size - RETAINED_BYTES, RETAINED_BYTES)
   ftruncateSync(descriptor, 0)
   writeSync(descriptor, kept)
 }

@@ -14,8 +14,16 @@ const ENV = { USER: 'nobody-is-asked-for', PGUSER: 'me' }
 function read(url: string, env: Record<string, string> = ENV): string {
   const target = readTarget(url, env)
   if (Array.isArray(target))
-    return target.map(({ variable: of, says }) => `${of ?? '-'} ${says}`).join(' ')
-  const { user, password, places, database, sslmode, attributes, channelBinding } = target
+    return target.map(({ variable: of, message: says }) => `${of ?? '-'} ${says}`).join(' ')
+  const {
+    user,
+    password,
+    endpoints: places,
+    database,
+    sslmode,
+    attributes,
+    channelBinding,
+  } = target
   const servers = places.map((place) =>
     'directory' in place
       ? `${place.directory}:${place.port}`
