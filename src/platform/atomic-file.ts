@@ -3,9 +3,9 @@ import { link, mkdir, open, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /**
- * Makes a file of the data directory (mode 0600), whole and on disk; false where it is there
- * already. Of several processes at once one makes it. Killed meanwhile: a draft is left, that
- * nothing reads.
+ * Creates a file (mode 0600) atomically and flushes it to disk. Returns false if it exists already.
+ * If several processes race, exactly one creates the file. A crash leaves a temporary file that is
+ * never read.
  */
 export async function createFile(path: string, text: string): Promise<boolean> {
   const draft = await writeDraft(path, text)
@@ -21,7 +21,7 @@ export async function createFile(path: string, text: string): Promise<boolean> {
   return true
 }
 
-/** Puts a file in place of the one that is there, or makes it; a reader finds one or the other. */
+/** Creates or replaces a file atomically: a reader sees either the old or the new content. */
 export async function replaceFile(path: string, text: string): Promise<void> {
   const draft = await writeDraft(path, text)
   try {
@@ -33,7 +33,7 @@ export async function replaceFile(path: string, text: string): Promise<void> {
   await syncFolder(dirname(path))
 }
 
-/** True of an error of the file system with this code. */
+/** True if a file system error has this code. */
 export const isCode = (error: unknown, code: string) =>
   (error as NodeJS.ErrnoException).code === code
 
@@ -53,7 +53,7 @@ async function writeDraft(path: string, text: string): Promise<string> {
   return draft
 }
 
-/** Brings to disk what was made, renamed or removed in a folder. */
+/** Flushes a folder's entries to disk after a file in it was created, renamed or removed. */
 export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r')
   try {

@@ -2,23 +2,24 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { ServerAddress } from './postgres/pool.ts'
 
-/** Milliseconds that a job gets to end by itself when it is told to stop. */
+/** How long (ms) a job may take to exit after SIGTERM before it is killed. */
 const STOP_MS = 5_000
 
-/** What a job works on, and where it tells of itself. */
+/** The database that a job works on, and the logger for its output. */
 export type JobOptions = { address: ServerAddress; logger: Logger }
 
-/** A command of this program that runs beside the service, as a process of its own. */
+/** A command of this program that runs alongside the service, in a separate process. */
 export type Job = {
-  /** Resolves when it has ended, however; null is the code of one that a signal ended. */
+  /** Resolves when the job exits for any reason. `exitCode` is null if a signal ended it. */
   ended: Promise<{ exitCode: number | null; output: string }>
-  /** Ends it; resolves when it has. */
+  /** Stops the job. Resolves when it has exited. */
   stop(): Promise<void>
 }
 
 /**
- * Starts `tallybook <args>` on the service's database, so that long work leaves this thread to
- * requests. It ends with the service, a killed one too. What it says on stderr goes to the log.
+ * Starts `tallybook <args>` on the service's database, so that long work doesn't block the thread
+ * that serves requests. The job ends when the service does, even if the service is killed. Its
+ * stderr goes to the log.
  */
 export function startJob(args: string[], { address, logger }: JobOptions): Job {
   const main = join(import.meta.dir, '../main.ts')

@@ -1,132 +1,130 @@
 /**
- * How often the parts of a service look for what others did, and how long they wait for others, in
- * milliseconds. Each part gets the ones that it needs from whoever makes it; tests run a service
- * with shorter ones.
+ * How often the components of a service poll for the work of others, and how long they wait for
+ * others, in milliseconds. Each component receives the intervals it needs when it is created.
+ * Tests run a service with shorter ones.
  */
 export type Intervals = {
   database: {
     /** How long a statement waits for a lock. */
     lockTimeoutMs: number
     /**
-     * How long a connection may leave a question without an answer before the server is asked, on
-     * another one, whether it works on it; where it doesn't, the connection is given up.
+     * How long a connection may leave a statement unanswered. After that the server is asked, on
+     * another connection, if it is still working on it; if it isn't, the connection is closed.
      */
     silentAfterMs: number
   }
   instances: {
-    /** From one heartbeat to the next, each with a look at who else gives one. */
+    /** Heartbeat interval. Each heartbeat also refreshes the list of live instances. */
     heartbeatMs: number
-    /** Without a heartbeat for so long, by the database's clock, an instance is taken for gone. */
+    /** An instance counts as gone after this long without a heartbeat, by the database's clock. */
     silentAfterMs: number
   }
   tokens: {
-    /** From one look for what other instances have made and revoked to the next. */
+    /** How often to poll for tokens that other instances have created or revoked. */
     pollIntervalMs: number
   }
   log: {
-    /** How long a shard that could not be appended to is spared, where another will do. */
+    /** How long to route flushes away from a shard after an append to it failed. */
     cooldownMs: number
-    /** From when a flush has come until it is answered, whatever the database does. */
+    /** The longest time from receiving a flush to answering it, whatever the database does. */
     answerWithinMs: number
   }
   projector: {
     /**
-     * From one look for what other processes have appended or folded to the next; also the longest
-     * rest between two passes of the current track.
+     * How often to poll for what other processes have appended or folded; also the longest delay
+     * between two batches of the current projection group.
      */
     pollIntervalMs: number
     /**
-     * How long a checkpoint may stand still, while a reader waits here for another instance to move
-     * it: then this one does.
+     * How long a checkpoint may stand still while a reader here waits for another instance to move
+     * it. After that, this instance folds the shard itself.
      */
     helpAfterMs: number
-    /** The rest after a pass that failed, readers or not. */
+    /** The delay after a batch failed, even if readers are waiting. */
     retryAfterMs: number
   }
   transparency: {
-    /** From one look at a log that doesn't grow to the next, and between two signings. */
+    /** How often to poll a log that doesn't grow, and the time between two signed tree heads. */
     pollIntervalMs: number
     /**
-     * How long a shard's newest head may be the same before an instance that doesn't tend the shard
-     * does a step of its own.
+     * How long a shard's newest tree head may stay the same before an instance that doesn't own the
+     * shard integrates and signs once itself.
      */
     helpAfterMs: number
   }
   replicas: {
-    /** From one look at a replica to the next. */
+    /** How often to poll a replica. */
     pollIntervalMs: number
-    /** How long a read waits for what it needs; then the replica is behind. */
+    /** How long a read waits for the positions it needs before the replica counts as behind. */
     behindAfterMs: number
-    /** How long a look waits for a replica that was behind. */
+    /** How long a poll waits for a replica that was behind to catch up. */
     caughtUpWithinMs: number
-    /** How long a server has to answer a look. */
+    /** How long a server may take to answer a poll. */
     answerTimeoutMs: number
   }
   streams: {
-    /** While somebody follows, from one look for what other processes append to the next. */
+    /** How often to poll for what other processes append, while there are subscribers. */
     pollIntervalMs: number
-    /** From one look whether the tokens and sessions of open streams still count to the next. */
+    /** How often to check that the tokens and sessions of open streams are still valid. */
     authIntervalMs: number
-    /** A stream that has nothing to say sends something so often: proxies see it used. */
+    /** How often an idle stream sends a keep-alive, so that proxies don't close it. */
     keepAliveMs: number
-    /** Until a page is tried again that the database didn't give. */
+    /** The delay before a page that the database failed to return is requested again. */
     retryAfterMs: number
   }
   places: {
-    /** How long a request waits to be worked on, where its client has much under way. */
+    /** How long a request may wait for a place when its client has many requests in progress. */
     waitMs: number
   }
   metrics: {
-    /** For how long a scrape is answered by the one before, whoever asks. */
+    /** How long the result of a scrape is reused for other scrapes. */
     reuseMs: number
   }
   stop: {
-    /** How long what was accepted gets to be in the log and answered, when the service stops. */
+    /** How long accepted flushes have to be appended and answered when the service stops. */
     drainMs: number
-    /** How long passes get to end after that. */
+    /** How long the projector and the other background work have to finish after that. */
     timeoutMs: number
   }
 }
 
-/** The intervals of a service that runs for its users. */
+/** The intervals of a service in production. */
 export const INTERVALS: Intervals = {
-  // An append that meets a lock held by a stranger ends in time for its flushes to get a 503, and
-  // catalog changes, which lock every shard, queue for milliseconds each.
-  // A quarter of that may go by until it is noticed, and as much again until the server has
-  // answered.
+  // An append that waits for another session's lock fails in time to answer its flushes with 503.
+  // Catalog changes lock every shard, but queue for only milliseconds each.
+  // Detecting silence may take another quarter of that time, and the server's answer as long again.
   database: { lockTimeoutMs: 5_000, silentAfterMs: 5_000 },
-  // Three statements a second, and a killed instance's shards are tended again within four seconds.
-  // Silence is three heartbeats, so that one that was late or lost costs nothing.
+  // This costs three statements a second, and a killed instance's shards have a new owner within
+  // four seconds. Silence is three heartbeats, so that a late or lost one costs nothing.
   instances: { heartbeatMs: 1_000, silentAfterMs: 3_000 },
-  // A token that was revoked through one instance is refused by the others after a second.
+  // A token that is revoked through one instance is refused by the others after a second.
   tokens: { pollIntervalMs: 1_000 },
-  // A flush a second finds out whether such a shard is back.
-  // The database bounds a batch at 30 s by itself.
+  // One flush a second tests if a failed shard is available again.
+  // The database itself limits a batch to 30 s.
   log: { cooldownMs: 1_000, answerWithinMs: 35_000 },
   projector: { pollIntervalMs: 1_000, helpAfterMs: 1_000, retryAfterMs: 200 },
-  // Help comes sooner than who asks for a receipt has waited for nothing (HEAD_MS, 5 s): what one
-  // instance can't do (its disk is full, it has died just now, it signs under another name) another
-  // does.
+  // Another instance helps before a request for a receipt times out (HEAD_MS, 5 s), for example
+  // if the owner's disk is full, the owner has just died, or it signs under another name.
   transparency: { pollIntervalMs: 1_000, helpAfterMs: 3_000 },
-  // A replica nearby has what was committed within one to twenty milliseconds.
+  // A nearby replica has a commit within one to twenty milliseconds.
   replicas: {
     pollIntervalMs: 1_000,
     behindAfterMs: 500,
     caughtUpWithinMs: 250,
     answerTimeoutMs: 2_000,
   },
-  // Proxies close what is idle for 30 s or more.
+  // Proxies close connections that are idle for 30 s or more.
   streams: {
     pollIntervalMs: 1_000,
     authIntervalMs: 1_000,
     keepAliveMs: 15_000,
     retryAfterMs: 1_000,
   },
-  // Who asks has not given up by then.
+  // Clients have not timed out by then.
   places: { waitMs: 5_000 },
-  // Many scrapes cost what one a second does.
+  // Any number of scrapes costs as much as one a second.
   metrics: { reuseMs: 1_000 },
-  // Containers are killed ten seconds after they were asked to stop. A flush that isn't in the log
+  // Containers are killed ten seconds after they are asked to stop. A flush that isn't in the log
   // by then was never acknowledged.
   stop: { drainMs: 5_000, timeoutMs: 1_000 },
 }

@@ -1,4 +1,4 @@
-/** A sentence for the person who runs a command: printed without a stack, then the exit code. */
+/** An error to show to a user: its message is printed without a stack, then the process exits. */
 export class UserError extends Error {
   override name = 'UserError'
 

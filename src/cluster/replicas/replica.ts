@@ -234,6 +234,6 @@ async function check(transaction: Transaction, need: ReadRequirement | null): Pr
   if (need !== null && !meets(await readProgress(transaction), need)) throw new Behind()
 }
 
-async function closePools({ read, poll: look }: ReplicaPools, timeout: number): Promise<void> {
-  await Promise.all([read.end({ timeout }), look.end({ timeout })])
+async function closePools({ read, poll }: ReplicaPools, timeout: number): Promise<void> {
+  await Promise.all([read.end({ timeout }), poll.end({ timeout })])
 }

@@ -1,11 +1,11 @@
-/** No permit became free in time. */
+/** Thrown if no permit became free in time. */
 export class SemaphoreTimeout extends Error {
   override name = 'SemaphoreTimeout'
 }
 
 /**
- * Runs at most `permits` pieces of work at once. The others wait in the order they came. It keeps
- * work that may wait from taking every connection of a pool.
+ * Runs at most `permits` pieces of work at once. The others wait in order of arrival. It keeps work
+ * that can wait from taking every connection of a pool.
  */
 export class Semaphore {
   readonly #waiting: (() => void)[] = []
@@ -22,7 +22,7 @@ export class Semaphore {
     try {
       return await work()
     } finally {
-      // The permit passes straight to the next in line, so nobody can overtake.
+      // The permit passes straight to the next in line, so later arrivals can't overtake.
       const next = this.#waiting.shift()
       if (next) next()
       else this.#free++

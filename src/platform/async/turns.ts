@@ -1,10 +1,10 @@
-/** Milliseconds of work after which others have a turn: nobody notices so little. */
+/** How long (ms) to work before yielding: a delay too short to notice. */
 const SLICE_MS = 10
 
-/** Resolves when this thread has done what else is waiting for it. */
+/** Resolves when the event loop has run everything else that is pending. */
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
-/** Takes all that is made a step at a time, and lets others have their turn meanwhile. */
+/** Runs an iterator to its end, yielding to the event loop every 10 ms. Returns its result. */
 export async function runInTurns<Value, Made>(
   steps: Iterator<Value, Made>,
   run: (value: Value) => void = () => {},

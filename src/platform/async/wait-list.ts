@@ -1,4 +1,4 @@
-/** Those who wait for something to come, each for a time of its own at most. */
+/** Callers that wait for a need to be met, each with its own timeout. */
 export class WaitList<Need> {
   readonly #waiting = new Set<{ need: Need; settle: (isMet: boolean) => void }>()
 
@@ -6,12 +6,12 @@ export class WaitList<Need> {
     return this.#waiting.size
   }
 
-  /** What they wait for. */
+  /** The needs that callers are waiting for. */
   get pending(): Need[] {
     return [...this.#waiting].map(({ need }) => need)
   }
 
-  /** Waits until the need is met; false where it isn't in `ms`, or nobody can tell. */
+  /** Waits until the need is met. Returns false after `ms`, or if all waits are cancelled. */
   wait(need: Need, ms: number): Promise<boolean> {
     return new Promise((resolve) => {
       const timer = setTimeout(() => waiter.settle(false), ms)
@@ -27,12 +27,12 @@ export class WaitList<Need> {
     })
   }
 
-  /** Lets those go whose need is met. */
+  /** Ends the waits whose need is met, with true. */
   resolveWhere(isMet: (need: Need) => boolean): void {
     for (const waiter of [...this.#waiting]) if (isMet(waiter.need)) waiter.settle(true)
   }
 
-  /** Lets all go without it. */
+  /** Ends all waits, with false. */
   cancelAll(): void {
     for (const waiter of [...this.#waiting]) waiter.settle(false)
   }
