@@ -1,8 +1,8 @@
 import type { Sql } from './pool.ts'
 
 /**
- * Asks over a connection that serves for this alone, and ends it. Returns null if it can't be made,
- * or gives no answer within `ms`.
+ * Runs one query on a dedicated connection, then ends the connection. Returns null if the
+ * connection can't be made, the query fails, or there is no answer within `ms`.
  */
 export async function askSeparately<Value>(
   sql: Sql,

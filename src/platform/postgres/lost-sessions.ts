@@ -1,15 +1,15 @@
 import { askSeparately } from './ask-separately.ts'
 import type { Sql } from './pool.ts'
 
-/** Milliseconds between two tries to reach the server, and for one of them. */
+/** The delay (ms) between two attempts to reach the server, and the timeout of one attempt. */
 const RETRY_MS = 1_000
 const TRY_MS = 5_000
 
 /**
- * Sessions of connections that were given up. The server may not know that nobody is there any
- * more, and keep what their transactions have locked: it ends those that are idle by itself, but
- * not one that was asked what a statement returns and waits for what follows. They are ended as
- * soon as the server can be reached.
+ * Terminates the server sessions of connections that were closed for silence, as soon as the server
+ * is reachable. The server may not know that the client is gone, and hold the locks of its
+ * transaction. It ends idle sessions by itself, but not a session that has described a statement
+ * and waits for the next message.
  */
 export class LostSessions {
   readonly #pids = new Set<number>()
@@ -17,12 +17,13 @@ export class LostSessions {
   #running: Promise<void> | null = null
 
   constructor(
-    /** Opens a connection for one question. */
+    /** Opens a connection for one query. */
     private readonly connect: () => Sql,
-    /** For so long nothing was heard of them. */
+    /** How long (ms) the connections had been silent. */
     private readonly silentAfterMs: number,
   ) {}
 
+  /** Adds the server process of a closed connection. */
   add(pid: number): void {
     this.#pids.add(pid)
     this.#running ??= this.#run().finally(() => {
@@ -30,6 +31,7 @@ export class LostSessions {
     })
   }
 
+  /** Stops trying to terminate sessions. */
   close(): void {
     this.#isClosed = true
   }
@@ -43,8 +45,8 @@ export class LostSessions {
   }
 
   /**
-   * False where the server can't be reached. Ends what waits for its client amid a transaction, and
-   * has waited for long: nothing else, whoever has one of these numbers by now.
+   * Returns false if the server is unreachable. Terminates only sessions that have waited for their
+   * client in the middle of a transaction for long, so a session that reuses a pid is safe.
    */
   async #end(pids: number[]): Promise<boolean> {
     const ended = await askSeparately(

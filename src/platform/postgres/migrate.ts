@@ -10,13 +10,12 @@ import { grantAll, lacksPrivileges, makeServiceRole } from './privileges.ts'
 
 const SQL_FOLDER = join(import.meta.dir, '../../../sql')
 
-/** Any number: the advisory lock that two starting services queue at. */
+/** An arbitrary number: the advisory lock that serializes migrations of starting services. */
 const MIGRATION_LOCK = 7_365_001
 
 /**
- * Milliseconds that a migration waits for a lock on a table, as behind it wait the appends of the
- * instances that run; then it lets go, and tries again as a whole after the pause. An append waits
- * for 5 s.
+ * How long (ms) a migration waits for a table lock. Appends of running instances queue behind it,
+ * each for 5 s at most. So after 2 s the migration rolls back, and starts over after a pause.
  */
 const LOCK_MS = 2_000
 const LOCK_TRIES = 60
@@ -24,7 +23,7 @@ const PAUSE_MS = 1_000
 
 type Migration = { number: number; name: string; text: string; sha256: string }
 
-/** The database was made with another number of shards. */
+/** Thrown if the database was created with another number of shards. */
 export class ShardsDiffer extends UserError {
   override name = 'ShardsDiffer'
 
@@ -33,21 +32,21 @@ export class ShardsDiffer extends UserError {
     wanted: number,
   ) {
     super(
-      `The database was made with ${made} shard(s) and TALLYBOOK_SHARDS is ${wanted}. ` +
-        `The number can't change in place: start with TALLYBOOK_SHARDS=${made}, or move the log ` +
-        'to a database of another number (docs/scale.md).',
+      `The database was created with ${made} shard(s), but TALLYBOOK_SHARDS is ${wanted}. ` +
+        "The number of shards can't be changed in place: start with " +
+        `TALLYBOOK_SHARDS=${made}, or move the log to a new database (docs/scale.md).`,
     )
   }
 }
 
 /**
- * Brings the database to this version's schema, in one transaction under a lock, and makes the
+ * Migrates the database to this version's schema, in one transaction under a lock, and creates the
  * shards on the first run. Any number of services may start at once. Functions and views are
- * replaced whenever a numbered migration is applied, so a change of one comes with a new number.
- * Where the tables are spread over Citus' workers, what is new is too.
+ * replaced whenever a numbered migration is applied, so a change to one needs a new number. If the
+ * tables are distributed on Citus, new tables are distributed too.
  *
- * Throws UserError where the database belongs to a newer version, to a changed past, or has
- * another number of shards.
+ * Throws UserError if the database was migrated by a newer version, if an applied migration has
+ * changed since, or if the database has another number of shards.
  */
 export async function migrate(owner: Sql, shards: number): Promise<void> {
   await checkEncoding(owner)
@@ -65,7 +64,7 @@ export async function migrate(owner: Sql, shards: number): Promise<void> {
   await completeDistribution(owner, shards)
 }
 
-/** A dump has no roles, and may have no grants: after a restore they are made again. */
+/** Recreates roles and grants after a restore: a dump has no roles and may have no grants. */
 async function restorePrivileges(owner: Sql): Promise<void> {
   if (!(await lacksPrivileges(owner))) return
   await transact(owner, '', async (transaction) => {
@@ -76,16 +75,16 @@ async function restorePrivileges(owner: Sql): Promise<void> {
 }
 
 /**
- * Throws UserError where the database doesn't have this version's schema: for who reads a database
- * that a running service of maybe another version migrates.
+ * Throws UserError if the database doesn't have this version's schema. For commands that read the
+ * database of a running service, which may be of another version and owns the migrations.
  */
 export async function checkSchema(owner: Sql): Promise<void> {
   if (pending(await readMigrations(), await readApplied(owner)).length === 0) {
     return restorePrivileges(owner)
   }
   throw new UserError(
-    "The database of the running service doesn't have this version's schema: the service is just " +
-      'starting, or is an older version. Try again, or restart it with this version.',
+    "The database of the running service doesn't have this version's schema: the service is " +
+      'either still starting or an older version. Try again, or restart it with this version.',
   )
 }
 
@@ -97,7 +96,7 @@ async function applyMigrations(
   await transaction`select pg_advisory_xact_lock(${MIGRATION_LOCK})`
   await transaction.unsafe(`create schema if not exists ${SCHEMA}`)
   await transaction.unsafe(`set local search_path = ${SCHEMA}`)
-  // On Citus many statements in one transaction need it; elsewhere it says nothing.
+  // Citus requires this for many statements in one transaction; without Citus it has no effect.
   await transaction.unsafe(`set local citus.multi_shard_modify_mode = 'sequential'`)
   await transaction`
     create table if not exists migrations (
@@ -127,7 +126,7 @@ async function applyMigrations(
   }
 }
 
-/** Tries again where a lock was not had in time: somebody reads or works on a table for long. */
+/** Retries after a lock timeout: another session is using a table for a long time. */
 async function whenUnlocked(run: () => Promise<void>): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {
@@ -137,7 +136,7 @@ async function whenUnlocked(run: () => Promise<void>): Promise<void> {
       if (tries === LOCK_TRIES) {
         throw new UserError(
           "The database can't be migrated: other sessions hold locks on its tables for too long. " +
-            'See pg_stat_activity for transactions that are open for minutes.',
+            'End transactions that are open for minutes (see pg_stat_activity), and try again.',
           { cause: error },
         )
       }
@@ -156,7 +155,8 @@ async function checkEncoding(owner: Sql): Promise<void> {
   const [row] = await owner`select current_setting('server_encoding') as encoding`
   if (row!.encoding !== 'UTF8') {
     throw new UserError(
-      `The database has the encoding ${row!.encoding}; Tallybook needs one with UTF8.`,
+      `The database has the encoding ${row!.encoding}, but Tallybook requires UTF8. ` +
+        'Create a database with the encoding UTF8 and use that one.',
     )
   }
 }
@@ -168,9 +168,7 @@ async function checkShards(owner: Sql, shards: number): Promise<void> {
   }
 }
 
-/**
- * The migrations not applied yet, after a check that what was applied is this version's own past.
- */
+/** Returns the migrations not applied yet. Throws UserError if an applied one isn't ours. */
 function pending(
   migrations: Migration[],
   applied: { number: number; sha256: string }[],
@@ -180,11 +178,15 @@ function pending(
     const known = byNumber.get(number)
     if (!known) {
       throw new UserError(
-        `The database has migration ${number}, which this version doesn't know: start a newer one.`,
+        `The database has migration ${number}, which this version doesn't know: ` +
+          'start a newer version.',
       )
     }
     if (known.sha256 !== sha256) {
-      throw new UserError(`Migration ${number} (${known.name}) was applied with another text.`)
+      throw new UserError(
+        `Migration ${number} (${known.name}) was applied with a different text: start the ` +
+          'version that applied it.',
+      )
     }
     byNumber.delete(number)
   }
@@ -201,7 +203,7 @@ async function readApplied(sql: Sql | Transaction): Promise<{ number: number; sh
   }
 }
 
-/** The numbered migrations of this version, in order. */
+/** Reads the numbered migrations of this version, in order. */
 export async function readMigrations(): Promise<Migration[]> {
   const files = (await readdir(SQL_FOLDER)).filter((file) => /^\d{4}-.*\.sql$/.test(file)).sort()
   return Promise.all(

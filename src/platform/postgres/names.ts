@@ -1,9 +1,9 @@
 import { SCHEMA, type Sql, transact } from './pool.ts'
 
-/** Indexes in the order of names: 0015-names.sql. */
+/** The indexes that sort by name (0015-names.sql). */
 const INDEXES = ['provider_groups_by_name', 'api_keys_by_name', 'keys_by_name']
 
-/** How this database sorts names: for people, by ICU, or by its own collation if it has none. */
+/** Returns how this database sorts names: by ICU, or by its own collation if ICU is unavailable. */
 export async function readNameOrder(owner: Sql): Promise<'icu' | 'own'> {
   const [row] = await owner<{ icu: boolean }[]>`
     select exists (
@@ -14,8 +14,8 @@ export async function readNameOrder(owner: Sql): Promise<'icu' | 'own'> {
 }
 
 /**
- * Makes the indexes of names anew if ICU is another version than the one that sorted them, as after
- * an upgrade of the server's system: pages by name would leave out rows, or repeat some.
+ * Rebuilds the name indexes if the ICU version has changed since they were sorted, for example
+ * after an operating system upgrade. With stale indexes, pages by name skip or repeat rows.
  */
 export async function refreshNameOrder(owner: Sql): Promise<void> {
   const [row] = await owner<{ stale: boolean }[]>`

@@ -3,16 +3,16 @@ import type { Sql, Transaction } from './pool.ts'
 
 let newest: Promise<number> | null = null
 
-/** The number of the newest migration that this code knows. */
+/** Returns the number of the newest migration that this code knows. */
 export function newestMigration(): Promise<number> {
   newest ??= readMigrations().then((migrations) => migrations.at(-1)!.number)
   return newest
 }
 
 /**
- * True where newer code has migrated the database, maybe while this process ran: a start would have
- * been refused. Then there may be events and generations that only newer code can read; where it is
- * false, nothing that was committed before is of that kind.
+ * Returns true if newer code has migrated the database, probably while this process was running: a
+ * start would have been refused. If true, the database may hold events and generations that only
+ * newer code can read. If false, nothing committed before the call is of that kind.
  */
 export async function isOfNewerCode(sql: Sql | Transaction): Promise<boolean> {
   const known = await newestMigration()

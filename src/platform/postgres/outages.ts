@@ -1,28 +1,28 @@
 import type { Logger } from 'pino'
 import { nodeOf } from './errors.ts'
 
-/** Milliseconds between two lines about the same node. */
+/** The minimum time (ms) between two log messages about the same node. */
 const QUIET_MS = 30_000
 
-/** What is said: while it lasts, and once it is over. */
+/** The log messages of an outage: while it lasts, and once it is over. */
 export type OutageLines = { level: 'warn' | 'error'; begun: string; ended: string }
 
 type Outage = {
-  /** Who has failed and not succeeded since, and the shard of each. */
+  /** The operations that failed and have not succeeded since, each with its shard. */
   failing: Map<string, number>
   since: number
   loggedAt: number
-  /** Whether it was said, so that its end is, too. */
+  /** True if the outage was logged, so that its end is logged too. */
   isLogged: boolean
   failures: number
 }
 
 /**
- * Says in the service's log that the database doesn't do something, and why: once for all shards of
- * a node, at once and then now and then, however often it is tried.
+ * Logs that the database fails to do something, and why. There is one message for all shards of a
+ * node, immediately and then every 30 s at most, however often the operation is retried.
  */
 export class Outages {
-  /** By node; '' where the error names none: the server itself, or the coordinator. */
+  /** By node; '' if the error names none: the server itself, or the coordinator. */
   readonly #nodes = new Map<string, Outage>()
 
   constructor(
@@ -30,7 +30,7 @@ export class Outages {
     private readonly lines: OutageLines,
   ) {}
 
-  /** It has failed for a shard; `who` tells apart what may fail of one shard. */
+  /** Records a failure for a shard; `operation` distinguishes operations on the same shard. */
   note(shard: number, error: unknown, operation = ''): void {
     const node = nodeOf(error)
     const outage = this.#find(node ?? '')
@@ -47,7 +47,7 @@ export class Outages {
     this.logger[this.lines.level]({ ...what, failures: outage.failures }, this.lines.begun)
   }
 
-  /** It has succeeded for a shard. */
+  /** Records a success for a shard, and logs the end of the outage if it was the last to fail. */
   end(shard: number, operation = ''): void {
     for (const [node, outage] of this.#nodes) {
       if (!outage.failing.delete(`${shard} ${operation}`) || outage.failing.size > 0) continue
@@ -66,7 +66,7 @@ export class Outages {
   }
 }
 
-/** What the database has said, where it was put into other words since. */
+/** Returns the database's own error if this one wraps it. */
 function causeOf(error: unknown): { code?: string; message?: string } {
   const { cause } = error as Error
   return (cause ?? error) as { code?: string; message?: string }

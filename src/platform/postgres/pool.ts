@@ -13,71 +13,70 @@ export type Transaction = postgres.TransactionSql
 /** A piece of SQL, to be spliced into a statement. */
 export type Fragment = postgres.PendingQuery<postgres.Row[]>
 
-/** Where a PostgreSQL server is: a URL, or the socket directory of the embedded one. */
+/** The address of a PostgreSQL server: a URL, or the socket directory of the embedded server. */
 export type ServerAddress =
   | { url: string }
   | { host: string; port: number; user: string; database: string }
 
-/** The schema that holds everything, and the role that the service has in it. */
+/** The schema that holds everything, and the role that the service uses in it. */
 export const SCHEMA = 'tallybook'
 export const SERVICE_ROLE = 'tallybook_service'
 
-/** Connections by purpose, so that no purpose can take those of another. */
+/** Connections by purpose, so that no purpose can use up the connections of another. */
 export type Pools = {
-  /** One a shard and one for catalog changes: nothing that reads can hold up an append. */
+  /** One connection per shard and one for catalog changes, so that reads can't delay an append. */
   append: Sql
+  /** Background work: the projector's batches, tree heads and verification. */
   project: Sql
-  /** Reads of the database itself; what may come from a replica goes through `Reads`. */
+  /** Reads from the primary. Reads that a replica may answer go through `Reads`. */
   read: Sql
   /**
-   * What the others depend on and what takes a millisecond: who may come in, where the log stands,
-   * whether all is well. No amount of reads or flushes holds it up.
+   * Millisecond queries that everything else depends on: authentication, positions of the log,
+   * health. No amount of reads or flushes can delay them.
    */
   control: Sql
-  /** Who is signed in: anybody may ask. */
+  /** Console sessions. They have their own pool because unauthenticated clients can cause reads. */
   session: Sql
   close(): Promise<void>
 }
 
-/**
- * Connections, however many shards there are: more at once than a server has cores gain nothing.
- */
+/** Limits whatever the number of shards: more connections than server cores gain nothing. */
 const MAX_APPENDS = 16
 const MAX_PASSES = 8
 
 /**
- * No statement waits for a lock longer, and no transaction stays open idle: an instance that froze
- * in a pass lets go of its checkpoints by itself. What takes a lock must see what was committed
- * before it, whatever the database's default.
+ * These limits bound how long a statement waits for a lock and how long a transaction stays idle,
+ * so that an instance that freezes in the middle of a batch releases its checkpoints. The isolation
+ * level is fixed because a statement that takes a lock must see what was committed before it.
  */
 const BOUNDS = {
   lock_timeout: inMs(INTERVALS.database.lockTimeoutMs),
   idle_in_transaction_session_timeout: '10s',
   default_transaction_isolation: 'read committed',
-  // On Citus a transaction has one connection a worker then, and so one snapshot of it: a shard's
-  // rows and its checkpoints are read as they stand together. Elsewhere the setting says nothing.
+  // On Citus this gives a transaction one connection per worker, and so one snapshot of it: a
+  // shard's rows and checkpoints are read consistently. Without Citus the setting has no effect.
   'citus.max_adaptive_executor_pool_size': '1',
 }
 
-/** Of every connection that only reads. */
+/** Settings of every connection that only reads. */
 const READING = {
   ...BOUNDS,
   statement_timeout: '60s',
   default_transaction_read_only: 'on',
-  // Every read joins by equality, which a hash does whatever the statistics. On tables that were
-  // never analyzed nested loops made a sorted list of 20,000 keys take a minute.
+  // Every read joins by equality, for which a hash join is fast whatever the statistics. On tables
+  // that were never analyzed, nested loops made a sorted list of 20,000 keys take a minute.
   enable_nestloop: 'off',
-  // Where there is no other way than a nested loop its cost is set beyond all bounds, and the
-  // server would compile the statement: a second for each read of the past.
+  // A nested loop that can't be avoided then has an enormous cost, which would make the server
+  // JIT-compile the statement: a second for each as-of read.
   jit: 'off',
 }
 const MAX_READS = 8
 const MAX_CONTROLS = 4
 const MAX_SESSIONS = 2
-/** Of connections for what takes a millisecond. */
+/** Settings of connections for millisecond queries. */
 const CONTROLLING = { ...BOUNDS, lock_timeout: '1s', statement_timeout: '5s' }
 
-/** Opens the service's pools; connections are made when they are needed. */
+/** Opens the service's pools. Connections are made when they are first needed. */
 export function openPools(
   address: ServerAddress,
   shards: number,
@@ -85,8 +84,8 @@ export function openPools(
 ): Pools {
   const { lockTimeoutMs, silentAfterMs } = { ...INTERVALS.database, ...intervals }
   const lock_timeout = inMs(lockTimeoutMs)
-  // One that answers nothing makes idle ones doubtful, which were there as long: whatever lost the
-  // one may have lost them too, and each would cost who comes next the time that it takes to see.
+  // If one connection stops answering, idle ones of the same age are suspect too: the same failure
+  // may have cut them, and each would delay its next user until the silence is noticed.
   const lost = new LostSessions(() => openBare(address), silentAfterMs)
   const onSilent = (pid: number) => {
     for (const pool of Object.values(pools)) closeIdle(pool, silentAfterMs)
@@ -94,7 +93,7 @@ export function openPools(
   }
   const serving = { role: SERVICE_ROLE, silentAfterMs, onSilent }
   const pools = {
-    // If a stranger holds the lock for longer, the flushes of an append get a 503.
+    // If another session holds the lock for longer, the flushes of an append get a 503.
     append: connect(address, {
       max: Math.min(shards + 1, MAX_APPENDS),
       ...{ purpose: 'append', ...serving },
@@ -104,7 +103,7 @@ export function openPools(
         statement_timeout: '30s',
       },
     }),
-    // The passes of three tracks, few of which run at once.
+    // Batches of three projection groups, few of which run at once.
     project: connect(address, {
       max: Math.min(2 * shards + 2, MAX_PASSES),
       ...{ purpose: 'project', ...serving },
@@ -129,10 +128,10 @@ export function openPools(
   }
 }
 
-/** Connections to a replica: for reads, and for looks at it, which never wait behind a read. */
+/** Connections to a replica: for reads, and for polling it, which never waits behind a read. */
 export type ReplicaPools = { read: Sql; poll: Sql }
 
-/** Opens the pools of a replica; the caller ends them. */
+/** Opens the pools of a replica. The caller ends them. */
 export function openReplicaPools(address: ServerAddress): ReplicaPools {
   const open = (purpose: string, max: number) =>
     connect(address, { purpose, max, role: SERVICE_ROLE, settings: READING })
@@ -140,11 +139,11 @@ export function openReplicaPools(address: ServerAddress): ReplicaPools {
 }
 
 /**
- * Runs a transaction: committed when `run` resolves, rolled back when it rejects.
+ * Runs a transaction: commits if `run` resolves, rolls back if it rejects.
  *
- * Where the connection is lost meanwhile there is nothing to roll back. postgres.js would try all
- * the same, write to a socket that is gone and end the process (porsager/postgres#1208): so `run`
- * is not let reject then, and `begin` rejects by itself.
+ * If the connection is lost in the middle, there is nothing to roll back. postgres.js would still
+ * try, write to a closed socket and end the process (porsager/postgres#1208). So the rejection of
+ * `run` is withheld in that case, and `begin` itself rejects.
  */
 export async function transact<Value>(
   sql: Sql,
@@ -162,7 +161,7 @@ export async function transact<Value>(
   return value as Value
 }
 
-/** Reads in one snapshot: that of the transaction, where it is one already. */
+/** Reads in one snapshot. If `sql` is a transaction already, reads in that one. */
 export function inSnapshot<Value>(
   sql: Sql | Transaction,
   read: (transaction: Transaction) => Promise<Value>,
@@ -171,16 +170,16 @@ export function inSnapshot<Value>(
   return transact(sql, 'isolation level repeatable read read only', read)
 }
 
-/** One connection as the owner, for migrations; the caller ends it. */
+/** Opens one connection as the owner, for migrations. The caller ends it. */
 export function connectAsOwner(address: ServerAddress): Sql {
-  // On Citus tables that are spread have triggers too; elsewhere the setting says nothing.
+  // On Citus this allows triggers on distributed tables; without Citus it has no effect.
   const settings = { 'citus.enable_unsafe_triggers': 'on' }
   return connect(address, { purpose: 'owner', max: 1, role: null, settings })
 }
 
 /**
- * One connection as the service's role, with settings of its own; the caller ends it. `onNotify` is
- * told what comes on the channels that the connection listens to.
+ * Opens one connection as the service's role, with additional settings. The caller ends it.
+ * `onNotify` is called for each notification on the channels that the connection listens to.
  */
 export function connectAsService(
   address: ServerAddress,
@@ -192,12 +191,12 @@ export function connectAsService(
   return connect(address, { purpose, max: 1, role: SERVICE_ROLE, settings: all, onNotify })
 }
 
-/** As PostgreSQL reads a duration. */
+/** Formats a duration for a PostgreSQL setting. */
 function inMs(ms: number): string {
   return `${ms}ms`
 }
 
-/** A time given as text goes as it is: the driver's own way rounds it to milliseconds. */
+/** Sends a time given as text unchanged; the driver's own type rounds it to milliseconds. */
 const TIME = {
   to: 1184,
   from: [],
@@ -206,9 +205,9 @@ const TIME = {
 }
 
 /**
- * True where the server works on what a connection has asked, as another connection is told; false
- * where that isn't answered either. A server that waits for its client is active too where that has
- * only asked what a statement would return: the answer to this was lost.
+ * Asks the server, on another connection, if it is still working on the statement of a connection.
+ * Returns false if that isn't answered either. A session that waits for its client doesn't count:
+ * it is also active after a request to describe a statement, whose answer was then lost.
  */
 async function isWorkingOn(address: ServerAddress, pid: number, ms: number): Promise<boolean> {
   const ask = (sql: Sql) => sql`
@@ -219,7 +218,7 @@ async function isWorkingOn(address: ServerAddress, pid: number, ms: number): Pro
   return rows !== null && rows.length > 0
 }
 
-/** Closes the connections of a pool that have been idle for so long (patches/). */
+/** Closes the connections of a pool that have been idle for at least `ms` (see patches/). */
 function closeIdle(pool: Sql, ms: number): void {
   ;(pool as Sql & { closeIdle(ms: number): void }).closeIdle(ms)
 }
@@ -227,14 +226,14 @@ function closeIdle(pool: Sql, ms: number): void {
 function connect(
   address: ServerAddress,
   options: {
-    /** The purpose of its connections: `pg_stat_activity` shows it behind the service's name. */
+    /** The purpose of the connections; `pg_stat_activity` shows it after the service's name. */
     purpose: string
     max: number
     role: string | null
     settings: Record<string, string>
-    /** INTERVALS by default. */
+    /** Defaults to INTERVALS. */
     silentAfterMs?: number
-    /** Told when one of its connections is given up that answered nothing, and whose it was. */
+    /** Called when a silent connection is closed, with the pid of its server process. */
     onSilent?: (pid: number) => void
     onNotify?: (channel: string, payload: string) => void
   },
@@ -243,7 +242,8 @@ function connect(
   const role = options.role === null ? {} : { role: options.role }
   const common = {
     ...{ purpose: options.purpose, max: options.max },
-    // What the driver does to read the array types sets the session up, too (patches/).
+    // The driver's query for array types is replaced by one that also sets up the session
+    // (see patches/).
     fetch_types: true,
     setup: setupStatement({ search_path: SCHEMA, ...options.settings, ...role }),
     silence: silentAfterMs,
@@ -253,22 +253,22 @@ function connect(
       return isWorking
     },
     types: { time: TIME },
-    // Seconds before the k-th attempt to connect again: a restarted server is back at once.
+    // Seconds before the k-th attempt to reconnect. They start low: a restart takes little time.
     backoff: (attempt: number) => Math.min(0.05 * attempt, 1),
     onnotice: () => {},
-    // The driver's types don't know it; its own `listen` is lost when the database is away.
+    // Not in the driver's types. The driver's own `listen` is lost while the database is down.
     onnotify: options.onNotify,
   }
   const isDurable = !('synchronous_commit' in options.settings)
   return open(address, { role: options.role, path: SCHEMA, isDurable }, common)
 }
 
-/** One connection whose session is as it comes; the caller ends it. */
+/** Opens one connection without setting up its session. The caller ends it. */
 export function openBare(address: ServerAddress, options: Record<string, unknown> = {}): Sql {
   return open(address, null, { max: 1, fetch_types: false, onnotice: () => {}, ...options })
 }
 
-/** As the driver opens a pool; with options of the patch (patches/), which its types don't know. */
+/** Opens a pool with options of the patch (see patches/), which the driver's types lack. */
 function open(
   address: ServerAddress,
   required: RequiredState | null,
@@ -279,10 +279,10 @@ function open(
   const { application_name: given = APPLICATION } = startup
   const application_name = given === APPLICATION ? `${APPLICATION} ${purpose}`.trim() : given
   const known = {
-    // The route knows which server.
+    // Placeholders: the route chooses the server.
     ...{ host: 'database', port: 5432, user, password, database },
     ...{ ssl: false, connect_timeout: connectTimeoutMs / 1000, keep_alive: keepAliveSeconds ?? 0 },
-    // Nothing of ours: poolers refuse what they don't know, or leave it out without a word.
+    // None of our settings: poolers refuse parameters that they don't know, or drop them silently.
     connection: { ...startup, application_name },
     route: () => new Route(target, required),
   }

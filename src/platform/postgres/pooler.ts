@@ -2,22 +2,23 @@ import { UserError } from '../user-error.ts'
 import { TemporarilyUnavailable } from './errors.ts'
 import { openBare, type ServerAddress, type Sql } from './pool.ts'
 
-/** Milliseconds in which two connections have to be answered. */
+/** How long (ms) both connections together may take to be answered. */
 const ANSWER_MS = 15_000
 
 /**
- * A pooler that has two servers' sessions and takes turns looks like none if each client asks once;
- * asked twice in a row, one of them gets another session. Others' traffic may hide it once.
+ * A pooler with two server sessions that alternates between them goes unnoticed if each client asks
+ * once; if each asks twice in a row, one of them gets another session. Traffic of other clients may
+ * hide that in one round, but hardly in four.
  */
 const ROUNDS = 4
 
-/** What is said of such a pooler, after what leads to it. */
+/** How messages describe such a pooler; the text continues "X leads to" or "X is". */
 export const SHARES_SESSIONS =
-  'a pooler that gives a connection another session for each transaction or statement, as ' +
-  'PgBouncer with pool_mode = transaction: the service needs sessions of its own, so name the ' +
-  'database itself, or a pool with pool_mode = session.'
+  'a pooler that assigns a session per transaction or statement, such as PgBouncer with ' +
+  'pool_mode = transaction. The service needs its own session per connection: connect to the ' +
+  'database directly, or to a pool with pool_mode = session.'
 
-/** Throws UserError where DATABASE_URL leads to a pooler that shares sessions. */
+/** Throws UserError if DATABASE_URL leads to a pooler that shares sessions. */
 export async function refuseSharedSessions(address: ServerAddress): Promise<void> {
   if (await sharesSessions(address)) {
     throw new UserError(`DATABASE_URL leads to ${SHARES_SESSIONS}`)
@@ -25,15 +26,15 @@ export async function refuseSharedSessions(address: ServerAddress): Promise<void
 }
 
 /**
- * True where a connection has a session only for a transaction, or for a statement: it is another
- * one later on, or that of another connection which is open too. Nothing is set or left in any
- * session. Rejects where the server can't be reached.
+ * Returns true if a connection has its session only for a transaction or statement: later it has
+ * another one, or it has the session of another open connection. Changes no state of any session.
+ * Rejects if the server is unreachable or slow to answer.
  */
 export async function sharesSessions(
   address: ServerAddress,
   answerMs = ANSWER_MS,
 ): Promise<boolean> {
-  // The embedded server, by its socket.
+  // The embedded server's socket has no pooler in front of it.
   if (!('url' in address)) return false
   const clients = [0, 1].map(() => openBare(address))
   let timer: ReturnType<typeof setTimeout>
@@ -62,7 +63,7 @@ async function comparePids(clients: Sql[]): Promise<boolean> {
   return false
 }
 
-/** By the simple protocol: prepared statements are what such poolers have trouble with. */
+/** Uses the simple protocol, because such poolers have trouble with prepared statements. */
 async function readPid(client: Sql): Promise<number> {
   const [row] = await client.unsafe('select pg_backend_pid() as pid').simple()
   return row!.pid

@@ -7,9 +7,9 @@ import { SCHEMA, SERVICE_ROLE, type Sql, type Transaction } from './pool.ts'
 const GRANTS = join(import.meta.dir, '../../../sql/grants.sql')
 
 /**
- * Makes the service's role, and lets the owner become it. Roles belong to the whole server: another
- * database's start may have made it, or make it now. Throws UserError where the owner isn't
- * allowed to.
+ * Creates the service's role and grants it to the owner. Roles belong to the whole server, so a
+ * service on another database may have created it already, or may create it concurrently. Throws
+ * UserError if the owner lacks the privilege.
  */
 export async function makeServiceRole(owner: Sql | Transaction): Promise<void> {
   const [row] = await owner<{ user: string }[]>`select quote_ident(current_user) as user`
@@ -22,7 +22,7 @@ export async function makeServiceRole(owner: Sql | Transaction): Promise<void> {
       exception when duplicate_object or unique_violation then null;
       end $$;
       do $$ begin
-        -- From 16 on a member may still not be allowed to become the role.
+        -- Since PostgreSQL 16 a member may still not be allowed to set the role.
         if not pg_has_role(current_user, '${SERVICE_ROLE}', case
           when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end)
         then
@@ -32,20 +32,20 @@ export async function makeServiceRole(owner: Sql | Transaction): Promise<void> {
   } catch (error) {
     if (!isNotAllowed(error)) throw error
     throw new UserError(
-      'The user of DATABASE_URL may not make the role that the service works as. Whoever ' +
-        `administrates the server has to run, once: create role ${SERVICE_ROLE} nologin; ` +
+      'The user of DATABASE_URL is not allowed to create the role that the service uses. ' +
+        `Have an administrator of the server run, once: create role ${SERVICE_ROLE} nologin; ` +
         `grant ${SERVICE_ROLE} to ${row!.user};`,
       { cause: error },
     )
   }
 }
 
-/** Grants the service's role all that it needs, on a schema that is there. */
+/** Grants the service's role all privileges that it needs. The schema must exist. */
 export async function grantAll(owner: Transaction): Promise<void> {
   await owner.unsafe(await readFile(GRANTS, 'utf8'))
 }
 
-/** True where the service's role is missing, or may not do what it has to, as after a restore. */
+/** True if the service's role is missing or lacks privileges, for example after a restore. */
 export async function lacksPrivileges(owner: Sql | Transaction): Promise<boolean> {
   const [role] = await owner<{ lacks: boolean }[]>`
     select not exists (

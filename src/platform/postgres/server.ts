@@ -1,16 +1,17 @@
 import { isUnavailable } from './errors.ts'
 import type { Sql } from './pool.ts'
 
-/** The PostgreSQL server, and how large the database is. */
+/** The version, connections and database size of the PostgreSQL server. */
 export type Server = {
   version: string
-  /** On Citus of all nodes together; null while one of them doesn't answer. */
+  /** On Citus the sum over all nodes; null while one of them doesn't answer. */
   size_bytes: number | null
-  /** Open ones, of everybody. */
+  /** Open connections to the server, of all clients. */
   connections: number
   max_connections: number
 }
 
+/** Reads the server's version, connections and database size. */
 export async function readServer(sql: Sql): Promise<Server> {
   const [row] = await sql<{ version: string; citus: boolean; connections: string; most: string }[]>`
     select
@@ -31,7 +32,7 @@ async function readSize(sql: Sql): Promise<number> {
   return Number(row!.size)
 }
 
-/** Of all nodes of a Citus cluster; null where that can't be told now. */
+/** Returns the size over all nodes of a Citus cluster, or null if a node is unavailable. */
 async function readSizeOfAll(sql: Sql): Promise<number | null> {
   try {
     const [row] = await sql<{ size: string; is_whole: boolean }[]>`
