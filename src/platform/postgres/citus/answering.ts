@@ -2,15 +2,15 @@ import { isUnavailable } from '../errors.ts'
 import { type Sql, transact } from '../pool.ts'
 import { readPlacement } from './distribute.ts'
 
-/** As PostgreSQL reads a duration: how long a node may take to answer. */
+/** How long a node may take to answer, as a PostgreSQL setting. */
 const ANSWER_WITHIN = '1s'
 
-/** Whether the database answers, and each of its shards: on Citus those of a node may not. */
+/** If the database answers, and each of its shards: on Citus the shards of one node may not. */
 export type Answering = { isUp: boolean; shards: boolean[] }
 
 /**
- * Looks which shards can be read, in a second or two whatever a node does. One statement as long as
- * all of them answer; else one for each node.
+ * Checks which shards can be read, within a second or two whatever a node does. Needs one statement
+ * while all shards answer, otherwise one more per node.
  */
 export async function findAnswering(sql: Sql, shards: number): Promise<Answering> {
   if (await answers(sql, (own) => own`select from shards`)) {
@@ -36,7 +36,7 @@ export async function findAnswering(sql: Sql, shards: number): Promise<Answering
   return answering
 }
 
-/** The shards that each node has, as the coordinator knows it without asking a node. */
+/** Returns the shards of each node, from the coordinator's metadata alone. */
 async function readShardsByNode(sql: Sql, shards: number): Promise<number[][]> {
   const rows = await sql<{ shards: number[] }[]>`
     select json_agg(n.shard) as shards
@@ -49,7 +49,7 @@ async function readShardsByNode(sql: Sql, shards: number): Promise<number[][]> {
   return rows.map((row) => row.shards)
 }
 
-/** True where a statement that reads is answered in time. */
+/** True if a read is answered in time. */
 async function answers(
   sql: Sql,
   read: (sql: Parameters<Parameters<typeof transact>[2]>[0]) => Promise<unknown>,

@@ -3,13 +3,13 @@ import { SCHEMA, SERVICE_ROLE, type Sql } from '../pool.ts'
 import { chooseSliceCount } from './slice-count.ts'
 import { DELEGATED_FUNCTIONS, DISTRIBUTED_TABLES, REFERENCE_TABLES } from './tables.ts'
 
-/** Any number: the advisory lock that two who distribute queue at. */
+/** An arbitrary number: the advisory lock that serializes concurrent calls of `distribute`. */
 const DISTRIBUTION_LOCK = 7_365_003
 
-/** How the tables of a database are: `alone` on this node although Citus is there, or spread. */
+/** `alone`: Citus is installed, but all tables are on this node. */
 export type Placement = 'no citus' | 'alone' | 'distributed'
 
-/** How the tables of this database are. */
+/** Returns where the tables of this database are. */
 export async function readPlacement(sql: Sql): Promise<Placement> {
   const [row] = await sql<{ citus: boolean }[]>`
     select exists (select from pg_extension where extname = 'citus') as citus`
@@ -18,8 +18,8 @@ export async function readPlacement(sql: Sql): Promise<Placement> {
 }
 
 /**
- * Throws UserError where this is a worker of a Citus cluster: it has the schema, and of the rows
- * its own part.
+ * Throws UserError if this is a worker of a Citus cluster, which has the whole schema but only some
+ * of the rows.
  */
 export async function refuseWorker(sql: Sql): Promise<void> {
   if ((await readPlacement(sql)) === 'no citus') return
@@ -27,21 +27,22 @@ export async function refuseWorker(sql: Sql): Promise<void> {
     select l.groupid as group from pg_dist_local_group l`
   if (row!.group === 0) return
   throw new UserError(
-    'DATABASE_URL names a worker of a Citus cluster: it has to name the coordinator.',
+    'DATABASE_URL names a worker of a Citus cluster: connect to the coordinator instead.',
   )
 }
 
-/** True where there is Citus, and it knows workers. */
+/** True if Citus is installed and has workers. */
 export async function canDistribute(owner: Sql): Promise<boolean> {
   return (await readPlacement(owner)) !== 'no citus' && (await countWorkers(owner)) > 0
 }
 
 /**
- * Spreads the tables over Citus' workers, and has functions run where their shard is. Does what is
- * missing: killed or failed, the next call goes on. No service may append meanwhile.
+ * Distributes the tables over Citus' workers, and delegates functions to the node of their shard.
+ * Does only what is missing, so after a crash or failure the next call continues. No service may
+ * append during the call.
  *
- * Each statement is a transaction of its own, as Citus wants it. Throws UserError where the
- * database has no Citus, or no workers.
+ * Each statement is its own transaction, as Citus requires. Throws UserError if there are no
+ * workers.
  */
 export async function distribute(owner: Sql, shards: number): Promise<void> {
   await owner`select pg_advisory_lock(${DISTRIBUTION_LOCK}::bigint)`
@@ -52,12 +53,14 @@ export async function distribute(owner: Sql, shards: number): Promise<void> {
     for (const table of DISTRIBUTED_TABLES) {
       if (placed.has(table)) continue
       const colocateWith = table === DISTRIBUTED_TABLES[0] ? 'none' : DISTRIBUTED_TABLES[0]
-      await owner`select create_distributed_table(${table}, 'shard', colocate_with => ${colocateWith})`
+      await owner`
+        select create_distributed_table(${table}, 'shard', colocate_with => ${colocateWith})`
     }
     for (const table of REFERENCE_TABLES) {
       if (!placed.has(table)) await owner`select create_reference_table(${table})`
     }
-    // Rights on columns stay on the coordinator. The trigger lets tiles grow only.
+    // Citus doesn't propagate column privileges, so this grants the whole table. A trigger ensures
+    // that tiles only grow.
     await owner.unsafe(`grant update on tiles to ${SERVICE_ROLE}`)
     await delegateFunctions(owner)
   } finally {
@@ -65,7 +68,7 @@ export async function distribute(owner: Sql, shards: number): Promise<void> {
   }
 }
 
-/** Distributes what a migration has added to a database that is distributed; else nothing. */
+/** Distributes what a migration has added, if the database is distributed. */
 export async function completeDistribution(owner: Sql, shards: number): Promise<void> {
   if ((await readPlacement(owner)) !== 'distributed') return
   const placed = await readPlaced(owner)
@@ -76,7 +79,7 @@ export async function completeDistribution(owner: Sql, shards: number): Promise<
   if (!isComplete) await distribute(owner, shards)
 }
 
-/** Which shards each worker has; those that have none are left out. */
+/** Returns the shards of each worker. Omits workers without shards. */
 export async function readNodes(sql: Sql): Promise<{ node: string; shards: string }[]> {
   return sql<{ node: string; shards: string }[]>`
     select
@@ -90,7 +93,7 @@ export async function readNodes(sql: Sql): Promise<{ node: string; shards: strin
     order by 1`
 }
 
-/** Throws UserError while anything works on the database: it would amid the move of its tables. */
+/** Throws UserError if another Tallybook process is connected: none may run during a move. */
 export async function refuseWhileInUse(owner: Sql): Promise<void> {
   const [row] = await owner<{ others: number }[]>`
     select count(*)::integer as others
@@ -99,11 +102,11 @@ export async function refuseWhileInUse(owner: Sql): Promise<void> {
       and a.pid <> pg_backend_pid()`
   if (row!.others === 0) return
   throw new UserError(
-    'Something of Tallybook works on this database: stop the services on it, and try again.',
+    'Another Tallybook process is using this database: stop the services on it, and try again.',
   )
 }
 
-/** Tables of the schema that Citus has placed. */
+/** Returns the tables of the schema that Citus manages. */
 async function readPlaced(sql: Sql): Promise<Set<string>> {
   const rows = await sql<{ name: string }[]>`
     select c.relname as name
@@ -113,7 +116,7 @@ async function readPlaced(sql: Sql): Promise<Set<string>> {
   return new Set(rows.map(({ name }) => name))
 }
 
-/** Functions of the schema that run on workers. */
+/** Returns the functions of the schema that run on workers. */
 async function readDelegated(sql: Sql): Promise<Set<string>> {
   const rows = await sql<{ name: string }[]>`
     select p.proname as name
@@ -124,8 +127,8 @@ async function readDelegated(sql: Sql): Promise<Set<string>> {
 }
 
 /**
- * Workers are reached as the service's role, with what its connections say of how it works: a
- * session's own settings don't go with it.
+ * The coordinator connects to workers as the service's role. The settings are stored on the role,
+ * because the settings of a session don't reach the workers.
  */
 async function prepareRole(owner: Sql): Promise<void> {
   await owner.unsafe(`alter role ${SERVICE_ROLE} login`)
@@ -136,18 +139,18 @@ async function prepareRole(owner: Sql): Promise<void> {
 
 const WORKER_SETTINGS = {
   ...{ synchronous_commit: 'on', lock_timeout: '5s', timezone: 'UTC' },
-  // Statements over all slices look dear to a server, and are short.
+  // Statements over all slices look expensive to the planner, but are short.
   jit: 'off',
 }
 
-/** Settings of this session for what it places, and a number of slices for the first table. */
+/** Sets how this session places tables, and chooses the number of slices for the first one. */
 async function setUp(owner: Sql, shards: number, isBegun: boolean): Promise<void> {
   await owner`select set_config('citus.shard_replication_factor', '1', false)`
   if (isBegun) return
   const workers = await countWorkers(owner)
   if (workers === 0) {
     throw new UserError(
-      'Citus knows no worker in this database: add some with citus_add_node (docs/scale.md).',
+      'Citus has no workers in this database: add some with citus_add_node (docs/scale.md).',
     )
   }
   const hashes = await owner<{ hash: number }[]>`

@@ -1,15 +1,15 @@
 import type { Sql } from '../pool.ts'
 
-/** A worker, and whether shards are to be on it: not where it is about to be taken away. */
+/** A worker. `takes` is false if it must have no shards, because it is about to be removed. */
 export type Worker = { name: string; host: string; port: number; takes: boolean }
 
-/** A slice (Citus' own word is shard): what is moved as one, and the shards of the log in it. */
+/** A slice (Citus calls it a shard): the unit of a move, and the shards of the log in it. */
 export type Slice = { id: string; worker: string; shards: number[] }
 
-/** One slice, from one worker to another. */
+/** The move of one slice from one worker to another. */
 export type Move = { slice: Slice; from: Worker; to: Worker }
 
-/** The workers of this cluster, and where the slices are. */
+/** Returns the workers of this cluster, and the slices with the worker of each. */
 export async function readLayout(sql: Sql): Promise<{ workers: Worker[]; slices: Slice[] }> {
   const [{ shards } = { shards: 0 }] = await sql<{ shards: number }[]>`
     select count(*)::integer as shards from shards`
@@ -35,10 +35,10 @@ export async function readLayout(sql: Sql): Promise<{ workers: Worker[]; slices:
 }
 
 /**
- * The moves after which every worker has as many shards as any other, as far as slices can be dealt
- * so, and those that are to have none have not even an empty slice. As few as do: a worker that has
- * more than it should gives to the one that has least. Shards count, rather than their rows: each
- * takes as many flushes as any other.
+ * Plans the moves after which all workers that take shards have as equal a number of them as the
+ * slices allow, and the other workers have no slices, not even empty ones. Plans few moves: each
+ * goes from a worker with too many shards to the one with the fewest. Balances shards rather than
+ * rows, because every shard receives the same rate of flushes.
  */
 export function planMoves(workers: readonly Worker[], slices: readonly Slice[]): Move[] {
   const held = new Map(workers.map(({ name }) => [name, slicesOf(slices, name)]))
@@ -53,14 +53,14 @@ export function planMoves(workers: readonly Worker[], slices: readonly Slice[]):
     held.get(to.name)!.push(slice)
   }
   const loadOf = ({ name }: Worker) => countShards(held.get(name)!)
-  /** By shards, then by slices. */
+  /** Sorted by shards, then by slices. */
   const sorted = () =>
     takers.toSorted(
       (a, b) => loadOf(a) - loadOf(b) || held.get(a.name)!.length - held.get(b.name)!.length,
     )
   if (takers.length === 0) return []
   for (const from of workers.filter(({ takes }) => !takes)) {
-    // The heaviest first, so that the light ones even out.
+    // Heaviest first, so that the light ones can even out the rest.
     for (const slice of held.get(from.name)!.toSorted(byWeight)) move(slice, from, sorted()[0]!)
   }
   for (;;) {
@@ -74,14 +74,14 @@ export function planMoves(workers: readonly Worker[], slices: readonly Slice[]):
   }
 }
 
-/** The heaviest that, moved, evens two workers out that differ by so many shards. */
+/** Returns the heaviest slice whose move reduces the difference between two workers. */
 function findSlice(slices: readonly Slice[], difference: number): Slice | undefined {
   return slices
     .toSorted(byWeight)
     .find(({ shards }) => shards.length > 0 && shards.length < difference)
 }
 
-/** Moves one slice, under load; it is written and read meanwhile. */
+/** Moves one slice. It stays readable and writable during the move. */
 export async function moveSlice(sql: Sql, { slice, from, to }: Move): Promise<void> {
   await sql`
     select citus_move_shard_placement(
@@ -89,7 +89,7 @@ export async function moveSlice(sql: Sql, { slice, from, to }: Move): Promise<vo
     )`
 }
 
-/** Has the tables that are on every node on new ones, too: without them no shard can go there. */
+/** Copies reference tables to new nodes, which can't take shards without them. */
 export async function completeNodes(sql: Sql): Promise<void> {
   await sql`select replicate_reference_tables()`
 }

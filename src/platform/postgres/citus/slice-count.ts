@@ -1,19 +1,19 @@
-/** Hash values there are: what Citus cuts into equal slices (its own word for them is shards). */
+/** The number of hash values, which Citus divides into equal slices (it calls them shards). */
 const HASHES = 2 ** 32
 
 /**
- * Slices a shard at most, for a slice of its own and for workers that have as many: each is a table
- * on a worker, of every table that is spread.
+ * Maximum number of slices per shard: to give each shard its own slice, and to balance workers. The
+ * limits exist because each slice is a table on a worker for every distributed table.
  */
 const SLICES_A_SHARD = { own: 4, even: 16 }
 
 /**
- * Into how many slices Citus has to cut the hashes of shards so that every worker gets as many
- * shards as any other, give or take one, and each shard a slice of its own, which then can be moved
- * alone. The first counts more, and neither can always be had. The fewest that do.
+ * Returns the smallest number of slices with which all workers have the same number of shards, give
+ * or take one, and each shard has its own slice, so that it can be moved alone. Balance has
+ * priority, and neither is always possible.
  *
- * `hashes` are those of shard 0, 1, … (Citus' `worker_hash`), which lie unevenly: 4 shards on 2
- * workers take 13 slices.
+ * `hashes` are Citus' `worker_hash` of shard 0, 1, …, which are unevenly distributed: 4 shards on 2
+ * workers need 13 slices.
  */
 export function chooseSliceCount(hashes: readonly number[], workers: number): number {
   let best = { count: 0, max: Number.POSITIVE_INFINITY, slices: 0 }
@@ -27,13 +27,13 @@ export function chooseSliceCount(hashes: readonly number[], workers: number): nu
   return best.count
 }
 
-/** The slice that a hash (a signed 32-bit number) falls into; the last one takes the remainder. */
+/** Returns the slice of a hash (a signed 32-bit number). The last slice takes the remainder. */
 function sliceOf(hash: number, count: number): number {
   const width = Math.floor(HASHES / count)
   return Math.min(Math.floor((hash + HASHES / 2) / width), count - 1)
 }
 
-/** Shards on the worker that has most of them: slices are dealt to workers in turn. */
+/** Returns the shards of the fullest worker; Citus assigns slices to workers round-robin. */
 function maxOnOne(hashes: readonly number[], count: number, workers: number): number {
   const shards = new Array<number>(workers).fill(0)
   for (const hash of hashes) shards[sliceOf(hash, count) % workers]!++

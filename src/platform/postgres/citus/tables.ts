@@ -1,8 +1,8 @@
-// Where the tables of the schema are on Citus. Each of them is in one of these lists.
+// The placement of the schema's tables on Citus. Every table is in exactly one of these lists.
 
 /**
- * Spread by `shard`, each shard's rows of all of them on one node. The others are placed beside
- * `events`, which so comes first.
+ * Distributed by `shard`: a shard's rows of all these tables are on one node. `events` comes first,
+ * because the others are colocated with it.
  */
 export const DISTRIBUTED_TABLES = [
   ...['events', 'shards', 'tiles', 'checkpoints', 'parked_events'],
@@ -11,20 +11,20 @@ export const DISTRIBUTED_TABLES = [
   ...['api_key_snapshots', 'provider_group_snapshots', 'key_snapshots'],
 ] as const
 
-/** On every node, as statements join them with those that are spread. */
+/** Copied to every node, because statements join them with the distributed tables. */
 export const REFERENCE_TABLES = [
   ...['projections', 'rebuilds', 'provider_groups', 'api_keys', 'keys'],
   ...['provider_group_versions', 'api_key_versions', 'key_versions'],
 ] as const
 
-/** On the coordinator alone: nothing joins them, and so they need no other node. */
+/** On the coordinator alone: no statement joins them with others, so they depend on no worker. */
 export const LOCAL_TABLES = [
   ...['migrations', 'tokens', 'sessions', 'verifications'],
-  // With a row a shard that has to be there while the node of the shard is away.
+  // These have a row per shard that must be available while the shard's node is down.
   ...['instances', 'tree_heads'],
 ] as const
 
-/** Functions that run whole where the shard of their first argument is. */
+/** Functions that run entirely on the node of the shard in their first argument. */
 export const DELEGATED_FUNCTIONS = [
   ...['append_batch', 'append_event', 'integrate_events', 'move_checkpoint', 'position_at'],
 ] as const

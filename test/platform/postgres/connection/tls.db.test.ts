@@ -81,7 +81,7 @@ describe.skipIf(!hasOpenssl)('a connection (skipped: openssl is not installed)',
   test('is made without TLS, or with it, where pg_hba.conf lets in only that', async () => {
     await server.letIn('hostnossl all all all scram-sha-256')
     expect(await connect('sslmode=prefer')).toBe('plain')
-    expect(await connect('sslmode=require')).toMatch(/pg_hba\.conf.*has to let this user in/)
+    expect(await connect('sslmode=require')).toMatch(/pg_hba\.conf.*must allow this user/)
     await server.letIn('hostssl all all all scram-sha-256')
     expect(await connect('sslmode=allow')).toBe('tls')
     expect(await connect('sslmode=disable')).toMatch(/no encryption/)
