@@ -1,10 +1,10 @@
-/** No session could be had with a database: why, for each server that was tried. */
+/** No session with the database could be opened. The message has the reason for each server. */
 export class ConnectError extends Error {
   override name = 'ConnectError'
 
   constructor(
     message: string,
-    /** Of the last server: of the system, of PostgreSQL, or one of ours. */
+    /** The code of the last failure: a system error code, an SQLSTATE, or a code of Refusal. */
     readonly code: string,
     options?: ErrorOptions,
   ) {
@@ -12,7 +12,7 @@ export class ConnectError extends Error {
   }
 }
 
-/** What a server is refused for: it isn't what was asked for. */
+/** The client refuses the server, because it doesn't meet a requirement of the URL. */
 export class Refusal extends Error {
   override name = 'Refusal'
 

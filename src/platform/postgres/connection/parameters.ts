@@ -1,24 +1,24 @@
 import type { Parameters, Problem } from './uri.ts'
 
-/** What may be said of a parameter of libpq. */
+/** The rule for a parameter of libpq. */
 type Rule = {
-  /** The variable of the environment that counts where the URL doesn't say it. */
+  /** The environment variable that applies if the URL doesn't set the parameter. */
   env?: string
-  /** The values that it may have; any where there are none. */
+  /** The allowed values; if absent, any value. */
   values?: readonly string[]
-  /** Of values that are not listed, what it has to be instead. */
+  /** A test for the value, and the description of allowed values. */
   must?: { be: string; test: (value: string) => boolean }
-  /** It is not supported: what to do instead. Values of `values` change nothing and are taken. */
+  /** What to do instead of using this unsupported parameter. `values` have no effect and pass. */
   instead?: string
 }
 
 const SWITCH = ['0', '1']
-/** What libpq calls the ways in which a user proves who it is. */
+/** libpq's names of authentication methods. */
 const METHODS = ['password', 'md5', 'gss', 'sspi', 'scram-sha-256', 'oauth', 'none']
 const VERSIONS = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3']
-const SILENCE = 'leave it out; a connection that is silent is given up by itself'
-const NO_GSS = 'leave it out; users come in by password or by certificate'
-const NO_SERVICE = 'write what the file says into the URL'
+const SILENCE = 'leave it out; the service itself detects and closes silent connections'
+const NO_GSS = 'leave it out, and authenticate with a password or a certificate'
+const NO_SERVICE = 'put the settings of the service file into the URL'
 const NO_KEY = 'put the password into the URL, or into PGPASSWORD'
 
 /** Every parameter that libpq knows, up to PostgreSQL 18. */
@@ -32,7 +32,10 @@ const RULES: Record<string, Rule> = {
   passfile: { instead: NO_KEY },
   require_auth: {
     env: 'PGREQUIREAUTH',
-    must: { be: `some of ${METHODS.join(', ')}, all with a ! or none`, test: isAuthList },
+    must: {
+      be: `a list of methods (${METHODS.join(', ')}), either all or none of them with a !`,
+      test: isAuthList,
+    },
   },
   channel_binding: { env: 'PGCHANNELBINDING', values: ['disable', 'prefer', 'require'] },
   connect_timeout: { env: 'PGCONNECT_TIMEOUT', must: seconds(1, 600) },
@@ -48,7 +51,7 @@ const RULES: Record<string, Rule> = {
   keepalives_count: { values: ['0'], instead: SILENCE },
   tcp_user_timeout: { values: ['0'], instead: SILENCE },
   replication: { values: ['false', 'off', 'no', '0'], instead: 'leave it out' },
-  gssencmode: { values: ['disable', 'prefer'], instead: 'encrypt by TLS (sslmode)' },
+  gssencmode: { values: ['disable', 'prefer'], instead: 'use TLS (sslmode) for encryption' },
   sslmode: {
     env: 'PGSSLMODE',
     values: ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'],
@@ -61,17 +64,17 @@ const RULES: Record<string, Rule> = {
   sslcertmode: {
     env: 'PGSSLCERTMODE',
     values: ['disable', 'allow'],
-    instead: 'say disable or allow',
+    instead: 'use disable or allow',
   },
   sslrootcert: { env: 'PGSSLROOTCERT' },
   sslcrl: { env: 'PGSSLCRL' },
-  sslcrldir: { instead: 'name one file of revoked certificates by sslcrl' },
+  sslcrldir: { instead: 'put all revocation lists into one file, and name it in sslcrl' },
   sslsni: { env: 'PGSSLSNI', values: SWITCH },
-  sslkeylogfile: { instead: 'leave it out; keys of connections are written nowhere' },
-  requirepeer: { instead: 'leave it out; only the directory of a socket says whose server it is' },
+  sslkeylogfile: { instead: 'leave it out; session keys are never written to a file' },
+  requirepeer: { instead: 'leave it out; only the directory of the socket identifies the server' },
   ssl_min_protocol_version: { env: 'PGSSLMINPROTOCOLVERSION', values: VERSIONS },
   ssl_max_protocol_version: { env: 'PGSSLMAXPROTOCOLVERSION', values: VERSIONS },
-  min_protocol_version: { values: ['3.0'], instead: 'leave it out; version 3.0 is what is spoken' },
+  min_protocol_version: { values: ['3.0'], instead: 'leave it out; the service uses version 3.0' },
   max_protocol_version: { values: ['3.0', '3.2', 'latest'] },
   krbsrvname: { instead: NO_GSS },
   gsslib: { instead: NO_GSS },
@@ -91,7 +94,7 @@ const RULES: Record<string, Rule> = {
   oauth_scope: { instead: NO_GSS },
 }
 
-/** What a URL and the environment say together, and what of it can't be. */
+/** Combines the parameters of a URL with the environment. Returns them with their problems. */
 export function readParameters(
   given: Parameters,
   env: Record<string, string | undefined>,
@@ -113,7 +116,7 @@ export function readParameters(
 }
 
 function refuseUnknown(names: string[]): Problem {
-  // What isn't even a name may be a piece of a password.
+  // A text that isn't a name may be part of a password.
   const shown = names.map((name) => (/^\w{1,40}$/.test(name) ? name : 'something'))
   const [what, it] = [shown.join(' and '), names.length > 1 ? 'them' : 'it']
   return {
@@ -122,7 +125,7 @@ function refuseUnknown(names: string[]): Problem {
   }
 }
 
-/** What is to be said of a parameter with this value; null: nothing. */
+/** Returns what is wrong with the value of a parameter, or null if nothing is. */
 function evaluate({ values, must, instead }: Rule, value: string): string | null {
   if (must) return must.test(value) ? null : `must be ${must.be}`
   if (values?.includes(value)) return null

@@ -13,14 +13,14 @@ import {
 import type { Endpoint, Target } from './target.ts'
 import { askForTls, encrypt } from './tls.ts'
 
-/** One way to try: a server, whether encrypted, and what it has to be. */
+/** One attempt: a server, the use of TLS, and the attributes that the session must have. */
 type Attempt = {
   endpoint: Endpoint
   tls: 'no' | 'if offered' | 'yes'
   attributes: SessionAttributes
 }
 
-/** Authentication messages of PostgreSQL's protocol, as libpq calls what they ask for. */
+/** Authentication requests of PostgreSQL's protocol, with libpq's names for the methods. */
 const METHODS: Record<number, string> = {
   ...{ 3: 'password', 5: 'md5', 7: 'gss', 9: 'sspi', 10: 'scram-sha-256' },
 }
@@ -28,8 +28,8 @@ const DONE = 0
 const PROVEN = 12
 
 /**
- * The way of one connection to a server that can be used: the driver dials, and tells what failed,
- * until there is a session or no way is left.
+ * The attempts to open one connection. The driver dials and reports what failed, until there is a
+ * session or no attempt is left.
  */
 export class Route {
   readonly #attempts: Attempt[]
@@ -41,13 +41,13 @@ export class Route {
 
   constructor(
     private readonly target: Target,
-    /** null: nothing is asked of the session. */
+    /** Null if any session is accepted. */
     private readonly required: RequiredState | null,
   ) {
     this.#attempts = attemptsFor(target)
   }
 
-  /** A connection, encrypted where it has to be. Rejects with ConnectError when no way is left. */
+  /** Opens a connection, encrypted if required. Rejects with ConnectError if no attempt is left. */
   async dial(): Promise<net.Socket> {
     this.#method = 'none'
     this.#isChannelBound = false
@@ -65,7 +65,7 @@ export class Route {
 
   async #dialAttempt(attempt: Attempt): Promise<net.Socket> {
     const socket = new net.Socket()
-    // Nobody may listen between two steps.
+    // There may be no other listener between two steps, and an unhandled error ends the process.
     socket.on('error', () => {})
     try {
       return await within(this.target.connectTimeoutMs, this.#open(socket, attempt))
@@ -89,7 +89,7 @@ export class Route {
     return secured
   }
 
-  /** Takes what failed. Null: there is a way left; else what the connection fails with. */
+  /** Records a failed attempt. Returns null to try the next one, or the error of the connection. */
   failed(error: unknown): ConnectError | null {
     const attempt = this.#attempts[this.#next - 1]!
     if (!dependsOnEncryption(error)) this.#skip((next) => next.endpoint === attempt.endpoint)
@@ -101,7 +101,7 @@ export class Route {
     return new ConnectError(this.#failures.join('; '), code, { cause: error })
   }
 
-  /** Takes what the server asks for; gives why it is refused, or null. */
+  /** Handles an authentication request. Returns a Refusal if it is not acceptable, else null. */
   authenticate(type: number): Refusal | null {
     const refuse = (message: string) => new Refusal(message, 'AUTHENTICATION_REFUSED')
     this.#method = METHODS[type] ?? this.#method
@@ -109,7 +109,7 @@ export class Route {
     if (type !== DONE && METHODS[type] === undefined) return null
     const { methods, channelBinding, password } = this.target
     if (methods !== null && methods.names.includes(this.#method) !== methods.areAllowed) {
-      return refuse(`it asks for ${this.#method}, which require_auth excludes`)
+      return refuse(`the server asks for ${this.#method}, which require_auth excludes`)
     }
     if (type !== DONE) return password === '' ? refuse(NO_PASSWORD) : null
     if (this.#method === 'scram-sha-256' && !this.#isServerProven) return refuse(UNPROVEN)
@@ -117,7 +117,7 @@ export class Route {
     return null
   }
 
-  /** How to prove the password by one of these mechanisms. Throws Refusal. */
+  /** Chooses how to prove the password by one of these mechanisms. Throws Refusal if none fits. */
   scram(mechanisms: readonly string[], socket: unknown): Scram {
     const { channelBinding, password } = this.target
     const scram = chooseScram(mechanisms, channelBinding, socket, password)
@@ -125,7 +125,7 @@ export class Route {
     return scram
   }
 
-  /** Why a session that has been set up is not the one that was asked for; null where it is. */
+  /** Returns a Refusal if a session that has been set up is not as required, else null. */
   check(session: Session): Refusal | null {
     const { attributes } = this.#attempts[this.#next - 1]!
     const refused = refuseServer(session, attributes)
@@ -138,12 +138,12 @@ export class Route {
   }
 }
 
-const NO_TLS = 'it has no TLS, which sslmode asks for'
-const NO_PASSWORD = 'it asks for a password, and the URL has none'
-const UNPROVEN = 'it did not prove that it knows the password'
-const UNBOUND = 'it can not be used with channel_binding=require, as it does not ask for SCRAM'
+const NO_TLS = 'the server does not support TLS, which sslmode requires'
+const NO_PASSWORD = 'the server asks for a password, and the URL has none'
+const UNPROVEN = 'the server did not prove that it knows the password'
+const UNBOUND = 'channel_binding=require is not possible because the server does not use SCRAM'
 
-/** All ways to a target, in the order of libpq. */
+/** Returns all attempts for a target, in the order of libpq. */
 function attemptsFor({ endpoints, isBalanced, sslmode, attributes }: Target): Attempt[] {
   const ordered = isBalanced ? shuffle(endpoints) : endpoints
   const kinds: Attempt['tls'][] =
@@ -192,11 +192,11 @@ async function within<Value>(ms: number, work: Promise<Value>): Promise<Value> {
   return Promise.race([work, late]).finally(() => clearTimeout(timer))
 }
 
-/** True where the same server may be had in another way: encrypted, or not. */
+/** True if the same server may accept a connection with TLS instead of without, or vice versa. */
 const dependsOnEncryption = (error: unknown) =>
   isShutOut(error) || (error instanceof Refusal && error.code === 'TLS_REFUSED')
 
-/** False for what every other server would say as well: that the password is wrong. */
+/** False if every other server would fail in the same way, for example with a wrong password. */
 const shouldTryNext = (error: unknown, isSameEndpoint: boolean) =>
   isShutOut(error) ? isSameEndpoint : !isSaidByServer(error) || isBusyServer(error)
 

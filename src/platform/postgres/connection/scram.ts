@@ -2,12 +2,12 @@ import { hash, X509Certificate } from 'node:crypto'
 import { TLSSocket } from 'node:tls'
 import { Refusal } from './error.ts'
 
-/** How a user proves by SCRAM that it knows the password (RFC 5802). */
+/** The parameters of a SCRAM exchange, which proves knowledge of the password (RFC 5802). */
 export type Scram = {
   mechanism: string
-  /** What the first message begins with: whether the connection is bound to. */
+  /** The GS2 header that begins the first message and announces the channel binding. */
   header: string
-  /** What the connection is bound to; empty: to nothing. */
+  /** The channel binding data; empty without channel binding. */
   binding: Buffer
   password: string
 }
@@ -16,9 +16,9 @@ const PLAIN = 'SCRAM-SHA-256'
 const BOUND = 'SCRAM-SHA-256-PLUS'
 
 /**
- * Chooses how to prove the password, bound to the connection where both sides can: somebody between
- * them has another certificate, and is found out. Throws Refusal where the URL asks for more than
- * the server does.
+ * Chooses how to prove the password, with channel binding if both sides support it: that detects a
+ * man in the middle, whose certificate differs. Throws Refusal if the URL requires more than the
+ * server offers.
  */
 export function chooseScram(
   mechanisms: readonly string[],
@@ -37,26 +37,24 @@ export function chooseScram(
       secured === null
         ? 'without TLS'
         : digest === null
-          ? 'with a certificate of this kind'
-          : 'as it does not offer it'
-    throw new Refusal(
-      `it can not be used with channel_binding=require, ${why}`,
-      'AUTHENTICATION_REFUSED',
-    )
+          ? 'with this kind of certificate'
+          : 'because the server does not offer it'
+    throw new Refusal(`channel_binding=require is not possible ${why}`, 'AUTHENTICATION_REFUSED')
   }
   if (!mechanisms.includes(PLAIN)) {
     throw new Refusal(
-      'it asks for a way to prove a password that is unknown',
+      'the server offers no known mechanism to prove the password',
       'AUTHENTICATION_REFUSED',
     )
   }
-  // With `y` a server that offers it knows that somebody has taken its offer away.
+  // `y` says that the client supports channel binding but saw no offer. A server that did offer it
+  // thus detects that its offer was removed on the way.
   return { ...made, mechanism: PLAIN, header: digest === null ? 'n,,' : 'y,,' }
 }
 
 /**
- * The hash that stands for a certificate (RFC 5929): by the hash of its signature, or by SHA-256
- * where that is weaker. Null where the signature doesn't tell its hash.
+ * Returns the hash that identifies a certificate (RFC 5929): by the hash function of its signature,
+ * or by SHA-256 if that is weaker. Returns null if the signature names no hash function.
  */
 export function hashCertificate(raw: Buffer | undefined): Buffer | null {
   if (!raw) return null
@@ -70,7 +68,7 @@ export function hashCertificate(raw: Buffer | undefined): Buffer | null {
 
 const IGNORED = /\u00ad|\u034f|\u1806|[\u180b-\u180d]|\u200c|\u200d|\u2060|[\ufe00-\ufe0f]|\ufeff/g
 
-/** A password as it is hashed (RFC 4013): a space is a space, and what looks alike is alike. */
+/** Normalizes a password before it is hashed (SASLprep, RFC 4013). */
 function prepare(password: string): string {
   return password
     .replace(/[\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000]/g, ' ')

@@ -1,8 +1,8 @@
 import { SESSION_COLUMNS } from './session.ts'
 
 /**
- * Of every connection, whatever a database, a role or a pooler has by default: how values are
- * written, and how long it may take.
+ * Settings of every connection, whatever the defaults of the database, role or pooler: how values
+ * are formatted, and no timeouts.
  */
 const PINNED = {
   TimeZone: 'UTC',
@@ -24,21 +24,21 @@ const PINNED = {
   idle_session_timeout: '0',
 }
 
-/** What is committed is on disk; where a server is set to more than that, more. */
+/** A commit is flushed to disk before it returns. A stricter setting of the server stays. */
 const DURABLE = `set_config('synchronous_commit',
   case current_setting('synchronous_commit') when 'remote_apply' then 'remote_apply' else 'on' end,
   false)`
 
 /**
- * Left to itself the server plans the insert of append_batch anew each time, 0.3 ms of 0.7. This is
- * a setting for that function. On Citus, where the coordinator runs it, a plan needs the values.
+ * By default the server replans the insert of append_batch on each call, which takes 0.3 ms of 0.7.
+ * The function reads this setting. If the coordinator of Citus runs it, the plan needs the values.
  */
 const PLANS = `set_config('tallybook.plan_cache_mode', case when exists (select from pg_extension
   where extname = 'citus') then 'auto' else 'force_generic_plan' end, false)`
 
 /**
- * The array type of each type that the service uses, by their numbers, which are PostgreSQL's own
- * and never change. The driver would ask each session for those of all types.
+ * The OIDs of the types that the service uses and of their array types, which are built in and
+ * never change. Without this list the driver queries all types in each session.
  */
 const ARRAY_TYPES = {
   bool: [16, 1000],
@@ -58,8 +58,8 @@ const ARRAYS = JSON.stringify(
 )
 
 /**
- * The statement that a session begins with. It fails, and the connection with it, where the session
- * can't become what it has to be.
+ * Returns the first statement of a session. If a setting can't be applied, the statement fails, and
+ * the connection with it.
  */
 export function setupStatement(settings: Record<string, string>): string {
   const quote = (text: string) => `'${text.replaceAll("'", "''")}'`

@@ -8,15 +8,15 @@ import type { SessionAttributes } from './session.ts'
 import type { TlsSettings } from './tls.ts'
 import { type Problem, readUri, writeUris } from './uri.ts'
 
-/** A server: of a socket the directory, else a host's name, and its address where that is given. */
+/** A server: the directory of its socket, or a host name with the address to connect to. */
 export type Endpoint = { directory: string; port: number } | NamedEndpoint
 type NamedEndpoint = { host: string; address: string; port: number }
 
-/** Where a database is, and all that libpq may be told about connecting to it. */
+/** The servers of a database, and libpq's connection parameters. */
 export type Target = {
-  /** One at least, in the order in which they are tried. */
+  /** At least one, in the order in which they are tried. */
   endpoints: Endpoint[]
-  /** True: in any order. */
+  /** True to try the servers in random order. */
   isBalanced: boolean
   user: string
   password: string
@@ -25,23 +25,23 @@ export type Target = {
   tls: TlsSettings
   attributes: SessionAttributes
   channelBinding: string
-  /** The ways in which a user may prove who it is; null: all. */
+  /** The authentication methods that are allowed or excluded; null allows all. */
   methods: { names: string[]; areAllowed: boolean } | null
   connectTimeoutMs: number
-  /** Seconds after which a silent connection is probed by the system; null: never. */
+  /** Seconds after which the system probes an idle connection; null if never. */
   keepAliveSeconds: number | null
-  /** What a session begins with, beside its user and database. */
+  /** Startup parameters other than the user and database. */
   startup: Record<string, string>
 }
 
 type Env = Record<string, string | undefined>
 
-/** The name of a connection (application_name) unless another is asked for. */
+/** The default application_name. */
 export const APPLICATION = 'tallybook'
 const CONNECT_SECONDS = 5
 const KEEP_ALIVE_SECONDS = 60
 
-/** Reads a URL and the environment; or what of them can't be. */
+/** Reads a URL and libpq's environment variables. Returns the problems if there are any. */
 export function readTarget(url: string, env: Env = process.env): Target | Problem[] {
   const given = readUri(url)
   if ('message' in given) return [given]
@@ -50,7 +50,7 @@ export function readTarget(url: string, env: Env = process.env): Target | Proble
   const onProblem = (message: string) => problems.push({ variable: null, message })
   const endpoints = readEndpoints(get, onProblem)
   const user = get('user') || (env.PGUSERNAME ?? '') || ownName(env)
-  if (user === '') onProblem('names no user, and neither does this machine: put one into the URL.')
+  if (user === '') onProblem('has no user, and the system has no name for this user: add one.')
   const tls = readTls(get, onProblem)
   if (problems.length > 0) return problems
   return {
@@ -69,7 +69,7 @@ export function readTarget(url: string, env: Env = process.env): Target | Proble
   }
 }
 
-/** What an address is. Throws UserError where its URL can't be read. */
+/** Reads an address. Throws UserError if its URL has problems. */
 export function targetAt(address: ServerAddress): Target {
   if (!('url' in address)) return targetOf(address)
   const target = readTarget(address.url)
@@ -98,13 +98,13 @@ function targetOf(address: Extract<ServerAddress, { host: string }>): Target {
   }
 }
 
-/** A URL for each server that a URL names; empty where it can't be read. */
+/** Splits a URL into one URL per server. Returns an empty list if the URL can't be read. */
 export function splitServers(url: string): string[] {
   const given = readUri(url)
   return 'message' in given ? [] : writeUris(given)
 }
 
-/** What of a URL can't be, a sentence each. Of the URL only parameters' names are repeated. */
+/** Returns the problems of a URL, a sentence each. They repeat only parameter names of the URL. */
 export function findUrlProblems(
   variable: string,
   url: string,
@@ -117,8 +117,8 @@ export function findUrlProblems(
   const { attributes } = target
   if (!mustWrite || !['read-only', 'standby', 'prefer-standby'].includes(attributes)) return []
   return [
-    `${variable} has target_session_attrs=${attributes}, and the service has to write there: ` +
-      'leave it out, or say read-write.',
+    `${variable} has target_session_attrs=${attributes}, but the service must write to this ` +
+      'database: leave it out, or use read-write.',
   ]
 }
 
@@ -130,17 +130,15 @@ function readEndpoints(get: Get, onProblem: OnProblem): Endpoint[] {
   const [hosts, addresses, ports] = [list('host'), list('hostaddr'), list('port')]
   const count = Math.max(hosts.length, addresses.length, 1)
   if (hosts.length > 0 && addresses.length > 0 && hosts.length !== addresses.length) {
-    onProblem('has another number of values in hostaddr than hosts.')
+    onProblem('must have as many values in hostaddr as hosts.')
   }
   if (ports.length > 1 && ports.length !== count)
-    onProblem('has another number of ports than hosts.')
+    onProblem('must have one port, or as many ports as hosts.')
   if (!ports.every((port) => port === '' || isPort(port))) {
-    onProblem(
-      'must have a port from 1 to 65535, and special characters of a password encoded by %.',
-    )
+    onProblem('must have a port from 1 to 65535. Percent-encode special characters of a password.')
   }
   if (!hosts.every(isHost)) {
-    onProblem('has a host that is no name, and must have special characters encoded by %.')
+    onProblem('has an invalid host name. Percent-encode special characters of a password.')
   }
   return Array.from({ length: count }, (_, i) => {
     const port = Number((ports.length === 1 ? ports[0] : ports[i]) || 5432)
@@ -153,19 +151,19 @@ function readEndpoints(get: Get, onProblem: OnProblem): Endpoint[] {
 
 const isPort = (port: string) => /^\d{1,5}$/.test(port) && Number(port) > 0 && Number(port) < 65_536
 
-/** What else could stand there is a password with an `@` or a `/` in it. */
+/** Refuses other characters, which are usually part of a password that contains an `@` or a `/`. */
 const isHost = (host: string) => host === '' || /^(\/.*|[\p{L}\p{N}._:%~-]+)$/su.test(host)
 
-/** A server of this machine, by its socket where there is one. */
+/** Returns the default host: the directory of a local socket if there is one, else localhost. */
 function defaultHost(port: number): string {
   const directories = ['/var/run/postgresql', '/tmp']
   return directories.find((path) => existsSync(`${path}/.s.PGSQL.${port}`)) ?? 'localhost'
 }
 
-/** Of several servers the one that can be written is meant; one is taken as it is. */
+/** With several servers, the default is the writable one. A single server is accepted as it is. */
 const defaultAttributes = (endpoints: Endpoint[]) => (endpoints.length > 1 ? 'read-write' : 'any')
 
-/** The name of this process's user; empty where it has none. Bun's own says "unknown" then. */
+/** Returns the name of this process's user, or '' if it has none; Bun returns "unknown" then. */
 function ownName(env: Env): string {
   const uid = String(process.getuid?.() ?? '')
   const lines = existsSync('/etc/passwd') ? readFileSync('/etc/passwd', 'utf8').split('\n') : []
@@ -187,13 +185,13 @@ function readTls(get: Get, onProblem: OnProblem): Pick<Target, 'sslmode' | 'tls'
     onProblem('has sslrootcert=system, which needs sslmode=verify-full.')
   }
   if (sslmode === 'verify-ca' && rootcert === '') {
-    onProblem('has sslmode=verify-ca, which needs the file of the CA in sslrootcert.')
+    onProblem('has sslmode=verify-ca, which needs the certificate of the CA in sslrootcert.')
   }
   const isDirect = get('sslnegotiation') === 'direct'
   if (isDirect && ['disable', 'allow', 'prefer'].includes(sslmode)) {
-    onProblem('has sslnegotiation=direct, which needs sslmode=require or more.')
+    onProblem('has sslnegotiation=direct, which needs sslmode=require or stricter.')
   }
-  // As libpq does: with the certificate of a CA at hand a certificate of another is not taken.
+  // As in libpq: if there is a CA certificate, a certificate signed by another CA is refused.
   if (sslmode === 'require' && rootcert !== '') sslmode = 'verify-ca'
   const ownCert =
     get('sslcertmode') === 'disable' ? '' : get('sslcert') || defaultFile('postgresql.crt')
@@ -203,7 +201,7 @@ function readTls(get: Get, onProblem: OnProblem): Pick<Target, 'sslmode' | 'tls'
     key: ownCert === '' ? '' : get('sslkey') || defaultFile('postgresql.key'),
     crl: get('sslcrl') || defaultFile('root.crl'),
   }
-  if (files.cert !== '' && files.key === '') onProblem('has sslcert, which needs sslkey beside it.')
+  if (files.cert !== '' && files.key === '') onProblem('has sslcert, which needs sslkey too.')
   for (const [name, path] of Object.entries(files)) checkFile(`ssl${name}`, path, onProblem)
   const tls: TlsSettings = {
     ...files,
@@ -217,7 +215,7 @@ function readTls(get: Get, onProblem: OnProblem): Pick<Target, 'sslmode' | 'tls'
   return { sslmode, tls }
 }
 
-/** Where libpq looks by default; empty where there is nothing. */
+/** Returns libpq's default path of a file, or '' if there is no such file. */
 function defaultFile(name: string): string {
   try {
     const path = join(homedir(), '.postgresql', name)

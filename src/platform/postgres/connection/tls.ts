@@ -3,31 +3,31 @@ import { isIP, type Socket } from 'node:net'
 import tls from 'node:tls'
 import { Refusal } from './error.ts'
 
-/** How a connection is encrypted, and what a server's certificate has to prove. */
+/** How to encrypt a connection, and how to verify the server's certificate. */
 export type TlsSettings = {
-  /** Files; empty where there is none. */
+  /** Paths of files; empty if there is none. */
   rootcert?: string
   cert?: string
   key?: string
   crl?: string
-  /** Of the key. */
+  /** The password of the key. */
   password?: string
-  /** Whether a certificate has to be signed by a known CA, and to be the host's. */
+  /** `ca`: the certificate must be signed by a trusted CA. `host`: it must also match the host. */
   verify?: 'ca' | 'host' | null
-  /** Without PostgreSQL's own question first. */
+  /** True to start TLS immediately, without PostgreSQL's own request for it. */
   isDirect?: boolean
-  /** Whether the server is told which host is meant. */
+  /** True to send the host name to the server (SNI). */
   sendsServerName?: boolean
   minVersion?: string
   maxVersion?: string
 }
 
-/** Length 8, and the code of the request to encrypt. */
+/** SSLRequest: length 8, and the request code 80877103. */
 const REQUEST = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f])
 const YES = 0x53
 const NO = 0x4e
 
-/** Asks the server to encrypt; true where it will. */
+/** Asks the server to encrypt. Returns true if it accepts. */
 export async function askForTls(socket: Socket): Promise<boolean> {
   const answer = await new Promise<Buffer>((resolve, reject) => {
     socket.once('data', resolve)
@@ -35,14 +35,14 @@ export async function askForTls(socket: Socket): Promise<boolean> {
     socket.once('close', () => reject(new Refusal(CLOSED, 'TLS_REFUSED')))
     socket.write(REQUEST)
   })
-  // More would be from somebody on the way, who hopes that it is taken for encrypted.
+  // Any further bytes could be injected by a man in the middle, to be taken for encrypted data.
   if (answer.length === 1 && (answer[0] === YES || answer[0] === NO)) return answer[0] === YES
-  throw new Refusal('it does not answer as PostgreSQL does when it is asked for TLS', 'TLS_REFUSED')
+  throw new Refusal('the server did not answer the TLS request as PostgreSQL does', 'TLS_REFUSED')
 }
 
-const CLOSED = 'it closed the connection when it was asked for TLS'
+const CLOSED = 'the server closed the connection when asked for TLS'
 
-/** Encrypts a connection. Rejects where the certificate doesn't prove what it has to. */
+/** Encrypts a connection. Rejects with Refusal if the certificate can't be verified. */
 export async function encrypt(
   socket: Socket,
   host: string,
@@ -63,7 +63,7 @@ function shakeHands(socket: Socket, host: string, settings: TlsSettings): Promis
     const secured = begin(socket, host, settings)
     const fail = (error?: Error) => {
       const why = error ? ` (${error.message})` : ''
-      const message = `an encrypted connection could not be made${why}`
+      const message = `the TLS handshake failed${why}`
       reject(new Refusal(message, 'TLS_REFUSED', { cause: error }))
     }
     secured.once('error', fail)
@@ -77,7 +77,7 @@ function begin(socket: Socket, host: string, settings: TlsSettings): tls.TLSSock
   try {
     return tls.connect({
       socket,
-      // What it has to prove is looked at below, and said in words.
+      // The certificate is verified below, where errors get messages for people.
       rejectUnauthorized: false,
       checkServerIdentity: () => undefined,
       ...(settings.sendsServerName && isIP(host) === 0 ? { servername: host } : {}),
@@ -87,7 +87,7 @@ function begin(socket: Socket, host: string, settings: TlsSettings): tls.TLSSock
       maxVersion: settings.maxVersion as tls.SecureVersion,
     })
   } catch (error) {
-    const message = 'a certificate, a key or its sslpassword is not what it has to be'
+    const message = 'a certificate, a key or its sslpassword is invalid'
     throw new Refusal(`${message} (${(error as Error).message})`, 'TLS_REFUSED', { cause: error })
   }
 }
@@ -101,12 +101,12 @@ function readFiles({ rootcert, cert, key, crl, password, verify }: TlsSettings) 
       ...(password ? { passphrase: password } : {}),
     }
   } catch (error) {
-    const message = `a file of the URL can't be read (${(error as Error).message})`
+    const message = `a file that the URL names can't be read (${(error as Error).message})`
     throw new Refusal(message, 'TLS_REFUSED', { cause: error })
   }
 }
 
-/** Whom this machine trusts; where it doesn't say, whom browsers do. */
+/** Returns the CAs that the system trusts (SSL_CERT_FILE if set), or else those built into Bun. */
 function systemRoots(): string[] {
   const file = process.env.SSL_CERT_FILE
   if (file) return [readFileSync(file, 'utf8')]
@@ -120,21 +120,21 @@ function verify(secured: tls.TLSSocket, host: string, settings: TlsSettings): vo
   if (!secured.authorized) {
     const { authorizationError: error } = secured as { authorizationError?: unknown }
     const code = (error as { code?: string } | null)?.code ?? String(error)
-    throw refuse(`its certificate is not trusted: ${UNTRUSTED[code] ?? code}`)
+    throw refuse(`the server's certificate is not trusted: ${UNTRUSTED[code] ?? code}`)
   }
   if (settings.verify !== 'host') return
   const mismatch = tls.checkServerIdentity(host, secured.getPeerCertificate(true))
-  if (mismatch) throw refuse(`its certificate is not one of ${host}`, mismatch)
+  if (mismatch) throw refuse(`the server's certificate is not for ${host}`, mismatch)
 }
 
-const BY_ANOTHER = 'the CA that signed it is not one of sslrootcert'
+const BY_ANOTHER = 'the CA that signed it is not in sslrootcert'
 const UNTRUSTED: Record<string, string> = {
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: BY_ANOTHER,
   UNABLE_TO_GET_ISSUER_CERT: BY_ANOTHER,
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: BY_ANOTHER,
   SELF_SIGNED_CERT_IN_CHAIN: BY_ANOTHER,
   CERT_SIGNATURE_FAILURE: BY_ANOTHER,
-  DEPTH_ZERO_SELF_SIGNED_CERT: 'it is signed by itself, and not in sslrootcert',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'it is self-signed, and not in sslrootcert',
   CERT_HAS_EXPIRED: 'it has expired',
   CERT_NOT_YET_VALID: 'it is not valid yet',
   CERT_REVOKED: 'it has been revoked',

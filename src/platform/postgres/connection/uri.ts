@@ -1,24 +1,24 @@
-/** What a part of a URL, a parameter of it, or a variable of the environment has that can't be. */
+/** A problem of a URL or of an environment variable. */
 export type Problem = {
-  /** The variable; null: the one that holds the URL. */
+  /** The environment variable; null for the one that holds the URL. */
   variable: string | null
-  /** What follows the variable's name in a sentence. Holds nothing of the URL's secrets. */
+  /** The rest of a sentence that begins with the variable's name. Contains no secret of the URL. */
   message: string
 }
 
-/** A URL's parameters by the names of libpq: the parts before the `?` are parameters as well. */
+/** The parameters of a URL by libpq's names. The parts before the `?` are parameters too. */
 export type Parameters = ReadonlyMap<string, string>
 
 const FORM =
   'must be postgres://user:password@host:port/database, with special characters of user and ' +
   'password percent-encoded'
 
-/** What the parts of a URL can't be read for; told without the URL. */
+/** The URL can't be parsed. The message doesn't contain the URL. */
 class Unreadable extends Error {}
 
 /**
- * Reads a URL as libpq does: the user ends at the first `@`, several hosts are separated by commas,
- * a `+` is a plus, and what a parameter says outweighs the part before it.
+ * Parses a URL as libpq does: the user ends at the first `@`, hosts are separated by commas, a `+`
+ * is a plus, and a parameter overrides the corresponding part before the `?`.
  */
 export function readUri(text: string): Parameters | Problem {
   try {
@@ -32,7 +32,7 @@ export function readUri(text: string): Parameters | Problem {
 // postgres://user:password@host-1:5432,[::1]:5433,%2Frun%2Fpostgresql/database?sslmode=require
 function readParts(text: string): Parameters {
   const scheme = /^postgres(?:ql)?:\/\//i.exec(text)
-  if (!scheme) throw new Unreadable('it begins otherwise')
+  if (!scheme) throw new Unreadable('it does not start with postgres://')
   const parameters = new Map<string, string>()
   const put = (name: string, raw: string, what: string) => {
     const value = decode(raw, what)
@@ -51,9 +51,9 @@ function readParts(text: string): Parameters {
   for (const pair of (query ?? '') === '' ? [] : query!.split('&')) {
     const [name, value, more] = pair.split('=')
     if (value === undefined) throw new Unreadable('a parameter has no =')
-    if (more !== undefined) throw new Unreadable('a parameter has a second =')
+    if (more !== undefined) throw new Unreadable('a parameter has more than one =')
     const decoded = decode(name!, "a parameter's name")
-    // As in URLs for Java.
+    // JDBC's form of sslmode=require, which libpq accepts too.
     if (decoded === 'ssl' && value === 'true') parameters.set('sslmode', 'require')
     else put(decoded, value, 'a parameter')
   }
@@ -76,7 +76,7 @@ function cutServers(text: string): { hosts: string[]; ports: string[] } {
   const ports: string[] = []
   for (const server of text.split(',')) {
     const match = /^(?:\[([^\]]+)\]|([^:[\]]*))(?::(.*))?$/.exec(server)
-    if (!match) throw new Unreadable('an address in brackets is not closed, or empty')
+    if (!match) throw new Unreadable('an address in brackets is empty, or has no closing bracket')
     hosts.push(match[1] ?? match[2]!)
     ports.push(match[3] ?? '')
   }
@@ -88,10 +88,10 @@ function decode(text: string, what: string): string {
     const value = decodeURIComponent(text)
     if (!value.includes('\0')) return value
   } catch {}
-  throw new Unreadable(`${what} has a % that encodes nothing`)
+  throw new Unreadable(`${what} has an invalid percent-encoding`)
 }
 
-/** A URL for each server that these parameters name, with all else that they say. */
+/** Returns one URL per server, each with all other parameters. */
 export function writeUris(parameters: Parameters): string[] {
   const list = (name: string) => parameters.get(name)?.split(',') ?? []
   const [hosts, addresses, ports] = [list('host'), list('hostaddr'), list('port')]

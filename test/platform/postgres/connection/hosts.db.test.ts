@@ -61,9 +61,11 @@ test.each<[Host[], string, string]>([
 test('where none is so, the reason is told of each', async () => {
   const place = (host: Host) => `${hosts[host]}/.s.PGSQL.5432`
   expect(await reach(['standby', 'nobody'], 'read-write')).toBe(
-    `${place('standby')}: it can only be read; ${place('nobody')}: there is no such socket`,
+    `${place('standby')}: the server is read-only; ${place('nobody')}: there is no such socket`,
   )
-  expect(await reach(['primary'], 'standby')).toBe(`${place('primary')}: it is not a standby`)
+  expect(await reach(['primary'], 'standby')).toBe(
+    `${place('primary')}: the server is not a standby`,
+  )
 })
 
 test('hosts in any order are all used in time', async () => {
@@ -127,7 +129,7 @@ async function listen(then: (socket: net.Socket) => void) {
 test.each<[string, (socket: net.Socket) => void, RegExp]>([
   ['closes each connection', (socket) => socket.end(), /closed the connection/],
   ['closes it when it is asked', (socket) => socket.once('data', () => socket.end()), /closed/],
-  ['says nothing', () => {}, /does not answer in time/],
+  ['says nothing', () => {}, /did not answer in time/],
   [
     'is not PostgreSQL',
     (socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'),
@@ -155,10 +157,10 @@ test('a start that reaches no database is one sentence, without user or password
   }
   expect(await start(`postgres://u:s3cr%23t@localhost:${port}/db`)).toBe(
     "The service could not start, as the database can't be reached: " +
-      `localhost:${port}: nothing listens there.\n`,
+      `localhost:${port}: no server is listening there.\n`,
   )
   const stranger = await start('postgres://u:s3cr%23t@no-such-host.invalid/db')
-  expect(stranger).toMatch(/no-such-host\.invalid:5432: (there is no host|the name)/)
+  expect(stranger).toMatch(/no-such-host\.invalid:5432: (there is no host|the host name)/)
   expect(stranger).not.toContain('s3cr')
   await dataDir.remove()
 })

@@ -99,21 +99,21 @@ test.each([
   ['postgres://u:s3cr%zz@h/db', 'must be postgres://'],
   ['postgres://u:s3cr%00@h/db', 'must be postgres://'],
   ['postgres://u:s3cr#t/pw@h/db', 'a port from 1 to 65535'],
-  ['postgres://u:s3cr@x@h/db', 'a host that is no name'],
+  ['postgres://u:s3cr@x@h/db', 'an invalid host name'],
   ['postgres://h:0/db', 'a port from 1 to 65535'],
   ['postgres://h:65536/db', 'a port from 1 to 65535'],
   ['postgres://[::1/db', 'in brackets'],
   ['postgres://[]/db', 'in brackets'],
   ['postgres://h/db?sslmode', 'has no ='],
-  ['postgres://h/db?a=b=c', 'a second ='],
-  ['postgres:///db?host=one,two&port=1,2,3', 'another number of ports'],
-  ['postgres:///db?host=one,two&hostaddr=10.0.0.1', 'another number of values in hostaddr'],
+  ['postgres://h/db?a=b=c', 'more than one ='],
+  ['postgres:///db?host=one,two&port=1,2,3', 'as many ports as hosts'],
+  ['postgres:///db?host=one,two&hostaddr=10.0.0.1', 'as many values in hostaddr'],
   ['postgres://h/db?sslmode=on', 'sslmode, which must be one of disable,'],
   ['postgres://h/db?target_session_attrs=writable', 'target_session_attrs, which must be one of'],
   ['postgres://h/db?connect_timeout=0', 'connect_timeout, which must be'],
   ['postgres://h/db?client_encoding=LATIN1', 'client_encoding, which must be UTF8'],
-  ['postgres://h/db?require_auth=md5,!none', 'require_auth, which must be some of'],
-  ['postgres://h/db?sslmode=verify-ca', 'needs the file of the CA in sslrootcert'],
+  ['postgres://h/db?require_auth=md5,!none', 'require_auth, which must be a list of'],
+  ['postgres://h/db?sslmode=verify-ca', 'needs the certificate of the CA in sslrootcert'],
   ['postgres://h/db?sslmode=verify-ca&sslrootcert=/nowhere/ca', "file /nowhere/ca can't be read"],
   ['postgres://h/db?sslmode=require&sslrootcert=system', 'needs sslmode=verify-full'],
   ['postgres://h/db?sslnegotiation=direct', 'needs sslmode=require'],
@@ -155,7 +155,7 @@ test('a variable of the environment counts where the URL does not say it, and is
 test('only what can be written is a DATABASE_URL', () => {
   const url = 'postgres://h,i/db?target_session_attrs=standby'
   const refused = findUrlProblems('DATABASE_URL', url, ENV, { mustWrite: true })
-  expect(refused.join()).toContain('the service has to write there')
+  expect(refused.join()).toContain('the service must write')
   expect(findUrlProblems('DATABASE_READ_URL', url, ENV, { mustWrite: false })).toEqual([])
 })
 
