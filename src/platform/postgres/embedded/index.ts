@@ -22,7 +22,7 @@ import { stopProcess } from './stop.ts'
 
 export { DataDirInUse, EmbeddedPostgresError } from './error.ts'
 
-/** How to reach a server of our own. */
+/** The address of an embedded server. */
 export type EmbeddedAddress = {
   /** The socket's directory: postgres.js takes a `host` that starts with "/" as one. */
   host: string
@@ -31,11 +31,11 @@ export type EmbeddedAddress = {
   database: string
 }
 
-/** A running server of our own, and how to reach it. */
+/** A running embedded server and its address. */
 export type EmbeddedPostgres = EmbeddedAddress & {
-  /** Resolves with the exit code if the server ends by itself, and never by `stop`. */
+  /** Resolves with the exit code if the server exits by itself; never resolves after `stop`. */
   exited: Promise<number | null>
-  /** Stops the server and lets go of the data directory; may be called again. */
+  /** Stops the server and releases the data directory. Idempotent. */
   stop(): Promise<void>
 }
 
@@ -43,19 +43,19 @@ export type EmbeddedPostgres = EmbeddedAddress & {
 const FAST_STOP_MS = 7_000
 
 /**
- * Starts PostgreSQL on the data directory, creating what is missing and healing what a killed
- * service left. One service per data directory: a second is refused. Whatever a person has to
- * settle comes as an EmbeddedPostgresError with a full sentence.
+ * Starts PostgreSQL on the data directory. Creates what is missing, and cleans up after a killed
+ * service. Refuses a second service on the same data directory. Throws EmbeddedPostgresError with a
+ * full sentence if the user must solve a problem.
  */
 export async function startEmbeddedPostgres(options: {
   dataDir: string
   log: (message: string) => void
 }): Promise<EmbeddedPostgres> {
-  // What has to be undone, last first, at stop and when the start fails half-way.
+  // The steps to undo, last first, on stop or if the start fails half-way.
   const undo: (() => void | Promise<void>)[] = []
   const undoAll = async () => {
     for (const step of undo.splice(0).reverse()) {
-      // One step that fails must not keep the others, least of all the lock, from being undone.
+      // A failed step must not prevent the others, above all the release of the lock.
       try {
         await step()
       } catch (error) {
@@ -85,7 +85,7 @@ async function start(
 
   const cluster = await findPlace(dataDir, account, log)
   if (`${cluster}.lock` !== lockPath) {
-    // A copied data directory points to the same cluster: that one has a lock of its own.
+    // A copied data directory links to the same cluster, so the cluster has its own lock.
     const clusterLock = await acquireLock(`${cluster}.lock`)
     undo.push(() => clusterLock.release())
   }
@@ -120,7 +120,7 @@ async function start(
     exited: new Promise((resolve) => {
       server.exited.then(() => {
         if (stopping !== undefined) return
-        log(`PostgreSQL ended by itself:\n${serverLog.lastLines()}`)
+        log(`PostgreSQL exited unexpectedly:\n${serverLog.lastLines()}`)
         resolve(server.exitCode)
       })
     }),
@@ -131,7 +131,7 @@ async function start(
   }
 }
 
-/** True where a data directory has a cluster, or a link to one. */
+/** True if a data directory has a cluster, or a link to one. */
 export function hasCluster(dataDir: string): boolean {
   try {
     return lstatSync(join(dataDir, 'postgres'), { throwIfNoEntry: false }) !== undefined
@@ -141,16 +141,16 @@ export function hasCluster(dataDir: string): boolean {
 }
 
 /**
- * The server of the process that holds the data directory's lock; null where that takes no
- * connections (yet, or any more). For who got DataDirInUse: else it may be that of a killed
- * service.
+ * Returns the address of the server whose service holds the data directory's lock, or null if it
+ * accepts no connections (yet, or any more). Call this only after DataDirInUse: otherwise the
+ * server may be left over from a killed service.
  */
 export function findRunningServer(dataDir: string): EmbeddedAddress | null {
   const socket = hasCluster(dataDir) ? readSocket(join(dataDir, 'postgres')) : null
   return socket && { host: socket.directory, port: socket.port, user: NAME, database: NAME }
 }
 
-// Only its owner (and root) may look into a new one.
+// Only the owner (and root) can enter a new directory.
 function makeDataDir(directory: string): string {
   mkdirSync(dirname(resolve(directory)), { recursive: true })
   if (!existsSync(directory)) mkdirSync(directory, { recursive: true, mode: 0o700 })

@@ -5,15 +5,15 @@ import { EmbeddedPostgresError } from './error.ts'
 import { isAlive } from './lock.ts'
 import { stopProcess } from './stop.ts'
 
-/** The configuration file that only our own servers are started with. */
+/** Returns the path of the configuration file that only our own servers are started with. */
 export function configPath(cluster: string): string {
   return join(cluster, 'tallybook.conf')
 }
 
 /**
- * Clears away what a killed service left behind: stops its server if that still runs, and makes
- * the server's pid file and socket harmless. The caller holds the data directory's lock, so no
- * living service owns that server. A server that someone else started there is refused.
+ * Cleans up after a killed service: stops its server if it is still running, and makes the server's
+ * pid file and socket harmless. The caller holds the data directory's lock, so no live service owns
+ * that server. Throws EmbeddedPostgresError if someone else started a server there.
  */
 export async function clearLeftover(
   cluster: string,
@@ -27,15 +27,15 @@ export async function clearLeftover(
         log(`stopping PostgreSQL (pid ${pid}), which a killed service left running`)
         await stopProcess({
           signal: (name) => kill(pid, name),
-          // A pid that has become another process meanwhile counts as gone.
+          // If another process has reused the pid, the server is gone.
           isGone: async () => (await whoseProcess(pid, cluster)) !== 'ours',
           fastMs: 30_000,
         })
         break
       case 'of someone else':
         throw new EmbeddedPostgresError(
-          `A PostgreSQL that Tallybook did not start (pid ${pid}) runs on ${cluster}: ` +
-            'stop it first.',
+          `A PostgreSQL server that Tallybook did not start (pid ${pid}) is running on ` +
+            `${cluster}: stop it first.`,
         )
       case 'unrelated':
         disown(cluster)
@@ -47,7 +47,7 @@ export async function clearLeftover(
   }
 }
 
-/** Says by a process's arguments and working directory whose server it is, if it is one. Pure. */
+/** Determines from a process's arguments and working directory whose server it is. Pure. */
 export function whoseServer(
   args: string[],
   cwd: string | null,
@@ -63,12 +63,12 @@ async function whoseProcess(pid: number, cluster: string) {
   return whoseServer(await readArgs(pid), readCwd(pid), cluster)
 }
 
-// Linux tells by /proc, macOS by ps. A zombie has no arguments, and so is nobody's server.
+// Reads /proc on Linux, and ps on macOS. A zombie has no arguments, so it counts as unrelated.
 async function readArgs(pid: number): Promise<string[]> {
   if (!existsSync('/proc/self/cmdline')) {
     const ps = ['ps', '-ww', '-o', 'args=', '-p', String(pid)]
     const { stdout } = await run({ name: 'self' }, ps)
-    // One line, in which a path may hold spaces: cut only around -D and -c.
+    // One line, in which a path may contain spaces: split only around -D and -c.
     return stdout.trim().split(/ (?=-[Dc] )|(?<= -[Dc]) /)
   }
   try {
@@ -96,30 +96,28 @@ function readPidFile(cluster: string): string[] {
   try {
     return readFileSync(join(cluster, 'postmaster.pid'), 'utf8').split('\n')
   } catch (error) {
-    // Not there, or removed this moment by a server that ends.
+    // There is no file, or a server that is exiting has just removed it.
     if ((error as { code?: string }).code === 'ENOENT') return []
     throw error
   }
 }
 
-/** Tells whether the server with this pid has written that it takes connections. */
+/** True if the server with this pid has reported in its pid file that it accepts connections. */
 export function isReady(cluster: string, pid: number): boolean {
   const lines = readPidFile(cluster)
   return lines[0] === String(pid) && lines[7]?.trim() === 'ready'
 }
 
-/**
- * Where the server of a cluster takes connections, as it has written itself; null if it doesn't.
- */
+/** Returns the socket from the pid file of a cluster's server, or null if it isn't ready. */
 export function readSocket(cluster: string): { directory: string; port: number } | null {
   const lines = readPidFile(cluster)
   if (lines[7]?.trim() !== 'ready') return null
   return { directory: lines[4]!, port: Number(lines[3]) }
 }
 
-// PostgreSQL refuses to start while the pid in its file is alive, whoever that is. With its
-// parent's pid in there it takes the file as stale, and still checks by the other lines that no
-// process of the old server holds the shared memory: which removing the file would prevent.
+// PostgreSQL refuses to start while the pid in its file is alive, whatever process that is. If the
+// file has its parent's pid, PostgreSQL treats it as stale, but still checks from the other lines
+// that no process of the old server holds the shared memory. Removing the file would prevent that.
 function disown(cluster: string): void {
   const [, ...rest] = readPidFile(cluster)
   writeFileSync(join(cluster, 'postmaster.pid'), [String(process.pid), ...rest].join('\n'))

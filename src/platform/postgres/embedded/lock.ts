@@ -11,17 +11,17 @@ import {
 import { dirname } from 'node:path'
 import { DataDirInUse, explain } from './error.ts'
 
-/** A held lock; the kernel takes it back when this process ends, however it ends. */
+/** A held lock. The kernel releases it when this process ends for any reason. */
 export type Lock = { release(): void }
 
 type Holder = { pid: number; since: string }
 
-// Owner of the open files: collecting one as garbage would give its lock away.
+// Keeps the open files referenced: garbage collection of one would release its lock.
 const held = new Set<Database>()
 
 /**
- * Takes the lock file for this process, or throws DataDirInUse, which says who has it. Of any
- * number of simultaneous starters exactly one gets it.
+ * Acquires the lock file, or throws DataDirInUse with the process that holds it. If several
+ * processes start at once, exactly one gets the lock.
  */
 export async function acquireLock(path: string): Promise<Lock> {
   const lock = tryLock(path)
@@ -36,17 +36,17 @@ export async function acquireLock(path: string): Promise<Lock> {
 }
 
 /**
- * Takes the lock file, or gives null while another has it.
+ * Acquires the lock file. Returns null if another process holds it.
  *
- * It is the kernel's own record lock, taken by SQLite on an empty file that is never written. A
- * file with a pid in it was rejected: seeing that it is stale and replacing it are two steps, and
- * two starters can both take them. This lock is never stale, so there is nothing to take over.
+ * SQLite takes the kernel's record lock on an empty file that is never written. A file with a pid
+ * was rejected: detecting that it is stale and replacing it are two steps, and two processes can
+ * both take them. This lock is never stale, so there is nothing to take over.
  */
 export function tryLock(path: string): Lock | null {
   let database: Database | undefined
   try {
     database = new Database(path, { create: true })
-    // IMMEDIATE takes the one write lock, without waiting for readers as EXCLUSIVE would.
+    // IMMEDIATE takes the write lock without waiting for readers, unlike EXCLUSIVE.
     database.run('begin immediate')
     leaveToOwner(path)
   } catch (error) {
@@ -63,8 +63,8 @@ export function tryLock(path: string): Lock | null {
   }
 }
 
-// The holder's name stands in a file of its own, as reading the locked one would drop the lock
-// (POSIX: closing any descriptor of a file does). It serves the sentence below and nothing else.
+// The holder is recorded in a separate file, because reading the locked one would release the lock
+// (POSIX: closing any descriptor of a file does). Only the message below uses it.
 // {"pid":4711,"since":"2026-01-31T09:00:00.000Z"}
 function writeHolder(path: string): void {
   const holder: Holder = { pid: process.pid, since: new Date().toISOString() }
@@ -77,12 +77,12 @@ async function refusal(path: string): Promise<DataDirInUse> {
   const holder = await readHolder(path)
   const who = holder === null ? '' : ` (pid ${holder.pid}, since ${holder.since})`
   return new DataDirInUse(
-    `Another Tallybook${who} already uses the data directory ${dirname(path)}: ` +
-      'stop it first, or choose another data directory.',
+    `Another Tallybook process${who} is using the data directory ${dirname(path)}: ` +
+      'stop it first, or use another data directory.',
   )
 }
 
-// A holder that has just taken the lock may not have written its name yet: 20 looks 25 ms apart.
+// A process that has just taken the lock may not have recorded itself yet: 20 polls 25 ms apart.
 async function readHolder(path: string): Promise<Holder | null> {
   for (let poll = 0; poll < 20; poll++) {
     try {
@@ -94,7 +94,7 @@ async function readHolder(path: string): Promise<Holder | null> {
   return null
 }
 
-// Nobody else may open it, and root must not lock the directory's owner out of his later starts.
+// No other user may open it, and root must not lock out the directory's owner from later starts.
 function leaveToOwner(path: string): void {
   chmodSync(path, 0o600)
   if (process.getuid?.() !== 0) return
@@ -106,7 +106,7 @@ function holderPath(path: string): string {
   return `${path}.holder`
 }
 
-/** Tells whether a process with this pid exists (a zombie counts). */
+/** True if a process with this pid exists (a zombie counts). */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)

@@ -11,17 +11,17 @@ import { join } from 'node:path'
 import { type Account, nameOf, run } from './account.ts'
 import { EmbeddedPostgresError } from './error.ts'
 
-/** Where a cluster is made, and by whom; `finish` gives it to its account. */
+/** Where a cluster is created, and by which account; `finish` hands it over to its own account. */
 export type Workplace = { path: string; worker: Account; finish(): void }
 
 /**
- * Prepares an empty directory for initdb, which refuses a user without a name, as one of a
- * container or of root's choice may be.
+ * Prepares an empty directory for initdb, which refuses a user without a name, such as a user of a
+ * container or the one that root chooses.
  *
- * Root has it done by a user with a name, in a group that nobody else is in, behind a directory
- * that only this group can pass: nobody else of that name comes near. An ordinary user gets a name
- * for as long as it takes, by libnss_wrapper where that is installed. Throws EmbeddedPostgresError
- * that says what else to do.
+ * Root runs initdb as a user with a name, in a group without other members, inside a directory that
+ * only this group can enter, so other processes of that user have no access. An ordinary user gets
+ * a temporary name from libnss_wrapper if that is installed. Otherwise throws EmbeddedPostgresError
+ * with what to do instead.
  */
 export async function prepareWorkplace(empty: string, account: Account): Promise<Workplace> {
   const path = join(empty, 'cluster')
@@ -38,13 +38,13 @@ export async function prepareWorkplace(empty: string, account: Account): Promise
   return { path, worker, finish: () => giveTo(path, switchTo) }
 }
 
-/** Gives all below a directory, and at last the directory, to a user. Follows no links. */
+/** Changes the owner of everything in a directory, and last of the directory. Follows no links. */
 export function giveTo(directory: string, { uid, gid }: { uid: number; gid: number }): void {
   const entries = readdirSync(directory).map((name) => join(directory, name))
   const { success, stderr } = Bun.spawnSync(['chown', '-RhP', `${uid}:${gid}`, ...entries])
   if (!success) {
     throw new EmbeddedPostgresError(
-      `${directory} could not be given to user ${uid}: ${stderr.toString().trim()}`,
+      `The owner of ${directory} could not be changed to user ${uid}: ${stderr.toString().trim()}`,
     )
   }
   chownSync(directory, uid, gid)
@@ -58,12 +58,12 @@ function findNamedUser(): number {
   const uid = uids.find((candidate) => candidate > 0)
   if (uid !== undefined) return uid
   throw new EmbeddedPostgresError(
-    'PostgreSQL refuses to be set up by root, and /etc/passwd has no other user: add one, or set ' +
+    'initdb refuses to run as root, and /etc/passwd has no other user: add one, or set ' +
       'DATABASE_URL.',
   )
 }
 
-/** As Debian, Fedora and Alpine have it. */
+/** The paths on Debian, Fedora and Alpine. */
 const WRAPPERS = [
   `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu/libnss_wrapper.so`,
   '/usr/lib64/libnss_wrapper.so',
@@ -78,13 +78,13 @@ async function nameSelf(empty: string, account: Account): Promise<Account> {
     if ((await run(named, ['id', '-nu'])).ok) return named
   }
   throw new EmbeddedPostgresError(
-    `This process runs as user ${uid}, who has no name here, and PostgreSQL is not set up ` +
-      'without one: add the user to /etc/passwd, install libnss-wrapper, which is then used by ' +
-      'itself, or set DATABASE_URL.',
+    `This process runs as user ${uid}, which has no name here, but initdb requires one: ` +
+      'add the user to /etc/passwd, install libnss-wrapper (it is used automatically), or set ' +
+      'DATABASE_URL.',
   )
 }
 
-/** What may give a user a name: what this process was started with, or a file of ours. */
+/** Returns environments that may give a user a name: our own wrapper settings, or new ones. */
 function namings(empty: string, uid: number): Record<string, string>[] {
   const { LD_PRELOAD, NSS_WRAPPER_PASSWD, NSS_WRAPPER_GROUP } = process.env
   const given =

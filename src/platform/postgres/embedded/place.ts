@@ -17,9 +17,10 @@ import { SHARED_PLACE } from './binaries.ts'
 import { EmbeddedPostgresError } from './error.ts'
 
 /**
- * Says where the cluster lies or will lie: `postgres` in the data directory, or where that link
- * points. Where root's stand-in can't enter the data directory (a project under /root), a new
- * cluster goes to /var/lib/tallybook and `postgres` becomes the link by which later starts find it.
+ * Returns the path of the cluster, existing or not: `postgres` in the data directory, or the target
+ * of that link. If the account that runs PostgreSQL for root can't enter the data directory (a
+ * project under /root), a new cluster goes to /var/lib/tallybook, and `postgres` becomes a link to
+ * it for later starts.
  */
 export async function findPlace(
   dataDir: string,
@@ -39,11 +40,11 @@ export async function findPlace(
   const home = mkdtempSync(join(SHARED_PLACE, `${project}-`))
   chmodSync(home, 0o711)
   if (!(await canEnter(account, home))) throw closed(account, home)
-  // Killed here: an empty directory stays behind, and the next start makes another.
+  // If killed here, an empty directory remains, and the next start creates another.
   symlinkSync(join(home, 'postgres'), inside)
   log(
-    `user ${account.name}, who runs PostgreSQL for root, can't enter ${dataDir}: ` +
-      `the database goes to ${join(home, 'postgres')}`,
+    `user ${account.name}, which runs PostgreSQL for root, can't enter ${dataDir}: ` +
+      `creating the database in ${join(home, 'postgres')}`,
   )
   return join(home, 'postgres')
 }
@@ -57,7 +58,7 @@ async function followLink(
   const home = dirname(join(cluster.startsWith('/') ? '' : dirname(link), cluster))
   if (!statSync(home, { throwIfNoEntry: false })) {
     throw new EmbeddedPostgresError(
-      `${link} points to ${cluster}, which is gone: bring it back, or remove the link to begin ` +
+      `${link} points to ${cluster}, which is missing: restore it, or remove the link to start ` +
         'with an empty database.',
     )
   }
@@ -67,7 +68,7 @@ async function followLink(
   return join(real, basename(cluster))
 }
 
-// Only passage, not reading: the keys and tokens in it have mode 0600.
+// Allows other users to pass through but not to list. The keys and tokens inside have mode 0600.
 function openForPassage(dataDir: string): void {
   const { mode, uid } = statSync(dataDir)
   if (uid === 0 && (mode & 0o011) !== 0o011) chmodSync(dataDir, (mode & 0o7777) | 0o011)
@@ -75,18 +76,18 @@ function openForPassage(dataDir: string): void {
 
 function closed(account: Account, path: string): EmbeddedPostgresError {
   return new EmbeddedPostgresError(
-    `User ${account.name}, who runs PostgreSQL, can't enter ${path}: ` +
-      'open its parent directories for passage (chmod o+x), or choose another data directory.',
+    `User ${account.name}, which runs PostgreSQL, can't enter ${path}: ` +
+      'make its parent directories accessible (chmod o+x), or use another data directory.',
   )
 }
 
-// A socket's address has room for 103 bytes on macOS, 107 on Linux, `/.s.PGSQL.5432` among them.
+// A socket's path has at most 103 bytes on macOS, 107 on Linux, including `/.s.PGSQL.5432`.
 const SOCKET_DIRECTORY_BYTES = 103 - '/.s.PGSQL.5432'.length
 
 /**
- * Gives the directory of the socket, which nobody but the account and root can enter: the cluster
- * itself, or, where its path is too long for a socket, a directory below the system's temporary
- * one, which is then `temporary` and is to be removed at the end.
+ * Returns the directory for the socket, which only the account and root can enter. It is the
+ * cluster, or, if that path is too long for a socket, a directory in the system's temporary one. In
+ * that case it is `temporary`, and the caller must remove it at the end.
  */
 export async function findSocketDirectory(
   cluster: string,
@@ -96,7 +97,7 @@ export async function findSocketDirectory(
     return { path: cluster, temporary: false }
   }
   const uid = account.switchTo?.uid ?? process.getuid?.() ?? 0
-  // The same name at every start, so that a killed one leaves nothing that nobody finds again.
+  // The name is the same at every start, so that a start reuses what a killed one left.
   const hash = createHash('sha256').update(cluster).digest('hex').slice(0, 12)
   for (const parent of [tmpdir(), '/tmp']) {
     const path = join(parent, `tallybook-${uid}-${hash}`)
@@ -107,7 +108,7 @@ export async function findSocketDirectory(
   }
   throw new EmbeddedPostgresError(
     `The path ${cluster} is too long for a unix socket, and there is no shorter temporary ` +
-      'directory: choose a data directory with a shorter path.',
+      'directory: use a data directory with a shorter path.',
   )
 }
 
@@ -117,15 +118,15 @@ function makePrivate(path: string, uid: number, account: Account): void {
   } catch (error) {
     if ((error as { code?: string }).code !== 'EEXIST') throw error
   }
-  // Anyone may have put something of that name there before us; root's is ours, from a start that
-  // was killed before it gave the directory away.
+  // Another user may have created something under that name. One that we own ourselves (root) is
+  // from a start that was killed before it changed the owner.
   const found = lstatSync(path)
   const self = process.getuid?.()
   const owned = found.uid === uid || found.uid === self
   if (!found.isDirectory() || !owned || (found.mode & 0o077) !== 0) {
     throw new EmbeddedPostgresError(
-      `${path}, where PostgreSQL's socket would go, is not a private directory of user ` +
-        `${account.name}: remove it, or choose a data directory with a shorter path.`,
+      `${path}, needed for PostgreSQL's socket, is not a private directory of user ` +
+        `${account.name}: remove it, or use a data directory with a shorter path.`,
     )
   }
   if (account.switchTo) chownSync(path, uid, account.switchTo.gid)

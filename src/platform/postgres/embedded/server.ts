@@ -9,7 +9,7 @@ import { giveTo } from './names.ts'
 import type { ServerLog } from './serverlog.ts'
 import { settingsFile } from './settings.ts'
 
-/** What a server is started on; the caller holds the data directory's lock. */
+/** The options of a server. The caller holds the data directory's lock. */
 export type ServerOptions = {
   cluster: string
   socketDirectory: string
@@ -20,13 +20,13 @@ export type ServerOptions = {
 }
 
 const POLL_INTERVAL_MS = 10
-// While the server reads the log again after a crash, say so this often.
+// How often to log progress while the server recovers after a crash.
 const NOTE_INTERVAL_MS = 5_000
-// Processes of a killed server let go of its shared memory when they notice its death.
+// Processes of a killed server release its shared memory once they notice that it is gone.
 const OLD_SERVER_PATIENCE_MS = 15_000
 const OLD_SERVER = /pre-existing shared memory block|lock file ".*" already exists/
 
-/** Starts the server and returns when it takes connections; fails with the server's own reason. */
+/** Starts the server. Resolves when it accepts connections; rejects with the server's own error. */
 export async function startServer(options: ServerOptions): Promise<Subprocess> {
   const deadline = performance.now() + OLD_SERVER_PATIENCE_MS
   for (;;) {
@@ -48,10 +48,10 @@ export async function startServer(options: ServerOptions): Promise<Subprocess> {
   }
 }
 
-/** Gives a cluster to its account if it was another's. Killed half-way: the next start goes on. */
+/** Changes a cluster's owner to the account. If killed half-way, the next start continues. */
 function takeOver({ cluster, account: { switchTo }, log }: ServerOptions): void {
   if (switchTo === undefined || statSync(cluster).uid === switchTo.uid) return
-  log(`giving ${cluster} to user ${switchTo.uid}, whom nobody else is`)
+  log(`changing the owner of ${cluster} to the unused user ID ${switchTo.uid}`)
   giveTo(cluster, switchTo)
 }
 
@@ -65,8 +65,8 @@ function spawnServer({ cluster, binaries, account, serverLog }: ServerOptions): 
   })
 }
 
-// Read from the server's pid file, as pg_ctl does: exact, and costs no connection. There is no
-// time limit: recovery of a long log takes its time, and a server that can't go on ends.
+// Reads the server's pid file, as pg_ctl does: it is exact and needs no connection. There is no
+// time limit: recovery of a long log takes its time, and a server that can't continue exits.
 async function waitUntilReady(server: Subprocess, options: ServerOptions): Promise<boolean> {
   const begin = performance.now()
   let notes = 0
@@ -83,8 +83,8 @@ async function waitUntilReady(server: Subprocess, options: ServerOptions): Promi
   return false
 }
 
-// Written beside and renamed: the directory belongs to the account, and root must not follow a
-// link that stands in it.
+// Writes a new file and renames it: the directory belongs to the account, and root must not follow
+// a link in it.
 function writeSettings({ cluster, socketDirectory, account }: ServerOptions): void {
   const path = configPath(cluster)
   const fresh = `${path}.new`
@@ -95,7 +95,7 @@ function writeSettings({ cluster, socketDirectory, account }: ServerOptions): vo
   renameSync(fresh, path)
 }
 
-// A container's limit counts where there is one.
+// Respects the memory limit of a container.
 function memoryBytes(): number {
   const limit = process.constrainedMemory?.() ?? 0
   return limit > 0 ? Math.min(limit, totalmem()) : totalmem()

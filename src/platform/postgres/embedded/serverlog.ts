@@ -11,21 +11,21 @@ import { setInterval } from 'node:timers'
 import type { Account } from './account.ts'
 
 const KiB = 1024
-// Above 8 MiB the file is cut to its last MiB.
+// Above 8 MiB the file is truncated to its last MiB.
 const BOUND_BYTES = 8 * KiB * KiB
 const RETAINED_BYTES = KiB * KiB
 // A server that logs 1,000 errors a second, 200 bytes each, adds 2 MB in that time.
 const BOUND_INTERVAL_MS = 10_000
 
-/** The file that the server writes its messages to, and its bound in size. */
+/** The file to which the server writes its messages, limited in size. */
 export type ServerLog = {
   descriptor: number
-  /** The last lines that were written since the log was opened. */
+  /** Returns the last lines written since the log was opened. */
   lastLines(): string
   close(): void
 }
 
-/** Opens the log for appending and keeps it bounded while it is open. */
+/** Opens the log for appending, and limits its size while it is open. */
 export function openServerLog(path: string, account: Account): ServerLog {
   const descriptor = openSync(path, 'a+', 0o600)
   if (account.switchTo) fchownSync(descriptor, account.switchTo.uid, account.switchTo.gid)
@@ -43,8 +43,8 @@ export function openServerLog(path: string, account: Account): ServerLog {
   }
 }
 
-// The server appends through a descriptor of its own, so the file is cut in place, not renamed.
-// What it writes between our reading and our cutting is lost: it is only a log.
+// The server appends through its own descriptor, so the file is truncated in place, not renamed.
+// Messages that it writes between our read and our truncation are lost, which a log can tolerate.
 function bound(descriptor: number): void {
   const { size } = fstatSync(descriptor)
   if (size <= BOUND_BYTES) return

@@ -1,18 +1,19 @@
-/** What stopping needs of a server, whether it is our child or an orphan of a killed service. */
+/** A server to stop: our child, or an orphan of a killed service. */
 export type Stoppable = {
   signal(name: NodeJS.Signals): void
   isGone(): Promise<boolean>
-  /** How long a fast shutdown may take, in ms, before it is cut short. */
+  /** How long (ms) a fast shutdown may take before an immediate one follows. */
   fastMs: number
 }
 
-// After the immediate shutdown, in ms; it writes nothing, so only a stuck disk takes that long.
+// How long (ms) an immediate shutdown may take. It writes nothing, so only a stuck disk needs long.
 const IMMEDIATE_MS = 5_000
 const POLL_INTERVAL_MS = 10
 
 /**
- * Stops a server: fast (SIGINT: open transactions roll back, everything goes to disk); when that
- * hangs, at once (SIGQUIT), and at last by SIGKILL; the next start then recovers from the log.
+ * Stops a server by a fast shutdown (SIGINT: open transactions roll back, everything is flushed to
+ * disk). If that hangs, uses an immediate shutdown (SIGQUIT), and finally SIGKILL. After those two,
+ * the next start recovers from the log.
  */
 export async function stopProcess(server: Stoppable): Promise<void> {
   const steps: [NodeJS.Signals, number][] = [

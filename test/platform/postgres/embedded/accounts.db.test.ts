@@ -79,7 +79,7 @@ test.skipIf(!nobodyCanRun())(
       expect(first.refusal).toBe(null)
       expect(await query(first.server, 'select 1 as one')).toEqual([{ one: 1 }])
     } else {
-      expect(first.refusal).toMatch(/user 54321, who has no name here.*install libnss-wrapper/)
+      expect(first.refusal).toMatch(/user 54321, which has no name here.*install libnss-wrapper/)
       expect(first.refusal).not.toContain('\n')
     }
     await first.stop()
