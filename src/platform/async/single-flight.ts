@@ -1,6 +1,6 @@
 /**
  * Shares one read among many callers. At most one read runs, and at most one more is queued; the
- * queued one answers every caller who came after the running one began, so that no caller gets a
+ * queued one answers every caller that came after the running one began, so that no caller gets a
  * value older than their call.
  */
 export class SingleFlight<Value> {

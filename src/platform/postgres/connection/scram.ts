@@ -47,7 +47,7 @@ export function chooseScram(
       'AUTHENTICATION_REFUSED',
     )
   }
-  // `y` says that the client supports channel binding but saw no offer. A server that did offer it
+  // `y` means that the client supports channel binding but saw no offer. A server that did offer it
   // thus detects that its offer was removed on the way.
   return { ...made, mechanism: PLAIN, header: digest === null ? 'n,,' : 'y,,' }
 }

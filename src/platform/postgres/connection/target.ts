@@ -50,7 +50,10 @@ export function readTarget(url: string, env: Env = process.env): Target | Proble
   const onProblem = (message: string) => problems.push({ variable: null, message })
   const endpoints = readEndpoints(get, onProblem)
   const user = get('user') || (env.PGUSERNAME ?? '') || ownName(env)
-  if (user === '') onProblem('has no user, and the system has no name for this user: add one.')
+  if (user === '')
+    onProblem(
+      'names no user, and this process runs as a user without a name: add a user to the URL.',
+    )
   const tls = readTls(get, onProblem)
   if (problems.length > 0) return problems
   return {

@@ -32,7 +32,7 @@ export async function clearLeftover(
           fastMs: 30_000,
         })
         break
-      case 'of someone else':
+      case 'foreign':
         throw new EmbeddedPostgresError(
           `A PostgreSQL server that Tallybook did not start (pid ${pid}) is running on ` +
             `${cluster}: stop it first.`,
@@ -52,11 +52,11 @@ export function whoseServer(
   args: string[],
   cwd: string | null,
   cluster: string,
-): 'ours' | 'of someone else' | 'unrelated' {
+): 'ours' | 'foreign' | 'unrelated' {
   // /…/bin/postgres -D /…/.tallybook/postgres -c config_file=/…/.tallybook/postgres/tallybook.conf
   if (basename(args[0] ?? '') !== 'postgres') return 'unrelated'
   if (args.includes(`config_file=${configPath(cluster)}`)) return 'ours'
-  return cwd === cluster || args.includes(cluster) ? 'of someone else' : 'unrelated'
+  return cwd === cluster || args.includes(cluster) ? 'foreign' : 'unrelated'
 }
 
 async function whoseProcess(pid: number, cluster: string) {

@@ -9,8 +9,8 @@ const ours = ['/lib/bin/postgres', '-D', cluster, '-c', `config_file=${cluster}/
 test('a server counts as ours only with our configuration file and on this very cluster', () => {
   expect(whoseServer(ours, null, cluster)).toBe('ours')
   expect(whoseServer(ours, null, '/srv/other/postgres')).toBe('unrelated')
-  expect(whoseServer(['/lib/bin/postgres', '-D', cluster], null, cluster)).toBe('of someone else')
-  expect(whoseServer(['postgres', '-D', '.'], cluster, cluster)).toBe('of someone else')
+  expect(whoseServer(['/lib/bin/postgres', '-D', cluster], null, cluster)).toBe('foreign')
+  expect(whoseServer(['postgres', '-D', '.'], cluster, cluster)).toBe('foreign')
   expect(whoseServer(['vim', `${cluster}/tallybook.conf`], cluster, cluster)).toBe('unrelated')
   expect(whoseServer([], null, cluster)).toBe('unrelated')
 })
