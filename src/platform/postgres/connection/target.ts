@@ -116,7 +116,7 @@ export function findUrlProblems(
 ): string[] {
   const target = readTarget(url, env)
   if (Array.isArray(target))
-    return target.map(({ variable, message }) => `${variable ?? variable} ${message}`)
+    return target.map((problem) => `${problem.variable ?? variable} ${problem.message}`)
   const { attributes } = target
   if (!mustWrite || !['read-only', 'standby', 'prefer-standby'].includes(attributes)) return []
   return [
