@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { Poll } from '../platform/async/poll.ts'
 import type { Intervals } from '../platform/intervals.ts'
 import { isUnavailable } from '../platform/postgres/errors.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
@@ -13,25 +14,13 @@ export function keepFresh(
   sql: Sql,
   { pollIntervalMs }: Intervals['tokens'],
   logger: Logger,
-): { stop(): void } {
-  let stopped = false
-  let timer: ReturnType<typeof setTimeout>
-  const schedule = () => {
-    if (!stopped) timer = setTimeout(run, pollIntervalMs)
-  }
-  const run = async () => {
+): Poll {
+  const refresh = async () => {
     try {
       await tokens.refresh(sql)
     } catch (error) {
       if (!isUnavailable(error)) logger.error({ err: error }, 'tokens: refresh failed')
     }
-    schedule()
   }
-  schedule()
-  return {
-    stop: () => {
-      stopped = true
-      clearTimeout(timer)
-    },
-  }
+  return new Poll(refresh, pollIntervalMs).start()
 }

@@ -1,6 +1,7 @@
 import { hash, randomBytes } from 'node:crypto'
 import { SERVICE_SOURCE } from '../events/statement.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
+import { toMilliseconds } from '../platform/postgres/timestamp.ts'
 import { ROLES, type Role } from './roles.ts'
 
 /** A created token without its text, which is not stored. Times are RFC 3339. */
@@ -65,8 +66,8 @@ export async function listTokens(sql: Sql): Promise<StoredToken[]> {
   const rows = await sql<StoredToken[]>`
     select
       t.name, t.role,
-      to_char(t.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as created_at,
-      to_char(t.revoked_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as revoked_at
+      ${sql.unsafe(toMilliseconds('t.created_at'))} as created_at,
+      ${sql.unsafe(toMilliseconds('t.revoked_at'))} as revoked_at
     from tokens t
     order by t.name`
   return [...rows]

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { Poll } from '../platform/async/poll.ts'
 import { isUnavailable } from '../platform/postgres/errors.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
 
@@ -28,20 +29,8 @@ export class LogAhead {
   }
 
   /** Polls now, and then every minute. */
-  start(): { stop(): void } {
-    let timer: ReturnType<typeof setTimeout> | undefined
-    let isStopped = false
-    const run = async () => {
-      await this.#poll()
-      if (!isStopped) timer = setTimeout(run, POLL_INTERVAL_MS)
-    }
-    void run()
-    return {
-      stop: () => {
-        isStopped = true
-        clearTimeout(timer)
-      },
-    }
+  start(): Poll {
+    return new Poll(() => this.#poll(), POLL_INTERVAL_MS).start(0)
   }
 
   async #poll(): Promise<void> {

@@ -5,6 +5,7 @@ import {
   holdsEntries,
   type PostedFlush,
 } from '../events/flush.ts'
+import { within } from '../platform/async/deadline.ts'
 import { INTERVALS, type Intervals } from '../platform/intervals.ts'
 import { isUnavailable, TemporarilyUnavailable } from '../platform/postgres/errors.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
@@ -164,7 +165,7 @@ export class ShardAppender {
     await Promise.resolve()
     for (let batch = this.#take(); batch.length > 0; batch = this.#take()) {
       try {
-        await within(this.#leftMs(batch[0]!), this.#appendBatch(batch))
+        await within(this.#leftMs(batch[0]!), this.#appendBatch(batch), noAnswer)
         this.#unavailableAt = Number.NEGATIVE_INFINITY
         if (this.#isRefused) this.options.onTaken?.(this.options.shard)
         this.#isRefused = false
@@ -277,15 +278,5 @@ export class ShardAppender {
   }
 }
 
-/** Rejects if `work` takes longer than `ms`. The outcome of `work` is then unknown. */
-async function within(ms: number, work: Promise<void>): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined
-  const deadline = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new TemporarilyUnavailable('no answer')), ms)
-  })
-  try {
-    await Promise.race([work, deadline])
-  } finally {
-    clearTimeout(timer)
-  }
-}
+/** The batch may be in the log or not: no one knows. */
+const noAnswer = () => new TemporarilyUnavailable('no answer')

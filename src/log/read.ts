@@ -2,6 +2,7 @@ import type { StoredEvent } from '../events/event.ts'
 import type { LeafEvent } from '../events/leaf.ts'
 import type { Positions } from '../events/positions.ts'
 import type { Sql, Transaction } from '../platform/postgres/pool.ts'
+import { toMicroseconds } from '../platform/postgres/timestamp.ts'
 
 /** Limits of one read: at most `rows` events, and about `bytes` of payload; at least one event. */
 export type ReadLimits = { rows: number; bytes: number }
@@ -212,8 +213,8 @@ type EventRow = {
 }
 
 /** Selects the time of `e`: RFC 3339 in UTC, with microseconds. */
-export const recordedAt = (sql: Sql | Transaction) => sql`
-  to_char(e.recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') as recorded_at`
+export const recordedAt = (sql: Sql | Transaction) =>
+  sql.unsafe(`${toMicroseconds('e.recorded_at')} as recorded_at`)
 
 const leafColumns = (sql: Sql | Transaction) => sql`
   e.shard, e.position, e.type, e.version, ${recordedAt(sql)},

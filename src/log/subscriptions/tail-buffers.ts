@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import type { Positions } from '../../events/positions.ts'
+import { Poll } from '../../platform/async/poll.ts'
 import { SingleFlight } from '../../platform/async/single-flight.ts'
 import { isUnavailable } from '../../platform/postgres/errors.ts'
 import type { Line } from './event-line.ts'
@@ -45,7 +46,8 @@ export class TailBuffers {
   readonly #subscribers = new Set<Subscriber>()
   /** Subscribers that are still to be woken. */
   readonly #due = new Set<Subscriber>()
-  #polling: ReturnType<typeof setTimeout> | null = null
+  /** Null while there are no subscribers. */
+  #poll: Poll | null = null
   #waking = false
 
   constructor(private readonly options: TailBuffersOptions) {
@@ -62,15 +64,15 @@ export class TailBuffers {
   /** Wakes the subscriber from now on, until it leaves. */
   subscribe(subscriber: Subscriber): void {
     this.#subscribers.add(subscriber)
-    if (this.#polling === null) this.#poll(0)
+    this.#poll ??= new Poll(() => this.#advanceAll(), this.options.pollIntervalMs).start(0)
   }
 
   leave(subscriber: Subscriber): void {
     this.#subscribers.delete(subscriber)
     this.#due.delete(subscriber)
     if (this.#subscribers.size > 0) return
-    if (this.#polling !== null) clearTimeout(this.#polling)
-    this.#polling = null
+    void this.#poll?.stop()
+    this.#poll = null
     for (const tail of this.#tails) tail.clear()
   }
 
@@ -98,19 +100,15 @@ export class TailBuffers {
     this.#wakeDue()
   }
 
-  #poll(ms: number): void {
-    const timer = setTimeout(async () => {
-      try {
-        const before = [...this.#subscribers]
-        const heads = await this.heads.read()
-        for (const subscriber of before) loseIfAhead(subscriber, heads)
-        await Promise.all(heads.map((head, shard) => this.#advance(shard, head)))
-      } catch (error) {
-        this.#note(error)
-      }
-      if (this.#polling === timer) this.#poll(this.options.pollIntervalMs)
-    }, ms)
-    this.#polling = timer
+  async #advanceAll(): Promise<void> {
+    try {
+      const before = [...this.#subscribers]
+      const heads = await this.heads.read()
+      for (const subscriber of before) loseIfAhead(subscriber, heads)
+      await Promise.all(heads.map((head, shard) => this.#advance(shard, head)))
+    } catch (error) {
+      this.#note(error)
+    }
   }
 
   async #advance(shard: number, head: number): Promise<void> {

@@ -1,3 +1,4 @@
+import { within } from '../async/deadline.ts'
 import { UserError } from '../user-error.ts'
 import { TemporarilyUnavailable } from './errors.ts'
 import { openBare, type ServerAddress, type Sql } from './pool.ts'
@@ -37,15 +38,10 @@ export async function sharesSessions(
   // The embedded server's socket has no pooler in front of it.
   if (!('url' in address)) return false
   const clients = [0, 1].map(() => openBare(address))
-  let timer: ReturnType<typeof setTimeout>
-  const late = new Promise<never>((_, reject) => {
-    const message = `two connections at once are not answered in ${answerMs / 1000} s`
-    timer = setTimeout(() => reject(new TemporarilyUnavailable(message)), answerMs)
-  })
+  const message = `two connections at once are not answered in ${answerMs / 1000} s`
   try {
-    return await Promise.race([comparePids(clients), late])
+    return await within(answerMs, comparePids(clients), () => new TemporarilyUnavailable(message))
   } finally {
-    clearTimeout(timer!)
     await Promise.all(clients.map((client) => client.end({ timeout: 0 })))
   }
 }

@@ -1,4 +1,5 @@
 import net from 'node:net'
+import { within } from '../../async/deadline.ts'
 import { isBusyServer, isSaidByServer, isShutOut } from '../errors.ts'
 import { ConnectError, Refusal } from './error.ts'
 import { explainReason } from './reason.ts'
@@ -68,7 +69,7 @@ export class Route {
     // There may be no other listener between two steps, and an unhandled error ends the process.
     socket.on('error', () => {})
     try {
-      return await within(this.target.connectTimeoutMs, this.#open(socket, attempt))
+      return await within(this.target.connectTimeoutMs, this.#open(socket, attempt), tooSlow)
     } catch (error) {
       socket.destroy()
       throw error
@@ -183,14 +184,7 @@ function connect(socket: net.Socket, endpoint: Endpoint): Promise<void> {
 }
 
 const failure = (code: string) => Object.assign(new Error(code), { code })
-
-async function within<Value>(ms: number, work: Promise<Value>): Promise<Value> {
-  let timer: ReturnType<typeof setTimeout>
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(failure('CONNECT_TIMEOUT')), ms)
-  })
-  return Promise.race([work, late]).finally(() => clearTimeout(timer))
-}
+const tooSlow = () => failure('CONNECT_TIMEOUT')
 
 /** True if the same server may accept a connection with TLS instead of without, or vice versa. */
 const dependsOnEncryption = (error: unknown) =>
