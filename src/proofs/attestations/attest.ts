@@ -7,9 +7,9 @@ import { digestTables } from './digest-tables.ts'
 import { readNewestAttestation, type StoredAttestation } from './newest.ts'
 
 /**
- * Attests the projections of a shard as they are; null where nothing but statements of the service
- * was appended since the last time, or that was less than `minAgeMs` ago. Of several instances that
- * follow up the same attestation one does, and all get where.
+ * Attests the current projections of a shard. Returns null if the last attestation is younger than
+ * `minAgeMs`, or if only service events were appended since. If several instances follow up the
+ * same attestation, one of them appends and all get its position.
  */
 export async function attestShard(
   sql: { read: Sql; append: Sql },
@@ -34,7 +34,7 @@ function isYoung({ recorded_at }: StoredAttestation, minAgeMs: number): boolean 
   return age >= 0 && age < minAgeMs
 }
 
-/** True where something else than a statement of the service was appended behind a position. */
+/** True if an event other than a service event was appended after `after`. */
 async function hasGrown(sql: Sql, shard: number, after: number): Promise<boolean> {
   const rows = await sql`
     select
@@ -46,8 +46,8 @@ async function hasGrown(sql: Sql, shard: number, after: number): Promise<boolean
 }
 
 /**
- * The first quarter in which usage may have changed since an attestation: that of the last event
- * which it has folded. Null: all of them.
+ * Start of the first 15-minute bucket whose usage may have changed since `last`: the bucket of the
+ * last event that it covers. Null means all of them.
  */
 async function findUsageStart(
   sql: Sql,

@@ -8,19 +8,21 @@ import type { Projector } from '../../read-model/projector/projector.ts'
 import { attestShard } from './attest.ts'
 import { readAge, readNewestAttestation, type StoredAttestation } from './newest.ts'
 
-/** Milliseconds to wait for the projections before they are attested. */
+/** How long (ms) to wait for the projections to catch up before they are attested. */
 const CATCH_UP_MS = 10_000
 
-/** Milliseconds from a start to the first look whether one is due. */
+/** Delay (ms) between a start and the first check whether an attestation is due. */
 const START_MS = 10_000
 
-/** Milliseconds until one that failed is tried again. */
+/** Delay (ms) before a failed attestation is tried again. */
 const RETRY_MS = 60_000
 
-/** Shards that are attested at once: each reads every row that it has, on a connection of reads. */
-const AT_ONCE = 3
+/**
+ * Shards attested concurrently. Each reads all of its rows over one connection of the read pool.
+ */
+const MAX_CONCURRENT = 3
 
-/** Sums over all shards, as of when they are, and where that was said. */
+/** Sums over all shards, the positions they are as of, and the attestations that state them. */
 export type AttestedTotals = {
   requests: bigint
   successes: bigint
@@ -35,22 +37,22 @@ export type AttestationsOptions = {
   onAppended: (shard: number, position: number) => void
 }
 
-/** Says in the log what the projections hold: at intervals, and when somebody asks. */
+/** Appends attestations of the projections to the log, on a schedule and on request. */
 export class Attestations {
   #running: Promise<AppendedServiceEvent[] | null> | null = null
-  /** Of the one that is running. */
+  /** The `minAgeMs` of the running attestation. */
   #minAgeMs = 0
 
   constructor(private readonly options: AttestationsOptions) {}
 
   /**
-   * Attests every shard that has grown; gives where. Null where the projections don't catch up.
-   * Whoever asks while one is under way gets a new one after it. `minAgeMs`: only shards whose
-   * newest attestation, by whichever instance, is as old.
+   * Attests every shard that has grown and returns the appended events, or null if the projections
+   * don't catch up in time. A call made while an attestation is running gets a new one after it.
+   * Shards whose newest attestation, by any instance, is younger than `minAgeMs` are skipped.
    */
   async attest(minAgeMs = 0): Promise<AppendedServiceEvent[] | null> {
     await this.#running?.catch(() => {})
-    // Another that waited too has begun one, but for less.
+    // Another waiting call has started one in the meantime, but for fewer shards.
     if (this.#running && this.#minAgeMs > minAgeMs) return this.attest(minAgeMs)
     if (!this.#running) this.#minAgeMs = minAgeMs
     this.#running ??= this.#attestAll(minAgeMs).finally(() => {
@@ -59,7 +61,7 @@ export class Attestations {
     return this.#running
   }
 
-  /** The newest attestation of each shard that has one. */
+  /** Returns the newest attestation of each shard that has one. */
   async readNewest(): Promise<StoredAttestation[]> {
     const { pools, shards } = this.options
     const newest = await Promise.all(
@@ -68,7 +70,7 @@ export class Attestations {
     return newest.filter((attestation) => attestation !== null)
   }
 
-  /** What the newest attestations say of all shards together; null where there is none. */
+  /** Returns the sums of the newest attestations over all shards, or null if there are none. */
   async readTotals(): Promise<AttestedTotals | null> {
     const newest = await this.readNewest()
     if (newest.length === 0) return null
@@ -84,9 +86,9 @@ export class Attestations {
   }
 
   /**
-   * Attests every so many minutes since the newest attestation, or else the first event: whatever
-   * starts and stops meanwhile. Of several instances the first one then, while others find the
-   * newest attestation too young.
+   * Attests every `minutes`, counted from the newest attestation or else from the first event, so
+   * that restarts do not shift the schedule. If several instances are due, the first one attests
+   * and the others find its attestation too young.
    */
   schedule(minutes: number, logger: Logger): { stop(): void } {
     const interval = minutes * 60_000
@@ -98,7 +100,7 @@ export class Attestations {
         if (!isStopped()) poll(next)
       }, ms)
     }
-    // Not at once: a start has more to do.
+    // Not immediately: a starting service has more urgent work.
     poll(Math.min(interval / 10, START_MS))
     return {
       stop: () => {
@@ -108,15 +110,15 @@ export class Attestations {
     }
   }
 
-  /** Gives the milliseconds until the next look. Attests nothing that is due after a stop. */
+  /** Returns the delay (ms) until the next check. Attests nothing once stopped. */
   async #attestIfDue(interval: number, isStopped: () => boolean, logger: Logger): Promise<number> {
     try {
       const age = await readAge(this.options.pools.control)
       if (age === null || isStopped()) return interval
-      // A clock that was set back makes it no younger than it is.
+      // A negative age means that the clock was set back: attest as if it were due.
       if (age >= 0 && age < interval) return interval - age
-      // Another that looked at the same time is found when it has appended, or has this one find
-      // that it was second.
+      // If another instance decides at the same time, one of the two finds the attestation of the
+      // other or learns from its own append that it was second.
       if ((await this.attest(interval * 0.9)) !== null) return interval
       logger.warn('attestation: the projections are behind')
     } catch (error) {
@@ -125,7 +127,7 @@ export class Attestations {
     return Math.min(interval, RETRY_MS)
   }
 
-  /** Waits for what is under way. */
+  /** Waits for the running attestation, if any. */
   async stop(): Promise<void> {
     await this.#running?.catch(() => {})
   }
@@ -137,9 +139,9 @@ export class Attestations {
       projector.catchUp(CATCH_UP_MS, 'usage'),
     ])
     if (!caughtUp.every(Boolean)) return null
-    // Projections that older code has folded are not attested: the start rebuilds them.
+    // Projections folded by older code are not attested: the start rebuilds them.
     if (!(await areCurrent(this.options.pools.read))) return null
-    const semaphore = new Semaphore(AT_ONCE)
+    const semaphore = new Semaphore(MAX_CONCURRENT)
     const attested = await Promise.all(
       Array.from({ length: shards }, (_, shard) =>
         semaphore.run(async () => {
@@ -152,7 +154,10 @@ export class Attestations {
     return attested.filter((appended) => appended !== null)
   }
 
-  /** Where another instance was faster, what it attested may be older than this one's reason to. */
+  /**
+   * Attests a shard. If another instance attested first, its attestation may predate the change
+   * that triggered ours, so attest once more.
+   */
   async #attest(shard: number, minAgeMs: number): Promise<AppendedServiceEvent | null> {
     const { pools } = this.options
     const appended = await attestShard(pools, shard, minAgeMs)

@@ -5,18 +5,18 @@ import type { Transaction } from '../../platform/postgres/pool.ts'
 import { PROJECTIONS } from '../../read-model/projections/index.ts'
 import { type Checkpoint, readCheckpoints } from '../../read-model/projector/checkpoint.ts'
 
-/** Rows that the database joins to one text: some 50 kB. */
+/** Rows that the database joins to one text of about 50 kB. */
 const CHUNK_ROWS = 1_000
-/** Texts that are here at once. */
+/** Texts held in memory at once. */
 const CHUNKS = 8
 
 const TIMES = ['quarter', 'ended_at']
 const TEXTS = ['token_hash', 'name']
 
 /**
- * What the tables of a shard's live projections hold, as the transaction's one snapshot shows them;
- * of usage the quarters from `from` on. Memory is bounded, however many rows there are, and this
- * thread serves others meanwhile.
+ * Digests the tables of a shard's live projections in the transaction's snapshot; usage only from
+ * the bucket `from` on. Memory stays bounded for any number of rows, and the thread can serve other
+ * requests in between.
  */
 export async function digestTables(
   transaction: Transaction,
@@ -27,7 +27,7 @@ export async function digestTables(
   const tables: Attestation['tables'] = []
   for (const [table, { columns, kind }] of Object.entries<AttestedColumns>(ATTESTED_TABLES)) {
     if (kind === 'catalog' && shard !== 0) continue
-    const { generation, position } = checkpointOf(table, checkpoints)
+    const { generation, position } = findCheckpoint(table, checkpoints)
     const since = kind === 'usage' ? from : null
     const { rows, sha256 } = await digestRows(
       transaction,
@@ -36,16 +36,16 @@ export async function digestTables(
     )
     tables.push({ table, position, ...(since === null ? {} : { from: since }), rows, sha256 })
   }
-  const counters = checkpointOf('provider_group_counters', checkpoints)
+  const counters = findCheckpoint('provider_group_counters', checkpoints)
   return { tables, totals: await readTotals(transaction, shard, counters) }
 }
 
-function checkpointOf(table: string, checkpoints: readonly Checkpoint[]): Checkpoint {
+function findCheckpoint(table: string, checkpoints: readonly Checkpoint[]): Checkpoint {
   const projection = PROJECTIONS.find(({ tables }) => tables.some(({ name }) => name === table))
   return checkpoints.find((one) => one.projection === projection?.name)!
 }
 
-/** Texts of many rows each, in the order of the table's key. */
+/** Returns a query for texts of many rows each, in the order of the table's key. */
 function selectLines(
   table: AttestedTable,
   columns: readonly string[],
@@ -72,7 +72,7 @@ function selectLines(
     order by (r.number - 1) / ${CHUNK_ROWS}`
 }
 
-/** A column as `formatDigestRow` writes its value. */
+/** Returns the SQL expression that formats a column as `formatDigestRow` does. */
 function toText(column: string): string {
   if (TIMES.includes(column)) {
     const time = `to_char(t.${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')`

@@ -3,7 +3,7 @@ import { decodeEvent } from '../../events/event.ts'
 import type { Attestation } from '../../events/statement.ts'
 import type { Fragment, Sql } from '../../platform/postgres/pool.ts'
 
-/** An attestation in the log: where it stands, and what it says. */
+/** An attestation in the log, with its position. */
 export type StoredAttestation = {
   shard: number
   position: number
@@ -12,8 +12,9 @@ export type StoredAttestation = {
 } & Attestation
 
 /**
- * The newest attestation of a shard; null where it has none. An index finds it, however long the
- * log is. One that can't be read says nothing, as it does to projections: the one before it counts.
+ * Returns the newest attestation of a shard, or null if there is none. It is found by an index,
+ * however long the log is. An attestation that can't be decoded is ignored, as projections do, and
+ * the one before it counts.
  */
 export async function readNewestAttestation(
   sql: Sql,
@@ -41,7 +42,8 @@ export async function readNewestAttestation(
 }
 
 /**
- * When the newest attestation of any shard was recorded, Unix seconds; null where there is none.
+ * Returns when the newest attestation of any shard was recorded (Unix seconds), or null if there is
+ * none.
  */
 export async function readNewestAttestedAt(sql: Sql): Promise<number | null> {
   const [row] = await sql<{ at: number | null }[]>`
@@ -51,8 +53,8 @@ export async function readNewestAttestedAt(sql: Sql): Promise<number | null> {
 }
 
 /**
- * Milliseconds since the newest attestation was recorded, or else the first event; null in an empty
- * log. Negative where the database's clock was ahead then.
+ * Returns the milliseconds since the newest attestation, or else the first event, was recorded;
+ * null if the log is empty. Negative if the database's clock was set back since.
  */
 export async function readAge(sql: Sql): Promise<number | null> {
   const [row] = await sql<{ age: number | null }[]>`
@@ -67,7 +69,9 @@ export async function readAge(sql: Sql): Promise<number | null> {
   return row!.age
 }
 
-/** Of the newest attestation of the shard `s`; an index finds it. */
+/**
+ * Expression: when the newest attestation of the shard `s` was recorded. It is found by an index.
+ */
 const attestedAt = (sql: Sql): Fragment => sql`(
   select e.recorded_at
   from events e
