@@ -1,13 +1,13 @@
-// The ways of proofs through a tree: numbers only, so that whoever hashes, and however, goes the
-// same one.
+// Paths of proofs through a tree, as numbers only: every verifier follows the same path, whatever
+// hash implementation it uses.
 
-/** On which side of the node a proof's hash stands. */
+/** The side of the node on which a proof's hash stands. */
 export type Side = 'left' | 'right'
 
 /**
- * For each hash of an inclusion proof the side on which it joins the way from the leaf to the root
- * (RFC 9162, section 2.1.3.2); null where a tree of that size has no such leaf, or no proof of that
- * many hashes.
+ * Returns, for each hash of an inclusion proof, the side on which it joins the path from the leaf
+ * to the root (RFC 9162, section 2.1.3.2). Returns null if a tree of that size has no such leaf, or
+ * no proof of that many hashes.
  */
 export function inclusionPath(index: number, size: number, hashes: number): Side[] | null {
   if (!(index >= 0 && index < size)) return null
@@ -15,9 +15,9 @@ export function inclusionPath(index: number, size: number, hashes: number): Side
 }
 
 /**
- * The same for the hashes of a consistency proof after its first one, from there to the newer root
- * (RFC 9162, section 2.1.4.2): those on the left lead to the older root as well. For
- * 0 < older < newer.
+ * Returns the same for the hashes of a consistency proof after the first one, up to the newer root
+ * (RFC 9162, section 2.1.4.2). The hashes on the left also lead to the older root. Requires 0 <
+ * older < newer.
  */
 export function consistencyPath(older: number, newer: number, hashes: number): Side[] | null {
   let node = older - 1
@@ -29,10 +29,12 @@ export function consistencyPath(older: number, newer: number, hashes: number): S
   return goUp(node, last, hashes)
 }
 
-/** True where the older root itself is the first hash of the way, and not in the proof. */
+/** True if the path starts at the older root, which the proof then omits. */
 export const startsAtRoot = (older: number) => isPowerOfTwo(older)
 
-/** `last` is the node above the last leaf, on the same level. */
+/**
+ * Climbs from a node to the root. `lastOfLevel` is the node above the last leaf, on the same level.
+ */
 function goUp(from: number, lastOfLevel: number, hashes: number): Side[] | null {
   let node = from
   let last = lastOfLevel
@@ -54,7 +56,7 @@ function goUp(from: number, lastOfLevel: number, hashes: number): Side[] | null 
   return last === 0 ? path : null
 }
 
-// Not bit operations: those have 32 bits, and positions 53.
+// Not bit operations: they have 32 bits, positions have 53.
 const isOdd = (n: number) => n % 2 === 1
 const half = (n: number) => Math.floor(n / 2)
 

@@ -1,9 +1,9 @@
-/** A leaf's bytes at most: what its length in a bundle can say. */
+/** Maximum bytes of a leaf: the length field of a bundle has 16 bits. */
 export const MAX_LEAF_BYTES = 65_535
 
 /**
- * Leaves as a bundle of C2SP tlog-tiles: each after its length in two bytes, big-endian. Null where
- * one is too long.
+ * Formats leaves as a bundle of C2SP tlog-tiles: each leaf follows its length in two bytes,
+ * big-endian. Returns null if a leaf is too long.
  */
 export function formatEntries(leaves: readonly string[]): Buffer<ArrayBuffer> | null {
   const chunks: Buffer[] = []
@@ -19,7 +19,7 @@ export function formatEntries(leaves: readonly string[]): Buffer<ArrayBuffer> | 
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** Null where the bytes aren't a bundle of leaves in UTF-8. */
+/** Reads a bundle. Returns null if the bytes are not a bundle of leaves in UTF-8. */
 export function parseEntries(bundle: Uint8Array): string[] | null {
   const leaves: string[] = []
   for (let at = 0; at < bundle.length; ) {

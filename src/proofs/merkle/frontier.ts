@@ -2,15 +2,16 @@ import { EMPTY_ROOT, type Hash, hashNode } from './hash.ts'
 import { joinSubtrees } from './tree.ts'
 
 /**
- * A growing tree, of which only the roots of its complete subtrees are kept: some 53 hashes at
- * most. What is added follows from what was there, so a newer root is always consistent with an
- * older one.
+ * A growing tree that holds only the roots of its complete subtrees: at most 53 hashes. It can only
+ * be appended to, so a newer root is always consistent with an older one.
  */
 export class Frontier {
   readonly #peaks: Hash[]
   #size: number
 
-  /** The peaks of a tree of `size` leaves, from left to right (`readPeaks`). */
+  /**
+   * `peaks` are the roots of the complete subtrees of `size` leaves, left to right (`readPeaks`).
+   */
   constructor(size = 0, peaks: readonly Hash[] = []) {
     this.#size = size
     this.#peaks = [...peaks]
@@ -20,12 +21,12 @@ export class Frontier {
     return this.#size
   }
 
-  /** Adds the next leaf, by its hash. */
+  /** Appends the hash of the next leaf. */
   append(leafHash: Hash): void {
     this.appendSubtree(0, leafHash)
   }
 
-  /** Adds the next 2^height leaves by their root; the size is a multiple of so many. */
+  /** Appends the root of the next 2^height leaves. The size must be a multiple of 2^height. */
   appendSubtree(height: number, root: Hash): void {
     let hash = root
     for (let n = this.#size / 2 ** height; n % 2 === 1; n = Math.floor(n / 2)) {
@@ -44,7 +45,7 @@ export class Frontier {
   }
 }
 
-/** The root of a tree of these hashes. */
+/** Returns the root of the tree whose leaf hashes these are. */
 export function rootOfHashes(hashes: readonly Hash[]): Hash {
   const tree = new Frontier()
   for (const hash of hashes) tree.append(hash)

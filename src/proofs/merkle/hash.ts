@@ -3,17 +3,18 @@ import { hash } from 'node:crypto'
 /** SHA-256, 32 bytes. */
 export type Hash = Uint8Array
 
+/** Length of a hash. */
 export const HASH_BYTES = 32
 
-/** The root of a tree without leaves: SHA-256 of nothing (RFC 6962, section 2.1). */
+/** The root of an empty tree: SHA-256 of the empty string (RFC 6962, section 2.1). */
 export const EMPTY_ROOT: Hash = sha256('')
 
-/** SHA-256 of a text's UTF-8, or of bytes. */
+/** Returns the SHA-256 of bytes, or of a text in UTF-8. */
 export function sha256(content: string | Uint8Array): Buffer {
   return hash('sha256', content, 'buffer')
 }
 
-/** The hash above two others: SHA-256 of the byte 1 and both. */
+/** Returns the hash of a node with two children: SHA-256 of the byte 1 and both hashes. */
 export function hashNode(left: Hash, right: Hash): Buffer {
   const node = new Uint8Array(1 + 2 * HASH_BYTES)
   node[0] = 1
@@ -22,29 +23,30 @@ export function hashNode(left: Hash, right: Hash): Buffer {
   return sha256(node)
 }
 
-/** The hashes that stand in a row in `bytes`; views of it. */
+/** Splits concatenated hashes. The results are views of `bytes`. */
 export function splitHashes(bytes: Uint8Array): Hash[] {
   return Array.from({ length: bytes.length / HASH_BYTES }, (_, i) =>
     bytes.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES),
   )
 }
 
+/** True if two hashes are the same. */
 export function equalHashes(a: Hash, b: Hash): boolean {
   return Buffer.compare(a, b) === 0
 }
 
-/** In base64 with padding, as notes and proofs carry it. */
+/** Formats a hash in base64 with padding, as notes and proofs have it. */
 export function formatHash(hash: Hash): string {
   return Buffer.from(hash.buffer, hash.byteOffset, hash.byteLength).toString('base64')
 }
 
-/** Null where the text isn't exactly what `formatHash` writes of a hash. */
+/** Parses a hash. Returns null if the text is not exactly what `formatHash` writes. */
 export function parseHash(text: string): Hash | null {
   const bytes = decodeBase64(text)
   return bytes?.length === HASH_BYTES ? bytes : null
 }
 
-/** Base64 with padding (RFC 4648, section 4); null where it is not written in the one way. */
+/** Decodes base64 with padding (RFC 4648, section 4). Returns null for a non-canonical encoding. */
 export function decodeBase64(text: string): Buffer | null {
   const bytes = Buffer.from(text, 'base64')
   return bytes.toString('base64') === text ? bytes : null

@@ -8,26 +8,29 @@ import {
 } from 'node:crypto'
 import { decodeBase64, sha256 } from './hash.ts'
 
-/** The byte that stands for Ed25519 in keys of signed notes. */
+/** The algorithm byte of Ed25519 in keys of signed notes. */
 const ED25519 = 1
 const SEED_BYTES = 32
 
-/** DER before the 32 bytes of an Ed25519 key (RFC 8410). */
+/** DER prefixes of the 32 bytes of an Ed25519 key (RFC 8410). */
 const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex')
 const SPKI = Buffer.from('302a300506032b6570032100', 'hex')
 
 /** A key that signs notes under a name. The seed is its secret. */
 export type SigningKey = { name: string; id: string; seed: Buffer; publicKey: Buffer }
 
-/** What a signature is verified with; `id` is 8 hex digits that follow from the name and key. */
+/** A key that verifies signatures. `id` is 8 hex digits derived from the name and the key. */
 export type VerifierKey = { name: string; id: string; publicKey: Buffer }
 
-/** What a key may be called (C2SP signed-note): not empty, without spaces, `+` and controls. */
+/**
+ * True if a text can be a key's name (C2SP signed-note): it is not empty and has no whitespace, `+`
+ * or control characters.
+ */
 export function isKeyName(name: string): boolean {
   return name !== '' && !/[+\s\p{Z}\p{Cc}\ufeff]/u.test(name) && name.isWellFormed()
 }
 
-/** Why a text can't be the name of a log's origin, as a person reads it; null where it can. */
+/** Returns why a text can't be the name of a log's origin, for people, or null if it can. */
 export function findNameProblem(name: string): string | null {
   if (!isKeyName(name)) return 'must have no spaces and no "+"'
   if (name.length > 200) return 'must have at most 200 characters'
@@ -35,7 +38,7 @@ export function findNameProblem(name: string): string | null {
   return null
 }
 
-/** The signing key that a seed of 32 bytes makes, or a new one. */
+/** Makes a signing key from a seed of 32 bytes, by default a random one. */
 export function makeSigningKey(name: string, seed: Buffer = randomBytes(SEED_BYTES)): SigningKey {
   const publicKey = createPublicKey(privateKeyOf(seed))
   const raw = publicKey.export({ format: 'der', type: 'spki' }).subarray(SPKI.length)
@@ -43,7 +46,7 @@ export function makeSigningKey(name: string, seed: Buffer = randomBytes(SEED_BYT
 }
 
 /**
- * A signing key as Go's sumdb/note writes it; the secret is in it:
+ * Formats a signing key as Go's sumdb/note does. The text contains the secret:
  *
  *     PRIVATE+KEY+stats.example.com+7a1b2c3d+AQ…=
  */
@@ -51,7 +54,7 @@ export function formatSigningKey({ name, id, seed }: SigningKey): string {
   return `PRIVATE+KEY+${name}+${id}+${withType(seed)}`
 }
 
-/** Null where the text isn't a signing key of Ed25519. */
+/** Parses a signing key. Returns null if the text is not an Ed25519 signing key. */
 export function parseSigningKey(text: string): SigningKey | null {
   const parts = text.split('+')
   if (parts[0] !== 'PRIVATE' || parts[1] !== 'KEY') return null
@@ -62,7 +65,7 @@ export function parseSigningKey(text: string): SigningKey | null {
 }
 
 /**
- * A verifier key (vkey), as C2SP signed-note has it:
+ * Formats a verifier key (vkey) as C2SP signed-note does:
  *
  *     example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k
  */
@@ -70,17 +73,19 @@ export function formatVerifierKey({ name, id, publicKey }: VerifierKey): string 
   return `${name}+${id}+${withType(publicKey)}`
 }
 
-/** Null where the text isn't a verifier key of Ed25519. */
+/** Parses a verifier key. Returns null if the text is not an Ed25519 verifier key. */
 export function parseVerifierKey(text: string): VerifierKey | null {
   const read = readKey(text.split('+'))
   if (read === null || keyId(read.name, read.bytes) !== read.id) return null
   return { name: read.name, id: read.id, publicKey: read.bytes }
 }
 
+/** Returns the Ed25519 signature of a text's UTF-8. */
 export function signText({ seed }: SigningKey, text: string): Buffer {
   return sign(null, Buffer.from(text), privateKeyOf(seed))
 }
 
+/** True if the signature of a text is valid. */
 export function verifyText({ publicKey }: VerifierKey, text: string, signature: Buffer): boolean {
   if (signature.length !== 64) return false
   const key = createPublicKey({
@@ -91,14 +96,14 @@ export function verifyText({ publicKey }: VerifierKey, text: string, signature: 
   return verify(null, Buffer.from(text), key, signature)
 }
 
-/** SHA-256(name ‖ newline ‖ type ‖ public key), the first four bytes in hex. */
+/** The first four bytes, in hex, of SHA-256(name ‖ newline ‖ type ‖ public key). */
 function keyId(name: string, publicKey: Buffer): string {
   return sha256(Buffer.concat([Buffer.from(`${name}\n`), Buffer.from([ED25519]), publicKey]))
     .subarray(0, 4)
     .toString('hex')
 }
 
-/** `<name>+<id>+<base64>`; base64 may hold a `+` of its own. */
+/** Reads `<name>+<id>+<base64>`. The base64 may itself contain a `+`. */
 function readKey(parts: string[]): { name: string; id: string; bytes: Buffer } | null {
   const [name, id, ...rest] = parts
   if (name === undefined || id === undefined || !isKeyName(name)) return null

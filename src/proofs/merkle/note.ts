@@ -1,26 +1,26 @@
 import { decodeBase64 } from './hash.ts'
 import { isKeyName, type SigningKey, signText, type VerifierKey, verifyText } from './key.ts'
 
-/** A signature of a note: whose it is by name and key id, and its bytes. */
+/** A signature of a note, with the name and id of its key. */
 export type NoteSignature = { name: string; id: string; signature: Buffer }
 
-/** A text (it ends with a newline) and who signed it, as C2SP signed-note has it. */
+/** A text, which ends with a newline, and its signatures (C2SP signed-note). */
 export type Note = { text: string; signatures: NoteSignature[] }
 
-/** What became of a note that was looked at with a set of keys. */
+/** The result of opening a note with a set of keys. */
 export type OpenedNote =
   | { kind: 'signed'; text: string; by: VerifierKey[] }
   | { kind: 'malformed' }
-  /** No key that was given has signed it. */
+  /** None of the given keys has signed it. */
   | { kind: 'unknown_key'; signatures: NoteSignature[] }
-  /** It bears the name and id of a key that hasn't made that signature. */
+  /** A signature has the name and id of a given key, but the key did not make it. */
   | { kind: 'wrong_signature'; key: VerifierKey }
 
-/** More than the specification's 16; what is longer is no note. */
+/** Limits beyond which a text is no note. C2SP asks verifiers for at least 16 signatures. */
 const MAX_SIGNATURES = 100
 const MAX_CHARACTERS = 1_000_000
 
-/** Signs a text with each key, and keeps the signatures that it is given beside. */
+/** Signs a text with each key, and appends the `others` signatures. */
 export function signNote(
   text: string,
   keys: readonly SigningKey[],
@@ -34,7 +34,7 @@ export function signNote(
   return `${text}\n${lines.join('')}`
 }
 
-/** Null where it isn't a note. No signature is verified. */
+/** Parses a note. Returns null if it is malformed. Verifies no signature. */
 export function parseNote(note: string): Note | null {
   if (note.length > MAX_CHARACTERS || !note.isWellFormed() || hasControls(note)) return null
   const end = note.lastIndexOf('\n\n')
@@ -61,7 +61,7 @@ export function openNote(note: string, keys: readonly VerifierKey[]): OpenedNote
   return by.size > 0 ? { kind: 'signed', text, by: [...by] } : { kind: 'unknown_key', signatures }
 }
 
-/** True where there is an ASCII control character other than a newline. */
+/** True if there is an ASCII control character other than a newline. */
 function hasControls(text: string): boolean {
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i)
@@ -70,7 +70,7 @@ function hasControls(text: string): boolean {
   return false
 }
 
-/** `— <name> <base64 of the key id and the signature>` */
+/** Reads `— <name> <base64 of the key id and the signature>`. */
 function readSignature(line: string): NoteSignature | null {
   const [, name, base64] = /^— (\S+) (\S+)$/u.exec(line) ?? []
   if (name === undefined || base64 === undefined || !isKeyName(name)) return null

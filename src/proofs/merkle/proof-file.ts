@@ -1,22 +1,22 @@
 import { decodeBase64, formatHash, type Hash, parseHash } from './hash.ts'
 
-/** A proof that a leaf is in a signed tree, complete in itself (C2SP tlog-proof). */
+/** A self-contained proof that a leaf is in a signed tree (C2SP tlog-proof). */
 export type ProofFile = {
-  /** What else the reader needs, such as the leaf; nothing vouches for it. */
+  /** Additional data for the reader, such as the leaf. The proof does not cover it. */
   extra: string | null
   index: number
-  /** From the leaf's sibling up to the root's child. */
+  /** Hashes from the leaf's sibling up to the root's child. */
   proof: Hash[]
   /** The note of the tree head. */
   head: string
 }
 
 const FIRST_LINE = 'c2sp.org/tlog-proof@v1'
-/** A tree of 2^53 leaves has no longer one. */
+/** Maximum hashes of a proof. A tree of 2^53 leaves needs fewer. */
 const MAX_HASHES = 63
 
 /**
- * The text of a `.tlog-proof` file:
+ * Formats a `.tlog-proof` file:
  *
  *     c2sp.org/tlog-proof@v1
  *     extra eyJzaGFyZCI6MH0=
@@ -33,7 +33,7 @@ export function formatProofFile({ extra, index, proof, head }: ProofFile): strin
   return `${lines.join('\n')}\n\n${head}`
 }
 
-/** Null where the text isn't such a file, to the letter. */
+/** Parses a `.tlog-proof` file. Returns null unless it has exactly that form. */
 export function parseProofFile(text: string): ProofFile | null {
   const end = text.indexOf('\n\n')
   if (end < 0) return null

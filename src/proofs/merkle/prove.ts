@@ -3,15 +3,17 @@ import { EMPTY_ROOT, type Hash, splitHashes } from './hash.ts'
 import { formatTilePath, type Tile, tileOf } from './tile.ts'
 import { consistencyRanges, inclusionRanges, joinSubtrees, type Range, subtreesOf } from './tree.ts'
 
-/** Reads the hashes of tiles, each `width` × 32 bytes, in the order asked for. */
+/** Reads the hashes of tiles: `width` × 32 bytes each, in the requested order. */
 export type ReadTiles = (tiles: Tile[]) => Promise<Uint8Array[]>
 
-/** The hashes that prove that a leaf is in the tree of `size` leaves; see `rootOfInclusion`. */
+/**
+ * Returns the hashes that prove that a leaf is in the tree of `size` leaves; see `rootOfInclusion`.
+ */
 export function proveInclusion(index: number, size: number, readTiles: ReadTiles): Promise<Hash[]> {
   return hashRanges(inclusionRanges(index, size), size, readTiles)
 }
 
-/** The hashes that prove that a tree begins with an older one of its own; see `isConsistent`. */
+/** Returns the hashes that prove that a tree begins with its older tree; see `isConsistent`. */
 export function proveConsistency(
   oldSize: number,
   size: number,
@@ -20,14 +22,14 @@ export function proveConsistency(
   return hashRanges(consistencyRanges(oldSize, size), size, readTiles)
 }
 
-/** The root of the tree of the first `size` leaves. */
+/** Returns the root of the tree of the first `size` leaves. */
 export async function readRoot(size: number, readTiles: ReadTiles): Promise<Hash> {
   if (size === 0) return EMPTY_ROOT
   const [root] = await hashRanges([{ from: 0, to: size }], size, readTiles)
   return root!
 }
 
-/** The hashes of the complete subtrees that make up the tree of `size` leaves, left to right. */
+/** Returns the roots of the complete subtrees of the tree of `size` leaves, left to right. */
 export async function readPeaks(size: number, readTiles: ReadTiles): Promise<Hash[]> {
   const peaks = subtreesOf({ from: 0, to: size }).map(({ height, number }) => ({
     from: number * 2 ** height,
@@ -36,7 +38,7 @@ export async function readPeaks(size: number, readTiles: ReadTiles): Promise<Has
   return hashRanges(peaks, size, readTiles)
 }
 
-/** The hash of each range, from the tiles that hold them; each tile is read once. */
+/** Returns the hash of each range. Reads each tile that holds them once. */
 async function hashRanges(ranges: Range[], size: number, readTiles: ReadTiles): Promise<Hash[]> {
   const parts = ranges.map((range) => subtreesOf(range).map((subtree) => tileOf(subtree, size)))
   const tiles = new Map<string, Tile>()

@@ -1,24 +1,24 @@
 import type { Subtree } from './tree.ts'
 
-/** Hashes of a full tile, and the height of the tree that stands on them. */
+/** The number of hashes in a full tile, and the height of the tree above them. */
 export const TILE_WIDTH = 256
 export const TILE_HEIGHT = 8
 
 /**
- * A tile as C2SP tlog-tiles has it: the `width` hashes from `number` × 256 on, of the complete
- * subtrees of 256^level leaves. 256 hashes are a full tile, fewer a partial one.
+ * A tile of C2SP tlog-tiles: `width` hashes of complete subtrees of 256^level leaves, starting at
+ * subtree `number` × 256. A full tile has 256 hashes, a partial one fewer.
  */
 export type Tile = { level: number; number: number; width: number }
 
-/** Where the hash of a subtree is made from: `count` hashes of a tile, from `offset` on. */
+/** The part of a tile from which the hash of a subtree follows: `count` hashes from `offset` on. */
 export type TilePart = { tile: Tile; offset: number; count: number }
 
-/** How many hashes a level has, in full tiles and a partial one, in a tree of `size` leaves. */
+/** Returns how many hashes a level has, in full and partial tiles, in a tree of `size` leaves. */
 export function levelWidth(level: number, size: number): number {
   return Math.floor(size / TILE_WIDTH ** level)
 }
 
-/** The tile that holds a subtree of a tree of `size` leaves, as wide as it is in that tree. */
+/** Returns the tile that holds a subtree, with the width it has in a tree of `size` leaves. */
 export function tileOf({ height, number }: Subtree, size: number): TilePart {
   const level = Math.floor(height / TILE_HEIGHT)
   const count = 2 ** (height % TILE_HEIGHT)
@@ -33,8 +33,8 @@ export function tileOf({ height, number }: Subtree, size: number): TilePart {
 }
 
 /**
- * A tile's path below the log's prefix, `tile/<L>/<N>[.p/<W>]`, or that of the entries of a tile of
- * level 0, `tile/entries/<N>[.p/<W>]`:
+ * Formats the path of a tile below the log's prefix, `tile/<L>/<N>[.p/<W>]`, or of the entries of a
+ * level-0 tile, `tile/entries/<N>[.p/<W>]`:
  *
  *     tile/0/x001/x234/067.p/112
  */
@@ -52,7 +52,7 @@ export function formatTilePath(
 const TILE_PATH =
   /^tile\/(entries|\d|[1-5]\d|6[0-3])\/((?:x\d{3}\/){0,5}\d{3})(?:\.p\/([1-9]\d{0,2}))?$/
 
-/** Reads such a path; null where it isn't the one way to write it. */
+/** Parses such a path. Returns null if it is not in canonical form. */
 export function parseTilePath(path: string): (Tile & { content: 'hashes' | 'entries' }) | null {
   const [, what, groups, partial] = TILE_PATH.exec(path) ?? []
   if (what === undefined || groups === undefined) return null

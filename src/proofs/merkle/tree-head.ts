@@ -2,19 +2,19 @@ import { formatHash, type Hash, parseHash } from './hash.ts'
 import type { SigningKey, VerifierKey } from './key.ts'
 import { openNote, signNote } from './note.ts'
 
-/** How large a log's tree is, and its root. C2SP calls the signed one a checkpoint. */
+/** The size and root of a log's tree. C2SP calls a signed tree head a checkpoint. */
 export type TreeHead = { origin: string; size: number; root: Hash }
 
-/** A tree head and the note that says so, which others can verify. */
+/** A tree head with its signed note, which others can verify. */
 export type SignedTreeHead = TreeHead & { note: string }
 
-/** What a note says as a tree head, or why it is none that can be relied on. */
+/** A verified tree head, or the reason why the note can't be relied on. */
 export type OpenedTreeHead =
   | ({ kind: 'signed' } & SignedTreeHead)
   | { kind: 'refused'; reason: string }
 
 /**
- * The text of a tree head, to be signed:
+ * Formats the text of a tree head that is signed:
  *
  *     stats.example.com/audit/log/0
  *     70000
@@ -24,7 +24,7 @@ export function formatTreeHead({ origin, size, root }: TreeHead): string {
   return `${origin}\n${size}\n${formatHash(root)}\n`
 }
 
-/** Null where the text isn't a tree head; lines after the third are no matter. */
+/** Parses the text of a tree head. Returns null if it is not one. Ignores lines after the third. */
 export function parseTreeHead(text: string): TreeHead | null {
   const [origin, size, root, ...rest] = text.split('\n')
   if (!origin || size === undefined || !/^(?:0|[1-9]\d{0,15})$/.test(size)) return null
@@ -34,13 +34,14 @@ export function parseTreeHead(text: string): TreeHead | null {
   return { origin, size: Number(size), root: hash }
 }
 
+/** Signs a tree head with each key. */
 export function signTreeHead(head: TreeHead, keys: readonly SigningKey[]): SignedTreeHead {
   return { ...head, note: signNote(formatTreeHead(head), keys) }
 }
 
 /**
- * Opens a signed tree head: one of the keys has signed it under the name of its origin. A key of
- * another name is another log's, or a witness's.
+ * Opens a signed tree head, which one of the keys must have signed under the name of its origin.
+ * Signatures by keys of other names belong to other logs or to witnesses, and don't count.
  */
 export function openTreeHead(note: string, keys: readonly VerifierKey[]): OpenedTreeHead {
   const origin = note.split('\n', 1)[0]!

@@ -1,14 +1,14 @@
 import { type Hash, hashNode } from './hash.ts'
 
-/** The leaves from `from` to the one before `to`. */
+/** The leaves from `from` (inclusive) to `to` (exclusive). */
 export type Range = { from: number; to: number }
 
-/** A complete subtree: the 2^height leaves from `number` × 2^height on. */
+/** A complete subtree: 2^height leaves, starting at leaf `number` × 2^height. */
 export type Subtree = { height: number; number: number }
 
 /**
- * The complete subtrees that make up a range, from left to right. The range is one of those that a
- * tree of RFC 6962 has: it begins at a multiple of the largest of them.
+ * Returns the complete subtrees that make up a range, left to right. The range must be one that
+ * occurs in a tree of RFC 6962: it starts at a multiple of its largest subtree.
  */
 export function subtreesOf({ from, to }: Range): Subtree[] {
   const subtrees: Subtree[] = []
@@ -25,12 +25,12 @@ export function subtreesOf({ from, to }: Range): Subtree[] {
   return subtrees
 }
 
-/** The Merkle tree hash of a range, from those of `subtreesOf` it. At least one. */
+/** Returns the Merkle tree hash of a range from the hashes of its `subtreesOf`, at least one. */
 export function joinSubtrees(hashes: readonly Hash[]): Hash {
   return hashes.reduceRight((right, left) => hashNode(left, right))
 }
 
-/** The largest power of two below `leaves`, which is where a tree of so many is split. */
+/** Returns where RFC 6962 splits a tree of `leaves`: at the largest power of two below. */
 function splitOf(leaves: number): number {
   let split = 1
   while (split * 2 < leaves) split *= 2
@@ -38,8 +38,8 @@ function splitOf(leaves: number): number {
 }
 
 /**
- * The ranges whose hashes prove that a leaf is in a tree, from its sibling up to the root's child
- * (RFC 6962, section 2.1.1). 0 <= index < size.
+ * Returns the ranges whose hashes prove that a leaf is in a tree, from its sibling up to the root's
+ * child (RFC 6962, section 2.1.1). Requires 0 <= index < size.
  */
 export function inclusionRanges(index: number, size: number): Range[] {
   const ranges: Range[] = []
@@ -58,14 +58,14 @@ export function inclusionRanges(index: number, size: number): Range[] {
 }
 
 /**
- * The ranges whose hashes prove that a tree of `size` begins with one of `oldSize` (RFC 6962,
- * section 2.1.2). 0 <= oldSize <= size; none where nothing has to be proved.
+ * Returns the ranges whose hashes prove that a tree of `size` begins with one of `oldSize` (RFC
+ * 6962, section 2.1.2). Requires 0 <= oldSize <= size. Empty if there is nothing to prove.
  */
 export function consistencyRanges(oldSize: number, size: number): Range[] {
   if (oldSize === 0 || oldSize === size) return []
   const ranges: Range[] = []
   let [from, to] = [0, size]
-  // False as soon as the old tree's root is not the hash of what is left.
+  // True as long as the old tree's root is the hash of what is left.
   let isOldTree = true
   while (oldSize !== to) {
     const middle = from + splitOf(to - from)

@@ -2,8 +2,8 @@ import { consistencyPath, inclusionPath, startsAtRoot } from './audit-path.ts'
 import { EMPTY_ROOT, equalHashes, type Hash, hashNode } from './hash.ts'
 
 /**
- * The root that an inclusion proof leads to from a leaf's hash (RFC 9162, section 2.1.3.2); null
- * where it can't be a proof for that leaf in a tree of that size.
+ * Returns the root to which an inclusion proof leads from a leaf's hash (RFC 9162, section
+ * 2.1.3.2), or null if it can't be a proof for that leaf in a tree of that size.
  */
 export function rootOfInclusion(
   index: number,
@@ -19,10 +19,11 @@ export function rootOfInclusion(
   )
 }
 
+/** The root of a tree, and its size. */
 export type SizedRoot = { size: number; root: Hash }
 
 /**
- * True where the proof shows that the newer tree begins with the older one (RFC 9162, section
+ * True if the proof shows that the newer tree begins with the older one (RFC 9162, section
  * 2.1.4.2).
  */
 export function isConsistent(older: SizedRoot, newer: SizedRoot, proof: readonly Hash[]): boolean {
