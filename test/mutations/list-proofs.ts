@@ -13,10 +13,10 @@ export const PROOF_MUTATIONS: readonly Mutation[] = [
   {
     name: 'head-shown-before-kept',
     file: 'src/proofs/transparency/heads.ts',
-    find: `    await keepHead(this.origin, shard, head.note)
+    find: `    await persistHead(this.origin, shard, head.note)
     Object.assign(tree, { head, ...grown })`,
     replace: `    Object.assign(tree, { head, ...grown })
-    await keepHead(this.origin, shard, head.note)`,
+    await persistHead(this.origin, shard, head.note)`,
     harm: 'After a crash the service signs a second history beside one that auditors have seen.',
     tests: ['test/proofs/transparency', 'test/http'],
   },

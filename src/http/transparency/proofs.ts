@@ -109,7 +109,7 @@ export async function answerReceipt(
   event: StoredEvent,
 ) {
   const { shard, position } = event
-  const head = await heads.covering(shard, position + 1, HEAD_MS)
+  const head = await heads.waitForHead(shard, position + 1, HEAD_MS)
   if (head === null) throw unavailable('not signed yet')
   const headers = {
     'content-type': 'text/plain; charset=utf-8',

@@ -4,16 +4,16 @@ import { equalHashes, type Hash, splitHashes } from '../merkle/hash.ts'
 import { TILE_HEIGHT, TILE_WIDTH } from '../merkle/tile.ts'
 import { readTiles } from './tiles.ts'
 
-/** A tree as this process knows it, and the hash of its last leaf; null where it isn't known. */
+/** A tree in memory and the hash of its last leaf, or null if that is unknown. */
 export type KnownTree = { frontier: Frontier; lastLeaf: Hash | null }
 
-/** Leaves of one step: 16,384 roots of tiles, some 10 ms of this thread. */
+/** Maximum leaves of one step: 16,384 roots of tiles, which take this thread about 10 ms. */
 const STEP_LEAVES = TILE_WIDTH * TILE_WIDTH * 64
 
 /**
- * A tree with the leaves that came since, up to `size` or a bounded step: whole tiles by their
- * roots, so that a leaf costs this thread next to nothing. Null where the tile of its last leaf has
- * another one now. Throws MissingTile.
+ * Returns the tree grown to `size`, or by one bounded step towards it. Adds whole tiles by their
+ * roots, so that a leaf costs this thread almost nothing. Returns null if the last leaf of the
+ * known tree has changed in its tile. Throws MissingTile.
  */
 export async function growTree(
   sql: Sql | Transaction,
@@ -49,7 +49,7 @@ export async function growTree(
   return { frontier, lastLeaf: last === null ? null : Buffer.from(last) }
 }
 
-/** Roots of the full tiles from `first` on, as far as `to` leaves fill them. */
+/** Reads the roots of the full tiles from `first` on that a tree of `to` leaves has. */
 async function readRoots(
   sql: Sql | Transaction,
   shard: number,

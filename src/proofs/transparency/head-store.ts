@@ -12,26 +12,26 @@ import { integrateEvents } from './integrate.ts'
 import { keysOfShard, type Origin, originOf, readPersistedHead } from './origin.ts'
 import { isMissingRoots, MissingTile, readTiles, readTreeSize } from './tiles.ts'
 
-/** The database is not the one of which the last tree head was signed. */
+/** The database does not hold the tree of the last signed tree head. */
 export class LogForked extends UserError {
   override name = 'LogForked'
 
   constructor(head: SignedTreeHead, found: string) {
     super(
-      `A tree head of ${head.size} events was signed as ${head.origin}, and ${found}. ` +
-        'Going on would make two histories out of one, which every auditor can prove. If the ' +
-        'database was restored from a backup, restore a newer one, or import a newer archive. ' +
-        'Where nothing newer is left, `tallybook key new-origin` ends that history: the log goes ' +
-        'on under a new name and cites the head that it can not continue.',
+      `A tree head of ${head.size} events was signed as ${head.origin}, but ${found}. ` +
+        'Continuing would sign a second history, which every auditor can prove. If the database ' +
+        'was restored from a backup, restore a newer one, or import a newer archive. If nothing ' +
+        'newer is left, end this history with `tallybook key new-origin`: the log goes on under ' +
+        'a new name and cites the head that it can not continue.',
     )
   }
 }
 
 /**
- * The tree head of a shard that was signed last, here or by the instance that has published one,
- * and the tree as of then with its last leaf, which is looked for in the tiles; null where none was
- * signed. Throws LogForked where the database doesn't hold that tree or its newest events,
- * UserError where the head in the data directory is not one of this origin.
+ * Returns the newest signed tree head of a shard, persisted here or published by another instance,
+ * with its tree and last leaf as read from the tiles. Returns null if none was signed. Throws
+ * LogForked if the database does not hold that tree or its newest events, and UserError if the head
+ * in the data directory is not one of this origin.
  */
 export async function openHeadStore(
   sql: Sql,
@@ -39,8 +39,9 @@ export async function openHeadStore(
   shard: number,
   published: SignedTreeHead | null,
 ): Promise<({ head: SignedTreeHead } & KnownTree) | null> {
-  const kept = await readPersisted(origin, shard)
-  const head = published !== null && published.size > (kept?.size ?? -1) ? published : kept
+  const persisted = await readPersisted(origin, shard)
+  const head =
+    published !== null && published.size > (persisted?.size ?? -1) ? published : persisted
   if (head === null) return null
   await integrateUpTo(sql, shard, head.size)
   const frontier = await findTree(sql, shard, head)
@@ -53,16 +54,19 @@ async function readPersisted(origin: Origin, shard: number): Promise<SignedTreeH
   if (note === null) return null
   const opened = openTreeHead(note, keysOfShard(origin, shard))
   if (opened.kind === 'refused' || opened.origin !== originOf(origin.name, shard)) {
-    const reason = opened.kind === 'refused' ? opened.reason : `it is of ${opened.origin}`
-    throw new UserError(`The tree head of shard ${shard} in ${origin.folder} is wrong: ${reason}.`)
+    const reason = opened.kind === 'refused' ? opened.reason : `it belongs to ${opened.origin}`
+    throw new UserError(
+      `The tree head of shard ${shard} in ${origin.folder} is invalid: ${reason}.`,
+    )
   }
   const { kind: _, ...head } = opened
   return head
 }
 
 /**
- * A database that lost its last second has lost leaves and roots with it, though not their events.
- * What is made again is compared with the head as what was there.
+ * Adds leaves until the tree has `size` of them. A database that lost its last second may have lost
+ * leaves and roots but not their events. Leaves made again are compared with the head like all
+ * others.
  */
 async function integrateUpTo(sql: Sql, shard: number, size: number): Promise<void> {
   for (;;) {
@@ -76,7 +80,7 @@ async function integrateUpTo(sql: Sql, shard: number, size: number): Promise<voi
 async function findTree(sql: Sql, shard: number, head: SignedTreeHead): Promise<Frontier> {
   const end = (await readHead(sql, shard)) + 1
   if (end < head.size) {
-    throw new LogForked(head, `the log of shard ${shard} has ${end} events`)
+    throw new LogForked(head, `the log of shard ${shard} has only ${end} events`)
   }
   try {
     const peaks = await readPeaks(head.size, (tiles) => readTiles(sql, shard, tiles))
@@ -86,13 +90,13 @@ async function findTree(sql: Sql, shard: number, head: SignedTreeHead): Promise<
     if (!(error instanceof MissingTile)) throw error
     throw new LogForked(head, `tiles of that tree are missing (${error.message})`)
   }
-  throw new LogForked(head, 'the tree of the same size in the database has another root')
+  throw new LogForked(head, 'the tree of that size in the database has a different root')
 }
 
 /**
- * Looks at the events of the newest tile of the head: those that a backup would have lost, and that
- * others would stand in place of by now. Of all events `verify` does. Gives the last leaf; null of
- * none.
+ * Checks the events of the head's newest tile against its leaves: a backup would have lost these,
+ * and others may have taken their place. `verify` checks all events. Returns the last leaf, or null
+ * if the tree is empty.
  */
 async function recheckLeaves(sql: Sql, shard: number, head: SignedTreeHead): Promise<Hash | null> {
   if (head.size === 0) return null

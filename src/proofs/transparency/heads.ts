@@ -7,53 +7,53 @@ import type { SigningKey } from '../merkle/key.ts'
 import { type SignedTreeHead, signTreeHead } from '../merkle/tree-head.ts'
 import { growTree, type KnownTree } from './grow.ts'
 import { openHeadStore } from './head-store.ts'
-import { keepHead, keysOfShard, type Origin, originOf } from './origin.ts'
+import { keysOfShard, type Origin, originOf, persistHead } from './origin.ts'
 import { publishHead, readPublished } from './published.ts'
 import { readTreeSizes } from './tiles.ts'
 
-/** The tiles are no longer those of the tree that was signed. */
-export class TreeChanged extends Error {
+/** The tiles no longer hold the tree that was signed. */
+export class TilesReplaced extends Error {
   override name = 'TreeChanged'
 
   constructor(shard: number, size: number) {
     super(
-      `the tiles of shard ${shard} no longer hold the tree of ${size} events that was signed: ` +
-        'the database was replaced or edited, and no tree head of this shard will be signed. ' +
-        'A restart says more.',
+      `the tiles of shard ${shard} no longer hold the signed tree of ${size} events: the ` +
+        'database was replaced or edited. No tree head of this shard will be signed until a ' +
+        'restart has checked the database.',
     )
   }
 }
 
-/** Another instance has signed a tree that the database doesn't hold. */
+/** Another instance has signed a tree that the database does not hold. */
 export class TreesDiverged extends Error {
   override name = 'TreesDiverged'
 
   constructor(shard: number, size: number) {
     super(
-      `another instance has signed a tree of ${size} events of shard ${shard}, and the tree here ` +
-        'is another one: the database was replaced or edited, and no tree head of this shard ' +
-        'will be signed here. A restart says more.',
+      `another instance has signed a tree of ${size} events of shard ${shard} that differs ` +
+        'from the tree here: the database was replaced or edited. No tree head of this shard ' +
+        'will be signed here until a restart has checked the database.',
     )
   }
 }
 
 /**
- * `refusal`: why nothing is signed any more. It stays so until a start has looked at the database:
- * one that came back as it was, or has grown since, is no reason to trust it.
+ * `refusal`: why nothing is signed any more, until a restart has checked the database. A database
+ * that came back as it was, or has grown since, is not trusted without that check.
  */
 type Tree = KnownTree & {
   head: SignedTreeHead
   keys: SigningKey[]
-  refusal: TreeChanged | TreesDiverged | null
+  refusal: TilesReplaced | TreesDiverged | null
 }
 
 /**
- * The signed tree head of each shard. A newer one is made of the older tree and the leaves that
- * came since, so that it is consistent with it whatever happened to the database; it is on disk
- * before anybody sees it. A process that was killed in between has signed one that nobody saw.
+ * The signed tree head of each shard. A newer head is made from the older tree and the leaves added
+ * since, so it is consistent with the older one whatever happened to the database. It is on disk
+ * before it is served. A process killed in between has signed a head that no one saw.
  *
- * Of several instances with the same keys one signs a shard's heads and publishes them in the
- * database, and the others adopt them: once they have made the same tree of their own older one.
+ * If several instances have the same keys, one signs a shard's heads and publishes them in the
+ * database. The others adopt a head once they have grown their own older tree to the same tree.
  */
 export class TreeHeads {
   readonly #waitList = new WaitList<{ shard: number; size: number }>()
@@ -65,19 +65,19 @@ export class TreeHeads {
   ) {}
 
   /**
-   * Opens the trees where they were left; a shard that has no head yet gets that of an empty tree.
-   * Throws LogForked or UserError (kept-head.ts).
+   * Opens the trees of the persisted or published heads. A shard without a head gets one of an
+   * empty tree. Throws LogForked or UserError (head-store.ts).
    */
   static async open(sql: Sql, shards: number, origin: Origin): Promise<TreeHeads> {
     const trees: Tree[] = []
     const published = await readPublished(sql, origin)
     for (let shard = 0; shard < shards; shard++) {
       const keys = keysOfShard(origin, shard)
-      const kept = await openHeadStore(sql, origin, shard, published.get(shard) ?? null)
-      const { frontier, lastLeaf } = kept ?? { frontier: new Frontier(), lastLeaf: null }
+      const persisted = await openHeadStore(sql, origin, shard, published.get(shard) ?? null)
+      const { frontier, lastLeaf } = persisted ?? { frontier: new Frontier(), lastLeaf: null }
       const head = signHead(originOf(origin.name, shard), frontier, keys)
-      // Signed anew: a key may have come or gone since.
-      await keepFirst(origin, shard, head.note)
+      // Signed again: a key may have been added or removed since.
+      await persistFirst(origin, shard, head.note)
       trees.push({ head, frontier, lastLeaf, keys, refusal: null })
     }
     return new TreeHeads(sql, origin, trees)
@@ -88,25 +88,26 @@ export class TreeHeads {
     return this.trees[shard]!.keys
   }
 
-  /** Leaves that the newest heads cover, by shard. */
+  /** The sizes of the newest heads, by shard. */
   get sizes(): number[] {
     return this.trees.map(({ head }) => head.size)
   }
 
-  /** True where somebody waits for a newer head. */
+  /** True if a caller waits for a newer head. */
   get isAwaited(): boolean {
     return this.#waitList.size > 0
   }
 
+  /** The newest head of a shard. */
   newest(shard: number): SignedTreeHead {
     return this.trees[shard]!.head
   }
 
   /**
-   * Adopts the heads that others have published, and signs a newer one of each shard that has grown
-   * and `signs`, in one bounded step a shard; says whether more is left. Gives what went wrong by
-   * shard: TreeChanged, TreesDiverged, a full disk, the database unavailable. Such a shard keeps
-   * the head it has.
+   * Adopts the heads that other instances have published, and signs a newer head of each shard that
+   * has grown and `signs`, in one bounded step a shard. `more` is true if leaves are left. `failed`
+   * has the error of each failed shard: TilesReplaced, TreesDiverged, a full disk, or an
+   * unavailable database. Such a shard keeps its previous head.
    */
   async signGrown(
     signs: (shard: number) => boolean = () => true,
@@ -136,11 +137,14 @@ export class TreeHeads {
   async #sign(shard: number, tree: Tree, size: number): Promise<void> {
     const grown = await this.#grow(shard, tree, tree, size)
     const head = signHead(tree.head.origin, grown.frontier, tree.keys)
-    await keepHead(this.origin, shard, head.note)
+    await persistHead(this.origin, shard, head.note)
     Object.assign(tree, { head, ...grown })
   }
 
-  /** Shows a head that another instance has signed, once the tree of it is this one's, grown. */
+  /**
+   * Serves a head that another instance has signed, once this instance's tree has grown to the same
+   * tree.
+   */
   async #adopt(shard: number, tree: Tree, head: SignedTreeHead): Promise<void> {
     let grown: KnownTree = tree
     while (grown.frontier.size < head.size) {
@@ -150,34 +154,34 @@ export class TreeHeads {
       tree.refusal = new TreesDiverged(shard, head.size)
       throw tree.refusal
     }
-    await keepHead(this.origin, shard, head.note)
+    await persistHead(this.origin, shard, head.note)
     Object.assign(tree, { head, frontier: grown.frontier, lastLeaf: grown.lastLeaf })
   }
 
-  /** `known`, which is the tree or was made of it, a step further towards `size`. */
+  /** Returns `known`, which is the tree or grew from it, grown by a step towards `size`. */
   async #grow(shard: number, tree: Tree, known: KnownTree, size: number): Promise<KnownTree> {
     if (tree.refusal !== null) throw tree.refusal
-    // In one snapshot: a tree is never made of two databases, one of which took the other's place.
+    // In one snapshot: a tree must not be made of two databases, one of which replaced the other.
     const grown =
       size < known.frontier.size
         ? null
         : await inSnapshot(this.sql, (transaction) => growTree(transaction, shard, known, size))
     if (grown !== null) return grown
-    tree.refusal = new TreeChanged(shard, tree.frontier.size)
+    tree.refusal = new TilesReplaced(shard, tree.frontier.size)
     throw tree.refusal
   }
 
-  /** The newest head as soon as it covers so many leaves; null where it doesn't in `ms`. */
-  async covering(shard: number, size: number, ms: number): Promise<SignedTreeHead | null> {
+  /** Waits until a shard's newest head covers `size` leaves and returns it, or null after `ms`. */
+  async waitForHead(shard: number, size: number, ms: number): Promise<SignedTreeHead | null> {
     if (this.newest(shard).size < size) await this.#waitList.wait({ shard, size }, ms)
     const head = this.newest(shard)
     return head.size >= size ? head : null
   }
 }
 
-async function keepFirst(origin: Origin, shard: number, note: string): Promise<void> {
+async function persistFirst(origin: Origin, shard: number, note: string): Promise<void> {
   try {
-    await keepHead(origin, shard, note)
+    await persistHead(origin, shard, note)
   } catch (error) {
     const { message } = error as Error
     throw new UserError(`The tree head of shard ${shard} can't be written: ${message}`)

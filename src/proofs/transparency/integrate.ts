@@ -1,12 +1,12 @@
 import type { Sql } from '../../platform/postgres/pool.ts'
 import { treeSizeOf } from './tiles.ts'
 
-/** Events of one statement: some 10 ms of the database's time. */
+/** Maximum events of one statement: about 10 ms of the database's time. */
 export const STEP_EVENTS = 2_000
 
 /**
- * Adds leaf hashes to a shard's tiles, and what follows from them to the levels above, in one
- * bounded step; gives how many leaves.
+ * Adds leaf hashes to a shard's tiles, and the roots that follow to the levels above, in one
+ * bounded step. Returns the number of leaves added.
  */
 export async function integrateEvents(
   sql: Sql,
@@ -18,7 +18,7 @@ export async function integrateEvents(
   return row!.added
 }
 
-/** The shards whose log has events without a leaf. */
+/** Returns the shards whose log has events without a leaf. */
 export async function readBehind(sql: Sql): Promise<Set<number>> {
   const rows = await sql<{ shard: number }[]>`
     select s.shard

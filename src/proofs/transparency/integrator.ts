@@ -6,43 +6,45 @@ import type { TreeHeads } from './heads.ts'
 import { integrateEvents, readBehind, STEP_EVENTS } from './integrate.ts'
 import { isMissingRoots } from './tiles.ts'
 
-/** Milliseconds between two looks at a log that is far ahead. */
-const BEHIND_REST_MS = 20
+/** Delay (ms) between two steps while the log is far ahead. */
+const BEHIND_DELAY_MS = 20
 
 /**
- * Beside appends a step that took t is followed by a rest of so many t: 3 % of a core, which are
- * some 6,000 events a second. What comes faster is put off, and the more there is, the shorter the
- * rests; at this many events there is none. Without it an ingest of 36,000 flushes a second lost
- * 16 %.
+ * While this process appends, a step that took t ms is followed by an idle delay of `idleMs` × t.
+ * That is 3 % of a core, or about 6,000 events a second. Faster appends build up a backlog, and the
+ * delay shrinks with it to none at `events`. Without the delay, an ingest of 36,000 flushes a
+ * second lost 16 %.
  */
 const PACE = { idleMs: 30, events: 600_000 }
 
-/** Whether there is more to do at once. */
+/** `behind` if there is more to do at once. */
 type State = 'idle' | 'behind'
 
 /**
- * Keeps the tiles of all shards up with the log, a second behind it, and signs the trees that have
- * grown. Of several instances one does it for each shard, and the others adopt what it has signed.
- * What a killed one left, the next look adds; so it also takes in what was appended before there
- * were tiles, or levels of them.
+ * Keeps the tiles of all shards about a second behind the log, and signs the trees that have grown.
+ * Of several instances, the owner of a shard does so, and the others adopt the heads it signed. A
+ * step adds whatever has no leaf yet, so the next one completes what a killed process left, and
+ * includes events that were appended before tiles, or their upper levels, existed.
  */
 export class Integrator {
   #stopped = false
   #running: Promise<void> | null = null
   #wake: () => void = () => {}
-  /** Shards whose last step failed: a log with a gap fails until somebody mends it. */
+  /** Shards whose last step failed. A log with a gap fails until an operator repairs it. */
   readonly #failing = new Set<number>()
   readonly #unsigned = new Set<number>()
-  /** Shards whose levels have caught up once: from then on each step keeps them up. */
+  /** Shards whose upper levels have caught up once. From then on each step keeps them up. */
   readonly #whole = new Set<number>()
-  /** Shards that were looked at since the last signing, and are to be signed. */
-  readonly #mine = new Set<number>()
-  /** Of each shard how large its newest head was when it was looked at last, and since when. */
+  /** Shards handled since the last signing, to be signed next. */
+  readonly #toSign = new Set<number>()
+  /**
+   * For each shard, the size of its newest head at the last check, and since when it has that size.
+   */
   readonly #seen: { size: number; since: number }[]
   #signedAt = Number.NEGATIVE_INFINITY
-  /** Events that this process has appended since the last step, and those put off so far. */
-  #appended = 0
-  #putOff = 0
+  /** Events that this process has appended since the last step, and the backlog of its appends. */
+  #appendedEvents = 0
+  #backlog = 0
 
   constructor(
     private readonly sql: Sql,
@@ -50,22 +52,24 @@ export class Integrator {
     private readonly heads: TreeHeads,
     private readonly intervals: Intervals['transparency'],
     private readonly logger: Logger,
-    /** Whether this instance is the one that does it for a shard. */
+    /** True if this instance owns the shard. */
     private readonly owns: (shard: number) => boolean = () => true,
   ) {
     const since = performance.now()
     this.#seen = Array.from({ length: shards }, () => ({ size: 0, since }))
   }
 
-  /** Tells that this process has appended so many events. */
+  /** Reports that this process has appended so many events. */
   noticeAppend(events: number): void {
-    this.#appended += events
+    this.#appendedEvents += events
   }
 
+  /** Starts integrating and signing. */
   start(): void {
     this.#running ??= this.#run()
   }
 
+  /** Stops after the step in progress, and waits for it. */
   async stop(): Promise<void> {
     this.#stopped = true
     this.#wake()
@@ -76,38 +80,39 @@ export class Integrator {
     while (!this.#stopped) {
       const started = performance.now()
       const integrated = await this.#integrateAll()
-      const restMs = this.#restAfter(integrated, performance.now() - started)
+      const delayMs = this.#delayAfter(integrated, performance.now() - started)
       const signed = await this.#signGrown()
-      await this.#restFor(Math.min(restMs, this.#restIn(signed)))
+      await this.#sleep(Math.min(delayMs, this.#delayFor(signed)))
     }
   }
 
-  #restIn(state: State): number {
-    return state === 'idle' ? this.intervals.pollIntervalMs : BEHIND_REST_MS
+  #delayFor(state: State): number {
+    return state === 'idle' ? this.intervals.pollIntervalMs : BEHIND_DELAY_MS
   }
 
-  #restAfter(integrated: State, tookMs: number): number {
-    const appended = this.#appended
-    this.#appended = 0
-    if (integrated === 'idle') this.#putOff = 0
-    else this.#putOff = Math.max(0, this.#putOff + appended - STEP_EVENTS * this.shards)
+  #delayAfter(integrated: State, tookMs: number): number {
+    const appended = this.#appendedEvents
+    this.#appendedEvents = 0
+    if (integrated === 'idle') this.#backlog = 0
+    else this.#backlog = Math.max(0, this.#backlog + appended - STEP_EVENTS * this.shards)
     if (integrated === 'idle' || appended === 0 || this.heads.isAwaited) {
-      return this.#restIn(integrated)
+      return this.#delayFor(integrated)
     }
-    const idleMs = PACE.idleMs * (1 - this.#putOff / PACE.events)
-    return Math.min(Math.max(tookMs * idleMs, BEHIND_REST_MS), this.intervals.pollIntervalMs)
+    const idleMs = PACE.idleMs * (1 - this.#backlog / PACE.events)
+    return Math.min(Math.max(tookMs * idleMs, BEHIND_DELAY_MS), this.intervals.pollIntervalMs)
   }
 
   /**
-   * One step of each shard that is this one's and has something to add; says whether there may be
-   * more to do at once. One statement looks at all of them: most of many shards rest.
+   * Runs one step of each shard that this instance handles and that has something to add. One
+   * statement checks all shards, most of which are usually idle. Returns `behind` if there may be
+   * more to do at once.
    */
   async #integrateAll(): Promise<State> {
     const behind = await this.#readBehind()
     let hasMore = false
     for (let shard = 0; shard < this.shards && !this.#stopped; shard++) {
-      if (!this.#isMine(shard)) continue
-      this.#mine.add(shard)
+      if (!this.#handles(shard)) continue
+      this.#toSign.add(shard)
       const isDone = this.#whole.has(shard) && !behind.has(shard)
       if (isDone) this.#failing.delete(shard)
       else if (await this.#integrate(shard)) hasMore = true
@@ -115,35 +120,38 @@ export class Integrator {
     return hasMore ? 'behind' : 'idle'
   }
 
-  /** None where that can't be told now. */
+  /** Returns the shards that are behind; none if the database can't be read. */
   async #readBehind(): Promise<ReadonlySet<number>> {
     try {
       return await readBehind(this.sql)
     } catch (error) {
-      if (!isUnavailable(error)) this.logger.error({ err: error }, 'transparency: log not read')
+      if (!isUnavailable(error)) this.logger.error({ err: error }, 'transparency: cannot read log')
       return new Set()
     }
   }
 
-  /** True where this instance tends the shard, or the one that does hasn't signed for long. */
-  #isMine(shard: number): boolean {
+  /** True if this instance owns the shard, or if the owner has not signed for `helpAfterMs`. */
+  #handles(shard: number): boolean {
     const { size } = this.heads.newest(shard)
     const now = performance.now()
-    const isStill = size === this.#seen[shard]!.size
-    const stillMs = now - this.#seen[shard]!.since
-    const isMine = this.owns(shard) || (isStill && stillMs >= this.intervals.helpAfterMs)
-    if (isMine || !isStill) this.#seen[shard] = { size, since: now }
-    return isMine
+    const isUnchanged = size === this.#seen[shard]!.size
+    const unchangedMs = now - this.#seen[shard]!.since
+    const handles = this.owns(shard) || (isUnchanged && unchangedMs >= this.intervals.helpAfterMs)
+    if (handles || !isUnchanged) this.#seen[shard] = { size, since: now }
+    return handles
   }
 
-  /** Signs what has grown, once a second at most; says whether there is more to do at once. */
+  /**
+   * Signs the trees that have grown, at most once per poll interval. Returns `behind` if there is
+   * more to do at once.
+   */
   async #signGrown(): Promise<State> {
     const agoMs = performance.now() - this.#signedAt
     if (this.#stopped || agoMs < this.intervals.pollIntervalMs * 0.9) return 'idle'
     this.#signedAt = performance.now()
     try {
-      const signs = new Set([...this.#mine].filter((shard) => !this.#isCatchingUp(shard)))
-      this.#mine.clear()
+      const signs = new Set([...this.#toSign].filter((shard) => !this.#isCatchingUp(shard)))
+      this.#toSign.clear()
       const { more, failed } = await this.heads.signGrown((shard) => signs.has(shard))
       for (const [shard, error] of failed) this.#report(this.#unsigned, shard, error, 'not signed')
       for (const shard of this.#unsigned) if (!failed.has(shard)) this.#unsigned.delete(shard)
@@ -154,7 +162,7 @@ export class Integrator {
     }
   }
 
-  /** Whether there is more to do at once; not where it failed, which is said once in a row. */
+  /** Runs one step. Returns true if there is more to do at once, and false if the step failed. */
   async #integrate(shard: number): Promise<boolean> {
     try {
       const added = await integrateEvents(this.sql, shard)
@@ -168,12 +176,15 @@ export class Integrator {
     }
   }
 
-  /** While levels are missing, nothing is signed: nobody could prove anything by such a head. */
+  /**
+   * True while upper levels are still being filled. Such a tree is not signed: no proof could be
+   * made for its head.
+   */
   #isCatchingUp(shard: number): boolean {
     return !this.#whole.has(shard) && !this.#failing.has(shard)
   }
 
-  /** Says once in a row what failed. */
+  /** Logs the first of consecutive failures of a shard. */
   #report(failing: Set<number>, shard: number, error: unknown, what: string): void {
     if (!failing.has(shard) && !isUnavailable(error)) {
       this.logger.error({ shard, err: error }, `transparency: ${what}`)
@@ -181,7 +192,7 @@ export class Integrator {
     failing.add(shard)
   }
 
-  async #restFor(ms: number): Promise<void> {
+  async #sleep(ms: number): Promise<void> {
     if (this.#stopped) return
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, ms)

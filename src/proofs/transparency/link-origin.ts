@@ -3,8 +3,9 @@ import type { Sql } from '../../platform/postgres/pool.ts'
 import { type Origin, originOf, readPrevious } from './origin.ts'
 
 /**
- * Says in each shard of which origin this one has come, where it has: the last tree head that was
- * signed there, be it of events that this log holds or lost. Said once, however often it is called.
+ * Appends to each shard that had an earlier origin an event with the last tree head signed there,
+ * whether this log still holds its events or lost them. Each head is linked once, however often
+ * this is called.
  */
 export async function linkPreviousOrigin(sql: Sql, shards: number, origin: Origin): Promise<void> {
   for (let shard = 0; shard < shards; shard++) {

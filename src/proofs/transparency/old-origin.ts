@@ -6,8 +6,8 @@ import { UserError } from '../../platform/user-error.ts'
 import { type Origin, readPrevious, readSigner } from './origin.ts'
 
 /**
- * Refuses to sign a log that was dealt to another number of shards under the name that it had
- * before: its trees can't continue those that auditors have. Asked before anything is signed.
+ * Refuses to sign a resharded log under the name that it had before: its trees can't continue the
+ * ones that auditors have. Must be called before anything is signed. Throws UserError.
  */
 export async function refuseReshardedOrigin(sql: Sql, origin: Origin): Promise<void> {
   const linked = namesOf(await readLinkedHeads(sql))
@@ -17,19 +17,19 @@ export async function refuseReshardedOrigin(sql: Sql, origin: Origin): Promise<v
 }
 
 /**
- * The same before an archive is dealt, whose tree heads are `heads`: of the data directory that
- * will sign the new log, and of the name that is wanted for it.
+ * The same check before an archive with the tree heads `heads` is resharded. Checks the origin of
+ * the data directory that will sign the new log, and the name requested for it.
  */
 export async function refuseOldOrigin(
   dataDir: string,
-  wanted: string | null,
+  requested: string | null,
   heads: readonly string[],
 ): Promise<void> {
   const origin = await readSigner(dataDir)
   const previous = origin === null ? null : await readPrevious(origin, 0)
   const names = namesOf(previous === null ? [] : [previous])
   if (origin !== null) names.push(origin.name)
-  if (wanted !== null) names.push(wanted)
+  if (requested !== null) names.push(requested)
   refuseNames(names, namesOf(heads))
 }
 
@@ -37,14 +37,14 @@ function refuseNames(names: readonly string[], linked: readonly string[]): void 
   const name = names.find((one) => linked.includes(one))
   if (name === undefined) return
   throw new UserError(
-    `A log that is dealt from one that was signed as ${name} can't continue its trees, and needs ` +
-      'a name of its own: another TALLYBOOK_DATA_DIR, without the old folder `transparency` in ' +
-      'it, and a new name where TALLYBOOK_LOG_ORIGIN gives one (`tallybook key new-origin` where ' +
-      'the data directory is new and has got the old name).',
+    `A resharded log can't continue the trees signed as ${name}, and needs a name of its own. ` +
+      'Use another TALLYBOOK_DATA_DIR, without the old folder `transparency` in it, and a new ' +
+      'name if TALLYBOOK_LOG_ORIGIN is set. If the data directory is new but already has the ' +
+      'old name, run `tallybook key new-origin`.',
   )
 }
 
-/** The tree heads that shard 0 cites, among them that of the old shard 0. */
+/** Reads the tree heads that shard 0 links, which include that of the old shard 0. */
 async function readLinkedHeads(sql: Sql): Promise<string[]> {
   const [row] = await sql<{ type: string; version: number; payload: string }[]>`
     select e.type, e.version, e.payload::text as payload
@@ -62,7 +62,7 @@ async function readLinkedHeads(sql: Sql): Promise<string[]> {
   }
 }
 
-/** The names of logs, from notes whose first line is `<name>/audit/log/<shard>`. */
+/** Returns the distinct names of logs in notes, whose first line is `<name>/audit/log/<shard>`. */
 function namesOf(notes: readonly string[]): string[] {
   const names = notes.map((note) => /^(.+)\/audit\/log\/\d+\n/.exec(note)?.[1])
   return [...new Set(names.filter((name) => name !== undefined))]

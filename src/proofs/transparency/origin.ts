@@ -13,38 +13,38 @@ import {
 import { openTreeHead } from '../merkle/tree-head.ts'
 
 /**
- * Under which name the trees are signed, and with what. In the data directory, and never in the
- * database, so that who can change the log can't sign it:
+ * The name and the keys that sign the trees. They are stored in the data directory and never in the
+ * database, so that write access to the log does not suffice to sign it:
  *
  *     transparency/origin                   the name, `stats.example.com`
  *     transparency/stats.example.com/keys   signing keys, a line each, the newest first (mode 0600)
- *     transparency/stats.example.com/heads/0      the tree head of shard 0 that was signed last
- *     transparency/stats.example.com/previous/0   the last one of the origin before, if there was
+ *     transparency/stats.example.com/heads/0      the last signed tree head of shard 0
+ *     transparency/stats.example.com/previous/0   the last one of the previous origin, if any
  */
 export type Origin = { name: string; folder: string; keys: SigningKey[] }
 
 /**
- * The origin of a data directory; made on the first start, under the wanted name or one of its own.
- * Throws UserError where it has another name than is wanted, or its keys can't be read.
+ * Opens the origin of a data directory. The first start makes it, under the requested name or a
+ * random one. Throws UserError if it has another name than requested, or if its keys can't be read.
  */
 export async function openOrigin(
   dataDir: string,
-  wanted: string | null,
+  requested: string | null,
 ): Promise<{ origin: Origin; made: boolean }> {
   const name = await readName(dataDir)
-  const made = name === null && (await makeOrigin(dataDir, wanted ?? randomName()))
+  const made = name === null && (await makeOrigin(dataDir, requested ?? randomName()))
   const origin = await readOrigin(dataDir)
-  if (wanted === null || wanted === origin.name) return { origin, made }
+  if (requested === null || requested === origin.name) return { origin, made }
   throw new UserError(
-    `TALLYBOOK_LOG_ORIGIN is ${wanted}, and the log has been signed as ${origin.name}. ` +
-      'Auditors know it by that name: unset the variable, or make a new origin on purpose with ' +
-      `\`tallybook key new-origin ${wanted}\`.`,
+    `TALLYBOOK_LOG_ORIGIN is ${requested}, but the log has been signed as ${origin.name}. ` +
+      'Auditors know it by that name: unset the variable, or start a new origin on purpose with ' +
+      `\`tallybook key new-origin ${requested}\`.`,
   )
 }
 
 /**
- * The verifier keys and the last tree heads of a data directory, for who carries them away with the
- * log; null where it has no origin.
+ * Reads the verifier keys and the last tree heads of a data directory, for export with the log.
+ * Returns null if it has no origin.
  */
 export async function readSignedHeads(
   dataDir: string,
@@ -62,12 +62,15 @@ export async function readSignedHeads(
   return { keys, heads }
 }
 
-/** The origin of a data directory; throws UserError where there is none, or its keys are bad. */
+/**
+ * Reads the origin of a data directory. Throws UserError if there is none or its keys are invalid.
+ */
 export async function readOrigin(dataDir: string): Promise<Origin> {
   const name = await readName(dataDir)
   if (name === null) {
     throw new UserError(
-      `There is no key of a transparency log in ${dataDir}: has the service been started there?`,
+      `There is no transparency log key in ${dataDir}. Start the service once with that ` +
+        'TALLYBOOK_DATA_DIR, or set the one it uses.',
     )
   }
   const folder = folderOf(dataDir, name)
@@ -80,32 +83,32 @@ export async function readOrigin(dataDir: string): Promise<Origin> {
     .filter((line) => line.trim() !== '')
     .map(parseSigningKey)
   if (keys.length === 0 || keys.some((key) => key?.name !== name)) {
-    throw new UserError(`${path} holds something else than signing keys of ${name}.`)
+    throw new UserError(`${path} contains something other than signing keys of ${name}.`)
   }
   return { name, folder, keys: keys as SigningKey[] }
 }
 
-/** As `readOrigin`; null where the data directory has none. */
+/** Like `readOrigin`, but returns null if the data directory has no origin. */
 export async function readSigner(dataDir: string): Promise<Origin | null> {
   return (await readName(dataDir)) === null ? null : readOrigin(dataDir)
 }
 
-/** What a shard's tree is called, and the name of the keys that sign it. */
+/** The name of a shard's tree, which is also the name of the keys that sign it. */
 export const originOf = (name: string, shard: number) => `${name}/audit/log/${shard}`
 
-/** The keys that sign a shard's tree: the origin's, under the shard's name. */
+/** Returns the keys that sign a shard's tree: the origin's keys, under the shard's name. */
 export function keysOfShard({ name, keys }: Origin, shard: number): SigningKey[] {
   return keys.map(({ seed }) => makeSigningKey(originOf(name, shard), seed))
 }
 
-/** Puts a new key before those there are: from the next start on all of them sign. */
+/** Adds a new key before the existing ones. From the next start on, all of them sign. */
 export async function rotateKey(origin: Origin): Promise<void> {
   await writeKeys(origin.folder, [makeSigningKey(origin.name), ...origin.keys])
 }
 
 /**
- * Leaves the newest key only; gives how many were taken away. Throws UserError where the newest
- * hasn't signed yet: auditors, and the next start, could not tell that it follows the others.
+ * Removes all keys but the newest and returns how many. Throws UserError if the newest has not
+ * signed yet: neither auditors nor the next start could link it to the others.
  */
 export async function retireKeys(origin: Origin, shards: number): Promise<number> {
   const [newest, ...older] = origin.keys
@@ -120,9 +123,9 @@ export async function retireKeys(origin: Origin, shards: number): Promise<number
 }
 
 /**
- * Ends an origin and begins another, which will cite `heads` (notes, by shard), with a key of its
- * own. What the old one has stays in its folder. Killed before its last step: nothing has changed.
- * Throws UserError where there was an origin of that name.
+ * Ends an origin and starts another with a new key, which will link `heads` (notes, by shard). The
+ * files of the old origin stay in its folder. If killed before the last step, nothing has changed.
+ * Throws UserError if there was an origin of that name.
  */
 export async function startOrigin(
   dataDir: string,
@@ -131,36 +134,36 @@ export async function startOrigin(
 ): Promise<void> {
   const folder = folderOf(dataDir, name)
   if (!(await createFile(keysOf(folder), formatKeys([makeSigningKey(name)])))) {
-    throw new UserError(`There was an origin ${name} already: choose another name.`)
+    throw new UserError(`There already was an origin ${name}: choose another name.`)
   }
   for (const [shard, note] of heads) await replaceFile(previousOf(folder, shard), note)
   await replaceFile(nameOf(dataDir), `${name}\n`)
 }
 
-/** The last tree head of the origin before, as a note; null where the shard has none. */
+/** Reads the last tree head (note) of the previous origin, or null if the shard has none. */
 export function readPrevious({ folder }: Origin, shard: number): Promise<string | null> {
-  return readIfThere(previousOf(folder, shard))
+  return readIfExists(previousOf(folder, shard))
 }
 
-/** The tree head that was signed last, as a note; null where none was. */
+/** Reads the last signed tree head (note), or null if none was signed. */
 export function readPersistedHead({ folder }: Origin, shard: number): Promise<string | null> {
-  return readIfThere(headOf(folder, shard))
+  return readIfExists(headOf(folder, shard))
 }
 
-/** Keeps a tree head, on disk when it returns: only then may anybody see it. */
-export function keepHead({ folder }: Origin, shard: number, note: string): Promise<void> {
+/** Persists a tree head. It is on disk when this resolves, and must not be served before. */
+export function persistHead({ folder }: Origin, shard: number, note: string): Promise<void> {
   return replaceFile(headOf(folder, shard), note)
 }
 
-/** False where another process has made one meanwhile. */
+/** Makes an origin. Returns false if another process made one first. */
 async function makeOrigin(dataDir: string, name: string): Promise<boolean> {
   try {
     await createFile(keysOf(folderOf(dataDir, name)), formatKeys([makeSigningKey(name)]))
     return await createFile(nameOf(dataDir), `${name}\n`)
   } catch (error) {
     throw new UserError(
-      `The key of the transparency log can't be written to ${dataDir}, which TALLYBOOK_DATA_DIR ` +
-        `names: ${(error as Error).message}`,
+      `The key of the transparency log can't be written to TALLYBOOK_DATA_DIR (${dataDir}): ` +
+        (error as Error).message,
     )
   }
 }
@@ -180,11 +183,11 @@ const writeKeys = (folder: string, keys: SigningKey[]) =>
   replaceFile(keysOf(folder), formatKeys(keys))
 
 async function readName(dataDir: string): Promise<string | null> {
-  const text = await readIfThere(nameOf(dataDir))
+  const text = await readIfExists(nameOf(dataDir))
   return text === null ? null : text.trim()
 }
 
-async function readIfThere(path: string): Promise<string | null> {
+async function readIfExists(path: string): Promise<string | null> {
   try {
     return await readFile(path, 'utf8')
   } catch (error) {

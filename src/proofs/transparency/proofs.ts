@@ -7,7 +7,10 @@ import { proveConsistency, proveInclusion } from '../merkle/prove.ts'
 import type { SignedTreeHead } from '../merkle/tree-head.ts'
 import { readTiles } from './tiles.ts'
 
-/** That a leaf of a shard is in its tree of `size` leaves. Throws MissingTile above the tiles. */
+/**
+ * Proves that a leaf of a shard is in its tree of `size` leaves. Throws MissingTile if the tiles do
+ * not go that far.
+ */
 export function readInclusionProof(
   sql: Sql,
   shard: number,
@@ -17,7 +20,10 @@ export function readInclusionProof(
   return proveInclusion(position, size, (tiles) => readTiles(sql, shard, tiles))
 }
 
-/** That a shard's tree of `to` leaves begins with that of `from`. Throws MissingTile. */
+/**
+ * Proves that a shard's tree of `to` leaves begins with its tree of `from` leaves. Throws
+ * MissingTile.
+ */
 export function readConsistencyProof(
   sql: Sql,
   shard: number,
@@ -28,8 +34,8 @@ export function readConsistencyProof(
 }
 
 /**
- * The receipt of an event: a `.tlog-proof` file with the event itself (as a line, see
- * docs/audit.md) in `extra`, so that who keeps it needs nothing else to show what was recorded.
+ * Makes the receipt of an event: a `.tlog-proof` file with the event itself in `extra` (as a line,
+ * see docs/audit.md). Its owner needs nothing else to show what was recorded.
  */
 export async function makeReceipt(
   sql: Sql,

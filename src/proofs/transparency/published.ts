@@ -3,8 +3,8 @@ import { openTreeHead, type SignedTreeHead } from '../merkle/tree-head.ts'
 import { keysOfShard, type Origin, originOf } from './origin.ts'
 
 /**
- * Hands a tree head to the other instances. An older one takes the place of none: whoever froze
- * between signing and this would hand out what the others have passed.
+ * Publishes a tree head to the other instances. An older head replaces none: an instance that froze
+ * between signing and publishing would take back what the others have passed.
  */
 export async function publishHead(
   sql: Sql,
@@ -20,9 +20,10 @@ export async function publishHead(
 }
 
 /**
- * The tree heads that instances of this origin have published, by shard. Whoever owns the database
- * can write others there, but not sign them: one that none of the keys here has signed is left out.
- * `known`: what this instance has of a shard, which isn't verified once more.
+ * Reads the tree heads that instances of this origin have published, by shard. Write access to the
+ * database suffices to insert others there, but not to sign them: heads that none of the keys has
+ * signed are left out. `known` returns this instance's head of a shard, which is not verified
+ * again.
  */
 export async function readPublished(
   sql: Sql,

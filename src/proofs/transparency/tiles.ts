@@ -2,7 +2,7 @@ import type { Fragment, Sql, Transaction } from '../../platform/postgres/pool.ts
 import { HASH_BYTES } from '../merkle/hash.ts'
 import { TILE_WIDTH, type Tile } from '../merkle/tile.ts'
 
-/** A tile that isn't there, or not as wide. */
+/** The tile does not exist, or has fewer hashes. */
 export class MissingTile extends Error {
   override name = 'MissingTile'
 
@@ -12,8 +12,8 @@ export class MissingTile extends Error {
 }
 
 /**
- * The hashes of a shard's tiles, each as wide as asked for: a tile that has grown since holds the
- * narrower ones. Throws MissingTile.
+ * Reads the hashes of a shard's tiles, each of the requested width. If a tile has grown since, its
+ * first hashes are those of the narrower tile. Throws MissingTile.
  */
 export function readTiles(
   sql: Sql | Transaction,
@@ -37,7 +37,7 @@ async function readTile(
   return row.hashes
 }
 
-/** How many leaves a shard's tree has. */
+/** Returns how many leaves a shard's tree has. */
 export async function readTreeSize(sql: Sql, shard: number): Promise<number> {
   const [row] = await sql<{ size: string }[]>`
     select t.number * ${TILE_WIDTH} + octet_length(t.hashes) / ${HASH_BYTES} as size
@@ -61,7 +61,7 @@ export const treeSizeOf = (sql: Sql): Fragment => sql`
       0
     )`
 
-/** How many leaves each shard's tree has; index is the shard. */
+/** Returns how many leaves each shard's tree has, by shard. */
 export async function readTreeSizes(sql: Sql): Promise<number[]> {
   const rows = await sql<{ size: string }[]>`
     select ${treeSizeOf(sql)} as size
@@ -71,8 +71,8 @@ export async function readTreeSizes(sql: Sql): Promise<number[]> {
 }
 
 /**
- * True where level 1 is missing roots of full tiles, as in a database that older versions filled.
- * Levels above are never behind the one below them.
+ * True if level 1 lacks roots of full tiles, as in a database filled by older versions. Higher
+ * levels are never behind the level below them.
  */
 export async function isMissingRoots(sql: Sql, shard: number): Promise<boolean> {
   const [row] = await sql<{ is_missing: boolean }[]>`

@@ -8,11 +8,11 @@ import { proveConsistency } from '../../../src/proofs/merkle/prove.ts'
 import { openTreeHead } from '../../../src/proofs/merkle/tree-head.ts'
 import { isConsistent } from '../../../src/proofs/merkle/verify-proof.ts'
 import { LogForked } from '../../../src/proofs/transparency/head-store.ts'
-import { TreeChanged, TreeHeads } from '../../../src/proofs/transparency/heads.ts'
+import { TilesReplaced, TreeHeads } from '../../../src/proofs/transparency/heads.ts'
 import { integrateEvents } from '../../../src/proofs/transparency/integrate.ts'
 import {
-  keepHead,
   openOrigin,
+  persistHead,
   readPersistedHead,
   rotateKey,
 } from '../../../src/proofs/transparency/origin.ts'
@@ -112,11 +112,11 @@ test('a head that could not be kept is not shown, and the next try shows one', a
 
 test('who waits for a head has it when it comes, or nothing after the time', async () => {
   const heads = await open()
-  const waiting = heads.covering(SHARD, 5, 60_000)
+  const waiting = heads.waitForHead(SHARD, 5, 60_000)
   await grow(heads, 4)
   await grow(heads, 1)
   expect((await waiting)?.size).toBe(5)
-  expect(await heads.covering(SHARD, 6, 1)).toBeNull()
+  expect(await heads.waitForHead(SHARD, 6, 1)).toBeNull()
 })
 
 describe('a database that is not the one that was signed', () => {
@@ -207,11 +207,11 @@ describe('a database that is not the one that was signed', () => {
     })
     await integrateEvents(pools.project, SHARD)
     const shrunk = (await heads.signGrown()).failed.get(SHARD)
-    expect(shrunk).toBeInstanceOf(TreeChanged)
+    expect(shrunk).toBeInstanceOf(TilesReplaced)
     await insertEmptyFlushes(database.owner, SHARD, 200)
     await integrateEvents(pools.project, SHARD)
     const regrown = (await heads.signGrown()).failed.get(SHARD)
-    expect(regrown).toBeInstanceOf(TreeChanged)
+    expect(regrown).toBeInstanceOf(TilesReplaced)
     expect(heads.newest(SHARD).size).toBe(300)
   })
 })
@@ -249,7 +249,7 @@ describe('the origin', () => {
     for (const text of ['', 'no key\n', `${await readFile(keys, 'utf8')}x`]) {
       await Bun.write(keys, text)
       expect(await openOrigin(made.dataDir, null).catch(String)).toContain(
-        'something else than signing keys of stats.example.com',
+        'something other than signing keys of stats.example.com',
       )
     }
     await Bun.$`rm ${keys}`
@@ -259,7 +259,7 @@ describe('the origin', () => {
   test('with a head of another key is refused', async () => {
     await grow(await open(), 3)
     const note = (await readPersistedHead(made.origin, SHARD))!
-    await keepHead(made.origin, SHARD, note.replace('\n3\n', '\n2\n'))
+    await persistHead(made.origin, SHARD, note.replace('\n3\n', '\n2\n'))
     expect(await open().catch(String)).toContain(`The tree head of shard ${SHARD}`)
   })
 

@@ -90,7 +90,7 @@ test('one signs, and the others show and keep what it has signed', async () => {
 
 test('who waits for a receipt has it when the head is adopted', async () => {
   const other = await open(await copyOrigin())
-  const waiting = other.covering(SHARD, 3, 60_000)
+  const waiting = other.waitForHead(SHARD, 3, 60_000)
   await grow(3)
   await other.signGrown(adoptOnly)
   expect((await waiting)?.note).toBe(signer.newest(SHARD).note)
@@ -206,7 +206,7 @@ test('where the one that tends signs nothing, another does after a while, and no
   )
   await insertEmptyFlushes(database.owner, SHARD, 5)
   integrator.start()
-  const head = await other.covering(SHARD, 5, 60_000)
+  const head = await other.waitForHead(SHARD, 5, 60_000)
   await integrator.stop()
   expect(head?.size).toBe(5)
   // Published too, for whoever stands by.
