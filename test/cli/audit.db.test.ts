@@ -226,7 +226,7 @@ describe('an archive', () => {
     )
     const { code, out } = await audit([forged])
     expect(code).toBe(1)
-    expect(out).toContain("(root): the first 4 events don't make the root of the signed tree head")
+    expect(out).toContain("(root): the first 4 events don't have the root of the signed tree head")
   })
 
   test('in which a payload was changed is named by its place', async () => {

@@ -87,8 +87,8 @@ export const PROOF_MUTATIONS: readonly Mutation[] = [
   {
     name: 'attestation-gap-unnoticed',
     file: 'src/proofs/verifier/attested.ts',
-    find: 'from > least',
-    replace: 'from < least',
+    find: 'from > reached',
+    replace: 'from < reached',
     harm: 'The auditor passes attestations that leave out hours of usage.',
     tests: ['test/proofs/verifier'],
   },

@@ -37,10 +37,10 @@ function refuseNames(names: readonly string[], linked: readonly string[]): void 
   const name = names.find((one) => linked.includes(one))
   if (name === undefined) return
   throw new UserError(
-    `A resharded log can't continue the trees signed as ${name}, and needs a name of its own. ` +
-      'Use another TALLYBOOK_DATA_DIR, without the old folder `transparency` in it, and a new ' +
-      'name if TALLYBOOK_LOG_ORIGIN is set. If the data directory is new but already has the ' +
-      'old name, run `tallybook key new-origin`.',
+    `The old log was signed as ${name}. A resharded log can't continue its trees, and needs a ` +
+      'name of its own: use another TALLYBOOK_DATA_DIR, without the old folder `transparency` in ' +
+      'it, and a new name if TALLYBOOK_LOG_ORIGIN is set. If the data directory is new but ' +
+      'already has the old name, run `tallybook key new-origin`.',
   )
 }
 

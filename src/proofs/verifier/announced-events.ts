@@ -5,15 +5,15 @@ import type { OnFinding } from './finding.ts'
 import { readEvent } from './read-event.ts'
 import type { ServiceEventType } from './sources/source.ts'
 
-/** Characters of a statement's payload: a service writes some 2,000. */
+/** Maximum characters of an announced payload. A service writes about 2,000. */
 const MAX_CHARACTERS = 64 * 1024
 
 /**
- * The statements of one type in a shard, as a list of them tells ahead of the walk. The walk then
- * confirms each where it stands in the log: the list could tell of others than the log has.
+ * The service events of one type in a shard, read from a list ahead of the walk. The list might
+ * contain others than the log, so the walk confirms each event at its position.
  */
 export class AnnouncedEvents {
-  /** Hashes of the events that were told and not come to yet, by position. */
+  /** Hashes of the announced events that the walk has not reached, by position. */
   readonly #events = new Map<number, Hash>()
   #lines: AsyncIterator<string> | null = null
   #last = -1
@@ -24,23 +24,23 @@ export class AnnouncedEvents {
     private readonly report: OnFinding,
   ) {}
 
-  /** How many were told that the walk hasn't come to. */
-  get ahead(): number {
+  /** The number of announced events that the walk has not reached. */
+  get pending(): number {
     return this.#events.size
   }
 
-  /** True where more may be told. */
+  /** True if the list may have more events. */
   get isOpen(): boolean {
     return this.#lines !== null
   }
 
-  /** Takes up a list, of what is new since the one before. */
+  /** Starts to read a list of the events since the previous list. */
   begin(lines: AsyncIterable<string>): void {
     this.#lines = lines[Symbol.asyncIterator]()
   }
 
-  /** The next statement that is told; null where there is none any more. */
-  async next(): Promise<{ position: number; said: Event } | null> {
+  /** Returns the next event of the list, or null at its end. */
+  async next(): Promise<{ position: number; event: Event } | null> {
     for (;;) {
       const read = await this.#lines?.next()
       if (!read || read.done) {
@@ -50,35 +50,40 @@ export class AnnouncedEvents {
       const parsed = parseEventLine(read.value)
       if (parsed.kind === 'malformed' || !this.#isNext(parsed.event)) continue
       const { position } = parsed.event
-      const said = readEvent(parsed.event)
-      if (said === null) continue
+      const event = readEvent(parsed.event)
+      if (event === null) continue
       this.#last = position
       this.#events.set(position, hashEvent(parsed.event))
-      return { position, said }
+      return { position, event }
     }
   }
 
-  /** An event of this type stands in the log. */
+  /** Compares an event of this type in the log with the announced one. */
   confirm(event: LineEvent): void {
-    const told = this.#events.get(event.position)
+    const announced = this.#events.get(event.position)
     this.#events.delete(event.position)
-    if (told && equalHashes(told, hashEvent(event))) return
-    // What can't be read says nothing.
-    if (told === undefined && readEvent(event) === null) return
+    if (announced && equalHashes(announced, hashEvent(event))) return
+    // An event that can't be decoded counts nothing, so the list may omit it.
+    if (announced === undefined && readEvent(event) === null) return
     const isLarge = event.payload.length > MAX_CHARACTERS
-    const why = told === undefined ? 'left it out' : 'told of another'
-    this.#find(event.position, isLarge ? 'it is too large to be one' : `the list of them ${why}`)
+    const why = announced === undefined ? 'omits it' : 'has a different one'
+    this.#find(
+      event.position,
+      isLarge ? `more than ${MAX_CHARACTERS} characters` : `the list of such events ${why}`,
+    )
   }
 
-  /** The log was gone through up to `size` events: each that was told of should have been there. */
+  /**
+   * Reports the announced events below `size` that the walk did not find, and forgets all others.
+   */
   end(size: number): void {
     for (const position of this.#events.keys()) {
-      if (position < size) this.#find(position, 'the list of them has it, and the log does not')
+      if (position < size) this.#find(position, 'listed, but not in the log')
       this.#events.delete(position)
     }
   }
 
-  /** Reads no more of the list. */
+  /** Stops reading the list. */
   async close(): Promise<void> {
     const lines = this.#lines
     this.#lines = null

@@ -4,7 +4,7 @@ import type { Attested } from '../../events/types/statements.ts'
 import type { OnFinding } from './finding.ts'
 import { quarterHourOf, type ShardFold } from './fold.ts'
 
-/** What an attestation says of one position: a digest, or the totals. */
+/** What an attestation states as of one position: a digest, or the totals. */
 type TableClaim = Attestation['tables'][number] & {
   kind: 'table'
   at: string
@@ -12,19 +12,22 @@ type TableClaim = Attestation['tables'][number] & {
 }
 type Claim = TableClaim | ({ kind: 'totals'; at: string } & Attestation['totals'])
 
-/** Tables that one attestation has at most; a newer service may know more than this verifier. */
+/** Maximum tables of an attestation. A newer service may have more than this verifier knows. */
 const MAX_TABLES = 64
 
-/** The attestations of a shard, held against the fold when it is where each of them is about. */
+/** Compares the attestations of a shard with the fold, when it reaches the position of each. */
 export class AttestationChecks {
   readonly #byPosition = new Map<number, Claim[]>()
-  /** Where usage that can still be asked for begins, by the position that asks. */
+  /** Start of the usage that can still be compared, by the position of the attestation. */
   readonly #usageFrom: { position: number; from: string }[] = []
-  /** The quarter that the last attestation of a table of usage had come to. */
+  /** The last 15-minute bucket that the attestations of a usage table have reached. */
   readonly #usageReached = new Map<string, string>()
-  /** Where this stretch of the walk began: what is about earlier positions can't be compared. */
-  #begun = -1
-  /** Digests and totals that were compared, and those whose position had gone by. */
+  /**
+   * The position at which this run of the walk began. Claims of earlier positions can't be
+   * compared.
+   */
+  #startPosition = -1
+  /** The number of digests and totals compared, and of those whose position had passed. */
   compared = 0
   missed = 0
 
@@ -33,16 +36,17 @@ export class AttestationChecks {
     private readonly report: OnFinding,
   ) {}
 
+  /** Begins a run of the walk. */
   begin({ position }: ShardFold): void {
-    this.#begun = position
+    this.#startPosition = position
   }
 
-  /** Takes in the attestation that stands at a position, before the fold is where it is about. */
+  /** Adds the attestation at a position, before the fold reaches what it states. */
   add(position: number, { attestation, lastAccess }: Attested, fold: ShardFold): void {
     const { tables, totals } = attestation
     const at = `${this.shard}/${position}`
     if (tables.length > MAX_TABLES) {
-      this.#find(at, `it has ${tables.length} tables`)
+      this.#find(at, `it has ${tables.length} tables, more than ${MAX_TABLES}`)
       return
     }
     for (const table of tables) {
@@ -54,7 +58,7 @@ export class AttestationChecks {
     this.#checkComplete(at, tables)
   }
 
-  /** The fold has come to its position: what is claimed of it is compared. */
+  /** Compares what attestations state as of the fold's position. */
   compare(fold: ShardFold): void {
     const claims = this.#byPosition.get(fold.position)
     if (!claims) return
@@ -62,7 +66,7 @@ export class AttestationChecks {
     for (const claim of claims) this.#compare(claim, fold)
   }
 
-  /** Usage that no claim will ask for any more, as attestations only go forward. */
+  /** Drops the usage that no claim can need any more, as attestations only move forward. */
   forgetUsage(fold: ShardFold): void {
     while (this.#usageFrom.length > 1 && this.#usageFrom[0]!.position < fold.position) {
       this.#usageFrom.shift()
@@ -75,7 +79,7 @@ export class AttestationChecks {
     if (position >= own) {
       this.#find(
         at,
-        `${nameOf(claim)}: it is about ${this.shard}/${position}, not yet written then`,
+        `${nameOf(claim)}: it is as of ${this.shard}/${position}, which was not yet appended`,
       )
     } else if (position === fold.position) {
       this.#compare(claim, fold)
@@ -83,10 +87,10 @@ export class AttestationChecks {
       const claims = this.#byPosition.get(position) ?? []
       this.#byPosition.set(position, claims)
       claims.push(claim)
-    } else if (position < this.#begun) {
+    } else if (position < this.#startPosition) {
       this.missed++
     } else {
-      const message = `it is about ${this.shard}/${position}, far behind the ones before it`
+      const message = `it is as of ${this.shard}/${position}, long before preceding attestations`
       this.#find(at, `${nameOf(claim)}: ${message}`)
     }
   }
@@ -98,13 +102,13 @@ export class AttestationChecks {
       const expected = `${requests} requests, ${successes} successes`
       const found = `${claim.requests} requests, ${claim.successes} successes`
       if (expected !== found)
-        this.#find(claim.at, `totals: the log has ${expected}, it says ${found}`)
+        this.#find(claim.at, `totals: the log has ${expected}, but it states ${found}`)
       return
     }
     const { table, from, rows, sha256, lastAccess } = claim
     const known = ATTESTED_TABLES[table as AttestedTable] as AttestedColumns | undefined
     if (!known) {
-      this.#find(claim.at, `there is no table ${table}: a newer verifier may know it`)
+      this.#find(claim.at, `unknown table ${table}: a newer verifier may know it`)
       return
     }
     if (known.kind === 'usage') this.#checkFrom(claim, fold)
@@ -112,16 +116,19 @@ export class AttestationChecks {
     if (own.sha256 === sha256 && own.rows === rows) return
     this.#find(
       claim.at,
-      `${table} as of ${this.shard}/${fold.position}: the log comes to ${own.rows} rows with ` +
-        `digest ${own.sha256.slice(0, 16)}…, it says ${rows} rows with ${sha256.slice(0, 16)}…`,
+      `${table} as of ${this.shard}/${fold.position}: the log has ${own.rows} rows with digest ` +
+        `${own.sha256.slice(0, 16)}…, but it states ${rows} rows with ${sha256.slice(0, 16)}…`,
     )
   }
 
-  /** It has to go back to where the one before it ended, or nobody vouches for what is between. */
+  /**
+   * Checks that usage starts no later than where the previous attestation ended. Otherwise nothing
+   * attests the usage in between.
+   */
   #checkFrom({ at, table, from }: TableClaim, fold: ShardFold): void {
-    const least = this.#usageReached.get(table)
-    if (from !== undefined && (least === undefined || from > least)) {
-      this.#find(at, `${table} begins at ${from} only, not ${least ?? 'with the log'}`)
+    const reached = this.#usageReached.get(table)
+    if (from !== undefined && (reached === undefined || from > reached)) {
+      this.#find(at, `${table} starts at ${from}, after ${reached ?? 'the start of the log'}`)
     }
     if (fold.position >= 0) this.#usageReached.set(table, quarterHourOf(fold.recordedAt))
   }
@@ -129,7 +136,7 @@ export class AttestationChecks {
   #checkComplete(at: string, tables: Attestation['tables']): void {
     for (const [name, { kind }] of Object.entries(ATTESTED_TABLES)) {
       if (kind === 'catalog' && this.shard !== 0) continue
-      if (!tables.some(({ table }) => table === name)) this.#find(at, `it leaves out ${name}`)
+      if (!tables.some(({ table }) => table === name)) this.#find(at, `it omits table ${name}`)
     }
   }
 

@@ -12,46 +12,46 @@ import { USAGE_LIMITS, type UsageLimits, type UsageReport } from './usage-pages.
 
 export type AuditOptions = EvidenceOptions & {
   source: LogSource
-  /** The archive that the log was dealt from, where it has to be that; none if absent. */
+  /** The archive from which the log must have been resharded; not checked if absent. */
   resharded?: ReshardedSource | undefined
-  /** Heads and their consistency only, and that receipts are in them. */
+  /** Verifies only heads, their consistency, and that receipts are in them. */
   headsOnly: boolean
-  /** How long a head may be behind what was seen elsewhere; 15 s if absent. */
+  /** How long (ms) a head may be behind what was seen elsewhere; 15 s if absent. */
   growMs?: number
-  /** How much usage is compared: 1,000 rows of each table of the catalog if absent. */
+  /** How much usage is compared; 1,000 rows of each catalog table if absent. */
   usage?: UsageLimits
   onProgress: (events: number, total: number) => void
 }
 
-/** What was gone through. */
+/** What an audit has verified. */
 export type AuditReport = {
-  /** Verified heads, by shard; a shard with a finding about its head is left out. */
+  /** Verified heads, by shard, without shards that have a finding about their head. */
   heads: Map<number, SignedTreeHead>
-  /** Leaves that were gone through, and events whose payload was: none where none can be read. */
+  /** Leaves verified, and events whose payload was verified: none if events can't be read. */
   leaves: number
   events: number
-  /** Events of an archive that no head covers: they were held against themselves only. */
+  /** Events of an archive that no head covers. They were only checked for consistency. */
   unsigned: number
-  /** Digests and totals of attestations that were compared. */
+  /** Digests and totals of attestations: compared, and passed before they could be. */
   claims: number
   missedClaims: number
   receipts: number
-  /** Events of the archive that were dealt, and held against where they stand. */
+  /** Events of the archive that were resharded and compared with the log. */
   resharded: number
-  /** Rows of pages that were compared. */
+  /** Rows of pages compared. */
   rows: number
-  /** Usage that was compared; null where none was. */
+  /** Usage compared, or null if none was. */
   usage: UsageReport | null
   /**
-   * When the newest event was recorded, RFC 3339: all that says how old the log is that was shown.
-   * null where no event was gone through.
+   * When the newest event was recorded (RFC 3339), or null if no event was read. Nothing else shows
+   * how old the log is.
    */
   newestAt: string | null
-  /** What an auditor should know that is no finding. */
+  /** Remarks for the auditor that are not findings. */
   notes: string[]
 }
 
-/** An audit that goes on: each `run` verifies what is new since the one before. */
+/** An incremental audit: each `run` verifies what is new since the previous one. */
 export class Audit {
   readonly #heads: NewestHeads
   readonly #shards: ShardAudit[]
@@ -68,19 +68,19 @@ export class Audit {
     const { source, keys, onFinding } = options
     const { shards } = source
     this.#report = onFinding
-    const told = { keys, onFinding, onNote: (message: string) => void this.#notes.push(message) }
+    const shared = { keys, onFinding, onNote: (message: string) => void this.#notes.push(message) }
     const resharded =
-      options.resharded && new ReshardedArchive({ source: options.resharded, shards, ...told })
+      options.resharded && new ReshardedArchive({ source: options.resharded, shards, ...shared })
     this.#resharded = resharded ?? null
     this.#shards = Array.from(
       { length: shards },
-      (_, shard) => new ShardAudit({ source, shard, resharded: resharded ?? null, ...told }),
+      (_, shard) => new ShardAudit({ source, shard, resharded: resharded ?? null, ...shared }),
     )
     this.#evidence = new Evidence(options, this.#resharded, this.#shards)
     this.#heads = new NewestHeads(options, this.#evidence, this.#resharded)
   }
 
-  /** Throws SourceError where the log can't be read on. */
+  /** Verifies what is new. Throws SourceError if the log can't be read. */
   async run(): Promise<AuditReport> {
     const { headsOnly, source } = this.options
     if (this.#isFirst) await this.#evidence.open()
@@ -100,13 +100,16 @@ export class Audit {
     return this.#toReport()
   }
 
-  /** Pages are asked for when heads were read: they have to reflect what those cover. */
+  /** Reads the pages. Heads are read first: pages must reflect what these cover. */
   async #readPages(): Promise<void> {
     const { source, usage = USAGE_LIMITS, onProgress } = this.options
     if (source.pages === null || source.events === null) return
     const signed = this.#shards.map(({ shard }) => (this.#heads.get(shard)?.size ?? 0) - 1)
     const pages = await Pages.read({
-      ...{ source: source.pages, events: source.events, signed, limits: usage },
+      source: source.pages,
+      events: source.events,
+      signed,
+      limits: usage,
       report: this.#report,
       onPage: () => onProgress(0, signed[0]! + 1),
     })
@@ -115,13 +118,13 @@ export class Audit {
       pages.collect(audit.shard, audit.fold)
       audit.onFolded = (fold) => pages.collect(audit.shard, fold)
       audit.fold.counting = pages.countingOf(audit.shard)
-      const wanted = pages.sizeOf(audit.shard)
+      const needed = pages.sizeOf(audit.shard)
       const head = this.#heads.get(audit.shard)
-      if (!head || head.size >= wanted) continue
-      await this.#heads.read(audit.shard, wanted)
+      if (!head || head.size >= needed) continue
+      await this.#heads.read(audit.shard, needed)
       const size = this.#heads.get(audit.shard)?.size
-      if (size === undefined || size >= wanted) continue
-      const message = `pages show ${wanted} events, and its tree head covers ${size} only`
+      if (size === undefined || size >= needed) continue
+      const message = `pages reflect ${needed} events, but the tree head covers only ${size}`
       this.#find('total', `shard ${audit.shard}`, message)
     }
   }
@@ -129,20 +132,23 @@ export class Audit {
   async #walk(audit: ShardAudit): Promise<void> {
     const { source, onProgress } = this.options
     const head = this.#heads.get(audit.shard)
-    // What is wrong with it was said.
+    // The problem with its head has been reported.
     if (!head && source.sizes === null) return
     const size = Math.max(head?.size ?? 0, source.sizes?.[audit.shard] ?? 0)
     const onSize = (done: number) => onProgress(done, size)
     if (head) {
       await audit.advance(head, onSize)
-      // Something was found there, behind which nothing can be made sense of.
+      // A finding stopped the walk: later events can't be interpreted.
       if (audit.size < head.size) return
     }
     if (source.sizes !== null && size > audit.size) await audit.advanceUnsigned(size, onSize)
     audit.roots.end(audit.size)
   }
 
-  /** Once. Where a shard wasn't gone through to its end the sums can't be right, as was said. */
+  /**
+   * Compares the pages, once. If a shard was not walked to its end, sums can't match; the finding
+   * that stopped the walk explains why.
+   */
   #comparePages(pages: Pages): void {
     const isWhole = this.#shards.every((audit) => audit.size >= pages.sizeOf(audit.shard))
     if (isWhole) ({ rows: this.#rows, usage: this.#usage } = pages.compare())
@@ -153,18 +159,20 @@ export class Audit {
     }
   }
 
-  /** That the trees of receipts, and of what was dealt, are ones that the newest head continues. */
+  /**
+   * Proves that the newest heads continue the trees of the receipts and of the resharded archive.
+   */
   async #proveHeads(): Promise<void> {
     if (!this.#isFirst) return
     for (const { name, receipt } of this.#evidence.receipts) {
       const finding = await this.#proveHead(receipt.event.shard, receipt.head)
-      if (finding) this.#find('receipt', name, `against the log: ${finding.message}`)
+      if (finding) this.#find('receipt', name, `compared with the log: ${finding.message}`)
     }
     for (const { shard } of this.#resharded ? this.#shards : []) {
       const origin = this.#heads.get(shard)?.origin ?? ''
       const finding = await this.#proveHead(shard, { origin, ...this.#resharded!.rootOf(shard) })
       if (finding)
-        this.#find('archive', `shard ${shard}`, `against what was dealt: ${finding.message}`)
+        this.#find('archive', `shard ${shard}`, `compared with the archive: ${finding.message}`)
     }
   }
 
@@ -178,8 +186,8 @@ export class Audit {
   }
 
   #toReport(): AuditReport {
-    const sum = (of: (audit: ShardAudit) => number) =>
-      this.#shards.reduce((total, audit) => total + of(audit), 0)
+    const sum = (count: (audit: ShardAudit) => number) =>
+      this.#shards.reduce((total, audit) => total + count(audit), 0)
     const { source, receipts } = this.options
     const leaves = sum(({ size }) => size)
     return {
@@ -203,10 +211,10 @@ export class Audit {
   }
 }
 
-/** Of two times in the form that leaves have. */
+/** Returns the later of two times in the form of leaves. An empty `b` is ignored. */
 const newer = (a: string | null, b: string) => (b !== '' && (a === null || b > a) ? b : a)
 
-/** The verifier keys among texts. */
+/** Parses verifier keys, and ignores texts that are none. */
 export function parseKeys(texts: readonly string[]): VerifierKey[] {
   return texts.map(parseVerifierKey).filter((key) => key !== null)
 }

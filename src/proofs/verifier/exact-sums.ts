@@ -1,9 +1,10 @@
 import { addExact, type Exact } from '../../events/exact.ts'
 
-/** Sums of a few numbers by key, exact however large they become. */
+/** Exact sums of a few numbers by key, however large they become. */
 export class ExactSums<Key extends number | string> {
   readonly #sums = new Map<Key, Exact[]>()
 
+  /** Adds values to the sums of a key. */
   add(key: Key, values: readonly number[]): void {
     const sums = this.#sums.get(key)
     if (sums) for (const [i, value] of values.entries()) sums[i] = addExact(sums[i]!, value)
@@ -18,7 +19,7 @@ export class ExactSums<Key extends number | string> {
     return this.#sums.entries()
   }
 
-  /** Key and sums, ids as numbers in order, texts by their bytes in UTF-8. */
+  /** Returns keys and sums in the order of `compareKeys`. */
   rows(): [Key, ...Exact[]][] {
     return [...this.#sums]
       .sort(([a], [b]) => compareKeys(a, b))
@@ -26,7 +27,7 @@ export class ExactSums<Key extends number | string> {
   }
 }
 
-/** Ids as numbers, texts by their bytes in UTF-8. */
+/** Orders ids as numbers and texts by their bytes in UTF-8. */
 export function compareKeys(a: number | string, b: number | string): number {
   if (typeof a === 'number' && typeof b === 'number') return a - b
   return Buffer.compare(Buffer.from(String(a)), Buffer.from(String(b)))

@@ -1,33 +1,34 @@
-/** What an audit can find. */
+/** The kinds of findings of an audit. */
 export type FindingKind =
-  /** Two tree heads of one origin that no one log can have. */
+  /** Two tree heads of one origin that can't both belong to one log. */
   | 'fork'
   /** The log is shorter than it was. */
   | 'rolled_back'
-  /** A tree head is not signed by a known key, or is another log's. */
+  /** A tree head is not signed by a known key, or belongs to another log. */
   | 'signature'
-  /** Events and tiles don't make the root that was signed. */
+  /** Events and tiles don't have the signed root. */
   | 'root'
-  /** An event is not the one whose leaf is in the signed tree. */
+  /** An event does not match its leaf in the signed tree. */
   | 'rewritten'
-  /** A payload is not the one whose hash the leaf has. */
+  /** A payload does not match its hash in the leaf. */
   | 'payload'
-  /** Events are not in their order, or one is missing. */
+  /** Events are out of order, or one is missing. */
   | 'order'
   /** Published entries or tiles differ from the events. */
   | 'published'
-  /** What the service attested is not what the log comes to. */
+  /** An attestation does not match the log. */
   | 'attestation'
-  /** A page shows what the log doesn't come to. */
+  /** A page does not match the log. */
   | 'total'
-  /** The log is not what comes of the archive that it was dealt from, or that isn't sound. */
+  /** The log does not match the archive it was resharded from, or that archive is damaged. */
   | 'archive'
-  /** The newest event is older than it may be: the log may be one that was kept back. */
+  /** The newest event is older than allowed: the service may show an old log. */
   | 'stale'
-  /** A receipt doesn't hold, alone or against the log. */
+  /** A receipt is invalid by itself, or does not match the log. */
   | 'receipt'
 
-/** What is not as it has to be: for programs by kind and place, for people by sentence. */
+/** A deviation: `kind` and `at` are for programs, `message` is for people. */
 export type Finding = { kind: FindingKind; at: string; message: string }
 
+/** Called with each finding. */
 export type OnFinding = (finding: Finding) => void

@@ -6,42 +6,42 @@ import type { Event } from '../../events/event.ts'
 import type { KeyFlush } from '../../events/key-flush.ts'
 import { compareKeys, ExactSums } from './exact-sums.ts'
 
-/** How many rows, and their digest as an attestation has it. */
+/** The number of rows, and their digest as in an attestation. */
 export type Digest = { rows: number; sha256: string }
 
-/** What a fold keeps; leaving out what nobody asks for saves memory. */
+/** What to fold: the rest is left out, which saves memory. */
 export type FoldedParts = { counters: boolean; usage: boolean; catalog: boolean }
 
-/** Quarter-hours from `from` on, before `before`, as a digest row writes them. */
+/** 15-minute buckets from `from` on, before `before`, by their start as in a digest row. */
 export type UsageRange = { from?: string | undefined; before?: string | undefined }
 
 type UsageTable = 'api_key_usage' | 'provider_group_usage' | 'key_usage'
 export type CatalogTable = 'provider_groups' | 'api_keys' | 'keys'
 
-/** What is told of all counts, as they are folded. */
+/** Receives every count as it is folded. */
 export interface Counting {
-  /** An event that counts. */
+  /** Called first for each event that counts. */
   begin(position: number, recordedAt: string): void
-  /** What it brings for a row: the columns of its table of usage. */
+  /** Called with what the event adds to a row: the columns of its usage table. */
   add(table: CatalogTable, key: number | string, values: readonly number[]): void
 }
 
 /**
- * What all events of a shard come to, folded one after the other. Written anew from
- * docs/contract.md and docs/audit.md: it shares nothing with what the service folds with.
+ * Folds the events of a shard, one after the other. Written from docs/contract.md and
+ * docs/audit.md: it shares no code with the folds of the service.
  */
 export class ShardFold {
-  /** The last event that was folded, -1 before the first. */
+  /** Position of the last folded event, -1 before the first. */
   position = -1
-  /** When that was recorded. */
+  /** When that event was recorded. */
   recordedAt = ''
   counting: Counting | null = null
   readonly apiKeys = new ExactSums<number>()
   readonly groups = new ExactSums<number>()
   readonly keys = new ExactSums<string>()
-  /** The last moment a key was used, Unix seconds; five minutes after it was recorded at most. */
+  /** When a key was last used (Unix seconds), at most five minutes after the event was recorded. */
   readonly lastAccess = new Map<string, number>()
-  /** The same without that bound, of keys of which it is another. */
+  /** The same without that bound, for keys where it differs. */
   readonly #postedAccess = new Map<string, number>()
   readonly catalog: Record<CatalogTable, Map<number | string, DigestValue[]>> = {
     provider_groups: new Map(),
@@ -56,7 +56,7 @@ export class ShardFold {
 
   constructor(private readonly parts: FoldedParts = ALL) {}
 
-  /** Folds the next event; one that can't be read (null) counts nothing. */
+  /** Folds the next event. An event that can't be decoded (null) counts nothing. */
   add(event: Event | null, position: number, recordedAt: string): void {
     this.position = position
     this.recordedAt = recordedAt
@@ -70,7 +70,7 @@ export class ShardFold {
       case 'CatalogChanged':
         if (this.parts.catalog) this.#changeCatalog(event.data, recordedAt)
         break
-      // What the service says of itself counts nothing.
+      // Service events count nothing.
       case 'ProjectionAttested':
       case 'OriginChanged':
       case 'ShardsChanged':
@@ -82,8 +82,9 @@ export class ShardFold {
   }
 
   /**
-   * The digest of a table as it stands; of usage, the quarters from `from` on; with the last access
-   * of a key as attestations of version 1 (`posted`) or 2 have it.
+   * Returns the digest of a table at the current position. Of usage, only the buckets from `from`
+   * on. `lastAccess` selects how attestations state a key's last access: `posted` in version 1,
+   * `bounded` in version 2.
    */
   digest(
     table: AttestedTable,
@@ -101,7 +102,7 @@ export class ShardFold {
     return { rows, sha256: digest.digest('hex') }
   }
 
-  /** Requests and successes of all provider groups. */
+  /** Returns the requests and successes of all provider groups. */
   totals(): { requests: bigint; successes: bigint } {
     let [requests, successes] = [0n, 0n]
     for (const [, sums] of this.groups.entries()) {
@@ -111,10 +112,10 @@ export class ShardFold {
     return { requests, successes }
   }
 
-  /** Forgets usage of which no attestation will be asked any more. */
-  forgetUsageBefore(quarter: string): void {
+  /** Drops usage of 15-minute buckets before `bucket`, which no later attestation needs. */
+  forgetUsageBefore(bucket: string): void {
     for (const usage of Object.values(this.#usage)) {
-      for (const start of usage.keys()) if (start < quarter) usage.delete(start)
+      for (const start of usage.keys()) if (start < bucket) usage.delete(start)
     }
   }
 
@@ -154,30 +155,30 @@ export class ShardFold {
 
   *#usageRows(table: UsageTable, { from = '', before = '9' }: UsageRange): Iterable<DigestValue[]> {
     const byKey = new Map<number | string, DigestValue[][]>()
-    const quarters = [...this.#usage[table]].filter(
-      ([quarter]) => quarter >= from && quarter < before,
+    const buckets = [...this.#usage[table]].filter(
+      ([bucket]) => bucket >= from && bucket < before,
     )
-    for (const [quarter, sums] of quarters.sort(([a], [b]) => (a < b ? -1 : 1))) {
+    for (const [bucket, sums] of buckets.sort(([a], [b]) => (a < b ? -1 : 1))) {
       for (const [key, values] of sums.entries()) {
-        // An access alone is no usage.
+        // An access alone is not usage.
         if (table === 'key_usage' && !values[0] && !values[1]) continue
         const rows = byKey.get(key) ?? []
         byKey.set(key, rows)
-        rows.push([key, quarter, ...values])
+        rows.push([key, bucket, ...values])
       }
     }
     for (const [, rows] of sortByKey(byKey)) yield* rows
   }
 
-  #countApiKeys({ groups, counts, ids, requests, successes }: ApiKeyFlush, quarter: string) {
+  #countApiKeys({ groups, counts, ids, requests, successes }: ApiKeyFlush, bucket: string) {
     this.counting?.begin(this.position, this.recordedAt)
     const { counters, usage } = this.parts
-    const ofKeys = usage ? sumsOf(this.#usage.api_key_usage, quarter) : null
-    const ofGroups = usage ? sumsOf(this.#usage.provider_group_usage, quarter) : null
+    const ofKeys = usage ? sumsOf(this.#usage.api_key_usage, bucket) : null
+    const ofGroups = usage ? sumsOf(this.#usage.provider_group_usage, bucket) : null
     let i = 0
     for (const [run, group] of groups.entries()) {
       for (const end = i + counts[run]!; i < end; i++) {
-        // The key wasn't known, or nothing was asked of it.
+        // The key was unknown, or had no requests.
         if (group === null || requests[i] === 0) continue
         const values = [requests[i]!, successes[i]!]
         if (counters) this.apiKeys.add(ids[i]!, values)
@@ -234,7 +235,10 @@ export class ShardFold {
 
 const ALL: FoldedParts = { counters: true, usage: true, catalog: true }
 
-/** `2026-01-31T12:15:00.000000+00:00` of `2026-01-31T12:29:59.999999+00:00`. */
+/**
+ * Returns the start of the 15-minute bucket of a time: `2026-01-31T12:15:00.000000+00:00` for
+ * `2026-01-31T12:29:59.999999+00:00`.
+ */
 export function quarterHourOf(recordedAt: string): string {
   const minute = Number(recordedAt.slice(14, 16))
   const start = String(Math.floor(minute / 15) * 15).padStart(2, '0')
@@ -243,10 +247,10 @@ export function quarterHourOf(recordedAt: string): string {
 
 function sumsOf<Key extends number | string>(
   usage: Map<string, ExactSums<Key>>,
-  quarter: string,
+  bucket: string,
 ): ExactSums<Key> {
-  const sums = usage.get(quarter) ?? new ExactSums<Key>()
-  usage.set(quarter, sums)
+  const sums = usage.get(bucket) ?? new ExactSums<Key>()
+  usage.set(bucket, sums)
   return sums
 }
 

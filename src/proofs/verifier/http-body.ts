@@ -1,25 +1,26 @@
 import { SourceError } from './sources/source.ts'
 
-/** How long a server may take, and how much it may send without an end of a line. */
+/** Limits on the time and bytes of a server's responses. */
 export type Limits = {
-  /** Milliseconds in which it has to send something. */
+  /** Maximum time (ms) without any data. */
   silenceMs: number
-  /** Milliseconds for a whole body, but for events, which are as many as they are. */
+  /** Maximum time (ms) for a whole body, except for events, whose number is unlimited. */
   bodyMs: number
-  /** Bytes of an event's line: a body of the largest size fits. */
+  /** Maximum bytes of an event's line. An event with the largest body fits. */
   lineBytes: number
 }
 
+/** The limits of an audit. */
 export const LIMITS: Limits = {
   silenceMs: 60_000,
   bodyMs: 300_000,
   lineBytes: 512 * 1024 * 1024,
 }
 
-/** A GET of a path below the service's URL, and what came; throws SourceError unless it is 200. */
+/** Requests a path below the service's URL. Throws SourceError unless the status is 200. */
 export type Get = (path: string, accept?: string) => Promise<Response>
 
-/** A GET request; throws SourceError where there is no answer. The body is not read yet. */
+/** Sends a GET request. Throws SourceError if there is no answer. The body is not read yet. */
 export async function open(
   url: string,
   headers: Record<string, string>,
@@ -36,7 +37,7 @@ export async function open(
   }
 }
 
-/** A body's chunks; throws SourceError where it breaks off or nothing comes for long. */
+/** Reads a body's chunks. Throws SourceError if it breaks off or stays silent for too long. */
 async function* readChunks(response: Response, { silenceMs }: Limits): AsyncGenerator<Uint8Array> {
   if (response.body === null) return
   const reader = response.body.getReader()
@@ -48,27 +49,31 @@ async function* readChunks(response: Response, { silenceMs }: Limits): AsyncGene
     }
   } catch (error) {
     if (error instanceof SourceError) throw error
-    throw new SourceError(`${response.url}: broken off (${(error as Error).message})`)
+    throw new SourceError(`${response.url}: connection lost (${(error as Error).message})`)
   } finally {
     await reader.cancel().catch(() => {})
   }
 }
 
-/** A whole body; throws SourceError above `most` bytes. */
-export async function readBody(response: Response, most: number, limits: Limits): Promise<Buffer> {
+/** Reads a whole body. Throws SourceError if it has more than `maxBytes`. */
+export async function readBody(
+  response: Response,
+  maxBytes: number,
+  limits: Limits,
+): Promise<Buffer> {
   const end = performance.now() + limits.bodyMs
   const chunks: Uint8Array[] = []
   let bytes = 0
   for await (const chunk of readChunks(response, limits)) {
     bytes += chunk.length
-    if (performance.now() > end) throw new SourceError(`${response.url}: it comes too slowly`)
-    if (bytes > most) throw new SourceError(`${response.url}: longer than ${most} bytes`)
+    if (performance.now() > end) throw new SourceError(`${response.url}: the response is too slow`)
+    if (bytes > maxBytes) throw new SourceError(`${response.url}: more than ${maxBytes} bytes`)
     chunks.push(chunk)
   }
   return Buffer.concat(chunks)
 }
 
-/** A body's lines; throws SourceError where one is longer than `lineBytes`. */
+/** Reads a body's lines. Throws SourceError if one is longer than `lineBytes`. */
 export async function* readLines(response: Response, limits: Limits): AsyncGenerator<string> {
   const { lineBytes } = limits
   let rest: Uint8Array[] = []
@@ -87,7 +92,7 @@ export async function* readLines(response: Response, limits: Limits): AsyncGener
       throw new SourceError(`${response.url}: a line of more than ${lineBytes} bytes`)
     }
   }
-  if (bytes > 0) throw new SourceError(`${response.url}: the last line has no end`)
+  if (bytes > 0) throw new SourceError(`${response.url}: the last line is incomplete`)
 }
 
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
@@ -96,7 +101,7 @@ const decode = (chunks: Uint8Array[]) => decoder.decode(Buffer.concat(chunks))
 async function within<Value>(ms: number, reading: Promise<Value>, url: string): Promise<Value> {
   let timer: ReturnType<typeof setTimeout> | undefined
   const silence = new Promise<never>((_, reject) => {
-    const late = () => reject(new SourceError(`${url}: nothing came for ${ms / 1000} s`))
+    const late = () => reject(new SourceError(`${url}: no data for ${ms / 1000} s`))
     timer = setTimeout(late, ms)
   })
   try {

@@ -8,24 +8,24 @@ import {
   type UsageRequest,
 } from './sources/source.ts'
 
-/** Bytes of a page, and of all pages of a list: some five million rows. */
+/** Maximum bytes of a page, and of all pages of a list: about five million rows. */
 const MAX_BYTES = 64 * 1024 * 1024
 const MAX_LIST_BYTES = 1024 * 1024 * 1024
 const MAX_SHARDS = 1_025
 
-/** GET /admin/apikey-stats/summary. */
+/** Reads GET /admin/apikey-stats/summary as one row. */
 export async function readSummary(get: Get, limits: Limits): Promise<ServedPage> {
   const { body, positions } = await readPage(get, limits, '/admin/apikey-stats/summary')
   return { rows: [body], positions }
 }
 
-/** How often a page of usage is asked for, and milliseconds between: they are many. */
+/** How often a page of usage is requested, and the delay (ms) in between. An audit needs many. */
 const TRIES = 3
 const RETRY_MS = 1_000
 
 const NAMES = { provider_groups: 'group_id', api_keys: 'api_key_id', keys: 'token_hash' }
 
-/** GET /admin/usage. */
+/** Reads GET /admin/usage. Retries a request that the service refuses. */
 export async function readUsage(
   get: Get,
   limits: Limits,
@@ -41,7 +41,7 @@ export async function readUsage(
       const { body, positions } = await readPage(get, limits, path)
       return { body, positions }
     } catch (error) {
-      // A service that is busy for a moment says so.
+      // The service may have been busy.
       if (!(error instanceof NotServed) || tries === TRIES) throw error
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
     }
@@ -50,7 +50,9 @@ export async function readUsage(
 
 const toText = (ms: number) => new Date(ms).toISOString()
 
-/** All pages of a list, by its cursors. */
+/**
+ * Reads all pages of a list by its cursors. Throws SourceError if it is no list or does not end.
+ */
 export async function* readList(
   get: Get,
   limits: Limits,
@@ -67,9 +69,10 @@ export async function* readList(
     const isNew = typeof next_cursor === 'string' && next_cursor !== '' && next_cursor !== cursor
     const isNext = isNew && Array.isArray(items) && items.length > 0
     if (!Array.isArray(items) || (!isOver && !isNext)) {
-      throw new SourceError(`/admin/${list} is no list`)
+      throw new SourceError(`/admin/${list} did not return a list`)
     }
-    if (bytes > MAX_LIST_BYTES) throw new SourceError(`/admin/${list} does not end`)
+    if (bytes > MAX_LIST_BYTES)
+      throw new SourceError(`/admin/${list} has more than ${MAX_LIST_BYTES} bytes`)
     yield { rows: items, positions: page.positions }
     cursor = next_cursor
   }
@@ -82,18 +85,18 @@ async function readPage(get: Get, limits: Limits, path: string) {
   const bytes = await readBody(response, MAX_BYTES, limits)
   const body = parseExact(bytes.toString())
   const known = positions?.filter((position) => position !== undefined) ?? []
-  // Shards are named from the first on, none left out.
+  // Shards must be named from the first on, without gaps.
   const isWhole = known.length > 0 && known.every((_, shard) => positions![shard] !== undefined)
   if (!isWhole || typeof body !== 'object' || body === null) {
-    throw new SourceError(`${path} is no page with a Tallybook-Position`)
+    throw new SourceError(`${path} did not return a page with a Tallybook-Position`)
   }
   return { body: body as Record<string, unknown>, positions: known, bytes: bytes.length }
 }
 
-/** Digits that may be such a number; those of a rate, behind its point, are none. */
+/** Digits that may be such a number. The digits of a rate, after the decimal point, don't count. */
 const MANY_DIGITS = /(?<![.\d])\d{16}/
 
-/** JSON whose whole numbers above 2^53 - 1 are bigints; undefined where it is none. */
+/** Parses JSON with whole numbers above 2^53 - 1 as bigints. Returns undefined if it is invalid. */
 function parseExact(text: string): unknown {
   try {
     // A reviver takes ten times as long.

@@ -1,4 +1,4 @@
-// What an auditor's program needs to verify a log: no database, no framework, nothing but `fetch`.
+// The library for auditors: no database, no framework, nothing but `fetch`.
 export { Audit, type AuditOptions, type AuditReport, parseKeys } from './audit.ts'
 export type { Finding, FindingKind, OnFinding } from './finding.ts'
 export { type Digest, ShardFold } from './fold.ts'

@@ -5,13 +5,13 @@ import { TILE_WIDTH, type Tile } from '../merkle/tile.ts'
 import type { OnFinding } from './finding.ts'
 import { NotServed, type PublishedSource } from './sources/source.ts'
 
-/** Tiles that are asked for before the walk comes to them: else it waits for each. */
-const AHEAD = 4
+/** Tiles requested ahead of the walk, so that it does not wait for each. */
+const MAX_PREFETCHED = 4
 
-/** What a server gave for a tile and its bundle; a sentence where it is not published. */
+/** The hashes and entries of a tile, each replaced by a sentence if it is not published. */
 type Read = { tile: Tile; hashes: Uint8Array | string; bundle: Uint8Array | string }
 
-/** The published leaves of a shard, tile after tile, each compared with its bundle of entries. */
+/** Reads the published leaves of a shard, tile by tile, and compares each tile with its entries. */
 export class PublishedLeaves {
   readonly #reading: Promise<Read>[] = []
   #next: number
@@ -19,7 +19,7 @@ export class PublishedLeaves {
   constructor(
     private readonly source: PublishedSource,
     private readonly shard: number,
-    /** Leaves from the tile of `from` on, to the one before `to`. */
+    /** Reads leaves from the tile of `from` to `to` (exclusive). */
     from: number,
     private readonly to: number,
     private readonly report: OnFinding,
@@ -28,20 +28,20 @@ export class PublishedLeaves {
   }
 
   /**
-   * The leaf hashes of the next tile as they are published, and a finding where the entries differ
-   * from them. Null where there are none, which is a finding too.
+   * Returns the published leaf hashes of the next tile. Reports entries that differ from them.
+   * Returns null if the tile is not published, which it also reports.
    */
   async readTile(): Promise<Hash[] | null> {
-    while (this.#reading.length < AHEAD && this.#next * TILE_WIDTH < this.to) {
+    while (this.#reading.length < MAX_PREFETCHED && this.#next * TILE_WIDTH < this.to) {
       const reading = this.#read(this.#next++)
-      // It is waited for when its turn comes, or never, where the walk ends before.
+      // Awaited later, or never if the walk ends before.
       reading.catch(() => {})
       this.#reading.push(reading)
     }
     const { tile, hashes: bytes, bundle } = await this.#reading.shift()!
     const first = tile.number * TILE_WIDTH
     const missing = [bytes, bundle].filter((part) => typeof part === 'string')
-    for (const why of missing) this.#find(first, `it is not published: ${why}`)
+    for (const why of missing) this.#find(first, `not published: ${why}`)
     if (typeof bytes === 'string') return null
     const hashes = splitHashes(bytes)
     if (typeof bundle !== 'string') this.#compare(tile, hashes, bundle)
@@ -62,12 +62,12 @@ export class PublishedLeaves {
     const leaves = parseEntries(bundle)
     const first = number * TILE_WIDTH
     if (leaves?.length !== width) {
-      this.#find(first, `the bundle of its entries has not ${width} leaves`)
+      this.#find(first, `the bundle of entries does not have ${width} leaves`)
       return
     }
     for (const [i, leaf] of leaves.entries()) {
       if (equalHashes(hashLeaf(leaf), hashes[i]!)) continue
-      this.#find(first + i, 'the published entry is not the one whose hash is in the tile')
+      this.#find(first + i, 'the published entry does not match its hash in the tile')
     }
   }
 

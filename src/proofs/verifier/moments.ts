@@ -2,8 +2,8 @@ import { parseEventLine } from '../../events/event-line.ts'
 import type { EventSource } from './sources/source.ts'
 
 /**
- * When the first and the last signed event of each shard were recorded, in milliseconds, as far as
- * they can be read: what is wrong with them is found when the log is gone through.
+ * Reads when the first and the last signed event of each shard were recorded (ms since 1970). Lines
+ * that can't be read are skipped: the walk reports them.
  */
 export async function readMoments(
   events: EventSource,

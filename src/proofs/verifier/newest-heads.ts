@@ -6,20 +6,21 @@ import { checkHead, compareHeads, noTiles } from './heads.ts'
 import type { ReshardedArchive } from './resharded.ts'
 import { type LogSource, SourceError } from './sources/source.ts'
 
-/** Milliseconds between two looks at a tree head that has to grow, and until it won't any more. */
+/** Poll interval (ms) for a tree head that must grow, and how long to wait for it. */
 const POLL_INTERVAL_MS = 500
 const GROW_MS = 15_000
 
+/** Where heads are read from, and what they are checked with. */
 export type NewestHeadsOptions = {
   source: LogSource
   keys: readonly VerifierKey[]
   headsOnly: boolean
-  /** How long a head may be behind what was seen elsewhere; 15 s if absent. */
+  /** How long (ms) a head may be behind what was seen elsewhere; 15 s if absent. */
   growMs?: number
   onFinding: OnFinding
 }
 
-/** The newest verified head of each shard; one with a finding about it is left out. */
+/** The newest verified head of each shard, without heads that have a finding. */
 export class NewestHeads {
   readonly #heads = new Map<number, SignedTreeHead>()
 
@@ -37,17 +38,20 @@ export class NewestHeads {
     return new Map(this.#heads)
   }
 
-  /** The newest head of a shard that continues the one before; waited for until it is so large. */
-  async read(shard: number, wanted: number): Promise<void> {
-    const before = this.#heads.get(shard) ?? this.evidence.kept.get(shard) ?? null
+  /**
+   * Reads the newest head of a shard, which must continue the previous one. Waits until it covers
+   * `minSize` events, but no longer than `growMs`.
+   */
+  async read(shard: number, minSize: number): Promise<void> {
+    const before = this.#heads.get(shard) ?? this.evidence.previousHeads.get(shard) ?? null
     const { source, growMs = GROW_MS } = this.options
     const end = performance.now() + (source.sizes === null ? growMs : 0)
     for (;;) {
-      const outcome = await this.#lookAtHead(shard, before)
+      const outcome = await this.#pollHead(shard, before)
       if (outcome === null) return
-      const isShort = outcome.kind === 'head' && outcome.head.size < wanted
+      const isShort = outcome.kind === 'head' && outcome.head.size < minSize
       const isBehind = outcome.kind === 'finding' && outcome.finding.kind === 'rolled_back'
-      // Another instance may be behind for a moment, and a page ahead of the head.
+      // Another instance may be briefly behind, and a page briefly ahead of the head.
       if ((isShort || isBehind) && performance.now() < end) {
         await new Promise((resolve) => setTimeout(resolve, Math.min(POLL_INTERVAL_MS, growMs)))
         continue
@@ -61,15 +65,15 @@ export class NewestHeads {
     }
   }
 
-  /** Null where there is none, and nobody expects one. */
-  async #lookAtHead(shard: number, before: SignedTreeHead | null) {
+  /** Returns null if there is no head and none is expected. */
+  async #pollHead(shard: number, before: SignedTreeHead | null) {
     const { source, keys, headsOnly } = this.options
     const note = await source.readHead(shard)
-    if (note === null) return this.#missHead(shard)
+    if (note === null) return this.#checkUnsigned(shard)
     const checked = checkHead(shard, note, keys)
     if (checked.kind === 'finding' || before === null) return checked
     const { published } = source
-    // The walk compares the roots where it goes through the events anyway.
+    // The walk compares the roots when it reads the events.
     if (published === null && !headsOnly && checked.head.size > before.size) return checked
     const finding = await compareHeads(shard, before, checked.head, (tiles) =>
       published === null ? noTiles(tiles) : published.readTiles(shard, tiles),
@@ -77,18 +81,21 @@ export class NewestHeads {
     return finding === null ? checked : { kind: 'finding' as const, finding }
   }
 
-  /** An archive of a log that nobody has signed is one that an auditor has no key of. */
-  #missHead(shard: number) {
+  /**
+   * An archive without a head is accepted only if the auditor trusts no key and no head of the
+   * shard.
+   */
+  #checkUnsigned(shard: number) {
     const { source, keys } = this.options
     if (source.sizes === null) throw new SourceError(`Shard ${shard} has no signed tree head`)
     const isSigned = keys.some(({ name }) => name.endsWith(`/audit/log/${shard}`))
-    if (!isSigned && !this.evidence.kept.has(shard)) return null
-    const message = 'it has no signed tree head, though a trusted key is of it'
+    if (!isSigned && !this.evidence.previousHeads.has(shard)) return null
+    const message = 'there is no signed tree head, although a key or head of this shard is trusted'
     const at = `shard ${shard}`
     return { kind: 'finding' as const, finding: { kind: 'signature' as const, at, message } }
   }
 
-  /** Shards that were there before, or that a trusted key is of, have to be there. */
+  /** Reports missing shards: those that had a head before, or for which a key is trusted. */
   checkShards(): void {
     const { keys, source } = this.options
     const { shards } = source
@@ -99,12 +106,12 @@ export class NewestHeads {
     })
     for (const [shard, head] of this.resharded ? this.#heads : []) {
       if (!this.resharded!.isOf(head)) continue
-      const message = `it is signed as ${head.origin}, as the archive that it was dealt from`
+      const message = `it is signed as ${head.origin}, like the archive it was resharded from`
       this.#find('archive', `shard ${shard}`, message)
     }
     for (const shard of new Set([...this.evidence.shards, ...known])) {
       if (shard >= 0 && shard < shards) continue
-      const message = `it is not there, and the log has ${shards} shards only`
+      const message = `the shard is missing: the log has only ${shards} shards`
       this.#find('rolled_back', `shard ${shard}`, message)
     }
   }

@@ -15,20 +15,21 @@ import { toDays } from './usage-range.ts'
 
 type Key = number | string
 
-/** Rows that a list should have had. */
+/** Rows of a list, to find those that are missing from it. */
 type Missing = {
   list: ListName
-  /** Where the first of its pages stands in shard 0, which has the catalog. */
+  /** The position that its first page reflects in shard 0, which has the catalog. */
   first: number
   served: ReadonlySet<Key>
-  /** Null before the fold is there. */
+  /** The missing keys, or null before the fold has reached `first`. */
   keys: Set<Key> | null
 }
 
+/** What pages are read with. */
 export type PagesOptions = {
   source: PageSource
   events: EventSource
-  /** The last position of each shard that was signed before any page was asked for. */
+  /** The last signed position of each shard before any page was requested. */
   signed: readonly number[]
   limits: UsageLimits
   report: OnFinding
@@ -36,7 +37,7 @@ export type PagesOptions = {
   onPage: () => void
 }
 
-/** The live pages, read before the log is gone through, and compared with what it comes to. */
+/** The current pages, read before the walk and compared with the log after it. */
 export class Pages {
   readonly #checks: ServedPageCheck[] = []
   /** Pages by shard and by the position of it that they reflect. */
@@ -48,6 +49,7 @@ export class Pages {
     this.#byPosition = options.signed.map(() => new Map())
   }
 
+  /** Reads all pages. */
   static async read(options: PagesOptions): Promise<Pages> {
     const { source, events, signed } = options
     const pages = new Pages(options)
@@ -62,7 +64,7 @@ export class Pages {
     return pages
   }
 
-  /** How large a shard's tree has to be before its pages can be compared. */
+  /** Returns how large a shard's tree must be before its pages can be compared. */
   sizeOf(shard: number): number {
     return this.#checks.reduce(
       (size, { page }) => Math.max(size, page.positions[shard]! + 1),
@@ -70,12 +72,12 @@ export class Pages {
     )
   }
 
-  /** What takes from a shard's fold all that pages of usage need. */
+  /** Returns what collects from a shard's fold all that pages of usage need. */
   countingOf(shard: number): Counting {
     return this.#usage.countingOf(shard)
   }
 
-  /** Takes from the fold what other pages need of the position that it has come to, from -1 on. */
+  /** Collects what other pages need at the fold's position, from -1 on. */
   collect(shard: number, fold: ShardFold): void {
     const checks = this.#byPosition[shard]!.get(fold.position) ?? []
     for (const check of checks) check.collect(shard, fold)
@@ -83,12 +85,14 @@ export class Pages {
     for (const missing of this.#missing) this.#collectMissing(missing, fold)
   }
 
-  /** Compares all rows and usage, when every shard was gone through; gives how many there were. */
+  /**
+   * Compares all rows and usage, once every shard has been walked. Returns how many were compared.
+   */
   compare(): { rows: number; usage: UsageReport } {
     const { report } = this.options
     for (const { list, keys } of this.#missing) {
       for (const key of keys ?? []) {
-        report({ kind: 'total', at: `${list} ${key}`, message: 'the list leaves it out' })
+        report({ kind: 'total', at: `${list} ${key}`, message: 'missing from the list' })
       }
     }
     const rows = this.#checks.reduce((sum, check) => sum + check.compare(report), 0)
@@ -103,7 +107,7 @@ export class Pages {
       if (check === null) continue
       first = Math.min(first, page.positions[0]!)
       for (const key of check.keys) {
-        // In the order of what names them no row comes twice, whatever is appended meanwhile.
+        // Lists are ordered by key, so no row can repeat, whatever is appended in between.
         if (served.has(key)) this.#repeat(list, key)
         served.add(key)
       }
@@ -112,8 +116,8 @@ export class Pages {
   }
 
   /**
-   * A list is read page by page while the log goes on: a row that was there before the first has to
-   * be on one of them, in whatever order the service sorts, as none that ended is left out.
+   * Finds missing rows. A list is read page by page while the log grows, and includes retired rows:
+   * a row that existed before the first page must be on one of them, whatever the order.
    */
   #collectMissing(missing: Missing, { position, catalog }: ShardFold): void {
     const { list, first, served } = missing
@@ -123,11 +127,11 @@ export class Pages {
   }
 
   #repeat(list: ListName, key: Key): void {
-    const message = 'the list has it more than once'
+    const message = 'listed more than once'
     this.options.report({ kind: 'total', at: `${list} ${key}`, message })
   }
 
-  /** Null where it is no page of this log. */
+  /** Adds a page. Returns null if it is not a page of this log. */
   #add(name: PageName, page: ServedPage): ServedPageCheck | null {
     const { signed, report } = this.options
     if (!checkReflected(name, page.positions, signed, report)) return null

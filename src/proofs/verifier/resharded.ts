@@ -8,6 +8,7 @@ import type { OnFinding } from './finding.ts'
 import type { ReshardedSource } from './sources/source.ts'
 import { type TrustedRoot, TrustedRoots } from './trusted-roots.ts'
 
+/** The archive, and the log that was resharded from it. */
 export type ReshardedOptions = {
   source: ReshardedSource
   /** Shards of the log. */
@@ -18,21 +19,20 @@ export type ReshardedOptions = {
 }
 
 /**
- * The archive that a log was dealt from to another number of shards. Whoever has it makes the
- * begin of each new shard again, so that a root of it is all that the log has to have; and whatever
- * was signed of the old log has to hold in the archive.
+ * The archive from which a log was resharded. The start of each new shard follows from the archive,
+ * so the log must have that root. Everything that was signed of the old log must match the archive.
  */
 export class ReshardedArchive {
-  /** Events of the archive that were dealt, once it was read. */
+  /** Events of the archive that were resharded. Set by `read`. */
   events = 0
-  /** The begin of each shard of the log. */
+  /** The tree of resharded events with which each shard of the log must begin. */
   readonly #trees: Frontier[]
   readonly #old: { tree: Frontier; roots: TrustedRoots }[]
-  /** The notes of its signed heads, by shard, and the origins that they are of. */
+  /** The notes of its signed heads by shard, and their origins. */
   readonly #notes = new Map<number, string>()
   readonly #origins = new Set<string>()
-  /** Shards of the log that say from what they were dealt. */
-  readonly #told = new Set<number>()
+  /** Shards of the log whose `ShardsChanged` event was found. */
+  readonly #confirmed = new Set<number>()
 
   constructor(private readonly options: ReshardedOptions) {
     const { source, shards, onFinding } = options
@@ -43,7 +43,7 @@ export class ReshardedArchive {
     }))
   }
 
-  /** Opens its signed heads with the keys that are trusted. */
+  /** Opens its signed heads with the trusted keys. */
   async open(): Promise<void> {
     const { source, keys, onFinding, onNote } = this.options
     for (let shard = 0; shard < source.shards; shard++) {
@@ -53,37 +53,35 @@ export class ReshardedArchive {
       const at = `archive, shard ${shard}`
       const head = parseTreeHead(parseNote(note)?.text ?? '')
       if (head === null) {
-        onFinding({ kind: 'archive', at, message: 'its tree head is none' })
+        onFinding({ kind: 'archive', at, message: 'the tree head is invalid' })
         continue
       }
       this.#origins.add(head.origin)
       const opened = openTreeHead(note, keys)
       if (opened.kind === 'refused') {
-        onNote(`The archive's tree head of ${head.origin} is nobody's word: ${opened.reason}`)
+        onNote(`The archive's tree head of ${head.origin} is not trusted: ${opened.reason}`)
       }
       const whose = "the archive's own tree head"
-      this.keep(shard, { ...head, whose, kind: 'archive', at })
+      this.addRoot(shard, { ...head, whose, kind: 'archive', at })
     }
-    if (this.#notes.size === 0) onNote('The archive is not signed: nobody vouches for its events')
+    if (this.#notes.size === 0)
+      onNote('The archive is not signed: its events may have been forged as a whole')
   }
 
-  /** True of a head of the log that the archive is of. */
+  /** True if a head belongs to the log of the archive. */
   isOf({ origin }: SignedTreeHead): boolean {
     return this.#origins.has(origin)
   }
 
-  /**
-   * Takes a root that somebody has of that log: its events have to make it. Why they can't, null
-   * where they can.
-   */
-  keep(shard: number, root: TrustedRoot): string | null {
+  /** Adds a root that the archive's events must have. Returns why they can't, or null. */
+  addRoot(shard: number, root: TrustedRoot): string | null {
     const old = this.#old[shard]
-    if (!old) return 'the archive has no such shard'
+    if (!old) return `the archive has no shard ${shard}`
     old.roots.add(root)
     return null
   }
 
-  /** Goes through the archive, once, and deals its events. */
+  /** Reads the archive once and reshards its events. */
   async read(): Promise<void> {
     this.#old.forEach(compareTree)
     for await (const events of this.options.source.readResharded(this.options.shards)) {
@@ -100,35 +98,35 @@ export class ReshardedArchive {
     for (const { tree, roots } of this.#old) roots.end(tree.size)
   }
 
-  /** What a shard of the log has to begin with. */
+  /** Returns the tree with which a shard of the log must begin. */
   rootOf(shard: number): { size: number; root: Hash } {
     const tree = this.#trees[shard]!
     return { size: tree.size, root: tree.root() }
   }
 
-  /** The log says, in the event at a position, from what a shard of it was dealt. */
+  /** Checks the `ShardsChanged` event of a shard against the archive. */
   confirm(shard: number, position: number, change: ShardsChange): void {
-    this.#told.add(shard)
+    this.#confirmed.add(shard)
     const { shards } = this.options
     const size = this.#trees[shard]!.size
     if (position !== size) {
-      this.#find(shard, `it says at ${position} from what it was dealt, which ends at ${size}`)
+      this.#find(shard, `its ShardsChanged event is at position ${position}, not ${size}`)
     }
     const own = [...this.#notes].filter(([old]) => old % shards === shard)
     const linked = own.sort(([a], [b]) => a - b).map(([, note]) => note)
     const { previous, archive } = change
     const isLinked =
       previous.length === linked.length && previous.every((one, i) => one === linked[i])
-    if (!isLinked) this.#find(shard, 'it cites other tree heads than the archive has')
+    if (!isLinked) this.#find(shard, 'it links other tree heads than the archive has')
     if (change.shards !== shards || archive.shards !== this.#old.length) {
-      this.#find(shard, `it says that it was dealt from ${archive.shards} to ${change.shards}`)
+      this.#find(shard, `it states resharding from ${archive.shards} to ${change.shards}`)
     }
   }
 
-  /** The events of a shard were gone through. */
+  /** Reports a shard without a `ShardsChanged` event, once its events have been walked. */
   end(shard: number): void {
-    if (this.#told.has(shard)) return
-    this.#find(shard, 'no event in it says that it was dealt from an archive')
+    if (this.#confirmed.has(shard)) return
+    this.#find(shard, 'it has no ShardsChanged event')
   }
 
   #find(shard: number, message: string): void {
@@ -140,13 +138,13 @@ function compareTree({ tree, roots }: { tree: Frontier; roots: TrustedRoots }): 
   roots.compare(tree, tree)
 }
 
-/** What the log says of an archive that the auditor doesn't have. */
+/** Describes what the log states about an archive that the auditor doesn't have. */
 export function describeChange(at: string, { archive, previous, shards }: ShardsChange): string {
   const heads = previous.map((note) => parseTreeHead(parseNote(note)?.text ?? ''))
   const linked = heads.flatMap((head) => (head ? [`${head.origin} up to ${head.size} events`] : []))
   const signed = linked.length === 0 ? '' : `, signed as ${linked.join(', as ')}`
   return (
-    `${at} says that what is before it was dealt to ${shards} shard(s) from an archive of ` +
-    `${archive.shards} with ${archive.events} events${signed}; who has it can prove that`
+    `${at} states that the events before it were resharded to ${shards} shard(s) from an archive ` +
+    `of ${archive.shards} with ${archive.events} events${signed}; that archive can prove it`
   )
 }

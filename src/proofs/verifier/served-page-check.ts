@@ -4,31 +4,32 @@ import type { ShardFold } from './fold.ts'
 import { isSame, ratedFields, toText } from './shown.ts'
 import type { ServedPage } from './sources/source.ts'
 
+/** The lists that are compared, by their path. */
 export const LISTS = ['provider-groups', 'api-keys', 'keys'] as const
 export type ListName = (typeof LISTS)[number]
 export type PageName = 'summary' | ListName
 
-/** The table of the catalog that a list is of, and its columns before the time of the end. */
+/** The catalog table of a list, and the columns before `ended_at`. */
 export const LISTED = {
   'provider-groups': { table: 'provider_groups', columns: ['name'] },
   'api-keys': { table: 'api_keys', columns: ['group_id', 'name'] },
   keys: { table: 'keys', columns: ['quota_limit', 'name'] },
 } as const
 
-/** What the log comes to for one row, as the shards that were gone through have it. */
+/** The expected values of one row, from the shards folded so far. */
 type Expected = {
   sums: bigint[]
   lastAccess: number
   catalog: readonly unknown[] | undefined
 }
 
-/** Key of the one row of the summary. */
+/** The key of the summary's only row. */
 const ALL = ''
 
-/** A page that was served, and what its rows have to be. */
+/** A served page, and the expected values of its rows. */
 export class ServedPageCheck {
   readonly #expected = new Map<number | string, Expected>()
-  /** Of its rows, in their order. */
+  /** The keys of its rows, in order. */
   readonly keys: (number | string)[] = []
 
   constructor(
@@ -43,7 +44,7 @@ export class ServedPageCheck {
     }
   }
 
-  /** A shard's fold has come to where the page was read. */
+  /** Collects a shard's values when its fold has reached the position that the page reflects. */
   collect(shard: number, fold: ShardFold): void {
     for (const [key, expected] of this.#expected) {
       for (const [i, sum] of this.#sumsOf(key, fold).entries()) {
@@ -56,14 +57,14 @@ export class ServedPageCheck {
     }
   }
 
-  /** Compares all rows; gives how many there were. */
+  /** Compares all rows. Returns how many there are. */
   compare(report: OnFinding): number {
     for (const row of this.page.rows) {
       const key = this.#keyOf(row)
       const at = key === ALL ? this.name : `${this.name} ${key ?? '?'}`
       const find = (message: string) => report({ kind: 'total', at, message })
       const expected = key === null ? undefined : this.#expected.get(key)
-      if (!expected) find('what stands there is not a row')
+      if (!expected) find('the item is not a row')
       else if (this.name !== 'summary' && !expected.catalog) find('the log has no such row')
       else this.#compareRow(row, expected, find)
     }
@@ -76,12 +77,12 @@ export class ServedPageCheck {
       if (isSame(shown[field], value)) continue
       find(
         `${field} is ${toText(shown[field])} as of ${formatPositions(this.page.positions)}, ` +
-          `and the log comes to ${toText(value)}`,
+          `but ${toText(value)} according to the log`,
       )
     }
   }
 
-  /** Null where it is no row. */
+  /** Returns the key of a row, or null if it is not a row. */
   #keyOf(row: unknown): number | string | null {
     if (typeof row !== 'object' || row === null || Array.isArray(row)) return null
     if (this.name === 'summary') return ALL
@@ -119,7 +120,7 @@ export class ServedPageCheck {
           ]
         : ratedFields(first, second)
     if (this.name === 'summary') return counted
-    // A page shows no name where there is none, and no end of a row that didn't end.
+    // A page shows null for an empty name, and for the end of a row that has not been retired.
     const fields = [...LISTED[this.name].columns, 'ended_at']
     const values = catalog?.map((value, i) =>
       (fields[i] === 'name' && value === '') || value === undefined ? null : value,
@@ -128,7 +129,7 @@ export class ServedPageCheck {
   }
 }
 
-/** `2023-11-14T22:13:20+00:00`; null of 0. */
+/** Formats Unix seconds as `2023-11-14T22:13:20+00:00`. Returns null for 0. */
 function formatSeconds(seconds: number): string | null {
   return seconds === 0 ? null : `${new Date(seconds * 1000).toISOString().slice(0, 19)}+00:00`
 }

@@ -19,31 +19,32 @@ import type { LogSource } from './sources/source.ts'
 import { TrustedRoots } from './trusted-roots.ts'
 import { UpperTiles } from './upper-tiles.ts'
 
-/** Attestations that are read ahead of the walk, which has to know what they are about. */
-const AHEAD = 256
+/** Attestations read ahead of the walk, because they state earlier positions. */
+const MAX_PREFETCHED = 256
 
+/** The shard, and what it is checked with. */
 export type ShardAuditOptions = {
   source: LogSource
   shard: number
-  /** Those whose signature on a cited head counts. */
+  /** Keys whose signature on a linked head is trusted. */
   keys: readonly VerifierKey[]
-  /** What the log was dealt from; null where the auditor doesn't have it. */
+  /** The archive from which the log was resharded, or null if the auditor doesn't have it. */
   resharded: ReshardedArchive | null
   onFinding: OnFinding
-  /** Something an auditor should know that is no finding. */
+  /** Called with remarks that are not findings. */
   onNote: (message: string) => void
 }
 
 /**
- * Goes through one shard from its first event on, once, in memory that depends on the number of
- * keys: payloads, leaves, tiles, roots, order, and what all of it comes to.
+ * Walks one shard once, from its first event on: checks payloads, leaves, tiles, roots and order,
+ * and folds the events. Memory depends on the number of keys.
  */
 export class ShardAudit {
   readonly shard: number
   readonly fold = new ShardFold()
   readonly claims: AttestationChecks
   readonly roots: TrustedRoots
-  /** Called whenever the fold has come one event further. */
+  /** Called after each folded event. */
   onFolded: (fold: ShardFold) => void = () => {}
   readonly #events = new Frontier()
   readonly #tiles = new Frontier()
@@ -64,18 +65,18 @@ export class ShardAudit {
     this.#origins = new AnnouncedEvents(shard, 'OriginChanged', onFinding)
   }
 
-  /** Events (or leaves, where that is all there is to read) that were gone through. */
+  /** The number of events walked, or of leaves if events can't be read. */
   get size(): number {
     return this.#events.size
   }
 
-  /** When the last event that was gone through was recorded; empty before the first. */
+  /** When the last walked event was recorded, or empty before the first. */
   get newestAt(): string {
     return this.fold.recordedAt
   }
 
-  /** A receipt, by its file's name; the walk hasn't passed its event yet. */
-  keepReceipt(name: string, receipt: Receipt): void {
+  /** Adds a receipt under its file's name. The walk must not have passed its event yet. */
+  addReceipt(name: string, receipt: Receipt): void {
     const { position } = receipt.event
     this.#receipts.set(position, [...(this.#receipts.get(position) ?? []), receipt])
     const { size, root } = receipt.head
@@ -83,7 +84,7 @@ export class ShardAudit {
     this.roots.add({ size, root, whose, kind: 'receipt', at: name })
   }
 
-  /** Goes on as far as a signed head covers. */
+  /** Walks to the size of a signed head. */
   async advance(head: SignedTreeHead, onProgress: (size: number) => void): Promise<void> {
     const at = `shard ${this.shard}`
     const { size, root } = head
@@ -91,7 +92,7 @@ export class ShardAudit {
     await this.advanceUnsigned(size, onProgress)
   }
 
-  /** Goes on to a size that nobody has signed. */
+  /** Walks to a size that need not be signed. */
   async advanceUnsigned(size: number, onProgress: (size: number) => void): Promise<void> {
     this.roots.compare(this.#events, this.#tiles)
     const { events, published } = this.options.source
@@ -156,23 +157,23 @@ export class ShardAudit {
     }
   }
 
-  /** False where nothing behind it can be made sense of. */
+  /** Checks a line. Returns false if the events after it can't be interpreted. */
   async #checkLine(line: string, published: Hash[] | null): Promise<boolean> {
     const position = this.size
     const parsed = parseEventLine(line)
     if (parsed.kind === 'malformed') {
-      this.#find('order', position, `what stands there is not an event: ${parsed.reason}`)
+      this.#find('order', position, `the line is not an event: ${parsed.reason}`)
       return false
     }
     const { event, leaf } = parsed
     if (event.shard !== this.shard || event.position !== position) {
-      this.#find('order', position, `event ${event.shard}/${event.position} stands there`)
+      this.#find('order', position, `found event ${event.shard}/${event.position} instead`)
       return false
     }
     const leafHash = hashLeaf(leaf)
     const hash = published?.[position % TILE_WIDTH] ?? leafHash
     if (!equalHashes(leafHash, hash)) {
-      this.#find('rewritten', position, 'the event is not the one whose leaf is in the tree')
+      this.#find('rewritten', position, 'the event does not match its leaf in the tree')
     }
     this.#checkEvent(event)
     this.#checkReceipts(position, leafHash)
@@ -187,10 +188,10 @@ export class ShardAudit {
   #checkEvent(event: LineEvent): void {
     const { type, payload, payloadSha256, recordedAt, position } = event
     if (hashPayload(payload) !== payloadSha256) {
-      this.#find('payload', position, 'its payload is not the one whose hash the leaf has')
+      this.#find('payload', position, 'the payload does not match its hash in the leaf')
     }
     if (recordedAt < this.#recordedAt) {
-      this.#find('order', position, `it was recorded at ${recordedAt}, before the one before it`)
+      this.#find('order', position, `recorded at ${recordedAt}, before the preceding event`)
     }
     this.#recordedAt = recordedAt
     if (type === 'ProjectionAttested') this.#attestations.confirm(event)
@@ -199,42 +200,47 @@ export class ShardAudit {
   }
 
   #confirmResharded(event: LineEvent): void {
-    const said = readEvent(event)
-    if (said?.type !== 'ShardsChanged') return
+    const decoded = readEvent(event)
+    if (decoded?.type !== 'ShardsChanged') return
     const { resharded, onNote } = this.options
-    if (resharded !== null) resharded.confirm(this.shard, event.position, said.data)
-    else if (this.shard === 0 || said.data.previous.length > 0) {
-      onNote(describeChange(`${this.shard}/${event.position}`, said.data))
+    if (resharded !== null) resharded.confirm(this.shard, event.position, decoded.data)
+    else if (this.shard === 0 || decoded.data.previous.length > 0) {
+      onNote(describeChange(`${this.shard}/${event.position}`, decoded.data))
     }
   }
 
   #checkReceipts(position: number, leafHash: Hash): void {
     for (const receipt of this.#receipts.get(position) ?? []) {
       if (equalHashes(receipt.leafHash, leafHash)) continue
-      this.#find('receipt', position, 'the log holds another event than the receipt')
+      this.#find('receipt', position, 'the log has another event than the receipt')
     }
   }
 
   async #readAttestations(): Promise<void> {
-    while (this.#attestations.ahead < AHEAD) {
-      const told = await this.#attestations.next()
-      if (told === null) return
-      if (told.said.type !== 'ProjectionAttested') continue
-      this.claims.add(told.position, told.said.data, this.fold)
+    while (this.#attestations.pending < MAX_PREFETCHED) {
+      const announced = await this.#attestations.next()
+      if (announced === null) return
+      const { position, event } = announced
+      if (event.type !== 'ProjectionAttested') continue
+      this.claims.add(position, event.data, this.fold)
     }
   }
 
-  /** Heads that the log cites of origins before: it comes by their sizes before it cites them. */
+  /**
+   * Reads the heads of previous origins that the log links. The walk reaches their sizes before the
+   * events that link them.
+   */
   async #readOrigins(): Promise<void> {
-    for (let told = await this.#origins.next(); told; told = await this.#origins.next()) {
-      if (told.said.type !== 'OriginChanged') continue
-      const at = `${this.shard}/${told.position}`
-      const { previous } = told.said.data
+    for (let next = await this.#origins.next(); next; next = await this.#origins.next()) {
+      const { position, event } = next
+      if (event.type !== 'OriginChanged') continue
+      const at = `${this.shard}/${position}`
+      const { previous } = event.data
       const linked = readLinkedHeads(at, previous, this.options.keys)
       if (linked.kind === 'note') this.options.onNote(linked.message)
       else if (linked.root.size >= this.size) this.roots.add(linked.root)
       else
-        this.options.onNote(`${linked.root.whose}, was not compared: it is behind the last audit`)
+        this.options.onNote(`${linked.root.whose} was not compared: it precedes this audit's start`)
     }
   }
 

@@ -1,4 +1,4 @@
-/** Sums as a page shows them with their rates: names and values. */
+/** Returns the names and values of sums with their rates, as a page shows them. */
 export function ratedFields(total: bigint, success: bigint): [string, unknown][] {
   const failure = total - success
   const rate = (count: bigint) => (total === 0n ? 0 : Number(count) / Number(total))
@@ -11,7 +11,7 @@ export function ratedFields(total: bigint, success: bigint): [string, unknown][]
   ]
 }
 
-/** Whether a page shows the value that it has to; sums to the last digit, rates nearly so. */
+/** True if a page shows the expected value. Sums must be exact; rates may differ by 1e-12. */
 export function isSame(shown: unknown, expected: unknown): boolean {
   if (typeof expected === 'bigint') return isWhole(shown) && BigInt(shown) === expected
   if (typeof expected === 'number' && typeof shown === 'number') {
@@ -20,11 +20,11 @@ export function isSame(shown: unknown, expected: unknown): boolean {
   return shown === expected || (expected === null && shown === undefined)
 }
 
-/** True of a whole number that was not rounded. */
+/** True if the value is a whole number that was not rounded. */
 export const isWhole = (shown: unknown): shown is number | bigint =>
   typeof shown === 'bigint' || Number.isSafeInteger(shown)
 
-/** What a server has sent is not trusted to be text. */
+/** Formats any value that a server has sent. */
 export function toText(value: unknown): string {
   if (typeof value === 'bigint') return String(value)
   return typeof value === 'object' && value !== null ? 'an object' : String(value)

@@ -2,31 +2,37 @@ import type { Frontier } from '../merkle/frontier.ts'
 import { equalHashes, type Hash } from '../merkle/hash.ts'
 import type { FindingKind, OnFinding } from './finding.ts'
 
-/** A root that somebody has signed or kept: the walk comes by its size and compares. */
+/**
+ * A root that was signed or previously verified. The walk compares it when it reaches that size.
+ */
 export type TrustedRoot = {
   size: number
   root: Hash
-  /** `the head of a receipt` */
+  /** The owner of the root in messages: `the head of a receipt`. */
   whose: string
-  /** Of the finding where the log has another root, or never comes to it. */
+  /** The kind of the finding if the log has another root, or never reaches its size. */
   kind: FindingKind
   at: string
 }
 
-/** The roots that one shard has to have at their sizes, and has to reach. */
+/** The roots that one shard must have at their sizes. */
 export class TrustedRoots {
   #roots: TrustedRoot[] = []
-  /** The smallest size among them: it is asked for at every event. */
+  /** The smallest size among them, checked after every event. */
   #next = Infinity
 
   constructor(private readonly report: OnFinding) {}
 
+  /** Adds a root that the walk has not passed yet. */
   add(root: TrustedRoot): void {
     this.#roots.push(root)
     this.#next = Math.min(this.#next, root.size)
   }
 
-  /** The walk has come one further: what events and tiles make is compared with what is kept. */
+  /**
+   * Called after each event: compares the roots of events and tiles with any trusted root of this
+   * size.
+   */
   compare(events: Frontier, tiles: Frontier): void {
     if (events.size < this.#next) return
     const reached = this.#roots.filter(({ size }) => size === events.size)
@@ -35,21 +41,21 @@ export class TrustedRoots {
     for (const { size, root, whose, kind, at } of reached) {
       const areTiles = equalHashes(tiles.root(), root)
       if (!equalHashes(events.root(), root)) {
-        const why = areTiles ? 'its tiles do, so events were rewritten' : 'nor do its tiles'
-        const message = `the first ${size} events don't make the root of ${whose}; ${why}`
+        const why = areTiles ? 'the tiles do, so events were rewritten' : 'nor do the tiles'
+        const message = `the first ${size} events don't have the root of ${whose}; ${why}`
         this.report({ kind, at, message })
       } else if (!areTiles) {
-        const message = `its tiles don't make the root of ${whose}, though the events do`
+        const message = `the tiles don't have the root of ${whose}, although the events do`
         this.report({ kind: 'published', at, message })
       }
     }
   }
 
-  /** The log has no more events: what covers more was signed of events that are gone. */
+  /** Reports roots that the log never reached: they were signed with events that are gone. */
   end(size: number): void {
-    for (const kept of this.#roots) {
-      const message = `${kept.whose} covers ${kept.size} events, and the log has ${size} only`
-      this.report({ kind: kept.kind === 'fork' ? 'rolled_back' : kept.kind, at: kept.at, message })
+    for (const root of this.#roots) {
+      const message = `${root.whose} covers ${root.size} events, but the log has only ${size}`
+      this.report({ kind: root.kind === 'fork' ? 'rolled_back' : root.kind, at: root.at, message })
     }
     this.#roots = []
     this.#next = Infinity

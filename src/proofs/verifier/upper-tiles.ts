@@ -4,15 +4,15 @@ import { formatTilePath, TILE_WIDTH } from '../merkle/tile.ts'
 import type { OnFinding } from './finding.ts'
 import { NotServed, type PublishedSource } from './sources/source.ts'
 
-/** The hashes of one tile of a level, as far as the leaves have come, and which tile it is. */
+/** The hashes of a level's last tile so far, and the number of that tile. */
 type Level = { number: number; hashes: Hash[] }
 
 /**
- * The tiles above level 0, made anew from the leaf hashes and held against those that are
- * published: proofs are made of these.
+ * Computes the tiles above level 0 from the leaf hashes, and compares them with the published ones,
+ * from which proofs are made.
  */
 export class UpperTiles {
-  /** Level 0 is kept as a tree: only its root is needed. */
+  /** Level 0 as a tree: only its root is needed. */
   #leaves = new Frontier()
   readonly #levels: Level[] = []
 
@@ -22,6 +22,7 @@ export class UpperTiles {
     private readonly report: OnFinding,
   ) {}
 
+  /** Adds the next leaf hash, and compares each tile that it completes. */
   async append(leafHash: Hash): Promise<void> {
     this.#leaves.append(leafHash)
     if (this.#leaves.size < TILE_WIDTH) return
@@ -30,7 +31,7 @@ export class UpperTiles {
     await this.#add(1, root)
   }
 
-  /** Compares the partial tiles of the tree as it is now. */
+  /** Compares the partial tiles of the current tree. */
   async compare(): Promise<void> {
     for (const [i, level] of this.#levels.entries()) {
       if (level.hashes.length > 0) await this.#compareTile(i + 1, level)
@@ -53,11 +54,11 @@ export class UpperTiles {
     try {
       const [bytes] = await this.source.readTiles(this.shard, [tile])
       if (equalHashes(bytes!, Buffer.concat(hashes, hashes.length * HASH_BYTES))) return
-      const message = `${formatTilePath(tile)} does not hold the roots of the tiles below it`
+      const message = `${formatTilePath(tile)} does not have the roots of the tiles below it`
       this.report({ kind: 'published', at, message })
     } catch (error) {
       if (!(error instanceof NotServed)) throw error
-      this.report({ kind: 'published', at, message: `it is not published: ${error.message}` })
+      this.report({ kind: 'published', at, message: `not published: ${error.message}` })
     }
   }
 }

@@ -3,42 +3,46 @@ import { isSame, isWhole, ratedFields, toText } from './shown.ts'
 import type { UsageRequest } from './sources/source.ts'
 import { BUCKET_MS, countBuckets, formatBucket } from './usage-range.ts'
 
-/** What is shown of a bucket: whole numbers, and as text what is none. */
+/** A value shown for a bucket: a whole number, or any other value as text. */
 export type Shown = Exact | string
 
+/** A page of usage. */
 export type UsageBody = {
-  /** By the bucket's number; those without any usage are left out. */
+  /** Values by the bucket's index, without buckets that have no usage. */
   shown: Map<number, Shown[]>
-  /** Buckets that should be there, and are not. */
+  /** Buckets that are missing. */
   missing: Set<number>
 }
 
-/** What is wrong, and where: in a bucket, or (empty) the page itself. */
+/** Reports what is wrong in a bucket, or (if `where` is empty) in the page. */
 type Find = (where: string, message: string) => void
 
-/** The columns of usage that are summed, as a page names them. */
+/** Returns the summed columns of usage, by their names on a page. */
 export function usageFields({ kind }: UsageRequest): readonly string[] {
   return kind === 'keys'
     ? ['request_count', 'used_tokens', 'quota_used']
     : ['total_requests', 'success_requests']
 }
 
-/** Reads a page of usage, and finds where it contradicts itself; null where it is none. */
+/**
+ * Reads a page of usage and reports where it contradicts itself. Returns null if it is not the
+ * requested page.
+ */
 export function readUsageBody(request: UsageRequest, body: unknown, find: Find): UsageBody | null {
   const { items, total } = (body ?? {}) as Record<string, unknown>
   if (!isAsked(request, body) || !Array.isArray(items)) {
-    find('', 'it is not the usage in UTC that was asked for')
+    find('', 'it is not the requested usage in UTC')
     return null
   }
   const missing = new Set<number>()
   const shown = new Map<number, Shown[]>()
   const sums = usageFields(request).map(() => 0n)
-  let strange = 0
+  let unexpected = 0
   let next = 0
   for (const item of items as unknown[]) {
     const index = indexOf(request, item)
     if (index === null || index < next) {
-      strange++
+      unexpected++
       continue
     }
     for (; next < index; next++) missing.add(next)
@@ -53,12 +57,12 @@ export function readUsageBody(request: UsageRequest, body: unknown, find: Find):
   for (; next < countBuckets(request); next++) missing.add(next)
   const [first] = missing
   if (first !== undefined) {
-    const message = `the page leaves out ${missing.size} of its ${request.bucket}s, this one first`
+    const message = `the page omits ${missing.size} of its ${request.bucket}s, this one first`
     find(formatBucket(request, first), message)
   }
-  if (strange > 0) {
-    const what = `${strange} of its items are no ${request.bucket}s of it`
-    find('', `${what}, stand there twice or not in their order`)
+  if (unexpected > 0) {
+    const what = `${unexpected} of its items are not ${request.bucket}s of the range`
+    find('', `${what}, are repeated or out of order`)
   }
   checkTotal(request, total, sums, find)
   return { shown, missing }
@@ -70,7 +74,7 @@ function isAsked({ bucket, from, to }: UsageRequest, body: unknown): boolean {
   return isRange && shown.bucket === bucket && shown.tz === 'UTC'
 }
 
-/** The number of an item's bucket; null where it is none of that range. */
+/** Returns the index of an item's bucket, or null if it is not in the range. */
 function indexOf(request: UsageRequest, item: unknown): number | null {
   const { from, to } = (item ?? {}) as Record<string, unknown>
   const start = toMoment(from)
@@ -87,7 +91,7 @@ const toMoment = (text: unknown): number =>
 
 const RATES = ['failure_requests', 'success_rate', 'failure_rate'] as const
 
-/** Most buckets of most keys: nothing was used, and that is what they say. */
+/** True if an item states that nothing was used, as for most buckets of most keys. */
 function isZero(request: UsageRequest, item: Record<string, unknown>): boolean {
   const isNothing = usageFields(request).every((field) => item[field] === 0)
   return isNothing && (request.kind === 'keys' || RATES.every((field) => item[field] === 0))
@@ -95,7 +99,7 @@ function isZero(request: UsageRequest, item: Record<string, unknown>): boolean {
 
 const toShown = (value: unknown): Shown => (isWhole(value) ? value : toText(value).slice(0, 100))
 
-/** What follows from the sums; these are compared with the log. */
+/** Checks the values that follow from the sums. The sums themselves are compared with the log. */
 function checkRates(
   { kind }: UsageRequest,
   item: Record<string, unknown>,
@@ -105,7 +109,7 @@ function checkRates(
   if (kind === 'keys' || !isWhole(total) || !isWhole(success)) return
   for (const [field, value] of ratedFields(BigInt(total), BigInt(success))) {
     if (isSame(item[field], value)) continue
-    find(`${field} is ${toText(item[field])}, and it comes to ${toText(value)} there`)
+    find(`${field} is ${toText(item[field])}, but should be ${toText(value)}`)
   }
 }
 
@@ -113,7 +117,7 @@ function checkTotal(request: UsageRequest, total: unknown, sums: bigint[], find:
   const shown = (total ?? {}) as Record<string, unknown>
   for (const [i, field] of usageFields(request).entries()) {
     if (isSame(shown[field], sums[i])) continue
-    find('total', `${field} is ${toText(shown[field])}, and its items come to ${sums[i]}`)
+    find('total', `${field} is ${toText(shown[field])}, but its items add up to ${sums[i]}`)
   }
   checkRates(request, shown, (message) => find('total', message))
 }

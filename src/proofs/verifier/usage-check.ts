@@ -6,9 +6,9 @@ import type { ServedUsage, UsageRequest } from './sources/source.ts'
 import { readUsageBody, type Shown, usageFields } from './usage-body.ts'
 import { BUCKET_MS, countBuckets, formatBucket } from './usage-range.ts'
 
-/** A page of usage, and what the log comes to up to the positions that it reflects. */
+/** A page of usage, and the sums of the log up to the positions that it reflects. */
 export class UsageCheck {
-  /** Of each bucket in which anything was used: what is shown, and behind it what was counted. */
+  /** For each bucket with usage: the values shown, followed by those counted. */
   readonly #sums = new Map<number, Shown[]>()
   readonly #fields: readonly string[]
   readonly #missing: ReadonlySet<number>
@@ -23,7 +23,7 @@ export class UsageCheck {
     for (const [index, values] of shown) this.#sums.set(index, [...values, ...values.map(() => 0)])
   }
 
-  /** Null where it is not the page that was asked for, which is a finding. */
+  /** Opens a page. Reports and returns null if it is not the requested page. */
   static open(
     request: UsageRequest,
     { body, positions }: ServedUsage,
@@ -35,7 +35,7 @@ export class UsageCheck {
     return read === null ? null : new UsageCheck(request, positions, read)
   }
 
-  /** Counts what an event at this position and moment brought, if the page reflects it. */
+  /** Adds the counts of an event at this position and time, if the page reflects it. */
   add(shard: number, position: number, ms: number, values: readonly number[]): void {
     const { bucket, from, to } = this.request
     if (position > this.positions[shard]! || ms < from || ms >= to) return
@@ -51,7 +51,7 @@ export class UsageCheck {
     }
   }
 
-  /** Compares all buckets that are there; gives how many they were. */
+  /** Compares all buckets on the page. Returns how many there are. */
   compare(report: OnFinding): number {
     const fields = this.#fields
     const differ = (sums: Shown[]) => fields.some((_, i) => sums[i] !== sums[fields.length + i])
@@ -65,7 +65,7 @@ export class UsageCheck {
         if (shown === counted) continue
         const message =
           `${field} is ${toText(shown)} as of ${formatPositions(this.positions)}, ` +
-          `and the log comes to ${counted}`
+          `but ${counted} according to the log`
         report({ kind: 'total', at, message })
       }
     }
@@ -73,7 +73,7 @@ export class UsageCheck {
   }
 }
 
-/** `usage api_keys 7 2026-01-31`, `usage all 2026-01-31T12:00Z`. */
+/** Returns the place of a finding: `usage api_keys 7 2026-01-31`, `usage all 2026-01-31T12:00Z`. */
 export function placeOf({ kind, key }: UsageRequest, where: string): string {
   return ['usage', kind, ...(key === null ? [] : [key]), ...(where === '' ? [] : [where])].join(' ')
 }

@@ -8,21 +8,27 @@ import { type Bucket, countBuckets, FIRST_DAY, splitRange, type UsageRange } fro
 
 type Key = number | string
 
-/** How much usage is compared, of the rows of each table of the catalog. */
+/** How much usage is compared. */
 export type UsageLimits = {
+  /** Rows of each catalog table. */
   rows: number
-  /** Days of all of them: fewer rows where a log is old. */
+  /** Total days of these rows: fewer rows are compared if the log is old. */
   days: number
-  /** Hours of all of them; where they would be more, usage is compared by the day. */
+  /** Total hours of these rows. If there would be more, usage is compared by the day. */
   hours: number
 }
+/** The limits if none are given. */
 export const USAGE_LIMITS: UsageLimits = { rows: 1_000, days: 500_000, hours: 500_000 }
+/** Compares the usage of all rows. */
 export const ALL_USAGE: UsageLimits = { ...USAGE_LIMITS, rows: Infinity, days: Infinity }
 
-/** Pages that are asked for at once: readers who wait for the same pass cost it once. */
-const AT_ONCE = 4
+/**
+ * Pages requested concurrently. Readers that wait for the same batch of the projector share its
+ * cost.
+ */
+const MAX_CONCURRENT = 4
 
-/** Of how many of the rows there are usage was compared, and by what. */
+/** How many of the existing rows were compared, and by which bucket. */
 export type UsageScope = {
   kind: UsageRequest['kind']
   bucket: Bucket
@@ -30,19 +36,21 @@ export type UsageScope = {
   of: number
 }
 
+/** The usage compared by an audit. */
 export type UsageReport = {
-  /** Hours and days that were compared. */
+  /** Hours and days compared. */
   buckets: number
   scopes: UsageScope[]
-  /** Events that count, recorded outside of the range whose usage was compared. */
+  /** Counting events recorded outside the compared range. */
   outside: number
 }
 
+/** What usage is read with. */
 export type UsageOptions = {
   source: PageSource
   /** Whole days. */
   days: UsageRange
-  /** All that lists have, ended ones too. */
+  /** The keys of all listed rows, including retired ones. */
   rows: Record<CatalogTable, Iterable<Key>>
   limits: UsageLimits
   signed: readonly number[]
@@ -51,14 +59,16 @@ export type UsageOptions = {
 }
 
 /**
- * Pages of usage, read before the log is gone through and compared with what it comes to. Which
- * rows they are of is left to chance where there are many, so that nobody knows beforehand.
+ * Pages of usage, read before the walk and compared with the log after it. If there are many rows,
+ * random ones are chosen, so that the service can't predict which are compared.
  */
 export class UsagePages {
   readonly #checks: UsageCheck[] = []
   readonly #byKey: Record<UsageRequest['kind'], Map<Key | null, UsageCheck[]>> = {
-    ...{ all: new Map(), provider_groups: new Map() },
-    ...{ api_keys: new Map(), keys: new Map() },
+    all: new Map(),
+    provider_groups: new Map(),
+    api_keys: new Map(),
+    keys: new Map(),
   }
   readonly #scopes: UsageScope[] = []
   #before = 0
@@ -66,23 +76,24 @@ export class UsagePages {
 
   private constructor(private readonly options: UsageOptions) {}
 
+  /** Reads the chosen pages. */
   static async read(options: UsageOptions): Promise<UsagePages> {
     const pages = new UsagePages(options)
     const requests = pages.#choose()
     const readOn = async () => {
       for (const request of requests) await pages.#read(request)
     }
-    // Where one fails, `for` ends the requests for all.
-    await Promise.all(Array.from({ length: AT_ONCE }, readOn))
+    // If one request fails, `for` ends the generator for all of them.
+    await Promise.all(Array.from({ length: MAX_CONCURRENT }, readOn))
     return pages
   }
 
-  /** How large a shard's tree has to be before these pages can be compared. */
+  /** Returns how large a shard's tree must be before these pages can be compared. */
   sizeOf(shard: number): number {
     return this.#checks.reduce((size, { positions }) => Math.max(size, positions[shard]! + 1), 0)
   }
 
-  /** What takes from a shard's fold all that these pages are of. */
+  /** Returns what counts the usage of these pages as a shard is folded. */
   countingOf(shard: number): Counting {
     const size = this.sizeOf(shard)
     let [at, ms] = [0, 0]
@@ -104,22 +115,22 @@ export class UsagePages {
     }
   }
 
-  /** Compares all pages, when every shard was gone through. */
+  /** Compares all pages, once every shard has been walked. */
   compare(): UsageReport {
     const { days, signed, report } = this.options
     const isCut = days.from === FIRST_DAY
-    // Of an empty log nobody has said when it begins.
+    // Without a signed event, no first event was shown.
     if (this.#before > 0 && !isCut && signed.some((position) => position >= 0)) {
       const day = new Date(days.from).toISOString().slice(0, 10)
-      const older = `${this.#before} events are from before ${day}`
-      const message = `${older}: another one was shown for the first`
+      const older = `${this.#before} events were recorded before ${day}`
+      const message = `${older}: the service had shown another first event`
       report({ kind: 'total', at: 'usage', message })
     }
     const buckets = this.#checks.reduce((sum, check) => sum + check.compare(report), 0)
     return { buckets, scopes: this.#scopes, outside: this.#after + (isCut ? this.#before : 0) }
   }
 
-  /** What is asked for: the usage of all together, and of rows of each table. */
+  /** Yields the requests: the usage of all provider groups together, and of rows of each table. */
   *#choose(): Generator<UsageRequest> {
     const { rows } = this.options
     yield* this.#choosePages('all', [null])
@@ -130,20 +141,20 @@ export class UsagePages {
 
   *#choosePages(kind: UsageRequest['kind'], keys: (Key | null)[]): Generator<UsageRequest> {
     const { limits, days } = this.options
-    const of = keys.length
-    // The usage of all is read however long the log is.
-    const most = Math.max(1, Math.min(limits.rows, Math.floor(limits.days / countBuckets(days))))
-    const chosen = draw(keys, most)
+    // The usage of all groups together is read however long the log is.
+    const max = Math.max(1, Math.min(limits.rows, Math.floor(limits.days / countBuckets(days))))
+    const chosen = drawSample(keys, max)
     const hours: UsageRange = { ...days, bucket: 'hour' }
     const range = chosen.length * countBuckets(hours) <= limits.hours ? hours : days
-    this.#scopes.push({ kind, bucket: range.bucket, compared: chosen.length, of })
+    this.#scopes.push({ kind, bucket: range.bucket, compared: chosen.length, of: keys.length })
     for (const key of chosen) for (const part of splitRange(range)) yield { kind, key, ...part }
   }
 
   async #read(request: UsageRequest): Promise<void> {
     const { source, signed, report, onPage } = this.options
     onPage()
-    // A service writes usage once a minute, and at once where a reader waits: one wait will do.
+    // The service writes usage once a minute, or at once if a reader waits. One waiting request is
+    // enough for all of them.
     let page = await source.readUsage(request, request.kind !== 'all')
     if (page.positions.some((position, shard) => position < signed[shard]!)) {
       page = await source.readUsage(request, false)
@@ -159,12 +170,12 @@ export class UsagePages {
   }
 }
 
-/** What can be asked for: lists that have more are found to be wrong. */
+/** True if usage can be requested for a key. A list with any other key is reported elsewhere. */
 const isKey = (key: Key) =>
   typeof key === 'number' ? key > 0 : key !== '' && key.length <= 1_024 && key.isWellFormed()
 
-/** So many of these, by chance. */
-function draw<Value>(values: Value[], count: number): Value[] {
+/** Returns `count` random values. Reorders `values`. */
+function drawSample<Value>(values: Value[], count: number): Value[] {
   if (count >= values.length) return values
   for (let i = 0; i < count; i++) {
     const other = randomInt(i, values.length)

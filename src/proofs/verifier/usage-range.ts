@@ -1,23 +1,26 @@
-/** Milliseconds of what usage is shown by; in UTC all of them are as long. */
+/** Length (ms) of the buckets of a page. In UTC they never vary. */
 export const BUCKET_MS = { hour: 3_600_000, day: 86_400_000 } as const
+/** How a page divides usage. */
 export type Bucket = keyof typeof BUCKET_MS
 
-/** Half open, in milliseconds since 1970, of whole buckets. */
+/** A half-open range of whole buckets, in milliseconds since 1970. */
 export type UsageRange = { bucket: Bucket; from: number; to: number }
 
-/** Buckets that a page of usage has at most, and where usage begins at the earliest. */
+/** Maximum buckets of a page of usage, and the earliest start of usage. */
 const MAX_BUCKETS = 10_000
 export const FIRST_DAY = Date.UTC(2000, 0)
 
-/** Days before the first event, which have no usage: a page shows thirty unless it is told more. */
+/**
+ * Days compared before the first event, which must have no usage. A page shows thirty by default.
+ */
 const DAYS_BEFORE = 30
 
-/** Fifty years: a clock that was once wrong by thousands must not cost as many pages. */
+/** Over fifty years. A clock that was once wrong by millennia must not cost as many pages. */
 const MAX_DAYS = 20_000
 
 /**
- * The days from thirty before the first of these moments to the last one, or to now if that is
- * later, and one more: the log grows while pages are read, and clocks differ.
+ * Returns the days from thirty before the first of these times to one day after the last one, or
+ * after now if that is later: the log grows while pages are read, and clocks differ.
  */
 export function toDays(moments: readonly number[], now: number): UsageRange {
   const bucket = 'day'
@@ -30,9 +33,10 @@ export function toDays(moments: readonly number[], now: number): UsageRange {
   return { bucket, from, to: Math.min(end, from + MAX_DAYS * BUCKET_MS.day) }
 }
 
+/** Returns the number of buckets of a range. */
 export const countBuckets = ({ bucket, from, to }: UsageRange) => (to - from) / BUCKET_MS[bucket]
 
-/** The ranges of the pages that it takes to show a range. */
+/** Splits a range into those of its pages. */
 export function splitRange({ bucket, from, to }: UsageRange): UsageRange[] {
   const step = MAX_BUCKETS * BUCKET_MS[bucket]
   const ranges: UsageRange[] = []
@@ -42,7 +46,7 @@ export function splitRange({ bucket, from, to }: UsageRange): UsageRange[] {
   return ranges
 }
 
-/** A bucket of a range by its number: `2026-01-31`, or `2026-01-31T12:00Z`. */
+/** Formats a bucket of a range by its index: `2026-01-31`, or `2026-01-31T12:00Z`. */
 export function formatBucket({ bucket, from }: UsageRange, index: number): string {
   const start = new Date(from + index * BUCKET_MS[bucket]).toISOString()
   return bucket === 'day' ? start.slice(0, 10) : `${start.slice(0, 16)}Z`

@@ -7,10 +7,13 @@ import { readSignedHeads } from '../../../archive/transparency.ts'
 import { UserError } from '../../../platform/user-error.ts'
 import { type LogSource, SourceError } from '../index.ts'
 
-/** The type of an event, from the begin of its line. */
+/** Matches the type of an event at the start of its line. */
 const TYPE = /^\{"shard":\d+,"position":\d+,"type":"(\w+)"/
 
-/** An archive as the log that an audit reads, and what is wrong with its manifest. */
+/**
+ * Opens an archive as the source of an audit. `problems` are those of its manifest. Throws
+ * UserError if the manifest can't be read.
+ */
 export async function openArchiveSource(
   directory: string,
 ): Promise<{ source: LogSource; problems: Problem[] }> {
@@ -29,8 +32,8 @@ export async function openArchiveSource(
     events: {
       readLines: (shard, from, to) => readLines(directory, manifest, { shard, from, to }),
       readEventsOfType: async function* (shard, type, from, to) {
-        // Most archives have no such event, which the manifest says; it is not believed, as the
-        // walk finds what was left out.
+        // Most archives have no such event, as their manifest states. A wrong manifest is found by
+        // the walk, which confirms every such event.
         if (!manifest.shards[shard]?.types[type]) return
         for await (const line of readLines(directory, manifest, { shard, from, to })) {
           if (TYPE.exec(line)?.[1] === type) yield line

@@ -10,23 +10,24 @@ import {
   TokenNeeded,
 } from './source.ts'
 
-/** Bytes of what is small, of a tile and of a bundle. */
+/** Maximum bytes of a small response, a tile and a bundle. */
 const MAX = { small: 1024 * 1024, tile: 8_192, entries: 256 * 65_537 }
 
-/** How often a range of events is taken up again where it broke off. */
+/** How often a range of events is resumed in a row without progress. */
 const TRIES = 5
 
+/** Where and how a running service is read. */
 export type HttpOptions = {
-  /** Of the service, `https://stats.example.com`. */
+  /** The service's URL, `https://stats.example.com`. */
   url: string
-  /** An auditor's; null reads what is public. */
+  /** An auditor token, or null to read only what is public. */
   token: string | null
   limits?: Partial<Limits>
 }
 
 /**
- * The log of a running service. Throws SourceError where it can't be read: no service there, or a
- * token is needed.
+ * Opens the log of a running service. Throws SourceError if it can't be read, and TokenNeeded if it
+ * requires a token.
  */
 export async function openHttpSource(options: HttpOptions): Promise<LogSource> {
   const { url, token } = options
@@ -38,7 +39,7 @@ export async function openHttpSource(options: HttpOptions): Promise<LogSource> {
     const response = await ask(path, accept)
     if (response.status === 200) return response
     await response.body?.cancel()
-    throw new NotServed(`${path} answered ${response.status}`)
+    throw new NotServed(`${path} returned ${response.status}`)
   }
   const readText = async (path: string) =>
     (await readBody(await get(path), MAX.small, limits)).toString()
@@ -46,7 +47,7 @@ export async function openHttpSource(options: HttpOptions): Promise<LogSource> {
     const path = `/audit/log/${shard}/${formatTilePath(tile)}`
     const bytes = await readBody(await get(path), MAX.tile, limits)
     if (bytes.length === tile.width * HASH_BYTES) return bytes
-    throw new NotServed(`${path} has ${bytes.length} bytes`)
+    throw new NotServed(`${path} has ${bytes.length} bytes, not ${tile.width * HASH_BYTES}`)
   }
   const range = { get, limits }
   const shards = await countShards(ask)
@@ -81,15 +82,17 @@ export async function openHttpSource(options: HttpOptions): Promise<LogSource> {
   }
 }
 
-/** Shards are numbered without gaps: the first that has no tree head isn't there. */
+/**
+ * Counts the shards. They are numbered without gaps, so the first without a tree head ends them.
+ */
 async function countShards(ask: Get): Promise<number> {
   for (let shard = 0; shard <= 1_024; shard++) {
     const response = await ask(`/audit/log/${shard}/checkpoint`)
     await response.body?.cancel()
     if (response.status === 404 && shard > 0) return shard
-    if (response.status === 401) throw new TokenNeeded('The log wants the token of an auditor')
+    if (response.status === 401) throw new TokenNeeded('The log requires an auditor token')
     if (response.status !== 200) {
-      throw new SourceError(`The tree head of shard ${shard} answered ${response.status}`)
+      throw new SourceError(`The tree head of shard ${shard} returned ${response.status}`)
     }
   }
   throw new SourceError('The service claims more than 1,024 shards')
@@ -101,11 +104,11 @@ type EventRange = {
   shard: number
   from: number
   to: number
-  /** Null: all of them. */
+  /** Null reads all types. */
   type: ServiceEventType | null
 }
 
-/** A range, taken up after the last line where it broke off. */
+/** Reads a range of events. If it breaks off, resumes after the last line. */
 async function* readEvents({ get, limits, shard, from, to, type }: EventRange) {
   let after = from - 1
   for (let tries = 1; after < to - 1; tries++) {
@@ -117,7 +120,7 @@ async function* readEvents({ get, limits, shard, from, to, type }: EventRange) {
         const position = Number(/^\{"shard":\d+,"position":(\d+)/.exec(line)?.[1])
         if (position >= to) return
         yield line
-        // What isn't an event, or not a later one, is for the reader to find; it can't be resumed.
+        // The reader reports a line that is not a later event. Reading can't resume after it.
         if (!(position > after)) return
         after = position
         tries = 0

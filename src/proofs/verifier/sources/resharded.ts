@@ -6,7 +6,10 @@ import { hashLeaf, toLeaf } from '../../../events/leaf.ts'
 import { UserError } from '../../../platform/user-error.ts'
 import type { OnFinding, ReshardedSource } from '../index.ts'
 
-/** An archive as what a log was dealt from; what is wrong with it goes to `report`. */
+/**
+ * Opens an archive from which a log was resharded. Its problems go to `report`. Throws UserError if
+ * the manifest can't be read.
+ */
 export async function openReshardedSource(
   directory: string,
   report: OnFinding,

@@ -3,32 +3,32 @@ import type { Tile } from '../../merkle/tile.ts'
 import type { UsageRange } from '../usage-range.ts'
 
 /**
- * Where a log is read from. Nothing of what it gives is believed. Its methods throw SourceError
- * where something can't be read at all.
+ * A source of a log. Nothing that it returns is trusted. Its methods throw SourceError if something
+ * can't be read at all.
  */
 export interface LogSource {
   readonly shards: number
   /**
-   * How many events of each shard there are, where that is known without a tree head: an archive.
-   * Null: the log is live, and goes as far as its heads say.
+   * The number of events of each shard if it is known without a tree head, as in an archive. Null
+   * if the log is live and ends at its heads.
    */
   readonly sizes: readonly number[] | null
-  /** Verifier keys as the operator names them, a text each. */
+  /** Reads the verifier keys that the operator names, as texts. */
   readKeys(): Promise<string[]>
-  /** The newest signed tree head of a shard, a note; null where there is none. */
+  /** Reads the newest signed tree head of a shard (a note), or null if there is none. */
   readHead(shard: number): Promise<string | null>
-  /** Null: events can't be read here, only their leaves. */
+  /** Null if only leaves can be read, not events. */
   readonly events: EventSource | null
-  /** Null: nothing is published here. */
+  /** Null if no tiles are published. */
   readonly published: PublishedSource | null
-  /** Null: there are no pages here. */
+  /** Null if there are no pages. */
   readonly pages: PageSource | null
 }
 
-/** Events as lines (event-line.ts), from a position on to the one before `to`. */
+/** Reads events as lines (event-line.ts), from `from` to `to` (exclusive). */
 export interface EventSource {
   readLines(shard: number, from: number, to: number): AsyncIterable<string>
-  /** Only those of one type among them. */
+  /** Reads only those of one type. */
   readEventsOfType(
     shard: number,
     type: ServiceEventType,
@@ -37,64 +37,67 @@ export interface EventSource {
   ): AsyncIterable<string>
 }
 
-/**
- * What the service says in the log of itself, and a walk has to know before it comes there.
- */
+/** The types of service events that a walk must know before it reaches them. */
 export type ServiceEventType = 'ProjectionAttested' | 'OriginChanged'
 
-/** The transparency log as outsiders see it. */
+/** The published tiles and entries of a log. */
 export interface PublishedSource {
-  /** The hashes of tiles, each of the bytes that its width says. */
+  /** Reads the hashes of tiles, each with the bytes of its width. */
   readTiles(shard: number, tiles: Tile[]): Promise<Uint8Array[]>
-  /** The leaves of a tile of level 0, as a bundle. */
+  /** Reads the leaves of a level-0 tile as a bundle. */
   readEntries(shard: number, tile: Tile): Promise<Uint8Array>
 }
 
-/** A page as it was served: its rows, and the position of each shard that it reflects. */
+/** A served page: its rows, and the position of each shard that it reflects. */
 export type ServedPage = { rows: unknown[]; positions: number[] }
 
-/** Whose usage is asked for, and when: of all provider groups together, where no key is named. */
+/** A request for usage in a range. If `key` is null, it is for all provider groups together. */
 export type UsageRequest = UsageRange & {
   kind: 'all' | 'provider_groups' | 'api_keys' | 'keys'
   key: number | string | null
 }
 
-/** What was answered to that. */
+/** The response to a request for usage. */
 export type ServedUsage = { body: unknown; positions: number[] }
 
+/** The pages of a running service. */
 export interface PageSource {
-  /** The summary, as one row. */
+  /** Reads the summary as one row. */
   readSummary(): Promise<ServedPage>
-  /** All pages of a list, with the rows that ended. */
+  /** Reads all pages of a list, including retired rows. */
   readList(path: 'provider-groups' | 'api-keys' | 'keys'): AsyncIterable<ServedPage>
-  /** A page of usage in UTC: all that was acknowledged, or (`isEventual`) what is there already. */
+  /**
+   * Reads a page of usage in UTC: of everything acknowledged, or (`isEventual`) of what is
+   * projected already.
+   */
   readUsage(request: UsageRequest, isEventual: boolean): Promise<ServedUsage>
 }
 
-/** An archive, dealt to a number of shards as an import does it (docs/scale.md). */
+/** An archive, resharded as an import does it (docs/scale.md). */
 export interface ReshardedSource {
   readonly shards: number
-  /** The signed tree head of a shard, a note; null where there is none. */
+  /** Reads the signed tree head of a shard (a note), or null if there is none. */
   readHead(shard: number): Promise<string | null>
-  /** Its events in the order of their time. */
+  /** Reads its events in the order of their time. */
   readResharded(shards: number): AsyncIterable<ReshardedEvent[]>
 }
 
-/** Where an event stood, and where it stands now; null where it has no place any more. */
+/** The old and new location of an event. `to` is null if the new log doesn't have it. */
 export type ReshardedEvent = { from: ReshardedLeaf; to: ReshardedLeaf | null }
+/** A leaf in a shard. */
 export type ReshardedLeaf = { shard: number; leafHash: Hash }
 
-/** It can't be read: no answer, another than was asked for, too large, too slow. */
+/** The log can't be read: no response, an unexpected one, or one too large or too slow. */
 export class SourceError extends Error {
   override name = 'SourceError'
 }
 
-/** It answered, and not with what has to be there: an auditor's finding where that was signed. */
+/** The service did not serve what must exist. If that was signed, it is a finding. */
 export class NotServed extends SourceError {
   override name = 'NotServed'
 }
 
-/** It is not public, and no token was given, or one that it doesn't know. */
+/** The log is not public, and no valid token was given. */
 export class TokenNeeded extends SourceError {
   override name = 'TokenNeeded'
 }
