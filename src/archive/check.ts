@@ -8,26 +8,26 @@ import { mergeByTime } from './merge.ts'
 import { CHUNK_BYTES, PartError, readPart } from './read-part.ts'
 import { Recount } from './recount.ts'
 
-/** Something in an archive that isn't as an export writes it. */
+/** A problem of an archive: something that an export does not write. */
 export type Problem = {
-  /** Below the archive's folder. */
+  /** The file, relative to the archive's folder. */
   file: string
-  /** `0/41`; null where it concerns the file as a whole. */
+  /** The event, `0/41`, or null if the problem concerns the whole file. */
   at: string | null
   message: string
 }
 
-/** An event whose line, place, payload and leaf were found right; `leaf` is its row as JSON. */
+/** An event that was checked. `leaf` is its row as JSON. */
 export type CheckedEvent = { event: LineEvent; leaf: string; leafHash: Hash }
 
-/** Bytes of lines that a merged reading holds of all shards together, and of one at least. */
+/** Maximum bytes of lines that a merged read holds for all shards, and minimum for each shard. */
 const MERGE_BYTES = { all: 32 * 1024 * 1024, shard: 16 * 1024 }
 
 /**
- * Reads all parts and checks them: each file against its SHA-256, each line, that positions have no
- * gap, that time doesn't run backwards, each payload and leaf against its hash, and at last what
- * the manifest counts. Every problem goes to `report`, which may throw to end it; otherwise it
- * reads on. Holds a few megabytes of one part at a time.
+ * Reads and checks all parts in order: the SHA-256 of each file, each line, that positions have no
+ * gap, that time does not run backwards, the hash of each payload and leaf, and finally the counts
+ * of the manifest. Every problem goes to `report`, which may throw to stop; otherwise reading goes
+ * on. Holds a few megabytes of one part at a time.
  */
 export async function* checkParts(
   directory: string,
@@ -40,8 +40,8 @@ export async function* checkParts(
 }
 
 /**
- * As `checkParts`, with the events of all shards in the order of their time; those of one time by
- * shard. Reads all shards at once, of each the less the more there are.
+ * Like `checkParts`, but yields the events of all shards in the order of their time, and by shard
+ * if times are equal. Reads all shards at once: the more there are, the less of each is in memory.
  */
 export async function* checkMerged(
   directory: string,
@@ -55,7 +55,7 @@ export async function* checkMerged(
   check.end(manifest)
 }
 
-/** What was counted of an archive, and found, so far. */
+/** The counts of an archive, and the number of its problems, so far. */
 class Check {
   readonly recount = new Recount()
   #problems = 0
@@ -71,7 +71,7 @@ class Check {
   }
 
   end(manifest: Manifest): void {
-    // Where lines were left out the sums can't be right, and it has been said why.
+    // If there was a problem, lines may have been skipped, and the sums can't match.
     if (this.#problems > 0) return
     for (const message of this.recount.compare(manifest)) {
       this.note({ file: 'manifest.json', at: null, message })
@@ -79,22 +79,22 @@ class Check {
   }
 }
 
-/** Where the reading of a shard is. */
-type Course = { shard: ShardManifest; recordedAt: string }
+/** A shard that is being read, and when its last event was recorded. */
+type ShardProgress = { shard: ShardManifest; recordedAt: string }
 
 async function* checkShard(
   check: Check,
   shard: ShardManifest,
   bytes: number,
 ): AsyncGenerator<CheckedEvent[]> {
-  const course: Course = { shard, recordedAt: '' }
-  for (const part of shard.parts) yield* checkPart(check, part, course, bytes)
+  const progress: ShardProgress = { shard, recordedAt: '' }
+  for (const part of shard.parts) yield* checkPart(check, part, progress, bytes)
 }
 
 async function* checkPart(
   check: Check,
   part: PartManifest,
-  course: Course,
+  progress: ShardProgress,
   chunkBytes: number,
 ): AsyncGenerator<CheckedEvent[]> {
   const noteFile = (message: string) => check.note({ file: part.file, at: null, message })
@@ -106,15 +106,15 @@ async function* checkPart(
       if (read.done) {
         const { bytes, sha256 } = read.value
         if (bytes !== part.bytes) noteFile(`it has ${bytes} bytes, not ${part.bytes}`)
-        if (sha256 !== part.sha256) noteFile("its SHA-256 is not the manifest's")
+        if (sha256 !== part.sha256) noteFile("its SHA-256 differs from the manifest's")
         break
       }
       const events: CheckedEvent[] = []
       for (const line of read.value) {
-        // More than there may be: no end of them is waited for.
+        // Stop: a file with too many lines might be endless.
         if (position > part.last_position) return noteFile(`it has more than ${part.events} lines`)
-        const at = `${course.shard.shard}/${position}`
-        const checked = checkLine(line, course, position, (message) =>
+        const at = `${progress.shard.shard}/${position}`
+        const checked = checkLine(line, progress, position, (message) =>
           check.note({ file: part.file, at, message }),
         )
         position++
@@ -126,7 +126,7 @@ async function* checkPart(
     }
   } catch (error) {
     if (!(error instanceof PartError)) throw error
-    noteFile(`it can't be read on: ${error.message}`)
+    noteFile(`reading failed: ${error.message}`)
   } finally {
     await reader.return({ bytes: 0, sha256: '' })
   }
@@ -134,10 +134,10 @@ async function* checkPart(
   if (missing > 0) noteFile(`its last ${missing} of ${part.events} events are missing`)
 }
 
-/** Null where the line is none, or another event's. */
+/** Checks a line. Returns null if it is not an event, or not the expected one. */
 function checkLine(
   line: string,
-  course: Course,
+  progress: ShardProgress,
   position: number,
   note: (message: string) => void,
 ): CheckedEvent | null {
@@ -147,19 +147,19 @@ function checkLine(
     return null
   }
   const { event, leaf, leafHash } = parsed
-  if (event.shard !== course.shard.shard || event.position !== position) {
-    note(`event ${event.shard}/${event.position} stands in its place`)
+  if (event.shard !== progress.shard.shard || event.position !== position) {
+    note(`event ${event.shard}/${event.position} found in its place`)
     return null
   }
   if (hashPayload(event.payload) !== event.payloadSha256) {
-    note("the payload's SHA-256 is not the one that stands beside it")
+    note('the payload does not match payload_sha256')
   }
   const hash = hashLeaf(leaf)
-  if (leafHash === null) note('it has no leaf_hash')
-  else if (hash.toString('hex') !== leafHash) note("leaf_hash is not the leaf's")
-  if (event.recordedAt < course.recordedAt) {
-    note(`recorded_at ${event.recordedAt} is before that of the event before it`)
+  if (leafHash === null) note('leaf_hash is missing')
+  else if (hash.toString('hex') !== leafHash) note('leaf_hash does not match the leaf')
+  if (event.recordedAt < progress.recordedAt) {
+    note(`recorded_at ${event.recordedAt} is before that of the preceding event`)
   }
-  course.recordedAt = event.recordedAt
+  progress.recordedAt = event.recordedAt
   return { event, leaf, leafHash: hash }
 }

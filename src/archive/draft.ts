@@ -5,19 +5,22 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { syncFolder } from '../platform/atomic-file.ts'
 import { UserError } from '../platform/user-error.ts'
 
-/** What is written beside its final name, and bears that only when it is whole and on disk. */
+/**
+ * A file or folder that is written alongside its target, and renamed to it when it is complete and
+ * on disk.
+ */
 export type Draft = {
   path: string
-  /** Puts it in its place; its files must be synced, its folders are here. */
+  /** Syncs its folders and renames it to the target. The caller must have synced its files. */
   publish(): Promise<void>
-  /** Removes it; after `publish` there is nothing to remove. */
+  /** Removes the draft. Does nothing after `publish`. */
   discard(): Promise<void>
 }
 
 /**
- * A draft of a file or folder that isn't there yet. Killed before `publish`: what is left is named
- * `<target>.partial-<host>-<pid>`, which nothing takes for the target; the next draft of the same
- * target on this host removes it. Throws UserError where the target is there.
+ * Opens a draft of a file or folder that does not exist yet. A process killed before `publish`
+ * leaves `<target>.partial-<host>-<pid>`, which is never taken for the target. The next draft of
+ * the same target on this host removes it. Throws UserError if the target exists.
  */
 export async function openDraft(target: string): Promise<Draft> {
   const path = resolve(target)
@@ -39,10 +42,10 @@ export async function openDraft(target: string): Promise<Draft> {
 
 function refuseExisting(path: string): void {
   if (!lstatSync(path, { throwIfNoEntry: false })) return
-  throw new UserError(`${path} is there already: choose another name, or move it away.`)
+  throw new UserError(`${path} already exists: choose another name, or move it.`)
 }
 
-/** Removes drafts whose process is gone. One of this pid is of an earlier process. */
+/** Removes drafts whose process has ended. A draft with this pid belongs to an earlier process. */
 async function sweep(path: string): Promise<void> {
   const prefix = `${basename(path)}.partial-${hostname()}-`
   for (const name of await readdir(dirname(path))) {

@@ -12,9 +12,9 @@ const micros = {
 const int64 = { type: 'INT64' } as const
 
 /**
- * The columns of a flush's entry, as the view `flush_entries` has them. An entry of an API key has
- * no token_hash, quota_tracked, tokens and last_accessed_at, one of a token key no api_key_id,
- * group_id and successes.
+ * The columns of an entry, as in the view `flush_entries`. Entries of API keys have no token_hash,
+ * quota_tracked, tokens and last_accessed_at. Entries of token keys have no api_key_id, group_id
+ * and successes.
  */
 const COLUMNS = [
   { name: 'shard', type: 'INT32', ...required },
@@ -23,18 +23,18 @@ const COLUMNS = [
   { name: 'recorded_at', ...int64, ...micros, ...required },
   { name: 'source', ...text, ...required },
   { name: 'api_key_id', ...int64, ...optional },
-  // 0 is none, null of an API key one that wasn't known.
+  // 0 is no group. Null, of an API key, is an unknown key.
   { name: 'group_id', ...int64, ...optional },
   { name: 'token_hash', ...text, ...optional },
   { name: 'quota_tracked', type: 'BOOLEAN', ...optional },
   { name: 'requests', ...int64, ...required },
   { name: 'successes', ...int64, ...optional },
   { name: 'tokens', ...int64, ...optional },
-  // Unix seconds; 0 says nothing.
+  // Unix seconds; 0 if unknown.
   { name: 'last_accessed_at', ...int64, ...optional },
 ] as const satisfies SchemaElement[]
 
-/** The schema of a file of entries. */
+/** The Parquet schema of a file of entries. */
 export const SCHEMA: SchemaElement[] = [
   { name: 'entries', num_children: COLUMNS.length },
   ...COLUMNS,
@@ -43,7 +43,7 @@ export const SCHEMA: SchemaElement[] = [
 type Name = (typeof COLUMNS)[number]['name']
 type Value = number | bigint | string | boolean | null
 
-/** Entries of many events, a column each. */
+/** The entries of many events, by column. */
 export class EntryColumns {
   rows = 0
   readonly #values = Object.fromEntries(COLUMNS.map(({ name }) => [name, [] as Value[]])) as Record<
@@ -51,7 +51,7 @@ export class EntryColumns {
     Value[]
   >
 
-  /** Adds the entries of a flush; false where the event can't be read. */
+  /** Adds the entries of a flush. Returns false if the event can't be decoded. */
   add(stored: StoredEvent): boolean {
     const event = read(stored)
     if (event === null) return false
@@ -66,7 +66,7 @@ export class EntryColumns {
     return true
   }
 
-  /** As the writer of a row group takes them. */
+  /** Returns the columns as the writer of a row group takes them. */
   columns(): { name: string; data: Value[] }[] {
     return COLUMNS.map(({ name }) => ({ name, data: this.#values[name] }))
   }
@@ -123,7 +123,10 @@ function read({ type, version, payload }: StoredEvent): Event | null {
   }
 }
 
-/** Of `2026-01-31T12:00:00.123456+00:00`; a Date holds milliseconds only. */
+/**
+ * Returns the microseconds since 1970 of `2026-01-31T12:00:00.123456+00:00`. A Date has only
+ * milliseconds.
+ */
 function toMicroseconds(recordedAt: string): bigint {
   const seconds = Date.parse(`${recordedAt.slice(0, 19)}Z`) / 1000
   return BigInt(seconds) * 1_000_000n + BigInt(recordedAt.slice(20, 26))

@@ -6,8 +6,9 @@ import type { Manifest } from './manifest.ts'
 import { setCatalog } from './set-catalog.ts'
 import { checkSignedHeads } from './transparency.ts'
 
+/** Options of an import. */
 export type ImportOptions = {
-  /** As the service's role: an import may do no more than an append. */
+  /** Connects as the service's role: an import may do no more than an append. */
   sql: Sql
   directory: string
   manifest: Manifest
@@ -16,12 +17,12 @@ export type ImportOptions = {
 }
 
 /**
- * Inserts an archive into an empty log, and checks it on the way; gives where the log ends then.
- * All in one transaction: a problem, an abort or a kill before its end leaves the log empty, and no
- * reader sees a half. Throws UserError.
+ * Inserts an archive into an empty log and checks it on the way. Returns the last position of each
+ * shard. Runs in one transaction: a problem, an abort or a kill before its end leaves the log
+ * empty, and no reader sees part of it. Throws UserError.
  *
- * Locks: every shard's row, until commit. An append of a running service waits for 5 s, then tells
- * its clients to come back; after the commit it finds its catalog stale and folds the imported one.
+ * Locks: every shard's row, until commit. An append of a running service waits for 5 s, then asks
+ * its clients to retry. After the commit it finds its catalog stale and loads the imported one.
  */
 export async function importArchive(options: ImportOptions): Promise<Positions> {
   const { directory, manifest, signal } = options
@@ -34,7 +35,7 @@ export async function importArchive(options: ImportOptions): Promise<Positions> 
   return manifest.shards.map(({ events }) => events - 1)
 }
 
-/** Gives the position of the last CatalogChanged on shard 0, -1 where there is none. */
+/** Inserts all events. Returns the position of the last CatalogChanged on shard 0, or -1. */
 async function insertAll(transaction: Transaction, options: ImportOptions): Promise<number> {
   const { directory, manifest, signal, onProgress } = options
   let catalogPosition = -1

@@ -7,18 +7,22 @@ import { type Sql, type Transaction, transact } from '../platform/postgres/pool.
 import { UserError } from '../platform/user-error.ts'
 import type { Problem } from './check.ts'
 
-/** One statement: a few megabytes, so that a round trip and a plan are nothing beside it. */
+/**
+ * Maximum size of a statement: a few megabytes, so that the cost of a round trip and of planning is
+ * negligible.
+ */
 const BATCH = { events: 5_000, characters: 4 * 1024 * 1024 }
 
-/** Characters of the batches of all shards that are waiting to be full. */
-const WAITING = 32 * 1024 * 1024
+/** Maximum characters in the incomplete batches of all shards. */
+const MAX_WAITING = 32 * 1024 * 1024
 
-/** Stands between two payloads of a batch: JSON can hold it only as `\u001e`. */
+/** Separates two payloads of a batch. JSON can contain it only as `\u001e`. */
 const SEPARATOR = '\x1e'
 
 /**
- * Runs `work` in a transaction that has locked an empty log of so many shards: what fails before
- * its end leaves the log empty. Throws UserError, and ShardsDiffer where it has another number.
+ * Runs `work` in a transaction that has locked an empty log of `shards` shards. If anything fails
+ * before its end, the log stays empty. Throws UserError, and ShardsDiffer if the log has another
+ * number of shards.
  *
  * Locks: every shard's row, until commit.
  */
@@ -29,21 +33,22 @@ export async function fillEmptyLog<Value>(
 ): Promise<Value> {
   try {
     return await transact(sql, '', async (transaction) => {
-      // Reading files between two statements may take a while, but an import that froze lets go.
+      // Reading files between two statements may take a while, but an import that froze must
+      // release its locks.
       await transaction`set local idle_in_transaction_session_timeout = '60s'`
       await lockEmptyLog(transaction, shards)
       return await work(transaction)
     })
   } catch (error) {
     if (!isDuplicate(error)) throw error
-    throw new UserError('The archive has two events of one source with one idempotency key.')
+    throw new UserError('The archive has two events with the same source and idempotency key.')
   }
 }
 
 async function lockEmptyLog(transaction: Transaction, shards: number): Promise<void> {
   const [row] = await transaction`select count(*)::integer as shards from shards`
   if (row!.shards !== shards) throw new ShardsDiffer(row!.shards, shards)
-  // One by one, in the order in which a change of the catalog takes them.
+  // One by one, in the order in which a catalog change locks them.
   for (let shard = 0; shard < shards; shard++) {
     await transaction`select from shards s where s.shard = ${shard} for update`
   }
@@ -56,14 +61,14 @@ async function lockEmptyLog(transaction: Transaction, shards: number): Promise<v
   )
 }
 
-/** An event's row: its leaf as JSON; only the payload goes beside it, untouched. */
+/** An event's row: its leaf as JSON, and its payload, which is passed separately and unchanged. */
 export type Row = { leaf: string; event: Pick<LineEvent, 'shard' | 'payload'> }
 
-/** Inserts rows in batches, a statement a shard, in the order in which they come. */
+/** Inserts rows in batches, each of one shard and in the given order. */
 export class Inserts {
   readonly #batches = new Map<number, Batch>()
   #characters = 0
-  /** One batch is being inserted while the next is made. */
+  /** The batch being inserted while the next one is filled. */
   #inserting: Promise<unknown> = Promise.resolve()
 
   constructor(
@@ -72,21 +77,22 @@ export class Inserts {
     private readonly onInserted: (events: number) => void,
   ) {}
 
+  /** Adds a row to its shard's batch, and inserts a batch that is full. */
   async add(row: Row): Promise<void> {
     const { shard, payload } = row.event
     const batch = this.#batches.get(shard) ?? { rows: [], characters: 0 }
     this.#batches.set(shard, batch)
     batch.rows.push(row)
-    // A leaf is short; but where payloads are too, leaves are what is waiting.
+    // Leaves count too: if payloads are short, leaves make up most of the batch.
     const characters = payload.length + row.leaf.length
     batch.characters += characters
     this.#characters += characters
     if (batch.rows.length >= BATCH.events || batch.characters >= BATCH.characters) {
       await this.#insert(shard)
-    } else if (this.#characters >= WAITING) await this.#insert(this.#findLargest())
+    } else if (this.#characters >= MAX_WAITING) await this.#insert(this.#findLargest())
   }
 
-  /** Inserts what is left. */
+  /** Inserts all remaining rows. */
   async end(): Promise<void> {
     for (const shard of this.#batches.keys()) await this.#insert(shard)
     await this.#inserting
@@ -137,7 +143,7 @@ function insertRows(transaction: Transaction, shard: number, rows: readonly Row[
     where s.shard = ${shard}`.execute()
 }
 
-/** Ends an import with the first problem that is found. */
+/** Ends an import at a problem. Throws UserError. */
 export function refuse({ file, at, message }: Problem): never {
   throw new UserError(`Nothing was imported. ${file}${at === null ? '' : ` ${at}`}: ${message}.`)
 }

@@ -1,27 +1,27 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 
-/** Of the folder's layout, the manifest and the lines; a reader refuses any other. */
+/** Version of the folder's layout, the manifest and the lines. A reader refuses any other. */
 export const FORMAT_VERSION = 1
 
-/** The manifest's file, and the one that holds its SHA-256 (for `sha256sum -c`). */
+/** The manifest's file, and the file with its SHA-256 (for `sha256sum -c`). */
 export const MANIFEST = 'manifest.json'
 export const MANIFEST_SHA256 = 'manifest.json.sha256'
 
 const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
 const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' })
-/** Decimal digits: a sum may be above what JSON's readers keep exact. */
+/** Decimal digits: a sum may exceed the integers that JSON readers keep exact. */
 const Sum = Type.String({ pattern: '^(?:0|[1-9][0-9]*)$', maxLength: 64 })
 const strict = { additionalProperties: false }
 
-/** What a part holds: events at consecutive positions of a shard. */
+/** A part: events at consecutive positions of a shard. */
 const Part = Type.Object(
   {
     file: Type.String(),
     first_position: Count,
     last_position: Count,
     events: Count,
-    /** Of the compressed file, as its hash. */
+    /** Length of the compressed file; `sha256` is its hash. */
     bytes: Count,
     sha256: Sha256,
   },
@@ -31,13 +31,13 @@ const Part = Type.Object(
 const Shard = Type.Object(
   {
     shard: Count,
-    /** Null in the four where the shard has no events. */
+    /** This and the next three are null if the shard has no events. */
     first_position: Type.Union([Count, Type.Null()]),
     last_position: Type.Union([Count, Type.Null()]),
     first_recorded_at: Type.Union([Type.String(), Type.Null()]),
     last_recorded_at: Type.Union([Type.String(), Type.Null()]),
     events: Count,
-    /** Number of events of each type. */
+    /** The number of events of each type. */
     types: Type.Record(Type.String(), Count),
     parts: Type.Array(Part),
   },
@@ -57,7 +57,7 @@ const Totals = Type.Object(
   {
     api_key_flushes: Type.Object({ entries: Sum, requests: Sum, successes: Sum }, strict),
     key_flushes: Type.Object({ entries: Sum, requests: Sum, tokens: Sum }, strict),
-    /** Events that no projection can fold. */
+    /** Events that can't be decoded, so that no projection can fold them. */
     unreadable_events: Count,
   },
   strict,
@@ -72,32 +72,34 @@ const Manifest = Type.Object(
     events: Count,
     shards: Type.Array(Shard, { minItems: 1, maxItems: 1_024 }),
     totals: Totals,
-    /** Verifier keys and signed tree heads, where the log is signed. */
+    /** Verifier keys and signed tree heads, if the log is signed. */
     signed_heads: Type.Optional(Type.Array(SignedHeadFile, { maxItems: 1_025 })),
   },
   strict,
 )
 
-/** What an archive says of itself. */
+/** The description of an archive: its files and counts. */
 export type Manifest = Static<typeof Manifest>
+/** The description of a shard. */
 export type ShardManifest = Static<typeof Shard>
+/** The description of a part. */
 export type PartManifest = Static<typeof Part>
-/** What all flushes add up to, whether their keys were known or not. */
+/** The sums of all flushes, whether their keys were known or not. */
 export type Totals = Static<typeof Totals>
 
-/** `shard-0/part-00002.ndjson.gz`, below the archive's folder. */
+/** Returns a part's file, `shard-0/part-00002.ndjson.gz`, relative to the archive's folder. */
 export function partFile(shard: number, index: number): string {
   return `shard-${shard}/part-${String(index).padStart(5, '0')}.ndjson.gz`
 }
 
-/** The manifest as its file holds it. */
+/** Formats a manifest as in its file. */
 export function formatManifest(manifest: Manifest): string {
   return `${JSON.stringify(manifest, null, 2)}\n`
 }
 
 const check = TypeCompiler.Compile(Manifest)
 
-/** Reads the manifest's text; a sentence where it can't be one or contradicts itself. */
+/** Parses a manifest. Returns a sentence if it is not one or contradicts itself. */
 export function parseManifest(text: string): Manifest | string {
   let manifest: unknown
   try {
@@ -118,17 +120,18 @@ function findContradiction({ shards, events }: Manifest): string | null {
     if (shard.shard !== i) return `shard ${i} is missing`
     let next = 0
     for (const [index, part] of shard.parts.entries()) {
-      if (part.file !== partFile(i, index)) return `${part.file} is not the name of such a part`
+      if (part.file !== partFile(i, index)) return `${part.file} is not the expected name`
       const follows = part.first_position === next && part.events > 0
       next += part.events
-      if (!follows || part.last_position !== next - 1) return `${part.file} does not follow`
+      if (!follows || part.last_position !== next - 1)
+        return `${part.file} does not continue the previous part`
     }
     const ends = [next === 0 ? null : 0, next === 0 ? null : next - 1]
     if (shard.first_position !== ends[0] || shard.last_position !== ends[1]) {
-      return `the positions of shard ${i} are not those of its parts`
+      return `the positions of shard ${i} differ from those of its parts`
     }
-    if (shard.events !== next) return `the events of shard ${i} are not those of its parts`
+    if (shard.events !== next) return `the events of shard ${i} differ from those of its parts`
     sum += next
   }
-  return sum === events ? null : 'its events are not those of its shards'
+  return sum === events ? null : 'its number of events differs from that of its shards'
 }

@@ -1,14 +1,14 @@
 import type { LineEvent } from '../events/event-line.ts'
 
-/** What goes by the time of its event. */
+/** An item that is ordered by the time of its event. */
 type Timed = { event: LineEvent }
 
-/** A shard's events on their way: those that were read, and how far they are taken. */
+/** Events that were read from a shard, and the index of the next one to yield. */
 type Cursor<E extends Timed> = { shard: number; events: E[]; next: number }
 
 /**
- * The events of several shards as one, in the order of their time; those of one time by shard. Each
- * source is in the order of its time, and all that is held of it is what it gives at once.
+ * Merges the events of several shards in the order of their time, and by shard if times are equal.
+ * Each source must be in that order. Holds only the last batch of each source.
  */
 export async function* mergeByTime<E extends Timed>(
   sources: AsyncGenerator<E[]>[],
@@ -27,17 +27,18 @@ export async function* mergeByTime<E extends Timed>(
     for (const shard of sources.keys()) await fill(shard)
     for (let taken = heap.take(); taken !== null; taken = heap.take()) {
       yield taken.events
-      if (taken.used !== null) await fill(taken.used)
+      if (taken.exhausted !== null) await fill(taken.exhausted)
     }
   } finally {
     for (const source of sources) await source.return(undefined)
   }
 }
 
-/** Cursors, that with the oldest next event first: a binary heap. */
+/** A binary heap of cursors, with the oldest next event first. */
 class CursorHeap<E extends Timed> {
   readonly #cursors: Cursor<E>[] = []
 
+  /** Adds a cursor that has a next event. */
   push(cursor: Cursor<E>): void {
     let at = this.#cursors.push(cursor) - 1
     while (at > 0) {
@@ -50,10 +51,10 @@ class CursorHeap<E extends Timed> {
   }
 
   /**
-   * Takes the oldest events, until a cursor is used up: what it would have next may be older than
-   * all the others have. Null where there is none.
+   * Takes the oldest events until a cursor is exhausted: its shard's next event may be older than
+   * those of all others. Returns null if there are no events.
    */
-  take(): { events: E[]; used: number | null } | null {
+  take(): { events: E[]; exhausted: number | null } | null {
     if (this.#cursors.length === 0) return null
     const events: E[] = []
     for (;;) {
@@ -62,11 +63,11 @@ class CursorHeap<E extends Timed> {
       const isUsed = cursor.next === cursor.events.length
       const sinking = isUsed ? this.#cursors.pop()! : cursor
       if (this.#cursors.length > 0) this.#sink(sinking)
-      if (isUsed) return { events, used: cursor.shard }
+      if (isUsed) return { events, exhausted: cursor.shard }
     }
   }
 
-  /** Puts a cursor in the place of the first, and down from there as far as it belongs. */
+  /** Puts a cursor at the root of the heap, and moves it down to its place. */
   #sink(cursor: Cursor<E>): void {
     const cursors = this.#cursors
     let at = 0

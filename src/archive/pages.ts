@@ -3,12 +3,12 @@ import { selectEvents } from '../log/read.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
 import { UserError } from '../platform/user-error.ts'
 
-/** One read of the log; two of them are in memory at a time. */
+/** Maximum size of a read of the log. Two are in memory at a time. */
 const PAGE = { rows: 2_000, bytes: 4 * 1024 * 1024 }
 
 /**
- * The events of a shard from 0 up to a head, page by page: no snapshot stays open, and the next
- * page is on its way while one is worked on. Throws UserError where an event is missing, or when
+ * Yields the events of a shard from 0 through `head`, page by page. No snapshot stays open, and the
+ * next page is read while the caller works on one. Throws UserError if an event is missing, and if
  * the signal aborts.
  */
 export async function* readPages(
@@ -19,20 +19,20 @@ export async function* readPages(
   const readAfter = (after: number) => {
     if (after >= head) return null
     const page = selectEvents(sql, { shard, after }, PAGE)
-    // Whoever stops in the middle of a page never looks at the next one.
+    // A caller that stops early never awaits the next page.
     page.catch(() => {})
     return page
   }
   let position = -1
-  let coming = readAfter(position)
-  while (coming !== null) {
-    const events = await coming
+  let nextPage = readAfter(position)
+  while (nextPage !== null) {
+    const events = await nextPage
     signal.throwIfAborted()
     const after = events.at(-1)?.position ?? position
-    coming = readAfter(after)
+    nextPage = readAfter(after)
     for (const event of events) {
       if (event.position === ++position) continue
-      throw new UserError(`The log has no event ${shard}/${position}: it can't be read whole.`)
+      throw new UserError(`Event ${shard}/${position} is missing: the log can't be exported.`)
     }
     if (events.length === 0) {
       throw new UserError(`The log of shard ${shard} ends at ${position}, not at ${head}.`)

@@ -7,9 +7,10 @@ import { EntryColumns, SCHEMA } from './entry-columns.ts'
 import { readPages } from './pages.ts'
 import { writeAll } from './part.ts'
 
-/** A row group is written when it has so many rows; they are in memory until then. */
+/** Rows of a row group, which are in memory until it is written. */
 const GROUP_ROWS = 100_000
 
+/** Options of an export to Parquet. */
 export type ParquetOptions = {
   sql: Sql
   file: string
@@ -18,12 +19,16 @@ export type ParquetOptions = {
   onProgress: (events: number, total: number) => void
 }
 
-/** What was written, and how many events could not be read as flushes (see parked events). */
+/**
+ * The numbers of exported events and entries, and of events that could not be decoded (see parked
+ * events).
+ */
 export type ParquetOutcome = { events: number; entries: number; unreadable: number }
 
 /**
- * Writes the entries of all flushes, as far as the log goes now, as a Parquet file that isn't there
- * yet: a row an entry, in the order of the log. The file appears when it is whole and on disk.
+ * Writes the entries of all flushes, up to the current heads, to a new Parquet file: one row per
+ * entry, in the order of the log. The file appears when it is complete and on disk. Throws
+ * UserError if it exists.
  */
 export async function writeParquet(options: ParquetOptions): Promise<ParquetOutcome> {
   const draft = await openDraft(options.file)
@@ -75,7 +80,7 @@ async function writeEntries(options: ParquetOptions, file: FileHandle): Promise<
   return outcome
 }
 
-/** Bytes that go to the file after each row group, and at last. */
+/** Collects bytes, and writes them to the file after each row group and at the end. */
 class FileBytes extends ByteWriter {
   constructor(private readonly file: FileHandle) {
     super()

@@ -2,46 +2,47 @@ import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import { createGzip, type Gzip } from 'node:zlib'
 
-/** Bytes that are compressed before they are written. */
+/** Bytes of compressed output per write. */
 const CHUNK_BYTES = 256 * 1024
 
-/** One compressed file on its way to the disk. */
+/** Writes one compressed file. */
 export class PartWriter {
-  /** Of the file; whole after `close`. */
+  /** Length of the file, complete after `close`. */
   bytes = 0
   readonly #sha256 = createHash('sha256')
   readonly #gzip: Gzip = createGzip({ chunkSize: CHUNK_BYTES })
   readonly #written: Promise<void>
 
   private constructor(private readonly file: FileHandle) {
-    // Not a pipeline: that reports the compressor's end and not why the disk refused.
+    // Not a pipeline, which would report the end of the compressor instead of the disk's error.
     this.#gzip.on('error', () => {})
     this.#written = this.#write()
-    // Looked at in `write` and `close`.
+    // Awaited in `write` and `close`.
     this.#written.catch(() => {})
   }
 
-  /** Makes the file, which must not be there. */
+  /** Creates the file, which must not exist. */
   static async create(path: string): Promise<PartWriter> {
     return new PartWriter(await open(path, 'wx', 0o600))
   }
 
-  /** Takes text, and waits while there is more than the disk can take. */
+  /** Adds text. Waits while the disk can't keep up. */
   async write(text: string): Promise<void> {
     if (this.#gzip.write(text)) return
-    // `once` of node:events would fail with the compressor's end, before the disk's reason comes.
+    // `once` of node:events would reject at the end of the compressor, before the disk's error
+    // arrives.
     const drained = new Promise((resolve) => this.#gzip.once('drain', resolve))
     await Promise.race([drained, this.#written])
   }
 
-  /** Waits until all is on disk; gives the file's SHA-256 in hex. */
+  /** Waits until everything is on disk. Returns the file's SHA-256 in hex. */
   async close(): Promise<string> {
     this.#gzip.end()
     await this.#written
     return this.#sha256.digest('hex')
   }
 
-  /** Lets go of the file amid writing. */
+  /** Closes the file without completing it. */
   async abandon(): Promise<void> {
     this.#gzip.destroy()
     await this.#written.catch(() => {})
@@ -61,7 +62,7 @@ export class PartWriter {
   }
 }
 
-/** Writes all of it: a disk that is nearly full takes less than it is given. */
+/** Writes all bytes. A nearly full disk may accept fewer than one call passes to it. */
 export async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length; ) {
     at += (await file.write(bytes, at, bytes.length - at)).bytesWritten

@@ -3,33 +3,36 @@ import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { createGunzip } from 'node:zlib'
 
-/** Bytes that are unpacked at a time, and of those that are read the share of it. */
+/** Bytes unpacked at a time; reads of the file are smaller by `FILE_SHARE`. */
 export const CHUNK_BYTES = 1024 * 1024
 const FILE_SHARE = 4
 
-/** Above what an event of the largest body takes; nothing longer is kept in memory. */
+/**
+ * Maximum bytes of a line, more than an event with the largest body has. Longer lines are refused,
+ * to bound memory.
+ */
 const MAX_LINE_BYTES = 512 * 1024 * 1024
 
 const NEWLINE = 0x0a
 
-/** A part that can't be read on; the message says why. */
+/** A part can't be read. The message states why. */
 export class PartError extends Error {
   override name = 'PartError'
 }
 
-/** What was read of a part's file: its length and the SHA-256 in hex. */
+/** The length of a part's file, and its SHA-256 in hex. */
 export type FileDigest = { bytes: number; sha256: string }
 
 /**
- * The lines of a compressed file, some at a time, and at last what the file itself was. Holds the
- * longest line and some `chunkBytes` more. Throws PartError where the file can't be unpacked, or
- * its text isn't lines of UTF-8.
+ * Yields the lines of a compressed file in batches, and returns the digest of the file. Holds the
+ * longest line and about `chunkBytes` more. Throws PartError if the file can't be decompressed, or
+ * is not lines of UTF-8.
  */
 export async function* readPart(
   path: string,
   chunkBytes: number = CHUNK_BYTES,
 ): AsyncGenerator<string[], FileDigest> {
-  // A pipe, or a device, might never end.
+  // A pipe or a device might never end.
   const found = await stat(path).catch((error: Error) => error)
   if (found instanceof Error) throw new PartError(found.message)
   if (!found.isFile()) throw new PartError('it is not a file')
@@ -56,7 +59,7 @@ export async function* readPart(
 
 async function* splitLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<string[], void> {
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-  // What follows the last newline; joined only when there is another one.
+  // The bytes after the last newline, joined when the next one arrives.
   let rest: Buffer[] = []
   let restBytes = 0
   for await (const chunk of chunks) {

@@ -5,13 +5,14 @@ import type { EntryRow } from '../events/rows.ts'
 import type { Manifest, ShardManifest } from './manifest.ts'
 
 /**
- * Counts again what a manifest counts, from the rows of events rather than their columns, and with
- * integers that can't be rounded: it shares no sum with the writer.
+ * Recounts what a manifest states. It uses the rows of events rather than their columns, and
+ * exact integers, so it shares no sum with the writer.
  */
 export class Recount {
   readonly #sums = new Map<string, bigint>()
   readonly #shards = new Map<number, { first: string; last: string; types: Counts }>()
 
+  /** Adds an event. */
   add(event: LineEvent): void {
     const shard = this.#shards.get(event.shard)
     const at = event.recordedAt
@@ -32,7 +33,7 @@ export class Recount {
     this.#add(isOfKeys ? 'key_flushes.tokens' : 'api_key_flushes.successes', second)
   }
 
-  /** A sentence for each figure of the manifest that isn't what was counted. */
+  /** Returns a sentence for each number of the manifest that differs from the count. */
   compare(manifest: Manifest): string[] {
     const { totals, shards } = manifest
     const stated: [string, string][] = [
@@ -42,7 +43,7 @@ export class Recount {
     ]
     const wrong = stated
       .filter(([name, text]) => String(this.#sums.get(name) ?? 0n) !== text)
-      .map(([name, text]) => `totals.${name} is ${text}, counted ${this.#sums.get(name) ?? 0n}`)
+      .map(([name, text]) => `totals.${name} is ${text}, not ${this.#sums.get(name) ?? 0n}`)
     return [...wrong, ...shards.flatMap((shard) => this.#compareShard(shard))]
   }
 
@@ -50,15 +51,15 @@ export class Recount {
     const counted = this.#shards.get(stated.shard)
     const wrong: string[] = []
     if (stated.first_recorded_at !== (counted?.first ?? null)) {
-      wrong.push(`first_recorded_at of shard ${stated.shard} is not its first event's`)
+      wrong.push(`first_recorded_at of shard ${stated.shard} differs from its first event`)
     }
     if (stated.last_recorded_at !== (counted?.last ?? null)) {
-      wrong.push(`last_recorded_at of shard ${stated.shard} is not its last event's`)
+      wrong.push(`last_recorded_at of shard ${stated.shard} differs from its last event`)
     }
     const types = [...(counted?.types ?? [])]
     const same = types.every(([type, events]) => stated.types[type] === events)
     if (!same || Object.keys(stated.types).length !== types.length) {
-      wrong.push(`types of shard ${stated.shard} are not those counted`)
+      wrong.push(`types of shard ${stated.shard} differ from its events`)
     }
     return wrong
   }
@@ -81,8 +82,8 @@ export class Recount {
 const HALF = 2 ** 27
 
 /**
- * The exact sum over an event's rows, in two halves that stay far below 2^53. Adding up bigints
- * took a sixth of the time of a check.
+ * Returns the exact sum over an event's rows. Adds two halves that stay far below 2^53, because
+ * adding bigints took a sixth of the time of a check.
  */
 function sum(rows: readonly EntryRow[], countOf: (row: EntryRow) => number): bigint {
   let high = 0

@@ -1,6 +1,6 @@
 import type { Transaction } from '../platform/postgres/pool.ts'
 
-/** Makes the change at this position of shard 0 the catalog of every shard; -1: there is none. */
+/** Sets the catalog of every shard to the change at this position of shard 0; -1 for none. */
 export async function setCatalog(transaction: Transaction, position: number): Promise<void> {
   const [change] = await transaction<{ sha256: string }[]>`
     select encode(e.payload_sha256, 'hex') as sha256

@@ -4,23 +4,23 @@ import { join } from 'node:path'
 import type { Problem } from './check.ts'
 import type { Manifest } from './manifest.ts'
 
-/** What signs a log, and the last tree heads that were signed: texts of C2SP signed-note. */
+/** The verifier keys of a log and its last signed tree heads, as texts (C2SP signed-note). */
 export type SignedHeads = { keys: string[]; heads: ReadonlyMap<number, string> }
 
 const KEYS = 'transparency/keys'
 const headFile = (shard: number) => `transparency/heads/${shard}`
 
-/** Signed heads as files of an archive, a text each. */
+/** Formats signed heads as files of an archive. Returns the text of each file. */
 export function formatSignedHeads({ keys, heads }: SignedHeads): Map<string, string> {
   const files = new Map([[KEYS, keys.map((key) => `${key}\n`).join('')]])
   for (const [shard, note] of heads) files.set(headFile(shard), note)
   return files
 }
 
-/** Bytes of such a file at most: a note has a few signatures, a shard a few keys. */
+/** Maximum bytes of such a file. A note has a few signatures, a shard a few keys. */
 const MAX_BYTES = 4 * 1024 * 1024
 
-/** Checks those files against the manifest. */
+/** Checks those files against the manifest. Every problem goes to `report`. */
 export async function checkSignedHeads(
   directory: string,
   manifest: Manifest,
@@ -36,17 +36,17 @@ async function findProblem(path: string, bytes: number, sha256: string): Promise
   try {
     const { size } = await stat(path)
     if (size !== bytes) return `it has ${size} bytes, not ${bytes}`
-    if (size > MAX_BYTES) return `it has ${size} bytes, which is too large to be one`
+    if (size > MAX_BYTES) return `it has ${size} bytes, which is too large`
     const found = createHash('sha256')
       .update(await readFile(path))
       .digest('hex')
-    return found === sha256 ? null : "its SHA-256 is not the manifest's"
+    return found === sha256 ? null : "its SHA-256 differs from the manifest's"
   } catch (error) {
     return `it can't be read: ${(error as Error).message}`
   }
 }
 
-/** The signed heads of an archive; nothing of them is verified. */
+/** Reads the signed heads of an archive. Verifies nothing, and ignores files that can't be read. */
 export async function readSignedHeads(directory: string, manifest: Manifest): Promise<SignedHeads> {
   const heads = new Map<number, string>()
   let keys: string[] = []

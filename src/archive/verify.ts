@@ -5,6 +5,7 @@ import { MANIFEST, MANIFEST_SHA256, type Manifest } from './manifest.ts'
 import { openArchive } from './open.ts'
 import { checkSignedHeads } from './transparency.ts'
 
+/** Options of a check. `report` is called with each problem. */
 export type VerifyOptions = {
   directory: string
   signal: AbortSignal
@@ -13,9 +14,9 @@ export type VerifyOptions = {
 }
 
 /**
- * Checks an archive against itself, without a database: see `checkParts`, and that nothing else
- * lies in it. Every problem goes to `report`. Gives the manifest, null where it can't be read.
- * Throws UserError where the folder holds no archive.
+ * Checks an archive for consistency, without a database: see `checkParts`, and that it has no other
+ * files. Every problem goes to `report`. Returns the manifest, or null if it can't be read. Throws
+ * UserError if the folder has no manifest.
  */
 export async function verifyArchive(options: VerifyOptions): Promise<Manifest | null> {
   const { directory, signal, report, onProgress } = options
@@ -44,6 +45,6 @@ async function findStrays(
   for (const entry of await readdir(directory, { withFileTypes: true, recursive: true })) {
     if (entry.isDirectory()) continue
     const file = join(entry.parentPath, entry.name).slice(join(directory, '/').length)
-    if (!known.has(file)) report({ file, at: null, message: 'no part of the archive' })
+    if (!known.has(file)) report({ file, at: null, message: 'not a file of the archive' })
   }
 }

@@ -21,27 +21,28 @@ import { PartWriter } from './part.ts'
 import { Tally } from './tally.ts'
 import { formatSignedHeads, type SignedHeads } from './transparency.ts'
 
-/** Where a part ends, in events and in characters before they are compressed. */
+/** Maximum size of a part, in events and in characters before compression. */
 export type PartLimits = { events: number; characters: number }
 
-/** Small enough to be sent about, large enough to be few. */
+/** Small enough to transfer easily, and large enough that there are few. */
 const PART: PartLimits = { events: 100_000, characters: 64 * 1024 * 1024 }
 
+/** Options of an export. */
 export type WriteOptions = {
   sql: Sql
   directory: string
-  /** Of this Tallybook. */
+  /** Version of this Tallybook. */
   version: string
   signal: AbortSignal
   onProgress: (events: number, total: number) => void
   part?: PartLimits
-  /** What the log was signed with, and its heads, read before the export began; none if absent. */
+  /** Keys and heads of the log, read before the export began; none if absent. */
   signed?: SignedHeads | undefined
 }
 
 /**
- * Writes the log, as far as it goes now, to a folder that isn't there yet; gives its manifest. The
- * folder appears when it is whole and on disk, or not at all.
+ * Writes the log, up to the current heads, to a new folder. Returns its manifest. The folder
+ * appears when it is complete and on disk, or not at all. Throws UserError if it exists.
  */
 export async function writeArchive(options: WriteOptions): Promise<Manifest> {
   const draft = await openDraft(options.directory)
@@ -126,12 +127,13 @@ class ShardWriter {
       first_recorded_at: null,
       last_recorded_at: null,
       events: 0,
-      // No prototype: a type may be called anything.
+      // No prototype: a type may have any name.
       types: Object.create(null),
       parts: [],
     }
   }
 
+  /** Adds events, and ends each part that is full. */
   async write(page: StoredEvent[]): Promise<void> {
     let lines: string[] = []
     for (const event of page) {
@@ -149,12 +151,13 @@ class ShardWriter {
     if (lines.length > 0) await this.#send(lines)
   }
 
+  /** Ends the last part. Returns the shard's description. */
   async end(): Promise<ShardManifest> {
     if (this.#part) await this.#endPart()
     return this.#manifest
   }
 
-  /** Lets go of the file that is open. */
+  /** Closes the open file without completing it. */
   async abandon(): Promise<void> {
     await this.#writer?.abandon()
   }

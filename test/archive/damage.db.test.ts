@@ -134,7 +134,7 @@ test('a file too many is found and named', async () => {
     () => writeFileSync(pathOf('shard-0/part-00099.ndjson.gz'), ''),
     async () => {
       const problems = await problemsOf(archive)
-      expect(problems).toEqual(['shard-0/part-00099.ndjson.gz: no part of the archive'])
+      expect(problems).toEqual(['shard-0/part-00099.ndjson.gz: not a file of the archive'])
     },
   )
 })

@@ -226,7 +226,7 @@ test('two events with one idempotency key are refused by the log itself', async 
   await database.drop()
   expect(await problemsOf(forged)).toEqual([])
   const target = await createDatabase({ shards: 1 })
-  expect(await importTestArchive(target, forged)).toContain('one idempotency key')
+  expect(await importTestArchive(target, forged)).toContain('same source and idempotency key')
   expect(await countEvents(target.owner)).toBe(0)
   await target.drop()
 })

@@ -291,7 +291,7 @@ describe('an archive', () => {
     const imported = runTallybook(['import', copy], fileOf('imported'))
     expect([await imported.exited, await imported.stderr.text()]).toEqual([
       1,
-      expect.stringContaining("heads/0: its SHA-256 is not the manifest's"),
+      expect.stringContaining("heads/0: its SHA-256 differs from the manifest's"),
     ])
     const { code, out } = await audit([copy])
     expect([code, out]).toEqual([1, expect.stringContaining('shard 0 (signature):')])

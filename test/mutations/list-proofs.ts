@@ -71,7 +71,7 @@ export const PROOF_MUTATIONS: readonly Mutation[] = [
   {
     name: 'archived-leaf-not-checked',
     file: 'src/archive/check.ts',
-    find: `  else if (hash.toString('hex') !== leafHash) note("leaf_hash is not the leaf's")\n`,
+    find: `  else if (hash.toString('hex') !== leafHash) note('leaf_hash does not match the leaf')\n`,
     replace: '',
     harm: 'Verifying an archive passes events that were changed.',
     tests: ['test/archive/damage', 'test/archive'],

@@ -2,22 +2,23 @@ import type { LineEvent } from '../../events/event-line.ts'
 import { shardOfKey } from '../../events/shard-of-key.ts'
 import { SERVICE_EVENT_TYPES } from '../../events/statement.ts'
 
-/** Where an event stands in a log. */
-export type Place = { shard: number; position: number }
+/** The location of an event in a log. */
+export type Location = { shard: number; position: number }
 
 /**
- * Deals events to so many shards: gives each, in the order of time, its place in the new log.
+ * Assigns events, in the order of their time, to the shards of a new log:
  *
- * - A statement of the service is about the log that it stands in, and has no place in another.
- * - A change of the catalog stands on shard 0.
- * - An event with an idempotency key stands where a retry of it goes.
- * - The others go round, the first of them to shard 0.
+ * - Service events are about their own log, and have no location in another.
+ * - Catalog changes go to shard 0.
+ * - Events with an idempotency key go where a retry goes.
+ * - All others go to the shards in turn, starting with shard 0.
  *
- * So the new log follows from the events alone, and everybody who has them can make it.
+ * The new log follows from the events alone, so everyone who has them can recompute it.
  */
 export class ShardPlacement {
-  /** Events of each shard so far. */
+  /** The number of events of each shard so far. */
   readonly sizes: number[]
+  /** The number of service events so far. */
   skipped = 0
   #turn = 0
 
@@ -25,8 +26,8 @@ export class ShardPlacement {
     this.sizes = new Array<number>(shards).fill(0)
   }
 
-  /** The place of the next event; null where it has none. */
-  place(event: LineEvent): Place | null {
+  /** Returns the location of the next event, or null if it has none. */
+  place(event: LineEvent): Location | null {
     if ((SERVICE_EVENT_TYPES as readonly string[]).includes(event.type)) {
       this.skipped++
       return null

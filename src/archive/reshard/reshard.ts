@@ -12,21 +12,22 @@ import { checkSignedHeads, readSignedHeads, type SignedHeads } from '../transpar
 import { ShardPlacement } from './placement.ts'
 import { SignedTrees } from './signed-trees.ts'
 
+/** Options of an import into another number of shards. */
 export type ReshardOptions = ImportOptions & {
-  /** Of the log; another number than the archive's. */
+  /** The number of shards of the log, which differs from the archive's. */
   shards: number
-  /** Of the archive's manifest, in hex. */
+  /** SHA-256 of the archive's manifest, in hex. */
   manifestSha256: string
 }
 
-/** Where the log ends then, and how many statements about the old log have no place in it. */
+/** The last position of each shard, and the number of skipped service events. */
 export type Resharded = { positions: Positions; skipped: number }
 
 /**
- * As `importArchive`, into a log of another number of shards (deal.ts). Behind what was dealt to it
- * each shard gets a `ShardsChanged` event, in the same transaction. Where the archive is signed its
- * events have to be those of its tree heads: these are cited, and nothing else tells what was
- * before. Memory is bounded, however many shards there are and were.
+ * Like `importArchive`, but into a log with another number of shards (placement.ts). In the same
+ * transaction, each shard gets a `ShardsChanged` event after its resharded events. If the archive
+ * is signed, its events must match its tree heads: `ShardsChanged` links these, and nothing else
+ * proves the old history. Memory is bounded for any number of old and new shards.
  */
 export async function reshardArchive(options: ReshardOptions): Promise<Resharded> {
   const { directory, manifest, shards, signal } = options
@@ -38,17 +39,17 @@ export async function reshardArchive(options: ReshardOptions): Promise<Resharded
     await setCatalog(transaction, catalogPosition)
     const positions: number[] = []
     for (let shard = 0; shard < shards; shard++) {
-      const payload = stateChange(options, placement, signed, shard)
-      const statement = { type: 'ShardsChanged', payload } as const
-      const said = await appendServiceEvent(transaction, shard, statement, SHARDS_CHANGED_KEY)
-      positions.push(said.position)
+      const payload = describeChange(options, placement, signed, shard)
+      const event = { type: 'ShardsChanged', payload } as const
+      const appended = await appendServiceEvent(transaction, shard, event, SHARDS_CHANGED_KEY)
+      positions.push(appended.position)
     }
     signal.throwIfAborted()
     return { positions, skipped: placement.skipped }
   })
 }
 
-/** Gives the new position of the last CatalogChanged, -1 where there is none. */
+/** Inserts the resharded events. Returns the new position of the last CatalogChanged, or -1. */
 async function insertResharded(
   transaction: Transaction,
   { directory, manifest, signal, onProgress }: ReshardOptions,
@@ -69,10 +70,10 @@ async function insertResharded(
       const { event } = checked
       trees.append(checked)
       if (event.type === 'CatalogChanged' && event.shard !== 0) refuseChange(event)
-      const place = placement.place(event)
-      if (place === null) continue
-      if (event.type === 'CatalogChanged') catalogPosition = place.position
-      const resharded = { ...event, ...place }
+      const location = placement.place(event)
+      if (location === null) continue
+      if (event.type === 'CatalogChanged') catalogPosition = location.position
+      const resharded = { ...event, ...location }
       await inserts.add({ leaf: toLeaf(resharded), event: resharded })
     }
   }
@@ -81,15 +82,21 @@ async function insertResharded(
   return catalogPosition
 }
 
-/** No append makes one there, and where it belongs among the others nobody can tell. */
+/**
+ * Refuses a catalog change outside shard 0. No append writes one there, and its order among the
+ * others is unknown.
+ */
 function refuseChange({ shard, position }: { shard: number; position: number }): never {
   throw new UserError(
-    `Nothing was imported. ${shard}/${position} is a change of the catalog: only shard 0 has any.`,
+    `Nothing was imported. ${shard}/${position} is a catalog change: only shard 0 can have any.`,
   )
 }
 
-/** Of the old heads a shard cites every so many: all are cited, and no event is too large. */
-function stateChange(
+/**
+ * Returns the payload of a shard's ShardsChanged event. New shard `s` links the heads of the old
+ * shards `o` with `o mod shards = s`, so each head is linked once and no event is too large.
+ */
+function describeChange(
   { manifest, manifestSha256, shards }: ReshardOptions,
   { skipped }: ShardPlacement,
   { heads }: SignedHeads,

@@ -6,8 +6,8 @@ import type { CheckedEvent } from '../check.ts'
 import type { SignedHeads } from '../transparency.ts'
 
 /**
- * The trees of an archive's shards, made anew from its events and held against the heads that are
- * signed in it. What is wrong goes to `refuse`, as a sentence.
+ * Recomputes the trees of an archive's shards from its events, and compares them with the signed
+ * heads in it. `refuse` is called with a sentence for the first mismatch.
  */
 export class SignedTrees {
   readonly #trees = new Map<number, { head: SignedTreeHead; tree: Frontier }>()
@@ -26,23 +26,26 @@ export class SignedTrees {
     }
   }
 
-  /** Takes in the next event of its shard. */
+  /** Adds the next event of its shard. */
   append({ event, leafHash }: CheckedEvent): void {
-    const of = this.#trees.get(event.shard)
-    // Behind the head nothing is signed.
-    if (of === undefined || of.tree.size === of.head.size) return
-    of.tree.append(leafHash)
+    const signed = this.#trees.get(event.shard)
+    // Events after the head are not signed.
+    if (signed === undefined || signed.tree.size === signed.head.size) return
+    signed.tree.append(leafHash)
     this.#compare(event.shard)
   }
 
-  /** There are no more events: a head that covers more was signed of some that were lost. */
+  /**
+   * Refuses a head that covers more events than there are: it was signed with events that were
+   * lost.
+   */
   end(): void {
     for (const [shard, { head, tree }] of this.#trees) {
       if (tree.size === head.size) continue
       this.refuse(
-        `The tree head of shard ${shard} covers ${head.size} events, and there are ${tree.size}. ` +
-          'Where the others are lost for good, `tallybook key new-origin` says so in the log; ' +
-          'start the service once with that, and export again',
+        `The tree head of shard ${shard} covers ${head.size} events, but there are only ` +
+          `${tree.size}. If the others are lost for good, run \`tallybook key new-origin\`, ` +
+          'start the service once, and export again',
       )
     }
   }
@@ -50,6 +53,6 @@ export class SignedTrees {
   #compare(shard: number): void {
     const { head, tree } = this.#trees.get(shard)!
     if (tree.size < head.size || equalHashes(tree.root(), head.root)) return
-    this.refuse(`The first ${head.size} events of shard ${shard} are not those of its tree head`)
+    this.refuse(`The first ${head.size} events of shard ${shard} don't match its tree head`)
   }
 }
