@@ -22,9 +22,9 @@ type State = 'idle' | 'behind'
 
 /**
  * Keeps the tiles of all shards about a second behind the log, and signs the trees that have grown.
- * Of several instances, the owner of a shard does so, and the others adopt the heads it signed. A
- * step adds whatever has no leaf yet, so the next one completes what a killed process left, and
- * includes events that were appended before tiles, or their upper levels, existed.
+ * If there are several instances, only the owner of a shard does so, and the others adopt the heads
+ * it signed. A step adds whatever has no leaf yet, so the next one completes what a killed process
+ * left, and includes events that were appended before tiles, or their upper levels, existed.
  */
 export class Integrator {
   #stopped = false

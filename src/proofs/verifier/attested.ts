@@ -4,7 +4,7 @@ import type { Attested } from '../../events/types/statements.ts'
 import type { OnFinding } from './finding.ts'
 import { quarterHourOf, type ShardFold } from './fold.ts'
 
-/** What an attestation states as of one position: a digest, or the totals. */
+/** A statement of an attestation as of one position: a digest, or the totals. */
 type TableClaim = Attestation['tables'][number] & {
   kind: 'table'
   at: string

@@ -23,7 +23,7 @@ export type AuditOptions = EvidenceOptions & {
   onProgress: (events: number, total: number) => void
 }
 
-/** What an audit has verified. */
+/** The result of an audit: everything that it has verified. */
 export type AuditReport = {
   /** Verified heads, by shard, without shards that have a finding about their head. */
   heads: Map<number, SignedTreeHead>

@@ -6,7 +6,7 @@ import { openReceipt, type Receipt } from './receipt.ts'
 import type { ReshardedArchive } from './resharded.ts'
 import type { ShardAudit } from './shard-audit.ts'
 
-/** What an auditor trusts and brings along. */
+/** The trust and evidence that an auditor supplies. */
 export type EvidenceOptions = {
   /** Keys trusted beforehand, for every shard. */
   keys: readonly VerifierKey[]

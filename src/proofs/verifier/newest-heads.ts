@@ -10,7 +10,7 @@ import { type LogSource, SourceError } from './sources/source.ts'
 const POLL_INTERVAL_MS = 500
 const GROW_MS = 15_000
 
-/** Where heads are read from, and what they are checked with. */
+/** The source of the heads, and the keys and limits they are checked with. */
 export type NewestHeadsOptions = {
   source: LogSource
   keys: readonly VerifierKey[]

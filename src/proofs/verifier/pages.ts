@@ -25,7 +25,7 @@ type Missing = {
   keys: Set<Key> | null
 }
 
-/** What pages are read with. */
+/** The source of the pages, and the heads and limits they are compared with. */
 export type PagesOptions = {
   source: PageSource
   events: EventSource

@@ -45,7 +45,7 @@ export type UsageReport = {
   outside: number
 }
 
-/** What usage is read with. */
+/** The source of usage pages, and which of them to compare. */
 export type UsageOptions = {
   source: PageSource
   /** Whole days. */

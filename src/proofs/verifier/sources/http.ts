@@ -16,7 +16,7 @@ const MAX = { small: 1024 * 1024, tile: 8_192, entries: 256 * 65_537 }
 /** How often a range of events is resumed in a row without progress. */
 const TRIES = 5
 
-/** Where and how a running service is read. */
+/** The URL of a running service, and how to read it. */
 export type HttpOptions = {
   /** The service's URL, `https://stats.example.com`. */
   url: string
