@@ -30,6 +30,7 @@ export type AttestedTotals = {
   attestations: { shard: number; position: number }[]
 }
 
+/** Connections, and what attestations depend on. `onAppended` is called with each one. */
 export type AttestationsOptions = {
   pools: Pools
   shards: number
@@ -120,7 +121,7 @@ export class Attestations {
       // If another instance decides at the same time, one of the two finds the attestation of the
       // other or learns from its own append that it was second.
       if ((await this.attest(interval * 0.9)) !== null) return interval
-      logger.warn('attestation: the projections are behind')
+      logger.warn('attestation postponed: the projections are behind')
     } catch (error) {
       logger.error({ err: error }, 'attestation failed')
     }

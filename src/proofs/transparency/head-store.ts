@@ -64,9 +64,9 @@ async function readPersisted(origin: Origin, shard: number): Promise<SignedTreeH
 }
 
 /**
- * Adds leaves until the tree has `size` of them. A database that lost its last second may have lost
- * leaves and roots but not their events. Leaves made again are compared with the head like all
- * others.
+ * Adds leaves, and roots of full tiles, until the tree has `size` leaves. A database that lost its
+ * last second may have lost leaves and roots but not their events. Leaves added again are compared
+ * with the head like all others.
  */
 async function integrateUpTo(sql: Sql, shard: number, size: number): Promise<void> {
   for (;;) {

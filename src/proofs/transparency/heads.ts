@@ -13,7 +13,7 @@ import { readTreeSizes } from './tiles.ts'
 
 /** The tiles no longer hold the tree that was signed. */
 export class TilesReplaced extends Error {
-  override name = 'TreeChanged'
+  override name = 'TilesReplaced'
 
   constructor(shard: number, size: number) {
     super(

@@ -10,6 +10,7 @@ import { ShardAudit } from './shard-audit.ts'
 import type { LogSource, ReshardedSource } from './sources/source.ts'
 import { USAGE_LIMITS, type UsageLimits, type UsageReport } from './usage-pages.ts'
 
+/** The log to audit, and what to verify. */
 export type AuditOptions = EvidenceOptions & {
   source: LogSource
   /** The archive from which the log must have been resharded; not checked if absent. */

@@ -16,6 +16,7 @@ export type FoldedParts = { counters: boolean; usage: boolean; catalog: boolean 
 export type UsageRange = { from?: string | undefined; before?: string | undefined }
 
 type UsageTable = 'api_key_usage' | 'provider_group_usage' | 'key_usage'
+/** The tables of the catalog. */
 export type CatalogTable = 'provider_groups' | 'api_keys' | 'keys'
 
 /** Receives every count as it is folded. */

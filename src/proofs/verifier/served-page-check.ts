@@ -6,7 +6,9 @@ import type { ServedPage } from './sources/source.ts'
 
 /** The lists that are compared, by their path. */
 export const LISTS = ['provider-groups', 'api-keys', 'keys'] as const
+/** The path of a list. */
 export type ListName = (typeof LISTS)[number]
+/** A page other than usage. */
 export type PageName = 'summary' | ListName
 
 /** The catalog table of a list, and the columns before `ended_at`. */
