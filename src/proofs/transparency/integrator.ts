@@ -10,12 +10,12 @@ import { isMissingRoots } from './tiles.ts'
 const BEHIND_DELAY_MS = 20
 
 /**
- * While this process appends, a step that took t ms is followed by an idle delay of `idleMs` × t.
- * That is 3 % of a core, or about 6,000 events a second. Faster appends build up a backlog, and the
- * delay shrinks with it to none at `events`. Without the delay, an ingest of 36,000 flushes a
+ * While this process appends, a step that took t ms is followed by an idle delay of `idleFactor` ×
+ * t. That is 3 % of a core, or about 6,000 events a second. Faster appends build up a backlog, and
+ * the delay shrinks with it to none at `events`. Without the delay, an ingest of 36,000 flushes a
  * second lost 16 %.
  */
-const PACE = { idleMs: 30, events: 600_000 }
+const PACE = { idleFactor: 30, events: 600_000 }
 
 /** `behind` if there is more to do at once. */
 type State = 'idle' | 'behind'
@@ -98,8 +98,8 @@ export class Integrator {
     if (integrated === 'idle' || appended === 0 || this.heads.isAwaited) {
       return this.#delayFor(integrated)
     }
-    const idleMs = PACE.idleMs * (1 - this.#backlog / PACE.events)
-    return Math.min(Math.max(tookMs * idleMs, BEHIND_DELAY_MS), this.intervals.pollIntervalMs)
+    const idleFactor = PACE.idleFactor * (1 - this.#backlog / PACE.events)
+    return Math.min(Math.max(tookMs * idleFactor, BEHIND_DELAY_MS), this.intervals.pollIntervalMs)
   }
 
   /**
