@@ -35,7 +35,10 @@ export function auth(options: AuthOptions) {
           const session = header === null ? readCookie(request) : null
           if (session === null) {
             const addressOf = () => server?.requestIP(request)?.address ?? ''
-            context.principal = authorize(identify(options, readToken(header), addressOf), roles)
+            context.principal = authorize(
+              authenticate(options, readToken(header), addressOf),
+              roles,
+            )
             return undefined
           }
           // A browser would keep what it was answered, past the end of the session.
@@ -43,7 +46,7 @@ export function auth(options: AuthOptions) {
           // Only here a promise: a proxy's flush takes no turn more. And not all of the context:
           // what is named here Elysia makes for every request.
           return options.places
-            .takeQuick({ request, server }, () => identifySession(options, request, session))
+            .takeQuick({ request, server }, () => authenticateSession(options, request, session))
             .then((caller) => {
               context.principal = authorize(caller, roles)
             })
@@ -60,7 +63,7 @@ export const readToken = (header: string | null): string | null =>
   header === null ? null : (BEARER.exec(header)?.[1] ?? null)
 
 /** Who has this token. Throws the problem 401, or 429 where its address has guessed too much. */
-export function identify(
+export function authenticate(
   { tokens, attempts }: Pick<AuthOptions, 'tokens' | 'attempts'>,
   token: string | null,
   addressOf: () => string,
@@ -80,7 +83,7 @@ export function identify(
   return principal
 }
 
-async function identifySession(
+async function authenticateSession(
   { pools, tokens }: Pick<AuthOptions, 'pools' | 'tokens'>,
   request: Request,
   session: string,

@@ -47,7 +47,7 @@ type Arrived = {
 export class BodyReader {
   #largeBytes = 0
   /** Of them, by client; those that have none are left out. */
-  readonly #ofClients = new Map<string, number>()
+  readonly #bytesByClient = new Map<string, number>()
 
   readonly #inTurn: InTurn
   readonly #slowest: typeof SLOWEST
@@ -91,11 +91,11 @@ export class BodyReader {
   }
 
   async #readLarge(request: Request, length: number, client: string): Promise<string> {
-    this.#take(length, client)
+    this.#reserve(length, client)
     try {
-      return checked(await this.#inTime(request.text(), performance.now(), length))
+      return rejectDense(await this.#withDeadline(request.text(), performance.now(), length))
     } finally {
-      this.#give(length, client)
+      this.#release(length, client)
     }
   }
 
@@ -133,9 +133,9 @@ export class BodyReader {
     take: Taker<Value> | null,
   ): Promise<string | Value> {
     return this.#receive(body, client, async (arrived) => {
-      if (await this.#arrive(arrived, client, VERY_LARGE_BYTES)) {
+      if (await this.#readUpTo(arrived, client, VERY_LARGE_BYTES)) {
         const text = new TextDecoder().decode(Buffer.concat(arrived.chunks))
-        return arrived.counted > 0 ? checked(text) : text
+        return arrived.counted > 0 ? rejectDense(text) : text
       }
       return await this.#inTurn(client, request, () => this.#readRest(arrived, client, take))
     })
@@ -149,9 +149,9 @@ export class BodyReader {
   ): Promise<string | Value> {
     // The wait for a turn doesn't make a body late.
     arrived.started = performance.now()
-    await this.#arrive(arrived, client, Number.POSITIVE_INFINITY)
+    await this.#readUpTo(arrived, client, Number.POSITIVE_INFINITY)
     const whole = Buffer.concat(arrived.chunks)
-    return take === null ? checked(new TextDecoder().decode(whole)) : await take(whole)
+    return take === null ? rejectDense(new TextDecoder().decode(whole)) : await take(whole)
   }
 
   /** Reads a body that is counted as it arrives, until `read` is done with it. */
@@ -165,22 +165,22 @@ export class BodyReader {
     try {
       return await read(arrived)
     } finally {
-      this.#give(arrived.counted, client)
+      this.#release(arrived.counted, client)
       // Where it was given up: what would come is not waited for.
       arriving.return?.()?.catch(() => {})
     }
   }
 
   /** Reads on until it has more than `most` bytes; true where it has all, which are no more. */
-  async #arrive(arrived: Arrived, client: string, most: number): Promise<boolean> {
+  async #readUpTo(arrived: Arrived, client: string, most: number): Promise<boolean> {
     while (arrived.bytes <= most) {
       const next = arrived.arriving.next()
-      const { done, value } = await this.#inTime(next, arrived.started, arrived.bytes)
+      const { done, value } = await this.#withDeadline(next, arrived.started, arrived.bytes)
       if (done) return true
       arrived.bytes += value.byteLength
       if (arrived.bytes > this.limitBytes) throw this.#tooLarge()
       if (arrived.bytes > LARGE_BYTES) {
-        this.#take(arrived.bytes - arrived.counted, client)
+        this.#reserve(arrived.bytes - arrived.counted, client)
         arrived.counted = arrived.bytes
       }
       arrived.chunks.push(value)
@@ -189,7 +189,11 @@ export class BodyReader {
   }
 
   /** What arrives, unless by then so many bytes have taken too long. */
-  async #inTime<Value>(arriving: Promise<Value>, started: number, bytes: number): Promise<Value> {
+  async #withDeadline<Value>(
+    arriving: Promise<Value>,
+    started: number,
+    bytes: number,
+  ): Promise<Value> {
     const { afterMs, bytesPerMs } = this.#slowest
     const left = started + afterMs + bytes / bytesPerMs - performance.now()
     const { promise: late, reject } = Promise.withResolvers<never>()
@@ -201,22 +205,22 @@ export class BodyReader {
     }
   }
 
-  #take(bytes: number, client: string): void {
-    const ofClient = (this.#ofClients.get(client) ?? 0) + bytes
-    if (ofClient > LARGE_AT_ONCE.client * this.limitBytes) throw tooManyRequests()
+  #reserve(bytes: number, client: string): void {
+    const clientBytes = (this.#bytesByClient.get(client) ?? 0) + bytes
+    if (clientBytes > LARGE_AT_ONCE.client * this.limitBytes) throw tooManyRequests()
     if (this.#largeBytes + bytes > LARGE_AT_ONCE.all * this.limitBytes) {
       throw unavailable('too many large bodies')
     }
     this.#largeBytes += bytes
-    this.#ofClients.set(client, ofClient)
+    this.#bytesByClient.set(client, clientBytes)
   }
 
-  #give(bytes: number, client: string): void {
+  #release(bytes: number, client: string): void {
     if (bytes === 0) return
     this.#largeBytes -= bytes
-    const ofClient = this.#ofClients.get(client)! - bytes
-    if (ofClient === 0) this.#ofClients.delete(client)
-    else this.#ofClients.set(client, ofClient)
+    const clientBytes = this.#bytesByClient.get(client)! - bytes
+    if (clientBytes === 0) this.#bytesByClient.delete(client)
+    else this.#bytesByClient.set(client, clientBytes)
   }
 
   #tooLarge(): Problem {
@@ -238,7 +242,7 @@ async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 }
 
 /** The text of a large body; throws the problem 400 where its values say next to nothing. */
-function checked(text: string): string {
+function rejectDense(text: string): string {
   if (isTooDense(text)) throw new Problem(400, TOO_DENSE.error, TOO_DENSE.detail)
   return text
 }

@@ -20,7 +20,7 @@ type HealthOptions = {
 /** GET /health/live: the process answers. GET /health/ready: it can take a flush. */
 export function health({ pools, reads, log, ahead, isStopping }: HealthOptions) {
   /** Ready, or why not. */
-  const look = async () => {
+  const checkReady = async () => {
     try {
       // Standbys answer, and servers that only read.
       const [row] = await pools.control<{ writes: boolean }[]>`
@@ -47,7 +47,7 @@ export function health({ pools, reads, log, ahead, isStopping }: HealthOptions) 
       async () => {
         if (isStopping()) throw unavailable('stopping')
         const tooLate = Bun.sleep(POLL_INTERVAL_MS).then(() => 'database unavailable')
-        const state = await Promise.race([look(), tooLate])
+        const state = await Promise.race([checkReady(), tooLate])
         if (state !== 'ready') throw unavailable(state)
         const { replicas } = reads
         return {
@@ -63,7 +63,7 @@ export function health({ pools, reads, log, ahead, isStopping }: HealthOptions) 
           summary: 'It can take a flush: the database takes them and it is not stopping',
           ok: { description: 'Ready', schema: Ready, example: { status: 'ready' } },
           errors: [503],
-          says: {
+          errorValues: {
             503: ['stopping', 'database unavailable', 'database read-only', 'log unavailable'],
           },
         }),

@@ -67,7 +67,7 @@ export type RouteDoc = {
   headers?: (keyof typeof HEADERS)[]
   errors: ErrorStatus[]
   /** What the member `error` of a status can be on this route, where it isn't the usual one. */
-  says?: { [Status in ErrorStatus]?: string[] }
+  errorValues?: { [Status in ErrorStatus]?: string[] }
   body?: { schema: TSchema; example: unknown }
   /** Open to everyone: no token. */
   open?: boolean
@@ -100,7 +100,7 @@ export function describe(doc: RouteDoc) {
       content: {
         'application/problem+json': {
           schema: ProblemBody,
-          ...examplesOf(status, doc.says?.[status] ?? USUAL[status] ?? [error]),
+          ...examplesOf(status, doc.errorValues?.[status] ?? USUAL[status] ?? [error]),
         },
       },
     }

@@ -4,21 +4,21 @@ import { Shares } from './shares.ts'
 import { networkOf } from './unknown-tokens.ts'
 
 /** Milliseconds that a place of what takes a millisecond is kept free, at least. */
-const LEAST_REST_MS = 2
+const MIN_COOLDOWN_MS = 2
 /** The same for each KiB of a body that comes with what is refused. */
-const REST_MS_PER_KIB = 1 / 16
+const COOLDOWN_MS_PER_KIB = 1 / 16
 /** Bytes that are taken for the length of a body that doesn't announce it. */
 const UNANNOUNCED_BYTES = 1024 * 1024
 
 /** Milliseconds after a flush in which others are expected. */
-const BESIDE_MS = 2_000
+const FLUSH_WINDOW_MS = 2_000
 
 /** Who asks, as a handler finds them; null: without a token, or without one that was looked at. */
-export type Asking = Unnamed & { principal: Caller | null }
+export type RequestContext = AnonymousContext & { principal: Caller | null }
 /** Who asks for a change. */
-export type Changing = { principal: Caller; request: Request }
+export type ChangeContext = { principal: Caller; request: Request }
 /** Who asks, whoever it is. */
-export type Unnamed = {
+export type AnonymousContext = {
   request: Request
   server: { requestIP(request: Request): { address: string } | null } | null
 }
@@ -54,13 +54,13 @@ export class Places {
   #flushedAt = Number.NEGATIVE_INFINITY
 
   constructor({ waitMs }: Intervals['places'] = INTERVALS.places) {
-    const mustRest = () => performance.now() - this.#flushedAt < BESIDE_MS
-    this.#reads = new Shares({ each: 4, all: 6, leastRestMs: 1, waitMs, mustRest })
-    this.#changes = new Shares({ each: 2, all: 2, leastRestMs: 1, waitMs, mustRest })
-    this.#bodies = new Shares({ each: 2, all: 16, leastRestMs: 1, waitMs, mustRest })
-    this.#pages = new Shares({ each: 4, all: 4, leastRestMs: 0, waitMs: null, mustRest })
+    const needsCooldown = () => performance.now() - this.#flushedAt < FLUSH_WINDOW_MS
+    this.#reads = new Shares({ each: 4, all: 6, minCooldownMs: 1, waitMs, needsCooldown })
+    this.#changes = new Shares({ each: 2, all: 2, minCooldownMs: 1, waitMs, needsCooldown })
+    this.#bodies = new Shares({ each: 2, all: 16, minCooldownMs: 1, waitMs, needsCooldown })
+    this.#pages = new Shares({ each: 4, all: 4, minCooldownMs: 0, waitMs: null, needsCooldown })
     // These are paced whether or not flushes arrive.
-    const always = { leastRestMs: LEAST_REST_MS, waitMs, mustRest: () => true }
+    const always = { minCooldownMs: MIN_COOLDOWN_MS, waitMs, needsCooldown: () => true }
     this.#quick = new Shares({ each: 4, all: 16, ...always })
   }
 
@@ -70,10 +70,10 @@ export class Places {
   }
 
   /** Reads for who asks. */
-  take<Value>(asking: Asking, read: Work<Value>): Promise<Value> {
-    const { principal, request } = asking
+  take<Value>(context: RequestContext, read: Work<Value>): Promise<Value> {
+    const { principal, request } = context
     // No token's name has a colon first.
-    const name = principal?.name ?? `:${networkOfAsking(asking)}`
+    const name = principal?.name ?? `:${clientNetwork(context)}`
     return this.#reads.take(name, read, { request })
   }
 
@@ -83,26 +83,26 @@ export class Places {
   }
 
   /** Changes the catalog. */
-  takeChange<Value>({ principal, request }: Changing, change: Work<Value>): Promise<Value> {
+  takeChange<Value>({ principal, request }: ChangeContext, change: Work<Value>): Promise<Value> {
     return this.#changes.take(principal.name, change, { request })
   }
 
   /** Answers whoever it is what takes a millisecond. */
-  takeQuick<Value>(asking: Unnamed, work: Work<Value>): Promise<Value> {
-    return this.#quick.take(networkOfAsking(asking), work, { request: asking.request })
+  takeQuick<Value>(context: AnonymousContext, work: Work<Value>): Promise<Value> {
+    return this.#quick.take(clientNetwork(context), work, { request: context.request })
   }
 
   /**
    * Refuses whoever it is, at the rate of `takeQuick`; where bodies come with what is refused, at
    * 64 MiB a second: they are received all the same.
    */
-  takeRefusal<Value>(asking: Unnamed, refuse: Work<Value>): Promise<Value> {
-    const { request } = asking
+  takeRefusal<Value>(context: AnonymousContext, refuse: Work<Value>): Promise<Value> {
+    const { request } = context
     const { headers } = request
     const isChunked = headers.has('transfer-encoding')
     const bytes = isChunked ? UNANNOUNCED_BYTES : Number(headers.get('content-length') ?? 0)
-    const restMs = LEAST_REST_MS + (bytes / 1024) * REST_MS_PER_KIB
-    return this.#quick.take(networkOfAsking(asking), refuse, { request, restMs })
+    const cooldownMs = MIN_COOLDOWN_MS + (bytes / 1024) * COOLDOWN_MS_PER_KIB
+    return this.#quick.take(clientNetwork(context), refuse, { request, cooldownMs })
   }
 
   /** Reads a page of a stream, which waits for it as long as it takes. */
@@ -111,5 +111,5 @@ export class Places {
   }
 }
 
-const networkOfAsking = ({ request, server }: Unnamed) =>
+const clientNetwork = ({ request, server }: AnonymousContext) =>
   networkOf(server?.requestIP(request)?.address ?? '')

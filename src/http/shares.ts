@@ -6,21 +6,21 @@ export type SharesOptions = {
   each: number
   all: number
   /** Milliseconds that a place is kept free after a request, at least. */
-  leastRestMs: number
+  minCooldownMs: number
   /** Milliseconds that a request waits for a place; null: as long as it takes. */
   waitMs: number | null
   /** False while this work holds no one up: no place is kept free then. */
-  mustRest: () => boolean
+  needsCooldown: () => boolean
 }
 
 /**
  * As many times as long as the work took its place is kept free where as many wait as have places:
  * with four places half of the thread is left to others then, even where the work is the thread's.
  */
-const CROWD_RESTS = 7
+const CROWDED_FACTOR = 7
 
 /** A place is kept free at most so long. */
-const MAX_REST_MS = 1_000
+const MAX_COOLDOWN_MS = 1_000
 
 /** Seconds after which who found no place may come again. */
 const RETRY_AFTER_S = 2
@@ -53,7 +53,10 @@ export class Shares {
   async take<Value>(
     caller: string,
     work: () => Value | Promise<Value>,
-    { request, restMs = this.options.leastRestMs }: { request?: Request; restMs?: number } = {},
+    {
+      request,
+      cooldownMs = this.options.minCooldownMs,
+    }: { request?: Request; cooldownMs?: number } = {},
   ): Promise<Value> {
     const share = this.#shareOf(caller)
     if (this.#hasPlace(share)) this.#occupy(caller, share)
@@ -63,16 +66,16 @@ export class Shares {
       return await work()
     } finally {
       this.#inWork--
-      if (this.options.mustRest()) {
+      if (this.options.needsCooldown()) {
         this.#beginNext()
-        const ms = Math.max(restMs, this.#restAfter(performance.now() - started, share))
-        setTimeout(() => this.#leave(caller, share), Math.min(MAX_REST_MS, ms)).unref()
+        const ms = Math.max(cooldownMs, this.#cooldownAfter(performance.now() - started, share))
+        setTimeout(() => this.#leave(caller, share), Math.min(MAX_COOLDOWN_MS, ms)).unref()
       } else this.#leave(caller, share)
     }
   }
 
-  #restAfter(workedMs: number, { waiting }: Share): number {
-    return workedMs * (waiting.size >= this.options.each ? CROWD_RESTS : 1)
+  #cooldownAfter(workedMs: number, { waiting }: Share): number {
+    return workedMs * (waiting.size >= this.options.each ? CROWDED_FACTOR : 1)
   }
 
   #shareOf(caller: string): Share {
@@ -91,28 +94,28 @@ export class Shares {
   #occupy(caller: string, share: Share): void {
     share.taken++
     this.#inWork++
-    this.#toEnd(caller, share)
+    this.#moveToEnd(caller, share)
   }
 
   #leave(caller: string, share: Share): void {
     share.taken--
-    this.#toEnd(caller, share)
+    this.#moveToEnd(caller, share)
     this.#beginNext()
   }
 
   #beginNext(): void {
-    for (const [next, of] of this.#shares) {
-      if (of.waiting.size === 0 || !this.#hasPlace(of)) continue
-      const [waiter] = of.waiting
-      of.waiting.delete(waiter!)
-      this.#occupy(next, of)
+    for (const [caller, share] of this.#shares) {
+      if (share.waiting.size === 0 || !this.#hasPlace(share)) continue
+      const [waiter] = share.waiting
+      share.waiting.delete(waiter!)
+      this.#occupy(caller, share)
       waiter!.begin()
       return
     }
   }
 
   /** The caller's next turn comes after everybody else's; who has nothing here is forgotten. */
-  #toEnd(caller: string, share: Share): void {
+  #moveToEnd(caller: string, share: Share): void {
     this.#shares.delete(caller)
     if (share.taken > 0 || share.waiting.size > 0) this.#shares.set(caller, share)
   }

@@ -6,7 +6,7 @@ import { unavailable } from './problem.ts'
 /** Bytes that are handed to a connection at once; more only when it has taken them. */
 const CHUNK_BYTES = 64 * 1024
 
-/** What a stream sends, asked for when its client can take more. */
+/** What a stream sends, withSession for when its client can take more. */
 export type StreamSource = {
   /**
    * The next bytes, in parts that may be shared: nobody changes them. Null at the end. Asked for
@@ -22,7 +22,7 @@ export type StreamsOptions = {
   /** Those of the sessions, by the SHA-256 of their ids, that nobody has ended. */
   findOpenSessions: (idsSha256: string[]) => Promise<Set<string>>
   /** Streams that may be open at once. */
-  most: number
+  maxStreams: number
   /** What becomes of a stream that is ended early: `closed` where its client resumes. */
   endedEarly: 'closed' | 'broken off'
   intervals: Pick<Intervals['streams'], 'authIntervalMs' | 'keepAliveMs'>
@@ -38,7 +38,7 @@ export type StreamsOptions = {
  */
 export class Streams {
   readonly #open = new Set<Stream>()
-  #isAsking = false
+  #isCheckingSessions = false
   #stopped = false
   #timers: ReturnType<typeof setInterval>[] = []
 
@@ -47,7 +47,8 @@ export class Streams {
   /** Throws the problem 503 where there is no room for one more. */
   checkRoom(): void {
     if (this.#stopped) throw unavailable('stopping')
-    if (this.#open.size >= this.options.most) throw unavailable('too many streams', RETRY_AFTER_S)
+    if (this.#open.size >= this.options.maxStreams)
+      throw unavailable('too many streams', RETRY_AFTER_S)
   }
 
   /** Opens a stream of `source` to somebody; throws as `checkRoom` does. */
@@ -76,12 +77,12 @@ export class Streams {
 
   #startTimers(): void {
     const { intervals, onKeepAlive } = this.options
-    this.#timers.push(setInterval(() => this.#poll(), intervals.authIntervalMs))
+    this.#timers.push(setInterval(() => this.#endUnauthorized(), intervals.authIntervalMs))
     if (onKeepAlive) this.#timers.push(setInterval(onKeepAlive, intervals.keepAliveMs))
   }
 
   /** Ends those whose tokens and sessions don't count any more. */
-  #poll(): void {
+  #endUnauthorized(): void {
     const { tokens } = this.options
     for (const stream of [...this.#open]) {
       const { principal } = stream
@@ -92,17 +93,17 @@ export class Streams {
 
   /** Sessions are ended on any instance: the database knows. While it is away, nobody ends one. */
   async #endSignedOut(): Promise<void> {
-    const asked = [...this.#open].filter(({ principal }) => principal.idSha256 !== undefined)
-    if (asked.length === 0 || this.#isAsking) return
-    this.#isAsking = true
+    const withSession = [...this.#open].filter(({ principal }) => principal.idSha256 !== undefined)
+    if (withSession.length === 0 || this.#isCheckingSessions) return
+    this.#isCheckingSessions = true
     try {
-      const ids = new Set(asked.map(({ principal }) => principal.idSha256!))
+      const ids = new Set(withSession.map(({ principal }) => principal.idSha256!))
       const open = await this.options.findOpenSessions([...ids])
-      for (const stream of asked) if (!open.has(stream.principal.idSha256!)) stream.end()
+      for (const stream of withSession) if (!open.has(stream.principal.idSha256!)) stream.end()
     } catch (error) {
       this.options.onFailure(error)
     }
-    this.#isAsking = false
+    this.#isCheckingSessions = false
   }
 }
 
@@ -116,7 +117,7 @@ class Stream {
   readonly readable: ReadableStream<Uint8Array>
   #controller!: ReadableStreamDefaultController<Uint8Array>
   /** What was made and not handed on yet. */
-  readonly #rest = new Parts()
+  readonly #pending = new Parts()
   /** True where the client has taken all and waits for more. */
   #isPulling = false
   #isOver = false
@@ -152,16 +153,16 @@ class Stream {
   async #pull(): Promise<void> {
     this.#isPulling = true
     try {
-      if (this.#rest.isEmpty) {
+      if (this.#pending.isEmpty) {
         const next = await this.source.next()
         if (this.#isOver) return
         if (next === null) {
           this.#finish()
           return this.#controller.close()
         }
-        this.#rest.set(next)
+        this.#pending.set(next)
       }
-      this.#controller.enqueue(this.#rest.take(CHUNK_BYTES))
+      this.#controller.enqueue(this.#pending.take(CHUNK_BYTES))
     } catch (error) {
       this.options.onFailure(error)
       if (this.#isOver) return
@@ -183,7 +184,7 @@ class Stream {
   #finish(): void {
     if (this.#isOver) return
     this.#isOver = true
-    this.#rest.set([])
+    this.#pending.set([])
     this.source.end()
     this.onOver()
   }

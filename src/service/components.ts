@@ -5,7 +5,7 @@ import { findOpenSessions } from '../auth/sessions.ts'
 import { Tokens } from '../auth/tokens.ts'
 import { Instances } from '../cluster/instances.ts'
 import type { Reads } from '../cluster/replicas/reads.ts'
-import { AuditStreams } from '../http/events/streams.ts'
+import { EventStreams } from '../http/events/streams.ts'
 import { LivePositions } from '../http/live/positions.ts'
 import { Metrics } from '../http/metrics/metrics.ts'
 import { Places } from '../http/places.ts'
@@ -95,7 +95,7 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
   )
   const followed = { intervals: intervals.streams, tokens, logger, maxSubscribers }
   const places = new Places(intervals.places)
-  const streams = new AuditStreams({ pools, reads, shards, places, ...followed })
+  const streams = new EventStreams({ pools, reads, shards, places, ...followed })
   const live = new LivePositions({
     readHeads: () => readHeads(pools.control),
     findOpenSessions: (ids) => findOpenSessions(pools.control, ids),

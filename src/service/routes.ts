@@ -10,9 +10,9 @@ import { auth } from '../http/auth.ts'
 import { serveUnder } from '../http/base-path.ts'
 import { BodyReader } from '../http/body.ts'
 import { catalogRoutes } from '../http/catalog/index.ts'
-import { reads } from '../http/counters/index.ts'
-import { audit } from '../http/events/index.ts'
-import type { AuditStreams } from '../http/events/streams.ts'
+import { counterRoutes } from '../http/counters/index.ts'
+import { eventRoutes } from '../http/events/index.ts'
+import type { EventStreams } from '../http/events/streams.ts'
 import { explainRoute } from '../http/explain/index.ts'
 import { FLUSH_PATHS, flushes } from '../http/flushes/index.ts'
 import { health } from '../http/health.ts'
@@ -22,7 +22,7 @@ import type { LivePositions } from '../http/live/positions.ts'
 import { metricsRoute } from '../http/metrics/index.ts'
 import type { Metrics } from '../http/metrics/metrics.ts'
 import { swaggerRoutes } from '../http/openapi/index.ts'
-import type { Places, Unnamed } from '../http/places.ts'
+import type { AnonymousContext, Places } from '../http/places.ts'
 import { Problem, unavailable } from '../http/problem.ts'
 import { projections } from '../http/projections/index.ts'
 import { sessionRoutes } from '../http/sessions/index.ts'
@@ -56,7 +56,7 @@ export type AppOptions = {
   history: AsOfQueries
   /** See http/projections/. */
   startRebuild: (projection: string) => boolean
-  streams: AuditStreams
+  streams: EventStreams
   live: LivePositions
   instances: Instances
   heads: TreeHeads
@@ -133,10 +133,12 @@ export function createApp(options: AppOptions) {
         },
       }),
     )
-    .use(reads(guard, { ...options, readAttested: () => options.attestations.readTotals() }))
+    .use(
+      counterRoutes(guard, { ...options, readAttested: () => options.attestations.readTotals() }),
+    )
     .use(usageRoute(guard, options))
     .use(projections(guard, options))
-    .use(audit(guard, options))
+    .use(eventRoutes(guard, options))
     .use(explainRoute(guard, options))
     .use(attestationRoutes(guard, options))
     .use(transparencyRoutes(guard, { ...options, bodies }))
@@ -165,7 +167,7 @@ export function createMetricsApp(metrics: Metrics, places: Places, token: string
 }
 
 /** Answers what was refused, or isn't there, when its turn comes. Never rejects. */
-async function answerInTurn(places: Places, asking: Unnamed, answer: () => Response) {
+async function answerInTurn(places: Places, asking: AnonymousContext, answer: () => Response) {
   try {
     return await places.takeRefusal(asking, answer)
   } catch (error) {

@@ -5,7 +5,14 @@ import { TemporarilyUnavailable } from '../../src/platform/postgres/errors.ts'
 import { until } from '../support/until.ts'
 
 const makeShares = (options: Partial<SharesOptions> = {}) =>
-  new Shares({ each: 2, all: 3, leastRestMs: 0, waitMs: 60_000, mustRest: () => true, ...options })
+  new Shares({
+    each: 2,
+    all: 3,
+    minCooldownMs: 0,
+    waitMs: 60_000,
+    needsCooldown: () => true,
+    ...options,
+  })
 
 /** Work that lasts until it is told to end, and who has begun. */
 function makeWork() {

@@ -11,7 +11,7 @@ function openStreams(options: Partial<StreamsOptions> = {}) {
   const streams = new Streams({
     tokens: new Tokens(TOKENS),
     findOpenSessions: async (ids) => new Set(ids),
-    most: 2,
+    maxStreams: 2,
     endedEarly: 'closed',
     intervals: { authIntervalMs: 10, keepAliveMs: 50 },
     onFailure: (error) => failures.push(error),
@@ -122,7 +122,7 @@ const sessionOf = (idSha256: string, ms = 60_000) => ({
 })
 
 test('a stream ends with the session that it was opened in, and not before', async () => {
-  const { streams } = openStreams({ most: 3 })
+  const { streams } = openStreams({ maxStreams: 3 })
   const [over, open] = [sourceOf([]), sourceOf([])]
   const kept = streams.open(sessionOf('kept'), open).getReader()
   const ended = streams.open(sessionOf('over', -1), over).getReader()
@@ -136,7 +136,7 @@ test('a stream ends with the session that it was opened in, and not before', asy
 test('a stream ends when its session was signed out, and no other; each is asked for once', async () => {
   const asked: string[][] = []
   const { streams } = openStreams({
-    most: 4,
+    maxStreams: 4,
     findOpenSessions: async (ids) => {
       asked.push(ids)
       return new Set(['kept'])

@@ -7,7 +7,7 @@ import type { auth } from '../auth.ts'
 import type { BodyReader } from '../body.ts'
 import { describe } from '../openapi.ts'
 import { EXAMPLE_HASH, HashParams, IdParams } from '../params.ts'
-import type { Changing, Places } from '../places.ts'
+import type { ChangeContext, Places } from '../places.ts'
 import { Problem } from '../problem.ts'
 import { CatalogBody, mergeRows, parseCatalog } from './model.ts'
 
@@ -27,11 +27,11 @@ export function catalogRoutes(
 ) {
   /** Appends the change and says where; 404 where it finds nothing to change. */
   const change = async (
-    asking: Changing,
+    context: ChangeContext,
     decide: DecideChange,
   ): Promise<Record<string, string>> => {
-    const { name } = asking.principal
-    const position = await places.takeChange(asking, () =>
+    const { name } = context.principal
+    const position = await places.takeChange(context, () =>
       changeCatalog(pools.append, catalog, name, decide),
     )
     if (position === null) throw new Problem(404, 'not found')
@@ -70,7 +70,12 @@ export function catalogRoutes(
         })
         return new Response(null, { status: 204, headers })
       },
-      { parse: 'none', params: IdParams, roles: ['admin'], detail: endDetail('a provider group') },
+      {
+        parse: 'none',
+        params: IdParams,
+        roles: ['admin'],
+        detail: retireDetail('a provider group'),
+      },
     )
     .delete(
       '/admin/api-keys/:id',
@@ -82,7 +87,7 @@ export function catalogRoutes(
         })
         return new Response(null, { status: 204, headers })
       },
-      { parse: 'none', params: IdParams, roles: ['admin'], detail: endDetail('an API key') },
+      { parse: 'none', params: IdParams, roles: ['admin'], detail: retireDetail('an API key') },
     )
     .delete(
       '/admin/keys/:token_hash',
@@ -94,7 +99,7 @@ export function catalogRoutes(
         })
         return new Response(null, { status: 204, headers })
       },
-      { parse: 'none', params: HashParams, roles: ['admin'], detail: endDetail('a token key') },
+      { parse: 'none', params: HashParams, roles: ['admin'], detail: retireDetail('a token key') },
     )
 }
 
@@ -123,10 +128,10 @@ const putDetail = describe({
   },
   headers: ['Tallybook-Position'],
   errors: [400, 401, 403, 408, 413, 415, 503],
-  says: { 400: ['invalid catalog'] },
+  errorValues: { 400: ['invalid catalog'] },
 })
 
-function endDetail(what: string) {
+function retireDetail(what: string) {
   return describe({
     tag: 'Catalog',
     summary: `End ${what}`,

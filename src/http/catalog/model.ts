@@ -13,7 +13,7 @@ import type { Catalog } from '../../log/catalog/catalog.ts'
 
 const strict = { additionalProperties: false }
 /** Absent and null keep what is there; a new row gets the default. */
-const kept = <Field extends TSchema>(field: Field, description: string) =>
+const patchable = <Field extends TSchema>(field: Field, description: string) =>
   Type.Optional(Type.Union([field, Type.Null()], { description }))
 const list = <Row extends TSchema>(row: Row) => Type.Optional(Type.Array(row))
 
@@ -22,13 +22,18 @@ const NAME = 'For people; an empty one takes the name away'
 /** Body of PUT /admin/catalog: rows to add or to change. */
 export const CatalogBody = Type.Object(
   {
-    provider_groups: list(Type.Object({ id: CatalogId, name: kept(CatalogName, NAME) }, strict)),
+    provider_groups: list(
+      Type.Object({ id: CatalogId, name: patchable(CatalogName, NAME) }, strict),
+    ),
     api_keys: list(
       Type.Object(
         {
           id: CatalogId,
-          group_id: kept(GroupId, '0 is no group; a group that is not there (yet) counts nothing'),
-          name: kept(CatalogName, NAME),
+          group_id: patchable(
+            GroupId,
+            '0 is no group; a group that is not there (yet) counts nothing',
+          ),
+          name: patchable(CatalogName, NAME),
         },
         strict,
       ),
@@ -37,8 +42,8 @@ export const CatalogBody = Type.Object(
       Type.Object(
         {
           token_hash: TokenHash,
-          quota_limit: kept(QuotaLimit, 'In tokens; -1, the default, is unlimited'),
-          name: kept(CatalogName, NAME),
+          quota_limit: patchable(QuotaLimit, 'In tokens; -1, the default, is unlimited'),
+          name: patchable(CatalogName, NAME),
         },
         strict,
       ),
@@ -62,11 +67,11 @@ export function parseCatalog(text: string): CatalogBody | string {
     const error = body.Errors(value).First()
     return `${placeOf(error?.path ?? '')}: ${error?.message}.`
   }
-  return findUnfit(value) ?? value
+  return findInvalid(value) ?? value
 }
 
 /** What a schema can't say: texts that a database can't hold, and rows that stand there twice. */
-function findUnfit(catalog: CatalogBody): string | null {
+function findInvalid(catalog: CatalogBody): string | null {
   for (const kind of ['provider_groups', 'api_keys', 'keys'] as const) {
     const seen = new Map<number | string, number>()
     for (const [i, row] of (catalog[kind] ?? []).entries()) {

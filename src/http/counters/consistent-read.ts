@@ -10,7 +10,7 @@ import type { Source } from '../../read-model/queries/live-source.ts'
 import type { Scope } from '../../read-model/queries/scope.ts'
 import { jsonResponse } from '../json.ts'
 import { toMoment } from '../params.ts'
-import type { Asking, Places } from '../places.ts'
+import type { Places, RequestContext } from '../places.ts'
 import { Problem, unavailable } from '../problem.ts'
 
 /** Milliseconds that a read waits for the projections before it answers 503. */
@@ -35,16 +35,16 @@ export type AsOf = { consistency?: 'eventual'; as_of?: string; as_of_position?: 
  */
 export async function reflect<Value>(
   options: ReadOptions,
-  asking: Asking,
+  context: RequestContext,
   asOf: AsOf,
   scope: Scope,
   read: (transaction: Transaction, source: Source) => Promise<Value | null>,
 ): Promise<Value> {
   const { history } = options
-  const past = await findPositions(options, asking, asOf)
+  const past = await findPositions(options, context, asOf)
   const awaited: AwaitedGroup[] = asOf.consistency === 'eventual' ? [] : ['current']
   try {
-    const { value, positions } = await consistentRead(options, asking, { past, awaited }, (sql) =>
+    const { value, positions } = await consistentRead(options, context, { past, awaited }, (sql) =>
       past === null
         ? readNow(sql, read)
         : readNow(sql, (transaction) => history.read(transaction, past, scope, read)),
@@ -65,14 +65,14 @@ export async function reflect<Value>(
  */
 export async function consistentRead<Value>(
   { projector, reads, places }: ReadOptions,
-  asking: Asking,
+  context: RequestContext,
   { past, awaited }: { past: Positions | null; awaited: readonly AwaitedGroup[] },
   read: (sql: Sql | Transaction) => Promise<Reflected<Value>>,
 ): Promise<Reflected<Value>> {
   for (const end = performance.now() + WAIT_MS; ; ) {
     const [need = null] = await Promise.all(awaited.map((group) => catchUp(projector, past, group)))
     // The past is read from the log, too.
-    const seen = await places.take(asking, () =>
+    const seen = await places.take(context, () =>
       past === null ? reads.read(need, read) : reads.readLog(need, read),
     )
     if (need === null || covers(seen.positions, need.positions)) return seen
@@ -95,7 +95,7 @@ async function catchUp(
 /** The positions that a read is as of; null: now. */
 export async function findPositions(
   { history, shards, places }: ReadOptions,
-  asking: Asking,
+  context: RequestContext,
   { consistency, as_of, as_of_position }: AsOf,
 ): Promise<Positions | null> {
   if (as_of === undefined && as_of_position === undefined) return null
@@ -106,13 +106,13 @@ export async function findPositions(
   if (as_of !== undefined) {
     const moment = toMoment(as_of)
     if (moment === null) throw invalid('There is no such time: as_of.')
-    const positions = await places.take(asking, () => history.positionsAsOf(moment))
+    const positions = await places.take(context, () => history.positionsAsOf(moment))
     if (positions === null) throw invalid('That time is yet to come: as_of.')
     return positions
   }
   const asked = parsePositions(as_of_position!, shards)
   if (asked === null) throw invalid('There is no such position: as_of_position.')
-  const positions = await places.take(asking, () => history.positionsOf(asked))
+  const positions = await places.take(context, () => history.positionsOf(asked))
   if (positions === null) throw invalid('The log is not there yet: as_of_position.')
   return positions
 }

@@ -20,7 +20,7 @@ const read = (
     tag: 'Admin reads',
     headers: ['Tallybook-Position'],
     errors: [...errors, ...more],
-    says: {
+    errorValues: {
       400: ['invalid request', 'invalid query'],
       503: ['projections behind', 'database unavailable', 'busy'],
     },

@@ -12,7 +12,7 @@ import * as details from './detail.ts'
 import { ApiKeysQuery, ItemQuery, KeysQuery, ProviderGroupsQuery, SummaryQuery } from './model.ts'
 
 /** GET /admin/apikey-stats/summary, and the lists and rows of the catalog with their counters. */
-export function reads(
+export function counterRoutes(
   guard: ReturnType<typeof auth>,
   options: ReadOptions & { readAttested: () => Promise<AttestedTotals | null> },
 ) {

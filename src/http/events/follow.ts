@@ -34,7 +34,7 @@ export type SubscriptionOptions = {
   /** Where to start, a shard each. */
   after: Positions
   /** Which lines of a tail to send; `read` leaves the same ones out. */
-  keeps: (line: Line) => boolean
+  matches: (line: Line) => boolean
   read: ReadPage
   /** Events after which it ends. */
   limit: number
@@ -48,8 +48,8 @@ export type SubscriptionOptions = {
  */
 export class SubscriptionSource implements StreamSource, Subscriber {
   readonly shard: number | null
-  readonly #shards: CatchUpCursor[]
-  #left: number
+  readonly #cursors: CatchUpCursor[]
+  #remaining: number
   /** The client knows them: the last id that was sent. */
   #sentId: string | null = null
   #isKeepAliveDue = false
@@ -57,31 +57,31 @@ export class SubscriptionSource implements StreamSource, Subscriber {
   #isReading = false
   /** What it has of the shared sum: its pages, and of those what its client hasn't taken. */
   #heldBytes = 0
-  #givenBytes = 0
+  #unsentBytes = 0
   #failure: { error: unknown } | null = null
   #resolve: (() => void) | null = null
 
   constructor(private readonly options: SubscriptionOptions) {
-    const { shard, after, limit, tails, read, keeps } = options
+    const { shard, after, limit, tails, read, matches } = options
     this.shard = shard
-    this.#left = limit
-    this.#shards = after.map(
+    this.#remaining = limit
+    this.#cursors = after.map(
       (position, i) =>
-        new CatchUpCursor(tails, keeps, new ShardCursor(shard ?? i, position, read, PAGE)),
+        new CatchUpCursor(tails, matches, new ShardCursor(shard ?? i, position, read, PAGE)),
     )
     tails.subscribe(this)
   }
 
   async next(): Promise<Uint8Array[] | null> {
     // The client has taken what was given before.
-    this.#givenBytes = 0
+    this.#unsentBytes = 0
     this.#account()
     for (;;) {
       if (this.#failure) throw this.#failure.error
       if (this.#isOver) return null
       const chunk = this.#makeChunk()
       if (chunk !== null) return chunk
-      if (this.#left === 0) return null
+      if (this.#remaining === 0) return null
       // Between these two nobody else runs: no wake is lost.
       await new Promise<void>((resolve) => {
         this.#resolve = resolve
@@ -90,7 +90,7 @@ export class SubscriptionSource implements StreamSource, Subscriber {
   }
 
   positionIn(shard: number): number | undefined {
-    return this.#shards.find(({ pages }) => pages.shard === shard)?.pages.position
+    return this.#cursors.find(({ pages }) => pages.shard === shard)?.pages.position
   }
 
   /** There may be something new. */
@@ -106,15 +106,15 @@ export class SubscriptionSource implements StreamSource, Subscriber {
 
   /** The stream ends; who comes again is told where the log stands. */
   lose(): void {
-    this.#left = 0
-    for (const { pages } of this.#shards) pages.drop()
+    this.#remaining = 0
+    for (const { pages } of this.#cursors) pages.drop()
     this.wake()
   }
 
   end(): void {
     this.#isOver = true
     this.options.tails.leave(this)
-    this.#givenBytes = 0
+    this.#unsentBytes = 0
     this.#dropPages()
     this.wake()
   }
@@ -123,18 +123,18 @@ export class SubscriptionSource implements StreamSource, Subscriber {
     const parts: Uint8Array[] = []
     if (this.#sentId === null) {
       // The id first of all: a client that is cut before its first event resumes where it began.
-      parts.push(encode(`retry: ${CLIENT_RETRY_MS}\nid: ${this.#noteId()}\n\n`))
+      parts.push(encode(`retry: ${CLIENT_RETRY_MS}\nid: ${this.#nextId()}\n\n`))
     }
-    for (let bytes = 0; bytes < NEXT_BYTES && this.#left > 0; ) {
+    for (let bytes = 0; bytes < NEXT_BYTES && this.#remaining > 0; ) {
       const pagedBytes = this.#pagedBytes
-      const line = takeNextByTime(this.#shards)
+      const line = takeNextByTime(this.#cursors)
       // Of a page that is used up the lines are still to be sent.
-      this.#givenBytes += pagedBytes - this.#pagedBytes
+      this.#unsentBytes += pagedBytes - this.#pagedBytes
       if (line === 'read') this.#read()
       if (line === 'read' || line === 'none') break
-      parts.push(encode(`event: ${line.type}\nid: ${this.#noteId()}\ndata: `), line.json, END)
+      parts.push(encode(`event: ${line.type}\nid: ${this.#nextId()}\ndata: `), line.json, END)
       bytes += line.json.byteLength
-      this.#left--
+      this.#remaining--
     }
     if (parts.length === 0 && this.#isKeepAliveDue) parts.push(this.#makeKeepAlive())
     if (parts.length === 0) return null
@@ -145,12 +145,12 @@ export class SubscriptionSource implements StreamSource, Subscriber {
   /** A comment; with the new id where a filter has left events out. */
   #makeKeepAlive(): Uint8Array {
     const before = this.#sentId
-    const id = this.#noteId()
+    const id = this.#nextId()
     return encode(id === before ? ':\n\n' : `:\nid: ${id}\n\n`)
   }
 
-  #noteId(): string {
-    const positions = this.#shards.map(({ pages }) => pages.position)
+  #nextId(): string {
+    const positions = this.#cursors.map(({ pages }) => pages.position)
     this.#sentId =
       this.shard === null ? formatPositions(positions) : `${this.shard}/${positions[0]}`
     return this.#sentId
@@ -168,7 +168,7 @@ export class SubscriptionSource implements StreamSource, Subscriber {
         this.#dropPages()
         throw new TemporarilyUnavailable('too many streams')
       }
-      await Promise.all(this.#shards.map((shard) => shard.fill()))
+      await Promise.all(this.#cursors.map((shard) => shard.fill()))
     } catch (error) {
       if (isUnavailable(error)) await Bun.sleep(this.options.retryAfterMs)
       else this.#failure = { error }
@@ -180,16 +180,16 @@ export class SubscriptionSource implements StreamSource, Subscriber {
   }
 
   get #pagedBytes(): number {
-    return this.#shards.reduce((sum, { pages }) => sum + pages.bytes, 0)
+    return this.#cursors.reduce((sum, { pages }) => sum + pages.bytes, 0)
   }
 
   #dropPages(): void {
-    for (const { pages } of this.#shards) pages.drop()
+    for (const { pages } of this.#cursors) pages.drop()
     this.#account()
   }
 
   #account(): void {
-    const bytes = this.#pagedBytes + this.#givenBytes
+    const bytes = this.#pagedBytes + this.#unsentBytes
     this.options.held.bytes += bytes - this.#heldBytes
     this.#heldBytes = bytes
   }

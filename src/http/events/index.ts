@@ -9,7 +9,7 @@ import { SingleFlight } from '../../platform/async/single-flight.ts'
 import type { Pools, Sql, Transaction } from '../../platform/postgres/pool.ts'
 import type { auth } from '../auth.ts'
 import { typedAs } from '../json.ts'
-import type { Asking, Places } from '../places.ts'
+import type { Places, RequestContext } from '../places.ts'
 import { Problem } from '../problem.ts'
 import { chooseForm, type Form } from './accept.ts'
 import { eventDetail, eventsDetail } from './detail.ts'
@@ -22,57 +22,63 @@ import {
 } from './model.ts'
 import { type EventsPage, readNewestPage, readPage } from './page.ts'
 import { type EventsRequest, readTimes } from './request.ts'
-import type { AuditStreams } from './streams.ts'
+import type { EventStreams } from './streams.ts'
 
-type AuditOptions = {
+type EventOptions = {
   pools: Pools
   reads: Reads
   shards: number
-  streams: AuditStreams
+  streams: EventStreams
   places: Places
 }
 
 /** GET /audit/events, in the form that the client accepts, and one event of it. */
-export function audit(
+export function eventRoutes(
   guard: ReturnType<typeof auth>,
-  { pools, reads, shards, streams, places }: AuditOptions,
+  { pools, reads, shards, streams, places }: EventOptions,
 ) {
   const roles = ['admin', 'auditor'] as const
   const heads = new SingleFlight(() => readHeads(pools.control))
-  const readHere = <Page>(asking: Asking, read: (sql: Sql | Transaction) => Promise<Page>) =>
-    places.take(asking, () =>
+  const readHere = <Page>(
+    context: RequestContext,
+    read: (sql: Sql | Transaction) => Promise<Page>,
+  ) =>
+    places.take(context, () =>
       reads.readLog(async () => ({ kind: 'events', positions: await heads.read() }), read),
     )
-  const answerPage = async (asking: Asking, wanted: EventsRequest) =>
-    wanted.order === 'desc'
+  const answerPage = async (context: RequestContext, eventsRequest: EventsRequest) =>
+    eventsRequest.order === 'desc'
       ? toPageJson(
-          await readHere(asking, (sql) => readNewestPage(sql, shards, wanted)),
+          await readHere(context, (sql) => readNewestPage(sql, shards, eventsRequest)),
           'next_before',
         )
-      : toPageJson(await readHere(asking, (sql) => readPage(sql, shards, wanted)), 'next_after')
+      : toPageJson(
+          await readHere(context, (sql) => readPage(sql, shards, eventsRequest)),
+          'next_after',
+        )
   return new Elysia({ name: 'audit' })
     .use(guard)
     .get(
       '/audit/events',
       async (context) => {
         const { query, headers, request, principal } = context
-        const wanted: EventsRequest = { ...query, ...readTimes(query) }
+        const eventsRequest: EventsRequest = { ...query, ...readTimes(query) }
         const form = chooseForm(request.headers.get('accept'))
         if (form !== 'application/json' && (query.order ?? query.before) !== undefined) {
           throw new Problem(400, 'invalid query', 'A stream is in the order of the log.')
         }
         switch (form) {
           case 'application/json':
-            return answer(form, await answerPage(context, wanted))
+            return answer(form, await answerPage(context, eventsRequest))
           case 'application/x-ndjson':
             return answer(
               form,
-              await places.take(context, () => streams.openRange(principal, wanted)),
+              await places.take(context, () => streams.openRange(principal, eventsRequest)),
             )
           case 'text/event-stream':
             return answer(
               form,
-              await streams.openSubscription(principal, wanted, headers['last-event-id']),
+              await streams.openSubscription(principal, eventsRequest, headers['last-event-id']),
             )
           default:
             return form satisfies never

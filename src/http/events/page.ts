@@ -23,7 +23,7 @@ export async function readPage(
   request: EventsRequest,
 ): Promise<EventsPage> {
   const { shard = '0', after, ...filter } = request
-  if (request.before !== undefined) throw orderedOtherwise('before', 'order=desc')
+  if (request.before !== undefined) throw wrongOrder('before', 'order=desc')
   const limit = limitOf(request)
   const numbers = shardsOf(request, shards)
   const positions = positionsOf(request, after, shards) ?? numbers.map(() => -1)
@@ -45,7 +45,7 @@ export async function readNewestPage(
   request: EventsRequest,
 ): Promise<EventsPage> {
   const { shard = '0', before, ...filter } = request
-  if (request.after !== undefined) throw orderedOtherwise('after', 'order=asc')
+  if (request.after !== undefined) throw wrongOrder('after', 'order=asc')
   const limit = limitOf(request)
   const numbers = shardsOf(request, shards)
   const ends = positionsOf(request, before, shards, NO_END) ?? numbers.map(() => NO_END)
@@ -66,7 +66,7 @@ export async function readNewestPage(
 }
 
 /**
- * The first events of several shards' reads; `positions` is how far each shard was told, undefined
+ * The first events of several shards' reads; `positions` is how far each shard was taken, undefined
  * where nothing of it was. `isDone`: nothing is left.
  */
 function merge(
@@ -82,9 +82,9 @@ function merge(
   )
   let isDone = true
   const positions = read.map(({ events: own, ends, readThrough }) => {
-    const told = own.length === 0 ? [] : events.filter(({ shard }) => shard === own[0]!.shard)
-    if (told.length < own.length || !ends) isDone = false
-    return told.length === own.length && !ends ? readThrough : told.at(-1)?.position
+    const taken = own.length === 0 ? [] : events.filter(({ shard }) => shard === own[0]!.shard)
+    if (taken.length < own.length || !ends) isDone = false
+    return taken.length === own.length && !ends ? readThrough : taken.at(-1)?.position
   })
   return { events, isDone, positions }
 }
@@ -95,7 +95,7 @@ function limitOf(request: EventsRequest): number {
   throw new Problem(400, 'invalid query', `A page has ${MAX_LIMIT} events at most.`)
 }
 
-const orderedOtherwise = (name: string, order: string) =>
+const wrongOrder = (name: string, order: string) =>
   new Problem(400, 'invalid query', `${name} goes with ${order}.`)
 
 async function readMerged(
@@ -110,5 +110,5 @@ async function readMerged(
   )
   const { events, isDone, positions } = merge(read, limit, isOlder)
   if (isDone) return { events, next: null }
-  return { events, next: formatPositions(positions.map((told, i) => told ?? after[i]!)) }
+  return { events, next: formatPositions(positions.map((taken, i) => taken ?? after[i]!)) }
 }

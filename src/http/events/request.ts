@@ -26,13 +26,13 @@ export function positionsOf(
   { shard = '0' }: EventsRequest,
   given: string | undefined,
   shards: number,
-  leftOut = -1,
+  missing = -1,
 ): Positions | null {
   if (given === undefined) return null
   if (shard !== 'all' && /^(?:-1|\d{1,15})$/.test(given)) return [Number(given)]
   const positions = parsePositions(given, shards)
   if (positions === null) throw new Problem(400, 'invalid query', 'There is no such position.')
-  if (shard === 'all') return positions.map((position) => position ?? leftOut)
+  if (shard === 'all') return positions.map((position) => position ?? missing)
   const position = positions[Number(shard)]
   if (position === undefined) throw noSuchShard()
   return [position]

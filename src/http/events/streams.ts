@@ -30,7 +30,7 @@ import { type EventsRequest, positionsOf, shardsOf } from './request.ts'
 /** Ranges that are streamed at once: each holds a page of about a MiB, and takes turns to read. */
 const MAX_RANGES = 64
 
-export type AuditStreamsOptions = {
+export type EventStreamsOptions = {
   pools: Pools
   reads: Reads
   shards: number
@@ -43,7 +43,7 @@ export type AuditStreamsOptions = {
 }
 
 /** The log as streams: all that are open, and what they share. */
-export class AuditStreams {
+export class EventStreams {
   readonly #tails: TailBuffers
   readonly #held: HeldPages = { bytes: 0 }
   readonly #ranges: Streams
@@ -51,7 +51,7 @@ export class AuditStreams {
   /** Of the log itself: its tails are read there, so that nothing comes late. */
   readonly #sql: Sql
 
-  constructor(private readonly options: AuditStreamsOptions) {
+  constructor(private readonly options: EventStreamsOptions) {
     const { pools, shards, tokens, maxSubscribers, intervals, logger } = options
     this.#sql = pools.read
     this.#tails = new TailBuffers({
@@ -69,10 +69,10 @@ export class AuditStreams {
       ...{ tokens, intervals, onFailure },
       findOpenSessions: (ids: string[]) => findOpenSessions(pools.control, ids),
     }
-    this.#ranges = new Streams({ ...common, most: MAX_RANGES, endedEarly: 'broken off' })
+    this.#ranges = new Streams({ ...common, maxStreams: MAX_RANGES, endedEarly: 'broken off' })
     this.#subscribers = new Streams({
       ...common,
-      most: maxSubscribers,
+      maxStreams: maxSubscribers,
       // A client comes again and resumes.
       endedEarly: 'closed',
       onKeepAlive: () => this.#tails.keepAlive(),
@@ -119,7 +119,7 @@ export class AuditStreams {
       held: this.#held,
       shard: request.shard === 'all' ? null : shards[0]!,
       after: given ?? (await this.#startOf(shards, request)),
-      keeps: await this.#filterOf(request),
+      matches: await this.#filterOf(request),
       read: this.#pageReader(principal, request),
       limit: limitOf(request),
       retryAfterMs: this.options.intervals.retryAfterMs,

@@ -29,5 +29,5 @@ export const detail = describe({
   },
   headers: ['Tallybook-Position'],
   errors: [400, 401, 403, 503],
-  says: { 400: ['invalid request', 'invalid query'] },
+  errorValues: { 400: ['invalid request', 'invalid query'] },
 })

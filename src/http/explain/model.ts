@@ -1,13 +1,13 @@
 import { Type } from '@sinclair/typebox'
 import { AS_OF } from '../counters/model.ts'
 import { Limit, PositionsText, strict } from '../params.ts'
-import { USAGE_OF } from '../usage/model.ts'
+import { SCOPE_PARAMS } from '../usage/model.ts'
 
 const { as_of, as_of_position } = AS_OF
 
 export const ExplainQuery = Type.Object(
   {
-    ...USAGE_OF,
+    ...SCOPE_PARAMS,
     after: Type.Optional(PositionsText('Flushes after these; `next_after` of the page before')),
     limit: Type.Optional(Limit),
     as_of,

@@ -13,11 +13,11 @@ const idempotencyKey = {
   schema: { type: 'string', minLength: 1, maxLength: 255, pattern: '^[\\x21-\\x7e]+$' },
 }
 
-const common: Pick<RouteDoc, 'tag' | 'headers' | 'errors' | 'says' | 'parameters'> = {
+const common: Pick<RouteDoc, 'tag' | 'headers' | 'errors' | 'errorValues' | 'parameters'> = {
   tag: 'Data plane',
   headers: ['Tallybook-Position', 'Idempotency-Replayed'],
   errors: [400, 401, 403, 408, 413, 415, 422, 503],
-  says: {
+  errorValues: {
     400: ['invalid request body', 'invalid stats payload', 'invalid idempotency key'],
     503: ['log unavailable', 'database unavailable'],
   },

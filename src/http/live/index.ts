@@ -37,5 +37,5 @@ const detail = describe({
     example: 'retry: 1000\n\ndata: 0/41,1/7\n\n',
   },
   errors: [400, 401, 403, 503],
-  says: { 503: ['too many streams', 'stopping'] },
+  errorValues: { 503: ['too many streams', 'stopping'] },
 })

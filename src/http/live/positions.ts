@@ -10,7 +10,7 @@ import { type StreamSource, Streams, type StreamsOptions } from '../streams.ts'
  * Streams that are told in one turn of the event loop, as in log/tails.ts: requests are served
  * between two slices. All 5,000 at once held them up for 50 ms.
  */
-const SLICE = 100
+const BATCH = 100
 /** Milliseconds after which a client that was cut connects again. */
 const CLIENT_RETRY_MS = 1_000
 
@@ -39,7 +39,7 @@ export class LivePositions {
       tokens: options.tokens,
       findOpenSessions: options.findOpenSessions,
       intervals: options.intervals,
-      most: options.maxSubscribers,
+      maxStreams: options.maxSubscribers,
       // A client comes again.
       endedEarly: 'closed',
       onKeepAlive: () => this.#forEach((source) => source.keepAlive()),
@@ -51,11 +51,11 @@ export class LivePositions {
 
   /** Opens a stream to somebody; throws the problem 503 where there is no room for one more. */
   open(principal: Caller): ReadableStream<Uint8Array> {
-    const source = new PositionSource(() => this.#leave(source))
+    const source = new PositionSource(() => this.#remove(source))
     const stream = this.#streams.open(principal, source)
     this.#sources.add(source)
     if (this.#polling === null) this.#poll(0)
-    else if (this.#text !== null) source.tell(this.#text)
+    else if (this.#text !== null) source.update(this.#text)
     return stream
   }
 
@@ -69,7 +69,7 @@ export class LivePositions {
     const timer = setTimeout(async () => {
       try {
         const positions = await this.options.readHeads()
-        if (this.#polling === timer) this.#tell(positions)
+        if (this.#polling === timer) this.#publish(positions)
       } catch (error) {
         if (!isUnavailable(error)) this.options.logger.error({ err: error }, 'live: no heads')
       }
@@ -78,7 +78,7 @@ export class LivePositions {
     this.#polling = timer
   }
 
-  #tell(positions: Positions): void {
+  #publish(positions: Positions): void {
     // The log has lost events: a client sees its stream end, and begins anew.
     if (!covers(positions, this.#positions ?? [])) {
       this.#streams.endAll()
@@ -88,7 +88,7 @@ export class LivePositions {
     if (text === this.#text) return
     this.#positions = positions
     this.#text = text
-    void this.#forEach((source) => source.tell(this.#text ?? text))
+    void this.#forEach((source) => source.update(this.#text ?? text))
   }
 
   /** Who comes meanwhile is among them: what he was told already isn't told again. */
@@ -96,11 +96,11 @@ export class LivePositions {
     let count = 0
     for (const source of this.#sources) {
       act(source)
-      if (++count % SLICE === 0) await new Promise((resolve) => setImmediate(resolve))
+      if (++count % BATCH === 0) await new Promise((resolve) => setImmediate(resolve))
     }
   }
 
-  #leave(source: PositionSource): void {
+  #remove(source: PositionSource): void {
     this.#sources.delete(source)
     if (this.#sources.size > 0 || this.#polling === null) return
     clearTimeout(this.#polling)
@@ -122,7 +122,7 @@ class PositionSource implements StreamSource {
   constructor(private readonly onEnd: () => void) {}
 
   /** The newest positions; those before need not be told any more. */
-  tell(positions: string): void {
+  update(positions: string): void {
     if (positions === this.#sent) return
     this.#positions = positions
     this.#sent = positions

@@ -161,11 +161,14 @@ export class Metrics {
       this.#replicaLagEvents.set({ replica }, lag.events)
       this.#replicaLagSeconds.set({ replica }, lag.seconds)
     }
-    await Promise.all([this.#findUp(), this.#database.update(this.sources.pools.control)])
+    await Promise.all([
+      this.#updateAvailability(),
+      this.#database.update(this.sources.pools.control),
+    ])
     return this.registry.metrics()
   }
 
-  async #findUp(): Promise<void> {
+  async #updateAvailability(): Promise<void> {
     const { pools, shards, canTakeEach, ahead } = this.sources
     const none = new Array<boolean>(shards).fill(false)
     const [answering, taking] = await Promise.all([

@@ -16,7 +16,7 @@ const MAKERS = [
 ]
 
 /** The metrics that are kept of those: the others say nothing in Bun, or repeat one of these. */
-const KEPT = [
+const REPORTED = [
   'process_cpu_user_seconds_total',
   'process_cpu_system_seconds_total',
   'process_cpu_seconds_total',
@@ -41,5 +41,5 @@ export function processMetrics(): Metric[] {
     const make = require(`prom-client/lib/metrics/${name}.js`)
     make(all, { eventLoopMonitoringPrecision: LAG_PRECISION_MS })
   }
-  return KEPT.flatMap((name) => all.getSingleMetric(name) ?? [])
+  return REPORTED.flatMap((name) => all.getSingleMetric(name) ?? [])
 }

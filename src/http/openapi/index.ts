@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { swagger } from '@elysiajs/swagger'
 import { Elysia } from 'elysia'
 import { type Asset, policyOf, toAsset } from '../asset.ts'
-import type { Places, Unnamed } from '../places.ts'
+import type { AnonymousContext, Places } from '../places.ts'
 import { toOpenApi } from './document.ts'
 import { toPage } from './page.ts'
 
@@ -24,8 +24,8 @@ export function swaggerRoutes(basePath: string, places: Places) {
     }
     return made
   }
-  const answer = (asking: Unnamed, get: () => Asset) =>
-    places.takeQuick(asking, () => get()(asking.request))
+  const answer = (context: AnonymousContext, get: () => Asset) =>
+    places.takeQuick(context, () => get()(context.request))
   const script = toAsset(readText('page.js'), 'text/javascript; charset=utf-8')
   const style = toAsset(readText('page.css'), 'text/css; charset=utf-8')
 

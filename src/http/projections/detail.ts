@@ -115,5 +115,5 @@ export const rebuildDetail = describe({
     example: { projection: 'api_key_counters', replaces: 1 },
   },
   errors: [400, 401, 403, 404, 409, 503],
-  says: { 409: ['rebuild under way'] },
+  errorValues: { 409: ['rebuild under way'] },
 })

@@ -16,7 +16,7 @@ import { Problem } from '../problem.ts'
 import { rebuildDetail, statusDetail } from './detail.ts'
 
 /** Parked events, and rows that differed, that are listed; the counts are of all. */
-const LISTED = 100
+const MAX_LISTED = 100
 
 export type ProjectionsOptions = {
   pools: Pools
@@ -39,7 +39,7 @@ export function projections(
           Promise.all([
             readProjectionStatus(pools.read),
             readRebuilds(pools.read),
-            readParkedEvents(pools.read, LISTED),
+            readParkedEvents(pools.read, MAX_LISTED),
           ]),
         )
         return jsonResponse({
@@ -99,7 +99,7 @@ function toJson(rebuild: RebuildRecord | undefined) {
     events_folded: rebuild.eventsFolded,
     events_total: rebuild.eventsTotal,
     drifted_rows: rebuild.driftedRows,
-    drift: rebuild.drift.slice(0, LISTED),
+    drift: rebuild.drift.slice(0, MAX_LISTED),
     error: rebuild.error,
   }
 }

@@ -14,7 +14,7 @@ export const begin = describe({
   body: { schema: SignInBody, example: { token: 'tb_admin_2oDgUwbY0yJrM0q3n2bqf0hRzvW6m1kx' } },
   ok: { status: 201, description: 'Signed in', schema: SessionBody, example: EXAMPLE },
   errors: [400, 401, 403, 413, 415, 503],
-  says: {
+  errorValues: {
     400: ['invalid request', 'invalid sign-in'],
     429: ['too many requests', 'too many unknown tokens', 'too many sign-ins'],
   },
@@ -39,5 +39,5 @@ export const end = describe({
   description: 'Ends the session of the cookie, on every instance, whether or not there is one.',
   ok: { status: 204, description: 'Signed out' },
   errors: [400, 403, 429, 503],
-  says: { 429: ['too many requests'] },
+  errorValues: { 429: ['too many requests'] },
 })

@@ -1,6 +1,6 @@
 import { Elysia } from 'elysia'
 import { beginSession, endSession, findSession, SESSION_S } from '../../auth/sessions.ts'
-import { type AuthOptions, authorize, type Caller, identify, readToken } from '../auth.ts'
+import { type AuthOptions, authenticate, authorize, type Caller, readToken } from '../auth.ts'
 import { BodyReader } from '../body.ts'
 import { readCookie, refuseCrossOrigin, writeCookie } from '../cookie.ts'
 import { jsonResponse } from '../json.ts'
@@ -17,7 +17,7 @@ import { parseSignIn } from './model.ts'
 const BODY_BYTES = 4 * 1024
 
 /** That a token may make in a minute: each is written down. */
-const SIGN_INS = 120
+const MAX_SIGN_INS = 120
 
 type Options = AuthOptions & { basePath: string }
 
@@ -30,7 +30,8 @@ export function sessionRoutes(options: Options) {
   /** By the token that was sent, or by the cookie; null: nobody is signed in. */
   const findCaller = async (request: Request, addressOf: () => string): Promise<Caller | null> => {
     const header = request.headers.get('authorization')
-    if (header !== null) return authorize(identify(options, readToken(header), addressOf), roles)
+    if (header !== null)
+      return authorize(authenticate(options, readToken(header), addressOf), roles)
     const caller = await findSession(pools.session, tokens, readCookie(request) ?? '')
     return caller && authorize(caller, roles)
   }
@@ -43,8 +44,8 @@ export function sessionRoutes(options: Options) {
         const body = parseSignIn(await bodies.read(request, ''))
         if (typeof body === 'string') throw new Problem(400, 'invalid sign-in', body)
         const addressOf = () => server?.requestIP(request)?.address ?? ''
-        const { name, role } = authorize(identify(options, body.token, addressOf), roles)
-        if (signIns.count(name) >= SIGN_INS) {
+        const { name, role } = authorize(authenticate(options, body.token, addressOf), roles)
+        if (signIns.count(name) >= MAX_SIGN_INS) {
           throw new Problem(429, 'too many sign-ins', 'This token signs in too often.', {
             'retry-after': String(signIns.secondsLeft(name)),
           })

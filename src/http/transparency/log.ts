@@ -25,7 +25,7 @@ import { findInTiles, shardOf } from './shard.ts'
 const compress = promisify(gzip)
 
 /** Segments of a tile's path after the first of its number: five of three digits, and the width. */
-const MAX_DEEPER = 6
+const MAX_EXTRA_SEGMENTS = 6
 
 type Options = { reads: Reads; shards: number; heads: TreeHeads; places: Places; access: Access }
 
@@ -56,9 +56,9 @@ export function logRoutes(
    * The same if the number has several parts, or the tile is partial. A path with a wildcard would
    * be matched by Elysia, not by Bun, and of optional segments Elysia leaves the shortest path out.
    */
-  const deeperTiles = () => {
+  const nestedTileRoutes = () => {
     const routes = new Elysia({ name: 'deeper-tiles' }).use(guard)
-    for (let depth = 1; depth <= MAX_DEEPER; depth++) {
+    for (let depth = 1; depth <= MAX_EXTRA_SEGMENTS; depth++) {
       const deeper = Array.from({ length: depth }, (_, i) => `/:part${i}`).join('')
       routes.get(
         `/audit/log/:shard/tile/:level/:number${deeper}`,
@@ -103,7 +103,7 @@ export function logRoutes(
         }),
       { ...access.roles, params: TileParams, query: NoQuery, detail: tileDetail },
     )
-    .use(deeperTiles())
+    .use(nestedTileRoutes())
 }
 
 /** `tile/0/x001/067.p/8`, of a path that ends so. */

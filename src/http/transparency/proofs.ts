@@ -14,7 +14,7 @@ import type { auth } from '../auth.ts'
 import { EventParams } from '../events/model.ts'
 import { typedAs } from '../json.ts'
 import { NoQuery } from '../params.ts'
-import type { Asking, Places } from '../places.ts'
+import type { Places, RequestContext } from '../places.ts'
 import { Problem, unavailable } from '../problem.ts'
 import type { Access } from './access.ts'
 import { consistencyDetail, eventProofDetail, inclusionDetail } from './detail.ts'
@@ -22,7 +22,7 @@ import { ConsistencyQuery, InclusionQuery } from './model.ts'
 import { findInTiles, shardOf } from './shard.ts'
 
 /** Milliseconds to wait for a tree head that covers an event. */
-const HEAD_MS = 5_000
+const HEAD_TIMEOUT_MS = 5_000
 
 type Options = {
   reads: Reads
@@ -105,18 +105,18 @@ export function proofRoutes(
 /** The receipt of an event as a file; the problem 503 where no head covers it in time. */
 export async function answerReceipt(
   { reads, heads, places }: Pick<Options, 'reads' | 'heads' | 'places'>,
-  asking: Asking,
+  context: RequestContext,
   event: StoredEvent,
 ) {
   const { shard, position } = event
-  const head = await heads.waitForHead(shard, position + 1, HEAD_MS)
+  const head = await heads.waitForHead(shard, position + 1, HEAD_TIMEOUT_MS)
   if (head === null) throw unavailable('not signed yet')
   const headers = {
     'content-type': 'text/plain; charset=utf-8',
     'content-disposition': `attachment; filename="${shard}-${position}.tlog-proof"`,
     'cache-control': 'no-store',
   }
-  const receipt = await places.take(asking, () =>
+  const receipt = await places.take(context, () =>
     findInTiles(reads, (sql) => makeReceipt(sql, event, head)),
   )
   return typedAs<string>(new Response(receipt, { headers }))

@@ -53,19 +53,19 @@ export function toBounds({ from, to, bucket, tz, now }: BucketsRequest): string[
 function startsOf(start: Moment, endMs: number, bucket: 'hour' | 'day'): string[] {
   const lengthMs = LENGTH_MS[bucket]
   const texts: string[] = []
-  let stretch = stretchAt(start)
+  let period = offsetPeriodAt(start)
   for (let at = start.epochMilliseconds; at < endMs; ) {
     if (texts.length >= MAX_BUCKETS) {
       throw new BucketsError(`There are more than ${MAX_BUCKETS} buckets from there to there.`)
     }
     if (at % QUARTER_HOUR_MS !== 0) throw notQuarterHours()
-    const local = at + stretch.offsetMs
-    texts.push(`${new Date(local).toISOString().slice(0, 19)}${stretch.offset}`)
+    const local = at + period.offsetMs
+    texts.push(`${new Date(local).toISOString().slice(0, 19)}${period.offset}`)
     let next = at + lengthMs - (local % lengthMs)
-    if (next >= stretch.endMs) {
+    if (next >= period.endMs) {
       const moment = nextStart(momentAt(at, start.timeZoneId), bucket)
       next = moment.epochMilliseconds
-      stretch = stretchAt(moment)
+      period = offsetPeriodAt(moment)
     }
     at = next
   }
@@ -73,7 +73,7 @@ function startsOf(start: Moment, endMs: number, bucket: 'hour' | 'day'): string[
 }
 
 /** How a zone's clocks stand to UTC from a moment on, until they are changed. */
-function stretchAt(moment: Moment) {
+function offsetPeriodAt(moment: Moment) {
   const { offset, offsetNanoseconds } = moment
   const change = moment.getTimeZoneTransition('next')
   return {

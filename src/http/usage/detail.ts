@@ -27,7 +27,7 @@ export const detail = describe({
   },
   headers: ['Tallybook-Position'],
   errors: [400, 401, 403, 503],
-  says: {
+  errorValues: {
     400: ['invalid request', 'invalid query'],
     503: ['projections behind', 'database unavailable'],
   },

@@ -17,7 +17,7 @@ import {
   WAIT_MS,
 } from '../counters/consistent-read.ts'
 import { jsonResponse, typedAs } from '../json.ts'
-import type { Asking } from '../places.ts'
+import type { RequestContext } from '../places.ts'
 import { Problem, unavailable } from '../problem.ts'
 import { BucketsError, type BucketsRequest, toBounds } from './buckets.ts'
 import { toCsv } from './csv.ts'
@@ -66,15 +66,15 @@ function readBounds(request: BucketsRequest): string[] {
 
 async function read(
   options: ReadOptions,
-  asking: Asking,
+  context: RequestContext,
   { consistency }: AsOf,
   past: Positions | null,
   scope: Scope,
   bounds: string[],
 ): Promise<Reflected<Usage>> {
-  if (past === null) return readCurrent(options, asking, consistency === 'eventual', scope, bounds)
+  if (past === null) return readCurrent(options, context, consistency === 'eventual', scope, bounds)
   const awaited: AwaitedGroup[] = ['usage', 'current']
-  const { value } = await consistentRead(options, asking, { past, awaited }, (sql) =>
+  const { value } = await consistentRead(options, context, { past, awaited }, (sql) =>
     readNow(sql, (transaction) =>
       options.history.readUsage(transaction, past, scope, (_, rows) =>
         readUsage(transaction, scope, rows, bounds),
@@ -91,7 +91,7 @@ async function read(
  */
 async function readCurrent(
   options: ReadOptions,
-  asking: Asking,
+  context: RequestContext,
   isEventual: boolean,
   scope: Scope,
   bounds: string[],
@@ -109,7 +109,7 @@ async function readCurrent(
   if (isEventual) {
     const { value, positions } = await consistentRead(
       options,
-      asking,
+      context,
       { past: null, awaited: [] },
       (sql) => read(sql, isOfAll ? [catalogRows, usage] : [usage]),
     )
@@ -119,7 +119,7 @@ async function readCurrent(
   let needed: Positions | null = null
   for (const end = performance.now() + WAIT_MS; ; ) {
     const { value, positions }: Reflected<{ usage: Usage; catalog: Positions | null }> =
-      await consistentRead(options, asking, { past: needed, awaited }, (sql) => read(sql, [usage]))
+      await consistentRead(options, context, { past: needed, awaited }, (sql) => read(sql, [usage]))
     const { catalog } = value
     if (catalog === null || catalog[0]! >= positions[0]!) return { value: value.usage, positions }
     if (performance.now() > end) throw unavailable('projections behind')

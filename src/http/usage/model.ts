@@ -3,7 +3,7 @@ import { AS_OF, KEY_USED, RATED } from '../counters/model.ts'
 import { Id, NO_NUL, strict, Timestamp } from '../params.ts'
 
 /** Whose usage: one of them, or none for that of all provider groups. */
-export const USAGE_OF = {
+export const SCOPE_PARAMS = {
   group_id: Type.Optional({ ...Id, description: 'Of this provider group' }),
   api_key_id: Type.Optional({ ...Id, description: 'Of this API key' }),
   token_hash: Type.Optional(
@@ -26,7 +26,7 @@ export const UsageQuery = Type.Object(
         examples: ['Europe/Berlin'],
       }),
     ),
-    ...USAGE_OF,
+    ...SCOPE_PARAMS,
     format: Type.Optional(
       Type.Union([Type.Literal('json'), Type.Literal('csv')], {
         description: 'As the Accept header says if absent',

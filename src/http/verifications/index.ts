@@ -60,7 +60,7 @@ const startDetail = describe({
     example: { id: EXAMPLE.id, started_at: EXAMPLE.started_at },
   },
   errors: [400, 401, 403, 409, 503],
-  says: { 409: ['verification running'] },
+  errorValues: { 409: ['verification running'] },
 })
 
 const listDetail = describe({
