@@ -16,16 +16,16 @@ type Options = {
   catalog: Catalog
   bodies: BodyReader
   places: Places
-  /** Tells that shard 0 has grown up to `position`. */
+  /** Called when shard 0 has grown up to `position`. */
   onChanged: (shard: number, position: number) => void
 }
 
-/** PUT /admin/catalog, and DELETE of its rows. */
+/** Serves PUT /admin/catalog, and DELETE for each kind of row. */
 export function catalogRoutes(
   guard: ReturnType<typeof auth>,
   { pools, catalog, bodies, places, onChanged }: Options,
 ) {
-  /** Appends the change and says where; 404 where it finds nothing to change. */
+  /** Appends the change and returns its position as a header; throws problem 404 for no row. */
   const change = async (
     context: ChangeContext,
     decide: DecideChange,
@@ -107,8 +107,8 @@ const putDetail = describe({
   tag: 'Catalog',
   summary: 'Add or change provider groups, API keys and token keys',
   description:
-    'All or nothing. A field left out (or null) keeps what is there. Counts for every flush that ' +
-    'is posted after the answer, on every instance.',
+    'Applies all rows or none. An absent or null field keeps its current value. The change ' +
+    'applies to every flush posted after the response, on every instance.',
   body: {
     schema: CatalogBody,
     example: {
@@ -118,7 +118,7 @@ const putDetail = describe({
     } satisfies Static<typeof CatalogBody>,
   },
   ok: {
-    description: 'How many rows of each kind were put',
+    description: 'The number of rows of each kind in the request',
     schema: Type.Object({
       provider_groups: Type.Integer(),
       api_keys: Type.Integer(),
@@ -134,9 +134,9 @@ const putDetail = describe({
 function retireDetail(what: string) {
   return describe({
     tag: 'Catalog',
-    summary: `End ${what}`,
-    description: 'It counts no more; what it has counted stays.',
-    ok: { status: 204, description: 'Ended' },
+    summary: `Retire ${what}`,
+    description: 'Stops counting; past usage is kept. Putting the row again resumes its history.',
+    ok: { status: 204, description: 'Retired' },
     headers: ['Tallybook-Position'],
     errors: [400, 401, 403, 404, 503],
   })

@@ -12,14 +12,14 @@ import { isStorable } from '../../events/columns.ts'
 import type { Catalog } from '../../log/catalog/catalog.ts'
 
 const strict = { additionalProperties: false }
-/** Absent and null keep what is there; a new row gets the default. */
+/** A field that keeps its value if it is absent or null; a new row then gets the default. */
 const patchable = <Field extends TSchema>(field: Field, description: string) =>
   Type.Optional(Type.Union([field, Type.Null()], { description }))
 const list = <Row extends TSchema>(row: Row) => Type.Optional(Type.Array(row))
 
-const NAME = 'For people; an empty one takes the name away'
+const NAME = 'A display name; an empty string removes it'
 
-/** Body of PUT /admin/catalog: rows to add or to change. */
+/** The body of PUT /admin/catalog: rows to add or change. */
 export const CatalogBody = Type.Object(
   {
     provider_groups: list(
@@ -29,10 +29,7 @@ export const CatalogBody = Type.Object(
       Type.Object(
         {
           id: CatalogId,
-          group_id: patchable(
-            GroupId,
-            '0 is no group; a group that is not there (yet) counts nothing',
-          ),
+          group_id: patchable(GroupId, 'The provider group, which may not exist yet; 0 for none'),
           name: patchable(CatalogName, NAME),
         },
         strict,
@@ -42,7 +39,7 @@ export const CatalogBody = Type.Object(
       Type.Object(
         {
           token_hash: TokenHash,
-          quota_limit: patchable(QuotaLimit, 'In tokens; -1, the default, is unlimited'),
+          quota_limit: patchable(QuotaLimit, 'A limit in tokens; -1, the default, is unlimited'),
           name: patchable(CatalogName, NAME),
         },
         strict,
@@ -55,7 +52,7 @@ export type CatalogBody = Static<typeof CatalogBody>
 
 const body = TypeCompiler.Compile(CatalogBody)
 
-/** Reads the body; a sentence that says what is wrong where it can't be a catalog. */
+/** Parses the body. Returns a sentence that describes the first fault if it is invalid. */
 export function parseCatalog(text: string): CatalogBody | string {
   let value: unknown
   try {
@@ -70,7 +67,7 @@ export function parseCatalog(text: string): CatalogBody | string {
   return findInvalid(value) ?? value
 }
 
-/** What a schema can't say: texts that a database can't hold, and rows that stand there twice. */
+/** Checks what the schema can't express: texts that PostgreSQL can't store, and duplicate rows. */
 function findInvalid(catalog: CatalogBody): string | null {
   for (const kind of ['provider_groups', 'api_keys', 'keys'] as const) {
     const seen = new Map<number | string, number>()
@@ -80,28 +77,28 @@ function findInvalid(catalog: CatalogBody): string | null {
       const id = 'id' in row ? row.id : row.token_hash
       if (typeof id === 'string') {
         if (!isStorable(id)) return `${place}.token_hash ${UNSTORABLE}`
-        if (id.trim() !== id) return `${place}.token_hash has white space around it.`
+        if (id.trim() !== id) return `${place}.token_hash has leading or trailing white space.`
       }
       const before = seen.get(id)
-      if (before !== undefined) return `${place} is the same row as ${kind}[${before}].`
+      if (before !== undefined) return `${place} repeats the row of ${kind}[${before}].`
       seen.set(id, i)
     }
   }
   return null
 }
 
-const UNSTORABLE = 'holds a NUL or a lone surrogate.'
+const UNSTORABLE = 'contains a NUL or a lone surrogate.'
 
-/** Characters of a place that are shown: a name in it may be the client's. */
+/** Characters of a place that are shown: a client may have chosen a name in it. */
 const PLACE_LENGTH = 100
 
-/** `api_keys[3].name` for the JSON pointer `/api_keys/3/name`. */
+/** Turns the JSON pointer `/api_keys/3/name` into `api_keys[3].name`. */
 function placeOf(pointer: string): string {
   const place = pointer.replaceAll(/\/(\d+)(?=\/|$)/g, '[$1]').replaceAll('/', '.')
   return place === '' ? 'The body' : place.slice(1, PLACE_LENGTH)
 }
 
-/** The whole rows that an upsert leaves, by the catalog as it stands. */
+/** Returns the complete rows after an upsert into the current catalog. */
 export function mergeRows(catalog: Catalog, { provider_groups, api_keys, keys }: CatalogBody) {
   const rows: CatalogRows = {}
   if (provider_groups) {
@@ -126,7 +123,7 @@ export function mergeRows(catalog: Catalog, { provider_groups, api_keys, keys }:
   return rows
 }
 
-/** An empty name takes the name away. */
+/** Returns the new name: an empty one removes it, an absent one keeps the current. */
 function mergeName(name: string | null | undefined, row: { name: string | null } | undefined) {
   if (name === '') return null
   return name ?? row?.name ?? null
