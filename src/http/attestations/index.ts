@@ -7,7 +7,7 @@ import type { Places } from '../places.ts'
 import { unavailable } from '../problem.ts'
 import { AttestationsBody, EXAMPLE, MadeBody } from './model.ts'
 
-/** POST and GET /admin/attestations: what the projections hold, said in the log. */
+/** Serves POST and GET /admin/attestations: events that attest what the projections hold. */
 export function attestationRoutes(
   guard: ReturnType<typeof auth>,
   { attestations, places }: { attestations: Attestations; places: Places },
@@ -33,14 +33,14 @@ export function attestationRoutes(
 
 const attestDetail = describe({
   tag: 'Transparency log',
-  summary: 'Attest what the projections hold',
+  summary: 'Attest the contents of the projections',
   description:
-    'Appends a ProjectionAttested event to each shard that has grown since its last one: the ' +
-    'digest of every table, folded up to a position, and the totals. Who folds the log up to ' +
-    'there comes to the same, or can prove that it was wrong.',
+    'Appends a ProjectionAttested event to each shard that has grown since its last one. It ' +
+    'holds the totals and a digest of every table up to a position. Anyone who folds the log up ' +
+    'to that position gets the same values, or can prove that the attestation is wrong.',
   ok: {
     status: 201,
-    description: 'Where they stand; none where nothing was appended since',
+    description: 'The positions of the new attestations; empty if nothing was appended since',
     schema: MadeBody,
     example: { items: [{ shard: 0, position: 42 }] },
   },
@@ -50,9 +50,9 @@ const attestDetail = describe({
 
 const listDetail = describe({
   tag: 'Transparency log',
-  summary: 'The newest attestation of each shard',
+  summary: 'List the newest attestation of each shard',
   ok: {
-    description: 'One a shard that has one',
+    description: 'One attestation for each shard that has any',
     schema: AttestationsBody,
     example: { items: [EXAMPLE] },
   },

@@ -6,17 +6,17 @@ export const MadeBody = Type.Object({ items: Type.Array(Type.Object(At)) })
 
 const Table = Type.Object({
   table: Type.String(),
-  position: Type.Integer({ description: 'The last event that is folded in' }),
+  position: Type.Integer({ description: 'The position of the last event that is included' }),
   from: Type.Optional(
-    Type.String({ description: 'Of usage: only the quarters of an hour from this one on' }),
+    Type.String({ description: 'For usage only: the first 15-minute bucket that is included' }),
   ),
   rows: Type.Integer(),
-  sha256: Type.String({ description: 'Of the rows, in hex' }),
+  sha256: Type.String({ description: 'The digest of the rows, in hex' }),
 })
 
 const Totals = Type.Object({
   position: Type.Integer(),
-  requests: Type.String({ description: 'Decimal digits: a sum may be above 2^53' }),
+  requests: Type.String({ description: 'In decimal digits, because a sum may exceed 2^53' }),
   successes: Type.String(),
 })
 

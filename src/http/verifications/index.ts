@@ -9,12 +9,12 @@ import type { Places } from '../places.ts'
 import { Problem } from '../problem.ts'
 import { EXAMPLE, StartedBody, VerificationsBody, VerificationsQuery } from './model.ts'
 
-/** Verifications on a page unless more are asked for: each may tell of a thousand problems. */
+/** Default number of verifications on a page. Each may list up to a thousand problems. */
 const DEFAULT_LIMIT = 20
 
 type Options = { pools: Pools; places: Places; verifications: Verifications }
 
-/** POST and GET /admin/verifications: the whole database checked, beside its use. */
+/** Serves POST and GET /admin/verifications: checks of the whole database while it is in use. */
 export function verificationRoutes(
   guard: ReturnType<typeof auth>,
   { pools, places, verifications }: Options,
@@ -51,11 +51,11 @@ const startDetail = describe({
   tag: 'Verifications',
   summary: 'Start a verification',
   description:
-    'Checks every event, and everything that follows from the log, beside its use. One runs at a ' +
-    'time, whatever instance was asked.',
+    'Checks every event and everything derived from the log, while the service stays in use. ' +
+    'Only one verification runs at a time across all instances.',
   ok: {
     status: 202,
-    description: 'It has begun; the list tells how it ends',
+    description: 'Started; GET /admin/verifications shows its result',
     schema: StartedBody,
     example: { id: EXAMPLE.id, started_at: EXAMPLE.started_at },
   },
@@ -65,9 +65,9 @@ const startDetail = describe({
 
 const listDetail = describe({
   tag: 'Verifications',
-  summary: 'Verifications and what they found',
+  summary: 'List verifications and their results',
   ok: {
-    description: 'Newest first',
+    description: 'A page, newest first',
     schema: VerificationsBody,
     example: { items: [EXAMPLE], next_cursor: null },
   },

@@ -17,7 +17,7 @@ export const StartedBody = Type.Object({ id: Type.Integer(), started_at: time })
 const ProblemModel = Type.Object(
   {
     check: Type.Union(CHECKS.map((check) => Type.Literal(check))),
-    at: Type.String({ description: '`0/41` (an event), or a table and the key of a row' }),
+    at: Type.String({ description: 'An event, such as `0/41`, or a table and the key of a row' }),
     expected: Type.String(),
     found: Type.String(),
   },
@@ -26,10 +26,10 @@ const ProblemModel = Type.Object(
 
 const ReportModel = Type.Object(
   {
-    positions: Type.String({ description: 'Up to where events were checked' }),
+    positions: Type.String({ description: 'The position of the last checked event per shard' }),
     events: Type.Integer(),
     problems: Type.Integer(),
-    first: Type.Array(ProblemModel, { description: 'The first 1000' }),
+    first: Type.Array(ProblemModel, { description: 'The first 1000 problems' }),
   },
   { title: 'VerificationReport' },
 )
@@ -39,9 +39,15 @@ export const VerificationModel = Type.Object(
     id: Type.Integer(),
     state: Type.Union(
       ['running', 'finished', 'failed', 'killed'].map((state) => Type.Literal(state)),
-      { description: 'killed: its service ended before it; failed: it could not check' },
+      {
+        description:
+          '`failed`: the check could not be completed; `killed`: the service stopped before it ' +
+          'finished',
+      },
     ),
-    due_at: Type.Union([time, Type.Null()], { description: 'Of a nightly one' }),
+    due_at: Type.Union([time, Type.Null()], {
+      description: 'The scheduled time of a nightly verification; null for others',
+    }),
     started_at: time,
     finished_at: orNull(time),
     positions: orNull(Type.String()),
