@@ -5,22 +5,22 @@ import { jsonResponse } from '../json.ts'
 import { Problem } from '../problem.ts'
 import type { AsOf } from './consistent-read.ts'
 
-/** What the newest attestations say of all shards together, and where they stand. */
+/** The totals of the newest attestations, summed over all shards, and their positions. */
 export type AttestedTotals = {
   requests: bigint
   successes: bigint
-  /** As of when the totals are. */
+  /** The positions that the totals reflect. */
   positions: Positions
   attestations: { shard: number; position: number }[]
 }
 
-/** The summary as it was attested last; the problem 404 where it never was. */
+/** Answers with the newest attested summary. Throws problem 404 if nothing was attested yet. */
 export async function answerAttested(sql: Sql, asOf: AsOf, totals: AttestedTotals | null) {
   if (Object.values(asOf).some((value) => value !== undefined)) {
-    throw new Problem(400, 'invalid query', 'An attestation is as of its own position.')
+    throw new Problem(400, 'invalid query', ATTESTED_ALONE)
   }
   if (totals === null) {
-    throw new Problem(404, 'not found', 'Nothing has been attested yet: POST /admin/attestations.')
+    throw new Problem(404, 'not found', NONE_ATTESTED)
   }
   const summary = await rateTotals(sql, totals.requests, totals.successes)
   return jsonResponse(
@@ -28,3 +28,7 @@ export async function answerAttested(sql: Sql, asOf: AsOf, totals: AttestedTotal
     { 'tallybook-position': formatPositions(totals.positions) },
   )
 }
+
+const ATTESTED_ALONE =
+  '`attested` cannot be combined with `as_of`, `as_of_position` or `consistency`.'
+const NONE_ATTESTED = 'Nothing has been attested yet. Create one with POST /admin/attestations.'

@@ -25,13 +25,13 @@ export type ReadOptions = {
   places: Places
 }
 
-/** When a read is as of: now, at once or after a wait; or a moment of the past. */
+/** The state that a read asks for: the current one, an eventual one, or one of the past. */
 export type AsOf = { consistency?: 'eventual'; as_of?: string; as_of_position?: string }
 
 /**
- * Answers a read of the counters in a scope. It reflects every flush that was acknowledged
- * before, unless it asked for `eventual` or for the past, and says in Tallybook-Position what it
- * reflects. `null` is answered with 404.
+ * Answers a read of the counters in a scope. The response reflects every flush acknowledged before
+ * the request, unless the request asks for `eventual` or for the past, and states in
+ * Tallybook-Position what it reflects. Throws problem 404 if `read` returns null.
  */
 export async function reflect<Value>(
   options: ReadOptions,
@@ -53,15 +53,16 @@ export async function reflect<Value>(
     return jsonResponse(value, { 'tallybook-position': formatPositions(past ?? positions) })
   } catch (error) {
     if (!(error instanceof CursorError)) throw error
-    throw invalid('The cursor is not one that this list has given for this sort.')
+    throw invalid('`cursor` is not a `next_cursor` of this list and sort order.')
   }
 }
 
 /**
- * Reads what reflects the past that is asked for; null: all that is in the log now. Waits for
- * `tracks` to be there, the slowest first; none: reads whatever is there. What was there a moment
- * ago may be gone, where another server has taken the database's place, or its last commits were
- * lost: so what was read has to say that it reflects what was needed.
+ * Reads a state that reflects the positions `past`, or everything in the log if `past` is null.
+ * Waits first for the projection groups in `awaited`, the slowest first; if there are none, it
+ * reads what is folded so far. A failover or lost commits can undo what a group had reached, so
+ * the positions that were read are compared with the required ones, and the read is repeated if
+ * they fall short.
  */
 export async function consistentRead<Value>(
   { projector, reads, places }: ReadOptions,
@@ -71,7 +72,7 @@ export async function consistentRead<Value>(
 ): Promise<Reflected<Value>> {
   for (const end = performance.now() + WAIT_MS; ; ) {
     const [need = null] = await Promise.all(awaited.map((group) => catchUp(projector, past, group)))
-    // The past is read from the log, too.
+    // A read of the past also reads the log.
     const seen = await places.take(context, () =>
       past === null ? reads.read(need, read) : reads.readLog(need, read),
     )
@@ -81,7 +82,7 @@ export async function consistentRead<Value>(
   }
 }
 
-/** Waits until a track is at these positions; null: at the heads of the log. */
+/** Waits until a projection group has reached `past`, or the heads of the log if it is null. */
 async function catchUp(
   projector: Projector,
   past: Positions | null,
@@ -92,7 +93,7 @@ async function catchUp(
   return { kind: group, positions }
 }
 
-/** The positions that a read is as of; null: now. */
+/** Returns the positions as of which to read, or null for a read of the current state. */
 export async function findPositions(
   { history, shards, places }: ReadOptions,
   context: RequestContext,
@@ -100,20 +101,24 @@ export async function findPositions(
 ): Promise<Positions | null> {
   if (as_of === undefined && as_of_position === undefined) return null
   if (as_of !== undefined && as_of_position !== undefined) {
-    throw invalid('Name as_of or as_of_position, not both.')
+    throw invalid('Send `as_of` or `as_of_position`, not both.')
   }
-  if (consistency !== undefined) throw invalid('The past is never eventual.')
+  if (consistency !== undefined) {
+    throw invalid('`consistency` cannot be combined with `as_of` or `as_of_position`.')
+  }
   if (as_of !== undefined) {
     const moment = toMoment(as_of)
-    if (moment === null) throw invalid('There is no such time: as_of.')
+    if (moment === null) throw invalid('`as_of` is not a valid RFC 3339 timestamp.')
     const positions = await places.take(context, () => history.positionsAsOf(moment))
-    if (positions === null) throw invalid('That time is yet to come: as_of.')
+    if (positions === null) throw invalid('`as_of` is in the future.')
     return positions
   }
   const asked = parsePositions(as_of_position!, shards)
-  if (asked === null) throw invalid('There is no such position: as_of_position.')
+  if (asked === null) {
+    throw invalid('`as_of_position` names a shard twice, or one that does not exist.')
+  }
   const positions = await places.take(context, () => history.positionsOf(asked))
-  if (positions === null) throw invalid('The log is not there yet: as_of_position.')
+  if (positions === null) throw invalid('`as_of_position` is beyond the end of the log.')
   return positions
 }
 

@@ -32,44 +32,44 @@ const page = (item: object) => ({ items: [item], next_cursor: null })
 
 export const summary = read(
   {
-    summary: 'Totals over all provider groups',
+    summary: 'Get the totals of all provider groups',
     description:
-      'What ended groups have counted is in it. With `attested` they are those that the newest ' +
-      'ProjectionAttested events say, which are in the signed log.',
+      'Includes retired groups. With `attested` the totals come from the newest ' +
+      'ProjectionAttested events, which are part of the signed log.',
     ok: { description: 'The totals', schema: SummaryBody, example: EXAMPLE_RATED },
   },
   [404],
 )
 export const providerGroups = read({
-  summary: 'Provider groups with their counters',
+  summary: 'List provider groups with their counters',
   ok: { description: 'A page', schema: pageOf(ProviderGroupBody), example: page(group) },
 })
 export const providerGroup = read(
   {
-    summary: 'One provider group',
-    ok: { description: 'The group', schema: ProviderGroupBody, example: group },
+    summary: 'Get a provider group',
+    ok: { description: 'The provider group', schema: ProviderGroupBody, example: group },
   },
   [404],
 )
 export const apiKeys = read({
-  summary: 'API keys with their counters',
+  summary: 'List API keys with their counters',
   ok: { description: 'A page', schema: pageOf(ApiKeyBody), example: page(apiKeyExample) },
 })
 export const apiKey = read(
   {
-    summary: 'One API key',
-    ok: { description: 'The key', schema: ApiKeyBody, example: apiKeyExample },
+    summary: 'Get an API key',
+    ok: { description: 'The API key', schema: ApiKeyBody, example: apiKeyExample },
   },
   [404],
 )
 export const keys = read({
-  summary: 'Token keys with their counters',
+  summary: 'List token keys with their counters',
   ok: { description: 'A page', schema: pageOf(KeyBody), example: page(EXAMPLE_KEY) },
 })
 export const key = read(
   {
-    summary: 'One token key',
-    ok: { description: 'The key', schema: KeyBody, example: EXAMPLE_KEY },
+    summary: 'Get a token key',
+    ok: { description: 'The token key', schema: KeyBody, example: EXAMPLE_KEY },
   },
   [404],
 )

@@ -11,7 +11,7 @@ import { type ReadOptions, reflect } from './consistent-read.ts'
 import * as details from './detail.ts'
 import { ApiKeysQuery, ItemQuery, KeysQuery, ProviderGroupsQuery, SummaryQuery } from './model.ts'
 
-/** GET /admin/apikey-stats/summary, and the lists and rows of the catalog with their counters. */
+/** Serves GET /admin/apikey-stats/summary, and the catalog's lists and rows with their counters. */
 export function counterRoutes(
   guard: ReturnType<typeof auth>,
   options: ReadOptions & { readAttested: () => Promise<AttestedTotals | null> },

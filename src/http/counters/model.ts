@@ -5,31 +5,34 @@ import { EXAMPLE_HASH, Id, Limit, NO_NUL, PositionsText, strict, Timestamp } fro
 
 const consistency = Type.Optional(
   Type.Literal('eventual', {
-    description: 'Answer at once with what is folded; by default a read waits for all before it',
+    description:
+      '`eventual` answers at once with what is folded so far. By default a read waits until it ' +
+      'reflects every earlier flush',
   }),
 )
 
-/** When a read is as of. */
+/** The query parameters that select the state to read. */
 export const AS_OF = {
   consistency,
   as_of: Type.Optional(Timestamp),
   as_of_position: Type.Optional(
     PositionsText(
-      'As of then: positions as Tallybook-Position has them; a shard left out stands at its head',
+      'The positions at which to read, in the form of Tallybook-Position (`0/41,1/7`). A shard ' +
+        'that is left out is read at its head',
     ),
   ),
 }
 
 const ended = Type.Optional(
-  Type.Literal('true', { description: 'Also rows that ended; these have `ended_at`' }),
+  Type.Literal('true', { description: '`true` includes retired rows, which have `ended_at`' }),
 )
 
-/** `sort` of a list: one of its columns, descending with a leading minus. */
+/** The `sort` parameter of a list: one of its columns, descending with a leading minus. */
 const sortOf = (columns: object) =>
   Type.Optional(
     Type.String({
       pattern: `^-?(?:${Object.keys(columns).join('|')})$`,
-      description: 'A field of the items; descending with a leading minus',
+      description: 'A field to sort by; a leading minus sorts in descending order',
       openapi: {
         enum: Object.keys(columns).flatMap((column) => [column, `-${column}`]),
       },
@@ -39,7 +42,10 @@ const sortOf = (columns: object) =>
 const paging = {
   limit: Type.Optional(Limit),
   cursor: Type.Optional(
-    Type.String({ maxLength: 4_096, description: '`next_cursor` of the page before, same sort' }),
+    Type.String({
+      maxLength: 4_096,
+      description: 'The `next_cursor` of the previous page with the same `sort`',
+    }),
   ),
   ended,
   search: Type.Optional(
@@ -47,37 +53,40 @@ const paging = {
       minLength: 1,
       maxLength: 255,
       pattern: NO_NUL,
-      description: 'Rows whose name holds this, in capitals or not, or whose id begins with it',
+      description:
+        'Text that the name contains, in either case, or that the id or `token_hash` begins ' +
+        'with; 1 to 255 characters',
     }),
   ),
   ...AS_OF,
 }
 
 const attested = Type.Optional(
-  Type.Literal('true', { description: 'As the newest attestations in the log say it' }),
+  Type.Literal('true', { description: '`true` returns the totals of the newest attestations' }),
 )
 
 export const SummaryQuery = Type.Object({ attested, ...AS_OF }, strict)
 export const ItemQuery = Type.Object({ ended, ...AS_OF }, strict)
 export const ProviderGroupsQuery = Type.Object({ ...paging, sort: sortOf(RATED_SORTS) }, strict)
+const GroupId = { ...Id, description: 'Only the API keys of this provider group; 0 for no group' }
 export const ApiKeysQuery = Type.Object(
-  { ...paging, sort: sortOf(RATED_SORTS), group_id: Type.Optional(Id) },
+  { ...paging, sort: sortOf(RATED_SORTS), group_id: Type.Optional(GroupId) },
   strict,
 )
 export const KeysQuery = Type.Object({ ...paging, sort: sortOf(KEY_SORTS) }, strict)
 
-// What is answered, for OpenAPI.
+// The schemas of the responses, for OpenAPI.
 
-const total = Type.Integer({ minimum: 0, description: 'Exact, also above 2^53' })
+const total = Type.Integer({ minimum: 0, description: 'Exact, even above 2^53' })
 const rate = Type.Number({
   minimum: 0,
   maximum: 1,
-  description: 'count / total; 0 where total is 0',
+  description: 'The count divided by the total; 0 if the total is 0',
 })
 const name = Type.Union([Type.String(), Type.Null()])
 const endedAt = Type.Optional(Type.String({ format: 'date-time' }))
 
-/** Requests with their rates. */
+/** The fields of request counts with their rates. */
 export const RATED = {
   total_requests: total,
   success_requests: total,
@@ -86,7 +95,7 @@ export const RATED = {
   failure_rate: rate,
 }
 
-/** What a token key has used. */
+/** The fields of a token key's usage. */
 export const KEY_USED = { request_count: total, used_tokens: total, quota_used: total }
 
 export const SummaryBody = Type.Object(
@@ -94,7 +103,7 @@ export const SummaryBody = Type.Object(
     ...RATED,
     attestations: Type.Optional(
       Type.Array(Type.Object({ shard: Type.Integer(), position: Type.Integer() }), {
-        description: 'With `attested`: the events that say so',
+        description: 'With `attested`: the events that the totals come from',
       }),
     ),
   },
@@ -112,7 +121,7 @@ export const ProviderGroupBody = Type.Object(
 export const ApiKeyBody = Type.Object(
   {
     id: Type.Integer(),
-    group_id: Type.Integer({ description: '0 is no group' }),
+    group_id: Type.Integer({ description: 'The provider group; 0 for none' }),
     name,
     ...RATED,
     ended_at: endedAt,
@@ -125,7 +134,7 @@ export const KeyBody = Type.Object(
     name,
     request_count: total,
     used_tokens: total,
-    quota_limit: Type.Integer({ description: 'In tokens; -1 is unlimited' }),
+    quota_limit: Type.Integer({ description: 'A limit in tokens; -1 is unlimited' }),
     quota_used: total,
     last_accessed_at: Type.Union([Type.String({ format: 'date-time' }), Type.Null()]),
     ended_at: endedAt,

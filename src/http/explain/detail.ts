@@ -3,12 +3,13 @@ import { ExplainBody } from './model.ts'
 
 export const detail = describe({
   tag: 'Audit',
-  summary: 'Which flushes make up a total',
+  summary: 'List the flushes that make up a total',
   description:
-    'In the order of time, each with what it added and the total with it. Of all provider groups ' +
-    'together, or of one group, API key or token key; now or as of then.',
+    'Lists flushes in order of time, each with the counts that it added and the running total. ' +
+    'The total is that of all provider groups together, or of one group, API key or token key, ' +
+    'now or in the past.',
   ok: {
-    description: 'A page; one may be empty and not the last',
+    description: 'A page, which may be empty without being the last',
     schema: ExplainBody,
     example: {
       total: { requests: 10, success_requests: 9 },

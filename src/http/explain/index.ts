@@ -13,7 +13,7 @@ import { readScope } from '../usage/scope.ts'
 import { detail } from './detail.ts'
 import { ExplainQuery } from './model.ts'
 
-/** GET /audit/explain: which flushes make up a total, with running totals. */
+/** Serves GET /audit/explain: the flushes that make up a total, with running totals. */
 export function explainRoute(guard: ReturnType<typeof auth>, options: ReadOptions) {
   return new Elysia({ name: 'explain' }).use(guard).get(
     '/audit/explain',
@@ -45,11 +45,13 @@ export function explainRoute(guard: ReturnType<typeof auth>, options: ReadOption
   )
 }
 
-/** Where to begin; a shard left out begins before its first event. */
+/** Returns the positions to start after; a shard that is left out starts before its first event. */
 function readAfter(text: string | undefined, shards: number, to: Positions): Positions {
   const positions = text === undefined ? [] : parsePositions(text, shards)
-  if (positions === null)
-    throw new Problem(400, 'invalid query', 'There is no such position: after.')
+  if (positions === null) {
+    const detail = '`after` names a shard twice, or one that does not exist.'
+    throw new Problem(400, 'invalid query', detail)
+  }
   return to.map((end, shard) => Math.min(positions[shard] ?? -1, end))
 }
 

@@ -8,7 +8,12 @@ const { as_of, as_of_position } = AS_OF
 export const ExplainQuery = Type.Object(
   {
     ...SCOPE_PARAMS,
-    after: Type.Optional(PositionsText('Flushes after these; `next_after` of the page before')),
+    after: Type.Optional(
+      PositionsText(
+        'Positions such as `0/41,1/7` after which to list flushes: the `next_after` of the ' +
+          'previous page',
+      ),
+    ),
     limit: Type.Optional(Limit),
     as_of,
     as_of_position,
@@ -26,21 +31,21 @@ const counted = (description: string) => Type.Union([rated, used], { description
 
 export const ExplainBody = Type.Object(
   {
-    total: counted('What is explained'),
-    before: counted('What had been counted before the first item'),
+    total: counted('The total that the flushes make up'),
+    before: counted('The total before the first item'),
     items: Type.Array(
       Type.Object({
         shard: Type.Integer(),
         position: Type.Integer(),
         recorded_at: Type.String({ format: 'date-time' }),
-        source: Type.String({ description: 'Name of the token that posted it' }),
+        source: Type.String({ description: 'The name of the token that posted the flush' }),
         idempotency_key: Type.Union([Type.String(), Type.Null()]),
-        counted: counted('What this flush added'),
-        running: counted('The total with it'),
+        counted: counted('The counts that this flush added'),
+        running: counted('The total including this flush'),
       }),
     ),
     next_after: Type.Union([Type.String(), Type.Null()], {
-      description: '`after` of the next page, also where this one is empty; null: nothing more',
+      description: 'The `after` of the next page, which an empty page has too; null after the last',
     }),
   },
   { title: 'Explanation' },

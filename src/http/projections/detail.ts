@@ -7,14 +7,16 @@ const columns = Type.Record(Type.String(), Type.Union([Type.String(), Type.Null(
 const rebuild = Type.Object({
   generation: Type.Integer(),
   state: Type.String({
-    description: 'folding, comparing, live, failed, or killed: nothing is heard of it any more',
+    description:
+      '`folding`, `comparing`, `live`, `failed`, or `killed` if the rebuild stopped sending ' +
+      'heartbeats',
   }),
   started_at: time,
   finished_at: Type.Union([time, Type.Null()]),
   events_folded: Type.Integer(),
-  events_total: Type.Integer({ description: 'To fold, as far as it knows' }),
+  events_total: Type.Integer({ description: 'Events to fold, as far as is known' }),
   drifted_rows: Type.Union([Type.Integer(), Type.Null()], {
-    description: 'Rows that were not what the log says; null where that was not compared',
+    description: 'Live rows that differed from the log; null if they were not compared',
   }),
   drift: Type.Array(
     Type.Object({
@@ -23,35 +25,39 @@ const rebuild = Type.Object({
       live: Type.Union([columns, Type.Null()]),
       rebuilt: Type.Union([columns, Type.Null()]),
     }),
-    { description: 'The first of them' },
+    { description: 'The first 100 rows that differed' },
   ),
   error: Type.Union([Type.String(), Type.Null()]),
 })
 
 export const statusDetail = describe({
   tag: 'Admin reads',
-  summary: 'How the projections stand to the log',
+  summary: 'Get the state of the projections',
   description:
-    'Checkpoint, head, lag, generation and newest rebuild of each, and the events that could ' +
-    'not be folded. Snapshots lag by as many events as a read of the past may fold, usage by up ' +
-    'to a minute while nobody reads it.',
+    'Returns the checkpoint, log head, lag, generation and newest rebuild of each projection, ' +
+    'and the events that could not be folded. Snapshots may lag by as many events as a read of ' +
+    'the past may fold. Usage may lag by up to a minute while no one reads it.',
   ok: {
-    description: 'Each projection',
+    description: 'The projections and the parked events',
     schema: Type.Object({
       items: Type.Array(
         Type.Object({
           name: Type.String(),
-          version: Type.Integer({ description: 'Of the code that made what readers see' }),
+          version: Type.Integer({
+            description: 'The version of the code that built the live generation',
+          }),
           generation: Type.Integer(),
           checkpoint: Type.String({
-            description: 'Position of the last event folded, a shard each',
+            description: 'The position of the last folded event, per shard',
           }),
-          head: Type.String({ description: 'Position of the last event in the log, a shard each' }),
+          head: Type.String({ description: 'The position of the last event, per shard' }),
           lag_events: Type.Integer(),
-          lag_seconds: Type.Number({ description: 'Age of the oldest event not folded' }),
-          last_rebuild: Type.Union([time, Type.Null()], { description: 'When one went live' }),
+          lag_seconds: Type.Number({ description: 'The age of the oldest event not yet folded' }),
+          last_rebuild: Type.Union([time, Type.Null()], {
+            description: 'When a rebuild last went live',
+          }),
           rebuild: Type.Union([rebuild, Type.Null()], {
-            description: 'The newest one, under way or ended',
+            description: 'The newest rebuild, running or ended',
           }),
         }),
       ),
@@ -101,16 +107,16 @@ export const statusDetail = describe({
 
 export const rebuildDetail = describe({
   tag: 'Admin reads',
-  summary: 'Makes a projection anew from the log',
+  summary: 'Rebuild a projection from the log',
   description:
-    'Beside what readers see, which is replaced when the new one has caught up. Its progress, ' +
-    'and the rows that differed, are under GET /admin/projections.',
+    'Builds a new generation while readers see the current one, and replaces that once it has ' +
+    'caught up. GET /admin/projections shows the progress and the rows that differed.',
   ok: {
     status: 202,
-    description: 'It has begun',
+    description: 'Started',
     schema: Type.Object({
       projection: Type.String(),
-      replaces: Type.Integer({ description: 'The generation that readers see meanwhile' }),
+      replaces: Type.Integer({ description: 'The generation that readers see until then' }),
     }),
     example: { projection: 'api_key_counters', replaces: 1 },
   },

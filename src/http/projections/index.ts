@@ -15,17 +15,17 @@ import type { Places } from '../places.ts'
 import { Problem } from '../problem.ts'
 import { rebuildDetail, statusDetail } from './detail.ts'
 
-/** Parked events, and rows that differed, that are listed; the counts are of all. */
+/** Parked events and differing rows that are listed; the counts include all of them. */
 const MAX_LISTED = 100
 
 export type ProjectionsOptions = {
   pools: Pools
   places: Places
-  /** Starts a rebuild; false where this service is at one of that projection already. */
+  /** Starts a rebuild. Returns false if this service is already rebuilding that projection. */
   startRebuild: (projection: string) => boolean
 }
 
-/** GET /admin/projections: how each stands to the log. POST …/:name/rebuild: makes one anew. */
+/** Serves GET /admin/projections, their state, and POST …/:name/rebuild, which rebuilds one. */
 export function projections(
   guard: ReturnType<typeof auth>,
   { pools, places, startRebuild }: ProjectionsOptions,
@@ -69,7 +69,7 @@ export function projections(
         const projection = status.find((one) => one.name === name)
         if (!projection) throw new Problem(404, 'not found')
         if (rebuilding.includes(name) || !startRebuild(name)) {
-          throw new Problem(409, 'rebuild under way', 'GET /admin/projections says how far it is.')
+          throw new Problem(409, 'rebuild under way', 'GET /admin/projections shows its progress.')
         }
         return new Response(JSON.stringify({ projection: name, replaces: projection.generation }), {
           status: 202,
@@ -83,12 +83,12 @@ export function projections(
 const NameParams = Type.Object({
   name: Type.String({
     maxLength: 64,
-    description: 'A projection that GET /admin/projections lists',
+    description: 'The name of a projection, as in GET /admin/projections',
     examples: ['api_key_counters'],
   }),
 })
 
-/** The newest rebuild, under way or ended; null where there was none. */
+/** Returns the newest rebuild, running or ended, or null if there was none. */
 function toJson(rebuild: RebuildRecord | undefined) {
   if (rebuild === undefined) return null
   return {

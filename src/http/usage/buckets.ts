@@ -1,21 +1,21 @@
-/** Milliseconds: usage is kept by the quarter of an hour. */
+/** Length of the stored usage buckets, in milliseconds: 15 minutes. */
 const QUARTER_HOUR_MS = 900_000
 
 const LENGTH_MS = { hour: 3_600_000, day: 86_400_000 } as const
 
-/** More than a year of hours. */
+/** Buckets in one response: enough for more than a year of hours. */
 const MAX_BUCKETS = 10_000
 
-/** Nothing was recorded before, and some zones weren't whole quarters away from UTC. */
+/** Nothing was recorded earlier, when some zones had offsets other than multiples of 15 minutes. */
 const FIRST_YEAR = 2000
 
-/** How long a range is that was asked for without its beginning. */
+/** Length of a range without `from`. */
 const DEFAULT_RANGE = { hour: { hours: 24 }, day: { days: 30 } } as const
 
 export type BucketsRequest = {
-  /** RFC 3339; null: 24 hours or 30 days before `to`. */
+  /** RFC 3339; null means 24 hours (bucket `hour`) or 30 days (bucket `day`) before `to`. */
   from: string | null
-  /** RFC 3339; null: the end of the hour or day that `now` is in. */
+  /** RFC 3339; null means the end of the hour or day that contains `now`. */
   to: string | null
   bucket: 'hour' | 'day'
   /** IANA time zone. */
@@ -24,7 +24,7 @@ export type BucketsRequest = {
   now: string
 }
 
-/** Why there are no such buckets, for people. */
+/** Thrown for an invalid range; the message is meant for people. */
 export class BucketsError extends Error {
   override name = 'BucketsError'
 }
@@ -32,23 +32,23 @@ export class BucketsError extends Error {
 type Moment = Temporal.ZonedDateTime
 
 /**
- * The bounds of the hours or days of a time zone in a range, with the range's own as first and
- * last: RFC 3339 with the zone's offset. A day has 23, 24 or 25 hours, or whatever the zone's
- * clocks make of it. Throws BucketsError.
+ * Returns the bounds of the hours or days of a time zone in a range, in RFC 3339 with the zone's
+ * offset. The first and last are the bounds of the range itself. Days on which the clocks change
+ * are shorter or longer than 24 hours. Throws BucketsError.
  */
 export function toBounds({ from, to, bucket, tz, now }: BucketsRequest): string[] {
   const end = to === null ? nextStart(toMoment(now, tz), bucket) : toMoment(to, tz)
   const start = from === null ? startBefore(end, bucket) : toMoment(from, tz)
-  if (start.year < FIRST_YEAR) throw new BucketsError(`from is before the year ${FIRST_YEAR}.`)
-  if (!isBefore(start, end)) throw new BucketsError('from is not before to.')
+  if (start.year < FIRST_YEAR) throw new BucketsError(`\`from\` is before the year ${FIRST_YEAR}.`)
+  if (!isBefore(start, end)) throw new BucketsError('`from` must be before `to`.')
   if (!isQuarterHour(start) || !isQuarterHour(end)) throw notQuarterHours()
   return [...startsOf(start, end.epochMilliseconds, bucket), toText(end)]
 }
 
 /**
- * `start`, and the beginnings of hours or days after it and before `endMs`. Between two changes of
- * the zone's clocks they are equally far apart: Temporal is asked about the changes only, which
- * makes a year of hours 3 ms where it took 20 to 150.
+ * Returns `start` and the starts of all hours or days after it and before `endMs`. Between two
+ * clock changes they are equally far apart, so Temporal is only used at the changes. A year of
+ * hours takes 3 ms that way instead of 20 to 150 ms.
  */
 function startsOf(start: Moment, endMs: number, bucket: 'hour' | 'day'): string[] {
   const lengthMs = LENGTH_MS[bucket]
@@ -56,7 +56,7 @@ function startsOf(start: Moment, endMs: number, bucket: 'hour' | 'day'): string[
   let period = offsetPeriodAt(start)
   for (let at = start.epochMilliseconds; at < endMs; ) {
     if (texts.length >= MAX_BUCKETS) {
-      throw new BucketsError(`There are more than ${MAX_BUCKETS} buckets from there to there.`)
+      throw new BucketsError(`The range has more than ${MAX_BUCKETS} buckets. Shorten it.`)
     }
     if (at % QUARTER_HOUR_MS !== 0) throw notQuarterHours()
     const local = at + period.offsetMs
@@ -72,7 +72,7 @@ function startsOf(start: Moment, endMs: number, bucket: 'hour' | 'day'): string[
   return texts
 }
 
-/** How a zone's clocks stand to UTC from a moment on, until they are changed. */
+/** Returns the zone's UTC offset at a moment, and when it changes next. */
 function offsetPeriodAt(moment: Moment) {
   const { offset, offsetNanoseconds } = moment
   const change = moment.getTimeZoneTransition('next')
@@ -89,20 +89,20 @@ const toText = (moment: Moment) =>
   moment.toString({ timeZoneName: 'never', smallestUnit: 'second' })
 
 const notQuarterHours = () =>
-  new BucketsError('from, to and the zone have to be whole quarters of an hour.')
+  new BucketsError("`from`, `to` and the zone's UTC offset must be multiples of 15 minutes.")
 
 function toMoment(timestamp: string, tz: string): Moment {
   try {
     return Temporal.Instant.from(timestamp).toZonedDateTimeISO(tz)
   } catch {
-    throw new BucketsError('There is no such time or time zone.')
+    throw new BucketsError('`from`, `to` or `tz` is not a valid time or time zone.')
   }
 }
 
-/** The beginning of the next hour or day of the zone. */
+/** Returns the start of the next hour or day in the zone. */
 function nextStart(at: Moment, bucket: 'hour' | 'day'): Moment {
   if (bucket === 'day') return at.startOfDay().add({ days: 1 }).startOfDay()
-  // Where clocks go back or forth amid an hour, that hour is two buckets.
+  // If clocks change in the middle of an hour, that hour becomes two buckets.
   const whole = at.round({ smallestUnit: 'minute', roundingMode: 'floor' })
   return whole.add({ minutes: 60 - at.minute })
 }

@@ -1,6 +1,6 @@
 import type { Usage } from '../../read-model/queries/usage.ts'
 
-/** Usage as CSV (RFC 4180): a header, and a line a bucket. No value of it needs quotes. */
+/** Formats usage as CSV (RFC 4180): a header and one line per bucket. No value needs quotes. */
 export function toCsv({ items, total }: Usage): string {
   const columns = ['from', 'to', ...Object.keys(total)]
   const lines = items.map((item) =>

@@ -7,14 +7,15 @@ const to = '2026-01-31T13:00:00+01:00'
 
 export const detail = describe({
   tag: 'Admin reads',
-  summary: 'Usage in each hour or day of a time zone',
+  summary: 'Get usage by hour or day',
   description:
-    'Of all provider groups together, or of one group, API key or token key. `from` and `to` are ' +
-    'half open and have to be whole quarters of an hour; without them: the last 24 hours or 30 ' +
-    'days, the one under way included, now or at `as_of`. With `Accept: text/csv` or ' +
-    '`format=csv` as CSV.',
+    'Returns the usage in each hour or day of a time zone, for all provider groups together or ' +
+    'for one group, API key or token key. `from` is inclusive and `to` exclusive; both must be ' +
+    'multiples of 15 minutes. By default the range is the last 24 hours or 30 days, up to the ' +
+    'end of the hour or day that contains now or `as_of`. `Accept: text/csv` or `format=csv` ' +
+    'returns CSV.',
   ok: {
-    description: 'Usage',
+    description: 'The usage',
     schema: UsageBody,
     example: {
       bucket: 'hour',

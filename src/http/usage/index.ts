@@ -25,7 +25,7 @@ import { detail } from './detail.ts'
 import { UsageQuery } from './model.ts'
 import { readScope } from './scope.ts'
 
-/** GET /admin/usage: what was used in each hour or day of a time zone. */
+/** Serves GET /admin/usage: the usage in each hour or day of a time zone. */
 export function usageRoute(guard: ReturnType<typeof auth>, options: ReadOptions) {
   return new Elysia({ name: 'usage' }).use(guard).get(
     '/admin/usage',
@@ -45,7 +45,7 @@ export function usageRoute(guard: ReturnType<typeof auth>, options: ReadOptions)
       const position = { 'tallybook-position': formatPositions(positions), vary: 'accept' }
       if (isCsvWanted(query.format, headers.accept)) {
         const type = { 'content-type': 'text/csv; charset=utf-8; header=present' }
-        // The one caller that is typed asks for JSON.
+        // The only typed caller, the console, requests JSON.
         return typedAs<never>(new Response(toCsv(value), { headers: { ...type, ...position } }))
       }
       const range = { from: bounds[0], to: bounds.at(-1) }
@@ -85,9 +85,10 @@ async function read(
 }
 
 /**
- * Usage as it is now, and exactly where its own checkpoints stand. That of all is of the groups
- * that the catalog knows, which is folded in another track, and only in shard 0: it has to be as
- * far as the usage is that was read, or a group could be missing.
+ * Reads the current usage, and the positions of its own checkpoints. Usage in total covers the
+ * groups of the catalog, which belongs to another projection group and is folded from shard 0
+ * only. The catalog must be at least as far as the usage that was read, or a group could be
+ * missing.
  */
 async function readCurrent(
   options: ReadOptions,
@@ -127,7 +128,7 @@ async function readCurrent(
   }
 }
 
-/** By `format`, else where the client names CSV and not JSON. */
+/** True if `format` is CSV or, without `format`, if the client accepts CSV but not JSON. */
 function isCsvWanted(format: 'json' | 'csv' | undefined, accept = ''): boolean {
   if (format !== undefined) return format === 'csv'
   return accept.includes('text/csv') && !accept.includes('application/json')

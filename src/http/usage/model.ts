@@ -2,12 +2,12 @@ import { Type } from '@sinclair/typebox'
 import { AS_OF, KEY_USED, RATED } from '../counters/model.ts'
 import { Id, NO_NUL, strict, Timestamp } from '../params.ts'
 
-/** Whose usage: one of them, or none for that of all provider groups. */
+/** The parameters that select one account; without any, all provider groups are selected. */
 export const SCOPE_PARAMS = {
-  group_id: Type.Optional({ ...Id, description: 'Of this provider group' }),
-  api_key_id: Type.Optional({ ...Id, description: 'Of this API key' }),
+  group_id: Type.Optional({ ...Id, description: 'Only this provider group' }),
+  api_key_id: Type.Optional({ ...Id, description: 'Only this API key' }),
   token_hash: Type.Optional(
-    Type.String({ maxLength: 1_024, pattern: NO_NUL, description: 'Of this token key' }),
+    Type.String({ maxLength: 1_024, pattern: NO_NUL, description: 'Only this token key' }),
   ),
 }
 
@@ -16,20 +16,22 @@ export const UsageQuery = Type.Object(
     from: Type.Optional(Timestamp),
     to: Type.Optional(Timestamp),
     bucket: Type.Optional(
-      Type.Union([Type.Literal('hour'), Type.Literal('day')], { description: '`hour` if absent' }),
+      Type.Union([Type.Literal('hour'), Type.Literal('day')], {
+        description: 'The length of a bucket, `hour` or `day`; default `hour`',
+      }),
     ),
     tz: Type.Optional(
       Type.String({
         maxLength: 64,
         pattern: '^[A-Za-z0-9_+:/-]+$',
-        description: 'IANA time zone; `UTC` if absent',
+        description: 'An IANA time zone; default `UTC`',
         examples: ['Europe/Berlin'],
       }),
     ),
     ...SCOPE_PARAMS,
     format: Type.Optional(
       Type.Union([Type.Literal('json'), Type.Literal('csv')], {
-        description: 'As the Accept header says if absent',
+        description: 'The format, `json` or `csv`; by default the Accept header decides',
       }),
     ),
     ...AS_OF,
@@ -38,8 +40,8 @@ export const UsageQuery = Type.Object(
 )
 
 const bounds = {
-  from: Type.String({ format: 'date-time', description: 'Included' }),
-  to: Type.String({ format: 'date-time', description: 'Not included' }),
+  from: Type.String({ format: 'date-time', description: 'Inclusive' }),
+  to: Type.String({ format: 'date-time', description: 'Exclusive' }),
 }
 
 export const UsageBody = Type.Object(
@@ -49,7 +51,7 @@ export const UsageBody = Type.Object(
     ...bounds,
     items: Type.Array(
       Type.Union([Type.Object({ ...bounds, ...RATED }), Type.Object({ ...bounds, ...KEY_USED })]),
-      { description: 'Every bucket in order, also those in which nothing was counted' },
+      { description: 'Every bucket in order, including those without usage' },
     ),
     total: Type.Union([Type.Object(RATED), Type.Object(KEY_USED)]),
   },
