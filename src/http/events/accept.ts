@@ -1,12 +1,13 @@
-/** The forms in which the log is answered. */
+/** The formats in which the log can be read. */
 export const FORMS = ['application/json', 'application/x-ndjson', 'text/event-stream'] as const
 export type Form = (typeof FORMS)[number]
 
 type Range = { type: string; quality: number }
 
 /**
- * The form that an Accept header prefers (RFC 9110): by quality; of equal ones that which is named
- * itself, then that which is named first. JSON where it accepts none, or anything.
+ * Returns the format that an Accept header prefers (RFC 9110): the one with the highest quality,
+ * then the one that is named exactly, then the one named first. Returns JSON if the header accepts
+ * none of the formats, or anything.
  */
 export function chooseForm(accept: string | null): Form {
   const ranges = (accept ?? '').split(',').map(parseRange)
@@ -22,7 +23,7 @@ export function chooseForm(accept: string | null): Form {
   return chosen
 }
 
-/** Quality, how closely it is named, and how early. */
+/** Returns the quality of a format, how exactly it is named, and how early. */
 function rankOf(form: Form, ranges: Range[]): number[] {
   const names = [form, `${form.split('/')[0]}/*`, '*/*']
   for (const [i, name] of names.entries()) {
@@ -37,7 +38,7 @@ function isGreater(rank: number[], best: number[]): boolean {
   return false
 }
 
-/** `text/event-stream; q=0.5`; a quality that isn't one is 0. */
+/** Parses `text/event-stream; q=0.5`; an invalid quality counts as 0. */
 function parseRange(text: string): Range {
   const [type = '', ...parameters] = text.split(';').map((part) => part.trim().toLowerCase())
   const quality = parameters.find((parameter) => parameter.startsWith('q='))

@@ -5,27 +5,28 @@ const LINE = JSON.stringify(EXAMPLE_EVENT)
 
 export const eventsDetail = describe({
   tag: 'Audit',
-  summary: 'Events in the order of the log',
+  summary: 'List or stream events in log order',
   description:
-    'In the form that `Accept` names: a page of JSON; the whole range, a line an event; or the ' +
-    'log live, as server-sent events. Filters are exact; `from` and `to` are half open. What is ' +
-    'live starts after `Last-Event-ID`, else after `after`, else at `from`, else with the next ' +
-    'event.',
+    '`Accept` selects the format: a page of JSON, the whole range with one event per line, or ' +
+    'the live log as server-sent events. Filters match exactly. `from` is inclusive and `to` ' +
+    'exclusive. A live stream starts after `Last-Event-ID`, else after `after`, else at `from`, ' +
+    'else with the next event.',
   ok: {
-    description: 'A page; or a stream',
+    description: 'A page or a stream',
     schema: EventsBody,
     example: { items: [EXAMPLE_EVENT], next_after: '41' },
     forms: {
       'application/x-ndjson': {
         description:
-          'An event a line, up to the heads as they were when the request began. A payload with ' +
-          'line breaks is the string `payload_text`. A stream that is broken off is not whole',
+          'One event per line, up to the heads of the log when the request began. A payload with ' +
+          'line breaks is the string `payload_text`. If the connection is reset, the range is ' +
+          'incomplete',
         example: `${LINE}\n`,
       },
       'text/event-stream': {
         description:
-          'An event each, its id what `Last-Event-ID` resumes after, its data a line as above; a ' +
-          'comment at least every 15 s',
+          'One message per event: its id is the `Last-Event-ID` to resume after it, its data is ' +
+          'a line as above. A comment is sent at least every 15 s',
         example: `retry: 1000\nid: 0/40\n\nevent: ApiKeyStatsFlushed\nid: 0/41\ndata: ${LINE}\n\n`,
       },
     },
@@ -37,7 +38,7 @@ export const eventsDetail = describe({
 
 export const eventDetail = describe({
   tag: 'Audit',
-  summary: 'One event, the entries of a flush unfolded into rows',
+  summary: 'Get an event, with the entries of a flush as rows',
   ok: {
     description: 'The event',
     schema: EventWithEntriesBody,

@@ -8,54 +8,54 @@ import { isUnavailable, TemporarilyUnavailable } from '../../platform/postgres/e
 import type { StreamSource } from '../streams.ts'
 
 /**
- * A follower that isn't at the head reads small pages: with many of them each holds one while its
- * client takes its time.
+ * Limits of the pages that a stream reads while it is behind the tail. They are small because each
+ * of many streams may hold one while its client is slow.
  */
 const PAGE = { rows: 256, bytes: 64 * 1024 }
-/** Bytes that one answer of `next` has, about: a line that is larger comes alone. */
+/** Approximate bytes that `next` returns at once; a larger line is returned alone. */
 const NEXT_BYTES = 64 * 1024
-/** Milliseconds after which a client that was cut connects again. */
+/** How long a disconnected client waits before it reconnects, in milliseconds. */
 const CLIENT_RETRY_MS = 1_000
 
 /**
- * Bytes of pages that all followers of a process may hold. Above it nobody reads one more: who
- * holds some drops them and reads them again later, so that they can't wait for each other.
+ * Bytes of pages that all live streams of a process may hold. Beyond that a stream that wants to
+ * read drops its own pages and reads them again later, so that streams can't deadlock.
  */
 const MAX_HELD_BYTES = 512 * 1024 * 1024
 
-/** Bytes of pages that all followers hold; shared by them. */
+/** Bytes of pages that all live streams hold; one object shared by all of them. */
 export type HeldPages = { bytes: number }
 
 export type SubscriptionOptions = {
   tails: TailBuffers
   held: HeldPages
-  /** Null: all, merged. */
+  /** The shard to stream, or null for all shards merged by time. */
   shard: number | null
-  /** Where to start, a shard each. */
+  /** The position to start after, per shard. */
   after: Positions
-  /** Which lines of a tail to send; `read` leaves the same ones out. */
+  /** True for the lines of a tail to send; `read` must apply the same filter. */
   matches: (line: Line) => boolean
   read: ReadPage
-  /** Events after which it ends. */
+  /** The number of events after which the stream ends. */
   limit: number
-  /** Milliseconds until a page is tried again that the database didn't give. */
+  /** Milliseconds before a page is read again after the database was unavailable. */
   retryAfterMs: number
 }
 
 /**
- * Follows the log as server-sent events. What it holds is its positions and one small page: it
- * makes a chunk when its client can take one, and reads on from wherever the client is.
+ * A live stream of the log as server-sent events. It holds only its positions and one small page
+ * per shard: it builds a chunk when the client can take one, and reads on from its position.
  */
 export class SubscriptionSource implements StreamSource, Subscriber {
   readonly shard: number | null
   readonly #cursors: CatchUpCursor[]
   #remaining: number
-  /** The client knows them: the last id that was sent. */
+  /** The last id that was sent: the positions that the client knows. */
   #sentId: string | null = null
   #isKeepAliveDue = false
   #isOver = false
   #isReading = false
-  /** What it has of the shared sum: its pages, and of those what its client hasn't taken. */
+  /** This stream's share of `held`: its pages, and lines of used pages that are not sent yet. */
   #heldBytes = 0
   #unsentBytes = 0
   #failure: { error: unknown } | null = null
@@ -73,7 +73,7 @@ export class SubscriptionSource implements StreamSource, Subscriber {
   }
 
   async next(): Promise<Uint8Array[] | null> {
-    // The client has taken what was given before.
+    // The client has taken everything returned before.
     this.#unsentBytes = 0
     this.#account()
     for (;;) {
@@ -82,7 +82,7 @@ export class SubscriptionSource implements StreamSource, Subscriber {
       const chunk = this.#makeChunk()
       if (chunk !== null) return chunk
       if (this.#remaining === 0) return null
-      // Between these two nobody else runs: no wake is lost.
+      // Nothing else runs between #makeChunk and here, so no wake is lost.
       await new Promise<void>((resolve) => {
         this.#resolve = resolve
       })
@@ -93,18 +93,18 @@ export class SubscriptionSource implements StreamSource, Subscriber {
     return this.#cursors.find(({ pages }) => pages.shard === shard)?.pages.position
   }
 
-  /** There may be something new. */
+  /** Called when there may be something new. */
   wake(): void {
     this.#resolve?.()
     this.#resolve = null
   }
 
-  /** Something is sent by the next turn, and be it that nothing is new. */
+  /** Requests that the next wake sends something, even if there is no new event. */
   keepAlive(): void {
     this.#isKeepAliveDue = true
   }
 
-  /** The stream ends; who comes again is told where the log stands. */
+  /** Ends the stream because the log lost events; a client that resumes gets problem 400. */
   lose(): void {
     this.#remaining = 0
     for (const { pages } of this.#cursors) pages.drop()
@@ -122,13 +122,13 @@ export class SubscriptionSource implements StreamSource, Subscriber {
   #makeChunk(): Uint8Array[] | null {
     const parts: Uint8Array[] = []
     if (this.#sentId === null) {
-      // The id first of all: a client that is cut before its first event resumes where it began.
+      // Send the id first: a client that is cut before its first event resumes where it began.
       parts.push(encode(`retry: ${CLIENT_RETRY_MS}\nid: ${this.#nextId()}\n\n`))
     }
     for (let bytes = 0; bytes < NEXT_BYTES && this.#remaining > 0; ) {
       const pagedBytes = this.#pagedBytes
       const line = takeNextByTime(this.#cursors)
-      // Of a page that is used up the lines are still to be sent.
+      // A used-up page no longer counts as paged, but its lines are still to be sent.
       this.#unsentBytes += pagedBytes - this.#pagedBytes
       if (line === 'read') this.#read()
       if (line === 'read' || line === 'none') break
@@ -142,7 +142,7 @@ export class SubscriptionSource implements StreamSource, Subscriber {
     return parts
   }
 
-  /** A comment; with the new id where a filter has left events out. */
+  /** Makes a comment, with the new id if the filter has skipped events. */
   #makeKeepAlive(): Uint8Array {
     const before = this.#sentId
     const id = this.#nextId()
@@ -157,8 +157,8 @@ export class SubscriptionSource implements StreamSource, Subscriber {
   }
 
   /**
-   * Reads pages where they are wanted; meanwhile, and while the database is away, keep-alives go
-   * on.
+   * Reads the missing pages. Keep-alives go on during the read, and while the database is
+   * unavailable.
    */
   async #read(): Promise<void> {
     if (this.#isReading) return

@@ -32,7 +32,7 @@ type EventOptions = {
   places: Places
 }
 
-/** GET /audit/events, in the form that the client accepts, and one event of it. */
+/** Serves GET /audit/events in the format that the client accepts, and single events. */
 export function eventRoutes(
   guard: ReturnType<typeof auth>,
   { pools, reads, shards, streams, places }: EventOptions,
@@ -65,7 +65,7 @@ export function eventRoutes(
         const eventsRequest: EventsRequest = { ...query, ...readTimes(query) }
         const form = chooseForm(request.headers.get('accept'))
         if (form !== 'application/json' && (query.order ?? query.before) !== undefined) {
-          throw new Problem(400, 'invalid query', 'A stream is in the order of the log.')
+          throw new Problem(400, 'invalid query', 'Streams do not support `order` or `before`.')
         }
         switch (form) {
           case 'application/json':
@@ -108,7 +108,7 @@ function answer(form: Form, body: string | ReadableStream) {
   const headers = {
     'content-type': form,
     vary: 'Accept',
-    // A proxy that collects an answer before it hands it on would hold up a stream.
+    // Keeps proxies such as nginx from buffering the stream.
     ...(typeof body === 'string' ? {} : { 'cache-control': 'no-store', 'x-accel-buffering': 'no' }),
   }
   return typedAs<Static<typeof EventsBody>>(new Response(body, { headers }))
@@ -119,7 +119,7 @@ function toPageJson({ events, next }: EventsPage, nextName: string): string {
   return `{"items":[${items.join(',')}],"${nextName}":${JSON.stringify(next)}}`
 }
 
-/** The event in JSON, its payload letter by letter as it stands in the log. */
+/** Formats an event as JSON; the payload is copied byte for byte from the log. */
 function toEventJson(event: StoredEvent, more = ''): string {
   return `${toLeaf(event).slice(0, -1)},"payload":${event.payload}${more}}`
 }

@@ -1,13 +1,13 @@
 import type { StoredEvent } from '../../events/event.ts'
 
-/** For events of shards in ascending order: of one time, that of the lower shard comes first. */
+/** Compares events of shards in ascending order: at equal times the lower shard comes first. */
 export const isOlder = (a: StoredEvent, b: StoredEvent) => a.recordedAt < b.recordedAt
-/** The same backwards: of one time, that of the higher shard. */
+/** The reverse order: at equal times the higher shard comes first. */
 export const isNewer = (a: StoredEvent, b: StoredEvent) => a.recordedAt >= b.recordedAt
 
 /**
- * The first `limit` of several shards' next events. Stops early where a shard's events run out that
- * has more in the log: what follows there may come before what the others have.
+ * Merges the next events of several shards and returns the first `limit`. Stops early when the
+ * events of a shard run out that has more in the log, because those may precede the others.
  */
 export function mergeByTime(
   read: StoredEvent[][],

@@ -12,33 +12,35 @@ export const EventsQuery = Type.Object(
     shard: Type.Optional(
       Type.String({
         pattern: '^(?:all|\\d{1,4})$',
-        description: 'A shard (0 if absent), or `all`: merged by time',
+        description: 'A shard number, default 0, or `all` to merge all shards by time',
       }),
     ),
     after: Type.Optional(
       Type.String({
         ...POSITIONS,
         description:
-          'Events after this position; with `shard=all` one a shard, as in Tallybook-Position. ' +
-          '`next_after` of the page before',
+          'A position, or with `shard=all` one per shard (`0/41,1/7`), after which to list. ' +
+          'Use the `next_after` of the previous page',
       }),
     ),
     order: Type.Optional(
       Type.Union([Type.Literal('asc'), Type.Literal('desc')], {
-        description: 'Of a page: `desc` has the newest first; `asc` if absent',
+        description: 'The order of a page: `desc` lists the newest event first; default `asc`',
       }),
     ),
     before: Type.Optional(
       Type.String({
         ...POSITIONS,
-        description: 'With `order=desc`: events before this; `next_before` of the page before',
+        description:
+          'With `order=desc`, a position before which to list events. Use the `next_before` of ' +
+          'the previous page',
       }),
     ),
     limit: Type.Optional(EventLimit),
     type: Type.Optional(
       Type.String({
         pattern: `^(?:${Object.keys(EVENT_TYPES).join('|')})$`,
-        description: Object.keys(EVENT_TYPES).join(', '),
+        description: `One of ${Object.keys(EVENT_TYPES).join(', ')}`,
         openapi: { enum: Object.keys(EVENT_TYPES) },
       }),
     ),
@@ -46,7 +48,7 @@ export const EventsQuery = Type.Object(
       Type.String({
         maxLength: 255,
         pattern: NO_NUL,
-        description: 'Name of the token that posted it',
+        description: 'Only events with this source: the name of the token that posted them',
       }),
     ),
     from: Type.Optional(Timestamp),
@@ -58,7 +60,7 @@ export const EventsQuery = Type.Object(
 export const EventsHeaders = Type.Object({
   'last-event-id': Type.Optional(
     Type.String({
-      description: 'Of a live stream: the id that came last; it goes on behind it',
+      description: 'The last id that was received; a live stream resumes after it',
       examples: ['0/41'],
     }),
   ),
@@ -75,8 +77,8 @@ export const EventBody = Type.Object(
     recorded_at: Type.String({ format: 'date-time' }),
     source: Type.String(),
     idempotency_key: Type.Union([Type.String(), Type.Null()]),
-    payload_sha256: Type.String({ description: "SHA-256 of the payload's bytes, in hex" }),
-    payload: Type.Unknown({ description: 'As it stands in the log, letter by letter' }),
+    payload_sha256: Type.String({ description: 'The SHA-256 of the payload bytes, in hex' }),
+    payload: Type.Unknown({ description: 'The payload, byte for byte as in the log' }),
   },
   { title: 'Event' },
 )
@@ -86,7 +88,7 @@ export const EventWithEntriesBody = Type.Composite(
     EventBody,
     Type.Object({
       entries: Type.Union([Type.Array(Type.Record(Type.String(), Type.Unknown())), Type.Null()], {
-        description: 'The entries of a flush, a row each; null where it is none or can not be read',
+        description: 'One row per entry of a flush; null for other events and unreadable payloads',
       }),
     }),
   ],
@@ -97,12 +99,12 @@ export const EventsBody = Type.Object({
   items: Type.Array(EventBody),
   next_after: Type.Optional(
     Type.Union([Type.String(), Type.Null()], {
-      description: '`after` of the next page; null where this page is the last for now',
+      description: 'The `after` of the next page; null if this page is the last for now',
     }),
   ),
   next_before: Type.Optional(
     Type.Union([Type.String(), Type.Null()], {
-      description: 'Instead, with `order=desc`: `before` of the next page; null: there is none',
+      description: 'With `order=desc` instead: the `before` of the next page; null after the last',
     }),
   ),
 })

@@ -7,16 +7,16 @@ import { Problem } from '../problem.ts'
 import { isNewer, isOlder, mergeByTime } from './merge.ts'
 import { type EventsRequest, positionsOf, shardsOf } from './request.ts'
 
-/** Bytes of payload on a page: it is held in memory. */
+/** Bytes of payload on a page, which is held in memory. */
 const PAGE_BYTES = 16 * 1024 * 1024
 
-/** A position behind all that may be there. */
+/** A position after every possible event. */
 const NO_END = Number.MAX_SAFE_INTEGER
 
-/** A page; `next` is null where there is nothing more (for now). */
+/** A page of events; `next` is null if there is nothing more for now. */
 export type EventsPage = { events: StoredEvent[]; next: string | null }
 
-/** A page of one shard, or of all merged by time; throws the problem 400 where there is none. */
+/** Reads a page of one shard, or of all shards merged by time. Throws problem 400. */
 export async function readPage(
   sql: Sql | Transaction,
   shards: number,
@@ -36,8 +36,8 @@ export async function readPage(
 }
 
 /**
- * The newest events before a position, the newest first: the order of `readPage` backwards. `next`
- * is the `before` of the page that follows.
+ * Reads the newest events before a position, newest first: the reverse order of `readPage`. `next`
+ * is the `before` of the following page.
  */
 export async function readNewestPage(
   sql: Sql | Transaction,
@@ -58,7 +58,8 @@ export async function readNewestPage(
   )
   const { events, isDone, positions } = merge(read, limit, isNewer)
   if (isDone) return { events, next: null }
-  // Of a shard that has none here: behind the newest there was, so that none newer comes.
+  // A shard without an event on this page resumes right after the newest event that was read, so
+  // that later pages show no event appended since.
   const befores = positions.map(
     (position, i) => position ?? (read[i]!.events[0]?.position ?? -1) + 1,
   )
@@ -66,8 +67,8 @@ export async function readNewestPage(
 }
 
 /**
- * The first events of several shards' reads; `positions` is how far each shard was taken, undefined
- * where nothing of it was. `isDone`: nothing is left.
+ * Merges the reads of several shards. `positions` is the last position taken of each shard,
+ * undefined if nothing was taken. `isDone` is true if nothing is left.
  */
 function merge(
   read: readonly EventsRead[],
@@ -92,11 +93,11 @@ function merge(
 function limitOf(request: EventsRequest): number {
   const limit = Number(request.limit ?? DEFAULT_LIMIT)
   if (limit <= MAX_LIMIT) return limit
-  throw new Problem(400, 'invalid query', `A page has ${MAX_LIMIT} events at most.`)
+  throw new Problem(400, 'invalid query', `\`limit\` must be at most ${MAX_LIMIT} for a page.`)
 }
 
 const wrongOrder = (name: string, order: string) =>
-  new Problem(400, 'invalid query', `${name} goes with ${order}.`)
+  new Problem(400, 'invalid query', `\`${name}\` requires \`${order}\`.`)
 
 async function readMerged(
   sql: Sql | Transaction,

@@ -3,10 +3,10 @@ import { type LineSource, takeNextByTime } from '../../log/subscriptions/merge-b
 import { type ReadPage, ShardCursor } from '../../log/subscriptions/shard-cursor.ts'
 import type { StreamSource } from '../streams.ts'
 
-/** Bytes of payload on the pages of all shards together, but for a lone event that is larger. */
+/** Bytes of payload on the pages of all shards together; a single larger event is also read. */
 const PAGE_BYTES = 1024 * 1024
 const PAGE_ROWS = 1_000
-/** Bytes that one answer of `next` has, about: a line that is larger comes alone. */
+/** Approximate bytes that `next` returns at once; a larger line is returned alone. */
 const NEXT_BYTES = 64 * 1024
 
 const NEWLINE = new Uint8Array([10])
@@ -14,14 +14,14 @@ const NEWLINE = new Uint8Array([10])
 export type RangeOptions = {
   shards: number[]
   after: Positions
-  /** Positions that are committed: where the range ends, a shard each. */
+  /** The last position of the range in each shard; it must be committed. */
   through: Positions
-  /** Events at most. */
+  /** The maximum number of events. */
   limit: number
   read: ReadPage
 }
 
-/** The events of a range, a line each: by time where there are several shards. */
+/** Streams the events of a range, one per line; several shards are merged by time. */
 export class RangeSource implements StreamSource {
   readonly #shards: RangeShard[]
   #left: number

@@ -11,16 +11,17 @@ export type EventsRequest = ReadFilter & {
   limit?: string
 }
 
-/** The shards that a request names; throws the problem 400 for one that there isn't. */
+/** Returns the shards that a request names. Throws problem 400 if one does not exist. */
 export function shardsOf({ shard = '0' }: EventsRequest, shards: number): number[] {
   if (shard === 'all') return Array.from({ length: shards }, (_, number) => number)
-  if (Number(shard) >= shards) throw noSuchShard()
+  if (Number(shard) >= shards) throw invalid('`shard` is not a shard of this log.')
   return [Number(shard)]
 }
 
 /**
- * Where to start in each of these shards: `given` where it is (as `0/41,1/7`, or `41` of one shard;
- * a shard left out at `leftOut`), else null.
+ * Returns the position in each of the request's shards that `given` names, or null if it is
+ * undefined. `given` has the form `0/41,1/7`, or `41` for a single shard; a shard that is left out
+ * gets the position `missing`. Throws problem 400.
  */
 export function positionsOf(
   { shard = '0' }: EventsRequest,
@@ -31,23 +32,25 @@ export function positionsOf(
   if (given === undefined) return null
   if (shard !== 'all' && /^(?:-1|\d{1,15})$/.test(given)) return [Number(given)]
   const positions = parsePositions(given, shards)
-  if (positions === null) throw new Problem(400, 'invalid query', 'There is no such position.')
+  if (positions === null) {
+    throw invalid('A position must have the form `0/41,1/7`, with existing shards, each once.')
+  }
   if (shard === 'all') return positions.map((position) => position ?? missing)
   const position = positions[Number(shard)]
-  if (position === undefined) throw noSuchShard()
+  if (position === undefined) throw invalid(`The position does not name shard ${shard}.`)
   return [position]
 }
 
-/** `from` and `to`, where they are given, as moments. */
+/** Converts `from` and `to` to UTC, if given. Throws problem 400 for a time that does not exist. */
 export function readTimes({ from, to }: ReadFilter): ReadFilter {
   const moments: ReadFilter = {}
   for (const [name, timestamp] of Object.entries({ from, to })) {
     if (timestamp === undefined) continue
     const moment = toMoment(timestamp)
-    if (moment === null) throw new Problem(400, 'invalid query', `There is no such time: ${name}.`)
+    if (moment === null) throw invalid(`\`${name}\` is not a valid RFC 3339 timestamp.`)
     moments[name as 'from' | 'to'] = moment
   }
   return moments
 }
 
-const noSuchShard = () => new Problem(400, 'invalid query', 'There is no such shard.')
+const invalid = (detail: string) => new Problem(400, 'invalid query', detail)

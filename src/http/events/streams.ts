@@ -27,7 +27,7 @@ import { type HeldPages, SubscriptionSource } from './follow.ts'
 import { RangeSource } from './range.ts'
 import { type EventsRequest, positionsOf, shardsOf } from './request.ts'
 
-/** Ranges that are streamed at once: each holds a page of about a MiB, and takes turns to read. */
+/** Ranges that may be streamed at once. Each holds a page of about 1 MiB; they read in turns. */
 const MAX_RANGES = 64
 
 export type EventStreamsOptions = {
@@ -38,17 +38,17 @@ export type EventStreamsOptions = {
   tokens: Tokens
   intervals: Intervals['streams']
   logger: Logger
-  /** How many may follow at once. */
+  /** The maximum number of live streams. */
   maxSubscribers: number
 }
 
-/** The log as streams: all that are open, and what they share. */
+/** The open streams of the log, ranges and live ones, and the state that they share. */
 export class EventStreams {
   readonly #tails: TailBuffers
   readonly #held: HeldPages = { bytes: 0 }
   readonly #ranges: Streams
   readonly #subscribers: Streams
-  /** Of the log itself: its tails are read there, so that nothing comes late. */
+  /** The primary: tails are read from it, never from a replica, so that no event is late. */
   readonly #sql: Sql
 
   constructor(private readonly options: EventStreamsOptions) {
@@ -63,7 +63,7 @@ export class EventStreams {
       logger,
     })
     const onFailure = (error: unknown) => {
-      if (!isUnavailable(error)) logger.error({ err: error }, 'audit: stream failed')
+      if (!isUnavailable(error)) logger.error({ err: error }, 'events: stream failed')
     }
     const common = {
       ...{ tokens, intervals, onFailure },
@@ -73,13 +73,13 @@ export class EventStreams {
     this.#subscribers = new Streams({
       ...common,
       maxStreams: maxSubscribers,
-      // A client comes again and resumes.
+      // The client reconnects and resumes.
       endedEarly: 'closed',
       onKeepAlive: () => this.#tails.keepAlive(),
     })
   }
 
-  /** The events of a range up to the heads as they are now, a line each. */
+  /** Opens a stream of a range up to the current heads, one event per line. Throws a problem. */
   async openRange(principal: Caller, request: EventsRequest): Promise<ReadableStream> {
     this.#ranges.checkRoom()
     const shards = shardsOf(request, this.options.shards)
@@ -101,8 +101,8 @@ export class EventStreams {
   }
 
   /**
-   * The events after `lastEventId`, else after `after`, else since `from`, else from the next one
-   * on, as server-sent events.
+   * Opens a live stream of server-sent events. It starts after `lastEventId`, else after `after`,
+   * else at `from`, else with the next event. Throws a problem.
    */
   async openSubscription(
     principal: Caller,
@@ -132,21 +132,21 @@ export class EventStreams {
     }
   }
 
-  /** Tells that this process has appended to a shard, the last event at `position`. */
+  /** Must be called after this process appends to a shard; `position` is its last event's. */
   noticeAppend(shard: number, position: number): void {
     this.#tails.noticeAppend(shard, position)
   }
 
-  /** Ends all streams at once, and opens no more. */
+  /** Ends all streams at once and refuses new ones. */
   stop(): void {
     this.#ranges.stop()
     this.#subscribers.stop()
   }
 
-  /** Throws the problem 400 for a position that the log doesn't have, where that can be seen. */
+  /** Throws problem 400 for a position beyond the end of the log, if the heads can be read. */
   async #refuseAhead(shards: number[], given: Positions): Promise<void> {
     const heads = await this.#tails.heads.read().catch((error: unknown) => {
-      // It is looked at when the database is back.
+      // The tails check the position when the database is available again.
       if (isUnavailable(error)) return null
       throw error
     })
@@ -154,7 +154,8 @@ export class EventStreams {
     const ahead = shards.filter((shard, i) => given[i]! > heads[shard]!)
     if (ahead.length === 0) return
     const ends = ahead.map((shard) => `${shard}/${heads[shard]}`).join(',')
-    throw new Problem(400, 'invalid query', `The log is not there yet: it ends at ${ends}.`)
+    const detail = `The position is beyond the end of the log, which is at ${ends}.`
+    throw new Problem(400, 'invalid query', detail)
   }
 
   async #startOf(shards: number[], { from }: ReadFilter): Promise<Positions> {
@@ -168,7 +169,7 @@ export class EventStreams {
     return ranges.map(({ after }) => after)
   }
 
-  /** The filter for lines of a tail; the log's own is in SQL. */
+  /** Returns the filter for lines of a tail; reads of the log apply the same filter in SQL. */
   async #filterOf({ type, source, from, to }: ReadFilter): Promise<(line: Line) => boolean> {
     const [since, until] = await Promise.all(
       [from, to].map((at) => (at === undefined ? undefined : toRecordedAt(this.#sql, at))),
@@ -190,7 +191,7 @@ export class EventStreams {
   }
 }
 
-/** What a read of a range needs to find. */
+/** Returns the requirement that the server has all events of a range. */
 const requirementOf = ({
   shard,
   through,

@@ -8,11 +8,11 @@ import type { LivePositions } from './positions.ts'
 const HEADERS = {
   'content-type': 'text/event-stream',
   'cache-control': 'no-store',
-  // A proxy that collects an answer before it hands it on would hold up a stream.
+  // Keeps proxies such as nginx from buffering the stream.
   'x-accel-buffering': 'no',
 }
 
-/** GET /admin/live: tells, as server-sent events, that the log has grown. */
+/** Serves GET /admin/live: server-sent events that report the growth of the log. */
 export function liveRoute(guard: ReturnType<typeof auth>, { live }: { live: LivePositions }) {
   return new Elysia({ name: 'live' })
     .use(guard)
@@ -25,13 +25,13 @@ export function liveRoute(guard: ReturnType<typeof auth>, { live }: { live: Live
 
 const detail = describe({
   tag: 'Admin reads',
-  summary: 'That the log has grown',
+  summary: 'Stream notifications that the log has grown',
   description:
-    'Server-sent events: the position of the last event of each shard, at once and whenever it ' +
-    'has moved, once a second at most. For pages that read again what they show; the events ' +
-    'themselves are under GET /audit/events.',
+    'Sends the position of the last event of each shard as server-sent events: at once, and ' +
+    'after every change at most once per second. Meant for pages that refresh what they show. ' +
+    'GET /audit/events streams the events themselves.',
   ok: {
-    description: 'A stream without an end',
+    description: 'An endless stream',
     type: 'text/event-stream',
     schema: Type.String(),
     example: 'retry: 1000\n\ndata: 0/41,1/7\n\n',

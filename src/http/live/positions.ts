@@ -7,11 +7,11 @@ import type { Caller } from '../auth.ts'
 import { type StreamSource, Streams, type StreamsOptions } from '../streams.ts'
 
 /**
- * Streams that are told in one turn of the event loop, as in log/tails.ts: requests are served
- * between two slices. All 5,000 at once held them up for 50 ms.
+ * Streams that are updated in one turn of the event loop, so that requests are served between two
+ * batches. Updating 5,000 streams at once delayed requests by 50 ms.
  */
 const BATCH = 100
-/** Milliseconds after which a client that was cut connects again. */
+/** How long a disconnected client waits before it reconnects, in milliseconds. */
 const CLIENT_RETRY_MS = 1_000
 
 export type LiveOptions = {
@@ -24,8 +24,8 @@ export type LiveOptions = {
 }
 
 /**
- * Tells many where the log stands: it is looked at once a second for all of them, and not at all
- * while there are none. Who is slow gets the newest position, and not those between.
+ * Sends the heads of the log to many streams. It polls the heads once a second for all of them, and
+ * not at all while there are none. A slow client gets the newest positions and skips those between.
  */
 export class LivePositions {
   readonly #streams: Streams
@@ -40,7 +40,7 @@ export class LivePositions {
       findOpenSessions: options.findOpenSessions,
       intervals: options.intervals,
       maxStreams: options.maxSubscribers,
-      // A client comes again.
+      // The client reconnects.
       endedEarly: 'closed',
       onKeepAlive: () => this.#forEach((source) => source.keepAlive()),
       onFailure: (error) => {
@@ -49,7 +49,7 @@ export class LivePositions {
     })
   }
 
-  /** Opens a stream to somebody; throws the problem 503 where there is no room for one more. */
+  /** Opens a stream for a caller. Throws problem 503 if too many streams are open. */
   open(principal: Caller): ReadableStream<Uint8Array> {
     const source = new PositionSource(() => this.#remove(source))
     const stream = this.#streams.open(principal, source)
@@ -59,19 +59,21 @@ export class LivePositions {
     return stream
   }
 
-  /** Ends all, and opens no more. */
+  /** Ends all streams and refuses new ones. */
   stop(): void {
     this.#streams.stop()
   }
 
-  /** One look after the other: while the database is slow, or away, they don't pile up. */
+  /** Polls one after the other, so that polls don't pile up while the database is slow. */
   #poll(ms: number): void {
     const timer = setTimeout(async () => {
       try {
         const positions = await this.options.readHeads()
         if (this.#polling === timer) this.#publish(positions)
       } catch (error) {
-        if (!isUnavailable(error)) this.options.logger.error({ err: error }, 'live: no heads')
+        if (!isUnavailable(error)) {
+          this.options.logger.error({ err: error }, 'live: could not read the heads of the log')
+        }
       }
       if (this.#polling === timer) this.#poll(this.options.intervals.pollIntervalMs)
     }, ms)
@@ -79,7 +81,7 @@ export class LivePositions {
   }
 
   #publish(positions: Positions): void {
-    // The log has lost events: a client sees its stream end, and begins anew.
+    // The log has lost events. Clients see their stream end, and start again.
     if (!covers(positions, this.#positions ?? [])) {
       this.#streams.endAll()
       return
@@ -91,7 +93,7 @@ export class LivePositions {
     void this.#forEach((source) => source.update(this.#text ?? text))
   }
 
-  /** Who comes meanwhile is among them: what he was told already isn't told again. */
+  /** Includes sources that are added during the run: they ignore an update that they have. */
   async #forEach(act: (source: PositionSource) => void): Promise<void> {
     let count = 0
     for (const source of this.#sources) {
@@ -110,7 +112,7 @@ export class LivePositions {
   }
 }
 
-/** What one client is yet to be told. */
+/** The positions that one client has not been sent yet. */
 class PositionSource implements StreamSource {
   #first = `retry: ${CLIENT_RETRY_MS}\n\n`
   #positions: string | null = null
@@ -121,7 +123,7 @@ class PositionSource implements StreamSource {
 
   constructor(private readonly onEnd: () => void) {}
 
-  /** The newest positions; those before need not be told any more. */
+  /** Sets the newest positions, which replace any that were not sent yet. */
   update(positions: string): void {
     if (positions === this.#sent) return
     this.#positions = positions
@@ -129,7 +131,7 @@ class PositionSource implements StreamSource {
     this.#wake()
   }
 
-  /** Something is to be sent, so that everybody between sees the connection used. */
+  /** Requests that something is sent, so that proxies don't close the connection as idle. */
   keepAlive(): void {
     this.#isKeepAliveDue = true
     this.#wake()
