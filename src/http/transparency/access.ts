@@ -1,12 +1,12 @@
 import type { Role } from '../../auth/roles.ts'
 
-/** Who may read the transparency log: route options, and who may keep a copy. */
+/** Access to the transparency log: the route option `roles`, and the caches that may store it. */
 export type Access = {
   roles: { roles?: readonly Role[] }
   cache: 'public' | 'private'
 }
 
-/** Auditors and admins; or everyone, where the operator made the log public. */
+/** Returns access for everyone if the log is public, otherwise for admins and auditors. */
 export function accessTo(isPublic: boolean): Access {
   return isPublic
     ? { roles: {}, cache: 'public' }

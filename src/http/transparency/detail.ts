@@ -10,15 +10,15 @@ import {
 
 const tag = 'Transparency log'
 const HASH = 'gSKyXoYZUgZ6jduWYrkDOARinOMGJveXjgMkBTcdPlQ='
-const PUBLIC = 'Open to everyone where TALLYBOOK_LOG_PUBLIC is `true`.'
+const PUBLIC = 'Needs no token if TALLYBOOK_LOG_PUBLIC is `true`.'
 const bytes = Type.String({ format: 'binary' })
 
 export const keysDetail = describe({
   tag,
-  summary: 'The keys that verify the tree heads',
-  description: `Verifier keys of C2SP signed-note, one a line, of all shards. ${PUBLIC}`,
+  summary: 'Get the keys that verify tree heads',
+  description: `C2SP signed-note verifier keys of all shards, one per line. ${PUBLIC}`,
   ok: {
-    description: 'Keys',
+    description: 'The verifier keys',
     type: 'text/plain',
     schema: Type.String(),
     example:
@@ -29,8 +29,8 @@ export const keysDetail = describe({
 
 export const checkpointDetail = describe({
   tag,
-  summary: 'The signed tree head of a shard',
-  description: `A checkpoint of C2SP tlog-tiles; newer every second in which it grew. ${PUBLIC}`,
+  summary: 'Get the signed tree head of a shard',
+  description: `A C2SP tlog-tiles checkpoint, renewed each second if the shard grew. ${PUBLIC}`,
   ok: {
     description: 'A signed note',
     type: 'text/plain',
@@ -42,12 +42,12 @@ export const checkpointDetail = describe({
 
 export const tileDetail = describe({
   tag,
-  summary: 'A tile of hashes, or the entries of one',
+  summary: 'Get a tile of hashes or entries',
   description:
-    '`tile/<L>/<N>[.p/<W>]` and `tile/entries/<N>[.p/<W>]` of C2SP tlog-tiles, where `<N>` may ' +
-    `have several parts (\`x001/x234/067\`). They never change. ${PUBLIC}`,
+    'Serves `tile/<L>/<N>[.p/<W>]` and `tile/entries/<N>[.p/<W>]` of C2SP tlog-tiles. `<N>` may ' +
+    `have several segments (\`x001/x234/067\`). Tiles never change. ${PUBLIC}`,
   ok: {
-    description: 'Hashes of 32 bytes; or leaves, each after its length in two bytes',
+    description: '32-byte hashes; or leaves, each preceded by its length in two bytes',
     type: 'application/octet-stream',
     schema: bytes,
     example: '(256 hashes of 32 bytes)',
@@ -57,8 +57,8 @@ export const tileDetail = describe({
 
 export const inclusionDetail = describe({
   tag,
-  summary: 'Proof that an event is in a tree',
-  description: `The hashes of RFC 6962, section 2.1.1, from the leaf's sibling up. ${PUBLIC}`,
+  summary: 'Get the proof that an event is in a tree',
+  description: `The audit path of RFC 6962, section 2.1.1, from the leaf's sibling up. ${PUBLIC}`,
   ok: {
     description: 'The proof',
     schema: InclusionBody,
@@ -69,8 +69,8 @@ export const inclusionDetail = describe({
 
 export const consistencyDetail = describe({
   tag,
-  summary: 'Proof that a tree begins with an older one',
-  description: `The hashes of RFC 6962, section 2.1.2. ${PUBLIC}`,
+  summary: 'Get the proof that a tree extends an older one',
+  description: `The consistency proof of RFC 6962, section 2.1.2. ${PUBLIC}`,
   ok: {
     description: 'The proof',
     schema: ConsistencyBody,
@@ -80,7 +80,7 @@ export const consistencyDetail = describe({
 })
 
 const proofFile = {
-  description: 'A `.tlog-proof` file of C2SP; `extra` is the event, as a line',
+  description: 'A C2SP `.tlog-proof` file, whose `extra` is the event as a line of JSON',
   type: 'text/plain',
   schema: Type.String(),
   example: EXAMPLE_PROOF,
@@ -88,7 +88,7 @@ const proofFile = {
 
 export const eventProofDetail = describe({
   tag,
-  summary: 'An event with the proof that it is in the log',
+  summary: 'Get an event with the proof that it is in the log',
   ok: proofFile,
   errors: [400, 401, 403, 404, 503],
   errorValues: { 503: ['not signed yet', 'database unavailable'] },
@@ -96,11 +96,11 @@ export const eventProofDetail = describe({
 
 export const receiptDetail = describe({
   tag: 'Data plane',
-  summary: 'A receipt for a flush',
+  summary: 'Get a receipt for a flush',
   description:
-    'The flush as it was recorded, with the proof that it is in the signed log, for who posted ' +
-    'it. Waits until it is signed, a second or two. Kept, it shows whether the flush is ever ' +
-    'dropped or changed.',
+    'Returns the recorded flush with the proof that it is in the signed log, to the token that ' +
+    'posted it. Waits until a signed tree head covers the flush, which takes a second or two. ' +
+    'Store the receipt: it proves any later removal or change of the flush.',
   body: { schema: ReceiptBody, example: { position: '0/41' } },
   ok: proofFile,
   errors: [400, 401, 403, 404, 413, 415, 503],

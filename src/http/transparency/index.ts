@@ -7,7 +7,7 @@ import { type ReceiptOptions, receiptRoute } from './receipts.ts'
 
 type Options = ReceiptOptions & { logPublic: boolean }
 
-/** The transparency log: its tiles and heads, proofs, and receipts for flushes. */
+/** Serves the transparency log: tiles, tree heads, proofs, and receipts for flushes. */
 export function transparencyRoutes(guard: ReturnType<typeof auth>, options: Options) {
   const access = accessTo(options.logPublic)
   return new Elysia({ name: 'transparency' })

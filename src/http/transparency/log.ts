@@ -24,12 +24,12 @@ import { findInTiles, shardOf } from './shard.ts'
 
 const compress = promisify(gzip)
 
-/** Segments of a tile's path after the first of its number: five of three digits, and the width. */
+/** Path segments after the first one of a tile's number: five of three digits, and the width. */
 const MAX_EXTRA_SEGMENTS = 6
 
 type Options = { reads: Reads; shards: number; heads: TreeHeads; places: Places; access: Access }
 
-/** The log of each shard as C2SP tlog-tiles has it, below /audit/log/<shard>/. */
+/** Serves the log of each shard as C2SP tlog-tiles under /audit/log/<shard>/, and the keys. */
 export function logRoutes(
   guard: ReturnType<typeof auth>,
   { reads, shards, heads, places, access }: Options,
@@ -40,7 +40,7 @@ export function logRoutes(
     { request, set }: { request: Request; set: Set },
   ) => {
     const tile = parseTilePath(path)
-    if (tile === null) throw new Problem(404, 'not found', 'That is not the path of a tile.')
+    if (tile === null) throw new Problem(404, 'not found', 'The path is not a valid tile path.')
     const [hashes] = await findInTiles(reads, (sql) => readTiles(sql, shard, [tile]))
     const headers = {
       'content-type': 'application/octet-stream',
@@ -49,12 +49,12 @@ export function logRoutes(
     if (tile.content === 'hashes') return new Response(hashes, { headers })
     const entries = await reads.find((sql) => readEntries(sql, shard, tile))
     if (entries !== null) return answerEntries(entries, request, headers)
-    // An owner took an event out of the log, or wrote one that no append would have.
-    throw new Problem(404, 'not found', 'The log no longer holds all events of that tile.')
+    // A database owner removed an event, or inserted one that no append would have written.
+    throw new Problem(404, 'not found', 'The log no longer holds all events of this tile.')
   }
   /**
-   * The same if the number has several parts, or the tile is partial. A path with a wildcard would
-   * be matched by Elysia, not by Bun, and of optional segments Elysia leaves the shortest path out.
+   * Serves tiles whose number has several segments, and partial tiles. A wildcard path would be
+   * matched by Elysia instead of Bun, and Elysia drops the shortest path of optional segments.
    */
   const nestedTileRoutes = () => {
     const routes = new Elysia({ name: 'deeper-tiles' }).use(guard)
@@ -106,7 +106,7 @@ export function logRoutes(
     .use(nestedTileRoutes())
 }
 
-/** `tile/0/x001/067.p/8`, of a path that ends so. */
+/** Returns the part of a request's path from `tile` on, such as `tile/0/x001/067.p/8`. */
 function tilePathOf({ url }: Request): string {
   const path = pathOf(url)
   return path.slice(path.indexOf('/tile/') + 1)
@@ -114,7 +114,7 @@ function tilePathOf({ url }: Request): string {
 
 type Set = { headers: Record<string, string | number | undefined> }
 
-/** Who may keep an answer: as usual, unless who asks may not (see http/auth.ts). */
+/** Returns the `cache-control` that http/auth.ts set for a session, or else the usual one. */
 const cacheOf = ({ headers }: Set, usual: string) => String(headers['cache-control'] ?? usual)
 
 function answerText(text: string, set: Set) {
@@ -132,7 +132,7 @@ function formatKeys(heads: TreeHeads, shards: number): string {
     .join('')
 }
 
-/** The leaves of a tile; null where not all are there. */
+/** Reads the leaves of a tile; null if some are missing. */
 async function readEntries(
   sql: Sql,
   shard: number,
@@ -144,7 +144,7 @@ async function readEntries(
   return events.length === width ? entries : null
 }
 
-/** Leaves are text of one form: a sixth of their size is left. */
+/** Answers with the leaves, compressed if possible: to a sixth, as they all look alike. */
 async function answerEntries(
   entries: Buffer<ArrayBuffer>,
   request: Request,

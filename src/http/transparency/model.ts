@@ -5,15 +5,15 @@ export const ShardParams = Type.Object({ shard: Shard })
 
 export const TileParams = Type.Object({
   shard: Shard,
-  level: Type.String({ description: 'From 0 to 63, or `entries`', examples: ['0'] }),
-  number: Type.String({ description: 'Three digits a part', examples: ['000'] }),
+  level: Type.String({ description: 'The level, from 0 to 63, or `entries`', examples: ['0'] }),
+  number: Type.String({ description: 'The number, three digits per segment', examples: ['000'] }),
 })
 
 export const InclusionQuery = Type.Object(
   {
     shard: Type.Optional(Shard),
     position: Position,
-    tree_size: Type.Optional(TreeSize('Leaves of the tree; those of the signed one if absent')),
+    tree_size: Type.Optional(TreeSize('The size of the tree; default the newest signed size')),
   },
   strict,
 )
@@ -21,8 +21,8 @@ export const InclusionQuery = Type.Object(
 export const ConsistencyQuery = Type.Object(
   {
     shard: Type.Optional(Shard),
-    from: TreeSize('Leaves of the older tree'),
-    to: Type.Optional(TreeSize('Leaves of the newer tree; those of the signed one if absent')),
+    from: TreeSize('The size of the older tree'),
+    to: Type.Optional(TreeSize('The size of the newer tree; default the newest signed size')),
   },
   strict,
 )
@@ -34,7 +34,7 @@ export const InclusionBody = Type.Object(
     shard: Type.Integer(),
     position: Type.Integer(),
     tree_size: Type.Integer(),
-    leaf_hash: Type.String({ description: 'RFC 6962 hash of the leaf, in base64' }),
+    leaf_hash: Type.String({ description: 'The RFC 6962 leaf hash, in base64' }),
     hashes: Hashes,
   },
   { title: 'InclusionProof' },
@@ -48,7 +48,7 @@ export const ConsistencyBody = Type.Object(
 export const ReceiptBody = Type.Object(
   {
     position: Type.String({
-      description: 'Where the flush stands: its Tallybook-Position',
+      description: 'The Tallybook-Position of the flush',
       pattern: '^\\d{1,4}/\\d{1,15}$',
     }),
   },

@@ -21,7 +21,7 @@ import { consistencyDetail, eventProofDetail, inclusionDetail } from './detail.t
 import { ConsistencyQuery, InclusionQuery } from './model.ts'
 import { findInTiles, shardOf } from './shard.ts'
 
-/** Milliseconds to wait for a tree head that covers an event. */
+/** How long to wait for a tree head that covers an event, in milliseconds. */
 const HEAD_TIMEOUT_MS = 5_000
 
 type Options = {
@@ -32,7 +32,7 @@ type Options = {
   access: Access
 }
 
-/** GET /audit/proof/inclusion and /audit/proof/consistency, and the proof file of an event. */
+/** Serves GET /audit/proof/inclusion, GET /audit/proof/consistency, and an event's proof file. */
 export function proofRoutes(
   guard: ReturnType<typeof auth>,
   { reads, shards, heads, places, access }: Options,
@@ -47,7 +47,7 @@ export function proofRoutes(
         const position = Number(query.position)
         const size = Number(query.tree_size ?? heads.newest(shard).size)
         if (position < 0 || position >= size) {
-          throw new Problem(400, 'invalid query', `A tree of ${size} has no leaf ${position}.`)
+          throw new Problem(400, 'invalid query', `A tree of size ${size} has no leaf ${position}.`)
         }
         const [hashes, event] = await places.take(context, async () => [
           await findInTiles(reads, (sql) => readInclusionProof(sql, shard, position, size)),
@@ -72,7 +72,7 @@ export function proofRoutes(
         const from = Number(query.from)
         const to = Number(query.to ?? heads.newest(shard).size)
         if (from > to) {
-          throw new Problem(400, 'invalid query', `A tree of ${to} has none of ${from} in it.`)
+          throw new Problem(400, 'invalid query', `\`from\` (${from}) exceeds \`to\` (${to}).`)
         }
         const hashes = await places.take(context, () =>
           findInTiles(reads, (sql) => readConsistencyProof(sql, shard, from, to)),
@@ -92,7 +92,7 @@ export function proofRoutes(
         if (event === null) throw new Problem(404, 'not found')
         return answerReceipt({ reads, heads, places }, context, event)
       },
-      // With the payload in it: never public.
+      // Never public, because it contains the payload.
       {
         roles: ['admin', 'auditor'],
         params: EventParams,
@@ -102,7 +102,7 @@ export function proofRoutes(
     )
 }
 
-/** The receipt of an event as a file; the problem 503 where no head covers it in time. */
+/** Answers with an event's receipt as a file. Throws problem 503 if no head covers it in time. */
 export async function answerReceipt(
   { reads, heads, places }: Pick<Options, 'reads' | 'heads' | 'places'>,
   context: RequestContext,

@@ -20,7 +20,7 @@ export type ReceiptOptions = {
   places: Places
 }
 
-/** POST /internal/receipts: for who posted a flush, the proof that it was recorded. */
+/** Serves POST /internal/receipts: the proof that a flush was recorded, for its poster. */
 export function receiptRoute(
   guard: ReturnType<typeof auth>,
   { reads, shards, heads, bodies, places }: ReceiptOptions,
@@ -34,9 +34,9 @@ export function receiptRoute(
         shard < shards
           ? await places.take(context, () => reads.find((sql) => readEvent(sql, shard, position)))
           : null
-      // Whose it is shows only to them.
+      // The answer must not reveal whether another token posted something there.
       if (event?.source !== principal.name) {
-        throw new Problem(404, 'not found', 'This token has posted no flush that stands there.')
+        throw new Problem(404, 'not found', 'This token posted no flush at this position.')
       }
       return answerReceipt({ reads, heads, places }, context, event)
     },
@@ -54,7 +54,7 @@ function readPosition(text: string): [shard: number, position: number] {
     body = null
   }
   if (!check.Check(body)) {
-    throw new Problem(400, 'invalid request body', 'Send {"position":"0/41"}.')
+    throw new Problem(400, 'invalid request body', 'Send a body such as {"position":"0/41"}.')
   }
   const [shard, position] = body.position.split('/').map(Number)
   return [shard!, position!]
