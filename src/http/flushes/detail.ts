@@ -8,8 +8,8 @@ const idempotencyKey = {
   in: 'header',
   required: false,
   description:
-    'The same key with the same entries counts once, however often it is sent; scoped to the ' +
-    'token. Without it each POST counts.',
+    'A flush with the same key and the same entries is counted once, however often it is sent. ' +
+    'Keys are scoped to the token. Without a key every request is counted.',
   schema: { type: 'string', minLength: 1, maxLength: 255, pattern: '^[\\x21-\\x7e]+$' },
 }
 
@@ -26,14 +26,16 @@ const common: Pick<RouteDoc, 'tag' | 'headers' | 'errors' | 'errorValues' | 'par
 
 export const apiKeyFlushDetail = describe({
   ...common,
-  summary: 'Count requests of API keys',
-  description: 'One flush: it counts whole or not at all, and is durable when this answers.',
+  summary: 'Post the usage of API keys',
+  description: 'Counts all entries of the flush or none. A success means that it is durable.',
   body: {
     schema: ApiKeyFlushBody,
     example: { keys: [{ api_key_id: 1, requests: 10, success_requests: 9 }] },
   },
   ok: {
-    description: 'Counted: distinct known keys with requests, and distinct known groups of theirs',
+    description:
+      'Counted. `updated`: distinct known API keys with requests; `groups_updated`: distinct ' +
+      'known provider groups of these keys',
     schema: Type.Object({ updated: Type.Integer(), groups_updated: Type.Integer() }),
     example: { updated: 1, groups_updated: 1 },
   },
@@ -41,8 +43,8 @@ export const apiKeyFlushDetail = describe({
 
 export const keyFlushDetail = describe({
   ...common,
-  summary: 'Count requests and tokens of token keys',
-  description: 'One flush: it counts whole or not at all, and is durable when this answers.',
+  summary: 'Post the usage of token keys',
+  description: 'Counts all entries of the flush or none. A success means that it is durable.',
   body: {
     schema: KeyFlushBody,
     example: {
@@ -50,7 +52,7 @@ export const keyFlushDetail = describe({
     },
   },
   ok: {
-    description: 'Counted: entries that changed a known key',
+    description: 'Counted. `updated`: entries that changed a known token key',
     schema: Type.Object({ updated: Type.Integer() }),
     example: { updated: 1 },
   },

@@ -11,7 +11,7 @@ import { apiKeyFlushDetail, keyFlushDetail } from './detail.ts'
 import { parseFlush } from './model.ts'
 import type { Refusal } from './refusal.ts'
 
-/** A flush whose body is too large to be read on this thread. */
+/** A flush whose body is too large to be parsed on this thread. */
 export type LargeFlush = {
   type: PostedFlush['type']
   body: Uint8Array
@@ -21,16 +21,16 @@ export type LargeFlush = {
 
 type FlushOptions = {
   log: Pick<Log, 'append'>
-  /** Reads such a flush and appends it, as is done here with others. */
+  /** Parses and appends a large flush on another thread. */
   appendLarge: (flush: LargeFlush) => Promise<AppendOutcome | Refusal>
   metrics: Metrics
   bodies: BodyReader
 }
 
-/** Where flushes are posted. */
+/** The paths to which flushes are posted. */
 export const FLUSH_PATHS = ['/internal/apikey-stats/flush', '/internal/stats/flush']
 
-/** POST /internal/apikey-stats/flush and /internal/stats/flush. */
+/** Serves POST /internal/apikey-stats/flush and POST /internal/stats/flush. */
 export function flushes(guard: ReturnType<typeof auth>, options: FlushOptions) {
   const { log, appendLarge, metrics, bodies } = options
   const post = async (
@@ -79,7 +79,7 @@ function readIdempotencyKey(request: Request): string | null {
   throw new Problem(
     400,
     'invalid idempotency key',
-    'Idempotency-Key has 1 to 255 visible ASCII characters.',
+    'Idempotency-Key must have 1 to 255 visible ASCII characters.',
   )
 }
 
@@ -93,7 +93,7 @@ function answer(outcome: AppendOutcome, headers: Record<string, string | number>
       throw new Problem(
         422,
         'idempotency key reused',
-        'This Idempotency-Key belongs to a flush with other entries; nothing was counted now.',
+        'This Idempotency-Key was used for a flush with other entries. Nothing was counted.',
       )
     case 'unavailable':
       throw unavailable('log unavailable')

@@ -8,32 +8,32 @@ import { explainRefusal, isForeign, type Refusal } from './refusal.ts'
 
 const MAX = Number.MAX_SAFE_INTEGER
 
-/** Absent and null are zero. */
+/** An optional integer; absent and null mean zero. */
 const optional = (options: { minimum: number; description: string; openapi?: object }) =>
   Type.Optional(Type.Union([Type.Integer({ ...options, maximum: MAX }), Type.Null()]))
 
-// Counts may be negative as far as the shape goes: that is the other error.
+// The schema accepts negative counts, because they are a different error than a wrong shape.
 const count = (description: string) =>
   optional({ minimum: -MAX, description, openapi: { minimum: 0 } })
 
 const ApiKeyEntry = Type.Object({
   api_key_id: optional({ minimum: 0, description: 'An entry with 0 is skipped' }),
   requests: count('Requests since the last flush'),
-  success_requests: count('Those that succeeded; at most `requests`'),
+  success_requests: count('Successful requests; at most `requests`'),
 })
 
 const KeyEntry = Type.Object({
   token_hash: Type.Optional(
     Type.Union([
       Type.String({
-        description: 'White space around it is cut; an entry that is blank is skipped',
+        description: 'Is trimmed; an entry with a blank hash is skipped',
       }),
       Type.Null(),
     ]),
   ),
   requests: count('Requests since the last flush'),
   tokens: count('Tokens used since the last flush'),
-  last_accessed_at: count('Unix seconds; only moves forward'),
+  last_accessed_at: count('In Unix seconds; an earlier time than the stored one is ignored'),
 })
 
 const flushOf = <Entry extends typeof ApiKeyEntry | typeof KeyEntry>(entry: Entry, title: string) =>
@@ -58,25 +58,25 @@ const keyBody = TypeCompiler.Compile(KeyFlushBody)
 const API_KEY_FIELDS = Object.keys(ApiKeyEntry.properties)
 const KEY_FIELDS = Object.keys(KeyEntry.properties)
 
-/** Reads the body of a flush of either kind, or says what is wrong with it. */
+/** Parses the body of a flush of either kind, or returns what is wrong with it. */
 export function parseFlush(type: PostedFlush['type'], text: string): PostedFlush | Refusal {
   const entries = type === 'ApiKeyStatsFlushed' ? parseApiKeyFlush(text) : parseKeyFlush(text)
   return 'error' in entries ? entries : ({ type, entries } as PostedFlush)
 }
 
-/** Reads the body of an API key flush: its entries in columns, or what is wrong with it. */
+/** Parses the body of an API key flush into columns, or returns what is wrong with it. */
 export function parseApiKeyFlush(text: string): ApiKeyEntries | Refusal {
   const body = parseJson(text)
   return readApiKeyEntries(body) ?? explainRefusal(body, API_KEY_FIELDS)
 }
 
-/** Reads the body of a token key flush: its entries in columns, or what is wrong with it. */
+/** Parses the body of a token key flush into columns, or returns what is wrong with it. */
 export function parseKeyFlush(text: string): KeyEntries | Refusal {
   const body = parseJson(text)
   return readKeyEntries(body) ?? explainRefusal(body, KEY_FIELDS)
 }
 
-/** null where something is wrong. */
+/** Returns null if anything is wrong. */
 function readApiKeyEntries(body: unknown): ApiKeyEntries | null {
   if (body === undefined || !apiKeyBody.Check(body)) return null
   if (body !== null && isForeign(body, ['keys'])) return null
@@ -97,7 +97,7 @@ function readApiKeyEntries(body: unknown): ApiKeyEntries | null {
   return entries
 }
 
-/** null where something is wrong. */
+/** Returns null if anything is wrong. */
 function readKeyEntries(body: unknown): KeyEntries | null {
   if (body === undefined || !keyBody.Check(body)) return null
   if (body !== null && isForeign(body, ['keys'])) return null
@@ -113,7 +113,7 @@ function readKeyEntries(body: unknown): KeyEntries | null {
     const lastAccessedAt = entry!.last_accessed_at ?? 0
     if (hash.includes('\0') || requests < 0 || tokens < 0) return null
     if (lastAccessedAt < 0 || lastAccessedAt > LAST_UNIX_SECOND) return null
-    // A lone surrogate can't be written in UTF-8; no key is called that.
+    // UTF-8 can't encode a lone surrogate, and no known key contains one.
     entries.hashes.push(hash.toWellFormed())
     entries.requests.push(requests)
     entries.tokens.push(tokens)
@@ -122,7 +122,7 @@ function readKeyEntries(body: unknown): KeyEntries | null {
   return entries
 }
 
-/** undefined where it isn't JSON. */
+/** Returns undefined if the text is not JSON. */
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)

@@ -1,6 +1,6 @@
 import { LAST_UNIX_SECOND } from '../../events/columns.ts'
 
-/** Why a flush's body is refused: `error` word for word as in the contract, and where it is. */
+/** Why the body of a flush is refused: an `error` of the contract, and where the fault is. */
 export type Refusal = {
   error: 'invalid request body' | 'invalid stats payload'
   detail: string
@@ -11,18 +11,18 @@ type Fields = Record<string, unknown>
 const MAX = Number.MAX_SAFE_INTEGER
 
 /**
- * Says what is wrong first with the shape of a body, or else with its numbers, and where:
- * `keys[3].requests is negative`. It never repeats what was sent. The body has been refused, so
- * this may take its time; `undefined` is one that wasn't JSON.
+ * Describes the first fault in the shape of a body, or else in its numbers, such as
+ * `keys[3].requests is negative`. The text never repeats a value that was sent. `body` is undefined
+ * if it was not JSON. This runs only for refused bodies, so it need not be fast.
  */
 export function explainRefusal(body: unknown, fields: readonly string[]): Refusal {
   const shape = findBodyProblem(body) ?? findInEntries(body, (entry) => findShape(entry, fields))
   if (shape !== null) return { error: 'invalid request body', detail: `${shape}.` }
   const numbers = findInEntries(body, fields.includes('token_hash') ? findKeyNumbers : findNumbers)
-  return { error: 'invalid stats payload', detail: `${numbers ?? 'A number can not be true'}.` }
+  return { error: 'invalid stats payload', detail: `${numbers ?? 'A number is invalid'}.` }
 }
 
-/** True for an object all of whose fields are unknown: it was meant for something else. */
+/** True if all fields of an object are unknown: it was meant for something else. */
 export function isForeign(object: object, fields: readonly string[]): boolean {
   return !fields.some((field) => Object.hasOwn(object, field)) && Object.keys(object).length > 0
 }
@@ -36,7 +36,7 @@ function findBodyProblem(body: unknown): string | null {
   return isAbsent(keys) || Array.isArray(keys) ? null : 'keys is not an array'
 }
 
-/** The first that `find` says of an entry, with the entry's place in front. */
+/** Returns the first fault that `find` reports, with the place of the entry in front. */
 function findInEntries(body: unknown, find: (entry: unknown) => string | null): string | null {
   const { keys } = (body ?? {}) as { keys?: unknown[] | null }
   for (const [i, entry] of (keys ?? []).entries()) {
@@ -59,18 +59,18 @@ function findShape(entry: unknown, fields: readonly string[]): string | null {
 
 function problemOfHash(value: unknown): string | null {
   if (typeof value !== 'string') return 'is not a string'
-  return value.includes('\0') ? 'holds a NUL' : null
+  return value.includes('\0') ? 'contains a NUL' : null
 }
 
 function problemOfCount(field: string, value: unknown): string | null {
   if (typeof value !== 'number') return 'is not a number'
   if (value > MAX) return `exceeds ${MAX}`
   if (!Number.isInteger(value)) return 'is not a whole number'
-  // Other counts below zero have the right shape; it is their number that is wrong.
+  // Negative counts have the right shape and are reported as wrong numbers.
   return value < (field === 'api_key_id' ? 0 : -MAX) ? 'is negative' : null
 }
 
-/** Of an entry that isn't skipped. */
+/** Finds a wrong number, unless the entry is skipped. */
 function findNumbers(entry: unknown): string | null {
   const { api_key_id, requests, success_requests } = entry as Record<string, number | null>
   if (!api_key_id) return null

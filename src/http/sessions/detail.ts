@@ -8,9 +8,9 @@ export const begin = describe({
   open: true,
   summary: 'Sign in',
   description:
-    'Takes the token of an admin or auditor once, for a cookie that no script can read. The ' +
-    'cookie serves in the place of the token, on every instance, until it expires, somebody ' +
-    'signs out, or the token is revoked. The body has 4 KiB at most.',
+    'Exchanges the token of an admin or auditor for a session cookie that scripts cannot read. ' +
+    'Every instance accepts the cookie in place of the token until it expires, the session is ' +
+    'ended, or the token is revoked. The body may have at most 4 KiB.',
   body: { schema: SignInBody, example: { token: 'tb_admin_2oDgUwbY0yJrM0q3n2bqf0hRzvW6m1kx' } },
   ok: { status: 201, description: 'Signed in', schema: SessionBody, example: EXAMPLE },
   errors: [400, 401, 403, 413, 415, 503],
@@ -23,9 +23,9 @@ export const begin = describe({
 export const show = describe({
   tag: 'Sessions',
   open: true,
-  summary: 'Who is signed in',
+  summary: 'Get the current session',
   ok: {
-    description: 'By the cookie, or by the token; null: nobody',
+    description: 'The session of the cookie or the name of the token; null if not signed in',
     schema: ShownBody,
     example: EXAMPLE,
   },
@@ -36,7 +36,7 @@ export const end = describe({
   tag: 'Sessions',
   open: true,
   summary: 'Sign out',
-  description: 'Ends the session of the cookie, on every instance, whether or not there is one.',
+  description: 'Ends the session of the cookie on every instance. Succeeds even if there is none.',
   ok: { status: 204, description: 'Signed out' },
   errors: [400, 403, 429, 503],
   errorValues: { 429: ['too many requests'] },

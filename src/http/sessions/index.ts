@@ -11,23 +11,23 @@ import * as details from './detail.ts'
 import { parseSignIn } from './model.ts'
 
 /**
- * Bytes of a body. It is the one that is read of somebody unknown: he must not take up the room
- * that the large bodies of flushes share.
+ * Bytes of a body. This is the only body that is read from unknown clients, so they must not be
+ * able to use up the memory that large bodies of flushes share.
  */
 const BODY_BYTES = 4 * 1024
 
-/** That a token may make in a minute: each is written down. */
+/** Sign-ins per token and minute: each one is written to the database. */
 const MAX_SIGN_INS = 120
 
 type Options = AuthOptions & { basePath: string }
 
-/** POST, GET and DELETE /session: a browser that is signed in. */
+/** Serves POST, GET and DELETE /session: the sessions of browsers. */
 export function sessionRoutes(options: Options) {
   const { pools, tokens, basePath, places } = options
   const bodies = new BodyReader(BODY_BYTES)
   const roles = ['admin', 'auditor'] as const
   const signIns = new WindowCounts(60_000)
-  /** By the token that was sent, or by the cookie; null: nobody is signed in. */
+  /** Authenticates by the token that was sent, else by the cookie; null if not signed in. */
   const findCaller = async (request: Request, addressOf: () => string): Promise<Caller | null> => {
     const header = request.headers.get('authorization')
     if (header !== null)
@@ -46,7 +46,7 @@ export function sessionRoutes(options: Options) {
         const addressOf = () => server?.requestIP(request)?.address ?? ''
         const { name, role } = authorize(authenticate(options, body.token, addressOf), roles)
         if (signIns.count(name) >= MAX_SIGN_INS) {
-          throw new Problem(429, 'too many sign-ins', 'This token signs in too often.', {
+          throw new Problem(429, 'too many sign-ins', 'This token signed in too often.', {
             'retry-after': String(signIns.secondsLeft(name)),
           })
         }

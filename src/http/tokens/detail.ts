@@ -6,11 +6,11 @@ const EXAMPLE = { name: 'proxy-eu-1', role: 'dp', created_at: '2026-01-31T12:00:
 
 export const create = describe({
   tag: 'Tokens',
-  summary: 'Make a token',
+  summary: 'Create a token',
   description:
-    'Its text is in this answer and nowhere else: the service holds its SHA-256. Its name is the ' +
-    'source of what it posts, so no later token can have it. Other instances know it within two ' +
-    'seconds.',
+    'The text of the token is only in this response; the service stores its SHA-256. The name ' +
+    'becomes the source of the events that it posts, so no later token can reuse it. Other ' +
+    'instances accept the token within two seconds.',
   body: { schema: TokenBody, example: { name: 'proxy-eu-1', role: 'dp' } },
   ok: {
     status: 201,
@@ -29,10 +29,10 @@ export const create = describe({
 
 export const list = describe({
   tag: 'Tokens',
-  summary: 'The tokens that were made',
-  description: 'Revoked ones too; the three fixed tokens are not among them.',
+  summary: 'List tokens',
+  description: 'Includes revoked tokens, but not the three fixed tokens of the service.',
   ok: {
-    description: 'By name',
+    description: 'The tokens, sorted by name',
     schema: Type.Object({ items: Type.Array(StoredTokenModel) }),
     example: { items: [{ ...EXAMPLE, revoked_at: null }] },
   },
@@ -42,7 +42,7 @@ export const list = describe({
 export const revoke = describe({
   tag: 'Tokens',
   summary: 'Revoke a token',
-  description: 'Within two seconds no instance takes it any more. What it posted stays.',
+  description: 'Every instance refuses the token within two seconds. What it posted is kept.',
   ok: { status: 204, description: 'Revoked' },
   errors: [400, 401, 403, 404, 503],
 })

@@ -12,7 +12,7 @@ import { NameParams, parseTokenBody } from './model.ts'
 
 type Options = { pools: Pools; tokens: Tokens; bodies: BodyReader; places: Places }
 
-/** POST, GET and DELETE under /admin/tokens: who may call this service. */
+/** Serves POST, GET and DELETE under /admin/tokens: the tokens of clients. */
 export function tokenRoutes(
   guard: ReturnType<typeof auth>,
   { pools, tokens, bodies, places }: Options,
@@ -31,7 +31,7 @@ export function tokenRoutes(
           if (created !== null) await tokens.refresh(pools.control)
           return created
         })
-        if (made === null) throw new Problem(409, 'name taken', `There is a token ${name} already.`)
+        if (made === null) throw new Problem(409, 'name taken', `The name ${name} is taken.`)
         set.status = 201
         set.headers['cache-control'] = 'no-store'
         return { name, role, ...made }
