@@ -6,7 +6,7 @@ import type { Pools } from '../platform/postgres/pool.ts'
 import { describe } from './openapi.ts'
 import { unavailable } from './problem.ts'
 
-/** Milliseconds that a look at the database may take: who asks waits for a second or two. */
+/** How long the readiness check may take, in ms; probes usually time out after a second or two. */
 const POLL_INTERVAL_MS = 1_000
 
 type HealthOptions = {
@@ -17,12 +17,12 @@ type HealthOptions = {
   isStopping: () => boolean
 }
 
-/** GET /health/live: the process answers. GET /health/ready: it can take a flush. */
+/** Serves GET /health/live, the process answers, and GET /health/ready, it can accept flushes. */
 export function health({ pools, reads, log, ahead, isStopping }: HealthOptions) {
-  /** Ready, or why not. */
+  /** Returns `ready`, or the reason why the service is not ready. */
   const checkReady = async () => {
     try {
-      // Standbys answer, and servers that only read.
+      // Standbys and read-only servers answer too.
       const [row] = await pools.control<{ writes: boolean }[]>`
         select not pg_is_in_recovery() as writes`
       if (!row!.writes) return 'database read-only'
@@ -37,8 +37,8 @@ export function health({ pools, reads, log, ahead, isStopping }: HealthOptions) 
       detail: describe({
         tag: 'Operations',
         open: true,
-        summary: 'The process answers',
-        ok: { description: 'Always', schema: Status, example: { status: 'live' } },
+        summary: 'Check that the process answers',
+        ok: { description: 'The process is running', schema: Status, example: { status: 'live' } },
         errors: [],
       }),
     })
@@ -60,8 +60,10 @@ export function health({ pools, reads, log, ahead, isStopping }: HealthOptions) 
         detail: describe({
           tag: 'Operations',
           open: true,
-          summary: 'It can take a flush: the database takes them and it is not stopping',
-          ok: { description: 'Ready', schema: Ready, example: { status: 'ready' } },
+          summary: 'Check that the service accepts flushes',
+          description:
+            'Fails if the database or the log is unavailable, or if the service is stopping.',
+          ok: { description: 'The service is ready', schema: Ready, example: { status: 'ready' } },
           errors: [503],
           errorValues: {
             503: ['stopping', 'database unavailable', 'database read-only', 'log unavailable'],
@@ -77,15 +79,14 @@ const Ready = Type.Object({
   status: Type.String(),
   replicas: Type.Optional(
     Type.Array(Type.Union(STATES.map((state) => Type.Literal(state))), {
-      description:
-        'Of the replicas that it reads from, where it has some; without them it is ready',
+      description: 'The states of the replicas, if there are any; they do not affect readiness',
     }),
   ),
   log_ahead_seconds: Type.Optional(
     Type.Number({
       description:
-        "Where the newest event's time lies in the future, by how much: until then new ones have" +
-        ' that time, too',
+        'By how much the time of the newest event is in the future, if it is. New events get the ' +
+        'same time until then',
     }),
   ),
 })

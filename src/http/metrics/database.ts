@@ -6,7 +6,7 @@ import { readNewestFinished } from '../../proofs/integrity/scheduled/stored.ts'
 import { readParkedEvents, readProjectionStatus } from '../../read-model/projector/status.ts'
 import { readRebuilds } from '../../read-model/rebuild/record.ts'
 
-/** What the database tells at a scrape. While it does not answer these gauges have no value. */
+/** The gauges that are read from the database. They have no value while it does not answer. */
 export class DatabaseGauges {
   readonly #all: Gauge[] = []
   readonly #position: Gauge
@@ -25,18 +25,18 @@ export class DatabaseGauges {
       return made
     }
     this.#position = gauge('tallybook_log_position', 'Position of the last event', ['shard'])
-    this.#lagEvents = gauge('tallybook_projection_lag_events', 'Events not folded yet', [
+    this.#lagEvents = gauge('tallybook_projection_lag_events', 'Events not yet folded', [
       'projection',
     ])
     this.#lagSeconds = gauge(
       'tallybook_projection_lag_seconds',
-      'Age of the oldest event not folded yet',
+      'Age of the oldest event not yet folded',
       ['projection'],
     )
     this.#parked = gauge('tallybook_parked_events', 'Events that could not be folded; should be 0')
     this.#drifted = gauge(
       'tallybook_projection_drifted_rows',
-      'Rows that the newest rebuild found to differ from the log; should be 0',
+      'Rows in which the newest rebuild differed from the live projection; should be 0',
       ['projection'],
     )
     this.#problems = gauge(
@@ -54,7 +54,7 @@ export class DatabaseGauges {
     this.#clear()
   }
 
-  /** Reads them. Where the database, or a node of it, does not answer they have no value. */
+  /** Updates all gauges. They lose their values if the database or one of its nodes is down. */
   async update(sql: Sql): Promise<void> {
     try {
       const [status, parked, rebuilds, verified, attestedAt] = await Promise.all([
@@ -87,7 +87,7 @@ export class DatabaseGauges {
     }
   }
 
-  /** Without labels `reset` would say 0, which is a value. */
+  /** Removes the values; `reset` alone sets a gauge without labels to 0, which is a value. */
   #clear(): void {
     for (const gauge of this.#all) {
       gauge.reset()

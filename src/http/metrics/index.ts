@@ -7,14 +7,14 @@ import type { Places } from '../places.ts'
 import { Problem } from '../problem.ts'
 import type { Metrics } from './metrics.ts'
 
-/** GET /metrics: for everyone, or for who has `token` if there is one. */
+/** Serves GET /metrics: for everyone, or only with `token` if one is set. */
 export function metricsRoute(metrics: Metrics, places: Places, token: string | null) {
   return new Elysia({ name: 'metrics' }).get(
     '/metrics',
     async (context) => {
       const { request } = context
       if (token !== null && !isSame(token, readToken(request.headers.get('authorization')))) {
-        throw new Problem(401, 'unauthorized', 'Send the token of TALLYBOOK_METRICS_TOKEN.', {
+        throw new Problem(401, 'unauthorized', 'Send the token in TALLYBOOK_METRICS_TOKEN.', {
           'www-authenticate': 'Bearer realm="tallybook metrics"',
         })
       }
@@ -27,10 +27,10 @@ export function metricsRoute(metrics: Metrics, places: Places, token: string | n
       detail: describe({
         tag: 'Operations',
         open: true,
-        summary: 'Metrics for Prometheus',
-        description: 'With TALLYBOOK_METRICS_TOKEN set, it wants that token.',
+        summary: 'Get metrics for Prometheus',
+        description: 'Requires the token in TALLYBOOK_METRICS_TOKEN if that is set.',
         ok: {
-          description: 'Text exposition format',
+          description: 'Metrics in the text exposition format',
           type: 'text/plain',
           schema: Type.String(),
           example: 'tallybook_flushes_total{outcome="appended"} 42\n',

@@ -7,13 +7,13 @@ import type { Pools } from '../../platform/postgres/pool.ts'
 import { DatabaseGauges } from './database.ts'
 import { processMetrics } from './process.ts'
 
-/** Milliseconds that a look at the database may take; a server that scrapes waits for 10 s. */
+/** How long the check of the database may take, in ms; Prometheus waits 10 s for a scrape. */
 const POLL_INTERVAL_MS = 3_000
 
-/** Why a read went to the primary though there are replicas. */
+/** The reasons why a read went to the primary although there are replicas. */
 const FALLBACK_REASONS: Served[] = [...STATES, 'failed', 'missing']
 
-/** Every outcome of a flush, by the status of its answer; 200 is `appended` or `replayed`. */
+/** The outcome of a refused flush by HTTP status; status 200 is `appended` or `replayed`. */
 const OUTCOMES: Record<number, string> = {
   400: 'rejected',
   401: 'unauthorized',
@@ -28,9 +28,9 @@ const OUTCOMES: Record<number, string> = {
 }
 
 /**
- * What the service counts about itself, for Prometheus. Holds no name, key or token of a client.
- * Every series of a counter is there from the start, so that its first increase shows; a gauge of
- * what is not known now has none.
+ * The service's metrics for Prometheus. They contain no name, key or token of a client. Every
+ * series of a counter exists from the start, so that its first increase is visible; a gauge whose
+ * value is unknown has no series.
  */
 export class Metrics {
   readonly registry = new Registry()
@@ -43,25 +43,25 @@ export class Metrics {
   })
   readonly #appendSeconds = new Histogram({
     name: 'tallybook_append_duration_seconds',
-    help: 'From the queue into the log, the commit included',
+    help: 'Time from the queue into the log, including the commit',
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
     registers: [this.registry],
   })
 
   readonly #queueLength = this.#gauge(
     'tallybook_queue_length',
-    'Flushes accepted and not in the log yet',
+    'Flushes accepted but not yet in the log',
   )
-  readonly #up = this.#gauge('tallybook_database_up', '1 where the database answers, else 0')
+  readonly #up = this.#gauge('tallybook_database_up', '1 if the database answers, else 0')
   readonly #shardUp = this.#gauge(
     'tallybook_shard_up',
-    '1 where the shard can be read and takes flushes, else 0',
+    '1 if the shard can be read and accepts flushes, else 0',
     ['shard'],
   )
   readonly #database = new DatabaseGauges(this.registry)
   readonly #ahead = this.#gauge(
     'tallybook_log_ahead_seconds',
-    "By how much the newest event's time lies in the future, from a minute on; should be 0",
+    'By how much the newest event is in the future, 0 below a minute; should be 0',
   )
 
   readonly #treeSize = this.#gauge(
@@ -69,29 +69,29 @@ export class Metrics {
     'Events that the newest signed tree head of this instance covers',
     ['shard'],
   )
-  readonly #instances = this.#gauge('tallybook_instances', 'Instances that run on the database')
+  readonly #instances = this.#gauge('tallybook_instances', 'Live instances that use the database')
   readonly #owned = this.#gauge(
     'tallybook_shard_owned',
-    '1 for a shard that this instance folds and signs, else 0',
+    '1 if this instance folds and signs the shard, else 0',
     ['shard'],
   )
   readonly #tends = this.#gauge(
     'tallybook_tends',
-    'The same as tallybook_shard_owned, which replaces it',
+    'Deprecated: use tallybook_shard_owned, which has the same value',
     ['shard'],
   )
   readonly #replicaReads = new Counter({
     name: 'tallybook_replica_reads_total',
-    help: 'Reads that a replica has answered',
+    help: 'Reads that a replica answered',
     registers: [this.registry],
   })
   readonly #fallbacks = new Counter({
     name: 'tallybook_replica_fallbacks_total',
-    help: 'Reads that went to the primary though there are replicas, by reason',
+    help: 'Reads that went to the primary although there are replicas, by reason',
     labelNames: ['reason'] as const,
     registers: [this.registry],
   })
-  readonly #replicaUsed = this.#gauge('tallybook_replica_used', '1 where reads go to it, else 0', [
+  readonly #replicaUsed = this.#gauge('tallybook_replica_used', '1 if reads go to it, else 0', [
     'replica',
   ])
   readonly #replicaLagEvents = this.#gauge(
@@ -115,10 +115,10 @@ export class Metrics {
       ahead: { readonly seconds: number | null }
       replicas: readonly Replica[]
       shards: number
-      /** Of each shard whether it takes flushes. */
+      /** Returns for each shard whether it accepts flushes. */
       canTakeEach: () => Promise<boolean[]>
       queueLength: () => number
-      /** By shard. */
+      /** Returns the size of the newest signed tree head of each shard. */
       treeSizes: () => number[]
       instances: { count: number; owns(shard: number): boolean }
     },
@@ -133,8 +133,8 @@ export class Metrics {
   }
 
   /**
-   * All metrics in Prometheus' text format, as of now or of a scrape shortly before: many scrapes
-   * cost what one does.
+   * Returns all metrics in Prometheus' text format. A scrape within `reuseMs` of another gets the
+   * same text, so that frequent scrapes cost no more than one.
    */
   render(): Promise<string> {
     const now = performance.now()
@@ -188,18 +188,18 @@ export class Metrics {
     return new Gauge({ name, help, labelNames, registers: [this.registry] })
   }
 
-  /** Counts a read that a replica has answered, or should have. */
+  /** Counts a read that a replica answered or should have answered. */
   observeRead(served: Served): void {
     if (served === 'replica') this.#replicaReads.inc()
     else this.#fallbacks.inc({ reason: served })
   }
 
-  /** Counts an answer to a flush that was not 200. */
+  /** Counts a flush whose response was not 200. */
   observeRefused(status: number): void {
     this.#flushes.inc({ outcome: OUTCOMES[status] ?? 'failed' })
   }
 
-  /** Counts a flush that is in the log, and notes how long the log took for one. */
+  /** Counts a flush that was appended or replayed, and records how long the log took. */
   observeFlush(outcome: AppendOutcome, seconds: number): void {
     if (outcome.kind === 'appended') {
       this.#flushes.inc({ outcome: outcome.replayed ? 'replayed' : 'appended' })
@@ -208,7 +208,7 @@ export class Metrics {
   }
 }
 
-/** What is found in time, else what it is taken for. */
+/** Returns the result of `finding`, or `otherwise` if it takes longer than POLL_INTERVAL_MS. */
 function within<Value>(finding: Promise<Value>, otherwise: Value): Promise<Value> {
   return Promise.race([finding, Bun.sleep(POLL_INTERVAL_MS).then(() => otherwise)])
 }

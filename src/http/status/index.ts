@@ -26,7 +26,7 @@ type Options = {
   }
 }
 
-/** GET /admin/status: what runs here, on what. */
+/** Serves GET /admin/status: the state of this instance, its database and its cluster. */
 export function statusRoute(guard: ReturnType<typeof auth>, options: Options) {
   const { instances } = options
   return new Elysia({ name: 'status' }).use(guard).get(
@@ -48,7 +48,7 @@ export function statusRoute(guard: ReturnType<typeof auth>, options: Options) {
         instances: rows.map(({ migration: _, gone: __, ...row }) => ({
           ...row,
           owned_shards: instances.shardsOf(row.id),
-          // Its name in versions before 0.2.
+          // The name of `owned_shards` before version 0.2.
           tends: instances.shardsOf(row.id),
         })),
         replicas: options.reads.replicas.map(({ state, why, since, lag }) => ({
@@ -64,47 +64,54 @@ const ReplicaBody = Type.Object(
   {
     state: Type.Union(
       STATES.map((state) => Type.Literal(state)),
-      { description: 'Reads go to one that is `used`; eventual ones to one that is `behind`' },
+      {
+        description:
+          'Reads go to a replica that is `used`; one that is `behind` serves only eventual reads',
+      },
     ),
-    why: Type.Union([Type.String(), Type.Null()], { description: 'Why it is away or refused' }),
+    why: Type.Union([Type.String(), Type.Null()], {
+      description: 'Why the replica is `away` or `refused`',
+    }),
     since: Type.String({ format: 'date-time' }),
-    lag_events: Type.Integer({ description: 'Events of the log that it lacks' }),
-    lag_seconds: Type.Number({ description: 'Age of the oldest of these' }),
+    lag_events: Type.Integer({ description: 'Events that the replica lacks' }),
+    lag_seconds: Type.Number({ description: 'The age of the oldest event that the replica lacks' }),
   },
   { title: 'Replica' },
 )
 
 const detail = describe({
   tag: 'Admin reads',
-  summary: 'What runs here, on what',
-  description: 'Of the instance that answers, its database, and all instances on it.',
+  summary: 'Get the state of the service',
+  description:
+    'Describes the instance that answers, its database and replicas, and all instances that use ' +
+    'this database.',
   ok: {
-    description: 'It runs',
+    description: 'The state',
     schema: Type.Object(
       {
-        version: Type.String({ description: "The service's" }),
-        instance: Type.String({ description: 'The one that answers' }),
+        version: Type.String({ description: 'The version of the service' }),
+        instance: Type.String({ description: 'The id of the instance that answers' }),
         started_at: Type.String({ format: 'date-time' }),
         shards: Type.Integer(),
-        queue_length: Type.Integer({ description: 'Flushes accepted and not in the log yet' }),
+        queue_length: Type.Integer({ description: 'Flushes accepted but not yet in the log' }),
         log_ahead_seconds: Type.Union([Type.Number(), Type.Null()], {
           description:
-            "By how much the newest event's time lies ahead of the database's clock, as of the " +
-            'last look a minute ago at most; 0 below a minute, null where it is not known',
+            "By how much the time of the newest event is ahead of the database's clock. Checked " +
+            'at least once a minute; 0 if it is less than a minute, null if unknown',
         }),
         signed: Type.Array(Type.Integer(), {
           description: 'Events that the newest signed tree head covers, by shard',
         }),
         database: Type.Object({
-          version: Type.String({ description: "PostgreSQL's" }),
+          version: Type.String({ description: 'The version of PostgreSQL' }),
           size_bytes: Type.Union([Type.Integer(), Type.Null()], {
-            description: 'On Citus of all nodes; null while one of them does not answer',
+            description: 'On Citus the size on all nodes; null while one of them does not answer',
           }),
-          connections: Type.Integer({ description: 'Open ones, of everybody' }),
+          connections: Type.Integer({ description: 'Open connections of all clients' }),
           max_connections: Type.Integer(),
         }),
         replicas: Type.Array(ReplicaBody, {
-          description: 'Servers of DATABASE_READ_URL, in its order',
+          description: 'The servers of DATABASE_READ_URL, in that order',
         }),
         instances: Type.Array(
           Type.Object({
@@ -113,17 +120,18 @@ const detail = describe({
             started_at: Type.String({ format: 'date-time' }),
             seen_at: Type.String({
               format: 'date-time',
-              description: 'When it last sent a heartbeat, which it does each second',
+              description: 'The time of the last heartbeat; one is sent every second',
             }),
             live: Type.Boolean({
-              description: 'false: it was silent for 3 s. It is listed for ten minutes more',
+              description:
+                'false if no heartbeat came for 3 s; the instance is listed for ten more minutes',
             }),
             owned_shards: Type.Array(Type.Integer(), {
-              description: 'The shards that it folds and signs, as the answering instance sees it',
+              description: 'The shards that it folds and signs, as seen by the answering instance',
             }),
             tends: Type.Array(Type.Integer(), {
               deprecated: true,
-              description: 'The same as `owned_shards`, which replaces it',
+              description: 'Replaced by `owned_shards`, which has the same value',
             }),
           }),
         ),
