@@ -2,33 +2,35 @@ import type { TSchema } from '@sinclair/typebox'
 import { Type } from '@sinclair/typebox'
 import { TITLES } from './problem.ts'
 
-/** What every error answers: RFC 9457 problem details with the member `error`. */
+/** The body of every error: RFC 9457 problem details with the extra member `error`. */
 export const ProblemBody = Type.Object(
   {
     type: Type.String(),
-    title: Type.String({ description: 'The reason phrase of the status' }),
+    title: Type.String({ description: 'The reason phrase of the HTTP status' }),
     status: Type.Integer(),
-    detail: Type.Optional(Type.String({ description: 'For people' })),
-    error: Type.String({ description: 'Stable, for programs' }),
+    detail: Type.Optional(
+      Type.String({ description: 'A message for people; the wording may change' }),
+    ),
+    error: Type.String({ description: 'A short, stable text for programs' }),
   },
   { title: 'Problem' },
 )
 
 const ERRORS = {
-  400: ['invalid request', 'The request is not of the right form; nothing was done'],
-  401: ['unauthorized', 'No token, or an unknown one'],
-  403: ['forbidden', "The token's role may not do this"],
-  404: ['not found', 'There is nothing by that name'],
-  408: ['request body too slow', 'A large body came at less than 64 kB a second'],
-  409: ['name taken', 'Something is there, or under way, already'],
-  413: ['request body too large', 'The body is above the limit (16 MiB by default)'],
-  415: ['unsupported content encoding', 'The body is compressed in a way other than gzip'],
-  422: ['idempotency key reused', 'The idempotency key belongs to a flush with other entries'],
-  429: ['too many requests', 'Too much was asked at once, or too many unknown tokens came'],
-  503: ['database unavailable', 'Not now: try again after Retry-After seconds'],
+  400: ['invalid request', 'The request is invalid; nothing was changed'],
+  401: ['unauthorized', 'The token is missing or unknown'],
+  403: ['forbidden', "The token's role does not permit this"],
+  404: ['not found', 'The resource does not exist'],
+  408: ['request body too slow', 'A large body arrived at less than 64 kB per second'],
+  409: ['name taken', 'The name is taken, or such an operation is already running'],
+  413: ['request body too large', 'The body exceeds the size limit (16 MiB by default)'],
+  415: ['unsupported content encoding', 'The body is compressed with something other than gzip'],
+  422: ['idempotency key reused', 'The idempotency key was used for a flush with other entries'],
+  429: ['too many requests', 'Too many concurrent requests, or too many unknown tokens'],
+  503: ['database unavailable', 'Temporarily unavailable; retry after `Retry-After` seconds'],
 } as const
 
-/** The errors of a status that has several of them on most routes. */
+/** The `error` values of a status that has several of them on most routes. */
 const USUAL: { [Status in keyof typeof ERRORS]?: string[] } = {
   429: ['too many requests', 'too many unknown tokens'],
 }
@@ -36,45 +38,46 @@ const USUAL: { [Status in keyof typeof ERRORS]?: string[] } = {
 export type ErrorStatus = keyof typeof ERRORS
 
 const HEADERS = {
-  'Tallybook-Position': 'Position in the log, `<shard>/<position>`; of a read, one a shard',
-  'Idempotency-Replayed': '`true` where an earlier try had been counted already',
-  Vary: '`Accept`: it chose the form of the answer',
+  'Tallybook-Position':
+    'Position in the log, `<shard>/<position>`; a read returns one position per shard',
+  'Idempotency-Replayed': '`true` if an earlier request with this key was already counted',
+  Vary: '`Accept`, which selects the format of the response',
 } as const
 
-/** Headers that an error always carries. */
+/** Headers that an error response always carries. */
 const ERROR_HEADERS: { [Status in ErrorStatus]?: object } = {
-  401: { 'WWW-Authenticate': header('What to send: a bearer token', 'string') },
-  415: { 'Accept-Encoding': header('What a body may be sent as: `gzip, identity`', 'string') },
-  429: { 'Retry-After': header('Seconds', 'integer') },
-  503: { 'Retry-After': header('Seconds', 'integer') },
+  401: { 'WWW-Authenticate': header('The scheme to use: a bearer token', 'string') },
+  415: { 'Accept-Encoding': header('The supported encodings: `gzip, identity`', 'string') },
+  429: { 'Retry-After': header('Seconds to wait before retrying', 'integer') },
+  503: { 'Retry-After': header('Seconds to wait before retrying', 'integer') },
 }
 
-/** What a route tells OpenAPI; the answers are all there are. */
+/** The OpenAPI description of a route. It lists every response that the route can return. */
 export type RouteDoc = {
   summary: string
   description?: string
   tag: string
-  /** The 200 answer: its schema, an example, and the headers it carries. */
+  /** The success response: status 200 unless `status` is set. */
   ok: {
     description: string
     schema?: TSchema
     example?: unknown
     type?: string
     status?: number
-    /** Its other forms, by media type: text. */
+    /** Alternative text formats, by media type. */
     forms?: Record<string, { description: string; example: string }>
   }
   headers?: (keyof typeof HEADERS)[]
   errors: ErrorStatus[]
-  /** What the member `error` of a status can be on this route, where it isn't the usual one. */
+  /** The values of the member `error` on this route, by status, if they are not the usual ones. */
   errorValues?: { [Status in ErrorStatus]?: string[] }
   body?: { schema: TSchema; example: unknown }
-  /** Open to everyone: no token. */
+  /** True if the route needs no token. */
   open?: boolean
   parameters?: object[]
 }
 
-/** The `detail` of a route. */
+/** Returns the `detail` option of a route: its OpenAPI operation. */
 export function describe(doc: RouteDoc) {
   const responses: Record<string, object> = {}
   const { ok } = doc
@@ -90,7 +93,7 @@ export function describe(doc: RouteDoc) {
           },
         }),
   }
-  // Who has to show a token may have shown too many.
+  // Every route that needs a token can answer 429 to a client that sent too many unknown ones.
   const statuses: ErrorStatus[] = doc.errors.includes(401) ? [...doc.errors, 429] : doc.errors
   for (const status of statuses) {
     const [error, description] = ERRORS[status]
@@ -117,7 +120,7 @@ export function describe(doc: RouteDoc) {
       : {
           requestBody: {
             required: true,
-            description: 'It may be compressed, with `Content-Encoding: gzip`.',
+            description: 'May be compressed with `Content-Encoding: gzip`.',
             content: { 'application/json': { schema: doc.body.schema, example: doc.body.example } },
           },
         }),
@@ -133,7 +136,7 @@ function textForms(forms: Record<string, { description: string; example: string 
   )
 }
 
-/** One `example`, or `examples` by what they say. */
+/** Returns one `example`, or several `examples` keyed by their `error` value. */
 function examplesOf(status: ErrorStatus, errors: string[]): object {
   const toExample = (error: string) => ({
     type: 'about:blank',

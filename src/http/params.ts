@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox'
 
 type Range = { minimum: number; maximum: number; default?: number; example?: number }
 
-/** A whole number in digits, as queries and paths carry it; `openapi`: see swagger/document.ts. */
+/** A decimal integer in a query or path. `openapi/document.ts` explains the keyword `openapi`. */
 const digits = (pattern: string, description: string, range: Range) =>
   Type.String({
     pattern: `^(?:${pattern})$`,
@@ -17,55 +17,66 @@ const MAX_POSITION = 999_999_999_999_999
 export const EXAMPLE_HASH = '50d858e0985ecc7f60418aaf0cc5ab587f42c2570a884095a9e8ccacd0f6545c'
 
 export const IdParams = Type.Object({
-  id: digits('[1-9]\\d{0,15}', 'From 1 to 2^53 - 1', { minimum: 1, maximum: MAX_ID, example: 1 }),
+  id: digits('[1-9]\\d{0,15}', 'An integer from 1 to 2^53 - 1', {
+    minimum: 1,
+    maximum: MAX_ID,
+    example: 1,
+  }),
 })
 
-/** PostgreSQL takes no NUL in a text, not even to look for it. */
+/** PostgreSQL rejects a NUL in any text, even in one that is only compared. */
 export const NO_NUL = '^[^\\x00]*$'
 
 export const HashParams = Type.Object({
   token_hash: Type.String({
     maxLength: 1_024,
     pattern: NO_NUL,
-    description: 'The hash that the catalog has',
+    description: 'The `token_hash` of a key in the catalog; at most 1024 characters',
     examples: [EXAMPLE_HASH],
   }),
 })
 
-export const Id = digits('\\d{1,16}', 'From 0 to 2^53 - 1', { minimum: 0, maximum: MAX_ID })
+export const Id = digits('\\d{1,16}', 'An integer from 0 to 2^53 - 1', {
+  minimum: 0,
+  maximum: MAX_ID,
+})
 
 export const DEFAULT_LIMIT = 100
 export const MAX_LIMIT = 1_000
 
-/** Rows of a page. */
-export const Limit = digits('[1-9]\\d{0,2}|1000', 'From 1 to 1000; 100 if absent', {
-  minimum: 1,
-  maximum: MAX_LIMIT,
-  default: DEFAULT_LIMIT,
-})
+/** The maximum number of rows on a page. */
+export const Limit = digits(
+  '[1-9]\\d{0,2}|1000',
+  'The maximum number of items, from 1 to 1000; default 100',
+  { minimum: 1, maximum: MAX_LIMIT, default: DEFAULT_LIMIT },
+)
 
-/** Events of a page or of a stream; that a page has a bound is for its route to say. */
+/** The maximum number of events on a page or in a stream. The route enforces the page's bound. */
 export const EventLimit = digits(
   '[1-9]\\d{0,14}',
-  'Of a page from 1 to 1000, 100 if absent; of a stream any number, all if absent',
+  'The maximum number of events: from 1 to 1000, default 100, for a page; default all for a stream',
   { minimum: 1, maximum: MAX_POSITION },
 )
 
-/** Verifications of a page; each may tell of many problems. */
-export const VerificationLimit = digits('[1-9]\\d?|100', 'From 1 to 100; 20 if absent', {
-  minimum: 1,
-  maximum: 100,
-  default: 20,
-})
+/** The maximum number of verifications on a page. Each may list up to a thousand problems. */
+export const VerificationLimit = digits(
+  '[1-9]\\d?|100',
+  'The maximum number of verifications, from 1 to 100; default 20',
+  { minimum: 1, maximum: 100, default: 20 },
+)
 
-/** `next_cursor` of a list whose cursors are numbers. */
+/** The `next_cursor` of a list whose cursors are numbers. */
 export const Cursor = Type.String({
   pattern: '^\\d{1,15}$',
-  description: '`next_cursor` of the page before',
+  description: 'The `next_cursor` of the previous page',
 })
 
-export const Shard = digits('\\d{1,4}', 'A shard', { minimum: 0, maximum: 9_999, example: 0 })
-export const Position = digits('-1|\\d{1,15}', 'A position; -1 stands before the first', {
+export const Shard = digits('\\d{1,4}', 'A shard number', {
+  minimum: 0,
+  maximum: 9_999,
+  example: 0,
+})
+export const Position = digits('-1|\\d{1,15}', 'A position; -1 is before the first event', {
   minimum: -1,
   maximum: MAX_POSITION,
   example: 0,
@@ -74,7 +85,7 @@ export const Position = digits('-1|\\d{1,15}', 'A position; -1 stands before the
 export const TreeSize = (description: string) =>
   digits('\\d{1,15}', description, { minimum: 0, maximum: MAX_POSITION, example: 42 })
 
-/** `0/41,1/7`: a position a shard. */
+/** One position per shard: `0/41,1/7`. */
 export const PositionsText = (description: string) =>
   Type.String({
     maxLength: 65_536,
@@ -83,17 +94,17 @@ export const PositionsText = (description: string) =>
     examples: ['0/41'],
   })
 
-/** RFC 3339, with a zone. */
+/** An RFC 3339 timestamp, whose zone is required. */
 export const Timestamp = Type.String({
   pattern:
     '^\\d{4}-\\d{2}-\\d{2}[Tt ]\\d{2}:\\d{2}:\\d{2}(?:\\.\\d{1,9})?(?:[Zz]|[+-]\\d{2}:\\d{2})$',
-  description: 'RFC 3339, such as 2026-01-31T12:00:00Z',
+  description: 'An RFC 3339 timestamp with a zone, such as 2026-01-31T12:00:00Z',
   openapi: { format: 'date-time' },
 })
 
 /**
- * The moment that a Timestamp names, in UTC and as exact as it was given; null where there is none,
- * as on 30 February or outside of the years 1 to 9999.
+ * Converts a Timestamp to UTC with all its fractional digits. Returns null if no such time exists,
+ * such as 30 February, or if it is outside the years 1 to 9999.
  */
 export function toMoment(timestamp: string): string | null {
   const [, day, time, fraction = '', zone] = /^(.{10}).(.{8})(\.\d+)?(.+)$/.exec(timestamp) ?? []
@@ -105,7 +116,7 @@ export function toMoment(timestamp: string): string | null {
   return /^(?!0000)\d{4}-/.test(utc) ? `${utc.slice(0, 19)}${fraction}Z` : null
 }
 
-/** Queries name what they mean: an unknown one is an error, not ignored. */
+/** Rejects unknown query parameters instead of ignoring them. */
 export const strict = { additionalProperties: false }
 
 export const NoQuery = Type.Object({}, strict)

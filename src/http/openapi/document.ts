@@ -1,8 +1,8 @@
 import type { Document, Parameter, Schema } from './model.ts'
 
 /**
- * What TypeBox and the swagger plugin write: JSON Schema. Where `openapi` says it better, its
- * keywords take the place of theirs, and of a pattern.
+ * The JSON Schema that TypeBox and the swagger plugin produce. The keywords in `openapi` override
+ * the others, and replace the pattern.
  */
 type Source = Omit<Schema, 'anyOf' | 'properties' | 'items' | 'additionalProperties'> & {
   title?: string
@@ -17,18 +17,18 @@ type Source = Omit<Schema, 'anyOf' | 'properties' | 'items' | 'additionalPropert
 }
 
 /**
- * Makes a document of the swagger plugin OpenAPI 3.0: its schemas come in JSON Schema, of which 3.0
- * has a dialect. A schema with a title becomes a component of that name.
+ * Converts the swagger plugin's document to OpenAPI 3.0: its schemas are JSON Schema, of which 3.0
+ * uses a dialect. A schema with a title becomes a component of that name.
  */
 export function toOpenApi(written: object, basePath = ''): Document {
-  // Through JSON: TypeBox's symbols and what is undefined stay behind.
+  // The round trip through JSON drops TypeBox's symbols and undefined members.
   const document = JSON.parse(JSON.stringify(written)) as Document
   const components: Record<string, Schema> = {}
   for (const operations of Object.values(document.paths)) {
     for (const operation of Object.values(operations)) {
       operation.operationId = toCamelCase(operation.operationId)
       const roles = operation['x-roles']
-      // Merged into itself once for each group of routes that the guard is part of.
+      // Elysia merges the list into itself once for each group of routes that uses the guard.
       if (roles) operation['x-roles'] = [...new Set(roles)]
       operation.parameters = (operation.parameters ?? []).map(toParameter)
       const answers = Object.values(operation.responses)
@@ -46,11 +46,11 @@ export function toOpenApi(written: object, basePath = ''): Document {
   }
 }
 
-/** `postInternalApikey-statsFlush` → `postInternalApikeyStatsFlush`. */
+/** Turns `postInternalApikey-statsFlush` into `postInternalApikeyStatsFlush`. */
 const toCamelCase = (name: string) =>
   name.replace(/[-_](\w)/g, (_, letter: string) => letter.toUpperCase())
 
-/** A parameter says once what it is and what it looks like: beside its schema, not in it. */
+/** Moves a parameter's description and example from its schema to the parameter itself. */
 function toParameter(parameter: Parameter): Parameter {
   const { examples, ...rest } = parameter as Parameter & { examples?: unknown[] }
   const { example = examples?.[0], ...schema } = toSchema(parameter.schema as Source, {})
@@ -69,7 +69,7 @@ function toSchema(source: Source, components: Record<string, Schema>): Schema {
   return { $ref: `#/components/schemas/${title}` }
 }
 
-/** `anyOf` with null, nested ones too, becomes the other schema, nullable. */
+/** Replaces an `anyOf` that contains null, also a nested one, by a nullable schema. */
 function withoutNull(source: Source): Source & Pick<Schema, 'nullable'> {
   const { anyOf, ...rest } = source
   if (!anyOf?.some(({ type }) => type === 'null')) return source
@@ -104,6 +104,6 @@ function toDialect(source: Source, components: Record<string, Schema>): Schema {
   }
 }
 
-/** Without a format, generated clients take a whole number for one of 32 bits. */
+/** Adds `int64` to integers: without a format, generated clients assume 32 bits. */
 const sized = (schema: Schema): Schema =>
   schema.type === 'integer' ? { ...schema, format: 'int64' } : schema

@@ -1,14 +1,14 @@
 import { type Html, html, prose } from './html.ts'
 import type { Schema } from './model.ts'
 
-/** Finds the schema that a `$ref` names. */
+/** Returns the schema that a `$ref` names, or the schema itself if it has none. */
 export type Resolve = (schema: Schema) => Schema
 
 type Field = { path: string; schema: Schema; required: boolean }
 
 /**
- * A table of all fields, those of nested objects under their path: `keys[].requests`. Fields of a
- * request are marked where they are required, those of an answer where they are optional.
+ * Renders a table of all fields; fields of nested objects appear under their path, such as
+ * `keys[].requests`. Requests mark the required fields, responses the optional ones.
  */
 export function fieldTable(
   schema: Schema,
@@ -39,17 +39,17 @@ function listFields(source: Schema, resolve: Resolve, prefix: string): Field[] {
   })
 }
 
-/** `integer, from 0, or null`. */
+/** Describes the type of a field, such as `integer, from 0, or null`. */
 function typeOf(schema: Schema): string {
   return [nameOf(schema), ...rangeOf(schema), ...(schema.nullable ? ['or null'] : [])].join(', ')
 }
 
-/** `integer`, `date-time`, or the values that there are. */
+/** Returns the name of a type, such as `integer` or `date-time`, or the allowed values. */
 export function nameOf({ enum: values, format, type }: Schema): string {
   return values?.join(' | ') ?? format?.replace('int64', 'integer') ?? type ?? 'any'
 }
 
-/** What JSON numbers can't go beyond anyhow isn't said. */
+/** Describes the range of a number. A maximum that every JSON number has anyway is left out. */
 function rangeOf({ minimum, maximum = Number.MAX_SAFE_INTEGER }: Schema): string[] {
   if (minimum === undefined) return []
   return [maximum < Number.MAX_SAFE_INTEGER ? `${minimum} to ${maximum}` : `from ${minimum}`]

@@ -1,16 +1,16 @@
-/** HTML that is safe to send: what was put into it has been escaped. */
+/** HTML that is safe to send: all values in it have been escaped. */
 export class Html {
   constructor(readonly text: string) {}
 }
 
 type Value = string | number | Html | Html[] | undefined
 
-/** Markup in which values are escaped, unless they are markup themselves. */
+/** Builds markup from a template and escapes all values that are not markup themselves. */
 export function html(parts: TemplateStringsArray, ...values: Value[]): Html {
   return new Html(String.raw({ raw: parts }, ...values.map(toText)))
 }
 
-/** A sentence in which `code` stands between backticks. */
+/** Escapes a sentence and turns text in backticks into `<code>` elements. */
 export function prose(text: string): Html {
   return new Html(escapeHtml(text).replace(/`([^`]+)`/g, '<code>$1</code>'))
 }

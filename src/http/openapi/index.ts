@@ -8,12 +8,12 @@ import { toPage } from './page.ts'
 
 const hidden = { detail: { hide: true } }
 
-/** GET /swagger/json: the API's description (OpenAPI 3.0). GET /swagger: a page that shows it. */
+/** Serves GET /swagger/json, the OpenAPI 3.0 document, and GET /swagger, a page that shows it. */
 export function swaggerRoutes(basePath: string, places: Places) {
   const plugin = swagger({ path: '/swagger', documentation })
   const describeRoutes = plugin.routes.find(({ path }) => path === '/swagger/json')!
   let made: { json: Asset; page: Asset } | undefined
-  /** Made once, on the first request: by then all routes are there. */
+  /** Called once, on the first request: by then all routes are registered. */
   const make = () => {
     const document = toOpenApi((describeRoutes.handler as () => object)(), basePath)
     made = {
@@ -32,7 +32,7 @@ export function swaggerRoutes(basePath: string, places: Places) {
   return (
     new Elysia({ name: 'swagger-routes' })
       .use(plugin)
-      // These two replace the plugin's: its page would load a script from elsewhere.
+      // The first two replace the plugin's routes: its page loads a script from another host.
       .get('/swagger', (context) => answer(context, () => (made ?? make()).page), hidden)
       .get('/swagger/json', (context) => answer(context, () => (made ?? make()).json), hidden)
       .get('/swagger/page.js', (context) => answer(context, () => script), hidden)
@@ -47,30 +47,39 @@ const documentation = {
     title: 'Tallybook',
     version: '1',
     description:
-      'Event-sourced usage statistics for API gateways. Every error is an RFC 9457 problem whose ' +
-      'member `error` is stable.',
+      'Event-sourced usage statistics for API gateways. Every error is an RFC 9457 problem with ' +
+      'a stable `error` member.',
   },
   tags: [
-    { name: 'Data plane', description: 'Gateways post here what they have counted.' },
-    { name: 'Catalog', description: 'Whose requests are counted: groups, API keys, token keys.' },
+    { name: 'Data plane', description: 'Endpoints to which gateways post the usage they counted.' },
+    {
+      name: 'Catalog',
+      description: 'The provider groups, API keys and token keys whose usage is counted.',
+    },
     {
       name: 'Admin reads',
       description:
-        'The catalog with its counters. Each read reflects every flush that was acknowledged ' +
-        'before it began.',
+        'Counters and usage of the catalog, and the state of the service. A read of counters ' +
+        'reflects every flush that was acknowledged before the request began.',
     },
     {
       name: 'Sessions',
-      description: 'Browsers that are signed in: what the console uses instead of a token.',
+      description: 'Browser sessions, which the console uses instead of a token.',
     },
-    { name: 'Tokens', description: 'Who may call this service, beside its three fixed tokens.' },
-    { name: 'Audit', description: 'The log of events, as it stands.' },
+    {
+      name: 'Tokens',
+      description: 'Tokens for clients of this service, in addition to its three fixed tokens.',
+    },
+    { name: 'Audit', description: 'Read access to the event log.' },
     {
       name: 'Transparency log',
-      description: 'The log as a signed Merkle tree, proofs, and what it says of the projections.',
+      description: 'The log as a signed Merkle tree, its proofs, and attestations of the totals.',
     },
-    { name: 'Verifications', description: 'The whole database checked, beside its use.' },
-    { name: 'Operations', description: 'For probes and Prometheus; no token needed.' },
+    {
+      name: 'Verifications',
+      description: 'Checks of the whole database, which run while the service is in use.',
+    },
+    { name: 'Operations', description: 'Endpoints for health probes and Prometheus.' },
   ],
   components: {
     securitySchemes: {
@@ -78,8 +87,8 @@ const documentation = {
         type: 'http' as const,
         scheme: 'bearer',
         description:
-          'A token has one role: `dp` posts flushes, `admin` manages the catalog and reads, ' +
-          '`auditor` reads. Each operation names its roles in `x-roles`.',
+          'Every token has one role: `dp` posts flushes, `admin` changes the catalog and reads, ' +
+          '`auditor` only reads. The `x-roles` of an operation lists the roles it accepts.',
       },
     },
   },

@@ -1,4 +1,4 @@
-/** A schema of OpenAPI 3.0, as far as this API needs it. */
+/** An OpenAPI 3.0 schema, limited to the keywords that this API uses. */
 export type Schema = {
   $ref?: string
   type?: string
@@ -41,7 +41,7 @@ export type Operation = {
   description?: string
   tags: string[]
   security: object[]
-  /** Whose tokens the route takes; none for a route that is open. */
+  /** The roles that the route accepts; absent if it needs no token. */
   'x-roles'?: string[]
   parameters?: Parameter[]
   requestBody?: { content: Record<string, Media> }

@@ -1,7 +1,7 @@
-// Makes requests from the forms of the page, and the curl command that does the same.
+// Sends requests from the forms of the page and shows the equivalent curl command.
 const token = document.querySelector('#token')
 
-/** What the form says now: path with query, headers without the token, body. */
+/** Reads the form: the path with the query, the headers without the token, and the body. */
 function readRequest(form) {
   let path = form.dataset.path
   const query = new URLSearchParams()
@@ -21,7 +21,7 @@ function readRequest(form) {
 
 const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`
 
-/** The command names the token's variable, never the token. */
+/** Shows the curl command. It refers to the token by an environment variable, never by value. */
 function showCurl(form) {
   const { method, url, headers, body } = readRequest(form)
   const { role } = form.dataset
@@ -34,7 +34,7 @@ function showCurl(form) {
   form.querySelector('.curl').textContent = parts.join(' \\\n  ')
 }
 
-/** Characters of an answer that are shown. */
+/** Characters of a response that are shown. */
 const SHOWN = 100_000
 
 async function send(form) {
@@ -54,13 +54,13 @@ async function send(form) {
     output.textContent = `${lines.join('\n')}\n\n${indent(text)}`.slice(0, SHOWN)
     output.hidden = false
   } catch (error) {
-    status.textContent = `No answer: ${error.message}`
+    status.textContent = `No response: ${error.message}`
     status.classList.add('code-5')
     output.hidden = true
   }
 }
 
-/** JSON over several lines, unless a number in it would not stay as it was sent. */
+/** Indents JSON, unless parsing it would change a number. */
 function indent(text) {
   try {
     const value = JSON.parse(text)
@@ -91,7 +91,7 @@ for (const form of document.querySelectorAll('form')) {
   })
 }
 
-/** A link to an operation opens it. */
+/** Opens the operation that the URL's fragment names. */
 function openTarget() {
   const target = document.getElementById(location.hash.slice(1))
   if (target?.tagName !== 'DETAILS') return

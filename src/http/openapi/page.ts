@@ -4,7 +4,7 @@ import type { Answer, Document, Media, Operation, Parameter } from './model.ts'
 
 type Route = { method: string; path: string; operation: Operation }
 
-/** The page that shows the API: all of it is in the HTML; page.js adds the requests. */
+/** Renders the page that shows the API. The HTML is complete; page.js only adds the requests. */
 export function toPage(document: Document, basePath: string): string {
   const { info, tags, components } = document
   const resolve: Resolve = (schema) =>
@@ -29,11 +29,11 @@ export function toPage(document: Document, basePath: string): string {
 <p><a href="${basePath}/swagger/json">OpenAPI 3.0 document</a></p>
 <label for="token">Token for requests from this page</label>
 <input id="token" type="password" autocomplete="off" spellcheck="false" placeholder="Bearer token">
-<p class="hint">Kept in this page's memory: gone when you leave it.</p>
+<p class="hint">Stored only in this page's memory and lost when you leave it.</p>
 <nav aria-label="Operations">${groups.map(navigation)}</nav>
 </aside>
 <main id="operations" tabindex="-1">
-<noscript><p>Without JavaScript this page can be read, but sends no requests.</p></noscript>
+<noscript><p>Enable JavaScript to send requests from this page.</p></noscript>
 ${groups.map(
   ({ name, description, routes }) => html`<section>
 <h2>${name}</h2>
@@ -48,7 +48,7 @@ ${routes.map((route) => showRoute(route, basePath, resolve))}
   return page.text
 }
 
-/** The routes of a tag, those of one row after those of many. */
+/** Returns the routes of a tag: routes of a collection before routes of a single row. */
 function routesOf({ paths }: Document, tag: string): Route[] {
   const routes = Object.entries(paths).flatMap(([path, operations]) =>
     Object.entries(operations)
@@ -68,7 +68,7 @@ const navigation = ({ name, routes }: { name: string; routes: Route[] }) => html
 <span>${breakable(path)}</span></a></li>`,
 )}</ul>`
 
-/** A path may be broken before each slash. */
+/** Allows a line break before each slash of a path. */
 const breakable = (path: string) => new Html(html`${path}`.text.replaceAll('/', '<wbr>/'))
 
 function showRoute({ method, path, operation }: Route, basePath: string, resolve: Resolve): Html {
@@ -89,16 +89,16 @@ ${body === undefined ? undefined : showBody(body, id, resolve)}
 <pre tabindex="0"><code class="curl"></code></pre>
 <p><button type="submit">Send ${method}</button><span class="status" role="status"></span></p>
 <pre class="answer" tabindex="0" hidden></pre>
-<h3>Answers</h3>
+<h3>Responses</h3>
 ${Object.entries(responses).map(([status, answer]) => showAnswer(status, answer, resolve))}
 </form>
 </details>`
 }
 
 function showRoles(roles: string[] | undefined): Html {
-  if (roles === undefined) return html`No token needed.`
+  if (roles === undefined) return html`No token required.`
   const names = roles.map((role) => `\`${role}\``).join(' or ')
-  return html`Needs a <a href="#token">token</a> of the role ${prose(names)}.`
+  return html`Requires a <a href="#token">token</a> with the role ${prose(names)}.`
 }
 
 function showParameter({ name, in: place, ...parameter }: Parameter, id: string): Html {
@@ -146,7 +146,7 @@ function showMedia(type: string, media: Media, resolve: Resolve): Html {
 ${fieldTable(schema, resolve, 'optional')}`
 }
 
-/** A line each: what they share is told once, at the top of the page. */
+/** Renders one line per problem; the top of the page describes the common format. */
 function showProblems({ example, examples }: Media): Html {
   const values = examples ? Object.values(examples).map(({ value }) => value) : [example]
   const lines = values.map((value) => JSON.stringify(value))
@@ -155,7 +155,7 @@ function showProblems({ example, examples }: Media): Html {
 
 const REQUIRED = html`<span class="required">required</span>`
 
-/** Tally marks. */
+/** The icon: tally marks. */
 const ICON =
   'data:image/svg+xml,' +
   encodeURIComponent(
