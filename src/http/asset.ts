@@ -10,8 +10,8 @@ const HEADERS = {
 }
 
 /**
- * Content-Security-Policy of a page of ours: nothing from elsewhere, nothing inline but images
- * where these are `data:`; requests only to this service.
+ * Returns the Content-Security-Policy of a page: nothing from other hosts, nothing inline except
+ * images if `images` is `data:`, and requests only to this service.
  */
 export const policyOf = (images: string) =>
   [
@@ -25,16 +25,16 @@ export const policyOf = (images: string) =>
     "frame-ancestors 'none'",
   ].join('; ')
 
-/** Answers requests for one text, the same to everyone. */
+/** Answers requests for a static text that is the same for everyone. */
 export type Asset = (request: Request) => Response
 
-/** Answers for one text: compressed where the client takes that, and 304 where it has it. */
+/** Makes an asset: compressed if the client accepts gzip, and 304 if the client has it already. */
 export function toAsset(
   text: string | Uint8Array<ArrayBuffer>,
   type: string,
   headers: Record<string, string> = {},
 ): Asset {
-  // Weak: it names the text, whatever its encoding.
+  // A weak ETag, because it covers the text in every encoding.
   const etag = `W/"${hash('sha256', text, 'base64url')}"`
   const all = { ...HEADERS, ...headers, etag }
   const gzipped = gzipSync(text, { level: 9 })

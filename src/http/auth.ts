@@ -15,13 +15,13 @@ export type AuthOptions = {
   places: Places
 }
 
-/** Who calls, as a handler finds him: with his session where he came by one. */
+/** The authenticated caller of a request, with their session if they used one. */
 export type Caller = Principal & Partial<Session>
 
 /**
- * The route option `roles`: who may call a route, by his token or his session's cookie. It is
- * decided in `transform`, which comes before the query is validated; routes read their body
- * themselves, so before the body too. A handler finds who calls as `principal`.
+ * Defines the route option `roles`: the roles that may call a route, by token or session cookie.
+ * The check runs in `transform`, before the query is validated, and before the body is read,
+ * because routes read their bodies themselves. Handlers get the caller as `principal`.
  */
 export function auth(options: AuthOptions) {
   return new Elysia({ name: 'auth', seed: options.tokens })
@@ -41,10 +41,11 @@ export function auth(options: AuthOptions) {
             )
             return undefined
           }
-          // A browser would keep what it was answered, past the end of the session.
+          // Otherwise the browser could show a cached response after the session has ended.
           context.set.headers['cache-control'] = 'no-store'
-          // Only here a promise: a proxy's flush takes no turn more. And not all of the context:
-          // what is named here Elysia makes for every request.
+          // Only this branch returns a promise, so that flushes take no extra turn of the event
+          // loop. It passes single members instead of the context, because Elysia builds whatever
+          // is named here for every request.
           return options.places
             .takeQuick({ request, server }, () => authenticateSession(options, request, session))
             .then((caller) => {
@@ -55,14 +56,17 @@ export function auth(options: AuthOptions) {
     })
 }
 
-/** `Bearer`, of any case (RFC 9110), spaces, and the token. */
+/** `Bearer` in any case (RFC 9110), spaces, and the token. */
 const BEARER = /^bearer +(\S+) *$/i
 
-/** The token of an Authorization header; null where it has none. */
+/** Returns the token in an Authorization header, or null if there is none. */
 export const readToken = (header: string | null): string | null =>
   header === null ? null : (BEARER.exec(header)?.[1] ?? null)
 
-/** Who has this token. Throws the problem 401, or 429 where its address has guessed too much. */
+/**
+ * Returns the principal of a token. Throws problem 401 for an unknown token, and 429 if its network
+ * sent too many unknown ones.
+ */
 export function authenticate(
   { tokens, attempts }: Pick<AuthOptions, 'tokens' | 'attempts'>,
   token: string | null,
@@ -71,13 +75,13 @@ export function authenticate(
   const principal = token ? tokens.identify(token) : null
   const isTrusted = principal !== null && attempts.isTrusted(principal.name, token!)
   if (token && !isTrusted && attempts.isActive && attempts.isBlocked(addressOf())) {
-    throw new Problem(429, 'too many unknown tokens', 'Too many unknown tokens came.', {
+    throw new Problem(429, 'too many unknown tokens', 'Too many unknown tokens were sent.', {
       'retry-after': String(RETRY_AFTER_S),
     })
   }
   if (principal === null) {
     if (token) attempts.recordFailure(addressOf())
-    throw unauthorized('Send Authorization: Bearer <token>.')
+    throw unauthorized('Send a valid token: `Authorization: Bearer <token>`.')
   }
   attempts.trust(principal.name)
   return principal
@@ -90,14 +94,14 @@ async function authenticateSession(
 ): Promise<Caller> {
   refuseCrossOrigin(request)
   const caller = await findSession(pools.session, tokens, session)
-  if (caller === null) throw unauthorized('The session has ended: sign in again.')
+  if (caller === null) throw unauthorized('The session has ended. Sign in again.')
   return caller
 }
 
-/** Throws the problem 403 where none of the roles is the caller's. */
-export function authorize<Who extends Principal>(caller: Who, roles: readonly Role[]): Who {
+/** Returns the caller, or throws problem 403 if its role is not one of `roles`. */
+export function authorize<Known extends Principal>(caller: Known, roles: readonly Role[]): Known {
   if (roles.includes(caller.role)) return caller
-  throw new Problem(403, 'forbidden', `The role ${caller.role} may not do this.`)
+  throw new Problem(403, 'forbidden', `The role \`${caller.role}\` does not permit this.`)
 }
 
 const unauthorized = (detail: string) =>

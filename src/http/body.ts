@@ -3,23 +3,23 @@ import { isTooDense, LARGE_BYTES, TOO_DENSE } from './dense.ts'
 import { Problem, tooManyRequests, unavailable } from './problem.ts'
 
 /**
- * Large bodies that may be read at once, were all of them of the largest size; and of one client.
+ * Large bodies that may be read at once if all have the maximum size, in total and per client.
  */
 const LARGE_AT_ONCE = { all: 16, client: 4 }
 
-/** How slowly a large body may arrive: after some seconds, so many bytes in each. */
+/** The slowest rate of a large body: after `afterMs` it must have arrived at `bytesPerMs`. */
 const SLOWEST = { afterMs: 10_000, bytesPerMs: 64 }
 
 /**
- * A body above this is counted as it arrives, others by what they announce; and it is handed on as
- * bytes if there is a taker: here it would take some 5 ms.
+ * A body above this size is counted as it arrives; smaller ones by their Content-Length. It is
+ * passed on as bytes if there is a taker, because parsing it on this thread would take some 5 ms.
  */
 const VERY_LARGE_BYTES = 256 * 1024
 
-/** Takes the bytes of a very large body, and owns them from then on. */
+/** Takes the bytes of a very large body and owns them from then on. */
 type Taker<Value> = (bytes: Uint8Array) => Promise<Value>
 
-/** Runs the work for a client when it is its turn. */
+/** Runs `work` when it is the client's turn. */
 type InTurn = <Value>(
   client: string,
   request: Request,
@@ -27,7 +27,7 @@ type InTurn = <Value>(
 ) => Promise<Value>
 
 type BodyReaderOptions = {
-  /** When the rest of a very large body is read, and handed on; at once if absent. */
+  /** Schedules reading the rest of a very large body and passing it on; by default at once. */
   inTurn?: InTurn
   slowest?: typeof SLOWEST
 }
@@ -37,16 +37,16 @@ type Arrived = {
   arriving: AsyncIterator<Uint8Array>
   chunks: Uint8Array[]
   bytes: number
-  /** How many of these bytes were counted. */
+  /** How many of these bytes count towards the limits. */
   counted: number
-  /** The time from which a slow body is late (performance.now). */
+  /** The time from which the rate is measured (performance.now). */
   started: number
 }
 
-/** Reads the bodies of requests, within bounds on each and on all that are read at once. */
+/** Reads request bodies, and limits the size of each and of all that are read at once. */
 export class BodyReader {
   #largeBytes = 0
-  /** Of them, by client; those that have none are left out. */
+  /** The part of `#largeBytes` per client; clients with 0 have no entry. */
   readonly #bytesByClient = new Map<string, number>()
 
   readonly #inTurn: InTurn
@@ -61,14 +61,14 @@ export class BodyReader {
   }
 
   /**
-   * The body as text (UTF-8, whatever Content-Type says), decompressed. Throws the problem 413
-   * above the limit, 415 for a coding but gzip, 429 where too many large bodies of this client are
-   * being read, 503 where those of all are too many, 408 for a large one that comes too slowly, and
-   * 400 for one that is broken or made to hurt.
+   * Reads the body as UTF-8 text, decompressed and whatever its Content-Type. Throws problem 413
+   * above the limit, 415 for a coding other than gzip, 429 if too many large bodies of this client
+   * are being read, 503 if too many of all clients are, 408 for a large body that arrives too
+   * slowly, and 400 for one that is broken or malicious.
    *
-   * `take` is given a very large body as it came, and its result is returned. The body is counted
-   * until then. Such a body is read when it is the client's turn: what comes before that waits in
-   * the client's own connection.
+   * If `take` is given, a very large body is passed to it as bytes, and its result is returned. The
+   * body counts towards the limits until then. It is read when it is the client's turn; until then
+   * the data waits in the client's connection.
    */
   read<Value = never>(
     request: Request,
@@ -76,7 +76,7 @@ export class BodyReader {
     take: Taker<Value> | null = null,
   ): Promise<string | Value> | string {
     const header = request.headers.get('content-length')
-    // The server reads no more than it was told.
+    // The server never reads more than Content-Length.
     const length = header === null ? null : Number(header)
     if (length !== null && length > this.limitBytes) throw this.#tooLarge()
     if (isGzip(request)) return this.#readGzip(request, length, client, take)
@@ -99,7 +99,7 @@ export class BodyReader {
     }
   }
 
-  /** The limit holds for what is sent, and for what that decompresses to. */
+  /** Applies the limit both to the compressed body and to the decompressed one. */
   async #readGzip<Value>(
     request: Request,
     length: number | null,
@@ -141,20 +141,20 @@ export class BodyReader {
     })
   }
 
-  /** Reads the rest of a very large body, and hands it on or decodes it. */
+  /** Reads the rest of a very large body, and passes it on or decodes it. */
   async #readRest<Value>(
     arrived: Arrived,
     client: string,
     take: Taker<Value> | null,
   ): Promise<string | Value> {
-    // The wait for a turn doesn't make a body late.
+    // Waiting for a turn does not count against the rate.
     arrived.started = performance.now()
     await this.#readUpTo(arrived, client, Number.POSITIVE_INFINITY)
     const whole = Buffer.concat(arrived.chunks)
     return take === null ? rejectDense(new TextDecoder().decode(whole)) : await take(whole)
   }
 
-  /** Reads a body that is counted as it arrives, until `read` is done with it. */
+  /** Counts a body as it arrives, and releases the count when `read` is done. */
   async #receive<Value>(
     body: AsyncIterable<Uint8Array>,
     client: string,
@@ -166,14 +166,14 @@ export class BodyReader {
       return await read(arrived)
     } finally {
       this.#release(arrived.counted, client)
-      // Where it was given up: what would come is not waited for.
+      // Stops the transfer if the body was given up, without waiting for more data.
       arriving.return?.()?.catch(() => {})
     }
   }
 
-  /** Reads on until it has more than `most` bytes; true where it has all, which are no more. */
-  async #readUpTo(arrived: Arrived, client: string, most: number): Promise<boolean> {
-    while (arrived.bytes <= most) {
+  /** Reads until the end, then returns true, or until it has more than `maxBytes`: false. */
+  async #readUpTo(arrived: Arrived, client: string, maxBytes: number): Promise<boolean> {
+    while (arrived.bytes <= maxBytes) {
       const next = arrived.arriving.next()
       const { done, value } = await this.#withDeadline(next, arrived.started, arrived.bytes)
       if (done) return true
@@ -188,7 +188,7 @@ export class BodyReader {
     return false
   }
 
-  /** What arrives, unless by then so many bytes have taken too long. */
+  /** Waits for data; throws problem 408 if `bytes` bytes have taken too long by then. */
   async #withDeadline<Value>(
     arriving: Promise<Value>,
     started: number,
@@ -227,13 +227,13 @@ export class BodyReader {
     return new Problem(
       413,
       'request body too large',
-      `A body has at most ${this.limitBytes} bytes.`,
+      `The body may have at most ${this.limitBytes} bytes.`,
     )
   }
 }
 
 const TOO_SLOW = () =>
-  new Problem(408, 'request body too slow', 'A large body has to arrive at 64 kB a second.', {
+  new Problem(408, 'request body too slow', 'Send large bodies at 64 kB per second or more.', {
     connection: 'close',
   })
 
@@ -241,7 +241,7 @@ async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes
 }
 
-/** The text of a large body; throws the problem 400 where its values say next to nothing. */
+/** Returns the text of a large body. Throws problem 400 if it has too many values for its size. */
 function rejectDense(text: string): string {
   if (isTooDense(text)) throw new Problem(400, TOO_DENSE.error, TOO_DENSE.detail)
   return text

@@ -2,7 +2,7 @@ import { Problem } from './problem.ts'
 
 const NAME = 'tallybook_session'
 
-/** The id of the session that a browser presents; null where it presents none. */
+/** Returns the session id in the request's cookie, or null if there is none. */
 export function readCookie(request: Request): string | null {
   const cookies = request.headers.get('cookie')
   if (cookies === null) return null
@@ -14,8 +14,9 @@ export function readCookie(request: Request): string | null {
 }
 
 /**
- * The Set-Cookie that begins a session for so many seconds, or ends it (0). No script sees it, no
- * other site's request carries it, and it never goes over plain HTTP where the page came by HTTPS.
+ * Returns the Set-Cookie header that starts a session for `seconds`, or ends it with 0. Scripts
+ * can't read the cookie, requests from other sites don't carry it, and if the page was loaded by
+ * HTTPS it is never sent over plain HTTP.
  */
 export function writeCookie(
   request: Request,
@@ -29,14 +30,14 @@ export function writeCookie(
 }
 
 /**
- * Throws the problem 403 where another site's page makes a browser change something here. Browsers
- * say where a request comes from; what says nothing is no browser, and carries no cookie of one.
+ * Throws problem 403 if a page of another site makes a browser change something here. Browsers
+ * state where a request comes from; a client that does not is no browser and has no cookie of one.
  */
 export function refuseCrossOrigin(request: Request): void {
   if (request.method === 'GET' || request.method === 'HEAD') return
   const site = request.headers.get('sec-fetch-site')
   if (site === 'same-origin' || (site === null && isSameHost(request))) return
-  throw new Problem(403, 'forbidden', 'That comes from another site.')
+  throw new Problem(403, 'forbidden', 'Cross-site request rejected.')
 }
 
 function isSameHost(request: Request): boolean {

@@ -1,4 +1,4 @@
-/** Whether the client takes gzip: it names it, also with a weight, unless that is 0 (RFC 9110). */
+/** True if the client accepts gzip: by name, with any weight except 0 (RFC 9110). */
 export function takesGzip({ headers }: Request): boolean {
   const accepted = headers.get('accept-encoding') ?? ''
   return accepted.split(',').some((coding) => GZIP.test(coding))

@@ -1,13 +1,13 @@
-/** Makes a JSON number of exactly these digits (ECMAScript's JSON.rawJSON, in Bun). */
+/** Makes a JSON number with exactly these digits (ECMAScript's JSON.rawJSON, which Bun has). */
 const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown }
 
-/** JSON in which a bigint is a number with all its digits. */
+/** Formats JSON; a bigint becomes a number with all its digits. */
 export function toJson(value: unknown): string {
   try {
-    // A year by the hour takes 3 ms so, and 12 with a function that is asked about each member.
+    // Usage of a year by the hour takes 3 ms this way, and 12 ms with a replacer function.
     return JSON.stringify(value)
   } catch (error) {
-    // There is a bigint.
+    // The value contains a bigint.
     if (!(error instanceof TypeError)) throw error
     return JSON.stringify(value, writeBigint)
   }
@@ -16,7 +16,7 @@ export function toJson(value: unknown): string {
 const writeBigint = (_: string, member: unknown) =>
   typeof member === 'bigint' ? rawJSON(member.toString()) : member
 
-/** A Response of JSON, typed as its value (see `typedAs`). */
+/** Returns a JSON Response that is typed as its value (see `typedAs`). */
 export function jsonResponse<Value>(value: Value, headers: Record<string, string> = {}): Value {
   return typedAs(
     new Response(toJson(value), { headers: { 'content-type': 'application/json', ...headers } }),
@@ -24,8 +24,8 @@ export function jsonResponse<Value>(value: Value, headers: Record<string, string
 }
 
 /**
- * A Response, typed as what its body holds: from what a handler returns Eden takes what the console
- * reads. To Elysia it is the Response that it is.
+ * Types a Response as its body: Eden derives the console's types from the type that a handler
+ * returns. At run time Elysia gets the Response unchanged.
  */
 export function typedAs<Body>(response: Response): Body {
   return response as unknown as Body

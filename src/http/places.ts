@@ -3,21 +3,21 @@ import type { Caller } from './auth.ts'
 import { Shares } from './shares.ts'
 import { networkOf } from './unknown-tokens.ts'
 
-/** Milliseconds that a place of what takes a millisecond is kept free, at least. */
+/** The shortest cooldown of a place after a quick request, in milliseconds. */
 const MIN_COOLDOWN_MS = 2
-/** The same for each KiB of a body that comes with what is refused. */
+/** The cooldown after a refused request per KiB of its body, in milliseconds. */
 const COOLDOWN_MS_PER_KIB = 1 / 16
-/** Bytes that are taken for the length of a body that doesn't announce it. */
+/** The assumed length of a body without Content-Length, in bytes. */
 const UNANNOUNCED_BYTES = 1024 * 1024
 
-/** Milliseconds after a flush in which others are expected. */
+/** Milliseconds after a flush in which more flushes are expected. */
 const FLUSH_WINDOW_MS = 2_000
 
-/** Who asks, as a handler finds them; null: without a token, or without one that was looked at. */
+/** The context of a read; `principal` is null without a token, or if none was checked. */
 export type RequestContext = AnonymousContext & { principal: Caller | null }
-/** Who asks for a change. */
+/** The context of a change of the catalog. */
 export type ChangeContext = { principal: Caller; request: Request }
-/** Who asks, whoever it is. */
+/** The context of a request whose caller is not known. */
 export type AnonymousContext = {
   request: Request
   server: { requestIP(request: Request): { address: string } | null } | null
@@ -26,29 +26,30 @@ export type AnonymousContext = {
 type Work<Value> = () => Value | Promise<Value>
 
 /**
- * How much is worked on at once. Flushes take no place, but for very large ones, nor does health:
- * they come before all else, and nothing of them waits here. Places are taken for work, never while
- * something is waited for, but for the rest of a very large body.
+ * Limits the requests that are worked on at once: each takes a place. Flushes, except very large
+ * ones, and health checks take none and never wait here, because they have priority. A request
+ * holds a place while it works, never while it waits; the exception is a very large body that is
+ * being received.
  */
 export class Places {
   /**
-   * Reads of the database, by who asks. Two of the eight connections for reads are left to what the
-   * service reads for itself.
+   * Reads of the database, by token or network. Two of the eight read connections remain for the
+   * service's own reads.
    */
   readonly #reads: Shares
   /**
-   * Very large bodies, which are received and handed on: a few of each token, so that who sends
-   * many at once takes a part of the thread and of the worker only.
+   * Very large bodies that are received and passed on. The limit per token keeps a client that
+   * sends many at once from taking all the time of this thread and of the worker.
    */
   readonly #bodies: Shares
-  /** Changes of the catalog, each of which holds up the flushes of all for a moment. */
+  /** Changes of the catalog, each of which delays all flushes for a moment. */
   readonly #changes: Shares
   /**
-   * Requests that take a millisecond and no token, and refusals, by network: some 1,500 a second of
-   * each network, which take a tenth of the thread.
+   * Requests that take a millisecond and need no token, and refusals, by network: some 1,500 per
+   * second from each network, which take a tenth of the thread.
    */
   readonly #quick: Shares
-  /** Pages that streams read: half of the connections, so that other reads find one. */
+  /** Pages that streams read: on half of the connections, so that the rest serve other reads. */
   readonly #pages: Shares
 
   #flushedAt = Number.NEGATIVE_INFINITY
@@ -59,42 +60,42 @@ export class Places {
     this.#changes = new Shares({ each: 2, all: 2, minCooldownMs: 1, waitMs, needsCooldown })
     this.#bodies = new Shares({ each: 2, all: 16, minCooldownMs: 1, waitMs, needsCooldown })
     this.#pages = new Shares({ each: 4, all: 4, minCooldownMs: 0, waitMs: null, needsCooldown })
-    // These are paced whether or not flushes arrive.
+    // These cool down whether or not flushes arrive.
     const always = { minCooldownMs: MIN_COOLDOWN_MS, waitMs, needsCooldown: () => true }
     this.#quick = new Shares({ each: 4, all: 16, ...always })
   }
 
-  /** Flushes have been appended: what comes next leaves time to others like them. */
+  /** Must be called after an append: for a while, places then cool down in favor of flushes. */
   noticeFlushes(): void {
     this.#flushedAt = performance.now()
   }
 
-  /** Reads for who asks. */
+  /** Runs a read. */
   take<Value>(context: RequestContext, read: Work<Value>): Promise<Value> {
     const { principal, request } = context
-    // No token's name has a colon first.
+    // No token name starts with a colon.
     const name = principal?.name ?? `:${clientNetwork(context)}`
     return this.#reads.take(name, read, { request })
   }
 
-  /** Receives a very large body of a client, and what is done with it. */
+  /** Receives and processes a very large body of a client. */
   takeBody<Value>(client: string, request: Request, receive: Work<Value>): Promise<Value> {
     return this.#bodies.take(client, receive, { request })
   }
 
-  /** Changes the catalog. */
+  /** Runs a change of the catalog. */
   takeChange<Value>({ principal, request }: ChangeContext, change: Work<Value>): Promise<Value> {
     return this.#changes.take(principal.name, change, { request })
   }
 
-  /** Answers whoever it is what takes a millisecond. */
+  /** Runs work that takes a millisecond, for any client. */
   takeQuick<Value>(context: AnonymousContext, work: Work<Value>): Promise<Value> {
     return this.#quick.take(clientNetwork(context), work, { request: context.request })
   }
 
   /**
-   * Refuses whoever it is, at the rate of `takeQuick`; where bodies come with what is refused, at
-   * 64 MiB a second: they are received all the same.
+   * Refuses a request of any client, at the rate of `takeQuick`. Requests with bodies are refused
+   * at 64 MiB per second per network, because their bodies are received all the same.
    */
   takeRefusal<Value>(context: AnonymousContext, refuse: Work<Value>): Promise<Value> {
     const { request } = context
@@ -105,7 +106,7 @@ export class Places {
     return this.#quick.take(clientNetwork(context), refuse, { request, cooldownMs })
   }
 
-  /** Reads a page of a stream, which waits for it as long as it takes. */
+  /** Reads a page of a stream, which waits for a place without a time limit. */
   takePage<Value>({ name }: Caller, read: Work<Value>): Promise<Value> {
     return this.#pages.take(name, read)
   }

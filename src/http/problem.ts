@@ -1,12 +1,12 @@
-/** An answer that says what went wrong: RFC 9457 problem details with the member `error` added. */
+/** An error response: RFC 9457 problem details with the additional member `error`. */
 export class Problem extends Error {
   override name = 'Problem'
 
   constructor(
     readonly status: number,
-    /** One short, stable line for programs: `invalid stats payload`. */
+    /** A short, stable text for programs, such as `invalid stats payload`. */
     readonly error: string,
-    /** What a person may want to know besides; never an internal message. */
+    /** A message for people; never an internal one. */
     readonly detail?: string,
     readonly headers: Record<string, string> = {},
   ) {
@@ -29,18 +29,18 @@ export class Problem extends Error {
   }
 }
 
-/** The client can't be served now and should come back; `seconds` later at the earliest. */
+/** Returns problem 503, which asks the client to retry after `seconds` at the earliest. */
 export function unavailable(error: string, seconds = 1, detail?: string): Problem {
   return new Problem(503, error, detail, { 'retry-after': String(seconds) })
 }
 
-/** A 429 for a client that asks for too much at once; it may try again in two seconds. */
+/** Returns problem 429 for a client with too many requests; it may retry after two seconds. */
 export function tooManyRequests(): Problem {
   const headers = { 'retry-after': '2' }
-  return new Problem(429, 'too many requests', 'Ask for less at once.', headers)
+  return new Problem(429, 'too many requests', 'Send fewer requests at once.', headers)
 }
 
-/** Reason phrases of RFC 9110. */
+/** The reason phrases of RFC 9110 by status. */
 export const TITLES: Record<number, string> = {
   400: 'Bad Request',
   401: 'Unauthorized',

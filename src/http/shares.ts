@@ -2,40 +2,40 @@ import { TemporarilyUnavailable } from '../platform/postgres/errors.ts'
 import { Problem, tooManyRequests } from './problem.ts'
 
 export type SharesOptions = {
-  /** Requests in work at once: of each caller, and of all of them. */
+  /** The maximum number of requests in work: per caller, and of all callers. */
   each: number
   all: number
-  /** Milliseconds that a place is kept free after a request, at least. */
+  /** The shortest cooldown of a place after a request, in milliseconds. */
   minCooldownMs: number
-  /** Milliseconds that a request waits for a place; null: as long as it takes. */
+  /** Milliseconds that a request waits for a place; null means without a limit. */
   waitMs: number | null
-  /** False while this work holds no one up: no place is kept free then. */
+  /** False while this work delays no one: then places have no cooldown. */
   needsCooldown: () => boolean
 }
 
 /**
- * As many times as long as the work took its place is kept free where as many wait as have places:
- * with four places half of the thread is left to others then, even where the work is the thread's.
+ * The cooldown as a multiple of the work's duration if at least `each` requests of the caller wait.
+ * With four places this leaves half of the thread to others, even if the work runs on the thread.
  */
 const CROWDED_FACTOR = 7
 
-/** A place is kept free at most so long. */
+/** The longest cooldown of a place. */
 const MAX_COOLDOWN_MS = 1_000
 
-/** Seconds after which who found no place may come again. */
+/** Seconds after which a refused caller may retry. */
 const RETRY_AFTER_S = 2
 
 type Waiter = { begin: () => void }
-/** `taken`: places in work, or kept free. */
+/** A caller's share; `taken` counts places that are in work or cooling down. */
 type Share = { taken: number; waiting: Set<Waiter> }
 
 /**
- * Shares out the work on requests among those who make them, so that nobody who asks for much at
- * once holds up the others. Each has a few places. When a request has been worked on, its place is
- * kept free for as long again, where that helps somebody: who asks for one thing after the other
- * never notices. It is kept free longer where many wait, so that who asks for much at once leaves
- * half of the time to others. Who finds no place waits, each caller's requests in their order and
- * the callers in turns; then they are refused.
+ * Divides the work on requests fairly among callers, so that no caller with many requests delays
+ * the others. Each caller has a few places. After a request its place cools down for as long as the
+ * work took, if `needsCooldown`; callers that send one request after the other don't notice. The
+ * cooldown is longer while many requests of the caller wait, so that it leaves half of the time to
+ * others. A request without a place waits, each caller's requests in order and callers in turns,
+ * and is refused after `waitMs`.
  */
 export class Shares {
   /** The callers with work or waiting requests; the one whose turn is next comes first. */
@@ -45,10 +45,10 @@ export class Shares {
   constructor(private readonly options: SharesOptions) {}
 
   /**
-   * Works on a request once there is a place for it. Throws problem 429 if the caller gets no place
-   * in time, TemporarilyUnavailable if there is none for anyone, and `aborted` if the client
-   * disconnects meanwhile. The place is freed once the work has ended, and after `restMs` at the
-   * earliest.
+   * Runs `work` once there is a place for it. Throws problem 429 if the caller's own places stay
+   * taken, TemporarilyUnavailable if those of all callers do, and problem 400 `aborted` if the
+   * client disconnects while it waits. The place is free `cooldownMs` after the work at the
+   * earliest, if places cool down.
    */
   async take<Value>(
     caller: string,
@@ -114,7 +114,7 @@ export class Shares {
     }
   }
 
-  /** The caller's next turn comes after everybody else's; who has nothing here is forgotten. */
+  /** Moves the caller behind all others, or removes it if it has no work or waiting requests. */
   #moveToEnd(caller: string, share: Share): void {
     this.#shares.delete(caller)
     if (share.taken > 0 || share.waiting.size > 0) this.#shares.set(caller, share)
@@ -153,7 +153,7 @@ export class Shares {
       return new TemporarilyUnavailable(
         'busy',
         RETRY_AFTER_S,
-        'Too many requests of others are under way.',
+        'The service is busy with requests of other clients.',
       )
     }
     return tooManyRequests()

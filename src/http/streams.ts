@@ -3,38 +3,39 @@ import type { Intervals } from '../platform/intervals.ts'
 import type { Caller } from './auth.ts'
 import { unavailable } from './problem.ts'
 
-/** Bytes that are handed to a connection at once; more only when it has taken them. */
+/** Bytes that are passed to a connection at once; it gets more when it has taken them. */
 const CHUNK_BYTES = 64 * 1024
 
-/** What a stream sends, withSession for when its client can take more. */
+/** Produces the data of a stream, on request when its client can take more. */
 export type StreamSource = {
   /**
-   * The next bytes, in parts that may be shared: nobody changes them. Null at the end. Asked for
-   * when all before was taken. Rejects where the answer can't be made whole.
+   * Returns the next bytes, or null at the end. Called when all previous bytes were taken. The
+   * parts may be shared with other streams and must not be changed. Rejects if the response can't
+   * be completed.
    */
   next(): Promise<Uint8Array[] | null>
-  /** The stream is over, whoever ended it. Called once; a `next` under way resolves. */
+  /** Called once when the stream is over, for any reason; must resolve a pending `next`. */
   end(): void
 }
 
 export type StreamsOptions = {
   tokens: Tokens
-  /** Those of the sessions, by the SHA-256 of their ids, that nobody has ended. */
+  /** Returns the sessions that are still open, by the SHA-256 of their ids. */
   findOpenSessions: (idsSha256: string[]) => Promise<Set<string>>
-  /** Streams that may be open at once. */
+  /** The maximum number of open streams. */
   maxStreams: number
-  /** What becomes of a stream that is ended early: `closed` where its client resumes. */
+  /** How a stream is ended early: `closed` if clients resume, else its connection is reset. */
   endedEarly: 'closed' | 'broken off'
   intervals: Pick<Intervals['streams'], 'authIntervalMs' | 'keepAliveMs'>
   /** Called every `keepAliveMs` while a stream is open. */
   onKeepAlive?: () => void
-  /** Told of what can't be explained by a database that is away. */
+  /** Called with every error of a stream or of the check of sessions. */
   onFailure: (error: unknown) => void
 }
 
 /**
- * The open streams of one kind. Each holds its source and the chunk that its client hasn't taken.
- * They end with their source, their client, their token, their session, or the service.
+ * The open streams of one kind. Each holds its source and the chunk that its client has not taken
+ * yet. A stream ends with its source, its client, its token, its session or the service.
  */
 export class Streams {
   readonly #open = new Set<Stream>()
@@ -44,14 +45,14 @@ export class Streams {
 
   constructor(private readonly options: StreamsOptions) {}
 
-  /** Throws the problem 503 where there is no room for one more. */
+  /** Throws problem 503 if no more streams can be opened. */
   checkRoom(): void {
     if (this.#stopped) throw unavailable('stopping')
     if (this.#open.size >= this.options.maxStreams)
       throw unavailable('too many streams', RETRY_AFTER_S)
   }
 
-  /** Opens a stream of `source` to somebody; throws as `checkRoom` does. */
+  /** Opens a stream from `source` to a caller; throws as `checkRoom` does. */
   open(principal: Caller, source: StreamSource): ReadableStream<Uint8Array> {
     this.checkRoom()
     const stream = new Stream(principal, source, this.options, () => {
@@ -64,12 +65,12 @@ export class Streams {
     return stream.readable
   }
 
-  /** Ends all that are open. */
+  /** Ends all open streams. */
   endAll(): void {
     for (const stream of [...this.#open]) stream.end()
   }
 
-  /** Ends all, and opens no more. */
+  /** Ends all open streams and refuses new ones. */
   stop(): void {
     this.#stopped = true
     this.endAll()
@@ -81,7 +82,7 @@ export class Streams {
     if (onKeepAlive) this.#timers.push(setInterval(onKeepAlive, intervals.keepAliveMs))
   }
 
-  /** Ends those whose tokens and sessions don't count any more. */
+  /** Ends the streams whose tokens were revoked or whose sessions have expired. */
   #endUnauthorized(): void {
     const { tokens } = this.options
     for (const stream of [...this.#open]) {
@@ -91,7 +92,10 @@ export class Streams {
     void this.#endSignedOut()
   }
 
-  /** Sessions are ended on any instance: the database knows. While it is away, nobody ends one. */
+  /**
+   * Ends the streams whose sessions were ended. Any instance may end a session, so this asks the
+   * database. While that is unavailable, no one can end a session.
+   */
   async #endSignedOut(): Promise<void> {
     const withSession = [...this.#open].filter(({ principal }) => principal.idSha256 !== undefined)
     if (withSession.length === 0 || this.#isCheckingSessions) return
@@ -110,15 +114,15 @@ export class Streams {
 const hasExpired = ({ expiresAt }: Caller) =>
   expiresAt !== undefined && Date.parse(expiresAt) < Date.now()
 
-/** Seconds after which a client that found no room may come again. */
+/** Seconds after which a client may retry when too many streams are open. */
 const RETRY_AFTER_S = 5
 
 class Stream {
   readonly readable: ReadableStream<Uint8Array>
   #controller!: ReadableStreamDefaultController<Uint8Array>
-  /** What was made and not handed on yet. */
+  /** Data that was produced but not yet passed to the connection. */
   readonly #pending = new Parts()
-  /** True where the client has taken all and waits for more. */
+  /** True while the client has taken everything and waits for more. */
   #isPulling = false
   #isOver = false
 
@@ -136,16 +140,16 @@ class Stream {
         pull: () => this.#pull(),
         cancel: () => this.#finish(),
       },
-      // Nothing is made before the connection asks for it.
+      // Nothing is produced before the connection asks for it.
       { highWaterMark: 0 },
     )
   }
 
-  /** Ends it before its end. */
+  /** Ends the stream early. */
   end(): void {
     if (this.#isOver) return
     this.#finish()
-    // Who hasn't taken what was sent can't be waited for.
+    // A client that has not taken everything can't be waited for, so its connection is reset.
     if (this.options.endedEarly === 'closed' && this.#isPulling) this.#controller.close()
     else this.#breakOff()
   }
@@ -174,8 +178,8 @@ class Stream {
   }
 
   /**
-   * Resets the connection, so that nobody takes what has come for all there is. Without a reason:
-   * Bun prints one to the service's stderr.
+   * Resets the connection, so that the client does not take the data for complete. No reason is
+   * given, because Bun would print it to stderr.
    */
   #breakOff(): void {
     this.#controller.error(undefined)
@@ -190,7 +194,7 @@ class Stream {
   }
 }
 
-/** Parts of an answer, taken in chunks. A large part is never copied whole: others send it too. */
+/** Parts of a response, taken in chunks. Large parts are not copied, as streams may share them. */
 class Parts {
   #parts: Uint8Array[] = []
 
@@ -202,7 +206,7 @@ class Parts {
     this.#parts = parts
   }
 
-  /** The first bytes, so many at most. */
+  /** Takes the next bytes, at most `bytes`. */
   take(bytes: number): Uint8Array {
     let count = 0
     let size = 0

@@ -1,29 +1,30 @@
 import { WindowCounts } from './window-counts.ts'
 
-/** Milliseconds after which who guessed may guess again. */
+/** Milliseconds in which unknown tokens are counted. */
 const WINDOW_MS = 60_000
-/** All together may present so many times as many as one: many addresses guess no faster. */
+/** The limit of all networks together, as a multiple of the limit of one. */
 const ALL_FACTOR = 100
 const ALL = ''
-/** Characters from which on a token can't be guessed, however many try. */
+/** The length from which a token can't be guessed, however many clients try. */
 const UNGUESSABLE = 32
 
 /**
- * Counts the unknown tokens that a network presents: an address, or of IPv6 the 64 bits before it,
- * which one machine may have to itself. One that has presented too many in a minute is refused
- * whatever it presents next, and everybody is once all together have; unless that is a token which
- * can't be guessed, or which this process has taken before: whoever shares an address with a
- * guesser goes on, and a guess that is right shows nothing.
+ * Counts the unknown tokens that each network sends. A network is an IPv4 address or an IPv6 /64,
+ * which a single machine may own. After too many unknown tokens in a minute, every token from that
+ * network is refused, and from all networks if they exceed the limit together. Two kinds of tokens
+ * are still accepted: those too long to guess, and those that this process has accepted before.
+ * So clients that share an address with an attacker keep working, and a correct guess reveals
+ * nothing.
  */
 export class UnknownTokenLimiter {
   readonly #failures = new WindowCounts(WINDOW_MS)
-  /** Of all networks together, under ALL. */
+  /** The count of all networks together, under the name ALL. */
   readonly #all = new WindowCounts(WINDOW_MS)
   readonly #trusted = new Set<string>()
 
   constructor(private readonly limit: number) {}
 
-  /** False as long as nobody has failed lately: then nobody has to be asked for his address. */
+  /** False if there was no recent failure: then no address needs to be looked up. */
   get isActive(): boolean {
     return this.#failures.size > 0
   }
@@ -38,18 +39,21 @@ export class UnknownTokenLimiter {
     this.#failures.add(networkOf(address))
   }
 
-  /** Remembers the name of a token that was right. */
+  /** Stores the name of a token that was accepted. */
   trust(name: string): void {
     if (!this.#trusted.has(name)) this.#trusted.add(name)
   }
 
-  /** True for who has shown a token of this name that no guess could have been. */
+  /** True if the token is too long to guess, or a token of this name was accepted before. */
   isTrusted(name: string, token: string): boolean {
     return token.length >= UNGUESSABLE || this.#trusted.has(name)
   }
 }
 
-/** `2001:db8:0:1` of `2001:db8:0:1:2::3`; an IPv4 address as it is, in whatever form it comes. */
+/**
+ * Returns the network of an address: `2001:db8:0:1` for `2001:db8:0:1:2::3`, and an IPv4 address,
+ * also an IPv4-mapped one, itself.
+ */
 export function networkOf(address: string): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)
   if (mapped) return mapped[1]!
@@ -65,5 +69,5 @@ export function networkOf(address: string): string {
     .join(':')
 }
 
-/** Seconds after which a refused network is asked to come back. */
+/** Seconds after which a refused network may retry. */
 export const RETRY_AFTER_S = WINDOW_MS / 1_000

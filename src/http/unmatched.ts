@@ -3,14 +3,14 @@ import { Problem } from './problem.ts'
 
 export type Route = { method: string; path: string }
 
-/** A segment that a route takes as a parameter, or that it may lack. */
+/** Matches a segment that is a parameter; the group matches if the segment is optional. */
 const PARAMETER = /^:[^?]+(\?)?$/
 
 /**
- * Answers requests that no route takes: 405 with `Allow` if the path has routes for other methods,
- * otherwise 404. It never calls a route. Bun matches the path as it was sent, which is also what a
- * proxy in front decides by; here the path is normalized already (`/internal/..\admin` has become
- * `/admin`), so a second match must not open what the first one did not.
+ * Answers requests that match no route: 405 with `Allow` if the path has routes for other methods,
+ * otherwise 404. It never calls a route. Bun matches the path as it was sent, and so do proxies in
+ * front. Here the path is already normalized (`/internal/..\admin` is `/admin`), so a second match
+ * must not give access that the first one denied.
  */
 export function answerUnmatched(request: Request, routes: readonly Route[]): Response {
   const problem = hostProblem(request)
@@ -27,7 +27,7 @@ export function answerUnmatched(request: Request, routes: readonly Route[]): Res
   return new Problem(405, 'method not allowed', `Allowed: ${allow}.`, { allow }).toResponse()
 }
 
-/** The path of a request's URL, which is relative if the request named no usable host. */
+/** Returns the path of a request's URL, which is relative if the request has no usable host. */
 export function pathOf(url: string): string {
   return new URL(url, 'http://localhost').pathname
 }

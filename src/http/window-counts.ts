@@ -1,13 +1,13 @@
-/** Names that are remembered; beyond them the oldest is forgotten. */
+/** The maximum number of stored names; beyond it the oldest one is dropped. */
 const MAX_NAMES = 10_000
 
-/** How often each name was counted in a window of time, which begins with its first count. */
+/** Counts names within a time window; the window of a name starts with its first count. */
 export class WindowCounts {
   readonly #counts = new Map<string, { count: number; since: number }>()
 
   constructor(private readonly windowMs: number) {}
 
-  /** Names that are remembered, if only until somebody looks for them. */
+  /** The number of stored names, including expired ones that were not queried since. */
   get size(): number {
     return this.#counts.size
   }
@@ -32,7 +32,7 @@ export class WindowCounts {
     this.#counts.set(name, { count: 1, since: performance.now() })
   }
 
-  /** Seconds until the window of a name ends, at least one; 1 for a name that has none. */
+  /** Returns the seconds until the window of a name ends, at least 1; 1 for an unknown name. */
   secondsLeft(name: string): number {
     const since = this.#counts.get(name)?.since ?? Number.NEGATIVE_INFINITY
     return Math.max(1, Math.ceil((since + this.windowMs - performance.now()) / 1_000))
