@@ -71,7 +71,7 @@ const KEY_FLUSHES: typeof API_KEY_FLUSHES = [
     'keys[3] has none of the fields token_hash, requests, tokens, last_accessed_at.',
   ],
   [keyFlush('{"token_hash":7}'), BODY, 'keys[3].token_hash is not a string.'],
-  [keyFlush('{"token_hash":"a\\u0000b"}'), BODY, 'keys[3].token_hash holds a NUL.'],
+  [keyFlush('{"token_hash":"a\\u0000b"}'), BODY, 'keys[3].token_hash contains a NUL.'],
   [keyFlush('{"token_hash":"a","tokens":"5"}'), BODY, 'keys[3].tokens is not a number.'],
   [keyFlush('{"token_hash":"a","requests":-1}'), NUMBERS, 'keys[3].requests is negative.'],
   [keyFlush('{"token_hash":"a","tokens":-1}'), NUMBERS, 'keys[3].tokens is negative.'],
@@ -101,13 +101,13 @@ const CATALOGS: [body: string, detail: string][] = [
     '{"provider_groups":[{"id":1},{"name":"x"}]}',
     'provider_groups[1].id: Expected required property.',
   ],
-  ['{"keys":[{"token_hash":" a"}]}', 'keys[0].token_hash has white space around it.'],
+  ['{"keys":[{"token_hash":" a"}]}', 'keys[0].token_hash has leading or trailing white space.'],
   [
     '{"keys":[{"token_hash":"a"},{"token_hash":"b","name":"\\u0000"}]}',
-    'keys[1].name holds a NUL or a lone surrogate.',
+    'keys[1].name contains a NUL or a lone surrogate.',
   ],
-  ['{"keys":[{"token_hash":"\\ud800"}]}', 'keys[0].token_hash holds a NUL or a lone surrogate.'],
-  ['{"api_keys":[{"id":4},{"id":5},{"id":4}]}', 'api_keys[2] is the same row as api_keys[0].'],
+  ['{"keys":[{"token_hash":"\\ud800"}]}', 'keys[0].token_hash contains a NUL or a lone surrogate.'],
+  ['{"api_keys":[{"id":4},{"id":5},{"id":4}]}', 'api_keys[2] repeats the row of api_keys[0].'],
 ]
 
 test.each(CATALOGS)('of a catalog, %p is %p', (body, detail) => {

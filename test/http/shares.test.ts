@@ -112,11 +112,11 @@ test('who goes away while he waits is not worked on, and nobody waits for him', 
 })
 
 test('where nobody is held up a place is free at once', async () => {
-  let mustRest = false
-  const rest = { leastRestMs: 500, mustRest: () => mustRest }
-  const shares = makeShares({ each: 1, all: 1, waitMs: 20, ...rest })
+  let needsCooldown = false
+  const cooldown = { minCooldownMs: 500, needsCooldown: () => needsCooldown }
+  const shares = makeShares({ each: 1, all: 1, waitMs: 20, ...cooldown })
   for (let i = 0; i < 3; i++) expect(await shares.take('a', () => i)).toBe(i)
-  mustRest = true
+  needsCooldown = true
   await shares.take('a', () => {})
   await expect(shares.take('a', () => {})).rejects.toMatchObject({ status: 429 })
 })
