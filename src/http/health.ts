@@ -6,8 +6,8 @@ import type { Pools } from '../platform/postgres/pool.ts'
 import { describe } from './openapi.ts'
 import { unavailable } from './problem.ts'
 
-/** How long the readiness check may take, in ms; probes usually time out after a second or two. */
-const POLL_INTERVAL_MS = 1_000
+/** The timeout of the readiness check, in milliseconds; probes often wait only a second or two. */
+const CHECK_TIMEOUT_MS = 1_000
 
 type HealthOptions = {
   pools: Pools
@@ -17,7 +17,7 @@ type HealthOptions = {
   isStopping: () => boolean
 }
 
-/** Serves GET /health/live, the process answers, and GET /health/ready, it can accept flushes. */
+/** Serves GET /health/live (the process answers) and /health/ready (it accepts flushes). */
 export function health({ pools, reads, log, ahead, isStopping }: HealthOptions) {
   /** Returns `ready`, or the reason why the service is not ready. */
   const checkReady = async () => {
@@ -46,7 +46,7 @@ export function health({ pools, reads, log, ahead, isStopping }: HealthOptions) 
       '/health/ready',
       async () => {
         if (isStopping()) throw unavailable('stopping')
-        const tooLate = Bun.sleep(POLL_INTERVAL_MS).then(() => 'database unavailable')
+        const tooLate = Bun.sleep(CHECK_TIMEOUT_MS).then(() => 'database unavailable')
         const state = await Promise.race([checkReady(), tooLate])
         if (state !== 'ready') throw unavailable(state)
         const { replicas } = reads

@@ -95,12 +95,13 @@ export const PositionsText = (description: string) =>
   })
 
 /** An RFC 3339 timestamp, whose zone is required. */
-export const Timestamp = Type.String({
-  pattern:
-    '^\\d{4}-\\d{2}-\\d{2}[Tt ]\\d{2}:\\d{2}:\\d{2}(?:\\.\\d{1,9})?(?:[Zz]|[+-]\\d{2}:\\d{2})$',
-  description: 'An RFC 3339 timestamp with a zone, such as 2026-01-31T12:00:00Z',
-  openapi: { format: 'date-time' },
-})
+export const Timestamp = (meaning: string) =>
+  Type.String({
+    pattern:
+      '^\\d{4}-\\d{2}-\\d{2}[Tt ]\\d{2}:\\d{2}:\\d{2}(?:\\.\\d{1,9})?(?:[Zz]|[+-]\\d{2}:\\d{2})$',
+    description: `${meaning}, in RFC 3339 with a zone, such as 2026-01-31T12:00:00Z`,
+    openapi: { format: 'date-time' },
+  })
 
 /**
  * Converts a Timestamp to UTC with all its fractional digits. Returns null if no such time exists,

@@ -135,7 +135,9 @@ function retireDetail(what: string) {
   return describe({
     tag: 'Catalog',
     summary: `Retire ${what}`,
-    description: 'Stops counting; past usage is kept. Putting the row again resumes its history.',
+    description:
+      'Stops counting; past usage is kept. Adding the row again with PUT /admin/catalog resumes ' +
+      'its history.',
     ok: { status: 204, description: 'Retired' },
     headers: ['Tallybook-Position'],
     errors: [400, 401, 403, 404, 503],

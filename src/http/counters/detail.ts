@@ -42,7 +42,11 @@ export const summary = read(
 )
 export const providerGroups = read({
   summary: 'List provider groups with their counters',
-  ok: { description: 'A page', schema: pageOf(ProviderGroupBody), example: page(group) },
+  ok: {
+    description: 'A page of provider groups',
+    schema: pageOf(ProviderGroupBody),
+    example: page(group),
+  },
 })
 export const providerGroup = read(
   {
@@ -53,7 +57,11 @@ export const providerGroup = read(
 )
 export const apiKeys = read({
   summary: 'List API keys with their counters',
-  ok: { description: 'A page', schema: pageOf(ApiKeyBody), example: page(apiKeyExample) },
+  ok: {
+    description: 'A page of API keys',
+    schema: pageOf(ApiKeyBody),
+    example: page(apiKeyExample),
+  },
 })
 export const apiKey = read(
   {
@@ -64,7 +72,7 @@ export const apiKey = read(
 )
 export const keys = read({
   summary: 'List token keys with their counters',
-  ok: { description: 'A page', schema: pageOf(KeyBody), example: page(EXAMPLE_KEY) },
+  ok: { description: 'A page of token keys', schema: pageOf(KeyBody), example: page(EXAMPLE_KEY) },
 })
 export const key = read(
   {

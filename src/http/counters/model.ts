@@ -14,7 +14,7 @@ const consistency = Type.Optional(
 /** The query parameters that select the state to read. */
 export const AS_OF = {
   consistency,
-  as_of: Type.Optional(Timestamp),
+  as_of: Type.Optional(Timestamp('The time as of which to read')),
   as_of_position: Type.Optional(
     PositionsText(
       'The positions at which to read, in the form of Tallybook-Position (`0/41,1/7`). A shard ' +

@@ -40,7 +40,7 @@ export const EventsQuery = Type.Object(
     type: Type.Optional(
       Type.String({
         pattern: `^(?:${Object.keys(EVENT_TYPES).join('|')})$`,
-        description: `One of ${Object.keys(EVENT_TYPES).join(', ')}`,
+        description: `Only events of this type, one of ${Object.keys(EVENT_TYPES).join(', ')}`,
         openapi: { enum: Object.keys(EVENT_TYPES) },
       }),
     ),
@@ -51,8 +51,8 @@ export const EventsQuery = Type.Object(
         description: 'Only events with this source: the name of the token that posted them',
       }),
     ),
-    from: Type.Optional(Timestamp),
-    to: Type.Optional(Timestamp),
+    from: Type.Optional(Timestamp('The earliest time of an event')),
+    to: Type.Optional(Timestamp('The time before which events must be')),
   },
   strict,
 )

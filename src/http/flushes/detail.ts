@@ -27,7 +27,7 @@ const common: Pick<RouteDoc, 'tag' | 'headers' | 'errors' | 'errorValues' | 'par
 export const apiKeyFlushDetail = describe({
   ...common,
   summary: 'Post the usage of API keys',
-  description: 'Counts all entries of the flush or none. A success means that it is durable.',
+  description: 'Counts all entries of the flush or none. Status 200 means that it is durable.',
   body: {
     schema: ApiKeyFlushBody,
     example: { keys: [{ api_key_id: 1, requests: 10, success_requests: 9 }] },
@@ -44,7 +44,7 @@ export const apiKeyFlushDetail = describe({
 export const keyFlushDetail = describe({
   ...common,
   summary: 'Post the usage of token keys',
-  description: 'Counts all entries of the flush or none. A success means that it is durable.',
+  description: 'Counts all entries of the flush or none. Status 200 means that it is durable.',
   body: {
     schema: KeyFlushBody,
     example: {

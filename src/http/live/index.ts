@@ -27,9 +27,9 @@ const detail = describe({
   tag: 'Admin reads',
   summary: 'Stream notifications that the log has grown',
   description:
-    'Sends the position of the last event of each shard as server-sent events: at once, and ' +
-    'after every change at most once per second. Meant for pages that refresh what they show. ' +
-    'GET /audit/events streams the events themselves.',
+    'Sends the position of the last event of each shard as server-sent events: at once, and then ' +
+    'after changes, at most once per second. Meant for pages that refresh what they show. GET ' +
+    '/audit/events streams the events themselves.',
   ok: {
     description: 'An endless stream',
     type: 'text/event-stream',

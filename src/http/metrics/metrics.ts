@@ -7,8 +7,8 @@ import type { Pools } from '../../platform/postgres/pool.ts'
 import { DatabaseGauges } from './database.ts'
 import { processMetrics } from './process.ts'
 
-/** How long the check of the database may take, in ms; Prometheus waits 10 s for a scrape. */
-const POLL_INTERVAL_MS = 3_000
+/** The timeout of the checks of the database, in milliseconds; a scrape may take 10 s. */
+const CHECK_TIMEOUT_MS = 3_000
 
 /** The reasons why a read went to the primary although there are replicas. */
 const FALLBACK_REASONS: Served[] = [...STATES, 'failed', 'missing']
@@ -208,7 +208,7 @@ export class Metrics {
   }
 }
 
-/** Returns the result of `finding`, or `otherwise` if it takes longer than POLL_INTERVAL_MS. */
+/** Returns the result of `finding`, or `otherwise` if it takes longer than CHECK_TIMEOUT_MS. */
 function within<Value>(finding: Promise<Value>, otherwise: Value): Promise<Value> {
-  return Promise.race([finding, Bun.sleep(POLL_INTERVAL_MS).then(() => otherwise)])
+  return Promise.race([finding, Bun.sleep(CHECK_TIMEOUT_MS).then(() => otherwise)])
 }

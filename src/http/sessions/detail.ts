@@ -25,7 +25,7 @@ export const show = describe({
   open: true,
   summary: 'Get the current session',
   ok: {
-    description: 'The session of the cookie or the name of the token; null if not signed in',
+    description: 'The caller, identified by the cookie or a token; null if not signed in',
     schema: ShownBody,
     example: EXAMPLE,
   },

@@ -13,8 +13,8 @@ export const SCOPE_PARAMS = {
 
 export const UsageQuery = Type.Object(
   {
-    from: Type.Optional(Timestamp),
-    to: Type.Optional(Timestamp),
+    from: Type.Optional(Timestamp('The start of the range, inclusive')),
+    to: Type.Optional(Timestamp('The end of the range, exclusive')),
     bucket: Type.Optional(
       Type.Union([Type.Literal('hour'), Type.Literal('day')], {
         description: 'The length of a bucket, `hour` or `day`; default `hour`',
