@@ -26,7 +26,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'proofs/transparency': [...CORE, 'proofs/merkle'],
   'proofs/integrity': ['platform', 'events', 'log', 'proofs/merkle', 'proofs/verifier'],
   // Shares nothing with what it checks but what a byte means.
-  'proofs/verifier': ['events', 'proofs/merkle'],
+  'proofs/verifier': ['events', 'platform/async', 'proofs/merkle'],
   'proofs/verifier/sources': [
     ...['platform/user-error.ts', 'events', 'archive', 'proofs/merkle', 'proofs/verifier'],
   ],

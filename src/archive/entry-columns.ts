@@ -1,6 +1,5 @@
 import type { SchemaElement } from 'hyparquet'
-import { PayloadError } from '../events/columns.ts'
-import { decodeEvent, type Event, type StoredEvent } from '../events/event.ts'
+import { type Event, type StoredEvent, tryDecodeEvent } from '../events/event.ts'
 
 const required = { repetition_type: 'REQUIRED' } as const
 const optional = { repetition_type: 'OPTIONAL' } as const
@@ -53,7 +52,8 @@ export class EntryColumns {
 
   /** Adds the entries of a flush. Returns false if the event can't be decoded. */
   add(stored: StoredEvent): boolean {
-    const event = read(stored)
+    const { type, version, payload } = stored
+    const event = tryDecodeEvent({ type, version, payload: Buffer.from(payload) })
     if (event === null) return false
     const rows = this.#addFlush(event)
     if (rows === 0) return true
@@ -111,15 +111,6 @@ export class EntryColumns {
   #fill(name: Name, rows: number, value: Value): void {
     const values = this.#values[name]
     for (let i = 0; i < rows; i++) values.push(value)
-  }
-}
-
-function read({ type, version, payload }: StoredEvent): Event | null {
-  try {
-    return decodeEvent(type, version, Buffer.from(payload))
-  } catch (error) {
-    if (error instanceof PayloadError) return null
-    throw error
   }
 }
 

@@ -1,5 +1,4 @@
-import { PayloadError } from '../events/columns.ts'
-import { decodeEvent, toRows } from '../events/event.ts'
+import { toRows, tryDecodeEvent } from '../events/event.ts'
 import type { LineEvent } from '../events/event-line.ts'
 import type { EntryRow } from '../events/rows.ts'
 import type { Manifest, ShardManifest } from './manifest.ts'
@@ -64,14 +63,10 @@ export class Recount {
     return wrong
   }
 
-  #rowsOf({ type, version, payload }: LineEvent): EntryRow[] | null {
-    try {
-      return toRows(decodeEvent(type, version, payload))
-    } catch (error) {
-      if (!(error instanceof PayloadError)) throw error
-      this.#add('unreadable_events', 1n)
-      return null
-    }
+  #rowsOf(line: LineEvent): EntryRow[] | null {
+    const event = tryDecodeEvent(line)
+    if (event === null) this.#add('unreadable_events', 1n)
+    return event && toRows(event)
   }
 
   #add(name: string, count: bigint): void {

@@ -1,5 +1,4 @@
-import { PayloadError } from '../events/columns.ts'
-import { decodeEvent, type Event } from '../events/event.ts'
+import { tryDecodeEvent } from '../events/event.ts'
 import type { LineEvent } from '../events/event-line.ts'
 import { addExact, type Exact } from '../events/exact.ts'
 import type { Totals } from './manifest.ts'
@@ -12,7 +11,8 @@ export class Tally {
 
   /** Adds an event. */
   add({ type, version, payload }: LineEvent): void {
-    const event = read(type, version, payload)
+    // Decoding from bytes is three times as fast.
+    const event = tryDecodeEvent({ type, version, payload: Buffer.from(payload) })
     switch (event?.type) {
       case undefined:
         this.#unreadable++
@@ -37,16 +37,6 @@ export class Tally {
       key_flushes: toText(this.#keys),
       unreadable_events: this.#unreadable,
     }
-  }
-}
-
-function read(type: string, version: number, payload: string): Event | null {
-  try {
-    // Decoding from bytes is three times as fast.
-    return decodeEvent(type, version, Buffer.from(payload))
-  } catch (error) {
-    if (error instanceof PayloadError) return null
-    throw error
   }
 }
 

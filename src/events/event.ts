@@ -65,6 +65,23 @@ export function decodeEvent(type: string, version: number, payload: string | Uin
   return { type, data } as Event
 }
 
+/**
+ * Decodes an event as `decodeEvent` does. Returns null for one that can't be decoded, and passes
+ * on why.
+ */
+export function tryDecodeEvent(
+  { type, version, payload }: { type: string; version: number; payload: string | Uint8Array },
+  onUnreadable: (reason: PayloadError) => void = () => {},
+): Event | null {
+  try {
+    return decodeEvent(type, version, payload)
+  } catch (error) {
+    if (!(error instanceof PayloadError)) throw error
+    onUnreadable(error)
+    return null
+  }
+}
+
 const isEventType = (type: string): type is EventType => Object.hasOwn(EVENT_TYPES, type)
 
 const definitionOf = ({ type }: Event) => EVENT_TYPES[type] as EventDefinition<unknown>

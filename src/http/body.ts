@@ -1,3 +1,4 @@
+import { within } from '../platform/async/deadline.ts'
 import { gunzip, gunzipSmall, isGzip } from './content-coding.ts'
 import { isTooDense, LARGE_BYTES, TOO_DENSE } from './dense.ts'
 import { Problem, tooManyRequests, unavailable } from './problem.ts'
@@ -196,13 +197,7 @@ export class BodyReader {
   ): Promise<Value> {
     const { afterMs, bytesPerMs } = this.#slowest
     const left = started + afterMs + bytes / bytesPerMs - performance.now()
-    const { promise: late, reject } = Promise.withResolvers<never>()
-    const timer = setTimeout(() => reject(TOO_SLOW()), left)
-    try {
-      return await Promise.race([arriving, late])
-    } finally {
-      clearTimeout(timer)
-    }
+    return within(left, arriving, TOO_SLOW)
   }
 
   #reserve(bytes: number, client: string): void {

@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { Elysia } from 'elysia'
 import { type Replica, STATES } from '../cluster/replicas/replica.ts'
+import { withinOr } from '../platform/async/deadline.ts'
 import { isUnavailable } from '../platform/postgres/errors.ts'
 import type { Pools } from '../platform/postgres/pool.ts'
 import { describe } from './openapi.ts'
@@ -46,8 +47,7 @@ export function health({ pools, reads, log, ahead, isStopping }: HealthOptions) 
       '/health/ready',
       async () => {
         if (isStopping()) throw unavailable('stopping')
-        const tooLate = Bun.sleep(CHECK_TIMEOUT_MS).then(() => 'database unavailable')
-        const state = await Promise.race([checkReady(), tooLate])
+        const state = await withinOr(CHECK_TIMEOUT_MS, checkReady(), 'database unavailable')
         if (state !== 'ready') throw unavailable(state)
         const { replicas } = reads
         return {

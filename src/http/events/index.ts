@@ -1,8 +1,7 @@
 import type { Static } from '@sinclair/typebox'
 import { Elysia } from 'elysia'
 import type { Reads } from '../../cluster/replicas/reads.ts'
-import { PayloadError } from '../../events/columns.ts'
-import { decodeEvent, type StoredEvent, toRows } from '../../events/event.ts'
+import { type StoredEvent, toRows, tryDecodeEvent } from '../../events/event.ts'
 import { toLeaf } from '../../events/leaf.ts'
 import { readEvent, readHeads } from '../../log/read.ts'
 import { SingleFlight } from '../../platform/async/single-flight.ts'
@@ -124,11 +123,7 @@ function toEventJson(event: StoredEvent, more = ''): string {
   return `${toLeaf(event).slice(0, -1)},"payload":${event.payload}${more}}`
 }
 
-function readRows({ type, version, payload }: StoredEvent) {
-  try {
-    return toRows(decodeEvent(type, version, payload))
-  } catch (error) {
-    if (error instanceof PayloadError) return null
-    throw error
-  }
+function readRows(stored: StoredEvent) {
+  const event = tryDecodeEvent(stored)
+  return event && toRows(event)
 }

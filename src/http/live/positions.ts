@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { Tokens } from '../../auth/tokens.ts'
 import { covers, formatPositions, type Positions } from '../../events/positions.ts'
+import { Poll } from '../../platform/async/poll.ts'
 import type { Intervals } from '../../platform/intervals.ts'
 import { isUnavailable } from '../../platform/postgres/errors.ts'
 import type { Caller } from '../auth.ts'
@@ -32,7 +33,8 @@ export class LivePositions {
   readonly #sources = new Set<PositionSource>()
   #positions: Positions | null = null
   #text: string | null = null
-  #polling: ReturnType<typeof setTimeout> | null = null
+  /** Null while there are no streams. */
+  #poll: Poll | null = null
 
   constructor(private readonly options: LiveOptions) {
     this.#streams = new Streams({
@@ -54,7 +56,7 @@ export class LivePositions {
     const source = new PositionSource(() => this.#remove(source))
     const stream = this.#streams.open(principal, source)
     this.#sources.add(source)
-    if (this.#polling === null) this.#poll(0)
+    if (this.#poll === null) this.#startPolling()
     else if (this.#text !== null) source.update(this.#text)
     return stream
   }
@@ -64,20 +66,18 @@ export class LivePositions {
     this.#streams.stop()
   }
 
-  /** Polls one after the other, so that polls don't pile up while the database is slow. */
-  #poll(ms: number): void {
-    const timer = setTimeout(async () => {
+  #startPolling(): void {
+    const { readHeads, intervals, logger } = this.options
+    const poll = new Poll(async () => {
       try {
-        const positions = await this.options.readHeads()
-        if (this.#polling === timer) this.#publish(positions)
+        const positions = await readHeads()
+        if (!poll.isStopped) this.#publish(positions)
       } catch (error) {
-        if (!isUnavailable(error)) {
-          this.options.logger.error({ err: error }, 'live: could not read the heads of the log')
-        }
+        if (isUnavailable(error)) return
+        logger.error({ err: error }, 'live: could not read the heads of the log')
       }
-      if (this.#polling === timer) this.#poll(this.options.intervals.pollIntervalMs)
-    }, ms)
-    this.#polling = timer
+    }, intervals.pollIntervalMs)
+    this.#poll = poll.start(0)
   }
 
   #publish(positions: Positions): void {
@@ -104,9 +104,9 @@ export class LivePositions {
 
   #remove(source: PositionSource): void {
     this.#sources.delete(source)
-    if (this.#sources.size > 0 || this.#polling === null) return
-    clearTimeout(this.#polling)
-    this.#polling = null
+    if (this.#sources.size > 0) return
+    void this.#poll?.stop()
+    this.#poll = null
     this.#positions = null
     this.#text = null
   }

@@ -2,6 +2,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Served } from '../../cluster/replicas/reads.ts'
 import { type Replica, STATES } from '../../cluster/replicas/replica.ts'
 import type { AppendOutcome } from '../../log/queue.ts'
+import { withinOr } from '../../platform/async/deadline.ts'
 import { findAnswering } from '../../platform/postgres/citus/answering.ts'
 import type { Pools } from '../../platform/postgres/pool.ts'
 import { DatabaseGauges } from './database.ts'
@@ -172,8 +173,11 @@ export class Metrics {
     const { pools, shards, canTakeEach, ahead } = this.sources
     const none = new Array<boolean>(shards).fill(false)
     const [answering, taking] = await Promise.all([
-      within(findAnswering(pools.control, shards), { isUp: false, shards: none }),
-      within(canTakeEach(), none),
+      withinOr(CHECK_TIMEOUT_MS, findAnswering(pools.control, shards), {
+        isUp: false,
+        shards: none,
+      }),
+      withinOr(CHECK_TIMEOUT_MS, canTakeEach(), none),
     ])
     this.#up.set(answering.isUp ? 1 : 0)
     if (answering.isUp && ahead.seconds !== null) this.#ahead.set(ahead.seconds)
@@ -206,9 +210,4 @@ export class Metrics {
     }
     this.#appendSeconds.observe(seconds)
   }
-}
-
-/** Returns the result of `finding`, or `otherwise` if it takes longer than CHECK_TIMEOUT_MS. */
-function within<Value>(finding: Promise<Value>, otherwise: Value): Promise<Value> {
-  return Promise.race([finding, Bun.sleep(CHECK_TIMEOUT_MS).then(() => otherwise)])
 }

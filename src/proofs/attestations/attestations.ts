@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { Positions } from '../../events/positions.ts'
 import type { AppendedServiceEvent } from '../../log/append-event.ts'
+import { Poll } from '../../platform/async/poll.ts'
 import { Semaphore } from '../../platform/async/semaphore.ts'
 import type { Pools } from '../../platform/postgres/pool.ts'
 import { areCurrent } from '../../read-model/projector/checkpoint.ts'
@@ -91,24 +92,14 @@ export class Attestations {
    * that restarts do not shift the schedule. If several instances are due, the first one attests
    * and the others find its attestation too young.
    */
-  schedule(minutes: number, logger: Logger): { stop(): void } {
+  schedule(minutes: number, logger: Logger): Poll {
     const interval = minutes * 60_000
-    let timer: ReturnType<typeof setTimeout> | null = null
-    const isStopped = () => timer === null
-    const poll = (ms: number) => {
-      timer = setTimeout(async () => {
-        const next = await this.#attestIfDue(interval, isStopped, logger)
-        if (!isStopped()) poll(next)
-      }, ms)
-    }
+    const poll: Poll = new Poll(
+      () => this.#attestIfDue(interval, () => poll.isStopped, logger),
+      interval,
+    )
     // Not immediately: a starting service has more urgent work.
-    poll(Math.min(interval / 10, START_MS))
-    return {
-      stop: () => {
-        if (timer !== null) clearTimeout(timer)
-        timer = null
-      },
-    }
+    return poll.start(Math.min(interval / 10, START_MS))
   }
 
   /** Returns the delay (ms) until the next check. Attests nothing once stopped. */

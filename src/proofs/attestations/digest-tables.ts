@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { ATTESTED_TABLES, type AttestedColumns, type AttestedTable } from '../../events/digest.ts'
 import type { Attestation } from '../../events/statement.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
+import { toMicroseconds } from '../../platform/postgres/timestamp.ts'
 import { PROJECTIONS } from '../../read-model/projections/index.ts'
 import { type Checkpoint, readCheckpoints } from '../../read-model/projector/checkpoint.ts'
 
@@ -75,8 +76,7 @@ function selectLines(
 /** Returns the SQL expression that formats a column as `formatDigestRow` does. */
 function toText(column: string): string {
   if (TIMES.includes(column)) {
-    const time = `to_char(t.${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')`
-    return `coalesce('"' || ${time} || '"', 'null')`
+    return `coalesce('"' || ${toMicroseconds(`t.${column}`)} || '"', 'null')`
   }
   if (TEXTS.includes(column)) return `coalesce(to_json(t.${column})::text, 'null')`
   return `t.${column}::text`

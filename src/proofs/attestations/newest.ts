@@ -1,7 +1,7 @@
-import { PayloadError } from '../../events/columns.ts'
-import { decodeEvent } from '../../events/event.ts'
+import { tryDecodeEvent } from '../../events/event.ts'
 import type { Attestation } from '../../events/statement.ts'
 import type { Fragment, Sql } from '../../platform/postgres/pool.ts'
+import { toMicroseconds } from '../../platform/postgres/timestamp.ts'
 
 /** An attestation in the log, with its position. */
 export type StoredAttestation = {
@@ -26,7 +26,7 @@ export async function readNewestAttestation(
       select
         e.position,
         e.version,
-        to_char(e.recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')
+        ${sql.unsafe(toMicroseconds('e.recorded_at'))}
           as recorded_at,
         e.payload::text as payload
       from events e
@@ -82,12 +82,7 @@ const attestedAt = (sql: Sql): Fragment => sql`(
 
 type Row = { position: string; version: number; recorded_at: string; payload: string }
 
-function read({ version, payload }: Row): Attestation | null {
-  try {
-    const event = decodeEvent('ProjectionAttested', version, payload)
-    return event.type === 'ProjectionAttested' ? event.data.attestation : null
-  } catch (error) {
-    if (error instanceof PayloadError) return null
-    throw error
-  }
+function read(row: Row): Attestation | null {
+  const event = tryDecodeEvent({ ...row, type: 'ProjectionAttested' })
+  return event?.type === 'ProjectionAttested' ? event.data.attestation : null
 }

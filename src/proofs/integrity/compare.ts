@@ -1,5 +1,6 @@
 import type { DigestValue } from '../../events/digest.ts'
 import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
+import { toMicroseconds } from '../../platform/postgres/timestamp.ts'
 import { compareKeys } from '../verifier/exact-sums.ts'
 import { type Check, MAX_PROBLEMS, type Problem } from './problem.ts'
 import type { ProjectionTable, Target } from './tables.ts'
@@ -72,9 +73,7 @@ const isText = (column: string) => TEXTS.includes(column)
 
 /** A column as a fold has it: times as RFC 3339 in UTC with microseconds. */
 const toText = (column: string) =>
-  TIMES.includes(column)
-    ? `to_char(t.${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')`
-    : `t.${column}::text`
+  TIMES.includes(column) ? toMicroseconds(`t.${column}`) : `t.${column}::text`
 
 /** A merge of expected and found rows by their keys. */
 class Merge {

@@ -1,4 +1,5 @@
 import type { Transaction } from '../../platform/postgres/pool.ts'
+import { toMicroseconds } from '../../platform/postgres/timestamp.ts'
 import type { Chunk } from './chunk.ts'
 import { MAX_PROBLEMS, type Problem } from './problem.ts'
 
@@ -40,7 +41,7 @@ const EVENTS = `
         select l from (
           select
             e.shard, e.position, e.type, e.version,
-            to_char(e.recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')
+            ${toMicroseconds('e.recorded_at')}
               as recorded_at,
             e.source, e.idempotency_key, encode(e.payload_sha256, 'hex') as payload_sha256
         ) l

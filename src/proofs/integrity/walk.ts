@@ -1,5 +1,4 @@
-import { PayloadError } from '../../events/columns.ts'
-import { decodeEvent, type Event } from '../../events/event.ts'
+import { type Event, tryDecodeEvent } from '../../events/event.ts'
 import { readHead } from '../../log/read.ts'
 import { type FoldableEvent, visitEvents } from '../../log/visit.ts'
 import { type Sql, type Transaction, transact } from '../../platform/postgres/pool.ts'
@@ -180,12 +179,8 @@ export class Walk {
 
   /** Returns null for an event that cannot be read: it counts nothing, and the service parks it. */
   #read({ type, version, payload, position }: FoldableEvent): Event | null {
-    try {
-      return decodeEvent(type, version, payload!)
-    } catch (error) {
-      if (!(error instanceof PayloadError)) throw error
-      this.unreadable.set(position, error.message)
-      return null
-    }
+    return tryDecodeEvent({ type, version, payload: payload! }, ({ message }) =>
+      this.unreadable.set(position, message),
+    )
   }
 }

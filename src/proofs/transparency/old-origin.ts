@@ -1,5 +1,4 @@
-import { PayloadError } from '../../events/columns.ts'
-import { decodeEvent } from '../../events/event.ts'
+import { tryDecodeEvent } from '../../events/event.ts'
 import { SERVICE_SOURCE, SHARDS_CHANGED_KEY } from '../../events/statement.ts'
 import type { Sql } from '../../platform/postgres/pool.ts'
 import { UserError } from '../../platform/user-error.ts'
@@ -53,13 +52,8 @@ async function readLinkedHeads(sql: Sql): Promise<string[]> {
       and e.source = ${SERVICE_SOURCE}
       and e.idempotency_key = ${SHARDS_CHANGED_KEY}`
   if (!row) return []
-  try {
-    const event = decodeEvent(row.type, row.version, row.payload)
-    return event.type === 'ShardsChanged' ? event.data.previous : []
-  } catch (error) {
-    if (error instanceof PayloadError) return []
-    throw error
-  }
+  const event = tryDecodeEvent(row)
+  return event?.type === 'ShardsChanged' ? event.data.previous : []
 }
 
 /** Returns the distinct names of logs in notes, whose first line is `<name>/audit/log/<shard>`. */

@@ -1,8 +1,7 @@
-import type { Event } from '../../events/event.ts'
+import { type Event, tryDecodeEvent } from '../../events/event.ts'
 import { type LineEvent, parseEventLine, toEventLine } from '../../events/event-line.ts'
 import { equalHashes, type Hash, sha256 } from '../merkle/hash.ts'
 import type { OnFinding } from './finding.ts'
-import { readEvent } from './read-event.ts'
 import type { ServiceEventType } from './sources/source.ts'
 
 /** Maximum characters of an announced payload. A service writes about 2,000. */
@@ -50,7 +49,7 @@ export class AnnouncedEvents {
       const parsed = parseEventLine(read.value)
       if (parsed.kind === 'malformed' || !this.#isNext(parsed.event)) continue
       const { position } = parsed.event
-      const event = readEvent(parsed.event)
+      const event = tryDecodeEvent(parsed.event)
       if (event === null) continue
       this.#last = position
       this.#events.set(position, hashEvent(parsed.event))
@@ -64,7 +63,7 @@ export class AnnouncedEvents {
     this.#events.delete(event.position)
     if (announced && equalHashes(announced, hashEvent(event))) return
     // An event that can't be decoded counts nothing, so the list may omit it.
-    if (announced === undefined && readEvent(event) === null) return
+    if (announced === undefined && tryDecodeEvent(event) === null) return
     const isLarge = event.payload.length > MAX_CHARACTERS
     const why = announced === undefined ? 'omits it' : 'has a different one'
     this.#find(

@@ -156,9 +156,7 @@ export class ShardFold {
 
   *#usageRows(table: UsageTable, { from = '', before = '9' }: UsageRange): Iterable<DigestValue[]> {
     const byKey = new Map<number | string, DigestValue[][]>()
-    const buckets = [...this.#usage[table]].filter(
-      ([bucket]) => bucket >= from && bucket < before,
-    )
+    const buckets = [...this.#usage[table]].filter(([bucket]) => bucket >= from && bucket < before)
     for (const [bucket, sums] of buckets.sort(([a], [b]) => (a < b ? -1 : 1))) {
       for (const [key, values] of sums.entries()) {
         // An access alone is not usage.

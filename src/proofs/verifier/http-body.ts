@@ -1,3 +1,4 @@
+import { within } from '../../platform/async/deadline.ts'
 import { SourceError } from './sources/source.ts'
 
 /** Limits on the time and bytes of a server's responses. */
@@ -41,9 +42,10 @@ export async function open(
 async function* readChunks(response: Response, { silenceMs }: Limits): AsyncGenerator<Uint8Array> {
   if (response.body === null) return
   const reader = response.body.getReader()
+  const tooSilent = () => new SourceError(`${response.url}: no data for ${silenceMs / 1000} s`)
   try {
     for (;;) {
-      const part = await within(silenceMs, reader.read(), response.url)
+      const part = await within(silenceMs, reader.read(), tooSilent)
       if (part.done) return
       yield part.value
     }
@@ -97,16 +99,3 @@ export async function* readLines(response: Response, limits: Limits): AsyncGener
 
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 const decode = (chunks: Uint8Array[]) => decoder.decode(Buffer.concat(chunks))
-
-async function within<Value>(ms: number, reading: Promise<Value>, url: string): Promise<Value> {
-  let timer: ReturnType<typeof setTimeout> | undefined
-  const silence = new Promise<never>((_, reject) => {
-    const late = () => reject(new SourceError(`${url}: no data for ${ms / 1000} s`))
-    timer = setTimeout(late, ms)
-  })
-  try {
-    return await Promise.race([reading, silence])
-  } finally {
-    clearTimeout(timer)
-  }
-}

@@ -1,4 +1,4 @@
-import { hashPayload } from '../../events/event.ts'
+import { hashPayload, tryDecodeEvent } from '../../events/event.ts'
 import { type LineEvent, parseEventLine } from '../../events/event-line.ts'
 import { hashLeaf } from '../../events/leaf.ts'
 import { Frontier } from '../merkle/frontier.ts'
@@ -12,7 +12,6 @@ import type { FindingKind, OnFinding } from './finding.ts'
 import { ShardFold } from './fold.ts'
 import { PublishedLeaves } from './leaves.ts'
 import { readLinkedHeads } from './origins.ts'
-import { readEvent } from './read-event.ts'
 import type { Receipt } from './receipt.ts'
 import { describeChange, type ReshardedArchive } from './resharded.ts'
 import type { LogSource } from './sources/source.ts'
@@ -177,7 +176,7 @@ export class ShardAudit {
     }
     this.#checkEvent(event)
     this.#checkReceipts(position, leafHash)
-    this.fold.add(readEvent(event), position, event.recordedAt)
+    this.fold.add(tryDecodeEvent(event), position, event.recordedAt)
     this.onFolded(this.fold)
     this.claims.compare(this.fold)
     this.claims.forgetUsage(this.fold)
@@ -200,7 +199,7 @@ export class ShardAudit {
   }
 
   #confirmResharded(event: LineEvent): void {
-    const decoded = readEvent(event)
+    const decoded = tryDecodeEvent(event)
     if (decoded?.type !== 'ShardsChanged') return
     const { resharded, onNote } = this.options
     if (resharded !== null) resharded.confirm(this.shard, event.position, decoded.data)

@@ -1,4 +1,5 @@
 import { type Sql, type Transaction, transact } from '../../../platform/postgres/pool.ts'
+import { toMilliseconds } from '../../../platform/postgres/timestamp.ts'
 import type { Report } from '../verify.ts'
 
 /** Any number: the lock that whoever runs a verification holds for as long as it runs. */
@@ -105,8 +106,8 @@ type VerificationRow = Omit<StoredVerification, 'id' | 'events'> & {
   events: string | null
 }
 
-const timestamp = (sql: Sql | Transaction, column: string) => sql`
-  to_char(${sql(column)} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as ${sql(column)}`
+const timestamp = (sql: Sql | Transaction, column: string) =>
+  sql.unsafe(`${toMilliseconds(column)} as ${column}`)
 
 async function writeHash(transaction: Transaction, id: number | string): Promise<void> {
   await transaction`
