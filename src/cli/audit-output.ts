@@ -1,12 +1,12 @@
 import { formatHash } from '../proofs/merkle/hash.ts'
 import type { AuditReport, Finding, LogSource, UsageReport } from '../proofs/verifier/index.ts'
 
-/** Findings that are told of; a log that is all wrong has one at every event. */
+/** Maximum number of findings reported; an entirely wrong log has one at every event. */
 const MAX_FINDINGS = 1_000
-/** Characters of one, on a terminal. */
+/** Maximum length of a line on a terminal. */
 const MAX_CHARACTERS = 2_000
 
-/** Tells of findings as they come, or of all of them at the end as JSON. */
+/** Prints findings as they come, or all of them at the end as JSON. */
 export class Findings {
   count = 0
   readonly #first: Finding[] = []
@@ -21,11 +21,11 @@ export class Findings {
     if (!this.isJson) console.log(toPlain(`${at} (${kind}): ${message}`))
   }
 
-  /** What was verified, what was not, and how many findings there were. */
+  /** Prints what was verified, what was not, and the number of findings. */
   async end(report: AuditReport, source: LogSource, headsOnly: boolean): Promise<void> {
     const limits = listLimits(report, source, headsOnly)
     const text = this.isJson ? this.#toJson(report, limits) : this.#toText(report, limits)
-    // Not console.log: what a pipe hasn't taken yet would be lost at the exit.
+    // Not console.log: output that a pipe has not taken yet would be lost at exit.
     await Bun.write(Bun.stdout, `${text}\n`)
   }
 
@@ -36,7 +36,7 @@ export class Findings {
     return JSON.stringify({
       shards,
       ...counts,
-      // The name of `resharded` in versions before 0.2.
+      // `resharded` under its name before 0.2.
       dealt: counts.resharded,
       newest_at,
       not_verified,
@@ -53,7 +53,8 @@ export class Findings {
     lines.push(
       `${report.leaves} leaves, ${report.events} payloads, ` +
         `${report.claims} attested digests and totals, ` +
-        `${report.rows} rows of pages, ${report.usage?.buckets ?? 0} hours and days of usage, ` +
+        `${report.rows} rows of API pages, ` +
+        `${report.usage?.buckets ?? 0} hours and days of usage, ` +
         `${report.receipts} receipts verified`,
     )
     if (report.newestAt !== null) {
@@ -61,44 +62,43 @@ export class Findings {
       lines.push(`The newest event was recorded at ${report.newestAt}, ${age} s ago`)
     }
     if (report.resharded > 0) {
-      lines.push(
-        `${report.resharded} events of the archive were held against where they were dealt to`,
-      )
+      lines.push(`${report.resharded} events of the archive were compared with the resharded log`)
     }
     lines.push(...report.notes, ...limits)
     if (this.count > MAX_FINDINGS) lines.push(`and ${this.count - MAX_FINDINGS} more`)
-    lines.push(this.count === 0 ? 'Nothing found' : `${this.count} found`)
+    lines.push(this.count === 0 ? 'No findings' : `${this.count} findings`)
     return lines.map(toPlain).join('\n')
   }
 }
 
-/** What this audit could not or did not look at, a sentence each. */
+/** Returns what this audit could not or did not verify, one sentence each. */
 export function listLimits(report: AuditReport, source: LogSource, headsOnly: boolean): string[] {
   const limits: string[] = []
   const { unsigned, missedClaims } = report
-  if (headsOnly) limits.push('Only tree heads were verified, no events and no totals.')
-  else if (source.events === null) limits.push('Payloads and totals were not verified: no token.')
-  else if (source.pages === null) limits.push('There are no pages to compare in an archive.')
+  if (headsOnly) limits.push('Only tree heads were verified, not events or totals.')
+  else if (source.events === null)
+    limits.push('Payloads and totals were not verified: no token was given.')
+  else if (source.pages === null) limits.push('API pages were not compared: an archive has none.')
   else limits.push(...listUsageLimits(report.usage))
-  if (report.newestAt === null) limits.push('How old the end of the log is was not looked at.')
+  if (report.newestAt === null) limits.push('The age of the newest event was not checked.')
   if (!headsOnly && unsigned > 0) {
     limits.push(
       `${unsigned} events are covered by no signed tree head: ` +
-        'they were held against themselves only, and could have been forged as a whole.',
+        'only their consistency was checked, and they could have been forged as a whole.',
     )
   }
   if (missedClaims > 0) {
     limits.push(
-      `${missedClaims} attested digests and totals were of positions that had gone by: ` +
-        'an audit from the beginning compares them.',
+      `${missedClaims} attested digests and totals were not compared, as they are of positions ` +
+        'before those that this audit read: an audit from the beginning compares them.',
     )
   }
   return limits
 }
 
-/** What was not compared of usage. */
+/** Returns the limits of the comparison of usage, one sentence each. */
 function listUsageLimits(usage: UsageReport | null): string[] {
-  if (usage === null) return ['No page was compared, as the log could not be gone through so far.']
+  if (usage === null) return ['No page was compared, as the log could not be read that far.']
   const { scopes, outside } = usage
   const by = (bucket: 'hour' | 'day') =>
     scopes.filter((scope) => scope.bucket === bucket).map(({ kind }) => NAMES[kind])
@@ -109,17 +109,18 @@ function listUsageLimits(usage: UsageReport | null): string[] {
   ]
   const limits = [
     `Usage was compared ${compared.join(' and ')}: ` +
-      'what was moved within one of these shows only where it is attested.',
+      'counts moved within one of these are found only if they are attested.',
   ]
-  const parts = scopes.filter(({ compared, of }) => compared < of)
-  if (parts.length > 0) {
-    const texts = parts.map(({ kind, compared, of }) => `${compared} of ${of} ${NAMES[kind]}`)
+  const sampled = scopes.filter(({ compared, of }) => compared < of)
+  if (sampled.length > 0) {
+    const texts = sampled.map(({ kind, compared, of }) => `${compared} of ${of} ${NAMES[kind]}`)
     limits.push(
-      `Usage was compared of ${texts.join(' and of ')} only, by chance: --all-usage takes all.`,
+      `Usage was compared for only ${texts.join(' and ')}, chosen at random: ` +
+        '--all-usage compares all.',
     )
   }
   if (outside > 0) {
-    limits.push(`${outside} events were recorded outside of the days whose usage was compared.`)
+    limits.push(`${outside} events were recorded outside the days whose usage was compared.`)
   }
   return limits
 }
@@ -129,13 +130,14 @@ const NAMES = {
   ...{ api_keys: 'API keys', keys: 'token keys' },
 }
 
-/** Seconds since a time; below 0 where that is yet to come. */
+/** Returns the seconds since a time; negative if it is in the future. */
 export const ageOf = (at: string): number => (Date.now() - Date.parse(at)) / 1_000
 
-/** A line of text, whatever a server has put into it: no escapes that a terminal acts on. */
+/** Returns a line of text without characters that a terminal acts on, whatever a server sent. */
 export function toPlain(text: string): string {
   const plain = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, '\ufffd')
   return plain.length > MAX_CHARACTERS ? `${plain.slice(0, MAX_CHARACTERS)}…` : plain
 }
 
+/** Applies toPlain to each line of a text. */
 export const toPlainLines = (text: string) => text.split('\n').map(toPlain).join('\n')

@@ -5,8 +5,8 @@ import { isCode, replaceFile } from '../platform/atomic-file.ts'
 import { UserError } from '../platform/user-error.ts'
 
 /**
- * What an auditor keeps between two audits: the keys that are trusted, and the last head of each
- * shard that was verified (notes, by shard).
+ * State that an auditor stores between audits: the trusted keys, and the last verified head of each
+ * shard (notes, by shard).
  *
  *     {"keys":["stats.example.com/audit/log/0+7a1b2c3d+AQ…"],"heads":{"0":"stats.example.com/…\n"}}
  */
@@ -18,7 +18,7 @@ export type AuditState = Static<typeof State>
 
 const check = TypeCompiler.Compile(State)
 
-/** The state in a file; empty where it isn't there yet. Throws UserError. */
+/** Reads the state from a file; it is empty if there is no file yet. Throws UserError. */
 export async function readState(path: string | null): Promise<AuditState> {
   const empty = { keys: [], heads: {} }
   if (path === null) return empty
@@ -33,11 +33,11 @@ export async function readState(path: string | null): Promise<AuditState> {
     const state: unknown = JSON.parse(text)
     if (check.Check(state)) return state
   } catch {
-    // Said below.
+    // Reported below.
   }
-  throw new UserError(`${path} is not the state of an audit.`, { exitCode: 2 })
+  throw new UserError(`${path} is not an audit's state file.`, { exitCode: 2 })
 }
 
-/** Puts a state in place of the one before, whole. */
+/** Replaces the stored state atomically. */
 export const writeState = (path: string, state: AuditState) =>
   replaceFile(path, `${JSON.stringify(state, null, 2)}\n`)

@@ -19,21 +19,21 @@ import { Interrupted, untilInterrupted } from './interrupt.ts'
 import { Progress } from './progress.ts'
 
 const USAGE = `Usage: tallybook audit <url of a service, or directory of an archive> [options]
-  --key <verifier key>   trusted; may be repeated. Without one the log's own are taken, once
-  --state <file>         keeps keys and verified heads from one audit to the next
-  --token-file <file>    an auditor's token; else TALLYBOOK_AUDITOR_TOKEN, else what is public
-  --receipt <file>       a .tlog-proof that has to hold; may be repeated
-  --archive <directory>  the old log, where its events were dealt to another number of shards
-  --max-age <seconds>    the newest event must not be older
-  --all-usage            usage of every row, not of 1,000 of a kind that chance chooses
-  --heads-only           signatures and consistency of the tree heads only
-  --follow               goes on, with what is new every --every seconds (1)
-  --json                 for programs`
+  --key <verifier key>   a trusted key; may be repeated. Default: the log's own, on first use
+  --state <file>         stores keys and verified heads from one audit to the next
+  --token-file <file>    an auditor's token. Default: TALLYBOOK_AUDITOR_TOKEN, else public data only
+  --receipt <file>       a .tlog-proof to verify; may be repeated
+  --archive <directory>  the old log, if its events were resharded into this one
+  --max-age <seconds>    report a finding if the newest event is older
+  --all-usage            compare the usage of every row, not of a random 1,000 of each kind
+  --heads-only           verify only the signatures and consistency of the tree heads
+  --follow               keep running, and audit new events every --every seconds (1)
+  --json                 print JSON`
 
-/** Exit codes: nothing found; something was; it could not be audited. */
+/** Exit codes: no findings; findings; not audited. */
 const EXIT = { clean: 0, found: 1, failed: 2 }
 
-/** Verifies a log as an outsider: a running service's, or an archive's without a service. */
+/** Verifies a log from the outside: a running service's, or an archive's without a service. */
 export async function audit(args: string[]): Promise<void> {
   const signal = untilInterrupted()
   try {
@@ -41,11 +41,14 @@ export async function audit(args: string[]): Promise<void> {
   } catch (error) {
     if (error instanceof Interrupted) throw error
     const isKnown = error instanceof SourceError || error instanceof UserError
-    // 1 says that something was found: whatever else happens must not.
+    // Exit code 1 means findings, so no other failure may use it.
     const { message, stack } = error as Error
-    throw new UserError(`Could not be audited: ${isKnown ? toPlainLines(message) : stack}`, {
-      exitCode: EXIT.failed,
-    })
+    throw new UserError(
+      `The log could not be audited: ${isKnown ? toPlainLines(message) : stack}`,
+      {
+        exitCode: EXIT.failed,
+      },
+    )
   }
 }
 
@@ -99,49 +102,52 @@ async function run(options: Options, signal: AbortSignal): Promise<number> {
       progress.update(done, total)
     },
   })
-  const keep = (report: AuditReport) =>
-    keepState(statePath, state, { keys, shards: source.shards }, report, findings.count)
+  const persist = (report: AuditReport) =>
+    persistState(statePath, state, { keys, shards: source.shards }, report, findings.count)
   let report = await auditing.run().finally(() => progress.end())
   checkAge(options, report, findings)
-  await keep(report)
-  const runAgain = following(auditing, signal)
+  await persist(report)
+  const runAgain = repeatAudit(auditing, signal)
   while (options.follow && findings.count === 0 && !signal.aborted) {
     await sleep(options.every * 1_000, signal)
     report = (await runAgain()) ?? report
     checkAge(options, report, findings)
-    await keep(report)
+    await persist(report)
   }
   await findings.end(report, source, options['heads-only'])
   return findings.count === 0 ? EXIT.clean : EXIT.found
 }
 
-/** A service could show a log from which the last day is missing, with heads as old. */
+/** A service could serve a log that lacks the last day, with heads equally old. */
 function checkAge({ maxAge }: Options, { newestAt }: AuditReport, findings: Findings): void {
   if (maxAge === null) return
   const age = newestAt === null ? Number.POSITIVE_INFINITY : ageOf(newestAt)
   if (age <= maxAge) return
   const message =
     newestAt === null
-      ? 'no event was gone through that would say how old it is'
-      : `its newest event is ${Math.round(age)} s old, more than ${maxAge} s`
+      ? 'no event was read, so the age of the newest one is unknown'
+      : `the newest event is ${Math.round(age)} s old, more than ${maxAge} s`
   findings.add({ kind: 'stale', at: 'log', message })
 }
 
-/** Audits what came since; null where nothing could be read this time, or Ctrl-C ended it. */
-function following(auditing: Audit, signal: AbortSignal): () => Promise<AuditReport | null> {
-  let isAway = false
+/**
+ * Returns a function that audits new events. It returns null if nothing could be read this time, or
+ * if Ctrl-C ended it.
+ */
+function repeatAudit(auditing: Audit, signal: AbortSignal): () => Promise<AuditReport | null> {
+  let isUnavailable = false
   return async () => {
     if (signal.aborted) return null
     try {
       const report = await auditing.run()
-      isAway = false
+      isUnavailable = false
       return report
     } catch (error) {
       if (error instanceof Interrupted) return null
       if (!(error instanceof SourceError)) throw error
-      // A service that restarts is no reason to stop looking at it.
-      if (!isAway) console.error(`It will be tried again: ${toPlain(error.message)}`)
-      isAway = true
+      // Following continues through a restart of the service.
+      if (!isUnavailable) console.error(`Retrying: ${toPlain(error.message)}`)
+      isUnavailable = true
       return null
     }
   }
@@ -166,7 +172,7 @@ async function openSource(options: Options, findings: Findings): Promise<LogSour
   return source
 }
 
-const NAME_TOKEN = 'set TALLYBOOK_AUDITOR_TOKEN to it, or name its file with --token-file.'
+const NAME_TOKEN = 'set TALLYBOOK_AUDITOR_TOKEN, or give a file that holds it with --token-file.'
 
 async function openResharded({ archive }: Options, findings: Findings) {
   if (archive === undefined) return undefined
@@ -179,7 +185,7 @@ async function readToken(options: Options): Promise<string | null> {
   return (await readText(path)).trim()
 }
 
-/** Those that were given, and those of the state; the log's own the first time only. */
+/** Returns the keys given and those of the state; if there are none, the log's own. */
 async function chooseKeys(
   options: Options,
   state: AuditState,
@@ -192,12 +198,15 @@ async function chooseKeys(
   if (known.length > 0) return known
   const own = (await source.readKeys()).filter((key) => parseKeys([key]).length > 0)
   if (own.length > 0) {
-    console.error('Trusted from here on, as the log itself names them (--key says which to trust):')
+    console.error('Trusted from now on, as the log itself lists them (use --key to choose others):')
     for (const key of own) console.error(`  ${toPlain(key)}`)
     return own
   }
-  if (source.sizes === null) throw new UserError('The log names no verifier key.')
-  console.error('The archive is not signed, and no --key is given: it can only contradict itself.')
+  if (source.sizes === null)
+    throw new UserError('The log lists no verifier key: give one with --key.')
+  console.error(
+    'The archive is not signed, and no --key is given: only its consistency is checked.',
+  )
   return own
 }
 
@@ -214,10 +223,11 @@ async function readText(path: string): Promise<string> {
 }
 
 /**
- * Of a log in which something was found, the heads from before stay: they are what shows it. Else a
- * head of a shard that isn't there any more was found in the archive.
+ * Stores the verified heads. If there are findings, the previous heads stay, as they are the
+ * evidence. A head of a shard that no longer exists is dropped: without a finding, the archive of
+ * the old log contained it.
  */
-async function keepState(
+async function persistState(
   path: string | null,
   state: AuditState,
   { keys, shards }: { keys: string[]; shards: number },

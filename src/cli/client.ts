@@ -3,16 +3,16 @@ import { readToken } from '../auth/token-files.ts'
 import { UserError } from '../platform/user-error.ts'
 import { readConfig } from '../service/config.ts'
 
-/** Requests to a running service with the tokens of some roles. */
+/** Sends requests to a running service with the tokens of some roles. */
 export type Client<Roles extends Role> = {
   url: string
-  /** The JSON answer; throws UserError with what the service says where it refuses. */
+  /** Returns the JSON answer. Throws UserError with the service's answer if it refuses. */
   send<Answer>(role: Roles, method: string, path: string, body?: unknown): Promise<Answer>
 }
 
 /**
- * A client of the service at `url`, or of the one that the environment names. Throws UserError if
- * it lacks the token of one of these roles: before anything is sent.
+ * Returns a client of the service at `url`, by default the one that the environment names. Throws
+ * UserError before anything is sent if the token of one of these roles is missing.
  */
 export async function connectToService<Roles extends Role>(
   roles: readonly Roles[],
@@ -35,7 +35,7 @@ export async function connectToService<Roles extends Role>(
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       }
       const response = await fetch(base + path, request).catch((error: Error) => {
-        throw new UserError(`There is no service at ${base} (${error.message}): start one first.`)
+        throw new UserError(`No service answers at ${base} (${error.message}): start one first.`)
       })
       const text = await response.text()
       if (response.ok) return (text === '' ? null : JSON.parse(text)) as never
@@ -45,9 +45,9 @@ export async function connectToService<Roles extends Role>(
   }
 }
 
-/** Such as that of a data directory whose service has had fixed ones since. */
+/** For example, the token of a data directory whose service now runs with fixed tokens. */
 const unknownToken = (url: string, role: Role) =>
   new UserError(
-    `The service at ${url} does not know this ${role} token: set ${TOKEN_VARIABLES[role]} to ` +
-      'its own.',
+    `The service at ${url} does not accept this ${role} token: set ${TOKEN_VARIABLES[role]} to ` +
+      'one that it accepts.',
   )

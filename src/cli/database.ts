@@ -12,24 +12,24 @@ import { UserError } from '../platform/user-error.ts'
 import type { Config } from '../service/config.ts'
 import { untilInterrupted } from './interrupt.ts'
 
-/** The service's database, for as long as a command runs. */
+/** The service's database, opened for the duration of a command. */
 export type CommandDatabase = {
   address: ServerAddress
-  /** Stops the server where this command has started it. */
+  /** Stops the server if this command started it. */
   close(): Promise<void>
 }
 
-/** JSON of a ServerAddress; set only by a service that starts a command of its own. */
+/** JSON of a ServerAddress; set only by a service that runs a command as a child process. */
 export const ADDRESS_VARIABLE = 'TALLYBOOK_DATABASE_ADDRESS'
 
 /**
- * The service's database: that of DATABASE_URL, else that of the service that runs on the data
- * directory, else the embedded one, started for this command. It has this version's schema: that of
- * a running service is checked, any other migrated.
+ * Opens the service's database: the one in DATABASE_URL, else that of the service running on the
+ * data directory, else the embedded one, started for this command. It has this version's schema:
+ * the schema of a running service is checked, any other is migrated.
  *
- * The data directory's lock decides whether a service runs, so no second server is ever started,
- * and a service that starts meanwhile is refused. Ctrl-C while it starts stops it again. Killed:
- * the next start stops the server that was left. Throws UserError.
+ * The data directory's lock decides whether a service is running, so no second server ever starts,
+ * and a service that starts during the command is refused. Ctrl-C during the start stops the server
+ * again. If the command is killed, the next start stops the server that is left. Throws UserError.
  */
 export async function openDatabase(
   config: Config,
@@ -44,7 +44,7 @@ export async function openDatabase(
   }
   if (!options.create && !hasCluster(config.dataDir)) {
     throw new UserError(
-      `There is no database in ${config.dataDir}: TALLYBOOK_DATA_DIR or DATABASE_URL says where.`,
+      `There is no database in ${config.dataDir}: set TALLYBOOK_DATA_DIR or DATABASE_URL.`,
     )
   }
   try {
@@ -83,7 +83,7 @@ async function openExternal(address: ServerAddress, shards: number): Promise<Com
   } catch (error) {
     if (!isUnavailable(error)) throw error
     const { message } = error as Error
-    throw new UserError(`The database of DATABASE_URL can't be reached: ${message}.`)
+    throw new UserError(`The database in DATABASE_URL can't be reached: ${message}.`)
   }
   return { address, close: async () => {} }
 }
@@ -100,7 +100,7 @@ async function openRunning(address: ServerAddress): Promise<CommandDatabase> {
 
 function betweenStates(): UserError {
   return new UserError(
-    'The service of this data directory is just starting or stopping: try again in a moment.',
+    'The service on this data directory is starting or stopping: try again in a moment.',
   )
 }
 

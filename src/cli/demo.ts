@@ -2,16 +2,16 @@ import { UserError } from '../platform/user-error.ts'
 import { type Client, connectToService } from './client.ts'
 import { API_KEYS, failingAt, KEYS, loadAt, PROVIDERS, random } from './gateway.ts'
 
-/** Seconds between two flushes of a data-plane proxy, and how many proxies there are. */
+/** Flush interval (s) of a data-plane proxy, and the number of proxies. */
 const FLUSH_INTERVAL_S = 10
 const PROXIES = 3
 const FLUSHES = 3600 / FLUSH_INTERVAL_S
-/** Requests a second that a proxy serves in the busiest minute. */
+/** Requests per second that a proxy serves in the busiest minute. */
 const BUSIEST_RATE = 40
 
 /**
- * Fills a running, fresh service with a believable gateway: five provider groups, forty API keys,
- * and an hour of flushes of three proxies, with some failures and one outage.
+ * Fills a new, running service with the data of a plausible gateway: five provider groups, forty
+ * API keys, and an hour of flushes from three proxies, with some failures and one outage.
  */
 export async function demo(args: string[]): Promise<void> {
   if (args.length > 1) throw new UserError('Usage: tallybook demo [http://host:port]')
@@ -20,7 +20,7 @@ export async function demo(args: string[]): Promise<void> {
   const { items } = await send<Page>('admin', 'GET', '/admin/provider-groups?limit=1')
   const { total_requests } = await send<{ total_requests: number }>('admin', 'GET', SUMMARY)
   if (items.length > 0 || total_requests > 0) {
-    throw new UserError(`The service at ${url} has a catalog or counts already: nothing was sent.`)
+    throw new UserError(`The service at ${url} already has a catalog or counts: nothing was sent.`)
   }
 
   await send('admin', 'PUT', '/admin/catalog', {
@@ -31,14 +31,14 @@ export async function demo(args: string[]): Promise<void> {
   const started = performance.now()
   await Promise.all(Array.from({ length: PROXIES }, (_, proxy) => flushAnHour(send, proxy)))
   const seconds = ((performance.now() - started) / 1000).toFixed(1)
-  console.log(`${PROXIES * FLUSHES * 2} flushes in ${seconds} s. What they add up to:`)
+  console.log(`${PROXIES * FLUSHES * 2} flushes in ${seconds} s. The totals are now:`)
   console.log(JSON.stringify(await send('admin', 'GET', SUMMARY)))
 }
 
 type Page = { items: unknown[] }
 const SUMMARY = '/admin/apikey-stats/summary'
 
-/** One proxy's flushes, one after the other, as it would have sent them in the last hour. */
+/** Sends one proxy's flushes of the last hour, one after another. */
 async function flushAnHour(send: Client<'dp'>['send'], proxy: number): Promise<void> {
   const chance = random(proxy + 1)
   const began = Math.floor(Date.now() / 1000) - 3600

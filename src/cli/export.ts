@@ -29,14 +29,14 @@ export async function exportLog(args: string[]): Promise<void> {
   const write = isParquet ? writeEntries : writeLog
   let wrote: string
   try {
-    // A running service's log may have another number of shards than this environment says.
+    // The log of a running service may have another number of shards than this environment.
     const heads = await readHeads(pools.read)
     wrote = await write({
       sql: pools.read,
       target,
       signal,
       onProgress: (done, total) => progress.update(done, total),
-      // Before the log is looked at: it has by then what a head covers.
+      // Read before the log, so that the log has every event that a head covers.
       signed: (await readSignedHeads(config.dataDir, heads.length)) ?? undefined,
     })
   } catch (error) {
@@ -57,7 +57,7 @@ type Export = {
   signed: SignedHeads | undefined
 }
 
-/** Writes to the target and says what. */
+/** Writes to the target; returns a description of the output. */
 type Write = (options: Export) => Promise<string>
 
 const writeLog: Write = async ({ target, ...options }) => {
@@ -68,6 +68,6 @@ const writeLog: Write = async ({ target, ...options }) => {
 const writeEntries: Write = async ({ sql, target: file, signal, onProgress }) => {
   const outcome = await writeParquet({ sql, file, version, signal, onProgress })
   const { events, entries, unreadable } = outcome
-  const left = unreadable > 0 ? ` (without ${unreadable} events that can not be read)` : ''
-  return `${entries} entries of ${events} events${left}`
+  const omitted = unreadable > 0 ? ` (without ${unreadable} unreadable events)` : ''
+  return `${entries} entries of ${events} events${omitted}`
 }

@@ -3,13 +3,13 @@ import { isUnavailable } from '../platform/postgres/errors.ts'
 import { UserError } from '../platform/user-error.ts'
 
 /**
- * Puts what the disk or the database refused amid a command into a sentence; what is a bug comes
- * back as it is.
+ * Turns a failure of the disk or the database during a command into a UserError whose message
+ * starts with `what`. Returns any other error unchanged: it is a bug.
  */
 export function explainFailure(error: unknown, what: string): unknown {
   if (error instanceof UserError || !(error instanceof Error)) return error
   if (error instanceof ConnectError) {
-    return new UserError(`${what}, as the database can't be reached: ${error.message}.`, {
+    return new UserError(`${what}: the database can't be reached (${error.message}).`, {
       cause: error,
     })
   }
@@ -17,10 +17,10 @@ export function explainFailure(error: unknown, what: string): unknown {
   if (code === 'ENOSPC' || code === 'EDQUOT') {
     return new UserError(`${what}: the disk is full.`, { cause: error })
   }
-  // A file that is missing has the same code as a socket that is.
+  // A missing file has the same code as a missing socket.
   const isMissingFile = code === 'ENOENT' && syscall !== 'connect'
   if (isUnavailable(error) && !isMissingFile) {
-    return new UserError(`${what}: the database went away, or is busy (${error.message}).`, {
+    return new UserError(`${what}: the database is unavailable or busy (${error.message}).`, {
       cause: error,
     })
   }

@@ -1,8 +1,6 @@
 import { hash } from 'node:crypto'
 
-/**
- * What the demo's gateway has: provider groups, the keys of its teams, and the keys of its users.
- */
+/** The provider groups of the demo's gateway: shares of all requests, and usual failure rates. */
 export const PROVIDERS = [
   { id: 1, name: 'openai', share: 0.46, failing: 0.006 },
   { id: 2, name: 'anthropic', share: 0.3, failing: 0.004 },
@@ -25,7 +23,7 @@ const TEAMS = [
 export type ApiKey = { id: number; group_id: number; name: string }
 export type Key = { token_hash: string; quota_limit: number; name: string }
 
-/** Every team has a key at every provider. */
+/** The API keys: every team has one at every provider. */
 export const API_KEYS: ApiKey[] = TEAMS.flatMap((team, i) =>
   PROVIDERS.map(({ id, name }) => ({
     id: 100 * id + i + 1,
@@ -34,7 +32,7 @@ export const API_KEYS: ApiKey[] = TEAMS.flatMap((team, i) =>
   })),
 )
 
-/** Three users a team; the first without a limit. */
+/** The token keys: three users per team, the first without a limit. */
 export const KEYS: Key[] = TEAMS.flatMap((team, i) =>
   ['lead', 'service', 'trial'].map((user, j) => ({
     token_hash: hash('sha256', `${team}/${user}`, 'hex'),
@@ -43,19 +41,19 @@ export const KEYS: Key[] = TEAMS.flatMap((team, i) =>
   })),
 )
 
-/** How busy minute `minute` of the hour is, as a share of the busiest. */
+/** Returns the load in a minute of the hour, as a share of the busiest minute's. */
 export function loadAt(minute: number): number {
   return 0.55 + 0.35 * Math.sin((minute / 60) * Math.PI) + 0.1 * Math.sin(minute)
 }
 
-/** Share of requests that fail; mistral is out of order for eight minutes. */
+/** Returns the share of requests that fail; mistral has an outage of eight minutes. */
 export function failingAt(providerId: number, minute: number): number {
   const provider = PROVIDERS.find(({ id }) => id === providerId)
   const outage = providerId === 4 && minute >= 22 && minute < 30
   return outage ? 0.45 : (provider?.failing ?? 0)
 }
 
-/** Numbers from 0 to 1, the same in every run (mulberry32). */
+/** Returns a generator of numbers from 0 to 1, the same in every run (mulberry32). */
 export function random(seed: number): () => number {
   let state = seed
   return () => {

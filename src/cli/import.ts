@@ -16,9 +16,9 @@ import { Interrupted, untilInterrupted } from './interrupt.ts'
 import { Progress } from './progress.ts'
 
 const USAGE = `Usage: tallybook import <directory> [--reshard]
-  --reshard   deals the events to TALLYBOOK_SHARDS shards, another number than the archive's`
+  --reshard   distribute the events over TALLYBOOK_SHARDS shards, if the archive has another number`
 
-/** What is imported, and into how many shards. */
+/** The archive to import, and the number of shards to import it into. */
 type Source = {
   directory: string
   manifest: Manifest
@@ -27,7 +27,7 @@ type Source = {
   shards: number
 }
 
-/** Fills an empty log with an archive, and folds it. */
+/** Imports an archive into an empty log, then folds the log into the projections. */
 export async function importLog(args: string[]): Promise<void> {
   const { directory, reshard } = readOptions(args)
   const signal = untilInterrupted()
@@ -37,16 +37,16 @@ export async function importLog(args: string[]): Promise<void> {
   const source: Source = { directory, ...archive, reshard, shards }
   const database = await open(config, source)
   const pools = openPools(database.address, shards)
-  let said: string
+  let summary: string
   try {
     const { positions, skipped } = await insert(pools, source, signal)
-    said = describe(source, skipped)
+    summary = describe(source, skipped)
     await fold(pools, positions, signal)
   } finally {
     await pools.close()
     await database.close()
   }
-  console.log(said)
+  console.log(summary)
 }
 
 function readOptions(args: string[]): { directory: string; reshard: boolean } {
@@ -62,31 +62,34 @@ async function readManifest(directory: string) {
   throw new UserError(`Nothing was imported. ${file}: ${message}.`)
 }
 
-/** With the archive's number of shards, for a database that is made now. */
+/** Returns the configuration with the archive's number of shards, for a database created now. */
 function configFor({ shards }: Manifest): Config {
   const config = readConfig(process.env)
   if (!process.env.TALLYBOOK_SHARDS?.trim()) return { ...config, shards: shards.length }
   if (config.shards === shards.length) return config
   throw new UserError(
-    `The archive is of ${shards.length} shard(s), and TALLYBOOK_SHARDS is ${config.shards}. ` +
-      '`tallybook import <directory> --reshard` deals its events to that number; what follows ' +
-      'from that is in docs/scale.md.',
+    `The archive has ${shards.length} shard(s), but TALLYBOOK_SHARDS is ${config.shards}. ` +
+      '`tallybook import <directory> --reshard` distributes its events over that number of ' +
+      'shards; docs/scale.md lists the consequences.',
   )
 }
 
-/** With the number of shards that is wanted, and a data directory that may sign such a log. */
+/**
+ * Returns the configuration with the requested number of shards. Throws UserError if the data
+ * directory's origin must not sign the resharded log.
+ */
 async function configForReshard(
   directory: string,
   { manifest }: { manifest: Manifest },
 ): Promise<Config> {
   const config = readConfig(process.env)
   if (!process.env.TALLYBOOK_SHARDS?.trim()) {
-    throw new UserError('--reshard needs TALLYBOOK_SHARDS: to how many shards?')
+    throw new UserError('--reshard requires TALLYBOOK_SHARDS: set it to the new number of shards.')
   }
   if (config.shards === manifest.shards.length) {
     throw new UserError(
-      `The archive is of ${config.shards} shard(s), as TALLYBOOK_SHARDS says: import it without ` +
-        '--reshard, and all positions stay as they are.',
+      `The archive already has TALLYBOOK_SHARDS (${config.shards}) shard(s): import it without ` +
+        '--reshard, so that all positions stay as they are.',
     )
   }
   const { heads } = await readSignedHeads(directory, manifest)
@@ -102,14 +105,16 @@ async function open(config: Config, source: Source): Promise<CommandDatabase> {
   }
 }
 
-/** Who deals has said a number of shards; else it is the archive's. */
+/**
+ * Explains ShardsDiffer for an import without --reshard, which takes the archive's number of
+ * shards; returns any other error unchanged.
+ */
 function explainShards(error: unknown, { manifest, reshard }: Source): unknown {
   if (reshard || !(error instanceof ShardsDiffer)) return error
   return new UserError(
-    `The archive is of ${manifest.shards.length} shard(s), and the database was made with ` +
-      `${error.made}: it needs another database, or ` +
-      `\`TALLYBOOK_SHARDS=${error.made} tallybook import <directory> --reshard\` deals its ` +
-      'events to that number.',
+    `The archive has ${manifest.shards.length} shard(s), but the database was created with ` +
+      `${error.made}: use another database, or distribute the events over that number of shards ` +
+      `with \`TALLYBOOK_SHARDS=${error.made} tallybook import <directory> --reshard\`.`,
   )
 }
 
@@ -133,9 +138,9 @@ async function insert(pools: Pools, source: Source, signal: AbortSignal) {
 
 function describe({ directory, manifest, reshard, shards }: Source, skipped: number): string {
   if (!reshard) return `Imported ${manifest.events} events from ${directory}`
-  const left = skipped === 0 ? '' : ` (without ${skipped} statements about the log that it is of)`
+  const omitted = skipped === 0 ? '' : ` (without ${skipped} service events about the old log)`
   return (
-    `Imported ${manifest.events - skipped} events from ${directory}${left}, dealt from ` +
+    `Imported ${manifest.events - skipped} events from ${directory}${omitted}, resharded from ` +
     `${manifest.shards.length} shard(s) to ${shards}`
   )
 }
@@ -145,7 +150,7 @@ async function fold(pools: Pools, heads: Positions, signal: AbortSignal): Promis
   try {
     await foldLog(pools, heads, signal, (done, total) => progress.update(done, total))
   } catch (error) {
-    const state = 'The log is imported whole; a service that starts on it folds the rest'
+    const state = 'The whole log is imported; a service started on it folds the rest'
     if (error instanceof Interrupted) throw new Interrupted(`${state}.`)
     throw explainFailure(error, state)
   } finally {

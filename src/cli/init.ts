@@ -12,25 +12,25 @@ import { openDatabase } from './database.ts'
 
 const USAGE =
   'Usage: tallybook init [--citus]\n' +
-  'Makes the schema with TALLYBOOK_SHARDS shards, as the first start of the service would.\n' +
-  'Where DATABASE_URL names a Citus coordinator that knows workers it also spreads the tables\n' +
-  'over them; with --citus it fails where it does not.'
+  'Creates the schema with TALLYBOOK_SHARDS shards, as the first start of the service would.\n' +
+  'If DATABASE_URL names a Citus coordinator that has workers, it also distributes the tables\n' +
+  'over them; with --citus it fails if it cannot.'
 
-/** Makes the schema, and spreads it over the workers where there is Citus. */
+/** Creates the schema, and distributes it over the workers if the database has Citus. */
 export async function init(args: string[]): Promise<void> {
   const isCitus = args[0] === '--citus'
   if (args.length > (isCitus ? 1 : 0)) throw new UserError(USAGE)
   const config = readConfig(process.env)
   if (isCitus && config.databaseUrl === null) {
-    throw new UserError('DATABASE_URL has to name a database of the Citus coordinator.')
+    throw new UserError('DATABASE_URL must name a database on the Citus coordinator.')
   }
   const database = await openDatabase(config, (message) => console.error(message), { create: true })
   const owner = connectAsOwner(database.address)
   try {
-    console.log(`The schema is there, with ${config.shards} shard(s).`)
+    console.log(`The schema is in place, with ${config.shards} shard(s).`)
     if (!isCitus && !(await canDistribute(owner))) return
     if ((await readPlacement(owner)) === 'no citus') {
-      throw new UserError('This database has no Citus: `create extension citus` on every node.')
+      throw new UserError('This database has no Citus: run `create extension citus` on every node.')
     }
     await refuseWhileInUse(owner)
     await distribute(owner, config.shards)

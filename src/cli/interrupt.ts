@@ -1,13 +1,13 @@
 import { UserError } from '../platform/user-error.ts'
 import { launcherEnded } from './launcher.ts'
 
-/** What a shell gives for a command that Ctrl-C ended. */
+/** Exit code that shells use for a command ended by Ctrl-C. */
 const EXIT_CODE = 130
 
-/** Milliseconds in which one Ctrl-C may arrive twice: from the terminal and from a launcher. */
+/** Time (ms) in which one Ctrl-C may arrive twice: from the terminal and from a launcher. */
 const ECHO_MS = 300
 
-/** A command was told to end and has cleaned up: exit code 130. */
+/** Thrown when a command was asked to stop and has cleaned up: exit code 130. */
 export class Interrupted extends UserError {
   override name = 'Interrupted'
 
@@ -19,9 +19,10 @@ export class Interrupted extends UserError {
 let interruption: AbortController | null = null
 
 /**
- * Aborts, with Interrupted as its reason, at the first SIGINT or SIGTERM (or when npx, which passes
- * no signal on, has ended): the command cleans up and ends. At a second signal the process ends at
- * once, as if it were killed. Every call gives the same signal; call it before the work begins.
+ * Returns a signal that aborts, with Interrupted as its reason, at the first SIGINT, SIGTERM or
+ * SIGHUP, or when npx (which forwards no signals) has ended: the command then cleans up and exits.
+ * A second signal ends the process immediately, as if it were killed. Every call returns the same
+ * signal. Call it before the work begins.
  */
 export function untilInterrupted(): AbortSignal {
   if (interruption !== null) return interruption.signal

@@ -12,9 +12,9 @@ import { readConfig } from '../service/config.ts'
 
 const USAGE =
   'Usage: tallybook key [rotate | retire | new-origin <name>]\n' +
-  'Without an argument it prints the verifier keys. What it changes counts from the next start on.'
+  'Without an argument it prints the verifier keys. Changes take effect at the next start.'
 
-/** Shows, rotates and replaces what signs the transparency log of this data directory. */
+/** Shows, rotates and replaces the keys that sign the transparency log of this data directory. */
 export async function key(args: string[]): Promise<void> {
   const [action, name, ...rest] = args
   if (action === undefined) return show()
@@ -34,14 +34,16 @@ async function show(): Promise<void> {
 
 async function rotate(): Promise<void> {
   await rotateKey(await readOrigin(readConfig(process.env).dataDir))
-  console.log('From the next start on tree heads are signed with a new key too. Give auditors')
-  console.log('its verifier keys, the first of `tallybook key`; when they have them, `retire`.')
+  console.log(
+    'From the next start on, tree heads are also signed with a new key. Give auditors its',
+  )
+  console.log('verifier keys, the first of each shard in `tallybook key`, then run `key retire`.')
 }
 
 async function retire(): Promise<void> {
   const { dataDir, shards } = readConfig(process.env)
   const retired = await retireKeys(await readOrigin(dataDir), shards)
-  console.log(`From the next start on ${retired} older key(s) sign nothing more.`)
+  console.log(`From the next start on, ${retired} older key(s) no longer sign.`)
 }
 
 async function renew(name: string): Promise<void> {
@@ -55,6 +57,6 @@ async function renew(name: string): Promise<void> {
     if (head !== null) heads.set(shard, head)
   }
   await startOrigin(dataDir, name, heads)
-  console.log(`From the next start on the log is signed as ${name}, with a new key. It cites the`)
-  console.log(`last tree heads of ${origin.name}; the old keys stay in ${origin.folder}.`)
+  console.log(`From the next start on, the log is signed as ${name}, with a new key. It links to`)
+  console.log(`the last tree heads of ${origin.name}; the old keys stay in ${origin.folder}.`)
 }

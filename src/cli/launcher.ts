@@ -1,19 +1,19 @@
 import { readFileSync } from 'node:fs'
 
-/** Milliseconds between two looks. */
+/** Poll interval (ms). */
 const POLL_MS = 300
 
 /**
- * Resolves when npx, where it has launched this process, has ended. npx passes no signal on:
- * without this, a SIGTERM to npx would leave the service running. Linux only; never resolves
- * elsewhere, nor where something else has launched us.
+ * Resolves when the npx that launched this process has ended. npx forwards no signals: without
+ * this, a SIGTERM to npx would leave the service running. Linux only: never resolves on other
+ * systems, or if something other than npx launched this process.
  */
 export function launcherEnded(): Promise<void> {
   const ancestors = findNpx()
   if (ancestors === null) return new Promise(() => {})
   return new Promise((resolve) => {
     const timer = setInterval(() => {
-      // A child whose parent ended gets another one.
+      // The system gives a child whose parent has ended another parent.
       if (ancestors.every((pid, i) => i === 0 || parentOf(ancestors[i - 1]!) === pid)) return
       clearInterval(timer)
       resolve()
@@ -22,7 +22,10 @@ export function launcherEnded(): Promise<void> {
   })
 }
 
-/** This process, its parent and so on up to npx: it runs a shell, that `bun run`, and that us. */
+/**
+ * Returns the process ids from this process up to npx, or null if npx is not an ancestor. npx runs
+ * a shell, the shell runs `bun run`, and that runs this process.
+ */
 function findNpx(): number[] | null {
   const ancestors = [process.pid]
   for (let pid = parentOf(process.pid); pid !== null && pid > 1; pid = parentOf(pid)) {
@@ -32,9 +35,9 @@ function findNpx(): number[] | null {
   return null
 }
 
-/** null where it can't be known. */
+/** Returns the id of a process's parent, or null if it is unknown. */
 function parentOf(pid: number): number | null {
-  // `4242 (a name) S 4241 …`: the name may hold anything, so look behind its last parenthesis.
+  // `4242 (a name) S 4241 …`: the name may contain any character, so read after the last `)`.
   const stat = readProcess(pid, 'stat')
   const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
   return Number.isInteger(parent) ? parent : null

@@ -1,13 +1,13 @@
 import { constants, setPriority } from 'node:os'
 
 /**
- * Gives this process a low priority: long work then leaves most of the processor to a service that
- * runs beside it, and has all of it where nothing does.
+ * Lowers the priority of this process: long work then leaves most of the CPU to a service that runs
+ * alongside, and can use all of it if there is none.
  */
 export function lowerPriority(): void {
   try {
     setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
   } catch {
-    // The system knows no priorities.
+    // The system does not support priorities.
   }
 }

@@ -1,13 +1,13 @@
-/** Milliseconds between two pictures: on a terminal a line redrawn, elsewhere a line more. */
+/** Update intervals (ms): a terminal redraws its line; any other output gets another line. */
 const REDRAW_MS = 100
 const LINE_MS = 5_000
 
 const BAR_COLUMNS = 24
 
-/** How far a long command is, as of one moment. */
+/** The progress of a long command at one moment. */
 export type ProgressState = { label: string; done: number; total: number; elapsedMs: number }
 
-/** Shows on stderr how far a long command is: a bar on a terminal, elsewhere a line every 5 s. */
+/** Shows the progress of a long command on stderr: a bar on a terminal, else a line every 5 s. */
 export class Progress {
   readonly #started = performance.now()
   readonly #isTerminal = process.stderr.isTTY === true
@@ -16,7 +16,7 @@ export class Progress {
 
   constructor(private readonly label: string) {}
 
-  /** Takes note of how much is done; cheap enough to be called for every event. */
+  /** Records how much is done; cheap enough to call for every event. */
   update(done: number, total: number): void {
     this.#last = { done, total }
     const now = performance.now()
@@ -25,7 +25,7 @@ export class Progress {
     this.#show()
   }
 
-  /** Shows the last state and leaves the terminal's line; to be called on success and failure. */
+  /** Shows the last state and ends the terminal's line. Call it on success and on failure. */
   end(): void {
     if (!this.#isTerminal || this.#last === null) return
     this.#show()
@@ -37,14 +37,14 @@ export class Progress {
     const elapsedMs = performance.now() - this.#started
     const state = { label: this.label, ...this.#last, elapsedMs }
     const columns = process.stderr.columns || 80
-    // Back to the line's begin, and clear what stood behind the new text.
+    // Return to the start of the line, and clear the rest of a longer previous text.
     if (this.#isTerminal) process.stderr.write(`\r${formatBar(state, columns)}\x1b[K`)
     else process.stderr.write(`${formatLine(state)}\n`)
   }
 }
 
 /**
- * One line of a terminal, cut to its width; where that is small, without the bar.
+ * Formats a line for a terminal, cut to its width; a narrow terminal gets no bar.
  *
  *     export [#########...............]  40,000/100,000  8,000/s  0:08 left
  */
@@ -54,17 +54,17 @@ export function formatBar(state: ProgressState, columns: number): string {
   const bar = `[${'#'.repeat(full)}${'.'.repeat(BAR_COLUMNS - full)}]`
   const figures = `${count(state.done)}/${count(state.total)}  ${formatPace(state).join('  ')}`
   const line = `${state.label} ${bar}  ${figures}`
-  // A full line would make some terminals wrap.
+  // Some terminals wrap a line that fills their whole width.
   return (line.length < columns ? line : `${state.label}  ${figures}`).slice(0, columns - 1)
 }
 
-/** `export: 40,000 of 100,000, 8,000/s, 0:08 left` */
+/** Formats a line of text: `export: 40,000 of 100,000, 8,000/s, 0:08 left`. */
 export function formatLine(state: ProgressState): string {
   const figures = `${count(state.done)} of ${count(state.total)}`
   return `${state.label}: ${[figures, ...formatPace(state)].join(', ')}`
 }
 
-/** The rate, and the time left where it can be told. */
+/** Returns the rate, and the time left if it can be estimated. */
 function formatPace({ done, total, elapsedMs }: ProgressState): string[] {
   const perSecond = elapsedMs > 0 ? (done / elapsedMs) * 1000 : 0
   const rate = `${count(Math.round(perSecond))}/s`

@@ -13,24 +13,23 @@ import { explainFailure } from './failure.ts'
 
 const USAGE =
   'Usage: tallybook rebalance [--dry-run]\n' +
-  'Moves shards between the workers of the Citus cluster of DATABASE_URL until each worker has\n' +
-  'as many as any other, and none is left on those that are to have none. Services may run\n' +
-  'meanwhile.\n' +
-  '--dry-run says what it would move.'
+  'Moves shards between the workers of the Citus cluster in DATABASE_URL until they are spread\n' +
+  'evenly, and workers that must not have shards have none. Services may keep running.\n' +
+  '--dry-run prints the moves without making them.'
 
-/** Gives every worker of a Citus cluster as many shards as any other. */
+/** Spreads the shards of a Citus cluster evenly over its workers. */
 export async function rebalance(args: string[]): Promise<void> {
   const isDry = args[0] === '--dry-run'
   if (args.length > (isDry ? 1 : 0)) throw new UserError(USAGE)
   const { databaseUrl } = readConfig(process.env)
   if (databaseUrl === null) {
-    throw new UserError('DATABASE_URL has to name a database of the Citus coordinator.')
+    throw new UserError('DATABASE_URL must name a database on the Citus coordinator.')
   }
   const owner = connectAsOwner({ url: databaseUrl })
   try {
     await moveAll(owner, isDry)
   } catch (error) {
-    throw explainFailure(error, 'The rebalancing was given up; what was moved stays where it is')
+    throw explainFailure(error, 'Rebalancing failed; shards that were moved stay where they are')
   } finally {
     await owner.end({ timeout: 5 })
   }
@@ -39,8 +38,8 @@ export async function rebalance(args: string[]): Promise<void> {
 async function moveAll(owner: Sql, isDry: boolean): Promise<void> {
   if ((await readPlacement(owner)) !== 'distributed') {
     throw new UserError(
-      "The tables of this database aren't spread over workers of Citus: `tallybook init --citus` " +
-        'does that.',
+      'The tables of this database are not distributed over Citus workers: run ' +
+        '`tallybook init --citus` first.',
     )
   }
   const { workers, slices } = await readLayout(owner)
@@ -54,7 +53,7 @@ async function moveAll(owner: Sql, isDry: boolean): Promise<void> {
   for (const { node, shards } of await readNodes(owner)) console.log(`${node} has shard ${shards}`)
 }
 
-/** Throws UserError with the database's reason: most often a setting of a node. */
+/** Throws UserError with the database's reason, usually a setting of a node. */
 async function moveOne(owner: Sql, move: Move): Promise<void> {
   try {
     await moveSlice(owner, move)
@@ -63,12 +62,12 @@ async function moveOne(owner: Sql, move: Move): Promise<void> {
     const why = [message, detail, hint].filter(Boolean).join(' ')
     throw new UserError(
       `Could not move ${describe(move)}: ${why}\n` +
-        'What was moved before stays where it is: once that is mended, run this again.',
+        'Shards that were moved stay where they are: fix the cause, then run this again.',
       { cause: error },
     )
   }
 }
 
 const describe = ({ slice: { shards, id }, from, to }: Move) =>
-  `${shards.length > 0 ? `shard ${shards.join(', ')}` : `an empty slice (${id})`} ` +
+  `${shards.length > 0 ? `shard ${shards.join(', ')}` : `an empty Citus shard (${id})`} ` +
   `from ${from.name} to ${to.name}`

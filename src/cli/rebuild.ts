@@ -16,13 +16,13 @@ const NAMES = PROJECTIONS.map(({ name }) => name)
 const USAGE =
   'Usage: tallybook rebuild [--changed] [--projection <name>] ...\n' +
   `Projections: ${NAMES.join(', ')}; without one, all of them. --changed: only those that ` +
-  'an older version has made. The service may run meanwhile.'
+  'an older version built. The service may keep running.'
 
-/** Drifted rows that are printed. */
-const PRINTED = 20
+/** Drifted rows printed per projection. */
+const MAX_PRINTED = 20
 
 /**
- * Folds the projections anew from the first event on, beside those that readers see, tells where
+ * Recomputes the projections from the first event, alongside those that readers see, reports where
  * they differ, and makes the new ones live.
  */
 export async function rebuild(args: string[]): Promise<void> {
@@ -43,11 +43,11 @@ export async function rebuild(args: string[]): Promise<void> {
         onProgress: ({ folded, total }) => progress.update(folded, total),
       }).finally(() => progress.end())
       if ('underWay' in outcome) {
-        throw new UserError(`Already being rebuilt: ${outcome.underWay.join(', ')}.`)
+        throw new UserError(`A rebuild is already running for ${outcome.underWay.join(', ')}.`)
       }
       for (const rebuilt of outcome.rebuilt) report(rebuilt)
     } catch (error) {
-      throw explainFailure(error, 'The rebuild was given up; readers see what they saw before')
+      throw explainFailure(error, 'The rebuild failed; readers still see the previous rows')
     } finally {
       await pools.close()
     }
@@ -70,11 +70,12 @@ function readArguments(args: string[]): Projection[] {
 function report({ projection, generation, differences }: Rebuilt): void {
   const found =
     differences === null
-      ? 'another version had made the one before'
+      ? 'not compared, as another version built the previous one'
       : `rows that differed: ${differences.rows}`
   console.log(`${projection}: generation ${generation} is live, ${found}`)
-  for (const drift of differences?.first.slice(0, PRINTED) ?? []) console.log(formatDrift(drift))
-  const more = (differences?.rows ?? 0) - PRINTED
+  for (const drift of differences?.first.slice(0, MAX_PRINTED) ?? [])
+    console.log(formatDrift(drift))
+  const more = (differences?.rows ?? 0) - MAX_PRINTED
   if (more > 0) console.log(`  and ${more} more`)
 }
 
@@ -82,7 +83,7 @@ function report({ projection, generation, differences }: Rebuilt): void {
 function formatDrift({ table, key, live, rebuilt }: Drift): string {
   const format = (row: Drift['live']) =>
     row === null
-      ? 'not there'
+      ? 'missing'
       : Object.entries(row)
           .map(([name, value]) => `${name}=${value}`)
           .join(' ')

@@ -14,17 +14,17 @@ import { explainFailure } from './failure.ts'
 import { untilInterrupted } from './interrupt.ts'
 
 const USAGE = `Usage: tallybook replay [--key <id or hash> | --group <id>] [--to <when>] [--step]
-  --key    of one API key (a number) or token key (its hash); --token-hash says that it is a hash
-  --group  of one provider group; without either, of all groups together
-  --to     as of a moment (RFC 3339) or of positions (0/41,1/7)
-  --step   one event at a time: Enter goes on, q ends`
+  --key    one API key (a number) or token key (its hash); --token-hash takes any hash
+  --group  one provider group; without --key or --group, all groups together
+  --to     as of a time (RFC 3339) or of positions (0/41,1/7)
+  --step   one event at a time: Enter continues, q quits`
 
-/** Flushes that are read at once. */
+/** Flushes per read. */
 const PAGE = 1_000
 
 type Arguments = { scope: Scope; to: string | null; isStepping: boolean }
 
-/** Shows how a number came to be: each flush that added to it, and the total with it. */
+/** Shows how a number came about: each flush that added to it, with the running total. */
 export async function replay(args: string[]): Promise<void> {
   const { scope, to, isStepping } = readArguments(args)
   const signal = untilInterrupted()
@@ -32,7 +32,7 @@ export async function replay(args: string[]): Promise<void> {
   const owner = connectAsOwner(database.address)
   const shards = await readShards(owner)
   const pools = openPools(database.address, shards)
-  const goesOn = isStepping ? askToGoOn() : null
+  const answers = isStepping ? askToContinue() : null
   try {
     const history = new AsOfQueries(pools, shards)
     const from = { sql: pools.read, history }
@@ -50,16 +50,16 @@ export async function replay(args: string[]): Promise<void> {
         signal.throwIfAborted()
         console.log(formatStep(scope, step))
         running = step.running
-        if (goesOn && !(await goesOn.next()).value) return
+        if (answers && !(await answers.next()).value) return
       }
       after = page.next
     }
     if (running.length === 0) running = await readCounted(from, scope, end)
     console.log(`${format(scope, running)} as of ${formatPositions(end)}`)
   } catch (error) {
-    throw explainFailure(error, 'The replay ended')
+    throw explainFailure(error, 'The replay failed')
   } finally {
-    await goesOn?.return(undefined)
+    await answers?.return(undefined)
     await pools.close()
     await owner.end({ timeout: 5 })
     await database.close()
@@ -96,7 +96,7 @@ async function findEnd(history: AsOfQueries, to: string | null): Promise<Positio
   const end = asked
     ? await history.positionsOf(asked)
     : await history.positionsAsOf(readMoment(to!))
-  if (end === null) throw new UserError(`The log is not there yet: ${to}.`)
+  if (end === null) throw new UserError(`${to} is beyond the end of the log.`)
   return end
 }
 
@@ -108,8 +108,8 @@ function readMoment(text: string): string {
   }
 }
 
-/** True each time somebody has said to go on; ends with what they type. */
-async function* askToGoOn(): AsyncGenerator<boolean> {
+/** Yields, for each line typed, true to continue and false to quit; ends with the input. */
+async function* askToContinue(): AsyncGenerator<boolean> {
   const lines = createInterface({ input: process.stdin })
   try {
     for await (const line of lines) yield line.trim() !== 'q'
@@ -118,14 +118,14 @@ async function* askToGoOn(): AsyncGenerator<boolean> {
   }
 }
 
-/** `0/41  2026-01-31T12:00:00.123456+00:00  dp  +10 requests +9 successes = 110 requests …` */
+/** Formats `0/41  2026-01-31T12:00:00.123456+00:00  dp  +10 requests … = 110 requests …`. */
 function formatStep(scope: Scope, step: Step): string {
   const { shard, position, recordedAt, source, counted, running } = step
   const added = `+${format(scope, counted).replaceAll(', ', ' +')}`
   return `${shard}/${position}  ${recordedAt}  ${source}  ${added} = ${format(scope, running)}`
 }
 
-/** `110 requests, 99 successes` */
+/** Formats `110 requests, 99 successes`. */
 function format({ kind }: Scope, counted: Counted): string {
   return ACCOUNTS[kind].sums.map((name, i) => `${counted[i]} ${name.replace('_', ' ')}`).join(', ')
 }

@@ -11,10 +11,10 @@ import { type Service, startService } from '../service/service.ts'
 import { explainFailure } from './failure.ts'
 import { launcherEnded } from './launcher.ts'
 
-/** SIGHUP: the terminal that it was started in is gone. */
-const STOPPING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+/** Signals that stop the service; SIGHUP means that its terminal is gone. */
+const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
-/** Runs the service until one of these signals: then it finishes what it accepted, and ends. */
+/** Runs the service until a stop signal: it then finishes all accepted work and exits. */
 export async function serve(args: string[]): Promise<void> {
   if (args.length > 0) throw new UserError('serve takes no arguments; see the README.')
   const stopping = Promise.race([stopOnSignal(), launcherEnded()])
@@ -52,13 +52,13 @@ export async function serve(args: string[]): Promise<void> {
   process.exit(0)
 }
 
-/** Shows tokens to who looks on, not to a file or a collector of logs, which would keep them. */
+/** Prints tokens only to a terminal: a file or a log collector would store them. */
 function announceTokens({ tokens, made, folder }: LoadedTokens): void {
   if (made.length === 0) return
   if (process.stdout.isTTY) {
     for (const role of made) console.log(`New ${role} token (shown once): ${tokens[role]}`)
   } else {
-    console.log(`New tokens for ${made.join(', ')} are in ${folder}, a file each.`)
+    console.log(`New tokens for ${made.join(', ')} are in ${folder}, one file each.`)
   }
 }
 
@@ -67,16 +67,19 @@ async function stop(service: Service): Promise<void> {
   await service.stop()
 }
 
-/** A second signal doesn't hurry it: what was accepted is finished, in seconds. */
+/**
+ * Resolves at the first stop signal. A second one changes nothing: accepted work still finishes,
+ * within seconds.
+ */
 function stopOnSignal(): Promise<void> {
   return new Promise((resolve) => {
-    for (const signal of STOPPING) process.on(signal, () => resolve())
+    for (const signal of STOP_SIGNALS) process.on(signal, () => resolve())
   })
 }
 
-/** Rejects when the embedded server ends by itself; never where there is none. */
+/** Rejects when the embedded server ends unexpectedly; never settles if there is none. */
 async function endOfDatabase(embedded: EmbeddedPostgres | null): Promise<void> {
   if (embedded === null) return new Promise(() => {})
   const code = await embedded.exited
-  throw new UserError(`The embedded PostgreSQL ended by itself (exit code ${code}).`)
+  throw new UserError(`The embedded PostgreSQL exited unexpectedly (exit code ${code}).`)
 }

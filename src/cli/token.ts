@@ -5,9 +5,9 @@ import { connectToService } from './client.ts'
 
 const USAGE =
   'Usage: tallybook token create <name> <role> | list | revoke <name>\n' +
-  `Roles: ${ROLES.join(', ')}. The service has to run; TALLYBOOK_HOST and TALLYBOOK_PORT say where.`
+  `Roles: ${ROLES.join(', ')}. The service must be running at TALLYBOOK_HOST and TALLYBOOK_PORT.`
 
-/** Makes, lists and revokes tokens of the running service. */
+/** Creates, lists and revokes tokens of the running service. */
 export async function token(args: string[]): Promise<void> {
   const [action, name, role, ...rest] = args
   if (action === 'create' && name && role && rest.length === 0) return create(name, role)

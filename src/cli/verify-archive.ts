@@ -5,15 +5,15 @@ import { explainFailure } from './failure.ts'
 import { Interrupted, untilInterrupted } from './interrupt.ts'
 import { Progress } from './progress.ts'
 
-/** Problems that are printed; a file that is all wrong has one in every line. */
+/** Maximum number of problems printed; an entirely wrong file has one on every line. */
 const MAX_PRINTED = 1_000
 
-/** Where an archive could not be looked at. */
+/** Exit code for an archive that could not be checked. */
 const NOT_CHECKED = 2
 
 /**
- * Checks an archive without a database, prints each problem by file and position, and gives their
- * number. Throws UserError with exit code 2 where it could not be checked.
+ * Checks an archive without a database, prints each problem by file and position, and returns their
+ * number. Throws UserError with exit code 2 if it could not be checked.
  */
 export async function verifyArchive(directory: string): Promise<number> {
   const signal = untilInterrupted()
@@ -33,7 +33,7 @@ export async function verifyArchive(directory: string): Promise<number> {
     })
     progress.end()
     if (problems > 0) console.log(`${problems} problem(s) in ${directory}`)
-    else console.log(`${manifest?.events ?? 0} events in ${directory}: nothing is wrong`)
+    else console.log(`${manifest?.events ?? 0} events in ${directory}: no problems`)
     return problems
   } catch (error) {
     progress.end()

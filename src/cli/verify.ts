@@ -9,10 +9,10 @@ import { verifyArchive } from './verify-archive.ts'
 
 const USAGE = 'Usage: tallybook verify [--json | <directory of an archive>]'
 
-/** Exit codes: nothing wrong; something is; it could not be checked. */
-const EXIT = { sound: 0, problems: 1, failed: 2 }
+/** Exit codes: no problems; problems found; not checked. */
+const EXIT = { clean: 0, problems: 1, failed: 2 }
 
-/** Checks the service's database from end to end, while it is used or not; or an archive. */
+/** Checks the service's database from end to end, in use or not, or an archive. */
 export async function verify(args: string[]): Promise<void> {
   const [what, ...rest] = args
   const isJson = what === '--json'
@@ -24,9 +24,9 @@ export async function verify(args: string[]): Promise<void> {
     return
   }
   const report = await check(untilInterrupted()).catch(toFailure)
-  // Not console.log: what a pipe hasn't taken yet would be lost at the exit.
+  // Not console.log: output that a pipe has not taken yet would be lost at exit.
   await Bun.write(Bun.stdout, `${isJson ? JSON.stringify(report) : formatReport(report)}\n`)
-  process.exit(report.problems === 0 ? EXIT.sound : EXIT.problems)
+  process.exit(report.problems === 0 ? EXIT.clean : EXIT.problems)
 }
 
 async function check(signal: AbortSignal): Promise<Report> {
@@ -47,10 +47,13 @@ async function check(signal: AbortSignal): Promise<Report> {
 function toFailure(error: unknown): never {
   if (error instanceof Interrupted) throw error
   const reason = error instanceof UserError ? error.message : `${error}`
-  throw new UserError(`Could not be checked: ${reason}`, { exitCode: EXIT.failed, cause: error })
+  throw new UserError(`The database could not be checked: ${reason}`, {
+    exitCode: EXIT.failed,
+    cause: error,
+  })
 }
 
-/** For people: what was checked, and what is wrong where. */
+/** Formats a report as text: the number of events checked, then each problem and its place. */
 export function formatReport({ positions, events, problems, first }: Report): string {
   const lines = [`${events.toLocaleString('en-US')} events checked, up to ${positions}`]
   for (const { check, at, expected, found } of first) {

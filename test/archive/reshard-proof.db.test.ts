@@ -125,7 +125,7 @@ test('a log that was dealt is not signed under its old name, nor by the old data
     TALLYBOOK_SHARDS: String(TO),
   })
   expect(imported).toMatchObject({ code: 0, stderr: '' })
-  expect(imported.stdout).toContain(`dealt from ${FROM} shard(s) to ${TO}`)
+  expect(imported.stdout).toContain(`resharded from ${FROM} shard(s) to ${TO}`)
   await expect(start('old.example.com', TO, database)).rejects.toThrow('needs a name of its own')
 
   const env = { TALLYBOOK_SHARDS: String(TO), TALLYBOOK_DATA_DIR: old.dataDir }

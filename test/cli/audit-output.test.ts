@@ -18,19 +18,19 @@ test('what was not compared of usage is said, with numbers', async () => {
   const hours = 24 * 366 * 200
   expect(await limitsOf(1_000, hours)).toEqual([
     'Usage was compared by the hour (all together, provider groups, API keys, token keys): ' +
-      'what was moved within one of these shows only where it is attested.',
+      'counts moved within one of these are found only if they are attested.',
   ])
   expect(await limitsOf(2, 0)).toEqual([
     'Usage was compared by the day (all together, provider groups, API keys, token keys): ' +
-      'what was moved within one of these shows only where it is attested.',
-    'Usage was compared of 2 of 3 API keys only, by chance: --all-usage takes all.',
+      'counts moved within one of these are found only if they are attested.',
+    'Usage was compared for only 2 of 3 API keys, chosen at random: --all-usage compares all.',
   ])
   const { report } = await auditLog(log)
   const usage = { ...report.usage!, outside: 7 }
   expect(listLimits({ ...report, usage }, log.source(), false).at(-1)).toBe(
-    '7 events were recorded outside of the days whose usage was compared.',
+    '7 events were recorded outside the days whose usage was compared.',
   )
   expect(listLimits({ ...report, usage: null }, log.source(), false)).toEqual([
-    'No page was compared, as the log could not be gone through so far.',
+    'No page was compared, as the log could not be read that far.',
   ])
 })

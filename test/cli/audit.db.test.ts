@@ -83,12 +83,12 @@ describe('a running service', () => {
     const state = fileOf('state.json')
     const receipt = fileOf('receipt.tlog-proof')
     const first = await auditAlone([url, '--state', state, '--receipt', receipt])
-    expect([first.code, first.errors]).toEqual([0, expect.stringContaining('Trusted from here on')])
+    expect([first.code, first.errors]).toEqual([0, expect.stringContaining('Trusted from now on')])
     expect(first.out).toContain('shard 0: 4 events, signed as')
     expect(first.out).toContain('4 payloads, 10 attested digests and totals')
     expect(first.out).toContain('1 receipts verified\nThe newest event was recorded at 20')
     expect(first.out).toContain('Usage was compared by the hour (all together, provider groups,')
-    expect(first.out).toEndWith('\nNothing found\n')
+    expect(first.out).toEndWith('\nNo findings\n')
 
     await flush(1)
     const second = await audit([url, '--state', state, '--json', '--all-usage'])
@@ -109,7 +109,7 @@ describe('a running service', () => {
     }
     const unasked = JSON.parse((await audit([url, '--heads-only', '--json'])).out)
     expect(unasked.newest_at).toBeNull()
-    expect(unasked.not_verified).toContain('How old the end of the log is was not looked at.')
+    expect(unasked.not_verified).toContain('The age of the newest event was not checked.')
     expect((await audit([url, '--max-age', '-1'])).code).toBe(2)
     expect((await audit([url, '--max-age', 'x'])).code).toBe(2)
   })
@@ -161,7 +161,7 @@ describe('a running service', () => {
     following.kill('SIGINT')
     expect([await following.exited, await following.stdout.text()]).toEqual([
       0,
-      expect.stringMatching(/signed as .* with root [^ ]*\n[\s\S]*Nothing found\n$/),
+      expect.stringMatching(/signed as .* with root [^ ]*\n[\s\S]*No findings\n$/),
     ])
     await proxy.close()
   })
@@ -192,7 +192,7 @@ describe('an archive', () => {
     const { code, out, errors } = await auditAlone([archive, '--key', key, '--receipt', receipt])
     expect([code, errors]).toEqual([0, ''])
     expect(out).toContain('10 attested digests and totals')
-    expect(out).toEndWith('Nothing found\n')
+    expect(out).toEndWith('No findings\n')
     expect(await runTallybook(['verify', archive], auditor.path).exited).toBe(0)
   })
 

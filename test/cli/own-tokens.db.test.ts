@@ -33,7 +33,7 @@ test('a first start tells a terminal its tokens, and anything else where they ar
   expect(tokens.length).toBe(2)
   piped.kill('SIGTERM')
   expect(await piped.exited).toBe(0)
-  expect(said).toContain(`New tokens for dp, admin are in ${dataDir.path}/tokens, a file each.`)
+  expect(said).toContain(`New tokens for dp, admin are in ${dataDir.path}/tokens, one file each.`)
   const all = said + (await piped.stderr.text())
   for (const token of tokens) expect(all).not.toContain(token)
 

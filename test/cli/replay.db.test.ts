@@ -101,6 +101,6 @@ test.each(['--key', '--group x', '--group 0', '--key 7 --group 1', '--to never',
 
 test('what is yet to come is refused', async () => {
   for (const to of ['0/5', '2999-01-01T00:00:00Z']) {
-    expect((await run(`--to ${to}`)).stderr).toContain('not there yet')
+    expect((await run(`--to ${to}`)).stderr).toContain('is beyond the end of the log')
   }
 })

@@ -32,7 +32,7 @@ describe.skipIf(!isCitus)('on Citus', () => {
       const env = { DATABASE_URL: url, TALLYBOOK_SHARDS: String(TEST_SHARDS) }
       const { code, stdout, stderr } = await outcomeOf(runTallybook(args, '/nowhere', env))
       expect([code, stderr]).toEqual([0, ''])
-      expect(stdout).toMatch(/^The schema is there, with \d+ shard\(s\)\.\n\S+ has shard \d/)
+      expect(stdout).toMatch(/^The schema is in place, with \d+ shard\(s\)\.\n\S+ has shard \d/)
       const owner = connectAsOwner({ url })
       expect(await readPlacement(owner)).toBe('distributed')
       await owner.end()

@@ -156,8 +156,8 @@ test('a start that reaches no database is one sentence, without user or password
     return service.stderr.text()
   }
   expect(await start(`postgres://u:s3cr%23t@localhost:${port}/db`)).toBe(
-    "The service could not start, as the database can't be reached: " +
-      `localhost:${port}: no server is listening there.\n`,
+    "The service could not start: the database can't be reached " +
+      `(localhost:${port}: no server is listening there).\n`,
   )
   const stranger = await start('postgres://u:s3cr%23t@no-such-host.invalid/db')
   expect(stranger).toMatch(/no-such-host\.invalid:5432: (there is no host|the host name)/)
