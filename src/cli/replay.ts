@@ -93,14 +93,12 @@ function readScope(name: string, value: string): Scope {
 
 async function findEnd(history: AsOfQueries, to: string | null): Promise<Positions> {
   const asked = to === null ? [] : parsePositions(to, history.shards)
-  const end = asked
-    ? await history.positionsOf(asked)
-    : await history.positionsAsOf(readMoment(to!))
+  const end = asked ? await history.positionsOf(asked) : await history.positionsAsOf(readTime(to!))
   if (end === null) throw new UserError(`${to} is beyond the end of the log.`)
   return end
 }
 
-function readMoment(text: string): string {
+function readTime(text: string): string {
   try {
     return Temporal.Instant.from(text).toString()
   } catch {
