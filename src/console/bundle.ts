@@ -4,13 +4,13 @@ import { type Asset, policyOf, toAsset } from '../http/asset.ts'
 
 const FOLDER = join(import.meta.dir, 'page')
 
-/** A name has the hash of what it stands for in it: it never stands for anything else. */
-const FOR_EVER = { 'cache-control': 'public, max-age=31536000, immutable' }
+/** A file's name contains the hash of its content, so the content never changes. */
+const IMMUTABLE = { 'cache-control': 'public, max-age=31536000, immutable' }
 
-/** The console as browsers get it: its document, and what that names. */
+/** The console as browsers load it: its document, and the files that the document references. */
 export type Bundle = { document: Asset; files: ReadonlyMap<string, Asset> }
 
-/** Makes script and style of `page/`, found under `basePath`. Takes some 55 ms. */
+/** Builds the script and style sheet of `page/`, served under `basePath`. Takes about 55 ms. */
 export async function bundle(basePath: string): Promise<Bundle> {
   const built = await Bun.build({
     entrypoints: [join(FOLDER, 'main.tsx')],
@@ -24,7 +24,7 @@ export async function bundle(basePath: string): Promise<Bundle> {
   let document = (await readFile(join(FOLDER, 'index.html'), 'utf8')).replaceAll('$base', basePath)
   for (const output of built.outputs) {
     const name = output.path.split('/').at(-1)!
-    files.set(name, toAsset(new Uint8Array(await output.arrayBuffer()), output.type, FOR_EVER))
+    files.set(name, toAsset(new Uint8Array(await output.arrayBuffer()), output.type, IMMUTABLE))
     document = document.replace(name.endsWith('.css') ? 'main.css' : 'main.js', name)
   }
   const headers = { 'content-security-policy': policyOf("'self'") }

@@ -7,12 +7,12 @@ import { PATHS } from './paths.ts'
 const hidden = { detail: { hide: true } }
 
 /**
- * The console: one document for all of its pages, and the files that it names. They are the same
- * for everyone; what they show comes from the routes that everybody else uses.
+ * Serves the console: one document for all of its pages, and the files that it references. They are
+ * the same for every user; the pages read from the routes that every other client uses.
  */
 export function consoleRoutes(basePath: string, places: Places) {
   let made: Promise<Bundle> | null = null
-  /** Made on the first request; one that failed is tried again. */
+  /** Builds on the first request, and again after a failure. */
   const get = () => {
     made ??= bundle(basePath).catch((error) => {
       made = null

@@ -1,4 +1,4 @@
-/** The addresses of the console's pages: each is answered with the same document. */
+/** The paths of the console's pages; all serve the same document. */
 export const PATHS = [
   '/',
   '/groups/:id',

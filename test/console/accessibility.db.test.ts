@@ -89,7 +89,7 @@ async function untilPast(page: Page): Promise<void> {
 
 async function checkProof(page: Page): Promise<void> {
   await page.getByRole('button', { name: 'Check it here' }).click()
-  await page.getByText('every step holds').waitFor()
+  await page.getByText('every step succeeded').waitFor()
 }
 
 async function openDialog(page: Page): Promise<void> {
@@ -221,7 +221,7 @@ describe.skipIf(!hasBrowser)('the console for everybody', () => {
     const readReached = () =>
       page.evaluate(() => (globalThis as unknown as { reached: string[] }).reached)
     await page.keyboard.press('Tab')
-    expect(await readReached()).toEqual(['Skip to the page'])
+    expect(await readReached()).toEqual(['Skip to content'])
     await page.keyboard.press('Enter')
     let missed = ['7d', 'day', 'Worst first', 'CSV', 'Add', 'Requests', 'group 2', 'Numbers']
     for (let i = 0; i < 60 && missed.length > 0; i += 10) {

@@ -23,7 +23,7 @@ describe.skipIf(!hasBrowser)('a page as of then', () => {
       const { searchParams } = new URL((await asked).url())
       expect(searchParams.get('from')).toBe('2026-01-04T11:00:00Z')
       await page.getByText('Jan 4, 11:00 AM – Jan 5, 11:00 AM').waitFor()
-      await page.getByText('Nothing was counted in this time.').waitFor()
+      await page.getByText('No usage in this period.').waitFor()
     }
   })
 
@@ -56,7 +56,7 @@ describe.skipIf(!hasBrowser)('a page as of then', () => {
 
   test('of what was not there yet says so', async () => {
     const page = await console.visit('auditor', `/groups/1?as_of_position=${position}`)
-    await page.getByText('As of then there was no provider group #1.').waitFor()
+    await page.getByText('There was no provider group #1 at that time.').waitFor()
   })
 
   test('nothing went wrong in the pages', () => {

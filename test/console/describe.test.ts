@@ -13,7 +13,7 @@ test.each([
   ['CatalogChanged', { upserted: { api_keys: [{}, {}], keys: [{}] } }, '3 put'],
   ['CatalogChanged', { upserted: {}, ended: { keys: ['a'] } }, '1 ended'],
   ['CatalogChanged', { upserted: { keys: [{}] }, ended: { keys: ['a'] } }, '1 put, 1 ended'],
-  ['ProjectionAttested', {}, 'what the projections hold'],
+  ['ProjectionAttested', {}, 'digests and totals of the projections'],
   ['OfAnotherVersion', { whatever: 1 }, ''],
   // What an owner wrote by hand.
   ['KeyStatsFlushed', null, '0 requests of 0 token keys'],

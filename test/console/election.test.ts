@@ -64,7 +64,7 @@ const leaderOf = (among: Window[]) =>
     const leading = among.filter(({ isLeading }) => isLeading)
     const others = among.filter(({ isLeading }) => !isLeading)
     const told = `by ${among.indexOf(leading[0]!)}`
-    leading[0]?.election.tell(told)
+    leading[0]?.election.publish(told)
     return leading.length === 1 && others.every(({ heard }) => heard.at(-1) === told) && leading[0]!
   })
 
@@ -79,7 +79,7 @@ test('a window alone leads', async () => {
 test('who comes later hears at once what was told before', async () => {
   const [first] = open(1)
   await leaderOf([first!])
-  first!.election.tell('news')
+  first!.election.publish('news')
   const later = new Window(`election-${names - 1}`)
   later.join()
   await until(() => later.heard.at(-1) === 'news')
@@ -114,7 +114,7 @@ test('who left hears nothing, and joins again', async () => {
   const follower = leader === one ? other : one
   follower.election.leave()
   follower.heard = []
-  leader.election.tell('missed')
+  leader.election.publish('missed')
   follower.join()
   await until(() => follower.heard.includes('missed'))
   expect(follower.isLeading).toBe(false)

@@ -35,8 +35,8 @@ describe.skipIf(!hasBrowser)('health', () => {
     const page = await console.visit('admin', '/health')
     await page.getByRole('button', { name: 'Rebuild api_key_counters' }).click()
     await page.getByRole('button', { name: 'Rebuild', exact: true }).click()
-    await page.getByText('1 row was not what the log says').waitFor()
-    await page.getByText(/api_key_counters had 1 row that was not/).waitFor()
+    await page.getByText('1 row did not match the log').waitFor()
+    await page.getByText(/api_key_counters had 1 row that did not/).waitFor()
     await page.getByText('Rows that differed').click()
     expect(await page.locator('.projections pre').textContent()).toContain('api_key_counters')
   })
@@ -56,10 +56,10 @@ describe.skipIf(!hasBrowser)('health', () => {
     const page = await console.visit('auditor', '/health')
     await page.getByText(/^PostgreSQL \d+/).waitFor()
     await page.context().setOffline(true)
-    await page.getByText('The service is not to be reached.').first().waitFor()
+    await page.getByText('The service is unreachable.').first().waitFor()
     expect(await page.getByText(/^PostgreSQL \d+/).count()).toBe(1)
     await page.context().setOffline(false)
-    await page.getByText('The service is not to be reached.').first().waitFor({ state: 'detached' })
+    await page.getByText('The service is unreachable.').first().waitFor({ state: 'detached' })
   })
 
   test('a database that is away is said to be away, with what that means for flushes', async () => {
@@ -71,7 +71,7 @@ describe.skipIf(!hasBrowser)('health', () => {
         body: JSON.stringify({ status: 503, error: 'database unavailable' }),
       }),
     )
-    await page.getByText("The database doesn't answer.").waitFor()
+    await page.getByText('The database does not answer.').waitFor()
     await page.getByText(/nothing that was acknowledged is lost/).waitFor()
   })
 })

@@ -158,7 +158,7 @@ describe.skipIf(!hasBrowser)('under ingest', () => {
     await page.mouse.move(600, 500)
     await page.mouse.wheel(0, 1_500)
     await isScrolled
-    const back = page.getByRole('button', { name: 'To the newest' })
+    const back = page.getByRole('button', { name: 'Jump to newest' })
     await back.waitFor()
     /** The row in the middle of the window, and where it is. */
     const place = () =>
@@ -185,7 +185,7 @@ describe.skipIf(!hasBrowser)('under ingest', () => {
     const page = await visit('/events/0/1')
     const sizeOfTree = async () => {
       await page.getByRole('button', { name: 'Check it here' }).click()
-      await page.getByText('every step holds').waitFor()
+      await page.getByText('every step succeeded').waitFor()
       expect(await page.locator('.steps li.bad').count()).toBe(0)
       const detail = await page.locator('.steps li').last().locator('.muted').textContent()
       return toNumber(/tree head of ([\d,]+) events/.exec(detail ?? '')?.[1])

@@ -47,7 +47,7 @@ describe.skipIf(!hasBrowser)('the log and its proofs', () => {
     const head = await console.service.read<{ items: unknown[] }>('/audit/events?shard=all')
     expect(head.items).toHaveLength(6)
     expect(await types(page)).toHaveLength(4)
-    await page.getByRole('button', { name: 'Go on' }).click()
+    await page.getByRole('button', { name: 'Resume' }).click()
     expect(
       await eventually(
         () => types(page),
@@ -65,9 +65,9 @@ describe.skipIf(!hasBrowser)('the log and its proofs', () => {
         ({ length }) => length === 4,
       ),
     ).toHaveLength(4)
-    await page.getByLabel('From').fill('nobody')
+    await page.getByLabel('Source').fill('nobody')
     await page.keyboard.press('Enter')
-    await page.getByText('No such event.').waitFor()
+    await page.getByText('No matching events.').waitFor()
     await page.getByRole('button', { name: 'Clear' }).click()
     expect(
       await eventually(
@@ -76,7 +76,7 @@ describe.skipIf(!hasBrowser)('the log and its proofs', () => {
       ),
     ).toHaveLength(6)
     await page.getByLabel('Until').fill('2020-01-01T00:00')
-    await page.getByText('No such event.').waitFor()
+    await page.getByText('No matching events.').waitFor()
   })
 
   test('one event is shown with its entries, and its proof holds step by step', async () => {
@@ -90,7 +90,7 @@ describe.skipIf(!hasBrowser)('the log and its proofs', () => {
     await page.getByRole('region', { name: 'Events' }).getByRole('link').click()
     await page.getByRole('link', { name: 'hash-a' }).waitFor()
     await page.getByRole('button', { name: 'Check it here' }).click()
-    await page.getByText('It is in the log: every step holds.').waitFor()
+    await page.getByText('The event is in the log: every step succeeded.').waitFor()
     const steps = await page.locator('.steps .title').allTextContents()
     expect(steps.slice(0, 3)).toEqual(['Read the proof', 'Hash the payload', 'Hash the leaf'])
     expect(steps.slice(-2)).toEqual(['Compare with the root', 'Verify the signature'])
@@ -106,7 +106,7 @@ describe.skipIf(!hasBrowser)('the log and its proofs', () => {
       await route.fulfill({ response, body: forge(await response.text()) })
     })
     await page.getByRole('button', { name: 'Check it here' }).click()
-    await page.getByText('It does not hold.').waitFor()
+    await page.getByText('The check failed.').waitFor()
     return page
   }
   const failedStep = (page: Page) => page.locator('.steps li.bad .title').textContent()
@@ -179,7 +179,7 @@ describe.skipIf(!hasBrowser)('the log and its proofs', () => {
     await page.getByText('Seen here for the first time').first().waitFor()
     await page.evaluate(() => localStorage.setItem('tallybook.keys', ''))
     await page.getByRole('button', { name: 'Compare again' }).click()
-    await page.getByText('No key that this browser knows has signed').first().waitFor()
+    await page.getByText('No key that this browser trusts has signed').first().waitFor()
     await page.getByRole('button', { name: 'Trust them' }).click()
     await page.getByText('Signed, and').first().waitFor()
   })
@@ -187,14 +187,14 @@ describe.skipIf(!hasBrowser)('the log and its proofs', () => {
   test('a verification is started, and what it finds is shown', async () => {
     const page = await console.visit('admin', '/proofs')
     await page.getByRole('button', { name: 'Verify now' }).click()
-    await page.getByText('nothing found').waitFor()
+    await page.getByText('no problems').waitFor()
     await editLog(
       console.service.database.owner,
       (sql) => sql`update events set source = 'mallory' where shard = 0 and position = 0`,
     )
     await page.getByRole('button', { name: 'Verify now' }).click()
     await page.getByText(/\d problems?/).waitFor()
-    await page.getByText('What it found').click()
+    await page.getByText('Problems found').click()
     await page.getByRole('link', { name: '0/0' }).first().waitFor()
     await page.goto('/health')
     await page.getByText(/last verification found/).waitFor()

@@ -58,7 +58,7 @@ describe.skipIf(!hasBrowser)('the overview', () => {
       ),
     ).toEqual(['group 2'])
     await page.getByLabel('Find a group').fill('nobody')
-    await page.getByText('No group is called that.').waitFor()
+    await page.getByText('No group matches this search.').waitFor()
   })
 
   test('follows the log without a flicker: numbers only grow, and no place is empty', async () => {
@@ -126,9 +126,9 @@ describe.skipIf(!hasBrowser)('the overview', () => {
   test('a moment that is yet to come is refused where it is typed', async () => {
     const page = await console.visit('auditor')
     await page.getByRole('button', { name: 'As of now' }).click()
-    await page.getByLabel('Moment (UTC)').fill('2999-01-01T00:00:00')
+    await page.getByLabel('Time (UTC)').fill('2999-01-01T00:00:00')
     await page.getByRole('button', { name: 'Go there' }).click()
-    await page.getByText('That moment is yet to come.').waitFor()
+    await page.getByText('This time is in the future.').waitFor()
     await page.keyboard.press('Escape')
     await page.getByRole('dialog').waitFor({ state: 'detached' })
   })

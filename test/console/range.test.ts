@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
-import { readMoment, toTimestamp } from '../../src/console/page/moment.ts'
+import { readTimestamp, toTimestamp } from '../../src/console/page/moment.ts'
 import { zone } from '../../src/console/page/settings.ts'
 import { readRange, toZoom } from '../../src/console/page/usage/range.ts'
 import { toBounds } from '../../src/http/usage/buckets.ts'
@@ -131,26 +131,26 @@ describe('a zoom', () => {
 
 describe('what is typed as a moment', () => {
   test('is in UTC, or in the zone of the reader', () => {
-    expect(readMoment('2026-07-01T12:00')).toBe(Date.UTC(2026, 6, 1, 12))
-    expect(readMoment('2026-07-01T12:00:30')).toBe(Date.UTC(2026, 6, 1, 12, 0, 30))
+    expect(readTimestamp('2026-07-01T12:00')).toBe(Date.UTC(2026, 6, 1, 12))
+    expect(readTimestamp('2026-07-01T12:00:30')).toBe(Date.UTC(2026, 6, 1, 12, 0, 30))
     liveIn('Europe/Berlin')
-    expect(readMoment('2026-07-01T12:00')).toBe(Date.UTC(2026, 6, 1, 10))
-    expect(readMoment('2026-01-01T12:00')).toBe(Date.UTC(2026, 0, 1, 11))
+    expect(readTimestamp('2026-07-01T12:00')).toBe(Date.UTC(2026, 6, 1, 10))
+    expect(readTimestamp('2026-01-01T12:00')).toBe(Date.UTC(2026, 0, 1, 11))
   })
 
   test('is a moment also where clocks skip it or show it twice', () => {
     liveIn('Europe/Berlin')
     for (const text of ['2026-03-29T02:30', '2026-10-25T02:30']) {
-      const at = readMoment(text)!
+      const at = readTimestamp(text)!
       const midnight = Date.parse(`${text.slice(0, 10)}T00:00:00Z`)
       expect(Math.abs(at - midnight - 3_600_000)).toBeLessThanOrEqual(1_800_000)
     }
   })
 
   test.each(['', 'x', '2026-13-01T00:00', '2026-01-01T25:00'])('%p is none', (text) => {
-    expect(readMoment(text)).toBeNull()
+    expect(readTimestamp(text)).toBeNull()
     liveIn('Europe/Berlin')
-    expect(readMoment(text)).toBeNull()
+    expect(readTimestamp(text)).toBeNull()
   })
 
   test('is written to the second', () => {

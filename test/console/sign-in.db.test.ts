@@ -73,7 +73,7 @@ describe.skipIf(!hasBrowser)('signing in', () => {
         : route.continue(),
     )
     await page.reload()
-    await page.getByText('Not now (database unavailable).').waitFor()
+    await page.getByText('Temporarily unavailable (database unavailable).').waitFor()
     isAway = false
     await page.getByRole('heading', { name: 'Overview' }).waitFor()
   })
@@ -119,8 +119,8 @@ describe.skipIf(!hasBrowser)('signing in', () => {
       await page.getByRole('button', { name: 'Sign in', disabled: false }).waitFor()
       await page.getByRole('alert').filter({ hasText: answer }).waitFor()
     }
-    await tryWith(TOKENS.dp, 'for admins and auditors')
-    for (const token of ['wrong-1', 'wrong-2', 'wrong-3']) await tryWith(token, 'No such token')
+    await tryWith(TOKENS.dp, 'can only post flushes')
+    for (const token of ['wrong-1', 'wrong-2', 'wrong-3']) await tryWith(token, 'Unknown token')
     await tryWith('wrong-4', 'Too many wrong tokens')
     expect(await page.getByLabel('Token').inputValue()).toBe('')
   })

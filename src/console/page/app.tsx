@@ -17,17 +17,17 @@ import { session } from './session.ts'
 import { Shell } from './shell/shell.tsx'
 import { SignIn } from './shell/sign-in.tsx'
 import { Waiting } from './shell/waiting.tsx'
-import { shown } from './shown.ts'
+import { pagePosition } from './shown.ts'
 
-/** The console: a page for each address that console/paths.ts names. */
+/** The console: one page for each path in console/paths.ts. */
 export function App() {
   const [path] = useLocation()
   const before = useRef(path)
   useLayoutEffect(() => {
     if (path === before.current) return
     before.current = path
-    shown.value = null
-    // As a browser does it where it loads a page: from the top, and read from its begin.
+    pagePosition.value = null
+    // As when a browser loads a page: scrolled to the top, and read from the start.
     window.scrollTo(0, 0)
     document.getElementById('main')?.focus({ preventScroll: true })
   }, [path])
@@ -52,7 +52,7 @@ export function App() {
         <Route path="/proofs" component={Proofs} />
         <Route path="/health" component={Health} />
         <Route>
-          <Empty title="There is no such page.">
+          <Empty title="Page not found.">
             <To href="/">Go to the overview</To>
           </Empty>
         </Route>

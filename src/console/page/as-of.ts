@@ -1,15 +1,16 @@
 import { useSearch } from 'wouter-preact'
 
-/** When the page is as of, as the service's queries name it; empty: now. */
+/** The time or position that a page shows, as query parameters of the service; empty: now. */
 export type AsOf = { as_of?: string; as_of_position?: string }
 
 const NAMES = ['as_of', 'as_of_position'] as const
 
-/** It stands in the address, so that a link and the back button keep it. */
+/** Returns the page's as-of. It is part of the URL, so that links and the back button keep it. */
 export function useAsOf(): AsOf {
   return readAsOf(useSearch())
 }
 
+/** Reads the as-of from a query string. */
 export function readAsOf(search: string): AsOf {
   const params = new URLSearchParams(search)
   for (const name of NAMES) {
@@ -19,9 +20,10 @@ export function readAsOf(search: string): AsOf {
   return {}
 }
 
+/** True if the page shows the past. */
 export const isPast = ({ as_of, as_of_position }: AsOf) => Boolean(as_of ?? as_of_position)
 
-/** The same address as of then. */
+/** Returns a URL with its as-of replaced. */
 export function withAsOf(href: string, asOf: AsOf): string {
   const [path, search = ''] = href.split('?', 2)
   const params = new URLSearchParams(search)

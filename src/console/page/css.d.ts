@@ -1,2 +1,2 @@
-/** Styles are for the bundler: importing one puts it into the console's style sheet. */
+/** The bundler puts an imported style sheet into that of the console. */
 declare module '*.css'

@@ -1,26 +1,26 @@
-/** Milliseconds: how soon who leads answers, how often it gives a sign, when it counts as gone. */
+/** Times (ms): to wait for a leader's answer, between heartbeats, and until a leader is dead. */
 export const TIMES = { answer: 150, heartbeat: 1_000, silence: 3_000 }
 
 type Message<State> =
   | { kind: 'ask' }
   | { kind: 'leave' }
-  | { kind: 'beat'; from: string; state: State }
+  | { kind: 'heartbeat'; from: string; state: State }
 
-type Duties<State> = {
-  /** This window leads from now on. */
+type Callbacks<State> = {
+  /** This window becomes the leader. */
   lead: () => void
-  /** It no longer does. */
+  /** This window stops being the leader. */
   resign: () => void
-  /** What the one that leads has told. */
+  /** The leader has published a state. */
   hear: (state: State) => void
 }
 
 /**
- * Has one of the windows of a browser do what one can do for all of them, and tell the others. Who
- * joins asks for the one that leads, and leads if none answers; so does a window that hears nothing
- * for three seconds, as after a crash, or that hears that the leader leaves. Two may lead for a
- * moment: as soon as one hears the other, the one with the higher id resigns. The browser's own
- * locks would do, but only pages on HTTPS or localhost have them.
+ * Elects a leader among the windows of a browser, which works for all of them and publishes its
+ * state. A window that joins asks for the leader, and leads if none answers. So does a window that
+ * hears no heartbeat for three seconds, as after a crash, or that hears the leader leave. Two may
+ * lead for a moment: once one hears the other, the one with the higher id resigns. Web Locks would
+ * do the same, but only on pages on HTTPS or localhost.
  */
 export class Election<State> {
   readonly #id = `${Math.random()}`
@@ -30,8 +30,8 @@ export class Election<State> {
 
   constructor(
     private readonly name: string,
-    private readonly duties: Duties<State>,
-    /** What was told last, by whichever window. */
+    private readonly callbacks: Callbacks<State>,
+    /** The last state published, by any window. */
     private state: State,
     private readonly times = TIMES,
   ) {}
@@ -52,8 +52,8 @@ export class Election<State> {
     this.#resign()
   }
 
-  /** Tells all others, if this window leads. */
-  tell(state: State): void {
+  /** Publishes a state to all other windows, if this one leads. */
+  publish(state: State): void {
     this.state = state
     if (this.#isLeading) this.#heartbeat()
   }
@@ -68,12 +68,12 @@ export class Election<State> {
     } else {
       this.#resign()
       this.state = message.state
-      this.duties.hear(message.state)
+      this.callbacks.hear(message.state)
       this.#leadAfter(this.times.silence)
     }
   }
 
-  /** Leads unless somebody else is heard by then: not at the same time as all others. */
+  /** Leads unless a leader is heard by then. The delay is random, so that windows differ. */
   #leadAfter(ms: number): void {
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => this.#lead(), ms + Math.random() * this.times.answer)
@@ -81,18 +81,18 @@ export class Election<State> {
 
   #lead(): void {
     this.#isLeading = true
-    this.duties.lead()
+    this.callbacks.lead()
     this.#heartbeat()
   }
 
   #resign(): void {
     if (!this.#isLeading) return
     this.#isLeading = false
-    this.duties.resign()
+    this.callbacks.resign()
   }
 
   #heartbeat(): void {
-    this.#post({ kind: 'beat', from: this.#id, state: this.state })
+    this.#post({ kind: 'heartbeat', from: this.#id, state: this.state })
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => this.#heartbeat(), this.times.heartbeat)
   }

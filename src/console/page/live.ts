@@ -3,25 +3,25 @@ import { BASE } from './api.ts'
 import { Election } from './election.ts'
 import { findSession, session } from './session.ts'
 
-/** Position of the last event of each shard, as the service tells it; null: not known. */
+/** Position of the last event of each shard, as reported by the service; null: unknown. */
 export const heads = signal<string | null>(null)
 
-/** Whether the service tells what is new. */
+/** True while the service reports new events. */
 export const isConnected = signal(false)
 
-/** Milliseconds until a connection is tried again that the service refused. */
+/** Delay (ms) before retrying a connection that the service refused. */
 const RETRY_MS = 3_000
 
-type Told = { heads: string | null; isConnected: boolean }
+type LiveState = { heads: string | null; isConnected: boolean }
 
 let source: EventSource | null = null
 let retry: ReturnType<typeof setTimeout> | undefined
 
 /**
- * One window follows the log for all that are visible: over HTTP/1.1 a browser has six connections
- * to a host, and with a stream each in six windows nothing else would be answered in any.
+ * One window subscribes to the log for all that are visible: over HTTP/1.1 a browser opens six
+ * connections to a host, and six windows with a stream each would leave none for other requests.
  */
-const election = new Election<Told>(
+const election = new Election<LiveState>(
   `tallybook.live${BASE}`,
   { lead: connect, resign: disconnect, hear: show },
   { heads: null, isConnected: false },
@@ -30,23 +30,23 @@ const election = new Election<Told>(
 function connect(): void {
   if (source !== null) return
   source = new EventSource(`${BASE}/admin/live`)
-  source.onopen = () => tell({ heads: heads.peek(), isConnected: true })
-  source.onmessage = ({ data }) => tell({ heads: data, isConnected: true })
+  source.onopen = () => publish({ heads: heads.peek(), isConnected: true })
+  source.onmessage = ({ data }) => publish({ heads: data, isConnected: true })
   source.onerror = () => {
-    tell({ heads: heads.peek(), isConnected: false })
-    // After an answer that is no stream the browser doesn't come again by itself.
+    publish({ heads: heads.peek(), isConnected: false })
+    // The browser does not reconnect after an answer that is not a stream.
     if (source?.readyState !== EventSource.CLOSED) return
     source = null
-    retry = setTimeout(tryAgain, RETRY_MS)
+    retry = setTimeout(rejoin, RETRY_MS)
   }
 }
 
-/** Joins anew: where somebody is signed in, this window or another one connects. */
-function tryAgain(): void {
+/** Joins the election again: if a user is still signed in, this window or another one connects. */
+function rejoin(): void {
   election.leave()
   findSession()
     .catch(() => {})
-    .finally(takePart)
+    .finally(joinOrLeave)
 }
 
 function disconnect(): void {
@@ -55,33 +55,34 @@ function disconnect(): void {
   source = null
 }
 
-function tell(told: Told): void {
-  show(told)
-  election.tell(told)
+function publish(state: LiveState): void {
+  show(state)
+  election.publish(state)
 }
 
-function show(told: Told): void {
-  heads.value = told.heads
-  isConnected.value = told.isConnected
+function show(state: LiveState): void {
+  heads.value = state.heads
+  isConnected.value = state.isConnected
 }
 
-/** Follows the log while somebody is signed in and looks at the page. */
-function takePart(): void {
+/** Joins the election if a user is signed in and the page is visible; leaves it otherwise. */
+function joinOrLeave(): void {
   if (session.peek() && !document.hidden) {
     election.join()
     return
   }
   election.leave()
-  tell({ heads: heads.peek(), isConnected: false })
+  publish({ heads: heads.peek(), isConnected: false })
 }
 
+/** Keeps `heads` and `isConnected` current for as long as the page exists. */
 export function startLive(): void {
   effect(() => {
     void session.value
-    takePart()
+    joinOrLeave()
   })
-  document.addEventListener('visibilitychange', takePart)
-  // A page that is kept for the back button comes back by `pageshow`.
+  document.addEventListener('visibilitychange', joinOrLeave)
+  // A page restored from the back/forward cache gets `pageshow`.
   addEventListener('pagehide', () => election.leave())
-  addEventListener('pageshow', takePart)
+  addEventListener('pageshow', joinOrLeave)
 }

@@ -3,26 +3,26 @@ import { api, BASE, onUnauthorized, unwrap } from './api.ts'
 
 export type Session = { name: string; role: string; expires_at: string | null }
 
-/** Who is signed in; null: nobody; undefined: not known yet. */
+/** The user's session; null: not signed in; undefined: not known yet. */
 export const session = signal<Session | null | undefined>(undefined)
 
-/** What only an admin may do is shown to nobody else. */
+/** True if the user is an admin; other users do not see what only admins may do. */
 export const isAdmin = () => session.value?.role === 'admin'
 
-/** Other tabs of this browser follow who signs in and out. */
+/** Notifies other tabs of this browser when the user signs in or out. */
 const tabs = new BroadcastChannel(`tallybook.session${BASE}`)
 tabs.onmessage = () => void findSession().catch(() => {})
 
-onUnauthorized.tell = () => {
+onUnauthorized.notify = () => {
   session.value = null
 }
 
-/** Asks the service who is signed in; throws Failure. */
+/** Reads the session from the service. Throws Failure. */
 export async function findSession(): Promise<void> {
   session.value = (await unwrap(api.session.get())).value
 }
 
-/** What went wrong, in a sentence; null: signed in. The token is kept nowhere. */
+/** Signs in; returns a sentence if that failed, else null. The token is not stored anywhere. */
 export async function signIn(token: string): Promise<string | null> {
   const { data, error } = await api.session.post({ token })
   if (data) {
@@ -32,16 +32,17 @@ export async function signIn(token: string): Promise<string | null> {
   }
   switch (error.status as number) {
     case 401:
-      return 'No such token. Copy it whole, as it was shown when it was made.'
+      return 'Unknown token. Copy all of it, as it was shown when it was created.'
     case 403:
-      return 'That token posts flushes. The console is for admins and auditors.'
+      return 'This token can only post flushes. Use the token of an admin or an auditor.'
     case 429:
-      return 'Too many wrong tokens came from here. Try again in a minute.'
+      return 'Too many wrong tokens from this address. Try again in a minute.'
     default:
-      return `The service didn't answer (${error.status}). Try again.`
+      return `Signing in failed (${error.status}). Try again.`
   }
 }
 
+/** Ends the session, in all tabs of this browser. */
 export async function signOut(): Promise<void> {
   await api.session.delete()
   session.value = null

@@ -1,13 +1,13 @@
 import { effect, signal } from '@preact/signals'
-import { keep, readKept } from './storage.ts'
+import { readStored, store } from './storage.ts'
 
-/** In which zone times are shown and days begin. */
+/** The zone in which times are shown and days begin. */
 export const zone = remembered<'utc' | 'local'>('zone', ['utc', 'local'])
 
-/** `auto`: as the system has it. */
+/** The colour scheme; `auto` is that of the system. */
 export const theme = remembered<'auto' | 'light' | 'dark'>('theme', ['auto', 'light', 'dark'])
 
-/** Gives the document the colours that the reader chose, now and whenever he chooses others. */
+/** Applies the colour scheme that the user chose, now and after each change. */
 export function startTheme(): void {
   effect(() => {
     if (theme.value === 'auto') delete document.documentElement.dataset.theme
@@ -15,11 +15,11 @@ export function startTheme(): void {
   })
 }
 
-/** A choice that this browser keeps; the first one until something was chosen. */
+/** Returns a choice that this browser stores; by default the first. */
 function remembered<Choice extends string>(name: string, choices: readonly Choice[]) {
   const key = `tallybook.${name}`
-  const kept = readKept(key) as Choice
-  const choice = signal(choices.includes(kept) ? kept : choices[0]!)
-  effect(() => keep(key, choice.value))
+  const stored = readStored(key) as Choice
+  const choice = signal(choices.includes(stored) ? stored : choices[0]!)
+  effect(() => store(key, choice.value))
   return choice
 }

@@ -1,24 +1,24 @@
-/** What a browser keeps of this console where it may keep nothing: until the page is left. */
-const passing = new Map<string, string>()
+/** Replaces local storage in a browser that forbids it, until the user leaves the page. */
+const fallback = new Map<string, string>()
 
-/** What this browser has kept under a name; null: nothing. */
-export function readKept(name: string): string | null {
-  const kept = passing.get(name)
-  if (kept !== undefined) return kept
+/** Returns the text that this browser stores under a name, or null if there is none. */
+export function readStored(name: string): string | null {
+  const stored = fallback.get(name)
+  if (stored !== undefined) return stored
   try {
     return localStorage.getItem(name)
   } catch {
-    // Browsers throw where their settings forbid it.
+    // Browsers throw if their settings forbid storage.
     return null
   }
 }
 
-/** Keeps a text in this browser; where it may keep none, until the page is left. */
-export function keep(name: string, text: string): void {
+/** Stores a text in this browser; if that is forbidden, until the user leaves the page. */
+export function store(name: string, text: string): void {
   try {
     localStorage.setItem(name, text)
-    passing.delete(name)
+    fallback.delete(name)
   } catch {
-    passing.set(name, text)
+    fallback.set(name, text)
   }
 }

@@ -2,14 +2,14 @@ import { useRef, useState } from 'preact/hooks'
 import { Failure } from './api.ts'
 import { useRead } from './use-read.ts'
 
-/** Rows of a page, and the most that the service gives at once. */
+/** Rows per page, and the maximum that the service returns at once. */
 const PAGE = 100
 const MAX = 1_000
 
 export type Page<Item> = { items: Item[]; next_cursor: string | null }
 
 export type ListRead<Item> = {
-  /** undefined: nothing was read yet. */
+  /** undefined: not read yet. */
   items: Item[] | undefined
   hasMore: boolean
   isLoading: boolean
@@ -19,8 +19,8 @@ export type ListRead<Item> = {
 }
 
 /**
- * Reads a list page by page as it is asked for more. Up to a thousand rows are read again while the
- * log grows; a longer list stays as it was read.
+ * Reads a list page by page, on demand. A list of up to a thousand rows is read again while the log
+ * grows; a longer list stays as it was read.
  */
 export function useList<Item>(
   key: string,
@@ -41,17 +41,17 @@ export function useList<Item>(
       if (count > MAX) return
       const wasLive = live.current
       const page = await loadPage({ limit: String(Math.max(PAGE, count)) })
-      // More rows came meanwhile: these are too few.
+      // More rows were loaded during this read, which has too few.
       if (countOf(key) > Math.max(PAGE, count)) return
-      // Nothing moves any more that is in sight when following has ended.
+      // Visible rows must not move once the list is no longer live.
       if (wasLive && !live.current && countOf(key) > 0) return
       read.current = { key, ...page }
     },
     { keeps: true, everyMs: isLive ? 1_000 : null },
   )
 
-  function countOf(wanted: string): number {
-    return read.current?.key === wanted ? read.current.items.length : 0
+  function countOf(listKey: string): number {
+    return read.current?.key === listKey ? read.current.items.length : 0
   }
 
   const loadMore = async () => {

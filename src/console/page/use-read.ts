@@ -3,33 +3,33 @@ import { useEffect, useRef } from 'preact/hooks'
 import { Failure } from './api.ts'
 import { heads } from './live.ts'
 
-/** Milliseconds between two looks whether somebody looks at the page again. */
+/** Interval (ms) at which a hidden page checks whether it is visible again. */
 const HIDDEN_MS = 1_000
-/** Milliseconds at most until what may succeed later is tried again. */
-const AGAIN_MS = 3_000
+/** Maximum delay (ms) before a temporary failure is retried. */
+const RETRY_MS = 3_000
 
 export type Read<Value> = {
-  /** The newest that was read; undefined: nothing yet. */
+  /** The newest value; undefined: not read yet. */
   value: Value | undefined
-  /** Why the last try failed. What was read before stays. */
+  /** Why the last read failed; the previous value stays. */
   failure: Failure | null
-  /** True while something is read that was asked for, not only read again. */
+  /** True during the first read of a key, not while its value is refreshed. */
   isLoading: boolean
   reload: () => void
 }
 
 export type ReadOptions = {
-  /** Milliseconds between two reads, at least, when the log grows; null: it is read once. */
+  /** Minimum interval (ms) between reads while the log grows; null: read once. */
   everyMs?: number | null
-  /** Whether what is there stays while another key is read. */
+  /** True if the value stays while another key is read. */
   keeps?: boolean
-  /** Whether it is read again although the log doesn't grow. */
+  /** True if it is read again even if the log does not grow. */
   always?: boolean
 }
 
 /**
- * Reads when `key` changes, and again when the log has grown, or where the service couldn't just
- * then. One read is under way at a time; a newer key abandons it, and `signal` says so.
+ * Reads when `key` changes, again when the log has grown, and after a temporary failure. One read
+ * runs at a time; a newer key abandons it and aborts `signal`.
  */
 export function useRead<Value>(
   key: string,
@@ -42,15 +42,15 @@ export function useRead<Value>(
   const loading = useSignal(true)
   const newest = useRef(load)
   newest.current = load
-  const rest = useRef(everyMs)
-  rest.current = everyMs
+  const interval = useRef(everyMs)
+  interval.current = everyMs
   const run = useRef<() => void>(() => {})
 
   useEffect(() => {
-    const over = new AbortController()
+    const controller = new AbortController()
     let isReading = false
     let isStale = false
-    let isPassing = false
+    let isTemporary = false
     let readAt = 0
     let timer: ReturnType<typeof setTimeout> | undefined
     const read = async () => {
@@ -63,45 +63,47 @@ export function useRead<Value>(
       isStale = false
       readAt = performance.now()
       try {
-        const value = await newest.current(over.signal)
-        isPassing = false
-        if (!over.signal.aborted) state.value = { key, value, failure: null }
+        const value = await newest.current(controller.signal)
+        isTemporary = false
+        if (!controller.signal.aborted) state.value = { key, value, failure: null }
       } catch (error) {
         const failure = Failure.from(error)
-        isPassing = failure.isPassing
-        if (!over.signal.aborted) state.value = { ...state.peek(), failure }
+        isTemporary = failure.isTemporary
+        if (!controller.signal.aborted) state.value = { ...state.peek(), failure }
       }
       isReading = false
-      if (over.signal.aborted) return
+      if (controller.signal.aborted) return
       loading.value = false
-      if (isPassing || ((isStale || always) && rest.current !== null)) readSoon()
+      if (isTemporary || ((isStale || always) && interval.current !== null)) readSoon()
     }
     const readSoon = () => {
       clearTimeout(timer)
-      const everyMs = isPassing ? Math.min(rest.current ?? AGAIN_MS, AGAIN_MS) : (rest.current ?? 0)
+      const everyMs = isTemporary
+        ? Math.min(interval.current ?? RETRY_MS, RETRY_MS)
+        : (interval.current ?? 0)
       const dueMs = readAt + everyMs - performance.now()
-      const restMs = Math.max(dueMs, document.hidden ? HIDDEN_MS : 0)
-      // Nobody looks: later.
+      const delayMs = Math.max(dueMs, document.hidden ? HIDDEN_MS : 0)
+      // A hidden page reads later.
       timer = setTimeout(() => {
         if (document.hidden) readSoon()
-        else if (isPassing || rest.current !== null) void read()
-      }, restMs)
+        else if (isTemporary || interval.current !== null) void read()
+      }, delayMs)
     }
     run.current = read
     loading.value = true
     if (!keeps) state.value = { key, value: undefined, failure: null }
     void read()
     const stop = heads.subscribe((positions) => {
-      if (positions !== null && rest.current !== null && readAt > 0) readSoon()
+      if (positions !== null && interval.current !== null && readAt > 0) readSoon()
     })
     return () => {
-      over.abort()
+      controller.abort()
       clearTimeout(timer)
       stop()
     }
   }, [key])
 
-  // Who goes on after a pause wants to see what came meanwhile; who pauses, nothing new.
+  // Resuming after a pause shows what is new; pausing does not.
   const isLive = everyMs !== null
   const wasLive = useRef(isLive)
   useEffect(() => {

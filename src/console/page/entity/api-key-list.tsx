@@ -30,7 +30,7 @@ const GROUP: Column<ApiKey> = {
     ),
 }
 
-/** API keys with their counters: those of a group, or all. */
+/** Lists API keys with their counters: those of a group, or all. */
 export function ApiKeyList({ groupId }: { groupId?: number }) {
   const isAll = groupId === undefined
   return (

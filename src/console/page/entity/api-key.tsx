@@ -10,7 +10,7 @@ import { Head } from './head.tsx'
 import { Totals } from './totals.tsx'
 import { useRow } from './use-row.ts'
 
-/** An API key: its group, its counters, its use over time, and what its numbers are made of. */
+/** Shows an API key: its group, counters, usage over time, and the flushes behind its numbers. */
 export function ApiKey({ id }: { id: string }) {
   const { value, failure, reload } = useRow(`API key ${id}`, (query) =>
     api.admin['api-keys']({ id }).get({ query }),
@@ -36,9 +36,9 @@ export function ApiKey({ id }: { id: string }) {
         )}
       </Head>
       {failure && <Failed failure={failure} onRetry={reload} />}
-      <Totals of={value} />
-      <Usage of={{ api_key_id: id }} name={name ?? `API key ${id}`} />
-      <Explained of={{ api_key_id: id }} />
+      <Totals counts={value} />
+      <Usage scope={{ api_key_id: id }} name={name ?? `API key ${id}`} />
+      <Explained scope={{ api_key_id: id }} />
     </>
   )
 }

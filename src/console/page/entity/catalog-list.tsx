@@ -11,17 +11,17 @@ import { isAdmin } from '../session.ts'
 import { type Page, useList } from '../use-list.ts'
 import { type ListQuery, loadAll, type Request } from './lists.ts'
 
-/** An order that has a button of its own. */
+/** A sort order with its own button. */
 export type Shortcut = { title: string; sort: string; Icon: LucideIcon }
 
 type Props<Item> = {
   title: string
-  /** What its rows are called, one and many. */
+  /** The name of its rows, singular and plural. */
   one: string
   many: string
   columns: Column<Item>[]
   keyOf: (item: Item) => string | number
-  /** The order where the address names none. */
+  /** The sort order if the URL names none. */
   sort: string
   narrow?: Omit<ListQuery, keyof AsOf | 'sort' | 'search'>
   load: (query: ListQuery) => (request: Request) => Promise<Page<Item>>
@@ -30,7 +30,7 @@ type Props<Item> = {
   add: (close: () => void, done: () => void) => ComponentChildren
 }
 
-/** A list of the catalog: searched, sorted, as long as it likes, saved whole, and added to. */
+/** Lists rows of the catalog, any number of them: search, sort, save as CSV, and add. */
 export function CatalogList<Item extends object>(props: Props<Item>) {
   const { title, one, many, columns, keyOf, narrow, load, shortcut, add } = props
   const asOf = useAsOf()
@@ -69,8 +69,8 @@ export function CatalogList<Item extends object>(props: Props<Item>) {
       </ListHead>
       {list.failure && <Failed failure={list.failure} onRetry={list.reload} />}
       {list.items?.length === 0 ? (
-        <Empty title={search ? `No ${one} is called that.` : `No ${one} yet.`}>
-          {!search && 'PUT /admin/catalog, or Add, makes the first one.'}
+        <Empty title={search ? `No ${one} matches this search.` : `No ${one} yet.`}>
+          {!search && 'Create the first one with Add, or with PUT /admin/catalog.'}
         </Empty>
       ) : (
         <Table

@@ -2,7 +2,7 @@ import { api, unwrap } from '../api.ts'
 import { Dialog, Field } from '../parts/dialog.tsx'
 
 type Props<Row> = {
-  /** Absent: a new one. */
+  /** Absent: add a new row. */
   row?: Row
   onClose: () => void
   onDone: (id: string) => void
@@ -11,7 +11,7 @@ type Props<Row> = {
 const MAX_ID = Number.MAX_SAFE_INTEGER
 const text = (form: FormData, name: string) => (form.get(name) as string).trim()
 
-/** Adds a provider group, or gives it another name. */
+/** Adds or renames a provider group. */
 export function EditGroup({ row, onClose, onDone }: Props<{ id: number; name: string | null }>) {
   const submit = async (form: FormData) => {
     const id = row?.id ?? Number(text(form, 'id'))
@@ -33,7 +33,7 @@ export function EditGroup({ row, onClose, onDone }: Props<{ id: number; name: st
 
 type ApiKeyRow = { id: number; group_id: number; name: string | null }
 
-/** Adds an API key, moves it to another group, or gives it another name. */
+/** Adds an API key, renames it, or moves it to another group. */
 export function EditApiKey({
   row,
   groupId,
@@ -62,7 +62,7 @@ export function EditApiKey({
         min={0}
         max={MAX_ID}
         value={String(row?.group_id ?? groupId ?? 0)}
-        hint="Its number; 0 is no group. What was counted before stays with the group of then."
+        hint="The group's number, or 0 for none. Past usage stays with the previous group."
       />
     </Dialog>
   )
@@ -70,7 +70,7 @@ export function EditApiKey({
 
 type KeyRow = { token_hash: string; quota_limit: number; name: string | null }
 
-/** Adds a token key, changes its quota, or gives it another name. */
+/** Adds a token key, renames it, or changes its quota. */
 export function EditKey({ row, onClose, onDone }: Props<KeyRow>) {
   const submit = async (form: FormData) => {
     const token_hash = row?.token_hash ?? text(form, 'hash')
@@ -93,7 +93,7 @@ export function EditKey({ row, onClose, onDone }: Props<KeyRow>) {
           name="hash"
           required
           maxLength={255}
-          hint="As the gateway posts it."
+          hint="As posted by the gateway."
         />
       )}
       <Name value={row?.name} />
@@ -104,7 +104,7 @@ export function EditKey({ row, onClose, onDone }: Props<KeyRow>) {
         min={0}
         max={MAX_ID}
         value={limit}
-        hint="Nothing is unlimited. Used quota grows only while there is a limit."
+        hint="Leave empty for no limit. Quota is counted as used only while there is a limit."
       />
     </Dialog>
   )
@@ -118,7 +118,7 @@ type EndProps = {
   onDone: () => void
 }
 
-/** Ends a row of the catalog, once that is confirmed. */
+/** Ends a row of the catalog after confirmation. */
 export function End({ what, id, title, onClose, onDone }: EndProps) {
   const submit = async () => {
     if (what === 'keys') await unwrap(api.admin.keys({ token_hash: id }).delete())
@@ -128,8 +128,8 @@ export function End({ what, id, title, onClose, onDone }: EndProps) {
   return (
     <Dialog title={`End ${title}?`} action="End it" isGrave onSubmit={submit} onClose={onClose}>
       <p>
-        It counts no more from the next flush on. What it has counted stays, and goes on if it is
-        added again.
+        It stops counting with the next flush. Past usage is kept, and counting continues from there
+        if it is added again.
       </p>
     </Dialog>
   )
@@ -140,5 +140,11 @@ const put = (rows: object) => unwrap(api.admin.catalog.put(rows as never))
 const Id = () => <Field label="Number" name="id" type="number" min={1} max={MAX_ID} required />
 
 const Name = ({ value }: { value: string | null | undefined }) => (
-  <Field label="Name" name="name" value={value ?? ''} maxLength={255} hint="For people." />
+  <Field
+    label="Name"
+    name="name"
+    value={value ?? ''}
+    maxLength={255}
+    hint="Shown to people only."
+  />
 )

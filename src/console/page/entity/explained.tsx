@@ -7,7 +7,7 @@ import { saveCsv } from '../parts/csv.ts'
 import { Empty, Failed } from '../parts/states.tsx'
 import { type Column, Table } from '../parts/table.tsx'
 import { To } from '../parts/to.tsx'
-import type { Of } from '../usage/usage.tsx'
+import type { Scope } from '../usage/usage.tsx'
 import { useList } from '../use-list.ts'
 
 type Counted = Record<string, Exact>
@@ -20,8 +20,8 @@ type Step = {
   running: Counted
 }
 
-/** Which flushes make up a number: each with what it added, and the total with it. */
-export function Explained({ of }: { of: Of }) {
+/** Lists the flushes behind a number: what each added, and the running total. */
+export function Explained({ scope }: { scope: Scope }) {
   const [isOpen, setOpen] = useState(false)
   return (
     <details
@@ -31,15 +31,15 @@ export function Explained({ of }: { of: Of }) {
       <summary>
         <h2>The flushes behind the number</h2>
       </summary>
-      {isOpen && <Steps of={of} />}
+      {isOpen && <Steps scope={scope} />}
     </details>
   )
 }
 
-function Steps({ of }: { of: Of }) {
+function Steps({ scope }: { scope: Scope }) {
   const asOf = useAsOf()
-  const query = { ...of, ...asOf }
-  // The oldest come first: while there are more, nothing of what is shown changes.
+  const query = { ...scope, ...asOf }
+  // The oldest come first: while there are more to load, the rows shown do not change.
   const hasMore = useRef(false)
   const list = useList<Step>(
     `explain ${JSON.stringify(query)}`,
@@ -53,7 +53,7 @@ function Steps({ of }: { of: Of }) {
     { isLive: !isPast(asOf) && !hasMore.current },
   )
   hasMore.current = list.hasMore
-  const isTokens = of.token_hash !== undefined
+  const isTokens = scope.token_hash !== undefined
   const second = isTokens ? 'tokens' : 'success_requests'
   const columns: Column<Step>[] = [
     {
@@ -66,7 +66,7 @@ function Steps({ of }: { of: Of }) {
     { title: 'From', rank: 3, show: (step) => step.source },
     count('Requests', ({ counted }) => counted.requests),
     count(isTokens ? 'Tokens' : 'Successes', ({ counted }) => counted[second]),
-    count('Total then', ({ running }) => running[isTokens ? 'tokens' : 'requests']),
+    count('Running total', ({ running }) => running[isTokens ? 'tokens' : 'requests']),
   ]
   const save = () =>
     saveCsv('flushes', [
@@ -87,7 +87,7 @@ function Steps({ of }: { of: Of }) {
             Save these as CSV
           </button>
           <Table
-            caption="Flushes in the order of time"
+            caption="Flushes, oldest first"
             columns={columns}
             items={list.items}
             keyOf={({ shard, position }) => `${shard}/${position}`}

@@ -23,7 +23,7 @@ const COLUMNS: Column<ItemOf<typeof loadGroups>>[] = [
   },
 ]
 
-/** The provider groups with their counters, the busiest first. */
+/** Lists the provider groups with their counters, busiest first. */
 export const GroupList = () => (
   <CatalogList
     title="Provider groups"

@@ -4,19 +4,19 @@ import { type AsOf, isPast, useAsOf } from '../as-of.ts'
 import { Sparkline } from '../parts/sparkline.tsx'
 import { useRead } from '../use-read.ts'
 
-/** Reads at once: a page of groups asks for thirty. */
+/** Limits concurrent reads: a page of groups requests thirty. */
 const semaphore = new Semaphore(3)
-/** Milliseconds between two reads of one group. */
+/** Read interval (ms) of one group. */
 const EVERY_MS = 60_000
 
-/** How the requests of a group went in the 24 hours before. */
+/** Draws the requests of a group in the last 24 hours. */
 export function GroupTrend({ id }: { id: number }) {
   const asOf = useAsOf()
   const { value } = useRead(
     `trend ${id} ${JSON.stringify(asOf)}`,
     (signal) =>
       semaphore.run(() => {
-        // Its turn came when nobody looks any more.
+        // The group may have left the page while this read waited.
         signal.throwIfAborted()
         return loadTrend(id, asOf)
       }),

@@ -10,7 +10,7 @@ import { Head } from './head.tsx'
 import { Totals } from './totals.tsx'
 import { useRow } from './use-row.ts'
 
-/** A provider group: its counters, use over time and keys, and what its numbers are made of. */
+/** Shows a provider group: counters, usage over time, API keys, and the flushes behind it. */
 export function Group({ id }: { id: string }) {
   const { value, failure, reload } = useRow(`group ${id}`, (query) =>
     api.admin['provider-groups']({ id }).get({ query }),
@@ -32,10 +32,10 @@ export function Group({ id }: { id: string }) {
         <span>#{id}</span>
       </Head>
       {failure && <Failed failure={failure} onRetry={reload} />}
-      <Totals of={value} />
-      <Usage of={{ group_id: id }} name={name ?? `group ${id}`} />
+      <Totals counts={value} />
+      <Usage scope={{ group_id: id }} name={name ?? `group ${id}`} />
       <ApiKeyList groupId={Number(id)} />
-      <Explained of={{ group_id: id }} />
+      <Explained scope={{ group_id: id }} />
     </>
   )
 }

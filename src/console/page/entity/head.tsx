@@ -11,12 +11,12 @@ type Props = {
   name: string | undefined
   endedAt: string | undefined
   children: ComponentChildren
-  /** The dialog that changes it, and the one that ends it. */
+  /** The dialogs that change the row and end it. */
   edit: (close: () => void) => ComponentChildren
   end: (close: () => void) => ComponentChildren
 }
 
-/** Above the page of a row of the catalog: what it is, and what an admin can do with it. */
+/** The header of a catalog row's page: what the row is, and what an admin can do with it. */
 export function Head({ kind, name, endedAt, children, edit, end }: Props) {
   const [asked, setAsked] = useState<'edit' | 'end' | null>(null)
   const close = () => setAsked(null)

@@ -7,7 +7,7 @@ import { CatalogList } from './catalog-list.tsx'
 import { EditKey } from './edit.tsx'
 import { type ItemOf, loadKeys } from './lists.ts'
 
-/** A hash where there is no room for all of it. */
+/** Shortens a hash for narrow places. */
 export const shorten = (hash: string) => (hash.length > 16 ? `${hash.slice(0, 12)}…` : hash)
 
 const COLUMNS: Column<ItemOf<typeof loadKeys>>[] = [
@@ -57,7 +57,7 @@ const COLUMNS: Column<ItemOf<typeof loadKeys>>[] = [
   },
 ]
 
-/** Token keys: what they used of their quota, and when. */
+/** Lists token keys: how much of their quota they used, and when. */
 export const KeyList = () => (
   <>
     <Title>Token keys</Title>

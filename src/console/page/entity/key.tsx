@@ -11,7 +11,7 @@ import { shorten } from './key-list.tsx'
 import { Total } from './totals.tsx'
 import { useRow } from './use-row.ts'
 
-/** A token key: what it used of its quota, when it was last used, and by which flushes. */
+/** Shows a token key: its used quota, last access, usage over time, and the flushes behind it. */
 export function Key({ hash }: { hash: string }) {
   const id = encodeURIComponent(hash)
   const { value, failure, reload } = useRow(`key ${hash}`, (query) =>
@@ -55,8 +55,8 @@ export function Key({ hash }: { hash: string }) {
           </dd>
         </div>
       </dl>
-      <Usage of={{ token_hash: hash }} name={name ?? 'the token key'} />
-      <Explained of={{ token_hash: hash }} />
+      <Usage scope={{ token_hash: hash }} name={name ?? 'the token key'} />
+      <Explained scope={{ token_hash: hash }} />
     </>
   )
 }

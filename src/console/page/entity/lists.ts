@@ -3,10 +3,10 @@ import type { AsOf } from '../as-of.ts'
 import { unwrapWithPosition } from '../shown.ts'
 import type { Page } from '../use-list.ts'
 
-/** What a list is narrowed to and sorted by, as the service's queries name it. */
+/** The filters and the sort order of a list, as query parameters of the service. */
 export type ListQuery = AsOf & { sort?: string; search?: string; group_id?: string }
 
-/** A page of a list. */
+/** The page of a list to load. */
 export type Request = { limit: string; cursor?: string }
 
 export const loadGroups = (query: ListQuery) => (request: Request) =>
@@ -18,12 +18,12 @@ export const loadApiKeys = (query: ListQuery) => (request: Request) =>
 export const loadKeys = (query: ListQuery) => (request: Request) =>
   unwrapWithPosition(api.admin.keys.get({ query: { ...query, ...request } }))
 
-/** A row of what one of these loads. */
+/** The row type of one of these lists. */
 export type ItemOf<
   Load extends (query: ListQuery) => (request: Request) => Promise<Page<unknown>>,
 > = Awaited<ReturnType<ReturnType<Load>>>['items'][number]
 
-/** All rows of a list, however many pages they are. */
+/** Loads all rows of a list, page by page. */
 export async function loadAll<Item>(
   loadPage: (request: Request) => Promise<Page<Item>>,
 ): Promise<Item[]> {

@@ -3,7 +3,7 @@ import { Rate } from '../parts/rate.tsx'
 import type { Column } from '../parts/table.tsx'
 import type { Rated } from './totals.tsx'
 
-/** Requests, failures and success rate of a row. */
+/** The columns for requests, failures and success rate. */
 export const RATED_COLUMNS: Column<Rated>[] = [
   {
     title: 'Requests',

@@ -4,22 +4,26 @@ import { gradeOf } from '../parts/rate.tsx'
 import { Bone } from '../parts/states.tsx'
 import type { ItemOf, loadGroups } from './lists.ts'
 
-/** What was counted of requests, as the service gives it. */
+/** Counts of requests and their rates, as the service returns them. */
 export type Rated = Omit<ItemOf<typeof loadGroups>, 'id' | 'name'>
 
-/** Requests, successes and failures, and their rates. */
-export function Totals({ of }: { of: Rated | undefined }) {
-  const grade = of ? gradeOf(of.success_rate, of.total_requests) : 'none'
-  // Of nothing there is no rate.
+/** Shows requests, successes and failures, with their rates. */
+export function Totals({ counts }: { counts: Rated | undefined }) {
+  const grade = counts ? gradeOf(counts.success_rate, counts.total_requests) : 'none'
+  // Without requests there is no rate.
   const rateOf = (rate: number | undefined) => (grade === 'none' ? undefined : rate)
   return (
     <dl class="totals">
-      <Total title="Requests" count={of?.total_requests} />
-      <Total title="Successes" count={of?.success_requests} rate={rateOf(of?.success_rate)} />
+      <Total title="Requests" count={counts?.total_requests} />
+      <Total
+        title="Successes"
+        count={counts?.success_requests}
+        rate={rateOf(counts?.success_rate)}
+      />
       <Total
         title="Failures"
-        count={of?.failure_requests}
-        rate={rateOf(of?.failure_rate)}
+        count={counts?.failure_requests}
+        rate={rateOf(counts?.failure_rate)}
         grade={grade}
       />
     </dl>

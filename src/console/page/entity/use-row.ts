@@ -3,7 +3,7 @@ import { type AsOf, isPast, useAsOf } from '../as-of.ts'
 import { unwrapWithPosition } from '../shown.ts'
 import { useRead } from '../use-read.ts'
 
-/** Reads one row of the catalog with its counters, ended or not, as of when the page is. */
+/** Reads one row of the catalog with its counters, ended or not, at the page's as-of. */
 export function useRow<Row>(
   key: string,
   ask: (query: AsOf & { ended: 'true' }) => Promise<Answer<Row>>,

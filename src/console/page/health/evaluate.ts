@@ -2,7 +2,7 @@ import type { Failure } from '../api.ts'
 import { formatCountOf, formatDuration } from '../format.ts'
 
 export type Grade = 'good' | 'fair' | 'bad'
-/** What is so, how bad that is, and what to do about it. */
+/** An observation, how bad it is, and what to do about it. */
 export type Finding = { grade: Grade; what: string; todo?: string }
 
 type Projection = {
@@ -13,6 +13,7 @@ type Projection = {
 
 type Replica = { state: string; why: string | null; lag_seconds: number }
 
+/** The state of the service as the health page reads it; undefined: not read yet. */
 export type Observed = {
   failure: Failure | null
   status:
@@ -27,38 +28,42 @@ export type Observed = {
   verification: { state: string; problems: number | null; started_at: string } | undefined
 }
 
-/** Seconds that the counters may lag before it is said, and before it is bad. */
+/** Lag (s) of the counters that is acceptable, and that is not yet bad. */
 const LAG_S = { fair: 5, bad: 60 }
-/** Flushes in the queue from which on the log is slower than who posts. */
-const QUEUE = 1_000
+/** Length of the queue (flushes) from which the database is slower than the clients. */
+const QUEUE_WARNING = 1_000
 
-/** What a person should know, the worst first; that all is well where there is nothing. */
+/** Returns what an operator should know, worst first, or one finding that all is well. */
 export function evaluate({ failure, status, projections, verification }: Observed): Finding[] {
   const findings: Finding[] = []
   const add = (grade: Grade, what: string, todo: string) => findings.push({ grade, what, todo })
   if (failure?.status === 503) {
     add(
       'bad',
-      "The database doesn't answer.",
-      'Flushes get a 503 and are sent again by their proxies: nothing that was acknowledged is ' +
-        "lost. See that PostgreSQL runs, and the service's log.",
+      'The database does not answer.',
+      'Flushes are answered with 503 and gateways send them again: nothing that was acknowledged ' +
+        'is lost. Check that PostgreSQL is running, and read the service log.',
     )
   } else if (failure) {
-    add('bad', 'The service is not to be reached.', 'See that it runs, and what is before it.')
+    add(
+      'bad',
+      'The service is unreachable.',
+      'Check that it is running, and check any proxy in front of it.',
+    )
   }
-  if (status && status.queue_length >= QUEUE) {
+  if (status && status.queue_length >= QUEUE_WARNING) {
     add(
       'fair',
-      `${formatCountOf(status.queue_length, 'flush waits', 'flushes wait')} for the log.`,
-      'The database takes them slower than they come. Look at its disk; more shards may help.',
+      `${formatCountOf(status.queue_length, 'flush is', 'flushes are')} waiting to be appended.`,
+      'They arrive faster than the database stores them. Check its disk; more shards may help.',
     )
   }
   if (status?.log_ahead_seconds) {
     add(
       'bad',
-      `The newest event lies ${formatDuration(status.log_ahead_seconds)} in the future.`,
-      "The database's clock was ahead when it was recorded, or has been set back since. Until it " +
-        'has come there, new events have that time, too, and usage of today leaves them out.',
+      `The newest event is ${formatDuration(status.log_ahead_seconds)} in the future.`,
+      'The clock of the database was ahead when it was recorded, or has been set back since. ' +
+        "Until the clock catches up, new events get the same time, and today's usage omits them.",
     )
   }
   const { connections, max_connections } = status?.database ?? {
@@ -66,16 +71,20 @@ export function evaluate({ failure, status, projections, verification }: Observe
     max_connections: 1,
   }
   if (connections > 0.9 * max_connections) {
-    add('fair', 'The database is short of connections.', 'Raise max_connections, or end others.')
+    add(
+      'fair',
+      'The database is running out of connections.',
+      'Raise max_connections, or close other connections.',
+    )
   }
   for (const [i, { state, why, lag_seconds }] of (status?.replicas ?? []).entries()) {
     if (state === 'used') continue
     add(
       'fair',
       state === 'behind'
-        ? `Replica ${i + 1} is behind by ${formatDuration(lag_seconds)}.`
+        ? `Replica ${i + 1} is ${formatDuration(lag_seconds)} behind.`
         : `Replica ${i + 1} is ${state}${why === null ? '' : `: ${why}`}.`,
-      'Reads go to the primary meanwhile, and show all that they should.',
+      'Until it recovers, reads go to the primary and are complete.',
     )
   }
   for (const { name, lag_seconds, rebuild } of projections?.items ?? []) {
@@ -83,7 +92,7 @@ export function evaluate({ failure, status, projections, verification }: Observe
       add(
         lag_seconds > LAG_S.bad ? 'bad' : 'fair',
         `${name} lags by ${formatDuration(lag_seconds)}.`,
-        'Reads wait for it. A pass that fails says why in the log of the service.',
+        'Reads wait for it. Check the service log for failed batches.',
       )
     }
     if (rebuild && (rebuild.state === 'failed' || rebuild.state === 'killed')) {
@@ -96,12 +105,9 @@ export function evaluate({ failure, status, projections, verification }: Observe
     if (rebuild?.drifted_rows) {
       add(
         'bad',
-        `${name} had ${formatCountOf(
-          rebuild.drifted_rows,
-          'row that was',
-          'rows that were',
-        )} not what the log says.`,
-        'The rebuild has put that right. Find out who changed the database: only its owner can.',
+        `${name} had ${formatCountOf(rebuild.drifted_rows, 'row')} that did not match the log.`,
+        'The rebuild corrected that. Find out how they were changed: only the owner of the ' +
+          'database can.',
       )
     }
   }
@@ -109,7 +115,7 @@ export function evaluate({ failure, status, projections, verification }: Observe
     add(
       'bad',
       `${formatCountOf(projections.parked_events.count, 'event')} could not be folded.`,
-      'What is in the log there is in no number. Upgrade the service if a newer one wrote it, ' +
+      'These events are in the log but not in any total. If a newer release wrote them, upgrade, ' +
         'then rebuild.',
     )
   }
@@ -117,13 +123,13 @@ export function evaluate({ failure, status, projections, verification }: Observe
     add(
       'bad',
       `The last verification found ${formatCountOf(verification.problems, 'problem')}.`,
-      'See Proofs for what and where. The log was changed by somebody who owns the database.',
+      'See Proofs for the details. Only the owner of the database can change stored events.',
     )
   } else if (verification?.state === 'failed' || verification?.state === 'killed') {
-    add('fair', 'The last verification could not be finished.', 'Start it again under Proofs.')
+    add('fair', 'The last verification did not finish.', 'Start it again under Proofs.')
   }
   if (findings.length === 0) {
-    return [{ grade: 'good', what: status && projections ? 'All is well.' : 'Looking …' }]
+    return [{ grade: 'good', what: status && projections ? 'All is well.' : 'Checking …' }]
   }
   return findings.sort((a, b) => RANK[a.grade] - RANK[b.grade])
 }

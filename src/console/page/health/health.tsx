@@ -7,10 +7,10 @@ import { useRead } from '../use-read.ts'
 import { evaluate, type Finding } from './evaluate.ts'
 import { Projections } from './projections.tsx'
 
-/** Milliseconds between two looks, whether or not the log grows. */
+/** Poll interval (ms), whether or not the log grows. */
 const EVERY_MS = 2_000
 
-/** How the service is: what is red, and what to do about it. */
+/** Shows the state of the service: what is wrong, and what to do about it. */
 export function Health() {
   const status = useRead('status', async () => (await unwrap(api.admin.status.get())).value, {
     everyMs: EVERY_MS,
@@ -53,7 +53,7 @@ export function Health() {
         <Fact
           title="Queue"
           value={value && formatCount(value.queue_length)}
-          more="flushes accepted and not in the log yet"
+          more="flushes waiting to be appended"
         />
         <Fact
           title="Database"
@@ -64,7 +64,7 @@ export function Health() {
           <Fact
             title="Replicas"
             value={formatCount(value.replicas.filter(({ state }) => state === 'used').length)}
-            more={`of ${formatCount(value.replicas.length)} are read from`}
+            more={`of ${formatCount(value.replicas.length)} serve reads`}
           />
         )}
         <Fact
@@ -75,7 +75,7 @@ export function Health() {
         <Fact
           title="Lag"
           value={projections.value && formatDuration(lagOf(projections.value.items))}
-          more="of the counters behind the log"
+          more="of the counters, behind the log"
         />
       </dl>
       <Projections status={projections.value} onChange={projections.reload} />
@@ -116,26 +116,25 @@ const Findings = ({ findings }: { findings: Finding[] }) => (
 
 const describeSilent = (instances: { live: boolean }[]) => {
   const silent = instances.filter(({ live }) => !live).length
-  return silent === 0 ? 'on this database, all of them answer' : `${silent} fell silent lately`
+  return silent === 0 ? 'on this database, all live' : `${silent} no longer responding`
 }
 
 type Database = { size_bytes: number | null; connections: number; max_connections: number }
 
 const describeDatabase = ({ size_bytes, connections, max_connections }: Database) =>
-  `${size_bytes === null ? 'of a size not known' : formatBytes(size_bytes)}, ` +
+  `${size_bytes === null ? 'size unknown' : formatBytes(size_bytes)}, ` +
   `${connections} of ${formatCountOf(max_connections, 'connection')}`
 
 const describeLog = (signed: number[]) =>
-  `events in ${formatCountOf(signed.length, 'shard')}, ` +
-  `${formatCount(sum(signed))} of them signed`
+  `events in ${formatCountOf(signed.length, 'shard')}, ` + `${formatCount(sum(signed))} signed`
 
-/** `0/41,1/7` are 50 events. */
+/** Returns the number of events up to a head: 50 for `0/41,1/7`. */
 const countEvents = (head = '') =>
   formatCount(sum(head.split(',').map((part) => Number(part.split('/')[1] ?? -1) + 1)))
 
 const sum = (numbers: number[]) => numbers.reduce((all, number) => all + number, 0)
 
-/** Of what the pages show now; usage and snapshots lag by design. */
+/** Returns the lag (s) of the counters; usage and snapshots lag by design. */
 const lagOf = (items: { name: string; lag_seconds: number }[]) =>
   Math.max(
     0,

@@ -14,11 +14,11 @@ const load = async () => (await unwrap(api.admin.projections.get())).value
 
 type Props = { status: Status | undefined; onChange: () => void }
 
-/** Each projection: how far it is, and its rebuilds with their progress and what they found. */
+/** Lists the projections: their lag, and their last rebuild with its progress and result. */
 export function Projections({ status, onChange }: Props) {
-  const [asked, setAsked] = useState<string | null>(null)
+  const [chosen, setChosen] = useState<string | null>(null)
   const submit = async () => {
-    await unwrap(api.admin.projections({ name: asked! }).rebuild.post())
+    await unwrap(api.admin.projections({ name: chosen! }).rebuild.post())
     onChange()
   }
   return (
@@ -32,7 +32,7 @@ export function Projections({ status, onChange }: Props) {
             <Row
               key={projection.name}
               projection={projection}
-              onRebuild={() => setAsked(projection.name)}
+              onRebuild={() => setChosen(projection.name)}
             />
           ))
         ) : (
@@ -42,16 +42,16 @@ export function Projections({ status, onChange }: Props) {
         )}
       </ul>
       {status && status.parked_events.count > 0 && <Parked parked={status.parked_events} />}
-      {asked && (
+      {chosen && (
         <Dialog
-          title={`Rebuild ${asked}?`}
+          title={`Rebuild ${chosen}?`}
           action="Rebuild"
           onSubmit={submit}
-          onClose={() => setAsked(null)}
+          onClose={() => setChosen(null)}
         >
           <p>
-            It is folded anew from the first event, beside what readers see; that is replaced when
-            the new one has caught up, and rows that differed are told.
+            A new generation is computed from the first event, alongside the live one. It replaces
+            the live one once it has caught up, and lists the rows that differed.
           </p>
         </Dialog>
       )}
@@ -109,8 +109,8 @@ function Rebuild({ rebuild }: { rebuild: NonNullable<Projection['rebuild']> }) {
             {drifted_rows === null
               ? 'rows were not compared'
               : drifted_rows === 0
-                ? 'every row was what the log says'
-                : `${formatCountOf(drifted_rows, 'row was', 'rows were')} not what the log says`}
+                ? 'every row matched the log'
+                : `${formatCountOf(drifted_rows, 'row')} did not match the log`}
             .
           </p>
           {drift.length > 0 && (

@@ -1,6 +1,6 @@
 import { formatCount, formatCountOf } from '../format.ts'
 
-/** The types of events that there are. */
+/** All types of events. */
 export const TYPES = [
   'ApiKeyStatsFlushed',
   'KeyStatsFlushed',
@@ -10,7 +10,7 @@ export const TYPES = [
   'ShardsChanged',
 ]
 
-/** An event in a few words. */
+/** Describes an event in a few words. */
 export function describeEvent(type: string, payload: unknown): string {
   const value = (payload ?? {}) as Record<string, unknown>
   switch (type) {
@@ -21,11 +21,11 @@ export function describeEvent(type: string, payload: unknown): string {
     case 'CatalogChanged':
       return describeChange(value)
     case 'ProjectionAttested':
-      return 'what the projections hold'
+      return 'digests and totals of the projections'
     case 'OriginChanged':
-      return 'the log goes on under another name'
+      return 'the log continues under another origin'
     case 'ShardsChanged':
-      return 'the log goes on with another number of shards'
+      return 'the log was resharded'
     default:
       return ''
   }
@@ -33,7 +33,7 @@ export function describeEvent(type: string, payload: unknown): string {
 
 const listOf = (value: unknown) => (Array.isArray(value) ? value : [])
 
-/** Counts may be beyond what a number holds exactly. */
+/** Adds counts as bigints: they may be larger than a number can hold exactly. */
 const sumOf = (counts: unknown) =>
   formatCountOf(
     listOf(counts).reduce((all: bigint, count) => all + toWhole(count), 0n),

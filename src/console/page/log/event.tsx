@@ -11,7 +11,7 @@ import { Inclusion } from '../proof/inclusion.tsx'
 import { useRead } from '../use-read.ts'
 import { describeEvent } from './describe.ts'
 
-/** An event of the log: what it says, its hashes, and a proof that it is in the signed log. */
+/** Shows an event of the log: its content, its hashes, and a proof that the signed log has it. */
 export function Event({ shard, position }: { shard: string; position: string }) {
   const { value, failure, reload } = useRead(
     `event ${shard}/${position}`,
@@ -42,11 +42,11 @@ export function Event({ shard, position }: { shard: string; position: string }) 
         <div class="choices">
           {number > 0 && (
             <To class="button" href={`/events/${shard}/${number - 1}`}>
-              <ChevronLeft aria-hidden size={14} /> Before
+              <ChevronLeft aria-hidden size={14} /> Previous
             </To>
           )}
           <To class="button" href={`/events/${shard}/${number + 1}`}>
-            After <ChevronRight aria-hidden size={14} />
+            Next <ChevronRight aria-hidden size={14} />
           </To>
         </div>
       </header>
@@ -56,7 +56,7 @@ export function Event({ shard, position }: { shard: string; position: string }) 
           <section class="card" aria-label="Columns">
             <dl class="columns">
               <Fact title="Recorded">{formatTime(value.recorded_at)}</Fact>
-              <Fact title="From">{value.source}</Fact>
+              <Fact title="Source">{value.source}</Fact>
               <Fact title="Idempotency key">
                 {value.idempotency_key === null ? (
                   <span class="muted">none</span>
@@ -88,11 +88,11 @@ const Fact = ({ title, isWide = false, children }: FactProps) => (
   </div>
 )
 
-/** Entries that are shown at once. */
+/** Number of entries shown at first. */
 const SHOWN = 200
 
 function Entries({ rows }: { rows: Record<string, unknown>[] }) {
-  const [most, setMost] = useState(SHOWN)
+  const [max, setMax] = useState(SHOWN)
   const columns = Object.keys(rows[0]!)
   return (
     <section class="card" aria-label="Entries">
@@ -114,7 +114,7 @@ function Entries({ rows }: { rows: Record<string, unknown>[] }) {
             </tr>
           </thead>
           <tbody>
-            {rows.slice(0, most).map((row, i) => (
+            {rows.slice(0, max).map((row, i) => (
               <tr key={i}>
                 {columns.map((column) => (
                   <td key={column} class={classOf(row[column])}>
@@ -126,8 +126,8 @@ function Entries({ rows }: { rows: Record<string, unknown>[] }) {
           </tbody>
         </table>
       </section>
-      {rows.length > most && (
-        <button type="button" class="small" onClick={() => setMost(most + 10 * SHOWN)}>
+      {rows.length > max && (
+        <button type="button" class="small" onClick={() => setMax(max + 10 * SHOWN)}>
           Show more
         </button>
       )}
@@ -135,7 +135,7 @@ function Entries({ rows }: { rows: Record<string, unknown>[] }) {
   )
 }
 
-/** Numbers stand at the end. */
+/** Numbers are aligned at the end of the cell. */
 const classOf = (value: unknown) =>
   typeof value === 'number' || typeof value === 'bigint' ? 'end' : ''
 

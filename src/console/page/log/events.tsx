@@ -3,7 +3,7 @@ import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { api, unwrap } from '../api.ts'
 import { isPast, useAsOf } from '../as-of.ts'
 import { formatTime, zoneName } from '../format.ts'
-import { readMoment } from '../moment.ts'
+import { readTimestamp } from '../moment.ts'
 import { Empty, Failed } from '../parts/states.tsx'
 import { type Column, Table } from '../parts/table.tsx'
 import { Title } from '../parts/title.tsx'
@@ -14,7 +14,7 @@ import { useList } from '../use-list.ts'
 import { describeEvent, TYPES } from './describe.ts'
 import { ToNewest, useIsPast } from './newest.tsx'
 
-/** What the list is narrowed to; a parameter each in the address. */
+/** The filters of the list, each a query parameter of the page. */
 const FILTERS = ['type', 'source', 'shard', 'since', 'until'] as const
 
 type Event = {
@@ -45,15 +45,15 @@ const COLUMNS: Column<Event>[] = [
     ),
   },
   { title: 'Type', chars: 24, rank: 2, show: ({ type }) => type },
-  { title: 'From', rank: 3, show: ({ source }) => source },
+  { title: 'Source', rank: 3, show: ({ source }) => source },
   {
-    title: 'What',
+    title: 'Content',
     wraps: true,
     show: (event) => <span class="muted">{describeEvent(event.type, event.payload)}</span>,
   },
 ]
 
-/** The log, the newest event first, live; or what a search finds of it. */
+/** Lists the events of the log, newest first; live, or those that a search finds. */
 export function Events() {
   const asOf = useAsOf()
   const [params] = useParams()
@@ -63,8 +63,8 @@ export function Events() {
     ...(asOf.as_of === undefined ? {} : { to: asOf.as_of }),
   }
   const reading = useIsPast()
-  const follows = !isPaused && !isPast(asOf) && query.to === undefined
-  const isLive = follows && !reading.isPast
+  const isFollowing = !isPaused && !isPast(asOf) && query.to === undefined
+  const isLive = isFollowing && !reading.isPast
   const list = useList<Event>(
     `events ${JSON.stringify({ ...query, ...asOf })}`,
     async ({ limit, cursor }) => {
@@ -77,7 +77,7 @@ export function Events() {
         if (value.items.length > 0 || next_cursor === null) {
           return { items: value.items as Event[], next_cursor }
         }
-        // A stretch of the log in which the filter finds nothing.
+        // The filter matches nothing in this part of the log: read on.
         end = next_cursor
       }
     },
@@ -88,7 +88,7 @@ export function Events() {
       <Title>Log</Title>
       <section class="card" aria-label="Events">
         <header>
-          <h2>Events, the newest first</h2>
+          <h2>Events, newest first</h2>
           <button
             type="button"
             class="small"
@@ -96,16 +96,16 @@ export function Events() {
             onClick={() => setPaused(!isPaused)}
           >
             {isPaused ? <Play aria-hidden size={14} /> : <Pause aria-hidden size={14} />}
-            {isPaused ? 'Go on' : 'Pause'}
+            {isPaused ? 'Resume' : 'Pause'}
           </button>
         </header>
         <Filters />
         <div ref={reading.mark} />
-        {follows && reading.isPast && <ToNewest />}
+        {isFollowing && reading.isPast && <ToNewest />}
         {list.failure && <Failed failure={list.failure} onRetry={list.reload} />}
         {list.items?.length === 0 && !list.hasMore ? (
-          <Empty title="No such event.">
-            Every flush, and every change of the catalog, will stand here.
+          <Empty title="No matching events.">
+            Every flush and every change of the catalog is listed here.
           </Empty>
         ) : (
           <Table
@@ -122,7 +122,7 @@ export function Events() {
   )
 }
 
-/** The positions after these: `0/41,1/7` → `0/42,1/8`. What is no position the service refuses. */
+/** Returns the next positions: `0/42,1/8` for `0/41,1/7`. The service rejects any other text. */
 const toNext = (positions: string) =>
   positions.replace(/\/(-?\d+)/g, (_, position: string) => `/${Number(position) + 1}`)
 
@@ -144,7 +144,7 @@ function Filters() {
           ))}
         </select>
       </label>
-      <Box label="From" name="source" placeholder="any token" maxLength={255} />
+      <Box label="Source" name="source" placeholder="any token" maxLength={255} />
       <Box label="Shard" name="shard" placeholder="all" pattern="\d{1,4}" size={4} />
       {Object.entries({ since: 'Since', until: 'Until' }).map(([name, title]) => (
         <Box key={name} label={`${title} (${zoneText})`} name={name} type="datetime-local" />
@@ -172,14 +172,14 @@ type BoxProps = {
   size?: number
 }
 
-/** What is typed stays while the list grows, until something else is asked for. */
+/** A filter's input. Typed text stays while the list grows, until the filter changes. */
 function Box({ label, name, ...input }: BoxProps) {
   const [params, change] = useParams()
-  const asked = params.get(name) ?? ''
+  const value = params.get(name) ?? ''
   const box = useRef<HTMLInputElement>(null)
   useLayoutEffect(() => {
-    box.current!.value = asked
-  }, [asked])
+    box.current!.value = value
+  }, [value])
   const ask = () => change({ [name]: box.current!.value.trim() })
   return (
     <label>
@@ -189,14 +189,14 @@ function Box({ label, name, ...input }: BoxProps) {
   )
 }
 
-/** The filters as the service names them. */
+/** Returns the filters as query parameters of the service. */
 function toQuery(params: URLSearchParams) {
   const query: Partial<Record<'type' | 'source' | 'shard' | 'from' | 'to', string>> = {}
   const [type, source, shard, since, until] = FILTERS.map((name) => params.get(name))
   if (type) query.type = type
   if (source) query.source = source
   if (shard && /^\d{1,4}$/.test(shard)) query.shard = shard
-  const [from, to] = [readMoment(since ?? ''), readMoment(until ?? '')]
+  const [from, to] = [readTimestamp(since ?? ''), readTimestamp(until ?? '')]
   if (from !== null) query.from = new Date(from).toISOString()
   if (to !== null) query.to = new Date(to).toISOString()
   return query

@@ -1,7 +1,7 @@
 import { ArrowUp } from 'lucide-preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 
-/** Whether the reader has scrolled past a place, which is to hold `mark`. */
+/** Returns `mark`, a ref for an element, and whether the user has scrolled past that element. */
 export function useIsPast() {
   const mark = useRef<HTMLDivElement>(null)
   const [past, setPast] = useState(false)
@@ -15,11 +15,11 @@ export function useIsPast() {
   return { mark, isPast: past }
 }
 
-/** Back to where the newest events come: while somebody reads older ones, none push them away. */
+/** Scrolls back to the newest events: while the user reads older ones, none are added. */
 export const ToNewest = () => (
   <p class="to-newest">
     <button type="button" class="small" onClick={() => window.scrollTo(0, 0)}>
-      <ArrowUp aria-hidden size={14} /> To the newest
+      <ArrowUp aria-hidden size={14} /> Jump to newest
     </button>
   </p>
 )

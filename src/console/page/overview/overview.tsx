@@ -8,7 +8,7 @@ import { unwrapWithPosition } from '../shown.ts'
 import { Usage } from '../usage/usage.tsx'
 import { useRead } from '../use-read.ts'
 
-/** All that was counted, over time and by provider group. */
+/** Shows all counts: totals, over time, and by provider group. */
 export function Overview() {
   const asOf = useAsOf()
   const { value, failure, reload } = useRead(
@@ -20,8 +20,8 @@ export function Overview() {
     <>
       <Title>Overview</Title>
       {failure && <Failed failure={failure} onRetry={reload} />}
-      <Totals of={value} />
-      <Usage of={{}} name="all groups" />
+      <Totals counts={value} />
+      <Usage scope={{}} name="all groups" />
       <GroupList />
     </>
   )

@@ -1,7 +1,7 @@
-/** Without it Excel takes UTF-8 for the encoding of some country. */
+/** Without it, Excel reads UTF-8 in the legacy encoding of its locale. */
 export const BYTE_ORDER_MARK = '\ufeff'
 
-/** Gives the reader a file of rows: what they see, as CSV (RFC 4180). */
+/** Saves rows as a CSV file (RFC 4180). */
 export function saveCsv(name: string, rows: (string | number | bigint | null)[][]): void {
   const text = rows.map((row) => `${row.map(toCell).join(',')}\r\n`).join('')
   const link = document.createElement('a')
@@ -12,8 +12,8 @@ export function saveCsv(name: string, rows: (string | number | bigint | null)[][
 }
 
 /**
- * In quotes where it has to be, also where the spreadsheet of some country would split it; what one
- * would run gets an apostrophe before it.
+ * Formats a cell of a CSV file. It is quoted if it needs to be, also for spreadsheets that split at
+ * semicolons. Text that a spreadsheet would run as a formula gets a leading apostrophe.
  */
 export function toCell(value: string | number | bigint | null): string {
   if (value === null) return ''

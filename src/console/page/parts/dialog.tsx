@@ -6,7 +6,7 @@ import { Failed } from './states.tsx'
 
 type Props = {
   title: string
-  /** What the button says that does it. */
+  /** The label of the button that submits. */
   action: string
   isGrave?: boolean
   onSubmit: (form: FormData) => Promise<void>
@@ -14,14 +14,14 @@ type Props = {
   children: ComponentChildren
 }
 
-/** Asks before something is changed; stays, and says why, where that failed. */
+/** Asks before something is changed; if the change fails, it stays open and shows why. */
 export function Dialog({ title, action, isGrave = false, onSubmit, onClose, children }: Props) {
   const dialog = useRef<HTMLDialogElement>(null)
   const id = useId()
   const [failure, setFailure] = useState<Failure | null>(null)
   const [isBusy, setBusy] = useState(false)
   useLayoutEffect(() => dialog.current?.showModal(), [])
-  // Closed before it goes, so that the focus comes back to where it was.
+  // Closed before it is removed, so that the focus returns to where it was.
   const close = () => dialog.current?.close()
 
   const submit = async (event: SubmitEvent) => {
@@ -75,7 +75,7 @@ type FieldProps = {
   step?: string
 }
 
-/** A labelled input. */
+/** An input with a label and an optional hint. */
 export function Field({ label, hint, value, ...input }: FieldProps) {
   const id = useId()
   return (

@@ -5,13 +5,13 @@ import { Search } from './search.tsx'
 type Props = {
   title: string
   search: string
-  /** Rows in the table, and whether there are more. */
+  /** Number of rows loaded, and whether there are more. */
   count: number | undefined
   hasMore: boolean
   children?: ComponentChildren
 }
 
-/** Above a list: what it is, how many, a search, and what can be done with it. */
+/** The header of a list: its title, row count, search and actions. */
 export function ListHead({ title, search, count, hasMore, children }: Props) {
   return (
     <header>

@@ -4,21 +4,21 @@ import { Title } from './title.tsx'
 import { To } from './to.tsx'
 
 type Props = {
-  /** What isn't there: `provider group #7`. */
+  /** The missing row: `provider group #7`. */
   what: string
-  /** Where there are others, and what that page is called. */
+  /** The page that lists such rows, and its name. */
   href: string
   place: string
 }
 
-/** The page of something that there isn't. */
+/** The page of a row that does not exist. */
 export function Missing({ what, href, place }: Props) {
   const past = isPast(useAsOf())
   return (
     <>
       <Title>Not found</Title>
       <section class="card" aria-label="Not found">
-        <Empty title={past ? `As of then there was no ${what}.` : `There is no ${what}.`}>
+        <Empty title={past ? `There was no ${what} at that time.` : `There is no ${what}.`}>
           <To href={href}>{`Go to ${place}`}</To>
         </Empty>
       </section>

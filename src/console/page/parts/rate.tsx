@@ -1,24 +1,25 @@
 import { formatRate, formatShare } from '../format.ts'
 
-/** From which success rate on a bar is green, and below which it is red. */
+/** Success rate from which a bar is green, and below which it is red. */
 const GOOD = 0.99
 const BAD = 0.95
 
+/** Returns the grade of a success rate; `none` without requests. */
 export const gradeOf = (rate: number, total: number | bigint) =>
   total === 0 ? 'none' : rate >= GOOD ? 'good' : rate >= BAD ? 'fair' : 'bad'
 
-/** What the colour says, for who doesn't see it: a rate is low, a quota is high. */
+/** Signs for users who cannot see the colour: a rate is low, a quota is high. */
 const LOW = { good: '', fair: '▾ ', bad: '▼ ' }
 const HIGH = { good: '', fair: '▴ ', bad: '▲ ' }
 
-/** A success rate in digits and as a bar. */
+/** Shows a success rate as digits and as a bar. */
 export function Rate({ rate, total }: { rate: number; total: number | bigint }) {
   const grade = gradeOf(rate, total)
   if (grade === 'none') return <span class="muted">–</span>
   return <Bar grade={grade} sign={LOW[grade]} share={rate} text={formatRate(rate)} />
 }
 
-/** How much of a quota is used. */
+/** Shows how much of a quota is used. */
 export function Quota({ used, limit }: { used: number | bigint; limit: number }) {
   if (limit < 0) return <span class="muted">unlimited</span>
   const share = limit === 0 ? 1 : Number(used) / limit

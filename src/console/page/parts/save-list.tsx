@@ -2,10 +2,10 @@ import { Download } from 'lucide-preact'
 import { useState } from 'preact/hooks'
 import { saveCsv } from './csv.ts'
 
-/** What a row of a list has; no lists and no objects. */
+/** A row of a list: scalar values only. */
 type Row = Record<string, string | number | bigint | null | undefined>
 
-/** Gives the whole list as it is narrowed and sorted, as CSV: what is in sight and what follows. */
+/** Saves the whole list as CSV, filtered and sorted as shown, including rows not loaded yet. */
 export function SaveList({ name, load }: { name: string; load: () => Promise<object[]> }) {
   const [state, setState] = useState<'idle' | 'busy' | 'failed'>('idle')
   const save = async () => {

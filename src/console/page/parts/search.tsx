@@ -2,16 +2,16 @@ import { Search as Glass } from 'lucide-preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { useParams } from './use-params.ts'
 
-/** Milliseconds without a key until what was typed is looked for. */
+/** Delay (ms) after the last key press before the search starts. */
 const PAUSE_MS = 200
 
-/** Looks for rows by name or id; what is looked for stands in the address (`q`). */
+/** Searches rows by name or id; the text is part of the URL (`q`). */
 export function Search({ label }: { label: string }) {
   const [params, change] = useParams()
-  const wanted = params.get('q') ?? ''
-  const [text, setText] = useState(wanted)
+  const query = params.get('q') ?? ''
+  const [text, setText] = useState(query)
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined)
-  useEffect(() => setText(wanted), [wanted])
+  useEffect(() => setText(query), [query])
   const type = (event: InputEvent) => {
     const next = (event.currentTarget as HTMLInputElement).value
     setText(next)

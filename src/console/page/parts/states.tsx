@@ -2,7 +2,7 @@ import { CircleAlert, Inbox } from 'lucide-preact'
 import type { ComponentChildren } from 'preact'
 import type { Failure } from '../api.ts'
 
-/** Something went wrong, and what to do. What was there before stays above or below it. */
+/** Shows what went wrong, and a button to retry. Previous content stays above or below it. */
 export function Failed({ failure, onRetry }: { failure: Failure; onRetry?: () => void }) {
   return (
     <div class="notice bad" role="alert">
@@ -17,7 +17,7 @@ export function Failed({ failure, onRetry }: { failure: Failure; onRetry?: () =>
   )
 }
 
-/** There is nothing (yet), and how there comes to be something. */
+/** Shows that there is nothing (yet), and how to add something. */
 export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
   return (
     <div class="empty">
@@ -28,12 +28,12 @@ export function Empty({ title, children }: { title: string; children?: Component
   )
 }
 
-/** Stands where a text will be, as wide as it. */
+/** A placeholder for text that is not loaded yet, as wide as the text. */
 export function Bone({ width = '6ch' }: { width?: string }) {
   return <span class="bone" style={{ width }} aria-hidden />
 }
 
-/** Said to who can't see that something is being loaded. */
+/** Tells screen readers that something is loading. */
 export const Busy = ({ what }: { what: string }) => (
   <span class="unseen" role="status">
     Loading {what}

@@ -4,24 +4,24 @@ import { useEffect, useRef } from 'preact/hooks'
 import { Bone } from './states.tsx'
 import { useRows } from './use-rows.ts'
 
-/** Height of a row; style/tables.css has it too. */
+/** Height of a row, as in style/tables.css. */
 const ROW_PX = 44
-/** Rows before the end at which more are asked for. */
+/** Rows before the end at which more are loaded. */
 const AHEAD = 40
 
 export type Column<Item> = {
   title: string
   show: (item: Item) => ComponentChildren
-  /** The name by which the service sorts it. */
+  /** The name by which the service sorts this column. */
   sort?: string
-  /** Numbers stand at the end. */
+  /** Numbers are aligned at the end. */
   align?: 'end'
-  /** 1 is always there; on a small screen 2, and on a phone 3, make way. */
+  /** 1 is always shown; a small screen hides 3, and a phone also 2. */
   rank?: 1 | 2 | 3
-  /** How wide, in characters; what has none shares the rest. On a phone it may be less. */
+  /** Width in characters, and on a phone; columns without a width share the rest. */
   chars?: number
   phoneChars?: number
-  /** A long text stands on two lines on a phone. */
+  /** A long text wraps to two lines on a phone. */
   wraps?: boolean
 }
 
@@ -30,7 +30,7 @@ export type Sorting = { by: string; onChange: (by: string) => void }
 type Props<Item> = {
   caption: string
   columns: Column<Item>[]
-  /** undefined, or empty: not read yet. */
+  /** undefined or empty: not loaded yet. */
   items: Item[] | undefined
   keyOf: (item: Item) => string | number
   sorting?: Sorting
@@ -38,13 +38,13 @@ type Props<Item> = {
   onEnd?: () => void
 }
 
-/** A table of any length: only what is in sight is in the document. */
+/** A table of any length: only the rows near the window are in the document. */
 export function Table<Item>(props: Props<Item>) {
   const { caption, columns, items, keyOf, sorting, isLoading = false, onEnd } = props
   const table = useRef<HTMLTableElement>(null)
   const count = items?.length ?? 0
   const { first, end, abovePx, belowPx } = useRows(table, count, ROW_PX)
-  // A page may be empty and not the last.
+  // An empty page need not be the last one.
   const isNearEnd = items !== undefined && end > count - AHEAD
   useEffect(() => {
     if (isNearEnd) onEnd?.()
@@ -95,7 +95,7 @@ function Heading<Item>({ column, sorting }: HeadingProps<Item>) {
   }
   const isUp = sorting.by === sort
   const isDown = sorting.by === `-${sort}`
-  // Of numbers the largest are wanted first, of texts the first.
+  // The first click sorts numbers in descending order, and text in ascending order.
   const next = align === 'end' ? (isDown ? sort : `-${sort}`) : isUp ? `-${sort}` : sort
   return (
     <th
@@ -113,7 +113,7 @@ function Heading<Item>({ column, sorting }: HeadingProps<Item>) {
   )
 }
 
-/** Of one cell: how many there are in a row depends on the screen. */
+/** Fills the height of rows that are not drawn. One cell, as their number depends on the screen. */
 const Space = ({ px }: { px: number }) => (
   <tr aria-hidden class="space">
     <td style={{ height: `${px}px` }} />

@@ -1,6 +1,6 @@
 import { useLayoutEffect } from 'preact/hooks'
 
-/** The heading of a page, and its name in tabs, in the history and to screen readers. */
+/** The heading of a page, which is also its name in tabs, the history and screen readers. */
 export function Title({ children }: { children: string }) {
   useLayoutEffect(() => {
     document.title = `${children} · Tallybook`

@@ -1,6 +1,6 @@
 import { useLocation, useSearch } from 'wouter-preact'
 
-/** Changes some of the address's parameters and keeps the rest; null takes one away. */
+/** Returns the URL's parameters and a function that changes some of them; null removes one. */
 export function useParams(): [
   params: URLSearchParams,
   change: (changes: Record<string, string | null>) => void,

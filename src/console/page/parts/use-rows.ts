@@ -11,7 +11,7 @@ import { useLayoutEffect, useState } from 'preact/hooks'
 /** Rows drawn beyond both ends of the window. */
 const OVERSCAN = 12
 
-/** Which rows of a long table are to be drawn, as the window scrolls over it. */
+/** Returns which rows of a long table to draw as the window scrolls, and the space around them. */
 export function useRows(table: RefObject<HTMLTableElement>, count: number, rowPx: number) {
   const [, render] = useState({})
   const [top, setTop] = useState(0)

@@ -3,7 +3,7 @@ import { equal, type Hash, hashNode, sha256 } from './hash.ts'
 
 type Tree = { size: number; root: Hash }
 
-/** True where the proof shows that the newer tree begins with the older one (RFC 9162, 2.1.4.2). */
+/** True if the proof shows that the newer tree begins with the older one (RFC 9162, 2.1.4.2). */
 export async function isConsistent(older: Tree, newer: Tree, proof: Hash[]): Promise<boolean> {
   if (older.size > newer.size) return false
   if (older.size === 0)

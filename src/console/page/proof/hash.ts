@@ -1,20 +1,20 @@
-// SHA-256 and trees by the browser's own WebCrypto. It is there on HTTPS and on this machine only.
+// SHA-256 and Merkle trees with WebCrypto, which browsers provide only on HTTPS and localhost.
 
 export type Hash = Uint8Array<ArrayBuffer>
 
-/** False where the browser has no WebCrypto: on plain HTTP from another machine. */
+/** False if the browser provides no WebCrypto, as on plain HTTP from another machine. */
 export const canHash = () => globalThis.crypto?.subtle !== undefined
 
 export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<Hash> {
   return new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))
 }
 
-/** RFC 6962, section 2.1: SHA-256 of a zero byte and the leaf. */
+/** Hashes a leaf (RFC 6962, section 2.1): SHA-256 of a zero byte and the leaf. */
 export function hashLeaf(leaf: string): Promise<Hash> {
   return sha256(join([new Uint8Array([0]), toBytes(leaf)]))
 }
 
-/** SHA-256 of the byte 1 and both. */
+/** Hashes a node: SHA-256 of the byte 1 and both children. */
 export function hashNode(left: Hash, right: Hash): Promise<Hash> {
   return sha256(join([new Uint8Array([1]), left, right]))
 }
@@ -39,7 +39,7 @@ export const toHex = (bytes: Uint8Array) =>
 
 export const toBase64 = (bytes: Uint8Array) => btoa(String.fromCharCode(...bytes))
 
-/** Null where the text isn't base64 with padding, written in the one way. */
+/** Decodes base64; null unless the text is padded and canonical. */
 export function fromBase64(text: string): Uint8Array<ArrayBuffer> | null {
   try {
     const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0))
@@ -49,7 +49,7 @@ export function fromBase64(text: string): Uint8Array<ArrayBuffer> | null {
   }
 }
 
-/** As `toBase64`, of any length: a call has no room for a megabyte of arguments. */
+/** Like `toBase64`, for any length: a call cannot take a megabyte of arguments. */
 function toBase64Long(bytes: Uint8Array): string {
   let text = ''
   for (let i = 0; i < bytes.length; i += 3_000) text += toBase64(bytes.subarray(i, i + 3_000))

@@ -7,7 +7,7 @@ import { canHash, toBase64 } from './hash.ts'
 import { type Compared, compareHead, loadKeys, trustKeys } from './kept.ts'
 import type { Key } from './note.ts'
 
-/** The signed tree heads of today beside those that this browser saw last. */
+/** Compares the current signed tree heads with those that this browser saw last. */
 export function Heads() {
   const [compared, setCompared] = useState<Compared[] | null>(null)
   const [unknown, setUnknown] = useState<Key[]>([])
@@ -40,15 +40,15 @@ export function Heads() {
       </header>
       {!canHash() && (
         <p class="notice fair">
-          A browser hashes on HTTPS only. Compare with tallybook audit instead.
+          Browsers can hash only on HTTPS. Compare with tallybook audit instead.
         </p>
       )}
       {failure && <Failed failure={failure} onRetry={compare} />}
       {unknown.length > 0 && (
         <div class="notice fair">
           <div>
-            <p class="title">The service names keys that this browser hasn't seen.</p>
-            <p>Trust them if whoever runs it has told you of them in another way.</p>
+            <p class="title">The service lists keys that this browser has not seen.</p>
+            <p>Trust them only if the operator confirmed them through another channel.</p>
             <ul>
               {unknown.map(({ text }) => (
                 <li key={text}>
@@ -101,7 +101,7 @@ function Head({ compared }: { compared: Compared }) {
 function toSentence(compared: Compared): string {
   switch (compared.kind) {
     case 'first':
-      return 'Seen here for the first time; the next visit compares with it.'
+      return 'Seen here for the first time. The next visit compares with it.'
     case 'same':
       return `Signed, and the same as on ${formatTime(compared.seenAt, 'minute')}.`
     case 'grown':

@@ -3,10 +3,10 @@ import { formatCountOf } from '../format.ts'
 import { equal, fromBase64, type Hash, hashLeaf, hashNode, sha256, toBytes, toHex } from './hash.ts'
 import { findSigner, type Head, type Key, readHead } from './note.ts'
 
-/** One step of a check: what was done, what came out, and whether it is as it has to be. */
+/** One step of a check: what was done, the result, and whether it is correct. */
 export type Step = {
   title: string
-  /** For who wants to follow it. */
+  /** For users who want to repeat the step. */
   detail: string
   result: string
   isGood: boolean
@@ -16,8 +16,8 @@ export type Step = {
 type ProofFile = { line: string; index: number; hashes: Hash[]; head: Head }
 
 /**
- * Checks in the browser that an event is in the signed log, and gives each step as it is done. Ends
- * with the first one that fails. Nothing but the proof file and the keys is asked for.
+ * Checks in the browser that an event is in the signed log, and yields each step. Ends at the first
+ * step that fails. It needs only the proof file and the keys.
  */
 export async function* checkInclusion(
   text: string,
@@ -27,7 +27,7 @@ export async function* checkInclusion(
   const file = readProofFile(text)
   const parts = file && splitLine(file.line)
   if (!file || !parts) {
-    yield step('Read the proof', 'A C2SP .tlog-proof file', 'It is not one.', false)
+    yield step('Read the proof', 'A C2SP .tlog-proof file', 'The file has another format.', false)
     return
   }
   const { head, index, hashes } = file
@@ -42,7 +42,7 @@ export async function* checkInclusion(
   const isPayload = payloadHash === parts.payloadSha256
   yield step(
     'Hash the payload',
-    'SHA-256 of its bytes, as they stand in the log',
+    'SHA-256 of its bytes, as stored in the log',
     payloadHash,
     isPayload,
   )
@@ -53,7 +53,12 @@ export async function* checkInclusion(
 
   const path = inclusionPath(index, head.size, hashes.length)
   if (path === null) {
-    yield step('Climb the tree', countHashes(hashes), 'That many lead nowhere.', false)
+    yield step(
+      'Climb the tree',
+      countHashes(hashes),
+      'The number of hashes does not fit the tree.',
+      false,
+    )
     return
   }
   for (const [i, side] of path.entries()) {
@@ -69,13 +74,13 @@ export async function* checkInclusion(
   yield await checkSignature(head, keys)
 }
 
-/** That a tree head is signed by one of the keys. */
+/** Checks that a tree head is signed by one of the keys. */
 export async function checkSignature(head: Head, keys: Key[]): Promise<Step> {
   const signer = await findSigner(head, keys)
   return step(
     'Verify the signature',
     `Ed25519, of the tree head of ${formatCountOf(head.size, 'event')} of ${head.origin}`,
-    signer ? signer.text : 'None of the keys has signed it.',
+    signer ? signer.text : 'No trusted key has signed it.',
     signer !== null,
   )
 }
@@ -99,7 +104,7 @@ function readProofFile(text: string): ProofFile | null {
   return { line: new TextDecoder().decode(line), index: Number(number), hashes, head }
 }
 
-/** The leaf of an event's line, and its payload, letter by letter. */
+/** Splits an event's line into its leaf and its exact payload; null if that is impossible. */
 function splitLine(line: string): { leaf: string; payload: string; payloadSha256: string } | null {
   const [member] = /,"payload(?:_text)?":/.exec(line) ?? []
   if (member === undefined || !line.endsWith('}')) return null

@@ -6,7 +6,7 @@ import { canHash } from './hash.ts'
 import { checkInclusion, type Step } from './inclusion.ts'
 import { loadKeys } from './kept.ts'
 
-/** Checks in this browser that an event is in the signed log, one step after the other. */
+/** Checks in this browser that an event is in the signed log, step by step. */
 export function Inclusion({ shard, position }: { shard: number; position: number }) {
   const [steps, setSteps] = useState<Step[]>([])
   const [state, setState] = useState<'idle' | 'busy' | 'done'>('idle')
@@ -35,7 +35,7 @@ export function Inclusion({ shard, position }: { shard: number; position: number
   return (
     <section class="card" aria-label="Inclusion proof">
       <header>
-        <h2>Proof that it is in the log</h2>
+        <h2>Proof that the log contains this event</h2>
         <div class="choices">
           <a
             class="button small"
@@ -56,13 +56,13 @@ export function Inclusion({ shard, position }: { shard: number; position: number
       </header>
       {!canHash() && (
         <p class="notice fair">
-          A browser hashes on HTTPS only. Save the proof, and check it with tallybook audit.
+          Browsers can hash only on HTTPS. Save the proof, and check it with tallybook audit.
         </p>
       )}
       {state === 'idle' && (
         <p class="muted">
-          The browser hashes the event itself, climbs the tree to its root, and verifies who signed
-          it.
+          The browser itself hashes the event, climbs the tree to its root, and verifies the
+          signature of the root.
         </p>
       )}
       {failure && <Failed failure={failure} onRetry={check} />}
@@ -70,16 +70,16 @@ export function Inclusion({ shard, position }: { shard: number; position: number
         {state === 'done' &&
           !failure &&
           (isGood
-            ? 'It is in the log: every step holds.'
-            : 'It does not hold. Keep this page, and ask who runs the service.')}
+            ? 'The event is in the log: every step succeeded.'
+            : 'The check failed. Save this page, and contact the operator of the service.')}
       </p>
       <ol class="steps">
         {steps.map((step, i) => (
           <li key={i} class={step.isGood ? 'good' : 'bad'}>
             {step.isGood ? (
-              <Check aria-label="holds" size={16} />
+              <Check aria-label="succeeded" size={16} />
             ) : (
-              <X aria-label="fails" size={16} />
+              <X aria-label="failed" size={16} />
             )}
             <div>
               <p class="title">{step.title}</p>

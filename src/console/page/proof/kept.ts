@@ -1,74 +1,78 @@
 import { api, BASE, unwrap } from '../api.ts'
 import { formatCount, formatCountOf } from '../format.ts'
-import { keep, readKept } from '../storage.ts'
+import { readStored, store } from '../storage.ts'
 import { isConsistent } from './consistency.ts'
 import { fromBase64, type Hash } from './hash.ts'
 import { findSigner, type Head, type Key, readHead, readKeys } from './note.ts'
 
-// What this browser has seen of a log: the keys it trusts since it first saw them, and the newest
-// head. A log that goes back on what it showed here is found out, whatever its service says today.
+// This browser stores what it has seen of a log: the keys that it trusts, and the newest head. So a
+// log that contradicts what it showed here is detected, whatever its service reports now.
 
+/** The result of comparing a head with the stored one. */
 export type Compared =
   | { kind: 'first'; head: Head }
   | { kind: 'same' | 'grown'; head: Head; before: Head; seenAt: string }
   | { kind: 'bad'; head: Head | null; reason: string; before: Head | null }
 
-type Kept = { note: string; seenAt: string }
+type StoredHead = { note: string; seenAt: string }
 
 const headName = (origin: string) => `tallybook.head ${origin}`
-// Others on this host have keys of their own.
+// Other services on this host have their own keys.
 const KEYS = `tallybook.keys${BASE}`
 
-/** The keys that the service names, and those of them that this browser hasn't seen before. */
+/**
+ * Returns the keys that this browser trusts (at first, all that the service lists), and the listed
+ * ones that it has not seen before.
+ */
 export async function loadKeys(): Promise<{ keys: Key[]; unknown: Key[] }> {
   const { value } = await unwrap(api.audit.log.keys.get())
   const named = await readKeys(value)
-  const kept = readKept(KEYS)
-  if (kept === null) {
+  const stored = readStored(KEYS)
+  if (stored === null) {
     trustKeys(named)
     return { keys: named, unknown: [] }
   }
-  const texts = new Set(kept.split('\n'))
+  const texts = new Set(stored.split('\n'))
   const unknown = named.filter(({ text }) => !texts.has(text))
-  return { keys: await readKeys(kept), unknown }
+  return { keys: await readKeys(stored), unknown }
 }
 
-/** From now on this browser takes what these keys have signed. */
+/** Adds keys to those that this browser trusts. */
 export function trustKeys(keys: Key[]): void {
-  const kept = readKept(KEYS)?.split('\n') ?? []
-  keep(KEYS, [...new Set([...kept, ...keys.map(({ text }) => text)])].join('\n'))
+  const stored = readStored(KEYS)?.split('\n') ?? []
+  store(KEYS, [...new Set([...stored, ...keys.map(({ text }) => text)])].join('\n'))
 }
 
 /**
- * Compares today's head of a shard with the one that this browser saw last, and keeps today's where
- * it holds: it is signed, and its tree begins with the one of then.
+ * Compares the current head of a shard with the one that this browser saw last. Stores the current
+ * one if it is valid: signed, and with a tree that begins with the last one.
  */
 export async function compareHead(shard: number, keys: Key[]): Promise<Compared> {
   const head = await loadHead(shard)
-  const before = head && readSeen(head.origin)
+  const before = head && readStoredHead(head.origin)
   const bad = (reason: string): Compared => ({
     ...{ kind: 'bad', head, reason },
     before: before?.head ?? null,
   })
-  if (head === null) return bad('What the service gives as its tree head is none.')
+  if (head === null) return bad('The service returned an invalid tree head.')
   if ((await findSigner(head, keys)) === null) {
-    return bad('No key that this browser knows has signed the tree head.')
+    return bad('No key that this browser trusts has signed the tree head.')
   }
   if (!before) {
-    keepSeen(head)
+    storeHead(head)
     return { kind: 'first', head }
   }
   if (head.size < before.head.size) {
     return bad(
-      `The tree has ${formatCountOf(head.size, 'event')}, and had ` +
+      `The tree has ${formatCountOf(head.size, 'event')}, but had ` +
         `${formatCount(before.head.size)} when last seen.`,
     )
   }
   const hashes = await loadConsistency(shard, before.head.size, head.size)
   if (!(await isConsistent(before.head, head, hashes))) {
-    return bad('The tree of today does not begin with the one that this browser saw.')
+    return bad('The current tree does not begin with the one that this browser saw last.')
   }
-  keepSeen(head)
+  storeHead(head)
   const kind = head.size === before.head.size ? 'same' : 'grown'
   return { kind, head, before: before.head, seenAt: before.seenAt }
 }
@@ -85,15 +89,15 @@ async function loadConsistency(shard: number, from: number, to: number): Promise
   return value.hashes.map((text) => fromBase64(text) ?? new Uint8Array())
 }
 
-function readSeen(origin: string): { head: Head; seenAt: string } | null {
-  const text = readKept(headName(origin))
+function readStoredHead(origin: string): { head: Head; seenAt: string } | null {
+  const text = readStored(headName(origin))
   if (text === null) return null
-  const { note, seenAt } = JSON.parse(text) as Kept
+  const { note, seenAt } = JSON.parse(text) as StoredHead
   const head = readHead(note)
   return head && { head, seenAt }
 }
 
-function keepSeen(head: Head): void {
-  const kept: Kept = { note: head.note, seenAt: new Date().toISOString() }
-  keep(headName(head.origin), JSON.stringify(kept))
+function storeHead(head: Head): void {
+  const stored: StoredHead = { note: head.note, seenAt: new Date().toISOString() }
+  store(headName(head.origin), JSON.stringify(stored))
 }

@@ -1,15 +1,15 @@
 import { equal, fromBase64, type Hash, join, sha256, toBytes, toHex } from './hash.ts'
 
-/** A tree head that somebody has signed (C2SP signed-note and tlog-checkpoint). */
+/** A signed tree head (C2SP signed-note and tlog-checkpoint). */
 export type Head = { origin: string; size: number; root: Hash; note: string }
 
 /** A verifier key: `stats.example.com/audit/log/0+7a1b2c3d+AQ…=`. */
 export type Key = { text: string; name: string; id: Uint8Array; publicKey: Uint8Array<ArrayBuffer> }
 
-/** The byte that stands for Ed25519. */
+/** The algorithm byte of Ed25519. */
 const ED25519 = 1
 
-/** The keys of a list, a line each; lines that are no key of Ed25519 are left out. */
+/** Parses a list of keys, one per line; skips lines that are not an Ed25519 key. */
 export async function readKeys(text: string): Promise<Key[]> {
   const keys = await Promise.all(text.split('\n').map(readKey))
   return keys.filter((key) => key !== null)
@@ -24,7 +24,7 @@ async function readKey(text: string): Promise<Key | null> {
   return { text, name, id: named.subarray(0, 4), publicKey: bytes.slice(1) }
 }
 
-/** What a note says as a tree head; null where it says none. */
+/** Parses a note as a tree head, without verifying it; null if it is not one. */
 export function readHead(note: string): Head | null {
   const [origin, size, root] = note.split('\n', 3)
   const bytes = fromBase64(root ?? '')
@@ -34,7 +34,7 @@ export function readHead(note: string): Head | null {
     : null
 }
 
-/** The key that has signed this head under its origin's name; null where none of them has. */
+/** Returns the key that signed this head under its origin's name, or null if none did. */
 export async function findSigner({ origin, note }: Head, keys: Key[]): Promise<Key | null> {
   const end = note.lastIndexOf('\n\n')
   const text = toBytes(note.slice(0, end + 1))

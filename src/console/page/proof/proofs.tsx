@@ -2,7 +2,7 @@ import { Title } from '../parts/title.tsx'
 import { Heads } from './heads.tsx'
 import { Verifications } from './verifications.tsx'
 
-/** What shows that the log is what it was, and the numbers are what the log says. */
+/** Shows that the log still begins with what it was, and that the numbers match the log. */
 export const Proofs = () => (
   <>
     <Title>Proofs</Title>

@@ -12,7 +12,7 @@ const load = async () =>
 
 type Verification = Awaited<ReturnType<typeof load>>[number]
 
-/** The last verifications of the whole database, and what they found. */
+/** Lists the last verifications of the whole database, and what they found. */
 export function Verifications() {
   const { value, failure, reload } = useRead('verifications', load, {
     everyMs: 2_000,
@@ -41,8 +41,8 @@ export function Verifications() {
       </header>
       {(refused ?? failure) && <Failed failure={(refused ?? failure)!} onRetry={reload} />}
       {value?.length === 0 && (
-        <Empty title="None yet.">
-          A verification reads every event and recomputes every number, beside the service's use.
+        <Empty title="No verifications yet.">
+          A verification reads every event and recomputes every number, while the service runs.
         </Empty>
       )}
       <ul class="projections">
@@ -68,7 +68,7 @@ function Row({ verification }: { verification: Verification }) {
           <span class={`badge ${gradeOf(verification)}`}>
             {state === 'finished'
               ? problems === 0
-                ? 'nothing found'
+                ? 'no problems'
                 : formatCountOf(problems ?? 0, 'problem')
               : state}
           </span>
@@ -81,7 +81,7 @@ function Row({ verification }: { verification: Verification }) {
         {state === 'running' && <progress aria-label="Verification" />}
         {report && report.first.length > 0 && (
           <details>
-            <summary>What it found</summary>
+            <summary>Problems found</summary>
             <ul>
               {report.first.map((problem) => (
                 <li key={`${problem.check} ${problem.at}`}>

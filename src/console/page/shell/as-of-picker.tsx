@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks'
 import { Failure } from '../api.ts'
 import { isPast, useAsOf } from '../as-of.ts'
 import { formatTime } from '../format.ts'
-import { readMoment, toTimestamp } from '../moment.ts'
+import { readTimestamp, toTimestamp } from '../moment.ts'
 import { Dialog, Field } from '../parts/dialog.tsx'
 import { useParams } from '../parts/use-params.ts'
 import { zone } from '../settings.ts'
@@ -14,7 +14,7 @@ const BACK = [
   { title: 'A week ago', ms: 604_800_000 },
 ]
 
-/** Takes the whole console back to a moment or a position, and forward to now. */
+/** Takes the whole console back to a time or a position, and forward to now. */
 export function AsOfPicker() {
   const asOf = useAsOf()
   const [, change] = useParams()
@@ -24,10 +24,10 @@ export function AsOfPicker() {
   const submit = async (form: FormData) => {
     const position = (form.get('position') as string).trim()
     if (position !== '') return goTo({ as_of_position: position })
-    const moment = readMoment(form.get('moment') as string)
-    if (moment === null) throw new Failure(0, 'Name a moment or a position.')
-    if (moment > Date.now()) throw new Failure(0, 'That moment is yet to come.')
-    goTo({ as_of: toTimestamp(moment) })
+    const time = readTimestamp(form.get('time') as string)
+    if (time === null) throw new Failure(0, 'Enter a time or a position.')
+    if (time > Date.now()) throw new Failure(0, 'This time is in the future.')
+    goTo({ as_of: toTimestamp(time) })
   }
   const text = asOf.as_of ? formatTime(asOf.as_of) : asOf.as_of_position
   return (
@@ -64,8 +64,8 @@ export function AsOfPicker() {
             ))}
           </div>
           <Field
-            label={`Moment (${zone.value === 'utc' ? 'UTC' : 'local time'})`}
-            name="moment"
+            label={`Time (${zone.value === 'utc' ? 'UTC' : 'local time'})`}
+            name="time"
             type="datetime-local"
             step="1"
           />
@@ -73,7 +73,7 @@ export function AsOfPicker() {
             label="or position in the log"
             name="position"
             pattern="\d+/-?\d+(,\d+/-?\d+)*"
-            hint="As Tallybook-Position has it: 0/41, or 0/41,1/7."
+            hint="As in the Tallybook-Position header: 0/41, or 0/41,1/7."
           />
         </Dialog>
       )}

@@ -1,4 +1,4 @@
-/** Events in the log that what is shown doesn't reflect yet; 0 where that isn't known. */
+/** Returns how many events of the log the page does not reflect yet; 0 if that is unknown. */
 export function countBehind(newest: string | null, reflected: string | null): number {
   if (newest === null || reflected === null) return 0
   const at = readPositions(reflected)
@@ -9,7 +9,7 @@ export function countBehind(newest: string | null, reflected: string | null): nu
   return behind
 }
 
-/** `0/41,1/7` */
+/** Parses `0/41,1/7`. */
 const readPositions = (text: string) =>
   new Map(
     text.split(',').map((part) => {

@@ -28,13 +28,13 @@ const PLACES = [
   { href: '/health', title: 'Health', Icon: Activity },
 ]
 
-/** What stands around every page: where one can go, when it is as of, and who looks. */
+/** The frame of every page: the navigation, the as-of, and the signed-in user. */
 export function Shell({ children }: { children: ComponentChildren }) {
   const past = isPast(useAsOf())
   return (
     <div class={past ? 'shell past' : 'shell'}>
       <a class="skip" href="#main">
-        Skip to the page
+        Skip to content
       </a>
       <nav aria-label="Console">
         <p class="brand">
@@ -49,7 +49,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
             </li>
           ))}
         </ul>
-        <Who />
+        <User />
       </nav>
       <div class="page">
         <header class="bar">
@@ -67,11 +67,11 @@ export function Shell({ children }: { children: ComponentChildren }) {
   )
 }
 
-function Who() {
+function User() {
   const { name, role } = session.value!
   return (
-    <div class="who">
-      <span title={`The token ${name}`}>
+    <div class="user">
+      <span title={`Signed in with the token ${name}`}>
         {name} {name !== role && <small>{role}</small>}
       </span>
       <SignOut />
@@ -79,7 +79,7 @@ function Who() {
   )
 }
 
-/** Beside the name; in the bar where there is no room for that. */
+/** Shown next to the name, or in the bar if there is no room for the name. */
 const SignOut = () => (
   <button
     type="button"
@@ -115,7 +115,7 @@ const NEXT = { auto: 'light', light: 'dark', dark: 'auto' } as const
 
 function Theme() {
   const Icon = THEMES[theme.value]
-  const title = `Colours: ${theme.value === 'auto' ? "the system's" : theme.value}`
+  const title = `Colours: ${theme.value === 'auto' ? 'system' : theme.value}`
   return (
     <button
       type="button"

@@ -4,7 +4,7 @@ import { Failed } from '../parts/states.tsx'
 import { signIn } from '../session.ts'
 import { Mark } from './mark.tsx'
 
-/** Asks for a token. It is sent once, and kept nowhere in the browser. */
+/** Asks for a token, which is sent once and never stored in the browser. */
 export function SignIn() {
   const [failure, setFailure] = useState<Failure | null>(null)
   const [isBusy, setBusy] = useState(false)
@@ -13,7 +13,7 @@ export function SignIn() {
     const form = event.currentTarget as HTMLFormElement
     const token = new FormData(form).get('token') as string
     setBusy(true)
-    const problem = await signIn(token.trim()).catch(() => 'The service is not to be reached.')
+    const problem = await signIn(token.trim()).catch(() => 'The service is unreachable.')
     setBusy(false)
     setFailure(problem === null ? null : new Failure(0, problem))
     form.reset()
@@ -42,7 +42,7 @@ export function SignIn() {
           Sign in
         </button>
         <p class="hint">
-          A first start of the service shows its tokens, and keeps them in its data directory.
+          The first start of the service creates tokens and stores them in its data directory.
         </p>
       </form>
     </main>

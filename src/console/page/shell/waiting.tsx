@@ -3,12 +3,12 @@ import { Failure } from '../api.ts'
 import { Failed } from '../parts/states.tsx'
 import { findSession } from '../session.ts'
 
-/** Milliseconds until it is worth saying that there is no answer. */
+/** Delay (ms) before the page reports that there is no answer. */
 const PATIENCE_MS = 1_500
-/** Milliseconds from a try that failed to the next. */
+/** Delay (ms) before a failed request is retried. */
 const RETRY_MS = 3_000
 
-/** Finds out who is signed in, however long that takes, and says why it isn't known yet. */
+/** Reads the session, however long that takes, and shows why it is not known yet. */
 export function Waiting() {
   const [failure, setFailure] = useState<Failure | null>(null)
   useEffect(() => {

@@ -7,17 +7,17 @@ export type Series = { label: string; tone: 'calm' | 'bad'; values: number[] }
 
 type Props = {
   label: string
-  /** When each bucket begins and the last one ends, in ms. */
+  /** Start of each bucket, and end of the last one, in ms. */
   bounds: number[]
   series: Series[]
-  /** The bucket that the reader points at; null: none. */
+  /** Receives the bucket under the pointer; null: none. */
   onPoint: (bucket: number | null) => void
   onZoom: (fromMs: number, toMs: number) => void
 }
 
 const HEIGHT = 240
 
-/** Bars over time. Drag over some to zoom; the arrow keys go from bar to bar. */
+/** Draws bars over time. Dragging over bars zooms; the arrow keys move from bar to bar. */
 export function Chart({ label, bounds, series, onPoint, onZoom }: Props) {
   const place = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot | null>(null)
@@ -52,7 +52,7 @@ export function Chart({ label, bounds, series, onPoint, onZoom }: Props) {
       drawn.destroy()
       plot.current = null
     }
-    // Colours and the zone are read when it is made.
+    // A chart reads the colours and the zone when it is created.
   }, [tones, theme.value, zone.value])
 
   useEffect(() => {
@@ -77,14 +77,14 @@ export function Chart({ label, bounds, series, onPoint, onZoom }: Props) {
     <div class="plot">
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: the arrow keys read its bars */}
       <div class="chart" ref={place} role="img" aria-label={label} tabIndex={0} onKeyDown={move} />
-      {isEmpty && <p class="nothing">Nothing was counted in this time.</p>}
+      {isEmpty && <p class="nothing">No usage in this period.</p>}
     </div>
   )
 }
 
-type Told = { onPoint: (bucket: number | null) => void; onZoom: Props['onZoom'] }
+type Callbacks = { onPoint: (bucket: number | null) => void; onZoom: Props['onZoom'] }
 
-function toOptions(element: HTMLElement, series: Series[], told: Told): uPlot.Options {
+function toOptions(element: HTMLElement, series: Series[], callbacks: Callbacks): uPlot.Options {
   const style = getComputedStyle(element)
   const colour = (name: string) => style.getPropertyValue(`--${name}`).trim()
   const bars = uPlot.paths.bars!({ size: [0.82, 40], align: 1, radius: 0.08 })
@@ -105,7 +105,7 @@ function toOptions(element: HTMLElement, series: Series[], told: Told): uPlot.Op
       drag: { x: true, y: false, setScale: false },
     },
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1_000), zoneName()),
-    scales: { y: { range: (_, _min, most) => [0, Math.max(most * 1.08, 4)] } },
+    scales: { y: { range: (_, _min, max) => [0, Math.max(max * 1.08, 4)] } },
     axes: [
       {
         ...axis,
@@ -119,7 +119,7 @@ function toOptions(element: HTMLElement, series: Series[], told: Told): uPlot.Op
       },
       {
         ...axis,
-        // As wide as its longest text.
+        // As wide as its longest label.
         size: (_, texts) => 10 + 7 * Math.max(...(texts ?? ['']).map(({ length }) => length)),
         values: (_, splits) => splits.map(formatShort),
       },
@@ -135,12 +135,12 @@ function toOptions(element: HTMLElement, series: Series[], told: Told): uPlot.Op
       })),
     ],
     hooks: {
-      setCursor: [(u) => told.onPoint(pointed(u))],
+      setCursor: [(u) => callbacks.onPoint(pointed(u))],
       setSelect: [
         (u) => {
           const { left, width } = u.select
           if (width < 4) return
-          told.onZoom(u.posToVal(left, 'x') * 1_000, u.posToVal(left + width, 'x') * 1_000)
+          callbacks.onZoom(u.posToVal(left, 'x') * 1_000, u.posToVal(left + width, 'x') * 1_000)
           u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false)
         },
       ],
@@ -148,7 +148,7 @@ function toOptions(element: HTMLElement, series: Series[], told: Told): uPlot.Op
   }
 }
 
-/** Whether a day begins then, in the reader's zone. */
+/** True if a day begins at this time in the user's zone. */
 function isMidnight(at: number): boolean {
   const date = new Date(at)
   return zone.value === 'utc'
@@ -156,7 +156,7 @@ function isMidnight(at: number): boolean {
     : date.getHours() + date.getMinutes() === 0
 }
 
-/** The bucket under the cursor: the last that begins before it. */
+/** Returns the bucket under the cursor (the last one that begins before it), or null. */
 function pointed(u: uPlot): number | null {
   const left = u.cursor.left ?? -1
   if (left < 0) return null

@@ -2,7 +2,7 @@ import { toTimestamp } from '../moment.ts'
 import { zone } from '../settings.ts'
 
 export type Bucket = 'hour' | 'day'
-/** What a chart shows: RFC 3339, half open, whole quarters of an hour. */
+/** The period of a chart: RFC 3339, half open, in whole quarter hours. */
 export type Range = { name: string; from: string; to: string; bucket: Bucket }
 
 const HOUR_MS = 3_600_000
@@ -11,45 +11,45 @@ const DAY_MS = 24 * HOUR_MS
 
 export const RANGES = { '24h': 1, '7d': 7, '30d': 30, '90d': 90 } as const
 export type RangeName = keyof typeof RANGES
-/** Days from which on hours are too many. */
-const HOURS_UP_TO_DAYS = 8
+/** Number of days from which hourly bars are too many. */
+const MAX_HOURLY_DAYS = 8
 
-/** The range that an address names: one of the usual ones up to `end` (in ms), or any. */
+/** Reads the range from a URL: one of RANGES, ending with the hour of `end` (ms), or any other. */
 export function readRange(params: URLSearchParams, end: number): Range {
   const [from, to] = [Date.parse(params.get('from') ?? ''), Date.parse(params.get('to') ?? '')]
-  const wanted = params.get('bucket')
+  const requested = params.get('bucket')
   if (from < to) {
-    const bucket = wanted === 'day' || wanted === 'hour' ? wanted : fitting(to - from)
+    const bucket = requested === 'day' || requested === 'hour' ? requested : fitting(to - from)
     return { name: 'zoom', ...toTexts(from, to), bucket: bound(bucket, to - from) }
   }
   const given = params.get('range') ?? ''
   const name = Object.hasOwn(RANGES, given) ? (given as RangeName) : '24h'
   const days = RANGES[name]
-  const bucket = wanted === 'day' || wanted === 'hour' ? wanted : fitting(days * DAY_MS)
+  const bucket = requested === 'day' || requested === 'hour' ? requested : fitting(days * DAY_MS)
   const last = nextHour(end)
   const first = bucket === 'hour' ? last - days * DAY_MS : midnight(end, days - 1)
   return { name, ...toTexts(first, last), bucket }
 }
 
-/** What is brushed in a chart, from quarter to quarter; at least one bucket wide. */
+/** Returns the range dragged in a chart: whole quarter hours, and at least one hour. */
 export function toZoom(fromMs: number, toMs: number): { from: string; to: string } {
   const from = Math.floor(fromMs / QUARTER_HOUR_MS) * QUARTER_HOUR_MS
   const to = Math.ceil(toMs / QUARTER_HOUR_MS) * QUARTER_HOUR_MS
   return toTexts(from, Math.max(to, from + HOUR_MS))
 }
 
-const fitting = (ms: number): Bucket => (ms < HOURS_UP_TO_DAYS * DAY_MS ? 'hour' : 'day')
+const fitting = (ms: number): Bucket => (ms < MAX_HOURLY_DAYS * DAY_MS ? 'hour' : 'day')
 
-/** The service gives 10,000 buckets at most. */
+/** The service returns at most 10,000 buckets. */
 const bound = (bucket: Bucket, ms: number): Bucket => (ms / HOUR_MS > 9_000 ? 'day' : bucket)
 
-/** When the hour ends that a moment is in, in the reader's zone: some are half an hour off. */
+/** Returns the end of a time's hour in the user's zone: some zones are half an hour off. */
 function nextHour(at: number): number {
   const aheadMs = zone.value === 'utc' ? 0 : -new Date(at).getTimezoneOffset() * 60_000
   return Math.ceil((at + aheadMs + 1) / HOUR_MS) * HOUR_MS - aheadMs
 }
 
-/** When the day began that was so many days before, in the reader's zone. */
+/** Returns when the day `daysBefore` days earlier began, in the user's zone. */
 function midnight(at: number, daysBefore: number): number {
   const date = new Date(at)
   return zone.value === 'utc'

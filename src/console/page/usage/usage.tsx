@@ -12,13 +12,13 @@ import { Chart, type Series } from './chart.tsx'
 import { RANGES, type Range, readRange, toZoom } from './range.ts'
 import { useEnd } from './use-end.ts'
 
-/** Whose usage; empty: that of all provider groups. */
-export type Of = { group_id?: string; api_key_id?: string; token_hash?: string }
+/** The row whose usage is shown; empty: all provider groups. */
+export type Scope = { group_id?: string; api_key_id?: string; token_hash?: string }
 
-/** Counts of a bucket, as the service names them: of requests, or of a token key's use. */
+/** Counts of a bucket, by their names in the API: of requests, or of a token key's use. */
 type Counts = Record<string, Exact | string>
 
-/** A name for people, of a count. */
+/** Titles of the counts. */
 const TITLES: Record<string, string> = {
   total_requests: 'Requests',
   success_requests: 'Successes',
@@ -28,9 +28,9 @@ const TITLES: Record<string, string> = {
   quota_used: 'Quota used',
 }
 
-type Props = { of: Of; name: string }
+type Props = { scope: Scope; name: string }
 
-/** What was used over time: choose a range, point at a bar, drag to zoom, read it as a table. */
+/** Shows usage over time: choose a range, point at a bar, drag to zoom, or read a table. */
 export function Usage(props: Props) {
   const { end, failure } = useEnd(useAsOf())
   if (end !== undefined) return <UsageUntil {...props} end={end} />
@@ -41,19 +41,19 @@ export function Usage(props: Props) {
   )
 }
 
-function UsageUntil({ of, name, end }: Props & { end: number }) {
+function UsageUntil({ scope, name, end }: Props & { end: number }) {
   const asOf = useAsOf()
   const [params, choose] = useParams()
   const [pointed, setPointed] = useState<number | null>(null)
   const range = readRange(params, end)
   const { from, to, bucket } = range
-  const query = { from, to, bucket, tz: zoneName(), ...of, ...asOf }
+  const query = { from, to, bucket, tz: zoneName(), ...scope, ...asOf }
   const { value, failure, reload } = useRead(
     JSON.stringify({ ...query, to: range.name === 'zoom' ? to : range.name }),
     async () => (await unwrap(api.admin.usage.get({ query }))).value,
     { everyMs: isPast(asOf) ? null : 3_000, keeps: true },
   )
-  const isTokens = of.token_hash !== undefined
+  const isTokens = scope.token_hash !== undefined
   const items = value?.items as (Counts & { from: string; to: string })[] | undefined
   const shown = useMemo(() => items && toChart(items, isTokens), [items, isTokens])
   const counts = pointed === null ? value?.total : items?.[pointed]
@@ -75,7 +75,7 @@ function UsageUntil({ of, name, end }: Props & { end: number }) {
       {failure && <Failed failure={failure} onRetry={reload} />}
       {shown ? (
         <Chart
-          label={`${isTokens ? 'Tokens' : 'Requests'} of ${name}; the arrow keys read the bars`}
+          label={`${isTokens ? 'Tokens' : 'Requests'} of ${name}; arrow keys move between bars`}
           {...shown}
           onPoint={setPointed}
           onZoom={(fromMs, toMs) => choose({ ...toZoom(fromMs, toMs), range: null, bucket: null })}
@@ -128,7 +128,7 @@ function Choices({ range, onChoose }: ChoicesProps) {
   )
 }
 
-/** What the bar says that is pointed at, or all of them together. */
+/** Shows the counts of the bar under the pointer, or the totals. */
 function Readout({ when, counts }: { when: string; counts: Counts | undefined }) {
   return (
     <p class="readout" aria-live="polite">
@@ -151,7 +151,7 @@ function Readout({ when, counts }: { when: string; counts: Counts | undefined })
   )
 }
 
-/** The colour that its bars have in the chart; what is 0 is no cause for alarm. */
+/** Returns the colour of a count's bars in the chart; 0 failures are not coloured. */
 function toneOf(name: string, counts: Counts): string {
   if (name === 'total_requests' || name === 'used_tokens') return 'calm'
   if (name !== 'failure_requests') return ''
@@ -160,7 +160,7 @@ function toneOf(name: string, counts: Counts): string {
 
 type NumbersProps = { items: Counts[]; range: Range; name: string }
 
-/** The same in digits: for who doesn't see bars, and to take away. */
+/** Shows the same counts as a table, for users who cannot see the bars, and saves them as CSV. */
 function Numbers({ items, range, name }: NumbersProps) {
   const [isOpen, setOpen] = useState(false)
   const columns = titled(items[0] ?? {})

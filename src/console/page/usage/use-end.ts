@@ -3,8 +3,9 @@ import type { AsOf } from '../as-of.ts'
 import { useRead } from '../use-read.ts'
 
 /**
- * The moment, in ms, with which the usual ranges of a chart end: now, or then; undefined while it
- * isn't known. The service knows when a position was recorded: its own range ends with that hour.
+ * Returns the time (ms) at which the usual ranges of a chart end: now, or the as-of time; undefined
+ * while it is unknown. The service knows when a position was recorded: its default range ends with
+ * that hour.
  */
 export function useEnd(asOf: AsOf): { end: number | undefined; failure: Failure | null } {
   const { as_of, as_of_position } = asOf
@@ -19,7 +20,7 @@ export function useEnd(asOf: AsOf): { end: number | undefined; failure: Failure 
   )
   if (as_of_position !== undefined) return { end: value, failure }
   const then = as_of === undefined ? Number.NaN : Date.parse(as_of)
-  // A new minute may begin a new bucket. What is no moment the service refuses.
+  // A new minute may begin a new bucket. The service rejects text that is not a time.
   const now = Math.floor(Date.now() / 60_000) * 60_000
   return { end: Number.isNaN(then) ? now : then, failure: null }
 }
