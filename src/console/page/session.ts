@@ -1,6 +1,7 @@
 import { signal } from '@preact/signals'
 import { api, BASE, onUnauthorized, unwrap } from './api.ts'
 
+/** The signed-in token's name and role, and when the session ends (RFC 3339). */
 export type Session = { name: string; role: string; expires_at: string | null }
 
 /** The user's session; null: not signed in; undefined: not known yet. */

@@ -8,6 +8,7 @@ const MAX = 1_000
 
 export type Page<Item> = { items: Item[]; next_cursor: string | null }
 
+/** The rows of a list that were read so far, and how to read more. */
 export type ListRead<Item> = {
   /** undefined: not read yet. */
   items: Item[] | undefined

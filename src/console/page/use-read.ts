@@ -8,6 +8,7 @@ const HIDDEN_MS = 1_000
 /** Maximum delay (ms) before a temporary failure is retried. */
 const RETRY_MS = 3_000
 
+/** The state of a read, and how to repeat it. */
 export type Read<Value> = {
   /** The newest value; undefined: not read yet. */
   value: Value | undefined

@@ -9,6 +9,8 @@ export type ListQuery = AsOf & { sort?: string; search?: string; group_id?: stri
 /** The page of a list to load. */
 export type Request = { limit: string; cursor?: string }
 
+// Each loads a page of its list; the position that it reflects becomes that of the page.
+
 export const loadGroups = (query: ListQuery) => (request: Request) =>
   unwrapWithPosition(api.admin['provider-groups'].get({ query: { ...query, ...request } }))
 

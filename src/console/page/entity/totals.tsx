@@ -37,6 +37,7 @@ type TotalProps = {
   grade?: string
 }
 
+/** Shows one count, with its rate if it has one. */
 export function Total({ title, count, rate, grade = '' }: TotalProps) {
   return (
     <div class={`card total ${grade}`}>

@@ -1,6 +1,7 @@
 import type { Failure } from '../api.ts'
 import { formatCountOf, formatDuration } from '../format.ts'
 
+/** How bad a finding is. */
 export type Grade = 'good' | 'fair' | 'bad'
 /** An observation, how bad it is, and what to do about it. */
 export type Finding = { grade: Grade; what: string; todo?: string }

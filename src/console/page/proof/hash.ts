@@ -21,6 +21,7 @@ export function hashNode(left: Hash, right: Hash): Promise<Hash> {
 
 export const toBytes = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text)
 
+/** Concatenates byte arrays. */
 export function join(parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
   const joined = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
   let at = 0

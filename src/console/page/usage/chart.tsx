@@ -3,6 +3,7 @@ import uPlot from 'uplot'
 import { formatShort, formatTime, zoneName } from '../format.ts'
 import { theme, zone } from '../settings.ts'
 
+/** One value per bucket, and the colour of its bars. */
 export type Series = { label: string; tone: 'calm' | 'bad'; values: number[] }
 
 type Props = {

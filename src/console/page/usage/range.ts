@@ -9,6 +9,7 @@ const HOUR_MS = 3_600_000
 const QUARTER_HOUR_MS = HOUR_MS / 4
 const DAY_MS = 24 * HOUR_MS
 
+/** The usual ranges, in days. */
 export const RANGES = { '24h': 1, '7d': 7, '30d': 30, '90d': 90 } as const
 export type RangeName = keyof typeof RANGES
 /** Number of days from which hourly bars are too many. */
