@@ -85,13 +85,13 @@ test('a command needs the tokens of the roles that it uses, and no other', async
   expect({ code, stdout }).toEqual({ code: 0, stdout: '' })
   const missing = await run(['token', 'list'], { TALLYBOOK_AUDITOR_TOKEN: TOKENS.auditor })
   expect(missing.code).toBe(1)
-  expect(missing.stderr).toContain('set TALLYBOOK_ADMIN_TOKEN')
+  expect(missing.stderr).toContain('Set TALLYBOOK_ADMIN_TOKEN')
 })
 
 test('the demo sends nothing before it has both of its tokens', async () => {
   const { code, stderr } = await run(['demo'], { TALLYBOOK_ADMIN_TOKEN: TOKENS.admin })
   expect(code).toBe(1)
-  expect(stderr).toContain('set TALLYBOOK_DP_TOKEN')
+  expect(stderr).toContain('Set TALLYBOOK_DP_TOKEN')
   const { items } = await service.read<{ items: unknown[] }>('/admin/provider-groups')
   expect(items).toEqual([])
 })
@@ -113,7 +113,7 @@ test('the demo runs with the tokens of the environment alone', async () => {
 test('a token that the service does not know is named with its variable', async () => {
   const { code, stderr } = await run(['token', 'list'], { TALLYBOOK_ADMIN_TOKEN: 'of-another' })
   expect(code).toBe(1)
-  expect(stderr).toContain('set TALLYBOOK_ADMIN_TOKEN')
+  expect(stderr).toContain('Set TALLYBOOK_ADMIN_TOKEN')
   expect(stderr).not.toContain('of-another')
 })
 
@@ -121,6 +121,6 @@ test('an audit says which variable is missing', async () => {
   for (const token of ['', 'of-another']) {
     const { code, stderr } = await run(['audit', service.url], { TALLYBOOK_AUDITOR_TOKEN: token })
     expect(code).toBe(2)
-    expect(stderr).toContain('set TALLYBOOK_AUDITOR_TOKEN')
+    expect(stderr).toContain('Set TALLYBOOK_AUDITOR_TOKEN')
   }
 })
