@@ -1,6 +1,6 @@
 /**
  * Measures the service and its peers in one run on one database server, and writes the tables and
- * charts of docs/performance.md, docs/scale.md and docs/reliability.md.
+ * charts of docs/measurements.
  *
  *     bun run bench                  everything, about an hour
  *     bun run bench rebuild reads    these sections only; the others' results stay

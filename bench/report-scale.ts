@@ -14,7 +14,7 @@ import type { Results } from './results.ts'
 const PROXIES = [100, 1_000, 10_000, 100_000, 1_000_000]
 const DEMAND: Demand = { dps: 0, intervalSeconds: 5, keys: 100, retentionDays: 90, keyCount: 1e4 }
 
-/** The blocks of docs/scale.md; none where the costs were not measured. */
+/** The blocks of docs/measurements/scale.md; none where the costs were not measured. */
 export function renderScale(results: Results): Record<string, string> {
   const found = measuredOf(results)
   if (found === null) return {}

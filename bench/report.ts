@@ -29,7 +29,7 @@ const PEER_NAMES: Record<Peer, string> = {
   bare: 'bare batches',
 }
 
-/** Puts the tables between their markers in docs/, and the charts beside them. */
+/** Puts the tables between their markers in docs/measurements, and the charts beside them. */
 export async function writeReport(results: Results): Promise<void> {
   await writeBlocks(DOCUMENT, renderBlocks(results))
   await writeBlocks(SCALE_DOCUMENT, renderScale(results))

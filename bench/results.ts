@@ -41,7 +41,7 @@ export type Results = {
   [Name in SectionName]?: { conditions: Conditions; result: Sections[Name] }
 }
 
-export const FOLDER = join(import.meta.dir, '../docs/performance')
+export const FOLDER = join(import.meta.dir, '../docs/measurements/performance')
 const FILE = join(FOLDER, 'results.json')
 
 /** What was measured last, section by section; nothing where there is no such file. */

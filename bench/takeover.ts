@@ -1,6 +1,6 @@
 /**
  * How long nobody folds a shard when the instance that tends it ends, and how far the counters are
- * behind the log with one, two and four instances. Prints the tables of docs/scale.md.
+ * behind the log with one, two and four instances. Prints the tables of docs/measurements/scale.md.
  *
  *     bun bench/takeover.ts [rounds]
  */

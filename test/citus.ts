@@ -35,7 +35,7 @@ async function main(): Promise<void> {
   const url = process.env.CITUS_URL
   if (!url) {
     console.log(
-      'skipped: CITUS_URL names no Citus coordinator (docs/scale.md says how to have one)',
+      'skipped: CITUS_URL names no Citus coordinator (docs/guides/citus.md says how to have one)',
     )
     return
   }

@@ -1,4 +1,4 @@
-/** Writes docs/openapi.json, the API's description: `bun run openapi`. */
+/** Writes docs/reference/openapi.json, the API's description: `bun run openapi`. */
 import { writeFile } from 'node:fs/promises'
 import { describeApi, OPENAPI_FILE, toText } from './http/documented.ts'
 

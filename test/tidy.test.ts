@@ -4,7 +4,7 @@ import { dirname, join, relative } from 'node:path'
 import { Glob } from 'bun'
 import { rowsWithoutFiles } from './runner/matrix.ts'
 
-// What docs/architecture.md says of the source: imports run one way, files and lines are short, and
+// What docs/explanation/architecture.md says of the source: imports run one way, files and lines are short, and
 // nothing lies around.
 
 const ROOT = join(import.meta.dir, '..')
@@ -176,8 +176,8 @@ describe('imports run one way', () => {
     ).toEqual([])
   })
 
-  test('the folders that docs/architecture.md lists are those there are', () => {
-    const listed = [...read('docs/architecture.md').text.matchAll(/^ {4}(src\/[\w-]+\/)/gm)].map(
+  test('the folders that docs/explanation/architecture.md lists are those there are', () => {
+    const listed = [...read('docs/explanation/architecture.md').text.matchAll(/^ {4}(src\/[\w-]+\/)/gm)].map(
       ([, folder]) => folder!,
     )
     const there = new Set(

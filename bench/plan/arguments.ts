@@ -32,7 +32,7 @@ export type PlanArguments = {
   demand: Demand
   assumed: Assumptions
   json: boolean
-  /** Of measured results; null: those of docs/performance. */
+  /** Of measured results; null: those of docs/measurements/performance. */
   results: string | null
 }
 

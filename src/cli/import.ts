@@ -70,7 +70,7 @@ function configFor({ shards }: Manifest): Config {
   throw new UserError(
     `The archive has ${shards.length} shard(s), but TALLYBOOK_SHARDS is ${config.shards}. ` +
       '`tallybook import <directory> --reshard` distributes its events over that number of ' +
-      'shards; docs/scale.md lists the consequences.',
+      'shards; docs/guides/resharding.md lists the consequences.',
   )
 }
 

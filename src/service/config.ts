@@ -43,7 +43,7 @@ export type Config = {
 const DEFAULT_BODY_LIMIT_BYTES = 16 * 1024 * 1024
 /**
  * One event to so many takes this thread 150 ms: at one a second they get each, and requests are
- * served. Measured in docs/audit.md.
+ * served. Measured in docs/measurements/scale.md.
  */
 const DEFAULT_MAX_SUBSCRIBERS = 5_000
 /** Longer than the 60 s of common balancers: the one that closes first must not be the server. */

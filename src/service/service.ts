@@ -17,7 +17,7 @@ import { createApp, createMetricsApp } from './routes.ts'
 
 const NOT_SPREAD =
   'This database has Citus, and the tables are on this node alone: stop the services on it and ' +
-  'run `tallybook init --citus` to spread them over its workers (docs/scale.md).'
+  'run `tallybook init --citus` to spread them over its workers (docs/guides/citus.md).'
 
 const NO_ICU =
   'This PostgreSQL had no ICU when the schema was made: lists by name are in the order of the ' +

@@ -7,7 +7,7 @@ import { insertEvent, insertFlushes } from '../support/events.ts'
 import { createDatabase } from '../support/server.ts'
 
 const python = Bun.which('python3')
-const document = readFileSync(join(import.meta.dir, '../../docs/audit.md'), 'utf8')
+const document = readFileSync(join(import.meta.dir, '../../docs/reference/log-format.md'), 'utf8')
 const recipe = /```python\n([\s\S]*?)```/.exec(document)?.[1] ?? ''
 
 async function runRecipe(directory: string) {
@@ -20,7 +20,7 @@ async function runRecipe(directory: string) {
 }
 
 test.skipIf(python === null)(
-  'the recipe of docs/audit.md finds an archive right, and a changed one wrong',
+  'the recipe of docs/reference/log-format.md finds an archive right, and a changed one wrong',
   async () => {
     expect(recipe.split('\n').length).toBeGreaterThan(10)
     const folder = await makeFolder()

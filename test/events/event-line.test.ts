@@ -134,7 +134,7 @@ test('the leaf of the documents is the leaf of its event, and hashes to what sta
   const source = readFileSync(join(root, 'src/events/leaf.ts'), 'utf8')
   expect(source.replace(/\n \* {6}/g, '')).toContain(LEAF)
   expect(source).toContain(LEAF_HASH)
-  const document = readFileSync(join(root, 'docs/audit.md'), 'utf8')
+  const document = readFileSync(join(root, 'docs/reference/log-format.md'), 'utf8')
   expect(document).toContain(`\n${LEAF}\n`)
   expect(document).toContain(`\`${LEAF_HASH}\``)
   expect(document).toContain(`\n${toEventLine(event, { leafHash: true })}\n`)

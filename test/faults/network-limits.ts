@@ -29,7 +29,7 @@ const WAIT_MS = 10_000
 const POLL_INTERVAL_MS = 2_000
 
 /**
- * Milliseconds that each kind of request takes at most while the network fails, as docs/operations.md
+ * Milliseconds that each kind of request takes at most while the network fails, as docs/explanation/failures.md
  * has them: what a connection that is dead takes to be noticed (a quarter more than it may be silent,
  * and as long again to ask), then what no connection takes to be made; twice, as what is asked
  * together may begin in one and end in the other. A read waits for the projections as well.

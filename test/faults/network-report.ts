@@ -4,7 +4,7 @@ import { REQUEST_KINDS } from './network-timing.ts'
 
 const OF = ['all', ...POOLS, 'one of two instances'] as const
 
-/** What a whole run came to, as docs/reliability.md shows it: in seconds, the longest of each. */
+/** What a whole run came to, as docs/measurements/reliability.md shows it: in seconds, the longest of each. */
 export function tablesOf(reports: readonly NetworkReport[]): string {
   return `${byKind(reports)}\n\n${byConnections(reports)}`
 }

@@ -1,6 +1,6 @@
 import { isRefusal } from './traffic.ts'
 
-/** Kinds of requests, as docs/operations.md tells them apart where it says how long each takes. */
+/** Kinds of requests, as docs/explanation/failures.md tells them apart where it says how long each takes. */
 export const REQUEST_KINDS = ['flush', 'read', 'log', 'stream', 'write', 'health'] as const
 export type RequestKind = (typeof REQUEST_KINDS)[number]
 

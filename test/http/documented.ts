@@ -8,7 +8,7 @@ import { type AppOptions, createApp } from '../../src/service/routes.ts'
 const DATE_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$/
 
 /** The description of the API as it is committed, in which a change of the contract shows. */
-export const OPENAPI_FILE = join(import.meta.dir, '../../docs/openapi.json')
+export const OPENAPI_FILE = join(import.meta.dir, '../../docs/reference/openapi.json')
 
 /** The app without its parts: it describes its routes, and serves none that needs more. */
 export const createBareApp = () => createApp({ basePath: '', places: new Places() } as AppOptions)

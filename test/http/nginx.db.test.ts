@@ -90,7 +90,7 @@ describe.skipIf(!hasNginx)('several instances behind nginx', () => {
   const [one, other] = useInstances()
   let nginx: Nginx
   beforeAll(async () => {
-    const sample = (await readSample('scale.md'))
+    const sample = (await readSample('guides/instances.md'))
       .replace('10.0.0.1:3000', new URL(one.url).host)
       .replace('10.0.0.2:3000', new URL(other.url).host)
       .replace('listen 80;', 'listen <listen>;')
@@ -108,7 +108,7 @@ for (const form of ['kept', 'stripped'] as const) {
     let nginx: Nginx
     beforeAll(async () => {
       const { host } = new URL(service.url)
-      const sample = (await readSample('operations.md')).replace(
+      const sample = (await readSample('guides/production.md')).replace(
         'http://127.0.0.1:3000;',
         `http://${host}${form === 'kept' ? '' : '/'};`,
       )

@@ -19,7 +19,7 @@ const document = await describeApi()
 const operations = listOperations(document)
 const check = checker(document)
 
-test('docs/openapi.json is the description that the service gives (bun run openapi)', async () => {
+test('docs/reference/openapi.json is the description that the service gives (bun run openapi)', async () => {
   // Line by line, so that a difference shows as one.
   const [given, committed] = [toText(document), await Bun.file(OPENAPI_FILE).text()]
   expect(given.split('\n')).toEqual(committed.split('\n'))

@@ -10,7 +10,7 @@ type Key = { token_hash: string }
 type Counted = { api_keys: ApiKey[]; provider_groups: Group[]; keys: Key[] }
 type Catalog = Counted
 
-/** Recorded from the handler that this service replaces; see docs/contract.md. */
+/** Recorded from the handler that this service replaces; see docs/reference/contract.md. */
 type SeedCase = {
   name: string
   path: string

@@ -2,7 +2,7 @@
  * Proves that the tests catch faults: makes one mutation of src or sql after the other, in a copy of
  * the tree, and looks which test fails. `bun run mutations [--only NAME]… [--workers N] [--list]`;
  * with `--no-baseline` without a run of the unchanged tree first. A run of all of them writes the
- * table of docs/mutations.md. Exits with 1 where more than MAX_MISSED are caught by no test.
+ * table of docs/measurements/mutations.md. Exits with 1 where more than MAX_MISSED are caught by no test.
  */
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Result } from './campaign.ts'
 import { ROOT } from './tree.ts'
 
-const DOCUMENT = join(ROOT, 'docs/mutations.md')
+const DOCUMENT = join(ROOT, 'docs/measurements/mutations.md')
 const BEGIN = '<!-- table: written by `bun run mutations` -->'
 const END = '<!-- end of the table -->'
 
@@ -11,7 +11,7 @@ const END = '<!-- end of the table -->'
 export const countMissed = (results: readonly Result[]) =>
   results.filter(({ caughtBy }) => caughtBy === null).length
 
-/** Puts the results in the place of the table of docs/mutations.md. */
+/** Puts the results in the place of the table of docs/measurements/mutations.md. */
 export async function writeDocument(results: readonly Result[]): Promise<void> {
   const text = await readFile(DOCUMENT, 'utf8')
   const [before, after] = [text.split(BEGIN)[0]!, text.split(END)[1]!]

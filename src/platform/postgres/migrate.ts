@@ -34,7 +34,7 @@ export class ShardsDiffer extends UserError {
     super(
       `The database was created with ${made} shard(s), but TALLYBOOK_SHARDS is ${wanted}. ` +
         "The number of shards can't be changed in place: start with " +
-        `TALLYBOOK_SHARDS=${made}, or move the log to a new database (docs/scale.md).`,
+        `TALLYBOOK_SHARDS=${made}, or move the log to a new database (docs/guides/resharding.md).`,
     )
   }
 }

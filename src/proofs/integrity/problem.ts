@@ -1,4 +1,4 @@
-/** The checks, as docs/verify.md explains them. */
+/** The checks, as docs/reference/integrity-checks.md explains them. */
 export const CHECKS = [
   'payload',
   'leaf',

@@ -35,7 +35,7 @@ export function readConsistencyProof(
 
 /**
  * Makes the receipt of an event: a `.tlog-proof` file with the event itself in `extra` (as a line,
- * see docs/audit.md). Its owner needs nothing else to show what was recorded.
+ * see docs/reference/log-format.md). Its owner needs nothing else to show what was recorded.
  */
 export async function makeReceipt(
   sql: Sql,

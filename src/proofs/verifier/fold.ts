@@ -28,8 +28,8 @@ export interface Counting {
 }
 
 /**
- * Folds the events of a shard, one after the other. Written from docs/contract.md and
- * docs/audit.md: it shares no code with the folds of the service.
+ * Folds the events of a shard, one after the other. Written from docs/reference/contract.md and
+ * docs/reference/log-format.md: it shares no code with the folds of the service.
  */
 export class ShardFold {
   /** Position of the last folded event, -1 before the first. */

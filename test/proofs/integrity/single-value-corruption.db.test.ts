@@ -98,8 +98,8 @@ test('every change of the list is in one round', () => {
   expect(new Set(inRounds)).toEqual(new Set(CORRUPTIONS))
 })
 
-test('docs/verify.md has the list', () => {
-  const docs = readFileSync(join(import.meta.dir, '../../../docs/verify.md'), 'utf8')
+test('docs/reference/integrity-checks.md has the list', () => {
+  const docs = readFileSync(join(import.meta.dir, '../../../docs/reference/integrity-checks.md'), 'utf8')
   expect(docs).toContain(renderCorruptions())
 })
 

@@ -5,7 +5,7 @@ import { editLog, insertEmptyFlushes } from '../../support/events.ts'
 import { startTestService, type TestService, TOKENS } from '../../support/service.ts'
 
 const python = Bun.which('python3')
-const document = readFileSync(join(import.meta.dir, '../../../docs/transparency.md'), 'utf8')
+const document = readFileSync(join(import.meta.dir, '../../../docs/explanation/transparency.md'), 'utf8')
 const recipe = /```python\n([\s\S]*?)```/.exec(document)?.[1] ?? ''
 
 let service: TestService
@@ -31,7 +31,7 @@ async function waitForHead(size: number): Promise<void> {
 }
 
 test.skipIf(python === null)(
-  'the recipe of docs/transparency.md makes the signed root, and finds a changed event',
+  'the recipe of docs/explanation/transparency.md makes the signed root, and finds a changed event',
   async () => {
     expect((await runRecipe()).said).toStartWith('stats.example.com/audit/log/0: 0 entries')
     let events = 0

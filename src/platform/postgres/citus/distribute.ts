@@ -150,7 +150,7 @@ async function setUp(owner: Sql, shards: number, isBegun: boolean): Promise<void
   const workers = await countWorkers(owner)
   if (workers === 0) {
     throw new UserError(
-      'Citus has no workers in this database: add some with citus_add_node (docs/scale.md).',
+      'Citus has no workers in this database: add some with citus_add_node (docs/guides/citus.md).',
     )
   }
   const hashes = await owner<{ hash: number }[]>`

@@ -1,7 +1,7 @@
 import type { Check } from '../../../../src/proofs/integrity/problem.ts'
 
 /**
- * A change of one value that only the owner can make, and what becomes of it. docs/verify.md has
+ * A change of one value that only the owner can make, and what becomes of it. docs/reference/integrity-checks.md has
  * all of them as a table, and test/proofs/integrity/single-value-corruption.db.test.ts makes each.
  */
 export type Corruption = {

@@ -11,7 +11,7 @@ export const CORRUPTIONS: readonly Corruption[] = [
   ...OTHER_CORRUPTIONS,
 ]
 
-/** The table of docs/verify.md. */
+/** The table of docs/reference/integrity-checks.md. */
 export function renderCorruptions(): string {
   const rows = CORRUPTIONS.map(({ table, column, change, foundBy }) => {
     const found =

@@ -1,6 +1,6 @@
 -- Reads payloads one value at a time and says which can't be read: some hundred times slower than
 -- the casts of load.ts, and only used for chunks that these refuse. Written anew from
--- docs/contract.md: it shares nothing with what the service reads payloads with.
+-- docs/reference/contract.md: it shares nothing with what the service reads payloads with.
 --
 -- A function raises where no append could have written the payload. Numbers go through float8
 -- because that is what JSON numbers are to the service.
