@@ -177,9 +177,9 @@ describe('imports run one way', () => {
   })
 
   test('the folders that docs/explanation/architecture.md lists are those there are', () => {
-    const listed = [...read('docs/explanation/architecture.md').text.matchAll(/^ {4}(src\/[\w-]+\/)/gm)].map(
-      ([, folder]) => folder!,
-    )
+    const listed = [
+      ...read('docs/explanation/architecture.md').text.matchAll(/^ {4}(src\/[\w-]+\/)/gm),
+    ].map(([, folder]) => folder!)
     const there = new Set(
       src.map(({ path }) => path.split('/')).flatMap(([, folder, file]) => (file ? [folder] : [])),
     )

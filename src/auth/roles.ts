@@ -3,7 +3,7 @@ export const ROLES = ['dp', 'admin', 'auditor'] as const
 export type Role = (typeof ROLES)[number]
 
 /** The environment variables with the fixed token of each role. */
-export const TOKEN_VARIABLES: Record<Role, string> = {
+export const TOKEN_VARIABLES: { readonly [Name in Role]: `TALLYBOOK_${Uppercase<Name>}_TOKEN` } = {
   dp: 'TALLYBOOK_DP_TOKEN',
   admin: 'TALLYBOOK_ADMIN_TOKEN',
   auditor: 'TALLYBOOK_AUDITOR_TOKEN',

@@ -2,6 +2,9 @@ import { UserError } from '../platform/user-error.ts'
 import { type Client, connectToService } from './client.ts'
 import { API_KEYS, failingAt, KEYS, loadAt, PROVIDERS, random } from './gateway.ts'
 
+/** Printed for wrong arguments, and in docs/reference/cli.md. */
+export const USAGE = 'Usage: tallybook demo [http://host:port]'
+
 /** Flush interval (s) of a data-plane proxy, and the number of proxies. */
 const FLUSH_INTERVAL_S = 10
 const PROXIES = 3
@@ -14,7 +17,7 @@ const BUSIEST_RATE = 40
  * API keys, and an hour of flushes from three proxies, with some failures and one outage.
  */
 export async function demo(args: string[]): Promise<void> {
-  if (args.length > 1) throw new UserError('Usage: tallybook demo [http://host:port]')
+  if (args.length > 1) throw new UserError(USAGE)
   const { url, send } = await connectToService(['admin', 'dp'], args[0])
 
   const { items } = await send<Page>('admin', 'GET', '/admin/provider-groups?limit=1')

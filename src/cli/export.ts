@@ -13,7 +13,8 @@ import { untilInterrupted } from './interrupt.ts'
 import { lowerPriority } from './priority.ts'
 import { Progress } from './progress.ts'
 
-const USAGE = 'Usage: tallybook export <directory> | export --parquet <file>'
+/** Printed for wrong arguments, and in docs/reference/cli.md. */
+export const USAGE = 'Usage: tallybook export <directory> | export --parquet <file>'
 
 /** Writes the log to an archive, or the entries of its flushes to a Parquet file. */
 export async function exportLog(args: string[]): Promise<void> {

@@ -15,7 +15,8 @@ import { explainFailure } from './failure.ts'
 import { Interrupted, untilInterrupted } from './interrupt.ts'
 import { Progress } from './progress.ts'
 
-const USAGE = `Usage: tallybook import <directory> [--reshard]
+/** Printed for wrong arguments, and in docs/reference/cli.md. */
+export const USAGE = `Usage: tallybook import <directory> [--reshard]
   --reshard   distribute the events over TALLYBOOK_SHARDS shards, if the archive has another number`
 
 /** The archive to import, and the number of shards to import it into. */

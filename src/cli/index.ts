@@ -6,7 +6,8 @@ type Command = {
   help: string
 }
 
-const COMMANDS: Record<string, Command> = {
+/** The commands, in the order in which help lists them. */
+export const COMMANDS: Record<string, Command> = {
   serve: {
     load: async () => (await import('./serve.ts')).serve,
     help: 'serve         run the service (the default)',

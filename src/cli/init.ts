@@ -10,7 +10,8 @@ import { UserError } from '../platform/user-error.ts'
 import { readConfig } from '../service/config.ts'
 import { openDatabase } from './database.ts'
 
-const USAGE =
+/** Printed for wrong arguments, and in docs/reference/cli.md. */
+export const USAGE =
   'Usage: tallybook init [--citus]\n' +
   'Creates the schema with TALLYBOOK_SHARDS shards, as the first start of the service would.\n' +
   'If DATABASE_URL names a Citus coordinator that has workers, it also distributes the tables\n' +

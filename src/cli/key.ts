@@ -10,7 +10,8 @@ import {
 } from '../proofs/transparency/origin.ts'
 import { readConfig } from '../service/config.ts'
 
-const USAGE =
+/** Printed for wrong arguments, and in docs/reference/cli.md. */
+export const USAGE =
   'Usage: tallybook key [rotate | retire | new-origin <name>]\n' +
   'Without an argument it prints the verifier keys. Changes take effect at the next start.'
 

@@ -11,7 +11,8 @@ import { UserError } from '../platform/user-error.ts'
 import { readConfig } from '../service/config.ts'
 import { explainFailure } from './failure.ts'
 
-const USAGE =
+/** Printed for wrong arguments, and in docs/reference/cli.md. */
+export const USAGE =
   'Usage: tallybook rebalance [--dry-run]\n' +
   'Moves shards between the workers of the Citus cluster in DATABASE_URL until they are spread\n' +
   'evenly, and workers that must not have shards have none. Services may keep running.\n' +

@@ -13,7 +13,8 @@ import { lowerPriority } from './priority.ts'
 import { Progress } from './progress.ts'
 
 const NAMES = PROJECTIONS.map(({ name }) => name)
-const USAGE =
+/** Printed for wrong arguments, and in docs/reference/cli.md. */
+export const USAGE =
   'Usage: tallybook rebuild [--changed] [--projection <name>] ...\n' +
   `Projections: ${NAMES.join(', ')}; without one, all of them. --changed: only those that ` +
   'an older version built. The service may keep running.'

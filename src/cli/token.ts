@@ -3,7 +3,8 @@ import type { StoredToken } from '../auth/token-store.ts'
 import { UserError } from '../platform/user-error.ts'
 import { connectToService } from './client.ts'
 
-const USAGE =
+/** Printed for wrong arguments, and in docs/reference/cli.md. */
+export const USAGE =
   'Usage: tallybook token create <name> <role> | list | revoke <name>\n' +
   `Roles: ${ROLES.join(', ')}. The service must be running at TALLYBOOK_HOST and TALLYBOOK_PORT.`
 

@@ -7,7 +7,8 @@ import { lowerPriority } from './priority.ts'
 import { Progress } from './progress.ts'
 import { verifyArchive } from './verify-archive.ts'
 
-const USAGE = 'Usage: tallybook verify [--json | <directory of an archive>]'
+/** Printed for wrong arguments, and in docs/reference/cli.md. */
+export const USAGE = 'Usage: tallybook verify [--json | <directory of an archive>]'
 
 /** Exit codes: no problems; problems found; not checked. */
 const EXIT = { clean: 0, problems: 1, failed: 2 }

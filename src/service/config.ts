@@ -2,6 +2,7 @@ import { type Role, TOKEN_VARIABLES } from '../auth/roles.ts'
 import { findUrlProblems, splitServers } from '../platform/postgres/connection/target.ts'
 import { UserError } from '../platform/user-error.ts'
 import { findNameProblem } from '../proofs/merkle/key.ts'
+import { VARIABLES, type Variable, type VariableName } from './variables.ts'
 
 /** What the environment says. */
 export type Config = {
@@ -40,14 +41,8 @@ export type Config = {
   logLevel: string
 }
 
-const DEFAULT_BODY_LIMIT_BYTES = 16 * 1024 * 1024
-/**
- * One event to so many takes this thread 150 ms: at one a second they get each, and requests are
- * served. Measured in docs/measurements/scale.md.
- */
-const DEFAULT_MAX_SUBSCRIBERS = 5_000
-/** Longer than the 60 s of common balancers: the one that closes first must not be the server. */
-export const DEFAULT_IDLE_SECONDS = 90
+/** Seconds after which a connection without a request is closed, unless the operator says else. */
+export const DEFAULT_IDLE_SECONDS = Number(VARIABLES.TALLYBOOK_IDLE_TIMEOUT_SECONDS.default)
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
 
 /**
@@ -55,25 +50,24 @@ const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'
  */
 export function readConfig(env: Record<string, string | undefined>): Config {
   const problems: string[] = []
-  const text = (name: string) => {
+  const text = (name: VariableName) => {
     const value = env[name]?.trim()
-    return value === undefined || value === '' ? null : value
+    return value === undefined || value === '' ? (VARIABLES[name] as Variable).default : value
   }
-  const integer = (name: string, fallback: number, from: number, to: number) => {
-    const value = text(name)
-    if (value === null) return fallback
+  const integer = (name: VariableName, from: number, to: number) => {
+    const value = text(name) ?? ''
     const number = Number(value)
     if (/^\d+$/.test(value) && number >= from && number <= to) return number
     problems.push(`${name} must be a whole number from ${from} to ${to}, not "${value}".`)
-    return fallback
+    return from
   }
-  const token = (name: string) => {
+  const token = (name: VariableName) => {
     const value = text(name)
     if (value === null || /^[\x21-\x7e]{8,255}$/.test(value)) return value
     problems.push(`${name} must be 8 to 255 visible ASCII characters.`)
     return null
   }
-  const timeOfDay = (name: string) => {
+  const timeOfDay = (name: VariableName) => {
     const value = text(name)
     if (value === null) return null
     const match = /^([01]\d|2[0-3]):([0-5]\d)$/.exec(value)
@@ -81,18 +75,18 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     problems.push(`${name} must be a time of day in UTC, HH:MM, not "${value}".`)
     return null
   }
-  const flag = (name: string) => {
-    const value = text(name) ?? 'false'
+  const flag = (name: VariableName) => {
+    const value = text(name)
     if (value !== 'true' && value !== 'false') problems.push(`${name} must be true or false.`)
     return value === 'true'
   }
-  const origin = (name: string) => {
+  const origin = (name: VariableName) => {
     const value = text(name)
     const problem = value === null ? null : findNameProblem(value)
     if (problem !== null) problems.push(`${name} ${problem}, such as stats.example.com.`)
     return value
   }
-  const address = (name: string) => {
+  const address = (name: VariableName) => {
     const value = text(name)
     if (value === null) return null
     const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s]+)):(\d{1,5})$/.exec(value)
@@ -102,38 +96,36 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     problems.push(`${name} must be a host and a port, such as 127.0.0.1:9464, not "${value}".`)
     return null
   }
-  const basePath = (name: string) => {
+  const basePath = (name: VariableName) => {
     const value = (text(name) ?? '').replace(/\/+$/, '')
     if (value === '' || (/^(\/[\w~-][\w.~-]*)+$/.test(value) && value.length <= 255)) return value
     problems.push(`${name} must be a path such as /tallybook, of letters, digits and - . _ ~.`)
     return ''
   }
-  const logLevel = text('TALLYBOOK_LOG_LEVEL') ?? 'info'
+  const logLevel = text('TALLYBOOK_LOG_LEVEL')!
   if (!LOG_LEVELS.includes(logLevel)) {
     problems.push(`TALLYBOOK_LOG_LEVEL must be one of ${LOG_LEVELS.join(', ')}.`)
   }
   const config: Config = {
-    host: text('TALLYBOOK_HOST') ?? '127.0.0.1',
-    port: integer('TALLYBOOK_PORT', 3000, 0, 65_535),
+    host: text('TALLYBOOK_HOST')!,
+    port: integer('TALLYBOOK_PORT', 0, 65_535),
     basePath: basePath('TALLYBOOK_BASE_PATH'),
-    dataDir: text('TALLYBOOK_DATA_DIR') ?? '.tallybook',
+    dataDir: text('TALLYBOOK_DATA_DIR')!,
     databaseUrl: text('DATABASE_URL'),
     replicaUrls: [],
-    shards: integer('TALLYBOOK_SHARDS', 1, 1, 1_024),
+    shards: integer('TALLYBOOK_SHARDS', 1, 1_024),
     tokens: {
       dp: token(TOKEN_VARIABLES.dp),
       admin: token(TOKEN_VARIABLES.admin),
       auditor: token(TOKEN_VARIABLES.auditor),
     },
-    bodyLimitBytes: integer('TALLYBOOK_BODY_LIMIT_BYTES', DEFAULT_BODY_LIMIT_BYTES, 1_024, 2 ** 28),
-    idleTimeoutSeconds: integer('TALLYBOOK_IDLE_TIMEOUT_SECONDS', DEFAULT_IDLE_SECONDS, 5, 255),
-    unknownTokens: integer('TALLYBOOK_UNKNOWN_TOKENS', 30, 1, 1_000_000_000),
+    bodyLimitBytes: integer('TALLYBOOK_BODY_LIMIT_BYTES', 1_024, 2 ** 28),
+    idleTimeoutSeconds: integer('TALLYBOOK_IDLE_TIMEOUT_SECONDS', 5, 255),
+    unknownTokens: integer('TALLYBOOK_UNKNOWN_TOKENS', 1, 1_000_000_000),
     maxSubscribers: integer(
-      // The old name of versions before 0.2.
-      text('TALLYBOOK_MAX_SUBSCRIBERS') === null
+      text('TALLYBOOK_MAX_FOLLOWERS') !== null && !env.TALLYBOOK_MAX_SUBSCRIBERS?.trim()
         ? 'TALLYBOOK_MAX_FOLLOWERS'
         : 'TALLYBOOK_MAX_SUBSCRIBERS',
-      DEFAULT_MAX_SUBSCRIBERS,
       1,
       1_000_000,
     ),
@@ -141,11 +133,11 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     metricsAddress: address('TALLYBOOK_METRICS_ADDRESS'),
     logOrigin: origin('TALLYBOOK_LOG_ORIGIN'),
     logPublic: flag('TALLYBOOK_LOG_PUBLIC'),
-    attestMinutes: integer('TALLYBOOK_ATTEST_MINUTES', 60, 0, 10_080),
+    attestMinutes: integer('TALLYBOOK_ATTEST_MINUTES', 0, 10_080),
     verifyAt: timeOfDay('TALLYBOOK_VERIFY_AT'),
     logLevel,
   }
-  const urlProblems = (name: string, mustWrite: boolean) => {
+  const urlProblems = (name: VariableName, mustWrite: boolean) => {
     const url = text(name)
     return url === null ? [] : findUrlProblems(name, url, env, { mustWrite })
   }

@@ -166,7 +166,9 @@ const python = Bun.which('python3')
 test.skipIf(python === null)(
   'the recipe of docs/explanation/resharding.md makes the roots of the new trees',
   async () => {
-    const document = await Bun.file(join(import.meta.dir, '../../docs/explanation/resharding.md')).text()
+    const document = await Bun.file(
+      join(import.meta.dir, '../../docs/explanation/resharding.md'),
+    ).text()
     const recipe = /```python\n([\s\S]*?)```/.exec(document)?.[1] ?? ''
     const [cwd, shards] = [resharded.archive, String(TO)]
     const command = Bun.spawn([python!, '-c', recipe, shards], { cwd, stdout: 'pipe' })

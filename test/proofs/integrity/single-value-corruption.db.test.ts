@@ -99,7 +99,10 @@ test('every change of the list is in one round', () => {
 })
 
 test('docs/reference/integrity-checks.md has the list', () => {
-  const docs = readFileSync(join(import.meta.dir, '../../../docs/reference/integrity-checks.md'), 'utf8')
+  const docs = readFileSync(
+    join(import.meta.dir, '../../../docs/reference/integrity-checks.md'),
+    'utf8',
+  )
   expect(docs).toContain(renderCorruptions())
 })
 

@@ -5,7 +5,10 @@ import { editLog, insertEmptyFlushes } from '../../support/events.ts'
 import { startTestService, type TestService, TOKENS } from '../../support/service.ts'
 
 const python = Bun.which('python3')
-const document = readFileSync(join(import.meta.dir, '../../../docs/explanation/transparency.md'), 'utf8')
+const document = readFileSync(
+  join(import.meta.dir, '../../../docs/explanation/transparency.md'),
+  'utf8',
+)
 const recipe = /```python\n([\s\S]*?)```/.exec(document)?.[1] ?? ''
 
 let service: TestService

@@ -1,0 +1,98 @@
+/** An environment variable: its default as text, or null if it has none, and what it means. */
+export type Variable = { default: string | null; meaning: string }
+
+/**
+ * Every environment variable that the service and its commands read: the one source of their names
+ * and defaults, and of docs/reference/environment.md (`bun run reference`). PostgreSQL's own
+ * (`PGHOST` …) also count, as libpq defines them.
+ */
+export const VARIABLES = {
+  TALLYBOOK_HOST: { default: '127.0.0.1', meaning: 'Address to listen on.' },
+  TALLYBOOK_PORT: { default: '3000', meaning: 'Port to listen on; 0 picks a free one.' },
+  TALLYBOOK_BASE_PATH: {
+    default: null,
+    meaning: 'Path prefix, such as `/tallybook`, if a proxy shares its host with other programs.',
+  },
+  TALLYBOOK_DATA_DIR: {
+    default: '.tallybook',
+    meaning: 'Directory of the embedded database, the generated tokens and the signing key.',
+  },
+  DATABASE_URL: {
+    default: null,
+    meaning: 'An external PostgreSQL, 15 to 18. Unset: the embedded one.',
+  },
+  DATABASE_READ_URL: {
+    default: null,
+    meaning: 'Streaming replicas of that server to read from: a URL with one host or several.',
+  },
+  TALLYBOOK_SHARDS: {
+    default: '1',
+    meaning: 'Number of shards, 1 to 1,024. Fixed when the database is created.',
+  },
+  TALLYBOOK_DP_TOKEN: {
+    default: null,
+    meaning: 'Fixed token of the role `dp`, 8 to 255 characters. Unset: created on first start.',
+  },
+  TALLYBOOK_ADMIN_TOKEN: { default: null, meaning: 'The same for the role `admin`.' },
+  TALLYBOOK_AUDITOR_TOKEN: {
+    default: null,
+    meaning: 'The same for the role `auditor`; `tallybook audit` presents it, too.',
+  },
+  TALLYBOOK_BODY_LIMIT_BYTES: {
+    default: String(16 * 1024 * 1024),
+    meaning: 'Largest request body, before and after decompression.',
+  },
+  // Longer than the 60 s of common balancers: the one that closes first must not be the server.
+  TALLYBOOK_IDLE_TIMEOUT_SECONDS: {
+    default: '90',
+    meaning:
+      'Closes a connection without a request after this time, 5 to 255. Set it higher than the ' +
+      'idle timeout of the load balancer in front.',
+  },
+  TALLYBOOK_UNKNOWN_TOKENS: {
+    default: '30',
+    meaning: 'Unknown tokens that one address may present in a minute.',
+  },
+  // One event to so many takes the main thread 150 ms, so at one event a second each client gets
+  // it and requests are still served. Measured in docs/measurements/scale.md.
+  TALLYBOOK_MAX_SUBSCRIBERS: {
+    default: '5000',
+    meaning: 'Live streams of the log that may be open at once.',
+  },
+  TALLYBOOK_MAX_FOLLOWERS: {
+    default: null,
+    meaning: 'Old name of `TALLYBOOK_MAX_SUBSCRIBERS`, from versions before 0.2.',
+  },
+  TALLYBOOK_METRICS_TOKEN: {
+    default: null,
+    meaning: 'Token that `/metrics` requires. Unset: `/metrics` needs none.',
+  },
+  TALLYBOOK_METRICS_ADDRESS: {
+    default: null,
+    meaning: 'Serves `/metrics` on this `host:port` instead of alongside all other routes.',
+  },
+  TALLYBOOK_LOG_ORIGIN: {
+    default: null,
+    meaning:
+      'Name of the transparency log, such as `stats.example.com`. Unset: generated on first start.',
+  },
+  TALLYBOOK_LOG_PUBLIC: {
+    default: 'false',
+    meaning: '`true`: the transparency log needs no token.',
+  },
+  TALLYBOOK_ATTEST_MINUTES: {
+    default: '60',
+    meaning: 'Minutes between attestations of the projections, up to 10,080; 0: on demand only.',
+  },
+  TALLYBOOK_VERIFY_AT: {
+    default: null,
+    meaning: 'Time of day, `HH:MM` in UTC, of a nightly integrity check. Unset: none.',
+  },
+  TALLYBOOK_LOG_LEVEL: {
+    default: 'info',
+    meaning: '`fatal`, `error`, `warn`, `info`, `debug`, `trace` or `silent`.',
+  },
+} as const satisfies Record<string, Variable>
+
+/** Name of an environment variable that the service reads. */
+export type VariableName = keyof typeof VARIABLES
