@@ -67,6 +67,14 @@ describe('documents', () => {
     expect(names.filter((name) => !scripts.includes(name))).toEqual([])
   })
 
+  test('the glossary has 25 entries at most, in their order', () => {
+    const entries = [...readText('docs/glossary.md').matchAll(/^\| \*\*(.*?)\*\*/gm)].map(
+      ([, word]) => word!,
+    )
+    expect(entries.length).toBeLessThanOrEqual(25)
+    expect(entries).toEqual(entries.toSorted((a, b) => a.localeCompare(b)))
+  })
+
   test('docs/README.md leads to all of them', () => {
     const index = linksOf('docs/README.md').map(({ target }) => target)
     const left = documents.filter(
