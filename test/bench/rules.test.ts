@@ -34,7 +34,7 @@ test('the rules of a plan are those of the source', () => {
     'src/read-model/projector/projection-groups.ts',
     `costOfId: ${TRACKS.snapshotEntriesOfId} }`,
   )
-  expectLine('src/service/config.ts', `'TALLYBOOK_SHARDS', 1, 1, ${MAX_SHARDS})`)
+  expectLine('src/service/config.ts', `'TALLYBOOK_SHARDS', 1, ${MAX_SHARDS})`)
   expect(connectionsOf(1)).toBe(2 + 4 + 8 + 1)
   expectLine('src/platform/postgres/pool.ts', 'MAX_APPENDS = 16\n')
   expectLine('src/platform/postgres/pool.ts', 'MAX_PASSES = 8\n')
