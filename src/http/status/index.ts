@@ -139,7 +139,7 @@ const detail = describe({
       { title: 'Status' },
     ),
     example: {
-      version: '0.1.0',
+      version,
       instance: '0b8f2a3e-7c1d-4e56-9a80-1f2e3d4c5b6a',
       started_at: '2026-01-31T12:00:00.000Z',
       shards: 1,
@@ -156,7 +156,7 @@ const detail = describe({
       instances: [
         {
           id: '0b8f2a3e-7c1d-4e56-9a80-1f2e3d4c5b6a',
-          version: '0.1.0',
+          version,
           started_at: '2026-01-31T12:00:00.000Z',
           seen_at: '2026-01-31T12:30:00.250Z',
           live: true,
