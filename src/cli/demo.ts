@@ -57,7 +57,8 @@ async function flushAnHour(send: Client<'dp'>['send'], proxy: number): Promise<v
   }
 }
 
-function countApiKeys(requests: number, minute: number, chance: () => number) {
+/** Spreads requests over the API keys by provider; `minute` of the hour decides how many fail. */
+export function countApiKeys(requests: number, minute: number, chance: () => number) {
   return API_KEYS.flatMap(({ id, group_id }) => {
     const share = PROVIDERS[group_id - 1]!.share / (API_KEYS.length / PROVIDERS.length)
     const count = Math.floor(requests * share * 2 * chance() + chance())
@@ -68,7 +69,8 @@ function countApiKeys(requests: number, minute: number, chance: () => number) {
   })
 }
 
-function countKeys(requests: number, at: number, chance: () => number) {
+/** Spreads requests over the token keys, last accessed at this Unix second. */
+export function countKeys(requests: number, at: number, chance: () => number) {
   return KEYS.flatMap(({ token_hash }) => {
     const count = Math.floor((requests / KEYS.length) * 2 * chance())
     if (count === 0) return []

@@ -78,7 +78,7 @@ export function variationOf(file: string): Variation {
 
 /** False for tests without a database, and for those that bring an embedded server of their own. */
 export const usesTestServer = (file: string) =>
-  file.endsWith('.db.test.ts') && !/^test\/(platform\/postgres\/embedded|cli|faults)/.test(file)
+  file.endsWith('.db.test.ts') && !/^test\/(platform\/postgres\/embedded|cli|dev|faults)/.test(file)
 
 /** The rows that no test file has any more. */
 export const rowsWithoutFiles = (files: readonly string[]) =>

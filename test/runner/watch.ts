@@ -5,22 +5,27 @@ import { ROOT } from './queue.ts'
 /** Milliseconds without a change after which a run begins: an editor writes several files. */
 const QUIET_MS = 100
 
+/** Calls `onChange` after every change below these folders, once an editor has written its files. */
+export function watchFolders(folders: readonly string[], onChange: () => void): void {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  for (const folder of folders) {
+    watchFolder(join(ROOT, folder), { recursive: true }, () => {
+      clearTimeout(timer)
+      timer = setTimeout(onChange, QUIET_MS)
+    })
+  }
+}
+
 /** Runs the tests now and after every change of the source, until the process is interrupted. */
 export async function watch(args: readonly string[]): Promise<never> {
   let notice = () => {}
-  for (const folder of ['src', 'sql', 'test']) {
-    watchFolder(join(ROOT, folder), { recursive: true }, () => notice())
-  }
+  watchFolders(['src', 'sql', 'test'], () => notice())
   // A process for each run: what migrates the database may have changed, too.
   const options = ['--keep', ...args.filter((arg) => arg !== '--watch')]
   const command = [process.execPath, join(ROOT, 'test/run.ts'), ...options]
   for (;;) {
     const changed = new Promise<void>((resolve) => {
-      let timer: ReturnType<typeof setTimeout> | undefined
-      notice = () => {
-        clearTimeout(timer)
-        timer = setTimeout(resolve, QUIET_MS)
-      }
+      notice = resolve
     })
     await Bun.spawn(command, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] }).exited
     console.log('Waiting for a change.')
