@@ -1,7 +1,8 @@
 /**
- * Runs the tests on a real PostgreSQL: `bun run test [options] [files]`, a file named by any part of
- * its path. runner/matrix.ts says with how many shards each runs. Without files this happens on a server made for the run; with files on one that
- * is kept for the next run. Ends with `N passed, N failed`.
+ * Runs the tests on a real PostgreSQL: `bun run test [options] [files]`, a file named by any part
+ * of its path. runner/matrix.ts says with how many shards each runs. Without files this happens on
+ * a server made for the run; with files on one that is kept for the next run. Ends with
+ * `N passed, N failed`.
  *
  *     --shards N    only files that use the test server, and with so many shards
  *     --server      only what varies with the version of PostgreSQL
@@ -9,6 +10,7 @@
  *     --workers N   how many files run at once
  *     --bail        stop at the first failure
  *     --update-snapshots   write what tests compare with
+ *     --inspect     one file, when a debugger has connected to the address that is printed
  *     --keep        on the kept server
  *     --watch       on the kept server, and again after every change
  *
@@ -28,6 +30,9 @@ const WORKERS = Math.max(4, navigator.hardwareConcurrency)
 
 const VERBOSE_RUNS = 2
 
+/** Where a debugger finds the tests: Bun's own port, and a path that is the same in every run. */
+const INSPECTOR = '127.0.0.1:6499/test'
+
 function readOptions() {
   const { values, positionals } = parseArgs({
     options: {
@@ -37,6 +42,7 @@ function readOptions() {
       workers: { type: 'string', default: String(WORKERS) },
       bail: { type: 'boolean', default: false },
       'update-snapshots': { type: 'boolean', default: false },
+      inspect: { type: 'boolean', default: false },
       keep: { type: 'boolean', default: false },
       watch: { type: 'boolean', default: false },
     },
@@ -89,11 +95,21 @@ async function run(options: Options, server: TestServer, files: string[]): Promi
     // Somebody waits for the answer.
     const isInner = options.files.length > 0 || options.keep
     const { folder } = server
-    const running = { workers, bail, verbose, updateSnapshots, folder, together: isInner }
+    const inspect = options.inspect ? INSPECTOR : null
+    if (inspect !== null) announceInspector(runs)
+    const running = { workers, bail, verbose, updateSnapshots, folder, together: isInner, inspect }
     return await runAll(runs, running)
   } finally {
     if ('url' in server.address) await removeTemplates(shards)
   }
+}
+
+function announceInspector(runs: readonly Run[]): void {
+  if (runs.length !== 1) {
+    const names = runs.map(({ file, shards }) => `  ${file} --shards ${shards}`).join('\n')
+    throw new Error(`--inspect runs one file with one number of shards, not:\n${names}`)
+  }
+  console.log(`Waiting for a debugger at ws://${INSPECTOR} (https://debug.bun.sh/#${INSPECTOR})`)
 }
 
 /** With which numbers of shards a file is run. */

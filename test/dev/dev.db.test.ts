@@ -39,6 +39,18 @@ async function processes(): Promise<string[]> {
   return lines.filter((line) => line.includes(dirname(dataDir.path)))
 }
 
+/** Runs a script of the copy on the data directory and returns what it prints. */
+async function runScript(...command: string[]): Promise<string> {
+  const script = Bun.spawn([process.execPath, '--no-orphans', ...command], {
+    cwd: copy,
+    env: { ...process.env, TALLYBOOK_DATA_DIR: dataDir.path },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const [stdout, stderr] = await Promise.all([script.stdout.text(), script.stderr.text()])
+  if ((await script.exited) !== 0) throw new Error(`${command[0]}: ${stdout}${stderr}`)
+  return stdout
+}
+
 const readPostmaster = async () =>
   Number((await Bun.file(join(dataDir.path, 'postgres/postmaster.pid')).text()).split('\n')[0])
 
@@ -73,6 +85,9 @@ test('dev serves seed data, restarts the service alone on a change, and stops wh
   expect(await (await fetch(`${secondUrl}/health/live`)).json()).toEqual({ status: 'changed' })
   expect(await readTotals(secondUrl)).toEqual(totals)
   expect(await readPostmaster()).toBe(postmaster)
+  const sql = await runScript('test/dev/sql.ts', 'select count(*) as found from shards')
+  expect(sql).toContain('found')
+
   // It, the service and the database.
   expect((await processes()).length).toBeGreaterThanOrEqual(3)
 
@@ -83,11 +98,5 @@ test('dev serves seed data, restarts the service alone on a change, and stops wh
 })
 
 test('the log of seed data is whole: nothing differs from what its events add up to', async () => {
-  const verify = Bun.spawn([process.execPath, '--no-orphans', 'src/main.ts', 'verify'], {
-    cwd: copy,
-    env: { ...process.env, TALLYBOOK_DATA_DIR: dataDir.path },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  expect(await verify.stdout.text()).toContain('No problems')
-  expect(await verify.exited).toBe(0)
+  expect(await runScript('src/main.ts', 'verify')).toContain('No problems')
 })

@@ -4,13 +4,14 @@
  *
  * The database stays in this process, and the service is a child that is restarted: a restart of
  * both takes twice as long. (`bun --watch` is no alternative: it replaces a process without a
- * signal, so the embedded server would be orphaned, and it sees neither sql nor the console's page.)
+ * signal, so the embedded server would be orphaned, and sees neither sql nor the console page.)
  *
  * TALLYBOOK_PORT, TALLYBOOK_SHARDS and most other variables hold as they do for `bun run start`.
  * The tokens are public, so the service listens on 127.0.0.1 only.
  */
 import { join } from 'node:path'
 import { ROLES, TOKEN_VARIABLES } from '../../src/auth/roles.ts'
+import { launcherEnded } from '../../src/cli/launcher.ts'
 import {
   type EmbeddedPostgres,
   startEmbeddedPostgres,
@@ -33,7 +34,7 @@ async function main(): Promise<void> {
   if (!debugging.every((arg) => arg.startsWith('--inspect'))) {
     throw new UserError('Usage: bun run dev [--inspect | --inspect-wait | --inspect-brk][=address]')
   }
-  const stopping = stopOnSignal()
+  const stopping = Promise.race([stopOnSignal(), launcherEnded()])
   const env = makeEnvironment()
   const { dataDir, shards } = readConfig(env)
   const database = await startEmbeddedPostgres({ dataDir, log: () => {} })

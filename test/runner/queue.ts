@@ -25,12 +25,15 @@ export type QueueOptions = {
   verbose: boolean
   /** Write snapshots instead of comparing with them. */
   updateSnapshots?: boolean
+  /** Wait for a debugger at this address, and then for as long as it takes. */
+  inspect?: string | null
   env?: Record<string, string>
 }
 
 /** Milliseconds: a test, or a file, that takes longer has hung. */
 const TEST_TIMEOUT_MS = 120_000
 const FILE_TIMEOUT_MS = 900_000
+const DEBUG_TIMEOUT_MS = 24 * 3_600_000
 
 /** How many of the slowest files are named at the end. */
 const SLOWEST = 10
@@ -85,7 +88,7 @@ export async function runAll(runs: readonly Run[], options: QueueOptions): Promi
 
 async function runBatch(
   { files, shards }: Batch,
-  { folder, names, bail, updateSnapshots = false, env }: QueueOptions,
+  { folder, names, bail, updateSnapshots = false, inspect = null, env }: QueueOptions,
   running: Set<Bun.Subprocess>,
 ): Promise<{ results: FileResult[]; output: string }> {
   const report = join(folder, `${files[0]!.replaceAll('/', '-')}-${shards}.xml`)
@@ -94,7 +97,8 @@ async function runBatch(
     [
       process.execPath,
       'test',
-      `--timeout=${TEST_TIMEOUT_MS}`,
+      ...(inspect === null ? [] : [`--inspect-wait=${inspect}`]),
+      `--timeout=${inspect === null ? TEST_TIMEOUT_MS : DEBUG_TIMEOUT_MS}`,
       '--reporter=junit',
       `--reporter-outfile=${report}`,
       ...(bail ? ['--bail'] : []),
@@ -112,7 +116,7 @@ async function runBatch(
         TALLYBOOK_TEST_SHARDS: String(shards),
       },
       stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: FILE_TIMEOUT_MS,
+      timeout: inspect === null ? FILE_TIMEOUT_MS : DEBUG_TIMEOUT_MS,
       killSignal: 'SIGKILL',
     },
   )

@@ -5,7 +5,7 @@ import { ROOT } from './queue.ts'
 /** Milliseconds without a change after which a run begins: an editor writes several files. */
 const QUIET_MS = 100
 
-/** Calls `onChange` after every change below these folders, once an editor has written its files. */
+/** Calls `onChange` after every change in these folders, once an editor has written its files. */
 export function watchFolders(folders: readonly string[], onChange: () => void): void {
   let timer: ReturnType<typeof setTimeout> | undefined
   for (const folder of folders) {
