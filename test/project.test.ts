@@ -1,0 +1,47 @@
+import { expect, test } from 'bun:test'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Glob } from 'bun'
+
+// The files that a contributor meets first agree with each other.
+
+const ROOT = join(import.meta.dir, '..')
+const read = (path: string) => readFileSync(join(ROOT, path), 'utf8')
+const manifest = JSON.parse(read('package.json'))
+
+test('the newest version in CHANGELOG.md is that of package.json', () => {
+  const versions = [...read('CHANGELOG.md').matchAll(/^## \[(.+?)\]/gm)].map(([, name]) => name!)
+  expect(versions.find((version) => version !== 'Unreleased')).toBe(manifest.version)
+})
+
+test('no file of src states the version, which is imported from package.json', () => {
+  const files = [...new Glob('src/**/*.{ts,tsx}').scanSync(ROOT)]
+  expect(files.filter((file) => read(file).includes(`'${manifest.version}'`))).toEqual([])
+  expect(files.length).toBeGreaterThan(100)
+})
+
+test('LICENSE is the license that package.json names', () => {
+  expect(read('LICENSE')).toStartWith(`${manifest.license} License`)
+})
+
+test('.editorconfig indents and wraps as biome.json does', () => {
+  const { formatter } = JSON.parse(read('biome.json'))
+  const [, everyFile] = read('.editorconfig').split(/^\[.*\]$/m)
+  const lines = everyFile!.trim().split('\n')
+  expect(Object.fromEntries(lines.map((line) => line.split(' = ')))).toMatchObject({
+    indent_style: formatter.indentStyle,
+    indent_size: String(formatter.indentWidth),
+    max_line_length: String(formatter.lineWidth),
+  })
+})
+
+test('every script and file that CONTRIBUTING.md names exists', () => {
+  const text = read('CONTRIBUTING.md')
+  const scripts = [...text.matchAll(/\bbun run ([\w:]+)/g)].map(([, script]) => script!)
+  expect(scripts.filter((script) => !(script in manifest.scripts))).toEqual([])
+  expect(scripts.length).toBeGreaterThan(10)
+  const paths = text.matchAll(/[`(]((?:src|sql|test|bench|docs|\.ci)\b[\w./-]*)[`)]/g)
+  const files = [...paths].map(([, path]) => path!)
+  expect(files.filter((file) => !existsSync(join(ROOT, file)))).toEqual([])
+  expect(files.length).toBeGreaterThan(10)
+})
