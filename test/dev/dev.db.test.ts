@@ -88,7 +88,7 @@ test('dev serves seed data, restarts the service alone on a change, and stops wh
   const sql = await runScript('test/dev/sql.ts', 'select count(*) as found from shards')
   expect(sql).toContain('found')
 
-  // It, the service and the database.
+  // Those of dev itself, the service and the database.
   expect((await processes()).length).toBeGreaterThanOrEqual(3)
 
   dev.kill('SIGINT')

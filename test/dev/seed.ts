@@ -24,11 +24,11 @@ const DAY_MIN = 24 * 60
 type Draft = { type: EventType; at: Date; source: string; payload: string }
 
 /**
- * Fills an empty log with the demo's gateway and a week of its usage up to now, dealt to the shards
- * in turn. Returns the number of events, or null if the log had some already. All in one
- * transaction: if it is killed, the log stays empty and the next start fills it.
+ * Fills an empty log with the demo's gateway and a week of its usage up to now, spread over the
+ * shards in turn. Returns the number of events, or null if the log is not empty. Everything is one
+ * transaction: if the process is killed, the log stays empty and the next start fills it.
  *
- * Through the API this is impossible, as an event's time is the time of its append.
+ * The API can't do this: the time of an event is the time of its append.
  */
 export async function seed(owner: Sql, now = new Date()): Promise<number | null> {
   const heads = await readHeads(owner)
@@ -59,7 +59,7 @@ export async function seed(owner: Sql, now = new Date()): Promise<number | null>
   return count
 }
 
-/** The catalog, then the flushes in the order of time. The same in every run but for `now`. */
+/** Yields the catalog, then the flushes in the order of time. Only times differ between runs. */
 function* drafts(now: Date): Generator<Draft> {
   const change: CatalogChange = {
     upserted: {

@@ -1,7 +1,7 @@
 /**
  * Runs a statement as the owner of a database and prints its rows: `bun run sql '<statement>'` on
  * the database of `bun run dev`, `bun run sql --test '<statement>'` on the server that is kept for
- * runs of named test files, in a database of which `--database` tells the name.
+ * runs of named test files. `--database` names another database of that server.
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
