@@ -3,25 +3,25 @@ import type { Fragment, Sql, Transaction } from '../../platform/postgres/pool.ts
 import { joinArrays, toArray, toTextArray } from './array.ts'
 import type { Total } from './totals.ts'
 
-// Pieces of statements, for accounts of any kind. All names are the shapes' own.
+// Fragments of SQL for accounts of any kind. Every name comes from the account's shape.
 
-/** A column of rows that a statement is given: its values as PostgreSQL's text of an array. */
+/** A column of a statement's input rows; `text` is its values as a PostgreSQL array literal. */
 export type Column = {
   name: string
   type: 'bigint' | 'numeric' | 'text' | 'timestamptz'
   text: string
 }
 
-/** The names of an account's values. */
+/** The names of an account's values: sums first, then maxima. */
 export const valuesOf = ({ sums, maxima }: AccountShape): readonly string[] => [...sums, ...maxima]
 
-/** A list of columns, of the rows `alias` if there is one. */
+/** A comma-separated list of columns, qualified with `alias` unless it is empty. */
 export function listOf(sql: Sql | Transaction, columns: readonly string[], alias = ''): Fragment {
   const prefix = alias === '' ? '' : `${alias}.`
   return sql.unsafe(columns.map((name) => prefix + name).join(', ')) as unknown as Fragment
 }
 
-/** Totals as columns: `account`, and the shape's values. */
+/** Converts totals to columns: `account`, then the values of the shape. */
 export function toColumns(
   { type, sums, maxima }: AccountShape,
   totals: readonly Total[],
@@ -40,7 +40,10 @@ export function toColumns(
   ]
 }
 
-/** The columns of all slices together; made of one after the other, with a null after each. */
+/**
+ * Converts all slices to one set of columns. Yields after each slice, so that the caller can let
+ * other work run.
+ */
 export function* gatherColumns(
   shape: AccountShape,
   slices: Iterable<Total[]>,
@@ -56,7 +59,7 @@ export function* gatherColumns(
   }))
 }
 
-/** Columns as rows `f` of a statement: put it after `from`. */
+/** Returns the columns as rows `f`, for use after `from`. */
 export function unnest(transaction: Transaction, columns: readonly Column[]): Fragment {
   const arrays = columns
     .map(({ type, text }) => transaction`${text}::${transaction.unsafe(type)}[]`)
@@ -65,7 +68,7 @@ export function unnest(transaction: Transaction, columns: readonly Column[]): Fr
   return transaction`unnest(${arrays}) as f(${listOf(transaction, names)})`
 }
 
-/** Adds what a row would be inserted with (`excluded`) to the one that is there, as `alias`. */
+/** Assignments for `on conflict do update` that add `excluded` to the existing row `alias`. */
 export function addToRow(
   transaction: Transaction,
   { sums, maxima }: AccountShape,
@@ -76,7 +79,7 @@ export function addToRow(
   return transaction.unsafe([...added, ...raised].join(', ')) as unknown as Fragment
 }
 
-/** The totals of rows `alias`: sums and maxima, under their own names. */
+/** The sums and maxima over rows `alias`, under their own names. */
 export function totalOfRows(
   sql: Sql | Transaction,
   { sums, maxima }: AccountShape,

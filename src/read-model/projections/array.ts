@@ -1,9 +1,9 @@
-/** PostgreSQL's text of an array of numbers, a value a row. */
+/** Formats one number per row as a PostgreSQL array literal. */
 export function toArray<Row>(rows: readonly Row[], value: (row: Row) => number | bigint): string {
   return `{${rows.map(value).join(',')}}`
 }
 
-/** PostgreSQL's text of an array of texts, a value a row; null stays null. */
+/** Formats one string per row as a PostgreSQL array literal; null stays null. */
 export function toTextArray<Row>(rows: readonly Row[], value: (row: Row) => string | null): string {
   const quote = (text: string) => `"${text.replace(/["\\]/g, '\\$&')}"`
   return `{${rows
@@ -14,7 +14,7 @@ export function toTextArray<Row>(rows: readonly Row[], value: (row: Row) => stri
     .join(',')}}`
 }
 
-/** The text of one array of the values of several. */
+/** Concatenates several array literals into one. */
 export function joinArrays(arrays: readonly string[]): string {
   const texts = arrays.map((text) => text.slice(1, -1)).filter((text) => text !== '')
   return `{${texts.join(',')}}`

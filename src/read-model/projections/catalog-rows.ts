@@ -22,13 +22,14 @@ const API_KEY_VALUES = ['group_id', 'name', 'ended_at']
 const KEY_VALUES = ['quota_limit', 'name', 'ended_at']
 
 /**
- * The catalog as people see it: provider groups, API keys and keys with their names. A row that
- * ended stays, with the time. Only shard 0 has catalog changes, so the rows have no shard. Beside
- * the newest version of each row stands every version it had, for reads of the past.
+ * The catalog as readers see it: provider groups, API keys and keys with their names. A retired row
+ * stays, with the time at which it was retired. Only shard 0 has catalog changes, so the rows have
+ * no shard. In addition to the newest version of each row, every earlier version is stored, for
+ * as-of reads.
  */
 export const catalogRows: Projection = {
   name: 'catalog',
-  // 2: versions.
+  // 2: stores versions.
   version: 2,
   tables: [
     table('provider_groups', ['id'], GROUP_VALUES),
@@ -41,11 +42,11 @@ export const catalogRows: Projection = {
   createFold: () => new CatalogFold(),
 }
 
-/** A row as one change left it, and when it ended if it did. */
+/** A row as one change left it, with the time at which it was retired, if it was. */
 type Version<Row> = { row: Row; position: number; endedAt: string | null }
 
 class CatalogFold implements Fold {
-  /** By position and id: a row that a change names twice is as it says last. */
+  /** Keyed by position and id: if a change names a row twice, the last one wins. */
   readonly #groups = new Map<string, Version<ProviderGroupRow>>()
   readonly #apiKeys = new Map<string, Version<ApiKeyRow>>()
   readonly #keys = new Map<string, Version<KeyRow>>()
@@ -72,7 +73,7 @@ class CatalogFold implements Fold {
     }
   }
 
-  // A row that stands in two slices is as the later one says: they are in the order of the log.
+  // If two slices contain the same row, the later one wins: slices are in log order.
   *write(transaction: Transaction, { generation }: WriteTarget) {
     for (const versions of cutRows(this.#groups.values())) {
       yield* writeGroups(transaction, generation, versions)
@@ -86,12 +87,12 @@ class CatalogFold implements Fold {
   }
 }
 
-/** The newest version of each row. */
+/** Returns the newest version of each row. */
 function newest<Row>(versions: Version<Row>[], id: (row: Row) => unknown): Version<Row>[] {
   return [...new Map(versions.map((version) => [id(version.row), version])).values()]
 }
 
-// Not async: a query starts when it is waited for, so the checkpoint's move stays the first.
+// Not async: a query starts when it is awaited, so moving the checkpoint stays the first statement.
 function writeGroups(
   transaction: Transaction,
   generation: number,

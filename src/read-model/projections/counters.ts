@@ -5,7 +5,7 @@ import { createTotals } from './create-totals.ts'
 import type { Entry } from './entry.ts'
 import type { Fold, Projection, WriteTarget } from './projection.ts'
 
-/** The totals of every account of a kind, as they are now. */
+/** The current totals of every account of a kind. */
 function countersOf(kind: AccountKind, version: number): Projection {
   const shape = ACCOUNTS[kind]
   const name = `${kind}_counters`
@@ -18,7 +18,7 @@ function countersOf(kind: AccountKind, version: number): Projection {
 }
 
 export const apiKeyCounters = countersOf('api_key', 1)
-// 2: an access counts as five minutes after its flush was recorded at most.
+// 2: the time of an access is capped at five minutes after its flush was recorded.
 export const keyCounters = countersOf('key', 2)
 export const providerGroupCounters = countersOf('provider_group', 1)
 

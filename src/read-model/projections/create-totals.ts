@@ -3,13 +3,13 @@ import { IdTotals } from './id-totals.ts'
 import { NameTotals } from './name-totals.ts'
 import type { Totals } from './totals.ts'
 
-/** Totals of a kind, of nothing yet. */
+/** Creates empty totals for one kind of account. */
 export function createTotals(kind: AccountKind): Totals {
   const shape = ACCOUNTS[kind]
   return shape.type === 'bigint' ? new IdTotals(shape) : new NameTotals(shape)
 }
 
-/** Totals of every kind. */
+/** Creates empty totals for every kind of account. */
 export const createAllTotals = () =>
   Object.fromEntries(ACCOUNT_KINDS.map((kind) => [kind, createTotals(kind)])) as Record<
     AccountKind,

@@ -3,27 +3,27 @@ import type { Postings } from '../../events/postings.ts'
 import { SLICE_ROWS } from './slices.ts'
 import type { Total, Totals } from './totals.ts'
 
-/** Ids of one page, and how many pages there are at most: 8 MiB for the first million ids. */
+/** Ids per page, and the maximum number of pages: 8 MiB for the first million ids. */
 const PAGE_BITS = 10
 const PAGE = 1 << PAGE_BITS
 const MAX_PAGES = 1_024
 const MAX_PAGED = 2 ** 32 - 1
 
 /**
- * Totals of accounts with ids and two sums, of which the second is never above the first. Those of
- * small ids stand in pages of numbers, so that adding touches one line of memory and makes no
- * object: in a service under load, a third of the time of a Map. What passes 2^32 - 1 goes on as a
- * bigint.
+ * Totals of accounts with numeric ids and two sums, of which the second never exceeds the first.
+ * Small ids are stored in pages of integers, so that an addition touches one cache line and
+ * allocates nothing: under load this takes a third of the time of a Map. Sums above 2^32 - 1
+ * continue as bigints.
  */
 export class IdTotals implements Totals {
-  /** The sums of id `page * PAGE + i` at 2i and 2i + 1. */
+  /** The sums of id `page * PAGE + i` are at 2i and 2i + 1. */
   readonly #pages: (Uint32Array | undefined)[] = []
   readonly #others = new Map<number, [bigint, bigint]>()
   #paged = 0
 
   constructor(readonly shape: AccountShape) {}
 
-  /** An account with a sum above 2^32 - 1 may be counted twice. */
+  /** Counts an account with a sum above 2^32 - 1 up to twice. */
   get size(): number {
     return this.#paged + this.#others.size
   }
@@ -82,7 +82,7 @@ export class IdTotals implements Totals {
     }
   }
 
-  /** Adds all of a stretch of two columns to one id. */
+  /** Adds a range of two columns to one id. */
   #addRange(
     id: number,
     first: readonly number[],

@@ -4,7 +4,7 @@ import type { Projection } from './projection.ts'
 import { snapshots } from './snapshots.ts'
 import { usage } from './usage.ts'
 
-/** What the admin pages show now; every read of them waits for these. */
+/** The projections that current admin reads need; every such read waits for all of them. */
 export const CURRENT: readonly Projection[] = [
   apiKeyCounters,
   catalogRows,
@@ -12,5 +12,5 @@ export const CURRENT: readonly Projection[] = [
   providerGroupCounters,
 ]
 
-/** Every projection, in the order in which a pass locks their checkpoints. */
+/** Every projection, in the order in which a batch locks their checkpoints. */
 export const PROJECTIONS: readonly Projection[] = [...CURRENT, snapshots, usage]

@@ -4,22 +4,22 @@ import type { Postings } from '../../events/postings.ts'
 import { cutRows } from './slices.ts'
 import type { Total, Totals } from './totals.ts'
 
-/** Accounts that there is room for at first. */
+/** Initial capacity, in accounts. */
 const FIRST_ROOM = 256
 
-/** In place of the row of a posting that adds nothing. */
+/** Stands in for the row of a posting that adds nothing. */
 const NOWHERE = -1
 
 /**
- * Totals of accounts that are named by texts: a row for each account, and a column of numbers for
- * each value. What passes 2^53 - 1 goes on as a bigint.
+ * Totals of accounts with text ids: one row per account, and one column of numbers per value. Sums
+ * above 2^53 - 1 continue as bigints.
  */
 export class NameTotals implements Totals {
   readonly #rows = new Map<string, number>()
   #columns: Float64Array[]
-  /** What the columns could not hold, by row, for each value. */
+  /** The overflow of the columns: for each value, by row. */
   readonly #carried: Map<number, bigint>[]
-  /** The rows of the postings that are added. */
+  /** The rows of the postings being added. */
   #added = new Int32Array(FIRST_ROOM)
 
   constructor(readonly shape: AccountShape) {
@@ -49,7 +49,7 @@ export class NameTotals implements Totals {
     }
   }
 
-  /** The row of each posting, from the first on; valid until the next call. */
+  /** Returns the row of each posting, starting at index 0; valid until the next call. */
   #rowsOf({ accounts, sums, maxima, start, end }: Postings): Int32Array {
     if (end - start > this.#added.length) this.#added = new Int32Array(2 * (end - start))
     const rows = this.#added
@@ -80,7 +80,7 @@ export class NameTotals implements Totals {
   }
 }
 
-// Functions, and loops of one column each: the compiler makes of them the least.
+// Plain functions with one loop per column: the JIT compiles these best.
 
 function addColumn(
   column: Float64Array,

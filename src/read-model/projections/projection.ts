@@ -1,44 +1,48 @@
 import type { Transaction } from '../../platform/postgres/pool.ts'
 import type { Entry } from './entry.ts'
 
-/** Where a fold is written: the rows of one shard in one generation, and what was folded. */
+/** Where a fold is written: the rows of one shard in one generation, and the range of events. */
 export type WriteTarget = {
   shard: number
   generation: number
-  /** The checkpoint before, and the one after: all events behind `from` up to `position`. */
+  /** The checkpoints before and after: the fold covers events after `from` through `position`. */
   from: number
   position: number
 }
 
 /**
- * What one pass has folded, in memory; its size depends on the number of keys, never on that of the
- * events. Sums and maxima only, so that folds can be written in any order between shards.
+ * A batch of events folded in memory. Its size depends on the number of keys, never on the number
+ * of events. It holds only sums and maxima, so folds of different shards can be written in any
+ * order.
  */
 export interface Fold {
-  /** About how many rows it would write now. */
+  /** Approximate number of rows that a write would touch now. */
   readonly size: number
-  /** Folds an event; any event that decodes can be folded. */
+  /** Folds an event. Any event that decodes can be folded. */
   add(entry: Entry): void
   /**
-   * Adds the fold to the rows of `target`, one row a distinct key: statements that haven't begun,
-   * for some ten thousand rows each, and null where one of more rows needs another such step.
+   * Adds the fold to the rows of `target`, one row per distinct key. Yields queries that have not
+   * started, each for about 10,000 rows, or null if a larger query needs another step to prepare.
    */
   write(transaction: Transaction, target: WriteTarget): Iterable<Promise<unknown> | null>
 }
 
-/** A table of a projection: what names a row in its generation, and what else the row says. */
+/**
+ * A table of a projection: `key` identifies a row within its generation, `values` are its other
+ * columns.
+ */
 export type Table = {
   name: string
   key: readonly string[]
   values: readonly string[]
-  /** Percent, of the partition a generation has; null where generations share the table. */
+  /** Fill factor of a generation's partition, in percent; null if generations share the table. */
   fillfactor: number | null
 }
 
-/** A table (or a few) derived from the log. */
+/** One or more tables derived from the log. */
 export type Projection = {
   name: string
-  /** Raised with every change of what it folds: generations of another version are rebuilt. */
+  /** Raised with every change to the fold: generations of another version are rebuilt. */
   version: number
   tables: readonly Table[]
   createFold(): Fold

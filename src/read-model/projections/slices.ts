@@ -1,7 +1,7 @@
-/** Rows that are sorted and written as text at once: some ten milliseconds. */
+/** Rows that are sorted and formatted at once: about 10 ms of work. */
 export const SLICE_ROWS = 10_000
 
-/** The same rows in fewer slices: none but the last has less than SLICE_ROWS. */
+/** Joins slices: all but the last have at least SLICE_ROWS rows. */
 export function* joinSlices<Row>(slices: Iterable<Row[]>): Generator<Row[]> {
   let joined: Row[] = []
   for (const slice of slices) {
@@ -13,7 +13,7 @@ export function* joinSlices<Row>(slices: Iterable<Row[]>): Generator<Row[]> {
   if (joined.length > 0) yield joined
 }
 
-/** All rows, SLICE_ROWS at a time. */
+/** Splits rows into slices of SLICE_ROWS. */
 export function* cutRows<Row>(rows: Iterable<Row>): Generator<Row[]> {
   let slice: Row[] = []
   for (const row of rows) {

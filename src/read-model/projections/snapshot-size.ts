@@ -1,7 +1,7 @@
 import type { Sql } from '../../platform/postgres/pool.ts'
 import { PAGE_ACCOUNTS } from './snapshots.ts'
 
-/** About how many ids a shard's snapshot at a position has: its pages, counted. */
+/** Estimates how many ids a shard's snapshot at a position has, by counting its pages. */
 export async function readSnapshotSize(
   sql: Sql,
   shard: number,
@@ -18,6 +18,6 @@ export async function readSnapshotSize(
       from key_snapshots s
       where s.shard = ${shard} and s.generation = ${generation} and s.position = ${position}
     )::integer as pages`
-  // Each has an empty first page.
+  // Both tables have an empty first page.
   return Math.max(row!.pages - 2, 0) * PAGE_ACCOUNTS
 }

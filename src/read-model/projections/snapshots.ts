@@ -10,10 +10,12 @@ import { createAllTotals } from './create-totals.ts'
 import type { Entry } from './entry.ts'
 import type { Fold, Projection, WriteTarget } from './projection.ts'
 
-/** Accounts in one row: large enough to be packed well, small enough that one is found cheaply. */
+/**
+ * Accounts per row: large enough to compress well, small enough that one account is found cheaply.
+ */
 export const PAGE_ACCOUNTS = 1_000
 
-/** The table with snapshots of accounts of a kind, and what its columns of accounts are called. */
+/** Names the table with snapshots of accounts of a kind, and its account columns. */
 export function snapshotTable(kind: AccountKind) {
   const table = `${kind}_snapshots`
   return ACCOUNTS[kind].type === 'text'
@@ -22,17 +24,17 @@ export function snapshotTable(kind: AccountKind) {
 }
 
 /**
- * All counters as they stood at some positions: a read of the past takes the newest snapshot before
- * it and folds the few events since. Each is made of the one before and what came after it, so its
- * checkpoint is the newest snapshot.
+ * All counters as of selected positions: an as-of read takes the newest snapshot at or before its
+ * position and folds the few events after it. Each snapshot is built from the previous one and the
+ * events since, so the checkpoint is the position of the newest snapshot.
  *
- * Rejected: a version of each row whenever it changed. Written a row each, they cost ten times as
- * much as these pages, and so could only be a tenth as dense.
+ * Rejected: storing a version of each row on every change. At one row per version this costs ten
+ * times as much as these pages, so versions could only be a tenth as dense.
  */
 export const snapshots: Projection = {
   name: 'snapshots',
-  // Not raised when key_counters was: those made before keep the last accesses that were shown
-  // then.
+  // Not raised when key_counters was: older snapshots still hold the last accesses shown at the
+  // time.
   version: 1,
   tables: ACCOUNT_KINDS.map((kind) => {
     const { table, first, last, accounts } = snapshotTable(kind)
@@ -66,7 +68,7 @@ class SnapshotFold implements Fold {
   }
 }
 
-/** The accounts of snapshots `s` as rows `u (account, <values>)`: put it after `from`. */
+/** Unpacks snapshots `s` into rows `u (account, <values>)`, for use after `from`. */
 export function unpack(transaction: Transaction, shape: AccountShape) {
   const { accounts } = snapshotTable(shape.kind)
   const values = valuesOf(shape)
@@ -75,8 +77,8 @@ export function unpack(transaction: Transaction, shape: AccountShape) {
       as u(account, ${listOf(transaction, values)})`
 }
 
-// A first page without accounts says that there is a snapshot, were it one of nothing. Not async: a
-// query starts when it is waited for, so the checkpoint's move stays the first.
+// A first page without accounts marks that the snapshot exists, even if it is empty. Not async: a
+// query starts when it is awaited, so moving the checkpoint stays the first statement.
 function writePages(
   transaction: Transaction,
   { shard, generation, from, position }: WriteTarget,

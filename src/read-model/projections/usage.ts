@@ -13,12 +13,12 @@ import type { Fold, Projection, WriteTarget } from './projection.ts'
 import { joinSlices } from './slices.ts'
 import type { Total, Totals } from './totals.ts'
 
-/** The table with the usage of accounts of a kind. */
+/** The table with the usage of accounts of one kind. */
 export const usageTable = (kind: AccountKind) => `${kind}_usage`
 
 /**
- * What each account counted in each quarter of an hour, by the time of the append. Quarters,
- * because time zones are whole quarters away from UTC: any zone's hours and days are sums of them.
+ * What each account counted in each quarter hour, by the time of the append. Quarter hours, because
+ * every time zone is a whole number of them from UTC: hours and days of any zone are sums of them.
  */
 export const usage: Projection = {
   name: 'usage',
@@ -62,7 +62,7 @@ class UsageFold implements Fold {
 
   *#rowsOf(kind: AccountKind): Generator<Row[]> {
     const { sums } = ACCOUNTS[kind]
-    // A flush may tell of an access alone.
+    // A flush may report only an access.
     const isUsed = ({ values }: Total) => sums.some((_, i) => values[i] !== 0)
     for (const { start, totals } of this.#quarterHours.values()) {
       for (const slice of totals[kind].slices()) {
@@ -81,7 +81,7 @@ class UsageFold implements Fold {
   }
 }
 
-/** `2026-01-31T12:15:00+00:00` of `2026-01-31T12:29:59.999999+00:00`. */
+/** Returns `2026-01-31T12:15:00+00:00` for `2026-01-31T12:29:59.999999+00:00`. */
 export function startOfQuarterHour(recordedAt: string): string {
   const minute = Number(recordedAt.slice(14, 16))
   const quarter = String(minute - (minute % 15)).padStart(2, '0')
