@@ -44,7 +44,7 @@ export async function replay(args: string[]): Promise<void> {
       const page: Awaited<ReturnType<typeof explain>> = await explain(
         from,
         scope,
-        { after, to: end },
+        { after, through: end },
         PAGE,
       )
       for (const step of page.steps) {

@@ -30,7 +30,7 @@ export type InstancesOptions = {
   intervals: Intervals['instances']
   logger: Logger
   /** The shards that this instance tends may be others now. */
-  onShared: () => void
+  onOwnershipChange: () => void
   /** A reader on another instance waits for something that this one tends. */
   onCatchUpRequest: (request: CatchUpRequest) => void
 }
@@ -119,7 +119,7 @@ export class Instances {
       .then(() => (this.#self ? deleteInstance(this.#sql, this.id) : undefined))
       .catch(() => {})
     await Promise.race([left, Bun.sleep(LEAVE_MS)])
-    this.#share()
+    this.#assign()
     await this.#sql.end({ timeout: 1 })
   }
 
@@ -151,20 +151,20 @@ export class Instances {
     await this.#sql.unsafe(`listen ${CHANNEL}`)
     await writeHeartbeat(this.#sql, this.#self!)
     this.#rows = await this.readAll(this.#sql)
-    this.#share()
+    this.#assign()
     await deleteKilled(this.#sql, this.#rows)
   }
 
   /** Only code that knows the newest migration tends: older code may meet what it can't read. */
-  #share(): void {
+  #assign(): void {
     const others = this.#live.filter(({ id }) => id !== this.id)
     const all = this.#isLeaving && others.length > 0 ? others : this.#live
     const newest = Math.max(...all.map(({ migration }) => migration))
-    const able = all.filter(({ migration }) => migration === newest).map(({ id }) => id)
-    const owners = able.length === 0 ? [] : assignShards(this.options.shards, able)
+    const eligible = all.filter(({ migration }) => migration === newest).map(({ id }) => id)
+    const owners = eligible.length === 0 ? [] : assignShards(this.options.shards, eligible)
     const isSame = owners.every((id, shard) => id === this.#owners[shard])
     this.#owners = owners
-    if (!isSame) this.options.onShared()
+    if (!isSame) this.options.onOwnershipChange()
   }
 
   #receive(channel: string, payload: string): void {

@@ -1,7 +1,7 @@
 import type { Sql } from '../platform/postgres/pool.ts'
 
 /** How long the row of a killed one is kept. */
-const KEPT = '10 minutes'
+const KEEP_KILLED = '10 minutes'
 
 /** An instance, as it says itself. */
 export type Self = { id: string; version: string; migration: number; startedAt: string }
@@ -39,7 +39,8 @@ export async function readInstances(sql: Sql, silentAfterMs: number): Promise<In
       to_char(i.seen_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as seen_at,
       i.seen_at between n.now - ${silentAfterMs} * interval '1 ms'
         and n.now + ${silentAfterMs} * interval '1 ms' as live,
-      i.seen_at not between n.now - ${KEPT}::interval and n.now + ${KEPT}::interval as gone
+      i.seen_at not between n.now - ${KEEP_KILLED}::interval
+        and n.now + ${KEEP_KILLED}::interval as gone
     from instances i cross join (select clock_timestamp() as now) n
     order by i.started_at, i.id`
 }

@@ -82,8 +82,8 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
   const instances: Instances = new Instances({
     ...{ address, shards, version, logger },
     intervals: intervals.instances,
-    onShared: () => projector.noticeShared(),
-    onCatchUpRequest: (wanted) => projector.noticeRequest(wanted),
+    onOwnershipChange: () => projector.noticeOwnershipChange(),
+    onCatchUpRequest: (request) => projector.noticeRequest(request),
   })
   const projector = new Projector(
     ...([pools, shards, logger, instances, intervals.projector] as const),
@@ -93,13 +93,13 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
   const integrator = new Integrator(
     ...([pools.project, shards, heads, intervals.transparency, logger, owns] as const),
   )
-  const followed = { intervals: intervals.streams, tokens, logger, maxSubscribers }
+  const streamOptions = { intervals: intervals.streams, tokens, logger, maxSubscribers }
   const places = new Places(intervals.places)
-  const streams = new EventStreams({ pools, reads, shards, places, ...followed })
+  const streams = new EventStreams({ pools, reads, shards, places, ...streamOptions })
   const live = new LivePositions({
     readHeads: () => readHeads(pools.control),
     findOpenSessions: (ids) => findOpenSessions(pools.control, ids),
-    ...followed,
+    ...streamOptions,
   })
   const refusals = new Outages(logger, {
     level: 'error',

@@ -202,6 +202,6 @@ function describeValidation(error: unknown): string {
     type?: string
     valueError?: { path?: string; message?: string; schema?: { description?: string } }
   }
-  const wanted = valueError?.schema?.description ?? valueError?.message ?? 'not valid'
-  return `${type ?? 'request'} ${valueError?.path ?? ''}: ${wanted}`
+  const expected = valueError?.schema?.description ?? valueError?.message ?? 'not valid'
+  return `${type ?? 'request'} ${valueError?.path ?? ''}: ${expected}`
 }

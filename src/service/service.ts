@@ -15,7 +15,7 @@ import { type Components, createComponents, type ServiceOptions } from './compon
 import { DEFAULT_IDLE_SECONDS } from './config.ts'
 import { createApp, createMetricsApp } from './routes.ts'
 
-const NOT_SPREAD =
+const NOT_DISTRIBUTED =
   'This database has Citus, and the tables are on this node alone: stop the services on it and ' +
   'run `tallybook init --citus` to spread them over its workers (docs/guides/citus.md).'
 
@@ -40,7 +40,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const owner = connectAsOwner(address)
   try {
     await migrate(owner, config.shards)
-    if ((await readPlacement(owner)) === 'alone') options.logger.warn(NOT_SPREAD)
+    if ((await readPlacement(owner)) === 'alone') options.logger.warn(NOT_DISTRIBUTED)
     if ((await readNameOrder(owner)) === 'own') options.logger.warn(NO_ICU)
     await createCheckpoints(owner)
     await sweepGenerations(owner)
@@ -68,38 +68,38 @@ async function serve(options: ServiceOptions, pools: Pools, reads: Reads): Promi
   const { config, logger } = options
   const { host, port, shards, bodyLimitBytes, unknownTokens } = config
   const { basePath = '', metricsAddress = null, metricsToken = null } = config
-  const parts = await createComponents(options, pools, reads)
+  const components = await createComponents(options, pools, reads)
   let stopping = false
   const app = createApp({
-    ...parts,
+    ...components,
     ...{ pools, reads, shards, logger, basePath, bodyLimitBytes },
     idleTimeoutSeconds: config.idleTimeoutSeconds ?? DEFAULT_IDLE_SECONDS,
-    startRebuild: (projection) => parts.rebuilds.start(projection),
+    startRebuild: (projection) => components.rebuilds.start(projection),
     logPublic: config.logPublic ?? false,
     hasMetrics: metricsAddress === null,
     metricsToken,
     attempts: new UnknownTokenLimiter(unknownTokens),
     isStopping: () => stopping,
   })
-  await parts.rebuilds.startChanged()
-  await parts.instances.join()
+  await components.rebuilds.startChanged()
+  await components.instances.join()
   let metricsServer: Server = null
   try {
     if (metricsAddress !== null) {
       metricsServer = listen(
-        createMetricsApp(parts.metrics, parts.places, metricsToken),
+        createMetricsApp(components.metrics, components.places, metricsToken),
         metricsAddress,
       )
     }
     listen(app, { host, port })
   } catch (error) {
     await metricsServer?.stop(true)
-    await parts.instances.leave()
+    await components.instances.leave()
     throw error
   }
-  parts.projector.start()
-  parts.integrator.start()
-  const timers = startTimers(options, pools, parts)
+  components.projector.start()
+  components.integrator.start()
+  const timers = startTimers(options, pools, components)
   const authority = `${host.includes(':') ? `[${host}]` : host}:${app.server?.port ?? port}`
   return {
     url: `http://${authority}${basePath}`,
@@ -107,7 +107,7 @@ async function serve(options: ServiceOptions, pools: Pools, reads: Reads): Promi
       stopping = true
       for (const timer of timers) timer.stop()
       void metricsServer?.stop(true)
-      await stopParts(parts, app.server, options.intervals?.stop ?? INTERVALS.stop)
+      await stopComponents(components, app.server, options.intervals?.stop ?? INTERVALS.stop)
       await reads.close()
       await pools.close()
     },
@@ -139,42 +139,42 @@ const LISTEN_FAILURES: Record<string, string> = {
 function startTimers(
   { config, logger, intervals = INTERVALS }: ServiceOptions,
   pools: Pools,
-  parts: Components,
+  components: Components,
 ) {
   const { verifyAt, attestMinutes = 0 } = config
-  const { attestations, tokens, verifications } = parts
+  const { attestations, tokens, verifications } = components
   return [
     keepFresh(tokens, pools.control, intervals.tokens, logger),
-    parts.ahead.start(),
+    components.ahead.start(),
     ...(verifyAt ? [scheduleVerifications(verifyAt, verifications, logger)] : []),
     ...(attestMinutes > 0 ? [attestations.schedule(attestMinutes, logger)] : []),
   ]
 }
 
 /** Ends the parts in an order in which none needs one that has ended, each in a bounded time. */
-async function stopParts(
-  parts: Components,
+async function stopComponents(
+  components: Components,
   server: Server,
   { drainMs, timeoutMs }: Intervals['stop'],
 ): Promise<void> {
-  const left = parts.instances.leave()
-  const rebuildsEnded = parts.rebuilds.stop()
+  const leaving = components.instances.leave()
+  const rebuildsEnded = components.rebuilds.stop()
   // They would not end by themselves.
-  parts.streams.stop()
-  parts.live.stop()
-  const verified = parts.verifications.stop()
+  components.streams.stop()
+  components.live.stop()
+  const verified = components.verifications.stop()
   // What was accepted reaches the database, and is answered.
   const drained = Promise.all([
-    ...[parts.log.stop(), parts.worker.stop()],
-    ...[server?.stop(), parts.attestations.stop()],
+    ...[components.log.stop(), components.worker.stop()],
+    ...[server?.stop(), components.attestations.stop()],
   ])
   await Promise.race([drained, Bun.sleep(drainMs)])
   await server?.stop(true)
-  const projected = Promise.all([parts.projector.stop(), parts.integrator.stop()])
-  const ended = parts.worker.end(timeoutMs)
+  const projected = Promise.all([components.projector.stop(), components.integrator.stop()])
+  const ended = components.worker.end(timeoutMs)
   await Promise.race([projected, Bun.sleep(timeoutMs)])
   await ended
   await rebuildsEnded
   await verified
-  await left
+  await leaving
 }

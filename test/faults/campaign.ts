@@ -86,7 +86,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Report> {
     const log = await cluster.readServerLog()
     if (/deadlock detected/.test(log)) findings.violations.push('a deadlock in the database')
     for (const { errors } of cluster.instances) {
-      const failed = /^.*(pass failed|unexpected|TypeError).*$/im.exec(errors)?.[0]
+      const failed = /^.*(batch failed|unexpected|TypeError).*$/im.exec(errors)?.[0]
       if (failed) findings.violations.push(`an instance: ${failed.slice(0, 500)}`)
     }
     return {

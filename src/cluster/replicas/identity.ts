@@ -54,7 +54,10 @@ export async function describeServer(sql: Sql): Promise<Description> {
  * True where all that was described stands in this log. A copy that went its own way has last
  * events that don't.
  */
-export async function holds(sql: Sql, { progress, lastEvents }: Description): Promise<boolean> {
+export async function logContains(
+  sql: Sql,
+  { progress, lastEvents }: Description,
+): Promise<boolean> {
   const own = await readMarks(sql, progress.events)
   return lastEvents.every((mark) =>
     own.some(
@@ -74,12 +77,12 @@ async function readMarks(sql: Sql, positions: Positions): Promise<EventMark[]> {
         e.shard, e.recorded_at::text as recorded_at,
         encode(e.payload_sha256, 'hex') as payload_sha256
       from events e
-      where ${isAt(sql, positions)}`),
+      where ${matchesPositions(sql, positions)}`),
   ]
 }
 
 /** Events `e` at these positions. Spelled out: a join would read the whole log. */
-export function isAt(sql: Sql, positions: Positions): Fragment {
+export function matchesPositions(sql: Sql, positions: Positions): Fragment {
   return positions
     .map((position, shard) => sql`(e.shard = ${shard} and e.position = ${position})`)
     .reduce((all, one) => sql`${all} or ${one}`, sql`false`)

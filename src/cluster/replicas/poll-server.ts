@@ -4,18 +4,18 @@ import { isUnavailable, TemporarilyUnavailable } from '../../platform/postgres/e
 import type { Sql } from '../../platform/postgres/pool.ts'
 import {
   describeServer,
-  holds,
   type Identity,
-  isAt,
   isSame,
+  logContains,
   type Mismatch,
+  matchesPositions,
   readIdentity,
 } from './identity.ts'
 import { countMissing, type Progress, readProgress } from './progress.ts'
 import type { ProgressWatch } from './progress-watch.ts'
 
 /** What a look at a replica finds. */
-export type Found = 'kept up' | 'late' | { state: 'away' | 'refused'; why: string }
+export type PollResult = 'kept up' | 'late' | { state: 'away' | 'refused'; why: string }
 
 /** How much of the log a replica lacks: events, and seconds since the oldest of them. */
 export type Lag = { events: number; seconds: number }
@@ -41,18 +41,18 @@ export async function pollServer(
   replica: { sql: Sql; watch: ProgressWatch },
   { answerTimeoutMs }: Intervals['replicas'],
   ms: number,
-): Promise<Found | null> {
+): Promise<PollResult | null> {
   const identity = await within(answerTimeoutMs, readIdentity(replica.sql))
   if (!isSame(primary.identity, identity)) return refused('other database')
   const description = await within(answerTimeoutMs, describeServer(replica.sql))
   replica.watch.note(description.progress)
   if (heads === null) return null
-  const isOfLog = await orNull(holds(primary.sql, description))
-  if (isOfLog === null) return null
-  if (!isOfLog) return refused('other log')
+  const isSameLog = await orNull(logContains(primary.sql, description))
+  if (isSameLog === null) return null
+  if (!isSameLog) return refused('other log')
   if (!description.isReplica) return refused('not a replica')
-  const isThere = await replica.watch.reach({ kind: 'events', positions: heads }, ms)
-  return isThere ? 'kept up' : 'late'
+  const hasCaughtUp = await replica.watch.reach({ kind: 'events', positions: heads }, ms)
+  return hasCaughtUp ? 'kept up' : 'late'
 }
 
 /** What a replica that has come so far lacks of the log; null where the primary is away. */
@@ -68,14 +68,14 @@ export async function measureLag(
     sql<{ seconds: number | null }[]>`
       select max(extract(epoch from clock_timestamp() - e.recorded_at))::float8 as seconds
       from events e
-      where ${isAt(sql, oldest)}`.then(([row]) => ({
+      where ${matchesPositions(sql, oldest)}`.then(([row]) => ({
       events: missing,
       seconds: Math.max(0, row!.seconds ?? 0),
     })),
   )
 }
 
-export const refused = (why: Mismatch): Found => ({ state: 'refused', why })
+export const refused = (why: Mismatch): PollResult => ({ state: 'refused', why })
 
 async function orNull<Value>(reading: Promise<Value>): Promise<Value | null> {
   try {

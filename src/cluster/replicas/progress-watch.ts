@@ -21,9 +21,9 @@ export class ProgressWatch {
   ) {}
 
   /** Waits until what is needed is there; false where it isn't in `ms`, or can't be known. */
-  async reach(need: ReadRequirement, ms: number): Promise<boolean> {
-    if (meets(this.progress, need)) return true
-    const isMet = this.#waitList.wait(need, ms)
+  async reach(requirement: ReadRequirement, ms: number): Promise<boolean> {
+    if (meets(this.progress, requirement)) return true
+    const isMet = this.#waitList.wait(requirement, ms)
     void this.#poll()
     return isMet
   }
@@ -31,11 +31,11 @@ export class ProgressWatch {
   /** Tells how far it has come. */
   note(progress: Progress): void {
     this.progress = progress
-    this.#waitList.resolveWhere((need) => meets(progress, need))
+    this.#waitList.resolveWhere((requirement) => meets(progress, requirement))
   }
 
   /** Lets all who wait go without it. */
-  giveUp(): void {
+  cancelAll(): void {
     this.#waitList.cancelAll()
   }
 
@@ -50,7 +50,7 @@ export class ProgressWatch {
         if (this.#waitList.size > 0) await Bun.sleep(Math.min(idleMs, IDLE_MS.longest))
       }
     } catch (error) {
-      this.giveUp()
+      this.cancelAll()
       this.onFailure(error)
     }
     this.#isPolling = false

@@ -34,7 +34,7 @@ export type ReadsOptions = {
 export class Reads {
   /** Told of each read, where there are replicas. */
   onServed: (served: Served) => void = () => {}
-  #turn = 0
+  #next = 0
   readonly #logReads = new Semaphore(LOG_READS)
 
   private constructor(
@@ -49,13 +49,13 @@ export class Reads {
   static async open(options: ReadsOptions): Promise<Reads> {
     const { sql, intervals = INTERVALS.replicas, logger } = options
     if (options.replicas.length === 0) return new Reads(options, [])
-    if ((await readPlacement(sql)) === 'distributed') throw new UserError(SPREAD)
+    if ((await readPlacement(sql)) === 'distributed') throw new UserError(DISTRIBUTED)
     const primary = { sql, identity: await readIdentity(sql) }
     const replicas = options.replicas.map(
       (address, number) => new Replica({ number, address, primary, intervals, logger }),
     )
     const reads = new Reads(options, replicas)
-    await Promise.all(replicas.map((replica) => replica.look()))
+    await Promise.all(replicas.map((replica) => replica.poll()))
     const mismatch = replicas.find(
       ({ state, why }) => state === 'refused' && why !== 'not a replica',
     )
@@ -70,13 +70,13 @@ export class Reads {
    * pool; it is called again where it came to nothing.
    */
   async read<Value>(
-    need: ReadRequirement | null | (() => Promise<ReadRequirement>),
+    requirement: ReadRequirement | null | (() => Promise<ReadRequirement>),
     read: (sql: Sql | Transaction) => Promise<Value>,
   ): Promise<Value> {
-    const replica = this.#choose(need !== null)
+    const replica = this.#choose(requirement !== null)
     if (replica !== null) {
-      const needed = typeof need === 'function' ? await need() : need
-      const outcome = await replica.read(needed, read)
+      const required = typeof requirement === 'function' ? await requirement() : requirement
+      const outcome = await replica.read(required, read)
       if (this.#note(outcome)) return outcome.value
     }
     return read(this.options.sql)
@@ -87,11 +87,11 @@ export class Reads {
    * totals never waits for who walks through their history.
    */
   readLog<Value>(
-    need: ReadRequirement | null | (() => Promise<ReadRequirement>),
+    requirement: ReadRequirement | null | (() => Promise<ReadRequirement>),
     read: (sql: Sql | Transaction) => Promise<Value>,
   ): Promise<Value> {
     return this.#logReads
-      .run(() => this.read(need, read), LOG_WAIT_MS)
+      .run(() => this.read(requirement, read), LOG_WAIT_MS)
       .catch((error: unknown) => {
         if (!(error instanceof SemaphoreTimeout)) throw error
         throw new TemporarilyUnavailable('busy', 2, 'Too many reads of the log are under way.')
@@ -114,14 +114,15 @@ export class Reads {
   }
 
   /** A replica in its turn; where nothing is needed, one that is behind if no other is there. */
-  #choose(isNeeding: boolean): Replica | null {
+  #choose(hasRequirement: boolean): Replica | null {
     const { replicas } = this
     if (replicas.length === 0) return null
-    this.#turn = (this.#turn + 1) % replicas.length
-    const inTurn = [...replicas.slice(this.#turn), ...replicas.slice(0, this.#turn)]
-    const used = inTurn.find(({ state }) => state === 'used')
-    const chosen = used ?? (isNeeding ? undefined : inTurn.find(({ state }) => state === 'behind'))
-    if (!chosen) this.onServed(inTurn[0]!.state)
+    this.#next = (this.#next + 1) % replicas.length
+    const rotated = [...replicas.slice(this.#next), ...replicas.slice(0, this.#next)]
+    const inRotation = rotated.find(({ state }) => state === 'used')
+    const chosen =
+      inRotation ?? (hasRequirement ? undefined : rotated.find(({ state }) => state === 'behind'))
+    if (!chosen) this.onServed(rotated[0]!.state)
     return chosen ?? null
   }
 
@@ -131,7 +132,7 @@ export class Reads {
   }
 }
 
-const SPREAD =
+const DISTRIBUTED =
   "DATABASE_READ_URL can't be used with Citus: a replica has the rows of one node, and those of " +
   'this database are spread over several. Unset it, and start again.'
 

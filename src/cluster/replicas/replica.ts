@@ -16,9 +16,9 @@ import {
 import { sharesSessions } from '../../platform/postgres/pooler.ts'
 import { PROJECTIONS } from '../../read-model/projections/index.ts'
 import {
-  type Found,
   type Lag,
   measureLag,
+  type PollResult,
   type Primary,
   pollServer,
   readPrimaryHeads,
@@ -92,12 +92,12 @@ export class Replica {
   }
 
   /** Looks at it, and from now on at intervals. Never rejects. */
-  look(): Promise<void> {
+  poll(): Promise<void> {
     const { pollIntervalMs } = this.options.intervals
     clearTimeout(this.#timer)
-    this.#polling ??= this.#poll().finally(() => {
+    this.#polling ??= this.#pollOnce().finally(() => {
       this.#polling = null
-      if (!this.#isStopped) this.#timer = setTimeout(() => void this.look(), pollIntervalMs)
+      if (!this.#isStopped) this.#timer = setTimeout(() => void this.poll(), pollIntervalMs)
     })
     return this.#polling
   }
@@ -111,16 +111,18 @@ export class Replica {
 
   /** Reads in a snapshot that has what is needed; null: in any. */
   async read<Value>(
-    need: ReadRequirement | null,
+    requirement: ReadRequirement | null,
     run: (transaction: Transaction) => Promise<Value>,
   ): Promise<Outcome<Value>> {
     const { behindAfterMs } = this.options.intervals
-    if (need !== null && !(await this.#watch.reach(need, behindAfterMs))) {
+    if (requirement !== null && !(await this.#watch.reach(requirement, behindAfterMs))) {
       this.#caughtUpSince = 0
       if (this.state === 'used') this.#setState('behind')
       return { kind: 'not', why: 'behind' }
     }
-    return this.#try((sql) => inSnapshot(sql, (transaction) => readIn(transaction, need, run)))
+    return this.#try((sql) =>
+      inSnapshot(sql, (transaction) => readIn(transaction, requirement, run)),
+    )
   }
 
   /** Reads what never changes once it is there. */
@@ -130,7 +132,7 @@ export class Replica {
 
   async #try<Value>(run: (sql: Sql) => Promise<Value>): Promise<Outcome<Value>> {
     try {
-      return { kind: 'read', value: await this.#unavailableDeadline(run(this.#pools.read)) }
+      return { kind: 'read', value: await this.#untilUnavailable(run(this.#pools.read)) }
     } catch (error) {
       // It waited for another connection than the one it got: several servers have one name.
       if (error instanceof Behind) return { kind: 'not', why: 'behind' }
@@ -142,7 +144,7 @@ export class Replica {
   }
 
   /** As `work`; rejects as soon as it is known to be away, whatever becomes of the work. */
-  #unavailableDeadline<Value>(work: Promise<Value>): Promise<Value> {
+  #untilUnavailable<Value>(work: Promise<Value>): Promise<Value> {
     return new Promise((resolve, reject) => {
       this.#running.add(reject)
       work.then(resolve, reject).finally(() => this.#running.delete(reject))
@@ -151,14 +153,14 @@ export class Replica {
 
   /** Looks at once: something says that it is away. */
   #pollNow(): void {
-    if (!this.#isStopped) void this.look()
+    if (!this.#isStopped) void this.poll()
   }
 
-  async #poll(): Promise<void> {
+  async #pollOnce(): Promise<void> {
     const { primary, intervals, logger } = this.options
     try {
       const heads = await readPrimaryHeads(primary, intervals)
-      this.#evaluate(await this.#find(heads))
+      this.#evaluate(await this.#findState(heads))
       if (heads === null) return
       this.lag = (await measureLag(primary, heads, this.#watch.progress)) ?? this.lag
     } catch (error) {
@@ -166,7 +168,7 @@ export class Replica {
     }
   }
 
-  async #find(heads: readonly number[] | null): Promise<Found | null> {
+  async #findState(heads: readonly number[] | null): Promise<PollResult | null> {
     const { primary, intervals } = this.options
     const ms = this.state === 'behind' ? intervals.caughtUpWithinMs : intervals.behindAfterMs
     try {
@@ -182,11 +184,11 @@ export class Replica {
     }
   }
 
-  #evaluate(found: Found | null): void {
-    if (found === null) return
-    this.#caughtUpSince = found === 'kept up' ? this.#caughtUpSince + 1 : 0
-    if (found === 'late') this.#setState('behind')
-    else if (found !== 'kept up') this.#setState(found.state, found.why)
+  #evaluate(result: PollResult | null): void {
+    if (result === null) return
+    this.#caughtUpSince = result === 'kept up' ? this.#caughtUpSince + 1 : 0
+    if (result === 'late') this.#setState('behind')
+    else if (result !== 'kept up') this.#setState(result.state, result.why)
     else if (this.state !== 'behind' || this.#caughtUpSince >= CAUGHT_UP_POLLS)
       this.#setState('used')
   }
@@ -197,9 +199,9 @@ export class Replica {
     this.state = state
     this.why = why
     this.since = new Date().toISOString()
-    const what = { replica: this.number, state, ...(why === null ? {} : { why }) }
-    if (state === 'used') logger.info(what, 'replica: reads go to it')
-    else logger.warn(what, 'replica: reads go to the primary')
+    const context = { replica: this.number, state, ...(why === null ? {} : { why }) }
+    if (state === 'used') logger.info(context, 'replica: reads go to it')
+    else logger.warn(context, 'replica: reads go to the primary')
   }
 
   /** Lets go of connections that may never answer. */
@@ -209,7 +211,7 @@ export class Replica {
     this.#pools = openReplicaPools(this.options.address)
     const away = new TemporarilyUnavailable('the replica is away')
     for (const end of [...this.#running]) end(away)
-    this.#watch.giveUp()
+    this.#watch.cancelAll()
     void closePools(old, 0).catch(() => {})
   }
 }
@@ -222,16 +224,17 @@ export class Replica {
  */
 async function readIn<Value>(
   transaction: Transaction,
-  need: ReadRequirement | null,
+  requirement: ReadRequirement | null,
   run: (transaction: Transaction) => Promise<Value>,
 ): Promise<Value> {
   const locked = transaction.unsafe(LOCK_GENERATIONS).execute()
-  const [, , value] = await Promise.all([locked, check(transaction, need), run(transaction)])
+  const [, , value] = await Promise.all([locked, check(transaction, requirement), run(transaction)])
   return value
 }
 
-async function check(transaction: Transaction, need: ReadRequirement | null): Promise<void> {
-  if (need !== null && !meets(await readProgress(transaction), need)) throw new Behind()
+async function check(transaction: Transaction, requirement: ReadRequirement | null): Promise<void> {
+  if (requirement !== null && !meets(await readProgress(transaction), requirement))
+    throw new Behind()
 }
 
 async function closePools({ read, poll }: ReplicaPools, timeout: number): Promise<void> {

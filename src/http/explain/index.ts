@@ -27,7 +27,7 @@ export function explainRoute(guard: ReturnType<typeof auth>, options: ReadOption
       const limit = Number(query.limit ?? DEFAULT_LIMIT)
       const { before, steps, next, total } = await places.take(context, () =>
         reads.readLog({ kind: 'events', positions: to }, async (sql) => ({
-          ...(await explain({ sql, history }, scope, { after, to }, limit)),
+          ...(await explain({ sql, history }, scope, { after, through: to }, limit)),
           total: await readCounted({ sql, history }, scope, to),
         })),
       )

@@ -5,9 +5,9 @@ import { GROUPS, type ProjectionGroup } from './projection-groups.ts'
 import { CheckpointMoved, ShardFold } from './shard-fold.ts'
 
 /**
- * Folds shards up to `heads` into the live projections, for a service that doesn't run: it finds
- * them ready. Where one runs they share the work, as its checkpoints let one write at a time.
- * Killed or aborted: every pass is whole, and the next projector goes on after it.
+ * Folds the log through `heads` into the live projections, so that they are ready when a service
+ * starts. If a service is running, both share the work: checkpoints admit one writer at a time.
+ * Each batch is atomic: after a kill or an abort, the next projector continues after the last one.
  */
 export async function foldLog(
   { project }: Pools,
@@ -28,7 +28,7 @@ export async function foldLog(
     }
   }
 
-  /** False where another projector was faster: then the checkpoints are further on. */
+  /** Returns false if another projector was faster: the checkpoints have then moved on. */
   async function foldShard(group: ProjectionGroup, shard: number, head: number): Promise<boolean> {
     const { checkpoints } = await readCheckpoints(project, shard, group.projections)
     const fold = new ShardFold(project, shard, group, checkpoints)

@@ -2,10 +2,14 @@ import { type Sql, type Transaction, transact } from '../../platform/postgres/po
 import { PROJECTIONS } from '../projections/index.ts'
 import type { Projection } from '../projections/projection.ts'
 
-/** How far a generation of a projection has folded a shard. */
+/**
+ * The last position of a shard that a generation of a projection has folded; -1 before the first.
+ */
 export type Checkpoint = { projection: string; generation: number; position: number }
 
-/** Gives every projection a generation, and a checkpoint in every shard, where it has none yet. */
+/**
+ * Creates the first generation of every projection that has none, with a checkpoint in every shard.
+ */
 export async function createCheckpoints(sql: Sql): Promise<void> {
   await transact(sql, '', async (transaction) => {
     for (const { name, version } of PROJECTIONS) {
@@ -18,7 +22,7 @@ export async function createCheckpoints(sql: Sql): Promise<void> {
   })
 }
 
-/** Checkpoints of a generation that has folded nothing yet, one a shard. */
+/** Inserts the checkpoints of a generation that has folded nothing yet, one per shard. */
 export async function insertCheckpoints(
   sql: Sql | Transaction,
   projection: string,
@@ -31,10 +35,13 @@ export async function insertCheckpoints(
     on conflict (shard, projection, generation) do nothing`
 }
 
-/** Checkpoints of live generations; `isNewer`: newer code made one, and only that may fold it. */
+/**
+ * Checkpoints of live generations. `isNewer`: a newer release made one of them, and only that
+ * release may fold it.
+ */
 export type LiveCheckpoints = { checkpoints: Checkpoint[]; isNewer: boolean }
 
-/** The checkpoints of a shard's live generations, in the order of `projections`. */
+/** Reads the checkpoints of a shard's live generations, in the order of `projections`. */
 export async function readCheckpoints(
   sql: Sql | Transaction,
   shard: number,
@@ -57,7 +64,7 @@ export async function readCheckpoints(
   return { checkpoints, isNewer }
 }
 
-/** True if all live generations were made by code that folds as this does, or newer. */
+/** True if every live generation was made by this release's fold version, or a newer one. */
 export async function areCurrent(sql: Sql): Promise<boolean> {
   const rows = await sql<{ projection: string; version: number }[]>`
     select p.projection, p.version from projections p`
@@ -74,7 +81,7 @@ type CheckpointRow = {
   position: string
 }
 
-/** How many shards the database was made with. */
+/** Returns how many shards the database was created with. */
 export async function readShards(sql: Sql): Promise<number> {
   const [row] = await sql<{ shards: number }[]>`select count(*)::integer as shards from shards`
   return row!.shards

@@ -1,10 +1,10 @@
 import type { AppendedBatch } from '../../log/append.ts'
 import { contentOf, type Entry } from '../projections/entry.ts'
 
-/** What one commit brought, as every pass folds it; see AppendedBatch. */
+/** The events of one commit, as every batch folds them; see AppendedBatch. */
 export type EntryBatch = Omit<AppendedBatch, 'events'> & { entries: readonly Entry[] }
 
-/** Reads what was appended for all who fold it. */
+/** Decodes an appended batch once, for all projectors that fold it. */
 export function toEntries({ events, ...batch }: AppendedBatch): EntryBatch {
   const { firstPosition, recordedAt } = batch
   const entries = events.map((event, i) => {

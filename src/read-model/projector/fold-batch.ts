@@ -12,63 +12,65 @@ import type { ReadLarge } from '../queries/read-large.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { EntryBatch } from './entry-batch.ts'
 
-/** The log doesn't have what was folded: the database has lost it, or is another one now. */
+/**
+ * The log does not contain what was folded: the database has lost commits, or is another one now.
+ */
 export class LogLost extends Error {
   override name = 'LogLost'
-  override message = 'projector: the log has lost events that were folded; folding from it anew'
+  override message = 'projector: the log has lost events that were folded; folding again from it'
 }
 
-/** Events that are read behind a large one. */
-const FEW_EVENTS = 16
+/** Events to read after a large one. */
+const EVENTS_AFTER_LARGE = 16
 
-/** Statements that are sent together: more would be written to the connection in one go. */
-const AT_ONCE = 8
+/** Statements sent together: more would be written to the connection in one go. */
+const CONCURRENT_WRITES = 8
 
-/** Batches that came before the one they follow; more means that it will not come. */
-const MAX_AHEAD = 8
+/** Batches buffered while an earlier one is missing; if there are more, it will not come. */
+const MAX_BUFFERED = 8
 
 /**
- * What is new in a shard, folded in memory and then written: counters and checkpoints move in one
- * transaction. Killed before the commit: nothing has moved, and the next pass folds the same events
- * again. Killed after: the next pass starts at the new checkpoints.
+ * New events of a shard, folded in memory and then written: counters and checkpoints move in one
+ * transaction. If killed before the commit, nothing has moved, and the next batch folds the same
+ * events again; if killed after it, the next batch starts at the new checkpoints.
  *
- * It is fed with what this process appends as it is appended, and reads from the log what it has
- * missed. Both ways lead to the same fold, as an event's text says no more than the event.
+ * This process hands over what it appends, and the batch reads from the log what it has missed.
+ * Both paths produce the same fold: an event's text contains no more than the event.
  */
 export class FoldBatch {
-  /** The last event that was folded (or parked). */
+  /** Position of the last event that was folded or parked. */
   position: number
-  /** That event's identity; null while it isn't known. */
+  /** Identity of that event; null while it is unknown. */
   #last: string | null = null
-  /** True where it was fed with what doesn't follow that event, but another one at its place. */
+  /** True if a handed-over batch follows a different event at that position. */
   #isLost = false
-  /** How many were. */
+  /** Number of events folded or parked. */
   events = 0
-  /** How many postings they made to an account each. */
+  /** Number of their postings to individual accounts. */
   postings = 0
   readonly #folds: Fold[]
   readonly #parked: { position: number; reason: string }[] = []
   #buffered: EntryBatch[] = []
-  /** True while it folds a large event part by part. */
-  #isInLarge = false
-  /** The event that it ends before: newer code has written it, and can fold it. */
+  /** True while a large event is folded part by part. */
+  #isFoldingLarge = false
+  /** An event of a newer release, before which the batch ends. */
   #newerAt: number | null = null
-  /** Up to here an event that can't be read is none of newer code. */
-  #ownUpTo = -1
+  /** Unreadable events through this position are not from a newer release, so they are parked. */
+  #parkThrough = -1
 
   constructor(
     private readonly shard: number,
     private readonly projections: readonly Projection[],
-    /** Where it starts, of each projection. */
+    /** Where the batch starts, for each projection. */
     readonly checkpoints: readonly Checkpoint[],
-    /** Null: here, in one go. */
+    /** Reads a large event in parts, off this thread; null decodes it here, in one go. */
     private readonly readLarge: ReadLarge | null = null,
   ) {
     this.#folds = projections.map((projection) => projection.createFold())
     this.position = Math.min(...checkpoints.map((checkpoint) => checkpoint.position))
   }
 
-  /** True where the checkpoints are still, or again, where it starts. */
+  /** True if the batch starts at these checkpoints. */
   startsAt(checkpoints: readonly Checkpoint[]): boolean {
     return checkpoints.every(({ generation, position }, i) => {
       const begun = this.checkpoints[i]!
@@ -76,32 +78,32 @@ export class FoldBatch {
     })
   }
 
-  /** About how many rows it would write. */
+  /** Approximate number of rows that a write would touch. */
   get size(): number {
     return this.#folds.reduce((size, fold) => size + fold.size, 0)
   }
 
-  /** True where it was fed with something that doesn't follow what it has folded. */
+  /** True if events before a handed-over batch are missing. */
   get hasGap(): boolean {
     return this.#buffered.length > 0
   }
 
-  /** True where it ended before an event that only newer code can fold. */
+  /** True if the batch ended before an event that only a newer release can fold. */
   get isAtNewer(): boolean {
     return this.#newerAt !== null
   }
 
-  /** Folds what was committed just now, once everything before it is. */
+  /** Folds a batch that was just committed, once everything before it is folded. */
   foldAppended(appended: EntryBatch): void {
-    if (appended.firstPosition > this.position + 1 || this.#isInLarge) {
-      if (this.#buffered.length < MAX_AHEAD) this.#buffered.push(appended)
+    if (appended.firstPosition > this.position + 1 || this.#isFoldingLarge) {
+      if (this.#buffered.length < MAX_BUFFERED) this.#buffered.push(appended)
       return
     }
     const { firstPosition, recordedAt, entries, payloadSha256s, previous } = appended
     const identify = (i: number) =>
       i < 0 ? previous : identityOf({ recordedAt, payloadSha256: payloadSha256s[i]! })
     const known = this.position + 1 - firstPosition
-    // Read from the log already, all of it and more.
+    // Already read from the log, together with later events.
     if (known > entries.length) return
     if (this.#last !== null && identify(known - 1) !== this.#last) {
       this.#isLost = true
@@ -113,10 +115,10 @@ export class FoldBatch {
   }
 
   /**
-   * Reads and folds what is in the log and was not folded yet, `readEvents` at a time, until there
-   * is no more or `isEnough`. True where there may be more. Ends before what newer code has
-   * written: parked here, it would be in no number once that code folds on. Throws LogLost where
-   * what was folded isn't what the log has before.
+   * Reads and folds new events of the log, `readEvents` at a time, until there are no more or
+   * `isEnough` returns true. Returns true if there may be more. Ends before an event of a newer
+   * release: if it were parked here, no total would contain it after that release takes over.
+   * Throws LogLost if the log does not contain what was folded.
    */
   async readFromLog(
     sql: Sql,
@@ -133,7 +135,7 @@ export class FoldBatch {
       const visit = (stored: FoldableEvent) => {
         if (large.length > 0) return
         last = stored.position
-        // What was appended meanwhile may have been folded meanwhile.
+        // Appends that arrived during the read may already be folded.
         if (last <= this.position || this.isAtNewer) return
         if (stored.payload === null) large.push(stored)
         else this.#foldStored(stored, stored.payload)
@@ -143,13 +145,13 @@ export class FoldBatch {
         before === null ? null : readIdentity(sql, this.shard, range.after),
       ])
       if (found !== before) throw new LogLost()
-      // What was read behind a large one is read again: less of it, as more may follow.
-      limit = Math.min(readEvents, large.length > 0 ? FEW_EVENTS : 2 * asked)
+      // Events read after a large one are read again: read fewer, as more large ones may follow.
+      limit = Math.min(readEvents, large.length > 0 ? EVENTS_AFTER_LARGE : 2 * asked)
       for (const stored of large) await this.#foldLarge(stored)
       if (this.isAtNewer) {
         if (await isOfNewerCode(sql)) return false
-        // Nobody can read it. Nor can anybody what else is so far, and that is asked once.
-        this.#ownUpTo = last
+        // No release can read it, nor anything else unreadable through `last`. Checked only once.
+        this.#parkThrough = last
         this.#newerAt = null
         continue
       }
@@ -160,9 +162,9 @@ export class FoldBatch {
   }
 
   /**
-   * Writes what was folded. False where another projector moved a checkpoint meanwhile: then
-   * nothing is written. Nor is it, with LogLost, where the log doesn't have the last event that was
-   * folded. Each was folded after the one that stood before it: so the log has all of them.
+   * Writes the fold. Returns false, and writes nothing, if another projector has moved a
+   * checkpoint. Throws LogLost, and writes nothing, if the log does not contain the last event that
+   * was folded. Each event was folded after the one before it, so this covers all of them.
    */
   async write(sql: Sql): Promise<boolean> {
     const { shard, checkpoints, position } = this
@@ -170,19 +172,19 @@ export class FoldBatch {
       await transact(sql, '', async (transaction) => {
         const last = this.#last
         const writes = await this.#makeWrites(transaction)
-        // Sent together: the first that fails makes the rest fail, and the transaction with them.
-        // One that is further on already (the others are new) has folded nothing here and stays.
+        // Sent together: the first to fail makes the rest fail, and the transaction with them. A
+        // projection that is already further on (the others are new) has folded nothing here.
         const behind = checkpoints.filter((checkpoint) => checkpoint.position < position)
-        // As text: so Citus doesn't have the call run on the shard's worker. There, while the shard
-        // moves, it would go on to the next worker by a way of its own, and be committed apart from
-        // what is written here.
+        // Cast to text so that Citus does not delegate the call to the shard's worker. While the
+        // shard is being moved, that worker would forward it on a connection of its own, in a
+        // separate transaction.
         const moves = behind.map(
           ({ projection, generation, position: from }) => transaction`
             select move_checkpoint(
               ${shard}, ${projection}, ${generation}, ${from}::bigint, ${position}::bigint
             )::text`,
         )
-        // Behind them, where the shard is held in its place. Null where nothing was folded.
+        // Sent after the moves, which hold the shard on its node. Null if nothing was folded.
         const identity = last === null ? null : readIdentity(transaction, shard, position)
         const parkings = this.#parked.map(
           ({ position: at, reason }) => transaction`
@@ -190,7 +192,7 @@ export class FoldBatch {
             values (${shard}, ${at}, ${reason})
             on conflict (shard, position) do nothing`,
         )
-        const rest = writes.splice(AT_ONCE)
+        const rest = writes.splice(CONCURRENT_WRITES)
         const [found] = await Promise.all([identity, ...moves, ...writes, ...parkings])
         for (const write of rest) await write
         if (found !== last || this.#isLost) throw new LogLost()
@@ -202,7 +204,7 @@ export class FoldBatch {
     }
   }
 
-  /** What writes the folds: statements that haven't begun. */
+  /** Returns the queries that write the folds, not started yet. */
   async #makeWrites(transaction: Transaction): Promise<Promise<unknown>[]> {
     const { shard, checkpoints, position } = this
     const writes: Promise<unknown>[] = []
@@ -215,7 +217,7 @@ export class FoldBatch {
     return writes
   }
 
-  /** The pass that goes on where this one, once it is written, ends. */
+  /** Returns the batch that continues where this one ends, once it is written. */
   next(): FoldBatch {
     const { position } = this
     const checkpoints = this.checkpoints.map((checkpoint) =>
@@ -228,9 +230,9 @@ export class FoldBatch {
   }
 
   #foldBuffered(): void {
-    const ahead = this.#buffered.sort((a, b) => a.firstPosition - b.firstPosition)
+    const buffered = this.#buffered.sort((a, b) => a.firstPosition - b.firstPosition)
     this.#buffered = []
-    for (const appended of ahead) this.foldAppended(appended)
+    for (const appended of buffered) this.foldAppended(appended)
   }
 
   #foldStored(stored: FoldableEvent, payload: Uint8Array): void {
@@ -244,12 +246,12 @@ export class FoldBatch {
     this.#last = identityOf(stored)
   }
 
-  /** As `#foldStored`, part by part: others have their turn between two of them. */
+  /** Like `#foldStored`, but part by part: other work runs between two parts. */
   async #foldLarge(stored: FoldableEvent): Promise<void> {
     const { position, recordedAt } = stored
-    // What was appended meanwhile may have been folded meanwhile.
+    // Appends that arrived during the read may already be folded.
     if (position !== this.position + 1) return
-    this.#isInLarge = true
+    this.#isFoldingLarge = true
     try {
       for await (const part of this.readLarge!({ ...stored, shard: this.shard })) {
         this.#add({ ...part, position, recordedAt })
@@ -258,15 +260,17 @@ export class FoldBatch {
     } catch (error) {
       if (!this.#park(error, position)) return
     } finally {
-      this.#isInLarge = false
+      this.#isFoldingLarge = false
     }
     this.#last = identityOf(stored)
   }
 
-  /** Parks an event that can't be folded; false for one that newer code may be able to fold. */
+  /**
+   * Parks an event that can't be folded. Returns false if a newer release may be able to fold it.
+   */
   #park(error: unknown, position: number): boolean {
     if (!(error instanceof PayloadError)) throw error
-    if (error instanceof UnknownEvent && position > this.#ownUpTo) {
+    if (error instanceof UnknownEvent && position > this.#parkThrough) {
       this.#newerAt = position
       return false
     }

@@ -1,10 +1,13 @@
-/** How the instances on a database share its shards (src/cluster/), as far as projectors care. */
-export type Sharing = {
-  /** True where this instance is the one that folds the shard, and others stand by. */
+/**
+ * How the instances on a database share its shards (src/cluster/), as far as projectors need to
+ * know.
+ */
+export type ShardOwnership = {
+  /** True if this instance folds the shard; the others are on standby for it. */
   owns(shard: number): boolean
-  /** Tells the one that does that a reader waits here. */
+  /** Notifies the shard's owner that a reader waits on this instance. */
   requestCatchUp(request: { shard: number; group: string; position: number }): void
 }
 
-/** That of a projector that knows of no other. */
-export const ALONE: Sharing = { owns: () => true, requestCatchUp: () => {} }
+/** For a projector that runs alone: it owns every shard. */
+export const OWNS_ALL: ShardOwnership = { owns: () => true, requestCatchUp: () => {} }

@@ -10,29 +10,35 @@ import type { Checkpoint } from './checkpoint.ts'
 import type { FoldBatch } from './fold-batch.ts'
 
 /**
- * Projections of one shard that are folded and written together, and when. What is folded and not
- * written yet is read from the log once more after a restart, so a track that writes seldom is as
- * safe as one that writes at once; a reader who waits makes any of them write.
+ * Projections of one shard that are folded and written together, and when. After a restart, events
+ * that were folded but not written are read from the log again, so a group that writes rarely is as
+ * safe as one that writes at once. A waiting reader makes any group write.
  */
 export type ProjectionGroup = {
   name: 'current' | 'usage' | 'snapshots'
   projections: readonly Projection[]
   /**
-   * Milliseconds, while no reader waits: the longest rest between two passes, and between two looks
-   * at the checkpoint while another instance moves it.
+   * In milliseconds, while no reader waits: the longest pause between two batches, and the interval
+   * at which a standby instance polls the checkpoint.
    */
   idleMs: { longest: number; standby: number }
-  /** Events of one read of the log; they are folded as they arrive. */
+  /** Events per read of the log; they are folded as they arrive. */
   readEvents: number
-  /** Called when a pass begins: learns what `isFull` has to know of the rows written so far. */
+  /**
+   * Called when a batch begins: reads what `shouldFlush` needs to know about the rows written so
+   * far.
+   */
   begin(sql: Sql, checkpoints: readonly Checkpoint[]): Promise<void>
-  /** Milliseconds after which a pass is written, were it ever so small; a reader doesn't wait. */
+  /**
+   * Milliseconds after which a batch is written, however small it is. A waiting reader has it
+   * written at once.
+   */
   flushIntervalMs: number
-  /** True where a pass has folded as much as may be written at once. */
+  /** True if a batch has folded as much as should be written at once. */
   shouldFlush(batch: FoldBatch): boolean
 }
 
-/** What the admin pages show now: as fresh as is cheap. */
+/** The projections of current admin reads: as fresh as is cheap. */
 export function currentGroup({ pollIntervalMs } = INTERVALS.projector): ProjectionGroup {
   return {
     name: 'current',
@@ -45,12 +51,12 @@ export function currentGroup({ pollIntervalMs } = INTERVALS.projector): Projecti
   }
 }
 
-/** Milliseconds that usage may wait, and the rows it may hold in memory. */
+/** How long usage may wait (ms), and how many rows it may hold in memory. */
 const USAGE = { longestMs: 60_000, rows: 100_000 }
 
 /**
- * Usage over time. Written at each pass it would double what the counters cost: a row a key and
- * second. Within a quarter of an hour the same rows change, so it waits a minute.
+ * Usage over time. Writing it with every batch would double the cost of the counters: one row per
+ * key and second. Within a quarter hour the same rows change, so it waits a minute.
  */
 export function usageGroup(): ProjectionGroup {
   return {
@@ -65,18 +71,18 @@ export function usageGroup(): ProjectionGroup {
 }
 
 /**
- * What folding costs, in entries (0.06 µs each): the entries, and 64 an event. A read of the past
- * folds at most as much as lies between two snapshots. 200,000 are 12 ms: 1,200 events of a hundred
- * entries, 3,000 of one. A snapshot costs about 2 µs an id in its shard; at 64 entries an id it is
- * a twentieth of what the service does for those flushes. However many ids there are, a read folds
- * no more than it may.
+ * Cost of folding, in entries (0.06 µs each): an event costs its entries plus 64. An as-of read
+ * folds at most what lies between two snapshots. 200,000 is 12 ms: 1,200 events of 100 entries, or
+ * 3,000 of one. Writing a snapshot costs about 2 µs per id of its shard; at 64 entries per id this
+ * is a twentieth of the service's work for those flushes. MAX_COST caps the distance, so that no
+ * read has to fold more than MAX_EVENTS, however many ids there are.
  */
-const SNAPSHOT = { eventCost: 64, cost: 200_000, costOfId: 64 }
-const MAX = (SNAPSHOT.eventCost * MAX_EVENTS) / 2
+const SNAPSHOT_COST = { eventCost: 64, cost: 200_000, costOfId: 64 }
+const MAX_COST = (SNAPSHOT_COST.eventCost * MAX_EVENTS) / 2
 
-/** Snapshots for reads of the past. */
+/** Snapshots for as-of reads. */
 export function snapshotGroup(shard: number): ProjectionGroup {
-  let enough: number = SNAPSHOT.cost
+  let threshold: number = SNAPSHOT_COST.cost
   return {
     name: 'snapshots',
     projections: [snapshots],
@@ -85,14 +91,14 @@ export function snapshotGroup(shard: number): ProjectionGroup {
     begin: async (sql, checkpoints) => {
       const { generation, position } = checkpoints[0]!
       const ids = await readSnapshotSize(sql, shard, generation, position)
-      enough = Math.min(Math.max(SNAPSHOT.cost, ids * SNAPSHOT.costOfId), MAX)
+      threshold = Math.min(Math.max(SNAPSHOT_COST.cost, ids * SNAPSHOT_COST.costOfId), MAX_COST)
     },
     flushIntervalMs: Number.POSITIVE_INFINITY,
-    shouldFlush: (batch) => batch.postings + batch.events * SNAPSHOT.eventCost >= enough,
+    shouldFlush: (batch) => batch.postings + batch.events * SNAPSHOT_COST.eventCost >= threshold,
   }
 }
 
-/** All tracks, by what they fold. */
+/** All groups, by the projections that they fold. */
 export const GROUPS: {
   projections: readonly Projection[]
   make: (shard: number) => ProjectionGroup

@@ -8,7 +8,7 @@ import { Outages } from '../../platform/postgres/outages.ts'
 import type { Pools } from '../../platform/postgres/pool.ts'
 import type { ReadLarge } from '../queries/read-large.ts'
 import { toEntries } from './entry-batch.ts'
-import { ALONE, type Sharing } from './ownership.ts'
+import { OWNS_ALL, type ShardOwnership } from './ownership.ts'
 import {
   currentGroup,
   type ProjectionGroup,
@@ -17,12 +17,13 @@ import {
 } from './projection-groups.ts'
 import { ShardProjector } from './shard-projector.ts'
 
-/** The tracks that readers wait for. */
+/** The groups that readers can wait for. */
 export type AwaitedGroup = 'current' | 'usage'
 
 /**
- * Keeps the projections up with the log, track by track and shard by shard. Any number may run on
- * one database: they share the shards, and the checkpoint's lock lets one of them write at a time.
+ * Keeps the projections up to date with the log, per group and shard. Any number of projectors may
+ * run on one database: they share the shards, and the lock on the checkpoint admits one writer at a
+ * time.
  */
 export class Projector {
   readonly #current: ShardProjector[]
@@ -34,22 +35,22 @@ export class Projector {
     pools: Pools,
     shards: number,
     logger: Logger,
-    sharing: Sharing = ALONE,
+    ownership: ShardOwnership = OWNS_ALL,
     intervals: Intervals['projector'] = INTERVALS.projector,
-    /** Null: here, in one go. */
+    /** Reads a large event in parts, off this thread; null decodes it here, in one go. */
     readLarge: ReadLarge | null = null,
   ) {
     const outages = new Outages(logger, {
       level: 'warn',
-      begun: 'projector: database away',
-      ended: 'projector: database back',
+      begun: 'projector: database unavailable',
+      ended: 'projector: database available again',
     })
     const each = (groupOf: (shard: number) => ProjectionGroup) =>
       Array.from(
         { length: shards },
         (_, shard) =>
           new ShardProjector(
-            ...([pools, shard, groupOf(shard), sharing, intervals, logger] as const),
+            ...([pools, shard, groupOf(shard), ownership, intervals, logger] as const),
             ...([outages, readLarge] as const),
           ),
       )
@@ -63,7 +64,9 @@ export class Projector {
     for (const projector of this.#all) projector.start()
   }
 
-  /** Tells that this process has appended to a shard, and what where that is at hand. */
+  /**
+   * Notifies that this process has appended to a shard; `appended` has the events, if available.
+   */
   noticeAppend(shard: number, appended?: AppendedBatch): void {
     const batch = appended && toEntries(appended)
     this.#current[shard]?.noticeAppend(batch)
@@ -71,35 +74,35 @@ export class Projector {
     this.#snapshots[shard]?.noticeAppend(batch)
   }
 
-  /** The heads of the log as they are now; many who ask at once are answered by one read. */
+  /** Reads the current heads of the log. Concurrent calls share one read. */
   readHeads(): Promise<Positions> {
     return this.#heads.read()
   }
 
-  /** Tells that a reader on another instance waits for a position of a track. */
+  /** Notifies that a reader on another instance waits for a position of a group. */
   noticeRequest({ shard, group, position }: { shard: number; group: string; position: number }) {
     if (group === 'current') this.#current[shard]?.noticeRequest(position)
     if (group === 'usage') this.#usage[shard]?.noticeRequest(position)
   }
 
-  /** Tells that the shards may be shared in another way now. */
-  noticeShared(): void {
-    for (const projector of this.#all) projector.noticeShared()
+  /** Notifies that ownership of the shards may have changed. */
+  noticeOwnershipChange(): void {
+    for (const projector of this.#all) projector.noticeOwnershipChange()
   }
 
-  /** Tells that a reader of the past has come in vain. */
+  /** Notifies that an as-of read failed because snapshots are behind. */
   hurrySnapshots(): void {
     for (const projector of this.#snapshots) projector.hurry()
   }
 
-  /** Waits until a track reflects all that is in the log now; see `reach`. */
+  /** Waits until a group reflects everything that is in the log now; see `reach`. */
   async catchUp(timeoutMs: number, group: AwaitedGroup = 'current'): Promise<boolean> {
     return this.reach(await this.readHeads(), timeoutMs, group)
   }
 
   /**
-   * Waits until a track reflects these positions, and hurries. False where it doesn't within
-   * `timeoutMs`.
+   * Waits until a group reflects these positions, and makes it write at once. Returns false if it
+   * does not within `timeoutMs`.
    */
   async reach(
     positions: Positions,
@@ -114,8 +117,8 @@ export class Projector {
   }
 
   /**
-   * Tells that the projections reflect less than was reached: the database has lost commits, or
-   * another server has taken its place.
+   * Notifies that the projections reflect less than was reached before: the database has lost
+   * commits, or another server has taken its place.
    */
   noticeLoss(reflected: Positions): void {
     for (const projectors of [this.#current, this.#usage]) {
@@ -125,7 +128,7 @@ export class Projector {
     }
   }
 
-  /** Ends after the passes under way. */
+  /** Stops after the batches in progress. */
   async stop(): Promise<void> {
     await Promise.all(this.#all.map((projector) => projector.stop()))
   }

@@ -3,27 +3,27 @@ import type { Checkpoint } from './checkpoint.ts'
 import { FoldBatch } from './fold-batch.ts'
 import type { ProjectionGroup } from './projection-groups.ts'
 
-/** Milliseconds of reading after which a pass writes what it has. */
-const PASS_MS = 2_000
+/** Milliseconds of reading after which a batch is written. */
+const MAX_BATCH_MS = 2_000
 
-/** Another process has moved a checkpoint, or taken the generation away. */
+/** Another process has moved a checkpoint, or dropped the generation. */
 export class CheckpointMoved extends Error {
   override name = 'CheckpointMoved'
 }
 
-/** Older code folds the log where newer code already appends to it. */
+/** This release is folding a log to which a newer release already appends. */
 class WrittenByNewerCode extends Error {
   override name = 'WrittenByNewerCode'
 
   constructor(shard: number, position: number) {
-    super(`Event ${shard}/${position} was written by a newer version, which can fold it.`)
+    super(`Event ${shard}/${position} was written by a newer version. Upgrade to fold it.`)
   }
 }
 
-/** What a fold tells after each pass. */
+/** Called after each batch with its number of events. */
 export type OnBatch = (events: number) => void
 
-/** Folds one shard into generations of one track, from their checkpoints on. */
+/** Folds one shard into generations of one group, starting at their checkpoints. */
 export class ShardFold {
   constructor(
     private readonly sql: Sql,
@@ -32,45 +32,51 @@ export class ShardFold {
     private checkpoints: readonly Checkpoint[],
   ) {}
 
-  /** The last event that is folded and written. */
+  /** Position of the last event that is folded and written. */
   get position(): number {
     return Math.min(...this.checkpoints.map(({ position }) => position))
   }
 
   /**
-   * Folds up to `to` and writes all of it: in passes, or as one where each write is a snapshot.
-   * Throws CheckpointMoved.
+   * Folds through a position and writes everything: in batches, or as one if each write is a
+   * snapshot. Throws CheckpointMoved.
    */
-  async foldUntil(to: number, onBatch: OnBatch, signal: AbortSignal): Promise<void> {
+  async foldUntil(through: number, onBatch: OnBatch, signal: AbortSignal): Promise<void> {
     const { group } = this
     const isSplit = group.flushIntervalMs < Number.POSITIVE_INFINITY
-    while (this.position < to) {
-      const until = performance.now() + PASS_MS
+    while (this.position < through) {
+      const until = performance.now() + MAX_BATCH_MS
       const isEnough = (batch: FoldBatch) => group.shouldFlush(batch) || performance.now() >= until
-      await this.#write(await this.#read(to, isSplit ? isEnough : () => false, signal), onBatch)
+      await this.#write(
+        await this.#read(through, isSplit ? isEnough : () => false, signal),
+        onBatch,
+      )
     }
   }
 
-  /** Folds up to `to`, and writes what fills a pass: the rest is left. Throws CheckpointMoved. */
-  async foldFullBatches(to: number, onBatch: OnBatch, signal: AbortSignal): Promise<void> {
+  /**
+   * Folds through a position, and writes only full batches: the remainder is not written. Throws
+   * CheckpointMoved.
+   */
+  async foldFullBatches(through: number, onBatch: OnBatch, signal: AbortSignal): Promise<void> {
     const shouldFlush = (batch: FoldBatch) => this.group.shouldFlush(batch)
     for (;;) {
-      const batch = await this.#read(to, shouldFlush, signal)
+      const batch = await this.#read(through, shouldFlush, signal)
       if (!shouldFlush(batch)) return
       await this.#write(batch, onBatch)
     }
   }
 
   async #read(
-    to: number,
+    through: number,
     isEnough: (batch: FoldBatch) => boolean,
     signal: AbortSignal,
   ): Promise<FoldBatch> {
     await this.group.begin(this.sql, this.checkpoints)
     const batch = new FoldBatch(this.shard, this.group.projections, this.checkpoints)
-    while (batch.position < to && !isEnough(batch)) {
+    while (batch.position < through && !isEnough(batch)) {
       signal.throwIfAborted()
-      const readEvents = Math.min(to - batch.position, this.group.readEvents)
+      const readEvents = Math.min(through - batch.position, this.group.readEvents)
       await batch.readFromLog(this.sql, { readEvents, isEnough: () => true })
       if (batch.isAtNewer) throw new WrittenByNewerCode(this.shard, batch.position + 1)
     }
@@ -79,7 +85,7 @@ export class ShardFold {
 
   async #write(batch: FoldBatch, onBatch: OnBatch): Promise<void> {
     if (!(await batch.write(this.sql))) {
-      throw new CheckpointMoved('Another process has moved the checkpoint, or taken it away.')
+      throw new CheckpointMoved('Another process has moved or deleted the checkpoint.')
     }
     this.checkpoints = batch.next().checkpoints
     onBatch(batch.events)

@@ -8,51 +8,52 @@ import type { ReadLarge } from '../queries/read-large.ts'
 import { type Checkpoint, readCheckpoints } from './checkpoint.ts'
 import type { EntryBatch } from './entry-batch.ts'
 import { FoldBatch, LogLost } from './fold-batch.ts'
-import type { Sharing } from './ownership.ts'
+import type { ShardOwnership } from './ownership.ts'
 import type { ProjectionGroup } from './projection-groups.ts'
 import { Sleep } from './sleep.ts'
 
 /**
- * After a pass that took t it rests REST_FACTOR times t: a tenth of the time is spent here, nearly
- * all of it for writing counters.
+ * After a batch that took t, the projector idles for IDLE_FACTOR times t: it uses a tenth of the
+ * time, nearly all of it for writing counters.
  */
-const REST_FACTOR = 9
-/** Milliseconds of such a rest. */
-const DUTY_MS = { shortest: 100, longest: 1_000 }
+const IDLE_FACTOR = 9
+/** Limits of this idle time, in milliseconds. */
+const IDLE_MS = { shortest: 100, longest: 1_000 }
 /**
- * Milliseconds of a short rest while it is far behind, and by how much it may be over late: if this
- * thread has nothing better to do, catching up takes what the machine has to spare.
+ * While far behind, pause for `pause` ms. A wake-up less than `late` ms late means that the thread
+ * has time to spare, and catching up goes on.
  */
-const SPARE_MS = { rest: 20, late: 5 }
-/** Milliseconds for which it doesn't rest after a reader has come in vain. */
+const SPARE_MS = { pause: 20, late: 5 }
+/** Milliseconds without idling after a reader failed because of the lag. */
 const HURRY_MS = 10_000
-/** Milliseconds of reading after which a pass writes what it has, when it is far behind. */
-const PASS_MS = 2_000
-/** Milliseconds between two looks at a checkpoint that another instance is to move for a reader. */
+/** While far behind, milliseconds of reading after which a batch is written. */
+const MAX_BATCH_MS = 2_000
+/** Interval (ms) of polling a checkpoint that the owner was asked to move. */
 const POLL_MS = 25
 
-/** What can end a rest before its time. */
-type WakeReason = 'append' | 'reader' | 'shared' | 'stop'
+/** Events that can end a sleep early. */
+type WakeReason = 'append' | 'reader' | 'ownership' | 'stop'
 
-type Outcome = 'folded' | 'behind' | 'following' | 'newer' | 'failed'
+type Outcome = 'folded' | 'behind' | 'standby' | 'newer' | 'failed'
 
 /**
- * Folds one track of a shard: at once while a reader waits, otherwise paced by duty. Where another
- * instance tends the shard it stands by, holds nothing in memory, and helps readers who wait in
- * vain.
+ * Folds one group of a shard: at once while a reader waits, otherwise at a bounded share of the
+ * time. If another instance owns the shard, it is on standby: it holds nothing in memory, and folds
+ * only for readers that the owner keeps waiting.
  */
 export class ShardProjector {
-  /** Readers, each waiting for a position. */
+  /** Readers on this instance, each waiting for a position. */
   readonly #waitList = new WaitList<number>()
-  /** What is folded and not written; null where another projector does the work. */
+  /** Folded but not written events; null while another projector does the work. */
   #batch: FoldBatch | null = null
   #position = -1
   #lastSeen = Number.NaN
   #movedAt = Number.NEGATIVE_INFINITY
   #awaitedSince = Number.NEGATIVE_INFINITY
-  /** The furthest that readers on other instances wait for, and that those here have asked for. */
+  /** Furthest position that readers on other instances wait for. */
   #requested = -1
-  #asked = -1
+  /** Furthest position that was requested from the owner. */
+  #requestSent = -1
   #polledAt = Number.NEGATIVE_INFINITY
   #wroteAt = performance.now()
   #hurriedAt = Number.NEGATIVE_INFINITY
@@ -65,10 +66,10 @@ export class ShardProjector {
     private readonly pools: Pools,
     private readonly shard: number,
     private readonly group: ProjectionGroup,
-    private readonly sharing: Sharing,
+    private readonly ownership: ShardOwnership,
     private readonly intervals: Intervals['projector'],
     private readonly logger: Logger,
-    /** Shared by all shards and tracks. */
+    /** Shared by all shards and groups. */
     private readonly outages: Outages,
     private readonly readLarge: ReadLarge | null,
   ) {}
@@ -77,31 +78,31 @@ export class ShardProjector {
     this.#running = this.#run()
   }
 
-  /** Tells that the shard has grown, and by what where that is at hand. */
+  /** Notifies that the shard has grown; `batch` has the new events, if available. */
   noticeAppend(batch?: EntryBatch): void {
     if (batch) this.#batch?.foldAppended(batch)
     this.#appended = true
     if (!this.#batch || this.#isDue(this.#batch)) this.#sleep.wake('append')
   }
 
-  /** Tells that a reader on another instance waits for a position. */
+  /** Notifies that a reader on another instance waits for a position. */
   noticeRequest(position: number): void {
     this.#requested = Math.max(this.#requested, position)
     this.#sleep.wake('reader')
   }
 
-  /** Tells that it may have become this instance's to fold the shard. */
-  noticeShared(): void {
-    this.#sleep.wake('shared')
+  /** Notifies that ownership of the shard may have changed. */
+  noticeOwnershipChange(): void {
+    this.#sleep.wake('ownership')
   }
 
-  /** Tells that a reader has come too early, and will come again. */
+  /** Notifies that a reader failed because of the lag, and will retry. */
   hurry(): void {
     this.#hurriedAt = performance.now()
     this.#sleep.wake('reader')
   }
 
-  /** Waits until the checkpoint is at `position` or past it; false after `timeoutMs`. */
+  /** Waits until the checkpoint is at or past `position`. Returns false after `timeoutMs`. */
   async reach(position: number, timeoutMs: number): Promise<boolean> {
     if (position <= this.#position) return true
     if (this.#waitList.size === 0) this.#awaitedSince = performance.now()
@@ -110,7 +111,7 @@ export class ShardProjector {
     return reached
   }
 
-  /** Tells that the checkpoint is no further than this, whatever was reached before. */
+  /** Notifies that the checkpoint is no further than this, whatever was reached before. */
   noticeLoss(position: number): void {
     this.#position = Math.min(this.#position, position)
   }
@@ -131,16 +132,16 @@ export class ShardProjector {
     }
   }
 
-  /** One pass; says how to rest after it. Whatever goes wrong, the next one starts afresh. */
+  /** Runs one batch. After any error the next one starts from scratch. */
   async #step(): Promise<Outcome> {
     try {
       const { project } = this.pools
       const { projections } = this.group
       const { checkpoints, isNewer } = await readCheckpoints(project, this.shard, projections)
-      const isFollowing = this.#isFollowing(checkpoints)
-      if (isNewer || isFollowing) {
+      const isStandby = this.#isStandby(checkpoints)
+      if (isNewer || isStandby) {
         this.#batch = null
-        return isFollowing ? 'following' : 'newer'
+        return isStandby ? 'standby' : 'newer'
       }
       if (!this.#batch?.startsAt(checkpoints)) {
         await this.group.begin(project, checkpoints)
@@ -153,15 +154,15 @@ export class ShardProjector {
       if (isUnavailable(error)) this.outages.note(this.shard, error, this.group.name)
       else if (error instanceof LogLost) {
         this.logger.error({ shard: this.shard, group: this.group.name }, error.message)
-      } else this.logger.error({ shard: this.shard, err: error }, 'projector: pass failed')
+      } else this.logger.error({ shard: this.shard, err: error }, 'projector: batch failed')
       return 'failed'
     }
   }
 
-  /** Brings a pass up to the log, and writes it where it is due or a reader waits. */
+  /** Brings a batch up to date with the log, and writes it if it is due or a reader waits. */
   async #fold(batch: FoldBatch): Promise<Outcome> {
     const { project } = this.pools
-    const wanted = this.#requested
+    const requested = this.#requested
     let isBehind = false
     if (this.#mustPoll(batch)) {
       this.#polledAt = performance.now()
@@ -172,9 +173,9 @@ export class ShardProjector {
     }
     if (batch.events > 0) {
       const isAtEnd = !isBehind && !batch.isAtNewer
-      if (isAtEnd && !this.#isAwaited && !this.#isDue(batch)) return 'folded'
+      if (isAtEnd && !this.#hasReaders && !this.#isDue(batch)) return 'folded'
       if (this.#stopped && !this.#isDue(batch)) return 'folded'
-      // From here on what is appended belongs to the next pass, which starts where this one ends.
+      // Appends now go to the next batch, which starts where this one ends.
       this.#batch = batch.next()
       this.#wroteAt = performance.now()
       if (!(await batch.write(project))) {
@@ -188,17 +189,17 @@ export class ShardProjector {
       this.#batch = null
       return 'newer'
     }
-    // What was wanted is reached now, or isn't in the log.
-    if (!isBehind && this.#requested === wanted) this.#requested = -1
+    // The requested position is now reached, or is not in the log.
+    if (!isBehind && this.#requested === requested) this.#requested = -1
     return isBehind ? 'behind' : 'folded'
   }
 
-  /** True where a pass that is far behind is to be written before it has read all. */
+  /** True if a batch that is far behind must be written before it has read everything. */
   #isEnough(batch: FoldBatch): boolean {
     if (this.#stopped || this.group.shouldFlush(batch)) return true
-    // What is written only when it is full isn't written for having taken long.
+    // A group that writes only full batches ignores how long a batch takes.
     const isSplit = this.group.flushIntervalMs < Number.POSITIVE_INFINITY
-    return isSplit && performance.now() - this.#polledAt >= PASS_MS
+    return isSplit && performance.now() - this.#polledAt >= MAX_BATCH_MS
   }
 
   #isDue(batch: FoldBatch): boolean {
@@ -209,84 +210,84 @@ export class ShardProjector {
   }
 
   /**
-   * False where this process's own appends are all that is wanted: the log would only show once
-   * more what is about to be handed over, a tenth of this thread's time under load.
+   * False if this process's own appends are all that is needed: the log would only return again
+   * what is about to be handed over, at a tenth of this thread's time under load.
    */
   #mustPoll(batch: FoldBatch): boolean {
     if (batch.events === 0 || batch.hasGap) return true
     if (performance.now() - this.#polledAt >= this.intervals.pollIntervalMs) return true
-    return Math.max(this.#requested, this.#waitedFor) > batch.position
+    return Math.max(this.#requested, this.#furthestAwaited) > batch.position
   }
 
-  /** True where another projector does the work: that of the instance that tends the shard. */
-  #isFollowing(checkpoints: Checkpoint[]): boolean {
+  /** True if another projector does the work, normally the owner's. */
+  #isStandby(checkpoints: Checkpoint[]): boolean {
     const position = Math.min(...checkpoints.map((checkpoint) => checkpoint.position))
     const moved = position > this.#lastSeen
     this.#noteReached(position)
-    // Another moves it all the same: one that doesn't know of this one, or helped a reader.
-    if (this.sharing.owns(this.shard)) return moved && !this.#isAwaited
+    // Another one moved it: it does not know of this instance yet, or helped a reader.
+    if (this.ownership.owns(this.shard)) return moved && !this.#hasReaders
     if (this.#waitList.size === 0) return true
     const since = Math.max(this.#movedAt, this.#awaitedSince)
     return performance.now() - since < this.intervals.helpAfterMs
   }
 
-  get #isAwaited(): boolean {
+  get #hasReaders(): boolean {
     return this.#waitList.size > 0 || this.#requested > this.#position
   }
 
-  /** The furthest that readers here wait for. */
-  get #waitedFor(): number {
+  /** The furthest position that readers on this instance wait for; -1 if there are none. */
+  get #furthestAwaited(): number {
     return Math.max(-1, ...this.#waitList.pending)
   }
 
   #noteReached(position: number): void {
     if (position > this.#lastSeen) this.#movedAt = performance.now()
     this.#lastSeen = position
-    // Less than before where the database has lost commits.
+    // Less than before if the database has lost commits.
     this.#position = position
-    this.#waitList.resolveWhere((wanted) => wanted <= this.#position)
+    this.#waitList.resolveWhere((requested) => requested <= this.#position)
   }
 
   async #idle(outcome: Outcome, tookMs: number): Promise<void> {
     const { pollIntervalMs, retryAfterMs } = this.intervals
     if (outcome === 'failed') return this.#sleepFor(retryAfterMs, ['stop'])
-    // Only newer code may fold the shard.
+    // Only a newer release may fold the shard.
     if (outcome === 'newer') return this.#sleepFor(pollIntervalMs, ['stop'])
-    if (outcome === 'following') return this.#standBy()
-    if (this.#isAwaited) return
-    if (outcome === 'behind' && (await this.#isIdle())) return
+    if (outcome === 'standby') return this.#standBy()
+    if (this.#hasReaders) return
+    if (outcome === 'behind' && (await this.#hasSpareTime())) return
     const { longest } = this.group.idleMs
-    const dutyMs = Math.min(Math.max(REST_FACTOR * tookMs, DUTY_MS.shortest), DUTY_MS.longest)
-    await this.#sleepFor(dutyMs, ['reader', 'stop'])
-    if (outcome === 'behind' || this.#isAwaited) return
-    // Nothing that is due from this process: look again only when the longest rest is over.
+    const idleMs = Math.min(Math.max(IDLE_FACTOR * tookMs, IDLE_MS.shortest), IDLE_MS.longest)
+    await this.#sleepFor(idleMs, ['reader', 'stop'])
+    if (outcome === 'behind' || this.#hasReaders) return
+    // If nothing from this process is due, poll again only after the longest pause.
     if (this.#appended && (!this.#batch || this.#isDue(this.#batch))) return
-    await this.#sleepFor(longest - dutyMs, ['append', 'reader', 'shared', 'stop'])
+    await this.#sleepFor(longest - idleMs, ['append', 'reader', 'ownership', 'stop'])
   }
 
-  /** True after a short rest in which this thread had nothing to do and nothing was appended. */
-  async #isIdle(): Promise<boolean> {
+  /** Pauses briefly. Returns true if this thread was idle and nothing was appended. */
+  async #hasSpareTime(): Promise<boolean> {
     if (performance.now() - this.#hurriedAt < HURRY_MS) return true
-    const rested = performance.now()
-    await this.#sleepFor(SPARE_MS.rest, ['reader', 'stop'])
-    const late = performance.now() - rested - SPARE_MS.rest
+    const pausedAt = performance.now()
+    await this.#sleepFor(SPARE_MS.pause, ['reader', 'stop'])
+    const late = performance.now() - pausedAt - SPARE_MS.pause
     return late < SPARE_MS.late && !this.#appended
   }
 
   async #standBy(): Promise<void> {
-    if (this.sharing.owns(this.shard)) {
+    if (this.ownership.owns(this.shard)) {
       const { pollIntervalMs } = this.intervals
-      if (!this.#isAwaited) await this.#sleepFor(pollIntervalMs, ['reader', 'stop'])
+      if (!this.#hasReaders) await this.#sleepFor(pollIntervalMs, ['reader', 'stop'])
       return
     }
-    const position = this.#waitedFor
+    const position = this.#furthestAwaited
     if (position < 0) {
-      this.#asked = -1
-      return this.#sleepFor(this.group.idleMs.standby, ['reader', 'shared', 'stop'])
+      this.#requestSent = -1
+      return this.#sleepFor(this.group.idleMs.standby, ['reader', 'ownership', 'stop'])
     }
-    if (position > this.#asked) {
-      this.#asked = position
-      this.sharing.requestCatchUp({ shard: this.shard, group: this.group.name, position })
+    if (position > this.#requestSent) {
+      this.#requestSent = position
+      this.ownership.requestCatchUp({ shard: this.shard, group: this.group.name, position })
     }
     await this.#sleepFor(POLL_MS, ['stop'])
   }

@@ -1,8 +1,8 @@
-/** A sleep that some wakers end before its time, and others don't. One at a time. */
+/** A sleep that some reasons end early and others do not. Supports one sleeper at a time. */
 export class Sleep<WakeReason> {
   #now: { wakeOn: readonly WakeReason[]; end: () => void } | null = null
 
-  /** Sleeps so many milliseconds, or until one of these wakes it. */
+  /** Sleeps for `ms` milliseconds, or until `wake` is called with one of these reasons. */
   async for(ms: number, wakeOn: readonly WakeReason[]): Promise<void> {
     if (ms <= 0) return
     await new Promise<void>((resolve) => {

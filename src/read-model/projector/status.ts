@@ -2,26 +2,26 @@ import type { Positions } from '../../events/positions.ts'
 import type { Sql } from '../../platform/postgres/pool.ts'
 import { PROJECTIONS } from '../projections/index.ts'
 
-/** How a projection stands to the log. */
+/** A projection's progress through the log. */
 export type ProjectionStatus = {
   name: string
   generation: number
   checkpoint: Positions
   head: Positions
-  /** Events not folded yet, over all shards. */
+  /** Number of events not folded yet, over all shards. */
   lagEvents: number
-  /** Age in seconds of the oldest of them; 0 where there is none. */
+  /** Age of the oldest of them, in seconds; 0 if there are none. */
   lagSeconds: number
-  /** Of the code that made the live generation. */
+  /** Fold version that made the live generation. */
   version: number
-  /** RFC 3339; null where it was never rebuilt. */
+  /** When the live generation was rebuilt (RFC 3339); null if it never was. */
   lastRebuild: string | null
 }
 
 /** An event that could not be folded. */
 export type ParkedEvent = { shard: number; position: number; reason: string }
 
-/** Every projection's checkpoints against the heads of the log. */
+/** Reads every projection's checkpoints and the heads of the log. */
 export async function readProjectionStatus(sql: Sql): Promise<ProjectionStatus[]> {
   const rows = await sql<StatusRow[]>`
     select
@@ -54,7 +54,7 @@ export async function readProjectionStatus(sql: Sql): Promise<ProjectionStatus[]
   })
 }
 
-/** The first `limit` events that could not be folded, and how many there are. */
+/** Reads the first `limit` parked events, and how many there are in total. */
 export async function readParkedEvents(
   sql: Sql,
   limit: number,

@@ -27,10 +27,10 @@ export class SnapshotsBehind extends TemporarilyUnavailable {
 export const MAX_EVENTS = 500_000
 
 /** Events a second that snapshots of an idle machine come nearer to the log. */
-const CATCH_UP = 20_000
+const CATCH_UP_PER_SECOND = 20_000
 
 /** Shards that are asked without waiting for the answers of those before: their ways add up. */
-const AHEAD = 32
+const CONCURRENT_SHARDS = 32
 
 /**
  * Returns what was counted up to these positions: the newest snapshots before them, plus a fold of
@@ -82,18 +82,18 @@ export async function readAsOf(
       }
     }
   }
-  for (let first = 0; first < positions.length; first += AHEAD) {
-    const some = positions.slice(first, first + AHEAD)
+  for (let first = 0; first < positions.length; first += CONCURRENT_SHARDS) {
+    const chunk = positions.slice(first, first + CONCURRENT_SHARDS)
     const found = await Promise.all(
-      some.map((position, i) =>
+      chunk.map((position, i) =>
         readSnapshotBefore(transaction, generations.snapshots, first + i, position),
       ),
     )
     starts.push(...found)
-    const behind = some.map((position, i) => position - found[i]! - MAX_EVENTS)
+    const behind = chunk.map((position, i) => position - found[i]! - MAX_EVENTS)
     if (behind.some((events) => events > 0)) throw snapshotsBehind(behind)
     await Promise.all(
-      some.map(async (position, i) => {
+      chunk.map(async (position, i) => {
         const events = position - found[i]!
         if (events > 0) await visitAll(first + i, found[i]!, events)
       }),
@@ -116,7 +116,7 @@ function* onlyOf(account: number | string, slices: Iterable<Total[]>): Generator
 /** By how many events each shard has more than may be folded. */
 function snapshotsBehind(behind: readonly number[]): SnapshotsBehind {
   const events = Math.max(...behind)
-  const seconds = Math.min(300, Math.max(1, Math.ceil(events / CATCH_UP)))
+  const seconds = Math.min(300, Math.max(1, Math.ceil(events / CATCH_UP_PER_SECOND)))
   return new SnapshotsBehind(
     'snapshots behind',
     seconds,

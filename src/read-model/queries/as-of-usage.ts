@@ -18,10 +18,10 @@ export async function readPartialQuarterHours(
     if (event === null) continue
     const quarter = startOfQuarterHour(event.recordedAt)
     const before = (await readPositionAt(transaction, shard, quarter)) - 1
-    const at = (end: number) =>
+    const at = (through: number) =>
       readAsOf(
         transaction,
-        positions.map((_, i) => (i === shard ? end : -1)),
+        positions.map((_, i) => (i === shard ? through : -1)),
         scope,
       )
     quarters.push({ shard, quarter, before: await at(before), until: await at(position) })

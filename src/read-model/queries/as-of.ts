@@ -17,7 +17,7 @@ import type { ReadLarge } from './read-large.ts'
 import type { Scope } from './scope.ts'
 
 /** Shards that are asked at once: half of the connections that passes have. */
-const SETTLING = 4
+const CONCURRENT_UPDATES = 4
 
 /**
  * Reads of the past. They cost the same at any age, and are the one kind of read that looks into
@@ -81,7 +81,7 @@ export class AsOfQueries {
     scope: Scope,
     read: (transaction: Transaction, source: Source) => Promise<Value>,
   ): Promise<Value> {
-    return this.#noting(sql, async (transaction) => {
+    return this.#reportingBehind(sql, async (transaction) => {
       const asOf = await readAsOf(transaction, positions, scope, this.readLarge)
       return read(transaction, asOfSource(transaction, asOf))
     })
@@ -94,13 +94,13 @@ export class AsOfQueries {
     scope: Scope,
     read: (transaction: Transaction, rows: Fragment) => Promise<Value>,
   ): Promise<Value> {
-    return this.#noting(sql, async (transaction) => {
+    return this.#reportingBehind(sql, async (transaction) => {
       const quarters = await readPartialQuarterHours(transaction, positions, scope)
       return read(transaction, asOfUsageRows(transaction, scope, quarters))
     })
   }
 
-  async #noting<Value>(
+  async #reportingBehind<Value>(
     sql: Sql | Transaction,
     read: (transaction: Transaction) => Promise<Value>,
   ): Promise<Value> {
@@ -130,7 +130,7 @@ export class AsOfQueries {
           ) e
           where e.recorded_at >= ${next}::timestamptz
         )`
-    const semaphore = new Semaphore(SETTLING)
+    const semaphore = new Semaphore(CONCURRENT_UPDATES)
     await Promise.all(
       open.map(({ shard }) =>
         semaphore.run(async () => {

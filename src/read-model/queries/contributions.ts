@@ -11,10 +11,10 @@ import type { ReadLarge } from './read-large.ts'
 import { type Scope, usageRows } from './scope.ts'
 
 /** Events that one look scans at most: some 20 MB, a fifth of a second. */
-const SCANNED_EVENTS = 20_000
+const MAX_SCANNED_EVENTS = 20_000
 
 /** Quarters of usage that one look asks for. */
-const QUARTER_HOURS = 96
+const MAX_QUARTER_HOURS = 96
 
 /** A flush that is part of a total, and what it added. */
 export type Contribution = {
@@ -31,7 +31,7 @@ export type Contribution = {
 export type Contributions = { found: Contribution[]; readThrough: number }
 
 /** Events of one shard: behind `after`, up to `to`. */
-type Range = { after: number; to: number }
+type Range = { after: number; through: number }
 
 /**
  * The flushes of one shard in a range that add to what `scope` has counted: at most `limit`, and
@@ -43,20 +43,20 @@ export async function readContributions(
     history: { readLarge },
   }: { sql: Sql | Transaction; history: Pick<AsOfQueries, 'readLarge'> },
   scope: Scope,
-  { shard, after, to }: Range & { shard: number },
+  { shard, after, through }: Range & { shard: number },
   limit: number,
 ): Promise<Contributions> {
   const found: Contribution[] = []
-  const { ranges, known } = await readRanges(sql, scope, shard, { after, to })
-  let left = SCANNED_EVENTS
+  const { ranges, known } = await readRanges(sql, scope, shard, { after, through })
+  let left = MAX_SCANNED_EVENTS
   for (const range of ranges) {
-    const end = Math.min(range.to, range.after + left)
-    const wanted = limit - found.length
+    const end = Math.min(range.through, range.after + left)
+    const remaining = limit - found.length
     const rows = await readCandidates(
       sql,
       scope,
-      { shard, after: range.after, to: end },
-      { limit: wanted, smallOnly: readLarge !== null },
+      { shard, after: range.after, through: end },
+      { limit: remaining, smallOnly: readLarge !== null },
     )
     for (const row of rows) {
       const counted = await countOf({ ...row, shard }, scope, readLarge)
@@ -65,7 +65,7 @@ export async function readContributions(
       const position = Number(row.position)
       found.push({ ...{ shard, position, recordedAt, source, idempotencyKey, counted } })
     }
-    if (rows.length === wanted) return { found, readThrough: Number(rows.at(-1)!.position) }
+    if (rows.length === remaining) return { found, readThrough: Number(rows.at(-1)!.position) }
     left -= end - range.after
     if (left <= 0) return { found, readThrough: end }
   }
@@ -80,26 +80,26 @@ async function readRanges(
   sql: Sql | Transaction,
   scope: Scope,
   shard: number,
-  { after, to }: Range,
+  { after, through }: Range,
 ): Promise<{ ranges: Range[]; known: number }> {
-  const first = after < to ? await readEvent(sql, shard, after + 1) : null
-  if (first === null) return { ranges: [], known: to }
-  const folded = Math.min(to, await readUsageCheckpoint(sql, shard))
+  const first = after < through ? await readEvent(sql, shard, after + 1) : null
+  if (first === null) return { ranges: [], known: through }
+  const folded = Math.min(through, await readUsageCheckpoint(sql, shard))
   const rows = await sql<{ quarter: string; next: string }[]>`
     select u.quarter::text as quarter, (u.quarter + interval '15 minutes')::text as next
     from (${usageRows(sql, scope)}) u
     where u.shard = ${shard} and u.quarter >= ${startOfQuarterHour(first.recordedAt)}::timestamptz
     group by u.quarter
     order by u.quarter
-    limit ${QUARTER_HOURS}`
+    limit ${MAX_QUARTER_HOURS}`
   const found = await Promise.all(
     rows.map(async ({ quarter, next }) => ({
       after: Math.max(after, (await readPositionAt(sql, shard, quarter)) - 1),
-      to: Math.min(folded, (await readPositionAt(sql, shard, next)) - 1),
+      through: Math.min(folded, (await readPositionAt(sql, shard, next)) - 1),
     })),
   )
-  const known = rows.length === QUARTER_HOURS ? found.at(-1)!.to : to
-  if (known === to) found.push({ after: Math.max(after, folded), to })
+  const known = rows.length === MAX_QUARTER_HOURS ? found.at(-1)!.through : through
+  if (known === through) found.push({ after: Math.max(after, folded), through })
   return { ranges: joinRanges(found), known }
 }
 
@@ -108,8 +108,8 @@ function joinRanges(ranges: Range[]): Range[] {
   const joined: Range[] = []
   for (const range of ranges) {
     const last = joined.at(-1)
-    if (range.to <= range.after) continue
-    if (last?.to === range.after) last.to = range.to
+    if (range.through <= range.after) continue
+    if (last?.through === range.after) last.through = range.through
     else joined.push({ ...range })
   }
   return joined
@@ -140,7 +140,7 @@ type CandidateRow = {
 async function readCandidates(
   sql: Sql | Transaction,
   scope: Scope,
-  { shard, after, to }: Range & { shard: number },
+  { shard, after, through }: Range & { shard: number },
   { limit, smallOnly }: { limit: number; smallOnly: boolean },
 ): Promise<CandidateRow[]> {
   return sql<CandidateRow[]>`
@@ -151,7 +151,7 @@ async function readCandidates(
       to_char(e.recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')
         as recorded_at
     from events e
-    where e.shard = ${shard} and e.position > ${after} and e.position <= ${to}
+    where e.shard = ${shard} and e.position > ${after} and e.position <= ${through}
       and e.type in ${sql(typesThatPostTo(scope.kind))}
       and ${isMentioned(sql, scope)}
     order by e.position

@@ -29,22 +29,22 @@ export type Explanation = {
 export async function explain(
   from: ExplainSource,
   scope: Scope,
-  { after, to }: { after: Positions; to: Positions },
+  { after, through }: { after: Positions; through: Positions },
   limit: number,
 ): Promise<Explanation> {
   const before = await readCounted(from, scope, after)
   const read = await Promise.all(
     after.map((position, shard) =>
-      readContributions(from, scope, { shard, after: position, to: to[shard]! }, limit),
+      readContributions(from, scope, { shard, after: position, through: through[shard]! }, limit),
     ),
   )
-  const { merged, positions } = mergeByTime(read, after, to, limit)
+  const { merged, positions } = mergeByTime(read, after, through, limit)
   let running = before
   const steps = merged.map((contribution) => {
     running = plus(running, contribution.counted)
     return { ...contribution, running }
   })
-  const isDone = positions.every((position, shard) => position >= to[shard]!)
+  const isDone = positions.every((position, shard) => position >= through[shard]!)
   return { before, steps, next: isDone ? null : positions }
 }
 
@@ -79,14 +79,14 @@ function sumCounted(transaction: Transaction, source: Source, scope: Scope) {
 function mergeByTime(
   read: readonly Contributions[],
   after: Positions,
-  to: Positions,
+  through: Positions,
   limit: number,
 ): { merged: Contribution[]; positions: number[] } {
   const merged: Contribution[] = []
   const next = read.map(() => 0)
   const isOut = (shard: number) => next[shard]! >= read[shard]!.found.length
   while (merged.length < limit) {
-    if (read.some(({ readThrough }, shard) => isOut(shard) && readThrough < to[shard]!)) break
+    if (read.some(({ readThrough }, shard) => isOut(shard) && readThrough < through[shard]!)) break
     const oldest = read
       .flatMap(({ found }, shard) => found[next[shard]!] ?? [])
       .reduce<Contribution | null>(

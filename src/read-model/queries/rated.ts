@@ -11,11 +11,11 @@ import {
 import type { Listed, Source } from './live-source.ts'
 import { type Rated, type RatedRow, ratedColumns, toRated } from './rates.ts'
 
-export type ProviderGroup = { id: number; name: string | null } & Rated & Endable
-export type ApiKey = { id: number; group_id: number; name: string | null } & Rated & Endable
+export type ProviderGroup = { id: number; name: string | null } & Rated & Retirable
+export type ApiKey = { id: number; group_id: number; name: string | null } & Rated & Retirable
 
 /** Present on a row that ended: RFC 3339. */
-type Endable = { ended_at?: string }
+type Retirable = { ended_at?: string }
 
 /** What `sort` of provider groups and API keys can name. */
 export const RATED_SORTS = {
@@ -45,7 +45,7 @@ export async function readProviderGroups(
   )
   return {
     ...page,
-    items: page.items.map((row) => ({ ...identity(row), ...toRated(row), ...end(row) })),
+    items: page.items.map((row) => ({ ...identity(row), ...toRated(row), ...retirement(row) })),
   }
 }
 
@@ -67,7 +67,7 @@ export async function readApiKeys(
     ...page,
     items: page.items.map((row) => {
       const { id, name } = identity(row)
-      return { id, group_id: Number(row.group_id), name, ...toRated(row), ...end(row) }
+      return { id, group_id: Number(row.group_id), name, ...toRated(row), ...retirement(row) }
     }),
   }
 }
@@ -75,7 +75,8 @@ export async function readApiKeys(
 type Row = RatedRow & { id: string; group_id: string; name: string; ended_at: string | null }
 
 const identity = (row: Row) => ({ id: Number(row.id), name: row.name === '' ? null : row.name })
-const end = (row: Row): Endable => (row.ended_at === null ? {} : { ended_at: row.ended_at })
+const retirement = (row: Row): Retirable =>
+  row.ended_at === null ? {} : { ended_at: row.ended_at }
 
 async function readRated(
   transaction: Transaction,

@@ -42,9 +42,9 @@ export function countedRows(transaction: Transaction, source: Source, scope: Sco
   const columns = listOf(transaction, sums, 't')
   if (account === null)
     return transaction`select ${columns} from (${source.counters(kind, null)}) t`
-  const wanted = transaction`${account}::${transaction.unsafe(type)}`
+  const key = transaction`${account}::${transaction.unsafe(type)}`
   return transaction`
     select ${columns}
-    from (${source.counters(kind, transaction`select ${wanted}`)}) t
-    where t.account = ${wanted}`
+    from (${source.counters(kind, transaction`select ${key}`)}) t
+    where t.account = ${key}`
 }

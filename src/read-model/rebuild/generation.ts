@@ -119,13 +119,13 @@ async function readLeftovers(owner: Sql, { name, tables }: Projection): Promise<
   const checkpoints = await owner<{ generation: number }[]>`
     select distinct c.generation from checkpoints c where c.projection = ${name}`
   for (const { generation } of checkpoints) found.add(generation)
-  const kept = await owner<{ generation: number }[]>`
+  const needed = await owner<{ generation: number }[]>`
     select p.generation from projections p where p.projection = ${name}
     union
     select r.generation from rebuilds r where r.projection = ${name} and r.finished_at is null`
   // Nothing is live before the first start: then all of it is to be.
-  if (kept.length === 0) return []
-  for (const { generation } of kept) found.delete(generation)
+  if (needed.length === 0) return []
+  for (const { generation } of needed) found.delete(generation)
   return [...found].sort((a, b) => a - b)
 }
 

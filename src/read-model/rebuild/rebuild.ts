@@ -12,13 +12,13 @@ import {
   sweepGenerations,
 } from './generation.ts'
 import { noteDrift, noteProgress, type RebuildState } from './record.ts'
-import { compareGenerations, follow, replaceLive } from './replace.ts'
+import { catchUp, compareGenerations, replaceLive } from './replace.ts'
 
 /** Events that a generation may be behind when it is compared: milliseconds of folding. */
 const NEAR_EVENTS = 5_000
 
 /** Milliseconds between two signs of life. */
-const SIGN_MS = 1_000
+const HEARTBEAT_INTERVAL_MS = 1_000
 
 /** Milliseconds that a replaced generation is waited for: no read of the service takes longer. */
 const SWEEP_MS = 90_000
@@ -68,29 +68,29 @@ class Run {
   #state: RebuildState = 'folding'
   #folded = 0
   #total = 0
-  readonly #signs: ReturnType<typeof setInterval>
+  readonly #heartbeats: ReturnType<typeof setInterval>
 
   constructor(
     private readonly options: RebuildOptions,
     private readonly generations: readonly Generation[],
   ) {
-    this.#signs = setInterval(() => this.#sendHeartbeat(), SIGN_MS)
+    this.#heartbeats = setInterval(() => this.#sendHeartbeat(), HEARTBEAT_INTERVAL_MS)
   }
 
   end(): void {
-    clearInterval(this.#signs)
+    clearInterval(this.#heartbeats)
   }
 
   async all(): Promise<Rebuilt[]> {
-    const tracks = GROUPS.map(({ projections, make }) => ({
+    const groups = GROUPS.map(({ projections, make }) => ({
       make,
       generations: this.generations.filter(({ projection }) => projections.includes(projection)),
     })).filter(({ generations }) => generations.length > 0)
     const heads = await readHeads(this.options.owner)
     const events = heads.reduce((sum, head) => sum + head + 1, 0)
-    this.#total = tracks.length * events
+    this.#total = groups.length * events
     const rebuilt: Rebuilt[] = []
-    for (const [i, { make, generations }] of tracks.entries()) {
+    for (const [i, { make, generations }] of groups.entries()) {
       const folds = heads.map((_, shard) => this.#startFold(shard, make(shard), generations))
       this.#enter('folding')
       await this.#foldNear(generations, folds)
@@ -109,8 +109,8 @@ class Run {
       if (generations.some(isSnapshotsOfOtherCode)) {
         const heads = await readHeads(owner)
         for (const fold of folds)
-          await fold.foldFullBatches(heads[fold.shard]!, this.#onPass, signal)
-      } else await follow(owner, generations, folds, this.#onPass, signal)
+          await fold.foldFullBatches(heads[fold.shard]!, this.#onBatch, signal)
+      } else await catchUp(owner, generations, folds, this.#onBatch, signal)
       events = this.#folded - before
     }
   }
@@ -123,13 +123,13 @@ class Run {
     let found: (Differences | null)[] = []
     if (generations.some(({ isComparable }) => isComparable)) {
       this.#enter('comparing')
-      found = await compareGenerations(project, generations, folds, this.#onPass, signal)
+      found = await compareGenerations(project, generations, folds, this.#onBatch, signal)
       for (const [i, { projection, generation }] of generations.entries()) {
         const differences = found[i]
         if (differences) await noteDrift(owner, projection.name, generation, differences)
       }
     }
-    await replaceLive(owner, generations, folds, this.#onPass, signal)
+    await replaceLive(owner, generations, folds, this.#onBatch, signal)
     return generations.map(({ projection, generation }, i) => ({
       ...{ projection: projection.name, generation, differences: found[i] ?? null },
     }))
@@ -143,17 +143,17 @@ class Run {
     return new ShardFold(this.options.project, shard, { ...group, projections }, checkpoints)
   }
 
-  readonly #onPass: OnBatch = (events) => {
+  readonly #onBatch: OnBatch = (events) => {
     this.#folded += events
-    this.#tell()
+    this.#reportProgress()
   }
 
   #enter(state: RebuildState): void {
     this.#state = state
-    this.#tell()
+    this.#reportProgress()
   }
 
-  #tell(): void {
+  #reportProgress(): void {
     const total = Math.max(this.#total, this.#folded)
     this.options.onProgress({ state: this.#state, folded: this.#folded, total })
   }

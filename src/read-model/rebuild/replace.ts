@@ -49,7 +49,7 @@ async function compareIn(
     const positions = await readLivePositions(transaction, made, shard)
     if (new Set(positions).size > 1) return null
   }
-  await follow(transaction, made, folds, onBatch, signal)
+  await catchUp(transaction, made, folds, onBatch, signal)
   const all: (Differences | null)[] = []
   for (const { projection, generation, replaces, isComparable } of made) {
     if (!isComparable) {
@@ -86,12 +86,12 @@ export async function replaceLive(
   await whenUnlocked(async () => {
     signal.throwIfAborted()
     // Twice, so that what is left for the lock came while the little was folded that was left here.
-    await follow(owner, made, folds, onBatch, signal)
-    await follow(owner, made, folds, onBatch, signal)
+    await catchUp(owner, made, folds, onBatch, signal)
+    await catchUp(owner, made, folds, onBatch, signal)
     await transact(owner, '', async (transaction) => {
       await transaction`select set_config('lock_timeout', '1s', true)`
       for (const { shard } of folds) await lockCheckpoints(transaction, made, shard)
-      await follow(transaction, made, folds, onBatch, signal)
+      await catchUp(transaction, made, folds, onBatch, signal)
       const events = folds.reduce((sum, { position }) => sum + position + 1, 0)
       for (const generation of made) await replaceOne(transaction, generation, events)
     })
@@ -135,17 +135,17 @@ async function replaceOne(
     where p.projection = ${name} and p.generation = ${replaces}`
   await transaction`
     delete from checkpoints c where c.projection = ${name} and c.generation = ${replaces}`
-  const [ended] = await transaction`
+  const [updated] = await transaction`
     update rebuilds r
     set state = 'live', seen_at = statement_timestamp(), finished_at = statement_timestamp(),
       events_folded = ${events}, events_total = ${events}
     where r.projection = ${name} and r.generation = ${generation} and r.finished_at is null
     returning r.generation`
-  if (!ended) throw new CheckpointMoved('The rebuild was taken for dead.')
+  if (!updated) throw new CheckpointMoved('The rebuild was taken for dead.')
 }
 
 /** Folds each shard to where the live generations stand, over all positions they stopped at. */
-export async function follow(
+export async function catchUp(
   sql: Sql | Transaction,
   made: readonly Generation[],
   folds: readonly ShardFold[],

@@ -15,29 +15,29 @@ import { isUnavailable, TemporarilyUnavailable } from '../../platform/postgres/e
 import { openPools } from '../../platform/postgres/pool.ts'
 import { type Content, contentOf, cutContent } from '../../read-model/projections/entry.ts'
 import {
-  type Answered,
-  type Asked,
   type Jobs,
   sendError,
-  type Told,
+  type WorkerAnswer,
+  type WorkerNotice,
+  type WorkerRequest,
   type WorkerSettings,
 } from './messages.ts'
 
 declare const self: Worker
 
-const tell = (message: Told) => self.postMessage(message)
+const notify = (message: WorkerNotice) => self.postMessage(message)
 
-function makeJobs({ address, shards, intervals }: WorkerSettings): Jobs {
+function createJobs({ address, shards, intervals }: WorkerSettings): Jobs {
   // As of one shard: it does one thing after the other. Connections are made when needed.
   const { append: sql, close } = openPools(address, 1, intervals.database)
   const catalog = new Catalog()
   const refresh = () => refreshCatalog(sql, catalog)
   const log = new Log({
     ...{ sql, shards, catalog, refreshCatalog: refresh, intervals: intervals.log },
-    onRefused: (shard, error) => tell({ told: 'refused', shard, error: sendError(error) }),
-    onTaken: (shard) => tell({ told: 'taken', shard }),
+    onRefused: (shard, error) => notify({ notice: 'refused', shard, error: sendError(error) }),
+    onTaken: (shard) => notify({ notice: 'taken', shard }),
     onAppended: (shard, { firstPosition, events }) =>
-      tell({ told: 'appended', shard, firstPosition, events: events.length }),
+      notify({ notice: 'appended', shard, firstPosition, events: events.length }),
   })
   const open = new Map<number, Iterator<Content>>()
   let opened = 0
@@ -89,17 +89,17 @@ function makeJobs({ address, shards, intervals }: WorkerSettings): Jobs {
 
 let jobs: Jobs
 
-self.onmessage = async ({ data }: MessageEvent<WorkerSettings | Asked>) => {
+self.onmessage = async ({ data }: MessageEvent<WorkerSettings | WorkerRequest>) => {
   if (!('id' in data)) {
-    jobs = makeJobs(data)
+    jobs = createJobs(data)
     return
   }
   const { id, job, args } = data
-  let answered: Answered
+  let answer: WorkerAnswer
   try {
-    answered = { id, value: await (jobs[job] as (...args: unknown[]) => unknown)(...args) }
+    answer = { id, value: await (jobs[job] as (...args: unknown[]) => unknown)(...args) }
   } catch (error) {
-    answered = { id, error: sendError(error) }
+    answer = { id, error: sendError(error) }
   }
-  self.postMessage(answered)
+  self.postMessage(answer)
 }

@@ -29,17 +29,17 @@ export type Jobs = {
   stop: () => Promise<void>
 }
 
-export type Asked = {
+export type WorkerRequest = {
   [Job in keyof Jobs]: { id: number; job: Job; args: Parameters<Jobs[Job]> }
 }[keyof Jobs]
 
 /** The messages that the worker sends without being asked. */
-export type Told =
-  | { told: 'appended'; shard: number; firstPosition: number; events: number }
-  | { told: 'refused'; shard: number; error: SentError }
-  | { told: 'taken'; shard: number }
+export type WorkerNotice =
+  | { notice: 'appended'; shard: number; firstPosition: number; events: number }
+  | { notice: 'refused'; shard: number; error: SentError }
+  | { notice: 'taken'; shard: number }
 
-export type Answered = { id: number; value: unknown } | { id: number; error: SentError }
+export type WorkerAnswer = { id: number; value: unknown } | { id: number; error: SentError }
 
 /** An error on its way between threads: cloning it would lose its class and its code. */
 export type SentError = {

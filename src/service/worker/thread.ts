@@ -8,11 +8,11 @@ import type { EventPlace } from '../../log/visit.ts'
 import { TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
 import type { Content } from '../../read-model/projections/entry.ts'
 import {
-  type Answered,
-  type Asked,
   type Jobs,
   receiveError,
-  type Told,
+  type WorkerAnswer,
+  type WorkerNotice,
+  type WorkerRequest,
   type WorkerSettings,
 } from './messages.ts'
 
@@ -56,7 +56,7 @@ export class WorkerThread {
   /** Reads and appends a large flush, whose body is the worker's from now on. */
   async append(flush: LargeFlush): Promise<AppendOutcome | Refusal> {
     if (this.#isStopping) return { kind: 'unavailable', reason: 'stopping' }
-    const appending = this.#ask('append', [flush], [flush.body.buffer as ArrayBuffer])
+    const appending = this.#request('append', [flush], [flush.body.buffer as ArrayBuffer])
     this.#appends.add(appending)
     try {
       return await appending
@@ -70,18 +70,18 @@ export class WorkerThread {
 
   /** A large event in parts that add up to it. Throws PayloadError where it can't be folded. */
   async *readParts(place: EventPlace): AsyncGenerator<Content> {
-    const open = await this.#ask('openEvent', [place])
+    const open = await this.#request('openEvent', [place])
     if (typeof open !== 'number') {
       throw open.isUnknown ? new UnknownEvent(open.unfit) : new PayloadError(open.unfit)
     }
     try {
       for (;;) {
-        const part = await this.#ask('nextPart', [open])
+        const part = await this.#request('nextPart', [open])
         if (part === null) return
         yield part
       }
     } finally {
-      void this.#ask('closeEvent', [open]).catch(() => {})
+      void this.#request('closeEvent', [open]).catch(() => {})
     }
   }
 
@@ -95,12 +95,12 @@ export class WorkerThread {
   async end(timeoutMs: number): Promise<void> {
     this.#isStopping = true
     if (this.#worker === null) return
-    await Promise.race([this.#ask('stop', []).catch(() => {}), Bun.sleep(timeoutMs)])
+    await Promise.race([this.#request('stop', []).catch(() => {}), Bun.sleep(timeoutMs)])
     await this.#worker?.terminate()
-    this.#giveUp(this.#worker)
+    this.#rejectPending(this.#worker)
   }
 
-  #ask<Job extends keyof Jobs>(
+  #request<Job extends keyof Jobs>(
     job: Job,
     args: Parameters<Jobs[Job]>,
     transfer: ArrayBuffer[] = [],
@@ -109,15 +109,15 @@ export class WorkerThread {
     const id = ++this.#lastId
     this.#worker ??= this.#start()
     this.#pending.set(id, { resolve, reject })
-    this.#worker.postMessage({ id, job, args } as Asked, transfer)
+    this.#worker.postMessage({ id, job, args } as WorkerRequest, transfer)
     return promise as ReturnType<Jobs[Job]>
   }
 
   #start(): Worker {
     const { address, shards, intervals, logger } = this.options
     const worker = new Worker(new URL('./entry.ts', import.meta.url).href)
-    worker.onmessage = ({ data }: MessageEvent<Told | Answered>) => {
-      if ('told' in data) this.#hear(data)
+    worker.onmessage = ({ data }: MessageEvent<WorkerNotice | WorkerAnswer>) => {
+      if ('notice' in data) this.#receive(data)
       else this.#settle(data)
     }
     worker.onerror = (event) => {
@@ -127,27 +127,27 @@ export class WorkerThread {
       )
       worker.terminate()
     }
-    worker.addEventListener('close', () => this.#giveUp(worker))
+    worker.addEventListener('close', () => this.#rejectPending(worker))
     worker.postMessage({ address, shards, intervals } satisfies WorkerSettings)
     return worker
   }
 
-  #hear(message: Told): void {
+  #receive(message: WorkerNotice): void {
     const { onAppended, onRefused, onTaken } = this.options
-    if (message.told === 'taken') onTaken(message.shard)
-    else if (message.told === 'refused') onRefused(message.shard, receiveError(message.error))
+    if (message.notice === 'taken') onTaken(message.shard)
+    else if (message.notice === 'refused') onRefused(message.shard, receiveError(message.error))
     else onAppended(message.shard, message.firstPosition, message.events)
   }
 
-  #settle(answered: Answered): void {
-    const { resolve, reject } = this.#pending.get(answered.id) ?? {}
-    this.#pending.delete(answered.id)
-    if ('error' in answered) reject?.(receiveError(answered.error))
-    else resolve?.(answered.value)
+  #settle(answer: WorkerAnswer): void {
+    const { resolve, reject } = this.#pending.get(answer.id) ?? {}
+    this.#pending.delete(answer.id)
+    if ('error' in answer) reject?.(receiveError(answer.error))
+    else resolve?.(answer.value)
   }
 
   /** The worker has ended. */
-  #giveUp(worker: Worker | null): void {
+  #rejectPending(worker: Worker | null): void {
     if (this.#worker !== worker) return
     this.#worker = null
     const pending = [...this.#pending.values()]

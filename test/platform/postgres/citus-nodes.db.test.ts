@@ -150,17 +150,19 @@ describe.skipIf(nodes.length !== 3)('on Citus', () => {
     expect(database.size_bytes).toBeNull()
     const node = `${worker!.host}:9`
     await until(() =>
-      lines.some((line) => line.msg === 'projector: database away' && line.node === node),
+      lines.some((line) => line.msg === 'projector: database unavailable' && line.node === node),
     )
 
     await owner`update pg_dist_node set nodeport = ${worker!.port} where nodeport = 9`
     await until(async () => (await readUp()).every((line) => line.endsWith('1')))
     await until(() =>
-      lines.some((line) => line.msg === 'projector: database back' && line.node === node),
+      lines.some(
+        (line) => line.msg === 'projector: database available again' && line.node === node,
+      ),
     )
     expect(await postToEach('half')).toEqual(each(200))
     const said = lines.filter(
-      (line) => line.msg === 'projector: database away' && line.node === node,
+      (line) => line.msg === 'projector: database unavailable' && line.node === node,
     )
     expect(said.length).toBeLessThanOrEqual(2)
   })

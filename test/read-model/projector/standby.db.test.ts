@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
 import pino from 'pino'
 import { openPools, type Pools } from '../../../src/platform/postgres/pool.ts'
 import { createCheckpoints } from '../../../src/read-model/projector/checkpoint.ts'
-import { ALONE, type Sharing } from '../../../src/read-model/projector/ownership.ts'
+import { OWNS_ALL, type ShardOwnership } from '../../../src/read-model/projector/ownership.ts'
 import { Projector } from '../../../src/read-model/projector/projector.ts'
 import { insertEvent } from '../../support/events.ts'
 import { checkpointsOf } from '../../support/fold.ts'
@@ -41,7 +41,10 @@ afterEach(async () => {
   await database.drop()
 })
 
-function start(sharing: Sharing = ALONE, intervals = TEST_INTERVALS.projector): Projector {
+function start(
+  sharing: ShardOwnership = OWNS_ALL,
+  intervals = TEST_INTERVALS.projector,
+): Projector {
   const logger = pino({ level: 'silent' })
   const projector = new Projector(pools, TEST_SHARDS, logger, sharing, intervals)
   projector.start()
@@ -122,7 +125,7 @@ test('it folds from the moment on that the shard is its own', async () => {
   const standby = startStandby()
   const position = await append()
   owns = true
-  standby.noticeShared()
+  standby.noticeOwnershipChange()
   while ((await readPositions()).api_key_counters !== position) await Bun.sleep(5)
   expect(asked).toEqual([])
 })
@@ -130,7 +133,7 @@ test('it folds from the moment on that the shard is its own', async () => {
 test('a wish for what is not in the log is dropped after a look', async () => {
   const standby = startStandby()
   owns = true
-  standby.noticeShared()
+  standby.noticeOwnershipChange()
   standby.noticeRequest({ shard: SHARD, group: 'usage', position: 10 ** 12 })
   standby.noticeRequest({ shard: 99, group: 'current', position: 1 })
   const position = await append()
