@@ -2,21 +2,22 @@ import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
 import type { Table } from '../projections/projection.ts'
 import type { Drift, DriftedRow } from './record.ts'
 
-/** Rows that are told of; all are counted. */
+/** Maximum number of differing rows to report; all of them are counted. */
 const MAX_REPORTED = 1_000
 
-/** Rows that are in memory at once, of each side; a row may be a page of a snapshot. */
+/** Rows per side held in memory at once; a row may be a page of a snapshot. */
 const ROWS_AT_ONCE = 200
 
-/** A side of a comparison: where it is read, and which generation. */
+/** One side of a comparison: the connection to read it on, and its generation. */
 export type Side = { sql: Sql | Transaction; generation: number }
 
-/** What differs: how many rows, and the first of them. */
+/** The number of rows that differ, and the first of them. */
 export type Differences = { rows: number; first: Drift[] }
 
 /**
- * Compares two generations of a table row by row, in constant memory. Each side may be read in a
- * transaction of its own: the live one in one that saw it where the other has been folded to.
+ * Compares two generations of a table row by row, in constant memory. Each side may be read in its
+ * own transaction; the live side's snapshot must be at the positions through which the other side
+ * is folded.
  */
 export async function compareTable(table: Table, live: Side, rebuilt: Side): Promise<Differences> {
   const found: Differences = { rows: 0, first: [] }
@@ -47,7 +48,7 @@ export async function compareTable(table: Table, live: Side, rebuilt: Side): Pro
 
 type Row = { key: string; values: string }
 
-/** The rows of a generation in the order of their keys' text, byte by byte. */
+/** Reads the rows of a generation, ordered by the bytes of their keys' text. */
 async function* readRows({ name, key, values }: Table, { sql, generation }: Side) {
   const object = (columns: readonly string[]) =>
     columns
@@ -71,7 +72,7 @@ async function next(rows: AsyncGenerator<Row>): Promise<Row | null> {
   return done ? null : value
 }
 
-/** Longer values are cut: a page of a snapshot has thousands of numbers. */
+/** Longer values are truncated: a page of a snapshot has thousands of numbers. */
 const MAX_CHARACTERS = 200
 
 function shorten(values: DriftedRow): DriftedRow {

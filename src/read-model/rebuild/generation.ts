@@ -5,29 +5,31 @@ import type { Projection } from '../projections/projection.ts'
 import { insertCheckpoints } from '../projector/checkpoint.ts'
 import { failSilent, readRebuilding } from './record.ts'
 
-/** A generation that is being made. */
+/** A generation that is being built. */
 export type Generation = {
   projection: Projection
   generation: number
-  /** The live one. */
+  /** The live generation. */
   replaces: number
-  /** Whether this version of the code has made the live one: then both must have the same rows. */
+  /** True if the live generation has the same fold version: both must then have the same rows. */
   isComparable: boolean
 }
 
-/** Milliseconds that readers may wait behind a drop that waits for a reader. */
+/** Maximum time (ms) that a drop waits for a reader: new readers queue behind it. */
 const DROP_LOCK_MS = 100
 
-/** Seconds that a commit may take. */
+/** Maximum duration of a commit, in seconds. */
 const COMMIT_S = 30
 
 /**
- * Begins a generation of each of these projections: rows are empty, checkpoints before the first
- * event, and nobody sees it. Gives the names of those that are being rebuilt already instead, and
- * begins none then. Generations that killed rebuilds have left are swept away first. `onlyChanged`:
- * none of a projection whose live generation this version of the code has made, maybe just now.
+ * Creates a generation of each of these projections: no rows, checkpoints before the first event,
+ * and invisible to readers. First drops what killed rebuilds have left. If any of the projections
+ * is already being rebuilt, creates none and returns the names of those. With `onlyChanged`, skips
+ * projections whose live generation has this fold version or a newer one; another instance may just
+ * have made it.
  *
- * Killed after: the next rebuild or start sweeps it away once it was silent for long enough.
+ * If the process is killed afterwards, the next rebuild or start drops the generations once they
+ * have sent no heartbeat for long enough.
  */
 export async function beginGenerations(
   owner: Sql,
@@ -36,7 +38,7 @@ export async function beginGenerations(
 ): Promise<Generation[] | { underWay: string[] }> {
   await sweepGenerations(owner)
   return transact(owner, '', async (transaction) => {
-    // One that begins at a time.
+    // Serializes concurrent starts.
     await transaction`select from projections p order by p.projection for update`
     const rebuilding = await readRebuilding(transaction)
     const underWay = projections.map(({ name }) => name).filter((name) => rebuilding.includes(name))
@@ -69,7 +71,7 @@ export async function beginGenerations(
   })
 }
 
-/** Ends generations that will not go live, for a reason that people are told. */
+/** Marks generations as failed for a reason shown to operators, and drops them. */
 export async function abandonGenerations(
   owner: Sql,
   generations: readonly Generation[],
@@ -86,9 +88,9 @@ export async function abandonGenerations(
 }
 
 /**
- * Takes away every generation that is neither live nor being made: of killed rebuilds, and those
- * that were replaced, once no transaction is left that may still see them. What it can't take away
- * yet, because somebody reads, it leaves to the next. True where nothing is left.
+ * Drops every generation that is neither live nor being built: those of killed rebuilds, and
+ * replaced ones once no open transaction may still read them. Leaves those with readers to the next
+ * call. Returns true if none are left.
  */
 export async function sweepGenerations(owner: Sql): Promise<boolean> {
   await failSilent(owner)
@@ -101,7 +103,10 @@ export async function sweepGenerations(owner: Sql): Promise<boolean> {
   return isClean
 }
 
-/** Generations that have rows, a partition or checkpoints, and no reader or rebuild. */
+/**
+ * Returns generations that have rows, a partition or checkpoints, but are neither live nor being
+ * rebuilt.
+ */
 async function readLeftovers(owner: Sql, { name, tables }: Projection): Promise<number[]> {
   const found = new Set<number>()
   for (const { name: table, fillfactor } of tables) {
@@ -123,13 +128,13 @@ async function readLeftovers(owner: Sql, { name, tables }: Projection): Promise<
     select p.generation from projections p where p.projection = ${name}
     union
     select r.generation from rebuilds r where r.projection = ${name} and r.finished_at is null`
-  // Nothing is live before the first start: then all of it is to be.
+  // Before the first start no generation is live, and all of them are about to be.
   if (needed.length === 0) return []
   for (const { generation } of needed) found.delete(generation)
   return [...found].sort((a, b) => a - b)
 }
 
-/** False where somebody reads, or may still read it as the live one. */
+/** Returns false if a transaction reads it, or may still read it as the live generation. */
 async function dropGeneration(
   owner: Sql,
   { name, tables }: Projection,
@@ -137,7 +142,8 @@ async function dropGeneration(
 ): Promise<boolean> {
   if (await isPerhapsRead(owner, name)) return false
   try {
-    // Before the rows: without them nobody can go on folding into it.
+    // Delete checkpoints before rows: without them no process can continue to fold into the
+    // generation.
     await owner`
       delete from checkpoints c where c.projection = ${name} and c.generation = ${generation}`
     for (const { name: table, fillfactor } of tables) {
@@ -158,9 +164,10 @@ async function dropGeneration(
 }
 
 /**
- * True while a transaction is open that began before the live generation went live: a drop isn't
- * undone for it, so it would find nothing. The time of going live is told twice, before the commit
- * and after; where a kill came between, the commit was at most COMMIT_S later.
+ * True while a transaction is open that began before the live generation went live. A drop is not
+ * undone for such a reader: it would find no rows. The time of going live is recorded twice, before
+ * the commit and after it; if the process was killed in between, the commit is taken to be COMMIT_S
+ * later.
  */
 async function isPerhapsRead(owner: Sql, projection: string): Promise<boolean> {
   const [row] = await owner<{ read: boolean }[]>`

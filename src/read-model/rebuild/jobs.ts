@@ -3,7 +3,7 @@ import type { Sql } from '../../platform/postgres/pool.ts'
 import { PROJECTIONS } from '../projections/index.ts'
 import { readProjectionStatus } from '../projector/status.ts'
 
-/** The rebuilds that this service has started, each a process of its own. */
+/** The rebuilds that this service has started, each in its own process. */
 export class RebuildJobs {
   readonly #jobs = new Map<string, Job>()
 
@@ -12,7 +12,7 @@ export class RebuildJobs {
     private readonly options: JobOptions,
   ) {}
 
-  /** Starts a rebuild of a projection; false where this service is at one already. */
+  /** Starts a rebuild of a projection. Returns false if this service is already running one. */
   start(projection: string, options: readonly string[] = []): boolean {
     if (this.#jobs.has(projection)) return false
     const job = startJob(['rebuild', ...options, '--projection', projection], this.options)
@@ -25,8 +25,9 @@ export class RebuildJobs {
   }
 
   /**
-   * Starts rebuilds of what an older version of the code has made; readers see that meanwhile. An
-   * instance that starts at the same time finds them under way, or done.
+   * Starts rebuilds of projections that an older release built; readers see the old generation
+   * until then. If another instance starts at the same time, its rebuild finds them in progress, or
+   * done.
    */
   async startChanged(): Promise<void> {
     const status = await readProjectionStatus(this.sql)
@@ -36,7 +37,7 @@ export class RebuildJobs {
     }
   }
 
-  /** Ends them: what isn't live yet is taken away. */
+  /** Stops all rebuilds; generations that are not live yet are dropped. */
   async stop(): Promise<void> {
     await Promise.all([...this.#jobs.values()].map((job) => job.stop()))
   }

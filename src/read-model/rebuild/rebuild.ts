@@ -14,35 +14,42 @@ import {
 import { noteDrift, noteProgress, type RebuildState } from './record.ts'
 import { catchUp, compareGenerations, replaceLive } from './replace.ts'
 
-/** Events that a generation may be behind when it is compared: milliseconds of folding. */
+/** Events by which a generation may be behind when it is compared: milliseconds of folding. */
 const NEAR_EVENTS = 5_000
 
-/** Milliseconds between two signs of life. */
+/** Interval (ms) between heartbeats. */
 const HEARTBEAT_INTERVAL_MS = 1_000
 
-/** Milliseconds that a replaced generation is waited for: no read of the service takes longer. */
+/**
+ * How long (ms) to wait for readers of a replaced generation: no read of the service takes longer.
+ */
 const SWEEP_MS = 90_000
 const SWEEP_AGAIN_MS = 250
 
 export type RebuildOptions = {
   owner: Sql
-  /** Two connections at least. */
+  /** Needs at least two connections. */
   project: Sql
   projections: readonly Projection[]
-  /** Only those that older code has made; see `beginGenerations`. */
+  /** Rebuild only projections that an older release built; see `beginGenerations`. */
   onlyChanged?: boolean
   signal: AbortSignal
   onProgress(progress: { state: RebuildState; folded: number; total: number }): void
 }
 
-/** What became of each projection; `differences` is null where another version had made it. */
+/**
+ * A projection that was rebuilt; `differences` is null if another fold version made the live
+ * generation.
+ */
 export type Rebuilt = { projection: string; generation: number; differences: Differences | null }
 
 /**
- * Folds new generations of projections from the first event on, beside the live ones, compares them
- * and makes them live. Gives instead the names of those that another process is rebuilding.
+ * Folds new generations of projections from the first event while the live ones stay in use,
+ * compares both, and makes the new ones live. If another process is rebuilding any of them, returns
+ * their names instead.
  *
- * Interrupted or failed, what is not live yet is taken away; killed, the next rebuild does that.
+ * After an interruption or an error, generations that are not live are dropped; after a kill, the
+ * next rebuild drops them.
  */
 export async function rebuild(
   options: RebuildOptions,
@@ -94,14 +101,14 @@ class Run {
       const folds = heads.map((_, shard) => this.#startFold(shard, make(shard), generations))
       this.#enter('folding')
       await this.#foldNear(generations, folds)
-      // However many passes that took, and where the live generation stood.
+      // The exact total, however many batches it took and wherever the live generation was.
       this.#folded = (i + 1) * events
       rebuilt.push(...(await this.#replace(generations, folds)))
     }
     return rebuilt
   }
 
-  /** Folds until the live generations are hardly further. */
+  /** Folds in rounds, until one round has folded at most NEAR_EVENTS. */
   async #foldNear(generations: readonly Generation[], folds: readonly ShardFold[]): Promise<void> {
     const { owner, signal } = this.options
     for (let events = Number.POSITIVE_INFINITY; events > NEAR_EVENTS; ) {
@@ -158,7 +165,7 @@ class Run {
     this.options.onProgress({ state: this.#state, folded: this.#folded, total })
   }
 
-  /** One that can't be given is made up for by the next. */
+  /** A heartbeat that fails is made up for by the next one. */
   #sendHeartbeat(): void {
     const progress = {
       state: this.#state,
@@ -172,11 +179,17 @@ class Run {
   }
 }
 
-/** Nothing says where these were made: they are made where they are due. */
+/**
+ * True for snapshots of another fold version: no positions are given for them, so they are made
+ * where they are due.
+ */
 const isSnapshotsOfOtherCode = ({ projection, isComparable }: Generation) =>
   projection === snapshots && !isComparable
 
-/** Waits until nobody can read what was replaced, and takes it away; else the next start does. */
+/**
+ * Waits until no transaction can read the replaced generations, and drops them. If that takes too
+ * long, the next start does it.
+ */
 async function sweepUntilClean(owner: Sql): Promise<void> {
   const until = performance.now() + SWEEP_MS
   while (!(await sweepGenerations(owner)) && performance.now() < until) {

@@ -1,37 +1,37 @@
 import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
 
 /**
- * What a rebuild is at: folding the log, comparing what it has made with what readers see, live (it
- * is what they see now), or failed.
+ * The state of a rebuild: folding the log, comparing the result with the live generation, live
+ * (readers see it), or failed.
  */
 export type RebuildState = 'folding' | 'comparing' | 'live' | 'failed'
 
-/** Milliseconds without a sign of life after which a rebuild is taken for killed. */
+/** Milliseconds without a heartbeat after which a rebuild counts as killed. */
 const SILENCE_MS = 30_000
 
-/** A rebuild, under way or ended. */
+/** A rebuild, in progress or finished. */
 export type RebuildRecord = {
   projection: string
   generation: number
-  /** `killed`: its process is gone; the next rebuild, or start, cleans up. */
+  /** `killed`: its process is gone; the next rebuild or start cleans up. */
   state: RebuildState | 'killed'
   /** RFC 3339. */
   startedAt: string
   finishedAt: string | null
   eventsFolded: number
-  /** Events in the log when it looked last. */
+  /** Events in the log, as of the rebuild's last heartbeat. */
   eventsTotal: number
-  /** Rows that differed from those readers saw; null where they weren't compared. */
+  /** Number of rows that differed from the live generation; null if they were not compared. */
   driftedRows: number | null
-  /** The first of them. */
+  /** The first of these rows. */
   drift: Drift[]
   error: string | null
 }
 
-/** Columns as PostgreSQL prints them. */
+/** Columns as PostgreSQL formats them. */
 export type DriftedRow = Record<string, string | null>
 
-/** A row that was not what the log says; null where there was none, or should be none. */
+/** A row that did not match the log; null if it was missing on that side. */
 export type Drift = {
   table: string
   key: DriftedRow
@@ -39,7 +39,7 @@ export type Drift = {
   rebuilt: DriftedRow | null
 }
 
-/** The newest rebuild of each projection that ever had one. */
+/** Reads the newest rebuild of each projection that had one. */
 export async function readRebuilds(sql: Sql): Promise<RebuildRecord[]> {
   const rows = await sql<RebuildRow[]>`
     select distinct on (r.projection)
@@ -65,7 +65,7 @@ export async function readRebuilds(sql: Sql): Promise<RebuildRecord[]> {
   }))
 }
 
-/** The projections that a process is rebuilding now. */
+/** Reads the names of the projections that are being rebuilt now. */
 export async function readRebuilding(sql: Sql | Transaction): Promise<string[]> {
   const rows = await sql<{ projection: string }[]>`
     select r.projection
@@ -74,13 +74,13 @@ export async function readRebuilding(sql: Sql | Transaction): Promise<string[]> 
   return rows.map(({ projection }) => projection)
 }
 
-/** Condition on rebuilds `r`: under way, but nothing was heard of it for long. */
+/** Condition on rebuilds `r`: in progress, but without a recent heartbeat. */
 const isSilent = (sql: Sql | Transaction) => sql`
   (r.finished_at is null and r.seen_at < statement_timestamp() - ${SILENCE_MS} * interval '1 ms')`
 
 /**
- * Ends the rebuilds that nothing is heard of. One statement: one that begins between two would be
- * taken for dead.
+ * Marks rebuilds without a recent heartbeat as failed. A single statement: a rebuild that starts
+ * between two would count as killed.
  */
 export async function failSilent(sql: Sql): Promise<void> {
   await sql`
@@ -89,7 +89,7 @@ export async function failSilent(sql: Sql): Promise<void> {
     where ${isSilent(sql)}`
 }
 
-/** Tells that the rebuilds of a process are alive, and how far they are. */
+/** Writes a heartbeat for the rebuilds of a process, with their progress. */
 export async function noteProgress(
   sql: Sql,
   rebuilds: readonly { projection: string; generation: number }[],
@@ -105,7 +105,7 @@ export async function noteProgress(
   }
 }
 
-/** Writes down what a comparison found: how many rows, and the first of them. */
+/** Records the result of a comparison: the number of differing rows, and the first of them. */
 export async function noteDrift(
   sql: Sql,
   projection: string,

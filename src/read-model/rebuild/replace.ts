@@ -5,17 +5,17 @@ import { CheckpointMoved, type OnBatch, type ShardFold } from '../projector/shar
 import { compareTable, type Differences } from './compare.ts'
 import type { Generation } from './generation.ts'
 
-/** How often the live projector's lock is tried for, a second each: a pass may be that long. */
+/** Attempts to lock the live checkpoints, of one second each: a batch may take that long. */
 const LOCK_TRIES = 30
 
-/** Live checkpoints of one track that differ: milliseconds until its projector has evened them. */
+/** How long (ms) to wait for the projector to align the live checkpoints of a group. */
 const UNEVEN_WAIT_MS = 100
 
 /**
- * Compares generations of one track with the live ones, row by row, at the very same positions
- * (null where other code has made the live one), and without holding anybody up: the live rows are
- * read in a transaction that saw them at their checkpoints, and the new ones after they were folded
- * to these.
+ * Compares new generations of one group with the live ones, row by row, at exactly the same
+ * positions, without blocking other processes: one transaction reads the live rows as of their
+ * checkpoints, while the new generations are folded through these and then read. Returns null for a
+ * projection whose live generation has another fold version.
  */
 export async function compareGenerations(
   sql: Sql,
@@ -34,7 +34,7 @@ export async function compareGenerations(
   }
 }
 
-/** Null where the live checkpoints of a shard differ. */
+/** Returns null if the live checkpoints of a shard differ from each other. */
 async function compareIn(
   transaction: Transaction,
   sql: Sql,
@@ -43,7 +43,7 @@ async function compareIn(
   onBatch: OnBatch,
   signal: AbortSignal,
 ): Promise<(Differences | null)[] | null> {
-  // It waits for the fold, and for the other side's rows to be sorted.
+  // The transaction is idle during the fold, and while the other side's rows are sorted.
   await transaction`select set_config('idle_in_transaction_session_timeout', '0', true)`
   for (const { shard } of folds) {
     const positions = await readLivePositions(transaction, made, shard)
@@ -70,11 +70,11 @@ async function compareIn(
 }
 
 /**
- * Makes generations of one track those that readers see. The live projector is held up while the
- * last events are folded, so that no reader ever sees less than before; then the replaced
- * generations' checkpoints go, and whoever still folds into them fails and begins anew.
+ * Makes new generations of one group live. The live projector is blocked while the last events are
+ * folded, so that no reader ever sees less than before. Then the checkpoints of the replaced
+ * generations are deleted, so a process that still folds into them fails and starts over.
  *
- * All in one transaction: killed before its commit, nothing has changed.
+ * One transaction: if killed before its commit, nothing has changed.
  */
 export async function replaceLive(
   owner: Sql,
@@ -85,7 +85,8 @@ export async function replaceLive(
 ): Promise<void> {
   await whenUnlocked(async () => {
     signal.throwIfAborted()
-    // Twice, so that what is left for the lock came while the little was folded that was left here.
+    // Twice: the second call leaves for the time under the lock only events that arrived during a
+    // short fold.
     await catchUp(owner, made, folds, onBatch, signal)
     await catchUp(owner, made, folds, onBatch, signal)
     await transact(owner, '', async (transaction) => {
@@ -96,7 +97,7 @@ export async function replaceLive(
       for (const generation of made) await replaceOne(transaction, generation, events)
     })
   })
-  // From now on nobody begins to read the replaced ones: see `sweepGenerations`.
+  // From now on no transaction starts to read the replaced generations: see `sweepGenerations`.
   for (const { projection, generation } of made) {
     await owner`
       update rebuilds r
@@ -105,7 +106,7 @@ export async function replaceLive(
   }
 }
 
-/** In the order in which a pass locks them; on Citus a statement locks rows of one shard. */
+/** Locks in the same order as a batch. On Citus, one statement locks the rows of only one shard. */
 async function lockCheckpoints(
   transaction: Transaction,
   made: readonly Generation[],
@@ -128,7 +129,8 @@ async function replaceOne(
   { projection: { name, version }, generation, replaces }: Generation,
   events: number,
 ): Promise<void> {
-  // In the order in which a rebuild that begins takes both: on Citus they would meet there.
+  // Updates both tables in the order in which a starting rebuild does: the reverse order would
+  // deadlock on Citus.
   await transaction`
     update projections p
     set generation = ${generation}, version = ${version}, rebuilt_at = statement_timestamp()
@@ -141,10 +143,16 @@ async function replaceOne(
       events_folded = ${events}, events_total = ${events}
     where r.projection = ${name} and r.generation = ${generation} and r.finished_at is null
     returning r.generation`
-  if (!updated) throw new CheckpointMoved('The rebuild was taken for dead.')
+  if (!updated)
+    throw new CheckpointMoved(
+      'The rebuild sent no heartbeat for too long, and was marked as failed. Run it again.',
+    )
 }
 
-/** Folds each shard to where the live generations stand, over all positions they stopped at. */
+/**
+ * Folds each shard through the live generations' positions, stopping at every position that a
+ * snapshot needs.
+ */
 export async function catchUp(
   sql: Sql | Transaction,
   made: readonly Generation[],
@@ -157,7 +165,10 @@ export async function catchUp(
   }
 }
 
-/** Snapshots are made where the live ones were; of anything else only the checkpoints count. */
+/**
+ * Snapshots are made at the positions of the live ones; for other projections only the checkpoint
+ * matters.
+ */
 async function readStops(
   sql: Sql | Transaction,
   made: readonly Generation[],
@@ -174,7 +185,7 @@ async function readStops(
   return [...rows.map((row) => Number(row.position)), end]
 }
 
-/** How far the live generations have folded a shard. */
+/** Reads how far the live generations have folded a shard. */
 async function readLivePositions(
   sql: Sql | Transaction,
   made: readonly Generation[],
@@ -188,7 +199,10 @@ async function readLivePositions(
       where c.shard = ${shard}
         and c.projection = ${projection.name}
         and c.generation = ${replaces}`
-    if (!row) throw new CheckpointMoved(`Another generation of ${projection.name} went live.`)
+    if (!row)
+      throw new CheckpointMoved(
+        `Another generation of ${projection.name} went live during the rebuild.`,
+      )
     positions.push(Number(row.position))
   }
   return positions
