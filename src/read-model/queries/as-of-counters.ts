@@ -18,18 +18,21 @@ import type { AsOfSource } from './as-of-source.ts'
 import type { ReadLarge } from './read-large.ts'
 import type { Scope } from './scope.ts'
 
-/** A read of the past has too far to go from the newest snapshot before it. */
+/** An as-of read would have to fold too many events since the newest snapshot before it. */
 export class SnapshotsBehind extends TemporarilyUnavailable {
   override name = 'SnapshotsBehind'
 }
 
-/** Events that a read folds at most: three seconds of work. Between snapshots there are fewer. */
+/**
+ * Maximum number of events that one read folds: three seconds of work. Snapshots are closer
+ * together than this.
+ */
 export const MAX_EVENTS = 500_000
 
-/** Events a second that snapshots of an idle machine come nearer to the log. */
+/** Events per second by which snapshots catch up with the log on an idle machine. */
 const CATCH_UP_PER_SECOND = 20_000
 
-/** Shards that are asked without waiting for the answers of those before: their ways add up. */
+/** Shards queried concurrently, so that round trips overlap. */
 const CONCURRENT_SHARDS = 32
 
 /**
@@ -50,7 +53,9 @@ export async function readAsOf(
   const count = ({ postings }: Content) => {
     for (const some of postings) if (some.kind === kind) totals.add(some)
   }
-  /** What can't be folded the projections have parked, or it is unknown. */
+  /**
+   * Skips an event that can't be folded: the projections have parked it, or its type is unknown.
+   */
   const skip = (error: unknown) => {
     if (error instanceof UnknownEvent) isUnread = true
     if (!(error instanceof PayloadError)) throw error
@@ -71,8 +76,8 @@ export async function readAsOf(
     const isSplit = readLarge !== null
     const visited = await visitEvents(transaction, { shard, after }, events, visit, isSplit)
     if (visited < events)
-      throw new TemporarilyUnavailable('log changed', 1, 'It has lost what is to be read.')
-    // Sums, so in any order.
+      throw new TemporarilyUnavailable('log changed', 1, 'The log has lost events. Retry.')
+    // Sums can be added in any order.
     for (const { position, payloadSha256, recordedAt } of large) {
       try {
         const parts = readLarge!({ shard, position, recordedAt, payloadSha256 })
@@ -100,10 +105,11 @@ export async function readAsOf(
     )
   }
   if (isUnread && (await isOfNewerCode(transaction))) {
-    const detail = 'A newer version of the service has appended what is to be read: ask that.'
+    const detail =
+      'Only a newer version of the service can read these events. Ask an upgraded instance.'
     throw new TemporarilyUnavailable('newer events', 60, detail)
   }
-  // What nobody asked for isn't sent to the database.
+  // Accounts outside the scope are not sent to the database.
   const slices = account === null ? totals.slices() : onlyOf(account, totals.slices())
   const since = await runInTurns(gatherColumns(ACCOUNTS[kind], slices))
   return { positions, generations, snapshots: starts, kind, since }
@@ -113,29 +119,32 @@ function* onlyOf(account: number | string, slices: Iterable<Total[]>): Generator
   for (const slice of slices) yield slice.filter((total) => total.account === account)
 }
 
-/** By how many events each shard has more than may be folded. */
+/** Creates the error from the number of events that each shard has above MAX_EVENTS. */
 function snapshotsBehind(behind: readonly number[]): SnapshotsBehind {
   const events = Math.max(...behind)
   const seconds = Math.min(300, Math.max(1, Math.ceil(events / CATCH_UP_PER_SECOND)))
   return new SnapshotsBehind(
     'snapshots behind',
     seconds,
-    `Reads of the past need snapshots, which are ${events} events too far behind the log.`,
+    `The snapshots that as-of reads need are ${events} events too far behind the log. Retry later.`,
   )
 }
 
-/** The live generations, once they are of the kind that this code makes. */
+/**
+ * Reads the live generations. Throws TemporarilyUnavailable unless this release's fold version made
+ * them.
+ */
 async function readGenerations(transaction: Transaction): Promise<AsOfSource['generations']> {
   const rows = await transaction<{ projection: string; generation: number; version: number }[]>`
     select p.projection, p.generation, p.version from projections p`
   const generationOf = ({ name, version }: Projection) => {
     const row = rows.find(({ projection }) => projection === name)
-    // An older one is being rebuilt, and a newer one is for newer code.
+    // An older generation is being rebuilt, and a newer one is for a newer release.
     if (row?.version !== version) {
       throw new TemporarilyUnavailable(
         'projection rebuilding',
         10,
-        `${name} is folded anew for this version.`,
+        `The projection ${name} is being rebuilt for this version. Retry later.`,
       )
     }
     return row.generation

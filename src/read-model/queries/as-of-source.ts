@@ -9,14 +9,14 @@ import type { Listed, Source } from './live-source.ts'
 export type AsOfSource = {
   positions: Positions
   generations: { catalog: number; snapshots: number }
-  /** The newest snapshot of each shard that isn't later; -1 where there is none. */
+  /** The newest snapshot of each shard at or before its position; -1 if there is none. */
   snapshots: Positions
-  /** The accounts that are wanted, and what was posted to them since, over all shards. */
+  /** The kind of accounts, and what was posted to them since the snapshots, over all shards. */
   kind: AccountKind
   since: readonly Column[]
 }
 
-/** What was folded then. */
+/** Returns a source of the rows as of these positions. */
 export function asOfSource(transaction: Transaction, asOf: AsOfSource): Source {
   return {
     providerGroups: () => versions(transaction, asOf, 'provider_group_versions', 'id'),
@@ -26,7 +26,7 @@ export function asOfSource(transaction: Transaction, asOf: AsOfSource): Source {
   }
 }
 
-/** The newest version of each row that isn't later. */
+/** Selects the newest version of each row at or before shard 0's position. */
 function versions(
   transaction: Transaction,
   { generations, positions }: AsOfSource,
@@ -46,7 +46,8 @@ function counters(
   kind: AccountKind,
   listed: Listed,
 ): Fragment {
-  if (kind !== asOf.kind) throw new Error(`the past of ${asOf.kind} is no past of ${kind}`)
+  if (kind !== asOf.kind)
+    throw new Error(`as-of state of ${asOf.kind} accounts can't be read as ${kind} accounts`)
   const shape = ACCOUNTS[kind]
   const { table, first, last } = snapshotTable(kind)
   const values = valuesOf(shape)
@@ -62,7 +63,10 @@ function counters(
     from ${unnest(transaction, asOf.since)}`
 }
 
-/** Snapshots `s` of these positions. Spelled out: a join would read those of all positions. */
+/**
+ * Condition on snapshots `s`: at these positions. Spelled out, because a join would read the
+ * snapshots of all positions.
+ */
 function isSnapshot(transaction: Transaction, { generations, snapshots }: AsOfSource): Fragment {
   const isAt = snapshots.map(
     (position, shard) => transaction`(s.shard = ${shard} and s.position = ${position})`,
@@ -71,15 +75,16 @@ function isSnapshot(transaction: Transaction, { generations, snapshots }: AsOfSo
   return transaction`s.generation = ${generations.snapshots} and (${any})`
 }
 
-/** The listed ids in order, as `l (ids)`. */
+/** Joins the listed ids, sorted, as `l (ids)`. */
 function joinListed(transaction: Transaction, listed: Fragment): Fragment {
   return transaction`
     cross join (select array(select l.id from (${listed}) as l(id) order by l.id) as ids) l`
 }
 
 /**
- * Pages that can hold one of `l.ids`: the others stay packed. By counting those up to its ends, as
- * Citus has no subquery over a list that is asked for each row.
+ * Condition on pages that can contain one of `l.ids`; the others are not decompressed. It compares
+ * the number of ids up to each end of the page, because Citus does not support a subquery over a
+ * list per row.
  */
 function isOnPage(transaction: Transaction, first: string, last: string): Fragment {
   const [from, to] = [transaction`s.${transaction(first)}`, transaction`s.${transaction(last)}`]

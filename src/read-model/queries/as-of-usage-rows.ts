@@ -4,7 +4,10 @@ import { listOf } from '../projections/account-sql.ts'
 import { type AsOfSource, asOfSource } from './as-of-source.ts'
 import { countedRows, type Scope, usageRows } from './scope.ts'
 
-/** A shard's quarter that isn't over: what it had counted before it, and until some event of it. */
+/**
+ * A shard's quarter hour that is incomplete as of the read: what had been counted before it, and
+ * through the last event of the read.
+ */
 export type PartialQuarterHour = {
   shard: number
   quarter: string
@@ -13,8 +16,8 @@ export type PartialQuarterHour = {
 }
 
 /**
- * A `select` of the rows of usage as they stood amid these quarters, one a shard: the quarters
- * before, which hold nothing later, and what the counters grew by since.
+ * A `select` of usage rows as of a time within these quarter hours, one per shard: the complete
+ * quarter hours before, and the growth of the counters since.
  */
 export function asOfUsageRows(
   transaction: Transaction,
@@ -23,7 +26,7 @@ export function asOfUsageRows(
 ): Fragment {
   const columns = listOf(transaction, ACCOUNTS[scope.kind].sums, 'u')
   const rows = usageRows(transaction, scope)
-  // No row, where no shard has any event.
+  // Selects no row if no shard has an event.
   const none = transaction`select u.quarter, ${columns} from (${rows}) u where false`
   return quarters
     .flatMap(({ shard, quarter, before, until }) => [
@@ -37,7 +40,10 @@ export function asOfUsageRows(
     .reduce((all, part) => transaction`${all} union all ${part}`, none)
 }
 
-/** What had been counted, as rows of a quarter; `-`: to be taken away. */
+/**
+ * Selects what had been counted as rows of a quarter hour; `-` selects negative values, to
+ * subtract.
+ */
 function counted(
   transaction: Transaction,
   scope: Scope,

@@ -6,7 +6,10 @@ import { readAsOf } from './as-of-counters.ts'
 import type { PartialQuarterHour } from './as-of-usage-rows.ts'
 import type { Scope } from './scope.ts'
 
-/** The quarter of each shard's last event, and what was counted before it and until the event. */
+/**
+ * Reads the quarter hour of each shard's last event, and what was counted before it and through the
+ * event.
+ */
 export async function readPartialQuarterHours(
   transaction: Transaction,
   positions: Positions,

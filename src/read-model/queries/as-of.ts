@@ -16,31 +16,32 @@ import type { Source } from './live-source.ts'
 import type { ReadLarge } from './read-large.ts'
 import type { Scope } from './scope.ts'
 
-/** Shards that are asked at once: half of the connections that passes have. */
+/** Shards updated concurrently: half of the connections of the projector's pool. */
 const CONCURRENT_UPDATES = 4
 
 /**
- * Reads of the past. They cost the same at any age, and are the one kind of read that looks into
- * the log, for a bounded number of events. Where the past stands is asked of the log itself; `read`
- * and `readUsage` read where they are told to.
+ * As-of reads. They cost the same at any age, and are the only reads that use the log, for a
+ * bounded number of events. Positions are always determined from the primary's log; `read` and
+ * `readUsage` run on the connection they are given.
  */
 export class AsOfQueries {
   constructor(
     private readonly pools: Pools,
     readonly shards: number,
-    /** Called when a read has failed for want of snapshots. */
+    /** Called when a read failed because snapshots are behind. */
     private readonly onBehind: () => void = () => {},
-    /** Null: here, in one go. */
+    /** Reads a large event in parts, off this thread; null decodes it here, in one go. */
     readonly readLarge: ReadLarge | null = null,
   ) {}
 
   /**
-   * The positions of the last events recorded at `moment` or before; null where it is yet to come.
-   * Exact for ever: nothing can be recorded any more at a moment that this has answered.
+   * Returns the positions of the last events recorded at or before `moment`, or null if it is in
+   * the future. The answer never changes: no event can be recorded any more at a moment that was
+   * answered.
    */
   async positionsAsOf(moment: string): Promise<Positions | null> {
     const { read } = this.pools
-    // PostgreSQL would round what is finer than its microseconds, and perhaps up.
+    // PostgreSQL rounds to microseconds, possibly up.
     const at = moment.replace(/(\.\d{6})\d+/, '$1')
     const [row] = await read<{ come: boolean; next: string }[]>`
       select m.at <= clock_timestamp() as come, (m.at + interval '1 microsecond')::text as next
@@ -53,7 +54,10 @@ export class AsOfQueries {
     return after.map((position) => position - 1)
   }
 
-  /** These positions, a shard left out at its head; null where the log isn't there yet. */
+  /**
+   * Returns the positions asked for, with the head for each shard left out, or null if one is
+   * beyond the end of the log.
+   */
   async positionsOf(asked: readonly (number | undefined)[]): Promise<Positions | null> {
     const heads = await readHeads(this.pools.read)
     if (asked.some((position, shard) => position !== undefined && position > heads[shard]!)) {
@@ -62,19 +66,22 @@ export class AsOfQueries {
     return heads.map((head, shard) => asked[shard] ?? head)
   }
 
-  /** When the newest of the events at these positions was recorded; null where there are none. */
+  /**
+   * Returns when the newest of the events at these positions was recorded, or null if there are
+   * none.
+   */
   async momentOf(positions: Positions): Promise<string | null> {
     const moments = await Promise.all(
       positions.map((position, shard) => readRecordedAt(this.pools.read, shard, position)),
     )
-    // All in one form, in which texts are in the order of time.
+    // All have the same format, in which text order is time order.
     return moments.reduce(
       (newest, at) => (at !== null && (newest === null || at > newest) ? at : newest),
       null,
     )
   }
 
-  /** Reads counters of accounts of a kind, and the catalog, as they stood after these events. */
+  /** Reads counters of one kind of account, and the catalog, as of these positions. */
   read<Value>(
     sql: Sql | Transaction,
     positions: Positions,
@@ -87,7 +94,7 @@ export class AsOfQueries {
     })
   }
 
-  /** Reads rows of usage as they stood after these events. */
+  /** Reads usage rows as of these positions. */
   readUsage<Value>(
     sql: Sql | Transaction,
     positions: Positions,
@@ -113,9 +120,10 @@ export class AsOfQueries {
   }
 
   /**
-   * Sees to it that nothing more is recorded before `next`, whatever the clock does. An append
-   * takes its time once it has its shard's lock, and no earlier one than the event before it, or
-   * than this leaves in the shard's row. Waits for the appends under way where it has to.
+   * Ensures that no further event gets a time before `next`, whatever the clock does. An append
+   * reads its time after it has locked its shard's row, and never takes one before the previous
+   * event's or before `not_before` in the row, which this raises. The update waits for appends in
+   * progress, which hold that lock.
    */
   async #settle(next: string): Promise<void> {
     const open = await this.pools.read<{ shard: number }[]>`

@@ -2,10 +2,10 @@ import { ACCOUNTS } from '../../events/accounts.ts'
 import type { Postings } from '../../events/postings.ts'
 import type { Scope } from './scope.ts'
 
-/** Sums in the order of the kind's in ACCOUNTS. */
+/** Sums, in the order that ACCOUNTS gives for the kind. */
 export type Counted = readonly bigint[]
 
-/** What some postings add to what `scope` has counted. */
+/** Sums what postings add to the totals of `scope`. */
 export function contributionOf(all: readonly Postings[], { kind, account }: Scope): Counted {
   const counted = ACCOUNTS[kind].sums.map(() => 0n)
   for (const postings of all) {
@@ -20,10 +20,10 @@ export function contributionOf(all: readonly Postings[], { kind, account }: Scop
   return counted
 }
 
-/** The sums of two. */
+/** Adds two lists of sums. */
 export function plus(a: Counted, b: Counted): Counted {
   return a.map((value, i) => value + (b[i] ?? 0n))
 }
 
-/** True of what an event adds that adds nothing. */
+/** True if an event adds nothing. */
 export const isNothing = (counted: Counted) => counted.every((value) => value === 0n)

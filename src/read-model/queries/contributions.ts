@@ -10,13 +10,13 @@ import { type Counted, contributionOf, isNothing, plus } from './contribution.ts
 import type { ReadLarge } from './read-large.ts'
 import { type Scope, usageRows } from './scope.ts'
 
-/** Events that one look scans at most: some 20 MB, a fifth of a second. */
+/** Maximum number of events that one call scans: about 20 MB, a fifth of a second. */
 const MAX_SCANNED_EVENTS = 20_000
 
-/** Quarters of usage that one look asks for. */
+/** Maximum number of quarter hours of usage that one call reads. */
 const MAX_QUARTER_HOURS = 96
 
-/** A flush that is part of a total, and what it added. */
+/** A flush that contributes to a total, and what it added. */
 export type Contribution = {
   shard: number
   position: number
@@ -27,15 +27,15 @@ export type Contribution = {
   counted: Counted
 }
 
-/** What a look has found, and up to which position it has looked. */
+/** Contributions found, and the position through which the log was searched. */
 export type Contributions = { found: Contribution[]; readThrough: number }
 
-/** Events of one shard: behind `after`, up to `to`. */
+/** Events of one shard, after `after` through `through`. */
 type Range = { after: number; through: number }
 
 /**
- * The flushes of one shard in a range that add to what `scope` has counted: at most `limit`, and
- * fewer where many others lie between. Quarters in which usage has nothing are not looked at.
+ * Returns the flushes of one shard in a range that add to the totals of `scope`: at most `limit`,
+ * and fewer if many others lie between. Skips quarter hours for which usage has no rows.
  */
 export async function readContributions(
   {
@@ -73,8 +73,8 @@ export async function readContributions(
 }
 
 /**
- * Where to look: the quarters that have usage, and what usage has not folded yet. `known` is how
- * far that is known.
+ * Returns the ranges to search: the quarter hours that have usage, and events that usage has not
+ * folded yet. The ranges are complete through `known`.
  */
 async function readRanges(
   sql: Sql | Transaction,
@@ -103,7 +103,7 @@ async function readRanges(
   return { ranges: joinRanges(found), known }
 }
 
-/** Neighbours as one; without those in which nothing is. */
+/** Drops empty ranges and joins adjacent ones. */
 function joinRanges(ranges: Range[]): Range[] {
   const joined: Range[] = []
   for (const range of ranges) {
@@ -132,11 +132,11 @@ type CandidateRow = {
   source: string
   idempotency_key: string | null
   payload_sha256: string
-  /** Null where it is to be read elsewhere. */
+  /** Null if the payload is large: it is then read in parts. */
   payload: string | null
 }
 
-/** Flushes whose text has the id or hash in it: all that may count, and a few more. */
+/** Reads the flushes whose text contains the id or hash: all that contribute, and a few more. */
 async function readCandidates(
   sql: Sql | Transaction,
   scope: Scope,
@@ -160,13 +160,13 @@ async function readCandidates(
 
 function isMentioned(sql: Sql | Transaction, { account }: Scope): Fragment {
   if (account === null) return sql`true`
-  // Ids stand in arrays; texts as an append has written them.
+  // Ids appear in arrays; texts appear as the append formatted them.
   return typeof account === 'number'
     ? sql`e.payload::text ~ ${`[[,]${account}[],]`}`
     : sql`strpos(e.payload::text, ${JSON.stringify(account)}) > 0`
 }
 
-/** Nothing for an event that can't be folded: the projections have parked it. */
+/** Returns no sums for an event that can't be folded: the projections have parked it. */
 async function countOf(
   row: CandidateRow & { shard: number },
   scope: Scope,

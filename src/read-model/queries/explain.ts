@@ -7,24 +7,25 @@ import { type Contribution, type Contributions, readContributions } from './cont
 import type { Source } from './live-source.ts'
 import { countedRows, type Scope } from './scope.ts'
 
-/** A flush that is part of a total, and the total with it. */
+/** A flush that contributes to a total, and the running total including it. */
 export type Step = Contribution & { running: Counted }
 
-/** Where it is read: the log, and the past. */
+/** The log, and as-of totals. */
 type ExplainSource = { sql: Sql | Transaction; history: AsOfQueries }
 
-/** A part of how a total came to be, in the order of time. */
+/** One page of the flushes that make up a total, in order of time. */
 export type Explanation = {
-  /** What had been counted before the first step. */
+  /** The total before the first step. */
   before: Counted
   steps: Step[]
-  /** Where to go on; null where nothing more adds to the total. */
+  /** The positions to continue after; null if the explanation is complete. */
   next: Positions | null
 }
 
 /**
- * Tells which flushes behind `after` and up to `to` make up what `scope` has counted, at most
- * `limit` of them. Fewer, or none, don't say that there are no more: `next` does.
+ * Returns at most `limit` of the flushes after `after` through `through` that make up the total of
+ * `scope`. A page may be short or empty without being the last: only `next` being null ends the
+ * explanation.
  */
 export async function explain(
   from: ExplainSource,
@@ -48,7 +49,7 @@ export async function explain(
   return { before, steps, next: isDone ? null : positions }
 }
 
-/** What `scope` had counted after these events. */
+/** Reads the totals of `scope` as of these positions. */
 export async function readCounted(
   { sql, history }: ExplainSource,
   scope: Scope,
@@ -73,8 +74,9 @@ function sumCounted(transaction: Transaction, source: Source, scope: Scope) {
 }
 
 /**
- * The oldest of several shards' contributions, and how far each shard is told then. Stops where a
- * shard's run out that was not looked through: what follows there may be older than the others'.
+ * Merges the shards' contributions, oldest first, and returns the position reached in each shard.
+ * Stops when a shard has no more contributions but was not searched to the end: its next one may be
+ * older than those of other shards.
  */
 function mergeByTime(
   read: readonly Contributions[],

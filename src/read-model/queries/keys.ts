@@ -19,15 +19,15 @@ export type Key = {
   name: string | null
   request_count: Exact
   used_tokens: Exact
-  /** -1 is unlimited. */
+  /** -1 means unlimited. */
   quota_limit: number
   quota_used: Exact
-  /** RFC 3339 in UTC, to the second; null: never. */
+  /** RFC 3339 in UTC, to the second; null if the key was never used. */
   last_accessed_at: string | null
   ended_at?: string
 }
 
-/** What `sort` of keys can name. */
+/** Columns by which keys can be sorted. */
 export const KEY_SORTS = {
   token_hash: 'text',
   name: 'text',
@@ -49,7 +49,7 @@ type Row = {
   ended_at: string | null
 }
 
-/** Token keys with their counters; `tokenHash` asks for a single one. */
+/** Reads token keys with their counters; `tokenHash` selects a single one. */
 export async function readKeys(
   transaction: Transaction,
   source: Source,

@@ -1,52 +1,53 @@
 import type { Fragment, Sql, Transaction } from '../../platform/postgres/pool.ts'
 
-/** A page of a list: what to sort by, and after which row to go on. */
+/** A request for a page of a list: the sort order, and the row after which to continue. */
 export type PageRequest = {
   limit: number
-  /** A column of the list; descending with a leading minus. */
+  /** A column of the list, with a leading minus for descending order. */
   sort: string
   cursor: string | null
-  /** Ended rows too. */
+  /** Includes retired rows. */
   ended: boolean
   /**
-   * What the name holds, in capitals or not (without ICU those of A to Z; of other letters where
-   * the locale of the database knows them), or the id begins with; null: anything.
+   * Finds names that contain this text, ignoring case (without ICU that of A to Z; that of other
+   * letters if the database's locale knows them), and ids that begin with it; null finds all.
    */
   search: string | null
 }
 
 export type Page<Item> = { items: Item[]; next_cursor: string | null }
 
-/** A column that a list can be sorted by: its PostgreSQL type. */
+/** Columns by which a list can be sorted, with their PostgreSQL types. */
 export type SortColumns = Record<string, 'bigint' | 'numeric' | 'float8' | 'text'>
 
-/** The cursor is not one that this list has given for this order. */
+/** The sort column is unknown, or the cursor was not issued for this list and order. */
 export class CursorError extends Error {
   override name = 'CursorError'
 }
 
 /**
- * Whether the catalog's rows alone say which of them are on the page: counters are then looked up
- * of those only.
+ * True if the sort column comes from the catalog: the page can then be cut first, and only its
+ * rows' counters are read.
  */
 export const isOfCatalog = (column: string, id: string) => column === id || column === 'name'
 
-/** Condition on catalog rows `c`: the search finds them. */
+/** Condition on catalog rows `c`: the search matches them. */
 export function isFound(sql: Sql | Transaction, id: string, { search }: PageRequest): Fragment {
   if (search === null) return sql`true`
-  // Behind an empty part of the name the search has its collation, which knows what is a capital.
+  // Prefixed with an empty part of the name, the search text gets its collation, which knows upper
+  // case.
   return sql`(
     strpos(lower(c.name), lower(left(c.name, 0) || ${search}::text)) > 0
     or starts_with(c.${sql(id)}::text, ${search})
   )`
 }
 
-/** How a list is cut: the column that it is sorted by, and what goes after `where`. */
+/** The sort column, and the SQL to put after `where`. */
 export type Keyset = { column: string; cut: Fragment }
 
 /**
- * Keyset paging over rows with the columns `columns` and the distinct column `id`: no page costs
- * more than the one before, and rows that appear or vanish meanwhile shift nothing. Throws
+ * Builds keyset paging over rows with `columns`, of which `id` is unique. No page costs more than
+ * the previous one, and rows that appear or vanish between pages do not shift the others. Throws
  * CursorError.
  */
 export function toKeyset(
@@ -79,7 +80,7 @@ export function toKeyset(
 }
 
 /**
- * Cuts `limit + 1` rows to a page. `values` gives a row's sort value and id as PostgreSQL prints
+ * Cuts `limit + 1` rows to a page. `values` returns a row's sort value and id as PostgreSQL formats
  * them.
  */
 export function toPage<Row, Item>(
@@ -97,7 +98,10 @@ export function toPage<Row, Item>(
   }
 }
 
-/** base64url of `["-total_requests","41","7"]`: the order, and the last row's sort value and id. */
+/**
+ * A cursor is base64url of `["-total_requests","41","7"]`: the order, and the last row's sort value
+ * and id.
+ */
 type Cursor = [sort: string, value: string, id: string]
 
 function writeCursor(cursor: Cursor): string {
@@ -113,12 +117,12 @@ function readCursor(text: string): Cursor {
       }
     }
   } catch {
-    // Not one of ours: answered below.
+    // Not a cursor of this service: rejected below.
   }
   throw new CursorError('cursor')
 }
 
-/** True for what PostgreSQL takes for this type. */
+/** True if PostgreSQL accepts the value for this type. */
 function fits(value: string, type: SortColumns[string]): boolean {
   switch (type) {
     case 'bigint':

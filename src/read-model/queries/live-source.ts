@@ -3,8 +3,8 @@ import type { Fragment, Sql, Transaction } from '../../platform/postgres/pool.ts
 import { listOf, valuesOf } from '../projections/account-sql.ts'
 
 /**
- * Where a read takes its rows from: the live generations, or the past. Each gives a `select` to be
- * put in parentheses after `from`.
+ * Where a read takes its rows from: the live generations, or as-of state. Each method returns a
+ * `select` for use in parentheses after `from`.
  */
 export type Source = {
   /** id, name, ended_at */
@@ -13,19 +13,19 @@ export type Source = {
   apiKeys(): Fragment
   /** token_hash, quota_limit, name, ended_at */
   keys(): Fragment
-  /** account, and its values: to be totalled, an account may stand in several rows. */
+  /** The account and its values. An account may have several rows, which must be summed. */
   counters(kind: AccountKind, listed: Listed): Fragment
 }
 
-/** A `select` of the accounts whose counters are wanted; null: all. */
+/** A `select` of the accounts whose counters are needed; null selects all. */
 export type Listed = Fragment | null
 
-/** The generation of a projection that readers see. */
+/** Selects the live generation of a projection. */
 export function liveGeneration(transaction: Sql | Transaction, projection: string): Fragment {
   return transaction`(select p.generation from projections p where p.projection = ${projection})`
 }
 
-/** What is folded now. */
+/** Returns a source of the live generations' rows. */
 export function liveSource(transaction: Transaction): Source {
   const catalog = (columns: Fragment, table: string) => transaction`
     select ${columns}
@@ -50,11 +50,12 @@ export function liveSource(transaction: Transaction): Source {
 }
 
 /**
- * Further condition on counters `t`: their `key` is listed. In the order of ids a page is cut first
- * and only its own rows are looked up; any other order has to know all sums.
+ * Condition on counters `t`: their `key` is listed. When sorting by a catalog column, the page is
+ * cut first and only its rows' counters are read; any other order needs all sums.
  *
- * With `in` PostgreSQL 15 reads all counters: 30 ms for a page of 20,000 keys in 4 shards, and 2 ms
- * so. A lateral join is as fast, but Citus has none from a reference table to a distributed one.
+ * Rejected: `in`, with which PostgreSQL 15 reads all counters (30 ms instead of 2 ms for a page of
+ * 20,000 keys in 4 shards), and a lateral join, which is as fast, but which Citus does not support
+ * from a reference table to a distributed one.
  */
 function isListed(transaction: Transaction, key: Fragment, listed: Fragment): Fragment {
   return transaction`

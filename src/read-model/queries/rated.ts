@@ -14,10 +14,10 @@ import { type Rated, type RatedRow, ratedColumns, toRated } from './rates.ts'
 export type ProviderGroup = { id: number; name: string | null } & Rated & Retirable
 export type ApiKey = { id: number; group_id: number; name: string | null } & Rated & Retirable
 
-/** Present on a row that ended: RFC 3339. */
+/** Present on a retired row: when it was retired (RFC 3339). */
 type Retirable = { ended_at?: string }
 
-/** What `sort` of provider groups and API keys can name. */
+/** Columns by which provider groups and API keys can be sorted. */
 export const RATED_SORTS = {
   id: 'bigint',
   name: 'text',
@@ -28,10 +28,10 @@ export const RATED_SORTS = {
   failure_rate: 'float8',
 } as const satisfies SortColumns
 
-/** What to read: a page, or (as a page of one) a single row. */
+/** Selects a page, or (as a page of one) a single row. */
 export type RatedRequest = PageRequest & { id: number | null }
 
-/** Provider groups with their counters. */
+/** Reads provider groups with their counters. */
 export async function readProviderGroups(
   transaction: Transaction,
   source: Source,
@@ -49,7 +49,7 @@ export async function readProviderGroups(
   }
 }
 
-/** API keys with their counters, of one group if asked. */
+/** Reads API keys with their counters, optionally of one group. */
 export async function readApiKeys(
   transaction: Transaction,
   source: Source,

@@ -1,19 +1,19 @@
 import { type Exact, toExact } from '../../events/exact.ts'
 import type { Fragment, Sql, Transaction } from '../../platform/postgres/pool.ts'
 
-/** Requests with their rates, as readers see them. Totals are exact whatever their size. */
+/** Request totals with their rates. Totals are exact at any size. */
 export type Rated = {
   total_requests: Exact
   success_requests: Exact
   failure_requests: Exact
-  /** count / total, 0 where total is 0. */
+  /** count / total; 0 if the total is 0. */
   success_rate: number
   failure_rate: number
 }
 
 /**
- * The columns that a rated read selects, from expressions for its sums: the one place where
- * failures and rates are computed.
+ * The columns of a rated read, from expressions for its sums. Failures and rates are computed only
+ * here.
  */
 export function ratedColumns(sql: Sql | Transaction, requests: Fragment, successes: Fragment) {
   const rate = (count: Fragment) => sql`
@@ -26,7 +26,7 @@ export function ratedColumns(sql: Sql | Transaction, requests: Fragment, success
     ${rate(sql`${requests} - ${successes}`)} as failure_rate`
 }
 
-/** Those columns as postgres.js gives them: numeric as text. */
+/** These columns as postgres.js returns them: numeric as text. */
 export type RatedRow = {
   total_requests: string
   success_requests: string

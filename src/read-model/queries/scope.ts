@@ -4,13 +4,13 @@ import { listOf } from '../projections/account-sql.ts'
 import { usageTable } from '../projections/usage.ts'
 import { liveGeneration, type Source } from './live-source.ts'
 
-/** Whose totals: of one account of a kind, or of all that the catalog has; all are null. */
+/** Selects the totals of one account of a kind, or (null) of all accounts in the catalog. */
 export type Scope = { kind: AccountKind; account: number | string | null }
 
-/** What all provider groups have counted: every request of a group once. */
+/** All provider groups: every request of a group is counted once. */
 export const EVERYTHING: Scope = { kind: 'provider_group', account: null }
 
-/** A `select` of all rows of usage: shard, quarter, and the columns that are summed. */
+/** A `select` of usage rows: shard, quarter, and the summed columns. */
 export function usageRows(sql: Sql | Transaction, { kind, account }: Scope): Fragment {
   const { id, type, sums } = ACCOUNTS[kind]
   const name = sql`u.${sql(id)}`
@@ -25,7 +25,10 @@ export function usageRows(sql: Sql | Transaction, { kind, account }: Scope): Fra
 
 const CATALOG = { provider_group: 'provider_groups', api_key: 'api_keys', key: 'keys' } as const
 
-/** All that ever were, by name: the index has them apart. */
+/**
+ * Condition on all accounts of the catalog, retired ones included. Listing their ids lets the index
+ * find each of them.
+ */
 function isKnown(sql: Sql | Transaction, kind: AccountKind, name: Fragment): Fragment {
   const id = sql(kind === 'key' ? 'token_hash' : 'id')
   return sql`${name} = any (array(
@@ -35,7 +38,10 @@ function isKnown(sql: Sql | Transaction, kind: AccountKind, name: Fragment): Fra
   ))`
 }
 
-/** A `select` of the counters that such usage adds up to, from `source`; the summed columns. */
+/**
+ * A `select` of the counters that usage of this scope adds up to, from `source`: the summed
+ * columns.
+ */
 export function countedRows(transaction: Transaction, source: Source, scope: Scope): Fragment {
   const { kind, account } = scope
   const { type, sums } = ACCOUNTS[kind]

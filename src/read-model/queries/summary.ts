@@ -2,7 +2,7 @@ import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
 import type { Source } from './live-source.ts'
 import { type Rated, type RatedRow, ratedColumns, toRated } from './rates.ts'
 
-/** The sums over all provider groups, ended ones included: an end takes no history away. */
+/** Reads the sums over all provider groups, including retired ones, whose history still counts. */
 export async function readSummary(transaction: Transaction, source: Source): Promise<Rated> {
   const [row] = await transaction<RatedRow[]>`
     select ${ratedColumns(transaction, transaction`n.requests`, transaction`n.successes`)}
@@ -13,7 +13,7 @@ export async function readSummary(transaction: Transaction, source: Source): Pro
   return toRated(row!)
 }
 
-/** Sums that were added up elsewhere, with their rates. */
+/** Computes the rates of sums that were added up elsewhere. */
 export async function rateTotals(sql: Sql, requests: bigint, successes: bigint): Promise<Rated> {
   const [row] = await sql<RatedRow[]>`
     select ${ratedColumns(sql, sql`n.requests`, sql`n.successes`)}

@@ -5,18 +5,18 @@ import { totalOfRows } from '../projections/account-sql.ts'
 import { type Rated, type RatedRow, ratedColumns, toRated } from './rates.ts'
 import type { Scope } from './scope.ts'
 
-/** What a token key has used. */
+/** Usage of a token key. */
 export type KeyUsed = { request_count: Exact; used_tokens: Exact; quota_used: Exact }
 
-/** What was used between two moments, `from` included and `to` not; RFC 3339. */
+/** Usage from `from` (inclusive) to `to` (exclusive), both RFC 3339. */
 export type Bucket = { from: string; to: string } & (Rated | KeyUsed)
 
-/** Usage in each bucket, and in all of them. */
+/** Usage per bucket, and in total. */
 export type Usage = { items: Bucket[]; total: Rated | KeyUsed }
 
 /**
- * Sums rows of usage into buckets: bucket i lasts from `bounds[i]` to `bounds[i + 1]`. All bounds
- * are whole quarters, so that no row belongs to two.
+ * Sums usage rows into buckets: bucket i lasts from `bounds[i]` to `bounds[i + 1]`. All bounds are
+ * whole quarter hours, so that each row belongs to one bucket.
  */
 export async function readUsage(
   transaction: Transaction,
@@ -27,7 +27,7 @@ export async function readUsage(
   const from = bounds[0]!
   const to = bounds.at(-1)!
   const shape = { ...ACCOUNTS[kind], maxima: [] }
-  // Row 0 is the sum of all.
+  // Row 0 is the total.
   const found = await transaction<UsedRow[]>`
     with n as (
       select
