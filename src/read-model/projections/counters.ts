@@ -17,9 +17,11 @@ function countersOf(kind: AccountKind, version: number): Projection {
   }
 }
 
+/** Counters of API keys. */
 export const apiKeyCounters = countersOf('api_key', 1)
-// 2: the time of an access is capped at five minutes after its flush was recorded.
+/** Counters of token keys. Version 2 caps an access at five minutes after its flush's time. */
 export const keyCounters = countersOf('key', 2)
+/** Counters of provider groups. */
 export const providerGroupCounters = countersOf('provider_group', 1)
 
 class CounterFold implements Fold {

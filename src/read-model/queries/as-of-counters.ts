@@ -36,9 +36,9 @@ const CATCH_UP_PER_SECOND = 20_000
 const CONCURRENT_SHARDS = 32
 
 /**
- * Returns what was counted up to these positions: the newest snapshots before them, plus a fold of
- * the events since. Throws TemporarilyUnavailable while there are too few snapshots, and if only a
- * newer release can read the events.
+ * Returns the counters as of these positions: the newest snapshots at or before them, plus a fold
+ * of the events since. Throws TemporarilyUnavailable while snapshots are too far behind, and if
+ * only a newer release can read the events.
  */
 export async function readAsOf(
   transaction: Transaction,

@@ -15,6 +15,7 @@ export type PageRequest = {
   search: string | null
 }
 
+/** A page of a list; `next_cursor` is null on the last one. */
 export type Page<Item> = { items: Item[]; next_cursor: string | null }
 
 /** Columns by which a list can be sorted, with their PostgreSQL types. */

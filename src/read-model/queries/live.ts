@@ -4,7 +4,7 @@ import { CURRENT } from '../projections/index.ts'
 import type { Projection } from '../projections/projection.ts'
 import { liveSource, type Source } from './live-source.ts'
 
-/** What a read gives, and the positions that it reflects: exactly, of the same snapshot. */
+/** A read's value and the positions that it reflects, both from the same snapshot. */
 export type Reflected<Value> = { value: Value; positions: Positions }
 
 /** Reads the live generations of `projections` in one snapshot of the database. */
@@ -22,7 +22,7 @@ export async function readNow<Value>(
   return { positions, value }
 }
 
-/** What projections reflect: the slowest checkpoint of each shard. */
+/** Reads the positions that projections reflect: the slowest checkpoint of each shard. */
 export async function readReflected(
   transaction: Transaction,
   projections: readonly Projection[],

@@ -11,7 +11,9 @@ import {
 import type { Listed, Source } from './live-source.ts'
 import { type Rated, type RatedRow, ratedColumns, toRated } from './rates.ts'
 
+/** A provider group with its counters. */
 export type ProviderGroup = { id: number; name: string | null } & Rated & Retirable
+/** An API key with its counters. */
 export type ApiKey = { id: number; group_id: number; name: string | null } & Rated & Retirable
 
 /** Present on a retired row: when it was retired (RFC 3339). */

@@ -35,6 +35,7 @@ export type RatedRow = {
   failure_rate: number
 }
 
+/** Converts the rated columns of a row. */
 export function toRated(row: RatedRow): Rated {
   return {
     total_requests: toExact(row.total_requests),
