@@ -48,23 +48,23 @@ export type ServiceOptions = {
       >
     >
   address: ServerAddress
-  /** Replicas of that server, to read from. */
+  /** Replicas of this server, for reads. */
   replicas?: readonly ServerAddress[]
   tokens: Record<Role, string>
-  /** Under what the transparency log is signed. */
+  /** The name and key that sign the transparency log. */
   origin: Origin
-  /** INTERVALS by default. */
+  /** Defaults to INTERVALS. */
   intervals?: Intervals
   logger: Logger
 }
 
-/** What a service consists of. */
+/** The components of a service. */
 export type Components = Awaited<ReturnType<typeof createComponents>>
 
 /**
- * Makes the parts of a service and ties them together: what is appended is told to those that
- * follow the log. None of them runs yet. Throws UserError where the log isn't the one that was
- * signed.
+ * Creates the components of a service and connects them: appends are passed on to every component
+ * that processes new events. None of them runs yet. Throws UserError if the log is not the one that
+ * was signed.
  */
 export async function createComponents(options: ServiceOptions, pools: Pools, reads: Reads) {
   const { address, logger, origin, intervals = INTERVALS } = options
@@ -104,7 +104,7 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
   const refusals = new Outages(logger, {
     level: 'error',
     begun: 'log: flushes are refused',
-    ended: 'log: flushes are taken again',
+    ended: 'log: flushes are accepted again',
   })
   const noticeAppended = (shard: number, last: number, events: number) => {
     integrator.noticeAppend(events)

@@ -4,50 +4,54 @@ import { UserError } from '../platform/user-error.ts'
 import { findNameProblem } from '../proofs/merkle/key.ts'
 import { VARIABLES, type Variable, type VariableName } from './variables.ts'
 
-/** What the environment says. */
+/** The configuration, read from the environment. */
 export type Config = {
   host: string
-  /** 0 picks a free one. */
+  /** 0 picks a free port. */
   port: number
-  /** Prefix of all paths where a proxy shares its host with others, `/tallybook`; or ''. */
+  /**
+   * Prefix of all paths, such as `/tallybook`, if a proxy serves other programs on the same host;
+   * or ''.
+   */
   basePath: string
   dataDir: string
-  /** null: the embedded PostgreSQL in the data directory. */
+  /** null uses the embedded PostgreSQL in the data directory. */
   databaseUrl: string | null
-  /** Its replicas, a URL each; empty: all reads go to the database itself. */
+  /** One URL per replica; if empty, all reads go to the database itself. */
   replicaUrls: string[]
   shards: number
-  /** null: made on the first start. */
+  /** null creates tokens on the first start. */
   tokens: Record<Role, string | null>
   bodyLimitBytes: number
   /** Seconds after which a connection without a request is closed. */
   idleTimeoutSeconds: number
-  /** That one address may present in a minute. */
+  /** How many unknown tokens one address may present per minute. */
   unknownTokens: number
-  /** Who may follow the log at once. */
+  /** Maximum number of concurrent log subscribers. */
   maxSubscribers: number
-  /** Who may read /metrics has this token; null: everyone may. */
+  /** Token required to read /metrics; null allows everyone. */
   metricsToken: string | null
-  /** Where /metrics is served instead of beside the other routes; null: it is served there. */
+  /** Separate address for /metrics; null serves it with the other routes. */
   metricsAddress: { host: string; port: number } | null
-  /** What the transparency log is called; null: as the data directory has it. */
+  /** Name of the transparency log; null uses the name stored in the data directory. */
   logOrigin: string | null
-  /** Whether everyone may read it: hashes, sources and idempotency keys, not what was counted. */
+  /**
+   * True if everyone may read the transparency log: hashes, sources and idempotency keys, not
+   * counters.
+   */
   logPublic: boolean
-  /** Between two attestations of the projections; 0: only on demand. */
+  /** Minutes between two attestations of the projections; 0 attests only on demand. */
   attestMinutes: number
-  /** When to verify the database each night, UTC; null: never. */
+  /** When to verify the database every day, in UTC; null never does. */
   verifyAt: { hour: number; minute: number } | null
   logLevel: string
 }
 
-/** Seconds after which a connection without a request is closed, unless the operator says else. */
+/** Seconds after which a connection without a request is closed by default. */
 export const DEFAULT_IDLE_SECONDS = Number(VARIABLES.TALLYBOOK_IDLE_TIMEOUT_SECONDS.default)
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
 
-/**
- * Reads the environment. Throws UserError that names each variable that can't be used, and why.
- */
+/** Reads the environment. Throws a UserError that lists every invalid variable, with the reason. */
 export function readConfig(env: Record<string, string | undefined>): Config {
   const problems: string[] = []
   const text = (name: VariableName) => {
@@ -123,6 +127,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     idleTimeoutSeconds: integer('TALLYBOOK_IDLE_TIMEOUT_SECONDS', 5, 255),
     unknownTokens: integer('TALLYBOOK_UNKNOWN_TOKENS', 1, 1_000_000_000),
     maxSubscribers: integer(
+      // Versions before 0.2 used the name TALLYBOOK_MAX_FOLLOWERS.
       text('TALLYBOOK_MAX_FOLLOWERS') !== null && !env.TALLYBOOK_MAX_SUBSCRIBERS?.trim()
         ? 'TALLYBOOK_MAX_FOLLOWERS'
         : 'TALLYBOOK_MAX_SUBSCRIBERS',
@@ -147,7 +152,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   if (readUrl !== null && config.databaseUrl === null) {
     problems.push(
       'DATABASE_READ_URL needs DATABASE_URL: the embedded database has no replicas. Set both, ' +
-        'or none.',
+        'or neither.',
     )
   }
   if (problems.length > 0) throw new UserError([...new Set(problems)].join('\n'))

@@ -45,7 +45,7 @@ import type { Projector } from '../read-model/projector/projector.ts'
 import type { AsOfQueries } from '../read-model/queries/as-of.ts'
 import type { WorkerThread } from './worker/thread.ts'
 
-/** Everything that the routes call. */
+/** Everything that the routes need. */
 export type AppOptions = {
   pools: Pools
   reads: Reads
@@ -69,12 +69,12 @@ export type AppOptions = {
   places: Places
   metrics: Metrics
   ahead: LogAhead
-  /** False if they have an address of their own. */
+  /** False if metrics have a separate address. */
   hasMetrics: boolean
-  /** null: they are for everyone. */
+  /** null allows everyone to read metrics. */
   metricsToken: string | null
   logger: Logger
-  /** What a proxy has in front of all paths, `/tallybook`; or ''. */
+  /** Prefix of all paths behind a proxy, such as `/tallybook`; or ''. */
   basePath: string
   bodyLimitBytes: number
   /** Seconds after which a connection without a request is closed. */
@@ -83,7 +83,8 @@ export type AppOptions = {
 }
 
 /**
- * All routes. Every one but health, metrics and the API's description names the roles it is for.
+ * Creates the app with all routes. Every route except health, metrics and the API description names
+ * the roles that may call it.
  */
 export function createApp(options: AppOptions) {
   const guard = auth(options)
@@ -94,15 +95,15 @@ export function createApp(options: AppOptions) {
   const routes: Route[] = []
   const flushPaths = new Set(FLUSH_PATHS.flatMap((path) => [path, options.basePath + path]))
   const app = new Elysia({
-    // Fields that a schema doesn't know are not dropped in silence.
+    // Unknown fields are rejected, not dropped silently.
     normalize: false,
     serve: {
-      // Routes bound their bodies themselves, after the role is known and with a proper answer.
+      // Routes limit their bodies themselves, after they know the role and with a proper answer.
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
       idleTimeout: options.idleTimeoutSeconds,
-      // A second service on the port would take half of the flushes, without a word.
+      // Otherwise a second service on the same port would silently take half of the flushes.
       reusePort: false,
-      // Elysia's own fallback finds the path by the length of the host.
+      // Elysia's own fallback derives the path from the length of the host.
       routes: {
         '/*': (request: Request, server: Server<unknown>) =>
           answerInTurn(places, { request, server }, () => answerUnmatched(request, routes)),
@@ -159,14 +160,14 @@ export function createApp(options: AppOptions) {
   return app
 }
 
-/** Metrics alone, for an address of their own. */
+/** Creates an app with only the metrics, for their separate address. */
 export function createMetricsApp(metrics: Metrics, places: Places, token: string | null) {
   return new Elysia({ serve: { reusePort: false } })
     .onError(({ error, code, request }) => toProblem(error, code, request, null).toResponse())
     .use(metricsRoute(metrics, places, token))
 }
 
-/** Answers what was refused, or isn't there, when its turn comes. Never rejects. */
+/** Answers a refused or unmatched request when its turn comes. Never rejects. */
 async function answerInTurn(places: Places, asking: AnonymousContext, answer: () => Response) {
   try {
     return await places.takeRefusal(asking, answer)
@@ -175,7 +176,10 @@ async function answerInTurn(places: Places, asking: AnonymousContext, answer: ()
   }
 }
 
-/** What a client is told of an error: an unexpected one goes to the log, and nothing of it out. */
+/**
+ * Maps an error to the client's answer. An unexpected error is logged, and the answer contains
+ * nothing of it.
+ */
 function toProblem(
   error: unknown,
   code: string | number,
@@ -185,7 +189,7 @@ function toProblem(
   if (error instanceof Problem) return error
   if (code === 'NOT_FOUND') return new Problem(404, 'not found')
   if (code === 'VALIDATION') return new Problem(400, 'invalid request', describeValidation(error))
-  // The client went away amid its body.
+  // The client disconnected in the middle of its body.
   if (error instanceof Error && error.name === 'AbortError') return new Problem(400, 'aborted')
   if (code === 'PARSE') return new Problem(400, 'invalid request')
   if (error instanceof TemporarilyUnavailable)
@@ -196,7 +200,10 @@ function toProblem(
   return new Problem(500, 'internal error')
 }
 
-/** `query /limit: Expected …`; never the value that was sent. */
+/**
+ * Formats a validation error, such as `query /limit: Expected …`; never contains the value that was
+ * sent.
+ */
 function describeValidation(error: unknown): string {
   const { type, valueError } = error as {
     type?: string

@@ -16,11 +16,11 @@ import { DEFAULT_IDLE_SECONDS } from './config.ts'
 import { createApp, createMetricsApp } from './routes.ts'
 
 const NOT_DISTRIBUTED =
-  'This database has Citus, and the tables are on this node alone: stop the services on it and ' +
-  'run `tallybook init --citus` to spread them over its workers (docs/guides/citus.md).'
+  'This database has Citus, but the tables are only on this node. Stop the services on it and ' +
+  'run `tallybook init --citus` to distribute them over its workers (docs/guides/citus.md).'
 
 const NO_ICU =
-  'This PostgreSQL had no ICU when the schema was made: lists by name are in the order of the ' +
+  'PostgreSQL had no ICU support when the schema was created: lists by name use the ' +
   "database's own collation."
 
 type App = ReturnType<typeof createApp>
@@ -29,11 +29,11 @@ type Server = App['server']
 /** A running service. */
 export type Service = {
   url: string
-  /** Finishes what was accepted, then ends. */
+  /** Finishes accepted requests, then stops. */
   stop(): Promise<void>
 }
 
-/** Brings the database up to date and serves. Throws UserError where it can't. */
+/** Migrates the database and starts serving. Throws UserError if it can't. */
 export async function startService(options: ServiceOptions): Promise<Service> {
   const { address, config } = options
   await refuseSharedSessions(address)
@@ -114,7 +114,7 @@ async function serve(options: ServiceOptions, pools: Pools, reads: Reads): Promi
   }
 }
 
-/** Listens. Throws UserError that says why it can't, and what to do. */
+/** Starts listening. Throws a UserError that states why it can't, and what to do. */
 function listen(
   app: { listen(options: { hostname: string; port: number }): unknown; server: Server },
   { host, port }: { host: string; port: number },
@@ -135,7 +135,7 @@ const LISTEN_FAILURES: Record<string, string> = {
   EADDRNOTAVAIL: 'this machine has no such address. Choose another host',
 }
 
-/** Starts what is done from time to time. */
+/** Starts periodic work. */
 function startTimers(
   { config, logger, intervals = INTERVALS }: ServiceOptions,
   pools: Pools,
@@ -151,7 +151,10 @@ function startTimers(
   ]
 }
 
-/** Ends the parts in an order in which none needs one that has ended, each in a bounded time. */
+/**
+ * Stops the components, each in bounded time, in an order in which none needs one that has already
+ * stopped.
+ */
 async function stopComponents(
   components: Components,
   server: Server,
@@ -159,11 +162,11 @@ async function stopComponents(
 ): Promise<void> {
   const leaving = components.instances.leave()
   const rebuildsEnded = components.rebuilds.stop()
-  // They would not end by themselves.
+  // Streams do not end by themselves.
   components.streams.stop()
   components.live.stop()
   const verified = components.verifications.stop()
-  // What was accepted reaches the database, and is answered.
+  // Accepted flushes reach the database and are answered.
   const drained = Promise.all([
     ...[components.log.stop(), components.worker.stop()],
     ...[server?.stop(), components.attestations.stop()],

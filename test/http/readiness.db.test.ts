@@ -73,7 +73,7 @@ test('it is not ready while the log can not grow; why is logged once, and when i
   await owner`drop trigger refuse_growth on events`
   await until(async () => (await readReady())[0] === 200)
   expect(await post()).toBe(200)
-  expect(lines.some(({ msg }) => msg === 'log: flushes are taken again')).toBe(true)
+  expect(lines.some(({ msg }) => msg === 'log: flushes are accepted again')).toBe(true)
   const [row] = await owner`select count(*)::integer as probes from events where type = 'Probed'`
   expect(row!.probes).toBe(0)
 })

@@ -1,6 +1,6 @@
 /**
- * The worker: the other thread of a service. It does on its own connections what the service would
- * do, with the same code, where that takes longer than other requests should wait.
+ * The worker: the other thread of a service. It runs work that would keep other requests waiting
+ * too long, with the service's own code but on its own connections.
  */
 
 import { PayloadError } from '../../events/columns.ts'
@@ -28,7 +28,7 @@ declare const self: Worker
 const notify = (message: WorkerNotice) => self.postMessage(message)
 
 function createJobs({ address, shards, intervals }: WorkerSettings): Jobs {
-  // As of one shard: it does one thing after the other. Connections are made when needed.
+  // Sized for one shard: the worker does one thing at a time. Connections are opened when needed.
   const { append: sql, close } = openPools(address, 1, intervals.database)
   const catalog = new Catalog()
   const refresh = () => refreshCatalog(sql, catalog)
@@ -49,7 +49,7 @@ function createJobs({ address, shards, intervals }: WorkerSettings): Jobs {
       where e.shard = ${shard}
         and e.position = ${position}
         and e.payload_sha256 = decode(${payloadSha256}, 'hex')`
-    if (!row) throw new TemporarilyUnavailable('log changed', 1, 'It has lost what is to be read.')
+    if (!row) throw new TemporarilyUnavailable('log changed', 1, 'The log has lost events. Retry.')
     return decodeEvent(row.type, row.version, row.payload)
   }
 
@@ -60,7 +60,8 @@ function createJobs({ address, shards, intervals }: WorkerSettings): Jobs {
       const posted = parseFlush(type, text)
       if ('error' in posted) return posted
       try {
-        // Most likely it has changed since: rather now than by a batch that is sent in vain.
+        // The catalog has probably changed since the last append: refresh it now, not after a batch
+        // that is rejected.
         await refresh()
       } catch (error) {
         if (isUnavailable(error)) return { kind: 'unavailable', reason: 'database' }

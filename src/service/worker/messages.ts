@@ -7,49 +7,52 @@ import { isUnavailable, TemporarilyUnavailable } from '../../platform/postgres/e
 import type { ServerAddress } from '../../platform/postgres/pool.ts'
 import type { Content } from '../../read-model/projections/entry.ts'
 
-/** The settings of the worker. */
+/** The first message to the worker: its settings. */
 export type WorkerSettings = {
   address: ServerAddress
   shards: number
   intervals: Pick<Intervals, 'database' | 'log'>
 }
 
-/** Why an event can't be folded: newer code may be able to, where it is unknown. */
+/** Why an event can't be folded. If it is unknown, a newer release may be able to fold it. */
 export type Unfit = { unfit: string; isUnknown: boolean }
 
-/** The jobs that the worker does. */
+/** The jobs that the worker runs. */
 export type Jobs = {
   append: (flush: LargeFlush) => Promise<AppendOutcome | Refusal>
-  /** Reads an event; its parts are given under this number. */
+  /** Reads an event, and returns a number under which its parts can be requested. */
   openEvent: (place: EventPlace) => Promise<number | Unfit>
-  /** The next part of its content; null after the last. */
+  /** Returns the next part of an event's content; null after the last. */
   nextPart: (open: number) => Promise<Content | null>
   closeEvent: (open: number) => Promise<void>
   /** Finishes what was accepted and closes its connections. */
   stop: () => Promise<void>
 }
 
+/** A request to the worker: one of its jobs. */
 export type WorkerRequest = {
   [Job in keyof Jobs]: { id: number; job: Job; args: Parameters<Jobs[Job]> }
 }[keyof Jobs]
 
-/** The messages that the worker sends without being asked. */
+/** Messages that the worker sends unrequested. */
 export type WorkerNotice =
   | { notice: 'appended'; shard: number; firstPosition: number; events: number }
   | { notice: 'refused'; shard: number; error: SentError }
   | { notice: 'taken'; shard: number }
 
+/** The worker's answer to a request. */
 export type WorkerAnswer = { id: number; value: unknown } | { id: number; error: SentError }
 
-/** An error on its way between threads: cloning it would lose its class and its code. */
+/** An error as sent between threads: cloning an Error would lose its class and its code. */
 export type SentError = {
   message: string
   stack: string | undefined
   code: string | undefined
-  /** Seconds after which it may be possible; null where that won't help. */
+  /** Set if the database is unavailable for a time: when to retry, in seconds, and the detail. */
   unavailable: { seconds: number; detail: string | undefined } | null
 }
 
+/** Converts an error for sending; see `receiveError`. */
 export function sendError(error: unknown): SentError {
   const { message, stack, code, cause } = error as Error & { code?: string; cause?: unknown }
   const { seconds = 1, detail } = error as { seconds?: number; detail?: string }
@@ -60,7 +63,7 @@ export function sendError(error: unknown): SentError {
   }
 }
 
-/** The error that the other thread has met, of the same class as far as it matters. */
+/** Recreates the other thread's error, with the same class as far as it matters. */
 export function receiveError({ message, stack, code, unavailable }: SentError): Error {
   const error =
     unavailable && code === undefined

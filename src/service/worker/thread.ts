@@ -16,7 +16,7 @@ import {
   type WorkerSettings,
 } from './messages.ts'
 
-/** The worker has ended amid what it was asked; what became of that isn't known. */
+/** The worker ended during a request, whose outcome is unknown. */
 class WorkerEnded extends TemporarilyUnavailable {
   override name = 'WorkerEnded'
 
@@ -28,7 +28,9 @@ class WorkerEnded extends TemporarilyUnavailable {
 type Pending = { resolve: (value: unknown) => void; reject: (error: Error) => void }
 
 export type WorkerOptions = WorkerSettings & {
-  /** Called when the worker has appended events, and when the database didn't take them. */
+  /**
+   * Called when the worker has appended events, and when the database refuses or accepts flushes.
+   */
   onAppended: (shard: number, firstPosition: number, events: number) => void
   onRefused: (shard: number, error: unknown) => void
   onTaken: (shard: number) => void
@@ -36,8 +38,8 @@ export type WorkerOptions = WorkerSettings & {
 }
 
 /**
- * The worker as the service's own thread sees it: it begins with the first thing that is asked of
- * it. When it ends by itself, what was asked is unavailable, and the next question starts another.
+ * The service's handle on the worker, which starts with the first request. If it ends by itself,
+ * pending requests fail as unavailable, and the next request starts another.
  */
 export class WorkerThread {
   #worker: Worker | null = null
@@ -48,12 +50,12 @@ export class WorkerThread {
 
   constructor(private readonly options: WorkerOptions) {}
 
-  /** Flushes that it was handed, and that aren't settled yet. */
+  /** Number of flushes handed to the worker and not settled yet. */
   get queueLength(): number {
     return this.#appends.size
   }
 
-  /** Reads and appends a large flush, whose body is the worker's from now on. */
+  /** Parses and appends a large flush. Its body is transferred to the worker. */
   async append(flush: LargeFlush): Promise<AppendOutcome | Refusal> {
     if (this.#isStopping) return { kind: 'unavailable', reason: 'stopping' }
     const appending = this.#request('append', [flush], [flush.body.buffer as ArrayBuffer])
@@ -68,7 +70,7 @@ export class WorkerThread {
     }
   }
 
-  /** A large event in parts that add up to it. Throws PayloadError where it can't be folded. */
+  /** Reads a large event in parts that add up to it. Throws PayloadError if it can't be folded. */
   async *readParts(place: EventPlace): AsyncGenerator<Content> {
     const open = await this.#request('openEvent', [place])
     if (typeof open !== 'number') {
@@ -85,13 +87,13 @@ export class WorkerThread {
     }
   }
 
-  /** Takes no more flushes, and waits for those it has taken. */
+  /** Rejects further flushes, and waits for those already accepted. */
   async stop(): Promise<void> {
     this.#isStopping = true
     await Promise.allSettled(this.#appends)
   }
 
-  /** Ends the worker: by itself, or else whatever it does after `timeoutMs`. */
+  /** Ends the worker: lets it finish for up to `timeoutMs`, then terminates it. */
   async end(timeoutMs: number): Promise<void> {
     this.#isStopping = true
     if (this.#worker === null) return
@@ -123,7 +125,7 @@ export class WorkerThread {
     worker.onerror = (event) => {
       logger.error(
         { reason: event.message },
-        'worker: failed; the next large request starts another',
+        'worker: failed; the next large request starts a new one',
       )
       worker.terminate()
     }
@@ -146,7 +148,7 @@ export class WorkerThread {
     else resolve?.(answer.value)
   }
 
-  /** The worker has ended. */
+  /** Rejects the pending requests of a worker that has ended. */
   #rejectPending(worker: Worker | null): void {
     if (this.#worker !== worker) return
     this.#worker = null
