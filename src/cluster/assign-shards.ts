@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
 
 /**
- * Which of these instances tends each shard: as many shards each, or one more, and the same whoever
- * asks. When one comes or goes, most shards stay where they are: each prefers instances in an order
- * of its own (rendezvous hashing), and goes to the first that has none too many.
+ * Returns the owner of each shard: every instance owns the same number of shards, or one more, and
+ * every caller computes the same assignment. When an instance joins or leaves, most shards keep
+ * their owner: each shard prefers instances in an order of its own (rendezvous hashing), and goes
+ * to the first that is not full.
  */
 export function assignShards(shards: number, instances: readonly string[]): string[] {
   const fair = Math.floor(shards / instances.length)
@@ -17,7 +18,7 @@ export function assignShards(shards: number, instances: readonly string[]): stri
       counts.set(id, count + 1)
       return id
     }
-    throw new Error('no instance is left')
+    throw new Error('no instance has room for the shard')
   })
 }
 

@@ -1,17 +1,22 @@
 /**
- * What a reader on another instance waits for, told to the one that tends the shard: `1 usage 41`
- * on the channel. A hint: one that is lost costs that reader a second, a wrong one a pass.
+ * A position that a reader on another instance waits for, sent to the owner of the shard: `1 usage
+ * 41` on the channel. It is a hint: a lost one costs the reader a second, a wrong one costs the
+ * owner a batch.
  */
 export type CatchUpRequest = { shard: number; group: string; position: number }
 
-/** The channel (LISTEN, NOTIFY) on which instances tell each other. */
+/** The channel (LISTEN, NOTIFY) on which instances send requests to each other. */
 export const CHANNEL = 'tallybook_wanted'
 
+/** Formats a request as the text of a notification. */
 export function formatCatchUpRequest({ shard, group, position }: CatchUpRequest): string {
   return `${shard} ${group} ${position}`
 }
 
-/** Null where it is none: anybody who may connect to the database can send anything. */
+/**
+ * Parses a notification. Returns null if it is not a request: anyone who may connect to the
+ * database can send any text.
+ */
 export function parseCatchUpRequest(text: string): CatchUpRequest | null {
   const [, shard, group, position] = /^(\d{1,9}) ([a-z]{1,16}) (\d{1,15})$/.exec(text) ?? []
   if (group === undefined) return null

@@ -20,7 +20,7 @@ import {
   writeHeartbeat,
 } from './membership.ts'
 
-/** Milliseconds that a stopping instance takes to say so. */
+/** How long (ms) a stopping instance tries to delete its row. */
 const LEAVE_MS = 1_000
 
 export type InstancesOptions = {
@@ -29,20 +29,22 @@ export type InstancesOptions = {
   version: string
   intervals: Intervals['instances']
   logger: Logger
-  /** The shards that this instance tends may be others now. */
+  /** Called when the shards that this instance owns may have changed. */
   onOwnershipChange: () => void
-  /** A reader on another instance waits for something that this one tends. */
+  /** Called when a reader on another instance waits for a shard that this one owns. */
   onCatchUpRequest: (request: CatchUpRequest) => void
 }
 
 /**
- * This instance among those that run on the database: they share the shards, each tended by one.
+ * This instance as a member of the cluster: the instances on a database share its shards, each
+ * shard with one owner.
  *
- * It is a hint. Two may tend a shard for a second or two, when one was frozen or the network was
- * cut, and none may, when one was killed: whatever tending does (moving a checkpoint, adding
- * leaves, signing a tree) is right however many do it.
+ * Ownership is a hint. For a second or two, a shard may have two owners after one was frozen or the
+ * network was cut, or none after one was killed. Everything that owners do (moving a checkpoint,
+ * adding leaves, signing a tree) is correct however many do it.
  *
- * The connection is its own: a sign of life doesn't queue behind passes and reads.
+ * Heartbeats have a dedicated connection, so that they never queue behind projector writes and
+ * reads.
  */
 export class Instances {
   readonly id = randomUUID()
@@ -50,7 +52,7 @@ export class Instances {
   readonly #sql: Sql
   #self: Self | null = null
   #rows: readonly InstanceRow[] = []
-  /** By shard, who tends it. */
+  /** The owner's id, by shard. */
   #owners: readonly string[] = []
   #isLeaving = false
   #isUnavailable = false
@@ -61,40 +63,40 @@ export class Instances {
     this.#sql = connectAsService(
       options.address,
       'instance',
-      // A sign of life that is lost with the server's power isn't missed.
+      // A heartbeat lost in a crash of the server is not missed.
       { synchronous_commit: 'off', statement_timeout: '5s' },
       (channel, payload) => this.#receive(channel, payload),
     )
   }
 
-  /** How many run, as far as this one knows. */
+  /** Number of live instances, as far as this one knows. */
   get count(): number {
     return this.#live.length
   }
 
-  /** True where this instance is to do what one has to do for a shard. */
+  /** True if this instance owns the shard. */
   owns(shard: number): boolean {
     return (this.#owners[shard] ?? this.id) === this.id
   }
 
-  /** The shards that an instance of these rows tends. */
+  /** Returns the shards that an instance owns. */
   shardsOf(id: string): number[] {
-    return this.#owners.flatMap((owners, shard) => (owners === id ? [shard] : []))
+    return this.#owners.flatMap((owner, shard) => (owner === id ? [shard] : []))
   }
 
-  /** All instances as a database has them; see `readInstances`. */
+  /** Reads all instances from a database; see `readInstances`. */
   readAll(sql: Sql): Promise<InstanceRow[]> {
     return readInstances(sql, this.options.intervals.silentAfterMs)
   }
 
-  /** Tells whoever tends the shard that a reader waits here. */
+  /** Notifies the owner of the shard that a reader waits on this instance. */
   requestCatchUp(request: CatchUpRequest): void {
     this.#sql`select pg_notify(${CHANNEL}, ${formatCatchUpRequest(request)})`.catch(() => {
-      // The reader helps itself in a second.
+      // After a second the reader's own instance folds for it.
     })
   }
 
-  /** Is one of them from now on. Rejects where the database is away. */
+  /** Joins the cluster. Rejects if the database is unreachable. */
   async join(): Promise<void> {
     const { version } = this.options
     const migration = await newestMigration()
@@ -109,8 +111,8 @@ export class Instances {
   }
 
   /**
-   * Is none of them any more: the others take over within a second. Killed before: they do when
-   * nothing was heard of it for `silentAfterMs`.
+   * Leaves the cluster: the others take over within a second. If the instance is killed instead,
+   * they take over after `silentAfterMs` without a heartbeat.
    */
   async leave(): Promise<void> {
     this.#isLeaving = true
@@ -139,15 +141,17 @@ export class Instances {
       await this.#poll()
       this.#isUnavailable = false
     } catch (error) {
-      // What was known of the others stays: while the database is away nobody can do anything.
-      if (!isUnavailable(error)) this.options.logger.error({ err: error }, 'instances: no beat')
-      else if (!this.#isUnavailable) this.options.logger.warn('instances: database away')
+      // Keep what is known of the others: while the database is unavailable no instance can do
+      // anything.
+      if (!isUnavailable(error))
+        this.options.logger.error({ err: error }, 'instances: heartbeat failed')
+      else if (!this.#isUnavailable) this.options.logger.warn('instances: database unavailable')
       this.#isUnavailable = true
     }
   }
 
   async #poll(): Promise<void> {
-    // Each time: a new connection doesn't know of it, and to listen twice is to listen once.
+    // Repeated each time: a new connection does not listen yet, and listening twice has no effect.
     await this.#sql.unsafe(`listen ${CHANNEL}`)
     await writeHeartbeat(this.#sql, this.#self!)
     this.#rows = await this.readAll(this.#sql)
@@ -155,7 +159,10 @@ export class Instances {
     await deleteKilled(this.#sql, this.#rows)
   }
 
-  /** Only code that knows the newest migration tends: older code may meet what it can't read. */
+  /**
+   * Only instances that know the newest migration own shards: older code may meet events it can't
+   * read.
+   */
   #assign(): void {
     const others = this.#live.filter(({ id }) => id !== this.id)
     const all = this.#isLeaving && others.length > 0 ? others : this.#live

@@ -1,12 +1,12 @@
 import type { Sql } from '../platform/postgres/pool.ts'
 
-/** How long the row of a killed one is kept. */
+/** How long to keep the row of a killed instance. */
 const KEEP_KILLED = '10 minutes'
 
-/** An instance, as it says itself. */
+/** What an instance writes about itself. */
 export type Self = { id: string; version: string; migration: number; startedAt: string }
 
-/** An instance that runs, or was killed a short while ago. Times are RFC 3339. */
+/** An instance that runs, or was killed recently. Times are RFC 3339. */
 export type InstanceRow = {
   id: string
   version: string
@@ -14,11 +14,11 @@ export type InstanceRow = {
   started_at: string
   seen_at: string
   live: boolean
-  /** It was killed long ago. */
+  /** True if its last heartbeat is more than KEEP_KILLED ago. */
   gone: boolean
 }
 
-/** Says that an instance runs. One that was taken for gone is back with that. */
+/** Writes a heartbeat. An instance that was considered gone is back with it. */
 export async function writeHeartbeat(sql: Sql, { id, version, migration, startedAt }: Self) {
   await sql`
     insert into instances as i (id, version, migration, started_at, seen_at)
@@ -27,9 +27,10 @@ export async function writeHeartbeat(sql: Sql, { id, version, migration, started
 }
 
 /**
- * Those that run, and those that were killed lately, the longest running first. One that was silent
- * for longer than `silentAfterMs`, by the database's clock, isn't live; nor is one that was seen
- * later than now, before that clock was set back: it would have been seen since.
+ * Reads all instances, the longest running first. An instance is not live if its last heartbeat is
+ * more than `silentAfterMs` ago, by the database's clock. Nor is it live if the heartbeat is that
+ * far in the future, from before the clock was set back: a running instance would have sent one
+ * since.
  */
 export async function readInstances(sql: Sql, silentAfterMs: number): Promise<InstanceRow[]> {
   return await sql<InstanceRow[]>`
@@ -45,12 +46,12 @@ export async function readInstances(sql: Sql, silentAfterMs: number): Promise<In
     order by i.started_at, i.id`
 }
 
-/** Takes an instance's row away: the others find it gone at their next look. */
+/** Deletes an instance's row: the others find it gone at their next poll. */
 export async function deleteInstance(sql: Sql, id: string): Promise<void> {
   await sql`delete from instances i where i.id = ${id}`
 }
 
-/** Takes away the rows of those that were killed long ago. */
+/** Deletes the rows of instances that were killed long ago. */
 export async function deleteKilled(sql: Sql, rows: readonly InstanceRow[]): Promise<void> {
   for (const { id, gone } of rows) if (gone) await deleteInstance(sql, id)
 }

@@ -2,23 +2,26 @@ import type { Positions } from '../../events/positions.ts'
 import type { Fragment, Sql } from '../../platform/postgres/pool.ts'
 import { type Progress, readProgress } from './progress.ts'
 
-/** Which server this is, and which of its databases. */
+/** Identifies a server, and one of its databases. */
 export type Identity = {
-  /** Made when the cluster was, and the same on all its replicas; null where nobody may know. */
+  /** Assigned by initdb, and the same on all replicas; null if the user may not read it. */
   system: string | null
   database: number
 }
 
-/** What a server of the same database is, and the last events of the log that it has. */
+/** A server's role, its progress, and the last events of the log that it has. */
 export type Description = { isReplica: boolean; progress: Progress; lastEvents: EventMark[] }
 
-/** Why a server that answers is not to be read from. */
+/** Why a reachable server must not be read from. */
 export type Mismatch = 'other database' | 'other log' | 'not a replica' | 'shared sessions'
 
-/** What tells an event from any other that could stand in its place. */
+/** Distinguishes an event from any other that could be at its position. */
 type EventMark = { shard: number; recorded_at: string; payload_sha256: string }
 
-/** Which database this is; where its user may not see the server's identifier, only half of it. */
+/**
+ * Reads the identity of a database; `system` is null if the user may not read the server's
+ * identifier.
+ */
 export async function readIdentity(sql: Sql): Promise<Identity> {
   const [row] = await sql<{ database: string; may: boolean }[]>`
     select
@@ -28,19 +31,19 @@ export async function readIdentity(sql: Sql): Promise<Identity> {
     where d.datname = current_database()`
   const database = Number(row!.database)
   if (!row!.may) return { system: null, database }
-  // A statement of its own: the right is asked for even where a condition leaves the call out.
+  // A separate statement: PostgreSQL checks the privilege even if a condition skips the call.
   const [control] = await sql<{ system: string }[]>`
     select c.system_identifier::text as system from pg_control_system() c`
   return { system: control!.system, database }
 }
 
-/** True for two servers of one database, as far as that may be known. */
+/** True if both identities are of the same database, as far as is known. */
 export function isSame(one: Identity, other: Identity): boolean {
   const isKnown = one.system !== null && other.system !== null
   return one.database === other.database && (!isKnown || one.system === other.system)
 }
 
-/** What the server behind `sql` is, and how far it has come. */
+/** Describes the server behind `sql`. */
 export async function describeServer(sql: Sql): Promise<Description> {
   const [[row], progress] = await Promise.all([
     sql<{ is_replica: boolean }[]>`select pg_is_in_recovery() as is_replica`,
@@ -51,8 +54,8 @@ export async function describeServer(sql: Sql): Promise<Description> {
 }
 
 /**
- * True where all that was described stands in this log. A copy that went its own way has last
- * events that don't.
+ * True if this log contains all events of the description. A copy that has diverged has last events
+ * that it does not contain.
  */
 export async function logContains(
   sql: Sql,
@@ -69,7 +72,7 @@ export async function logContains(
   )
 }
 
-/** The events at these positions, those that are there. */
+/** Reads the events at these positions, as far as they exist. */
 async function readMarks(sql: Sql, positions: Positions): Promise<EventMark[]> {
   return [
     ...(await sql<EventMark[]>`
@@ -81,7 +84,10 @@ async function readMarks(sql: Sql, positions: Positions): Promise<EventMark[]> {
   ]
 }
 
-/** Events `e` at these positions. Spelled out: a join would read the whole log. */
+/**
+ * Condition on events `e`: at these positions. Spelled out, because a join would read the whole
+ * log.
+ */
 export function matchesPositions(sql: Sql, positions: Positions): Fragment {
   return positions
     .map((position, shard) => sql`(e.shard = ${shard} and e.position = ${position})`)

@@ -14,16 +14,19 @@ import {
 import { countMissing, type Progress, readProgress } from './progress.ts'
 import type { ProgressWatch } from './progress-watch.ts'
 
-/** What a look at a replica finds. */
+/** The result of polling a replica. */
 export type PollResult = 'kept up' | 'late' | { state: 'away' | 'refused'; why: string }
 
-/** How much of the log a replica lacks: events, and seconds since the oldest of them. */
+/** How far a replica is behind the log: events, and seconds since the oldest of them. */
 export type Lag = { events: number; seconds: number }
 
-/** Where the log is, and which database that is. */
+/** The primary, which has the log, and its identity. */
 export type Primary = { sql: Sql; identity: Identity }
 
-/** The heads of the log; null where the primary is away, or doesn't answer in time. */
+/**
+ * Reads the heads of the log. Returns null if the primary is unavailable, or doesn't answer in
+ * time.
+ */
 export async function readPrimaryHeads(
   { sql }: Primary,
   { answerTimeoutMs }: Intervals['replicas'],
@@ -32,8 +35,9 @@ export async function readPrimaryHeads(
 }
 
 /**
- * Looks whether a server is a replica of the primary, and whether it has in time (`ms`) what the
- * log had before. Null where only the primary could tell. Rejects where the replica is away.
+ * Checks that a server is a replica of the primary, and waits up to `ms` for it to reach `heads`.
+ * Returns null if the primary is unavailable, and only it could decide. Rejects if the replica is
+ * unavailable.
  */
 export async function pollServer(
   primary: Primary,
@@ -55,7 +59,10 @@ export async function pollServer(
   return hasCaughtUp ? 'kept up' : 'late'
 }
 
-/** What a replica that has come so far lacks of the log; null where the primary is away. */
+/**
+ * Measures how far a replica with this progress is behind `heads`. Returns null if the primary is
+ * unavailable.
+ */
 export async function measureLag(
   { sql }: Primary,
   heads: Positions,
@@ -75,6 +82,7 @@ export async function measureLag(
   )
 }
 
+/** The result for a server that must not be read from. */
 export const refused = (why: Mismatch): PollResult => ({ state: 'refused', why })
 
 async function orNull<Value>(reading: Promise<Value>): Promise<Value | null> {
@@ -86,7 +94,7 @@ async function orNull<Value>(reading: Promise<Value>): Promise<Value | null> {
   }
 }
 
-/** Rejects with TemporarilyUnavailable after `ms`; the late outcome is dropped. */
+/** Rejects with TemporarilyUnavailable after `ms`; a later outcome is ignored. */
 async function within<Value>(ms: number, work: Promise<Value>): Promise<Value> {
   let timer: ReturnType<typeof setTimeout>
   const late = new Promise<never>((_, reject) => {

@@ -2,25 +2,28 @@ import { WaitList } from '../../platform/async/wait-list.ts'
 import { meets, NO_PROGRESS, type Progress, type ReadRequirement } from './progress.ts'
 
 /**
- * Milliseconds between two looks while somebody waits: what was committed is on a replica nearby
- * within one or two, and a look costs it a fraction of one.
+ * Poll interval (ms) while a reader waits: a nearby replica has a commit within 1 to 2 ms, and a
+ * poll costs it a fraction of one.
  */
 const IDLE_MS = { shortest: 1, longest: 16 }
 
-/** How far a database has come: looked at while somebody waits, once for all who do. */
+/** Watches how far a database has come: polls while any reader waits, once for all of them. */
 export class ProgressWatch {
-  /** As of the last look. */
+  /** As of the last poll. */
   progress: Progress = NO_PROGRESS
   readonly #waitList = new WaitList<ReadRequirement>()
   #isPolling = false
 
   constructor(
     private readonly readProgress: () => Promise<Progress>,
-    /** Called when a look fails: nobody waits any more then. */
+    /** Called when a poll fails; all waiting readers have then been released. */
     private readonly onFailure: (error: unknown) => void,
   ) {}
 
-  /** Waits until what is needed is there; false where it isn't in `ms`, or can't be known. */
+  /**
+   * Waits until the database meets the requirement. Returns false if it does not within `ms`, or
+   * can't be reached.
+   */
   async reach(requirement: ReadRequirement, ms: number): Promise<boolean> {
     if (meets(this.progress, requirement)) return true
     const isMet = this.#waitList.wait(requirement, ms)
@@ -28,13 +31,13 @@ export class ProgressWatch {
     return isMet
   }
 
-  /** Tells how far it has come. */
+  /** Records progress, and resolves the readers whose requirement it meets. */
   note(progress: Progress): void {
     this.progress = progress
     this.#waitList.resolveWhere((requirement) => meets(progress, requirement))
   }
 
-  /** Lets all who wait go without it. */
+  /** Releases all waiting readers; they get false. */
   cancelAll(): void {
     this.#waitList.cancelAll()
   }

@@ -6,18 +6,18 @@ import type { Projection } from '../../read-model/projections/projection.ts'
 import { usage } from '../../read-model/projections/usage.ts'
 
 /**
- * How far a database has come, a position a shard: the log itself, and what the pages of now and of
- * usage reflect.
+ * How far a database has come, in positions per shard: the log, and what current reads and usage
+ * reads reflect.
  */
 export type Progress = { events: Positions; current: Positions; usage: Positions }
 
-/** What a read needs to be there: up to these positions. */
+/** What a read requires of a database: to have come to these positions. */
 export type ReadRequirement = { kind: keyof Progress; positions: Positions }
 
-/** Before anything is known. */
+/** The progress before anything is known. */
 export const NO_PROGRESS: Progress = { events: [], current: [], usage: [] }
 
-/** All of it in one statement, and so as of one moment. */
+/** Reads all progress in one statement, so as of one moment. */
 export async function readProgress(sql: Sql | Transaction): Promise<Progress> {
   const isOf = (projections: readonly Projection[]) =>
     sql`c.projection in ${sql(projections.map(({ name }) => name))}`
@@ -41,12 +41,12 @@ export async function readProgress(sql: Sql | Transaction): Promise<Progress> {
   }
 }
 
-/** True where nothing of what is needed is missing. */
+/** True if the progress meets the requirement. */
 export function meets(progress: Progress, { kind, positions }: ReadRequirement): boolean {
   return covers(progress[kind], positions)
 }
 
-/** How many events of `all` aren't in `some` yet. */
+/** Counts the events through `all` that are not in `some` yet. */
 export function countMissing(all: Positions, some: Positions): number {
   return all.reduce((sum, head, shard) => sum + Math.max(0, head - (some[shard] ?? -1)), 0)
 }

@@ -10,29 +10,28 @@ import { readIdentity } from './identity.ts'
 import type { ReadRequirement } from './progress.ts'
 import { type Outcome, Replica, type ReplicaState } from './replica.ts'
 
-/** Reads of the log at once, and milliseconds that another waits. */
+/** Concurrent reads of the log, and how long (ms) another one waits. */
 const LOG_READS = 4
 const LOG_WAIT_MS = 5_000
 
-/** Where a read went: to a replica; or to the primary, and why. */
+/** Where a read went: to a replica, or to the primary and why. */
 export type Served = 'replica' | ReplicaState | 'failed' | 'missing'
 
 export type ReadsOptions = {
-  /** The primary's pool of reads. */
+  /** The primary's pool for reads. */
   sql: Sql
   replicas: readonly ServerAddress[]
-  /** INTERVALS by default. */
+  /** Defaults to INTERVALS. */
   intervals?: Intervals['replicas']
   logger: Logger
 }
 
 /**
- * Decides where reads go: to a replica that has what they need, else to the primary. What has to be
- * as of now whatever a replica is, such as sessions, tokens and the heads of the log, is not asked
- * for here.
+ * Routes reads to a replica that meets their requirement, or else to the primary. Reads that must
+ * be current, such as of sessions, tokens and the heads of the log, bypass this class.
  */
 export class Reads {
-  /** Told of each read, where there are replicas. */
+  /** Called for each read, if there are replicas. */
   onServed: (served: Served) => void = () => {}
   #next = 0
   readonly #logReads = new Semaphore(LOG_READS)
@@ -43,8 +42,8 @@ export class Reads {
   ) {}
 
   /**
-   * Looks at each replica once. Throws UserError where one is of another database, or where the
-   * tables are spread over several servers.
+   * Polls each replica once. Throws UserError if one belongs to another database, or if the tables
+   * are distributed over several servers.
    */
   static async open(options: ReadsOptions): Promise<Reads> {
     const { sql, intervals = INTERVALS.replicas, logger } = options
@@ -65,9 +64,9 @@ export class Reads {
   }
 
   /**
-   * Reads what reflects at least what is needed; null: whatever is there. A function is asked for
-   * the need where a replica may be read. `read` gets a snapshot of a replica, or the primary's
-   * pool; it is called again where it came to nothing.
+   * Reads at a state that meets the requirement; null accepts any state. If the requirement is a
+   * function, it is called only if a replica may be read. `read` gets a snapshot of a replica, or
+   * the primary's pool; if the replica fails, it is called again with the latter.
    */
   async read<Value>(
     requirement: ReadRequirement | null | (() => Promise<ReadRequirement>),
@@ -83,8 +82,8 @@ export class Reads {
   }
 
   /**
-   * As `read`, of what looks into the log: half of the connections at once, so that who reads
-   * totals never waits for who walks through their history.
+   * Like `read`, for reads that use the log. They get at most half of the connections, so that
+   * reads of totals never wait for reads of their history.
    */
   readLog<Value>(
     requirement: ReadRequirement | null | (() => Promise<ReadRequirement>),
@@ -94,11 +93,11 @@ export class Reads {
       .run(() => this.read(requirement, read), LOG_WAIT_MS)
       .catch((error: unknown) => {
         if (!(error instanceof SemaphoreTimeout)) throw error
-        throw new TemporarilyUnavailable('busy', 2, 'Too many reads of the log are under way.')
+        throw new TemporarilyUnavailable('busy', 2, 'Too many reads of the log are in progress.')
       })
   }
 
-  /** Reads what never changes once it is there; `read` gives null where it isn't. */
+  /** Reads something immutable. `read` returns null if it is missing: then the primary is read. */
   async find<Value>(read: (sql: Sql) => Promise<Value | null>): Promise<Value | null> {
     const replica = this.#choose(false)
     if (replica !== null) {
@@ -113,7 +112,10 @@ export class Reads {
     await Promise.all(this.replicas.map((replica) => replica.stop()))
   }
 
-  /** A replica in its turn; where nothing is needed, one that is behind if no other is there. */
+  /**
+   * Chooses replicas in rotation. Without a requirement, one that is behind will do if no other is
+   * available.
+   */
   #choose(hasRequirement: boolean): Replica | null {
     const { replicas } = this
     if (replicas.length === 0) return null
@@ -134,15 +136,15 @@ export class Reads {
 
 const DISTRIBUTED =
   "DATABASE_READ_URL can't be used with Citus: a replica has the rows of one node, and those of " +
-  'this database are spread over several. Unset it, and start again.'
+  'this database are distributed over several. Unset it, and start again.'
 
-// The URL isn't shown: it may hold a password.
+// The message omits the URL, which may contain a password.
 function describeMismatch({ number, why }: Replica): string {
   const which = `Server ${number + 1} of DATABASE_READ_URL`
   if (why === 'shared sessions') return `${which} is ${SHARES_SESSIONS}`
   return why === 'other log'
-    ? `${which} has events that the log of DATABASE_URL doesn't have: it went its own way, ` +
-        'and has to be made anew as a replica of that server.'
+    ? `${which} has events that the log of DATABASE_URL doesn't have: it has diverged. ` +
+        'Recreate it as a replica of that server.'
     : `${which} isn't a replica of the database of DATABASE_URL: it is another database, ` +
-        'or one of another server.'
+        'or belongs to another server.'
 }

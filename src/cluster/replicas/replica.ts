@@ -27,23 +27,27 @@ import {
 import { meets, type ReadRequirement, readProgress } from './progress.ts'
 import { ProgressWatch } from './progress-watch.ts'
 
-/** A replica that was behind is used again when so many looks in a row found it no later. */
+/**
+ * A replica that was behind is used again after this many consecutive polls that found it caught
+ * up.
+ */
 const CAUGHT_UP_POLLS = 3
 
 /**
- * `used`; `behind`: only by reads that need nothing of it; `away`: it doesn't answer; `refused`: it
- * answers, and is no replica of this database.
+ * `used`: in rotation. `behind`: only for reads without a requirement. `away`: it doesn't answer.
+ * `refused`: it answers, but is not a replica of this database.
  */
 export const STATES = ['used', 'behind', 'away', 'refused'] as const
+/** One of STATES. */
 export type ReplicaState = (typeof STATES)[number]
 
-/** What a read has become: a value, or why it has to go to the primary. */
+/** The outcome of a read: a value, or why it must go to the primary. */
 export type Outcome<Value> =
   | { kind: 'read'; value: Value }
   | { kind: 'not'; why: 'behind' | 'away' | 'failed' }
 
 export type ReplicaOptions = {
-  /** Of those in DATABASE_READ_URL, from 0. */
+  /** Index in DATABASE_READ_URL, from 0. */
   number: number
   address: ServerAddress
   primary: Primary
@@ -51,29 +55,29 @@ export type ReplicaOptions = {
   logger: Logger
 }
 
-/** The snapshot of a read lacks what the read needs. */
+/** The snapshot does not meet the requirement of the read. */
 class Behind extends Error {}
 
-/** Drops of old generations wait for who has locked their tables. */
+/** Locks the tables, so that drops of old generations wait. */
 const LOCK_GENERATIONS = `lock table ${PROJECTIONS.flatMap(({ tables }) => tables)
   .filter(({ fillfactor }) => fillfactor !== null)
   .map(({ name }) => `only ${name}`)
   .join(', ')} in access share mode`
 
-/** One replica: its connections, how far it is, and whether it is read from. */
+/** One replica: its connections, its progress, and whether it is read from. */
 export class Replica {
   state: ReplicaState = 'away'
-  /** Why it is away or refused. */
+  /** Why it is unavailable or refused. */
   why: string | null = null
   since = new Date().toISOString()
-  /** As of the last look. */
+  /** As of the last poll. */
   lag: Lag = { events: 0, seconds: 0 }
   #pools: ReplicaPools
   readonly #watch: ProgressWatch
-  /** Of each read under way, what ends it. */
+  /** Rejects each read in progress. */
   readonly #running = new Set<(error: TemporarilyUnavailable) => void>()
   #caughtUpSince = 0
-  /** Whether a pooler shares its sessions; null: not known. */
+  /** True if a pooler shares its sessions; null while unknown. */
   #isShared: boolean | null = null
   #polling: Promise<void> | null = null
   #timer: ReturnType<typeof setTimeout> | undefined
@@ -91,7 +95,7 @@ export class Replica {
     return this.options.number
   }
 
-  /** Looks at it, and from now on at intervals. Never rejects. */
+  /** Polls the replica, now and then at intervals. Never rejects. */
   poll(): Promise<void> {
     const { pollIntervalMs } = this.options.intervals
     clearTimeout(this.#timer)
@@ -109,7 +113,7 @@ export class Replica {
     await closePools(this.#pools, 5)
   }
 
-  /** Reads in a snapshot that has what is needed; null: in any. */
+  /** Reads in a snapshot that meets the requirement; null accepts any. */
   async read<Value>(
     requirement: ReadRequirement | null,
     run: (transaction: Transaction) => Promise<Value>,
@@ -125,7 +129,7 @@ export class Replica {
     )
   }
 
-  /** Reads what never changes once it is there. */
+  /** Reads something immutable, without a snapshot. */
   readFixed<Value>(run: (sql: Sql) => Promise<Value>): Promise<Outcome<Value>> {
     return this.#try(run)
   }
@@ -134,7 +138,7 @@ export class Replica {
     try {
       return { kind: 'read', value: await this.#untilUnavailable(run(this.#pools.read)) }
     } catch (error) {
-      // It waited for another connection than the one it got: several servers have one name.
+      // The snapshot is on another connection than the watch's: several servers share one name.
       if (error instanceof Behind) return { kind: 'not', why: 'behind' }
       if (!isDatabaseError(error)) throw error
       if (!isConnectionLost(error)) return { kind: 'not', why: 'failed' }
@@ -143,7 +147,7 @@ export class Replica {
     }
   }
 
-  /** As `work`; rejects as soon as it is known to be away, whatever becomes of the work. */
+  /** Settles like `work`, but rejects as soon as the replica is known to be unavailable. */
   #untilUnavailable<Value>(work: Promise<Value>): Promise<Value> {
     return new Promise((resolve, reject) => {
       this.#running.add(reject)
@@ -151,7 +155,7 @@ export class Replica {
     })
   }
 
-  /** Looks at once: something says that it is away. */
+  /** Polls at once, because something indicates that the replica is unavailable. */
   #pollNow(): void {
     if (!this.#isStopped) void this.poll()
   }
@@ -164,7 +168,7 @@ export class Replica {
       if (heads === null) return
       this.lag = (await measureLag(primary, heads, this.#watch.progress)) ?? this.lag
     } catch (error) {
-      logger.error({ err: error, replica: this.number }, 'replica: look failed')
+      logger.error({ err: error, replica: this.number }, 'replica: poll failed')
     }
   }
 
@@ -172,7 +176,7 @@ export class Replica {
     const { primary, intervals } = this.options
     const ms = this.state === 'behind' ? intervals.caughtUpWithinMs : intervals.behindAfterMs
     try {
-      // Before its first session is set up: it may be one that others get as well.
+      // Check before setting up the first session, which a pooler may give to others as well.
       this.#isShared ??= await sharesSessions(this.options.address)
       if (this.#isShared) return refused('shared sessions')
       const replica = { sql: this.#pools.poll, watch: this.#watch }
@@ -204,23 +208,23 @@ export class Replica {
     else logger.warn(context, 'replica: reads go to the primary')
   }
 
-  /** Lets go of connections that may never answer. */
+  /** Replaces connections that may never answer. */
   #renewPools(): void {
     const old = this.#pools
     this.#isShared = null
     this.#pools = openReplicaPools(this.options.address)
-    const away = new TemporarilyUnavailable('the replica is away')
-    for (const end of [...this.#running]) end(away)
+    const unavailable = new TemporarilyUnavailable('the replica is unavailable')
+    for (const end of [...this.#running]) end(unavailable)
     this.#watch.cancelAll()
     void closePools(old, 0).catch(() => {})
   }
 }
 
 /**
- * Reads in a snapshot, after a look whether it has what is needed; all is sent at once. With the
- * lock first, no generation is dropped that the snapshot sees as the live one: the drop is replayed
- * only after this, or ends this. Else a replica that catches up could drop one between the snapshot
- * and the read, which would find nothing.
+ * Reads in a snapshot that is checked against the requirement; all statements are sent at once. The
+ * lock comes first: it keeps any generation that the snapshot sees as live from being dropped, as
+ * the replay of a drop waits for this transaction, or cancels it. Otherwise a replica that catches
+ * up could drop one between the snapshot and the read, which would find no rows.
  */
 async function readIn<Value>(
   transaction: Transaction,
