@@ -80,18 +80,25 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
   await linkPreviousOrigin(pools.append, shards, origin)
 
   const instances: Instances = new Instances({
-    ...{ address, shards, version, logger },
+    address,
+    shards,
+    version,
+    logger,
     intervals: intervals.instances,
     onOwnershipChange: () => projector.noticeOwnershipChange(),
     onCatchUpRequest: (request) => projector.noticeRequest(request),
   })
-  const projector = new Projector(
-    ...([pools, shards, logger, instances, intervals.projector] as const),
-    (place) => worker.readParts(place),
+  const projector = new Projector(pools, shards, logger, instances, intervals.projector, (place) =>
+    worker.readParts(place),
   )
   const owns = (shard: number) => instances.owns(shard)
   const integrator = new Integrator(
-    ...([pools.project, shards, heads, intervals.transparency, logger, owns] as const),
+    pools.project,
+    shards,
+    heads,
+    intervals.transparency,
+    logger,
+    owns,
   )
   const streamOptions = { intervals: intervals.streams, tokens, logger, maxSubscribers }
   const places = new Places(intervals.places)
@@ -126,7 +133,10 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     },
   })
   const worker: WorkerThread = new WorkerThread({
-    ...{ address, shards, intervals, logger },
+    address,
+    shards,
+    intervals,
+    logger,
     onRefused: (shard, error) => refusals.note(shard, error, 'worker'),
     onTaken: (shard) => refusals.end(shard, 'worker'),
     onAppended: (shard, firstPosition, events) => {
@@ -146,7 +156,8 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
   const ahead = new LogAhead({ sql: pools.control, logger })
   const metrics = new Metrics({
     ...intervals.metrics,
-    ...{ pools, ahead },
+    pools,
+    ahead,
     shards,
     replicas: reads.replicas,
     canTakeEach: () => log.canTakeEach(),
@@ -156,10 +167,24 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
   })
   reads.onServed = (served) => metrics.observeRead(served)
   return {
-    ...{ catalog, tokens, heads, instances, projector, integrator, streams, live, log },
-    ...{ ahead, attestations, metrics, places, worker },
+    catalog,
+    tokens,
+    heads,
+    instances,
+    projector,
+    integrator,
+    streams,
+    live,
+    log,
+    ahead,
+    attestations,
+    metrics,
+    places,
+    worker,
     history: new AsOfQueries(
-      ...([pools, shards, () => projector.hurrySnapshots()] as const),
+      pools,
+      shards,
+      () => projector.hurrySnapshots(),
       (place) => worker.readParts(place),
     ),
     verifications: new Verifications(address, pools.project, logger),

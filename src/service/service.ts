@@ -53,7 +53,9 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   try {
     const { replicas = [], logger } = options
     reads = await Reads.open({
-      ...{ sql: pools.read, replicas, logger },
+      sql: pools.read,
+      replicas,
+      logger,
       intervals: intervals.replicas,
     })
     return await serve(options, pools, reads)
@@ -72,7 +74,12 @@ async function serve(options: ServiceOptions, pools: Pools, reads: Reads): Promi
   let stopping = false
   const app = createApp({
     ...components,
-    ...{ pools, reads, shards, logger, basePath, bodyLimitBytes },
+    pools,
+    reads,
+    shards,
+    logger,
+    basePath,
+    bodyLimitBytes,
     idleTimeoutSeconds: config.idleTimeoutSeconds ?? DEFAULT_IDLE_SECONDS,
     startRebuild: (projection) => components.rebuilds.start(projection),
     logPublic: config.logPublic ?? false,

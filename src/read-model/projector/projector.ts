@@ -50,8 +50,14 @@ export class Projector {
         { length: shards },
         (_, shard) =>
           new ShardProjector(
-            ...([pools, shard, groupOf(shard), ownership, intervals, logger] as const),
-            ...([outages, readLarge] as const),
+            pools,
+            shard,
+            groupOf(shard),
+            ownership,
+            intervals,
+            logger,
+            outages,
+            readLarge,
           ),
       )
     this.#heads = new SingleFlight(() => readHeads(pools.control))

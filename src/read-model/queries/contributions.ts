@@ -63,7 +63,7 @@ export async function readContributions(
       if (isNothing(counted)) continue
       const { recorded_at: recordedAt, source, idempotency_key: idempotencyKey } = row
       const position = Number(row.position)
-      found.push({ ...{ shard, position, recordedAt, source, idempotencyKey, counted } })
+      found.push({ shard, position, recordedAt, source, idempotencyKey, counted })
     }
     if (rows.length === remaining) return { found, readThrough: Number(rows.at(-1)!.position) }
     left -= end - range.after

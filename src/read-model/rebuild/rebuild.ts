@@ -138,14 +138,18 @@ class Run {
     }
     await replaceLive(owner, generations, folds, this.#onBatch, signal)
     return generations.map(({ projection, generation }, i) => ({
-      ...{ projection: projection.name, generation, differences: found[i] ?? null },
+      projection: projection.name,
+      generation,
+      differences: found[i] ?? null,
     }))
   }
 
   #startFold(shard: number, group: ProjectionGroup, generations: readonly Generation[]): ShardFold {
     const projections = generations.map(({ projection }) => projection)
     const checkpoints = generations.map(({ projection, generation }) => ({
-      ...{ projection: projection.name, generation, position: -1 },
+      projection: projection.name,
+      generation,
+      position: -1,
     }))
     return new ShardFold(this.options.project, shard, { ...group, projections }, checkpoints)
   }
@@ -173,7 +177,8 @@ class Run {
       eventsTotal: Math.max(this.#total, this.#folded),
     }
     const rebuilds = this.generations.map(({ projection: { name }, generation }) => ({
-      ...{ projection: name, generation },
+      projection: name,
+      generation,
     }))
     noteProgress(this.options.owner, rebuilds, progress).catch(() => {})
   }

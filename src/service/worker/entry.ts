@@ -33,7 +33,11 @@ function createJobs({ address, shards, intervals }: WorkerSettings): Jobs {
   const catalog = new Catalog()
   const refresh = () => refreshCatalog(sql, catalog)
   const log = new Log({
-    ...{ sql, shards, catalog, refreshCatalog: refresh, intervals: intervals.log },
+    sql,
+    shards,
+    catalog,
+    refreshCatalog: refresh,
+    intervals: intervals.log,
     onRefused: (shard, error) => notify({ notice: 'refused', shard, error: sendError(error) }),
     onTaken: (shard) => notify({ notice: 'taken', shard }),
     onAppended: (shard, { firstPosition, events }) =>

@@ -58,7 +58,8 @@ export function sendError(error: unknown): SentError {
   const { seconds = 1, detail } = error as { seconds?: number; detail?: string }
   return {
     message: (cause as Error | undefined)?.message ?? message,
-    ...{ stack, code },
+    stack,
+    code,
     unavailable: isUnavailable(error) ? { seconds, detail } : null,
   }
 }
