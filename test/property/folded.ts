@@ -31,7 +31,7 @@ export function foldRows(events: Event[]): FoldRows {
     const recordedAt = '2030-01-31T12:00:00.000000+00:00'
     for (const event of events)
       fold.add({ ...contentOf(event, recordedAt), position: 0, recordedAt })
-    const target = { shard: 0, generation: 1, from: -1, position: 0 }
+    const target = { shard: 0, generation: 1, after: -1, position: 0 }
     const written = [...fold.write(tagged as unknown as Transaction, target)]
     const statements = written.flatMap((one) => (one === null ? [] : [one as unknown as Tagged]))
     rows.texts.push(...statements.flatMap(({ texts }) => texts))

@@ -5,9 +5,9 @@ import type { Total, Totals } from './totals.ts'
 
 /** Ids per page, and the maximum number of pages: 8 MiB for the first million ids. */
 const PAGE_BITS = 10
-const PAGE = 1 << PAGE_BITS
+const PAGE_IDS = 1 << PAGE_BITS
 const MAX_PAGES = 1_024
-const MAX_PAGED = 2 ** 32 - 1
+const MAX_UINT32 = 2 ** 32 - 1
 
 /**
  * Totals of accounts with numeric ids and two sums, of which the second never exceeds the first.
@@ -16,7 +16,7 @@ const MAX_PAGED = 2 ** 32 - 1
  * continue as bigints.
  */
 export class IdTotals implements Totals {
-  /** The sums of id `page * PAGE + i` are at 2i and 2i + 1. */
+  /** The sums of id `page * PAGE_IDS + i` are at 2i and 2i + 1. */
   readonly #pages: (Uint32Array | undefined)[] = []
   readonly #others = new Map<number, [bigint, bigint]>()
   #paged = 0
@@ -40,9 +40,9 @@ export class IdTotals implements Totals {
   *slices(): Generator<Total[]> {
     let slice: Total[] = []
     for (const [number, page] of this.#pages.entries()) {
-      for (let i = 0; page && i < PAGE; i++) {
+      for (let i = 0; page && i < PAGE_IDS; i++) {
         if (page[2 * i] === 0) continue
-        slice.push(this.#totalOf(number * PAGE + i, page[2 * i]!, page[2 * i + 1]!))
+        slice.push(this.#totalOf(number * PAGE_IDS + i, page[2 * i]!, page[2 * i + 1]!))
       }
       if (slice.length < SLICE_ROWS) continue
       yield slice
@@ -60,20 +60,20 @@ export class IdTotals implements Totals {
 
   #add(id: number, first: number, second: number): void {
     if (first === 0) return
-    if (id >= PAGE * MAX_PAGES) {
+    if (id >= PAGE_IDS * MAX_PAGES) {
       this.#addOther(id, first, second)
       return
     }
     const number = id >> PAGE_BITS
     let page = this.#pages[number]
     if (page === undefined) {
-      page = new Uint32Array(2 * PAGE)
+      page = new Uint32Array(2 * PAGE_IDS)
       this.#pages[number] = page
     }
-    const at = 2 * (id & (PAGE - 1))
+    const at = 2 * (id & (PAGE_IDS - 1))
     const firsts = page[at]! + first
     const seconds = page[at + 1]! + second
-    if (firsts <= MAX_PAGED && seconds <= MAX_PAGED) {
+    if (firsts <= MAX_UINT32 && seconds <= MAX_UINT32) {
       if (page[at] === 0) this.#paged++
       page[at] = firsts
       page[at + 1] = seconds
@@ -114,9 +114,9 @@ export class IdTotals implements Totals {
   }
 
   #isPaged(id: number): boolean {
-    if (id >= PAGE * MAX_PAGES) return false
+    if (id >= PAGE_IDS * MAX_PAGES) return false
     const page = this.#pages[id >> PAGE_BITS]
-    return page !== undefined && page[2 * (id & (PAGE - 1))] !== 0
+    return page !== undefined && page[2 * (id & (PAGE_IDS - 1))] !== 0
   }
 
   #addOther(id: number, first: number, second: number): void {

@@ -5,10 +5,10 @@ import { cutRows } from './slices.ts'
 import type { Total, Totals } from './totals.ts'
 
 /** Initial capacity, in accounts. */
-const FIRST_ROOM = 256
+const INITIAL_ROWS = 256
 
 /** Stands in for the row of a posting that adds nothing. */
-const NOWHERE = -1
+const NO_ROW = -1
 
 /**
  * Totals of accounts with text ids: one row per account, and one column of numbers per value. Sums
@@ -20,11 +20,11 @@ export class NameTotals implements Totals {
   /** The overflow of the columns: for each value, by row. */
   readonly #carried: Map<number, bigint>[]
   /** The rows of the postings being added. */
-  #added = new Int32Array(FIRST_ROOM)
+  #added = new Int32Array(INITIAL_ROWS)
 
   constructor(readonly shape: AccountShape) {
     const values = [...shape.sums, ...shape.maxima]
-    this.#columns = values.map(() => new Float64Array(FIRST_ROOM))
+    this.#columns = values.map(() => new Float64Array(INITIAL_ROWS))
     this.#carried = values.map(() => new Map())
   }
 
@@ -57,7 +57,7 @@ export class NameTotals implements Totals {
     for (let i = start; i < end; i++) {
       const isNothing = first[i] === 0 && isZero(sums, i) && isZero(maxima, i)
       const account = typeof accounts === 'object' ? accounts[i]! : accounts
-      rows[i - start] = isNothing ? NOWHERE : this.#rowOf(account as string)
+      rows[i - start] = isNothing ? NO_ROW : this.#rowOf(account as string)
     }
     return rows
   }
@@ -92,7 +92,7 @@ function addColumn(
 ): void {
   for (let i = start; i < end; i++) {
     const row = rows[i - start]!
-    if (row === NOWHERE) continue
+    if (row === NO_ROW) continue
     const sum = column[row]! + added[i]!
     if (sum <= Number.MAX_SAFE_INTEGER) column[row] = sum
     else carried.set(row, (carried.get(row) ?? 0n) + BigInt(added[i]!))
@@ -108,7 +108,7 @@ function raiseColumn(
 ): void {
   for (let i = start; i < end; i++) {
     const row = rows[i - start]!
-    if (row !== NOWHERE && values[i]! > column[row]!) column[row] = values[i]!
+    if (row !== NO_ROW && values[i]! > column[row]!) column[row] = values[i]!
   }
 }
 

@@ -5,8 +5,8 @@ import type { Entry } from './entry.ts'
 export type WriteTarget = {
   shard: number
   generation: number
-  /** The checkpoints before and after: the fold covers events after `from` through `position`. */
-  from: number
+  /** The checkpoints before and after: the fold covers events after `after` through `position`. */
+  after: number
   position: number
 }
 

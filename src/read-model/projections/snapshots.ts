@@ -81,7 +81,7 @@ export function unpack(transaction: Transaction, shape: AccountShape) {
 // query starts when it is awaited, so moving the checkpoint stays the first statement.
 function writePages(
   transaction: Transaction,
-  { shard, generation, from, position }: WriteTarget,
+  { shard, generation, after, position }: WriteTarget,
   shape: AccountShape,
   columns: readonly Column[],
 ): Promise<unknown> {
@@ -107,7 +107,7 @@ function writePages(
         select u.account, ${listOf(transaction, values, 'u')}
         from ${transaction(table)} s
           cross join ${unpack(transaction, shape)}
-        where s.shard = ${shard} and s.generation = ${generation} and s.position = ${from}
+        where s.shard = ${shard} and s.generation = ${generation} and s.position = ${after}
         union all
         select f.account, ${listOf(transaction, values, 'f')}
         from ${unnest(transaction, columns)}

@@ -129,7 +129,7 @@ export class FoldBatch {
       if (this.#isLost) throw new LogLost()
       const range = { shard: this.shard, after: this.position }
       let last = this.position
-      const asked = limit
+      const requested = limit
       const large: FoldableEvent[] = []
       const before = this.#last
       const visit = (stored: FoldableEvent) => {
@@ -141,12 +141,12 @@ export class FoldBatch {
         else this.#foldStored(stored, stored.payload)
       }
       const [events, found] = await Promise.all([
-        visitEvents(sql, range, asked, visit, this.readLarge !== null),
+        visitEvents(sql, range, requested, visit, this.readLarge !== null),
         before === null ? null : readIdentity(sql, this.shard, range.after),
       ])
       if (found !== before) throw new LogLost()
       // Events read after a large one are read again: read fewer, as more large ones may follow.
-      limit = Math.min(readEvents, large.length > 0 ? EVENTS_AFTER_LARGE : 2 * asked)
+      limit = Math.min(readEvents, large.length > 0 ? EVENTS_AFTER_LARGE : 2 * requested)
       for (const stored of large) await this.#foldLarge(stored)
       if (this.isAtNewer) {
         if (await isOfNewerCode(sql)) return false
@@ -156,7 +156,7 @@ export class FoldBatch {
         continue
       }
       this.#foldBuffered()
-      if (large.length === 0 && events < asked) return false
+      if (large.length === 0 && events < requested) return false
       if (isEnough()) return true
     }
   }
@@ -179,9 +179,9 @@ export class FoldBatch {
         // shard is being moved, that worker would forward it on a connection of its own, in a
         // separate transaction.
         const moves = behind.map(
-          ({ projection, generation, position: from }) => transaction`
+          ({ projection, generation, position: after }) => transaction`
             select move_checkpoint(
-              ${shard}, ${projection}, ${generation}, ${from}::bigint, ${position}::bigint
+              ${shard}, ${projection}, ${generation}, ${after}::bigint, ${position}::bigint
             )::text`,
         )
         // Sent after the moves, which hold the shard on its node. Null if nothing was folded.
@@ -209,9 +209,9 @@ export class FoldBatch {
     const { shard, checkpoints, position } = this
     const writes: Promise<unknown>[] = []
     for (const [i, fold] of this.#folds.entries()) {
-      const { generation, position: from } = checkpoints[i]!
-      if (from >= position) continue
-      const steps = fold.write(transaction, { shard, generation, from, position })
+      const { generation, position: after } = checkpoints[i]!
+      if (after >= position) continue
+      const steps = fold.write(transaction, { shard, generation, after, position })
       await runInTurns(steps[Symbol.iterator](), (write) => write && writes.push(write))
     }
     return writes

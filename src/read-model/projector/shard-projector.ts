@@ -47,7 +47,7 @@ export class ShardProjector {
   /** Folded but not written events; null while another projector does the work. */
   #batch: FoldBatch | null = null
   #position = -1
-  #lastSeen = Number.NaN
+  #seenPosition = Number.NaN
   #movedAt = Number.NEGATIVE_INFINITY
   #awaitedSince = Number.NEGATIVE_INFINITY
   /** Furthest position that readers on other instances wait for. */
@@ -222,7 +222,7 @@ export class ShardProjector {
   /** True if another projector does the work, normally the owner's. */
   #isStandby(checkpoints: Checkpoint[]): boolean {
     const position = Math.min(...checkpoints.map((checkpoint) => checkpoint.position))
-    const moved = position > this.#lastSeen
+    const moved = position > this.#seenPosition
     this.#noteReached(position)
     // Another one moved it: it does not know of this instance yet, or helped a reader.
     if (this.ownership.owns(this.shard)) return moved && !this.#hasReaders
@@ -241,8 +241,8 @@ export class ShardProjector {
   }
 
   #noteReached(position: number): void {
-    if (position > this.#lastSeen) this.#movedAt = performance.now()
-    this.#lastSeen = position
+    if (position > this.#seenPosition) this.#movedAt = performance.now()
+    this.#seenPosition = position
     // Less than before if the database has lost commits.
     this.#position = position
     this.#waitList.resolveWhere((requested) => requested <= this.#position)

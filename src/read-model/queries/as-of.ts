@@ -58,12 +58,12 @@ export class AsOfQueries {
    * Returns the positions asked for, with the head for each shard left out, or null if one is
    * beyond the end of the log.
    */
-  async positionsOf(asked: readonly (number | undefined)[]): Promise<Positions | null> {
+  async positionsOf(requested: readonly (number | undefined)[]): Promise<Positions | null> {
     const heads = await readHeads(this.pools.read)
-    if (asked.some((position, shard) => position !== undefined && position > heads[shard]!)) {
+    if (requested.some((position, shard) => position !== undefined && position > heads[shard]!)) {
       return null
     }
-    return heads.map((head, shard) => asked[shard] ?? head)
+    return heads.map((head, shard) => requested[shard] ?? head)
   }
 
   /**

@@ -86,9 +86,10 @@ function mergeByTime(
 ): { merged: Contribution[]; positions: number[] } {
   const merged: Contribution[] = []
   const next = read.map(() => 0)
-  const isOut = (shard: number) => next[shard]! >= read[shard]!.found.length
+  const isExhausted = (shard: number) => next[shard]! >= read[shard]!.found.length
   while (merged.length < limit) {
-    if (read.some(({ readThrough }, shard) => isOut(shard) && readThrough < through[shard]!)) break
+    if (read.some(({ readThrough }, shard) => isExhausted(shard) && readThrough < through[shard]!))
+      break
     const oldest = read
       .flatMap(({ found }, shard) => found[next[shard]!] ?? [])
       .reduce<Contribution | null>(
@@ -100,7 +101,7 @@ function mergeByTime(
     next[oldest.shard]!++
   }
   const positions = read.map(({ found, readThrough }, shard) => {
-    if (isOut(shard)) return readThrough
+    if (isExhausted(shard)) return readThrough
     return found[next[shard]! - 1]?.position ?? after[shard]!
   })
   return { merged, positions }

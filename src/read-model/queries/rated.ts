@@ -47,7 +47,7 @@ export async function readProviderGroups(
   )
   return {
     ...page,
-    items: page.items.map((row) => ({ ...identity(row), ...toRated(row), ...retirement(row) })),
+    items: page.items.map((row) => ({ ...idAndName(row), ...toRated(row), ...retirement(row) })),
   }
 }
 
@@ -68,7 +68,7 @@ export async function readApiKeys(
   return {
     ...page,
     items: page.items.map((row) => {
-      const { id, name } = identity(row)
+      const { id, name } = idAndName(row)
       return { id, group_id: Number(row.group_id), name, ...toRated(row), ...retirement(row) }
     }),
   }
@@ -76,7 +76,7 @@ export async function readApiKeys(
 
 type Row = RatedRow & { id: string; group_id: string; name: string; ended_at: string | null }
 
-const identity = (row: Row) => ({ id: Number(row.id), name: row.name === '' ? null : row.name })
+const idAndName = (row: Row) => ({ id: Number(row.id), name: row.name === '' ? null : row.name })
 const retirement = (row: Row): Retirable =>
   row.ended_at === null ? {} : { ended_at: row.ended_at }
 

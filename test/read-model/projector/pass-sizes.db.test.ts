@@ -76,7 +76,7 @@ async function project(events: Event[], generation: number, size: () => number):
       }
       await pools.project.begin((transaction) =>
         Promise.all([
-          ...fold.write(transaction, { shard: 0, generation, from: from - 1, position: to - 1 }),
+          ...fold.write(transaction, { shard: 0, generation, after: from - 1, position: to - 1 }),
         ]),
       )
     }
