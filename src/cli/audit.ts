@@ -19,7 +19,7 @@ import { Interrupted, untilInterrupted } from './interrupt.ts'
 import { Progress } from './progress.ts'
 
 /** Printed for wrong arguments, and in docs/reference/cli.md. */
-export const USAGE = `Usage: tallybook audit <url of a service, or directory of an archive> [options]
+export const USAGE = `Usage: tallybook audit <url of a service | archive directory> [options]
   --key <verifier key>   a trusted key; may be repeated. Default: the log's own, on first use
   --state <file>         stores keys and verified heads from one audit to the next
   --token-file <file>    an auditor's token. Default: TALLYBOOK_AUDITOR_TOKEN, else public data only

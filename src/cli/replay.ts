@@ -14,7 +14,7 @@ import { explainFailure } from './failure.ts'
 import { untilInterrupted } from './interrupt.ts'
 
 /** Printed for wrong arguments, and in docs/reference/cli.md. */
-export const USAGE = `Usage: tallybook replay [--key <id or hash> | --group <id>] [--to <when>] [--step]
+export const USAGE = `Usage: tallybook replay [--key <id or hash> | --group <id>] [options]
   --key    one API key (a number) or token key (its hash); --token-hash takes any hash
   --group  one provider group; without --key or --group, all groups together
   --to     as of a time (RFC 3339) or of positions (0/41,1/7)

@@ -7,7 +7,7 @@ import { until } from '../support/until.ts'
 // Instances on one database share its shards; who tends which is a hint, and nobody waits for one
 // that does nothing.
 
-type Row = { id: string; live: boolean; owns: number[] }
+type Row = { id: string; live: boolean; owned_shards: number[] }
 type Status = { instance: string; instances: Row[] }
 
 const SILENT_AFTER_MS = 3_000
@@ -40,7 +40,9 @@ const all = () => [service, ...others]
 async function readOwned(): Promise<number[]> {
   const statuses = await Promise.all(all().map((one) => readStatus(one)))
   return statuses
-    .flatMap(({ instance, instances }) => instances.find(({ id }) => id === instance)?.owns ?? [])
+    .flatMap(
+      ({ instance, instances }) => instances.find(({ id }) => id === instance)?.owned_shards ?? [],
+    )
     .sort((a, b) => a - b)
 }
 
@@ -49,7 +51,9 @@ async function untilShared(): Promise<void> {
   await until(async () => {
     const statuses = await Promise.all(all().map((one) => readStatus(one)))
     const views = statuses.map(({ instances }) =>
-      statuses.map(({ instance }) => instances.find(({ id }) => id === instance)?.owns ?? []),
+      statuses.map(
+        ({ instance }) => instances.find(({ id }) => id === instance)?.owned_shards ?? [],
+      ),
     )
     const owned = views[0]!.flat().sort((a, b) => a - b)
     return Bun.deepEquals(owned, shards()) && views.every((view) => Bun.deepEquals(view, views[0]))
@@ -133,7 +137,7 @@ describe('three instances', () => {
 
   test('tend each shard once, and go on when one stops', async () => {
     await untilShared()
-    const counts = (await readStatus()).instances.map(({ owns }) => owns.length)
+    const counts = (await readStatus()).instances.map(({ owned_shards }) => owned_shards.length)
     expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1)
     const { instance } = await readStatus(others.at(-1))
     await others.pop()!.stop()
@@ -161,7 +165,10 @@ describe('an instance that does nothing', () => {
     silence()
     await untilShared()
     const { instances } = await readStatus()
-    expect(instances.find(({ id }) => id === 'ghost')).toMatchObject({ live: false, owns: [] })
+    expect(instances.find(({ id }) => id === 'ghost')).toMatchObject({
+      live: false,
+      owned_shards: [],
+    })
   })
 
   test('of older code tends nothing', async () => {
@@ -170,7 +177,7 @@ describe('an instance that does nothing', () => {
     await untilShared()
     expect((await readStatus()).instances.find(({ id }) => id === 'old')).toMatchObject({
       live: true,
-      owns: [],
+      owned_shards: [],
     })
   })
 

@@ -268,9 +268,9 @@ async function readOwned(service: TestService): Promise<number[]> {
   if (response.status !== 200) return []
   const { instance, instances } = (await response.json()) as {
     instance: string
-    instances: { id: string; owns: number[] }[]
+    instances: { id: string; owned_shards: number[] }[]
   }
-  return instances.find(({ id }) => id === instance)?.owns ?? []
+  return instances.find(({ id }) => id === instance)?.owned_shards ?? []
 }
 
 /** An address as a URL that says how long a connection may take to be made. */

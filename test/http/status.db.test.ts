@@ -15,7 +15,7 @@ type Status = {
   signed: number[]
   database: { version: string; size_bytes: number; connections: number; max_connections: number }
   replicas: unknown[]
-  instances: { id: string; live: boolean; started_at: string; owns: number[] }[]
+  instances: { id: string; live: boolean; started_at: string; owned_shards: number[] }[]
 }
 
 const service = useService()
@@ -50,7 +50,8 @@ test('it says what the service and its database say themselves', async () => {
         started_at: status.started_at,
         seen_at: expect.any(String),
         live: true,
-        owns: Array.from({ length: service.shards }, (_, shard) => shard),
+        owned_shards: Array.from({ length: service.shards }, (_, shard) => shard),
+        tends: Array.from({ length: service.shards }, (_, shard) => shard),
       },
     ],
   } as never)
