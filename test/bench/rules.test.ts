@@ -24,7 +24,7 @@ function expectLine(path: string, line: string): void {
 test('the rules of a plan are those of the source', () => {
   expectLine('src/log/append.ts', `fewest: ${BATCH.fewest}, flushes: ${BATCH.flushes}, bytes: 4 *`)
   expect(BATCH.bytes).toBe(4 * 1024 * 1024)
-  expectLine('src/read-model/projector/shard-projector.ts', `REST_FACTOR = ${PASS.restFactor}\n`)
+  expectLine('src/read-model/projector/shard-projector.ts', `IDLE_FACTOR = ${PASS.restFactor}\n`)
   expectLine(
     'src/read-model/projector/shard-projector.ts',
     `{ shortest: ${PASS.shortestMs}, longest: ${PASS.longestMs} }`,

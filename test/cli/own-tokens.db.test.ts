@@ -113,7 +113,7 @@ test('the demo runs with the tokens of the environment alone', async () => {
 test('a token that the service does not know is named with its variable', async () => {
   const { code, stderr } = await run(['token', 'list'], { TALLYBOOK_ADMIN_TOKEN: 'of-another' })
   expect(code).toBe(1)
-  expect(stderr).toContain('Set TALLYBOOK_ADMIN_TOKEN')
+  expect(stderr).toContain('set TALLYBOOK_ADMIN_TOKEN')
   expect(stderr).not.toContain('of-another')
 })
 
@@ -121,6 +121,6 @@ test('an audit says which variable is missing', async () => {
   for (const token of ['', 'of-another']) {
     const { code, stderr } = await run(['audit', service.url], { TALLYBOOK_AUDITOR_TOKEN: token })
     expect(code).toBe(2)
-    expect(stderr).toContain('Set TALLYBOOK_AUDITOR_TOKEN')
+    expect(stderr).toContain('set TALLYBOOK_AUDITOR_TOKEN')
   }
 })
