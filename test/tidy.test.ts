@@ -210,6 +210,12 @@ describe('files are short', () => {
     expect(wide).toEqual([])
   })
 
+  test('the core stays small', () => {
+    const core = code.filter(({ path }) => CORE.some((folder) => isIn(path, folder)))
+    const own = core.filter(({ path }) => !isIn(path, 'platform'))
+    expect(own.reduce((sum, { lines }) => sum + lines.length, 0)).toBeLessThan(8_000)
+  })
+
   test('nothing is left for later', () => {
     const words = /\b(?:TO[D]O|FIX[M]E|XX[X]|HA[C]K)\b/
     const left = [...all, ...list('bench/**/*.ts').map(read)].filter(({ text }) => words.test(text))

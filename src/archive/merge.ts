@@ -8,7 +8,8 @@ type Cursor<E extends Timed> = { shard: number; events: E[]; next: number }
 
 /**
  * Merges the events of several shards in the order of their time, and by shard if times are equal.
- * Each source must be in that order. Holds only the last batch of each source.
+ * Each source must be in that order. Holds only the last batch of each source. A heap, unlike
+ * events/merge-by-time.ts: an archive may have 1,024 shards, and all its events come through here.
  */
 export async function* mergeByTime<E extends Timed>(
   sources: AsyncGenerator<E[]>[],

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test'
+import { type TimedSource, takeNextByTime } from '../../src/events/merge-by-time.ts'
 import type { Line } from '../../src/log/subscriptions/event-line.ts'
-import { type LineSource, takeNextByTime } from '../../src/log/subscriptions/merge-by-time.ts'
 import { Semaphore } from '../../src/platform/async/semaphore.ts'
 import { SingleFlight } from '../../src/platform/async/single-flight.ts'
 
@@ -13,7 +13,7 @@ const line = (shard: number, position: number, recordedAt: string): Line => ({
   json: new Uint8Array(),
 })
 
-const sourceOf = (lines: Line[], end: 'read' | 'none' = 'none'): LineSource => ({
+const sourceOf = (lines: Line[], end: 'read' | 'none' = 'none'): TimedSource<Line> => ({
   peek: () => lines[0] ?? end,
   take: () => {
     lines.shift()

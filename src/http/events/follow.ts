@@ -1,7 +1,7 @@
+import { takeNextByTime } from '../../events/merge-by-time.ts'
 import { formatPositions, type Positions } from '../../events/positions.ts'
 import { CatchUpCursor } from '../../log/subscriptions/catch-up-cursor.ts'
 import type { Line } from '../../log/subscriptions/event-line.ts'
-import { takeNextByTime } from '../../log/subscriptions/merge-by-time.ts'
 import { type ReadPage, ShardCursor } from '../../log/subscriptions/shard-cursor.ts'
 import type { Subscriber, TailBuffers } from '../../log/subscriptions/tail-buffers.ts'
 import { isUnavailable, TemporarilyUnavailable } from '../../platform/postgres/errors.ts'

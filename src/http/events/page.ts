@@ -1,10 +1,10 @@
 import type { StoredEvent } from '../../events/event.ts'
+import { isNewer, isOlder, mergeByTime } from '../../events/merge-by-time.ts'
 import { formatPositions, type Positions } from '../../events/positions.ts'
 import { type EventsRead, type ReadFilter, readEvents } from '../../log/read.ts'
 import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
 import { DEFAULT_LIMIT, MAX_LIMIT } from '../params.ts'
 import { Problem } from '../problem.ts'
-import { isNewer, isOlder, mergeByTime } from './merge.ts'
 import { type EventsRequest, positionsOf, shardsOf } from './request.ts'
 
 /** Bytes of payload on a page, which is held in memory. */
@@ -76,8 +76,7 @@ function merge(
   comesBefore: (a: StoredEvent, b: StoredEvent) => boolean,
 ) {
   const events = mergeByTime(
-    read.map((one) => one.events),
-    read.map(({ ends }) => ends),
+    read.map(({ events: items, ends }) => ({ items, ends })),
     limit,
     comesBefore,
   )

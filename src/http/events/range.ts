@@ -1,5 +1,6 @@
+import { type TimedSource, takeNextByTime } from '../../events/merge-by-time.ts'
 import type { Positions } from '../../events/positions.ts'
-import { type LineSource, takeNextByTime } from '../../log/subscriptions/merge-by-time.ts'
+import type { Line } from '../../log/subscriptions/event-line.ts'
 import { type ReadPage, ShardCursor } from '../../log/subscriptions/shard-cursor.ts'
 import type { StreamSource } from '../streams.ts'
 
@@ -58,7 +59,7 @@ export class RangeSource implements StreamSource {
   }
 }
 
-class RangeShard implements LineSource {
+class RangeShard implements TimedSource<Line> {
   constructor(
     readonly pages: ShardCursor,
     private readonly through: number,

@@ -1,5 +1,5 @@
+import type { TimedSource } from '../../events/merge-by-time.ts'
 import type { Line } from './event-line.ts'
-import type { LineSource } from './merge-by-time.ts'
 import type { ShardCursor } from './shard-cursor.ts'
 import type { TailBuffers } from './tail-buffers.ts'
 
@@ -7,7 +7,7 @@ import type { TailBuffers } from './tail-buffers.ts'
  * One shard's lines for a subscriber: from the tail buffer while it has the next one, else from
  * pages of the log. Skips lines that the subscriber doesn't want.
  */
-export class CatchUpCursor implements LineSource {
+export class CatchUpCursor implements TimedSource<Line> {
   constructor(
     private readonly tails: TailBuffers,
     private readonly keeps: (line: Line) => boolean,

@@ -1,4 +1,5 @@
 import { ACCOUNTS } from '../../events/accounts.ts'
+import { mergeByTime } from '../../events/merge-by-time.ts'
 import type { Positions } from '../../events/positions.ts'
 import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
 import type { AsOfQueries } from './as-of.ts'
@@ -39,7 +40,14 @@ export async function explain(
       readContributions(from, scope, { shard, after: position, through: through[shard]! }, limit),
     ),
   )
-  const { merged, positions } = mergeByTime(read, after, through, limit)
+  const merged = mergeByTime(
+    read.map(({ found, readThrough }, shard) => ({
+      items: found,
+      ends: readThrough >= through[shard]!,
+    })),
+    limit,
+  )
+  const positions = positionsOf(read, merged, after)
   let running = before
   const steps = merged.map((contribution) => {
     running = plus(running, contribution.counted)
@@ -73,36 +81,13 @@ function sumCounted(transaction: Transaction, source: Source, scope: Scope) {
     select ${sums} from (${countedRows(transaction, source, scope)}) t`
 }
 
-/**
- * Merges the shards' contributions, oldest first, and returns the position reached in each shard.
- * Stops when a shard has no more contributions but was not searched to the end: its next one may be
- * older than those of other shards.
- */
-function mergeByTime(
+/** The position reached in each shard, where these contributions were taken of what was read. */
+const positionsOf = (
   read: readonly Contributions[],
+  merged: readonly Contribution[],
   after: Positions,
-  through: Positions,
-  limit: number,
-): { merged: Contribution[]; positions: number[] } {
-  const merged: Contribution[] = []
-  const next = read.map(() => 0)
-  const isExhausted = (shard: number) => next[shard]! >= read[shard]!.found.length
-  while (merged.length < limit) {
-    if (read.some(({ readThrough }, shard) => isExhausted(shard) && readThrough < through[shard]!))
-      break
-    const oldest = read
-      .flatMap(({ found }, shard) => found[next[shard]!] ?? [])
-      .reduce<Contribution | null>(
-        (old, one) => (old === null || one.recordedAt < old.recordedAt ? one : old),
-        null,
-      )
-    if (oldest === null) break
-    merged.push(oldest)
-    next[oldest.shard]!++
-  }
-  const positions = read.map(({ found, readThrough }, shard) => {
-    if (isExhausted(shard)) return readThrough
-    return found[next[shard]! - 1]?.position ?? after[shard]!
+) =>
+  read.map(({ found, readThrough }, shard) => {
+    const taken = merged.filter((one) => one.shard === shard)
+    return taken.length === found.length ? readThrough : (taken.at(-1)?.position ?? after[shard]!)
   })
-  return { merged, positions }
-}
