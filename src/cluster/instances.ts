@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
+import { withinOr } from '../platform/async/deadline.ts'
+import { Poll } from '../platform/async/poll.ts'
 import type { Intervals } from '../platform/intervals.ts'
 import { isUnavailable } from '../platform/postgres/errors.ts'
 import { newestMigration } from '../platform/postgres/newer.ts'
@@ -56,8 +58,7 @@ export class Instances {
   #owners: readonly string[] = []
   #isLeaving = false
   #isUnavailable = false
-  #timer: ReturnType<typeof setTimeout> | undefined
-  #heartbeatDone: Promise<void> = Promise.resolve()
+  readonly #heartbeats: Poll
 
   constructor(private readonly options: InstancesOptions) {
     this.#sql = connectAsService(
@@ -67,6 +68,7 @@ export class Instances {
       { synchronous_commit: 'off', statement_timeout: '5s' },
       (channel, payload) => this.#receive(channel, payload),
     )
+    this.#heartbeats = new Poll(() => this.#heartbeat(), options.intervals.heartbeatMs)
   }
 
   /** Number of live instances, as far as this one knows. */
@@ -107,7 +109,7 @@ export class Instances {
       await this.leave()
       throw error
     }
-    this.#schedule()
+    this.#heartbeats.start()
   }
 
   /**
@@ -116,24 +118,17 @@ export class Instances {
    */
   async leave(): Promise<void> {
     this.#isLeaving = true
-    clearTimeout(this.#timer)
-    const left = this.#heartbeatDone
+    const left = this.#heartbeats
+      .stop()
       .then(() => (this.#self ? deleteInstance(this.#sql, this.id) : undefined))
       .catch(() => {})
-    await Promise.race([left, Bun.sleep(LEAVE_MS)])
+    await withinOr(LEAVE_MS, left, undefined)
     this.#assign()
     await this.#sql.end({ timeout: 1 })
   }
 
   get #live(): readonly InstanceRow[] {
     return this.#rows.filter(({ live, id }) => live || id === this.id)
-  }
-
-  #schedule(): void {
-    if (this.#isLeaving) return
-    this.#timer = setTimeout(() => {
-      this.#heartbeatDone = this.#heartbeat().finally(() => this.#schedule())
-    }, this.options.intervals.heartbeatMs)
   }
 
   async #heartbeat(): Promise<void> {

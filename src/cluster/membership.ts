@@ -1,4 +1,5 @@
 import type { Sql } from '../platform/postgres/pool.ts'
+import { toMilliseconds } from '../platform/postgres/timestamp.ts'
 
 /** How long to keep the row of a killed instance. */
 const KEEP_KILLED = '10 minutes'
@@ -36,8 +37,8 @@ export async function readInstances(sql: Sql, silentAfterMs: number): Promise<In
   return await sql<InstanceRow[]>`
     select
       i.id, i.version, i.migration,
-      to_char(i.started_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as started_at,
-      to_char(i.seen_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as seen_at,
+      ${sql.unsafe(toMilliseconds('i.started_at'))} as started_at,
+      ${sql.unsafe(toMilliseconds('i.seen_at'))} as seen_at,
       i.seen_at between n.now - ${silentAfterMs} * interval '1 ms'
         and n.now + ${silentAfterMs} * interval '1 ms' as live,
       i.seen_at not between n.now - ${KEEP_KILLED}::interval

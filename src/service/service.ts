@@ -1,6 +1,7 @@
 import { keepFresh } from '../auth/token-refresh.ts'
 import { Reads } from '../cluster/replicas/reads.ts'
 import { UnknownTokenLimiter } from '../http/unknown-tokens.ts'
+import { withinOr } from '../platform/async/deadline.ts'
 import { INTERVALS, type Intervals } from '../platform/intervals.ts'
 import { readPlacement } from '../platform/postgres/citus/distribute.ts'
 import { migrate } from '../platform/postgres/migrate.ts'
@@ -178,11 +179,11 @@ async function stopComponents(
     ...[components.log.stop(), components.worker.stop()],
     ...[server?.stop(), components.attestations.stop()],
   ])
-  await Promise.race([drained, Bun.sleep(drainMs)])
+  await withinOr(drainMs, drained, null)
   await server?.stop(true)
   const projected = Promise.all([components.projector.stop(), components.integrator.stop()])
   const ended = components.worker.end(timeoutMs)
-  await Promise.race([projected, Bun.sleep(timeoutMs)])
+  await withinOr(timeoutMs, projected, null)
   await ended
   await rebuildsEnded
   await verified

@@ -1,4 +1,5 @@
 import type { Positions } from '../../events/positions.ts'
+import { within } from '../../platform/async/deadline.ts'
 import type { Intervals } from '../../platform/intervals.ts'
 import { isUnavailable, TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
 import type { Sql } from '../../platform/postgres/pool.ts'
@@ -31,7 +32,8 @@ export async function readPrimaryHeads(
   { sql }: Primary,
   { answerTimeoutMs }: Intervals['replicas'],
 ): Promise<Positions | null> {
-  return orNull(within(answerTimeoutMs, readProgress(sql)).then(({ events }) => events))
+  const progress = await orNull(answered(answerTimeoutMs, readProgress(sql)))
+  return progress?.events ?? null
 }
 
 /**
@@ -46,9 +48,9 @@ export async function pollServer(
   { answerTimeoutMs }: Intervals['replicas'],
   ms: number,
 ): Promise<PollResult | null> {
-  const identity = await within(answerTimeoutMs, readIdentity(replica.sql))
+  const identity = await answered(answerTimeoutMs, readIdentity(replica.sql))
   if (!isSame(primary.identity, identity)) return refused('other database')
-  const description = await within(answerTimeoutMs, describeServer(replica.sql))
+  const description = await answered(answerTimeoutMs, describeServer(replica.sql))
   replica.watch.note(description.progress)
   if (heads === null) return null
   const isSameLog = await orNull(logContains(primary.sql, description))
@@ -94,11 +96,5 @@ async function orNull<Value>(reading: Promise<Value>): Promise<Value | null> {
   }
 }
 
-/** Rejects with TemporarilyUnavailable after `ms`; a later outcome is ignored. */
-async function within<Value>(ms: number, work: Promise<Value>): Promise<Value> {
-  let timer: ReturnType<typeof setTimeout>
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new TemporarilyUnavailable(`no answer in ${ms} ms`)), ms)
-  })
-  return Promise.race([work, late]).finally(() => clearTimeout(timer))
-}
+const answered = <Value>(ms: number, work: Promise<Value>) =>
+  within(ms, work, () => new TemporarilyUnavailable(`no answer in ${ms} ms`))

@@ -1,5 +1,6 @@
 import type { Positions } from '../../events/positions.ts'
 import type { Sql } from '../../platform/postgres/pool.ts'
+import { toMicroseconds } from '../../platform/postgres/timestamp.ts'
 import { PROJECTIONS } from '../projections/index.ts'
 
 /** A projection's progress through the log. */
@@ -26,7 +27,7 @@ export async function readProjectionStatus(sql: Sql): Promise<ProjectionStatus[]
   const rows = await sql<StatusRow[]>`
     select
       p.projection, p.generation, p.version,
-      to_char(p.rebuilt_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') as rebuilt_at,
+      ${sql.unsafe(toMicroseconds('p.rebuilt_at'))} as rebuilt_at,
       c.position,
       coalesce((select max(e.position) from events e where e.shard = c.shard), -1) as head,
       coalesce((

@@ -3,6 +3,7 @@ import { decodeEvent, typesThatPostTo } from '../../events/event.ts'
 import { readEvent, readPositionAt } from '../../log/read.ts'
 import { payloadText } from '../../log/visit.ts'
 import type { Fragment, Sql, Transaction } from '../../platform/postgres/pool.ts'
+import { toMicroseconds } from '../../platform/postgres/timestamp.ts'
 import { type Content, contentOf } from '../projections/entry.ts'
 import { startOfQuarterHour, usage } from '../projections/usage.ts'
 import type { AsOfQueries } from './as-of.ts'
@@ -148,7 +149,7 @@ async function readCandidates(
       e.position, e.type, e.version, e.source, e.idempotency_key,
       ${payloadText(sql, smallOnly)} as payload,
       encode(e.payload_sha256, 'hex') as payload_sha256,
-      to_char(e.recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')
+      ${sql.unsafe(toMicroseconds('e.recorded_at'))}
         as recorded_at
     from events e
     where e.shard = ${shard} and e.position > ${after} and e.position <= ${through}

@@ -1,6 +1,7 @@
 import { ACCOUNTS } from '../../events/accounts.ts'
 import { type Exact, toExact } from '../../events/exact.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
+import { toMicroseconds } from '../../platform/postgres/timestamp.ts'
 import { totalOfRows } from '../projections/account-sql.ts'
 import {
   isFound,
@@ -79,7 +80,7 @@ export async function readKeys(
         coalesce(n.tokens, 0) as used_tokens,
         coalesce(n.quota_used, 0) as quota_used,
         coalesce(n.last_accessed_at, 0) as last_accessed_at,
-        to_char(c.ended_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') as ended_at
+        ${transaction.unsafe(toMicroseconds('c.ended_at'))} as ended_at
       from c
         left join (
           select t.account, ${totalOfRows(transaction, ACCOUNTS.key, 't')}

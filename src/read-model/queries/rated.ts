@@ -1,4 +1,5 @@
 import type { Fragment, Transaction } from '../../platform/postgres/pool.ts'
+import { toMicroseconds } from '../../platform/postgres/timestamp.ts'
 import {
   isFound,
   isOfCatalog,
@@ -102,7 +103,7 @@ async function readRated(
     from (
       select
         c.id, c.group_id, c.name,
-        to_char(c.ended_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') as ended_at,
+        ${transaction.unsafe(toMicroseconds('c.ended_at'))} as ended_at,
         ${ratedColumns(
           transaction,
           transaction`coalesce(n.requests, 0)`,

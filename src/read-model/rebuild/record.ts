@@ -1,4 +1,5 @@
 import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
+import { toMicroseconds } from '../../platform/postgres/timestamp.ts'
 
 /**
  * The state of a rebuild: folding the log, comparing the result with the live generation, live
@@ -46,8 +47,8 @@ export async function readRebuilds(sql: Sql): Promise<RebuildRecord[]> {
       r.projection, r.generation, r.state, r.events_folded, r.events_total, r.drifted_rows,
       r.drift::text as drift, r.error,
       ${isSilent(sql)} as silent,
-      to_char(r.started_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') as started_at,
-      to_char(r.finished_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')
+      ${sql.unsafe(toMicroseconds('r.started_at'))} as started_at,
+      ${sql.unsafe(toMicroseconds('r.finished_at'))}
         as finished_at
     from rebuilds r
     order by r.projection, r.generation desc`

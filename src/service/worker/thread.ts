@@ -5,6 +5,7 @@ import type { LargeFlush } from '../../http/flushes/index.ts'
 import type { Refusal } from '../../http/flushes/refusal.ts'
 import type { AppendOutcome } from '../../log/queue.ts'
 import type { EventPlace } from '../../log/visit.ts'
+import { withinOr } from '../../platform/async/deadline.ts'
 import { TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
 import type { Content } from '../../read-model/projections/entry.ts'
 import {
@@ -97,7 +98,11 @@ export class WorkerThread {
   async end(timeoutMs: number): Promise<void> {
     this.#isStopping = true
     if (this.#worker === null) return
-    await Promise.race([this.#request('stop', []).catch(() => {}), Bun.sleep(timeoutMs)])
+    await withinOr(
+      timeoutMs,
+      this.#request('stop', []).catch(() => {}),
+      undefined,
+    )
     await this.#worker?.terminate()
     this.#rejectPending(this.#worker)
   }
