@@ -1,8 +1,9 @@
 import { Elysia } from 'elysia'
 import type { Principal, Role } from '../auth/roles.ts'
-import { findSession, type Session } from '../auth/sessions.ts'
+import { findSession } from '../auth/sessions.ts'
 import type { Tokens } from '../auth/tokens.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
+import type { Caller } from './caller.ts'
 import { readCookie, refuseCrossOrigin } from './cookie.ts'
 import type { Places } from './places.ts'
 import { Problem } from './problem.ts'
@@ -14,9 +15,6 @@ export type AuthOptions = {
   pools: { session: Sql }
   places: Places
 }
-
-/** The authenticated caller of a request, with their session if they used one. */
-export type Caller = Principal & Partial<Session>
 
 /**
  * Defines the route option `roles`: the roles that may call a route, by token or session cookie.

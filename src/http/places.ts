@@ -1,5 +1,5 @@
 import { INTERVALS, type Intervals } from '../platform/intervals.ts'
-import type { Caller } from './auth.ts'
+import type { Caller } from './caller.ts'
 import { Shares } from './shares.ts'
 import { networkOf } from './unknown-tokens.ts'
 

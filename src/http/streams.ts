@@ -1,6 +1,6 @@
 import type { Tokens } from '../auth/tokens.ts'
 import type { Intervals } from '../platform/intervals.ts'
-import type { Caller } from './auth.ts'
+import type { Caller } from './caller.ts'
 import { unavailable } from './problem.ts'
 
 /** Bytes that are passed to a connection at once; it gets more when it has taken them. */

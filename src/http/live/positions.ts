@@ -4,7 +4,7 @@ import { covers, formatPositions, type Positions } from '../../events/positions.
 import { Poll } from '../../platform/async/poll.ts'
 import type { Intervals } from '../../platform/intervals.ts'
 import { isUnavailable } from '../../platform/postgres/errors.ts'
-import type { Caller } from '../auth.ts'
+import type { Caller } from '../caller.ts'
 import { type StreamSource, Streams, type StreamsOptions } from '../streams.ts'
 
 /**

@@ -1,4 +1,4 @@
-import type { Sql } from './pool.ts'
+import type { Sql } from './sql.ts'
 
 /**
  * Runs one query on a dedicated connection, then ends the connection. Returns null if the

@@ -1,5 +1,5 @@
 import { askSeparately } from './ask-separately.ts'
-import type { Sql } from './pool.ts'
+import type { Sql } from './sql.ts'
 
 /** The delay (ms) between two attempts to reach the server, and the timeout of one attempt. */
 const RETRY_MS = 1_000

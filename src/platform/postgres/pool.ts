@@ -7,16 +7,9 @@ import { setupStatement } from './connection/setup.ts'
 import { APPLICATION, targetAt } from './connection/target.ts'
 import { isConnectionLost } from './errors.ts'
 import { LostSessions } from './lost-sessions.ts'
+import type { ServerAddress, Sql, Transaction } from './sql.ts'
 
-export type Sql = postgres.Sql
-export type Transaction = postgres.TransactionSql
-/** A piece of SQL, to be spliced into a statement. */
-export type Fragment = postgres.PendingQuery<postgres.Row[]>
-
-/** The address of a PostgreSQL server: a URL, or the socket directory of the embedded server. */
-export type ServerAddress =
-  | { url: string }
-  | { host: string; port: number; user: string; database: string }
+export type { Fragment, ServerAddress, Sql, Transaction } from './sql.ts'
 
 /** The schema that holds everything, and the role that the service uses in it. */
 export const SCHEMA = 'tallybook'
