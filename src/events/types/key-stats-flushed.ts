@@ -16,8 +16,12 @@ export const keyStatsFlushed: EventDefinition<KeyFlush> = {
 function post(flush: KeyFlush, recordedAt: string): Postings[] {
   const { hashes, requests, tokens, last_accessed_at, quota_tracked } = leaveOutUnknown(flush)
   const latest = latestAccess(recordedAt)
-  const quotaUsed = tokens.map((count, i) => (quota_tracked[i] ? count : 0))
-  const accesses = last_accessed_at.map((time) => Math.min(time, latest))
+  const isBounded = last_accessed_at.every((time) => time <= latest)
+  const accesses = isBounded
+    ? last_accessed_at
+    : last_accessed_at.map((time) => Math.min(time, latest))
+  const quotaUsed: number[] = []
+  for (let i = 0; i < tokens.length; i++) quotaUsed.push(quota_tracked[i] ? tokens[i]! : 0)
   const sums = [requests, tokens, quotaUsed]
   return [{ kind: 'key', accounts: hashes, sums, maxima: [accesses], start: 0, end: hashes.length }]
 }

@@ -27,8 +27,10 @@ export function* cutContent({ postings, change }: Content): Generator<Content, u
 }
 
 /** Counts postings to individual accounts: about as many as the event has entries. */
-export const countPostings = ({ postings }: Content) =>
-  postings.reduce(
-    (count, { accounts, start, end }) => count + (typeof accounts === 'object' ? end - start : 0),
-    0,
-  )
+export function countPostings({ postings }: Content): number {
+  let count = 0
+  for (const { accounts, start, end } of postings) {
+    if (typeof accounts === 'object') count += end - start
+  }
+  return count
+}

@@ -239,7 +239,8 @@ export class FoldBatch {
     const { type, version, position, recordedAt } = stored
     try {
       const content = contentOf(decodeEvent(type, version, payload), recordedAt)
-      this.#fold({ ...content, position, recordedAt })
+      const { postings, change } = content
+      this.#fold({ postings, change, position, recordedAt })
     } catch (error) {
       if (!this.#park(error, position)) return
     }
@@ -285,9 +286,9 @@ export class FoldBatch {
   }
 
   #add(entry: Entry): void {
-    this.#folds.forEach((fold, i) => {
-      if (entry.position > this.checkpoints[i]!.position) fold.add(entry)
-    })
+    for (let i = 0; i < this.#folds.length; i++) {
+      if (entry.position > this.checkpoints[i]!.position) this.#folds[i]!.add(entry)
+    }
     this.postings += countPostings(entry)
   }
 
