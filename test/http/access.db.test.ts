@@ -6,28 +6,28 @@ import { createDatabase, TEST_SHARDS } from '../support/server.ts'
 import { TOKENS, useService } from '../support/service.ts'
 import { fetchWith, signIn } from '../support/sessions.ts'
 
-// Invariant 10: a wrong role is refused before the body is looked at; nothing that a client sends is
+// Invariant 10: a wrong role is refused before the body is read; nothing that a client sends is
 // answered with a 5xx.
 
 type Role = keyof typeof TOKENS
 
-/** The console, the same for everyone: what it shows comes from the other routes. */
+/** The console, which needs no token, because the other routes serve what it shows. */
 const CONSOLE: string[] = [...PATHS, '/console/:file']
 
-/** The contract's table: who may call what. Null: everyone. */
+/** Returns the roles that may call a route by the contract, or null if no token is needed. */
 function rolesOf(method: string, path: string): Role[] | null {
   if (/^\/(health\/(live|ready)|metrics|swagger(\/.*)?)$/.test(path)) return null
   if (method === 'GET' && CONSOLE.includes(path)) return null
   if (path === '/session') return null
   if (path.startsWith('/internal/')) return ['dp']
   if (/^\/(admin|audit)\//.test(path)) return method === 'GET' ? ['admin', 'auditor'] : ['admin']
-  throw new Error(`the contract says nothing of ${method} ${path}`)
+  throw new Error(`the contract does not cover ${method} ${path}`)
 }
 
 const LIMIT = 1_024
 
 const service = useService({ bodyLimitBytes: LIMIT })
-/** The sessions of those who can have one. */
+/** The session cookie of each role that can have one. */
 const cookies = new Map<Role, string>()
 
 beforeAll(async () => {
@@ -36,13 +36,13 @@ beforeAll(async () => {
   }
 })
 
-/** Makes a request with the token of a role, and where it can have one with a session's cookie. */
+/** Makes a request with the token of a role and, if it can have one, with its session. */
 async function fetchAs(role: Role, url: string, init: RequestInit): Promise<Response[]> {
   const cookie = cookies.get(role)
   const byToken = await service.fetch(role, url, init)
   if (cookie === undefined) return [byToken]
   const bySession = await fetchWith(service, cookie, url, init)
-  // Good or not: no browser keeps what it was answered in a session.
+  // No browser may store an answer in a session, whatever its status.
   expect([url, bySession.headers.get('cache-control')]).toEqual([url, 'no-store'])
   return [byToken, bySession]
 }
@@ -52,7 +52,7 @@ const routes = await listRoutes(database, TEST_SHARDS)
 await database.drop()
 const guarded = routes.filter(({ method, path }) => rolesOf(method, path) !== null)
 
-/** Requests that are wrong in every other way too: were those looked at first, they would show. */
+/** Requests that are wrong in other ways too, which would show if they were checked first. */
 function wrongRequests(method: string, path: string): [url: string, init: RequestInit][] {
   const url = path.replace(/:\w+\??/g, 'not-a-number')
   const plain: [string, RequestInit][] = [
@@ -68,7 +68,7 @@ function wrongRequests(method: string, path: string): [url: string, init: Reques
   return [...plain, ...bodies]
 }
 
-test('the routes are all there', () => {
+test('the app has the expected routes', () => {
   const names = guarded.map(({ method, path }) => `${method} ${path}`)
   for (const expected of [
     'POST /internal/apikey-stats/flush',
@@ -89,7 +89,7 @@ for (const { method, path } of guarded) {
     const allowed = rolesOf(method, path)!
     const wrong = (Object.keys(TOKENS) as Role[]).filter((role) => !allowed.includes(role))
 
-    test('refuses who has no token, or an unknown one, before it looks at anything', async () => {
+    test('refuses a missing or unknown token before it checks anything else', async () => {
       for (const [url, init] of wrongRequests(method, path)) {
         for (const unknown of UNKNOWN) {
           const headers = { ...init.headers, ...unknown } as Record<string, string>
@@ -100,7 +100,7 @@ for (const { method, path } of guarded) {
       }
     })
 
-    test(`refuses the roles ${wrong.join(', ')} before it looks at anything`, async () => {
+    test(`refuses the roles ${wrong.join(', ')} before it checks anything else`, async () => {
       expect(wrong.length).toBeGreaterThan(0)
       for (const role of wrong) {
         for (const [url, init] of wrongRequests(method, path)) {
@@ -111,14 +111,14 @@ for (const { method, path } of guarded) {
       }
     })
 
-    test('answers its own roles, and bad input never with a 5xx', async () => {
+    test('serves the other roles, and never answers bad input with a 5xx', async () => {
       for (const role of allowed) {
         for (const [url, init] of wrongRequests(method, path)) {
           for (const response of await fetchAs(role, url, init)) {
             expect([401, 403]).not.toContain(response.status)
             expect(response.status).toBeLessThan(500)
             if (response.status >= 400) await readProblem(response)
-            // It may be a stream without an end.
+            // It may be an endless stream.
             else await response.body?.cancel()
           }
         }
@@ -127,7 +127,7 @@ for (const { method, path } of guarded) {
   })
 }
 
-/** Nothing here is a known token or a session, close as some come. */
+/** Headers without a known token or session, however similar some are. */
 const UNKNOWN: Record<string, string>[] = [
   {},
   ...[
@@ -138,20 +138,20 @@ const UNKNOWN: Record<string, string>[] = [
   ...[TOKENS.admin, 'A'.repeat(43), ''].map((id) => ({ cookie: `tallybook_session=${id}` })),
 ]
 
-test('a token in the query or in a cookie is none', async () => {
+test('a token in the query or in a cookie is ignored', async () => {
   const url = `${service.url}/admin/keys?access_token=${TOKENS.admin}`
   const response = await fetch(url, { headers: { cookie: `token=${TOKENS.admin}` } })
   expect(response.status).toBe(401)
 })
 
-test('the scheme may be written in any case', async () => {
+test('the scheme Bearer is not case-sensitive', async () => {
   for (const scheme of ['Bearer', 'bearer', 'BEARER']) {
     const headers = { authorization: `${scheme} ${TOKENS.admin}` }
     expect((await fetch(`${service.url}/admin/keys`, { headers })).status).toBe(200)
   }
 })
 
-test('open routes need no token, and take any', async () => {
+test('open routes need no token, and accept any', async () => {
   const open = routes.filter(({ method, path }) => rolesOf(method, path) === null)
   expect(open.length).toBeGreaterThan(3)
   for (const { method, path } of open) {
@@ -163,16 +163,16 @@ test('open routes need no token, and take any', async () => {
   }
 })
 
-/** What an open route says to a request without a body. */
+/** Returns the status that an open route answers without a body. */
 function openStatus(method: string, path: string, role: 'dp' | null): number {
   if (path === '/console/:file') return 404
-  // Nobody is signed in, which is no error; a proxy can't be.
+  // Not being signed in is no error; the role `dp` cannot sign in.
   if (path === '/session' && method === 'GET') return role === null ? 200 : 403
   if (path === '/session') return method === 'POST' ? 400 : 204
   return 200
 }
 
-test('what is not there is a 404 with problem details, whatever the method', async () => {
+test('an unknown path gets 404 with problem details, whatever the method', async () => {
   const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND']
   const paths = ['/nothing', '/admin', '/admin/', '/internal', '/audit/events/0', '/%00', '/%']
   for (const path of paths) {
@@ -182,7 +182,7 @@ test('what is not there is a 404 with problem details, whatever the method', asy
   }
 })
 
-test('a known path with a method that it does not have is answered 405 with Allow', async () => {
+test('a known path with a method that it does not have gets 405 with Allow', async () => {
   for (const { path } of guarded) {
     const url = path.replace(/:\w+\??/g, '1')
     for (const other of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'PROPFIND']) {

@@ -4,7 +4,7 @@ import { countFlushes, lockShards } from '../support/events.ts'
 import { keyOfShard } from '../support/keys.ts'
 import { useService } from '../support/service.ts'
 
-// A flush is answered within a bounded time, however much is before it.
+// A flush is answered within a bounded time, however many are queued before it.
 
 const ANSWER_MS = 3_000
 const service = useService({
@@ -14,7 +14,7 @@ const service = useService({
   },
 })
 
-test('flushes behind a batch that is not answered wait no longer than it does, and each counts once all the same', async () => {
+test('flushes queued behind a hung batch get 503 with it, and count once if retried', async () => {
   const post = (i: number) => {
     const key = keyOfShard(0, service.shards, `behind-${i}`)
     return service.post('/internal/stats/flush', { keys: [] }, { 'idempotency-key': key })
@@ -22,9 +22,9 @@ test('flushes behind a batch that is not answered wait no longer than it does, a
   const postAll = () => Promise.all(Array.from({ length: 200 }, (_, i) => post(i)))
   const lock = await lockShards(service.database, [0])
   try {
-    // Of this thread as well: however late it is, what is due before comes before. One batch after
-    // the other, each given as long, would take three times as long as one.
-    // The second sleep begins when this thread has gone on, had it been held up for long.
+    // A timer of this thread too: however late it is, timers that are due before fire before.
+    // Batches that each time out after the previous one would take three times as long as one. The
+    // second sleep begins once this thread continues, if it was blocked for long.
     const marker = Bun.sleep(2 * ANSWER_MS)
       .then(() => Bun.sleep(ANSWER_MS / 2))
       .then(() => null)
@@ -33,7 +33,7 @@ test('flushes behind a batch that is not answered wait no longer than it does, a
   } finally {
     await lock.release()
   }
-  // The batch that was given up may be in the log by now.
+  // The abandoned batch may be in the log by now.
   for (const { status } of await postAll()) expect(status).toBe(200)
   expect(await countFlushes(service.database.owner)).toBe(200)
 })

@@ -5,7 +5,7 @@ import { positionOf, untilWaiting } from '../support/events.ts'
 import { expectProblem } from '../support/problem.ts'
 import { useService } from '../support/service.ts'
 
-// Reads of the past: as_of and as_of_position. That they are exact is in test/property.
+// Reads of the past: as_of and as_of_position. test/property tests that they are exact.
 
 const SUMMARY = '/admin/apikey-stats/summary'
 const FLUSH = '/internal/apikey-stats/flush'
@@ -40,7 +40,7 @@ test.each([
   await expectProblem(await service.fetch('auditor', `${SUMMARY}?${query}`), 400, error)
 })
 
-test('before the first event there is nothing', async () => {
+test('a read as of a time before the first event is empty', async () => {
   const none = Array.from({ length: service.shards }, (_, shard) => `${shard}/-1`).join(',')
   for (const query of [`as_of_position=${none}`, 'as_of=2001-01-01T00:00:00Z']) {
     const response = await service.fetch('auditor', `/admin/api-keys?${query}`)
@@ -50,11 +50,11 @@ test('before the first event there is nothing', async () => {
   }
 })
 
-test('a shard left out stands at its head', async () => {
+test('a shard that as_of_position leaves out is read at its head', async () => {
   const before = await service.fetch('admin', SUMMARY)
   const { total_requests } = (await before.json()) as { total_requests: number }
   await post()
-  // Shard 0 as of before the catalog; the flush is wherever it went.
+  // Shard 0 is read as of before the catalog; the flush may be in any shard.
   const response = await service.fetch('admin', `${SUMMARY}?as_of_position=0/-1`)
   const heads = positionOf(await service.fetch('admin', SUMMARY))
   expect(positionOf(response)).toBe(heads.replace(/^0\/\d+/, '0/-1'))
@@ -62,7 +62,7 @@ test('a shard left out stands at its head', async () => {
   expect(await now.json()).toMatchObject({ total_requests: total_requests + 1 })
 })
 
-test('pages of the past go on as they began, whatever was counted since', async () => {
+test('the pages of a read of the past ignore later changes', async () => {
   await service.putCatalog({ api_keys: [2, 3, 4].map((id) => ({ id, group_id: 1 })) })
   const at = positionOf(await service.fetch('admin', '/admin/api-keys'))
   await service.putCatalog({ api_keys: [{ id: 5 }] })
@@ -79,12 +79,12 @@ test('pages of the past go on as they began, whatever was counted since', async 
   expect(ids).toEqual([4, 3, 2, 1])
 })
 
-test('a moment waits for an append that took its time before and is not committed yet', async () => {
+test('as_of waits for an append with an earlier time that is not committed yet', async () => {
   const { owner, address } = service.database
   const { total_requests } = await service.read<{ total_requests: number }>(SUMMARY)
   const payload = '{"groups":[1],"counts":[1],"ids":[1],"requests":[5],"failing":[],"failures":[]}'
-  const stranger = connectAsOwner(address)
-  const connection = await stranger.reserve()
+  const pool = connectAsOwner(address)
+  const connection = await pool.reserve()
   await connection`begin`
   await connection`select from shards where shard = 0 for update`
   await connection`
@@ -97,21 +97,21 @@ test('a moment waits for an append that took its time before and is not committe
   await untilWaiting(owner, 1)
   await connection`commit`
   connection.release()
-  await stranger.end()
+  await pool.end()
   expect(await read).toMatchObject({ total_requests: total_requests + 5 })
 })
 
-test('a moment before the last event of every shard changes nothing', async () => {
+test('as_of before the last event of every shard writes nothing', async () => {
   const { owner } = service.database
   await owner`update shards set not_before = '-infinity'`
-  const asked = await now()
+  const asOf = await now()
   for (let i = 0; i < 4 * service.shards; i++) await post()
-  await service.read(`${SUMMARY}?as_of=${asked}`)
+  await service.read(`${SUMMARY}?as_of=${asOf}`)
   const rows = await owner`select from shards where not_before > '-infinity'`
   expect(rows.length).toBe(0)
 })
 
-test('a moment finer than a microsecond is not rounded up', async () => {
+test('an as_of finer than a microsecond is not rounded up', async () => {
   await post()
   const { items } = await service.read<{ items: { recorded_at: string; shard: number }[] }>(
     '/audit/events?shard=all&limit=1000',
@@ -128,18 +128,18 @@ test('a moment finer than a microsecond is not rounded up', async () => {
   expect(before.total_requests).toBe(total_requests - 1)
 })
 
-// The last one: it leaves the log a little ahead of the clock.
-test('nothing is recorded any more at a moment that was asked for, wherever the clock goes', async () => {
+// This test is the last: it leaves the log 30 s ahead of the clock.
+test('no event is recorded at or before an answered as_of, wherever the clock goes', async () => {
   const { owner } = service.database
   await post()
-  const asked = await now()
-  const path = `${SUMMARY}?as_of=${asked}`
+  const asOf = await now()
+  const path = `${SUMMARY}?as_of=${asOf}`
   const answer = await service.read(path)
-  // As a clock that was set back would have it: the next event's time is no later than the last's.
+  // This holds even if the clock is set back: no event's time is before `not_before`.
   const rows = await owner<{ shard: number; held: boolean }[]>`
-    select s.shard, s.not_before > ${asked}::timestamptz as held from shards s`
+    select s.shard, s.not_before > ${asOf}::timestamptz as held from shards s`
   expect(rows.every(({ held }) => held)).toBe(true)
-  // The event's time is that of the row where that is later than the clock.
+  // An event takes the time of the row if that is later than the clock.
   await owner`update shards set not_before = clock_timestamp() + interval '30 seconds'`
   const [shard, position] = positionOf(await post()).split('/')
   const [event] = await owner<{ held: boolean }[]>`

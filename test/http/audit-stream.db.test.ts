@@ -5,7 +5,7 @@ import { type MeteredProxy, startMeter } from '../support/meter.ts'
 import { createDatabase } from '../support/server.ts'
 import { startTestService, type TestService, TOKENS } from '../support/service.ts'
 
-// GET /audit/events with Accept: application/x-ndjson: the whole range, a line an event.
+// GET /audit/events as application/x-ndjson: the whole range, one line per event.
 
 type Event = { shard: number; position: number; recorded_at: string; source: string }
 type Page = { items: Event[]; next_after: string | null }
@@ -14,14 +14,14 @@ const NDJSON = { headers: { accept: 'application/x-ndjson' } }
 const BIG_EVENTS = 32
 const MIB = 1024 * 1024
 
-let way: MeteredProxy
+let proxy: MeteredProxy
 let service: TestService
 
 beforeAll(async () => {
   const database = await createDatabase()
-  way = await startMeter(database.address)
+  proxy = await startMeter(database.address)
   service = await startTestService({
-    ...{ database, address: way.address },
+    ...{ database, address: proxy.address },
     intervals: { stop: { drainMs: 300, timeoutMs: 300 } },
   })
   for (let i = 0; i < 60; i++) {
@@ -39,7 +39,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await service.end()
-  await way.close()
+  await proxy.close()
 })
 
 async function readLines(query: string): Promise<string[]> {
@@ -56,7 +56,7 @@ async function readLines(query: string): Promise<string[]> {
 const readRange = async (query: string) =>
   (await readLines(query)).map((line) => JSON.parse(line) as Event)
 
-/** All pages of a query, or the first `limit` events of them. */
+/** Reads the pages of a query. Returns their first `limit` events. */
 async function readPages(query: string, limit: number): Promise<Event[]> {
   const events: Event[] = []
   let after: string | null = null
@@ -69,7 +69,7 @@ async function readPages(query: string, limit: number): Promise<Event[]> {
   return events.slice(0, limit)
 }
 
-/** Deterministic, so that a failure can be run again. */
+/** Deterministic, so that a failure can be reproduced. */
 function random(seed: number) {
   let state = seed
   return (below: number) => {
@@ -78,7 +78,7 @@ function random(seed: number) {
   }
 }
 
-test('a range has what its pages have, whatever is filtered', async () => {
+test('a range has the same events as its pages, with any filters', async () => {
   const all = await readPages('shard=all', Number.POSITIVE_INFINITY)
   expect(all.length).toBeGreaterThanOrEqual(63)
   const pick = random(7)
@@ -106,7 +106,7 @@ test('a range has what its pages have, whatever is filtered', async () => {
   expect(found).toBeGreaterThan(100)
 })
 
-test('after= bounds a range as it bounds a page', async () => {
+test('after= bounds a range in the same way as a page', async () => {
   const own = await readRange('shard=0')
   expect(await readRange('shard=0&after=1')).toEqual(own.slice(2))
   expect(await readRange('shard=0&after=0/1')).toEqual(own.slice(2))
@@ -117,7 +117,7 @@ test('after= bounds a range as it bounds a page', async () => {
   )
 })
 
-test('a payload with line breaks is one line, and letter by letter the same', async () => {
+test('a payload with line breaks is sent unchanged on one line', async () => {
   const payload =
     '{"hashes":[],\n"requests":[],\r\n"tokens":[],"last_accessed_at":[],"quota_tracked":[]}'
   const position = await insertEvent(service.database.owner, { payload })
@@ -126,7 +126,7 @@ test('a payload with line breaks is one line, and letter by letter the same', as
   expect(JSON.parse(lines[0]!)).toMatchObject({ position, payload_text: payload })
 })
 
-test('what can not be asked is a problem, not a stream', async () => {
+test('an invalid query is answered with a problem, not a stream', async () => {
   const bad = [`shard=${service.shards}`, 'after=x', 'limit=0', 'from=2026-02-30T00:00:00Z', 'x=1']
   for (const query of bad) {
     const response = await service.fetch('auditor', `/audit/events?${query}`, NDJSON)
@@ -136,8 +136,8 @@ test('what can not be asked is a problem, not a stream', async () => {
   expect((await service.fetch('dp', '/audit/events', NDJSON)).status).toBe(403)
 })
 
-/** A request whose answer nobody takes until `socket` is resumed. */
-function ask(query: string): {
+/** Sends a request whose answer is not read until `socket` is resumed. */
+function requestUnread(query: string): {
   socket: net.Socket
   readonly received: number
   closed: Promise<void>
@@ -163,30 +163,30 @@ function ask(query: string): {
   }
 }
 
-/** Returns when more than half an event has come from the database. */
+/** Waits until more than half an event has come from the database. */
 async function untilMoved(before: number): Promise<void> {
-  while (way.bytes - before < MIB / 2) await Bun.sleep(20)
+  while (proxy.bytes - before < MIB / 2) await Bun.sleep(20)
 }
 
-/** What has come from the database once no more comes. */
+/** Waits until no more comes from the database. Returns the bytes that have come. */
 async function untilQuiet(): Promise<number> {
   for (let before = -MIB; ; ) {
     await Bun.sleep(300)
-    // Passes of the projector and other looks take some kB.
-    if (way.bytes - before < MIB / 4) return way.bytes
-    before = way.bytes
+    // Batches of the projector and other polls take some kB.
+    if (proxy.bytes - before < MIB / 4) return proxy.bytes
+    before = proxy.bytes
   }
 }
 
-test('of a range that nobody takes no more is read than a page and what sockets hold', async () => {
+test('a range that no client takes is read only a page and socket buffers ahead', async () => {
   const from = (await readRange('shard=0')).length
   const payload = JSON.stringify({ text: 'x'.repeat(MIB) })
   for (let i = 0; i < BIG_EVENTS; i++) await insertEvent(service.database.owner, { payload })
   // The projector reads them too, once: a read waits for it.
   await service.read('/admin/apikey-stats/summary')
   await service.read('/admin/usage')
-  const before = way.bytes
-  const slow = ask(`shard=0&after=${from - 1}`)
+  const before = proxy.bytes
+  const slow = requestUnread(`shard=0&after=${from - 1}`)
   await untilMoved(before)
   const read = (await untilQuiet()) - before
   expect(read).toBeLessThan((BIG_EVENTS / 2) * MIB)
@@ -194,33 +194,33 @@ test('of a range that nobody takes no more is read than a page and what sockets 
   await slow.closed
   expect(slow.received).toBeGreaterThan(BIG_EVENTS * MIB)
 
-  const atTheBegin = way.bytes
-  const gone = ask(`shard=0&after=${from - 1}`)
-  await untilMoved(atTheBegin)
+  const start = proxy.bytes
+  const gone = requestUnread(`shard=0&after=${from - 1}`)
+  await untilMoved(start)
   await untilQuiet()
   gone.socket.destroy()
-  expect((await untilQuiet()) - atTheBegin).toBeLessThan((BIG_EVENTS / 2) * MIB)
-  // It held no connection: all others are free to read.
+  expect((await untilQuiet()) - start).toBeLessThan((BIG_EVENTS / 2) * MIB)
+  // It holds no connection, so that others can read.
   expect(await readRange('shard=0&limit=2')).toHaveLength(2)
 })
 
-test('a range that can not be read to its end is broken off, not ended', async () => {
+test('a range that cannot be read to its end is aborted, not ended cleanly', async () => {
   const response = await service.fetch('auditor', '/audit/events?shard=0', NDJSON)
   const reader = response.body!.getReader()
   expect((await reader.read()).done).toBe(false)
-  await way.lose()
+  await proxy.lose()
   const readAll = async () => {
     while (!(await reader.read()).done);
   }
   await expect(readAll()).rejects.toThrow()
   const refused = await service.fetch('auditor', '/audit/events?shard=0', NDJSON)
   expect(refused.status).toBe(503)
-  await way.restore()
+  await proxy.restore()
 })
 
 test('HTTP/1.0 is answered without chunks, and HEAD without a stream', async () => {
   const { hostname, port } = new URL(service.url)
-  const say = (head: string) =>
+  const sendHead = (head: string) =>
     new Promise<string>((resolve) => {
       const socket = net.connect(Number(port), hostname)
       let text = ''
@@ -234,14 +234,14 @@ test('HTTP/1.0 is answered without chunks, and HEAD without a stream', async () 
       )
     })
   const lines = await readLines('limit=3')
-  const [head, body] = (await say('GET /audit/events?limit=3 HTTP/1.0')).split('\r\n\r\n')
+  const [head, body] = (await sendHead('GET /audit/events?limit=3 HTTP/1.0')).split('\r\n\r\n')
   expect(head).not.toMatch(/transfer-encoding/i)
   expect(body).toBe(`${lines.join('\n')}\n`)
-  expect((await say('HEAD /audit/events HTTP/1.1')).split('\r\n\r\n')[1]).toBe('')
+  expect((await sendHead('HEAD /audit/events HTTP/1.1')).split('\r\n\r\n')[1]).toBe('')
 })
 
-test('the service ends with a range that nobody takes', async () => {
-  const slow = ask('shard=0')
+test('the service stops although a client does not take its range', async () => {
+  const slow = requestUnread('shard=0')
   await untilQuiet()
   await service.stop()
   slow.socket.resume()

@@ -4,7 +4,7 @@ import { insertEvent, insertEvents, positionOf } from '../support/events.ts'
 import { expectProblem } from '../support/problem.ts'
 import { useService } from '../support/service.ts'
 
-// The log as auditors read it: every event once, in order, letter by letter.
+// The log as auditors read it: every event once, in order and unchanged.
 
 type Event = {
   shard: number
@@ -19,7 +19,7 @@ type Event = {
 }
 type Page = { items: Event[]; next_after: string | null }
 
-/** White space, an escape, an order and a number that no serializer would write again. */
+/** White space, an escape, an order and a number that no serializer would reproduce. */
 const ODD_PAYLOAD =
   '{ "quota_tracked":[true],"hashes" : ["\\u0061\u00e9"], "requests":[1e2],\n"tokens":[0.0], "last_accessed_at":[0]}'
 
@@ -31,7 +31,7 @@ beforeAll(async () => {
     api_keys: [{ id: 1, group_id: 1 }, { id: 2 }],
     keys: [{ token_hash: 'a', quota_limit: 5 }],
   })
-  // A key each, so that they fall on all shards.
+  // Each has a key of its own, so that they are spread over all shards.
   for (let i = 0; i < 40; i++) {
     const [path, entry] =
       i % 3 === 0
@@ -44,7 +44,7 @@ beforeAll(async () => {
   }
 })
 
-/** All pages of a query, one after the other, from behind a position on. */
+/** Reads all pages of a query, starting after the position `from`. */
 async function listPages(query: string, limit: number, from: string | null): Promise<Event[][]> {
   const pages: Event[][] = []
   for (let after = from; ; ) {
@@ -61,7 +61,7 @@ async function listPages(query: string, limit: number, from: string | null): Pro
 const readPages = async (query: string, limit: number) =>
   (await listPages(query, limit, null)).flat()
 
-/** The log, straight from its table, in an auditor's form. */
+/** Reads the log from its table, in the form that auditors get. */
 async function readLog(): Promise<Event[]> {
   const rows = await service.database.owner<(Event & { payload: string })[]>`
     select shard, position::integer as position, type, version,
@@ -75,7 +75,7 @@ async function readLog(): Promise<Event[]> {
 
 const nameOf = ({ shard, position }: Event) => `${shard}/${position}`
 
-test('pages of a shard give every event once, in the order of the log', async () => {
+test('pages of a shard contain every event once, in the order of the log', async () => {
   const log = await readLog()
   for (let shard = 0; shard < service.shards; shard++) {
     const own = log.filter((event) => event.shard === shard)
@@ -86,12 +86,12 @@ test('pages of a shard give every event once, in the order of the log', async ()
   }
 })
 
-test('shard 0 and a hundred events are what is read unless asked otherwise', async () => {
+test('the default is the first hundred events of shard 0', async () => {
   const own = (await readLog()).filter(({ shard }) => shard === 0)
   expect(await service.read<Page>('/audit/events')).toEqual({ items: own, next_after: null })
 })
 
-test('after= goes on behind a position, in either form', async () => {
+test('after= continues after a position, in either form', async () => {
   const own = (await readLog()).filter(({ shard }) => shard === 0)
   for (const after of ['1', '0/1']) {
     const { items } = await service.read<Page>(`/audit/events?after=${encodeURIComponent(after)}`)
@@ -101,7 +101,7 @@ test('after= goes on behind a position, in either form', async () => {
   expect((await service.read<Page>('/audit/events?after=999999')).items).toEqual([])
 })
 
-test('shard=all gives every event of all shards once, by time', async () => {
+test('shard=all contains every event of all shards once, by time', async () => {
   const log = await readLog()
   for (const limit of [1, 3, 7, 1_000]) {
     const events = await readPages('shard=all', limit)
@@ -116,29 +116,32 @@ test('shard=all gives every event of all shards once, by time', async () => {
 })
 
 describe('filters', () => {
-  /** A filter, over each shard and all, paged, against the same filter over the whole log. */
-  async function expectFiltered(query: string, keeps: (event: Event) => boolean): Promise<number> {
-    const kept = (await readLog()).filter(keeps)
+  /** Compares the filtered pages of each shard, and of all, with a filter over the whole log. */
+  async function expectFiltered(
+    query: string,
+    matches: (event: Event) => boolean,
+  ): Promise<number> {
+    const matching = (await readLog()).filter(matches)
     for (let shard = 0; shard < service.shards; shard++) {
-      const own = kept.filter((event) => event.shard === shard)
+      const own = matching.filter((event) => event.shard === shard)
       expect(await readPages(`shard=${shard}&${query}`, 3)).toEqual(own)
     }
     const all = await readPages(`shard=all&${query}`, 3)
-    expect(all.map(nameOf).sort()).toEqual(kept.map(nameOf).sort())
-    return kept.length
+    expect(all.map(nameOf).sort()).toEqual(matching.map(nameOf).sort())
+    return matching.length
   }
 
   test('type', async () => {
     for (const type of ['ApiKeyStatsFlushed', 'KeyStatsFlushed', 'CatalogChanged']) {
-      const kept = await expectFiltered(`type=${type}`, (event) => event.type === type)
-      expect(kept).toBeGreaterThan(0)
+      const matching = await expectFiltered(`type=${type}`, (event) => event.type === type)
+      expect(matching).toBeGreaterThan(0)
     }
   })
 
   test('source', async () => {
     for (const source of ['dp', 'admin', 'owner', 'nobody']) {
-      const kept = await expectFiltered(`source=${source}`, (event) => event.source === source)
-      expect(kept > 0).toBe(source !== 'nobody')
+      const matching = await expectFiltered(`source=${source}`, (event) => event.source === source)
+      expect(matching > 0).toBe(source !== 'nobody')
     }
   })
 
@@ -152,11 +155,11 @@ describe('filters', () => {
     }
     for (const spell of [(time: string) => time, inZone]) {
       const query = `from=${encodeURIComponent(spell(from))}&to=${encodeURIComponent(spell(to))}`
-      const kept = await expectFiltered(
+      const matching = await expectFiltered(
         query,
         ({ recorded_at }) => recorded_at >= from && recorded_at < to,
       )
-      expect(kept).toBeGreaterThan(0)
+      expect(matching).toBeGreaterThan(0)
     }
     await expectFiltered(`from=2999-01-01T00:00:00Z`, () => false)
     await expectFiltered(`to=2000-01-01T00:00:00Z`, () => false)
@@ -173,7 +176,7 @@ describe('filters', () => {
   })
 })
 
-test('what can not be asked is 400, what is not there 404, and nothing 500', async () => {
+test('an invalid query gets 400 and an unknown event 404', async () => {
   const malformed = [
     ...['shard=some', 'shard=-1', 'type=Nothing', 'limit=0', 'after=x', 'after=-2', 'nonsense=1'],
     ...['from=yesterday', 'from=2026-01-01', 'source=%00'],
@@ -199,7 +202,7 @@ test('what can not be asked is 400, what is not there 404, and nothing 500', asy
   for (const event of ['x/0', '0/x', '0/1.5', '-1/0']) expect(await status(event)).toBe(400)
 })
 
-test('a single event is what the list shows, with its entries in rows', async () => {
+test('a single event is that of the list, with its entries as rows', async () => {
   for (const event of await readLog()) {
     const { entries, ...rest } = await service.read<Event & { entries: object[] | null }>(
       `/audit/events/${nameOf(event)}`,
@@ -210,7 +213,7 @@ test('a single event is what the list shows, with its entries in rows', async ()
   }
 })
 
-test('the rows of a flush say how each entry was resolved', async () => {
+test('the rows of a flush show how each entry was attributed', async () => {
   const entry = (id: number) => ({ api_key_id: id, requests: id, success_requests: 1 })
   const keyEntry = { requests: 1, tokens: 2, last_accessed_at: 3 }
   const rowsOf = async (response: Response) =>
@@ -235,7 +238,7 @@ test('the rows of a flush say how each entry was resolved', async () => {
   ])
 })
 
-test('a payload is answered letter by letter, and has the hash that is told', async () => {
+test('a payload is returned unchanged and has the hash of its event', async () => {
   const rows = await service.database.owner<{ name: string; payload: string }[]>`
     select shard || '/' || position as name, payload::text as payload from events`
   expect(rows.some(({ payload }) => payload === ODD_PAYLOAD)).toBeTrue()
@@ -249,7 +252,7 @@ test('a payload is answered letter by letter, and has the hash that is told', as
   expect(list).toContain(`"payload":${ODD_PAYLOAD}}`)
 })
 
-test('a page is cut where it would hold too many bytes, and no event is lost', async () => {
+test('a page ends before it has too many bytes, and no event is lost', async () => {
   const hash = 'x'.repeat(7 * 1024 * 1024)
   const payload = JSON.stringify({
     hashes: [hash],
@@ -260,7 +263,7 @@ test('a page is cut where it would hold too many bytes, and no event is lost', a
   })
   const { owner } = service.database
   const first = await insertEvents(owner, Array<string>(4).fill(payload))
-  // Later than those: they must wait for the pages that bring the rest of shard 0.
+  // Later than those: they must be on later pages than the rest of shard 0.
   for (let shard = 1; shard < service.shards; shard++) {
     await insertEvent(owner, { shard, recordedAt: '2100-01-01T00:00:00Z' })
   }

@@ -26,7 +26,7 @@ afterAll(async () => {
 
 const root = () => new URL(service.url).origin
 
-test('every route answers alike with the base path and without it', async () => {
+test('every route answers the same with and without the base path', async () => {
   const get = async (path: string) => {
     const headers = { authorization: `Bearer ${TOKENS.admin}` }
     const response = await fetch(root() + path, { headers })
@@ -44,7 +44,7 @@ test('every route answers alike with the base path and without it', async () => 
   expect((await get(BASE)).status).toBe(200)
 })
 
-test('a flush under it counts, and one that is refused is counted as one', async () => {
+test('a flush under the base path counts, and a refused one appears in the metrics', async () => {
   const refused = async () => {
     const text = await (await fetch(`${root()}/metrics`)).text()
     return Number(/tallybook_flushes_total\{outcome="unauthorized"\} (\d+)/.exec(text)?.[1])
@@ -56,7 +56,7 @@ test('a flush under it counts, and one that is refused is counted as one', async
   await until(async () => (await refused()) === before + 1)
 })
 
-test('wrong methods and unknown paths under it are told as elsewhere', async () => {
+test('wrong methods and unknown paths under the base path get 405 and 404', async () => {
   const patched = await service.fetch('admin', '/admin/keys', { method: 'PATCH' })
   expect(patched.status).toBe(405)
   expect(patched.headers.get('allow')).toBe('GET, HEAD')
@@ -67,7 +67,7 @@ test('wrong methods and unknown paths under it are told as elsewhere', async () 
   expect((await service.fetch('admin', `${BASE}/admin/keys`)).status).toBe(404)
 })
 
-/** Paths of which a proxy could take one for another than the service does. */
+/** Paths that a proxy could interpret differently than the service does. */
 const OTHERS = [
   `${BASE}/internal/..%2fadmin/tokens`,
   `${BASE}/internal/../admin/tokens`,
@@ -85,14 +85,14 @@ const OTHERS = [
   `/internal/..${BASE}/admin/tokens`,
 ]
 
-test.each(OTHERS)('%p is no path of the service', async (path) => {
+test.each(OTHERS)('%p is not a path of the service', async (path) => {
   const request = (to: string) =>
     `GET ${to} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${TOKENS.admin}\r\n\r\n`
   expect((await sendRaw(root(), request(`${BASE}/admin/tokens`))).status).toBe(200)
   expect((await sendRaw(root(), request(path))).status).toBe(404)
 })
 
-test('the cookie is for the base path alone', async () => {
+test('the session cookie is limited to the base path', async () => {
   const body = JSON.stringify({ token: TOKENS.admin })
   const signedIn = await service.fetch(null, '/session', { method: 'POST', body })
   expect(signedIn.headers.get('set-cookie')).toContain(`; Path=${BASE};`)
@@ -100,7 +100,7 @@ test('the cookie is for the base path alone', async () => {
   expect(ended.headers.get('set-cookie')).toContain(`; Path=${BASE};`)
 })
 
-test('the document of the API names it as its server, and describes each route once', async () => {
+test('the OpenAPI document has the base path as its server and each route once', async () => {
   type Document = { servers: unknown; paths: Record<string, unknown> }
   const document = (await (await service.fetch(null, '/swagger/json')).json()) as Document
   expect(document.servers).toEqual([{ url: BASE }])
@@ -108,8 +108,8 @@ test('the document of the API names it as its server, and describes each route o
   expect(document.paths).toHaveProperty([FLUSH])
 })
 
-describe.each(['kept', 'stripped'] as const)('behind a proxy, the prefix %s,', (form) => {
-  test('the documents and all that they name are found', async () => {
+describe.each(['kept', 'stripped'] as const)('behind a proxy, with the prefix %s', (form) => {
+  test('the pages and the files that they reference are found', async () => {
     const { url, strays } = proxies[form]
     for (const page of ['/', '/keys/some', '/swagger', '/swagger/']) {
       const text = await (await fetch(url + page)).text()
@@ -132,7 +132,7 @@ describe.each(['kept', 'stripped'] as const)('behind a proxy, the prefix %s,', (
 })
 
 test.each(['/admin', '/audit/x', '/keys', '/swagger', '/console', '/session', '/api-keys'])(
-  'a base path of %p is refused: it has paths of the service',
+  'the base path %p is refused because the service has routes under it',
   async (basePath) => {
     const { database } = service
     const started = startTestService({ database, basePath })

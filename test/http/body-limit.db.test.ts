@@ -12,11 +12,11 @@ const PATHS: [method: 'POST' | 'PUT', path: string, role: 'dp' | 'admin', json: 
 
 const service = useService({ bodyLimitBytes: LIMIT })
 
-/** The same body with a length in front, and in chunks of unknown number. */
+/** The same body sent with its length, and in chunks. */
 const forms: [name: string, bodyOf: (text: string) => RequestInit['body']][] = [
-  ['Content-Length', (text) => text],
+  ['with Content-Length', (text) => text],
   [
-    'chunks',
+    'in chunks',
     (text) =>
       new ReadableStream({
         start(controller) {
@@ -34,11 +34,11 @@ for (const [method, path, role, json] of PATHS) {
   for (const [name, bodyOf] of forms) {
     const send = (text: string) => service.fetch(role, path, { method, body: bodyOf(text) })
 
-    test(`${path} takes a body of exactly the limit by ${name}`, async () => {
+    test(`${path} accepts a body of exactly the limit ${name}`, async () => {
       expect((await send(json.padEnd(LIMIT))).status).toBe(200)
     })
 
-    test(`${path} refuses a byte more with 413 by ${name}, and does nothing`, async () => {
+    test(`${path} refuses one byte more ${name} with 413 and stores nothing`, async () => {
       const flushes = await countFlushes(service.database.owner)
       for (const text of [
         json.padEnd(LIMIT + 1),
@@ -52,7 +52,7 @@ for (const [method, path, role, json] of PATHS) {
   }
 }
 
-test('the limit counts bytes, not letters', async () => {
+test('the limit counts bytes, not characters', async () => {
   const body = `{"keys":[],"more":"${'é'.repeat(LIMIT / 2)}"}`
   expect(body.length).toBeLessThan(LIMIT)
   for (const [, bodyOf] of forms) {
@@ -62,7 +62,7 @@ test('the limit counts bytes, not letters', async () => {
   }
 })
 
-test('a letter that falls on the border of two chunks stays whole', async () => {
+test('a character split between two chunks is decoded correctly', async () => {
   await service.putCatalog({ keys: [{ token_hash: 'ké' }] })
   const bytes = new TextEncoder().encode('{"keys":[{"token_hash":"ké","requests":1}]}')
   const body = new ReadableStream({

@@ -7,12 +7,12 @@ const bounds = (request: Partial<BucketsRequest>) =>
     ...request,
   })
 
-/** Minutes of each bucket. */
-function minutes(of: string[]): number[] {
-  return of.slice(1).map((to, i) => (Date.parse(to) - Date.parse(of[i]!)) / 60_000)
+/** Returns the length of each bucket in minutes. */
+function minutes(edges: string[]): number[] {
+  return edges.slice(1).map((to, i) => (Date.parse(to) - Date.parse(edges[i]!)) / 60_000)
 }
 
-/** The day that begins at local midnight of `day`, and how long it is. */
+/** Returns the length in hours of the local day `day`. */
 const hoursOfDay = (tz: string, day: string) => {
   const from = Temporal.PlainDate.from(day).toZonedDateTime(tz).toInstant().toString()
   const to = Temporal.PlainDate.from(day)
@@ -23,7 +23,7 @@ const hoursOfDay = (tz: string, day: string) => {
   return minutes(bounds({ from, to, bucket: 'hour', tz })).reduce((sum, m) => sum + m, 0) / 60
 }
 
-describe('days have as many hours as the clocks of the zone make them', () => {
+describe('a day has the number of hours that the clock changes of its zone leave', () => {
   test.each([
     ['Europe/Berlin', '2026-03-29', 23],
     ['Europe/Berlin', '2026-10-25', 25],
@@ -43,7 +43,7 @@ describe('days have as many hours as the clocks of the zone make them', () => {
   })
 })
 
-test('an hour amid which the clocks change is two', () => {
+test('an hour in which the clocks change is two buckets', () => {
   const hours = { from: '2026-04-04T14:00:00Z', to: '2026-04-04T16:30:00Z' }
   const found = bounds({ ...hours, tz: 'Australia/Lord_Howe' })
   expect(found).toEqual([
@@ -54,7 +54,7 @@ test('an hour amid which the clocks change is two', () => {
   ])
 })
 
-test('the first and the last bucket are cut where the range is', () => {
+test('the first and the last bucket end at the bounds of the range', () => {
   expect(bounds({ from: '2026-06-01T10:45:00Z', to: '2026-06-01T13:15:00Z' })).toEqual([
     '2026-06-01T10:45:00+00:00',
     '2026-06-01T11:00:00+00:00',
@@ -64,7 +64,7 @@ test('the first and the last bucket are cut where the range is', () => {
   ])
 })
 
-test('without a range it is the last 24 hours or 30 days, the one under way included', () => {
+test('the default range is the last 24 hours or 30 days, including the current one', () => {
   const hours = bounds({})
   expect([hours.length, hours[0], hours.at(-1)]).toEqual([
     ...[25, '2026-05-31T13:00:00+00:00', '2026-06-01T13:00:00+00:00'],

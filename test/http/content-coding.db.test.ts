@@ -6,7 +6,7 @@ import { expectProblem } from '../support/problem.ts'
 import { TOKENS, useService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
-/** Above what is decompressed at once, and below what a bomb of the limit's size holds. */
+/** More than is decompressed at once, and less than a bomb of this size decompresses to. */
 const LIMIT = 1024 * 1024
 const service = useService({ bodyLimitBytes: LIMIT })
 const API_KEYS = '/internal/apikey-stats/flush'
@@ -24,10 +24,10 @@ type Bytes = Uint8Array<ArrayBuffer>
 const gzip = (text: string): Bytes => new Uint8Array(gzipSync(text))
 const join = (...parts: Bytes[]): Bytes => new Uint8Array(Buffer.concat(parts))
 
-/** With a length in front, and in chunks of unknown number. */
+/** The same body sent with its length, and in chunks. */
 const FORMS: [name: string, bodyOf: (bytes: Bytes) => RequestInit['body']][] = [
-  ['Content-Length', (bytes) => bytes],
-  ['chunks', (bytes) => new Blob([bytes]).stream()],
+  ['with Content-Length', (bytes) => bytes],
+  ['in chunks', (bytes) => new Blob([bytes]).stream()],
 ]
 
 const send = (
@@ -45,19 +45,19 @@ const send = (
 const FLUSH = '{"keys":[{"api_key_id":1,"requests":3,"success_requests":2}]}'
 const COUNTED = { updated: 1, groups_updated: 1 }
 
-/** A flush of so many bytes. */
+/** Returns a flush of `bytes` bytes. */
 const padded = (bytes: number) => `${FLUSH.slice(0, -1).padEnd(bytes - 1)}}`
 
-/** `text` in gzip, of about `bytes`: what is compressed besides it doesn't compress. */
+/** Returns `text` in gzip, padded with uncompressed noise to about `bytes` bytes. */
 function large(text: string, bytes: number): Bytes {
   const noise = Buffer.from(crypto.getRandomValues(new Uint8Array(bytes % 65_536 || 65_536)))
   const note = noise.toString('base64').repeat(Math.ceil(bytes / noise.length))
   return new Uint8Array(gzipSync(text.replace('{', `{"note":"${note}",`), { level: 0 }))
 }
 
-describe.each(FORMS)('in gzip, by %s', (_, bodyOf) => {
+describe.each(FORMS)('gzip %s', (_, bodyOf) => {
   test.each(['gzip', 'GZIP', 'x-gzip', ' gzip , identity', 'identity,gzip', ',gzip,'])(
-    'a flush with the coding %p counts as it does plain',
+    'a flush with the coding %p counts like an uncompressed one',
     async (coding) => {
       const response = await send(bodyOf(gzip(FLUSH)), coding)
       expect(response.status).toBe(200)
@@ -65,7 +65,7 @@ describe.each(FORMS)('in gzip, by %s', (_, bodyOf) => {
     },
   )
 
-  test('several members, and letters across their border, are one body', async () => {
+  test('several members are one body, even with a character split between two', async () => {
     const [a, b] = [Buffer.from('{"keys":[{"token_hash":"k\u00e9').subarray(0, -1), '"']
     const rest = Buffer.concat([Buffer.from('\u00e9').subarray(1), Buffer.from(b)])
     const members = [a, rest, Buffer.from(',"requests":1}]}')].map((part) => gzipSync(part))
@@ -77,13 +77,13 @@ describe.each(FORMS)('in gzip, by %s', (_, bodyOf) => {
     expect(await response.json()).toEqual({ updated: 1 })
   })
 
-  test('a body of more than 64 KiB, compressed little or much, is taken whole', async () => {
+  test('a body of more than 64 KiB is read completely, however compressed', async () => {
     for (const body of [large(FLUSH, 100_000), gzip(padded(200_000)), gzip(padded(LIMIT))]) {
       expect(await (await send(bodyOf(body), 'gzip')).json()).toEqual(COUNTED)
     }
   })
 
-  test('one byte more than the limit is 413, whatever it takes compressed', async () => {
+  test('a body that decompresses to more than the limit gets 413', async () => {
     const before = await countFlushes(service.database.owner)
     const bomb = gzip(' '.repeat(64 * LIMIT))
     for (const body of [gzip(padded(LIMIT + 1)), bomb, join(gzip(padded(LIMIT)), bomb)]) {
@@ -92,7 +92,7 @@ describe.each(FORMS)('in gzip, by %s', (_, bodyOf) => {
     expect(await countFlushes(service.database.owner)).toBe(before)
   })
 
-  test('more than the limit as it is sent is 413, though it decompresses to nothing', async () => {
+  test('a compressed body above the limit gets 413 even if its content is empty', async () => {
     const empty = gzip('')
     const members = Buffer.alloc(empty.length * Math.ceil((LIMIT + 1) / empty.length))
     for (let i = 0; i < members.length; i += empty.length) members.set(empty, i)
@@ -103,22 +103,22 @@ describe.each(FORMS)('in gzip, by %s', (_, bodyOf) => {
   const whole = gzip(FLUSH)
   const much = large(FLUSH, 100_000)
   test.each<[string, Bytes]>([
-    ['nothing', new Uint8Array()],
+    ['an empty body', new Uint8Array()],
     ['plain text', new TextEncoder().encode(FLUSH)],
     ['zlib', new Uint8Array(deflateSync(FLUSH))],
-    ['gzip that is cut', whole.subarray(0, -1)],
-    ['large gzip that is cut', much.subarray(0, -100)],
+    ['truncated gzip', whole.subarray(0, -1)],
+    ['large truncated gzip', much.subarray(0, -100)],
     ['gzip with a wrong checksum', whole.with(whole.length - 8, whole.at(-8)! ^ 1)],
     ['large gzip with a wrong checksum', much.with(much.length - 8, much.at(-8)! ^ 1)],
-    ['gzip with text behind it', join(whole, new TextEncoder().encode('text'))],
-    ['gzip with half a member behind it', join(whole, whole.subarray(0, 12))],
-  ])('%s is 400', async (_, body) => {
+    ['gzip followed by text', join(whole, new TextEncoder().encode('text'))],
+    ['gzip followed by half a member', join(whole, whole.subarray(0, 12))],
+  ])('%s gets 400', async (_, body) => {
     await expectProblem(await send(bodyOf(body), 'gzip'), 400, 'invalid request body')
   })
 })
 
 test.each(['', 'identity', 'Identity', 'identity, identity', ' , '])(
-  'the coding %p is none',
+  'the coding %p means an uncompressed body',
   async (coding) => {
     expect(await (await send(FLUSH, coding)).json()).toEqual(COUNTED)
   },
@@ -133,18 +133,21 @@ const OTHERS: [coding: string, body: Bytes][] = [
   ['unheard-of', gzip(FLUSH)],
 ]
 
-test.each(OTHERS)('the coding %p is 415, which says what is taken', async (coding, body) => {
-  const response = await send(body, coding)
-  expect(response.headers.get('accept-encoding')).toBe('gzip, identity')
-  await expectProblem(response, 415, 'unsupported content encoding')
-})
+test.each(OTHERS)(
+  'the coding %p gets 415 and the list of supported codings',
+  async (coding, body) => {
+    const response = await send(body, coding)
+    expect(response.headers.get('accept-encoding')).toBe('gzip, identity')
+    await expectProblem(response, 415, 'unsupported content encoding')
+  },
+)
 
 test.each<[keyof typeof TOKENS | null, string, string, string, number]>([
   ['admin', 'PUT', '/admin/catalog', '{"api_keys":[{"id":9}]}', 200],
   ['admin', 'POST', '/admin/tokens', '{"name":"by-gzip","role":"dp"}', 201],
   ['dp', 'POST', '/internal/receipts', '{"position":"0/0"}', 404],
   [null, 'POST', '/session', JSON.stringify({ token: TOKENS.auditor }), 201],
-])('as %p %s %s takes gzip, and no other coding', async (role, method, path, text, status) => {
+])('as %p %s %s accepts gzip and no other coding', async (role, method, path, text, status) => {
   const call = (body: Bytes, coding: string) =>
     service.fetch(role, path, { method, body, headers: { 'content-encoding': coding } })
   expect((await call(gzip(text), 'gzip')).status).toBe(status)
@@ -152,20 +155,20 @@ test.each<[keyof typeof TOKENS | null, string, string, string, number]>([
   await expectProblem(await call(gzip(text), 'br'), 415, 'unsupported content encoding')
 })
 
-test('whose token is wrong learns nothing of the coding', async () => {
+test('a wrong token is refused before the coding is checked', async () => {
   const init = { method: 'POST', body: FLUSH, headers: { 'content-encoding': 'br' } }
   await expectProblem(await service.fetch(null, API_KEYS, init), 401, 'unauthorized')
   await expectProblem(await service.fetch('admin', API_KEYS, init), 403, 'forbidden')
 })
 
-test('a sign-in of more than 4 KiB is 413 also in gzip', async () => {
+test('a sign-in of more than 4 KiB in gzip gets 413 too', async () => {
   const body = gzip(JSON.stringify({ token: 'x'.repeat(5_000) }))
   const headers = { 'content-encoding': 'gzip' }
   const response = await service.fetch(null, '/session', { method: 'POST', body, headers })
   await expectProblem(response, 413, 'request body too large')
 })
 
-test('an idempotency key belongs to the entries, compressed or not', async () => {
+test('an idempotency key is compared with the entries, compressed or not', async () => {
   const key = { 'idempotency-key': 'compressed' }
   const first = await send(gzip(FLUSH), 'gzip', API_KEYS, key)
   const position = first.headers.get('tallybook-position')
@@ -180,13 +183,13 @@ test('an idempotency key belongs to the entries, compressed or not', async () =>
   await expectProblem(other, 422, 'idempotency key reused')
 })
 
-describe('a client that goes away amid a large gzip body', () => {
+describe('a client that disconnects in the middle of a large gzip body', () => {
   const sockets: net.Socket[] = []
   afterAll(() => {
     for (const socket of sockets) socket.destroy()
   })
 
-  test('leaves no room taken: as many as ever are served', async () => {
+  test('releases its bytes, so that as many bodies as before are read', async () => {
     const { hostname, port } = new URL(service.url)
     const body = large(FLUSH, 700_000)
     for (let i = 0; i < 40; i++) {

@@ -3,7 +3,7 @@ import { expectProblem } from '../support/problem.ts'
 import { TOKENS, useService } from '../support/service.ts'
 import { fetchWith, postSession, signIn } from '../support/sessions.ts'
 
-// What another site's page makes a browser send, its cookie with it.
+// Requests that the page of another site makes a browser send, with its cookie.
 
 const SUMMARY = '/admin/apikey-stats/summary'
 
@@ -38,7 +38,7 @@ const elsewhere = (): Record<string, string>[] => {
   ]
 }
 
-test('what comes from another site changes nothing: 403, before anything is looked at', async () => {
+test('a cross-site write with a cookie gets 403 before anything else is checked', async () => {
   const cookie = await signIn(service, TOKENS.admin)
   const [before] = await service.database.owner`select count(*) from events`
   for (const headers of elsewhere()) {
@@ -61,7 +61,7 @@ test('what comes from another site changes nothing: 403, before anything is look
   expect(await statusWith(cookie)).toBe(200)
 })
 
-test('what comes from another site signs nobody in', async () => {
+test('a cross-site sign-in is refused', async () => {
   const before = await countSessions()
   for (const headers of elsewhere()) {
     const response = await postSession(service, TOKENS.admin, headers)
@@ -72,7 +72,7 @@ test('what comes from another site signs nobody in', async () => {
   expect(await countSessions()).toBe(before)
 })
 
-test('what comes from another site may ask, and is told nothing that its browser would show it', async () => {
+test('a cross-site read has no CORS header, so that the browser withholds the answer', async () => {
   const cookie = await signIn(service, TOKENS.admin)
   for (const headers of elsewhere()) {
     const response = await fetchWith(service, cookie, SUMMARY, { headers })
@@ -85,7 +85,7 @@ test('what comes from another site may ask, and is told nothing that its browser
   }
 })
 
-test('what comes from another site is taken with a token: no browser adds that by itself', async () => {
+test('a cross-site request with a token is accepted: no browser adds one by itself', async () => {
   for (const headers of elsewhere()) {
     const init = { method: 'PUT', headers, body: '{"api_keys":[]}' }
     expect((await service.fetch('admin', '/admin/catalog', init)).status).toBe(200)

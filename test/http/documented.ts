@@ -7,19 +7,19 @@ import { type AppOptions, createApp } from '../../src/service/routes.ts'
 /** RFC 3339 with a zone. */
 const DATE_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$/
 
-/** The description of the API as it is committed, in which a change of the contract shows. */
+/** The committed OpenAPI document, in which every change of the contract shows. */
 export const OPENAPI_FILE = join(import.meta.dir, '../../docs/reference/openapi.json')
 
-/** The app without its parts: it describes its routes, and serves none that needs more. */
+/** Creates the app without its components. It serves only routes that need none of them. */
 export const createBareApp = () => createApp({ basePath: '', places: new Places() } as AppOptions)
 
-/** What GET /swagger/json answers. */
+/** Returns the document that GET /swagger/json serves. */
 export async function describeApi(): Promise<Document> {
   const response = await createBareApp().handle(new Request('http://localhost/swagger/json'))
   return (await response.json()) as Document
 }
 
-/** A document as text for diffs: members in the order of their names, a line each. */
+/** Formats a document for diffs: members sorted by name, one per line. */
 export const toText = (document: Document): string =>
   `${JSON.stringify(document, (_, value) => sortMembers(value), 2)}\n`
 
@@ -28,9 +28,10 @@ const sortMembers = (value: unknown) =>
     ? value
     : Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
 
+/** An operation with its method in upper case. */
 export type Described = { method: string; path: string; operation: Operation }
 
-/** The operations of a document, methods in capitals. */
+/** Returns the operations of a document. */
 export function listOperations({ paths }: Document): Described[] {
   return Object.entries(paths).flatMap(([path, operations]) =>
     Object.entries(operations).map(([method, operation]) => ({
@@ -41,14 +42,14 @@ export function listOperations({ paths }: Document): Described[] {
   )
 }
 
-/** The answers of an operation and their content, a row each. */
+/** Returns a row for each status and media type that an operation answers with. */
 export function listMedias(operation: Operation) {
   return Object.entries(operation.responses).flatMap(([status, answer]) =>
     Object.entries(answer.content ?? {}).map(([type, media]) => ({ status, type, media })),
   )
 }
 
-/** Says why a value isn't what the schema at a path in the document asks for; null where it is. */
+/** Creates a check: why a value violates the schema at a path in the document, or null. */
 export function checker(document: Document) {
   const ajv = new Ajv({
     strict: false,
@@ -56,7 +57,7 @@ export function checker(document: Document) {
     formats: { int64: true, 'date-time': DATE_TIME },
   })
   ajv.addSchema({ $id: 'api', ...document })
-  // Compiled once each: many answers are of the same schema.
+  // Each schema is compiled once: many answers share one.
   const checks = new Map<string, ValidateFunction>()
   return (path: string[], value: unknown): string | null => {
     const { $ref = toPointer(path) } = find(document, path)
@@ -74,7 +75,7 @@ const toPointer = (path: string[]) => {
 const find = (document: Document, path: string[]) =>
   path.reduce<unknown>((node, part) => (node as Record<string, unknown>)[part], document) as Schema
 
-/** The document with every object closed: a field that it doesn't name is then an error. */
+/** Closes every object of a document, so that a field that it does not describe is an error. */
 export function closeObjects<Value>(value: Value): Value {
   if (Array.isArray(value)) return value.map(closeObjects) as Value
   if (typeof value !== 'object' || value === null) return value
@@ -84,7 +85,7 @@ export function closeObjects<Value>(value: Value): Value {
   return closed
 }
 
-/** Headers that the document promises and an answer lacks. */
+/** Returns the headers that the document requires and an answer lacks. */
 export function missingHeaders({ headers = {} }: Answer, response: Response): string[] {
   return Object.entries(headers)
     .filter(([name, { required }]) => required && !response.headers.has(name))

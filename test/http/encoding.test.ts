@@ -7,14 +7,14 @@ const takes = (accepted?: string) => {
 }
 
 test.each(['gzip', 'GZip', 'deflate, gzip', 'gzip;q=0.5', 'br, gzip ; q=1.0, *', 'gzip;q=0.001'])(
-  '%p takes gzip',
+  'Accept-Encoding %p accepts gzip',
   (accepted) => {
     expect(takes(accepted)).toBe(true)
   },
 )
 
 test.each([undefined, '', 'br', 'gzip;q=0', 'gzip; q=0.000', 'x-gzip', 'gzipped', 'br;q=gzip'])(
-  '%p does not',
+  'Accept-Encoding %p does not accept gzip',
   (accepted) => {
     expect(takes(accepted)).toBe(false)
   },

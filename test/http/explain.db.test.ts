@@ -3,7 +3,7 @@ import { insertEvent } from '../support/events.ts'
 import { expectProblem } from '../support/problem.ts'
 import { useService } from '../support/service.ts'
 
-// Which flushes make up a total: exactly those, in the order of time, with running totals.
+// GET /audit/explain: exactly the flushes that make up a total, by time, with running totals.
 
 type Counts = Record<string, number>
 type Item = {
@@ -15,7 +15,7 @@ type Item = {
 }
 type Explanation = { total: Counts; before: Counts; items: Item[]; next_after: string | null }
 
-/** What one event was made to count, by whose it is. */
+/** An event, and what it adds to the total of each query. */
 type Event = { at: string; shard: number; position: number; adds: Map<string, Counts> }
 
 const service = useService()
@@ -25,7 +25,7 @@ beforeAll(async () => {
   const { owner } = service.database
   let at = Date.parse('2026-01-01T00:00:00Z')
   for (let i = 0; i < 300; i++) {
-    // Mostly in the same quarter, now and then days later: usage then says where nothing is.
+    // Mostly in the same bucket, sometimes a day later: usage then shows which buckets are empty.
     at += i % 50 === 0 ? 86_400_000 : 1_000 + (i % 7)
     const recordedAt = new Date(at).toISOString()
     const shard = i % service.shards
@@ -44,7 +44,7 @@ beforeAll(async () => {
 })
 
 function apiKeyFlush(i: number) {
-  // Key 77 in few; 3 without a group; 2 unknown in some; numbers that look like ids.
+  // Key 77 is in few flushes, 3 has no group, 2 is unknown, and some counts look like ids.
   const ids = [1, 3, 2, ...(i % 40 === 1 ? [77] : [])]
   const requests = ids.map((id) => (id === 1 ? 77 : (i % 5) + (id === 77 ? 1 : 0)))
   const group = i % 2 === 0 ? 7 : 8
@@ -99,7 +99,7 @@ for (const query of [
   ...['', 'api_key_id=1', 'api_key_id=3', 'api_key_id=77', 'api_key_id=2', 'group_id=7'],
   ...['group_id=8', 'group_id=99', 'token_hash=k%221', 'token_hash=k2', 'token_hash=other'],
 ]) {
-  test(`the flushes that make up "${query}"`, async () => {
+  test(`the explanation of "${query}" lists exactly its flushes`, async () => {
     const none: Counts = query.startsWith('token')
       ? { requests: 0, tokens: 0, quota_used: 0 }
       : { requests: 0, success_requests: 0 }
@@ -112,17 +112,17 @@ for (const query of [
       })
     for (const limit of query === 'token_hash=k2' ? [1, 7, 1_000] : [40, 1_000]) {
       const { items, total, before } = await readAll(query, limit)
-      const told = items.map(({ shard, position, counted, running }) => ({
+      const listed = items.map(({ shard, position, counted, running }) => ({
         ...{ shard, position, counted, running },
       }))
-      expect(told).toEqual(expected)
+      expect(listed).toEqual(expected)
       expect(before).toEqual(none)
       expect(total).toEqual(running)
     }
   })
 }
 
-test('the total is what the admin pages show', async () => {
+test('the total equals the counters of the admin routes', async () => {
   const { total } = await service.read<Explanation>('/audit/explain?api_key_id=1')
   const key = await service.read<Counts>('/admin/api-keys/1')
   expect([key.total_requests, key.success_requests]).toEqual([
@@ -136,7 +136,7 @@ test('the total is what the admin pages show', async () => {
   ])
 })
 
-test('as of a position it ends there', async () => {
+test('an explanation as of a position ends there', async () => {
   const { items } = await readAll('api_key_id=1', 1_000)
   const middle = items[50]!
   const others = events

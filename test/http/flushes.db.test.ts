@@ -3,8 +3,8 @@ import { countFlushes, positionOf } from '../support/events.ts'
 import { expectProblem } from '../support/problem.ts'
 import { useService } from '../support/service.ts'
 
-// What the contract says of flushes beyond the recorded cases. Invariant 10: nothing that a client sends
-// is answered with a 5xx.
+// The contract of flushes beyond the recorded cases. Invariant 10: nothing that a client sends is
+// answered with a 5xx.
 
 const FLUSH = '/internal/apikey-stats/flush'
 const KEY_FLUSH = '/internal/stats/flush'
@@ -23,13 +23,13 @@ beforeAll(async () => {
   })
 })
 
-/** A refused flush: the problem of this `error`, without a position. */
+/** Expects that a flush is refused with this `error` and has no position. */
 async function expectUnposted(response: Response, error: string): Promise<void> {
   expect(response.headers.get('tallybook-position')).toBeNull()
   await expectProblem(response, 400, error)
 }
 
-/** A body that is refused, and what is not in the log then. */
+/** Posts a body, and expects that it is refused and not stored. */
 async function expectRefused(path: string, body: string, error: string) {
   const flushes = await countFlushes(service.database.owner)
   const response = await service.fetch('dp', path, { method: 'POST', body })
@@ -74,14 +74,14 @@ describe('refused with 400, and not stored', () => {
     ['200,000 objects', KEY_FLUSH, deep('{"keys":', '}'), BODY],
     ['200,000 brackets that are never closed', KEY_FLUSH, '['.repeat(200_000), BODY],
     ['a number', FLUSH, '1', BODY],
-    ['a list', FLUSH, '[]', BODY],
-    ['a text', KEY_FLUSH, '"keys"', BODY],
+    ['an array', FLUSH, '[]', BODY],
+    ['a string', KEY_FLUSH, '"keys"', BODY],
   ]
   for (const [what, path, body, error] of cases) {
     test(what, () => expectRefused(path, body, error))
   }
 
-  test('one bad entry among good ones refuses the whole flush', async () => {
+  test('one invalid entry among valid ones refuses the whole flush', async () => {
     const before = await service.read('/admin/api-keys/1')
     await expectRefused(FLUSH, '{"keys":[{"api_key_id":1,"requests":5},{"x":1}]}', BODY)
     const keys = '{"api_key_id":1,"requests":5},{"api_key_id":2,"requests":-5}'
@@ -96,7 +96,7 @@ describe('accepted', () => {
     ['an empty object', FLUSH, '{}', { updated: 0, groups_updated: 0 }],
     ['an empty flush', KEY_FLUSH, '{"keys":[]}', { updated: 0 }],
     ['entries that are empty or null', FLUSH, '{"keys":[{},null]}', NONE],
-    ['an unknown field beside a known one', FLUSH, '{"keys":[],"more":{"x":[1]}}', NONE],
+    ['an unknown field next to a known one', FLUSH, '{"keys":[],"more":{"x":[1]}}', NONE],
     ['2^53 - 1', FLUSH, `{"keys":[{"api_key_id":${MAX},"requests":${MAX}}]}`, NONE],
     ['the last second of 9999', KEY_FLUSH, LAST_SECOND, { updated: 1 }],
     [
@@ -141,7 +141,7 @@ describe('accepted', () => {
     expect((await service.post(KEY_FLUSH, { keys: hashes })).status).toBe(200)
   })
 
-  test('bytes that are no UTF-8, or begin with a BOM, are answered below 500', async () => {
+  test('bytes that are not UTF-8, or begin with a BOM, get no 5xx', async () => {
     const json = new TextEncoder().encode('{"keys":[{"token_hash":"xx"}]}')
     const broken = json.map((byte) => (byte === 'x'.charCodeAt(0) ? 0xff : byte))
     const marked = new Uint8Array([0xef, 0xbb, 0xbf, ...json])
@@ -161,7 +161,7 @@ describe('Idempotency-Key', () => {
     })
   }
 
-  test('one and 255 visible characters are taken', async () => {
+  test('1 to 255 visible characters are accepted', async () => {
     for (const key of ['!', '~', '"quoted"', 'x'.repeat(255)]) {
       const response = await service.post(FLUSH, { keys: [] }, { 'idempotency-key': key })
       expect(response.status).toBe(200)

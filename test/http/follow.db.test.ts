@@ -4,7 +4,7 @@ import { SubscribedStream } from '../support/follow.ts'
 import { TEST_INTERVALS } from '../support/intervals.ts'
 import { useInstances } from '../support/service.ts'
 
-// GET /audit/events with Accept: text/event-stream: the log live, each event once and in order.
+// GET /audit/events as text/event-stream: the log live, each event once and in order.
 
 type Event = { shard: number; position: number; recorded_at: string; type: string; source: string }
 
@@ -19,7 +19,7 @@ beforeAll(async () => {
 })
 
 let keys = 0
-/** Posts so many flushes, one after the other, spread over the shards. */
+/** Posts `count` flushes one after the other, spread over the shards. */
 async function post(count: number, through = service, path = FLUSH): Promise<void> {
   for (let i = 0; i < count; i++) {
     const entry = path === FLUSH ? { api_key_id: 1, requests: 1 } : { token_hash: 'a', requests: 1 }
@@ -28,7 +28,7 @@ async function post(count: number, through = service, path = FLUSH): Promise<voi
   }
 }
 
-/** The log as one range, merged by time. */
+/** Reads the log as one range, merged by time. */
 async function readLog(query = 'shard=all'): Promise<Event[]> {
   const headers = { accept: 'application/x-ndjson' }
   const response = await service.fetch('auditor', `/audit/events?${query}`, { headers })
@@ -46,7 +46,7 @@ function expectInOrder(events: Event[]): void {
   }
 }
 
-test('a stream begins with its id, and brings what is appended from then on', async () => {
+test('a stream starts with its id and delivers the events appended from then on', async () => {
   const stream = await SubscribedStream.open(service, 'shard=all')
   expect(stream.response.headers.get('content-type')).toBe('text/event-stream')
   expect(stream.response.headers.get('vary')).toBe('Accept')
@@ -62,7 +62,7 @@ test('a stream begins with its id, and brings what is appended from then on', as
   stream.cut()
 })
 
-test('an event is sent with its type, its id and the JSON of a line', async () => {
+test('an event is sent with its type, its id and its NDJSON line as data', async () => {
   await post(1)
   const stream = await SubscribedStream.open(service, 'shard=0&after=-1&limit=2')
   const lines = await readLog('shard=0&limit=2')
@@ -78,7 +78,7 @@ test('an event is sent with its type, its id and the JSON of a line', async () =
   expect(end).toBeNull()
 })
 
-test('Last-Event-ID goes before after=, and after= before the next event on', async () => {
+test('Last-Event-ID takes precedence over after=, and after= over the head', async () => {
   const shards = Array.from({ length: service.shards }, (_, shard) => `${shard}/-1`).join(',')
   const log = await readLog()
   const all = await SubscribedStream.open(service, `shard=all&after=${shards}`)
@@ -96,7 +96,7 @@ test('Last-Event-ID goes before after=, and after= before the next event on', as
   await expect(SubscribedStream.open(service, `shard=${service.shards}`)).rejects.toThrow('400')
 })
 
-test('what another instance appends comes too', async () => {
+test('a stream delivers events that another instance appends', async () => {
   const streams = [
     await SubscribedStream.open(service, 'shard=all'),
     await SubscribedStream.open(other, 'shard=all'),
@@ -112,48 +112,51 @@ test('what another instance appends comes too', async () => {
   }
 })
 
-test.each(['all', '0'])('whatever is cut, shard=%s is resumed without a gap', async (shard) => {
-  const query = `shard=${shard}`
-  const before = (await readLog(query)).length
-  const shards = shard === '0' ? 1 : service.shards
-  let stream = await SubscribedStream.open(service, query)
-  // A client that was cut before its first block has nothing to resume with.
-  await stream.next()
-  const posts = Promise.all([post(60), post(60, other)]).then(async () => {
-    for (let last = 0; last < shards; last++) {
-      await insertEvent(service.database.owner, { shard: last })
+test.each(['all', '0'])(
+  'a subscriber of shard=%s that reconnects misses no event',
+  async (shard) => {
+    const query = `shard=${shard}`
+    const before = (await readLog(query)).length
+    const shards = shard === '0' ? 1 : service.shards
+    let stream = await SubscribedStream.open(service, query)
+    // A client that is disconnected before its first block has no id to resume from.
+    await stream.next()
+    const posts = Promise.all([post(60), post(60, other)]).then(async () => {
+      for (let last = 0; last < shards; last++) {
+        await insertEvent(service.database.owner, { shard: last })
+      }
+    })
+    const events: Event[] = []
+    const isComplete = () => events.filter(({ source }) => source === 'owner').length === shards
+    for (let cuts = 0; !isComplete(); cuts++) {
+      for (let blocks = cuts % 7; blocks > 0 && !isComplete(); blocks--) {
+        const block = await stream.next()
+        if (block?.data !== undefined) events.push(JSON.parse(block.data))
+      }
+      const lastEventId = stream.lastId!
+      stream.cut()
+      stream = await SubscribedStream.open(cuts % 2 === 0 ? service : other, query, { lastEventId })
+      stream.lastId = lastEventId
     }
-  })
-  const events: Event[] = []
-  const ended = () => events.filter(({ source }) => source === 'owner').length === shards
-  for (let cuts = 0; !ended(); cuts++) {
-    for (let blocks = cuts % 7; blocks > 0 && !ended(); blocks--) {
-      const block = await stream.next()
-      if (block?.data !== undefined) events.push(JSON.parse(block.data))
-    }
-    const lastEventId = stream.lastId!
+    await posts
     stream.cut()
-    stream = await SubscribedStream.open(cuts % 2 === 0 ? service : other, query, { lastEventId })
-    stream.lastId = lastEventId
-  }
-  await posts
-  stream.cut()
-  expectInOrder(events)
-  const log = (await readLog(query)).slice(before)
-  expect(events.map(nameOf).sort()).toEqual(log.map(nameOf).sort())
-})
+    expectInOrder(events)
+    const log = (await readLog(query)).slice(before)
+    expect(events.map(nameOf).sort()).toEqual(log.map(nameOf).sort())
+  },
+)
 
-test('a filter leaves out what it names, in what was there and in what comes', async () => {
+test('a filter applies to past events and to new ones', async () => {
   const types = ['ApiKeyStatsFlushed', 'KeyStatsFlushed']
   for (const type of types) {
     const shards = Array.from({ length: service.shards }, (_, shard) => `${shard}/-1`).join(',')
     const stream = await SubscribedStream.open(service, `shard=all&type=${type}&after=${shards}`)
     await post(2, service, KEY_FLUSH)
     await post(2, other, FLUSH)
-    const kept = (await readLog(`shard=all&type=${type}`)).map(nameOf)
-    const events = await stream.events<Event>(kept.length)
+    const matching = (await readLog(`shard=all&type=${type}`)).map(nameOf)
+    const events = await stream.events<Event>(matching.length)
     expect(events.every((event) => event.type === type)).toBe(true)
-    expect(events.map(nameOf).sort()).toEqual(kept.sort())
+    expect(events.map(nameOf).sort()).toEqual(matching.sort())
     stream.cut()
   }
   const stream = await SubscribedStream.open(service, 'shard=all&source=admin')
@@ -163,22 +166,22 @@ test('a filter leaves out what it names, in what was there and in what comes', a
   stream.cut()
 })
 
-test('from= starts at a time, to= leaves out what is later; keep-alives move the id on', async () => {
+test('from= and to= bound a stream; keep-alives advance its id past other events', async () => {
   const log = await readLog()
   const from = log[5]!.recorded_at
   const to = log[12]!.recorded_at
   const query = `shard=all&from=${encodeURIComponent(from)}&to=${encodeURIComponent(to)}`
-  const kept = log.filter(({ recorded_at: at }) => at >= from && at < to)
+  const matching = log.filter(({ recorded_at: at }) => at >= from && at < to)
   const past = await SubscribedStream.open(service, query)
   const quiet = await SubscribedStream.open(service, 'shard=0&source=nobody')
-  expect((await past.events<Event>(kept.length)).map(nameOf)).toEqual(kept.map(nameOf))
+  expect((await past.events<Event>(matching.length)).map(nameOf)).toEqual(matching.map(nameOf))
   const { id: start } = (await quiet.next())!
   const position = await insertEvent(service.database.owner, {})
   expect(start).toBe(`0/${position - 1}`)
   await Promise.all([expectKeepAlive(past, position), expectKeepAlive(quiet, position)])
 })
 
-/** Nothing comes but comments, until one has the id of what was left out. */
+/** Expects only keep-alives, up to one with the id of the event that was filtered out. */
 async function expectKeepAlive(stream: SubscribedStream, position: number): Promise<void> {
   const pattern = new RegExp(`^0/${position}(,|$)`)
   while (!pattern.test(stream.lastId ?? '')) {
@@ -189,7 +192,7 @@ async function expectKeepAlive(stream: SubscribedStream, position: number): Prom
   stream.cut()
 }
 
-test('a payload with line breaks is sent in one line', async () => {
+test('a payload with line breaks is sent on one line', async () => {
   const stream = await SubscribedStream.open(service, 'shard=0')
   await stream.next()
   const payload = '{"a":\n1}'
@@ -198,7 +201,7 @@ test('a payload with line breaks is sent in one line', async () => {
   stream.cut()
 })
 
-test('an event of two MB reaches a follower whole', async () => {
+test('an event of two MB reaches a subscriber complete', async () => {
   const stream = await SubscribedStream.open(service, 'shard=0')
   await stream.next()
   const payload = JSON.stringify({ text: 'é'.repeat(1024 * 1024) })

@@ -7,40 +7,40 @@ import { createDatabase } from '../support/server.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
-// Many who follow the log, and what ends a stream.
+// Many subscribers of the log, and what ends a stream.
 
 const FLUSH = '/internal/stats/flush'
-/** More than fetch opens, and than are woken in one turn of the event loop. */
-const FOLLOWERS = isFull ? 1_000 : 400
+/** More than fetch can open, and more than one turn of the event loop updates. */
+const SUBSCRIBERS = isFull ? 1_000 : 400
 
-let way: MeteredProxy
+let proxy: MeteredProxy
 let service: TestService
 beforeAll(async () => {
   const database = await createDatabase()
-  way = await startMeter(database.address)
+  proxy = await startMeter(database.address)
   service = await startTestService({
     database,
-    address: way.address,
-    maxSubscribers: FOLLOWERS + 2,
+    address: proxy.address,
+    maxSubscribers: SUBSCRIBERS + 2,
   })
 })
 afterAll(async () => {
   await service.end()
-  await way.close()
+  await proxy.close()
 })
 
 let posted = 0
 
-/** A flush whose event has about so many bytes. */
+/** Posts a flush whose event has about `bytes` bytes. */
 async function post(bytes = 100): Promise<void> {
   const keys = [{ token_hash: 'x'.repeat(200), requests: 1 }]
   while (keys.length * 220 < bytes) keys.push({ ...keys[0]!, requests: keys.length })
   const headers = { 'idempotency-key': `flush-${posted++}` }
-  // A loaded machine may refuse for a while.
+  // A loaded machine may refuse flushes for a while.
   await until(async () => (await service.post(FLUSH, { keys }, headers)).status === 200)
 }
 
-/** Streams that were cut count until the service has noticed. */
+/** Opens a stream, once the service has noticed which earlier ones were disconnected. */
 async function openRaw(query: string): Promise<RawStream> {
   for (;;) {
     const stream = new RawStream(service, query)
@@ -54,22 +54,22 @@ async function openRaw(query: string): Promise<RawStream> {
   }
 }
 
-/** Where each stream stands after its first block. */
+/** Reads the first block of a stream, which has its position. */
 const begin = async (stream: SubscribedStream) => {
   expect(await stream.next()).toHaveProperty('retry')
 }
 
-test('hundreds of followers all get every event, and the log is read for one', async () => {
-  const streams = Array.from({ length: FOLLOWERS }, () => new RawStream(service, 'shard=all'))
+test('hundreds of subscribers all get every event, and the log is read once for all', async () => {
+  const streams = Array.from({ length: SUBSCRIBERS }, () => new RawStream(service, 'shard=all'))
   await Promise.all(streams.map((stream) => stream.blocks(1)))
-  const before = way.bytes
+  const before = proxy.bytes
   for (let i = 0; i < 10; i++) await post(20_000)
   await Promise.all(streams.map((stream) => stream.blocks(11)))
   const [first, ...others] = streams.map(({ names }) => names.sort())
   expect(new Set(first).size).toBe(10)
   for (const names of others) expect(names).toEqual(first!)
-  // 200 kB each, if each read for itself.
-  expect(way.bytes - before).toBeLessThan(FOLLOWERS * 50_000)
+  // It would be 200 kB per subscriber if each read the log by itself.
+  expect(proxy.bytes - before).toBeLessThan(SUBSCRIBERS * 50_000)
 
   const more = [new RawStream(service, 'shard=0'), new RawStream(service, 'shard=0')]
   await Promise.all(more.map((stream) => stream.blocks(1)))
@@ -80,11 +80,11 @@ test('hundreds of followers all get every event, and the log is read for one', a
   for (const { socket } of [...streams, ...more]) socket.destroy()
 })
 
-test('a follower that takes nothing holds up no other, and gets all when it does', async () => {
+test('a subscriber that pauses delays no other, and gets every event afterwards', async () => {
   const slow = await openRaw('shard=all&limit=44')
   const stream = await openRaw('shard=all&limit=44')
   slow.socket.pause()
-  // More than the sockets hold, and than a tail.
+  // More than the sockets and the tail buffers hold.
   for (let i = 0; i < 44; i++) await post(1_000_000)
   await stream.closed
   expect(slow.names.length).toBeLessThan(44)
@@ -94,38 +94,38 @@ test('a follower that takes nothing holds up no other, and gets all when it does
   expect(slow.names.sort()).toEqual(stream.names.sort())
 })
 
-test('a revoked token ends its streams, and no other', async () => {
+test('revoking a token ends its streams and no others', async () => {
   const made = await service.fetch('admin', '/admin/tokens', {
     method: 'POST',
     body: JSON.stringify({ name: 'passing', role: 'auditor' }),
   })
   const { token } = (await made.json()) as { token: string }
-  const [revoked, kept] = [
+  const [revoked, remaining] = [
     await SubscribedStream.open(service, 'shard=all', { token }),
     await SubscribedStream.open(service, 'shard=all'),
   ]
   await begin(revoked)
-  await begin(kept)
+  await begin(remaining)
   await service.fetch('admin', '/admin/tokens/passing', { method: 'DELETE' })
   await revoked.untilEnd()
   await post()
-  await kept.events(1)
-  kept.cut()
+  await remaining.events(1)
+  remaining.cut()
 })
 
-test('a database that is away ends no stream; what came meanwhile comes when it is back', async () => {
+test('an unavailable database ends no stream; missed events arrive when it is back', async () => {
   const other = await startTestService({ database: service.database })
   const old = await SubscribedStream.open(service, 'shard=all')
   await begin(old)
   const { lastId } = old
-  await way.lose()
+  await proxy.lose()
   await other.post(FLUSH, { keys: [{ token_hash: 'b', requests: 1 }] })
-  // Who knows where to resume is let in all the same.
+  // A client that sends a position to resume from is accepted nevertheless.
   const late = await SubscribedStream.open(service, 'shard=all', { lastEventId: lastId! })
   await begin(late)
   const headers = { accept: 'text/event-stream' }
   expect((await service.fetch('auditor', '/audit/events', { headers })).status).toBe(503)
-  await way.restore()
+  await proxy.restore()
   const events = [await old.events(1), await late.events(1)]
   expect(events[0]).toEqual(events[1]!)
   old.cut()
@@ -133,7 +133,7 @@ test('a database that is away ends no stream; what came meanwhile comes when it 
   await other.stop()
 })
 
-test('the streams end with the service', async () => {
+test('stopping the service ends its streams', async () => {
   const stream = await SubscribedStream.open(service, 'shard=all')
   await begin(stream)
   const stopped = service.stop()

@@ -3,11 +3,11 @@ import { CURRENT } from '../../src/read-model/projections/index.ts'
 import { expectProblem, readProblem } from '../support/problem.ts'
 import { useService } from '../support/service.ts'
 
-// Large bodies that are made to hurt. What is small is fuzzed: test/property.
+// Large hostile bodies. test/property fuzzes small ones.
 
-/** What takes the square of its size, or its depth in frames, hangs or breaks at this size already. */
+/** At this size quadratic time hangs already, and a stack frame per level overflows the stack. */
 const LARGE = 2 * 1024 * 1024
-/** The limit that a service has by default. */
+/** The default limit of a service. */
 const LARGEST = 16 * 1024 * 1024
 
 const service = useService()
@@ -16,7 +16,7 @@ beforeAll(async () => {
   await service.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 1, group_id: 1 }] })
 })
 
-/** `text` as often as `size` allows, between `head` and `tail`. */
+/** Repeats `text` as often as `size` allows, between `head` and `tail`. */
 const fill = (head: string, text: string, tail: string, size = LARGE) =>
   head + text.repeat(Math.floor((size - head.length - tail.length) / text.length)) + tail
 
@@ -32,7 +32,7 @@ const BODIES: [what: string, body: string][] = [
   ['one number', fill('{"keys":[{"api_key_id":', '9', '}]}')],
   ['an exponent', fill('{"keys":[{"api_key_id":1e', '9', '}]}')],
   ['a name over and over', fill('{"keys":[]', ',"keys":[]', ',"keys":1}')],
-  ['entries that are no objects', fill('{"keys":[1', ',1', ']}')],
+  ['entries that are not objects', fill('{"keys":[1', ',1', ']}')],
   ['empty entries', fill('{"keys":[{}', ',{}', ']}')],
   ['arrays between numbers', fill('{"keys":[0', ',[0]', ']}')],
   ['unknown fields', fill('{"keys":[{"x":1}', ',{"x":1}', ']}')],
@@ -63,7 +63,7 @@ const ENTRIES: [what: string, body: string][] = [
   ['brackets in a string', fill('{"keys":[{"api_key_id":1,"requests":1}],"note":"', '[{\\"', '"}')],
 ]
 
-test.each(ENTRIES)('a body of %s is taken, and counted as it says', async (_, body) => {
+test.each(ENTRIES)('a body of %s is accepted, and each of its requests counts', async (_, body) => {
   const before = await service.read<{ total_requests: number }>('/admin/apikey-stats/summary')
   const response = await service.post('/internal/apikey-stats/flush', body)
   expect(response.status).toBe(200)
@@ -72,7 +72,7 @@ test.each(ENTRIES)('a body of %s is taken, and counted as it says', async (_, bo
   expect(after.total_requests - before.total_requests).toBe(posted)
 })
 
-test('afterwards the service counts on, and its projections follow', async () => {
+test('afterwards the service still counts, and its projections are up to date', async () => {
   const response = await service.post('/internal/apikey-stats/flush', {
     keys: [{ api_key_id: 1, requests: 1 }],
   })

@@ -9,11 +9,11 @@ import { startTestService, useService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 import { watchWorkers } from '../support/workers.ts'
 
-// Flushes with bodies so large that the worker reads and appends them.
+// Flushes with bodies so large that the worker parses and appends them.
 
 const API_KEYS = '/internal/apikey-stats/flush'
 const KEYS = '/internal/stats/flush'
-/** More than a body that this thread reads. */
+/** More bytes than a body that the main thread parses. */
 const LARGE = 300 * 1024
 const ENTRIES = 12_000
 
@@ -53,7 +53,7 @@ const readTotal = async (query = '') => {
 
 const runs = runsOf(60)
 
-test(`a large body is answered and recorded as a small one that says the same, in ${runs} runs`, async () => {
+test(`a large body is treated like an equivalent small one, in ${runs} runs`, async () => {
   const send = async ({ kind, bytes }: Pick<FuzzedFlush, 'kind' | 'bytes'>) => {
     const path = kind === 'keys' ? KEYS : API_KEYS
     const response = await service.fetch('dp', path, { method: 'POST', body: bytes })
@@ -68,7 +68,7 @@ test(`a large body is answered and recorded as a small one that says the same, i
   const property = fc.asyncProperty(fuzzedFlush, async ({ kind, bytes }) => {
     const large = new Uint8Array(LARGE).fill(0x20)
     large.set(bytes)
-    // Broken UTF-8 at the end would swallow white space otherwise.
+    // A space, because broken UTF-8 at the end would swallow the padding of the other body.
     expect(await send({ kind, bytes: large })).toEqual(
       await send({ kind, bytes: new Uint8Array([...bytes, 0x20]) }),
     )
@@ -76,7 +76,7 @@ test(`a large body is answered and recorded as a small one that says the same, i
   await fc.assert(property, parametersOf(runs))
 }, 120_000)
 
-test('a large body with an error at its end is refused as a small one', async () => {
+test('a large body with an error at its end is refused like a small one', async () => {
   const entries = '{"api_key_id":1,"requests":1},'.repeat(ENTRIES)
   const response = await service.post(
     API_KEYS,
@@ -89,12 +89,12 @@ test('a large body with an error at its end is refused as a small one', async ()
   })
 })
 
-test('large flushes count as they say, now, in the past and explained', async () => {
+test('large flushes count in current reads, reads of the past and explanations', async () => {
   const before = await readTotal()
   const first = await service.post(API_KEYS, apiKeyFlush())
   const at = first.headers.get('tallybook-position')!
   expect(await first.json()).toEqual({ updated: 100, groups_updated: 2 })
-  // 66 of 120 ids are known and in a group; each stands there a hundredth as often as entries do.
+  // 66 of 120 ids are known and in a group; each has ENTRIES / 120 entries.
   const counted = BigInt(3 * (ENTRIES / 120) * 66)
   expect(await readTotal()).toBe(before + counted)
 
@@ -114,7 +114,7 @@ test('large flushes count as they say, now, in the past and explained', async ()
   ])
 })
 
-test('a large flush that is sent again is answered as before, and counts once', async () => {
+test('a retried large flush gets the same answer and counts once', async () => {
   const send = (body: string) => service.post(API_KEYS, body, { 'idempotency-key': 'large-1' })
   const first = await send(apiKeyFlush())
   const total = await readTotal()
@@ -136,7 +136,7 @@ test('a large flush that is sent again is answered as before, and counts once', 
   expect(await readTotal()).toBe(total)
 })
 
-test('a large event that nobody can read is parked, and what follows counts', async () => {
+test('a large malformed event is parked, and later events count', async () => {
   const { owner } = service.database
   const before = await readTotal()
   const payload = JSON.stringify({ hashes: 'x'.repeat(LARGE) })
@@ -147,7 +147,7 @@ test('a large event that nobody can read is parked, and what follows counts', as
   expect(parked).toHaveLength(1)
 })
 
-test('others are served while the worker has a large flush', async () => {
+test('other requests are served while the worker has a large flush', async () => {
   workers.hold()
   const answered: string[] = []
   const note = (name: string) => (response: Response) => {
@@ -162,7 +162,7 @@ test('others are served while the worker has a large flush', async () => {
   expect(answered).toEqual(['small 200', 'live 200', 'large 200'])
 })
 
-test('a worker that ends answers 503 for what it had, and another takes the next', async () => {
+test('the flush of a worker that dies gets 503, and a new worker takes the next one', async () => {
   workers.hold()
   const lost = service.post(API_KEYS, apiKeyFlush())
   await until(() => workers.held === 1)
@@ -175,16 +175,16 @@ test('a worker that ends answers 503 for what it had, and another takes the next
   expect(await readTotal()).toBeGreaterThan(total)
 })
 
-test('a stop waits for the large flush that the worker has', async () => {
+test('a stop waits for the large flush that the worker is processing', async () => {
   const { database } = service
   const other = await startTestService({ database, shards: 1 })
   workers.hold()
-  const posted = other.post(API_KEYS, apiKeyFlush(), { 'idempotency-key': 'amid-a-stop' })
+  const posted = other.post(API_KEYS, apiKeyFlush(), { 'idempotency-key': 'during-a-stop' })
   await until(() => workers.held === 1)
   const stopped = other.stop()
   workers.release()
   expect((await posted).status).toBe(200)
   await stopped
-  const found = await database.owner`select from events where idempotency_key = 'amid-a-stop'`
+  const found = await database.owner`select from events where idempotency_key = 'during-a-stop'`
   expect(found).toHaveLength(1)
 })

@@ -6,7 +6,7 @@ import { startMeter } from '../support/meter.ts'
 import { createDatabase } from '../support/server.ts'
 import { startTestService, useService } from '../support/service.ts'
 
-// Where the service listens, how long it keeps what is idle, and how it ends.
+// Where the service listens, how long it keeps idle connections, and how it stops.
 
 const service = useService({ shards: 1 })
 const other = await createDatabase({ shards: 1 })
@@ -14,7 +14,7 @@ afterAll(() => other.drop())
 
 const portOf = (url: string) => Number(new URL(url).port)
 
-test('a port that another service has is refused, and that one gets every flush', async () => {
+test('a start on a port in use fails, and the service on that port gets every flush', async () => {
   const port = portOf(service.url)
   const starting = startTestService({ database: other, shards: 1, port })
   const error = await starting.catch((failure: unknown) => failure)
@@ -25,36 +25,36 @@ test('a port that another service has is refused, and that one gets every flush'
   expect(row!.flushes).toBe(40)
 })
 
-test('a port of the metrics that is taken is refused, and the service with it', async () => {
+test('a start with a metrics port in use fails', async () => {
   const metricsAddress = { host: '127.0.0.1', port: portOf(service.url) }
   const starting = startTestService({ database: other, shards: 1, metricsAddress })
   await expect(starting).rejects.toThrow('another program listens there')
-  // Nothing is left that would keep the next one from starting.
+  // Nothing is left that would prevent the next start.
   await (await startTestService({ database: other, shards: 1 })).stop()
 })
 
-test('idle connections outlive the sixty seconds of balancers, and end when it is set so', async () => {
+test('idle connections outlive the 60 s of balancers, and end when configured', async () => {
   expect(readConfig({}).idleTimeoutSeconds).toBeGreaterThan(60)
   expect(readConfig({ TALLYBOOK_IDLE_TIMEOUT_SECONDS: '75' }).idleTimeoutSeconds).toBe(75)
   for (const value of ['0', '4', '256', 'x']) {
     expect(() => readConfig({ TALLYBOOK_IDLE_TIMEOUT_SECONDS: value })).toThrow('IDLE_TIMEOUT')
   }
-  const restless = await startTestService({ database: other, shards: 1, idleTimeoutSeconds: 1 })
-  const socket = net.connect(portOf(restless.url), '127.0.0.1')
+  const impatient = await startTestService({ database: other, shards: 1, idleTimeoutSeconds: 1 })
+  const socket = net.connect(portOf(impatient.url), '127.0.0.1')
   socket.write('GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n')
   socket.resume()
   await new Promise((resolve) => socket.on('close', resolve))
-  await restless.stop()
+  await impatient.stop()
 })
 
-test('a stop ends although the database answers nothing, with flushes and reads under way', async () => {
-  const way = await startMeter(other.address)
+test('a stop completes although the database hangs with flushes and reads in flight', async () => {
+  const proxy = await startMeter(other.address)
   const stopping = await startTestService({
-    ...{ database: other, address: way.address, shards: 1 },
+    ...{ database: other, address: proxy.address, shards: 1 },
     intervals: { stop: { drainMs: 500, timeoutMs: 200 } },
   })
   await stopping.post('/internal/stats/flush', {})
-  way.swallow()
+  proxy.swallow()
   const underWay = [
     ...Array.from({ length: 4 }, () => stopping.post('/internal/stats/flush', {})),
     ...Array.from({ length: 4 }, () => stopping.fetch('admin', '/admin/keys')),
@@ -62,5 +62,5 @@ test('a stop ends although the database answers nothing, with flushes and reads 
   await Bun.sleep(50)
   await stopping.stop()
   await Promise.all(underWay)
-  await way.close()
+  await proxy.close()
 })

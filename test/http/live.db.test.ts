@@ -7,37 +7,41 @@ import { createDatabase } from '../support/server.ts'
 import { startTestService, type TestService, TOKENS } from '../support/service.ts'
 import { makeToken, revokeToken, signIn } from '../support/sessions.ts'
 
-// GET /admin/live: where the log stands, told to whoever looks at a page.
+// GET /admin/live: the heads of the log as a stream, for the pages of the console.
 
 const LIVE = '/admin/live'
-const FOLLOWERS = 20
+const SUBSCRIBERS = 20
 
-let way: MeteredProxy
+let proxy: MeteredProxy
 let service: TestService
 let other: TestService
 
 beforeAll(async () => {
   const database = await createDatabase()
-  way = await startMeter(database.address)
-  service = await startTestService({ database, address: way.address, maxSubscribers: FOLLOWERS })
+  proxy = await startMeter(database.address)
+  service = await startTestService({
+    database,
+    address: proxy.address,
+    maxSubscribers: SUBSCRIBERS,
+  })
   other = await startTestService({ database })
 })
 
 afterAll(async () => {
   await other.stop()
   await service.end()
-  await way.close()
+  await proxy.close()
 })
 
 type Stream = NonNullable<Awaited<ReturnType<typeof tryToOpen>>>
 
 async function open(headers: Record<string, string>, through = service): Promise<Stream> {
   const stream = await tryToOpen(headers, through)
-  if (!stream) throw new Error('not let in')
+  if (!stream) throw new Error('the stream was refused')
   return stream
 }
 
-/** A stream, read a block at a time; null where nobody is let in now. */
+/** Opens a stream, which is read block by block. Returns null if it is refused. */
 async function tryToOpen(headers: Record<string, string>, through = service) {
   const abort = new AbortController()
   const response = await fetch(`${through.url}${LIVE}`, { headers, signal: abort.signal })
@@ -48,7 +52,7 @@ async function tryToOpen(headers: Record<string, string>, through = service) {
   expect(response.status).toBe(200)
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
   let text = ''
-  /** The next block but for keep-alives, as it was sent; null at the end. */
+  /** Returns the next block other than keep-alives as it was sent, or null at the end. */
   const next = async (): Promise<string | null> => {
     while (!text.includes('\n\n')) {
       const { done, value } = await reader.read()
@@ -60,17 +64,17 @@ async function tryToOpen(headers: Record<string, string>, through = service) {
     text = text.slice(end + 2)
     return block === ':' ? next() : block
   }
-  /** Returns when the positions are these; gives those that were told on the way. */
+  /** Waits for these positions. Returns all that arrived on the way. */
   const until = async (positions: string): Promise<string[]> => {
-    const told: string[] = []
-    while (told.at(-1) !== positions) {
+    const received: string[] = []
+    while (received.at(-1) !== positions) {
       const block = await next()
-      if (block === null) throw new Error(`the stream ended after ${told}`)
-      if (block.startsWith('data: ')) told.push(block.slice('data: '.length))
+      if (block === null) throw new Error(`the stream ended after ${received}`)
+      if (block.startsWith('data: ')) received.push(block.slice('data: '.length))
     }
-    return told
+    return received
   }
-  /** Returns when it has ended: nothing but keep-alives comes any more. */
+  /** Waits for the end, before which only keep-alives may arrive. */
   const untilEnd = async () => expect(await next()).toBeNull()
   return { response, next, until, untilEnd, cut: () => abort.abort() }
 }
@@ -78,7 +82,7 @@ async function tryToOpen(headers: Record<string, string>, through = service) {
 const as = (token: string) => ({ authorization: `Bearer ${token}` })
 const auditor = as(TOKENS.auditor)
 
-/** Where the log stands. */
+/** Returns the heads of the log. */
 async function readHeads(): Promise<string> {
   const rows = await service.database.owner<{ head: number }[]>`
     select coalesce(max(e.position), -1)::integer as head
@@ -98,7 +102,7 @@ async function post(through = service, count = 1): Promise<void> {
   }
 }
 
-test('a stream says at once where the log stands, also where nothing is in it', async () => {
+test('a stream sends the heads of the log at once, even of an empty log', async () => {
   const stream = await open(auditor)
   expect(stream.response.headers.get('content-type')).toBe('text/event-stream')
   expect(stream.response.headers.get('cache-control')).toBe('no-store')
@@ -109,15 +113,15 @@ test('a stream says at once where the log stands, also where nothing is in it', 
   stream.cut()
 })
 
-test('what is appended is told, through whichever instance, and never goes back', async () => {
+test('a stream reports appends through any instance, and never goes back', async () => {
   const streams = await Promise.all([open(auditor), open(auditor), open(auditor, other)])
   await post(service, 5)
   await post(other, 5)
   await insertEvent(service.database.owner, {})
   const heads = await readHeads()
   for (const { until, cut } of streams) {
-    const told = await until(heads)
-    const sums = told.map((positions) =>
+    const received = await until(heads)
+    const sums = received.map((positions) =>
       positions.split(',').reduce((sum, part) => sum + Number(part.split('/')[1]), 0),
     )
     expect(sums).toEqual([...new Set(sums)].toSorted((a, b) => a - b))
@@ -125,7 +129,7 @@ test('what is appended is told, through whichever instance, and never goes back'
   }
 })
 
-test('who comes later is told at once what the others know', async () => {
+test('a later stream gets the newest positions at once', async () => {
   const first = await open(auditor)
   const heads = await readHeads()
   await first.until(heads)
@@ -136,7 +140,7 @@ test('who comes later is told at once what the others know', async () => {
   late.cut()
 })
 
-test('a session is as good as a token; it ends its stream with its time', async () => {
+test('a session can open a stream, which ends when the session expires', async () => {
   const { owner } = service.database
   const cookie = await signIn(service, TOKENS.auditor)
   const stream = await open({ cookie })
@@ -164,18 +168,21 @@ test('a session is as good as a token; it ends its stream with its time', async 
   expect(Date.now()).toBeGreaterThan(expiresAt)
 })
 
-test('a revoked token ends its streams and those of its sessions, and no other', async () => {
+test('revoking a token ends its streams and those of its sessions, and no others', async () => {
   const token = await makeToken(service, 'passing', 'auditor')
   const cookie = await signIn(service, token)
   const revoked = [await open(as(token)), await open({ cookie })]
-  const kept = [await open(auditor), await open({ cookie: await signIn(service, TOKENS.admin) })]
+  const remaining = [
+    await open(auditor),
+    await open({ cookie: await signIn(service, TOKENS.admin) }),
+  ]
   const heads = await readHeads()
-  for (const { until } of [...revoked, ...kept]) await until(heads)
+  for (const { until } of [...revoked, ...remaining]) await until(heads)
   await revokeToken(service, 'passing')
   for (const { untilEnd } of revoked) await untilEnd()
   await post()
   const moved = await readHeads()
-  for (const { until, cut } of kept) {
+  for (const { until, cut } of remaining) {
     await until(moved)
     cut()
   }
@@ -183,35 +190,35 @@ test('a revoked token ends its streams and those of its sessions, and no other',
   expect((await service.fetch(null, LIVE, { headers })).status).toBe(401)
 })
 
-test('signing out ends the streams of the session on every instance, and no other', async () => {
+test('signing out ends the streams of the session on every instance, and no others', async () => {
   const cookie = await signIn(service, TOKENS.auditor)
-  const kept = await open({ cookie: await signIn(service, TOKENS.auditor) })
+  const remaining = await open({ cookie: await signIn(service, TOKENS.auditor) })
   const out = [await open({ cookie }), await open({ cookie }, other)]
   const heads = await readHeads()
-  for (const { until } of [kept, ...out]) await until(heads)
+  for (const { until } of [remaining, ...out]) await until(heads)
   const headers = { accept: 'text/event-stream', cookie }
-  const followed = await service.fetch(null, '/audit/events', { headers })
-  expect(followed.status).toBe(200)
+  const subscription = await service.fetch(null, '/audit/events', { headers })
+  expect(subscription.status).toBe(200)
   const signedOut = await service.fetch(null, '/session', { method: 'DELETE', headers: { cookie } })
   expect(signedOut.status).toBe(204)
   for (const { untilEnd } of out) await untilEnd()
-  expect(await followed.text()).toBeString()
+  expect(await subscription.text()).toBeString()
   await post()
-  await kept.until(await readHeads())
-  kept.cut()
+  await remaining.until(await readHeads())
+  remaining.cut()
 })
 
-/** What who comes now is answered. */
+/** Opens a stream and closes it. Returns its status. */
 async function readStatus(): Promise<number> {
   const { status, body } = await service.fetch('auditor', LIVE)
   await body?.cancel()
   return status
 }
 
-test('there is room for so many; then it is 503, until one leaves', async () => {
-  // Those of the tests before have left, which the service may not have noticed yet.
+test('a stream above the maximum gets 503 until another ends', async () => {
+  // The service may not have noticed yet that the streams of earlier tests have ended.
   const streams: Stream[] = []
-  while (streams.length < FOLLOWERS) {
+  while (streams.length < SUBSCRIBERS) {
     const stream = await tryToOpen(auditor)
     if (stream) streams.push(stream)
     else await Bun.sleep(20)
@@ -220,7 +227,7 @@ test('there is room for so many; then it is 503, until one leaves', async () => 
   expect(refused.status).toBe(503)
   expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
   expect(await refused.json()).toMatchObject({ error: 'too many streams' })
-  // Those who follow the log itself have places of their own.
+  // Subscriptions to the log have a maximum of their own.
   const query = '/audit/events?limit=1&after=-1'
   const headers = { accept: 'text/event-stream' }
   expect((await service.fetch('auditor', query, { headers })).status).toBe(200)
@@ -231,7 +238,7 @@ test('there is room for so many; then it is 503, until one leaves', async () => 
   for (const { cut } of streams) cut()
 })
 
-test('a query, or a role that may not, opens nothing', async () => {
+test('a query parameter or a wrong role is refused', async () => {
   const status = async (role: 'dp' | 'auditor' | null, query = '') =>
     (await service.fetch(role, `${LIVE}${query}`)).status
   expect(await status('auditor', '?after=1')).toBe(400)
@@ -239,17 +246,17 @@ test('a query, or a role that may not, opens nothing', async () => {
   expect(await status(null)).toBe(401)
 })
 
-test('a database that is away ends no stream; what came meanwhile is told when it is back', async () => {
+test('an unavailable database ends no stream; missed positions arrive later', async () => {
   const stream = await open(auditor)
   await stream.until(await readHeads())
-  await way.lose()
+  await proxy.lose()
   await post(other, 3)
-  await way.restore()
+  await proxy.restore()
   await stream.until(await readHeads())
   stream.cut()
 })
 
-test('the streams end with the service', async () => {
+test('stopping the service ends its streams', async () => {
   const stopping = await startTestService({ database: service.database })
   const stream = await open(auditor, stopping)
   await stream.until(await readHeads())

@@ -2,7 +2,7 @@ import { beforeAll, expect, test } from 'bun:test'
 import { connectAsOwner } from '../../src/platform/postgres/pool.ts'
 import { useService } from '../support/service.ts'
 
-// Invariant 8: the request path takes no lock on a counter. Invariant 9: reads come from projections.
+// Invariants 8 and 9: the request path locks no counter, and reads come from projections.
 
 const service = useService()
 
@@ -19,10 +19,10 @@ const POSTS: [path: string, entry: object][] = [
   ['/internal/stats/flush', { token_hash: 'a', requests: 1 }],
 ]
 
-/** Runs `work` while nobody else can even read these tables. */
+/** Runs `work` while no one else can even read these tables. */
 async function withLocked(tables: string, work: () => Promise<void>): Promise<void> {
-  const stranger = connectAsOwner(service.database.address)
-  const connection = await stranger.reserve()
+  const pool = connectAsOwner(service.database.address)
+  const connection = await pool.reserve()
   try {
     await connection`begin`
     await connection.unsafe(`lock table ${tables} in access exclusive mode`)
@@ -30,7 +30,7 @@ async function withLocked(tables: string, work: () => Promise<void>): Promise<vo
   } finally {
     await connection`rollback`
     connection.release()
-    await stranger.end()
+    await pool.end()
   }
 }
 

@@ -6,7 +6,7 @@ import { startTestService, useService } from '../support/service.ts'
 const FLUSH = '/internal/apikey-stats/flush'
 const service = useService({ bodyLimitBytes: 1_024, unknownTokens: 3 })
 
-/** The samples of a scrape by name and labels. A scrape shows the newest state within a second. */
+/** Returns the samples of a scrape by name and labels. They are at most a second old. */
 async function scrape(url = service.url): Promise<Map<string, string>> {
   const text = await (await fetch(`${url}/metrics`)).text()
   const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
@@ -35,7 +35,7 @@ test('every outcome of a flush has a series before the first flush', async () =>
   }
 })
 
-test('what is not known has no sample', async () => {
+test('an unknown value has no sample', async () => {
   const samples = await scrape()
   expect([...samples.keys()].filter((name) => name.startsWith('tallybook_verify_'))).toEqual([])
   expect([...samples.values()].filter((value) => /nan/i.test(value))).toEqual([])
@@ -46,7 +46,7 @@ test('no metric walks the heap', async () => {
   expect(names).toEqual([])
 })
 
-test('each answer to a flush is counted by its status', async () => {
+test('each flush is counted by its outcome', async () => {
   const body = JSON.stringify({ keys: [{ api_key_id: 1, requests: 1 }] })
   const post = (role: 'dp' | 'admin' | null, init: RequestInit) =>
     service.fetch(role, FLUSH, { method: 'POST', body, ...init })
@@ -68,17 +68,17 @@ test('each answer to a flush is counted by its status', async () => {
   )
 })
 
-test('while the database is away its metrics have no samples, and the rest stays', async () => {
+test('the metrics of an unavailable database have no samples, and the others remain', async () => {
   const database = await createDatabase()
   const proxy = await startProxy(database.address)
-  const away = await startTestService({ database, address: proxy.address })
+  const disconnected = await startTestService({ database, address: proxy.address })
   const lag = 'tallybook_projection_lag_events{projection="usage"}'
   await waitFor(
     (samples) =>
       samples.get('tallybook_database_up') === '1' &&
       samples.get('tallybook_shard_up{shard="0"}') === '1' &&
       samples.has(lag),
-    away.url,
+    disconnected.url,
   )
   await proxy.close()
   await waitFor(
@@ -87,8 +87,8 @@ test('while the database is away its metrics have no samples, and the rest stays
       samples.get('tallybook_shard_up{shard="0"}') === '0' &&
       ![...samples.keys()].some((name) => /^tallybook_(projection|parked|log)_/.test(name)) &&
       samples.get(outcome('appended')) === '0',
-    away.url,
+    disconnected.url,
   )
-  await away.stop()
+  await disconnected.stop()
   await database.drop()
 })

@@ -2,9 +2,9 @@ import { beforeAll, describe, expect, test } from 'bun:test'
 import { positionOf } from '../support/events.ts'
 import { useService } from '../support/service.ts'
 
-// Lists by name are in an order for people: letters before capitals and accents, numbers by value.
+// Lists sort names as people expect: `a` before `A` and `ä`, numbers by value.
 
-/** In that order; some stand twice, and then the id decides. */
+/** In that order; some occur twice, so that the id decides. */
 const NAMES = [
   ...[null, null, ' spaced', '_x', '-x', '10% off', 'a', 'A', 'ä', 'Äpfel', 'apple', 'Apple'],
   ...['apple', 'éclair', 'key 2', 'key 10', 'Key 10', 'key-1', 'naive', 'naïve', 'ö', 'z', 'Zebra'],
@@ -24,7 +24,7 @@ const service = useService()
 let before: string
 
 beforeAll(async () => {
-  // Not in that order.
+  // The ids are in another order.
   const rows = NAMES.map((name, i) => ({ id: ((i * 7) % NAMES.length) + 1, name }))
   const response = await service.putCatalog({
     provider_groups: rows,
@@ -51,12 +51,12 @@ const namesOf = (rows: Row[]) => rows.map(({ name }) => name ?? '')
 const idOf = (row: Row) => row.token_hash ?? String(row.id).padStart(2, '0')
 
 describe.each(LISTS)('%s', (path) => {
-  test.each([1, 2, 7, 1_000])('sorts names for people, in pages of %p', async (limit) => {
+  test.each([1, 2, 7, 1_000])('sorts names as people expect, in pages of %p', async (limit) => {
     expect(namesOf(await readPages(path, 'sort=name', limit))).toEqual(ORDERED)
     expect(namesOf(await readPages(path, 'sort=-name', limit))).toEqual(ORDERED.toReversed())
   })
 
-  test('rows of one name are in the order of their ids', async () => {
+  test('sorts rows with the same name by id', async () => {
     for (const sort of ['name', '-name']) {
       const rows = await readPages(path, `sort=${sort}`, 3)
       for (const name of ['apple', null]) {
@@ -67,19 +67,19 @@ describe.each(LISTS)('%s', (path) => {
     }
   })
 
-  test('sorts the past alike', async () => {
+  test('sorts reads of the past in the same way', async () => {
     const query = `sort=name&as_of_position=${before}`
     expect(namesOf(await readPages(path, query, 5))).toEqual(ORDERED)
   })
 
-  test('finds letters in capitals or not, and pages what it finds by name', async () => {
+  test('searches in either case, and pages the matches by name', async () => {
     const find = async (search: string, sort = 'name') =>
       namesOf(await readPages(path, `search=${encodeURIComponent(search)}&sort=${sort}`, 2))
     expect(await find('äPFEL')).toEqual(['Äpfel'])
     expect(await find('ÉCL')).toEqual(['éclair'])
     expect(await find('ΩMEGA')).toEqual(['Ωmega'])
     expect(await find('KEY', '-name')).toEqual(['key-1', 'Key 10', 'key 10', 'key 2'])
-    // An accent is another letter.
+    // A letter with an accent is another letter.
     expect(await find('naive')).toEqual(['naive'])
   })
 })

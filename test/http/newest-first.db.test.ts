@@ -2,8 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { insertEvent } from '../support/events.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 
-// GET /audit/events?order=desc: the order of the log backwards, page after page, whatever is
-// appended meanwhile.
+// GET /audit/events?order=desc: the log backwards, page by page, whatever is appended in between.
 
 type Event = { shard: number; position: number; type: string; source: string; recorded_at: string }
 type Page = { items: Event[]; next_before: string | null }
@@ -14,7 +13,7 @@ beforeAll(async () => {
   service = await startTestService()
   await service.putCatalog({ api_keys: [{ id: 1 }], keys: [{ token_hash: 'a' }] })
   await post(40)
-  // Events of all shards that are recorded at the same time, some of them twice in a shard.
+  // Events of all shards with the same time, two of them in some shards.
   const last = (await readLog()).at(-1)!.recorded_at
   for (let shard = 0; shard < service.shards; shard++) {
     for (let i = 0; i <= shard % 2; i++) {
@@ -27,7 +26,7 @@ beforeAll(async () => {
 afterAll(() => service.end())
 
 let keys = 0
-/** Flushes of both kinds, spread over the shards. */
+/** Posts flushes of both kinds, spread over the shards. */
 async function post(count: number): Promise<void> {
   for (let i = 0; i < count; i++) {
     const [path, entry] =
@@ -39,7 +38,7 @@ async function post(count: number): Promise<void> {
   }
 }
 
-/** The log in its order, by time, as the whole range gives it. */
+/** Reads the log as one range, by time. */
 async function readLog(query = 'shard=all'): Promise<Event[]> {
   const headers = { accept: 'application/x-ndjson' }
   const response = await service.fetch('auditor', `/audit/events?${query}`, { headers })
@@ -49,7 +48,7 @@ async function readLog(query = 'shard=all'): Promise<Event[]> {
 
 const readPage = (query: string) => service.read<Page>(`/audit/events?order=desc&${query}`)
 
-/** All pages of a query, one after the other; `between` runs before each but the first. */
+/** Reads all pages of a query. `between` runs before each page but the first. */
 async function readPages(
   query: string,
   limit: number,
@@ -72,7 +71,7 @@ async function readPages(
 const nameOf = ({ shard, position }: Event) => `${shard}/${position}`
 const shardNumbers = () => Array.from({ length: service.shards }, (_, shard) => shard)
 
-test('all pages of a shard together are its log backwards', async () => {
+test('all pages of a shard together are the log of the shard backwards', async () => {
   for (const shard of shardNumbers()) {
     const backwards = (await readLog(`shard=${shard}`)).reverse()
     expect(backwards.length).toBeGreaterThan(3)
@@ -89,7 +88,7 @@ test('all pages of all shards together are the merged log backwards', async () =
   }
 })
 
-test('shard 0 is what is read unless asked otherwise, and order=asc is the order of the log', async () => {
+test('the default shard is 0, and order=asc is the order of the log', async () => {
   const log = await readLog('shard=0')
   expect((await readPage('')).items).toEqual(log.toReversed())
   const asc = await service.read<Page>('/audit/events?order=asc')
@@ -97,7 +96,7 @@ test('shard 0 is what is read unless asked otherwise, and order=asc is the order
 })
 
 for (const shard of ['0', 'all']) {
-  test(`shard=${shard}: what is appended between two pages is on none that follows`, async () => {
+  test(`shard=${shard}: events appended between two pages are on no later page`, async () => {
     const backwards = (await readLog(`shard=${shard}`)).reverse()
     let appended = 0
     const events = await readPages(`shard=${shard}`, 6, async () => {
@@ -112,7 +111,7 @@ for (const shard of ['0', 'all']) {
   })
 }
 
-test('beside writers pages give each event below the first page once, down to the start', async () => {
+test('during writes pages contain each event from the first page down once', async () => {
   let isOver = false
   const writer = (async () => {
     while (!isOver) await post(5)
@@ -133,7 +132,7 @@ test('beside writers pages give each event below the first page once, down to th
   }
 })
 
-test('a shard that had nothing for a filter brings nothing newer later', async () => {
+test('a shard without matches at first adds no newer ones to later pages', async () => {
   const { owner } = service.database
   const type = 'ProjectionAttested'
   const append = (shard: number) => insertEvent(owner, { shard, type, payload: '{}' })
@@ -145,7 +144,7 @@ test('a shard that had nothing for a filter brings nothing newer later', async (
   expect(events).toEqual(backwards)
 })
 
-test('filters leave out the same as in the order of the log', async () => {
+test('filters leave out the same events as in ascending order', async () => {
   const times = (await readLog()).map(({ recorded_at }) => recorded_at)
   const [from, to] = [times[10]!, times[30]!].map(encodeURIComponent)
   const queries = [
@@ -164,7 +163,7 @@ test('filters leave out the same as in the order of the log', async () => {
   }
 })
 
-test('before= is where a page begins, in either form; a shard left out begins at its newest', async () => {
+test('before= bounds a page, in either form; other shards begin at their head', async () => {
   const log = await readLog('shard=0')
   for (const before of ['3', '0/3']) {
     const { items, next_before } = await readPage(`before=${encodeURIComponent(before)}`)
@@ -183,7 +182,7 @@ test('before= is where a page begins, in either form; a shard left out begins at
   expect(given.map(nameOf)).toEqual(rest.reverse().map(nameOf))
 })
 
-test('what makes no sense together is 400', async () => {
+test('an invalid combination of parameters gets 400', async () => {
   const bad = [
     ...['order=desc&after=1', 'order=desc&after=-1', 'order=desc&shard=all&after=0/1'],
     ...['before=1', 'order=asc&before=1', 'order=DESC', 'order=', 'order=newest'],
@@ -200,7 +199,7 @@ test('what makes no sense together is 400', async () => {
   }
 })
 
-test('a stream has one order: naming one, or where to begin from the end, is 400', async () => {
+test('a stream with order= or before= gets 400', async () => {
   for (const accept of ['application/x-ndjson', 'text/event-stream']) {
     for (const query of ['order=desc', 'order=asc', 'before=1', 'order=desc&before=1']) {
       const headers = { accept }
@@ -211,7 +210,7 @@ test('a stream has one order: naming one, or where to begin from the end, is 400
   }
 })
 
-test('a page is cut where it would hold too many bytes, and no event is lost', async () => {
+test('a page ends before it has too many bytes, and no event is lost', async () => {
   const payload = JSON.stringify({ text: 'x'.repeat(7 * 1024 * 1024) })
   for (let i = 0; i < 4; i++) await insertEvent(service.database.owner, { payload })
   for (const shard of ['0', 'all']) {

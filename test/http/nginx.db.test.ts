@@ -4,11 +4,11 @@ import { HOST, hasNginx, type Nginx, readSample, startNginx } from '../support/n
 import { readProblem } from '../support/problem.ts'
 import { type TestService, TOKENS, useInstances, useService } from '../support/service.ts'
 
-// The samples of the documents, as they stand there.
+// The nginx configurations of the documentation, exactly as they are there.
 
 const FLUSH = '/internal/apikey-stats/flush'
 const MB = 1_000_000
-/** A flush of some five megabytes. */
+/** A flush of about five megabytes. */
 const LARGE = JSON.stringify({
   keys: Array.from({ length: 100_000 }, (_, i) => ({ api_key_id: (i % 9) + 1, requests: 1 })),
   note: 'x'.repeat(2 * MB),
@@ -16,14 +16,14 @@ const LARGE = JSON.stringify({
 
 const bearer = (role: keyof typeof TOKENS) => ({ authorization: `Bearer ${TOKENS[role]}` })
 
-/** What holds through nginx, under a path or not. */
+/** Defines the tests of a service behind nginx, under the path `base`. */
 function testThrough(base: string, find: () => { nginx: Nginx; service: TestService }): void {
   const ask = (path: string, init?: RequestInit) => find().nginx.fetch(base + path, init)
   const post = (body: RequestInit['body'], headers: Record<string, string> = {}) =>
     ask(FLUSH, { method: 'POST', body, headers: { ...bearer('dp'), ...headers } })
 
-  test('somebody signs in to the console over plain HTTP, and out again', async () => {
-    // All that a browser says there of where a request comes from.
+  test('signing in to the console and out again works over plain HTTP', async () => {
+    // Over plain HTTP a browser sends no other header about the origin of a request.
     const headers = { origin: `http://${HOST}` }
     const body = JSON.stringify({ token: TOKENS.admin })
     const signedIn = await ask('/session', { method: 'POST', headers, body })
@@ -41,19 +41,19 @@ function testThrough(base: string, find: () => { nginx: Nginx; service: TestServ
     expect((await ask('/session', { method: 'POST', headers: elsewhere, body })).status).toBe(403)
   })
 
-  test('a flush of five megabytes is taken, and in gzip', async () => {
+  test('a flush of five megabytes is accepted, plain and in gzip', async () => {
     expect(LARGE.length).toBeGreaterThan(5 * MB)
     expect(await (await post(LARGE)).json()).toEqual({ updated: 9, groups_updated: 0 })
     const compressed = await post(new Uint8Array(gzipSync(LARGE)), { 'content-encoding': 'gzip' })
     expect(await compressed.json()).toEqual({ updated: 9, groups_updated: 0 })
   })
 
-  test('what is above the limit is refused by the service, as a problem', async () => {
+  test('a body above the limit is refused by the service, with a problem', async () => {
     const { status, error } = await readProblem(await post(' '.repeat(17 * 1024 * 1024)))
     expect([status, error]).toEqual([413, 'request body too large'])
   })
 
-  test('a live stream comes through as it is made', async () => {
+  test('a live stream passes through without a delay', async () => {
     const { service } = find()
     const ended = new AbortController()
     const init = { headers: bearer('auditor'), signal: ended.signal }
@@ -61,20 +61,20 @@ function testThrough(base: string, find: () => { nginx: Nginx; service: TestServ
     const reader = response.body!.getReader()
     const decoder = new TextDecoder()
     let text = ''
-    const readUntil = async (wanted: () => boolean) => {
-      while (!wanted()) text += decoder.decode((await reader.read()).value)
+    const readUntil = async (isDone: () => boolean) => {
+      while (!isDone()) text += decoder.decode((await reader.read()).value)
     }
     await readUntil(() => text.includes('data: '))
     const signals = text.split('data: ').length
     expect((await service.post(FLUSH, '{"keys":[{"api_key_id":1,"requests":1}]}')).status).toBe(200)
     await readUntil(() => text.split('data: ').length > signals)
-    // A sign of life each while, though nothing happens.
+    // Keep-alives arrive although nothing happens.
     text = ''
     await readUntil(() => /^:/m.test(text))
     ended.abort()
   })
 
-  test('the console and the page of the API find their files', async () => {
+  test('the console and the API page find their files', async () => {
     for (const page of ['/', '/events', '/swagger']) {
       const text = await (await ask(page)).text()
       const names = [...text.matchAll(/ (?:src|href)="(\/[^"]*)"/g)].map(([, name]) => name!)
@@ -119,7 +119,7 @@ for (const form of ['kept', 'stripped'] as const) {
 
     testThrough('/tallybook', () => ({ nginx, service }))
 
-    test('what is beside it is not the service', async () => {
+    test('paths outside the sub-path do not reach the service', async () => {
       expect((await nginx.fetch('/health/live')).status).toBe(404)
       const bare = await nginx.fetch('/tallybook')
       expect(bare.status).toBe(301)

@@ -2,8 +2,8 @@ import { expect, test } from 'bun:test'
 import { insertEventAt } from '../support/events.ts'
 import { useService } from '../support/service.ts'
 
-// A read that can't be answered yet says what is missing and when to come back, not that the
-// database is away.
+// The refusal of a read that cannot be answered yet states what is missing and when to retry, and
+// not that the database is unavailable.
 
 const service = useService({ shards: 1 })
 
@@ -25,8 +25,8 @@ async function refusals(position: string) {
   )
 }
 
-test('the past of a log that snapshots do not have yet', async () => {
-  // As after an import: 600,001 events, of which a read would have to fold all.
+test('a read of the past beyond the snapshots gets 503 snapshots behind', async () => {
+  // As after an import: a read would have to fold all of 600,001 events.
   await insertEventAt(service.database.owner, 0, 600_000)
   for (const refusal of await refusals('0/600000')) {
     expect(refusal).toMatchObject({ status: 503, error: 'snapshots behind', after: '6' })
@@ -34,7 +34,7 @@ test('the past of a log that snapshots do not have yet', async () => {
   }
 })
 
-test('the past while what it is read from is folded anew', async () => {
+test('a read of the past during a rebuild gets 503 projection rebuilding', async () => {
   const { owner } = service.database
   const versions = await owner<{ version: number }[]>`
     update projections set version = version - 1 where projection = 'snapshots'

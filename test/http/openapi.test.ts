@@ -19,8 +19,8 @@ const document = await describeApi()
 const operations = listOperations(document)
 const check = checker(document)
 
-test('docs/reference/openapi.json is the description that the service gives (bun run openapi)', async () => {
-  // Line by line, so that a difference shows as one.
+test('docs/reference/openapi.json is the served document (bun run openapi)', async () => {
+  // Compared line by line, so that a failure shows only the lines that differ.
   const [given, committed] = [toText(document), await Bun.file(OPENAPI_FILE).text()]
   expect(given.split('\n')).toEqual(committed.split('\n'))
 })
@@ -33,13 +33,13 @@ test('the document is valid OpenAPI 3.0', async () => {
   expect(validator.version).toBe('3.0')
 })
 
-/** Pages for people, and what they load. */
+/** Web pages and the files that they load. */
 const PAGES: string[] = [...PATHS, '/console/:file']
 const isPage = (path: string) => path.startsWith('/swagger') || PAGES.includes(path)
 
-test('it describes every route of the service but its pages, and no other', () => {
+test('the document describes exactly the routes of the service other than its web pages', () => {
   const routes = createBareApp()
-    .routes // A tile's path may have more parts than one description has.
+    .routes // A tile's path may have more segments than the document describes.
     .filter(({ path }) => !isPage(path) && !path.includes('/:part'))
     .map(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, '{$1}')}`)
   const described = operations.map(({ method, path }) => `${method} ${path}`)
@@ -47,7 +47,7 @@ test('it describes every route of the service but its pages, and no other', () =
   expect(described.length).toBeGreaterThan(15)
 })
 
-test('every operation has a summary, a tag that is described, and an id of its own', () => {
+test('every operation has a summary, a described tag and a unique id', () => {
   const tags = document.tags.map(({ name }) => name)
   for (const { operation } of operations) {
     expect(operation.summary).not.toBe('')
@@ -58,7 +58,7 @@ test('every operation has a summary, a tag that is described, and an id of its o
   expect(new Set(ids).size).toBe(ids.length)
 })
 
-test('every parameter is described once, and those of a path have an example', () => {
+test('every parameter is described once, and path parameters have an example', () => {
   for (const { path, operation } of operations) {
     const parameters = operation.parameters ?? []
     const names = parameters.map((parameter) => `${parameter.in} ${parameter.name}`)
@@ -73,7 +73,7 @@ test('every parameter is described once, and those of a path have an example', (
   }
 })
 
-test('a route has its parameters of all kinds', () => {
+test('an operation has all its header and query parameters', () => {
   const { operation } = operations.find(({ path }) => path === '/audit/events')!
   const names = operation.parameters!.map((parameter) => `${parameter.in} ${parameter.name}`)
   expect(names.sort()).toEqual([
@@ -83,7 +83,7 @@ test('a route has its parameters of all kinds', () => {
   ])
 })
 
-test('every answer is described, with an example that its schema accepts', () => {
+test('every answer has a description and an example that its schema accepts', () => {
   for (const { method, path, operation } of operations) {
     for (const { description } of Object.values(operation.responses)) {
       expect(description).not.toBe('')
@@ -100,14 +100,14 @@ test('every answer is described, with an example that its schema accepts', () =>
   }
 })
 
-/** What is posted here says all by its path. */
+/** Requests that need no body because the path states everything. */
 const WITHOUT_BODY = [
   '/admin/projections/{name}/rebuild',
   '/admin/verifications',
   '/admin/attestations',
 ]
 
-test('every body has an example that its schema accepts', () => {
+test('every request body has an example that its schema accepts', () => {
   const withBody = operations.filter(
     ({ method, path }) => ['POST', 'PUT', 'PATCH'].includes(method) && !WITHOUT_BODY.includes(path),
   )
@@ -120,14 +120,14 @@ test('every body has an example that its schema accepts', () => {
   }
 })
 
-test('what the schemas refuse is found', () => {
+test('the check of schemas finds invalid values', () => {
   const schema = ['components', 'schemas', 'ApiKeyFlush']
   expect(check(schema, { keys: [{ api_key_id: 1 }] })).toBeNull()
   expect(check(schema, { keys: null })).toBeNull()
   expect(check(schema, { keys: [{ api_key_id: '1' }] })).not.toBeNull()
 })
 
-test('JSON Schema becomes the dialect of OpenAPI 3.0', () => {
+test('JSON Schema is converted to the dialect of OpenAPI 3.0', () => {
   const Named = Type.Object({ n: Type.Integer() }, { title: 'Named' })
   const nullable = Type.Union([Type.Union([Type.String(), Type.Null()]), Type.Null()])
   const schema = Type.Object({
@@ -152,13 +152,13 @@ test('JSON Schema becomes the dialect of OpenAPI 3.0', () => {
   expect(components.Named?.properties).toEqual({ n: { type: 'integer', format: 'int64' } })
 })
 
-test('one title for two schemas is refused', () => {
+test('two schemas with one title are refused', () => {
   const one = Type.Object({ a: Type.Object({}, { title: 'Twice' }) })
   const two = Type.Object({ b: Type.Object({ c: Type.String() }, { title: 'Twice' }) })
   expect(() => convert(Type.Union([one, two]))).toThrow('Two schemas are called Twice.')
 })
 
-/** What becomes of the schema of an answer. */
+/** Converts the schema of an answer. */
 function convert(schema: object) {
   const responses = { 200: { description: 'ok', content: { 'application/json': { schema } } } }
   const { paths, components } = toOpenApi({
@@ -170,7 +170,7 @@ function convert(schema: object) {
   }
 }
 
-test('an asset is compressed where gzip is taken, and not sent where it is known', async () => {
+test('an asset is compressed for clients that accept gzip, and sent once', async () => {
   const asset = toAsset('text '.repeat(100), 'text/plain')
   const request = (headers: Record<string, string>) =>
     asset(new Request('http://localhost/', { headers }))

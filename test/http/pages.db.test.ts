@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from 'bun:test'
 import { expectProblem } from '../support/problem.ts'
 import { useService } from '../support/service.ts'
 
-// Keyset pages: each row once, in the order asked for, whatever the order.
+// Keyset pages contain each row once, in the requested order.
 
 const ROWS = 250
 
@@ -41,7 +41,7 @@ const service = useService()
 beforeAll(async () => {
   const ids = Array.from({ length: ROWS }, (_, i) => i + 1)
   const hashOf = (id: number) => `hash-${String((id * 7_919) % 1_000).padStart(3, '0')}`
-  // Many rows share a value of every column: then the id decides.
+  // Many rows share a value of every column, so that the id decides.
   const nameOf = (id: number) => (id % 3 === 0 ? null : `name-${id % 10}`)
   await service.putCatalog({
     provider_groups: ids.map((id) => ({ id, name: nameOf(id) })),
@@ -86,7 +86,7 @@ async function readPages(path: string, query: string, limit: number): Promise<Ro
   return rows
 }
 
-/** The naive list: by the column, then by the id; a missing value before all others. */
+/** Sorts naively: by the column, then by the id, with missing values first. */
 function sorted(rows: Row[], column: string, id: string, descending: boolean): Row[] {
   const compare = (a: Row, b: Row, field: string) => {
     const [x, y] = [a[field] ?? '', b[field] ?? '']
@@ -100,7 +100,7 @@ for (const [path, id, columns] of LISTS) {
   describe(path, () => {
     for (const column of columns) {
       for (const sort of [column, `-${column}`]) {
-        test(`pages by ${sort} give each row once, in order`, async () => {
+        test(`pages by ${sort} contain each row once, in order`, async () => {
           const all = await service.read<Page>(`${path}?limit=1000`)
           expect(all.items).toHaveLength(ROWS)
           expect(all.next_cursor).toBeNull()
@@ -110,15 +110,15 @@ for (const [path, id, columns] of LISTS) {
       }
     }
 
-    test('pages of one row and of exactly all rows end where the list does', async () => {
+    test('pages of all rows and of exactly half of them end where the list does', async () => {
       const query = `sort=-${columns[2]!}`
       expect(await readPages(path, query, ROWS)).toHaveLength(ROWS)
       expect(await readPages(path, query, ROWS / 2)).toEqual(await readPages(path, query, ROWS))
     })
 
-    test('a cursor of another order, or none of ours, is refused', async () => {
+    test('a cursor of another order or with invalid contents is refused', async () => {
       const { next_cursor } = await service.read<Page>(`${path}?limit=1&sort=name`)
-      const of = (text: string) => Buffer.from(text).toString('base64url')
+      const encode = (text: string) => Buffer.from(text).toString('base64url')
       const queries = [
         `limit=1&cursor=${next_cursor}`,
         `limit=1&sort=-name&cursor=${next_cursor}`,
@@ -127,13 +127,13 @@ for (const [path, id, columns] of LISTS) {
         'cursor=%00',
         `cursor=${next_cursor}x`,
         ...['[]', '["name"]', '["name",1,2]', '["name","a"]', '{}', 'null', '"x"'].map(
-          (text) => `sort=name&cursor=${of(text)}`,
+          (text) => `sort=name&cursor=${encode(text)}`,
         ),
-        `sort=name&cursor=${of('["name","\\u0000","1"]')}`,
-        `sort=name&cursor=${of('["name","\\ud800","\\ud800"]')}`,
-        `sort=${columns[2]}&cursor=${of(`["${columns[2]}","1e999","1"]`)}`,
-        `sort=${columns[2]}&cursor=${of(`["${columns[2]}","NaN","x\\u0000"]`)}`,
-        `sort=-${id}&cursor=${of(`["-${id}","x\\u0000","99999999999999999999"]`)}`,
+        `sort=name&cursor=${encode('["name","\\u0000","1"]')}`,
+        `sort=name&cursor=${encode('["name","\\ud800","\\ud800"]')}`,
+        `sort=${columns[2]}&cursor=${encode(`["${columns[2]}","1e999","1"]`)}`,
+        `sort=${columns[2]}&cursor=${encode(`["${columns[2]}","NaN","x\\u0000"]`)}`,
+        `sort=-${id}&cursor=${encode(`["-${id}","x\\u0000","99999999999999999999"]`)}`,
       ]
       for (const query of queries) {
         const response = await service.fetch('admin', `${path}?${query}`)
@@ -141,7 +141,7 @@ for (const [path, id, columns] of LISTS) {
       }
     })
 
-    test('a query that the contract does not know is refused', async () => {
+    test('a query parameter or value that the contract lacks is refused', async () => {
       const queries = ['nonsense=1', 'as_of=nonsense', 'Limit=1', 'consistency=strong', 'ended=no']
       const values = ['limit=0', 'limit=1001', 'limit=-1', 'limit=1.5', 'limit=', 'sort=ended_at']
       for (const query of [...queries, ...values, 'sort=', 'sort=--id', 'sort=id;drop']) {

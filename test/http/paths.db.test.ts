@@ -2,8 +2,8 @@ import { expect, test } from 'bun:test'
 import { sendRaw } from '../support/raw-http.ts'
 import { TOKENS, useService } from '../support/service.ts'
 
-// A proxy in front lets some paths through and no others. What it lets through must not become
-// another path here, whatever the request says its host is.
+// A proxy may forward only some paths. A path that it forwards must not become another one here,
+// whatever the Host header contains.
 
 const service = useService()
 
@@ -16,7 +16,7 @@ const send = (target: string, hosts: string[], version = '1.1', method = 'GET') 
   )
 
 test.each(['x', 'ab', 'localhost', 'stats.example.com:8080', '[::1]:3000'])(
-  'the host %p changes no path',
+  'the host %p does not change the path',
   async (host) => {
     expect((await send('/admin/tokens', [host])).status).toBe(200)
     expect((await send('/internal/admin/tokens', [host])).status).toBe(404)
@@ -34,7 +34,7 @@ test.each([
   '/internal/../admin/tokens',
   '//admin/tokens',
   '/%61dmin/tokens',
-])('%p is no way to /admin/tokens', async (target) => {
+])('%p does not reach /admin/tokens', async (target) => {
   expect((await send(target, ['x'])).status).toBe(404)
 })
 
@@ -44,9 +44,9 @@ test.each([
   ['a path in the host', ['a/admin/tokens?']],
   ['a fragment in the host', ['a#']],
   ['credentials in the host', ['u:p@a']],
-  ['a blank in the host', ['a b']],
-  ['letters beyond ASCII', ['\xe9']],
-])('%s: refused, on every kind of route', async (_, hosts) => {
+  ['a space in the host', ['a b']],
+  ['non-ASCII letters in the host', ['\xe9']],
+])('a request with %s is refused on every kind of route', async (_, hosts) => {
   for (const target of ['/admin/tokens', '/admin/keys/k', '/health/live', '/', '/nowhere']) {
     const { status, body } = await send(target, hosts)
     expect({ target, status }).toEqual({ target, status: 400 })
@@ -54,7 +54,7 @@ test.each([
   }
 })
 
-test('HTTP/1.0 without a host is served, as the health checks of some balancers are', async () => {
+test('HTTP/1.0 without a host is served: some load balancers send such health checks', async () => {
   expect((await send('/health/ready', [], '1.0')).status).toBe(200)
   expect((await send('/admin/keys/none', [], '1.0')).status).toBe(404)
   expect((await send('/admin/usage?bucket=day', [], '1.0')).status).toBe(200)

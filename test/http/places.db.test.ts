@@ -3,11 +3,12 @@ import { readProblem } from '../support/problem.ts'
 import { startTestService, type TestService, TOKENS } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
-// Who asks for much at once waits for himself, and is refused; flushes, health and others are not.
+// A client with many requests at once waits for itself, and is refused. Flushes, health checks and
+// other clients are not.
 
 const FLUSH = { keys: [{ api_key_id: 1, requests: 1 }] }
 
-/** Longer than any place is kept free after its work. */
+/** Longer than any cooldown of a place. */
 const WAIT_MS = 1_500
 
 let service: TestService
@@ -20,8 +21,8 @@ beforeAll(async () => {
 })
 afterAll(() => service.end())
 
-let letGo = async () => {}
-afterEach(() => letGo())
+let releaseLock = async () => {}
+afterEach(() => releaseLock())
 
 async function makeToken(name: string, role: string): Promise<string> {
   const body = JSON.stringify({ name, role })
@@ -29,20 +30,20 @@ async function makeToken(name: string, role: string): Promise<string> {
   return ((await made.json()) as { token: string }).token
 }
 
-/** Locks what reads of counters need, so that they stay in work until it is released. */
+/** Locks a table that reads of counters need, so that they stay in work until it is released. */
 async function holdReads() {
   const lock = await service.database.owner.reserve()
   await lock`begin`
   await lock`lock table api_keys in access exclusive mode`
-  letGo = async () => {
-    letGo = async () => {}
+  releaseLock = async () => {
+    releaseLock = async () => {}
     await lock`rollback`
     lock.release()
   }
   return {
-    /** Reads that wait for it. */
+    /** Returns the number of reads that wait for the lock. */
     count: async () => {
-      // Within a transaction it would be told the same again.
+      // Without this a transaction sees the same statistics again.
       await lock`select pg_stat_clear_snapshot()`
       const [row] = await lock<{ held: number }[]>`
         select count(*)::integer as held
@@ -51,13 +52,13 @@ async function holdReads() {
           and query like '%api_keys%'`
       return row!.held
     },
-    release: () => letGo(),
+    release: () => releaseLock(),
   }
 }
 
 const HELD = '/admin/api-keys/1?ended=true&consistency=eventual'
 
-/** Begins reads that the lock holds in work; gives their statuses when it is released. */
+/** Begins reads that wait for the lock. Their statuses arrive after it is released. */
 function beginReads(token: string, count: number, signal?: AbortSignal) {
   const headers = { authorization: `Bearer ${token}` }
   return Array.from({ length: count }, async () => {
@@ -86,14 +87,14 @@ const READS = [
   ...['/audit/log/0/tile/0/000', '/admin/status', '/admin/projections', '/admin/verifications'],
 ]
 
-test('a token with its places in work is refused what it reads besides; nobody else is', async () => {
+test('a token with all its places in work gets 429, and no other token does', async () => {
   const lock = await holdReads()
   const held = beginReads(TOKENS.auditor, 4)
   await until(async () => (await lock.count()) === 4)
   const refused = await Promise.all(READS.map((path) => service.fetch('auditor', path)))
   for (const response of refused) await expectRefused(response, 429, 'too many requests')
 
-  // Another token of the same role, another role, a flush, and who has no token.
+  // Another token of the same role, another role, a flush, and requests without a token.
   expect((await withToken(reader, '/admin/status')).status).toBe(200)
   expect((await service.fetch('admin', '/audit/events')).status).toBe(200)
   expect((await service.post('/internal/apikey-stats/flush', FLUSH)).status).toBe(200)
@@ -106,7 +107,7 @@ test('a token with its places in work is refused what it reads besides; nobody e
   await until(async () => (await service.fetch('auditor', HELD)).status === 200)
 })
 
-test('where all places are taken a read is a 503; flushes, changes and health go on', async () => {
+test('while all places are taken reads get 503; flushes and changes do not', async () => {
   const lock = await holdReads()
   const held = [...beginReads(TOKENS.auditor, 4), ...beginReads(TOKENS.admin, 2)]
   await until(async () => (await lock.count()) === 6)
@@ -121,7 +122,7 @@ test('where all places are taken a read is a 503; flushes, changes and health go
   await until(async () => (await withToken(reader, '/admin/status')).status === 200)
 })
 
-test('a client that goes away amid its reads has its places again', async () => {
+test('a client that disconnects during its reads gets its places back', async () => {
   const lock = await holdReads()
   const going = new AbortController()
   // Four in work, and eight that wait.
@@ -137,7 +138,7 @@ test('a client that goes away amid its reads has its places again', async () => 
   })
 })
 
-test('what is refused is answered in turns, and a flush is not held up by it', async () => {
+test('refused requests take turns and do not delay a flush', async () => {
   const refused = Array.from({ length: 400 }, (_, i) =>
     fetch(`${service.url}${i % 2 ? '/nothing' : '/admin/keys'}`).then(({ status }) => status),
   )
@@ -159,7 +160,7 @@ function beginLargeFlush(token: string) {
         controller.close()
       }
     },
-    // It was refused.
+    // The flush was refused.
     cancel: () => {
       finish = () => {}
     },
@@ -171,7 +172,7 @@ function beginLargeFlush(token: string) {
   return { answer, finish: () => finish() }
 }
 
-test('of a token with two very large flushes on their way a third is refused; all others are not', async () => {
+test('a third very large flush of a token at once gets 429; other flushes do not', async () => {
   const other = await makeToken('other', 'dp')
   const two = [beginLargeFlush(TOKENS.dp), beginLargeFlush(TOKENS.dp)]
   const third = beginLargeFlush(TOKENS.dp)

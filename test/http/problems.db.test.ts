@@ -2,8 +2,8 @@ import { beforeAll, expect, test } from 'bun:test'
 import { readProblem } from '../support/problem.ts'
 import { type TOKENS, useService } from '../support/service.ts'
 
-// What a person reads of each problem that a client can cause. Everywhere else tests hold status and
-// `error`, which are the contract; the sentences are held here alone.
+// The texts of every problem that a client can cause. Other tests assert status and `error`, which
+// are the contract; only this one asserts the sentences.
 
 type Call = [
   role: keyof typeof TOKENS | null,
@@ -17,7 +17,7 @@ const FLUSH = '/internal/apikey-stats/flush'
 const KEY_FLUSH = '/internal/stats/flush'
 const SUMMARY = '/admin/apikey-stats/summary'
 const LIMIT = 4_096
-/** Too large, as a body that says its length and as a name in the snapshot. */
+/** A body above the limit; the snapshot shows it as `<large>`. */
 const LARGE = 'x'.repeat(LIMIT + 1)
 
 const flush = (fields: string) => `{"keys":[{"api_key_id":1,${fields}}]}`
@@ -40,7 +40,7 @@ const GROUPS: Record<string, Call[]> = {
     ['dp', 'POST', KEY_FLUSH, '{"keys":[{"token_hash":"a","tokens":-1}]}'],
     ['dp', 'POST', KEY_FLUSH, '{"keys":[{"token_hash":"a\\u0000b"}]}'],
   ],
-  catalog: [
+  'the catalog': [
     ['admin', 'PUT', '/admin/catalog', '{'],
     ['admin', 'PUT', '/admin/catalog', '[]'],
     ['admin', 'PUT', '/admin/catalog', '{"nothing":[]}'],
@@ -166,7 +166,7 @@ beforeAll(async () => {
   await service.post(FLUSH, flush('"requests":1'), key('used'))
 })
 
-/** How a call is named in the snapshot. */
+/** Returns the name of a call in the snapshot. */
 const nameOf = ([role, method, path, body = '', headers = {}]: Call) =>
   [
     ...[role ?? 'anonymous', method, path, body === LARGE ? '<large>' : body],
@@ -176,7 +176,7 @@ const nameOf = ([role, method, path, body = '', headers = {}]: Call) =>
     .join(' ')
 
 for (const [group, calls] of Object.entries(GROUPS)) {
-  test(`the problems of ${group} keep their words`, async () => {
+  test(`the problems of ${group} have the recorded texts`, async () => {
     const problems: Record<string, string> = {}
     for (const call of calls) {
       const [role, method, path, body, headers = {}] = call

@@ -4,7 +4,7 @@ import pino from 'pino'
 import { startTestService, type TestService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
-// GET /health/ready: a flush would be taken now.
+// GET /health/ready: the service would accept a flush now.
 
 const FLUSH = { keys: [{ api_key_id: 1, requests: 1 }] }
 
@@ -30,7 +30,7 @@ async function readReady() {
   return [response.status, error]
 }
 
-test('it is ready while reads wait, and whoever comes in is let in', async () => {
+test('the service is ready while reads wait, and accepts flushes and new tokens', async () => {
   const lock = await service.database.owner.reserve()
   await lock`begin`
   await lock`lock table checkpoints, api_keys in access exclusive mode`
@@ -53,7 +53,7 @@ test('it is ready while reads wait, and whoever comes in is let in', async () =>
   await Promise.all(reads)
 })
 
-test('it is not ready while the log can not grow; why is logged once, and when it can again', async () => {
+test('the service is not ready while the log cannot grow, and logs why once', async () => {
   const { owner } = service.database
   await owner.unsafe(`
     create function refuse_growth() returns trigger language plpgsql as $$ begin

@@ -3,7 +3,7 @@ import { connectAsOwner } from '../../src/platform/postgres/pool.ts'
 import { lockRows, positionOf } from '../support/events.ts'
 import { type TestService, useInstances } from '../support/service.ts'
 
-// Each read reflects every flush that was acknowledged before it began, and says what it reflects.
+// Each read reflects every flush that was acknowledged before it began, and states its positions.
 
 type Rated = { id: number; total_requests: number; success_requests: number; ended_at?: string }
 
@@ -22,14 +22,14 @@ beforeAll(async () => {
 const post = (service: TestService, id: number, requests = 1) =>
   service.post(FLUSH, { keys: [{ api_key_id: id, requests, success_requests: 1 }] })
 
-/** True where positions such as `0/41,1/7` reflect one such as `1/6`. */
+/** True if positions such as `0/41,1/7` include one such as `1/6`. */
 function reflects(positions: string, position: string): boolean {
-  const [shard, wanted] = position.split('/')
+  const [shard, required] = position.split('/')
   const part = positions.split(',').find((one) => one.startsWith(`${shard}/`))
-  return Number(part?.split('/')[1]) >= Number(wanted)
+  return Number(part?.split('/')[1]) >= Number(required)
 }
 
-test('a read reflects what was acknowledged before, through either of two instances', async () => {
+test('a read reflects every flush acknowledged before, through either instance', async () => {
   let expected = (await one.read<Rated>('/admin/api-keys/1')).total_requests
   for (let i = 0; i < 40; i++) {
     const writer = i % 2 === 0 ? one : other
@@ -44,7 +44,7 @@ test('a read reflects what was acknowledged before, through either of two instan
   }
 })
 
-test('readers beside writers see all that those have been told is counted', async () => {
+test('readers see every acknowledged flush while others are written', async () => {
   const start = (await one.read<Rated>('/admin/api-keys/2')).total_requests
   let acknowledged = 0
   await Promise.all(
@@ -67,7 +67,7 @@ test('a catalog change is seen by the next read through the other instance', asy
   }
 })
 
-test('Tallybook-Position names one position a shard', async () => {
+test('Tallybook-Position has one position per shard', async () => {
   for (const path of ['/admin/keys', '/admin/apikey-stats/summary', '/admin/api-keys/1']) {
     const parts = positionOf(await one.fetch('admin', path)).split(',')
     expect(parts.map((part) => part.split('/')[0])).toEqual(
@@ -76,11 +76,11 @@ test('Tallybook-Position names one position a shard', async () => {
   }
 })
 
-test('consistency=eventual answers while the projections are behind; a plain read waits', async () => {
+test('consistency=eventual answers at once while a default read waits', async () => {
   const before = await one.read<Rated>('/admin/api-keys/1')
-  const stranger = connectAsOwner(one.database.address)
-  const connection = await stranger.reserve()
-  // Held: no projector can write until this is rolled back.
+  const pool = connectAsOwner(one.database.address)
+  const connection = await pool.reserve()
+  // No projector can write until this is rolled back.
   await connection`begin`
   await lockRows(connection, 'checkpoints')
   const position = positionOf(await post(one, 1))
@@ -95,13 +95,13 @@ test('consistency=eventual answers while the projections are behind; a plain rea
   expect(waited).toBeTrue()
   await connection`rollback`
   connection.release()
-  await stranger.end()
+  await pool.end()
   const response = await plain
   expect(reflects(positionOf(response), position)).toBeTrue()
   expect(await response.json()).toMatchObject({ total_requests: before.total_requests + 1 })
 })
 
-test('a row that ended is left out unless asked for, and keeps what it counted', async () => {
+test('an ended row is left out unless requested, and its counts remain', async () => {
   await post(one, 3, 5)
   const group = await one.read<Rated>('/admin/provider-groups/3')
   expect((await one.fetch('admin', '/admin/provider-groups/3', { method: 'DELETE' })).status).toBe(
@@ -115,15 +115,15 @@ test('a row that ended is left out unless asked for, and keeps what it counted',
   const ended = await one.read<Rated>('/admin/provider-groups/3?ended=true')
   const at = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00$/)
   expect(ended).toEqual({ ...group, ended_at: at as unknown as string })
-  // Its key counts on, and no group does.
+  // Its key still counts, but for no group.
   expect(await (await post(one, 3)).json()).toEqual({ updated: 1, groups_updated: 0 })
-  // What comes back goes on from where it was.
+  // A group that is added again continues from its old counts.
   await one.putCatalog({ provider_groups: [{ id: 3 }] })
   expect(await one.read<Rated>('/admin/provider-groups/3')).toEqual(group)
   await one.fetch('admin', '/admin/provider-groups/3', { method: 'DELETE' })
 })
 
-test('the summary is the sum over all groups, ended ones too', async () => {
+test('the summary is the sum over all groups, including ended ones', async () => {
   await post(other, 2, 3)
   const { items } = await one.read<{ items: Rated[] }>('/admin/provider-groups?ended=true')
   const sum = (field: 'total_requests' | 'success_requests') =>
@@ -140,7 +140,7 @@ test('the summary is the sum over all groups, ended ones too', async () => {
   } as unknown as Rated)
 })
 
-test('group_id shows the keys of one group', async () => {
+test('group_id selects the keys of one group', async () => {
   const ids = async (group: number) =>
     (await one.read<{ items: Rated[] }>(`/admin/api-keys?group_id=${group}`)).items.map(
       ({ id }) => id,
@@ -151,7 +151,7 @@ test('group_id shows the keys of one group', async () => {
   expect(await ids(999)).toEqual([])
 })
 
-test('what is not there is 404, and what can not be there is 400', async () => {
+test('an unknown id gets 404 and an impossible one 400', async () => {
   const status = async (path: string) => (await one.fetch('admin', path)).status
   for (const path of [
     '/provider-groups/99',

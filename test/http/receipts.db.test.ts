@@ -11,7 +11,7 @@ beforeAll(async () => {
   await service.putCatalog({ api_keys: [{ id: 7 }] })
 })
 
-/** Opens a receipt as somebody would who has the keys and nothing else; gives its event. */
+/** Opens a receipt with nothing but the public keys. Returns its event. */
 async function open(text: string) {
   const keys = await (await service.fetch('auditor', '/audit/log/keys')).text()
   const opened = openReceipt(
@@ -28,7 +28,7 @@ async function open(text: string) {
 describe('receipts', () => {
   const ask = (position: string | null) => service.post('/internal/receipts', { position })
 
-  test('prove to who posted a flush what was recorded', async () => {
+  test('prove to the client that posted a flush what was recorded', async () => {
     const posted = await service.post('/internal/apikey-stats/flush', FLUSH)
     const position = posted.headers.get('tallybook-position')!
     const response = await ask(position)
@@ -39,7 +39,7 @@ describe('receipts', () => {
     expect(JSON.parse(event.payload)).toMatchObject({ ids: [7], requests: [10], failures: [1] })
   })
 
-  test('are for nobody else, and for nothing that is not there', async () => {
+  test('are refused to other tokens and for positions without a flush', async () => {
     const { token } = (await (
       await service.fetch('admin', '/admin/tokens', {
         method: 'POST',
@@ -48,22 +48,25 @@ describe('receipts', () => {
     ).json()) as { token: string }
     const posted = await service.post('/internal/apikey-stats/flush', FLUSH)
     const position = posted.headers.get('tallybook-position')!
-    const stranger = await fetch(`${service.url}/internal/receipts`, {
+    const refused = await fetch(`${service.url}/internal/receipts`, {
       method: 'POST',
       headers: { authorization: `Bearer ${token}` },
       body: JSON.stringify({ position }),
     })
-    await expectProblem(stranger, 404, 'not found')
+    await expectProblem(refused, 404, 'not found')
     for (const missing of ['0/0', '0/999999', '9999/0']) {
       await expectProblem(await ask(missing), 404, 'not found')
     }
   })
 
-  test.each([null, '', '0', '0/-1', '0/1,0/2', '0/1 '])('%p is no position', async (position) => {
-    await expectProblem(await ask(position), 400, 'invalid request body')
-  })
+  test.each([null, '', '0', '0/-1', '0/1,0/2', '0/1 '])(
+    'for the position %p are refused as malformed',
+    async (position) => {
+      await expectProblem(await ask(position), 400, 'invalid request body')
+    },
+  )
 
-  test('an auditor downloads the same of any event', async () => {
+  test('for any event can be downloaded by an auditor', async () => {
     const posted = await service.post('/internal/apikey-stats/flush', FLUSH)
     const position = posted.headers.get('tallybook-position')!
     const path = `/audit/events/${position}/tlog-proof`
@@ -83,11 +86,11 @@ describe('a public log', () => {
     '/audit/proof/consistency?from=0&to=1',
   ]
 
-  test('is closed unless it is opened', async () => {
+  test('requires a token by default', async () => {
     for (const path of PUBLIC) expect((await service.fetch(null, path)).status).toBe(401)
   })
 
-  test('is read by everyone, but for what was counted', async () => {
+  test('can be read without a token, except for its events', async () => {
     const open = await startTestService({ logPublic: true })
     await open.putCatalog({ api_keys: [{ id: 7 }] })
     for (;;) {

@@ -5,7 +5,7 @@ import { parseApiKeyFlush, parseKeyFlush } from '../../src/http/flushes/model.ts
 const BODY = 'invalid request body'
 const NUMBERS = 'invalid stats payload'
 
-/** After two entries that are right, and one that is skipped. */
+/** The entries before those under test: two valid ones, and one that is skipped. */
 const before = '{"api_key_id":1},null,{"api_key_id":0,"requests":-1}'
 const flush = (...entries: string[]) => `{"keys":[${before},${entries.join(',')}]}`
 const keyBefore = '{"token_hash":"a"},null,{"token_hash":" ","requests":-1}'
@@ -37,7 +37,7 @@ const API_KEY_FLUSHES: [body: string, error: string, detail: string][] = [
   [flush('{"api_key_id":1,"requests":1e400}'), BODY, 'keys[3].requests exceeds 9007199254740991.'],
   [flush('{"api_key_id":1,"requests":-1e400}'), BODY, 'keys[3].requests is not a whole number.'],
   [flush('{"api_key_id":1,"requests":-1e17}'), BODY, 'keys[3].requests is negative.'],
-  // Of a skipped entry too; its numbers are not looked at.
+  // The types of a skipped entry are checked too, but not its ranges.
   [flush('{"api_key_id":0,"requests":true}'), BODY, 'keys[3].requests is not a number.'],
   [flush('{"api_key_id":1,"requests":-1}'), NUMBERS, 'keys[3].requests is negative.'],
   [
@@ -55,13 +55,16 @@ const API_KEY_FLUSHES: [body: string, error: string, detail: string][] = [
     NUMBERS,
     'keys[3].success_requests exceeds requests.',
   ],
-  // The shape goes first, wherever it is.
+  // An error of the shape takes precedence, wherever it is.
   [flush('{"api_key_id":1,"requests":-1}', '"x"'), BODY, 'keys[4] is not an object.'],
 ]
 
-test.each(API_KEY_FLUSHES)('of API keys, %p is %p: %p', (body, error, detail) => {
-  expect(parseApiKeyFlush(body)).toEqual({ error, detail } as never)
-})
+test.each(API_KEY_FLUSHES)(
+  'the flush of API keys %p is refused as %p: %p',
+  (body, error, detail) => {
+    expect(parseApiKeyFlush(body)).toEqual({ error, detail } as never)
+  },
+)
 
 const KEY_FLUSHES: typeof API_KEY_FLUSHES = [
   ['nul', BODY, 'The body is not JSON.'],
@@ -87,7 +90,7 @@ const KEY_FLUSHES: typeof API_KEY_FLUSHES = [
   ],
 ]
 
-test.each(KEY_FLUSHES)('of token keys, %p is %p: %p', (body, error, detail) => {
+test.each(KEY_FLUSHES)('the flush of token keys %p is refused as %p: %p', (body, error, detail) => {
   expect(parseKeyFlush(body)).toEqual({ error, detail } as never)
 })
 
@@ -110,10 +113,10 @@ const CATALOGS: [body: string, detail: string][] = [
   ['{"api_keys":[{"id":4},{"id":5},{"id":4}]}', 'api_keys[2] repeats the row of api_keys[0].'],
 ]
 
-test.each(CATALOGS)('of a catalog, %p is %p', (body, detail) => {
+test.each(CATALOGS)('the catalog %p is refused: %p', (body, detail) => {
   expect(parseCatalog(body)).toBe(detail)
 })
 
-test('a long name that a client made up is not repeated whole', () => {
+test('a long unknown field name is shortened in the message', () => {
   expect(parseCatalog(`{"${'x'.repeat(10_000)}":1}`)).toHaveLength(121)
 })

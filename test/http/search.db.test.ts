@@ -3,12 +3,12 @@ import { positionOf } from '../support/events.ts'
 import { expectProblem } from '../support/problem.ts'
 import { useService } from '../support/service.ts'
 
-// `search=` on the lists: rows whose name holds it, in capitals or not, or whose id begins with it.
+// `search=` on lists: rows whose name contains it, in either case, or whose id begins with it.
 
 type Row = { id?: number; token_hash?: string; name: string | null; total_requests?: number }
 type Page = { items: Row[]; next_cursor: string | null }
 
-/** Every name that may be taken for a pattern, and some that look alike. */
+/** Names that could be mistaken for patterns, and some that look alike. */
 const NAMES = [
   ...['OpenAI', 'openai eu', 'my-OPENAI', 'open ai', null, '100% sure', '100x sure', 'a_b', 'axb'],
   ...['a\\b', 'a\\\\b', "o'hara", 'a"b', '(.*)', '[a-z]', '^start$', '12', 'id 3', 'naïve', '日本'],
@@ -24,7 +24,7 @@ const LISTS = [
 ] as const
 
 const service = useService()
-/** Where the log stood before a name was changed. */
+/** The positions of the log before a name was changed. */
 let before: string
 
 beforeAll(async () => {
@@ -47,11 +47,11 @@ const lower = (text: string) => text.toLowerCase()
 const upper = (text: string) => text.toUpperCase()
 
 for (const [path, idOf] of LISTS) {
-  const isFound = (row: Row, search: string) =>
+  const matchesSearch = (row: Row, search: string) =>
     lower(row.name ?? '').includes(lower(search)) || idOf(row).startsWith(search)
 
   describe(path, () => {
-    test('finds what the naive search finds, whatever looks like a pattern', async () => {
+    test('finds the same rows as a naive search, even for text like a pattern', async () => {
       const { items } = await read(path, 'limit=1000')
       const searches = new Set([
         ...NAMES.flatMap((name) => (name === null ? [] : [name, upper(name), name.trim()])),
@@ -62,7 +62,7 @@ for (const [path, idOf] of LISTS) {
       let found = 0
       for (const search of searches) {
         const page = await read(path, `limit=1000&search=${encodeURIComponent(search)}`)
-        const expected = items.filter((row) => isFound(row, search))
+        const expected = items.filter((row) => matchesSearch(row, search))
         expect([search, page.items.map(idOf)]).toEqual([search, expected.map(idOf)])
         expect(page.items).toEqual(expected)
         found += expected.length
@@ -70,7 +70,7 @@ for (const [path, idOf] of LISTS) {
       expect(found).toBeGreaterThan(NAMES.length)
     })
 
-    test('its pages give each row found once, in the order asked for', async () => {
+    test('its pages contain each match once, in the requested order', async () => {
       const column = path === '/admin/keys' ? 'name' : 'total_requests'
       for (const sort of ['', `&sort=${column}`, `&sort=-${column}`]) {
         const whole = await read(path, `limit=1000&search=a${sort}`)
@@ -87,7 +87,7 @@ for (const [path, idOf] of LISTS) {
       }
     })
 
-    test('is refused where it is nothing, too long or has a NUL, and on a single row', async () => {
+    test('is refused if it is empty, too long or has a NUL, and on a single row', async () => {
       const searches = ['', '%00', 'a%00b', 'x'.repeat(256)]
       const [first] = (await read(path, 'limit=1')).items
       const single = `${path}/${encodeURIComponent(idOf(first!))}`
@@ -100,7 +100,7 @@ for (const [path, idOf] of LISTS) {
   })
 }
 
-test('text that is no UTF-8 finds nothing, and breaks nothing', async () => {
+test('text that is not UTF-8 is answered with 200 or 400', async () => {
   for (const search of ['%ff', '%ED%A0%80', '%c3%28', '%zz', '%']) {
     for (const [path] of LISTS) {
       const response = await service.fetch('auditor', `${path}?search=${search}`)
@@ -109,7 +109,7 @@ test('text that is no UTF-8 finds nothing, and breaks nothing', async () => {
   }
 })
 
-test('as of then it searches the names of then', async () => {
+test('a read of the past searches the names of that time', async () => {
   const groups = '/admin/provider-groups'
   const ids = async (query: string) => (await read(groups, query)).items.map(({ id }) => id)
   const then = `as_of_position=${encodeURIComponent(before)}`
@@ -120,13 +120,13 @@ test('as of then it searches the names of then', async () => {
   expect(await ids(`search=openai&sort=-name&${then}`)).toEqual([2, 1, 3])
 })
 
-test('ended rows are searched with the others, where these are asked for', async () => {
+test('ended rows are searched too if they are requested', async () => {
   const { items } = await read('/admin/provider-groups', 'search=OpenAI%20EU&ended=true')
   expect(items).toMatchObject([{ id: 2, ended_at: expect.any(String) }])
   expect((await read('/admin/provider-groups', 'search=OpenAI%20EU')).items).toEqual([])
 })
 
-test('group_id and search both count', async () => {
+test('group_id and search both apply', async () => {
   const all = (await read('/admin/api-keys', 'search=a')).items
   const found = (await read('/admin/api-keys', 'search=a&group_id=2')).items
   expect(found.length).toBeGreaterThan(0)

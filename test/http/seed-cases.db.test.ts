@@ -10,7 +10,7 @@ type Key = { token_hash: string }
 type Counted = { api_keys: ApiKey[]; provider_groups: Group[]; keys: Key[] }
 type Catalog = Counted
 
-/** Recorded from the handler that this service replaces; see docs/reference/contract.md. */
+/** A case recorded from the handler that this service replaces; see docs/reference/contract.md. */
 type SeedCase = {
   name: string
   path: string
@@ -28,16 +28,16 @@ const cases = fixture('seed-cases.jsonl')
   .filter((line) => line !== '')
   .map((line) => JSON.parse(line) as SeedCase)
 
-// One service for all cases. A case that counts nothing is posted as it was recorded, to the recorded
-// catalog, whose rows stay zero throughout. A case that counts has a copy of the catalog to itself,
-// and its ids and hashes are moved there; nothing else of its body changes. After each case all rows
-// are compared, so that nothing is counted anywhere else either.
+// One service for all cases. A case that counts nothing is posted as recorded, to the recorded
+// catalog, whose rows stay zero throughout. A case that counts gets its own copy of the catalog,
+// and the ids and hashes of its body are mapped to that copy; the rest of the body is unchanged.
+// After each case all rows are compared, so that nothing can be counted anywhere else.
 
 const service = useService()
 const counts = ({ counted }: SeedCase) => Object.values(counted).some((rows) => rows.length > 0)
 const copies = new Map(cases.filter(counts).map((seed, i) => [seed, i + 1]))
 
-/** What the cases before have left. */
+/** The rows after the previous cases. */
 let before: Counted = { api_keys: [], provider_groups: [], keys: [] }
 
 beforeAll(async () => {
@@ -54,7 +54,7 @@ for (const seed of cases) {
   test(`${seed.name} is answered and counted as recorded`, async () => {
     const copy = copies.get(seed)
     const headers = seed.content_type === null ? {} : { 'content-type': seed.content_type }
-    // Bytes, so that no Content-Type is added where none was recorded.
+    // Bytes, so that fetch adds no Content-Type if none was recorded.
     const body = new TextEncoder().encode(copy ? moveBody(seed.body, copy) : seed.body)
     const response = await service.fetch('dp', seed.path, { method: 'POST', headers, body })
     const answer = (await response.json()) as Record<string, unknown>
@@ -66,17 +66,17 @@ for (const seed of cases) {
   })
 }
 
-test('all recorded cases are there', () => {
+test('all recorded cases are present', () => {
   expect(cases.length).toBe(163)
 })
 
-/** Ids of a copy are this much higher; no recorded one is as high. */
+/** The offset of the ids of each copy; no recorded id is as high. */
 const COPY_IDS = 10_000
 
-/** Group 0 is none. */
+/** Group 0 means no group. */
 const moveId = (id: number, copy: number) => (id === 0 ? 0 : id + copy * COPY_IDS)
 
-/** The last digits differ; the first is escaped in one body. */
+/** Replaces the last digits, because one body has the first as an escape. */
 const moveHash = (hash: string, copy: number) =>
   `${hash.slice(0, -4)}${copy.toString(16).padStart(4, '0')}`
 
@@ -111,7 +111,7 @@ const addRows = (a: Counted, b: Counted): Counted => ({
 
 const byId = (a: { id: number }, b: { id: number }) => a.id - b.id
 
-/** The rows that are not zero, in the recorded form. */
+/** Returns the rows that are not zero, in the recorded form. */
 async function readCounted(): Promise<Counted> {
   const [groups, apiKeys, keys] = await Promise.all([
     readRows('provider-groups'),

@@ -11,7 +11,7 @@ import {
   soon,
 } from '../support/sessions.ts'
 
-// Who is signed in to the console: a cookie in the place of a token.
+// Sessions of the console: a cookie that stands in for a token.
 
 const SUMMARY = '/admin/apikey-stats/summary'
 
@@ -23,20 +23,20 @@ const statusWith = async (cookie: string, path = SUMMARY, through = service) =>
 const signOut = (cookie: string, headers = {}) =>
   fetchWith(service, cookie, '/session', { method: 'DELETE', headers })
 
-test('a session serves in the place of its token, on every instance', async () => {
+test('a session stands in for its token on every instance', async () => {
   const cookie = await signIn(service, TOKENS.auditor)
   for (const through of [service, other]) {
     for (const path of [SUMMARY, '/admin/keys', '/audit/events', '/admin/tokens', '/session']) {
       expect([path, await statusWith(cookie, path, through)]).toEqual([path, 200])
     }
   }
-  // Beside other cookies, in any place.
+  // The cookie may be anywhere among others.
   for (const cookies of [`a=b; ${cookie}`, `${cookie};c=d`, `x="tallybook_session"; ${cookie}`]) {
     expect(await statusWith(cookies)).toBe(200)
   }
 })
 
-test('a session of an admin changes the catalog, in the name of its token', async () => {
+test('a session of an admin can change the catalog, with its token as the source', async () => {
   const token = await makeToken(service, 'anna', 'admin')
   const cookie = await signIn(service, token)
   const { host } = new URL(service.url)
@@ -50,7 +50,7 @@ test('a session of an admin changes the catalog, in the name of its token', asyn
   expect([...rows]).toEqual([{ source: 'anna' }])
 })
 
-test('a session of an auditor changes nothing: refused before the body is looked at', async () => {
+test('a write in a session of an auditor is refused before the body is read', async () => {
   const cookie = await signIn(service, TOKENS.auditor)
   const bodies = ['{"api_keys":[{"id":9}]}', '{', 'x'.repeat(5_000)]
   for (const body of bodies) {
@@ -63,7 +63,7 @@ test('a session of an auditor changes nothing: refused before the body is looked
   }
 })
 
-test('a session is nothing beside an Authorization header, whatever that says', async () => {
+test('an Authorization header, valid or not, takes precedence over a session', async () => {
   const cookie = await signIn(service, TOKENS.admin)
   const statusOf = async (authorization: string, cookie: string) =>
     (await fetchWith(service, cookie, SUMMARY, { headers: { authorization } })).status
@@ -77,7 +77,7 @@ test('a session is nothing beside an Authorization header, whatever that says', 
   expect(await response.json()).toEqual({ name: 'auditor', role: 'auditor', expires_at: null })
 })
 
-test('a session is none with an id that nobody was given', async () => {
+test('a session id that was never issued is refused', async () => {
   const cookie = await signIn(service, TOKENS.admin)
   const id = cookie.split('=')[1]!
   const ids = [
@@ -96,10 +96,10 @@ test('a session is none with an id that nobody was given', async () => {
   }
 })
 
-test('a session that has expired is over everywhere, and is taken away by the next sign-in', async () => {
+test('an expired session is refused everywhere and deleted by the next sign-in', async () => {
   const { owner } = service.database
   const cookie = await signIn(service, TOKENS.admin)
-  const kept = await signIn(service, TOKENS.admin)
+  const remaining = await signIn(service, TOKENS.admin)
   const id = hash('sha256', cookie.split('=')[1]!, 'hex')
   const rows = () => owner`select from sessions where id_sha256 = decode(${id}, 'hex')`
   await owner`
@@ -107,15 +107,15 @@ test('a session that has expired is over everywhere, and is taken away by the ne
     where id_sha256 = decode(${id}, 'hex')`
   for (const through of [service, other]) {
     expect(await statusWith(cookie, SUMMARY, through)).toBe(401)
-    expect(await statusWith(kept, SUMMARY, through)).toBe(200)
+    expect(await statusWith(remaining, SUMMARY, through)).toBe(200)
   }
   expect(await rows()).toHaveLength(1)
   await signIn(service, TOKENS.auditor)
   expect(await rows()).toHaveLength(0)
-  expect(await statusWith(kept)).toBe(200)
+  expect(await statusWith(remaining)).toBe(200)
 })
 
-test('a session ends with its token: at once here, soon on every instance', async () => {
+test('revoking a token ends its sessions: here at once, soon on other instances', async () => {
   const token = await makeToken(service, 'passing', 'admin')
   const cookie = await signIn(service, token)
   expect(await soon(200, () => statusWith(cookie, SUMMARY, other))).toBe(200)
@@ -125,9 +125,9 @@ test('a session ends with its token: at once here, soon on every instance', asyn
   expect((await postSession(service, token)).status).toBe(401)
 })
 
-test('a session that is signed out is over everywhere, and no other is', async () => {
+test('signing out ends the session on every instance, and no other session', async () => {
   const cookie = await signIn(service, TOKENS.admin)
-  const kept = await signIn(service, TOKENS.admin)
+  const remaining = await signIn(service, TOKENS.admin)
   const response = await signOut(cookie)
   expect(response.status).toBe(204)
   expect(response.headers.get('set-cookie')).toBe(
@@ -135,37 +135,39 @@ test('a session that is signed out is over everywhere, and no other is', async (
   )
   for (const through of [service, other]) {
     expect(await statusWith(cookie, SUMMARY, through)).toBe(401)
-    expect(await statusWith(kept, SUMMARY, through)).toBe(200)
+    expect(await statusWith(remaining, SUMMARY, through)).toBe(200)
   }
-  // Twice, with none, and with one that never was.
+  // Signing out twice, without a session, and with an unknown one.
   for (const again of [cookie, 'a=b', 'tallybook_session=x']) {
     expect((await signOut(again)).status).toBe(204)
   }
-  expect(await statusWith(kept)).toBe(200)
+  expect(await statusWith(remaining)).toBe(200)
 })
 
-test('a session while the database is away is neither over nor let in', async () => {
-  const way = await startMeter(service.database.address)
+test('a session gets 503 while the database is unavailable, and then works again', async () => {
+  const proxy = await startMeter(service.database.address)
   const { database } = service
-  const cut = await startTestService({ database, address: way.address })
+  const disconnected = await startTestService({ database, address: proxy.address })
   try {
-    const cookie = await signIn(cut, TOKENS.auditor)
-    await way.lose()
+    const cookie = await signIn(disconnected, TOKENS.auditor)
+    await proxy.lose()
     for (const path of ['/session', SUMMARY]) {
-      const response = await fetchWith(cut, cookie, path)
+      const response = await fetchWith(disconnected, cookie, path)
       expect(response.status).toBe(503)
       expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0)
     }
-    expect((await postSession(cut, TOKENS.auditor)).status).toBe(503)
-    expect((await fetchWith(cut, cookie, '/session', { method: 'DELETE' })).status).toBe(503)
-    await way.restore()
-    const isBack = () => statusWith(cookie, '/session', cut)
+    expect((await postSession(disconnected, TOKENS.auditor)).status).toBe(503)
+    expect((await fetchWith(disconnected, cookie, '/session', { method: 'DELETE' })).status).toBe(
+      503,
+    )
+    await proxy.restore()
+    const isBack = () => statusWith(cookie, '/session', disconnected)
     for (let status = await isBack(); status !== 200; status = await isBack()) {
       expect(status).toBe(503)
       await Bun.sleep(20)
     }
   } finally {
-    await cut.stop()
-    await way.close()
+    await disconnected.stop()
+    await proxy.close()
   }
 })

@@ -4,8 +4,8 @@ import { createDatabaseOf } from '../support/server.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
-// `tallybook_shard_up` on one server, where a trigger has a shard refuse flushes. With a node of
-// Citus that is away: test/platform/postgres/citus-nodes.db.test.ts.
+// `tallybook_shard_up` on one server, where a trigger makes a shard refuse flushes. For unavailable
+// Citus nodes see test/platform/postgres/citus-nodes.db.test.ts.
 
 const SHARDS = 4
 
@@ -28,7 +28,7 @@ const postTo = async (shard: number) => {
   return (await service.post('/internal/stats/flush', { keys: [] }, headers)).status
 }
 
-test('a shard whose flushes are refused is not up; the database and the other shards are', async () => {
+test('a shard that refuses flushes is down; the database and the other shards are up', async () => {
   expect(await readUp()).toBe('1,1,1,1,1')
   const { owner } = service.database
   await owner.unsafe(`
@@ -40,7 +40,7 @@ test('a shard whose flushes are refused is not up; the database and the other sh
     create trigger refuse_two before insert on events for each row execute function refuse_two()`
   expect(await Promise.all([0, 1, 2, 3].map(postTo))).toEqual([200, 200, 503, 200])
   await until(async () => (await readUp()) === '1,1,1,0,1')
-  // It is up again as soon as it would take one, whether or not anybody posts.
+  // It is up again as soon as it would accept a flush, even if no client posts one.
   await owner`drop trigger refuse_two on events`
   await until(async () => (await readUp()) === '1,1,1,1,1')
 })

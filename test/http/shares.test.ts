@@ -14,7 +14,7 @@ const makeShares = (options: Partial<SharesOptions> = {}) =>
     ...options,
   })
 
-/** Work that lasts until it is told to end, and who has begun. */
+/** Creates work that lasts until `end`; `begun` lists the names of what has begun. */
 function makeWork() {
   const begun: string[] = []
   const ends = new Map<string, (error?: Error) => void>()
@@ -29,7 +29,7 @@ function makeWork() {
 
 const request = (signal: AbortSignal) => new Request('http://localhost/', { signal })
 
-test('each caller has its own places, and all have some together', async () => {
+test('the requests in work are limited per caller and in total', async () => {
   const shares = makeShares()
   const { begun, start, end } = makeWork()
   const all = [...['a1', 'a2', 'a3', 'b1', 'b2'].map((name) => shares.take(name[0]!, start(name)))]
@@ -41,7 +41,7 @@ test('each caller has its own places, and all have some together', async () => {
   expect(await Promise.all(all)).toEqual(['a1', 'a2', 'a3', 'b1', 'b2'])
 })
 
-test('callers take turns, each with its requests in their order', async () => {
+test('callers take turns, and the requests of each stay in order', async () => {
   const shares = makeShares({ each: 1, all: 1 })
   const { begun, start, end } = makeWork()
   const names = ['a1', 'a2', 'a3', 'b1', 'b2', 'c1']
@@ -54,7 +54,7 @@ test('callers take turns, each with its requests in their order', async () => {
   expect(begun).toEqual(['a1', 'b1', 'c1', 'a2', 'b2', 'a3'])
 })
 
-test('who has no place of his own in time is refused as 429, who finds none at all as not now', async () => {
+test('a caller whose own places stay taken gets 429; if those of all do it gets busy', async () => {
   const shares = makeShares({ waitMs: 20 })
   const { start, end } = makeWork()
   const held = ['a1', 'a2', 'b1'].map((name) => shares.take(name[0]!, start(name)))
@@ -75,7 +75,7 @@ test('who has no place of his own in time is refused as 429, who finds none at a
   await Promise.all(held)
 })
 
-test('work that fails gives its place back, whether it rejects or throws', async () => {
+test('work that fails releases its place, whether it rejects or throws', async () => {
   const shares = makeShares({ each: 1, all: 1 })
   const { start, end } = makeWork()
   const failed = shares.take('a', start('a1'))
@@ -89,7 +89,7 @@ test('work that fails gives its place back, whether it rejects or throws', async
   expect(await shares.take('a', async () => 'a')).toBe('a')
 })
 
-test('who goes away while he waits is not worked on, and nobody waits for him', async () => {
+test('a waiting request whose client disconnects is dropped and delays no other', async () => {
   const shares = makeShares({ each: 1, all: 1 })
   const { begun, start, end } = makeWork()
   const first = shares.take('a', start('a1'))
@@ -111,7 +111,7 @@ test('who goes away while he waits is not worked on, and nobody waits for him', 
   expect(begun).toEqual(['a1', 'a4'])
 })
 
-test('where nobody is held up a place is free at once', async () => {
+test('a place is free at once if its work delays no one', async () => {
   let needsCooldown = false
   const cooldown = { minCooldownMs: 500, needsCooldown: () => needsCooldown }
   const shares = makeShares({ each: 1, all: 1, waitMs: 20, ...cooldown })
@@ -121,7 +121,7 @@ test('where nobody is held up a place is free at once', async () => {
   await expect(shares.take('a', () => {})).rejects.toMatchObject({ status: 429 })
 })
 
-test('a place is kept free after its work for as long again', async () => {
+test('a place cools down for as long as its work took', async () => {
   const shares = makeShares({ each: 1, all: 1 })
   const started = performance.now()
   let worked = 0
@@ -130,6 +130,6 @@ test('a place is kept free after its work for as long again', async () => {
     worked = performance.now() - started
   })
   await shares.take('a', () => {})
-  // Timers of a runtime may be a millisecond early.
+  // Timers may fire a millisecond early.
   expect(performance.now() - started).toBeGreaterThan(2 * worked - 2)
 })

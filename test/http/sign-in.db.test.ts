@@ -6,7 +6,7 @@ import { expectProblem } from '../support/problem.ts'
 import { startTestService, TOKENS, useService } from '../support/service.ts'
 import { cookieOf, fetchWith, makeToken, postSession, signIn } from '../support/sessions.ts'
 
-// POST /session: a cookie for a token that is shown once.
+// POST /session: a cookie in exchange for a token.
 
 type Session = { name: string; role: string; expires_at: string | null }
 
@@ -26,7 +26,7 @@ const countSessions = async () => {
   return row!.count as number
 }
 
-test('signing in gives who it is, and a cookie that no script and no other site can use', async () => {
+test('a sign-in returns the role, and a cookie that no script or other site can use', async () => {
   const before = Date.now()
   const response = await postSession(service, TOKENS.auditor)
   expect(response.status).toBe(201)
@@ -41,7 +41,7 @@ test('signing in gives who it is, and a cookie that no script and no other site 
   expect(await read.json()).toEqual(session)
 })
 
-test('nobody is signed in without a cookie, or with one that is over: null, and no error', async () => {
+test('GET /session returns null without a cookie or with an invalid one', async () => {
   const over = await signIn(service, TOKENS.admin)
   await signOut(over)
   for (const cookie of ['', over, 'tallybook_session=x', `tallybook_session=${TOKENS.admin}`]) {
@@ -54,7 +54,7 @@ test('nobody is signed in without a cookie, or with one that is over: null, and 
   expect((await service.fetch('dp', '/session')).status).toBe(403)
 })
 
-test('signing in from a page that came by HTTPS gives a cookie for HTTPS only', async () => {
+test('a sign-in from an HTTPS page gets a cookie for HTTPS only', async () => {
   const { host } = new URL(service.url)
   for (const [scheme, isSecure] of [
     ['https', true],
@@ -71,13 +71,13 @@ test('signing in from a page that came by HTTPS gives a cookie for HTTPS only', 
   }
 })
 
-test('signing in gives another id each time', async () => {
+test('each sign-in gets another session id', async () => {
   const cookies = await Promise.all(Array.from({ length: 20 }, () => signIn(service, TOKENS.admin)))
   expect(new Set(cookies).size).toBe(20)
   for (const cookie of cookies) expect(await statusWith(cookie)).toBe(200)
 })
 
-test('signing in is refused to who posts flushes, and to who is nobody', async () => {
+test('a sign-in with a dp token or an unknown token is refused', async () => {
   const before = await countSessions()
   const proxy = await makeToken(service, 'a-proxy', 'dp')
   for (const [token, status] of [
@@ -111,16 +111,16 @@ test.each([
   [`token=${TOKENS.admin}`, 400],
   [`{"token":"${'x'.repeat(256)}"}`, 400],
   [`{"token":"${'x'.repeat(5_000)}"}`, 413],
-])('signing in with %p is refused with %p', async (body, status) => {
+])('a sign-in with the body %p gets %p', async (body, status) => {
   const response = await service.fetch(null, '/session', { method: 'POST', body })
   expect(response.status).toBe(status)
   expect(response.headers.get('content-type')).toBe('application/problem+json')
   expect(response.headers.get('set-cookie')).toBeNull()
-  // What was sent may be a token, slightly wrong.
+  // The body may contain a valid token.
   expect(await response.text()).not.toContain(TOKENS.admin)
 })
 
-test('signing in takes no body that is large, whatever its length is said to be', async () => {
+test('a sign-in with a large body gets 413, with or without Content-Length', async () => {
   const chunks = Array.from({ length: 40 }, () => new Uint8Array(1_000).fill(0x20))
   for (const body of ['x'.repeat(1_000_000), new Blob(chunks).stream()]) {
     const response = await service.fetch(null, '/session', { method: 'POST', body })
@@ -128,7 +128,7 @@ test('signing in takes no body that is large, whatever its length is said to be'
   }
 })
 
-test('signing in is as limited as a token is: many unknown ones, and the address has to wait', async () => {
+test('unknown tokens at sign-in count towards the limit of their address', async () => {
   const options = { database: service.database, unknownTokens: 5 }
   const guarded = await startTestService(options)
   try {
@@ -141,7 +141,7 @@ test('signing in is as limited as a token is: many unknown ones, and the address
     const blocked = await postSession(guarded, 'guess-5')
     expect(blocked.status).toBe(429)
     expect(Number(blocked.headers.get('retry-after'))).toBeGreaterThan(0)
-    // Even a right one isn't looked at, or a guess would show that it is right.
+    // A valid token is refused too, or a guess would show that it is valid.
     expect((await postSession(guarded, TOKENS.admin)).status).toBe(429)
     expect(await statusWith(cookie, SUMMARY, guarded)).toBe(200)
   } finally {
@@ -149,7 +149,7 @@ test('signing in is as limited as a token is: many unknown ones, and the address
   }
 })
 
-test('a token that signs in again and again is asked to wait, and nobody else', async () => {
+test('a token that signs in too often gets 429, and no other token does', async () => {
   const token = await makeToken(service, 'restless', 'auditor')
   const statuses = new Set<number>()
   for (let tries = 0; tries < 125; tries++) {
@@ -164,7 +164,7 @@ test('a token that signs in again and again is asked to wait, and nobody else', 
   expect((await fetch(`${service.url}${SUMMARY}`, { headers })).status).toBe(200)
 })
 
-test('neither a token nor the id of a session stands in the database or in the log', async () => {
+test('neither a token nor a session id is in the database or in log messages', async () => {
   let log = ''
   const stream = new Writable({
     write(chunk, _, done) {
@@ -181,11 +181,11 @@ test('neither a token nor the id of a session stands in the database or in the l
       select encode(s.id_sha256, 'hex') as id, s.token_name, to_jsonb(s)::text as text
       from sessions s`
     expect(row).toMatchObject({ id: hash('sha256', id, 'hex'), token_name: 'secret' })
-    // Nor anything that a guessed token could be held against.
+    // Nor is anything that a guessed token could be compared with.
     for (const secret of [token, id, hash('sha256', token, 'hex')]) {
       expect(row!.text).not.toContain(secret)
     }
-    // What nobody foresaw goes to the log.
+    // Unexpected errors are logged.
     await owner`drop table sessions`
     for (const response of [
       await postSession(logged, token),

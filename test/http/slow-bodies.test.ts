@@ -2,12 +2,13 @@ import { expect, test } from 'bun:test'
 import { BodyReader } from '../../src/http/body.ts'
 import type { Problem } from '../../src/http/problem.ts'
 
-// Large bodies share a room: nobody who announces much and sends little takes it from others.
+// Large bodies share a budget of bytes, which a client that announces much and sends little does
+// not use up.
 
 const LIMIT = 4 * 1024 * 1024
 const SLOWEST = { afterMs: 100, bytesPerMs: 1_000_000 }
 
-/** A body that has sent so much and then nothing, until it is ended. */
+/** A body that sends `bytes` bytes and then nothing until `end` is called. */
 function stalled(bytes: number) {
   const { promise, resolve } = Promise.withResolvers<void>()
   const body = new ReadableStream<Uint8Array>({
@@ -31,7 +32,7 @@ const statusOf = async (reading: Promise<string> | string) =>
 
 const WHOLE = ' '.repeat(LIMIT)
 
-test('what is announced and not sent takes no room', async () => {
+test('bytes that are announced but not sent do not count towards the limit', async () => {
   const bodies = new BodyReader(LIMIT)
   const announced = Array.from({ length: 64 }, () => stalled(10))
   const headers = { 'content-length': String(LIMIT) }
@@ -42,7 +43,7 @@ test('what is announced and not sent takes no room', async () => {
   await Promise.all(reading)
 })
 
-test('one client has a quarter of the room, and others the rest', async () => {
+test('one client gets a quarter of the budget, and others the rest', async () => {
   const bodies = new BodyReader(LIMIT)
   const held = Array.from({ length: 4 }, () => stalled(LIMIT))
   const reading = held.map(({ body }) => bodies.read(request(body), 'one'))
@@ -54,7 +55,7 @@ test('one client has a quarter of the room, and others the rest', async () => {
   expect(await statusOf(bodies.read(request(WHOLE), 'one'))).toBe(200)
 })
 
-test('a large body that stalls is given up, and gives back its room', async () => {
+test('a large body that stalls gets 408 and releases its bytes', async () => {
   const bodies = new BodyReader(LIMIT, { slowest: SLOWEST })
   for (let round = 0; round < 3; round++) {
     const held = Array.from({ length: 4 }, () => stalled(LIMIT))

@@ -2,18 +2,18 @@ import { beforeAll, expect, test } from 'bun:test'
 import { insertEventAt } from '../support/events.ts'
 import { useService } from '../support/service.ts'
 
-// Pages of events by a filter that few or no events pass: each looks at a bounded part of the log,
-// and pages together find all of them.
+// Pages with a filter that few or no events pass. Each page scans a bounded part of the log, and
+// together they find all matches.
 
 const service = useService()
 
-/** More than one page looks at. */
+/** More positions than one page scans. */
 const MANY = 120_000
 
 type Page = { items: { shard: number; position: number }[]; next_after: string | null }
 
 beforeAll(async () => {
-  // A log with a hole is looked through as one without.
+  // A log with a gap is scanned like one without.
   for (let shard = 0; shard < service.shards; shard++) {
     for (const [position, source] of [
       [0, 'rare'],
@@ -26,7 +26,7 @@ beforeAll(async () => {
   }
 })
 
-/** All pages of a list: what is on them, and how many there were. */
+/** Reads all pages of a list. Returns the positions on them and the number of pages. */
 async function readAll(query: string, next: 'next_after' | 'next_before') {
   const places: string[] = []
   let pages = 0
@@ -45,7 +45,7 @@ async function readAll(query: string, next: 'next_after' | 'next_before') {
 
 const foundIn = (shard: number) => [`${shard}/0`, `${shard}/${MANY + 1}`]
 
-test('they find what is rare, in both orders, in one shard and in all', async () => {
+test('pages find rare events in both orders, in one shard and in all', async () => {
   const all = Array.from({ length: service.shards }, (_, shard) => foundIn(shard)).flat()
   const forward = await readAll('source=rare&shard=all', 'next_after')
   expect(forward.places.sort()).toEqual([...all].sort())
@@ -59,7 +59,7 @@ test('they find what is rare, in both orders, in one shard and in all', async ()
   expect(newest.places).toEqual(foundIn(last).toReversed())
 })
 
-test('they come to an end where nothing is found', async () => {
+test('pages come to an end if there are no matches', async () => {
   for (const query of ['source=nobody&shard=all', 'type=OriginChanged&shard=0']) {
     const { places, pages } = await readAll(query, 'next_after')
     expect(places).toEqual([])

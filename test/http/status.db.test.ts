@@ -3,7 +3,7 @@ import { version } from '../../package.json'
 import { expectProblem } from '../support/problem.ts'
 import { startTestService, useService } from '../support/service.ts'
 
-// GET /admin/status: what runs here, on what.
+// GET /admin/status: the service, its database and its instances.
 
 type Status = {
   version: string
@@ -23,10 +23,10 @@ const before = Date.now()
 
 const readStatus = (through = service) => through.read<Status>('/admin/status')
 
-test('it says what the service and its database say themselves', async () => {
+test('the status describes the service and its database', async () => {
   const [row] = await service.database.owner`
     select current_setting('server_version') as version,
-      current_setting('max_connections')::integer as most`
+      current_setting('max_connections')::integer as max_connections`
   const status = await readStatus()
   expect(status).toEqual({
     version,
@@ -40,7 +40,7 @@ test('it says what the service and its database say themselves', async () => {
       version: row!.version.split(' ')[0],
       size_bytes: expect.any(Number),
       connections: expect.any(Number),
-      max_connections: row!.most,
+      max_connections: row!.max_connections,
     },
     replicas: [],
     instances: [
@@ -61,16 +61,16 @@ test('it says what the service and its database say themselves', async () => {
   // An empty database has some MB; this test has a connection, and the service several.
   expect(status.database.size_bytes).toBeGreaterThan(1_000_000)
   expect(status.database.connections).toBeGreaterThan(1)
-  expect(status.database.connections).toBeLessThanOrEqual(row!.most)
+  expect(status.database.connections).toBeLessThanOrEqual(row!.max_connections)
 })
 
-test('it is of the instance that answers', async () => {
+test('the status is that of the instance that answers', async () => {
   const other = await startTestService({ database: service.database })
   try {
     const [one, two] = [await readStatus(), await readStatus(other)]
     expect(two.started_at > one.started_at).toBe(true)
     expect((await readStatus()).started_at).toBe(one.started_at)
-    // Each lists both, the elder first.
+    // Each lists both, the older first.
     for (const { instances } of [await readStatus(), two]) {
       expect(instances.map(({ id }) => id)).toEqual([one.instance, two.instance])
     }
@@ -79,18 +79,18 @@ test('it is of the instance that answers', async () => {
   }
 })
 
-test('what was signed grows with the log', async () => {
+test('the signed sizes grow with the log', async () => {
   const append = { keys: [{ token_hash: 'a', requests: 1 }] }
   const response = await service.post('/internal/stats/flush', append)
   const [shard, position] = response.headers.get('tallybook-position')!.split('/').map(Number)
-  // Returns when it is signed.
+  // This waits until the event is signed.
   const receipt = await service.post('/internal/receipts', { position: `${shard}/${position}` })
   expect(receipt.status).toBe(200)
   const { signed } = await readStatus()
   expect(signed[shard!]).toBe(position! + 1)
 })
 
-test('a query is refused', async () => {
+test('a query parameter is refused', async () => {
   const response = await service.fetch('auditor', '/admin/status?shard=0')
   await expectProblem(response, 400, 'invalid request')
 })

@@ -20,7 +20,7 @@ function openStreams(options: Partial<StreamsOptions> = {}) {
   return { streams, failures }
 }
 
-/** Gives these answers one after the other, then waits for ever. */
+/** Creates a source that returns these answers one after the other, then waits forever. */
 function sourceOf(answers: (Uint8Array[] | null | Error)[]) {
   const source = {
     asked: 0,
@@ -40,7 +40,7 @@ function sourceOf(answers: (Uint8Array[] | null | Error)[]) {
 
 const bytes = (length: number, value: number) => new Uint8Array(length).fill(value)
 
-test('parts are sent in order, in chunks of 64 KiB, and asked for when all was taken', async () => {
+test('bytes are sent in order and in chunks of 64 KiB, and read when needed', async () => {
   const large = bytes(150_000, 2)
   const source = sourceOf([[bytes(10, 1), large, bytes(10, 3), bytes(10, 4)], null])
   const reader = openStreams().streams.open(AUDITOR, source).getReader()
@@ -51,12 +51,12 @@ test('parts are sent in order, in chunks of 64 KiB, and asked for when all was t
   }
   expect(chunks.map(({ byteLength }) => byteLength)).toEqual([10, 65_536, 65_536, 18_948])
   expect([...new Set(Buffer.concat(chunks))]).toEqual([1, 2, 3, 4])
-  // Not copied: it may be on its way to many.
+  // The bytes are not copied, because many streams may send them.
   expect(chunks[1]!.buffer).toBe(large.buffer)
   expect(source).toMatchObject({ asked: 2, ended: 1 })
 })
 
-test('a source that fails breaks its stream off, and is told of', async () => {
+test('a source that fails aborts its stream and is reported', async () => {
   const source = sourceOf([[bytes(1, 1)], new Error('lost')])
   const { streams, failures } = openStreams()
   const reader = streams.open(AUDITOR, source).getReader()
@@ -70,7 +70,7 @@ test('a source that fails breaks its stream off, and is told of', async () => {
   expect(source.ended).toBe(1)
 })
 
-test('when the service stops, who waits is ended cleanly, and who lags is broken off', async () => {
+test('a stop ends an idle stream cleanly, and aborts one that lags', async () => {
   const { streams } = openStreams()
   const waiting = streams.open(AUDITOR, sourceOf([])).getReader()
   const end = waiting.read()
@@ -82,7 +82,7 @@ test('when the service stops, who waits is ended cleanly, and who lags is broken
   expect(() => streams.open(AUDITOR, sourceOf([]))).toThrow('stopping')
 })
 
-test('a range that waits when the service stops is broken off too', async () => {
+test('a stop aborts a range even if it is idle', async () => {
   const { streams } = openStreams({ endedEarly: 'broken off' })
   const end = streams
     .open(AUDITOR, sourceOf([]))
@@ -93,7 +93,7 @@ test('a range that waits when the service stops is broken off too', async () => 
   expect(await end).toBe('broken off')
 })
 
-test('above the bound no more are opened, until one ends', async () => {
+test('a stream above the maximum is refused until another ends', async () => {
   const { streams } = openStreams()
   const sources = [sourceOf([]), sourceOf([])]
   const [first] = sources.map((source) => streams.open(AUDITOR, source))
@@ -106,34 +106,34 @@ test('above the bound no more are opened, until one ends', async () => {
   expect([sources[1]!.ended, source.ended]).toEqual([1, 1])
 })
 
-test('a stream of a token that is not held ends by itself', async () => {
+test('a stream of a revoked token ends by itself', async () => {
   const { streams } = openStreams()
   const revoked = streams.open({ name: 'gone', role: 'auditor' }, sourceOf([])).getReader()
-  const kept = sourceOf([])
-  streams.open(AUDITOR, kept)
+  const remaining = sourceOf([])
+  streams.open(AUDITOR, remaining)
   expect((await revoked.read()).done).toBe(true)
-  expect(kept.ended).toBe(0)
+  expect(remaining.ended).toBe(0)
   streams.stop()
 })
 
-/** An auditor who came by a session that lasts so long. */
+/** Returns an auditor with a session that lasts `ms` milliseconds. */
 const sessionOf = (idSha256: string, ms = 60_000) => ({
   ...{ ...AUDITOR, idSha256, expiresAt: new Date(Date.now() + ms).toISOString() },
 })
 
-test('a stream ends with the session that it was opened in, and not before', async () => {
+test('a stream ends when its session expires, and not before', async () => {
   const { streams } = openStreams({ maxStreams: 3 })
   const [over, open] = [sourceOf([]), sourceOf([])]
-  const kept = streams.open(sessionOf('kept'), open).getReader()
+  const remaining = streams.open(sessionOf('kept'), open).getReader()
   const ended = streams.open(sessionOf('over', -1), over).getReader()
-  const next = kept.read()
+  const next = remaining.read()
   expect(await ended.read()).toEqual({ done: true, value: undefined })
   expect([over.ended, open.ended]).toEqual([1, 0])
   streams.stop()
   expect((await next).done).toBe(true)
 })
 
-test('a stream ends when its session was signed out, and no other; each is asked for once', async () => {
+test('signing out ends only the streams of a session, which is looked up once', async () => {
   const asked: string[][] = []
   const { streams } = openStreams({
     maxStreams: 4,
@@ -142,45 +142,45 @@ test('a stream ends when its session was signed out, and no other; each is asked
       return new Set(['kept'])
     },
   })
-  const kept = sourceOf([])
-  streams.open(sessionOf('kept'), kept)
-  streams.open(AUDITOR, kept)
+  const remaining = sourceOf([])
+  streams.open(sessionOf('kept'), remaining)
+  streams.open(AUDITOR, remaining)
   const out = [1, 2].map(() => streams.open(sessionOf('out'), sourceOf([])).getReader())
   const ends = await Promise.all(out.map((reader) => reader.read()))
   expect(ends.map(({ done }) => done)).toEqual([true, true])
   expect(asked).toEqual([['kept', 'out']])
-  expect(kept.ended).toBe(0)
+  expect(remaining.ended).toBe(0)
   streams.stop()
 })
 
-test('where sessions can not be looked up no stream ends, and it is tried again', async () => {
-  let looks = 0
+test('a lookup of sessions that fails ends no stream and is retried', async () => {
+  let lookups = 0
   const { streams, failures } = openStreams({
     findOpenSessions: async () => {
-      if (++looks === 1) throw new Error('away')
+      if (++lookups === 1) throw new Error('unavailable')
       return new Set()
     },
   })
   const source = sourceOf([])
   const reader = streams.open(sessionOf('out'), source).getReader()
   expect((await reader.read()).done).toBe(true)
-  expect(failures).toEqual([new Error('away')])
-  expect([looks, source.ended]).toEqual([2, 1])
+  expect(failures).toEqual([new Error('unavailable')])
+  expect([lookups, source.ended]).toEqual([2, 1])
   streams.stop()
 })
 
-test('while nobody came by a session, none is asked for', async () => {
-  let looks = 0
+test('no session is looked up if no stream has one', async () => {
+  let lookups = 0
   const { streams } = openStreams({
     findOpenSessions: async () => {
-      looks++
+      lookups++
       return new Set()
     },
   })
   streams.open(AUDITOR, sourceOf([]))
   const revoked = streams.open({ name: 'gone', role: 'auditor' }, sourceOf([])).getReader()
-  // Ended in a look, which asks for sessions at its end.
+  // It is ended by a check, which would look up sessions at its end.
   await revoked.read()
-  expect(looks).toBe(0)
+  expect(lookups).toBe(0)
   streams.stop()
 })

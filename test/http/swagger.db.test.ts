@@ -9,7 +9,7 @@ const service = useService({ bodyLimitBytes: 4_096 })
 let document: Document
 let check: ReturnType<typeof checker>
 beforeAll(async () => {
-  // A full tile of the transparency log.
+  // Fills a tile of the transparency log.
   await insertEmptyFlushes(service.database.owner, 0, 256)
   while ((await service.fetch('auditor', '/audit/log/0/tile/0/000')).status !== 200) {
     await Bun.sleep(50)
@@ -25,12 +25,12 @@ const body = (value: unknown, key?: string): RequestInit => ({
   body: typeof value === 'string' ? value : JSON.stringify(value),
   headers: key === undefined ? {} : { 'idempotency-key': key },
 })
-const inBrotli: RequestInit = { body: 'x', headers: { 'content-encoding': 'br' } }
+const brotli: RequestInit = { body: 'x', headers: { 'content-encoding': 'br' } }
 const accepting = (accept: string): RequestInit => ({ headers: { accept } })
 const API_KEYS = '/internal/apikey-stats/flush'
 const flush = (requests: number) => ({ keys: [{ api_key_id: 7, requests, success_requests: 1 }] })
 
-/** One after the other: each operation's good answer, and the errors that a client can cause. */
+/** Made in this order: a success of each operation, and the errors that a client can cause. */
 const CALLS: Call[] = [
   [
     'admin',
@@ -45,7 +45,7 @@ const CALLS: Call[] = [
   ],
   ['admin', 'PUT', '/admin/catalog', 400, body({ keys: [{}] })],
   ['admin', 'PUT', '/admin/catalog', 413, body('x'.repeat(5_000))],
-  ['admin', 'PUT', '/admin/catalog', 415, inBrotli],
+  ['admin', 'PUT', '/admin/catalog', 415, brotli],
   ['dp', 'POST', API_KEYS, 200, body(flush(3), 'one')],
   ['dp', 'POST', API_KEYS, 200, body(flush(3), 'one')],
   ['dp', 'POST', API_KEYS, 422, body(flush(4), 'one')],
@@ -53,7 +53,7 @@ const CALLS: Call[] = [
   ['dp', 'POST', API_KEYS, 400, body(flush(0))],
   ['dp', 'POST', API_KEYS, 400, body(flush(1), 'with space')],
   ['dp', 'POST', API_KEYS, 413, body('x'.repeat(5_000))],
-  ['dp', 'POST', API_KEYS, 415, inBrotli],
+  ['dp', 'POST', API_KEYS, 415, brotli],
   [
     'dp',
     'POST',
@@ -107,7 +107,7 @@ const CALLS: Call[] = [
   ['dp', 'POST', '/internal/receipts', 404, body({ position: '0/9999' })],
   ['dp', 'POST', '/internal/receipts', 400, body({})],
   ['dp', 'POST', '/internal/receipts', 413, body('x'.repeat(5_000))],
-  ['dp', 'POST', '/internal/receipts', 415, inBrotli],
+  ['dp', 'POST', '/internal/receipts', 415, brotli],
   ['auditor', 'GET', '/audit/log/keys', 200],
   ['admin', 'GET', '/audit/log/0/checkpoint', 200],
   ['admin', 'GET', '/audit/log/9999/checkpoint', 404],
@@ -126,7 +126,7 @@ const CALLS: Call[] = [
   ['admin', 'POST', '/admin/tokens', 409, body({ name: 'proxy-1', role: 'dp' })],
   ['admin', 'POST', '/admin/tokens', 400, body({ name: 'proxy-1' })],
   ['admin', 'POST', '/admin/tokens', 413, body('x'.repeat(5_000))],
-  ['admin', 'POST', '/admin/tokens', 415, inBrotli],
+  ['admin', 'POST', '/admin/tokens', 415, brotli],
   ['auditor', 'GET', '/admin/tokens', 200],
   ['admin', 'DELETE', '/admin/tokens/proxy-1', 204],
   ['admin', 'DELETE', '/admin/tokens/proxy-1', 404],
@@ -136,7 +136,7 @@ const CALLS: Call[] = [
   [null, 'POST', '/session', 401, body({ token: 'unknown' })],
   [null, 'POST', '/session', 403, body({ token: TOKENS.dp })],
   [null, 'POST', '/session', 413, body('x'.repeat(5_000))],
-  [null, 'POST', '/session', 415, inBrotli],
+  [null, 'POST', '/session', 415, brotli],
   ['admin', 'GET', '/session', 200],
   [null, 'GET', '/session', 200],
   ['dp', 'GET', '/session', 403],
@@ -154,7 +154,7 @@ const CALLS: Call[] = [
   [null, 'GET', '/metrics', 200],
 ]
 
-test('the service answers every operation as the document says', async () => {
+test('the service answers every operation as documented', async () => {
   const answered = new Set<string>()
   for (const call of CALLS) {
     const { operationId, response } = await callDocumented(call)
@@ -164,12 +164,12 @@ test('the service answers every operation as the document says', async () => {
   expect([...answered].sort()).toEqual(operations.sort())
 })
 
-test('tokens are refused as the document says: roles, 401 and 403', async () => {
+test('tokens are refused as documented: roles, 401 and 403', async () => {
   for (const { method, path, operation } of listOperations(document)) {
     const roles = operation['x-roles']
     expect(operation.security.length).toBe(roles === undefined ? 0 : 1)
     if (roles === undefined) continue
-    // An id that is not of the form, and no body: whoever is let in changes nothing.
+    // The id is invalid and there is no body, so that a permitted request changes nothing.
     const url = path.replaceAll(/\{\w+\}/g, '%20'.repeat(1_500))
     const anonymous = await callDocumented([null, method, url, 401], path)
     expect(anonymous.operationId).toBe(operation.operationId)
@@ -184,12 +184,12 @@ test('tokens are refused as the document says: roles, 401 and 403', async () => 
   }
 })
 
-/** Makes the request and checks status, headers, type and body by the document. */
+/** Makes the request and checks status, headers, type and body against the document. */
 async function callDocumented(call: Call, template?: string) {
   const [role, method, url, status, init = {}] = call
   const response = await service.fetch(role, url, { method, ...init })
   const described = listOperations(document).find(
-    (one) => one.method === method && (template ?? matching(url, method)) === one.path,
+    (one) => one.method === method && (template ?? findPath(url, method)) === one.path,
   )!
   const { operationId, responses } = described.operation
   const answer = responses[String(response.status)]
@@ -210,7 +210,7 @@ async function callDocumented(call: Call, template?: string) {
   return { operationId, response }
 }
 
-/** The first chunk of a stream that would not end. */
+/** Returns the first chunk of an endless stream. */
 async function readFirst(response: Response): Promise<string> {
   const reader = response.body!.getReader()
   const { value } = await reader.read()
@@ -218,8 +218,8 @@ async function readFirst(response: Response): Promise<string> {
   return new TextDecoder().decode(value)
 }
 
-/** The path of the document that a URL is of; one without parameters goes first. */
-function matching(url: string, method: string): string | undefined {
+/** Returns the documented path that matches a URL, preferably one without parameters. */
+function findPath(url: string, method: string): string | undefined {
   const path = url.split('?')[0]!
   const paths = listOperations(document)
     .filter((one) => one.method === method)
@@ -228,7 +228,7 @@ function matching(url: string, method: string): string | undefined {
   return paths.find((one) => one === path) ?? paths.find((one) => pattern(one).test(path))
 }
 
-test('the page is for everyone, has every operation and takes nothing from elsewhere', async () => {
+test('the page needs no token, has every operation and loads nothing external', async () => {
   for (const path of ['/swagger', '/swagger/']) {
     const response = await service.fetch(null, path)
     expect(response.status).toBe(200)
@@ -244,7 +244,7 @@ test('the page is for everyone, has every operation and takes nothing from elsew
   }
 })
 
-test('the page is protected by its headers, compressed, and sent once', async () => {
+test('the page has security headers, is compressed, and is sent once', async () => {
   const response = await service.fetch(null, '/swagger')
   expect(response.headers.get('content-security-policy')).toStartWith(
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'",

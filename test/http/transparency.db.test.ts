@@ -12,7 +12,7 @@ import { expectProblem } from '../support/problem.ts'
 import { useService } from '../support/service.ts'
 import { rootOf } from '../support/tree.ts'
 
-const shard = 0
+const SHARD = 0
 
 const service = useService()
 beforeAll(async () => {
@@ -36,14 +36,14 @@ async function readKeys() {
     .map((line) => parseVerifierKey(line)!)
 }
 
-async function readHead(of = shard): Promise<TreeHead & { note: string }> {
-  const note = await readText(`/audit/log/${of}/checkpoint`)
+async function readHead(shard = SHARD): Promise<TreeHead & { note: string }> {
+  const note = await readText(`/audit/log/${shard}/checkpoint`)
   const opened = openTreeHead(note, await readKeys())
   if (opened.kind === 'refused') throw new Error(opened.reason)
   return opened
 }
 
-/** The first head of so many leaves or more. */
+/** Waits for a head of at least `size` leaves. */
 async function headOf(size: number): Promise<TreeHead & { note: string }> {
   for (;;) {
     const head = await readHead()
@@ -52,14 +52,14 @@ async function headOf(size: number): Promise<TreeHead & { note: string }> {
   }
 }
 
-/** Appends to shard 0 until it has so many events; gives their leaf hashes. */
+/** Appends to shard 0 until it has `count` events. Returns their leaf hashes. */
 async function grow(count: number): Promise<Buffer[]> {
   const { owner } = service.database
   const [row] = await owner`
-    select coalesce(max(e.position), -1) + 1 as next from events e where e.shard = ${shard}`
-  await insertEmptyFlushes(owner, shard, count - Number(row!.next))
+    select coalesce(max(e.position), -1) + 1 as next from events e where e.shard = ${SHARD}`
+  await insertEmptyFlushes(owner, SHARD, count - Number(row!.next))
   const lines = (
-    await (await get(`/audit/events?shard=${shard}`, { accept: 'application/x-ndjson' })).text()
+    await (await get(`/audit/events?shard=${SHARD}`, { accept: 'application/x-ndjson' })).text()
   ).trimEnd()
   return lines.split('\n').map((line) => {
     const parsed = parseEventLine(line)
@@ -76,7 +76,7 @@ async function readHashes(path: string): Promise<Uint8Array[]> {
 }
 
 describe('the signed tree head', () => {
-  test('is text that no cache keeps, signed under the origin of its shard', async () => {
+  test('is text that caches revalidate, signed under the origin of its shard', async () => {
     const response = await get('/audit/log/0/checkpoint')
     expect(response.headers.get('content-type')).toBe('text/plain; charset=utf-8')
     expect(response.headers.get('cache-control')).toBe('no-cache')
@@ -85,15 +85,15 @@ describe('the signed tree head', () => {
     if (head.size === 0) expect(head.root).toEqual(EMPTY_ROOT)
   })
 
-  test('is there for every shard, and for no other', async () => {
-    for (let of = 0; of < service.shards; of++) {
-      expect((await readHead(of)).origin).toBe(`stats.example.com/audit/log/${of}`)
+  test('exists for every shard and for no other', async () => {
+    for (let shard = 0; shard < service.shards; shard++) {
+      expect((await readHead(shard)).origin).toBe(`stats.example.com/audit/log/${shard}`)
     }
     expect((await get(`/audit/log/${service.shards}/checkpoint`)).status).toBe(404)
     expect((await get('/audit/log/x/checkpoint')).status).toBe(400)
   })
 
-  test('grows with the log, and its root is that of the leaves', async () => {
+  test('grows with the log and has the root of the leaves', async () => {
     const leaves = await grow(300)
     const head = await headOf(300)
     expect(head.root).toEqual(rootOf(leaves.slice(0, head.size)))
@@ -101,7 +101,7 @@ describe('the signed tree head', () => {
 })
 
 describe('tiles', () => {
-  test('hold the leaf hashes, full and of every partial width, and are kept by caches', async () => {
+  test('hold the leaf hashes at full and partial width, and can be cached', async () => {
     const leaves = await grow(300)
     await headOf(300)
     for (const width of [1, 2, 100, 255]) {
@@ -123,7 +123,7 @@ describe('tiles', () => {
     )
   })
 
-  test('of entries hold the leaves, and are compressed for who takes it', async () => {
+  test('of entries hold the leaves, and are compressed if the client accepts gzip', async () => {
     const leaves = await grow(300)
     await headOf(300)
     const plain = await get('/audit/log/0/tile/entries/000', { 'accept-encoding': 'identity' })
@@ -158,7 +158,7 @@ describe('tiles', () => {
     '/audit/log/0/tile/0/x999/x999/x999/x999/x999/999',
     '/audit/log/0/tile/',
     '/audit/log/9999/tile/0/000',
-  ])('%s is not there', async (path) => {
+  ])('%s does not exist', async (path) => {
     await grow(300)
     await headOf(300)
     await expectProblem(await get(path), 404, 'not found')
@@ -166,7 +166,7 @@ describe('tiles', () => {
 })
 
 describe('proofs', () => {
-  test('of inclusion lead from each leaf to the root of any tree', async () => {
+  test('of inclusion lead from a leaf to the root of any tree that has it', async () => {
     const leaves = await grow(300)
     const head = await headOf(300)
     for (const [position, size] of [
@@ -191,7 +191,7 @@ describe('proofs', () => {
     expect(parseHash(newest.leaf_hash)).toEqual(leaves[3]!)
   })
 
-  test('of consistency lead from each tree to each later one', async () => {
+  test('of consistency lead from a tree to any later one', async () => {
     const leaves = await grow(300)
     await headOf(300)
     for (const [from, to] of [

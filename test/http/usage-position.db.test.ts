@@ -6,7 +6,7 @@ const service = useService()
 
 type Body = { total: { total_requests?: number; request_count?: number } }
 
-/** Reads usage while flushes arrive; what each answer shows, and where it says that it stands. */
+/** Reads usage while flushes arrive. Returns the total and the positions of each answer. */
 async function readWhileFlushing(query: string, reads: number) {
   let isOver = false
   const flushing = Array.from({ length: 4 }, async () => {
@@ -18,7 +18,7 @@ async function readWhileFlushing(query: string, reads: number) {
   const seen: { positions: number[]; shown: number }[] = []
   try {
     for (let i = 0; i < reads; i++) {
-      // A group that the catalog has only now counts at once.
+      // A group that was just added counts at once.
       const id = 100 + i
       await service.putCatalog({ provider_groups: [{ id }], api_keys: [{ id, group_id: id }] })
       await service.post('/internal/apikey-stats/flush', {
@@ -37,10 +37,10 @@ async function readWhileFlushing(query: string, reads: number) {
   return seen
 }
 
-/** Flushes of a type up to these positions. */
-async function countUpTo(
+/** Returns the number of flushes of a type through these positions. */
+async function countThrough(
   type: string,
-  isOf: string,
+  condition: string,
   positions: readonly number[],
 ): Promise<number> {
   const { owner } = service.database
@@ -49,7 +49,7 @@ async function countUpTo(
     from events e
       join unnest(${positions as number[]}::bigint[]) with ordinality p(position, number)
         on e.shard = p.number - 1 and e.position <= p.position
-    where e.type = ${type} and ${owner.unsafe(isOf)}`
+    where e.type = ${type} and ${owner.unsafe(condition)}`
   return rows[0]!.count
 }
 
@@ -60,8 +60,8 @@ test.each([
   ['?token_hash=a', 'KeyStatsFlushed', 'true'],
   ['?token_hash=a&consistency=eventual', 'KeyStatsFlushed', 'true'],
 ])(
-  'usage%s is exactly that up to the position that it says, while flushes arrive',
-  async (query, type, isOf) => {
+  'usage%s is exact through its Tallybook-Position while flushes arrive',
+  async (query, type, condition) => {
     await service.putCatalog({
       provider_groups: [{ id: 1 }],
       api_keys: [{ id: 7, group_id: 1 }],
@@ -69,6 +69,9 @@ test.each([
     })
     const seen = await readWhileFlushing(query, 60)
     for (const { positions, shown } of seen)
-      expect([positions, shown]).toEqual([positions, await countUpTo(type, isOf, positions)])
+      expect([positions, shown]).toEqual([
+        positions,
+        await countThrough(type, condition, positions),
+      ])
   },
 )

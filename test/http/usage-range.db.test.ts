@@ -2,7 +2,7 @@ import { beforeAll, expect, test } from 'bun:test'
 import { insertEvent } from '../support/events.ts'
 import { useService } from '../support/service.ts'
 
-// The range of usage begins with `from` and ends before `to`, in its items and in its total.
+// A range of usage includes `from` and excludes `to`, in its items and in its total.
 
 type Usage = { items: { total_requests: number }[]; total: { total_requests: number } }
 
@@ -34,10 +34,10 @@ test.each([
   ['11:00', '12:15', [110, 11_000]],
   ['12:00', '12:15', [11_000]],
   ['10:45', '12:30', [1, 110, 111_000]],
-])('from %s to %s it is what was counted then, and no more', async (from, to, expected) => {
+])('usage from %s to %s is exactly what was counted in that range', async (from, to, expected) => {
   const range = `from=2026-01-31T${from}:00Z&to=2026-01-31T${to}:00Z`
-  for (const of of ['', '&group_id=1', '&api_key_id=1']) {
-    const { items, total } = await service.read<Usage>(`/admin/usage?${range}&bucket=hour${of}`)
+  for (const scope of ['', '&group_id=1', '&api_key_id=1']) {
+    const { items, total } = await service.read<Usage>(`/admin/usage?${range}&bucket=hour${scope}`)
     expect(items.map((item) => item.total_requests)).toEqual(expected)
     expect(total.total_requests).toBe(expected.reduce((sum, requests) => sum + requests, 0))
   }

@@ -3,12 +3,12 @@ import { insertEvent, insertEvents, positionOf } from '../support/events.ts'
 import { expectProblem } from '../support/problem.ts'
 import { useService } from '../support/service.ts'
 
-// Usage over time: what is counted in which hour or day of which zone.
+// Usage over time: what counts in which hour or day of which time zone.
 
 type Rated = { total_requests: number; success_requests: number }
 type Usage = { items: (Rated & { from: string; to: string })[]; total: Rated }
 
-/** Events every few hours over some years, more often around changes of clocks. */
+/** Times of events: every 61 hours over two years, more often around clock changes. */
 const TIMES = [
   ...range('2024-01-01T00:07:00Z', '2026-06-01T00:00:00Z', 61 * 3_600),
   ...range('2026-03-27T00:00:00Z', '2026-04-07T00:00:00Z', 2_500),
@@ -16,7 +16,7 @@ const TIMES = [
 ].sort()
 
 const service = useService()
-/** What was counted: one event each, and by which key of the two. */
+/** The counted requests, one event each, by one of two API keys. */
 let counted: { at: string; requests: number; key: number; shard: number }[]
 
 beforeAll(async () => {
@@ -41,7 +41,7 @@ beforeAll(async () => {
       ...{ last_accessed_at: [1, 1, 1], quota_tracked: [true, null, false] },
     }),
   })
-  // The total is summed over the groups that the catalog knows.
+  // The total is the sum over the groups in the catalog.
   await service.putCatalog({ provider_groups: [{ id: 10 }, { id: 20 }] })
 })
 
@@ -55,14 +55,14 @@ function range(from: string, to: string, seconds: number): string[] {
 
 const read = (query: string) => service.read<Usage>(`/admin/usage?${query}`)
 
-/** What was counted in a range. */
+/** Returns the number of requests in a range. */
 function sumIn({ from, to }: { from: string; to: string }): number {
   const [start, end] = [from, to].map((bound) => new Date(bound).toISOString())
   return sumOf(counted.filter(({ at }) => at >= start! && at < end!))
 }
 const sumOf = (rows: { requests: number }[]) => rows.reduce((sum, row) => sum + row.requests, 0)
 
-/** The local date of a moment, by another way than the service's. */
+/** Returns the local date of a time, computed in another way than in the service. */
 const localDay = (tz: string) => {
   const format = new Intl.DateTimeFormat('en-CA', { timeZone: tz, dateStyle: 'short' })
   return (at: string) => format.format(new Date(at))
@@ -72,7 +72,7 @@ const RANGE = { from: '2023-12-31T00:00:00Z', to: '2026-12-01T00:00:00Z' }
 const IN_RANGE = `from=${RANGE.from}&to=${RANGE.to}`
 const ZONES = Intl.supportedValuesOf('timeZone')
 
-/** The offsets of a zone in the range, and when they change: what sets it apart from others. */
+/** Returns the offsets of a zone in the range and when they change, as a key to group zones by. */
 function rulesOf(tz: string): string {
   let at = Temporal.Instant.from(RANGE.from).toZonedDateTimeISO(tz)
   const rules = [at.offset]
@@ -84,7 +84,7 @@ function rulesOf(tz: string): string {
   }
 }
 
-describe('the sum of the parts is the whole', () => {
+describe('the buckets add up to the total', () => {
   async function expectWhole(tz: string, { from, to }: typeof RANGE, whole: number) {
     const query = `from=${from}&to=${to}&bucket=day&tz=${encodeURIComponent(tz)}`
     const { items, total } = await read(query)
@@ -100,7 +100,7 @@ describe('the sum of the parts is the whole', () => {
     for (const tz of ZONES) await expectWhole(tz, range, whole)
   })
 
-  test('over three years, by whatever rules the clocks of a zone change', async () => {
+  test('over three years, in a zone of every set of clock changes', async () => {
     const zones = [...Map.groupBy(ZONES, rulesOf).values()].map(([zone]) => zone!)
     expect(zones.length).toBeGreaterThan(40)
     for (const tz of zones) await expectWhole(tz, RANGE, sumOf(counted))
@@ -109,7 +109,7 @@ describe('the sum of the parts is the whole', () => {
   test.each([
     ...['Europe/Berlin', 'America/New_York', 'Asia/Kathmandu', 'Australia/Lord_Howe'],
     ...['America/Havana', 'Pacific/Chatham', 'Africa/Cairo', 'UTC', 'America/St_Johns'],
-  ])('each day of %s has what was counted on it', async (tz) => {
+  ])('each day in %s has the requests of that day', async (tz) => {
     const dayOf = localDay(tz)
     const days = Map.groupBy(counted, ({ at }) => dayOf(at))
     const { items } = await read(`${IN_RANGE}&bucket=day&tz=${encodeURIComponent(tz)}`)
@@ -123,7 +123,7 @@ describe('the sum of the parts is the whole', () => {
   })
 
   test.each(['Europe/Berlin', 'Australia/Lord_Howe', 'Asia/Kathmandu'])(
-    'each hour of %s has what was counted in it',
+    'each hour in %s has the requests of that hour',
     async (tz) => {
       const query = 'from=2026-03-28T00:00:00Z&to=2026-04-06T00:00:00Z'
       const { items } = await read(`${query}&bucket=hour&tz=${encodeURIComponent(tz)}`)
@@ -135,7 +135,7 @@ describe('the sum of the parts is the whole', () => {
   )
 })
 
-test('a group and an API key have their own, and an unknown one nothing', async () => {
+test('a group and an API key have their own usage, and an unknown one has none', async () => {
   const all = `${IN_RANGE}&bucket=day`
   for (const key of [1, 2]) {
     const whole = sumOf(counted.filter((row) => row.key === key))
@@ -147,7 +147,7 @@ test('a group and an API key have their own, and an unknown one nothing', async 
   }
 })
 
-test('a token key has requests, tokens and quota', async () => {
+test('the usage of a token key has requests, tokens and quota', async () => {
   const { items, total } = await service.read<{ items: object[]; total: object }>(
     '/admin/usage?from=2026-11-04T00:00:00Z&to=2026-11-04T02:00:00Z&token_hash=k',
   )
@@ -160,7 +160,7 @@ test('a token key has requests, tokens and quota', async () => {
   ])
 })
 
-test('a flush shows in the usage read after it is acknowledged', async () => {
+test('usage includes every flush that was acknowledged before the read', async () => {
   await service.putCatalog({ provider_groups: [{ id: 7 }], api_keys: [{ id: 7, group_id: 7 }] })
   for (let requests = 1; requests <= 5; requests++) {
     await service.post('/internal/apikey-stats/flush', { keys: [{ api_key_id: 7, requests: 1 }] })
@@ -169,7 +169,7 @@ test('a flush shows in the usage read after it is acknowledged', async () => {
   }
 })
 
-test('usage as of a position is what was counted up to it', async () => {
+test('usage as of a position is what was counted through it', async () => {
   const query = '/admin/usage?from=2024-01-01T00:00:00Z&to=2026-12-01T00:00:00Z&bucket=day'
   const heads = positionOf(await service.fetch('admin', query))
   const shard0 = counted.filter(({ shard }) => shard === 0)
@@ -190,7 +190,7 @@ test('usage as of a position is what was counted up to it', async () => {
   expect(now).toEqual(await service.read<Usage>(query))
 })
 
-test('usage as of then ends with the hour or day of then, unless it is said where', async () => {
+test('usage as of a time ends with its hour or day, unless the query has to=', async () => {
   const others = Array.from({ length: service.shards - 1 }, (_, i) => `,${i + 1}/-1`).join('')
   const { at } = counted.filter(({ shard }) => shard === 0)[17]!
   const hour = `${new Date(Date.parse(at) + 3_600_000).toISOString().slice(0, 13)}:00:00+00:00`
@@ -207,12 +207,12 @@ test('usage as of then ends with the hour or day of then, unless it is said wher
       '2024-01-02T00:00:00+00:00',
     )
   }
-  // Before the first event there is no then.
+  // Before the first event there is no such time.
   const none = await endOf(`as_of_position=0/-1${others}`)
   expect(Date.parse(none)).toBeGreaterThan(Date.now())
 })
 
-test('CSV has the same numbers, a line a bucket', async () => {
+test('CSV has the same numbers, one line per bucket', async () => {
   const query = '/admin/usage?from=2026-03-29T00:00:00Z&to=2026-03-30T00:00:00Z&tz=Europe/Berlin'
   const { items } = await service.read<Usage>(query)
   for (const response of [
