@@ -111,7 +111,7 @@ for (const { method, path } of guarded) {
       }
     })
 
-    test('serves the other roles, and never answers bad input with a 5xx', async () => {
+    test('serves the permitted roles, and never answers bad input with a 5xx', async () => {
       for (const role of allowed) {
         for (const [url, init] of wrongRequests(method, path)) {
           for (const response of await fetchAs(role, url, init)) {
