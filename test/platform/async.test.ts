@@ -5,35 +5,35 @@ import { until } from '../support/until.ts'
 
 const never = new Promise<never>(() => {})
 
-test('work in time settles as it does, and late work rejects with the reason', async () => {
+test('within settles as its work does, or rejects once the time is over', async () => {
   expect(await within(60_000, Promise.resolve(1), () => new Error('late'))).toBe(1)
   const failed = Promise.reject(new Error('failed'))
   expect(within(60_000, failed, () => new Error('late'))).rejects.toThrow('failed')
   expect(within(1, never, () => new Error('late'))).rejects.toThrow('late')
 })
 
-test('work in time gives its value, and late work the other one', async () => {
+test('withinOr returns the value of its work, or the other value once time is over', async () => {
   expect(await withinOr(60_000, Promise.resolve(1), 2)).toBe(1)
   expect(await withinOr(1, never, 2)).toBe(2)
 })
 
-test('a poll makes one call at a time, and none after it was stopped', async () => {
-  let [running, most, calls] = [0, 0, 0]
+test('a poll makes one call at a time, and none after it is stopped', async () => {
+  let [running, maxRunning, calls] = [0, 0, 0]
   const poll = new Poll(async () => {
-    most = Math.max(most, ++running)
+    maxRunning = Math.max(maxRunning, ++running)
     calls++
     await Bun.sleep(5)
     running--
   }, 1).start(0)
   await until(() => calls > 3)
   await poll.stop()
-  expect([running, most]).toEqual([0, 1])
+  expect([running, maxRunning]).toEqual([0, 1])
   const before = calls
   await Bun.sleep(20)
   expect(calls).toBe(before)
 })
 
-test('a call says when the next one is due', async () => {
+test('a call can return how long to wait before the next one', async () => {
   let calls = 0
   const poll = new Poll(async () => (++calls < 3 ? 0 : 60_000), 60_000).start(0)
   await until(() => calls === 3)

@@ -9,12 +9,12 @@ import { type TestDatabase, useDatabase, usePools } from '../../support/server.t
 import { startTestService, type TestService } from '../../support/service.ts'
 import { until } from '../../support/until.ts'
 
-// While a shard of Citus moves, a function that began on its old worker may end on its new one. A
-// lock of a stranger on the old worker stops it between the two.
+// While a Citus shard moves, a function that started on its old worker may end on its new one. A
+// lock that another session holds on the old worker stops it between the two.
 
 const FLUSH = '/internal/apikey-stats/flush'
 
-/** Where a shard is, and where it is to go. */
+/** Returns the slice of a shard, its worker, and another worker to move it to. */
 async function findMove(owner: Sql, shard: number) {
   const { workers, slices } = await readLayout(owner)
   const slice = slices.find(({ shards }) => shards.includes(shard))!
@@ -23,14 +23,14 @@ async function findMove(owner: Sql, shard: number) {
   return { slice, from, to }
 }
 
-/** The part of a database that is on the node with this port. */
+/** Connects to the part of a database that is on the node with this port. */
 function connectTo({ address }: TestDatabase, port: number): Sql {
   const node = citusNodes().find((other) => other.port === port)!
   const name = new URL((address as { url: string }).url).pathname.slice(1)
   return connectAsOwner({ url: urlOf(node.url, name) })
 }
 
-/** Has statements on workers wait for a lock for as long as a move takes on a busy machine. */
+/** Makes statements on workers wait for a lock for as long as a move takes on a busy machine. */
 async function waitLonger(database: TestDatabase): Promise<void> {
   for (const { port } of citusNodes()) {
     const owner = connectTo(database, port)
@@ -42,21 +42,21 @@ async function waitLonger(database: TestDatabase): Promise<void> {
 }
 
 /**
- * Holds the rows of a table that a shard has on its worker until `release`; `move` moves it, without
- * waiting for who waits there.
+ * Locks a shard's rows of a table on its worker until `release`. `move` moves the shard without
+ * waiting for the sessions that wait there.
  */
 async function holdOnWorker(database: TestDatabase, table: string, shard: number) {
   const { owner } = database
   const { slice, from, to } = await findMove(owner, shard)
   const [row] = await owner<{ id: string }[]>`
     select get_shard_id_for_distribution_column(${table}, ${shard}::integer)::text as id`
-  const stranger = connectTo(database, from.port)
-  await stranger`begin`
-  await stranger.unsafe(`select from ${table}_${row!.id} where shard = ${shard} for update`)
+  const blocker = connectTo(database, from.port)
+  await blocker`begin`
+  await blocker.unsafe(`select from ${table}_${row!.id} where shard = ${shard} for update`)
   return {
     untilWaiting: () =>
       until(async () => {
-        const rows = await stranger`
+        const rows = await blocker`
           select from pg_locks l
           where not l.granted and l.locktype in ('transactionid', 'tuple')`
         return rows.length > 0
@@ -67,8 +67,8 @@ async function holdOnWorker(database: TestDatabase, table: string, shard: number
         'block_writes'
       )`,
     release: async () => {
-      await stranger`rollback`
-      await stranger.end()
+      await blocker`rollback`
+      await blocker.end()
     },
   }
 }
@@ -88,20 +88,20 @@ describe.skipIf(citusNodes().length !== 3)('flushes on Citus', () => {
     await one?.stop()
   })
 
-  test('of a shard that moves are all taken, and counted once', async () => {
+  test('to a shard that moves are all accepted and counted once', async () => {
     const { owner } = database
     await one.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 1, group_id: 1 }] })
     let isMoving = true
-    let taken = 0
+    let accepted = 0
     const client = async (number: number) => {
       const service = number % 2 === 0 ? one : other
       while (isMoving) {
         const shard = number % 3 === 0 ? number % shards() : 0
-        const headers = { 'idempotency-key': keyOfShard(shard, shards(), `${number}-${taken}`) }
+        const headers = { 'idempotency-key': keyOfShard(shard, shards(), `${number}-${accepted}`) }
         const keys = [{ api_key_id: 1, requests: 1 }]
         const answer = await service.post(FLUSH, { keys }, headers)
         expect(answer.status).toBe(200)
-        taken++
+        accepted++
       }
     }
     const clients = Array.from({ length: 12 }, (_, i) => client(i))
@@ -111,16 +111,16 @@ describe.skipIf(citusNodes().length !== 3)('flushes on Citus', () => {
     const { total_requests } = await one.read<{ total_requests: number }>(
       '/admin/apikey-stats/summary',
     )
-    expect(total_requests).toBe(taken)
+    expect(total_requests).toBe(accepted)
     for (let shard = 0; shard < shards(); shard++) {
       const positions = await readPositions(owner, shard)
       expect(positions).toEqual(positions.map((_, i) => i))
     }
-    expect(await countFlushes(owner)).toBe(taken)
-    await until(async () => (await countLeaves(owner)) === taken + 1)
+    expect(await countFlushes(owner)).toBe(accepted)
+    await until(async () => (await countLeaves(owner)) === accepted + 1)
   })
 
-  test('are resolved with the catalog of the place that they are inserted in', async () => {
+  test('are attributed with the catalog of the worker that inserts them', async () => {
     await one.putCatalog({
       provider_groups: [{ id: 2 }, { id: 3 }],
       api_keys: [{ id: 2, group_id: 2 }],

@@ -14,7 +14,7 @@ import { runTallybook } from '../../support/process.ts'
 import { useService } from '../../support/service.ts'
 import { until } from '../../support/until.ts'
 
-// A Citus cluster whose nodes are told of a change, are away, or have unequally many shards.
+// A Citus cluster whose nodes learn of a change, are unavailable, or have uneven shard counts.
 
 const nodes = citusNodes()
 const worker = nodes[2]
@@ -37,7 +37,8 @@ describe.skipIf(nodes.length !== 3)('on Citus', () => {
   const tallybook = (args: string[], env: Record<string, string> = {}) =>
     outcomeOf(
       runTallybook(args, '/nowhere', {
-        ...{ DATABASE_URL: url, TALLYBOOK_SHARDS: String(service.shards) },
+        DATABASE_URL: url,
+        TALLYBOOK_SHARDS: String(service.shards),
         ...env,
       }),
     )
@@ -55,13 +56,13 @@ describe.skipIf(nodes.length !== 3)('on Citus', () => {
     return slices.filter((slice) => slice.worker.endsWith(`:${port}`)).flatMap((s) => s.shards)
   }
 
-  test('a replica of the coordinator is refused in a sentence', async () => {
+  test('DATABASE_READ_URL is refused in one sentence', async () => {
     const { code, stderr } = await tallybook(['serve'], { DATABASE_READ_URL: url })
     expect(code).toBe(1)
     expect(stderr).toStartWith("DATABASE_READ_URL can't be used with Citus")
   })
 
-  test('a worker in place of the coordinator is refused in a sentence', async () => {
+  test('a worker in place of the coordinator is refused in one sentence', async () => {
     const { pathname } = new URL(url)
     const { code, stderr } = await tallybook(['serve'], {
       DATABASE_URL: urlOf(worker!.url, pathname.slice(1)),
@@ -70,17 +71,17 @@ describe.skipIf(nodes.length !== 3)('on Citus', () => {
     expect(stderr).toStartWith('DATABASE_URL names a worker of a Citus cluster')
   })
 
-  test('the size is that of all nodes', async () => {
+  test('the database size is the sum over all nodes', async () => {
     const [row] = await service.database.owner<{ size: string }[]>`
       select pg_database_size(current_database()) as size`
     const { database } = await service.read<{ database: { size_bytes: number } }>('/admin/status')
-    // Each node has its own catalog of the system, of 8 MB.
+    // Each node has a system catalog of its own, of 8 MB.
     expect(database.size_bytes).toBeGreaterThan(2 * Number(row!.size))
   })
 
-  test('flushes and reads go on while workers do not know of a change', async () => {
+  test('flushes and reads continue while workers do not know of a change', async () => {
     const { owner } = service.database
-    // Undelegated: the coordinator runs the functions itself.
+    // Without synced metadata the coordinator runs the functions itself.
     await owner`update pg_dist_node set metadatasynced = false where groupid > 0`
     await owner`update pg_dist_node set hasmetadata = false where groupid > 0`
     const plan = await owner`explain select * from append_batch(0, -1, '', '', '', '', '', '')`
@@ -92,7 +93,7 @@ describe.skipIf(nodes.length !== 3)('on Citus', () => {
     expect(await postToEach('synced')).toEqual(each(200))
   })
 
-  test('`rebalance` deals shards evenly while flushes are taken', async () => {
+  test('`rebalance` spreads shards evenly while flushes are accepted', async () => {
     const { owner } = service.database
     const { workers, slices } = await readLayout(owner)
     const to = workers.find(({ port }) => port === worker!.port)!
@@ -105,47 +106,47 @@ describe.skipIf(nodes.length !== 3)('on Citus', () => {
     const dry = await tallybook(['rebalance', '--dry-run'])
     expect(dry).toMatchObject({ code: 0, stderr: '' })
     expect(dry.stdout).toStartWith('would move shard ')
-    const made = tallybook(['rebalance'])
-    let isMade = false
-    void made.finally(() => {
-      isMade = true
+    const rebalancing = tallybook(['rebalance'])
+    let isDone = false
+    void rebalancing.finally(() => {
+      isDone = true
     })
-    for (let i = 0; !isMade; i++) expect(await postToEach(`rebalanced-${i}`)).toEqual(each(200))
-    expect(await made).toMatchObject({ code: 0, stderr: '' })
+    for (let i = 0; !isDone; i++) expect(await postToEach(`rebalanced-${i}`)).toEqual(each(200))
+    expect(await rebalancing).toMatchObject({ code: 0, stderr: '' })
     expect(await counts()).toEqual(nodes.slice(1).map(() => service.shards / 2))
     const again = await tallybook(['rebalance'])
     expect(again.stdout).not.toContain('moved')
   })
 
-  test('a worker that is to have no shards has not even an empty slice', async () => {
+  test('a worker that must have no shards keeps not even an empty slice', async () => {
     const { owner } = service.database
-    const keeps = async (takes: boolean) =>
+    const setTakesShards = async (takes: boolean) =>
       owner`select citus_set_node_property(${worker!.host}, ${worker!.port}::integer,
         'shouldhaveshards', ${takes})`
-    await keeps(false)
+    await setTakesShards(false)
     const { workers, slices } = await readLayout(owner)
     const moves = planMoves(workers, slices)
     expect(moves.length).toBe(slices.filter((s) => s.worker.endsWith(`:${worker!.port}`)).length)
     await completeNodes(owner)
-    await keeps(true)
+    await setTakesShards(true)
   })
 
-  test('a shard whose node is away is not up, the others are, and it is said once', async () => {
+  test('an unavailable node takes down its own shards only, and is logged once', async () => {
     const { owner } = service.database
-    const away = await shardsOn(worker!)
-    // As a node that refuses connections: nobody listens on that port.
+    const down = await shardsOn(worker!)
+    // Like a node that refuses connections: no server listens on that port.
     await owner`
       update pg_dist_node set nodeport = 9 where nodeport = ${worker!.port} and groupid > 0`
     await owner`
       select count(pg_terminate_backend(a.pid, 10000)) from pg_stat_activity a
       where a.datname = current_database() and a.pid <> pg_backend_pid()
         and a.application_name like 'tallybook%'`
-    const up = (shard: number) => (away.includes(shard) ? 0 : 1)
+    const up = (shard: number) => (down.includes(shard) ? 0 : 1)
     const expected = ['database 1', ...each(0).map((_, shard) => `shard ${up(shard)}`)]
     await until(async () => (await readUp()).join() === expected.join())
-    const there = each(0).flatMap((_, shard) => (up(shard) ? [shard] : []))
-    for (const shard of there) expect(await postTo(shard, 'half')).toBe(200)
-    for (const shard of away) expect(await postTo(shard, 'half')).toBe(503)
+    const available = each(0).flatMap((_, shard) => (up(shard) ? [shard] : []))
+    for (const shard of available) expect(await postTo(shard, 'half')).toBe(200)
+    for (const shard of down) expect(await postTo(shard, 'half')).toBe(503)
     const { database } = await service.read<{ database: { size_bytes: null } }>('/admin/status')
     expect(database.size_bytes).toBeNull()
     const node = `${worker!.host}:9`
@@ -161,10 +162,10 @@ describe.skipIf(nodes.length !== 3)('on Citus', () => {
       ),
     )
     expect(await postToEach('half')).toEqual(each(200))
-    const said = lines.filter(
+    const logged = lines.filter(
       (line) => line.msg === 'projector: database unavailable' && line.node === node,
     )
-    expect(said.length).toBeLessThanOrEqual(2)
+    expect(logged.length).toBeLessThanOrEqual(2)
   })
 
   async function readUp(): Promise<string[]> {

@@ -8,11 +8,11 @@ import {
 import { SCHEMA } from '../../../src/platform/postgres/pool.ts'
 import { useDatabase } from '../../support/server.ts'
 
-// What src/platform/postgres/citus/tables.ts says is all of the schema, whatever a migration adds.
+// src/platform/postgres/citus/tables.ts must list the whole schema, whatever a migration adds.
 
 const database = useDatabase()
 
-test('every table is spread by shard, on every node or on the coordinator', async () => {
+test('every table is distributed by shard, on every node, or on the coordinator', async () => {
   const tables = await database.owner<{ name: string; has_shard: boolean }[]>`
     select c.relname as name, exists (
         select from pg_attribute a where a.attrelid = c.oid and a.attname = 'shard'
@@ -23,17 +23,17 @@ test('every table is spread by shard, on every node or on the coordinator', asyn
   const names = tables.map(({ name }) => name)
   const listed = [...DISTRIBUTED_TABLES, ...REFERENCE_TABLES, ...LOCAL_TABLES]
   expect(names.sort()).toEqual([...listed].sort())
-  const spread: string[] = tables.filter(({ has_shard }) => has_shard).map(({ name }) => name)
-  expect(spread).toEqual(expect.arrayContaining([...DISTRIBUTED_TABLES]))
+  const distributed: string[] = tables.filter(({ has_shard }) => has_shard).map(({ name }) => name)
+  expect(distributed).toEqual(expect.arrayContaining([...DISTRIBUTED_TABLES]))
 })
 
-test('every function of a shard that reads or writes tables runs where it is', async () => {
+test('every function that reads or writes tables of one shard runs on its worker', async () => {
   const functions = await database.owner<{ name: string }[]>`
     select p.proname as name
     from pg_proc p
       join pg_language l on l.oid = p.prolang and l.lanname = 'plpgsql'
     where p.pronamespace = ${SCHEMA}::regnamespace and p.proargnames[1] = 'p_shard'
-      -- Called within another that does.
+      -- Only called from within another such function.
       and p.proname <> 'integrate_roots'`
   expect(functions.map(({ name }) => name).sort()).toEqual([...DELEGATED_FUNCTIONS].sort())
 })

@@ -11,12 +11,12 @@ const isCitus = citusNodes().length > 0
 
 const database = useDatabase()
 
-test.skipIf(isCitus)('a PostgreSQL without Citus has its tables where they are', async () => {
+test.skipIf(isCitus)('readPlacement reports a server without Citus', async () => {
   expect(await readPlacement(database.owner)).toBe('no citus')
 })
 
 describe.skipIf(!isCitus)('on Citus', () => {
-  test('shards are spread evenly over the workers', async () => {
+  test('shards are distributed evenly over the workers', async () => {
     const { owner } = database
     expect(await readPlacement(owner)).toBe('distributed')
     const counts = (await readNodes(owner)).map(({ shards }) => shards.split(', ').length)
@@ -25,7 +25,7 @@ describe.skipIf(!isCitus)('on Citus', () => {
     expect(Math.max(...counts)).toBe(Math.ceil(TEST_SHARDS / workers))
   })
 
-  test('`init` spreads what it makes, and may be run again', async () => {
+  test('`init` distributes the tables that it creates, and can run again', async () => {
     const name = `tallybook_init_${process.pid}`
     const url = await createOnNodes(name)
     for (const args of [['init'], ['init', '--citus']]) {
@@ -40,13 +40,13 @@ describe.skipIf(!isCitus)('on Citus', () => {
     await onEveryNode(`drop database ${name} with (force)`)
   })
 
-  test('an append runs where its shard is, in one round trip', async () => {
+  test('an append runs on the worker of its shard, in one round trip', async () => {
     const plan = await database.owner`
       explain select * from append_batch(0, -1, '', '', '', '', '', '')`
     expect(JSON.stringify(plan)).toContain('Citus Adaptive')
   })
 
-  test('a start distributes what is not yet, as after a migration that added it', async () => {
+  test('a start distributes tables that a migration has added', async () => {
     const { owner } = database
     await owner`select undistribute_table('parked_events')`
     await owner`select undistribute_table('keys')`

@@ -4,7 +4,7 @@ import { useDatabase } from '../../support/server.ts'
 
 const database = useDatabase()
 
-test('a statement that fails amid its rows leaves no holes in the next result', async () => {
+test('a statement that fails after some rows leaves no holes in the next result', async () => {
   const pools = openPools(database.address, 1)
   try {
     // On each connection of the pool: three rows, then an error.

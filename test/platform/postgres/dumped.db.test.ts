@@ -10,13 +10,13 @@ import { createDatabase, type TestDatabase } from '../../support/server.ts'
 import { findClientPrograms, runClientProgram } from '../../support/server-programs.ts'
 import { startTestService } from '../../support/service.ts'
 
-// A database that pg_dump has written, and psql or pg_restore has read.
+// A database that pg_dump dumped, and psql or pg_restore restored.
 
 const FLUSHES = 20
 
 const source = await createDatabase()
 const programs = await findClientPrograms(source)
-if (programs === null) console.log("skipped: there is no pg_dump of this server's version")
+if (programs === null) console.log("skipped: no pg_dump of this server's version is installed")
 
 const folder = useFolder()
 let own: Awaited<ReturnType<typeof makeOrigin>>
@@ -42,7 +42,7 @@ describe.skipIf(programs === null)('a dump', () => {
     ['without owners and grants', ['--format=custom', '--no-owner', '--no-privileges'], []],
     ['of the schema alone', ['--format=custom', '--schema=tallybook'], []],
     ['that two jobs restore', ['--format=custom'], ['--jobs=2']],
-  ])('%s has all that was counted, and goes on', async (name, dumpOptions, restoreOptions) => {
+  ])('%s restores all counts, and goes on', async (name, dumpOptions, restoreOptions) => {
     const file = join(folder.path, name.replaceAll(' ', '-'))
     const database = await createDatabase({ empty: true })
     await runClientProgram(
@@ -61,7 +61,7 @@ describe.skipIf(programs === null)('a dump', () => {
 })
 
 async function expectWhole(database: TestDatabase, name: string): Promise<void> {
-  // Each goes on from what was signed by the time of the dump.
+  // Each service continues from the heads that were signed at the time of the dump.
   const dataDir = join(folder.path, `${name.replaceAll(' ', '-')}.data`)
   await cp(own.dataDir, dataDir, { recursive: true })
   const { origin } = await openOrigin(dataDir, null)

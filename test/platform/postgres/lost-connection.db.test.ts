@@ -6,14 +6,14 @@ import { TEST_SHARDS, useDatabase } from '../../support/server.ts'
 
 const database = useDatabase()
 
-test('a pool ends by itself that has lost a connection amid a statement', async () => {
+test('a pool that lost a connection during a statement can be ended', async () => {
   const proxy = await startProxy(database.address)
   const pools = openPools(proxy.address, TEST_SHARDS)
   const cut = proxy.cut('before', 'lost')
   const isLost = pools.read`select 1 as lost`.then(() => false, isConnectionLost)
   await cut
   expect(await isLost).toBe(true)
-  // Without a timeout: nothing but the pool itself ends this.
+  // Without a timeout, only the pool itself can end this call.
   await pools.read.end()
   await pools.close()
   await proxy.close()

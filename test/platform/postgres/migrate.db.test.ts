@@ -7,7 +7,7 @@ import { startTestService } from '../../support/service.ts'
 
 let database: TestDatabase
 
-/** Starts as a service does: with a connection of its own. */
+/** Migrates as a service does at its start, on a connection of its own. */
 async function start(shards = TEST_SHARDS): Promise<void> {
   const owner = connectAsOwner(database.address)
   try {
@@ -17,7 +17,7 @@ async function start(shards = TEST_SHARDS): Promise<void> {
   }
 }
 
-/** The sentence that a start is refused with; null where it succeeds. */
+/** Returns the message of a refused start, or null if it succeeds. */
 async function refusal(shards = TEST_SHARDS): Promise<string | null> {
   return start(shards).then(
     () => null,
@@ -35,7 +35,7 @@ describe('an empty database', () => {
     database = await createDatabase({ empty: true })
   })
 
-  test('is made by one of twenty starts at once, and all twenty succeed', async () => {
+  test('is migrated by one of twenty concurrent starts, and all twenty succeed', async () => {
     await Promise.all(Array.from({ length: 20 }, () => start()))
     const { owner } = database
     const migrations = await owner<{ number: number }[]>`
@@ -49,7 +49,7 @@ describe('an empty database', () => {
     )
   })
 
-  test('takes six services that start at once, and all of them count', async () => {
+  test('takes six services that start at once, and all of them count flushes', async () => {
     const services = await Promise.all(
       Array.from({ length: 6 }, () => startTestService({ database })),
     )
@@ -63,8 +63,8 @@ describe('an empty database', () => {
     for (const service of services) await service.stop()
   })
 
-  test('that a start could not finish is left empty', async () => {
-    // The name of the last table but one is taken: the transaction fails after most of the work.
+  test('stays empty if a start fails half-way', async () => {
+    // The last table but one already exists, so the transaction fails after most of the work.
     await database.owner.unsafe(`create schema ${SCHEMA}; create table ${SCHEMA}.api_keys ()`)
     await expect(start()).rejects.toThrow('already exists')
     const tables = await database.owner`
@@ -80,8 +80,8 @@ describe('a migrated database', () => {
     database = await createDatabase()
   })
 
-  test('is left as it is by another start', async () => {
-    // Every object of the schema with the transaction that wrote its row last.
+  test('is not changed by another start', async () => {
+    // Every object of the schema, with the last transaction that wrote its row.
     const readVersions = async () => [
       ...(await database.owner`
         select 'class' as kind, c.oid::integer, c.xmin::text from pg_class c
@@ -100,7 +100,7 @@ describe('a migrated database', () => {
     expect(await readVersions()).toEqual(before)
   })
 
-  test('with another number of shards is refused, and says which number it takes', async () => {
+  test('with another number of shards is refused with the number that it has', async () => {
     const other = TEST_SHARDS + 1
     const sentence = await refusal(other)
     expect(sentence).toMatch(new RegExp(`\\b${TEST_SHARDS}\\b.*TALLYBOOK_SHARDS is ${other}\\b`))
@@ -115,7 +115,7 @@ describe('a migrated database', () => {
     expect(await refusal()).toMatchSnapshot()
   })
 
-  test('whose migration had another text is refused', async () => {
+  test('with a different text of a migration is refused', async () => {
     await database.owner`update migrations set sha256 = repeat('0', 64) where number = 1`
     expect(await refusal()).toMatchSnapshot()
   })

@@ -10,8 +10,8 @@ beforeEach(async () => {
 })
 afterEach(() => database.drop())
 
-test('a server without ICU keeps its own order, and pages by name are whole', async () => {
-  // What such a server has: none of ICU's collations.
+test('a server without ICU has its own order, and pages by name list each row once', async () => {
+  // Such a server has none of ICU's collations.
   await database.owner`delete from pg_catalog.pg_collation c where c.collprovider = 'i'`
   await migrate(database.owner, TEST_SHARDS)
   expect(await readNameOrder(database.owner)).toBe('own')
@@ -33,7 +33,7 @@ test('a server without ICU keeps its own order, and pages by name are whole', as
   }
 })
 
-test('indexes that another version of ICU sorted are made anew', async () => {
+test('indexes that another version of ICU sorted are rebuilt', async () => {
   const { owner } = database
   await migrate(owner, TEST_SHARDS)
   expect(await readNameOrder(owner)).toBe('icu')

@@ -13,8 +13,8 @@ function makeOutages(): { outages: Outages; lines: Line[] } {
       done()
     },
   })
-  const said = { level: 'warn', begun: 'away', ended: 'back' } as const
-  return { outages: new Outages(pino({ base: null }, output), said), lines }
+  const messages = { level: 'warn', begun: 'away', ended: 'back' } as const
+  return { outages: new Outages(pino({ base: null }, output), messages), lines }
 }
 
 const REFUSED = 'failed with the following error: Connection refused'
@@ -25,7 +25,7 @@ const unreachable = (node: string) =>
 const closed = () =>
   Object.assign(new Error('write CONNECTION_CLOSED'), { code: 'CONNECTION_CLOSED' })
 
-test('many failures of one node are one line, which names it', () => {
+test('many failures of one node are logged in one line, which names it', () => {
   const { outages, lines } = makeOutages()
   for (let i = 0; i < 100; i++) {
     for (const shard of [1, 3]) outages.note(shard, unreachable('worker-2.internal:5432'), 'usage')
@@ -36,7 +36,7 @@ test('many failures of one node are one line, which names it', () => {
   expect(lines[0]!.reason).toContain('Connection refused')
 })
 
-test('two nodes are two lines, and one server without a name is one', () => {
+test('each node has a line of its own, and a server without a name has one', () => {
   const { outages, lines } = makeOutages()
   for (let i = 0; i < 10; i++) {
     outages.note(0, unreachable('10.0.0.7:5432'))
@@ -46,9 +46,9 @@ test('two nodes are two lines, and one server without a name is one', () => {
   expect(lines.map(({ node }) => node)).toEqual(['10.0.0.7:5432', '10.0.0.8:5433', undefined])
 })
 
-test('its end is said once all that failed has succeeded', () => {
+test('the end is logged once everything that failed has succeeded', () => {
   const { outages, lines } = makeOutages()
-  for (const who of ['current', 'usage']) outages.note(2, unreachable('w:1'), who)
+  for (const group of ['current', 'usage']) outages.note(2, unreachable('w:1'), group)
   outages.end(2, 'current')
   outages.end(2, 'current')
   outages.end(0, 'usage')
@@ -61,7 +61,7 @@ test('its end is said once all that failed has succeeded', () => {
   ])
 })
 
-test('what fails and succeeds by turns is not a line each time', () => {
+test('work that alternately fails and succeeds does not log a line each time', () => {
   const { outages, lines } = makeOutages()
   for (let i = 0; i < 50; i++) {
     outages.note(0, closed())

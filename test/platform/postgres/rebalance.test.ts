@@ -8,7 +8,7 @@ import {
 
 const workerOf = (name: string, takes = true): Worker => ({ name, host: name, port: 5432, takes })
 
-/** `{ a: [[0], [1, 2], []] }`: worker a has three slices, the second of two shards. */
+/** In `{ a: [[0], [1, 2], []] }` worker a has three slices, the second with two shards. */
 function slicesOf(layout: Record<string, number[][]>): Slice[] {
   let id = 1
   return Object.entries(layout).flatMap(([worker, slices]) =>
@@ -16,7 +16,7 @@ function slicesOf(layout: Record<string, number[][]>): Slice[] {
   )
 }
 
-/** How many shards each worker has after the moves. */
+/** Returns how many shards each worker has after the moves. */
 function countAfter(workers: Worker[], slices: Slice[]): number[] {
   const on = new Map(slices.map((slice) => [slice.id, slice.worker]))
   for (const { slice, from, to } of planMoves(workers, slices)) {
@@ -30,13 +30,13 @@ function countAfter(workers: Worker[], slices: Slice[]): number[] {
 
 const three = ['a', 'b', 'c'].map((name) => workerOf(name))
 
-test('a new worker gets its part, and no more is moved than that', () => {
+test('a new worker gets its share, and nothing else moves', () => {
   const slices = slicesOf({ a: [[0], [], [1], [2], []], b: [[3], [], [4], [5]], c: [] })
   expect(countAfter(three, slices)).toEqual([2, 2, 2])
   expect(planMoves(three, slices)).toHaveLength(2)
 })
 
-test('eight shards on two of three workers are dealt 3, 3, 2', () => {
+test('eight shards on two of three workers are spread 3, 3, 2', () => {
   const slices = slicesOf({ a: [[0], [1], [2], [3]], b: [[4], [5], [6], [7]], c: [] })
   expect(countAfter(three, slices).toSorted()).toEqual([2, 3, 3])
 })
@@ -46,14 +46,14 @@ test('empty slices stay where they are', () => {
   expect(planMoves(three, slices)).toEqual([])
 })
 
-test('a worker that is to have none has not even an empty slice afterwards', () => {
+test('a worker that takes no shards keeps not even an empty slice', () => {
   const workers = [workerOf('a'), workerOf('b', false), workerOf('c')]
   const slices = slicesOf({ a: [[0]], b: [[1], [], [2], [3]], c: [] })
   expect(countAfter(workers, slices)).toEqual([2, 0, 2])
   expect(planMoves(workers, slices).filter(({ from }) => from.name === 'b')).toHaveLength(4)
 })
 
-test('shards that share a slice move together, and only where that evens out', () => {
+test('shards of one slice move together, and only if that evens out the load', () => {
   const slices = slicesOf({
     a: [
       [0, 1],
@@ -66,23 +66,24 @@ test('shards that share a slice move together, and only where that evens out', (
   expect(planMoves([workerOf('a'), workerOf('b')], slicesOf({ a: [[0, 1, 2]], b: [] }))).toEqual([])
 })
 
-test('a worker whose one slice is too heavy to move does not keep others from giving', () => {
+test('a worker whose one slice is too heavy to move does not stop moves from others', () => {
   const slices = slicesOf({ a: [[0, 1, 2]], b: [[3], [4]], c: [] })
   expect(countAfter(three, slices)).toEqual([3, 1, 1])
 })
 
-test('where nobody takes shards, or all is even, nothing moves', () => {
+test('nothing moves if no worker takes shards or all have equally many', () => {
   expect(planMoves([workerOf('a', false)], slicesOf({ a: [[0]] }))).toEqual([])
   expect(planMoves(three, slicesOf({ a: [[0]], b: [[1]], c: [[2]] }))).toEqual([])
   expect(planMoves(three, [])).toEqual([])
 })
 
-test('shards with a slice each are even after any plan, give or take one', () => {
+test('with one shard per slice, any plan evens out the workers to within one shard', () => {
   const layout = fc.array(fc.nat({ max: 3 }), { maxLength: 64 })
   fc.assert(
     fc.property(layout, (places) => {
       const slices = places.map((place, shard) => ({
-        ...{ id: String(shard), shards: [shard] },
+        id: String(shard),
+        shards: [shard],
         worker: 'abcd'[place]!,
       }))
       const counts = countAfter([...three, workerOf('d')], slices)

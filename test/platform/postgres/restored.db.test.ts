@@ -10,8 +10,8 @@ import { grantAll } from '../../../src/platform/postgres/privileges.ts'
 import { createDatabase, TEST_SHARDS, type TestDatabase } from '../../support/server.ts'
 import { startTestService } from '../../support/service.ts'
 
-// A database that was restored from a dump, which has no roles and may have no grants; and a user
-// that may make none.
+// A database restored from a dump has no roles and may have no grants, and its owner may not be
+// allowed to create roles.
 
 let database: TestDatabase
 beforeAll(async () => {
@@ -19,7 +19,7 @@ beforeAll(async () => {
 })
 afterAll(() => database.drop())
 
-/** What the service's role may do, and with which columns. */
+/** Returns the privileges of the service's role, on tables and on columns. */
 async function readPrivileges(): Promise<string[]> {
   const rows = await database.owner<{ privilege: string }[]>`
     select concat_ws(' ', g.table_name, g.privilege_type) as privilege
@@ -39,7 +39,7 @@ async function revokeAll(): Promise<void> {
     revoke all on schema tallybook from ${SERVICE_ROLE}`)
 }
 
-test('what is granted anew is what the migrations grant, and no more', async () => {
+test('granting again restores exactly the grants of the migrations', async () => {
   const before = await readPrivileges()
   expect(before.length).toBeGreaterThan(50)
   await revokeAll()
@@ -68,7 +68,7 @@ test.each([
   expect(await readPrivileges()).toEqual(before)
 })
 
-describe('a user who may make no role', () => {
+describe('a user who may not create roles', () => {
   const user = `tallybook_test_user_${process.pid}`
   beforeAll(async () => {
     await database.owner.unsafe(`create role ${user} login`)
@@ -84,7 +84,7 @@ describe('a user who may make no role', () => {
     return { url: url.href }
   }
 
-  test('is told what an administrator has to run, and can go on when it was run', async () => {
+  test('gets the statements that an administrator must run, then can migrate', async () => {
     const empty = await createDatabase({ empty: true })
     const [row] = await empty.owner`select current_database() as name`
     await empty.owner.unsafe(`grant create on database ${row!.name} to ${user}`)

@@ -12,10 +12,10 @@ import { createOldDatabase } from '../../support/old-schema.ts'
 import { TEST_SHARDS, type TestDatabase } from '../../support/server.ts'
 import { startTestService } from '../../support/service.ts'
 
-// A rolling upgrade: instances of the version before append, fold and read while a start of this one
-// migrates the database under them, and after it.
+// A rolling upgrade: instances of the previous version append, fold and read while this version
+// migrates the database, and after it.
 
-/** The newest migration of the version before. */
+/** The newest migration of the previous version. */
 const BEFORE = 13
 
 let database: TestDatabase
@@ -35,7 +35,7 @@ afterEach(async () => {
   await database.drop()
 })
 
-/** Appends one flush as the version before does. */
+/** Appends one flush as the previous version does. */
 async function appendAsBefore(shard: number): Promise<void> {
   const payload =
     '{"groups":[null],"counts":[1],"ids":[1],"requests":[1],"failing":[],"failures":[]}'
@@ -49,25 +49,25 @@ async function appendAsBefore(shard: number): Promise<void> {
   projector.noticeAppend(shard)
 }
 
-/** Appends, eight at a time, until it is told to stop; gives how many, all of them acknowledged. */
-function appendAlong(): { more(count: number): Promise<void>; stop(): Promise<number> } {
+/** Appends eight flushes at a time until `stop`, which returns how many were acknowledged. */
+function appendConcurrently(): { more(count: number): Promise<void>; stop(): Promise<number> } {
   let isOver = false
   let appended = 0
   const posters = Array.from({ length: 8 }, async (_, i) => {
     while (!isOver) {
-      // Nothing fails: nothing that a client would have to try again.
+      // An append must not fail, because a client would have to retry it.
       await appendAsBefore(i % TEST_SHARDS)
       appended++
     }
   })
   const ended = Promise.all(posters)
-  // Whoever waits for it is told.
+  // `more` and `stop` report the rejection.
   ended.catch(() => {})
   return {
-    /** Returns when so many more were; rejects when one was refused. */
+    /** Returns after `count` more appends; rejects if one was refused. */
     more: async (count) => {
-      const wanted = appended + count
-      while (appended < wanted) await Promise.race([ended, Bun.sleep(5)])
+      const target = appended + count
+      while (appended < target) await Promise.race([ended, Bun.sleep(5)])
     },
     stop: async () => {
       isOver = true
@@ -82,28 +82,28 @@ const start = async () => {
   await migrate(owner, TEST_SHARDS).finally(() => owner.end())
 }
 
-test('an older instance appends on while two newer ones migrate, and all is counted', async () => {
-  const along = appendAlong()
-  await along.more(100)
+test('an older instance appends while two newer ones migrate, and all is counted', async () => {
+  const appends = appendConcurrently()
+  await appends.more(100)
   await Promise.all([start(), start()])
   const newer = await startTestService({ database })
-  await along.more(100)
-  const appended = await along.stop()
+  await appends.more(100)
+  const appended = await appends.stop()
   expect(await countFlushes(database.owner)).toBe(appended)
-  // Both read all of it.
+  // Both versions read all of it.
   expect(await projector.catchUp(60_000)).toBe(true)
   expect((await newer.fetch('admin', '/admin/apikey-stats/summary')).status).toBe(200)
   expect([...(await database.owner`select from parked_events`)]).toEqual([])
   await newer.stop()
 })
 
-test('a migration lets go of what it waits for, so that nobody waits behind it for long', async () => {
-  const stranger = connectAsOwner(database.address)
-  const connection = await stranger.reserve()
-  // As somebody at psql who has left a transaction open.
+test('a migration gives up waiting for a lock before appends wait behind it for long', async () => {
+  const blocker = connectAsOwner(database.address)
+  const connection = await blocker.reserve()
+  // Like a user of psql who left a transaction open.
   await connection`begin`
   await connection`select from tallybook.flush_entries limit 1`
-  const along = appendAlong()
+  const appends = appendConcurrently()
   const started = start()
   const [pid] = await untilWaiting(database.owner, 1)
   const isWaiting = async () => {
@@ -112,18 +112,18 @@ test('a migration lets go of what it waits for, so that nobody waits behind it f
     return rows.length > 0
   }
   while (await isWaiting()) await Bun.sleep(20)
-  await along.more(20)
+  await appends.more(20)
   await connection`rollback`
   connection.release()
-  await stranger.end()
+  await blocker.end()
   await started
-  expect(await along.stop()).toBe(await countFlushes(database.owner))
+  expect(await appends.stop()).toBe(await countFlushes(database.owner))
 })
 
-test('what events and projections there are changes with a migration, never without', async () => {
-  // Older code that meets an event or a generation that it doesn't know looks at the newest
-  // migration to tell whether newer code has made it (src/platform/postgres/newer.ts). So whoever changes one of
-  // these adds a migration, be it empty, and writes its number here.
+test('a change of event types or projections comes with a migration', async () => {
+  // Older code that finds an unknown event or generation reads the newest migration to learn
+  // whether newer code made it (src/platform/postgres/newer.ts). If you change one of these, add a
+  // migration (it may be empty) and put its number here.
   const projections = PROJECTIONS.map(({ name, version }) => [name, version])
   const events = Object.entries(EVENT_TYPES).map(([name, { version }]) => [name, version])
   expect({

@@ -6,7 +6,7 @@ import { useDatabase } from '../../support/server.ts'
 
 const database = useDatabase()
 
-test('the migrations make sql/schema.sql, on this version of PostgreSQL too', async () => {
+test('the migrations create sql/schema.sql, on this version of PostgreSQL too', async () => {
   const file = readFileSync(join(import.meta.dir, '../../../sql/schema.sql'), 'utf8')
   expect(await dumpSchema(database.owner)).toBe(file)
 })

@@ -3,7 +3,7 @@ import { openPools, type Pools, SCHEMA, SERVICE_ROLE } from '../../../src/platfo
 import { createDatabase, TEST_SHARDS, type TestDatabase } from '../../support/server.ts'
 import { startTestService, type TestService } from '../../support/service.ts'
 
-// Whatever a database has set for its sessions changes nothing.
+// Settings that a database has for its sessions change nothing.
 
 const SETTINGS = {
   extra_float_digits: '-5',
@@ -44,7 +44,7 @@ afterAll(async () => {
   await service.end()
 })
 
-test('sessions of every pool are what the service needs', async () => {
+test('sessions of every pool have the settings that the service needs', async () => {
   for (const pool of ['append', 'project', 'read'] as const) {
     const [session] = await pools[pool]`
       select current_user as role, current_schema as schema,
@@ -52,13 +52,16 @@ test('sessions of every pool are what the service needs', async () => {
         current_setting('transaction_isolation') as isolation,
         current_setting('transaction_read_only') as read_only`
     expect(session).toEqual({
-      ...{ role: SERVICE_ROLE, schema: SCHEMA, commit: 'on', isolation: 'read committed' },
+      role: SERVICE_ROLE,
+      schema: SCHEMA,
+      commit: 'on',
+      isolation: 'read committed',
       read_only: pool === 'read' ? 'on' : 'off',
     })
   }
 })
 
-test('a server that waits until its replicas have applied a commit goes on doing so', async () => {
+test('a database’s synchronous_commit = remote_apply stays in effect', async () => {
   const [row] = await database.owner`select current_database() as name`
   await database.owner.unsafe(`alter database ${row!.name} set synchronous_commit = remote_apply`)
   const other = openPools(database.address, TEST_SHARDS)
@@ -67,14 +70,16 @@ test('a server that waits until its replicas have applied a commit goes on doing
   await other.close()
 })
 
-test('a list sorted by a rate has each row once, page by page', async () => {
+test('the pages of a list sorted by a rate have each row once', async () => {
   const ids = Array.from({ length: 300 }, (_, i) => i + 1)
   await service.putCatalog({
     provider_groups: [{ id: 1 }],
     api_keys: ids.map((id) => ({ id, group_id: 1 })),
   })
   const keys = ids.map((id) => ({
-    ...{ api_key_id: id, requests: 1_000_000 + id, success_requests: 333_333 },
+    api_key_id: id,
+    requests: 1_000_000 + id,
+    success_requests: 333_333,
   }))
   expect((await service.post('/internal/apikey-stats/flush', { keys })).status).toBe(200)
   const seen: number[] = []

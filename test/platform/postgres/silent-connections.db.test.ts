@@ -4,28 +4,29 @@ import { createDatabase } from '../../support/server.ts'
 import { startTestService, type TestService } from '../../support/service.ts'
 import { until } from '../../support/until.ts'
 
-// A network that swallows what is sent over connections which stay open, and serves new ones: as
-// where a proxy or a firewall has forgotten them.
+// A network that drops everything sent over open connections, and serves new ones, like a proxy or
+// a firewall that has forgotten the connections.
 
 const FLUSH = '/internal/apikey-stats/flush'
 const KEYS = { keys: [{ api_key_id: 1, requests: 1 }] }
 
-let way: MeteredProxy
+let proxy: MeteredProxy
 let service: TestService
 let posted = 0
 
 beforeAll(async () => {
   const database = await createDatabase()
-  way = await startMeter(database.address)
+  proxy = await startMeter(database.address)
   service = await startTestService({
-    ...{ database, address: way.address },
+    database,
+    address: proxy.address,
     intervals: { database: { lockTimeoutMs: 5_000, silentAfterMs: 200 } },
   })
   await service.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 1, group_id: 1 }] })
 })
 afterAll(async () => {
   await service.end()
-  await way.close()
+  await proxy.close()
 })
 
 /** Posts with an idempotency key until it is acknowledged. */
@@ -40,16 +41,16 @@ const readTotal = async () => {
   return ((await response.json()) as { total_requests: number }).total_requests
 }
 
-/** Makes every pool use some of its connections, at once. */
+/** Makes every pool use several of its connections at once. */
 async function warmUp(): Promise<void> {
   await Promise.all(Array.from({ length: 8 }, post))
   await Promise.all(Array.from({ length: 16 }, readTotal))
 }
 
-test('every request is answered, and the service goes on over new connections', async () => {
+test('every request is answered, and the service continues over new connections', async () => {
   for (let round = 0; round < 3; round++) {
     await warmUp()
-    way.swallow()
+    proxy.swallow()
     await Promise.all([
       post(),
       until(readTotal),
@@ -67,7 +68,7 @@ test('a statement that the server works on is waited for', async () => {
   await lock`lock table checkpoints in access exclusive mode`
   await post()
   const reading = service.fetch('admin', '/admin/api-keys/1')
-  // Several times as long as silence is borne.
+  // Several times `silentAfterMs`.
   await Bun.sleep(1_000)
   await lock`rollback`
   lock.release()

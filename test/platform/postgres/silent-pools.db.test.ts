@@ -8,27 +8,27 @@ import {
 import { useDatabase } from '../../support/server.ts'
 import { until } from '../../support/until.ts'
 
-// What becomes of statements of a pool whose connections die without a word.
+// Statements of a pool whose connections die silently.
 
 const NAMES = ['append', 'project', 'read', 'control', 'session'] as const
 
 const database = useDatabase({ shards: 1 })
-let way: FaultyProxy
+let proxy: FaultyProxy
 let pools: Pools
 
 beforeEach(async () => {
   const options = { delayMs: { shortest: 1, longest: 2 }, random: Math.random }
-  way = await startFaultyProxy(database.address, options)
-  pools = openPools(way.address, 1, { silentAfterMs: 200 })
+  proxy = await startFaultyProxy(database.address, options)
+  pools = openPools(proxy.address, 1, { silentAfterMs: 200 })
   await Promise.all(NAMES.map((name) => useAll(name)))
 })
 afterEach(async () => {
-  way.end()
+  proxy.end()
   await pools.close()
-  await way.close()
+  await proxy.close()
 })
 
-/** Opens all connections of a pool; gives how many they are. */
+/** Opens all connections of a pool, and returns how many there are. */
 async function useAll(name: (typeof NAMES)[number], opened = pools): Promise<number> {
   const pool = opened[name]
   const held = await Promise.all(
@@ -45,12 +45,12 @@ const ask = async (name: (typeof NAMES)[number]) =>
   )
 
 test.each(['swallow', 'swallow questions', 'swallow answers', 'half-open'] as NetworkFault[])(
-  'a connection is given up however often it is asked meanwhile: %s',
+  'a dead connection is given up, however many statements are queued on it: %s',
   async (fault) => {
-    way.begin(fault, 'all')
+    proxy.begin(fault, 'all')
     const asked: Promise<string>[] = []
     let isSettled = false
-    // All connections are busy, and get more to do before the time is over that they are waited for.
+    // All connections are busy, and get more statements before `silentAfterMs` has passed.
     for (let i = 0; i < 2_000 && !isSettled; i++) {
       asked.push(ask('session'))
       void asked[0]!.then(() => {
@@ -59,17 +59,17 @@ test.each(['swallow', 'swallow questions', 'swallow answers', 'half-open'] as Ne
       await Bun.sleep(20)
     }
     expect(await asked[0]!).toBe('failed')
-    way.end()
+    proxy.end()
     await Promise.all(asked)
     expect(await ask('session')).toBe('answered')
   },
 )
 
-test('a transaction amid which the connection dies ends, whatever waits behind it', async () => {
+test('a transaction whose connection dies ends, whatever is queued behind it', async () => {
   const reached = Promise.withResolvers<void>()
   const ended = transact(pools.session, '', async (transaction) => {
     await transaction`select 1`
-    way.begin('swallow', 'all')
+    proxy.begin('swallow', 'all')
     reached.resolve()
     await transaction`select 2`
   }).then(
@@ -77,43 +77,43 @@ test('a transaction amid which the connection dies ends, whatever waits behind i
     () => 'failed',
   )
   await reached.promise
-  const behind = Array.from({ length: 20 }, () => ask('session'))
+  const queued = Array.from({ length: 20 }, () => ask('session'))
   expect(await ended).toBe('failed')
-  way.end()
-  await Promise.all(behind)
+  proxy.end()
+  await Promise.all(queued)
   expect(await ask('session')).toBe('answered')
 })
 
 test.each(['refused', 'unanswered'] as NetworkFault[])(
-  'who waits for a connection is told with the first who finds that there is none: %s',
+  'when one connection attempt fails, all waiting statements fail with it: %s',
   async (fault) => {
-    way.begin(fault, 'all')
-    // In turns: first those that are open are lost, then none can be made.
+    proxy.begin(fault, 'all')
+    // The open connections are lost first; then no new one can be made.
     await Promise.all(Array.from({ length: 100 }, () => ask('read')))
-    const before = way.asked
+    const before = proxy.asked
     const answers = await Promise.all(Array.from({ length: 100 }, () => ask('read')))
     expect(new Set(answers)).toEqual(new Set(['failed']))
-    // One try each would be a hundred, and with no answer five seconds for every eight of them.
-    expect(way.asked - before).toBeLessThan(50)
+    // With one attempt each it would be 100, and unanswered ones would take 5 s for every 8.
+    expect(proxy.asked - before).toBeLessThan(50)
   },
   30_000,
 )
 
-test('with one connection that is lost the idle ones go that may be lost with it', async () => {
-  way.begin('half-open', 'all')
-  // Longer than silence is borne: from then on they are doubtful.
+test('when one connection is lost, idle connections that may be lost too are closed', async () => {
+  proxy.begin('half-open', 'all')
+  // Longer than `silentAfterMs`: from then on the idle connections are suspect.
   await Bun.sleep(300)
   expect(await ask('control')).toBe('failed')
   for (const name of NAMES) expect([name, await ask(name)]).toEqual([name, 'answered'])
 })
 
-test('where one is waited for that the server works on, the idle ones stay', async () => {
-  // Time enough for a loaded machine to answer whether it works on it.
+test('while the server works on a long statement, idle connections stay open', async () => {
+  // A loaded machine may need this long to answer whether it works on the statement.
   const patient = openPools(database.address, 1, { silentAfterMs: 1_000 })
   try {
     await Promise.all(NAMES.map((name) => useAll(name, patient)))
     const before = await readPids()
-    // Several times as long as silence is borne.
+    // Several times `silentAfterMs`.
     await patient.control`select pg_sleep(3)`
     expect(await readPids()).toEqual(before)
   } finally {
@@ -129,9 +129,9 @@ async function readPids(): Promise<number[]> {
   return rows.map(({ pid }) => pid)
 }
 
-test('a connection is given up whose server waits for what follows a lost answer', async () => {
-  way.begin('swallow answers', 'project')
-  // With parameters: what the statement returns is asked first, and the server counts as active.
+test('a connection is given up if its server waits for more after a lost answer', async () => {
+  proxy.begin('swallow answers', 'project')
+  // A statement with parameters is described first, and the server counts as active.
   const answer = pools.project`select ${1}::integer as one`.then(
     () => 'answered',
     () => 'failed',
@@ -140,20 +140,20 @@ test('a connection is given up whose server waits for what follows a lost answer
 })
 
 test.each(['project', 'all'] as const)(
-  'what a transaction has locked is free again that dies amid a statement: %s',
+  'a transaction that dies during a statement releases its locks: %s',
   async (purpose) => {
-    // The way to ask the server is there, or comes back later.
-    const isBehind = transact(pools.project, '', async (transaction) => {
+    // The pool that checks the server works at once, or only later.
+    const outcome = transact(pools.project, '', async (transaction) => {
       await transaction`select from shards for update`
-      // What it returns is asked first; the answer is lost, and the server waits for what follows.
-      way.begin('swallow answers', purpose)
+      // It is described first; that answer is lost, and the server waits for the next message.
+      proxy.begin('swallow answers', purpose)
       await transaction`select ${1}::integer as one`
     }).then(
       () => 'answered',
       () => 'failed',
     )
-    expect(await isBehind).toBe('failed')
-    way.end()
+    expect(await outcome).toBe('failed')
+    proxy.end()
     await until(() =>
       database.owner`select from shards for update nowait`.then(
         () => true,

@@ -8,26 +8,26 @@ const HASHES = [
   ...[-1018458207, -1889599194],
 ]
 
-/** The worker that each shard is on, where Citus cuts the hashes into so many slices. */
-function deal(shards: number, count: number, workers: number): number[] {
+/** Returns the worker of each shard if Citus divides the hashes into `count` slices. */
+function placeShards(shards: number, count: number, workers: number): number[] {
   const width = Math.floor(2 ** 32 / count)
   return HASHES.slice(0, shards).map(
     (hash) => Math.min(Math.floor((hash + 2 ** 31) / width), count - 1) % workers,
   )
 }
 
-test('every one of a few workers has as many shards as any other, give or take one', () => {
+test('up to four workers have equally many shards, to within one', () => {
   for (const workers of [1, 2, 3, 4]) {
     for (let shards = 1; shards <= HASHES.length; shards++) {
       const count = chooseSliceCount(HASHES.slice(0, shards), workers)
-      const on = deal(shards, count, workers)
-      const most = Math.max(...on.map((worker) => on.filter((other) => other === worker).length))
-      expect([workers, shards, most]).toEqual([workers, shards, Math.ceil(shards / workers)])
+      const on = placeShards(shards, count, workers)
+      const max = Math.max(...on.map((worker) => on.filter((other) => other === worker).length))
+      expect([workers, shards, max]).toEqual([workers, shards, Math.ceil(shards / workers)])
     }
   }
 })
 
-test('four shards on two workers, and eight, take as many slices as was tried', () => {
+test('four and eight shards on two workers take the slice counts tried on a real cluster', () => {
   expect(chooseSliceCount(HASHES.slice(0, 4), 2)).toBe(13)
   expect(chooseSliceCount(HASHES.slice(0, 8), 2)).toBe(15)
 })

@@ -10,7 +10,7 @@ const as = (address: ServerAddress, user: string): ServerAddress => {
   return { url: url.href }
 }
 
-test('a database owner who is no superuser can start the service', async () => {
+test('a database owner who is not a superuser can start the service', async () => {
   const database = await createDatabase({ empty: true })
   const { owner } = database
   const user = `app_${process.pid}`
@@ -18,7 +18,7 @@ test('a database owner who is no superuser can start the service', async () => {
     select current_database() as name, current_setting('server_version_num')::int as version`
   await owner.unsafe(`create role ${user} login createrole`)
   await owner.unsafe(`alter database ${name!.name} owner to ${user}`)
-  // As if this user had made the role: from 16 on that gives the right to grant it, and no more.
+  // As if this user had created the role, which from PostgreSQL 16 on only allows granting it.
   const rights = name!.version >= 160_000 ? 'with admin true, inherit false, set false' : ''
   await owner.unsafe(`grant tallybook_service to ${user} ${rights}`)
   const service = await startTestService({ database, address: as(database.address, user) })

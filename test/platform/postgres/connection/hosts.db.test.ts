@@ -6,29 +6,30 @@ import { freePort } from '../../../support/free-port.ts'
 import { makeDataDir, readUrl, runTallybook } from '../../../support/process.ts'
 import { until } from '../../../support/until.ts'
 
-// Several hosts in a URL, as libpq tries them: a primary, a standby, and places where nobody is.
+// Several hosts in a URL, tried as by libpq: a primary, a standby, and one without a server.
 
 let servers: Servers
-let hosts: { primary: string; standby: string; nobody: string }
+let hosts: { primary: string; standby: string; absent: string }
 
 beforeAll(async () => {
   servers = await startServers(1)
   hosts = {
     primary: servers.primary.address.host,
     standby: servers.replica.address.host,
-    nobody: '/nowhere',
+    absent: '/nowhere',
   }
 })
 afterAll(() => servers?.end())
 
-type Host = 'primary' | 'standby' | 'nobody'
+type Host = 'primary' | 'standby' | 'absent'
 
 const urlOf = (order: readonly Host[], parameters: string) => {
   const { user, database } = servers.primary.address
-  return `postgres://${user}@/${database}?host=${order.map((host) => hosts[host]).join(',')}${parameters}`
+  const list = order.map((host) => hosts[host]).join(',')
+  return `postgres://${user}@/${database}?host=${list}${parameters}`
 }
 
-/** Which server a URL leads to; or why to none. */
+/** Returns which server a URL leads to, or why it leads to none. */
 async function reach(order: readonly Host[], attributes: string): Promise<string> {
   const more = attributes === '' ? '' : `&target_session_attrs=${attributes}`
   const sql = connectAsOwner({ url: urlOf(order, more) })
@@ -45,30 +46,30 @@ async function reach(order: readonly Host[], attributes: string): Promise<string
 test.each<[Host[], string, string]>([
   [['primary', 'standby'], 'any', 'primary'],
   [['standby', 'primary'], 'any', 'standby'],
-  [['nobody', 'standby', 'primary'], 'any', 'standby'],
+  [['absent', 'standby', 'primary'], 'any', 'standby'],
   [['standby', 'primary'], '', 'primary'],
-  [['standby', 'nobody', 'primary'], 'read-write', 'primary'],
+  [['standby', 'absent', 'primary'], 'read-write', 'primary'],
   [['standby', 'primary'], 'primary', 'primary'],
   [['primary', 'standby'], 'read-only', 'standby'],
-  [['primary', 'nobody', 'standby'], 'standby', 'standby'],
+  [['primary', 'absent', 'standby'], 'standby', 'standby'],
   [['primary', 'standby'], 'prefer-standby', 'standby'],
-  [['primary', 'nobody'], 'prefer-standby', 'primary'],
+  [['primary', 'absent'], 'prefer-standby', 'primary'],
   [['standby'], '', 'standby'],
-])('of %j with %s it is the first that is so', async (order, attributes, expected) => {
+])('hosts %j with %s lead to the first that fits', async (order, attributes, expected) => {
   expect(await reach(order, attributes)).toBe(expected)
 })
 
-test('where none is so, the reason is told of each', async () => {
+test('if no host fits, the error states the reason for each', async () => {
   const place = (host: Host) => `${hosts[host]}/.s.PGSQL.5432`
-  expect(await reach(['standby', 'nobody'], 'read-write')).toBe(
-    `${place('standby')}: the server is read-only; ${place('nobody')}: there is no such socket`,
+  expect(await reach(['standby', 'absent'], 'read-write')).toBe(
+    `${place('standby')}: the server is read-only; ${place('absent')}: there is no such socket`,
   )
   expect(await reach(['primary'], 'standby')).toBe(
     `${place('primary')}: the server is not a standby`,
   )
 })
 
-test('hosts in any order are all used in time', async () => {
+test('load_balance_hosts=random uses every host in time', async () => {
   const seen = new Set<string>()
   while (seen.size < 2) {
     const url = urlOf(['primary', 'standby'], '&load_balance_hosts=random&target_session_attrs=any')
@@ -79,11 +80,11 @@ test('hosts in any order are all used in time', async () => {
   }
 })
 
-test('a pool whose server goes away finds the one that takes its place', async () => {
-  const sql = connectAsOwner({ url: urlOf(['nobody', 'primary'], '') })
+test('a pool that loses its sessions connects again', async () => {
+  const sql = connectAsOwner({ url: urlOf(['absent', 'primary'], '') })
   const ask = () => sql`select 1 as one`.then(([row]) => row!.one)
   expect(await ask()).toBe(1)
-  // What ended one session is no error of the next, and what is asked meanwhile is not forgotten.
+  // The error that ended one session does not fail the next, and queued statements are answered.
   for (let round = 0; round < 10; round++) {
     await servers.primary.run(
       `select pg_terminate_backend(a.pid) from pg_stat_activity a
@@ -94,7 +95,7 @@ test('a pool whose server goes away finds the one that takes its place', async (
   await sql.end()
 })
 
-test('options of a URL change nothing of what the service depends on', async () => {
+test('options in a URL change no setting that the service depends on', async () => {
   const options = [
     ...['synchronous_commit=off', 'search_path=pg_catalog', 'extra_float_digits=-5'],
     ...['default_transaction_isolation=serializable', 'array_nulls=off', 'TimeZone=Asia/Tokyo'],
@@ -109,13 +110,13 @@ test('options of a URL change nothing of what the service depends on', async () 
     order by n.i`
   const values = ['on', 'tallybook', '1', 'on', 'read committed', 'UTC', 'off', '5s']
   expect(rows.map(({ value }) => value)).toEqual(values)
-  // What it doesn't depend on is as the URL says.
+  // The URL decides the settings that it does not depend on.
   const [geqo] = await pools.control`select current_setting('geqo') as value`
   expect(geqo!.value).toBe('off')
   await pools.close()
 })
 
-/** A server that takes connections and does with each what is said. */
+/** Starts a server that accepts connections and calls `then` with each. */
 async function listen(then: (socket: net.Socket) => void) {
   const server = net.createServer((socket) => {
     socket.on('error', () => {})
@@ -128,14 +129,18 @@ async function listen(then: (socket: net.Socket) => void) {
 
 test.each<[string, (socket: net.Socket) => void, RegExp]>([
   ['closes each connection', (socket) => socket.end(), /closed the connection/],
-  ['closes it when it is asked', (socket) => socket.once('data', () => socket.end()), /closed/],
-  ['says nothing', () => {}, /did not answer in time/],
   [
-    'is not PostgreSQL',
+    'closes a connection on its first message',
+    (socket) => socket.once('data', () => socket.end()),
+    /closed/,
+  ],
+  ['never answers', () => {}, /did not answer in time/],
+  [
+    'does not speak PostgreSQL',
     (socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'),
     /as PostgreSQL/,
   ],
-])('a server that %s is given up, in bounded time', async (_, then, expected) => {
+])('a server that %s is given up in bounded time', async (_, then, expected) => {
   const { port, close } = await listen(then)
   for (const sslmode of ['require', 'prefer']) {
     const url = `postgres://u:p@127.0.0.1:${port}/db?connect_timeout=1&sslmode=${sslmode}`
@@ -147,7 +152,7 @@ test.each<[string, (socket: net.Socket) => void, RegExp]>([
   close()
 })
 
-test('a start that reaches no database is one sentence, without user or password', async () => {
+test('a start that reaches no database prints one sentence, without user or password', async () => {
   const dataDir = await makeDataDir()
   const port = await freePort()
   const start = async (DATABASE_URL: string) => {
@@ -159,16 +164,16 @@ test('a start that reaches no database is one sentence, without user or password
     "The service could not start: the database can't be reached " +
       `(localhost:${port}: no server is listening there).\n`,
   )
-  const stranger = await start('postgres://u:s3cr%23t@no-such-host.invalid/db')
-  expect(stranger).toMatch(/no-such-host\.invalid:5432: (there is no host|the host name)/)
-  expect(stranger).not.toContain('s3cr')
+  const unknownHost = await start('postgres://u:s3cr%23t@no-such-host.invalid/db')
+  expect(unknownHost).toMatch(/no-such-host\.invalid:5432: (there is no host|the host name)/)
+  expect(unknownHost).not.toContain('s3cr')
   await dataDir.remove()
 })
 
 test('a service finds the primary among several hosts', async () => {
   const dataDir = await makeDataDir()
   const service = runTallybook(['serve'], dataDir.path, {
-    DATABASE_URL: urlOf(['standby', 'nobody', 'primary'], ''),
+    DATABASE_URL: urlOf(['standby', 'absent', 'primary'], ''),
   })
   const url = await readUrl(service)
   expect((await fetch(`${url}/health/ready`)).status).toBe(200)

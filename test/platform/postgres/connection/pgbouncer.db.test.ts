@@ -17,8 +17,8 @@ import { until } from '../../../support/until.ts'
 let database: TestDatabase
 let name: string
 
-/** Waits until a stream has told of what a flush appended. */
-async function untilFollowed(stream: SubscribedStream, flush: Response): Promise<void> {
+/** Waits until a stream has sent the event that a flush appended. */
+async function untilStreamed(stream: SubscribedStream, flush: Response): Promise<void> {
   const at = flush.headers.get('tallybook-position')
   for (;;) {
     const [event] = await stream.events(1)
@@ -40,7 +40,7 @@ describe.skipIf(!hasPgBouncer)('PgBouncer (skipped: pgbouncer is not installed)'
   describe.each([
     ['DISCARD ALL', { server_reset_query: 'DISCARD ALL' }],
     ['nothing', { server_reset_query: '', server_check_delay: 0 }],
-  ])('by sessions, each left with %s', (_, settings) => {
+  ])('in session mode, which resets sessions with %s', (_, settings) => {
     let bouncer: PgBouncer
     let service: TestService
 
@@ -60,46 +60,46 @@ describe.skipIf(!hasPgBouncer)('PgBouncer (skipped: pgbouncer is not installed)'
     const readTotal = async () =>
       (await service.read<{ total_requests: number }>('/admin/api-keys/1')).total_requests
 
-    test('serves flushes, reads and live streams, before a restart of it and after', async () => {
+    test('serves flushes, reads and live streams, before and after its restart', async () => {
       const before = await readTotal()
       const stream = await SubscribedStream.open(service, 'shard=all')
       const first = await post()
       expect(first.status).toBe(200)
       expect(await readTotal()).toBe(before + 1)
-      await untilFollowed(stream, first)
+      await untilStreamed(stream, first)
       await bouncer.restart()
-      // What was on its way may get a 503 once, and is tried again.
+      // A flush in flight may get a 503 once, and is retried.
       const later = await until(async () => {
         const response = await post()
         return response.status === 200 && response
       })
       expect(await readTotal()).toBeGreaterThanOrEqual(before + 2)
-      await untilFollowed(stream, later)
+      await untilStreamed(stream, later)
       stream.cut()
     })
 
-    test('delivers notifications to who listens', async () => {
-      const heard: string[] = []
+    test('delivers notifications to listeners', async () => {
+      const received: string[] = []
       const address = bouncer.addressOf(name)
       const listener = connectAsService(
         address,
         'instance',
         {},
-        (_, payload) => void heard.push(payload),
+        (_, payload) => void received.push(payload),
       )
       await listener`listen pooled`
-      await database.owner`select pg_notify('pooled', 'heard')`
-      await until(() => heard.includes('heard'))
+      await database.owner`select pg_notify('pooled', 'payload')`
+      await until(() => received.includes('payload'))
       await listener.end()
     })
 
-    test('has sessions that are what the service needs, whoever had them before', async () => {
+    test('provides sessions with the settings that the service needs', async () => {
       const address = bouncer.addressOf(name)
       for (let round = 0; round < 3; round++) {
-        const stranger = openBare(address)
-        await stranger.unsafe(`set synchronous_commit = off; set search_path = pg_catalog;
+        const client = openBare(address)
+        await client.unsafe(`set synchronous_commit = off; set search_path = pg_catalog;
           set extra_float_digits = -5; set session characteristics as transaction read only`)
-        await stranger.end()
+        await client.end()
         const pools = openPools(address, TEST_SHARDS)
         const [session] = await pools.append`
           select current_user as role, current_schema as schema,
@@ -107,7 +107,10 @@ describe.skipIf(!hasPgBouncer)('PgBouncer (skipped: pgbouncer is not installed)'
             current_setting('transaction_read_only') as read_only`
         await pools.close()
         expect(session).toEqual({
-          ...{ role: SERVICE_ROLE, schema: 'tallybook', commit: 'on', read_only: 'off' },
+          role: SERVICE_ROLE,
+          schema: 'tallybook',
+          commit: 'on',
+          read_only: 'off',
         })
       }
     })
@@ -116,16 +119,16 @@ describe.skipIf(!hasPgBouncer)('PgBouncer (skipped: pgbouncer is not installed)'
   test.each([
     ['transaction', { pool_mode: 'transaction' }],
     ['transaction, one session', { pool_mode: 'transaction', default_pool_size: 1 }],
-    ['transaction, in turns', { pool_mode: 'transaction', server_round_robin: 1 }],
+    ['transaction, round robin', { pool_mode: 'transaction', server_round_robin: 1 }],
     [
-      'transaction, two sessions in turns',
+      'transaction, two sessions, round robin',
       { pool_mode: 'transaction', server_round_robin: 1, default_pool_size: 2 },
     ],
     ['statement', { pool_mode: 'statement' }],
-  ])('by %s is refused, and nothing is left in its sessions', async (_, settings) => {
+  ])('in pool mode %s is refused, and its sessions stay unchanged', async (_, settings) => {
     const bouncer = await through(settings)
     const address = bouncer.addressOf(name)
-    // Sessions that are there already, so that turns are taken.
+    // Open several sessions first, so that round robin alternates between them.
     const others = Array.from({ length: 3 }, () => openBare(address))
     await Promise.all(others.map((other) => other.unsafe('select pg_sleep(0.01)').simple()))
     const starting = startTestService({ database, address }).then(
@@ -142,7 +145,7 @@ describe.skipIf(!hasPgBouncer)('PgBouncer (skipped: pgbouncer is not installed)'
     await bouncer.end()
   })
 
-  test('by transaction is found while others use it as well', async () => {
+  test('in transaction mode is detected while other clients use it', async () => {
     const bouncer = await through({ pool_mode: 'transaction', default_pool_size: 5 })
     const address = bouncer.addressOf(name)
     let isDone = false
@@ -157,16 +160,16 @@ describe.skipIf(!hasPgBouncer)('PgBouncer (skipped: pgbouncer is not installed)'
     await bouncer.end()
   })
 
-  test('before a replica is refused by name where it shares sessions', async () => {
+  test('in front of a replica is refused by name if it shares sessions', async () => {
     const servers = await startServers(TEST_SHARDS)
     const { primary, replica } = servers
     const sessions = await startPgBouncer(replica.address, { pool_mode: 'session' })
     const shared = await startPgBouncer(replica.address, { pool_mode: 'transaction' })
     const owner = primary.connect()
-    const start = (way: PgBouncer) =>
+    const start = (bouncer: PgBouncer) =>
       startTestService({
         database: { address: primary.address, owner, drop: async () => {} },
-        replicas: [way.addressOf(primary.address.database)],
+        replicas: [bouncer.addressOf(primary.address.database)],
       })
     const service = await start(sessions)
     const { replicas } = await service.read<{ replicas: { state: string }[] }>('/admin/status')
@@ -178,14 +181,14 @@ describe.skipIf(!hasPgBouncer)('PgBouncer (skipped: pgbouncer is not installed)'
     await servers.end()
   })
 
-  test('without a session to spare is not waited for without end', async () => {
+  test('without a free session is waited for in bounded time', async () => {
     const bouncer = await through({ pool_mode: 'session', default_pool_size: 1 })
-    const looking = sharesSessions(bouncer.addressOf(name), 500)
-    await expect(looking).rejects.toThrow(/^two connections at once are not answered/)
+    const probing = sharesSessions(bouncer.addressOf(name), 500)
+    await expect(probing).rejects.toThrow(/^two connections at once are not answered/)
     await bouncer.end()
   })
 
-  test('that knows no such database is said to be the reason', async () => {
+  test('that knows no such database is named as the reason', async () => {
     const bouncer = await through({ pool_mode: 'session' })
     const sql = connectAsOwner(bouncer.addressOf('absent'))
     const error = await sql`select 1`.catch((refused: Error) => refused)

@@ -8,11 +8,11 @@ import {
   type TlsServer,
 } from '../../../support/tls-server.ts'
 
-// Each sslmode against a server whose certificate is good, of another CA, and of another host.
+// Each sslmode against a server whose certificate is valid, from another CA, or for another host.
 
 let server: TlsServer
 
-/** 'tls' or 'plain', as the server sees the connection; or why there is none. */
+/** Returns 'tls' or 'plain', as the server sees the connection, or why it failed. */
 async function connect(
   parameters: string,
   options?: { host?: string; user?: string },
@@ -62,15 +62,15 @@ describe.skipIf(!hasOpenssl)('a connection (skipped: openssl is not installed)',
     ['verify-full', () => `sslmode=verify-full&${ca()}`, 'tls', NO_TLS],
     ['verify-full, other CA', () => `sslmode=verify-full&${other()}`, OTHER_CA, NO_TLS],
     ['system roots', () => 'sslrootcert=system', OTHER_CA, NO_TLS],
-  ])('with sslmode %s is what libpq makes', async (_, parameters, withTls, withoutTls) => {
-    const told = (text: string) =>
+  ])('with sslmode %s is the one that libpq makes', async (_, parameters, withTls, withoutTls) => {
+    const expectedResult = (text: string) =>
       text === 'tls' || text === 'plain' ? text : `localhost:${server.port}: ${text}`
-    expect(await connect(parameters())).toBe(told(withTls))
+    expect(await connect(parameters())).toBe(expectedResult(withTls))
     await server.set({ ssl: 'off' })
-    expect(await connect(parameters())).toBe(told(withoutTls))
+    expect(await connect(parameters())).toBe(expectedResult(withoutTls))
   })
 
-  test('to a host that the certificate does not name is refused by verify-full alone', async () => {
+  test('to a host that the certificate does not name is refused by verify-full only', async () => {
     const host = '127.0.0.1'
     expect(await connect(`sslmode=verify-ca&${ca()}`, { host })).toBe('tls')
     expect(await connect(`sslmode=verify-full&${ca()}`, { host })).toContain(OTHER_HOST)
@@ -79,7 +79,7 @@ describe.skipIf(!hasOpenssl)('a connection (skipped: openssl is not installed)',
     expect(await connect(byName, { host: 'other.example' })).toContain('not for other.example')
   })
 
-  test('is made without TLS, or with it, where pg_hba.conf lets in only that', async () => {
+  test('uses or avoids TLS if pg_hba.conf admits only that', async () => {
     await server.letIn('hostnossl all all all scram-sha-256')
     expect(await connect('sslmode=prefer')).toBe('plain')
     expect(await connect('sslmode=require')).toMatch(/pg_hba\.conf.*must allow this user/)
@@ -88,7 +88,7 @@ describe.skipIf(!hasOpenssl)('a connection (skipped: openssl is not installed)',
     expect(await connect('sslmode=disable')).toMatch(/no encryption/)
   })
 
-  test('by a certificate of the user needs no password', async () => {
+  test('with a client certificate needs no password', async () => {
     await server.letIn('hostssl all all all cert')
     const own = `sslcert=${server.cert}&sslkey=${server.key}`
     expect(await connect(`sslmode=require&${own}`)).toBe('tls')
@@ -105,14 +105,14 @@ describe.skipIf(!hasOpenssl)('a connection (skipped: openssl is not installed)',
     expect(await connect(`${verified}&sslcrl=${server.crl}`)).toContain('it has been revoked')
   })
 
-  test('is encrypted from its first byte where the URL says so', async () => {
+  test('is encrypted from its first byte with sslnegotiation=direct', async () => {
     const direct = `sslnegotiation=direct&sslmode=verify-full&${ca()}`
     expect(await connect(direct)).toBe('tls')
     await server.set({ ssl: 'off' })
     expect(await connect(direct)).toContain('the TLS handshake failed')
   })
 
-  test('is bound to the channel, and refused where that is asked for and can not be', async () => {
+  test('uses channel binding, and is refused if that is required and impossible', async () => {
     const required = 'sslmode=require&channel_binding=require'
     expect(await connect(required)).toBe('tls')
     expect(await connect('channel_binding=disable')).toBe('tls')
@@ -123,18 +123,19 @@ describe.skipIf(!hasOpenssl)('a connection (skipped: openssl is not installed)',
     expect(await connect(required)).toContain('because the server does not use SCRAM')
   })
 
-  test('that somebody else stands in for is found out, however trusted they are', async () => {
+  test('through a man in the middle is detected, even if its certificate is trusted', async () => {
     const between = await startBetween(server)
-    const asked = (parameters: string) => connect(parameters, { host: 'localhost' }, between.port)
-    expect(await asked('sslmode=require&channel_binding=disable')).toBe('tls')
+    const connectThrough = (parameters: string) =>
+      connect(parameters, { host: 'localhost' }, between.port)
+    expect(await connectThrough('sslmode=require&channel_binding=disable')).toBe('tls')
     for (const binding of ['prefer', 'require']) {
-      const refused = await asked(`sslmode=require&channel_binding=${binding}`)
+      const refused = await connectThrough(`sslmode=require&channel_binding=${binding}`)
       expect(refused).toContain('SCRAM channel binding check failed')
     }
     between.close()
   })
 
-  test('is bound by the hash that the certificate is signed with', async () => {
+  test('binds the channel with the hash of the certificate’s signature', async () => {
     const other = await startTlsServer('sha512')
     const sql = connectAsOwner({ url: other.url('sslmode=require&channel_binding=require') })
     expect(await sql`select 1 as one`).toMatchObject([{ one: 1 }])
@@ -142,7 +143,7 @@ describe.skipIf(!hasOpenssl)('a connection (skipped: openssl is not installed)',
     await other.end()
   })
 
-  test('proves the password only in ways that require_auth allows', async () => {
+  test('authenticates only with methods that require_auth allows', async () => {
     expect(await connect('require_auth=scram-sha-256')).toBe('tls')
     expect(await connect('require_auth=md5,password')).toContain('require_auth excludes')
     expect(await connect('require_auth=!scram-sha-256')).toContain('require_auth excludes')
@@ -150,7 +151,7 @@ describe.skipIf(!hasOpenssl)('a connection (skipped: openssl is not installed)',
     expect(await connect('require_auth=scram-sha-256')).toContain('none, which require_auth')
   })
 
-  test('has a version of TLS that both sides allow', async () => {
+  test('uses a TLS version that both sides allow', async () => {
     expect(await connect('sslmode=require&ssl_max_protocol_version=TLSv1.2')).toBe('tls')
     await server.set({ ssl_min_protocol_version: `'TLSv1.3'` })
     expect(await connect('sslmode=require&ssl_max_protocol_version=TLSv1.2')).toContain(
@@ -158,13 +159,13 @@ describe.skipIf(!hasOpenssl)('a connection (skipped: openssl is not installed)',
     )
   })
 
-  test('with a wrong password, user or database says which', async () => {
+  test('with a wrong password, user or database fails with an error that names it', async () => {
     const wrong = server.url('').replace(/:[^:@]*@/, ':wrong@')
     const sql = connectAsOwner({ url: wrong })
     const error = await sql`select 1`.catch((refused: Error) => refused)
     expect((error as Error).message).toMatch(/password authentication failed.*correct the user/)
     await sql.end()
     expect(await connect('dbname=absent')).toMatch(/database "absent" does not exist, so create/)
-    expect(await connect('', { user: 'stranger' })).toContain('password authentication failed')
+    expect(await connect('', { user: 'unknown' })).toContain('password authentication failed')
   })
 })

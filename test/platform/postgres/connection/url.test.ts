@@ -5,30 +5,22 @@ import {
   splitServers,
 } from '../../../../src/platform/postgres/connection/target.ts'
 
-// What libpq makes of a URL, or why it is refused. As in its own tests (test_uri_regress), and as
-// providers write them.
+// How libpq reads a URL, or why the URL is refused. The cases come from libpq's own tests
+// (test_uri_regress) and from providers' documentation.
 
-const ENV = { USER: 'nobody-is-asked-for', PGUSER: 'me' }
+const ENV = { USER: 'not-used', PGUSER: 'me' }
 
-/** What a URL says in short: user:password@places/database, and what is not a default. */
+/** Formats a URL's target as user:password@endpoints/database and all that is not a default. */
 function read(url: string, env: Record<string, string> = ENV): string {
   const target = readTarget(url, env)
   if (Array.isArray(target))
-    return target.map(({ variable: of, message: says }) => `${of ?? '-'} ${says}`).join(' ')
-  const {
-    user,
-    password,
-    endpoints: places,
-    database,
-    sslmode,
-    attributes,
-    channelBinding,
-  } = target
-  const servers = places.map((place) =>
-    'directory' in place
-      ? `${place.directory}:${place.port}`
-      : `${place.host}${place.address === place.host ? '' : `=${place.address}`}:${place.port}`,
-  )
+    return target.map(({ variable, message }) => `${variable ?? '-'} ${message}`).join(' ')
+  const { user, password, endpoints, database, sslmode, attributes, channelBinding } = target
+  const servers = endpoints.map((endpoint) => {
+    if ('directory' in endpoint) return `${endpoint.directory}:${endpoint.port}`
+    const { host, address, port } = endpoint
+    return `${host}${address === host ? '' : `=${address}`}:${port}`
+  })
   const more = [
     ...(sslmode === 'prefer' ? [] : [sslmode]),
     ...(attributes === 'any' ? [] : [attributes]),
@@ -39,7 +31,7 @@ function read(url: string, env: Record<string, string> = ENV): string {
 }
 
 test.each([
-  // The parts, whole and empty.
+  // Each component, present and empty.
   ['postgresql://uri-user:secret@host:12345/db', 'uri-user:secret@host:12345/db'],
   ['postgres://uri-user@host/db', 'uri-user:@host:5432/db'],
   ['postgresql://host/', 'me:@host:5432/me'],
@@ -49,7 +41,7 @@ test.each([
   ['postgresql://host/db?', 'me:@host:5432/db'],
   ['POSTGRES://host/db', 'me:@host:5432/db'],
   ['postgresql://u:@host/db', 'u:@host:5432/db'],
-  // Encoded by %, and a plus that is a plus.
+  // Percent-encoding; a plus stays a plus.
   ['postgresql://uri-%75ser:p%40%2F%3A%23@h/d%20b', 'uri-user:p@/:#@h:5432/d b'],
   ['postgresql://u:a+b?c#d@h/db', 'u:a+b?c#d@h:5432/db'],
   // Addresses.
@@ -64,7 +56,7 @@ test.each([
     'postgresql://user@/db?host=/cloudsql/p:europe-west1:i',
     'user:@/cloudsql/p:europe-west1:i:5432/db',
   ],
-  // What a parameter says outweighs the part before it.
+  // A parameter overrides the component before it.
   ['postgresql://a:b@h:1/c?host=i&port=2&user=d&password=e&dbname=f', 'd:e@i:2/f'],
   // Several hosts.
   ['postgresql://one:1,two,[::3]:3/db', 'me:@one:1,two:5432,::3:3/db read-write'],
@@ -73,7 +65,7 @@ test.each([
   ['postgresql:///db?host=one,/run&port=7,8', 'me:@one:7,/run:8/db read-write'],
   ['postgresql://h/db?target_session_attrs=primary', 'me:@h:5432/db primary'],
   ['postgresql://h,i/db?load_balance_hosts=random', 'me:@h:5432,i:5432/db read-write random'],
-  // As providers write them.
+  // From providers' documentation.
   [
     'postgresql://u:p@ep-x-pooler.eu.aws.neon.tech/db?sslmode=require&channel_binding=require',
     'u:p@ep-x-pooler.eu.aws.neon.tech:5432/db require channel_binding=require',
@@ -87,7 +79,7 @@ test.each([
     'u@server:p@server.postgres.database.azure.com:5432/db require',
   ],
   ['postgres://u:p@h/db?ssl=true', 'u:p@h:5432/db require'],
-  // What changes nothing here.
+  // Parameters without an effect here.
   ['postgres://h/db?gssencmode=disable&sslcompression=0&client_encoding=UTF8', 'me:@h:5432/db'],
 ])('%s is read as libpq reads it', (url, expected) => {
   expect(read(url)).toBe(expected)
@@ -118,7 +110,7 @@ test.each([
   ['postgres://h/db?sslmode=require&sslrootcert=system', 'needs sslmode=verify-full'],
   ['postgres://h/db?sslnegotiation=direct', 'needs sslmode=require'],
   ['postgres://h/db?sslcert=/etc/passwd', 'has sslcert, which needs sslkey'],
-  // Not supported: each by name.
+  // Not supported; the message names each.
   ...[
     ...['passfile=x', 'service=x', 'servicefile=x', 'requirepeer=x', 'sslcrldir=x'],
     ...['sslkeylogfile=x', 'sslcertmode=require', 'gssencmode=require', 'krbsrvname=x'],
@@ -131,20 +123,20 @@ test.each([
   ...['pgbouncer', 'connection_limit', 'pool_timeout', 'schema', 'sslaccept', 'prepare'].map(
     (name) => [`postgres://h/db?${name}=1`, `has ${name}, which PostgreSQL's own clients don't`],
   ),
-])('%s is refused, and why is said', (url, expected) => {
+])('%s is refused with the reason', (url, expected) => {
   const sentences = findUrlProblems('DATABASE_URL', url!, ENV, { mustWrite: true })
   expect(sentences.join(' ')).toContain(expected!)
   expect(sentences.join(' ')).not.toContain('s3cr')
   for (const sentence of sentences) expect(sentence).toMatch(/^DATABASE_URL .*\.$/)
 })
 
-test('all that is wrong with a URL is told at once', () => {
+test('all problems of a URL are reported at once', () => {
   const url = 'postgres://h/db?pgbouncer=true&connection_limit=5&sslmode=on&passfile=x'
   const sentences = findUrlProblems('DATABASE_URL', url, ENV, { mustWrite: true })
   expect(sentences).toMatchSnapshot()
 })
 
-test('a variable of the environment counts where the URL does not say it, and is named', () => {
+test('an environment variable supplies what the URL lacks, and errors name it', () => {
   const env = { PGHOST: 'h', PGPORT: '7', PGUSER: 'u', PGPASSWORD: 'p', PGDATABASE: 'd' }
   expect(read('postgres://', env)).toBe('u:p@h:7/d')
   expect(read('postgres://x@y:1/z', env)).toBe('x:p@y:1/z')
@@ -152,14 +144,14 @@ test('a variable of the environment counts where the URL does not say it, and is
   expect(read('postgres://h', { ...ENV, PGSSLMODE: 'on' })).toStartWith('PGSSLMODE must be one of')
 })
 
-test('only what can be written is a DATABASE_URL', () => {
+test('DATABASE_URL must lead to a writable server', () => {
   const url = 'postgres://h,i/db?target_session_attrs=standby'
   const refused = findUrlProblems('DATABASE_URL', url, ENV, { mustWrite: true })
   expect(refused.join()).toContain('the service must write')
   expect(findUrlProblems('DATABASE_READ_URL', url, ENV, { mustWrite: false })).toEqual([])
 })
 
-test('a URL of several servers is one of each, with all else that it says', () => {
+test('a URL of several servers splits into one URL each, with the same other parameters', () => {
   const split = (url: string) => splitServers(url).map((one) => read(one))
   expect(split('postgres://u:p%40@one:1,[::2]:2,%2Frun/db?sslmode=require')).toEqual([
     'u:p@@one:1/db require',
@@ -172,7 +164,7 @@ test('a URL of several servers is one of each, with all else that it says', () =
   ])
 })
 
-test('a session is told what the URL gives it, and nothing else', () => {
+test('the startup message contains the URL’s session parameters only', () => {
   const startup = (url: string) => {
     const target = readTarget(url, ENV)
     return Array.isArray(target) ? null : target.startup

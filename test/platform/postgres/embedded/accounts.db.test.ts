@@ -4,10 +4,10 @@ import { dirname, join } from 'node:path'
 import { isRoot, NOBODY, query, start, useDataDirs, words } from './place.ts'
 import { nobodyCanRun, startService } from './service.ts'
 
-// Who the embedded server runs as, and whom it lets in.
+// The user that the embedded server runs as, and the users that it admits.
 
 const dataDirs = useDataDirs()
-/** A user whom no file knows, as containers are started with; in the group of root. */
+/** A user without an entry in /etc/passwd, as in containers, in the group of root. */
 const NAMELESS = { uid: 54_321, gid: 0 }
 
 const hasName = (uid: number) => Bun.spawnSync(['id', '-nu', String(uid)]).success
@@ -16,7 +16,7 @@ const ownersOf = (directory: string) => {
   return new Set(['.', ...paths].map((path) => statSync(join(directory, path)).uid))
 }
 
-test.skipIf(!isRoot)('root’s server runs as a user whom nobody else is (needs root)', async () => {
+test.skipIf(!isRoot)('root’s server runs as a user of its own (needs root)', async () => {
   const dataDir = dataDirs.emptyDataDir()
   chmodSync(dirname(dataDir), 0o711)
   const server = await start(dataDir)
@@ -31,23 +31,23 @@ test.skipIf(!isRoot)('root’s server runs as a user whom nobody else is (needs 
   await again.stop()
 })
 
-test.skipIf(!isRoot)('no other user comes in (needs root)', async () => {
+test.skipIf(!isRoot)('no other user can connect (needs root)', async () => {
   const dataDir = dataDirs.emptyDataDir()
   chmodSync(dirname(dataDir), 0o711)
   const server = await start(dataDir)
   const socket = join(server.host, '.s.PGSQL.5432')
   const script = `require('node:net').connect(${JSON.stringify(socket)})
     .on('connect', () => process.exit(0)).on('error', () => process.exit(7))`
-  const knock = (user: { uid: number; gid: number }) =>
+  const tryConnect = (user: { uid: number; gid: number }) =>
     Bun.spawnSync([process.execPath, '-e', script], { ...user, cwd: '/', env: {} }).exitCode
-  if (nobodyCanRun()) expect(knock(NOBODY)).toBe(7)
+  if (nobodyCanRun()) expect(tryConnect(NOBODY)).toBe(7)
   expect(Bun.spawnSync(['test', '-x', server.host], NOBODY).success).toBe(false)
-  expect(knock({ uid: 0, gid: 0 })).toBe(0)
+  expect(tryConnect({ uid: 0, gid: 0 })).toBe(0)
   await server.stop()
 })
 
 test.skipIf(!isRoot)(
-  'a cluster that an older version gave to nobody gets a user of its own (needs root)',
+  'a cluster that an older version gave to user nobody gets a user of its own (needs root)',
   async () => {
     const dataDir = dataDirs.copyOfTemplate()
     const cluster = join(dataDir, 'postgres')
@@ -58,7 +58,7 @@ test.skipIf(!isRoot)(
     expect(others).toEqual([])
     expect(hasName(uid!)).toBe(false)
     await server.stop()
-    // Killed while it was given: the cluster itself comes last.
+    // As after a kill during chown, which changes the cluster directory last.
     chownSync(cluster, NOBODY.uid, NOBODY.gid)
     const again = await start(dataDir)
     expect(await words(again)).toEqual(['first'])
@@ -67,7 +67,7 @@ test.skipIf(!isRoot)(
 )
 
 test.skipIf(!nobodyCanRun())(
-  'a user without a name starts, or is told what to do (needs root)',
+  'a user without a name can start, or gets a message that says what to do (needs root)',
   async () => {
     const home = dataDirs.emptyDataDir('nameless')
     mkdirSync(home)
@@ -83,7 +83,7 @@ test.skipIf(!nobodyCanRun())(
       expect(first.refusal).not.toContain('\n')
     }
     await first.stop()
-    // A cluster that is there already needs no name.
+    // An existing cluster needs no name.
     const made = dataDirs.copyOfTemplate()
     Bun.spawnSync(['chown', '-R', `${NAMELESS.uid}:${NAMELESS.gid}`, made])
     const second = await startService(made, { user: NAMELESS })

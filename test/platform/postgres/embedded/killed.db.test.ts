@@ -7,7 +7,7 @@ import { runBystander, runService, startService } from './service.ts'
 
 const dataDirs = useDataDirs()
 
-test('after kill -9 of the service, its orphaned server is stopped and the data is there', async () => {
+test('after kill -9 of a service, a start stops its orphaned server and has its data', async () => {
   const dataDir = dataDirs.copyOfTemplate()
   const killed = await startService(dataDir)
   const orphan = serverPid(dataDir)
@@ -21,7 +21,7 @@ test('after kill -9 of the service, its orphaned server is stopped and the data 
   await server.stop()
 })
 
-test('after kill -9 of service and server, the next start recovers by itself', async () => {
+test('after kill -9 of service and server, the next start recovers', async () => {
   const dataDir = dataDirs.copyOfTemplate()
   const killed = await startService(dataDir)
   const orphan = serverPid(dataDir)
@@ -32,7 +32,7 @@ test('after kill -9 of service and server, the next start recovers by itself', a
   await server.stop()
 })
 
-test('--no-orphans takes the server down with a killed service, also when it is another user’s', async () => {
+test('--no-orphans stops the server of a killed service, even as another user', async () => {
   const dataDir = dataDirs.copyOfTemplate()
   const killed = await startService(dataDir, { bunArgs: ['--no-orphans'] })
   const pid = serverPid(dataDir)
@@ -43,7 +43,7 @@ test('--no-orphans takes the server down with a killed service, also when it is 
   await server.stop()
 })
 
-test('a stale pid file and socket lock, whose pid is now another process, do not stop a start', async () => {
+test('a stale pid file and socket lock with a reused pid do not prevent a start', async () => {
   const dataDir = dataDirs.copyOfTemplate()
   const bystander = runBystander(statSync(join(dataDir, 'postgres')))
   const first = await start(dataDir)
@@ -64,25 +64,27 @@ test('a stale pid file and socket lock, whose pid is now another process, do not
   expect(isRunning(bystander.pid)).toBe(true)
 })
 
-test('an initdb that was killed half-way is swept away and begun anew', async () => {
+test('an initdb that was killed half-way is removed and started again', async () => {
   const dataDir = dataDirs.emptyDataDir()
-  const halves = () =>
+  const partialDirs = () =>
     existsSync(dataDir) ? readdirSync(dataDir).filter((name) => name.includes('.new-')) : []
   const killed = runService(dataDir, { bunArgs: ['--no-orphans'] })
-  await until(() => halves().some((half) => existsSync(join(dataDir, half, 'cluster/PG_VERSION'))))
+  await until(() =>
+    partialDirs().some((dir) => existsSync(join(dataDir, dir, 'cluster/PG_VERSION'))),
+  )
   killed.kill('SIGKILL')
   await killed.exited
-  // What the kill left of initdb ends by itself, and may write until then.
+  // The processes of initdb that are left end by themselves, and may write until then.
   await until(() => !Bun.spawnSync(['ps', '-eo', 'args']).stdout.toString().includes(dataDir))
-  expect(halves()).toHaveLength(1)
+  expect(partialDirs()).toHaveLength(1)
   expect(existsSync(join(dataDir, 'postgres'))).toBe(false)
   const server = await start(dataDir)
-  expect(halves()).toEqual([])
+  expect(partialDirs()).toEqual([])
   expect(await query(server, 'select 1 as one')).toEqual([{ one: 1 }])
   await server.stop()
 })
 
-test('of five simultaneous starters exactly one wins, on a clean directory and on a killed one', async () => {
+test('exactly one of five simultaneous starts succeeds, also after a kill', async () => {
   const dataDir = dataDirs.copyOfTemplate()
   for (const round of ['clean', 'killed']) {
     const starters = await Promise.all(Array.from({ length: 5 }, () => startService(dataDir)))

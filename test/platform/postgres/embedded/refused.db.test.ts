@@ -6,7 +6,7 @@ import { startService } from './service.ts'
 
 const dataDirs = useDataDirs()
 
-test('a second start on the directory is refused, naming the holder, since when, and the directory', async () => {
+test('a second start on a directory is refused with its holder and start time', async () => {
   const dataDir = dataDirs.copyOfTemplate()
   const holder = await startService(dataDir)
   const refusal = await refusalOf(start(dataDir))
@@ -22,7 +22,7 @@ test('a start in the same process is refused as well', async () => {
   await server.stop()
 })
 
-test('a server that refuses to start is reported with its own last lines, and holds no lock', async () => {
+test('a server that fails to start is reported with its last log lines, and unlocked', async () => {
   const dataDir = dataDirs.copyOfTemplate()
   const path = join(dataDir, 'postgres/postgresql.auto.conf')
   const before = readFileSync(path, 'utf8')
@@ -32,7 +32,7 @@ test('a server that refuses to start is reported with its own last lines, and ho
   await (await start(dataDir)).stop()
 })
 
-test('a cluster of another major version is refused and left as it is', async () => {
+test('a cluster of another major version is refused and not changed', async () => {
   const dataDir = dataDirs.copyOfTemplate()
   writeFileSync(join(dataDir, 'postgres/PG_VERSION'), '17\n')
   const before = readdirSync(join(dataDir, 'postgres'))
@@ -40,7 +40,7 @@ test('a cluster of another major version is refused and left as it is', async ()
   expect(readdirSync(join(dataDir, 'postgres'))).toEqual(before)
 })
 
-test('a directory that is no cluster is refused and left as it is', async () => {
+test('a directory that is not a cluster is refused and not changed', async () => {
   const dataDir = dataDirs.emptyDataDir()
   mkdirSync(join(dataDir, 'postgres'), { recursive: true })
   writeFileSync(join(dataDir, 'postgres/letter'), 'dear')
@@ -49,7 +49,7 @@ test('a directory that is no cluster is refused and left as it is', async () => 
   expect(readdirSync(join(dataDir, 'postgres'))).toEqual(['letter'])
 })
 
-test('without the platform’s package a sentence names the platform and DATABASE_URL', async () => {
+test('without the platform’s package the error names the platform and DATABASE_URL', async () => {
   const { project, source } = dataDirs.copyOfProject({ withPackage: false })
   const { refusal } = await startService(join(project, 'd'), { source })
   expect(refusal).toContain(`No PostgreSQL for ${process.platform}-${process.arch} is installed`)

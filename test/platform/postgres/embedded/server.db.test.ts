@@ -6,7 +6,7 @@ import { startService } from './service.ts'
 
 const dataDirs = useDataDirs()
 
-test('a first start makes the cluster, with UTF-8, the C locale, UTC and full durability', async () => {
+test('the first start creates a durable cluster with UTF-8, the C locale and UTC', async () => {
   const dataDir = dataDirs.emptyDataDir()
   const notes: string[] = []
   const server = await start(dataDir, notes)
@@ -34,7 +34,7 @@ test('a first start makes the cluster, with UTF-8, the C locale, UTC and full du
   await server.stop()
 })
 
-test('a restart keeps the data, and stop leaves nothing running and may be called again', async () => {
+test('a restart keeps the data, and stop leaves nothing running, even if repeated', async () => {
   const dataDir = dataDirs.copyOfTemplate()
   const first = await start(dataDir)
   await query(first, "insert into kept values ('second')")
@@ -47,13 +47,13 @@ test('a restart keeps the data, and stop leaves nothing running and may be calle
   await second.stop()
 })
 
-test('only the owner and root can enter the directory of the socket', async () => {
+test('only the owner and root can enter the socket’s directory', async () => {
   const server = await start(dataDirs.copyOfTemplate())
   expect(statSync(server.host).mode & 0o077).toBe(0)
   await server.stop()
 })
 
-test('a directory too deep for a unix socket gets a private socket elsewhere, which stop removes', async () => {
+test('a Unix socket whose path would be too long lies elsewhere, and stop removes it', async () => {
   const dataDir = dataDirs.copyOfTemplate('deep'.repeat(30))
   const server = await start(dataDir)
   expect(Buffer.byteLength(dataDir)).toBeGreaterThan(107)
@@ -62,13 +62,13 @@ test('a directory too deep for a unix socket gets a private socket elsewhere, wh
   expect(await words(server)).toEqual(['first'])
   await server.stop()
   expect(existsSync(server.host)).toBe(false)
-  // What another put in that place is refused.
+  // A link that another user put there is refused.
   symlinkSync(dataDirs.root, server.host)
   expect(await refusalOf(start(dataDir))).toContain('is not a private directory')
   rmSync(server.host)
 })
 
-test('Ctrl-C for the whole process group does not reach the server before stop', async () => {
+test('Ctrl-C for the whole process group leaves the server running until stop', async () => {
   const dataDir = dataDirs.copyOfTemplate()
   const service = await startService(dataDir, { bunArgs: ['--no-orphans'], detached: true })
   const pid = serverPid(dataDir)
@@ -79,7 +79,7 @@ test('Ctrl-C for the whole process group does not reach the server before stop',
   expect(isRunning(pid)).toBe(false)
 })
 
-test('exited resolves when the server ends by itself, and the directory can be used again', async () => {
+test('exited resolves when the server dies, and the directory can be used again', async () => {
   const dataDir = dataDirs.copyOfTemplate()
   const server = await start(dataDir)
   process.kill(serverPid(dataDir), 'SIGKILL')
@@ -90,7 +90,7 @@ test('exited resolves when the server ends by itself, and the directory can be u
   await next.stop()
 })
 
-test('a log that has grown large is cut to its end', async () => {
+test('a large server log is truncated to its end', async () => {
   const dataDir = dataDirs.copyOfTemplate()
   writeFileSync(join(dataDir, 'postgres.log'), `${'x'.repeat(99)}\n`.repeat(90_000))
   const server = await start(dataDir)

@@ -1,6 +1,6 @@
 import { NOBODY, SOURCE, stopAtEnd } from './place.ts'
 
-/** How a service is run: with which options of Bun, in which session, as whom, from which code. */
+/** How to run a service: Bun's options, in a session of its own, as which user, which sources. */
 export type ServiceOptions = {
   bunArgs?: string[]
   detached?: boolean
@@ -8,7 +8,7 @@ export type ServiceOptions = {
   source?: string
 }
 
-// A service in a process of its own: it says what came of its start, and stops at the end of stdin.
+// A service in its own process. It prints the outcome of its start, and stops when stdin ends.
 const SERVICE = `
   const { startEmbeddedPostgres } = await import(process.env.SOURCE + '/index.ts')
   process.on('SIGINT', () => console.log('SIGINT'))
@@ -21,7 +21,7 @@ const SERVICE = `
     console.log(JSON.stringify({ refusal: error.message }))
   }`
 
-/** Runs a service and gives its process at once. */
+/** Runs a service, and returns its process at once. */
 export function runService(dataDir: string, options: ServiceOptions) {
   const child = Bun.spawn([process.execPath, ...(options.bunArgs ?? []), '-e', SERVICE], {
     ...options.user,
@@ -45,16 +45,16 @@ export function runService(dataDir: string, options: ServiceOptions) {
   return child
 }
 
-/** Runs a service and waits for what comes of its start. */
+/** Runs a service, and waits until its start has succeeded or failed. */
 export async function startService(dataDir: string, options: ServiceOptions = {}) {
   const child = runService(dataDir, options)
   const nextLine = lineReader(child.stdout)
-  const said = JSON.parse(await nextLine()) as { refusal?: string; host: string; port: number }
+  const outcome = JSON.parse(await nextLine()) as { refusal?: string; host: string; port: number }
   return {
     child,
     nextLine,
-    refusal: said.refusal ?? null,
-    server: { host: said.host, port: said.port },
+    refusal: outcome.refusal ?? null,
+    server: { host: outcome.host, port: outcome.port },
     async stop() {
       child.stdin.end()
       return child.exited
@@ -66,7 +66,7 @@ export async function startService(dataDir: string, options: ServiceOptions = {}
   }
 }
 
-/** Runs a process that has nothing to do with PostgreSQL but its user, until the tests end. */
+/** Runs an unrelated process as the server's user, until the tests end. */
 export function runBystander(user: { uid: number; gid: number }) {
   const asUser = process.getuid?.() === 0 ? { uid: user.uid, gid: user.gid } : {}
   const child = Bun.spawn(['sleep', '1000'], { ...asUser, cwd: '/' })
@@ -77,7 +77,7 @@ export function runBystander(user: { uid: number; gid: number }) {
   return child
 }
 
-/** Tells whether root may run Bun and our sources as another user (not from under /root). */
+/** True if root can run Bun and our sources as user nobody, which can't read below /root. */
 export function nobodyCanRun(): boolean {
   if (process.getuid?.() !== 0) return false
   try {
@@ -96,7 +96,7 @@ function lineReader(stream: ReadableStream<Uint8Array>) {
   return async (): Promise<string> => {
     while (!text.includes('\n')) {
       const { value, done } = await reader.read()
-      if (done) throw new Error(`the service ended, saying: ${text}`)
+      if (done) throw new Error(`the service ended after it printed: ${text}`)
       text += decoder.decode(value, { stream: true })
     }
     const line = text.slice(0, text.indexOf('\n'))

@@ -6,7 +6,7 @@ import { stopProcess } from '../../../../src/platform/postgres/embedded/stop.ts'
 const cluster = '/srv/a b/.tallybook/postgres'
 const ours = ['/lib/bin/postgres', '-D', cluster, '-c', `config_file=${cluster}/tallybook.conf`]
 
-test('a server counts as ours only with our configuration file and on this very cluster', () => {
+test('a server is ours only with our configuration file and on exactly this cluster', () => {
   expect(whoseServer(ours, null, cluster)).toBe('ours')
   expect(whoseServer(ours, null, '/srv/other/postgres')).toBe('unrelated')
   expect(whoseServer(['/lib/bin/postgres', '-D', cluster], null, cluster)).toBe('foreign')
@@ -15,7 +15,7 @@ test('a server counts as ours only with our configuration file and on this very 
   expect(whoseServer([], null, cluster)).toBe('unrelated')
 })
 
-test('shared buffers are an eighth of the memory, between 32 and 256 MB', () => {
+test('shared_buffers is an eighth of the memory, between 32 and 256 MB', () => {
   const buffersOf = (memoryBytes: number) =>
     /shared_buffers = '(\d+MB)'/.exec(settingsFile({ memoryBytes, socketDirectory: '/s' }))?.[1]
   expect([2 ** 20, 2 ** 30, 2 ** 40].map(buffersOf)).toEqual(['32MB', '128MB', '256MB'])
@@ -26,7 +26,7 @@ test('a socket directory with quotes and commas in its path stays one directory'
   expect(text).toContain(`unix_socket_directories = '"/o''brien, ""x"""'`)
 })
 
-test('a server that does not stop fast is stopped at once', async () => {
+test('a server that does not stop in fast mode is stopped in immediate mode', async () => {
   const signals: string[] = []
   await stopProcess({
     signal: (name) => signals.push(name),

@@ -19,7 +19,7 @@ const dataDirs = useDataDirs()
 const canBeNobody = nobodyCanRun()
 
 test.skipIf(isRoot)(
-  'links that can’t be made are reported (skipped: root writes anywhere)',
+  'links that can’t be created are reported (skipped: root writes anywhere)',
   async () => {
     const { project, source, lib } = dataDirs.copyOfProject({ withPackage: true })
     chmodSync(lib, 0o555)
@@ -30,7 +30,7 @@ test.skipIf(isRoot)(
 )
 
 test.skipIf(!canBeNobody)(
-  'an ordinary user with no home starts, as root does (needs root)',
+  'an unprivileged user without a home directory can start, as can root (needs root)',
   async () => {
     const home = dataDirs.emptyDataDir('nobody')
     mkdirSync(home)
@@ -41,7 +41,7 @@ test.skipIf(!canBeNobody)(
     expect(statSync(join(dataDir, 'postgres')).uid).toBe(NOBODY.uid)
     expect(await query(service.server, 'select 1 as one')).toEqual([{ one: 1 }])
     expect(await service.stop()).toBe(0)
-    // Root starts another user's cluster as that user, and leaves it usable to him.
+    // Root starts another user's cluster as that user, who can still use it afterwards.
     await (await start(dataDir)).stop()
     const again = await startService(dataDir, { user: NOBODY })
     expect(await again.stop()).toBe(0)
@@ -49,7 +49,7 @@ test.skipIf(!canBeNobody)(
 )
 
 test.skipIf(!canBeNobody)(
-  'another user’s cluster is refused with his name (needs root)',
+  'another user’s cluster is refused with the name of the user (needs root)',
   async () => {
     const dataDir = dataDirs.copyOfTemplate()
     chownSync(dataDir, NOBODY.uid, NOBODY.gid)
@@ -59,7 +59,7 @@ test.skipIf(!canBeNobody)(
 )
 
 test.skipIf(!isRoot)(
-  'root’s project under a closed home works and is found again (needs root)',
+  'root’s project below a private home works and is found again (needs root)',
   async () => {
     const { project, source } = dataDirs.copyOfProject({ withPackage: true })
     chmodSync(project, 0o700)
@@ -71,7 +71,7 @@ test.skipIf(!isRoot)(
       expect(first.refusal).toBe(null)
       expect(readlinkSync(join(dataDir, 'postgres'))).toStartWith(`${shared}/`)
       await query(first.server, 'create table kept as select $$first$$ as word')
-      // A copy of the data directory leads to the same cluster, and must not take it away.
+      // A copy of the data directory links to the same cluster, and must not take it over.
       const copy = join(project, 'copy')
       cpSync(dataDir, copy, { recursive: true, verbatimSymlinks: true })
       const second = await startService(copy, { source })
@@ -81,7 +81,7 @@ test.skipIf(!isRoot)(
       expect(await words(again.server)).toEqual(['first'])
       expect(await again.stop()).toBe(0)
     } finally {
-      // Only what this test put there: others' databases may lie beside it.
+      // Only what this test put there: other databases may be there too.
       rmSync(dirname(readlinkSync(join(dataDir, 'postgres'))), { recursive: true })
       for (const name of programCopies(shared)) {
         if (!copiesBefore.includes(name)) rmSync(join(shared, name), { recursive: true })
