@@ -22,7 +22,7 @@ test('an empty environment gives the defaults of the contract', () => {
   })
 })
 
-test('a DATABASE_URL that can not be read is refused without being shown', () => {
+test('an invalid DATABASE_URL is refused without being shown', () => {
   const broken = [
     'postgres://app:s3cr#t/pw@db.example/x',
     'postgres://app:s3cr%zz@db.example/x',
@@ -43,7 +43,7 @@ test('a token that is short or not visible ASCII is refused without being shown'
   }
 })
 
-test('the time of a nightly verification is one of a day, or none', () => {
+test('TALLYBOOK_VERIFY_AT is a time of day, or unset', () => {
   expect(readConfig({}).verifyAt).toBeNull()
   expect(readConfig({ TALLYBOOK_VERIFY_AT: '03:30' }).verifyAt).toEqual({ hour: 3, minute: 30 })
   for (const time of ['24:00', '3:30', '03:60', '0330', 'night', '03:30Z']) {
@@ -51,7 +51,7 @@ test('the time of a nightly verification is one of a day, or none', () => {
   }
 })
 
-test('attestations are an hour apart, or as many minutes as it says, or on demand only', () => {
+test('TALLYBOOK_ATTEST_MINUTES is 60 by default, and 0 attests on demand only', () => {
   expect(readConfig({}).attestMinutes).toBe(60)
   expect(readConfig({ TALLYBOOK_ATTEST_MINUTES: '0' }).attestMinutes).toBe(0)
   expect(readConfig({ TALLYBOOK_ATTEST_MINUTES: '10080' }).attestMinutes).toBe(10_080)
@@ -60,7 +60,7 @@ test('attestations are an hour apart, or as many minutes as it says, or on deman
   }
 })
 
-test('replicas are those of a DATABASE_URL, a URL each', () => {
+test('DATABASE_READ_URL lists replicas, needs DATABASE_URL, and gives one URL each', () => {
   const DATABASE_URL = 'postgres://app@db.example/x'
   expect(readConfig({ DATABASE_URL }).replicaUrls).toEqual([])
   const many = 'postgres://app:s3cr%23t@one.example:5433,two.example,[::1]:5434/x?sslmode=require'
@@ -73,7 +73,7 @@ test('replicas are those of a DATABASE_URL, a URL each', () => {
   expect(refusal({ DATABASE_READ_URL: many })).not.toContain('s3cr')
 })
 
-test('a DATABASE_READ_URL that can not be read is refused without being shown', () => {
+test('an invalid DATABASE_READ_URL is refused without being shown', () => {
   const broken = [
     'postgres://app:s3cr#t/pw@db.example/x',
     'postgres://app:s3cr%zz@db.example/x',
@@ -95,19 +95,19 @@ test.each<Record<string, string>>([
   { TALLYBOOK_VERIFY_AT: 'night' },
   { TALLYBOOK_ATTEST_MINUTES: 'hourly' },
   { TALLYBOOK_SHARDS: '0' },
-])('%j is refused with what it has to be', (env) => {
+])('%j is refused with what it must be', (env) => {
   expect(refusal(env)).toMatchSnapshot()
 })
 
-test('a base path is one of plain segments, whatever slashes are behind it, or none', () => {
+test('a base path has plain segments, with or without a trailing slash, or is empty', () => {
   expect(readConfig({}).basePath).toBe('')
-  for (const [given, taken] of [
+  for (const [given, expected] of [
     ['/', ''],
     ['/tallybook', '/tallybook'],
     ['/tallybook/', '/tallybook'],
     ['/stats/tally-book_2.0/', '/stats/tally-book_2.0'],
   ] as const) {
-    expect(readConfig({ TALLYBOOK_BASE_PATH: given }).basePath).toBe(taken)
+    expect(readConfig({ TALLYBOOK_BASE_PATH: given }).basePath).toBe(expected)
   }
   for (const given of [
     'tallybook',
