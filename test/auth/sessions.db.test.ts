@@ -13,7 +13,7 @@ import { openPools, type Pools } from '../../src/platform/postgres/pool.ts'
 import { createDatabase, TEST_SHARDS, type TestDatabase } from '../support/server.ts'
 import { TOKENS } from '../support/service.ts'
 
-// A session counts for as long as the very token does that was shown for it.
+// A session is valid only as long as the token that opened it.
 
 let database: TestDatabase
 let pools: Pools
@@ -32,7 +32,7 @@ const begin = async (name: string, token: string) =>
   (await beginSession(pools.append, name, token)).id
 const find = (tokens: Tokens, id: string) => findSession(pools.read, tokens, id)
 
-test('it is of its token, and ends when it is ended', async () => {
+test('a session has the name and role of its token until it is ended', async () => {
   const tokens = new Tokens(TOKENS)
   const { id, expiresAt } = await beginSession(pools.append, 'auditor', TOKENS.auditor)
   const idSha256 = hash('sha256', id, 'hex')
@@ -41,7 +41,7 @@ test('it is of its token, and ends when it is ended', async () => {
   expect(await find(tokens, id)).toBeNull()
 })
 
-test('a token has a hundred at most: the oldest make room, and those of others stay', async () => {
+test('a 101st session of a token ends its oldest one, and none of other tokens', async () => {
   const tokens = new Tokens(TOKENS)
   const other = await begin('auditor', TOKENS.auditor)
   const ids: string[] = []
@@ -51,16 +51,16 @@ test('a token has a hundred at most: the oldest make room, and those of others s
   expect(await find(tokens, other)).not.toBeNull()
 })
 
-test('a fixed token that is another one since a restart has ended its sessions', async () => {
+test('a fixed token that changed at a restart ends its sessions', async () => {
   const id = await begin('admin', TOKENS.admin)
   expect(await find(new Tokens({ ...TOKENS, dp: 'dp-token-2' }), id)).not.toBeNull()
   expect(await find(new Tokens({ ...TOKENS, admin: 'admin-token-2' }), id)).toBeNull()
-  // Also where the text is now another one's.
+  // Even if its text is now that of another token.
   const swapped = { ...TOKENS, admin: TOKENS.auditor, auditor: TOKENS.admin }
   expect(await find(new Tokens(swapped), id)).toBeNull()
 })
 
-test('a token that was made is known by its name, until it is revoked', async () => {
+test('a session of a created token is valid until the token is revoked', async () => {
   const tokens = new Tokens(TOKENS)
   const made = await createToken(pools.append, 'anna', 'admin')
   const id = await begin('anna', made!.token)
@@ -72,7 +72,7 @@ test('a token that was made is known by its name, until it is revoked', async ()
   expect(await find(tokens, id)).toBeNull()
 })
 
-test('a row that was written for another token, or with the id of another session, is none', async () => {
+test('a row with the token name or the proof of another session is no session', async () => {
   const tokens = new Tokens(TOKENS)
   const [mine, theirs] = [
     await begin('auditor', TOKENS.auditor),
@@ -88,7 +88,7 @@ test('a row that was written for another token, or with the id of another sessio
   expect(await find(tokens, theirs)).toMatchObject({ name: 'admin' })
 })
 
-test('of many sessions those are found that are open', async () => {
+test('findOpenSessions returns the open ones of many sessions', async () => {
   const begun = await Promise.all(Array.from({ length: 3 }, () => begin('admin', TOKENS.admin)))
   const [open, ended, expired] = begun.map((id) => hash('sha256', id, 'hex')) as [
     string,

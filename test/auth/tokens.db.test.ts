@@ -26,13 +26,13 @@ const summaryAs = async ({ url }: TestService, token: string) => {
   return (await fetch(`${url}/admin/apikey-stats/summary`, { headers })).status
 }
 
-test('a token that was made is taken at once here, and soon by every instance', async () => {
+test('a created token is accepted at once here, and soon by every instance', async () => {
   const { token } = await make('reader', 'auditor')
   expect(await summaryAs(service, token)).toBe(200)
   expect(await soon(200, () => summaryAs(other, token))).toBe(200)
 })
 
-test('a revoked one is refused at once here, and soon by every instance', async () => {
+test('a revoked token is refused at once here, and soon by every instance', async () => {
   const { token } = await make('gone', 'auditor')
   expect(await soon(200, () => summaryAs(other, token))).toBe(200)
   expect((await revoke('gone')).status).toBe(204)
@@ -41,7 +41,7 @@ test('a revoked one is refused at once here, and soon by every instance', async 
   expect((await revoke('gone')).status).toBe(404)
 })
 
-test('it may do what its role may, and its name is the source of what it posts', async () => {
+test('a token may do what its role may, and its name is the source of its events', async () => {
   const { token } = await make('proxy-eu-1', 'dp')
   expect(await summaryAs(service, token)).toBe(403)
   const response = await fetch(`${service.url}/internal/apikey-stats/flush`, {
@@ -54,7 +54,7 @@ test('it may do what its role may, and its name is the source of what it posts',
   expect([...rows]).toEqual([{ source: 'proxy-eu-1' }])
 })
 
-test('a name belongs to one token for ever, and the fixed ones have theirs', async () => {
+test('a name is never used again, and the names of the fixed tokens are reserved', async () => {
   await make('once', 'dp')
   for (const name of ['once', 'dp', 'admin', 'auditor']) {
     await expectProblem(await create({ name, role: 'dp' }), 409, 'name taken')
@@ -78,12 +78,12 @@ test.each([
   [{ name: "x'; drop table tokens; --", role: 'dp' }],
   [{ name: 'x'.repeat(64), role: 'dp' }],
   [{ name: 7, role: 'dp' }],
-])('%p makes no token', async (body) => {
+])('%p creates no token', async (body) => {
   const response = await create(body)
   await expectProblem(response, 400, 'invalid token')
 })
 
-test('nobody can read the text of a token: not from the list, and not from the database', async () => {
+test('neither the list nor the database contains the text of a token', async () => {
   const { token, ...made } = await make('secret', 'admin')
   const response = await service.fetch('auditor', '/admin/tokens')
   const text = await response.text()
@@ -99,7 +99,7 @@ test('nobody can read the text of a token: not from the list, and not from the d
   expect(row!.text).not.toContain(token)
 })
 
-test('who presents many unknown tokens is asked to wait; whoever was known before is not', async () => {
+test('a client that sends many unknown tokens gets 429, and known tokens still work', async () => {
   const [{ token: known }, { token: silent }] = [
     await make('known', 'auditor'),
     await make('silent', 'auditor'),
@@ -112,9 +112,9 @@ test('who presents many unknown tokens is asked to wait; whoever was known befor
       expect(await summaryAs(guarded, `guess-${guess}`)).toBe(401)
     }
     expect(await summaryAs(guarded, 'guess-5')).toBe(429)
-    // Even a right one isn't looked at, or a guess would show that it is right.
+    // A valid fixed token is refused too, or the answer would reveal a correct guess.
     expect((await guarded.fetch('admin', '/admin/projections')).status).toBe(429)
-    // Unless nobody can have guessed it.
+    // A created token is accepted, because no one can guess it.
     expect(await summaryAs(guarded, silent)).toBe(200)
     expect(await summaryAs(guarded, known)).toBe(200)
     expect((await guarded.fetch('auditor', '/admin/projections')).status).toBe(200)
