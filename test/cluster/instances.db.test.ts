@@ -4,7 +4,7 @@ import { newestMigration } from '../../src/platform/postgres/newer.ts'
 import { startTestService, type TestService, useService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
-// Instances on one database share its shards; who tends which is a hint, and nobody waits for one
+// Instances on one database share its shards. Ownership is a hint: no reader waits for an owner
 // that does nothing.
 
 type Row = { id: string; live: boolean; owned_shards: number[] }
@@ -15,7 +15,7 @@ const intervals = { instances: { heartbeatMs: 50, silentAfterMs: SILENT_AFTER_MS
 
 const service = useService({ intervals })
 const others: TestService[] = []
-/** Requests that were posted. */
+/** How many requests were posted. */
 let posted = 0
 
 beforeAll(async () => {
@@ -36,7 +36,7 @@ const readStatus = (through: TestService = service) => through.read<Status>('/ad
 const shards = () => Array.from({ length: service.shards }, (_, shard) => shard)
 const all = () => [service, ...others]
 
-/** What every instance tends, as each sees itself; sorted. */
+/** Returns the shards that the instances report as their own, sorted. */
 async function readOwned(): Promise<number[]> {
   const statuses = await Promise.all(all().map((one) => readStatus(one)))
   return statuses
@@ -46,7 +46,7 @@ async function readOwned(): Promise<number[]> {
     .sort((a, b) => a - b)
 }
 
-/** Returns when each shard is tended by one that runs, and all agree by whom. */
+/** Waits until each shard has one live owner, and all instances agree on it. */
 async function untilShared(): Promise<void> {
   await until(async () => {
     const statuses = await Promise.all(all().map((one) => readStatus(one)))
@@ -60,15 +60,15 @@ async function untilShared(): Promise<void> {
   })
 }
 
-/** Returns when the service has looked at who else runs, in a look that began after this call. */
-async function untilLooked(): Promise<void> {
+/** Waits until the service has read the live instances, in a poll that began after this call. */
+async function untilPolled(): Promise<void> {
   const { instance } = await readStatus()
   const readHeartbeat = async () => {
     const [row] = await service.database.owner<{ at: string }[]>`
       select seen_at::text as at from instances where id = ${instance}`
     return row?.at ?? null
   }
-  // The beat comes first in a look: at the third one the look of the second is over.
+  // A poll writes the heartbeat first, so at the third heartbeat the poll of the second is over.
   for (let heartbeats = 0; heartbeats < 3; heartbeats++) {
     const before = await readHeartbeat()
     await until(async () => (await readHeartbeat()) !== before)
@@ -84,8 +84,8 @@ async function post(through: TestService = service): Promise<void> {
 const readTotal = async (through: TestService = service) =>
   (await through.read<{ total_requests: number }>('/admin/apikey-stats/summary')).total_requests
 
-/** An instance that said that it runs, now or at another time, and does nothing. */
-async function pretend(id: string, { ahead = 0, migration = 0 } = {}): Promise<void> {
+/** Inserts an instance that does nothing, with a heartbeat `ahead` seconds from now. */
+async function insertInstance(id: string, { ahead = 0, migration = 0 } = {}): Promise<void> {
   const known = await newestMigration()
   await service.database.owner`
     insert into instances (id, version, migration, started_at, seen_at)
@@ -96,16 +96,16 @@ async function pretend(id: string, { ahead = 0, migration = 0 } = {}): Promise<v
 
 const heartbeats: ReturnType<typeof setInterval>[] = []
 
-/** An instance that goes on to say that it runs, and does nothing, until `silence`. */
-async function pretendOn(id: string, migration: number): Promise<void> {
-  await pretend(id, { migration })
+/** Inserts an instance that does nothing but send heartbeats, until `stopHeartbeats`. */
+async function insertLiveInstance(id: string, migration: number): Promise<void> {
+  await insertInstance(id, { migration })
   const heartbeat = () =>
     service.database.owner`
     update instances set seen_at = clock_timestamp() where id = ${id}`.catch(() => {})
   heartbeats.push(setInterval(heartbeat, SILENT_AFTER_MS / 6))
 }
 
-const silence = () => heartbeats.splice(0).forEach(clearInterval)
+const stopHeartbeats = () => heartbeats.splice(0).forEach(clearInterval)
 
 describe('three instances', () => {
   beforeAll(async () => {
@@ -113,17 +113,17 @@ describe('three instances', () => {
   })
   afterAll(stopOthers)
 
-  test('count what each was posted, and each shows all of it', async () => {
+  test('count the flushes of all, and each returns the whole total', async () => {
     for (let round = 0; round < 12; round++) {
       for (const one of all()) await post(one)
-      // Whoever tends a shard, and whether or not this one is asked for it.
+      // Whether or not the instance that is read owns the shards.
       expect(await readTotal(all()[round % 3])).toBe(posted)
     }
     await untilShared()
     for (const one of all()) expect(await readTotal(one)).toBe(posted)
   })
 
-  test('have one answer each for what they are', async () => {
+  test('report in their metrics three instances and one owner of shard 0', async () => {
     const text = await (await service.fetch(null, '/metrics')).text()
     expect(text).toMatch(/^tallybook_tends\{shard="0"\} [01]$/m)
     await until(async () => {
@@ -135,13 +135,13 @@ describe('three instances', () => {
     })
   })
 
-  test('tend each shard once, and go on when one stops', async () => {
+  test('own each shard once, and share again when one stops', async () => {
     await untilShared()
     const counts = (await readStatus()).instances.map(({ owned_shards }) => owned_shards.length)
     expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1)
     const { instance } = await readStatus(others.at(-1))
     await others.pop()!.stop()
-    // Its row goes with it: nobody waits until it is taken for dead.
+    // It deletes its row, so no one waits until its heartbeat expires.
     expect((await readStatus()).instances.map(({ id }) => id)).not.toContain(instance)
     await untilShared()
   })
@@ -149,20 +149,20 @@ describe('three instances', () => {
 
 describe('an instance that does nothing', () => {
   afterEach(async () => {
-    silence()
+    stopHeartbeats()
     const { instance } = await readStatus()
     await service.database.owner`delete from instances where id <> ${instance}`
     await untilShared()
   })
 
-  test('keeps no reader waiting: another helps, and takes over when it is silent', async () => {
-    // As newer code it would tend every shard.
-    await pretendOn('ghost', 1)
+  test('keeps no reader waiting, and loses its shards when its heartbeats stop', async () => {
+    // Its newer code makes it the owner of every shard.
+    await insertLiveInstance('ghost', 1)
     await until(async () => (await readOwned()).length === 0)
     await post()
     expect(await readTotal()).toBe(posted)
     expect(await readOwned()).toEqual([])
-    silence()
+    stopHeartbeats()
     await untilShared()
     const { instances } = await readStatus()
     expect(instances.find(({ id }) => id === 'ghost')).toMatchObject({
@@ -171,9 +171,9 @@ describe('an instance that does nothing', () => {
     })
   })
 
-  test('of older code tends nothing', async () => {
-    await pretendOn('old', -1)
-    await untilLooked()
+  test('owns no shard if its code is older', async () => {
+    await insertLiveInstance('old', -1)
+    await untilPolled()
     await untilShared()
     expect((await readStatus()).instances.find(({ id }) => id === 'old')).toMatchObject({
       live: true,
@@ -181,9 +181,9 @@ describe('an instance that does nothing', () => {
     })
   })
 
-  test('and was silent for ten minutes is listed no more', async () => {
-    await pretend('long gone', { ahead: -601 })
-    await pretend('just gone', { ahead: -4 })
+  test('is not listed after ten minutes without a heartbeat', async () => {
+    await insertInstance('long gone', { ahead: -601 })
+    await insertInstance('just gone', { ahead: -4 })
     await until(async () => (await readStatus()).instances.length === 2)
     const { instances } = await readStatus()
     expect(instances.map(({ id }) => id)).toContain('just gone')
@@ -194,11 +194,11 @@ describe('an instance that does nothing', () => {
     ['two days', 172_800, []],
     ['ten years', 315_360_000, []],
   ])(
-    'and was seen %s from now, before the clock was set back, holds nothing up',
+    'owns no shard with a heartbeat %s ahead, from before the clock was set back',
     async (_, ahead, listed) => {
-      // As newer code it would tend every shard.
-      await pretend('later', { ahead, migration: 1 })
-      await untilLooked()
+      // If it counted as live, its newer code would make it the owner of every shard.
+      await insertInstance('later', { ahead, migration: 1 })
+      await untilPolled()
       await untilShared()
       const { instance, instances } = await readStatus()
       expect(instances.filter(({ live }) => live).map(({ id }) => id)).toEqual([instance])
@@ -208,13 +208,13 @@ describe('an instance that does nothing', () => {
   )
 })
 
-test('an instance whose row was taken away is back with its next heartbeat', async () => {
+test('an instance whose row was deleted is back with its next heartbeat', async () => {
   await service.database.owner`delete from instances`
   await until(async () => (await readStatus()).instances.length === 1)
   await untilShared()
 })
 
-test('whatever a stranger sends to the channel, everything goes on', async () => {
+test('invalid notifications on the channel change nothing', async () => {
   const { owner } = service.database
   for (const text of ['', 'x', '0 current 999999999999999', '77 usage 1', '0 nothing 1']) {
     await owner`select pg_notify(${CHANNEL}, ${text})`
@@ -226,14 +226,14 @@ test('whatever a stranger sends to the channel, everything goes on', async () =>
 describe('two instances', () => {
   afterAll(stopOthers)
 
-  test('listen again, and are asked again, when their connections were cut', async () => {
+  test('listen and receive requests again after their connections were cut', async () => {
     const other = await startOther()
     await untilShared()
     await service.database.owner`
       select pg_terminate_backend(a.pid, 10000)
       from pg_stat_activity a
       where a.datname = current_database() and a.pid <> pg_backend_pid()`
-    // The first to ask may be told that its connection is gone.
+    // The first request may fail because its connection is gone.
     for (const one of all()) {
       await until(async () => (await one.fetch('admin', '/admin/status')).ok)
     }

@@ -6,8 +6,8 @@ import { keepDatabase } from '../support/rewind.ts'
 import { type TestService, useInstances } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
-// A database that has lost its last commits under running instances, which had seen them: another
-// server has taken its place, or it was killed without having written them.
+// A database that lost its last commits, which running instances had already read: another server
+// took its place, or it was killed before it wrote them.
 
 type Rated = { total_requests: number }
 
@@ -54,7 +54,7 @@ beforeEach(async () => {
 })
 
 describe.each(instances)('%s', (_, service) => {
-  test('counts all that is acknowledged afterwards, and nothing of what was lost', async () => {
+  test('counts everything acknowledged afterwards, and nothing that was lost', async () => {
     expect([await readTotal(service), await readUsage(service)]).toEqual([
       total + 2_000,
       total + 2_000,
@@ -67,14 +67,14 @@ describe.each(instances)('%s', (_, service) => {
     expect(await readUsage(service)).toBe(total + 30)
   })
 
-  test('counts nothing of what it had folded in memory when that was lost', async () => {
+  test('counts nothing of the lost events that it had folded in memory', async () => {
     await kept.bringBack()
-    // More than was lost: no position says that there is another event there now.
+    // More than was lost, so the positions alone do not show that the events are different.
     for (let i = 0; i < 100; i++) await post(1)
     expect([await readTotal(service), await readUsage(service)]).toEqual([total + 100, total + 100])
   })
 
-  test('ends the streams of who follows, and sends all that is appended afterwards', async () => {
+  test('ends the streams of subscribers, and sends new subscribers all later events', async () => {
     const stream = await SubscribedStream.open(service, 'shard=all')
     expect(await stream.next()).toHaveProperty('retry')
     await post(1)
@@ -85,18 +85,18 @@ describe.each(instances)('%s', (_, service) => {
     const headers = { accept: 'text/event-stream', 'last-event-id': lastId! }
     const again = await service.fetch('auditor', '/audit/events?shard=all', { headers })
     expect(again.status).toBe(400)
-    const anew = await SubscribedStream.open(service, 'shard=all')
-    expect(await anew.next()).toHaveProperty('retry')
+    const reopened = await SubscribedStream.open(service, 'shard=all')
+    expect(await reopened.next()).toHaveProperty('retry')
     const position = await post(1)
-    const [event] = await anew.events(1)
+    const [event] = await reopened.events(1)
     expect(`${event!.shard}/${event!.position}`).toBe(position)
-    anew.cut()
+    reopened.cut()
   })
 
-  test('ends them also where the log has grown past where they stood', async () => {
+  test('ends the streams of subscribers even if the log has passed their positions', async () => {
     const stream = await SubscribedStream.open(service, 'shard=all')
     expect(await stream.next()).toHaveProperty('retry')
-    // It has sent an event of each shard: so it knows which one stands where it does.
+    // The stream has sent an event of each shard, so it knows which event is at its position.
     await postToEachShard()
     await stream.events(one.shards)
     await kept.bringBack()
@@ -104,7 +104,7 @@ describe.each(instances)('%s', (_, service) => {
     await stream.untilEnd()
   })
 
-  test('ends the streams of who is told where the log stands', async () => {
+  test('ends the streams of /admin/live', async () => {
     const response = await service.fetch('auditor', '/admin/live')
     const reader = response.body!.getReader()
     await reader.read()
@@ -112,17 +112,17 @@ describe.each(instances)('%s', (_, service) => {
     await until(async () => (await reader.read()).done)
   })
 
-  test('refuses reads as of what was lost', async () => {
+  test('refuses reads as of a lost position', async () => {
     const position = await post(1)
     await kept.bringBack()
     const path = `/admin/api-keys/1?as_of_position=${position}`
     expect((await service.fetch('admin', path)).status).toBe(400)
   })
 
-  test('resolves with the catalog as it is now', async () => {
+  test('attributes flushes with the current catalog', async () => {
     await one.putCatalog({ api_keys: [{ id: 2, group_id: 1 }] })
     await kept.bringBack()
-    // Another change at the very same position.
+    // A different change at the same position.
     await other.putCatalog({ api_keys: [{ id: 3, group_id: 1 }] })
     const keys = [
       { api_key_id: 2, requests: 1 },

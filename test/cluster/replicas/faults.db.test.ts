@@ -17,7 +17,7 @@ import { type FreezableProxy, startFreezable } from './freezable-proxy.ts'
 import { expectLoggedOnce, type ReplicatedService, startReplicated, until } from './replicated.ts'
 import { type Servers, startServers } from './servers.ts'
 
-// Whatever becomes of a replica, reads are answered, and right.
+// Whatever happens to a replica, reads are answered, and their answers are correct.
 
 const PATHS = [
   '/admin/apikey-stats/summary',
@@ -32,24 +32,24 @@ const PATHS = [
 const REBUILDS = isFull ? 3 : 1
 
 let servers: Servers
-let way: FreezableProxy
+let proxy: FreezableProxy
 let one: ReplicatedService
 let posted = 0
 
 beforeAll(async () => {
   servers = await startServers(TEST_SHARDS)
-  // A conflict with recovery is resolved at once, at the cost of the read.
+  // PostgreSQL resolves a conflict with recovery at once, by cancelling the read.
   await setReplica('max_standby_streaming_delay', '0')
-  way = await startFreezable(servers.replica.address)
-  // A loaded machine makes no replica look behind that is only slow.
+  proxy = await startFreezable(servers.replica.address)
+  // On a loaded machine a slow replica must not count as behind.
   const replicas = { ...TEST_INTERVALS.replicas, behindAfterMs: 5_000 }
-  one = await startReplicated(servers.primary, [way.address], { replicas })
-  await one.become('used')
+  one = await startReplicated(servers.primary, [proxy.address], { replicas })
+  await one.waitForStates('used')
   for (let i = 0; i < 20; i++) await post()
 })
 afterAll(async () => {
   await one?.service.end()
-  await way?.close()
+  await proxy?.close()
   await servers?.end()
 })
 
@@ -58,11 +58,11 @@ async function post(): Promise<void> {
   posted++
 }
 
-/** Milliseconds between two reads: whatever happens takes many, and none would keep a core busy. */
+/** Milliseconds between two reads. Every action takes longer; without a pause they fill a core. */
 const PAUSE_MS = 20
 
-/** Reads, and posts, all the time while something happens; fails where one isn't answered. */
-async function whileReading(happen: () => Promise<void>): Promise<void> {
+/** Reads and posts continuously while `action` runs; fails if a request is not answered. */
+async function whileReading(action: () => Promise<void>): Promise<void> {
   let isOver = false
   const reader = async (first: number) => {
     for (let i = first; !isOver; i++) {
@@ -82,40 +82,40 @@ async function whileReading(happen: () => Promise<void>): Promise<void> {
     }
   }
   const busy = Promise.all([reader(0), reader(3), poster()])
-  // Where one fails it is told at once, and the other two end.
-  const happened = happen().finally(() => {
+  // A failure of one is reported at once, and the others end.
+  const acted = action().finally(() => {
     isOver = true
   })
-  await Promise.race([busy, happened])
-  await Promise.all([busy, happened])
+  await Promise.race([busy, acted])
+  await Promise.all([busy, acted])
   expect((await one.readTotal()).total).toBe(posted)
 }
 
-test('a replica that is killed amid reads is left, and used again when it is back', async () => {
+test('a replica that is killed during reads is taken out of use until it is back', async () => {
   await whileReading(async () => {
     await servers.replica.kill()
-    await one.become('away')
+    await one.waitForStates('away')
     const ready = await one.service.fetch(null, '/health/ready')
     expect([ready.status, await ready.json()]).toEqual([
       200,
       { status: 'ready', replicas: ['away'] },
     ])
     await servers.replica.start()
-    await one.become('used')
+    await one.waitForStates('used')
   })
   expectLoggedOnce(one.logged, 'away')
 })
 
-test('a replica that says nothing more is left, and no read waits for it for ever', async () => {
+test('a replica that stops answering is taken out of use, and no read hangs', async () => {
   await whileReading(async () => {
-    way.freeze()
-    await one.become('away')
-    way.thaw()
-    await one.become('used')
+    proxy.freeze()
+    await one.waitForStates('away')
+    proxy.thaw()
+    await one.waitForStates('used')
   })
 })
 
-test('generations that a rebuild drops on the replica end no read in an error', async () => {
+test('generations that a rebuild drops on the replica make no read fail', async () => {
   const { pools, owner } = openPrimary()
   try {
     await whileReading(async () => {
@@ -125,10 +125,10 @@ test('generations that a rebuild drops on the replica end no read in an error', 
     await pools.close()
     await owner.end()
   }
-  await one.become('used')
+  await one.waitForStates('used')
 })
 
-test('a read that recovery ends is made on the primary', async () => {
+test('a read that recovery cancels is repeated on the primary', async () => {
   const { served, reads, pools, owner } = await openReads()
   try {
     let calls = 0
@@ -149,11 +149,11 @@ test('a read that recovery ends is made on the primary', async () => {
   }
 })
 
-test("a generation isn't dropped between the snapshot and the read that it shows it to", async () => {
+test('a generation is not dropped between a snapshot that shows it and the read', async () => {
   const { served, reads, pools, owner } = await openReads()
   const replica = servers.replica.connect()
-  // Replay waits for readers now, however long they take; and nothing but the drop is in
-  // conflict with one, as the primary keeps all rows that a snapshot of the replica sees.
+  // Replay now waits for readers, however long they take. Only the drop can conflict with one,
+  // because the primary keeps all rows that a snapshot of the replica sees.
   await setReplica('max_standby_streaming_delay', '-1')
   await setReplica('hot_standby_feedback', 'on')
   await until(async () => {
@@ -164,7 +164,7 @@ test("a generation isn't dropped between the snapshot and the read that it shows
     let calls = 0
     const total = await reads.read(null, async (sql) => {
       calls++
-      // The snapshot is taken, and no table of a projection was read yet.
+      // The snapshot exists, and no table of a projection has been read yet.
       await sql`select p.generation from projections p`
       await rebuildAll(pools, owner)
       const [end] = await owner<{ lsn: string }[]>`select pg_current_wal_lsn()::text as lsn`
@@ -173,7 +173,7 @@ test("a generation isn't dropped between the snapshot and the read that it shows
           select pg_last_wal_replay_lsn() >= ${end!.lsn}::pg_lsn as replayed`
         return row!.replayed
       }
-      // The one end or the other: the drop waits for this read, or has been replayed.
+      // Either the drop waits for this read, or it has been replayed.
       await until(async () => (await isReplayed()) || (await readWait(replica)) !== null)
       expect(await readWait(replica)).toBe('relation')
       return sumCounters(sql)
@@ -187,7 +187,7 @@ test("a generation isn't dropped between the snapshot and the read that it shows
   }
 })
 
-/** What holds up replay on a replica; null where nothing does. */
+/** Returns what blocks replay on a replica, or null if nothing does. */
 async function readWait(replica: Sql): Promise<string | null> {
   const [row] = await replica<{ wait: string | null }[]>`
     select a.wait_event as wait
@@ -197,7 +197,7 @@ async function readWait(replica: Sql): Promise<string | null> {
   return row?.wait ?? null
 }
 
-/** Sets how the replica is configured. */
+/** Sets a configuration parameter of the replica. */
 async function setReplica(name: string, value: string): Promise<void> {
   await servers.replica.run(`alter system set ${name} = '${value}'`)
   await servers.replica.run('select pg_reload_conf()')
@@ -238,10 +238,13 @@ async function close(reads: Reads, pools: Pools, owner: Sql): Promise<void> {
   await owner.end()
 }
 
-/** Makes all projections anew, and drops the old generations. */
+/** Rebuilds all projections, and drops the old generations. */
 async function rebuildAll({ project }: Pools, owner: Sql): Promise<void> {
   const outcome = await rebuild({
-    ...{ owner, project, projections: PROJECTIONS, signal: new AbortController().signal },
+    owner,
+    project,
+    projections: PROJECTIONS,
+    signal: new AbortController().signal,
     onProgress: () => {},
   })
   expect(outcome).toHaveProperty('rebuilt')

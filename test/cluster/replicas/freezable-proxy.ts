@@ -3,15 +3,16 @@ import type { ServerAddress } from '../../../src/platform/postgres/pool.ts'
 import { socketOf, through } from '../../support/proxy.ts'
 import { joinSockets, listenLocally } from '../../support/sockets.ts'
 
+/** A proxy in front of a PostgreSQL server that can drop everything it receives. */
 export type FreezableProxy = {
   address: ServerAddress
-  /** Nothing comes through any more, and nobody is told. */
+  /** Drops everything from now on, without closing connections. */
   freeze(): void
   thaw(): void
   close(): Promise<void>
 }
 
-/** A way to a PostgreSQL server that can go silent, as a network that drops packets does. */
+/** Starts a proxy that can go silent, like a network that drops packets. */
 export async function startFreezable(upstream: ServerAddress): Promise<FreezableProxy> {
   const sockets = new Set<net.Socket>()
   let isFrozen = false
@@ -22,7 +23,7 @@ export async function startFreezable(upstream: ServerAddress): Promise<Freezable
       [client, server],
       [server, client],
     ] as const) {
-      // What is sent while it is frozen is lost, and with it the connection's use.
+      // Data sent while it is frozen is lost, which makes the connection useless.
       socket.on('data', (chunk) => {
         if (!isFrozen) other.write(chunk)
       })

@@ -5,10 +5,10 @@ import { TEST_SHARDS } from '../../support/server.ts'
 import { expectLoggedOnce, type ReplicatedService, startReplicated, until } from './replicated.ts'
 import { type Servers, startServers } from './servers.ts'
 
-// Reads go to a streaming replica, and show what was acknowledged before; where it lags they go to
-// the primary, which nothing that is asked of the database itself ever leaves.
+// Reads go to a streaming replica, and reflect everything acknowledged before them. If the replica
+// lags, they go to the primary, which always answers what only it can know.
 
-/** Of one poster at a time. */
+/** How many flushes each poster posts. */
 const POSTS = isFull ? 40 : 10
 
 let servers: Servers
@@ -18,7 +18,7 @@ let posted = 0
 beforeAll(async () => {
   servers = await startServers(TEST_SHARDS)
   one = await startReplicated(servers.primary, [servers.replica.address])
-  await one.become('used')
+  await one.waitForStates('used')
 })
 afterAll(async () => {
   await one?.service.end()
@@ -31,7 +31,7 @@ async function post(): Promise<string> {
   return position
 }
 
-/** Runs with the replica's replay paused. */
+/** Calls `run` while the replica's replay is paused. */
 async function paused(run: () => Promise<void>): Promise<void> {
   const [end] = await one.service.database.owner<{ lsn: string }[]>`
     select pg_current_wal_lsn()::text as lsn`
@@ -41,7 +41,7 @@ async function paused(run: () => Promise<void>): Promise<void> {
     await run()
   } finally {
     await servers.replica.resumeReplay()
-    await one.become('used')
+    await one.waitForStates('used')
   }
 }
 
@@ -58,10 +58,10 @@ test('a flush that was acknowledged is in every read that begins after it', asyn
       expect(key.total_requests).toBeGreaterThanOrEqual(least)
     },
     async (least: number) => {
-      const told = await one.service.read<{ total: { requests: number } }>(
+      const explained = await one.service.read<{ total: { requests: number } }>(
         '/audit/explain?api_key_id=1&limit=1',
       )
-      expect(told.total.requests).toBeGreaterThanOrEqual(least)
+      expect(explained.total.requests).toBeGreaterThanOrEqual(least)
     },
     async (_: number, position: string) => {
       const page = await one.service.read<{ items: { shard: number; position: number }[] }>(
@@ -77,7 +77,7 @@ test('a flush that was acknowledged is in every read that begins after it', asyn
       await reads[(number + i) % reads.length]!(least, position)
     }
   }
-  // Of one poster at a time all that was posted is acknowledged; of four at once at least that.
+  // `least` is exact with one poster at a time, and a lower bound with four at once.
   for (const number of reads.keys()) await poster(number)
   expect((await one.readTotal()).total).toBe(posted)
   await Promise.all([0, 1, 2, 3].map(poster))
@@ -86,7 +86,7 @@ test('a flush that was acknowledged is in every read that begins after it', asyn
   expect(after.replica).toBeGreaterThan(before.replica)
 })
 
-test('while its replay is paused reads go to the primary and are right, and it is told once', async () => {
+test('while replay is paused, reads go to the primary, and it is logged once', async () => {
   const { position: old, total } = await one.readTotal()
   const noted = one.logged.length
   await paused(async () => {
@@ -94,7 +94,7 @@ test('while its replay is paused reads go to the primary and are right, and it i
       await post()
       expect((await one.readTotal()).total).toBe(posted)
     }
-    await one.become('behind')
+    await one.waitForStates('behind')
     const ready = await one.service.fetch(null, '/health/ready')
     expect(ready.status).toBe(200)
     expect(await ready.json()).toEqual({ status: 'ready', replicas: ['behind'] } as never)
@@ -113,7 +113,7 @@ test('while its replay is paused reads go to the primary and are right, and it i
   await until(async () => (await one.readReplicas())[0]!.lag_events === 0)
 })
 
-test('what a paused replica lacks of the log is shown from the primary', async () => {
+test('the primary answers for events that a paused replica lacks', async () => {
   await paused(async () => {
     const position = await post()
     const [shard, number] = position.split('/')
@@ -126,7 +126,7 @@ test('what a paused replica lacks of the log is shown from the primary', async (
     expect(lines.length).toBe(Number(number) + 1)
     expect(JSON.parse(lines.at(-1)!).position).toBe(Number(number))
 
-    // The proof is as of a head that covers the event, whose tiles the replica can't have.
+    // The proof refers to a head that covers the event, whose tiles the replica can't have.
     const proof = await one.service.fetch('auditor', `/audit/events/${position}/tlog-proof`)
     expect(proof.status).toBe(200)
     expect(await proof.text()).toContain(`index ${number}\n`)
@@ -142,11 +142,11 @@ test('what a paused replica lacks of the log is shown from the primary', async (
   })
 })
 
-test('who follows the log waits for no replica', async () => {
+test('subscribers of the log do not wait for a replica', async () => {
   await paused(async () => {
     const first = await post()
     const [shard, number] = first.split('/')
-    // From before the pause: what was, from wherever it is; and what comes, at once.
+    // Old events come from either server, and new ones at once.
     const stream = await SubscribedStream.open(one.service, `shard=${shard}&after=-1`)
     const positions = (await stream.events(Number(number) + 1)).map(({ position }) => position)
     expect(positions).toEqual(Array.from({ length: Number(number) + 1 }, (_, i) => i))
@@ -159,7 +159,7 @@ test('who follows the log waits for no replica', async () => {
   })
 })
 
-test('tokens and sessions wait for no replica', async () => {
+test('tokens and sessions do not wait for a replica', async () => {
   await paused(async () => {
     const { fetch: send } = one.service
     const body = JSON.stringify({ name: 'late-1', role: 'admin' })
@@ -184,7 +184,7 @@ test('tokens and sessions wait for no replica', async () => {
   })
 })
 
-test('the past is the same, whoever shows it', async () => {
+test('reads of the past are the same on the replica and on the primary', async () => {
   const { position, total } = await one.readTotal()
   const then = `?as_of_position=${position}`
   await post()
@@ -197,15 +197,15 @@ test('the past is the same, whoever shows it', async () => {
   })
 })
 
-test('of two replicas the one that lags is left alone', async () => {
+test('if one of two replicas lags, the other one answers reads', async () => {
   const second = await servers.addReplica()
   const addresses = [servers.replica.address, second.address]
   const two = await startReplicated(servers.primary, addresses)
   try {
-    await two.become('used', 'used')
+    await two.waitForStates('used', 'used')
     await servers.replica.pauseReplay()
     await post()
-    await two.become('behind', 'used')
+    await two.waitForStates('behind', 'used')
     const before = await two.readCounts()
     for (let i = 0; i < 20; i++) {
       await post()

@@ -8,16 +8,16 @@ import { startFreezable } from './freezable-proxy.ts'
 import { type ReplicatedService, startReplicated, until } from './replicated.ts'
 import { type Servers, startServers, type TestServer } from './servers.ts'
 
-// What isn't a replica of the database is not read from.
+// The service reads only from replicas of its own database.
 
 let servers: Servers
-let stranger: TestServer
+let unrelated: TestServer
 let one: ReplicatedService
 let pools: Pools
 
 beforeAll(async () => {
   servers = await startServers(TEST_SHARDS)
-  stranger = await servers.addStranger()
+  unrelated = await servers.addUnrelated()
   one = await startReplicated(servers.primary, [])
   pools = openPools(servers.primary.address, TEST_SHARDS)
 })
@@ -30,7 +30,7 @@ afterAll(async () => {
 const open = (...replicas: ServerAddress[]) =>
   Reads.open({ sql: pools.read, replicas, logger: pino({ level: 'silent' }) })
 
-/** The sentence with which a start is refused. */
+/** Returns the name and message of the error that refuses a start. */
 async function refusalOf(...replicas: ServerAddress[]): Promise<string> {
   const outcome = await open(...replicas).catch((error: Error) => error)
   if (outcome instanceof Error) return `${outcome.name}: ${outcome.message}`
@@ -38,10 +38,10 @@ async function refusalOf(...replicas: ServerAddress[]): Promise<string> {
   return 'not refused'
 }
 
-test('a database of another server is refused, be its log empty', async () => {
-  const sentence = await refusalOf(servers.replica.address, stranger.address)
+test('a database of another server is refused, even if its log is empty', async () => {
+  const sentence = await refusalOf(servers.replica.address, unrelated.address)
   expect(sentence).toStartWith("UserError: Server 2 of DATABASE_READ_URL isn't a replica")
-  expect(sentence).not.toContain(stranger.address.host)
+  expect(sentence).not.toContain(unrelated.address.host)
 })
 
 test('another database of the same server is refused', async () => {
@@ -50,24 +50,24 @@ test('another database of the same server is refused', async () => {
   expect(await refusalOf(address)).toContain("isn't a replica of the database of DATABASE_URL")
 })
 
-test('the primary itself is no replica: reads go there by its own pool', async () => {
+test('the primary itself is not a replica, and reads use its own pool', async () => {
   const reads = await open(servers.primary.address)
   expect(reads.replicas.map(({ state, why }) => [state, why])).toEqual([
     ['refused', 'not a replica'],
   ])
-  const [row] = await reads.read(null, async (sql) => sql`select pg_is_in_recovery() as away`)
-  expect(row).toEqual({ away: false })
+  const [row] = await reads.read(null, async (sql) => sql`select pg_is_in_recovery() as standby`)
+  expect(row).toEqual({ standby: false })
   await reads.close()
 })
 
-test('a replica that was promoted is left, and refused once it went its own way', async () => {
+test('a promoted replica is refused, and reported as another log once it diverges', async () => {
   const promoted = await servers.addReplica()
   const two = await startReplicated(servers.primary, [promoted.address])
   try {
-    await two.become('used')
-    // Without waiting: what waits holds a snapshot, which replay may have to wait for.
+    await two.waitForStates('used')
+    // Without waiting, because a waiting call holds a snapshot, which can block replay.
     await promoted.run('select pg_promote(false)')
-    await two.become('refused')
+    await two.waitForStates('refused')
     expect((await two.readReplicas())[0]!.why).toBe('not a replica')
     await one.post()
     const { total } = await one.readTotal()
@@ -84,7 +84,7 @@ test('a replica that was promoted is left, and refused once it went its own way'
   }
 })
 
-test('a service starts without its replica, and reads from it when it is there', async () => {
+test('a service starts without its replica, and reads from it once it is available', async () => {
   const late = await servers.addReplica()
   const { address } = late
   await late.stop()
@@ -93,18 +93,18 @@ test('a service starts without its replica, and reads from it when it is there',
     expect((await two.readReplicas())[0]!.state).toBe('away')
     const { total } = await two.readTotal()
     await late.start()
-    await two.become('used')
+    await two.waitForStates('used')
     expect((await two.readTotal()).total).toBe(total)
   } finally {
     await two.service.end()
   }
 })
 
-test('the command line has it from DATABASE_READ_URL, and says what is wrong with it', async () => {
-  const ways = await Promise.all(
-    [servers.primary, servers.replica, stranger].map(({ address }) => startFreezable(address)),
+test('`serve` reads from DATABASE_READ_URL, and reports what is wrong with it', async () => {
+  const proxies = await Promise.all(
+    [servers.primary, servers.replica, unrelated].map(({ address }) => startFreezable(address)),
   )
-  const [primary, replica, foreign] = ways.map(({ address }) => {
+  const [primary, replica, foreign] = proxies.map(({ address }) => {
     const { host, port, user, database } = address as typeof servers.primary.address
     return `postgres://${user}:s3cr%23t@${host}:${port}/${database}`
   })
@@ -125,9 +125,9 @@ test('the command line has it from DATABASE_READ_URL, and says what is wrong wit
 
   const refused = runTallybook(['serve'], dataDir.path, environment(foreign!))
   expect(await refused.exited).toBe(1)
-  const said = await refused.stderr.text()
-  expect(said).toContain("Server 1 of DATABASE_READ_URL isn't a replica")
-  expect(said).not.toContain('s3cr')
-  await Promise.all(ways.map((way) => way.close()))
+  const stderr = await refused.stderr.text()
+  expect(stderr).toContain("Server 1 of DATABASE_READ_URL isn't a replica")
+  expect(stderr).not.toContain('s3cr')
+  await Promise.all(proxies.map((proxy) => proxy.close()))
   await dataDir.remove()
 })

@@ -6,9 +6,10 @@ import { TEST_SHARDS } from '../../support/server.ts'
 import { startTestService, type TestService } from '../../support/service.ts'
 import type { TestServer } from './servers.ts'
 
-/** Milliseconds that something may take to come about: a machine may be slow, and nothing hangs. */
-const PATIENCE_MS = 60_000
+/** How long (ms) `until` waits. Generous, because a machine may be slow. */
+const UNTIL_TIMEOUT_MS = 60_000
 
+/** A replica in GET /admin/status. */
 export type ReplicaStatus = {
   state: string
   why: string | null
@@ -17,7 +18,7 @@ export type ReplicaStatus = {
   lag_seconds: number
 }
 
-/** A service on a primary that reads from replicas, and what it logs about them. */
+/** A service on a primary that reads from replicas, and its log lines. */
 export class ReplicatedService {
   constructor(
     readonly service: TestService,
@@ -30,14 +31,14 @@ export class ReplicatedService {
   }
 
   /** Waits until the replicas are in these states. */
-  async become(...states: string[]): Promise<void> {
+  async waitForStates(...states: string[]): Promise<void> {
     await until(async () => {
       const replicas = await this.readReplicas()
       return replicas.every(({ state }, i) => state === states[i])
     })
   }
 
-  /** Reads that replicas have answered, and those that fell back to the primary, by reason. */
+  /** Returns how many reads replicas answered, and how many fell back to the primary, by reason. */
   async readCounts(): Promise<{ replica: number; fallbacks: Record<string, number> }> {
     const response = await this.service.fetch(null, '/metrics')
     const text = await response.text()
@@ -50,7 +51,7 @@ export class ReplicatedService {
     return { replica: Number(/^tallybook_replica_reads_total (\d+)$/m.exec(text)![1]), fallbacks }
   }
 
-  /** Posts a flush of one request of API key 1; gives its position. */
+  /** Posts a flush of one request of API key 1, and returns its position. */
   async post(): Promise<string> {
     const response = await this.service.post('/internal/apikey-stats/flush', {
       keys: [{ api_key_id: 1, requests: 1, success_requests: 1 }],
@@ -59,7 +60,7 @@ export class ReplicatedService {
     return response.headers.get('tallybook-position')!
   }
 
-  /** The total of the summary, and what it reflects. */
+  /** Returns the total of the summary, and the position that it reflects. */
   async readTotal(query = ''): Promise<{ total: number; position: string }> {
     const response = await this.service.fetch('auditor', `/admin/apikey-stats/summary${query}`)
     expect(response.status).toBe(200)
@@ -87,29 +88,31 @@ export async function startReplicated(
       drop: () => owner.end({ timeout: 1 }),
     },
     shards: TEST_SHARDS,
-    ...{ replicas, intervals, logger },
+    replicas,
+    intervals,
+    logger,
   })
   const catalog = { provider_groups: [{ id: 1 }], api_keys: [{ id: 1, group_id: 1 }] }
   expect((await service.putCatalog(catalog)).status).toBe(200)
   return new ReplicatedService(service, logged)
 }
 
-/** A replica was in a state and used again after it; told at each change, never per read. */
+/** Expects that a replica was in `state` and later used again, with one line per change. */
 export function expectLoggedOnce(logged: ReplicatedService['logged'], state: string): void {
-  const told = logged.filter(({ msg }) => msg.startsWith('replica:'))
-  const states = told.map((line) => line.state)
+  const lines = logged.filter(({ msg }) => msg.startsWith('replica:'))
+  const states = lines.map((line) => line.state)
   expect(states).toContain(state)
   expect(states.lastIndexOf('used')).toBeGreaterThan(states.indexOf(state))
-  // One that is away may be so for another reason a moment later.
-  const changes = told.map((line) => `${line.state}: ${line.why ?? ''}`)
+  // The reason may change while a replica is unavailable.
+  const changes = lines.map((line) => `${line.state}: ${line.why ?? ''}`)
   expect(changes.filter((change, i) => change === changes[i - 1])).toEqual([])
 }
 
-/** Waits until something holds. */
+/** Waits until `holds` returns true. */
 export async function until(holds: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + PATIENCE_MS
+  const deadline = performance.now() + UNTIL_TIMEOUT_MS
   while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error('it did not come about')
+    if (performance.now() > deadline) throw new Error('the condition did not become true in time')
     await Bun.sleep(25)
   }
 }

@@ -14,7 +14,7 @@ import {
 import { serverPid } from '../../platform/postgres/embedded/place.ts'
 import { copyCluster } from '../../support/cluster.ts'
 
-/** A PostgreSQL server of the test's own that can be stopped, killed and started again. */
+/** A PostgreSQL server of the test that can be stopped, killed and started again. */
 export class TestServer {
   #server: EmbeddedPostgres | null = null
 
@@ -29,7 +29,7 @@ export class TestServer {
     return { host, port, user, database }
   }
 
-  /** As a power cut would. */
+  /** Kills the server, as a power cut would. */
   async kill(): Promise<void> {
     process.kill(serverPid(this.dataDir), 'SIGKILL')
     await this.#server!.exited
@@ -40,7 +40,7 @@ export class TestServer {
     await this.#server?.stop()
   }
 
-  /** One connection as the owner; the caller ends it. */
+  /** Connects as the owner. The caller ends the connection. */
   connect(): Sql {
     return connectAsOwner(this.address)
   }
@@ -52,7 +52,7 @@ export class TestServer {
     await owner.end()
   }
 
-  /** Of a replica: whether it has replayed what the primary had written up to here. */
+  /** True if this replica has replayed the primary's log through `lsn`. */
   async hasReplayed(lsn: string): Promise<boolean> {
     const owner = this.connect()
     const [row] = await owner<{ replayed: boolean }[]>`
@@ -67,18 +67,18 @@ export class TestServer {
 
 export type Servers = {
   primary: TestServer
-  /** A streaming replica of it. */
+  /** A streaming replica of the primary. */
   replica: TestServer
-  /** Starts one more of those. */
+  /** Starts another replica. */
   addReplica(): Promise<TestServer>
-  /** Starts a server that has nothing to do with them, with an empty log of one shard. */
-  addStranger(): Promise<TestServer>
+  /** Starts an unrelated server, with an empty log of one shard. */
+  addUnrelated(): Promise<TestServer>
   end(): Promise<void>
 }
 
 /**
- * A primary with an empty log, and a streaming replica of it, from the embedded server's programs:
- * whatever server the other tests run on.
+ * Starts a primary with an empty log, and a streaming replica of it, with the embedded server's
+ * programs, whatever server the other tests run on.
  */
 export async function startServers(shards: number): Promise<Servers> {
   const servers = new TestServers()
@@ -89,7 +89,7 @@ export async function startServers(shards: number): Promise<Servers> {
       primary,
       replica,
       addReplica: () => servers.addReplica(primary),
-      addStranger: () => servers.addStranger(),
+      addUnrelated: () => servers.addUnrelated(),
       end: () => servers.end(),
     }
   } catch (error) {
@@ -98,22 +98,22 @@ export async function startServers(shards: number): Promise<Servers> {
   }
 }
 
-/** Of a primary and its replicas. */
+/** Settings of a primary and its replicas. */
 const SETTINGS = [
   `wal_level = 'replica'`,
   'max_wal_senders = 8',
-  // A replica that was away finds all that it has missed.
+  // A replica that was stopped finds everything that it missed.
   `wal_keep_size = '1GB'`,
 ]
 
 class TestServers {
   readonly #root = mkdtempSync(join(tmpdir(), 'tb-replicas-'))
   readonly #servers: TestServer[] = []
-  /** What every replica begins with, and the rest comes by streaming. */
+  /** A copy of the primary that every replica starts from; the rest comes by streaming. */
   readonly #base = join(this.#root, 'base')
 
   constructor() {
-    // As root the servers run as another user, who may pass.
+    // If root runs the tests, the servers run as another user, who must be able to enter it.
     chmodSync(this.#root, 0o711)
   }
 
@@ -144,16 +144,16 @@ class TestServers {
     return replica
   }
 
-  async addStranger(): Promise<TestServer> {
-    const stranger = this.#add('stranger')
-    // Made by another initdb than the cluster that the primary is a copy of: its identifier differs.
-    await copyCluster(stranger.dataDir, 'migrated')
-    await stranger.start()
-    return stranger
+  async addUnrelated(): Promise<TestServer> {
+    const server = this.#add('unrelated')
+    // It comes from another initdb than the primary's cluster, so its system identifier differs.
+    await copyCluster(server.dataDir, 'migrated')
+    await server.start()
+    return server
   }
 
   async end(): Promise<void> {
-    // Replicas first: a primary that stops waits until they have all.
+    // Replicas first: a primary that stops waits until they have received everything.
     for (const server of this.#servers.toReversed()) await server.stop()
     rmSync(this.#root, { recursive: true, force: true })
   }
@@ -171,7 +171,7 @@ async function migrateServer(server: TestServer, shards: number): Promise<void> 
   await owner.end()
 }
 
-/** cp -a keeps owners, as cpSync does not. */
+/** Copies a cluster with cp -a, because cpSync does not keep owners. */
 function copy(from: string, to: string): void {
   mkdirSync(to)
   const source = join(from, 'postgres')
