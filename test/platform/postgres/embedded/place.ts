@@ -67,7 +67,7 @@ export function useDataDirs() {
       if (!Bun.spawnSync(['cp', '-a', template, dataDir]).success) throw new Error('cp failed')
       return dataDir
     },
-    /** Copies the folder under test, and the programs as `bun install` leaves them, without links. */
+    /** Copies the folder under test, and the programs as `bun install` leaves them: no links. */
     copyOfProject({ withPackage }: { withPackage: boolean }) {
       const project = emptyDataDir('project')
       const source = join(project, 'src/platform/postgres/embedded')
