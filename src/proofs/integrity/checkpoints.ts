@@ -1,15 +1,15 @@
 import { type Sql, type Transaction, transact } from '../../platform/postgres/pool.ts'
 import { MAX_PROBLEMS, type Problem } from './problem.ts'
 
-/** Where the live generation of a projection stands in a shard. */
+/** The checkpoint of a projection's live generation in one shard. */
 export type LiveCheckpoint = { generation: number; position: number }
 
-/** A projection that there should be, and the version of its fold. */
+/** A projection that must exist, and the version of its fold. */
 type Known = { projection: string; version: number }
 
 /**
- * Every live generation's checkpoint in one shard, by projection; those left out that another
- * version has folded.
+ * Returns the checkpoint of every live generation in one shard, by projection, except those folded
+ * by another version.
  */
 export async function readLiveCheckpoints(
   sql: Sql | Transaction,
@@ -31,8 +31,8 @@ export async function readLiveCheckpoints(
 }
 
 /**
- * What was found in a generation's rows while it was live. Once a rebuild has replaced it they are
- * taken away, and nothing about them is a problem.
+ * Returns the problems found in a generation's rows if it is still live. Once a rebuild has
+ * replaced it, its rows are removed, and nothing about them is a problem.
  */
 export async function ifStillLive(
   sql: Sql | Transaction,
@@ -47,18 +47,19 @@ export async function ifStillLive(
   return rows.length > 0 ? problems : []
 }
 
-/** What says which generations there are, and how far they are; in one snapshot. */
+/** The generations and their checkpoints, read in one snapshot. */
 type State = {
   projections: { projection: string; generation: number; version: number }[]
   checkpoints: { shard: number; projection: string; generation: number; position: string }[]
   rebuilds: { projection: string; generation: number; state: string }[]
-  /** By shard; -1 where it has no event. */
+  /** The head of each shard; -1 if it has no event. */
   heads: Map<number, string>
 }
 
 /**
- * The projections are those there should be, each live generation has a checkpoint in every shard,
- * none is ahead of the log, and none belongs to a generation, shard or projection that isn't there.
+ * Checks that the projections are the known ones, that each live generation has a checkpoint in
+ * every shard, and that no checkpoint is ahead of the log or belongs to a generation, shard or
+ * projection that does not exist.
  */
 export async function checkCheckpoints(sql: Sql, known: readonly Known[]): Promise<Problem[]> {
   const state = await transact(sql, 'isolation level repeatable read', readState)
@@ -73,7 +74,7 @@ export async function checkCheckpoints(sql: Sql, known: readonly Known[]): Promi
 
 type Found = Omit<Problem, 'check'>
 
-/** Tables one by one: some are on other nodes than the rest, where they are spread. */
+/** Reads each table by itself, because Citus may place them on different nodes. */
 async function readState(sql: Transaction): Promise<State> {
   const checkpoints = await sql<State['checkpoints']>`
     select c.shard, c.projection, c.generation, c.position
@@ -101,7 +102,7 @@ function findVersions({ projections, rebuilds }: State, known: readonly Known[])
     const is = ({ projection }: { projection: string }) => projection === name
     const [wanted, found] = [known.find(is)?.version, projections.find(is)?.version]
     if (wanted === found) return []
-    // Another version's rows are being replaced.
+    // A rebuild is replacing the rows of another version.
     const isReplaced = rebuilds.some((one) => is(one) && REBUILDING.includes(one.state))
     if (found !== undefined && isReplaced) return []
     return [
@@ -116,7 +117,7 @@ function findVersions({ projections, rebuilds }: State, known: readonly Known[])
 
 const REBUILDING = ['waiting', 'folding', 'comparing']
 
-/** Checkpoints that a live generation should have. */
+/** Finds checkpoints that a live generation lacks. */
 function findMissing(
   { checkpoints, heads }: State,
   { projection, generation }: State['projections'][number],
@@ -134,7 +135,7 @@ function findMissing(
   return [{ at, expected, found: `generation ${generation}` }, ...found]
 }
 
-/** A checkpoint that is where none may be. */
+/** Returns a problem for a checkpoint that must not exist or is ahead of the log. */
 function findWrong(
   { projections, rebuilds, heads }: State,
   { shard, projection, generation, position }: State['checkpoints'][number],
@@ -144,8 +145,8 @@ function findWrong(
   const isRebuilt = rebuilds.some(
     (one) => one.projection === projection && one.generation === generation,
   )
-  const isOfNone = head === undefined || live === undefined || (live !== generation && !isRebuilt)
-  if (!isOfNone && BigInt(position) <= BigInt(head)) return []
+  const isOrphan = head === undefined || live === undefined || (live !== generation && !isRebuilt)
+  if (!isOrphan && BigInt(position) <= BigInt(head)) return []
   return [
     {
       at: `checkpoints ${shard}/${projection}/${generation}`,

@@ -1,15 +1,15 @@
 import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
 
-/** Events of a shard behind `after`, up to `upto`: what one step of the walk looks at. */
+/** The events of a shard after `after`, up to and including `through`: one step of the walk. */
 export type Chunk = { shard: number; after: number; through: number }
 
-/** A step's bounds: it takes well under a second, and its memory stays small. */
+/** The limits of a step, which takes well under a second and little memory. */
 const CHUNK_EVENTS = 5_000
 const CHUNK_BYTES = 32 * 1024 * 1024
 
 /**
- * The chunk behind `after`: as many events as a step may have, none behind `limit`. By positions,
- * not by rows, so that a log with holes is walked too.
+ * Returns the chunk after `after`: as many events as a step may have, none after `limit`. Events
+ * are counted by position, not by row, so that a log with gaps can be walked too.
  */
 export async function nextChunk(
   sql: Sql | Transaction,
@@ -18,7 +18,7 @@ export async function nextChunk(
   limit: number,
 ): Promise<Chunk> {
   const end = Math.min(after + CHUNK_EVENTS, limit)
-  // The size of a stored payload is known without fetching it.
+  // PostgreSQL knows the size of a stored payload without fetching it.
   const [row] = await sql<{ through: string | null }[]>`
     select min(e.position) as upto
     from (

@@ -8,15 +8,15 @@ import type { ProjectionTable, Target } from './tables.ts'
 const TIMES = ['quarter', 'ended_at']
 const TEXTS = ['token_hash', 'name']
 
-/** Which rows `t` to compare, in SQL; its parameters start at $3. */
+/** An SQL condition on the compared rows `t`; its parameters start at $3. */
 export type RowRange = { condition: string; parameters: (string | number)[] }
 
-/** A row as text, a value per column; null for SQL's null. */
+/** A row as text, one value per column; null for SQL's null. */
 type FoundRow = readonly (string | null)[]
 
 /**
- * Compares the rows of a projection's table with those that the log yields, which have to be in the
- * order of their keys. Reports rows that differ, are missing, or should not exist. Rows arrive as a
+ * Compares the rows of a projection's table with the rows recomputed from the log, which must be
+ * sorted by key. Reports rows that differ, are missing, or should not exist. Rows arrive as a
  * stream, so memory does not grow with the table.
  */
 export async function compareRows(
@@ -48,14 +48,14 @@ export async function compareRows(
   return mergeRows(rows, expected, { ...table, check: 'refold', place })
 }
 
-/** How two lists of rows are compared, and what a difference is called. */
+/** How two lists of rows are compared, and how a difference is reported. */
 export type Comparison = Pick<ProjectionTable, 'key' | 'values'> & {
   check: Check
-  /** Where a row is, which may have more columns than are compared. */
+  /** Returns the place of a row for the report. A row may have more columns than are compared. */
   place: (row: FoundRow) => string
 }
 
-/** Compares rows as they arrive with expected ones; both in the order of their keys. */
+/** Compares rows, as they arrive, with the expected ones. Both must be sorted by key. */
 export async function mergeRows(
   rows: { forEach(take: (row: unknown) => void): Promise<unknown> },
   expected: Iterable<readonly DigestValue[]>,
@@ -63,7 +63,7 @@ export async function mergeRows(
 ): Promise<Problem[]> {
   const merge = new Merge(comparison, expected[Symbol.iterator]())
   await rows.forEach((row) => {
-    // The driver's types do not know rows that are lists of columns.
+    // The driver's types do not cover rows that are lists of columns.
     merge.take((row as (Buffer | null)[]).map((value) => value?.toString() ?? null))
   })
   return merge.end()
@@ -71,7 +71,7 @@ export async function mergeRows(
 
 const isText = (column: string) => TEXTS.includes(column)
 
-/** A column as a fold has it: times as RFC 3339 in UTC with microseconds. */
+/** A column in the format of a fold: times are RFC 3339 in UTC with microseconds. */
 const toText = (column: string) =>
   TIMES.includes(column) ? toMicroseconds(`t.${column}`) : `t.${column}::text`
 
@@ -156,5 +156,5 @@ class Merge {
 
 const toFound = (value: DigestValue) => (value === null ? null : String(value))
 
-/** `2026-01-31 12:15:00+00` of `2026-01-31T12:15:00.000000+00:00`, as PostgreSQL shows it. */
+/** Turns `2026-01-31T12:15:00.000000+00:00` into PostgreSQL's `2026-01-31 12:15:00+00`. */
 const toTimestamp = (time: string) => time.replace('T', ' ').replace(/\.?0*\+00:00$/, '+00')

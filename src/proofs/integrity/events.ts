@@ -4,8 +4,8 @@ import type { Chunk } from './chunk.ts'
 import { MAX_PROBLEMS, type Problem } from './problem.ts'
 
 /**
- * Every event of a chunk by itself and beside the one before it: the payload's hash, the leaf in
- * the tiles, the position, the time. The leaf is made in another way than `leaf_hash` makes it.
+ * Checks every event of a chunk by itself and against the one before it: the payload's hash, the
+ * leaf in the tiles, the position, the time. The leaf is computed independently of `leaf_hash`.
  */
 export async function checkEvents(sql: Transaction, chunk: Chunk): Promise<Problem[]> {
   const { shard, after, through } = chunk
@@ -50,7 +50,7 @@ const EVENTS = `
       coalesce(lag(e.position) over w + 1, 0) as expected_position
     from events e
     where e.shard = $1 and e.position <= $3
-      -- From the event before the chunk on, wherever that is.
+      -- Starts at the last event before the chunk, wherever that is.
       and e.position >= coalesce(
         (select max(b.position) from events b where b.shard = $1 and b.position <= $2), 0
       )
@@ -61,7 +61,7 @@ const EVENTS = `
         t.number * 256 + i as position,
         substring(t.hashes from 1 + 32 * i for 32) as leaf
       from (
-        -- Appending nothing fetches the whole tile once, not once a leaf.
+        -- Appending '' fetches the whole tile once instead of once per leaf.
         select t.number, t.hashes || '' as hashes
         from tiles t
         where t.shard = $1 and t.level = 0

@@ -8,15 +8,15 @@ import type { Target } from './tables.ts'
 import { checkTiles } from './tiles.ts'
 import type { Walk } from './walk.ts'
 
-/** Milliseconds between two tries, and their number, to meet checkpoints that fit together. */
+/** Milliseconds between two attempts to see consistent checkpoints, and their number. */
 const RETRY_MS = 200
 const TRIES = 15
 
 type Checkpoints = ReadonlyMap<string, LiveCheckpoint>
 
 /**
- * The end of a shard's walk: in one snapshot, folds what is missing to the checkpoints and compares
- * everything that readers see.
+ * Ends the walk of a shard: in one snapshot, folds up to the checkpoints and compares everything
+ * that readers see.
  */
 export async function finishShard(
   sql: Sql,
@@ -69,11 +69,11 @@ async function compareAll(
   return problems
 }
 
-/** Projections whose checkpoint is behind `position`, to which their group is folded. */
+/** Returns the projections with a checkpoint before `position`, to which their group is folded. */
 const laggingOf = ({ projections }: ProjectionGroup, position: number, checkpoints: Checkpoints) =>
   projections.flatMap(({ projection }) => {
     const checkpoint = checkpoints.get(projection)
-    // The check of the checkpoints reports one that is missing.
+    // `checkCheckpoints` reports a missing one.
     if (checkpoint === undefined || checkpoint.position >= position) return []
     return [{ projection, expected: position }]
   })
@@ -101,7 +101,7 @@ async function compareGroup(
   const position = walk.folded.get(group)!
   const problems = await compareTables(transaction, group, compared, position)
   if (problems.length === 0) return []
-  // Perhaps the rows are right and the checkpoint is not: then they are where others are.
+  // The rows may be right and the checkpoint wrong: then they match at another checkpoint.
   const others = [...checkpoints.values()].map((checkpoint) => checkpoint.position)
   for (const other of [...new Set(others)].filter((at) => at > position).sort((a, b) => a - b)) {
     await walk.extend(transaction, group, other)

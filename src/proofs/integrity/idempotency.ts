@@ -5,7 +5,7 @@ import { MAX_PROBLEMS, type Problem } from './problem.ts'
 /** Partitions of `idempotency_hashes`; see session.sql. */
 const SLOTS = 16
 
-/** Notes the idempotency keys of a chunk, as hashes: 8 bytes whatever their length. */
+/** Records the idempotency keys of a chunk as hashes of 8 bytes, whatever their length. */
 export async function noteIdempotencyKeys(sql: Transaction, chunk: Chunk): Promise<void> {
   await sql`
     insert into idempotency_hashes (slot, shard, position, hash)
@@ -20,8 +20,8 @@ export async function noteIdempotencyKeys(sql: Transaction, chunk: Chunk): Promi
 }
 
 /**
- * Events that share an idempotency key, found among all that were noted: the index that should
- * prevent them is not asked. By slots, so that no statement takes long.
+ * Finds events that share an idempotency key among all that were recorded, without the index that
+ * should prevent them. It goes slot by slot, so that no statement takes long.
  */
 export async function checkIdempotencyKeys(sql: Sql): Promise<Problem[]> {
   const problems: Problem[] = []

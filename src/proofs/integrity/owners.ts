@@ -3,7 +3,8 @@ import { MAX_PROBLEMS, type Problem } from './problem.ts'
 import type { ProjectionTable } from './tables.ts'
 
 /**
- * Rows that no reader sees and no projector writes: of a shard or a generation that isn't there.
+ * Finds rows of a shard or generation that does not exist. No reader sees them, and no projector
+ * writes them.
  */
 export async function checkOwners(
   sql: Sql,
@@ -16,7 +17,7 @@ export async function checkOwners(
     select concat_ws('/', ${shard}, ${table.key.map((column) => `t.${column}`).join(', ')}) as key,
       t.generation
     from ${table.name} t
-    -- An older generation waits to be dropped, a newer one is being rebuilt.
+    -- An older generation is waiting to be dropped; a newer one is being rebuilt.
     where t.generation not in (
         select generate_series(1, p.generation) from projections p where p.projection = $1
         union all

@@ -2,8 +2,8 @@ import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
 import { MAX_PROBLEMS, type Problem } from './problem.ts'
 
 /**
- * The parked events of a shard are those that cannot be read (their reasons, by position), as far
- * as the shard was folded, in the snapshot of `sql`.
+ * Checks that the parked events of a shard are those that cannot be read (`unreadable` has their
+ * reasons, by position), up to the position `folded`, in the snapshot of `sql`.
  */
 export async function checkParked(
   sql: Transaction,
@@ -30,7 +30,7 @@ export async function checkParked(
 const describe = (reason: string | undefined) =>
   reason === undefined ? 'not parked' : `parked: ${reason}`
 
-/** Parked events of shards that aren't there. */
+/** Finds parked events of shards that do not exist. */
 export async function checkParkedShards(sql: Sql): Promise<Problem[]> {
   const rows = await sql<{ shard: number; position: string; reason: string }[]>`
     select p.shard, p.position, p.reason

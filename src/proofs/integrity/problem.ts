@@ -1,4 +1,4 @@
-/** The checks, as docs/reference/integrity-checks.md explains them. */
+/** The names of all checks, which docs/reference/integrity-checks.md explains. */
 export const CHECKS = [
   'payload',
   'leaf',
@@ -18,7 +18,7 @@ export const CHECKS = [
 ] as const
 export type Check = (typeof CHECKS)[number]
 
-/** What one check found wrong at one place. */
+/** A problem that one check found at one place. */
 export type Problem = {
   check: Check
   /** `0/41` (an event), or a table and the key of a row: `api_key_counters 0/7`. */
@@ -27,10 +27,10 @@ export type Problem = {
   found: string
 }
 
-/** Problems that one statement may give: a page of them says enough. */
+/** The most problems that one statement returns, and that a report lists. */
 export const MAX_PROBLEMS = 1_000
 
-/** The first problems and the number of all, so that a log that is all wrong fits too. */
+/** The first problems and the number of all, so that the report of a ruined log stays small. */
 export class Problems {
   readonly first: Problem[] = []
   count = 0

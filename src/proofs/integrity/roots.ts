@@ -3,12 +3,13 @@ import { rootOfHashes } from '../merkle/frontier.ts'
 import { equalHashes, splitHashes } from '../merkle/hash.ts'
 import type { Problem, Problems } from './problem.ts'
 
-/** Full tiles of one statement: 512 kB of hashes, some 10 ms to hash. */
+/** Full tiles per statement: 512 kB of hashes, which take about 10 ms to hash. */
 const PAGE_TILES = 64
 
 /**
- * Every hash above level 0 is the root of the full tile below it. Made in TypeScript, which shares
- * nothing with `tile_root`. Tiles only grow, so they are read in pages, a short statement each.
+ * Checks that every hash above level 0 is the root of the full tile below it. Roots are computed in
+ * TypeScript, which shares no code with `tile_root`. Tiles only grow, so they are read in pages,
+ * with a short statement each.
  */
 export async function checkRoots(
   sql: Sql,
@@ -26,10 +27,10 @@ export async function checkRoots(
   }
 }
 
-/** A full tile, and the hash that stands for it one level above. */
+/** A full tile, and the hash stored for it one level above. */
 type TileRow = { level: number; number: string; hashes: Buffer; stored: Buffer }
 
-/** Those behind `after` that have such a hash: which must have one is for `checkTiles` to say. */
+/** Reads the tiles after `after` that have such a hash. `checkTiles` reports missing hashes. */
 function readPage(
   sql: Sql,
   shard: number,

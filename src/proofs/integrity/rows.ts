@@ -2,10 +2,10 @@ import { readMigrations } from '../../platform/postgres/migrate.ts'
 import type { Sql } from '../../platform/postgres/pool.ts'
 import { MAX_PROBLEMS, type Problem } from './problem.ts'
 
-// Tables that follow from nothing: their rows are held against a hash that whoever wrote them wrote
-// too, or against the files of this version.
+// Tables that cannot be recomputed from the log. Their rows are compared with a hash that was
+// written with them, or with the files of this version.
 
-/** Every token's row against its hash. */
+/** Checks the row of every token against its hash. */
 export async function checkTokens(sql: Sql): Promise<Problem[]> {
   const rows = await sql<{ name: string; expected: string; found: string }[]>`
     select t.name, encode(t.row_sha256, 'hex') as expected, encode(h.hash, 'hex') as found
@@ -24,7 +24,7 @@ export async function checkTokens(sql: Sql): Promise<Problem[]> {
   }))
 }
 
-/** Every verification's row against its hash. */
+/** Checks the row of every verification against its hash. */
 export async function checkVerifications(sql: Sql): Promise<Problem[]> {
   const rows = await sql<{ id: string; expected: string; found: string }[]>`
     select v.id, encode(v.row_sha256, 'hex') as expected, encode(h.hash, 'hex') as found
@@ -43,21 +43,21 @@ export async function checkVerifications(sql: Sql): Promise<Problem[]> {
   }))
 }
 
-/** Every migration that was applied against its file. */
+/** Checks every applied migration against its file. */
 export async function checkMigrations(sql: Sql): Promise<Problem[]> {
   const files = new Map((await readMigrations()).map((file) => [file.number, file]))
   const rows = await sql<{ number: number; name: string; sha256: string }[]>`
     select m.number, m.name, m.sha256 from migrations m order by m.number`
   const applied = new Map(rows.map((row) => [row.number, row]))
   const numbers = [...new Set([...files.keys(), ...applied.keys()])].sort((a, b) => a - b)
-  const say = (of: { name: string; sha256: string } | undefined) =>
-    of === undefined ? 'no row' : `${of.name} ${of.sha256}`
+  const describe = (migration: { name: string; sha256: string } | undefined) =>
+    migration === undefined ? 'no row' : `${migration.name} ${migration.sha256}`
   return numbers
     .map((number) => ({
       check: 'migrations' as const,
       at: `migrations ${number}`,
-      expected: say(files.get(number)),
-      found: say(applied.get(number)),
+      expected: describe(files.get(number)),
+      found: describe(applied.get(number)),
     }))
     .filter(({ expected, found }) => expected !== found)
     .slice(0, MAX_PROBLEMS)

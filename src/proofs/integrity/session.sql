@@ -5,7 +5,7 @@ create temporary table idempotency_hashes (
   hash bigint
 ) partition by list (slot);
 
--- A partition holds a sixteenth of the keys, so that no statement over them takes long.
+-- Each partition holds a sixteenth of the keys, so that no statement over them takes long.
 do $$ begin
   for v_slot in 0 .. 15 loop
     execute format(

@@ -2,21 +2,21 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { connectAsService, type ServerAddress, type Sql } from '../../platform/postgres/pool.ts'
 
-/** A verification's connection. */
+/** The connection of a verification. */
 export type Session = {
   sql: Sql
-  /** Makes the statement that runs, if one does, fail. */
+  /** Makes the running statement, if there is one, fail. */
   cancel: () => void
 }
 
 /**
- * One connection that a verification has to itself: all that it accumulates is in temporary tables
- * of this session, so several at once never meet, and a killed one leaves nothing. It reads
- * what the service may read, and writes nothing but these.
+ * Opens a connection for one verification, which stores what it accumulates in temporary tables of
+ * this session. Concurrent verifications therefore never meet, and a killed one leaves nothing. It
+ * may read what the service may read, and writes nothing but these tables.
  */
 export async function openSession(address: ServerAddress): Promise<Session> {
   const sql = connectAsService(address, 'verify', {
-    // A step takes well under a second; one that a stuck disk holds up isn't given up for it.
+    // A step takes well under a second. If a slow disk holds one up, it is not cancelled for that.
     statement_timeout: '0',
     idle_in_transaction_session_timeout: '60s',
     work_mem: '64MB',
@@ -33,13 +33,13 @@ export async function openSession(address: ServerAddress): Promise<Session> {
   }
 }
 
-/** By another connection. Where that fails the statement goes on, and ends in a second or so. */
+/** Cancels through another connection. If that fails, the statement ends in about a second. */
 async function cancelStatement(address: ServerAddress, pid: number): Promise<void> {
   const other = connectAsService(address, 'verify')
   try {
     await other`select pg_cancel_backend(${pid})`
   } catch {
-    // As above.
+    // The statement ends by itself, as described above.
   } finally {
     await other.end({ timeout: 1 })
   }

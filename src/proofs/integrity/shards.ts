@@ -1,7 +1,7 @@
 import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
 import { MAX_PROBLEMS, type Problem } from './problem.ts'
 
-/** The shards there are: 0 up to their number, and no event or tile of another. */
+/** Checks that shards are numbered from 0 without gaps, and that no event or tile has another. */
 export async function checkShards(sql: Sql): Promise<Problem[]> {
   const rows = await sql<{ shard: number }[]>`select s.shard from shards s order by s.shard`
   const shards = rows.map(({ shard }) => shard)
@@ -22,7 +22,7 @@ export async function checkShards(sql: Sql): Promise<Problem[]> {
   }))
 }
 
-/** The distinct shards of a table, an index probe each, however many rows there are. */
+/** Returns the distinct shards of a table, with one index probe each, whatever its size. */
 async function findShards(sql: Sql, table: string): Promise<number[]> {
   const shards: number[] = []
   for (let from = LEAST; from <= MAX; from = shards.at(-1)! + 1) {
@@ -34,14 +34,14 @@ async function findShards(sql: Sql, table: string): Promise<number[]> {
   return shards
 }
 
-/** The integers of PostgreSQL. */
+/** The range of PostgreSQL's `integer`. */
 const LEAST = -(2 ** 31)
 const MAX = 2 ** 31 - 1
 
-/** How far shard 0 was walked, and the last change of the catalog that was met there. */
+/** The position through which shard 0 was walked, and that of its last catalog change. */
 export type CatalogWalk = { walked: number; lastChange: number }
 
-/** The catalog of a shard: the last change, which the walk has met, and its hash. */
+/** Checks a shard's `catalog_position` and `catalog_sha256` against the last catalog change. */
 export async function checkCatalogPosition(
   sql: Transaction,
   shard: number,
@@ -52,7 +52,7 @@ export async function checkCatalogPosition(
       s.catalog_position as found,
       encode(s.catalog_sha256, 'hex') as sha256,
       greatest(${lastChange}::bigint, (
-        -- What came since the walk. Not by the index of the changes, which could be wrong too.
+        -- Changes since the walk, without the index of changes, which could be wrong too.
         select max(e.position)
         from events e
         where e.shard = 0 and e.position > ${walked} and e.type || '' = 'CatalogChanged'
@@ -64,7 +64,7 @@ export async function checkCatalogPosition(
   if (found !== expected) {
     return [{ ...problem, expected: `catalog_position ${expected}`, found }]
   }
-  // Older versions have not kept it.
+  // Older versions did not store it.
   if (sha256 === null) return []
   const [change] = await sql<{ sha256: string }[]>`
     select encode(e.payload_sha256, 'hex') as sha256
@@ -74,7 +74,7 @@ export async function checkCatalogPosition(
   return [{ ...problem, expected: `catalog_sha256 ${change?.sha256 ?? 'none'}`, found: sha256 }]
 }
 
-/** Position of the last change of the catalog in a chunk of shard 0; -1 where it has none. */
+/** Returns the position of the last catalog change in a chunk of shard 0; -1 if it has none. */
 export async function readLastChange(
   sql: Transaction,
   { after, through }: { after: number; through: number },

@@ -1,6 +1,6 @@
 import { ATTESTED_TABLES, type AttestedTable } from '../../events/digest.ts'
 
-/** A table of a projection: the columns that name a row, and the rest of what is compared. */
+/** A table of a projection: the columns that identify a row, and the others that are compared. */
 export type ProjectionTable = {
   name: string
   key: readonly string[]
@@ -12,7 +12,7 @@ export type ProjectionTable = {
 /** The live rows of a projection in one shard. */
 export type Target = { shard: number; generation: number }
 
-/** The columns of an attested table, which are those of a folded row, in the same order. */
+/** Returns an attested table; its columns are those of a folded row, in the same order. */
 export function attestedTable(name: AttestedTable): ProjectionTable {
   const { columns, kind } = ATTESTED_TABLES[name]
   const keys = kind === 'usage' ? 2 : 1

@@ -2,13 +2,14 @@ import type { Transaction } from '../../platform/postgres/pool.ts'
 import { MAX_PROBLEMS, type Problem } from './problem.ts'
 
 /**
- * The tiles of a shard as a whole: on every level none missing, all but the last full, no leaf
- * without an event and no hash without a full tile below. `checkRoots` looks at the hashes.
+ * Checks the shape of a shard's tiles: on every level no tile is missing, all but the last are
+ * full, no leaf lacks its event and no hash lacks its full tile below. `checkRoots` checks the
+ * hashes.
  *
- * Two things may be behind, and are no problem. Level 0 follows the log a second later. Level 1 has
- * fewer hashes than level 0 has full tiles while an old database catches up, and what is missing
- * at its end is made from the tiles below whenever the service runs. No step leaves a higher level
- * behind the one below it: there every full tile has its hash.
+ * Two delays are not problems. Level 0 is up to a second behind the log. Level 1 has fewer hashes
+ * than level 0 has full tiles while an old database catches up, and a running service makes the
+ * hashes missing from its end from the tiles below. No step leaves a higher level behind the one
+ * below it: on those levels every full tile has its hash.
  */
 export async function checkTiles(sql: Transaction, shard: number): Promise<Problem[]> {
   return [...(await checkEach(sql, shard)), ...(await checkMissing(sql, shard))]
@@ -23,7 +24,7 @@ type TileRow = {
   is_last: boolean
 }
 
-/** Every tile by itself, beside the one before it, and beside the level below. */
+/** Checks every tile by itself, against the tile before it, and against the level below. */
 async function checkEach(sql: Transaction, shard: number): Promise<Problem[]> {
   const rows = await sql<TileRow[]>`
     select t.level, t.number, t.width, t.bound, t.expected_number, t.is_last
@@ -69,7 +70,7 @@ function describe(row: TileRow): { expected: string; found: string } {
   }
 }
 
-/** Levels from 2 on that have fewer hashes than the level below has full tiles. */
+/** Finds levels from 2 up that have fewer hashes than the level below has full tiles. */
 async function checkMissing(sql: Transaction, shard: number): Promise<Problem[]> {
   const rows = await sql<{ level: number; expected: string; found: string }[]>`
     select f.level + 1 as level, f.tiles as expected, coalesce(h.hashes, 0) as found
@@ -91,7 +92,7 @@ async function checkMissing(sql: Transaction, shard: number): Promise<Problem[]>
   }))
 }
 
-/** How many full tiles each level of a shard has. */
+/** Counts the full tiles on each level of a shard. */
 const fullTiles = (sql: Transaction, shard: number) => sql`
   select t.level, count(*) as tiles
   from tiles t

@@ -13,12 +13,12 @@ import { openSession } from './session.ts'
 import { type CatalogWalk, checkShards } from './shards.ts'
 import { Walk } from './walk.ts'
 
-/** What a verification has found. */
+/** The result of a verification. */
 export type Report = {
-  /** Up to where events were checked, as in Tallybook-Position. */
+  /** The positions through which events were checked, as in Tallybook-Position. */
   positions: string
   events: number
-  /** The number of all, and the first of them. */
+  /** The number of all problems; `first` has the first of them. */
   problems: number
   first: Problem[]
 }
@@ -29,8 +29,8 @@ export type VerifyOptions = {
 }
 
 /**
- * Checks the whole database, whatever else happens to it meanwhile. Problems are values; an
- * exception says that it could not be checked.
+ * Checks the whole database while it is in use. Problems are values; an exception means that it
+ * could not be checked.
  */
 export async function verifyDatabase(
   address: ServerAddress,
@@ -44,7 +44,7 @@ export async function verifyDatabase(
     const shards = await readShards(sql)
     const total = shards.reduce((sum, { head }) => sum + head + 1, 0)
     let events = 0
-    // Shard 0 comes first, and has the catalog's changes.
+    // Shard 0 comes first: it has the catalog's changes.
     let catalog: CatalogWalk = { walked: -1, lastChange: -1 }
     for (const { shard, head } of shards) {
       const walk = new Walk(sql, shard, { problems, signal })
@@ -62,7 +62,7 @@ export async function verifyDatabase(
     const { count, first } = problems
     return { positions: formatPositions(heads), events, problems: count, first }
   } catch (error) {
-    // A statement that was cancelled fails; the reason says more.
+    // A cancelled statement fails, but the reason of the abort is more useful.
     signal.throwIfAborted()
     throw error
   } finally {
@@ -71,7 +71,7 @@ export async function verifyDatabase(
   }
 }
 
-/** What is checked at once, as it doesn't grow with the log. */
+/** Runs the checks that need no walk over the log. */
 async function checkTheRest(sql: Sql, problems: Problems): Promise<void> {
   problems.add(await checkIdempotencyKeys(sql))
   problems.add(await checkShards(sql))

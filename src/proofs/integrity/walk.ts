@@ -11,20 +11,20 @@ import { noteIdempotencyKeys } from './idempotency.ts'
 import type { Problems } from './problem.ts'
 import { readLastChange } from './shards.ts'
 
-/** Events that the last transaction of a shard may have to fold: some 0.1 s of a snapshot. */
+/** Events that the last transaction of a shard may still fold: about 0.1 s of its snapshot. */
 const FEW_EVENTS = 2_000
 
 /**
- * The walk over one shard, from its first event on. It checks the events up to a head, and folds
- * each group of projections as far as its checkpoint is. A chunk is a transaction of its own, so no
- * snapshot is held for long and vacuum goes on alongside.
+ * The walk over one shard, from its first event. It checks the events up to a head, and folds each
+ * projection group up to its checkpoint. Each chunk is a transaction of its own, so no snapshot is
+ * held for long and vacuum is not delayed.
  */
 export class Walk {
-  /** Position of the last change of the catalog among the events that were checked. */
+  /** Position of the last catalog change among the checked events; -1 if there is none. */
   lastChange = -1
-  /** How far each group is folded here. */
+  /** The position through which each group is folded here. */
   readonly folded: Map<ProjectionGroup, number>
-  /** Why an event cannot be read, by position. */
+  /** The reasons why events cannot be read, by position. */
   readonly unreadable = new Map<number, string>()
   #checkpoints = new Map<string, LiveCheckpoint>()
   #head = -1
@@ -37,7 +37,7 @@ export class Walk {
     this.folded = new Map(createGroups(shard).map((group) => [group, -1]))
   }
 
-  /** Checks every event up to `head`; reports after each chunk how many there were. */
+  /** Checks every event up to `head`, and reports the size of each chunk after it. */
   async check(head: number, onChecked: (events: number) => void): Promise<void> {
     const { sql, shard } = this
     const { problems, signal } = this.context
@@ -60,8 +60,8 @@ export class Walk {
   }
 
   /**
-   * Folds on until little is missing to where the checkpoints are now. Gives up if they run ahead
-   * as fast as this follows: then the last transaction takes longer.
+   * Folds until the checkpoints are at most FEW_EVENTS ahead. Gives up if they advance as fast as
+   * it folds; the last transaction then takes longer.
    */
   async catchUp(): Promise<void> {
     let before = Number.POSITIVE_INFINITY
@@ -79,7 +79,7 @@ export class Walk {
     }
   }
 
-  /** Folds what is missing to the checkpoints in this transaction's snapshot, and returns those. */
+  /** Folds up to the checkpoints in the transaction's snapshot, and returns these checkpoints. */
   async finish(transaction: Transaction): Promise<ReadonlyMap<string, LiveCheckpoint>> {
     await this.#readCheckpoints(transaction)
     for (;;) {
@@ -89,7 +89,7 @@ export class Walk {
     }
   }
 
-  /** Folds one group on to `position`, whatever its checkpoints say. */
+  /** Folds one group through `position`, wherever its checkpoints are. */
   async extend(transaction: Transaction, group: ProjectionGroup, position: number): Promise<void> {
     for (let after = this.folded.get(group)!; after < position; ) {
       const stop = await group.nextStop?.(transaction, this.targetsOf(group), after)
@@ -100,7 +100,7 @@ export class Walk {
     }
   }
 
-  /** Where the rows of a group's projections are; those without a live checkpoint are left out. */
+  /** Returns the live rows of a group's projections, except those without a live checkpoint. */
   targetsOf({ projections }: ProjectionGroup): Targets {
     return new Map(
       projections.flatMap(({ projection }) => {
@@ -111,7 +111,7 @@ export class Walk {
     )
   }
 
-  /** The furthest checkpoint of a group's projections in the log; -1 if they have none. */
+  /** Returns a group's furthest checkpoint that is not ahead of the log; -1 if there is none. */
   goalOf({ projections }: ProjectionGroup): number {
     const positions = projections.map(
       ({ projection }) => this.#checkpoints.get(projection)?.position ?? -1,
@@ -124,7 +124,7 @@ export class Walk {
     this.#head = await readHead(sql, this.shard)
   }
 
-  /** The first chunk that some group is missing; null if there is none. */
+  /** Returns the first chunk that a group has yet to fold; null if there is none. */
   async #nextMissing(sql: Sql | Transaction): Promise<Chunk | null> {
     const behind = [...this.folded].filter(([group, at]) => at < this.goalOf(group))
     if (behind.length === 0) return null
@@ -132,7 +132,7 @@ export class Walk {
     return nextChunk(sql, this.shard, after, await this.#nextEnd(sql, after))
   }
 
-  /** Where a chunk after `after` must end: each group folds it whole or not at all. */
+  /** Returns the last end of a chunk after `after` that each group folds whole or not at all. */
   async #nextEnd(sql: Sql | Transaction, after: number): Promise<number> {
     const ends = [...this.folded].flatMap(([group, at]) => [at, this.goalOf(group)])
     for (const group of this.folded.keys()) {
@@ -142,7 +142,7 @@ export class Walk {
     return Math.min(...ends.filter((end) => end > after))
   }
 
-  /** Adds a chunk to the groups that stand just before it. */
+  /** Adds a chunk to the groups that are folded exactly up to it and must fold all of it. */
   async #fold(transaction: Transaction, chunk: Chunk): Promise<void> {
     const groups = [...this.folded]
       .filter(([group, at]) => at === chunk.after && this.goalOf(group) >= chunk.through)
@@ -158,7 +158,7 @@ export class Walk {
     if (groups.length === 0) return
     const visit = (stored: FoldableEvent) => {
       const { position, recordedAt } = stored
-      // Where positions are missing, as many rows reach further.
+      // If positions are missing, the same number of rows reaches further.
       if (position > through) return
       const event = this.#read(stored)
       for (const group of groups) group.add(event, position, recordedAt)
@@ -177,7 +177,7 @@ export class Walk {
     }
   }
 
-  /** Returns null for an event that cannot be read: it counts nothing, and the service parks it. */
+  /** Returns null for an event that cannot be read. It counts nothing, and the service parks it. */
   #read({ type, version, payload, position }: FoldableEvent): Event | null {
     return tryDecodeEvent({ type, version, payload: payload! }, ({ message }) =>
       this.unreadable.set(position, message),

@@ -11,7 +11,7 @@ import type { CheckedProjection, ProjectionGroup, Settled, Targets } from './gro
 
 type CatalogKind = 'provider_groups' | 'api_keys' | 'keys'
 
-/** The table with every version of a kind of catalog row. */
+/** Returns the table with every version of a kind of catalog row. */
 function versionsTable(name: string, kind: CatalogKind): ProjectionTable {
   const { key, values } = attestedTable(kind)
   return { name, key: [...key, 'position'], values, isSharded: false }
@@ -39,11 +39,11 @@ const PROJECTIONS: readonly CheckedProjection[] = [
   },
 ]
 
-/** Counters and the catalog, as they are now; and every version of a catalog row. */
+/** Checks counters and the catalog as they are now, and every version of a catalog row. */
 export class CurrentGroup implements ProjectionGroup {
   readonly projections = PROJECTIONS
   readonly #fold = new ShardFold({ counters: true, usage: false, catalog: true })
-  /** Versions that were not compared yet. */
+  /** Expected versions that were not compared yet. */
   readonly #versions: Record<CatalogKind, DigestValue[][]> = {
     provider_groups: [],
     api_keys: [],
@@ -58,7 +58,7 @@ export class CurrentGroup implements ProjectionGroup {
     if (event?.type === 'CatalogChanged') this.#noteVersions(event.data, position)
   }
 
-  /** Versions are only ever added. */
+  /** Versions are only added, so all of them are settled. */
   async compareSettled(sql: Transaction, targets: Targets, position: number): Promise<Settled[]> {
     const after = this.#comparedThrough
     this.#comparedThrough = position
@@ -101,7 +101,7 @@ export class CurrentGroup implements ProjectionGroup {
     return compareRows(sql, attestedTable(table), target, this.#fold.rows(table))
   }
 
-  /** One version of each row that a change names, however often: what the fold made of it. */
+  /** Records one version of each row that a change names, however often, as folded. */
   #noteVersions({ upserted, ended }: CatalogChange, position: number): void {
     const catalog = this.#fold.catalog
     for (const kind of KINDS) {

@@ -10,24 +10,24 @@ export type CheckedProjection = {
   tables: readonly Pick<ProjectionTable, 'name' | 'key' | 'isSharded'>[]
 }
 
-/** Where the rows of each projection of a group are; absent for one without a live checkpoint. */
+/** The live rows of each projection of a group, except one without a live checkpoint. */
 export type Targets = ReadonlyMap<string, Target>
 
 /**
- * The projections of one group, whose checkpoints move together, and what they must hold:
+ * The projections of one group, whose checkpoints move together, and the rows that they must have,
  * recomputed from the log with the verifier's fold.
  */
 export interface ProjectionGroup {
   readonly projections: readonly CheckedProjection[]
   add(event: Event | null, position: number, recordedAt: string): void
-  /** The next position after `after` at which the walk has to stop for `compareSettled`. */
+  /** Returns the next position after `after` at which the walk must stop for `compareSettled`. */
   nextStop?(sql: Sql | Transaction, targets: Targets, after: number): Promise<number | null>
   /**
-   * Compares rows that no later event can change, once everything up to `position` is folded, and
-   * forgets them: so memory does not grow with the log.
+   * Compares the rows that no event after `position` can change, and forgets them, so that memory
+   * does not grow with the log. Everything through `position` must be folded.
    */
   compareSettled?(sql: Transaction, targets: Targets, position: number): Promise<Settled[]>
-  /** Compares the rest of a projection, whose checkpoint is at `position`. */
+  /** Compares the remaining rows of a projection, whose checkpoint is at `position`. */
   compare(
     sql: Transaction,
     projection: string,

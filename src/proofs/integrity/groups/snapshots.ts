@@ -7,11 +7,11 @@ import { MAX_PROBLEMS, type Problem } from '../problem.ts'
 import { attestedTable, type Target } from '../tables.ts'
 import type { ProjectionGroup, Settled, Targets } from './group.ts'
 
-/** A table of snapshots: pages of what a table of counters was. */
+/** A table of snapshots, which stores a table of counters in pages. */
 type PageTable = {
   name: string
   counters: AttestedTable
-  /** Columns of a page: its first and last account, and all of them. */
+  /** The columns with a page's first account, its last account, and all of its accounts. */
   first: string
   last: string
   accounts: string
@@ -25,10 +25,10 @@ const PAGES: readonly PageTable[] = [
   { name: 'key_snapshots', counters: 'key_counters', ...HASH_PAGE },
 ]
 
-/** Accounts of a page. */
+/** Accounts per page. */
 const PAGE_ACCOUNTS = 1_000
 
-/** Every snapshot holds all counters as they stood after the event at its position. */
+/** Checks that every snapshot holds all counters as of the event at its position. */
 export class SnapshotGroup implements ProjectionGroup {
   readonly projections = [
     {
@@ -43,7 +43,7 @@ export class SnapshotGroup implements ProjectionGroup {
     this.#fold.add(event, position, recordedAt)
   }
 
-  /** The next position that any of the tables has a page of. */
+  /** Returns the next position for which any of the tables has a page. */
   async nextStop(sql: Sql | Transaction, targets: Targets, after: number): Promise<number | null> {
     const target = targets.get('snapshots')
     if (target === undefined) return null
@@ -69,7 +69,7 @@ export class SnapshotGroup implements ProjectionGroup {
     return [{ projection: 'snapshots', problems }]
   }
 
-  /** The newest snapshot is at the checkpoint, and there is none after it. */
+  /** Checks that the newest snapshot is at the checkpoint. */
   async compare(
     sql: Transaction,
     _: string,
@@ -125,7 +125,7 @@ export class SnapshotGroup implements ProjectionGroup {
   }
 }
 
-/** Each row with the first account of its page behind it. */
+/** Yields each row with the first account of its page appended. */
 function* inPages(rows: Iterable<DigestValue[]>): Generator<DigestValue[]> {
   let [first, count]: [DigestValue, number] = [null, 0]
   for (const row of rows) {
@@ -135,9 +135,9 @@ function* inPages(rows: Iterable<DigestValue[]>): Generator<DigestValue[]> {
 }
 
 /**
- * Pages by themselves: each begins and ends with the accounts it names, in the database's order,
- * has a value for each, and ends before the next begins. The first has none: it says that there is
- * a snapshot, even one of nothing.
+ * Checks the pages by themselves: each begins and ends with the accounts it names, is sorted in the
+ * database's order, has a value for each account, and ends before the next begins. The first page
+ * is empty: it records that the snapshot exists, even if it has no accounts.
  */
 async function checkPages(
   sql: Transaction,

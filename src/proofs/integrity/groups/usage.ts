@@ -8,18 +8,18 @@ import type { ProjectionGroup, Settled, Targets } from './group.ts'
 
 const TABLES = ['api_key_usage', 'provider_group_usage', 'key_usage'] as const
 
-/** What was counted in each quarter-hour. */
+/** Checks what was counted in each bucket of 15 minutes. */
 export class UsageGroup implements ProjectionGroup {
   readonly projections = [{ projection: 'usage', version: 1, tables: TABLES.map(attestedTable) }]
   readonly #fold = new ShardFold({ counters: false, usage: true, catalog: false })
-  /** The first quarter-hour that was not compared yet; null for the first of all. */
+  /** The start of the first bucket that was not compared yet; null if none was. */
   #from: string | null = null
 
   add(event: Event | null, position: number, recordedAt: string): void {
     this.#fold.add(event, position, recordedAt)
   }
 
-  /** Time never runs backwards in a shard: no later event counts in a quarter-hour that is over. */
+  /** Time never decreases in a shard, so no later event counts in a bucket that is over. */
   async compareSettled(sql: Transaction, targets: Targets): Promise<Settled[]> {
     if (this.#fold.recordedAt === '') return []
     const before = quarterHourOf(this.#fold.recordedAt)

@@ -4,13 +4,16 @@ import { connectAsService, type ServerAddress, type Sql } from '../../../platfor
 import type { Report } from '../verify.ts'
 import { finishVerification, insertVerification, VERIFICATION_LOCK } from './stored.ts'
 
-/** A verification that has begun; busy where one runs already, on any instance. */
+/**
+ * The verification that was started; `busy` if one already runs, on any instance, or this one is
+ * stopping; `done before` if the one that was due has already been started.
+ */
 export type Started = { id: number; started_at: string } | 'busy' | 'done before'
 
 /**
- * Runs verifications, each as a process of its own, one at a time over all instances: whoever runs
- * one holds a lock with a connection, which a killed service loses. Its row is left without an end
- * then, and is shown as killed.
+ * Runs verifications, each as a process of its own, one at a time over all instances. The instance
+ * that runs one holds an advisory lock on a connection of its own. A service that is killed loses
+ * the lock and leaves a row without an end, which is shown as killed.
  */
 export class Verifications {
   #job: Job | null = null
@@ -23,7 +26,7 @@ export class Verifications {
     private readonly logger: Logger,
   ) {}
 
-  /** Starts one. `dueAt` (RFC 3339) is of a nightly one, which runs once. */
+  /** Starts a verification. `dueAt` (RFC 3339) identifies a nightly one, which runs only once. */
   async start(dueAt: string | null = null): Promise<Started> {
     if (this.#isStopped) return 'busy'
     const lock = await takeLock(this.address)
@@ -43,7 +46,7 @@ export class Verifications {
     return started
   }
 
-  /** Resolves when none of this instance runs. */
+  /** Resolves when this instance runs no verification. */
   async idle(): Promise<void> {
     await this.#running
   }
@@ -59,7 +62,7 @@ export class Verifications {
     try {
       this.#job = startJob(['verify', '--json'], { address, logger })
       const { exitCode, output } = await this.#job.ended
-      // One that was stopped came to no end: its row says so by having none.
+      // A verification that was stopped has no result: its row is left without an end.
       if (this.#isStopped) return
       const report = exitCode === 0 || exitCode === 1 ? (JSON.parse(output) as Report) : null
       await finishVerification(sql, id, report)
@@ -75,7 +78,7 @@ export class Verifications {
   }
 }
 
-/** The lock, for as long as its connection lives; null where another has it. */
+/** Takes the lock, which is held as long as its connection lives; null if another has it. */
 async function takeLock(address: ServerAddress): Promise<{ release(): Promise<void> } | null> {
   const connection = connectAsService(address, 'verify')
   const [row] = await connection<{ locked: boolean }[]>`

@@ -1,13 +1,13 @@
 import type { Logger } from 'pino'
 import type { Verifications } from './run.ts'
 
-/** Milliseconds between two looks at the clock, which may be set meanwhile. */
+/** Milliseconds between two checks of the clock, which may be changed at any time. */
 const POLL_INTERVAL_MS = 20_000
 
 /** A time of day, UTC. */
 export type TimeOfDay = { hour: number; minute: number }
 
-/** The last moment up to `now` that had this time of day. */
+/** Returns the last time at or before `now` that had this time of day. */
 export function lastDue({ hour, minute }: TimeOfDay, now: Date): Date {
   const due = new Date(now)
   due.setUTCHours(hour, minute, 0, 0)
@@ -16,8 +16,8 @@ export function lastDue({ hour, minute }: TimeOfDay, now: Date): Date {
 }
 
 /**
- * Starts a verification a night, at this time. What was due while no instance ran is left out; of
- * several instances the first to look runs it, and the others find it done.
+ * Starts a verification every day at this time. One that was due while no instance ran is skipped.
+ * If several instances run, the first to check the clock runs it, and the others find it done.
  */
 export function scheduleVerifications(
   at: TimeOfDay,

@@ -2,13 +2,13 @@ import { type Sql, type Transaction, transact } from '../../../platform/postgres
 import { toMilliseconds } from '../../../platform/postgres/timestamp.ts'
 import type { Report } from '../verify.ts'
 
-/** Any number: the lock that whoever runs a verification holds for as long as it runs. */
+/** The advisory lock (an arbitrary number) that an instance holds while it runs a verification. */
 export const VERIFICATION_LOCK = 7_365_002
 
 /** A verification that a service ran. Times are RFC 3339. */
 export type StoredVerification = {
   id: number
-  /** Killed: its service ended before it. Failed: it could not check the database. */
+  /** `killed`: its service ended before it did. `failed`: it could not check the database. */
   state: 'running' | 'finished' | 'failed' | 'killed'
   due_at: string | null
   started_at: string
@@ -19,7 +19,7 @@ export type StoredVerification = {
   report: Report | null
 }
 
-/** Notes that one begins; null where the one that was due has begun before. */
+/** Records that a verification starts; null if one with the same `dueAt` was started before. */
 export async function insertVerification(
   sql: Sql,
   dueAt: string | null,
@@ -36,7 +36,7 @@ export async function insertVerification(
   })
 }
 
-/** Notes how one ended; null where it could not check the database. */
+/** Records how a verification ended. `report` is null if it could not check the database. */
 export async function finishVerification(
   sql: Sql,
   id: number,
@@ -56,7 +56,7 @@ export async function finishVerification(
   })
 }
 
-/** The newest ones before `before` (from the newest on where it is null). */
+/** Returns up to `limit` verifications, newest first, with ids below `before` (null: any id). */
 export async function listVerifications(
   sql: Sql,
   { before, limit }: { before: number | null; limit: number },
@@ -88,7 +88,7 @@ export async function listVerifications(
   }))
 }
 
-/** Problems and end (in Unix seconds) of the newest that was finished; null where none was. */
+/** Returns problems and end (in Unix seconds) of the newest finished one; null if there is none. */
 export async function readNewestFinished(
   sql: Sql,
 ): Promise<{ problems: number; finishedAt: number } | null> {
