@@ -34,7 +34,7 @@ const readNewest = async () =>
 const flush = (requests = 1) =>
   service.post('/internal/apikey-stats/flush', { keys: [{ api_key_id: 7, requests }] })
 
-test('the attested tables are those of the projections, with all their columns', () => {
+test('the tables of the projections are attested with all their columns', () => {
   const tables = PROJECTIONS.flatMap((projection) => projection.tables)
   for (const [name, { columns }] of Object.entries(ATTESTED_TABLES)) {
     const { key, values } = tables.find((table) => table.name === name)!
@@ -47,7 +47,7 @@ test('the attested tables are those of the projections, with all their columns',
 const runs = runsOf(10)
 
 test(
-  `the log comes to what is attested, in ${runs} histories`,
+  `attestations match the log, in ${runs} histories`,
   async () => {
     let run = 0
     const property = fc.asyncProperty(history, async (steps) => {
@@ -65,7 +65,7 @@ test(
 )
 
 describe('an attestation', () => {
-  test('is made where the log has grown, and once', async () => {
+  test('is made once, and only for shards that have grown', async () => {
     expect(await attest()).toEqual([])
     await service.putCatalog({ api_keys: [{ id: 7 }] })
     const [first, ...others] = await attest()
@@ -79,7 +79,7 @@ describe('an attestation', () => {
     expect(await attest()).toEqual([])
   })
 
-  test('is one, however many instances make it at once', async () => {
+  test('is appended once if several instances attest at the same time', async () => {
     const other = await startTestService({ database: service.database })
     await fillService(service)
     await flush()
@@ -96,7 +96,7 @@ describe('an attestation', () => {
     await other.stop()
   })
 
-  test('names what every table holds, and the totals', async () => {
+  test('states the rows of every table and the totals', async () => {
     await service.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 7, group_id: 1 }] })
     const at = (await flush(10)).headers.get('tallybook-position')!
     await attest()
@@ -109,7 +109,7 @@ describe('an attestation', () => {
     )
   })
 
-  test('is the same after a rebuild', async () => {
+  test('has the same digests after a rebuild', async () => {
     await fillService(service)
     const digests = async () => {
       await flush(0)
@@ -123,7 +123,7 @@ describe('an attestation', () => {
     expect(await digests()).toEqual(before)
   })
 
-  test('that nobody could have made is parked, and the rest goes on', async () => {
+  test('that is invalid is parked, and later events are folded', async () => {
     await service.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 7, group_id: 1 }] })
     const { owner } = service.database
     for (const payload of ['{}', '{"tables":[],"totals":{"position":0,"requests":"01"}}', '[]']) {
@@ -141,7 +141,7 @@ describe('an attestation', () => {
     expect(parked.count).toBe(4)
   })
 
-  test('behind those that can not be read is found, and goes on', async () => {
+  test('is found before unreadable ones, and the next one continues it', async () => {
     await service.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 7, group_id: 1 }] })
     const { owner } = service.database
     for (let shard = 0; shard < service.shards; shard++) {
@@ -171,7 +171,7 @@ describe('an attestation', () => {
     expect((await attest()).map((at) => at.shard)).toEqual([shard])
   })
 
-  test('that names no table of usage is followed by one of all usage', async () => {
+  test('covers all usage if the previous one states no usage', async () => {
     await service.putCatalog({ api_keys: [{ id: 7 }] })
     const payload = '{"tables":[],"totals":{"position":0,"requests":"0","successes":"0"}}'
     for (let shard = 0; shard < service.shards; shard++) {
@@ -188,7 +188,7 @@ describe('an attestation', () => {
 })
 
 describe('the attested summary', () => {
-  test('is what the newest attestations say, and names them', async () => {
+  test('adds up the newest attestations and lists them', async () => {
     const path = '/admin/apikey-stats/summary?attested=true'
     expect((await service.fetch('auditor', path)).status).toBe(404)
     await service.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 7, group_id: 1 }] })
@@ -212,13 +212,13 @@ describe('the attested summary', () => {
     expect(response.headers.get('tallybook-position')).toBe(positions.join(','))
   })
 
-  test('is of no other time', async () => {
+  test('refuses an as-of position', async () => {
     const path = '/admin/apikey-stats/summary?attested=true&as_of_position=0/0'
     expect((await service.fetch('auditor', path)).status).toBe(400)
   })
 })
 
-test('no token is called as the service calls itself', async () => {
+test('no token can have the name that the service uses for itself', async () => {
   const response = await service.fetch('admin', '/admin/tokens', {
     method: 'POST',
     body: JSON.stringify({ name: 'tallybook', role: 'dp' }),

@@ -6,7 +6,7 @@ import { Projector } from '../../../src/read-model/projector/projector.ts'
 import { startTestService, type TestService } from '../../support/service.ts'
 import { until } from '../../support/until.ts'
 
-/** Some 30 ms. */
+/** 30 ms. */
 const MINUTES = 0.0005
 
 let service: TestService
@@ -14,7 +14,7 @@ let pools: Pools
 let projector: Projector
 let attestations: Attestations
 let logged: { level: number; msg: string }[]
-/** The schedule's own logger, into `logged`. */
+/** The logger of the schedule, which writes to `logged`. */
 let logger: pino.Logger
 
 beforeEach(async () => {
@@ -46,7 +46,7 @@ async function countAttestations(shard: number | null = null): Promise<number> {
   return row!.count as number
 }
 
-test('a schedule attests by itself, again and again, what has grown', async () => {
+test('a schedule attests every time the log has grown', async () => {
   const schedule = attestations.schedule(MINUTES, logger)
   for (let round = 0; round < 3; round++) {
     const before = await countAttestations()
@@ -56,7 +56,7 @@ test('a schedule attests by itself, again and again, what has grown', async () =
   schedule.stop()
   await attestations.stop()
   const all = await countAttestations()
-  // Nothing grew: an attestation is nothing that would have to be attested.
+  // Nothing has grown: attestations themselves need no attestation.
   await attestations.attest()
   const settled = await countAttestations()
   expect(await attestations.attest()).toEqual([])
@@ -65,7 +65,7 @@ test('a schedule attests by itself, again and again, what has grown', async () =
   expect(logged).toEqual([])
 })
 
-test('of many instances whose timers fire at once one attests what has grown', async () => {
+test('one of many instances whose timers fire at once attests a shard that has grown', async () => {
   const all = Array.from(
     { length: 6 },
     () => new Attestations({ pools, shards: service.shards, projector, onAppended: () => {} }),
@@ -73,17 +73,17 @@ test('of many instances whose timers fire at once one attests what has grown', a
   for (let round = 1; round <= 3; round++) {
     const grown = Number((await flush()).headers.get('tallybook-position')!.split('/')[0])
     const before = await countAttestations(grown)
-    // As old as the interval; what another has made just now is younger.
+    // With a minimum age, as on a schedule, the attestation of another instance is too young.
     await Promise.all(all.map((one) => one.attest(round === 1 ? 60_000 : 0)))
     expect(await countAttestations(grown)).toBe(before + 1)
   }
 })
 
-test('a flush that came while it was attested is attested by the next', async () => {
+test('a flush that is appended during an attestation is attested by the next one', async () => {
   await flush()
   await attestations.attest()
   const newest = (await attestations.readNewest())[0]!
-  // As if it had been appended between what was read and what was said of it.
+  // As if the flush had been appended after the tables were read and before the attestation.
   const { owner } = service.database
   await owner`alter table events disable trigger user`
   await owner`
@@ -93,7 +93,7 @@ test('a flush that came while it was attested is attested by the next', async ()
   expect(await attestations.attest()).toMatchObject([{ shard: newest.shard }])
 })
 
-/** Runs the schedule again and again, each time for a quarter of its interval, until it has attested. */
+/** Restarts the schedule after every quarter of its interval, until it has attested. */
 async function restartUntilAttested(minutes: number): Promise<void> {
   const before = await countAttestations()
   await until(async () => {
@@ -105,7 +105,7 @@ async function restartUntilAttested(minutes: number): Promise<void> {
   })
 }
 
-test('one that is started more often than its interval attests all the same', async () => {
+test('a schedule that is restarted more often than its interval attests', async () => {
   await flush()
   await restartUntilAttested(0.01)
   await flush()
@@ -113,10 +113,10 @@ test('one that is started more often than its interval attests all the same', as
 })
 
 test.each([
-  ['none was made in an hour', 3_600, -1],
+  ['none was made for an hour', 3_600, -1],
   ['the newest is an hour old', 7_200, 3_600],
-  ['the newest is of the future', 3_600, -3_600],
-])('a start makes one where %s', async (_, firstAge, newestAge) => {
+  ['the newest is in the future', 3_600, -3_600],
+])('a start makes an attestation if %s', async (_, firstAge, newestAge) => {
   await flush()
   if (newestAge !== -1) await attestations.attest()
   await age(firstAge, newestAge)
@@ -127,12 +127,12 @@ test.each([
   schedule.stop()
 })
 
-test('a start makes none where the newest, or the first event, is young', async () => {
+test('a start makes no attestation if the newest, or else the first event, is recent', async () => {
   for (const attest of [false, true]) {
     await flush()
     if (attest) await attestations.attest()
     const before = await countAttestations()
-    // Its first look is after a tenth: 1.2 seconds.
+    // It first checks after a tenth of the interval: 1.2 seconds.
     const schedule = attestations.schedule(0.2, logger)
     await Bun.sleep(1_500)
     schedule.stop()
@@ -141,7 +141,7 @@ test('a start makes none where the newest, or the first event, is young', async 
   }
 })
 
-/** As if the first event and the newest attestation were so many seconds old. */
+/** Makes the first event and the attestations so many seconds old. */
 async function age(first: number, newest: number): Promise<void> {
   const { owner } = service.database
   await owner`alter table events disable trigger user`
@@ -154,7 +154,7 @@ async function age(first: number, newest: number): Promise<void> {
   await owner`alter table events enable trigger user`
 }
 
-test('one that fails is logged, and the schedule goes on', async () => {
+test('a failed attestation is logged, and the schedule continues', async () => {
   const { owner } = service.database
   await owner`alter function append_event rename to append_event_elsewhere`
   await flush()
