@@ -12,7 +12,7 @@ const service = useService()
 const runs = runsOf(3)
 
 test(
-  `nothing is found in ${runs} histories, while they are written and after`,
+  `no problem is reported in ${runs} histories, while they are written and afterwards`,
   async () => {
     let run = 0
     const property = fc.asyncProperty(history, async (steps) => {
@@ -35,7 +35,7 @@ test(
   timeoutOf(runs) * 2,
 )
 
-test('nothing is found under load, by several at once, with events that can not be read', async () => {
+test('verifications at the same time report no problem under load', async () => {
   await service.putCatalog({
     provider_groups: [{ id: 1 }],
     api_keys: [{ id: 1, group_id: 1 }, { id: 2 }],
@@ -54,7 +54,7 @@ test('nothing is found under load, by several at once, with events that can not 
   }
   const posting = Array.from({ length: 2 }, post)
   try {
-    // Appended by hand: a position may be taken just then.
+    // Inserted directly: an append may take its position first.
     await insertEvent(service.database.owner, { payload: '{}' }).catch(() => {})
     const reports = await Promise.all([1, 2, 3].map(() => verify(service.database)))
     for (const report of reports) expect(report).toMatchObject({ problems: 0, first: [] })

@@ -5,15 +5,15 @@ import { useDatabase } from '../../support/server.ts'
 import { unlockLog } from './corruptions/make.ts'
 import { verify } from './history.ts'
 
-// What only the owner can do to whole rows.
+// Damage to whole rows that only the owner of the database can do.
 
 const database = useDatabase()
 
 beforeAll(() => unlockLog(database.owner))
-// Four full tiles, whose roots are level 1, and a part of one. Another level needs 65,536 events.
+// Four full tiles, whose roots are level 1, and a partial one. Level 2 needs 65,536 events.
 beforeEach(() => fill(1_200))
 
-/** Empties the log, and appends so many events. */
+/** Empties the log and appends this number of events. */
 async function fill(events: number): Promise<void> {
   const { owner } = database
   await owner`delete from events`
@@ -23,11 +23,11 @@ async function fill(events: number): Promise<void> {
 
 async function findProblems(): Promise<Problem[]> {
   const { first } = await verify(database)
-  // No service has made projections here.
+  // No service has folded projections here.
   return first.filter(({ check }) => check !== 'checkpoints')
 }
 
-/** The places that are named, and by which checks. */
+/** Returns the reported places, each with the check that reports it. */
 const findPlaces = async () => placesOf(await findProblems())
 const placesOf = (problems: Problem[]) => problems.map(({ check, at }) => `${at} (${check})`)
 
@@ -36,7 +36,7 @@ async function integrate(): Promise<void> {
   while ((await owner`select integrate_events(0, 5000) as added`)[0]!.added > 0);
 }
 
-/** Makes three levels of tiles, of leaves that are no event's, in an empty log. */
+/** Makes three levels of tiles in an empty log, with leaves that have no events. */
 async function makeLevels(): Promise<void> {
   const { owner } = database
   await owner`delete from events`
@@ -55,18 +55,18 @@ async function makeLevels(): Promise<void> {
     select 0, 2, 0, tile_root(t.hashes) from tiles t where t.level = 1 and t.number = 0`
 }
 
-/** The tiles above level 0 that are wrong, or their levels. */
+/** Returns the reported tiles above level 0, or their levels. */
 async function findTiles(): Promise<string[]> {
   const tiles = (await findProblems()).filter(({ check }) => check === 'tiles')
   return tiles.map(({ at }) => at).filter((at) => !at.startsWith('tiles 0/0/'))
 }
 
-test('a log that is whole has no problem', async () => {
+test('an intact log has no problem', async () => {
   await integrate()
   expect(await findPlaces()).toEqual([])
 })
 
-test('a gap is named by its first position, however many chunks it spans', async () => {
+test('a gap is reported at its first position, however many chunks it spans', async () => {
   await fill(12_000)
   await integrate()
   await database.owner`delete from events where position between 4000 and 11000`
@@ -75,13 +75,13 @@ test('a gap is named by its first position, however many chunks it spans', async
   expect(problems).toMatchSnapshot()
 })
 
-test('a log whose begin is gone is found', async () => {
+test('a missing beginning of the log is reported', async () => {
   await integrate()
   await database.owner`delete from events where position < 3`
   expect(await findPlaces()).toEqual(['0/0 (position)'])
 })
 
-test('a log whose end is gone is found by its leaves', async () => {
+test('a missing end of the log is reported because of its leaves', async () => {
   await integrate()
   await database.owner`delete from events where position > 600`
   const problems = await findProblems()
@@ -93,14 +93,14 @@ test('a log whose end is gone is found by its leaves', async () => {
   expect(problems).toMatchSnapshot()
 })
 
-test('a tile that is gone is found', async () => {
+test('a missing tile is reported', async () => {
   await integrate()
   await database.owner`delete from tiles where number = 2`
   expect((await findPlaces())[0]).toBe('tiles 0/0/3 (tiles)')
 })
 
-describe('of the levels above', () => {
-  test('roots that are not there yet are no problem, nor that there are none', async () => {
+describe('above level 0', () => {
+  test('roots missing from the end of level 1, or all of them, are no problem', async () => {
     await integrate()
     await database.owner`
       update tiles set hashes = substring(hashes for 32 * 3) where level = 1`
@@ -109,13 +109,13 @@ describe('of the levels above', () => {
     expect(await findPlaces()).toEqual([])
   })
 
-  test('a root without a full tile is found', async () => {
+  test('a root without a full tile is reported', async () => {
     await integrate()
     await database.owner`update tiles set hashes = hashes || sha256('x') where level = 1`
     expect(await findPlaces()).toEqual(['tiles 0/1/0 (tiles)'])
   })
 
-  test('each root that is not that of its tile is found', async () => {
+  test('a root that does not match its tile is reported', async () => {
     await integrate()
     await database.owner`
       update tiles set hashes = substring(hashes for 64) || substring(hashes from 33 for 32)
@@ -127,7 +127,7 @@ describe('of the levels above', () => {
     expect(problems[0]!.found).toBe(row!.root)
   })
 
-  test('a tile or level that is gone is found, where another stands on it', async () => {
+  test('a missing tile or level is reported, unless all levels above 0 are missing', async () => {
     await makeLevels()
     expect(await findTiles()).toEqual([])
     await database.owner`delete from tiles where level = 2`
@@ -138,7 +138,7 @@ describe('of the levels above', () => {
     expect(await findTiles()).toEqual([])
   })
 
-  test('a root of roots that is not that of its tile is found', async () => {
+  test('a root of roots that does not match its tile is reported', async () => {
     await makeLevels()
     await database.owner`
       update tiles set hashes = set_byte(hashes, 31, get_byte(hashes, 31) # 1) where level = 2`
@@ -146,7 +146,7 @@ describe('of the levels above', () => {
   })
 })
 
-test('events of one idempotency key are found without the index that forbids them', async () => {
+test('events with the same idempotency key are reported without the unique index', async () => {
   const { owner } = database
   await fill(6_000)
   const [index] = await owner<{ definition: string }[]>`
@@ -165,7 +165,7 @@ test('events of one idempotency key are found without the index that forbids the
   }
 })
 
-test('a log that is all wrong gives a report of bounded size, and the number', async () => {
+test('the report of a ruined log has a bounded size and the number of all problems', async () => {
   await integrate()
   await database.owner`update events set payload_sha256 = sha256('x')`
   const report = await verify(database)

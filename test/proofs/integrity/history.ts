@@ -6,11 +6,11 @@ import { checkpointsOf, runPass } from '../../support/fold.ts'
 import type { TestDatabase } from '../../support/server.ts'
 import type { TestService } from '../../support/service.ts'
 
-/** A verification of the database as it stands. */
+/** Verifies the database as it is now. */
 export const verify = ({ address }: TestDatabase) =>
   verifyDatabase(address, { signal: new AbortController().signal, onProgress: () => {} })
 
-/** Folds and integrates all that is in the log, as a service would within a minute. */
+/** Folds and integrates the whole log, as a service would within a minute. */
 export async function settle({ address }: TestDatabase, shards: number): Promise<void> {
   const pools = openPools(address, shards)
   for (let shard = 0; shard < shards; shard++) {
@@ -20,7 +20,7 @@ export async function settle({ address }: TestDatabase, shards: number): Promise
   await pools.close()
 }
 
-/** Catalog changes, flushes of every kind, events that can't be read, and tokens. */
+/** Writes catalog changes, flushes of every kind, unreadable events, and tokens. */
 export async function writeHistory(service: TestService): Promise<void> {
   const { owner } = service.database
   await service.putCatalog({

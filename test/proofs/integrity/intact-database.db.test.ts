@@ -4,12 +4,12 @@ import { settle, verify, writeHistory } from './history.ts'
 
 const service = useService()
 
-test('a log without an event has no problems', async () => {
+test('an empty log has no problems', async () => {
   const report = await verify(service.database)
   expect(report).toMatchObject({ problems: 0, first: [] })
 })
 
-test('a history has no problems', async () => {
+test('a history has no problems, folded or not', async () => {
   await writeHistory(service)
   expect(await verify(service.database)).toMatchObject({ problems: 0, first: [] })
   await settle(service.database, service.shards)

@@ -10,7 +10,7 @@ const database = useDatabase()
 const pools = usePools(database)
 beforeAll(() => createCheckpoints(pools.project))
 
-test('a checkpoint behind the log is no problem, whatever digits both have', async () => {
+test('a checkpoint behind the log is no problem if it has fewer digits', async () => {
   await insertEmptyFlushes(database.owner, 0, 10)
   const { position } = await runPass(pools.project, 0, await checkpointsOf(pools.project, 0))
   expect(position).toBe(9)

@@ -10,12 +10,12 @@ import { useDatabase } from '../../support/server.ts'
 import { loadChunk } from './sql-reader/load-chunk.ts'
 import { openReader } from './sql-reader/session.ts'
 
-// A second reader of payloads, in SQL, which shares no code with the service's. Whatever is in the
-// log, both accept the same flushes and see the same entries in them.
+// A second reader of payloads, in SQL, shares no code with that of the service. Whatever the log
+// contains, both accept the same flushes and read the same entries from them.
 
 let session: Sql
 
-// Ended before the database is dropped.
+// Registered first, so that the session ends before the database is dropped.
 afterAll(() => session.end())
 const database = useDatabase()
 beforeAll(async () => {
@@ -56,7 +56,7 @@ const text = fc.constantFrom(
 )
 const flag = fc.constantFrom('true', 'false', 'null', '1', '"true"')
 
-/** A flush of `columns`, most of them right; a column may be left out, or stand there twice. */
+/** A flush of `columns`, most of them valid; a column may be missing or occur twice. */
 const payload = (columns: Record<string, fc.Arbitrary<string>>) =>
   fc
     .tuple(
@@ -85,7 +85,7 @@ const wide = fc.constantFrom(127, 128).map((length) => `"${'😀'.repeat(length)
 const mostly = (value: fc.Arbitrary<string>, other = fc.oneof(word, number)) =>
   fc.oneof({ weight: 12, arbitrary: value }, other)
 
-/** An object of members, most of them right; each may be left out. */
+/** An object with members, most of them valid; each may be missing. */
 const members = (shape: Record<string, fc.Arbitrary<string>>) =>
   fc
     .tuple(
@@ -192,7 +192,7 @@ const event = fc.oneof(
 const runs = runsOf(200)
 
 test(
-  `what one reads the other reads alike, in ${runs} logs`,
+  `the SQL reader and the service read the same entries, in ${runs} logs`,
   async () => {
     const logs = fc.array(event, { minLength: 1, maxLength: 60 })
     await fc.assert(

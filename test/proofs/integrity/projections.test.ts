@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test'
 import { CHECKED_PROJECTIONS } from '../../../src/proofs/integrity/groups/index.ts'
 import { PROJECTIONS } from '../../../src/read-model/projections/index.ts'
 
-test('every projection is checked, in the version that is live, with all its tables', () => {
+test('every projection is checked in its current version with all its tables', () => {
   const checked = CHECKED_PROJECTIONS.map(({ projection, version, tables }) => ({
     name: projection,
     version,

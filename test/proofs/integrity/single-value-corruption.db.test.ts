@@ -17,10 +17,10 @@ import { unlockLog, whileChanged } from './corruptions/make.ts'
 import { toRounds } from './corruptions/rounds.ts'
 import { settle, verify, writeHistory } from './history.ts'
 
-// Whoever owns the database can take the triggers away and change anything. Each such change of one
-// value is found, and named by its place.
+// The owner of the database can disable the triggers and change anything. Every such change of one
+// value is reported at its place.
 
-/** What a round has shown: where each change was made, and what a verification found at all. */
+/** The result of a round: the places of each change, and all problems of the verification. */
 type Shown = { places: Map<Corruption, string[] | null>; found: string[] }
 
 const rounds = toRounds(CORRUPTIONS)
@@ -31,10 +31,10 @@ let owner: postgres.Sql
 beforeAll(async () => {
   owner = service.database.owner
   await writeHistory(service)
-  // So that heads are published.
+  // Heads are published by then.
   await untilSigned(service)
   await service.stop()
-  // So that a tile is full, and has a root.
+  // Fills a tile, so that it has a root.
   await insertEmptyFlushes(owner, 0, 300)
   await settle(service.database, service.shards)
   const started = await insertVerification(owner, null)
@@ -49,7 +49,7 @@ beforeAll(async () => {
   await unlockLog(owner)
 })
 
-/** Makes the changes, and verifies once; each is where none of `taken` is. */
+/** Makes the changes, none of them at a place in `taken`, and verifies once. */
 async function show(changes: Corruption[], taken: string[] = []): Promise<Shown> {
   let found: string[] = []
   const search = async () => {
@@ -60,7 +60,7 @@ async function show(changes: Corruption[], taken: string[] = []): Promise<Shown>
   return { places, found }
 }
 
-/** How a change is found, at each of its places. */
+/** Returns the problem that a change causes at each of its places. */
 const toFindings = ({ foundBy }: Corruption, places: string[]) =>
   places.map((at) => `${at} (${foundBy})`)
 
@@ -74,14 +74,16 @@ function expectFound(change: Corruption, { places, found }: Shown): void {
 const nameOf = ({ table, column, change, foundBy }: Corruption) => {
   const value = `${table}.${column}, ${change}`
   if (foundBy === 'refused') return `${value}: the database refuses it`
-  return foundBy === null ? `${value}: no check finds it` : `${value}: check ${foundBy} names it`
+  return foundBy === null
+    ? `${value}: no check reports it`
+    : `${value}: check ${foundBy} reports it`
 }
 
-test('nothing is found before anything is changed', async () => {
+test('no problem is reported before anything is changed', async () => {
   expect(await verify(service.database)).toMatchObject({ problems: 0, first: [] })
 })
 
-test('every column of every table is in the list', async () => {
+test('the list of changes has every column of every table', async () => {
   const columns = await owner<{ name: string }[]>`
     select c.relname || '.' || a.attname as name
     from pg_class c
@@ -92,13 +94,13 @@ test('every column of every table is in the list', async () => {
   expect([...listed].sort()).toEqual(columns.map(({ name }) => name).sort())
 })
 
-test('every change of the list is in one round', () => {
+test('every change of the list is in exactly one round', () => {
   const inRounds = rounds.flat()
   expect(inRounds).toHaveLength(CORRUPTIONS.length)
   expect(new Set(inRounds)).toEqual(new Set(CORRUPTIONS))
 })
 
-test('docs/reference/integrity-checks.md has the list', () => {
+test('docs/reference/integrity-checks.md contains the list of changes', () => {
   const docs = readFileSync(
     join(import.meta.dir, '../../../docs/reference/integrity-checks.md'),
     'utf8',
@@ -122,7 +124,7 @@ describe.each(rounds.map((round, i) => ({ round, number: i + 1 })))(
     if (!isFull) return
 
     test.each(round.map((change) => [nameOf(change), change] as const))(
-      'alone: %s, at no place of another',
+      'changed alone: %s, and at no place of another change',
       async (_, change) => {
         const before = round.slice(0, round.indexOf(change))
         const taken = before.flatMap((other) => together.places.get(other) ?? [])
@@ -139,6 +141,6 @@ describe.each(rounds.map((round, i) => ({ round, number: i + 1 })))(
   },
 )
 
-test('nothing is found after everything was taken back', async () => {
+test('no problem is reported after all changes are reverted', async () => {
   expect(await verify(service.database)).toMatchObject({ problems: 0, first: [] })
 })

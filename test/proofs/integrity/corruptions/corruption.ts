@@ -1,25 +1,26 @@
 import type { Check } from '../../../../src/proofs/integrity/problem.ts'
 
 /**
- * A change of one value that only the owner can make, and what becomes of it. docs/reference/integrity-checks.md has
- * all of them as a table, and test/proofs/integrity/single-value-corruption.db.test.ts makes each.
+ * A change of one value that only the owner of the database can make, and how it is reported. The
+ * table in docs/reference/integrity-checks.md has all of them, and
+ * test/proofs/integrity/single-value-corruption.db.test.ts makes each.
  */
 export type Corruption = {
   table: string
   column: string
-  /** What is done, for people. */
+  /** A description for people. */
   change: string
-  /** The column's new value, in SQL. */
+  /** The new value of the column, in SQL. */
   value: string
-  /** Which row, in SQL. */
+  /** The condition for the changed row, in SQL. */
   where: string
-  /** The check that finds it; `refused` by the database; null: nothing does. */
+  /** The check that reports it; `refused` if the database does; null if nothing does. */
   foundBy: Check | 'refused' | null
-  /** Where the problem is said to be, in SQL of the row; of the row before or after the change. */
+  /** The place of the problem, as SQL over the row before or after the change. */
   at: string
 }
 
-/** How a value is altered. */
+/** An alteration of a value. */
 export type Alteration = { change: string; value: (column: string) => string }
 
 export const BYTE: Alteration = {
@@ -47,7 +48,7 @@ export const LETTER_IN_ARRAY: Alteration = {
 }
 export const is = (change: string, value: string): Alteration => ({ change, value: () => value })
 
-/** The changes of one table: an alteration or more for each column, and where they are found. */
+/** The changes of one table: one or more alterations of each column, and where they show. */
 export function corruptionsOf(
   table: string,
   of: { at: string; where?: string; foundBy: Corruption['foundBy'] },
@@ -66,5 +67,5 @@ export function corruptionsOf(
 }
 
 export const REFUSED = { foundBy: 'refused' as const }
-/** A row in a partition can't be of another generation. */
+/** A partition accepts only rows of its generation. */
 export const PARTITION = [{ ...BIT, ...REFUSED }]

@@ -3,7 +3,7 @@ import { LOG_CORRUPTIONS } from './log.ts'
 import { PROJECTION_CORRUPTIONS } from './projections.ts'
 import { OTHER_CORRUPTIONS, STANDING_CORRUPTIONS } from './rest.ts'
 
-/** Every column of every table, each with a change or more. */
+/** All changes: one or more of every column of every table. */
 export const CORRUPTIONS: readonly Corruption[] = [
   ...LOG_CORRUPTIONS,
   ...STANDING_CORRUPTIONS,
@@ -11,7 +11,7 @@ export const CORRUPTIONS: readonly Corruption[] = [
   ...OTHER_CORRUPTIONS,
 ]
 
-/** The table of docs/reference/integrity-checks.md. */
+/** Renders the table of docs/reference/integrity-checks.md. */
 export function renderCorruptions(): string {
   const rows = CORRUPTIONS.map(({ table, column, change, foundBy }) => {
     const found =

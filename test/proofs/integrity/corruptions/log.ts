@@ -3,13 +3,13 @@ import { BIT, BYTE, corruptionsOf, is, LETTER, MICROSECOND } from './corruption.
 const EVENT = "shard || '/' || position"
 const FLUSH = "type = 'ApiKeyStatsFlushed' and version = 2 and position > 0"
 
-/** The log. */
+/** Changes of the log. */
 export const LOG_CORRUPTIONS = corruptionsOf(
   'events',
   { at: EVENT, where: FLUSH, foundBy: 'leaf' },
   {
     shard: [{ ...BIT, foundBy: 'position' }],
-    // To where there is no event.
+    // To a position without an event.
     position: [{ ...is('one bit', '(position # 4096)'), foundBy: 'position' }],
     type: [LETTER, { ...is('another type', "'KeyStatsFlushed'") }],
     version: [BIT, is('1 instead of 2', '1')],

@@ -1,14 +1,14 @@
 import type postgres from 'postgres'
 import type { Corruption } from './corruption.ts'
 
-/** Takes away the triggers that keep even the owner from changing the log. */
+/** Disables the triggers that prevent even the owner from changing the log. */
 export async function unlockLog(owner: postgres.Sql): Promise<void> {
   for (const table of ['events', 'tiles']) {
     await owner.unsafe(`alter table ${table} disable trigger user`)
   }
 }
 
-/** Makes the changes, each where none of those before it is, does `during`, and takes them back. */
+/** Makes the changes at distinct places, runs `during`, and reverts them. Returns the places. */
 export async function whileChanged(
   owner: postgres.Sql,
   changes: readonly Corruption[],
@@ -33,15 +33,15 @@ export async function whileChanged(
 }
 
 /**
- * Changes one row, which isn't called as in `taken`. Gives what it is called before and after; null
- * where the database refuses.
+ * Changes one row whose place is not in `taken`. Returns its place before and after the change, or
+ * null if the database refuses it.
  */
 async function make(
   owner: postgres.Sql,
   { table, column, value, where, foundBy, at }: Corruption,
   taken: readonly string[],
 ): Promise<string[] | null> {
-  // Where nothing is found, one row takes all changes.
+  // Changes that nothing reports may share a row.
   const others = foundBy === null ? [] : taken
   const [chosen] = await owner.unsafe<{ row: string; oid: string; at: string }[]>(
     `select ctid::text as row, tableoid::text as oid, ${at} as at

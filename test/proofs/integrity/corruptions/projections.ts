@@ -95,7 +95,7 @@ const catalog = (
 
 const RATED = { requests: PLUS_1, successes: PLUS_1 }
 
-/** What readers see. */
+/** Changes of the projections' tables, which readers see. */
 export const PROJECTION_CORRUPTIONS = [
   ...counters('api_key_counters', 'api_key_id', RATED),
   ...counters('provider_group_counters', 'provider_group_id', RATED),

@@ -3,7 +3,7 @@ import { BIT, BYTE, corruptionsOf, is, LETTER, MICROSECOND, REFUSED } from './co
 const EVENT = "shard || '/' || position"
 const CHECKPOINT = "concat('checkpoints ', shard, '/', projection, '/', generation)"
 
-/** How far what is derived is. */
+/** Changes of projections, checkpoints, parked events and shards. */
 export const STANDING_CORRUPTIONS = [
   ...corruptionsOf(
     'projections',
@@ -58,10 +58,10 @@ const MIGRATION = {
   foundBy: 'migrations' as const,
 }
 
-/** One hash more of a tile. */
+/** A tile with one more hash. */
 const MORE = 'hashes || sha256(hashes)'
 
-/** What follows from nothing else. */
+/** Changes of tables that are not recomputed from events, and of the tiles. */
 export const OTHER_CORRUPTIONS = [
   ...corruptionsOf('tokens', TOKEN, {
     name: LETTER,

@@ -1,19 +1,20 @@
 import type { Corruption } from './corruption.ts'
 
 /**
- * The changes by rounds: all of a round are made, one verification looks for them, and all are
- * taken back. In a round each change is found at a place of its own, and none hides another or is
- * found at another's place. TALLYBOOK_TEST_FULL=1 proves that: it makes each change alone, too.
+ * Distributes the changes over rounds. All changes of a round are made together, verified once, and
+ * reverted. Each is reported at a place of its own, and none hides another or is reported at the
+ * place of another. TALLYBOOK_TEST_FULL=1 proves that by also making each change alone.
  *
- * - Changes that nothing finds are one round, in which there must be no problem at all.
- * - Those of the log are two, each on an event of its own. They change what a second fold makes of
- *   the log, so no change of a projection's rows is among them. An event that is taken away hides
- *   that the next one is gone, so of the two that take one away each round has one. With them goes a
- *   checkpoint that is moved, which keeps the counters from being compared at all.
- * - A shard that has another number isn't walked, and a snapshot that is moved in one of the three
- *   tables is missing beside the other two: each is a round by itself.
- * - The others lie in lanes, of which each round takes one change. Tables don't disturb each other,
- *   but for a projection or a checkpoint that is missing, without which its rows aren't compared.
+ * - The changes that nothing reports are one round, which must have no problem at all.
+ * - The changes of the log are two rounds, each change on its own event. They change the rows that
+ *   are recomputed from the log, so the rounds have no change of a projection's rows. A removed
+ *   event hides that the next one is missing, so each round has one of the two changes that remove
+ *   one. A moved checkpoint is added, because its counters are then not compared at all.
+ * - A shard with another number is not walked, and a snapshot that is moved in one of the three
+ *   tables is incomplete in the other two: each of these changes is a round by itself.
+ * - The other changes are in lanes, and each round takes one change per lane. Tables are
+ *   independent, except that the rows of a projection are not compared if the projection or its
+ *   checkpoint is missing.
  */
 export function toRounds(all: readonly Corruption[]): Corruption[][] {
   const byKind = Map.groupBy(all, kindOf)
@@ -38,7 +39,7 @@ function kindOf({ table, column, foundBy }: Corruption): 'unfound' | 'log' | 'al
   return isAlone ? 'alone' : 'lane'
 }
 
-/** Tables of one lane, named by one of them. */
+/** Returns the lane of a table, named after one of its tables. */
 function laneOf({ table }: Corruption): string {
   if (table === 'projections') return 'provider_group_counters'
   return table === 'checkpoints' ? 'api_key_counters' : table

@@ -22,7 +22,7 @@ beforeAll(async () => {
 type List = { items: StoredVerification[]; next_cursor: string | null }
 
 const start = () => service.fetch('admin', '/admin/verifications', { method: 'POST' })
-/** Starts one; the one before keeps the lock for a moment after it is said to have ended. */
+/** Starts one. The previous one holds the lock for a moment after it is reported as ended. */
 async function startNext(): Promise<void> {
   for (;;) {
     const { status } = await start()
@@ -31,7 +31,7 @@ async function startNext(): Promise<void> {
   }
 }
 
-/** The same by an instance; gives what became of it. */
+/** Starts one on an instance in the same way, and returns the result. */
 async function startNextOn(
   verifications: Verifications,
   dueAt: string | null = null,
@@ -43,7 +43,7 @@ async function startNextOn(
   }
 }
 
-/** Keeps each verification from its end until released: it waits for a table that it compares. */
+/** Keeps verifications from ending until released: they wait for a locked table. */
 async function holdVerifications(): Promise<{ release(): Promise<void> }> {
   const stranger = connectAsOwner(service.database.address)
   const connection = await stranger.reserve()
@@ -60,7 +60,7 @@ async function holdVerifications(): Promise<{ release(): Promise<void> }> {
 
 const list = (query = '') => service.read<List>(`/admin/verifications${query}`)
 
-/** The newest verification, when it is no longer running. */
+/** Waits until the newest verification is no longer running, and returns it. */
 async function untilEnded(): Promise<StoredVerification> {
   for (;;) {
     const { items } = await list('?limit=1')
@@ -69,13 +69,13 @@ async function untilEnded(): Promise<StoredVerification> {
   }
 }
 
-/** The value of a metric; NaN where it has none. A scrape may be a second old. */
+/** Returns the value of a metric, or NaN if it has none. A scrape may be a second old. */
 async function readMetric(name: string): Promise<number> {
   const text = await (await service.fetch(null, '/metrics')).text()
   return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1])
 }
 
-/** Another instance's way to the same database. */
+/** Another instance on the same database. */
 function openInstance() {
   const pools = openPools(service.database.address, TEST_SHARDS)
   const logger = pino({ level: 'silent' })
@@ -85,7 +85,7 @@ function openInstance() {
   }
 }
 
-test('one that is started runs to its end, and says what it found', async () => {
+test('a verification that is started runs to its end and stores a report', async () => {
   expect(await readMetric('tallybook_verify_timestamp_seconds')).toBeNaN()
   const answer = await start()
   expect(answer.status).toBe(202)
@@ -98,7 +98,7 @@ test('one that is started runs to its end, and says what it found', async () => 
   expect(await readMetric('tallybook_verify_problems')).toBe(0)
 })
 
-test('what it found is an alarm', async () => {
+test('the problems of a verification are exported as a metric', async () => {
   const { owner } = service.database
   await owner`update api_key_counters set requests = requests + 1 where api_key_id = 1`
   await startNext()
@@ -109,7 +109,7 @@ test('what it found is an alarm', async () => {
   await until(async () => (await readMetric('tallybook_verify_problems')) === ended.problems)
 })
 
-test('while one runs no other is started, on any instance', async () => {
+test('no verification starts on any instance while one is running', async () => {
   const { pools, verifications } = openInstance()
   const held = await holdVerifications()
   await startNext()
@@ -125,13 +125,13 @@ test('while one runs no other is started, on any instance', async () => {
   await pools.close()
 })
 
-test('of those that are started at once one runs, on any instance', async () => {
+test('one of several verifications started at the same time runs, on any instance', async () => {
   const { pools, verifications } = openInstance()
   const held = await holdVerifications()
   const isBegun = (answer: Response | Started) =>
     answer instanceof Response ? answer.status === 202 : typeof answer === 'object'
   let begun: (Response | Started)[] = []
-  // None, where the one before still has the lock.
+  // None starts while the previous one still holds the lock.
   while (begun.length === 0) {
     const answers = await Promise.all([start(), start(), start(), verifications.start()])
     begun = answers.filter(isBegun)
@@ -146,7 +146,7 @@ test('of those that are started at once one runs, on any instance', async () => 
   await pools.close()
 })
 
-test('one whose service ends is seen as killed, and the next runs', async () => {
+test('a verification whose service ends is shown as killed, and the next one runs', async () => {
   const { pools, verifications } = openInstance()
   const held = await holdVerifications()
   const started = (await startNextOn(verifications)) as object
@@ -163,7 +163,7 @@ test('one whose service ends is seen as killed, and the next runs', async () => 
   expect(await untilEnded()).toMatchObject({ state: 'finished', problems: 0 })
 })
 
-test('one that is due is run by one of the instances, once', async () => {
+test('a verification that is due runs once, on one of the instances', async () => {
   const instances = [openInstance(), openInstance(), openInstance()]
   const due = '2026-01-31T03:30:00.000Z'
   const begun: object[] = []
@@ -183,7 +183,7 @@ test('one that is due is run by one of the instances, once', async () => {
   }
 })
 
-test('one is due each day at its time, UTC', () => {
+test('a verification is due every day at its time in UTC', () => {
   const at = { hour: 3, minute: 30 }
   const due = (now: string) => lastDue(at, new Date(now)).toISOString()
   expect(due('2026-03-01T03:30:00.000Z')).toBe('2026-03-01T03:30:00.000Z')
@@ -191,7 +191,7 @@ test('one is due each day at its time, UTC', () => {
   expect(due('2026-12-31T23:59:59.999Z')).toBe('2026-12-31T03:30:00.000Z')
 })
 
-test('the list goes page by page, newest first', async () => {
+test('verifications are listed in pages, newest first', async () => {
   const all = (await list('?limit=100')).items.map(({ id }) => id)
   expect(all).toEqual([...all].sort((a, b) => b - a))
   const paged: number[] = []

@@ -1,9 +1,9 @@
--- Reads payloads one value at a time and says which can't be read: some hundred times slower than
--- the casts of load.ts, and only used for chunks that these refuse. Written anew from
--- docs/reference/contract.md: it shares nothing with what the service reads payloads with.
+-- Reads payloads value by value and reports which can't be read. It is about a hundred times slower
+-- than the casts of load.ts, and only used for chunks that these refuse. It was written from
+-- docs/reference/contract.md and shares no code with the payload readers of the service.
 --
--- A function raises where no append could have written the payload. Numbers go through float8
--- because that is what JSON numbers are to the service.
+-- A function raises an error if no append could have written the payload. Numbers go through float8
+-- because the service reads JSON numbers as such.
 
 create function pg_temp.to_counts(p_column json, p_least bigint) returns bigint[]
 language plpgsql as $$
@@ -141,7 +141,7 @@ declare
   v_name text := p_name #>> '{}';
 begin
   if json_typeof(p_name) is distinct from 'string'
-    -- The service counts UTF-16 units: two for what lies beyond U+FFFF.
+    -- The service counts UTF-16 units: two for a character above U+FFFF.
     or length(v_name) + (
       select count(*) from unnest(string_to_array(v_name, null)) c where ascii(c) > 65535
     ) not between p_least and 255 then

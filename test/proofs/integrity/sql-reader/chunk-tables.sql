@@ -1,5 +1,5 @@
--- What the events of one chunk say, added up. Emptied at each commit, in place: a truncate would
--- leave dead rows in the system's catalogs.
+-- The sums of the events of one chunk. Each commit empties the tables in place; a truncate would
+-- leave dead rows in the system catalogs.
 create temporary table chunk_api_keys (
   quarter timestamptz,
   group_id bigint,
@@ -32,8 +32,8 @@ create temporary table chunk_catalog (
   name text
 ) on commit delete rows;
 
--- Events that are read a value at a time. Copied, as functions of this session are on no other
--- node of a Citus.
+-- Events that are read value by value. They are copied because the functions of this session don't
+-- exist on other nodes of a Citus cluster.
 create temporary table chunk_events (
   position bigint,
   type text,

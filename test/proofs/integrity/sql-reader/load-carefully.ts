@@ -5,10 +5,10 @@ import type { Chunk } from '../../../../src/proofs/integrity/chunk.ts'
 import type { Problem } from '../../../../src/proofs/integrity/problem.ts'
 import { LATEST_ACCESS } from './load.ts'
 
-/** Which events to read: the flushes of a chunk that isn't plain, or all others of any chunk. */
+/** The events to read: the flushes of a chunk that the casts refused, or all other events. */
 export type Kind = 'flushes' | 'others'
 
-/** `chunk_events` holds these events of the chunk and nothing else. */
+/** Replaces the contents of `chunk_events` with these events of the chunk. */
 export async function copyEvents(
   sql: Transaction,
   { shard, after, through }: Chunk,
@@ -25,10 +25,7 @@ export async function copyEvents(
         and (e.type, e.version) <> ('KeyStatsFlushed', 2)) = ${kind === 'flushes'}`
 }
 
-/**
- * Fills the chunk tables with the flushes that were copied, read a value at a time; those that
- * can't be read are left out.
- */
+/** Fills the chunk tables from the copied flushes, value by value, without unreadable ones. */
 export async function loadFlushesCarefully(sql: Transaction): Promise<void> {
   await sql`
     insert into chunk_api_keys
@@ -57,7 +54,7 @@ export async function loadFlushesCarefully(sql: Transaction): Promise<void> {
     group by 1, f.token_hash`
 }
 
-/** Fills `chunk_catalog` with the rows of the catalog's changes that were copied. */
+/** Fills `chunk_catalog` with the rows of the copied catalog changes. */
 export async function loadCatalog(sql: Transaction): Promise<void> {
   await sql`
     insert into chunk_catalog
@@ -70,9 +67,9 @@ export async function loadCatalog(sql: Transaction): Promise<void> {
 }
 
 /**
- * Notes those of the copied events that can't be read, with the reason that the service would give.
- * Only that sentence is the service's own: whether one can be read is decided here, and a
- * difference is a problem.
+ * Records the copied events that can't be read, with the reason that the service states. Only the
+ * text of the reason comes from the service: the SQL reader decides whether an event can be read,
+ * and returns a problem if the service disagrees.
  */
 export async function noteUnreadable(sql: Transaction, shard: number): Promise<Problem[]> {
   const rows = await sql<{ position: string }[]>`
@@ -97,7 +94,7 @@ export async function noteUnreadable(sql: Transaction, shard: number): Promise<P
   return problems
 }
 
-/** What the service says of an event that it can't read; null where it can. */
+/** Returns the reason why the service can't read an event; null if it can. */
 async function readReason(
   sql: Transaction,
   shard: number,

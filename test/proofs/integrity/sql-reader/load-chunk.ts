@@ -4,12 +4,12 @@ import type { Problem } from '../../../../src/proofs/integrity/problem.ts'
 import { loadPlainly } from './load.ts'
 import { copyEvents, loadCatalog, loadFlushesCarefully, noteUnreadable } from './load-carefully.ts'
 
-/** A chunk of so few events is read a value at a time rather than halved once more. */
+/** A chunk of at most this many events is read value by value instead of being halved again. */
 const FEW_EVENTS = 40
 
-/** The chunk tables hold this chunk and nothing else; notes what can't be read. */
+/** Replaces the contents of the chunk tables with this chunk; records what can't be read. */
 export async function loadChunk(sql: Transaction, chunk: Chunk): Promise<Problem[]> {
-  // A commit empties them; a transaction may load more than one chunk.
+  // A commit empties the tables, but a transaction may load more than one chunk.
   await sql`delete from chunk_api_keys`
   await sql`delete from chunk_keys`
   await sql`delete from chunk_catalog`
@@ -19,7 +19,7 @@ export async function loadChunk(sql: Transaction, chunk: Chunk): Promise<Problem
   return [...problems, ...(await noteUnreadable(sql, chunk.shard))]
 }
 
-/** Halves the chunk around what isn't plain, so that only a few events are read carefully. */
+/** Halves a chunk that the casts refuse, so that only a few events are read value by value. */
 async function loadFlushes(sql: Transaction, chunk: Chunk): Promise<Problem[]> {
   if (await tryPlainly(sql, chunk)) return []
   const { shard, after, through } = chunk
@@ -35,7 +35,7 @@ async function loadFlushes(sql: Transaction, chunk: Chunk): Promise<Problem[]> {
   ]
 }
 
-/** Thrown to take back what was loaded. */
+/** Thrown to roll back to the savepoint. */
 const NOT_PLAIN = new Error('not plain')
 
 async function tryPlainly(sql: Transaction, chunk: Chunk): Promise<boolean> {

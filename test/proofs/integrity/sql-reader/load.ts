@@ -2,22 +2,22 @@ import type { Transaction } from '../../../../src/platform/postgres/pool.ts'
 import type { Chunk } from '../../../../src/proofs/integrity/chunk.ts'
 
 // Fills the chunk tables from payloads with casts of whole columns: `[1,2]` becomes `{1,2}`, which
-// PostgreSQL reads as an array at native speed. What isn't a plain payload makes a cast fail or a
-// row bad; then `load-carefully.ts` takes the chunk instead.
+// PostgreSQL reads as an array at native speed. Any other payload makes a cast fail or a row bad,
+// and `load-carefully.ts` reads the chunk instead.
 
-/** Brackets become braces; what may not stand in a column of numbers becomes a letter. */
+/** Brackets become braces; characters that a column of numbers may not have become letters. */
 const COUNTS = `'[]{}"', '{}xxx'`
 const FLAGS = `'[]{}"0123456789', '{}xxxxxxxxxxxxx'`
 
-/** True for a column of counts from `least` on; not true where one is missing. */
+/** True if all values of a column are counts of at least `least`; not true if one is null. */
 const areCounts = (column: string, least = 0) =>
   `${least} <= all (${column}) and 9007199254740991 >= all (${column})`
 
-/** A list of a list would be an array too. */
+/** Excludes a list of lists, which would be an array too. */
 const isFlat = (column: string, isOptional = false) =>
   `coalesce(array_ndims(a.${column}) = 1, x.${column} = '[]'${isOptional ? ', true' : ''})`
 
-/** Casts once, checks whole columns, and only then makes rows of them; `offset 0` keeps it so. */
+/** Casts once, checks whole columns, and then makes rows of them; `offset 0` keeps this order. */
 const API_KEY_FLUSHES = `
   insert into chunk_api_keys
   select
@@ -40,7 +40,7 @@ const API_KEY_FLUSHES = `
             and cardinality(e.successes) = cardinality(e.ids)
           else cardinality(e.failing) = cardinality(e.failures)
             and 0 <= all (e.failures)
-            -- Named twice, an entry could have more failures than requests.
+            -- An entry listed twice could have more failures than requests.
             and (
               select coalesce(bool_and(f.failures <= e.requests[f.index + 1]), true)
                 and count(distinct f.index) = cardinality(e.failing)
@@ -107,7 +107,7 @@ const API_KEY_FLUSHES = `
     ) r
   group by e.quarter, r.group_id, r.api_key_id`
 
-/** Of the event `e`: an access counts as five minutes after its flush was recorded at most. */
+/** The latest access of event `e` that counts: five minutes after its flush was recorded. */
 export const LATEST_ACCESS = 'floor(extract(epoch from e.recorded_at))::bigint + 300'
 
 const KEY_FLUSHES = `
@@ -166,7 +166,7 @@ const KEY_FLUSHES = `
     or r.is_tracked is not null and (r.requests > 0 or r.tokens > 0 or r.last_accessed_at > 0)
   group by e.quarter, r.token_hash`
 
-/** False, or an error, where the chunk holds a flush that isn't plain: then take all of it back. */
+/** Returns false or throws if the casts refuse a flush of the chunk: then roll all of it back. */
 export async function loadPlainly(sql: Transaction, chunk: Chunk): Promise<boolean> {
   const range = [chunk.shard, chunk.after, chunk.through]
   await sql.unsafe(API_KEY_FLUSHES, range, { prepare: true })

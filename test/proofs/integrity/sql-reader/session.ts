@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { ServerAddress, Sql } from '../../../../src/platform/postgres/pool.ts'
 import { openSession } from '../../../../src/proofs/integrity/session.ts'
 
-/** A connection with the functions and temporary tables that read payloads in SQL. */
+/** Opens a connection with the functions and temporary tables that read payloads in SQL. */
 export async function openReader(address: ServerAddress): Promise<Sql> {
   const { sql } = await openSession(address)
   for (const file of ['chunk-tables.sql', 'careful.sql']) {
