@@ -35,7 +35,7 @@ const other = makeSigningKey('witness.example.com', sha256('another seed'))
 const TEXT = 'a text\n'
 
 describe('keys', () => {
-  test('the verifier key of the specification is read, and verifies its note', () => {
+  test('the verifier key of the specification is parsed and verifies its note', () => {
     const read = parseVerifierKey(EXAMPLE_KEY)!
     expect(read).toMatchObject({ name: 'example.com/foo', id: '530d903a' })
     expect(formatVerifierKey(read)).toBe(EXAMPLE_KEY)
@@ -45,7 +45,7 @@ describe('keys', () => {
     })
   })
 
-  test("a signing key is written as Go's note package does it", () => {
+  test("a signing key has the format of Go's note package", () => {
     const read = parseSigningKey(GO_SIGNING_KEY)!
     expect(formatSigningKey(read)).toBe(GO_SIGNING_KEY)
     expect(formatVerifierKey(read)).toBe(GO_VERIFIER_KEY)
@@ -59,7 +59,7 @@ describe('keys', () => {
     GO_SIGNING_KEY.replace('c74f20a3', 'c74f20a4'),
     GO_SIGNING_KEY.replace('+AY', '+BY'),
     `${GO_SIGNING_KEY}\n`,
-  ])('%p is no signing key', (text) => {
+  ])('%p is not a signing key', (text) => {
     expect(parseSigningKey(text)).toBeNull()
   })
 
@@ -70,41 +70,41 @@ describe('keys', () => {
     EXAMPLE_KEY.replace('+Aeky', '+BOky'),
     `${EXAMPLE_KEY}=`,
     EXAMPLE_KEY.slice(0, -4),
-  ])('%p is no verifier key', (text) => {
+  ])('%p is not a verifier key', (text) => {
     expect(parseVerifierKey(text)).toBeNull()
   })
 
-  test('a name has no spaces, no plus and no controls', () => {
+  test('a name has no space, plus sign or control character', () => {
     expect(['a', 'stats.example.com/audit/log/0', 'ä'].every(isKeyName)).toBe(true)
     expect(['', 'a b', 'a+b', 'a\nb', 'a\u00a0b', 'a\u0000', '\ud800'].some(isKeyName)).toBe(false)
   })
 })
 
-describe('notes', () => {
+describe('a note', () => {
   const signed = signNote(TEXT, [key, other])
 
-  test('is signed by each key, and opened by any of them', () => {
+  test('is signed by each key and opened with any of them', () => {
     expect(parseNote(signed)!.signatures.map(({ name }) => name)).toEqual([key.name, other.name])
     expect(openNote(signed, [key])).toEqual({ kind: 'signed', text: TEXT, by: [key] })
     expect(openNote(signed, [other, key])).toEqual({ kind: 'signed', text: TEXT, by: [key, other] })
   })
 
-  test('the signatures of others are kept beside, whatever they are', () => {
+  test('keeps additional signatures, whatever they are', () => {
     const witness = { name: 'w.example.com', id: '01020304', signature: Buffer.alloc(72, 7) }
     const cosigned = signNote(TEXT, [key], [witness])
     expect(parseNote(cosigned)!.signatures[1]).toEqual(witness)
     expect(openNote(cosigned, [key])).toEqual({ kind: 'signed', text: TEXT, by: [key] })
   })
 
-  test('unknown keys are not believed, and a wrong signature spoils the note', () => {
-    const stranger = makeSigningKey(key.name, sha256('a third seed'))
-    expect(openNote(signed, [stranger])).toMatchObject({ kind: 'unknown_key' })
+  test('is rejected if no key is known or a signature is wrong', () => {
+    const unknown = makeSigningKey(key.name, sha256('a third seed'))
+    expect(openNote(signed, [unknown])).toMatchObject({ kind: 'unknown_key' })
     expect(openNote(signed, [])).toMatchObject({ kind: 'unknown_key' })
     const changed = signed.replace('a text', 'b text')
     expect(openNote(changed, [key, other])).toEqual({ kind: 'wrong_signature', key })
   })
 
-  test('a text may have empty lines', () => {
+  test('may have empty lines in its text', () => {
     const note = signNote('one\n\ntwo\n', [key])
     expect(openNote(note, [key])).toMatchObject({ text: 'one\n\ntwo\n' })
   })
@@ -121,22 +121,22 @@ describe('notes', () => {
     signed.replace(/ \S+\n$/, ' AAAA\n'),
     signed.replace(/=\n/, '\n'),
     signed.replace('a text', '\ud800'),
-  ])('case %# is no note', (note) => {
+  ])('case %# is rejected as malformed', (note) => {
     expect(parseNote(note)).toBeNull()
     expect(openNote(note, [key])).toEqual({ kind: 'malformed' })
   })
 })
 
-describe('tree heads', () => {
+describe('a tree head', () => {
   const head = { origin: key.name, size: 70_000, root: sha256('root') }
 
-  test('that of the specification is read and written', () => {
+  test('of the specification is parsed and formatted', () => {
     const read = parseTreeHead(EXAMPLE_HEAD)!
     expect(read).toMatchObject({ origin: 'example.com/behind-the-sofa', size: 20_852_163 })
     expect(formatTreeHead(read)).toBe(EXAMPLE_HEAD)
   })
 
-  test('further lines are no matter', () => {
+  test('may have further lines', () => {
     expect(parseTreeHead(`${EXAMPLE_HEAD}more\n`)).toEqual(parseTreeHead(EXAMPLE_HEAD))
   })
 
@@ -148,11 +148,11 @@ describe('tree heads', () => {
     EXAMPLE_HEAD.replace('20852163', '9007199254740993'),
     EXAMPLE_HEAD.replace('CsUY', 'CsU'),
     `${EXAMPLE_HEAD}\n`,
-  ])('case %# is none', (text) => {
+  ])('case %# is rejected as malformed', (text) => {
     expect(parseTreeHead(text)).toBeNull()
   })
 
-  test('a signed one is opened by the key of its origin only', () => {
+  test('is opened only with the key of its origin', () => {
     const { note } = signTreeHead(head, [key])
     expect(openTreeHead(note, [key])).toEqual({ kind: 'signed', ...head, note })
     expect(openTreeHead(note, [other])).toMatchObject({ kind: 'refused' })
@@ -164,7 +164,7 @@ describe('tree heads', () => {
   })
 })
 
-describe('proof files', () => {
+describe('a proof file', () => {
   const file = {
     extra: '{"shard":0}',
     index: 41,
@@ -172,7 +172,7 @@ describe('proof files', () => {
     head: signTreeHead({ origin: key.name, size: 42, root: sha256('root') }, [key]).note,
   }
 
-  test('are read as they were written', () => {
+  test('is parsed as it was formatted', () => {
     expect(parseProofFile(formatProofFile(file))).toEqual(file)
     const least = { ...file, extra: null, proof: [] }
     expect(parseProofFile(formatProofFile(least))).toEqual(least)
@@ -187,7 +187,7 @@ describe('proof files', () => {
     formatProofFile(file).replace('extra ', 'extra  '),
     formatProofFile({ ...file, proof: Array(64).fill(sha256('a')) }),
     formatProofFile(file).replace('=\n', '\n'),
-  ])('case %# is none', (text) => {
+  ])('case %# is rejected as malformed', (text) => {
     expect(parseProofFile(text)).toBeNull()
   })
 })

@@ -17,17 +17,17 @@ const fromHex = (text: string) => Buffer.from(text, 'hex')
 
 const leaves = LEAVES.map((leaf) => sha256(Buffer.concat([Buffer.from([0]), fromHex(leaf)])))
 
-/** Leaf hashes of a tree, made of their numbers. */
+/** Makes this number of leaf hashes from their indexes. */
 const manyLeaves = (count: number) => Array.from({ length: count }, (_, i) => sha256(`leaf ${i}`))
 
 describe('the vectors of RFC 6962', () => {
-  test('the root of no leaves is the hash of nothing', () => {
+  test('the root of an empty tree is the hash of an empty text', () => {
     expect(hex(EMPTY_ROOT)).toBe('e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855')
     expect(new Frontier().root()).toEqual(EMPTY_ROOT)
   })
 
   test.each(ROOTS.map((root, i) => ({ size: i + 1, root })))(
-    'the root of $size',
+    'a tree of $size has the root of the reference implementation',
     async (vector) => {
       const { size, root } = vector
       const read = tilesOf(leaves)
@@ -45,7 +45,8 @@ describe('the vectors of RFC 6962', () => {
     expect(hex(root!)).toBe(ROOTS[size - 1]!)
   })
 
-  test.each(CONSISTENCY)('$newer begins with $older', async ({ older, newer, proof }) => {
+  test.each(CONSISTENCY)('a tree of $newer starts with one of $older', async (vector) => {
+    const { older, newer, proof } = vector
     const proved = await proveConsistency(older, newer, tilesOf(leaves.slice(0, newer)))
     expect(proved.map(hex)).toEqual(proof)
     const sized = (size: number) => ({ size, root: fromHex(ROOTS[size - 1]!) })
@@ -55,27 +56,24 @@ describe('the vectors of RFC 6962', () => {
 
 const SIZES = [1, 255, 256, 257, 65_535, 65_536, 65_537, 70_000]
 
-test.each(SIZES)(
-  'root, peaks and proofs of %d leaves are those of the definition',
-  async (size) => {
-    const hashes = manyLeaves(size)
-    const read = tilesOf(hashes)
-    const root = rootOf(hashes)
-    expect(await readRoot(size, read)).toEqual(root)
-    const peaks = await readPeaks(size, read)
-    expect(new Frontier(size, peaks).root()).toEqual(root)
-    for (const index of new Set([0, 1, 254, 255, 256, size >> 1, size - 2, size - 1])) {
-      if (index < 0 || index >= size) continue
-      const proof = await proveInclusion(index, size, read)
-      expect(rootOfInclusion(index, size, hashes[index]!, proof)).toEqual(root)
-    }
-    for (const older of SIZES.filter((other) => other <= size)) {
-      const from = { size: older, root: rootOf(hashes.slice(0, older)) }
-      const proof = await proveConsistency(older, size, read)
-      expect(isConsistent(from, { size, root }, proof)).toBe(true)
-    }
-  },
-)
+test.each(SIZES)('root, peaks and proofs of %d leaves match the definition', async (size) => {
+  const hashes = manyLeaves(size)
+  const read = tilesOf(hashes)
+  const root = rootOf(hashes)
+  expect(await readRoot(size, read)).toEqual(root)
+  const peaks = await readPeaks(size, read)
+  expect(new Frontier(size, peaks).root()).toEqual(root)
+  for (const index of new Set([0, 1, 254, 255, 256, size >> 1, size - 2, size - 1])) {
+    if (index < 0 || index >= size) continue
+    const proof = await proveInclusion(index, size, read)
+    expect(rootOfInclusion(index, size, hashes[index]!, proof)).toEqual(root)
+  }
+  for (const older of SIZES.filter((other) => other <= size)) {
+    const from = { size: older, root: rootOf(hashes.slice(0, older)) }
+    const proof = await proveConsistency(older, size, read)
+    expect(isConsistent(from, { size, root }, proof)).toBe(true)
+  }
+})
 
 const trees = fc.integer({ min: 1, max: 700 }).chain((size) =>
   fc.record({
@@ -86,7 +84,7 @@ const trees = fc.integer({ min: 1, max: 700 }).chain((size) =>
   }),
 )
 
-test('a proof holds for its leaf, place and tree, and with anything else for none', async () => {
+test('a proof holds only for its leaf, position and tree, and only unchanged', async () => {
   const all = manyLeaves(701)
   await fc.assert(
     fc.asyncProperty(trees, async ({ size, index, older, other }) => {
@@ -115,7 +113,7 @@ test('a proof holds for its leaf, place and tree, and with anything else for non
       const forged = { ...from, root: hashNode(from.root, from.root) }
       expect(isConsistent(forged, to, consistency)).toBe(false)
       expect(isConsistent(from, { ...to, root: all[700]! }, consistency)).toBe(
-        // An empty tree is the beginning of any.
+        // Every tree is consistent with an empty one.
         older === 0,
       )
       if (older < size) expect(isConsistent(to, from, consistency)).toBe(false)
@@ -124,7 +122,7 @@ test('a proof holds for its leaf, place and tree, and with anything else for non
   )
 })
 
-test('a tree that went on is the one that was read', async () => {
+test('a tree that is read and grown has the same root as one that was never stored', async () => {
   const hashes = manyLeaves(1_000)
   for (const size of [0, 1, 255, 256, 300, 999]) {
     const frontier = new Frontier(size, await readPeaks(size, tilesOf(hashes)))

@@ -1,4 +1,4 @@
-/** The tree of the reference implementation of RFC 6962: its leaves, in hex. */
+/** The leaves of the test tree of the reference implementation of RFC 6962, in hex. */
 export const LEAVES = [
   '',
   '00',
@@ -10,7 +10,7 @@ export const LEAVES = [
   '606162636465666768696a6b6c6d6e6f',
 ]
 
-/** Its roots, after each leaf. */
+/** The roots of this tree after each leaf. */
 export const ROOTS = [
   '6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d',
   'fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125',
@@ -29,7 +29,7 @@ const D = 'bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b'
 const E = '0ebc5d3437fbe2db158b9f126a1d118e308181031d0a949f8dededebc558ef6a'
 const F = 'ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0'
 
-/** Inclusion proofs of that implementation. */
+/** Inclusion proofs of the reference implementation. */
 export const INCLUSION = [
   { index: 0, size: 1, proof: [] },
   { index: 0, size: 8, proof: [A, B, C] },
@@ -37,7 +37,7 @@ export const INCLUSION = [
   { index: 2, size: 3, proof: [ROOTS[1]!] },
 ]
 
-/** Consistency proofs of that implementation. */
+/** Consistency proofs of the reference implementation. */
 export const CONSISTENCY = [
   { older: 1, newer: 1, proof: [] },
   { older: 1, newer: 8, proof: [A, B, C] },

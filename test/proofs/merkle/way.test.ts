@@ -7,23 +7,23 @@ import {
   startsAtRoot,
 } from '../../../src/proofs/merkle/audit-path.ts'
 
-// The ways of proofs against RFC 9162, word by word, to the largest tree that a number counts.
+// Audit paths against the definitions of RFC 9162, up to the largest size that a number can have.
 
-/** The largest power of two below n. */
+/** The largest power of two less than n. */
 function splitOf(n: number): number {
   let power = 1
   while (power * 2 < n) power *= 2
   return power
 }
 
-/** PATH of section 2.1.3.1: on which side each of its hashes stands. */
+/** PATH of section 2.1.3.1: the side of each of its hashes. */
 function pathOf(m: number, n: number): Side[] {
   if (n === 1) return []
   const k = splitOf(n)
   return m < k ? [...pathOf(m, k), 'right'] : [...pathOf(m - k, n - k), 'left']
 }
 
-/** SUBPROOF of section 2.1.4.1: the same; `isRoot` where the older root begins it unsaid. */
+/** SUBPROOF of section 2.1.4.1, likewise; `isRoot` if it omits the older root at its start. */
 function subproofOf(m: number, n: number, isRoot = true): { sides: Side[]; isRoot: boolean } {
   if (m === n) return { sides: [], isRoot }
   const k = splitOf(n)
@@ -46,13 +46,13 @@ function expectConsistency(older: number, newer: number): void {
   if (sides.length > 0) expect(consistencyPath(older, newer, sides.length - 1)).toBeNull()
 }
 
-test('the way of an inclusion proof is that of the RFC, and no other number of hashes has one', () => {
+test('an inclusion path is that of the RFC, and null for any other number of hashes', () => {
   for (let size = 1; size <= 70; size++) {
     for (let index = 0; index < size; index++) expectInclusion(index, size)
   }
 })
 
-test('the way of a consistency proof is that of the RFC, and no other number of hashes has one', () => {
+test('a consistency path is that of the RFC, and null for any other number of hashes', () => {
   for (let newer = 2; newer <= 70; newer++) {
     for (let older = 1; older < newer; older++) expectConsistency(older, newer)
   }
@@ -60,13 +60,13 @@ test('the way of a consistency proof is that of the RFC, and no other number of 
 
 const size = fc.oneof(
   fc.integer({ min: 2, max: Number.MAX_SAFE_INTEGER }),
-  // About the powers of two, beyond 32 bits too.
+  // Around powers of two, also beyond 32 bits.
   fc
     .record({ power: fc.integer({ min: 2, max: 52 }), off: fc.integer({ min: -2, max: 2 }) })
     .map(({ power, off }) => 2 ** power + off),
 )
 
-test('so it is in large trees', () => {
+test('inclusion and consistency paths of large trees are those of the RFC', () => {
   const within = size.chain((size) =>
     fc.record({ size: fc.constant(size), index: fc.integer({ min: 0, max: size - 1 }) }),
   )
@@ -81,7 +81,7 @@ test('so it is in large trees', () => {
   )
 })
 
-test('a leaf that a tree does not have has no way', () => {
+test('a leaf that is not in the tree has no inclusion path', () => {
   for (const [index, size] of [
     [0, 0],
     [-1, 5],
