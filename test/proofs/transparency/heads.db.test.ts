@@ -43,7 +43,7 @@ const open = async () => {
   return TreeHeads.open(pools.project, TEST_SHARDS, origin)
 }
 
-/** Appends so many events, and signs heads until they are all covered. */
+/** Appends this number of events, and signs heads until all of them are covered. */
 async function grow(heads: TreeHeads, count: number): Promise<void> {
   await insertEmptyFlushes(database.owner, SHARD, count)
   while ((await integrateEvents(pools.project, SHARD)) > 0);
@@ -55,13 +55,13 @@ async function grow(heads: TreeHeads, count: number): Promise<void> {
 }
 
 describe('the first head', () => {
-  test('is that of an empty tree, and is kept', async () => {
+  test('covers an empty tree and is persisted', async () => {
     const heads = await open()
     expect(heads.newest(SHARD)).toMatchObject({ size: 0, root: EMPTY_ROOT })
     expect(await readPersistedHead(made.origin, SHARD)).toBe(heads.newest(SHARD).note)
   })
 
-  test('of a log that was there before covers all of it', async () => {
+  test('covers all events of a log that already exists', async () => {
     await insertEmptyFlushes(database.owner, SHARD, 20_000)
     const heads = await open()
     await grow(heads, 1)
@@ -69,7 +69,7 @@ describe('the first head', () => {
   })
 })
 
-test('every head is consistent with every one before, over restarts', async () => {
+test('every head is consistent with all earlier ones, across restarts', async () => {
   const all = []
   for (const count of [1, 254, 1, 1, 300, 16_384, 0, 7]) {
     const heads = await open()
@@ -93,12 +93,12 @@ test('two instances sign the same tree', async () => {
   expect(other.newest(SHARD)).toEqual(one.newest(SHARD))
 })
 
-test('a head that could not be kept is not shown, and the next try shows one', async () => {
+test('a head that cannot be persisted is not served, and the next attempt succeeds', async () => {
   const heads = await open()
   await grow(heads, 3)
   const before = heads.newest(SHARD)
   const { folder } = made.origin
-  // Nothing can be made in a folder that is a file: it stands for a disk that takes nothing.
+  // A file in place of the folder makes every write fail, as a full disk would.
   await Bun.$`mv ${join(folder, 'heads')} ${join(folder, 'aside')} && touch ${join(folder, 'heads')}`
   await insertEmptyFlushes(database.owner, SHARD, 4)
   await integrateEvents(pools.project, SHARD)
@@ -110,7 +110,7 @@ test('a head that could not be kept is not shown, and the next try shows one', a
   expect(await readPersistedHead(made.origin, SHARD)).toBe(heads.newest(SHARD).note)
 })
 
-test('who waits for a head has it when it comes, or nothing after the time', async () => {
+test('a caller that waits for a head gets it once it is signed, or null after the time', async () => {
   const heads = await open()
   const waiting = heads.waitForHead(SHARD, 5, 60_000)
   await grow(heads, 4)
@@ -136,16 +136,16 @@ describe('a database that is not the one that was signed', () => {
       (sql) => sql`delete from events where shard = ${SHARD} and position = 299`,
     ],
     [
-      'one where another event stands in place of the newest',
+      'one whose newest event was replaced',
       (sql) => sql`update events set source = 'else' where shard = ${SHARD} and position = 299`,
     ],
     [
-      'one whose older leaves were made anew',
+      'one whose older leaves were replaced',
       (sql) => sql`update tiles set hashes = set_byte(hashes, 4, 255 - get_byte(hashes, 4))
         where shard = ${SHARD} and level = 1`,
     ],
     [
-      'one whose leaves were made anew, without levels',
+      'one whose leaves were replaced, without higher levels',
       async (sql) => {
         await sql`delete from tiles where shard = ${SHARD} and level > 0`
         await sql`update tiles set hashes = set_byte(hashes, 4, 255 - get_byte(hashes, 4))
@@ -165,7 +165,7 @@ describe('a database that is not the one that was signed', () => {
     expect(await readPersistedHead(made.origin, SHARD)).toBe(kept)
   })
 
-  test('an older one that was filled with as many others is refused', async () => {
+  test('an older one that was filled up with other events is refused', async () => {
     await grow(await open(), 300)
     await editLog(database.owner, async (sql) => {
       await sql`delete from events where shard = ${SHARD} and position >= 100`
@@ -176,7 +176,7 @@ describe('a database that is not the one that was signed', () => {
     expect(await open().catch((error: unknown) => error)).toBeInstanceOf(LogForked)
   })
 
-  test('a newer one goes on', async () => {
+  test('a newer one is accepted', async () => {
     await grow(await open(), 300)
     await insertEmptyFlushes(database.owner, SHARD, 300)
     while ((await integrateEvents(pools.project, SHARD)) > 0);
@@ -186,19 +186,19 @@ describe('a database that is not the one that was signed', () => {
     expect(heads.newest(SHARD).size).toBe(600)
   })
 
-  test('one that lost leaves, but no events, makes them again', async () => {
+  test('one that lost leaves but no events is accepted, and the leaves are restored', async () => {
     await grow(await open(), 300)
     await editLog(database.owner, (sql) => sql`delete from tiles`)
     expect((await open()).newest(SHARD).size).toBe(300)
   })
 
-  test('one that lost levels, but no leaves, makes them again', async () => {
+  test('one that lost levels but no leaves is accepted, and the levels are restored', async () => {
     await grow(await open(), 300)
     await editLog(database.owner, (sql) => sql`delete from tiles where level > 0`)
     expect((await open()).newest(SHARD).size).toBe(300)
   })
 
-  test('under a service that runs no head is signed any more', async () => {
+  test('under a running service makes it stop signing heads', async () => {
     const heads = await open()
     await grow(heads, 300)
     await editLog(database.owner, async (sql) => {
@@ -217,7 +217,7 @@ describe('a database that is not the one that was signed', () => {
 })
 
 describe('the origin', () => {
-  test('is made once, with files that only its owner reads', async () => {
+  test('is created once, with files that only their owner can read', async () => {
     const again = await openOrigin(made.dataDir, null)
     expect(again).toEqual({ origin: made.origin, made: false })
     const keys = join(made.origin.folder, 'keys')
@@ -225,7 +225,7 @@ describe('the origin', () => {
     expect(await readFile(keys, 'utf8')).toStartWith('PRIVATE+KEY+stats.example.com+')
   })
 
-  test('of starts at once is one', async () => {
+  test('is created once by several starts at the same time', async () => {
     const fresh = join(made.dataDir, 'fresh')
     const all = await Promise.all(Array.from({ length: 8 }, () => openOrigin(fresh, null)))
     expect(new Set(all.map(({ origin }) => origin.name)).size).toBe(1)
@@ -233,12 +233,12 @@ describe('the origin', () => {
     expect(all[0]!.origin.name).toMatch(/^tallybook-[0-9a-f]{8}$/)
   })
 
-  test('is not another one because a variable says so', async () => {
+  test('is not changed by an environment variable', async () => {
     const refused = await openOrigin(made.dataDir, 'else.example.com').catch(String)
     expect(refused).toContain('the log has been signed as stats.example.com')
   })
 
-  test('that can not be written is refused', async () => {
+  test('that cannot be written is refused', async () => {
     const file = join(made.dataDir, 'file')
     await Bun.write(file, '')
     expect(await openOrigin(join(file, 'data'), null).catch(String)).toContain("can't be written")
@@ -256,14 +256,14 @@ describe('the origin', () => {
     expect(await openOrigin(made.dataDir, null).catch(String)).toContain("can't be read")
   })
 
-  test('with a head of another key is refused', async () => {
+  test('with a head that its key has not signed is refused', async () => {
     await grow(await open(), 3)
     const note = (await readPersistedHead(made.origin, SHARD))!
     await persistHead(made.origin, SHARD, note.replace('\n3\n', '\n2\n'))
     expect(await open().catch(String)).toContain(`The tree head of shard ${SHARD}`)
   })
 
-  test('signs with every key after a rotation, and with the newest alone after it', async () => {
+  test('signs with every key during a rotation', async () => {
     await grow(await open(), 3)
     await rotateKey(made.origin)
     const { origin } = await openOrigin(made.dataDir, null)
@@ -278,7 +278,7 @@ describe('the origin', () => {
   })
 })
 
-test('drafts of heads are not left behind', async () => {
+test('no temporary files of heads are left behind', async () => {
   const heads = await open()
   for (let i = 0; i < 20; i++) await grow(heads, 1)
   const files = await readdir(join(made.origin.folder, 'heads'))

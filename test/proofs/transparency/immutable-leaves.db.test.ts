@@ -4,7 +4,7 @@ import { integrateEvents } from '../../../src/proofs/transparency/integrate.ts'
 import { insertEmptyFlushes } from '../../support/events.ts'
 import { TEST_SHARDS, useDatabase } from '../../support/server.ts'
 
-// Nobody changes a leaf, the owner no more than the service.
+// No one can change a leaf: neither the service nor the owner of the database.
 
 const SHARD = TEST_SHARDS - 1
 const INSUFFICIENT_PRIVILEGE = '42501'
@@ -30,7 +30,7 @@ const CHANGES = [
   `truncate tiles`,
 ]
 
-test.each(CHANGES)('%s', async (change) => {
+test.each(CHANGES)('refused: %s', async (change) => {
   const before = await readLeaves()
   expect(before).toHaveLength(4 * 64)
   for (const sql of [pools.project, database.owner]) {

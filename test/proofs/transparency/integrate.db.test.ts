@@ -20,7 +20,7 @@ afterEach(async () => {
   await database.drop()
 })
 
-/** Appends so many events to the last shard; gives that shard. */
+/** Appends this number of events to the last shard, and returns that shard. */
 async function append(count: number): Promise<number> {
   const shard = TEST_SHARDS - 1
   await insertEmptyFlushes(database.owner, shard, count)
@@ -48,7 +48,7 @@ async function readLeaves(shard: number): Promise<string> {
 const runs = runsOf(100)
 
 test(
-  `a leaf is the hash of JSON.stringify's text, whatever the source and key, in ${runs} events`,
+  `a leaf is the hash of the text that JSON.stringify makes, in ${runs} events`,
   async () => {
     const text = fc.string({ unit: 'binary' }).filter((value) => !value.includes('\0'))
     const times = [
@@ -93,7 +93,7 @@ test(
   timeoutOf(runs),
 )
 
-test('tiles have 256 leaves, the last one what is left, and grow with the log', async () => {
+test('tiles have 256 leaves, the last one the remaining ones, and grow with the log', async () => {
   const shard = await append(300)
   expect(await integrateEvents(pools.project, shard)).toBe(300)
   expect(await readTiles(shard)).toEqual(['0/0/256', '0/1/44'])
@@ -108,7 +108,7 @@ test('tiles have 256 leaves, the last one what is left, and grow with the log', 
   expect(first.filter(({ check }) => check === 'leaf' || check === 'tiles')).toEqual([])
 })
 
-test('a step is bounded, and steps make the same tiles as one', async () => {
+test('bounded steps make the same tiles as a single step', async () => {
   const shard = await append(700)
   while ((await integrateEvents(pools.project, shard, 90)) === 90);
   const inSteps = await readLeaves(shard)
@@ -120,7 +120,7 @@ test('a step is bounded, and steps make the same tiles as one', async () => {
   expect(await readLeaves(shard)).toBe(inSteps)
 })
 
-test('of many instances at once each leaf is added by one', async () => {
+test('each leaf is added once if many instances integrate at the same time', async () => {
   const shard = await append(2_000)
   const others = await Promise.all(
     Array.from({ length: 4 }, async () => {
@@ -139,7 +139,8 @@ test('of many instances at once each leaf is added by one', async () => {
   expect(first.filter(({ check }) => check === 'leaf' || check === 'tiles')).toEqual([])
 })
 
-// On Citus while the shard moves; here by a function that runs between the lock and the write.
+// On Citus this can happen while a shard moves. Here a function that runs between lock and write
+// does it.
 const BETWEEN = {
   'tile of leaves': {
     level: 0,
@@ -148,7 +149,7 @@ const BETWEEN = {
   'tile of roots': { level: 1, signature: 'tile_root(bytea)' },
 }
 for (const [tile, { level, signature }] of Object.entries(BETWEEN)) {
-  test(`a ${tile} to which another adds meanwhile gets nothing twice`, async () => {
+  test(`a step fails and changes nothing if another writer adds to its ${tile}`, async () => {
     const shard = await append(300)
     await integrateEvents(pools.project, shard)
     await append(400)
@@ -186,7 +187,7 @@ async function readAllTiles(shard: number): Promise<string[]> {
   return rows.map(({ tile }) => tile)
 }
 
-test('a log with a gap is integrated up to it, and no further', async () => {
+test('a step that meets a gap in the log is refused and adds no leaf', async () => {
   const shard = await append(10)
   await database.owner`alter table events disable trigger user`
   await database.owner`delete from events where shard = ${shard} and position = 5`

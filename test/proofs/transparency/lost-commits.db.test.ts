@@ -6,8 +6,8 @@ import { createDatabase, type TestDatabase } from '../../support/server.ts'
 import { startTestService, type TestService } from '../../support/service.ts'
 import { until } from '../../support/until.ts'
 
-// A signed tree head is of the events that are in the database: of one that has lost commits which
-// were signed nothing is signed any more, until somebody looks.
+// A signed tree head covers events that are in the database. If a database has lost signed commits,
+// no further head is signed until an operator intervenes.
 
 let database: TestDatabase
 let own: Awaited<ReturnType<typeof makeOrigin>>
@@ -42,7 +42,7 @@ async function post(flushes: number): Promise<void> {
   }
 }
 
-/** Size and root of the newest head. */
+/** Returns the size and root of the newest head. */
 async function readHead(): Promise<{ size: number; root: string }> {
   const note = await (await service.fetch('auditor', '/audit/log/0/checkpoint')).text()
   const [, size, root] = note.split('\n')
@@ -61,7 +61,7 @@ async function untilSigned(): Promise<void> {
 
 const refusals = () => lines.filter(({ msg }) => msg.includes('not signed'))
 
-/** Loses what was signed since `keep`; then more is appended than was lost. */
+/** Restores the kept database, and appends more events than it lost thereby. */
 async function loseAndGrow(kept: Awaited<ReturnType<typeof keepDatabase>>): Promise<void> {
   await kept.bringBack()
   await post(60)
@@ -70,8 +70,8 @@ async function loseAndGrow(kept: Awaited<ReturnType<typeof keepDatabase>>): Prom
 
 test.each([
   ['while the service runs', false],
-  ['right after a start, before anything new was signed', true],
-])('a head is never of another tree, where commits are lost %s', async (_, restarts) => {
+  ['right after a start, before a new head is signed', true],
+])('no head is signed after commits are lost %s', async (_, restarts) => {
   const kept = await keepDatabase(database.owner)
   await post(30)
   await untilSigned()
@@ -81,14 +81,14 @@ test.each([
   }
   const before = await readHead()
   await loseAndGrow(kept)
-  // It stays so, however much is appended: what looks right again may be right by chance.
+  // It stays so, however much is appended: a tree that looks right again may do so by chance.
   await post(40)
   await Bun.sleep(1_500)
   expect(await readHead()).toEqual(before)
   expect(refusals()[0]!.level).toBeGreaterThanOrEqual(50)
 })
 
-test('nothing is signed although what was lost comes back', async () => {
+test('no head is signed before a restart even if the lost commits are restored', async () => {
   const kept = await keepDatabase(database.owner)
   await post(30)
   await untilSigned()
@@ -99,7 +99,7 @@ test('nothing is signed although what was lost comes back', async () => {
   await post(5)
   await Bun.sleep(1_500)
   expect(await readHead()).toEqual(before)
-  // A start has looked at all of it: it is the tree that was signed.
+  // A start checks the database: it has the tree that was signed.
   await service.stop()
   lines = []
   service = await start()
@@ -108,17 +108,17 @@ test('nothing is signed although what was lost comes back', async () => {
   expect(refusals()).toEqual([])
 })
 
-test('a start on a database that lacks what was signed is refused', async () => {
+test('a start on a database that has lost signed commits is refused', async () => {
   const kept = await keepDatabase(database.owner)
   await post(30)
   await untilSigned()
   await service.stop()
   await kept.bringBack()
   await expect(start()).rejects.toThrow(/stats\.example\.com/)
-  // Somebody has looked, and lets it begin anew.
-  const anew = await makeOrigin('stats.example.com/2')
-  service = await startTestService({ database, shards: 1, origin: anew.origin })
+  // An operator gives the log a new origin.
+  const renewed = await makeOrigin('stats.example.com/2')
+  service = await startTestService({ database, shards: 1, origin: renewed.origin })
   await post(5)
   await untilSigned()
-  await anew.remove()
+  await renewed.remove()
 })

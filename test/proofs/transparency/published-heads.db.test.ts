@@ -23,8 +23,8 @@ import { TEST_INTERVALS } from '../../support/intervals.ts'
 import { makeOrigin } from '../../support/origin.ts'
 import { createDatabase, TEST_SHARDS, type TestDatabase } from '../../support/server.ts'
 
-// One instance signs a shard's tree heads, and the others adopt them: each with a copy of the keys,
-// and each only what is the tree that it knows.
+// One instance signs a shard's tree heads, and the others adopt them. Each has a copy of the keys,
+// and adopts only heads of the tree that it knows.
 
 const SHARD = TEST_SHARDS - 1
 
@@ -48,14 +48,14 @@ afterEach(async () => {
 const open = (origin: Origin) => TreeHeads.open(pools.project, TEST_SHARDS, origin)
 
 let copies = 0
-/** Another instance's data directory, as a copy of the first's is now. */
+/** Makes the data directory of another instance as a copy of the first one's. */
 async function copyOrigin(): Promise<Origin> {
   const dataDir = join(made.dataDir, `copy-${copies++}`)
   await cp(join(made.dataDir, 'transparency'), join(dataDir, 'transparency'), { recursive: true })
   return (await openOrigin(dataDir, null)).origin
 }
 
-/** Appends so many events and has the first instance sign them. */
+/** Appends this number of events, and lets the first instance sign them. */
 async function grow(count: number): Promise<void> {
   await insertEmptyFlushes(database.owner, SHARD, count)
   await integrate()
@@ -66,7 +66,7 @@ async function integrate(): Promise<void> {
   while ((await integrateEvents(pools.project, SHARD)) > 0);
 }
 
-/** A head of this size that the first instance's keys have signed, of a tree that never was. */
+/** A head of this size for a tree that never existed, signed with the first instance's keys. */
 function signOther(size: number, origin: Origin = made.origin) {
   const head = { origin: originOf(origin.name, SHARD), size, root: sha256(Buffer.from('other')) }
   return signTreeHead(head, keysOfShard(origin, SHARD))
@@ -74,7 +74,7 @@ function signOther(size: number, origin: Origin = made.origin) {
 
 const adoptOnly = () => false
 
-test('one signs, and the others show and keep what it has signed', async () => {
+test('other instances serve and persist the heads that one instance signs', async () => {
   const origins = [await copyOrigin(), await copyOrigin()]
   const others = await Promise.all(origins.map(open))
   for (const count of [1, 300, 70_000]) {
@@ -88,7 +88,7 @@ test('one signs, and the others show and keep what it has signed', async () => {
   expect(signer.newest(SHARD).size).toBe(70_301)
 })
 
-test('who waits for a receipt has it when the head is adopted', async () => {
+test('a caller that waits for a head gets it when it is adopted', async () => {
   const other = await open(await copyOrigin())
   const waiting = other.waitForHead(SHARD, 3, 60_000)
   await grow(3)
@@ -96,7 +96,7 @@ test('who waits for a receipt has it when the head is adopted', async () => {
   expect((await waiting)?.note).toBe(signer.newest(SHARD).note)
 })
 
-test('what was not published is not shown, however much the log has grown', async () => {
+test('a standby serves only published heads, however much the log has grown', async () => {
   const other = await open(await copyOrigin())
   await insertEmptyFlushes(database.owner, SHARD, 5)
   await integrate()
@@ -104,7 +104,7 @@ test('what was not published is not shown, however much the log has grown', asyn
   expect(other.newest(SHARD).size).toBe(0)
 })
 
-test('an older head takes the place of none', async () => {
+test('a published head is not replaced by an older one', async () => {
   await grow(3)
   const older = signer.newest(SHARD)
   await grow(4)
@@ -113,18 +113,18 @@ test('an older head takes the place of none', async () => {
   expect(other.newest(SHARD).size).toBe(7)
 })
 
-describe('whoever owns the database can not have shown', () => {
+describe('the owner of the database cannot make an instance serve', () => {
   test('a head that another key has signed', async () => {
     const other = await open(await copyOrigin())
     await insertEmptyFlushes(database.owner, SHARD, 5)
     await integrate()
-    const stranger = { ...made.origin, keys: [makeSigningKey(made.origin.name)] }
-    await publishHead(pools.project, SHARD, signOther(5, stranger))
+    const untrusted = { ...made.origin, keys: [makeSigningKey(made.origin.name)] }
+    await publishHead(pools.project, SHARD, signOther(5, untrusted))
     expect((await other.signGrown(adoptOnly)).failed).toEqual(new Map())
     expect(other.newest(SHARD).size).toBe(0)
   })
 
-  test('a head of another shard, or of another name', async () => {
+  test('a head of another shard or another name', async () => {
     await grow(5)
     const other = await open(await copyOrigin())
     const name = 'else.example.com'
@@ -137,7 +137,7 @@ describe('whoever owns the database can not have shown', () => {
     expect(other.newest(SHARD)).toEqual(signer.newest(SHARD))
   })
 
-  test('none at all, by a row that nothing can take the place of', async () => {
+  test('no newer head at all, by a row that no head can replace', async () => {
     await database.owner`
       insert into tree_heads (shard, origin, size, note)
       values (${SHARD}, ${originOf(made.origin.name, SHARD)}, 9007199254740991, 'none')
@@ -146,14 +146,14 @@ describe('whoever owns the database can not have shown', () => {
     await grow(5)
     await other.signGrown(adoptOnly)
     expect(other.newest(SHARD).size).toBe(0)
-    // It signs by itself, as it did before there was the table.
+    // An instance that owns the shard still signs.
     expect((await other.signGrown()).failed).toEqual(new Map())
     expect(other.newest(SHARD)).toEqual(signer.newest(SHARD))
   })
 })
 
-describe('two histories', () => {
-  test('a signed head of another tree is never shown, and nothing is signed beside it', async () => {
+describe('a second history', () => {
+  test('is never served, and no head is signed once it was published', async () => {
     const origin = await copyOrigin()
     const other = await open(origin)
     await grow(5)
@@ -165,7 +165,7 @@ describe('two histories', () => {
     for (const signs of [adoptOnly, () => true]) {
       expect((await other.signGrown(signs)).failed.get(SHARD)).toBeInstanceOf(TreesDiverged)
     }
-    // Also when the row is gone.
+    // This holds even if the row is removed.
     await database.owner`delete from tree_heads`
     await insertEmptyFlushes(database.owner, SHARD, 1)
     await integrate()
@@ -174,7 +174,7 @@ describe('two histories', () => {
     expect(await readPersistedHead(origin, SHARD)).toBe(before.note)
   })
 
-  test('a start refuses the database that holds another tree than was published', async () => {
+  test('makes a start refuse a database whose tree is not the published one', async () => {
     const old = await copyOrigin()
     await grow(300)
     await editLog(database.owner, async (sql) => {
@@ -183,13 +183,13 @@ describe('two histories', () => {
     })
     await insertEmptyFlushes(database.owner, SHARD, 400)
     await integrate()
-    // Its own data directory is older than the damage, and would let it sign another history.
+    // Its own data directory is older than the damage: alone it would allow a second history.
     const refusal = await open(old).catch((error: unknown) => error)
     expect(refusal).toBeInstanceOf(LogForked)
     expect(String(refusal)).toContain('A tree head of 300 events was signed')
   })
 
-  test('a start with an old copy of the data directory begins at what was published', async () => {
+  test('is avoided: a start with an old data directory adopts the published head', async () => {
     const old = await copyOrigin()
     await grow(300)
     const other = await open(old)
@@ -198,7 +198,7 @@ describe('two histories', () => {
   })
 })
 
-test('where the one that tends signs nothing, another does after a while, and not before', async () => {
+test('if the owner signs nothing, another instance does after a while', async () => {
   const other = await open(await copyOrigin())
   const integrator = new Integrator(
     ...([pools.project, TEST_SHARDS, other, TEST_INTERVALS.transparency] as const),
@@ -209,7 +209,7 @@ test('where the one that tends signs nothing, another does after a while, and no
   const head = await other.waitForHead(SHARD, 5, 60_000)
   await integrator.stop()
   expect(head?.size).toBe(5)
-  // Published too, for whoever stands by.
+  // The head is also published for the instances on standby.
   await signer.signGrown(adoptOnly)
   expect(signer.newest(SHARD)).toEqual(head!)
 })

@@ -12,7 +12,7 @@ import { makeOrigin } from '../../support/origin.ts'
 import { TEST_SHARDS, useDatabase, usePools } from '../../support/server.ts'
 import { verify } from '../integrity/history.ts'
 
-// Tiles of all levels are those that C2SP tlog-tiles names, and nothing else.
+// The tiles of all levels are exactly those that C2SP tlog-tiles defines.
 
 const SHARD = TEST_SHARDS - 1
 
@@ -27,7 +27,7 @@ async function integrate(limit: number): Promise<void> {
 
 type Tiles = Map<string, Buffer>
 
-/** All tiles of the shard, by level and number. */
+/** Returns all tiles of the shard by `level/number`. */
 async function readTiles(): Promise<Tiles> {
   const rows = await database.owner<{ at: string; hashes: Buffer }[]>`
     select concat_ws('/', t.level, t.number) as at, t.hashes
@@ -37,10 +37,10 @@ async function readTiles(): Promise<Tiles> {
   return new Map(rows.map(({ at, hashes }) => [at, hashes]))
 }
 
-/** `level/number/width` of each tile, for people to compare. */
+/** Returns `level/number/width` of each tile, which is easier to compare than hashes. */
 const widthsOf = (tiles: Tiles) => [...tiles].map(([at, hashes]) => `${at}/${hashes.length / 32}`)
 
-/** MTH of RFC 6962, section 2.1, of the hashes of leaves, as it is written there. */
+/** MTH over leaf hashes, written as in RFC 6962, section 2.1. */
 function treeHash(leaves: readonly Buffer[]): Buffer {
   if (leaves.length === 1) return leaves[0]!
   let k = 1
@@ -52,7 +52,7 @@ function treeHash(leaves: readonly Buffer[]): Buffer {
     .digest()
 }
 
-/** The tiles of a tree, each by the specification's formula; of its leaves' hashes alone. */
+/** Computes the tiles of a tree from its leaf hashes alone, by the specification's formula. */
 function specifiedTiles(leaves: readonly Buffer[]): Tiles {
   const tiles: Tiles = new Map()
   for (let level = 0; 256 ** level <= leaves.length; level++) {
@@ -72,7 +72,7 @@ function leavesOf(tiles: Tiles): Buffer[] {
   return Array.from({ length: level0.length / 32 }, (_, i) => level0.subarray(i * 32, (i + 1) * 32))
 }
 
-/** Every tile is there, to the byte, and no other. */
+/** Expects exactly the specified tiles, byte for byte. */
 async function expectTilesOf(size: number): Promise<Tiles> {
   const tiles = await readTiles()
   const leaves = leavesOf(tiles)
@@ -83,9 +83,9 @@ async function expectTilesOf(size: number): Promise<Tiles> {
   return tiles
 }
 
-/** What a verification says of the leaves and tiles. */
+/** Returns the problems that an integrity check reports in leaves and tiles. */
 async function findProblems(): Promise<Problem[]> {
-  // As autovacuum does in time: the check of the leaves is slow on tables that never were.
+  // As autovacuum does in time. The check of the leaves is slow on tables without statistics.
   await database.owner`analyze`
   const { first } = await verify(database)
   return first.filter(({ check }) => check === 'leaf' || check === 'tiles')
@@ -104,24 +104,24 @@ const STEPS = [
   { size: 70_000, limit: 256 },
 ]
 
-// One log for all tests, and each begins where the one before has left it: a tree of three levels
-// has 65,536 leaves.
+// All tests share one log, and each continues where the previous one stopped: a tree of three
+// levels needs 65,536 leaves.
 
-test('tiles are those of the specification, at each size of a log that grows', async () => {
+test('tiles match the specification at each size of a growing log', async () => {
   expect(await integrateEvents(pools.project, SHARD)).toBe(0)
   let before = 0
   for (const { size, limit } of STEPS) {
     await append(size - before)
     await integrate(limit)
     const widths = widthsOf(await expectTilesOf(size))
-    // A shard without an event has no tile, and a full one none behind it.
+    // A shard without events has no tile, and no tile follows a full one.
     if (size === 0) expect(widths).toEqual([])
     if (size === 512) expect(widths).toEqual(['0/0/256', '0/1/256', '1/0/2'])
     before = size
   }
 })
 
-test('70,000 leaves at once make the tiles that the specification counts', async () => {
+test('70,000 leaves added in one step make the tiles that the specification lists', async () => {
   await editLog(database.owner, (sql) => sql`delete from tiles`)
   expect(await integrateEvents(pools.project, SHARD, 70_000)).toBe(70_000)
   expect(widthsOf(await expectTilesOf(70_000))).toEqual([
@@ -131,7 +131,7 @@ test('70,000 leaves at once make the tiles that the specification counts', async
   expect(await findProblems()).toEqual([])
 })
 
-/** As older versions left it: level 0 only. */
+/** Leaves level 0 only, as older versions did. */
 const removeLevels = () => editLog(database.owner, (sql) => sql`delete from tiles where level > 0`)
 
 async function countRoots(): Promise<number> {
@@ -142,11 +142,11 @@ async function countRoots(): Promise<number> {
   return row!.roots
 }
 
-test('a database with leaves only catches up, in bounded steps, while its log grows', async () => {
+test('a database with leaves only catches up in bounded steps while its log grows', async () => {
   await append(256 * 274 - 70_000)
   await integrate(100_000)
   await removeLevels()
-  // They began a tile as soon as the one before was full.
+  // Older versions inserted an empty tile as soon as the previous one was full.
   await database.owner`insert into tiles values (${SHARD}, 0, 274, '')`
   await append(1_000)
   const roots: number[] = []
@@ -160,7 +160,7 @@ test('a database with leaves only catches up, in bounded steps, while its log gr
   await expectTilesOf(71_144)
 })
 
-test('a service catches an old database up by itself, and signs its tree after that', async () => {
+test('a service makes the levels of an old database before it signs its tree', async () => {
   await removeLevels()
   const made = await makeOrigin()
   const heads = await TreeHeads.open(pools.project, TEST_SHARDS, made.origin)
@@ -176,7 +176,7 @@ test('a service catches an old database up by itself, and signs its tree after t
   await expectTilesOf(71_144)
 })
 
-test('of many instances at once each hash is added by one', async () => {
+test('each hash is added once if many instances integrate at the same time', async () => {
   await removeLevels()
   await append(2_000)
   await Promise.all(
@@ -189,7 +189,7 @@ test('of many instances at once each hash is added by one', async () => {
   await expectTilesOf(73_144)
 })
 
-test('only a full tile has a root', async () => {
+test('the root of a partial tile is refused', async () => {
   const roots = database.owner`select tile_root(sha256('x'))`
   await expect(roots.then()).rejects.toThrow('a tile of 32 bytes is not full')
 })
