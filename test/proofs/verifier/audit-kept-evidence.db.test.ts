@@ -13,15 +13,15 @@ import {
   useFilledService,
 } from './audited.ts'
 
-// Tree heads and receipts that an auditor kept, against a real service.
+// Tree heads and receipts that an auditor has stored, checked against a real service.
 
 const service = useFilledService()
 const edit = useEdits(service)
 
 const found = (options: AuditedOptions = {}) => findKinds(service, options)
 
-describe('a log that was signed twice', () => {
-  test('is a fork', async () => {
+describe('a stored head', () => {
+  test('with another root is reported as a fork', async () => {
     const kept = await readHeads(service)
     const { shard } = await findFlush(service)
     const forged = new Map(kept)
@@ -35,7 +35,7 @@ describe('a log that was signed twice', () => {
     expect(await found({ kept: forged, keys, headsOnly: true })).toEqual({ fork: `shard ${shard}` })
   })
 
-  test('and rolled back is named', async () => {
+  test('of a larger tree is reported as rolled back', async () => {
     const { shard } = await findFlush(service)
     const kept = await readHeads(service)
     const [origin, size] = kept.get(shard)!.split('\n')
@@ -47,12 +47,12 @@ describe('a log that was signed twice', () => {
       rolled_back: `shard ${shard}`,
     })
   })
+})
 
-  test('by a stranger is not believed', async () => {
-    const stranger = makeSigningKey('stats.example.com/audit/log/0')
-    const kinds = await found({ keys: [formatVerifierKey(stranger)], headsOnly: true })
-    expect(kinds.signature).toBe('shard 0')
-  })
+test('heads that no trusted key has signed are reported', async () => {
+  const other = makeSigningKey('stats.example.com/audit/log/0')
+  const kinds = await found({ keys: [formatVerifierKey(other)], headsOnly: true })
+  expect(kinds.signature).toBe('shard 0')
 })
 
 async function readKeyTexts(): Promise<string[]> {
@@ -68,7 +68,7 @@ describe('a receipt', () => {
     return { at, text: await response.text() }
   }
 
-  test('holds against the log, however it has grown since', async () => {
+  test('matches the log after it has grown', async () => {
     const { text } = await receiptOf()
     await fillService(service)
     await untilSigned(service)
@@ -77,7 +77,7 @@ describe('a receipt', () => {
     expect(report.receipts).toBe(1)
   })
 
-  test('shows that its flush was changed', async () => {
+  test('whose flush was changed is reported', async () => {
     const { at, text } = await receiptOf()
     await edit(
       ['events'],
@@ -88,7 +88,7 @@ describe('a receipt', () => {
     expect(kinds.receipt).toBe(`${at.shard}/${at.position}`)
   })
 
-  test('that was changed itself does not hold', async () => {
+  test('that was itself changed is reported', async () => {
     const { text } = await receiptOf()
     for (const changed of [text.replace('index ', 'index 1'), text.slice(1), `${text}x`]) {
       expect((await found({ receipts: new Map([['r', changed]]) })).receipt).toBe('r')

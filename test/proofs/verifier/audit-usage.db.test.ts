@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'bun:test'
 import { auditService, openAudit, useEdits, useFilledService } from './audited.ts'
 
-// Usage that somebody changes in the tables of a real service, and an outsider who finds out.
+// Usage that is changed in the tables of a real service, and the audit that finds it.
 
 const service = useFilledService()
 const edit = useEdits(service)
 
 describe('usage', () => {
-  /** The places of findings, without the hour. */
+  /** Returns the places of the findings, without the hour. */
   const findPlaces = async () => {
     const { findings } = await auditService(service)
     expect(new Set(findings.map(({ kind }) => kind))).toEqual(new Set(['total']))
@@ -32,12 +32,12 @@ describe('usage', () => {
     ['key_usage', 'requests = 7', "token_hash = 'a'", ['keys a']],
     ['key_usage', 'tokens = tokens + 1', "token_hash = 'é'", ['keys é']],
     ['key_usage', 'quota_used = 0', "token_hash = 'a'", ['keys a']],
-  ])('of %s that was changed (%s where %s) is named', async (table, change, where, places) => {
+  ])('changed in %s (%s where %s) is reported', async (table, change, where, places) => {
     await edit([table], (sql) => sql.unsafe(`update ${table} set ${change} where ${where}`))
     expect(await findPlaces()).toEqual(new Set(places.map((place) => `usage ${place}`)))
   })
 
-  test('that was taken out, or put where there was none, is named', async () => {
+  test('that was deleted or made up is reported', async () => {
     await edit(['api_key_usage', 'key_usage'], async (sql) => {
       await sql`delete from api_key_usage where api_key_id = 7`
       await sql`
@@ -48,7 +48,7 @@ describe('usage', () => {
     expect(await findPlaces()).toEqual(new Set(['usage api_keys 7', 'usage keys 😀']))
   })
 
-  test('of a row that ended is named', async () => {
+  test('of a retired API key is compared', async () => {
     await edit(
       ['api_key_usage'],
       (sql) => sql`update api_key_usage set requests = 2, successes = 1 where api_key_id = 9`,
@@ -56,7 +56,7 @@ describe('usage', () => {
     expect(await findPlaces()).toEqual(new Set(['usage api_keys 9']))
   })
 
-  test('that was moved from one hour to another is named at both', async () => {
+  test('that was moved to another hour is reported at both', async () => {
     await edit(
       ['provider_group_usage'],
       (sql) => sql`
@@ -70,7 +70,7 @@ describe('usage', () => {
     ).toBeGreaterThan(1)
   })
 
-  test('is sound while the log grows', async () => {
+  test('causes no finding while the log grows', async () => {
     const { auditing, findings } = await openAudit(service)
     let isOver = false
     const flushing = (async () => {

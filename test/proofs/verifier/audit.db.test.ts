@@ -15,15 +15,15 @@ import {
   useFilledService,
 } from './audited.ts'
 
-// A real service, a log that somebody edits behind its back, and an outsider who finds out.
+// A real service whose log is edited behind its back, and the audit that finds it.
 
 const service = useFilledService()
 const edit = useEdits(service)
 
 const found = (options: AuditedOptions = {}) => findKinds(service, options)
 
-describe('a sound log', () => {
-  test('is found sound, and all of it was looked at', async () => {
+describe('an audit of an honest log', () => {
+  test('checks all of it and finds nothing', async () => {
     const { report, findings } = await auditService(service)
     expect(findings).toEqual([])
     expect(report.heads.size).toBe(service.shards)
@@ -32,10 +32,10 @@ describe('a sound log', () => {
         count(*) filter (where type = 'ProjectionAttested')::integer as attestations
       from events`
     expect(report.events).toBe(row!.events as number)
-    // Nine tables and the totals in shard 0, six and the totals in others.
+    // Nine tables and the totals in shard 0, six tables and the totals in others.
     expect(report.claims).toBeGreaterThanOrEqual(7 * (row!.attestations as number))
     expect(report.missedClaims).toBe(0)
-    // The summary, two groups, three API keys of which one has ended, three keys.
+    // The summary, two groups, three API keys (one of them retired), three token keys.
     expect(report.rows).toBe(9)
     const scopes = report.usage!.scopes.map(({ kind, compared, of }) => [kind, compared, of])
     expect(scopes).toEqual([
@@ -49,7 +49,7 @@ describe('a sound log', () => {
     expect(report.usage!.outside).toBe(0)
   })
 
-  test('goes on to be sound, with what came since', async () => {
+  test('continues with new events and finds nothing', async () => {
     const { auditing, findings } = await openAudit(service)
     const first = await auditing.run()
     await fillService(service)
@@ -60,7 +60,7 @@ describe('a sound log', () => {
     expect(second.claims).toBeGreaterThan(first.claims)
   })
 
-  test('continues the head that was kept', async () => {
+  test('finds nothing with stored heads of an earlier time', async () => {
     const kept = await readHeads(service)
     await fillService(service)
     await untilSigned(service)
@@ -68,7 +68,7 @@ describe('a sound log', () => {
     expect(await found({ kept, headsOnly: true })).toEqual({})
   })
 
-  test('after a rebuild is found sound', async () => {
+  test('finds nothing after a rebuild', async () => {
     await rebuildByHttp(service, ['api_key_counters'])
     await service.fetch('admin', '/admin/attestations', { method: 'POST' })
     expect(await found()).toEqual({})
@@ -76,7 +76,7 @@ describe('a sound log', () => {
 })
 
 describe('an event', () => {
-  test('that was rewritten is named', async () => {
+  test('that was rewritten is reported', async () => {
     const { shard, position } = await findFlush(service)
     await edit(
       ['events'],
@@ -89,7 +89,7 @@ describe('an event', () => {
     expect(kinds.root).toBe(`shard ${shard}`)
   })
 
-  test('whose payload was changed is named, with a hash made anew or not', async () => {
+  test('whose payload was changed is reported, whether its hash was updated or not', async () => {
     const { shard, position } = await findFlush(service)
     const payload =
       '{"groups":[1],"counts":[1],"ids":[7],"requests":[1],"failing":[],"failures":[]}'
@@ -109,7 +109,7 @@ describe('an event', () => {
     expect((await found()).rewritten).toBe(`${shard}/${position}`)
   })
 
-  test('that was rewritten with its leaf and all tiles above contradicts the signed root', async () => {
+  test('that was rewritten with its leaf contradicts the signed root', async () => {
     const { shard, position } = await findFlush(service)
     const kept = await readHeads(service)
     await edit(['events', 'tiles'], async (sql) => {
@@ -126,7 +126,7 @@ describe('an event', () => {
     expect((await found({ kept })).fork).toBe(`shard ${shard}`)
   })
 
-  test('that was taken out is missed', async () => {
+  test('that was deleted is reported', async () => {
     const { shard, position } = await findFlush(service)
     await edit(
       ['events'],
@@ -135,7 +135,7 @@ describe('an event', () => {
     expect(await found()).toMatchObject({ order: `${shard}/${position}` })
   })
 
-  test('that was moved is found in the wrong order', async () => {
+  test('that is later than the next one is reported', async () => {
     const { shard } = await findFlush(service)
     await edit(
       ['events'],
@@ -147,7 +147,7 @@ describe('an event', () => {
 })
 
 describe('a tile', () => {
-  test('of level 0 that differs from the events is found with the first of them', async () => {
+  test('of level 0 that differs from the events is reported at the first difference', async () => {
     const { shard, position } = await findFlush(service)
     await edit(
       ['tiles'],
@@ -170,14 +170,14 @@ describe('a total', () => {
     ['api_keys', 'group_id = 2', 'api-keys 7'],
     ['keys', 'quota_limit = 5', 'keys a'],
     ['provider_groups', "name = 'else'", 'provider-groups 1'],
-  ])('of %s that was changed (%s) is named', async (table, change, at) => {
+  ])('changed in %s (%s) is reported', async (table, change, at) => {
     await edit([table], (sql) => sql.unsafe(`update ${table} set ${change}`))
     const { findings } = await auditService(service)
     expect(findings.map((finding) => finding.at)).toContain(at)
     expect(new Set(findings.map(({ kind }) => kind))).toEqual(new Set(['total']))
   })
 
-  test('whose row was taken out of the catalog, or ended there only, is missed', async () => {
+  test('is reported if its row was deleted or retired in the catalog only', async () => {
     await edit(['api_keys'], (sql) => sql`delete from api_keys where id = 7`)
     await edit(['keys'], (sql) => sql`update keys set ended_at = now() where token_hash = 'a'`)
     const { findings } = await auditService(service)
@@ -191,7 +191,7 @@ describe('a total', () => {
 describe('a tile above the leaves', () => {
   const service = useFilledService()
 
-  test('that does not hold their roots is named', async () => {
+  test('that does not have their roots is reported', async () => {
     const { shard } = await findFlush(service)
     const { owner } = service.database
     await insertEmptyFlushes(owner, shard, 600)
@@ -209,7 +209,7 @@ describe('a tile above the leaves', () => {
 describe('an attestation', () => {
   const service = useFilledService()
 
-  test('of a table that was changed before is named by it', async () => {
+  test('of changed tables is reported with their names', async () => {
     await service.post('/internal/apikey-stats/flush', { keys: [{ api_key_id: 7, requests: 1 }] })
     await service.read('/admin/apikey-stats/summary')
     const { owner } = service.database
@@ -227,10 +227,10 @@ describe('an attestation', () => {
   })
 })
 
-describe('without a token', () => {
+describe('an audit without a token', () => {
   const service = useFilledService({ logPublic: true })
 
-  test('what is public is verified, and nothing else', async () => {
+  test('verifies only what is public', async () => {
     const { report, findings } = await auditService(service, { token: null })
     expect(findings).toEqual([])
     expect([report.events, report.rows, report.heads.size]).toEqual([0, 0, service.shards])

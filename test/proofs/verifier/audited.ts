@@ -25,11 +25,11 @@ export type AuditedOptions = {
   resharded?: ReshardedSource
   token?: string | null
   headsOnly?: boolean
-  /** Milliseconds that a log may take to grow to what is known of it. */
+  /** Milliseconds that a log may take to grow to its known size. */
   growMs?: number
 }
 
-/** An audit of a running service, through HTTP, as an outsider's program would do it. */
+/** Audits a running service through HTTP, as the program of an outsider would. */
 export async function auditService(
   service: TestService,
   options: AuditedOptions = {},
@@ -38,7 +38,7 @@ export async function auditService(
   return { report: await auditing.run(), findings }
 }
 
-/** The kinds that an audit finds, each with the place of its first finding. */
+/** Audits a service, and returns the kinds of findings with the place of the first of each. */
 export async function findKinds(
   service: TestService,
   options: AuditedOptions = {},
@@ -47,7 +47,7 @@ export async function findKinds(
   return Object.fromEntries(findings.toReversed().map(({ kind, at }) => [kind, at]))
 }
 
-/** One that can go on. */
+/** Opens an audit that can run several times. */
 export async function openAudit(service: TestService, options: AuditedOptions = {}) {
   const findings: Finding[] = []
   const token = options.token === undefined ? TOKENS.auditor : options.token
@@ -66,7 +66,7 @@ export async function openAudit(service: TestService, options: AuditedOptions = 
   return { auditing, findings }
 }
 
-/** Catalog, flushes of both kinds and attestations in between, until all of it is signed. */
+/** Writes a catalog, flushes of both kinds, and attestations in between. */
 export async function fillService(service: TestService): Promise<void> {
   await service.putCatalog({
     provider_groups: [
@@ -99,7 +99,7 @@ export async function fillService(service: TestService): Promise<void> {
   await service.fetch('admin', '/admin/attestations', { method: 'POST' })
 }
 
-/** Where the first flush of API keys stands. */
+/** Returns the place of the first flush of API keys. */
 export async function findFlush({ database }: TestService) {
   const [row] = await database.owner<{ shard: number; position: string }[]>`
     select e.shard, e.position from events e
@@ -107,7 +107,7 @@ export async function findFlush({ database }: TestService) {
   return { shard: row!.shard, position: Number(row!.position) }
 }
 
-/** The signed tree heads of a service, by shard. */
+/** Returns the signed tree heads of a service, by shard. */
 export async function readHeads(service: TestService): Promise<Map<number, string>> {
   const heads = new Map<number, string>()
   for (let shard = 0; shard < service.shards; shard++) {
@@ -117,7 +117,7 @@ export async function readHeads(service: TestService): Promise<Map<number, strin
   return heads
 }
 
-/** Waits until all that is in the log is signed. */
+/** Waits until the whole log is covered by signed heads. */
 export async function untilSigned(service: TestService): Promise<void> {
   const rows = await service.database.owner<{ shard: number; size: number }[]>`
     select e.shard, count(*)::integer as size from events e group by e.shard`
@@ -129,7 +129,7 @@ export async function untilSigned(service: TestService): Promise<void> {
   }
 }
 
-/** A service with a bit of everything in its log, all of it signed, for the tests of one group. */
+/** A service for the tests of one group, with events of most kinds in its log, all signed. */
 export function useFilledService(options: TestServiceOptions = {}): TestService {
   const service = useService(options)
   beforeAll(async () => {
@@ -139,14 +139,14 @@ export function useFilledService(options: TestServiceOptions = {}): TestService 
   return service
 }
 
-/** Makes a change behind the service's back, for one test. */
+/** Changes tables without the service, for one test. */
 export type Edit = (
-  /** All that it changes. */
+  /** All tables that the change affects. */
   tables: readonly string[],
   change: (sql: postgres.Sql) => Promise<unknown>,
 ) => Promise<void>
 
-/** Edits of a service's database that are undone after each test. */
+/** Returns a function that edits a service's database; its changes are undone after each test. */
 export function useEdits(service: TestService): Edit {
   const saved = new Set<string>()
   afterEach(async () => {

@@ -11,7 +11,7 @@ import {
 import { makeReceipt } from './make-receipt.ts'
 import { showUsage } from './memory-usage.ts'
 
-// Real HTTP, from a server that says whatever hurts.
+// Real HTTP, from a server that sends harmful answers.
 
 const key = makeSigningKey('stats.example.com/audit/log/0', sha256('seed'))
 const head = (size: number, root: Uint8Array) =>
@@ -25,7 +25,7 @@ afterEach(async () => {
 
 type Paths = Record<string, (request: Request) => Response | Promise<Response>>
 
-/** Serves these paths; what is not among them is not found. */
+/** Serves these paths, and 404 for all others. */
 function serve(paths: Paths): string {
   server = Bun.serve({
     port: 0,
@@ -39,7 +39,7 @@ function serve(paths: Paths): string {
 
 const CHECKPOINT = '/audit/log/0/checkpoint'
 
-/** Answers have to come in time, however busy the machine. */
+/** Limits that answers meet even on a busy machine. */
 const PATIENT = { silenceMs: 60_000, bodyMs: 60_000, lineBytes: 1024 * 1024 }
 const IMPATIENT = { ...PATIENT, silenceMs: 100, bodyMs: 200 }
 
@@ -76,7 +76,7 @@ const zeros = {
   ...{ total_requests: 0, success_requests: 0, failure_requests: 0 },
   ...{ success_rate: 0, failure_rate: 0 },
 }
-/** A page of usage as it is asked for, with nothing used. */
+/** Answers a request for usage with a page without usage. */
 const usage = (positions?: string) => (request: Request) => {
   const { searchParams: query } = new URL(request.url)
   const [from, to] = ['from', 'to'].map((name) => Date.parse(query.get(name)!))
@@ -93,7 +93,7 @@ const EMPTY = {
   '/admin/usage': usage(),
 }
 
-/** Pages without rows that are as of a position. */
+/** Pages without rows, as of a position. */
 const emptyAt = (positions: string) => ({
   '/admin/apikey-stats/summary': () => page(zeros, positions),
   '/admin/provider-groups': () => page({ items: [], next_cursor: null }, positions),
@@ -102,7 +102,7 @@ const emptyAt = (positions: string) => ({
   '/admin/usage': usage(positions),
 })
 
-/** A body of which a byte comes now and then, for ever. */
+/** An endless body that sends one byte every `ms` milliseconds. */
 const dripping = (ms: number) => () =>
   new Response(
     new ReadableStream({
@@ -117,11 +117,11 @@ const signedThree = () => new Response(head(3, sha256('root')))
 
 let cursors = 0
 
-test('an empty log is sound', async () => {
+test('an audit of an empty log finds nothing', async () => {
   expect(await run(serve(EMPTY))).toEqual([])
 })
 
-test('usage that a busy service does not show for a moment is asked for again', async () => {
+test('a request for usage is repeated if the service is busy for a moment', async () => {
   let asked = 0
   const busy = (request: Request) =>
     asked++ === 0 ? new Response('', { status: 503 }) : usage()(request)
@@ -129,28 +129,28 @@ test('usage that a busy service does not show for a moment is asked for again', 
   expect(asked).toBe(2)
 })
 
-/** What an audit fails with. */
+/** Returns the error of an audit that fails. */
 async function failureOf(url: string, limits = PATIENT): Promise<SourceError> {
   const outcome = await run(url, 'token', new Map(), limits).catch((error: unknown) => error)
   expect(outcome).toBeInstanceOf(SourceError)
   return outcome as SourceError
 }
 
-/** Without what differs between runs: the port, and what a cause says. */
+/** Returns the message without the parts that differ between runs: port, cause and days. */
 const toStable = ({ message }: SourceError) =>
   message
     .replace(/:\d+\//, ':<port>/')
     .replace(/ \(.*\)$/, ' (<cause>)')
     .replaceAll(/\d{4}-\d\d-\d\dT/g, '<day>T')
 
-describe('what can not be read is no finding, but an end', () => {
+describe('an unreadable answer ends the audit without a finding', () => {
   test.each<[string, Paths]>([
     ['nothing there', {}],
     ['an endless tree head', { [CHECKPOINT]: endless }],
     ['a redirect', { [CHECKPOINT]: () => Response.redirect('http://localhost:1/', 302) }],
     ['a page that is not JSON', { ...EMPTY, '/admin/keys': () => new Response('{') }],
     ['a page without a position', { ...EMPTY, '/admin/keys': () => Response.json({ items: [] }) }],
-    ['a list that is none', { ...EMPTY, '/admin/keys': () => page({ items: 7 }) }],
+    ['items that are not a list', { ...EMPTY, '/admin/keys': () => page({ items: 7 }) }],
     [
       'a list that never ends',
       { ...EMPTY, '/admin/keys': () => page({ items: [], next_cursor: 'a' }) },
@@ -160,14 +160,11 @@ describe('what can not be read is no finding, but an end', () => {
       { ...EMPTY, '/admin/keys': () => page({ items: [], next_cursor: `${cursors++}` }) },
     ],
     [
-      'a list whose next page is no text',
+      'a cursor that is not a string',
       { ...EMPTY, '/admin/keys': () => page({ items: [{}], next_cursor: 7 }) },
     ],
     ['a page of some shards', { ...EMPTY, '/admin/keys': () => page({ items: [] }, '1/7') }],
-    [
-      'a line without an end',
-      { ...emptyAt('0/2'), [CHECKPOINT]: signedThree, '/audit/events': endless },
-    ],
+    ['an endless line', { ...emptyAt('0/2'), [CHECKPOINT]: signedThree, '/audit/events': endless }],
     ['an endless page', { ...EMPTY, '/admin/api-keys': endless }],
     ['usage that is not JSON', { ...EMPTY, '/admin/usage': () => new Response('{') }],
     ['endless usage', { ...EMPTY, '/admin/usage': endless }],
@@ -189,17 +186,17 @@ describe('what can not be read is no finding, but an end', () => {
     await failureOf(serve(paths), IMPATIENT)
   })
 
-  test('shards without end', async () => {
+  test('an endless number of shards', async () => {
     server = Bun.serve({ port: 0, fetch: () => new Response(head(0, EMPTY_ROOT)) })
     expect(toStable(await failureOf(server.url.href))).toMatchSnapshot()
   })
 })
 
-describe('what is there and wrong is a finding', () => {
+describe('a wrong answer is reported', () => {
   const kinds = async (paths: Paths, token?: null) =>
     (await run(serve({ ...EMPTY, ...paths }), token)).map(({ kind }) => kind)
 
-  test('a tree head that is no note, or nobody has signed', async () => {
+  test('a tree head that is not a note or has an invalid signature', async () => {
     for (const text of ['', 'x', head(0, EMPTY_ROOT).replace('\n0\n', '\n1\n')]) {
       expect(await kinds({ [CHECKPOINT]: () => new Response(text) }, null)).toEqual(['signature'])
     }
@@ -214,7 +211,7 @@ describe('what is there and wrong is a finding', () => {
     expect(found).toEqual(['order'])
   })
 
-  test('lines that are no events', async () => {
+  test('lines that are not events', async () => {
     const found = await kinds({
       ...emptyAt('0/0'),
       [CHECKPOINT]: () => new Response(head(1, sha256('root'))),
@@ -225,7 +222,7 @@ describe('what is there and wrong is a finding', () => {
     expect(found.sort()).toEqual(['order', 'published'])
   })
 
-  test('a tile of another size', async () => {
+  test('a tile that is too large, which ends the audit', async () => {
     const paths = {
       ...EMPTY,
       [CHECKPOINT]: () => new Response(head(1, sha256('root'))),
@@ -253,13 +250,13 @@ describe('what is there and wrong is a finding', () => {
     ])
   })
 
-  test('a log that has become shorter than a receipt says', async () => {
+  test('a log that is shorter than a receipt states', async () => {
     const receipts = new Map([['r', await makeReceipt(key)]])
     const found = await run(serve(EMPTY), 'token', receipts)
     expect(found.map(({ kind, at }) => `${kind} ${at}`)).toEqual(['receipt r'])
   })
 
-  test('pages that are ahead of what is signed for long', async () => {
+  test('pages that stay ahead of the signed head', async () => {
     const found = await run(
       serve({ ...EMPTY, '/admin/keys': () => page({ items: [], next_cursor: null }, '0/7') }),
     )

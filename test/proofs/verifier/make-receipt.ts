@@ -9,7 +9,7 @@ import { rootOf, tilesOf } from '../../support/tree.ts'
 
 const payload = '{"groups":[1],"counts":[1],"ids":[7],"requests":[10],"failing":[],"failures":[]}'
 
-/** A flush, the third event of its shard. */
+/** A flush that is the third event of its shard. */
 export const EVENT: LineEvent = {
   ...{ shard: 0, position: 2, type: 'ApiKeyStatsFlushed', version: 2, source: 'dp' },
   recordedAt: '2026-01-31T12:00:00.123456+00:00',
@@ -18,7 +18,7 @@ export const EVENT: LineEvent = {
   payloadSha256: hashPayload(payload),
 }
 
-/** A receipt of an event in a tree of five, as the service makes it. */
+/** Makes the service's receipt for an event in a tree of five leaves. */
 export async function makeReceipt(key: SigningKey, event: LineEvent = EVENT): Promise<string> {
   const leaves = ['a', 'b', 'c', 'd', 'e'].map(hashLeaf)
   leaves[event.position] = hashLeaf(toLeaf(event))

@@ -14,7 +14,7 @@ export type UsagePage = {
 
 const STEP_MS = { hour: 3_600_000, day: 86_400_000 }
 
-/** The page of usage that an honest service makes of these events. */
+/** Returns the page of usage that an honest service serves for these events. */
 export function showUsage(events: LineEvent[], request: UsageRequest): UsagePage {
   const { kind, key, bucket, from, to } = request
   const step = STEP_MS[bucket]
@@ -22,9 +22,10 @@ export function showUsage(events: LineEvent[], request: UsageRequest): UsagePage
   const total = [0, 0, 0]
   for (const event of events) {
     const index = Math.floor((Date.parse(event.recordedAt) - from) / step)
-    for (const [of, id, values] of countsOf(event)) {
-      const isOf = kind === 'all' ? of === 'provider_groups' : of === kind && id === key
-      if (!isOf || !sums[index]) continue
+    for (const [counted, id, values] of countsOf(event)) {
+      const isInScope =
+        kind === 'all' ? counted === 'provider_groups' : counted === kind && id === key
+      if (!isInScope || !sums[index]) continue
       for (const [i, value] of values.entries()) {
         sums[index][i]! += value
         total[i]! += value
@@ -39,7 +40,7 @@ export function showUsage(events: LineEvent[], request: UsageRequest): UsagePage
   return { bucket, tz: 'UTC', from: format(from), to: format(to), items, total: show(total) }
 }
 
-/** Usage as a page shows it, of a group or API key. */
+/** Usage of a provider group or API key, as a page shows it. */
 export function showRated([total = 0, success = 0]: readonly number[]) {
   const rate = (count: number) => (total === 0 ? 0 : count / total)
   return {
@@ -52,7 +53,7 @@ const showKey = ([request_count = 0, used_tokens = 0, quota_used = 0]: readonly 
   ...{ request_count, used_tokens, quota_used },
 })
 
-/** Null where it can't be read. */
+/** Decodes an event; null if it can't be read. */
 export function decode({ type, version, payload }: LineEvent) {
   try {
     return decodeEvent(type, version, payload)
@@ -64,7 +65,7 @@ export function decode({ type, version, payload }: LineEvent) {
 function* countsOf(line: LineEvent) {
   const event = decode(line)
   if (event?.type === 'ApiKeyStatsFlushed') {
-    // One run, as the log in memory writes it.
+    // A single group run, as `MemoryLog.flush` writes it.
     const { groups, ids, requests, successes } = event.data
     for (const [i, id] of ids.entries()) {
       const values = [requests[i]!, successes[i]!]

@@ -26,22 +26,22 @@ type ServedMemory = { body: UsagePage; positions: number[] }
 export type Pages = { summary: Row; 'provider-groups': Row[]; 'api-keys': Row[]; keys: Row[] }
 
 /**
- * A log in memory that serves what an honest service would, whose every answer a test can replace:
- * the events (from which the rest follows), or only what is shown of them.
+ * A log in memory that serves the answers of an honest service. A test can replace the events, from
+ * which all answers are computed, or only an answer.
  */
 export class MemoryLog {
   readonly events: LineEvent[][]
   readonly keys: SigningKey[]
-  /** Rows of a page at most; small, so that lists have several. */
+  /** The most rows of a page; small, so that lists have several pages. */
   pageRows = 2
   /** Milliseconds from one event of a shard to the next. */
   stepMs = 60_000
-  /** What is served in place of what follows from the events. */
+  /** The answers that are served instead of those computed from the events. */
   tampered: {
     leaves?: Hash[]
     entries?: string[]
     lines?: string[]
-    told?: string[]
+    announced?: string[]
     head?: (shard: number) => string | null
     page?: (path: string, page: ServedPage) => ServedPage
     usage?: (request: UsageRequest, page: ServedMemory) => { body: unknown; positions: number[] }
@@ -82,7 +82,7 @@ export class MemoryLog {
     return this.append('KeyStatsFlushed', payload, { shard })
   }
 
-  /** The attestation that an honest service would append now. */
+  /** Returns the attestation that an honest service would append now. */
   attestation(shard = 0): Attestation {
     const fold = this.fold(shard)
     const { position } = fold
@@ -114,7 +114,7 @@ export class MemoryLog {
     return this.events[shard]!.map((event) => hashLeaf(toLeaf(event)))
   }
 
-  /** The signed tree head of the first `size` events. */
+  /** Returns the signed tree head of the first `size` events. */
   head(shard = 0, size = this.events[shard]!.length, keys = [this.keys[shard]!]): string {
     const root = rootOf(this.leaves(shard).slice(0, size))
     return signTreeHead({ origin: keys[0]!.name, size, root }, keys).note
@@ -135,8 +135,8 @@ export class MemoryLog {
     const leavesOf = (shard: number) => tampered.leaves ?? this.leaves(shard)
     const entriesOf = (shard: number) => tampered.entries ?? this.events[shard]!.map(toLeaf)
     const lines = (shard: number) => this.events[shard]!.map((event) => toEventLine(event))
-    const told = (shard: number, type: string) =>
-      (tampered.told ?? lines(shard)).filter((line) => line.includes(`"type":"${type}"`))
+    const announced = (shard: number, type: string) =>
+      (tampered.announced ?? lines(shard)).filter((line) => line.includes(`"type":"${type}"`))
     return {
       shards: this.shards,
       sizes: null,
@@ -150,7 +150,7 @@ export class MemoryLog {
       events: {
         readLines: (shard, from) => each((tampered.lines ?? lines(shard)).slice(from)),
         readEventsOfType: (shard, type, from) =>
-          each(told(shard, type).filter((line) => positionOf(line) >= from)),
+          each(announced(shard, type).filter((line) => positionOf(line) >= from)),
       },
       pages: {
         readSummary: async () => this.#page('summary', [this.pages().summary]),
@@ -181,11 +181,11 @@ export class MemoryLog {
     return this.events.map((events) => events.length - 1)
   }
 
-  /** The rows of all pages as an honest service shows them. */
+  /** Returns the rows of all pages as an honest service shows them. */
   pages(): Pages {
     const folds = this.events.map((_, shard) => this.fold(shard))
-    const sum = (of: (fold: ShardFold) => readonly (number | bigint)[] | undefined) =>
-      [0, 1, 2].map((i) => Number(folds.reduce((all, f) => all + BigInt(of(f)?.[i] ?? 0), 0n)))
+    const sum = (read: (fold: ShardFold) => readonly (number | bigint)[] | undefined) =>
+      [0, 1, 2].map((i) => Number(folds.reduce((all, f) => all + BigInt(read(f)?.[i] ?? 0), 0n)))
     const { provider_groups, api_keys, keys } = folds[0]!.catalog
     const end = (ended: unknown) => (ended === null ? {} : { ended_at: ended })
     return {
@@ -216,7 +216,7 @@ export class MemoryLog {
   }
 }
 
-/** A log with a bit of everything in it. */
+/** Fills a log with events of every common kind. */
 export function fillLog(log = new MemoryLog()): MemoryLog {
   log.append('CatalogChanged', {
     upserted: {
@@ -239,7 +239,7 @@ export function fillLog(log = new MemoryLog()): MemoryLog {
 
 export type MemoryAuditOptions = Partial<ConstructorParameters<typeof Audit>[0]>
 
-/** Audits what the log serves; findings as `kind at`, each once. */
+/** Audits the answers of a log; `found` has the findings as `kind at`, without duplicates. */
 export async function auditLog(log: MemoryLog, options: MemoryAuditOptions = {}) {
   const all: Finding[] = []
   const auditing = new Audit({
@@ -249,7 +249,7 @@ export async function auditLog(log: MemoryLog, options: MemoryAuditOptions = {})
     receipts: new Map(),
     headsOnly: false,
     growMs: 0,
-    // By the day: there are many hours since these events.
+    // By the day, because many hours have passed since these events.
     usage: { rows: 1_000, days: 500_000, hours: 0 },
     onFinding: (finding) => all.push(finding),
     onProgress: () => {},
@@ -260,7 +260,7 @@ export async function auditLog(log: MemoryLog, options: MemoryAuditOptions = {})
   return { report, found, all, auditing }
 }
 
-/** The log after an owner changed one event, with all hashes made anew. */
+/** Changes one event as the owner of the database could, and computes all hashes again. */
 export function rewrite(log: MemoryLog, { shard, position }: LineEvent, payload: string): void {
   const event = log.events[shard]![position]!
   log.events[shard]![position] = { ...event, payload, payloadSha256: hashPayload(payload) }

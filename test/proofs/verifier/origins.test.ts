@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from 'bun:test'
 import { toEventLine } from '../../../src/events/event-line.ts'
 import { auditLog, fillLog, MemoryLog, rewrite } from './memory.ts'
 
-// A log that goes on under another name, and says of which it has come.
+// A log that continues under another name and links its previous one.
 
 let before: MemoryLog
 let log: MemoryLog
@@ -13,8 +13,8 @@ beforeEach(() => {
   both = [...before.keys, ...log.keys]
 })
 
-/** The log goes on with the events that were, or that `lose` has left of them. */
-function goOn(lose: (log: MemoryLog) => void = () => {}): void {
+/** Continues the old log under the new name, after `lose` has changed its events. */
+function continueLog(lose: (log: MemoryLog) => void = () => {}): void {
   log.events[0]!.push(...before.events[0]!)
   lose(log)
   const previous = before.head()
@@ -24,47 +24,47 @@ function goOn(lose: (log: MemoryLog) => void = () => {}): void {
 
 const kept = () => new Map([[0, before.head()]])
 
-test('with all its events it is the same log, to who trusts both keys', async () => {
-  goOn()
+test('an auditor that trusts both keys accepts a log that continues with all events', async () => {
+  continueLog()
   expect((await auditLog(log, { keys: both })).found).toEqual([])
   expect((await auditLog(log, { keys: both, kept: kept() })).found).toEqual([])
   expect((await auditLog(log, { keys: both, kept: kept(), headsOnly: true })).found).toEqual([])
 })
 
-test('who trusts the old key only finds that another has signed', async () => {
-  goOn()
+test('an auditor that trusts only the old key reports an unknown signature', async () => {
+  continueLog()
   const { found } = await auditLog(log, { keys: before.keys, kept: kept() })
   expect(found).toEqual(['signature shard 0'])
 })
 
-test('who trusts the new key only is told of the old origin', async () => {
-  goOn()
+test('an auditor that trusts only the new key is informed of the old origin', async () => {
+  continueLog()
   const { found, report } = await auditLog(log)
   expect(found).toEqual([])
   expect(report.notes).toMatchSnapshot()
 })
 
-test('events that were lost on the way are found, by the head that the log cites itself', async () => {
-  goOn((one) => one.events[0]!.splice(4))
+test('events lost at the change of name are reported because of the linked head', async () => {
+  continueLog((one) => one.events[0]!.splice(4))
   expect((await auditLog(log, { keys: both })).found).toEqual(['fork 0/4'])
   expect((await auditLog(log, { keys: both, kept: kept() })).found).toEqual(['fork shard 0'])
   log.events[0]!.splice(6)
   expect((await auditLog(log, { keys: both })).found).toEqual(['rolled_back 0/4'])
 })
 
-test('an event that was changed on the way is found', async () => {
-  goOn((one) => rewrite(one, one.events[0]![6]!, '{}'))
+test('an event that was altered at the change of name is reported', async () => {
+  continueLog((one) => rewrite(one, one.events[0]![6]!, '{}'))
   expect((await auditLog(log, { keys: both })).found).toEqual(['fork 0/7'])
 })
 
-test('a change that the list of them leaves out is found', async () => {
-  goOn()
+test('a change of origin that is missing from their list is reported', async () => {
+  continueLog()
   const lines = log.events[0]!.map((event) => toEventLine(event))
-  log.tampered.told = lines.toSpliced(7, 1)
+  log.tampered.announced = lines.toSpliced(7, 1)
   expect((await auditLog(log, { keys: both })).found).toEqual(['attestation 0/7'])
 })
 
-test('a head that is none is told of', async () => {
+test('an invalid linked head is reported in a note', async () => {
   log.append('OriginChanged', { origin: 'x', previous: 'y' })
   expect((await auditLog(log)).report.notes).toMatchSnapshot()
 })

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from 'bun:test'
 import type { ServedPage } from '../../../src/proofs/verifier/sources/source.ts'
 import { auditLog, fillLog, MemoryLog } from './memory.ts'
 
-// What the pages show, of a log that is sound.
+// Wrong pages of an honest log.
 
 let log: MemoryLog
 beforeEach(() => {
@@ -11,7 +11,7 @@ beforeEach(() => {
 
 type Row = Record<string, unknown>
 
-/** Serves a page's rows as `change` makes them. */
+/** Serves the rows of a page as changed by `change`. */
 const serve = (path: string, change: (rows: Row[]) => unknown[]) => {
   log.tampered.page = (one, page) =>
     one === path ? { ...page, rows: change(page.rows as Row[]) } : page
@@ -36,12 +36,12 @@ describe('a row', () => {
     ['keys', 'quota_limit', 1, 'total keys a'],
     ['keys', 'last_accessed_at', null, 'total keys a'],
     ['keys', 'name', { toString: 1 }, 'total keys a'],
-  ])('of %s with another %s is named', async (path, field, value, at) => {
+  ])('of %s with another %s is reported', async (path, field, value, at) => {
     serve(path, (rows) => rows.map((row, i) => (i === 0 ? { ...row, [field]: value } : row)))
     expect(await found()).toContain(at)
   })
 
-  test('that is left out is missed, on the first page and on the last', async () => {
+  test('that is missing from the first or last page is reported', async () => {
     for (const id of [7, 8, 9]) {
       serve('api-keys', (rows) => rows.filter((row) => row.id !== id))
       expect(await found()).toEqual([`total api-keys ${id}`])
@@ -50,8 +50,8 @@ describe('a row', () => {
     expect(await found()).toEqual(['total keys a'])
   })
 
-  test('that a list has more than once is named, next to itself and further on', async () => {
-    // The first of each of its two pages.
+  test('that a list has twice is reported, in a row or further apart', async () => {
+    // The first row of each of the two pages.
     serve('api-keys', (rows) => [rows[0]!, ...rows])
     expect(await found()).toEqual(['total api-keys 7', 'total api-keys 9'])
     serve('keys', (rows) => [...rows, ...rows])
@@ -60,12 +60,12 @@ describe('a row', () => {
     expect(await found()).toEqual(['total provider-groups 1'])
   })
 
-  test('that the log has not is named', async () => {
+  test('that is not in the log is reported', async () => {
     serve('provider-groups', (rows) => [...rows, { ...rows[0], id: 2 }])
     expect(await found()).toContain('total provider-groups 2')
   })
 
-  test('that ended has to be there, with its end and what it had counted', async () => {
+  test('that is retired must be listed with its end and its counters', async () => {
     const ended = { id: 7, group_id: 1, name: null }
     log.append('CatalogChanged', { upserted: {}, ended: { api_keys: [ended] } })
     expect(await found()).toEqual([])
@@ -85,7 +85,7 @@ describe('a row', () => {
     [[{}]],
     [[{ id: { toString: 1 } }]],
     [[{ id: '__proto__' }]],
-  ])('that is none (%j) is a finding', async (rows) => {
+  ])('that is invalid (%j) is reported', async (rows) => {
     for (const path of ['summary', 'provider-groups', 'api-keys', 'keys']) {
       serve(path, () => rows)
       expect((await found()).join()).toContain(`total ${path}`)
@@ -98,24 +98,24 @@ describe('a page', () => {
     log.tampered.page = (one, page) => (one === path ? change(page) : page)
   }
 
-  test('from before what was signed when it was asked for is stale', async () => {
+  test('as of a position before the signed head is reported as stale', async () => {
     for (const path of ['summary', 'keys']) {
       at(path, (page) => ({ ...page, positions: [page.positions[0]! - 1, page.positions[1]!] }))
       expect(await found()).toContain(`total ${path}`)
     }
   })
 
-  test('ahead of what is signed for long is said to be', async () => {
+  test('that stays ahead of the signed head is reported', async () => {
     at('keys', (page) => ({ ...page, positions: [7, 99] }))
     expect(await found()).toContain('total shard 1')
   })
 
-  test('of other shards is no page of this log', async () => {
+  test('of other shards is reported', async () => {
     at('keys', (page) => ({ ...page, positions: [6] }))
     expect(await found()).toContain('total keys')
   })
 
-  test('read while the log grows is compared as of where it was read', async () => {
+  test('that is read while the log grows is compared as of its own position', async () => {
     log.tampered.page = (path, page) => {
       if (path === 'api-keys') log.flush(7, 2)
       if (path === 'provider-groups') {

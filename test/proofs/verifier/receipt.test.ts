@@ -8,31 +8,31 @@ import { openReceipt } from '../../../src/proofs/verifier/receipt.ts'
 import { EVENT as event, makeReceipt } from './make-receipt.ts'
 
 const key = makeSigningKey('stats.example.com/audit/log/0', sha256('seed'))
-const receiptOf = (of: LineEvent) => makeReceipt(key, of)
+const receiptOf = (lineEvent: LineEvent) => makeReceipt(key, lineEvent)
 
-/** Why a receipt is refused; fails where it isn't. */
+/** Returns the reason why a receipt is refused; throws if it is accepted. */
 function refusal(text: string, keys = [key]): string {
   const opened = openReceipt(text, keys)
-  if (opened.kind !== 'refused') throw new Error('the receipt holds')
+  if (opened.kind !== 'refused') throw new Error('the receipt is accepted')
   return opened.reason
 }
 
 describe('a receipt', () => {
-  test('is opened with nothing but the key', async () => {
+  test('is verified with the key alone', async () => {
     const opened = openReceipt(await receiptOf(event), [key])
     expect(opened).toMatchObject({ kind: 'receipt', event, head: { size: 5 } })
   })
 
-  test('is refused where the key is another', async () => {
-    const stranger = makeSigningKey(key.name, sha256('another seed'))
+  test('is refused with another key', async () => {
+    const other = makeSigningKey(key.name, sha256('another seed'))
     const receipt = await receiptOf(event)
     expect({
-      'of a stranger': refusal(receipt, [stranger]),
+      'of a stranger': refusal(receipt, [other]),
       'no key': refusal(receipt, []),
     }).toMatchSnapshot()
   })
 
-  test('is refused where the event was changed', async () => {
+  test('is refused if its event was changed', async () => {
     const file = parseProofFile(await receiptOf(event))!
     const changed = (change: Partial<LineEvent>) =>
       refusal(formatProofFile({ ...file, extra: toEventLine({ ...event, ...change }) }))
@@ -47,7 +47,7 @@ describe('a receipt', () => {
     }).toMatchSnapshot()
   })
 
-  test('is refused where the proof was changed', async () => {
+  test('is refused if its proof was changed', async () => {
     const file = parseProofFile(await receiptOf(event))!
     expect({
       'a hash less': refusal(formatProofFile({ ...file, proof: file.proof.slice(1) })),

@@ -7,7 +7,7 @@ import { auditLog, fillLog } from './memory.ts'
 
 const runs = runsOf(300)
 
-/** One bit of a text's UTF-8 is another; what is no UTF-8 any more is read as a server's is. */
+/** Flips one bit of a text's UTF-8, and decodes invalid UTF-8 as a server's answer is decoded. */
 function flip(text: string, where: number, bit: number): string {
   const bytes = Buffer.from(text)
   bytes[where % bytes.length]! ^= 1 << bit
@@ -15,9 +15,9 @@ function flip(text: string, where: number, bit: number): string {
 }
 
 test(
-  `one bit that is wrong in anything that a server gives is found, ${runs} times`,
+  `a flipped bit in any answer of a server is reported, ${runs} times`,
   async () => {
-    const what = fc.constantFrom('line', 'told', 'entry', 'hash', 'head')
+    const what = fc.constantFrom('line', 'announced', 'entry', 'hash', 'head')
     const property = fc.asyncProperty(
       what,
       fc.nat(),
@@ -28,10 +28,10 @@ test(
         const lines = log.events[0]!.map((event) => toEventLine(event))
         const at = which % lines.length
         if (part === 'line') log.tampered.lines = lines.with(at, flip(lines[at]!, where, bit))
-        if (part === 'told') {
-          // Only attestations are told of; there are two.
-          const told = [3, 5][which % 2]!
-          log.tampered.told = lines.with(told, flip(lines[told]!, where, bit))
+        if (part === 'announced') {
+          // Only attestations are announced; there are two.
+          const announced = [3, 5][which % 2]!
+          log.tampered.announced = lines.with(announced, flip(lines[announced]!, where, bit))
         }
         if (part === 'entry') {
           const leaf = toLeaf(log.events[0]![at]!)
@@ -52,7 +52,7 @@ test(
   timeoutOf(runs),
 )
 
-test('any number that a page shows is compared', async () => {
+test('every number on a page is compared', async () => {
   for (const path of ['summary', 'provider-groups', 'api-keys', 'keys'] as const) {
     const { [path]: rows } = fillLog().pages()
     const [row] = Array.isArray(rows) ? rows : [rows]

@@ -10,13 +10,13 @@ import {
   HOUR_MS,
   KEY,
   makeUsedLog,
-  type Of,
   on,
   serve,
+  type UsageScope,
   withItems,
 } from './served-usage.ts'
 
-// Pages of usage that are none, of a log that is sound, and their range.
+// Invalid pages of usage of an honest log, and the range of usage that is read.
 
 let log: MemoryLog
 beforeEach(() => {
@@ -27,10 +27,11 @@ const found = async (usage?: UsageLimits) =>
   (await auditLog(log, usage === undefined ? {} : { usage })).found
 
 describe('a page of usage', () => {
-  const change = (of: Of, change: (page: UsagePage) => unknown, at: string[]) => async () => {
-    serve(log, of, change)
-    expect(await found()).toEqual(at.map((place) => `total usage ${place}`))
-  }
+  const change =
+    (scope: UsageScope, change: (page: UsagePage) => unknown, at: string[]) => async () => {
+      serve(log, scope, change)
+      expect(await found()).toEqual(at.map((place) => `total usage ${place}`))
+    }
   const without = (day: string) => (page: UsagePage) =>
     withItems(
       page,
@@ -38,16 +39,16 @@ describe('a page of usage', () => {
     )
 
   test(
-    'that leaves out a day without usage is found',
+    'without a day that has no usage is reported',
     change(KEY, without('2026-04-01'), ['keys a 2026-04-01']),
   )
 
   test(
-    'that leaves out a day with usage is found',
+    'without a day that has usage is reported',
     change(API_KEY, without('2026-02-01'), ['api_keys 7 2026-02-01']),
   )
 
-  test('that leaves out its first or last days is found', async () => {
+  test('without its first or last days is reported', async () => {
     serve(log, ALL, (page) => ({ ...page, items: page.items.slice(3) }))
     expect(await found()).toContain('total usage all 2026-01-01')
     serve(log, KEY, (page) => ({ ...page, items: page.items.slice(0, 100) }))
@@ -55,11 +56,11 @@ describe('a page of usage', () => {
   })
 
   test(
-    'that has a day twice is found',
+    'with a day twice is reported',
     change(KEY, (page) => ({ ...page, items: [page.items[0], ...page.items] }), ['keys a']),
   )
 
-  test('whose days overlap, or are not in their order, is found', async () => {
+  test('whose days overlap or are out of order is reported', async () => {
     const second = (page: UsagePage) => page.items[1]!
     for (const items of [
       (page: UsagePage) => page.items.with(1, { ...second(page), from: page.from }),
@@ -72,22 +73,22 @@ describe('a page of usage', () => {
   })
 
   test.each<[string, (page: UsagePage) => unknown]>([
-    ['an earlier begin', (page) => ({ ...page, from: '2026-01-30T00:00:00+00:00' })],
+    ['an earlier start', (page) => ({ ...page, from: '2026-01-30T00:00:00+00:00' })],
     ['an earlier end', (page) => ({ ...page, to: page.items.at(-1)!.from })],
-    ['another zone', (page) => ({ ...page, tz: 'Europe/Berlin' })],
+    ['another time zone', (page) => ({ ...page, tz: 'Europe/Berlin' })],
     ['hours', (page) => ({ ...page, bucket: 'hour' })],
     ['no range', ({ items, total }) => ({ items, total })],
     ['no items', (page) => ({ ...page, items: 7 })],
     ['nothing', () => null],
     ['a text', () => 'x'],
     ['a list', (page) => page.items],
-  ])('with %s in place of what was asked for is found', async (_, other) => {
-    for (const of of [ALL, KEY])
-      await change(of, other, [[of.kind, ...(of.key ? [of.key] : [])].join(' ')])()
+  ])('with %s instead of what was requested is reported', async (_, other) => {
+    for (const scope of [ALL, KEY])
+      await change(scope, other, [[scope.kind, ...(scope.key ? [scope.key] : [])].join(' ')])()
   })
 
   test.each([[null], [7], ['x'], [{}], [[]], [{ from: { toString: 1 } }]])(
-    'with %j in place of a day is found',
+    'with %j instead of a day is reported',
     async (item) => {
       serve(log, KEY, (page) => ({ ...page, items: (page.items as unknown[]).with(70, item) }))
       expect(await found()).toEqual(['total usage keys a 2026-03-12', 'total usage keys a'])
@@ -95,24 +96,24 @@ describe('a page of usage', () => {
   )
 
   test.each([['3'], [null], [undefined], [3.5], [-3], [{ toString: 1 }], [1e300]])(
-    'with %j in place of a number is found',
+    'with %j instead of a number is reported',
     async (value) => {
-      for (const [of, field] of [
+      for (const [scope, field] of [
         [KEY, 'request_count'],
         [API_KEY, 'total_requests'],
       ] as const) {
-        serve(log, of, (page) => ({
+        serve(log, scope, (page) => ({
           ...page,
           items: page.items.map((item) =>
             on('2026-02-01')(item) ? { ...item, [field]: value } : item,
           ),
         }))
-        expect(await found()).toContain(`total usage ${of.kind} ${of.key} 2026-02-01`)
+        expect(await found()).toContain(`total usage ${scope.kind} ${scope.key} 2026-02-01`)
       }
     },
   )
 
-  test('whose rates are not those of its sums is found, in a day and in the total', async () => {
+  test('whose rates do not match its sums is reported, in a day and in the total', async () => {
     const rates = { failure_requests: 2, success_rate: 0.5, failure_rate: 0 }
     for (const [field, value] of Object.entries(rates)) {
       serve(log, API_KEY, (page) => ({
@@ -129,19 +130,21 @@ describe('a page of usage', () => {
     }
   })
 
-  test('whose total is not the sum of its days is found', async () => {
-    for (const [of, field] of [
+  test('whose total is not the sum of its days is reported', async () => {
+    for (const [scope, field] of [
       [ALL, 'total_requests'],
       [KEY, 'used_tokens'],
     ] as const) {
-      serve(log, of, (page) => ({ ...page, total: { ...page.total, [field]: 1 } }))
-      expect(await found()).toContain(`total usage ${of.kind}${of.key ? ` ${of.key}` : ''} total`)
+      serve(log, scope, (page) => ({ ...page, total: { ...page.total, [field]: 1 } }))
+      expect(await found()).toContain(
+        `total usage ${scope.kind}${scope.key ? ` ${scope.key}` : ''} total`,
+      )
     }
     serve(log, KEY, (page) => ({ ...page, total: null }))
     expect(await found()).toEqual(['total usage keys a total'])
   })
 
-  test('from before what was signed, or of other shards, is found', async () => {
+  test('as of a position before the signed head, or of other shards, is reported', async () => {
     const at = (change: (positions: number[]) => number[]) => {
       log.tampered.usage = ({ kind }, page): ServedUsage =>
         kind === 'keys' ? { ...page, positions: change(page.positions) } : page
@@ -152,7 +155,7 @@ describe('a page of usage', () => {
     expect(await found()).toEqual(['total usage keys a'])
   })
 
-  test('read while the log grows is compared as of where it was read', async () => {
+  test('that is read while the log grows is compared as of its own position', async () => {
     log.tampered.usage = ({ kind }, page) => {
       log.flush(7, 2, 1, kind === 'keys' ? 1 : 0)
       if (kind === 'api_keys') log.flushKey('a', 1)
@@ -163,7 +166,7 @@ describe('a page of usage', () => {
 })
 
 describe('the range of usage', () => {
-  test('is read in as many pages as it takes, each as of its own position', async () => {
+  test('is read in pages, each as of its own position', async () => {
     log.stepMs = 120 * DAY_MS
     log.flush(7, 3)
     const ranges: UsageRequest[] = []
@@ -180,7 +183,7 @@ describe('the range of usage', () => {
       expect(from).toBe(ranges[i - 1]?.to ?? from)
       expect((to - from) / HOUR_MS).toBeLessThanOrEqual(10_000)
     }
-    // In the last page but one.
+    // A wrong number on the last page but one.
     const { from } = ranges.at(-2)!
     log.tampered.usage = (request, page) => {
       if (request.kind === 'all' && request.from === from) page.body.items[1]!.total_requests = 1
@@ -190,7 +193,7 @@ describe('the range of usage', () => {
     expect(await found(USAGE_LIMITS)).toContain(place)
   })
 
-  /** What is found where the first and the last event are read alone, and these are served. */
+  /** Audits while a request for a single event returns the event at `position`. */
   const auditServed = (position: number) => {
     const source = log.source()
     const events = source.events!
@@ -206,7 +209,7 @@ describe('the range of usage', () => {
     })
   }
 
-  test('that begins after the first event, as another was shown for it, is found', async () => {
+  test('is reported if it starts too late because another first event was served', async () => {
     log.stepMs = 100 * DAY_MS
     log.flush(7, 3)
     log.flush(7, 3)
@@ -215,7 +218,7 @@ describe('the range of usage', () => {
     expect(report.usage!.outside).toBe(0)
   })
 
-  test('that ends before the last event is told of', async () => {
+  test('counts what is outside if it ends before the last event', async () => {
     log.stepMs = 1_000 * DAY_MS
     log.flush(7, 3)
     expect((await auditLog(log)).report.usage!.outside).toBe(0)

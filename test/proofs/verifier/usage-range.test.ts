@@ -9,13 +9,13 @@ import {
 const at = (...texts: string[]) => texts.map((text) => Date.parse(text))
 const NOW = Date.parse('2026-03-01T23:59:59Z')
 
-/** The first day and the one behind the last. */
+/** Returns the first day and the one after the last. */
 const daysOf = (...texts: string[]) => {
   const { from, to } = toDays(at(...texts), NOW)
   return [from, to].map((ms) => new Date(ms).toISOString().slice(0, 10))
 }
 
-test('days are from thirty before the first event to the day after the last one, or after today', () => {
+test('days go from thirty before the first event to one after the last event or today', () => {
   expect(daysOf()).toEqual(['2026-01-30', '2026-03-03'])
   expect(daysOf('2026-01-31T12:00:00Z', '2026-02-01T00:00:00Z')).toEqual([
     '2026-01-01',
@@ -27,7 +27,7 @@ test('days are from thirty before the first event to the day after the last one,
   ])
 })
 
-test('a clock that was once far away costs a bounded number of pages', () => {
+test('events with extreme times cause a bounded number of pages', () => {
   expect(daysOf('1970-01-01T00:00:00Z', '1969-01-01T00:00:01Z')).toEqual([
     '2000-01-01',
     '2026-03-03',
@@ -47,7 +47,7 @@ test('a range is split into pages of 10,000 without gaps', () => {
   }
 })
 
-test('buckets are named by when they begin', () => {
+test('buckets are named by their start', () => {
   const days = toDays(at('2026-01-31T12:00:00Z'), NOW)
   expect([0, 31].map((i) => formatBucket(days, i))).toEqual(['2026-01-01', '2026-02-01'])
   expect(formatBucket({ ...days, bucket: 'hour' }, 25)).toBe('2026-01-02T01:00Z')

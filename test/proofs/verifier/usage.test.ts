@@ -10,14 +10,14 @@ import {
   GROUP,
   KEY,
   makeUsedLog,
-  type Of,
   on,
   serve,
+  type UsageScope,
   withItems,
   withUsed,
 } from './served-usage.ts'
 
-// What pages of usage show that was changed in the database, of a log that is sound.
+// Usage of an honest log that was changed in the tables, as its pages show it.
 
 let log: MemoryLog
 beforeEach(() => {
@@ -28,7 +28,7 @@ const found = async (usage?: UsageLimits) =>
   (await auditLog(log, usage === undefined ? {} : { usage })).found
 
 describe('usage', () => {
-  test('of a sound log is found sound, all of it', async () => {
+  test('of an honest log is compared completely and causes no finding', async () => {
     for (const hours of [0, 500_000]) {
       const { found, report } = await auditLog(log, { usage: { ...USAGE_LIMITS, hours } })
       const bucket = hours === 0 ? 'day' : 'hour'
@@ -42,33 +42,33 @@ describe('usage', () => {
         ],
         outside: 0,
       })
-      // Six rows, from thirty days before the first one to tomorrow.
+      // Six rows, from thirty days before the first event through tomorrow.
       const days = Math.floor(Date.now() / DAY_MS) - Date.parse('2026-01-01') / DAY_MS + 2
       expect(report.usage!.buckets).toBe(6 * days * (hours === 0 ? 1 : 24))
     }
   })
 
-  test.each<[string, Of, string, Record<string, number>, string]>([
+  test.each<[string, UsageScope, string, Record<string, number>, string]>([
     ['a total', ALL, '2026-02-01', { total_requests: 19 }, 'all 2026-02-01'],
     ['a success', ALL, '2026-02-01', { success_requests: 17 }, 'all 2026-02-01'],
     ['a group', GROUP, '2026-02-02', { total_requests: 9 }, 'provider_groups 1 2026-02-02'],
     ['an API key', API_KEY, '2026-02-01', { total_requests: 11 }, 'api_keys 7 2026-02-01'],
-    ['nothing', API_KEY, '2026-03-01', { total_requests: 1 }, 'api_keys 7 2026-03-01'],
+    ['a day without usage', API_KEY, '2026-03-01', { total_requests: 1 }, 'api_keys 7 2026-03-01'],
     ['a token key', KEY, '2026-02-01', { request_count: 4 }, 'keys a 2026-02-01'],
     ['its tokens', KEY, '2026-02-01', { used_tokens: 5 }, 'keys a 2026-02-01'],
     ['its quota', KEY, '2026-02-01', { quota_used: 0 }, 'keys a 2026-02-01'],
-  ])('with another number for %s is named by its day', async (_, of, day, used, at) => {
-    serve(log, of, (page) => withUsed(page, day, used))
+  ])('with another number for %s is reported at its day', async (_, scope, day, used, at) => {
+    serve(log, scope, (page) => withUsed(page, day, used))
     expect(await found()).toEqual([`total usage ${at}`])
   })
 
-  test('says both numbers, and as of which position', async () => {
+  test('is reported with both numbers and their position', async () => {
     serve(log, API_KEY, (page) => withUsed(page, '2026-02-01', { total_requests: 11 }))
     const { all } = await auditLog(log)
     expect(all.map(({ message }) => message)).toMatchSnapshot()
   })
 
-  test('that was moved from one day to another is named at both', async () => {
+  test('that was moved to another day is reported at both', async () => {
     serve(log, GROUP, (page) => {
       const moved = page.items.map((item) => {
         if (on('2026-02-01')(item)) return { ...item, ...showRated([0, 0]) }
@@ -84,7 +84,7 @@ describe('usage', () => {
     ])
   })
 
-  test('that was moved within a day is named by the hours, and not by days', async () => {
+  test('that was moved within a day is reported only if compared by the hour', async () => {
     const move = (page: UsagePage) => {
       const from = page.items.findIndex((item) => Number(item.total_requests) > 0)
       const { from: _, to: __, ...used } = page.items[from]!
@@ -103,7 +103,7 @@ describe('usage', () => {
     ])
   })
 
-  test('of rows that ended is compared too', async () => {
+  test('of retired rows is compared', async () => {
     log.append('CatalogChanged', {
       upserted: {},
       ended: {
@@ -112,11 +112,11 @@ describe('usage', () => {
       },
     })
     expect(await found()).toEqual([])
-    for (const of of [GROUP, API_KEY]) {
-      serve(log, of, (page) =>
+    for (const scope of [GROUP, API_KEY]) {
+      serve(log, scope, (page) =>
         withUsed(page, '2026-02-01', { total_requests: 0, success_requests: 0 }),
       )
-      expect(await found()).toEqual([`total usage ${of.kind} ${of.key} 2026-02-01`])
+      expect(await found()).toEqual([`total usage ${scope.kind} ${scope.key} 2026-02-01`])
     }
   })
 
@@ -130,7 +130,7 @@ describe('usage', () => {
       )
       return { ...page, items, total: shown }
     }
-    const big: Of = { kind: 'api_keys', key: 9 }
+    const big: UsageScope = { kind: 'api_keys', key: 9 }
     serve(log, big, show(exact))
     const place = 'total usage api_keys 9 2026-02-04'
     expect(await found()).not.toContain(place)
@@ -139,16 +139,16 @@ describe('usage', () => {
   })
 })
 
-describe('where there is too much usage', () => {
+describe('if there is too much usage', () => {
   const limits = { rows: 2, days: 500_000, hours: 0 }
 
-  test('rows are left to chance, and how many were left out is said', async () => {
+  test('rows are chosen at random, and the number of compared rows is reported', async () => {
     const asked = new Set<UsageRequest['key']>()
     log.tampered.usage = ({ kind, key }, page) => {
       if (kind === 'api_keys') asked.add(key)
       return page
     }
-    // Each time 2 of 3: that one is never among them happens once in 3^50 times.
+    // Each audit compares 2 of 3: the probability that one is never compared is 3 in 3^50.
     for (let i = 0; i < 50; i++) {
       const { report } = await auditLog(log, { usage: limits })
       expect(report.usage!.scopes[2]).toMatchObject({ kind: 'api_keys', compared: 2, of: 3 })
@@ -156,7 +156,7 @@ describe('where there is too much usage', () => {
     expect(asked).toEqual(new Set([7, 8, 9]))
   })
 
-  test('an old log has fewer rows compared, and one at least', async () => {
+  test('fewer rows of an old log are compared, but at least one', async () => {
     const ofDays = async (days: number) =>
       (await auditLog(log, { usage: { ...limits, rows: 3, days } })).report.usage!.scopes
     const some = await ofDays(3 * 400)
@@ -164,7 +164,7 @@ describe('where there is too much usage', () => {
     expect((await ofDays(1)).map(({ compared }) => compared)).toEqual([1, 1, 1, 1])
   })
 
-  test('what a row of a list can not be asked for is not asked', async () => {
+  test('usage of a row whose key cannot be requested is not requested', async () => {
     const row = log.pages().keys[0]!
     log.tampered.page = (path, page) =>
       path === 'keys'
