@@ -12,7 +12,7 @@ import {
 import { insertEvent } from '../support/events.ts'
 import { createDatabase, type TestDatabase, useDatabase } from '../support/server.ts'
 
-// What only the owner can have done to a log: an export hides none of it.
+// Damage that only the owner of the database can do to a log. An export hides none of it.
 
 const folder = useFolder()
 const empty = useDatabase()
@@ -27,7 +27,7 @@ afterEach(() => log.drop())
 
 const PART = 'shard-0/part-00000.ndjson.gz'
 
-/** Exports and verifies it; nothing of it is imported. */
+/** Exports the log, returns the problems of the archive, and expects its import to be refused. */
 async function problemsOfLog(): Promise<string[]> {
   const archive = join(folder.path, `archive-${++archives}`)
   await writeTestArchive(log, archive)
@@ -37,7 +37,7 @@ async function problemsOfLog(): Promise<string[]> {
   return problems
 }
 
-test('time that ran backwards is found in the archive, and not imported', async () => {
+test('an event that is older than the one before it is reported and not imported', async () => {
   await insertEvent(log.owner, { recordedAt: '2001-01-01T00:00:00Z' })
   const [problem, ...more] = await problemsOfLog()
   expect(problem).toStartWith(`${PART} 0/3: recorded_at 2001-01-01T00:00:00.000000+00:00 `)
@@ -45,7 +45,7 @@ test('time that ran backwards is found in the archive, and not imported', async 
   expect(more).toEqual([])
 })
 
-test('a payload that was rewritten is found in the archive, and not imported', async () => {
+test('a payload that was rewritten is reported and not imported', async () => {
   await log.owner`alter table events disable trigger events_refuse_change`
   await log.owner`update events set payload = '{"requests":[9]}' where shard = 0 and position = 1`
   const problems = await problemsOfLog()

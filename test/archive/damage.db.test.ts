@@ -29,9 +29,9 @@ import { startTestService } from '../support/service.ts'
 const runs = runsOf(40)
 
 const folder = useFolder()
-/** The archive that each test damages and mends. */
+/** The archive that each test damages and restores. */
 let archive: string
-/** Where imports are tried; its log stays empty. */
+/** The database for imports, all of which are refused: its log stays empty. */
 const empty = useDatabase()
 
 beforeAll(async () => {
@@ -61,7 +61,7 @@ const filesOf = () =>
 
 const pathOf = (file: string) => join(archive, file)
 
-/** Does something to the archive, and puts the files back as they were. */
+/** Damages the archive, runs `then`, and restores the files. */
 async function during(damage: () => void, then: () => Promise<void>): Promise<void> {
   const files = filesOf().map((file) => [pathOf(file), readFileSync(pathOf(file))] as const)
   damage()
@@ -79,13 +79,13 @@ async function expectRefused(): Promise<void> {
   expect(await countEvents(empty.owner)).toBe(0)
 }
 
-test('an archive that nothing happened to has no problem', async () => {
+test('an undamaged archive has no problem', async () => {
   expect(await problemsOf(archive)).toEqual([])
   expect(filesOf().length).toBeGreaterThan(5)
 })
 
 test(
-  `any bit flipped in any file is found and the file named, and nothing is imported, ${runs} times`,
+  `a flipped bit in any file is reported with the file, and nothing is imported, ${runs} times`,
   async () => {
     const files = filesOf()
     const property = fc.asyncProperty(fc.nat(), fc.nat(), fc.nat(7), async (which, where, bit) => {
@@ -106,7 +106,7 @@ test(
   timeoutOf(runs),
 )
 
-test('a file cut short, emptied, doubled or gone is found and named', async () => {
+test('a file that is truncated, duplicated, replaced or missing is reported', async () => {
   const part = 'shard-0/part-00001.ndjson.gz'
   const bytes = readFileSync(pathOf(part))
   const damages: (() => void)[] = [
@@ -129,7 +129,7 @@ test('a file cut short, emptied, doubled or gone is found and named', async () =
   }
 })
 
-test('a file too many is found and named', async () => {
+test('an additional file is reported', async () => {
   await during(
     () => writeFileSync(pathOf('shard-0/part-00099.ndjson.gz'), ''),
     async () => {
@@ -141,7 +141,7 @@ test('a file too many is found and named', async () => {
 
 const sha256 = (bytes: Buffer | string) => createHash('sha256').update(bytes).digest('hex')
 
-/** Changes the manifest and hashes it again, as who knows the format might. */
+/** Changes the manifest and updates its hash, as a forger who knows the format could. */
 function forgeManifest(change: (manifest: Manifest) => void): void {
   const manifest = JSON.parse(readFileSync(pathOf('manifest.json'), 'utf8')) as Manifest
   change(manifest)
@@ -150,7 +150,7 @@ function forgeManifest(change: (manifest: Manifest) => void): void {
   writeFileSync(pathOf('manifest.json.sha256'), `${sha256(text)}  manifest.json\n`)
 }
 
-/** Changes the lines of a part and hashes file and manifest again. */
+/** Changes the lines of a part and updates the hashes of the file and the manifest. */
 function forgeLines(change: (lines: string[]) => string[], index = 1): void {
   const file = `shard-0/part-0000${index}.ndjson.gz`
   const lines = gunzipSync(readFileSync(pathOf(file)))
@@ -168,14 +168,14 @@ function forgeLines(change: (lines: string[]) => string[], index = 1): void {
   })
 }
 
-/** Changes the third line of the second part: the event 0/9. */
+/** Changes the third line of the second part, which is event 0/9. */
 const forgeLine = (change: (line: string) => string) =>
   forgeLines((lines) => {
     expect(change(lines[2]!)).not.toBe(lines[2]!)
     return lines.with(2, change(lines[2]!))
   })
 
-test('a change of any member of an event is found at its position, with all files hashed anew', async () => {
+test('a change of any member of an event is reported even if all file hashes match', async () => {
   const members: [RegExp, string][] = [
     [/"shard":0/, '"shard":1'],
     [/"position":9/, '"position":8'],
@@ -203,7 +203,7 @@ test('a change of any member of an event is found at its position, with all file
   }
 })
 
-test('lines left out, doubled, swapped or moved are found', async () => {
+test('missing, duplicated, swapped or moved lines are reported', async () => {
   for (const change of [
     (lines: string[]) => lines.toSpliced(2, 1),
     (lines: string[]) => lines.toSpliced(2, 0, lines[2]!),
@@ -224,7 +224,7 @@ test('lines left out, doubled, swapped or moved are found', async () => {
   }
 })
 
-test('each figure of the manifest is compared with what is counted', async () => {
+test('every number in the manifest is compared with the archive', async () => {
   const changes: ((manifest: Manifest) => void)[] = [
     (manifest) => manifest.events++,
     (manifest) => manifest.shards[0]!.events++,
@@ -263,11 +263,11 @@ test('each figure of the manifest is compared with what is counted', async () =>
   }
 })
 
-test('the commands say the same, by sentence and exit code', async () => {
+test('verify and import report the same problem', async () => {
   const run = async (command: string, directory: string) => {
-    const { code, ...said } = await runCommand([command, directory], empty.address)
-    const plain = JSON.stringify(said).replaceAll(folder.path, '<folder>')
-    return { code, ...(JSON.parse(plain) as typeof said) }
+    const { code, ...output } = await runCommand([command, directory], empty.address)
+    const plain = JSON.stringify(output).replaceAll(folder.path, '<folder>')
+    return { code, ...(JSON.parse(plain) as typeof output) }
   }
   const clean = await run('verify', archive)
   expect(clean).toMatchObject({ code: 0, stderr: '' })

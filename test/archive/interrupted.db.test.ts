@@ -26,15 +26,15 @@ import {
 } from '../support/server.ts'
 import { until } from '../support/until.ts'
 
-// Commands that end half-way. Each comes to a stand at a message that is kept from the server.
+// Commands that end half-way. A barrier stops each at one message to the server.
 
-/** More than an export reads at once, which are 2,000 (src/archive/pages.ts). */
+/** More than the 2,000 events that an export reads at once (src/archive/pages.ts). */
 const EVENTS = 2_100
 
-/** An export asks for what follows its first page: that is being written, and can't be finished. */
+/** The query of an export for its second page, sent while the first one is being written. */
 const SECOND_PAGE = parameter(1_999)
 
-/** An import has inserted every event, and not committed. */
+/** The statement of an import that has inserted every event and not committed. */
 const LAST_UPDATE = 'set catalog_position'
 
 const commands = useCommands()
@@ -48,14 +48,14 @@ beforeAll(async () => {
   await writeTestArchive(source, archive)
 })
 
-/** What a command said, whatever the folder is called and how many shards there are. */
+/** Returns the message of a command without the names of folders and numbers of shards. */
 const sentenceOf = ({ stderr }: { stderr: string }) =>
   stderr.replaceAll(folder.path, '<folder>').replace(/\d+ shard\(s\)/g, 'N shard(s)')
 
 const leftovers = (target: string) =>
   readdirSync(folder.path).filter((name) => name.startsWith(`${target}.partial-`))
 
-/** Starts an export, and returns while it writes the first part. */
+/** Starts an export, and returns while it is writing the first part. */
 async function startExport(target: string) {
   const barrier = await startBarrier(source.address, SECOND_PAGE)
   const command = startCommand(['export', join(folder.path, target)], barrier.address)
@@ -66,7 +66,7 @@ async function startExport(target: string) {
   return { command, barrier }
 }
 
-/** Starts an import, and returns when it has inserted all and not committed. */
+/** Starts an import, and returns when it has inserted all events and not committed. */
 async function startImport(args: string[], target: TestDatabase, env?: Record<string, string>) {
   const barrier = await startBarrier(target.address, LAST_UPDATE)
   const command = startCommand(['import', ...args], barrier.address, env)
@@ -76,7 +76,7 @@ async function startImport(args: string[], target: TestDatabase, env?: Record<st
   return { command, barrier }
 }
 
-/** How many connections have written to events and not committed. */
+/** Returns the number of connections that have written events and not committed. */
 async function writers(owner: postgres.Sql): Promise<number> {
   const [row] = await owner`
     select count(distinct l.pid)::integer as count
@@ -87,7 +87,7 @@ async function writers(owner: postgres.Sql): Promise<number> {
   return row!.count
 }
 
-test('an export that is killed leaves nothing that looks whole, and the next one clears it', async () => {
+test('a killed export leaves no complete archive, and the next one removes the rest', async () => {
   const target = join(folder.path, 'killed')
   const { command, barrier } = await startExport('killed')
   command.kill('SIGKILL')
@@ -106,10 +106,10 @@ test('an export that is killed leaves nothing that looks whole, and the next one
   expect(await problemsOf(target)).toEqual([])
 })
 
-// With isFull every signal ends every command; else each signal one of them.
+// With isFull every signal ends every command; otherwise each signal ends one of them.
 
 test.each(isFull ? (['SIGINT', 'SIGTERM'] as const) : (['SIGINT'] as const))(
-  'an export that is ended by %s cleans up and ends with 130',
+  'an export that receives %s cleans up and exits with 130',
   async (signal) => {
     const { command, barrier } = await startExport(`stopped-${signal}`)
     command.kill(signal)
@@ -120,14 +120,14 @@ test.each(isFull ? (['SIGINT', 'SIGTERM'] as const) : (['SIGINT'] as const))(
   },
 )
 
-test('an export to what is there already is refused and changes nothing', async () => {
+test('an export to an existing archive is refused and changes nothing', async () => {
   const outcome = await commands.runOn(source, ['export', archive])
   expect(outcome.code).toBe(1)
   expect(sentenceOf(outcome)).toMatchSnapshot()
   expect(await problemsOf(archive)).toEqual([])
 })
 
-test('an export whose database goes away says so and leaves nothing', async () => {
+test('an export that loses its database reports that and leaves nothing', async () => {
   const { command, barrier } = await startExport('lost')
   await source.owner`
     select pg_terminate_backend(pid) from pg_stat_activity
@@ -135,12 +135,12 @@ test('an export whose database goes away says so and leaves nothing', async () =
   const outcome = await outcomeOf(command)
   await barrier.close()
   expect(outcome.code).toBe(1)
-  // In brackets: what the server or the driver says.
+  // The text in brackets comes from the server or the driver.
   expect(sentenceOf(outcome).replace(/\(.*\)/, '(…)')).toMatchSnapshot()
   expect(readdirSync(folder.path).filter((name) => name.startsWith('lost'))).toEqual([])
 })
 
-test('an import that is killed or interrupted leaves an empty log, and the next one works', async () => {
+test('a killed or interrupted import leaves an empty log, and the next one succeeds', async () => {
   const target = await createDatabase()
   const signals = isFull
     ? (['SIGKILL', 'SIGINT', 'SIGTERM'] as const)
@@ -148,7 +148,7 @@ test('an import that is killed or interrupted leaves an empty log, and the next 
   for (const signal of signals) {
     const { command, barrier } = await startImport([archive], target)
     command.kill(signal)
-    // Else the release may come first. What was killed doesn't see it.
+    // Otherwise the release may come first. A killed process must not see it.
     if (signal === 'SIGKILL') await command.exited
     barrier.release()
     const outcome = await outcomeOf(command)
@@ -169,7 +169,7 @@ test('an import that is killed or interrupted leaves an empty log, and the next 
   await target.drop()
 })
 
-test('so does one that deals the events to other shards', async () => {
+test('a killed or interrupted import with --reshard leaves an empty log too', async () => {
   const shards = TEST_SHARDS + 1
   const target = await createDatabaseOf(shards)
   const env = { TALLYBOOK_SHARDS: String(shards) }
@@ -189,7 +189,7 @@ test('so does one that deals the events to other shards', async () => {
   await target.drop()
 })
 
-test('of two imports at once the first fills the log, and the other is refused', async () => {
+test('one of two imports at the same time fills the log, and the other is refused', async () => {
   const target = await createDatabase()
   const { command, barrier } = await startImport([archive], target)
   const second = startCommand(['import', archive], target.address)
@@ -199,13 +199,13 @@ test('of two imports at once the first fills the log, and the other is refused',
   await barrier.close()
   const refused = await outcomeOf(second)
   expect(refused).toMatchObject({ code: 1, stdout: '' })
-  // It waits for 5 s, in which a slow machine may not commit.
+  // It waits for 5 s, and the first may not commit in that time on a slow machine.
   expect(refused.stderr).toMatch(/not empty|busy/)
   expect(await countEvents(target.owner)).toBe(EVENTS)
   await target.drop()
 })
 
-test('an archive of another number of shards is refused', async () => {
+test('an archive with another number of shards is refused', async () => {
   const target = await createDatabaseOf(TEST_SHARDS + 1)
   const outcome = await commands.runOn(target, ['import', archive])
   expect(outcome.code).toBe(1)
@@ -215,7 +215,7 @@ test('an archive of another number of shards is refused', async () => {
   await target.drop()
 })
 
-test('a database of a service that is just starting is left alone', async () => {
+test('a database without a schema is refused and left unchanged', async () => {
   const target = await createDatabase({ empty: true })
   for (const args of [
     ['import', archive],
@@ -230,7 +230,7 @@ test('a database of a service that is just starting is left alone', async () => 
   await target.drop()
 })
 
-test.skipIf(!canMount())('a full disk ends an export with a sentence (needs root)', async () => {
+test.skipIf(!canMount())('an export to a full disk fails with a message (needs root)', async () => {
   const disk = join(folder.path, 'disk')
   mkdirSync(disk)
   mountDisk(disk, '8k')

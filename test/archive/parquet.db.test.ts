@@ -16,7 +16,7 @@ beforeEach(async () => {
 })
 afterEach(() => service.end())
 
-/** The rows of the view that people have at psql, in the words of the file. */
+/** Returns the rows of the view `flush_entries` in the format of the file. */
 async function readView(): Promise<unknown[]> {
   const rows = await service.database.owner`
     select
@@ -37,7 +37,7 @@ async function readFile(path: string): Promise<unknown[]> {
 const toText = (value: unknown) =>
   value === null || typeof value === 'boolean' ? value : String(value)
 
-test('the entries of random histories are those that psql shows', async () => {
+test('an export of random histories has the rows of the view flush_entries', async () => {
   for (const [run, steps] of fc.sample(history, 5).entries()) {
     const session = await Session.begin(service, run + 1)
     for (const step of steps) await session.take(step)
@@ -49,7 +49,7 @@ test('the entries of random histories are those that psql shows', async () => {
   expect(rows).toEqual(await readView())
 })
 
-test('the largest counts are exact, and the order is the log’s', async () => {
+test('the largest counts are exact, and rows are in the order of the log', async () => {
   const largest = Number.MAX_SAFE_INTEGER
   for (let i = 0; i < 5; i++) {
     const entry = { api_key_id: largest, requests: largest, success_requests: largest - i }
@@ -63,7 +63,7 @@ test('the largest counts are exact, and the order is the log’s', async () => {
   expect(places).toEqual([...places].sort())
 })
 
-test('a log without entries is a file without rows; events that can not be read are told of', async () => {
+test('the export of a log without entries has no rows and reports unreadable events', async () => {
   const path = join(folder.path, 'none.parquet')
   await insertEvent(service.database.owner, { type: 'Unheard' })
   const outcome = await runCommand(['export', '--parquet', path], service.database.address)

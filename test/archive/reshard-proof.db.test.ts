@@ -25,11 +25,12 @@ import {
   start,
 } from './resharding.ts'
 
-// That a log was dealt from another can be proved, and what can't be dealt is refused.
+// A log can be proved to be resharded from another one. Archives that can't be resharded are
+// refused.
 
 const FLUSH = { keys: [{ api_key_id: 1, requests: 5, success_requests: 4 }] }
 
-/** A log with a catalog, flushes with and without keys, and an attestation; signed. */
+/** Starts a signed log with a catalog, flushes with and without keys, and an attestation. */
 async function startFilled(shards: number) {
   const old = await start('old.example.com', shards)
   const { service } = old
@@ -48,12 +49,12 @@ const [FROM, TO] = TEST_SHARDS === 1 ? [1, 4] : [4, 3]
 const commands = useCommands()
 
 let old: Old
-/** Of the same name and as many events, but another log. */
+/** Another log with the same name and number of events. */
 let other: Old
-/** What was dealt from the old one. */
+/** The log that was resharded from the old one. */
 let resharded: Awaited<ReturnType<typeof reshard>>
 let reshardedRows: readonly Row[]
-/** A database that nothing may be imported into. */
+/** The database for imports, all of which are refused. */
 let empty: TestDatabase
 
 beforeAll(async () => {
@@ -64,7 +65,7 @@ beforeAll(async () => {
   empty = await makeDatabase(TO)
 })
 
-test('an archive whose events are not those that were signed is not dealt', async () => {
+test('an archive whose events are not the signed ones is not resharded', async () => {
   const archive = await exportSigned({ ...old, dataDir: other.dataDir })
   expect(await reshardTestArchive(empty, archive, TO)).toMatch(
     /Nothing was imported\. The (first \d+ events|tree head) of shard \d/,
@@ -72,14 +73,14 @@ test('an archive whose events are not those that were signed is not dealt', asyn
   expect(await countEvents(empty.owner)).toBe(0)
 })
 
-test('who audits needs the archive that it was, whole, and the new keys', async () => {
+test('an audit of a resharded log needs exactly its archive', async () => {
   const kept = await readHeads(old.service)
   const oldKeys = (await (await old.service.fetch('auditor', '/audit/log/keys')).text()).split('\n')
   const at = '0/3'
   const proof = await old.service.fetch('auditor', `/audit/events/${at}/tlog-proof`)
   const receipts = new Map([['receipt', await proof.text()]])
   const { archive, database } = resharded
-  // What was appended after the export is in none of them.
+  // An event that was appended after the export is not in the resharded log.
   const more = await exportFurther()
 
   const { service: moved } = await start('new.example.com', TO, database)
@@ -95,17 +96,17 @@ test('who audits needs the archive that it was, whole, and the new keys', async 
   }
   expect((await audit(archive)).kinds).toEqual([])
   expect((await audit(archive, true)).kinds).toEqual([])
-  // Without it the old log is gone.
+  // Without the archive the old log seems to be gone.
   expect((await audit(null)).kinds).toContain('rolled_back')
-  // Another archive of the same log has other events.
+  // A later archive of the same log has more events.
   expect((await audit(more)).kinds).toEqual(['archive'])
   expect((await audit(more, true)).kinds).toEqual(['archive'])
-  // Of another log altogether: nothing of it is in here, and what was kept isn't of it.
+  // An archive of another log: neither the new log nor the stored heads and receipts match it.
   const { kinds } = await audit(await exportSigned(other))
   expect(kinds).toEqual(expect.arrayContaining(['archive', 'fork', 'receipt']))
 })
 
-/** The same log exported again, when it has gone on. */
+/** Exports the same log again after it has grown. */
 async function exportFurther(): Promise<string> {
   const { service } = old
   await service.post('/internal/apikey-stats/flush', FLUSH, { 'idempotency-key': 'late' })
@@ -113,7 +114,7 @@ async function exportFurther(): Promise<string> {
   return exportSigned(old)
 }
 
-test('a log that was dealt is not signed under its old name, nor by the old data directory', async () => {
+test('a resharded log cannot have its old name or its old data directory', async () => {
   const archive = nextArchive()
   const { address } = old.service.database
   const exported = await runCommand(['export', archive], address, {
@@ -131,14 +132,14 @@ test('a log that was dealt is not signed under its old name, nor by the old data
   const env = { TALLYBOOK_SHARDS: String(TO), TALLYBOOK_DATA_DIR: old.dataDir }
   const refused = await runCommand(['import', archive, '--reshard'], empty.address, env)
   expect(refused.stderr).toContain('was signed as old.example.com')
-  // Nor where it has gone on under another name since, which would cite the old heads as well.
+  // Nor if the log has continued under another name, which would link the old heads as well.
   await runCommand(['key', 'new-origin', 'newer.example.com'], empty.address, env)
   const again = await runCommand(['import', archive, '--reshard'], empty.address, env)
   expect(again.stderr).toContain('was signed as old.example.com')
   expect(await countEvents(empty.owner)).toBe(0)
 })
 
-test('what can not be dealt gets a sentence that says why', async () => {
+test('an archive that cannot be resharded is refused with the reason', async () => {
   const archive = nextArchive()
   await writeTestArchive(old.service.database, archive)
   const run = async (args: string[], shards?: number) => {
@@ -155,7 +156,7 @@ test('what can not be dealt gets a sentence that says why', async () => {
     await run([]),
   ]
   expect(sentences.map((sentence) => sentence.replace(/\d+/g, 'N'))).toMatchSnapshot()
-  // How many there are, and how many were wanted.
+  // The existing and the requested number of shards.
   expect(sentences[2]).toMatch(new RegExp(`\\b${TO}\\b.*\\b${TO + 3}\\b`))
   expect(sentences[4]).toContain(`TALLYBOOK_SHARDS=${TO} tallybook import <directory> --reshard`)
   expect(await countEvents(empty.owner)).toBe(0)
@@ -164,7 +165,7 @@ test('what can not be dealt gets a sentence that says why', async () => {
 const python = Bun.which('python3')
 
 test.skipIf(python === null)(
-  'the recipe of docs/explanation/resharding.md makes the roots of the new trees',
+  'the recipe of docs/explanation/resharding.md computes the roots of the new trees',
   async () => {
     const document = await Bun.file(
       join(import.meta.dir, '../../docs/explanation/resharding.md'),

@@ -20,16 +20,16 @@ import {
   start,
 } from './resharding.ts'
 
-// A log that goes on with another number of shards: the same events, the same totals.
+// A log that continues with another number of shards has the same events and totals.
 
 const runs = runsOf(1)
 
-/** A long one: what costs is the move, not the steps. */
+/** A long history: the move takes most of the time, not the steps. */
 const steps = fc.tuple(history, history, history).map((parts) => parts.flat())
 
 const STATEMENTS = ['ProjectionAttested', 'OriginChanged', 'ShardsChanged']
 
-/** Where each event of the old log has to stand, worked out once more. */
+/** Computes the place of each event of the old log independently of the service. */
 function reshardNaively(rows: readonly Row[], shards: number): Row[] {
   const next = new Array<number>(shards).fill(0)
   let turn = 0
@@ -52,24 +52,28 @@ const READS = [
   '/admin/keys?ended=true&limit=1000&',
 ]
 
-/** All that pages show, now and at moments of the past. */
-async function readAll(service: TestService, moments: string[]): Promise<unknown[]> {
+/** Reads all pages, as of now and as of these times. */
+async function readAll(service: TestService, times: string[]): Promise<unknown[]> {
   const usage = '/admin/usage?bucket=day&from=2026-01-01T00:00:00Z&to=2027-01-01T00:00:00Z'
   const paths = [
     ...READS,
     usage,
-    ...moments.flatMap((at) => READS.map((path) => `${path}as_of=${encodeURIComponent(at)}&`)),
+    ...times.flatMap((at) => READS.map((path) => `${path}as_of=${encodeURIComponent(at)}&`)),
   ]
   return Promise.all(paths.map((path) => service.read(path)))
 }
 
-/** Every read is the same in both, and what was said of the new log is. */
+/** Expects every read to return the same in both logs. */
 async function compare(old: TestService, moved: TestService, rows: readonly Row[]): Promise<void> {
-  const moments = [0, 0.3, 0.6].map((part) => rows[Math.floor(rows.length * part)]!.recorded_at)
-  expect(await readAll(moved, moments)).toEqual(await readAll(old, moments))
+  const times = [0, 0.3, 0.6].map((part) => rows[Math.floor(rows.length * part)]!.recorded_at)
+  expect(await readAll(moved, times)).toEqual(await readAll(old, times))
 }
 
-async function expectSound(archive: string, moved: TestService, resharded: number): Promise<void> {
+async function expectVerified(
+  archive: string,
+  moved: TestService,
+  resharded: number,
+): Promise<void> {
   const report = await verifyDatabase(moved.database.address, {
     signal: new AbortController().signal,
     onProgress: () => {},
@@ -81,7 +85,7 @@ async function expectSound(archive: string, moved: TestService, resharded: numbe
   expect(audited.report.resharded).toBe(resharded)
 }
 
-/** One history on a log, its move, and another one after it. */
+/** Writes a history to a log, moves the log, and writes another history to the new one. */
 async function moveAndGoOn([from, to]: readonly [number, number], before: Step[], after: Step[]) {
   const old = await start('old.example.com', from)
   const place = new Place(old.service)
@@ -96,25 +100,25 @@ async function moveAndGoOn([from, to]: readonly [number, number], before: Step[]
   const made = await readLog(database)
   const resharded = made.filter(({ type }) => type !== 'ShardsChanged')
   expect(inOrder(resharded)).toEqual(inOrder(reshardNaively(rows, to)))
-  const said = inOrder(made.filter(({ type }) => type === 'ShardsChanged'))
-  expect(said.map(({ shard }) => shard)).toEqual(Array.from({ length: to }, (_, i) => i))
+  const changes = inOrder(made.filter(({ type }) => type === 'ShardsChanged'))
+  expect(changes.map(({ shard }) => shard)).toEqual(Array.from({ length: to }, (_, i) => i))
 
   const { service: moved } = await start('new.example.com', to, database)
   await compare(old.service, moved, rows)
   place.service = moved
   const places = new Map(made.map((row) => [row.idempotency_key, placeOf(row)]))
-  const heads = said.map(({ position }) => Number(position))
+  const heads = changes.map(({ position }) => Number(position))
   session.moveOn(heads, (key) => places.get(key)!)
-  // Retries of flushes from before among them.
+  // They include retries of flushes from before the move.
   for (const step of after) await session.take(step)
   await session.compareTotals()
   await moved.fetch('admin', '/admin/attestations', { method: 'POST' })
-  await expectSound(archive, moved, resharded.length)
+  await expectVerified(archive, moved, resharded.length)
 }
 
 for (const [from, to] of MOVES) {
   test(
-    `of ${from} shard(s) ${to}: the same events and totals, and it goes on, in ${runs} histories`,
+    `from ${from} to ${to} shard(s): a log has the same totals and continues, in ${runs} histories`,
     async () => {
       const property = fc.asyncProperty(steps, steps, async (before, after) => {
         await moveAndGoOn([from, to], before, after).finally(endAll)

@@ -12,9 +12,9 @@ import {
 } from '../support/server.ts'
 import { startTestService } from '../support/service.ts'
 
-// Logs, their archives, and what is dealt from them.
+// Logs, their archives, and the logs resharded from them.
 
-/** From how many shards to how many. */
+/** Numbers of shards before and after resharding. */
 const SOME_MOVES = [
   [1, 4],
   [4, 3],
@@ -28,12 +28,12 @@ export const MOVES = isFull ? [...SOME_MOVES, ...MORE_MOVES] : [...SOME_MOVES]
 
 const folder = useFolder()
 let archives = 0
-/** What to end after the tests, the last first. */
+/** Functions that end or remove what the tests opened, called in reverse order. */
 const opened: (() => Promise<void>)[] = []
 
 afterAll(endAll)
 
-/** Ends what was opened so far; to be called only where tests share nothing of it. */
+/** Ends everything opened so far. Call it only in files whose tests share nothing. */
 export async function endAll(): Promise<void> {
   for (const end of opened.splice(0).reverse()) await end()
 }
@@ -45,7 +45,7 @@ export async function makeDatabase(shards: number): Promise<TestDatabase> {
   return database
 }
 
-/** A service, and the data directory that signs its log under a name. */
+/** Starts a service with a new data directory that signs its log under this name. */
 export async function start(name: string, shards: number, database?: TestDatabase) {
   const { dataDir, origin, remove } = await makeOrigin(name)
   opened.push(remove)
@@ -55,7 +55,7 @@ export async function start(name: string, shards: number, database?: TestDatabas
   return { service, dataDir }
 }
 
-/** The name of an archive that isn't there yet. */
+/** Returns the path of an archive that does not exist yet. */
 export const nextArchive = () => join(folder.path, `archive-${++archives}`)
 
 export type Old = Awaited<ReturnType<typeof start>>
@@ -67,7 +67,7 @@ export async function exportSigned({ service, dataDir }: Old): Promise<string> {
   return archive
 }
 
-/** Exports the log of a service, and deals it to so many shards. */
+/** Exports the log of a service, and imports it with this number of shards. */
 export async function reshard(old: Old, shards: number) {
   const archive = await exportSigned(old)
   const database = await makeDatabase(shards)

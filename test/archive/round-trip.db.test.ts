@@ -22,7 +22,7 @@ import { until } from '../support/until.ts'
 
 const runs = runsOf(1)
 
-/** A long one: what costs is the move, not the steps. */
+/** A long history: the move takes most of the time, not the steps. */
 const steps = fc.tuple(history, history, history).map((parts) => parts.flat())
 
 const folder = useFolder()
@@ -43,7 +43,7 @@ async function start(options: Parameters<typeof startTestService>[0] = {}): Prom
 
 const nextArchive = () => join(folder.path, `archive-${++archives}`)
 
-/** A new database with an archive's log, folded. */
+/** Imports an archive into a new database. */
 async function importArchive(archive: string): Promise<TestDatabase> {
   const database = await createDatabase()
   expect(await importTestArchive(database, archive)).toBe(null)
@@ -64,7 +64,7 @@ const PROJECTIONS = [
   ...['provider_groups', 'api_keys', 'keys', 'parked_events'],
 ]
 
-/** Tables row by row; when an event was parked may differ. */
+/** Returns the rows of tables, without the times at which events were parked. */
 async function dump(
   { database }: Pick<TestService, 'database'>,
   tables: string[],
@@ -76,7 +76,7 @@ async function dump(
 }
 
 test(
-  `a history goes on after a move as if nothing had been, in ${runs} histories`,
+  `a history continues unchanged after a move, in ${runs} histories`,
   async () => {
     const property = fc.asyncProperty(steps, steps, async (before, after) => {
       const old = await start()
@@ -88,7 +88,7 @@ test(
       const moved = await move(old)
       expect(await dump(moved, LOG)).toEqual(await dump(old, LOG))
       expect(await dump(moved, PROJECTIONS)).toEqual(await dump(old, PROJECTIONS))
-      // Retries of flushes from before the move among them.
+      // They include retries of flushes from before the move.
       place.service = moved
       for (const step of after) await session.take(step)
       await session.compareTotals()
@@ -99,7 +99,7 @@ test(
   timeoutOf(runs * 10),
 )
 
-test('a retry of a flush from before the export is answered as a replay after the import', async () => {
+test('a retry of a flush from before the export is a replay after the import', async () => {
   const old = await start()
   const body = { keys: [{ api_key_id: 1, requests: 5, success_requests: 4 }] }
   const post = (service: TestService) =>
@@ -114,7 +114,7 @@ test('a retry of a flush from before the export is answered as a replay after th
   expect(await moved.read('/admin/apikey-stats/summary')).toMatchObject({ total_requests: 5 })
 })
 
-test('attestations move with the log, and hold where it goes', async () => {
+test('attestations move with the log and remain valid', async () => {
   const old = await start()
   await fillService(old)
   await insertEvent(old.database.owner, { type: 'ProjectionAttested', payload: '{}' })
@@ -132,7 +132,7 @@ test('attestations move with the log, and hold where it goes', async () => {
   expect(findings).toEqual([])
 })
 
-test('a running service goes on and shows what was imported under it', async () => {
+test('a running service shows a log that is imported into its database', async () => {
   const old = await start()
   await old.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 1, group_id: 1 }] })
   const flush = { keys: [{ api_key_id: 1, requests: 5, success_requests: 4 }] }
@@ -146,13 +146,13 @@ test('a running service goes on and shows what was imported under it', async () 
   const imported = await runCommand(['import', archive], running.database.address)
   expect(imported).toMatchObject({ code: 0, stderr: '' })
   expect(await running.read('/admin/apikey-stats/summary')).toMatchObject({ total_requests: 100 })
-  // Its catalog was the empty one: an append finds that out, and resolves with the imported one.
+  // Its catalog was empty: an append detects that, and attributes with the imported catalog.
   const response = await running.post('/internal/apikey-stats/flush', flush)
   expect(await response.json()).toEqual({ updated: 1, groups_updated: 1 })
   expect(await running.read('/admin/apikey-stats/summary')).toMatchObject({ total_requests: 105 })
 })
 
-test('what only the owner can write comes through letter by letter', async () => {
+test('payloads that only the owner can write are moved byte for byte', async () => {
   const old = await createDatabase()
   const { owner } = old
   for (const payload of [
@@ -176,7 +176,7 @@ test('what only the owner can write comes through letter by letter', async () =>
   await moved.drop()
 })
 
-test('an export amid flushes is a prefix of the log', async () => {
+test('an export during flushes is a prefix of the log', async () => {
   const service = await start()
   await service.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 1, group_id: 1 }] })
   let posting = true
@@ -207,11 +207,11 @@ test('an export amid flushes is a prefix of the log', async () => {
   const { total_requests } = await moved.read<{ total_requests: number }>(
     '/admin/apikey-stats/summary',
   )
-  // All but the change of the catalog count one request.
+  // Every event except the catalog change counts one request.
   expect(total_requests).toBe(prefix.length - 1)
 })
 
-test('two events with one idempotency key are refused by the log itself', async () => {
+test('an import of two events with the same idempotency key is refused', async () => {
   const forged = nextArchive()
   const database = await createDatabase({ shards: 1 })
   const { owner } = database
