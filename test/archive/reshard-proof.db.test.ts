@@ -185,9 +185,14 @@ test.skipIf(python === null)(
 
 function leafHashOf(row: Row): Hash {
   const leaf = {
-    ...{ shard: row.shard, position: Number(row.position), type: row.type, version: row.version },
-    ...{ recorded_at: row.recorded_at.replace('Z', '+00:00'), source: row.source },
-    ...{ idempotency_key: row.idempotency_key, payload_sha256: row.payload_sha256 },
+    shard: row.shard,
+    position: Number(row.position),
+    type: row.type,
+    version: row.version,
+    recorded_at: row.recorded_at.replace('Z', '+00:00'),
+    source: row.source,
+    idempotency_key: row.idempotency_key,
+    payload_sha256: row.payload_sha256,
   }
   return hashLeaf(JSON.stringify(leaf))
 }

@@ -27,14 +27,14 @@ const runs = runsOf(1)
 /** A long history: the move takes most of the time, not the steps. */
 const steps = fc.tuple(history, history, history).map((parts) => parts.flat())
 
-const STATEMENTS = ['ProjectionAttested', 'OriginChanged', 'ShardsChanged']
+const SERVICE_EVENTS = ['ProjectionAttested', 'OriginChanged', 'ShardsChanged']
 
 /** Computes the place of each event of the old log independently of the service. */
 function reshardNaively(rows: readonly Row[], shards: number): Row[] {
   const next = new Array<number>(shards).fill(0)
   let turn = 0
   return rows.flatMap((row) => {
-    if (STATEMENTS.includes(row.type)) return []
+    if (SERVICE_EVENTS.includes(row.type)) return []
     const digest = createHash('sha256')
       .update(`${row.source}\n${row.idempotency_key}`)
       .digest('hex')
@@ -86,7 +86,11 @@ async function expectVerified(
 }
 
 /** Writes a history to a log, moves the log, and writes another history to the new one. */
-async function moveAndGoOn([from, to]: readonly [number, number], before: Step[], after: Step[]) {
+async function moveAndContinue(
+  [from, to]: readonly [number, number],
+  before: Step[],
+  after: Step[],
+) {
   const old = await start('old.example.com', from)
   const place = new Place(old.service)
   const session = await Session.begin(place.asService(), 1)
@@ -121,7 +125,7 @@ for (const [from, to] of MOVES) {
     `from ${from} to ${to} shard(s): a log has the same totals and continues, in ${runs} histories`,
     async () => {
       const property = fc.asyncProperty(steps, steps, async (before, after) => {
-        await moveAndGoOn([from, to], before, after).finally(endAll)
+        await moveAndContinue([from, to], before, after).finally(endAll)
       })
       await fc.assert(property, parametersOf(runs))
     },

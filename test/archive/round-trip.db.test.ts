@@ -60,8 +60,13 @@ async function move(old: TestService): Promise<TestService> {
 
 const LOG = ['events', 'shards']
 const PROJECTIONS = [
-  ...['api_key_counters', 'provider_group_counters', 'key_counters'],
-  ...['provider_groups', 'api_keys', 'keys', 'parked_events'],
+  'api_key_counters',
+  'provider_group_counters',
+  'key_counters',
+  'provider_groups',
+  'api_keys',
+  'keys',
+  'parked_events',
 ]
 
 /** Returns the rows of tables, without the times at which events were parked. */

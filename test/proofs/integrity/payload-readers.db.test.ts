@@ -115,7 +115,7 @@ const table = members({
     fc.oneof(fc.constantFrom(`"${'0A'.repeat(32)}"`, `"${'0a'.repeat(31)}"`), word),
   ),
 })
-const statement = fc.oneof(
+const serviceEvent = fc.oneof(
   fc.record({
     type: fc.constant('ProjectionAttested'),
     version: fc.constantFrom(1, 1, 1, 1, 2),
@@ -152,7 +152,7 @@ const statement = fc.oneof(
 const small = fc.constantFrom('0', '1', '2')
 const group = fc.oneof({ weight: 9, arbitrary: fc.nat(3).map(String) }, fc.constant('null'), number)
 const event = fc.oneof(
-  statement,
+  serviceEvent,
   fc.record({
     type: fc.constant('ApiKeyStatsFlushed'),
     version: fc.constant(2),

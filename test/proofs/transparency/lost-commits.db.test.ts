@@ -16,7 +16,9 @@ let lines: { level: number; msg: string }[]
 
 const start = () =>
   startTestService({
-    ...{ database, shards: 1, origin: own.origin },
+    database,
+    shards: 1,
+    origin: own.origin,
     logger: pino({ level: 'warn' }, { write: (line) => lines.push(JSON.parse(line)) }),
   })
 

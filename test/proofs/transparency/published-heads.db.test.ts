@@ -201,8 +201,12 @@ describe('a second history', () => {
 test('if the owner signs nothing, another instance does after a while', async () => {
   const other = await open(await copyOrigin())
   const integrator = new Integrator(
-    ...([pools.project, TEST_SHARDS, other, TEST_INTERVALS.transparency] as const),
-    ...([pino({ level: 'silent' }), () => false] as const),
+    pools.project,
+    TEST_SHARDS,
+    other,
+    TEST_INTERVALS.transparency,
+    pino({ level: 'silent' }),
+    () => false,
   )
   await insertEmptyFlushes(database.owner, SHARD, 5)
   integrator.start()

@@ -166,7 +166,11 @@ test('a service makes the levels of an old database before it signs its tree', a
   const heads = await TreeHeads.open(pools.project, TEST_SHARDS, made.origin)
   const logger = pino({ enabled: false })
   const integrator = new Integrator(
-    ...([pools.project, TEST_SHARDS, heads, TEST_INTERVALS.transparency, logger] as const),
+    pools.project,
+    TEST_SHARDS,
+    heads,
+    TEST_INTERVALS.transparency,
+    logger,
   )
   integrator.start()
   while (heads.newest(SHARD).size === 0) await Bun.sleep(5)

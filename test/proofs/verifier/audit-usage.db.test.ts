@@ -71,7 +71,7 @@ describe('usage', () => {
   })
 
   test('causes no finding while the log grows', async () => {
-    const { auditing, findings } = await openAudit(service)
+    const { audit, findings } = await openAudit(service)
     let isOver = false
     const flushing = (async () => {
       for (let i = 0; !isOver; i++) {
@@ -81,7 +81,7 @@ describe('usage', () => {
         await service.post('/internal/stats/flush', { keys: [{ token_hash: 'a', tokens: i }] })
       }
     })()
-    const report = await auditing.run().finally(() => {
+    const report = await audit.run().finally(() => {
       isOver = true
     })
     await flushing

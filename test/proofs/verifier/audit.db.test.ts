@@ -50,11 +50,11 @@ describe('an audit of an honest log', () => {
   })
 
   test('continues with new events and finds nothing', async () => {
-    const { auditing, findings } = await openAudit(service)
-    const first = await auditing.run()
+    const { audit, findings } = await openAudit(service)
+    const first = await audit.run()
     await fillService(service)
     await untilSigned(service)
-    const second = await auditing.run()
+    const second = await audit.run()
     expect(findings).toEqual([])
     expect(second.events).toBeGreaterThan(first.events)
     expect(second.claims).toBeGreaterThan(first.claims)

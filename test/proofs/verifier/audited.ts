@@ -34,8 +34,8 @@ export async function auditService(
   service: TestService,
   options: AuditedOptions = {},
 ): Promise<Audited> {
-  const { auditing, findings } = await openAudit(service, options)
-  return { report: await auditing.run(), findings }
+  const { audit, findings } = await openAudit(service, options)
+  return { report: await audit.run(), findings }
 }
 
 /** Audits a service, and returns the kinds of findings with the place of the first of each. */
@@ -52,7 +52,7 @@ export async function openAudit(service: TestService, options: AuditedOptions = 
   const findings: Finding[] = []
   const token = options.token === undefined ? TOKENS.auditor : options.token
   const source = await openHttpSource({ url: service.url, token })
-  const auditing = new Audit({
+  const audit = new Audit({
     source,
     keys: parseKeys(options.keys ?? (await source.readKeys())),
     kept: options.kept ?? new Map(),
@@ -63,7 +63,7 @@ export async function openAudit(service: TestService, options: AuditedOptions = 
     onFinding: (finding) => findings.push(finding),
     onProgress: () => {},
   })
-  return { auditing, findings }
+  return { audit, findings }
 }
 
 /** Writes a catalog, flushes of both kinds, and attestations in between. */

@@ -51,7 +51,7 @@ async function run(
 ): Promise<Finding[]> {
   const findings: Finding[] = []
   const source = await openHttpSource({ url, token, limits })
-  const auditing = new Audit({
+  const audit = new Audit({
     source,
     keys: [key],
     kept: new Map(),
@@ -61,7 +61,7 @@ async function run(
     onFinding: (finding) => findings.push(finding),
     onProgress: () => {},
   })
-  await auditing.run()
+  await audit.run()
   return findings
 }
 
@@ -73,8 +73,11 @@ const endless = () =>
 const page = (body: unknown, positions = '0/-1') =>
   Response.json(body, { headers: { 'tallybook-position': positions } })
 const zeros = {
-  ...{ total_requests: 0, success_requests: 0, failure_requests: 0 },
-  ...{ success_rate: 0, failure_rate: 0 },
+  total_requests: 0,
+  success_requests: 0,
+  failure_requests: 0,
+  success_rate: 0,
+  failure_rate: 0,
 }
 /** Answers a request for usage with a page without usage. */
 const usage = (positions?: string) => (request: Request) => {

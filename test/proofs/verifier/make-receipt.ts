@@ -11,7 +11,11 @@ const payload = '{"groups":[1],"counts":[1],"ids":[7],"requests":[10],"failing":
 
 /** A flush that is the third event of its shard. */
 export const EVENT: LineEvent = {
-  ...{ shard: 0, position: 2, type: 'ApiKeyStatsFlushed', version: 2, source: 'dp' },
+  shard: 0,
+  position: 2,
+  type: 'ApiKeyStatsFlushed',
+  version: 2,
+  source: 'dp',
   recordedAt: '2026-01-31T12:00:00.123456+00:00',
   idempotencyKey: null,
   payload,

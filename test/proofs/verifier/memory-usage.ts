@@ -35,7 +35,9 @@ export function showUsage(events: LineEvent[], request: UsageRequest): UsagePage
   const format = (ms: number) => new Date(ms).toISOString().replace('.000Z', '+00:00')
   const show = kind === 'keys' ? showKey : showRated
   const items = sums.map((values, i) => ({
-    ...{ from: format(from + i * step), to: format(from + (i + 1) * step), ...show(values) },
+    from: format(from + i * step),
+    to: format(from + (i + 1) * step),
+    ...show(values),
   }))
   return { bucket, tz: 'UTC', from: format(from), to: format(to), items, total: show(total) }
 }
@@ -44,13 +46,18 @@ export function showUsage(events: LineEvent[], request: UsageRequest): UsagePage
 export function showRated([total = 0, success = 0]: readonly number[]) {
   const rate = (count: number) => (total === 0 ? 0 : count / total)
   return {
-    ...{ total_requests: total, success_requests: success, failure_requests: total - success },
-    ...{ success_rate: rate(success), failure_rate: rate(total - success) },
+    total_requests: total,
+    success_requests: success,
+    failure_requests: total - success,
+    success_rate: rate(success),
+    failure_rate: rate(total - success),
   }
 }
 
 const showKey = ([request_count = 0, used_tokens = 0, quota_used = 0]: readonly number[]) => ({
-  ...{ request_count, used_tokens, quota_used },
+  request_count,
+  used_tokens,
+  quota_used,
 })
 
 /** Decodes an event; null if it can't be read. */

@@ -59,7 +59,12 @@ export class MemoryLog {
     const text = JSON.stringify(payload)
     const position = this.events[shard]!.length
     const event: LineEvent = {
-      ...{ shard, position, type, version, source: 'dp', idempotencyKey: null },
+      shard,
+      position,
+      type,
+      version,
+      source: 'dp',
+      idempotencyKey: null,
       recordedAt: new Date(BEGIN + position * this.stepMs).toISOString().replace('Z', '000+00:00'),
       payload: text,
       payloadSha256: hashPayload(text),
@@ -76,8 +81,11 @@ export class MemoryLog {
 
   flushKey(hash: string, requests: number, shard = 0, accessed = 1_700_000_000): LineEvent {
     const payload = {
-      ...{ hashes: [hash], requests: [requests], tokens: [2 * requests] },
-      ...{ last_accessed_at: [accessed], quota_tracked: [true] },
+      hashes: [hash],
+      requests: [requests],
+      tokens: [2 * requests],
+      last_accessed_at: [accessed],
+      quota_tracked: [true],
     }
     return this.append('KeyStatsFlushed', payload, { shard })
   }
@@ -191,16 +199,17 @@ export class MemoryLog {
     return {
       summary: showRated(sum((fold) => Object.values(fold.totals()))),
       'provider-groups': [...provider_groups].map(([id, [name, ended]]) => ({
-        ...{ id, name, ...end(ended), ...showRated(sum((fold) => fold.groups.get(Number(id)))) },
+        id,
+        name,
+        ...end(ended),
+        ...showRated(sum((fold) => fold.groups.get(Number(id)))),
       })),
       'api-keys': [...api_keys].map(([id, [group_id, name, ended]]) => ({
-        ...{
-          id,
-          group_id,
-          name,
-          ...end(ended),
-          ...showRated(sum((fold) => fold.apiKeys.get(Number(id)))),
-        },
+        id,
+        group_id,
+        name,
+        ...end(ended),
+        ...showRated(sum((fold) => fold.apiKeys.get(Number(id)))),
       })),
       keys: [...keys].map(([hash, [quota_limit, name, ended]]) => {
         const [request_count, used_tokens, quota_used] = sum((fold) => fold.keys.get(String(hash)))
@@ -208,8 +217,14 @@ export class MemoryLog {
         const iso = new Date(used * 1_000).toISOString().replace('.000Z', '+00:00')
         const last_accessed_at = used > 0 ? iso : null
         return {
-          ...{ token_hash: hash, name, request_count, used_tokens, quota_limit, quota_used },
-          ...{ last_accessed_at, ...end(ended) },
+          token_hash: hash,
+          name,
+          request_count,
+          used_tokens,
+          quota_limit,
+          quota_used,
+          last_accessed_at,
+          ...end(ended),
         }
       }),
     }
@@ -242,7 +257,7 @@ export type MemoryAuditOptions = Partial<ConstructorParameters<typeof Audit>[0]>
 /** Audits the answers of a log; `found` has the findings as `kind at`, without duplicates. */
 export async function auditLog(log: MemoryLog, options: MemoryAuditOptions = {}) {
   const all: Finding[] = []
-  const auditing = new Audit({
+  const audit = new Audit({
     source: log.source(),
     keys: log.keys,
     kept: new Map(),
@@ -255,9 +270,9 @@ export async function auditLog(log: MemoryLog, options: MemoryAuditOptions = {})
     onProgress: () => {},
     ...options,
   })
-  const report = await auditing.run()
+  const report = await audit.run()
   const found = [...new Set(all.map(({ kind, at }) => `${kind} ${at}`))]
-  return { report, found, all, auditing }
+  return { report, found, all, audit }
 }
 
 /** Changes one event as the owner of the database could, and computes all hashes again. */

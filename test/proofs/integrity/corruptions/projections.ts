@@ -117,7 +117,7 @@ export const PROJECTION_CORRUPTIONS = [
   ...snapshots(
     'key_snapshots',
     ['first_hash', 'last_hash', 'token_hashes'],
-    [...['requests', 'tokens', 'quota_used', 'last_accessed_at']],
+    ['requests', 'tokens', 'quota_used', 'last_accessed_at'],
   ),
   ...catalog('provider_groups', 'id', {}),
   ...catalog('provider_group_versions', 'id', {}),

@@ -4,7 +4,7 @@ const EVENT = "shard || '/' || position"
 const CHECKPOINT = "concat('checkpoints ', shard, '/', projection, '/', generation)"
 
 /** Changes of projections, checkpoints, parked events and shards. */
-export const STANDING_CORRUPTIONS = [
+export const PROGRESS_CORRUPTIONS = [
   ...corruptionsOf(
     'projections',
     {

@@ -45,15 +45,15 @@ async function startNextOn(
 
 /** Keeps verifications from ending until released: they wait for a locked table. */
 async function holdVerifications(): Promise<{ release(): Promise<void> }> {
-  const stranger = connectAsOwner(service.database.address)
-  const connection = await stranger.reserve()
+  const owner = connectAsOwner(service.database.address)
+  const connection = await owner.reserve()
   await connection`begin`
   await connection`lock table key_versions in access exclusive mode`
   return {
     release: async () => {
       await connection`rollback`
       connection.release()
-      await stranger.end()
+      await owner.end()
     },
   }
 }

@@ -26,7 +26,7 @@ export async function copyEvents(
 }
 
 /** Fills the chunk tables from the copied flushes, value by value, without unreadable ones. */
-export async function loadFlushesCarefully(sql: Transaction): Promise<void> {
+export async function loadFlushesByValue(sql: Transaction): Promise<void> {
   await sql`
     insert into chunk_api_keys
     select

@@ -1,8 +1,8 @@
 import type { Transaction } from '../../../../src/platform/postgres/pool.ts'
 import type { Chunk } from '../../../../src/proofs/integrity/chunk.ts'
 import type { Problem } from '../../../../src/proofs/integrity/problem.ts'
-import { loadPlainly } from './load.ts'
-import { copyEvents, loadCatalog, loadFlushesCarefully, noteUnreadable } from './load-carefully.ts'
+import { loadWithCasts } from './load.ts'
+import { copyEvents, loadCatalog, loadFlushesByValue, noteUnreadable } from './load-carefully.ts'
 
 /** A chunk of at most this many events is read value by value instead of being halved again. */
 const FEW_EVENTS = 40
@@ -21,11 +21,11 @@ export async function loadChunk(sql: Transaction, chunk: Chunk): Promise<Problem
 
 /** Halves a chunk that the casts refuse, so that only a few events are read value by value. */
 async function loadFlushes(sql: Transaction, chunk: Chunk): Promise<Problem[]> {
-  if (await tryPlainly(sql, chunk)) return []
+  if (await tryWithCasts(sql, chunk)) return []
   const { shard, after, through } = chunk
   if (through - after <= FEW_EVENTS) {
     await copyEvents(sql, chunk, 'flushes')
-    await loadFlushesCarefully(sql)
+    await loadFlushesByValue(sql)
     return noteUnreadable(sql, shard)
   }
   const middle = after + Math.floor((through - after) / 2)
@@ -36,16 +36,16 @@ async function loadFlushes(sql: Transaction, chunk: Chunk): Promise<Problem[]> {
 }
 
 /** Thrown to roll back to the savepoint. */
-const NOT_PLAIN = new Error('not plain')
+const CASTS_REFUSED = new Error('a cast refused the chunk')
 
-async function tryPlainly(sql: Transaction, chunk: Chunk): Promise<boolean> {
+async function tryWithCasts(sql: Transaction, chunk: Chunk): Promise<boolean> {
   try {
     await sql.savepoint(async (savepoint) => {
-      if (!(await loadPlainly(savepoint, chunk))) throw NOT_PLAIN
+      if (!(await loadWithCasts(savepoint, chunk))) throw CASTS_REFUSED
     })
     return true
   } catch (error) {
-    if (error === NOT_PLAIN || isDataError(error)) return false
+    if (error === CASTS_REFUSED || isDataError(error)) return false
     throw error
   }
 }

@@ -167,7 +167,7 @@ const KEY_FLUSHES = `
   group by e.quarter, r.token_hash`
 
 /** Returns false or throws if the casts refuse a flush of the chunk: then roll all of it back. */
-export async function loadPlainly(sql: Transaction, chunk: Chunk): Promise<boolean> {
+export async function loadWithCasts(sql: Transaction, chunk: Chunk): Promise<boolean> {
   const range = [chunk.shard, chunk.after, chunk.through]
   await sql.unsafe(API_KEY_FLUSHES, range, { prepare: true })
   await sql.unsafe(KEY_FLUSHES, range, { prepare: true })
