@@ -10,7 +10,7 @@ export type Session = {
 }
 
 /**
- * Opens a connection for one verification, which stores what it accumulates in temporary tables of
+ * Opens a connection for one verification, which collects idempotency keys in temporary tables of
  * this session. Concurrent verifications therefore never meet, and a killed one leaves nothing. It
  * may read what the service may read, and writes nothing but these tables.
  */
