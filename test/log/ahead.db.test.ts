@@ -6,7 +6,7 @@ import { useDatabase, usePools } from '../support/server.ts'
 import { startTestService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
-// A log whose newest event is in the future, as after a clock that was wrong: operators are warned.
+// A log whose newest event is in the future, for example after a wrong clock: operators are warned.
 
 const DAY_S = 86_400
 
@@ -22,39 +22,42 @@ afterEach(() => {
   lines = []
 })
 
-/** Appends an event that is so many seconds ahead of now. */
+/** Appends an event that is `seconds` ahead of now. */
 const insertAhead = (seconds: number) =>
   insertEvent(database.owner, {
     recordedAt: new Date(Date.now() + seconds * 1_000).toISOString(),
   })
 
-/** How far ahead the log is, at the first look. */
-async function look(): Promise<number> {
+/** Returns how far ahead the log is at the first poll. */
+async function readAhead(): Promise<number> {
   const ahead = new LogAhead({ sql: pools.read, logger })
-  const looks = ahead.start()
+  const poll = ahead.start()
   const seconds = await until(() => ahead.seconds)
-  looks.stop()
+  poll.stop()
   return seconds
 }
 
-test('nothing is said of an empty log', async () => {
-  expect([await look(), readLogged()]).toEqual([0, []])
+test('an empty log logs no warning', async () => {
+  expect([await readAhead(), readLogged()]).toEqual([0, []])
 })
 
-test.each([-DAY_S, 0, 30])('nothing is said of a newest event %p s ahead', async (ahead) => {
+test.each([-DAY_S, 0, 30])('a newest event %p s ahead logs no warning', async (ahead) => {
   await insertAhead(ahead)
-  expect([await look(), readLogged()]).toEqual([0, []])
+  expect([await readAhead(), readLogged()]).toEqual([0, []])
 })
 
-test.each([90, 2 * DAY_S, 3_650 * DAY_S])('one that is %p s ahead is said', async (ahead) => {
-  await insertAhead(ahead)
-  const seconds = await look()
-  expect(seconds).toBeGreaterThan(ahead - 60)
-  expect(seconds).toBeLessThanOrEqual(ahead)
-  expect(readLogged()).toMatchObject([{ seconds: Math.round(seconds) }])
-})
+test.each([90, 2 * DAY_S, 3_650 * DAY_S])(
+  'a newest event %p s ahead logs a warning',
+  async (ahead) => {
+    await insertAhead(ahead)
+    const seconds = await readAhead()
+    expect(seconds).toBeGreaterThan(ahead - 60)
+    expect(seconds).toBeLessThanOrEqual(ahead)
+    expect(readLogged()).toMatchObject([{ seconds: Math.round(seconds) }])
+  },
+)
 
-test('status, health and metrics tell of it', async () => {
+test('status, health and metrics report how far ahead the log is', async () => {
   const service = await startTestService({ database, shards: 1, logger })
   const readStatus = async () =>
     (await service.read<{ log_ahead_seconds: number | null }>('/admin/status')).log_ahead_seconds

@@ -6,13 +6,13 @@ import { insertEvent, lockShards, readPositions, untilWaiting } from '../support
 import { type LossyProxy, startProxy } from '../support/proxy.ts'
 import { useService } from '../support/service.ts'
 
-// Invariants 1 and 3 for what the service itself says: in the log exactly once, at gapless positions,
-// recorded_at never backwards. Both halves of a failed write.
+// Invariants 1 and 3 for service events: in the log exactly once, at gapless positions, and
+// recorded_at never decreases. Both halves of a failed write.
 
 const service = useService()
 let proxy: LossyProxy
 let pools: Pools
-/** The way that loses connections. */
+/** Connects through the proxy that cuts connections. */
 let lossy: Pools
 
 beforeAll(async () => {
@@ -28,17 +28,17 @@ afterAll(async () => {
   await proxy.close()
 })
 
-const STATEMENT: ServiceEvent = {
+const SERVICE_EVENT: ServiceEvent = {
   type: 'OriginChanged',
   payload: { origin: 'stats.example.com/ä/audit/log/0', previous: 'a\n"b"\\ – c\n' },
 }
 
-/** The last shard: what is said of one must not end up in another. */
-const shardOf = () => service.shards - 1
+/** Not shard 0, so that an event that lands there by mistake is noticed. */
+const lastShard = () => service.shards - 1
 const append = (key: string, sql = pools.append) =>
-  appendServiceEvent(sql, shardOf(), STATEMENT, key)
+  appendServiceEvent(sql, lastShard(), SERVICE_EVENT, key)
 
-async function countOf(key: string): Promise<number> {
+async function countEvents(key: string): Promise<number> {
   const [row] = await service.database.owner`
     select count(*)::integer as count from events where idempotency_key = ${key}`
   return row!.count as number
@@ -59,10 +59,10 @@ async function expectInOrder(): Promise<void> {
   expect(backwards.length).toBe(0)
 }
 
-test('a statement stands in its shard as it was said, from the service', async () => {
-  const { shard, position, replayed } = await append('as said')
-  expect([shard, replayed]).toEqual([shardOf(), false])
-  const payload = JSON.stringify(STATEMENT.payload)
+test('a service event is stored unchanged in its shard, with source tallybook', async () => {
+  const { shard, position, replayed } = await append('unchanged')
+  expect([shard, replayed]).toEqual([lastShard(), false])
+  const payload = JSON.stringify(SERVICE_EVENT.payload)
   const [event] = await service.database.owner`
     select type, version, source, idempotency_key, payload::text as payload,
       encode(payload_sha256, 'hex') as sha256
@@ -71,50 +71,52 @@ test('a statement stands in its shard as it was said, from the service', async (
     type: 'OriginChanged',
     version: 1,
     source: 'tallybook',
-    idempotency_key: 'as said',
+    idempotency_key: 'unchanged',
     payload,
     sha256: hashPayload(payload),
   })
 })
 
-test('statements amid flushes leave no gap, and of one key there is one', async () => {
+test('service events among flushes leave no gap, and each key is stored once', async () => {
   const flushes = Array.from({ length: 60 }, () =>
     service.post('/internal/apikey-stats/flush', { keys: [{ api_key_id: 1, requests: 1 }] }),
   )
-  const said = await Promise.all(Array.from({ length: 60 }, (_, i) => append(`amid ${i % 20}`)))
+  const appended = await Promise.all(
+    Array.from({ length: 60 }, (_, i) => append(`among ${i % 20}`)),
+  )
   const statuses = (await Promise.all(flushes)).map(({ status }) => status)
   expect(new Set(statuses)).toEqual(new Set([200]))
-  expect(said.filter(({ replayed }) => !replayed)).toHaveLength(20)
-  said.forEach(({ position }, i) => {
-    expect(position).toBe(said[i % 20]!.position)
+  expect(appended.filter(({ replayed }) => !replayed)).toHaveLength(20)
+  appended.forEach(({ position }, i) => {
+    expect(position).toBe(appended[i % 20]!.position)
   })
-  expect(new Set(said.map(({ position }) => position)).size).toBe(20)
+  expect(new Set(appended.map(({ position }) => position)).size).toBe(20)
   await expectInOrder()
 })
 
-test('stored, but the answer is lost: the next try is a replay', async () => {
+test('stored, but the answer is lost: the next attempt is a replay', async () => {
   const cut = proxy.cut('after commit', 'append_event')
   const failed = append('lost', lossy.append).catch((error: unknown) => error)
   await cut
   expect(await failed).toBeInstanceOf(Error)
-  expect(await countOf('lost')).toBe(1)
+  expect(await countEvents('lost')).toBe(1)
   const again = await append('lost', lossy.append)
   expect(again.replayed).toBe(true)
   expect(await append('lost')).toEqual(again)
-  expect(await countOf('lost')).toBe(1)
+  expect(await countEvents('lost')).toBe(1)
 })
 
-test('cut before it is stored: nothing is stored, and the next try is the first', async () => {
+test('cut before it is stored: nothing is stored, and the next attempt appends it', async () => {
   const cut = proxy.cut('before', 'append_event')
   const failed = append('cut', lossy.append).catch((error: unknown) => error)
   await cut
   expect(await failed).toBeInstanceOf(Error)
-  expect(await countOf('cut')).toBe(0)
+  expect(await countEvents('cut')).toBe(0)
   expect((await append('cut', lossy.append)).replayed).toBe(false)
-  expect(await countOf('cut')).toBe(1)
+  expect(await countEvents('cut')).toBe(1)
 })
 
-test('a connection that is ended while it waits for the shard: nothing is stored', async () => {
+test('a connection terminated while it waits for the shard stores nothing', async () => {
   const lock = await lockShards(service.database)
   try {
     const failed = append('ended').catch((error: unknown) => error)
@@ -124,13 +126,13 @@ test('a connection that is ended while it waits for the shard: nothing is stored
   } finally {
     await lock.release()
   }
-  expect(await countOf('ended')).toBe(0)
+  expect(await countEvents('ended')).toBe(0)
   expect((await append('ended')).replayed).toBe(false)
 })
 
-test('recorded_at does not run backwards after an event of the future', async () => {
+test('recorded_at does not go backwards after an event from the future', async () => {
   const recordedAt = '2999-01-01T00:00:00+00:00'
-  await insertEvent(service.database.owner, { shard: shardOf(), recordedAt })
+  await insertEvent(service.database.owner, { shard: lastShard(), recordedAt })
   await append('later')
   await expectInOrder()
 })

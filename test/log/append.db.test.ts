@@ -3,9 +3,9 @@ import { openPools } from '../../src/platform/postgres/pool.ts'
 import { insertEvent, positionOf, readPositions } from '../support/events.ts'
 import { useInstances } from '../support/service.ts'
 
-// Invariant 1: what was acknowledged is in the log exactly once.
-// Invariant 3: positions of a shard are gapless from 0 and in commit order; recorded_at never runs
-// backwards within a shard.
+// Invariant 1: an acknowledged write is in the log exactly once.
+// Invariant 3: positions of a shard are gapless from 0 and in commit order; recorded_at never
+// decreases within a shard.
 
 const FLUSH = '/internal/apikey-stats/flush'
 const POSTERS = 48
@@ -13,7 +13,7 @@ const POSTS_EACH = 3
 
 const [one, other] = useInstances()
 
-/** Posts from many clients at once through two instances, with catalog changes between; gives positions. */
+/** Posts flushes and catalog changes concurrently through two instances; returns the positions. */
 async function postConcurrently(): Promise<string[]> {
   const posters = Array.from({ length: POSTERS }, async (_, poster) => {
     const service = poster % 2 === 0 ? one : other
@@ -34,7 +34,7 @@ async function postConcurrently(): Promise<string[]> {
   return (await Promise.all(posters)).flat()
 }
 
-/** Gapless from 0, for every shard. */
+/** Expects positions gapless from 0 in every shard. */
 async function expectGapless(): Promise<void> {
   for (let shard = 0; shard < one.shards; shard++) {
     const positions = await readPositions(one.database.owner, shard)
@@ -42,7 +42,7 @@ async function expectGapless(): Promise<void> {
   }
 }
 
-/** Events that are recorded before their predecessor. */
+/** Returns the events recorded earlier than their predecessor. */
 const readBackwards = async () => [
   ...(await one.database.owner`
     select *
@@ -59,7 +59,7 @@ test('positions are gapless from 0, in commit order, and acknowledged once each'
   const posted = postConcurrently().finally(() => {
     posting = false
   })
-  // In commit order: nobody ever sees a position before those below it.
+  // In commit order: no one ever sees a position before all lower ones.
   while (posting) {
     const [seen] = await one.database.owner`
       select coalesce(sum(s.events), 0)::integer as events,
@@ -77,11 +77,11 @@ test('positions are gapless from 0, in commit order, and acknowledged once each'
   await expectGapless()
 })
 
-test('recorded_at does not run backwards under load', async () => {
+test('recorded_at does not go backwards under load', async () => {
   expect(await readBackwards()).toEqual([])
 })
 
-test('recorded_at does not run backwards after an event of the future', async () => {
+test('recorded_at does not go backwards after an event from the future', async () => {
   const future = '2999-01-01T00:00:00+00:00'
   const { owner } = one.database
   for (let shard = 0; shard < one.shards; shard++) {
@@ -94,7 +94,7 @@ test('recorded_at does not run backwards after an event of the future', async ()
   await expectGapless()
 })
 
-test('an acknowledged flush is in the log when its answer arrives, as it was posted', async () => {
+test('an acknowledged flush is in the log, as posted, when its answer arrives', async () => {
   const response = await one.post(FLUSH, {
     keys: [{ api_key_id: 4_711, requests: 3, success_requests: 2 }],
   })

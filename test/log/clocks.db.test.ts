@@ -3,24 +3,24 @@ import { CLOCK_TOLERANCE } from '../../src/platform/postgres/clock.ts'
 import { isClockApart, isUnavailable } from '../../src/platform/postgres/errors.ts'
 import { useDatabase } from '../support/server.ts'
 
-// What would be recorded under a clock that is wrong is not recorded.
+// Nothing is recorded while the clocks of service and database disagree.
 
 const database = useDatabase()
 
 const EMPTY = '{"hashes":[],"requests":[],"tokens":[],"last_accessed_at":[],"quota_tracked":[]}'
 
-/** What each way to append does with a caller whose clock is that far away. */
+/** The functions that append, each called with a clock that is off by `skew`. */
 const APPENDS = {
-  append_batch: (apart: string) => database.owner`
+  append_batch: (skew: string) => database.owner`
     select from append_batch(0, -1, 'KeyStatsFlushed', '1', 'dp', '', ${EMPTY},
-      encode(sha256(${EMPTY}), 'hex'), null, clock_timestamp() + ${apart}::interval,
+      encode(sha256(${EMPTY}), 'hex'), null, clock_timestamp() + ${skew}::interval,
       ${CLOCK_TOLERANCE}::interval)`,
-  append_catalog_change: (apart: string) => database.owner`
+  append_catalog_change: (skew: string) => database.owner`
     select from append_catalog_change(-1, 1::smallint, 'admin', '{}', encode(sha256('{}'), 'hex'),
-      null, clock_timestamp() + ${apart}::interval, ${CLOCK_TOLERANCE}::interval)`,
-  append_event: (apart: string) => database.owner`
+      null, clock_timestamp() + ${skew}::interval, ${CLOCK_TOLERANCE}::interval)`,
+  append_event: (skew: string) => database.owner`
     select from append_event(0, 'OriginChanged', 1::smallint, 'tallybook', 'key', '{}',
-      encode(sha256('{}'), 'hex'), clock_timestamp() + ${apart}::interval,
+      encode(sha256('{}'), 'hex'), clock_timestamp() + ${skew}::interval,
       ${CLOCK_TOLERANCE}::interval)`,
 }
 
@@ -30,12 +30,12 @@ const countEvents = async () => {
 }
 
 test.each(Object.keys(APPENDS) as (keyof typeof APPENDS)[])(
-  '%s refuses a clock that is minutes away, either way, and takes one that is seconds away',
+  '%s refuses a clock that is off by minutes, fast or slow, and accepts one that is off by seconds',
   async (name) => {
     const before = await countEvents()
-    for (const apart of ['2 minutes', '-2 minutes', '2 days', '-10 years']) {
-      const error = await APPENDS[name](apart).catch((failure: unknown) => failure)
-      expect([apart, isClockApart(error), isUnavailable(error)]).toEqual([apart, true, true])
+    for (const skew of ['2 minutes', '-2 minutes', '2 days', '-10 years']) {
+      const error = await APPENDS[name](skew).catch((failure: unknown) => failure)
+      expect([skew, isClockApart(error), isUnavailable(error)]).toEqual([skew, true, true])
     }
     expect(await countEvents()).toBe(before)
     await APPENDS[name]('-20 seconds')

@@ -7,16 +7,16 @@ import { lockShards, readPositions, untilWaiting } from '../support/events.ts'
 import { keyOfShard } from '../support/keys.ts'
 import { TEST_SHARDS, useDatabase } from '../support/server.ts'
 
-// Invariant 1 when more comes than a shard's queue holds.
+// Invariant 1 when more flushes arrive than a shard's queue holds.
 
-/** Flushes that a shard's queue holds. */
-const FULL = 10_000
+/** Flushes that a shard's queue holds at most. */
+const MAX_FLUSHES = 10_000
 
 const database = useDatabase()
 
-test('a full queue refuses; what is acknowledged is in the log exactly once', async () => {
+test('a full queue refuses flushes; acknowledged ones are in the log exactly once', async () => {
   const { owner } = database
-  // The queue alone refuses, however slow the machine is.
+  // So that only the queue refuses, however slow the machine is.
   const pools = openPools(database.address, TEST_SHARDS, { lockTimeoutMs: 60_000 })
   const log = new Log({
     ...{ sql: pools.append, shards: TEST_SHARDS, catalog: new Catalog() },
@@ -26,12 +26,12 @@ test('a full queue refuses; what is acknowledged is in the log exactly once', as
     type: 'ApiKeyStatsFlushed',
     entries: { ids: [1], requests: [1], successes: [1] },
   }
-  const keys = Array.from({ length: FULL + 1 }, (_, i) => keyOfShard(0, TEST_SHARDS, `${i}`))
+  const keys = Array.from({ length: MAX_FLUSHES + 1 }, (_, i) => keyOfShard(0, TEST_SHARDS, `${i}`))
   const post = (key: string) => log.append(posted, 'dp', key)
   const lock = await lockShards(database)
   const [last, ...others] = keys.toReversed()
   const accepted = others.map(post)
-  expect(log.queueLength).toBe(FULL)
+  expect(log.queueLength).toBe(MAX_FLUSHES)
   await untilWaiting(owner, 1)
   expect(await post(last!)).toEqual({ kind: 'unavailable', reason: 'queue full' })
   await lock.release()
@@ -43,8 +43,12 @@ test('a full queue refuses; what is acknowledged is in the log exactly once', as
   expect(positions).toEqual(positions.map((_, i) => i))
   expect(await readKeys()).toEqual(others.toSorted())
 
-  // Room again: what was refused is taken now, and every key is there once.
-  expect(await post(last!)).toMatchObject({ kind: 'appended', replayed: false, position: FULL })
+  // There is room again: the refused flush is accepted now, and every key is stored once.
+  expect(await post(last!)).toMatchObject({
+    kind: 'appended',
+    replayed: false,
+    position: MAX_FLUSHES,
+  })
   expect(await readKeys()).toEqual(keys.toSorted())
   expect(await readPositions(owner, 0)).toEqual(keys.map((_, i) => i))
   expect(log.queueLength).toBe(0)

@@ -4,7 +4,7 @@ import { openPools, type Pools, SCHEMA, SERVICE_ROLE } from '../../src/platform/
 import { insertEvent } from '../support/events.ts'
 import { TEST_SHARDS, useDatabase } from '../support/server.ts'
 
-// Invariant 2: nothing ever updates or deletes an event: by grant, by trigger (row and truncate).
+// Invariant 2: nothing updates or deletes an event, by grant and by trigger (row and truncate).
 
 const database = useDatabase()
 let pools: Pools
@@ -16,7 +16,7 @@ beforeAll(async () => {
 
 afterAll(() => pools.close())
 
-/** Every way that PostgreSQL has to change or remove a row. */
+/** Every statement by which PostgreSQL can change or remove a row. */
 const CHANGES = [
   `update events set source = 'someone'`,
   `update events set payload = payload where position = 0`,
@@ -35,25 +35,25 @@ const CHANGES = [
   `truncate shards, events, checkpoints cascade`,
 ]
 
-const ACTORS: [who: string, sqlOf: () => postgres.Sql][] = [
+const ACTORS: [actor: string, sqlOf: () => postgres.Sql][] = [
   ['the service', () => pools.append],
   ['the owner', () => database.owner],
 ]
 
-for (const [who, sqlOf] of ACTORS) {
-  describe(`${who} can't change an event`, () => {
+for (const [actor, sqlOf] of ACTORS) {
+  describe(`${actor} can't change an event`, () => {
     for (const change of CHANGES) {
       test(change.replace(/\s+/g, ' '), async () => {
         const before = await readAll()
         expect(before).toHaveLength(TEST_SHARDS)
-        expect(await codeOf(sqlOf().unsafe(change))).toBe(INSUFFICIENT_PRIVILEGE)
+        expect(await sqlStateOf(sqlOf().unsafe(change))).toBe(INSUFFICIENT_PRIVILEGE)
         expect(await readAll()).toEqual(before)
       })
     }
   })
 }
 
-test('the owner is told what to do instead', async () => {
+test('the error tells the owner what to do instead', async () => {
   const error = await database.owner`delete from events`.catch((error: unknown) => error)
   expect(error).toMatchObject({
     message: 'events are immutable: delete refused',
@@ -61,7 +61,7 @@ test('the owner is told what to do instead', async () => {
   })
 })
 
-describe('the service can do nothing else that would open the way', () => {
+describe('the service can do nothing that would get around this', () => {
   const REFUSED = [
     `alter table events disable trigger all`,
     `alter table events disable trigger events_refuse_change`,
@@ -90,16 +90,16 @@ describe('the service can do nothing else that would open the way', () => {
   ]
   for (const statement of REFUSED) {
     test(statement.replace(/\s+/g, ' '), async () => {
-      // A statement that is let through is taken back, so that it fails its own test only.
+      // A statement that succeeds is rolled back, so that it fails only its own test.
       const refused = pools.append.begin(async (transaction) => {
         await transaction.unsafe(statement)
-        throw new Error('let through')
+        throw new Error('not refused')
       })
-      expect(await codeOf(refused)).toBe(INSUFFICIENT_PRIVILEGE)
+      expect(await sqlStateOf(refused)).toBe(INSUFFICIENT_PRIVILEGE)
     })
   }
 
-  test('its role has no rights of its own and belongs to no other', async () => {
+  test('its role has no attributes and is a member of no other role', async () => {
     const [role] = await database.owner`
       select r.rolsuper, r.rolcreaterole, r.rolcreatedb, r.rolcanlogin, r.rolreplication,
         r.rolbypassrls,
@@ -117,7 +117,7 @@ describe('the service can do nothing else that would open the way', () => {
     })
   })
 
-  test('no function runs with the rights of its owner', async () => {
+  test('no function runs with the privileges of its owner', async () => {
     const functions = await database.owner`
       select p.proname
       from pg_proc p
@@ -126,7 +126,7 @@ describe('the service can do nothing else that would open the way', () => {
   })
 })
 
-test('the service has these privileges, and no other on any table, view or column', async () => {
+test('the service has these privileges, and no others, on tables, views and columns', async () => {
   const rows = await database.owner<{ name: string; privileges: string }[]>`
     select c.relname as name, string_agg(lower(p.privilege), ' ' order by p.number) as privileges
     from pg_class c
@@ -171,7 +171,7 @@ test('the service has these privileges, and no other on any table, view or colum
   })
 })
 
-test('the owner can, by taking the triggers away, and the hash of the payload tells', async () => {
+test('with triggers disabled the owner can change an event, and the hash shows it', async () => {
   const changed = database.owner.begin(async (transaction) => {
     await transaction`alter table events disable trigger events_refuse_change`
     await transaction`
@@ -182,20 +182,20 @@ test('the owner can, by taking the triggers away, and the hash of the payload te
       from events
       where sha256(convert_to(payload::text, 'UTF8')) <> payload_sha256`
     expect([...found]).toEqual([{ shard: 0, position: 0 }])
-    throw new Error('taken back')
+    throw new Error('rolled back')
   })
-  await expect(changed).rejects.toThrow('taken back')
+  await expect(changed).rejects.toThrow('rolled back')
 })
 
-/** What is derived from the log may be thrown away and derived again. */
+/** Rows derived from the log may be deleted and derived again. */
 const DERIVED = 'select insert update delete'
 const PRIVILEGES = 'SELECT INSERT UPDATE DELETE TRUNCATE REFERENCES TRIGGER'
 const INSUFFICIENT_PRIVILEGE = '42501'
 
 const readAll = async () => [...(await database.owner`select * from events order by shard`)]
 
-/** The SQLSTATE that a statement fails with; null where it succeeds. */
-async function codeOf(statement: Promise<unknown>): Promise<string | null> {
+/** Returns the SQLSTATE that a statement fails with, or null if it succeeds. */
+async function sqlStateOf(statement: Promise<unknown>): Promise<string | null> {
   return statement.then(
     () => null,
     (error: { code?: string; message: string }) => error.code ?? error.message,

@@ -7,7 +7,7 @@ import { openPools, type Pools } from '../../src/platform/postgres/pool.ts'
 import { countFlushes } from '../support/events.ts'
 import { TEST_SHARDS, useDatabase } from '../support/server.ts'
 
-// An idempotency key belongs to the token that it was sent with, also where both lead to one shard.
+// An idempotency key belongs to its token, even if two tokens use the same key in one shard.
 
 const KEY = 'a key'
 const [FIRST, SECOND, THIRD] = tokensOfShard(0) as [string, string, string]
@@ -32,7 +32,7 @@ afterAll(async () => {
   await pools.close()
 })
 
-/** Names of three tokens whose flushes with the key go to this shard. */
+/** Returns the names of three tokens whose flushes with the key go to this shard. */
 function tokensOfShard(shard: number): string[] {
   const names = Array.from({ length: 100 * TEST_SHARDS }, (_, i) => `token-${i}`)
   return names.filter((name) => shardOfKey(name, KEY, TEST_SHARDS) === shard).slice(0, 3)
@@ -43,16 +43,16 @@ const flushOf = (requests: number): PostedFlush => ({
   entries: { ids: [1], requests: [requests], successes: [requests] },
 })
 
-test('flushes of two tokens with one key count once each, while both are on their way', async () => {
-  const tries = [FIRST, SECOND, FIRST].map((token) => log.append(flushOf(1), token, KEY))
-  const [first, second, again] = await Promise.all(tries)
+test('flushes of two tokens with one key count once each while both are in flight', async () => {
+  const attempts = [FIRST, SECOND, FIRST].map((token) => log.append(flushOf(1), token, KEY))
+  const [first, second, again] = await Promise.all(attempts)
   expect(first).toMatchObject({ kind: 'appended', replayed: false })
   expect(second).toMatchObject({ kind: 'appended', replayed: false })
   expect(again).toEqual({ ...first!, replayed: true } as never)
   expect(await countFlushes(database.owner)).toBe(2)
 })
 
-test('a key of another token is no reuse, whatever its entries, once it is in the log', async () => {
+test('a stored key of another token is not a reuse, whatever the entries', async () => {
   expect(await log.append(flushOf(2), THIRD, KEY)).toMatchObject({
     kind: 'appended',
     replayed: false,

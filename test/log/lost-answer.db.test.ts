@@ -4,8 +4,8 @@ import { type LossyProxy, startProxy } from '../support/proxy.ts'
 import { createDatabase, type TestDatabase } from '../support/server.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 
-// Invariant 1, both halves of every failed write: failed and not stored; failed but stored. What was not
-// acknowledged is in the log zero times or once, and a retry with its idempotency key makes it once.
+// Invariant 1, both halves of a failed write: failed and not stored; failed but stored. A flush
+// that was not acknowledged is in the log at most once; a retry with its key makes it exactly once.
 
 const FLUSH = '/internal/apikey-stats/flush'
 const BODY = { keys: [{ api_key_id: 1, requests: 1 }] }
@@ -42,16 +42,16 @@ async function expectUnavailable(response: Response): Promise<void> {
   })
 }
 
-/** Tries again while it is told to, as a client does. */
-async function untilTaken(send: () => Promise<Response>): Promise<Response> {
+/** Retries while the answer is 503, as a client does. */
+async function retryWhileUnavailable(send: () => Promise<Response>): Promise<Response> {
   let response = await send()
   for (let tries = 1; response.status === 503 && tries < 10; tries++) response = await send()
   return response
 }
 
-/** Gives the retry's Idempotency-Replayed after it was counted, once in all. */
+/** Expects the retry to count once in total; returns its Idempotency-Replayed. */
 async function expectRetryCountsOnce(key: string, flushes: number): Promise<string | null> {
-  const retry = await untilTaken(() => service.post(FLUSH, BODY, keyed(key)))
+  const retry = await retryWhileUnavailable(() => service.post(FLUSH, BODY, keyed(key)))
   expect(retry.status).toBe(200)
   expect(await retry.json()).toEqual({ updated: 1, groups_updated: 0 })
   expect(await countFlushes(database.owner)).toBe(flushes + 1)
@@ -82,7 +82,7 @@ for (const round of [1, 2, 3]) {
   })
 }
 
-test('a whole batch whose answer is lost is stored once by its retries', async () => {
+test('a whole batch whose answer is lost is stored once after its retries', async () => {
   const flushes = await countFlushes(database.owner)
   const keys = Array.from({ length: 30 }, (_, i) => keyed(`batch-${i}`))
   const cut = proxy.cut('after commit', 'append_batch')
@@ -90,14 +90,14 @@ test('a whole batch whose answer is lost is stored once by its retries', async (
   await cut
   expect(new Set(tries.map(({ status }) => status))).toContain(503)
   const retries = await Promise.all(
-    keys.map((key) => untilTaken(() => service.post(FLUSH, BODY, key))),
+    keys.map((key) => retryWhileUnavailable(() => service.post(FLUSH, BODY, key))),
   )
   expect(retries.map(({ status }) => status)).toEqual(keys.map(() => 200))
   expect(await countFlushes(database.owner)).toBe(flushes + keys.length)
   expect(new Set(retries.map(positionOf)).size).toBe(keys.length)
 })
 
-test('a connection that is ended while the append waits: 503, and nothing is stored', async () => {
+test('a connection terminated while the append waits: 503, and nothing is stored', async () => {
   const flushes = await countFlushes(database.owner)
   const lock = await lockShards(database)
   try {
@@ -112,12 +112,14 @@ test('a connection that is ended while the append waits: 503, and nothing is sto
   expect(await expectRetryCountsOnce('ended', flushes)).toBeNull()
 })
 
-test('a catalog change whose answer is lost is answered 503 and holds when it is tried again', async () => {
+test('a catalog change whose answer is lost is answered 503, and its retry succeeds', async () => {
   const cut = proxy.cut('after commit', 'append_catalog_change')
   const lost = await service.putCatalog({ api_keys: [{ id: 2, name: 'two' }] })
   await cut
   expect(lost.status).toBe(503)
-  const retry = await untilTaken(() => service.putCatalog({ api_keys: [{ id: 2, name: 'two' }] }))
+  const retry = await retryWhileUnavailable(() =>
+    service.putCatalog({ api_keys: [{ id: 2, name: 'two' }] }),
+  )
   expect(retry.status).toBe(200)
   const counted = await service.post(FLUSH, { keys: [{ api_key_id: 2, requests: 1 }] })
   expect(await counted.json()).toEqual({ updated: 1, groups_updated: 0 })

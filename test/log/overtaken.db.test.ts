@@ -6,9 +6,9 @@ import { connectAsService } from '../../src/platform/postgres/pool.ts'
 import { useService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
-// An append that others overtake is rolled back as a whole and made again. On one server the lock
-// of the shard's row rules it out; on Citus a shard that moves has two places for a moment. Here
-// the database says so by itself, and a sequence counts how often, whatever is rolled back.
+// An append that others overtake is rolled back as a whole and retried. On one server the lock of
+// the shard's row rules it out; on Citus a shard that moves is briefly in two places. Here a
+// trigger raises the error, and a sequence, which no rollback resets, counts how often.
 
 const FLUSH = '/internal/apikey-stats/flush'
 const KEYS = { keys: [{ api_key_id: 1, requests: 1 }] }
@@ -22,7 +22,7 @@ const output = new Writable({
 })
 const service = useService({ logger: pino({ level: 'warn' }, output) })
 
-/** The first so many inserts into the log fail with a SQLSTATE. */
+/** Makes the first `times` inserts into the log fail with a SQLSTATE. */
 async function overtake(times: number, code: string): Promise<void> {
   const { owner } = service.database
   await owner.unsafe(`create sequence overtaken`)
@@ -30,7 +30,7 @@ async function overtake(times: number, code: string): Promise<void> {
   await owner.unsafe(`
     create function overtake() returns trigger language plpgsql as $$ begin
       if nextval('tallybook.overtaken') <= ${times} then
-        raise exception 'the place is taken' using errcode = '${code}';
+        raise exception 'the position is taken' using errcode = '${code}';
       end if;
       return new;
     end $$`)
@@ -52,7 +52,7 @@ async function countEvents(): Promise<number> {
 }
 
 for (const code of ['23505', '40001', '40P01']) {
-  test(`a flush that was overtaken (${code}) is appended once`, async () => {
+  test(`an overtaken flush (${code}) is appended once`, async () => {
     const before = await countEvents()
     await overtake(2, code)
     const headers = { 'idempotency-key': `overtaken-${code}` }
@@ -63,7 +63,7 @@ for (const code of ['23505', '40001', '40P01']) {
   })
 }
 
-test('what is overtaken again and again is answered 503, stored nowhere, and logged with the reason', async () => {
+test('a flush overtaken every time gets 503, is not stored, and the reason is logged', async () => {
   const before = await countEvents()
   await overtake(1_000_000, '23505')
   const answer = await service.post(FLUSH, KEYS)
@@ -74,10 +74,10 @@ test('what is overtaken again and again is answered 503, stored nowhere, and log
   const line = await until(
     () => lines.find(({ msg }) => msg === 'log: flushes are refused') ?? null,
   )
-  expect(line.reason).toContain('the place is taken')
+  expect(line.reason).toContain('the position is taken')
 })
 
-test('a change of the catalog that was overtaken is appended once', async () => {
+test('an overtaken catalog change is appended once', async () => {
   const before = await countEvents()
   await overtake(2, '23505')
   const answer = await service.putCatalog({ api_keys: [{ id: 1, group_id: 0 }] })
@@ -85,13 +85,13 @@ test('a change of the catalog that was overtaken is appended once', async () => 
   expect(await countEvents()).toBe(before + 1)
 })
 
-test('a statement of the service that was overtaken is appended once', async () => {
+test('an overtaken service event is appended once', async () => {
   const before = await countEvents()
   await overtake(2, '23505')
-  const statement = { type: 'OriginChanged', payload: { origin: 'a', previous: 'b' } } as const
+  const serviceEvent = { type: 'OriginChanged', payload: { origin: 'a', previous: 'b' } } as const
   const sql = connectAsService(service.database.address, 'append')
-  const said = await appendServiceEvent(sql, 0, statement, 'overtaken')
+  const appended = await appendServiceEvent(sql, 0, serviceEvent, 'overtaken')
   await sql.end()
-  expect(said.replayed).toBe(false)
+  expect(appended.replayed).toBe(false)
   expect(await countEvents()).toBe(before + 1)
 })

@@ -10,41 +10,41 @@ const eventAt = (position: number): StoredEvent => ({
   ...{ payload: '{}', payloadBytes: 2, payloadSha256: '' },
 })
 
-/** Takes all lines that are there; gives their positions. */
-function takeAll(pages: ShardCursor): number[] {
+/** Takes all buffered lines; returns their positions. */
+function takeAll(cursor: ShardCursor): number[] {
   const positions: number[] = []
-  for (let line = pages.first; line !== undefined; line = pages.first) {
+  for (let line = cursor.first; line !== undefined; line = cursor.first) {
     positions.push(line.position)
-    pages.take()
+    cursor.take()
   }
   return positions
 }
 
-test('a page that is asked for again before it is there comes once', async () => {
-  const asked: ((events: StoredEvent[]) => void)[] = []
-  const read = () => new Promise<StoredEvent[]>((resolve) => asked.push(resolve))
-  const pages = new ShardCursor(0, -1, read, LIMITS)
-  const first = pages.fill(2)
-  const second = pages.fill(2)
-  for (const answer of asked.toReversed()) {
+test('a page requested again before it arrives is delivered once', async () => {
+  const pending: ((events: StoredEvent[]) => void)[] = []
+  const read = () => new Promise<StoredEvent[]>((resolve) => pending.push(resolve))
+  const cursor = new ShardCursor(0, -1, read, LIMITS)
+  const first = cursor.fill(2)
+  const second = cursor.fill(2)
+  for (const answer of pending.toReversed()) {
     answer([0, 1, 2].map(eventAt))
     await Bun.sleep(0)
-    // Nothing comes twice, whichever answer is the last.
-    if (pages.first !== undefined) expect(takeAll(pages)).toEqual([0, 1, 2])
+    // Nothing is delivered twice, whichever answer comes last.
+    if (cursor.first !== undefined) expect(takeAll(cursor)).toEqual([0, 1, 2])
   }
   await Promise.all([first, second])
-  expect(pages.first).toBeUndefined()
-  expect([pages.position, asked.length]).toEqual([2, 1])
+  expect(cursor.first).toBeUndefined()
+  expect([cursor.position, pending.length]).toEqual([2, 1])
 })
 
-test('a page that could not be read is read by the next try', async () => {
+test('a page that failed to be read is read by the next attempt', async () => {
   let tries = 0
   const read = async () => {
-    if (tries++ === 0) throw new Error('away')
+    if (tries++ === 0) throw new Error('unavailable')
     return [eventAt(0)]
   }
-  const pages = new ShardCursor(0, -1, read, LIMITS)
-  await expect(pages.fill(0)).rejects.toThrow('away')
-  await pages.fill(0)
-  expect(takeAll(pages)).toEqual([0])
+  const cursor = new ShardCursor(0, -1, read, LIMITS)
+  await expect(cursor.fill(0)).rejects.toThrow('unavailable')
+  await cursor.fill(0)
+  expect(takeAll(cursor)).toEqual([0])
 })

@@ -3,7 +3,7 @@ import { FlushQueue, PendingFlush } from '../../src/log/queue.ts'
 
 // The bounds of a shard's queue.
 
-/** A flush whose event takes so many bytes. */
+/** Returns a flush whose event has this many bytes. */
 function flushOf(bytes: number): PendingFlush {
   const entries = { ids: [], requests: [], successes: [] }
   const flush = new PendingFlush({ type: 'ApiKeyStatsFlushed', entries }, 'dp', null)
@@ -13,7 +13,7 @@ function flushOf(bytes: number): PendingFlush {
 
 const ALL = { flushes: 100, bytes: 1_000 }
 
-test('a queue takes so many bytes, those on their way counted, until they are settled', () => {
+test('a queue is bounded in bytes, which count until their flushes are settled', () => {
   const queue = new FlushQueue({ flushes: 100, bytes: 10 })
   const [first, second, third] = [flushOf(6), flushOf(4), flushOf(1)]
   expect([first, second, third].map((flush) => queue.add(flush!))).toEqual([true, true, false])
@@ -24,12 +24,12 @@ test('a queue takes so many bytes, those on their way counted, until they are se
   expect([queue.add(third!), queue.length]).toEqual([true, 1])
 })
 
-test('a queue takes so many flushes', () => {
+test('a queue is bounded in flushes', () => {
   const queue = new FlushQueue({ flushes: 2, bytes: 10 })
   expect([0, 0, 0].map((bytes) => queue.add(flushOf(bytes)))).toEqual([true, true, false])
 })
 
-test('a lone flush is taken whatever its size, and is a batch of its own', () => {
+test('a lone flush is accepted whatever its size, and is a batch of its own', () => {
   const queue = new FlushQueue({ flushes: 100, bytes: 10 })
   const large = flushOf(11)
   expect(queue.add(large)).toBe(true)
@@ -37,7 +37,7 @@ test('a lone flush is taken whatever its size, and is a batch of its own', () =>
   expect(queue.take({ flushes: 100, bytes: 5 })).toEqual([large])
 })
 
-test('a batch has as many as fit its bounds, in the order they came', () => {
+test('a batch has as many flushes as fit its bounds, in order of arrival', () => {
   const queue = new FlushQueue({ flushes: 100, bytes: 100 })
   const flushes = [3, 3, 3, 3].map(flushOf)
   for (const flush of flushes) queue.add(flush)

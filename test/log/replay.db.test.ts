@@ -6,7 +6,7 @@ import { openPools } from '../../src/platform/postgres/pool.ts'
 import { countFlushes, positionOf } from '../support/events.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 
-// Invariant 1: a retry with its idempotency key is answered as the first try, and counted once.
+// Invariant 1: a retry with its idempotency key gets the first attempt's answer, and counts once.
 
 const FLUSH = '/internal/apikey-stats/flush'
 const KEY_FLUSH = '/internal/stats/flush'
@@ -31,7 +31,7 @@ const entry = (id: number, requests: number) => ({
   success_requests: requests,
 })
 
-/** What a client can tell two answers apart by. */
+/** Returns everything in which a client could see two answers differ. */
 async function read(response: Response) {
   return {
     status: response.status,
@@ -44,7 +44,7 @@ async function read(response: Response) {
 const totalOf = async (id: number, from = service) =>
   (await from.read<{ total_requests: number }>(`/admin/api-keys/${id}`)).total_requests
 
-test('a replay has the answer and the position of the first try, and counts nothing', async () => {
+test('a replay has the answer and position of the first attempt, and counts nothing', async () => {
   const body = { keys: [entry(1, 3), entry(2, 5), entry(99, 1)] }
   const first = await read(await service.post(FLUSH, body, keyed('same')))
   expect(first).toMatchObject({ status: 200, replayed: null })
@@ -58,7 +58,7 @@ test('a replay has the answer and the position of the first try, and counts noth
   expect(await totalOf(1)).toBe(3)
 })
 
-test('the same entries in another order and another spelling are the same flush', async () => {
+test('the same entries in another order and spelling are the same flush', async () => {
   const first = { keys: [entry(1, 1), entry(1, 2), entry(77, 4)] }
   const second = `{"later":1, "keys":[{"api_key_id":77,"requests":4,"success_requests":4},
     {"api_key_id":0,"requests":-9}, null,
@@ -78,7 +78,7 @@ test('the same entries in another order and another spelling are the same flush'
   expect(d).toEqual({ ...c, replayed: 'true' })
 })
 
-test('other entries under the same key are refused with 422 and count nothing', async () => {
+test('different entries under the same key are refused with 422 and count nothing', async () => {
   const first = await service.post(FLUSH, { keys: [entry(2, 1)] }, keyed('other'))
   expect(first.status).toBe(200)
   const flushes = await countFlushes(service.database.owner)
@@ -93,13 +93,13 @@ test('other entries under the same key are refused with 422 and count nothing', 
   expect(await countFlushes(service.database.owner)).toBe(flushes)
 })
 
-test('the same key on the other endpoint is refused with 422, empty flushes too', async () => {
+test('the same key on the other endpoint is refused with 422, even for empty flushes', async () => {
   expect((await service.post(FLUSH, { keys: [] }, keyed('end'))).status).toBe(200)
   expect((await service.post(KEY_FLUSH, { keys: [] }, keyed('end'))).status).toBe(422)
   expect((await service.post(FLUSH, { keys: [] }, keyed('end'))).status).toBe(200)
 })
 
-test('a flush that was refused leaves its key free', async () => {
+test('a refused flush leaves its key free', async () => {
   const key = keyed('refused')
   expect((await service.post(FLUSH, 'no JSON', key)).status).toBe(400)
   expect((await service.post(FLUSH, { keys: [entry(1, -1)] }, key)).status).toBe(400)
@@ -107,7 +107,7 @@ test('a flush that was refused leaves its key free', async () => {
   expect(first).toMatchObject({ status: 200, replayed: null })
 })
 
-test('a key belongs to a token name: under another it is free', async () => {
+test('a key belongs to a token name, and is free under another name', async () => {
   const pools = openPools(service.database.address, service.shards)
   const catalog = new Catalog()
   const refresh = () => refreshCatalog(pools.read, catalog)
@@ -133,7 +133,7 @@ test('a key belongs to a token name: under another it is free', async () => {
   }
 })
 
-test('without a key every POST counts', async () => {
+test('every POST without a key counts', async () => {
   const before = await totalOf(2)
   const body = { keys: [entry(2, 1)] }
   const answers = await Promise.all([1, 2, 3].map(() => service.post(FLUSH, body)))
@@ -141,7 +141,7 @@ test('without a key every POST counts', async () => {
   expect(await totalOf(2)).toBe(before + 3)
 })
 
-test('many tries at once count once, through one instance and through two', async () => {
+test('concurrent attempts count once, through one instance and through two', async () => {
   const other = await startTestService({ database: service.database })
   try {
     for (const instances of [
@@ -170,7 +170,7 @@ test('many tries at once count once, through one instance and through two', asyn
   }
 })
 
-test('of two tries at once with other entries one counts and one is refused', async () => {
+test('two concurrent attempts with different entries: one counts, one is refused', async () => {
   const before = await countFlushes(service.database.owner)
   const answers = await Promise.all(
     [1, 2].map((requests) => service.post(FLUSH, { keys: [entry(1, requests)] }, keyed('at-once'))),
@@ -179,7 +179,7 @@ test('of two tries at once with other entries one counts and one is refused', as
   expect(await countFlushes(service.database.owner)).toBe(before + 1)
 })
 
-test('retries at the same instant are answered as the first, whatever the catalog says now', async () => {
+test('concurrent retries get the first answer, whatever the catalog contains now', async () => {
   const body = { keys: [{ api_key_id: 4, requests: 3, success_requests: 0 }] }
   const first = await service.post(FLUSH, body, keyed('ended'))
   const answer = await first.json()
@@ -194,7 +194,7 @@ test('retries at the same instant are answered as the first, whatever the catalo
   }
 })
 
-test('a retry beside a try with other entries is replayed all the same', async () => {
+test('a retry concurrent with attempts with different entries is still replayed', async () => {
   const post = (requests: number) =>
     service.post(FLUSH, { keys: [entry(1, requests)] }, keyed('mixed'))
   await post(3)
@@ -202,7 +202,7 @@ test('a retry beside a try with other entries is replayed all the same', async (
   expect(answers.map(({ status }) => status)).toEqual([422, 200, 422, 200, 200])
 })
 
-test('after a restart, and after the catalog changed, the first answer stands', async () => {
+test('a replay has the first answer after a restart and after a catalog change', async () => {
   const body = { keys: [entry(1, 2), entry(3, 2)] }
   const first = await read(await service.post(FLUSH, body, keyed('restart')))
   expect(JSON.parse(first.body)).toEqual({ updated: 1, groups_updated: 1 })

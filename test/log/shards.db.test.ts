@@ -4,7 +4,7 @@ import { positionOf } from '../support/events.ts'
 import { createDatabaseOf } from '../support/server.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 
-// Which shard a flush goes to.
+// The shard that a flush goes to.
 
 const SHARDS = 5
 const FLUSH = { keys: [{ api_key_id: 1, requests: 1 }] }
@@ -28,13 +28,13 @@ const post = async (service: TestService, key?: string) => {
 }
 const shardOf = (response: Response) => Number(positionOf(response).split('/')[0])
 
-test('those of a lone client fill all shards alike', async () => {
+test('flushes of a lone client go to all shards in turn', async () => {
   const shards: number[] = []
   for (let i = 0; i < 2 * SHARDS; i++) shards.push(shardOf(await post(one)))
   expect(shards).toEqual([0, 1, 2, 3, 4, 0, 1, 2, 3, 4])
 })
 
-test('one with an idempotency key goes where its hash says, on every instance', async () => {
+test('a flush with a key goes to the shard of its hash, on every instance', async () => {
   const shards = new Set<number>()
   for (let i = 0; i < 25; i++) {
     const first = await post(one, `flush-${i}`)
@@ -48,7 +48,7 @@ test('one with an idempotency key goes where its hash says, on every instance', 
   expect(shards.size).toBe(SHARDS)
 })
 
-test('of many at once each is appended once, and the sum is theirs', async () => {
+test('concurrent flushes are appended once each, and the summary is their sum', async () => {
   await one.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 1, group_id: 1 }] })
   const posted = await Promise.all(
     Array.from({ length: 60 }, (_, i) => post(i % 2 === 0 ? one : other)),

@@ -20,7 +20,7 @@ const sourceOf = (lines: Line[], end: 'read' | 'none' = 'none'): TimedSource<Lin
   },
 })
 
-test('lines are merged by time, each shard in its own order', () => {
+test('lines are merged by time, and those of a shard stay in order', () => {
   const sources = [
     sourceOf([line(0, 0, '1'), line(0, 1, '3'), line(0, 2, '3')]),
     sourceOf([line(1, 0, '2'), line(1, 1, '3')]),
@@ -38,13 +38,13 @@ test('lines are merged by time, each shard in its own order', () => {
   expect(takeNextByTime(sources)).toBe('none')
 })
 
-test('nothing is taken before a shard that has more to read is read', () => {
+test('no line is taken while a shard still has to be read', () => {
   const lines = [line(0, 0, '1')]
   expect(takeNextByTime([sourceOf(lines), sourceOf([], 'read')])).toBe('read')
   expect(lines).toHaveLength(1)
 })
 
-test('heads are read once for all who ask meanwhile, and never from before one asked', async () => {
+test('waiting callers share one read of the heads, which begins after their calls', async () => {
   const answers: ((positions: number[]) => void)[] = []
   const heads = new SingleFlight(() => new Promise((resolve) => answers.push(resolve)))
   const first = heads.read()
@@ -58,19 +58,19 @@ test('heads are read once for all who ask meanwhile, and never from before one a
   expect(await Promise.all(later)).toEqual([[2], [2], [2]])
 })
 
-test('a failed read of the heads fails those who waited for it, and no other', async () => {
+test('a failed read of the heads fails only the callers that waited for it', async () => {
   let reads = 0
   const heads = new SingleFlight(() => {
     reads++
-    return reads === 1 ? Promise.reject(new Error('away')) : Promise.resolve([reads])
+    return reads === 1 ? Promise.reject(new Error('unavailable')) : Promise.resolve([reads])
   })
   const [first, second] = [heads.read(), heads.read()]
-  await expect(first).rejects.toThrow('away')
+  await expect(first).rejects.toThrow('unavailable')
   expect(await second).toEqual([2])
   expect(await heads.read()).toEqual([3])
 })
 
-test('so many run at once, the others in the order they came, whatever fails', async () => {
+test('a semaphore bounds how many run at once and keeps their order despite failures', async () => {
   const semaphore = new Semaphore(2)
   const started: number[] = []
   const ends: (() => void)[] = []

@@ -1,8 +1,8 @@
 import { expect, test } from 'bun:test'
 import { type TestService, useInstances } from '../support/service.ts'
 
-// Invariant 4: an event says how it was resolved when it was appended. A catalog change that was
-// acknowledged counts for every flush after it, on every instance.
+// Invariant 4: an event records how it was attributed when it was appended. An acknowledged catalog
+// change applies to every later flush, on every instance.
 
 const FLUSH = '/internal/apikey-stats/flush'
 
@@ -14,13 +14,13 @@ const flush = async (service: TestService, id: number) =>
 const groupTotal = async (id: number) =>
   (await one.read<{ total_requests: number }>(`/admin/provider-groups/${id}`)).total_requests
 
-test('a key made through one instance counts in the next flush through the other', async () => {
+test('a key created through one instance counts in the next flush through the other', async () => {
   expect(await flush(one, 1)).toEqual({ updated: 0, groups_updated: 0 })
   await other.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 1, group_id: 1 }] })
   expect(await flush(one, 1)).toEqual({ updated: 1, groups_updated: 1 })
 })
 
-test('a key that moves to another group through one instance changes no history', async () => {
+test('a key moved to another group through one instance changes no past counts', async () => {
   const before = await groupTotal(1)
   await other.putCatalog({ provider_groups: [{ id: 2 }], api_keys: [{ id: 1, group_id: 2 }] })
   expect(await flush(one, 1)).toEqual({ updated: 1, groups_updated: 1 })
@@ -28,7 +28,7 @@ test('a key that moves to another group through one instance changes no history'
   expect(await groupTotal(2)).toBe(1)
 })
 
-test('a quota that is lifted through one instance is not used up through the other', async () => {
+test('a quota lifted through one instance is not used through the other', async () => {
   const use = () => one.post('/internal/stats/flush', { keys: [{ token_hash: 'q', tokens: 10 }] })
   await other.putCatalog({ keys: [{ token_hash: 'q', quota_limit: 100 }] })
   await use()
@@ -37,12 +37,12 @@ test('a quota that is lifted through one instance is not used up through the oth
   expect(await one.read('/admin/keys/q')).toMatchObject({ used_tokens: 20, quota_used: 10 })
 })
 
-test('a key that ended through one instance counts no more through the other', async () => {
+test('a key retired through one instance no longer counts through the other', async () => {
   await other.fetch('admin', '/admin/api-keys/1', { method: 'DELETE' })
   expect(await flush(one, 1)).toEqual({ updated: 0, groups_updated: 0 })
 })
 
-test('changes and flushes at once through both instances: none is resolved too early', async () => {
+test('no flush uses an old catalog while both instances change it', async () => {
   const ids = Array.from({ length: 20 }, (_, i) => 1_000 + i)
   await Promise.all(
     ids.map(async (id) => {
@@ -53,7 +53,7 @@ test('changes and flushes at once through both instances: none is resolved too e
   )
 })
 
-test('changes at once through both instances are all kept', async () => {
+test('concurrent changes through both instances are all applied', async () => {
   const ids = Array.from({ length: 20 }, (_, i) => 2_000 + i)
   await Promise.all(
     ids.map((id) => (id % 2 === 0 ? one : other).putCatalog({ api_keys: [{ id, group_id: 1 }] })),

@@ -7,14 +7,14 @@ import { openPools, type Pools } from '../../src/platform/postgres/pool.ts'
 import { insertEvent } from '../support/events.ts'
 import { TEST_SHARDS, useDatabase } from '../support/server.ts'
 
-// What followers of the log share: the newest lines, read once, and only while somebody follows.
+// Subscribers share the newest lines, which are read once, and only while there are subscribers.
 
 const database = useDatabase()
 let pools: Pools
-/** Reads that have begun: of where the log stands, and of its events. */
+/** Reads that have begun: of the heads, and of events. */
 let reads: { heads: number; events: number }
 let tails: TailBuffers
-let isAway: boolean
+let isUnavailable: boolean
 
 beforeAll(() => {
   pools = openPools(database.address, TEST_SHARDS)
@@ -23,11 +23,12 @@ afterAll(() => pools.close())
 
 beforeEach(() => {
   reads = { heads: 0, events: 0 }
-  isAway = false
-  const counted = <Value>(of: 'heads' | 'events', read: () => Promise<Value>) => {
-    reads[of]++
+  isUnavailable = false
+  const counted = <Value>(kind: 'heads' | 'events', read: () => Promise<Value>) => {
+    reads[kind]++
     // As the driver rejects when the connection is lost.
-    if (isAway) return Promise.reject(Object.assign(new Error(), { code: 'CONNECTION_CLOSED' }))
+    if (isUnavailable)
+      return Promise.reject(Object.assign(new Error(), { code: 'CONNECTION_CLOSED' }))
     return read()
   }
   tails = new TailBuffers({
@@ -40,8 +41,8 @@ beforeEach(() => {
   })
 })
 
-/** A follower whose next wake can be waited for. */
-function follow(shard: number | null = 0) {
+/** Subscribes; the next wake can be awaited. */
+function subscribe(shard: number | null = 0) {
   let { promise, resolve } = Promise.withResolvers<void>()
   let wakes = 0
   const subscriber: Subscriber = {
@@ -62,14 +63,14 @@ function follow(shard: number | null = 0) {
       return wakes
     },
     woken: () => promise,
-    /** Returns when the shard's tail has come to `position`. */
-    until: async (position: number, of = 0) => {
-      while (tails.headOf(of) < position) await promise
+    /** Returns when the shard's tail has reached `position`. */
+    until: async (position: number, inShard = 0) => {
+      while (tails.headOf(inShard) < position) await promise
     },
   }
 }
 
-/** All lines of a tail after a position, or `older`. */
+/** Returns all lines of a tail after a position, or `evicted`. */
 function linesAfter(position: number, shard = 0): (Line | 'evicted')[] {
   const lines: (Line | 'evicted')[] = []
   for (let after = position; ; ) {
@@ -83,45 +84,47 @@ function linesAfter(position: number, shard = 0): (Line | 'evicted')[] {
 
 const insert = (payload = '{}') => insertEvent(database.owner, { payload })
 
-/** A follower of shard 0, whose tail has begun. */
-async function begin() {
+/** Subscribes to shard 0; returns when its tail has reached the head. */
+async function subscribeAtHead() {
   const last = await insert()
-  const one = follow()
+  const one = subscribe()
   await one.until(last)
   return one
 }
 
-test('nobody follows: nothing is read, whatever is appended', async () => {
+test('nothing is read without subscribers, whatever is appended', async () => {
   tails.noticeAppend(0, await insert())
   expect(reads).toEqual({ heads: 0, events: 0 })
   expect(linesAfter(-1)).toEqual([])
 })
 
-test('a tail begins at the head; what is before it is older', async () => {
+test('a tail begins at the head, and lines before it are evicted', async () => {
   await insert()
   const last = await insert()
-  const { until, subscriber } = follow()
+  const { until, subscriber } = subscribe()
   await until(last)
   expect(linesAfter(last)).toEqual([])
   expect(linesAfter(last - 1)).toEqual(['evicted'])
   tails.leave(subscriber)
 })
 
-test('an append that is told of comes at once, another with the next look; all in order', async () => {
-  const { until, subscriber } = await begin()
-  const told = await insert()
-  tails.noticeAppend(0, told)
-  await until(told)
-  const untold = [await insert(), await insert()]
-  await until(untold[1]!)
-  const lines = linesAfter(told - 1) as Line[]
-  expect(lines.map(({ position }) => position)).toEqual([told, ...untold])
-  expect(JSON.parse(new TextDecoder().decode(lines[0]!.json))).toMatchObject({ position: told })
+test('an announced append arrives at once, others with the next poll, all in order', async () => {
+  const { until, subscriber } = await subscribeAtHead()
+  const announced = await insert()
+  tails.noticeAppend(0, announced)
+  await until(announced)
+  const unannounced = [await insert(), await insert()]
+  await until(unannounced[1]!)
+  const lines = linesAfter(announced - 1) as Line[]
+  expect(lines.map(({ position }) => position)).toEqual([announced, ...unannounced])
+  expect(JSON.parse(new TextDecoder().decode(lines[0]!.json))).toMatchObject({
+    position: announced,
+  })
   tails.leave(subscriber)
 })
 
 test('notices in any order skip no event', async () => {
-  const { until, subscriber } = await begin()
+  const { until, subscriber } = await subscribeAtHead()
   const positions: number[] = []
   for (let i = 0; i < 20; i++) positions.push(await insert())
   for (const position of [...positions.slice(10), ...positions.slice(0, 10)]) {
@@ -133,8 +136,8 @@ test('notices in any order skip no event', async () => {
   tails.leave(subscriber)
 })
 
-test('many followers cost the reads of one', async () => {
-  const many = [await begin(), ...Array.from({ length: 1_000 }, () => follow())]
+test('many subscribers cost the reads of one', async () => {
+  const many = [await subscribeAtHead(), ...Array.from({ length: 1_000 }, () => subscribe())]
   const before = reads.events
   const positions = [await insert(), await insert(), await insert()]
   for (const position of positions) tails.noticeAppend(0, position)
@@ -143,24 +146,24 @@ test('many followers cost the reads of one', async () => {
   for (const { subscriber } of many) tails.leave(subscriber)
 })
 
-test('after the database was away a tail goes on where it was', async () => {
-  const { until, subscriber } = follow()
+test('a tail continues where it was after the database was unavailable', async () => {
+  const { until, subscriber } = subscribe()
   const last = await insert()
   await until(last)
-  isAway = true
-  const meanwhile = await insert()
+  isUnavailable = true
+  const appended = await insert()
   const before = reads.events
-  tails.noticeAppend(0, meanwhile)
+  tails.noticeAppend(0, appended)
   while (reads.events === before) await Bun.sleep(1)
-  isAway = false
-  await until(meanwhile)
-  expect((linesAfter(last) as Line[]).map(({ position }) => position)).toEqual([meanwhile])
+  isUnavailable = false
+  await until(appended)
+  expect((linesAfter(last) as Line[]).map(({ position }) => position)).toEqual([appended])
   tails.leave(subscriber)
 })
 
-test('a follower of one shard is not woken for another', async () => {
-  const own = follow(TEST_SHARDS - 1)
-  const all = follow(null)
+test('a subscriber of one shard is not woken for another', async () => {
+  const own = subscribe(TEST_SHARDS - 1)
+  const all = subscribe(null)
   await all.woken()
   const position = await insertEvent(database.owner, { shard: 0 })
   const wakes = own.wakes
@@ -171,8 +174,8 @@ test('a follower of one shard is not woken for another', async () => {
   tails.leave(all.subscriber)
 })
 
-test('when the last one leaves, all is forgotten and nothing more is read', async () => {
-  const { until, subscriber } = follow()
+test('when the last subscriber leaves, lines are dropped and nothing is read', async () => {
+  const { until, subscriber } = subscribe()
   const position = await insert()
   await until(position)
   tails.leave(subscriber)

@@ -3,11 +3,11 @@ import type { StoredEvent } from '../../src/events/event.ts'
 import { identityOf } from '../../src/log/read.ts'
 import { TailBuffer } from '../../src/log/subscriptions/tail-buffer.ts'
 
-// How much a tail holds.
+// The bounds of a tail buffer.
 
 const MIB = 1024 * 1024
 
-/** A tail of one of so many shards, whose log has events with this payload at all positions. */
+/** Returns the tail of one of `shards` shards; every event of its log has this payload. */
 function openTail(payload: string, shards = 1): TailBuffer {
   const eventAt = (position: number): StoredEvent => ({
     ...{ shard: 0, position, type: 'KeyStatsFlushed', version: 1, source: 'dp' },
@@ -21,7 +21,7 @@ function openTail(payload: string, shards = 1): TailBuffer {
   })
 }
 
-/** The positions that it holds, from the newest down. */
+/** Returns the positions that it holds, newest first. */
 function positionsOf(tail: TailBuffer): number[] {
   const positions: number[] = []
   for (let position = tail.head; ; position--) {
@@ -31,7 +31,7 @@ function positionsOf(tail: TailBuffer): number[] {
   }
 }
 
-test('above 32 MiB a tail drops the oldest, until it holds three quarters of that', async () => {
+test('above 32 MiB a tail drops its oldest lines down to three quarters of that', async () => {
   const tail = openTail(`"${'x'.repeat(5 * MIB)}"`)
   await tail.advance(-1)
   await tail.advance(5)
@@ -41,14 +41,14 @@ test('above 32 MiB a tail drops the oldest, until it holds three quarters of tha
   expect(tail.lineAfter(1)).toBe('evicted')
 })
 
-test('the bound in bytes is shared by all shards; the newest is held, however large it is', async () => {
+test('all shards share the bound in bytes, and the newest line is always held', async () => {
   const tail = openTail(`"${'x'.repeat(5 * MIB)}"`, 16)
   await tail.advance(-1)
   await tail.advance(3)
   expect(positionsOf(tail)).toEqual([3])
 })
 
-test('above 8,192 lines a tail drops the oldest, down to three quarters of them', async () => {
+test('above 8,192 lines a tail drops its oldest lines down to three quarters of that', async () => {
   const tail = openTail('{}')
   await tail.advance(-1)
   await tail.advance(8_191)

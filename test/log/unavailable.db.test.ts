@@ -5,7 +5,7 @@ import { keyOfShard } from '../support/keys.ts'
 import { TEST_SHARDS } from '../support/server.ts'
 import { useService } from '../support/service.ts'
 
-// Invariant 1 when the log can't take a flush: 503 with Retry-After, and nothing half done.
+// Invariant 1 when the log can't accept a flush: 503 with Retry-After, and nothing half done.
 
 const FLUSH = '/internal/stats/flush'
 
@@ -17,25 +17,25 @@ async function expectUnavailable(response: Response): Promise<void> {
   expect(await response.json()).toMatchObject({ status: 503, error: 'log unavailable' })
 }
 
-describe('while a stranger holds the lock', () => {
+describe('while another program holds the lock', () => {
   const service = useService({
     intervals: { database: { ...INTERVALS.database, lockTimeoutMs: 200 } },
   })
 
-  test('a flush is answered 503, and never stored', async () => {
+  test('a flush is answered 503 and never stored', async () => {
     const lock = await lockShards(service.database)
     try {
-      // Answered before the lock is released: that is what this test waits for.
-      const tries: Record<string, string>[] = [keyed('a'), keyed('b'), {}]
-      // A second try at the same instant as the first shares what becomes of it.
+      // The lock is released only when all are answered.
+      const attempts: Record<string, string>[] = [keyed('a'), keyed('b'), {}]
+      // A concurrent second attempt shares the outcome of the first.
       const answers = await Promise.all(
-        [...tries, ...tries].map((headers) => service.post(FLUSH, { keys: [] }, headers)),
+        [...attempts, ...attempts].map((headers) => service.post(FLUSH, { keys: [] }, headers)),
       )
       for (const answer of answers) await expectUnavailable(answer)
     } finally {
       await lock.release()
     }
-    // The next one is the first: none of those came in behind it.
+    // The next flush is the first in its shard: none of the others was stored.
     const { owner } = service.database
     for (let shard = 0; shard < service.shards; shard++) {
       const key = keyOfShard(shard, service.shards, 'later')
@@ -47,7 +47,7 @@ describe('while a stranger holds the lock', () => {
   })
 })
 
-describe.skipIf(TEST_SHARDS === 1)('while one shard can not be appended to', () => {
+describe.skipIf(TEST_SHARDS === 1)("while one shard can't be appended to", () => {
   const service = useService({
     intervals: {
       database: { ...INTERVALS.database, lockTimeoutMs: 200 },
@@ -55,10 +55,10 @@ describe.skipIf(TEST_SHARDS === 1)('while one shard can not be appended to', () 
     },
   })
 
-  test('flushes without a key go to the others', async () => {
+  test('flushes without a key go to the other shards', async () => {
     const lock = await lockShards(service.database, [0])
     try {
-      const key = keyed(keyOfShard(0, service.shards, 'away'))
+      const key = keyed(keyOfShard(0, service.shards, 'unavailable'))
       await expectUnavailable(await service.post(FLUSH, { keys: [] }, key))
       const answers = await Promise.all(
         Array.from({ length: 8 }, () => service.post(FLUSH, { keys: [] })),

@@ -2,25 +2,25 @@ import { expect, test } from 'bun:test'
 import { Catalog } from '../../../src/log/catalog/catalog.ts'
 import { GroupCache } from '../../../src/log/catalog/group-cache.ts'
 
-test('a group is looked up once, whatever it is', () => {
+test('a group is looked up once, whatever its value', () => {
   const groups = new Map<number, number | null>([
     [1, 7],
     [2, 0],
     [3, null],
     [1_024, 2 ** 32 - 3],
   ])
-  const asked: number[] = []
+  const lookedUp: number[] = []
   const cache = new GroupCache((id) => {
-    asked.push(id)
+    lookedUp.push(id)
     return groups.get(id) ?? null
   })
   for (let i = 0; i < 2; i++) {
     for (const [id, group] of groups) expect(cache.get(id)).toBe(group)
   }
-  expect(asked).toEqual([...groups.keys()])
+  expect(lookedUp).toEqual([...groups.keys()])
 })
 
-test('what does not fit is right all the same', () => {
+test('ids and groups that do not fit the cache are still right', () => {
   const group = Number.MAX_SAFE_INTEGER
   const cache = new GroupCache((id) => (id === 2 ** 40 ? 5 : group))
   for (let i = 0; i < 2; i++) {
@@ -29,7 +29,7 @@ test('what does not fit is right all the same', () => {
   }
 })
 
-test('every change of the catalog is seen by the next look-up', () => {
+test('the next lookup sees every change of the catalog', () => {
   const catalog = new Catalog()
   const group = (id: number) => ({ id, name: null })
   const key = (group_id: number) => ({ id: 1, group_id, name: null })
