@@ -34,7 +34,7 @@ const totalsOf = (kind: AccountKind, all: Iterable<Postings>) => {
 }
 
 test.each(['provider_group', 'api_key', 'key'] as const)(
-  'the parts of an event add up to it, for each %s',
+  'the parts of an event add up to the whole, for each %s',
   (kind) => {
     for (const event of EVENTS) {
       const { postings } = contentOf(event, RECORDED_AT)

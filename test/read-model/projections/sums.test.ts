@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { createTotals } from '../../../src/read-model/projections/create-totals.ts'
 
-// Ids in a page and past the last, counts about where a page and a number end.
+// Ids within and beyond the paged range, and counts around the limits of 32 and 53 bits.
 const id = fc.oneof(fc.constantFrom(1, 1_023, 1_024, 2 ** 20 - 1, 2 ** 20, 2 ** 33), fc.nat(5_000))
 const count = fc.oneof(
   fc.nat(20),
@@ -20,7 +20,7 @@ test('sums of any ids and counts are exact and in order', () => {
     const totals = createTotals('api_key')
     const naive = new Map<number, { requests: bigint; successes: bigint }>()
     for (const { id, requests, successes } of entries) {
-      // Twice, to one account or to one each.
+      // Twice: with one account for all rows, or one per row.
       totals.add({
         kind: 'api_key',
         accounts: toOne ? id : [0, id, id],

@@ -3,8 +3,8 @@ import { type LossyProxy, startProxy } from '../../support/proxy.ts'
 import { createDatabase, type TestDatabase } from '../../support/server.ts'
 import { startTestService, type TestService } from '../../support/service.ts'
 
-// Invariant 5 between every two messages of a pass: whatever arrived, counters and checkpoint moved
-// together or not at all, and the next pass heals it.
+// Invariant 5 when a connection is cut between any two messages of a batch: counters and checkpoint
+// move together or not at all, and the next batch recovers.
 
 let database: TestDatabase
 let proxy: LossyProxy
@@ -16,7 +16,7 @@ beforeAll(async () => {
   proxy = await startProxy(database.address)
   service = await startTestService({ database, address: proxy.address })
   await service.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 1, group_id: 1 }] })
-  // From here on the connections of passes can be told from the others.
+  // From here on, the connections of batches are distinguishable from others.
   await flushAndRead()
 })
 
@@ -36,9 +36,9 @@ async function flushAndRead(): Promise<number> {
 
 for (const where of ['before', 'after commit'] as const) {
   for (let skip = 0; skip < 12; skip++) {
-    test(`a pass is cut off ${where} message ${skip}`, async () => {
+    test(`a batch cut off ${where} message ${skip} counts every flush once`, async () => {
       const cut = proxy.cut(where, 'move_checkpoint', skip)
-      // Passes go on by themselves once a second, so the cut comes even if this read is done before.
+      // Batches run once a second anyway, so the cut happens even if this read finishes before it.
       expect(await flushAndRead()).toBe(posted)
       while ((await Promise.race([cut.then(() => true), Bun.sleep(200)])) !== true) {
         expect(await flushAndRead()).toBe(posted)

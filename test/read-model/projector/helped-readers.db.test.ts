@@ -7,7 +7,7 @@ import { insertEmptyFlushes } from '../../support/events.ts'
 import { TEST_SHARDS, useDatabase } from '../../support/server.ts'
 
 const WAIT_MS = 60_000
-/** Milliseconds between two readers: less than the time after which a projector helps. */
+/** Milliseconds between two readers: less than the delay after which a standby helps. */
 const BETWEEN_READERS_MS = 20
 
 const database = useDatabase()
@@ -17,9 +17,9 @@ let standby: Projector
 beforeAll(async () => {
   pools = openPools(database.address, TEST_SHARDS)
   await createCheckpoints(pools.project)
-  // Another instance tends every shard, and hangs.
-  const sharing = { owns: () => false, requestCatchUp: () => {} }
-  standby = new Projector(pools, TEST_SHARDS, pino({ level: 'silent' }), sharing)
+  // Another instance owns every shard, and hangs.
+  const ownership = { owns: () => false, requestCatchUp: () => {} }
+  standby = new Projector(pools, TEST_SHARDS, pino({ level: 'silent' }), ownership)
   standby.start()
 })
 
@@ -28,7 +28,7 @@ afterAll(async () => {
   await pools.close()
 })
 
-test('a reader is helped though others come all the time', async () => {
+test('a reader gets help even though others keep arriving', async () => {
   await insertEmptyFlushes(database.owner, 0, 1)
   const reads: Promise<boolean>[] = []
   let answered = false

@@ -7,8 +7,8 @@ import { insertEvent } from '../../support/events.ts'
 import { checkpointsOf } from '../../support/fold.ts'
 import { startTestService, type TestService } from '../../support/service.ts'
 
-// A rolling upgrade: this instance is the older one. What newer code appends it leaves to that code,
-// and goes on with everything else.
+// A rolling upgrade, in which this instance is the older one: it leaves events of newer code to
+// that code, and continues with everything else.
 
 let service: TestService
 let shard: number
@@ -17,12 +17,12 @@ beforeEach(async () => {
   service = await startTestService()
   shard = service.shards - 1
   await service.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 1, group_id: 1 }] })
-  // It is folded.
+  // Returns when the change is folded.
   await service.read('/admin/api-keys/1')
 })
 afterEach(() => service.end())
 
-/** What a start of newer code does first. */
+/** Records a newer migration, as newer code does first when it starts. */
 const migrateAhead = async () => {
   const number = (await newestMigration()) + 1
   await service.database.owner`
@@ -46,32 +46,32 @@ async function readPosition(): Promise<number> {
   return checkpoints.find(({ projection }) => projection === 'api_key_counters')!.position
 }
 
-/** Returns when the counters of the shard are folded so far. */
+/** Returns when the counters of the shard are folded through `position`. */
 async function untilFolded(position: number): Promise<void> {
   while ((await readPosition()) < position) await Bun.sleep(20)
 }
 
 for (const event of NEWER) {
   describe(`an event of ${event.type}, version ${event.version ?? 1}`, () => {
-    test('ends the pass before it, and is not parked, where newer code has migrated', async () => {
+    test('ends the batch before it and is not parked if newer code has migrated', async () => {
       await migrateAhead()
       const last = await insertKnown()
       const at = await insertEvent(service.database.owner, { shard, ...event, payload: '{}' })
       await insertKnown()
       await untilFolded(last)
-      // Whoever reads needs what stands behind it: no instance here can fold that.
+      // A consistent read would wait for the events after it, which no instance here can fold.
       const read = await service.fetch('admin', '/admin/api-keys/1?consistency=eventual')
       expect(await read.json()).toMatchObject({ total_requests: 1 })
       expect([await readPosition(), await readParked()]).toEqual([at - 1, []])
 
-      // The newer instance folds it, and what this one can read again is folded on.
+      // Once the newer instance has folded it, this one folds what follows.
       await service.database.owner`
         update checkpoints set position = ${at} where shard = ${shard} and position = ${at - 1}`
       await untilFolded(at + 1)
       expect(await readParked()).toEqual([])
     })
 
-    test('is parked where nobody newer was', async () => {
+    test('is parked if no newer code has run', async () => {
       const positions = [await insertKnown()]
       for (let i = 0; i < 3; i++) {
         await insertEvent(service.database.owner, { shard, ...event, payload: '{}' })
@@ -85,7 +85,7 @@ for (const event of NEWER) {
   })
 }
 
-test('a payload that no version writes is parked, newer code or not', async () => {
+test('a payload that no version writes is parked, with or without newer code', async () => {
   await migrateAhead()
   const type = 'ApiKeyStatsFlushed'
   const position = await insertEvent(service.database.owner, { shard, type, payload: '[]' })
@@ -94,7 +94,7 @@ test('a payload that no version writes is parked, newer code or not', async () =
   expect([total_requests, await readParked()]).toEqual([1, [{ shard, position }]])
 })
 
-test('flushes are taken on, and reads of the past say that they can not be read here', async () => {
+test('flushes are still accepted, and reads of the past that need newer code get 503', async () => {
   const readAt = (position: number) =>
     service.fetch('admin', `/admin/api-keys/1?as_of_position=${shard}/${position}`)
   const before = await insertKnown()
@@ -114,7 +114,7 @@ test('flushes are taken on, and reads of the past say that they can not be read 
   expect([past.status, past.headers.get('retry-after')]).toEqual([503, expect.any(String)])
 })
 
-test('a flush that newer code appended first is answered by that code', async () => {
+test('a retry of a flush that newer code appended gets 503 and is left to that code', async () => {
   const key = { 'idempotency-key': 'one' }
   const body = { keys: [{ api_key_id: 1, requests: 1 }] }
   expect((await service.post('/internal/apikey-stats/flush', body, key)).status).toBe(200)
@@ -125,7 +125,7 @@ test('a flush that newer code appended first is answered by that code', async ()
   expect([replay.status, replay.headers.get('retry-after')]).toEqual([503, expect.any(String)])
 })
 
-test('a rebuild by older code gives up and leaves what is live', async () => {
+test('a rebuild by older code fails and leaves the live rows', async () => {
   await migrateAhead()
   const at = await insertEvent(service.database.owner, {
     ...{ shard, type: 'KeysMerged', payload: '{}' },
@@ -144,7 +144,7 @@ test('a rebuild by older code gives up and leaves what is live', async () => {
   await pools.close()
 })
 
-test('what an older version has made is rebuilt by one start of many', async () => {
+test('of many concurrent starts one rebuilds what an older version made', async () => {
   const { owner } = service.database
   await owner`update projections set version = 0 where projection = 'key_counters'`
   const run = async () => {

@@ -5,7 +5,7 @@ import { contentOf } from '../../../src/read-model/projections/entry.ts'
 import { PROJECTIONS } from '../../../src/read-model/projections/index.ts'
 import { TEST_SHARDS, useDatabase } from '../../support/server.ts'
 
-// Invariant 5: a projection is the fold of the log, however its events fall into passes.
+// Invariant 5: a projection is the fold of the log, however its events are split into batches.
 
 const database = useDatabase()
 let pools: Pools
@@ -16,7 +16,7 @@ beforeAll(async () => {
 
 afterAll(() => pools.close())
 
-/** A fixed sequence that looks random: a failure can be repeated. */
+/** A pseudorandom sequence, so that a failure can be reproduced. */
 function randomOf(seed: number): (below: number) => number {
   let state = seed
   return (below) => {
@@ -38,7 +38,7 @@ function makeEvent(random: (below: number) => number): Event {
         counts: length === 0 ? [] : [length],
         ids: column(length, () => 1 + random(5)),
         requests,
-        successes: requests.map((most) => random(most + 1)),
+        successes: requests.map((max) => random(max + 1)),
       }
       return { type: 'ApiKeyStatsFlushed', data: flush }
     }
@@ -64,23 +64,23 @@ function makeEvent(random: (below: number) => number): Event {
   }
 }
 
-/** Folds the events in passes of the given sizes, each projection into a generation of its own. */
+/** Folds the events into a generation of every projection, in batches of the given sizes. */
 async function project(events: Event[], generation: number, size: () => number): Promise<void> {
-  for (let from = 0; from < events.length; ) {
-    const to = Math.min(from + size(), events.length)
+  for (let first = 0; first < events.length; ) {
+    const end = Math.min(first + size(), events.length)
     for (const projection of PROJECTIONS) {
       const fold = projection.createFold()
-      for (let i = from; i < to; i++) {
+      for (let i = first; i < end; i++) {
         const place = { position: i, recordedAt: recordedAt(i) }
         fold.add({ ...contentOf(events[i]!, place.recordedAt), ...place })
       }
       await pools.project.begin((transaction) =>
         Promise.all([
-          ...fold.write(transaction, { shard: 0, generation, after: from - 1, position: to - 1 }),
+          ...fold.write(transaction, { shard: 0, generation, after: first - 1, position: end - 1 }),
         ]),
       )
     }
-    from = to
+    first = end
   }
 }
 
@@ -88,7 +88,7 @@ const recordedAt = (i: number) => new Date(1_700_000_000_000 + i * 1_000).toISOS
 
 const TABLES = PROJECTIONS.flatMap(({ tables }) => tables)
 
-/** Makes room for generations of tables that have each in a partition of its own. */
+/** Creates the partitions of the generations, in tables that have one per generation. */
 async function makeGenerations(...generations: number[]): Promise<void> {
   for (const { name, fillfactor } of TABLES) {
     if (fillfactor === null) continue
@@ -98,11 +98,11 @@ async function makeGenerations(...generations: number[]): Promise<void> {
   }
 }
 
-/** Every row of a generation, as text. */
+/** Returns every row of a generation as text. */
 async function readRows(generation: number): Promise<string[]> {
   const rows: string[] = []
   for (const { name } of TABLES) {
-    // How many snapshots there are depends on the passes; the newest says the same.
+    // The number of snapshots depends on the batches; the newest is the same.
     const newest = name.endsWith('_snapshots')
       ? `and t.position = (select max(position) from ${name} where generation = ${generation})`
       : ''
@@ -116,7 +116,7 @@ async function readRows(generation: number): Promise<string[]> {
 }
 
 for (const seed of [1, 2, 3]) {
-  test(`all at once, one at a time and at random give the same rows (seed ${seed})`, async () => {
+  test(`one batch, batches of one and random ones write the same rows (seed ${seed})`, async () => {
     const random = randomOf(seed)
     const events = Array.from({ length: 120 }, () => makeEvent(random))
     const generation = seed * 10
@@ -131,8 +131,8 @@ for (const seed of [1, 2, 3]) {
   })
 }
 
-// Invariant 6: counters commute, so no order between shards is ever needed.
-test('counters are the same in whatever order their passes are written', async () => {
+// Invariant 6: counters commute, so no order between shards is needed.
+test('counters are the same whatever the order of the batches', async () => {
   const random = randomOf(4)
   const events = Array.from({ length: 120 }, () => makeEvent(random)).filter(
     ({ type }) => type !== 'CatalogChanged',

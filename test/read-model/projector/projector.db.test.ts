@@ -9,8 +9,8 @@ import { CURRENT } from '../../../src/read-model/projections/index.ts'
 import { insertEvent, lockRows, untilWaiting } from '../../support/events.ts'
 import { startTestService, type TestService } from '../../support/service.ts'
 
-// Invariant 5: counters and checkpoint move in one transaction; a stale or second projector can only
-// fail. Invariant 7: no accepted input can stop a projector or wrap a counter.
+// Invariant 5: counters and checkpoint move in one transaction; a stale or second projector can
+// only fail. Invariant 7: no accepted input stops a projector or overflows a counter.
 
 const FLUSH = '/internal/apikey-stats/flush'
 const KEY_FLUSH = '/internal/stats/flush'
@@ -41,7 +41,7 @@ const post = async (from: TestService, requests: number) => {
 const readTotal = async (from = service) =>
   (await from.read<{ total_requests: number }>('/admin/api-keys/1')).total_requests
 
-/** What readers see: the counter, and how many flushes the checkpoints have passed. */
+/** Returns what readers see: the counter, and how many flushes the checkpoints have passed. */
 async function readCommitted(): Promise<{ counted: number; passed: number }> {
   const [row] = await transact(
     pools.read,
@@ -59,16 +59,16 @@ async function readCommitted(): Promise<{ counted: number; passed: number }> {
   return row as { counted: number; passed: number }
 }
 
-test('a projector killed in its transaction moves neither counters nor checkpoint, and heals', async () => {
-  // One to each shard: what is to be held below is there.
+test('a projector killed in its transaction writes nothing, and recovers', async () => {
+  // One flush per shard, so that the rows locked below exist.
   const { shards } = service
   for (let i = 0; i < shards; i++) await post(service, 1)
   expect(await readTotal()).toBe(shards)
   const { owner } = service.database
-  const stranger = connectAsOwner(service.database.address)
-  const connection = await stranger.reserve()
+  const other = connectAsOwner(service.database.address)
+  const connection = await other.reserve()
   for (let round = shards + 1; round < shards + 4; round++) {
-    // The counters' rows are held, so that a pass stops after it has moved its checkpoints.
+    // The counters' rows are locked, so that a batch waits after it has moved its checkpoints.
     await connection`begin`
     await lockRows(connection, 'provider_group_counters')
     await post(service, 1)
@@ -81,17 +81,17 @@ test('a projector killed in its transaction moves neither counters nor checkpoin
     expect(await readCommitted()).toEqual({ counted: round, passed: round })
   }
   connection.release()
-  await stranger.end()
+  await other.end()
 })
 
-test('counters and checkpoint are never seen apart, while two instances project', async () => {
+test('counters and checkpoint always agree while two instances project', async () => {
   const other = await startTestService({ database: service.database })
   try {
     let posting = true
     const posters = [service, other, service, other].map(async (instance) => {
       for (let i = 0; i < 25; i++) {
         await post(instance, 1)
-        // Makes this instance's projector run at once, against the other's.
+        // Makes this instance's projector run at once, concurrently with the other's.
         if (i % 5 === 0) await readTotal(instance)
       }
     })
@@ -110,7 +110,7 @@ test('counters and checkpoint are never seen apart, while two instances project'
   }
 })
 
-test('an event that can not be folded is parked and shown, and the rest goes on', async () => {
+test("an event that can't be folded is parked and shown, and the rest is folded", async () => {
   const { owner, shards } = { owner: service.database.owner, shards: service.shards }
   const broken = [
     { type: 'SomethingElse', payload: '{}', reason: 'no reader for SomethingElse version 1' },
@@ -148,7 +148,7 @@ test('an event that can not be folded is parked and shown, and the rest goes on'
 test('counters of 2,000 flushes of 2^53 - 1 are exact to the last digit', async () => {
   const max = Number.MAX_SAFE_INTEGER
   const flushes = 1_000
-  // Two entries each: 2,000 times the largest count that JSON can say.
+  // Two entries each: 2,000 times the largest count that a body may contain.
   const keys = [1, 2].map(() => ({ api_key_id: 1, requests: max, success_requests: max }))
   const keyKeys = [1, 2].map(() => ({ token_hash: 'q', requests: max, tokens: max }))
   for (let i = 0; i < flushes; i += 50) {

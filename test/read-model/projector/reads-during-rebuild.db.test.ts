@@ -11,7 +11,7 @@ import { expectTidy } from '../../support/generations.ts'
 import { TEST_SHARDS } from '../../support/server.ts'
 import { startTestService, type TestService } from '../../support/service.ts'
 
-// Reads beside a rebuild never fail, never go backwards, and miss nothing that was acknowledged.
+// Reads during a rebuild never fail, never go backwards, and miss nothing that was acknowledged.
 
 type Rated = { total_requests: number }
 
@@ -33,7 +33,7 @@ afterAll(async () => {
   await service.end()
 })
 
-test('readers and writers beside rebuilds notice nothing', async () => {
+test('readers and writers notice nothing of concurrent rebuilds', async () => {
   let stopped = false
   const errors: unknown[] = []
   let posted = 0
@@ -59,7 +59,7 @@ test('readers and writers beside rebuilds notice nothing', async () => {
       const body = (await response.json()) as { total_requests: number } & { total: Rated }
       const read = (body.total ?? body).total_requests
       if (read < total) errors.push(`${path} went from ${total} back to ${read}`)
-      if (read - start[path]! < acknowledged) errors.push(`${path} misses what was acknowledged`)
+      if (read - start[path]! < acknowledged) errors.push(`${path} misses acknowledged flushes`)
       total = read
       reads++
     }

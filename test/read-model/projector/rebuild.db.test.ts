@@ -24,7 +24,8 @@ import { expectTidy, readLive, readLiveGenerations } from '../../support/generat
 import { TEST_SHARDS } from '../../support/server.ts'
 import { startTestService, type TestService } from '../../support/service.ts'
 
-// A rebuild folds the log anew beside what readers see, tells what differs, and readers notice nothing.
+// A rebuild folds the log from scratch alongside the live rows, reports differences, and is
+// invisible to readers.
 
 let service: TestService
 let pools: Pools
@@ -80,7 +81,7 @@ async function rebuilt(projections: readonly Projection[] = PROJECTIONS) {
   return outcome.rebuilt
 }
 
-test('what is rebuilt is what was live, row by row, and the old rows are gone', async () => {
+test('rebuilt rows equal the live ones, row by row, and the old rows are gone', async () => {
   const before = await readLive(service, owner)
   const generations = await readLiveGenerations(owner)
   const outcome = await rebuilt()
@@ -95,7 +96,7 @@ test('what is rebuilt is what was live, row by row, and the old rows are gone', 
   await expectTidy(owner)
 })
 
-test('rows that were tampered with are told one by one, and are right afterwards', async () => {
+test('each row that was tampered with is reported, and is right after the rebuild', async () => {
   const before = await readLive(service, owner)
   await owner`
     update api_key_counters set requests = requests + 1
@@ -123,12 +124,12 @@ test('rows that were tampered with are told one by one, and are right afterwards
   expect(tampered).not.toEqual(before)
 
   const drift = (await rebuilt()).flatMap(({ differences }) => differences!.first)
-  const told = drift.map(({ table, key, live, rebuilt }) => ({
+  const found = drift.map(({ table, key, live, rebuilt }) => ({
     ...{ table, id: key.api_key_id ?? key.token_hash ?? key.provider_group_id ?? key.id ?? null },
     is: live === null ? 'missing' : rebuilt === null ? 'too many' : 'different',
   }))
   const byTable = (a: { table: string }, b: { table: string }) => (a.table < b.table ? -1 : 1)
-  expect(told.sort(byTable)).toEqual([
+  expect(found.sort(byTable)).toEqual([
     { table: 'api_key_counters', id: '2', is: 'different' },
     { table: 'api_key_snapshots', id: null, is: 'different' },
     { table: 'api_key_usage', id: '5', is: 'different' },
@@ -151,7 +152,7 @@ test('rows that were tampered with are told one by one, and are right afterwards
   expect(rebuilds.flatMap(({ drift }) => drift)).toHaveLength(7)
 })
 
-test('one projection alone', async () => {
+test('one projection can be rebuilt alone', async () => {
   const generations = await readLiveGenerations(owner)
   await rebuilt(PROJECTIONS.filter(({ name }) => name === 'usage'))
   expect(await readLiveGenerations(owner)).toEqual({
@@ -161,12 +162,12 @@ test('one projection alone', async () => {
   await expectTidy(owner)
 })
 
-test('what another version of the code has made is rebuilt and not compared', async () => {
+test('rows made by another version of the code are rebuilt and not compared', async () => {
   const before = await readLive(service, owner)
   await owner`update projections set version = version - 1`
   for (const { differences } of await rebuilt()) expect(differences).toBeNull()
   const after = await readLive(service, owner)
-  // Snapshots may stand elsewhere.
+  // Snapshots may be at other positions.
   const rest = (rows: Record<string, unknown[]>) =>
     Object.fromEntries(Object.entries(rows).filter(([table]) => !table.endsWith('_snapshots')))
   expect(rest(after)).toEqual(rest(before))
@@ -177,7 +178,7 @@ test('what another version of the code has made is rebuilt and not compared', as
   }
 })
 
-test('interrupted at any place it leaves what readers see, and nothing else', async () => {
+test('a rebuild interrupted anywhere leaves the live rows, and nothing else', async () => {
   const before = await readLive(service, owner)
   const generations = await readLiveGenerations(owner)
   for (let stop = 1; stop <= 8; stop++) {
@@ -202,21 +203,21 @@ test('interrupted at any place it leaves what readers see, and nothing else', as
   expect(await readLive(service, owner)).toEqual(before)
 })
 
-test('of two at once one is told that the other is at it', async () => {
+test('of two concurrent rebuilds one reports that the other is under way', async () => {
   for (;;) {
     const outcomes = await Promise.all([run(), runWithOwnConnections()])
-    const told = outcomes.find((outcome) => 'underWay' in outcome)
-    // One may have begun when the other had ended.
-    if (!told) continue
+    const refused = outcomes.find((outcome) => 'underWay' in outcome)
+    // One may have begun after the other had ended.
+    if (!refused) continue
     expect(outcomes.filter((outcome) => 'rebuilt' in outcome)).toHaveLength(1)
-    // Some may have gone live by then.
-    expect(told.underWay.length).toBeGreaterThan(0)
+    // Some projections may have gone live by then.
+    expect(refused.underWay.length).toBeGreaterThan(0)
     break
   }
   await expectTidy(owner)
 })
 
-test('one that begins while others sweep is not taken for dead', async () => {
+test('a rebuild that begins while others sweep is not considered dead', async () => {
   const others = Array.from({ length: 3 }, () => connectAsOwner(service.database.address))
   let isOver = false
   const sweeping = others.map(async (other) => {
@@ -231,7 +232,7 @@ test('one that begins while others sweep is not taken for dead', async () => {
   }
   isOver = true
   await Promise.all(sweeping)
-  // What one couldn't drop because another was at it.
+  // Drops what one sweep couldn't while another was under way.
   while (!(await sweepGenerations(owner))) await Bun.sleep(50)
   expect(states).toEqual(states.map(() => 'folding'))
   await expectTidy(owner)
@@ -251,7 +252,7 @@ async function runWithOwnConnections() {
   }
 }
 
-test('a rebuild that was silent is taken away by the next, and can not go on', async () => {
+test("a rebuild without heartbeats is removed by the next one and can't continue", async () => {
   const projections = PROJECTIONS.slice(0, 1)
   const [silent] = (await beginGenerations(owner, projections)) as Generation[]
   const fold = new ShardFold(pools.project, 0, { ...currentGroup(), projections }, [
@@ -279,13 +280,13 @@ test('a rebuild that was silent is taken away by the next, and can not go on', a
   await expectTidy(owner)
 })
 
-test('what newer code has made is left to it, and its numbers are read', async () => {
+test('rows made by newer code are left to it and are still read', async () => {
   await owner`update projections set version = version + 1 where projection = 'api_key_counters'`
   const projects = PROJECTIONS.slice(0, 4)
   const before = await service.read<{ total_requests: number }>('/admin/api-keys/1')
   await service.post('/internal/apikey-stats/flush', { keys: [{ api_key_id: 1, requests: 1 }] })
   const read = service.read<{ total_requests: number }>('/admin/api-keys/1')
-  // The newer code folds, as this test does in its place.
+  // This test folds in place of the newer code.
   for (let shard = 0; shard < TEST_SHARDS; shard++) {
     await runPass(
       pools.project,

@@ -6,8 +6,8 @@ import { insertEvent, insertEvents } from '../../support/events.ts'
 import { checkpointsOf, runPass } from '../../support/fold.ts'
 import { useDatabase, usePools } from '../../support/server.ts'
 
-// Invariant 5: the checkpoint's row is locked in the transaction that writes the counters, so a stale
-// projector can only fail.
+// Invariant 5: the checkpoint's row is locked in the transaction that writes the counters, so a
+// stale projector can only fail.
 
 const PAYLOAD = '{"groups":[1],"counts":[1],"ids":[1],"requests":[3],"successes":[2]}'
 
@@ -23,50 +23,50 @@ async function readCounted(): Promise<number> {
   return row!.requests
 }
 
-const pass = (checkpoints: Checkpoint[]) => runPass(pools.project, 0, checkpoints)
+const runBatch = (checkpoints: Checkpoint[]) => runPass(pools.project, 0, checkpoints)
 const readStart = () => checkpointsOf(pools.project, 0)
 
-test('a pass from a checkpoint that has moved since writes nothing', async () => {
+test('a batch from a checkpoint that has moved since writes nothing', async () => {
   await append()
   const start = await readStart()
-  expect(await pass(start)).toEqual({ written: true, position: 0, events: 1 })
+  expect(await runBatch(start)).toEqual({ written: true, position: 0, events: 1 })
   expect(await readCounted()).toBe(3)
   await append()
-  expect(await pass(start)).toMatchObject({ written: false })
+  expect(await runBatch(start)).toMatchObject({ written: false })
   expect(await readCounted()).toBe(3)
   const next = await readStart()
-  expect(await pass(next)).toEqual({ written: true, position: 1, events: 1 })
+  expect(await runBatch(next)).toEqual({ written: true, position: 1, events: 1 })
   expect(await readCounted()).toBe(6)
 })
 
-test('of eight passes at once from one checkpoint one writes', async () => {
+test('of eight concurrent batches from one checkpoint one writes', async () => {
   await append()
   const start = await readStart()
-  const outcomes = await Promise.all(Array.from({ length: 8 }, () => pass(start)))
+  const outcomes = await Promise.all(Array.from({ length: 8 }, () => runBatch(start)))
   expect(outcomes.filter(({ written }) => written)).toHaveLength(1)
   expect(outcomes.filter(({ written }) => !written)).toHaveLength(7)
   expect(await readCounted()).toBe(9)
 })
 
-test('one projection that is behind catches up; the others do not count twice', async () => {
+test('a projection that is behind catches up, and the others do not count twice', async () => {
   await append()
-  await pass(await readStart())
+  await runBatch(await readStart())
   const { owner } = database
   await owner`
     update checkpoints set position = -1
     where shard = 0 and projection = 'provider_group_counters'`
   await owner`delete from provider_group_counters`
-  await pass(await readStart())
+  await runBatch(await readStart())
   expect(await readCounted()).toBe(12)
   const [group] = await owner`select requests::integer as requests from provider_group_counters`
   expect(group).toEqual({ requests: 12 })
 })
 
-test('a pass that ends far behind other checkpoints leaves them where they are', async () => {
+test('a batch that ends far behind other checkpoints leaves them where they are', async () => {
   const last = await insertEvents(database.owner, Array<string>(20).fill(PAYLOAD), {
     type: 'ApiKeyStatsFlushed',
   })
-  await pass(await readStart())
+  await runBatch(await readStart())
   const counted = await readCounted()
   expect(counted).toBe(12 + 20 * 3)
   const { owner } = database
@@ -86,8 +86,8 @@ test('a pass that ends far behind other checkpoints leaves them where they are',
   expect(await readCounted()).toBe(counted)
 })
 
-test('a pass over nothing new writes nothing', async () => {
+test('a batch without new events writes nothing', async () => {
   const start = await readStart()
-  expect(await pass(start)).toMatchObject({ written: true, events: 0 })
+  expect(await runBatch(start)).toMatchObject({ written: true, events: 0 })
   expect(await readStart()).toEqual(start)
 })

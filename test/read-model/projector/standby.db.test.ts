@@ -9,62 +9,62 @@ import { checkpointsOf } from '../../support/fold.ts'
 import { TEST_INTERVALS } from '../../support/intervals.ts'
 import { createDatabase, TEST_SHARDS, type TestDatabase } from '../../support/server.ts'
 
-// A projector that doesn't tend a shard stands by: it asks, waits, and helps only where nobody else
-// does.
+// A projector that doesn't own a shard is on standby for it: it asks the owner, waits, and folds
+// only if the owner doesn't.
 
 const SHARD = TEST_SHARDS - 1
 const PAYLOAD = '{"groups":[1],"counts":[1],"ids":[1],"requests":[1],"successes":[1]}'
 const LONG_MS = 60_000
 
-type Wanted = { shard: number; group: string; position: number }
+type CatchUpRequest = { shard: number; group: string; position: number }
 
 let database: TestDatabase
 let pools: Pools
-let made: Projector[]
-/** Whether the one under test tends the shards; what it asks for goes to `onAsked`. */
+let projectors: Projector[]
+/** True if the projector under test owns the shards; its requests go to `onRequest`. */
 let owns: boolean
-let asked: Wanted[]
-let onAsked: (wanted: Wanted) => void
+let requests: CatchUpRequest[]
+let onRequest: (request: CatchUpRequest) => void
 
 beforeEach(async () => {
   database = await createDatabase()
   pools = openPools(database.address, TEST_SHARDS)
   await createCheckpoints(pools.project)
-  made = []
+  projectors = []
   owns = false
-  asked = []
-  onAsked = () => {}
+  requests = []
+  onRequest = () => {}
 })
 afterEach(async () => {
-  await Promise.all(made.map((projector) => projector.stop()))
+  await Promise.all(projectors.map((projector) => projector.stop()))
   await pools.close()
   await database.drop()
 })
 
 function start(
-  sharing: ShardOwnership = OWNS_ALL,
+  ownership: ShardOwnership = OWNS_ALL,
   intervals = TEST_INTERVALS.projector,
 ): Projector {
   const logger = pino({ level: 'silent' })
-  const projector = new Projector(pools, TEST_SHARDS, logger, sharing, intervals)
+  const projector = new Projector(pools, TEST_SHARDS, logger, ownership, intervals)
   projector.start()
-  made.push(projector)
+  projectors.push(projector)
   return projector
 }
 
-/** Nobody helps: a machine may be slow. */
+/** The standby must not help, even on a slow machine. */
 const NO_HELP = { ...TEST_INTERVALS.projector, helpAfterMs: LONG_MS }
 
-/** The one under test. */
+/** Starts the projector under test. */
 function startStandby(intervals = NO_HELP): Projector {
-  const sharing = {
+  const ownership = {
     owns: () => owns,
-    requestCatchUp: (wanted: Wanted) => {
-      asked.push(wanted)
-      onAsked(wanted)
+    requestCatchUp: (request: CatchUpRequest) => {
+      requests.push(request)
+      onRequest(request)
     },
   }
-  return start(sharing, intervals)
+  return start(ownership, intervals)
 }
 
 const append = () =>
@@ -73,42 +73,42 @@ const append = () =>
 const positionsAsOf = (position: number) =>
   Array.from({ length: TEST_SHARDS }, (_, shard) => (shard === SHARD ? position : -1))
 
-/** How far each projection is. */
+/** Returns the position of each projection. */
 async function readPositions(): Promise<Record<string, number>> {
   const checkpoints = await checkpointsOf(pools.project, SHARD)
   return Object.fromEntries(checkpoints.map(({ projection, position }) => [projection, position]))
 }
 
-describe('while another tends the shard', () => {
-  test('it asks it once for many readers, and it is the other that folds', async () => {
+describe('while another projector owns the shard', () => {
+  test('a standby asks the owner once for many readers, and the owner folds', async () => {
     const [standby, owned] = [startStandby(), start()]
-    onAsked = (wanted) => owned.noticeRequest(wanted)
+    onRequest = (request) => owned.noticeRequest(request)
     const position = await append()
     const reads = Array.from({ length: 20 }, () =>
       standby.reach(positionsAsOf(position), LONG_MS, 'usage'),
     )
     expect(await Promise.all(reads)).toEqual(Array(20).fill(true))
-    expect(asked).toEqual([{ shard: SHARD, group: 'usage', position }])
+    expect(requests).toEqual([{ shard: SHARD, group: 'usage', position }])
     expect((await readPositions()).usage).toBe(position)
   })
 
-  test('it folds itself what nobody does, for readers who wait, and nothing else', async () => {
+  test('a standby folds only what readers wait for, if the owner does not', async () => {
     const intervals = { ...NO_HELP }
     const standby = startStandby(intervals)
-    // The time that the other has is over as soon as it is asked.
-    onAsked = () => {
+    // The owner's time is over as soon as it is asked.
+    onRequest = () => {
       intervals.helpAfterMs = 0
     }
     const position = await append()
     expect(await standby.reach(positionsAsOf(position), LONG_MS)).toBe(true)
-    expect(asked).toEqual([{ shard: SHARD, group: 'current', position }])
+    expect(requests).toEqual([{ shard: SHARD, group: 'current', position }])
     const { api_key_counters, usage, snapshots } = await readPositions()
     expect({ api_key_counters, usage, snapshots }).toEqual({
       ...{ api_key_counters: position, usage: -1, snapshots: -1 },
     })
   })
 
-  test('what it is told of its own appends is no reason to fold', async () => {
+  test('a standby does not fold because of its own appends', async () => {
     const standby = startStandby()
     const position = await append()
     const batch = {
@@ -121,16 +121,16 @@ describe('while another tends the shard', () => {
   })
 })
 
-test('it folds from the moment on that the shard is its own', async () => {
+test('a standby folds as soon as it owns the shard', async () => {
   const standby = startStandby()
   const position = await append()
   owns = true
   standby.noticeOwnershipChange()
   while ((await readPositions()).api_key_counters !== position) await Bun.sleep(5)
-  expect(asked).toEqual([])
+  expect(requests).toEqual([])
 })
 
-test('a wish for what is not in the log is dropped after a look', async () => {
+test('a request for a position beyond the log is dropped', async () => {
   const standby = startStandby()
   owns = true
   standby.noticeOwnershipChange()
