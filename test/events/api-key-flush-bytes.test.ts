@@ -15,7 +15,7 @@ const payload = (columns: Record<string, unknown>) =>
     ...columns,
   })
 
-test('what an append writes is read from its bytes, as from its text', () => {
+test('a payload that an append writes reads the same from bytes as from text', () => {
   const empty = { groups: [], counts: [], ids: [], requests: [], failing: [], failures: [] }
   for (const text of [payload({}), payload(empty), payload({ requests: [3, 5, 999_999, 1] })]) {
     expect(read(text)).toEqual(decodeApiKeyFlush(JSON.parse(text)))
@@ -23,7 +23,7 @@ test('what an append writes is read from its bytes, as from its text', () => {
   }
 })
 
-describe('left to JSON.parse', () => {
+describe('the byte reader leaves to JSON.parse', () => {
   test.each([
     ['spaces', payload({}).replaceAll(',', ', ')],
     ['another order of columns', JSON.stringify({ counts: [1], groups: [1] })],
@@ -44,8 +44,8 @@ describe('left to JSON.parse', () => {
     ['more failures than requests', payload({ failures: [2, 2] })],
     ['a failure of no entry', payload({ failing: [0, 4] })],
     ['fewer failures', payload({ failures: [2] })],
-    ['something behind it', `${payload({})} `],
-    ['an end too early', payload({}).slice(0, -1)],
+    ['something after the end', `${payload({})} `],
+    ['a missing end', payload({}).slice(0, -1)],
     ['nothing', ''],
   ])('%s', (_, text) => {
     expect(read(text)).toBe(null)

@@ -51,7 +51,7 @@ const events: fc.Arbitrary<LineEvent> = fc
     payloadSha256: hashPayload(rest.payload),
   }))
 
-test('a line gives back the event letter by letter, and is one line', () => {
+test('an event line decodes to the same event, character by character, and is one line', () => {
   fc.assert(
     fc.property(events, fc.boolean(), (event, leafHash) => {
       const line = toEventLine(event, { leafHash })
@@ -64,7 +64,7 @@ test('a line gives back the event letter by letter, and is one line', () => {
   )
 })
 
-test('a line with a letter changed is refused, or says something else', () => {
+test('a line with one character changed is malformed, or its hashes do not match', () => {
   const property = fc.property(events, fc.nat(), fc.nat(127), (event, at, code) => {
     const line = toEventLine(event, { leafHash: true })
     const i = at % line.length
@@ -80,7 +80,7 @@ test('a line with a letter changed is refused, or says something else', () => {
   fc.assert(property, { numRuns: 2_000 })
 })
 
-test('what no export writes is malformed', () => {
+test('a line that no export writes is malformed', () => {
   const line = toEventLine(event, { leafHash: true })
   const changes: [string, string][] = [
     ['{"shard":0,', '{"shard": 0,'],
@@ -125,7 +125,7 @@ const LEAF =
   '"payload_sha256":"44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"}'
 const LEAF_HASH = '1d051b3adf5d7ac31dcbd1d38e45f627124cfa4be452b2ce033ba38a324a6621'
 
-test('the leaf of the documents is the leaf of its event, and hashes to what stands there', () => {
+test('the documented leaf is the leaf of its event, and has the documented hash', () => {
   expect(toLeaf(event)).toBe(LEAF)
   const bytes = Buffer.concat([Buffer.of(0), Buffer.from(LEAF)])
   expect(hash('sha256', bytes, 'hex')).toBe(LEAF_HASH)

@@ -4,7 +4,7 @@ import { IdSlots } from '../../src/events/id-slots.ts'
 
 const id = fc.oneof(fc.nat(10), fc.constantFrom(2 ** 20 - 1, 2 ** 20, 2 ** 53))
 
-test('ids are numbered as they appear, each round anew', () => {
+test('ids are numbered in order of appearance, again from 0 in each round', () => {
   const slots = new IdSlots()
   const property = fc.property(fc.array(id), (ids) => {
     slots.begin()

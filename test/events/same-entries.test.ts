@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test'
 import { sameApiKeyEntries } from '../../src/events/api-key-flush.ts'
 import { sameKeyEntries } from '../../src/events/key-flush.ts'
 
-// Whether a key is used again for another flush is decided by every number of every entry.
+// Every number of every entry decides if a key was reused for another flush.
 
 const API_KEYS = { ids: [1, 2], requests: [3, 4], successes: [2, 4] }
 const KEYS = { hashes: ['a', 'b'], requests: [3, 4], tokens: [5, 6], last_accessed_at: [7, 8] }
@@ -12,7 +12,7 @@ const reversed = <Columns extends Record<string, unknown[]>>(columns: Columns) =
     Object.entries(columns).map(([name, values]) => [name, values.toReversed()]),
   ) as Columns
 
-/** The columns with another second value in one of them, for each of them. */
+/** For each column, the columns with another second value in that one. */
 const changed = <Columns extends Record<string, unknown[]>>(columns: Columns) =>
   Object.keys(columns).map((name): [string, Columns] => {
     const [first, second] = columns[name]!
@@ -20,25 +20,25 @@ const changed = <Columns extends Record<string, unknown[]>>(columns: Columns) =>
     return [name, { ...columns, [name]: [first, other] }]
   })
 
-test('entries in another order are the same', () => {
+test('the same entries in another order are equal', () => {
   expect(sameApiKeyEntries(API_KEYS, reversed(API_KEYS))).toBe(true)
   expect(sameKeyEntries(KEYS, reversed(KEYS))).toBe(true)
 })
 
-test.each(changed(API_KEYS))('entries of API keys with other %s are others', (_, entries) => {
+test.each(changed(API_KEYS))('entries of API keys with different %s differ', (_, entries) => {
   expect(sameApiKeyEntries(API_KEYS, entries)).toBe(false)
 })
 
-test.each(changed(KEYS))('entries of token keys with other %s are others', (_, entries) => {
+test.each(changed(KEYS))('entries of token keys with different %s differ', (_, entries) => {
   expect(sameKeyEntries(KEYS, entries)).toBe(false)
 })
 
-test('the same values in other rows are others', () => {
+test('entries with the same values in other rows differ', () => {
   const swapped = { ...KEYS, tokens: KEYS.tokens.toReversed() }
   expect(sameKeyEntries(KEYS, swapped)).toBe(false)
 })
 
-test('an entry more, or less, makes others', () => {
+test('entries with one more or one less differ', () => {
   const longer = { ids: [1, 2, 2], requests: [3, 4, 4], successes: [2, 4, 4] }
   expect(sameApiKeyEntries(API_KEYS, longer)).toBe(false)
   expect(sameApiKeyEntries(longer, API_KEYS)).toBe(false)

@@ -2,15 +2,15 @@ import { expect, test } from 'bun:test'
 import { createHash } from 'node:crypto'
 import { shardOfKey } from '../../src/events/shard-of-key.ts'
 
-// Logs that are there already rely on it: where another shard came out, a retry would count again.
+// Existing logs rely on it: with another shard, a retry would count again.
 
-test('the shard of a key is what it always was', () => {
+test('the shard of a key never changes', () => {
   // a1139d7bb0d2…: printf 'dp\nflush-1' | sha256sum
   const shards = [1, 2, 4, 8, 64].map((count) => shardOfKey('dp', 'flush-1', count))
   expect(shards).toEqual([0, 0, 2, 2, 18])
 })
 
-test('it follows from the first 48 bits of the digest, whatever the number of shards', () => {
+test('the first 48 bits of the digest determine the shard, whatever the number of shards', () => {
   for (let i = 0; i < 200; i++) {
     const digest = createHash('sha256')
       .update(`gateway ${i % 3}\nkey ${i}`)
