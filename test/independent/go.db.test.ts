@@ -7,19 +7,19 @@ import { startTestService, type TestService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 import { buildProgram, runProgram } from './program.ts'
 
-// The log as Go's own packages for transparency logs see it, which are not ours.
+// The log, verified by Go's own packages for transparency logs, which are independent of this code.
 
 const SHARD = 0
 
 const folder = await mkdtemp(join(tmpdir(), 'tallybook-go-'))
 const program = join(folder, 'verify')
-const obstacle = await buildProgram(program)
-if (obstacle !== null) console.log(`skipped: ${obstacle}`)
+const skipReason = await buildProgram(program)
+if (skipReason !== null) console.log(`skipped: ${skipReason}`)
 
 let service: TestService
 
 beforeAll(async () => {
-  if (obstacle === null) service = await startTestService()
+  if (skipReason === null) service = await startTestService()
 })
 afterAll(async () => {
   await service?.end()
@@ -32,7 +32,7 @@ async function readText(path: string): Promise<string> {
   return response.text()
 }
 
-/** Appends until there are so many events, and waits until they are signed. */
+/** Appends until there are `size` events, and waits until they are signed. */
 async function growTo(size: number): Promise<void> {
   const { owner } = service.database
   const [row] = await owner`select count(*)::integer as events from events where shard = ${SHARD}`
@@ -43,21 +43,21 @@ async function growTo(size: number): Promise<void> {
   })
 }
 
-/** What the program says, and how it ends. */
-async function verify(size: number): Promise<[code: number, said: string]> {
+/** Runs the program; returns its exit code and output. */
+async function verify(size: number): Promise<[code: number, output: string]> {
   const [key = ''] = (await readText('/audit/log/keys')).split('\n')
   const proof = join(folder, `${size}.tlog-proof`)
   await Bun.write(proof, await readText(`/audit/events/${SHARD}/${size - 1}/tlog-proof`))
   return runProgram([program, String(SHARD), key, proof], (path) => service.fetch('auditor', path))
 }
 
-describe.skipIf(obstacle !== null)("Go's sumdb/tlog and sumdb/note", () => {
+describe.skipIf(skipReason !== null)("Go's sumdb/tlog and sumdb/note", () => {
   test.each([1, 255, 256, 257, 65_536, 70_000])(
-    'verify the log of %d events, and what proves it',
+    'verify the log of %d events and its proofs',
     async (size) => {
       await growTo(size)
-      const [code, said] = await verify(size)
-      expect(said).toMatch(new RegExp(`^verified ${size} entries, \\d+ proofs$`))
+      const [code, output] = await verify(size)
+      expect(output).toMatch(new RegExp(`^verified ${size} entries, \\d+ proofs$`))
       expect(code).toBe(0)
     },
   )
@@ -92,8 +92,8 @@ describe.skipIf(obstacle !== null)("Go's sumdb/tlog and sumdb/note", () => {
         ) from 1)
         where t.shard = ${SHARD} and t.level = 0 and t.number = 7`
     })
-    const [code, said] = await verify(70_000)
+    const [code, output] = await verify(70_000)
     expect(code).toBe(1)
-    expect(said).toMatch(/inconsistent tile|the entries make another root than the signed one/)
+    expect(output).toMatch(/inconsistent tile|the root of the entries is not the signed root/)
   })
 })

@@ -3,15 +3,15 @@ import { dirname, join } from 'node:path'
 
 const FOLDER = import.meta.dir
 
-/** Where Debian's golang-golang-x-mod-dev puts its packages. */
+/** The folder where Debian's golang-golang-x-mod-dev installs its packages. */
 const DEBIAN_PACKAGES = '/usr/share/gocode'
 
-/** Milliseconds after which a module proxy that doesn't answer is given up. */
+/** Milliseconds to wait for a module proxy that doesn't answer. */
 const DOWNLOAD_MS = 60_000
 
 /**
- * Builds verify.go with golang.org/x/mod of Debian, else with that of go.mod, which Go downloads
- * once. Returns why it can't, or null. Throws if the program doesn't compile.
+ * Builds verify.go with Debian's golang.org/x/mod or, without it, with that of go.mod, which Go
+ * downloads once. Returns null, or the reason why it can't. Throws if the program doesn't compile.
  */
 export async function buildProgram(output: string): Promise<string | null> {
   if (Bun.which('go') === null) return 'there is no Go on this machine'
@@ -21,7 +21,7 @@ export async function buildProgram(output: string): Promise<string | null> {
     ...process.env,
     CGO_ENABLED: '0',
     GOTOOLCHAIN: 'local',
-    // The commit of this checkout says nothing about the program.
+    // Without the commit of this checkout, which is irrelevant to the program.
     GOFLAGS: '-buildvcs=false',
     ...(isDebian ? { GO111MODULE: 'off', GOPATH: DEBIAN_PACKAGES } : { GO111MODULE: 'on' }),
   }
@@ -30,18 +30,18 @@ export async function buildProgram(output: string): Promise<string | null> {
   if (!isDebian && !go(['mod', 'download'], DOWNLOAD_MS).success) {
     return 'Go has no golang.org/x/mod, neither from Debian nor from its module proxy'
   }
-  // Where Go has nothing in its cache it compiles its own packages, too: without inlining and
-  // optimization for two thirds of the processor time.
+  // With an empty cache, Go compiles its own packages too. Without inlining and optimization that
+  // takes a third less processor time.
   const built = go(['build', '-gcflags=all=-l -N', '-o', output, 'verify.go'])
   if (!built.success) throw new Error(built.stderr.toString())
   return null
 }
 
-/** Runs the program, and answers what it asks for; gives its exit code and what it said. */
+/** Runs the program and answers its requests; returns its exit code and output. */
 export async function runProgram(
   command: string[],
   read: (path: string) => Promise<Response>,
-): Promise<[code: number, said: string]> {
+): Promise<[code: number, output: string]> {
   const child = Bun.spawn(command, { stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' })
   const answer = async (path: string) => {
     const response = await read(path)

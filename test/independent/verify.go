@@ -1,10 +1,11 @@
-// Command verify holds a shard's transparency log against Go's own implementation of such logs:
+// Command verify checks a shard's transparency log with Go's own implementation of such logs:
 // golang.org/x/mod/sumdb/note and golang.org/x/mod/sumdb/tlog, which know nothing of this project.
 //
 //	verify <shard> <verifier key> <proof file of an event>
 //
-// What it wants to read of the service it asks for on stdout, a path a line, and reads on stdin. It
-// ends with 0 after a line on stderr that says what was verified, with 1 after what was found wrong.
+// It requests what it needs from the service on stdout, one path per line, and reads the answers on
+// stdin. It exits with 0 after a line on stderr that states what was verified, or with 1 after an
+// error.
 package main
 
 import (
@@ -52,7 +53,7 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	// Every hash that this reader gives is proved to be in the tree of the signed head.
+	// Every hash that this reader returns is proved to be in the tree of the signed head.
 	reader := tlog.TileHashReader(tree, l)
 	if err := l.checkEntries(tree, reader); err != nil {
 		return err
@@ -68,8 +69,8 @@ func run(args []string) error {
 	return nil
 }
 
-// get asks for a path of the service: it writes the path, and reads "<status> <length>" and the body.
-// A client of HTTP would take a minute to compile.
+// get requests a path from the service: it writes the path, and reads "<status> <length>" and the
+// body. An HTTP client would take a minute to compile.
 func (l *log) get(path string) ([]byte, error) {
 	fmt.Println(path)
 	var status, length int
@@ -86,7 +87,7 @@ func (l *log) get(path string) ([]byte, error) {
 	return body, nil
 }
 
-// open verifies a signed tree head of C2SP tlog-checkpoint.
+// open verifies a signed tree head (C2SP tlog-checkpoint).
 func (l *log) open(signed []byte, origin string) (tlog.Tree, error) {
 	opened, err := note.Open(signed, l.verifiers)
 	if err != nil {
@@ -110,7 +111,7 @@ func (l *log) Height() int { return 8 }
 func (l *log) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
 	read := make([][]byte, len(tiles))
 	for i, tile := range tiles {
-		// Go's path names the height, that of C2SP tlog-tiles doesn't.
+		// Go's path contains the height, unlike the path of C2SP tlog-tiles.
 		path := "tile/" + strings.TrimPrefix(tile.Path(), "tile/8/")
 		hashes, err := l.get("/audit/log/" + l.shard + "/" + path)
 		if err != nil {
@@ -123,8 +124,8 @@ func (l *log) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
 
 func (l *log) SaveTiles([]tlog.Tile, [][]byte) {}
 
-// checkEntries holds every entry against its hash in the tiles, and all of them together against the
-// signed root.
+// checkEntries checks every entry against its hash in the tiles, and all of them together against
+// the signed root.
 func (l *log) checkEntries(tree tlog.Tree, reader tlog.HashReader) error {
 	var stored []tlog.Hash
 	own := tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
@@ -180,12 +181,12 @@ func (l *log) checkEntries(tree tlog.Tree, reader tlog.HashReader) error {
 		return err
 	}
 	if root != tree.Hash {
-		return fmt.Errorf("the entries make another root than the signed one")
+		return fmt.Errorf("the root of the entries is not the signed root")
 	}
 	return nil
 }
 
-// checkProofs verifies proofs that the service makes, around every size where tiles begin.
+// checkProofs verifies proofs made by the service, at sizes around those where tiles begin.
 func (l *log) checkProofs(tree tlog.Tree, reader tlog.HashReader) (int, error) {
 	proofs := 0
 	for _, size := range []int64{1, 2, 255, 256, 257, 65535, 65536, 65537, tree.N - 1, tree.N} {
@@ -234,8 +235,8 @@ func (l *log) readProof(path string, hashes *[]tlog.Hash) error {
 	return nil
 }
 
-// checkProofFile verifies a file of C2SP tlog-proof; its extra line is an event, whose leaf is what
-// stands before the payload.
+// checkProofFile verifies a file in the format C2SP tlog-proof. Its extra line is an event, whose
+// leaf is the part before the payload.
 func (l *log) checkProofFile(path, origin string) error {
 	file, err := os.ReadFile(path)
 	if err != nil {
