@@ -1,21 +1,21 @@
 import fc from 'fast-check'
 import type { Kind } from './naive-body.ts'
 
-/** Small for collisions, and the largest that a body may hold. */
+/** Small counts, so that they collide, and the largest that a body may contain. */
 export const count: fc.Arbitrary<number> = fc.oneof(
   { weight: 6, arbitrary: fc.nat(3) },
   { weight: 3, arbitrary: fc.nat(1_000) },
   { weight: 1, arbitrary: fc.constantFrom(2 ** 32, 2 ** 52, Number.MAX_SAFE_INTEGER) },
 )
 
-/** A field as JSON that is now and then null, or left out. */
+/** A JSON field that is sometimes null or left out. */
 export const sometimes = <Value>(value: fc.Arbitrary<Value>) =>
   fc.oneof(
     { weight: 8, arbitrary: value },
     { weight: 1, arbitrary: fc.constantFrom(null, undefined) },
   )
 
-/** An entry that passes, as JSON; its key is one of `keys`. */
+/** An entry that is accepted, as JSON; its key is one of `keys`. */
 export function goodEntry<Key>(kind: Kind, keys: fc.Arbitrary<Key>): fc.Arbitrary<object | null> {
   const entry: fc.Arbitrary<object | null> =
     kind === 'api-keys'
@@ -31,7 +31,7 @@ export function goodEntry<Key>(kind: Kind, keys: fc.Arbitrary<Key>): fc.Arbitrar
           requests: sometimes(count),
           tokens: sometimes(count),
           last_accessed_at: sometimes(
-            // All of them gone by: of the future what counts depends on when it is recorded.
+            // All in the past: a future time is bounded by the time of recording.
             fc.oneof(fc.nat(3), fc.integer({ min: 1.7e9, max: 1.79e9 })),
           ),
         })
@@ -60,7 +60,7 @@ const numberText = fc.oneof(
   },
 )
 
-/** String literals: SQL, white space that one language trims and another doesn't, NUL, half pairs. */
+/** String literals: SQL, white space that not every language trims, NUL, lone surrogates. */
 export const stringText: fc.Arbitrary<string> = fc.oneof(
   fc.constantFrom(
     ...['""', '" "', '"\\u0000"', '"a\\u0000b"', '"\\ud800"', '"\\udc00x"', '"\\ud83d\\ude00"'],
@@ -78,17 +78,17 @@ const junkText = fc.oneof(
   fc.json({ maxDepth: 2 }),
 )
 
-/** An object literal; names can stand in it twice. */
+/** An object literal; a name may occur twice. */
 const objectText = (fields: fc.Arbitrary<[string, string]>, maxLength = 4) =>
   fc
     .array(fields, { maxLength })
     .map((pairs) => `{${pairs.map(([name, value]) => `"${name}":${value}`).join(' ,\n')}}`)
 
-/** `values`, and now and then something else. */
+/** `values`, and occasionally something else. */
 const mostly = (values: fc.Arbitrary<string>, others = junkText, weight = 20) =>
   fc.oneof({ weight, arbitrary: values }, { weight: 1, arbitrary: others })
 
-/** The text of a flush's body: valid, nearly valid, and not at all. */
+/** The text of a flush's body: valid, nearly valid, or not valid at all. */
 export function flushText(kind: Kind, keys: fc.Arbitrary<string>): fc.Arbitrary<string> {
   const numbers =
     kind === 'keys'

@@ -10,9 +10,9 @@ import { parametersOf, runsOf, timeoutOf } from './runs.ts'
 import { Session } from './session.ts'
 import { history } from './steps.ts'
 
-// A read of the past answers what a read gave then: at each position, and at each moment.
+// A read of the past returns what a read returned then, by position and by time.
 
-// Of 3 faults planted in reads of the past each was found by the 4th history, of three seeds.
+// Each of 3 faults planted in reads of the past was found by the 4th history, with three seeds.
 const runs = runsOf(8)
 
 const PATHS = [
@@ -24,7 +24,7 @@ const PATHS = [
   '/admin/keys?sort=-used_tokens&limit=7&',
 ]
 
-/** What was read after a step, where the log stood, and when. */
+/** What was read after a step, at which position, and when. */
 type Recorded = { path: string; body: string; position: string; at: string }
 
 let service: TestService
@@ -60,7 +60,7 @@ async function compare({ path, body, position, at }: Recorded): Promise<void> {
   }
 }
 
-/** A history, and after which of its steps each shard gets a snapshot. */
+/** A history, and the steps after which shards get a snapshot. */
 const parts = fc.record({
   steps: history,
   snapshots: fc.array(fc.record({ after: fc.nat(24), shard: fc.nat(TEST_SHARDS - 1) })),
@@ -68,7 +68,7 @@ const parts = fc.record({
 
 let run = 0
 test(
-  `every read can be made again as of then, in ${runs} histories`,
+  `a read as of an earlier time returns what was read then, in ${runs} histories`,
   async () => {
     const property = fc.asyncProperty(parts, async ({ steps, snapshots }) => {
       const session = await Session.begin(service, ++run)

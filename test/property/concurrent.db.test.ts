@@ -13,14 +13,14 @@ import { type Bounds, compareReadings, type Reading, Watch } from './watch.ts'
 
 const runs = runsOf(8)
 
-// Two instances for all runs: each has ids of its own, and what is known of them all adds up.
-// Stopped before the other takes the database away.
+// Two instances for all runs. Each run has ids of its own, and the totals of all runs add up.
+// The second instance stops before `useService` drops the database.
 afterAll(() => instances[1].stop())
 const one = useService()
 let instances: [TestService, TestService]
 const model = new Model()
 const accepted: Posted[] = []
-/** Positions of the catalog's changes. */
+/** Positions of the catalog changes. */
 const changes: string[] = []
 const bounds: Bounds = { attempted: 0n, acknowledged: 0n, positions: [] }
 
@@ -29,11 +29,11 @@ beforeAll(async () => {
 })
 
 test(
-  `two instances count what both are posted at once exactly once, and reads never go back, in ${runs} runs`,
+  `two instances count each flush once, and reads never go backwards, in ${runs} runs`,
   async () => {
     let run = 0
     const property = fc.asyncProperty(phases, (phases) => runPhases(phases, new Range(run++)))
-    // No shrinking: the same phases need not fail again.
+    // No shrinking: the same phases may not fail again.
     await fc.assert(property, { ...parametersOf(runs), endOnFailure: true })
     await compareLog(one.database, accepted, changes)
     const retries = accepted.reduce((sum, { tries }) => sum + tries - 1, 0)
@@ -44,19 +44,19 @@ test(
 
 async function runPhases(phases: Phase[], range: Range): Promise<void> {
   const readings: Reading[] = []
-  for (const { catalog, by, postings } of phases) {
+  for (const { catalog, by, posts } of phases) {
     const moved = range.moveCatalog(catalog)
     model.putCatalog(moved)
     const put = await toAnswer(await instances[by].putCatalog(moved))
     expect(put.status).toBe(200)
     changes.push(put.positions!)
-    // At once: the instance that did not make the change has not seen it yet.
+    // Immediately: the other instance has not seen the change yet.
     const watches = instances.flatMap((instance) => [
       new Watch(instance, 'strong', bounds),
       new Watch(instance, 'eventual', bounds),
     ])
     try {
-      accepted.push(...(await postPhase(instances, { model, range, bounds }, postings)))
+      accepted.push(...(await postPhase(instances, { model, range, bounds }, posts)))
     } finally {
       readings.push(...(await Promise.all(watches.map((watch) => watch.stop()))).flat())
     }

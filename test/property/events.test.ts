@@ -19,7 +19,7 @@ import { parametersOf, runsOf, timeoutOf } from './runs.ts'
 
 const runs = runsOf(1_000)
 
-/** Ids and hashes that any test here uses: few, so that they meet. */
+/** Ids and hashes of all tests here: few, so that they collide. */
 const ID = fc.integer({ min: 1, max: 6 })
 const HASH = fc.constantFrom('a', 'b', 'c"\\', 'd')
 
@@ -43,7 +43,7 @@ const flush: fc.Arbitrary<{ kind: Kind; text: string }> = fc
   )
 
 test(
-  `an event keeps what was posted, how it was resolved and what was answered, in ${runs} runs`,
+  `an event records the flush, its attribution and its answer, in ${runs} runs`,
   () => {
     const property = fc.property(catalog, flush, (put, { kind, text }) => {
       const model = modelOf(put)
@@ -70,7 +70,7 @@ test(
 )
 
 test(
-  `events folded in any batches, in any order, sum up to the model's totals, in ${runs} runs`,
+  `events folded in any batches and order add up to the model's totals, in ${runs} runs`,
   () => {
     const flushes = fc.array(fc.record({ flush, batch: fc.nat(3) }), { maxLength: 20 })
     const property = fc.property(catalog, flushes, (put, posted) => {
@@ -92,7 +92,7 @@ const junk = fc.oneof(
   fc.constantFrom('\0', 'a\0', '\ud800', '', 0, -1, 1.5, 2 ** 53, 253402300800, true, null, {}, []),
 )
 
-/** What an append writes, with one value of a column, or a whole column, replaced or gone. */
+/** The payload that an append writes, with a value or a column replaced, or a column removed. */
 const nearPayload = fc
   .record({
     put: catalog,
@@ -114,7 +114,7 @@ const nearPayload = fc
     )
     const payload: Record<string, unknown> = isCatalog
       ? upserted
-      : // Version 1 of a flush of API keys has the very columns that it has in memory.
+      : // Version 1 of an API key flush has the same columns as it has in memory.
         { ...(old ? event.data : JSON.parse(encodeFlush(event))) }
     const name = Object.keys(payload)[field % Object.keys(payload).length]!
     const column = payload[name] as unknown[]
@@ -126,7 +126,7 @@ const nearPayload = fc
   })
 
 test(
-  `a stored payload is read, folds and can be written, or is a PayloadError, in ${runs * 3} runs`,
+  `a stored payload decodes and folds, or is a PayloadError, in ${runs * 3} runs`,
   () => {
     const seen = { read: 0, refused: 0 }
     const event = fc.oneof(
@@ -152,11 +152,11 @@ test(
       const rows = toRows(event)
       if (rows !== null) answerFlush(event as AttributedFlush)
       if (event.type === 'ApiKeyStatsFlushed') {
-        // Every entry has a group, or is known to have none.
+        // Every entry is in a group run, even without a group.
         expect(event.data.counts.reduce((sum, next) => sum + next, 0)).toBe(rows!.length)
       }
       for (const value of foldRows([event]).texts) {
-        // PostgreSQL takes neither: the projector would try again for ever.
+        // PostgreSQL accepts neither: the projector would retry forever.
         expect(value.includes('\0') || !value.isWellFormed()).toBe(false)
       }
     })
@@ -166,7 +166,7 @@ test(
   timeoutOf(runs),
 )
 
-test('every current projection is folded here', () => {
+test('these tests fold every current projection', () => {
   expect(CURRENT.map(({ name }) => name)).toEqual([
     'api_key_counters',
     'catalog',
@@ -181,7 +181,7 @@ function modelOf(put: CatalogPut): Model {
   return model
 }
 
-/** The flush as its event is read back from the log, resolved with the model's catalog. */
+/** Returns the flush as read from the log, attributed with the model's catalog. */
 function toEvent(model: Model, kind: Kind, text: string): AttributedFlush {
   const groupOf = (id: number) => {
     const key = live(model.apiKeys.get(id))
@@ -206,7 +206,7 @@ function toEvent(model: Model, kind: Kind, text: string): AttributedFlush {
     EVENT_TYPES[attributed.type].version,
     encodeFlush(attributed),
   ) as AttributedFlush
-  // Version 1 was the columns as they are in memory; upcast it says the same.
+  // Version 1 has the columns as they are in memory; upcast, it is the same event.
   expect(decodeEvent(attributed.type, 1, JSON.stringify(attributed.data))).toEqual(event)
   return event
 }
@@ -220,7 +220,7 @@ function toEntry(row: NonNullable<ReturnType<typeof toRows>>[number]): Entry {
 const toBigInts = (answer: object) =>
   Object.fromEntries(Object.entries(answer).map(([name, value]) => [name, BigInt(value)]))
 
-/** The model's counters that are not zero, as `sumRows` has them. */
+/** Returns the model's nonzero counters in the form of `sumRows`. */
 function countersOf({ apiKeys, groups, keys }: Model) {
   const row = (id: string, numbers: bigint[]): [string, bigint[]] => [id, numbers]
   const rated = (rows: Model['groups'] | Model['apiKeys']) =>

@@ -2,8 +2,8 @@ import type { TestService } from '../support/service.ts'
 import type { ExactRow } from './model-reads.ts'
 
 /**
- * JSON with every whole number a bigint, rates numbers, and `ended_at` just true: when a row ended is
- * the service's to say.
+ * Parses JSON: integers as bigints, rates as numbers, and `ended_at` as true, because the model
+ * doesn't know the time.
  */
 export function readExact(text: string): unknown {
   const revive = (name: string, value: unknown, context?: { source?: string }) => {
@@ -14,7 +14,7 @@ export function readExact(text: string): unknown {
   return JSON.parse(text, revive as (name: string, value: unknown) => unknown)
 }
 
-/** What was answered, as far as the model has an opinion. */
+/** The parts of an answer that the model predicts. */
 export type Answer = { status: number; body: unknown; positions: string | null; replayed: boolean }
 
 export async function toAnswer(response: Response): Promise<Answer> {
@@ -29,7 +29,7 @@ export async function toAnswer(response: Response): Promise<Answer> {
 
 export type ListName = 'provider-groups' | 'api-keys' | 'keys'
 
-/** All rows of a list by their id, page by page. Throws where a page repeats a row or is no page. */
+/** Returns all rows of a list by id, read page by page. Throws if a page fails or repeats a row. */
 export async function readAll(
   service: TestService,
   list: ListName,

@@ -3,13 +3,13 @@ import type { Transaction } from '../../src/platform/postgres/pool.ts'
 import { contentOf } from '../../src/read-model/projections/entry.ts'
 import { CURRENT } from '../../src/read-model/projections/index.ts'
 
-/** Rows that folds would write, by projection and id; and every text among what they write. */
+/** The rows that folds would write, by projection and id, and every text in them. */
 export type FoldRows = {
   counters: Record<string, Record<string, bigint[]>>
   texts: string[]
 }
 
-/** A statement, or a piece of one: the texts that it passes. */
+/** A statement, or a fragment of one, with the texts that it passes. */
 type Tagged = { texts: string[] }
 
 const tagged = (_: unknown, ...values: unknown[]): Tagged => ({
@@ -21,8 +21,8 @@ const tagged = (_: unknown, ...values: unknown[]): Tagged => ({
 tagged.unsafe = (): Tagged => ({ texts: [] })
 
 /**
- * Folds the events by each of the current projections, and catches what would be written: the arrays of the
- * statement, of which the first holds the ids.
+ * Folds the events with each current projection and collects what would be written: the arrays of
+ * its statements, of which the first contains the ids.
  */
 export function foldRows(events: Event[]): FoldRows {
   const rows: FoldRows = { counters: {}, texts: [] }
@@ -48,7 +48,7 @@ export function foldRows(events: Event[]): FoldRows {
   return rows
 }
 
-/** What several folds have written: sums, and of the last access the newest. */
+/** Combines what several folds wrote: sums, and the newest last access. */
 export function sumRows(batches: FoldRows[]): FoldRows['counters'] {
   const sums: FoldRows['counters'] = {}
   for (const { counters } of batches) {
@@ -66,7 +66,7 @@ export function sumRows(batches: FoldRows[]): FoldRows['counters'] {
   return sums
 }
 
-/** `{1,"a\"b"}`, as a statement passes an array. */
+/** Parses an array as a statement passes it: `{1,"a\"b"}`. */
 function readArray(text: string): string[] {
   const members = text.slice(1, -1).match(/"(?:[^"\\]|\\.)*"|[^,]+/gs) ?? []
   return members.map((member) =>

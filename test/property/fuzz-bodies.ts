@@ -7,9 +7,9 @@ export type FuzzedFlush = {
   kind: Kind
   bytes: Uint8Array<ArrayBuffer>
   contentType: string | null
-  /** Without Content-Length, in pieces. */
+  /** True to send it in chunks, without Content-Length. */
   chunked: boolean
-  /** A number for a proper idempotency key, anything else is sent as it is. */
+  /** A number stands for a valid idempotency key; a string is sent as it is. */
   idempotencyKey: number | string | null
 }
 
@@ -24,7 +24,7 @@ const hashes = fc.oneof(
 
 const kind = fc.constantFrom<Kind>('api-keys', 'keys')
 
-/** UTF-8 in which some bytes were replaced, put in or cut off. */
+/** UTF-8 in which some bytes are replaced, inserted or removed. */
 const mangled = (text: fc.Arbitrary<string>) =>
   fc
     .record({ text, at: fc.nat(200), bytes: fc.uint8Array({ maxLength: 4 }), cut: fc.nat(3) })
@@ -98,7 +98,7 @@ const lists = {
   }),
 }
 
-/** The text of PUT /admin/catalog: valid, nearly valid, and not at all. */
+/** The body of PUT /admin/catalog: valid, nearly valid, or not valid at all. */
 export const fuzzedCatalog: fc.Arbitrary<string> = mostly(
   fc
     .uniqueArray(fc.constantFrom('provider_groups', 'api_keys', 'keys'), { maxLength: 3 })

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 
-/** A request line, spelt as it is sent. */
+/** The parts of a request line, as they are sent. */
 export type FuzzedRequest = { method: string; path: string; query: string }
 
 const JUNK = [
@@ -54,7 +54,7 @@ const cursorValue = fc.oneof(
   fc.string({ maxLength: 5 }),
 )
 
-/** A cursor that could have been given, but for its value and id. */
+/** A cursor that is well-formed except for its value and id. */
 const cursorOf = (sorts: string[], ids: fc.Arbitrary<string>) =>
   fc
     .record({ sort: fc.constantFrom(...sorts), value: cursorValue, id: ids, alone: fc.nat(4) })
@@ -139,7 +139,7 @@ const read = (path: fc.Arbitrary<string>, query: fc.Arbitrary<string>, ...more: 
     query,
   })
 
-/** A request to any route but the flushes and the PUT of a catalog, or to none. */
+/** A request to any route except flushes and PUT /admin/catalog, or to no route. */
 export const fuzzedRequest: fc.Arbitrary<FuzzedRequest> = fc.oneof(
   read(path('admin', 'apikey-stats', 'summary'), queryOf(paging)),
   read(path('admin', mostly('provider-groups', 'api-keys', 'keys')), queryOf(paging)),

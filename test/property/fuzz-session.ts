@@ -10,10 +10,10 @@ import { PATHS } from './naive-body.ts'
 import { readCatalogNaively } from './naive-catalog.ts'
 import { type RawAnswer, sendRaw } from './raw.ts'
 
-/** What an error never shows: words of the database and of a stack. */
+/** What an error never contains: words of the database or of a stack trace. */
 const INTERNAL = /postgres|sqlstate|invalid (input|byte)|relation|syntax error|\.ts\b|node_modules/i
 
-/** A service that is sent anything, and the model of what it has accepted. */
+/** Sends anything to a service, and compares it with a model of what was accepted. */
 export class FuzzSession {
   readonly #model = new Model()
   /** Unix milliseconds, to the second. */
@@ -21,7 +21,7 @@ export class FuzzSession {
 
   constructor(private readonly service: TestService) {}
 
-  /** True where the catalog was accepted. */
+  /** Returns true if the catalog was accepted. */
   async putCatalog(text: string): Promise<boolean> {
     const init = { method: 'PUT', body: Buffer.from(text) }
     const answer = await toAnswer(await this.service.fetch('admin', '/admin/catalog', init))
@@ -38,12 +38,12 @@ export class FuzzSession {
     return true
   }
 
-  /** Posts all at once; gives how many were accepted. */
+  /** Posts all flushes concurrently; returns how many were accepted. */
   async postFlushes(flushes: FuzzedFlush[]): Promise<number> {
     const keys = new Set<unknown>()
     const accepted = await Promise.all(
       flushes.map((flush) => {
-        // Two flushes with one key at once: which is first would be open.
+        // Of two concurrent flushes with one key either could be the first.
         const { idempotencyKey } = flush
         if (!keys.has(idempotencyKey)) {
           keys.add(idempotencyKey)
@@ -61,7 +61,7 @@ export class FuzzSession {
     const headers = new Headers()
     if (contentType !== null) headers.set('content-type', contentType)
     if (key !== null) headers.set('idempotency-key', key)
-    // Before anything is sent: what is on its way together counts in any order.
+    // Before anything is sent: concurrent flushes count in any order.
     const isKey = key === null || /^[!-~]{1,255}$/.test(key)
     const expected = isKey
       ? this.#model.flush(kind, text, key)
@@ -82,9 +82,9 @@ export class FuzzSession {
     return true
   }
 
-  /** Sends a request that has no body, and tells its status. */
+  /** Sends a request without a body; returns the status. */
   async request({ method, path, query }: FuzzedRequest): Promise<number> {
-    // The server reads what is no UTF-8 as U+FFFD, so this could end a key of such a name.
+    // The server reads invalid UTF-8 as U+FFFD, so this could retire a key of that name.
     if (method === 'DELETE' && decode(path) === null)
       return this.request({ method: 'GET', path, query })
     const line = `${method} ${path}${query} HTTP/1.1`
@@ -96,7 +96,7 @@ export class FuzzSession {
     return answer.status
   }
 
-  /** What a DELETE has ended, and that it ended what it should. */
+  /** Expects that a DELETE retired the right row, and retires it in the model. */
   #end(path: string, status: number): void {
     const [, admin, list, segment, ...rest] = path.split('/')
     if (admin !== 'admin' || segment === undefined || rest.length > 0) return
@@ -111,13 +111,13 @@ export class FuzzSession {
     this.#model.end(row)
   }
 
-  /** The summary, which waits for the projector, is the model's. */
+  /** Compares the summary, which waits for the projector, with the model's. */
   async compareSummary(): Promise<void> {
     const answer = await toAnswer(await this.service.fetch('admin', '/admin/apikey-stats/summary'))
     expect(answer.body).toEqual(summaryOf(this.#model))
   }
 
-  /** All counters are the model's, and every event was folded. */
+  /** Compares all counters with the model's; expects that every event was folded. */
   async compareTotals(): Promise<void> {
     const query = 'ended=true&limit=7'
     expect(await readAll(this.service, 'provider-groups', query)).toEqual(groupRowsOf(this.#model))
@@ -131,7 +131,7 @@ export class FuzzSession {
       items: { name: string; lag_events: number }[]
       parked_events: { count: number }
     }>('/admin/projections')
-    // Usage and snapshots lag while nobody asks for them.
+    // Usage and snapshots lag while no one reads them.
     const behind = status.items.filter(
       ({ name, lag_events }) => lag_events > 0 && CURRENT.some((one) => one.name === name),
     )
@@ -139,9 +139,9 @@ export class FuzzSession {
     expect(status.parked_events.count).toBe(0)
   }
 
-  /** A key is found under its hash, however odd. */
+  /** Expects that a key is found by its hash, however unusual. */
   async #compareKey(hash: string, row: ExactRow): Promise<void> {
-    // Clients take these for steps up and down.
+    // Clients resolve these as path segments.
     if (hash === '.' || hash === '..') return
     const path = `/admin/keys/${encodeURIComponent(hash)}?ended=true`
     const { body } = await toAnswer(await this.service.fetch('admin', path))
@@ -150,9 +150,9 @@ export class FuzzSession {
   }
 
   /**
-   * An access counts as five minutes after its flush was recorded at most, which the model doesn't
-   * know: where it was posted as later than the session began, any time from then on until five
-   * minutes from now is right.
+   * An access is recorded as at most five minutes after its flush was, and the model doesn't know
+   * that time. If it was posted as later than the start of the session, any time between that and
+   * five minutes from now is right.
    */
   #boundAccess(found: ExactRow, expected: ExactRow | undefined): void {
     const read = (row: ExactRow | undefined) => Date.parse(String(row?.last_accessed_at))
@@ -162,7 +162,7 @@ export class FuzzSession {
   }
 }
 
-/** So that a difference tells to what input. */
+/** Adds the input, so that a difference shows it. */
 const named = (input: unknown, answer: unknown) => ({ input, answer })
 
 const errorOf = (body: unknown) => (body as { error?: string }).error
@@ -187,7 +187,7 @@ function readProblem(body: string): Record<string, unknown> {
   }
 }
 
-/** Half-way sent in pieces of its own, without a length. */
+/** Returns the bytes as a stream of two halves, which is sent without a length. */
 function inPieces(bytes: Uint8Array<ArrayBuffer>): ReadableStream<Uint8Array<ArrayBuffer>> {
   const half = bytes.length >> 1
   return new ReadableStream({
@@ -200,7 +200,7 @@ function inPieces(bytes: Uint8Array<ArrayBuffer>): ReadableStream<Uint8Array<Arr
   })
 }
 
-/** Null where it is not the percent encoding of UTF-8. */
+/** Returns null if it is not percent-encoded UTF-8. */
 function decode(text: string): string | null {
   try {
     return decodeURIComponent(text)

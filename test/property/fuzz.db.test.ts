@@ -7,7 +7,7 @@ import { FuzzSession } from './fuzz-session.ts'
 import { parametersOf, runsOf, timeoutOf } from './runs.ts'
 
 const runs = runsOf(70)
-/** Sent at once in each run. */
+/** Flushes sent concurrently in each run. */
 const FLUSHES = 12
 
 const ROWS = JSON.stringify({
@@ -24,7 +24,7 @@ beforeAll(async () => {
 })
 
 test(
-  `whatever is posted is counted or refused as the model says, in ${runs} × ${FLUSHES + 1} bodies`,
+  `any body is counted or refused as in the model, in ${runs} × ${FLUSHES + 1} bodies`,
   async () => {
     const seen = { accepted: 0, refused: 0, catalogs: 0 }
     const flushes = fc.array(fuzzedFlush, { minLength: FLUSHES, maxLength: FLUSHES })
@@ -35,10 +35,10 @@ test(
       seen.refused += FLUSHES - accepted
       await session.compareSummary()
     })
-    // No shrinking: what was posted stays, and the next try would meet it.
+    // No shrinking: the flushes stay in the log, and the next attempt would find them.
     await fc.assert(property, { ...parametersOf(runs), endOnFailure: true })
     await session.compareTotals()
-    // Every half was tried, or this says little.
+    // The test proves little unless both halves were tried.
     const leastOfFlushes = Math.min(seen.accepted, seen.refused)
     expect(leastOfFlushes).toBeGreaterThanOrEqual(Math.floor(runs / 10) * FLUSHES)
     expect(seen.catalogs).toBeGreaterThanOrEqual(Math.floor(runs / 3))
@@ -47,12 +47,12 @@ test(
 )
 
 test(
-  `no method, path or query gets a 5xx, or an error that is no problem, in ${runs * 10} requests`,
+  `no method, path or query gets 5xx or an error that is no problem, in ${runs * 10} requests`,
   async () => {
     const statuses = new Map<number, number>()
     let sent = 0
     const property = fc.asyncProperty(fuzzedRequest, async (request) => {
-      // Now and then there are rows again, for the next DELETEs.
+      // Occasionally restores rows for the next DELETEs.
       if (sent++ % 100 === 0) await session.putCatalog(ROWS)
       const status = await session.request(request)
       statuses.set(status, (statuses.get(status) ?? 0) + 1)

@@ -5,17 +5,17 @@ import { parametersOf, runsOf, timeoutOf } from './runs.ts'
 import { Session } from './session.ts'
 import { history } from './steps.ts'
 
-// Of 14 faults planted in the service each was found by the 34th history, of three seeds.
+// Each of 14 faults planted in the service was found by the 34th history, with three seeds.
 const runs = runsOf(50)
 
 const service = useService()
 let run = 0
 
 test(
-  `every answer and every total is what the model says, in ${runs} histories`,
+  `every answer and every total equals the model's, in ${runs} histories`,
   async () => {
     const property = fc.asyncProperty(history, async (steps) => {
-      // Shrinking tries a history again: each try has ids that none before it had.
+      // Shrinking repeats a history: each attempt has ids that no earlier one had.
       const session = await Session.begin(service, ++run)
       for (const step of steps) await session.take(step)
       await session.compareTotals()

@@ -1,15 +1,15 @@
 import type { Model } from './model.ts'
 
-/** JSON as the service writes it, with every whole number a bigint; see `readExact`. */
+/** A row as the service writes it, with integers as bigints; see `readExact`. */
 export type ExactRow = Record<string, bigint | number | string | boolean | null>
 
-/** What GET /admin/apikey-stats/summary shows: all groups, ended ones too. */
+/** Returns GET /admin/apikey-stats/summary: the sum of all groups, retired ones included. */
 export function summaryOf({ groups }: Model): ExactRow {
   const rows = [...groups.values()]
   return rated(sumOf(rows.map((row) => row.requests)), sumOf(rows.map((row) => row.successes)))
 }
 
-/** Rows of GET /admin/provider-groups?ended=true by id. */
+/** Returns the rows of GET /admin/provider-groups?ended=true by id. */
 export function groupRowsOf({ groups }: Model): Map<string, ExactRow> {
   return mapRows(groups, (id, { name, ended, requests, successes }) => ({
     id: BigInt(id),
@@ -19,7 +19,7 @@ export function groupRowsOf({ groups }: Model): Map<string, ExactRow> {
   }))
 }
 
-/** Rows of GET /admin/api-keys?ended=true by id. */
+/** Returns the rows of GET /admin/api-keys?ended=true by id. */
 export function apiKeyRowsOf({ apiKeys }: Model): Map<string, ExactRow> {
   return mapRows(apiKeys, (id, { name, ended, group_id, requests, successes }) => ({
     id: BigInt(id),
@@ -30,7 +30,7 @@ export function apiKeyRowsOf({ apiKeys }: Model): Map<string, ExactRow> {
   }))
 }
 
-/** Rows of GET /admin/keys?ended=true by token hash. */
+/** Returns the rows of GET /admin/keys?ended=true by token hash. */
 export function keyRowsOf({ keys }: Model): Map<string, ExactRow> {
   return mapRows(keys, (hash, { name, ended, quota_limit, used, last }) => ({
     token_hash: hash,
@@ -44,7 +44,7 @@ export function keyRowsOf({ keys }: Model): Map<string, ExactRow> {
   }))
 }
 
-/** Totals with what follows from them. */
+/** Returns totals with the failures and rates that follow from them. */
 export function rated(total: bigint, success: bigint): ExactRow {
   const failure = total - success
   const rate = (count: bigint) => (total === 0n ? 0 : Number(count) / Number(total))

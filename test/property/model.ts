@@ -1,12 +1,12 @@
 import { type Entry, type Kind, readNaively } from './naive-body.ts'
 import type { CatalogPut } from './naive-catalog.ts'
 
-/** What a POST of a flush is answered with. */
+/** The expected answer to a POST of a flush. */
 export type FlushAnswer =
   | { status: 400 | 422; error: string }
   | { status: 200; body: Record<string, bigint>; replayed: boolean; flush: Accepted }
 
-/** A flush that counted. The test fills in where the service says it stands. */
+/** A flush that counted. The test fills in the position that the service returns. */
 export type Accepted = { kind: Kind; entries: Entry[]; body: Record<string, bigint>; at?: string }
 
 type Row = { name: string | null; ended: boolean }
@@ -20,7 +20,7 @@ type Key = Row & {
   last: bigint
 }
 
-/** The contract with one token of each role, in memory: one thing after another, nothing ever fails. */
+/** The contract in memory, with one token per role: sequential, and nothing fails. */
 export class Model {
   readonly groups = new Map<number, Group>()
   readonly apiKeys = new Map<number, ApiKey>()
@@ -57,7 +57,7 @@ export class Model {
     }
   }
 
-  /** False where there is no such row, or it ended before. */
+  /** Returns false if there is no such row or it is already retired. */
   end(row: Row | undefined): boolean {
     if (!live(row)) return false
     row!.ended = true
@@ -113,7 +113,7 @@ export class Model {
   }
 }
 
-/** Undefined for a row that ended. */
+/** Returns the row, or undefined if it is retired. */
 export function live<R extends Row>(row: R | undefined): R | undefined {
   return row && !row.ended ? row : undefined
 }
@@ -123,7 +123,7 @@ function renamed(old: Row | undefined, name: string | null | undefined): Row {
   return { name: name ?? old?.name ?? null, ended: false }
 }
 
-/** One text for the same entries in any order. */
+/** Returns the same text for the same entries in any order. */
 export function bagOf(entries: Entry[]): string {
   return entries
     .map(({ key, numbers }) => JSON.stringify([key, numbers.map(String)]))

@@ -1,4 +1,4 @@
-/** The two flushes, by the last part of what their entries are about. */
+/** The two kinds of flushes, by the list that their entries count for. */
 export type Kind = 'api-keys' | 'keys'
 
 export const PATHS: Record<Kind, string> = {
@@ -9,7 +9,7 @@ export const PATHS: Record<Kind, string> = {
 /** An entry that is not skipped: its key, and its numbers in the order of `NUMBERS`. */
 export type Entry = { key: number | string; numbers: bigint[] }
 
-/** What a body says; `shape` and `numbers` are the two ways in which it can be wrong. */
+/** The meaning of a body; `shape` and `numbers` are the two ways in which it can be wrong. */
 export type Reading = Entry[] | 'shape' | 'numbers'
 
 const NUMBERS: Record<Kind, string[]> = {
@@ -22,7 +22,7 @@ const YEAR_10000 = BigInt(Date.UTC(10_000, 0) / 1000)
 
 type Json = null | boolean | number | string | Json[] | { [name: string]: Json }
 
-/** Reads a flush's body as the contract words it: shape first, then what is skipped, then numbers. */
+/** Reads a flush's body by the words of the contract: shape, then skipped entries, then numbers. */
 export function readNaively(kind: Kind, text: string): Reading {
   let body: Json
   try {
@@ -57,13 +57,13 @@ function readEntry(kind: Kind, entry: Json): Entry | 'skipped' | 'shape' | 'numb
   return { key, numbers }
 }
 
-/** Null for what is no id; 0 says to skip the entry. */
+/** Returns null if it is not an id; 0 means that the entry is skipped. */
 function readId(fields: Map<string, Json>): number | null {
   const id = fields.get('api_key_id') ?? 0
   return isExactInteger(id) && (id as number) >= 0 ? Math.abs(id as number) : null
 }
 
-/** Null for what is no hash; '' is blank. Half a surrogate pair reads as U+FFFD, as in UTF-8. */
+/** Returns null if it is not a hash, '' if blank. A lone surrogate becomes U+FFFD, as in UTF-8. */
 function readHash(fields: Map<string, Json>): string | null {
   const posted = fields.get('token_hash') ?? ''
   if (typeof posted !== 'string') return null
@@ -71,7 +71,7 @@ function readHash(fields: Map<string, Json>): string | null {
   return hash.includes('\0') ? null : Buffer.from(hash, 'utf8').toString('utf8')
 }
 
-/** The fields of an object; null for anything else, or where it has fields and none is known. */
+/** Returns an object's fields; null if it is no object, or has fields and none is known. */
 function readObject(value: Json, known: string[]): Map<string, Json> | null {
   if (value === null || typeof value !== 'object' || Array.isArray(value)) return null
   const fields = new Map(Object.entries(value))

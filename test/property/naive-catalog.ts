@@ -1,4 +1,4 @@
-/** A body of PUT /admin/catalog. Absent and null keep what is there. */
+/** A body of PUT /admin/catalog. Absent and null fields keep the current value. */
 export type CatalogPut = {
   provider_groups?: { id: number; name?: string | null }[]
   api_keys?: { id: number; group_id?: number | null; name?: string | null }[]
@@ -37,7 +37,7 @@ const LISTS: Record<string, { id: string; checks: Checks }> = {
   },
 }
 
-/** The catalog that a body puts; null where it is none. */
+/** Returns the catalog in a body, or null if the body is invalid. */
 export function readCatalogNaively(text: string): CatalogPut | null {
   let body: unknown
   try {

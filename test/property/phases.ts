@@ -2,21 +2,21 @@ import fc from 'fast-check'
 import type { CatalogPut } from './naive-catalog.ts'
 import { catalog, goodFlush } from './steps.ts'
 
-/** One POST of many that are on their way at once. */
-export type Posting = {
+/** One of many concurrent POSTs. */
+export type PlannedPost = {
   flush: { kind: 'api-keys' | 'keys'; entries: (object | null)[] }
-  /** Which of the two instances gets it. */
+  /** The instance that gets it. */
   to: 0 | 1
-  /** How the same is posted again, if it has an idempotency key; null has none. */
+  /** Its retries, if it has an idempotency key; null if it has none. */
   retries: { at: 'once' | 'answered'; to: 'same' | 'other' }[] | null
 }
 
-/** A change of the catalog while nothing else happens, then many flushes at once. */
-export type Phase = { catalog: CatalogPut; by: 0 | 1; postings: Posting[] }
+/** A catalog change while nothing else happens, then many concurrent flushes. */
+export type Phase = { catalog: CatalogPut; by: 0 | 1; posts: PlannedPost[] }
 
 const instance = fc.constantFrom<0 | 1>(0, 1)
 
-const posting: fc.Arbitrary<Posting> = fc.record({
+const plannedPost: fc.Arbitrary<PlannedPost> = fc.record({
   flush: goodFlush,
   to: instance,
   retries: fc.option(
@@ -31,12 +31,12 @@ const posting: fc.Arbitrary<Posting> = fc.record({
   ),
 })
 
-/** Phases in their order; between two of them everything is at rest. */
+/** Phases in order; nothing is in flight between two of them. */
 export const phases: fc.Arbitrary<Phase[]> = fc.array(
   fc.record({
     catalog,
     by: instance,
-    postings: fc.array(posting, { minLength: 10, maxLength: 60, size: 'max' }),
+    posts: fc.array(plannedPost, { minLength: 10, maxLength: 60, size: 'max' }),
   }),
   { minLength: 1, maxLength: 4, size: 'max' },
 )

@@ -3,50 +3,50 @@ import type { TestService } from '../support/service.ts'
 import { type Answer, toAnswer } from './exact.ts'
 import type { Accepted, Model } from './model.ts'
 import { PATHS } from './naive-body.ts'
-import type { Posting } from './phases.ts'
+import type { PlannedPost } from './phases.ts'
 import type { Range } from './range.ts'
 import type { Bounds } from './watch.ts'
 
 type Instances = [TestService, TestService]
 
-/** A flush that is posted, once or more, and what the model says to it. */
-type Expected = Posting & {
+/** A flush that is posted once or more, and the model's answer. */
+type Expected = PlannedPost & {
   text: string
   headers: Record<string, string>
   accepted: Accepted
-  /** Requests that the summary grows by. */
+  /** Requests by which the summary grows. */
   requests: bigint
 }
 
-/** A flush as it was accepted, and how many requests the summary grew by. */
+/** An accepted flush, and by how many requests the summary grew. */
 export type Posted = Accepted & { requests: bigint; tries: number }
 
 /**
- * Posts everything at once and gives the flushes as they were accepted. Every try of a flush has to be
- * answered alike, with one position, and all but one as replayed.
+ * Posts everything concurrently and returns the accepted flushes. All attempts of a flush must get
+ * the same answer and position, all but one as replayed.
  */
 export async function postPhase(
   instances: Instances,
   { model, range, bounds }: { model: Model; range: Range; bounds: Bounds },
-  postings: Posting[],
+  posts: PlannedPost[],
 ): Promise<Posted[]> {
-  // In which order they count makes no difference: sums, maxima, and one catalog for all.
-  const expected = postings.map((posting) => expectFlush(model, range, posting))
+  // The order makes no difference: sums, maxima, and one catalog for all.
+  const expected = posts.map((plannedPost) => expectFlush(model, range, plannedPost))
   return Promise.all(expected.map((flush) => postFlush(instances, flush, bounds)))
 }
 
 let made = 0
 
-function expectFlush(model: Model, range: Range, posting: Posting): Expected {
-  const { kind, entries } = posting.flush
+function expectFlush(model: Model, range: Range, plannedPost: PlannedPost): Expected {
+  const { kind, entries } = plannedPost.flush
   const text = range.moveFlush(entries)
-  const key = posting.retries === null ? null : `key-${made++}`
+  const key = plannedPost.retries === null ? null : `key-${made++}`
   const before = totalOf(model)
   const answer = model.flush(kind, text, key)
   if (answer.status !== 200 || answer.replayed) throw new Error(`the model refuses ${text}`)
   const headers: Record<string, string> = key === null ? {} : { 'idempotency-key': key }
   const requests = totalOf(model) - before
-  return { ...posting, text, headers, accepted: answer.flush, requests }
+  return { ...plannedPost, text, headers, accepted: answer.flush, requests }
 }
 
 const totalOf = ({ groups }: Model) =>

@@ -12,7 +12,7 @@ const runs = runsOf(3_000)
 for (const kind of ['api-keys', 'keys'] as const) {
   const keys = kind === 'keys' ? fc.constantFrom('"k1"', '" k1"') : fc.constantFrom('1', '2', '0')
   test(
-    `a body of ${kind} means what a naive reader of the contract takes it for, in ${runs} runs`,
+    `a body of ${kind} means what a naive reader of the contract reads, in ${runs} runs`,
     () => {
       const seen = { accepted: 0, refused: 0 }
       const property = fc.property(flushText(kind, keys), (text) => {
@@ -21,14 +21,14 @@ for (const kind of ['api-keys', 'keys'] as const) {
         expect(readBySource(kind, text)).toEqual(reading)
       })
       fc.assert(property, parametersOf(runs))
-      // Both halves were tried, or this says little.
+      // The test proves little unless both halves were tried.
       expect(Math.min(seen.accepted, seen.refused)).toBeGreaterThanOrEqual(Math.floor(runs / 10))
     },
     timeoutOf(runs),
   )
 
   test(
-    `any JSON as a body of ${kind} is read or refused as the naive reader says, in ${runs} runs`,
+    `any JSON as a body of ${kind} is read or refused as by the naive reader, in ${runs} runs`,
     () => {
       const property = fc.property(fc.json({ stringUnit: 'binary' }), (json) => {
         for (const text of [json, `{"keys":${json}}`, `{"keys":[${json}]}`]) {
@@ -41,7 +41,7 @@ for (const kind of ['api-keys', 'keys'] as const) {
   )
 }
 
-test(`sums are exact and stay numbers as long as they can, in ${runs} runs`, () => {
+test(`sums are exact, and numbers below 2^53, in ${runs} runs`, () => {
   const property = fc.property(fc.array(fc.oneof(count, fc.maxSafeNat())), (counts) => {
     let sum: Exact = 0
     let exact = 0n
@@ -58,7 +58,7 @@ test(`sums are exact and stay numbers as long as they can, in ${runs} runs`, () 
 
 const position = fc.oneof(fc.constant(-1), fc.nat(100), fc.nat({ max: 999_999_999 }))
 
-test(`positions read as they were written, in ${runs} runs`, () => {
+test(`positions are parsed as they were formatted, in ${runs} runs`, () => {
   const property = fc.property(fc.array(position, { minLength: 1, maxLength: 9 }), (positions) => {
     const text = formatPositions(positions)
     expect(parsePositions(text, positions.length)).toEqual(positions)
@@ -69,7 +69,7 @@ test(`positions read as they were written, in ${runs} runs`, () => {
   fc.assert(property, parametersOf(runs))
 })
 
-test(`what is read as positions is written the same, in ${runs} runs`, () => {
+test(`positions are formatted as they were parsed, in ${runs} runs`, () => {
   const part = fc.oneof(
     fc.tuple(fc.nat(4), position).map(([shard, at]) => `${shard}/${at}`),
     fc.stringMatching(/^[-+ 01e/.]{0,4}$/),
@@ -86,7 +86,7 @@ test(`what is read as positions is written the same, in ${runs} runs`, () => {
   fc.assert(property, parametersOf(runs))
 })
 
-/** What src takes the body for, in the words of the naive reader. */
+/** Reads a body with the parsers of src; returns it in the form of the naive reader. */
 function readBySource(kind: Kind, text: string): Reading {
   const columns = kind === 'keys' ? parseKeyFlush(text) : parseApiKeyFlush(text)
   if ('error' in columns) {

@@ -1,6 +1,6 @@
 import type { CatalogPut } from './naive-catalog.ts'
 
-/** The ids of one run on a service that others share: small ones, moved to a range of its own. */
+/** Moves the small ids of one run to a range of its own, because runs share a service. */
 export class Range {
   /** Above every id of the run before. */
   readonly base: number
@@ -9,7 +9,7 @@ export class Range {
     this.base = run * 100
   }
 
-  /** 0 stays: it is no id. */
+  /** 0 is not an id, and stays. */
   readonly id = (small: number): number => (small === 0 ? 0 : this.base + small)
 
   readonly hash = (small: string | number): string =>
@@ -34,7 +34,7 @@ export class Range {
     }
   }
 
-  /** The text of a flush's body. */
+  /** Returns the text of a flush's body. */
   moveFlush(entries: (object | null)[]): string {
     return JSON.stringify({ keys: entries }, (name, value) => {
       if (name === 'api_key_id') return value && this.id(value)

@@ -1,12 +1,12 @@
 import { connect } from 'node:net'
 
-/** What came back; status 0 where the connection was closed without an answer. */
+/** The answer; status 0 if the connection was closed without one. */
 export type RawAnswer = { status: number; contentType: string | null; body: string }
 
 /** Milliseconds that a request may take. */
 const TIMEOUT_MS = 60_000
 
-/** Sends bytes as they are on a connection of their own: `fetch` would put a URL right. */
+/** Sends bytes unchanged on a new connection; `fetch` would normalize the URL. */
 export async function sendRaw(url: string, head: string, body = ''): Promise<RawAnswer> {
   const { hostname, port } = new URL(url)
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>()

@@ -1,16 +1,16 @@
 import type fc from 'fast-check'
 
-// How often properties are tried, and with what:
+// How often properties are tried, and with which values:
 //
 // - TALLYBOOK_TEST_RUNS_FACTOR=10 tries each property ten times as often as usual;
-//   TALLYBOOK_TEST_RUNS=1000 tries each a thousand times, whatever is usual.
-// - Without TALLYBOOK_TEST_SEED each run of the tests tries the same values, so that it fails or
-//   passes as the one before. TALLYBOOK_TEST_SEED=random tries others each time, and prints the seed;
+//   TALLYBOOK_TEST_RUNS=1000 tries each a thousand times.
+// - Without TALLYBOOK_TEST_SEED each run tries the same values, so that results are reproducible.
+//   TALLYBOOK_TEST_SEED=random tries different ones each time and prints the seed;
 //   TALLYBOOK_TEST_SEED=<that seed> tries those again.
 
 const { TALLYBOOK_TEST_RUNS, TALLYBOOK_TEST_RUNS_FACTOR, TALLYBOOK_TEST_SEED } = process.env
 
-/** How often a property is tried that is usually tried `usual` times. */
+/** Returns how often to try a property that is tried `usual` times by default. */
 export function runsOf(usual: number): number {
   const runs = TALLYBOOK_TEST_RUNS || usual * Number(TALLYBOOK_TEST_RUNS_FACTOR || 1)
   return Math.max(1, Math.round(Number(runs)))
@@ -18,7 +18,7 @@ export function runsOf(usual: number): number {
 
 const seed = readSeed()
 
-/** How fast-check tries a property `runs` times. */
+/** Returns the parameters with which fast-check tries a property `runs` times. */
 export function parametersOf<Values>(runs: number): fc.Parameters<Values> {
   return { numRuns: runs, seed, includeErrorInReport: true }
 }
@@ -30,5 +30,5 @@ function readSeed(): number {
   return seed
 }
 
-/** Milliseconds after which so many runs have hung. */
+/** Returns the timeout (ms) of this many runs: longer means that they hang. */
 export const timeoutOf = (runs: number) => 300_000 + runs * 2_000

@@ -14,11 +14,12 @@ import { type Kind, PATHS } from './naive-body.ts'
 import { Range } from './range.ts'
 import { SLOTS, type Step } from './steps.ts'
 
+type NumberFields = Record<string, number | null>
 type Keyed = { kind: Kind; text: string; idempotencyKey: string }
 
 /**
- * One history on a service that has seen others: does each step there and in a model of its own, and
- * compares every answer.
+ * One history on a service that earlier histories used: takes each step there and in its own model,
+ * and compares every answer.
  */
 export class Session {
   readonly #model = new Model()
@@ -31,7 +32,7 @@ export class Session {
     run: number,
     /** Position of each shard's last event. */
     private readonly heads: number[],
-    /** What the runs before have counted. */
+    /** The totals of earlier runs. */
     private readonly before: { requests: bigint; successes: bigint },
   ) {
     this.#range = new Range(run)
@@ -68,13 +69,13 @@ export class Session {
     }
   }
 
-  /** The log has been dealt to other shards: where they end, and where an idempotency key is now. */
+  /** Continues on a resharded log, with its heads and the new position of each idempotency key. */
   moveOn(heads: number[], placeOf: (idempotencyKey: string) => string): void {
     this.heads.splice(0, this.heads.length, ...heads)
     for (const [key, flush] of this.#model.remembered) flush.at = placeOf(key)
   }
 
-  /** All totals of this run are the model's. */
+  /** Compares all totals of this run with the model's. */
   async compareTotals(): Promise<void> {
     for (const list of ['provider-groups', 'api-keys', 'keys'] as const) {
       await this.#compareList(list, true)
@@ -90,8 +91,8 @@ export class Session {
     expect(answer).toEqual({ status: 200, body, positions, replayed: false })
   }
 
-  async #end({ list, of }: Step & { do: 'end' }): Promise<void> {
-    const { id, end } = this.#rowOf(list, of)
+  async #end({ list, slot }: Step & { do: 'end' }): Promise<void> {
+    const { id, end } = this.#rowOf(list, slot)
     const response = await this.service.fetch('admin', `/admin/${list}/${id}`, { method: 'DELETE' })
     const answer = await toAnswer(response)
     if (!end()) {
@@ -102,10 +103,10 @@ export class Session {
     expect(answer).toEqual({ ...NOTHING, status: 204, positions })
   }
 
-  #rowOf(list: ListName, of: number): { id: string; end: () => boolean } {
+  #rowOf(list: ListName, slot: number): { id: string; end: () => boolean } {
     const { groups, apiKeys, keys } = this.#model
-    const id = this.#range.id(of)
-    const hash = this.#range.hash(of)
+    const id = this.#range.id(slot)
+    const hash = this.#range.hash(slot)
     const row = {
       'provider-groups': groups.get(id),
       'api-keys': apiKeys.get(id),
@@ -114,17 +115,17 @@ export class Session {
     return { id: list === 'keys' ? hash : String(id), end: () => this.#model.end(row[list]) }
   }
 
-  async #retry({ of, change }: Step & { do: 'retry' }): Promise<void> {
+  async #retry({ nth, change }: Step & { do: 'retry' }): Promise<void> {
     if (this.#keyed.length === 0) return
-    const { kind, text, idempotencyKey } = this.#keyed[of % this.#keyed.length]!
+    const { kind, text, idempotencyKey } = this.#keyed[nth % this.#keyed.length]!
     const entries = JSON.parse(text).keys as (object | null)[]
-    if (change === 'shuffled') entries.push(...entries.splice(0, 1 + (of % 3)).reverse())
+    if (change === 'shuffled') entries.push(...entries.splice(0, 1 + (nth % 3)).reverse())
     if (change === 'more')
       entries.push({ api_key_id: this.#range.id(1), token_hash: 'x', requests: 1 })
     if (change === 'less') entries.pop()
     if (change === 'other numbers') {
-      const entry = entries[of % entries.length] as Record<string, number | null> | null | undefined
-      const name = OTHER_NUMBERS[kind][of % OTHER_NUMBERS[kind].length]!
+      const entry = entries[nth % entries.length] as NumberFields | null | undefined
+      const name = OTHER_NUMBERS[kind][nth % OTHER_NUMBERS[kind].length]!
       if (entry) entry[name] = (entry[name] ?? 0) + 1
     }
     const other = kind === 'keys' ? 'api-keys' : 'keys'
@@ -142,21 +143,21 @@ export class Session {
     expect(errorOnly(answer)).toEqual(toExpected(expected))
   }
 
-  async #read({ what, list, of, ended }: Step & { do: 'read' }): Promise<void> {
+  async #read({ what, list, slot, ended }: Step & { do: 'read' }): Promise<void> {
     if (what === 'summary') return this.#compareSummary()
     if (what === 'list') return this.#compareList(list, ended)
-    const { id } = this.#rowOf(list, of)
+    const { id } = this.#rowOf(list, slot)
     const answer = await get(this.service, `/admin/${list}/${id}${ended ? '?ended=true' : ''}`)
     const row = this.#rows(list, ended).get(id)
     if (row === undefined) expect(answer.status).toBe(404)
     else expect(answer).toEqual({ ...this.#reflecting(), body: row })
   }
 
-  /** The rows of this run; the newest runs have the highest ids. */
+  /** Compares the rows of this run; newer runs have higher ids. */
   async #compareList(list: ListName, ended: boolean): Promise<void> {
     const own = this.#rows(list, ended)
     const id = list === 'keys' ? 'token_hash' : 'id'
-    // One more than there can be: a row too many shows.
+    // One more than there can be, so that an extra row shows.
     const count = SLOTS + 1
     const query = `?sort=-${id}&limit=${count}${ended ? '&ended=true' : ''}`
     const { body, ...answer } = await get(this.service, `/admin/${list}${query}`)
@@ -185,13 +186,13 @@ export class Session {
     return new Map([...rows(this.#model)].filter(([, row]) => ended || !row.ended_at))
   }
 
-  /** A read reflects all that was acknowledged; nothing else appends here. */
+  /** The answer to a read: it reflects all acknowledged events, as nothing else appends. */
   #reflecting(): Answer {
     const positions = this.heads.map((head, shard) => `${shard}/${head}`).join(',')
     return { ...NOTHING, positions }
   }
 
-  /** Takes an event's position into account: the next of its shard, or this throws. */
+  /** Advances a head to an event's position; throws unless it is the next of its shard. */
   #appended(at: string | null): string {
     const [shard, position] = (at ?? 'none').split('/').map(Number)
     expect(position).toBe((this.heads[shard!] ?? Number.NaN) + 1)
@@ -199,12 +200,12 @@ export class Session {
     return at!
   }
 
-  #newKey(wanted: boolean): string | null {
-    return wanted ? this.#range.idempotencyKey(this.#keys++) : null
+  #newKey(isKeyed: boolean): string | null {
+    return isKeyed ? this.#range.idempotencyKey(this.#keys++) : null
   }
 }
 
-/** Which number a retry raises; one more success than there were requests is refused. */
+/** The number that a retry raises; more successes than requests are refused. */
 const OTHER_NUMBERS = {
   'api-keys': ['requests', 'success_requests'],
   keys: ['requests', 'tokens', 'last_accessed_at'],
@@ -215,7 +216,7 @@ const NOTHING: Answer = { status: 200, body: null, positions: null, replayed: fa
 const get = async (service: TestService, path: string) =>
   toAnswer(await service.fetch('admin', path))
 
-/** Of a problem only what the contract words. */
+/** Reduces a problem to its `error`, which the contract defines. */
 function errorOnly(answer: Answer): Answer {
   if (answer.status === 200) return answer
   return { ...answer, body: (answer.body as { error?: string }).error }

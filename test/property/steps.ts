@@ -3,20 +3,20 @@ import { goodEntry } from './arbitraries.ts'
 import type { Kind } from './naive-body.ts'
 import type { CatalogPut } from './naive-catalog.ts'
 
-/** What a history does next. Ids and hashes are small here; a run moves them to a range of its own. */
+/** A step of a history. Ids and hashes are small; a run moves them to a range of its own. */
 export type Step =
   | { do: 'put'; catalog: CatalogPut }
-  | { do: 'end'; list: 'provider-groups' | 'api-keys' | 'keys'; of: number }
+  | { do: 'end'; list: 'provider-groups' | 'api-keys' | 'keys'; slot: number }
   | { do: 'flush'; kind: Kind; entries: (object | null)[]; idempotencyKey: boolean }
-  /** Again with the idempotency key of an earlier flush. */
-  | { do: 'retry'; of: number; change: Change }
+  /** Repeats the idempotency key of an earlier flush; `nth` selects it and what changes. */
+  | { do: 'retry'; nth: number; change: Change }
   | { do: 'refused'; kind: Kind; text: string; idempotencyKey: boolean }
-  | { do: 'read'; what: 'list' | 'row' | 'summary'; list: ListName; of: number; ended: boolean }
+  | { do: 'read'; what: 'list' | 'row' | 'summary'; list: ListName; slot: number; ended: boolean }
 
 type Change = 'none' | 'shuffled' | 'more' | 'less' | 'other numbers' | 'other kind'
 type ListName = 'provider-groups' | 'api-keys' | 'keys'
 
-/** Keys and API keys of a run are 1 to SLOTS, groups 1 to GROUPS. */
+/** Keys and API keys of a run are 1 to SLOTS, its groups 1 to GROUPS. */
 export const SLOTS = 6
 export const GROUPS = 3
 
@@ -26,7 +26,7 @@ const hash = slot.map(String)
 const group = fc.integer({ min: 1, max: GROUPS })
 const kind = fc.constantFrom<Kind>('api-keys', 'keys')
 
-/** A field that is there, null, or left out. */
+/** A field that is present, null, or left out. */
 const partial = <Value>(value: fc.Arbitrary<Value>) =>
   fc.oneof({ weight: 3, arbitrary: value }, fc.constantFrom(null, undefined))
 const name = partial(fc.constantFrom('', 'n1', "it's", '{"a"}', 'ü\\"', 'null'))
@@ -52,7 +52,7 @@ export const catalog = fc.record({
   ),
 }) as fc.Arbitrary<CatalogPut>
 
-/** The entries of a flush that passes. */
+/** The entries of a flush that is accepted. */
 export const goodFlush: fc.Arbitrary<{ kind: Kind; entries: (object | null)[] }> = kind.chain(
   (kind) =>
     fc
@@ -79,7 +79,7 @@ const only = <Name extends string>(name: Name) => fc.constant(name)
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: only('put'), catalog }) },
-  { weight: 1, arbitrary: fc.record({ do: only('end'), list, of: slot }) },
+  { weight: 1, arbitrary: fc.record({ do: only('end'), list, slot }) },
   {
     weight: 6,
     arbitrary: fc
@@ -90,7 +90,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 3,
     arbitrary: fc.record({
       do: only('retry'),
-      of: fc.nat(9),
+      nth: fc.nat(9),
       change: fc.constantFrom(
         ...['none', 'shuffled', 'more', 'less', 'other numbers', 'other kind'],
       ),
@@ -108,13 +108,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       do: only('read'),
       what: fc.constantFrom('list', 'row', 'summary'),
       list,
-      of: slot,
+      slot,
       ended: fc.boolean(),
     }),
   },
 ) as fc.Arbitrary<Step>
 
-/** One that knows every key but the last, so that most of what is posted counts. */
+/** Contains every key except the last, so that most flushes count. */
 const fullCatalog: CatalogPut = {
   provider_groups: [{ id: 1 }, { id: 2 }],
   api_keys: [1, 2, 3, 4, 5].map((id) => ({ id, group_id: id % (GROUPS + 1) })),
@@ -124,7 +124,7 @@ const fullCatalog: CatalogPut = {
   })),
 }
 
-/** A catalog, and what happens from then on. */
+/** A PUT of a catalog, followed by random steps. */
 export const history: fc.Arbitrary<Step[]> = fc
   .tuple(
     fc.oneof(catalog, fc.constant(fullCatalog)),

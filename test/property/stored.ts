@@ -8,9 +8,8 @@ type EntryRow = Record<'at' | 'api_key_id' | 'token_hash' | 'requests', string> 
   Record<'successes' | 'tokens' | 'last_accessed_at', string>
 
 /**
- * Compares the log with what was acknowledged: each flush stands there once, where it was said to and
- * with the entries posted; there is nothing else but `changes` of the catalog; and positions have no
- * gaps.
+ * Compares the log with what was acknowledged: each flush is stored once, at its position and with
+ * the posted entries; there is nothing else except catalog `changes`; and positions have no gaps.
  */
 export async function compareLog(
   { owner }: TestDatabase,

@@ -9,7 +9,7 @@ const EVENTS = 120
 type Event = { shard: number; position: number; recorded_at: string }
 
 const service = useService()
-/** All, as the log has them. */
+/** All events in the order of their times. */
 let events: Event[]
 
 beforeAll(async () => {
@@ -23,7 +23,7 @@ beforeAll(async () => {
 const readEvents = async (query: string) =>
   (await service.read<{ items: Event[] }>(`/audit/events?shard=all&limit=1000${query}`)).items
 
-/** The same moment, spelt with another zone. */
+/** Writes the same time in another zone. */
 function spell(recordedAt: string, offsetHours: number): string {
   const shifted = new Date(Date.parse(recordedAt) + offsetHours * 3_600_000).toISOString()
   const fraction = /\.\d+/.exec(recordedAt)![0]
@@ -31,23 +31,26 @@ function spell(recordedAt: string, offsetHours: number): string {
   return `${shifted.slice(0, 19)}${fraction}${zone}`
 }
 
-const moment = fc.record({
-  of: fc.nat(EVENTS - 1),
+const spelledTime = fc.record({
+  i: fc.nat(EVENTS - 1),
   offsetHours: fc.constantFrom(0, 1, -8, 14, -23, 23),
 })
 
 test(
-  `from and to select by the microsecond, half open, in any zone, in ${runs} runs`,
+  `from (inclusive) and to (exclusive) select by the microsecond, in any zone, in ${runs} runs`,
   async () => {
     expect(events.length).toBe(EVENTS)
-    const property = fc.asyncProperty(moment, moment, async (from, to) => {
-      const [first, last] = [from, to].map(({ of }) => events[of]!.recorded_at) as [string, string]
-      const query = `&from=${encodeURIComponent(spell(first, from.offsetHours))}&to=${encodeURIComponent(spell(last, to.offsetHours))}`
+    const property = fc.asyncProperty(spelledTime, spelledTime, async (from, to) => {
+      const [first, last] = [from, to].map(({ i }) => events[i]!.recorded_at) as [string, string]
+      const lower = encodeURIComponent(spell(first, from.offsetHours))
+      const upper = encodeURIComponent(spell(last, to.offsetHours))
       const selected = events.filter(
         (event) => event.recorded_at >= first && event.recorded_at < last,
       )
       const byPlace = (a: Event, b: Event) => a.shard - b.shard || a.position - b.position
-      expect((await readEvents(query)).toSorted(byPlace)).toEqual(selected.toSorted(byPlace))
+      expect((await readEvents(`&from=${lower}&to=${upper}`)).toSorted(byPlace)).toEqual(
+        selected.toSorted(byPlace),
+      )
     })
     await fc.assert(property, parametersOf(runs))
   },

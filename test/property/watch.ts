@@ -2,21 +2,21 @@ import { expect } from 'bun:test'
 import type { TestService } from '../support/service.ts'
 import { toAnswer } from './exact.ts'
 
-/** What is known of the flushes so far, while they are on their way. */
+/** What is known of the flushes while they are in flight. */
 export type Bounds = {
-  /** Requests that groups count of all flushes that were sent, and of those answered. */
+  /** Requests that groups count, in all flushes sent and in those answered. */
   attempted: bigint
   acknowledged: bigint
-  /** Where the answered ones stand: `0/41`. */
+  /** Positions of the answered flushes: `0/41`. */
   positions: string[]
 }
 
-/** A summary that was read: its total, and the position in each shard that it said to reflect. */
+/** A summary that was read: its total, and the position of each shard that it reflects. */
 export type Reading = { total: bigint; positions: number[] }
 
 /**
- * Reads the summary again and again, one read after another, and compares each with the reads before
- * it and with what was sent and answered meanwhile.
+ * Reads the summary repeatedly, one read at a time, and compares each with earlier reads and with
+ * what was sent and answered.
  */
 export class Watch {
   readonly #readings: Reading[] = []
@@ -29,11 +29,11 @@ export class Watch {
     private readonly bounds: Bounds,
   ) {
     this.#running = this.#run()
-    // Told to whoever stops it.
+    // `stop` reports the error.
     this.#running.catch(() => {})
   }
 
-  /** Ends after the read under way and gives what was read; throws what was found wrong. */
+  /** Stops after the current read and returns all readings; throws if one was wrong. */
   async stop(): Promise<Reading[]> {
     this.#stopped = true
     await this.#running
@@ -70,7 +70,7 @@ export class Watch {
   }
 }
 
-/** Each read has the very sum of the events up to the positions that it named, no more and no less. */
+/** Expects each total to be the exact sum of the events through the positions that it reflects. */
 export function compareReadings(
   readings: Reading[],
   posted: { at?: string; requests: bigint }[],
