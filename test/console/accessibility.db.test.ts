@@ -7,7 +7,7 @@ import { isFull } from '../support/full.ts'
 import { eventually, fill, hasBrowser, settle, titleOf, untilEqual, useConsole } from './browser.ts'
 import { countShift, type Show, SIZES, type Size, screenOf } from './screen.ts'
 
-// The console for everybody: by keyboard, without colour, on a phone, with a screen reader.
+// The console by keyboard, without colour, on a phone, and with a screen reader.
 
 const AXE = Bun.resolveSync('axe-core/axe.min.js', import.meta.dir)
 
@@ -20,8 +20,8 @@ const RULES = {
     values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
   },
   scheme: { type: 'rule', values: COLOURS },
-  // A phone has less room, and shows links and buttons that a wide screen doesn't. Its colours are
-  // those of the wide screen.
+  // A phone has less space, and shows links and buttons that a wide screen does not. Its colours
+  // are the same.
   phone: {
     type: 'rule',
     values: [
@@ -31,13 +31,13 @@ const RULES = {
   },
 }
 
-/** A look at a page: on a screen of which size, and in each of these schemes by which rules. */
+/** A check of a page: the size of its screen, and the rules for each colour scheme. */
 type View = { size: Size; schemes: [Scheme, keyof typeof RULES][] }
 
 /**
- * How every page is looked at after a load. TALLYBOOK_TEST_FULL=1: a load for each size and scheme,
- * and every rule. Otherwise every rule runs on a wide screen in light colours, and of the same load
- * again what can differ.
+ * How every page is checked after a load. With TALLYBOOK_TEST_FULL=1 it is loaded for each size and
+ * scheme, and checked by every rule. Otherwise it is loaded once: every rule runs on a wide screen
+ * in light colours, then only the rules that can differ in dark colours and on a phone.
  */
 const LOADS: View[][] = isFull
   ? [
@@ -59,7 +59,7 @@ const LOADS: View[][] = isFull
       ],
     ]
 
-/** The address of one that has something to show. */
+/** Replaces the parameters of a path by those of an entity that exists. */
 const addressOf = (path: string) =>
   path
     .replace('/keys/:hash', '/keys/hash-a')
@@ -69,21 +69,21 @@ const addressOf = (path: string) =>
 
 const isPage = (name: string) => PATHS.some((path) => path === name)
 
-/** What is looked at: an address, and what is done there before. */
-type Place = { path: string; name: string; prepare?: (page: Page) => Promise<void> }
+/** A page to check, and what to do on it before. */
+type TestedPage = { path: string; name: string; prepare?: (page: Page) => Promise<void> }
 
-/** Every page, with a bar for each of few days; one in the past, and one with a dialog. */
-const PLACES: Place[] = [
+/** Every page, with charts of a few daily bars; a page of the past, and a page with a dialog. */
+const PAGES: TestedPage[] = [
   ...PATHS.map((name) => ({
     name,
     path: `${addressOf(name)}?range=7d&bucket=day`,
     ...(name.startsWith('/events/') && { prepare: checkProof }),
   })),
-  { name: 'the past', path: '/?as_of_position=0/0', prepare: untilPast },
-  { name: 'a dialog', path: '/groups/1', prepare: openDialog },
+  { name: 'a page of the past', path: '/?as_of_position=0/0', prepare: waitForPast },
+  { name: 'a page with a dialog', path: '/groups/1', prepare: openDialog },
 ]
 
-async function untilPast(page: Page): Promise<void> {
+async function waitForPast(page: Page): Promise<void> {
   await page.getByText('Past', { exact: true }).waitFor()
 }
 
@@ -99,10 +99,10 @@ async function openDialog(page: Page): Promise<void> {
 
 type Violation = { id: string; nodes: { html: string; failureSummary: string }[] }
 
-/** A page in a view: how far it moved while it was loaded, its width, and what axe-core finds. */
-type Seen = { place: string; size: Size; shift: number; width: number; found: string[] }
+/** Result of a view of a page: its layout shift during the load, width, and axe-core findings. */
+type Checked = { place: string; size: Size; shift: number; width: number; found: string[] }
 
-describe.skipIf(!hasBrowser)('the console for everybody', () => {
+describe.skipIf(!hasBrowser)('accessibility of the console', () => {
   const console = useConsole()
   let axe: string
   beforeAll(async () => {
@@ -111,7 +111,7 @@ describe.skipIf(!hasBrowser)('the console for everybody', () => {
     await untilSigned(console.service)
   })
 
-  /** What axe-core finds against WCAG 2.2 AA. */
+  /** Violations of WCAG 2.2 AA that axe-core finds. */
   async function violations(page: Page, rules: keyof typeof RULES = 'all'): Promise<string[]> {
     if (!(await page.evaluate(() => 'axe' in globalThis))) await page.evaluate(axe)
     const found = await page.evaluate(async (runOnly) => {
@@ -125,8 +125,8 @@ describe.skipIf(!hasBrowser)('the console for everybody', () => {
     )
   }
 
-  /** Loads a place, in the size and scheme that a page looked at first has. */
-  async function load(page: Page, { path, prepare }: Place, show: Show, view: View) {
+  /** Loads a page in the size and first scheme of a view. Returns its layout shift. */
+  async function load(page: Page, { path, prepare }: TestedPage, show: Show, view: View) {
     await show(view.size, SIZES[view.size].height)
     await page.emulateMedia({ colorScheme: view.schemes[0]![0] })
     await page.goto(path)
@@ -138,10 +138,10 @@ describe.skipIf(!hasBrowser)('the console for everybody', () => {
     return shift
   }
 
-  /** Looks at a loaded page; at all of it at once, so that bars hide nothing that scrolls. */
-  async function look(page: Page, show: Show, { size, schemes }: View) {
+  /** Checks a loaded page at its full height, so that sticky bars hide nothing. */
+  async function check(page: Page, show: Show, { size, schemes }: View) {
     await show(size, SIZES[size].height)
-    // A chart is drawn anew a moment after the screen has changed.
+    // Charts are redrawn a moment after the screen has changed.
     const width = await untilEqual(
       () => page.evaluate(() => document.documentElement.scrollWidth),
       SIZES[size].width,
@@ -161,45 +161,45 @@ describe.skipIf(!hasBrowser)('the console for everybody', () => {
     return { width, found }
   }
 
-  /** Loads every place in turn and looks at it in these ways. */
-  async function lookAtAll(views: View[]): Promise<Seen[]> {
+  /** Loads every page in turn and checks it in these views. */
+  async function checkAll(views: View[]): Promise<Checked[]> {
     const page = await console.open('admin', { path: '/console/icon.svg' })
     await page.addInitScript(countShift)
     const show = await screenOf(page)
-    const all: Seen[] = []
-    for (const place of PLACES) {
+    const all: Checked[] = []
+    for (const place of PAGES) {
       const shift = await load(page, place, show, views[0]!)
       for (const view of views) {
-        all.push({ place: place.name, size: view.size, shift, ...(await look(page, show, view)) })
+        all.push({ place: place.name, size: view.size, shift, ...(await check(page, show, view)) })
       }
     }
     return all
   }
 
   describe('on every page', () => {
-    let seen: Seen[]
+    let checked: Checked[]
     beforeAll(async () => {
-      seen = (await Promise.all(LOADS.map(lookAtAll))).flat()
+      checked = (await Promise.all(LOADS.map(checkAll))).flat()
     }, 480_000)
 
     test('axe-core finds nothing', () => {
-      expect(seen).toHaveLength(PLACES.length * LOADS.flat().length)
-      expect(seen.filter(({ found }) => found.length > 0)).toEqual([])
+      expect(checked).toHaveLength(PAGES.length * LOADS.flat().length)
+      expect(checked.filter(({ found }) => found.length > 0)).toEqual([])
     })
 
-    test('nothing is wider than the screen, a phone’s neither', () => {
-      expect(seen.filter(({ width, size }) => width !== SIZES[size].width)).toEqual([])
+    test('no page is wider than its screen, on a phone either', () => {
+      expect(checked.filter(({ width, size }) => width !== SIZES[size].width)).toEqual([])
     })
 
-    test('nothing moves while it is loaded on a wide screen', () => {
-      const pages = seen.filter(({ size, place }) => size === 'wide' && isPage(place))
+    test('nothing moves during the load on a wide screen', () => {
+      const pages = checked.filter(({ size, place }) => size === 'wide' && isPage(place))
       expect(pages.length).toBeGreaterThanOrEqual(PATHS.length)
-      // Google's Web Vitals call 0.1 good.
+      // Google's Web Vitals rate up to 0.1 as good.
       expect(pages.filter(({ shift }) => !(shift < 0.02))).toEqual([])
     })
   })
 
-  test('axe-core finds nothing where one signs in, nor in an error', async () => {
+  test('axe-core finds nothing in the sign-in form and its error', async () => {
     const page = await console.visit(null)
     await page.getByLabel('Token').fill('wrong')
     await page.keyboard.press('Enter')
@@ -207,7 +207,7 @@ describe.skipIf(!hasBrowser)('the console for everybody', () => {
     expect(await violations(page)).toEqual([])
   })
 
-  test('all is reached by keyboard, and a dialog gives the focus back', async () => {
+  test('every control is reachable by keyboard, and a dialog returns the focus', async () => {
     const page = await console.visit('admin')
     await settle(page)
     await page.evaluate(() => {
@@ -247,7 +247,7 @@ describe.skipIf(!hasBrowser)('the console for everybody', () => {
     }
   })
 
-  test('another page is named, and read from its begin', async () => {
+  test('navigation sets the title and moves the focus to the start of the page', async () => {
     const page = await console.visit('auditor')
     await settle(page)
     expect(await titleOf(page, 'Overview · Tallybook')).toBe('Overview · Tallybook')
@@ -261,7 +261,7 @@ describe.skipIf(!hasBrowser)('the console for everybody', () => {
     expect(await titleOf(page, 'Overview · Tallybook')).toBe('Overview · Tallybook')
   })
 
-  test('the first load is below 100 kB, all of it from here', async () => {
+  test('the first load is below 100 kB, and all of it comes from the service', async () => {
     const page = await console.open(null, { path: 'about:blank' })
     const loaded: string[] = []
     page.on('response', (response) => loaded.push(response.url()))
@@ -279,7 +279,7 @@ describe.skipIf(!hasBrowser)('the console for everybody', () => {
     expect(bytes).toBeLessThan(100_000)
   })
 
-  test('nothing went wrong in the pages', () => {
-    expect(console.complaints).toEqual([])
+  test('the pages report no errors', () => {
+    expect(console.pageErrors).toEqual([])
   })
 })

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from 'bun:test'
 import { insertEvent } from '../support/events.ts'
 import { eventually, fill, hasBrowser, readRows, useConsole } from './browser.ts'
 
-describe.skipIf(!hasBrowser)('a page as of then', () => {
+describe.skipIf(!hasBrowser)('a page of the past', () => {
   const console = useConsole()
   let position: string
   beforeAll(async () => {
@@ -13,21 +13,21 @@ describe.skipIf(!hasBrowser)('a page as of then', () => {
     position = `0/0${others.join('')}`
   })
 
-  test('has charts that end with the hour of then', async () => {
+  test('shows charts that end with the hour of the as-of time', async () => {
     const page = await console.visit('auditor', '/health')
     for (const then of [`as_of_position=${position}`, 'as_of=2026-01-05T10:20:30Z']) {
-      const asked = page.waitForRequest(
+      const requested = page.waitForRequest(
         (request) => new URL(request.url()).searchParams.get('to') === '2026-01-05T11:00:00Z',
       )
       await page.goto(`/?${then}`)
-      const { searchParams } = new URL((await asked).url())
+      const { searchParams } = new URL((await requested).url())
       expect(searchParams.get('from')).toBe('2026-01-04T11:00:00Z')
       await page.getByText('Jan 4, 11:00 AM – Jan 5, 11:00 AM').waitFor()
       await page.getByText('No usage in this period.').waitFor()
     }
   })
 
-  test('has the log up to then', async () => {
+  test('shows the log up to the as-of time', async () => {
     for (const then of [`as_of_position=${position}`, 'as_of=2026-01-05T10:20:30Z']) {
       const page = await console.visit('auditor', `/events?${then}`)
       const rows = await eventually(
@@ -38,7 +38,7 @@ describe.skipIf(!hasBrowser)('a page as of then', () => {
     }
   })
 
-  test('is there, and says what is wrong, where the address names no moment', async () => {
+  test('loads and shows an error if the as-of time or the range in the URL is invalid', async () => {
     const wrong = [
       'as_of=yesterday',
       'as_of=2026-99-99',
@@ -54,12 +54,12 @@ describe.skipIf(!hasBrowser)('a page as of then', () => {
     }
   })
 
-  test('of what was not there yet says so', async () => {
+  test('says so if the entity did not exist yet', async () => {
     const page = await console.visit('auditor', `/groups/1?as_of_position=${position}`)
     await page.getByText('There was no provider group #1 at that time.').waitFor()
   })
 
-  test('nothing went wrong in the pages', () => {
-    expect(console.complaints).toEqual([])
+  test('the pages report no errors', () => {
+    expect(console.pageErrors).toEqual([])
   })
 })

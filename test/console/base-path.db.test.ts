@@ -10,7 +10,7 @@ describe.skipIf(!hasBrowser)('under a base path', () => {
   const console = useConsole({ basePath: BASE })
 
   for (const form of ['kept', 'stripped'] as const) {
-    test(`the console works behind a proxy, the prefix ${form}`, async () => {
+    test(`the console works behind a proxy with the prefix ${form}`, async () => {
       const { service } = console
       await service.putCatalog({
         provider_groups: [{ id: 1, name: 'one' }],
@@ -28,7 +28,7 @@ describe.skipIf(!hasBrowser)('under a base path', () => {
         const [cookie] = await page.context().cookies()
         expect(cookie).toMatchObject({ path: BASE, httpOnly: true })
 
-        // Links, pages loaded by their address, and the way back.
+        // Links, reloads, and the back button.
         for (const title of ['API keys', 'Token keys', 'Log', 'Proofs', 'Health']) {
           await page.getByRole('link', { name: title, exact: true }).first().click()
           await page.getByRole('heading', { name: title, level: 1 }).waitFor()
@@ -43,7 +43,7 @@ describe.skipIf(!hasBrowser)('under a base path', () => {
         await page.goBack()
         await page.getByRole('heading', { name: '#1' }).first().waitFor()
 
-        // What is new is told, through the proxy.
+        // Signals that the log has grown pass the proxy.
         await page.goto(`${proxy.url}/`)
         await settle(page)
         const total = () => page.locator('.totals dd b').first().textContent()
@@ -63,7 +63,7 @@ describe.skipIf(!hasBrowser)('under a base path', () => {
       }
     })
 
-    test(`the page of the API sends requests behind a proxy, the prefix ${form}`, async () => {
+    test(`the API page sends requests behind a proxy with the prefix ${form}`, async () => {
       const proxy = await startHttpProxy(console.service.url, BASE, form)
       try {
         const page = await console.open(null, { path: 'about:blank' })
@@ -83,12 +83,12 @@ describe.skipIf(!hasBrowser)('under a base path', () => {
     })
   }
 
-  test('the pages made no complaint', () => {
-    expect(console.complaints).toEqual([])
+  test('the pages report no errors', () => {
+    expect(console.pageErrors).toEqual([])
   })
 })
 
-/** Answers that a page got and should not have: there is nothing there, or not for it. */
+/** Collects failed responses of a page, and responses from outside the proxy's base URL. */
 function collectFailures(
   page: Awaited<ReturnType<ReturnType<typeof useConsole>['open']>>,
   { url }: HttpProxy,

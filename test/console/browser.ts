@@ -15,10 +15,10 @@ import {
 } from '../support/service.ts'
 
 /**
- * What Debian, Ubuntu, Fedora and Arch call them. The shell has no windows of its own: it draws the
- * same pages for half of the processor time.
+ * Names of Chromium on Debian, Ubuntu, Fedora and Arch. The headless shell is preferred: it renders
+ * the same pages in half of the processor time.
  */
-const PLACES = [
+const EXECUTABLES = [
   'chromium-headless-shell',
   'chromium',
   'chromium-browser',
@@ -27,42 +27,43 @@ const PLACES = [
 ]
 
 const executablePath =
-  process.env.TEST_CHROMIUM ?? PLACES.map((name) => Bun.which(name)).find((path) => path !== null)
+  process.env.TEST_CHROMIUM ??
+  EXECUTABLES.map((name) => Bun.which(name)).find((path) => path !== null)
 
-/** Whether there is a browser on this machine; said once where there is none. */
+/** True if this machine has a browser. If it has none, a message says so once. */
 export const hasBrowser = executablePath !== undefined && existsSync(executablePath)
 if (!hasBrowser) console.log('skipped: there is no Chromium on this machine (TEST_CHROMIUM)')
 
-/** Milliseconds: what a page doesn't show by then, on a machine that is busy, it won't show. */
-export const PATIENCE_MS = 60_000
+/** Timeout (ms) for what a page should show; long, because the machine may be busy. */
+export const TIMEOUT_MS = 60_000
 
 type Role = 'admin' | 'auditor'
 type OpenOptions = BrowserContextOptions & { path?: string }
 
-/** A service and a browser in front of it. */
+/** A service and a browser that shows its console. */
 export type Console = {
   service: TestService
   /**
-   * Shows a page in the window that the tests of a file share, signed in as `role`: as a link does
-   * where the console is there already. null: signed out. Whatever else tests store in the browser
-   * stays.
+   * Shows a page in the window that the tests of a file share, signed in as `role`, or signed out if
+   * it is null. Navigates like a link if the window already shows the console. Everything else that
+   * tests store in the browser stays.
    */
   visit(role: Role | null, path?: string): Promise<Page>
-  /** A browser of its own until the test ends, signed in as `role`; null: not signed in. */
+  /** Opens a separate browser context until the test ends, signed in as `role` unless it is null. */
   open(role: Role | null, options?: OpenOptions): Promise<Page>
-  /** Complaints of the pages: uncaught errors, and requests that the content policy refused. */
-  complaints: string[]
+  /** Uncaught errors of the pages, and requests that the content security policy refused. */
+  pageErrors: string[]
 }
 
-type StartedConsole = Console & { closeOpened(): Promise<void>; end(): Promise<void> }
+type StartedConsole = Console & { closeContexts(): Promise<void>; end(): Promise<void> }
 
-/** A service and a browser for the tests of one file; both are gone after them. */
+/** Starts a service and a browser for the tests of one file, and stops both after them. */
 export function useConsole(options: TestServiceOptions = {}): Console {
   const console = {} as StartedConsole
   beforeAll(async () => {
     Object.assign(console, await startConsole(options))
   })
-  afterEach(() => console.closeOpened?.())
+  afterEach(() => console.closeContexts?.())
   afterAll(() => console.end?.())
   return console
 }
@@ -73,23 +74,23 @@ async function startConsole({
 }: TestServiceOptions): Promise<StartedConsole> {
   const service = await startTestService({
     ...options,
-    // Pages are told what is new as often as those of users: they rest for a second themselves.
+    // Pages get signals as often as those of users: they read at most once a second anyway.
     intervals: { streams: INTERVALS.streams, ...intervals },
   })
   const browser = await chromium.launch({
     executablePath: executablePath!,
-    timeout: PATIENCE_MS,
+    timeout: TIMEOUT_MS,
     args: [
       // Tests may run as root, and in containers.
       ...['--no-sandbox', '--disable-dev-shm-usage'],
-      // Pages are drawn by the processor anyway, and one process fewer does it.
+      // The processor renders pages anyway; without a GPU process there is one process fewer.
       ...['--disable-gpu', '--in-process-gpu'],
-      // All pages are of one site: no process stands by for another, and none for the network.
+      // All pages belong to one site, so no spare process is needed, and none for the network.
       ...['--disable-site-isolation-trials', '--enable-features=NetworkServiceInProcess2'],
       '--disable-lcd-text',
     ],
   })
-  const complaints: string[] = []
+  const pageErrors: string[] = []
   const opened: BrowserContext[] = []
   let window: { page: Page; role: Role | null } | null = null
 
@@ -99,14 +100,14 @@ async function startConsole({
       ...{ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce' },
       ...contextOptions,
     })
-    context.setDefaultTimeout(PATIENCE_MS)
+    context.setDefaultTimeout(TIMEOUT_MS)
     const page = await context.newPage()
-    page.on('pageerror', (error) => complaints.push(`${error}`))
+    page.on('pageerror', (error) => pageErrors.push(`${error}`))
     page.on('console', (message) => {
       const text = message.text()
-      // The browser itself reports answers that are no good ones; pages show those.
+      // The browser itself logs failed responses. Pages show them, so they are no errors here.
       if (message.type() === 'error' && !text.startsWith('Failed to load resource')) {
-        complaints.push(text)
+        pageErrors.push(text)
       }
     })
     return page
@@ -114,18 +115,18 @@ async function startConsole({
 
   return {
     service,
-    complaints,
+    pageErrors,
     visit: async (role, path = '/') => {
       window ??= { page: await newPage(), role: null }
       const { page } = window
       await page.unrouteAll()
       await page.context().setOffline(false)
-      const isOther = window.role !== role
-      // Whoever was signed in by a test is none of our roles.
+      const isOtherRole = window.role !== role
+      // A test may have signed in by itself; signing out forgets that session too.
       if (role === null) await page.context().clearCookies()
-      else if (isOther) await startSession(page, role)
+      else if (isOtherRole) await startSession(page, role)
       window.role = role
-      if (role === null || isOther || !(await follow(page, path))) await page.goto(path)
+      if (role === null || isOtherRole || !(await navigate(page, path))) await page.goto(path)
       return page
     },
     open: async (role, { path = '/', ...contextOptions } = {}) => {
@@ -135,7 +136,7 @@ async function startConsole({
       await page.goto(path)
       return page
     },
-    closeOpened: async () => {
+    closeContexts: async () => {
       for (const context of opened.splice(0)) await context.close()
     },
     end: async () => {
@@ -145,17 +146,17 @@ async function startConsole({
   }
 }
 
-/** Signs a browser in without its page. */
+/** Signs a browser in without using the page. */
 async function startSession(page: Page, role: Role): Promise<void> {
   const response = await page.request.post('/session', { data: { token: TOKENS[role] } })
   if (response.status() !== 201) throw new Error(`not signed in: ${response.status()}`)
 }
 
 /**
- * Goes to a page as a link of the console does, which costs a third of a load; false: no page of
- * the console is there. Nothing stays of the page before, even if it is the same one.
+ * Navigates as a link of the console does, which costs a third of a load. Returns false if the
+ * window shows no page of the console. The page is rendered from scratch, even if it is the same.
  */
-const follow = (page: Page, path: string): Promise<boolean> =>
+const navigate = (page: Page, path: string): Promise<boolean> =>
   page.evaluate(async (to) => {
     if (document.getElementById('main') === null) return false
     for (const address of ['/no-page', to]) {
@@ -165,7 +166,7 @@ const follow = (page: Page, path: string): Promise<boolean> =>
     return true
   }, path)
 
-/** Signs in as a person does. */
+/** Signs in with the form, as a person does. */
 export async function signIn(page: Page, token: string): Promise<void> {
   await page.goto('/')
   await page.getByLabel('Token').fill(token)
@@ -173,28 +174,28 @@ export async function signIn(page: Page, token: string): Promise<void> {
   await page.getByRole('heading', { name: 'Overview' }).waitFor()
 }
 
-/** What `read` gives as soon as it is `wanted`; what it gave last where that takes too long. */
+/** Reads until `isDone` accepts the value. Returns the last value if that takes too long. */
 export async function eventually<Value>(
   read: () => Promise<Value> | Value,
-  wanted: (value: Value) => boolean,
+  isDone: (value: Value) => boolean,
 ): Promise<Value> {
-  const end = performance.now() + PATIENCE_MS
+  const end = performance.now() + TIMEOUT_MS
   for (;;) {
     const value = await read()
-    if (wanted(value) || performance.now() > end) return value
+    if (isDone(value) || performance.now() > end) return value
     await Bun.sleep(50)
   }
 }
 
-/** What `read` gives as soon as it is equal to `wanted`; what it gave last where it never is. */
-export const untilEqual = <Value>(read: () => Promise<Value>, wanted: Value): Promise<Value> =>
-  eventually(read, (value) => Bun.deepEquals(value, wanted))
+/** Reads until the value equals `expected`. Returns the last value if it never does. */
+export const untilEqual = <Value>(read: () => Promise<Value>, expected: Value): Promise<Value> =>
+  eventually(read, (value) => Bun.deepEquals(value, expected))
 
-/** The title of a page, as soon as it is this one; the last one where it never is. */
-export const titleOf = (page: Page, wanted: string): Promise<string> =>
-  untilEqual(() => page.title(), wanted)
+/** Reads the title of a page until it is `expected`. Returns the last title if it never is. */
+export const titleOf = (page: Page, expected: string): Promise<string> =>
+  untilEqual(() => page.title(), expected)
 
-/** Returns when the page has loaded what it shows. */
+/** Resolves when the page has loaded everything it shows. */
 export async function settle(page: Page): Promise<void> {
   const isWhole = () =>
     page.evaluate(
@@ -202,32 +203,32 @@ export async function settle(page: Page): Promise<void> {
         document.querySelector('h1') !== null &&
         document.querySelector('.bone, .chart[aria-busy]') === null,
     )
-  if (!(await eventually(isWhole, Boolean))) throw new Error(`${page.url()} isn't whole`)
+  if (!(await eventually(isWhole, Boolean))) throw new Error(`${page.url()} did not finish loading`)
 }
 
 /**
- * Watches the overview at each of its changes from now on; gives a way to read the totals of
- * requests that it has shown. NaN: something was empty then, or fewer rows than `least`.
+ * Records the total of requests that the overview shows at each change from now on. Returns a
+ * function that reads them; NaN if something was empty or there were fewer rows than `minRows`.
  */
-export async function watchTotal(page: Page, least: number): Promise<() => Promise<number[]>> {
+export async function watchTotal(page: Page, minRows: number): Promise<() => Promise<number[]>> {
   await settle(page)
-  await page.evaluate((fewest) => {
+  await page.evaluate((minimum) => {
     const seen: string[] = []
     Object.assign(globalThis, { seen })
     new MutationObserver(() => {
       const text = document.querySelector('.totals dd b')?.textContent ?? 'gone'
       const isWhole = document.querySelectorAll('.bone, .chart[aria-busy]').length === 0
       const rows = document.querySelectorAll('tbody tr').length
-      seen.push(isWhole && rows >= fewest ? text : 'not whole')
+      seen.push(isWhole && rows >= minimum ? text : 'incomplete')
     }).observe(document.body, { childList: true, subtree: true, characterData: true })
-  }, least)
+  }, minRows)
   return async () => {
     const seen = await page.evaluate(() => (globalThis as unknown as { seen: string[] }).seen)
     return seen.map((text) => Number(text.replaceAll(',', '')))
   }
 }
 
-/** Counts, in the pages that `page` loads from now on, the signals that the log has grown. */
+/** Makes pages that `page` loads from now on count the signals that the log has grown. */
 export async function countSignals(page: Page): Promise<void> {
   await page.addInitScript(() => {
     const Source = globalThis.EventSource
@@ -242,20 +243,20 @@ export async function countSignals(page: Page): Promise<void> {
   })
 }
 
-/** How many signals a page has counted. */
+/** Number of signals that a page has counted. */
 export const signalsOf = (page: Page): Promise<number> =>
   page.evaluate(() => (globalThis as unknown as { counted: { signals: number } }).counted.signals)
 
-/** Returns when a page has counted this many signals; throws where it never does. */
-export async function untilSignals(page: Page, wanted: number): Promise<void> {
+/** Resolves when a page has counted this many signals, and rejects if it never does. */
+export async function untilSignals(page: Page, expected: number): Promise<void> {
   const counted = await eventually(
     () => signalsOf(page),
-    (signals) => signals >= wanted,
+    (signals) => signals >= expected,
   )
-  if (counted < wanted) throw new Error(`${counted} signals came, not ${wanted}`)
+  if (counted < expected) throw new Error(`received ${counted} signals, expected ${expected}`)
 }
 
-/** The text of each cell of a table's rows that are in the document. */
+/** Text of the cells of those rows of a table that are in the document. */
 export async function readRows(page: Page, section: string): Promise<string[][]> {
   const rows = page.getByRole('region', { name: section }).locator('tbody tr:not([aria-hidden])')
   return rows.evaluateAll((found) =>
@@ -263,7 +264,7 @@ export async function readRows(page: Page, section: string): Promise<string[][]>
   )
 }
 
-/** A catalog of `groups` groups with `keys` API keys each, and what was counted of them. */
+/** Puts a catalog of `groups` groups with `keys` API keys each, and posts flushes for all of them. */
 export async function fill(
   service: TestService,
   { groups, keys }: { groups: number; keys: number },

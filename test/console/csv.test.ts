@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import { toCell } from '../../src/console/page/parts/csv.ts'
 
-/** Reads a row as RFC 4180 has it, by another way than it was written. */
+/** Parses a row as RFC 4180 defines it, independently of the code that writes it. */
 function readRow(text: string, separator: string): string[] {
   const cells: string[] = []
   const cell = new RegExp(`(?:"((?:[^"]|"")*)"|([^"${separator}]*))(${separator}|$)`, 'gy')
@@ -25,22 +25,22 @@ describe('a cell', () => {
     ['say "hi"', '"say ""hi"""'],
     ['two\nlines', '"two\nlines"'],
     ['two\r\nlines', '"two\r\nlines"'],
-    // Some countries' spreadsheets split there.
+    // Spreadsheets of some countries split at these.
     ['a;b', '"a;b"'],
     ['a\tb', '"a\tb"'],
-  ])('%p is written %p', (value, text) => {
+  ])('%p is written as %p', (value, text) => {
     expect(toCell(value)).toBe(text)
   })
 
   test.each([
     ...['=1+1', '+1', '-1', '@SUM(A1)', '=HYPERLINK("http://x";"y")', "=cmd|' /C calc'!A0"],
     ...['\t=1', '\r=1', '\n=1', ' =1', '＝1+1', '＋1', '－1', '＠x'],
-  ])('%p is nothing that a spreadsheet runs', (value) => {
+  ])('%p is written so that no spreadsheet runs it', (value) => {
     const [read] = readRow(toCell(value), ',')
     expect(read).toBe(`'${value}`)
   })
 
-  test('hides no formula behind a separator of another country', () => {
+  test('hides no formula behind the separator of another locale', () => {
     for (const separator of [',', ';', '\t']) {
       const row = ['x', `a${separator}=1+1`, 'y'].map(toCell).join(separator)
       expect(readRow(row, separator)).toEqual(['x', `a${separator}=1+1`, 'y'])

@@ -15,9 +15,9 @@ test.each([
   ['CatalogChanged', { upserted: { keys: [{}] }, ended: { keys: ['a'] } }, '1 put, 1 ended'],
   ['ProjectionAttested', {}, 'digests and totals of the projections'],
   ['OfAnotherVersion', { whatever: 1 }, ''],
-  // What an owner wrote by hand.
+  // Rows that the database owner wrote by hand.
   ['KeyStatsFlushed', null, '0 requests of 0 token keys'],
   ['KeyStatsFlushed', { hashes: 'a', requests: [1.5, null, 'x'] }, '0 requests of 0 token keys'],
-])('%s %p is %p', (type, payload, text) => {
+])('%s %p is described as %p', (type, payload, text) => {
   expect(describeEvent(type, payload)).toBe(text)
 })

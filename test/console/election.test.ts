@@ -2,7 +2,7 @@ import { afterEach, expect, test } from 'bun:test'
 import { Election } from '../../src/console/page/election.ts'
 import { until } from '../support/until.ts'
 
-// Windows of one browser; here they share a process, and its channels.
+// The windows of one browser. Here they share a process and its broadcast channels.
 
 const TIMES = { answer: 20, heartbeat: 50, silence: 250 }
 
@@ -58,25 +58,27 @@ function open(count: number): Window[] {
   return opened
 }
 
-/** The one that leads, as soon as all others have heard of it. */
+/** Returns the leader as soon as all other windows receive its state. */
 const leaderOf = (among: Window[]) =>
   until(() => {
     const leading = among.filter(({ isLeading }) => isLeading)
     const others = among.filter(({ isLeading }) => !isLeading)
-    const told = `by ${among.indexOf(leading[0]!)}`
-    leading[0]?.election.publish(told)
-    return leading.length === 1 && others.every(({ heard }) => heard.at(-1) === told) && leading[0]!
+    const state = `by ${among.indexOf(leading[0]!)}`
+    leading[0]?.election.publish(state)
+    return (
+      leading.length === 1 && others.every(({ heard }) => heard.at(-1) === state) && leading[0]!
+    )
   })
 
-test('of windows that open at once one leads, and the others hear it', async () => {
+test('exactly one of several windows that open at once leads, and the others hear it', async () => {
   await leaderOf(open(7))
 })
 
-test('a window alone leads', async () => {
+test('a single window leads', async () => {
   await leaderOf(open(1))
 })
 
-test('who comes later hears at once what was told before', async () => {
+test('a window that joins later hears the latest state at once', async () => {
   const [first] = open(1)
   await leaderOf([first!])
   first!.election.publish('news')
@@ -86,7 +88,7 @@ test('who comes later hears at once what was told before', async () => {
   expect([first!.isLeading, later.isLeading]).toEqual([true, false])
 })
 
-test('when the one that leads leaves, another takes over, time and again', async () => {
+test('when the leader leaves, another window takes over, until none is left', async () => {
   let among = open(4)
   while (among.length > 0) {
     const leader = await leaderOf(among)
@@ -96,19 +98,19 @@ test('when the one that leads leaves, another takes over, time and again', async
   }
 })
 
-test('when the one that leads falls silent, another takes over', async () => {
+test('when the leader falls silent, another window takes over', async () => {
   const among = open(3)
   const leader = await leaderOf(among)
-  // As a window that crashed: it says nothing more, nor that it leaves.
+  // Like a crashed window, it posts nothing more, not even that it leaves.
   leader.channel!.postMessage = () => {}
   const next = await leaderOf(among.filter((window) => window !== leader))
   expect(next.isLeading).toBe(true)
-  // It was frozen only: one of the two gives way.
+  // It was only frozen: one of the two leaders resigns.
   Reflect.deleteProperty(leader.channel!, 'postMessage')
   await leaderOf(among)
 })
 
-test('who left hears nothing, and joins again', async () => {
+test('a window that left hears nothing until it joins again', async () => {
   const [one, other] = open(2) as [Window, Window]
   const leader = await leaderOf([one, other])
   const follower = leader === one ? other : one

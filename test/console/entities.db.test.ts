@@ -11,14 +11,14 @@ import {
   useConsole,
 } from './browser.ts'
 
-/** More than a page, and more than the service gives at once. */
+/** More than a page, and more than the service returns at once. */
 const KEYS = 1_100
 
 describe.skipIf(!hasBrowser)('groups and keys', () => {
   const console = useConsole()
   beforeAll(() => fill(console.service, { groups: 2, keys: KEYS }))
 
-  test('a group shows its keys, thousands of them, a few rows of which are in the document', async () => {
+  test('a group lists all its keys, with only a few rows in the document', async () => {
     const page = await console.visit('auditor', '/groups/2')
     await page.getByRole('heading', { name: 'group 2' }).waitFor()
     const section = page.getByRole('region', { name: 'API keys of this group' })
@@ -40,11 +40,11 @@ describe.skipIf(!hasBrowser)('groups and keys', () => {
       },
       (count) => count === 1,
     )
-    // All have counted the same, so their numbers decide.
+    // All keys have the same counts, so their ids decide.
     expect(await last.getByRole('link').textContent()).toBe('key 1 of group 2')
   })
 
-  test('a key is found by its name or number among all of them', async () => {
+  test('search finds a key by its name among all of them', async () => {
     const page = await console.visit('auditor', '/groups/2')
     await page.getByLabel('Find a key').fill('key 777 ')
     const rows = await eventually(
@@ -58,21 +58,21 @@ describe.skipIf(!hasBrowser)('groups and keys', () => {
     await page.getByRole('link', { name: 'group #2' }).waitFor()
   })
 
-  test('the flushes behind a number are listed, and lead to their events', async () => {
+  test('the flushes behind a number are listed and link to their events', async () => {
     const page = await console.visit('auditor', '/api-keys/1')
     await page.getByText('The flushes behind the number').click()
     const row = page.locator('.explained tbody tr').first()
     const numbers = async () => (await row.locator('td').allTextContents()).slice(2)
-    const wanted = ['dp', '100', '99', '100']
-    expect(await untilEqual(numbers, wanted)).toEqual(wanted)
+    const expected = ['dp', '100', '99', '100']
+    expect(await untilEqual(numbers, expected)).toEqual(expected)
     await row.getByRole('link').click()
     await page.getByText('ApiKeyStatsFlushed').first().waitFor()
   })
 
-  test('a flush behind a number is found however many others lie before it', async () => {
+  test('a flush behind a number is found after any number of other flushes', async () => {
     const { service } = console
     await service.putCatalog({ api_keys: [{ id: 80_001, group_id: 1, name: 'a late one' }] })
-    // More than the service looks through at once: its first page is empty, and not the last.
+    // More than the service scans at once: its first page is empty, but not the last one.
     await insertEmptyFlushes(service.database.owner, 0, 20_100)
     await insertEvent(service.database.owner, {
       ...{ shard: 0, type: 'ApiKeyStatsFlushed' },
@@ -82,13 +82,13 @@ describe.skipIf(!hasBrowser)('groups and keys', () => {
     })
     const page = await console.visit('auditor', '/api-keys/80001')
     await page.getByText('The flushes behind the number').click()
-    // The list is read once more when it is whole, and has placeholders meanwhile.
+    // The list is read once more when it is complete, and shows placeholders until then.
     const row = page.locator('.explained tbody tr').first()
     const numbers = async () => (await row.locator('td').allTextContents()).slice(3)
     expect(await untilEqual(numbers, ['7', '7', '7'])).toEqual(['7', '7', '7'])
   })
 
-  test('a token key shows its quota beside what was used, and its last access', async () => {
+  test('a token key shows its quota, its usage and its last access', async () => {
     const page = await console.visit('auditor', '/keys')
     await page.getByRole('link', { name: 'limited' }).waitFor()
     const rows = await readRows(page, 'All token keys')
@@ -100,7 +100,7 @@ describe.skipIf(!hasBrowser)('groups and keys', () => {
     await page.getByText('last accessed Sep 21, 2026').waitFor()
   })
 
-  test('an admin adds, renames, moves and ends, each once it is confirmed', async () => {
+  test('an admin adds, renames, moves and ends a key, each after confirmation', async () => {
     const page = await console.visit('admin', '/groups/1')
     await page.getByRole('button', { name: 'Add' }).click()
     await page.getByLabel('Number').fill('90001')
@@ -129,7 +129,7 @@ describe.skipIf(!hasBrowser)('groups and keys', () => {
     expect((await read()).status).toBe(404)
   })
 
-  test('what the service refuses is said in the dialog, and nothing is lost of what was typed', async () => {
+  test('a dialog shows why the service refused a change, and keeps the input', async () => {
     const page = await console.visit('admin', '/keys')
     await page.getByRole('button', { name: 'Add' }).click()
     await page.getByLabel('Token hash').fill('x\u2028y')
@@ -140,7 +140,7 @@ describe.skipIf(!hasBrowser)('groups and keys', () => {
     expect(await page.getByLabel('Quota, in tokens').inputValue()).toBe('12')
   })
 
-  test('the whole list is saved, not only what was scrolled to', async () => {
+  test('CSV contains the whole list, not only the rows scrolled to', async () => {
     const page = await console.visit('auditor', '/groups/2?sort=id')
     const section = page.getByRole('region', { name: 'API keys of this group' })
     await section.getByRole('link').first().waitFor()
@@ -154,7 +154,7 @@ describe.skipIf(!hasBrowser)('groups and keys', () => {
     expect(lines[1]).toStartWith(`${KEYS + 1},2,key 1 of group 2,200,196,4,`)
   })
 
-  test('what is not there is said to be not there', async () => {
+  test('an entity that does not exist is reported as not found', async () => {
     for (const [path, what, place] of [
       ['/groups/4711', 'provider group #4711', 'the overview'],
       ['/api-keys/4711', 'API key #4711', 'the API keys'],
@@ -168,7 +168,7 @@ describe.skipIf(!hasBrowser)('groups and keys', () => {
     }
   })
 
-  test('nothing went wrong in the pages', () => {
-    expect(console.complaints).toEqual([])
+  test('the pages report no errors', () => {
+    expect(console.pageErrors).toEqual([])
   })
 })

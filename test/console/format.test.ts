@@ -12,7 +12,7 @@ import {
 } from '../../src/console/page/format.ts'
 import { zone } from '../../src/console/page/settings.ts'
 
-// What the console writes for people, here in English: overview.db.test.ts has another locale.
+// Texts of the console in English; overview.db.test.ts tests another locale.
 
 const TZ = process.env.TZ
 afterEach(() => {
@@ -22,7 +22,7 @@ afterEach(() => {
 })
 
 describe('counts', () => {
-  test('are written with all their digits, beyond what a number holds too', () => {
+  test('are written with all their digits, also above 2^53', () => {
     expect(formatCount(0)).toBe('0')
     expect(formatCount(1_234_567)).toBe('1,234,567')
     expect(formatCount(9_007_199_254_740_993n)).toBe('9,007,199,254,740,993')
@@ -42,7 +42,7 @@ describe('counts', () => {
     expect(formatCountOf(count, 'event')).toBe(text)
   })
 
-  test('of what has a plural of its own', () => {
+  test('use an irregular plural if one is given', () => {
     expect(formatCountOf(1, 'hash', 'hashes')).toBe('1 hash')
     expect(formatCountOf(3, 'row was', 'rows were')).toBe('3 rows were')
   })
@@ -54,14 +54,14 @@ test.each([
   [0.5, '50.00%'],
   [0.97, '97.00%'],
   [0.9888735186149986, '98.89%'],
-  // Only what is all or nothing reads so.
+  // Only exactly 0 and 1 are written as 0% and 100%.
   [0.99999, '>99.99%'],
   [1 - Number.EPSILON, '>99.99%'],
   [0.00001, '<0.01%'],
   [Number.MIN_VALUE, '<0.01%'],
   [0.0001, '0.01%'],
   [0.9999, '99.99%'],
-])('the rate %p is %p', (rate, text) => {
+])('the rate %p is written as %p', (rate, text) => {
   expect(formatRate(rate)).toBe(text)
 })
 
@@ -73,7 +73,7 @@ test.each([
   [0.0001, '<1%'],
   [1.0001, '101%'],
   [44.83, '4,483%'],
-])('the share %p is %p', (share, text) => {
+])('the share %p is written as %p', (share, text) => {
   expect(formatShare(share)).toBe(text)
 })
 
@@ -85,7 +85,7 @@ test.each([
   // Not 1,000 kB.
   [999_999, '1 MB'],
   [2e18, '2,000 PB'],
-])('%p bytes are %p', (bytes, text) => {
+])('%p bytes are written as %p', (bytes, text) => {
   expect(formatBytes(bytes)).toBe(text)
 })
 
@@ -97,15 +97,15 @@ test.each([
   [180, '3 min'],
   [18_000, '5 h'],
   [172_800, '2 d'],
-])('%p seconds are %p', (seconds, text) => {
+])('%p seconds are written as %p', (seconds, text) => {
   expect(formatDuration(seconds)).toBe(text)
 })
 
 describe('times', () => {
-  /** The hour that is there twice, when clocks go back in Berlin. */
+  /** The hour that occurs twice in Berlin when clocks go back. */
   const twice = ['2026-10-25T00:30:00Z', '2026-10-25T01:30:00Z']
 
-  test('are in UTC, or in the zone of the reader, also when clocks change', () => {
+  test('are in UTC or in the time zone of the browser, also when clocks change', () => {
     process.env.TZ = 'Europe/Berlin'
     expect(zoneName()).toBe('UTC')
     expect(twice.map((at) => formatTime(at, 'clock'))).toEqual(['12:30 AM', '1:30 AM'])
@@ -115,13 +115,13 @@ describe('times', () => {
     expect(formatTime('2026-03-28T23:30:00Z', 'day')).toBe('Mar 29, 2026')
   })
 
-  test('that are none are written as they stand in the address', () => {
+  test('that are invalid are written as they are', () => {
     expect(formatTime('yesterday')).toBe('yesterday')
     expect(formatTime(Number.NaN)).toBe('NaN')
   })
 })
 
-test('what has no name is called by its number', () => {
+test('an entity without a name is called by its id', () => {
   expect(nameOf({ name: 'openai', id: 1 })).toBe('openai')
   expect(nameOf({ name: null, id: 7 })).toBe('#7')
 })

@@ -5,7 +5,7 @@ describe.skipIf(!hasBrowser)('health', () => {
   const console = useConsole()
   beforeAll(() => fill(console.service, { groups: 1, keys: 2 }))
 
-  test('says that all is well, what runs, and how far the projections are', async () => {
+  test('says that all is well, and shows the server version and the projections', async () => {
     const page = await console.visit('auditor', '/health')
     await page.getByText('All is well.').waitFor()
     await page.getByText(/^PostgreSQL \d+/).waitFor()
@@ -13,9 +13,9 @@ describe.skipIf(!hasBrowser)('health', () => {
     await row.getByText('reflects the whole log').waitFor()
   })
 
-  test('a rebuild under way shows its progress', async () => {
+  test('a running rebuild shows its progress', async () => {
     const { owner } = console.service.database
-    // Seen in an hour: it isn't taken for dead, however long the page takes.
+    // A heartbeat in the future: the rebuild counts as alive, however long the page takes.
     await owner`
       insert into rebuilds (
         projection, generation, state, started_at, seen_at, events_folded, events_total
@@ -29,7 +29,7 @@ describe.skipIf(!hasBrowser)('health', () => {
     await owner`delete from rebuilds where generation = 9`
   })
 
-  test('a rebuild is confirmed, and says what it found', async () => {
+  test('a rebuild starts after confirmation and reports the rows that differed', async () => {
     const { owner } = console.service.database
     await owner`update api_key_counters set requests = requests + 5 where api_key_id = 1`
     const page = await console.visit('admin', '/health')
@@ -41,7 +41,7 @@ describe.skipIf(!hasBrowser)('health', () => {
     expect(await page.locator('.projections pre').textContent()).toContain('api_key_counters')
   })
 
-  test('an event that could not be folded is named, with what to do', async () => {
+  test('an event that could not be folded is shown with a link to it', async () => {
     const { owner } = console.service.database
     await owner`
       insert into parked_events (shard, position, reason) values (0, 1, 'a test parked it')`
@@ -52,7 +52,7 @@ describe.skipIf(!hasBrowser)('health', () => {
     await owner`delete from parked_events`
   })
 
-  test('a service that is away is said to be away, and what was read stays', async () => {
+  test('an unreachable service is reported, and the last result stays', async () => {
     const page = await console.visit('auditor', '/health')
     await page.getByText(/^PostgreSQL \d+/).waitFor()
     await page.context().setOffline(true)
@@ -62,7 +62,7 @@ describe.skipIf(!hasBrowser)('health', () => {
     await page.getByText('The service is unreachable.').first().waitFor({ state: 'detached' })
   })
 
-  test('a database that is away is said to be away, with what that means for flushes', async () => {
+  test('an unavailable database is reported, with the consequence for flushes', async () => {
     const page = await console.visit('auditor', '/health')
     await page.route('**/admin/status', (route) =>
       route.fulfill({

@@ -3,7 +3,7 @@ import type { Failure } from '../../src/console/page/api.ts'
 import { evaluate, type Observed } from '../../src/console/page/health/evaluate.ts'
 import { countBehind } from '../../src/console/page/shell/behind.ts'
 
-// What the health page says of what it sees, and what it advises.
+// The findings of the health page, and its advice.
 
 type Projection = NonNullable<Observed['projections']>['items'][number]
 type Replica = NonNullable<Observed['status']>['replicas'][number]
@@ -25,7 +25,7 @@ const WELL: Observed = {
   projections: { items: [counters()], parked_events: { count: 0 } },
   verification: { state: 'finished', problems: 0, started_at: '2026-01-31T12:00:00Z' },
 }
-const of = (seen: Partial<Observed>) => evaluate({ ...WELL, ...seen })
+const evaluateWith = (observed: Partial<Observed>) => evaluate({ ...WELL, ...observed })
 const failed = (status: number) => ({ status }) as Failure
 const projections = (item: Projection, count = 0) => ({
   projections: { items: [item], parked_events: { count } },
@@ -46,15 +46,15 @@ const verification = (state: string, problems: number | null) => ({
   verification: { state, problems, started_at: '2026-01-31T12:00:00Z' },
 })
 
-describe('nothing is found', () => {
-  test('where all is well, and it says so', () => {
-    expect(of({})).toEqual([{ grade: 'good', what: 'All is well.' }])
-    expect(of({ verification: undefined })).toHaveLength(1)
+describe('no problem is found', () => {
+  test('if all is well, and it says so', () => {
+    expect(evaluateWith({})).toEqual([{ grade: 'good', what: 'All is well.' }])
+    expect(evaluateWith({ verification: undefined })).toHaveLength(1)
   })
 
-  test('while it is not known yet, and it does not say that all is well', () => {
-    for (const seen of [{ status: undefined }, { projections: undefined }]) {
-      expect(of(seen)).toEqual([{ grade: 'good', what: 'Checking …' }])
+  test('while the first reads are pending, and it does not say that all is well', () => {
+    for (const observed of [{ status: undefined }, { projections: undefined }]) {
+      expect(evaluateWith(observed)).toEqual([{ grade: 'good', what: 'Checking …' }])
     }
   })
 
@@ -67,12 +67,12 @@ describe('nothing is found', () => {
     [projections(rebuilt({ drifted_rows: null }))],
     [projections(rebuilt({ state: 'folding' }))],
     [verification('running', null)],
-  ])('in %j', (seen) => {
-    expect(of(seen)[0]).toEqual({ grade: 'good', what: 'All is well.' })
+  ])('in %j', (observed) => {
+    expect(evaluateWith(observed)[0]).toEqual({ grade: 'good', what: 'All is well.' })
   })
 })
 
-describe('it is said', () => {
+describe('a finding', () => {
   test.each<[Partial<Observed>, string, string, RegExp]>([
     [{ failure: failed(503) }, 'bad', 'The database does not answer.', /PostgreSQL is running/],
     [{ failure: failed(0) }, 'bad', 'The service is unreachable.', /proxy in front/],
@@ -139,13 +139,13 @@ describe('it is said', () => {
       verification('killed', null),
       ...(['fair', 'The last verification did not finish.', /again under Proofs/] as const),
     ],
-  ])('%#: %j', (seen, grade, what, todo) => {
-    const findings = of(seen)
+  ])('states the problem and what to do, %#: %j', (observed, grade, what, todo) => {
+    const findings = evaluateWith(observed)
     expect(findings).toEqual([{ grade: grade as 'bad', what, todo: expect.stringMatching(todo) }])
   })
 
-  test('the worst first', () => {
-    const findings = of({
+  test('that is worse comes first', () => {
+    const findings = evaluateWith({
       ...status(5_000, 99),
       ...projections(counters({ lag_seconds: 90 }), 2),
       ...verification('failed', null),
@@ -161,10 +161,10 @@ test.each([
   ['0/41', '0/41', 0],
   ['0/41', '0/40', 1],
   ['0/41', '0/-1', 42],
-  // The signal may be behind the read.
+  // A signal may be older than the read.
   ['0/41', '0/50', 0],
   ['0/41,1/7', '0/40,1/5', 3],
-  // What one shard is ahead makes up for nothing in another.
+  // A shard that is ahead does not make up for another one.
   ['0/41,1/7', '0/50,1/5', 2],
   ['0/41,1/7', '0/41', 8],
   ['0/9007199254740991', '0/0', 9_007_199_254_740_991],

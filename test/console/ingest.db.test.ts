@@ -7,42 +7,42 @@ import {
   eventually,
   fill,
   hasBrowser,
-  PATIENCE_MS,
   readRows,
   settle,
   signalsOf,
+  TIMEOUT_MS,
   untilSignals,
   useConsole,
   watchTotal,
 } from './browser.ts'
 
-// What pages are while proxies post without a pause: dozens of flushes between two signals.
+// Pages while proxies post all the time: dozens of flushes between two signals.
 
 const GROUPS = 10
 const KEYS = 60
-/** Flushes that are posted together, and milliseconds until the next so many. */
-const TOGETHER = 8
+/** Flushes posted at once, and the pause (ms) before the next ones. */
+const CONCURRENT = 8
 const PAUSE_MS = 100
-/** Keys of a flush. */
-const WIDTH = 20
+/** Keys per flush. */
+const KEYS_PER_FLUSH = 20
 
 type Ingest = {
-  /** Flushes, and requests in them, that were acknowledged. */
+  /** Acknowledged flushes, and the requests and failures in them. */
   acknowledged: { flushes: number; requests: number; failures: number }
-  /** Returns when so many more were acknowledged. */
-  more(flushes: number): Promise<void>
+  /** Resolves when this many more flushes were acknowledged. */
+  waitForMore(flushes: number): Promise<void>
   stop(): Promise<void>
 }
 
-/** Posts flushes of all keys, in turns, until it is stopped; none is refused. */
+/** Posts flushes over all keys in turn until it is stopped, and fails if one is refused. */
 function ingest(service: TestService): Ingest {
   const acknowledged = { flushes: 0, requests: 0, failures: 0 }
-  let isOver = false
+  let isStopped = false
   let next = 0
   const post = async () => {
-    const keys = Array.from({ length: WIDTH }, (_, i) => {
+    const keys = Array.from({ length: KEYS_PER_FLUSH }, (_, i) => {
       const requests = 1 + (i % 5)
-      const api_key_id = 1 + ((next * WIDTH + i) % (GROUPS * KEYS))
+      const api_key_id = 1 + ((next * KEYS_PER_FLUSH + i) % (GROUPS * KEYS))
       return { api_key_id, requests, success_requests: requests - (i === 0 ? 1 : 0) }
     })
     next++
@@ -53,35 +53,35 @@ function ingest(service: TestService): Ingest {
     acknowledged.failures++
   }
   const run = async () => {
-    while (!isOver) {
-      await Promise.all(Array.from({ length: TOGETHER }, post))
+    while (!isStopped) {
+      await Promise.all(Array.from({ length: CONCURRENT }, post))
       await Bun.sleep(PAUSE_MS)
     }
   }
   const running = run()
-  // Whoever waits, or stops it, is told; until then it isn't unhandled.
+  // The caller of `waitForMore` or `stop` gets the error; until then it must not count as unhandled.
   running.catch(() => {})
   return {
     acknowledged,
-    more: async (flushes) => {
-      const wanted = acknowledged.flushes + flushes
-      while (acknowledged.flushes < wanted) await Promise.race([running, Bun.sleep(PAUSE_MS)])
+    waitForMore: async (flushes) => {
+      const expected = acknowledged.flushes + flushes
+      while (acknowledged.flushes < expected) await Promise.race([running, Bun.sleep(PAUSE_MS)])
     },
     stop: () => {
-      isOver = true
+      isStopped = true
       return running
     },
   }
 }
 
-/** Returns when the page was told so many times more. */
-const sentAgain = async (page: Page, times: number) =>
+/** Resolves when the page has counted this many more signals. */
+const untilMoreSignals = async (page: Page, times: number) =>
   untilSignals(page, (await signalsOf(page)) + times)
 
-/** Returns when the service has told those who are signed in so many times that the log grew. */
-async function passSignals(service: TestService, count: number): Promise<void> {
-  const over = AbortSignal.timeout(PATIENCE_MS)
-  const { body } = await service.fetch('auditor', '/admin/live', { signal: over })
+/** Resolves when the service has sent this many signals that the log has grown. */
+async function waitForSignals(service: TestService, count: number): Promise<void> {
+  const timeout = AbortSignal.timeout(TIMEOUT_MS)
+  const { body } = await service.fetch('auditor', '/admin/live', { signal: timeout })
   let text = ''
   for await (const chunk of body!.pipeThrough(new TextDecoderStream())) {
     text += chunk
@@ -94,7 +94,7 @@ const firstTotal = async (page: Page) =>
   toNumber(await page.locator('.totals dd b').first().textContent())
 
 describe.skipIf(!hasBrowser)('under ingest', () => {
-  // As for users: under load everything that runs ten times as often costs ten times as much.
+  // Intervals as in production: under load, ten times as many runs cost ten times as much.
   const console = useConsole({ intervals: INTERVALS })
   let flushes: Ingest
   beforeAll(async () => {
@@ -104,7 +104,7 @@ describe.skipIf(!hasBrowser)('under ingest', () => {
   })
   afterAll(() => flushes.stop())
 
-  /** A page at an address that counts what it is told. */
+  /** Shows a page that counts signals, and waits until it is live and loaded. */
   async function visit(path: string, role: 'admin' | 'auditor' = 'auditor'): Promise<Page> {
     const page = await console.visit(role, path)
     await page.getByText('Live', { exact: true }).waitFor()
@@ -112,7 +112,7 @@ describe.skipIf(!hasBrowser)('under ingest', () => {
     return page
   }
 
-  test('the overview grows without a flicker, and reads once a signal at most', async () => {
+  test('the overview updates without flicker, and reads at most once per signal', async () => {
     const page = await console.visit('auditor', '/console/icon.svg')
     const reads = new Map<string, number>()
     page.on('request', (request) => {
@@ -123,7 +123,7 @@ describe.skipIf(!hasBrowser)('under ingest', () => {
     await page.goto('/')
     await page.getByRole('link', { name: 'group 7' }).waitFor()
     const readShown = await watchTotal(page, GROUPS)
-    await sentAgain(page, 3)
+    await untilMoreSignals(page, 3)
     const numbers = await eventually(readShown, (shown) => new Set(shown).size > 2)
     expect(numbers.filter((number) => !(number > 0))).toEqual([])
     expect(numbers).toEqual([...numbers].sort((a, b) => a - b))
@@ -132,11 +132,11 @@ describe.skipIf(!hasBrowser)('under ingest', () => {
     const paths = ['/admin/apikey-stats/summary', '/admin/provider-groups', '/admin/usage']
     const countsOf = () => paths.map((path) => reads.get(path) ?? 0)
     const counts = await eventually(countsOf, (seen) => Math.min(...seen) > 1)
-    // Asked for after the reads were counted: a signal each, and the first read.
-    const most = (await signalsOf(page)) + 1
+    // Read after the reads were counted: one read per signal, and the first one.
+    const max = (await signalsOf(page)) + 1
     for (const [i, path] of paths.entries()) {
       const count = counts[i]!
-      expect({ path, count, isFew: count > 1 && count <= most }).toEqual({
+      expect({ path, count, isFew: count > 1 && count <= max }).toEqual({
         ...{ path, count, isFew: true },
       })
     }
@@ -144,7 +144,7 @@ describe.skipIf(!hasBrowser)('under ingest', () => {
     expect(reads.get('/admin/live')).toBe(1)
   })
 
-  test('the log follows; who has scrolled into it keeps their place, and comes back', async () => {
+  test('the log page updates, keeps a scrolled position, and jumps back to the newest', async () => {
     const page = await visit('/events')
     const newest = async () => toNumber((await readRows(page, 'Events'))[0]?.[0]?.split('/')[1])
     const before = await newest()
@@ -160,7 +160,7 @@ describe.skipIf(!hasBrowser)('under ingest', () => {
     await isScrolled
     const back = page.getByRole('button', { name: 'Jump to newest' })
     await back.waitFor()
-    /** The row in the middle of the window, and where it is. */
+    /** The row in the middle of the window, and its position. */
     const place = () =>
       page.evaluate(() => {
         const row = document.elementFromPoint(600, 450)?.closest('tr')
@@ -168,20 +168,20 @@ describe.skipIf(!hasBrowser)('under ingest', () => {
       })
     const [text, top] = await place()
     expect(text).toContain('ApiKeyStatsFlushed')
-    await sentAgain(page, 3)
+    await untilMoreSignals(page, 3)
     expect(await place()).toEqual([text, top])
 
     const left = await newest()
     await back.click()
     await back.waitFor({ state: 'detached' })
-    for (const more of [20, 40]) {
-      await flushes.more(20 * console.service.shards)
-      const wanted = left + more
-      expect(await eventually(newest, (position) => position > wanted)).toBeGreaterThan(wanted)
+    for (const growth of [20, 40]) {
+      await flushes.waitForMore(20 * console.service.shards)
+      const expected = left + growth
+      expect(await eventually(newest, (position) => position > expected)).toBeGreaterThan(expected)
     }
   })
 
-  test('the proof of an event holds, again and again, while the tree grows', async () => {
+  test('the proof of an event keeps passing while the tree grows', async () => {
     const page = await visit('/events/0/1')
     const sizeOfTree = async () => {
       await page.getByRole('button', { name: 'Check it here' }).click()
@@ -195,7 +195,7 @@ describe.skipIf(!hasBrowser)('under ingest', () => {
     expect(await eventually(sizeOfTree, (size) => size > first)).toBeGreaterThan(first)
   })
 
-  test('the page of a key grows, and what one does on it stays', async () => {
+  test('the page of a key updates without losing open details, dialogs or input', async () => {
     const page = await visit('/api-keys/1', 'admin')
     const before = await firstTotal(page)
     await page.getByText('Numbers').click()
@@ -203,7 +203,7 @@ describe.skipIf(!hasBrowser)('under ingest', () => {
     await page.locator('.explained tbody').getByRole('link').first().waitFor()
     await page.getByRole('button', { name: 'Change' }).click()
     await page.getByLabel('Name').fill('half a na')
-    await sentAgain(page, 3)
+    await untilMoreSignals(page, 3)
     expect(
       await eventually(
         () => firstTotal(page),
@@ -223,7 +223,7 @@ describe.skipIf(!hasBrowser)('under ingest', () => {
     await page.getByRole('heading', { name: 'half a name' }).waitFor()
   })
 
-  test('signing out cuts it all, in every tab', async () => {
+  test('signing out stops updates and reads in every tab', async () => {
     const page = await console.open('auditor')
     await page.getByText('Live', { exact: true }).waitFor()
     const other = await page.context().newPage()
@@ -231,32 +231,32 @@ describe.skipIf(!hasBrowser)('under ingest', () => {
     await other.getByText('Live', { exact: true }).waitFor()
     await page.getByRole('button', { name: 'Sign out' }).click()
     for (const tab of [page, other]) await tab.getByLabel('Token').waitFor()
-    const asked: string[] = []
+    const requested: string[] = []
     for (const tab of [page, other]) {
-      tab.on('request', (request) => asked.push(new URL(request.url()).pathname))
+      tab.on('request', (request) => requested.push(new URL(request.url()).pathname))
       expect(await tab.getByText('Live', { exact: true }).count()).toBe(0)
     }
-    await passSignals(console.service, 3)
-    expect(asked.filter((path) => path !== '/session')).toEqual([])
+    await waitForSignals(console.service, 3)
+    expect(requested.filter((path) => path !== '/session')).toEqual([])
   })
 
-  test('what the pages show in the end is what the service says', async () => {
+  test('the pages finally show the numbers of the service', async () => {
     const page = await visit('/')
     await flushes.stop()
     type Summary = { total_requests: number; success_requests: number; failure_requests: number }
     const summary = await console.service.read<Summary>('/admin/apikey-stats/summary')
-    const wanted = [summary.total_requests, summary.success_requests, summary.failure_requests]
+    const expected = [summary.total_requests, summary.success_requests, summary.failure_requests]
     const shown = async () => (await page.locator('.totals dd b').allTextContents()).map(toNumber)
-    expect(await eventually(shown, (found) => `${found}` === `${wanted}`)).toEqual(wanted)
-    // Besides what `fill` has posted: a hundred times n requests of each key of group n.
+    expect(await eventually(shown, (found) => `${found}` === `${expected}`)).toEqual(expected)
+    // Without the flushes of `fill`: 100 × n requests for each key of group n.
     const filled = (100 * KEYS * GROUPS * (GROUPS + 1)) / 2
     expect(summary.total_requests - filled).toBe(flushes.acknowledged.requests)
     const sumOfGroups = async () =>
       (await readRows(page, 'Provider groups')).reduce((sum, row) => sum + toNumber(row[1]), 0)
-    expect(await eventually(sumOfGroups, (sum) => sum === wanted[0])).toBe(wanted[0]!)
+    expect(await eventually(sumOfGroups, (sum) => sum === expected[0])).toBe(expected[0]!)
   })
 
-  test('nothing went wrong in the pages', () => {
-    expect(console.complaints).toEqual([])
+  test('the pages report no errors', () => {
+    expect(console.pageErrors).toEqual([])
   })
 })

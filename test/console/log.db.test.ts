@@ -19,26 +19,26 @@ describe.skipIf(!hasBrowser)('the log and its proofs', () => {
 
   const types = async (page: Page) => (await readRows(page, 'Events')).map((cells) => cells[2]!)
 
-  test('shows the newest first and what comes, until it is paused', async () => {
+  test('shows the newest events first and new ones as they come, until it is paused', async () => {
     const page = await console.visit('auditor', '/console/icon.svg')
     await countSignals(page)
     await page.goto('/events')
-    const wanted = ['KeyStatsFlushed', 'ApiKeyStatsFlushed', 'CatalogChanged']
+    const expected = ['KeyStatsFlushed', 'ApiKeyStatsFlushed', 'CatalogChanged']
     expect(
       await eventually(
         () => types(page),
         ({ length }) => length >= 3,
       ),
-    ).toEqual(wanted)
+    ).toEqual(expected)
     await console.service.putCatalog({ provider_groups: [{ id: 3, name: 'three' }] })
     expect(
       await eventually(
         () => types(page),
         ({ length }) => length === 4,
       ),
-    ).toEqual(['CatalogChanged', ...wanted])
+    ).toEqual(['CatalogChanged', ...expected])
     await page.getByRole('button', { name: 'Pause' }).click()
-    // Of what the first signal tells, a page that isn't paused has read by the second.
+    // By the second signal, a page that is not paused would have read after the first one.
     for (const name of ['four', 'five']) {
       const before = await signalsOf(page)
       await console.service.putCatalog({ provider_groups: [{ id: 3, name }] })
@@ -56,7 +56,7 @@ describe.skipIf(!hasBrowser)('the log and its proofs', () => {
     ).toHaveLength(6)
   })
 
-  test('is searched by type, by who posted, and by time', async () => {
+  test('filters by type, source and time', async () => {
     const page = await console.visit('auditor', '/events')
     await page.getByLabel('Type').selectOption('CatalogChanged')
     expect(
@@ -79,7 +79,7 @@ describe.skipIf(!hasBrowser)('the log and its proofs', () => {
     await page.getByText('No matching events.').waitFor()
   })
 
-  test('one event is shown with its entries, and its proof holds step by step', async () => {
+  test('an event shows its entries, and every step of its proof passes', async () => {
     await untilSigned(console.service)
     const page = await console.visit('auditor', '/events')
     await page.getByLabel('Type').selectOption('KeyStatsFlushed')
@@ -97,7 +97,7 @@ describe.skipIf(!hasBrowser)('the log and its proofs', () => {
     expect(await page.locator('.steps li.bad').count()).toBe(0)
   })
 
-  /** Opens the proof of event 0 of shard 0 as `forge` makes it of the real one. */
+  /** Checks the proof of event 0 of shard 0 after `forge` has changed it. */
   async function checkForged(forge: (proof: string) => string): Promise<Page> {
     await untilSigned(console.service)
     const page = await console.visit('auditor', '/events/0/0')
@@ -127,7 +127,7 @@ describe.skipIf(!hasBrowser)('the log and its proofs', () => {
     expect(await failedStep(page)).toBe(step)
   })
 
-  test('another event’s proof, and a head that nobody signed, fail', async () => {
+  test('the proof of another event and a head with a wrong signature fail', async () => {
     const other = await checkForged((proof) => proof.replace(/^index 0$/m, 'index 1'))
     expect(await failedStep(other)).toBe('Read the proof')
     const unsigned = await checkForged((proof) =>
@@ -139,7 +139,7 @@ describe.skipIf(!hasBrowser)('the log and its proofs', () => {
     expect(await failedStep(unsigned)).toBe('Verify the signature')
   })
 
-  test('today’s signed log is compared with the one that this browser saw', async () => {
+  test('the signed log is compared with the one that this browser saw before', async () => {
     const page = await console.open('auditor', { path: '/proofs' })
     await page.getByText('Seen here for the first time').first().waitFor()
     await console.service.putCatalog({ provider_groups: [{ id: 3, name: 'six' }] })
@@ -147,15 +147,15 @@ describe.skipIf(!hasBrowser)('the log and its proofs', () => {
     await page.getByRole('button', { name: 'Compare again' }).click()
     await page.getByText('Signed, and it begins with all').waitFor()
 
-    // As if this browser had seen another log: its root is that of no tree.
+    // As if this browser had seen another log: a root that no tree has.
     await page.evaluate(() => {
       for (const [name, text] of Object.entries(localStorage)) {
         if (!name.startsWith('tallybook.head ')) continue
-        const kept = JSON.parse(text as string) as { note: string }
-        const lines = kept.note.split('\n')
+        const stored = JSON.parse(text as string) as { note: string }
+        const lines = stored.note.split('\n')
         lines[1] = '1'
         lines[2] = btoa('x'.repeat(32))
-        localStorage.setItem(name, JSON.stringify({ ...kept, note: lines.join('\n') }))
+        localStorage.setItem(name, JSON.stringify({ ...stored, note: lines.join('\n') }))
       }
     })
     await page.getByRole('button', { name: 'Compare again' }).click()
@@ -163,7 +163,7 @@ describe.skipIf(!hasBrowser)('the log and its proofs', () => {
       hasText: 'does not begin with the one that this browser saw',
     })
     const first = await warning.first().textContent()
-    // The warning stays until somebody looks into it; the head in it is the newest.
+    // The warning stays, and shows the newest head.
     await console.service.putCatalog({ provider_groups: [{ id: 3, name: 'seven' }] })
     await untilSigned(console.service)
     await page.getByRole('button', { name: 'Compare again' }).click()
@@ -174,7 +174,7 @@ describe.skipIf(!hasBrowser)('the log and its proofs', () => {
     expect(second).not.toBe(first)
   })
 
-  test('keys that the browser has not seen are not trusted by themselves', async () => {
+  test('keys that the browser has not seen are trusted only after confirmation', async () => {
     const page = await console.open('auditor', { path: '/proofs' })
     await page.getByText('Seen here for the first time').first().waitFor()
     await page.evaluate(() => localStorage.setItem('tallybook.keys', ''))
@@ -184,7 +184,7 @@ describe.skipIf(!hasBrowser)('the log and its proofs', () => {
     await page.getByText('Signed, and').first().waitFor()
   })
 
-  test('a verification is started, and what it finds is shown', async () => {
+  test('a verification is started, and its findings are shown', async () => {
     const page = await console.visit('admin', '/proofs')
     await page.getByRole('button', { name: 'Verify now' }).click()
     await page.getByText('no problems').waitFor()
@@ -200,7 +200,7 @@ describe.skipIf(!hasBrowser)('the log and its proofs', () => {
     await page.getByText(/last verification found/).waitFor()
   })
 
-  test('nothing went wrong in the pages', () => {
-    expect(console.complaints).toEqual([])
+  test('the pages report no errors', () => {
+    expect(console.pageErrors).toEqual([])
   })
 })

@@ -12,21 +12,21 @@ describe.skipIf(!hasBrowser)('the overview', () => {
   const totals = (page: Page) => page.locator('.totals dd b').allTextContents()
   const firstColumn = async (page: Page) => (await readRows(page, GROUPS)).map(([first]) => first)
 
-  test('shows what was counted, and at which position', async () => {
+  test('shows the counts and their position', async () => {
     const page = await console.visit('auditor')
-    const wanted = ['2,400', '2,344', '56']
+    const expected = ['2,400', '2,344', '56']
     expect(
       await eventually(
         () => totals(page),
-        (found) => `${found}` === `${wanted}`,
+        (found) => `${found}` === `${expected}`,
       ),
-    ).toEqual(wanted)
+    ).toEqual(expected)
     const summary = await console.service.fetch('admin', '/admin/apikey-stats/summary')
     const position = summary.headers.get('tallybook-position')!
     await page.getByText(`at ${position}`).waitFor()
   })
 
-  test('groups are sorted by any column, and the worst come first when asked', async () => {
+  test('groups are sorted by a column or with the worst first, and found by name', async () => {
     const page = await console.visit('auditor')
     await page.getByRole('link', { name: 'group 3' }).waitFor()
     expect(await firstColumn(page)).toEqual(['group 3', 'group 2', 'group 1'])
@@ -41,7 +41,7 @@ describe.skipIf(!hasBrowser)('the overview', () => {
         ([first]) => first === 'group 1',
       ),
     ).toEqual(['group 1', 'group 2', 'group 3'])
-    // Of a hundred times n requests n times n failed: 1, 2 and 3 in a hundred.
+    // n² of 100 × n requests failed: 1, 2 and 3 per cent.
     await page.getByRole('button', { name: 'Worst first' }).click()
     expect(
       await eventually(
@@ -61,7 +61,7 @@ describe.skipIf(!hasBrowser)('the overview', () => {
     await page.getByText('No group matches this search.').waitFor()
   })
 
-  test('follows the log without a flicker: numbers only grow, and no place is empty', async () => {
+  test('updates without flicker: numbers only grow, and nothing is ever empty', async () => {
     const page = await console.visit('auditor')
     await eventually(
       () => totals(page),
@@ -69,7 +69,7 @@ describe.skipIf(!hasBrowser)('the overview', () => {
     )
     await page.getByRole('link', { name: 'group 1' }).waitFor()
     const readShown = await watchTotal(page, 3)
-    for (const wanted of ['2,550', '2,700']) {
+    for (const expected of ['2,550', '2,700']) {
       for (let i = 0; i < 15; i++) {
         await console.service.post('/internal/apikey-stats/flush', {
           keys: [{ api_key_id: 1, requests: 10, success_requests: 10 }],
@@ -77,7 +77,7 @@ describe.skipIf(!hasBrowser)('the overview', () => {
       }
       await eventually(
         () => totals(page),
-        ([first]) => first === wanted,
+        ([first]) => first === expected,
       )
     }
     const numbers = await readShown()
@@ -87,7 +87,7 @@ describe.skipIf(!hasBrowser)('the overview', () => {
     expect(new Set(numbers).size).toBeGreaterThan(1)
   })
 
-  test('as of takes the whole console back, keeps it in links, and comes back to now', async () => {
+  test('as of applies to the whole console, stays in links, and leads back to now', async () => {
     const page = await console.visit('auditor')
     await page.getByRole('button', { name: 'As of now' }).click()
     const position = Array.from({ length: console.service.shards }, (_, shard) =>
@@ -123,7 +123,7 @@ describe.skipIf(!hasBrowser)('the overview', () => {
     ).toBe('700')
   })
 
-  test('a moment that is yet to come is refused where it is typed', async () => {
+  test('a time in the future is refused in the dialog', async () => {
     const page = await console.visit('auditor')
     await page.getByRole('button', { name: 'As of now' }).click()
     await page.getByLabel('Time (UTC)').fill('2999-01-01T00:00:00')
@@ -133,8 +133,8 @@ describe.skipIf(!hasBrowser)('the overview', () => {
     await page.getByRole('dialog').waitFor({ state: 'detached' })
   })
 
-  test('the chart says what a bar stands for, by mouse and keyboard, and zooms', async () => {
-    // Bars of days: the last hour may begin anew meanwhile.
+  test('the chart shows the numbers of a bar by keyboard, and zooms by mouse', async () => {
+    // Daily bars: a new hour may begin during the test.
     const page = await console.visit('auditor', '/?range=7d&bucket=day')
     const chart = page.locator('.chart canvas')
     await chart.waitFor()
@@ -167,23 +167,23 @@ describe.skipIf(!hasBrowser)('the overview', () => {
     await page.waitForURL((url) => !url.search.includes('from='))
   })
 
-  test('numbers are written as the reader is used to', async () => {
+  test('numbers follow the locale of the browser', async () => {
     const page = await console.open('auditor', { locale: 'de-DE' })
-    const wanted = ['2.700', '2.644', '56']
+    const expected = ['2.700', '2.644', '56']
     expect(
       await eventually(
         () => totals(page),
-        (found) => `${found}` === `${wanted}`,
+        (found) => `${found}` === `${expected}`,
       ),
-    ).toEqual(wanted)
+    ).toEqual(expected)
     await page.getByText('97,93').first().waitFor()
   })
 
-  test('days begin when they do where the reader is, if they want', async () => {
+  test('days begin in the local time zone if the user chooses so', async () => {
     const page = await console.visit('auditor')
-    const asked = page.waitForRequest((request) => request.url().includes('tz=Europe%2FBerlin'))
+    const requested = page.waitForRequest((request) => request.url().includes('tz=Europe%2FBerlin'))
     await page.getByRole('button', { name: 'Local' }).click()
-    await asked
+    await requested
     await page.reload()
     expect(await page.getByRole('button', { name: 'Local' }).getAttribute('aria-pressed')).toBe(
       'true',
@@ -191,7 +191,7 @@ describe.skipIf(!hasBrowser)('the overview', () => {
     await page.getByRole('button', { name: 'UTC' }).click()
   })
 
-  test('what is seen can be taken away as CSV', async () => {
+  test('a table is saved as CSV', async () => {
     const page = await console.visit('auditor')
     await page.getByRole('link', { name: 'group 1' }).waitFor()
     const [download] = await Promise.all([
@@ -199,7 +199,7 @@ describe.skipIf(!hasBrowser)('the overview', () => {
       page.getByRole('region', { name: GROUPS }).getByRole('button', { name: 'CSV' }).click(),
     ])
     const lines = (await readFile(await download.path(), 'utf8')).split('\r\n')
-    // Excel takes it for UTF-8 only by this mark.
+    // Excel recognizes UTF-8 only by the byte order mark.
     expect(lines[0]).toBe(
       '\ufeffid,name,total_requests,success_requests,failure_requests,success_rate,failure_rate',
     )
@@ -207,7 +207,7 @@ describe.skipIf(!hasBrowser)('the overview', () => {
     expect(lines).toHaveLength(5)
   })
 
-  test('nothing went wrong in the pages', () => {
-    expect(console.complaints).toEqual([])
+  test('the pages report no errors', () => {
+    expect(console.pageErrors).toEqual([])
   })
 })

@@ -5,7 +5,7 @@ import { readRange, toZoom } from '../../src/console/page/usage/range.ts'
 import { toBounds } from '../../src/http/usage/buckets.ts'
 import { isFull } from '../support/full.ts'
 
-// What a chart shows, in UTC and in the zone of the reader, through changes of clocks.
+// Ranges of a chart in UTC and in the local time zone, across clock changes.
 
 const TZ = process.env.TZ
 beforeEach(() => {
@@ -23,8 +23,8 @@ const liveIn = (tz: string) => {
 const range = (search: string, end = '2026-03-29T12:20:00Z') =>
   readRange(new URLSearchParams(search), Date.parse(end))
 
-describe('the usual ranges', () => {
-  test('end with the hour that is under way, and begin so many days before', () => {
+describe('named ranges', () => {
+  test('end with the current hour, and begin the given number of days before', () => {
     expect(range('')).toEqual({
       ...{ name: '24h', bucket: 'hour' },
       ...{ from: '2026-03-28T13:00:00Z', to: '2026-03-29T13:00:00Z' },
@@ -34,12 +34,12 @@ describe('the usual ranges', () => {
     expect(range('range=90d')).toMatchObject({ from: '2025-12-30T00:00:00Z', bucket: 'day' })
   })
 
-  test('show the hour that begins just then', () => {
+  test('include the hour that begins exactly now', () => {
     expect(range('', '2026-03-29T12:00:00Z').to).toBe('2026-03-29T13:00:00Z')
     expect(range('', '2026-03-29T11:59:59.999Z').to).toBe('2026-03-29T12:00:00Z')
   })
 
-  test('have bars of hours or days as wanted', () => {
+  test('have hourly or daily bars as requested', () => {
     expect(range('range=7d&bucket=day')).toMatchObject({
       ...{ from: '2026-03-23T00:00:00Z', bucket: 'day' },
     })
@@ -50,15 +50,15 @@ describe('the usual ranges', () => {
   })
 
   test.each(['toString', '__proto__', 'constructor', '1y', ''])(
-    'are none of the name %p: the usual one',
+    'do not include %p, which means the default range',
     (name) => {
       expect(range(`range=${name}`)).toEqual(range(''))
     },
   )
 
-  test('begin when the day does where the reader is, also across a change of clocks', () => {
+  test('begin with a local day, also across a clock change', () => {
     liveIn('Europe/Berlin')
-    // 23 March was in winter, 29 March is the day that has 23 hours.
+    // 23 March is in winter time; 29 March has 23 hours.
     expect(range('range=7d&bucket=day')).toMatchObject({
       ...{ from: '2026-03-22T23:00:00Z', to: '2026-03-29T13:00:00Z' },
     })
@@ -66,7 +66,7 @@ describe('the usual ranges', () => {
     expect(range('bucket=day', '2026-10-25T22:59:00Z').from).toBe('2026-10-24T22:00:00Z')
   })
 
-  test('end with the hour of the zone, where that is not one of UTC', () => {
+  test('end with a local hour in zones that are not whole hours off UTC', () => {
     liveIn('Asia/Kolkata')
     expect(range('').to).toBe('2026-03-29T12:30:00Z')
     liveIn('Asia/Kathmandu')
@@ -75,10 +75,10 @@ describe('the usual ranges', () => {
     expect(range('').to).toBe('2026-03-29T12:30:00Z')
   })
 
-  /** Hours; of so many that every time of day has its turn. */
+  /** Step in hours, chosen so that every time of day is tested. */
   const step = isFull ? 5.5 : 35.5
   test.each(['Europe/Berlin', 'Asia/Kathmandu', 'Australia/Lord_Howe', 'America/Havana', 'UTC'])(
-    'are what the service takes, all through a year in %s, and most bars are whole',
+    'have bounds that the service accepts, throughout a year in %s',
     (tz) => {
       liveIn(tz)
       for (let at = Date.UTC(2026, 0, 1); at < Date.UTC(2027, 0, 1); at += 3_600_000 * step) {
@@ -93,7 +93,7 @@ describe('the usual ranges', () => {
 })
 
 describe('a zoom', () => {
-  test('is what the address says, half open, with hours unless those are too many', () => {
+  test('is the half-open range in the URL, with hourly bars unless they are too many', () => {
     const zoomed = (from: string, to: string, rest = '') => range(`from=${from}&to=${to}${rest}`)
     expect(zoomed('2026-01-01T00:15:00Z', '2026-01-02T00:00:00Z')).toEqual({
       ...{ name: 'zoom', bucket: 'hour' },
@@ -103,7 +103,7 @@ describe('a zoom', () => {
     expect(zoomed('2026-01-01T00:00:00Z', '2026-01-09T00:00:00Z', '&bucket=hour').bucket).toBe(
       'hour',
     )
-    // The service would refuse so many.
+    // The service would refuse so many bars.
     expect(zoomed('2024-01-01T00:00:00Z', '2026-01-01T00:00:00Z', '&bucket=hour').bucket).toBe(
       'day',
     )
@@ -114,11 +114,11 @@ describe('a zoom', () => {
     ['2026-01-01T00:00:00Z', '2026-01-01T00:00:00Z'],
     ['x', '2026-01-01T00:00:00Z'],
     ['2026-01-01T00:00:00Z', ''],
-  ])('from %p to %p is none', (from, to) => {
+  ])('from %p to %p is ignored', (from, to) => {
     expect(range(`from=${from}&to=${to}`)).toEqual(range(''))
   })
 
-  test('goes from quarter to quarter around what was brushed, an hour at least', () => {
+  test('covers the selection in whole 15-minute buckets, an hour at least', () => {
     const at = (text: string) => Date.parse(`2026-01-01T${text}Z`)
     expect(toZoom(at('10:07:00'), at('13:01:00'))).toEqual({
       ...{ from: '2026-01-01T10:00:00Z', to: '2026-01-01T13:15:00Z' },
@@ -129,8 +129,8 @@ describe('a zoom', () => {
   })
 })
 
-describe('what is typed as a moment', () => {
-  test('is in UTC, or in the zone of the reader', () => {
+describe('a typed timestamp', () => {
+  test('is in UTC or in the local time zone', () => {
     expect(readTimestamp('2026-07-01T12:00')).toBe(Date.UTC(2026, 6, 1, 12))
     expect(readTimestamp('2026-07-01T12:00:30')).toBe(Date.UTC(2026, 6, 1, 12, 0, 30))
     liveIn('Europe/Berlin')
@@ -138,7 +138,7 @@ describe('what is typed as a moment', () => {
     expect(readTimestamp('2026-01-01T12:00')).toBe(Date.UTC(2026, 0, 1, 11))
   })
 
-  test('is a moment also where clocks skip it or show it twice', () => {
+  test('is accepted also if clocks skip it or show it twice', () => {
     liveIn('Europe/Berlin')
     for (const text of ['2026-03-29T02:30', '2026-10-25T02:30']) {
       const at = readTimestamp(text)!
@@ -147,7 +147,7 @@ describe('what is typed as a moment', () => {
     }
   })
 
-  test.each(['', 'x', '2026-13-01T00:00', '2026-01-01T25:00'])('%p is none', (text) => {
+  test.each(['', 'x', '2026-13-01T00:00', '2026-01-01T25:00'])('%p is invalid', (text) => {
     expect(readTimestamp(text)).toBeNull()
     liveIn('Europe/Berlin')
     expect(readTimestamp(text)).toBeNull()

@@ -1,14 +1,14 @@
 import type { Page } from 'playwright-core'
 
-/** Screens that pages are looked at on, in CSS pixels. */
+/** Screen sizes that pages are tested on, in CSS pixels. */
 export const SIZES = { wide: { width: 1280, height: 900 }, phone: { width: 360, height: 740 } }
 
 export type Size = keyof typeof SIZES
 
-/** Puts a page on a screen of a size, but of this height. */
+/** Sets the screen of a page to a size, with this height instead of its own. */
 export type Show = (size: Size, height: number) => Promise<void>
 
-/** The screen of a page, which it may change after it was loaded; a phone is one that is touched. */
+/** Returns a function that changes the screen of a page, also after its load. Phones have touch. */
 export async function screenOf(page: Page): Promise<Show> {
   const devtools = await page.context().newCDPSession(page)
   return async (size, height) => {
@@ -21,7 +21,7 @@ export async function screenOf(page: Page): Promise<Show> {
   }
 }
 
-/** Sums in a page how far it moves. */
+/** Sums up the layout shift of a page; runs in the page. */
 export function countShift(): void {
   let shift = 0
   Object.assign(globalThis, { readShift: () => shift })

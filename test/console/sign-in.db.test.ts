@@ -2,8 +2,8 @@ import { describe, expect, test } from 'bun:test'
 import { TOKENS } from '../support/service.ts'
 import { hasBrowser, settle, signIn, useConsole } from './browser.ts'
 
-/** Links and the headings of the pages that they lead to. */
-const PLACES = [
+/** Links, and the headings of the pages that they lead to. */
+const LINKS = [
   ['one', 'one'],
   ['API keys', 'API keys'],
   ['Token keys', 'Token keys'],
@@ -14,10 +14,10 @@ const PLACES = [
 describe.skipIf(!hasBrowser)('signing in', () => {
   const console = useConsole({ unknownTokens: 3 })
 
-  test('a token opens the console, and is nowhere in the browser afterwards', async () => {
+  test('a token opens the console, and is stored nowhere in the browser', async () => {
     const page = await console.open(null, { path: 'about:blank' })
-    const asked: string[] = []
-    page.on('request', (request) => asked.push(request.url()))
+    const requested: string[] = []
+    page.on('request', (request) => requested.push(request.url()))
     await signIn(page, TOKENS.admin)
     await page.reload()
     await page.getByRole('heading', { name: 'Overview' }).waitFor()
@@ -29,7 +29,7 @@ describe.skipIf(!hasBrowser)('signing in', () => {
       ...[document.cookie, document.documentElement.outerHTML, location.href],
       ...[JSON.stringify(localStorage), JSON.stringify(sessionStorage)],
     ])
-    const places = [...readable, ...asked, cookie!.value]
+    const places = [...readable, ...requested, cookie!.value]
     expect(places.filter((text) => text.includes(TOKENS.admin))).toEqual([])
     expect(readable[0]).toBe('')
   })
@@ -48,7 +48,7 @@ describe.skipIf(!hasBrowser)('signing in', () => {
     expect(await (await fetch(`${console.service.url}/session`, { headers })).json()).toBeNull()
   })
 
-  test('that nobody is signed in is no error in the console of the browser', async () => {
+  test('a missing session is not logged as an error in the browser', async () => {
     const page = await console.visit(null, '/console/icon.svg')
     const errors: string[] = []
     page.on('console', (message) => {
@@ -60,11 +60,11 @@ describe.skipIf(!hasBrowser)('signing in', () => {
     expect(errors).toEqual([])
   })
 
-  test('where it is not known who is signed in, it says why, and finds out by itself', async () => {
+  test('if the session cannot be read, the page says why and recovers by itself', async () => {
     const page = await console.open('auditor')
-    let isAway = true
+    let isUnavailable = true
     await page.route('**/session', (route) =>
-      isAway
+      isUnavailable
         ? route.fulfill({
             status: 503,
             contentType: 'application/problem+json',
@@ -74,11 +74,11 @@ describe.skipIf(!hasBrowser)('signing in', () => {
     )
     await page.reload()
     await page.getByText('Temporarily unavailable (database unavailable).').waitFor()
-    isAway = false
+    isUnavailable = false
     await page.getByRole('heading', { name: 'Overview' }).waitFor()
   })
 
-  test('an address deep within the console is shown after signing in', async () => {
+  test('the requested page is shown after signing in', async () => {
     const page = await console.visit(null, '/health')
     await page.getByLabel('Token').fill(TOKENS.auditor)
     await page.getByRole('button', { name: 'Sign in' }).click()
@@ -86,30 +86,30 @@ describe.skipIf(!hasBrowser)('signing in', () => {
     expect(new URL(page.url()).pathname).toBe('/health')
   })
 
-  test('an auditor is not shown what only an admin may do', async () => {
+  test('an auditor sees no buttons that only an admin may use', async () => {
     await console.service.putCatalog({ provider_groups: [{ id: 1, name: 'one' }] })
-    const offers = async (role: 'admin' | 'auditor') => {
+    const buttonsFor = async (role: 'admin' | 'auditor') => {
       const names: string[] = []
       const page = await console.visit(role)
       await settle(page)
       names.push(...(await page.getByRole('button').allInnerTexts()))
-      for (const [link, heading] of PLACES) {
+      for (const [link, heading] of LINKS) {
         await page.getByRole('link', { name: link, exact: true }).click()
         await page.getByRole('heading', { name: heading, level: 1 }).waitFor()
         await settle(page)
-        // Said of what was read, so that it is there when all is.
+        // Shown only after the last read.
         if (link === 'Health') await page.getByText('api_key_counters').first().waitFor()
         names.push(...(await page.getByRole('button').allInnerTexts()))
       }
       return new Set(names.map((name) => name.trim()))
     }
-    const [admin, auditor] = [await offers('admin'), await offers('auditor')]
-    const grave = ['Add', 'Change', 'End', 'Rebuild', 'Verify now']
-    expect(grave.filter((name) => admin.has(name))).toEqual(grave)
-    expect(grave.filter((name) => auditor.has(name))).toEqual([])
+    const [admin, auditor] = [await buttonsFor('admin'), await buttonsFor('auditor')]
+    const adminOnly = ['Add', 'Change', 'End', 'Rebuild', 'Verify now']
+    expect(adminOnly.filter((name) => admin.has(name))).toEqual(adminOnly)
+    expect(adminOnly.filter((name) => auditor.has(name))).toEqual([])
   })
 
-  test('wrong tokens are refused in words, and after some tries for a while', async () => {
+  test('wrong tokens are refused with an explanation, and blocked after some tries', async () => {
     const page = await console.visit(null)
     const tryWith = async (token: string, answer: string) => {
       await page.getByLabel('Token').fill(token)
@@ -125,7 +125,7 @@ describe.skipIf(!hasBrowser)('signing in', () => {
     expect(await page.getByLabel('Token').inputValue()).toBe('')
   })
 
-  test('nothing went wrong in the pages', () => {
-    expect(console.complaints).toEqual([])
+  test('the pages report no errors', () => {
+    expect(console.pageErrors).toEqual([])
   })
 })

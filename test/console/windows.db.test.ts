@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import type { Page } from 'playwright-core'
 import { eventually, hasBrowser, settle, useConsole } from './browser.ts'
 
-/** One more than a browser has connections to a host over HTTP/1.1. */
+/** One more than a browser opens connections to a host over HTTP/1.1. */
 const WINDOWS = 7
 const FLUSH = '{"keys":[{"api_key_id":1,"requests":1,"success_requests":1}]}'
 
@@ -16,15 +16,15 @@ describe.skipIf(!hasBrowser)('several windows', () => {
   }
   const totals = (pages: Page[]) =>
     Promise.all(pages.map((page) => page.locator('.totals dd b').first().textContent()))
-  /** What all windows show, as soon as they show what was posted. */
+  /** Reads the totals of all windows until they equal what was posted. */
   const shown = async (pages: Page[]) =>
     eventually(
       () => totals(pages),
       (texts) => texts.every((text) => text === String(posted)),
     )
-  const wanted = (pages: Page[]) => pages.map(() => String(posted))
+  const expected = (pages: Page[]) => pages.map(() => String(posted))
 
-  test('all load and follow the log, by one stream; when its window closes, another has it', async () => {
+  test('share one stream, which another window takes over when its window closes', async () => {
     const { service } = console
     await service.putCatalog({
       provider_groups: [{ id: 1, name: 'one' }],
@@ -38,7 +38,7 @@ describe.skipIf(!hasBrowser)('several windows', () => {
     for (const page of pages) await page.goto('/')
     for (const page of pages) await settle(page)
     await post()
-    expect(await shown(pages)).toEqual(wanted(pages))
+    expect(await shown(pages)).toEqual(expected(pages))
 
     while (pages.length > WINDOWS - 3) {
       const open = await eventually(
@@ -50,12 +50,12 @@ describe.skipIf(!hasBrowser)('several windows', () => {
       pages = pages.filter((page) => page !== leader)
       await leader.close()
       await post()
-      expect(await shown(pages)).toEqual(wanted(pages))
+      expect(await shown(pages)).toEqual(expected(pages))
     }
   })
 })
 
-/** Notes the streams of the pages that `page` loads from now on. */
+/** Records the streams of pages that `page` loads from now on. */
 async function countStreams(page: Page): Promise<void> {
   await page.addInitScript(() => {
     const Source = globalThis.EventSource
@@ -70,7 +70,7 @@ async function countStreams(page: Page): Promise<void> {
   })
 }
 
-/** How many streams a page has open. */
+/** Number of open streams of a page. */
 const streamsOf = (page: Page): Promise<number> =>
   page.evaluate(() => {
     const { streams } = globalThis as unknown as { streams: EventSource[] }
