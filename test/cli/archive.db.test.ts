@@ -20,7 +20,7 @@ const NOBODY = { uid: 65534, gid: 65534 }
 
 const FOUR = { TALLYBOOK_SHARDS: '4' }
 
-// One log of four shards, counted by a service that runs until a test stops it, and its archive.
+// A log of four shards, its archive, and a service that runs until a test stops it.
 let operator: DataDir
 let service: Process
 let url: string
@@ -34,7 +34,7 @@ beforeAll(async () => {
   archive = join(dirname(operator.path), 'archive')
   ;({ service, url } = await serve(operator.path))
   await count(url)
-  // Through the running service's socket.
+  // The export connects through the running service's socket.
   expect(await run(['export', archive], operator.path)).toMatchObject({ code: 0, stderr: '' })
 })
 beforeEach(async () => {
@@ -82,16 +82,16 @@ const flush = (url: string) => {
 const readSummary = async (url: string) =>
   (await send(`${url}/admin/apikey-stats/summary`, 'auditor', 'GET')).text
 
-test('a log moves from one data directory to another, whether its service runs or not', async () => {
+test('a log moves to another data directory, with its service running or stopped', async () => {
   const summary = await readSummary(url)
   expect(JSON.parse(summary)).toMatchObject({ total_requests: 5 })
   await stop(service)
-  // By a server of the command's own, which is gone afterwards.
+  // The command starts a server of its own, which is gone afterwards.
   const second = `${archive}-2`
   expect(await run(['export', second], operator.path, FOUR)).toMatchObject({ code: 0 })
   expect(existsSync(join(operator.path, 'postgres/postmaster.pid'))).toBe(false)
 
-  // A fresh database is made with the archive's number of shards.
+  // A new database is created with the archive's number of shards.
   const imported = await run(['import', second], dataDir.path)
   expect(imported.code).toBe(0)
   expect(withoutPaths(imported.stdout, operator)).toMatchSnapshot()
@@ -106,10 +106,10 @@ test('a log moves from one data directory to another, whether its service runs o
   await stop(moved.service)
 })
 
-test('an import into a database of another number of shards is refused', async () => {
-  const wanted = await run(['import', archive], dataDir.path, { TALLYBOOK_SHARDS: '2' })
-  expect(wanted).toMatchObject({ code: 1 })
-  expect(wanted.stderr).toMatchSnapshot()
+test('an import into a database with another number of shards is refused', async () => {
+  const mismatch = await run(['import', archive], dataDir.path, { TALLYBOOK_SHARDS: '2' })
+  expect(mismatch).toMatchObject({ code: 1 })
+  expect(mismatch.stderr).toMatchSnapshot()
   expect(existsSync(dataDir.path)).toBe(false)
 
   await copyCluster(dataDir.path, 'migrated')
@@ -118,14 +118,14 @@ test('an import into a database of another number of shards is refused', async (
   expect(refused.stderr).toMatchSnapshot()
 })
 
-test('a command makes no database of its own but to import', async () => {
+test('export does not create a database', async () => {
   const outcome = await run(['export', join(dataDir.path, '../none')], dataDir.path)
   expect(outcome.code).toBe(1)
   expect(withoutPaths(outcome.stderr, dataDir)).toMatchSnapshot()
   expect(existsSync(dataDir.path)).toBe(false)
 })
 
-test('Ctrl-C while the database starts stops it again', async () => {
+test('Ctrl-C during the start of the database stops it again', async () => {
   await copyCluster(dataDir.path)
   const pidFile = join(dataDir.path, 'postgres/postmaster.pid')
   const command = runTallybook(['export', join(dataDir.path, '../none')], dataDir.path)
@@ -136,7 +136,7 @@ test('Ctrl-C while the database starts stops it again', async () => {
   expect(existsSync(join(dataDir.path, '../none'))).toBe(false)
 })
 
-test('a service that is just starting or stopping is not disturbed', async () => {
+test('a command refuses to run while the service is starting or stopping', async () => {
   const cluster = join(dataDir.path, 'postgres')
   mkdirSync(cluster, { recursive: true })
   if (process.getuid?.() === 0) chownSync(cluster, NOBODY.uid, NOBODY.gid)
@@ -147,12 +147,12 @@ test('a service that is just starting or stopping is not disturbed', async () =>
   expect(outcome.stderr).toMatchSnapshot()
 })
 
-test('a database that can not be reached, a wrong word, and no target get a sentence', async () => {
+test('an unreachable database and invalid arguments are explained without secrets', async () => {
   const env = { DATABASE_URL: 'postgres://nobody:secret@127.0.0.1:1/none' }
-  const away = await run(['export', join(dataDir.path, '../none')], dataDir.path, env)
-  expect(away).toMatchObject({ code: 1, stdout: '' })
-  expect(away.stderr).toContain('DATABASE_URL')
-  expect(away.stderr).not.toContain('secret')
+  const unreachable = await run(['export', join(dataDir.path, '../none')], dataDir.path, env)
+  expect(unreachable).toMatchObject({ code: 1, stdout: '' })
+  expect(unreachable.stderr).toContain('DATABASE_URL')
+  expect(unreachable.stderr).not.toContain('secret')
   const wrong = await run(['export'], dataDir.path)
   expect(wrong).toMatchObject({ code: 1, stdout: '' })
   expect(wrong.stderr).toStartWith('Usage: tallybook ')

@@ -2,14 +2,14 @@ import { expect, test } from 'bun:test'
 import { listLimits, toPlain, toPlainLines } from '../../src/cli/audit-output.ts'
 import { auditLog, fillLog, MemoryLog } from '../proofs/verifier/memory.ts'
 
-test('what a server sent has no effect on a terminal', () => {
+test('text from a server has no effect on a terminal', () => {
   expect(toPlain('\x1b]0;title\x07\x1b[2J\r\nü "😀"')).toBe('�]0;title��[2J��ü "😀"')
   expect(toPlain('\u202eleft\u2028\u009b')).toBe('�left��')
   expect(toPlain('x'.repeat(10_000))).toHaveLength(2_001)
   expect(toPlainLines('a\x1b\nb')).toBe('a�\nb')
 })
 
-test('what was not compared of usage is said, with numbers', async () => {
+test('the limits state which usage was not compared', async () => {
   const log = fillLog(new MemoryLog())
   const limitsOf = async (rows: number, hours: number) => {
     const { report } = await auditLog(log, { usage: { rows, days: 500_000, hours } })

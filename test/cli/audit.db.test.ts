@@ -14,8 +14,8 @@ import { TOKENS } from '../support/service.ts'
 import { until } from '../support/until.ts'
 import { useCommands } from './one-process.ts'
 
-// The service, the export and the audit: what an operator and an auditor do. Each outcome of an
-// audit is once that of a process of its own.
+// The service, the export and the audit, as an operator and an auditor run them. Each kind of
+// outcome is tested once with an audit in a process of its own.
 
 const commands = useCommands()
 let operator: Awaited<ReturnType<typeof makeDataDir>>
@@ -34,15 +34,15 @@ const send = (role: keyof typeof TOKENS, method: string, path: string, body?: un
 const flush = (requests: number) =>
   send('dp', 'POST', '/internal/apikey-stats/flush', { keys: [{ api_key_id: 7, requests }] })
 
-/** Somebody who has the auditor's token, and files of his own. */
+/** Runs an audit with the auditor's token and data directory. */
 async function audit(args: string[], token: string = TOKENS.auditor) {
   const env = { TALLYBOOK_DATA_DIR: auditor.path, TALLYBOOK_AUDITOR_TOKEN: token }
   const { code, stdout: out, stderr: errors } = await commands.run(['audit', ...args], env)
   return { code, out, errors }
 }
 
-/** The same, as a process of its own. */
-async function auditAlone(args: string[]) {
+/** The same in a process of its own. */
+async function spawnAudit(args: string[]) {
   const command = runTallybook(['audit', ...args], auditor.path)
   const { code, stdout: out, stderr: errors } = await outcomeOf(command)
   return { code, out, errors }
@@ -79,10 +79,10 @@ afterAll(async () => {
 })
 
 describe('a running service', () => {
-  test('is audited, its keys taken the first time and kept', async () => {
+  test('is audited, and its keys are stored on the first use', async () => {
     const state = fileOf('state.json')
     const receipt = fileOf('receipt.tlog-proof')
-    const first = await auditAlone([url, '--state', state, '--receipt', receipt])
+    const first = await spawnAudit([url, '--state', state, '--receipt', receipt])
     expect([first.code, first.errors]).toEqual([0, expect.stringContaining('Trusted from now on')])
     expect(first.out).toContain('shard 0: 4 events, signed as')
     expect(first.out).toContain('4 payloads, 10 attested digests and totals')
@@ -93,12 +93,12 @@ describe('a running service', () => {
     await flush(1)
     const second = await audit([url, '--state', state, '--json', '--all-usage'])
     expect([second.code, second.errors]).toEqual([0, ''])
-    const sound = { findings: 0, first: [], usage: { outside: 0 } }
-    expect(JSON.parse(second.out)).toMatchObject(sound)
+    const result = { findings: 0, first: [], usage: { outside: 0 } }
+    expect(JSON.parse(second.out)).toMatchObject(result)
     expect((await audit([url, '--state', state, '--heads-only'])).code).toBe(0)
   })
 
-  test('whose newest event is older than it may be is found to be stale', async () => {
+  test('is reported as stale if its newest event is older than --max-age', async () => {
     const young = await audit([url, '--max-age', '3600', '--json'])
     expect(young.code).toBe(0)
     expect(Date.now() - Date.parse(JSON.parse(young.out).newest_at)).toBeLessThan(3_600_000)
@@ -107,14 +107,14 @@ describe('a running service', () => {
       expect(code).toBe(1)
       expect(JSON.parse(out).first).toMatchObject([{ kind: 'stale', at: 'log' }])
     }
-    const unasked = JSON.parse((await audit([url, '--heads-only', '--json'])).out)
-    expect(unasked.newest_at).toBeNull()
-    expect(unasked.not_verified).toContain('The age of the newest event was not checked.')
+    const unchecked = JSON.parse((await audit([url, '--heads-only', '--json'])).out)
+    expect(unchecked.newest_at).toBeNull()
+    expect(unchecked.not_verified).toContain('The age of the newest event was not checked.')
     expect((await audit([url, '--max-age', '-1'])).code).toBe(2)
     expect((await audit([url, '--max-age', 'x'])).code).toBe(2)
   })
 
-  test('that is not the one of before is found out', async () => {
+  test('with another history than before is reported as a fork', async () => {
     const state = fileOf('other-state.json')
     const keys = (await (await send('auditor', 'GET', '/audit/log/keys')).text()).trim()
     const head = await (await send('auditor', 'GET', '/audit/log/0/checkpoint')).text()
@@ -125,14 +125,14 @@ describe('a running service', () => {
     const { note } = signTreeHead({ origin: origin!, size: Number(size), root }, [key])
     const text = JSON.stringify({ keys: [keys, formatVerifierKey(key)], heads: { '0': note } })
     await writeFile(state, text)
-    const found = await auditAlone([url, '--state', state])
+    const found = await spawnAudit([url, '--state', state])
     expect([found.code, found.out]).toEqual([1, expect.stringContaining('shard 0 (fork):')])
     expect(await readFile(state, 'utf8')).toBe(text)
   })
 
-  test('is followed until it is enough, through a restart of it', async () => {
+  test('is followed through a restart until SIGINT', async () => {
     const state = fileOf('followed.json')
-    // It listens elsewhere afterwards: its old port may be taken by then.
+    // After the restart it listens on another port: the old one may be taken by then.
     const portOf = () => Number(new URL(url).port)
     const proxy = await startLossyProxy(portOf, makeRandom(1), 0)
     const args = ['audit', proxy.url, '--follow', '--every', '0.1', '--state', state]
@@ -166,7 +166,7 @@ describe('a running service', () => {
     await proxy.close()
   })
 
-  test('that can not be audited is no finding', async () => {
+  test('that cannot be audited is an error and not a finding', async () => {
     for (const args of [
       [],
       ['nowhere'],
@@ -181,7 +181,7 @@ describe('a running service', () => {
       expect(errors).not.toBe('')
     }
     expect((await audit([url], 'wrong-token')).code).toBe(2)
-    expect((await auditAlone([])).code).toBe(2)
+    expect((await spawnAudit([])).code).toBe(2)
   })
 })
 
@@ -189,14 +189,14 @@ describe('an archive', () => {
   test('is audited without a service', async () => {
     const key = await readKey()
     const receipt = fileOf('receipt.tlog-proof')
-    const { code, out, errors } = await auditAlone([archive, '--key', key, '--receipt', receipt])
+    const { code, out, errors } = await spawnAudit([archive, '--key', key, '--receipt', receipt])
     expect([code, errors]).toEqual([0, ''])
     expect(out).toContain('10 attested digests and totals')
     expect(out).toEndWith('No findings\n')
     expect(await runTallybook(['verify', archive], auditor.path).exited).toBe(0)
   })
 
-  /** A copy in which the lines of the events were changed, and all hashes of files made anew. */
+  /** Copies the archive, changes the lines of its events, and recomputes all hashes of files. */
   async function forge(name: string, change: (lines: string) => string): Promise<string> {
     const copy = fileOf(name)
     await Bun.$`cp -a ${archive} ${copy}`
@@ -209,7 +209,7 @@ describe('an archive', () => {
     return copy
   }
 
-  const sha256 = (of: Buffer | string) => createHash('sha256').update(of).digest('hex')
+  const sha256 = (content: Buffer | string) => createHash('sha256').update(content).digest('hex')
 
   async function writeManifest(copy: string, change: (manifest: Manifest) => unknown) {
     const file = join(copy, 'manifest.json')
@@ -220,7 +220,7 @@ describe('an archive', () => {
     await writeFile(`${file}.sha256`, `${sha256(text)}  manifest.json\n`)
   }
 
-  test('that was forged with all its hashes contradicts the signed head', async () => {
+  test('that was forged with all its hashes does not match the signed head', async () => {
     const forged = await forge('forged', (lines) =>
       lines.replaceAll('"source":"dp"', '"source":"me"'),
     )
@@ -229,7 +229,7 @@ describe('an archive', () => {
     expect(out).toContain("(root): the first 4 events don't have the root of the signed tree head")
   })
 
-  test('in which a payload was changed is named by its place', async () => {
+  test('with a changed payload is reported with the position', async () => {
     const forged = await forge('changed', (lines) =>
       lines.replace('"requests":[10]', '"requests":[9]'),
     )
@@ -239,7 +239,7 @@ describe('an archive', () => {
     expect(out).toContain('(attestation): api_key_counters as of 0/1')
   })
 
-  test('that is not signed is held against itself, and is refused to who has a key', async () => {
+  test('that is not signed is checked against itself, and fails if a key is given', async () => {
     const copy = fileOf('unsigned')
     await Bun.$`cp -a ${archive} ${copy} && rm -r ${join(copy, 'transparency')}`
     await writeManifest(copy, (manifest) => {
@@ -259,7 +259,7 @@ describe('an archive', () => {
     expect((await audit([forged])).out).toContain('0/1 (payload):')
   })
 
-  test('that is older than what was verified is found, and the state stays', async () => {
+  test('that is older than the verified state is reported, and the state stays', async () => {
     const state = fileOf('newer.json')
     expect((await audit([url, '--state', state])).code).toBe(0)
     const text = await readFile(state, 'utf8')
@@ -268,7 +268,7 @@ describe('an archive', () => {
     expect(await readFile(state, 'utf8')).toBe(text)
   })
 
-  test('continues what was verified, which its events show and its heads alone can not', async () => {
+  test('is verified to continue the state by its events, but not by its heads alone', async () => {
     const head = await readFile(join(archive, 'transparency/heads/0'), 'utf8')
     const state = fileOf('same.json')
     const content = JSON.stringify({ keys: [await readKey()], heads: { '0': head } })
@@ -281,7 +281,7 @@ describe('an archive', () => {
     expect(await readFile(state, 'utf8')).not.toBe(content)
   })
 
-  test('whose signed head was changed is found by its manifest, and by its signature', async () => {
+  test('with a changed signed head fails by its manifest and by its signature', async () => {
     const copy = fileOf('reheaded')
     await Bun.$`cp -a ${archive} ${copy}`
     const file = join(copy, 'transparency/heads/0')

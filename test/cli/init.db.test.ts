@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'bun:test'
 import { outcomeOf } from '../support/archive.ts'
 import { makeDataDir, readUrl, runTallybook } from '../support/process.ts'
 
-// `tallybook init`, on the database in the data directory. On Citus: test/platform/postgres/citus.db.test.ts.
+// `tallybook init` on the embedded database. For Citus: test/platform/postgres/citus.db.test.ts.
 
 let dataDir: Awaited<ReturnType<typeof makeDataDir>>
 beforeEach(async () => {
@@ -13,7 +13,7 @@ afterEach(() => dataDir.remove())
 const init = (args: string[] = [], env: Record<string, string> = {}) =>
   outcomeOf(runTallybook(['init', ...args], dataDir.path, env))
 
-test('it makes the schema that a service then serves, and may be run again', async () => {
+test('init creates the schema that a service then uses, and can be run again', async () => {
   const env = { TALLYBOOK_SHARDS: '3' }
   const made = await init([], env)
   expect(made.code).toBe(0)
@@ -28,7 +28,7 @@ test('it makes the schema that a service then serves, and may be run again', asy
   expect(refused.stderr).toContain('3')
 })
 
-test('what it can not do it says in a sentence', async () => {
+test('init explains what it cannot do', async () => {
   const alone = await init(['--citus'])
   expect(alone).toMatchObject({ code: 1, stdout: '' })
   expect(alone.stderr).toMatchSnapshot()

@@ -8,8 +8,8 @@ import { makeDataDir, readUrl, runTallybook, withoutPaths } from '../support/pro
 import { TOKENS } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
-// The commands and the service as processes, on the database in their data directory. The tests
-// share one, and each begins with the keys that the one before has left.
+// The commands and the service as processes, on an embedded database. The tests share a data
+// directory, and each begins with the keys that the one before has left.
 
 let dataDir: Awaited<ReturnType<typeof makeDataDir>>
 
@@ -26,8 +26,8 @@ async function run(
   return [code, stdout, stderr]
 }
 
-/** Serves while `work` runs. */
-async function serving(
+/** Runs a service while `work` runs. */
+async function whileServing(
   work: (get: (path: string, init?: RequestInit) => Promise<Response>) => Promise<void>,
 ): Promise<void> {
   const service = runTallybook(['serve'], dataDir.path)
@@ -50,8 +50,8 @@ const readKeys = async () => {
   return out.trim().split('\n')
 }
 
-/** Posts a flush and gives the head that covers it. */
-async function signed(get: (path: string, init?: RequestInit) => Promise<Response>) {
+/** Posts a flush and returns the tree head that covers it. */
+async function flushAndReadHead(get: (path: string, init?: RequestInit) => Promise<Response>) {
   const body = JSON.stringify({ keys: [{ api_key_id: 1, requests: 1 }] })
   const posted = await get('/internal/apikey-stats/flush', {
     method: 'POST',
@@ -65,24 +65,24 @@ async function signed(get: (path: string, init?: RequestInit) => Promise<Respons
   })
 }
 
-test('before the first start there is no key, and afterwards the one that the service shows', async () => {
+test('there is no key before the first start, and then the one that the service shows', async () => {
   const [code, , errors] = await run(['key'])
   expect(code).toBe(1)
   expect(withoutPaths(errors, dataDir)).toMatchSnapshot()
-  await serving(async (get) => {
+  await whileServing(async (get) => {
     const shown = await (await get('/audit/log/keys')).text()
     expect(await readKeys()).toEqual(shown.trim().split('\n'))
-    await signed(get)
+    await flushAndReadHead(get)
   })
 })
 
-test('another name in the environment is refused', async () => {
+test('another origin in the environment is refused', async () => {
   const [code, , errors] = await run(['serve'], { TALLYBOOK_LOG_ORIGIN: 'else.example.com' })
   expect(code).toBe(1)
   expect(errors).toContain('the log has been signed as')
 })
 
-test('a rotated key signs beside the old one, and alone when that is retired', async () => {
+test('a rotated key signs together with the old one, and alone after that is retired', async () => {
   const [old] = await readKeys()
   const retired: string[] = [(await run(['key', 'retire']))[1]]
   expect((await run(['key', 'rotate']))[0]).toBe(0)
@@ -94,24 +94,24 @@ test('a rotated key signs beside the old one, and alone when that is retired', a
 
   const opens = (note: string, key: string) =>
     openTreeHead(note, [parseVerifierKey(key)!]).kind === 'signed'
-  await serving(async (get) => {
+  await whileServing(async (get) => {
     const note = await (await get('/audit/log/0/checkpoint')).text()
     expect([opens(note, newest!), opens(note, old!)]).toEqual([true, true])
   })
   retired.push((await run(['key', 'retire']))[1])
   expect(retired).toMatchSnapshot()
-  await serving(async (get) => {
+  await whileServing(async (get) => {
     const note = await (await get('/audit/log/0/checkpoint')).text()
     expect([opens(note, newest!), opens(note, old!)]).toEqual([true, false])
   })
 })
 
-test('a database of the past is refused, and goes on under a new origin that cites the old', async () => {
+test('a restored backup is refused, and served under a new origin that links the old', async () => {
   const [cluster, backup] = ['postgres', 'backup'].map((name) => join(dataDir.path, name))
   await Bun.$`cp -a ${cluster} ${backup}`
   let last = { shard: 0, note: '' }
-  await serving(async (get) => {
-    last = await signed(get)
+  await whileServing(async (get) => {
+    last = await flushAndReadHead(get)
   })
   await Bun.$`rm -rf ${cluster} && mv ${backup} ${cluster}`
   const [code, , errors] = await run(['serve'])
@@ -123,7 +123,7 @@ test('a database of the past is refused, and goes on under a new origin that cit
   expect((await run(['key', 'new-origin', 'stats.example.com/2']))[0]).toBe(0)
   expect((await run(['key', 'new-origin', 'stats.example.com/2']))[2]).toContain('already')
   expect(await readdir(join(dataDir.path, 'transparency'))).toContain('stats.example.com%2F2')
-  await serving(async (get) => {
+  await whileServing(async (get) => {
     const events = (await (
       await get(`/audit/events?shard=${last.shard}&type=OriginChanged`)
     ).json()) as {
@@ -135,11 +135,11 @@ test('a database of the past is refused, and goes on under a new origin that cit
         payload: { origin: `stats.example.com/2/audit/log/${last.shard}`, previous: last.note },
       },
     ])
-    const { note } = await signed(get)
+    const { note } = await flushAndReadHead(get)
     expect(note).toStartWith('stats.example.com/2/audit/log/')
   })
-  // Once, however often it starts.
-  await serving(async (get) => {
+  // The event is appended once, however often the service starts.
+  await whileServing(async (get) => {
     const events = (await (
       await get(`/audit/events?shard=${last.shard}&type=OriginChanged`)
     ).json()) as {

@@ -5,14 +5,14 @@ import type { ServerAddress } from '../../src/platform/postgres/pool.ts'
 import { UserError } from '../../src/platform/user-error.ts'
 import { withoutProgress } from '../support/archive.ts'
 
-// Commands that one process runs one after the other. The start of a process takes 0.2 s of
-// processor time: a test file that runs a command many times runs it once in its own.
+// One process that runs commands one after the other. The start of a process takes 0.2 s of
+// processor time, so a test file that runs a command often starts a process for it only once.
 
 type Request = { args: string[]; env: Record<string, string> }
 
 /**
- * Returns what runs a command in a process that the tests of a file share: what it said and its
- * exit code, as `outcomeOf` does. Not for commands that call process.exit() or read stdin.
+ * Runs commands in a process that the tests of a file share, and returns their output and exit
+ * code as `outcomeOf` does. Not for commands that call process.exit() or read stdin.
  */
 export function useCommands() {
   let child: ReturnType<typeof start> | null = null
@@ -21,7 +21,7 @@ export function useCommands() {
     child ??= start()
     return child.run({ args, env })
   }
-  /** On this database, as a service starts a command of its own. */
+  /** Runs a command on this database, as a service that starts a command does. */
   const runOn = (
     { address }: { address: ServerAddress },
     args: string[],
@@ -53,26 +53,26 @@ function start() {
   }
 }
 
-/** After what a command has written to a stream: its exit code, behind a character that no text has. */
-const endOf = (code: number) => `\0${code}`
-const END = /^([^\0]*)\0(\d+)\n$/
+/** Ends the output of a command on a stream: a NUL, which no text contains, and the exit code. */
+const endMarker = (code: number) => `\0${code}`
+const END_MARKER = /^([^\0]*)\0(\d+)\n$/
 
-/** Reads what one command after the other has written. */
+/** Returns a function that reads the output of the next command. */
 function endReader(stream: ReadableStream<Uint8Array>) {
   const reader = stream.getReader()
   const decoder = new TextDecoder()
   return async () => {
     for (let text = ''; ; ) {
       const { value, done } = await reader.read()
-      if (done) throw new Error(`the process of the commands ended: ${text}`)
+      if (done) throw new Error(`the process that runs the commands has ended: ${text}`)
       text += decoder.decode(value, { stream: true })
-      const end = END.exec(text)
+      const end = END_MARKER.exec(text)
       if (end) return { text: end[1]!, code: Number(end[2]) }
     }
   }
 }
 
-/** The process: runs each command that a line of stdin asks for, as src/main.ts runs one. */
+/** Main function of the process: runs each command from a line of stdin as src/main.ts does. */
 async function serveCommands(): Promise<void> {
   const before = { ...process.env }
   for await (const line of console) {
@@ -89,8 +89,8 @@ async function serveCommands(): Promise<void> {
         return isExpected ? error.exitCode : 1
       },
     )
-    console.log(endOf(code))
-    console.error(endOf(code))
+    console.log(endMarker(code))
+    console.error(endMarker(code))
   }
 }
 

@@ -5,7 +5,7 @@ import { type DataDir, MAIN, makeDataDir, runTallybook } from '../support/proces
 import { TOKENS, useService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
-// Where tokens come from: those that a first start makes, and those that commands need.
+// The tokens that a first start generates, and those that commands need.
 
 const NO_TOKENS = {
   TALLYBOOK_DP_TOKEN: '',
@@ -25,19 +25,19 @@ const readTokens = async () => {
   return Promise.all(names.map(async (name) => (await Bun.file(`${folder}/${name}`).text()).trim()))
 }
 
-test('a first start tells a terminal its tokens, and anything else where they are', async () => {
+test('a first start prints its tokens to a terminal, and otherwise only their folder', async () => {
   const env = { ...NO_TOKENS, TALLYBOOK_AUDITOR_TOKEN: TOKENS.auditor }
   const piped = runTallybook(['serve'], dataDir.path, env)
-  const said = await sayUntilUrl(piped)
+  const output = await readUntilUrl(piped)
   const tokens = await readTokens()
   expect(tokens.length).toBe(2)
   piped.kill('SIGTERM')
   expect(await piped.exited).toBe(0)
-  expect(said).toContain(`New tokens for dp, admin are in ${dataDir.path}/tokens, one file each.`)
-  const all = said + (await piped.stderr.text())
+  expect(output).toContain(`New tokens for dp, admin are in ${dataDir.path}/tokens, one file each.`)
+  const all = output + (await piped.stderr.text())
   for (const token of tokens) expect(all).not.toContain(token)
 
-  // The auditor's is made now, by a start in a terminal; the others are no longer new.
+  // This start in a terminal generates the auditor's token; the others are no longer new.
   let shown = ''
   const inTerminal = Bun.spawn([process.execPath, '--no-orphans', MAIN, 'serve'], {
     env: {
@@ -59,28 +59,28 @@ test('a first start tells a terminal its tokens, and anything else where they ar
   expect(shown).not.toContain(tokens[0]!)
 })
 
-/** What a service says up to the line with its address. */
-async function sayUntilUrl(service: ReturnType<typeof runTallybook>): Promise<string> {
+/** Reads the output of a service up to the line with its URL. */
+async function readUntilUrl(service: ReturnType<typeof runTallybook>): Promise<string> {
   const reader = service.stdout.getReader()
-  let said = ''
-  while (!said.includes('listens on')) {
+  let output = ''
+  while (!output.includes('listens on')) {
     const { done, value } = await reader.read()
-    if (done) throw new Error(said + (await service.stderr.text()))
-    said += new TextDecoder().decode(value)
+    if (done) throw new Error(output + (await service.stderr.text()))
+    output += new TextDecoder().decode(value)
   }
   reader.releaseLock()
-  return said
+  return output
 }
 
 const service = useService()
 const run = async (args: string[], env: Record<string, string>) => {
   const { port } = new URL(service.url)
   return outcomeOf(
-    runTallybook(args, `${dataDir.path}-of-nobody`, { ...NO_TOKENS, TALLYBOOK_PORT: port, ...env }),
+    runTallybook(args, `${dataDir.path}-unused`, { ...NO_TOKENS, TALLYBOOK_PORT: port, ...env }),
   )
 }
 
-test('a command needs the tokens of the roles that it uses, and no other', async () => {
+test('a command needs only the tokens of the roles that it uses', async () => {
   const { code, stdout } = await run(['token', 'list'], { TALLYBOOK_ADMIN_TOKEN: TOKENS.admin })
   expect({ code, stdout }).toEqual({ code: 0, stdout: '' })
   const missing = await run(['token', 'list'], { TALLYBOOK_AUDITOR_TOKEN: TOKENS.auditor })
@@ -88,7 +88,7 @@ test('a command needs the tokens of the roles that it uses, and no other', async
   expect(missing.stderr).toContain('Set TALLYBOOK_ADMIN_TOKEN')
 })
 
-test('the demo sends nothing before it has both of its tokens', async () => {
+test('the demo sends nothing unless it has both tokens', async () => {
   const { code, stderr } = await run(['demo'], { TALLYBOOK_ADMIN_TOKEN: TOKENS.admin })
   expect(code).toBe(1)
   expect(stderr).toContain('Set TALLYBOOK_DP_TOKEN')
@@ -98,7 +98,7 @@ test('the demo sends nothing before it has both of its tokens', async () => {
 
 test('the demo runs with the tokens of the environment alone', async () => {
   const { port } = new URL(service.url)
-  const demo = runTallybook(['demo'], `${dataDir.path}-of-nobody`, {
+  const demo = runTallybook(['demo'], `${dataDir.path}-unused`, {
     TALLYBOOK_AUDITOR_TOKEN: '',
     TALLYBOOK_PORT: port,
   })
@@ -110,7 +110,7 @@ test('the demo runs with the tokens of the environment alone', async () => {
   await demo.exited
 })
 
-test('a token that the service does not know is named with its variable', async () => {
+test('an unknown token is reported with its variable', async () => {
   const { code, stderr } = await run(['token', 'list'], { TALLYBOOK_ADMIN_TOKEN: 'of-another' })
   expect(code).toBe(1)
   expect(stderr).toContain('set TALLYBOOK_ADMIN_TOKEN')

@@ -5,7 +5,7 @@ import { runTallybook } from '../support/process.ts'
 import { startProxy } from '../support/proxy.ts'
 import { useDatabase } from '../support/server.ts'
 
-// `tallybook rebalance` where there is nothing to rebalance. On Citus: test/platform/postgres/citus-nodes.db.test.ts.
+// `tallybook rebalance` without Citus. With Citus: test/platform/postgres/citus-nodes.db.test.ts.
 
 const database = useDatabase()
 
@@ -18,7 +18,7 @@ function urlOf(address: ServerAddress): string {
 const rebalance = (args: string[], env: Record<string, string> = {}) =>
   outcomeOf(runTallybook(['rebalance', ...args], '/nowhere', env))
 
-test('what it can not do it says in a sentence', async () => {
+test('rebalance explains what it cannot do', async () => {
   const alone = await rebalance([])
   expect(alone).toMatchObject({ code: 1, stdout: '' })
   expect(alone.stderr).toStartWith('DATABASE_URL must name')
@@ -29,7 +29,7 @@ test('what it can not do it says in a sentence', async () => {
   expect(plain.stderr).toStartWith('The tables of this database are not distributed')
   const wrong = await rebalance(['--dry'])
   expect(wrong.stderr).toStartWith('Usage: tallybook rebalance [--dry-run]')
-  const away = await rebalance([], { DATABASE_URL: 'postgres://nobody@127.0.0.1:9/none' })
-  expect(away).toMatchObject({ code: 1, stdout: '' })
-  expect(away.stderr).toStartWith('Rebalancing failed')
+  const unreachable = await rebalance([], { DATABASE_URL: 'postgres://nobody@127.0.0.1:9/none' })
+  expect(unreachable).toMatchObject({ code: 1, stdout: '' })
+  expect(unreachable.stderr).toStartWith('Rebalancing failed')
 })

@@ -9,7 +9,7 @@ import { TOKENS } from '../support/service.ts'
 import { until } from '../support/until.ts'
 import { useCommands } from './one-process.ts'
 
-// `tallybook rebuild` beside a running service, and the rebuilds that the service itself starts.
+// `tallybook rebuild` while a service runs, and rebuilds that the service itself starts.
 
 const EVENTS = 500
 
@@ -52,7 +52,7 @@ const connectToDatabase = () =>
     ...{ host: join(data.path, 'postgres'), port: 5432, user: 'tallybook', database: 'tallybook' },
   })
 
-/** Does nothing where none runs. */
+/** Closes the connection to the database and stops the service. */
 async function stop(): Promise<void> {
   await owner.end({ timeout: 1 })
   service.kill('SIGTERM')
@@ -75,7 +75,7 @@ async function readProjection(name: string): Promise<Item> {
   return items.find((item) => item.name === name)!
 }
 
-/** While the live projection's checkpoints are locked a rebuild of it can't end. */
+/** Runs `work` with the live projection's checkpoints locked, so that no rebuild of it can end. */
 async function whileLocked<Value>(projection: string, work: () => Promise<Value>): Promise<Value> {
   const locks = connectToDatabase()
   const value = await locks.begin(async (transaction) => {
@@ -94,7 +94,7 @@ async function run(...args: string[]) {
   return { exitCode: await command.exited, stdout, stderr }
 }
 
-test('it tells what differed, and the service shows what is right', async () => {
+test('rebuild prints the rows that differed, and the service shows the correct numbers', async () => {
   const before = await readTotal()
   await owner`update provider_group_counters set requests = requests + 1`
   expect(await readTotal()).not.toBe(before)
@@ -114,7 +114,7 @@ test('it tells what differed, and the service shows what is right', async () => 
   await expectTidy(owner)
 })
 
-test('by HTTP it runs beside the service, and its progress shows', async () => {
+test('a rebuild started over HTTP runs once at a time and reports its result', async () => {
   const before = await readProjection('api_key_counters')
   await whileLocked('api_key_counters', async () => {
     const answer = await send('POST', '/admin/projections/api_key_counters/rebuild')
@@ -134,9 +134,9 @@ test('by HTTP it runs beside the service, and its progress shows', async () => {
 })
 
 test.each(['SIGINT', 'SIGKILL'] as const)(
-  'ended by %s it leaves nothing, and can be run again',
+  'a rebuild that %s ended leaves nothing behind and can be run again',
   async (signal) => {
-    // What the rebuild before replaced is dropped when nobody reads it any more.
+    // The generation that the previous rebuild replaced is dropped when no transaction reads it.
     await until(() => isTidy(owner))
     const generations = await readLiveGenerations(owner)
     const exitCode = await whileLocked('snapshots', async () => {
@@ -152,7 +152,7 @@ test.each(['SIGINT', 'SIGKILL'] as const)(
       expect(exitCode).toBe(130)
       await expectTidy(owner)
     } else {
-      // Nothing hears of it any more.
+      // As if its last heartbeat were an hour ago.
       await owner`update rebuilds set seen_at = now() - interval '1 hour' where finished_at is null`
     }
     expect(await readLiveGenerations(owner)).toEqual(generations)
@@ -161,7 +161,7 @@ test.each(['SIGINT', 'SIGKILL'] as const)(
   },
 )
 
-test('what an older version has made is rebuilt at the next start', async () => {
+test('a projection made by an older version is rebuilt at the next start', async () => {
   const before = await readProjection('usage')
   const total = await readTotal()
   await owner`update projections set version = 0 where projection = 'usage'`
@@ -177,13 +177,13 @@ test('what an older version has made is rebuilt at the next start', async () => 
   expect(rebuild).toMatchObject({ state: 'live', drifted_rows: null })
 })
 
-test.each(['--projection', '--projection none', 'usage'])('%p is refused', async (args) => {
+test.each(['--projection', '--projection none', 'usage'])('rebuild %p is refused', async (args) => {
   expect(await commands.run(['rebuild', ...args.split(' ')])).toMatchObject({
     ...{ code: 1, stderr: expect.stringContaining('Usage: tallybook rebuild') },
   })
 })
 
-test('without a service it runs on the database all the same', async () => {
+test('rebuild runs without a service', async () => {
   await stop()
   expect(await run('--projection', 'usage', '--projection', 'catalog')).toMatchObject({
     ...{ exitCode: 0, stdout: expect.stringContaining('usage: generation') },

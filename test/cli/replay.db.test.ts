@@ -3,11 +3,11 @@ import { outcomeOf, startCommand } from '../support/archive.ts'
 import { useService } from '../support/service.ts'
 import { useCommands } from './one-process.ts'
 
-// `tallybook replay` shows each flush that added to a number, and the number with it.
+// `tallybook replay` prints each flush that added to a number, and the number after it.
 
 const commands = useCommands()
 const service = useService({ shards: 1 })
-let moment: string
+let timestamp: string
 
 beforeAll(async () => {
   await service.putCatalog({
@@ -23,7 +23,7 @@ beforeAll(async () => {
     })
   await flush(7, 5)
   await flush(8, 3)
-  moment = new Date(Date.now() + 1).toISOString()
+  timestamp = new Date(Date.now() + 1).toISOString()
   await Bun.sleep(5)
   await flush(7, 4)
   await service.post('/internal/stats/flush', {
@@ -34,14 +34,14 @@ beforeAll(async () => {
 const run = async (args: string) =>
   readLines(await commands.runOn(service.database, ['replay', ...args.split(' ').filter(Boolean)]))
 
-/** As a process of its own, which somebody types at. */
-const runAlone = async (args: string, input: string) => {
+/** Runs in a process of its own, with keyboard input. */
+const runInOwnProcess = async (args: string, input: string) => {
   const { address } = service.database
   const words = ['replay', ...args.split(' ')]
   return readLines(await outcomeOf(startCommand(words, address, {}, input)))
 }
 
-/** The lines of an outcome; times differ from run to run. */
+/** Lines of an outcome, with times replaced because they differ from run to run. */
 function readLines({ code, stdout, stderr }: Awaited<ReturnType<typeof outcomeOf>>) {
   const lines = stdout
     .replace(/ {2}\d{4}-\S+ {2}/g, '  TIME  ')
@@ -50,7 +50,7 @@ function readLines({ code, stdout, stderr }: Awaited<ReturnType<typeof outcomeOf
   return { code, lines, stderr }
 }
 
-test('of one API key', async () => {
+test('replays one API key', async () => {
   expect((await run('--key 7')).lines).toEqual([
     '0/1  TIME  dp  +5 requests +1 successes = 5 requests, 1 successes',
     '0/3  TIME  dp  +4 requests +1 successes = 9 requests, 2 successes',
@@ -58,13 +58,13 @@ test('of one API key', async () => {
   ])
 })
 
-test('of a group, and of all, only what a group counted', async () => {
+test('replays a group, and all groups, without entries that no group counts', async () => {
   const { lines } = await run('--group 1')
   expect(lines).toHaveLength(3)
   expect((await run('')).lines).toEqual(lines)
 })
 
-test('of a token key', async () => {
+test('replays a token key', async () => {
   const lines = [
     '0/4  TIME  dp  +1 requests +30 tokens +30 quota used = 1 requests, 30 tokens, 30 quota used',
     '1 requests, 30 tokens, 30 quota used as of 0/4',
@@ -73,8 +73,8 @@ test('of a token key', async () => {
   expect((await run('--token-hash abc')).lines).toEqual(lines)
 })
 
-test('as of a position, and of a moment', async () => {
-  for (const to of ['0/2', moment]) {
+test('replays up to a position or a time', async () => {
+  for (const to of ['0/2', timestamp]) {
     expect((await run(`--key 7 --to ${to}`)).lines).toEqual([
       '0/1  TIME  dp  +5 requests +1 successes = 5 requests, 1 successes',
       '5 requests, 1 successes as of 0/2',
@@ -83,11 +83,11 @@ test('as of a position, and of a moment', async () => {
   expect((await run('--key 7 --to 0/0')).lines).toEqual(['0 requests, 0 successes as of 0/0'])
 })
 
-test('one event at a time', async () => {
-  expect((await runAlone('--key 7 --step', '\n\n')).lines).toHaveLength(3)
-  expect((await runAlone('--key 7 --step', 'q\n')).lines).toHaveLength(1)
-  expect((await runAlone('--key 7 --step', '\nq\n')).lines).toHaveLength(2)
-  expect((await runAlone('--key 7 --step', '')).lines).toHaveLength(1)
+test('replays one event at a time with --step', async () => {
+  expect((await runInOwnProcess('--key 7 --step', '\n\n')).lines).toHaveLength(3)
+  expect((await runInOwnProcess('--key 7 --step', 'q\n')).lines).toHaveLength(1)
+  expect((await runInOwnProcess('--key 7 --step', '\nq\n')).lines).toHaveLength(2)
+  expect((await runInOwnProcess('--key 7 --step', '')).lines).toHaveLength(1)
 })
 
 test.each(['--key', '--group x', '--group 0', '--key 7 --group 1', '--to never', '7', '--to 9/9'])(
@@ -99,7 +99,7 @@ test.each(['--key', '--group x', '--group 0', '--key 7 --group 1', '--to never',
   },
 )
 
-test('what is yet to come is refused', async () => {
+test('a position or time in the future is refused', async () => {
   for (const to of ['0/5', '2999-01-01T00:00:00Z']) {
     expect((await run(`--to ${to}`)).stderr).toContain('is beyond the end of the log')
   }

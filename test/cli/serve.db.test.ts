@@ -5,7 +5,7 @@ import { makeDataDir, type Process, readUrl, runTallybook } from '../support/pro
 import { TOKENS } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
-// The tests share a data directory, and the service that a test leaves on it.
+// The tests share a data directory, and a test may leave its service to the next one.
 
 let dataDir: Awaited<ReturnType<typeof makeDataDir>>
 let running: { service: Process; url: string } | null = null
@@ -32,8 +32,8 @@ async function start(env: Record<string, string> = {}) {
   return running
 }
 
-/** The running service; started where none runs. */
-const serving = async () => running ?? start()
+/** Returns the running service, and starts one if there is none. */
+const ensureService = async () => running ?? start()
 
 async function stop(
   signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGKILL' = 'SIGTERM',
@@ -67,14 +67,14 @@ const readTotal = async (url: string) => {
   return ((await response.json()) as { total_requests: number }).total_requests
 }
 
-test('the demo fills a fresh service, and refuses one that is not', async () => {
-  const { url } = await serving()
+test('the demo fills an empty service, and refuses any other', async () => {
+  const { url } = await ensureService()
   const demo = run(['demo', url])
   if (isFull) {
     expect(await demo.exited).toBe(0)
     expect(await readTotal(url)).toBeGreaterThan(100_000)
   } else {
-    // Its flushes are all alike: the first few are enough for every day.
+    // All its flushes are alike, so the first few are enough in everyday runs.
     await until(async () => (await readTotal(url)) > 5_000)
     demo.kill('SIGKILL')
     await demo.exited
@@ -83,8 +83,8 @@ test('the demo fills a fresh service, and refuses one that is not', async () => 
   expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining('nothing was sent') })
 })
 
-test('tokens are made, listed and revoked by command', async () => {
-  const { url } = await serving()
+test('commands create, list and revoke tokens', async () => {
+  const { url } = await ensureService()
   const env = { TALLYBOOK_PORT: new URL(url).port }
   const runToken = async (...args: string[]) => {
     const { code, stdout, stderr } = await outcomeOf(run(['token', ...args], env))
@@ -111,16 +111,16 @@ test('tokens are made, listed and revoked by command', async () => {
   expect(misused.text).toContain('Usage: tallybook token')
 })
 
-test('a second service on the data directory is refused with a sentence about the first', async () => {
-  const { service } = await serving()
+test('a second service on the data directory is refused with the pid of the first', async () => {
+  const { service } = await ensureService()
   const { code, stderr } = await outcomeOf(run(['serve']))
   expect(code).toBe(1)
   expect(stderr).toContain(`pid ${service.pid}`)
   expect(stderr).not.toContain('    at ')
 })
 
-test('what was acknowledged survives a kill -9, and the next start just works', async () => {
-  const { url } = await serving()
+test('acknowledged flushes survive kill -9, and the next start works', async () => {
+  const { url } = await ensureService()
   await putKey(url)
   const before = await readTotal(url)
   for (let i = 0; i < 3; i++) {
@@ -133,9 +133,9 @@ test('what was acknowledged survives a kill -9, and the next start just works', 
 })
 
 test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
-  '%s finishes what was accepted and ends with 0',
+  'on %s the service keeps every acknowledged flush and exits with 0',
   async (signal) => {
-    const { url } = await serving()
+    const { url } = await ensureService()
     await putKey(url)
     const before = await readTotal(url)
     const answers = Array.from({ length: 50 }, () =>
@@ -146,7 +146,7 @@ test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
     await Promise.race(answers)
     await stop(signal)
     const statuses = await Promise.all(answers)
-    // What was answered with 200 is there; what was refused or cut off may be there or not.
+    // Flushes answered 200 are in the log; refused or interrupted ones may be there or not.
     const acknowledged = statuses.filter((status) => status === 200).length
     expect(statuses.every((status) => [200, 503, 0].includes(status))).toBe(true)
     const next = await start()
@@ -156,7 +156,7 @@ test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
   },
 )
 
-test('generated tokens are shown once, kept with mode 0600, and valid after a restart', async () => {
+test('generated tokens are stored with mode 0600 and valid after a restart', async () => {
   await stop()
   const env = { TALLYBOOK_ADMIN_TOKEN: '' }
   await start(env)
@@ -172,7 +172,7 @@ test('generated tokens are shown once, kept with mode 0600, and valid after a re
   await stop()
 })
 
-test('no token is in what the service logs, answers, measures or documents', async () => {
+test('no token appears in logs, responses, metrics or the API description', async () => {
   await stop()
   const { service, url } = await start({ TALLYBOOK_LOG_LEVEL: 'trace' })
   const secrets = [...Object.values(TOKENS), 'guessed-token-1']
@@ -191,7 +191,7 @@ test('no token is in what the service logs, answers, measures or documents', asy
       const init = body === undefined ? { method, headers } : { method, headers, body }
       const response = await fetch(url + path, init)
       expect(response.status).toBeLessThan(500)
-      // What a client posts as a name is a name, whatever else it is.
+      // A name that a client posts is echoed, even if it is a secret.
       if (path !== '/admin/tokens') texts.push(await response.text())
     }
   }
@@ -205,7 +205,7 @@ test('no token is in what the service logs, answers, measures or documents', asy
   }
 })
 
-test('an environment that can not be used is refused with a sentence a variable', async () => {
+test('an invalid environment is refused with one line per variable', async () => {
   const env = { TALLYBOOK_PORT: 'http', TALLYBOOK_SHARDS: '0', DATABASE_URL: 'mysql://localhost' }
   const { code, stderr } = await outcomeOf(run(['serve'], env))
   expect(code).toBe(1)
@@ -214,7 +214,7 @@ test('an environment that can not be used is refused with a sentence a variable'
   expect(lines[0]).toContain('TALLYBOOK_PORT')
 })
 
-test('another number of shards than the database has is refused with a sentence', async () => {
+test('a number of shards that differs from the database is refused', async () => {
   await stop()
   const { code, stderr } = await outcomeOf(run(['serve'], { TALLYBOOK_SHARDS: '3' }))
   expect(code).toBe(1)

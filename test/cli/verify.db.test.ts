@@ -11,7 +11,7 @@ import { makeDataDir, type Process, readUrl, runTallybook } from '../support/pro
 import { TOKENS } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
-// The tests share a data directory, and the service that a test leaves on it.
+// The tests share a data directory, and a test may leave its service to the next one.
 
 let dataDir: Awaited<ReturnType<typeof makeDataDir>>
 let service: Process
@@ -68,7 +68,7 @@ async function readStates(): Promise<string[]> {
   return items.map(({ state }) => state)
 }
 
-/** Returns when a connection waits for the lock of this table. */
+/** Resolves when a connection waits for the lock of this table. */
 const untilWaiting = (sql: Sql | Transaction, table: string) =>
   until(async () => {
     const rows = await sql`
@@ -77,7 +77,7 @@ const untilWaiting = (sql: Sql | Transaction, table: string) =>
     return rows.length > 0
   })
 
-test('it checks a service that runs, and one that was stopped', async () => {
+test('verify checks the database of a running and of a stopped service', async () => {
   const running = await runToEnd(['verify'])
   expect(running).toMatchObject({ exitCode: 0 })
   expect(running.output).toBe('4 events checked, up to 0/3\nNo problems\n')
@@ -94,7 +94,7 @@ test('it checks a service that runs, and one that was stopped', async () => {
   await serve()
 })
 
-test('Ctrl-C ends it with 130, whatever it waits for', async () => {
+test('Ctrl-C ends verify with 130, even while it waits for a lock', async () => {
   const owner = connectToDatabase()
   await owner.begin(async (transaction) => {
     await transaction`lock table tokens`
@@ -106,7 +106,7 @@ test('Ctrl-C ends it with 130, whatever it waits for', async () => {
   await owner.end()
 })
 
-test('killed, with the service or alone, it leaves nothing that holds up the next', async () => {
+test('a killed verification, alone or with the service, does not block the next one', async () => {
   const owner = connectToDatabase()
   const connection = await owner.reserve()
   await connection`begin`
@@ -132,7 +132,7 @@ test('killed, with the service or alone, it leaves nothing that holds up the nex
   expect(states).toEqual(['finished', 'killed'])
 })
 
-test('it ends with 1 where something is wrong, and says where', async () => {
+test('verify exits with 1 if there is a problem, and prints where', async () => {
   const owner = connectToDatabase()
   await owner`alter table events disable trigger user`
   await owner`update events set payload = (payload::text || ' ')::json where position = 2`
@@ -143,7 +143,7 @@ test('it ends with 1 where something is wrong, and says where', async () => {
   expect(output).toMatch(/\d+ problems\n$/)
 })
 
-test('it ends with 2 where it can not check, and says why', async () => {
+test('verify exits with 2 if it cannot check, and prints why', async () => {
   const nowhere = { TALLYBOOK_DATA_DIR: `${dataDir.path}-none` }
   const missing = await runToEnd(['verify'], nowhere)
   expect(missing.exitCode).toBe(2)
@@ -152,7 +152,7 @@ test('it ends with 2 where it can not check, and says why', async () => {
   expect(missing.output).toBe('')
 })
 
-/** The running service's database, as its owner. */
+/** Connects to the running service's database as its owner. */
 function connectToDatabase(): Sql {
   const address: ServerAddress = {
     host: `${dataDir.path}/postgres`,
