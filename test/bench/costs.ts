@@ -1,9 +1,9 @@
 import type { UnitCosts } from '../../bench/plan/unit-costs.ts'
 import { FSYNC_SHARES } from '../../bench/scale/fsync.ts'
 
-const NOTHING = { commit: 0, flush: 0, key: 0 }
+const FREE = { commit: 0, flush: 0, key: 0 }
 
-/** Round numbers, so that what follows from them can be said in advance. */
+/** Round unit costs, so that tests can state the results in advance. */
 export function makeCosts(changes: Partial<UnitCosts> = {}): UnitCosts {
   return {
     thread: { commit: 100, flush: 20, key: 0.2 },
@@ -30,13 +30,13 @@ export function makeCosts(changes: Partial<UnitCosts> = {}): UnitCosts {
   }
 }
 
-/** Nothing costs anything but what is named. */
+/** Unit costs with processor times of zero, except those in `changes`. */
 export const makeFree = (changes: Partial<UnitCosts>): UnitCosts =>
   makeCosts({
-    thread: NOTHING,
-    service: NOTHING,
-    append: NOTHING,
-    generator: NOTHING,
+    thread: FREE,
+    service: FREE,
+    append: FREE,
+    generator: FREE,
     row: { service: 0, database: 0, walBytes: 0 },
     integrate: 0,
     readBack: { flush: 0, key: 0 },

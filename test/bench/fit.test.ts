@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test'
 import { fit } from '../../bench/plan/fit.ts'
 
-test('a fit finds what values were made of', () => {
+test('a fit finds the coefficients that the values were made from', () => {
   const features = [
     [1, 1, 1],
     [0.1, 1, 10],
@@ -11,7 +11,7 @@ test('a fit finds what values were made of', () => {
   ]
   const values = features.map(([commit, flush, key]) => 200 * commit! + 30 * flush! + 0.4 * key!)
   const found = fit(features, values)
-  for (const [i, wanted] of [200, 30, 0.4].entries()) expect(found[i]).toBeCloseTo(wanted, 6)
+  for (const [i, expected] of [200, 30, 0.4].entries()) expect(found[i]).toBeCloseTo(expected, 6)
 })
 
 test('no coefficient is negative, and the others are fitted without it', () => {
@@ -20,14 +20,14 @@ test('no coefficient is negative, and the others are fitted without it', () => {
     [1, 2],
     [1, 3],
   ]
-  // Best by a line of slope -1.
+  // A line of slope -1 would fit exactly.
   const [constant, slope] = fit(features, [10, 9, 8])
   expect(slope).toBe(0)
   expect(constant).toBeGreaterThan(8)
   expect(constant).toBeLessThan(10)
 })
 
-test('a column that repeats another one, or holds nothing, breaks nothing', () => {
+test('a column that repeats another one or is all zero gives finite coefficients', () => {
   const doubled = fit(
     [
       [1, 1, 0],
@@ -39,7 +39,7 @@ test('a column that repeats another one, or holds nothing, breaks nothing', () =
   expect(doubled[0]! + doubled[1]!).toBeCloseTo(3, 6)
 })
 
-test('errors count in per cent: the small value is met as well as the large one', () => {
+test('errors count in per cent: small values fit as well as large ones', () => {
   const features = [
     [1, 1],
     [1, 1_000],

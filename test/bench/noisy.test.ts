@@ -3,8 +3,8 @@ import { makeRequests, NOISES, type NoiseName } from '../../bench/noisy/requests
 import { renderNoisy } from '../../bench/report-noisy.ts'
 import type { NoisyRow } from '../../bench/sections/noisy.ts'
 
-const waited = (p50Ms: number) => ({ p50Ms, p99Ms: 2 * p50Ms, longestMs: 50, refused: 0 })
-const neighbour = (ms: number) => ({ flush: waited(ms), live: waited(ms), ready: waited(ms) })
+const latency = (p50Ms: number) => ({ p50Ms, p99Ms: 2 * p50Ms, longestMs: 50, refused: 0 })
+const neighbour = (ms: number) => ({ flush: latency(ms), live: latency(ms), ready: latency(ms) })
 
 const ROW: NoisyRow = {
   ...{ name: 'explain all, 1,000', role: 'auditor', connections: 64 },
@@ -13,7 +13,7 @@ const ROW: NoisyRow = {
   ...{ serviceMs: 1.5, databaseMs: 20, noiseShare: 0.05 },
 }
 
-test('a row says by how much a neighbour was slower, and what the noisy client was answered', () => {
+test('a row shows how much slower the neighbour was, and the responses to the noisy client', () => {
   const [head, , line] = renderNoisy([ROW]).split('\n')
   expect(line).toBe(
     '| auditor: explain all, 1,000, 64 | **4×** | **4×** | **4×** | **4×** | **4×** | **4×** ' +
@@ -22,7 +22,7 @@ test('a row says by how much a neighbour was slower, and what the noisy client w
   expect(head!.split(' | ')).toHaveLength(line!.split(' | ').length)
 })
 
-test('each request is whole, and is made with the token of its role', () => {
+test('each request is complete and has the token of its role', () => {
   for (const name of Object.keys(NOISES) as NoiseName[]) {
     if (name.includes('16 MiB')) continue
     const { requests } = makeRequests(name, { events: 1_000, dpToken: 'noisy-token' })

@@ -7,7 +7,7 @@ const blocks = renderScale(makeResults())
 
 const cellsOf = (line: string) => line.split(' | ').length
 
-test('every table has as many cells in each row as in its head, and no cell without a value', () => {
+test('every row of a table has as many cells as its header, each with a value', () => {
   expect(Object.keys(blocks)).toEqual(['curve', 'unit costs', 'plan', 'ends'])
   for (const block of Object.values(blocks)) {
     expect(block).not.toMatch(/NaN|undefined|Infinity/)
@@ -18,14 +18,14 @@ test('every table has as many cells in each row as in its head, and no cell with
   }
 })
 
-test('what was not measured is not reported', () => {
+test('a section that was not measured is not reported', () => {
   const { costs, ...rest } = makeResults()
   expect(costs).toBeDefined()
   expect(renderScale(rest as Results)).toEqual({})
   expect(scaleCharts(rest as Results)).toEqual({})
 })
 
-test('the fit finds the costs that a measured curve was made of', () => {
-  expect(blocks['unit costs']).toContain("| service, the program's thread, µs | 100 | 20 | 0.2 |")
+test('the fit finds the costs that a measured curve was made from', () => {
+  expect(blocks['unit costs']).toContain('| service, main thread, µs | 100 | 20 | 0.2 |')
   expect(blocks['unit costs']).toContain('| log and its indexes, bytes | – | 240 | 8 |')
 })

@@ -12,7 +12,7 @@ const CONDITIONS: Conditions = {
 
 type Point = Pick<LoadedRow, 'shards' | 'instances' | 'keys' | 'connections' | 'flushesPerCommit'>
 
-/** A load as it would be measured where the costs are those of makeCosts. */
+/** A load as it would be measured with the unit costs of makeCosts. */
 function makeLoaded(point: Point): LoadedRow {
   const { keys, flushesPerCommit } = point
   const line = (commit: number, flush: number, key: number) =>
@@ -46,7 +46,7 @@ const makeQuiet = (shards: number, flushesPerSecond: number): QuietRow => ({
   residentMb: 100 + shards,
 })
 
-/** What the sections `costs` and `shards` give. */
+/** Results of the sections `costs` and `shards`. */
 export function makeResults(): Results {
   const one = { shards: 1, instances: 1 }
   const loaded = [1, 10, 100, 1_000].flatMap((keys) => [

@@ -24,20 +24,20 @@ describe('threads share cores', () => {
     return ends
   }
 
-  test('each at full pace where there are enough', () => {
+  test('at full speed if there are enough', () => {
     expect(end(2, [100, 300])).toEqual([100, 300])
   })
 
-  test('all at the same lower pace where there are not', () => {
-    // Both at half pace until the first is done at 200, then the other alone.
+  test('at the same lower speed if there are not enough', () => {
+    // Both at half speed until the first ends at 200, then the other alone.
     expect(end(1, [100, 300])).toEqual([200, 400])
   })
 
-  test('no thread goes faster than a core', () => {
+  test('and no thread is faster than one core', () => {
     expect(end(8, [100])).toEqual([100])
   })
 
-  test('a thread does one job after the other', () => {
+  test('and a thread runs one job after the other', () => {
     const engine = new Engine()
     const thread = engine.addCores(4).addThread()
     const ends: number[] = []
@@ -47,7 +47,7 @@ describe('threads share cores', () => {
   })
 })
 
-test('the same seed gives the same outcome, another one another', () => {
+test('equal seeds give equal outcomes, different seeds different ones', () => {
   const costs = makeCosts()
   expect(simulate(costs, CLOSED)).toEqual(simulate(costs, CLOSED))
   expect(simulate(costs, { ...CLOSED, seed: 8 })).not.toEqual(simulate(costs, CLOSED))
@@ -58,8 +58,8 @@ test('the same seed gives the same outcome, another one another', () => {
   expect(drawn.reduce((sum, one) => sum + one, 0) / drawn.length).toBeCloseTo(0.5, 1)
 })
 
-describe('what binds it alone sets the pace', () => {
-  test('one client waits for one fsync a flush', () => {
+describe('a single bottleneck determines the throughput', () => {
+  test('fsync: a single client waits for one per flush', () => {
     const posting = { kind: 'closed', connections: 1 } as const
     const outcome = simulate(makeFree({}), { ...CLOSED, posting })
     expect(outcome.perSecond).toBeCloseTo(5_000, -2)
@@ -67,13 +67,13 @@ describe('what binds it alone sets the pace', () => {
     expect(outcome.flushesPerCommit).toBeCloseTo(1, 2)
   })
 
-  test('clients that wait together share commits', () => {
+  test('fsync: clients that wait at the same time share commits', () => {
     const outcome = simulate(makeFree({}), CLOSED)
     expect(outcome.flushesPerCommit).toBeGreaterThan(16)
     expect(outcome.perSecond).toBeGreaterThan(16 * 5_000)
   })
 
-  test("the service's thread, whatever the cores", () => {
+  test("the service's thread, with any number of cores", () => {
     const costs = makeFree({
       thread: { commit: 0, flush: 100, key: 0 },
       service: { commit: 0, flush: 100, key: 0 },
@@ -84,7 +84,7 @@ describe('what binds it alone sets the pace', () => {
     expect(two.perSecond).toBeCloseTo(20_000, -3)
   })
 
-  test('the lock of a shard, which more shards relieve where there are cores', () => {
+  test('the lock of a shard, which more shards relieve if there are enough cores', () => {
     const costs = makeFree({ append: { commit: 0, flush: 100, key: 0 } })
     const one = simulate(costs, { ...CLOSED, cores: 8 })
     const four = simulate(costs, { ...CLOSED, cores: 8, shards: 4 })
@@ -93,7 +93,7 @@ describe('what binds it alone sets the pace', () => {
     expect(four.perSecond / one.perSecond).toBeGreaterThan(3)
   })
 
-  test('two cores that all share: more shards bring nothing, and commits cost more', () => {
+  test('two shared cores: more shards reduce throughput, because batches become smaller', () => {
     const one = simulate(makeCosts(), CLOSED)
     const eight = simulate(makeCosts(), { ...CLOSED, shards: 8 })
     expect(eight.perSecond).toBeLessThan(one.perSecond)
@@ -109,7 +109,7 @@ describe('proxies that post at intervals', () => {
     seconds: 3,
   }
 
-  test('are all served where there is time, each flush once', () => {
+  test('are all served if there is enough capacity, each flush once', () => {
     const outcome = simulate(makeCosts(), open)
     expect(outcome.perSecond).toBeGreaterThan(950)
     expect(outcome.perSecond).toBeLessThan(1_050)
@@ -117,7 +117,7 @@ describe('proxies that post at intervals', () => {
     expect(outcome.p99Ms).toBeLessThan(20)
   })
 
-  test('queue without end where there is not', () => {
+  test('queue without bound if there is not', () => {
     const costs = makeFree({
       thread: { commit: 0, flush: 2_000, key: 0 },
       service: { commit: 0, flush: 2_000, key: 0 },
