@@ -1,11 +1,11 @@
 /**
- * Load from autocannon, where wrk isn't installed: 64 flushes in turns. Prints one line of JSON.
+ * Load from autocannon if wrk is not installed: 64 flushes in turn. Prints one line of JSON.
  * `bun bench/cannon.ts <url> <keys> <connections> <seconds>`
  */
 import type { Load } from './load.ts'
 import { makeBody, TOKENS } from './workload.ts'
 
-/** The part of autocannon that is used; it is installed beside the bench. */
+/** The used part of autocannon, which bench/package.json installs. */
 type Autocannon = (options: object) => Promise<{
   duration: number
   errors: number

@@ -1,4 +1,4 @@
-/** Points [x, y]; dashed lines are for what is compared with. */
+/** Points [x, y]; references that a series is compared with are dashed. */
 export type Series = { name: string; points: [number, number][]; dashed?: boolean }
 
 export type Chart = { title: string; x: string; y: string; series: Series[] }
@@ -7,7 +7,7 @@ const SIZE = { width: 760, height: 440 }
 const PLOT = { left: 70, top: 46, right: 540, bottom: 384 }
 const COLORS = ['#0b6e4f', '#c8553d', '#3066be', '#8d6a9f', '#b8860b', '#555555', '#2a9d8f']
 
-/** A line chart with powers of ten on both axes, as SVG. */
+/** Draws a line chart with logarithmic axes as SVG. */
 export function drawChart({ title, x, y, series }: Chart): string {
   const points = series.flatMap((line) => line.points)
   const columns = decadesOf(points.map(([value]) => value))
@@ -82,7 +82,7 @@ const label = (x: number, y: number, text: string, attributes: string) =>
 const escapeText = (text: string) =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;')
 
-/** 1,000 as 1k, 10^6 as 1M; below 1 as it is. */
+/** Formats 1,000 as 1k and 10^6 as 1M. */
 function format(value: number): string {
   if (value >= 1e6) return `${value / 1e6}M`
   if (value >= 1e3) return `${value / 1e3}k`

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 
-/** A process of the bench that says where it listens, or prints one line of JSON when it is done. */
+/** A running process of the benchmark that listens on `url`. */
 export type Child = { url: string; pid: number; stop(): Promise<void> }
 
 const bun = (script: string, args: string[]) => [
@@ -10,7 +10,7 @@ const bun = (script: string, args: string[]) => [
   ...args,
 ]
 
-/** Starts a script that serves, and waits until it prints `listens on <url>`. */
+/** Starts a script that runs a server, and waits until it prints `listens on <url>`. */
 export async function startChild(
   script: string,
   args: string[],
@@ -38,11 +38,11 @@ export async function startChild(
   throw new Error(`${script} ${args.join(' ')} did not start: ${text}`)
 }
 
-/** Runs a script to its end; its last line is JSON. */
+/** Runs a script to its end and parses its last line as JSON. */
 export const runChild = async <Result>(script: string, args: string[]): Promise<Result> =>
   (await runMeasuredChild<Result>(script, args)).result
 
-/** The same, and the seconds of a processor that it took from its start to its end. */
+/** The same, and the processor time (s) that the script took. */
 export async function runMeasuredChild<Result>(
   script: string,
   args: string[],
@@ -54,6 +54,6 @@ export async function runMeasuredChild<Result>(
   return { result, cpuSeconds: cpuSecondsOf(child) }
 }
 
-/** Of a process that has ended. */
+/** Processor time (s) of a process that has ended. */
 export const cpuSecondsOf = (ended: Bun.Subprocess) =>
   Number(ended.resourceUsage()?.cpuTime.total ?? 0) / 1e6

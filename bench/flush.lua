@@ -2,7 +2,7 @@
 local requests = {}
 local sent = 0
 
--- The requests are made before the clock runs: what wrk spends on one is the same for every size.
+-- The requests are made before the clock starts, so wrk spends the same time on each size.
 init = function()
   local keys = tonumber(os.getenv("KEYS"))
   math.randomseed(1)

@@ -8,14 +8,14 @@ import { createCheckpoints } from '../src/read-model/projector/checkpoint.ts'
 import type { Address } from './server.ts'
 import { API_KEYS, makeCatalog, makeEntries } from './workload.ts'
 
-/** Flushes under way while a history is written. */
+/** Flushes in flight while a history is written. */
 const IN_FLIGHT = 512
 
 export type HistoryOptions = { keysPerFlush: number; apiKeys?: number }
 
-/** A log that grows: a catalog, then flushes, appended as the service appends them. */
+/** A log with a catalog and flushes, appended as the service appends them. */
 export type History = {
-  /** Appends flushes until there are as many. */
+  /** Appends flushes until there are this many. */
   extendTo(flushes: number): Promise<void>
   close(): Promise<void>
 }
@@ -48,7 +48,8 @@ export async function startHistory(
       appended++
       const entries = makeEntries(keysPerFlush, apiKeys)
       const outcome = await log.append({ type: 'ApiKeyStatsFlushed', entries }, 'bench', null)
-      if (outcome.kind !== 'appended') throw new Error(`an append was not taken: ${outcome.kind}`)
+      if (outcome.kind !== 'appended')
+        throw new Error(`an append was not accepted: ${outcome.kind}`)
     }
   }
   return {

@@ -2,22 +2,22 @@ import { join } from 'node:path'
 import { cpuSecondsOf, runMeasuredChild } from './child.ts'
 import { TOKENS } from './workload.ts'
 
-/** What one run of load came to. `errors` were not answered 2xx, and are not in `perSecond`. */
+/** Result of one run. `errors` are requests without a 2xx answer; `perSecond` excludes them. */
 export type Load = { perSecond: number; errors: number; p50Ms: number; p99Ms: number }
 
 export type LoadOptions = { url: string; keys: number; connections: number; seconds: number }
 
 /**
- * The load generator: wrk where it is installed, else autocannon, which takes more of the processor
- * and tells whole milliseconds.
+ * The load generator: wrk if it is installed, otherwise autocannon, which takes more processor time
+ * and reports whole milliseconds.
  */
 export const GENERATOR = Bun.which('wrk') === null ? 'autocannon' : 'wrk'
 
-/** Posts flushes as fast as they are answered, from a process of its own. */
+/** Posts flushes as fast as they are answered, from a separate process. */
 export const runLoad = async (options: LoadOptions): Promise<Load> =>
   (await runMeasuredLoad(options)).load
 
-/** The same, and the seconds of a processor that the generator took. */
+/** A load, and the processor time (s) that its generator took. */
 export type MeasuredLoad = { load: Load; cpuSeconds: number }
 
 export function runMeasuredLoad(options: LoadOptions): Promise<MeasuredLoad> {

@@ -3,12 +3,12 @@
  * charts of docs/measurements.
  *
  *     bun run bench                  everything, about an hour
- *     bun run bench rebuild reads    these sections only; the others' results stay
- *     bun run bench report           measures nothing, writes the report again
- *     bun run bench noisy --only explain   of the noisy requests those with this in their name
- *     bun run bench --quick          a few seconds each, printed and not written
- *     bun run bench --results mine.json costs shards   written there, and to no report
- *     bun run bench plan --dps 10000 --interval 5 --keys 100 --retention 90   what that takes
+ *     bun run bench rebuild reads    only these sections; the results of the others stay
+ *     bun run bench report           writes the report again without measuring
+ *     bun run bench noisy --only explain   only noisy requests with this in their name; printed
+ *     bun run bench --quick          a few seconds per section; printed, not written
+ *     bun run bench --results mine.json costs shards   writes to this file, not to the report
+ *     bun run bench plan --dps 10000 --interval 5 --keys 100 --retention 90   sizes that demand
  */
 import { parseArgs } from 'node:util'
 import { printPlan } from './plan/main.ts'
@@ -164,7 +164,7 @@ const QUICK: Options = {
   noisy: { keysPerFlush: 10, events: 20_000, connections: [64], seconds: 1 },
 }
 
-/** Connections for several instances, and a clock on each fsync of the log. */
+/** Settings of the server per section: connections for several instances, timing of WAL fsyncs. */
 const SETTINGS: Partial<Record<keyof Options, Record<string, string>>> = {
   shards: { max_connections: '200', track_wal_io_timing: 'on' },
 }
@@ -193,7 +193,7 @@ async function main(args: string[]): Promise<void> {
 
   const results: Results = (quick || only) && !file ? {} : await readResults(file)
   for (const section of sections) {
-    // A server of its own: what one section leaves behind is no load for the next.
+    // A separate server, so that work left by one section does not load the next.
     const server = await startBenchServer(SETTINGS[section])
     try {
       const conditions = describeConditions(await server.readSettings())
@@ -219,7 +219,8 @@ function readArgs(args: string[]) {
     allowPositionals: true,
   })
   const unknown = named.filter((name) => name !== 'report' && !NAMES.includes(name as never))
-  if (unknown.length > 0) throw new Error(`No section ${unknown.join(', ')}: ${NAMES.join(', ')}`)
+  if (unknown.length > 0)
+    throw new Error(`Unknown section ${unknown.join(', ')}: use ${NAMES.join(', ')}`)
   return { quick: values.quick, file: values.results, only: values.only, named }
 }
 

@@ -1,4 +1,4 @@
-/** The value below which a share of the numbers lies; NaN of none. */
+/** Returns the value below which a share of the numbers lies, or NaN if there are none. */
 export function percentile(numbers: number[], share: number): number {
   const sorted = [...numbers].sort((a, b) => a - b)
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
@@ -6,7 +6,7 @@ export function percentile(numbers: number[], share: number): number {
 
 export const median = (numbers: number[]) => percentile(numbers, 0.5)
 
-/** Three significant digits, without an exponent. */
+/** Rounds to three significant digits. */
 export function round(value: number): number {
   if (!Number.isFinite(value) || value === 0) return value
   const digits = 3 - Math.ceil(Math.log10(Math.abs(value)))

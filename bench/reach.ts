@@ -2,10 +2,10 @@ import { round } from './measure.ts'
 import type { Results } from './results.ts'
 import type { IngestRow, Peer } from './sections/ingest.ts'
 
-/** A ratio that this project wants to keep, and what this run came to; null: not measured. */
+/** A ratio with its goal; `measured` is null if this run did not measure it. */
 export type Reach = { what: string; goal: string; measured: number | null; reached: boolean }
 
-/** Every ratio between what was measured in one run. */
+/** Compares the ratios of one run with their goals. */
 export function evaluate(results: Results): Reach[] {
   const ingest = results.ingest?.result ?? []
   const rebuild = results.rebuild?.result ?? []
@@ -64,7 +64,7 @@ export function evaluate(results: Results): Reach[] {
       footprint?.log.find(({ keysPerFlush }) => keysPerFlush === 100)?.bytesPerCount,
     ),
     atLeast(
-      'ingest with the transparency log, of that without, at its dearest',
+      'ingest with the transparency log, of that without, worst case',
       0.95,
       results.transparency && Math.min(...results.transparency.result.map(({ ratio }) => ratio)),
     ),

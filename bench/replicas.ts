@@ -1,5 +1,5 @@
 /**
- * Measures reads of a service that reads from a replica beside one that doesn't, in turns, on one
+ * Measures reads of a service that reads from a replica and of one that does not, in turn, on one
  * primary and its replica: `bun bench/replicas.ts [rounds]`. Prints the medians over all rounds.
  */
 import { type Servers, startServers } from '../test/cluster/replicas/servers.ts'
@@ -11,9 +11,9 @@ import { makeCatalog, TOKENS } from './workload.ts'
 const SUMMARY = '/admin/apikey-stats/summary'
 const KEYS = 10
 const FLUSHES_PER_SECOND = 200
-/** Of each kind in each round, one after the other. */
+/** Reads of each kind per round, one after the other. */
 const READS = 300
-/** At once, for reads a second. */
+/** Concurrent readers, to measure reads per second. */
 const READERS = 16
 const SECONDS = 4
 
@@ -111,7 +111,7 @@ async function countReads(url: string): Promise<number> {
   return count / SECONDS
 }
 
-/** How many of the reads the replica has answered, of a hundred. */
+/** Notes the percentage of reads that the replica answered. */
 async function noteServed({ url }: Child, note: (name: string, value: number) => void) {
   const text = await (await fetch(`${url}/metrics`)).text()
   const sum = (pattern: RegExp) =>

@@ -1,20 +1,20 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import type { Conditions } from './results.ts'
 
-/** Puts texts between their markers in a document: `<!-- name -->` and `<!-- end of name -->`. */
+/** Replaces the texts between `<!-- name -->` and `<!-- end of name -->` in a document. */
 export async function writeBlocks(path: string, blocks: Record<string, string>): Promise<void> {
   let text = await readFile(path, 'utf8')
   for (const [name, block] of Object.entries(blocks)) {
     const [begin, end] = [`<!-- ${name} -->\n`, `<!-- end of ${name} -->`]
     const from = text.indexOf(begin)
     const to = text.indexOf(end)
-    if (from < 0 || to < from) throw new Error(`${path} has no place for ${name}`)
+    if (from < 0 || to < from) throw new Error(`${path} has no markers for ${name}`)
     text = `${text.slice(0, from)}${begin}\n${block}\n\n${text.slice(to)}`
   }
   await writeFile(path, text)
 }
 
-/** A table or text, and where and when it was measured. */
+/** Appends where and when a table was measured. */
 export const under = ({ date, machine, bun, load, database }: Conditions, text: string) =>
   [
     text,
@@ -25,7 +25,7 @@ export const under = ({ date, machine, bun, load, database }: Conditions, text: 
         .join(', ')}.`,
   ].join('\n')
 
-/** The first column to the left, numbers to the right; a cell has no line break and no bar. */
+/** Renders a Markdown table: first column left, others right. Cells must have no newline or `|`. */
 export const table = (head: string[], rows: string[][]) =>
   [head, head.map((_, i) => (i === 0 ? '---' : '---:')), ...rows]
     .map((cells) => `| ${cells.join(' | ')} |`)

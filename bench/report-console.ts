@@ -1,9 +1,9 @@
 import { round } from './measure.ts'
 import type { ConsoleRow } from './sections/console.ts'
 
-/** A table of how long pages of the console take until they can be used. */
+/** Renders how long pages of the console take until they are usable. */
 export function renderConsole(rows: ConsoleRow[]): string {
-  const head = ['page', 'events', 'first visit, ms', 'p90', 'again, ms', 'p90', 'bytes']
+  const head = ['page', 'events', 'first visit, p50 ms', 'p90', 'second, p50 ms', 'p90', 'bytes']
   return [head, ['---', ...head.slice(1).map(() => '---:')]]
     .concat(
       rows.map(({ page, events, first, again, bytes }) => [

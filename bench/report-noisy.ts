@@ -18,7 +18,7 @@ const HEAD = [
   'noise',
 ]
 
-/** A table of what noisy clients do to another one: its times over those it has alone. */
+/** Renders how noisy clients slow another client down, as multiples of its times alone. */
 export function renderNoisy(rows: NoisyRow[]): string {
   const baseline = rows.map(({ alone }) => alone.flush.p50Ms)
   const text = table(HEAD, rows.map(toCells))
@@ -42,10 +42,10 @@ function toCells({ role, name, connections, noise, ...row }: NoisyRow): string[]
   ]
 }
 
-/** How often its time alone; above three times in bold. */
-function ratiosOf(of: keyof Neighbour, { alone, beside }: Pick<NoisyRow, 'alone' | 'beside'>) {
+/** Multiples of the time alone; above 3 in bold. */
+function ratiosOf(client: keyof Neighbour, { alone, beside }: Pick<NoisyRow, 'alone' | 'beside'>) {
   return (['p50Ms', 'p99Ms'] as const).map((name) => {
-    const ratio = beside[of][name] / alone[of][name]
+    const ratio = beside[client][name] / alone[client][name]
     if (Number.isNaN(ratio)) return '–'
     return ratio > 3 ? `**${round(ratio)}×**` : `${round(ratio)}×`
   })

@@ -10,11 +10,11 @@ import { type Line, type Size, toUnitCosts, type UnitCosts } from './plan/unit-c
 import { table, under } from './report-blocks.ts'
 import type { Results } from './results.ts'
 
-/** The demand of the table: as many proxies, each with a flush of a hundred keys in five seconds. */
+/** Demands of the table: numbers of proxies, each with a flush of 100 keys every 5 s. */
 const PROXIES = [100, 1_000, 10_000, 100_000, 1_000_000]
 const DEMAND: Demand = { dps: 0, intervalSeconds: 5, keys: 100, retentionDays: 90, keyCount: 1e4 }
 
-/** The blocks of docs/measurements/scale.md; none where the costs were not measured. */
+/** Renders the blocks of docs/measurements/scale.md; none if the costs were not measured. */
 export function renderScale(results: Results): Record<string, string> {
   const found = measuredOf(results)
   if (found === null) return {}
@@ -27,7 +27,7 @@ export function renderScale(results: Results): Record<string, string> {
   }
 }
 
-/** Measured, predicted and simulated flushes against shards. */
+/** Chart of measured, predicted and simulated flushes by number of shards. */
 export function scaleCharts(results: Results): Record<string, Chart> {
   const found = measuredOf(results)
   if (found === null) return {}
@@ -37,10 +37,10 @@ export function scaleCharts(results: Results): Record<string, Chart> {
   const keys = [...new Set(rows.filter((row) => row.isUnseen).map((row) => row.measured.keys))]
   const series = keys.flatMap((count) => {
     const own = rows.filter(({ measured }) => measured.keys === count)
-    const line = (name: string, of: (row: Compared) => number, dashed: boolean) => ({
+    const line = (name: string, pick: (row: Compared) => number, dashed: boolean) => ({
       name: `${name}, ${count} ${count === 1 ? 'key' : 'keys'}`,
       dashed,
-      points: own.map((row): [number, number] => [row.measured.shards, of(row)]),
+      points: own.map((row): [number, number] => [row.measured.shards, pick(row)]),
     })
     return [
       line('measured', ({ measured }) => measured.perSecond, false),
@@ -73,17 +73,17 @@ function renderCurve(compared: Compared[]): string {
         measured.keys === row.measured.keys &&
         measured.connections === row.measured.connections,
     )!.measured.perSecond
-  const ofFirst = (row: Compared, perSecond: number) => number(perSecond / first(row))
+  const relativeToFirst = (row: Compared, perSecond: number) => number(perSecond / first(row))
   const unseen = compared.filter(({ isUnseen }) => isUnseen)
-  const typical = (of: (row: Compared) => number) =>
-    `${Math.round(median(unseen.map((row) => Math.abs(of(row)))) * 100)} %`
+  const typical = (pick: (row: Compared) => number) =>
+    `${Math.round(median(unseen.map((row) => Math.abs(pick(row)))) * 100)} %`
   return [
     '![flushes per second against shards: measured, by the model, simulated](performance/scale.svg)',
     '',
     table(
       [
         ...['shards', 'instances', 'keys', 'connections', 'flushes/s', "of one shard's"],
-        ...['model', 'error', 'what binds it', 'simulation', 'error'],
+        ...['model', 'error', 'bottleneck', 'simulation', 'error'],
         ...['p50 / p99 ms', 'simulated', 'flushes a commit', 'simulated', 'fsync ms', 'cores busy'],
       ],
       compared.map((row) => {
@@ -92,7 +92,7 @@ function renderCurve(compared: Compared[]): string {
           String(measured.shards),
           ...[measured.instances, measured.keys, measured.connections].map(thousands),
           thousands(measured.perSecond),
-          ofFirst(row, measured.perSecond),
+          relativeToFirst(row, measured.perSecond),
           thousands(predicted.perSecond),
           percent(row.predictedError),
           predicted.bound,
@@ -108,9 +108,9 @@ function renderCurve(compared: Compared[]): string {
       }),
     ),
     '',
-    `Of the layouts that the costs are not fitted to, half are missed by less than ` +
-      `${typical(({ predictedError }) => predictedError)} by the model and ` +
-      `${typical(({ simulatedError }) => simulatedError)} by the simulation.`,
+    `For half of the layouts that the costs are not fitted to, the error of the model is below ` +
+      `${typical(({ predictedError }) => predictedError)}, and that of the simulation below ` +
+      `${typical(({ simulatedError }) => simulatedError)}.`,
   ].join('\n')
 }
 
@@ -118,7 +118,7 @@ function renderUnitCosts(costs: UnitCosts): string {
   const line = ({ commit, flush, key }: Line) => [commit, flush, key].map(number)
   const size = ({ flush, key }: Size) => ['–', number(flush), number(key)]
   const rows: [string, string[]][] = [
-    ["service, the program's thread, µs", line(costs.thread)],
+    ['service, main thread, µs', line(costs.thread)],
     ['service, all threads, µs', line(costs.service)],
     ['database, appending, µs', line(costs.append)],
     ['load generator, µs', line(costs.generator)],
@@ -136,7 +136,7 @@ function renderUnitCosts(costs: UnitCosts): string {
   const milli = (cores: number) => number(cores * 1e3)
   return [
     table(
-      ['', 'a commit', 'a flush', 'a key'],
+      ['', 'per commit', 'per flush', 'per key'],
       rows.map(([name, cells]) => [name, ...cells]),
     ),
     '',
@@ -150,12 +150,12 @@ function renderUnitCosts(costs: UnitCosts): string {
           milli(idle.database.instance),
         ],
         [
-          'each shard that it looks at, the same',
+          'each shard that it polls, the same',
           milli(idle.service.shard),
           milli(idle.database.shard),
         ],
         [
-          'a shard that grows each second, the same',
+          'each shard that grows every second, the same',
           milli(growing.service),
           milli(growing.database),
         ],
@@ -165,16 +165,16 @@ function renderUnitCosts(costs: UnitCosts): string {
           number(costs.summary.database.instance),
         ],
         [
-          'each shard more of it, µs',
+          'the same, each additional shard, µs',
           number(costs.summary.service.shard),
           number(costs.summary.database.shard),
         ],
       ],
     ),
     '',
-    `A row takes ${number(rowBytes.counters)} bytes of counters, ${number(rowBytes.usage)} of ` +
-      `usage, an id ${number(rowBytes.snapshotPerId)} of a snapshot, a row that is written ` +
-      `${number(row.walBytes)} of the write-ahead log. fsync: p50 ` +
+    `Bytes: ${number(rowBytes.counters)} per row of counters, ${number(rowBytes.usage)} per row ` +
+      `of usage, ${number(rowBytes.snapshotPerId)} per id in a snapshot, ${number(row.walBytes)} of ` +
+      `the write-ahead log per written row. fsync: p50 ` +
       `${number(fsync.ms[fsync.shares.indexOf(0.5)]!)} ms, p99 ` +
       `${number(fsync.ms[fsync.shares.indexOf(0.99)]!)} ms.`,
   ].join('\n')
@@ -186,14 +186,14 @@ function renderPlans(costs: UnitCosts): string {
     ['flushes/s', (found) => thousands(found.flushesPerSecond)],
     ['counts/s', (found) => thousands(found.countsPerSecond)],
     ['shards', ({ shards }) => thousands(shards)],
-    ['instances, one to spare', ({ instances }) => thousands(instances)],
+    ['instances, including a spare', ({ instances }) => thousands(instances)],
     ['service cores busy', (found) => number(found.serviceCores)],
-    ['MB an instance', (found) => number(found.instanceMb)],
+    ['MB per instance', (found) => number(found.instanceMb)],
     [`database nodes of ${ASSUMED.nodeCores} cores`, (found) => thousands(found.databaseNodes)],
     ['database cores busy', (found) => number(found.databaseCores)],
     ['GB of rows that change', (found) => number(found.hotGb)],
-    ['cores of a coordinator', (found) => number(found.coordinatorCores)],
-    ['connections at most', (found) => thousands(found.connections)],
+    ['coordinator cores', (found) => number(found.coordinatorCores)],
+    ['connections, maximum', (found) => thousands(found.connections)],
     ['fsyncs/s', (found) => thousands(found.fsyncsPerSecond)],
     ['written MB/s', (found) => number(found.writtenMbPerSecond)],
     ['disk TB', (found) => number(found.diskGb / 1e3)],
@@ -201,23 +201,23 @@ function renderPlans(costs: UnitCosts): string {
     ['Mbit/s', (found) => thousands(found.networkMbitPerSecond)],
     ['p99 ms, simulated', (found) => number(latencyOf(costs, found, ASSUMED).p99Ms)],
     ['money per billion counts', (found) => number(found.money.perBillionCounts)],
-    ["disk's part of it", (found) => share(found)],
-    ['busiest', (found) => useOf(found, 0)],
-    ['then', (found) => useOf(found, 1)],
+    ['disk share', (found) => share(found)],
+    ['busiest resource', (found) => useOf(found, 0)],
+    ['second busiest', (found) => useOf(found, 1)],
   ]
   return table(
     ['proxies', ...PROXIES.map(thousands)],
-    lines.map(([name, of]) => [name, ...plans.map(of)]),
+    lines.map(([name, pick]) => [name, ...plans.map(pick)]),
   )
 }
 
 const share = ({ diskGb, money }: Plan) =>
   `${Math.round((diskGb * ASSUMED.price.diskGbMonth * 100) / money.perMonth)} %`
 
-/** Of what there is one of each: above 1 there have to be more. */
+/** A resource and how many of it are needed. */
 function useOf({ uses }: Plan, place: number): string {
-  const { resource, of } = uses[place]!
-  return `${resource}, ${number(of)} ×`
+  const { resource, load } = uses[place]!
+  return `${resource}, ${number(load)} ×`
 }
 
 function renderEnds(costs: UnitCosts): string {
@@ -225,7 +225,7 @@ function renderEnds(costs: UnitCosts): string {
   return table(
     [
       ...['times 10,000 proxies', 'what breaks', 'shards', 'instances', 'database nodes'],
-      ...["coordinator's cores", 'cores that look at shards', 'ms that a catalog change takes'],
+      ...['coordinator cores', 'cores polling shards', 'ms per catalog change'],
     ],
     ends.map((end) => [
       thousands(end.factor),
@@ -234,7 +234,7 @@ function renderEnds(costs: UnitCosts): string {
       thousands(end.plan.instances),
       thousands(end.plan.databaseNodes),
       number(end.plan.coordinatorCores),
-      number(end.plan.lookingCores),
+      number(end.plan.pollingCores),
       number(end.plan.catalogLockMs),
     ]),
   )

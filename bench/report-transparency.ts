@@ -1,7 +1,7 @@
 import { round } from './measure.ts'
 import type { TransparencyRow } from './sections/transparency.ts'
 
-/** A table of what the transparency log costs an ingest that takes all it can get. */
+/** Renders what the transparency log costs ingest at full load. */
 export function renderTransparency(rows: TransparencyRow[]): string {
   const head = [
     ...['keys', 'connections', 'flushes/s', 'without a tree', 'ratio', '95 %'],

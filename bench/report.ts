@@ -19,7 +19,7 @@ const DOCUMENT = join(FOLDER, '../performance.md')
 const RELIABILITY_DOCUMENT = join(FOLDER, '../reliability.md')
 const SCALE_DOCUMENT = join(FOLDER, '../scale.md')
 
-/** What the peers are called in the report. */
+/** Names of the peers in the report. */
 const PEER_NAMES: Record<Peer, string> = {
   tallybook: 'Tallybook',
   sorted: 'sorted updates',
@@ -29,7 +29,7 @@ const PEER_NAMES: Record<Peer, string> = {
   bare: 'bare batches',
 }
 
-/** Puts the tables between their markers in docs/measurements, and the charts beside them. */
+/** Writes the tables to docs/measurements, between their markers, and the charts to files. */
 export async function writeReport(results: Results): Promise<void> {
   await writeBlocks(DOCUMENT, renderBlocks(results))
   await writeBlocks(SCALE_DOCUMENT, renderScale(results))
@@ -41,7 +41,7 @@ export async function writeReport(results: Results): Promise<void> {
   }
 }
 
-/** The same tables as one text. */
+/** Returns the same tables as one text. */
 export const renderReport = (results: Results) =>
   Object.values({
     ...renderBlocks(results),
@@ -81,17 +81,17 @@ function renderReach(results: Results): string {
 }
 
 function renderIngest(rows: IngestRow[]): string {
-  const of = (peer: Peer, { keys, connections }: IngestRow) =>
+  const loadOf = (peer: Peer, { keys, connections }: IngestRow) =>
     rows.find((one) => one.peer === peer && one.keys === keys && one.connections === connections)!
       .load
   const own = rows.filter(({ peer }) => peer === 'tallybook')
   const ratio = (row: IngestRow, peer: Peer) => {
-    const { perSecond } = of(peer, row)
+    const { perSecond } = loadOf(peer, row)
     return perSecond === 0 ? '∞' : `${round(row.load.perSecond / perSecond)}×`
   }
   const peers = PEERS.filter((peer) => peer !== 'tallybook')
   return [
-    'Tallybook, and how many times as many flushes a second as each peer:',
+    'Tallybook, and its flushes per second as a multiple of those of each peer:',
     '',
     table(
       [
@@ -116,7 +116,7 @@ function renderIngest(rows: IngestRow[]): string {
       ]),
     ),
     '',
-    'Flushes a second, with p50 / p99 in ms, of the peers; in brackets answers that were errors:',
+    'Flushes per second of the peers, with p50 / p99 in ms; errors in parentheses:',
     '',
     table(
       ['keys', 'connections', ...peers.map((peer) => PEER_NAMES[peer])],
@@ -124,7 +124,7 @@ function renderIngest(rows: IngestRow[]): string {
         thousands(row.keys),
         thousands(row.connections),
         ...peers.map((peer) => {
-          const { perSecond, p50Ms, p99Ms, errors } = of(peer, row)
+          const { perSecond, p50Ms, p99Ms, errors } = loadOf(peer, row)
           const failed = errors > 0 ? ` (${thousands(errors)})` : ''
           return `${thousands(perSecond)}${failed}, ${number(p50Ms)} / ${number(p99Ms)}`
         }),
@@ -182,7 +182,7 @@ function renderReads(rows: ReadRow[]): string {
 function renderFootprint({ log, service, start }: Footprint): string {
   return [
     table(
-      ['keys a flush', 'bytes in the log per count', 'per flush'],
+      ['keys per flush', 'bytes in the log per count', 'per flush'],
       log.map(({ keysPerFlush, bytesPerCount }) => [
         thousands(keysPerFlush),
         number(bytesPerCount),
@@ -200,7 +200,7 @@ function renderFootprint({ log, service, start }: Footprint): string {
       ]),
     ),
     '',
-    `\`serve\` with the database of its own: ${number(start.first)} s on the first start, ` +
+    `\`serve\` with its embedded database: ${number(start.first)} s on the first start, ` +
       `${number(start.second)} s on the next.`,
   ].join('\n')
 }

@@ -13,7 +13,7 @@ import type { RebuildRow } from './sections/rebuild.ts'
 import type { Shards } from './sections/shards.ts'
 import type { TransparencyRow } from './sections/transparency.ts'
 
-/** What each section measured. */
+/** Result types of the sections. */
 export type Sections = {
   ingest: IngestRow[]
   rebuild: RebuildRow[]
@@ -28,7 +28,7 @@ export type Sections = {
 }
 export type SectionName = keyof Sections
 
-/** Where and when a section was measured, and how durable its database was. */
+/** Date, machine, software and durability settings of a measured section. */
 export type Conditions = {
   date: string
   machine: string
@@ -44,7 +44,7 @@ export type Results = {
 export const FOLDER = join(import.meta.dir, '../docs/measurements/performance')
 const FILE = join(FOLDER, 'results.json')
 
-/** What was measured last, section by section; nothing where there is no such file. */
+/** Reads the last result of each section; empty if the file does not exist. */
 export async function readResults(file = FILE): Promise<Results> {
   try {
     return JSON.parse(await readFile(file, 'utf8')) as Results

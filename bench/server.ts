@@ -4,15 +4,15 @@ import { join } from 'node:path'
 import { startEmbeddedPostgres } from '../src/platform/postgres/embedded/index.ts'
 import { connectAsOwner, type ServerAddress, type Sql } from '../src/platform/postgres/pool.ts'
 
-/** Where one database is; `host` is the server's socket directory. */
+/** Address of a database; `host` is the server's socket directory. */
 export type Address = Extract<ServerAddress, { host: string }>
 
-/** The one PostgreSQL that everything in a run shares: the embedded one, as the service tunes it. */
+/** The embedded PostgreSQL server of a section, with the settings of the service. */
 export type BenchServer = {
-  /** A fresh, empty database. */
+  /** Creates an empty database. */
   createDatabase(name: string): Promise<Address>
   dropDatabase(name: string): Promise<void>
-  /** What its durability and memory are set to, for the report. */
+  /** Reads the settings of durability and memory for the report. */
   readSettings(): Promise<Record<string, string>>
   stop(): Promise<void>
 }
@@ -27,12 +27,12 @@ const SETTINGS = [
   'max_wal_size',
 ]
 
-/** Starts it with settings beside those of the service, set as an operator sets them. */
+/** Starts a server with settings in addition to those of the service. */
 export async function startBenchServer(
   settings: Record<string, string> = {},
 ): Promise<BenchServer> {
   const folder = await mkdtemp(join(tmpdir(), 'tallybook-bench-'))
-  // As root the server runs as another user, who must be able to enter.
+  // Started by root, the server runs as another user, which must be able to enter.
   await chmod(folder, 0o711)
   const server = await startTuned(folder, settings)
   const { host, port, user } = server
@@ -58,7 +58,7 @@ export async function startBenchServer(
   }
 }
 
-/** What is set with ALTER SYSTEM counts from the next start on. */
+/** Sets them with ALTER SYSTEM, as an operator does, and restarts: some need a restart. */
 async function startTuned(dataDir: string, settings: Record<string, string>) {
   const first = await startEmbeddedPostgres({ dataDir, log: () => {} })
   if (Object.keys(settings).length === 0) return first

@@ -1,6 +1,6 @@
 /**
- * How long nobody folds a shard when the instance that tends it ends, and how far the counters are
- * behind the log with one, two and four instances. Prints the tables of docs/measurements/scale.md.
+ * Measures how long no instance folds a shard after its owner ends, and the projection lag with one,
+ * two and four instances. Prints the tables of docs/measurements/scale.md.
  *
  *     bun bench/takeover.ts [rounds]
  */
@@ -16,10 +16,10 @@ import { makeBody, makeCatalog } from './workload.ts'
 
 const SHARDS = 1
 const KEYS = 10
-/** Flushes a second over all instances, open loop, and milliseconds between two looks. */
+/** Flushes per second over all instances (open loop), and the interval (ms) between two polls. */
 const FLUSHES_PER_SECOND = 200
 const POLL_INTERVAL_MS = 10
-/** Seconds over which the lag is sampled. */
+/** Seconds during which the lag is sampled. */
 const LAG_S = 20
 
 type Setting = { address: Address; dataDir: string; owner: Sql; running: Child[] }
@@ -40,8 +40,8 @@ async function main(rounds: number): Promise<void> {
       const times: number[] = []
       const failedBefore = load.failed()
       for (let i = 0; i < rounds; i++) times.push(await takeOver(setting, signal))
-      const [least, most] = [Math.min(...times), Math.max(...times)]
-      const cells = [round(median(times)), round(least), round(most), load.failed() - failedBefore]
+      const [min, max] = [Math.min(...times), Math.max(...times)]
+      const cells = [round(median(times)), round(min), round(max), load.failed() - failedBefore]
       console.log(`| ${signal} | ${cells.join(' | ')} |`)
     }
     console.log('\n| instances | lag, median ms | p99 | longest |\n| ---: | ---: | ---: | ---: |')
@@ -72,29 +72,29 @@ async function runExactly(setting: Setting, instances: number): Promise<void> {
   await untilShared(setting)
 }
 
-/** Ends the instance that tends the shard; gives the milliseconds until another has folded on. */
+/** Ends the owner of the shard. Returns the time (ms) until another instance has folded on. */
 async function takeOver(setting: Setting, signal: 'SIGKILL' | 'SIGTERM'): Promise<number> {
   await runExactly(setting, 2)
-  const tending = (await untilShared(setting))!
-  setting.running.splice(setting.running.indexOf(tending), 1)
+  const current = (await untilShared(setting))!
+  setting.running.splice(setting.running.indexOf(current), 1)
   const started = performance.now()
-  process.kill(tending.pid, signal)
+  process.kill(current.pid, signal)
   const { head } = await readProgress(setting.owner)
   while ((await readProgress(setting.owner)).checkpoint <= head) await Bun.sleep(POLL_INTERVAL_MS)
   return performance.now() - started
 }
 
-/** Returns when all that run see each other; gives who tends the shard. */
+/** Waits until all running instances see each other. Returns the owner of the shard. */
 async function untilShared({ running }: Setting): Promise<Child | null> {
   for (;;) {
     const statuses = await Promise.all(running.map(readStatus))
-    const tending = statuses.flatMap(({ instance, instances }, i) =>
+    const current = statuses.flatMap(({ instance, instances }, i) =>
       instances.some(({ id, owns }) => id === instance && owns.includes(0)) ? [running[i]!] : [],
     )
     const isSeen = statuses.every(
       ({ instances }) => instances.filter(({ live }) => live).length === running.length,
     )
-    if (isSeen && tending.length === 1) return tending[0]!
+    if (isSeen && current.length === 1) return current[0]!
     await Bun.sleep(50)
   }
 }
@@ -110,7 +110,7 @@ function request({ url }: Child, path: string, method: string, body?: string): P
   return fetch(`${url}${path}`, { method, headers, ...(body === undefined ? {} : { body }) })
 }
 
-/** Posts to all that run in turn, without waiting for answers. */
+/** Posts to the running instances in turn, without waiting for answers. */
 function startLoad(setting: Setting): { failed(): number; stop(): Promise<void> } {
   let failed = 0
   let posted = 0
@@ -148,7 +148,7 @@ async function readProgress(owner: Sql): Promise<{ head: number; checkpoint: num
   return row!
 }
 
-/** Milliseconds that the oldest event not folded yet is old, again and again. */
+/** Samples the projection lag: the age (ms) of the oldest event that is not folded yet. */
 async function sampleLag(owner: Sql): Promise<number[]> {
   const lags: number[] = []
   for (const end = performance.now() + LAG_S * 1_000; performance.now() < end; ) {

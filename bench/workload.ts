@@ -4,7 +4,7 @@ import {
   encodeApiKeyFlush,
 } from '../src/events/api-key-flush.ts'
 
-/** What every run posts: flushes over these API keys, one in fifty entries with a failure. */
+/** Every run posts flushes over these API keys; one in fifty entries has a failure. */
 export const API_KEYS = 10_000
 export const GROUPS = 10
 export const TOKENS = {
@@ -15,7 +15,7 @@ export const TOKENS = {
 
 export const groupOf = (apiKeyId: number) => 1 + (apiKeyId % GROUPS)
 
-/** The catalog that knows keys 1 to `apiKeys` in ten groups. */
+/** Makes a catalog with the keys 1 to `apiKeys` in ten groups. */
 export function makeCatalog(apiKeys = API_KEYS) {
   return {
     provider_groups: Array.from({ length: GROUPS }, (_, i) => ({ id: i + 1, name: null })),
@@ -27,7 +27,7 @@ export function makeCatalog(apiKeys = API_KEYS) {
   }
 }
 
-/** Entries of a flush: distinct keys taken from the first `apiKeys`. */
+/** Makes the entries of a flush: distinct random keys from the first `apiKeys`. */
 export function makeEntries(keys: number, apiKeys = API_KEYS): ApiKeyEntries {
   const ids = new Set<number>()
   while (ids.size < keys) ids.add(1 + Math.floor(Math.random() * apiKeys))
@@ -36,11 +36,11 @@ export function makeEntries(keys: number, apiKeys = API_KEYS): ApiKeyEntries {
   return { ids: [...ids], requests, successes }
 }
 
-/** A flush's payload, as the log holds it. */
+/** Makes the payload of a flush as the log stores it. */
 export const makePayload = (keys: number) =>
   encodeApiKeyFlush(attributeApiKeyFlush(makeEntries(keys), groupOf))
 
-/** The same as a data-plane proxy posts it. */
+/** Makes the body of a flush as a data-plane proxy posts it. */
 export function makeBody(keys: number): string {
   const { ids, requests, successes } = makeEntries(keys)
   return JSON.stringify({

@@ -1,34 +1,34 @@
 import type { Socket } from 'bun'
 
-/** The end of a body that comes in chunks. */
+/** End of a chunked body. */
 const LAST_CHUNK = '0\r\n\r\n'
 
-/** The end of a head; alone: it has come. */
+/** End of a response head. As the value of `#head` it means that the head is complete. */
 const HEAD_END = '\r\n\r\n'
 
-/** What was answered; 0: the connection was closed before the answer was whole. */
+/** Status of an answer; 0 if the connection was closed before the answer was complete. */
 export type Status = number
 
 /**
- * A connection that asks one thing after the other. It reads no more of an answer than it has to:
- * the processor's time is the service's.
+ * A connection that sends one request after the other. It parses as little of the answers as it
+ * can, to leave the processor to the service.
  */
 export class Connection {
   #socket: Socket | null = null
   #head = ''
   #status: Status = 0
-  /** Bytes of the body that are to come; null: until LAST_CHUNK. */
+  /** Bytes of the body that are missing; null if it ends with LAST_CHUNK. */
   #left: number | null = 0
   #tail = ''
   #settle: (status: Status) => void = () => {}
   #unsent: Uint8Array | null = null
-  /** Bytes of answers that have come. */
+  /** Bytes received. */
   bytes = 0
 
   constructor(private readonly url: URL) {}
 
-  /** Sends a request, and gives the status once its answer is there. */
-  async ask(request: Uint8Array): Promise<Status> {
+  /** Sends a request and returns the status when the answer is complete. */
+  async send(request: Uint8Array): Promise<Status> {
     const answered = new Promise<Status>((resolve) => {
       this.#settle = resolve
     })
@@ -36,8 +36,8 @@ export class Connection {
     return answered
   }
 
-  /** Sends a request, and reads nothing of what comes. */
-  async askUnread(request: Uint8Array): Promise<void> {
+  /** Sends a request and reads nothing of the answer. */
+  async sendUnread(request: Uint8Array): Promise<void> {
     await this.#send(request)
     this.#socket?.pause()
   }
@@ -108,7 +108,7 @@ export class Connection {
   }
 }
 
-/** A request as it goes over the wire. */
+/** Encodes a request for the wire. */
 export function toBytes(
   method: string,
   path: string,

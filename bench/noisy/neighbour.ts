@@ -1,6 +1,6 @@
 /**
- * A client that behaves: it posts flushes of ten keys, and asks whether the service lives and is
- * ready, at a modest rate. Prints one line of JSON. `bun bench/noisy/neighbour.ts <options as JSON>`
+ * A well-behaved client that posts flushes of ten keys and requests /health/live and /health/ready
+ * at a modest rate. Prints one line of JSON. `bun bench/noisy/neighbour.ts <options as JSON>`
  */
 import { percentile } from '../measure.ts'
 import { makeBody, TOKENS } from '../workload.ts'
@@ -8,14 +8,14 @@ import { Connection, toBytes } from './connection.ts'
 
 export type NeighbourOptions = { url: string; seconds: number }
 
-/** Milliseconds until an answer; `refused` were not answered 200, and are not among them. */
-export type Waited = { p50Ms: number; p99Ms: number; longestMs: number; refused: number }
-export type Neighbour = { flush: Waited; live: Waited; ready: Waited }
+/** Latency (ms) of 200 answers; `refused` counts the other answers. */
+export type Latency = { p50Ms: number; p99Ms: number; longestMs: number; refused: number }
+export type Neighbour = { flush: Latency; live: Latency; ready: Latency }
 
 const FLUSH_PATH = '/internal/apikey-stats/flush'
-/** Connections, and milliseconds between an answer and the next request. */
-const FLUSHES = { connections: 8, restMs: 40 }
-const PROBES = { connections: 2, restMs: 20 }
+/** Connections, and the mean pause (ms) between an answer and the next request. */
+const FLUSHES = { connections: 8, pauseMs: 40 }
+const PROBES = { connections: 2, pauseMs: 20 }
 
 async function main([text = '']: string[]): Promise<void> {
   const options = JSON.parse(text) as NeighbourOptions
@@ -35,9 +35,9 @@ async function main([text = '']: string[]): Promise<void> {
 
 async function watch(
   { url, seconds }: NeighbourOptions,
-  { connections, restMs }: typeof FLUSHES,
+  { connections, pauseMs }: typeof FLUSHES,
   requests: Uint8Array[],
-): Promise<Waited> {
+): Promise<Latency> {
   const ms: number[] = []
   let refused = 0
   const end = performance.now() + seconds * 1_000
@@ -45,10 +45,10 @@ async function watch(
     const connection = new Connection(new URL(url))
     for (let i = first; performance.now() < end; i++) {
       const started = performance.now()
-      const status = await connection.ask(requests[i % requests.length]!)
+      const status = await connection.send(requests[i % requests.length]!)
       if (status === 200) ms.push(performance.now() - started)
       else refused++
-      await Bun.sleep(restMs * (0.5 + Math.random()))
+      await Bun.sleep(pauseMs * (0.5 + Math.random()))
     }
     connection.close()
   }

@@ -1,6 +1,6 @@
 /**
- * A client that asks one thing over many connections as fast as it is answered. It is nice: on a
- * machine that it shares with the service, what it takes of the processor is not what it costs.
+ * A client that repeats one request over many connections as fast as it is answered. It runs with
+ * low priority (nice 10), so that its own processor time slows the service less.
  * Prints one line of JSON. `bun bench/noisy/noise.ts <options as JSON>`
  */
 import { setPriority } from 'node:os'
@@ -14,11 +14,11 @@ export type NoiseOptions = RequestsOptions & {
   seconds: number
 }
 
-/** Answers a second, by status; 0 is a connection that was closed. */
+/** Answers per second by status; 0 means that the connection was closed. */
 export type Noise = { perSecond: Record<string, number>; bytesPerSecond: number }
 
-/** Milliseconds until a refused client comes again, where it was not told to wait. */
-const CLOSED_REST_MS = 5
+/** Pause (ms) before the next request after a connection was closed. */
+const CLOSED_PAUSE_MS = 5
 
 async function main([text = '']: string[]): Promise<void> {
   setPriority(10)
@@ -32,16 +32,16 @@ async function main([text = '']: string[]): Promise<void> {
   )
   const end = performance.now() + seconds * 1_000
   for (const [first, connection] of connections.entries()) {
-    const ask = async () => {
+    const run = async () => {
       for (let i = first; performance.now() < end; i++) {
         const request = requests[i % requests.length]!
-        if (!isRead) return connection.askUnread(request)
-        const status = await connection.ask(request)
+        if (!isRead) return connection.sendUnread(request)
+        const status = await connection.send(request)
         counts[status] = (counts[status] ?? 0) + 1
-        if (status === 0) await Bun.sleep(CLOSED_REST_MS)
+        if (status === 0) await Bun.sleep(CLOSED_PAUSE_MS)
       }
     }
-    ask().catch(() => {
+    run().catch(() => {
       counts[0] = (counts[0] ?? 0) + 1
     })
   }

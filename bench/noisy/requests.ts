@@ -2,21 +2,21 @@ import { gzipSync } from 'node:zlib'
 import { API_KEYS, makeBody, TOKENS } from '../workload.ts'
 import { toBytes } from './connection.ts'
 
-/** Who makes a request. The noisy gateway has a token of its own, as another gateway would. */
+/** Role of the client. The noisy gateway has a token of its own, like any other gateway. */
 export type NoisyRole = 'anonymous' | 'dp' | 'auditor' | 'admin'
 
 type Request = {
   role: NoisyRole
   /** GET by default. */
   method?: string
-  /** `{position}` is any event's, `{id}` any API key's, `{n}` a number that comes once. */
+  /** `{position}` is a random event's, `{id}` a random API key's, `{n}` the request's number. */
   path: string
   headers?: Record<string, string>
-  /** Of each of the requests that are made in turns. */
+  /** Body of the request with number `n`. */
   body?: (n: number) => string | Uint8Array
-  /** False: nothing of the answer is read. */
+  /** False if nothing of the answer is read. */
   isRead?: boolean
-  /** What it starts goes on when it has been answered. */
+  /** True if it starts work that continues after the answer. */
   lingers?: boolean
 }
 
@@ -28,13 +28,13 @@ const SSE = { accept: 'text/event-stream' }
 const ANY_ID = 'A'.repeat(43)
 const SUMMARY = '/admin/apikey-stats/summary'
 
-/** Entries that make a body of 16 MiB, and one that is broken at its very end. */
+/** A flush of almost 16 MiB; without an `end` it is invalid at its last byte. */
 const largest = (end: string) => {
   const entry = '{"api_key_id":1,"requests":10,"success_requests":9},'
   return `{"keys":[${entry.repeat(Math.floor((16 * MIB - 100) / entry.length)).slice(0, -1)}${end}`
 }
 
-/** The requests that were found to cost most, by what they are called, and the cheapest ones. */
+/** The most expensive requests that were found, and the cheapest ones, by name. */
 export const NOISES = {
   'no such path': { role: 'anonymous', path: '/nothing' },
   live: { role: 'anonymous', path: '/health/live' },
@@ -161,17 +161,17 @@ export const NOISES = {
 
 export type NoiseName = keyof typeof NOISES
 
-/** A body of a flush that is the same each time. */
+/** Body of a flush that is repeated. */
 const ONE_FLUSH = makeBody(1)
 
-/** Requests that are made in turns; of large ones one. */
+/** Different requests that are sent in turn; only one if it is large. */
 const IN_TURNS = 64
 const LARGE_BYTES = MIB / 4
 
-/** Events that the log has at least, and the token of the noisy gateway. */
+/** A lower bound of the log's events, and the token of the noisy gateway. */
 export type RequestsOptions = { events: number; dpToken: string }
 
-/** The requests of a name as they go over the wire, and whether their answers are read. */
+/** Makes the encoded requests of a name; `isRead` states if their answers are read. */
 export function makeRequests(name: NoiseName, { events, dpToken }: RequestsOptions) {
   const { role, method = 'GET', path, headers = {}, body, isRead = true }: Request = NOISES[name]
   const requests: Uint8Array[] = []
@@ -184,9 +184,9 @@ export function makeRequests(name: NoiseName, { events, dpToken }: RequestsOptio
         String(Math.floor(Math.random() * Math.min(99, events / 256))).padStart(2, '0'),
       )
       .replace('{n}', String(n))
-    const own_headers = { ...authorizationOf(role, dpToken), ...headers }
+    const allHeaders = { ...authorizationOf(role, dpToken), ...headers }
     requests.push(
-      toBytes(method, own, own_headers, body?.(n) ?? (method === 'GET' ? undefined : '')),
+      toBytes(method, own, allHeaders, body?.(n) ?? (method === 'GET' ? undefined : '')),
     )
     if (requests[0]!.byteLength > LARGE_BYTES) break
   }

@@ -1,6 +1,6 @@
 /**
- * The database's own limit: the rows of an append inserted by bare batches, back to back on one
- * connection, with no HTTP, lock, catalog or idempotency key. Prints one line of JSON.
+ * The limit of the database itself: rows of appends inserted in bare batches, back to back on one
+ * connection, without HTTP, lock, catalog or idempotency keys. Prints one line of JSON.
  * `bun bench/peers/bare-batches.ts <address as JSON> <keys a flush> <flushes a batch> <seconds>`
  */
 

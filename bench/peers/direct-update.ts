@@ -3,12 +3,12 @@ import type { Address } from '../server.ts'
 import { makeCatalog } from '../workload.ts'
 import type { Storage } from './storage.ts'
 
-/** A pool as such handlers have it. */
+/** Size of a typical connection pool. */
 const CONNECTIONS = 16
 
 /**
- * What the handler did that this service replaces: in one transaction an UPDATE a key, then one a
- * group. `sorted` updates in the order of the ids, so that no two flushes can deadlock.
+ * The design that this service replaces: one transaction with an UPDATE per key, then one per group.
+ * If `sorted`, it updates in the order of ids, so that flushes cannot deadlock.
  */
 export async function directUpdate(address: Address, sorted: boolean): Promise<Storage> {
   const sql = postgres({ ...address, max: CONNECTIONS, onnotice: () => {} })

@@ -1,7 +1,7 @@
 import type { Address } from '../server.ts'
 import type { Storage } from './storage.ts'
 
-/** The part of @event-driven-io/emmett-postgresql that is used; it is installed beside the bench. */
+/** The used part of @event-driven-io/emmett-postgresql, which bench/package.json installs. */
 type Emmett = {
   getPostgreSQLEventStore(url: string): {
     appendToStream(stream: string, events: { type: string; data: unknown }[]): Promise<unknown>
@@ -11,10 +11,10 @@ type Emmett = {
 
 const PACKAGE = '@event-driven-io/emmett-postgresql'
 
-/** One stream for as many flushes: more would be slower to create, fewer would conflict. */
+/** Streams that flushes are spread over: more are slower to create, fewer conflict. */
 const STREAMS = 1_024
 
-/** An event store on PostgreSQL: one event a flush, appended without an expected version. */
+/** An event store on PostgreSQL: one event per flush, appended without an expected version. */
 export async function emmett({ host, port, user, database }: Address): Promise<Storage> {
   const { getPostgreSQLEventStore } = (await import(PACKAGE)) as Emmett
   const url = `postgresql://${user}@localhost:${port}/${database}?host=${encodeURIComponent(host)}`

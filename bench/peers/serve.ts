@@ -1,5 +1,5 @@
 /**
- * Serves one peer: the service itself, or its HTTP edge before another way to store a flush.
+ * Serves one peer: the service itself, or its HTTP edge with another storage for flushes.
  * `bun bench/peers/serve.ts <peer> <address as JSON> [<options as JSON>]`
  */
 import { mkdtemp } from 'node:fs/promises'
@@ -27,13 +27,13 @@ const STORAGES: Record<string, (address: Address) => Promise<Storage>> = {
   direct: (address) => directUpdate(address, false),
   sorted: (address) => directUpdate(address, true),
   emmett,
-  /** Stores nothing: what HTTP, roles and validation take by themselves. */
+  /** Stores nothing: the cost of HTTP, roles and validation alone. */
   ceiling: async () => ({ append: async () => {} }),
 }
 
 const BODY_LIMIT_BYTES = 16 * 1024 * 1024
 
-/** Of the service; without: one shard, no replica, a data directory of its own. */
+/** Options of the service. Defaults: one shard, no replicas, a temporary data directory. */
 type ServeOptions = { shards?: number; replicas?: Address[]; dataDir?: string }
 
 async function main([peer = '', addressText = '', options = '{}']: string[]): Promise<void> {
@@ -84,7 +84,7 @@ async function servePeer(peer: string, address: Address): Promise<string> {
       }
     },
   }
-  // Metrics are counted as the service counts them; nobody asks for them here.
+  // Metrics are counted as in the service, but never read here.
   const metrics = new Metrics({
     reuseMs: 1_000,
     ...{ pools: null as never, replicas: [], queueLength: () => 0, treeSizes: () => [] },
@@ -102,7 +102,7 @@ async function servePeer(peer: string, address: Address): Promise<string> {
         }),
         {
           log,
-          // No load here has a body that large.
+          // No load has a body that large.
           appendLarge: async () => ({ kind: 'unavailable', reason: 'worker ended' }),
           metrics,
           bodies: new BodyReader(BODY_LIMIT_BYTES),

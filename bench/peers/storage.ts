@@ -1,4 +1,4 @@
 import type { ApiKeyEntries } from '../../src/events/api-key-flush.ts'
 
-/** How a peer stores a flush: durable when it resolves. */
+/** Storage of a peer; `append` resolves when the flush is durable. */
 export type Storage = { append(entries: ApiKeyEntries): Promise<void> }

@@ -1,29 +1,32 @@
 import { parseArgs } from 'node:util'
 import { ASSUMED, type Assumptions, type Demand } from './demand.ts'
 
-/** What each number is, and where it stands if it isn't given; null: it has to be. */
+/** Meaning and default of each number; null if it is required. */
 const NUMBERS = {
-  dps: { of: 'data-plane proxies', value: null },
-  interval: { of: 'seconds between two flushes of one', value: null },
-  keys: { of: 'keys in a flush', value: null },
-  retention: { of: 'days that the log goes back', value: null },
-  'key-count': { of: 'API keys in use', value: 10_000 },
-  utilisation: { of: 'how busy anything may be, 0 to 1', value: ASSUMED.utilisation },
-  spare: { of: 'instances to spare', value: ASSUMED.spare },
-  reads: { of: 'reads of the summary a second', value: ASSUMED.readsPerSecond },
-  'node-cores': { of: 'cores of a database node', value: ASSUMED.nodeCores },
-  'node-disk': { of: 'MB/s that its disk writes', value: ASSUMED.nodeDiskMbPerSecond },
-  'node-connections': { of: 'connections it takes', value: ASSUMED.nodeConnections },
-  network: { of: 'Mbit/s of a machine', value: ASSUMED.networkMbitPerSecond },
+  dps: { meaning: 'data-plane proxies', value: null },
+  interval: { meaning: 'seconds between two flushes of a proxy', value: null },
+  keys: { meaning: 'keys in a flush', value: null },
+  retention: { meaning: 'days of retention', value: null },
+  'key-count': { meaning: 'API keys in use', value: 10_000 },
+  utilisation: { meaning: 'maximum mean utilisation, 0 to 1', value: ASSUMED.utilisation },
+  spare: { meaning: 'spare instances', value: ASSUMED.spare },
+  reads: { meaning: 'reads of the summary per second', value: ASSUMED.readsPerSecond },
+  'node-cores': { meaning: 'cores of a database node', value: ASSUMED.nodeCores },
+  'node-disk': { meaning: 'MB/s that its disk can write', value: ASSUMED.nodeDiskMbPerSecond },
+  'node-connections': { meaning: 'connections it accepts', value: ASSUMED.nodeConnections },
+  network: { meaning: 'Mbit/s of a machine', value: ASSUMED.networkMbitPerSecond },
   'coordinator-share': {
-    of: "of an append's fixed cost, to pass it on",
+    meaning: "share of an append's fixed cost to forward it",
     value: ASSUMED.coordinatorShare,
   },
-  'round-trip': { of: 'ms between two database nodes', value: ASSUMED.roundTripMs },
-  'price-core': { of: 'price of a core for an hour', value: ASSUMED.price.coreHour },
-  'price-disk': { of: 'of a GB on SSD for a month', value: ASSUMED.price.diskGbMonth },
-  'price-archive': { of: 'of a GB in an archive for a month', value: ASSUMED.price.archiveGbMonth },
-  'price-network': { of: 'of a GB of network', value: ASSUMED.price.networkGb },
+  'round-trip': { meaning: 'ms between two database nodes', value: ASSUMED.roundTripMs },
+  'price-core': { meaning: 'price of a core per hour', value: ASSUMED.price.coreHour },
+  'price-disk': { meaning: 'price of a GB on SSD per month', value: ASSUMED.price.diskGbMonth },
+  'price-archive': {
+    meaning: 'price of a GB in an archive per month',
+    value: ASSUMED.price.archiveGbMonth,
+  },
+  'price-network': { meaning: 'price of a GB of network traffic', value: ASSUMED.price.networkGb },
 } as const
 type Name = keyof typeof NUMBERS
 const NAMES = Object.keys(NUMBERS) as Name[]
@@ -32,11 +35,11 @@ export type PlanArguments = {
   demand: Demand
   assumed: Assumptions
   json: boolean
-  /** Of measured results; null: those of docs/measurements/performance. */
+  /** File with measured results; null for those of docs/measurements/performance. */
   results: string | null
 }
 
-/** What a plan is asked for; a text where that can't be understood, with how to ask. */
+/** Parses the arguments of a plan. Returns an error text with the usage if they are invalid. */
 export function readPlanArguments(args: string[]): PlanArguments | string {
   const options = Object.fromEntries(NAMES.map((name) => [name, { type: 'string' as const }]))
   let values: Record<string, string | boolean | undefined>
@@ -54,7 +57,7 @@ export function readPlanArguments(args: string[]): PlanArguments | string {
     const text = values[name]
     const number = text === undefined ? NUMBERS[name].value : Number(text)
     if (number === null) return `--${name} is missing.\n${USAGE}`
-    if (!isSensible(name, number)) return `--${name} can't be ${text}.\n${USAGE}`
+    if (!isSensible(name, number)) return `--${name} cannot be ${text}.\n${USAGE}`
     numbers[name] = number
   }
   return {
@@ -99,7 +102,7 @@ function isSensible(name: Name, number: number): boolean {
 const USAGE = [
   'Usage: bun run bench plan --dps N --interval N --keys N --retention N [--json] [--results FILE]',
   ...NAMES.map((name) => {
-    const { of, value } = NUMBERS[name]
-    return `  --${name.padEnd(18)}${of}${value === null ? '' : ` (${value})`}`
+    const { meaning, value } = NUMBERS[name]
+    return `  --${name.padEnd(18)}${meaning}${value === null ? '' : ` (${value})`}`
   }),
 ].join('\n')

@@ -5,7 +5,7 @@ import { distinct } from './rules.ts'
 import { type Outcome, simulate } from './simulate.ts'
 import type { UnitCosts } from './unit-costs.ts'
 
-/** Bodies that a generator posts in turns. */
+/** Bodies that a generator posts in turn. */
 const BODIES = 64
 
 const SIMULATED_SECONDS = 4
@@ -14,14 +14,14 @@ export type Compared = {
   measured: LoadedRow
   predicted: Prediction
   simulated: Outcome
-  /** Not among what the unit costs are fitted to. */
+  /** True if the unit costs are not fitted to it. */
   isUnseen: boolean
-  /** Of flushes a second: 0.1 is a tenth too many. */
+  /** Relative errors of flushes per second: 0.1 means 10 % too many. */
   predictedError: number
   simulatedError: number
 }
 
-/** Every measured load beside what model and simulation make of it. */
+/** Compares every measured load with the model and the simulation. */
 export function compare({ loaded, cores }: Shards, costs: UnitCosts): Compared[] {
   return loaded.map((measured) => {
     const { shards, instances, keys, connections } = measured

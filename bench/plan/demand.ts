@@ -1,4 +1,4 @@
-/** What is asked for, and what is assumed beside what was measured. */
+/** The demand that a plan is for. */
 export type Demand = {
   dps: number
   intervalSeconds: number
@@ -9,24 +9,23 @@ export type Demand = {
 }
 
 /**
- * None of these is measured, and none is anybody's price: they are there to be replaced by one's
- * own.
+ * Assumptions of a plan. None of them is measured, and the prices are no offer: set your own.
  */
 export type Assumptions = {
-  /** How busy anything may be on average: the rest is for bursts and what is being caught up. */
+  /** Maximum mean utilisation of anything; the rest is for bursts and for catching up. */
   utilisation: number
-  /** Instances beside those that the load takes. */
+  /** Instances in addition to those that the load needs. */
   spare: number
-  /** Of one database node. */
+  /** Sizes of one database node. */
   nodeCores: number
   nodeDiskMbPerSecond: number
   nodeConnections: number
   networkMbitPerSecond: number
-  /** Of an append's fixed cost, what a coordinator spends on passing it on to a worker. */
+  /** Share of an append's fixed cost that a coordinator spends to forward it to a worker. */
   coordinatorShare: number
-  /** Between two database nodes, there and back. */
+  /** Round trip between two database nodes. */
   roundTripMs: number
-  /** Reads of the summary a second, all clients together. */
+  /** Reads of the summary per second by all clients. */
   readsPerSecond: number
   price: { coreHour: number; diskGbMonth: number; archiveGbMonth: number; networkGb: number }
 }
@@ -44,5 +43,5 @@ export const ASSUMED: Assumptions = {
   price: { coreHour: 0.04, diskGbMonth: 0.1, archiveGbMonth: 0.02, networkGb: 0.01 },
 }
 
-/** Flushes and counts a second. */
+/** Flushes per second of a demand. */
 export const flushesOf = ({ dps, intervalSeconds }: Demand) => dps / intervalSeconds

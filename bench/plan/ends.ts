@@ -3,10 +3,10 @@ import { type Plan, plan } from './plan.ts'
 import type { UnitCosts } from './unit-costs.ts'
 import type { Use } from './uses.ts'
 
-/** Of a demand so many times as large, what more machines don't relieve: the busiest first. */
+/** Resources that a demand `factor` times as large exceeds and more machines do not relieve. */
 export type End = { factor: number; plan: Plan; broken: Use[] }
 
-/** Where the design as it stands ends on the way to a multiple of a demand. */
+/** Returns the limits of the current design for multiples of a demand. */
 export function endsOf(
   costs: UnitCosts,
   demand: Demand,
@@ -15,6 +15,6 @@ export function endsOf(
 ): End[] {
   return factors.map((factor) => {
     const found = plan(costs, { ...demand, dps: demand.dps * factor }, assumed)
-    return { factor, plan: found, broken: found.uses.filter((use) => !use.divides && use.of > 1) }
+    return { factor, plan: found, broken: found.uses.filter((use) => !use.divides && use.load > 1) }
   })
 }

@@ -1,4 +1,4 @@
-/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
+/** Returns a generator of numbers in [0, 1), determined by its seed (mulberry32). */
 export function seeded(seed: number): () => number {
   let state = seed >>> 0
   return () => {
@@ -11,7 +11,7 @@ export function seeded(seed: number): () => number {
 
 type Entry = { at: number; run: () => void }
 
-/** Takes entries out in the order of their times. */
+/** A priority queue of entries by time. */
 class Heap {
   readonly #entries: Entry[] = []
 
@@ -51,16 +51,16 @@ class Heap {
 }
 
 /**
- * Cores that threads share: those that have work all go on at the same pace, none faster than one
- * core. `work` counts what each has done, so a job ends where it stands when that has grown by its
- * length.
+ * Cores that threads share. All busy threads run at the same speed, none faster than one core.
+ * `work` is the work done by a thread that was always busy, so a job ends when `work` has grown by
+ * the length of the job since its start.
  */
 class Cores {
   readonly ends = new Heap()
   running = 0
   work = 0
   at = 0
-  /** µs of cores. */
+  /** Core time used (µs). */
   busy = 0
 
   constructor(readonly cores: number) {}
@@ -76,23 +76,23 @@ class Cores {
     this.at = at
   }
 
-  /** When the next job ends, if none begins. */
+  /** Time at which the next job ends, if none begins before. */
   get next(): number {
     if (this.running === 0) return Number.POSITIVE_INFINITY
     return this.at + Math.max(0, this.ends.first - this.work) / this.pace
   }
 }
 
-/** Does one job after the other, in the order they came. */
+/** Runs one job after the other, in the order they arrive. */
 export type Thread = { do(us: number, then: () => void): void }
 
-/** Time that goes from event to event, in µs, and the threads and timers that make them. */
+/** A discrete-event simulation of threads and timers; times in µs. */
 export class Engine {
   now = 0
   readonly #timers = new Heap()
   readonly #cores: Cores[] = []
 
-  /** A set of cores; gives what makes threads on them, and how many µs they were busy. */
+  /** Adds a set of cores, on which threads can be added; `busy` returns the core time used (µs). */
   addCores(cores: number): { addThread(): Thread; busy(): number } {
     const set = new Cores(cores)
     this.#cores.push(set)

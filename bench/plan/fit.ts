@@ -1,11 +1,11 @@
 import { median } from '../measure.ts'
 
-/** Of the median: a smaller value is weighted like this one, as noise is a larger part of it. */
+/** Values below this share of the median are weighted like it, because they are mostly noise. */
 const SMALLEST = 0.02
 
 /**
- * Least squares with coefficients that are 0 or more. What counts is the error in per cent, of the
- * values or of what they were `measured` as a part of. `features` are the columns of each row.
+ * Least squares with non-negative coefficients. Errors are relative to the values, or to the
+ * `measured` totals that they are a part of. `features` are the columns of each row.
  */
 export function fit(features: number[][], values: number[], measured = values): number[] {
   const columns = features[0]?.length ?? 0
@@ -17,18 +17,18 @@ export function fit(features: number[][], values: number[], measured = values): 
     const lowest = solved.indexOf(Math.min(...solved))
     if (used.length === 0 || solved[lowest]! >= 0) {
       const coefficients = new Array<number>(columns).fill(0)
-      // Nor is nothing: -0 is 0.
+      // Turns -0 into 0.
       for (const [i, column] of used.entries()) coefficients[column] = solved[i]! || 0
       return coefficients
     }
-    // What would be negative is nothing: the others are fitted without it.
+    // A negative coefficient becomes 0, and the others are fitted without it.
     used = used.filter((_, i) => i !== lowest)
   }
 }
 
 type Rows = { features: number[][]; values: number[]; weights: number[] }
 
-/** The normal equations of the used columns. */
+/** Solves the normal equations of the used columns. */
 function solve({ features, values, weights }: Rows, used: number[]): number[] {
   const matrix = used.map(() => new Array<number>(used.length + 1).fill(0))
   for (const [r, row] of features.entries()) {
@@ -41,7 +41,7 @@ function solve({ features, values, weights }: Rows, used: number[]): number[] {
   return eliminate(matrix)
 }
 
-/** Solves the equations of a matrix with the right side as its last column. */
+/** Solves linear equations; the last column of the matrix is the right side. */
 function eliminate(matrix: number[][]): number[] {
   const size = matrix.length
   for (let i = 0; i < size; i++) {
@@ -50,7 +50,7 @@ function eliminate(matrix: number[][]): number[] {
     }, i)
     ;[matrix[i], matrix[pivot]] = [matrix[pivot]!, matrix[i]!]
     const head = matrix[i]!
-    // A column that says nothing the others don't.
+    // A column that depends linearly on the others.
     if (Math.abs(head[i]!) < 1e-12) head[i] = Number.POSITIVE_INFINITY
     for (const [r, row] of matrix.entries()) {
       if (r === i) continue

@@ -1,11 +1,11 @@
 import { type Demand, flushesOf } from './demand.ts'
-import { TRACKS } from './rules.ts'
+import { PROJECTION_GROUPS } from './rules.ts'
 import type { Sizing } from './sizing.ts'
 import { costOf, sizeOf, type UnitCosts } from './unit-costs.ts'
 
-/** What is on disks and in memory. */
-export type Kept = {
-  /** After the whole retention: log and tiles, and of the projections what grows with time. */
+/** Storage and memory that a demand needs. */
+export type StorageNeeds = {
+  /** Log and tiles after the whole retention, and all of it with the projections. */
   logGb: number
   diskGb: number
   /** The same log as an archive, and its entries as a Parquet file. */
@@ -13,34 +13,35 @@ export type Kept = {
   parquetGb: number
   writtenMbPerSecond: number
   instanceMb: number
-  /** Of the database: rows that are written again and again. */
+  /** Rows of the database that are updated all the time. */
   hotGb: number
 }
 
-const SECONDS_A_DAY = 86_400
-const QUARTERS_A_DAY = 96
+const SECONDS_PER_DAY = 86_400
+const BUCKETS_PER_DAY = 96
 const GB = 1e9
 
-/** The log is never cut: disks hold all of the retention. */
-export function keptBy(costs: UnitCosts, demand: Demand, sizing: Sizing): Kept {
+/** Computes storage and memory. The log is never truncated, so disks hold the whole retention. */
+export function storageFor(costs: UnitCosts, demand: Demand, sizing: Sizing): StorageNeeds {
   const { keys, keyCount, retentionDays } = demand
   const { shards, flushesPerCommit, rows } = sizing
   const { rowBytes, memory } = costs
   const flushes = flushesOf(demand)
-  const kept = flushes * SECONDS_A_DAY * retentionDays
+  const storedFlushes = flushes * SECONDS_PER_DAY * retentionDays
   const logBytes = sizeOf(costs.logBytes, keys) + costs.tileBytes
-  // A row a key and quarter of an hour in every shard that counted it.
-  const inQuarter = ((flushes * keys) / shards) * (SECONDS_A_DAY / QUARTERS_A_DAY)
-  const usageRows = Math.min(keyCount, inQuarter) * shards * QUARTERS_A_DAY * retentionDays
-  const snapshots = kept * keys * (rowBytes.snapshotPerId / TRACKS.snapshotEntriesOfId)
+  // One row per key and 15-minute bucket in every shard that counted the key.
+  const perBucket = ((flushes * keys) / shards) * (SECONDS_PER_DAY / BUCKETS_PER_DAY)
+  const usageRows = Math.min(keyCount, perBucket) * shards * BUCKETS_PER_DAY * retentionDays
+  const snapshots =
+    storedFlushes * keys * (rowBytes.snapshotPerId / PROJECTION_GROUPS.snapshotEntriesOfId)
   const counters = shards * keyCount * rowBytes.counters
   const walBytes = costOf(costs.walBytes, flushesPerCommit, keys) + rows * costs.row.walBytes
   return {
-    logGb: (kept * logBytes) / GB,
-    diskGb: (kept * logBytes + snapshots + usageRows * rowBytes.usage + counters) / GB,
-    archiveGb: (kept * sizeOf(costs.archiveBytes, keys)) / GB,
-    parquetGb: (kept * sizeOf(costs.parquetBytes, keys)) / GB,
-    // What is logged of each change, and the pages of the log, which are written once more.
+    logGb: (storedFlushes * logBytes) / GB,
+    diskGb: (storedFlushes * logBytes + snapshots + usageRows * rowBytes.usage + counters) / GB,
+    archiveGb: (storedFlushes * sizeOf(costs.archiveBytes, keys)) / GB,
+    parquetGb: (storedFlushes * sizeOf(costs.parquetBytes, keys)) / GB,
+    // The write-ahead log of each change, and the pages of the log, which are written again.
     writtenMbPerSecond: (flushes * (walBytes + logBytes)) / 1e6,
     instanceMb: memory.instance + memory.shard * shards + memory.key * keyCount,
     hotGb: (shards * keyCount * (rowBytes.counters + rowBytes.usage)) / GB,

@@ -1,39 +1,39 @@
 import type { Layout } from '../sections/shards.ts'
-import { distinct, passPeriodMs } from './rules.ts'
+import { batchPeriodMs, distinct } from './rules.ts'
 import { costOf, sizeOf, type UnitCosts } from './unit-costs.ts'
 
-/** Clients that post again as soon as they are answered, on a machine that all share. */
+/** Clients that post again as soon as they are answered, on one machine with the service. */
 export type ClosedLoad = Layout & {
   keys: number
   connections: number
-  /** Different keys that are posted. */
+  /** Number of different keys posted. */
   keyCount: number
-  /** Of service, database and generators together. */
+  /** Cores shared by service, database and generators. */
   cores: number
 }
 
 export type Bound = 'cores' | 'service thread' | 'generator' | 'shard' | 'waiting clients'
 
-/** Flushes a second, and which bound is the lowest; the others are what it would be without. */
+/** Flushes per second, all bounds, and the lowest one. */
 export type Prediction = {
   perSecond: number
   bound: Bound
   bounds: Record<Bound, number>
   flushesPerCommit: number
-  /** Rows of counters written a flush. */
+  /** Rows of counters written per flush. */
   rows: number
 }
 
 /**
- * The lowest of what each resource allows by itself. A closed load has half of an appender's
- * clients in a batch, and the others between an answer and the next batch.
+ * Returns the lowest bound that each resource sets by itself. Half of the clients of an appender
+ * are in its batch, and the others between an answer and the next batch.
  */
 export function predict(costs: UnitCosts, load: ClosedLoad): Prediction {
   const { shards, instances, keys, connections } = load
   const flushesPerCommit = Math.max(1, connections / (shards * instances) / 2)
   let found = boundsAt(costs, load, flushesPerCommit, 0)
   let rows = 0
-  // Rows depend on how many flushes come between two passes.
+  // Rows depend on the number of flushes between two batches of the projector.
   for (let i = 0; i < 20; i++) {
     rows = (rows + rowsOfFlush(costs, load, Math.min(...Object.values(found)))) / 2
     found = boundsAt(costs, load, flushesPerCommit, rows)
@@ -57,15 +57,15 @@ function boundsAt(
   const append = costOf(costs.append, flushesPerCommit, keys)
   const database = append + costs.integrate + rows * costs.row.database
   const generator = costOf(costs.generator, flushesPerCommit, keys)
-  const still =
+  const idleCores =
     instances * (idle.service.instance + idle.database.instance) +
     instances * shards * (idle.service.shard + idle.database.shard) +
-    // What the first one takes is in what a flush costs.
+    // The cost of a flush includes that of the first shard.
     (shards - 1) * (growing.service + growing.database)
   const fsyncUs = fsync.meanMs * 1e3
   const commitUs = append * flushesPerCommit + fsyncUs
   return {
-    cores: (Math.max(cores - still, 0.05) * 1e6) / (service + database + generator),
+    cores: (Math.max(cores - idleCores, 0.05) * 1e6) / (service + database + generator),
     'service thread': (instances * 1e6) / thread,
     generator: (instances * 1e6) / generator,
     shard: (shards * flushesPerCommit * 1e6) / commitUs,
@@ -73,18 +73,18 @@ function boundsAt(
   }
 }
 
-/** Rows that a flush adds to what the passes of its shard write. */
+/** Rows that the projector's batches write per flush. */
 export function rowsOfFlush(
   costs: UnitCosts,
   { shards, keys, keyCount }: Pick<ClosedLoad, 'shards' | 'keys' | 'keyCount'>,
   perSecond: number,
 ): number {
-  const ofShard = perSecond / shards
-  let periodMs = passPeriodMs(0)
+  const shardPerSecond = perSecond / shards
+  let periodMs = batchPeriodMs(0)
   let rows = 0
   for (let i = 0; i < 20; i++) {
-    rows = distinct((ofShard * keys * periodMs) / 1e3, keyCount)
-    periodMs = passPeriodMs((rows * costs.row.database) / 1e3)
+    rows = distinct((shardPerSecond * keys * periodMs) / 1e3, keyCount)
+    periodMs = batchPeriodMs((rows * costs.row.database) / 1e3)
   }
-  return rows / ((ofShard * periodMs) / 1e3)
+  return rows / ((shardPerSecond * periodMs) / 1e3)
 }

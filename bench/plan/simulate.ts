@@ -1,13 +1,13 @@
 import { percentile } from '../measure.ts'
 import { Engine, seeded, type Thread } from './engine.ts'
-import { distinct, passPeriodMs } from './rules.ts'
+import { batchPeriodMs, distinct } from './rules.ts'
 import { Disk, Lock, SimulatedAppender, type SimulatedFlush } from './simulated-shard.ts'
 import { sizeOf, type UnitCosts } from './unit-costs.ts'
 
-/** Who posts: clients that wait for their answers, or proxies that post at intervals. */
+/** The load: clients that wait for their answers, or proxies that post at intervals. */
 export type Posting =
   | { kind: 'closed'; connections: number }
-  /** Each at its own moment, and each interval longer or shorter by up to a share `jitter`. */
+  /** With random phases, and intervals that vary by up to a share `jitter`. */
   | { kind: 'open'; proxies: number; intervalMs: number; jitter: number }
 
 export type Simulated = {
@@ -16,7 +16,7 @@ export type Simulated = {
   keys: number
   keyCount: number
   posting: Posting
-  /** One set for all, generators too; or those of the service and of the database. */
+  /** Cores shared by everything including generators, or separate ones. */
   cores: number | { service: number; database: number }
   seconds: number
   seed: number
@@ -27,18 +27,18 @@ export type Outcome = {
   p50Ms: number
   p99Ms: number
   flushesPerCommit: number
-  /** Flushes accepted and not settled: the mean, and the most, seen once in 10 ms. */
-  queue: { mean: number; most: number }
+  /** Flushes accepted and not answered: mean and maximum of samples every 10 ms. */
+  queue: { mean: number; max: number }
   /** Shares of the cores that were busy. */
   busy: { service: number; database: number }
 }
 
 const WARM_UP_US = 500_000
-const LOOK_US = 10_000
+const SAMPLE_INTERVAL_US = 10_000
 
 /**
- * Group commit under load, event by event: service threads and backends share cores, one batch a
- * shard and instance is on its way, a shard's lock is held until its fsync is done.
+ * Simulates group commit under load: service threads and backends share cores, each instance has
+ * one batch per shard in flight, and a shard's lock is held until its fsync is done.
  */
 export function simulate(costs: UnitCosts, options: Simulated): Outcome {
   const { instances, keys, posting, seconds, seed } = options
@@ -88,11 +88,11 @@ export function simulate(costs: UnitCosts, options: Simulated): Outcome {
     }
   }
   const all = appenders.flat()
-  const look = () => {
+  const sample = () => {
     if (isMeasured()) lengths.push(all.reduce((sum, { length }) => sum + length, 0))
-    engine.after(LOOK_US, look)
+    engine.after(SAMPLE_INTERVAL_US, sample)
   }
-  look()
+  sample()
   engine.runUntil(WARM_UP_US)
   const before = { commits: commitsOf(all), service: service.busy(), database: database.busy() }
   engine.runUntil(WARM_UP_US + seconds * 1e6)
@@ -105,7 +105,7 @@ export function simulate(costs: UnitCosts, options: Simulated): Outcome {
     flushesPerCommit: tookMs.length / (commitsOf(all) - before.commits),
     queue: {
       mean: lengths.reduce((sum, length) => sum + length, 0) / lengths.length,
-      most: Math.max(...lengths),
+      max: Math.max(...lengths),
     },
     busy: {
       service: (service.busy() - before.service) / (seconds * 1e6 * (cores?.service ?? shared)),
@@ -118,27 +118,27 @@ const commitsOf = (appenders: SimulatedAppender[]) =>
   appenders.reduce((sum, { commits }) => sum + commits, 0)
 
 /**
- * What looking at every shard takes is taken off the cores at once; what the first one takes when
- * it grows is in what a flush costs.
+ * The cost of polling the shards is subtracted from the cores up front. The cost of a flush includes
+ * that of the first growing shard.
  */
 function makeCores(engine: Engine, { idle, growing }: UnitCosts, options: Simulated) {
   const { shards, instances, cores } = options
-  const still = (of: 'service' | 'database') =>
-    instances * (idle[of].instance + idle[of].shard * shards) + growing[of] * (shards - 1)
-  const left = (wanted: number, taken: number) => Math.max(0.05 * wanted, wanted - taken)
+  const idleCores = (side: 'service' | 'database') =>
+    instances * (idle[side].instance + idle[side].shard * shards) + growing[side] * (shards - 1)
+  const left = (total: number, used: number) => Math.max(0.05 * total, total - used)
   if (typeof cores === 'number') {
-    const all = engine.addCores(left(cores, still('service') + still('database')))
+    const all = engine.addCores(left(cores, idleCores('service') + idleCores('database')))
     return { service: all, database: all }
   }
   return {
-    service: engine.addCores(left(cores.service, still('service'))),
-    database: engine.addCores(left(cores.database, still('database'))),
+    service: engine.addCores(left(cores.service, idleCores('service'))),
+    database: engine.addCores(left(cores.database, idleCores('database'))),
   }
 }
 
 type Set = ReturnType<Engine['addCores']>
 
-/** By instance, then by shard; instances share the shards to be projected. */
+/** Makes appenders by instance and shard. The instances share the projection of the shards. */
 function makeAppenders(
   engine: Engine,
   costs: UnitCosts,
@@ -154,15 +154,15 @@ function makeAppenders(
     }),
   )
   for (let shard = 0; shard < shards; shard++) {
-    const tending = shard % instances
-    const projector = { thread: threads[tending]!, backend: database.addThread() }
+    const owner = shard % instances
+    const projector = { thread: threads[owner]!, backend: database.addThread() }
     let fresh = { own: 0, others: 0 }
-    for (const [instance, of] of appenders.entries()) {
-      of[shard]!.onAppended = (flushes) => {
-        fresh[instance === tending ? 'own' : 'others'] += flushes
+    for (const [instance, own] of appenders.entries()) {
+      own[shard]!.onAppended = (flushes) => {
+        fresh[instance === owner ? 'own' : 'others'] += flushes
       }
     }
-    const pass = () => {
+    const foldBatch = () => {
       const { own, others } = fresh
       fresh = { own: 0, others: 0 }
       const events = own + others
@@ -173,11 +173,11 @@ function makeAppenders(
       projector.thread.do(serviceUs, () =>
         projector.backend.do(databaseUs, () => {
           const tookMs = (engine.now - started) / 1e3
-          engine.after((passPeriodMs(tookMs) - tookMs) * 1e3, pass)
+          engine.after((batchPeriodMs(tookMs) - tookMs) * 1e3, foldBatch)
         }),
       )
     }
-    engine.after(random() * 1e5, pass)
+    engine.after(random() * 1e5, foldBatch)
   }
   return appenders
 }
@@ -188,7 +188,7 @@ function shortest(appenders: SimulatedAppender[]): SimulatedAppender {
   return found
 }
 
-/** Between the measured points of its distribution. */
+/** Interpolates between the measured points of the distribution. */
 function drawFsync({ fsync: { shares, ms } }: UnitCosts, share: number): number {
   const i = shares.findIndex((one) => one > share)
   if (i < 1) return ms.at(-1)!

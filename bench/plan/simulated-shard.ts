@@ -1,10 +1,10 @@
 import type { Engine, Thread } from './engine.ts'
-import { BATCH, largestBatch } from './rules.ts'
+import { APPEND_BATCH, largestBatch } from './rules.ts'
 import type { UnitCosts } from './unit-costs.ts'
 
 export type SimulatedFlush = { begun: number; settled: () => void }
 
-/** Whoever wants it gets it in the order they came. */
+/** A lock that is granted in the order of requests. */
 export class Lock {
   #isHeld = false
   readonly #waiting: (() => void)[] = []
@@ -24,7 +24,7 @@ export class Lock {
   }
 }
 
-/** One fsync at a time: who comes meanwhile shares the next one. */
+/** A disk with one fsync at a time; requests during an fsync share the next one. */
 export class Disk {
   #waiting: (() => void)[] = []
   #isBusy = false
@@ -53,12 +53,12 @@ export class Disk {
   }
 }
 
-/** Parts that an appender shares with others. */
+/** What an appender runs on; lock and disk are shared with other appenders. */
 export type Parts = { thread: Thread; backend: Thread; lock: Lock; disk: Disk }
 
 /**
- * One instance's appender of one shard, as src/log/append.ts has it: one batch on its way, and the
- * next no larger than the mean of the last one and of what waits.
+ * Appender of one instance and shard, as in src/log/append.ts: one batch in flight, and the next
+ * one no larger than the mean of the last one and of the waiting flushes.
  */
 export class SimulatedAppender {
   readonly #waiting: SimulatedFlush[] = []
@@ -74,7 +74,7 @@ export class SimulatedAppender {
     private readonly parts: Parts,
   ) {}
 
-  /** Accepted and not settled. */
+  /** Flushes accepted and not answered. */
   get length(): number {
     return this.#length
   }
@@ -87,8 +87,8 @@ export class SimulatedAppender {
 
   #send(): void {
     const mean = Math.ceil((this.#last + this.#waiting.length) / 2)
-    const most = largestBatch(this.costs.databaseBytes.key * this.keys)
-    const batch = this.#waiting.splice(0, Math.min(Math.max(mean, BATCH.fewest), most))
+    const max = largestBatch(this.costs.databaseBytes.key * this.keys)
+    const batch = this.#waiting.splice(0, Math.min(Math.max(mean, APPEND_BATCH.fewest), max))
     this.#last = batch.length
     this.#isRunning = batch.length > 0
     if (!this.#isRunning) return
@@ -102,8 +102,8 @@ export class SimulatedAppender {
           this.#settle(batch)
         }),
       )
-    // An event loop comes to the database's answers where they stand among the requests: sent
-    // before them, batches had a quarter of the flushes that were measured on four shards.
+    // The event loop handles the database's answers in turn with requests. When they were simulated
+    // before the requests, batches had a quarter of the flushes measured on four shards.
     thread.do(this.costs.thread.commit, () => lock.take(append))
   }
 

@@ -1,30 +1,30 @@
 import { type Assumptions, type Demand, flushesOf } from './demand.ts'
 import { rowsOfFlush } from './predict.ts'
 import { largestBatch } from './rules.ts'
-import { costOf, type Standing, sizeOf, type UnitCosts } from './unit-costs.ts'
+import { type BaseCost, costOf, sizeOf, type UnitCosts } from './unit-costs.ts'
 
-/** How many of what a demand takes, and how flushes share commits and rows then. */
+/** Shards and instances for a demand, and how flushes share commits and rows. */
 export type Sizing = {
   shards: number
-  /** Without those to spare; infinite where looking at every shard takes an instance whole. */
+  /** Without spare ones; infinite if polling the shards takes a whole instance. */
   instances: number
   flushesPerCommit: number
-  /** Rows of counters and usage that a flush adds to what is written. */
+  /** Rows of counters and usage written per flush. */
   rows: number
 }
 
 export const fsyncUsOf = ({ fsync }: UnitCosts) => fsync.meanMs * 1e3
 
-export const standingOf = ({ instance, shard }: Standing, shards: number) =>
+export const baseCostOf = ({ instance, shard }: BaseCost, shards: number) =>
   instance + shard * shards
 
-/** µs of a shard's lock that a flush takes in the largest batch. */
+/** Time (µs) per flush that the largest batch holds the lock of its shard. */
 export function lockUsOf(costs: UnitCosts, keys: number): number {
-  const most = largestBatch(sizeOf(costs.logBytes, keys))
-  return costOf(costs.append, most, keys) + fsyncUsOf(costs) / most
+  const maxBatch = largestBatch(sizeOf(costs.logBytes, keys))
+  return costOf(costs.append, maxBatch, keys) + fsyncUsOf(costs) / maxBatch
 }
 
-/** µs of the service's thread that a flush takes where so many instances share the work. */
+/** Main thread time (µs) per flush if this many instances share the work. */
 export function threadUsOf(
   costs: UnitCosts,
   { keys }: Pick<Demand, 'keys'>,
@@ -37,14 +37,14 @@ export function threadUsOf(
   )
 }
 
-/** The fewest shards and instances of which none is busier than assumed. */
+/** Returns the fewest shards and instances that stay within the assumed utilisation. */
 export function sizeUp(costs: UnitCosts, demand: Demand, { utilisation }: Assumptions): Sizing {
   const flushes = flushesOf(demand)
   const busiest = utilisation * 1e6
   const shards = Math.max(1, Math.ceil((flushes * lockUsOf(costs, demand.keys)) / busiest))
   const flushesPerCommit = batchOf(costs, demand, flushes / shards)
   const rows = rowsOfFlush(costs, { shards, ...demand }, flushes)
-  const free = utilisation - standingOf(costs.idle.service, shards)
+  const free = utilisation - baseCostOf(costs.idle.service, shards)
   let instances = 1
   for (let i = 0; i < 50 && Number.isFinite(instances); i++) {
     const threadUs = threadUsOf(costs, demand, { flushesPerCommit, rows, instances })
@@ -55,13 +55,13 @@ export function sizeUp(costs: UnitCosts, demand: Demand, { utilisation }: Assump
 }
 
 /**
- * Flushes of a commit: one, as long as the shard's lock has time for that, and then as many as it
- * takes to have time for all.
+ * Flushes per commit: one while the shard's lock has enough time for that, otherwise as many as are
+ * needed to have time for all.
  */
 function batchOf(costs: UnitCosts, { keys }: Demand, flushesOfShard: number): number {
-  const most = largestBatch(sizeOf(costs.logBytes, keys))
+  const maxBatch = largestBatch(sizeOf(costs.logBytes, keys))
   const fixedUs = costs.append.commit + fsyncUsOf(costs)
   const left = 1 - (flushesOfShard * (costs.append.flush + costs.append.key * keys)) / 1e6
-  if (left <= 0) return most
-  return Math.min(most, Math.max(1, (flushesOfShard * fixedUs) / 1e6 / left))
+  if (left <= 0) return maxBatch
+  return Math.min(maxBatch, Math.max(1, (flushesOfShard * fixedUs) / 1e6 / left))
 }

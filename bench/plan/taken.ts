@@ -1,30 +1,30 @@
 import type { Demand } from './demand.ts'
-import type { Kept } from './kept.ts'
+import type { StorageNeeds } from './kept.ts'
 
-/** What a demand takes. */
-export type Taken = Kept & {
+/** Resources that a demand needs. */
+export type Resources = StorageNeeds & {
   demand: Demand
   flushesPerSecond: number
   countsPerSecond: number
   shards: number
-  /** Those to spare included. */
+  /** Including spare ones. */
   instances: number
   flushesPerCommit: number
-  /** Busy on average; what is bought is more, by how busy it may be. */
+  /** Cores busy on average; divide by the utilisation for the cores to buy. */
   serviceCores: number
   databaseCores: number
   databaseNodes: number
   fsyncsPerSecond: number
   connections: number
   networkMbitPerSecond: number
-  /** Rows of counters and usage that are written. */
+  /** Rows of counters and usage written. */
   rowsPerSecond: number
-  /** Cores, of service and database, that look at shards which have nothing new. */
-  lookingCores: number
-  /** Of the node that passes appends on to the others; none where there is one node. */
+  /** Cores of service and database that poll shards without news. */
+  pollingCores: number
+  /** Cores of the node that forwards appends to the others; 0 with a single node. */
   coordinatorCores: number
-  /** For which a catalog change holds every shard: a commit in two phases where there are nodes. */
+  /** Time that a catalog change locks every shard: a two-phase commit with several nodes. */
   catalogLockMs: number
-  /** Of the database, for a read of the summary, which adds up the groups of all shards. */
+  /** Database time of a summary read, which adds up the groups of all shards. */
   summaryMs: number
 }

@@ -4,68 +4,68 @@ import type { Footprint } from '../sections/footprint.ts'
 import type { LoadedRow, QuietRow, Shards } from '../sections/shards.ts'
 import { fit } from './fit.ts'
 
-/** What a flush takes: so much a commit that it shares with others, itself, and each key. */
+/** Cost of a flush: its share of a commit, a fixed part, and a part per key. */
 export type Line = { commit: number; flush: number; key: number }
 
-/** Without a commit: a flush and each of its keys. */
+/** Cost without a commit: a fixed part per flush, and a part per key. */
 export type Size = { flush: number; key: number }
 
-/** An instance, and each shard that it looks at; cores. */
-export type Standing = { instance: number; shard: number }
+/** Cost that does not depend on flushes: a part per instance, and a part per shard of it. */
+export type BaseCost = { instance: number; shard: number }
 
-/** What everything costs, from what was measured. Times are µs of a processor. */
+/** All unit costs, derived from measurements. Times are µs of a processor. */
 export type UnitCosts = {
-  /** The thread that runs the program, and all threads of an instance. */
+  /** The main thread, and all threads of an instance. */
   thread: Line
   service: Line
-  /** The database's part of appending, its writers' part included. */
+  /** Appending in the database, including its background writers. */
   append: Line
   generator: Line
   walBytes: Line
-  /** A row of counters or usage that is written. */
+  /** Writing a row of counters or usage. */
   row: { service: number; database: number; walBytes: number }
-  /** A leaf hash in the tree, by the database. */
+  /** Adding a leaf hash to the tree, in the database. */
   integrate: number
-  /** Reading an event back and folding it, by an instance that didn't append it. */
+  /** Reading an event back and folding it, on an instance that did not append it. */
   readBack: Size
-  /** Cores with no load, and what a shard that grows each second takes besides. */
-  idle: { service: Standing; database: Standing }
+  /** Busy cores without load, and additional ones per shard that grows every second. */
+  idle: { service: BaseCost; database: BaseCost }
   growing: { service: number; database: number }
-  /** Milliseconds: points of its distribution, by share, and the mean. */
+  /** Quantiles and mean of the fsync time (ms). */
   fsync: { shares: readonly number[]; ms: number[]; meanMs: number }
   logBytes: Size
   tileBytes: number
   archiveBytes: Size
   parquetBytes: Size
-  /** Bytes of a flush: of clients, and between service and database. */
+  /** Bytes per flush from and to clients, and between service and database. */
   httpBytes: Size
   databaseBytes: Size
-  /** A read of the summary: so much, and each shard. */
-  summary: { service: Standing; database: Standing }
+  /** A read of the summary. */
+  summary: { service: BaseCost; database: BaseCost }
   rowBytes: { counters: number; usage: number; snapshotPerId: number }
-  /** Megabytes of an instance, each shard and each key. */
+  /** Megabytes per instance, shard and key. */
   memory: { instance: number; shard: number; key: number }
 }
 
-/** µs, bytes or cores of a flush among others. */
+/** Cost of one flush in a commit of several. */
 export const costOf = ({ commit, flush, key }: Line, flushesPerCommit: number, keys: number) =>
   commit / flushesPerCommit + flush + key * keys
 
 export const sizeOf = ({ flush, key }: Size, keys: number) => flush + key * keys
 
-/** All unit costs: fitted to what one shard and one instance took, and measured one by one. */
+/** Computes the unit costs: some fitted to loads of one shard and instance, others measured. */
 export function toUnitCosts(shards: Shards, costs: Costs, footprint?: Footprint): UnitCosts {
   const plain = shards.loaded.filter((row) => row.shards === 1 && row.instances === 1)
-  // Of what a row costs by itself, as many are taken off as were written.
-  const line = (of: (row: LoadedRow) => number, ofRow = 0) => fitLine(plain, of, ofRow)
+  // The cost of written rows is subtracted, because it is measured separately.
+  const line = (pick: (row: LoadedRow) => number, rowCost = 0) => fitLine(plain, pick, rowCost)
   const [integrated, rowDatabase] = fit(
     plain.map((row) => [1, row.rows]),
     plain.map(({ projectUs }) => projectUs),
   ) as [number, number]
-  const size = <Row extends { keys: number }>(rows: Row[], of: (row: Row) => number): Size => {
+  const size = <Row extends { keys: number }>(rows: Row[], pick: (row: Row) => number): Size => {
     const [flush, key] = fit(
       rows.map(({ keys }) => [1, keys]),
-      rows.map(of),
+      rows.map(pick),
     ) as [number, number]
     return { flush, key }
   }
@@ -80,8 +80,8 @@ export function toUnitCosts(shards: Shards, costs: Costs, footprint?: Footprint)
     integrate: integrated,
     readBack: size(storage, ({ foldUs }) => foldUs),
     idle: {
-      service: standing(shards.quiet, ({ service }) => service),
-      database: standing(shards.quiet, ({ database }) => database),
+      service: fitBaseCost(shards.quiet, ({ service }) => service),
+      database: fitBaseCost(shards.quiet, ({ database }) => database),
     },
     fsync: { shares: FSYNC_SHARES, ms: costs.fsyncMs, meanMs: meanOf(costs.fsyncMs) },
     logBytes: size(storage, ({ logBytes }) => logBytes),
@@ -100,46 +100,46 @@ export function toUnitCosts(shards: Shards, costs: Costs, footprint?: Footprint)
   return { ...unit, growing: toGrowing(shards.quiet, unit) }
 }
 
-function fitLine(rows: LoadedRow[], of: (row: LoadedRow) => number, ofRow: number): Line {
+function fitLine(rows: LoadedRow[], pick: (row: LoadedRow) => number, rowCost: number): Line {
   const [commit, flush, key] = fit(
     rows.map(({ flushesPerCommit, keys }) => [1 / flushesPerCommit, 1, keys]),
-    rows.map((row) => of(row) - row.rows * ofRow),
-    rows.map(of),
+    rows.map((row) => pick(row) - row.rows * rowCost),
+    rows.map(pick),
   ) as [number, number, number]
   return { commit, flush, key }
 }
 
-/** Cores an instance with no load, by the shards that there are. */
-function standing(quiet: QuietRow[], of: (row: QuietRow) => number): Standing {
+/** Fits the busy cores of instances without load to the number of shards. */
+function fitBaseCost(quiet: QuietRow[], pick: (row: QuietRow) => number): BaseCost {
   const idle = quiet.filter(({ flushesPerSecond }) => flushesPerSecond === 0)
   const [instance, shard] = fit(
     idle.map((row) => [1, row.shards]),
-    idle.map((row) => of(row) / row.instances),
+    idle.map((row) => pick(row) / row.instances),
   ) as [number, number]
   return { instance, shard }
 }
 
 function overShards<Row extends { shards: number }>(
   rows: Row[],
-  of: (row: Row) => number,
-): Standing {
+  pick: (row: Row) => number,
+): BaseCost {
   const [instance, shard] = fit(
     rows.map(({ shards }) => [1, shards]),
-    rows.map(of),
+    rows.map(pick),
   ) as [number, number]
   return { instance, shard }
 }
 
-/** What is left of a trickle of lone flushes is for the passes, trees and heads of its shards. */
+/** Cost of batches, trees and heads of growing shards: a trickle's cost minus its flushes. */
 function toGrowing(
   quiet: QuietRow[],
   { service, append, integrate, idle, row }: Omit<UnitCosts, 'growing'>,
 ): UnitCosts['growing'] {
   const trickles = quiet.filter(({ flushesPerSecond }) => flushesPerSecond > 0)
-  const left = (of: (one: QuietRow) => number, standing: Standing, flushUs: number) => {
+  const left = (pick: (one: QuietRow) => number, base: BaseCost, flushUs: number) => {
     const shares = trickles.map((one) => {
-      const still = one.instances * (standing.instance + standing.shard * one.shards)
-      return (of(one) - still - (one.flushesPerSecond * flushUs) / 1e6) / one.shards
+      const idleCores = one.instances * (base.instance + base.shard * one.shards)
+      return (pick(one) - idleCores - (one.flushesPerSecond * flushUs) / 1e6) / one.shards
     })
     const mean = shares.reduce((sum, share) => sum + share, 0) / Math.max(1, shares.length)
     return Math.max(0, mean)
@@ -161,7 +161,7 @@ function toMemory(quiet: QuietRow[], footprint?: Footprint): UnitCosts['memory']
   return { instance, shard, key }
 }
 
-/** The mean of what lies between the points of a distribution. */
+/** Mean of a distribution that is linear between its quantiles. */
 function meanOf(ms: number[]): number {
   let mean = 0
   for (let i = 1; i < ms.length; i++) {

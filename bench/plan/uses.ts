@@ -1,19 +1,19 @@
 import type { Assumptions } from './demand.ts'
 import { MAX_SHARDS } from './rules.ts'
-import { fsyncUsOf, lockUsOf, standingOf } from './sizing.ts'
-import type { Taken } from './taken.ts'
+import { baseCostOf, fsyncUsOf, lockUsOf } from './sizing.ts'
+import type { Resources } from './taken.ts'
 import { sizeOf, type UnitCosts } from './unit-costs.ts'
 
 /**
- * A resource, and how many of its unit a demand takes: above 1, one is not enough. What `divides`
- * is relieved by more of them; what doesn't is an end of the design as it stands.
+ * A resource and the multiple of its unit that a demand needs; above 1, one is not enough. More
+ * units relieve a resource that `divides`; any other one is a limit of the current design.
  */
-export type Use = { resource: string; unit: string; of: number; divides: boolean }
+export type Use = { resource: string; unit: string; load: number; divides: boolean }
 
-/** All resources, the busiest first. */
+/** Returns all resources, busiest first. */
 export function usesOf(
   costs: UnitCosts,
-  plan: Taken,
+  plan: Resources,
   { rows, threadUs }: { rows: number; threadUs: number },
   assumed: Assumptions,
 ): Use[] {
@@ -25,9 +25,9 @@ export function usesOf(
   const divided: [string, string, number][] = [
     ['service thread', 'an instance', cores(threadUs)],
     ['append lock', 'a shard', cores(lockUsOf(costs, keys))],
-    // An instance goes from shard to shard of those that it tends.
+    // An instance integrates its shards one after the other.
     ['adding leaves to trees', 'an instance', cores(costs.integrate)],
-    ['keeping tree heads', "an instance's disk", (shards * fsyncUsOf(costs)) / 1e6],
+    ['persisting tree heads', "an instance's disk", (shards * fsyncUsOf(costs)) / 1e6],
     ['database cores', `a node of ${assumed.nodeCores}`, plan.databaseCores / assumed.nodeCores],
     [
       'writing to disk',
@@ -41,13 +41,13 @@ export function usesOf(
     ],
   ]
   const whole: [string, string, number][] = [
-    ['projecting a shard', 'one pass at a time', cores(projectUs) / shards],
+    ['projecting a shard', 'one batch at a time', cores(projectUs) / shards],
     [
-      'looking at every shard',
+      'polling every shard',
       'an instance',
-      standingOf(costs.idle.service, shards) + (costs.growing.service * shards) / plan.instances,
+      baseCostOf(costs.idle.service, shards) + (costs.growing.service * shards) / plan.instances,
     ],
-    ['passing on appends', 'a coordinator', plan.coordinatorCores / assumed.nodeCores],
+    ['forwarding appends', 'a coordinator', plan.coordinatorCores / assumed.nodeCores],
     [
       'connections',
       `${assumed.nodeConnections} of one server`,
@@ -56,8 +56,8 @@ export function usesOf(
     ['shards', `${MAX_SHARDS.toLocaleString('en')} of one database`, shards / MAX_SHARDS],
   ]
   const as = (divides: boolean) => (use: [string, string, number]) => {
-    const [resource, unit, of] = use
-    return { resource, unit, of, divides }
+    const [resource, unit, load] = use
+    return { resource, unit, load, divides }
   }
-  return [...divided.map(as(true)), ...whole.map(as(false))].sort((a, b) => b.of - a.of)
+  return [...divided.map(as(true)), ...whole.map(as(false))].sort((a, b) => b.load - a.load)
 }

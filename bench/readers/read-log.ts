@@ -1,7 +1,6 @@
 /**
- * Reads a whole log once, in a process of its own, and prints one line of JSON. `fold` does what a
- * rebuild does: from the first event on into counters that are empty. `bare` reads the same rows
- * and does nothing with them.
+ * Reads a whole log once in a separate process, and prints one line of JSON. `fold` does what a
+ * rebuild does: it folds from the first event into empty counters. `bare` only reads the same rows.
  * `bun bench/readers/read-log.ts <fold|bare> <address as JSON>`
  */
 import { existsSync, readFileSync } from 'node:fs'
@@ -11,27 +10,27 @@ import { readCheckpoints } from '../../src/read-model/projector/checkpoint.ts'
 import { FoldBatch } from '../../src/read-model/projector/fold-batch.ts'
 import type { Address } from '../server.ts'
 
-/** As many rows a page as a pass reads at once. */
+/** Rows per page, as in the projector. */
 const PAGE_ROWS = 5_000
 
-/** Milliseconds of reading after which a pass writes what it has. */
-const PASS_MS = 2_000
+/** Reading time (ms) after which a batch is written. */
+const BATCH_MS = 2_000
 
-/** What one reading came to. */
+/** Result of one reading. */
 export type Reading = { seconds: number; events: number; peakMb: number }
 
 async function fold({ project }: Pools): Promise<number> {
   let events = 0
   const { checkpoints } = await readCheckpoints(project, 0, CURRENT)
-  for (let pass = new FoldBatch(0, CURRENT, checkpoints); ; pass = pass.next()) {
+  for (let batch = new FoldBatch(0, CURRENT, checkpoints); ; batch = batch.next()) {
     const started = performance.now()
-    await pass.readFromLog(project, {
+    await batch.readFromLog(project, {
       readEvents: PAGE_ROWS,
-      isEnough: () => performance.now() - started >= PASS_MS,
+      isEnough: () => performance.now() - started >= BATCH_MS,
     })
-    if (pass.events === 0) return events
-    if (!(await pass.write(project))) throw new Error('another projector wrote')
-    events += pass.events
+    if (batch.events === 0) return events
+    if (!(await batch.write(project))) throw new Error('another projector wrote')
+    events += batch.events
   }
 }
 
@@ -57,7 +56,7 @@ function readPeakMb(): number {
 
 async function main([what = '', addressText = '']: string[]): Promise<void> {
   const pools = openPools(JSON.parse(addressText) as Address, 1)
-  // The connection is made before the clock runs.
+  // Connects before the clock starts.
   await pools.project`select 1`
   const started = performance.now()
   const events = await (what === 'fold' ? fold(pools) : bare(pools))

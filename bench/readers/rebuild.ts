@@ -1,5 +1,5 @@
 /**
- * Rebuilds all projections of a database, as `tallybook rebuild` does, in a process of its own, and
+ * Rebuilds all projections of a database in a separate process, as `tallybook rebuild` does, and
  * prints one line of JSON. `bun bench/readers/rebuild.ts <address as JSON>`
  */
 import { lowerPriority } from '../../src/cli/priority.ts'
@@ -8,7 +8,7 @@ import { PROJECTIONS } from '../../src/read-model/projections/index.ts'
 import { rebuild } from '../../src/read-model/rebuild/rebuild.ts'
 import type { Address } from '../server.ts'
 
-/** What one rebuild came to: events read over all tracks, and rows that differed. */
+/** Result of one rebuild: events read by all projection groups, and rows that differed. */
 export type RebuildRun = { seconds: number; events: number; drifted: number }
 
 async function main([addressText = '']: string[]): Promise<void> {
@@ -27,7 +27,7 @@ async function main([addressText = '']: string[]): Promise<void> {
       seconds = (performance.now() - started) / 1_000
     },
   })
-  if ('underWay' in outcome) throw new Error('another rebuild is under way')
+  if ('underWay' in outcome) throw new Error('another rebuild is running')
   const drifted = outcome.rebuilt.reduce((sum, one) => sum + (one.differences?.rows ?? 0), 0)
   await pools.close()
   await owner.end()

@@ -3,15 +3,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { percentile } from '../measure.ts'
 
-/** Shares of the fsyncs that are told: their times are drawn from between these. */
+/** Quantiles of fsync times that are recorded; simulated times are interpolated between them. */
 export const FSYNC_SHARES = [
   ...[0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
   ...[0.95, 0.98, 0.99, 0.995, 0.999],
 ]
 
 /**
- * Milliseconds at each of FSYNC_SHARES that fdatasync takes after 8 kB were written over, where the
- * bench's databases are, with nothing else going on.
+ * Measures fdatasync after 8 kB were overwritten, on the disk of the benchmark's databases, with
+ * nothing else running. Returns the times (ms) at FSYNC_SHARES.
  */
 export async function measureFsync(times: number): Promise<number[]> {
   const folder = await mkdtemp(join(tmpdir(), 'tallybook-fsync-'))

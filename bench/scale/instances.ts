@@ -7,7 +7,7 @@ import { type Load, runMeasuredLoad } from '../load.ts'
 import type { Address } from '../server.ts'
 import { TOKENS } from '../workload.ts'
 
-/** Services on one database, each with a copy of one transparency folder. */
+/** Services on one database, each with a copy of one data directory. */
 export type Instances = { children: Child[]; stop(): Promise<void> }
 
 export async function startInstances(
@@ -23,7 +23,7 @@ export async function startInstances(
     const args = ['tallybook', JSON.stringify(address), JSON.stringify({ shards, dataDir })]
     children.push(await startChild('peers/serve.ts', args))
   }
-  // The first one's heads are what the next start goes on from.
+  // The next start continues from the tree heads of the first instance.
   const stop = async () => {
     await Promise.all(children.map((child) => child.stop()))
     await cp(join(folder, '0'), originFolder, { recursive: true, force: true })
@@ -32,7 +32,7 @@ export async function startInstances(
   return { children, stop }
 }
 
-/** A folder with a signing key and no head yet. */
+/** Makes a data directory with a signing key and no tree head yet. */
 export async function makeOriginFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'tallybook-bench-origin-'))
   await openOrigin(folder, 'bench.example')
@@ -41,7 +41,7 @@ export async function makeOriginFolder(): Promise<string> {
 
 export type SpreadLoad = { load: Load; cpuSeconds: number }
 
-/** The same number of connections as on one instance, a generator an instance. */
+/** Splits the connections evenly over the instances, with one generator per instance. */
 export async function loadAll(
   children: Child[],
   point: { keys: number; connections: number; seconds: number },
@@ -50,7 +50,8 @@ export async function loadAll(
   const runs = await Promise.all(
     children.map(({ url }) => runMeasuredLoad({ ...point, url, connections })),
   )
-  const sum = (of: (load: Load) => number) => runs.reduce((total, { load }) => total + of(load), 0)
+  const sum = (pick: (load: Load) => number) =>
+    runs.reduce((total, { load }) => total + pick(load), 0)
   return {
     load: {
       perSecond: sum(({ perSecond }) => perSecond),
@@ -62,7 +63,7 @@ export async function loadAll(
   }
 }
 
-/** Waits until every projection of counters reflects the log, usage too. */
+/** Waits until counters and usage reflect the log. */
 export async function settle(children: Child[]): Promise<void> {
   for (const path of ['/admin/apikey-stats/summary', '/admin/usage?bucket=hour']) {
     await get(children[0]!.url, path)
@@ -73,12 +74,12 @@ export async function get(url: string, path: string): Promise<void> {
   const headers = { authorization: `Bearer ${TOKENS.admin}` }
   const response = await fetch(`${url}${path}`, { headers })
   await response.text()
-  // Too far behind to be waited for: the next try finds it nearer.
+  // The projections are too far behind to wait for: try again.
   if (response.status === 503) return get(url, path)
   if (!response.ok) throw new Error(`${path}: ${response.status}`)
 }
 
-/** Posts one flush; `spread` gives it an idempotency key, which chooses its shard. */
+/** Posts one flush. If `spread`, an idempotency key selects a random shard. */
 export async function postFlush(url: string, body: string, spread: boolean): Promise<void> {
   const response = await fetch(`${url}/internal/apikey-stats/flush`, {
     method: 'POST',

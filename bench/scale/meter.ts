@@ -3,25 +3,25 @@ import type { Address } from '../server.ts'
 import { readChildren, readProcess, readThreadSeconds } from './processes.ts'
 
 /**
- * What was put off (usage, snapshots, vacuum) is over where no more of the write-ahead log is
- * written than signs of life take, in a window of so many ms.
+ * Deferred work (usage, snapshots, vacuum) is done when a window of `windowMs` writes no more of the
+ * write-ahead log than heartbeats do.
  */
 const IDLE = { windowMs: 3_000, walBytes: 60_000, tries: 40 }
 
-/** Counters that only grow: what lies between two readings is what was spent. Times in seconds. */
+/** Counters that only grow; the difference of two readings was spent between them. Times in s. */
 export type Reading = {
   at: number
-  /** All threads of the instances, and the threads that run the program. */
+  /** All threads of the instances, and their main threads. */
   service: number
   thread: number
-  /** Backends that append, those that do anything else, and the server's other processes. */
+  /** Backends that append, other backends, and the other processes of the server. */
   append: number
   project: number
   background: number
   walBytes: number
   fsyncs: number
   fsyncSeconds: number
-  /** Rows of counters and usage that were written. */
+  /** Rows of counters and usage written. */
   rows: number
 }
 
@@ -29,16 +29,16 @@ export type Meter = {
   read(): Promise<Reading>
   /** The newest position of each shard. */
   readHeads(): Promise<number[]>
-  /** Commits that appended what is behind these positions: each has one time a shard. */
+  /** Counts the commits after these positions; the events of a commit share shard and time. */
   countCommits(heads: number[]): Promise<number>
-  /** Returns when the database does nothing but what an idle service asks of it, or after a while. */
+  /** Resolves when the database only serves idle services, or after IDLE.tries windows. */
   untilIdle(): Promise<void>
-  /** Connections of services. */
+  /** Counts the connections of services. */
   countConnections(): Promise<number>
   close(): Promise<void>
 }
 
-/** Reads what instances (by process id) and their database have spent so far. */
+/** Opens a meter of what instances (by process id) and their database spend. */
 export async function openMeter(address: Address, pids: number[]): Promise<Meter> {
   const owner = connectAsOwner(address)
   const [row] = await owner`
@@ -96,7 +96,7 @@ async function readServices(pids: number[]) {
   return { service: sum(processes.map((one) => one?.seconds ?? 0)), thread: sum(threads) }
 }
 
-/** A backend that ends between two readings is counted with the server's other processes. */
+/** A backend that ends between two readings counts as another process of the server. */
 async function readDatabase(owner: Sql, { own, server }: { own: number; server: number }) {
   const backends = await owner<{ pid: number; appends: boolean }[]>`
     select a.pid, a.query like '%append_batch(%' as appends

@@ -7,7 +7,7 @@ import { makeBody } from '../workload.ts'
 import { makeOriginFolder, postFlush, settle, startInstances } from './instances.ts'
 import { startRelay } from './relay.ts'
 
-/** Bytes a flush, of a client and of the database; what projector and tree send is among them. */
+/** Bytes per flush, of clients and of the database, including those of projector and tree. */
 export type NetworkRow = {
   keys: number
   httpIn: number
@@ -16,10 +16,10 @@ export type NetworkRow = {
   databaseOut: number
 }
 
-/** Clients that post at once, as many as make batches. */
+/** Concurrent clients: enough to form batches. */
 const CLIENTS = 16
 
-/** Counts the bytes of so many flushes through relays before the service and its database. */
+/** Counts the bytes of flushes with relays in front of the service and of its database. */
 export async function measureNetwork(
   server: BenchServer,
   keys: number[],
@@ -47,13 +47,13 @@ export async function measureNetwork(
       const { to: httpIn, from: httpOut } = http.take()
       await settle(running.children)
       const { to: databaseIn, from: databaseOut } = database.take()
-      const a = (bytes: number) => bytes / flushes
+      const perFlush = (bytes: number) => bytes / flushes
       rows.push({
         keys: count,
-        httpIn: a(httpIn),
-        httpOut: a(httpOut),
-        databaseIn: a(databaseIn),
-        databaseOut: a(databaseOut),
+        httpIn: perFlush(httpIn),
+        httpOut: perFlush(httpOut),
+        databaseIn: perFlush(databaseIn),
+        databaseOut: perFlush(databaseOut),
       })
     }
     return rows

@@ -1,20 +1,20 @@
 import { readdir, readFile } from 'node:fs/promises'
 
-/** What Linux says of a process in /proc/<pid>/stat; times in seconds of a processor. */
+/** Fields of /proc/<pid>/stat on Linux; processor times in seconds. */
 export type Process = {
   pid: number
   parent: number
   seconds: number
-  /** Of its children that have ended and were waited for. */
+  /** Time of ended children that were waited for. */
   endedSeconds: number
 }
 
-/** Ticks a second in /proc: the same on every Linux that programs see. */
+/** Ticks per second in /proc (USER_HZ), the same on all common Linux platforms. */
 const TICKS = 100
 
 /**
- * Reads a line such as `41 (postgres: a) b) S 7 41 … 120 30 5 6 …`: the name may hold anything, so
- * the fields are counted from its last parenthesis.
+ * Parses a line such as `41 (postgres: a) b) S 7 41 … 120 30 5 6 …`. The name may contain anything,
+ * so fields are counted from the last parenthesis.
  */
 export function parseStat(text: string): Process {
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
@@ -27,26 +27,26 @@ export function parseStat(text: string): Process {
   }
 }
 
-/** A process; null where it has ended. */
+/** Reads a process, or returns null if it has ended. */
 export async function readProcess(pid: number): Promise<Process | null> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => null)
   return text === null ? null : parseStat(text)
 }
 
-/** The processes that a process has started and that run. */
+/** Reads the running children of a process. */
 export async function readChildren(parent: number): Promise<Process[]> {
   const names = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
   const all = await Promise.all(names.map((name) => readProcess(Number(name))))
   return all.filter((one) => one !== null).filter((one) => one.parent === parent)
 }
 
-/** Seconds of a process's first thread, which in Bun is the one that runs the program. */
+/** Reads the processor time (s) of a process's first thread, which in Bun runs the program. */
 export async function readThreadSeconds(pid: number): Promise<number> {
   const text = await readFile(`/proc/${pid}/schedstat`, 'utf8').catch(() => '0')
   return Number.parseInt(text, 10) / 1e9
 }
 
-/** Memory that a process holds. */
+/** Reads the resident memory (MB) of a process. */
 export async function readResidentMb(pid: number): Promise<number> {
   const text = await readFile(`/proc/${pid}/status`, 'utf8')
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(text)?.[1] ?? Number.NaN) / 1_024

@@ -17,20 +17,20 @@ import { sizeOf } from './storage.ts'
 
 const SUMMARY = '/admin/apikey-stats/summary'
 
-/** Times in µs of a processor, of a read of the summary while nothing is appended. */
+/** Processor time (µs) of a summary read while nothing is appended. */
 export type ReadCost = { shards: number; serviceUs: number; databaseUs: number }
 
-/** Of a counter's row that a pass writes, beyond what its entry costs in the log. */
+/** Cost of a counter row that a batch writes, beyond that of its entry in the log. */
 export type RowCost = { serviceUs: number; databaseUs: number; walBytes: number }
 
-/** Bytes of a row of the projections' tables, indexes included, after many updates. */
+/** Bytes per row of the projections' tables, including indexes, after many updates. */
 export type RowBytes = { counters: number; usage: number; snapshotPerId: number }
 
 export type ReadCosts = { reads: ReadCost[]; row: RowCost; rowBytes: RowBytes }
 
 export type ReadOptions = { shards: number[]; reads: number; cycles: number }
 
-/** What reads and the writing of counters cost one service, one thing after the other. */
+/** Measures the costs of reads, of written counter rows and of their storage, one by one. */
 export async function measureReadCosts(
   server: BenchServer,
   { shards, reads, cycles }: ReadOptions,
@@ -46,10 +46,10 @@ export async function measureReadCosts(
     const layout = { shards: count, instances: 1 }
     const first = await startInstances(address, layout, origin)
     await putCatalog(first.children[0]!.url)
-    // Every key counted, often enough for a snapshot.
+    // Counts every key, often enough for a snapshot.
     await runLoad({ url: first.children[0]!.url, keys: 1_000, connections: 16, seconds: 3 })
     await first.stop()
-    // Begins by writing what the first one had not.
+    // A second start first writes what the first one had not written yet.
     const running = await startInstances(address, layout, origin)
     const meter = await openMeter(address, [running.children[0]!.pid])
     try {
@@ -80,13 +80,13 @@ async function measureRead({ children }: Instances, meter: Meter, reads: number)
   }
 }
 
-/** Keys of the two flushes whose costs are held against each other. */
+/** Keys of the two kinds of flushes whose costs are compared. */
 const FEW = 10
 const MANY = 1_000
 
 /**
- * Each flush is followed by a read, which makes the projector write a row for each of its keys at
- * once. What a key costs in the log and in the fold is much less, and is left in.
+ * Each flush is followed by a read, which makes the projector write a row per key at once. The much
+ * lower cost of a key in the log and in the fold is included.
  */
 async function measureRow({ children }: Instances, meter: Meter, cycles: number): Promise<RowCost> {
   const { url } = children[0]!
@@ -100,7 +100,7 @@ async function measureRow({ children }: Instances, meter: Meter, cycles: number)
     const after = await meter.read()
     return {
       service: after.service - before.service,
-      // Not what the append takes.
+      // Excludes the append.
       database: after.project - before.project,
       wal: after.walBytes - before.walBytes,
     }

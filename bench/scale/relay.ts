@@ -2,10 +2,10 @@ import type { Socket } from 'bun'
 
 type Target = { unix: string } | { hostname: string; port: number }
 
-/** Passes bytes between a client and a server, and counts them each way. */
+/** Relays bytes between clients and a server, and counts them in both directions. */
 export type Relay = {
   port: number
-  /** To the server, and back to the client, since it was asked last. */
+  /** Bytes to the server and back to clients since the last call. */
   take(): { to: number; from: number }
   stop(): void
 }
@@ -13,8 +13,8 @@ export type Relay = {
 type End = { peer: Socket<End> | null; pending: Uint8Array[]; isClient: boolean }
 
 /**
- * Listens where `listen` says. What one side can't take yet waits in memory: it is for counting a
- * few thousand requests, not for load.
+ * Starts a relay that listens at `listen`. Bytes that one side cannot take yet wait in memory, so it
+ * is for counting a few thousand requests, not for load.
  */
 export function startRelay(listen: Target, target: Target): Relay {
   let to = 0
@@ -49,7 +49,7 @@ export function startRelay(listen: Target, target: Target): Relay {
       socket.data.peer?.end()
     },
   }
-  /** What a client has said before its connection to the server was there. */
+  /** Bytes from clients whose connection to the server is not open yet. */
   const waiting = new Map<Socket<End>, Uint8Array[]>()
   const server = Bun.listen<End>({
     ...(listen as { hostname: string; port: number }),

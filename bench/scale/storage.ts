@@ -10,22 +10,22 @@ import { startHistory } from '../history.ts'
 import type { Address, BenchServer } from '../server.ts'
 import { readProcess } from './processes.ts'
 
-/** What an event takes after it was appended: bytes, and µs of a processor. */
+/** Costs of an event after its append: bytes, and processor time (µs). */
 export type StorageRow = {
   keys: number
-  /** Its row and index entries, and its hashes in tiles. */
+  /** Row and index entries, and hashes in tiles. */
   logBytes: number
   tileBytes: number
-  /** In an archive (NDJSON, gzip), and as rows of a Parquet file. */
+  /** Share of an archive (NDJSON, gzip), and of a Parquet file. */
   archiveBytes: number
   parquetBytes: number
-  /** Of the database, to add it to the tiles. */
+  /** Time of the database to add it to the tiles. */
   integrateUs: number
-  /** Of who reads and folds it from the log: a projector that didn't append it, or a rebuild. */
+  /** Time to read it from the log and fold it, as a rebuild or a projector on another instance. */
   foldUs: number
 }
 
-/** Events before the measured ones: what a process takes to start is no part of them. */
+/** Events before the measured ones, to exclude the start of a process. */
 const FIRST = 200
 
 export async function measureStorage(
@@ -42,13 +42,13 @@ export async function measureStorage(
     await integrateAll(owner)
     const before = { log: await sizeOf(owner, '^events$'), tiles: await sizeOf(owner, '^tiles$') }
     await history.extendTo(FIRST + events)
-    const a = (total: number) => total / events
-    const integrateUs = a(await integrateAll(owner)) * 1e6
-    const foldUs = a(Math.max(0, (await fold(address)) - firstFold)) * 1e6
+    const perEvent = (total: number) => total / events
+    const integrateUs = perEvent(await integrateAll(owner)) * 1e6
+    const foldUs = perEvent(Math.max(0, (await fold(address)) - firstFold)) * 1e6
     return {
       keys,
-      logBytes: a((await sizeOf(owner, '^events$')) - before.log),
-      tileBytes: a((await sizeOf(owner, '^tiles$')) - before.tiles),
+      logBytes: perEvent((await sizeOf(owner, '^events$')) - before.log),
+      tileBytes: perEvent((await sizeOf(owner, '^tiles$')) - before.tiles),
       ...(await measureFiles(owner, FIRST + events)),
       integrateUs,
       foldUs,
@@ -60,13 +60,13 @@ export async function measureStorage(
   }
 }
 
-/** Seconds that a process takes which folds what is new in the log into the current counters. */
+/** Folds new events into the current counters in a process. Returns its processor time (s). */
 async function fold(address: Address): Promise<number> {
   const args = ['fold', JSON.stringify(address)]
   return (await runMeasuredChild('readers/read-log.ts', args)).cpuSeconds
 }
 
-/** Adds what is new to the tiles; gives the seconds that its backend took. */
+/** Adds new events to the tiles. Returns the processor time (s) of the backend. */
 async function integrateAll(owner: Sql): Promise<number> {
   const [row] = await owner`select pg_backend_pid() as pid`
   const seconds = async () => (await readProcess(Number(row!.pid)))!.seconds
@@ -76,7 +76,7 @@ async function integrateAll(owner: Sql): Promise<number> {
   return (await seconds()) - before
 }
 
-/** Of tables by name, those of all generations. */
+/** Reads the total size (bytes) of the tables that match, of all generations. */
 export async function sizeOf(owner: Sql, pattern: string): Promise<number> {
   const [row] = await owner`
     select coalesce(sum(pg_total_relation_size(c.oid)), 0)::float8 as bytes

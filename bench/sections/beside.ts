@@ -6,21 +6,21 @@ import type { RebuildRun } from '../readers/rebuild.ts'
 import type { Address, BenchServer } from '../server.ts'
 import { makeBody, TOKENS } from '../workload.ts'
 
-/** A rebuild of all projections beside ingest and a reader, and the same without the rebuild. */
+/** A rebuild of all projections during ingest and reads, compared with the load alone. */
 export type BesideRow = {
   events: number
   counts: number
-  /** Until the last projection was live, and events read a second over all tracks. */
+  /** Time until the last projection was live, and events read per second by all groups. */
   seconds: number
   eventsPerSecond: number
-  /** Rows tampered with before, and rows that the rebuild told of. */
+  /** Rows tampered with before, and rows that the rebuild reported. */
   tampered: number
   drifted: number
-  /** Flushes a second that the service took meanwhile, and without the rebuild. */
+  /** Accepted flushes per second during the rebuild, and without it. */
   flushesPerSecond: [beside: number, without: number]
   reads: number
   readErrors: number
-  /** Reads whose total was smaller than one before. */
+  /** Reads with a smaller total than an earlier read. */
   readsBackwards: number
   readP50Ms: [beside: number, without: number]
   readP99Ms: [beside: number, without: number]
@@ -30,13 +30,13 @@ export type BesideRow = {
 export type BesideOptions = {
   keysPerFlush: number
   events: number[]
-  /** Of ingest, open loop. */
+  /** Rate of the ingest (open loop). */
   flushesPerSecond: number
-  /** Seconds of the same without a rebuild. */
+  /** Duration of the load without a rebuild. */
   seconds: number
 }
 
-/** Each size on a database of its own. */
+/** Measures each log size on a separate database. */
 export async function measureBeside(
   server: BenchServer,
   options: BesideOptions,
@@ -70,11 +70,14 @@ async function measureAt(
       run = await runChild<RebuildRun>('readers/rebuild.ts', [JSON.stringify(address)])
     })
     const { seconds: took, events: read, drifted } = run!
-    const both = (of: (watched: Watched) => number): [number, number] => [of(beside), of(without)]
+    const both = (pick: (watched: Watched) => number): [number, number] => [
+      pick(beside),
+      pick(without),
+    ]
     return {
       ...{ events, counts: events * keysPerFlush, seconds: took, tampered, drifted },
       eventsPerSecond: read / took,
-      flushesPerSecond: both(({ flushes, seconds: of }) => flushes / of),
+      flushesPerSecond: both((watched) => watched.flushes / watched.seconds),
       reads: beside.ms.length,
       readErrors: beside.errors,
       readsBackwards: beside.backwards,
@@ -87,7 +90,7 @@ async function measureAt(
   }
 }
 
-/** Changes a counter of some keys, as somebody might by hand; gives how many rows. */
+/** Changes the counters of some keys as if by hand. Returns the number of rows. */
 async function tamper(address: Address): Promise<number> {
   const owner = connectAsOwner(address)
   const rows = await owner`
@@ -114,7 +117,7 @@ type Watched = {
   backwards: number
 }
 
-/** Posts at a rate and reads the summary one read after the other while `run` runs. */
+/** Posts at a rate and reads the summary in a loop while `run` runs. */
 async function watch(
   { url }: Child,
   load: { keysPerFlush: number; flushesPerSecond: number },
@@ -132,12 +135,12 @@ async function watch(
     else watched.errors++
   }
   const postAll = async () => {
-    const underWay: Promise<void>[] = []
+    const inFlight: Promise<void>[] = []
     for (let posted = 0; !stopped; await Bun.sleep(10)) {
       const due = ((performance.now() - started) / 1_000) * load.flushesPerSecond
-      for (; posted < due; posted++) underWay.push(post())
+      for (; posted < due; posted++) inFlight.push(post())
     }
-    await Promise.all(underWay)
+    await Promise.all(inFlight)
   }
   const readAll = async () => {
     for (let total = 0; !stopped; await Bun.sleep(20)) {

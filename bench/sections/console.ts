@@ -5,7 +5,7 @@ import type { BenchServer } from '../server.ts'
 import { TOKENS } from '../workload.ts'
 import { startAt } from './reads.ts'
 
-/** What is opened, and what has to be there until it can be used. */
+/** Pages, and the elements that must exist for a page to be usable. */
 const PAGES = {
   overview: { path: '/', ready: '.totals dd b:not(:has(.bone)), .chart canvas, tbody td a' },
   'API keys': { path: '/api-keys', ready: 'tbody td a' },
@@ -16,26 +16,27 @@ type Page = keyof typeof PAGES
 
 type Times = { p50Ms: number; p90Ms: number }
 
-/** From the address to a page whose numbers are there and which answers a click. */
+/** Time from the navigation until a page shows its numbers and responds to clicks. */
 export type ConsoleRow = {
   page: Page
   events: number
-  /** With nothing in the browser's cache, and once more. */
+  /** With an empty browser cache, and the second time. */
   first: Times
   again: Times
-  /** Of document, script and style on the first visit, compressed. */
+  /** Compressed size of document, script and style sheet on the first visit. */
   bytes: number
 }
 
 export type ConsoleOptions = { keysPerFlush: number; events: number[]; rounds: number }
 
-/** Pages of the console in a real browser, at every size of the log, in turns. */
+/** Measures pages of the console in a real browser, at every log size in turn. */
 export async function measureConsole(
   server: BenchServer,
   options: ConsoleOptions,
 ): Promise<ConsoleRow[]> {
   const executablePath = process.env.TEST_CHROMIUM ?? Bun.which('chromium')
-  if (!executablePath) throw new Error('The section console needs Chromium: name it TEST_CHROMIUM.')
+  if (!executablePath)
+    throw new Error('The section console needs Chromium: set TEST_CHROMIUM to its path.')
   const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
   const running: { events: number; child: Child }[] = []
   const samples = new Map<
@@ -45,7 +46,7 @@ export async function measureConsole(
   try {
     for (const events of options.events) {
       running.push(await startAt(server, events, options.keysPerFlush))
-      console.error(`console: ${events} events are there`)
+      console.error(`console: ${events} events appended`)
     }
     for (let round = 0; round < options.rounds; round++) {
       for (const { events, child } of running) {
@@ -74,7 +75,7 @@ export async function measureConsole(
 const toTimes = (ms: number[]): Times => ({ p50Ms: median(ms), p90Ms: percentile(ms, 0.9) })
 
 async function visit(browser: Browser, url: string, page: Page) {
-  // The measurement asks in the page, which the console's policy forbids.
+  // The measurement evaluates code in the page, which the console's CSP forbids.
   const context = await browser.newContext({ baseURL: url, bypassCSP: true })
   try {
     const cookie = await signIn(url)
@@ -94,7 +95,7 @@ async function signIn(url: string): Promise<{ name: string; value: string }> {
   return { name: name!, value: value! }
 }
 
-/** Asked in the page on every frame: all there, and a click gets its turn within the frame. */
+/** Evaluated in the page on every frame. If it is true, a click is handled within the frame. */
 const isReady = (selectors: string) =>
   `${JSON.stringify(selectors.split(', '))}.every((selector) => document.querySelector(selector))`
 

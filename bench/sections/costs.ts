@@ -4,7 +4,7 @@ import { measureReadCosts, type ReadCosts, type ReadOptions } from '../scale/rea
 import { measureStorage, type StorageRow } from '../scale/storage.ts'
 import type { BenchServer } from '../server.ts'
 
-/** What things cost one by one; what a flush costs under load is the section `shards`. */
+/** Costs measured one by one; the section `shards` measures flushes under load. */
 export type Costs = {
   storage: StorageRow[]
   network: NetworkRow[]
@@ -13,7 +13,7 @@ export type Costs = {
 } & ReadCosts
 
 export type CostsOptions = {
-  /** Keys a flush, and flushes. */
+  /** Keys per flush, and flushes. */
   storage: [number, number][]
   network: { keys: number[]; flushes: number }
   reads: ReadOptions

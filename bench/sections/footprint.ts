@@ -8,28 +8,28 @@ import { median } from '../measure.ts'
 import type { BenchServer } from '../server.ts'
 import { TOKENS } from '../workload.ts'
 
-/** Bytes that the log takes, its indexes included, at so many keys a flush. */
+/** Size of the log including its indexes, by keys per flush. */
 export type LogSize = { keysPerFlush: number; events: number; bytesPerCount: number }
 
-/** The service with a catalog of `apiKeys`, all of them counted. */
+/** Size of a service whose catalog has `apiKeys` keys, all of them counted. */
 export type ServiceSize = {
   apiKeys: number
   /** Resident memory after the start, and after folding flushes of all keys. */
   startedMb: number
   foldedMb: number
-  /** From the start of the process, on a database that is there, to an answer. */
+  /** Time from the start of the process, on a running database, until it listens. */
   startSeconds: number
 }
 
 export type Footprint = {
   log: LogSize[]
   service: ServiceSize[]
-  /** Seconds of the command `serve`, its own database included: a new one, and one that was. */
+  /** Start time (s) of `serve` with its embedded database: a new one, and an existing one. */
   start: { first: number; second: number }
 }
 
 export type FootprintOptions = {
-  /** Keys a flush, and flushes. */
+  /** Keys per flush, and flushes. */
   log: [number, number][]
   apiKeys: number[]
   rounds: number
@@ -60,7 +60,7 @@ async function measureLog(
     const [row] = await owner`select pg_total_relation_size('events') as bytes`
     return Number(row!.bytes)
   }
-  // The catalog's event is not a count.
+  // Excludes the event of the catalog.
   const before = await readBytes()
   await history.extendTo(events)
   const bytes = (await readBytes()) - before
@@ -104,7 +104,7 @@ async function measureService(
   }
 }
 
-/** Reads once all is folded. */
+/** Waits until the summary reflects the log. */
 async function readSummary(url: string): Promise<void> {
   for (;;) {
     const response = await fetch(`${url}/admin/apikey-stats/summary`, {
@@ -115,7 +115,7 @@ async function readSummary(url: string): Promise<void> {
   }
 }
 
-/** Resident memory of a process. */
+/** Reads the resident memory (MB) of a process. */
 async function readResidentMb(pid: number): Promise<number> {
   const ps = Bun.spawn(['ps', '-o', 'rss=', '-p', String(pid)], { stdout: 'pipe' })
   return Number(await ps.stdout.text()) / 1_024
@@ -133,7 +133,7 @@ async function measureStart(rounds: number): Promise<{ first: number; second: nu
   return { first: median(firsts), second: median(seconds) }
 }
 
-/** Seconds from the command to the line that says where it listens. */
+/** Measures the time (s) from the command to the line with the URL. */
 async function timeStart(dataDir: string): Promise<number> {
   const begun = performance.now()
   const env = { TALLYBOOK_DATA_DIR: dataDir, TALLYBOOK_PORT: '0', TALLYBOOK_LOG_LEVEL: 'error' }

@@ -5,7 +5,7 @@ import { median } from '../measure.ts'
 import type { Address, BenchServer } from '../server.ts'
 import { makeCatalog, TOKENS } from '../workload.ts'
 
-/** In the order in which each round goes through them. */
+/** The peers, in the order of each round. */
 export const PEERS = ['tallybook', 'sorted', 'direct', 'emmett', 'ceiling', 'bare'] as const
 export type Peer = (typeof PEERS)[number]
 
@@ -15,7 +15,7 @@ export type IngestRow = {
   connections: number
   /** Medians over the rounds. */
   load: Load
-  /** Seconds that the projector was behind at the end of each round; only Tallybook has one. */
+  /** Projection lag (s) at the end of each round; only for Tallybook. */
   lagSeconds: number[]
 }
 
@@ -30,7 +30,7 @@ const WARM_UP = { keys: 10, connections: 16, seconds: 2 }
 
 type Running = { peer: Peer; address: Address; child: Child | null }
 
-/** Flushes per second of every peer, one after the other in each round, on one server. */
+/** Measures flushes per second of every peer, one after the other in each round, on one server. */
 export async function measureIngest(
   server: BenchServer,
   { keys, connections, seconds, rounds }: IngestOptions,
@@ -40,7 +40,7 @@ export async function measureIngest(
     for (const peer of PEERS) {
       const one = await startPeer(server, peer)
       running.push(one)
-      // Code is compiled, and connections made, before anything is measured.
+      // Compiles code and opens connections before anything is measured.
       await runPoint(one, WARM_UP)
       await settle(one)
     }
@@ -94,7 +94,7 @@ function runPoint({ child, address }: Running, { keys, connections, seconds }: P
   return runChild<Load>('peers/bare-batches.ts', args)
 }
 
-/** Ends what a peer still has under way, so that it takes nothing from the next. */
+/** Ends the remaining work of a peer, so that it does not slow the next one. */
 async function settle({ peer, address, child }: Running): Promise<void> {
   if (peer === 'tallybook') {
     // A read waits for the projector.
@@ -103,14 +103,14 @@ async function settle({ peer, address, child }: Running): Promise<void> {
     })
   }
   if (peer === 'direct' || peer === 'sorted') await cancelAll(address)
-  // Nor leaves it pages to write.
+  // Leaves no dirty pages either.
   const owner = connectAsOwner(address)
   await owner`checkpoint`
   await owner.end()
   await Bun.sleep(300)
 }
 
-/** Clients have gone, but their transactions wait for each other's rows still. */
+/** The clients are gone, but their transactions may still wait for each other's rows. */
 async function cancelAll(address: Address): Promise<void> {
   const owner = connectAsOwner(address)
   let busy: readonly unknown[]
@@ -129,17 +129,17 @@ export async function readLag(url: string): Promise<number> {
     headers: { authorization: `Bearer ${TOKENS.admin}` },
   })
   const { items } = (await response.json()) as { items: { name: string; lag_seconds: number }[] }
-  // Usage and snapshots lag on purpose.
+  // Usage and snapshots lag by design.
   const counters = items.filter(({ name }) => name.endsWith('_counters'))
   return Math.max(...counters.map(({ lag_seconds }) => lag_seconds))
 }
 
 function medianLoad(loads: Load[]): Load {
-  const of = (value: (load: Load) => number) => median(loads.map(value))
+  const medianOf = (value: (load: Load) => number) => median(loads.map(value))
   return {
-    perSecond: of(({ perSecond }) => perSecond),
-    errors: of(({ errors }) => errors),
-    p50Ms: of(({ p50Ms }) => p50Ms),
-    p99Ms: of(({ p99Ms }) => p99Ms),
+    perSecond: medianOf(({ perSecond }) => perSecond),
+    errors: medianOf(({ errors }) => errors),
+    p50Ms: medianOf(({ p50Ms }) => p50Ms),
+    p99Ms: medianOf(({ p99Ms }) => p99Ms),
   }
 }

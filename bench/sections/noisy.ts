@@ -7,20 +7,20 @@ import type { BenchServer } from '../server.ts'
 import { TOKENS } from '../workload.ts'
 import { startAt } from './reads.ts'
 
-/** What one request, over many connections, does to another client. */
+/** Effect of one request, repeated over many connections, on another client. */
 export type NoisyRow = {
   name: NoiseName
   role: NoisyRole
   connections: number
-  /** Alone, shortly before. */
+  /** The other client alone, shortly before, and together with the noisy one. */
   alone: Neighbour
   beside: Neighbour
-  /** Of the noisy client. */
+  /** Answers to the noisy client. */
   noise: Noise
-  /** Milliseconds of a processor for each of its answers: of the service, and of the database. */
+  /** Processor time (ms) per answer to the noisy client, of the service and of the database. */
   serviceMs: number
   databaseMs: number
-  /** Of one processor, all the time: what the noisy client took itself. */
+  /** Share of one processor that the noisy client itself used. */
   noiseShare: number
 }
 
@@ -28,16 +28,16 @@ export type NoisyOptions = {
   keysPerFlush: number
   events: number
   connections: number[]
-  /** Of each measurement, alone and beside. */
+  /** Duration of each measurement, alone and together. */
   seconds: number
-  /** These only; all if absent. */
+  /** Only requests whose name contains one of these; all if absent. */
   names?: string[] | undefined
 }
 
-/** From the noisy client's start until it is measured, and until it has been forgotten. */
+/** Pause (ms) between the start of the noisy client and the measurement, and after its end. */
 const SETTLE_MS = 1_000
 
-/** One request after the other, each beside a client that behaves, which was measured alone before. */
+/** Measures one request after the other, each with a neighbour that was measured alone before. */
 export async function measureNoisy(
   server: BenchServer,
   options: NoisyOptions,
@@ -83,8 +83,8 @@ async function measureOne(child: Child, meter: Meter, options: One): Promise<Noi
   if ('lingers' in NOISES[name]) await meter.untilIdle()
   else await Bun.sleep(SETTLE_MS)
   const answers = Object.values(noise.perSecond).reduce((sum, count) => sum + count, 0)
-  const costOf = (of: (spent: Watched['spent']) => number) =>
-    answers === 0 ? 0 : (Math.max(0, of(beside.spent) - of(alone.spent)) / answers) * 1_000
+  const costOf = (pick: (spent: Watched['spent']) => number) =>
+    answers === 0 ? 0 : (Math.max(0, pick(beside.spent) - pick(alone.spent)) / answers) * 1_000
   return {
     ...{ name, role: NOISES[name].role, connections },
     ...{ alone: alone.neighbour, beside: beside.neighbour, noise },
@@ -94,20 +94,20 @@ async function measureOne(child: Child, meter: Meter, options: One): Promise<Noi
   }
 }
 
-/** What the neighbour saw, and what was spent meanwhile: seconds of a processor in each second. */
+/** Latencies of the neighbour, and processor seconds spent per second in that time. */
 type Watched = { neighbour: Neighbour; spent: { service: number; database: number } }
 
 async function watch(meter: Meter, options: NeighbourOptions): Promise<Watched> {
   const before = await meter.read()
   const neighbour = await runChild<Neighbour>('noisy/neighbour.ts', [JSON.stringify(options)])
   const after = await meter.read()
-  const per = (of: (reading: Reading) => number) =>
-    (of(after) - of(before)) / (after.at - before.at)
+  const per = (pick: (reading: Reading) => number) =>
+    (pick(after) - pick(before)) / (after.at - before.at)
   const database = per(({ append, project, background }) => append + project + background)
   return { neighbour, spent: { service: per(({ service }) => service), database } }
 }
 
-/** A token of another gateway than the neighbour's. */
+/** Creates a token for the noisy gateway, as the neighbour has another one. */
 async function makeToken(url: string): Promise<string> {
   const response = await fetch(`${url}/admin/tokens`, {
     method: 'POST',
@@ -118,12 +118,12 @@ async function makeToken(url: string): Promise<string> {
   return ((await response.json()) as { token: string }).token
 }
 
-/** A line while it runs. */
+/** Formats a progress line. */
 function describe({ name, connections, alone, beside, noise, ...row }: NoisyRow): string {
-  const ratios = (['flush', 'live', 'ready'] as const).map((of) => {
-    const [a, b] = [alone[of], beside[of]]
+  const ratios = (['flush', 'live', 'ready'] as const).map((client) => {
+    const [a, b] = [alone[client], beside[client]]
     const ratio = (x: number, y: number) => (y / x).toFixed(1)
-    return `${of} ${ratio(a.p50Ms, b.p50Ms)}× ${ratio(a.p99Ms, b.p99Ms)}×`
+    return `${client} ${ratio(a.p50Ms, b.p50Ms)}× ${ratio(a.p99Ms, b.p99Ms)}×`
   })
   const answers = Object.entries(noise.perSecond).map(
     ([status, n]) => `${status}: ${Math.round(n)}`,

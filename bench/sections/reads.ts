@@ -4,7 +4,7 @@ import { percentile } from '../measure.ts'
 import type { BenchServer } from '../server.ts'
 import { makeBody, TOKENS } from '../workload.ts'
 
-/** What is read, by what it is called; {position} is any that the log has. */
+/** Pages that are read, by name; `{position}` is a random position in the log. */
 export const PAGES = {
   summary: '/admin/apikey-stats/summary',
   'group list': '/admin/provider-groups',
@@ -16,11 +16,11 @@ export const PAGES = {
 } as const
 export type Page = keyof typeof PAGES
 
-/** Milliseconds that a page took over all rounds, at one size of the log. */
+/** Latency (ms) of a page over all rounds, at one log size. */
 export type ReadRow = {
   page: Page
   events: number
-  /** True: beside flushes of ten keys, `flushesPerSecond` of them. */
+  /** True if flushes of ten keys were posted at the same time, `flushesPerSecond` of them. */
   underIngest: boolean
   p50Ms: number
   p99Ms: number
@@ -30,21 +30,21 @@ export type ReadsOptions = {
   keysPerFlush: number
   events: number[]
   rounds: number
-  /** Of each page in each round, one after the other. */
+  /** Reads of each page per round, one after the other. */
   readsPerRound: number
   flushesPerSecond: number
 }
 
 type Running = { events: number; child: Child }
 
-/** Every page at every size, in turns: a service and a database a size, on one server. */
+/** Measures every page at every log size in turn: one service and database per size, one server. */
 export async function measureReads(server: BenchServer, options: ReadsOptions): Promise<ReadRow[]> {
   const running: Running[] = []
   const samples = new Map<string, { row: Omit<ReadRow, 'p50Ms' | 'p99Ms'>; ms: number[] }>()
   try {
     for (const events of options.events) {
       running.push(await startAt(server, events, options.keysPerFlush))
-      console.error(`reads: ${events} events are there`)
+      console.error(`reads: ${events} events appended`)
     }
     for (let round = 0; round < options.rounds; round++) {
       for (const underIngest of [false, true]) {
@@ -73,7 +73,7 @@ export async function measureReads(server: BenchServer, options: ReadsOptions): 
   }))
 }
 
-/** A service whose log has so many events, all of them folded. */
+/** Starts a service whose log has this many flushes, all of them folded. */
 export async function startAt(server: BenchServer, events: number, keysPerFlush: number) {
   const address = await server.createDatabase(`reads_${events}`)
   const history = await startHistory(address, { keysPerFlush })
@@ -82,12 +82,12 @@ export async function startAt(server: BenchServer, events: number, keysPerFlush:
   const child = await startChild('peers/serve.ts', ['tallybook', JSON.stringify(address)])
   await readUntilFolded(child.url)
   await readUntilSnapshots(child.url)
-  // Until the code is warm.
+  // Warms the code up.
   for (const path of Object.values(PAGES)) await timeReads(child.url, { path, events, count: 100 })
   return { events, address, child }
 }
 
-/** A read waits until what it shows is folded, and is refused where that takes long. */
+/** A read waits for the projections, and is answered 503 if that takes too long. */
 async function readUntilFolded(url: string): Promise<void> {
   for (const path of [PAGES.summary, PAGES.usage]) {
     for (let status = 503; status !== 200; status = (await read(url, path)).status) {
@@ -96,7 +96,7 @@ async function readUntilFolded(url: string): Promise<void> {
   }
 }
 
-/** Snapshots follow by themselves: until what they lack is less than lies between two of them. */
+/** Waits until the lag of snapshots no longer changes, as no further one is due. */
 async function readUntilSnapshots(url: string): Promise<void> {
   for (let last = Number.NaN; ; await Bun.sleep(1_500)) {
     const response = await read(url, '/admin/projections')
@@ -126,7 +126,7 @@ async function timeReads(url: string, reads: Reads): Promise<number[]> {
 const read = (url: string, path: string) =>
   fetch(url + path, { headers: { authorization: `Bearer ${TOKENS.admin}` } })
 
-/** Posts flushes at a rate, every ten milliseconds what is due. */
+/** Posts flushes at a rate: every 10 ms those that are due. */
 export function postSteadily(url: string, keysPerFlush: number, flushesPerSecond: number) {
   const body = makeBody(keysPerFlush)
   const post = async () => {
@@ -142,13 +142,13 @@ export function postSteadily(url: string, keysPerFlush: number, flushesPerSecond
   let posted = 0
   let stopped = flushesPerSecond === 0
   const run = async () => {
-    const underWay: Promise<void>[] = []
+    const inFlight: Promise<void>[] = []
     while (!stopped) {
       const due = Math.floor(((performance.now() - started) / 1_000) * flushesPerSecond)
-      for (; posted < due; posted++) underWay.push(post())
+      for (; posted < due; posted++) inFlight.push(post())
       await Bun.sleep(10)
     }
-    await Promise.all(underWay)
+    await Promise.all(inFlight)
   }
   const running = run()
   return {

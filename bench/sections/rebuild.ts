@@ -5,15 +5,15 @@ import { median } from '../measure.ts'
 import type { Reading } from '../readers/read-log.ts'
 import type { Address, BenchServer } from '../server.ts'
 
-/** A whole log of `events` flushes read once; seconds and MB are medians. */
+/** A whole log of `events` flushes, read once; seconds and MB are medians. */
 export type RebuildRow = {
   events: number
   counts: number
   foldSeconds: number
   bareSeconds: number
-  /** One statement over the payloads, sums of the keys only; null where it was left out. */
+  /** One statement over the payloads that sums API keys only; null if it was left out. */
   groupBySeconds: number | null
-  /** The highest resident memory of the process that folds. */
+  /** Peak resident memory of the process that folds. */
   foldPeakMb: number
 }
 
@@ -21,11 +21,11 @@ export type RebuildOptions = {
   keysPerFlush: number
   events: number[]
   rounds: number
-  /** More events than that would make the GROUP BY take minutes. */
+  /** Maximum number of events for the GROUP BY, which would take minutes for more. */
   groupByEvents: number
 }
 
-/** Folding a log from its first event, against reading it and against SQL; the log grows. */
+/** Compares folding a log with reading it and with SQL, while the log grows. */
 export async function measureRebuild(
   server: BenchServer,
   options: RebuildOptions,
@@ -64,7 +64,7 @@ export async function measureRebuild(
 const readLog = (what: 'bare' | 'fold', address: Address) =>
   runChild<Reading>('readers/read-log.ts', [what, JSON.stringify(address)])
 
-/** What was just written is on the disk, and the statistics are those of this size. */
+/** Writes dirty pages to the disk and updates the statistics. */
 async function settle(address: Address): Promise<void> {
   const owner = connectAsOwner(address)
   await owner`vacuum analyze events`
@@ -72,7 +72,7 @@ async function settle(address: Address): Promise<void> {
   await owner.end()
 }
 
-/** Counters as before the first event. */
+/** Resets the counters to before the first event. */
 async function forget(address: Address): Promise<void> {
   const owner = connectAsOwner(address)
   await owner`update checkpoints set position = -1`
@@ -82,7 +82,7 @@ async function forget(address: Address): Promise<void> {
   await owner.end()
 }
 
-/** Requests and failures of every API key by the shortest SQL that gives them; seconds. */
+/** Sums requests and failures of every API key with the shortest possible SQL. Returns seconds. */
 async function groupBy(address: Address): Promise<number> {
   const owner = connectAsOwner(address)
   const started = performance.now()

@@ -14,11 +14,11 @@ import type { Address, BenchServer } from '../server.ts'
 import { makeBody } from '../workload.ts'
 import { putCatalog } from './ingest.ts'
 
-/** Shards of a database, and services on it. */
+/** Number of shards of a database, and of instances on it. */
 export type Layout = { shards: number; instances: number }
 type Load = { keys: number; connections: number }
 
-/** What one load came to on one layout; medians over the rounds. Times in µs a flush. */
+/** Result of one load on one layout: medians over the rounds, times in µs per flush. */
 export type LoadedRow = Layout & {
   keys: number
   connections: number
@@ -26,17 +26,17 @@ export type LoadedRow = Layout & {
   errors: number
   p50Ms: number
   p99Ms: number
-  /** Of the service's processes, and of the threads that run the program. */
+  /** All threads of the service, and its main threads. */
   serviceUs: number
   threadUs: number
   appendUs: number
   projectUs: number
   backgroundUs: number
   generatorUs: number
-  /** Cores that were busy while the load ran. */
+  /** Busy cores during the load. */
   busyCores: number
   flushesPerCommit: number
-  /** Of the log's file, as the database timed it; its backends tell it a second late. */
+  /** Mean fsync time of the write-ahead log by the database, whose backends report it 1 s late. */
   fsyncMs: number
   walBytes: number
   /** Rows of counters and usage written. */
@@ -44,14 +44,14 @@ export type LoadedRow = Layout & {
   connectionsOpen: number
 }
 
-/** What a layout takes with no load, and with flushes that make every shard grow each second. */
+/** Costs of a layout without load, or with flushes that make every shard grow every second. */
 export type QuietRow = Layout & {
   flushesPerSecond: number
-  /** Cores. */
+  /** Busy cores. */
   service: number
   database: number
   walBytesPerSecond: number
-  /** An instance. */
+  /** Resident memory per instance. */
   residentMb: number
 }
 
@@ -59,9 +59,9 @@ export type Shards = { cores: number; loaded: LoadedRow[]; quiet: QuietRow[] }
 
 export type ShardsOptions = {
   layouts: Layout[]
-  /** On every layout. */
+  /** Loads on every layout. */
   loads: Load[]
-  /** Besides on the first layout, for what a flush, a key and a commit cost. */
+  /** Additional loads on the first layout, for the costs of a flush, a key and a commit. */
   costs: Load[]
   seconds: number
   quietSeconds: number
@@ -69,12 +69,12 @@ export type ShardsOptions = {
 }
 
 const WARM_UP = { keys: 100, connections: 32, seconds: 2 }
-/** Flushes a second that reach every shard in each second; one key each. */
+/** Flushes per second that make every shard grow every second; one key each. */
 const TRICKLE = 50
 
 type Database = { address: Address; originFolder: string }
 
-/** Ingest and its costs on every layout, one after the other in each round, on one server. */
+/** Measures ingest and its costs on every layout, in turn in each round, on one server. */
 export async function measureShards(server: BenchServer, options: ShardsOptions): Promise<Shards> {
   const databases = new Map<number, Database>()
   for (const { shards } of options.layouts) {
@@ -119,7 +119,7 @@ function medianRow<Row extends Record<string, number>>(rows: Row[]): Row {
   return Object.fromEntries(fields) as Row
 }
 
-/** Instances of their own for each turn: what doesn't run takes nothing from what is measured. */
+/** Starts new instances for each turn, so that idle ones take nothing from the measured ones. */
 async function measureLayout(
   { address, originFolder }: Database,
   layout: Layout,
@@ -132,7 +132,7 @@ async function measureLayout(
   try {
     await putCatalog(running.children[0]!.url)
     await loadAll(running.children, WARM_UP)
-    await rest(running)
+    await finishDeferredWork(running)
     await meter.untilIdle()
     const quiet = [
       await measureQuiet(running, meter, layout, options.quietSeconds, 0),
@@ -162,8 +162,8 @@ async function measureLoad(
   const { load, cpuSeconds } = await loadAll(running.children, point)
   const ended = await meter.read()
   const connectionsOpen = await meter.countConnections()
-  // What the projector and the tree have put off is part of what a flush costs.
-  await rest(running)
+  // Deferred work of the projector and the tree is part of the cost of a flush.
+  await finishDeferredWork(running)
   const after = await meter.read()
   const commits = await meter.countCommits(heads)
   const flushes = (await meter.readHeads()).reduce((sum, head, i) => sum + head - heads[i]!, 0)
@@ -224,13 +224,13 @@ async function measureQuiet(
 const databaseOf = ({ append, project, background }: Reading) => append + project + background
 const cpuOf = (reading: Reading) => reading.service + databaseOf(reading)
 
-/** Until the projections reflect the log, and the tree has what it put off. */
-async function rest({ children }: Instances): Promise<void> {
+/** Waits until the projections reflect the log and the tree has all its events. */
+async function finishDeferredWork({ children }: Instances): Promise<void> {
   await settle(children)
   for (const { url } of children.slice(0, 1)) await untilSigned(url)
 }
 
-/** Until the tree heads no longer grow. */
+/** Waits until the tree heads no longer grow. */
 async function untilSigned(url: string): Promise<void> {
   const read = async () => {
     const text = await (await fetch(`${url}/metrics`)).text()

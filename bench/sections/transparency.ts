@@ -6,17 +6,17 @@ import type { Address, BenchServer } from '../server.ts'
 import { TOKENS } from '../workload.ts'
 import { putCatalog } from './ingest.ts'
 
-/** What the tree costs at one point: flushes a second with it and without, medians over rounds. */
+/** Cost of the tree at one point: flushes per second with and without it, medians over rounds. */
 export type TransparencyRow = {
   keys: number
   connections: number
   withTree: number
   without: number
-  /** With the tree over without, of each round's two runs beside each other; the median. */
+  /** Median over the rounds of the ratio of the two runs of a round. */
   ratio: number
-  /** Where the median would be in 95 of 100 such measurements, by the order of the rounds. */
+  /** 95 % confidence interval of the median, from the order statistics of the rounds. */
   between: [number, number]
-  /** Events that the signed tree was behind at the end of a run, and seconds until it had them. */
+  /** Lag of the signed tree at the end of a run, in events and in seconds until it caught up. */
   behindEvents: number
   behindSeconds: number
 }
@@ -33,9 +33,9 @@ type Run = { withTree: number; without: number; behind: number; seconds: number 
 const ratioOf = ({ withTree, without }: Run) => withTree / without
 
 /**
- * Flushes a second of two services that differ in nothing but the tree: in the database of one the
- * function that integrates events does nothing. They take turns; which one begins, and how long it
- * rests, is left to chance, so that nothing else on the machine can keep their time.
+ * Measures flushes per second of two services that differ only in the tree: in the database of one,
+ * the function that integrates events does nothing. They take turns. Their order and pauses are
+ * random, so that nothing periodic on the machine can favour one of them.
  */
 export async function measureTransparency(
   server: BenchServer,
@@ -63,15 +63,15 @@ export async function measureTransparency(
         }
         runs.push(run)
       }
-      const of = (value: (run: Run) => number) => median(runs.map(value))
+      const medianOf = (value: (run: Run) => number) => median(runs.map(value))
       rows.push({
         ...point,
-        withTree: of(({ withTree }) => withTree),
-        without: of(({ without }) => without),
-        ratio: of(ratioOf),
+        withTree: medianOf(({ withTree }) => withTree),
+        without: medianOf(({ without }) => without),
+        ratio: medianOf(ratioOf),
         between: interval(runs.map(ratioOf)),
-        behindEvents: of(({ behind }) => behind),
-        behindSeconds: of((run) => run.seconds),
+        behindEvents: medianOf(({ behind }) => behind),
+        behindSeconds: medianOf((run) => run.seconds),
       })
       console.error(`${point.keys} keys, ${point.connections} connections`)
     }
@@ -95,7 +95,7 @@ async function load({ child }: Running, point: Point, seconds: number): Promise<
   return (await runLoad({ url: child.url, ...point, seconds })).perSecond
 }
 
-/** How far the signed tree is behind the log just now, and how long it takes to be there. */
+/** Reads how far the signed tree is behind the log, and waits until it has caught up. */
 async function catchUp(one: Running): Promise<{ behind: number; seconds: number }> {
   const owner = connectAsOwner(one.address)
   const [row] = await owner`select max(e.position) + 1 as events from events e`
@@ -114,7 +114,7 @@ async function readTreeSize({ child }: Running): Promise<number> {
   return Number((await response.text()).split('\n')[1])
 }
 
-/** Leaves nothing for the next run to wait for: neither a projector nor pages to write. */
+/** Finishes projections and dirty pages, so that the next run waits for neither. */
 async function settle({ address, child }: Running): Promise<void> {
   await fetch(`${child.url}/admin/apikey-stats/summary`, {
     headers: { authorization: `Bearer ${TOKENS.admin}` },
@@ -125,12 +125,12 @@ async function settle({ address, child }: Running): Promise<void> {
   await Bun.sleep(300 + Math.random() * 1_000)
 }
 
-/** Of n values in order, those 0.98 √n from the middle: the binomial's 95 %. */
+/** Returns the order statistics 0.98 √n from the middle: the binomial 95 % interval. */
 function interval(values: number[]): [number, number] {
   const sorted = values.toSorted((a, b) => a - b)
-  const away = Math.ceil(0.98 * Math.sqrt(sorted.length))
+  const distance = Math.ceil(0.98 * Math.sqrt(sorted.length))
   const middle = (sorted.length - 1) / 2
-  const low = Math.max(0, Math.floor(middle - away))
-  const high = Math.min(sorted.length - 1, Math.ceil(middle + away))
+  const low = Math.max(0, Math.floor(middle - distance))
+  const high = Math.min(sorted.length - 1, Math.ceil(middle + distance))
   return [sorted[low]!, sorted[high]!]
 }
