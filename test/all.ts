@@ -1,15 +1,15 @@
 /**
- * `bun run test:all`: every file that uses the test server with one shard and with four, on the
- * embedded server and on PostgreSQL 15 where it is installed, with random seeds, ten times the runs
- * of properties, and what the everyday run leaves out for its cost. Takes about an hour. Prints the
- * seed first: `TALLYBOOK_TEST_SEED=<seed> bun run test:all` repeats the run.
+ * `bun run test:all` runs every file that uses the test server with one shard and with four, on the
+ * embedded server and, if it is installed, on PostgreSQL 15. It uses random seeds and ten times as
+ * many property runs, and includes the tests that cost too much for everyday runs. It takes about an
+ * hour. The seed is printed first: `TALLYBOOK_TEST_SEED=<seed> bun run test:all` repeats the run.
  */
 import { join } from 'node:path'
 
 const ROOT = join(import.meta.dir, '..')
 const RUN = [process.execPath, '--no-orphans', 'test/run.ts', '--all']
 
-/** The exit code of `.ci/postgres-15` where there is none. */
+/** The exit code of `.ci/postgres-15` if PostgreSQL 15 is not installed. */
 const NOT_INSTALLED = 77
 
 async function main(): Promise<void> {

@@ -8,7 +8,7 @@ const documents = ['README.md', ...new Glob('docs/**/*.md').scanSync(ROOT)].sort
 const readText = (path: string) => readFileSync(join(ROOT, path), 'utf8')
 const scripts = Object.keys(JSON.parse(readText('package.json')).scripts)
 
-/** Fenced and indented blocks are samples, not text. */
+/** The text without fenced code blocks. */
 const withoutCode = (text: string) => text.replace(/^```[\s\S]*?^```$/gm, '')
 
 /** The anchors of a document, made from its headings as GitHub makes them. */
@@ -22,7 +22,7 @@ function anchorsOf(path: string): string[] {
   )
 }
 
-/** The links of a document to files of the repository: the path from the root, and the anchor. */
+/** A document's links to files of the repository, as a path from the root and an anchor. */
 function linksOf(path: string) {
   const found = withoutCode(readText(path)).matchAll(/\]\(([^)\s]+)\)/g)
   return [...found]
@@ -36,7 +36,7 @@ function linksOf(path: string) {
 }
 
 describe('documents', () => {
-  test('every link leads to a file and a heading that exist', () => {
+  test('every link points to an existing file and heading', () => {
     const broken = documents.flatMap((path) =>
       linksOf(path)
         .filter(
@@ -48,7 +48,7 @@ describe('documents', () => {
     expect(broken).toEqual([])
   })
 
-  test('every path of the source that they mention exists', () => {
+  test('every source path they mention exists', () => {
     const missing = documents.flatMap((path) =>
       [...readText(path).matchAll(/`((?:src|test|bench|sql|docs)\/[\w./-]+)`/g)]
         .map(([, file]) => file!.replace(/[.:]$/, ''))
@@ -58,7 +58,7 @@ describe('documents', () => {
     expect(missing).toEqual([])
   })
 
-  test('every script that they mention exists', () => {
+  test('every script they mention exists', () => {
     const names = documents.flatMap((path) =>
       [...readText(path).matchAll(/`(?:npx [^`]*)?bun(?:@[\d.]+)? run ([\w:]+)/g)].map(
         ([, name]) => name!,
@@ -67,7 +67,7 @@ describe('documents', () => {
     expect(names.filter((name) => !scripts.includes(name))).toEqual([])
   })
 
-  test('the glossary has 25 entries at most, in their order', () => {
+  test('the glossary has at most 25 entries, sorted', () => {
     const entries = [...readText('docs/glossary.md').matchAll(/^\| \*\*(.*?)\*\*/gm)].map(
       ([, word]) => word!,
     )
@@ -75,17 +75,17 @@ describe('documents', () => {
     expect(entries).toEqual(entries.toSorted((a, b) => a.localeCompare(b)))
   })
 
-  test('docs/README.md leads to all of them', () => {
+  test('docs/README.md links to all of them except decisions', () => {
     const index = linksOf('docs/README.md').map(({ target }) => target)
-    const left = documents.filter(
+    const expected = documents.filter(
       (path) =>
         path.startsWith('docs/') && !path.includes('decisions/') && path !== 'docs/README.md',
     )
-    expect(left.filter((path) => !index.includes(path))).toEqual([])
+    expect(expected.filter((path) => !index.includes(path))).toEqual([])
   })
 })
 
-/** Tests are also named by a part of their path, as `bun run test` takes it. */
+/** True if a test path begins like this: `bun run test` accepts parts of paths. */
 function isPartOfTestPath(file: string): boolean {
   return [...new Glob(`${file}*`).scanSync({ cwd: ROOT, onlyFiles: false })].length > 0
 }

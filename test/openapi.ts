@@ -1,4 +1,4 @@
-/** Writes docs/reference/openapi.json, the API's description: `bun run openapi`. */
+/** `bun run openapi` writes docs/reference/openapi.json, the description of the API. */
 import { writeFile } from 'node:fs/promises'
 import { describeApi, OPENAPI_FILE, toText } from './http/documented.ts'
 

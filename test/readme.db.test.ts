@@ -9,11 +9,11 @@ const readText = (file: string) => readFileSync(join(ROOT, file), 'utf8')
 
 const service = useService()
 
-test('the session of the README gives what stands there', async () => {
+test('the console session in the README prints what is shown there', async () => {
   expect(await runConsole(readText('README.md'), service)).toBeGreaterThan(8)
 })
 
-test('the session of docs/guides/reading-the-log.md gives what stands there', async () => {
+test('the console session in reading-the-log.md prints what is shown there', async () => {
   const log = await startTestService({ shards: 1 })
   expect(await runConsole(readText('docs/guides/reading-the-log.md'), log)).toBeGreaterThan(8)
   await log.end()

@@ -1,4 +1,4 @@
-/** `--write` makes the generated documents of docs/reference; `--check` fails if they differ. */
+/** `--write` generates the documents in docs/reference; `--check` fails if one is out of date. */
 import { readFile, writeFile } from 'node:fs/promises'
 import { makePages } from './reference/pages.ts'
 
@@ -13,7 +13,7 @@ async function main(mode: string | undefined): Promise<void> {
     if (text !== (await readFile(path, 'utf8').catch(() => ''))) stale.push(path)
   }
   if (stale.length === 0) return
-  throw new Error(`${stale.join(', ')}: not what the code says. Run \`bun run reference\`.`)
+  throw new Error(`${stale.join(', ')}: out of date. Run \`bun run reference\`.`)
 }
 
 main(process.argv[2]).catch((error: unknown) => {

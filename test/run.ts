@@ -1,20 +1,20 @@
 /**
- * Runs the tests on a real PostgreSQL: `bun run test [options] [files]`, a file named by any part
- * of its path. runner/matrix.ts says with how many shards each runs. Without files this happens on
- * a server made for the run; with files on one that is kept for the next run. Ends with
- * `N passed, N failed`.
+ * Runs the tests on a real PostgreSQL: `bun run test [options] [files]`. A file is named by any part
+ * of its path. runner/matrix.ts defines with how many shards each file runs. A run without files
+ * starts a server of its own; a run with files uses one that keeps running for the next run. The
+ * last line is `N passed, N failed`.
  *
- *     --shards N    only files that use the test server, and with so many shards
- *     --server      only what varies with the version of PostgreSQL
+ *     --shards N    only files that use the test server, with N shards
+ *     --server      only files whose behavior varies with the version of PostgreSQL
  *     --all         every file that uses the test server, with one shard and with four
  *     --workers N   how many files run at once
  *     --bail        stop at the first failure
- *     --update-snapshots   write what tests compare with
- *     --inspect     one file, when a debugger has connected to the address that is printed
- *     --keep        on the kept server
- *     --watch       on the kept server, and again after every change
+ *     --update-snapshots   write snapshots instead of comparing with them
+ *     --inspect     run one file after a debugger connects to the printed address
+ *     --keep        use the kept server
+ *     --watch       use the kept server, and run again after every change
  *
- * TEST_DATABASE_URL names another server to run them on.
+ * TEST_DATABASE_URL names another server to use.
  */
 import { parseArgs } from 'node:util'
 import { makeTemplates, removeTemplates } from './runner/databases.ts'
@@ -25,12 +25,13 @@ import { findTests, type Run, report, runAll } from './runner/queue.ts'
 import { startTestServer, type TestServer, useExternalServer } from './runner/server.ts'
 import { watch } from './runner/watch.ts'
 
-/** Most tests wait for a database, a process or a timer, so more of them than there are cores. */
+/** Most tests wait for a database, a process or a timer, so more run at once than cores exist. */
 const WORKERS = Math.max(4, navigator.hardwareConcurrency)
 
+/** Up to this many files, all of their output is printed. */
 const VERBOSE_RUNS = 2
 
-/** Where a debugger finds the tests: Bun's own port, and a path that is the same in every run. */
+/** Where a debugger connects: Bun's own port, and a path that is the same in every run. */
 const INSPECTOR = '127.0.0.1:6499/test'
 
 function readOptions() {
@@ -66,7 +67,7 @@ async function main(): Promise<void> {
   try {
     process.env.TALLYBOOK_TEST_SERVER = JSON.stringify(server.address)
     process.env.TALLYBOOK_TEST_FOLDER = server.folder
-    // What tests make is there, and is gone with it.
+    // Temporary files of tests are removed together with the server.
     process.env.TMPDIR = server.folder
     counts = await run(options, server, await findTests(options.files))
   } finally {
@@ -85,19 +86,26 @@ async function run(options: Options, server: TestServer, files: string[]): Promi
   const runs = files.flatMap((file) =>
     shardsOf(file, options).map((shards): Run => ({ file, shards })),
   )
-  // Some tests make databases of one shard, whatever they are run with.
+  // Some tests create databases with one shard, whatever number they run with.
   const shards = new Set([1, ...runs.map((run) => run.shards)])
   await makeTemplates(shards)
   try {
     const { workers, bail, 'update-snapshots': updateSnapshots } = options
-    // Of a few files everything is worth reading.
     const verbose = runs.length <= VERBOSE_RUNS
-    // Somebody waits for the answer.
-    const isInner = options.files.length > 0 || options.keep
+    // Someone is waiting for the result.
+    const isInteractive = options.files.length > 0 || options.keep
     const { folder } = server
     const inspect = options.inspect ? INSPECTOR : null
     if (inspect !== null) announceInspector(runs)
-    const running = { workers, bail, verbose, updateSnapshots, folder, together: isInner, inspect }
+    const running = {
+      workers,
+      bail,
+      verbose,
+      updateSnapshots,
+      folder,
+      together: isInteractive,
+      inspect,
+    }
     return await runAll(runs, running)
   } finally {
     if ('url' in server.address) await removeTemplates(shards)
@@ -112,7 +120,7 @@ function announceInspector(runs: readonly Run[]): void {
   console.log(`Waiting for a debugger at ws://${INSPECTOR} (https://debug.bun.sh/#${INSPECTOR})`)
 }
 
-/** With which numbers of shards a file is run. */
+/** The numbers of shards that a file runs with. */
 function shardsOf(file: string, { shards, server, all }: Options): readonly number[] {
   const variation = variationOf(file)
   if (server && !variation.server) return []

@@ -1,4 +1,4 @@
-/** `--write` makes sql/schema.sql from a migrated database; `--check` fails where it differs. */
+/** `--write` makes sql/schema.sql from a migrated database; `--check` fails if it differs. */
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,7 +11,7 @@ const FILE = join(import.meta.dir, '../sql/schema.sql')
 
 async function main(mode: string | undefined): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'tallybook-schema-'))
-  // As root the server runs as another user, who must be able to enter.
+  // As root the server runs as another user, which must be able to enter.
   await chmod(folder, 0o711)
   const server = await startEmbeddedPostgres({ dataDir: join(folder, 'server'), log: () => {} })
   const owner = connectAsOwner(server)
@@ -26,7 +26,7 @@ async function main(mode: string | undefined): Promise<void> {
   }
   if (mode === '--write') return writeFile(FILE, schema)
   if (schema === (await readFile(FILE, 'utf8').catch(() => ''))) return
-  throw new Error('sql/schema.sql is not what the migrations make: run `bun run schema`.')
+  throw new Error('sql/schema.sql differs from what the migrations make. Run `bun run schema`.')
 }
 
 main(process.argv[2]).catch((error: unknown) => {

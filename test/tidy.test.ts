@@ -4,14 +4,14 @@ import { dirname, join, relative } from 'node:path'
 import { Glob } from 'bun'
 import { rowsWithoutFiles } from './runner/matrix.ts'
 
-// What docs/explanation/architecture.md says of the source: imports run one way, files and lines are short, and
-// nothing lies around.
+// The source is as docs/explanation/architecture.md describes it: imports run one way, files and
+// lines are short, and every file is used.
 
 const ROOT = join(import.meta.dir, '..')
 
 /**
- * What the files of a folder of src may import besides their own; the longest name that fits
- * counts. The first four are the core and what it stands on: they know nothing of the rest.
+ * The folders of src, and what their files may import besides files of the same folder. The longest
+ * matching name applies. The first four are the core and its foundations: they import no other.
  */
 const CORE = ['platform', 'events', 'log', 'read-model']
 const MAY_IMPORT: Record<string, string[]> = {
@@ -25,28 +25,28 @@ const MAY_IMPORT: Record<string, string[]> = {
   'proofs/merkle': [],
   'proofs/transparency': [...CORE, 'proofs/merkle'],
   'proofs/integrity': ['platform', 'events', 'log', 'proofs/merkle', 'proofs/verifier'],
-  // Shares nothing with what it checks but what a byte means.
+  // Shares nothing with what it checks except the meaning of bytes.
   'proofs/verifier': ['events', 'platform/async', 'proofs/merkle'],
   'proofs/verifier/sources': [
     ...['platform/user-error.ts', 'events', 'archive', 'proofs/merkle', 'proofs/verifier'],
   ],
   archive: ['platform', 'events', 'log', 'proofs/merkle'],
   http: [...CORE, 'cluster', 'auth', 'proofs'],
-  // The write routes can't see a projection, and the read routes can't see the log.
+  // The write routes can't reach a projection, and the read routes can't reach the log.
   'http/flushes': ['events', 'log', 'auth', 'http'],
   'http/catalog': ['platform', 'events', 'log/catalog', 'http'],
   'http/counters': ['platform', 'events', 'read-model', 'cluster', 'http'],
   'http/explain': ['platform', 'events', 'read-model', 'cluster', 'http'],
   'http/usage': ['platform', 'events', 'read-model', 'cluster', 'http'],
   console: ['events', 'auth', 'http'],
-  // Bundled for browsers: of the service its types, and what is pure.
+  // Bundled for browsers: may use types of the service, and pure code.
   'console/page': ['events', 'proofs/merkle/audit-path.ts', 'platform/async', 'service/routes.ts'],
   service: [''],
   cli: [''],
   'main.ts': ['cli', 'platform/user-error.ts'],
 }
 
-/** Files that nothing has to import: what runs, and what other programs import or read. */
+/** Files that no file of src needs to import: entry points, and files for other programs. */
 const ENTRIES = [
   ...['src/main.ts', 'src/proofs/verifier/index.ts', 'src/service/worker/entry.ts'],
   ...['src/console/page/main.tsx', 'src/console/page/css.d.ts', 'src/console/page/tsconfig.json'],
@@ -66,7 +66,7 @@ function read(path: string): Source {
   return { path, text, lines, imports: isCode(path) ? readImports(path, text) : [] }
 }
 
-/** Of imports of its own files the path from the root; of packages the name. */
+/** The imports of a file: paths from the root for files of the repository, names for packages. */
 function readImports(path: string, text: string): Import[] {
   const code = text.replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '')
   const found = code.matchAll(
@@ -79,19 +79,19 @@ function readImports(path: string, text: string): Import[] {
   })
 }
 
-const isIn = (path: string, room: string) =>
-  room === '' || path === `src/${room}` || path.startsWith(`src/${room}/`)
+const isIn = (path: string, layer: string) =>
+  layer === '' || path === `src/${layer}` || path.startsWith(`src/${layer}/`)
 
-const roomOf = (path: string) =>
+const layerOf = (path: string) =>
   Object.keys(MAY_IMPORT)
-    .filter((room) => isIn(path, room))
+    .filter((layer) => isIn(path, layer))
     .sort((a, b) => b.length - a.length)[0]
 
 const src = list('src/**/*').map(read)
 const code = src.filter(({ path }) => isCode(path))
 const byPath = new Map(code.map((source) => [source.path, source]))
 
-/** All that loading these files loads: types are gone by then. */
+/** All files that loading these files loads, following the imports that `include` accepts. */
 function loadedBy(paths: string[], include: (found: Import) => boolean): Set<string> {
   const seen = new Set<string>()
   const visit = (path: string) => {
@@ -107,11 +107,11 @@ const inFolder = (folder: string) =>
   code.map(({ path }) => path).filter((path) => path.startsWith(folder))
 
 describe('imports run one way', () => {
-  test('each room imports only what stands before it', () => {
+  test('each folder imports only what it may', () => {
     const wrong = code.flatMap(({ path, imports }) => {
-      const room = roomOf(path)
-      if (room === undefined) return [`${path} is in no room`]
-      const allowed = [room, ...MAY_IMPORT[room]!]
+      const layer = layerOf(path)
+      if (layer === undefined) return [`${path} is in no folder of MAY_IMPORT`]
+      const allowed = [layer, ...MAY_IMPORT[layer]!]
       return imports
         .filter((found) => found.path.startsWith('src/'))
         .filter((found) => !allowed.some((other) => isIn(found.path, other)))
@@ -120,7 +120,7 @@ describe('imports run one way', () => {
     expect(wrong).toEqual([])
   })
 
-  test('every import of an own file is one that is there', () => {
+  test('every imported file exists', () => {
     const missing = code.flatMap(({ path, imports }) =>
       imports
         .filter((found) => found.path.startsWith('src/') && !existsSync(join(ROOT, found.path)))
@@ -130,7 +130,7 @@ describe('imports run one way', () => {
     expect(code.flatMap(({ imports }) => imports).length).toBeGreaterThan(code.length)
   })
 
-  test('the write route can not see a projection', () => {
+  test('the write routes load no projection', () => {
     const paths = inFolder('src/http/flushes/')
     expect(paths.length).toBeGreaterThan(1)
     const loaded = [...loadedBy(paths, ({ typeOnly }) => !typeOnly)]
@@ -139,7 +139,7 @@ describe('imports run one way', () => {
     expect(direct.filter((path) => /^src\/read-model\//.test(path))).toEqual([])
   })
 
-  test('the read routes can not see the log', () => {
+  test('the read routes do not load the log', () => {
     const paths = [...inFolder('src/http/counters/'), ...inFolder('src/http/usage/')]
     expect(paths.length).toBeGreaterThan(1)
     const loaded = [...loadedBy(paths, ({ typeOnly }) => !typeOnly)]
@@ -148,16 +148,16 @@ describe('imports run one way', () => {
     expect(direct.filter((path) => path.startsWith('src/log/'))).toEqual([])
   })
 
-  test('only the edge knows Elysia', () => {
-    const knowing = code
+  test('only http, the console and the routes import Elysia', () => {
+    const importing = code
       .filter(({ imports }) => imports.some(({ path }) => /^@?elysia(js)?(\/|$)/.test(path)))
       .map(({ path }) => path)
     const edge = /^src\/(?:http\/|console\/|service\/routes\.ts$)/
-    expect(knowing.filter((path) => !edge.test(path))).toEqual([])
-    expect(knowing.length).toBeGreaterThan(0)
+    expect(importing.filter((path) => !edge.test(path))).toEqual([])
+    expect(importing.length).toBeGreaterThan(0)
   })
 
-  test('the pure rooms touch no clock, network, file or database', () => {
+  test('events and merkle use no clock, network, file or database', () => {
     const allowed = ['node:crypto', '@sinclair/typebox', '@sinclair/typebox/compiler']
     const impure = /\b(?:Date\.now|new Date\(\)|performance\.|fetch\(|Bun\.|process\.)/
     const pure = code.filter(({ path }) => isIn(path, 'events') || isIn(path, 'proofs/merkle'))
@@ -169,14 +169,16 @@ describe('imports run one way', () => {
     expect(wrong.map(({ path }) => path)).toEqual([])
   })
 
-  test('only one file knows SQLSTATEs', () => {
-    const knowing = code.filter(({ text }) => /code === '[0-9][0-9A-Z]{4}'/.test(text))
+  test('only errors.ts compares SQLSTATEs', () => {
+    const importing = code.filter(({ text }) => /code === '[0-9][0-9A-Z]{4}'/.test(text))
     expect(
-      knowing.map(({ path }) => path).filter((path) => path !== 'src/platform/postgres/errors.ts'),
+      importing
+        .map(({ path }) => path)
+        .filter((path) => path !== 'src/platform/postgres/errors.ts'),
     ).toEqual([])
   })
 
-  test('the folders that docs/explanation/architecture.md lists are those there are', () => {
+  test('architecture.md lists the folders of src', () => {
     const listed = [
       ...read('docs/explanation/architecture.md').text.matchAll(/^ {4}(src\/[\w-]+\/)/gm),
     ].map(([, folder]) => folder!)
@@ -196,12 +198,12 @@ describe('files are short', () => {
     ...list('test/**/*.ts').map(read),
   ]
 
-  test('300 lines at most', () => {
+  test('no file has more than 300 lines', () => {
     const long = all.filter(({ lines }) => lines.length > 300)
     expect(long.map(({ path, lines }) => `${path}: ${lines.length} lines`)).toEqual([])
   })
 
-  test('lines of src and sql have 100 columns at most', () => {
+  test('no line of src or sql has more than 100 columns', () => {
     const wide = all
       .filter(({ path }) => !path.startsWith('test/'))
       .flatMap(({ path, lines }) =>
@@ -216,7 +218,7 @@ describe('files are short', () => {
     expect(own.reduce((sum, { lines }) => sum + lines.length, 0)).toBeLessThan(8_000)
   })
 
-  test('nothing is left for later', () => {
+  test('no comment postpones work', () => {
     const words = /\b(?:TO[D]O|FIX[M]E|XX[X]|HA[C]K)\b/
     const left = [...all, ...list('bench/**/*.ts').map(read)].filter(({ text }) => words.test(text))
     expect(left.map(({ path }) => path)).toEqual([])
@@ -224,11 +226,11 @@ describe('files are short', () => {
 })
 
 describe('tests', () => {
-  test('what varies with shards and servers is there', () => {
+  test('every row of the matrix matches a test file', () => {
     expect(rowsWithoutFiles(list('test/**/*.test.ts'))).toEqual([])
   })
 
-  test('none is left out, and none runs alone', () => {
+  test('no test is skipped or runs exclusively', () => {
     const mark = /\b(?:test|it|describe)\.(only|skip|todo|failing)\b/
     const marked = list('test/**/*.test.ts')
       .filter((path) => path !== 'test/tidy.test.ts')
@@ -237,7 +239,7 @@ describe('tests', () => {
     expect(marked.map(({ path }) => path)).toEqual([])
   })
 
-  test('none mocks a module or the clock', () => {
+  test('no test mocks a module or the clock', () => {
     const mocks = /\b(?:mock\.module|spyOn|setSystemTime|useFakeTimers)\b/
     const mocking = list('test/**/*.ts')
       .filter((path) => path !== 'test/tidy.test.ts')
@@ -251,7 +253,7 @@ test('every file of src is used', () => {
   const used = loadedBy(ENTRIES, () => true)
   const unused = src.filter(({ path }) => {
     if (used.has(path) || isCode(path)) return !used.has(path)
-    // Other files are read by name, by a file of the same folder or of the one above.
+    // Other files are read by name, by a file in the same folder or in the one above.
     const name = path.split('/').at(-1)!
     const folder = dirname(path)
     return ![...used].some(
