@@ -3,7 +3,7 @@ import type { Mutation } from './mutation.ts'
 import { type Failure, runTests } from './run-tests.ts'
 import { Tree } from './tree.ts'
 
-/** What became of a mutation: the failure that caught it, if any did, after how many seconds. */
+/** The result of a mutation: the failure that caught it, or null, and the seconds that took. */
 export type Result = { mutation: Mutation; caughtBy: Failure | null; seconds: number }
 
 /** Copies the tree once for each worker. */
@@ -15,12 +15,12 @@ export async function copyTrees(folder: string, workers: number): Promise<Tree[]
   return trees
 }
 
-/** Runs what the mutations name without a fault; gives what fails all the same. */
+/** Runs the tests that the mutations name, without a fault; returns the first failure, if any. */
 export function runBaseline(tree: Tree, mutations: readonly Mutation[]): Promise<Failure | null> {
   return runTests(tree, [...new Set(mutations.flatMap(({ tests }) => tests))])
 }
 
-/** Makes one fault after the other in each tree, and looks which test catches it. */
+/** Makes one fault after the other in each tree, and finds a test that catches it. */
 export async function runMutations(
   trees: readonly Tree[],
   mutations: readonly Mutation[],
@@ -40,7 +40,7 @@ export async function runMutations(
   return mutations.map((mutation) => results.get(mutation)!)
 }
 
-/** The nearest tests first, then those further away, at last the whole suite. */
+/** Runs the nearest tests first, then those further away, finally the whole suite. */
 async function findCatcher(tree: Tree, mutation: Mutation): Promise<Result> {
   let seconds = 0
   for (const paths of [...mutation.tests.map((path) => [path]), []]) {
@@ -54,7 +54,7 @@ async function findCatcher(tree: Tree, mutation: Mutation): Promise<Result> {
   return { mutation, caughtBy: null, seconds }
 }
 
-/** False for a test that fails without the fault too, now or then: it has caught nothing. */
+/** False for a flaky test, which also fails without the fault: it has caught nothing. */
 async function passesWithout(
   tree: Tree,
   { file }: Failure,

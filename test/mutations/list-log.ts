@@ -1,13 +1,13 @@
 import type { Mutation } from './mutation.ts'
 
-/** What is written: the log, the catalog, and the schema. */
+/** Faults of the write side: the log, the catalog, and the schema. */
 export const LOG_MUTATIONS: readonly Mutation[] = [
   {
     name: 'waits-for-other-token',
     file: 'src/log/append.ts',
     find: `const key = idempotencyKey === null ? null : \`\${source}\\n\${idempotencyKey}\``,
     replace: 'const key = idempotencyKey',
-    harm: 'Two gateways that use the same key at the same moment: one of the flushes is lost.',
+    harm: 'Two gateways use the same key at the same moment, and one of the flushes is lost.',
     tests: ['test/log/keys-of-tokens', 'test/log'],
   },
   {
@@ -17,15 +17,15 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     [b.hashes, b.requests, b.tokens, b.last_accessed_at],`,
     replace: `    [a.hashes, a.requests, a.last_accessed_at],
     [b.hashes, b.requests, b.last_accessed_at],`,
-    harm: 'A key used again with other tokens is answered 200, and they are never counted.',
+    harm: 'A key reused with other token counts is answered 200, and the new counts are lost.',
     tests: ['test/events', 'test/log/replay', 'test/log'],
   },
   {
-    name: 'stale-catalog-kept',
+    name: 'stale-catalog-used',
     file: 'src/log/append.ts',
     find: '      for (const flush of batch) flush.attributeWith(catalog)\n',
     replace: '',
-    harm: 'After a change by another instance flushes count for the group a key had before.',
+    harm: "After another instance changes the catalog, flushes count for the key's old group.",
     tests: ['test/log/stale-catalog', 'test/log'],
   },
   {
@@ -41,7 +41,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     file: 'sql/functions/append_batch.sql',
     find: '  where s.shard = p_shard\n  for update;',
     replace: '  where s.shard = p_shard;',
-    harm: 'Two instances take the same position: flushes are answered 500.',
+    harm: 'Two instances take the same position, and flushes are answered 500.',
     tests: ['test/log/append', 'test/log'],
   },
   {
@@ -49,7 +49,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     file: 'sql/functions/append_batch.sql',
     find: '        and e.source = f.source\n',
     replace: '',
-    harm: 'A gateway whose key another one has used before is told 422, or loses its flush.',
+    harm: 'A gateway whose key another gateway has used gets 422, or its flush is lost.',
     tests: ['test/log/keys-of-tokens', 'test/log'],
   },
   {
@@ -57,7 +57,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     file: 'sql/functions/append_batch.sql',
     find: 'greatest(clock_timestamp(), v_recorded_at, v_not_before)',
     replace: 'clock_timestamp()',
-    harm: 'After the clock was set back reads of the past find wrong positions.',
+    harm: 'After the clock was set back, reads of the past find wrong positions.',
     tests: ['test/log/append', 'test/log'],
   },
   {
@@ -65,7 +65,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     file: 'sql/functions/leaf_hash.sql',
     find: `      || ',"idempotency_key":' || coalesce(to_json(p_idempotency_key)::text, 'null')\n`,
     replace: '',
-    harm: 'The signed tree says nothing about idempotency keys, and no auditor can verify it.',
+    harm: 'The signed tree does not cover idempotency keys, and no auditor can verify it.',
     tests: ['test/proofs/transparency', 'test/proofs/integrity'],
   },
   {
@@ -73,7 +73,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     file: 'sql/functions/append_catalog_change.sql',
     find: "catalog_sha256 = decode(p_payload_sha256, 'hex');",
     replace: "catalog_sha256 = decode(p_payload_sha256, 'hex') where s.shard = 0;",
-    harm: 'Flushes to other shards count by a catalog of before the change, or never get in.',
+    harm: 'Flushes to other shards count by the catalog before the change, or are never appended.',
     tests: ['test/log', 'test/http/flushes'],
   },
   {
@@ -91,7 +91,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
   for each statement execute function refuse_change();
 `,
     replace: '',
-    harm: 'One slip of an operator empties the log.',
+    harm: 'One mistake of an operator empties the log.',
     tests: ['test/log/immutable', 'test/log'],
   },
   {
@@ -99,7 +99,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     file: 'sql/0011-sessions.sql',
     find: 'grant select, insert, delete on sessions',
     replace: 'grant select, insert on sessions',
-    harm: 'Nobody can sign in to the console, nor out of it.',
+    harm: 'No one can sign in to the console or out of it.',
     tests: ['test/auth', 'test/http/sessions'],
   },
   {
@@ -107,7 +107,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     file: 'src/log/catalog/catalog.ts',
     find: '    this.#groups.clear()\n    this.position = position',
     replace: '    this.position = position',
-    harm: 'A key that moved to another group goes on counting for the old one.',
+    harm: 'A key that moved to another group still counts for the old one.',
     tests: ['test/log/catalog', 'test/log', 'test/property'],
   },
   {
@@ -123,7 +123,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     file: 'src/events/shard-of-key.ts',
     find: 'digest.slice(0, 12)',
     replace: 'digest.slice(0, 8)',
-    harm: 'After an update a retry misses its first try on another shard and counts again.',
+    harm: 'After an upgrade, a retry reaches another shard than its first attempt and counts again.',
     tests: ['test/events'],
   },
   {
@@ -131,7 +131,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     file: 'src/platform/postgres/errors.ts',
     find: "new Set(['08', '40', '53', '57', '58'])",
     replace: "new Set(['08', '40', '53', '58'])",
-    harm: 'While PostgreSQL restarts flushes are answered 500, which gateways do not retry.',
+    harm: 'While PostgreSQL restarts, flushes are answered 500, which gateways do not retry.',
     tests: ['test/platform/postgres/errors', 'test/log'],
   },
 ]

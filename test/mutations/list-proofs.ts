@@ -1,6 +1,6 @@
 import type { Mutation } from './mutation.ts'
 
-/** What is proved: the signed tree, attestations, verification, archives, and the auditor. */
+/** Faults of proofs: the signed tree, attestations, integrity checks, archives, the auditor. */
 export const PROOF_MUTATIONS: readonly Mutation[] = [
   {
     name: 'fork-consistent',
@@ -11,13 +11,13 @@ export const PROOF_MUTATIONS: readonly Mutation[] = [
     tests: ['test/proofs/merkle', 'test/proofs/verifier'],
   },
   {
-    name: 'head-shown-before-kept',
+    name: 'head-served-before-persisted',
     file: 'src/proofs/transparency/heads.ts',
     find: `    await persistHead(this.origin, shard, head.note)
     Object.assign(tree, { head, ...grown })`,
     replace: `    Object.assign(tree, { head, ...grown })
     await persistHead(this.origin, shard, head.note)`,
-    harm: 'After a crash the service signs a second history beside one that auditors have seen.',
+    harm: 'After a crash the service signs a second history; auditors have seen the first.',
     tests: ['test/proofs/transparency', 'test/http'],
   },
   {
@@ -25,7 +25,7 @@ export const PROOF_MUTATIONS: readonly Mutation[] = [
     file: 'src/proofs/transparency/published.ts',
     find: '\n    where h.size <= excluded.size',
     replace: '',
-    harm: 'An instance that was frozen takes back the tree head that auditors have seen.',
+    harm: 'A frozen instance that resumes replaces the published tree head by an older one.',
     tests: ['test/proofs/transparency', 'test/cluster'],
   },
   {
@@ -33,7 +33,7 @@ export const PROOF_MUTATIONS: readonly Mutation[] = [
     file: 'src/proofs/transparency/head-store.ts',
     find: 'for (let i = 0; i < tile.width; i++)',
     replace: 'for (let i = 0; i < tile.width - 1; i++)',
-    harm: 'A start on a backup that lost the last event does not notice the other in its place.',
+    harm: 'A start on a backup without the last event does not notice another in its place.',
     tests: ['test/proofs/transparency'],
   },
   {
@@ -41,7 +41,7 @@ export const PROOF_MUTATIONS: readonly Mutation[] = [
     file: 'src/proofs/attestations/attest.ts',
     find: `e.position > \${after}`,
     replace: `e.position >= \${after}`,
-    harm: 'An idle log grows by an attestation at every interval, for ever.',
+    harm: 'An idle log grows by an attestation at every interval, forever.',
     tests: ['test/proofs/attestations'],
   },
   {
@@ -49,7 +49,7 @@ export const PROOF_MUTATIONS: readonly Mutation[] = [
     file: 'src/proofs/integrity/events.ts',
     find: '      or e.leaf <> t.leaf\n',
     replace: '',
-    harm: 'Verification passes an event whose source or time was changed.',
+    harm: 'An integrity check passes an event whose source or time was changed.',
     tests: ['test/proofs/integrity'],
   },
   {
@@ -57,7 +57,7 @@ export const PROOF_MUTATIONS: readonly Mutation[] = [
     file: 'src/proofs/integrity/checkpoints.ts',
     find: 'BigInt(position) <= BigInt(head)',
     replace: 'position <= head',
-    harm: 'Verification raises an alarm about a checkpoint at 9 where the log is at 10.',
+    harm: 'An integrity check reports a checkpoint at 9 as ahead of a log at 10.',
     tests: ['test/proofs/integrity/lagging-checkpoint', 'test/proofs/integrity'],
   },
   {
@@ -65,7 +65,7 @@ export const PROOF_MUTATIONS: readonly Mutation[] = [
     file: 'src/archive/set-catalog.ts',
     find: "'hex')`\n}",
     replace: "'hex') where s.shard = 0`\n}",
-    harm: 'After an import three of four shards take no flushes.',
+    harm: 'After an import, three of four shards accept no flushes.',
     tests: ['test/archive/round-trip', 'test/archive'],
   },
   {
@@ -77,11 +77,11 @@ export const PROOF_MUTATIONS: readonly Mutation[] = [
     tests: ['test/archive/damage', 'test/archive'],
   },
   {
-    name: 'root-passed-by',
+    name: 'root-not-compared',
     file: 'src/proofs/verifier/trusted-roots.ts',
     find: 'if (events.size < this.#next) return',
     replace: 'if (events.size <= this.#next) return',
-    harm: 'The auditor never compares the signed root, and passes whatever it is served.',
+    harm: 'The auditor never compares the signed root, and accepts whatever it is served.',
     tests: ['test/proofs/verifier'],
   },
   {
@@ -89,7 +89,7 @@ export const PROOF_MUTATIONS: readonly Mutation[] = [
     file: 'src/proofs/verifier/attested.ts',
     find: 'from > reached',
     replace: 'from < reached',
-    harm: 'The auditor passes attestations that leave out hours of usage.',
+    harm: 'The auditor accepts attestations that omit hours of usage.',
     tests: ['test/proofs/verifier'],
   },
 ]

@@ -1,13 +1,13 @@
 import type { Mutation } from './mutation.ts'
 
-/** What is read: projections, the API, and who may call it. */
+/** Faults of the read side: projections, the API, and its access rules. */
 export const READ_MUTATIONS: readonly Mutation[] = [
   {
     name: 'batch-folded-twice',
     file: 'src/read-model/projector/fold-batch.ts',
     find: 'for (let i = known; i < entries.length; i++)',
     replace: 'for (let i = 0; i < entries.length; i++)',
-    harm: 'Flushes that were read from the log before they were handed over count twice.',
+    harm: 'Flushes that were both read from the log and handed over count twice.',
     tests: ['test/read-model/projector'],
   },
   {
@@ -15,7 +15,7 @@ export const READ_MUTATIONS: readonly Mutation[] = [
     file: 'src/read-model/rebuild/compare.ts',
     find: '    else if (a!.values !== b!.values) note(a, b)\n',
     replace: '',
-    harm: 'A rebuild reports no drift where counters were wrong.',
+    harm: 'A rebuild reports no drift although counters were wrong.',
     tests: ['test/read-model/projector/rebuild', 'test/cli/rebuild'],
   },
   {
@@ -23,15 +23,15 @@ export const READ_MUTATIONS: readonly Mutation[] = [
     file: 'src/read-model/queries/as-of.ts',
     find: 'await this.#settle(next)',
     replace: 'void this.#settle(next)',
-    harm: 'The same question about a past moment is answered in two ways.',
+    harm: 'The same question about a past time gets two different answers.',
     tests: ['test/http/as-of', 'test/read-model/projector'],
   },
   {
-    name: 'help-put-off',
+    name: 'help-postponed',
     file: 'src/read-model/projector/shard-projector.ts',
     find: 'if (this.#waitList.size === 0) this.#awaitedSince = performance.now()',
     replace: 'this.#awaitedSince = performance.now()',
-    harm: 'While another instance hangs, reads that come each second are all answered 503.',
+    harm: 'While another instance hangs, reads that arrive every second are all answered 503.',
     tests: ['test/read-model/projector/helped-readers', 'test/cluster'],
   },
   {
@@ -47,24 +47,24 @@ export const READ_MUTATIONS: readonly Mutation[] = [
     file: 'src/read-model/queries/keyset-page.ts',
     find: 'const last = page.at(-1)',
     replace: 'const last = rows.at(-1)',
-    harm: 'Every page of a list leaves out the row that the next should begin with.',
+    harm: 'Every page of a list omits the row that the next page should begin with.',
     tests: ['test/http/pages', 'test/http'],
   },
   {
-    name: 'quarter-too-many',
+    name: 'bucket-too-many',
     file: 'src/read-model/queries/usage.ts',
     find: `u.quarter < \${to}::timestamptz`,
     replace: `u.quarter <= \${to}::timestamptz`,
-    harm: 'The total of a range has a quarter of an hour more than its hours.',
+    harm: 'The total of a range includes 15 minutes after its end.',
     tests: ['test/http/usage'],
   },
   {
-    name: 'auditor-makes-tokens',
+    name: 'auditor-creates-tokens',
     file: 'src/http/tokens/index.ts',
     find: "{ parse: 'none', roles: ['admin'], query: NoQuery, detail: details.create }",
     replace:
       "{ parse: 'none', roles: ['admin', 'auditor'], query: NoQuery, detail: details.create }",
-    harm: 'An auditor, who may only read, makes a token for everything.',
+    harm: 'An auditor, who may only read, creates an admin token.',
     tests: ['test/http/access', 'test/auth'],
   },
   {
@@ -80,7 +80,7 @@ export const READ_MUTATIONS: readonly Mutation[] = [
     file: 'src/http/streams.ts',
     find: '!tokens.holds(principal) || hasExpired(principal)',
     replace: '!tokens.holds(principal) && hasExpired(principal)',
-    harm: 'Whoever has a stream open goes on reading the log with a revoked token.',
+    harm: 'A client with an open stream continues to read the log with a revoked token.',
     tests: ['test/http/streams', 'test/http/follow', 'test/http'],
   },
   {
@@ -96,7 +96,7 @@ export const READ_MUTATIONS: readonly Mutation[] = [
     file: 'src/http/flushes/index.ts',
     find: '        422,\n',
     replace: '        409,\n',
-    harm: 'A gateway takes 409 for a try that is under way, and sends the flush for ever.',
+    harm: 'A gateway takes 409 to mean an attempt in progress, and sends the flush forever.',
     tests: ['test/log/replay', 'test/log'],
   },
   {
@@ -104,15 +104,15 @@ export const READ_MUTATIONS: readonly Mutation[] = [
     file: 'src/auth/sessions.ts',
     find: 'token === null || toProof(id, token.sha256) !== row!.proof',
     replace: 'token === null',
-    harm: 'Whoever signed in with a leaked token stays in after it was replaced.',
+    harm: 'A session opened with a leaked token survives the replacement of the token.',
     tests: ['test/auth', 'test/http/sessions'],
   },
   {
-    name: 'older-code-tends',
+    name: 'older-code-owns',
     file: 'src/cluster/instances.ts',
     find: 'migration === newest',
     replace: 'migration <= newest',
-    harm: 'During an update old code gets shards whose new events it can not fold: reads fail.',
+    harm: 'During an upgrade, old code owns shards whose new events it cannot fold: reads fail.',
     tests: ['test/cluster', 'test/platform/postgres'],
   },
   {

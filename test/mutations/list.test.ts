@@ -8,13 +8,13 @@ import { mutate } from './mutation.ts'
 const ROOT = join(import.meta.dir, '../..')
 const tests = [...new Glob('test/**/*.test.ts').scanSync(ROOT)]
 
-test('there are 40 mutations at least, each with a name of its own', () => {
+test('there are at least 40 mutations with distinct names', () => {
   const names = new Set(MUTATIONS.map(({ name }) => name))
   expect(names.size).toBe(MUTATIONS.length)
   expect(names.size).toBeGreaterThanOrEqual(40)
 })
 
-describe('every mutation changes the source as it is, and names tests that are there', () => {
+describe('every mutation changes the current source and names existing tests', () => {
   test.each(MUTATIONS.map((mutation) => [mutation.name, mutation] as const))(
     '%s',
     (_, mutation) => {
@@ -26,7 +26,7 @@ describe('every mutation changes the source as it is, and names tests that are t
   )
 })
 
-test('a mutation whose text is not there, or there twice, is refused', () => {
+test('a mutation whose text is missing or occurs twice is refused', () => {
   const mutation = { ...MUTATIONS[0]!, find: 'lock', replace: '' }
   expect(() => mutate('a key', mutation)).toThrow('0 places')
   expect(() => mutate('lock, lock', mutation)).toThrow('2 places')

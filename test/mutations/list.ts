@@ -4,8 +4,8 @@ import { READ_MUTATIONS } from './list-reads.ts'
 import type { Mutation } from './mutation.ts'
 
 /**
- * Faults of all folders of src and of sql, each of which the type checker and the linter pass, and a
- * user would feel.
+ * Faults in all folders of src and in sql. Each of them passes the type checker and the linter, and
+ * affects a user.
  */
 export const MUTATIONS: readonly Mutation[] = [
   ...LOG_MUTATIONS,

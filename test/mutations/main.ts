@@ -1,8 +1,8 @@
 /**
- * Proves that the tests catch faults: makes one mutation of src or sql after the other, in a copy of
- * the tree, and looks which test fails. `bun run mutations [--only NAME]… [--workers N] [--list]`;
- * with `--no-baseline` without a run of the unchanged tree first. A run of all of them writes the
- * table of docs/measurements/mutations.md. Exits with 1 where more than MAX_MISSED are caught by no test.
+ * Proves that the tests catch faults: makes one mutation of src or sql after the other in a copy
+ * of the tree, and finds a test that fails. `bun run mutations [--only NAME]… [--workers N] [--list]`.
+ * `--no-baseline` skips the run of the unchanged tree. A run of all mutations writes the table of
+ * docs/measurements/mutations.md. Exits with 1 if no test catches more than MAX_MISSED of them.
  */
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -12,7 +12,7 @@ import { copyTrees, type Result, runBaseline, runMutations } from './campaign.ts
 import { MUTATIONS } from './list.ts'
 import { countMissed, writeDocument } from './report.ts'
 
-/** Of all of them; of those that `--only` names, none. */
+/** How many of all mutations may go uncaught; with `--only`, none may. */
 const MAX_MISSED = 2
 
 async function main(): Promise<number> {
@@ -33,7 +33,7 @@ async function main(): Promise<number> {
     return 0
   }
   const folder = await mkdtemp(join(tmpdir(), 'tb-mutations-'))
-  // As root some tests run the service as another user, who has to read it.
+  // As root some tests run the service as another user, which must be able to read the tree.
   await chmod(folder, 0o755)
   const trees = await copyTrees(folder, Number(values.workers))
   try {

@@ -1,18 +1,18 @@
-/** A fault that a colleague could make, and where the tests should catch it. */
+/** A fault that a colleague could introduce, and the tests that should catch it. */
 export type Mutation = {
   name: string
-  /** From the root of the repository. */
+  /** The path from the root of the repository. */
   file: string
-  /** Occurs once in the file. */
+  /** The text to replace, which occurs exactly once in the file. */
   find: string
   replace: string
-  /** What a user would suffer. */
+  /** How a user would be affected. */
   harm: string
-  /** How paths of tests begin, the nearest first: each is a run, and the whole suite is the last. */
+  /** Prefixes of test paths, nearest first. Each is one run; the last run is the whole suite. */
   tests: readonly string[]
 }
 
-/** Makes the fault in the text of its file. Throws where the text to find isn't there once. */
+/** Makes the fault in the text of its file. Throws unless `find` occurs exactly once. */
 export function mutate(text: string, { name, file, find, replace }: Mutation): string {
   const parts = text.split(find)
   if (parts.length === 2) return parts.join(replace)

@@ -7,18 +7,18 @@ const DOCUMENT = join(ROOT, 'docs/measurements/mutations.md')
 const BEGIN = '<!-- table: written by `bun run mutations` -->'
 const END = '<!-- end of the table -->'
 
-/** How many of the mutations no test has caught. */
+/** Returns how many of the mutations no test has caught. */
 export const countMissed = (results: readonly Result[]) =>
   results.filter(({ caughtBy }) => caughtBy === null).length
 
-/** Puts the results in the place of the table of docs/measurements/mutations.md. */
+/** Replaces the table of docs/measurements/mutations.md by the results. */
 export async function writeDocument(results: readonly Result[]): Promise<void> {
   const text = await readFile(DOCUMENT, 'utf8')
   const [before, after] = [text.split(BEGIN)[0]!, text.split(END)[1]!]
   await writeFile(DOCUMENT, `${before}${BEGIN}\n\n${formatTable(results)}\n${END}${after}`)
 }
 
-/** A sentence and a table, in Markdown. */
+/** Formats the results as a sentence and a table, in Markdown. */
 export function formatTable(results: readonly Result[]): string {
   const caught = results.length - countMissed(results)
   const rows = results.map(({ mutation: { name, file, harm }, caughtBy, seconds }) => {

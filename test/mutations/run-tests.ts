@@ -1,17 +1,17 @@
 import type { Tree } from './tree.ts'
 
-/** The test that failed first in a run, and what it said; or what else went wrong. */
+/** The first test that failed in a run and its message, or what else went wrong. */
 export type Failure = {
-  /** null where the runner itself failed. */
+  /** null if the runner itself failed. */
   file: string | null
   test: string
   message: string
 }
 
-/** Milliseconds after which a run has hung: a fault may make every test wait in vain. */
+/** Milliseconds after which a run counts as hung: a fault may make every test time out. */
 const LIMIT_MS = 60 * 60_000
 
-/** Runs tests in a tree, up to the first that fails, if any; without paths all there are. */
+/** Runs tests in a tree (all without paths) up to the first failure and returns it, if any. */
 export async function runTests(tree: Tree, paths: readonly string[]): Promise<Failure | null> {
   const runner = Bun.spawn(
     [process.execPath, '--no-orphans', 'test/run.ts', '--bail', '--keep', ...paths],
@@ -29,8 +29,9 @@ export async function runTests(tree: Tree, paths: readonly string[]): Promise<Fa
 }
 
 /**
- * From `failed: 4 shard(s), test/log/append.db.test.ts:80 the test's name: what it said`. Both may
- * have a colon in them: Bun's line `(fail) group > the test's name [3.00ms]` says where the name ends.
+ * Reads `failed: 4 shard(s), test/log/append.db.test.ts:80 the test's name: the message`. Both the
+ * name and the message may contain a colon; Bun's line `(fail) group > the test's name [3.00ms]`
+ * has the name alone.
  */
 function readFailure(output: string): Failure | null {
   const [, file, rest] = /^failed: \d+ shard\(s\), (\S+?)(?::\d+)? (.*)$/m.exec(output) ?? []

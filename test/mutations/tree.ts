@@ -6,19 +6,19 @@ import { type Mutation, mutate } from './mutation.ts'
 
 export const ROOT = join(import.meta.dir, '../..')
 
-/** Installed packages, of which there is no second copy. */
+/** Installed packages, which are linked instead of copied. */
 const PACKAGES = ['node_modules', 'bench/node_modules']
 
-/** Where the runner notes, below the packages, which server it keeps (test/runner/cache.ts). */
+/** Below the packages: the folder in which the runner stores its kept server (runner/cache.ts). */
 const CACHE = 'node_modules/.cache'
 
-/** A copy of the working tree, in which faults are made; the working tree itself is only read. */
+/** A copy of the working tree in which faults are made; the working tree itself is only read. */
 export class Tree {
   private constructor(readonly path: string) {}
 
   /**
-   * Copies what git knows, and what is new and not ignored, to a folder that isn't there yet; all
-   * but the mutations, whose own test would fail with each of them.
+   * Copies tracked files and new files that are not ignored to a folder that doesn't exist yet. The
+   * mutations are left out, because their own test would fail with each of them.
    */
   static async copy(path: string): Promise<Tree> {
     const command = ['git', 'ls-files', '-co', '--exclude-standard', '-z']
@@ -26,7 +26,7 @@ export class Tree {
     if (!listed.success) throw new Error(`git ls-files failed: ${listed.stderr}`)
     await mkdir(path)
     for (const file of new Set(listed.stdout.toString().split('\0'))) {
-      // Git lists files that were deleted too.
+      // Git also lists deleted files.
       const isThere = file !== '' && existsSync(join(ROOT, file))
       if (isThere && !file.startsWith('test/mutations/')) {
         await cp(join(ROOT, file), join(path, file))
@@ -38,7 +38,7 @@ export class Tree {
     return new Tree(path)
   }
 
-  /** Makes the fault, does the work, and takes the fault back. */
+  /** Makes the fault, does the work, and reverts the fault. */
   async with<Value>(mutation: Mutation, work: () => Promise<Value>): Promise<Value> {
     const file = join(this.path, mutation.file)
     const text = await readFile(file, 'utf8')
@@ -50,7 +50,7 @@ export class Tree {
     }
   }
 
-  /** Ends the server that the tests here have kept: it ends when nothing notes it any more. */
+  /** Stops the server that the tests of this tree keep: it ends when its state file is gone. */
   async close(): Promise<void> {
     const keeper = readKeeper(join(this.path, CACHE))
     await rm(join(this.path, CACHE), { recursive: true, force: true })
@@ -58,7 +58,7 @@ export class Tree {
   }
 }
 
-/** One by one: what the runner keeps beside them is each tree's own. */
+/** Links packages one by one, because the runner's cache next to them belongs to each tree. */
 async function linkPackages(from: string, to: string): Promise<void> {
   await mkdir(to, { recursive: true })
   for (const name of await readdir(from)) {
@@ -66,7 +66,7 @@ async function linkPackages(from: string, to: string): Promise<void> {
   }
 }
 
-/** The process that keeps the server; null where none does. */
+/** The id of the process that keeps the server, or null if there is none. */
 function readKeeper(cache: string): number | null {
   try {
     return JSON.parse(readFileSync(join(cache, 'tallybook-test/server.json'), 'utf8')).pid
