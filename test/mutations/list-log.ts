@@ -123,7 +123,7 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     file: 'src/events/shard-of-key.ts',
     find: 'digest.slice(0, 12)',
     replace: 'digest.slice(0, 8)',
-    harm: 'After an upgrade, a retry reaches another shard than its first attempt and counts again.',
+    harm: 'After an upgrade, a retry misses its first attempt on another shard and counts again.',
     tests: ['test/events'],
   },
   {

@@ -11,7 +11,7 @@ import { TOKENS } from './service.ts'
 
 export type AppRoute = { method: string; path: string }
 
-/** Every route that the app itself knows, hidden ones too. */
+/** Lists every route of the app, including those that OpenAPI hides. */
 export async function listRoutes({ address }: TestDatabase, shards: number): Promise<AppRoute[]> {
   const logger = pino({ level: 'silent' })
   const bounds = { shards, bodyLimitBytes: 1_024, unknownTokens: 1, maxSubscribers: 1 }
@@ -19,14 +19,15 @@ export async function listRoutes({ address }: TestDatabase, shards: number): Pro
   const pools = openPools(address, shards)
   const reads = await Reads.open({ sql: pools.read, replicas: [], logger })
   const config = { host: '127.0.0.1', port: 0, ...bounds }
-  const parts = await createComponents(
-    { config, address, tokens: TOKENS, origin, logger },
-    ...([pools, reads] as const),
-  )
+  const options = { config, address, tokens: TOKENS, origin, logger }
+  const components = await createComponents(options, pools, reads)
   const app = createApp({
     basePath: '',
-    ...parts,
-    ...{ pools, reads, logger, ...bounds },
+    ...components,
+    ...bounds,
+    pools,
+    reads,
+    logger,
     startRebuild: () => false,
     logPublic: false,
     hasMetrics: true,
@@ -36,7 +37,7 @@ export async function listRoutes({ address }: TestDatabase, shards: number): Pro
     isStopping: () => false,
   })
   const routes = app.routes.map(({ method, path }) => ({ method, path: toServed(path) }))
-  await parts.instances.leave()
+  await components.instances.leave()
   await pools.close()
   await remove()
   return routes

@@ -22,7 +22,7 @@ import type { TestDatabase } from './server.ts'
 const NEVER = new AbortController().signal
 const onProgress = () => {}
 
-/** A temporary folder for archives. */
+/** Creates a temporary folder for archives. */
 export async function makeFolder(): Promise<{ path: string; remove(): Promise<void> }> {
   const path = await mkdtemp(join(tmpdir(), 'tallybook-archive-'))
   await chmod(path, 0o711)
@@ -39,7 +39,7 @@ export function useFolder(): { path: string } {
   return folder
 }
 
-/** `tallybook` on this database, as a service starts a command of its own. */
+/** Starts a `tallybook` command on this database, as a service starts its own commands. */
 export function startCommand(
   args: string[],
   address: ServerAddress,
@@ -50,13 +50,13 @@ export function startCommand(
   return runTallybook(args, '/nowhere', { TALLYBOOK_DATABASE_ADDRESS, ...env }, input)
 }
 
-/** What a command shows every few seconds where it takes long. */
+/** The progress line that a slow command prints every few seconds. */
 const PROGRESS = /^\w+: [\d,]+ of [\d,]+, .*\n/gm
 
-/** What a command said on stderr, but for how far it was. */
+/** The text of a command's stderr without its progress lines. */
 export const withoutProgress = (text: string): string => text.replace(PROGRESS, '')
 
-/** What a command that has ended said, but for how far it was, and its exit code. */
+/** Waits for a command and returns its output, without progress lines, and its exit code. */
 export async function outcomeOf(command: ReturnType<typeof runTallybook>) {
   const [code, stdout, stderr] = await Promise.all([
     command.exited,
@@ -73,13 +73,13 @@ export const runCommand = (
 ) => outcomeOf(startCommand(args, address, env))
 
 export type TestArchiveOptions = {
-  /** Where parts end, to have many of them. */
+  /** The limits of a part, small ones to get many parts. */
   part?: PartLimits
-  /** The data directory whose tree heads are written too. */
+  /** The data directory whose tree heads are included. */
   dataDir?: string
 }
 
-/** Writes an archive in this process, as `tallybook export` does in one of its own. */
+/** Writes an archive in this process, as `tallybook export` does in its own. */
 export async function writeTestArchive(
   { address }: TestDatabase,
   directory: string,
@@ -107,7 +107,7 @@ export async function writeTestParquet({ address }: TestDatabase, file: string):
   }
 }
 
-/** The problems of an archive, as verify prints them. */
+/** Returns the problems of an archive, as `tallybook verify` prints them. */
 export async function problemsOf(directory: string): Promise<string[]> {
   const problems: string[] = []
   const report = ({ file, at, message }: Problem) => {
@@ -117,11 +117,11 @@ export async function problemsOf(directory: string): Promise<string[]> {
   return problems
 }
 
-/** Imports and folds in this process, as `tallybook import` does; gives the refusal, else null. */
+/** Imports and folds in this process, as `tallybook import` does; returns the error, or null. */
 export const importTestArchive = (database: TestDatabase, directory: string) =>
   importBy(database, directory, 1, importArchive)
 
-/** As `importTestArchive`, with `--reshard` to so many shards. */
+/** Like `importTestArchive`, resharded as with `--reshard`. */
 export const reshardTestArchive = (database: TestDatabase, directory: string, shards: number) =>
   importBy(database, directory, shards, async (options) => {
     const { positions } = await reshardArchive({ ...options, shards })
@@ -149,7 +149,7 @@ async function importBy(
   }
 }
 
-/** Every row of a table as text, in an order that depends on the rows only. */
+/** Returns every row of a table as text, in an order that depends only on the rows. */
 export async function dumpTable(owner: postgres.Sql, table: string): Promise<string[]> {
   const rows = await owner<{ row: string }[]>`
     select t::text as row from ${owner(table)} t order by t::text collate "C"`

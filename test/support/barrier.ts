@@ -3,20 +3,20 @@ import type { ServerAddress } from '../../src/platform/postgres/pool.ts'
 import { socketOf, through } from './proxy.ts'
 import { joinSockets, listenLocally } from './sockets.ts'
 
-/** A way to a PostgreSQL server on which a client comes to a stand at a chosen message. */
+/** A proxy for a PostgreSQL server that holds back a client at a chosen message. */
 export type Barrier = {
-  /** Where to connect instead of to the server. */
+  /** The address to use instead of the server's. */
   address: ServerAddress
-  /** Resolves when a client has sent the message: it waits for the answer until `release`. */
+  /** Resolves when a client has sent the message. It gets no answer before `release`. */
   reached: Promise<void>
-  /** Passes on what is held, and all that follows. */
+  /** Forwards what is held back and everything after it. */
   release(): void
   close(): Promise<void>
 }
 
 /**
- * Passes everything on but the first message of a client that has `text` in it, such as a part of a
- * statement, and what this client sends after it. The server's messages pass all the time.
+ * Forwards everything except the first message that contains `text`, such as part of a statement,
+ * and what this client sends after it. The server's messages are always forwarded.
  */
 export async function startBarrier(upstream: ServerAddress, text: string): Promise<Barrier> {
   const sockets = new Set<net.Socket>()
@@ -61,6 +61,6 @@ export async function startBarrier(upstream: ServerAddress, text: string): Promi
   }
 }
 
-/** A parameter of a statement as it goes over the wire: its length, and it as text. */
+/** A statement's parameter as sent over the wire: its length, then its text. */
 export const parameter = (value: number | string) =>
   `\0\0\0${String.fromCharCode(String(value).length)}${value}`

@@ -2,15 +2,15 @@ import { distribute } from '../../src/platform/postgres/citus/distribute.ts'
 import { migrate } from '../../src/platform/postgres/migrate.ts'
 import { connectAsOwner, type Sql } from '../../src/platform/postgres/pool.ts'
 
-// Databases on a Citus cluster: each is one database of the same name on every node.
+// Databases on a Citus cluster: each consists of a database of the same name on every node.
 
-/** A node of the cluster: a database of its own to work from, and how the others reach it. */
+/** A node of the cluster: the URL of a maintenance database, and the node's host and port. */
 type Node = { url: string; host: string; port: number }
 
-/** The nodes of the run (see test/citus.ts), the coordinator first; none where it has no Citus. */
+/** The nodes of the run (see test/citus.ts), coordinator first; empty without Citus. */
 export const citusNodes = (): Node[] => JSON.parse(process.env.TALLYBOOK_TEST_NODES ?? '[]')
 
-/** The nodes of a cluster, as a database of its coordinator knows them. */
+/** Reads the nodes of a cluster from a database of its coordinator, coordinator first. */
 export async function findNodes(url: string): Promise<Node[]> {
   const sql = connectAsOwner({ url })
   try {
@@ -30,15 +30,17 @@ export async function findNodes(url: string): Promise<Node[]> {
   }
 }
 
-/** Runs a statement on every node, outside the databases of tests. */
+/** Runs a statement on every node, in its maintenance database. */
 export function onEveryNode(statement: string): Promise<unknown> {
   return Promise.all(
-    citusNodes().map(({ url }) => withSql(url, (sql) => whenUnused(() => sql.unsafe(statement)))),
+    citusNodes().map(({ url }) =>
+      withSql(url, (sql) => retryWhileInUse(() => sql.unsafe(statement))),
+    ),
   )
 }
 
-/** A process of Citus' own may come back to a database while it is dropped. */
-async function whenUnused(run: () => Promise<unknown>): Promise<unknown> {
+/** Retries while a database is in use: Citus' own process may reconnect while it is dropped. */
+async function retryWhileInUse(run: () => Promise<unknown>): Promise<unknown> {
   for (let tries = 1; ; tries++) {
     try {
       return await run()
@@ -48,10 +50,10 @@ async function whenUnused(run: () => Promise<unknown>): Promise<unknown> {
   }
 }
 
-/** Each waits 5 s by itself. */
+/** Attempts; PostgreSQL itself waits 5 s in each. */
 const TRIES = 5
 
-/** Makes an empty database of this name, whose coordinator knows the workers; gives its URL. */
+/** Creates an empty database on every node, registers the workers, and returns its URL. */
 export async function createOnNodes(name: string): Promise<string> {
   await onEveryNode(`drop database if exists ${name} with (force)`)
   await onEveryNode(`create database ${name} template template0`)
@@ -65,7 +67,7 @@ export async function createOnNodes(name: string): Promise<string> {
   return urls[0]!
 }
 
-/** Makes a database of this name migrated and distributed, with nobody connected to it. */
+/** Creates a migrated, distributed database to which nothing is connected. */
 export async function createDistributed(name: string, shards: number): Promise<void> {
   await withSql(await createOnNodes(name), async (sql) => {
     await migrate(sql, shards)

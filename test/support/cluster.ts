@@ -8,12 +8,12 @@ import { connectAsOwner } from '../../src/platform/postgres/pool.ts'
 const SOURCE = join(import.meta.dir, '../../src/platform/postgres/embedded')
 const PACKAGE = join(import.meta.dir, '../../package.json')
 
-/** What is in a cluster: nothing, or the schema with one shard. */
+/** The contents of a cluster: nothing, or the schema with one shard. */
 export type ClusterContent = 'empty' | 'migrated'
 
 /**
- * Makes a data directory with a stopped cluster: a copy of one that is made once in a run, as initdb
- * takes seconds and a copy does not.
+ * Makes a data directory with a stopped cluster, by copying one that is made once per run: initdb
+ * takes seconds, a copy doesn't.
  */
 export const copyCluster = (dataDir: string, content: ClusterContent = 'empty') =>
   copyTemplate(`${content}-cluster`, (directory) => makeCluster(directory, content), dataDir)
@@ -26,8 +26,8 @@ async function makeCluster(dataDir: string, content: ClusterContent): Promise<vo
     await owner.end()
   }
   await server.stop()
-  // Processes are killed here, but no machine loses its power. What a killed server leaves behind is
-  // in its directory, and goes with it.
+  // Tests kill processes, but no machine loses power, so fsync may be off. With mmap, everything
+  // that a killed server leaves behind is in its directory, which is removed.
   const settings = 'fsync = off\ndynamic_shared_memory_type = mmap\n'
   await appendFile(join(dataDir, 'postgres/postgresql.auto.conf'), settings)
   for (const file of await readdir(dataDir)) {
@@ -36,9 +36,10 @@ async function makeCluster(dataDir: string, content: ClusterContent): Promise<vo
 }
 
 /**
- * Copies what `make` makes of an absent directory, at the first call in a run, to a directory that
- * is absent. The template has its name only when it is whole, so who was killed half-way leaves
- * nothing that is copied; of several test processes one makes it, and the others wait.
+ * Copies a template, which the first call in a run creates with `make`, to `directory`. Neither of
+ * the two directories may exist before. The template gets its name only when it is complete, so a
+ * process killed half-way leaves nothing that others copy. If several test processes race, one makes
+ * the template and the others wait.
  */
 export async function copyTemplate(
   name: string,
@@ -46,10 +47,10 @@ export async function copyTemplate(
   directory: string,
 ): Promise<void> {
   const folder = process.env.TALLYBOOK_TEST_FOLDER
-  // Outside of a run nothing is shared.
+  // Outside a run nothing is shared.
   if (folder === undefined) return make(directory)
   const template = join(folder, `${name}-${await hashSources()}`)
-  // cp keeps the owner, as Bun's copy does not.
+  // cp preserves the owner, Bun's copy doesn't.
   const copy = () => Bun.$`cp -a --reflink=auto ${template} ${directory}`.quiet()
   const lockPath = `${template}.lock`
   for (;;) {
@@ -65,7 +66,7 @@ export async function copyTemplate(
     try {
       if (await exists(template)) continue
       await rm(`${template}.new`, { recursive: true, force: true })
-      // In a folder of its own, which a server's user may enter.
+      // In its own folder, which the server's user may enter.
       await mkdir(`${template}.new`)
       await chmod(`${template}.new`, 0o711)
       await make(join(`${template}.new`, 'made'))
@@ -79,7 +80,7 @@ export async function copyTemplate(
 
 const exists = (path: string) => Bun.file(join(path, 'postgres/PG_VERSION')).exists()
 
-/** Of what a cluster depends on: the folder of a run may be kept for the next one. */
+/** Hashes what a cluster depends on, because the folder of a run may be reused by the next one. */
 async function hashSources(): Promise<string> {
   const files = [join(SOURCE, 'cluster.ts'), join(SOURCE, 'settings.ts'), PACKAGE]
   const texts = await Promise.all(files.map((file) => Bun.file(file).text()))

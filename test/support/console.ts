@@ -2,8 +2,8 @@ import { expect } from 'bun:test'
 import { type TestService, TOKENS } from './service.ts'
 
 /**
- * Runs the commands of a document's first console session against a service and expects what stands
- * below each; gives the number of its lines.
+ * Runs the commands of a document's first console session against a service, expects the output
+ * shown below each, and returns the number of lines of the session.
  */
 export async function runConsole(text: string, service: TestService): Promise<number> {
   const session = /```console\n([\s\S]*?)```/.exec(text)?.[1] ?? ''
@@ -16,7 +16,7 @@ export async function runConsole(text: string, service: TestService): Promise<nu
       continue
     }
     expect(output).toEqual([])
-    // The tokens of the test stand in for those of the data directory.
+    // The test's tokens replace those of the data directory.
     if (line.includes('.tallybook/tokens')) continue
     const command = line.slice(2).replaceAll('localhost:3000', service.url.slice('http://'.length))
     const run = Bun.spawn(['bash', '-c', command], { env: { ...process.env, ...tokens } })

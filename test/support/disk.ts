@@ -2,7 +2,7 @@ import { mkdirSync, rmdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** True where this process may mount a small file system of its own: not every root may. */
+/** True if this process may mount a file system, which not every root may. */
 export function canMount(): boolean {
   if (process.getuid?.() !== 0) return false
   const folder = join(tmpdir(), `tallybook-mount-${process.pid}`)
@@ -18,7 +18,7 @@ export function canMount(): boolean {
   }
 }
 
-/** Mounts an empty file system of this size, in memory, on a folder. */
+/** Mounts an empty in-memory file system of this size on a folder. */
 export function mountDisk(folder: string, size: string): void {
   run(['mount', '-t', 'tmpfs', '-o', `size=${size},mode=755`, 'tmpfs', folder])
 }

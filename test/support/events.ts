@@ -2,20 +2,20 @@ import type postgres from 'postgres'
 import { connectAsOwner } from '../../src/platform/postgres/pool.ts'
 import { TEST_SHARDS, type TestDatabase } from './server.ts'
 
-/** What events that a test appends by hand consist of; all of it may be left out. */
+/** Properties of events that a test inserts directly; all are optional. */
 type TestEvents = {
   shard?: number
   type?: string
   version?: number
-  /** RFC 3339, a time each or the same for all; otherwise the clock, never before the last event. */
+  /** RFC 3339, one for all or one each. Default: the last event's time, now in an empty shard. */
   recordedAt?: string | readonly string[]
-  /** The token that posted it, by name; `owner` if absent. */
+  /** The name of the token that posted it; `owner` by default. */
   source?: string
   /** Gives each event an idempotency key, `key-<position>`. */
   keyed?: boolean
 }
 
-/** Appends one event by hand, as only the owner could. Returns its position. */
+/** Appends one event directly, as only the owner can. Returns its position. */
 export async function insertEvent(
   owner: postgres.Sql,
   { payload = EMPTY_FLUSH, ...event }: TestEvents & { payload?: string },
@@ -23,7 +23,7 @@ export async function insertEvent(
   return insertEvents(owner, [payload], event)
 }
 
-/** Appends an event for each payload by one statement. Returns the position of the first. */
+/** Appends one event per payload in one statement. Returns the position of the first. */
 export async function insertEvents(
   owner: postgres.Sql,
   payloads: readonly string[],
@@ -60,7 +60,7 @@ export async function insertEvents(
   return rows.reduce((first, { position }) => Math.min(first, Number(position)), Infinity)
 }
 
-/** Puts an empty flush at a position, whatever is before it. */
+/** Inserts an empty flush at a position, even if that leaves a gap before it. */
 export async function insertEventAt(
   owner: postgres.Sql,
   shard: number,
@@ -85,7 +85,7 @@ export async function insertEmptyFlushes(
   await insertEvents(owner, Array<string>(count).fill(EMPTY_FLUSH), { shard, source: 'dp' })
 }
 
-/** Appends flushes of one API key each to shard 0, with idempotency keys. */
+/** Appends flushes of one API key each, with idempotency keys, to shard 0. */
 export async function insertFlushes(owner: postgres.Sql, count: number): Promise<void> {
   const payloads = Array.from({ length: count }, (_, i) =>
     JSON.stringify({
@@ -100,7 +100,7 @@ export async function insertFlushes(owner: postgres.Sql, count: number): Promise
   await insertEvents(owner, payloads, { type: 'ApiKeyStatsFlushed', version: 2, keyed: true })
 }
 
-/** What only the owner of a database can do: changes what nothing may change. */
+/** Changes the log with its triggers disabled, as only the owner of the database can. */
 export async function editLog(
   owner: postgres.Sql,
   edit: (sql: postgres.Sql) => Promise<unknown>,
@@ -112,7 +112,7 @@ export async function editLog(
   await owner`alter table tiles enable trigger user`
 }
 
-/** The positions of a shard's events, in order; or of all shards, one after the other. */
+/** Returns the positions of one shard's events in order, or of all shards one after the other. */
 export async function readPositions(owner: postgres.Sql, shard?: number): Promise<number[]> {
   const rows = await owner<{ position: string }[]>`
     select e.position
@@ -122,14 +122,14 @@ export async function readPositions(owner: postgres.Sql, shard?: number): Promis
   return rows.map(({ position }) => Number(position))
 }
 
-/** The number of flushes in the log, over all shards. */
+/** Returns the number of flushes in the log, over all shards. */
 export async function countFlushes(owner: postgres.Sql): Promise<number> {
   const [row] = await owner<{ count: number }[]>`
     select count(*)::integer as count from events where type <> 'CatalogChanged'`
   return row!.count
 }
 
-/** `0/41` of an answer's Tallybook-Position. */
+/** Returns a response's Tallybook-Position, such as `0/41`. */
 export function positionOf(response: Response): string {
   const position = response.headers.get('tallybook-position')
   if (position === null) throw new Error(`no position: ${response.status}`)
@@ -138,25 +138,25 @@ export function positionOf(response: Response): string {
 
 const ALL_SHARDS = Array.from({ length: TEST_SHARDS }, (_, shard) => shard)
 
-/** Holds the rows of `shards` locked, as a stranger might, until released. */
+/** Locks the rows of `shards`, as another program might, until released. */
 export async function lockShards(
   { address }: TestDatabase,
   shards = ALL_SHARDS,
 ): Promise<{ release(): Promise<void> }> {
-  const stranger = connectAsOwner(address)
-  const connection = await stranger.reserve()
+  const blocker = connectAsOwner(address)
+  const connection = await blocker.reserve()
   await connection`begin`
   await lockRows(connection, 'shards', shards)
   return {
     release: async () => {
       await connection`rollback`
       connection.release()
-      await stranger.end()
+      await blocker.end()
     },
   }
 }
 
-/** Locks all rows of a table that is spread: a statement a shard, which Citus wants. */
+/** Locks all rows of a distributed table, with one statement per shard, which Citus requires. */
 export async function lockRows(
   connection: postgres.ReservedSql,
   table: string,
@@ -167,12 +167,12 @@ export async function lockRows(
   }
 }
 
-/** Milliseconds: whoever doesn't wait by then has failed. */
+/** Milliseconds until a connection that doesn't wait for a lock is a failure. */
 const PATIENCE_MS = 60_000
 
-/** Returns when this many connections wait for a lock; gives their process ids. */
+/** Waits until this many connections wait for a lock; returns their process ids. */
 export async function untilWaiting(owner: postgres.Sql, count: number): Promise<number[]> {
-  // On Citus it is a worker that waits, for a connection of the coordinator.
+  // On Citus a worker waits on behalf of a connection of the coordinator.
   const distributed = await owner`select from pg_extension where extname = 'citus'`
   const waiting =
     distributed.length === 0
@@ -185,7 +185,7 @@ export async function untilWaiting(owner: postgres.Sql, count: number): Promise<
     if (rows.length >= count) return rows.map(({ pid }) => pid)
     await Bun.sleep(5)
   }
-  throw new Error('nobody waits for a lock')
+  throw new Error(`not ${count} connections waiting for a lock in ${PATIENCE_MS} ms`)
 }
 
 const EMPTY_FLUSH =

@@ -3,21 +3,21 @@ import type { ServerAddress } from '../../src/platform/postgres/pool.ts'
 import { socketOf, through } from './proxy.ts'
 import { listenLocally } from './sockets.ts'
 
-/** What a connection of the service is for, as its application_name says; all: whatever it is. */
+/** The purpose of a connection of the service, from its application_name; `all` matches any. */
 export const POOLS = ['append', 'project', 'read', 'control', 'session', 'instance'] as const
 export type Purpose = (typeof POOLS)[number] | 'all'
 
 /**
- * What the network does to the connections that are open and to those that are made meanwhile, of
- * one purpose or of all:
- * - swallow: takes all that is sent and passes nothing on, in both directions, or in one; the
- *   connections stay open and dead when it is over, as where a firewall has forgotten them
- * - hold: keeps all that is sent, and passes it on when it is over, as TCP that sends again
- * - delay: passes on each chunk, but later
- * - cut, reset: ends connections amid a message, by FIN or by RST
- * - half-open: the server's side is closed, and the client never learns; new ones serve,
- *   - unanswered: or are accepted and never answered,
- *   - refused: or are refused.
+ * What the network does to connections, of one purpose or of all, that are open when the fault
+ * begins or are made during it:
+ * - swallow: accepts what is sent and forwards nothing, in both directions or in one; after the
+ *   fault the connections are open but dead, as after a firewall has dropped their state
+ * - hold: stores what is sent and forwards it after the fault, as TCP does by retransmitting
+ * - delay: forwards each chunk later
+ * - cut, reset: ends connections in the middle of a message, with FIN or with RST
+ * - half-open: the server's side is closed and the client never learns of it; new connections work
+ * - unanswered: as half-open, but new connections are accepted and never answered
+ * - refused: as half-open, but new connections are refused
  */
 export const NETWORK_FAULTS = [
   ...(['swallow', 'swallow questions', 'swallow answers', 'hold', 'delay'] as const),
@@ -27,21 +27,22 @@ export type NetworkFault = (typeof NETWORK_FAULTS)[number]
 
 export type FaultyProxy = {
   address: ServerAddress
-  /** Connections that were asked for. */
+  /** The number of connections that clients have requested. */
   readonly asked: number
-  /** From now on the network does this; what it did before is over. */
+  /** Begins a fault, which ends the previous one. */
   begin(fault: NetworkFault, purpose: Purpose): void
-  /** It is whole again; connections that are dead stay so. */
+  /** Ends the fault; dead connections stay dead. */
   end(): void
   close(): Promise<void>
 }
 
-/** Of chunks that are delayed, milliseconds; and how many of ten chunks cut their connection. */
+/** The range of delays of a chunk, in milliseconds, and the source of all random choices. */
 export type FaultOptions = { delayMs: { shortest: number; longest: number }; random: () => number }
 
+/** The probability that a chunk cuts its connection. */
 const CUT_CHANCE = 0.1
 
-/** A way to a PostgreSQL server, without TLS, that can fail in every way of a network. */
+/** A proxy for a PostgreSQL server, without TLS, that can fail in every way a network can. */
 export async function startFaultyProxy(
   upstream: ServerAddress,
   options: FaultOptions,
@@ -49,12 +50,12 @@ export async function startFaultyProxy(
   const open = new Set<Connection>()
   let fault: NetworkFault | null = null
   let purpose: Purpose = 'all'
-  const concerns = (connection: Connection) =>
+  const faultFor = (connection: Connection) =>
     purpose === 'all' || connection.purpose === purpose ? fault : null
   let asked = 0
   const listener = net.createServer((client) => {
     asked++
-    const connection = new Connection(client, upstream, options, () => concerns(connection))
+    const connection = new Connection(client, upstream, options, () => faultFor(connection))
     open.add(connection)
   })
   const port = await listenLocally(listener)
@@ -63,10 +64,10 @@ export async function startFaultyProxy(
     get asked() {
       return asked
     },
-    begin: (next, of) => {
+    begin: (next, concerned) => {
       fault = next
-      purpose = of
-      for (const connection of open) if (concerns(connection) !== null) connection.strike(next)
+      purpose = concerned
+      for (const connection of open) if (faultFor(connection) !== null) connection.strike(next)
     },
     end: () => {
       fault = null
@@ -80,19 +81,19 @@ export async function startFaultyProxy(
   }
 }
 
-/** The two ends of a connection; and what goes to one: bytes, or that the other has ended. */
+/** The two ends of a connection, and what is sent to one: bytes, or the end of the other. */
 type Side = 'client' | 'server'
 type Piece = Buffer | 'end'
 
 class Connection {
-  /** Empty until the client has said it. */
+  /** Empty until the startup message has arrived. */
   purpose = ''
   #server: net.Socket | null = null
-  /** Where nothing arrives any more, whatever the network does. */
+  /** The sides that nothing reaches any more, whatever the network does. */
   readonly #lost = new Set<Side>()
   readonly #held: { to: Side; piece: Piece }[] = []
-  /** What is on its way to each side, in the order in which it was sent. */
-  readonly #coming: Record<Side, { piece: Piece; due: number }[]> = { client: [], server: [] }
+  /** What is in transit to each side, in the order sent. */
+  readonly #inTransit: Record<Side, { piece: Piece; due: number }[]> = { client: [], server: [] }
 
   constructor(
     private readonly client: net.Socket,
@@ -108,14 +109,14 @@ class Connection {
     client.on('close', () => this.#pass('server', 'end'))
   }
 
-  /** What becomes of a connection that is open when a fault begins. */
+  /** Applies a fault that begins while the connection is open. */
   strike(fault: NetworkFault): void {
     if (!['half-open', 'unanswered', 'refused'].includes(fault)) return
     this.#lose('client', 'server')
     this.#server?.destroy()
   }
 
-  /** Sends what was held. What has lost something is dead. */
+  /** Sends what was held. A connection that has lost something stays dead. */
   release(): void {
     if (this.#lost.size > 0) this.#lose('client', 'server')
     for (const { to, piece } of this.#held.splice(0)) this.#send(to, piece)
@@ -132,7 +133,7 @@ class Connection {
     const fault = this.fault()
     switch (fault) {
       case null:
-      // Those that were open are lost: this is a new one.
+      // This is a new connection: those that were open are lost.
       case 'half-open':
         this.#send(to, piece)
         return
@@ -142,7 +143,7 @@ class Connection {
         return
       case 'swallow questions':
       case 'swallow answers':
-        // Nor does a side learn that the other has gone.
+        // The end of the other side is swallowed too.
         if (piece === 'end' || (to === 'server') === (fault === 'swallow questions')) this.#lose(to)
         else this.#send(to, piece)
         return
@@ -165,13 +166,13 @@ class Connection {
     }
   }
 
-  /** Half of a message, then the end of both sides. */
+  /** Sends half of a chunk, then ends both sides. */
   #break(to: Side, chunk: Buffer, how: 'cut' | 'reset'): void {
     this.#send(to, chunk.subarray(0, Math.ceil(chunk.byteLength / 2)))
     this.#lose('client', 'server')
     for (const side of [this.client, this.#server]) {
       if (how === 'cut') side?.end()
-      // What was written goes out first.
+      // Lets what was written go out first.
       else setTimeout(() => side?.resetAndDestroy(), 5)
     }
   }
@@ -181,7 +182,7 @@ class Connection {
   }
 
   #send(to: Side, piece: Piece, delayMs = 0): void {
-    const coming = this.#coming[to]
+    const coming = this.#inTransit[to]
     if (coming.length === 0 && delayMs === 0) {
       this.#deliver(to, piece)
       return
@@ -190,9 +191,9 @@ class Connection {
     if (coming.length === 1) this.#deliverDue(to)
   }
 
-  /** One timer at a time: of two that are due at the same moment the later may come first. */
+  /** Uses one timer at a time, because two that are due together may fire in either order. */
   #deliverDue(to: Side): void {
-    const coming = this.#coming[to]
+    const coming = this.#inTransit[to]
     for (let next = coming[0]; next; next = coming[0]) {
       const ms = next.due - performance.now()
       if (ms > 0) {
@@ -211,7 +212,7 @@ class Connection {
     else if (socket.writable) socket.write(piece)
   }
 
-  /** Only when something arrives there. */
+  /** Connects to the server when the first bytes for it arrive. */
   #connect(): net.Socket {
     const server = net.connect(socketOf(this.upstream))
     this.#server = server
@@ -222,12 +223,12 @@ class Connection {
   }
 }
 
-/** Bytes of the question whether the server speaks TLS, which comes before the startup message. */
-const TLS_QUESTION_BYTES = 8
+/** The size of an SSLRequest, which comes before the startup message. */
+const SSL_REQUEST_BYTES = 8
 
-/** Of a startup message: `tallybook append` is for appends. */
+/** Reads the purpose from a startup message: `append` from `tallybook append`. */
 function purposeOf(message: Buffer): string {
-  if (message.byteLength === TLS_QUESTION_BYTES) return ''
+  if (message.byteLength === SSL_REQUEST_BYTES) return ''
   const [, name = 'none'] = /application_name\0tallybook (\w+)\0/.exec(message.toString()) ?? []
   return name
 }

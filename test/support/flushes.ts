@@ -2,8 +2,8 @@ import { expect } from 'bun:test'
 import type { TestService } from './service.ts'
 
 /**
- * Posts flushes of one request of API key 1 each, with the idempotency keys `<name>-0`, `<name>-1`
- * and so on; returns how many of them were replays.
+ * Posts flushes of one request each for API key 1, with the idempotency keys `<name>-0`, `<name>-1`
+ * and so on. Returns how many were replays.
  */
 export async function postFlushes(
   service: TestService,
@@ -21,6 +21,6 @@ export async function postFlushes(
   return replays
 }
 
-/** The requests of API key 1. */
+/** Reads the total requests of API key 1. */
 export const readRequests = async (service: TestService) =>
   (await service.read<{ total_requests: number }>('/admin/api-keys/1')).total_requests

@@ -4,20 +4,20 @@ import type { Projection } from '../../src/read-model/projections/projection.ts'
 import { type Checkpoint, readCheckpoints } from '../../src/read-model/projector/checkpoint.ts'
 import { FoldBatch } from '../../src/read-model/projector/fold-batch.ts'
 
-/** Reads all that is new after these checkpoints and writes it, in one pass. */
+/** Folds everything after these checkpoints as one batch. */
 export async function runPass(
   sql: Sql,
   shard: number,
   checkpoints: Checkpoint[],
   projections: readonly Projection[] = PROJECTIONS,
 ) {
-  const pass = new FoldBatch(shard, projections, checkpoints)
-  await pass.readFromLog(sql, { readEvents: 5_000, isEnough: () => false })
-  const written = await pass.write(sql)
-  return { written, position: pass.position, events: pass.events }
+  const batch = new FoldBatch(shard, projections, checkpoints)
+  await batch.readFromLog(sql, { readEvents: 5_000, isEnough: () => false })
+  const written = await batch.write(sql)
+  return { written, position: batch.position, events: batch.events }
 }
 
-/** The checkpoints of a shard's live generations. */
+/** Reads the checkpoints of a shard's live generations. */
 export async function checkpointsOf(
   sql: Sql,
   shard: number,

@@ -1,17 +1,17 @@
 import { type TestService, TOKENS } from './service.ts'
 
-/** A block of an event stream, as it was sent; absent where it has no such field. */
+/** A block of an event stream as sent; fields it lacks are undefined. */
 export type Block = { id?: string; event?: string; data?: string; retry?: string; comment?: string }
 
 export type SubscriptionOptions = { lastEventId?: string; token?: string; accept?: string }
 
-/** An event stream that is read a block at a time. */
+/** An event stream that is read block by block. */
 export class SubscribedStream {
   #text = ''
   #blocks: Block[] = []
   readonly #reader: { read(): Promise<{ done: boolean; value?: Uint8Array }> }
   readonly #decoder = new TextDecoder()
-  /** Of the last whole block that had one; what a client resumes with. */
+  /** The id of the last block that had one, from which a client resumes. */
   lastId: string | undefined
 
   private constructor(
@@ -37,8 +37,8 @@ export class SubscribedStream {
   }
 
   /**
-   * The next block but for keep-alives; null where the stream has ended. Rejects where it was
-   * broken off.
+   * Returns the next block that isn't a keep-alive, or null if the stream has ended. Rejects if the
+   * connection was lost.
    */
   async next(): Promise<Block | null> {
     for (;;) {
@@ -47,7 +47,7 @@ export class SubscribedStream {
     }
   }
 
-  /** As `next`, keep-alives too. */
+  /** Like `next`, but returns keep-alives too. */
   async nextOrKeepAlive(): Promise<Block | null> {
     for (;;) {
       const block = this.#blocks.shift()
@@ -63,13 +63,13 @@ export class SubscribedStream {
     }
   }
 
-  /** Returns when it has ended; until then nothing but keep-alives may come. */
+  /** Waits for the end of the stream; rejects if anything but keep-alives comes before it. */
   async untilEnd(): Promise<void> {
     const block = await this.next()
     if (block !== null) throw new Error(`not the end: ${JSON.stringify(block)}`)
   }
 
-  /** The data of the next `count` events. */
+  /** Returns the data of the next `count` events. */
   async events<Data = { shard: number; position: number }>(count: number): Promise<Data[]> {
     const events: Data[] = []
     while (events.length < count) {

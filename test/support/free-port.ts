@@ -1,7 +1,7 @@
 import net from 'node:net'
 import { listenLocally } from './sockets.ts'
 
-/** A port of 127.0.0.1 that nobody listened at a moment ago. */
+/** Returns a port of 127.0.0.1 on which nothing listened a moment ago. */
 export async function freePort(): Promise<number> {
   const server = net.createServer()
   const port = await listenLocally(server)

@@ -1,2 +1,2 @@
-/** TALLYBOOK_TEST_FULL=1: what costs too much for every day is tried too (docs/guides/testing.md). */
+/** TALLYBOOK_TEST_FULL=1 adds what costs too much for everyday runs (docs/guides/testing.md). */
 export const isFull = process.env.TALLYBOOK_TEST_FULL === '1'

@@ -5,12 +5,12 @@ import type { TestService } from './service.ts'
 
 const TABLES = PROJECTIONS.flatMap(({ tables }) => tables)
 
-/** What readers see: every row of the live generations. */
+/** Returns every row of the live generations: what readers see. */
 export async function readLive(
   service: TestService,
   owner: Sql,
 ): Promise<Record<string, unknown[]>> {
-  // All of it is folded.
+  // These reads wait until everything is folded.
   await service.read('/admin/usage')
   await service.read('/admin/apikey-stats/summary')
   const rows: Record<string, unknown[]> = {}
@@ -26,7 +26,7 @@ export async function readLive(
   return rows
 }
 
-/** Generations that there are rows, partitions or checkpoints of, by table. */
+/** Returns the generations that have rows, partitions or checkpoints, by table. */
 async function readGenerations(owner: Sql): Promise<Record<string, number[]>> {
   const generations: Record<string, number[]> = {}
   for (const { name, fillfactor } of TABLES) {
@@ -41,24 +41,24 @@ async function readGenerations(owner: Sql): Promise<Record<string, number[]>> {
   }
   const checkpoints = await owner<{ projection: string; generations: number[] }[]>`
     select projection, array_agg(distinct generation) as generations from checkpoints group by 1`
-  for (const { projection, generations: of } of checkpoints) generations[`of ${projection}`] = of
+  for (const row of checkpoints) generations[`of ${row.projection}`] = row.generations
   return generations
 }
 
-/** The live generation of each projection. */
+/** Returns the live generation of each projection. */
 export async function readLiveGenerations(owner: Sql): Promise<Record<string, number>> {
   const rows = await owner<{ projection: string; generation: number }[]>`
     select projection, generation from projections`
   return Object.fromEntries(rows.map(({ projection, generation }) => [projection, generation]))
 }
 
-/** Nothing is there but the live generations. */
+/** Expects that nothing exists except the live generations. */
 export async function expectTidy(owner: Sql): Promise<void> {
   const live = await readLiveGenerations(owner)
   const found = await readGenerations(owner)
   for (const { name, tables } of PROJECTIONS) {
     for (const { name: table, fillfactor } of tables) {
-      // Where generations share a table, one without rows doesn't show.
+      // In a shared table a generation without rows can't be seen.
       const none = fillfactor === null && found[table]!.length === 0
       expect([table, found[table]]).toEqual([table, none ? [] : [live[name]!]])
     }
@@ -66,7 +66,7 @@ export async function expectTidy(owner: Sql): Promise<void> {
   }
 }
 
-/** True where `expectTidy` would pass. */
+/** True if `expectTidy` would pass. */
 export const isTidy = (owner: Sql): Promise<boolean> =>
   expectTidy(owner).then(
     () => true,

@@ -2,16 +2,16 @@ import http from 'node:http'
 import { listenLocally } from './sockets.ts'
 
 export type HttpProxy = {
-  /** Where clients find the service: the host and the prefix. */
+  /** The service's URL for clients: the host and the prefix. */
   url: string
-  /** Paths that were asked for and are not under the prefix: another program's. */
+  /** Requested paths outside the prefix, which belong to other programs. */
   strays: string[]
   close(): Promise<void>
 }
 
 /**
- * A reverse proxy that has other programs beside the service on its host: it passes on what is
- * under `prefix`, as it was sent or without the prefix.
+ * A reverse proxy on whose host the service is one of several programs. It forwards the paths under
+ * `prefix`, with the prefix or without it.
  */
 export async function startHttpProxy(
   upstream: string,

@@ -1,10 +1,10 @@
 import { INTERVALS, type Intervals } from '../../src/platform/intervals.ts'
 
 /**
- * Those of a test service: about a tenth of the real ones, so that no test waits for seconds. What
- * says that somebody is gone stays long, and whoever asks for much waits: a test machine may be
- * loaded, and instances that take each other for dead, or a refusal, would fail what has nothing to
- * do with that. A test of it asks for a short one.
+ * The intervals of a test service: about a tenth of the real ones, so that no test waits for
+ * seconds. The time until an instance counts as gone and the wait for a place stay long: on a
+ * loaded machine, instances that take each other for dead, or refusals, would fail unrelated tests.
+ * A test of these requests a short one.
  */
 export const TEST_INTERVALS: Intervals = {
   database: INTERVALS.database,

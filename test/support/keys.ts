@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 
-/** An idempotency key that leads to this shard, as DESIGN has it: hash(source, key) mod shards. */
+/** Returns a key of the source `dp` that belongs to this shard: hash(source, key) mod shards. */
 export function keyOfShard(shard: number, shards: number, name: string): string {
   for (let i = 0; ; i++) {
     const key = `${name}-${i}`

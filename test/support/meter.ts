@@ -5,9 +5,9 @@ import { joinSockets, listenLocally } from './sockets.ts'
 
 export type MeteredProxy = {
   address: ServerAddress
-  /** Bytes that the server has sent. */
+  /** The number of bytes that the server has sent. */
   readonly bytes: number
-  /** From now on nothing passes over the connections that are open, which stay so; others serve. */
+  /** Stops forwarding on the connections that are open, which stay open; new ones work. */
   swallow(): void
   /** Cuts all connections, and refuses new ones until `restore`. */
   lose(): Promise<void>
@@ -15,7 +15,7 @@ export type MeteredProxy = {
   close(): Promise<void>
 }
 
-/** A way to a PostgreSQL server that counts what comes over it, and can be lost altogether. */
+/** A proxy for a PostgreSQL server that counts bytes and can become unreachable. */
 export async function startMeter(upstream: ServerAddress): Promise<MeteredProxy> {
   const sockets = new Set<net.Socket>()
   let bytes = 0

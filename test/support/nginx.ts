@@ -5,31 +5,31 @@ import { until } from './until.ts'
 
 const DOCS = join(import.meta.dir, '../../docs')
 
-/** Whether there is nginx on this machine; said once where there is none. */
+/** True if nginx is installed; otherwise a line says that its tests are skipped. */
 export const hasNginx = Bun.which('nginx') !== null
 if (!hasNginx) console.log('skipped: there is no nginx on this machine')
 
 export type Nginx = {
-  /** A request through it, to a host that has a name. */
+  /** Sends a request through nginx to HOST. */
   fetch(path: string, init?: RequestInit): Promise<Response>
   stop(): Promise<void>
 }
 
-/** The block of a document that is lines for nginx. */
+/** Returns the only block of a document that is an nginx configuration. */
 export async function readSample(document: string): Promise<string> {
   const text = await readFile(join(DOCS, document), 'utf8')
   const blocks = text.match(/(?:^ {4}.*\n|^\n(?= {4}))+/gm) ?? []
   const samples = blocks.filter((block) => block.includes('proxy_pass'))
-  if (samples.length !== 1) throw new Error(`${document} has ${samples.length} samples for nginx`)
+  if (samples.length !== 1) throw new Error(`${document} has ${samples.length} nginx samples`)
   return samples[0]!
 }
 
-/** The name under which clients know the service. */
+/** The host that clients use for the service. */
 export const HOST = 'stats.example.com:8080'
 
 /**
- * Runs nginx with these lines for its `http` block, on a socket of a folder of its own: `<listen>`
- * in them stands for it.
+ * Runs nginx with these lines in its `http` block. It listens on a socket in its own temporary
+ * folder, which replaces `<listen>` in the lines.
  */
 export async function startNginx(lines: string): Promise<Nginx> {
   const folder = await mkdtemp(join(tmpdir(), 'tallybook-nginx-'))
@@ -53,17 +53,17 @@ http {
     stdout: 'ignore',
     stderr: 'pipe',
   })
-  const requestCatchUp = (path: string, init: RequestInit = {}) =>
+  const fetchThrough = (path: string, init: RequestInit = {}) =>
     fetch(`http://${HOST}${path}`, { ...init, unix: socket, redirect: 'manual' })
   await until(async () => {
     if (nginx.exitCode !== null) throw new Error(await nginx.stderr.text())
-    return requestCatchUp('/').then(
+    return fetchThrough('/').then(
       () => true,
       () => false,
     )
   })
   return {
-    fetch: requestCatchUp,
+    fetch: fetchThrough,
     stop: async () => {
       nginx.kill('SIGTERM')
       await nginx.exited

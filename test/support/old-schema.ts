@@ -5,10 +5,10 @@ import { SCHEMA, SERVICE_ROLE, transact } from '../../src/platform/postgres/pool
 import { createDatabase, TEST_SHARDS, type TestDatabase } from './server.ts'
 
 const SQL_FOLDER = join(import.meta.dir, '../../sql')
-/** Functions as they were in the version before, where they are others now. */
+/** Functions as the previous version had them, if they have changed since. */
 const OLD_FUNCTIONS = join(import.meta.dir, 'old-functions')
 
-/** A database as an older version has left it: with the migrations up to `last`, and no more. */
+/** Creates a database as an older version left it, with the migrations up to `last` only. */
 export async function createOldDatabase(last: number): Promise<TestDatabase> {
   const database = await createDatabase({ empty: true })
   const migrations = (await readMigrations()).filter(({ number }) => number <= last)

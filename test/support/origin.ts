@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Origin, openOrigin } from '../../src/proofs/transparency/origin.ts'
 
-/** A data directory that signs under a name; nothing else is in it. */
+/** Creates a data directory with nothing but an origin, which signs under this name. */
 export async function makeOrigin(name = 'stats.example.com'): Promise<{
   dataDir: string
   origin: Origin

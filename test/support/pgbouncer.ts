@@ -10,23 +10,23 @@ import { until } from './until.ts'
 export const hasPgBouncer = Bun.which('pgbouncer') !== null
 
 export type PgBouncer = {
-  /** A database of the server behind it. */
+  /** The URL, through PgBouncer, of a database of the server. */
   addressOf(database: string): { url: string }
-  /** Ends it, with all its connections, and starts it again. */
+  /** Kills PgBouncer, and with it all its connections, and starts it again. */
   restart(): Promise<void>
   end(): Promise<void>
 }
 
-/** Starts a PgBouncer before a server, with these settings. */
+/** Starts a PgBouncer in front of a server, with these settings. */
 export async function startPgBouncer(
   upstream: ServerAddress,
   settings: Record<string, string | number>,
 ): Promise<PgBouncer> {
   const root = mkdtempSync(join(tmpdir(), 'tb-pooler-'))
-  const { endpoints: places, user, password } = targetAt(upstream)
-  const place = places[0]!
-  // It doesn't run as root; as the server's own user it may enter the directory of the socket.
-  const directory = 'directory' in place ? place.directory : null
+  const { endpoints, user, password } = targetAt(upstream)
+  const endpoint = endpoints[0]!
+  // PgBouncer refuses to run as root; the server's user may enter the directory of the socket.
+  const directory = 'directory' in endpoint ? endpoint.directory : null
   const owner = process.getuid?.() === 0 ? ownerOf(directory) : null
   if (owner !== null) chownSync(root, owner.uid, owner.gid)
   const port = await freePort()
@@ -35,7 +35,8 @@ export async function startPgBouncer(
     ...{ listen_addr: '127.0.0.1', listen_port: port, unix_socket_dir: '' },
     ...{ auth_type: 'any', max_client_conn: 500, default_pool_size: 60, ...settings },
   }
-  const where = `host=${directory ?? ('address' in place ? place.address : '')} port=${place.port}`
+  const host = directory ?? ('address' in endpoint ? endpoint.address : '')
+  const where = `host=${host} port=${endpoint.port}`
   const as = `user=${user}${password === '' ? '' : ` password=${password}`}`
   writeFileSync(
     file,

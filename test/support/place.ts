@@ -1,6 +1,6 @@
 import type { TestService } from './service.ts'
 
-/** The service that a session talks to; another may take its place. */
+/** The service that a session uses; a test may replace it by another. */
 export class Place {
   constructor(public service: TestService) {}
 

@@ -10,7 +10,7 @@ export type ProblemDetails = {
   error: string
 }
 
-/** The problem that an answer is, in the form that all have; fails where it is none. */
+/** Reads an answer's problem details; fails unless they have the form that all problems share. */
 export async function readProblem(response: Response): Promise<ProblemDetails> {
   const { url, status } = response
   const type = response.headers.get('content-type')
@@ -24,7 +24,7 @@ export async function readProblem(response: Response): Promise<ProblemDetails> {
   return problem
 }
 
-/** Fails unless an answer is the problem of this status and `error`. */
+/** Fails unless an answer is a problem with this status and `error`. */
 export async function expectProblem(
   response: Response,
   status: number,

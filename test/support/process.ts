@@ -9,8 +9,8 @@ export const MAIN = join(import.meta.dir, '../../src/main.ts')
 export type DataDir = { path: string; remove(): Promise<void> }
 
 /**
- * A data directory in a temporary folder, which the embedded server's user may enter: not there
- * yet, or with a cluster.
+ * Prepares a data directory in a temporary folder, which the embedded server's user may enter. The
+ * directory itself doesn't exist yet, unless a cluster is copied into it.
  */
 export async function makeDataDir(cluster?: ClusterContent): Promise<DataDir> {
   const folder = await mkdtemp(join(tmpdir(), 'tallybook-cli-'))
@@ -20,7 +20,7 @@ export async function makeDataDir(cluster?: ClusterContent): Promise<DataDir> {
   return { path, remove: () => rm(folder, { recursive: true, force: true }) }
 }
 
-/** `tallybook` with these arguments, as a process of its own on its embedded database. */
+/** Starts `tallybook` with these arguments as a process, by default on its embedded database. */
 export function runTallybook(
   args: string[],
   dataDir: string,
@@ -43,13 +43,13 @@ export function runTallybook(
   })
 }
 
-/** What a command said, wherever its data directory is: for snapshots. */
+/** The output of a command without the path of its data directory, for snapshots. */
 export const withoutPaths = (text: string, { path }: DataDir) =>
   text.replaceAll(dirname(path), '<folder>')
 
 export type Process = ReturnType<typeof runTallybook>
 
-/** The address that a started service prints. Throws with its errors where it ends instead. */
+/** Reads the URL that a service prints when it listens. Throws with its errors if it exits. */
 export async function readUrl(service: Process): Promise<string> {
   const reader = service.stdout.getReader()
   let text = ''

@@ -2,14 +2,14 @@ import net from 'node:net'
 import type { ServerAddress } from '../../src/platform/postgres/pool.ts'
 import { joinSockets, listenLocally } from './sockets.ts'
 
-/** Where a connection is cut: the statement never arrives, or its commit is never heard of. */
+/** Where to cut a connection: before the statement arrives, or before its commit is answered. */
 export type Cut = 'before' | 'after commit'
 
 export type LossyProxy = {
   address: ServerAddress
   /**
-   * Cuts the connection on which `statement` runs next, once; resolves when that was done. `skip` of
-   * its messages (of the client's, or answers of the server) pass first.
+   * Cuts the connection on which `statement` runs next, once, and resolves when that is done. The
+   * first `skip` of its messages (the client's, or the server's answers) are forwarded.
    */
   cut(where: Cut, statement: string, skip?: number): Promise<void>
   close(): Promise<void>
@@ -17,12 +17,12 @@ export type LossyProxy = {
 
 type Armed = { where: Cut; statement: string; skip: number; done: () => void }
 
-/** Message types of PostgreSQL's protocol: a command has completed; ready for the next query. */
+/** Message types of PostgreSQL's protocol, and the server's answer to an SSLRequest: no TLS. */
 const COMMAND_COMPLETE = 0x43
 const READY_FOR_QUERY = 0x5a
 const NO_TLS = 0x4e
 
-/** A way to a PostgreSQL server that can lose a connection at a chosen moment. */
+/** A proxy for a PostgreSQL server that can cut a connection at a chosen moment. */
 export async function startProxy(upstream: ServerAddress): Promise<LossyProxy> {
   const sockets = new Set<net.Socket>()
   let armed: Armed | null = null
@@ -43,14 +43,14 @@ export async function startProxy(upstream: ServerAddress): Promise<LossyProxy> {
     const runsArmed = () => armed !== null && sent.includes(armed.statement)
     joinSockets(sockets, client, server)
     client.on('data', (chunk: Buffer) => {
-      // What was prepared on this connection before is not sent again: all texts are kept.
+      // A prepared statement's text is sent once, so all texts of the connection are stored.
       sent += chunk.subarray(0, 4_096).toString('latin1')
       if (armed?.where === 'before' && runsArmed() && armed.skip-- === 0) fire(client, server)
       else server.write(chunk)
     })
     server.on('data', (chunk: Buffer) => {
       received = Buffer.concat([received, chunk])
-      // To who asks for TLS it says no by a letter, before any message.
+      // The server refuses TLS by a single letter, before any message.
       if (!isGreeted && received[0] === NO_TLS && received.length === 1) {
         client.write(received)
         received = Buffer.alloc(0)
@@ -62,7 +62,7 @@ export async function startProxy(upstream: ServerAddress): Promise<LossyProxy> {
         received = received.subarray(message.length)
         const losing = armed?.where === 'after commit' && runsArmed()
         if (losing && message[0] === COMMAND_COMPLETE && armed!.skip-- === 0) completed = true
-        // The transaction is committed when the server says that it is ready again, not before.
+        // The transaction is committed only when the server is ready for the next query.
         if (completed && message[0] === READY_FOR_QUERY) return fire(client, server)
         if (!completed) client.write(message)
       }
@@ -83,14 +83,14 @@ export async function startProxy(upstream: ServerAddress): Promise<LossyProxy> {
   }
 }
 
-/** What to connect to. */
+/** The socket that an address names. */
 export function socketOf(address: ServerAddress): net.NetConnectOpts {
   if ('host' in address) return { path: `${address.host}/.s.PGSQL.${address.port}` }
   const { hostname, port } = new URL(address.url)
   return { host: hostname, port: Number(port || 5432) }
 }
 
-/** The same database at another port. */
+/** The same database at a port of 127.0.0.1. */
 export function through(address: ServerAddress, port: number): ServerAddress {
   if ('host' in address) return { ...address, host: '127.0.0.1', port }
   const url = new URL(address.url)

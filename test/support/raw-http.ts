@@ -1,6 +1,6 @@
 import net from 'node:net'
 
-/** Sends bytes as they are to a service and returns its answer: status, headers in text, body. */
+/** Sends bytes unchanged to a service and returns its status, its headers as text, and its body. */
 export async function sendRaw(
   url: string,
   request: string,

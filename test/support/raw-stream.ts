@@ -2,12 +2,12 @@ import net from 'node:net'
 import { type TestService, TOKENS } from './service.ts'
 
 /**
- * An event stream on a socket of its own: fetch opens 256 at once. HTTP/1.0 has no chunks, so the
- * text is the body's.
+ * An event stream on its own socket, because fetch opens at most 256 at once. HTTP/1.0 has no
+ * chunks, so the text after the head is the body.
  */
 export class RawStream {
   readonly socket: net.Socket
-  /** All that has come, head and body. */
+  /** Everything received, head and body. */
   text = ''
   readonly closed: Promise<void>
   #onText = () => {}
@@ -28,15 +28,15 @@ export class RawStream {
     )
   }
 
-  /** The names of the events that have come. */
+  /** The events received so far, as `shard/position`. */
   get names(): string[] {
     const found = this.text.matchAll(/^data: \{"shard":(\d+),"position":(\d+).*\n\n/gm)
     return [...found].map(([, shard, position]) => `${shard}/${position}`)
   }
 
   /**
-   * Returns when so many blocks have come, the first one without an event; signs of life are none.
-   * Rejects where the stream ends before.
+   * Waits for the first block, which has no event, and `count` more. Keep-alives don't count.
+   * Rejects if the stream ends before.
    */
   async blocks(count: number): Promise<void> {
     const isThere = () =>

@@ -1,17 +1,17 @@
 import { expect } from 'bun:test'
 import type { TestService } from './service.ts'
 
-/** What GET /admin/projections tells of one. */
+/** One projection in the answer of GET /admin/projections. */
 type Item = {
   name: string
   generation: number
   rebuild: { generation: number; state: string; error: string | null } | null
 }
 
-/** Milliseconds that rebuilds may take: a machine may be slow, and nothing hangs. */
+/** Milliseconds that rebuilds may take on a slow machine. */
 const PATIENCE_MS = 90_000
 
-/** Has the service rebuild projections, all at once, and waits until the new ones are live. */
+/** Rebuilds projections through the API, all at once, and waits until the new ones are live. */
 export async function rebuildByHttp(service: TestService, names: string[]): Promise<void> {
   const answers = await Promise.all(
     names.map((name) =>

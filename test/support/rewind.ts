@@ -2,9 +2,9 @@ import type postgres from 'postgres'
 import { SCHEMA } from '../../src/platform/postgres/pool.ts'
 
 /**
- * Keeps all that is in a database, to bring it back later: then it has lost what was committed
- * meanwhile, as a standby has that takes its primary's place, or a server that was killed with
- * synchronous_commit off. The service's connections stay, as they do behind a pooler.
+ * Saves the contents of a database. `bringBack` restores them, which loses the commits in between,
+ * as a promoted standby or a server killed with synchronous_commit off does. The service's
+ * connections stay open, as behind a pooler.
  */
 export async function keepDatabase(owner: postgres.Sql): Promise<{ bringBack(): Promise<void> }> {
   const tables = await owner<{ name: string; columns: string }[]>`
@@ -24,7 +24,7 @@ export async function keepDatabase(owner: postgres.Sql): Promise<{ bringBack(): 
   })
   const bringBack = () =>
     owner.begin(async (transaction) => {
-      // No trigger keeps the log as it is.
+      // Disables the triggers that protect the log.
       await transaction`set local session_replication_role = replica`
       for (const { name } of tables) await transaction.unsafe(`lock table ${SCHEMA}.${name}`)
       for (const { name, columns } of tables) {
@@ -36,13 +36,13 @@ export async function keepDatabase(owner: postgres.Sql): Promise<{ bringBack(): 
     })
   return {
     bringBack: async () => {
-      // What the service does meanwhile locks tables in another order.
+      // The running service locks tables in another order, so this can deadlock.
       while (!(await bringBack().then(() => true, isDeadlock))) await Bun.sleep(20)
     },
   }
 }
 
-/** False for a deadlock; throws what else has gone wrong. */
+/** Returns false for a deadlock; throws any other error. */
 function isDeadlock(error: { code?: string }): boolean {
   if (error.code !== '40P01') throw error
   return false

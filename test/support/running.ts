@@ -1,4 +1,4 @@
-/** True if there is a process with this id. */
+/** True if a process with this id exists. */
 export function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0)

@@ -1,8 +1,8 @@
 import { SCHEMA, SERVICE_ROLE, type Sql } from '../../src/platform/postgres/pool.ts'
 
 /**
- * The schema as text, read from PostgreSQL's own catalogs, in an order that depends on names only.
- * Says the same on every version from 15 to 18.
+ * Returns the schema as text, read from PostgreSQL's system catalogs, in an order that depends only
+ * on names. The text is the same on every version from 15 to 18.
  */
 export async function dumpSchema(owner: Sql): Promise<string> {
   const parts = [
@@ -18,7 +18,7 @@ export async function dumpSchema(owner: Sql): Promise<string> {
 }
 
 async function dumpCollations(owner: Sql): Promise<string[]> {
-  // The locale is in another column from 17 on.
+  // The locale is in another column from version 17 on.
   const rows = await owner<{ text: string }[]>`
     select 'create collation ' || c.collname || ' (provider = icu, locale = '''
       || coalesce(to_jsonb(c) ->> 'colllocale', to_jsonb(c) ->> 'colliculocale') || ''');' as text
@@ -44,7 +44,7 @@ async function dumpTables(owner: Sql): Promise<string[]> {
       left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
     where c.relnamespace = ${SCHEMA}::regnamespace and c.relkind in ('r', 'p')
     order by c.relname, a.attnum`
-  // Not-null constraints have rows of their own from 18 on; columns say them already.
+  // From version 18 on not-null constraints have their own rows; columns already include them.
   const constraints = await owner<{ table: string; constraint: string }[]>`
     select c.relname as table, k.conname || ' ' || pg_get_constraintdef(k.oid) as constraint
     from pg_constraint k

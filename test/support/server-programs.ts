@@ -4,10 +4,10 @@ import { targetAt } from '../../src/platform/postgres/connection/target.ts'
 import type { ServerAddress } from '../../src/platform/postgres/pool.ts'
 import type { TestDatabase } from './server.ts'
 
-/** Where Debian and PostgreSQL's own packages put the programs of a version. */
+/** Where Debian's and PostgreSQL's own packages install the programs of a version. */
 const FOLDERS = ['/usr/lib/postgresql/<version>/bin', '/usr/pgsql-<version>/bin']
 
-/** The folder with the client programs of this server's version; null if there is none. */
+/** Returns the folder of the client programs of this server's version, or null if not installed. */
 export async function findClientPrograms({ owner }: TestDatabase): Promise<string | null> {
   const [row] = await owner<{ version: number }[]>`
     select current_setting('server_version_num')::integer / 10000 as version`
@@ -15,17 +15,17 @@ export async function findClientPrograms({ owner }: TestDatabase): Promise<strin
   return folders.find((folder) => existsSync(join(folder, 'pg_dump'))) ?? null
 }
 
-/** Runs a client program on a database; throws with what it said unless it ends with 0. */
+/** Runs a client program on a database; throws with its errors unless it exits with 0. */
 export async function runClientProgram(
   command: string[],
   address: ServerAddress & { database?: string },
 ): Promise<void> {
-  const { endpoints: places, user, password, database } = targetAt(address)
-  const place = places[0]!
+  const { endpoints, user, password, database } = targetAt(address)
+  const endpoint = endpoints[0]!
   const child = Bun.spawn(command, {
     env: {
-      PGHOST: 'directory' in place ? place.directory : place.address,
-      PGPORT: `${place.port}`,
+      PGHOST: 'directory' in endpoint ? endpoint.directory : endpoint.address,
+      PGPORT: `${endpoint.port}`,
       PGUSER: user,
       PGPASSWORD: password,
       PGDATABASE: database,

@@ -9,10 +9,10 @@ import {
 } from '../../src/platform/postgres/pool.ts'
 import { citusNodes, createDistributed, onEveryNode } from './citus.ts'
 
-/** The server that the run started (see test/run.ts), and how many shards this run tests. */
+/** The number of shards of this run (see test/run.ts). */
 export const TEST_SHARDS = Number(process.env.TALLYBOOK_TEST_SHARDS ?? '1')
 
-/** Where a database of the test server is. */
+/** Returns the address of a database of the test server. */
 export function addressOf(database: string): ServerAddress {
   const server = process.env.TALLYBOOK_TEST_SERVER
   if (!server) throw new Error('Tests with a database run through `bun run test [files]`.')
@@ -26,13 +26,13 @@ export function addressOf(database: string): ServerAddress {
 const maintenance = () =>
   connectAsOwner(addressOf(process.env.TALLYBOOK_TEST_MAINTENANCE_DATABASE ?? 'postgres'))
 
-/** Of this run; its name tells of what code the schema is. */
+/** The name of this run's template, which contains a hash of the code that makes the schema. */
 const templateOf = (shards: number) =>
   `${process.env.TALLYBOOK_TEST_TEMPLATE ?? 'tallybook_template'}_${shards}`
 
 /**
- * Makes the migrated database that every test file clones, unless a run of the same code has. Made
- * under another name first: a run at the same time finds it whole or not at all.
+ * Creates the migrated database that every test file clones, unless a run of the same code already
+ * has. It is created under another name first, so that a concurrent run never finds it incomplete.
  */
 export async function createTemplate(shards: number): Promise<void> {
   const name = templateOf(shards)
@@ -64,21 +64,21 @@ export async function dropTemplate(shards: number): Promise<void> {
 
 export type TestDatabase = {
   address: ServerAddress
-  /** As the owner: may do anything. */
+  /** A connection as the owner, which may do anything. */
   owner: postgres.Sql
   drop(): Promise<void>
 }
 
 let made = 0
 
-/** A migrated database of so many shards, of which there is no template. */
+/** Creates a migrated database with a number of shards for which there is no template. */
 export async function createDatabaseOf(shards: number): Promise<TestDatabase> {
   const database = await createDatabase({ empty: true })
   await migrate(database.owner, shards)
   return database
 }
 
-/** A database of its own; migrated unless `empty`. */
+/** Creates a database, migrated unless `empty`. */
 export async function createDatabase(
   options: { empty?: boolean; shards?: number } = {},
 ): Promise<TestDatabase> {
@@ -101,7 +101,7 @@ export async function createDatabase(
   }
 }
 
-/** A database for the tests of one file: made before them and dropped after them. */
+/** A database for the tests of one file, created before and dropped after them. */
 export function useDatabase(options: Parameters<typeof createDatabase>[0] = {}): TestDatabase {
   const database = {} as TestDatabase
   beforeAll(async () => {

@@ -16,12 +16,12 @@ export type TestService = {
   url: string
   shards: number
   database: TestDatabase
-  /** A request with the token of `role`; null sends none. */
+  /** Sends a request with the token of `role`, or without a token if null. */
   fetch(role: keyof typeof TOKENS | null, path: string, init?: RequestInit): Promise<Response>
-  /** POST of a body; text goes as it is, anything else as JSON. */
+  /** Posts a body as `dp`: a string unchanged, anything else as JSON. */
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>
   putCatalog(catalog: unknown): Promise<Response>
-  /** The JSON that an admin reads. */
+  /** Reads a path as `admin` and returns its JSON. */
   read<Body>(path: string): Promise<Body>
   /** Stops this instance; the database stays. */
   stop(): Promise<void>
@@ -30,14 +30,14 @@ export type TestService = {
 }
 
 export type TestServiceOptions = {
-  /** Another instance on this database instead of one of its own. */
+  /** Start on this database, for example as another instance, instead of on a new one. */
   database?: TestDatabase
-  /** The way to that database, where it isn't the straight one. */
+  /** Another address of that database, such as a proxy's. */
   address?: ServerAddress
-  /** Of that server; read from. */
+  /** Replicas of that server, for reads. */
   replicas?: readonly ServerAddress[]
   shards?: number
-  /** One that is free if absent. */
+  /** A free port if absent. */
   port?: number
   idleTimeoutSeconds?: number
   metricsAddress?: { host: string; port: number }
@@ -46,14 +46,14 @@ export type TestServiceOptions = {
   maxSubscribers?: number
   logPublic?: boolean
   basePath?: string
-  /** What signs, and keeps the tree heads, where another instance or an earlier one has it too. */
+  /** The origin, if another or an earlier instance uses the same; otherwise a new one. */
   origin?: Origin
-  /** In place of those of TEST_INTERVALS. */
+  /** Overrides for TEST_INTERVALS. */
   intervals?: Partial<Intervals>
   logger?: Logger
 }
 
-/** A real service on a real database, in this process, reached through HTTP. */
+/** Starts a real service on a real database in this process; tests use it through HTTP. */
 export async function startTestService(options: TestServiceOptions = {}): Promise<TestService> {
   const shards = options.shards ?? TEST_SHARDS
   const database = options.database ?? (await createDatabase({ shards }))
@@ -66,7 +66,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
       idleTimeoutSeconds: options.idleTimeoutSeconds ?? DEFAULT_IDLE_SECONDS,
       metricsAddress: options.metricsAddress ?? null,
       bodyLimitBytes: options.bodyLimitBytes ?? 16 * 1024 * 1024,
-      // Tests present many.
+      // Tests send many unknown tokens.
       unknownTokens: options.unknownTokens ?? 1_000_000,
       maxSubscribers: options.maxSubscribers ?? 5_000,
       logPublic: options.logPublic ?? false,
@@ -114,7 +114,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
   }
 }
 
-/** A service for the tests of one file: started before them, ended with its database after them. */
+/** A service for the tests of one file, started before and stopped with its database after them. */
 export function useService(options: TestServiceOptions = {}): TestService {
   const service = {} as TestService
   beforeAll(async () => {

@@ -10,18 +10,18 @@ export function postSession(
   return service.fetch(null, '/session', { method: 'POST', body, headers })
 }
 
-/** `tallybook_session=…` of an answer's Set-Cookie. */
+/** Returns the `tallybook_session=…` of a response's Set-Cookie. */
 export function cookieOf(response: Response): string {
   const cookie = response.headers.get('set-cookie')?.split(';')[0]
   if (cookie === undefined) throw new Error(`no cookie: ${response.status}`)
   return cookie
 }
 
-/** The cookie of a new session. */
+/** Signs in and returns the session's cookie. */
 export const signIn = async (service: TestService, token: string): Promise<string> =>
   cookieOf(await postSession(service, token))
 
-/** A request with a cookie instead of a token. */
+/** Sends a request with a cookie instead of a token. */
 export function fetchWith(
   service: TestService,
   cookie: string,
@@ -33,7 +33,7 @@ export function fetchWith(
   return service.fetch(null, path, { ...init, headers })
 }
 
-/** Makes a token; gives its text. */
+/** Creates a token and returns its text. */
 export async function makeToken(service: TestService, name: string, role: string): Promise<string> {
   const body = JSON.stringify({ name, role })
   const response = await service.fetch('admin', '/admin/tokens', { method: 'POST', body })
@@ -44,7 +44,7 @@ export async function makeToken(service: TestService, name: string, role: string
 export const revokeToken = (service: TestService, name: string): Promise<Response> =>
   service.fetch('admin', `/admin/tokens/${name}`, { method: 'DELETE' })
 
-/** The status once it is `status`, or what it still is after so many ms. */
+/** Polls until `read` returns `status`; after `ms`, returns what it returns then. */
 export async function soon(
   status: number,
   read: () => Promise<number>,

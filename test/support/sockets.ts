@@ -1,6 +1,6 @@
 import type net from 'node:net'
 
-/** Both ends of a way: where one ends the other does. `open` has them for as long as they are. */
+/** Ties a proxy's two sockets: if one closes, the other does. `open` has those that are open. */
 export function joinSockets(open: Set<net.Socket>, client: net.Socket, server: net.Socket): void {
   for (const [socket, other] of [
     [client, server],
@@ -15,7 +15,7 @@ export function joinSockets(open: Set<net.Socket>, client: net.Socket, server: n
   }
 }
 
-/** Listens on a port of 127.0.0.1, a free one if none is named; returns which. */
+/** Listens on a port of 127.0.0.1, by default a free one, and returns the port. */
 export async function listenLocally(server: net.Server, port = 0): Promise<number> {
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
   return (server.address() as net.AddressInfo).port

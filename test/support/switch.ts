@@ -3,15 +3,15 @@ import type { ServerAddress } from '../../src/platform/postgres/pool.ts'
 import { socketOf, through } from './proxy.ts'
 import { joinSockets, listenLocally } from './sockets.ts'
 
-/** An address that stays while the server behind it changes, as a failover manager keeps one. */
+/** A fixed address whose server can change, such as a failover manager provides. */
 export type SwitchableProxy = {
   address: ServerAddress
-  /** Cuts all connections; new ones go to this server, or are refused (null). */
+  /** Cuts all connections. New ones go to this server, or are refused if null. */
   lead(to: ServerAddress | null): void
   close(): Promise<void>
 }
 
-/** Begins with a way to `first`. */
+/** Starts with `first` as the server. */
 export async function startSwitch(first: ServerAddress): Promise<SwitchableProxy> {
   const sockets = new Set<net.Socket>()
   let upstream: ServerAddress | null = first

@@ -20,31 +20,31 @@ import { freePort } from './free-port.ts'
 import { listenLocally } from './sockets.ts'
 
 export const hasOpenssl = Bun.which('openssl') !== null
-/** Of the user of every URL. */
+/** The password in every URL. */
 export const PASSWORD = 'pässword &?/#1'
 
-/** A PostgreSQL that listens on 127.0.0.1 with TLS, and lets users in by SCRAM. */
+/** A PostgreSQL that listens on 127.0.0.1 with TLS and authenticates users by SCRAM. */
 export type TlsServer = {
   port: number
-  /** The CA that signed its certificate, another one, and a certificate of the user `tallybook`. */
+  /** The CA that signed its certificate, another CA, and a certificate of the user `tallybook`. */
   ca: string
   otherCa: string
   cert: string
-  /** Its key, and the same one that PASSWORD opens. */
+  /** The key of `cert`, and the same key encrypted with PASSWORD. */
   key: string
   lockedKey: string
-  /** A list of revoked certificates in which the server's is, and one in which it is not. */
+  /** A revocation list that contains the server's certificate, and one that doesn't. */
   crl: string
   emptyCrl: string
-  /** A URL of its database, with these parameters. */
+  /** Returns a URL of its database with these parameters. */
   url(parameters: string, options?: { host?: string; user?: string }): string
-  /** Changes settings of the server, or the lines of its pg_hba.conf, at once. */
+  /** Changes settings of the server, or the lines of its pg_hba.conf, and reloads them. */
   set(settings: Record<string, string>): Promise<void>
   letIn(...lines: string[]): Promise<void>
   end(): Promise<void>
 }
 
-/** Starts one with a certificate of `localhost`, signed by a CA of its own with this digest. */
+/** Starts a server with a certificate for `localhost`, signed by its own CA with this digest. */
 export async function startTlsServer(digest = 'sha256'): Promise<TlsServer> {
   const root = mkdtempSync(join(tmpdir(), 'tb-tls-'))
   chmodSync(root, 0o711)
@@ -100,7 +100,7 @@ export async function startTlsServer(digest = 'sha256'): Promise<TlsServer> {
   }
 }
 
-/** Somebody between client and server, with a certificate of their own, who forwards what is said. */
+/** A man in the middle, which has the user's certificate and forwards everything. */
 export async function startBetween(server: TlsServer): Promise<{ port: number; close(): void }> {
   const [key, cert] = [server.key, server.cert].map((path) => readFileSync(path))
   const terminator = tls.createServer({ key: key!, cert: cert! }, async (client) => {
@@ -117,9 +117,9 @@ export async function startBetween(server: TlsServer): Promise<{ port: number; c
   const listener = net.createServer((client) => {
     client.on('error', () => {})
     client.once('data', () => {
-      const way = net.connect(inner, '127.0.0.1')
-      way.on('error', () => client.destroy())
-      client.pipe(way).pipe(client)
+      const forward = net.connect(inner, '127.0.0.1')
+      forward.on('error', () => client.destroy())
+      client.pipe(forward).pipe(client)
       client.write('S')
     })
   })

@@ -1,7 +1,7 @@
 import { EMPTY_ROOT, HASH_BYTES, type Hash, hashNode } from '../../src/proofs/merkle/hash.ts'
 import type { ReadTiles } from '../../src/proofs/merkle/prove.ts'
 
-/** MTH of RFC 6962, section 2.1, word by word. */
+/** MTH of RFC 6962, section 2.1, implemented literally. */
 export function rootOf(hashes: readonly Hash[]): Hash {
   if (hashes.length === 0) return EMPTY_ROOT
   if (hashes.length === 1) return hashes[0]!
@@ -10,7 +10,7 @@ export function rootOf(hashes: readonly Hash[]): Hash {
   return hashNode(rootOf(hashes.slice(0, split)), rootOf(hashes.slice(split)))
 }
 
-/** The tiles of a tree, made of its leaf hashes as the specification says. */
+/** The tiles of a tree, computed from its leaf hashes as the specification defines them. */
 export function tilesOf(leaves: readonly Hash[]): ReadTiles {
   const levels: Hash[][] = [[...leaves]]
   for (let level = levels[0]!; level.length >= 256; ) {

@@ -1,7 +1,7 @@
-/** Milliseconds after which something that has not come to pass never will, on a slow machine too. */
+/** Milliseconds after which a condition counts as failed; enough for a slow machine. */
 const PATIENCE_MS = 60_000
 
-/** Reads again and again until the value is neither false nor null, and returns it. */
+/** Polls until the value is neither false nor null nor undefined, and returns it. */
 export async function until<Value>(
   read: () => Value | Promise<Value>,
 ): Promise<Exclude<Value, false | null | undefined>> {

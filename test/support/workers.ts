@@ -1,16 +1,16 @@
-/** The workers of services in this process, and what they are sent: held back where a test wants. */
+/** The workers of services in this process, whose messages a test can hold back. */
 export type Workers = {
-  /** Holds back what is sent from now on, until `release`. */
+  /** Holds back the flushes sent from now on, until `release`. */
   hold(): void
-  /** How many flushes are held back. */
+  /** The number of flushes held back. */
   readonly held: number
   release(): void
-  /** Ends all of them at once, as a crash would. */
+  /** Ends all workers at once, as a crash would. */
   kill(): void
   restore(): void
 }
 
-/** Real workers that can be held up and killed, in place of those that a service would start. */
+/** Replaces the workers that services start by real ones that can be held up and killed. */
 export function watchWorkers(): Workers {
   const Real = globalThis.Worker
   const started: Worker[] = []
