@@ -5,17 +5,18 @@ import { Glob } from 'bun'
 import { createTemplate, dropTemplate } from '../support/server.ts'
 import { ROOT } from './queue.ts'
 
-/** Makes the databases that tests clone, a migrated one for each number of shards. */
+/** Creates the databases that tests clone: a migrated one for each number of shards. */
 export async function makeTemplates(shards: Iterable<number>): Promise<void> {
   process.env.TALLYBOOK_TEST_TEMPLATE = `tallybook_template_${await hashSchema()}`
   for (const count of shards) await createTemplate(count)
 }
 
+/** Drops the databases that `makeTemplates` created. */
 export async function removeTemplates(shards: Iterable<number>): Promise<void> {
   for (const count of shards) await dropTemplate(count)
 }
 
-/** Changes with the code that makes a schema: on a kept server there may be one of other code. */
+/** Hashes the code that makes the schema: a kept server may have templates of other code. */
 async function hashSchema(): Promise<string> {
   const hash = createHash('sha256')
   for (const pattern of ['sql/**/*.sql', 'src/platform/postgres/**/*.ts']) {

@@ -1,4 +1,4 @@
-/** How many tests ended how, and those that failed, a line each. */
+/** The number of tests by result, and one line for each that failed. */
 export type Counts = { passed: number; failed: number; skipped: number; failures: string[] }
 
 export const NONE: Counts = { passed: 0, failed: 0, skipped: 0, failures: [] }
@@ -10,13 +10,13 @@ export const add = (a: Counts, b: Counts): Counts => ({
   failures: [...a.failures, ...b.failures],
 })
 
-/** What became of a test file. */
+/** The result of a test file. */
 export type FileResult = { file: string; counts: Counts; ms: number }
 
 /**
- * Reads the report of a test process, by file. A process that left no report of a file, or failed
- * without a failed test, was ended from inside or found no test: that is a failure, whatever its
- * exit code.
+ * Reads the report of a test process, by file. If a file has no report, or the exit code
+ * contradicts the results, the process was ended from inside or found no test. That counts as a
+ * failure.
  */
 export function readReport(
   xml: string,
@@ -31,7 +31,7 @@ export function readReport(
   return [{ ...first!, counts: add(first!.counts, failure) }, ...others]
 }
 
-/** From `<testsuite name="<file>" file="<file>" tests="8" … failures="0" skipped="0" time="1.2" …>`. */
+/** Reads `<testsuite name="<file>" … tests="8" … failures="0" skipped="0" time="1.2" …>`. */
 function readFileResult(xml: string, file: string): FileResult {
   const suites = xml.match(/<testsuite [^>]*>/g) ?? []
   const suite = suites.find((tag) => tag.startsWith(`<testsuite name="${file}"`)) ?? ''
@@ -48,7 +48,7 @@ function readFileResult(xml: string, file: string): FileResult {
 
 const failedFor = (reason: string): Counts => ({ ...NONE, failed: 1, failures: [reason] })
 
-/** From `<testcase name="…" classname="…" … file="…" line="…"><failure … message="…">`. */
+/** Reads `<testcase name="…" classname="…" … file="…" line="…"><failure … message="…">`. */
 function readFailures(xml: string): string[] {
   return [...xml.matchAll(/<testcase ([^>]*)>\s*<failure ([^>]*)>/g)].map(([, test, failure]) => {
     const read = (attributes: string, name: string) =>

@@ -9,20 +9,20 @@ const STATE = join(CACHE, 'server.json')
 const LOG = join(CACHE, 'server.log')
 const KEEPER = join(import.meta.dir, 'keep.ts')
 
-/** Milliseconds that the first start of a server may take. */
+/** Milliseconds that starting a server may take. */
 const START_MS = 60_000
-/** Milliseconds between two signs to the keeper that its server is in use. */
+/** How often (ms) a run touches the state file, so that the keeper sees that its server is used. */
 const TOUCH_INTERVAL_MS = 60_000
 
 type State = { pid: number } & Pick<TestServer, 'address' | 'folder'>
 
-/** The kept server of this checkout, started if there is none. `stop` leaves it running. */
+/** Returns the kept server of this checkout and starts it if needed. `stop` leaves it running. */
 export async function useKeptServer(): Promise<TestServer> {
   const { address, folder } = (await findKept()) ?? (await startKept())
   const touch = () => utimes(STATE, new Date(), new Date()).catch(() => {})
   await touch()
   const timer = setInterval(touch, TOUCH_INTERVAL_MS)
-  await dropLeftDatabases({ address })
+  await dropStaleDatabases({ address })
   return {
     address,
     folder,
@@ -33,7 +33,7 @@ export async function useKeptServer(): Promise<TestServer> {
   }
 }
 
-/** null if there is none, or none that answers. */
+/** Returns null if no server is kept or if it doesn't answer. */
 async function findKept(): Promise<State | null> {
   try {
     const state = JSON.parse(await readFile(STATE, 'utf8')) as State
@@ -48,7 +48,7 @@ async function findKept(): Promise<State | null> {
 
 async function startKept(): Promise<State> {
   await mkdir(CACHE, { recursive: true })
-  // Through a shell that ends at once: it is nobody's child, and outlives this run.
+  // Started through a shell that exits at once, so that the keeper outlives this run.
   const script = 'nohup "$0" "$1" "$2" >"$3" 2>&1 &'
   const stdio: ['ignore', 'ignore', 'ignore'] = ['ignore', 'ignore', 'ignore']
   await Bun.spawn(['sh', '-c', script, process.execPath, KEEPER, STATE, LOG], { stdio }).exited
@@ -59,8 +59,8 @@ async function startKept(): Promise<State> {
   throw new Error(`The test server did not start: ${await readFile(LOG, 'utf8').catch(() => '')}`)
 }
 
-/** Test processes that were killed leave their databases, named after their process ids. */
-async function dropLeftDatabases({ address }: Pick<State, 'address'>): Promise<void> {
+/** Drops the databases of killed test processes, which are named after their process ids. */
+async function dropStaleDatabases({ address }: Pick<State, 'address'>): Promise<void> {
   const owner = connectAsOwner(address)
   const rows = await owner<{ name: string }[]>`
     select d.datname as name from pg_database d where d.datname like 'tallybook\\_test\\_%'`

@@ -1,14 +1,15 @@
 /**
- * What tests vary with beyond the code: a row for a folder or a file, of which the longest that
- * fits counts. A file without a row runs once: with one shard, on the server that the run brings.
+ * What tests depend on besides the code. Each row of the matrix is for a folder or a file; the
+ * longest matching prefix applies. A file without a row runs once, with one shard, on the run's
+ * server.
  */
 type Variation = {
   /**
-   * With how many shards. Several shards are the general case, so 4 alone is enough for what treats
-   * each of them alike; 1 and 4 are for what an instance does otherwise when it has only one.
+   * The numbers of shards to run with. Several shards are the general case, so 4 alone is enough
+   * for code that treats all shards alike; 1 and 4 are for code that behaves differently with one.
    */
   shards?: readonly number[]
-  /** True: on the oldest supported version of PostgreSQL too. */
+  /** True to run on the oldest supported version of PostgreSQL too. */
   server?: boolean
 }
 
@@ -17,8 +18,8 @@ const MANY = [4]
 const TWO = [2]
 const ONE = [1]
 
-// A flush is routed (src/log/log.ts, src/events/shard-of-key.ts) and shards are shared out among
-// instances otherwise where there is only one; and most services here have one.
+// With only one shard, flushes are routed (src/log/log.ts, src/events/shard-of-key.ts) and shards
+// are shared among instances differently. Most services in tests have one.
 const MATRIX: Record<string, Variation> = {
   'test/archive/': { server: true },
   'test/archive/reshard-proof': { shards: MANY, server: true },
@@ -58,7 +59,7 @@ const MATRIX: Record<string, Variation> = {
   'test/cluster/replicas/reads': { shards: MANY },
   'test/proofs/transparency/': { shards: MANY },
   'test/proofs/transparency/integrate': { shards: MANY, server: true },
-  // Each shard is walked in the same way, as long as it takes.
+  // Every shard is checked in the same way and adds to the run time, so two are enough.
   'test/proofs/integrity/': { shards: TWO },
   'test/proofs/integrity/scheduled/': {},
   'test/proofs/integrity/damaged-log': { shards: ONE },
@@ -67,7 +68,7 @@ const MATRIX: Record<string, Variation> = {
   'test/proofs/integrity/payload-readers': { shards: TWO, server: true },
 }
 
-/** How a file's tests vary. */
+/** Returns the variation of a file's tests. */
 export function variationOf(file: string): Variation {
   if (!usesTestServer(file)) return {}
   const row = Object.keys(MATRIX)
@@ -76,10 +77,10 @@ export function variationOf(file: string): Variation {
   return row === undefined ? {} : MATRIX[row]!
 }
 
-/** False for tests without a database, and for those that bring an embedded server of their own. */
+/** False for tests without a database, and for those that start their own embedded server. */
 export const usesTestServer = (file: string) =>
   file.endsWith('.db.test.ts') && !/^test\/(platform\/postgres\/embedded|cli|dev|faults)/.test(file)
 
-/** The rows that no test file has any more. */
+/** Returns the rows that match no test file. */
 export const rowsWithoutFiles = (files: readonly string[]) =>
   Object.keys(MATRIX).filter((prefix) => !files.some((file) => file.startsWith(prefix)))

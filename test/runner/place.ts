@@ -2,13 +2,13 @@ import { readFile, statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 
 const MEMORY = '/dev/shm'
-/** Bytes; a run needs a quarter of them. */
-const PLENTY = 4 * 1024 ** 3
+/** Free bytes that /dev/shm must have; a run needs a quarter of them. */
+const MIN_FREE = 4 * 1024 ** 3
 
 /**
- * The folder in which a run makes its own: in memory where that has plenty of room, unless TMPDIR
- * says otherwise. A database is some 400 files, and a disk's file system took a fifth of all
- * processor time to make and remove them.
+ * Returns the folder in which a run creates its temporary folder: TMPDIR if it is set, otherwise
+ * memory if that has enough space. A database is about 400 files, and a disk's file system took a
+ * fifth of all processor time to create and remove them.
  */
 export async function chooseFolder(): Promise<string> {
   if (process.env.TMPDIR !== undefined) return tmpdir()
@@ -16,11 +16,11 @@ export async function chooseFolder(): Promise<string> {
     const { bavail, bsize } = await statfs(MEMORY)
     const mounts = (await readFile('/proc/mounts', 'utf8')).split('\n')
     const options = mounts.find((line) => line.split(' ')[1] === MEMORY)?.split(' ')[3] ?? ''
-    // Programs are built there, too.
+    // Tests also build and run programs there.
     const mayRun = options !== '' && !options.split(',').includes('noexec')
-    return mayRun && bavail * bsize >= PLENTY ? MEMORY : tmpdir()
+    return mayRun && bavail * bsize >= MIN_FREE ? MEMORY : tmpdir()
   } catch {
-    // Not on this system.
+    // This system has no /dev/shm.
     return tmpdir()
   }
 }

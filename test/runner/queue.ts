@@ -7,49 +7,49 @@ import { Timings } from './timings.ts'
 
 export const ROOT = join(import.meta.dir, '../..')
 
-/** A test file, run with a number of shards. */
+/** One run of a test file with a number of shards. */
 export type Run = { file: string; shards: number }
 
 export type QueueOptions = {
   /** How many test processes run at once. */
   workers: number
-  /** Several files in a process: the sooner done, but what one leaves behind the next one meets. */
+  /** Run several files in a process: faster, but a file sees what the ones before left behind. */
   together?: boolean
-  /** Where reports are written. */
+  /** The folder for reports. */
   folder: string
-  /** Only tests whose name this pattern finds. */
+  /** Run only tests whose name matches. */
   names?: RegExp
-  /** After the first failure, start nothing more and end what runs. */
+  /** After the first failure, kill running processes and start no others. */
   bail: boolean
-  /** Print what a file prints even if it passes. */
+  /** Print a file's output even if it passes. */
   verbose: boolean
   /** Write snapshots instead of comparing with them. */
   updateSnapshots?: boolean
-  /** Wait for a debugger at this address, and then for as long as it takes. */
+  /** Wait for a debugger at this address, and don't limit the time of tests. */
   inspect?: string | null
   env?: Record<string, string>
 }
 
-/** Milliseconds: a test, or a file, that takes longer has hung. */
+/** Milliseconds after which a test, or a file, counts as hung. */
 const TEST_TIMEOUT_MS = 120_000
 const FILE_TIMEOUT_MS = 900_000
 const DEBUG_TIMEOUT_MS = 24 * 3_600_000
 
-/** How many of the slowest files are named at the end. */
+/** The number of slowest files to list at the end. */
 const SLOWEST = 10
 
-/** The test files with one of `wanted` in their path; all of them if nothing is wanted. */
-export async function findTests(wanted: readonly string[]): Promise<string[]> {
+/** Returns the test files whose path contains one of `paths`, or all files if `paths` is empty. */
+export async function findTests(paths: readonly string[]): Promise<string[]> {
   const files = await Array.fromAsync(new Glob('test/**/*.test.ts').scan(ROOT))
-  const chosen = files.filter((file) => wanted.length === 0 || wanted.some((w) => file.includes(w)))
-  if (chosen.length === 0) throw new Error(`No test file matches ${wanted.join(' ')}.`)
+  const chosen = files.filter((file) => paths.length === 0 || paths.some((w) => file.includes(w)))
+  if (chosen.length === 0) throw new Error(`No test file matches ${paths.join(' ')}.`)
   return chosen.sort()
 }
 
 /**
- * Runs the files in processes, several at once, the longest first. `bun test --parallel` does as
- * much for one set of files; but here a file may be due with several numbers of shards, which is an
- * environment variable, and one queue for all of them leaves no worker idle until the end.
+ * Runs the files in processes, several at once, the longest first. `bun test --parallel` could do
+ * this for one set of files. But the number of shards is an environment variable and a file may run
+ * with several numbers; one queue for all of them leaves no worker idle until the end.
  */
 export async function runAll(runs: readonly Run[], options: QueueOptions): Promise<Counts> {
   const timings = await Timings.load()
@@ -110,7 +110,7 @@ async function runBatch(
       cwd: ROOT,
       env: {
         ...process.env,
-        // Otherwise a snapshot that is missing would be written, and the test pass.
+        // Without CI=true a missing snapshot would be written and the test would pass.
         ...(updateSnapshots ? {} : { CI: 'true' }),
         ...env,
         TALLYBOOK_TEST_SHARDS: String(shards),
@@ -131,32 +131,32 @@ async function runBatch(
   const xml = await readFile(report, 'utf8').catch(() => '')
   const results = readReport(xml, files, exitCode).map((result) => {
     const failures = result.counts.failures.map((failure) => `${shards} shard(s), ${failure}`)
-    // Of a file alone the start of its process counts as well.
+    // For a file alone, the time includes the start of its process.
     const own = files.length === 1 ? ms : result.ms
     return { ...result, ms: own, counts: { ...result.counts, failures } }
   })
   return { results, output: stdout + stderr }
 }
 
-/** `12/240 test/log/append.db.test.ts, 4 shards: 4 passed in 1.3 s`. */
-function describe({ file, shards }: Run, { counts, ms }: FileResult, place: string): string {
+/** Formats `12/240 test/log/append.db.test.ts, 4 shards: 4 passed in 1.3 s`. */
+function describe({ file, shards }: Run, { counts, ms }: FileResult, progress: string): string {
   const results = [
     `${counts.passed} passed`,
     ...(counts.failed > 0 ? [`${counts.failed} FAILED`] : []),
     ...(counts.skipped > 0 ? [`${counts.skipped} skipped`] : []),
   ]
   const name = shards === 1 ? file : `${file}, ${shards} shards`
-  return `${place} ${name}: ${results.join(', ')} in ${(ms / 1_000).toFixed(1)} s`
+  return `${progress} ${name}: ${results.join(', ')} in ${(ms / 1_000).toFixed(1)} s`
 }
 
-/** What a file says of tests that it left out. */
+/** Prints the lines in which a file reports skipped tests. */
 function printSkips(output: string): void {
   for (const line of output.split('\n')) if (line.startsWith('skipped:')) console.log(line)
 }
 
-/** Prints what failed and the closing line, and ends the process with the code that says the same. */
+/** Prints the failures and the totals, and exits with 0 if all tests passed, else with 1. */
 export function report({ passed, failed, skipped, failures }: Counts): never {
-  // Once more where somebody who looks at the end of a long output finds them.
+  // Repeated here so that they are found at the end of a long output.
   for (const failure of failures) console.log(`failed: ${failure}`)
   console.log(`\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`)
   process.exit(failed > 0 || passed === 0 ? 1 : 0)

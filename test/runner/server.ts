@@ -4,19 +4,19 @@ import { startEmbeddedPostgres } from '../../src/platform/postgres/embedded/inde
 import { connectAsOwner, type ServerAddress } from '../../src/platform/postgres/pool.ts'
 import { chooseFolder } from './place.ts'
 
-/** A server that the tests may use as they like. */
+/** A server for the tests, which they may change as they like. */
 export type TestServer = {
   address: ServerAddress
-  /** Entered by everybody, listed by its owner only. */
+  /** A temporary folder that every user may enter and only its owner may list. */
   folder: string
   stop(): Promise<void>
 }
 
 /**
- * What the server of tests does otherwise. It is thrown away, so nothing has to reach the disk:
- * cloning a database takes 30 ms without fsync and 400 ms with it. Databases live for seconds, so
- * nothing has to be cleaned: autovacuum took 14 % of all processor time. Several test files at once,
- * each with a service or two, take more connections than one service.
+ * Settings of the test server. It is thrown away, so nothing has to reach the disk: cloning a
+ * database takes 30 ms without fsync and 400 ms with it. Databases live for seconds, so nothing has
+ * to be vacuumed: autovacuum took 14 % of all processor time. Several test files at once, each with
+ * a service or two, need more connections than one service.
  */
 const SETTINGS = {
   fsync: 'off',
@@ -24,11 +24,11 @@ const SETTINGS = {
   max_connections: '600',
   autovacuum: 'off',
   bgwriter_lru_maxpages: '0',
-  // It may be in memory.
+  // The data directory may be in memory.
   max_wal_size: "'512MB'",
 }
 
-/** Makes and starts an embedded server in a temporary folder. */
+/** Creates and starts an embedded server in a temporary folder. */
 export async function startTestServer(): Promise<TestServer> {
   const folder = await makeFolder()
   try {
@@ -39,7 +39,7 @@ export async function startTestServer(): Promise<TestServer> {
       await owner.unsafe(`alter system set ${name} = ${value}`)
     }
     await owner.end()
-    // Some of them hold from the next start on.
+    // Some settings need a restart.
     await first.stop()
     const server = await startEmbeddedPostgres(options)
     const { host, port, user, database } = server
@@ -57,7 +57,7 @@ export async function startTestServer(): Promise<TestServer> {
   }
 }
 
-/** A server that was started by others: TEST_DATABASE_URL. */
+/** Uses a server that already runs (TEST_DATABASE_URL); `stop` leaves it running. */
 export async function useExternalServer(url: string): Promise<TestServer> {
   const folder = await makeFolder()
   return {
@@ -69,7 +69,7 @@ export async function useExternalServer(url: string): Promise<TestServer> {
 
 async function makeFolder(): Promise<string> {
   const folder = await mkdtemp(join(await chooseFolder(), 'tallybook-test-'))
-  // As root an embedded server runs as another user, who must be able to enter.
+  // As root an embedded server runs as another user, which must be able to enter.
   await chmod(folder, 0o711)
   return folder
 }

@@ -3,17 +3,17 @@ import { dirname, join } from 'node:path'
 import { CACHE } from './cache.ts'
 import type { Run } from './queue.ts'
 
-/** Milliseconds by run, as the last run on this machine measured them. */
+/** The milliseconds of each run as last measured on this machine. */
 const MEASURED = join(CACHE, 'timings.json')
-/** Those that the repository brings, for a machine that has measured none. */
+/** The timings in the repository, for a machine that has measured none. */
 const SHIPPED = join(import.meta.dir, 'timings.json')
 
-/** Milliseconds for a file of which nothing is known: a new one may be long, so it begins early. */
+/** Milliseconds assumed for an unknown file: a new one may be long, so it starts early. */
 const UNKNOWN_MS = 10_000
 
 const nameOf = ({ file, shards }: Run) => (shards === 1 ? file : `${file} ${shards}`)
 
-/** How long test files take, to begin with the longest. */
+/** The durations of test files, so that the longest start first. */
 export class Timings {
   constructor(private readonly ms: Record<string, number>) {}
 
@@ -30,7 +30,7 @@ export class Timings {
     this.ms[nameOf(run)] = Math.round(ms)
   }
 
-  /** Written beside and renamed: runs may end at the same time. */
+  /** Writes a temporary file and renames it, because runs may end at the same time. */
   async save(): Promise<void> {
     await mkdir(dirname(MEASURED), { recursive: true })
     const draft = `${MEASURED}.${process.pid}`
@@ -38,7 +38,7 @@ export class Timings {
     await rename(draft, MEASURED)
   }
 
-  /** The slowest of some runs, a line each. */
+  /** Returns a line for each of the `count` slowest runs. */
   slowest(runs: readonly Run[], count: number): string[] {
     return [...runs]
       .sort((a, b) => this.of(b) - this.of(a))

@@ -2,10 +2,10 @@ import { watch as watchFolder } from 'node:fs'
 import { join } from 'node:path'
 import { ROOT } from './queue.ts'
 
-/** Milliseconds without a change after which a run begins: an editor writes several files. */
+/** Milliseconds without a change before `onChange` is called: an editor writes several files. */
 const QUIET_MS = 100
 
-/** Calls `onChange` after every change in these folders, once an editor has written its files. */
+/** Calls `onChange` after changes in these folders, once they have been quiet for QUIET_MS. */
 export function watchFolders(folders: readonly string[], onChange: () => void): void {
   let timer: ReturnType<typeof setTimeout> | undefined
   for (const folder of folders) {
@@ -20,7 +20,7 @@ export function watchFolders(folders: readonly string[], onChange: () => void): 
 export async function watch(args: readonly string[]): Promise<never> {
   let notice = () => {}
   watchFolders(['src', 'sql', 'test'], () => notice())
-  // A process for each run: what migrates the database may have changed, too.
+  // Each run is a new process, because the code that migrates the database may have changed too.
   const options = ['--keep', ...args.filter((arg) => arg !== '--watch')]
   const command = [process.execPath, join(ROOT, 'test/run.ts'), ...options]
   for (;;) {
