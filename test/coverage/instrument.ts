@@ -6,24 +6,24 @@ import { createInstrumenter } from 'istanbul-lib-instrument'
 /** The root of the project whose src is measured. */
 export const ROOT = join(import.meta.dir, '../..')
 
-/** A statement or a way of a branch: `line:column` in its source. */
-export type Place = string
+/** The location of a statement or of a path of a branch in its source: `line:column`. */
+export type Location = string
 
-/** A source file: where its counters are, and what they count, in this order. */
+/** A source file: the offset of its counters, and what they count, in this order. */
 export type SourceFile = {
-  /** Of the version that was instrumented; stands in the code, too. */
+  /** The hash of the instrumented version, which the instrumented code contains too. */
   hash: string
-  /** The index of its first counter: those of statements come first. */
+  /** The index of its first counter. Counters of statements come first. */
   offset: number
   functions: number
-  statements: Place[]
-  branches: Place[][]
+  statements: Location[]
+  branches: Location[][]
 }
 
-/** What a run counts, by the path of a source file from the root. */
+/** The layout of a run's counters, by the path of the source file from the root. */
 export type Layout = { counters: number; files: Record<string, SourceFile> }
 
-/** Every source file that runs in Bun: the console's page runs in a browser. */
+/** True for source files that run in Bun; the console's page runs in a browser. */
 export const isMeasured = (path: string) => /^src\/(?!console\/page\/).*\.ts$/.test(path)
 
 /** Writes the instrumented code of src and the layout of its counters into a folder. */
@@ -47,11 +47,11 @@ export function instrument(folder: string): Layout {
       hash: /var hash = "([0-9a-f]+)";/.exec(code)![1]!,
       offset: layout.counters,
       functions: Object.keys(fnMap).length,
-      statements: Object.values(statementMap).map(({ start }) => placeOf(start)),
+      statements: Object.values(statementMap).map(({ start }) => locationOf(start)),
       branches: Object.values(branchMap).map(({ loc, locations }) =>
-        // An `else` that isn't written has no place of its own.
+        // An implicit `else` has no location.
         locations.map(({ start }) =>
-          start.line === undefined ? `${placeOf(loc.start)} else` : placeOf(start),
+          start.line === undefined ? `${locationOf(loc.start)} else` : locationOf(start),
         ),
       ),
     }
@@ -61,14 +61,14 @@ export function instrument(folder: string): Layout {
     writeFileSync(join(folder, path), code)
   }
   writeFileSync(join(folder, 'layout.json'), JSON.stringify(layout))
-  // Processes of other users count, too.
+  // Processes of other users count too.
   chmodSync(folder, 0o755)
   return layout
 }
 
-const placeOf = ({ line, column }: { line: number; column: number }) => `${line}:${column + 1}`
+const locationOf = ({ line, column }: { line: number; column: number }) => `${line}:${column + 1}`
 
-/** The counters are there before the code is loaded (see preload.ts): it needs none of its own. */
+/** Removes the initial counters: preload.ts provides them before the code is loaded. */
 function dropInitialCounters(code: string, path: string): string {
   const dropped = code.replace(/var coverageData = .*?;var coverage = /, 'var coverage = ')
   if (dropped.length === code.length) throw new Error(`${path} can't be instrumented.`)

@@ -1,4 +1,4 @@
-// The package brings no types: these are of the members that are used.
+// The package has no types. These cover the members that are used.
 declare module 'istanbul-lib-instrument' {
   export type Position = { line: number; column: number }
   export type Range = { start: Position; end: Position }

@@ -1,8 +1,9 @@
 /**
- * Measures which statements and branches of src the tests run, in the processes of the tests and in
- * those that they start. `bun run coverage [--out FILE] [--against FILE] [arguments of the tests]`:
- * runs the tests, prints a table of the folders of src, and writes what ran and what didn't to FILE
- * (coverage.json). Compares with such a file of another run. Ends with the exit code of the tests.
+ * Measures which statements and branches of src the tests run, in the test processes and in those
+ * that they start: `bun run coverage [--out FILE] [--against FILE] [arguments of the tests]`. It
+ * runs the tests, prints a table of the folders of src, and writes what did and didn't run to
+ * --out (coverage.json). --against compares with such a file of another run. The exit code is that
+ * of the tests.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -40,7 +41,7 @@ try {
   rmSync(folder, { recursive: true, force: true })
 }
 
-/** Takes an option with its value out of the arguments; what is left is for the tests. */
+/** Removes an option and its value from the arguments; the rest is passed to the tests. */
 function takeOption(name: string): string | undefined {
   const at = args.indexOf(name)
   return at < 0 ? undefined : args.splice(at, 2)[1]

@@ -1,8 +1,8 @@
 /**
- * Bun loads this first in every process of a coverage run (BUN_OPTIONS): it has Bun load the
- * instrumented files of src, and count in a file that is mapped into memory. What a process counts
- * is thus kept however it ends, and all processes of a run count in one file. Two that count the
- * same thing at the same time may lose one of the two counts, never both: what ran is never 0.
+ * Bun loads this first in every process of a coverage run (BUN_OPTIONS). It makes Bun load the
+ * instrumented files of src, and counts in a file that is mapped into memory. So counts survive
+ * however a process ends, and all processes of a run count in one file. If two processes count the
+ * same thing at the same time, one of the counts may be lost, never both: what ran is never 0.
  */
 import { chmodSync, closeSync, ftruncateSync, openSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
@@ -11,10 +11,10 @@ import type { Layout, SourceFile } from './instrument.ts'
 const ROOT = join(import.meta.dir, '../..')
 const folder = process.env.COVERAGE_FOLDER
 
-/** What a process leaves to those it starts, also where it chooses their environment itself. */
+/** Variables that child processes get even if their parent sets their environment itself. */
 const INHERITED = ['BUN_OPTIONS', 'COVERAGE_FOLDER', 'COVERAGE_COUNTERS']
 
-// The runner prepares what the tests use, and its server may outlive the run. It tests nothing.
+// The runner isn't measured: it tests nothing, and its server may outlive the run.
 const isRunner = /^test\/(run\.ts$|runner\/)/.test(relative(ROOT, Bun.main))
 
 if (folder !== undefined && !isRunner) {
@@ -28,7 +28,7 @@ function measure(folder: string, countersPath: string): void {
   const layout: Layout = JSON.parse(readFileSync(join(folder, 'layout.json'), 'utf8'))
   const counters = openCounters(countersPath, layout.counters)
   const byFile: Record<string, unknown> = {}
-  // The instrumented code looks for its counters there.
+  // The instrumented code finds its counters there.
   Object.assign(globalThis, { __coverage__: byFile })
   Bun.plugin({
     name: 'coverage',
@@ -50,7 +50,7 @@ function openCounters(path: string, length: number): Uint32Array {
   try {
     chmodSync(path, 0o666)
   } catch {
-    // Another user made it, and did so.
+    // Another user created the file and set its mode.
   }
   const bytes = Bun.mmap(path)
   return new Uint32Array(bytes.buffer, bytes.byteOffset, length)
@@ -68,7 +68,7 @@ function countersOf(
   return {
     hash,
     s: take(statements.length),
-    b: branches.map((ways) => take(ways.length)),
+    b: branches.map((paths) => take(paths.length)),
     f: new Uint32Array(functions),
   }
 }

@@ -1,26 +1,26 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Layout, Place } from './instrument.ts'
+import type { Layout, Location } from './instrument.ts'
 
-/** How many of how many ran. */
+/** How many ran, and how many there are. */
 type Share = [covered: number, total: number]
 
 type Shares = { statements: Share; branches: Share }
 
-/** A file, and what of it never ran. */
-type FileResult = Shares & { hash: string; missed: Record<keyof Shares, Place[]> }
+/** The shares of a file, and the locations that never ran. */
+type FileResult = Shares & { hash: string; missed: Record<keyof Shares, Location[]> }
 
-/** What ran of src: of all of it, of each of its folders, and of each file. */
+/** What ran in all of src, in each folder, and in each file. */
 type Measurement = {
   total: Shares
   folders: Record<string, Shares>
   files: Record<string, FileResult>
 }
 
-/** What ran with so many shards (`1`, `4`), and what ran with any (`all`). */
+/** What ran by number of shards (`1`, `4`), and with any number (`all`). */
 export type Result = Record<string, Measurement>
 
-/** Reads what the processes of a run counted. */
+/** Reads the counts of a run's processes. */
 export function readResult(folder: string, layout: Layout): Result {
   const all = new Uint32Array(layout.counters)
   const result: Result = {}
@@ -42,15 +42,15 @@ function measure(layout: Layout, counters: Uint32Array): Measurement {
   const folders: Measurement['folders'] = {}
   const total = nothing()
   for (const [path, { hash, offset, statements, branches }] of Object.entries(layout.files)) {
-    const ways = branches.flat()
+    const paths = branches.flat()
     const isMissed = (at: number) => counters[at] === 0
     const missed = {
       statements: statements.filter((_, i) => isMissed(offset + i)),
-      branches: ways.filter((_, i) => isMissed(offset + statements.length + i)),
+      branches: paths.filter((_, i) => isMissed(offset + statements.length + i)),
     }
     const shares: Shares = {
       statements: [statements.length - missed.statements.length, statements.length],
-      branches: [ways.length - missed.branches.length, ways.length],
+      branches: [paths.length - missed.branches.length, paths.length],
     }
     files[path] = { ...shares, hash, missed }
     const folder = path.split('/').slice(0, -1).slice(0, 2).join('/')
@@ -68,7 +68,7 @@ function add(sum: Shares, { statements, branches }: Shares): void {
   sum.branches = [sum.branches[0] + branches[0], sum.branches[1] + branches[1]]
 }
 
-/** A table of the folders of src; with an earlier measurement, by how many points each differs. */
+/** Formats a table of the folders of src, with the change in points since `earlier`, if given. */
 export function toTable(measured: Measurement, earlier?: Measurement): string {
   const rows = [...Object.entries(measured.folders).sort(), ['all', measured.total] as const]
   const lines = rows.map(([name, { statements, branches }]) => {
@@ -97,13 +97,13 @@ function toCell(share: Share, before: Share | undefined, earlier: unknown): stri
 
 const toPercent = ([covered, total]: Share) => (total === 0 ? 100 : (100 * covered) / total)
 
-/** What ran in an earlier measurement and no longer does: a line for each file. */
+/** Lists what ran in an earlier measurement and no longer does, one line per file. */
 export function listLost(measured: Measurement, earlier: Measurement): string[] {
   return Object.entries(measured.files).flatMap(([path, file]) => {
     const before = earlier.files[path]
     if (before === undefined) return []
     const lost = (['statements', 'branches'] as const).flatMap((kind) => {
-      // Places of another version of the file can't be compared, only counts.
+      // For another version of the file only counts can be compared, not locations.
       const isSame = before.hash === file.hash
       const gone = isSame
         ? file.missed[kind].filter((place) => !before.missed[kind].includes(place))
