@@ -10,7 +10,7 @@ const dataDir = await makeDataDir('migrated')
 const copy = join(dirname(dataDir.path), 'copy')
 let dev: Bun.Subprocess<'ignore', 'pipe', 'pipe'> | null = null
 
-// A copy of the source: a change of the source itself would start `bun run test --watch` again.
+// Uses a copy of the source: changing the source itself would trigger `bun run test --watch`.
 beforeAll(async () => {
   await mkdir(join(copy, 'test'), { recursive: true })
   await Bun.$`cp -a src sql package.json ${copy}`.cwd(ROOT)
@@ -23,7 +23,7 @@ afterAll(async () => {
   await dataDir.remove()
 })
 
-/** Collects what a process prints, as it comes. */
+/** Collects the output of a process as it arrives. */
 function collect(stream: ReadableStream<Uint8Array>): { text: string } {
   const printed = { text: '' }
   const decoder = new TextDecoder()
@@ -33,7 +33,7 @@ function collect(stream: ReadableStream<Uint8Array>): { text: string } {
   return printed
 }
 
-/** Processes of the copy: their command lines name it or the data directory. */
+/** Lists the processes whose command line names the copy or the data directory. */
 async function processes(): Promise<string[]> {
   const lines = (await Bun.$`ps -A -ww -o args=`.text()).split('\n')
   return lines.filter((line) => line.includes(dirname(dataDir.path)))
@@ -54,7 +54,7 @@ async function runScript(...command: string[]): Promise<string> {
 const readPostmaster = async () =>
   Number((await Bun.file(join(dataDir.path, 'postgres/postmaster.pid')).text()).split('\n')[0])
 
-test('dev serves seed data, restarts the service alone on a change, and stops whole', async () => {
+test('dev serves seed data, restarts only the service on a change, and stops it all', async () => {
   dev = Bun.spawn([process.execPath, '--no-orphans', join(copy, 'test/dev/main.ts')], {
     cwd: '/',
     env: { ...process.env, TALLYBOOK_DATA_DIR: dataDir.path, TALLYBOOK_PORT: '0' },
@@ -78,7 +78,7 @@ test('dev serves seed data, restarts the service alone on a change, and stops wh
   const text = await source.text()
   const changed = text.replace("({ status: 'live' })", "({ status: 'changed' })")
   expect(changed).not.toBe(text)
-  await source.write('this is no TypeScript')
+  await source.write('this is not TypeScript')
   await until(() => printed.text.includes('Waiting for a change.'))
   await source.write(changed)
   const secondUrl = await until(() => urls()[1] ?? null)
@@ -88,7 +88,7 @@ test('dev serves seed data, restarts the service alone on a change, and stops wh
   const sql = await runScript('test/dev/sql.ts', 'select count(*) as found from shards')
   expect(sql).toContain('found')
 
-  // Those of dev itself, the service and the database.
+  // dev itself, the service and the database.
   expect((await processes()).length).toBeGreaterThanOrEqual(3)
 
   dev.kill('SIGINT')
@@ -97,6 +97,6 @@ test('dev serves seed data, restarts the service alone on a change, and stops wh
   expect(await processes()).toEqual([])
 })
 
-test('the log of seed data is whole: nothing differs from what its events add up to', async () => {
+test('an integrity check finds no problems in seed data', async () => {
   expect(await runScript('src/main.ts', 'verify')).toContain('No problems')
 })

@@ -1,13 +1,13 @@
 /**
- * Runs the service for development: `bun run dev [--inspect…]`, on an embedded database with seed
- * data in `.tallybook-dev`, with fixed tokens, and again after every change of src or sql.
+ * Runs the service for development: `bun run dev [--inspect…]`. It uses an embedded database with
+ * seed data in `.tallybook-dev` and fixed tokens, and restarts after every change of src or sql.
  *
- * The database stays in this process, so that other connections to it outlive a reload, and the
- * service is a child that is restarted: 0.64 s, instead of 0.81 s for both. Rejected: `bun --watch`
- * on the service (0.85 to 1.2 s). It leaves the embedded server running, which the next start then
- * has to stop, and it does not notice changes of sql or of the console's page.
+ * This process owns the database, so that other connections to it outlive a restart. The service is
+ * a child process. Restarting it takes 0.64 s, restarting both would take 0.81 s. Rejected:
+ * `bun --watch` on the service (0.85 to 1.2 s). It leaves the embedded server running, which the
+ * next start then has to stop, and it does not notice changes of sql or of the console's page.
  *
- * TALLYBOOK_PORT, TALLYBOOK_SHARDS and most other variables hold as they do for `bun run start`.
+ * TALLYBOOK_PORT, TALLYBOOK_SHARDS and most other variables work as with `bun run start`.
  * The tokens are public, so the service listens on 127.0.0.1 only.
  */
 import { join } from 'node:path'
@@ -27,7 +27,7 @@ import { seed } from './seed.ts'
 
 const DATA_DIR = '.tallybook-dev'
 
-/** Milliseconds: a service stops within seven seconds, unless a debugger holds it. */
+/** Milliseconds to wait for a stop: it takes up to seven seconds unless a debugger pauses it. */
 const STOP_MS = 8_000
 
 async function main(): Promise<void> {
@@ -52,7 +52,7 @@ async function main(): Promise<void> {
   process.exit(0)
 }
 
-/** The environment of the service but for its database, which is always the one of this process. */
+/** The environment of the service, without its database, which is always that of this process. */
 function makeEnvironment(): Record<string, string | undefined> {
   const tokens = ROLES.map((role) => [TOKEN_VARIABLES[role], `dev-${role}-token`])
   return {
@@ -70,7 +70,7 @@ async function prepare(database: EmbeddedPostgres, shards: number): Promise<void
   try {
     await migrate(owner, shards)
     const events = await seed(owner)
-    if (events !== null) console.log(`Filled the empty log with ${events} events of a week`)
+    if (events !== null) console.log(`Filled the empty log with ${events} events of one week`)
   } finally {
     await owner.end({ timeout: 5 })
   }
@@ -80,7 +80,7 @@ function describe(
   env: Record<string, string | undefined>,
   { host, user, database }: EmbeddedPostgres,
 ) {
-  console.log(`Data directory: ${env.TALLYBOOK_DATA_DIR} (remove it to begin with fresh data)`)
+  console.log(`Data directory: ${env.TALLYBOOK_DATA_DIR} (remove it to start with fresh data)`)
   for (const role of ROLES) console.log(`Token of ${role}: ${env[TOKEN_VARIABLES[role]]}`)
   console.log(`Database: psql -h ${host} -U ${user} ${database}`)
 }
@@ -88,7 +88,7 @@ function describe(
 const urlOf = ({ host, port, user, database }: EmbeddedPostgres) =>
   `postgresql://${user}@/${database}?host=${encodeURIComponent(host)}&port=${port}`
 
-/** Runs the service, again after every change, until one of `ends` is settled. */
+/** Runs the service and restarts it after every change, until one of `ends` settles. */
 async function keepRunning(
   debugging: string[],
   env: Record<string, string | undefined>,
@@ -126,7 +126,7 @@ async function stop(service: Bun.Subprocess): Promise<void> {
   clearTimeout(timer)
 }
 
-/** Ctrl-C reaches the service as well, which then stops by itself. */
+/** Resolves on a signal. Ctrl-C also reaches the service, which then stops by itself. */
 function stopOnSignal(): Promise<void> {
   return new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
@@ -135,7 +135,7 @@ function stopOnSignal(): Promise<void> {
   })
 }
 
-/** Rejects if the embedded server ends by itself. */
+/** Rejects when the embedded server ends by itself. */
 async function endOf(database: EmbeddedPostgres): Promise<never> {
   const code = await database.exited
   throw new UserError(`The embedded PostgreSQL ended by itself (exit code ${code}).`)

@@ -10,7 +10,7 @@ import { Catalog } from '../../src/log/catalog/catalog.ts'
 import { readHeads } from '../../src/log/read.ts'
 import type { Sql } from '../../src/platform/postgres/pool.ts'
 
-/** Days of usage before now, and minutes between two flushes. */
+/** Days of usage up to now, and minutes between two flushes. */
 const DAYS = 7
 const FLUSH_INTERVAL_MIN = 5
 /** Requests a second in the busiest minute of a day. */
@@ -24,11 +24,12 @@ const DAY_MIN = 24 * 60
 type Draft = { type: EventType; at: Date; source: string; payload: string }
 
 /**
- * Fills an empty log with the demo's gateway and a week of its usage up to now, spread over the
- * shards in turn. Returns the number of events, or null if the log is not empty. Everything is one
- * transaction: if the process is killed, the log stays empty and the next start fills it.
+ * Fills an empty log with the catalog of the demo's gateway and a week of its usage up to now,
+ * spread evenly over the shards. Returns the number of events, or null if the log is not empty.
+ * Everything is one transaction: if the process is killed, the log stays empty and the next start
+ * fills it.
  *
- * The API can't do this: the time of an event is the time of its append.
+ * The API can't do this, because it sets the time of an event to the time of its append.
  */
 export async function seed(owner: Sql, now = new Date()): Promise<number | null> {
   const heads = await readHeads(owner)
@@ -59,7 +60,7 @@ export async function seed(owner: Sql, now = new Date()): Promise<number | null>
   return count
 }
 
-/** Yields the catalog, then the flushes in the order of time. Only times differ between runs. */
+/** Yields the catalog, then the flushes in order of time. Only the times differ between runs. */
 function* drafts(now: Date): Generator<Draft> {
   const change: CatalogChange = {
     upserted: {
@@ -85,7 +86,7 @@ function* drafts(now: Date): Generator<Draft> {
   }
 }
 
-/** The two flushes of one moment. The demo's hour is stretched to a day. */
+/** Returns the two flushes posted at a time. The demo's hour is stretched to a day. */
 function flushesAt(at: Date, day: number, chance: () => number): PostedFlush[] {
   const minute = (at.getUTCHours() * 60 + at.getUTCMinutes()) / 24
   const requests = Math.round(loadAt(minute) * BUSIEST_RATE * FLUSH_INTERVAL_MIN * 60)

@@ -1,7 +1,7 @@
 /**
- * Runs a statement as the owner of a database and prints its rows: `bun run sql '<statement>'` on
- * the database of `bun run dev`, `bun run sql --test '<statement>'` on the server that is kept for
- * runs of named test files. `--database` names another database of that server.
+ * Runs a statement as the owner of a database and prints its rows. `bun run sql '<statement>'` uses
+ * the database of `bun run dev`; `bun run sql --test '<statement>'` uses the server that is kept
+ * for runs of named test files. `--database` names another database of that server.
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -39,14 +39,16 @@ function findDevServer(): ServerAddress {
   const dataDir = process.env.TALLYBOOK_DATA_DIR ?? join(ROOT, '.tallybook-dev')
   const server = findRunningServer(dataDir)
   if (server !== null) return server
-  throw new UserError(`No database runs in ${dataDir}: start \`bun run dev\` first.`)
+  throw new UserError(`No database is running in ${dataDir}. Start \`bun run dev\` first.`)
 }
 
 async function findTestServer(): Promise<ServerAddress> {
   try {
     return (JSON.parse(await readFile(STATE, 'utf8')) as { address: ServerAddress }).address
   } catch {
-    throw new UserError('No test server is kept: run a test file first (`bun run test test/log`).')
+    throw new UserError(
+      'No test server is running. Run a test file first, such as `bun run test test/log`.',
+    )
   }
 }
 
