@@ -2,18 +2,18 @@ import { expect, test } from 'bun:test'
 import { isFull } from '../support/full.ts'
 import { runCampaign } from './campaign.ts'
 
-// A few seconds of each; `bun run faults` goes on for as long as wanted. A seed that fails stays here.
+// A few seconds each; `bun run faults` runs longer. Add a row for a seed that has failed.
 const SECONDS = isFull ? 12 : 3
 
 test.each([
   { seed: 1, shards: 1, instances: 1 },
   ...(isFull ? [{ seed: 2, shards: 1, instances: 2 }] : []),
   { seed: 3, shards: 4, instances: 2 },
-])('nothing is lost or doubled, whatever breaks: %o', async (options) => {
+])('no flush is lost or counted twice, whatever breaks: %o', async (options) => {
   const report = await runCampaign({ ...options, seconds: SECONDS, posters: 5, lostAnswers: 0.02 })
   expect(report.violations).toEqual([])
   expect([report.lost, report.doubled]).toEqual([0, 0])
   expect(report.counts.acked).toBeGreaterThan(0)
-  // Every two of them consistent, or it would be among the violations.
+  // Two inconsistent heads would be among the violations.
   expect(report.heads).toBeGreaterThan(1)
 })

@@ -12,19 +12,19 @@ import { administer, post, type Traffic, watch } from './traffic.ts'
 
 export type CampaignOptions = {
   seed: number
-  /** Of faults; what follows goes on until there are two tree heads and an acknowledged flush. */
+  /** How long faults are injected. Traffic continues until `hasSeen`. */
   seconds: number
   shards: number
   instances: number
   posters: number
-  /** Of the answers of an instance, how many are lost on their way. */
+  /** The fraction of an instance's answers that are lost. */
   lostAnswers: number
 }
 
-/** Milliseconds after the last fault in which a slow machine signs a second tree head. */
+/** Milliseconds after the last fault within which a slow machine signs a second tree head. */
 const PATIENCE_MS = 60_000
 
-/** What was done, and what came of it. */
+/** What was done in a campaign, and its findings. */
 export type Report = Findings & {
   options: CampaignOptions
   faults: Record<FaultName, number>
@@ -36,8 +36,8 @@ export type Report = Findings & {
 }
 
 /**
- * Clients that never let go of a flush, on instances that are killed, frozen and cut off, on a
- * database that is killed. Afterwards the log is held against what every client knows.
+ * Runs clients that retry every flush until it is acknowledged, while instances are killed, frozen
+ * and disconnected and the database is killed. Then compares the log with what the clients know.
  */
 export async function runCampaign(options: CampaignOptions): Promise<Report> {
   const { seed, seconds, shards, instances, posters, lostAnswers } = options
@@ -47,7 +47,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Report> {
   try {
     await cluster.start(instances)
     await putCatalog(cluster)
-    const ways = await Promise.all(
+    const proxies = await Promise.all(
       cluster.instances.map((instance) =>
         startLossyProxy(() => instance.port, makeRandom(random.below(2 ** 32)), lostAnswers),
       ),
@@ -57,10 +57,10 @@ export async function runCampaign(options: CampaignOptions): Promise<Report> {
     const end = performance.now() + seconds * 1_000
     const areFaultsOver = () => performance.now() >= end
     const hasSeen = () => history.counts.acked > 0 && heads.count > 1
-    // Faults can follow each other so fast that no second tree head is signed between them.
+    // Faults can come so fast that no second tree head is signed between them.
     const isOver = () => performance.now() >= end + (hasSeen() ? 0 : PATIENCE_MS)
     const traffic = (): Traffic => ({
-      urls: () => ways.map(({ url }) => url),
+      urls: () => proxies.map(({ url }) => url),
       history,
       random: makeRandom(random.below(2 ** 32)),
       isOver,
@@ -74,10 +74,10 @@ export async function runCampaign(options: CampaignOptions): Promise<Report> {
     ]
     const faults = await injectFaults(cluster, makeRandom(random.below(2 ** 32)), areFaultsOver)
     await Promise.all(clients)
-    await Promise.all(ways.map((way) => way.close()))
+    await Promise.all(proxies.map((proxy) => proxy.close()))
 
     await untilUp(cluster)
-    await expectAtRest(cluster, history)
+    await checkTotals(cluster, history)
     const owner = cluster.connect()
     await heads.check(owner)
     const findings = await checkLog(owner, history)
@@ -92,7 +92,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Report> {
     return {
       options,
       faults,
-      answersLost: ways.reduce((sum, { lost }) => sum + lost, 0),
+      answersLost: proxies.reduce((sum, { lost }) => sum + lost, 0),
       counts: history.counts,
       heads: heads.count,
       longestOutageMs: Math.round(history.longestOutageMs),
@@ -104,41 +104,42 @@ export async function runCampaign(options: CampaignOptions): Promise<Report> {
   }
 }
 
-/** What a verification of the whole database finds. */
+/** Returns what an integrity check of the whole database finds. */
 async function verify(cluster: Cluster): Promise<string[]> {
   const { signal } = new AbortController()
   const { first } = await verifyDatabase(cluster.address, { signal, onProgress: () => {} })
   return first.map(({ check, at, expected, found }) => `${at} (${check}): ${expected}, ${found}`)
 }
 
-/** Returns when every instance can take flushes again: the last fault may be over just now. */
+/** Waits until every instance is ready again: the last fault may have ended just now. */
 async function untilUp(cluster: Cluster): Promise<void> {
   const isReady = async (url: string) => (await fetch(`${url}/health/ready`)).ok
   for (const { url } of cluster.instances) {
     for (let tries = 0; !(await isReady(url).catch(() => false)); tries++) {
-      if (tries === 600) throw new Error(`${url} doesn't get ready`)
+      if (tries === 600) throw new Error(`${url} is not ready after a minute`)
       await Bun.sleep(100)
     }
   }
 }
 
-/** With nobody posting, every instance answers alike: all that was acknowledged, and no more than sent. */
-async function expectAtRest(cluster: Cluster, history: History): Promise<void> {
+/** Checks that all instances report the same total, at least all acked, at most all sent. */
+async function checkTotals(cluster: Cluster, history: History): Promise<void> {
   const totals = await Promise.all(
     cluster.instances.map(async ({ url }) => {
       const response = await fetch(`${url}/admin/apikey-stats/summary`, {
         headers: { authorization: `Bearer ${TOKENS.admin}` },
       })
       if (!response.ok) {
-        history.violate(`at rest: ${response.status} ${await response.text()}`)
+        history.violate(`after the traffic: ${response.status} ${await response.text()}`)
         return Number.NaN
       }
       return ((await response.json()) as { total_requests: number }).total_requests
     }),
   )
   const [total = Number.NaN] = totals
-  if (totals.some((other) => other !== total)) history.violate(`at rest: ${totals.join(', ')}`)
+  if (totals.some((other) => other !== total))
+    history.violate(`after the traffic: ${totals.join(', ')}`)
   if (!(total >= history.ackedRequests && total <= history.sentRequests)) {
-    history.violate(`at rest: ${total}, acknowledged ${history.ackedRequests}`)
+    history.violate(`after the traffic: ${total}, acknowledged ${history.ackedRequests}`)
   }
 }

@@ -3,7 +3,7 @@ import type { Sql } from '../../src/platform/postgres/pool.ts'
 import type { Entry, History, Sent } from './history.ts'
 import { isKnown } from './history.ts'
 
-/** What a campaign came to; all of `violations` is wrong. */
+/** The findings of a campaign. Each of `violations` is a failure. */
 export type Findings = {
   events: number
   /** Acknowledged flushes that are not in the log, and flushes that are there twice. */
@@ -23,7 +23,7 @@ type LogRow = {
   sha256: string
 }
 
-/** Payload of version 2; the reader of it is not the service's. */
+/** A payload of version 2, which is read here independently of the service's reader. */
 type Payload = {
   groups: (number | null)[]
   counts: number[]
@@ -35,7 +35,7 @@ type Payload = {
 
 type Sums = Map<number, { requests: number; successes: number }>
 
-/** Holds the log against what the clients know, and the counters against the log. */
+/** Compares the log with what the clients know, and the counters with the log. */
 export async function checkLog(owner: Sql, history: History): Promise<Findings> {
   const findings: Findings = {
     events: 0,
@@ -66,7 +66,7 @@ export async function checkLog(owner: Sql, history: History): Promise<Findings> 
       if (row.recorded_at < (times.get(row.shard) ?? '')) violate(`time runs backwards at ${at}`)
       times.set(row.shard, row.recorded_at)
       if (createHash('sha256').update(row.payload).digest('hex') !== row.sha256) {
-        violate(`another hash at ${at}`)
+        violate(`the payload at ${at} does not match its hash`)
       }
       if (row.type !== 'ApiKeyStatsFlushed') continue
       const key = row.idempotency_key ?? at
@@ -96,7 +96,9 @@ function checkSent(sent: Sent, row: LogRow | undefined, findings: Findings): voi
   }
   const at = `${row.shard}/${row.position}`
   if (ack !== null && ack.position !== at) {
-    findings.violations.push(`${key} was acknowledged at ${ack.position} and stands at ${at}`)
+    findings.violations.push(
+      `${key} was acknowledged at ${ack.position} and is in the log at ${at}`,
+    )
   }
   if (canonical(entriesOf(JSON.parse(row.payload) as Payload)) !== canonical(entries)) {
     findings.violations.push(`${key} at ${at} has other entries than were sent`)
@@ -124,7 +126,8 @@ function fold(payload: Payload, keys: Sums, groups: Sums): void {
   )
   for (const [i, entry] of entriesOf(payload).entries()) {
     const group = groupOf[i]
-    if (isKnown(entry.api_key_id) !== (group !== null)) throw new Error('resolved otherwise')
+    if (isKnown(entry.api_key_id) !== (group !== null))
+      throw new Error(`key ${entry.api_key_id} is in group ${group}`)
     if (group === null || entry.requests === 0) continue
     add(keys, entry.api_key_id, entry)
     if (group) add(groups, group, entry)
@@ -139,7 +142,7 @@ function add(sums: Sums, id: number, { requests, success_requests }: Entry): voi
   })
 }
 
-/** The live projections say what the log adds up to; a rebuild may be making others beside. */
+/** Compares the live projections with the sums of the log; a rebuild may be making others. */
 async function checkCounters(
   owner: Sql,
   { keys, groups }: { keys: Sums; groups: Sums },
@@ -159,7 +162,7 @@ async function checkCounters(
     for (const row of rows) {
       const sum = sums.get(Number(row.id))
       if (Number(row.requests) !== sum?.requests || Number(row.successes) !== sum.successes) {
-        violate(`${table} ${row.id}: ${row.requests}, refolded ${JSON.stringify(sum)}`)
+        violate(`${table} ${row.id}: ${row.requests}, recomputed ${JSON.stringify(sum)}`)
       }
     }
   }

@@ -9,10 +9,10 @@ import { connectAsOwner, type Sql } from '../../src/platform/postgres/pool.ts'
 import { TOKENS } from '../support/service.ts'
 import { GROUPS, KNOWN_KEYS } from './history.ts'
 
-/** Milliseconds between two tries to start what just ended. */
+/** Milliseconds between two attempts to start an instance that ended. */
 const RETRY_MS = 100
 
-/** A database server, and instances of the service on it, each a process that can be killed. */
+/** A database server and instances of the service on it, all processes that can be killed. */
 export class Cluster {
   readonly instances: Instance[] = []
   #server!: EmbeddedPostgres
@@ -31,7 +31,7 @@ export class Cluster {
     }
   }
 
-  /** One connection as the owner; the caller ends it. */
+  /** Opens a connection as the owner; the caller ends it. */
   connect(): Sql {
     return connectAsOwner(this.address)
   }
@@ -41,7 +41,7 @@ export class Cluster {
     return { host, port, user, database }
   }
 
-  /** Kills the database server, as a power cut would end it, and starts it again. */
+  /** Kills the database server with SIGKILL and starts it again after `downMs`. */
   async killDatabase(downMs: number): Promise<void> {
     const server = this.#server
     const [pid] = readFileSync(join(this.dataDir, 'postgres/postmaster.pid'), 'utf8').split('\n')
@@ -52,7 +52,7 @@ export class Cluster {
     this.#server = await this.#startServer()
   }
 
-  /** After a server that could not go on. */
+  /** Restarts the database server if it has ended by itself. */
   async restartDatabaseIfEnded(): Promise<void> {
     const ended = await Promise.race([
       this.#server.exited.then(() => true),
@@ -63,7 +63,7 @@ export class Cluster {
     this.#server = await this.#startServer()
   }
 
-  /** What the server has logged. */
+  /** Reads the server's log. */
   readServerLog(): Promise<string> {
     return readFile(join(this.dataDir, 'postgres.log'), 'utf8')
   }
@@ -78,10 +78,10 @@ export class Cluster {
   }
 }
 
-/** One instance; it comes back on another port. */
+/** One instance. Each start uses another port. */
 export class Instance {
   port = 0
-  /** What it wrote to stderr. */
+  /** Its output on stderr. */
   errors = ''
   #process: ReturnType<typeof spawnInstance> | null = null
   #stopped = false
@@ -92,7 +92,7 @@ export class Instance {
     return `http://127.0.0.1:${this.port}`
   }
 
-  /** Starts it, again and again while the database is away. */
+  /** Starts it, and retries while the database is unavailable. */
   async start(): Promise<void> {
     while (!this.#stopped) {
       const started = spawnInstance(this.cluster)
@@ -115,14 +115,14 @@ export class Instance {
     await this.start()
   }
 
-  /** Stopped in its tracks, then it goes on as if nothing had happened. */
+  /** Stops the process with SIGSTOP for `ms`. */
   async freeze(ms: number): Promise<void> {
     this.#process?.kill('SIGSTOP')
     await Bun.sleep(ms)
     this.#process?.kill('SIGCONT')
   }
 
-  /** A rolling restart: it finishes what it accepted. */
+  /** Restarts it as a rolling restart does: it first finishes what it accepted. */
   async restart(): Promise<void> {
     this.#process?.kill('SIGTERM')
     await this.#process?.exited
@@ -148,7 +148,7 @@ function spawnInstance({ address, shards, dataDir }: Cluster) {
   )
 }
 
-/** Null where it ended before it listened. */
+/** Reads the port that an instance prints, or null if it ended before it listened. */
 async function readPort(stdout: ReadableStream<Uint8Array>): Promise<number | null> {
   const reader = stdout.getReader()
   let text = ''
@@ -160,7 +160,7 @@ async function readPort(stdout: ReadableStream<Uint8Array>): Promise<number | nu
   return null
 }
 
-/** The keys that campaigns post, each in a group. */
+/** Puts the keys that campaigns post into the catalog, each in a group. */
 export async function putCatalog(cluster: Cluster): Promise<void> {
   const response = await fetch(`${cluster.instances[0]!.url}/admin/catalog`, {
     method: 'PUT',

@@ -12,7 +12,7 @@ import { type Entry, History, KNOWN_KEYS, type Sent } from './history.ts'
 const MEGABYTE = 1024 * 1024
 
 test.skipIf(!canMount())(
-  'a full disk: 503 for as long as it is full, and nothing is lost (needs root)',
+  'while the disk is full flushes are answered 503, and nothing is lost (needs root)',
   async () => {
     const folder = await mkdtemp(join(tmpdir(), 'tallybook-disk-'))
     await chmod(folder, 0o755)
@@ -31,10 +31,10 @@ test.skipIf(!canMount())(
       expect(history.counts.acked).toBeGreaterThan(0)
       await unlink(ballast)
       await cluster.restartDatabaseIfEnded()
-      for (const sent of open) await postUntilTaken(cluster, history, sent)
-      // It takes new ones too.
+      for (const sent of open) await postUntilAccepted(cluster, history, sent)
+      // New flushes are accepted too.
       const sent = makeSent(history)
-      await postUntilTaken(cluster, history, sent)
+      await postUntilAccepted(cluster, history, sent)
 
       await expectSummary(cluster, history.ackedRequests)
       const owner = cluster.connect()
@@ -52,7 +52,7 @@ test.skipIf(!canMount())(
 )
 
 function makeSent(history: History): Sent {
-  // Many entries, so that the disk is full soon.
+  // Many entries fill the disk quickly.
   const entries: Entry[] = Array.from({ length: 20_000 }, (_, i) => ({
     api_key_id: 1 + (i % KNOWN_KEYS),
     requests: 1 + (i % 7),
@@ -69,7 +69,7 @@ function makeSent(history: History): Sent {
   return sent
 }
 
-/** Posts until five flushes in a row were refused; gives all that were. */
+/** Posts until five flushes in a row were refused; returns all that were refused. */
 async function postUntilFull(cluster: Cluster, history: History): Promise<Sent[]> {
   const open: Sent[] = []
   for (let refused = 0; refused < 5; ) {
@@ -85,12 +85,12 @@ async function postUntilFull(cluster: Cluster, history: History): Promise<Sent[]
   return open
 }
 
-async function postUntilTaken(cluster: Cluster, history: History, sent: Sent): Promise<void> {
+async function postUntilAccepted(cluster: Cluster, history: History, sent: Sent): Promise<void> {
   for (let tries = 0; tries < 100; tries++) {
     if ((await post(cluster, history, sent)) === 200) return
     await Bun.sleep(100)
   }
-  throw new Error(`${sent.key} is refused still`)
+  throw new Error(`${sent.key} is still refused`)
 }
 
 async function post(cluster: Cluster, history: History, sent: Sent): Promise<number> {

@@ -1,24 +1,24 @@
 export type FailoverOptions = {
-  /** Whether the standby has what is committed, or lacks the last commits. */
+  /** True if the standby has every commit, false if it lacks the last ones. */
   synchronous: boolean
-  /** Whether the service is started anew on the promoted server. */
+  /** True to restart the service on the promoted server. */
   restarts: boolean
-  /** Whether the old primary takes its place back afterwards. */
+  /** True if the old primary takes over again afterwards. */
   returns: boolean
-  /** That are acknowledged before and after each step. */
+  /** The number of flushes acknowledged before and after each step. */
   flushes: number
 }
 
-/** What came of it; all of `violations` is wrong. */
+/** The result of a failover. Each of `violations` is a failure. */
 export type FailoverReport = {
   violations: string[]
-  /** Acknowledged flushes, and those among them from before the promotion that are gone. */
+  /** Acknowledged flushes, and how many of those from before the promotion are missing. */
   acked: number
   lost: number
   /** Milliseconds from the promotion to the first acknowledged flush. */
   outageMs: number
-  /** Messages of the service's log from warnings up, each once. */
+  /** Distinct messages of the service's log, from level warn up. */
   logged: string[]
-  /** Why a start was refused; null where none was. */
+  /** The message of a refused start, or null if none was refused. */
   refused: string | null
 }

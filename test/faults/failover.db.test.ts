@@ -2,13 +2,13 @@ import { expect, test } from 'bun:test'
 import { isFull } from '../support/full.ts'
 import { failOver, NOT_SIGNED } from './failover.ts'
 
-// An address that moves from a primary to its standby under load. What the standby lacked is lost, as
-// with any asynchronous replica; what is acknowledged afterwards never is, nor does anything read or
-// signed pretend that nothing had happened.
+// An address moves from a primary to its standby under load. Commits that the standby lacked are
+// lost, as with any asynchronous replica. Flushes acknowledged afterwards are never lost, and no
+// read and no signature hides what happened.
 
 const FLUSHES = isFull ? 300 : 40
 
-test('a synchronous standby loses nothing, with and without a start', async () => {
+test('failover to a synchronous standby loses nothing, with or without a restart', async () => {
   for (const restarts of isFull ? [false, true] : [true]) {
     const options = { synchronous: true, restarts, returns: false, flushes: FLUSHES }
     const report = await failOver(options)
@@ -17,8 +17,8 @@ test('a synchronous standby loses nothing, with and without a start', async () =
   }
 })
 
-test('a running service on a standby that lacks commits goes on, and signs no other tree', async () => {
-  // Afterwards the old primary comes back: nothing pretends to be what it is not.
+test('a running service survives a failover that loses commits, signing no other tree', async () => {
+  // Afterwards the old primary takes over again.
   const options = { synchronous: false, restarts: false, returns: true, flushes: FLUSHES }
   const report = await failOver(options)
   expect(report).toMatchObject({ violations: [], refused: null })
@@ -26,7 +26,7 @@ test('a running service on a standby that lacks commits goes on, and signs no ot
   expect(report.logged).toContain(NOT_SIGNED)
 })
 
-test('a start on it is refused, and a new origin leads out', async () => {
+test('a start after lost commits is refused until the log has a new origin', async () => {
   const options = { synchronous: false, restarts: true, returns: false, flushes: FLUSHES }
   const report = await failOver(options)
   expect(report).toMatchObject({ violations: [], refused: expect.stringContaining('new-origin') })

@@ -15,7 +15,7 @@ import { startTestService, type TestService } from '../support/service.ts'
 import { type SwitchableProxy, startSwitch } from '../support/switch.ts'
 import { until } from '../support/until.ts'
 import type { FailoverOptions, FailoverReport } from './failover-report.ts'
-import { findOtherTrees, makeSynchronous, promote, stopReceiving } from './standby.ts'
+import { findForeignHeads, makeSynchronous, promote, stopReceiving } from './standby.ts'
 import { isRefusal } from './traffic.ts'
 
 const SHARDS = 2
@@ -24,12 +24,13 @@ const FLUSH = '/internal/apikey-stats/flush'
 const POSTERS = 4
 export const NOT_SIGNED = 'transparency: not signed'
 
-/** A phase: one server has the address, and what was acknowledged meanwhile. */
+/** A phase in which one server has the address, and the flushes acknowledged during it. */
 type Phase = { server: TestServer; acked: Set<string> }
 
 /**
- * A service on an address that moves from a primary to its standby under load, and back. What is
- * acknowledged after each move is in every read from then on, and no tree head is of another tree.
+ * Runs a service on an address that moves from a primary to its standby under load, and back.
+ * Checks that reads include every flush acknowledged since the move, and that no head is of another
+ * tree.
  */
 export async function failOver(options: FailoverOptions): Promise<FailoverReport> {
   const servers = await startServers(SHARDS)
@@ -48,7 +49,7 @@ class Failover {
   /** Heads that were signed before the address moved. */
   readonly #signed = new Set<string>()
   #service!: TestService
-  #way!: SwitchableProxy
+  #proxy!: SwitchableProxy
   #own!: Awaited<ReturnType<typeof makeOrigin>>
   #origin!: Origin
   #isOver = false
@@ -65,7 +66,7 @@ class Failover {
   async run(): Promise<FailoverReport> {
     const { primary, replica } = this.servers
     const { synchronous, restarts, returns } = this.options
-    this.#way = await startSwitch(primary.address)
+    this.#proxy = await startSwitch(primary.address)
     this.#own = await makeOrigin()
     try {
       if (synchronous) await makeSynchronous(primary)
@@ -87,7 +88,7 @@ class Failover {
       })
       if (restarts) await this.#restart()
       await this.#untilAcked()
-      // Whoever runs it is told that what was signed isn't there.
+      // The operator learns that signed events are missing.
       if (!synchronous && !restarts) await until(() => this.#report.logged.includes(NOT_SIGNED))
       await this.#check([first, this.#phase])
 
@@ -103,23 +104,23 @@ class Failover {
     } finally {
       this.#isOver = true
       await this.#own.remove()
-      await this.#way.close()
+      await this.#proxy.close()
     }
     return this.#report
   }
 
-  /** Takes the address away, and gives it to another server when `prepare` is done. */
+  /** Removes the address from its server, and gives it to another after `prepare`. */
   async #move(to: TestServer, prepare: () => Promise<void>): Promise<void> {
-    this.#way.lead(null)
+    this.#proxy.lead(null)
     await prepare()
-    // What the last server has acknowledged has come to the clients meanwhile.
+    // Lets the last server's acknowledgements reach the clients.
     await Bun.sleep(500)
     for (let shard = 0; shard < SHARDS; shard++) {
       const note = await readPersistedHead(this.#origin, shard)
       if (note !== null) this.#signed.add(textOf(note))
     }
     this.#phase = { server: to, acked: new Set() }
-    this.#way.lead(to.address)
+    this.#proxy.lead(to.address)
     const movedAt = performance.now()
     void this.#untilAcked(1).then(() => {
       this.#report.outageMs ||= Math.round(performance.now() - movedAt)
@@ -127,7 +128,7 @@ class Failover {
   }
 
   async #start(origin: Origin): Promise<void> {
-    const { address } = this.#way
+    const { address } = this.#proxy
     this.#origin = origin
     this.#service = await startTestService({
       database: { address, owner: null as never, drop: async () => {} },
@@ -136,32 +137,32 @@ class Failover {
     })
   }
 
-  /** Starts anew; where that is refused, as somebody does who has looked at what happened. */
+  /** Restarts the service; if the start is refused, does what an operator does then. */
   async #restart(): Promise<void> {
     await this.#service.stop()
     try {
       await this.#start(this.#origin)
     } catch (error) {
       this.#report.refused = (error as Error).message
-      // What `tallybook key new-origin` does.
-      const kept = new Map<number, string>()
+      // As `tallybook key new-origin` does.
+      const heads = new Map<number, string>()
       for (let shard = 0; shard < SHARDS; shard++) {
         const head = await readPersistedHead(this.#origin, shard)
-        if (head !== null) kept.set(shard, head)
+        if (head !== null) heads.set(shard, head)
       }
-      await startOrigin(this.#own.dataDir, 'stats.example.com/2', kept)
+      await startOrigin(this.#own.dataDir, 'stats.example.com/2', heads)
       await this.#start((await openOrigin(this.#own.dataDir, null)).origin)
     }
   }
 
-  /** Returns when so many more flushes were acknowledged by the server that has the address. */
+  /** Waits until the server that has the address has acknowledged this many more flushes. */
   async #untilAcked(flushes = this.options.flushes): Promise<void> {
     const { acked } = this.#phase
     const before = acked.size
     await until(() => acked.size >= before + flushes)
   }
 
-  /** Returns when a tree head covers all that is in the log now, of every shard. */
+  /** Waits until tree heads of all shards cover everything that is in the log now. */
   async #untilSigned(): Promise<void> {
     const owner = this.#phase.server.connect()
     const heads = await readHeads(owner)
@@ -171,7 +172,7 @@ class Failover {
     await until(() => heads.every(isSeen))
   }
 
-  /** Posts, reads and looks at tree heads until all is over. */
+  /** Posts, reads and collects tree heads until the failover is over. */
   async #load(): Promise<void> {
     await Promise.all([
       ...Array.from({ length: POSTERS }, () => this.#post()),
@@ -201,7 +202,7 @@ class Failover {
     }
   }
 
-  /** No read lacks what was acknowledged in this phase before it began. */
+  /** Checks that no read lacks a flush acknowledged in this phase before the read began. */
   async #read(): Promise<void> {
     const paths = ['/admin/api-keys/1', '/admin/usage?api_key_id=1']
     for (let i = 0; !this.#isOver; i++) {
@@ -231,7 +232,7 @@ class Failover {
     }
   }
 
-  /** Holds the log of the server that has the address now against what clients know. */
+  /** Compares the log of the server that has the address with what clients know. */
   async #check(phases: Phase[]): Promise<void> {
     const now = this.#phase
     const acked = phases.map((phase) => [...phase.acked])
@@ -247,7 +248,7 @@ class Failover {
     await owner.end()
   }
 
-  /** With nobody posting, a read says what the log has. */
+  /** Checks that a read after the traffic returns what the log contains. */
   async #checkAtRest(): Promise<void> {
     const owner = this.#phase.server.connect()
     const { size } = await this.#readKeys(owner)
@@ -257,7 +258,7 @@ class Failover {
       if (response.status !== 200) return null
       return ((await response.json()) as { total_requests: number }).total_requests
     })
-    if (total !== size) this.#violate(`a read says ${total}, the log has ${size}`)
+    if (total !== size) this.#violate(`a read returns ${total}, the log has ${size}`)
   }
 
   async #readKeys(owner: Sql): Promise<Set<string>> {
@@ -268,12 +269,12 @@ class Failover {
     return keys
   }
 
-  /** A head that was seen in this phase is of the tree of its server, or was signed before. */
+  /** Checks that each head seen in this phase is of its server's tree or was signed before. */
   async #checkHeads(owner: Sql): Promise<void> {
     for (let shard = 0; shard < SHARDS; shard++) {
       const seen = this.#heads.filter((head) => head.shard === shard && head.phase === this.#phase)
       const fresh = new Set(seen.map(({ text }) => text).filter((text) => !this.#signed.has(text)))
-      for (const size of await findOtherTrees(owner, shard, fresh)) {
+      for (const size of await findForeignHeads(owner, shard, fresh)) {
         this.#violate(`the tree head of ${size} events in shard ${shard} is of another tree`)
       }
     }
@@ -289,5 +290,5 @@ class Failover {
   }
 }
 
-/** What is signed of a head; the signatures are made anew at each start. */
+/** The signed text of a head, without signatures, which differ after each start. */
 const textOf = (note: string): string => parseNote(note)!.text

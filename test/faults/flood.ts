@@ -1,12 +1,11 @@
 /**
- * Posts flushes, many at once, from a process of its own; prints REFUSED when the first is answered
- * with 503, and at the end how often each status came, as JSON. BUN_CONFIG_MAX_HTTP_REQUESTS has to
- * allow as many.
- * `bun test/faults/flood.ts <url> <keys a flush> <flushes> <at once>`
+ * Posts flushes, many at once, from its own process. Prints REFUSED at the first 503, and at the
+ * end the count of each status as JSON. BUN_CONFIG_MAX_HTTP_REQUESTS must allow that many requests.
+ * `bun test/faults/flood.ts <url> <keys per flush> <flushes> <at once>`
  */
 import { TOKENS } from '../support/service.ts'
 
-/** The line that says so. */
+/** The line printed at the first 503. */
 export const REFUSED = 'refused'
 
 if (import.meta.main) await main()

@@ -11,7 +11,7 @@ import { tilesOf } from '../support/tree.ts'
 import type { History } from './history.ts'
 import { readCheckpoint, type Traffic } from './traffic.ts'
 
-/** Every tree head that was published, of each shard by its size. */
+/** Collects and checks every published tree head, by shard and size. */
 export class SeenHeads {
   readonly #byShard: Map<number, TreeHead>[]
 
@@ -26,7 +26,7 @@ export class SeenHeads {
     return this.#byShard.reduce((sum, { size }) => sum + size, 0)
   }
 
-  /** Reads heads from whatever instance answers, many times more often than they are signed. */
+  /** Reads heads from any instance, many times more often than they are signed. */
   async watch(traffic: Traffic): Promise<void> {
     while (!traffic.isOver()) {
       await Bun.sleep(traffic.random.below(60))
@@ -49,7 +49,7 @@ export class SeenHeads {
     this.#byShard[shard]!.set(head.size, head)
   }
 
-  /** Holds all that was published against the log, and every two against each other. */
+  /** Checks that all published heads match the log, and that any two are consistent. */
   async check(owner: Sql): Promise<void> {
     for (const [shard, heads] of this.#byShard.entries()) {
       const leaves: Hash[] = (await readLeafEvents(owner, shard, 0, 2 ** 31)).map((event) =>

@@ -3,32 +3,32 @@ export type Entry = { api_key_id: number; requests: number; success_requests: nu
 
 /** A flush that was sent at least once. */
 export type Sent = {
-  /** Idempotency key: the poster's name and its number. */
+  /** Idempotency key: the poster's name and a number. */
   key: string
   entries: Entry[]
-  /** Requests of known keys: what the summary counts. */
+  /** Requests of known keys, which the summary counts. */
   requests: number
   /** Null until it is acknowledged. */
   ack: { position: string; body: string } | null
-  /** An answer said that it was counted, not that it had been. */
+  /** True after an answer that was not a replay. */
   counted: boolean
 }
 
-/** Keys 1 to 40 are known and in a group; 900 to 909 nobody knows. */
+/** Keys 1 to 40 are known and in a group; 900 to 909 are unknown. */
 export const KNOWN_KEYS = 40
 export const GROUPS = 4
 export const isKnown = (apiKeyId: number) => apiKeyId <= KNOWN_KEYS
 
-/** What the clients of a campaign know, and what they found wrong. */
+/** What the clients of a campaign know, and the violations they found. */
 export class History {
   readonly sent: Sent[] = []
-  /** Requests that must be counted, and that may be. */
+  /** Requests that must be counted, and requests that may be. */
   ackedRequests = 0
   sentRequests = 0
-  /** Flushes acknowledged, answered as a replay, refused for other entries; tries without an answer. */
+  /** `refused`: flushes refused for other entries; `doubts`: attempts without a definite answer. */
   readonly counts = { acked: 0, replayed: 0, refused: 0, doubts: 0, reads: 0, changes: 0 }
   readonly violations: string[] = []
-  /** Milliseconds of the longest time in which no poster had an acknowledgement. */
+  /** The longest time (ms) in which no poster got an acknowledgement. */
   longestOutageMs = 0
   #lastAck = performance.now()
 
@@ -36,7 +36,7 @@ export class History {
     if (this.violations.length < 100) this.violations.push(what)
   }
 
-  /** Before its first try. */
+  /** Call before the first attempt. */
   noteSent(sent: Sent): void {
     this.sent.push(sent)
     this.sentRequests += sent.requests

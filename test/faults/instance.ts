@@ -1,5 +1,5 @@
 /**
- * One instance of the service as a process, on a database that is there.
+ * Runs one instance of the service as a process, on an existing database.
  * `bun test/faults/instance.ts <address as JSON> <shards> <data directory> <port>`
  */
 import pino from 'pino'
@@ -24,13 +24,13 @@ try {
     address: JSON.parse(addressText) as ServerAddress,
     tokens: TOKENS,
     origin,
-    // Whoever started it reads of stdout no more than that it listens.
+    // Logs to stderr, because the parent stops reading stdout at the line below.
     logger: pino({ level: 'error' }, pino.destination({ dest: 2, sync: true })),
   })
   process.on('SIGTERM', () => service.stop().then(() => process.exit(0)))
   console.log(`listens on ${service.url}`)
 } catch (error) {
-  // The database may be down just now: whoever started this tries again.
+  // The database may be down just now; the parent tries again.
   console.error(`did not start: ${error}`)
   process.exit(1)
 }

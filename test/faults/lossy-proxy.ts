@@ -2,22 +2,22 @@ import net from 'node:net'
 import { joinSockets, listenLocally } from '../support/sockets.ts'
 import type { Random } from './random.ts'
 
-/** A proxy before an instance that loses some answers: the client never hears of what was done. */
+/** A proxy in front of an instance that loses some answers: clients don't learn the outcome. */
 export type LossyProxy = {
   url: string
-  /** Answers that were lost. */
+  /** The number of answers lost. */
   lost: number
   close(): Promise<void>
 }
 
-/** `portOf` says where the instance listens now. */
+/** Starts a proxy for the instance that listens on `portOf()`. */
 export async function startLossyProxy(
   portOf: () => number,
   random: Random,
   probability: number,
 ): Promise<LossyProxy> {
   const sockets = new Set<net.Socket>()
-  const way: LossyProxy = { url: '', lost: 0, close: async () => {} }
+  const proxy: LossyProxy = { url: '', lost: 0, close: async () => {} }
   const server = net.createServer((client) => {
     const upstream = net.connect({ host: '127.0.0.1', port: portOf() })
     joinSockets(sockets, client, upstream)
@@ -27,15 +27,15 @@ export async function startLossyProxy(
         client.write(chunk)
         return
       }
-      way.lost++
+      proxy.lost++
       client.destroy()
       upstream.destroy()
     })
   })
-  way.url = `http://127.0.0.1:${await listenLocally(server)}`
-  way.close = async () => {
+  proxy.url = `http://127.0.0.1:${await listenLocally(server)}`
+  proxy.close = async () => {
     for (const socket of sockets) socket.destroy()
     await new Promise((resolve) => server.close(resolve))
   }
-  return way
+  return proxy
 }

@@ -1,7 +1,7 @@
 /**
- * A long campaign of faults: `bun run faults [--seed N] [--seconds N] [--shards N]`. Prints what was
- * done and found as JSON; exits with 1 where anything was. With `--network` the network fails in
- * every way, or in the one of `--fault`, each time for 20 s or `--seconds`; prints a row for each.
+ * Runs a long campaign of faults: `bun run faults [--seed N] [--seconds N] [--shards N]`. Prints a
+ * report as JSON and exits with 1 if there are violations. `--network` runs every network fault, or
+ * the one named by `--fault`, for 20 s or `--seconds` each, and prints a row for each.
  */
 import { parseArgs } from 'node:util'
 import { runCampaign } from './campaign.ts'
@@ -20,12 +20,12 @@ const { values } = parseArgs({
 })
 
 if (values.network) {
-  const isWell = await runNetworkCampaigns(
+  const hasPassed = await runNetworkCampaigns(
     Number(values.seed),
     Number(values.seconds ?? 20),
     values.fault,
   )
-  process.exit(isWell ? 0 : 1)
+  process.exit(hasPassed ? 0 : 1)
 }
 
 const report = await runCampaign({

@@ -4,10 +4,10 @@ import { KNOWN_KEYS } from './history.ts'
 import type { Timings } from './network-timing.ts'
 import { isRefusal, read, send, type Traffic } from './traffic.ts'
 
-/** Milliseconds between two requests of a client. */
-const REST_MS = 40
+/** Average milliseconds between two requests of a client. */
+const PAUSE_MS = 40
 
-/** Reads of all kinds, as of now and of the past. */
+/** Reads of all kinds, of the present and of the past. */
 const READS = [
   '/admin/apikey-stats/summary',
   '/admin/apikey-stats/summary?consistency=eventual',
@@ -23,7 +23,7 @@ const READS = [
   '/admin/verifications',
 ]
 
-/** Reads of the log: pages, a range, an explanation, the tree. */
+/** Reads of the log: a page, an event, an explanation, the tree. */
 const LOG_READS = [
   '/audit/events?limit=20',
   '/audit/events/0/0',
@@ -32,27 +32,27 @@ const LOG_READS = [
   '/audit/log/0/tile/0/0',
 ]
 
-/** Reads one after the other, by the token and by a session's cookie. */
+/** Reads random paths of one list, one after the other. */
 export async function readAll(traffic: Traffic, paths: 'reads' | 'log'): Promise<void> {
   const { history, random, isOver } = traffic
   const all = paths === 'reads' ? READS : LOG_READS
   while (!isOver()) {
-    await Bun.sleep(random.below(2 * REST_MS))
+    await Bun.sleep(random.below(2 * PAUSE_MS))
     const path = random.pick(all)
     const answer = await read(traffic, path.endsWith('=') ? `${path}0/0` : path)
     if (answer === null) history.violate(`${path}: no answer`)
-    // Nothing is signed yet, or no tile full.
+    // 404: nothing is signed yet, or no tile is full.
     else if (![200, 404].includes(answer.status) && !isRefusal(answer.status)) {
       history.violate(`${path}: ${answer.status} ${answer.body}`)
     }
   }
 }
 
-/** Signs in, reads by the cookie, and signs out. */
+/** Signs in, reads with the cookie, and signs out. */
 export async function browse(traffic: Traffic): Promise<void> {
   const { history, random, isOver, urls } = traffic
   while (!isOver()) {
-    await Bun.sleep(random.below(10 * REST_MS))
+    await Bun.sleep(random.below(10 * PAUSE_MS))
     const url = random.pick(urls())
     const cookie = await signIn(traffic, url)
     if (cookie === null) continue
@@ -83,7 +83,7 @@ async function signIn(traffic: Traffic, url: string): Promise<string | null> {
   return null
 }
 
-/** Asks for its health ten times a second. It is alive whatever the network does. */
+/** Requests the service's health ten times a second. It must be live whatever the network does. */
 export async function watchHealth(traffic: Traffic): Promise<void> {
   while (!traffic.isOver()) {
     const [live, ready] = await Promise.all([
@@ -99,10 +99,10 @@ export async function watchHealth(traffic: Traffic): Promise<void> {
 }
 
 /**
- * Follows the log from its first event on, and resumes where it was: each event of each shard comes
- * once, in order. Gives where it stands, by shard.
+ * Subscribes to the log from its first event, and resumes after each interruption. Checks that each
+ * event of each shard arrives once, in order. `positions` has the last position of each shard.
  */
-export class Follower {
+export class Subscriber {
   readonly positions: number[]
   #stream: SubscribedStream | null = null
 
@@ -116,20 +116,20 @@ export class Follower {
 
   async run(): Promise<void> {
     while (!this.traffic.isOver()) {
-      await this.#follow().catch(() => {
-        // It has ended, or was refused: it comes again.
+      await this.#subscribe().catch(() => {
+        // The stream was interrupted or refused: subscribe again.
       })
-      await Bun.sleep(REST_MS)
+      await Bun.sleep(PAUSE_MS)
     }
   }
 
-  /** Opens one stream after the other, and leaves when it has said where it begins. */
+  /** Opens one stream after the other, and closes each after its first block. */
   async open(): Promise<void> {
     while (!this.traffic.isOver()) {
       const query = this.traffic.random.pick(['shard=0', 'shard=all', 'shard=all&after=0/0'])
       const stream = await this.#open(query).catch(() => null)
       stream?.cut()
-      await Bun.sleep(this.traffic.random.below(10 * REST_MS))
+      await Bun.sleep(this.traffic.random.below(10 * PAUSE_MS))
     }
   }
 
@@ -153,7 +153,7 @@ export class Follower {
     }
   }
 
-  async #follow(): Promise<void> {
+  async #subscribe(): Promise<void> {
     const after = this.positions.map((position, shard) => `${shard}/${position}`).join(',')
     const stream = await this.#open(`shard=all&after=${after}`)
     this.#stream = stream

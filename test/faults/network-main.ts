@@ -2,18 +2,18 @@ import { startTestServer } from '../runner/server.ts'
 import { NETWORK_FAULTS, type NetworkFault, POOLS, type Purpose } from '../support/faulty-proxy.ts'
 import { failNetwork, type NetworkReport } from './network.ts'
 import { REAL, RECOVERY_MS } from './network-limits.ts'
-import { ofWhat, tablesOf } from './network-report.ts'
+import { connectionsOf, tablesOf } from './network-report.ts'
 import { REQUEST_KINDS } from './network-timing.ts'
 
-/** Services at once: most of what a campaign takes is waiting. */
+/** Campaigns at once: most of their time is spent waiting. */
 const AT_ONCE = 6
 
-/** Of each chunk where the network delays. */
+/** The delay of each chunk under the fault `delay`. */
 const DELAY_MS = { shortest: 100, longest: 3_000 }
 
 type Pair = { fault: NetworkFault; purpose: Purpose; hasOther: boolean }
 
-/** Each fault with each kind of connections, and with one of two instances. */
+/** Each fault on each kind of connections, and on all connections of one of two instances. */
 const PAIRS: Pair[] = [
   ...NETWORK_FAULTS.flatMap((fault) =>
     ['all' as const, ...POOLS].map((purpose) => ({ fault, purpose, hasOther: false })),
@@ -22,9 +22,8 @@ const PAIRS: Pair[] = [
 ]
 
 /**
- * Tries every pair, or those of one fault, with the time-outs that users have, and prints a row
- * for each, and tables of all.
- * True where nothing was found wrong.
+ * Runs every pair, or those of one fault, with the time-outs of production, and prints a row for
+ * each and tables of all. Returns true if nothing was wrong.
  */
 export async function runNetworkCampaigns(
   seed: number,
@@ -42,7 +41,7 @@ export async function runNetworkCampaigns(
       const report = await failNetwork({ ...pair, ...options }).catch((error: Error) => {
         throw new Error(`${pair.fault} of ${pair.purpose}: ${error.message}`, { cause: error })
       })
-      if (report.recoveryMs > RECOVERY_MS) report.late.push('back too late')
+      if (report.recoveryMs > RECOVERY_MS) report.late.push('recovered too late')
       reports.push(report)
       console.log(rowOf(report))
       for (const what of [...report.violations, ...report.late]) console.error(`  ${what}`)
@@ -58,11 +57,11 @@ export async function runNetworkCampaigns(
   return reports.every(({ violations, late }) => violations.length + late.length === 0)
 }
 
-/** Seconds of the longest request of each kind, and until all was back. */
+/** Formats the longest request of each kind and the recovery time, in seconds. */
 function rowOf(report: NetworkReport): string {
   const { fault, timings, recoveryMs, acked, lost, doubled } = report
   const inSeconds = (ms: number) => (ms / 1_000).toFixed(1)
-  const of = ofWhat(report)
+  const concerned = connectionsOf(report)
   const longest = REQUEST_KINDS.map((kind) => inSeconds(timings[kind].longestMs))
-  return `| ${[fault, of, ...longest, inSeconds(recoveryMs), acked, lost, doubled].join(' | ')} |`
+  return `| ${[fault, concerned, ...longest, inSeconds(recoveryMs), acked, lost, doubled].join(' | ')} |`
 }

@@ -2,16 +2,17 @@ import type { TestService } from '../support/service.ts'
 import type { History, Sent } from './history.ts'
 import { RECOVERY_MS } from './network-limits.ts'
 
-/** Milliseconds between two tries whether the service is back. */
+/** Milliseconds between two attempts of a kind. */
 const TRY_MS = 250
-/** Tries of a kind that wait at once: a client has so many connections. */
+/** Attempts of a kind that wait at once, limited by a client's connections. */
 const MAX_TRIES = 20
-/** After so many times what is promised, it is not back. */
+/** After this many times RECOVERY_MS the service has not recovered. */
 const PATIENCE = 6
 
 /**
- * Tries all that a user needs, again and again, each time as another client who doesn't wait for
- * what those before wait for. Gives the milliseconds that the slowest of it took.
+ * Repeats every kind of request that a user needs until one of each succeeds. An attempt doesn't
+ * wait for the ones before it, as if another client made it. Returns the milliseconds of the
+ * slowest kind.
  */
 export async function awaitRecovery(service: TestService, history: History): Promise<number> {
   const began = performance.now()
@@ -35,7 +36,7 @@ export async function awaitRecovery(service: TestService, history: History): Pro
       }
       for (let next = 0; !isBack; await Bun.sleep(25)) {
         if (performance.now() - began > PATIENCE * RECOVERY_MS) {
-          history.violate(`not back: ${attempt}`)
+          history.violate(`not recovered: ${attempt}`)
           break
         }
         if (performance.now() < next || waiting === MAX_TRIES) continue
@@ -48,7 +49,7 @@ export async function awaitRecovery(service: TestService, history: History): Pro
   return Math.max(...times)
 }
 
-/** A flush that is tried once. */
+/** Posts an empty flush once. */
 async function postOnce(service: TestService, history: History): Promise<Response> {
   const key = `recovery-${history.sent.length}`
   const sent: Sent = { key, entries: [], requests: 0, ack: null, counted: false }

@@ -1,22 +1,22 @@
 import { isRefusal } from './traffic.ts'
 
-/** Kinds of requests, as docs/explanation/failures.md tells them apart where it says how long each takes. */
+/** Kinds of requests, as docs/explanation/failures.md distinguishes them by how long they take. */
 export const REQUEST_KINDS = ['flush', 'read', 'log', 'stream', 'write', 'health'] as const
 export type RequestKind = (typeof REQUEST_KINDS)[number]
 
-/** Of requests of a kind: how many, how many of them were not refused, the longest. */
+/** For requests of a kind: their number, how many were not refused, and the longest. */
 export type Timing = { count: number; answered: number; longestMs: number }
 
-/** Milliseconds between two looks how late this process is. */
+/** How often (ms) the lateness of this process is measured. */
 const POLL_INTERVAL_MS = 20
 
 /**
- * How long requests take. What this process is late, which has the clients, the service and the
- * network in it, is taken off: a request isn't late because the machine has other things to do.
+ * Measures how long requests take. This process runs the clients, the service and the network, so
+ * the time by which its timers are late is subtracted: a busy machine does not make a request late.
  */
 export class Timings {
   readonly byKind: Record<RequestKind, Timing>
-  /** Requests that took longer than their kind may. */
+  /** Requests that took longer than the limit of their kind. */
   readonly late: string[] = []
   #lateMs = 0
   #timer: ReturnType<typeof setTimeout> | undefined
@@ -24,10 +24,10 @@ export class Timings {
   constructor(private readonly limits: Record<RequestKind, number>) {
     const timings = REQUEST_KINDS.map((kind) => [kind, { count: 0, answered: 0, longestMs: 0 }])
     this.byKind = Object.fromEntries(timings)
-    this.#look()
+    this.#poll()
   }
 
-  /** Begins to time a request; the function is told its status when it has ended, 0 for none. */
+  /** Starts timing a request. Call the result with its status when it ends, 0 if it has none. */
   begin(method: string, url: string): (status: number) => void {
     const what = `${method} ${new URL(url).pathname}`
     return this.beginKind(kindOf(method, new URL(url).pathname), what)
@@ -47,7 +47,7 @@ export class Timings {
     }
   }
 
-  /** Milliseconds that this process was late until now, in sum. */
+  /** The total time (ms) by which this process has been late. */
   get lateMs(): number {
     return this.#lateMs
   }
@@ -56,11 +56,11 @@ export class Timings {
     clearTimeout(this.#timer)
   }
 
-  #look(): void {
+  #poll(): void {
     const due = performance.now() + POLL_INTERVAL_MS
     this.#timer = setTimeout(() => {
       this.#lateMs += Math.max(0, performance.now() - due)
-      this.#look()
+      this.#poll()
     }, POLL_INTERVAL_MS)
   }
 }

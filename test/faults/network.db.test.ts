@@ -5,12 +5,12 @@ import { failNetwork, type NetworkOptions } from './network.ts'
 import { SHORT } from './network-limits.ts'
 
 // The network between the service and its database fails, for one kind of connections or for all.
-// Here with short time-outs, each fault and each kind once; `bun run faults --network` tries each
-// fault with each kind, and real ones.
+// Here each fault and each kind run once, with short time-outs; `bun run faults --network` runs
+// each fault with each kind and the time-outs of production.
 
 const OPTIONS = {
   seed: 1,
-  // Longer than a dead connection takes to be noticed, and a new one to be given up.
+  // Longer than it takes to detect a dead connection and to give up on a new one.
   faultMs: 5_000,
   delayMs: { shortest: 20, longest: 600 },
   bounds: SHORT,
@@ -34,7 +34,7 @@ const EACH: Pair[] = NETWORK_FAULTS.flatMap((fault) =>
   [...POOLS, 'all' as const].map((purpose) => ({ fault, purpose })),
 )
 
-/** At once: what a campaign takes is mostly waiting. */
+/** Campaigns at once: most of their time is spent waiting. */
 const AT_ONCE = 5
 
 const pairs = isFull ? EACH : CHOSEN
@@ -51,14 +51,14 @@ async function expectUnharmed(options: NetworkOptions): Promise<void> {
 }
 
 test.each(groups.map((group) => [group]))(
-  'every request ends, the service comes back, and nothing is lost or doubled: %o',
+  'every request ends, the service recovers, and no flush is lost or counted twice: %o',
   async (group) => {
     await Promise.all(group.map((pair) => expectUnharmed({ ...OPTIONS, ...pair, hasOther: false })))
   },
 )
 
 test.each(isFull ? (['swallow', 'hold', 'unanswered'] as const) : (['hold'] as const))(
-  'an instance whose network fails hands its shards to the other, and gets some back: %s',
+  'the other instance takes over the shards of one whose network fails, and returns some: %s',
   async (fault) => {
     await expectUnharmed({ ...OPTIONS, fault, purpose: 'all', hasOther: true })
   },

@@ -17,7 +17,7 @@ import { until } from '../support/until.ts'
 import { checkLog } from './check.ts'
 import { SeenHeads } from './heads.ts'
 import { GROUPS, History, KNOWN_KEYS } from './history.ts'
-import { browse, Follower, readAll, watchHealth } from './network-clients.ts'
+import { browse, readAll, Subscriber, watchHealth } from './network-clients.ts'
 import { type Bounds, limitsOf } from './network-limits.ts'
 import { awaitRecovery } from './network-recovery.ts'
 import { type RequestKind, type Timing, Timings } from './network-timing.ts'
@@ -26,17 +26,17 @@ import { administer, post, type Traffic, watch } from './traffic.ts'
 
 const SHARDS = 2
 const POSTERS = 3
-/** Of a poster: the clients share a thread with the service. */
-const REST_MS = 30
-/** Milliseconds before the fault, and after all is well again. */
+/** Average ms between two flushes of a poster: clients share a thread with the service. */
+const PAUSE_MS = 30
+/** Milliseconds of normal traffic before the fault and after the recovery. */
 const CALM_MS = 500
-/** Milliseconds after which a client of a campaign gives up: far more than any request may take. */
+/** Milliseconds after which a client gives up: far more than any request may take. */
 const TIMEOUT_MS = 150_000
 
 export type NetworkOptions = {
   fault: NetworkFault
   purpose: Purpose
-  /** Beside an instance that the fault doesn't concern. */
+  /** True to run a second instance that the fault doesn't affect. */
   hasOther: boolean
   seed: number
   /** How long the fault lasts. */
@@ -46,8 +46,8 @@ export type NetworkOptions = {
 }
 
 /**
- * What came of it; all of `violations` is wrong. What was too late is told apart: how much time there
- * is on a machine that has other things to do, no test can say.
+ * The result of a campaign. Each of `violations` is a failure. `late` is separate, because on a
+ * busy machine no test can tell how much time the service really had.
  */
 export type NetworkReport = {
   fault: NetworkFault
@@ -55,8 +55,8 @@ export type NetworkReport = {
   hasOther: boolean
   timings: Record<RequestKind, Timing>
   /**
-   * Milliseconds from the end of the fault until the service was ready, took a flush and read; less
-   * what this process was late.
+   * Milliseconds from the end of the fault until the service was ready, accepted a flush and
+   * answered reads, less the time by which this process was late.
    */
   recoveryMs: number
   late: string[]
@@ -66,20 +66,20 @@ export type NetworkReport = {
   violations: string[]
 }
 
-/** A service whose network to its database fails under load, and comes back. */
+/** Runs a service whose network to its database fails under load and recovers. */
 export async function failNetwork(options: NetworkOptions): Promise<NetworkReport> {
   const database = await createDatabaseOf(SHARDS)
   const random = makeRandom(options.seed)
-  const way = await startFaultyProxy(database.address, {
+  const proxy = await startFaultyProxy(database.address, {
     delayMs: options.delayMs,
     random: random.next,
   })
-  const campaign = new Campaign(database, way, options)
+  const campaign = new Campaign(database, proxy, options)
   try {
     return await campaign.run()
   } finally {
     await campaign.end()
-    await way.close()
+    await proxy.close()
     await database.drop()
   }
 }
@@ -88,14 +88,14 @@ class Campaign {
   private readonly history = new History()
   readonly #timings: Timings
   readonly #heads: SeenHeads
-  /** The first by the way that fails. */
+  /** The first one uses the proxy that fails. */
   readonly #services: TestService[] = []
   readonly #ends: (() => Promise<void>)[] = []
   #isOver = false
 
   constructor(
     private readonly database: TestDatabase,
-    private readonly way: FaultyProxy,
+    private readonly proxy: FaultyProxy,
     private readonly options: NetworkOptions,
   ) {
     this.#timings = new Timings(limitsOf(options.bounds))
@@ -106,15 +106,15 @@ class Campaign {
     const { fault, purpose, hasOther, faultMs } = this.options
     await this.#start()
     const [service, other] = this.#services
-    const follower = new Follower(service!, this.#traffic(1), this.#timings)
-    this.#ends.push(async () => follower.stop())
+    const subscriber = new Subscriber(service!, this.#traffic(1), this.#timings)
+    this.#ends.push(async () => subscriber.stop())
     const clients = this.#runClients()
-    const following = Promise.all([follower.run(), follower.open()])
+    const subscribing = Promise.all([subscriber.run(), subscriber.open()])
     if (other) await this.#untilShared(this.#services)
     await Bun.sleep(CALM_MS)
-    this.way.begin(fault, purpose)
-    await Promise.all([Bun.sleep(faultMs), other && this.#untilTaken(other)])
-    this.way.end()
+    this.proxy.begin(fault, purpose)
+    await Promise.all([Bun.sleep(faultMs), other && this.#untilTakenOver(other)])
+    this.proxy.end()
     const lateMs = this.#timings.lateMs
     const tookMs = await awaitRecovery(service!, this.history)
     const recoveryMs = Math.max(0, Math.round(tookMs - (this.#timings.lateMs - lateMs)))
@@ -122,9 +122,9 @@ class Campaign {
     await Bun.sleep(CALM_MS)
     this.#isOver = true
     await clients
-    await this.#followToEnd(follower)
-    follower.stop()
-    await following
+    await this.#readToEnd(subscriber)
+    subscriber.stop()
+    await subscribing
     const { lost, doubled, violations } = await this.#check()
     const { acked } = this.history.counts
     const { byKind: timings, late } = this.#timings
@@ -132,7 +132,7 @@ class Campaign {
     return { ...what, timings, recoveryMs, late, acked, lost, doubled, violations }
   }
 
-  /** Ends what is left, however it went. */
+  /** Stops what still runs, whether the campaign passed or failed. */
   async end(): Promise<void> {
     this.#isOver = true
     this.#timings.stop()
@@ -143,7 +143,7 @@ class Campaign {
     const own = await makeOrigin()
     this.#ends.push(() => own.remove())
     const { connectSeconds } = this.options.bounds
-    await this.#startOne(own.origin, withTimeout(this.way.address, connectSeconds))
+    await this.#startOne(own.origin, withTimeout(this.proxy.address, connectSeconds))
     if (this.options.hasOther) {
       const dataDir = join(own.dataDir, 'other')
       await cp(join(own.dataDir, 'transparency'), join(dataDir, 'transparency'), {
@@ -178,7 +178,7 @@ class Campaign {
       random: makeRandom(this.options.seed * 100 + number),
       isOver: () => this.#isOver,
       timeoutMs: TIMEOUT_MS,
-      restMs: REST_MS,
+      pauseMs: PAUSE_MS,
       onSent: (method, sent) => this.#timings.begin(method, sent),
     }
   }
@@ -198,7 +198,7 @@ class Campaign {
     ])
   }
 
-  /** Returns when each of these tends some of the shards, and all of them together each one. */
+  /** Waits until each of these services owns shards, and together they own each shard once. */
   async #untilShared(services: TestService[]): Promise<void> {
     await until(async () => {
       const owned = await Promise.all(services.map(readOwned))
@@ -206,14 +206,14 @@ class Campaign {
     })
   }
 
-  /** Returns when an instance does alone what two did: it tends, takes, folds and signs all. */
-  async #untilTaken(service: TestService): Promise<void> {
+  /** Waits until a service owns all shards, accepts flushes, answers reads and signs. */
+  async #untilTakenOver(service: TestService): Promise<void> {
     await this.#untilShared([service])
     await awaitRecovery(service, this.history)
     await this.#untilSigned(service)
   }
 
-  /** Returns when its tree heads cover all that is in the log now. */
+  /** Waits until its tree heads cover everything that is in the log now. */
   async #untilSigned(service: TestService): Promise<void> {
     const ends = await readHeads(this.database.owner)
     await until(async () => {
@@ -224,23 +224,23 @@ class Campaign {
     })
   }
 
-  /** What the follower has when nobody posts any more is the log. */
-  async #followToEnd(follower: Follower): Promise<void> {
+  /** Checks that the subscriber, after the traffic, reaches the end of the log. */
+  async #readToEnd(subscriber: Subscriber): Promise<void> {
     const ends = await readHeads(this.database.owner)
-    const isThere = () => ends.every((end, shard) => follower.positions[shard] === end)
+    const isThere = () => ends.every((end, shard) => subscriber.positions[shard] === end)
     await until(isThere).catch(() => {
-      this.history.violate(`the stream is at ${follower.positions}, the log at ${ends}`)
+      this.history.violate(`the stream is at ${subscriber.positions}, the log at ${ends}`)
     })
   }
 
-  /** Reads, the log and the tree heads, held against what the clients know. */
+  /** Compares reads, the log and the tree heads with what the clients know. */
   async #check() {
     const { ackedRequests, sentRequests } = this.history
     for (const service of this.#services) {
-      // A connection that was lost may be found only now.
+      // A lost connection may be detected only now.
       const total = await until(() => readTotal(service))
       if (!(total >= ackedRequests && total <= sentRequests)) {
-        this.history.violate(`at rest: ${total}, acknowledged ${ackedRequests}`)
+        this.history.violate(`after the traffic: ${total}, acknowledged ${ackedRequests}`)
       }
       await this.#untilSigned(service)
     }
@@ -248,21 +248,21 @@ class Campaign {
     return await checkLog(this.database.owner, this.history)
   }
 
-  /** Nothing but this is an error: the rest of what a network does is expected. */
+  /** Checks that no error is logged except refused flushes, which are expected. */
   #noteLogged(line: string): void {
     const { msg, err } = JSON.parse(line) as { msg: string; err?: { message: string } }
     if (msg !== 'log: flushes are refused') this.history.violate(`logged: ${msg} ${err?.message}`)
   }
 }
 
-/** Null where it can't be told now. */
+/** Reads the total of all requests, or null if the read is refused. */
 async function readTotal(service: TestService): Promise<number | null> {
   const response = await service.fetch('admin', '/admin/apikey-stats/summary')
   if (response.status !== 200) return null
   return ((await response.json()) as { total_requests: number }).total_requests
 }
 
-/** The shards that an instance tends, as it sees it itself. */
+/** Returns the shards that an instance reports as its own. */
 async function readOwned(service: TestService): Promise<number[]> {
   const response = await service.fetch('admin', '/admin/status')
   if (response.status !== 200) return []
@@ -273,7 +273,7 @@ async function readOwned(service: TestService): Promise<number[]> {
   return instances.find(({ id }) => id === instance)?.owned_shards ?? []
 }
 
-/** An address as a URL that says how long a connection may take to be made. */
+/** Returns an address as a URL with a time-out for connecting. */
 function withTimeout(address: TestDatabase['address'], seconds: number) {
   if ('url' in address) {
     const url = new URL(address.url)

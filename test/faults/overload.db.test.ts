@@ -9,9 +9,9 @@ import { TOKENS } from '../support/service.ts'
 import { until } from '../support/until.ts'
 import { REFUSED } from './flood.ts'
 
-// A service in a process of its own, and clients that don't behave. How much of them it bears takes
-// many connections and some minutes of both cores: TALLYBOOK_TEST_FULL. A queue that is full is in
-// test/log/full-queue.db.test.ts.
+// A service in its own process, and misbehaving clients. The full load (TALLYBOOK_TEST_FULL) takes
+// many connections and some minutes of two cores. test/log/full-queue.db.test.ts tests a full
+// queue.
 
 const FLOOD = isFull
   ? { keys: 1_000, flushes: 30_000, atOnce: 9_000 }
@@ -82,7 +82,7 @@ const readTotal = async () => {
   return ((await response.json()) as { total_requests: number }).total_requests
 }
 
-/** How often each status came of so many flushes, from a process of its own. */
+/** Posts flushes from another process and returns the count of each status. */
 async function flood({ keys, flushes, atOnce }: typeof FLOOD, onRefused = () => {}) {
   const child = Bun.spawn(
     [
@@ -110,9 +110,9 @@ const readQueueLength = async () => {
   return Number(/^tallybook_queue_length (\d+)$/m.exec(metrics)?.[1])
 }
 
-test('what the database does not take is shed with 503, and what is answered 200 is counted', async () => {
+test('flushes the database cannot accept are answered 503, and every 200 is counted', async () => {
   const before = await readTotal()
-  // What arrives while the database takes nothing can only wait, until one is refused.
+  // While the shards are locked flushes can only wait, until one is refused.
   const locked = await lockShards(database)
   let released: Promise<void> | null = null
   const statuses = await flood(FLOOD, () => {
@@ -121,19 +121,19 @@ test('what the database does not take is shed with 503, and what is answered 200
   await released
   expect(Object.keys(statuses).sort()).toEqual(['200', '503 with retry-after'])
   expect((await readTotal()) - before).toBe(statuses['200']! * FLOOD.keys)
-  // What was refused is not kept.
+  // Refused flushes leave the queue.
   expect(await readQueueLength()).toBe(0)
   expect((await post(makeBody(1))).status).toBe(200)
 })
 
-describe('clients that do not behave keep nobody waiting', () => {
+describe('misbehaving clients delay no one', () => {
   const head = (length: number) =>
     `POST /internal/apikey-stats/flush HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${TOKENS.dp}\r\n` +
     `Content-Length: ${length}\r\n\r\n`
 
   const connect = async (count: number, text: string): Promise<net.Socket[]> => {
     const sockets: net.Socket[] = []
-    // A backlog takes so many connections at once.
+    // A listen backlog accepts this many connections at once.
     for (let i = 0; i < count; i += 200) {
       const some = Array.from({ length: Math.min(200, count - i) }, () =>
         net.connect(port, '127.0.0.1'),
@@ -158,9 +158,9 @@ describe('clients that do not behave keep nobody waiting', () => {
 
   test.each([
     ['idle connections', IDLE, ''],
-    ['1,000 heads without an end', 1_000, 'POST /internal/apikey-stats/flush HTTP/1.1\r\nHost: '],
+    ['1,000 heads that never end', 1_000, 'POST /internal/apikey-stats/flush HTTP/1.1\r\nHost: '],
     ['1,000 bodies that never end', 1_000, `${head(10_000_000)}{"keys":[`],
-    ['1,000 requests cut in their body', 1_000, `${head(100)}{"keys":`],
+    ['1,000 requests cut in the middle of their body', 1_000, `${head(100)}{"keys":`],
   ])('%s', async (name, count, text) => {
     const before = await readTotal()
     const sockets = await connect(count, text)
@@ -170,7 +170,7 @@ describe('clients that do not behave keep nobody waiting', () => {
     for (const socket of sockets) socket.destroy()
   })
 
-  test('a body that comes a byte at a time is taken when it is there', async () => {
+  test('a body that arrives byte by byte is accepted when it is complete', async () => {
     const body = makeBody(2)
     const [socket] = await connect(1, head(body.length))
     const answered = new Promise<string>((resolve) => {
@@ -185,7 +185,7 @@ describe('clients that do not behave keep nobody waiting', () => {
   })
 })
 
-test('SIGTERM amid a flood: what is answered 200 is in the log, and it ends by itself', async () => {
+test('on SIGTERM during a flood the service exits, and every 200 is in the log', async () => {
   const [row] = await database.owner`select count(*) from events`
   let acknowledged = 0
   const posters = Array.from({ length: 64 }, async () => {
@@ -202,7 +202,7 @@ test('SIGTERM amid a flood: what is answered 200 is in the log, and it ends by i
   expect(await service.exited).toBe(0)
   const [after] = await database.owner`select count(*) from events`
   const appended = Number(after!.count) - Number(row!.count)
-  // An answer may be lost with its connection; a flush that is answered never is.
+  // An answer may be lost with its connection; an answered flush never is.
   expect(appended).toBeGreaterThanOrEqual(acknowledged)
   expect(acknowledged).toBeGreaterThan(0)
 })

@@ -14,8 +14,8 @@ import { runTallybook } from '../support/process.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
-// Point-in-time recovery, by PostgreSQL's own means: a base backup of a server that runs, its
-// write-ahead log in an archive, and a new server that replays it up to a moment.
+// Point-in-time recovery with PostgreSQL's own means: a base backup of a running server, its
+// write-ahead log in an archive, and a new server that replays the archive up to a restore point.
 
 const FLUSHES = 10
 
@@ -49,7 +49,7 @@ afterAll(async () => {
   await rm(root, { recursive: true, force: true })
 })
 
-test('a database of an earlier moment is refused until the log has a new origin, and complete when all is sent again', async () => {
+test('a recovered database needs a new origin, and all flushes can be sent again', async () => {
   const owner = server.connect()
   await migrate(owner, 1)
   let service = await start(server)
@@ -91,7 +91,7 @@ async function start({ address }: TestServer): Promise<TestService> {
   return startTestService({ database, shards: 1, origin })
 }
 
-/** Returns when a tree head of so many events is published. */
+/** Waits until a tree head of at least `size` events is published. */
 async function untilSigned(service: TestService, size: number): Promise<void> {
   await until(async () => {
     const note = await (await service.fetch('auditor', '/audit/log/0/checkpoint')).text()
@@ -112,14 +112,14 @@ async function backUp(): Promise<void> {
   await writeForServer('backup_label', label!.labelfile)
 }
 
-/** As root the server runs as another user, who opens this to write, too. */
+/** Writes a file that the server, which as root runs as another user, may open for writing. */
 async function writeForServer(name: string, text: string): Promise<void> {
   const file = join(recovered.dataDir, 'postgres', name)
   await writeFile(file, text)
   await chmod(file, 0o666)
 }
 
-/** Starts a server from the backup, which replays the archive up to the moment. */
+/** Starts a server from the backup, which replays the archive up to the restore point. */
 async function recover(): Promise<void> {
   await set(recovered, 'archive_mode', 'off')
   await set(recovered, 'restore_command', `cp ${archive}/%f %p`)

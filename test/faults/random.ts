@@ -1,8 +1,8 @@
-/** Numbers that a seed decides on: a campaign that failed can be run again. */
+/** Random numbers determined by a seed, so that a failed campaign can be repeated. */
 export type Random = {
-  /** From 0 to below 1. */
+  /** A number of at least 0 and below 1. */
   next(): number
-  /** A whole number from 0 to below `end`. */
+  /** A whole number of at least 0 and below `end`. */
   below(end: number): number
   /** True with this probability. */
   chance(probability: number): boolean

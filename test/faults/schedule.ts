@@ -5,7 +5,7 @@ import { TOKENS } from '../support/service.ts'
 import type { Cluster, Instance } from './cluster.ts'
 import type { Random } from './random.ts'
 
-/** What is done to the cluster; each ends when everything runs again. */
+/** The faults. Each ends when everything it stopped runs again. */
 export const FAULTS = {
   'kill -9 of an instance': ({ instance, random }) => instance.kill(random.below(500)),
   'an instance frozen': ({ instance, random }) => instance.freeze(100 + random.below(2_500)),
@@ -45,7 +45,7 @@ export const FAULTS = {
       })
     }),
   'a rebuild': async ({ instance, random }) => {
-    // Goes on as a process of the instance, while the next fault comes.
+    // Runs on as a process of the instance during the next faults.
     const { name } = random.pick([...PROJECTIONS])
     await fetch(`${instance.url}/admin/projections/${name}/rebuild`, {
       method: 'POST',
@@ -66,7 +66,7 @@ export type FaultName = keyof typeof FAULTS
 
 type FaultContext = { cluster: Cluster; instance: Instance; random: Random }
 
-/** How often each fault is chosen, against the others. */
+/** The relative frequency of each fault. */
 const WEIGHTS: Record<FaultName, number> = {
   'kill -9 of an instance': 40,
   'an instance frozen': 6,
@@ -82,10 +82,10 @@ const WEIGHTS: Record<FaultName, number> = {
   'the clock was an hour ahead': 2,
 }
 
-/** Milliseconds at most between the end of a fault and the next. */
+/** The longest pause (ms) between two faults. */
 const MAX_GAP_MS = 600
 
-/** Does one fault after the other until `isOver`, and counts them. */
+/** Injects one fault after the other until `isOver`, and returns how often each occurred. */
 export async function injectFaults(
   cluster: Cluster,
   random: Random,
@@ -107,7 +107,7 @@ export async function injectFaults(
   return counts
 }
 
-/** What an append would have left behind while the clock was an hour ahead of where it is now. */
+/** Inserts what an append would have left if the clock had been an hour ahead. */
 async function appendEmptyFlush(transaction: Transaction, shard: number): Promise<void> {
   const payload = '{"hashes":[],"quota_tracked":[],"requests":[],"tokens":[],"last_accessed_at":[]}'
   await transaction`
@@ -120,7 +120,7 @@ async function appendEmptyFlush(transaction: Transaction, shard: number): Promis
     where e.shard = ${shard}`
 }
 
-/** The server takes one dead backend for a crash, and starts all of them anew. */
+/** Kills one backend, which the server treats as a crash and restarts all of them. */
 async function killBackend({ cluster, random }: FaultContext): Promise<void> {
   await withOwner(cluster, async (owner) => {
     const rows = await owner<{ pid: number }[]>`
@@ -133,13 +133,13 @@ async function killBackend({ cluster, random }: FaultContext): Promise<void> {
   })
 }
 
-/** What a stranger does may fail with the connection: that is a fault too. */
+/** Runs statements of another program, and ignores errors: other faults may end the connection. */
 async function withOwner(cluster: Cluster, run: (owner: Sql) => Promise<void>): Promise<void> {
   const owner = cluster.connect()
   try {
     await run(owner)
   } catch {
-    // Its backend was ended meanwhile, or the server starts anew.
+    // Its backend was terminated, or the server restarts.
   } finally {
     await owner.end({ timeout: 1 }).catch(() => {})
   }

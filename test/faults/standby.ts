@@ -7,7 +7,7 @@ import type { TestServer } from '../cluster/replicas/servers.ts'
 import { rootOf } from '../support/tree.ts'
 import { until } from '../support/until.ts'
 
-/** From now on a commit waits until the standby has it. */
+/** Makes commits wait until the standby has them. */
 export async function makeSynchronous(primary: TestServer): Promise<void> {
   await primary.run(`alter system set synchronous_standby_names = '*'`)
   await primary.run('select pg_reload_conf()')
@@ -19,7 +19,7 @@ export async function makeSynchronous(primary: TestServer): Promise<void> {
   await owner.end()
 }
 
-/** From now on it lacks what the primary commits. */
+/** Stops replication: the replica lacks what the primary commits from now on. */
 export async function stopReceiving(replica: TestServer): Promise<void> {
   await replica.run(`alter system set primary_conninfo = ''`)
   await replica.run('select pg_reload_conf()')
@@ -31,13 +31,13 @@ export async function stopReceiving(replica: TestServer): Promise<void> {
 /** Makes a standby the primary. */
 export async function promote(replica: TestServer): Promise<void> {
   await replica.run('select pg_promote(true, 60)')
-  // What waits for a standby of its own would wait for ever.
+  // Otherwise commits would wait forever for a standby of the new primary.
   await replica.run(`alter system set synchronous_standby_names = ''`)
   await replica.run('select pg_reload_conf()')
 }
 
-/** Sizes of those tree heads that are not of the events that the database has. */
-export async function findOtherTrees(
+/** Returns the sizes of the tree heads that don't match the events in the database. */
+export async function findForeignHeads(
   owner: Sql,
   shard: number,
   heads: Iterable<string>,

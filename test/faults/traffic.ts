@@ -2,31 +2,31 @@ import { TOKENS } from '../support/service.ts'
 import { type Entry, GROUPS, type History, isKnown, KNOWN_KEYS, type Sent } from './history.ts'
 import type { Random } from './random.ts'
 
-/** Milliseconds that a client waits for an answer unless told otherwise, and between two tries. */
+/** Default time-out of a request, and the pause between two attempts, in milliseconds. */
 const TIMEOUT_MS = 15_000
 const RETRY_MS = 50
 
 export type Traffic = {
-  /** Where the instances are reached now; answers may be lost on the way. */
+  /** The current URLs of the instances or of their proxies. */
   urls(): string[]
   history: History
   random: Random
-  /** No new work; what was begun is brought to its end. */
+  /** True if no new work may begin; work in progress is completed. */
   isOver(): boolean
-  /** Milliseconds that a client waits for an answer. */
+  /** How long (ms) a client waits for an answer. */
   timeoutMs?: number
-  /** Milliseconds between two flushes of a poster. */
-  restMs?: number
-  /** Told of each request when it is sent; what it gives, of its status: 0 where none came. */
+  /** Average milliseconds between two flushes of a poster. */
+  pauseMs?: number
+  /** Called when a request is sent; its result is called with the status, 0 if there was none. */
   onSent?: (method: string, url: string) => (status: number) => void
 }
 
 export type Answer = { status: number; position: string | null; replayed: boolean; body: string }
 
-/** Not now: no connection serves, or this token asks for much at once. A client comes again. */
+/** True if the client should retry: unavailable, or too many requests of this token. */
 export const isRefusal = (status: number) => status === 503 || status === 429
 
-/** Null where there was no answer: then nobody knows what was done. */
+/** Sends a request. Returns null without an answer: the outcome is then unknown. */
 export async function send(
   { timeoutMs = TIMEOUT_MS, onSent }: Pick<Traffic, 'timeoutMs' | 'onSent'>,
   url: string,
@@ -51,11 +51,11 @@ export async function send(
   }
 }
 
-/** Posts flush after flush, each until it is acknowledged, some again and some with other entries. */
+/** Posts flushes, each until it is acknowledged, some repeatedly and some with other entries. */
 export async function post(traffic: Traffic, name: string): Promise<void> {
   const { history, random, isOver } = traffic
   for (let number = 0; !isOver(); number++) {
-    if (traffic.restMs) await Bun.sleep(random.below(2 * traffic.restMs))
+    if (traffic.pauseMs) await Bun.sleep(random.below(2 * traffic.pauseMs))
     const entries = makeEntries(random)
     const requests = entries.reduce(
       (sum, one) => sum + (isKnown(one.api_key_id) ? one.requests : 0),
@@ -70,7 +70,7 @@ export async function post(traffic: Traffic, name: string): Promise<void> {
     }
     history.noteSent(sent)
     if (random.chance(0.01)) {
-      // Given up after one try, whatever came of it.
+      // Abandoned after one attempt, whatever its outcome.
       const answer = await postOnce(traffic, sent.key, entries)
       if (answer?.status === 200) acknowledge(history, sent, answer)
       continue
@@ -83,7 +83,7 @@ export async function post(traffic: Traffic, name: string): Promise<void> {
   }
 }
 
-/** Tries until it is acknowledged; every acknowledgement has to be the same. */
+/** Retries until a flush is acknowledged; all acknowledgements must be the same. */
 async function deliver(traffic: Traffic, sent: Sent): Promise<void> {
   for (;;) {
     const answer = await postOnce(traffic, sent.key, sent.entries)
@@ -101,7 +101,7 @@ async function deliver(traffic: Traffic, sent: Sent): Promise<void> {
 function acknowledge(history: History, sent: Sent, answer: Answer): void {
   const { position, body, replayed } = answer
   if (replayed) history.counts.replayed++
-  // Two tries at once: the one that counted may be heard of after its replay, but only once.
+  // With two concurrent attempts the one that counted may be answered after its replay, but once.
   else if (sent.counted) history.violate(`${sent.key}: counted a second time`)
   else sent.counted = true
   if (position === null) history.violate(`${sent.key}: no position`)
@@ -119,7 +119,7 @@ function acknowledge(history: History, sent: Sent, answer: Answer): void {
   }
 }
 
-/** The same key with other entries is refused, always. */
+/** Checks that the same key with other entries is refused. */
 async function expectRefused(traffic: Traffic, { key, entries }: Sent): Promise<void> {
   const others = [...entries, { api_key_id: 1, requests: 1, success_requests: 1 }]
   for (;;) {
@@ -133,7 +133,7 @@ async function expectRefused(traffic: Traffic, { key, entries }: Sent): Promise<
   }
 }
 
-/** Whoever was acknowledged reads a state that has his flush in it. */
+/** Checks that a read after the acknowledgement includes the flush. */
 async function expectVisible(traffic: Traffic, { key, ack }: Sent): Promise<void> {
   const answer = await read(traffic, `/admin/api-keys/${1 + traffic.random.below(KNOWN_KEYS)}`)
   if (answer?.status !== 200 || ack === null) return
@@ -159,7 +159,7 @@ export const read = (traffic: Traffic, path: string) =>
     headers: { authorization: `Bearer ${TOKENS.admin}` },
   })
 
-/** One to forty entries, most of them of three hot keys, some of nobody's. */
+/** Returns one to forty entries, half of them for three hot keys, some for unknown keys. */
 function makeEntries(random: Random): Entry[] {
   return Array.from({ length: 1 + random.below(random.chance(0.1) ? 40 : 4) }, () => {
     const requests = random.below(50)
@@ -172,12 +172,12 @@ function makeEntries(random: Random): Entry[] {
   })
 }
 
-/** Polls the summary: never less than was acknowledged before, nor more than was ever sent. */
+/** Polls the summary and checks that it counts all acknowledged and at most all sent requests. */
 export async function watch(traffic: Traffic): Promise<void> {
   const { history, random, isOver } = traffic
   let last: number[] = []
   while (!isOver()) {
-    await Bun.sleep(random.below(traffic.restMs ?? 40))
+    await Bun.sleep(random.below(traffic.pauseMs ?? 40))
     const least = history.ackedRequests
     const answer = await read(traffic, '/admin/apikey-stats/summary')
     if (answer === null || isRefusal(answer.status)) continue
@@ -198,7 +198,7 @@ export async function watch(traffic: Traffic): Promise<void> {
   }
 }
 
-/** A shard's signed tree head as one instance shows it; null where none answers. */
+/** Reads a shard's signed tree head from one instance, or null if it doesn't serve one. */
 export async function readCheckpoint(traffic: Traffic, shard: number): Promise<string | null> {
   const answer = await read(traffic, `/audit/log/${shard}/checkpoint`)
   if (answer?.status === 200) return answer.body
@@ -208,7 +208,7 @@ export async function readCheckpoint(traffic: Traffic, shard: number): Promise<s
   return null
 }
 
-/** Moves keys between groups, renames them, and ends and makes one that nobody posts. */
+/** Moves keys between groups, renames them, and creates and retires one that no one posts. */
 export async function administer(traffic: Traffic): Promise<void> {
   const { history, random, isOver } = traffic
   while (!isOver()) {
@@ -238,7 +238,7 @@ export async function administer(traffic: Traffic): Promise<void> {
   }
 }
 
-/** `0/41,1/7` by shard. */
+/** Parses `0/41,1/7` into positions by shard. */
 function parsePositions(text: string | null): number[] {
   const positions: number[] = []
   for (const part of (text ?? '').split(',')) {
