@@ -1,8 +1,9 @@
 /**
  * `bun run test:all` runs every file that uses the test server with one shard and with four, on the
  * embedded server and, if it is installed, on PostgreSQL 15. It uses random seeds and ten times as
- * many property runs, and includes the tests that cost too much for everyday runs. It takes about an
- * hour. The seed is printed first: `TALLYBOOK_TEST_SEED=<seed> bun run test:all` repeats the run.
+ * many property runs, and includes the tests that cost too much for everyday runs. It takes about
+ * an hour. The seed is printed first: `TALLYBOOK_TEST_SEED=<seed> bun run test:all` repeats the
+ * run.
  */
 import { join } from 'node:path'
 

@@ -1,7 +1,7 @@
 /**
  * Runs the tests that need a database on a Citus cluster, with four shards: `CITUS_URL=… bun run
- * test:citus [files]`. The URL names a database of the coordinator that knows the workers; the tests
- * create their own databases next to it, on every node. Without a URL they are skipped.
+ * test:citus [files]`. The URL names a database of the coordinator that knows the workers; the
+ * tests create their own databases next to it, on every node. Without a URL they are skipped.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

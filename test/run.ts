@@ -1,8 +1,8 @@
 /**
- * Runs the tests on a real PostgreSQL: `bun run test [options] [files]`. A file is named by any part
- * of its path. runner/matrix.ts defines with how many shards each file runs. A run without files
- * starts a server of its own; a run with files uses one that keeps running for the next run. The
- * last line is `N passed, N failed`.
+ * Runs the tests on a real PostgreSQL: `bun run test [options] [files]`. A file is named by any
+ * part of its path. runner/matrix.ts defines with how many shards each file runs. A run without
+ * files starts a server of its own; a run with files uses one that keeps running for the next run.
+ * The last line is `N passed, N failed`.
  *
  *     --shards N    only files that use the test server, with N shards
  *     --server      only files whose behavior varies with the version of PostgreSQL

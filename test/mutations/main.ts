@@ -2,7 +2,8 @@
  * Proves that the tests catch faults: makes one mutation of src or sql after the other in a copy
  * of the tree, and finds a test that fails: `bun run mutations [--only NAME]… [--workers N]
  * [--list]`. `--no-baseline` skips the run of the unchanged tree. A run of all mutations writes the
- * table of docs/measurements/mutations.md. Exits with 1 if no test catches more than MAX_MISSED of them.
+ * table of docs/measurements/mutations.md. Exits with 1 if no test catches more than MAX_MISSED of
+ * them.
  */
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

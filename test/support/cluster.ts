@@ -38,8 +38,8 @@ async function makeCluster(dataDir: string, content: ClusterContent): Promise<vo
 /**
  * Copies a template, which the first call in a run creates with `make`, to `directory`. Neither of
  * the two directories may exist before. The template gets its name only when it is complete, so a
- * process killed half-way leaves nothing that others copy. If several test processes race, one makes
- * the template and the others wait.
+ * process killed half-way leaves nothing that others copy. If several test processes race, one
+ * makes the template and the others wait.
  */
 export async function copyTemplate(
   name: string,

@@ -21,13 +21,13 @@ export async function startHttpProxy(
   const { hostname, port } = new URL(upstream)
   const strays: string[] = []
   const server = http.createServer((request, response) => {
-    const { method = 'GET', url: asked = '/', headers } = request
-    if (!asked.startsWith(`${prefix}/`)) {
-      strays.push(asked)
+    const { method = 'GET', url: requested = '/', headers } = request
+    if (!requested.startsWith(`${prefix}/`)) {
+      strays.push(requested)
       response.writeHead(404).end()
       return
     }
-    const path = form === 'kept' ? asked : asked.slice(prefix.length)
+    const path = form === 'kept' ? requested : requested.slice(prefix.length)
     const forwarded = http.request({ hostname, port, method, path, headers }, (answer) => {
       response.writeHead(answer.statusCode!, answer.headers)
       answer.pipe(response)

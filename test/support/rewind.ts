@@ -15,11 +15,11 @@ export async function keepDatabase(owner: postgres.Sql): Promise<{ bringBack(): 
     where c.relnamespace = ${SCHEMA}::regnamespace
       and c.relkind in ('r', 'p') and not c.relispartition
     group by c.relname`
-  const kept = `kept_${Math.random().toString(36).slice(2)}`
-  await owner.unsafe(`create schema ${kept}`)
+  const saved = `saved_${Math.random().toString(36).slice(2)}`
+  await owner.unsafe(`create schema ${saved}`)
   await owner.begin('isolation level repeatable read', async (transaction) => {
     for (const { name } of tables) {
-      await transaction.unsafe(`create table ${kept}.${name} as table ${SCHEMA}.${name}`)
+      await transaction.unsafe(`create table ${saved}.${name} as table ${SCHEMA}.${name}`)
     }
   })
   const bringBack = () =>
@@ -31,7 +31,7 @@ export async function keepDatabase(owner: postgres.Sql): Promise<{ bringBack(): 
         await transaction.unsafe(`delete from ${SCHEMA}.${name}`)
         await transaction.unsafe(`
           insert into ${SCHEMA}.${name} (${columns}) overriding system value
-          select ${columns} from ${kept}.${name}`)
+          select ${columns} from ${saved}.${name}`)
       }
     })
   return {
