@@ -12,7 +12,7 @@ import { administer, post, type Traffic, watch } from './traffic.ts'
 
 export type CampaignOptions = {
   seed: number
-  /** How long faults are injected. Traffic continues until `hasSeen`. */
+  /** How long faults are injected. Traffic then goes on until `hasSeen` is true. */
   seconds: number
   shards: number
   instances: number

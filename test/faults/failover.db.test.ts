@@ -17,7 +17,7 @@ test('failover to a synchronous standby loses nothing, with or without a restart
   }
 })
 
-test('a running service survives a failover that loses commits, signing no other tree', async () => {
+test('a running service survives a failover with lost commits, signing no other tree', async () => {
   // Afterwards the old primary takes over again.
   const options = { synchronous: false, restarts: false, returns: true, flushes: FLUSHES }
   const report = await failOver(options)

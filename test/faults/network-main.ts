@@ -61,7 +61,8 @@ export async function runNetworkCampaigns(
 function rowOf(report: NetworkReport): string {
   const { fault, timings, recoveryMs, acked, lost, doubled } = report
   const inSeconds = (ms: number) => (ms / 1_000).toFixed(1)
-  const concerned = connectionsOf(report)
+  const connections = connectionsOf(report)
   const longest = REQUEST_KINDS.map((kind) => inSeconds(timings[kind].longestMs))
-  return `| ${[fault, concerned, ...longest, inSeconds(recoveryMs), acked, lost, doubled].join(' | ')} |`
+  const cells = [fault, connections, ...longest, inSeconds(recoveryMs), acked, lost, doubled]
+  return `| ${cells.join(' | ')} |`
 }

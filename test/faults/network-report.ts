@@ -12,16 +12,16 @@ export function tablesOf(reports: readonly NetworkReport[]): string {
 /** One row per fault: the longest request of each kind, and the recovery time. */
 function byKind(reports: readonly NetworkReport[]): string {
   const rows = faultsOf(reports).map((fault) => {
-    const concerned = reports.filter((report) => report.fault === fault)
+    const matching = reports.filter((report) => report.fault === fault)
     const longest = REQUEST_KINDS.map((kind) => {
-      return longestOf(concerned.map(({ timings }) => timings[kind].longestMs))
+      return longestOf(matching.map(({ timings }) => timings[kind].longestMs))
     })
-    const back = longestOf(concerned.map(({ recoveryMs }) => recoveryMs))
+    const back = longestOf(matching.map(({ recoveryMs }) => recoveryMs))
     return [
       fault,
       ...longest,
       back,
-      ...(['acked', 'lost', 'doubled'] as const).map((count) => sumOf(concerned, count)),
+      ...(['acked', 'lost', 'doubled'] as const).map((count) => sumOf(matching, count)),
     ]
   })
   return tableOf(['fault', ...REQUEST_KINDS, 'back', 'acknowledged', 'lost', 'doubled'], rows)
@@ -31,8 +31,10 @@ function byKind(reports: readonly NetworkReport[]): string {
 function byConnections(reports: readonly NetworkReport[]): string {
   const rows = faultsOf(reports).map((fault) => [
     fault,
-    ...CONNECTIONS.map((concerned) => {
-      const report = reports.find((one) => one.fault === fault && connectionsOf(one) === concerned)
+    ...CONNECTIONS.map((connections) => {
+      const report = reports.find(
+        (one) => one.fault === fault && connectionsOf(one) === connections,
+      )
       if (!report) return ''
       const longest = longestOf(REQUEST_KINDS.map((kind) => report.timings[kind].longestMs))
       return `${longest}, ${longestOf([report.recoveryMs])}`

@@ -64,9 +64,9 @@ export async function startFaultyProxy(
     get asked() {
       return asked
     },
-    begin: (next, concerned) => {
+    begin: (next, target) => {
       fault = next
-      purpose = concerned
+      purpose = target
       for (const connection of open) if (faultFor(connection) !== null) connection.strike(next)
     },
     end: () => {
