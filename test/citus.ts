@@ -6,31 +6,12 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { EXCLUDED_FILES, EXCLUDED_TESTS } from './runner/citus-exclusions.ts'
 import type { Counts } from './runner/junit.ts'
 import { findTests, report, runAll } from './runner/queue.ts'
 import { findNodes } from './support/citus.ts'
 
 const SHARDS = 4
-
-/** Files that are excluded, by prefix, and why. */
-const EXCLUDED_FILES: Record<string, string> = {
-  'test/cli/': 'starts an embedded server',
-  'test/platform/postgres/embedded': 'starts an embedded server',
-  'test/faults/': 'starts an embedded server and breaks it',
-  'test/proofs/integrity/single-value-corruption.db':
-    "changes columns that Citus lets no statement change, such as a row's shard",
-  'test/log/overtaken.db':
-    'a trigger raises the error of a moving shard; citus-moves.db moves a real one',
-  'test/console/': 'tests what a browser does with routes that test/http covers',
-}
-
-/** Tests that are excluded, by part of their name, and why. */
-const EXCLUDED_TESTS: Record<string, string> = {
-  'to which another adds meanwhile': 'uses a function that the workers do not have',
-  'its role has no rights of its own': 'on Citus the role signs in to the workers',
-  'the migrations make sql/schema.sql':
-    'on Citus rights on columns of tiles become rights on the table',
-}
 
 async function main(): Promise<void> {
   const url = process.env.CITUS_URL

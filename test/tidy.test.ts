@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { Glob } from 'bun'
+import { EXCLUDED_FILES, EXCLUDED_TESTS } from './runner/citus-exclusions.ts'
 import { rowsWithoutFiles } from './runner/matrix.ts'
 
 // The source is as docs/explanation/architecture.md describes it: imports run one way, files and
@@ -228,6 +229,16 @@ describe('files are short', () => {
 describe('tests', () => {
   test('every row of the matrix matches a test file', () => {
     expect(rowsWithoutFiles(list('test/**/*.test.ts'))).toEqual([])
+  })
+
+  test('each exclusion on Citus matches a file or a test', () => {
+    const files = list('test/**/*.test.ts')
+    const texts = files.map((path) => readFileSync(join(ROOT, path), 'utf8'))
+    const unused = [
+      ...Object.keys(EXCLUDED_FILES).filter((part) => !files.some((path) => path.startsWith(part))),
+      ...Object.keys(EXCLUDED_TESTS).filter((part) => !texts.some((text) => text.includes(part))),
+    ]
+    expect(unused).toEqual([])
   })
 
   test('no test is skipped or runs exclusively', () => {

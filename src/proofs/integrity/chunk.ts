@@ -4,8 +4,7 @@ import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
 export type Chunk = { shard: number; after: number; through: number }
 
 /** The limits of a step, which takes well under a second and little memory. */
-const CHUNK_EVENTS = 5_000
-const CHUNK_BYTES = 32 * 1024 * 1024
+const LIMITS = { events: 5_000, bytes: 32 * 1024 * 1024 }
 
 /**
  * Returns the chunk after `after`: as many events as a step may have, none after `limit`. Events
@@ -16,17 +15,18 @@ export async function nextChunk(
   shard: number,
   after: number,
   limit: number,
+  limits = LIMITS,
 ): Promise<Chunk> {
-  const end = Math.min(after + CHUNK_EVENTS, limit)
+  const end = Math.min(after + limits.events, limit)
   // PostgreSQL knows the size of a stored payload without fetching it.
   const [row] = await sql<{ through: string | null }[]>`
-    select min(e.position) as upto
+    select min(e.position) as through
     from (
       select
         e.position, sum(pg_column_size(e.payload)) over (order by e.position) as bytes
       from events e
       where e.shard = ${shard} and e.position > ${after} and e.position <= ${end}
     ) e
-    where e.bytes >= ${CHUNK_BYTES}`
+    where e.bytes >= ${limits.bytes}`
   return { shard, after, through: Number(row!.through ?? end) }
 }

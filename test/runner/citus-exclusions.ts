@@ -1,0 +1,19 @@
+/** Files that are excluded, by prefix, and why. */
+export const EXCLUDED_FILES: Record<string, string> = {
+  'test/cli/': 'starts an embedded server',
+  'test/platform/postgres/embedded': 'starts an embedded server',
+  'test/faults/': 'starts an embedded server and breaks it',
+  'test/proofs/integrity/single-value-corruption.db':
+    "changes columns that Citus lets no statement change, such as a row's shard",
+  'test/log/overtaken.db':
+    'a trigger raises the error of a moving shard; citus-moves.db moves a real one',
+  'test/console/': 'tests what a browser does with routes that test/http covers',
+}
+
+/** Tests that are excluded, by part of their name, and why. */
+export const EXCLUDED_TESTS: Record<string, string> = {
+  'if another writer adds to its': 'uses a function that the workers do not have',
+  'its role has no attributes': 'on Citus the role signs in to the workers',
+  'the migrations create sql/schema.sql':
+    'on Citus rights on columns of tiles become rights on the table',
+}
