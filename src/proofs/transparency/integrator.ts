@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { Sleep } from '../../platform/async/sleep.ts'
 import type { Intervals } from '../../platform/intervals.ts'
 import { isUnavailable } from '../../platform/postgres/errors.ts'
 import type { Sql } from '../../platform/postgres/pool.ts'
@@ -29,7 +30,7 @@ type State = 'idle' | 'behind'
 export class Integrator {
   #stopped = false
   #running: Promise<void> | null = null
-  #wake: () => void = () => {}
+  readonly #sleep = new Sleep<'stop'>()
   /** Shards whose last step failed. A log with a gap fails until an operator repairs it. */
   readonly #failing = new Set<number>()
   readonly #unsigned = new Set<number>()
@@ -72,7 +73,7 @@ export class Integrator {
   /** Stops after the step in progress, and waits for it. */
   async stop(): Promise<void> {
     this.#stopped = true
-    this.#wake()
+    this.#sleep.wake('stop')
     await this.#running
   }
 
@@ -82,7 +83,8 @@ export class Integrator {
       const integrated = await this.#integrateAll()
       const delayMs = this.#delayAfter(integrated, performance.now() - started)
       const signed = await this.#signGrown()
-      await this.#sleep(Math.min(delayMs, this.#delayFor(signed)))
+      if (this.#stopped) return
+      await this.#sleep.for(Math.min(delayMs, this.#delayFor(signed)), ['stop'])
     }
   }
 
@@ -190,16 +192,5 @@ export class Integrator {
       this.logger.error({ shard, err: error }, `transparency: ${what}`)
     }
     failing.add(shard)
-  }
-
-  async #sleep(ms: number): Promise<void> {
-    if (this.#stopped) return
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ms)
-      this.#wake = () => {
-        clearTimeout(timer)
-        resolve()
-      }
-    })
   }
 }

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { Sleep } from '../../platform/async/sleep.ts'
 import { WaitList } from '../../platform/async/wait-list.ts'
 import type { Intervals } from '../../platform/intervals.ts'
 import { isUnavailable } from '../../platform/postgres/errors.ts'
@@ -10,7 +11,6 @@ import type { EntryBatch } from './entry-batch.ts'
 import { FoldBatch, LogLost } from './fold-batch.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProjectionGroup } from './projection-groups.ts'
-import { Sleep } from './sleep.ts'
 
 /**
  * After a batch that took t, the projector idles for IDLE_FACTOR times t: it uses a tenth of the
