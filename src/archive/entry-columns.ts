@@ -66,7 +66,7 @@ export class EntryColumns {
     return true
   }
 
-  /** Returns the columns as the writer of a row group takes them. */
+  /** Returns the columns in the form that `ParquetWriter.write` expects. */
   columns(): { name: string; data: Value[] }[] {
     return COLUMNS.map(({ name }) => ({ name, data: this.#values[name] }))
   }

@@ -72,7 +72,7 @@ const Manifest = Type.Object(
     events: Count,
     shards: Type.Array(Shard, { minItems: 1, maxItems: 1_024 }),
     totals: Totals,
-    /** Verifier keys and signed tree heads, if the log is signed. */
+    /** The files with the verifier keys and signed tree heads, if the log is signed. */
     signed_heads: Type.Optional(Type.Array(SignedHeadFile, { maxItems: 1_025 })),
   },
   strict,

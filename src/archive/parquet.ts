@@ -7,7 +7,7 @@ import { EntryColumns, SCHEMA } from './entry-columns.ts'
 import { readPages } from './pages.ts'
 import { writeAll } from './part.ts'
 
-/** Rows of a row group, which are in memory until it is written. */
+/** Number of rows at which a row group is written. Until then, they are held in memory. */
 const GROUP_ROWS = 100_000
 
 /** Options of an export to Parquet. */
@@ -19,10 +19,7 @@ export type ParquetOptions = {
   onProgress: (events: number, total: number) => void
 }
 
-/**
- * The numbers of exported events and entries, and of events that could not be decoded (see parked
- * events).
- */
+/** The number of events read, of entries written, and of events that could not be decoded. */
 export type ParquetOutcome = { events: number; entries: number; unreadable: number }
 
 /**

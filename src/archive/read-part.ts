@@ -8,8 +8,8 @@ export const CHUNK_BYTES = 1024 * 1024
 const FILE_SHARE = 4
 
 /**
- * Maximum bytes of a line, more than an event with the largest body has. Longer lines are refused,
- * to bound memory.
+ * Maximum length of a line in bytes. No event is this long, even one with the largest body. Longer
+ * lines are refused, to bound memory.
  */
 const MAX_LINE_BYTES = 512 * 1024 * 1024
 

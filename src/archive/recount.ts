@@ -32,7 +32,10 @@ export class Recount {
     this.#add(isOfKeys ? 'key_flushes.tokens' : 'api_key_flushes.successes', second)
   }
 
-  /** Returns a sentence for each number of the manifest that differs from the count. */
+  /**
+   * Returns one sentence for each statement of the manifest that differs from what was counted: a
+   * total, or a shard's first time, last time or counts by type.
+   */
   compare(manifest: Manifest): string[] {
     const { totals, shards } = manifest
     const stated: [string, string][] = [

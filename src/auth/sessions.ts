@@ -6,10 +6,10 @@ import { sha256, type Tokens } from './tokens.ts'
 /** How long (s) a session lasts: a working day. */
 export const SESSION_S = 12 * 60 * 60
 
-/** Maximum number of open sessions per token: the browsers of everyone who shares it. */
+/** Maximum number of open sessions per token: enough for everyone who shares it. */
 export const MAX_SESSIONS = 100
 
-/** The form of an id: 256 random bits. */
+/** A session id: 256 random bits in base64url. */
 const ID = /^[A-Za-z0-9_-]{43}$/
 
 /**

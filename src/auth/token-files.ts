@@ -36,8 +36,8 @@ export async function loadTokens(
 }
 
 /**
- * Returns the token of `role` for the service's own commands: the fixed one, else the one of a
- * service that was started with this data directory.
+ * Returns the token of `role` for the CLI: the fixed one if it is set, otherwise the one that a
+ * service has stored in this data directory. Throws UserError if there is neither.
  */
 export async function readToken(
   dataDir: string,

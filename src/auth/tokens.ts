@@ -11,7 +11,7 @@ import { readLiveTokens } from './token-store.ts'
 export class Tokens {
   readonly #fixed = new Map<string, Principal>()
   #created = new Map<string, Principal>()
-  /** SHA-256 of all tokens, by name. */
+  /** The SHA-256 (hex) of each known token, by name. */
   #hashes = new Map<string, string>()
   /** Number of the refresh that began last, and of the newest one whose result is held. */
   #begun = 0

@@ -3,7 +3,7 @@ import { readToken } from '../auth/token-files.ts'
 import { UserError } from '../platform/user-error.ts'
 import { readConfig } from '../service/config.ts'
 
-/** Sends requests to a running service with the tokens of some roles. */
+/** Sends requests to a running service with the tokens of `Roles`. */
 export type Client<Roles extends Role> = {
   url: string
   /** Returns the JSON answer. Throws UserError with the service's answer if it refuses. */

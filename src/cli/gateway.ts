@@ -41,7 +41,10 @@ export const KEYS: Key[] = TEAMS.flatMap((team, i) =>
   })),
 )
 
-/** Returns the load in a minute of the hour, as a share of the busiest minute's. */
+/**
+ * Returns the load at a minute of the hour (may be fractional), as a fraction of the peak rate. It
+ * never quite reaches 1.
+ */
 export function loadAt(minute: number): number {
   return 0.55 + 0.35 * Math.sin((minute / 60) * Math.PI) + 0.1 * Math.sin(minute)
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 
-/** Poll interval (ms). */
+/** Interval (ms) at which the ancestor processes are checked. */
 const POLL_MS = 300
 
 /**

@@ -117,7 +117,9 @@ async function* askToContinue(): AsyncGenerator<boolean> {
   }
 }
 
-/** Formats `0/41  2026-01-31T12:00:00.123456+00:00  dp  +10 requests … = 110 requests …`. */
+/**
+ * Formats a step as `0/41  2026-01-31T12:00:00.123456+00:00  dp  +10 requests … = 110 requests …`.
+ */
 function formatStep(scope: Scope, step: Step): string {
   const { shard, position, recordedAt, source, counted, running } = step
   const added = `+${format(scope, counted).replaceAll(', ', ' +')}`

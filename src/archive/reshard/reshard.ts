@@ -24,10 +24,11 @@ export type ReshardOptions = ImportOptions & {
 export type Resharded = { positions: Positions; skipped: number }
 
 /**
- * Like `importArchive`, but into a log with another number of shards (placement.ts). In the same
- * transaction, each shard gets a `ShardsChanged` event after its resharded events. If the archive
- * is signed, its events must match its tree heads: `ShardsChanged` links these, and nothing else
- * proves the old history. Memory is bounded for any number of old and new shards.
+ * Imports an archive, like `importArchive`, but into a log with another number of shards (see
+ * placement.ts). In the same transaction, each shard gets a `ShardsChanged` event after its
+ * resharded events. If the archive is signed, its events must match its tree heads, because the
+ * `ShardsChanged` events list these heads and nothing else proves the old history. Memory is
+ * bounded for any number of old and new shards.
  */
 export async function reshardArchive(options: ReshardOptions): Promise<Resharded> {
   const { directory, manifest, shards, signal } = options
