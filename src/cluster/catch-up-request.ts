@@ -1,7 +1,7 @@
 /**
- * A position that a reader on another instance waits for, sent to the owner of the shard: `1 usage
- * 41` on the channel. It is a hint: a lost one costs the reader a second, a wrong one costs the
- * owner a batch.
+ * A position that a reader on another instance waits for, sent as `1 usage 41` (shard, group,
+ * position) to the owner of the shard. It is only a hint: if it is lost, the reader waits a second
+ * longer; if it is wrong, the owner writes one batch too early.
  */
 export type CatchUpRequest = { shard: number; group: string; position: number }
 

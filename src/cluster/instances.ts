@@ -38,12 +38,12 @@ export type InstancesOptions = {
 }
 
 /**
- * This instance as a member of the cluster: the instances on a database share its shards, each
- * shard with one owner.
+ * This instance as a member of the cluster. The instances that use a database divide its shards
+ * among themselves, and each shard has one owner.
  *
  * Ownership is a hint. For a second or two, a shard may have two owners after one was frozen or the
  * network was cut, or none after one was killed. Everything that owners do (moving a checkpoint,
- * adding leaves, signing a tree) is correct however many do it.
+ * adding leaves, signing a tree) stays correct if several instances do it.
  *
  * Heartbeats have a dedicated connection, so that they never queue behind projector writes and
  * reads.

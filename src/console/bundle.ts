@@ -4,7 +4,7 @@ import { type Asset, policyOf, toAsset } from '../http/asset.ts'
 
 const FOLDER = join(import.meta.dir, 'page')
 
-/** A file's name contains the hash of its content, so the content never changes. */
+/** A file's name contains a hash of its content, so the content under a name never changes. */
 const IMMUTABLE = { 'cache-control': 'public, max-age=31536000, immutable' }
 
 /** The console as browsers load it: its document, and the files that the document references. */

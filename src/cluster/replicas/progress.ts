@@ -11,7 +11,7 @@ import { usage } from '../../read-model/projections/usage.ts'
  */
 export type Progress = { events: Positions; current: Positions; usage: Positions }
 
-/** What a read requires of a database: to have come to these positions. */
+/** The progress of this kind that a database must have reached to serve a read. */
 export type ReadRequirement = { kind: keyof Progress; positions: Positions }
 
 /** The progress before anything is known. */

@@ -14,7 +14,7 @@ import { type Outcome, Replica, type ReplicaState } from './replica.ts'
 const LOG_READS = 4
 const LOG_WAIT_MS = 5_000
 
-/** Where a read went: to a replica, or to the primary and why. */
+/** How a read was served: by a replica, or by the primary, with the reason. */
 export type Served = 'replica' | ReplicaState | 'failed' | 'missing'
 
 export type ReadsOptions = {
@@ -82,8 +82,9 @@ export class Reads {
   }
 
   /**
-   * Like `read`, for reads that use the log. They get at most half of the connections, so that
-   * reads of totals never wait for reads of their history.
+   * Like `read`, for reads that use the log. At most LOG_READS of them run at once, half of the
+   * connections, so that they never make reads of totals wait. Throws TemporarilyUnavailable if
+   * none can start within LOG_WAIT_MS.
    */
   readLog<Value>(
     requirement: ReadRequirement | null | (() => Promise<ReadRequirement>),

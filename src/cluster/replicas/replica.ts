@@ -58,7 +58,10 @@ export type ReplicaOptions = {
 /** The snapshot does not meet the requirement of the read. */
 class Behind extends Error {}
 
-/** Locks the tables, so that drops of old generations wait. */
+/**
+ * Locks the tables that are partitioned by generation, so that the replay of a drop waits (see
+ * `readIn`).
+ */
 const LOCK_GENERATIONS = `lock table ${PROJECTIONS.flatMap(({ tables }) => tables)
   .filter(({ fillfactor }) => fillfactor !== null)
   .map(({ name }) => `only ${name}`)

@@ -1,2 +1,2 @@
-/** The bundler puts an imported style sheet into that of the console. */
+/** The bundler adds each imported style sheet to the console's own. */
 declare module '*.css'

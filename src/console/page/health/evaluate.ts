@@ -1,9 +1,9 @@
 import type { Failure } from '../api.ts'
 import { formatCountOf, formatDuration } from '../format.ts'
 
-/** How bad a finding is. */
+/** The severity of a finding. */
 export type Grade = 'good' | 'fair' | 'bad'
-/** An observation, how bad it is, and what to do about it. */
+/** An observation, its severity, and what to do about it. */
 export type Finding = { grade: Grade; what: string; todo?: string }
 
 type Projection = {

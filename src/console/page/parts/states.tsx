@@ -28,7 +28,7 @@ export function Empty({ title, children }: { title: string; children?: Component
   )
 }
 
-/** A placeholder for text that is not loaded yet, as wide as the text. */
+/** A placeholder for text that has not loaded yet, about as wide as the text. */
 export function Bone({ width = '6ch' }: { width?: string }) {
   return <span class="bone" style={{ width }} aria-hidden />
 }

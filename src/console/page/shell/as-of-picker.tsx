@@ -14,7 +14,7 @@ const BACK = [
   { title: 'A week ago', ms: 604_800_000 },
 ]
 
-/** Takes the whole console back to a time or a position, and forward to now. */
+/** Lets the user view the whole console as of a time or a position, and return to now. */
 export function AsOfPicker() {
   const asOf = useAsOf()
   const [, change] = useParams()
