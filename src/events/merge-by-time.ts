@@ -1,7 +1,9 @@
 /** Something that was recorded at a time: RFC 3339 with microseconds, which sorts as text. */
 type Timed = { recordedAt: string }
 
-/** The items of one shard, in the order of its log. */
+/**
+ * The items of one shard, in the order of its log, or in reverse order when merged by `isNewer`.
+ */
 export type TimedSource<Item extends Timed> = {
   /**
    * Returns the next item; `read` if the log must be read for it, `none` if there is none yet.
@@ -11,7 +13,10 @@ export type TimedSource<Item extends Timed> = {
   take(): void
 }
 
-/** True if `a`, of a later shard than `b`, comes first all the same. */
+/**
+ * True if `a` comes before `b`. The shard of `a` has the higher number, so this also decides the
+ * order at equal times.
+ */
 type ComesBefore<Item> = (a: Item, b: Item) => boolean
 
 /** The order of the log: at equal times the lower shard comes first. */
@@ -41,8 +46,8 @@ export function takeNextByTime<Item extends Timed>(
 }
 
 /**
- * Merges what was read of several shards and returns the first `limit` items. Stops early when the
- * items of a shard run out that has more in the log (`ends` is false).
+ * Merges the items read from several shards and returns the first `limit`. Returns fewer if the
+ * items of one shard run out although its log has more (`ends` is false).
  */
 export function mergeByTime<Item extends Timed>(
   read: readonly { items: readonly Item[]; ends: boolean }[],

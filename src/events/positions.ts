@@ -5,7 +5,7 @@ export type Positions = readonly number[]
 export const covers = (positions: Positions, needed: Positions): boolean =>
   needed.every((position, shard) => position <= (positions[shard] ?? -1))
 
-/** Formats positions as `0/41,1/7`, as headers and queries have them. */
+/** Formats positions as `0/41,1/7`, the form used in headers and query parameters. */
 export function formatPositions(positions: Positions): string {
   return positions.map((position, shard) => `${shard}/${position}`).join(',')
 }

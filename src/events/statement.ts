@@ -27,7 +27,8 @@ const BUCKET_START = '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:(?:00|15|30|45):00\\.000000\\
  *     {"tables":[{"table":"api_key_counters","position":41,"rows":2,"sha256":"a2c1…"}],
  *      "totals":{"position":41,"requests":"10","successes":"9"}}
  *
- * In version 1, the last access of a key was as posted, however far in the future.
+ * In version 1, the last access of a key is the time that was posted, even if it is far in the
+ * future. Version 2 bounds it (see `latestAccess`).
  */
 export const Attestation = Type.Object({
   tables: Type.Array(

@@ -17,7 +17,10 @@ export type AppendResult =
       previous: string | null
     }
 
-/** Appends a batch that was attributed with this catalog, in one round trip and one commit. */
+/**
+ * Appends a batch that was attributed with this catalog, in one commit and one round trip per
+ * attempt.
+ */
 export function callAppendBatch(
   sql: Sql,
   shard: number,

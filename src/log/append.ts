@@ -278,5 +278,5 @@ export class ShardAppender {
   }
 }
 
-/** The batch may be in the log or not: no one knows. */
+/** There was no answer in time: the batch may or may not be in the log. */
 const noAnswer = () => new TemporarilyUnavailable('no answer')

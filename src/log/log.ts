@@ -71,9 +71,10 @@ export class Log {
   }
 
   /**
-   * Returns the shard where the previous flush waits, so that both share a commit. If it no longer
-   * waits, or enough others do, returns the next shard that is neither full nor unavailable, so
-   * that the flushes of a single client, too, are spread over all shards.
+   * Returns the shard where the previous flush waits, so that both share a commit. If nothing waits
+   * there, or FULL flushes or more do, returns the next shard that is neither full nor unavailable,
+   * or the one with the shortest queue if none of those compared is. So even a single client's
+   * flushes are spread over all shards.
    */
   #nextShard(): number {
     const { length } = this.#appenders

@@ -25,7 +25,10 @@ export function catalogRoutes(
   guard: ReturnType<typeof auth>,
   { pools, catalog, bodies, places, onChanged }: Options,
 ) {
-  /** Appends the change and returns its position as a header; throws problem 404 for no row. */
+  /**
+   * Appends the change and returns its position as a header. Throws problem 404 if the row to
+   * retire doesn't exist.
+   */
   const change = async (
     context: ChangeContext,
     decide: DecideChange,

@@ -157,7 +157,7 @@ export class SubscriptionSource implements StreamSource, Subscriber {
   }
 
   /**
-   * Reads the missing pages. Keep-alives go on during the read, and while the database is
+   * Reads the missing pages. Keep-alives are still sent during the read, and while the database is
    * unavailable.
    */
   async #read(): Promise<void> {

@@ -53,8 +53,9 @@ export class ShardCursor {
   }
 
   /**
-   * Reads the next page, of events through a position, all of which must be committed. If a page is
-   * being read, waits for that one: a reader of several shards retries all of them if one fails.
+   * Reads the next page, unless lines of the current one are left. All events through position
+   * `through` must be committed. If a page is already being read, waits for that one: a reader of
+   * several shards calls this again for all of them after one has failed.
    */
   fill(through: number): Promise<void> {
     this.#filling ??= this.#fill(through).finally(() => {

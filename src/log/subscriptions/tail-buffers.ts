@@ -91,7 +91,7 @@ export class TailBuffers {
     void this.#advance(shard, position)
   }
 
-  /** Wakes every subscriber to send a keep-alive, one slice after the other. */
+  /** Wakes every subscriber to send a keep-alive, SLICE of them at a time. */
   keepAlive(): void {
     for (const subscriber of this.#subscribers) {
       subscriber.keepAlive()
