@@ -78,12 +78,15 @@ export function isDatabaseError(error: unknown): boolean {
   return isUnavailable(error) || (error instanceof Error && error.name === 'PostgresError')
 }
 
-/** Raised by check_clock: the clocks of the database and of this process differ too much. */
+/**
+ * True if check_clock failed because the clocks of the database and of this process differ too
+ * much.
+ */
 export function isClockApart(error: unknown): boolean {
   return codeOf(error) === 'TB002'
 }
 
-/** Raised by move_checkpoint: another projector has moved it. */
+/** True if move_checkpoint failed because another projector has moved the checkpoint. */
 export function isStaleCheckpoint(error: unknown): boolean {
   return codeOf(error) === 'TB001'
 }
@@ -130,7 +133,10 @@ export function isSaidByServer(error: unknown): boolean {
   return /^\d[0-9A-Z]{4}$/.test(codeOf(error) ?? '')
 }
 
-/** True if the server's pg_hba.conf doesn't admit this user, from this host or by this method. */
+/**
+ * True if the server refuses this user, whatever the password: no entry of its pg_hba.conf allows
+ * the connection, for example, or the role may not log in.
+ */
 export function isShutOut(error: unknown): boolean {
   return codeOf(error) === '28000'
 }

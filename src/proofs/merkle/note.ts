@@ -46,7 +46,10 @@ export function parseNote(note: string): Note | null {
   return { text: note.slice(0, end + 1), signatures: signatures as NoteSignature[] }
 }
 
-/** Opens a note that at least one of the keys has signed, and none of them wrongly. */
+/**
+ * Opens a note. The result is `signed` if at least one of the keys has signed it and none of their
+ * signatures is wrong. Signatures of other keys are ignored.
+ */
 export function openNote(note: string, keys: readonly VerifierKey[]): OpenedNote {
   const parsed = parseNote(note)
   if (parsed === null) return { kind: 'malformed' }

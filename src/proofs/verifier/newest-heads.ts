@@ -39,8 +39,9 @@ export class NewestHeads {
   }
 
   /**
-   * Reads the newest head of a shard, which must continue the previous one. Waits until it covers
-   * `minSize` events, but no longer than `growMs`.
+   * Reads the newest head of a shard, which must be consistent with the previous one. Polls a
+   * running service for up to `growMs` while its head covers fewer than `minSize` events or is
+   * older than the previous one.
    */
   async read(shard: number, minSize: number): Promise<void> {
     const before = this.#heads.get(shard) ?? this.evidence.previousHeads.get(shard) ?? null

@@ -23,8 +23,8 @@ export const USAGE_LIMITS: UsageLimits = { rows: 1_000, days: 500_000, hours: 50
 export const ALL_USAGE: UsageLimits = { ...USAGE_LIMITS, rows: Infinity, days: Infinity }
 
 /**
- * Pages requested concurrently. Readers that wait for the same batch of the projector share its
- * cost.
+ * Maximum number of concurrent page requests. Requests that wait for the same batch of the
+ * projector share its cost.
  */
 const MAX_CONCURRENT = 4
 

@@ -82,7 +82,10 @@ export function targetAt(address: ServerAddress): Target {
   )
 }
 
-/** A socket's directory, or a host without TLS. */
+/**
+ * Returns the target of an address that is not a URL: a socket directory, or a host that is reached
+ * without TLS.
+ */
 function targetOf(address: Extract<ServerAddress, { host: string }>): Target {
   const { host, port, user, database } = address
   const endpoint = host.startsWith('/') ? { directory: host, port } : { host, address: host, port }

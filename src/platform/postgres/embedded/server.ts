@@ -48,7 +48,10 @@ export async function startServer(options: ServerOptions): Promise<Subprocess> {
   }
 }
 
-/** Changes a cluster's owner to the account. If killed half-way, the next start continues. */
+/**
+ * Makes the account the owner of the cluster's files. If the process is killed half-way, the next
+ * start finishes the job: the directory itself changes owner last.
+ */
 function takeOver({ cluster, account: { switchTo }, log }: ServerOptions): void {
   if (switchTo === undefined || statSync(cluster).uid === switchTo.uid) return
   log(`changing the owner of ${cluster} to the unused user ID ${switchTo.uid}`)
