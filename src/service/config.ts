@@ -20,7 +20,10 @@ export type Config = {
   /** One URL per replica; if empty, all reads go to the database itself. */
   replicaUrls: string[]
   shards: number
-  /** null creates tokens on the first start. */
+  /**
+   * The fixed token of each role. If it is null, the service uses the one in its data directory,
+   * and creates it on the first start.
+   */
   tokens: Record<Role, string | null>
   bodyLimitBytes: number
   /** Seconds after which a connection without a request is closed. */

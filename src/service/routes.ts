@@ -83,8 +83,9 @@ export type AppOptions = {
 }
 
 /**
- * Creates the app with all routes. Every route except health, metrics and the API description names
- * the roles that may call it.
+ * Creates the app with all routes. Every route names the roles that may call it, except health,
+ * metrics, the API description, the console and /session, and the log and its proofs if the log is
+ * public.
  */
 export function createApp(options: AppOptions) {
   const guard = auth(options)

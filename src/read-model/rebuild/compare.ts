@@ -5,7 +5,10 @@ import type { Drift, DriftedRow } from './record.ts'
 /** Maximum number of differing rows to report; all of them are counted. */
 const MAX_REPORTED = 1_000
 
-/** Rows per side held in memory at once; a row may be a page of a snapshot. */
+/**
+ * Rows of each side fetched at a time. Few, because one row may be a whole page of a snapshot, with
+ * thousands of numbers.
+ */
 const ROWS_AT_ONCE = 200
 
 /** One side of a comparison: the connection to read it on, and its generation. */

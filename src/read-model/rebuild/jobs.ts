@@ -12,7 +12,7 @@ export class RebuildJobs {
     private readonly options: JobOptions,
   ) {}
 
-  /** Starts a rebuild of a projection. Returns false if this service is already running one. */
+  /** Starts a rebuild of a projection. Returns false if this service is already rebuilding it. */
   start(projection: string, options: readonly string[] = []): boolean {
     if (this.#jobs.has(projection)) return false
     const job = startJob(['rebuild', ...options, '--projection', projection], this.options)
