@@ -7,7 +7,10 @@ export type AccountShape = {
   /** The column that identifies an account, and its SQL type. */
   id: 'provider_group_id' | 'api_key_id' | 'token_hash'
   type: 'bigint' | 'text'
-  /** Columns that are summed. */
+  /**
+   * Columns that are summed. Of accounts with ids the second is never above
+   * the first: a posting whose first is 0 adds nothing.
+   */
   sums: readonly string[]
   /** Columns that keep the greatest value. */
   maxima: readonly string[]

@@ -55,7 +55,8 @@ export async function visitEvents(
       position: Number(position!.toString('latin1')),
       type: type!.toString('latin1'),
       version: Number(version!.toString('latin1')),
-      recordedAt: at!.toString('latin1'),
+      // PostgreSQL shows infinity, which only the owner can write, as null.
+      recordedAt: at?.toString('latin1') ?? '',
       payloadSha256: sha256!.toString('latin1'),
       payload,
     })

@@ -1,7 +1,7 @@
 /**
  * Calls `work` at intervals, one call at a time: while a call is slow, none pile up behind it. The
  * next call comes `intervalMs` after the last one has ended, or after as many milliseconds as that
- * one returned. `work` must not reject.
+ * one returned. `work` must not reject, nor wait for `stop`.
  */
 export class Poll {
   #timer: ReturnType<typeof setTimeout> | undefined
@@ -34,9 +34,16 @@ export class Poll {
   #schedule(ms: number): void {
     if (this.#isStopped) return
     this.#timer = setTimeout(() => {
-      this.#running = this.work().then((next) => {
-        this.#schedule(typeof next === 'number' ? next : this.intervalMs)
-      })
+      this.#running = this.#call()
     }, ms)
+  }
+
+  async #call(): Promise<void> {
+    let next: unknown
+    try {
+      next = await this.work()
+    } finally {
+      this.#schedule(typeof next === 'number' ? next : this.intervalMs)
+    }
   }
 }

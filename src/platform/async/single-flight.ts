@@ -11,8 +11,9 @@ export class SingleFlight<Value> {
 
   /** Returns the value as of this call, or later. */
   read(): Promise<Value> {
+    if (this.#next !== null) return this.#next
     if (this.#running === null) return this.#start()
-    this.#next ??= this.#running.then(
+    this.#next = this.#running.then(
       () => this.#start(),
       () => this.#start(),
     )

@@ -71,9 +71,14 @@ export async function mergeRows(
 
 const isText = (column: string) => TEXTS.includes(column)
 
-/** A column in the format of a fold: times are RFC 3339 in UTC with microseconds. */
+/**
+ * A column in the format of a fold: times are RFC 3339 in UTC with microseconds. PostgreSQL formats
+ * infinity as null, which must not look like a missing time.
+ */
 const toText = (column: string) =>
-  TIMES.includes(column) ? toMicroseconds(`t.${column}`) : `t.${column}::text`
+  TIMES.includes(column)
+    ? `coalesce(${toMicroseconds(`t.${column}`)}, t.${column}::text)`
+    : `t.${column}::text`
 
 /** A merge of expected and found rows by their keys. */
 class Merge {

@@ -102,8 +102,9 @@ async function compareGroup(
   const problems = await compareTables(transaction, group, compared, position)
   if (problems.length === 0) return []
   // The rows may be right and the checkpoint wrong: then they match at another checkpoint.
-  const others = [...checkpoints.values()].map((checkpoint) => checkpoint.position)
-  for (const other of [...new Set(others)].filter((at) => at > position).sort((a, b) => a - b)) {
+  const others = new Set([...checkpoints.values()].map((checkpoint) => checkpoint.position))
+  const further = [...others].filter((other) => other > position && other <= walk.head)
+  for (const other of further.sort((a, b) => a - b)) {
     await walk.extend(transaction, group, other)
     if ((await compareTables(transaction, group, compared, other)).length > 0) continue
     return compared.map(([projection]) =>

@@ -89,13 +89,14 @@ export class Walk {
     }
   }
 
-  /** Folds one group through `position`, wherever its checkpoints are. */
+  /**
+   * Folds one group through `position`, wherever its checkpoints are. Compares nothing on the way:
+   * after a checkpoint no row is settled.
+   */
   async extend(transaction: Transaction, group: ProjectionGroup, position: number): Promise<void> {
     for (let after = this.folded.get(group)!; after < position; ) {
-      const stop = await group.nextStop?.(transaction, this.targetsOf(group), after)
-      const limit = Math.min(position, stop ?? position)
-      const chunk = await nextChunk(transaction, this.shard, after, limit)
-      await this.#foldInto(transaction, [group], chunk)
+      const chunk = await nextChunk(transaction, this.shard, after, position)
+      await this.#addChunk(transaction, [group], chunk)
       after = chunk.through
     }
   }
@@ -111,12 +112,21 @@ export class Walk {
     )
   }
 
-  /** Returns a group's furthest checkpoint that is not ahead of the log; -1 if there is none. */
+  /**
+   * Returns a group's furthest checkpoint that is not ahead of the log. If all of them are ahead,
+   * the log has lost events or the checkpoints are wrong: returns the head, where most rows match.
+   */
   goalOf({ projections }: ProjectionGroup): number {
-    const positions = projections.map(
-      ({ projection }) => this.#checkpoints.get(projection)?.position ?? -1,
+    const positions = projections.flatMap(
+      ({ projection }) => this.#checkpoints.get(projection)?.position ?? [],
     )
-    return Math.max(-1, ...positions.filter((position) => position <= this.#head))
+    const inLog = positions.filter((position) => position <= this.#head)
+    return inLog.length > 0 || positions.length === 0 ? Math.max(-1, ...inLog) : this.#head
+  }
+
+  /** The last position of the shard when the checkpoints were read. */
+  get head(): number {
+    return this.#head
   }
 
   async #readCheckpoints(sql: Sql | Transaction): Promise<void> {
@@ -153,21 +163,13 @@ export class Walk {
   async #foldInto(
     transaction: Transaction,
     groups: readonly ProjectionGroup[],
-    { shard, after, through }: Chunk,
+    chunk: Chunk,
   ): Promise<void> {
     if (groups.length === 0) return
-    const visit = (stored: FoldableEvent) => {
-      const { position, recordedAt } = stored
-      // If positions are missing, the same number of rows reaches further.
-      if (position > through) return
-      const event = this.#read(stored)
-      for (const group of groups) group.add(event, position, recordedAt)
-    }
-    await visitEvents(transaction, { shard, after }, through - after, visit)
+    await this.#addChunk(transaction, groups, chunk)
     for (const group of groups) {
-      this.folded.set(group, through)
       const targets = this.targetsOf(group)
-      const settled = (await group.compareSettled?.(transaction, targets, through)) ?? []
+      const settled = (await group.compareSettled?.(transaction, targets, chunk.through)) ?? []
       for (const { projection, problems } of settled) {
         const target = targets.get(projection)
         if (target === undefined) continue
@@ -175,6 +177,23 @@ export class Walk {
         this.context.problems.add(await ifStillLive(transaction, projection, generation, problems))
       }
     }
+  }
+
+  async #addChunk(
+    transaction: Transaction,
+    groups: readonly ProjectionGroup[],
+    { shard, after, through }: Chunk,
+  ): Promise<void> {
+    const visit = (stored: FoldableEvent) => {
+      const { position, recordedAt } = stored
+      // If positions are missing, the same number of rows reaches further. An event without a time
+      // (PostgreSQL's infinity) counts nowhere; the check of its leaf reports it.
+      if (position > through || recordedAt === '') return
+      const event = this.#read(stored)
+      for (const group of groups) group.add(event, position, recordedAt)
+    }
+    await visitEvents(transaction, { shard, after }, through - after, visit)
+    for (const group of groups) this.folded.set(group, through)
   }
 
   /** Returns null for an event that cannot be read. It counts nothing, and the service parks it. */

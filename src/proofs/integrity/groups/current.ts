@@ -4,7 +4,7 @@ import type { Event } from '../../../events/event.ts'
 import type { Transaction } from '../../../platform/postgres/pool.ts'
 import { compareKeys } from '../../verifier/exact-sums.ts'
 import { ShardFold } from '../../verifier/fold.ts'
-import { compareRows } from '../compare.ts'
+import { compareRows, type RowRange } from '../compare.ts'
 import type { Problem } from '../problem.ts'
 import { attestedTable, type ProjectionTable, type Target } from '../tables.ts'
 import type { CheckedProjection, ProjectionGroup, Settled, Targets } from './group.ts'
@@ -39,6 +39,9 @@ const PROJECTIONS: readonly CheckedProjection[] = [
   },
 ]
 
+/** Versions that are held in memory before they are compared. */
+const MAX_PENDING = 10_000
+
 /** Checks counters and the catalog as they are now, and every version of a catalog row. */
 export class CurrentGroup implements ProjectionGroup {
   readonly projections = PROJECTIONS
@@ -49,52 +52,54 @@ export class CurrentGroup implements ProjectionGroup {
     api_keys: [],
     keys: [],
   }
+  /** Versions up to here were compared. */
   #comparedThrough = -1
 
   constructor(private readonly shard: number) {}
 
   add(event: Event | null, position: number, recordedAt: string): void {
     this.#fold.add(event, position, recordedAt)
-    if (event?.type === 'CatalogChanged') this.#noteVersions(event.data, position)
+    // Only shard 0 has the catalog.
+    if (event?.type === 'CatalogChanged' && this.shard === 0) {
+      this.#noteVersions(event.data, position)
+    }
   }
 
-  /** Versions are only added, so all of them are settled. */
+  /**
+   * Versions are only added, so all of them are settled. They have no index by position: few are
+   * left for the end.
+   */
   async compareSettled(sql: Transaction, targets: Targets, position: number): Promise<Settled[]> {
-    const after = this.#comparedThrough
-    this.#comparedThrough = position
     const target = targets.get('catalog')
+    const pending = KINDS.reduce((sum, kind) => sum + this.#versions[kind].length, 0)
+    if (target === undefined || pending < MAX_PENDING) return []
+    const condition = 't.position > $3 and t.position <= $4'
+    const range = { condition, parameters: [this.#comparedThrough, position] }
     const problems: Problem[] = []
-    for (const kind of this.shard === 0 ? KINDS : []) {
-      const versions = this.#versions[kind].sort(byIdAndPosition)
+    for (const kind of KINDS) {
+      problems.push(...(await this.#compareVersions(sql, kind, target, range)))
       this.#versions[kind] = []
-      if (target === undefined) continue
-      const range = {
-        condition: 't.position > $3 and t.position <= $4',
-        parameters: [after, position],
-      }
-      problems.push(...(await compareRows(sql, VERSIONS[kind], target, versions, range)))
     }
+    this.#comparedThrough = position
     return [{ projection: 'catalog', problems }]
   }
 
-  async compare(
-    sql: Transaction,
-    projection: string,
-    target: Target,
-    position: number,
-  ): Promise<Problem[]> {
+  async compare(sql: Transaction, projection: string, target: Target): Promise<Problem[]> {
     if (projection !== 'catalog')
       return this.#compareTable(sql, projection as AttestedTable, target)
     const problems: Problem[] = []
     for (const kind of this.shard === 0 ? KINDS : []) {
       problems.push(...(await this.#compareTable(sql, kind, target)))
-      const range = {
-        condition: '(t.position < 0 or t.position > $3)',
-        parameters: [position],
-      }
-      problems.push(...(await compareRows(sql, VERSIONS[kind], target, [], range)))
+      const condition = '(t.position < 0 or t.position > $3)'
+      const range = { condition, parameters: [this.#comparedThrough] }
+      problems.push(...(await this.#compareVersions(sql, kind, target, range)))
     }
     return problems
+  }
+
+  #compareVersions(sql: Transaction, kind: CatalogKind, target: Target, range: RowRange) {
+    const versions = this.#versions[kind].sort(byIdAndPosition)
+    return compareRows(sql, VERSIONS[kind], target, versions, range)
   }
 
   #compareTable(sql: Transaction, table: AttestedTable, target: Target): Promise<Problem[]> {

@@ -24,7 +24,8 @@ export interface ProjectionGroup {
   nextStop?(sql: Sql | Transaction, targets: Targets, after: number): Promise<number | null>
   /**
    * Compares the rows that no event after `position` can change, and forgets them, so that memory
-   * does not grow with the log. Everything through `position` must be folded.
+   * does not grow with the log. Everything through `position` must be folded, and no target's
+   * checkpoint may be before it.
    */
   compareSettled?(sql: Transaction, targets: Targets, position: number): Promise<Settled[]>
   /** Compares the remaining rows of a projection, whose checkpoint is at `position`. */

@@ -33,7 +33,7 @@ const usage = (table: string, id: string, values: string[]) =>
       shard: BIT,
       generation: PARTITION,
       [id]: id === 'token_hash' ? LETTER : BIT,
-      quarter: is('a day later', "quarter + interval '1 day'"),
+      quarter: [is('a day later', "quarter + interval '1 day'"), is('infinity', "'infinity'")],
       ...Object.fromEntries(values.map((value) => [value, PLUS_1])),
     },
   )
@@ -67,6 +67,7 @@ const snapshots = (
 const ENDED: (Alteration & Partial<Omit<Corruption, 'value'>>)[] = [
   { ...MICROSECOND, where: 'ended_at is not null' },
   { ...is('ended where it is not', "'2026-01-01'"), where: 'ended_at is null' },
+  { ...is('infinity where it is not ended', "'infinity'"), where: 'ended_at is null' },
 ]
 
 const catalog = (

@@ -30,7 +30,18 @@ export const PROGRESS_CORRUPTIONS = [
       shard: BIT,
       projection: LETTER,
       generation: BIT,
-      position: [BIT, is('one less', 'position - 1')],
+      position: [
+        BIT,
+        is('one less', 'position - 1'),
+        {
+          ...is('a high bit of usage', '(position # (1::bigint << 40))'),
+          where: "shard = 0 and projection = 'usage'",
+        },
+        {
+          ...is('a high bit of snapshots', '(position # (1::bigint << 40))'),
+          where: "shard = 0 and projection = 'snapshots'",
+        },
+      ],
     },
   ),
   ...corruptionsOf(
