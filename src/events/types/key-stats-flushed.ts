@@ -16,12 +16,19 @@ export const keyStatsFlushed: EventDefinition<KeyFlush> = {
 function post(flush: KeyFlush, recordedAt: string): Postings[] {
   const { hashes, requests, tokens, last_accessed_at, quota_tracked } = leaveOutUnknown(flush)
   const latest = latestAccess(recordedAt)
-  const isBounded = last_accessed_at.every((time) => time <= latest)
-  const accesses = isBounded
-    ? last_accessed_at
-    : last_accessed_at.map((time) => Math.min(time, latest))
-  const quotaUsed: number[] = []
-  for (let i = 0; i < tokens.length; i++) quotaUsed.push(quota_tracked[i] ? tokens[i]! : 0)
+  let accesses = last_accessed_at
+  let quotaUsed = tokens
+  // Most flushes change neither column, so it is copied only then.
+  for (let i = 0; i < hashes.length; i++) {
+    if (last_accessed_at[i]! > latest) {
+      if (accesses === last_accessed_at) accesses = last_accessed_at.slice()
+      accesses[i] = latest
+    }
+    if (!quota_tracked[i] && tokens[i] !== 0) {
+      if (quotaUsed === tokens) quotaUsed = tokens.slice()
+      quotaUsed[i] = 0
+    }
+  }
   const sums = [requests, tokens, quotaUsed]
   return [{ kind: 'key', accounts: hashes, sums, maxima: [accesses], start: 0, end: hashes.length }]
 }
