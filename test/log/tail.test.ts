@@ -57,3 +57,22 @@ test('above 8,192 lines a tail drops its oldest lines down to three quarters of 
   expect(positionsOf(tail)).toHaveLength(6_144)
   expect(positionsOf(tail)[0]).toBe(8_192)
 })
+
+test('a tail that is cleared during a read begins again at once, and that read adds nothing', async () => {
+  const identified: ((identity: string | null) => void)[] = []
+  const tail = new TailBuffer({
+    ...{ shard: 0, shards: 1, onGrown: () => {}, onLost: () => {} },
+    identify: () => new Promise((resolve) => identified.push(resolve)),
+    read: async () => [],
+  })
+  const first = tail.advance(5)
+  tail.clear()
+  const second = tail.advance(7)
+  expect(tail.head).toBe(7)
+  identified[0]!('of the first')
+  await first
+  expect(tail.head).toBe(7)
+  identified[1]!('of the second')
+  await second
+  expect(tail.head).toBe(7)
+})

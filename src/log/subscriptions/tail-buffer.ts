@@ -39,6 +39,8 @@ export class TailBuffer {
   /** True if the shard was seen to end before the head. */
   #isDoubted = false
   #advancing: Promise<void> | null = null
+  /** Raised by `clear`: a read that began before it must add nothing. */
+  #epoch = 0
 
   constructor(private readonly options: TailBufferOptions) {}
 
@@ -74,9 +76,12 @@ export class TailBuffer {
     // This head was read before the last append of this process, or events were lost.
     if (head < this.head) this.#isDoubted = true
     this.#seen = Math.max(this.#seen, head)
-    this.#advancing ??= this.#advance().finally(() => {
-      this.#advancing = null
-    })
+    if (this.#advancing === null) {
+      const advancing = this.#advance().finally(() => {
+        if (this.#advancing === advancing) this.#advancing = null
+      })
+      this.#advancing = advancing
+    }
     await this.#advancing
   }
 
@@ -89,12 +94,20 @@ export class TailBuffer {
     this.#identity = undefined
     this.#seen = -1
     this.#isDoubted = false
+    // The next `advance` begins at once, with those of the other shards.
+    this.#advancing = null
+    this.#epoch++
   }
 
   async #advance(): Promise<void> {
     const { shard, read, identify, onGrown, onLost } = this.options
-    if (this.#head === null) await this.#begin()
-    while (this.#head !== null && (this.#head < this.#seen || this.#isDoubted)) {
+    const epoch = this.#epoch
+    if (this.#head === null) await this.#begin(epoch)
+    while (
+      epoch === this.#epoch &&
+      this.#head !== null &&
+      (this.#head < this.#seen || this.#isDoubted)
+    ) {
       const at = this.#head
       this.#isDoubted = false
       const [identity, events] = await Promise.all([
@@ -102,7 +115,7 @@ export class TailBuffer {
         read({ shard, after: at }, READ),
       ])
       // Cleared during the read: the last subscriber has left.
-      if (this.#head !== at) return
+      if (epoch !== this.#epoch) return
       this.#identity ??= identity
       if (identity !== this.#identity) {
         this.clear()
@@ -118,7 +131,7 @@ export class TailBuffer {
     }
   }
 
-  async #begin(): Promise<void> {
+  async #begin(epoch: number): Promise<void> {
     const { shard, identify, onGrown } = this.options
     const at = this.#seen
     // At once, like all shards of a poll: so subscribers get the events of several in order.
@@ -126,7 +139,7 @@ export class TailBuffer {
     // Subscribers that start at an older position can read through here.
     onGrown(shard)
     const identity = await identify(shard, at)
-    if (this.#head === at) this.#identity = identity
+    if (epoch === this.#epoch) this.#identity = identity
   }
 
   #add(line: Line): void {
