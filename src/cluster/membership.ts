@@ -4,7 +4,7 @@ import { toMilliseconds } from '../platform/postgres/timestamp.ts'
 /** How long to keep the row of a killed instance. */
 const KEEP_KILLED = '10 minutes'
 
-/** What an instance writes about itself. */
+/** The row that an instance writes about itself. */
 export type Self = { id: string; version: string; migration: number; startedAt: string }
 
 /** An instance that runs, or was killed recently. Times are RFC 3339. */

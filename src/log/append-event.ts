@@ -15,7 +15,7 @@ export type ServiceEvent =
   | { type: 'OriginChanged'; payload: OriginChange }
   | { type: 'ShardsChanged'; payload: ShardsChange }
 
-/** Where it is; `replayed` if an earlier attempt or another instance appended it. */
+/** The event's place; `replayed` if an earlier attempt or another instance appended it. */
 export type AppendedServiceEvent = { shard: number; position: number; replayed: boolean }
 
 /**

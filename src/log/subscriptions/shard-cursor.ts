@@ -25,7 +25,7 @@ export class ShardCursor {
   bytes = 0
   #lines: Line[] = []
   #next = 0
-  /** Where the page ends: the value of `position` once its last line is taken. */
+  /** The end of the page: the value of `position` once its last line is taken. */
   #reached: number
   #filling: Promise<void> | null = null
 

@@ -8,7 +8,7 @@ type Rule = {
   values?: readonly string[]
   /** A test for the value, and the description of allowed values. */
   must?: { be: string; test: (value: string) => boolean }
-  /** What to do instead of using this unsupported parameter. `values` have no effect and pass. */
+  /** Advice for users of this unsupported parameter. `values` have no effect and pass. */
   instead?: string
 }
 

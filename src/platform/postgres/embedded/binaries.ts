@@ -17,7 +17,7 @@ import { type Lock, tryLock } from './lock.ts'
 /** Paths of PostgreSQL programs that the account can run, and their major version ("18"). */
 export type Binaries = { initdb: string; postgres: string; major: string }
 
-/** Where root puts files that another user must reach, if that user can't enter the project. */
+/** Root's folder for files that another user must reach, if that user can't enter the project. */
 export const SHARED_PLACE = '/var/lib/tallybook'
 
 /**

@@ -11,7 +11,7 @@ import { join } from 'node:path'
 import { type Account, nameOf, run } from './account.ts'
 import { EmbeddedPostgresError } from './error.ts'
 
-/** Where a cluster is created, and by which account; `finish` hands it over to its own account. */
+/** The place and account that create a cluster; `finish` hands it over to its own account. */
 export type Workplace = { path: string; worker: Account; finish(): void }
 
 /**
