@@ -551,7 +551,7 @@ begin
       string_to_table(p_payload_sha256s, e'\n')
     ) with ordinality as f(type, version, source, idempotency_key, payload, payload_sha256, ordinal)
   where s.shard = p_shard
-    and s.catalog_position = v_catalog_position
+    and (p_catalog_position is null or s.catalog_position = v_catalog_position)
     and f.ordinal <> all (v_replayed_ordinals);
 
   -- Nothing was inserted though something was new: the catalog is another one there.
@@ -579,51 +579,22 @@ CREATE OR REPLACE FUNCTION tallybook.append_catalog_change(p_catalog_position bi
 AS $function$
 declare
   v_catalog_position bigint;
-  v_catalog_sha256 bytea;
-  v_not_before timestamptz;
   v_position bigint;
-  v_recorded_at timestamptz;
 begin
-  perform check_clock(p_clock, p_clock_tolerance);
+  select a.first_position into strict v_position
+  from append_batch(
+    0, p_catalog_position, 'CatalogChanged', p_version::text, p_source, '', p_payload,
+    p_payload_sha256, p_catalog_sha256, p_clock, p_clock_tolerance
+  ) a;
 
-  select s.catalog_position, s.catalog_sha256, s.not_before
-  into strict v_catalog_position, v_catalog_sha256, v_not_before
+  select s.catalog_position into strict v_catalog_position
   from shards s
-  where s.shard = 0
-  for update;
+  where s.shard = 0;
 
-  if v_catalog_position <> p_catalog_position
-    or v_catalog_sha256 <> decode(p_catalog_sha256, 'hex') then
-    return query select v_catalog_position, null::bigint;
-    return;
+  if v_position is not null then
+    update shards s
+    set catalog_position = v_position, catalog_sha256 = decode(p_payload_sha256, 'hex');
   end if;
-
-  select e.position, e.recorded_at into v_position, v_recorded_at
-  from events e
-  where e.shard = 0
-  order by e.position desc
-  limit 1;
-
-  v_position := coalesce(v_position, -1) + 1;
-  v_recorded_at := greatest(clock_timestamp(), v_recorded_at, v_not_before);
-
-  insert into events (
-    shard, position, type, version, recorded_at, source, payload, payload_sha256
-  )
-  select
-    s.shard, v_position, 'CatalogChanged', p_version, v_recorded_at, p_source,
-    p_payload::json, decode(p_payload_sha256, 'hex')
-  from shards s
-  where s.shard = 0
-    and s.catalog_position = v_catalog_position
-    and s.catalog_sha256 is not distinct from v_catalog_sha256;
-  if not found then
-    return query select v_catalog_position, null::bigint;
-    return;
-  end if;
-
-  update shards s
-  set catalog_position = v_position, catalog_sha256 = decode(p_payload_sha256, 'hex');
 
   return query select v_catalog_position, v_position;
 end
@@ -635,43 +606,15 @@ CREATE OR REPLACE FUNCTION tallybook.append_event(p_shard integer, p_type text, 
  LANGUAGE plpgsql
  SET search_path TO 'tallybook'
 AS $function$
-declare
-  v_not_before timestamptz;
-  v_position bigint;
-  v_recorded_at timestamptz;
 begin
-  perform check_clock(p_clock, p_clock_tolerance);
-
-  select s.not_before into strict v_not_before
-  from shards s
-  where s.shard = p_shard
-  for update;
-
-  select e.position into v_position
-  from events e
-  where e.shard = p_shard and e.source = p_source and e.idempotency_key = p_idempotency_key;
-  if found then
-    return query select v_position, true;
-    return;
-  end if;
-
-  select e.position, e.recorded_at into v_position, v_recorded_at
-  from events e
-  where e.shard = p_shard
-  order by e.position desc
-  limit 1;
-
-  v_position := coalesce(v_position, -1) + 1;
-  v_recorded_at := greatest(clock_timestamp(), v_recorded_at, v_not_before);
-
-  insert into events (
-    shard, position, type, version, recorded_at, source, idempotency_key, payload, payload_sha256
-  ) values (
-    p_shard, v_position, p_type, p_version, v_recorded_at, p_source, p_idempotency_key,
-    p_payload::json, decode(p_payload_sha256, 'hex')
-  );
-
-  return query select v_position, false;
+  return query
+    select
+      coalesce(a.replayed_positions[1], a.first_position),
+      cardinality(a.replayed_positions) > 0
+    from append_batch(
+      p_shard, null, p_type, p_version::text, p_source, p_idempotency_key, p_payload,
+      p_payload_sha256, null, p_clock, p_clock_tolerance
+    ) a;
 end
 $function$
 

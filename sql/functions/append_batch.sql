@@ -1,10 +1,13 @@
--- Appends a batch of flushes to one shard in one round trip.
+-- Appends a batch of events to one shard in one round trip: flushes, or one event that the service
+-- states (see append_event and append_catalog_change). Nothing else inserts events.
 --
--- Each text parameter holds one line per flush, joined by newlines (no value can contain one):
+-- Each text parameter holds one line per event, joined by newlines (no value can contain one):
 -- type, version, source, idempotency key (empty if none), payload, SHA-256 of the payload in hex.
+-- p_catalog_position is that of the catalog the flushes were attributed with, or null for events
+-- that depend on no catalog.
 --
 -- Returns one row. If its first_position is null, p_catalog_position and p_catalog_sha256 (of the
--- change there) are not the catalog's, and nothing was appended. Otherwise the flushes have the
+-- change there) are not the catalog's, and nothing was appended. Otherwise the events have the
 -- positions from first_position on, in order, except those whose idempotency key is already in the
 -- log: these are listed by ordinal (from 1) with the position of the first attempt, and nothing is
 -- appended for them. recorded_at is the time of all appended events, RFC 3339. previous
@@ -125,7 +128,7 @@ begin
       string_to_table(p_payload_sha256s, e'\n')
     ) with ordinality as f(type, version, source, idempotency_key, payload, payload_sha256, ordinal)
   where s.shard = p_shard
-    and s.catalog_position = v_catalog_position
+    and (p_catalog_position is null or s.catalog_position = v_catalog_position)
     and f.ordinal <> all (v_replayed_ordinals);
 
   -- Nothing was inserted though something was new: the catalog is another one there.
