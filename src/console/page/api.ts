@@ -83,6 +83,6 @@ function toSentence(status: number, problem: unknown): string {
   const { detail, error } = (problem ?? {}) as { detail?: string; error?: string }
   if (status === 404) return 'Not found.'
   if (status === 503 || status === 429)
-    return `Temporarily unavailable (${error ?? status}). The page retries automatically.`
+    return `Temporarily unavailable (${error ?? status}). Try again in a moment.`
   return detail ?? error ?? `The service answered with status ${status}.`
 }

@@ -41,6 +41,7 @@ export function CatalogList<Item extends object>(props: Props<Item>) {
   const query = { ...asOf, ...narrow, sort, ...(search ? { search } : {}) }
   const loadPage = load(query)
   const list = useList(`${many} ${JSON.stringify(query)}`, loadPage, { isLive: !isPast(asOf) })
+  const canAdd = isAdmin() && !isPast(asOf)
   const isShortcut = sort === shortcut?.sort
   return (
     <section class="card" aria-label={title}>
@@ -61,7 +62,7 @@ export function CatalogList<Item extends object>(props: Props<Item>) {
           </button>
         )}
         <SaveList name={many} load={() => loadAll(loadPage)} />
-        {isAdmin() && !isPast(asOf) && (
+        {canAdd && (
           <button type="button" class="small" onClick={() => setAdding(true)}>
             <Plus aria-hidden size={14} /> Add
           </button>
@@ -70,7 +71,7 @@ export function CatalogList<Item extends object>(props: Props<Item>) {
       {list.failure && <Failed failure={list.failure} onRetry={list.reload} />}
       {list.items?.length === 0 ? (
         <Empty title={search ? `No ${one} matches this search.` : `No ${one} yet.`}>
-          {!search && 'Create the first one with Add, or with PUT /admin/catalog.'}
+          {!search && canAdd && 'Create the first one with Add, or with PUT /admin/catalog.'}
         </Empty>
       ) : (
         <Table
