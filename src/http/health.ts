@@ -2,6 +2,7 @@ import { Type } from '@sinclair/typebox'
 import { Elysia } from 'elysia'
 import { type Replica, STATES } from '../cluster/replicas/replica.ts'
 import { withinOr } from '../platform/async/deadline.ts'
+import { SingleFlight } from '../platform/async/single-flight.ts'
 import { isUnavailable } from '../platform/postgres/errors.ts'
 import type { Pools } from '../platform/postgres/pool.ts'
 import { describe } from './openapi.ts'
@@ -33,6 +34,9 @@ export function health({ pools, reads, log, ahead, isStopping }: HealthOptions) 
       throw error
     }
   }
+  const soon = (check: Promise<string>) => withinOr(CHECK_TIMEOUT_MS, check, 'database unavailable')
+  // A check that hangs on a dead connection makes way for the next one.
+  const readiness = new SingleFlight(() => soon(checkReady()))
   return new Elysia({ name: 'health' })
     .get('/health/live', () => ({ status: 'live' }), {
       detail: describe({
@@ -47,7 +51,7 @@ export function health({ pools, reads, log, ahead, isStopping }: HealthOptions) 
       '/health/ready',
       async () => {
         if (isStopping()) throw unavailable('stopping')
-        const state = await withinOr(CHECK_TIMEOUT_MS, checkReady(), 'database unavailable')
+        const state = await soon(readiness.read())
         if (state !== 'ready') throw unavailable(state)
         const { replicas } = reads
         return {
