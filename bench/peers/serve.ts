@@ -91,6 +91,7 @@ async function servePeer(peer: string, address: Address): Promise<string> {
     ...{ ahead: { seconds: 0 }, shards: 1, canTakeEach: async () => [true] },
     instances: { count: 1, owns: () => true },
   })
+  const places = new Places()
   const app = new Elysia({ normalize: false, serve: { idleTimeout: 60 } })
     .use(
       flushes(
@@ -98,7 +99,7 @@ async function servePeer(peer: string, address: Address): Promise<string> {
           tokens: new Tokens(TOKENS),
           attempts: new UnknownTokenLimiter(30),
           pools: null as never,
-          places: new Places(),
+          places,
         }),
         {
           log,
@@ -106,6 +107,7 @@ async function servePeer(peer: string, address: Address): Promise<string> {
           appendLarge: async () => ({ kind: 'unavailable', reason: 'worker ended' }),
           metrics,
           bodies: new BodyReader(BODY_LIMIT_BYTES),
+          places,
         },
       ),
     )

@@ -13,6 +13,9 @@ const UNANNOUNCED_BYTES = 1024 * 1024
 /** Milliseconds after a flush in which more flushes are expected. */
 const FLUSH_WINDOW_MS = 2_000
 
+/** A flush of more bytes takes a place among few, because parsing it takes 0.1 ms or more. */
+const LARGE_FLUSH_BYTES = 16 * 1024
+
 /** The context of a read; `principal` is null without a token, or if none was checked. */
 export type RequestContext = AnonymousContext & { principal: Caller | null }
 /** The context of a change of the catalog. */
@@ -42,6 +45,9 @@ export class Places {
    * sends many at once from taking all the time of this thread and of the worker.
    */
   readonly #bodies: Shares
+  /** Flushes while several tokens post some: small ones, and those above LARGE_FLUSH_BYTES. */
+  readonly #flushes: Shares
+  readonly #largeFlushes: Shares
   /** Changes of the catalog, each of which delays all flushes for a moment. */
   readonly #changes: Shares
   /**
@@ -53,6 +59,9 @@ export class Places {
   readonly #pages: Shares
 
   #flushedAt = Number.NEGATIVE_INFINITY
+  /** The token of the last flush, and when a flush last had another token than the one before. */
+  #flusher: string | null = null
+  #flushersChangedAt = Number.NEGATIVE_INFINITY
 
   constructor({ waitMs }: Intervals['places'] = INTERVALS.places) {
     const needsCooldown = () => performance.now() - this.#flushedAt < FLUSH_WINDOW_MS
@@ -60,6 +69,9 @@ export class Places {
     this.#changes = new Shares({ each: 2, all: 2, minCooldownMs: 1, waitMs, needsCooldown })
     this.#bodies = new Shares({ each: 2, all: 16, minCooldownMs: 1, waitMs, needsCooldown })
     this.#pages = new Shares({ each: 4, all: 4, minCooldownMs: 0, waitMs: null, needsCooldown })
+    const flushes = { all: 1_024, minCooldownMs: 0, waitMs, needsCooldown: () => false }
+    this.#flushes = new Shares({ each: 16, ...flushes })
+    this.#largeFlushes = new Shares({ each: 2, ...flushes })
     // These cool down whether or not flushes arrive.
     const always = { minCooldownMs: MIN_COOLDOWN_MS, waitMs, needsCooldown: () => true }
     this.#quick = new Shares({ each: 4, all: 16, ...always })
@@ -68,6 +80,27 @@ export class Places {
   /** Must be called after an append: for a while, places then cool down in favor of flushes. */
   noticeFlushes(): void {
     this.#flushedAt = performance.now()
+  }
+
+  /**
+   * Parses and appends a flush of a token whose body has this many bytes: at once if no other token
+   * has flushed for a while. Otherwise each token has so few in progress that the flushes of others
+   * hardly wait for them.
+   */
+  takeFlush<Value>(
+    token: string,
+    request: Request,
+    bytes: number,
+    append: () => Promise<Value>,
+  ): Promise<Value> {
+    const now = performance.now()
+    if (token !== this.#flusher) {
+      if (this.#flusher !== null) this.#flushersChangedAt = now
+      this.#flusher = token
+    }
+    if (now - this.#flushersChangedAt > FLUSH_WINDOW_MS) return append()
+    const flushes = bytes > LARGE_FLUSH_BYTES ? this.#largeFlushes : this.#flushes
+    return flushes.take(token, append, { request })
   }
 
   /** Runs a read. */

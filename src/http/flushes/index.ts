@@ -6,6 +6,7 @@ import type { AppendOutcome } from '../../log/queue.ts'
 import type { auth } from '../auth.ts'
 import type { BodyReader } from '../body.ts'
 import type { Metrics } from '../metrics/metrics.ts'
+import type { Places } from '../places.ts'
 import { Problem, unavailable } from '../problem.ts'
 import { apiKeyFlushDetail, keyFlushDetail } from './detail.ts'
 import { parseFlush } from './model.ts'
@@ -25,6 +26,7 @@ type FlushOptions = {
   appendLarge: (flush: LargeFlush) => Promise<AppendOutcome | Refusal>
   metrics: Metrics
   bodies: BodyReader
+  places: Places
 }
 
 /** The paths to which flushes are posted. */
@@ -32,7 +34,7 @@ export const FLUSH_PATHS = ['/internal/apikey-stats/flush', '/internal/stats/flu
 
 /** Serves POST /internal/apikey-stats/flush and POST /internal/stats/flush. */
 export function flushes(guard: ReturnType<typeof auth>, options: FlushOptions) {
-  const { log, appendLarge, metrics, bodies } = options
+  const { log, appendLarge, metrics, bodies, places } = options
   const post = async (
     request: Request,
     headers: Record<string, string | number>,
@@ -45,12 +47,15 @@ export function flushes(guard: ReturnType<typeof auth>, options: FlushOptions) {
       started = performance.now()
       return appendLarge({ type, body, source, idempotencyKey })
     })
-    const append = (text: string) => {
+    const append = async (text: string) => {
       const posted = parseFlush(type, text)
       started = performance.now()
       return 'error' in posted ? posted : log.append(posted, source, idempotencyKey)
     }
-    const outcome = typeof read === 'string' ? await append(read) : read
+    const outcome =
+      typeof read === 'string'
+        ? await places.takeFlush(source, request, read.length, () => append(read))
+        : read
     if ('error' in outcome) throw new Problem(400, outcome.error, outcome.detail)
     metrics.observeFlush(outcome, (performance.now() - started) / 1000)
     return answer(outcome, headers)
