@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
-import { takesGzip } from './encoding.ts'
+import { takesGzip } from './negotiation.ts'
 
 const HEADERS = {
   'cache-control': 'no-cache',

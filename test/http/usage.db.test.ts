@@ -218,6 +218,9 @@ test('CSV has the same numbers, one line per bucket', async () => {
   for (const response of [
     await service.fetch('auditor', `${query}&format=csv`),
     await service.fetch('auditor', query, { headers: { accept: 'text/csv' } }),
+    await service.fetch('auditor', query, {
+      headers: { accept: 'application/json;q=0, text/csv;q=0.5' },
+    }),
   ]) {
     expect(response.headers.get('content-type')).toBe('text/csv; charset=utf-8; header=present')
     const [header, ...lines] = (await response.text()).split('\r\n')

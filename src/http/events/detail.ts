@@ -33,7 +33,7 @@ export const eventsDetail = describe({
   },
   headers: ['Vary'],
   errors: [400, 401, 403, 503],
-  errorValues: { 503: ['database unavailable', 'too many streams', 'stopping'] },
+  errorValues: { 503: ['too many streams', 'stopping'] },
 })
 
 export const eventDetail = describe({

@@ -8,9 +8,9 @@ import { SingleFlight } from '../../platform/async/single-flight.ts'
 import type { Pools, Sql, Transaction } from '../../platform/postgres/pool.ts'
 import type { auth } from '../auth.ts'
 import { typedAs } from '../json.ts'
+import { chooseType } from '../negotiation.ts'
 import type { Places, RequestContext } from '../places.ts'
 import { Problem } from '../problem.ts'
-import { chooseForm, type Form } from './accept.ts'
 import { eventDetail, eventsDetail } from './detail.ts'
 import {
   EventParams,
@@ -62,7 +62,7 @@ export function eventRoutes(
       async (context) => {
         const { query, headers, request, principal } = context
         const eventsRequest: EventsRequest = { ...query, ...readTimes(query) }
-        const form = chooseForm(request.headers.get('accept'))
+        const form = chooseType(request, FORMS)
         if (form !== 'application/json' && (query.order ?? query.before) !== undefined) {
           throw new Problem(400, 'invalid query', 'Streams do not support `order` or `before`.')
         }
@@ -102,6 +102,10 @@ export function eventRoutes(
       { roles, params: EventParams, detail: eventDetail },
     )
 }
+
+/** The formats in which the log can be read. */
+const FORMS = ['application/json', 'application/x-ndjson', 'text/event-stream'] as const
+type Form = (typeof FORMS)[number]
 
 function answer(form: Form, body: string | ReadableStream) {
   const headers = {

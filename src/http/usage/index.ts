@@ -17,6 +17,7 @@ import {
   WAIT_MS,
 } from '../counters/consistent-read.ts'
 import { jsonResponse, typedAs } from '../json.ts'
+import { chooseType } from '../negotiation.ts'
 import type { RequestContext } from '../places.ts'
 import { Problem, unavailable } from '../problem.ts'
 import { BucketsError, type BucketsRequest, toBounds } from './buckets.ts'
@@ -30,7 +31,7 @@ export function usageRoute(guard: ReturnType<typeof auth>, options: ReadOptions)
   return new Elysia({ name: 'usage' }).use(guard).get(
     '/admin/usage',
     async (context) => {
-      const { query, headers } = context
+      const { query, request } = context
       const scope = readScope(query)
       const { bucket = 'hour', tz = 'UTC' } = query
       const past = await findPositions(options, context, query)
@@ -43,7 +44,8 @@ export function usageRoute(guard: ReturnType<typeof auth>, options: ReadOptions)
       })
       const { value, positions } = await read(options, context, query, past, scope, bounds)
       const position = { 'tallybook-position': formatPositions(positions), vary: 'accept' }
-      if (isCsvWanted(query.format, headers.accept)) {
+      const format = query.format ?? chooseType(request, ['application/json', 'text/csv'])
+      if (format === 'csv' || format === 'text/csv') {
         const type = { 'content-type': 'text/csv; charset=utf-8; header=present' }
         // The only typed caller, the console, requests JSON.
         return typedAs<never>(new Response(toCsv(value), { headers: { ...type, ...position } }))
@@ -126,12 +128,6 @@ async function readCurrent(
     if (performance.now() > end) throw unavailable('projections behind')
     needed = positions
   }
-}
-
-/** True if `format` is CSV or, without `format`, if the client accepts CSV but not JSON. */
-function isCsvWanted(format: 'json' | 'csv' | undefined, accept = ''): boolean {
-  if (format !== undefined) return format === 'csv'
-  return accept.includes('text/csv') && !accept.includes('application/json')
 }
 
 const invalid = (detail: string) => new Problem(400, 'invalid query', detail)

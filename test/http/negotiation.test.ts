@@ -1,9 +1,14 @@
 import { expect, test } from 'bun:test'
-import { chooseForm } from '../../src/http/events/accept.ts'
+import { chooseType, takesGzip } from '../../src/http/negotiation.ts'
 
 const JSON_PAGE = 'application/json'
 const NDJSON = 'application/x-ndjson'
 const EVENTS = 'text/event-stream'
+
+const toRequest = (headers: Record<string, string | null>) => {
+  const given = Object.entries(headers).filter(([, value]) => value !== null)
+  return new Request('http://localhost/', { headers: given as [string, string][] })
+}
 
 test.each([
   [null, JSON_PAGE],
@@ -23,12 +28,34 @@ test.each([
   [`${NDJSON};q=0`, JSON_PAGE],
   [`${NDJSON};q=0, */*`, JSON_PAGE],
   [`${NDJSON};q=nonsense`, JSON_PAGE],
-  [`${NDJSON};q=2`, JSON_PAGE],
   [EVENTS, EVENTS],
   ['text/*', EVENTS],
   [`${EVENTS}, ${NDJSON};q=0.9`, EVENTS],
   [`${EVENTS};q=0.1, ${NDJSON} ; q=0.9`, NDJSON],
   [`${JSON_PAGE};q=0, ${EVENTS};q=0.001`, EVENTS],
 ])('Accept: %p is answered with %p', (accept, form) => {
-  expect(chooseForm(accept)).toBe(form as typeof JSON_PAGE)
+  expect(chooseType(toRequest({ accept }), [JSON_PAGE, NDJSON, EVENTS])).toBe(
+    form as typeof JSON_PAGE,
+  )
+})
+
+test.each(['gzip', 'GZip', 'deflate, gzip', 'gzip;q=0.5', 'br, gzip ; q=1.0, *', 'gzip;q=0.001'])(
+  'Accept-Encoding %p accepts gzip',
+  (accepted) => {
+    expect(takesGzip(toRequest({ 'accept-encoding': accepted }))).toBe(true)
+  },
+)
+
+test.each([
+  null,
+  '',
+  'br',
+  'gzip;q=0',
+  'gzip; q=0.000',
+  'x-gzip',
+  'gzipped',
+  'br;q=gzip',
+  'identity, gzip;q=0.5',
+])('Accept-Encoding %p does not accept gzip', (accepted) => {
+  expect(takesGzip(toRequest({ 'accept-encoding': accepted }))).toBe(false)
 })
