@@ -30,10 +30,17 @@ const ERRORS = {
   503: ['database unavailable', 'Temporarily unavailable; retry after `Retry-After` seconds'],
 } as const
 
-/** The `error` values of a status that has several of them on most routes. */
-const USUAL: { [Status in keyof typeof ERRORS]?: string[] } = {
+/** The `error` values of a status that every route that checks a token can answer. */
+const COMMON_VALUES: { [Status in keyof typeof ERRORS]?: string[] } = {
   429: ['too many requests', 'too many unknown tokens'],
+  503: ['database unavailable', 'busy'],
 }
+
+/** The values of a 503 that a read of counters or usage can answer besides. */
+export const READ_VALUES = [
+  ...['projections behind', 'snapshots behind', 'projection rebuilding'],
+  ...['newer events', 'log changed'],
+]
 
 export type ErrorStatus = keyof typeof ERRORS
 
@@ -69,7 +76,7 @@ export type RouteDoc = {
   }
   headers?: (keyof typeof HEADERS)[]
   errors: ErrorStatus[]
-  /** The values of the member `error` on this route, by status, if they are not the usual ones. */
+  /** The values of the member `error` by status that this route answers besides the common ones. */
   errorValues?: { [Status in ErrorStatus]?: string[] }
   body?: { schema: TSchema; example: unknown }
   /** True if the route needs no token. */
@@ -97,13 +104,15 @@ export function describe(doc: RouteDoc) {
   const statuses: ErrorStatus[] = doc.errors.includes(401) ? [...doc.errors, 429] : doc.errors
   for (const status of statuses) {
     const [error, description] = ERRORS[status]
+    const common = doc.errors.includes(401) ? (COMMON_VALUES[status] ?? []) : []
+    const values = [...(doc.errorValues?.[status] ?? []), ...common]
     responses[status] = {
       description,
       ...(ERROR_HEADERS[status] === undefined ? {} : { headers: ERROR_HEADERS[status] }),
       content: {
         'application/problem+json': {
           schema: ProblemBody,
-          ...examplesOf(status, doc.errorValues?.[status] ?? USUAL[status] ?? [error]),
+          ...examplesOf(status, values.length === 0 ? [error] : values),
         },
       },
     }

@@ -194,7 +194,7 @@ test('the page and its assets are found from any working directory', async () =>
   process.chdir('/')
   try {
     const elsewhere = createBareApp()
-    for (const path of ['/swagger', '/swagger/page.js', '/swagger/page.css']) {
+    for (const path of ['/swagger', '/swagger/page.js', '/swagger/swagger-ui.css']) {
       const response = await elsewhere.handle(new Request(`http://localhost${path}`))
       expect(response.status).toBe(200)
     }

@@ -228,18 +228,15 @@ function findPath(url: string, method: string): string | undefined {
   return paths.find((one) => one === path) ?? paths.find((one) => pattern(one).test(path))
 }
 
-test('the page needs no token, has every operation and loads nothing external', async () => {
+test('the page needs no token and loads nothing external', async () => {
   for (const path of ['/swagger', '/swagger/']) {
     const response = await service.fetch(null, path)
     expect(response.status).toBe(200)
     expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8')
     const page = await response.text()
-    for (const { operation } of listOperations(document)) {
-      expect(page).toContain(`id="${operation.operationId}"`)
-    }
-    const sources = [...page.matchAll(/ (?:src|href)="([^"]*)"/g)].map(([, source]) => source!)
+    const sources = [...page.matchAll(/ (?:src|href|data-\w+)="([^"]*)"/g)].map(([, one]) => one!)
     expect(sources).toContain('/swagger/page.js')
-    for (const source of sources) expect(source).toMatch(/^(\/swagger\/|#|data:image\/svg)/)
+    for (const source of sources) expect(source).toMatch(/^\/(swagger|console)\//)
     expect(page).not.toMatch(/<style|<script>| style=| on\w+=|scalar/)
   }
 })
@@ -250,12 +247,13 @@ test('the page has security headers, is compressed, and is sent once', async () 
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'",
   )
   expect(response.headers.get('referrer-policy')).toBe('no-referrer')
-  for (const path of ['/swagger', '/swagger/json', '/swagger/page.js', '/swagger/page.css']) {
-    const first = await service.fetch(null, path, { headers: { 'accept-encoding': 'gzip' } })
+  for (const path of ['', '/json', '/page.js', '/swagger-ui.css', '/swagger-ui-bundle.js']) {
+    const url = `/swagger${path}`
+    const first = await service.fetch(null, url, { headers: { 'accept-encoding': 'gzip' } })
     expect(first.headers.get('content-encoding')).toBe('gzip')
     expect(first.headers.get('x-content-type-options')).toBe('nosniff')
     const etag = first.headers.get('etag')!
-    const again = await service.fetch(null, path, { headers: { 'if-none-match': etag } })
+    const again = await service.fetch(null, url, { headers: { 'if-none-match': etag } })
     expect(again.status).toBe(304)
   }
 })

@@ -45,7 +45,7 @@ const attestDetail = describe({
     example: { items: [{ shard: 0, position: 42 }] },
   },
   errors: [400, 401, 403, 503],
-  errorValues: { 503: ['projections behind', 'database unavailable'] },
+  errorValues: { 503: ['projections behind'] },
 })
 
 const listDetail = describe({

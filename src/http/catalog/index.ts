@@ -106,6 +106,9 @@ export function catalogRoutes(
     )
 }
 
+/** The values of a 503 that a change of the catalog can answer besides the common ones. */
+const CATALOG_VALUES = ['catalog busy', 'newer events']
+
 const putDetail = describe({
   tag: 'Catalog',
   summary: 'Add or change provider groups, API keys and token keys',
@@ -131,7 +134,7 @@ const putDetail = describe({
   },
   headers: ['Tallybook-Position'],
   errors: [400, 401, 403, 408, 413, 415, 503],
-  errorValues: { 400: ['invalid catalog'] },
+  errorValues: { 400: ['invalid catalog'], 503: [...CATALOG_VALUES, 'too many large bodies'] },
 })
 
 function retireDetail(what: string) {
@@ -144,5 +147,6 @@ function retireDetail(what: string) {
     ok: { status: 204, description: 'Retired' },
     headers: ['Tallybook-Position'],
     errors: [400, 401, 403, 404, 503],
+    errorValues: { 503: CATALOG_VALUES },
   })
 }

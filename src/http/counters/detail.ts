@@ -1,4 +1,4 @@
-import { describe, type ErrorStatus, type RouteDoc } from '../openapi.ts'
+import { describe, type ErrorStatus, READ_VALUES, type RouteDoc } from '../openapi.ts'
 import {
   ApiKeyBody,
   EXAMPLE_KEY,
@@ -22,7 +22,7 @@ const read = (
     errors: [...errors, ...more],
     errorValues: {
       400: ['invalid request', 'invalid query'],
-      503: ['projections behind', 'database unavailable', 'busy'],
+      503: READ_VALUES,
     },
   })
 

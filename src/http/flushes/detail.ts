@@ -19,7 +19,7 @@ const common: Pick<RouteDoc, 'tag' | 'headers' | 'errors' | 'errorValues' | 'par
   errors: [400, 401, 403, 408, 413, 415, 422, 503],
   errorValues: {
     400: ['invalid request body', 'invalid stats payload', 'invalid idempotency key'],
-    503: ['log unavailable', 'database unavailable'],
+    503: ['log unavailable', 'too many large bodies'],
   },
   parameters: [idempotencyKey],
 }

@@ -1,46 +1,59 @@
 import { readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { swagger } from '@elysiajs/swagger'
 import { Elysia } from 'elysia'
 import { type Asset, policyOf, toAsset } from '../asset.ts'
 import type { AnonymousContext, Places } from '../places.ts'
 import { toOpenApi } from './document.ts'
-import { toPage } from './page.ts'
 
 const hidden = { detail: { hide: true } }
 
-/** Serves GET /swagger/json, the OpenAPI 3.0 document, and GET /swagger, a page that shows it. */
+/** The files of Swagger UI that the page loads, and their types. */
+const UI_FILES = {
+  'swagger-ui.css': 'text/css',
+  'swagger-ui-bundle.js': 'text/javascript',
+}
+const UI_FOLDER = dirname(Bun.resolveSync('swagger-ui-dist/package.json', import.meta.dir))
+
+/**
+ * Serves GET /swagger/json, the OpenAPI 3.0 document, and GET /swagger, Swagger UI with that
+ * document. The page loads nothing from other hosts.
+ */
 export function swaggerRoutes(basePath: string, places: Places) {
   const plugin = swagger({ path: '/swagger', documentation })
   const describeRoutes = plugin.routes.find(({ path }) => path === '/swagger/json')!
-  let made: { json: Asset; page: Asset } | undefined
-  /** Called once, on the first request: by then all routes are registered. */
-  const make = () => {
-    const document = toOpenApi((describeRoutes.handler as () => object)(), basePath)
-    made = {
-      json: toAsset(JSON.stringify(document), 'application/json'),
-      page: toAsset(toPage(document, basePath), 'text/html; charset=utf-8', {
-        'content-security-policy': policyOf('data:'),
-      }),
+  const app = new Elysia({ name: 'swagger-routes' }).use(plugin)
+  /** Adds a route of an asset that is made on the first request. */
+  const serve = (path: string, make: () => Asset) => {
+    let asset: Asset | undefined
+    const answer = ({ request }: AnonymousContext) => {
+      asset ??= make()
+      return asset(request)
     }
-    return made
+    app.get(path, (context) => places.takeQuick(context, () => answer(context)), hidden)
   }
-  const answer = (context: AnonymousContext, get: () => Asset) =>
-    places.takeQuick(context, () => get()(context.request))
-  const script = toAsset(readText('page.js'), 'text/javascript; charset=utf-8')
-  const style = toAsset(readText('page.css'), 'text/css; charset=utf-8')
 
-  return (
-    new Elysia({ name: 'swagger-routes' })
-      .use(plugin)
-      // The first two replace the plugin's routes: its page loads a script from another host.
-      .get('/swagger', (context) => answer(context, () => (made ?? make()).page), hidden)
-      .get('/swagger/json', (context) => answer(context, () => (made ?? make()).json), hidden)
-      .get('/swagger/page.js', (context) => answer(context, () => script), hidden)
-      .get('/swagger/page.css', (context) => answer(context, () => style), hidden)
+  // These two replace the plugin's routes: its page loads a script from another host.
+  serve('/swagger', () =>
+    toAsset(readOwn('page.html').replaceAll('$base', basePath), 'text/html; charset=utf-8', {
+      'content-security-policy': policyOf("'self' data:"),
+    }),
   )
+  serve('/swagger/json', () => {
+    // On the first request, all routes are registered.
+    const document = toOpenApi((describeRoutes.handler as () => object)(), basePath)
+    return toAsset(JSON.stringify(document), 'application/json')
+  })
+  serve('/swagger/page.js', () => toAsset(readOwn('page.js'), 'text/javascript; charset=utf-8'))
+  for (const [name, type] of Object.entries(UI_FILES)) {
+    serve(`/swagger/${name}`, () =>
+      toAsset(readFileSync(join(UI_FOLDER, name)), `${type}; charset=utf-8`),
+    )
+  }
+  return app
 }
 
-const readText = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf8')
+const readOwn = (name: string) => readFileSync(join(import.meta.dir, name), 'utf8')
 
 const documentation = {
   info: {

@@ -16,7 +16,7 @@ export const begin = describe({
   errors: [400, 401, 403, 413, 415, 503],
   errorValues: {
     400: ['invalid request', 'invalid sign-in'],
-    429: ['too many requests', 'too many unknown tokens', 'too many sign-ins'],
+    429: ['too many sign-ins'],
   },
 })
 

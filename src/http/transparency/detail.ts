@@ -91,7 +91,7 @@ export const eventProofDetail = describe({
   summary: 'Get an event with the proof that it is in the log',
   ok: proofFile,
   errors: [400, 401, 403, 404, 503],
-  errorValues: { 503: ['not signed yet', 'database unavailable'] },
+  errorValues: { 503: ['not signed yet'] },
 })
 
 export const receiptDetail = describe({
@@ -104,5 +104,5 @@ export const receiptDetail = describe({
   body: { schema: ReceiptBody, example: { position: '0/41' } },
   ok: proofFile,
   errors: [400, 401, 403, 404, 413, 415, 503],
-  errorValues: { 503: ['not signed yet', 'database unavailable'] },
+  errorValues: { 503: ['not signed yet'] },
 })

@@ -1,5 +1,5 @@
 import { EXAMPLE_RATED } from '../counters/model.ts'
-import { describe } from '../openapi.ts'
+import { describe, READ_VALUES } from '../openapi.ts'
 import { UsageBody } from './model.ts'
 
 const from = '2026-01-31T12:00:00+01:00'
@@ -30,6 +30,6 @@ export const detail = describe({
   errors: [400, 401, 403, 503],
   errorValues: {
     400: ['invalid request', 'invalid query'],
-    503: ['projections behind', 'database unavailable'],
+    503: READ_VALUES,
   },
 })
