@@ -8,11 +8,11 @@ import { join } from 'node:path'
 import { Elysia } from 'elysia'
 import pino from 'pino'
 import { Tokens } from '../../src/auth/tokens.ts'
+import { Admission } from '../../src/http/admission.ts'
 import { auth } from '../../src/http/auth.ts'
 import { BodyReader } from '../../src/http/body.ts'
 import { flushes } from '../../src/http/flushes/index.ts'
 import { Metrics } from '../../src/http/metrics/metrics.ts'
-import { Places } from '../../src/http/places.ts'
 import { UnknownTokenLimiter } from '../../src/http/unknown-tokens.ts'
 import type { AppendOutcome } from '../../src/log/queue.ts'
 import { openOrigin } from '../../src/proofs/transparency/origin.ts'
@@ -91,7 +91,7 @@ async function servePeer(peer: string, address: Address): Promise<string> {
     ...{ ahead: { seconds: 0 }, shards: 1, canTakeEach: async () => [true] },
     instances: { count: 1, owns: () => true },
   })
-  const places = new Places()
+  const admission = new Admission()
   const app = new Elysia({ normalize: false, serve: { idleTimeout: 60 } })
     .use(
       flushes(
@@ -99,7 +99,7 @@ async function servePeer(peer: string, address: Address): Promise<string> {
           tokens: new Tokens(TOKENS),
           attempts: new UnknownTokenLimiter(30),
           pools: null as never,
-          places,
+          admission,
         }),
         {
           log,
@@ -107,7 +107,7 @@ async function servePeer(peer: string, address: Address): Promise<string> {
           appendLarge: async () => ({ kind: 'unavailable', reason: 'worker ended' }),
           metrics,
           bodies: new BodyReader(BODY_LIMIT_BYTES),
-          places,
+          admission,
         },
       ),
     )

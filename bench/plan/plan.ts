@@ -1,7 +1,7 @@
 import { type Assumptions, type Demand, flushesOf } from './demand.ts'
-import { storageFor } from './kept.ts'
 import { connectionsOf } from './rules.ts'
 import { baseCostOf, fsyncUsOf, type Sizing, sizeUp, threadUsOf } from './sizing.ts'
+import { storageFor } from './storage.ts'
 import type { Resources } from './taken.ts'
 import { costOf, sizeOf, type UnitCosts } from './unit-costs.ts'
 import { type Use, usesOf } from './uses.ts'

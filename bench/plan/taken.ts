@@ -1,5 +1,5 @@
 import type { Demand } from './demand.ts'
-import type { StorageNeeds } from './kept.ts'
+import type { StorageNeeds } from './storage.ts'
 
 /** Resources that a demand needs. */
 export type Resources = StorageNeeds & {

@@ -3,9 +3,9 @@ import type { Principal, Role } from '../auth/roles.ts'
 import { findSession } from '../auth/sessions.ts'
 import type { Tokens } from '../auth/tokens.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
+import type { Admission } from './admission.ts'
 import type { Caller } from './caller.ts'
 import { readCookie, refuseCrossOrigin } from './cookie.ts'
-import type { Places } from './places.ts'
 import { Problem } from './problem.ts'
 import { RETRY_AFTER_S, type UnknownTokenLimiter } from './unknown-tokens.ts'
 
@@ -13,7 +13,7 @@ export type AuthOptions = {
   tokens: Tokens
   attempts: UnknownTokenLimiter
   pools: { session: Sql }
-  places: Places
+  admission: Admission
 }
 
 /**
@@ -44,8 +44,8 @@ export function auth(options: AuthOptions) {
           // Only this branch returns a promise, so that flushes take no extra turn of the event
           // loop. It passes single members instead of the context, because Elysia builds whatever
           // is named here for every request.
-          return options.places
-            .takeQuick({ request, server }, () => authenticateSession(options, request, session))
+          return options.admission
+            .admitQuick({ request, server }, () => authenticateSession(options, request, session))
             .then((caller) => {
               context.principal = authorize(caller, roles)
             })

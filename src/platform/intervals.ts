@@ -72,8 +72,8 @@ export type Intervals = {
     /** The delay before a page that the database failed to return is requested again. */
     retryAfterMs: number
   }
-  places: {
-    /** How long a request may wait for a place when its client has many requests in progress. */
+  admission: {
+    /** How long a request may wait for a slot when its client has many requests in progress. */
     waitMs: number
   }
   metrics: {
@@ -121,7 +121,7 @@ export const INTERVALS: Intervals = {
     retryAfterMs: 1_000,
   },
   // Clients have not timed out by then.
-  places: { waitMs: 5_000 },
+  admission: { waitMs: 5_000 },
   // Any number of scrapes costs as much as one a second.
   metrics: { reuseMs: 1_000 },
   // Containers are killed ten seconds after they are asked to stop. A flush that isn't in the log

@@ -5,10 +5,10 @@ import { findOpenSessions } from '../auth/sessions.ts'
 import { Tokens } from '../auth/tokens.ts'
 import { Instances } from '../cluster/instances.ts'
 import type { Reads } from '../cluster/replicas/reads.ts'
+import { Admission } from '../http/admission.ts'
 import { EventStreams } from '../http/events/streams.ts'
 import { LivePositions } from '../http/live/positions.ts'
 import { Metrics } from '../http/metrics/metrics.ts'
-import { Places } from '../http/places.ts'
 import { LogAhead } from '../log/ahead.ts'
 import { Catalog } from '../log/catalog/catalog.ts'
 import { refreshCatalog } from '../log/catalog/refresh.ts'
@@ -101,8 +101,8 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     owns,
   )
   const streamOptions = { intervals: intervals.streams, tokens, logger, maxSubscribers }
-  const places = new Places(intervals.places)
-  const streams = new EventStreams({ pools, reads, shards, places, ...streamOptions })
+  const admission = new Admission(intervals.admission)
+  const streams = new EventStreams({ pools, reads, shards, admission, ...streamOptions })
   const live = new LivePositions({
     readHeads: () => readHeads(pools.control),
     findOpenSessions: (ids) => findOpenSessions(pools.control, ids),
@@ -116,7 +116,7 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
   const noticeAppended = (shard: number, last: number, events: number) => {
     integrator.noticeAppend(events)
     streams.noticeAppend(shard, last)
-    places.noticeFlushes()
+    admission.noticeFlushes()
   }
   const log = new Log({
     sql: pools.append,
@@ -179,7 +179,7 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     ahead,
     attestations,
     metrics,
-    places,
+    admission,
     worker,
     history: new AsOfQueries(
       pools,

@@ -5,6 +5,7 @@ import type { Tokens } from '../auth/tokens.ts'
 import type { Instances } from '../cluster/instances.ts'
 import type { Reads } from '../cluster/replicas/reads.ts'
 import { consoleRoutes } from '../console/index.ts'
+import type { Admission, AnonymousContext } from '../http/admission.ts'
 import { attestationRoutes } from '../http/attestations/index.ts'
 import { auth } from '../http/auth.ts'
 import { serveUnder } from '../http/base-path.ts'
@@ -22,7 +23,6 @@ import type { LivePositions } from '../http/live/positions.ts'
 import { metricsRoute } from '../http/metrics/index.ts'
 import type { Metrics } from '../http/metrics/metrics.ts'
 import { swaggerRoutes } from '../http/openapi/index.ts'
-import type { AnonymousContext, Places } from '../http/places.ts'
 import { Problem, unavailable } from '../http/problem.ts'
 import { projections } from '../http/projections/index.ts'
 import { sessionRoutes } from '../http/sessions/index.ts'
@@ -66,7 +66,7 @@ export type AppOptions = {
   verifications: Verifications
   worker: WorkerThread
   attempts: UnknownTokenLimiter
-  places: Places
+  admission: Admission
   metrics: Metrics
   ahead: LogAhead
   /** False if metrics have a separate address. */
@@ -89,9 +89,9 @@ export type AppOptions = {
  */
 export function createApp(options: AppOptions) {
   const guard = auth(options)
-  const { places, logger } = options
+  const { admission, logger } = options
   const bodies = new BodyReader(options.bodyLimitBytes, {
-    inTurn: (client, request, receive) => places.takeBody(client, request, receive),
+    inTurn: (client, request, receive) => admission.admitBody(client, request, receive),
   })
   const routes: Route[] = []
   const flushPaths = new Set(FLUSH_PATHS.flatMap((path) => [path, options.basePath + path]))
@@ -107,7 +107,7 @@ export function createApp(options: AppOptions) {
       // Elysia's own fallback derives the path from the length of the host.
       routes: {
         '/*': (request: Request, server: Server<unknown>) =>
-          answerInTurn(places, { request, server }, () => answerUnmatched(request, routes)),
+          answerInTurn(admission, { request, server }, () => answerUnmatched(request, routes)),
       },
     },
   })
@@ -116,7 +116,7 @@ export function createApp(options: AppOptions) {
       const problem = toProblem(error, code, request, logger)
       if (flushPaths.has(pathOf(request.url))) options.metrics.observeRefused(problem.status)
       if (problem.status >= 500) return problem.toResponse()
-      return answerInTurn(places, { request, server }, () => problem.toResponse())
+      return answerInTurn(admission, { request, server }, () => problem.toResponse())
     })
     .use(
       flushes(guard, {
@@ -152,26 +152,30 @@ export function createApp(options: AppOptions) {
     .use(health(options))
     .use(
       options.hasMetrics
-        ? metricsRoute(options.metrics, places, options.metricsToken)
+        ? metricsRoute(options.metrics, admission, options.metricsToken)
         : new Elysia(),
     )
-    .use(swaggerRoutes(options.basePath, places))
-    .use(consoleRoutes(options.basePath, places))
+    .use(swaggerRoutes(options.basePath, admission))
+    .use(consoleRoutes(options.basePath, admission))
   routes.push(...serveUnder(options.basePath, app))
   return app
 }
 
 /** Creates an app with only the metrics, for their separate address. */
-export function createMetricsApp(metrics: Metrics, places: Places, token: string | null) {
+export function createMetricsApp(metrics: Metrics, admission: Admission, token: string | null) {
   return new Elysia({ serve: { reusePort: false } })
     .onError(({ error, code, request }) => toProblem(error, code, request, null).toResponse())
-    .use(metricsRoute(metrics, places, token))
+    .use(metricsRoute(metrics, admission, token))
 }
 
 /** Answers a refused or unmatched request when its turn comes. Never rejects. */
-async function answerInTurn(places: Places, asking: AnonymousContext, answer: () => Response) {
+async function answerInTurn(
+  admission: Admission,
+  asking: AnonymousContext,
+  answer: () => Response,
+) {
   try {
-    return await places.takeRefusal(asking, answer)
+    return await admission.admitRefusal(asking, answer)
   } catch (error) {
     return toProblem(error, 'UNKNOWN', asking.request, null).toResponse()
   }

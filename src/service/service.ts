@@ -95,7 +95,7 @@ async function serve(options: ServiceOptions, pools: Pools, reads: Reads): Promi
   try {
     if (metricsAddress !== null) {
       metricsServer = listen(
-        createMetricsApp(components.metrics, components.places, metricsToken),
+        createMetricsApp(components.metrics, components.admission, metricsToken),
         metricsAddress,
       )
     }

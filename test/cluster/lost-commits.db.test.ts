@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from 'bun:test'
 import { positionOf } from '../support/events.ts'
 import { SubscribedStream } from '../support/follow.ts'
 import { keyOfShard } from '../support/keys.ts'
-import { keepDatabase } from '../support/rewind.ts'
+import { saveDatabase } from '../support/rewind.ts'
 import { type TestService, useInstances } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
@@ -17,7 +17,7 @@ const instances = [
   ['another instance', other],
 ] as const
 
-let kept: Awaited<ReturnType<typeof keepDatabase>>
+let saved: Awaited<ReturnType<typeof saveDatabase>>
 
 const post = async (requests: number, service: TestService = one) => {
   const keys = [{ api_key_id: 1, requests }]
@@ -49,7 +49,7 @@ beforeEach(async () => {
   await post(10)
   total = await readTotal(one)
   expect([await readUsage(one), await readUsage(other)]).toEqual([total, total])
-  kept = await keepDatabase(one.database.owner)
+  saved = await saveDatabase(one.database.owner)
   for (let i = 0; i < 20; i++) await post(100)
 })
 
@@ -59,7 +59,7 @@ describe.each(instances)('%s', (_, service) => {
       total + 2_000,
       total + 2_000,
     ])
-    await kept.bringBack()
+    await saved.restore()
     for (let i = 1; i <= 30; i++) {
       await post(1)
       expect(await readTotal(service)).toBe(total + i)
@@ -68,7 +68,7 @@ describe.each(instances)('%s', (_, service) => {
   })
 
   test('counts nothing of the lost events that it had folded in memory', async () => {
-    await kept.bringBack()
+    await saved.restore()
     // More than was lost, so the positions alone do not show that the events are different.
     for (let i = 0; i < 100; i++) await post(1)
     expect([await readTotal(service), await readUsage(service)]).toEqual([total + 100, total + 100])
@@ -80,7 +80,7 @@ describe.each(instances)('%s', (_, service) => {
     await post(1)
     await stream.events(1)
     const { lastId } = stream
-    await kept.bringBack()
+    await saved.restore()
     await stream.untilEnd()
     const headers = { accept: 'text/event-stream', 'last-event-id': lastId! }
     const again = await service.fetch('auditor', '/audit/events?shard=all', { headers })
@@ -99,7 +99,7 @@ describe.each(instances)('%s', (_, service) => {
     // The stream has sent an event of each shard, so it knows which event is at its position.
     await postToEachShard()
     await stream.events(one.shards)
-    await kept.bringBack()
+    await saved.restore()
     for (let i = 0; i < 100; i++) await post(1)
     await stream.untilEnd()
   })
@@ -108,20 +108,20 @@ describe.each(instances)('%s', (_, service) => {
     const response = await service.fetch('auditor', '/admin/live')
     const reader = response.body!.getReader()
     await reader.read()
-    await kept.bringBack()
+    await saved.restore()
     await until(async () => (await reader.read()).done)
   })
 
   test('refuses reads as of a lost position', async () => {
     const position = await post(1)
-    await kept.bringBack()
+    await saved.restore()
     const path = `/admin/api-keys/1?as_of_position=${position}`
     expect((await service.fetch('admin', path)).status).toBe(400)
   })
 
   test('attributes flushes with the current catalog', async () => {
     await one.putCatalog({ api_keys: [{ id: 2, group_id: 1 }] })
-    await kept.bringBack()
+    await saved.restore()
     // A different change at the same position.
     await other.putCatalog({ api_keys: [{ id: 3, group_id: 1 }] })
     const keys = [

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
-import { readTimestamp, toTimestamp } from '../../src/console/page/moment.ts'
 import { zone } from '../../src/console/page/settings.ts'
+import { readTimestamp, toTimestamp } from '../../src/console/page/timestamp.ts'
 import { readRange, toZoom } from '../../src/console/page/usage/range.ts'
 import { toBounds } from '../../src/http/usage/buckets.ts'
 import { isFull } from '../support/full.ts'

@@ -164,7 +164,7 @@ class Campaign {
     const { database, log } = this.options.bounds
     const service = await startTestService({
       ...{ database: this.database, address, origin, shards: SHARDS },
-      intervals: { database, log, places: INTERVALS.places },
+      intervals: { database, log, admission: INTERVALS.admission },
       logger: pino({ level: 'error' }, { write: (line) => this.#noteLogged(line) }),
     })
     this.#services.push(service)

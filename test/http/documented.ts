@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import Ajv, { type ValidateFunction } from 'ajv'
+import { Admission } from '../../src/http/admission.ts'
 import type { Answer, Document, Operation, Schema } from '../../src/http/openapi/model.ts'
-import { Places } from '../../src/http/places.ts'
 import { type AppOptions, createApp } from '../../src/service/routes.ts'
 
 /** RFC 3339 with a zone. */
@@ -11,7 +11,8 @@ const DATE_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2
 export const OPENAPI_FILE = join(import.meta.dir, '../../docs/reference/openapi.json')
 
 /** Creates the app without its components. It serves only routes that need none of them. */
-export const createBareApp = () => createApp({ basePath: '', places: new Places() } as AppOptions)
+export const createBareApp = () =>
+  createApp({ basePath: '', admission: new Admission() } as AppOptions)
 
 /** Returns the document that GET /swagger/json serves. */
 export async function describeApi(): Promise<Document> {

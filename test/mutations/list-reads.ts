@@ -81,7 +81,7 @@ export const READ_MUTATIONS: readonly Mutation[] = [
     find: '!tokens.holds(principal) || hasExpired(principal)',
     replace: '!tokens.holds(principal) && hasExpired(principal)',
     harm: 'A client with an open stream continues to read the log with a revoked token.',
-    tests: ['test/http/streams', 'test/http/follow', 'test/http'],
+    tests: ['test/http/streams', 'test/http/subscription', 'test/http'],
   },
   {
     name: 'day-of-24-hours',

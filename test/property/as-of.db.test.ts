@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { openPools, type Pools } from '../../src/platform/postgres/pool.ts'
 import { snapshots } from '../../src/read-model/projections/snapshots.ts'
 import { positionOf } from '../support/events.ts'
-import { checkpointsOf, runPass } from '../support/fold.ts'
+import { checkpointsOf, foldOnce } from '../support/fold.ts'
 import { TEST_SHARDS } from '../support/server.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 import { parametersOf, runsOf, timeoutOf } from './runs.ts'
@@ -49,7 +49,7 @@ async function record(path: string): Promise<Recorded> {
 
 async function takeSnapshot(shard: number): Promise<void> {
   const checkpoints = await checkpointsOf(pools.project, shard, [snapshots])
-  await runPass(pools.project, shard, checkpoints, [snapshots])
+  await foldOnce(pools.project, shard, checkpoints, [snapshots])
 }
 
 async function compare({ path, body, position, at }: Recorded): Promise<void> {

@@ -36,7 +36,7 @@ const MATRIX: Record<string, Variation> = {
   'test/http/audit.db': { shards: MANY },
   'test/http/audit-stream': { shards: MANY },
   'test/http/explain': { shards: MANY },
-  'test/http/follow.db': { shards: MANY },
+  'test/http/subscription.db': { shards: MANY },
   'test/http/newest-first': { shards: MANY },
   'test/http/reads': { shards: MANY },
   'test/http/sparse-events': { shards: TWO },

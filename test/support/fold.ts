@@ -5,7 +5,7 @@ import { type Checkpoint, readCheckpoints } from '../../src/read-model/projector
 import { FoldBatch } from '../../src/read-model/projector/fold-batch.ts'
 
 /** Folds everything after these checkpoints as one batch. */
-export async function runPass(
+export async function foldOnce(
   sql: Sql,
   shard: number,
   checkpoints: Checkpoint[],

@@ -2,7 +2,7 @@ import { INTERVALS, type Intervals } from '../../src/platform/intervals.ts'
 
 /**
  * The intervals of a test service: about a tenth of the real ones, so that no test waits for
- * seconds. The time until an instance counts as gone and the wait for a place stay long: on a
+ * seconds. The time until an instance counts as gone and the wait for a slot stay long: on a
  * loaded machine, instances that take each other for dead, or refusals, would fail unrelated tests.
  * A test of these requests a short one.
  */
@@ -15,7 +15,7 @@ export const TEST_INTERVALS: Intervals = {
   transparency: { pollIntervalMs: 250, helpAfterMs: 300 },
   replicas: { ...INTERVALS.replicas, pollIntervalMs: 100 },
   streams: { pollIntervalMs: 100, authIntervalMs: 100, keepAliveMs: 1_500, retryAfterMs: 100 },
-  places: { waitMs: 60_000 },
+  admission: { waitMs: 60_000 },
   metrics: { reuseMs: 0 },
   stop: INTERVALS.stop,
 }

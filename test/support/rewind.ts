@@ -6,7 +6,7 @@ import { SCHEMA } from '../../src/platform/postgres/pool.ts'
  * as a promoted standby or a server killed with synchronous_commit off does. The service's
  * connections stay open, as behind a pooler.
  */
-export async function keepDatabase(owner: postgres.Sql): Promise<{ bringBack(): Promise<void> }> {
+export async function saveDatabase(owner: postgres.Sql): Promise<{ restore(): Promise<void> }> {
   const tables = await owner<{ name: string; columns: string }[]>`
     select c.relname as name, string_agg(quote_ident(a.attname), ', ') as columns
     from pg_class c
@@ -22,7 +22,7 @@ export async function keepDatabase(owner: postgres.Sql): Promise<{ bringBack(): 
       await transaction.unsafe(`create table ${saved}.${name} as table ${SCHEMA}.${name}`)
     }
   })
-  const bringBack = () =>
+  const restore = () =>
     owner.begin(async (transaction) => {
       // Disables the triggers that protect the log.
       await transaction`set local session_replication_role = replica`
@@ -35,9 +35,9 @@ export async function keepDatabase(owner: postgres.Sql): Promise<{ bringBack(): 
       }
     })
   return {
-    bringBack: async () => {
+    restore: async () => {
       // The running service locks tables in another order, so this can deadlock.
-      while (!(await bringBack().then(() => true, isDeadlock))) await Bun.sleep(20)
+      while (!(await restore().then(() => true, isDeadlock))) await Bun.sleep(20)
     },
   }
 }

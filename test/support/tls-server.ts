@@ -101,7 +101,7 @@ export async function startTlsServer(digest = 'sha256'): Promise<TlsServer> {
 }
 
 /** A man in the middle, which has the user's certificate and forwards everything. */
-export async function startBetween(server: TlsServer): Promise<{ port: number; close(): void }> {
+export async function startTlsProxy(server: TlsServer): Promise<{ port: number; close(): void }> {
   const [key, cert] = [server.key, server.cert].map((path) => readFileSync(path))
   const terminator = tls.createServer({ key: key!, cert: cert! }, async (client) => {
     client.on('error', () => {})

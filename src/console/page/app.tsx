@@ -9,6 +9,7 @@ import { Health } from './health/health.tsx'
 import { Event } from './log/event.tsx'
 import { Events } from './log/events.tsx'
 import { Overview } from './overview/overview.tsx'
+import { pagePosition } from './page-position.ts'
 import { Empty } from './parts/states.tsx'
 import { Title } from './parts/title.tsx'
 import { To } from './parts/to.tsx'
@@ -17,7 +18,6 @@ import { session } from './session.ts'
 import { Shell } from './shell/shell.tsx'
 import { SignIn } from './shell/sign-in.tsx'
 import { Waiting } from './shell/waiting.tsx'
-import { pagePosition } from './shown.ts'
 
 /** The console: one page for each path in console/paths.ts. */
 export function App() {

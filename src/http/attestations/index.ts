@@ -1,23 +1,23 @@
 import { Elysia } from 'elysia'
 import type { Attestations } from '../../proofs/attestations/attestations.ts'
+import type { Admission } from '../admission.ts'
 import type { auth } from '../auth.ts'
 import { describe } from '../openapi.ts'
 import { NoQuery } from '../params.ts'
-import type { Places } from '../places.ts'
 import { unavailable } from '../problem.ts'
 import { AttestationsBody, EXAMPLE, MadeBody } from './model.ts'
 
 /** Serves POST and GET /admin/attestations: events that attest what the projections hold. */
 export function attestationRoutes(
   guard: ReturnType<typeof auth>,
-  { attestations, places }: { attestations: Attestations; places: Places },
+  { attestations, admission }: { attestations: Attestations; admission: Admission },
 ) {
   return new Elysia({ name: 'attestations' })
     .use(guard)
     .post(
       '/admin/attestations',
       async (context) => {
-        const made = await places.take(context, () => attestations.attest())
+        const made = await admission.admitRead(context, () => attestations.attest())
         if (made === null) throw unavailable('projections behind')
         context.set.status = 201
         return { items: made.map(({ shard, position }) => ({ shard, position })) }
@@ -26,7 +26,8 @@ export function attestationRoutes(
     )
     .get(
       '/admin/attestations',
-      (context) => places.take(context, async () => ({ items: await attestations.readNewest() })),
+      (context) =>
+        admission.admitRead(context, async () => ({ items: await attestations.readNewest() })),
       { roles: ['admin', 'auditor'], query: NoQuery, detail: listDetail },
     )
 }

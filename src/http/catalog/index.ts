@@ -3,11 +3,11 @@ import { Elysia } from 'elysia'
 import type { Catalog } from '../../log/catalog/catalog.ts'
 import { changeCatalog, type DecideChange } from '../../log/catalog/change.ts'
 import type { Pools } from '../../platform/postgres/pool.ts'
+import type { Admission, ChangeContext } from '../admission.ts'
 import type { auth } from '../auth.ts'
 import type { BodyReader } from '../body.ts'
 import { describe } from '../openapi.ts'
 import { EXAMPLE_HASH, HashParams, IdParams } from '../params.ts'
-import type { ChangeContext, Places } from '../places.ts'
 import { Problem } from '../problem.ts'
 import { CatalogBody, mergeRows, parseCatalog } from './model.ts'
 
@@ -15,7 +15,7 @@ type Options = {
   pools: Pools
   catalog: Catalog
   bodies: BodyReader
-  places: Places
+  admission: Admission
   /** Called when shard 0 has grown up to `position`. */
   onChanged: (shard: number, position: number) => void
 }
@@ -23,7 +23,7 @@ type Options = {
 /** Serves PUT /admin/catalog, and DELETE for each kind of row. */
 export function catalogRoutes(
   guard: ReturnType<typeof auth>,
-  { pools, catalog, bodies, places, onChanged }: Options,
+  { pools, catalog, bodies, admission, onChanged }: Options,
 ) {
   /**
    * Appends the change and returns its position as a header. Throws problem 404 if the row to
@@ -34,7 +34,7 @@ export function catalogRoutes(
     decide: DecideChange,
   ): Promise<Record<string, string>> => {
     const { name } = context.principal
-    const position = await places.takeChange(context, () =>
+    const position = await admission.admitChange(context, () =>
       changeCatalog(pools.append, catalog, name, decide),
     )
     if (position === null) throw new Problem(404, 'not found')

@@ -8,9 +8,9 @@ import { CursorError } from '../../read-model/queries/keyset-page.ts'
 import { type Reflected, readNow } from '../../read-model/queries/live.ts'
 import type { Source } from '../../read-model/queries/live-source.ts'
 import type { Scope } from '../../read-model/queries/scope.ts'
+import type { Admission, RequestContext } from '../admission.ts'
 import { jsonResponse } from '../json.ts'
 import { toMoment } from '../params.ts'
-import type { Places, RequestContext } from '../places.ts'
 import { Problem, unavailable } from '../problem.ts'
 
 /** Milliseconds that a read waits for the projections before it answers 503. */
@@ -22,7 +22,7 @@ export type ReadOptions = {
   shards: number
   projector: Projector
   history: AsOfQueries
-  places: Places
+  admission: Admission
 }
 
 /** The state that a read asks for: the current one, an eventual one, or one of the past. */
@@ -65,7 +65,7 @@ export async function reflect<Value>(
  * they fall short.
  */
 export async function consistentRead<Value>(
-  { projector, reads, places }: ReadOptions,
+  { projector, reads, admission }: ReadOptions,
   context: RequestContext,
   { past, awaited }: { past: Positions | null; awaited: readonly AwaitedGroup[] },
   read: (sql: Sql | Transaction) => Promise<Reflected<Value>>,
@@ -73,7 +73,7 @@ export async function consistentRead<Value>(
   for (const end = performance.now() + WAIT_MS; ; ) {
     const [need = null] = await Promise.all(awaited.map((group) => catchUp(projector, past, group)))
     // A read of the past also reads the log.
-    const seen = await places.take(context, () =>
+    const seen = await admission.admitRead(context, () =>
       past === null ? reads.read(need, read) : reads.readLog(need, read),
     )
     if (need === null || covers(seen.positions, need.positions)) return seen
@@ -95,7 +95,7 @@ async function catchUp(
 
 /** Returns the positions as of which to read, or null for a read of the current state. */
 export async function findPositions(
-  { history, shards, places }: ReadOptions,
+  { history, shards, admission }: ReadOptions,
   context: RequestContext,
   { consistency, as_of, as_of_position }: AsOf,
 ): Promise<Positions | null> {
@@ -109,7 +109,7 @@ export async function findPositions(
   if (as_of !== undefined) {
     const moment = toMoment(as_of)
     if (moment === null) throw invalid('`as_of` is not a valid RFC 3339 timestamp.')
-    const positions = await places.take(context, () => history.positionsAsOf(moment))
+    const positions = await admission.admitRead(context, () => history.positionsAsOf(moment))
     if (positions === null) throw invalid('`as_of` is in the future.')
     return positions
   }
@@ -117,7 +117,7 @@ export async function findPositions(
   if (asked === null) {
     throw invalid('`as_of_position` names a shard twice, or one that does not exist.')
   }
-  const positions = await places.take(context, () => history.positionsOf(asked))
+  const positions = await admission.admitRead(context, () => history.positionsOf(asked))
   if (positions === null) throw invalid('`as_of_position` is beyond the end of the log.')
   return positions
 }

@@ -26,7 +26,7 @@ export function counterRoutes(
         if (attested === undefined) {
           return reflect(options, context, asOf, EVERYTHING, readSummary)
         }
-        return options.places.take(context, async () =>
+        return options.admission.admitRead(context, async () =>
           answerAttested(options.pools.read, asOf, await options.readAttested()),
         )
       },

@@ -6,10 +6,10 @@ import { toLeaf } from '../../events/leaf.ts'
 import { readEvent, readHeads } from '../../log/read.ts'
 import { SingleFlight } from '../../platform/async/single-flight.ts'
 import type { Pools, Sql, Transaction } from '../../platform/postgres/pool.ts'
+import type { Admission, RequestContext } from '../admission.ts'
 import type { auth } from '../auth.ts'
 import { typedAs } from '../json.ts'
 import { chooseType } from '../negotiation.ts'
-import type { Places, RequestContext } from '../places.ts'
 import { Problem } from '../problem.ts'
 import { eventDetail, eventsDetail } from './detail.ts'
 import {
@@ -28,13 +28,13 @@ type EventOptions = {
   reads: Reads
   shards: number
   streams: EventStreams
-  places: Places
+  admission: Admission
 }
 
 /** Serves GET /audit/events in the format that the client accepts, and single events. */
 export function eventRoutes(
   guard: ReturnType<typeof auth>,
-  { pools, reads, shards, streams, places }: EventOptions,
+  { pools, reads, shards, streams, admission }: EventOptions,
 ) {
   const roles = ['admin', 'auditor'] as const
   const heads = new SingleFlight(() => readHeads(pools.control))
@@ -42,7 +42,7 @@ export function eventRoutes(
     context: RequestContext,
     read: (sql: Sql | Transaction) => Promise<Page>,
   ) =>
-    places.take(context, () =>
+    admission.admitRead(context, () =>
       reads.readLog(async () => ({ kind: 'events', positions: await heads.read() }), read),
     )
   const answerPage = async (context: RequestContext, eventsRequest: EventsRequest) =>
@@ -72,7 +72,7 @@ export function eventRoutes(
           case 'application/x-ndjson':
             return answer(
               form,
-              await places.take(context, () => streams.openRange(principal, eventsRequest)),
+              await admission.admitRead(context, () => streams.openRange(principal, eventsRequest)),
             )
           case 'text/event-stream':
             return answer(
@@ -89,7 +89,7 @@ export function eventRoutes(
       '/audit/events/:shard/:position',
       async (context) => {
         const { shard, position } = context.params
-        const event = await places.take(context, () =>
+        const event = await admission.admitRead(context, () =>
           reads.find((sql) => readEvent(sql, Number(shard), Number(position))),
         )
         if (event === null) throw new Problem(404, 'not found')

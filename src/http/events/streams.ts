@@ -19,13 +19,13 @@ import { TailBuffers } from '../../log/subscriptions/tail-buffers.ts'
 import type { Intervals } from '../../platform/intervals.ts'
 import { isUnavailable } from '../../platform/postgres/errors.ts'
 import type { Pools, Sql } from '../../platform/postgres/pool.ts'
+import type { Admission } from '../admission.ts'
 import type { Caller } from '../caller.ts'
-import type { Places } from '../places.ts'
 import { Problem } from '../problem.ts'
 import { Streams } from '../streams.ts'
-import { type HeldPages, SubscriptionSource } from './follow.ts'
 import { RangeSource } from './range.ts'
 import { type EventsRequest, positionsOf, shardsOf } from './request.ts'
+import { type HeldPages, SubscriptionSource } from './subscription.ts'
 
 /** Ranges that may be streamed at once. Each holds a page of about 1 MiB; they read in turns. */
 const MAX_RANGES = 64
@@ -34,7 +34,7 @@ export type EventStreamsOptions = {
   pools: Pools
   reads: Reads
   shards: number
-  places: Places
+  admission: Admission
   tokens: Tokens
   intervals: Intervals['streams']
   logger: Logger
@@ -183,7 +183,7 @@ export class EventStreams {
 
   #pageReader(principal: Caller, filter: ReadFilter): ReadPage {
     return (range, limits) =>
-      this.options.places.takePage(principal, () =>
+      this.options.admission.admitPage(principal, () =>
         this.options.reads.read(requirementOf(range), (sql) =>
           selectEvents(sql, range, limits, filter),
         ),

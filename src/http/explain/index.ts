@@ -20,12 +20,12 @@ export function explainRoute(guard: ReturnType<typeof auth>, options: ReadOption
     async (context) => {
       const { query } = context
       const scope = readScope(query)
-      const { history, reads, shards, places } = options
+      const { history, reads, shards, admission } = options
       const past = await findPositions(options, context, query)
-      const to = past ?? (await places.take(context, () => history.positionsOf([])))!
+      const to = past ?? (await admission.admitRead(context, () => history.positionsOf([])))!
       const after = readAfter(query.after, shards, to)
       const limit = Number(query.limit ?? DEFAULT_LIMIT)
-      const { before, steps, next, total } = await places.take(context, () =>
+      const { before, steps, next, total } = await admission.admitRead(context, () =>
         reads.readLog({ kind: 'events', positions: to }, async (sql) => ({
           ...(await explain({ sql, history }, scope, { after, through: to }, limit)),
           total: await readCounted({ sql, history }, scope, to),

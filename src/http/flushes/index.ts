@@ -3,10 +3,10 @@ import type { Principal } from '../../auth/roles.ts'
 import type { PostedFlush } from '../../events/flush.ts'
 import type { Log } from '../../log/log.ts'
 import type { AppendOutcome } from '../../log/queue.ts'
+import type { Admission } from '../admission.ts'
 import type { auth } from '../auth.ts'
 import type { BodyReader } from '../body.ts'
 import type { Metrics } from '../metrics/metrics.ts'
-import type { Places } from '../places.ts'
 import { Problem, unavailable } from '../problem.ts'
 import { apiKeyFlushDetail, keyFlushDetail } from './detail.ts'
 import { parseFlush } from './model.ts'
@@ -26,7 +26,7 @@ type FlushOptions = {
   appendLarge: (flush: LargeFlush) => Promise<AppendOutcome | Refusal>
   metrics: Metrics
   bodies: BodyReader
-  places: Places
+  admission: Admission
 }
 
 /** The paths to which flushes are posted. */
@@ -34,7 +34,7 @@ export const FLUSH_PATHS = ['/internal/apikey-stats/flush', '/internal/stats/flu
 
 /** Serves POST /internal/apikey-stats/flush and POST /internal/stats/flush. */
 export function flushes(guard: ReturnType<typeof auth>, options: FlushOptions) {
-  const { log, appendLarge, metrics, bodies, places } = options
+  const { log, appendLarge, metrics, bodies, admission } = options
   const post = async (
     request: Request,
     headers: Record<string, string | number>,
@@ -54,7 +54,7 @@ export function flushes(guard: ReturnType<typeof auth>, options: FlushOptions) {
     }
     const outcome =
       typeof read === 'string'
-        ? await places.takeFlush(source, request, read.length, () => append(read))
+        ? await admission.admitFlush(source, request, read.length, () => append(read))
         : read
     if ('error' in outcome) throw new Problem(400, outcome.error, outcome.detail)
     metrics.observeFlush(outcome, (performance.now() - started) / 1000)

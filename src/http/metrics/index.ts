@@ -1,14 +1,14 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { Type } from '@sinclair/typebox'
 import { Elysia } from 'elysia'
+import type { Admission } from '../admission.ts'
 import { readToken } from '../auth.ts'
 import { describe } from '../openapi.ts'
-import type { Places } from '../places.ts'
 import { Problem } from '../problem.ts'
 import type { Metrics } from './metrics.ts'
 
 /** Serves GET /metrics: for everyone, or only with `token` if one is set. */
-export function metricsRoute(metrics: Metrics, places: Places, token: string | null) {
+export function metricsRoute(metrics: Metrics, admission: Admission, token: string | null) {
   return new Elysia({ name: 'metrics' }).get(
     '/metrics',
     async (context) => {
@@ -18,7 +18,7 @@ export function metricsRoute(metrics: Metrics, places: Places, token: string | n
           'www-authenticate': 'Bearer realm="tallybook metrics"',
         })
       }
-      return places.takeQuick(context, async () => {
+      return admission.admitQuick(context, async () => {
         const headers = { 'content-type': metrics.registry.contentType }
         return new Response(await metrics.render(), { headers })
       })

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { swagger } from '@elysiajs/swagger'
 import { Elysia } from 'elysia'
+import type { Admission, AnonymousContext } from '../admission.ts'
 import { type Asset, policyOf, toAsset } from '../asset.ts'
-import type { AnonymousContext, Places } from '../places.ts'
 import { toOpenApi } from './document.ts'
 
 const hidden = { detail: { hide: true } }
@@ -19,7 +19,7 @@ const UI_FOLDER = dirname(Bun.resolveSync('swagger-ui-dist/package.json', import
  * Serves GET /swagger/json, the OpenAPI 3.0 document, and GET /swagger, Swagger UI with that
  * document. The page loads nothing from other hosts.
  */
-export function swaggerRoutes(basePath: string, places: Places) {
+export function swaggerRoutes(basePath: string, admission: Admission) {
   const plugin = swagger({ path: '/swagger', documentation })
   const describeRoutes = plugin.routes.find(({ path }) => path === '/swagger/json')!
   const app = new Elysia({ name: 'swagger-routes' }).use(plugin)
@@ -30,7 +30,7 @@ export function swaggerRoutes(basePath: string, places: Places) {
       asset ??= make()
       return asset(request)
     }
-    app.get(path, (context) => places.takeQuick(context, () => answer(context)), hidden)
+    app.get(path, (context) => admission.admitQuick(context, () => answer(context)), hidden)
   }
 
   // These two replace the plugin's routes: its page loads a script from another host.

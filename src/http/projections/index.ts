@@ -8,10 +8,10 @@ import {
   readRebuilding,
   readRebuilds,
 } from '../../read-model/rebuild/record.ts'
+import type { Admission } from '../admission.ts'
 import type { auth } from '../auth.ts'
 import { jsonResponse } from '../json.ts'
 import { NoQuery } from '../params.ts'
-import type { Places } from '../places.ts'
 import { Problem } from '../problem.ts'
 import { rebuildDetail, statusDetail } from './detail.ts'
 
@@ -20,7 +20,7 @@ const MAX_LISTED = 100
 
 export type ProjectionsOptions = {
   pools: Pools
-  places: Places
+  admission: Admission
   /** Starts a rebuild. Returns false if this service is already rebuilding that projection. */
   startRebuild: (projection: string) => boolean
 }
@@ -28,14 +28,14 @@ export type ProjectionsOptions = {
 /** Serves GET /admin/projections, their state, and POST …/:name/rebuild, which rebuilds one. */
 export function projections(
   guard: ReturnType<typeof auth>,
-  { pools, places, startRebuild }: ProjectionsOptions,
+  { pools, admission, startRebuild }: ProjectionsOptions,
 ) {
   return new Elysia({ name: 'projections' })
     .use(guard)
     .get(
       '/admin/projections',
       async (context) => {
-        const [status, rebuilds, parked] = await places.take(context, () =>
+        const [status, rebuilds, parked] = await admission.admitRead(context, () =>
           Promise.all([
             readProjectionStatus(pools.read),
             readRebuilds(pools.read),
@@ -63,7 +63,7 @@ export function projections(
       '/admin/projections/:name/rebuild',
       async (context) => {
         const { name } = context.params
-        const [status, rebuilding] = await places.take(context, () =>
+        const [status, rebuilding] = await admission.admitRead(context, () =>
           Promise.all([readProjectionStatus(pools.read), readRebuilding(pools.read)]),
         )
         const projection = status.find((one) => one.name === name)

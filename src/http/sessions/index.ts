@@ -24,7 +24,7 @@ type Options = AuthOptions & { basePath: string }
 
 /** Serves POST, GET and DELETE /session: the sessions of browsers. */
 export function sessionRoutes(options: Options) {
-  const { pools, tokens, basePath, places } = options
+  const { pools, tokens, basePath, admission } = options
   const bodies = new BodyReader(BODY_BYTES)
   const roles = ['admin', 'auditor'] as const
   const signIns = new WindowCounts(60_000)
@@ -52,7 +52,7 @@ export function sessionRoutes(options: Options) {
           })
         }
         signIns.add(name)
-        const { id, expiresAt } = await places.takeQuick(context, () =>
+        const { id, expiresAt } = await admission.admitQuick(context, () =>
           beginSession(pools.session, name, body.token),
         )
         set.status = 201
@@ -66,7 +66,7 @@ export function sessionRoutes(options: Options) {
       async (context) => {
         const { request, server } = context
         const addressOf = () => server?.requestIP(request)?.address ?? ''
-        const caller = await places.takeQuick(context, () => findCaller(request, addressOf))
+        const caller = await admission.admitQuick(context, () => findCaller(request, addressOf))
         return jsonResponse(
           caller && {
             ...{ name: caller.name, role: caller.role },
@@ -82,7 +82,9 @@ export function sessionRoutes(options: Options) {
       async (context) => {
         const { request } = context
         refuseCrossOrigin(request)
-        await places.takeQuick(context, () => endSession(pools.session, readCookie(request) ?? ''))
+        await admission.admitQuick(context, () =>
+          endSession(pools.session, readCookie(request) ?? ''),
+        )
         const headers = { 'set-cookie': writeCookie(request, basePath, '', 0) }
         return new Response(null, { status: 204, headers })
       },

@@ -5,14 +5,14 @@ import type { InstanceRow } from '../../cluster/membership.ts'
 import { type Replica, STATES } from '../../cluster/replicas/replica.ts'
 import type { Pools, Sql } from '../../platform/postgres/pool.ts'
 import { readServer } from '../../platform/postgres/server.ts'
+import type { Admission } from '../admission.ts'
 import type { auth } from '../auth.ts'
 import { describe } from '../openapi.ts'
 import { NoQuery } from '../params.ts'
-import type { Places } from '../places.ts'
 
 type Options = {
   pools: Pools
-  places: Places
+  admission: Admission
   reads: { replicas: readonly Replica[] }
   shards: number
   log: { queueLength: number }
@@ -33,7 +33,7 @@ export function statusRoute(guard: ReturnType<typeof auth>, options: Options) {
     '/admin/status',
     async (context) => {
       const { read } = options.pools
-      const [database, rows] = await options.places.take(context, () =>
+      const [database, rows] = await options.admission.admitRead(context, () =>
         Promise.all([readServer(read), instances.readAll(read)]),
       )
       return {

@@ -2,20 +2,20 @@ import { Elysia } from 'elysia'
 import { createToken, isReserved, listTokens, revokeToken } from '../../auth/token-store.ts'
 import type { Tokens } from '../../auth/tokens.ts'
 import type { Pools } from '../../platform/postgres/pool.ts'
+import type { Admission } from '../admission.ts'
 import type { auth } from '../auth.ts'
 import type { BodyReader } from '../body.ts'
 import { NoQuery } from '../params.ts'
-import type { Places } from '../places.ts'
 import { Problem } from '../problem.ts'
 import * as details from './detail.ts'
 import { NameParams, parseTokenBody } from './model.ts'
 
-type Options = { pools: Pools; tokens: Tokens; bodies: BodyReader; places: Places }
+type Options = { pools: Pools; tokens: Tokens; bodies: BodyReader; admission: Admission }
 
 /** Serves POST, GET and DELETE under /admin/tokens: the tokens of clients. */
 export function tokenRoutes(
   guard: ReturnType<typeof auth>,
-  { pools, tokens, bodies, places }: Options,
+  { pools, tokens, bodies, admission }: Options,
 ) {
   return new Elysia({ name: 'tokens' })
     .use(guard)
@@ -26,7 +26,7 @@ export function tokenRoutes(
         const body = parseTokenBody(await bodies.read(request, principal.name))
         if (typeof body === 'string') throw new Problem(400, 'invalid token', body)
         const { name, role } = body
-        const made = await places.takeQuick(context, async () => {
+        const made = await admission.admitQuick(context, async () => {
           const created = isReserved(name) ? null : await createToken(pools.control, name, role)
           if (created !== null) await tokens.refresh(pools.control)
           return created
@@ -40,13 +40,14 @@ export function tokenRoutes(
     )
     .get(
       '/admin/tokens',
-      (context) => places.take(context, async () => ({ items: await listTokens(pools.control) })),
+      (context) =>
+        admission.admitRead(context, async () => ({ items: await listTokens(pools.control) })),
       { roles: ['admin', 'auditor'], query: NoQuery, detail: details.list },
     )
     .delete(
       '/admin/tokens/:name',
       (context) =>
-        places.takeQuick(context, async () => {
+        admission.admitQuick(context, async () => {
           const { name } = context.params
           if (!(await revokeToken(pools.control, name))) throw new Problem(404, 'not found')
           await tokens.refresh(pools.control)

@@ -10,11 +10,11 @@ import { formatVerifierKey } from '../../proofs/merkle/key.ts'
 import { parseTilePath, TILE_WIDTH, type Tile } from '../../proofs/merkle/tile.ts'
 import type { TreeHeads } from '../../proofs/transparency/heads.ts'
 import { readTiles } from '../../proofs/transparency/tiles.ts'
+import type { Admission } from '../admission.ts'
 import type { auth } from '../auth.ts'
 import { typedAs } from '../json.ts'
 import { takesGzip } from '../negotiation.ts'
 import { NoQuery } from '../params.ts'
-import type { Places } from '../places.ts'
 import { Problem } from '../problem.ts'
 import { pathOf } from '../unmatched.ts'
 import type { Access } from './access.ts'
@@ -27,12 +27,18 @@ const compress = promisify(gzip)
 /** Path segments after the first one of a tile's number: five of three digits, and the width. */
 const MAX_EXTRA_SEGMENTS = 6
 
-type Options = { reads: Reads; shards: number; heads: TreeHeads; places: Places; access: Access }
+type Options = {
+  reads: Reads
+  shards: number
+  heads: TreeHeads
+  admission: Admission
+  access: Access
+}
 
 /** Serves the log of each shard as C2SP tlog-tiles under /audit/log/<shard>/, and the keys. */
 export function logRoutes(
   guard: ReturnType<typeof auth>,
-  { reads, shards, heads, places, access }: Options,
+  { reads, shards, heads, admission, access }: Options,
 ) {
   const answerTile = async (
     shard: number,
@@ -63,7 +69,7 @@ export function logRoutes(
       routes.get(
         `/audit/log/:shard/tile/:level/:number${deeper}`,
         (context) =>
-          places.take(context, () =>
+          admission.admitRead(context, () =>
             answerTile(
               shardOf(context.params.shard!, shards),
               tilePathOf(context.request),
@@ -79,7 +85,8 @@ export function logRoutes(
     .use(guard)
     .get(
       '/audit/log/keys',
-      (context) => places.take(context, () => answerText(formatKeys(heads, shards), context.set)),
+      (context) =>
+        admission.admitRead(context, () => answerText(formatKeys(heads, shards), context.set)),
       {
         ...access.roles,
         query: NoQuery,
@@ -89,7 +96,7 @@ export function logRoutes(
     .get(
       '/audit/log/:shard/checkpoint',
       (context) =>
-        places.take(context, () =>
+        admission.admitRead(context, () =>
           answerText(heads.newest(shardOf(context.params.shard, shards)).note, context.set),
         ),
       { ...access.roles, params: ShardParams, query: NoQuery, detail: checkpointDetail },
@@ -97,7 +104,7 @@ export function logRoutes(
     .get(
       '/audit/log/:shard/tile/:level/:number',
       (context) =>
-        places.take(context, () => {
+        admission.admitRead(context, () => {
           const { shard, level, number } = context.params
           return answerTile(shardOf(shard, shards), `tile/${level}/${number}`, context)
         }),

@@ -10,11 +10,11 @@ import {
   readConsistencyProof,
   readInclusionProof,
 } from '../../proofs/transparency/proofs.ts'
+import type { Admission, RequestContext } from '../admission.ts'
 import type { auth } from '../auth.ts'
 import { EventParams } from '../events/model.ts'
 import { typedAs } from '../json.ts'
 import { NoQuery } from '../params.ts'
-import type { Places, RequestContext } from '../places.ts'
 import { Problem, unavailable } from '../problem.ts'
 import type { Access } from './access.ts'
 import { consistencyDetail, eventProofDetail, inclusionDetail } from './detail.ts'
@@ -28,14 +28,14 @@ type Options = {
   reads: Reads
   shards: number
   heads: TreeHeads
-  places: Places
+  admission: Admission
   access: Access
 }
 
 /** Serves GET /audit/proof/inclusion, GET /audit/proof/consistency, and an event's proof file. */
 export function proofRoutes(
   guard: ReturnType<typeof auth>,
-  { reads, shards, heads, places, access }: Options,
+  { reads, shards, heads, admission, access }: Options,
 ) {
   return new Elysia({ name: 'proofs' })
     .use(guard)
@@ -49,7 +49,7 @@ export function proofRoutes(
         if (position < 0 || position >= size) {
           throw new Problem(400, 'invalid query', `A tree of size ${size} has no leaf ${position}.`)
         }
-        const [hashes, event] = await places.take(context, async () => [
+        const [hashes, event] = await admission.admitRead(context, async () => [
           await findInTiles(reads, (sql) => readInclusionProof(sql, shard, position, size)),
           await reads.find(
             async (sql) => (await readLeafEvents(sql, shard, position, position + 1))[0] ?? null,
@@ -74,7 +74,7 @@ export function proofRoutes(
         if (from > to) {
           throw new Problem(400, 'invalid query', `\`from\` (${from}) exceeds \`to\` (${to}).`)
         }
-        const hashes = await places.take(context, () =>
+        const hashes = await admission.admitRead(context, () =>
           findInTiles(reads, (sql) => readConsistencyProof(sql, shard, from, to)),
         )
         return { shard, from, to, hashes: hashes.map(formatHash) }
@@ -86,11 +86,11 @@ export function proofRoutes(
       async (context) => {
         const { params } = context
         const [shard, position] = [Number(params.shard), Number(params.position)]
-        const event = await places.take(context, () =>
+        const event = await admission.admitRead(context, () =>
           reads.find((sql) => readEvent(sql, shard, position)),
         )
         if (event === null) throw new Problem(404, 'not found')
-        return answerReceipt({ reads, heads, places }, context, event)
+        return answerReceipt({ reads, heads, admission }, context, event)
       },
       // Never public, because it contains the payload.
       {
@@ -104,7 +104,7 @@ export function proofRoutes(
 
 /** Answers with an event's receipt as a file. Throws problem 503 if no head covers it in time. */
 export async function answerReceipt(
-  { reads, heads, places }: Pick<Options, 'reads' | 'heads' | 'places'>,
+  { reads, heads, admission }: Pick<Options, 'reads' | 'heads' | 'admission'>,
   context: RequestContext,
   event: StoredEvent,
 ) {
@@ -116,7 +116,7 @@ export async function answerReceipt(
     'content-disposition': `attachment; filename="${shard}-${position}.tlog-proof"`,
     'cache-control': 'no-store',
   }
-  const receipt = await places.take(context, () =>
+  const receipt = await admission.admitRead(context, () =>
     findInTiles(reads, (sql) => makeReceipt(sql, event, head)),
   )
   return typedAs<string>(new Response(receipt, { headers }))

@@ -3,10 +3,10 @@ import { Elysia } from 'elysia'
 import type { Reads } from '../../cluster/replicas/reads.ts'
 import { readEvent } from '../../log/read.ts'
 import type { TreeHeads } from '../../proofs/transparency/heads.ts'
+import type { Admission } from '../admission.ts'
 import type { auth } from '../auth.ts'
 import type { BodyReader } from '../body.ts'
 import { NoQuery } from '../params.ts'
-import type { Places } from '../places.ts'
 import { Problem } from '../problem.ts'
 import { receiptDetail } from './detail.ts'
 import { ReceiptBody } from './model.ts'
@@ -17,13 +17,13 @@ export type ReceiptOptions = {
   shards: number
   heads: TreeHeads
   bodies: BodyReader
-  places: Places
+  admission: Admission
 }
 
 /** Serves POST /internal/receipts: the proof that a flush was recorded, for its poster. */
 export function receiptRoute(
   guard: ReturnType<typeof auth>,
-  { reads, shards, heads, bodies, places }: ReceiptOptions,
+  { reads, shards, heads, bodies, admission }: ReceiptOptions,
 ) {
   return new Elysia({ name: 'receipts' }).use(guard).post(
     '/internal/receipts',
@@ -32,13 +32,15 @@ export function receiptRoute(
       const [shard, position] = readPosition(await bodies.read(request, principal.name))
       const event =
         shard < shards
-          ? await places.take(context, () => reads.find((sql) => readEvent(sql, shard, position)))
+          ? await admission.admitRead(context, () =>
+              reads.find((sql) => readEvent(sql, shard, position)),
+            )
           : null
       // The answer must not reveal whether another token posted something there.
       if (event?.source !== principal.name) {
         throw new Problem(404, 'not found', 'This token posted no flush at this position.')
       }
-      return answerReceipt({ reads, heads, places }, context, event)
+      return answerReceipt({ reads, heads, admission }, context, event)
     },
     { parse: 'none', roles: ['dp'], query: NoQuery, detail: receiptDetail },
   )

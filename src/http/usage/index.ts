@@ -8,6 +8,7 @@ import type { AwaitedGroup } from '../../read-model/projector/projector.ts'
 import { type Reflected, readNow, readReflected } from '../../read-model/queries/live.ts'
 import { type Scope, usageRows } from '../../read-model/queries/scope.ts'
 import { readUsage, type Usage } from '../../read-model/queries/usage.ts'
+import type { RequestContext } from '../admission.ts'
 import type { auth } from '../auth.ts'
 import {
   type AsOf,
@@ -18,7 +19,6 @@ import {
 } from '../counters/consistent-read.ts'
 import { jsonResponse, typedAs } from '../json.ts'
 import { chooseType } from '../negotiation.ts'
-import type { RequestContext } from '../places.ts'
 import { Problem, unavailable } from '../problem.ts'
 import { BucketsError, type BucketsRequest, toBounds } from './buckets.ts'
 import { toCsv } from './csv.ts'
@@ -35,7 +35,7 @@ export function usageRoute(guard: ReturnType<typeof auth>, options: ReadOptions)
       const scope = readScope(query)
       const { bucket = 'hour', tz = 'UTC' } = query
       const past = await findPositions(options, context, query)
-      const bounds = await options.places.take(context, async () => {
+      const bounds = await options.admission.admitRead(context, async () => {
         const now = query.to ?? query.as_of ?? (past && (await options.history.momentOf(past)))
         return readBounds({
           ...{ from: query.from ?? null, to: query.to ?? null, bucket, tz },

@@ -2,29 +2,29 @@ import { Elysia } from 'elysia'
 import type { Pools } from '../../platform/postgres/pool.ts'
 import type { Verifications } from '../../proofs/integrity/scheduled/run.ts'
 import { listVerifications } from '../../proofs/integrity/scheduled/stored.ts'
+import type { Admission } from '../admission.ts'
 import type { auth } from '../auth.ts'
 import { describe } from '../openapi.ts'
 import { NoQuery } from '../params.ts'
-import type { Places } from '../places.ts'
 import { Problem } from '../problem.ts'
 import { EXAMPLE, StartedBody, VerificationsBody, VerificationsQuery } from './model.ts'
 
 /** Default number of verifications on a page. Each may list up to a thousand problems. */
 const DEFAULT_LIMIT = 20
 
-type Options = { pools: Pools; places: Places; verifications: Verifications }
+type Options = { pools: Pools; admission: Admission; verifications: Verifications }
 
 /** Serves POST and GET /admin/verifications: checks of the whole database while it is in use. */
 export function verificationRoutes(
   guard: ReturnType<typeof auth>,
-  { pools, places, verifications }: Options,
+  { pools, admission, verifications }: Options,
 ) {
   return new Elysia({ name: 'verifications' })
     .use(guard)
     .post(
       '/admin/verifications',
       async (context) => {
-        const started = await places.take(context, () => verifications.start())
+        const started = await admission.admitRead(context, () => verifications.start())
         if (typeof started === 'string') throw new Problem(409, 'verification running')
         context.set.status = 202
         return started
@@ -37,7 +37,7 @@ export function verificationRoutes(
         const { query } = context
         const limit = Number(query.limit ?? DEFAULT_LIMIT)
         const before = query.cursor === undefined ? null : Number(query.cursor)
-        const rows = await places.take(context, () =>
+        const rows = await admission.admitRead(context, () =>
           listVerifications(pools.read, { before, limit: limit + 1 }),
         )
         const items = rows.slice(0, limit)

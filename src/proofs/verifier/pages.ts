@@ -1,6 +1,5 @@
 import type { OnFinding } from './finding.ts'
 import type { Counting, ShardFold } from './fold.ts'
-import { readMoments } from './moments.ts'
 import { checkReflected } from './reflected.ts'
 import {
   LISTED,
@@ -9,6 +8,7 @@ import {
   type PageName,
   ServedPageCheck,
 } from './served-page-check.ts'
+import { readSignedTimes } from './signed-times.ts'
 import type { EventSource, PageSource, ServedPage } from './sources/source.ts'
 import { type UsageLimits, UsagePages, type UsageReport } from './usage-pages.ts'
 import { toDays } from './usage-range.ts'
@@ -59,7 +59,7 @@ export class Pages {
     pages.#usage = await UsagePages.read({
       ...options,
       rows: { provider_groups: provider_groups!, api_keys: api_keys!, keys: keys! },
-      days: toDays(await readMoments(events, signed), Date.now()),
+      days: toDays(await readSignedTimes(events, signed), Date.now()),
     })
     return pages
   }

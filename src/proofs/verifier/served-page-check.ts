@@ -1,7 +1,7 @@
 import { formatPositions } from '../../events/positions.ts'
 import type { OnFinding } from './finding.ts'
 import type { ShardFold } from './fold.ts'
-import { isSame, ratedFields, toText } from './shown.ts'
+import { isSame, ratedFields, toText } from './page-values.ts'
 import type { ServedPage } from './sources/source.ts'
 
 /** The lists that are compared, by their path. */

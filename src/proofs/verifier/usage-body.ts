@@ -1,5 +1,5 @@
 import type { Exact } from '../../events/exact.ts'
-import { isSame, isWhole, ratedFields, toText } from './shown.ts'
+import { isSame, isWhole, ratedFields, toText } from './page-values.ts'
 import type { UsageRequest } from './sources/source.ts'
 import { BUCKET_MS, countBuckets, formatBucket } from './usage-range.ts'
 

@@ -1,7 +1,7 @@
 import { addExact, type Exact } from '../../events/exact.ts'
 import { formatPositions } from '../../events/positions.ts'
 import type { OnFinding } from './finding.ts'
-import { toText } from './shown.ts'
+import { toText } from './page-values.ts'
 import type { ServedUsage, UsageRequest } from './sources/source.ts'
 import { readUsageBody, type Shown, usageFields } from './usage-body.ts'
 import { BUCKET_MS, countBuckets, formatBucket } from './usage-range.ts'

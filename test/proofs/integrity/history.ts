@@ -2,7 +2,7 @@ import { openPools } from '../../../src/platform/postgres/pool.ts'
 import { verifyDatabase } from '../../../src/proofs/integrity/verify.ts'
 import { integrateEvents } from '../../../src/proofs/transparency/integrate.ts'
 import { insertEvent } from '../../support/events.ts'
-import { checkpointsOf, runPass } from '../../support/fold.ts'
+import { checkpointsOf, foldOnce } from '../../support/fold.ts'
 import type { TestDatabase } from '../../support/server.ts'
 import type { TestService } from '../../support/service.ts'
 
@@ -14,7 +14,7 @@ export const verify = ({ address }: TestDatabase) =>
 export async function settle({ address }: TestDatabase, shards: number): Promise<void> {
   const pools = openPools(address, shards)
   for (let shard = 0; shard < shards; shard++) {
-    await runPass(pools.project, shard, await checkpointsOf(pools.project, shard))
+    await foldOnce(pools.project, shard, await checkpointsOf(pools.project, shard))
     while ((await integrateEvents(pools.project, shard)) > 0);
   }
   await pools.close()

@@ -2,7 +2,7 @@ import { beforeAll, expect, test } from 'bun:test'
 import { readHeads } from '../../../src/log/read.ts'
 import { createCheckpoints } from '../../../src/read-model/projector/checkpoint.ts'
 import { insertEmptyFlushes } from '../../support/events.ts'
-import { checkpointsOf, runPass } from '../../support/fold.ts'
+import { checkpointsOf, foldOnce } from '../../support/fold.ts'
 import { useDatabase, usePools } from '../../support/server.ts'
 import { verify } from './history.ts'
 
@@ -12,7 +12,7 @@ beforeAll(() => createCheckpoints(pools.project))
 
 test('a checkpoint behind the log is no problem if it has fewer digits', async () => {
   await insertEmptyFlushes(database.owner, 0, 10)
-  const { position } = await runPass(pools.project, 0, await checkpointsOf(pools.project, 0))
+  const { position } = await foldOnce(pools.project, 0, await checkpointsOf(pools.project, 0))
   expect(position).toBe(9)
   await insertEmptyFlushes(database.owner, 0, 1)
   expect((await readHeads(database.owner))[0]).toBe(10)

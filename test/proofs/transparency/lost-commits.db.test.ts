@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test'
 import pino from 'pino'
 import { makeOrigin } from '../../support/origin.ts'
-import { keepDatabase } from '../../support/rewind.ts'
+import { saveDatabase } from '../../support/rewind.ts'
 import { createDatabase, type TestDatabase } from '../../support/server.ts'
 import { startTestService, type TestService } from '../../support/service.ts'
 import { until } from '../../support/until.ts'
@@ -64,8 +64,8 @@ async function untilSigned(): Promise<void> {
 const refusals = () => lines.filter(({ msg }) => msg.includes('not signed'))
 
 /** Restores the kept database, and appends more events than it lost thereby. */
-async function loseAndGrow(kept: Awaited<ReturnType<typeof keepDatabase>>): Promise<void> {
-  await kept.bringBack()
+async function loseAndGrow(saved: Awaited<ReturnType<typeof saveDatabase>>): Promise<void> {
+  await saved.restore()
   await post(60)
   await until(() => refusals().length > 0)
 }
@@ -74,7 +74,7 @@ test.each([
   ['while the service runs', false],
   ['right after a start, before a new head is signed', true],
 ])('no head is signed after commits are lost %s', async (_, restarts) => {
-  const kept = await keepDatabase(database.owner)
+  const saved = await saveDatabase(database.owner)
   await post(30)
   await untilSigned()
   if (restarts) {
@@ -82,7 +82,7 @@ test.each([
     service = await start()
   }
   const before = await readHead()
-  await loseAndGrow(kept)
+  await loseAndGrow(saved)
   // It stays so, however much is appended: a tree that looks right again may do so by chance.
   await post(40)
   await Bun.sleep(1_500)
@@ -91,13 +91,13 @@ test.each([
 })
 
 test('no head is signed before a restart even if the lost commits are restored', async () => {
-  const kept = await keepDatabase(database.owner)
+  const saved = await saveDatabase(database.owner)
   await post(30)
   await untilSigned()
   const before = await readHead()
-  const whole = await keepDatabase(database.owner)
-  await loseAndGrow(kept)
-  await whole.bringBack()
+  const whole = await saveDatabase(database.owner)
+  await loseAndGrow(saved)
+  await whole.restore()
   await post(5)
   await Bun.sleep(1_500)
   expect(await readHead()).toEqual(before)
@@ -111,11 +111,11 @@ test('no head is signed before a restart even if the lost commits are restored',
 })
 
 test('a start on a database that has lost signed commits is refused', async () => {
-  const kept = await keepDatabase(database.owner)
+  const saved = await saveDatabase(database.owner)
   await post(30)
   await untilSigned()
   await service.stop()
-  await kept.bringBack()
+  await saved.restore()
   await expect(start()).rejects.toThrow(/stats\.example\.com/)
   // An operator gives the log a new origin.
   const renewed = await makeOrigin('stats.example.com/2')

@@ -19,7 +19,7 @@ import {
 import { rebuild } from '../../../src/read-model/rebuild/rebuild.ts'
 import { readRebuilds } from '../../../src/read-model/rebuild/record.ts'
 import { replaceLive } from '../../../src/read-model/rebuild/replace.ts'
-import { checkpointsOf, runPass } from '../../support/fold.ts'
+import { checkpointsOf, foldOnce } from '../../support/fold.ts'
 import { expectTidy, readLive, readLiveGenerations } from '../../support/generations.ts'
 import { TEST_SHARDS } from '../../support/server.ts'
 import { startTestService, type TestService } from '../../support/service.ts'
@@ -43,7 +43,7 @@ beforeAll(async () => {
   await postSome(40)
   await service.fetch('admin', '/admin/provider-groups/3', { method: 'DELETE' })
   for (let shard = 0; shard < TEST_SHARDS; shard++) {
-    await runPass(pools.project, shard, await checkpointsOf(pools.project, shard, [snapshots]), [
+    await foldOnce(pools.project, shard, await checkpointsOf(pools.project, shard, [snapshots]), [
       snapshots,
     ])
   }
@@ -288,7 +288,7 @@ test('rows made by newer code are left to it and are still read', async () => {
   const read = service.read<{ total_requests: number }>('/admin/api-keys/1')
   // This test folds in place of the newer code.
   for (let shard = 0; shard < TEST_SHARDS; shard++) {
-    await runPass(
+    await foldOnce(
       pools.project,
       shard,
       await checkpointsOf(pools.project, shard, projects),

@@ -3,7 +3,7 @@ import { PROJECTIONS } from '../../../src/read-model/projections/index.ts'
 import { type Checkpoint, createCheckpoints } from '../../../src/read-model/projector/checkpoint.ts'
 import { FoldBatch } from '../../../src/read-model/projector/fold-batch.ts'
 import { insertEvent, insertEvents } from '../../support/events.ts'
-import { checkpointsOf, runPass } from '../../support/fold.ts'
+import { checkpointsOf, foldOnce } from '../../support/fold.ts'
 import { useDatabase, usePools } from '../../support/server.ts'
 
 // Invariant 5: the checkpoint's row is locked in the transaction that writes the counters, so a
@@ -23,7 +23,7 @@ async function readCounted(): Promise<number> {
   return row!.requests
 }
 
-const runBatch = (checkpoints: Checkpoint[]) => runPass(pools.project, 0, checkpoints)
+const runBatch = (checkpoints: Checkpoint[]) => foldOnce(pools.project, 0, checkpoints)
 const readStart = () => checkpointsOf(pools.project, 0)
 
 test('a batch from a checkpoint that has moved since writes nothing', async () => {

@@ -1,6 +1,6 @@
 import { api } from '../api.ts'
 import type { AsOf } from '../as-of.ts'
-import { unwrapWithPosition } from '../shown.ts'
+import { unwrapWithPosition } from '../page-position.ts'
 import type { Page } from '../use-list.ts'
 
 /** The filters and the sort order of a list, as query parameters of the service. */

@@ -1,6 +1,6 @@
 import type { Answer } from '../api.ts'
 import { type AsOf, isPast, useAsOf } from '../as-of.ts'
-import { unwrapWithPosition } from '../shown.ts'
+import { unwrapWithPosition } from '../page-position.ts'
 import { useRead } from '../use-read.ts'
 
 /** Reads one row of the catalog with its counters, ended or not, at the page's as-of. */

@@ -4,8 +4,8 @@ import { api, Failure, unwrap } from '../api.ts'
 import { formatCountOf, formatTime } from '../format.ts'
 import { Busy, Failed } from '../parts/states.tsx'
 import { canHash, toBase64 } from './hash.ts'
-import { type Compared, compareHead, loadKeys, trustKeys } from './kept.ts'
 import type { Key } from './note.ts'
+import { type Compared, compareHead, loadKeys, trustKeys } from './trusted-log.ts'
 
 /** Compares the current signed tree heads with those that this browser saw last. */
 export function Heads() {

@@ -4,7 +4,7 @@ import { api, BASE, Failure, unwrap } from '../api.ts'
 import { Failed } from '../parts/states.tsx'
 import { canHash } from './hash.ts'
 import { checkInclusion, type Step } from './inclusion.ts'
-import { loadKeys } from './kept.ts'
+import { loadKeys } from './trusted-log.ts'
 
 /** Checks in this browser that an event is in the signed log, step by step. */
 export function Inclusion({ shard, position }: { shard: number; position: number }) {

@@ -3,10 +3,10 @@ import { useState } from 'preact/hooks'
 import { Failure } from '../api.ts'
 import { isPast, useAsOf } from '../as-of.ts'
 import { formatTime } from '../format.ts'
-import { readTimestamp, toTimestamp } from '../moment.ts'
 import { Dialog, Field } from '../parts/dialog.tsx'
 import { useParams } from '../parts/use-params.ts'
 import { zone } from '../settings.ts'
+import { readTimestamp, toTimestamp } from '../timestamp.ts'
 
 const BACK = [
   { title: 'An hour ago', ms: 3_600_000 },

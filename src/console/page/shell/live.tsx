@@ -1,7 +1,7 @@
 import { isPast, useAsOf } from '../as-of.ts'
 import { formatCount } from '../format.ts'
 import { heads, isConnected } from '../live.ts'
-import { pagePosition } from '../shown.ts'
+import { pagePosition } from '../page-position.ts'
 import { countBehind } from './behind.ts'
 
 /** Shows whether the page is live, and the position of the log that it reflects. */

@@ -1,5 +1,5 @@
-import { toTimestamp } from '../moment.ts'
 import { zone } from '../settings.ts'
+import { toTimestamp } from '../timestamp.ts'
 
 export type Bucket = 'hour' | 'day'
 /** The period of a chart: RFC 3339, half open, in whole quarter hours. */

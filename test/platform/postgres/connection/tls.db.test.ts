@@ -3,7 +3,7 @@ import { connectAsOwner } from '../../../../src/platform/postgres/pool.ts'
 import {
   hasOpenssl,
   PASSWORD,
-  startBetween,
+  startTlsProxy,
   startTlsServer,
   type TlsServer,
 } from '../../../support/tls-server.ts'
@@ -124,7 +124,7 @@ describe.skipIf(!hasOpenssl)('a connection (skipped: openssl is not installed)',
   })
 
   test('through a man in the middle is detected, even if its certificate is trusted', async () => {
-    const between = await startBetween(server)
+    const between = await startTlsProxy(server)
     const connectThrough = (parameters: string) =>
       connect(parameters, { host: 'localhost' }, between.port)
     expect(await connectThrough('sslmode=require&channel_binding=disable')).toBe('tls')

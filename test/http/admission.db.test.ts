@@ -8,13 +8,13 @@ import { until } from '../support/until.ts'
 
 const FLUSH = { keys: [{ api_key_id: 1, requests: 1 }] }
 
-/** Longer than any cooldown of a place. */
+/** Longer than any cooldown of a slot. */
 const WAIT_MS = 1_500
 
 let service: TestService
 let reader = ''
 beforeAll(async () => {
-  service = await startTestService({ shards: 1, intervals: { places: { waitMs: WAIT_MS } } })
+  service = await startTestService({ shards: 1, intervals: { admission: { waitMs: WAIT_MS } } })
   reader = await makeToken('reader', 'auditor')
   await service.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 1, group_id: 1 }] })
   await until(async () => (await service.fetch('admin', '/admin/api-keys/1')).status === 200)
@@ -87,7 +87,7 @@ const READS = [
   ...['/audit/log/0/tile/0/000', '/admin/status', '/admin/projections', '/admin/verifications'],
 ]
 
-test('a token with all its places in work gets 429, and no other token does', async () => {
+test('a token with all its slots in work gets 429, and no other token does', async () => {
   const lock = await holdReads()
   const held = beginReads(TOKENS.auditor, 4)
   await until(async () => (await lock.count()) === 4)
@@ -107,7 +107,7 @@ test('a token with all its places in work gets 429, and no other token does', as
   await until(async () => (await service.fetch('auditor', HELD)).status === 200)
 })
 
-test('while all places are taken reads get 503; flushes and changes do not', async () => {
+test('while all slots are taken reads get 503; flushes and changes do not', async () => {
   const lock = await holdReads()
   const held = [...beginReads(TOKENS.auditor, 4), ...beginReads(TOKENS.admin, 2)]
   await until(async () => (await lock.count()) === 6)
@@ -122,7 +122,7 @@ test('while all places are taken reads get 503; flushes and changes do not', asy
   await until(async () => (await withToken(reader, '/admin/status')).status === 200)
 })
 
-test('a client that disconnects during its reads gets its places back', async () => {
+test('a client that disconnects during its reads gets its slots back', async () => {
   const lock = await holdReads()
   const going = new AbortController()
   // Four in work, and eight that wait.

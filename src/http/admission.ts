@@ -1,9 +1,9 @@
 import { INTERVALS, type Intervals } from '../platform/intervals.ts'
 import type { Caller } from './caller.ts'
-import { Shares } from './shares.ts'
+import { FairLimiter } from './fair-limiter.ts'
 import { networkOf } from './unknown-tokens.ts'
 
-/** The shortest cooldown of a place after a quick request, in milliseconds. */
+/** The shortest cooldown of a slot after a quick request, in milliseconds. */
 const MIN_COOLDOWN_MS = 2
 /** The cooldown after a refused request per KiB of its body, in milliseconds. */
 const COOLDOWN_MS_PER_KIB = 1 / 16
@@ -13,7 +13,7 @@ const UNANNOUNCED_BYTES = 1024 * 1024
 /** Milliseconds after a flush in which more flushes are expected. */
 const FLUSH_WINDOW_MS = 2_000
 
-/** A flush of more bytes takes a place among few, because parsing it takes 0.1 ms or more. */
+/** A larger flush takes one of fewer slots, because parsing it takes 0.1 ms or more. */
 const LARGE_FLUSH_BYTES = 16 * 1024
 
 /** The context of a read; `principal` is null without a token, or if none was checked. */
@@ -29,55 +29,56 @@ export type AnonymousContext = {
 type Work<Value> = () => Value | Promise<Value>
 
 /**
- * Limits the requests that are worked on at once: each takes a place. Flushes, except very large
- * ones, and health checks take none and never wait here, because they have priority. A request
- * holds a place while it works, never while it waits; the exception is a very large body that is
- * being received.
+ * Limits the requests that are worked on at once: each takes a slot. Health checks take none, and
+ * flushes only while several tokens post some, or if they are very large. A request holds a slot
+ * while it works, never while it waits; the exception is a very large body that is being received.
  */
-export class Places {
+export class Admission {
   /**
    * Reads of the database, by token or network. Two of the eight read connections remain for the
    * service's own reads.
    */
-  readonly #reads: Shares
+  readonly #reads: FairLimiter
   /**
    * Very large bodies that are received and passed on. The limit per token keeps a client that
    * sends many at once from taking all the time of this thread and of the worker.
    */
-  readonly #bodies: Shares
-  /** Flushes while several tokens post some: small ones, and those above LARGE_FLUSH_BYTES. */
-  readonly #flushes: Shares
-  readonly #largeFlushes: Shares
+  readonly #bodies: FairLimiter
+  /** Flushes while several tokens post some, and those of them above LARGE_FLUSH_BYTES. */
+  readonly #flushes: FairLimiter
+  readonly #largeFlushes: FairLimiter
   /** Changes of the catalog, each of which delays all flushes for a moment. */
-  readonly #changes: Shares
+  readonly #changes: FairLimiter
   /**
    * Requests that take a millisecond and need no token, and refusals, by network: some 1,500 per
    * second from each network, which take a tenth of the thread.
    */
-  readonly #quick: Shares
+  readonly #quick: FairLimiter
   /** Pages that streams read: on half of the connections, so that the rest serve other reads. */
-  readonly #pages: Shares
+  readonly #pages: FairLimiter
 
   #flushedAt = Number.NEGATIVE_INFINITY
   /** The token of the last flush, and when a flush last had another token than the one before. */
   #flusher: string | null = null
   #flushersChangedAt = Number.NEGATIVE_INFINITY
 
-  constructor({ waitMs }: Intervals['places'] = INTERVALS.places) {
+  constructor({ waitMs }: Intervals['admission'] = INTERVALS.admission) {
     const needsCooldown = () => performance.now() - this.#flushedAt < FLUSH_WINDOW_MS
-    this.#reads = new Shares({ each: 4, all: 6, minCooldownMs: 1, waitMs, needsCooldown })
-    this.#changes = new Shares({ each: 2, all: 2, minCooldownMs: 1, waitMs, needsCooldown })
-    this.#bodies = new Shares({ each: 2, all: 16, minCooldownMs: 1, waitMs, needsCooldown })
-    this.#pages = new Shares({ each: 4, all: 4, minCooldownMs: 0, waitMs: null, needsCooldown })
-    const flushes = { all: 1_024, minCooldownMs: 0, waitMs, needsCooldown: () => false }
-    this.#flushes = new Shares({ each: 16, ...flushes })
-    this.#largeFlushes = new Shares({ each: 2, ...flushes })
+    const cooling = { minCooldownMs: 1, waitMs, needsCooldown }
+    this.#reads = new FairLimiter({ perCaller: 4, total: 6, ...cooling })
+    this.#changes = new FairLimiter({ perCaller: 2, total: 2, ...cooling })
+    this.#bodies = new FairLimiter({ perCaller: 2, total: 16, ...cooling })
+    const pages = { ...cooling, minCooldownMs: 0, waitMs: null }
+    this.#pages = new FairLimiter({ perCaller: 4, total: 4, ...pages })
+    const flushes = { total: 1_024, minCooldownMs: 0, waitMs, needsCooldown: () => false }
+    this.#flushes = new FairLimiter({ perCaller: 16, ...flushes })
+    this.#largeFlushes = new FairLimiter({ perCaller: 2, ...flushes })
     // These cool down whether or not flushes arrive.
     const always = { minCooldownMs: MIN_COOLDOWN_MS, waitMs, needsCooldown: () => true }
-    this.#quick = new Shares({ each: 4, all: 16, ...always })
+    this.#quick = new FairLimiter({ perCaller: 4, total: 16, ...always })
   }
 
-  /** Must be called after an append: for a while, places then cool down in favor of flushes. */
+  /** Must be called after an append: for a while, slots then cool down in favor of flushes. */
   noticeFlushes(): void {
     this.#flushedAt = performance.now()
   }
@@ -87,7 +88,7 @@ export class Places {
    * has flushed for a while. Otherwise each token has so few in progress that the flushes of others
    * hardly wait for them.
    */
-  takeFlush<Value>(
+  admitFlush<Value>(
     token: string,
     request: Request,
     bytes: number,
@@ -100,48 +101,48 @@ export class Places {
     }
     if (now - this.#flushersChangedAt > FLUSH_WINDOW_MS) return append()
     const flushes = bytes > LARGE_FLUSH_BYTES ? this.#largeFlushes : this.#flushes
-    return flushes.take(token, append, { request })
+    return flushes.run(token, append, { request })
   }
 
   /** Runs a read. */
-  take<Value>(context: RequestContext, read: Work<Value>): Promise<Value> {
+  admitRead<Value>(context: RequestContext, read: Work<Value>): Promise<Value> {
     const { principal, request } = context
     // No token name starts with a colon.
     const name = principal?.name ?? `:${clientNetwork(context)}`
-    return this.#reads.take(name, read, { request })
+    return this.#reads.run(name, read, { request })
   }
 
   /** Receives and processes a very large body of a client. */
-  takeBody<Value>(client: string, request: Request, receive: Work<Value>): Promise<Value> {
-    return this.#bodies.take(client, receive, { request })
+  admitBody<Value>(client: string, request: Request, receive: Work<Value>): Promise<Value> {
+    return this.#bodies.run(client, receive, { request })
   }
 
   /** Runs a change of the catalog. */
-  takeChange<Value>({ principal, request }: ChangeContext, change: Work<Value>): Promise<Value> {
-    return this.#changes.take(principal.name, change, { request })
+  admitChange<Value>({ principal, request }: ChangeContext, change: Work<Value>): Promise<Value> {
+    return this.#changes.run(principal.name, change, { request })
   }
 
   /** Runs work that takes a millisecond, for any client. */
-  takeQuick<Value>(context: AnonymousContext, work: Work<Value>): Promise<Value> {
-    return this.#quick.take(clientNetwork(context), work, { request: context.request })
+  admitQuick<Value>(context: AnonymousContext, work: Work<Value>): Promise<Value> {
+    return this.#quick.run(clientNetwork(context), work, { request: context.request })
   }
 
   /**
-   * Refuses a request of any client, at the rate of `takeQuick`. Requests with bodies are refused
+   * Refuses a request of any client, at the rate of `admitQuick`. Requests with bodies are refused
    * at 64 MiB per second per network, because their bodies are received all the same.
    */
-  takeRefusal<Value>(context: AnonymousContext, refuse: Work<Value>): Promise<Value> {
+  admitRefusal<Value>(context: AnonymousContext, refuse: Work<Value>): Promise<Value> {
     const { request } = context
     const { headers } = request
     const isChunked = headers.has('transfer-encoding')
     const bytes = isChunked ? UNANNOUNCED_BYTES : Number(headers.get('content-length') ?? 0)
     const cooldownMs = MIN_COOLDOWN_MS + (bytes / 1024) * COOLDOWN_MS_PER_KIB
-    return this.#quick.take(clientNetwork(context), refuse, { request, cooldownMs })
+    return this.#quick.run(clientNetwork(context), refuse, { request, cooldownMs })
   }
 
-  /** Reads a page of a stream, which waits for a place without a time limit. */
-  takePage<Value>({ name }: Caller, read: Work<Value>): Promise<Value> {
-    return this.#pages.take(name, read)
+  /** Reads a page of a stream, which waits for a slot without a time limit. */
+  admitPage<Value>({ name }: Caller, read: Work<Value>): Promise<Value> {
+    return this.#pages.run(name, read)
   }
 }
 

@@ -5,7 +5,7 @@ import type { EventSource } from './sources/source.ts'
  * Reads when the first and the last signed event of each shard were recorded (ms since 1970). Lines
  * that can't be read are skipped: the walk reports them.
  */
-export async function readMoments(
+export async function readSignedTimes(
   events: EventSource,
   signed: readonly number[],
 ): Promise<number[]> {
