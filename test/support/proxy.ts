@@ -90,11 +90,12 @@ export function socketOf(address: ServerAddress): net.NetConnectOpts {
   return { host: hostname, port: Number(port || 5432) }
 }
 
-/** The same database at a port of 127.0.0.1. */
+/** The same database at a port of 127.0.0.1, without TLS: the proxies read what passes. */
 export function through(address: ServerAddress, port: number): ServerAddress {
   if ('host' in address) return { ...address, host: '127.0.0.1', port }
   const url = new URL(address.url)
   url.hostname = '127.0.0.1'
   url.port = String(port)
+  url.searchParams.set('sslmode', 'disable')
   return { url: url.href }
 }
