@@ -39,3 +39,19 @@ test('a call can return how long to wait before the next one', async () => {
   await until(() => calls === 3)
   await poll.stop()
 })
+
+test('a poll calls at once if asked to, shares a call under way, and schedules the next', async () => {
+  let calls = 0
+  const poll = new Poll(async () => {
+    calls++
+    await Bun.sleep(1)
+    return 1
+  }, 60_000)
+  await Promise.all([poll.now(), poll.now()])
+  expect(calls).toBe(1)
+  await until(() => calls > 1)
+  await poll.stop()
+  const before = calls
+  await poll.now()
+  expect(calls).toBe(before)
+})

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { Poll } from '../../platform/async/poll.ts'
 import type { Intervals } from '../../platform/intervals.ts'
 import {
   isConnectionLost,
@@ -82,16 +83,15 @@ export class Replica {
   #caughtUpSince = 0
   /** True if a pooler shares its sessions; null while unknown. */
   #isShared: boolean | null = null
-  #polling: Promise<void> | null = null
-  #timer: ReturnType<typeof setTimeout> | undefined
-  #isStopped = false
+  readonly #poll: Poll
 
   constructor(private readonly options: ReplicaOptions) {
     this.#pools = openReplicaPools(options.address)
     this.#watch = new ProgressWatch(
       () => readProgress(this.#pools.poll),
-      () => this.#pollNow(),
+      () => void this.poll(),
     )
+    this.#poll = new Poll(() => this.#pollOnce(), options.intervals.pollIntervalMs)
   }
 
   get number(): number {
@@ -100,19 +100,11 @@ export class Replica {
 
   /** Polls the replica, now and then at intervals. Never rejects. */
   poll(): Promise<void> {
-    const { pollIntervalMs } = this.options.intervals
-    clearTimeout(this.#timer)
-    this.#polling ??= this.#pollOnce().finally(() => {
-      this.#polling = null
-      if (!this.#isStopped) this.#timer = setTimeout(() => void this.poll(), pollIntervalMs)
-    })
-    return this.#polling
+    return this.#poll.now()
   }
 
   async stop(): Promise<void> {
-    this.#isStopped = true
-    clearTimeout(this.#timer)
-    await this.#polling
+    await this.#poll.stop()
     await closePools(this.#pools, 5)
   }
 
@@ -145,7 +137,8 @@ export class Replica {
       if (error instanceof Behind) return { kind: 'not', why: 'behind' }
       if (!isDatabaseError(error)) throw error
       if (!isConnectionLost(error)) return { kind: 'not', why: 'failed' }
-      this.#pollNow()
+      // Something indicates that the replica is unavailable.
+      void this.poll()
       return { kind: 'not', why: 'away' }
     }
   }
@@ -156,11 +149,6 @@ export class Replica {
       this.#running.add(reject)
       work.then(resolve, reject).finally(() => this.#running.delete(reject))
     })
-  }
-
-  /** Polls at once, because something indicates that the replica is unavailable. */
-  #pollNow(): void {
-    if (!this.#isStopped) void this.poll()
   }
 
   async #pollOnce(): Promise<void> {

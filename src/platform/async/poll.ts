@@ -5,7 +5,7 @@
  */
 export class Poll {
   #timer: ReturnType<typeof setTimeout> | undefined
-  #running: Promise<void> = Promise.resolve()
+  #running: Promise<void> | null = null
   #isStopped = false
 
   constructor(
@@ -24,18 +24,22 @@ export class Poll {
     return this
   }
 
+  /** Makes the next call at once, unless one is under way; resolves when that has ended. */
+  async now(): Promise<void> {
+    clearTimeout(this.#timer)
+    if (!this.#isStopped) this.#running ??= this.#call()
+    await this.#running
+  }
+
   /** Ends it, and resolves when the call under way has ended. */
-  stop(): Promise<void> {
+  async stop(): Promise<void> {
     this.#isStopped = true
     clearTimeout(this.#timer)
-    return this.#running
+    await this.#running
   }
 
   #schedule(ms: number): void {
-    if (this.#isStopped) return
-    this.#timer = setTimeout(() => {
-      this.#running = this.#call()
-    }, ms)
+    if (!this.#isStopped) this.#timer = setTimeout(() => void this.now(), ms)
   }
 
   async #call(): Promise<void> {
@@ -43,6 +47,7 @@ export class Poll {
     try {
       next = await this.work()
     } finally {
+      this.#running = null
       this.#schedule(typeof next === 'number' ? next : this.intervalMs)
     }
   }
