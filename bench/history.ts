@@ -38,7 +38,7 @@ export async function startHistory(
     refreshCatalog: refresh,
     onAppended: () => {},
   })
-  await changeCatalog(pools.append, catalog, 'bench', () => ({
+  await changeCatalog({ sql: pools.append, catalog, refresh }, 'bench', () => ({
     upserted: makeCatalog(apiKeys),
     ended: {},
   }))

@@ -40,6 +40,22 @@ export type ProviderGroupRow = { id: number; name: string | null }
 export type ApiKeyRow = { id: number; group_id: number; name: string | null }
 export type KeyRow = { token_hash: string; quota_limit: number; name: string | null }
 
+/** Rows in each part of a change that is cut. */
+const PART_ROWS = 4_096
+
+/** Cuts a change into parts that have the same effect if they are applied in order. */
+export function* cutChange(change: CatalogChange): Generator<CatalogChange, undefined> {
+  for (const list of ['upserted', 'ended'] as const) {
+    for (const kind of ['provider_groups', 'api_keys', 'keys'] as const) {
+      const rows = change[list][kind] ?? []
+      for (let from = 0; from < rows.length; from += PART_ROWS) {
+        const part = { [kind]: rows.slice(from, from + PART_ROWS) }
+        yield { upserted: {}, ended: {}, [list]: part }
+      }
+    }
+  }
+}
+
 const check = TypeCompiler.Compile(CatalogChange)
 
 /** Reads a stored payload. Throws PayloadError if no append could have written it. */

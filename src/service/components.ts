@@ -5,6 +5,7 @@ import { findOpenSessions } from '../auth/sessions.ts'
 import { Tokens } from '../auth/tokens.ts'
 import { Instances } from '../cluster/instances.ts'
 import type { Reads } from '../cluster/replicas/reads.ts'
+import type { CatalogChange } from '../events/catalog-change.ts'
 import { Admission } from '../http/admission.ts'
 import { EventStreams } from '../http/events/streams.ts'
 import { LivePositions } from '../http/live/positions.ts'
@@ -14,6 +15,7 @@ import { Catalog } from '../log/catalog/catalog.ts'
 import { refreshCatalog } from '../log/catalog/refresh.ts'
 import { Log } from '../log/log.ts'
 import { readHeads } from '../log/read.ts'
+import type { EventPlace } from '../log/visit.ts'
 import { INTERVALS, type Intervals } from '../platform/intervals.ts'
 import { Outages } from '../platform/postgres/outages.ts'
 import type { Pools, ServerAddress } from '../platform/postgres/pool.ts'
@@ -70,8 +72,8 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
   const { address, logger, origin, intervals = INTERVALS } = options
   const { shards, maxSubscribers } = options.config
   const catalog = new Catalog()
-  const refresh = () => refreshCatalog(pools.append, catalog)
-  await refresh()
+  await refreshCatalog(pools.append, catalog)
+  const refresh = () => refreshCatalog(pools.append, catalog, readLargeChange)
   const tokens = new Tokens(options.tokens)
   await tokens.refresh(pools.control)
 
@@ -144,6 +146,9 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
       noticeAppended(shard, firstPosition + events - 1, events)
     },
   })
+  async function* readLargeChange(place: EventPlace): AsyncGenerator<CatalogChange> {
+    for await (const { change } of worker.readParts(place)) if (change !== null) yield change
+  }
   const attestations = new Attestations({
     pools,
     shards,
@@ -167,7 +172,7 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
   })
   reads.onServed = (served) => metrics.observeRead(served)
   return {
-    catalog,
+    catalogWriter: { sql: pools.append, catalog, refresh },
     tokens,
     heads,
     instances,

@@ -34,7 +34,7 @@ import { answerUnmatched, pathOf, type Route } from '../http/unmatched.ts'
 import { usageRoute } from '../http/usage/index.ts'
 import { verificationRoutes } from '../http/verifications/index.ts'
 import type { LogAhead } from '../log/ahead.ts'
-import type { Catalog } from '../log/catalog/catalog.ts'
+import type { CatalogWriter } from '../log/catalog/change.ts'
 import type { Log } from '../log/log.ts'
 import { isUnavailable, TemporarilyUnavailable } from '../platform/postgres/errors.ts'
 import type { Pools } from '../platform/postgres/pool.ts'
@@ -50,7 +50,7 @@ export type AppOptions = {
   pools: Pools
   reads: Reads
   shards: number
-  catalog: Catalog
+  catalogWriter: CatalogWriter
   log: Log
   projector: Projector
   history: AsOfQueries
@@ -129,6 +129,7 @@ export function createApp(options: AppOptions) {
       catalogRoutes(guard, {
         ...options,
         bodies,
+        changeLarge: (body, source) => options.worker.changeCatalog(body, source),
         onChanged: (shard, position) => {
           options.projector.noticeAppend(shard)
           options.streams.noticeAppend(shard, position)

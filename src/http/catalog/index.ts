@@ -1,19 +1,21 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { Elysia } from 'elysia'
-import type { Catalog } from '../../log/catalog/catalog.ts'
-import { changeCatalog, type DecideChange } from '../../log/catalog/change.ts'
-import type { Pools } from '../../platform/postgres/pool.ts'
+import { type CatalogWriter, changeCatalog, type DecideChange } from '../../log/catalog/change.ts'
 import type { Admission, ChangeContext } from '../admission.ts'
 import type { auth } from '../auth.ts'
 import type { BodyReader } from '../body.ts'
 import { describe } from '../openapi.ts'
 import { EXAMPLE_HASH, HashParams, IdParams } from '../params.ts'
 import { Problem } from '../problem.ts'
-import { CatalogBody, mergeRows, parseCatalog } from './model.ts'
+import { CatalogBody, type CatalogCounts, countRows, mergeRows, parseCatalog } from './model.ts'
+
+/** A change that was appended at `position`, or the first fault of its body. */
+export type LargeChangeOutcome = { position: number; counts: CatalogCounts } | { invalid: string }
 
 type Options = {
-  pools: Pools
-  catalog: Catalog
+  catalogWriter: CatalogWriter
+  /** Parses and appends a large change on another thread; then the catalog must be refreshed. */
+  changeLarge: (body: Uint8Array, source: string) => Promise<LargeChangeOutcome>
   bodies: BodyReader
   admission: Admission
   /** Called when shard 0 has grown up to `position`. */
@@ -23,8 +25,13 @@ type Options = {
 /** Serves PUT /admin/catalog, and DELETE for each kind of row. */
 export function catalogRoutes(
   guard: ReturnType<typeof auth>,
-  { pools, catalog, bodies, admission, onChanged }: Options,
+  { catalogWriter, changeLarge, bodies, admission, onChanged }: Options,
 ) {
+  const { catalog, refresh } = catalogWriter
+  const toHeaders = (position: number) => {
+    onChanged(0, position)
+    return { 'tallybook-position': `0/${position}` }
+  }
   /**
    * Appends the change and returns its position as a header. Throws problem 404 if the row to
    * retire doesn't exist.
@@ -35,11 +42,23 @@ export function catalogRoutes(
   ): Promise<Record<string, string>> => {
     const { name } = context.principal
     const position = await admission.admitChange(context, () =>
-      changeCatalog(pools.append, catalog, name, decide),
+      changeCatalog(catalogWriter, name, decide),
     )
     if (position === null) throw new Problem(404, 'not found')
-    onChanged(0, position)
-    return { 'tallybook-position': `0/${position}` }
+    return toHeaders(position)
+  }
+  const put = async (context: ChangeContext, text: string) => {
+    const body = parseCatalog(text)
+    if (typeof body === 'string') throw invalid(body)
+    const headers = await change(context, () => ({ upserted: mergeRows(catalog, body), ended: {} }))
+    return { headers, counts: countRows(body) }
+  }
+  const putLarge = async (context: ChangeContext, bytes: Uint8Array) => {
+    const { name } = context.principal
+    const outcome = await admission.admitChange(context, () => changeLarge(bytes, name))
+    if ('invalid' in outcome) throw invalid(outcome.invalid)
+    await refresh()
+    return { headers: toHeaders(outcome.position), counts: outcome.counts }
   }
 
   return new Elysia({ name: 'catalog' })
@@ -48,18 +67,11 @@ export function catalogRoutes(
       '/admin/catalog',
       async (context) => {
         const { request, set, principal } = context
-        const body = parseCatalog(await bodies.read(request, principal.name))
-        if (typeof body === 'string') throw new Problem(400, 'invalid catalog', body)
-        const headers = await change(context, () => ({
-          upserted: mergeRows(catalog, body),
-          ended: {},
-        }))
+        const asking = { request, principal }
+        const read = await bodies.read(request, principal.name, (bytes) => putLarge(asking, bytes))
+        const { headers, counts } = typeof read === 'string' ? await put(asking, read) : read
         Object.assign(set.headers, headers)
-        return {
-          provider_groups: body.provider_groups?.length ?? 0,
-          api_keys: body.api_keys?.length ?? 0,
-          keys: body.keys?.length ?? 0,
-        }
+        return counts
       },
       { parse: 'none', roles: ['admin'], detail: putDetail },
     )
@@ -105,6 +117,8 @@ export function catalogRoutes(
       { parse: 'none', params: HashParams, roles: ['admin'], detail: retireDetail('a token key') },
     )
 }
+
+const invalid = (detail: string) => new Problem(400, 'invalid catalog', detail)
 
 /** The values of a 503 that a change of the catalog can answer besides the common ones. */
 const CATALOG_VALUES = ['catalog busy', 'newer events']

@@ -98,6 +98,16 @@ function placeOf(pointer: string): string {
   return place === '' ? 'The body' : place.slice(1, PLACE_LENGTH)
 }
 
+/** The number of rows of each kind. */
+export type CatalogCounts = { provider_groups: number; api_keys: number; keys: number }
+
+/** Counts the rows of a body. */
+export const countRows = ({ provider_groups, api_keys, keys }: CatalogBody): CatalogCounts => ({
+  provider_groups: provider_groups?.length ?? 0,
+  api_keys: api_keys?.length ?? 0,
+  keys: keys?.length ?? 0,
+})
+
 /** Returns the complete rows after an upsert into the current catalog. */
 export function mergeRows(catalog: Catalog, { provider_groups, api_keys, keys }: CatalogBody) {
   const rows: CatalogRows = {}

@@ -7,13 +7,16 @@ import type {
 import type { Attributor } from '../../events/flush.ts'
 import { GroupCache } from './group-cache.ts'
 
+/** The position of a catalog that has only a part of a change. No log has this position. */
+const INCOMPLETE = -2
+
 /**
  * The catalog in memory: the fold of all CatalogChanged events through one position of shard 0. It
  * attributes flushes, and catalog changes are decided by it. Owned by one process; `refreshCatalog`
  * updates it.
  */
 export class Catalog implements Attributor {
-  /** Position on shard 0 of the last change folded, -1 before the first. */
+  /** Position on shard 0 of the last change folded; -1 before the first, INCOMPLETE during one. */
   position = -1
 
   /** SHA-256 of that change's payload, in hex; null before the first. */
@@ -58,8 +61,32 @@ export class Catalog implements Attributor {
    * Folds the change at `position` of shard 0, whose payload has this hash. Does nothing if it was
    * folded before.
    */
-  fold(position: number, sha256: string, { upserted, ended }: CatalogChange): void {
+  fold(position: number, sha256: string, change: CatalogChange): void {
     if (position <= this.position) return
+    this.#apply(change)
+    this.#settle(position, sha256)
+  }
+
+  /**
+   * Folds a change in parts (see `cutChange`). Until the last one has arrived, the log refuses what
+   * this catalog attributes. If `parts` fails, the next refresh starts from scratch.
+   */
+  async foldParts(
+    position: number,
+    sha256: string,
+    parts: AsyncIterable<CatalogChange>,
+  ): Promise<void> {
+    this.position = INCOMPLETE
+    for await (const part of parts) this.#apply(part)
+    this.#settle(position, sha256)
+  }
+
+  /** True while a change has been folded in part. */
+  get isIncomplete(): boolean {
+    return this.position === INCOMPLETE
+  }
+
+  #apply({ upserted, ended }: CatalogChange): void {
     for (const row of upserted.provider_groups ?? []) this.providerGroups.set(row.id, row)
     for (const row of upserted.api_keys ?? []) this.apiKeys.set(row.id, row)
     for (const row of upserted.keys ?? []) this.keys.set(row.token_hash, row)
@@ -67,6 +94,9 @@ export class Catalog implements Attributor {
     for (const { id } of ended.api_keys ?? []) this.apiKeys.delete(id)
     for (const { token_hash } of ended.keys ?? []) this.keys.delete(token_hash)
     this.#groups.clear()
+  }
+
+  #settle(position: number, sha256: string): void {
     this.position = position
     this.sha256 = sha256
   }

@@ -4,10 +4,12 @@ import { ownClock } from '../../platform/postgres/clock.ts'
 import { isOvertaken, TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
 import type { Sql } from '../../platform/postgres/pool.ts'
 import type { Catalog } from './catalog.ts'
-import { refreshCatalog } from './refresh.ts'
 
 /** Decides on a change by the current catalog. Returns null if there is nothing to change. */
 export type DecideChange = (catalog: Catalog) => CatalogChange | null
+
+/** What a change needs: `refresh` must update the catalog (see `refreshCatalog`). */
+export type CatalogWriter = { sql: Sql; catalog: Catalog; refresh: () => Promise<void> }
 
 /** Attempts at a change that others overtake, and the pause (ms) between two attempts. */
 const TRIES = 400
@@ -21,8 +23,7 @@ const RETRY_MS = 5
  * again. One instance succeeds each time. Throws TemporarilyUnavailable if this one never does.
  */
 export async function changeCatalog(
-  sql: Sql,
-  catalog: Catalog,
+  { sql, catalog, refresh }: CatalogWriter,
   source: string,
   decide: DecideChange,
 ): Promise<number | null> {
@@ -30,7 +31,7 @@ export async function changeCatalog(
     const { position: before, sha256 } = catalog
     const change = decide(catalog)
     const position = change === null ? null : await append(sql, { before, sha256 }, source, change)
-    await refreshCatalog(sql, catalog)
+    await refresh()
     if (position !== null) return position
     if (catalog.position !== before || catalog.sha256 !== sha256) continue
     // Not overtaken: there is nothing to change, or the other instance's change isn't visible yet.

@@ -2,21 +2,35 @@ import type { CatalogChange } from '../../events/catalog-change.ts'
 import { decodeEvent, UnknownEvent } from '../../events/event.ts'
 import { TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
 import type { Sql } from '../../platform/postgres/pool.ts'
+import { recordedAt } from '../read.ts'
+import { type EventPlace, payloadText } from '../visit.ts'
 import type { Catalog } from './catalog.ts'
+
+/** Reads a large change off this thread, in parts. */
+export type ReadLargeChange = (place: EventPlace) => AsyncIterable<CatalogChange>
 
 /**
  * Folds the catalog changes that are committed so far, in the order of the log. Starts from scratch
  * if the database has lost changes that were folded (a backup was restored under the service, or a
  * standby took over). Refreshes run one at a time: each begins after the one before, and sees all
- * that it saw.
+ * that it saw. Without `readLarge`, large changes are read here as well.
  */
-export function refreshCatalog(sql: Sql, catalog: Catalog): Promise<void> {
-  const refresh = catalog.refreshed.then(() => foldChanges(sql, catalog))
+export function refreshCatalog(
+  sql: Sql,
+  catalog: Catalog,
+  readLarge: ReadLargeChange | null = null,
+): Promise<void> {
+  const refresh = catalog.refreshed.then(() => foldChanges(sql, catalog, readLarge))
   catalog.refreshed = refresh.catch(() => {})
   return refresh
 }
 
-async function foldChanges(sql: Sql, catalog: Catalog): Promise<void> {
+async function foldChanges(
+  sql: Sql,
+  catalog: Catalog,
+  readLarge: ReadLargeChange | null,
+): Promise<void> {
+  if (catalog.isIncomplete) catalog.clear()
   const { position, sha256 } = catalog
   const [row] = await sql<{ newest: string; is_same: boolean }[]>`
     select s.catalog_position as newest, ${position} = -1 or exists(
@@ -29,9 +43,9 @@ async function foldChanges(sql: Sql, catalog: Catalog): Promise<void> {
   const newest = Number(row!.newest)
   if (!row!.is_same || newest < position) catalog.clear()
   if (newest === catalog.position) return
-  const changes = sql<{ position: string; version: number; payload: string; sha256: string }[]>`
-    select e.position, e.version, e.payload::text as payload,
-      encode(e.payload_sha256, 'hex') as sha256
+  const changes = sql<ChangeRow[]>`
+    select e.position, e.version, ${recordedAt(sql)}, encode(e.payload_sha256, 'hex') as sha256,
+      ${payloadText(sql, readLarge !== null)} as payload
     from events e
     where e.shard = 0
       and e.type = 'CatalogChanged'
@@ -39,12 +53,26 @@ async function foldChanges(sql: Sql, catalog: Catalog): Promise<void> {
     order by e.position`
   // A few at a time: a change may be as large as a request body.
   for await (const rows of changes.cursor(4)) {
-    for (const { position, version, payload, sha256 } of rows) {
-      catalog.fold(Number(position), sha256, decodeChange(version, payload))
+    for (const { position: text, version, payload, recorded_at, sha256 } of rows) {
+      const position = Number(text)
+      if (payload !== null) catalog.fold(position, sha256, decodeChange(version, payload))
+      else {
+        const place = { shard: 0, position, recordedAt: recorded_at, payloadSha256: sha256 }
+        await catalog.foldParts(position, sha256, readLarge!(place))
+      }
     }
   }
   // If the connection is lost between two fetches, the driver ends the cursor without an error.
   if (catalog.position < newest) throw new TemporarilyUnavailable('no answer')
+}
+
+type ChangeRow = {
+  position: string
+  version: number
+  recorded_at: string
+  sha256: string
+  /** Null if it is large. */
+  payload: string | null
 }
 
 /** Throws TemporarilyUnavailable for an event of a newer release: upgraded instances can answer. */

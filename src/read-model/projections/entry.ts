@@ -1,4 +1,4 @@
-import type { CatalogChange } from '../../events/catalog-change.ts'
+import { type CatalogChange, cutChange } from '../../events/catalog-change.ts'
 import { type Event, postingsOf } from '../../events/event.ts'
 import { cutPostings, type Postings } from '../../events/postings.ts'
 
@@ -22,7 +22,7 @@ export function contentOf(event: Event, recordedAt: string): Content {
  * Splits content into parts that add up to it. A fold is correct only after all of them, or none.
  */
 export function* cutContent({ postings, change }: Content): Generator<Content, undefined> {
-  if (change !== null) yield { postings: [], change }
+  for (const part of change === null ? [] : cutChange(change)) yield { postings: [], change: part }
   for (const some of cutPostings(postings)) yield { postings: [some], change: null }
 }
 

@@ -5,9 +5,11 @@
 
 import { PayloadError } from '../../events/columns.ts'
 import { decodeEvent, type Event, UnknownEvent } from '../../events/event.ts'
+import { countRows, mergeRows, parseCatalog } from '../../http/catalog/model.ts'
 import { isTooDense, TOO_DENSE } from '../../http/dense.ts'
 import { parseFlush } from '../../http/flushes/model.ts'
 import { Catalog } from '../../log/catalog/catalog.ts'
+import { changeCatalog } from '../../log/catalog/change.ts'
 import { refreshCatalog } from '../../log/catalog/refresh.ts'
 import { Log } from '../../log/log.ts'
 import type { EventPlace } from '../../log/visit.ts'
@@ -72,6 +74,17 @@ function createJobs({ address, shards, intervals }: WorkerSettings): Jobs {
         throw error
       }
       return log.append(posted, source, idempotencyKey)
+    },
+    changeCatalog: async (body, source) => {
+      const text = new TextDecoder().decode(body)
+      const posted = isTooDense(text) ? TOO_DENSE.detail : parseCatalog(text)
+      if (typeof posted === 'string') return { invalid: posted }
+      await refresh()
+      const position = await changeCatalog({ sql, catalog, refresh }, source, () => ({
+        upserted: mergeRows(catalog, posted),
+        ended: {},
+      }))
+      return { position: position!, counts: countRows(posted) }
     },
     openEvent: async (place) => {
       try {

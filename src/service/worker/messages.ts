@@ -1,3 +1,4 @@
+import type { LargeChangeOutcome } from '../../http/catalog/index.ts'
 import type { LargeFlush } from '../../http/flushes/index.ts'
 import type { Refusal } from '../../http/flushes/refusal.ts'
 import type { AppendOutcome } from '../../log/queue.ts'
@@ -20,6 +21,8 @@ export type Unfit = { unfit: string; isUnknown: boolean }
 /** The jobs that the worker runs. */
 export type Jobs = {
   append: (flush: LargeFlush) => Promise<AppendOutcome | Refusal>
+  /** Parses the body of PUT /admin/catalog and appends the change. */
+  changeCatalog: (body: Uint8Array, source: string) => Promise<LargeChangeOutcome>
   /** Reads an event, and returns a number under which its parts can be requested. */
   openEvent: (place: EventPlace) => Promise<number | Unfit>
   /** Returns the next part of an event's content; null after the last. */

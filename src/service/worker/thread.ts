@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { PayloadError } from '../../events/columns.ts'
 import { UnknownEvent } from '../../events/event.ts'
+import type { LargeChangeOutcome } from '../../http/catalog/index.ts'
 import type { LargeFlush } from '../../http/flushes/index.ts'
 import type { Refusal } from '../../http/flushes/refusal.ts'
 import type { AppendOutcome } from '../../log/queue.ts'
@@ -69,6 +70,15 @@ export class WorkerThread {
     } finally {
       this.#appends.delete(appending)
     }
+  }
+
+  /**
+   * Parses and appends a large change of the catalog. Its body is transferred to the worker. Throws
+   * TemporarilyUnavailable if the service stops, or the worker ends: it may have been appended.
+   */
+  async changeCatalog(body: Uint8Array, source: string): Promise<LargeChangeOutcome> {
+    if (this.#isStopping) throw new TemporarilyUnavailable('stopping')
+    return this.#request('changeCatalog', [body, source], [body.buffer as ArrayBuffer])
   }
 
   /** Reads a large event in parts that add up to it. Throws PayloadError if it can't be folded. */
