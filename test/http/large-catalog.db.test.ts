@@ -3,7 +3,10 @@ import type { CatalogChange } from '../../src/events/catalog-change.ts'
 import { Catalog } from '../../src/log/catalog/catalog.ts'
 import { refreshCatalog } from '../../src/log/catalog/refresh.ts'
 import { openPools, type Pools } from '../../src/platform/postgres/pool.ts'
+import { expectProblem } from '../support/problem.ts'
 import { startTestService, type TestService, useService } from '../support/service.ts'
+import { until } from '../support/until.ts'
+import { watchWorkers } from '../support/workers.ts'
 
 // Catalog changes so large that the worker parses, appends and reads them.
 
@@ -11,6 +14,7 @@ import { startTestService, type TestService, useService } from '../support/servi
 const LARGE = 300 * 1024
 const ROWS = 12_000
 
+const workers = watchWorkers()
 const service = useService({ shards: 1 })
 let other: TestService
 let pools: Pools
@@ -22,6 +26,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await other.stop()
   await pools.close()
+  workers.restore()
 })
 
 const groups = [{ id: 1, name: 'one' }, { id: 2 }]
@@ -69,6 +74,32 @@ test.each([
   ['a text that can not be stored', '{"keys":[{"token_hash":"a\\u0000"}]}'],
 ])('a large body is treated like an equivalent small one: %s', async (_, body) => {
   expect(await put(body.padEnd(LARGE))).toEqual(await put(body))
+})
+
+test('the change of a worker that dies gets 503, and a new worker takes the next one', async () => {
+  const change = { api_keys: apiKeys(1) }
+  workers.hold()
+  const lost = service.putCatalog(change)
+  await until(() => workers.held === 1)
+  workers.kill()
+  await expectProblem(await lost, 503, 'worker ended')
+  expect((await service.putCatalog(change)).status).toBe(200)
+})
+
+test('a stop waits for the large change that the worker is processing', async () => {
+  const stopping = await startTestService({ database: service.database, shards: 1 })
+  workers.hold()
+  const put = stopping.putCatalog({ api_keys: apiKeys(2) })
+  await until(() => workers.held === 1)
+  const stopped = stopping.stop()
+  workers.release()
+  const { status, headers } = await put
+  expect(status).toBe(200)
+  await stopped
+  const [shard, position] = headers.get('tallybook-position')!.split('/')
+  const found = await service.database.owner`
+    select from events where shard = ${shard!} and position = ${position!}`
+  expect(found).toHaveLength(1)
 })
 
 test('a body of many tiny values is refused before it is parsed', async () => {

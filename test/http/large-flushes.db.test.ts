@@ -188,3 +188,19 @@ test('a stop waits for the large flush that the worker is processing', async () 
   const found = await database.owner`select from events where idempotency_key = 'during-a-stop'`
   expect(found).toHaveLength(1)
 })
+
+test('a large event is returned with all of its entries, as they were posted', async () => {
+  const { headers } = await service.fetch('dp', API_KEYS, { method: 'POST', body: apiKeyFlush() })
+  const position = headers.get('tallybook-position')
+  const { payload, entries } = await service.read<{ payload: object; entries: object[] }>(
+    `/audit/events/${position}`,
+  )
+  expect(Object.keys(payload)).toContain('ids')
+  const { keys } = JSON.parse(apiKeyFlush()) as { keys: { api_key_id: number }[] }
+  const known = keys.filter(({ api_key_id: id }) => id <= 100)
+  expect(entries.filter((entry) => 'group_id' in entry && entry.group_id !== null)).toHaveLength(
+    known.length,
+  )
+  expect(entries).toHaveLength(keys.length)
+  expect(entries.at(-1)).toMatchObject({ requests: 3 })
+})

@@ -1,8 +1,8 @@
 /** The workers of services in this process, whose messages a test can hold back. */
 export type Workers = {
-  /** Holds back the flushes sent from now on, until `release`. */
+  /** Holds back the flushes and changes of the catalog sent from now on, until `release`. */
   hold(): void
-  /** The number of flushes held back. */
+  /** The number held back. */
   readonly held: number
   release(): void
   /** Ends all workers at once, as a crash would. */
@@ -23,8 +23,9 @@ export function watchWorkers(): Workers {
     }
 
     override postMessage(message: unknown, transfer: ArrayBuffer[] | object = []): void {
+      const { job } = message as { job?: string }
       const send = () => super.postMessage(message, transfer as ArrayBuffer[])
-      if (isHolding && (message as { job?: string }).job === 'append') held.push(send)
+      if (isHolding && (job === 'append' || job === 'changeCatalog')) held.push(send)
       else send()
     }
   }

@@ -1,8 +1,6 @@
 import type { Static } from '@sinclair/typebox'
 import { Elysia } from 'elysia'
 import type { Reads } from '../../cluster/replicas/reads.ts'
-import { type StoredEvent, toRows, tryDecodeEvent } from '../../events/event.ts'
-import { toLeaf } from '../../events/leaf.ts'
 import { readEvent, readHeads } from '../../log/read.ts'
 import { SingleFlight } from '../../platform/async/single-flight.ts'
 import type { Pools, Sql, Transaction } from '../../platform/postgres/pool.ts'
@@ -12,6 +10,7 @@ import { typedAs } from '../json.ts'
 import { chooseType } from '../negotiation.ts'
 import { Problem } from '../problem.ts'
 import { eventDetail, eventsDetail } from './detail.ts'
+import { toEventJson, withEntries } from './event-json.ts'
 import {
   EventParams,
   type EventsBody,
@@ -94,9 +93,7 @@ export function eventRoutes(
         )
         if (event === null) throw new Problem(404, 'not found')
         return typedAs<Static<typeof EventWithEntriesBody>>(
-          new Response(toEventJson(event, `,"entries":${JSON.stringify(readRows(event))}`), {
-            headers: { 'content-type': 'application/json' },
-          }),
+          new Response(withEntries(event), { headers: { 'content-type': 'application/json' } }),
         )
       },
       { roles, params: EventParams, detail: eventDetail },
@@ -120,14 +117,4 @@ function answer(form: Form, body: string | ReadableStream) {
 function toPageJson({ events, next }: EventsPage, nextName: string): string {
   const items = events.map((event) => toEventJson(event))
   return `{"items":[${items.join(',')}],"${nextName}":${JSON.stringify(next)}}`
-}
-
-/** Formats an event as JSON; the payload is copied byte for byte from the log. */
-function toEventJson(event: StoredEvent, more = ''): string {
-  return `${toLeaf(event).slice(0, -1)},"payload":${event.payload}${more}}`
-}
-
-function readRows(stored: StoredEvent) {
-  const event = tryDecodeEvent(stored)
-  return event && toRows(event)
 }

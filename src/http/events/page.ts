@@ -7,8 +7,8 @@ import { DEFAULT_LIMIT, MAX_LIMIT } from '../params.ts'
 import { Problem } from '../problem.ts'
 import { type EventsRequest, positionsOf, shardsOf } from './request.ts'
 
-/** Bytes of payload on a page, which is held in memory. */
-const PAGE_BYTES = 16 * 1024 * 1024
+/** Bytes of payload on a page, which is held in memory and formatted at once. */
+const PAGE_BYTES = 4 * 1024 * 1024
 
 /** A position after every possible event. */
 const NO_END = Number.MAX_SAFE_INTEGER

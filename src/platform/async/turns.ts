@@ -2,7 +2,7 @@
 const SLICE_MS = 10
 
 /** Resolves when the event loop has run everything else that is pending. */
-const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
+export const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 /** Runs an iterator to its end, yielding to the event loop every 10 ms. Returns its result. */
 export async function runInTurns<Value, Made>(
