@@ -144,7 +144,7 @@ test.each(['project', 'all'] as const)(
   async (purpose) => {
     // The pool that checks the server works at once, or only later.
     const outcome = transact(pools.project, '', async (transaction) => {
-      await transaction`select from shards for update`
+      await transaction`select from shards where shard = 0 for update`
       // It is described first; that answer is lost, and the server waits for the next message.
       proxy.begin('swallow answers', purpose)
       await transaction`select ${1}::integer as one`
@@ -155,7 +155,7 @@ test.each(['project', 'all'] as const)(
     expect(await outcome).toBe('failed')
     proxy.end()
     await until(() =>
-      database.owner`select from shards for update nowait`.then(
+      database.owner`select from shards where shard = 0 for update nowait`.then(
         () => true,
         () => false,
       ),
