@@ -1,7 +1,10 @@
 import { expect, test } from 'bun:test'
+import pino from 'pino'
 import type { StoredEvent } from '../../src/events/event.ts'
 import { identityOf } from '../../src/log/read.ts'
 import { TailBuffer } from '../../src/log/subscriptions/tail-buffer.ts'
+import { TailBuffers } from '../../src/log/subscriptions/tail-buffers.ts'
+import { until } from '../support/until.ts'
 
 // The bounds of a tail buffer.
 
@@ -75,4 +78,45 @@ test('a tail that is cleared during a read begins again at once, and that read a
   identified[1]!('of the second')
   await second
   expect(tail.head).toBe(7)
+})
+
+/** Tails of one shard with a subscriber; each poll reads the head that is given it. */
+function subscribe() {
+  const reads: ((head: number) => void)[] = []
+  const tails = new TailBuffers({
+    ...{ shards: 1, pollIntervalMs: 1, logger: pino({ level: 'silent' }) },
+    ...{ identify: async () => null, read: async () => [] },
+    readHeads: () => new Promise((resolve) => reads.push((head) => resolve([head]))),
+  })
+  let position = 5
+  let isLost = false
+  tails.subscribe({
+    ...{ shard: 0, positionIn: () => position, wake: () => {}, keepAlive: () => {} },
+    lose: () => {
+      isLost = true
+    },
+  })
+  return {
+    nextRead: (number: number) => until(() => reads[number - 1] ?? null),
+    moveTo: (to: number) => {
+      position = to
+    },
+    isLost: () => isLost,
+  }
+}
+
+test('a subscriber that goes on while a head is read has lost nothing', async () => {
+  const { nextRead, moveTo, isLost } = subscribe()
+  const first = await nextRead(1)
+  moveTo(6)
+  first(5)
+  await nextRead(2)
+  expect(isLost()).toBe(false)
+})
+
+test('a subscriber that is ahead of a head read later ends', async () => {
+  const { nextRead, isLost } = subscribe()
+  const first = await nextRead(1)
+  first(4)
+  await until(isLost)
 })

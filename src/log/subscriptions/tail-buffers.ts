@@ -102,9 +102,16 @@ export class TailBuffers {
 
   async #advanceAll(): Promise<void> {
     try {
-      const before = [...this.#subscribers]
+      // As of before the read, because they go on during it.
+      const before = [...this.#subscribers].map((subscriber) => ({
+        subscriber,
+        positions: this.#tails.map((_, shard) => subscriber.positionIn(shard) ?? -1),
+      }))
       const heads = await this.heads.read()
-      for (const subscriber of before) loseIfAhead(subscriber, heads)
+      for (const { subscriber, positions } of before) {
+        // It is ahead of a later head: its lines came from another log.
+        if (heads.some((head, shard) => positions[shard]! > head)) subscriber.lose()
+      }
       await Promise.all(heads.map((head, shard) => this.#advance(shard, head)))
     } catch (error) {
       this.#note(error)
@@ -157,9 +164,4 @@ export class TailBuffers {
     }
     wakeSlice()
   }
-}
-
-/** Ends a subscriber that is ahead of later heads: its lines came from another log. */
-function loseIfAhead(subscriber: Subscriber, heads: Positions): void {
-  if (heads.some((head, shard) => (subscriber.positionIn(shard) ?? -1) > head)) subscriber.lose()
 }
