@@ -1,4 +1,5 @@
 import { UserError } from '../../user-error.ts'
+import { PINNED } from '../connection/setup.ts'
 import { SCHEMA, SERVICE_ROLE, type Sql } from '../pool.ts'
 import { chooseSliceCount } from './slice-count.ts'
 import { DELEGATED_FUNCTIONS, DISTRIBUTED_TABLES, REFERENCE_TABLES } from './tables.ts'
@@ -75,7 +76,8 @@ export async function completeDistribution(owner: Sql, shards: number): Promise<
   const delegated = await readDelegated(owner)
   const isComplete =
     [...DISTRIBUTED_TABLES, ...REFERENCE_TABLES].every((table) => placed.has(table)) &&
-    DELEGATED_FUNCTIONS.every((name) => delegated.has(name))
+    DELEGATED_FUNCTIONS.every((name) => delegated.has(name)) &&
+    (await isRolePrepared(owner))
   if (!isComplete) await distribute(owner, shards)
 }
 
@@ -137,8 +139,24 @@ async function prepareRole(owner: Sql): Promise<void> {
   }
 }
 
+/** True unless the role lacks settings, which an older release may not have made. */
+async function isRolePrepared(owner: Sql): Promise<boolean> {
+  const [row] = await owner<{ settings: string[] }[]>`
+    select coalesce(r.rolconfig, '{}') as settings
+    from pg_roles r
+    where r.rolname = ${SERVICE_ROLE}`
+  return Object.entries(WORKER_SETTINGS).every(([name, value]) =>
+    row!.settings.some((setting) => setting.toLowerCase() === `${name}=${value}`.toLowerCase()),
+  )
+}
+
+/**
+ * Settings of the sessions on the workers, whatever the defaults of the database. In particular,
+ * with a timeout for idle transactions, Citus may lose an intermediate result and go on without it.
+ */
 const WORKER_SETTINGS = {
-  ...{ synchronous_commit: 'on', lock_timeout: '5s', timezone: 'UTC' },
+  ...PINNED,
+  ...{ synchronous_commit: 'on', lock_timeout: '5s' },
   // Statements over all slices look expensive to the planner, but are short.
   jit: 'off',
 }

@@ -4,7 +4,7 @@ import { SESSION_COLUMNS } from './session.ts'
  * Settings of every connection, whatever the defaults of the database, role or pooler: how values
  * are formatted, and no timeouts.
  */
-const PINNED = {
+export const PINNED = {
   TimeZone: 'UTC',
   DateStyle: 'ISO, MDY',
   IntervalStyle: 'postgres',
