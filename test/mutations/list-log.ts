@@ -105,8 +105,8 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
   {
     name: 'group-remembered',
     file: 'src/log/catalog/catalog.ts',
-    find: '    this.#groups.clear()\n    this.position = position',
-    replace: '    this.position = position',
+    find: 'this.keys.delete(token_hash)\n    this.#groups.clear()\n',
+    replace: 'this.keys.delete(token_hash)\n',
     harm: 'A key that moved to another group still counts for the old one.',
     tests: ['test/log/catalog', 'test/log', 'test/property'],
   },

@@ -27,7 +27,6 @@ export function catalogRoutes(
   guard: ReturnType<typeof auth>,
   { catalogWriter, changeLarge, bodies, admission, onChanged }: Options,
 ) {
-  const { catalog, refresh } = catalogWriter
   const toHeaders = (position: number) => {
     onChanged(0, position)
     return { 'tallybook-position': `0/${position}` }
@@ -50,14 +49,17 @@ export function catalogRoutes(
   const put = async (context: ChangeContext, text: string) => {
     const body = parseCatalog(text)
     if (typeof body === 'string') throw invalid(body)
-    const headers = await change(context, () => ({ upserted: mergeRows(catalog, body), ended: {} }))
+    const headers = await change(context, (catalog) => ({
+      upserted: mergeRows(catalog, body),
+      ended: {},
+    }))
     return { headers, counts: countRows(body) }
   }
   const putLarge = async (context: ChangeContext, bytes: Uint8Array) => {
     const { name } = context.principal
     const outcome = await admission.admitChange(context, () => changeLarge(bytes, name))
     if ('invalid' in outcome) throw invalid(outcome.invalid)
-    await refresh()
+    await catalogWriter.refresh()
     return { headers: toHeaders(outcome.position), counts: outcome.counts }
   }
 
@@ -79,7 +81,7 @@ export function catalogRoutes(
       '/admin/provider-groups/:id',
       async (context) => {
         const { id } = context.params
-        const headers = await change(context, () => {
+        const headers = await change(context, (catalog) => {
           const row = catalog.providerGroups.get(Number(id))
           return row ? { upserted: {}, ended: { provider_groups: [row] } } : null
         })
@@ -96,7 +98,7 @@ export function catalogRoutes(
       '/admin/api-keys/:id',
       async (context) => {
         const { id } = context.params
-        const headers = await change(context, () => {
+        const headers = await change(context, (catalog) => {
           const row = catalog.apiKeys.get(Number(id))
           return row ? { upserted: {}, ended: { api_keys: [row] } } : null
         })
@@ -108,7 +110,7 @@ export function catalogRoutes(
       '/admin/keys/:token_hash',
       async (context) => {
         const { params } = context
-        const headers = await change(context, () => {
+        const headers = await change(context, (catalog) => {
           const row = catalog.keys.get(params.token_hash)
           return row ? { upserted: {}, ended: { keys: [row] } } : null
         })

@@ -80,8 +80,8 @@ function createJobs({ address, shards, intervals }: WorkerSettings): Jobs {
       const posted = isTooDense(text) ? TOO_DENSE.detail : parseCatalog(text)
       if (typeof posted === 'string') return { invalid: posted }
       await refresh()
-      const position = await changeCatalog({ sql, catalog, refresh }, source, () => ({
-        upserted: mergeRows(catalog, posted),
+      const position = await changeCatalog({ sql, catalog, refresh }, source, (current) => ({
+        upserted: mergeRows(current, posted),
         ended: {},
       }))
       return { position: position!, counts: countRows(posted) }
