@@ -78,14 +78,6 @@ export function isDatabaseError(error: unknown): boolean {
   return isUnavailable(error) || (error instanceof Error && error.name === 'PostgresError')
 }
 
-/**
- * True if check_clock failed because the clocks of the database and of this process differ too
- * much.
- */
-export function isClockApart(error: unknown): boolean {
-  return codeOf(error) === 'TB002'
-}
-
 /** True if move_checkpoint failed because another projector has moved the checkpoint. */
 export function isStaleCheckpoint(error: unknown): boolean {
   return codeOf(error) === 'TB001'

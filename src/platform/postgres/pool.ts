@@ -1,11 +1,12 @@
 import postgres from 'postgres'
 import { INTERVALS, type Intervals } from '../intervals.ts'
 import { askSeparately } from './ask-separately.ts'
+import { countLostResults, LostResults } from './citus/lost-results.ts'
 import { Route } from './connection/route.ts'
 import type { RequiredState } from './connection/session.ts'
 import { setupStatement } from './connection/setup.ts'
 import { APPLICATION, targetAt } from './connection/target.ts'
-import { isConnectionLost } from './errors.ts'
+import { isConnectionLost, TemporarilyUnavailable } from './errors.ts'
 import { LostSessions } from './lost-sessions.ts'
 import type { ServerAddress, Sql, Transaction } from './sql.ts'
 
@@ -132,7 +133,8 @@ export function openReplicaPools(address: ServerAddress): ReplicaPools {
 }
 
 /**
- * Runs a transaction: commits if `run` resolves, rolls back if it rejects.
+ * Runs a transaction: commits if `run` resolves, rolls back if it rejects. Throws
+ * TemporarilyUnavailable if Citus has lost a result meanwhile, perhaps one of this transaction.
  *
  * If the connection is lost in the middle, there is nothing to roll back. postgres.js would still
  * try, write to a closed socket and end the process (porsager/postgres#1208). So the rejection of
@@ -145,7 +147,10 @@ export async function transact<Value>(
 ): Promise<Value> {
   const value = await sql.begin(options, async (transaction) => {
     try {
-      return await run(transaction)
+      const lost = countLostResults(sql)
+      const made = await run(transaction)
+      if (countLostResults(sql) !== lost) throw new TemporarilyUnavailable('database unavailable')
+      return made
     } catch (error) {
       if (isConnectionLost(error)) return new Promise<never>(() => {})
       throw error
@@ -233,6 +238,7 @@ function connect(
 ): Sql {
   const { silentAfterMs = INTERVALS.database.silentAfterMs } = options
   const role = options.role === null ? {} : { role: options.role }
+  const lostResults = new LostResults()
   const common = {
     ...{ purpose: options.purpose, max: options.max },
     // The driver's query for array types is replaced by one that also sets up the session
@@ -248,12 +254,12 @@ function connect(
     types: { time: TIME },
     // Seconds before the k-th attempt to reconnect. They start low: a restart takes little time.
     backoff: (attempt: number) => Math.min(0.05 * attempt, 1),
-    onnotice: () => {},
+    onnotice: (notice: { message?: string }) => lostResults.note(notice),
     // Not in the driver's types. The driver's own `listen` is lost while the database is down.
     onnotify: options.onNotify,
   }
   const isDurable = !('synchronous_commit' in options.settings)
-  return open(address, { role: options.role, path: SCHEMA, isDurable }, common)
+  return lostResults.watch(open(address, { role: options.role, path: SCHEMA, isDurable }, common))
 }
 
 /** Opens one connection without setting up its session. The caller ends it. */

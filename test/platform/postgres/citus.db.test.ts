@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'bun:test'
 import { readNodes, readPlacement } from '../../../src/platform/postgres/citus/distribute.ts'
 import { migrate } from '../../../src/platform/postgres/migrate.ts'
-import { connectAsOwner } from '../../../src/platform/postgres/pool.ts'
+import { connectAsOwner, SERVICE_ROLE } from '../../../src/platform/postgres/pool.ts'
 import { outcomeOf } from '../../support/archive.ts'
 import { citusNodes, createOnNodes, onEveryNode } from '../../support/citus.ts'
 import { runTallybook } from '../../support/process.ts'
 import { TEST_SHARDS, useDatabase } from '../../support/server.ts'
+import { startTestService } from '../../support/service.ts'
 
 const isCitus = citusNodes().length > 0
 
@@ -16,6 +17,28 @@ test.skipIf(isCitus)('readPlacement reports a server without Citus', async () =>
 })
 
 describe.skipIf(!isCitus)('on Citus', () => {
+  test('a read of which Citus lost a part gets 503, and never an empty list', async () => {
+    const [role] = await database.owner`select current_database() as name`
+    // Ends the sessions on the workers between two parts of a query.
+    const setting = `in database ${role!.name} set idle_in_transaction_session_timeout`
+    await database.owner.unsafe(`alter role ${SERVICE_ROLE} ${setting} = '1ms'`)
+    try {
+      const other = await startTestService({ database })
+      await other.putCatalog({ api_keys: [{ id: 1 }] })
+      const statuses = new Set<number>()
+      for (let i = 0; i < 20; i++) {
+        const response = await other.fetch('admin', '/admin/api-keys?sort=-success_rate')
+        statuses.add(response.status)
+        const { items = [null] } = (await response.json()) as { items?: unknown[] }
+        expect(items).toHaveLength(1)
+      }
+      expect([...statuses].sort()).toContain(503)
+      await other.stop()
+    } finally {
+      await database.owner.unsafe(`alter role ${SERVICE_ROLE} ${setting} to default`)
+    }
+  })
+
   test('shards are distributed evenly over the workers', async () => {
     const { owner } = database
     expect(await readPlacement(owner)).toBe('distributed')
