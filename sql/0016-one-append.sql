@@ -1,1 +1,1 @@
--- append_event and append_catalog_change call append_batch, which alone inserts events.
+-- append_event and append_catalog_change call append_batch.

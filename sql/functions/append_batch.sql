@@ -1,10 +1,10 @@
--- Appends a batch of events to one shard in one round trip: flushes, or one event that the service
--- states (see append_event and append_catalog_change). Nothing else inserts events.
+-- Appends a batch of events to one shard in one round trip: flushes, or one other event (see
+-- append_event and append_catalog_change). No other function inserts events.
 --
 -- Each text parameter holds one line per event, joined by newlines (no value can contain one):
 -- type, version, source, idempotency key (empty if none), payload, SHA-256 of the payload in hex.
--- p_catalog_position is that of the catalog the flushes were attributed with, or null for events
--- that depend on no catalog.
+-- p_catalog_position is that of the catalog by which flushes were attributed, or a change was
+-- decided; null for an event that depends on no catalog.
 --
 -- Returns one row. If its first_position is null, p_catalog_position and p_catalog_sha256 (of the
 -- change there) are not the catalog's, and nothing was appended. Otherwise the events have the

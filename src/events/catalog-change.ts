@@ -41,7 +41,7 @@ export type ApiKeyRow = { id: number; group_id: number; name: string | null }
 export type KeyRow = { token_hash: string; quota_limit: number; name: string | null }
 
 /** Rows in each part of a change that is cut. */
-const PART_ROWS = 4_096
+const PART_ROWS = 16_384
 
 /** Cuts a change into parts that have the same effect if they are applied in order. */
 export function* cutChange(change: CatalogChange): Generator<CatalogChange, undefined> {

@@ -1,6 +1,7 @@
 import { INTERVALS, type Intervals } from '../platform/intervals.ts'
 import type { Caller } from './caller.ts'
 import { FairLimiter } from './fair-limiter.ts'
+import { tooManyRequests } from './problem.ts'
 import { networkOf } from './unknown-tokens.ts'
 
 /** The shortest cooldown of a slot after a quick request, in milliseconds. */
@@ -13,8 +14,11 @@ const UNANNOUNCED_BYTES = 1024 * 1024
 /** Milliseconds after a flush in which more flushes are expected. */
 const FLUSH_WINDOW_MS = 2_000
 
-/** A larger flush takes one of fewer slots, because parsing it takes 0.1 ms or more. */
-const LARGE_FLUSH_BYTES = 16 * 1024
+/** A flush takes a slot for each of these bytes, as its work grows with them. */
+const SLOT_BYTES = 8 * 1024
+/** The bytes of a token's flushes that may wait or be in work, and what each counts besides. */
+const MAX_FLUSH_BYTES = 16 * 1024 * 1024
+const FLUSH_OVERHEAD_BYTES = 1024
 
 /** The context of a read; `principal` is null without a token, or if none was checked. */
 export type RequestContext = AnonymousContext & { principal: Caller | null }
@@ -30,8 +34,8 @@ type Work<Value> = () => Value | Promise<Value>
 
 /**
  * Limits the requests that are worked on at once: each takes a slot. Health checks take none, and
- * flushes only while several tokens post some, or if they are very large. A request holds a slot
- * while it works, never while it waits; the exception is a very large body that is being received.
+ * flushes only while several tokens post some, or if they are very large. A request holds its slot
+ * from when it begins to work until it is done.
  */
 export class Admission {
   /**
@@ -44,9 +48,8 @@ export class Admission {
    * sends many at once from taking all the time of this thread and of the worker.
    */
   readonly #bodies: FairLimiter
-  /** Flushes while several tokens post some, and those of them above LARGE_FLUSH_BYTES. */
+  /** Flushes while several tokens post some, until they are appended. */
   readonly #flushes: FairLimiter
-  readonly #largeFlushes: FairLimiter
   /** Changes of the catalog, each of which delays all flushes for a moment. */
   readonly #changes: FairLimiter
   /**
@@ -61,6 +64,8 @@ export class Admission {
   /** The token of the last flush, and when a flush last had another token than the one before. */
   #flusher: string | null = null
   #flushersChangedAt = Number.NEGATIVE_INFINITY
+  /** By token; a token with 0 has no entry. */
+  readonly #flushBytes = new Map<string, number>()
 
   constructor({ waitMs }: Intervals['admission'] = INTERVALS.admission) {
     const needsCooldown = () => performance.now() - this.#flushedAt < FLUSH_WINDOW_MS
@@ -70,9 +75,8 @@ export class Admission {
     this.#bodies = new FairLimiter({ perCaller: 2, total: 16, ...cooling })
     const pages = { ...cooling, minCooldownMs: 0, waitMs: null }
     this.#pages = new FairLimiter({ perCaller: 4, total: 4, ...pages })
-    const flushes = { total: 1_024, minCooldownMs: 0, waitMs, needsCooldown: () => false }
-    this.#flushes = new FairLimiter({ perCaller: 16, ...flushes })
-    this.#largeFlushes = new FairLimiter({ perCaller: 2, ...flushes })
+    const flushes = { minCooldownMs: 0, waitMs, needsCooldown: () => false }
+    this.#flushes = new FairLimiter({ perCaller: 16, total: 1_024, ...flushes })
     // These cool down whether or not flushes arrive.
     const always = { minCooldownMs: MIN_COOLDOWN_MS, waitMs, needsCooldown: () => true }
     this.#quick = new FairLimiter({ perCaller: 4, total: 16, ...always })
@@ -86,9 +90,9 @@ export class Admission {
   /**
    * Parses and appends a flush of a token whose body has this many bytes: at once if no other token
    * has flushed for a while. Otherwise each token has so few in progress that the flushes of others
-   * hardly wait for them.
+   * hardly wait for them. Throws problem 429 if too many bytes of the token wait.
    */
-  admitFlush<Value>(
+  async admitFlush<Value>(
     token: string,
     request: Request,
     bytes: number,
@@ -100,8 +104,20 @@ export class Admission {
       this.#flusher = token
     }
     if (now - this.#flushersChangedAt > FLUSH_WINDOW_MS) return append()
-    const flushes = bytes > LARGE_FLUSH_BYTES ? this.#largeFlushes : this.#flushes
-    return flushes.run(token, append, { request })
+    const counted = bytes + FLUSH_OVERHEAD_BYTES
+    const before = this.#flushBytes.get(token) ?? 0
+    if (before + counted > MAX_FLUSH_BYTES) throw tooManyRequests()
+    this.#flushBytes.set(token, before + counted)
+    try {
+      return await this.#flushes.run(token, append, {
+        request,
+        slots: Math.ceil(bytes / SLOT_BYTES),
+      })
+    } finally {
+      const left = this.#flushBytes.get(token)! - counted
+      if (left === 0) this.#flushBytes.delete(token)
+      else this.#flushBytes.set(token, left)
+    }
   }
 
   /** Runs a read. */

@@ -26,7 +26,7 @@ const MAX_COOLDOWN_MS = 1_000
 /** Seconds after which a refused caller may retry. */
 const RETRY_AFTER_S = 2
 
-type Waiter = { begin: () => void }
+type Waiter = { slots: number; begin: () => void }
 /** `slots` counts those of the caller that are in work or cooling down. */
 type CallerState = { slots: number; waiting: Set<Waiter> }
 
@@ -49,7 +49,8 @@ export class FairLimiter {
    * Runs `work` once there is a slot for it. Throws problem 429 if the caller's own slots stay
    * taken, TemporarilyUnavailable if those of all callers do, and problem 400 `aborted` if the
    * client disconnects while it waits. The slot is free `cooldownMs` after the work at the
-   * earliest, if slots cool down.
+   * earliest, if slots cool down. Larger work takes several slots, the last ones perhaps beyond
+   * those that the caller has.
    */
   async run<Value>(
     caller: string,
@@ -57,11 +58,12 @@ export class FairLimiter {
     {
       request,
       cooldownMs = this.options.minCooldownMs,
-    }: { request?: Request; cooldownMs?: number } = {},
+      slots = 1,
+    }: { request?: Request; cooldownMs?: number; slots?: number } = {},
   ): Promise<Value> {
     const state = this.#stateOf(caller)
-    if (this.#hasSlot(state)) this.#occupy(caller, state)
-    else await this.#wait(caller, state, request?.signal)
+    if (this.#hasSlot(state)) this.#occupy(caller, state, slots)
+    else await this.#wait(caller, state, slots, request?.signal)
     const started = performance.now()
     try {
       return await work()
@@ -70,8 +72,8 @@ export class FairLimiter {
       if (this.options.needsCooldown()) {
         this.#beginNext()
         const ms = Math.max(cooldownMs, this.#cooldownAfter(performance.now() - started, state))
-        setTimeout(() => this.#leave(caller, state), Math.min(MAX_COOLDOWN_MS, ms)).unref()
-      } else this.#leave(caller, state)
+        setTimeout(() => this.#leave(caller, state, slots), Math.min(MAX_COOLDOWN_MS, ms)).unref()
+      } else this.#leave(caller, state, slots)
     }
   }
 
@@ -92,14 +94,14 @@ export class FairLimiter {
     return state.slots < this.options.perCaller && this.#inWork < this.options.total
   }
 
-  #occupy(caller: string, state: CallerState): void {
-    state.slots++
+  #occupy(caller: string, state: CallerState, slots: number): void {
+    state.slots += slots
     this.#inWork++
     this.#moveToEnd(caller, state)
   }
 
-  #leave(caller: string, state: CallerState): void {
-    state.slots--
+  #leave(caller: string, state: CallerState, slots: number): void {
+    state.slots -= slots
     this.#moveToEnd(caller, state)
     this.#beginNext()
   }
@@ -109,7 +111,7 @@ export class FairLimiter {
       if (state.waiting.size === 0 || !this.#hasSlot(state)) continue
       const [waiter] = state.waiting
       state.waiting.delete(waiter!)
-      this.#occupy(caller, state)
+      this.#occupy(caller, state, waiter!.slots)
       waiter!.begin()
       return
     }
@@ -121,7 +123,12 @@ export class FairLimiter {
     if (state.slots > 0 || state.waiting.size > 0) this.#callers.set(caller, state)
   }
 
-  #wait(caller: string, state: CallerState, signal: AbortSignal | undefined): Promise<void> {
+  #wait(
+    caller: string,
+    state: CallerState,
+    slots: number,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const end = () => {
       clearTimeout(timer)
@@ -134,6 +141,7 @@ export class FairLimiter {
       reject(reason)
     }
     const waiter = {
+      slots,
       begin: () => {
         end()
         resolve()

@@ -34,9 +34,10 @@ export function health({ pools, reads, log, ahead, isStopping }: HealthOptions) 
       throw error
     }
   }
-  const soon = (check: Promise<string>) => withinOr(CHECK_TIMEOUT_MS, check, 'database unavailable')
   // A check that hangs on a dead connection makes way for the next one.
-  const readiness = new SingleFlight(() => soon(checkReady()))
+  const readiness = new SingleFlight(() =>
+    withinOr(CHECK_TIMEOUT_MS, checkReady(), 'database unavailable'),
+  )
   return new Elysia({ name: 'health' })
     .get('/health/live', () => ({ status: 'live' }), {
       detail: describe({
@@ -51,7 +52,7 @@ export function health({ pools, reads, log, ahead, isStopping }: HealthOptions) 
       '/health/ready',
       async () => {
         if (isStopping()) throw unavailable('stopping')
-        const state = await soon(readiness.read())
+        const state = await readiness.read()
         if (state !== 'ready') throw unavailable(state)
         const { replicas } = reads
         return {

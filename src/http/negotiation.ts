@@ -9,8 +9,8 @@ export function chooseType<Type extends string>(
   { headers }: Request,
   types: readonly [Type, ...Type[]],
 ): Type {
-  // All texts are UTF-8, so a charset in the header distinguishes nothing.
-  const accept = headers.get('accept')?.replace(/;\s*charset=[^,;]*/gi, '')
+  // Each type has one form, so parameters other than the quality distinguish nothing.
+  const accept = headers.get('accept')?.replace(/;\s*(?!q=)[^,;]*/gi, '')
   return (new Negotiator({ headers: { accept } }).mediaType([...types]) ?? types[0]) as Type
 }
 

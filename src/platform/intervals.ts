@@ -26,7 +26,7 @@ export type Intervals = {
   log: {
     /** How long to route flushes away from a shard after an append to it failed. */
     cooldownMs: number
-    /** The longest time from receiving a flush to answering it, whatever the database does. */
+    /** The longest time from queueing a flush to answering it, whatever the database does. */
     answerWithinMs: number
   }
   projector: {

@@ -59,8 +59,8 @@ test('the largest counts are exact, and rows are in the order of the log', async
   await writeTestParquet(service.database, path)
   const rows = await parquetReadObjects({ file: await asyncBufferFromFile(path) })
   expect(rows.map(({ requests }) => requests)).toEqual(new Array(5).fill(BigInt(largest)))
-  const admission = rows.map(({ shard, position }) => `${shard}/${position}`)
-  expect(admission).toEqual([...admission].sort())
+  const places = rows.map(({ shard, position }) => `${shard}/${position}`)
+  expect(places).toEqual([...places].sort())
 })
 
 test('the export of a log without entries has no rows and reports unreadable events', async () => {

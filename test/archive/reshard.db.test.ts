@@ -110,9 +110,9 @@ async function moveAndContinue(
   const { service: moved } = await start('new.example.com', to, database)
   await compare(old.service, moved, rows)
   place.service = moved
-  const admission = new Map(made.map((row) => [row.idempotency_key, placeOf(row)]))
+  const places = new Map(made.map((row) => [row.idempotency_key, placeOf(row)]))
   const heads = changes.map(({ position }) => Number(position))
-  session.moveOn(heads, (key) => admission.get(key)!)
+  session.moveOn(heads, (key) => places.get(key)!)
   // They include retries of flushes from before the move.
   for (const step of after) await session.take(step)
   await session.compareTotals()

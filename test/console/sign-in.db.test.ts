@@ -29,8 +29,8 @@ describe.skipIf(!hasBrowser)('signing in', () => {
       ...[document.cookie, document.documentElement.outerHTML, location.href],
       ...[JSON.stringify(localStorage), JSON.stringify(sessionStorage)],
     ])
-    const admission = [...readable, ...requested, cookie!.value]
-    expect(admission.filter((text) => text.includes(TOKENS.admin))).toEqual([])
+    const places = [...readable, ...requested, cookie!.value]
+    expect(places.filter((text) => text.includes(TOKENS.admin))).toEqual([])
     expect(readable[0]).toBe('')
   })
 

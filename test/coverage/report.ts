@@ -5,15 +5,15 @@ import type { Layout, Location } from './instrument.ts'
 /** How many ran, and how many there are. */
 type Share = [covered: number, total: number]
 
-type FairLimiter = { statements: Share; branches: Share }
+type Shares = { statements: Share; branches: Share }
 
 /** The shares of a file, and the locations that never ran. */
-type FileResult = FairLimiter & { hash: string; missed: Record<keyof FairLimiter, Location[]> }
+type FileResult = Shares & { hash: string; missed: Record<keyof Shares, Location[]> }
 
 /** What ran in all of src, in each folder, and in each file. */
 type Measurement = {
-  total: FairLimiter
-  folders: Record<string, FairLimiter>
+  total: Shares
+  folders: Record<string, Shares>
   files: Record<string, FileResult>
 }
 
@@ -48,7 +48,7 @@ function measure(layout: Layout, counters: Uint32Array): Measurement {
       statements: statements.filter((_, i) => isMissed(offset + i)),
       branches: paths.filter((_, i) => isMissed(offset + statements.length + i)),
     }
-    const shares: FairLimiter = {
+    const shares: Shares = {
       statements: [statements.length - missed.statements.length, statements.length],
       branches: [paths.length - missed.branches.length, paths.length],
     }
@@ -61,9 +61,9 @@ function measure(layout: Layout, counters: Uint32Array): Measurement {
   return { total, folders, files }
 }
 
-const nothing = (): FairLimiter => ({ statements: [0, 0], branches: [0, 0] })
+const nothing = (): Shares => ({ statements: [0, 0], branches: [0, 0] })
 
-function add(sum: FairLimiter, { statements, branches }: FairLimiter): void {
+function add(sum: Shares, { statements, branches }: Shares): void {
   sum.statements = [sum.statements[0] + statements[0], sum.statements[1] + statements[1]]
   sum.branches = [sum.branches[0] + branches[0], sum.branches[1] + branches[1]]
 }

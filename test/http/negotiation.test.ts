@@ -20,6 +20,7 @@ test.each([
   [',;q=1,;;', JSON_PAGE],
   [NDJSON, NDJSON],
   ['Application/X-NDJSON; charset=utf-8', NDJSON],
+  [`${NDJSON}; v=1 ;q=0.4, text/html;q=0.3`, NDJSON],
   [`${NDJSON}, */*`, NDJSON],
   [`*/*, ${NDJSON}`, NDJSON],
   [`${NDJSON};q=0.5, ${JSON_PAGE}`, JSON_PAGE],

@@ -28,7 +28,7 @@ beforeAll(async () => {
 
 /** Reads all pages of a list. Returns the positions on them and the number of pages. */
 async function readAll(query: string, next: 'next_after' | 'next_before') {
-  const admission: string[] = []
+  const places: string[] = []
   let pages = 0
   for (let from = ''; pages < 20; ) {
     const key = next === 'next_after' ? 'after' : 'before'
@@ -36,11 +36,11 @@ async function readAll(query: string, next: 'next_after' | 'next_before') {
       `/audit/events?${query}${from === '' ? '' : `&${key}=${from}`}`,
     )
     pages++
-    admission.push(...page.items.map(({ shard, position }) => `${shard}/${position}`))
+    places.push(...page.items.map(({ shard, position }) => `${shard}/${position}`))
     if (page[next] === null) break
     from = page[next]
   }
-  return { admission, pages }
+  return { places, pages }
 }
 
 const foundIn = (shard: number) => [`${shard}/0`, `${shard}/${MANY + 1}`]
@@ -48,23 +48,23 @@ const foundIn = (shard: number) => [`${shard}/0`, `${shard}/${MANY + 1}`]
 test('pages find rare events in both orders, in one shard and in all', async () => {
   const all = Array.from({ length: service.shards }, (_, shard) => foundIn(shard)).flat()
   const forward = await readAll('source=rare&shard=all', 'next_after')
-  expect(forward.admission.sort()).toEqual([...all].sort())
+  expect(forward.places.sort()).toEqual([...all].sort())
   expect(forward.pages).toBeGreaterThan(1)
   const backward = await readAll('source=rare&shard=all&order=desc', 'next_before')
-  expect(backward.admission.sort()).toEqual([...all].sort())
+  expect(backward.places.sort()).toEqual([...all].sort())
   const last = service.shards - 1
   const one = await readAll(`source=rare&shard=${last}`, 'next_after')
-  expect(one.admission).toEqual(foundIn(last))
+  expect(one.places).toEqual(foundIn(last))
   const newest = await readAll(`source=rare&shard=${last}&order=desc`, 'next_before')
-  expect(newest.admission).toEqual(foundIn(last).toReversed())
+  expect(newest.places).toEqual(foundIn(last).toReversed())
 })
 
 test('pages come to an end if there are no matches', async () => {
   for (const query of ['source=nobody&shard=all', 'type=OriginChanged&shard=0']) {
-    const { admission, pages } = await readAll(query, 'next_after')
-    expect(admission).toEqual([])
+    const { places, pages } = await readAll(query, 'next_after')
+    expect(places).toEqual([])
     expect(pages).toBeGreaterThan(1)
     expect(pages).toBeLessThan(20)
-    expect((await readAll(`${query}&order=desc`, 'next_before')).admission).toEqual([])
+    expect((await readAll(`${query}&order=desc`, 'next_before')).places).toEqual([])
   }
 })

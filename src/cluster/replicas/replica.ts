@@ -98,7 +98,7 @@ export class Replica {
     return this.options.number
   }
 
-  /** Polls the replica, now and then at intervals. Never rejects. */
+  /** Polls the replica at once, and then at intervals. Never rejects. */
   poll(): Promise<void> {
     return this.#poll.now()
   }

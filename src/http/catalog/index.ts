@@ -7,10 +7,19 @@ import type { BodyReader } from '../body.ts'
 import { describe } from '../openapi.ts'
 import { EXAMPLE_HASH, HashParams, IdParams } from '../params.ts'
 import { Problem } from '../problem.ts'
-import { CatalogBody, type CatalogCounts, countRows, mergeRows, parseCatalog } from './model.ts'
+import {
+  CatalogBody,
+  type CatalogCounts,
+  countRows,
+  INVALID_CATALOG,
+  mergeRows,
+  parseCatalog,
+} from './model.ts'
 
-/** A change that was appended at `position`, or the first fault of its body. */
-export type LargeChangeOutcome = { position: number; counts: CatalogCounts } | { invalid: string }
+/** A change that was appended at `position`, or why its body is refused. */
+export type LargeChangeOutcome =
+  | { position: number; counts: CatalogCounts }
+  | { error: string; detail: string }
 
 type Options = {
   catalogWriter: CatalogWriter
@@ -48,7 +57,7 @@ export function catalogRoutes(
   }
   const put = async (context: ChangeContext, text: string) => {
     const body = parseCatalog(text)
-    if (typeof body === 'string') throw invalid(body)
+    if (typeof body === 'string') throw new Problem(400, INVALID_CATALOG, body)
     const headers = await change(context, (catalog) => ({
       upserted: mergeRows(catalog, body),
       ended: {},
@@ -58,7 +67,7 @@ export function catalogRoutes(
   const putLarge = async (context: ChangeContext, bytes: Uint8Array) => {
     const { name } = context.principal
     const outcome = await admission.admitChange(context, () => changeLarge(bytes, name))
-    if ('invalid' in outcome) throw invalid(outcome.invalid)
+    if ('error' in outcome) throw new Problem(400, outcome.error, outcome.detail)
     await catalogWriter.refresh()
     return { headers: toHeaders(outcome.position), counts: outcome.counts }
   }
@@ -120,10 +129,8 @@ export function catalogRoutes(
     )
 }
 
-const invalid = (detail: string) => new Problem(400, 'invalid catalog', detail)
-
 /** The values of a 503 that a change of the catalog can answer besides the common ones. */
-const CATALOG_VALUES = ['catalog busy', 'newer events']
+const CATALOG_VALUES = ['catalog busy', 'newer events', 'log changed', 'worker ended']
 
 const putDetail = describe({
   tag: 'Catalog',
@@ -150,7 +157,10 @@ const putDetail = describe({
   },
   headers: ['Tallybook-Position'],
   errors: [400, 401, 403, 408, 413, 415, 503],
-  errorValues: { 400: ['invalid catalog'], 503: [...CATALOG_VALUES, 'too many large bodies'] },
+  errorValues: {
+    400: [INVALID_CATALOG, 'invalid request body'],
+    503: [...CATALOG_VALUES, 'too many large bodies', 'stopping'],
+  },
 })
 
 function retireDetail(what: string) {

@@ -87,6 +87,9 @@ function findInvalid(catalog: CatalogBody): string | null {
   return null
 }
 
+/** The `error` of a body that `parseCatalog` refuses. */
+export const INVALID_CATALOG = 'invalid catalog'
+
 const UNSTORABLE = 'contains a NUL or a lone surrogate.'
 
 /** Characters of a place that are shown: a client may have chosen a name in it. */

@@ -12,7 +12,10 @@ export function toEventJson(event: StoredEvent, more = ''): string {
   return `${toLeaf(event).slice(0, -1)},"payload":${event.payload}${more}}`
 }
 
-/** Formats an event and its entries as JSON; a large one in parts, as the client reads them. */
+/**
+ * Formats an event and its entries as JSON. The entries of a large event are formatted in parts, as
+ * the client reads them.
+ */
 export function withEntries(event: StoredEvent): string | ReadableStream {
   if (event.payload.length <= LARGE_LENGTH) {
     const decoded = tryDecodeEvent(event)

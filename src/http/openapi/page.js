@@ -10,7 +10,7 @@ SwaggerUIBundle({
   defaultModelsExpandDepth: -1,
   showCommonExtensions: true,
   showExtensions: true,
-  // By default, a service on the Internet would be reported to a validator there.
+  // By default, Swagger UI sends the address of the document to a validator on the Internet.
   validatorUrl: null,
   plugins: [
     () => ({
@@ -42,7 +42,7 @@ function withoutPrefills(document) {
   return document
 }
 
-/** False for JSON with a number that Swagger UI would round when it formats the JSON. */
+/** False for JSON that Swagger UI would change by formatting it, such as a rounded number. */
 function isExact(text) {
   try {
     return JSON.stringify(JSON.parse(text)) === text

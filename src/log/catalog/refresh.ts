@@ -13,7 +13,7 @@ export type ReadLargeChange = (place: EventPlace) => AsyncIterable<CatalogChange
  * Folds the catalog changes that are committed so far, in the order of the log. Starts from scratch
  * if the database has lost changes that were folded (a backup was restored under the service, or a
  * standby took over). Refreshes run one at a time: each begins after the one before, and sees all
- * that it saw. Without `readLarge`, large changes are read here as well.
+ * that it saw. Without `readLarge`, large changes are read on this thread, too.
  */
 export function refreshCatalog(
   sql: Sql,
@@ -58,7 +58,7 @@ async function foldChanges(
       if (payload !== null) catalog.fold(position, sha256, decodeChange(version, payload))
       else {
         const place = { shard: 0, position, recordedAt: recorded_at, payloadSha256: sha256 }
-        await catalog.foldParts(position, sha256, readLarge!(place))
+        await catalog.foldParts(position, sha256, readLarge!(place)).catch(rethrow)
       }
     }
   }
@@ -75,15 +75,19 @@ type ChangeRow = {
   payload: string | null
 }
 
-/** Throws TemporarilyUnavailable for an event of a newer release: upgraded instances can answer. */
 function decodeChange(version: number, payload: string): CatalogChange {
   try {
     const event = decodeEvent('CatalogChanged', version, payload)
     if (event.type === 'CatalogChanged') return event.data
     throw new Error(`not a change: ${event.type}`)
   } catch (error) {
-    if (error instanceof UnknownEvent)
-      throw new TemporarilyUnavailable('newer events', 60, error.message)
-    throw error
+    return rethrow(error)
   }
+}
+
+/** Throws TemporarilyUnavailable for an event of a newer release: upgraded instances can answer. */
+function rethrow(error: unknown): never {
+  if (error instanceof UnknownEvent)
+    throw new TemporarilyUnavailable('newer events', 60, error.message)
+  throw error
 }

@@ -102,7 +102,7 @@ export class TailBuffers {
 
   async #advanceAll(): Promise<void> {
     try {
-      // As of before the read, because they go on during it.
+      // Taken before the heads are read, because subscribers move on meanwhile.
       const before = [...this.#subscribers].map((subscriber) => ({
         subscriber,
         positions: this.#tails.map((_, shard) => subscriber.positionIn(shard) ?? -1),

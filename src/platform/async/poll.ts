@@ -24,7 +24,10 @@ export class Poll {
     return this
   }
 
-  /** Makes the next call at once, unless one is under way; resolves when that has ended. */
+  /**
+   * Makes the next call at once, unless one is under way; resolves when that has ended. Makes none
+   * after `stop`.
+   */
   async now(): Promise<void> {
     clearTimeout(this.#timer)
     if (!this.#isStopped) this.#running ??= this.#call()

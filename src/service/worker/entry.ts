@@ -5,7 +5,7 @@
 
 import { PayloadError } from '../../events/columns.ts'
 import { decodeEvent, type Event, UnknownEvent } from '../../events/event.ts'
-import { countRows, mergeRows, parseCatalog } from '../../http/catalog/model.ts'
+import { countRows, INVALID_CATALOG, mergeRows, parseCatalog } from '../../http/catalog/model.ts'
 import { isTooDense, TOO_DENSE } from '../../http/dense.ts'
 import { parseFlush } from '../../http/flushes/model.ts'
 import { Catalog } from '../../log/catalog/catalog.ts'
@@ -77,8 +77,9 @@ function createJobs({ address, shards, intervals }: WorkerSettings): Jobs {
     },
     changeCatalog: async (body, source) => {
       const text = new TextDecoder().decode(body)
-      const posted = isTooDense(text) ? TOO_DENSE.detail : parseCatalog(text)
-      if (typeof posted === 'string') return { invalid: posted }
+      if (isTooDense(text)) return TOO_DENSE
+      const posted = parseCatalog(text)
+      if (typeof posted === 'string') return { error: INVALID_CATALOG, detail: posted }
       await refresh()
       const position = await changeCatalog({ sql, catalog, refresh }, source, (current) => ({
         upserted: mergeRows(current, posted),

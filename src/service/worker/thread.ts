@@ -46,6 +46,7 @@ export type WorkerOptions = WorkerSettings & {
 export class WorkerThread {
   #worker: Worker | null = null
   #isStopping = false
+  #isEnded = false
   #lastId = 0
   readonly #pending = new Map<number, Pending>()
   readonly #appends = new Set<Promise<unknown>>()
@@ -74,7 +75,8 @@ export class WorkerThread {
 
   /**
    * Parses and appends a large change of the catalog. Its body is transferred to the worker. Throws
-   * TemporarilyUnavailable if the service stops, or the worker ends: it may have been appended.
+   * TemporarilyUnavailable if the service stops, or if the worker ends: then the change may have
+   * been appended.
    */
   async changeCatalog(body: Uint8Array, source: string): Promise<LargeChangeOutcome> {
     if (this.#isStopping) throw new TemporarilyUnavailable('stopping')
@@ -87,9 +89,15 @@ export class WorkerThread {
     if (typeof open !== 'number') {
       throw open.isUnknown ? new UnknownEvent(open.unfit) : new PayloadError(open.unfit)
     }
+    // Requested ahead, because each request waits behind the work that the worker has.
+    const request = () => {
+      const part = this.#request('nextPart', [open])
+      part.catch(() => {})
+      return part
+    }
     try {
-      for (;;) {
-        const part = await this.#request('nextPart', [open])
+      for (let [next, after] = [request(), request()]; ; [next, after] = [after, request()]) {
+        const part = await next
         if (part === null) return
         yield part
       }
@@ -113,6 +121,7 @@ export class WorkerThread {
       this.#request('stop', []).catch(() => {}),
       undefined,
     )
+    this.#isEnded = true
     await this.#worker?.terminate()
     this.#rejectPending(this.#worker)
   }
@@ -122,6 +131,7 @@ export class WorkerThread {
     args: Parameters<Jobs[Job]>,
     transfer: ArrayBuffer[] = [],
   ): ReturnType<Jobs[Job]> {
+    if (this.#isEnded) return Promise.reject(new WorkerEnded()) as ReturnType<Jobs[Job]>
     const { promise, resolve, reject } = Promise.withResolvers<unknown>()
     const id = ++this.#lastId
     this.#worker ??= this.#start()

@@ -80,8 +80,8 @@ test('nothing moves if no worker takes shards or all have equally many', () => {
 test('with one shard per slice, any plan evens out the workers to within one shard', () => {
   const layout = fc.array(fc.nat({ max: 3 }), { maxLength: 64 })
   fc.assert(
-    fc.property(layout, (admission) => {
-      const slices = admission.map((place, shard) => ({
+    fc.property(layout, (places) => {
+      const slices = places.map((place, shard) => ({
         id: String(shard),
         shards: [shard],
         worker: 'abcd'[place]!,

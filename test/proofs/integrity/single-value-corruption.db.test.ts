@@ -21,7 +21,7 @@ import { settle, verify, writeHistory } from './history.ts'
 // value is reported at its place.
 
 /** The result of a round: the places of each change, and all problems of the verification. */
-type Shown = { admission: Map<Corruption, string[] | null>; found: string[] }
+type Shown = { places: Map<Corruption, string[] | null>; found: string[] }
 
 const rounds = toRounds(CORRUPTIONS)
 
@@ -56,16 +56,16 @@ async function show(changes: Corruption[], taken: string[] = []): Promise<Shown>
     const { first } = await verify(service.database)
     found = first.map(({ check, at }) => `${at} (${check})`)
   }
-  const admission = await whileChanged(owner, changes, search, taken)
-  return { admission, found }
+  const places = await whileChanged(owner, changes, search, taken)
+  return { places, found }
 }
 
 /** Returns the problem that a change causes at each of its places. */
-const toFindings = ({ foundBy }: Corruption, admission: string[]) =>
-  admission.map((at) => `${at} (${foundBy})`)
+const toFindings = ({ foundBy }: Corruption, places: string[]) =>
+  places.map((at) => `${at} (${foundBy})`)
 
-function expectFound(change: Corruption, { admission, found }: Shown): void {
-  const own = admission.get(change)
+function expectFound(change: Corruption, { places, found }: Shown): void {
+  const own = places.get(change)
   if (change.foundBy === 'refused') expect(own).toBeNull()
   else if (change.foundBy === null) expect(found).toEqual([])
   else expect(found).toContainAnyValues(toFindings(change, own!))
@@ -127,14 +127,14 @@ describe.each(rounds.map((round, i) => ({ round, number: i + 1 })))(
       'changed alone: %s, and at no place of another change',
       async (_, change) => {
         const before = round.slice(0, round.indexOf(change))
-        const taken = before.flatMap((other) => together.admission.get(other) ?? [])
+        const taken = before.flatMap((other) => together.places.get(other) ?? [])
         const alone = await show([change], taken)
-        expect(alone.admission.get(change)).toEqual(together.admission.get(change)!)
+        expect(alone.places.get(change)).toEqual(together.places.get(change)!)
         expectFound(change, alone)
         for (const other of round) {
           if (other === change) continue
-          const admission = toFindings(other, together.admission.get(other) ?? [])
-          expect(alone.found.filter((finding) => admission.includes(finding))).toEqual([])
+          const places = toFindings(other, together.places.get(other) ?? [])
+          expect(alone.found.filter((finding) => places.includes(finding))).toEqual([])
         }
       },
     )

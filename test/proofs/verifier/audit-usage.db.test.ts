@@ -32,9 +32,9 @@ describe('usage', () => {
     ['key_usage', 'requests = 7', "token_hash = 'a'", ['keys a']],
     ['key_usage', 'tokens = tokens + 1', "token_hash = 'é'", ['keys é']],
     ['key_usage', 'quota_used = 0', "token_hash = 'a'", ['keys a']],
-  ])('changed in %s (%s where %s) is reported', async (table, change, where, admission) => {
+  ])('changed in %s (%s where %s) is reported', async (table, change, where, places) => {
     await edit([table], (sql) => sql.unsafe(`update ${table} set ${change} where ${where}`))
-    expect(await findPlaces()).toEqual(new Set(admission.map((place) => `usage ${place}`)))
+    expect(await findPlaces()).toEqual(new Set(places.map((place) => `usage ${place}`)))
   })
 
   test('that was deleted or made up is reported', async () => {
@@ -64,9 +64,9 @@ describe('usage', () => {
         where provider_group_id = 1`,
     )
     const { findings } = await auditService(service)
-    const admission = new Set(findings.map(({ at }) => at))
+    const places = new Set(findings.map(({ at }) => at))
     expect(
-      [...admission].filter((at) => at.startsWith('usage provider_groups 1 ')).length,
+      [...places].filter((at) => at.startsWith('usage provider_groups 1 ')).length,
     ).toBeGreaterThan(1)
   })
 

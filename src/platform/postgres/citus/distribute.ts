@@ -76,9 +76,9 @@ export async function completeDistribution(owner: Sql, shards: number): Promise<
   const delegated = await readDelegated(owner)
   const isComplete =
     [...DISTRIBUTED_TABLES, ...REFERENCE_TABLES].every((table) => placed.has(table)) &&
-    DELEGATED_FUNCTIONS.every((name) => delegated.has(name)) &&
-    (await isRolePrepared(owner))
+    DELEGATED_FUNCTIONS.every((name) => delegated.has(name))
   if (!isComplete) await distribute(owner, shards)
+  else if (!(await isRolePrepared(owner))) await prepareRole(owner)
 }
 
 /** Returns the shards of each worker. Omits workers without shards. */
@@ -139,7 +139,7 @@ async function prepareRole(owner: Sql): Promise<void> {
   }
 }
 
-/** True unless the role lacks settings, which an older release may not have made. */
+/** True if the role has all settings; an older release made fewer. */
 async function isRolePrepared(owner: Sql): Promise<boolean> {
   const [row] = await owner<{ settings: string[] }[]>`
     select coalesce(r.rolconfig, '{}') as settings

@@ -10,6 +10,8 @@ export const PINNED = {
   IntervalStyle: 'postgres',
   bytea_output: 'hex',
   extra_float_digits: '1',
+  // Citus reports a lost result by a warning.
+  client_min_messages: 'warning',
   array_nulls: 'on',
   standard_conforming_strings: 'on',
   backslash_quote: 'safe_encoding',

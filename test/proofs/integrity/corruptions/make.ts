@@ -20,13 +20,13 @@ export async function whileChanged(
     await owner.unsafe(`create table saved_${table} as select * from ${table}`)
   }
   try {
-    const admission = new Map<Corruption, string[] | null>()
+    const places = new Map<Corruption, string[] | null>()
     for (const change of changes) {
-      const others = [...taken, ...[...admission.values()].flatMap((names) => names ?? [])]
-      admission.set(change, await make(owner, change, others))
+      const others = [...taken, ...[...places.values()].flatMap((names) => names ?? [])]
+      places.set(change, await make(owner, change, others))
     }
     await during()
-    return admission
+    return places
   } finally {
     for (const table of tables) await restore(owner, table)
   }
