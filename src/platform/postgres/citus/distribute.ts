@@ -60,9 +60,7 @@ export async function distribute(owner: Sql, shards: number): Promise<void> {
     for (const table of REFERENCE_TABLES) {
       if (!placed.has(table)) await owner`select create_reference_table(${table})`
     }
-    // Citus doesn't propagate column privileges, so this grants the whole table. A trigger ensures
-    // that tiles only grow.
-    await owner.unsafe(`grant update on tiles to ${SERVICE_ROLE}`)
+    await grantTiles(owner)
     await delegateFunctions(owner)
   } finally {
     await owner`select pg_advisory_unlock(${DISTRIBUTION_LOCK}::bigint)`
@@ -78,7 +76,10 @@ export async function completeDistribution(owner: Sql, shards: number): Promise<
     [...DISTRIBUTED_TABLES, ...REFERENCE_TABLES].every((table) => placed.has(table)) &&
     DELEGATED_FUNCTIONS.every((name) => delegated.has(name))
   if (!isComplete) await distribute(owner, shards)
-  else if (!(await isRolePrepared(owner))) await prepareRole(owner)
+  else if (!(await isRolePrepared(owner))) {
+    await prepareRole(owner)
+    await grantTiles(owner)
+  }
 }
 
 /** Returns the shards of each worker. Omits workers without shards. */
@@ -139,12 +140,25 @@ async function prepareRole(owner: Sql): Promise<void> {
   }
 }
 
-/** True if the role has all settings; an older release made fewer. */
+/**
+ * Grants the whole table, because Citus doesn't propagate privileges on columns. A trigger ensures
+ * that tiles only grow.
+ */
+async function grantTiles(owner: Sql): Promise<void> {
+  await owner.unsafe(`grant update on tiles to ${SERVICE_ROLE}`)
+}
+
+/**
+ * True if the role has all settings and privileges. An older release made fewer settings, and a
+ * restored dump may lack privileges.
+ */
 async function isRolePrepared(owner: Sql): Promise<boolean> {
-  const [row] = await owner<{ settings: string[] }[]>`
-    select coalesce(r.rolconfig, '{}') as settings
+  const [row] = await owner<{ settings: string[]; updates: boolean }[]>`
+    select coalesce(r.rolconfig, '{}') as settings,
+      has_table_privilege(r.oid, 'tiles', 'update') as updates
     from pg_roles r
     where r.rolname = ${SERVICE_ROLE}`
+  if (!row!.updates) return false
   return Object.entries(WORKER_SETTINGS).every(([name, value]) =>
     row!.settings.some((setting) => setting.toLowerCase() === `${name}=${value}`.toLowerCase()),
   )
