@@ -15,7 +15,7 @@ const UNANNOUNCED_BYTES = 1024 * 1024
 const FLUSH_WINDOW_MS = 2_000
 
 /** A flush takes a slot for each of these bytes, as its work grows with them. */
-const SLOT_BYTES = 8 * 1024
+const SLOT_BYTES = 4 * 1024
 /** The bytes of a token's flushes that may wait or be in work, and what each counts besides. */
 const MAX_FLUSH_BYTES = 16 * 1024 * 1024
 const FLUSH_OVERHEAD_BYTES = 1024
