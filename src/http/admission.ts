@@ -92,18 +92,27 @@ export class Admission {
    * has flushed for a while. Otherwise each token has so few in progress that the flushes of others
    * hardly wait for them. Throws problem 429 if too many bytes of the token wait.
    */
-  async admitFlush<Value>(
+  admitFlush<Value>(
     token: string,
     request: Request,
     bytes: number,
-    append: () => Promise<Value>,
-  ): Promise<Value> {
+    append: Work<Value>,
+  ): Value | Promise<Value> {
     const now = performance.now()
     if (token !== this.#flusher) {
       if (this.#flusher !== null) this.#flushersChangedAt = now
       this.#flusher = token
     }
     if (now - this.#flushersChangedAt > FLUSH_WINDOW_MS) return append()
+    return this.#takeTurn(token, request, bytes, append)
+  }
+
+  async #takeTurn<Value>(
+    token: string,
+    request: Request,
+    bytes: number,
+    append: Work<Value>,
+  ): Promise<Value> {
     const counted = bytes + FLUSH_OVERHEAD_BYTES
     const before = this.#flushBytes.get(token) ?? 0
     if (before + counted > MAX_FLUSH_BYTES) throw tooManyRequests()

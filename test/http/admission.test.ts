@@ -59,7 +59,7 @@ test('a token of which 16 MiB wait gets 429, and no other token does', async () 
   const admission = new Admission()
   const [first, other] = [post(admission, 'a', SMALL, 1), post(admission, 'b', SMALL, 1)]
   const large = post(admission, 'a', 200_000, 83)
-  const refused = admission.admitFlush('a', request, 600_000, async () => {})
+  const refused = Promise.resolve(admission.admitFlush('a', request, 600_000, async () => {}))
   expect(await refused.catch(({ status }: Problem) => status)).toBe(429)
   const last = post(admission, 'b', 200_000, 1)
   expect(last.begun).toBe(1)

@@ -47,7 +47,7 @@ export function flushes(guard: ReturnType<typeof auth>, options: FlushOptions) {
       started = performance.now()
       return appendLarge({ type, body, source, idempotencyKey })
     })
-    const append = async (text: string) => {
+    const append = (text: string): Refusal | AppendOutcome | Promise<AppendOutcome> => {
       const posted = parseFlush(type, text)
       started = performance.now()
       return 'error' in posted ? posted : log.append(posted, source, idempotencyKey)
