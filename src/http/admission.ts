@@ -120,7 +120,7 @@ export class Admission {
     try {
       return await this.#flushes.run(token, append, {
         request,
-        slots: Math.ceil(bytes / SLOT_BYTES),
+        slots: Math.max(1, Math.ceil(bytes / SLOT_BYTES)),
       })
     } finally {
       const left = this.#flushBytes.get(token)! - counted

@@ -70,7 +70,7 @@ export class FairLimiter {
     } finally {
       this.#inWork--
       if (this.options.needsCooldown()) {
-        this.#beginNext()
+        this.#beginWaiting()
         const ms = Math.max(cooldownMs, this.#cooldownAfter(performance.now() - started, state))
         setTimeout(() => this.#leave(caller, state, slots), Math.min(MAX_COOLDOWN_MS, ms)).unref()
       } else this.#leave(caller, state, slots)
@@ -103,17 +103,17 @@ export class FairLimiter {
   #leave(caller: string, state: CallerState, slots: number): void {
     state.slots -= slots
     this.#moveToEnd(caller, state)
-    this.#beginNext()
+    this.#beginWaiting()
   }
 
-  #beginNext(): void {
+  /** Begins all that has a slot now, callers in turns: who begins moves behind the others. */
+  #beginWaiting(): void {
     for (const [caller, state] of this.#callers) {
       if (state.waiting.size === 0 || !this.#hasSlot(state)) continue
       const [waiter] = state.waiting
       state.waiting.delete(waiter!)
       this.#occupy(caller, state, waiter!.slots)
       waiter!.begin()
-      return
     }
   }
 

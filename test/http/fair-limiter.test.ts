@@ -134,3 +134,19 @@ test('a slot cools down for as long as its work took', async () => {
   // Timers may fire a millisecond early.
   expect(performance.now() - started).toBeGreaterThan(2 * worked - 2)
 })
+
+test('when large work ends, all that waits and has a slot then begins', async () => {
+  const limiter = makeLimiter({ perCaller: 4, total: 9, needsCooldown: () => false })
+  const { begun, start, end } = makeWork()
+  const large = limiter.run('a', start('large'), { slots: 6 })
+  const small = ['a1', 'a2', 'a3', 'a4', 'a5'].map((name) => limiter.run('a', start(name)))
+  expect(begun).toEqual(['large'])
+  end('large')
+  await large
+  await until(() => begun.length === 5)
+  expect(begun).toEqual(['large', 'a1', 'a2', 'a3', 'a4'])
+  end('a1')
+  await until(() => begun.length === 6)
+  for (const name of ['a2', 'a3', 'a4', 'a5']) end(name)
+  await Promise.all(small)
+})

@@ -8,7 +8,7 @@ import type { Catalog } from './catalog.ts'
 /** Decides on a change by the current catalog. Returns null if there is nothing to change. */
 export type DecideChange = (catalog: Catalog) => CatalogChange | null
 
-/** What a change needs: `refresh` must update the catalog (see `refreshCatalog`). */
+/** The catalog to change, and its database. `refresh` must update it (see `refreshCatalog`). */
 export type CatalogWriter = { sql: Sql; catalog: Catalog; refresh: () => Promise<void> }
 
 /** Attempts at a change that others overtake, and the pause (ms) between two attempts. */

@@ -16,7 +16,7 @@ const VALUES = 4
  * value takes twice as long. Sums above 2^53 - 1 continue as bigints.
  */
 export class NameTotals implements Totals {
-  /** Where the values of an account begin. */
+  /** The index at which the values of an account begin. */
   readonly #places = new Map<string, number>()
   #values = new Float64Array(INITIAL_ACCOUNTS * VALUES)
   /** The overflow of values, by their place. */
