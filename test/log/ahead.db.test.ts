@@ -3,7 +3,6 @@ import pino from 'pino'
 import { LogAhead } from '../../src/log/ahead.ts'
 import { insertEvent } from '../support/events.ts'
 import { useDatabase, usePools } from '../support/server.ts'
-import { startTestService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
 // A log whose newest event is in the future, for example after a wrong clock: operators are warned.
@@ -56,17 +55,3 @@ test.each([90, 2 * DAY_S, 3_650 * DAY_S])(
     expect(readLogged()).toMatchObject([{ seconds: Math.round(seconds) }])
   },
 )
-
-test('status, health and metrics report how far ahead the log is', async () => {
-  const service = await startTestService({ database, shards: 1, logger })
-  const readStatus = async () =>
-    (await service.read<{ log_ahead_seconds: number | null }>('/admin/status')).log_ahead_seconds
-  const ahead = await until(readStatus)
-  expect(readLogged()).toMatchObject([{ seconds: Math.round(ahead) }])
-  expect(await (await service.fetch(null, '/health/ready')).json()).toMatchObject({
-    log_ahead_seconds: ahead,
-  })
-  const metrics = await (await service.fetch(null, '/metrics')).text()
-  expect(Number(/^tallybook_log_ahead_seconds (\S+)$/m.exec(metrics)?.[1])).toBe(ahead)
-  await service.stop()
-})

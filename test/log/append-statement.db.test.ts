@@ -3,23 +3,23 @@ import { hashPayload } from '../../src/events/event.ts'
 import { appendServiceEvent, type ServiceEvent } from '../../src/log/append-event.ts'
 import { openPools, type Pools } from '../../src/platform/postgres/pool.ts'
 import { insertEvent, lockShards, readPositions, untilWaiting } from '../support/events.ts'
+import { useLog } from '../support/log.ts'
 import { type LossyProxy, startProxy } from '../support/proxy.ts'
-import { useService } from '../support/service.ts'
 
 // Invariants 1 and 3 for service events: in the log exactly once, at gapless positions, and
 // recorded_at never decreases. Both halves of a failed write.
 
-const service = useService()
+const log = useLog()
 let proxy: LossyProxy
 let pools: Pools
 /** Connects through the proxy that cuts connections. */
 let lossy: Pools
 
 beforeAll(async () => {
-  const { address } = service.database
+  const { address } = log.database
   proxy = await startProxy(address)
-  pools = openPools(address, service.shards)
-  lossy = openPools(proxy.address, service.shards)
+  pools = openPools(address, log.shards)
+  lossy = openPools(proxy.address, log.shards)
 })
 
 afterAll(async () => {
@@ -34,22 +34,22 @@ const SERVICE_EVENT: ServiceEvent = {
 }
 
 /** Not shard 0, so that an event that lands there by mistake is noticed. */
-const lastShard = () => service.shards - 1
+const lastShard = () => log.shards - 1
 const append = (key: string, sql = pools.append) =>
   appendServiceEvent(sql, lastShard(), SERVICE_EVENT, key)
 
 async function countEvents(key: string): Promise<number> {
-  const [row] = await service.database.owner`
+  const [row] = await log.database.owner`
     select count(*)::integer as count from events where idempotency_key = ${key}`
   return row!.count as number
 }
 
 async function expectInOrder(): Promise<void> {
-  for (let shard = 0; shard < service.shards; shard++) {
-    const positions = await readPositions(service.database.owner, shard)
+  for (let shard = 0; shard < log.shards; shard++) {
+    const positions = await readPositions(log.database.owner, shard)
     expect(positions).toEqual(positions.map((_, i) => i))
   }
-  const backwards = await service.database.owner`
+  const backwards = await log.database.owner`
     select *
     from (
       select recorded_at < lag(recorded_at) over (partition by shard order by position) as backwards
@@ -63,7 +63,7 @@ test('a service event is stored unchanged in its shard, with source tallybook', 
   const { shard, position, replayed } = await append('unchanged')
   expect([shard, replayed]).toEqual([lastShard(), false])
   const payload = JSON.stringify(SERVICE_EVENT.payload)
-  const [event] = await service.database.owner`
+  const [event] = await log.database.owner`
     select type, version, source, idempotency_key, payload::text as payload,
       encode(payload_sha256, 'hex') as sha256
     from events where shard = ${shard} and position = ${position}`
@@ -78,14 +78,12 @@ test('a service event is stored unchanged in its shard, with source tallybook', 
 })
 
 test('service events among flushes leave no gap, and each key is stored once', async () => {
-  const flushes = Array.from({ length: 60 }, () =>
-    service.post('/internal/apikey-stats/flush', { keys: [{ api_key_id: 1, requests: 1 }] }),
-  )
+  const flushes = Array.from({ length: 60 }, () => log.flush(1, 1))
   const appended = await Promise.all(
     Array.from({ length: 60 }, (_, i) => append(`among ${i % 20}`)),
   )
-  const statuses = (await Promise.all(flushes)).map(({ status }) => status)
-  expect(new Set(statuses)).toEqual(new Set([200]))
+  const outcomes = (await Promise.all(flushes)).map(({ kind }) => kind)
+  expect(new Set(outcomes)).toEqual(new Set(['appended']))
   expect(appended.filter(({ replayed }) => !replayed)).toHaveLength(20)
   appended.forEach(({ position }, i) => {
     expect(position).toBe(appended[i % 20]!.position)
@@ -117,11 +115,11 @@ test('cut before it is stored: nothing is stored, and the next attempt appends i
 })
 
 test('a connection terminated while it waits for the shard stores nothing', async () => {
-  const lock = await lockShards(service.database)
+  const lock = await lockShards(log.database)
   try {
     const failed = append('ended').catch((error: unknown) => error)
-    const [pid] = await untilWaiting(service.database.owner, 1)
-    await service.database.owner`select pg_terminate_backend(${pid!}::integer)`
+    const [pid] = await untilWaiting(log.database.owner, 1)
+    await log.database.owner`select pg_terminate_backend(${pid!}::integer)`
     expect(await failed).toBeInstanceOf(Error)
   } finally {
     await lock.release()
@@ -132,7 +130,7 @@ test('a connection terminated while it waits for the shard stores nothing', asyn
 
 test('recorded_at does not go backwards after an event from the future', async () => {
   const recordedAt = '2999-01-01T00:00:00+00:00'
-  await insertEvent(service.database.owner, { shard: lastShard(), recordedAt })
+  await insertEvent(log.database.owner, { shard: lastShard(), recordedAt })
   await append('later')
   await expectInOrder()
 })

@@ -1,33 +1,30 @@
 import { expect, test } from 'bun:test'
 import { openPools } from '../../src/platform/postgres/pool.ts'
-import { insertEvent, positionOf, readPositions } from '../support/events.ts'
-import { useInstances } from '../support/service.ts'
+import { insertEvent, readPositions } from '../support/events.ts'
+import { positionOfOutcome, type TestLog, useLogs } from '../support/log.ts'
 
 // Invariant 1: an acknowledged write is in the log exactly once.
 // Invariant 3: positions of a shard are gapless from 0 and in commit order; recorded_at never
 // decreases within a shard.
 
-const FLUSH = '/internal/apikey-stats/flush'
 const POSTERS = 48
 const POSTS_EACH = 3
 
-const [one, other] = useInstances()
+const [one, other] = useLogs(2) as [TestLog, TestLog]
 
 /** Posts flushes and catalog changes concurrently through two instances; returns the positions. */
 async function postConcurrently(): Promise<string[]> {
   const posters = Array.from({ length: POSTERS }, async (_, poster) => {
-    const service = poster % 2 === 0 ? one : other
+    const log = poster % 2 === 0 ? one : other
     const positions: string[] = []
     for (let i = 0; i < POSTS_EACH; i++) {
-      const key: Record<string, string> =
-        poster % 3 === 0 ? { 'idempotency-key': crypto.randomUUID() } : {}
-      const body = { keys: [{ api_key_id: poster + 1, requests: 1 }] }
-      const response =
+      const id = poster + 1
+      const key = poster % 3 === 0 ? { key: crypto.randomUUID() } : {}
+      const position =
         poster % 16 === 0
-          ? await service.putCatalog({ api_keys: [{ id: poster + 1, name: `${i}` }] })
-          : await service.post(FLUSH, body, key)
-      expect(response.status).toBe(200)
-      positions.push(positionOf(response))
+          ? `0/${await log.change({ api_keys: [{ id, group_id: 0, name: `${i}` }] })}`
+          : positionOfOutcome(await log.flush(id, 1, key))
+      positions.push(position)
     }
     return positions
   })
@@ -95,22 +92,20 @@ test('recorded_at does not go backwards after an event from the future', async (
 })
 
 test('an acknowledged flush is in the log, as posted, when its answer arrives', async () => {
-  const response = await one.post(FLUSH, {
-    keys: [{ api_key_id: 4_711, requests: 3, success_requests: 2 }],
-  })
-  const [shard, position] = positionOf(response).split('/').map(Number)
+  const position = positionOfOutcome(await one.flush(4_711, 3))
+  const [shard, number] = position.split('/').map(Number)
   const [event] = await one.database.owner`
     select type, version, source, idempotency_key, payload::text as payload,
       payload_sha256 = sha256(convert_to(payload::text, 'UTF8')) as hashed
     from events
-    where shard = ${shard!} and position = ${position!}`
+    where shard = ${shard!} and position = ${number!}`
   expect(event).toEqual({
     type: 'ApiKeyStatsFlushed',
     version: 2,
     source: 'dp',
     idempotency_key: null,
     payload:
-      '{"groups":[null],"counts":[1],"ids":[4711],"requests":[3],"failing":[0],"failures":[1]}',
+      '{"groups":[null],"counts":[1],"ids":[4711],"requests":[3],"failing":[],"failures":[]}',
     hashed: true,
   })
 })

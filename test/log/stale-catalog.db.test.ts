@@ -1,45 +1,63 @@
 import { expect, test } from 'bun:test'
-import { type TestService, useInstances } from '../support/service.ts'
+import { type TestLog, useLogs } from '../support/log.ts'
 
 // Invariant 4: an event records how it was attributed when it was appended. An acknowledged catalog
 // change applies to every later flush, on every instance.
 
-const FLUSH = '/internal/apikey-stats/flush'
+const [one, other] = useLogs(2) as [TestLog, TestLog]
 
-const [one, other] = useInstances()
+const key = (id: number, group_id: number) => ({ id, group_id, name: null })
+const group = (id: number) => ({ id, name: null })
+const counted = (updated: number, groups_updated: number) => ({
+  kind: 'appended',
+  answer: { updated, groups_updated },
+})
 
-const flush = async (service: TestService, id: number) =>
-  (await service.post(FLUSH, { keys: [{ api_key_id: id, requests: 1 }] })).json()
-
-const groupTotal = async (id: number) =>
-  (await one.read<{ total_requests: number }>(`/admin/provider-groups/${id}`)).total_requests
+/** Reads the requests that the log counts for a group. */
+async function groupTotal(id: number): Promise<number> {
+  const rows = await one.database.owner<{ payload: string }[]>`
+    select payload::text as payload from events where type = 'ApiKeyStatsFlushed'`
+  const flushes = rows.map(({ payload }) => JSON.parse(payload))
+  // Each flush here has one entry.
+  return flushes
+    .filter(({ groups }) => groups[0] === id)
+    .reduce((sum, { requests }) => sum + requests[0], 0)
+}
 
 test('a key created through one instance counts in the next flush through the other', async () => {
-  expect(await flush(one, 1)).toEqual({ updated: 0, groups_updated: 0 })
-  await other.putCatalog({ provider_groups: [{ id: 1 }], api_keys: [{ id: 1, group_id: 1 }] })
-  expect(await flush(one, 1)).toEqual({ updated: 1, groups_updated: 1 })
+  expect(await one.flush(1, 1)).toMatchObject(counted(0, 0))
+  await other.change({ provider_groups: [group(1)], api_keys: [key(1, 1)] })
+  expect(await one.flush(1, 1)).toMatchObject(counted(1, 1))
 })
 
 test('a key moved to another group through one instance changes no past counts', async () => {
   const before = await groupTotal(1)
-  await other.putCatalog({ provider_groups: [{ id: 2 }], api_keys: [{ id: 1, group_id: 2 }] })
-  expect(await flush(one, 1)).toEqual({ updated: 1, groups_updated: 1 })
+  await other.change({ provider_groups: [group(2)], api_keys: [key(1, 2)] })
+  expect(await one.flush(1, 1)).toMatchObject(counted(1, 1))
   expect(await groupTotal(1)).toBe(before)
   expect(await groupTotal(2)).toBe(1)
 })
 
 test('a quota lifted through one instance is not used through the other', async () => {
-  const use = () => one.post('/internal/stats/flush', { keys: [{ token_hash: 'q', tokens: 10 }] })
-  await other.putCatalog({ keys: [{ token_hash: 'q', quota_limit: 100 }] })
-  await use()
-  await other.putCatalog({ keys: [{ token_hash: 'q', quota_limit: -1 }] })
-  await use()
-  expect(await one.read('/admin/keys/q')).toMatchObject({ used_tokens: 20, quota_used: 10 })
+  const entries = {
+    ...{ hashes: ['q'], requests: [1], tokens: [10] },
+    ...{ last_accessed_at: [0] },
+  }
+  const limit = (quota_limit: number) =>
+    other.change({ keys: [{ token_hash: 'q', quota_limit, name: null }] })
+  await limit(100)
+  await one.append({ type: 'KeyStatsFlushed', entries })
+  await limit(-1)
+  await one.append({ type: 'KeyStatsFlushed', entries })
+  const rows = await one.database.owner`
+    select payload->'quota_tracked' as tracked from events where type = 'KeyStatsFlushed'
+    order by recorded_at`
+  expect(rows.map(({ tracked }) => tracked)).toEqual([[true], [false]])
 })
 
 test('a key retired through one instance no longer counts through the other', async () => {
-  await other.fetch('admin', '/admin/api-keys/1', { method: 'DELETE' })
-  expect(await flush(one, 1)).toEqual({ updated: 0, groups_updated: 0 })
+  await other.change({}, { api_keys: [key(1, 2)] })
+  expect(await one.flush(1, 1)).toMatchObject(counted(0, 0))
 })
 
 test('no flush uses an old catalog while both instances change it', async () => {
@@ -47,8 +65,8 @@ test('no flush uses an old catalog while both instances change it', async () => 
   await Promise.all(
     ids.map(async (id) => {
       const [here, there] = id % 2 === 0 ? [one, other] : [other, one]
-      await here.putCatalog({ api_keys: [{ id, group_id: 2 }] })
-      expect(await flush(there, id)).toEqual({ updated: 1, groups_updated: 1 })
+      await here.change({ api_keys: [key(id, 2)] })
+      expect(await there.flush(id, 1)).toMatchObject(counted(1, 1))
     }),
   )
 })
@@ -56,11 +74,12 @@ test('no flush uses an old catalog while both instances change it', async () => 
 test('concurrent changes through both instances are all applied', async () => {
   const ids = Array.from({ length: 20 }, (_, i) => 2_000 + i)
   await Promise.all(
-    ids.map((id) => (id % 2 === 0 ? one : other).putCatalog({ api_keys: [{ id, group_id: 1 }] })),
+    ids.map((id) => (id % 2 === 0 ? one : other).change({ api_keys: [key(id, 1)] })),
   )
-  for (const service of [one, other]) {
-    const keys = ids.map((api_key_id) => ({ api_key_id, requests: 1 }))
-    const response = await service.post(FLUSH, { keys })
-    expect(await response.json()).toEqual({ updated: ids.length, groups_updated: 1 })
+  for (const log of [one, other]) {
+    const requests = ids.map(() => 1)
+    const entries = { ids, requests, successes: requests }
+    const outcome = await log.append({ type: 'ApiKeyStatsFlushed', entries })
+    expect(outcome).toMatchObject(counted(ids.length, 1))
   }
 })

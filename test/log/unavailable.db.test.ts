@@ -1,71 +1,52 @@
-import { describe, expect, test } from 'bun:test'
+import { expect, test } from 'bun:test'
 import { INTERVALS } from '../../src/platform/intervals.ts'
 import { countFlushes, lockShards } from '../support/events.ts'
 import { keyOfShard } from '../support/keys.ts'
+import { positionOfOutcome, useLog } from '../support/log.ts'
 import { TEST_SHARDS } from '../support/server.ts'
-import { useService } from '../support/service.ts'
 
-// Invariant 1 when the log can't accept a flush: 503 with Retry-After, and nothing half done.
+// Invariant 1 when the database can't accept a flush: it is refused, and nothing is half done.
 
-const FLUSH = '/internal/stats/flush'
+const REFUSED = { kind: 'unavailable', reason: 'database' } as const
 
-const keyed = (key: string) => ({ 'idempotency-key': key })
-
-async function expectUnavailable(response: Response): Promise<void> {
-  expect(response.status).toBe(503)
-  expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0)
-  expect(await response.json()).toMatchObject({ status: 503, error: 'log unavailable' })
-}
-
-describe('while another program holds the lock', () => {
-  const service = useService({
-    intervals: { database: { ...INTERVALS.database, lockTimeoutMs: 200 } },
-  })
-
-  test('a flush is answered 503 and never stored', async () => {
-    const lock = await lockShards(service.database)
-    try {
-      // The lock is released only when all are answered.
-      const attempts: Record<string, string>[] = [keyed('a'), keyed('b'), {}]
-      // A concurrent second attempt shares the outcome of the first.
-      const answers = await Promise.all(
-        [...attempts, ...attempts].map((headers) => service.post(FLUSH, { keys: [] }, headers)),
-      )
-      for (const answer of answers) await expectUnavailable(answer)
-    } finally {
-      await lock.release()
-    }
-    // The next flush is the first in its shard: none of the others was stored.
-    const { owner } = service.database
-    for (let shard = 0; shard < service.shards; shard++) {
-      const key = keyOfShard(shard, service.shards, 'later')
-      const next = await service.post(FLUSH, { keys: [] }, keyed(key))
-      expect(next.headers.get('tallybook-position')).toBe(`${shard}/0`)
-    }
-    await service.stop()
-    expect(await countFlushes(owner)).toBe(service.shards)
-  })
+const log = useLog({
+  intervals: {
+    database: { ...INTERVALS.database, lockTimeoutMs: 200 },
+    log: { ...INTERVALS.log, cooldownMs: 60_000 },
+  },
 })
 
-describe.skipIf(TEST_SHARDS === 1)("while one shard can't be appended to", () => {
-  const service = useService({
-    intervals: {
-      database: { ...INTERVALS.database, lockTimeoutMs: 200 },
-      log: { ...INTERVALS.log, cooldownMs: 60_000 },
-    },
-  })
+test.skipIf(TEST_SHARDS === 1)('flushes without a key go to shards that accept them', async () => {
+  const lock = await lockShards(log.database, [0])
+  try {
+    const key = keyOfShard(0, TEST_SHARDS, 'unavailable')
+    expect(await log.flush(1, 1, { key })).toEqual(REFUSED)
+    const outcomes = await Promise.all(Array.from({ length: 8 }, () => log.flush(1, 1)))
+    for (const { kind } of outcomes) expect(kind).toBe('appended')
+  } finally {
+    await lock.release()
+  }
+})
 
-  test('flushes without a key go to the other shards', async () => {
-    const lock = await lockShards(service.database, [0])
-    try {
-      const key = keyed(keyOfShard(0, service.shards, 'unavailable'))
-      await expectUnavailable(await service.post(FLUSH, { keys: [] }, key))
-      const answers = await Promise.all(
-        Array.from({ length: 8 }, () => service.post(FLUSH, { keys: [] })),
-      )
-      for (const answer of answers) expect(answer.status).toBe(200)
-    } finally {
-      await lock.release()
-    }
-  })
+test('while another program holds the lock, a flush is refused and never stored', async () => {
+  const before = await countFlushes(log.database.owner)
+  const lock = await lockShards(log.database)
+  try {
+    // The lock is released only when all have an outcome.
+    const attempts = [{ key: 'a' }, { key: 'b' }, {}]
+    // A concurrent second attempt shares the outcome of the first.
+    const outcomes = await Promise.all(
+      [...attempts, ...attempts].map((options) => log.flush(1, 1, options)),
+    )
+    for (const outcome of outcomes) expect(outcome).toEqual(REFUSED)
+  } finally {
+    await lock.release()
+  }
+  // Whatever the server still did for the refused flushes would now be in the log before these.
+  const keys = Array.from({ length: TEST_SHARDS }, (_, shard) =>
+    keyOfShard(shard, TEST_SHARDS, 'later'),
+  )
+  const later = await Promise.all(keys.map((key) => log.flush(1, 1, { key })))
+  expect(new Set(later.map(positionOfOutcome)).size).toBe(TEST_SHARDS)
+  expect(await countFlushes(log.database.owner)).toBe(before + TEST_SHARDS)
 })

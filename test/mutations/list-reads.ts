@@ -97,7 +97,7 @@ export const READ_MUTATIONS: readonly Mutation[] = [
     find: '        422,\n',
     replace: '        409,\n',
     harm: 'A gateway takes 409 to mean an attempt in progress, and sends the flush forever.',
-    tests: ['test/log/replay', 'test/log'],
+    tests: ['test/http/replay', 'test/http'],
   },
   {
     name: 'session-outlives-token',
