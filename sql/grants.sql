@@ -18,7 +18,9 @@ grant select, insert, update, delete on
   projections, checkpoints, parked_events, rebuilds,
   api_key_counters, provider_group_counters, key_counters,
   api_key_usage, provider_group_usage, key_usage,
+  api_key_backdated_usage, provider_group_backdated_usage, key_backdated_usage,
   api_key_snapshots, provider_group_snapshots, key_snapshots,
   provider_groups, api_keys, keys,
-  provider_group_versions, api_key_versions, key_versions
+  provider_group_versions, api_key_versions, key_versions,
+  acts, openings
   to tallybook_service;

@@ -2,6 +2,27 @@
 
 create collation names (provider = icu, locale = 'und-u-kn-true');
 
+create table acts (
+  generation integer not null,
+  position bigint not null,
+  type text not null,
+  reason text,
+  reversed_shard integer,
+  reversed_position bigint,
+  constraint acts_pkey PRIMARY KEY (generation, "position")
+);
+
+create table api_key_backdated_usage (
+  shard integer not null,
+  generation integer not null,
+  api_key_id bigint not null,
+  quarter timestamp with time zone not null,
+  position bigint not null,
+  requests numeric not null,
+  successes numeric not null,
+  constraint api_key_backdated_usage_pkey PRIMARY KEY (shard, generation, api_key_id, quarter, "position")
+);
+
 create table api_key_counters (
   shard integer not null,
   generation integer not null,
@@ -116,6 +137,18 @@ create table instances (
   constraint instances_pkey PRIMARY KEY (id)
 );
 
+create table key_backdated_usage (
+  shard integer not null,
+  generation integer not null,
+  token_hash text not null,
+  quarter timestamp with time zone not null,
+  position bigint not null,
+  requests numeric not null,
+  tokens numeric not null,
+  quota_used numeric not null,
+  constraint key_backdated_usage_pkey PRIMARY KEY (shard, generation, token_hash, quarter, "position")
+);
+
 create table key_counters (
   shard integer not null,
   generation integer not null,
@@ -215,6 +248,14 @@ create table migrations (
   constraint migrations_pkey PRIMARY KEY (number)
 );
 
+create table openings (
+  generation integer not null,
+  kind text not null,
+  account text not null,
+  position bigint not null,
+  constraint openings_pkey PRIMARY KEY (generation, kind, account, "position")
+);
+
 create table parked_events (
   shard integer not null,
   position bigint not null,
@@ -228,6 +269,17 @@ create table projections (
   rebuilt_at timestamp with time zone,
   version integer not null,
   constraint projections_pkey PRIMARY KEY (projection)
+);
+
+create table provider_group_backdated_usage (
+  shard integer not null,
+  generation integer not null,
+  provider_group_id bigint not null,
+  quarter timestamp with time zone not null,
+  position bigint not null,
+  requests numeric not null,
+  successes numeric not null,
+  constraint provider_group_backdated_usage_pkey PRIMARY KEY (shard, generation, provider_group_id, quarter, "position")
 );
 
 create table provider_group_counters (
@@ -339,6 +391,7 @@ create table shards (
   catalog_position bigint not null,
   catalog_sha256 bytea,
   not_before timestamp with time zone not null default '-infinity'::timestamp with time zone,
+  act_position bigint not null default '-1'::integer,
   constraint shards_catalog_position_check CHECK ((catalog_position >= '-1'::integer)),
   constraint shards_pkey PRIMARY KEY (shard),
   constraint shards_shard_check CHECK ((shard >= 0))
@@ -391,6 +444,8 @@ create table verifications (
   constraint verifications_pkey PRIMARY KEY (id),
   constraint verifications_row_sha256_check CHECK ((octet_length(row_sha256) = 32))
 );
+
+CREATE INDEX acts_reversed ON tallybook.acts USING btree (generation, reversed_shard, reversed_position);
 
 CREATE INDEX api_key_usage_1_quarter_idx ON tallybook.api_key_usage_1 USING brin (quarter);
 
@@ -459,6 +514,41 @@ UNION ALL
    FROM (events e
      CROSS JOIN LATERAL ROWS FROM(json_array_elements_text((e.payload -> 'hashes'::text)), json_array_elements_text((e.payload -> 'quota_tracked'::text)), json_array_elements_text((e.payload -> 'requests'::text)), json_array_elements_text((e.payload -> 'tokens'::text)), json_array_elements_text((e.payload -> 'last_accessed_at'::text))) WITH ORDINALITY i(hash, quota_tracked, requests, tokens, last_accessed_at, ordinal))
   WHERE (e.type = 'KeyStatsFlushed'::text);
+
+-- function append_act(bigint,text,smallint,text,text,text,text,timestamp with time zone,interval)
+CREATE OR REPLACE FUNCTION tallybook.append_act(p_act_position bigint, p_type text, p_version smallint, p_source text, p_idempotency_key text, p_payload text, p_payload_sha256 text, p_clock timestamp with time zone, p_clock_tolerance interval)
+ RETURNS TABLE("position" bigint, replayed boolean)
+ LANGUAGE plpgsql
+ SET search_path TO 'tallybook'
+AS $function$
+declare
+  v_act_position bigint;
+  v_position bigint;
+  v_replayed boolean;
+begin
+  select s.act_position into strict v_act_position
+  from shards s
+  where s.shard = 0
+  for update;
+
+  if v_act_position <> p_act_position then
+    return query select null::bigint, false;
+    return;
+  end if;
+
+  select a.position, a.replayed into strict v_position, v_replayed
+  from append_event(
+    0, p_type, p_version, p_source, p_idempotency_key, p_payload, p_payload_sha256, p_clock,
+    p_clock_tolerance
+  ) a;
+
+  if not v_replayed then
+    update shards s set act_position = v_position where s.shard = 0;
+  end if;
+
+  return query select v_position, v_replayed;
+end
+$function$
 
 -- function append_batch(integer,bigint,text,text,text,text,text,text,text,timestamp with time zone,interval)
 CREATE OR REPLACE FUNCTION tallybook.append_batch(p_shard integer, p_catalog_position bigint, p_types text, p_versions text, p_sources text, p_idempotency_keys text, p_payloads text, p_payload_sha256s text, p_catalog_sha256 text DEFAULT NULL::text, p_clock timestamp with time zone DEFAULT NULL::timestamp with time zone, p_clock_tolerance interval DEFAULT NULL::interval)
@@ -1028,6 +1118,8 @@ CREATE TRIGGER tiles_refuse_change BEFORE DELETE OR UPDATE ON tallybook.tiles FO
 -- trigger tiles_refuse_truncate
 CREATE TRIGGER tiles_refuse_truncate BEFORE TRUNCATE ON tallybook.tiles FOR EACH STATEMENT EXECUTE FUNCTION refuse_tile_change();
 
+grant delete, insert, select, update on acts to tallybook_service;
+grant delete, insert, select, update on api_key_backdated_usage to tallybook_service;
 grant delete, insert, select, update on api_key_counters to tallybook_service;
 grant delete, insert, select, update on api_key_snapshots to tallybook_service;
 grant delete, insert, select, update on api_key_usage to tallybook_service;
@@ -1037,14 +1129,17 @@ grant delete, insert, select, update on checkpoints to tallybook_service;
 grant insert, select on events to tallybook_service;
 grant select on flush_entries to tallybook_service;
 grant delete, insert, select, update on instances to tallybook_service;
+grant delete, insert, select, update on key_backdated_usage to tallybook_service;
 grant delete, insert, select, update on key_counters to tallybook_service;
 grant delete, insert, select, update on key_snapshots to tallybook_service;
 grant delete, insert, select, update on key_usage to tallybook_service;
 grant delete, insert, select, update on key_versions to tallybook_service;
 grant delete, insert, select, update on keys to tallybook_service;
 grant select on migrations to tallybook_service;
+grant delete, insert, select, update on openings to tallybook_service;
 grant delete, insert, select, update on parked_events to tallybook_service;
 grant delete, insert, select, update on projections to tallybook_service;
+grant delete, insert, select, update on provider_group_backdated_usage to tallybook_service;
 grant delete, insert, select, update on provider_group_counters to tallybook_service;
 grant delete, insert, select, update on provider_group_snapshots to tallybook_service;
 grant delete, insert, select, update on provider_group_usage to tallybook_service;

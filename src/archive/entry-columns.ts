@@ -1,5 +1,7 @@
 import type { SchemaElement } from 'hyparquet'
-import { type Event, type StoredEvent, tryDecodeEvent } from '../events/event.ts'
+import { isAct, toPostedRows } from '../events/act.ts'
+import { type Event, postingsOf, type StoredEvent, tryDecodeEvent } from '../events/event.ts'
+import type { Postings } from '../events/postings.ts'
 
 const required = { repetition_type: 'REQUIRED' } as const
 const optional = { repetition_type: 'OPTIONAL' } as const
@@ -11,9 +13,13 @@ const micros = {
 const int64 = { type: 'INT64' } as const
 
 /**
- * The columns of an entry, as in the view `flush_entries`. Entries of API keys have no token_hash,
- * quota_tracked, tokens and last_accessed_at. Entries of token keys have no api_key_id, group_id
- * and successes.
+ * The columns of an entry. Entries of API keys have no token_hash, quota_tracked, tokens and
+ * last_accessed_at. Entries of token keys have no api_key_id, group_id and successes. These columns
+ * are those of the view `flush_entries`.
+ *
+ * An act has one row for each account that it names, of which `type` tells it from a flush. It
+ * counts provider groups by themselves: such a row has only group_id, and the row of an API key
+ * has none. Sums by api_key_id, by group_id and by token_hash include acts as they are.
  */
 const COLUMNS = [
   { name: 'shard', type: 'INT32', ...required },
@@ -31,6 +37,12 @@ const COLUMNS = [
   { name: 'tokens', ...int64, ...optional },
   // Unix seconds; 0 if unknown.
   { name: 'last_accessed_at', ...int64, ...optional },
+  // The type of the event: a flush, BalancesOpened, TotalsAdjusted or EventReversed.
+  { name: 'type', ...text, ...required },
+  // When usage counts it: null if in no hour.
+  { name: 'counted_at', ...int64, ...micros, ...optional },
+  // Of acts only: what counted towards the quota. In a flush it is tokens, if quota_tracked.
+  { name: 'quota_used', ...int64, ...optional },
 ] as const satisfies SchemaElement[]
 
 /** The Parquet schema of a file of entries. */
@@ -50,14 +62,17 @@ export class EntryColumns {
     Value[]
   >
 
-  /** Adds the entries of a flush. Returns false if the event can't be decoded. */
+  /** Adds the entries of a flush or an act. Returns false if the event can't be decoded. */
   add(stored: StoredEvent): boolean {
     const { type, version, payload } = stored
     const event = tryDecodeEvent({ type, version, payload: Buffer.from(payload) })
     if (event === null) return false
-    const rows = this.#addFlush(event)
-    if (rows === 0) return true
     const { shard, position, source, recordedAt } = stored
+    const rows = isAct(type)
+      ? this.#addAct(postingsOf(event, recordedAt))
+      : this.#addFlush(event, toMicroseconds(recordedAt))
+    if (rows === 0) return true
+    this.#fill('type', rows, type)
     this.#fill('shard', rows, shard)
     this.#fill('position', rows, BigInt(position))
     this.#fill('recorded_at', rows, toMicroseconds(recordedAt))
@@ -71,7 +86,34 @@ export class EntryColumns {
     return COLUMNS.map(({ name }) => ({ name, data: this.#values[name] }))
   }
 
-  #addFlush(event: Event): number {
+  #addAct(postings: readonly Postings[]): number {
+    let rows = 0
+    for (const row of toPostedRows(postings)) {
+      this.#push('api_key_id', row.api_key_id)
+      this.#push('group_id', row.provider_group_id)
+      this.#push('token_hash', row.token_hash)
+      this.#push('requests', row.requests)
+      this.#push('successes', row.success_requests)
+      this.#push('tokens', row.tokens)
+      this.#push('quota_used', row.quota_used)
+      rows++
+    }
+    this.#fill('quota_tracked', rows, null)
+    for (const { maxima, countedAt, start, end } of postings) {
+      for (let i = start; i < end; i++) this.#push('last_accessed_at', maxima[0]?.[i] ?? null)
+      this.#fill('counted_at', end - start, countedAt ? toMicroseconds(countedAt) : null)
+    }
+    return rows
+  }
+
+  #addFlush(event: Event, countedAt: bigint): number {
+    const rows = this.#addEntries(event)
+    this.#fill('counted_at', rows, countedAt)
+    this.#fill('quota_used', rows, null)
+    return rows
+  }
+
+  #addEntries(event: Event): number {
     switch (event.type) {
       case 'ApiKeyStatsFlushed': {
         const { ids, requests, successes, groups, counts } = event.data
@@ -101,6 +143,10 @@ export class EntryColumns {
       default:
         return 0
     }
+  }
+
+  #push(name: Name, value: number | string | null): void {
+    this.#values[name].push(typeof value === 'number' ? BigInt(value) : value)
   }
 
   #copy<From>(name: Name, column: readonly From[], convert: (value: From) => Value): void {

@@ -2,8 +2,8 @@ import type { Positions } from '../events/positions.ts'
 import type { Sql, Transaction } from '../platform/postgres/pool.ts'
 import { checkParts } from './check.ts'
 import { fillEmptyLog, Inserts, refuse } from './insert.ts'
+import { type LastEntries, noteEntry, setLastEntries } from './last-entries.ts'
 import type { Manifest } from './manifest.ts'
-import { setCatalog } from './set-catalog.ts'
 import { checkSignedHeads } from './transparency.ts'
 
 /** Options of an import. */
@@ -28,17 +28,16 @@ export async function importArchive(options: ImportOptions): Promise<Positions> 
   const { directory, manifest, signal } = options
   await checkSignedHeads(directory, manifest, refuse)
   await fillEmptyLog(options.sql, manifest.shards.length, async (transaction) => {
-    const catalogPosition = await insertAll(transaction, options)
-    await setCatalog(transaction, catalogPosition)
+    await setLastEntries(transaction, await insertAll(transaction, options))
     signal.throwIfAborted()
   })
   return manifest.shards.map(({ events }) => events - 1)
 }
 
-/** Inserts all events. Returns the position of the last CatalogChanged on shard 0, or -1. */
-async function insertAll(transaction: Transaction, options: ImportOptions): Promise<number> {
+/** Inserts all events. */
+async function insertAll(transaction: Transaction, options: ImportOptions): Promise<LastEntries> {
   const { directory, manifest, signal, onProgress } = options
-  let catalogPosition = -1
+  const last: LastEntries = { change: -1, act: -1 }
   let imported = 0
   const inserts = new Inserts(transaction, signal, (events) => {
     imported += events
@@ -47,10 +46,10 @@ async function insertAll(transaction: Transaction, options: ImportOptions): Prom
   for await (const events of checkParts(directory, manifest, refuse)) {
     for (const checked of events) {
       const { shard, position, type } = checked.event
-      if (shard === 0 && type === 'CatalogChanged') catalogPosition = position
+      if (shard === 0) noteEntry(last, type, position)
       await inserts.add(checked)
     }
   }
   await inserts.end()
-  return catalogPosition
+  return last
 }

@@ -23,8 +23,8 @@ export type ParquetOptions = {
 export type ParquetOutcome = { events: number; entries: number; unreadable: number }
 
 /**
- * Writes the entries of all flushes, up to the current heads, to a new Parquet file: one row per
- * entry, in the order of the log. The file appears when it is complete and on disk. Throws
+ * Writes the entries of all flushes and acts, up to the current heads, to a new Parquet file: one
+ * row per entry, in the order of the log. The file appears when it is complete and on disk. Throws
  * UserError if it exists.
  */
 export async function writeParquet(options: ParquetOptions): Promise<ParquetOutcome> {

@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline'
 import { ACCOUNTS } from '../events/accounts.ts'
+import { isAct } from '../events/act.ts'
 import { formatPositions, type Positions, parsePositions } from '../events/positions.ts'
 import { connectAsOwner, openPools } from '../platform/postgres/pool.ts'
 import { UserError } from '../platform/user-error.ts'
@@ -20,12 +21,12 @@ export const USAGE = `Usage: tallybook replay [--key <id or hash> | --group <id>
   --to     as of a time (RFC 3339) or of positions (0/41,1/7)
   --step   one event at a time: Enter continues, q quits`
 
-/** Flushes per read. */
+/** Events per read. */
 const PAGE = 1_000
 
 type Arguments = { scope: Scope; to: string | null; isStepping: boolean }
 
-/** Shows how a number came about: each flush that added to it, with the running total. */
+/** Shows how a number came about: each event that added to it, with the running total. */
 export async function replay(args: string[]): Promise<void> {
   const { scope, to, isStepping } = readArguments(args)
   const signal = untilInterrupted()
@@ -119,11 +120,19 @@ async function* askToContinue(): AsyncGenerator<boolean> {
 
 /**
  * Formats a step as `0/41  2026-01-31T12:00:00.123456+00:00  dp  +10 requests … = 110 requests …`.
+ * The type of an act follows its source.
  */
 function formatStep(scope: Scope, step: Step): string {
-  const { shard, position, recordedAt, source, counted, running } = step
-  const added = `+${format(scope, counted).replaceAll(', ', ' +')}`
-  return `${shard}/${position}  ${recordedAt}  ${source}  ${added} = ${format(scope, running)}`
+  const { shard, position, type, recordedAt, source, counted, running } = step
+  const by = isAct(type) ? `${source} ${type}` : source
+  const added = formatAdded(scope, counted)
+  return `${shard}/${position}  ${recordedAt}  ${by}  ${added} = ${format(scope, running)}`
+}
+
+/** Formats `+10 requests +9 successes`, or `-10 requests -9 successes` for what is taken back. */
+function formatAdded(scope: Scope, counted: Counted): string {
+  const amounts = format(scope, counted).split(', ')
+  return amounts.map((amount) => (amount.startsWith('-') ? amount : `+${amount}`)).join(' ')
 }
 
 /** Formats `110 requests, 99 successes`. */

@@ -8,8 +8,8 @@ export type AccountShape = {
   id: 'provider_group_id' | 'api_key_id' | 'token_hash'
   type: 'bigint' | 'text'
   /**
-   * Columns that are summed. Of accounts with ids the second is never above
-   * the first: a posting whose first is 0 adds nothing.
+   * Columns that are summed. In a flush, the second of an account with an id is never above the
+   * first: a posting whose first is 0 adds nothing.
    */
   sums: readonly string[]
   /** Columns that keep the greatest value. */

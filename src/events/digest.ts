@@ -4,6 +4,8 @@
  *
  * `usage` tables grow over time: an attestation covers the 15-minute buckets from the one of the
  * last attestation on, so that each bucket is attested once more after it can no longer change.
+ * `backdated` tables only get more rows: an attestation covers those that were recorded since the
+ * last one, and so every bucket that they change.
  */
 export const ATTESTED_TABLES = {
   api_key_counters: { columns: ['api_key_id', 'requests', 'successes'], kind: 'counters' },
@@ -27,12 +29,27 @@ export const ATTESTED_TABLES = {
     columns: ['token_hash', 'quarter', 'requests', 'tokens', 'quota_used'],
     kind: 'usage',
   },
+  api_key_backdated_usage: {
+    columns: ['api_key_id', 'quarter', 'position', 'requests', 'successes'],
+    kind: 'backdated',
+  },
+  provider_group_backdated_usage: {
+    columns: ['provider_group_id', 'quarter', 'position', 'requests', 'successes'],
+    kind: 'backdated',
+  },
+  key_backdated_usage: {
+    columns: ['token_hash', 'quarter', 'position', 'requests', 'tokens', 'quota_used'],
+    kind: 'backdated',
+  },
 } as const satisfies Record<string, AttestedColumns>
 
 export type AttestedColumns = {
   columns: readonly string[]
-  kind: 'counters' | 'catalog' | 'usage'
+  kind: 'counters' | 'catalog' | 'usage' | 'backdated'
 }
+
+/** How many columns identify a row, by the kind of table. */
+export const KEY_COLUMNS = { counters: 1, catalog: 1, usage: 2, backdated: 3 } as const
 
 export type AttestedTable = keyof typeof ATTESTED_TABLES
 
@@ -44,9 +61,11 @@ export type DigestValue = number | bigint | string | null
  *
  *     [7,10,9]
  *     ["50d8…","2026-01-31T12:15:00.000000+00:00",10,200,200]
+ *     ["50d8…","-infinity",41,-10,-200,-200]
  *
  * The digest is the SHA-256 of all rows in UTF-8, ordered by key: ids as numbers, token hashes by
- * their bytes in UTF-8, then buckets by time.
+ * their bytes in UTF-8, then buckets by time (`-infinity`, for what counts in none, comes first),
+ * then positions.
  */
 export function formatDigestRow(values: readonly DigestValue[]): string {
   const texts = values.map((value) => (typeof value === 'string' ? JSON.stringify(value) : value))

@@ -5,15 +5,21 @@ import type { EventDefinition } from './definition.ts'
 import type { Postings } from './postings.ts'
 import type { EntryRow } from './rows.ts'
 import { apiKeyStatsFlushed } from './types/api-key-stats-flushed.ts'
+import { balancesOpened } from './types/balances-opened.ts'
 import { catalogChanged } from './types/catalog-changed.ts'
+import { eventReversed } from './types/event-reversed.ts'
 import { keyStatsFlushed } from './types/key-stats-flushed.ts'
 import { originChanged, projectionAttested, shardsChanged } from './types/statements.ts'
+import { totalsAdjusted } from './types/totals-adjusted.ts'
 
 /** The definitions of all event types. */
 export const EVENT_TYPES = {
   ApiKeyStatsFlushed: apiKeyStatsFlushed,
   KeyStatsFlushed: keyStatsFlushed,
   CatalogChanged: catalogChanged,
+  BalancesOpened: balancesOpened,
+  TotalsAdjusted: totalsAdjusted,
+  EventReversed: eventReversed,
   ProjectionAttested: projectionAttested,
   OriginChanged: originChanged,
   ShardsChanged: shardsChanged,

@@ -1,11 +1,11 @@
 /** An integer that is never rounded: a number up to 2^53 - 1, a bigint above. */
 export type Exact = number | bigint
 
-/** Returns `sum + count` without rounding. `count` is a safe integer >= 0. */
+/** Returns `sum + count` without rounding. `count` is a safe integer. */
 export function addExact(sum: Exact, count: number): Exact {
-  if (typeof sum === 'bigint') return sum + BigInt(count)
+  if (typeof sum === 'bigint') return toExact(String(sum + BigInt(count)))
   const next = sum + count
-  return next <= Number.MAX_SAFE_INTEGER ? next : BigInt(sum) + BigInt(count)
+  return Number.isSafeInteger(next) ? next : BigInt(sum) + BigInt(count)
 }
 
 /** Parses a decimal integer, as PostgreSQL prints it, without rounding. */

@@ -13,6 +13,13 @@ export type Postings = {
   maxima: readonly (readonly number[])[]
   start: number
   end: number
+  /**
+   * In usage, the time that they are counted at (RFC 3339); null if they are in no hour. Absent:
+   * when the event was recorded.
+   */
+  countedAt?: string | null
+  /** True if sums may be negative. */
+  isSigned?: boolean
 }
 
 /** Postings per part: folding this many takes a millisecond or two. */
@@ -23,7 +30,7 @@ export function* cutPostings(
   all: readonly Postings[],
   size = PART_POSTINGS,
 ): Generator<Postings, undefined> {
-  for (const { kind, accounts, sums, maxima, start, end } of all) {
+  for (const { kind, accounts, sums, maxima, start, end, ...signs } of all) {
     for (let from = start; from < end; from += size) {
       const to = Math.min(from + size, end)
       const cut = (column: readonly number[]) => column.slice(from, to)
@@ -34,6 +41,7 @@ export function* cutPostings(
         maxima: maxima.map(cut),
         start: 0,
         end: to - from,
+        ...signs,
       }
     }
   }

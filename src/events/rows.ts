@@ -15,3 +15,14 @@ export type EntryRow =
       tokens: number
       last_accessed_at: number
     }
+
+/** What an act added to one account, negative for what it took back; null where nothing fits. */
+export type PostedRow = {
+  provider_group_id: number | null
+  api_key_id: number | null
+  token_hash: string | null
+  requests: number
+  success_requests: number | null
+  tokens: number | null
+  quota_used: number | null
+}

@@ -13,14 +13,17 @@ export const SERVICE_SOURCE = 'tallybook'
 
 const Position = Type.Integer({ minimum: -1, maximum: Number.MAX_SAFE_INTEGER })
 const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' })
-/** Decimal digits, as a sum may be larger than JSON parsers keep exact. */
-const Sum = Type.String({ pattern: '^(?:0|[1-9][0-9]{0,99})$' })
+/**
+ * Decimal digits, as a sum may be larger than JSON parsers keep exact. The sum of one shard may be
+ * negative: a reversal is in shard 0, wherever the reversed flush is.
+ */
+const Sum = Type.String({ pattern: '^(?:0|-?[1-9][0-9]{0,99})$' })
 
 /** Start of a 15-minute bucket, `2026-01-31T12:15:00.000000+00:00`. */
 const BUCKET_START = '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:(?:00|15|30|45):00\\.000000\\+00:00$'
 
 /**
- * Payload of `ProjectionAttested`, version 2: digests (see digest.ts) of this shard's rows in each
+ * Payload of `ProjectionAttested`, version 3: digests (see digest.ts) of this shard's rows in each
  * projection table, folded through `position` and no further. `totals` are the sums over the
  * shard's provider groups.
  *
@@ -28,7 +31,8 @@ const BUCKET_START = '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:(?:00|15|30|45):00\\.000000\\
  *      "totals":{"position":41,"requests":"10","successes":"9"}}
  *
  * In version 1, the last access of a key is the time that was posted, even if it is far in the
- * future. Version 2 bounds it (see `latestAccess`).
+ * future. Since version 2 it is bounded (see `latestAccess`). Before version 3 there was no
+ * backdated usage.
  */
 export const Attestation = Type.Object({
   tables: Type.Array(
@@ -37,6 +41,8 @@ export const Attestation = Type.Object({
       position: Position,
       /** For usage tables: only buckets from this one on are included. */
       from: Type.Optional(Type.String({ pattern: BUCKET_START })),
+      /** For backdated tables: only what was recorded after this position is included. */
+      after: Type.Optional(Position),
       rows: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
       sha256: Sha256,
     }),

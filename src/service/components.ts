@@ -3,6 +3,7 @@ import { version } from '../../package.json'
 import type { Role } from '../auth/roles.ts'
 import { findOpenSessions } from '../auth/sessions.ts'
 import { Tokens } from '../auth/tokens.ts'
+import { Books } from '../bookkeeping/books.ts'
 import { Instances } from '../cluster/instances.ts'
 import type { Reads } from '../cluster/replicas/reads.ts'
 import type { CatalogChange } from '../events/catalog-change.ts'
@@ -171,7 +172,9 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     instances,
   })
   reads.onServed = (served) => metrics.observeRead(served)
+  const readLarge = (place: EventPlace) => worker.readParts(place)
   return {
+    books: new Books({ pools, shards, projector, readLarge }),
     catalogWriter: { sql: pools.append, catalog, refresh },
     tokens,
     heads,
@@ -186,12 +189,7 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     metrics,
     admission,
     worker,
-    history: new AsOfQueries(
-      pools,
-      shards,
-      () => projector.hurrySnapshots(),
-      (place) => worker.readParts(place),
-    ),
+    history: new AsOfQueries(pools, shards, () => projector.hurrySnapshots(), readLarge),
     verifications: new Verifications(address, pools.project, logger),
     rebuilds: new RebuildJobs(pools.read, { address, logger }),
   }

@@ -2,6 +2,7 @@ import type { Server } from 'bun'
 import { Elysia } from 'elysia'
 import type { Logger } from 'pino'
 import type { Tokens } from '../auth/tokens.ts'
+import type { Books } from '../bookkeeping/books.ts'
 import type { Instances } from '../cluster/instances.ts'
 import type { Reads } from '../cluster/replicas/reads.ts'
 import { consoleRoutes } from '../console/index.ts'
@@ -10,6 +11,7 @@ import { attestationRoutes } from '../http/attestations/index.ts'
 import { auth } from '../http/auth.ts'
 import { serveUnder } from '../http/base-path.ts'
 import { BodyReader } from '../http/body.ts'
+import { bookkeepingRoutes } from '../http/bookkeeping/index.ts'
 import { catalogRoutes } from '../http/catalog/index.ts'
 import { counterRoutes } from '../http/counters/index.ts'
 import { eventRoutes } from '../http/events/index.ts'
@@ -51,6 +53,7 @@ export type AppOptions = {
   reads: Reads
   shards: number
   catalogWriter: CatalogWriter
+  books: Books
   log: Log
   projector: Projector
   history: AsOfQueries
@@ -131,6 +134,16 @@ export function createApp(options: AppOptions) {
         bodies,
         changeLarge: (body, source) => options.worker.changeCatalog(body, source),
         onChanged: (shard, position) => {
+          options.projector.noticeAppend(shard)
+          options.streams.noticeAppend(shard, position)
+        },
+      }),
+    )
+    .use(
+      bookkeepingRoutes(guard, {
+        ...options,
+        bodies,
+        onRecorded: (shard, position) => {
           options.projector.noticeAppend(shard)
           options.streams.noticeAppend(shard, position)
         },

@@ -5,7 +5,7 @@ import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'h
 import { Session } from '../property/session.ts'
 import { history } from '../property/steps.ts'
 import { runCommand, useFolder, writeTestParquet } from '../support/archive.ts'
-import { insertEvent } from '../support/events.ts'
+import { insertEvent, positionOf } from '../support/events.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 
 const folder = useFolder()
@@ -31,7 +31,14 @@ async function readFile(path: string): Promise<unknown[]> {
   // A Date would lose the microseconds.
   const parsers = { timestampFromMicroseconds: (micros: bigint) => micros }
   const rows = await parquetReadObjects({ file, parsers })
-  return rows.map((row) => JSON.stringify(Object.values(row).map(toText))).sort()
+  return rows
+    .filter(({ type }) => String(type).endsWith('StatsFlushed'))
+    .map((row) => {
+      const { type, counted_at, quota_used, ...entry } = row
+      expect([counted_at, quota_used]).toEqual([row.recorded_at, null])
+      return JSON.stringify(Object.values(entry).map(toText))
+    })
+    .sort()
 }
 
 const toText = (value: unknown) =>
@@ -47,6 +54,45 @@ test('an export of random histories has the rows of the view flush_entries', asy
   const rows = await readFile(path)
   expect(rows.length).toBeGreaterThan(0)
   expect(rows).toEqual(await readView())
+})
+
+test('acts have a row for each account, and sums by account are its totals', async () => {
+  await service.putCatalog({
+    provider_groups: [{ id: 1 }],
+    api_keys: [{ id: 7, group_id: 1 }],
+    keys: [{ token_hash: 'a' }],
+  })
+  const rated = { total_requests: 100, success_requests: 90 }
+  await service.act('/admin/balances', {
+    ...{ as_of: '2026-01-31T12:00:00Z', origin: { system: 'old' } },
+    ...{ provider_groups: [{ id: 1, ...rated }], api_keys: [{ id: 7, ...rated }] },
+    keys: [{ token_hash: 'a', request_count: 3, used_tokens: 50, quota_used: 40 }],
+  })
+  const flush = { keys: [{ api_key_id: 7, requests: 10, success_requests: 9 }] }
+  const posted = await service.post('/internal/apikey-stats/flush', flush)
+  await service.post('/internal/apikey-stats/flush', flush)
+  const reverse = positionOf(posted)
+  await service.act('/admin/corrections', { reverse, reason: 'posted twice' })
+  const path = join(folder.path, 'acts.parquet')
+  await writeTestParquet(service.database, path)
+  const rows = await parquetReadObjects({ file: await asyncBufferFromFile(path) })
+  const sumOf = (column: string, value: unknown) =>
+    rows.filter((row) => row[column] === value).reduce((sum, row) => sum + row.requests, 0n)
+  expect([sumOf('api_key_id', 7n), sumOf('group_id', 1n), sumOf('token_hash', 'a')]).toEqual([
+    110n,
+    110n,
+    3n,
+  ])
+  const of = (type: string) => rows.filter((row) => row.type === type)
+  expect(of('BalancesOpened').map((row) => row.counted_at)).toEqual([null, null, null])
+  expect(of('BalancesOpened').at(-1)).toMatchObject({ quota_used: 40n, tokens: 50n })
+  const flushed = rows.find(
+    ({ position, type, shard }) => `${shard}/${position}` === reverse && type,
+  )
+  expect(of('EventReversed').map((row) => [row.requests, row.counted_at])).toEqual([
+    [-10n, flushed!.recorded_at],
+    [-10n, flushed!.recorded_at],
+  ])
 })
 
 test('the largest counts are exact, and rows are in the order of the log', async () => {
@@ -72,7 +118,7 @@ test('the export of a log without entries has no rows and reports unreadable eve
   expect(plain(outcome.stdout)).toMatchSnapshot()
   const { num_rows, schema } = await parquetMetadataAsync(await asyncBufferFromFile(path))
   expect(num_rows).toBe(0n)
-  expect(schema.length).toBe(13)
+  expect(schema.length).toBe(16)
   const again = await runCommand(['export', '--parquet', path], service.database.address)
   expect(again.code).toBe(1)
   expect(plain(again.stderr)).toMatchSnapshot()

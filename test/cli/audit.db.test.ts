@@ -85,7 +85,7 @@ describe('a running service', () => {
     const first = await spawnAudit([url, '--state', state, '--receipt', receipt])
     expect([first.code, first.errors]).toEqual([0, expect.stringContaining('Trusted from now on')])
     expect(first.out).toContain('shard 0: 4 events, signed as')
-    expect(first.out).toContain('4 payloads, 10 attested digests and totals')
+    expect(first.out).toContain('4 payloads, 13 attested digests and totals')
     expect(first.out).toContain('1 receipts verified\nThe newest event was recorded at 20')
     expect(first.out).toContain('Usage was compared by the hour (all together, provider groups,')
     expect(first.out).toEndWith('\nNo findings\n')
@@ -191,7 +191,7 @@ describe('an archive', () => {
     const receipt = fileOf('receipt.tlog-proof')
     const { code, out, errors } = await spawnAudit([archive, '--key', key, '--receipt', receipt])
     expect([code, errors]).toEqual([0, ''])
-    expect(out).toContain('10 attested digests and totals')
+    expect(out).toContain('13 attested digests and totals')
     expect(out).toEndWith('No findings\n')
     expect(await runTallybook(['verify', archive], auditor.path).exited).toBe(0)
   })
@@ -248,7 +248,7 @@ describe('an archive', () => {
     const { code, out, errors } = await audit([copy])
     expect([code, errors]).toEqual([0, expect.stringContaining('The archive is not signed')])
     expect(out).toContain('4 events are covered by no signed tree head')
-    expect(out).toContain('10 attested digests and totals')
+    expect(out).toContain('13 attested digests and totals')
     expect((await audit([copy, '--key', await readKey()])).out).toContain('shard 0 (signature):')
     const forged = await forge('self-contradiction', (lines) =>
       lines.replace('"requests":[10]', '"requests":[9]'),

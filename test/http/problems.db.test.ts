@@ -23,6 +23,13 @@ const LARGE = 'x'.repeat(LIMIT + 1)
 const flush = (fields: string) => `{"keys":[{"api_key_id":1,${fields}}]}`
 const key = (value: string) => ({ 'idempotency-key': value })
 
+const BALANCES = '/admin/balances'
+const CORRECTIONS = '/admin/corrections'
+const rated = (id: number, requests = 2, successes = 1) =>
+  `{"id":${id},"total_requests":${requests},"success_requests":${successes}}`
+const opening = (rows: string, day = '2026-01-31') =>
+  `{"as_of":"${day}T12:00:00Z","origin":{"system":"s"}${rows && `,${rows}`}}`
+
 const GROUPS: Record<string, Call[]> = {
   flushes: [
     ['dp', 'POST', FLUSH, '{'],
@@ -53,6 +60,29 @@ const GROUPS: Record<string, Call[]> = {
     ['admin', 'DELETE', '/admin/api-keys/99'],
     ['admin', 'DELETE', '/admin/api-keys/x'],
     ['admin', 'DELETE', '/admin/keys/none'],
+  ],
+  bookkeeping: [
+    ['admin', 'POST', BALANCES, opening('')],
+    ['admin', 'POST', BALANCES, '{', key('a')],
+    ['admin', 'POST', BALANCES, opening(''), key('a')],
+    ['admin', 'POST', BALANCES, opening('"api_keys":[{"id":1}]'), key('a')],
+    ['admin', 'POST', BALANCES, opening(`"api_keys":[${rated(1, 2, 3)}]`), key('a')],
+    ['admin', 'POST', BALANCES, opening(`"api_keys":[${rated(1)},${rated(1)}]`), key('a')],
+    ['admin', 'POST', BALANCES, opening(`"api_keys":[${rated(99)}]`), key('a')],
+    ['admin', 'POST', BALANCES, opening(`"api_keys":[${rated(1)}]`, '9999-01-01'), key('a')],
+    ['admin', 'POST', BALANCES, opening(`"api_keys":[${rated(1)}]`, '2026-02-30'), key('a')],
+    ['admin', 'POST', CORRECTIONS, '{"reason":"r"}'],
+    ['admin', 'POST', CORRECTIONS, '{"reverse":"0/1"}'],
+    ['admin', 'POST', CORRECTIONS, '{"reverse":"0/1","reason":""}'],
+    ['admin', 'POST', CORRECTIONS, '{"reverse":"41","reason":"r"}'],
+    ['admin', 'POST', CORRECTIONS, '{"reverse":"0/1","adjust":{},"reason":"r"}'],
+    ['admin', 'POST', CORRECTIONS, '{"adjust":{},"reason":"r"}'],
+    ['admin', 'POST', CORRECTIONS, `{"adjust":{"api_keys":[${rated(99)}]},"reason":"r"}`],
+    ['admin', 'POST', CORRECTIONS, `{"adjust":{"api_keys":[${rated(1, -1_000, 0)}]},"reason":"r"}`],
+    ['admin', 'POST', CORRECTIONS, '{"reverse":"0/999","reason":"r"}'],
+    ['admin', 'POST', CORRECTIONS, '{"reverse":"9/1","reason":"r"}'],
+    ['admin', 'POST', CORRECTIONS, '{"reverse":"0/0","reason":"r"}'],
+    ['admin', 'GET', `${CORRECTIONS}?cursor=x`],
   ],
   reads: [
     ['admin', 'GET', '/admin/api-keys/99'],

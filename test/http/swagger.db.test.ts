@@ -30,6 +30,14 @@ const accepting = (accept: string): RequestInit => ({ headers: { accept } })
 const API_KEYS = '/internal/apikey-stats/flush'
 const flush = (requests: number) => ({ keys: [{ api_key_id: 7, requests, success_requests: 1 }] })
 
+const BALANCES = {
+  as_of: '2026-01-31T12:00:00Z',
+  origin: { system: 'ez-api' },
+  provider_groups: [{ id: 1, total_requests: 10, success_requests: 9 }],
+  api_keys: [{ id: 7, total_requests: 10, success_requests: 9 }],
+  keys: [{ token_hash: EXAMPLE_HASH, request_count: 1, used_tokens: 2, quota_used: 2 }],
+}
+
 /** Made in this order: a success of each operation, and the errors that a client can cause. */
 const CALLS: Call[] = [
   [
@@ -61,6 +69,28 @@ const CALLS: Call[] = [
     200,
     body({ keys: [{ token_hash: EXAMPLE_HASH, requests: 1, tokens: 2, last_accessed_at: 1 }] }),
   ],
+  ['admin', 'POST', '/admin/balances', 201, body(BALANCES, 'opened')],
+  ['admin', 'POST', '/admin/balances', 201, body(BALANCES, 'opened')],
+  ['admin', 'POST', '/admin/balances', 409, body(BALANCES, 'again')],
+  ['admin', 'POST', '/admin/balances', 422, body({ ...BALANCES, api_keys: [] }, 'opened')],
+  ['admin', 'POST', '/admin/balances', 400, body(BALANCES)],
+  ['admin', 'POST', '/admin/balances', 413, body('x'.repeat(5_000), 'large')],
+  [
+    'admin',
+    'POST',
+    '/admin/balances',
+    415,
+    { ...brotli, headers: { ...brotli.headers, 'idempotency-key': 'br' } },
+  ],
+  ['admin', 'POST', '/admin/corrections', 201, body({ reverse: '0/257', reason: 'twice' })],
+  ['admin', 'POST', '/admin/corrections', 409, body({ reverse: '0/257', reason: 'twice' })],
+  ['admin', 'POST', '/admin/corrections', 404, body({ reverse: '0/99999', reason: 'twice' })],
+  ['admin', 'POST', '/admin/corrections', 422, body({ reverse: '0/0', reason: 'twice' })],
+  ['admin', 'POST', '/admin/corrections', 400, body({ reason: 'nothing' })],
+  ['admin', 'POST', '/admin/corrections', 413, body('x'.repeat(5_000))],
+  ['admin', 'POST', '/admin/corrections', 415, brotli],
+  ['auditor', 'GET', '/admin/corrections', 200],
+  ['auditor', 'GET', '/admin/corrections?sort=reason', 400],
   ['admin', 'GET', '/admin/apikey-stats/summary', 200],
   ['auditor', 'GET', '/admin/provider-groups', 200],
   ['admin', 'GET', '/admin/provider-groups?limit=1', 200],

@@ -158,6 +158,9 @@ test('the service has these privileges, and no others, on tables, views and colu
     api_key_usage: DERIVED,
     provider_group_usage: DERIVED,
     key_usage: DERIVED,
+    api_key_backdated_usage: DERIVED,
+    provider_group_backdated_usage: DERIVED,
+    key_backdated_usage: DERIVED,
     api_key_snapshots: DERIVED,
     provider_group_snapshots: DERIVED,
     key_snapshots: DERIVED,
@@ -167,6 +170,8 @@ test('the service has these privileges, and no others, on tables, views and colu
     api_key_versions: DERIVED,
     keys: DERIVED,
     key_versions: DERIVED,
+    acts: DERIVED,
+    openings: DERIVED,
     rebuilds: DERIVED,
   })
 })

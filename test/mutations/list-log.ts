@@ -95,12 +95,12 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     tests: ['test/log/immutable', 'test/log'],
   },
   {
-    name: 'sessions-not-deletable',
-    file: 'sql/0011-sessions.sql',
-    find: 'grant select, insert, delete on sessions',
-    replace: 'grant select, insert on sessions',
-    harm: 'No one can sign in to the console or out of it.',
-    tests: ['test/auth', 'test/http/sessions'],
+    name: 'openings-not-readable',
+    file: 'sql/grants.sql',
+    find: '  acts, openings\n',
+    replace: '  acts\n',
+    harm: 'No opening balance can be recorded.',
+    tests: ['test/bookkeeping', 'test/log/immutable'],
   },
   {
     name: 'group-remembered',

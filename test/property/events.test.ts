@@ -169,6 +169,7 @@ test(
 test('these tests fold every current projection', () => {
   expect(CURRENT.map(({ name }) => name)).toEqual([
     'api_key_counters',
+    'bookkeeping',
     'catalog',
     'key_counters',
     'provider_group_counters',

@@ -35,7 +35,7 @@ export function foldRows(events: Event[]): FoldRows {
     const written = [...fold.write(tagged as unknown as Transaction, target)]
     const statements = written.flatMap((one) => (one === null ? [] : [one as unknown as Tagged]))
     rows.texts.push(...statements.flatMap(({ texts }) => texts))
-    if (name === 'catalog') continue
+    if (name === 'catalog' || name === 'bookkeeping') continue
     rows.counters[name] = {}
     for (const { texts } of statements) {
       const [ids, ...columns] = texts.filter((text) => text.startsWith('{')).map(readArray)

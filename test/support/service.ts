@@ -21,6 +21,8 @@ export type TestService = {
   /** Posts a body as `dp`: a string unchanged, anything else as JSON. */
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>
   putCatalog(catalog: unknown): Promise<Response>
+  /** Posts a balance or a correction as `admin`; returns its position. */
+  act(path: string, body: unknown, headers?: Record<string, string>): Promise<string>
   /** Reads a path as `admin` and returns its JSON. */
   read<Body>(path: string): Promise<Body>
   /** Stops this instance; the database stays. */
@@ -101,6 +103,15 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
       }),
     putCatalog: (catalog) =>
       send('admin', '/admin/catalog', { method: 'PUT', body: JSON.stringify(catalog) }),
+    act: async (path, body, headers = { 'idempotency-key': crypto.randomUUID() }) => {
+      const response = await send('admin', path, {
+        method: 'POST',
+        headers,
+        body: JSON.stringify(body),
+      })
+      if (response.status !== 201) throw new Error(`${path}: ${await response.text()}`)
+      return ((await response.json()) as { position: string }).position
+    },
     read: async <Body>(path: string) => {
       const response = await send('admin', path)
       if (response.status !== 200) throw new Error(`${path}: ${response.status}`)

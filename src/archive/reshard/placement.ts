@@ -1,6 +1,11 @@
+import { isAct } from '../../events/act.ts'
 import type { LineEvent } from '../../events/event-line.ts'
 import { shardOfKey } from '../../events/shard-of-key.ts'
 import { SERVICE_EVENT_TYPES } from '../../events/statement.ts'
+
+/** True for events that only shard 0 can have. */
+export const isOfShard0 = ({ type }: Pick<LineEvent, 'type'>) =>
+  type === 'CatalogChanged' || isAct(type)
 
 /** The location of an event in a log. */
 export type Location = { shard: number; position: number }
@@ -9,7 +14,7 @@ export type Location = { shard: number; position: number }
  * Assigns events, in the order of their time, to the shards of a new log:
  *
  * - Service events are about their own log, and have no location in another.
- * - Catalog changes go to shard 0.
+ * - Catalog changes and acts go to shard 0.
  * - Events with an idempotency key go where a retry goes.
  * - All others go to the shards in turn, starting with shard 0.
  *
@@ -37,7 +42,7 @@ export class ShardPlacement {
   }
 
   #shardOf({ type, source, idempotencyKey }: LineEvent): number {
-    if (type === 'CatalogChanged') return 0
+    if (isOfShard0({ type })) return 0
     if (idempotencyKey !== null) return shardOfKey(source, idempotencyKey, this.shards)
     return this.#turn++ % this.shards
   }

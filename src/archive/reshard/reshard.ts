@@ -1,3 +1,4 @@
+import type { LineEvent } from '../../events/event-line.ts'
 import { toLeaf } from '../../events/leaf.ts'
 import type { Positions } from '../../events/positions.ts'
 import { SHARDS_CHANGED_KEY, type ShardsChange } from '../../events/statement.ts'
@@ -7,9 +8,9 @@ import { UserError } from '../../platform/user-error.ts'
 import { checkMerged } from '../check.ts'
 import type { ImportOptions } from '../import.ts'
 import { fillEmptyLog, Inserts, refuse } from '../insert.ts'
-import { setCatalog } from '../set-catalog.ts'
+import { type LastEntries, noteEntry, setLastEntries } from '../last-entries.ts'
 import { checkSignedHeads, readSignedHeads, type SignedHeads } from '../transparency.ts'
-import { ShardPlacement } from './placement.ts'
+import { isOfShard0, ShardPlacement } from './placement.ts'
 import { SignedTrees } from './signed-trees.ts'
 
 /** Options of an import into another number of shards. */
@@ -36,8 +37,8 @@ export async function reshardArchive(options: ReshardOptions): Promise<Resharded
   const signed = await readSignedHeads(directory, manifest)
   return fillEmptyLog(options.sql, shards, async (transaction) => {
     const placement = new ShardPlacement(shards)
-    const catalogPosition = await insertResharded(transaction, options, placement, signed)
-    await setCatalog(transaction, catalogPosition)
+    const last = await insertResharded(transaction, options, placement, signed)
+    await setLastEntries(transaction, last)
     const positions: number[] = []
     for (let shard = 0; shard < shards; shard++) {
       const payload = describeChange(options, placement, signed, shard)
@@ -50,14 +51,14 @@ export async function reshardArchive(options: ReshardOptions): Promise<Resharded
   })
 }
 
-/** Inserts the resharded events. Returns the new position of the last CatalogChanged, or -1. */
+/** Inserts the resharded events. Returns the new positions of the last change and the last act. */
 async function insertResharded(
   transaction: Transaction,
   { directory, manifest, signal, onProgress }: ReshardOptions,
   placement: ShardPlacement,
   signed: SignedHeads,
-): Promise<number> {
-  let catalogPosition = -1
+): Promise<LastEntries> {
+  const last: LastEntries = { change: -1, act: -1 }
   let imported = 0
   const inserts = new Inserts(transaction, signal, (events) => {
     imported += events
@@ -70,26 +71,26 @@ async function insertResharded(
     for (const checked of events) {
       const { event } = checked
       trees.append(checked)
-      if (event.type === 'CatalogChanged' && event.shard !== 0) refuseChange(event)
+      if (isOfShard0(event) && event.shard !== 0) refuseEntry(event)
       const location = placement.place(event)
       if (location === null) continue
-      if (event.type === 'CatalogChanged') catalogPosition = location.position
+      if (location.shard === 0) noteEntry(last, event.type, location.position)
       const resharded = { ...event, ...location }
       await inserts.add({ leaf: toLeaf(resharded), event: resharded })
     }
   }
   trees.end()
   await inserts.end()
-  return catalogPosition
+  return last
 }
 
 /**
- * Refuses a catalog change outside shard 0. No append writes one there, and its order among the
- * others is unknown.
+ * Refuses a catalog change or an act outside shard 0. No append writes one there, and its order
+ * among the others is unknown.
  */
-function refuseChange({ shard, position }: { shard: number; position: number }): never {
+function refuseEntry({ shard, position, type }: LineEvent): never {
   throw new UserError(
-    `Nothing was imported. ${shard}/${position} is a catalog change: only shard 0 can have any.`,
+    `Nothing was imported. ${shard}/${position} is a ${type}: only shard 0 can have any.`,
   )
 }
 

@@ -8,16 +8,28 @@ import {
   type ShardsChange,
 } from '../statement.ts'
 
-/** An attestation, and whether its last accesses are as posted or bounded by `latestAccess`. */
-export type Attested = { attestation: Attestation; lastAccess: 'posted' | 'bounded' }
+/**
+ * An attestation, whether its last accesses are as posted or bounded by `latestAccess`, and whether
+ * it covers backdated usage.
+ */
+export type Attested = {
+  attestation: Attestation
+  lastAccess: 'posted' | 'bounded'
+  hasBackdated: boolean
+}
 
 export const projectionAttested: EventDefinition<Attested> = {
   ...COUNTS_NOTHING,
-  version: 2,
+  version: 3,
   read: {
-    1: (payload) => ({ attestation: decodeAttestation(payload), lastAccess: 'posted' }),
-    2: (payload) => ({ attestation: decodeAttestation(payload), lastAccess: 'bounded' }),
+    1: readAttested({ lastAccess: 'posted', hasBackdated: false }),
+    2: readAttested({ lastAccess: 'bounded', hasBackdated: false }),
+    3: readAttested({ lastAccess: 'bounded', hasBackdated: true }),
   },
+}
+
+function readAttested(form: Omit<Attested, 'attestation'>) {
+  return (payload: unknown): Attested => ({ attestation: decodeAttestation(payload), ...form })
 }
 
 export const originChanged: EventDefinition<OriginChange> = {

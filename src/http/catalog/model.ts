@@ -10,6 +10,7 @@ import {
 } from '../../events/catalog-change.ts'
 import { isStorable } from '../../events/columns.ts'
 import type { Catalog } from '../../log/catalog/catalog.ts'
+import { placeOf } from '../place.ts'
 
 const strict = { additionalProperties: false }
 /** A field that keeps its value if it is absent or null; a new row then gets the default. */
@@ -91,15 +92,6 @@ function findInvalid(catalog: CatalogBody): string | null {
 export const INVALID_CATALOG = 'invalid catalog'
 
 const UNSTORABLE = 'contains a NUL or a lone surrogate.'
-
-/** Characters of a place that are shown: a client may have chosen a name in it. */
-const PLACE_LENGTH = 100
-
-/** Turns the JSON pointer `/api_keys/3/name` into `api_keys[3].name`. */
-function placeOf(pointer: string): string {
-  const place = pointer.replaceAll(/\/(\d+)(?=\/|$)/g, '[$1]').replaceAll('/', '.')
-  return place === '' ? 'The body' : place.slice(1, PLACE_LENGTH)
-}
 
 /** The number of rows of each kind. */
 export type CatalogCounts = { provider_groups: number; api_keys: number; keys: number }

@@ -38,7 +38,7 @@ export const eventsDetail = describe({
 
 export const eventDetail = describe({
   tag: 'Audit',
-  summary: 'Get an event, with the entries of a flush as rows',
+  summary: 'Get an event, with the entries of a flush or an act as rows',
   ok: {
     description: 'The event',
     schema: EventWithEntriesBody,

@@ -1,4 +1,5 @@
-import { type StoredEvent, toRows, tryDecodeEvent } from '../../events/event.ts'
+import { isAct, toPostedRows } from '../../events/act.ts'
+import { postingsOf, type StoredEvent, toRows, tryDecodeEvent } from '../../events/event.ts'
 import { toLeaf } from '../../events/leaf.ts'
 import { nextTurn } from '../../platform/async/turns.ts'
 
@@ -18,8 +19,7 @@ export function toEventJson(event: StoredEvent, more = ''): string {
  */
 export function withEntries(event: StoredEvent): string | ReadableStream {
   if (event.payload.length <= LARGE_LENGTH) {
-    const decoded = tryDecodeEvent(event)
-    return toEventJson(event, `,"entries":${JSON.stringify(decoded && toRows(decoded))}`)
+    return toEventJson(event, `,"entries":${JSON.stringify(rowsOf(event))}`)
   }
   const parts = formatParts(event)
   const encoder = new TextEncoder()
@@ -35,9 +35,8 @@ export function withEntries(event: StoredEvent): string | ReadableStream {
 
 function* formatParts(event: StoredEvent): Generator<string> {
   yield toEventJson(event).slice(0, -1)
-  const decoded = tryDecodeEvent(event)
   yield ',"entries":'
-  const rows = decoded && toRows(decoded)
+  const rows = rowsOf(event)
   if (rows === null) return yield 'null}'
   yield '['
   for (let from = 0; from < rows.length; from += PART_ENTRIES) {
@@ -45,4 +44,13 @@ function* formatParts(event: StoredEvent): Generator<string> {
     yield from === 0 ? part : `,${part}`
   }
   yield ']}'
+}
+
+/** The entries of a flush, or what an act added to each account; null for other events. */
+function rowsOf(event: StoredEvent): object[] | null {
+  const decoded = tryDecodeEvent(event)
+  if (decoded === null) return null
+  return isAct(decoded.type)
+    ? [...toPostedRows(postingsOf(decoded, event.recordedAt))]
+    : toRows(decoded)
 }

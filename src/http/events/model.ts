@@ -88,7 +88,9 @@ export const EventWithEntriesBody = Type.Composite(
     EventBody,
     Type.Object({
       entries: Type.Union([Type.Array(Type.Record(Type.String(), Type.Unknown())), Type.Null()], {
-        description: 'One row per entry of a flush; null for other events and unreadable payloads',
+        description:
+          'One row per entry of a flush, or per account of opening balances and corrections, ' +
+          'negative for what was taken back; null for other events and unreadable payloads',
       }),
     }),
   ],

@@ -3,9 +3,10 @@ import { ExplainBody } from './model.ts'
 
 export const detail = describe({
   tag: 'Audit',
-  summary: 'List the flushes that make up a total',
+  summary: 'List the events that make up a total',
   description:
-    'Lists flushes in order of time, each with the counts that it added and the running total. ' +
+    'Lists flushes, opening balances and corrections in order of time, each with the counts that ' +
+    'it added and the running total. ' +
     'The total is that of all provider groups together, or of one group, API key or token key, ' +
     'now or in the past.',
   ok: {
@@ -18,6 +19,7 @@ export const detail = describe({
         {
           shard: 0,
           position: 1,
+          type: 'ApiKeyStatsFlushed',
           recorded_at: '2026-01-31T12:00:00.123456+00:00',
           source: 'dp',
           idempotency_key: 'flush-1',

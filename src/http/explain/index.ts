@@ -13,7 +13,7 @@ import { readScope } from '../usage/scope.ts'
 import { detail } from './detail.ts'
 import { ExplainQuery } from './model.ts'
 
-/** Serves GET /audit/explain: the flushes that make up a total, with running totals. */
+/** Serves GET /audit/explain: the events that make up a total, with running totals. */
 export function explainRoute(guard: ReturnType<typeof auth>, options: ReadOptions) {
   return new Elysia({ name: 'explain' }).use(guard).get(
     '/audit/explain',
@@ -55,10 +55,11 @@ function readAfter(text: string | undefined, shards: number, to: Positions): Pos
   return to.map((end, shard) => Math.min(positions[shard] ?? -1, end))
 }
 
-function toItem(scope: Scope, { shard, position, recordedAt, source, ...step }: Step) {
+function toItem(scope: Scope, { shard, position, type, recordedAt, source, ...step }: Step) {
   return {
     shard,
     position,
+    type,
     recorded_at: recordedAt,
     source,
     idempotency_key: step.idempotencyKey,

@@ -10,7 +10,7 @@ export const ExplainQuery = Type.Object(
     ...SCOPE_PARAMS,
     after: Type.Optional(
       PositionsText(
-        'Positions such as `0/41,1/7` after which to list flushes: the `next_after` of the ' +
+        'Positions such as `0/41,1/7` after which to list events: the `next_after` of the ' +
           'previous page',
       ),
     ),
@@ -31,17 +31,21 @@ const counted = (description: string) => Type.Union([rated, used], { description
 
 export const ExplainBody = Type.Object(
   {
-    total: counted('The total that the flushes make up'),
+    total: counted('The total that the events make up'),
     before: counted('The total before the first item'),
     items: Type.Array(
       Type.Object({
         shard: Type.Integer(),
         position: Type.Integer(),
+        type: Type.String({
+          description:
+            'The type of the event: a flush, `BalancesOpened`, `TotalsAdjusted` or `EventReversed`',
+        }),
         recorded_at: Type.String({ format: 'date-time' }),
-        source: Type.String({ description: 'The name of the token that posted the flush' }),
+        source: Type.String({ description: 'The name of the token that posted it' }),
         idempotency_key: Type.Union([Type.String(), Type.Null()]),
-        counted: counted('The counts that this flush added'),
-        running: counted('The total including this flush'),
+        counted: counted('What this event added; negative if it took something back'),
+        running: counted('The total including this event'),
       }),
     ),
     next_after: Type.Union([Type.String(), Type.Null()], {

@@ -6,6 +6,7 @@ import type { AppendOutcome } from '../../log/queue.ts'
 import type { Admission } from '../admission.ts'
 import type { auth } from '../auth.ts'
 import type { BodyReader } from '../body.ts'
+import { readIdempotencyKey } from '../idempotency-key.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import { Problem, unavailable } from '../problem.ts'
 import { apiKeyFlushDetail, keyFlushDetail } from './detail.ts'
@@ -75,17 +76,6 @@ export function flushes(guard: ReturnType<typeof auth>, options: FlushOptions) {
         post(request, set.headers as Record<string, string>, principal, 'KeyStatsFlushed'),
       { parse: 'none', roles: ['dp'], detail: keyFlushDetail },
     )
-}
-
-/** draft-ietf-httpapi-idempotency-key-header: absent, or 1 to 255 visible ASCII characters. */
-function readIdempotencyKey(request: Request): string | null {
-  const key = request.headers.get('idempotency-key')
-  if (key === null || /^[\x21-\x7e]{1,255}$/.test(key)) return key
-  throw new Problem(
-    400,
-    'invalid idempotency key',
-    'Idempotency-Key must have 1 to 255 visible ASCII characters.',
-  )
 }
 
 function answer(outcome: AppendOutcome, headers: Record<string, string | number>) {

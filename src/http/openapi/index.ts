@@ -70,6 +70,10 @@ const documentation = {
       description: 'The provider groups, API keys and token keys whose usage is counted.',
     },
     {
+      name: 'Bookkeeping',
+      description: 'Opening balances and corrections: entries in the log, like flushes.',
+    },
+    {
       name: 'Admin reads',
       description:
         'Counters and usage of the catalog, and the state of the service. A read of counters ' +

@@ -20,10 +20,11 @@ export async function attestShard(
   if (last !== null && isYoung(last, minAgeMs)) return null
   if (!(await hasGrown(sql.read, shard, last?.totals.position ?? -1))) return null
   const from = last === null ? null : await findUsageStart(sql.read, last)
+  const after = last === null ? null : findBackdatedStart(last)
   const payload = await transact(
     sql.read,
     'isolation level repeatable read read only',
-    (transaction) => digestTables(transaction, shard, from),
+    (transaction) => digestTables(transaction, shard, { from, after }),
   )
   const about = `attestation after ${last?.position ?? -1}`
   return appendServiceEvent(sql.append, shard, { type: 'ProjectionAttested', payload }, about)
@@ -54,7 +55,7 @@ async function findUsageStart(
   { shard, tables }: StoredAttestation,
 ): Promise<string | null> {
   const positions = tables.flatMap(({ table, position }) =>
-    table.endsWith('_usage') ? [position] : [],
+    table.endsWith('_usage') && !isBackdated(table) ? [position] : [],
   )
   if (positions.length === 0) return null
   const position = Math.min(...positions)
@@ -62,3 +63,11 @@ async function findUsageStart(
   if (!event) return null
   return startOfQuarterHour(event.recordedAt).replace('+', '.000000+')
 }
+
+/** The position after which backdated usage is not covered by `last`. Null means all of it. */
+function findBackdatedStart({ tables }: StoredAttestation): number | null {
+  const covered = tables.filter(({ table }) => isBackdated(table))
+  return covered.length === 0 ? null : Math.min(...covered.map(({ position }) => position))
+}
+
+const isBackdated = (table: string) => table.endsWith('_backdated_usage')

@@ -1,5 +1,10 @@
 import { createHash } from 'node:crypto'
-import { ATTESTED_TABLES, type AttestedColumns, type AttestedTable } from '../../events/digest.ts'
+import {
+  ATTESTED_TABLES,
+  type AttestedColumns,
+  type AttestedTable,
+  KEY_COLUMNS,
+} from '../../events/digest.ts'
 import type { Attestation } from '../../events/statement.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
 import { toMicroseconds } from '../../platform/postgres/timestamp.ts'
@@ -14,28 +19,39 @@ const CHUNKS = 8
 const TIMES = ['quarter', 'ended_at']
 const TEXTS = ['token_hash', 'name']
 
+/** Where an attestation starts: everything if null. */
+export type AttestedRange = {
+  /** The start of the first bucket of usage. */
+  from: string | null
+  /** The position after which backdated usage was recorded. */
+  after: number | null
+}
+
 /**
- * Digests the tables of a shard's live projections in the transaction's snapshot; usage only from
- * the bucket `from` on. Memory stays bounded for any number of rows, and the thread can serve other
- * requests in between.
+ * Digests the tables of a shard's live projections in the transaction's snapshot; usage only in a
+ * range. Memory stays bounded for any number of rows, and the thread can serve other requests in
+ * between.
  */
 export async function digestTables(
   transaction: Transaction,
   shard: number,
-  from: string | null,
+  { from, after }: AttestedRange,
 ): Promise<Attestation> {
   const { checkpoints } = await readCheckpoints(transaction, shard, PROJECTIONS)
   const tables: Attestation['tables'] = []
   for (const [table, { columns, kind }] of Object.entries<AttestedColumns>(ATTESTED_TABLES)) {
     if (kind === 'catalog' && shard !== 0) continue
     const { generation, position } = findCheckpoint(table, checkpoints)
-    const since = kind === 'usage' ? from : null
+    const range = {
+      ...(kind === 'usage' && from !== null && { from }),
+      ...(kind === 'backdated' && after !== null && { after }),
+    }
     const { rows, sha256 } = await digestRows(
       transaction,
-      selectLines(table as AttestedTable, columns, kind !== 'catalog', since !== null),
-      [generation, ...(kind === 'catalog' ? [] : [shard]), ...(since === null ? [] : [since])],
+      selectLines(table as AttestedTable, { columns, kind }, range),
+      [generation, ...(kind === 'catalog' ? [] : [shard]), ...Object.values(range)],
     )
-    tables.push({ table, position, ...(since === null ? {} : { from: since }), rows, sha256 })
+    tables.push({ table, position, ...range, rows, sha256 })
   }
   const counters = findCheckpoint('provider_group_counters', checkpoints)
   return { tables, totals: await readTotals(transaction, shard, counters) }
@@ -49,16 +65,16 @@ function findCheckpoint(table: string, checkpoints: readonly Checkpoint[]): Chec
 /** Returns a query for texts of many rows each, in the order of the table's key. */
 function selectLines(
   table: AttestedTable,
-  columns: readonly string[],
-  hasShard: boolean,
-  hasFrom: boolean,
+  { columns, kind }: AttestedColumns,
+  range: { from?: string; after?: number },
 ): string {
-  const keys = columns.slice(0, columns.includes('quarter') ? 2 : 1)
+  const keys = columns.slice(0, KEY_COLUMNS[kind])
   const order = keys.map((key) => `t.${key}${TEXTS.includes(key) ? ' collate "C"' : ''}`)
   const conditions = [
     't.generation = $1',
-    ...(hasShard ? ['t.shard = $2'] : []),
-    ...(hasFrom ? ['t.quarter >= $3::timestamptz'] : []),
+    ...(kind === 'catalog' ? [] : ['t.shard = $2']),
+    ...('from' in range ? ['t.quarter >= $3::timestamptz'] : []),
+    ...('after' in range ? ['t.position > $3::bigint'] : []),
   ]
   return `
     select string_agg(r.line, '' order by r.number) as lines, count(*)::integer as rows
@@ -76,7 +92,8 @@ function selectLines(
 /** Returns the SQL expression that formats a column as `formatDigestRow` does. */
 function toText(column: string): string {
   if (TIMES.includes(column)) {
-    return `coalesce('"' || ${toMicroseconds(`t.${column}`)} || '"', 'null')`
+    const time = `coalesce(${toMicroseconds(`t.${column}`)}, t.${column}::text)`
+    return `coalesce('"' || ${time} || '"', 'null')`
   }
   if (TEXTS.includes(column)) return `coalesce(to_json(t.${column})::text, 'null')`
   return `t.${column}::text`

@@ -6,7 +6,7 @@ import { type Check, MAX_PROBLEMS, type Problem } from './problem.ts'
 import type { ProjectionTable, Target } from './tables.ts'
 
 const TIMES = ['quarter', 'ended_at']
-const TEXTS = ['token_hash', 'name']
+const TEXTS = ['token_hash', 'name', 'kind', 'account', 'type', 'reason']
 
 /** An SQL condition on the compared rows `t`; its parameters start at $3. */
 export type RowRange = { condition: string; parameters: (string | number)[] }

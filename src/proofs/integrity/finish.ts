@@ -3,7 +3,7 @@ import type { LiveCheckpoint } from './checkpoints.ts'
 import type { ProjectionGroup } from './groups/group.ts'
 import { checkParked } from './parked.ts'
 import type { Problem, Problems } from './problem.ts'
-import { type CatalogWalk, checkCatalogPosition } from './shards.ts'
+import { type CatalogWalk, checkActPosition, checkCatalogPosition } from './shards.ts'
 import type { Target } from './tables.ts'
 import { checkTiles } from './tiles.ts'
 import type { Walk } from './walk.ts'
@@ -57,6 +57,7 @@ async function compareAll(
   const problems = [
     ...(await checkTiles(transaction, shard)),
     ...(await checkCatalogPosition(transaction, shard, catalog)),
+    ...(await checkActPosition(transaction, shard, catalog)),
     ...(await checkParked(transaction, shard, walk.unreadable, foldedThrough)),
     ...lagging.map(({ projection, expected }) =>
       wrongCheckpoint(shard, projection, checkpoints.get(projection)!, expected),

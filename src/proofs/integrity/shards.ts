@@ -1,3 +1,4 @@
+import { ACT_TYPES } from '../../events/act.ts'
 import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
 import { MAX_PROBLEMS, type Problem } from './problem.ts'
 
@@ -38,20 +39,23 @@ async function findShards(sql: Sql, table: string): Promise<number[]> {
 const LEAST = -(2 ** 31)
 const MAX = 2 ** 31 - 1
 
-/** The position through which shard 0 was walked, and that of its last catalog change. */
-export type CatalogWalk = { walked: number; lastChange: number }
+/** The position of the last catalog change and of the last act; -1 if there is none. */
+export type LastEntries = { change: number; act: number }
+
+/** The position through which shard 0 was walked, and what was found there. */
+export type CatalogWalk = { walked: number; last: LastEntries }
 
 /** Checks a shard's `catalog_position` and `catalog_sha256` against the last catalog change. */
 export async function checkCatalogPosition(
   sql: Transaction,
   shard: number,
-  { walked, lastChange }: CatalogWalk,
+  { walked, last }: CatalogWalk,
 ): Promise<Problem[]> {
   const [row] = await sql<{ found: string; expected: string; sha256: string | null }[]>`
     select
       s.catalog_position as found,
       encode(s.catalog_sha256, 'hex') as sha256,
-      greatest(${lastChange}::bigint, (
+      greatest(${last.change}::bigint, (
         -- Changes since the walk, without the index of changes, which could be wrong too.
         select max(e.position)
         from events e
@@ -74,15 +78,36 @@ export async function checkCatalogPosition(
   return [{ ...problem, expected: `catalog_sha256 ${change?.sha256 ?? 'none'}`, found: sha256 }]
 }
 
-/** Returns the position of the last catalog change in a chunk of shard 0; -1 if it has none. */
-export async function readLastChange(
+/** Checks a shard's `act_position` against the last act, which is in shard 0. */
+export async function checkActPosition(
+  sql: Transaction,
+  shard: number,
+  { walked, last }: CatalogWalk,
+): Promise<Problem[]> {
+  const [row] = await sql<{ found: string; since: string | null }[]>`
+    select s.act_position as found, (
+      select max(e.position)
+      from events e
+      where e.shard = 0 and e.position > ${walked} and e.type in ${sql(ACT_TYPES)}
+    ) as since
+    from shards s
+    where s.shard = ${shard}`
+  const { found, since } = row!
+  const expected = shard === 0 ? (since ?? String(last.act)) : '-1'
+  if (found === expected) return []
+  return [{ check: 'shards', at: `shards ${shard}`, expected: `act_position ${expected}`, found }]
+}
+
+/** Returns the positions of the last catalog change and the last act in a chunk of shard 0. */
+export async function readLastEntries(
   sql: Transaction,
   { after, through }: { after: number; through: number },
-): Promise<number> {
-  const [row] = await sql<{ position: string }[]>`
-    select coalesce(max(e.position), -1) as position
+): Promise<LastEntries> {
+  const [row] = await sql<{ change: string; act: string }[]>`
+    select
+      coalesce(max(e.position) filter (where e.type = 'CatalogChanged'), -1) as change,
+      coalesce(max(e.position) filter (where e.type in ${sql(ACT_TYPES)}), -1) as act
     from events e
-    where e.shard = 0 and e.position > ${after} and e.position <= ${through}
-      and e.type || '' = 'CatalogChanged'`
-  return Number(row!.position)
+    where e.shard = 0 and e.position > ${after} and e.position <= ${through}`
+  return { change: Number(row!.change), act: Number(row!.act) }
 }

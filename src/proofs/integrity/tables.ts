@@ -1,4 +1,4 @@
-import { ATTESTED_TABLES, type AttestedTable } from '../../events/digest.ts'
+import { ATTESTED_TABLES, type AttestedTable, KEY_COLUMNS } from '../../events/digest.ts'
 
 /** A table of a projection: the columns that identify a row, and the others that are compared. */
 export type ProjectionTable = {
@@ -15,7 +15,7 @@ export type Target = { shard: number; generation: number }
 /** Returns an attested table; its columns are those of a folded row, in the same order. */
 export function attestedTable(name: AttestedTable): ProjectionTable {
   const { columns, kind } = ATTESTED_TABLES[name]
-  const keys = kind === 'usage' ? 2 : 1
+  const keys = KEY_COLUMNS[kind]
   return {
     name,
     key: columns.slice(0, keys),

@@ -45,7 +45,7 @@ export async function verifyDatabase(
     const total = shards.reduce((sum, { head }) => sum + head + 1, 0)
     let events = 0
     // Shard 0 comes first: it has the catalog's changes.
-    let catalog: CatalogWalk = { walked: -1, lastChange: -1 }
+    let catalog: CatalogWalk = { walked: -1, last: { change: -1, act: -1 } }
     for (const { shard, head } of shards) {
       const walk = new Walk(sql, shard, { problems, signal })
       await walk.check(head, (checked) => {
@@ -53,7 +53,7 @@ export async function verifyDatabase(
         onProgress(events, total)
       })
       await walk.catchUp()
-      if (shard === 0) catalog = { walked: head, lastChange: walk.lastChange }
+      if (shard === 0) catalog = { walked: head, last: walk.last }
       await finishShard(sql, walk, catalog, problems)
       await checkRoots(sql, shard, { problems, signal })
     }

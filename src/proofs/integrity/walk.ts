@@ -9,7 +9,7 @@ import type { ProjectionGroup, Targets } from './groups/group.ts'
 import { CHECKED_PROJECTIONS, createGroups } from './groups/index.ts'
 import { noteIdempotencyKeys } from './idempotency.ts'
 import type { Problems } from './problem.ts'
-import { readLastChange } from './shards.ts'
+import { type LastEntries, readLastEntries } from './shards.ts'
 
 /** Events that the last transaction of a shard may still fold: about 0.1 s of its snapshot. */
 const FEW_EVENTS = 2_000
@@ -20,8 +20,8 @@ const FEW_EVENTS = 2_000
  * held for long and vacuum is not delayed.
  */
 export class Walk {
-  /** Position of the last catalog change among the checked events; -1 if there is none. */
-  lastChange = -1
+  /** Positions of the last catalog change and the last act among the checked events. */
+  last: LastEntries = { change: -1, act: -1 }
   /** The position through which each group is folded here. */
   readonly folded: Map<ProjectionGroup, number>
   /** The reasons why events cannot be read, by position. */
@@ -50,7 +50,11 @@ export class Walk {
         problems.add(await checkEvents(transaction, chunk))
         await noteIdempotencyKeys(transaction, chunk)
         if (shard === 0) {
-          this.lastChange = Math.max(this.lastChange, await readLastChange(transaction, chunk))
+          const { change, act } = await readLastEntries(transaction, chunk)
+          this.last = {
+            change: Math.max(this.last.change, change),
+            act: Math.max(this.last.act, act),
+          }
         }
         await this.#fold(transaction, chunk)
       })

@@ -19,9 +19,11 @@ const MAX_TABLES = 64
 export class AttestationChecks {
   readonly #byPosition = new Map<number, Claim[]>()
   /** Start of the usage that can still be compared, by the position of the attestation. */
-  readonly #usageFrom: { position: number; from: string }[] = []
+  readonly #usageFrom: { position: number; from: string; after: number }[] = []
   /** The last 15-minute bucket that the attestations of a usage table have reached. */
   readonly #usageReached = new Map<string, string>()
+  /** The position that the attestations of a backdated table have reached. */
+  readonly #backdatedReached = new Map<string, number>()
   /**
    * The position at which this run of the walk began. Claims of earlier positions can't be
    * compared.
@@ -42,7 +44,11 @@ export class AttestationChecks {
   }
 
   /** Adds the attestation at a position, before the fold reaches what it states. */
-  add(position: number, { attestation, lastAccess }: Attested, fold: ShardFold): void {
+  add(
+    position: number,
+    { attestation, lastAccess, hasBackdated }: Attested,
+    fold: ShardFold,
+  ): void {
     const { tables, totals } = attestation
     const at = `${this.shard}/${position}`
     if (tables.length > MAX_TABLES) {
@@ -54,8 +60,9 @@ export class AttestationChecks {
     }
     this.#claim(position, { kind: 'totals', at, ...totals }, fold)
     const from = tables.find((table) => table.from !== undefined)?.from
-    if (from !== undefined) this.#usageFrom.push({ position, from })
-    this.#checkComplete(at, tables)
+    const after = tables.find((table) => table.after !== undefined)?.after ?? -1
+    if (from !== undefined) this.#usageFrom.push({ position, from, after })
+    this.#checkComplete(at, tables, hasBackdated)
   }
 
   /** Compares what attestations state as of the fold's position. */
@@ -71,6 +78,7 @@ export class AttestationChecks {
     while (this.#usageFrom.length > 1 && this.#usageFrom[0]!.position < fold.position) {
       this.#usageFrom.shift()
       fold.forgetUsageBefore(this.#usageFrom[0]!.from)
+      fold.forgetBackdatedThrough(this.#usageFrom[0]!.after)
     }
   }
 
@@ -105,14 +113,15 @@ export class AttestationChecks {
         this.#find(claim.at, `totals: the log has ${expected}, but it states ${found}`)
       return
     }
-    const { table, from, rows, sha256, lastAccess } = claim
+    const { table, from, after, rows, sha256, lastAccess } = claim
     const known = ATTESTED_TABLES[table as AttestedTable] as AttestedColumns | undefined
     if (!known) {
       this.#find(claim.at, `unknown table ${table}: a newer verifier may know it`)
       return
     }
     if (known.kind === 'usage') this.#checkFrom(claim, fold)
-    const own = fold.digest(table as AttestedTable, { from, lastAccess })
+    if (known.kind === 'backdated') this.#checkAfter(claim, fold)
+    const own = fold.digest(table as AttestedTable, { from, after, lastAccess })
     if (own.sha256 === sha256 && own.rows === rows) return
     this.#find(
       claim.at,
@@ -133,9 +142,19 @@ export class AttestationChecks {
     if (fold.position >= 0) this.#usageReached.set(table, quarterHourOf(fold.recordedAt))
   }
 
-  #checkComplete(at: string, tables: Attestation['tables']): void {
+  /** The same for backdated usage: nothing recorded since the previous one may be left out. */
+  #checkAfter({ at, table, after = -1 }: TableClaim, fold: ShardFold): void {
+    const reached = this.#backdatedReached.get(table) ?? -1
+    if (after > reached) {
+      this.#find(at, `${table} starts after position ${after}, but none before covers it`)
+    }
+    this.#backdatedReached.set(table, fold.position)
+  }
+
+  #checkComplete(at: string, tables: Attestation['tables'], hasBackdated: boolean): void {
     for (const [name, { kind }] of Object.entries(ATTESTED_TABLES)) {
       if (kind === 'catalog' && this.shard !== 0) continue
+      if (kind === 'backdated' && !hasBackdated) continue
       if (!tables.some(({ table }) => table === name)) this.#find(at, `it omits table ${name}`)
     }
   }

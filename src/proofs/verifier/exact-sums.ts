@@ -38,3 +38,10 @@ export function compareKeys(a: number | string, b: number | string): number {
 }
 
 const SURROGATE = /[\ud800-\udfff]/
+
+/** Sorts entries of a map in the order of `compareKeys`. */
+export function sortByKey<Value>(
+  map: ReadonlyMap<number | string, Value>,
+): [number | string, Value][] {
+  return [...map].sort(([a], [b]) => compareKeys(a, b))
+}

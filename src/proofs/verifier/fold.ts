@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto'
+import type { Amounts } from '../../events/amounts.ts'
 import type { ApiKeyFlush } from '../../events/api-key-flush.ts'
 import type { CatalogChange } from '../../events/catalog-change.ts'
 import { type AttestedTable, type DigestValue, formatDigestRow } from '../../events/digest.ts'
 import type { Event } from '../../events/event.ts'
 import type { KeyFlush } from '../../events/key-flush.ts'
-import { compareKeys, ExactSums } from './exact-sums.ts'
+import { BackdatedUsage, rowsOf } from './backdated.ts'
+import { ExactSums, sortByKey } from './exact-sums.ts'
 
 /** The number of rows, and their digest as in an attestation. */
 export type Digest = { rows: number; sha256: string }
@@ -19,10 +21,10 @@ type UsageTable = 'api_key_usage' | 'provider_group_usage' | 'key_usage'
 /** The tables of the catalog. */
 export type CatalogTable = 'provider_groups' | 'api_keys' | 'keys'
 
-/** Receives every count as it is folded. */
+/** Receives every count of usage as it is folded. */
 export interface Counting {
-  /** Called first for each event that counts. */
-  begin(position: number, recordedAt: string): void
+  /** Called first for each event that counts, with the time that it counts at. */
+  begin(position: number, countedAt: string): void
   /** Called with what the event adds to a row: the columns of its usage table. */
   add(table: CatalogTable, key: number | string, values: readonly number[]): void
 }
@@ -54,6 +56,7 @@ export class ShardFold {
     provider_group_usage: new Map<string, ExactSums<number>>(),
     key_usage: new Map<string, ExactSums<string>>(),
   }
+  readonly #backdated = new BackdatedUsage()
 
   constructor(private readonly parts: FoldedParts = ALL) {}
 
@@ -71,6 +74,16 @@ export class ShardFold {
       case 'CatalogChanged':
         if (this.parts.catalog) this.#changeCatalog(event.data, recordedAt)
         break
+      case 'BalancesOpened':
+      case 'TotalsAdjusted':
+        this.#countAmounts(event.data, 1, null)
+        break
+      case 'EventReversed': {
+        const { type, at } = event.data
+        const isUsage = type === 'ApiKeyStatsFlushed' || type === 'KeyStatsFlushed'
+        this.#countAmounts(event.data, -1, isUsage ? at : null)
+        break
+      }
       // Service events count nothing.
       case 'ProjectionAttested':
       case 'OriginChanged':
@@ -84,19 +97,13 @@ export class ShardFold {
 
   /**
    * Returns the digest of a table at the current position. Of usage, only the buckets from `from`
-   * on. `lastAccess` selects how attestations state a key's last access: `posted` in version 1,
-   * `bounded` in version 2.
+   * on; of backdated usage, only what was recorded after `after`. `lastAccess` selects how
+   * attestations state a key's last access: `posted` in version 1, `bounded` since version 2.
    */
-  digest(
-    table: AttestedTable,
-    {
-      from = '',
-      lastAccess = 'bounded',
-    }: { from?: string | undefined; lastAccess?: 'posted' | 'bounded' } = {},
-  ): Digest {
+  digest(table: AttestedTable, selection: RowSelection = {}): Digest {
     const digest = createHash('sha256')
     let rows = 0
-    for (const row of this.rows(table, { from, lastAccess })) {
+    for (const row of this.rows(table, selection)) {
       digest.update(formatDigestRow(row))
       rows++
     }
@@ -120,13 +127,15 @@ export class ShardFold {
     }
   }
 
+  /** Drops backdated usage that was recorded at or before `position`. */
+  forgetBackdatedThrough(position: number): void {
+    this.#backdated.forgetThrough(position)
+  }
+
   /** The rows of a table as they stand, in the order of its digest. */
   *rows(
     table: AttestedTable,
-    {
-      lastAccess = 'bounded',
-      ...range
-    }: { lastAccess?: 'posted' | 'bounded' | undefined } & UsageRange = {},
+    { lastAccess = 'bounded', after = -1, ...range }: RowSelection = {},
   ): Iterable<DigestValue[]> {
     switch (table) {
       case 'api_key_counters':
@@ -149,6 +158,10 @@ export class ShardFold {
       case 'provider_group_usage':
       case 'key_usage':
         return yield* this.#usageRows(table, range)
+      case 'api_key_backdated_usage':
+      case 'provider_group_backdated_usage':
+      case 'key_backdated_usage':
+        return yield* this.#backdated.rows(table, after)
       default:
         table satisfies never
     }
@@ -167,6 +180,29 @@ export class ShardFold {
       }
     }
     for (const [, rows] of sortByKey(byKey)) yield* rows
+  }
+
+  /** Counts the amounts of an act, in the bucket of `countedAt` or (null) in none. */
+  #countAmounts(amounts: Amounts, sign: 1 | -1, countedAt: string | null): void {
+    if (countedAt !== null) this.counting?.begin(this.position, countedAt)
+    const bucket = countedAt === null ? '-infinity' : quarterHourOf(countedAt)
+    const latest = Math.floor(Date.parse(this.recordedAt) / 1_000) + 300
+    for (const { table, key, values, accessed } of rowsOf(amounts, sign)) {
+      const isNothing = values.every((value) => value === 0)
+      if (isNothing && accessed === 0) continue
+      if (this.parts.counters) this.#sumsOf(table).add(key as never, values)
+      if (this.parts.counters && table === 'keys') {
+        const last = this.lastAccess.get(key as string) ?? 0
+        this.lastAccess.set(key as string, Math.max(last, Math.min(accessed, latest)))
+      }
+      if (isNothing) continue
+      if (this.parts.usage) this.#backdated.add(table, bucket, this.position, key, values)
+      if (countedAt !== null) this.counting?.add(table, key, values)
+    }
+  }
+
+  #sumsOf(table: CatalogTable): ExactSums<number> | ExactSums<string> {
+    return { provider_groups: this.groups, api_keys: this.apiKeys, keys: this.keys }[table]
   }
 
   #countApiKeys({ groups, counts, ids, requests, successes }: ApiKeyFlush, bucket: string) {
@@ -232,6 +268,12 @@ export class ShardFold {
   }
 }
 
+/** Which rows of a table: of usage, a range of buckets; of backdated usage, what came after. */
+type RowSelection = UsageRange & {
+  after?: number | undefined
+  lastAccess?: 'posted' | 'bounded' | undefined
+}
+
 const ALL: FoldedParts = { counters: true, usage: true, catalog: true }
 
 /**
@@ -251,8 +293,4 @@ function sumsOf<Key extends number | string>(
   const sums = usage.get(bucket) ?? new ExactSums<Key>()
   usage.set(bucket, sums)
   return sums
-}
-
-function sortByKey<Value>(map: Map<number | string, Value>): [number | string, Value][] {
-  return [...map].sort(([a], [b]) => compareKeys(a, b))
 }

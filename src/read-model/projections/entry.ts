@@ -1,9 +1,14 @@
+import { type Act, actOf } from '../../events/act.ts'
 import { type CatalogChange, cutChange } from '../../events/catalog-change.ts'
 import { type Event, postingsOf } from '../../events/event.ts'
 import { cutPostings, type Postings } from '../../events/postings.ts'
 
-/** What folds read from an event: its postings, and its catalog change if it is one. */
-export type Content = { postings: readonly Postings[]; change: CatalogChange | null }
+/** What folds read from an event: its postings, and its catalog change or act if it is one. */
+export type Content = {
+  postings: readonly Postings[]
+  change: CatalogChange | null
+  act: Act | null
+}
 
 /**
  * An event as folds receive it: all or part of its content, its position, and its time (RFC 3339).
@@ -15,15 +20,19 @@ export function contentOf(event: Event, recordedAt: string): Content {
   return {
     postings: postingsOf(event, recordedAt),
     change: event.type === 'CatalogChanged' ? event.data : null,
+    act: actOf(event),
   }
 }
 
 /**
- * Splits content into parts that add up to it. A fold is correct only after all of them, or none.
+ * Splits content into parts that add up to it; each has the act. A fold is correct only after all
+ * of them, or none.
  */
-export function* cutContent({ postings, change }: Content): Generator<Content, undefined> {
-  for (const part of change === null ? [] : cutChange(change)) yield { postings: [], change: part }
-  for (const some of cutPostings(postings)) yield { postings: [some], change: null }
+export function* cutContent({ postings, change, act }: Content): Generator<Content, undefined> {
+  for (const part of change === null ? [] : cutChange(change)) {
+    yield { postings: [], change: part, act }
+  }
+  for (const some of cutPostings(postings)) yield { postings: [some], change: null, act }
 }
 
 /** Counts postings to individual accounts: about as many as the event has entries. */

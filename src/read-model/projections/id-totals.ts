@@ -10,10 +10,10 @@ const MAX_PAGES = 1_024
 const MAX_UINT32 = 2 ** 32 - 1
 
 /**
- * Totals of accounts with numeric ids and two sums, of which the second never exceeds the first.
- * Small ids are stored in pages of integers, so that an addition touches one cache line and
- * allocates nothing: under load this takes a third of the time of a Map. Sums above 2^32 - 1
- * continue as bigints.
+ * Totals of accounts with numeric ids and two sums. In a flush the second never exceeds the first:
+ * such sums of small ids are stored in pages of integers, so that an addition touches one cache
+ * line and allocates nothing: under load this takes a third of the time of a Map. Sums above
+ * 2^32 - 1, and signed amounts, continue as bigints.
  */
 export class IdTotals implements Totals {
   /** The sums of id `page * PAGE_IDS + i` are at 2i and 2i + 1. */
@@ -23,13 +23,20 @@ export class IdTotals implements Totals {
 
   constructor(readonly shape: AccountShape) {}
 
-  /** Counts an account with a sum above 2^32 - 1 up to twice. */
+  /** Counts an account with a sum above 2^32 - 1, or signed amounts, up to twice. */
   get size(): number {
     return this.#paged + this.#others.size
   }
 
-  add({ accounts, sums, start, end }: Postings): void {
+  add({ accounts, sums, start, end, isSigned }: Postings): void {
     const [first, second] = sums as [readonly number[], readonly number[]]
+    if (isSigned) {
+      const ids = accounts as readonly number[]
+      for (let i = start; i < end; i++) {
+        if (first[i] || second[i]) this.#addOther(ids[i]!, first[i]!, second[i]!)
+      }
+      return
+    }
     if (typeof accounts !== 'object') {
       this.#addRange(accounts as number, first, second, start, end)
       return

@@ -1,3 +1,4 @@
+import { bookkeeping } from './bookkeeping.ts'
 import { catalogRows } from './catalog-rows.ts'
 import { apiKeyCounters, keyCounters, providerGroupCounters } from './counters.ts'
 import type { Projection } from './projection.ts'
@@ -7,6 +8,7 @@ import { usage } from './usage.ts'
 /** The projections that current admin reads need; every such read waits for all of them. */
 export const CURRENT: readonly Projection[] = [
   apiKeyCounters,
+  bookkeeping,
   catalogRows,
   keyCounters,
   providerGroupCounters,

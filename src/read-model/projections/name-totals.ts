@@ -13,7 +13,7 @@ const VALUES = 4
 /**
  * Totals of accounts with text ids, three sums and one maximum. The values of an account are next
  * to each other in one array of numbers, and one loop without calls adds to all of them: a loop per
- * value takes twice as long. Sums above 2^53 - 1 continue as bigints.
+ * value takes twice as long. Sums beyond 2^53 - 1 continue as bigints.
  */
 export class NameTotals implements Totals {
   /** The index at which the values of an account begin. */
@@ -28,7 +28,7 @@ export class NameTotals implements Totals {
     return this.#places.size
   }
 
-  add({ accounts, sums, maxima, start, end }: Postings): void {
+  add({ accounts, sums, maxima, start, end, isSigned = false }: Postings): void {
     const names = accounts as readonly string[]
     const [first, second, third] = sums as [Column, Column, Column]
     const latest = maxima[0]!
@@ -45,7 +45,7 @@ export class NameTotals implements Totals {
       const firsts = values[at]! + first[i]!
       const seconds = values[at + 1]! + second[i]!
       const thirds = values[at + 2]! + third[i]!
-      if (firsts <= MAX && seconds <= MAX && thirds <= MAX) {
+      if (firsts <= MAX && seconds <= MAX && thirds <= MAX && !isSigned) {
         values[at] = firsts
         values[at + 1] = seconds
         values[at + 2] = thirds
@@ -76,7 +76,7 @@ export class NameTotals implements Totals {
   #addExactly(at: number, added: readonly number[]): void {
     for (const [k, value] of added.entries()) {
       const sum = this.#values[at + k]! + value
-      if (sum <= MAX) this.#values[at + k] = sum
+      if (Number.isSafeInteger(sum)) this.#values[at + k] = sum
       else this.#carried.set(at + k, (this.#carried.get(at + k) ?? 0n) + BigInt(value))
     }
   }

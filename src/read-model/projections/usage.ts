@@ -6,50 +6,72 @@ import {
 } from '../../events/accounts.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
 import { addToRow, type Column, listOf, toColumns, unnest } from './account-sql.ts'
-import { toTextArray } from './array.ts'
+import { toArray, toTextArray } from './array.ts'
 import { createAllTotals } from './create-totals.ts'
 import type { Entry } from './entry.ts'
 import type { Fold, Projection, WriteTarget } from './projection.ts'
 import { joinSlices } from './slices.ts'
 import type { Total, Totals } from './totals.ts'
 
-/** The table with the usage of accounts of one kind. */
+/** The table with the usage of accounts of one kind, and the one with their backdated usage. */
 export const usageTable = (kind: AccountKind) => `${kind}_usage`
+export const backdatedTable = (kind: AccountKind) => `${kind}_backdated_usage`
+
+/** The quarter hour, in backdated usage, of what counts in none. */
+export const NO_QUARTER = '-infinity'
 
 /**
- * What each account counted in each quarter hour, by the time of the append. Quarter hours, because
- * every time zone is a whole number of them from UTC: hours and days of any zone are sums of them.
+ * What each account counted in each quarter hour. Quarter hours, because every time zone is a whole
+ * number of them from UTC: hours and days of any zone are sums of them.
+ *
+ * Usage is what was counted when it was recorded: a quarter hour that is over never changes.
+ * Backdated usage is everything else, with the position at which it was recorded, so that a read of
+ * the past can leave out what came later. Together they are the growth of the counters.
  */
 export const usage: Projection = {
   name: 'usage',
   version: 1,
-  tables: ACCOUNT_KINDS.map((kind) => ({
-    name: usageTable(kind),
-    key: ['shard', ACCOUNTS[kind].id, 'quarter'],
-    values: ACCOUNTS[kind].sums,
-    fillfactor: 90,
-  })),
+  tables: [
+    ...ACCOUNT_KINDS.map((kind) => ({
+      name: usageTable(kind),
+      key: ['shard', ACCOUNTS[kind].id, 'quarter'],
+      values: ACCOUNTS[kind].sums,
+      fillfactor: 90,
+    })),
+    ...ACCOUNT_KINDS.map((kind) => ({
+      name: backdatedTable(kind),
+      key: ['shard', ACCOUNTS[kind].id, 'quarter', 'position'],
+      values: ACCOUNTS[kind].sums,
+      fillfactor: null,
+    })),
+  ],
   createFold: () => new UsageFold(),
 }
 
 type QuarterHour = { start: string; totals: Record<AccountKind, Totals> }
+type Backdated = QuarterHour & { position: number }
 
 class UsageFold implements Fold {
   readonly #quarterHours = new Map<string, QuarterHour>()
   #newest: QuarterHour | null = null
+  /** By position and quarter hour. */
+  readonly #backdated = new Map<string, Backdated>()
 
   get size(): number {
     let size = 0
-    for (const { totals } of this.#quarterHours.values()) {
+    for (const { totals } of [...this.#quarterHours.values(), ...this.#backdated.values()]) {
       for (const kind of ACCOUNT_KINDS) size += totals[kind].size
     }
     return size
   }
 
-  add({ postings, recordedAt }: Entry): void {
+  add({ postings, position, recordedAt }: Entry): void {
     if (postings.length === 0) return
     const { totals } = this.#quarterHourOf(recordedAt)
-    for (const some of postings) totals[some.kind].add(some)
+    for (const some of postings) {
+      if (some.countedAt === undefined) totals[some.kind].add(some)
+      else this.#backdatedOf(position, some.countedAt).totals[some.kind].add(some)
+    }
   }
 
   *write(transaction: Transaction, target: WriteTarget) {
@@ -57,18 +79,34 @@ class UsageFold implements Fold {
       for (const rows of joinSlices(this.#rowsOf(kind))) {
         yield writeRows(transaction, target, ACCOUNTS[kind], rows)
       }
+      for (const rows of joinSlices(this.#backdatedRowsOf(kind))) {
+        yield writeBackdated(transaction, target, ACCOUNTS[kind], rows)
+      }
     }
   }
 
   *#rowsOf(kind: AccountKind): Generator<Row[]> {
-    const { sums } = ACCOUNTS[kind]
-    // A flush may report only an access.
-    const isUsed = ({ values }: Total) => sums.some((_, i) => values[i] !== 0)
     for (const { start, totals } of this.#quarterHours.values()) {
       for (const slice of totals[kind].slices()) {
         yield slice.filter(isUsed).map((total) => ({ ...total, start }))
       }
     }
+  }
+
+  *#backdatedRowsOf(kind: AccountKind): Generator<BackdatedRow[]> {
+    for (const { start, position, totals } of this.#backdated.values()) {
+      for (const slice of totals[kind].slices()) {
+        yield slice.filter(isUsed).map((total) => ({ ...total, start, position }))
+      }
+    }
+  }
+
+  #backdatedOf(position: number, countedAt: string | null): Backdated {
+    const start = countedAt === null ? NO_QUARTER : startOfQuarterHour(countedAt)
+    const key = `${position}/${start}`
+    const found = this.#backdated.get(key) ?? { start, position, totals: createAllTotals() }
+    this.#backdated.set(key, found)
+    return found
   }
 
   #quarterHourOf(recordedAt: string): QuarterHour {
@@ -89,6 +127,13 @@ export function startOfQuarterHour(recordedAt: string): string {
 }
 
 type Row = Total & { start: string }
+type BackdatedRow = Row & { position: number }
+
+/** False for a total of only an access. */
+const isUsed = ({ account, values }: Total) =>
+  values.some((value, i) => Number(value) !== 0 && (typeof account === 'number' || i < KEY_SUMS))
+
+const KEY_SUMS = ACCOUNTS.key.sums.length
 
 function writeRows(
   transaction: Transaction,
@@ -110,4 +155,28 @@ function writeRows(
     where s.shard = ${shard}
     on conflict (shard, generation, ${id}, quarter) do update set
       ${addToRow(transaction, summed, 'u')}`
+}
+
+function writeBackdated(
+  transaction: Transaction,
+  { shard, generation }: WriteTarget,
+  shape: AccountShape,
+  rows: BackdatedRow[],
+): Promise<unknown> {
+  const summed = { ...shape, maxima: [] }
+  const columns: Column[] = [
+    ...toColumns(summed, rows),
+    { name: 'quarter', type: 'timestamptz', text: toTextArray(rows, ({ start }) => start) },
+    { name: 'position', type: 'bigint', text: toArray(rows, ({ position }) => position) },
+  ]
+  return transaction`
+    insert into ${transaction(backdatedTable(shape.kind))}
+      (shard, generation, ${transaction(shape.id)}, quarter, position,
+        ${listOf(transaction, shape.sums)})
+    select
+      s.shard, ${generation}, f.account, f.quarter, f.position,
+      ${listOf(transaction, shape.sums, 'f')}
+    from shards s
+      cross join ${unnest(transaction, columns)}
+    where s.shard = ${shard}`
 }

@@ -2,7 +2,7 @@ import { ACCOUNTS } from '../../events/accounts.ts'
 import type { Fragment, Transaction } from '../../platform/postgres/pool.ts'
 import { listOf } from '../projections/account-sql.ts'
 import { type AsOfSource, asOfSource } from './as-of-source.ts'
-import { countedRows, type Scope, usageRows } from './scope.ts'
+import { backdatedRows, countedRows, type Scope, timelyRows } from './scope.ts'
 
 /**
  * A shard's quarter hour that is incomplete as of the read: what had been counted before it, and
@@ -17,15 +17,18 @@ export type PartialQuarterHour = {
 
 /**
  * A `select` of usage rows as of a time within these quarter hours, one per shard: the complete
- * quarter hours before, and the growth of the counters since.
+ * quarter hours before; the growth of the counters since, without what was backdated meanwhile; and
+ * all that was backdated until then.
  */
 export function asOfUsageRows(
   transaction: Transaction,
   scope: Scope,
   quarters: readonly PartialQuarterHour[],
 ): Fragment {
-  const columns = listOf(transaction, ACCOUNTS[scope.kind].sums, 'u')
-  const rows = usageRows(transaction, scope)
+  const { sums } = ACCOUNTS[scope.kind]
+  const columns = listOf(transaction, sums, 'u')
+  const rows = timelyRows(transaction, scope)
+  const backdated = backdatedRows(transaction, scope)
   // Selects no row if no shard has an event.
   const none = transaction`select u.quarter, ${columns} from (${rows}) u where false`
   return quarters
@@ -36,6 +39,16 @@ export function asOfUsageRows(
         where u.shard = ${shard} and u.quarter < ${quarter}::timestamptz`,
       counted(transaction, scope, quarter, until, '+'),
       counted(transaction, scope, quarter, before, '-'),
+      transaction`
+        select ${quarter}::timestamptz, ${listOf(transaction, sums, '-u')}
+        from (${backdated}) u
+        where u.shard = ${shard}
+          and u.position > ${before.positions[shard]!}
+          and u.position <= ${until.positions[shard]!}`,
+      transaction`
+        select u.quarter, ${columns}
+        from (${backdated}) u
+        where u.shard = ${shard} and u.position <= ${until.positions[shard]!}`,
     ])
     .reduce((all, part) => transaction`${all} union all ${part}`, none)
 }

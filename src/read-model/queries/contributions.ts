@@ -9,18 +9,19 @@ import { startOfQuarterHour, usage } from '../projections/usage.ts'
 import type { AsOfQueries } from './as-of.ts'
 import { type Counted, contributionOf, isNothing, plus } from './contribution.ts'
 import type { ReadLarge } from './read-large.ts'
-import { type Scope, usageRows } from './scope.ts'
+import { backdatedRows, type Scope, timelyRows } from './scope.ts'
 
 /** Maximum number of events that one call scans: about 20 MB, a fifth of a second. */
 const MAX_SCANNED_EVENTS = 20_000
 
-/** Maximum number of quarter hours of usage that one call reads. */
+/** Maximum number of quarter hours of usage, and of backdated events, that one call reads. */
 const MAX_QUARTER_HOURS = 96
 
-/** A flush that contributes to a total, and what it added. */
+/** A flush or an act that contributes to a total, and what it added. */
 export type Contribution = {
   shard: number
   position: number
+  type: string
   /** RFC 3339. */
   recordedAt: string
   source: string
@@ -35,7 +36,7 @@ export type Contributions = { found: Contribution[]; readThrough: number }
 type Range = { after: number; through: number }
 
 /**
- * Returns the flushes of one shard in a range that add to the totals of `scope`: at most `limit`,
+ * Returns the events of one shard in a range that add to the totals of `scope`: at most `limit`,
  * and fewer if many others lie between. Skips quarter hours for which usage has no rows.
  */
 export async function readContributions(
@@ -62,9 +63,9 @@ export async function readContributions(
     for (const row of rows) {
       const counted = await countOf({ ...row, shard }, scope, readLarge)
       if (isNothing(counted)) continue
-      const { recorded_at: recordedAt, source, idempotency_key: idempotencyKey } = row
+      const { type, recorded_at: recordedAt, source, idempotency_key: idempotencyKey } = row
       const position = Number(row.position)
-      found.push({ shard, position, recordedAt, source, idempotencyKey, counted })
+      found.push({ shard, position, type, recordedAt, source, idempotencyKey, counted })
     }
     if (rows.length === remaining) return { found, readThrough: Number(rows.at(-1)!.position) }
     left -= end - range.after
@@ -88,7 +89,7 @@ async function readRanges(
   const folded = Math.min(through, await readUsageCheckpoint(sql, shard))
   const rows = await sql<{ quarter: string; next: string }[]>`
     select u.quarter::text as quarter, (u.quarter + interval '15 minutes')::text as next
-    from (${usageRows(sql, scope)}) u
+    from (${timelyRows(sql, scope)}) u
     where u.shard = ${shard} and u.quarter >= ${startOfQuarterHour(first.recordedAt)}::timestamptz
     group by u.quarter
     order by u.quarter
@@ -99,19 +100,41 @@ async function readRanges(
       through: Math.min(folded, (await readPositionAt(sql, shard, next)) - 1),
     })),
   )
-  const known = rows.length === MAX_QUARTER_HOURS ? found.at(-1)!.through : through
+  const backdated = await readBackdated(sql, scope, shard, { after, through: folded })
+  const known = Math.min(
+    rows.length === MAX_QUARTER_HOURS ? found.at(-1)!.through : through,
+    backdated.length === MAX_QUARTER_HOURS ? backdated.at(-1)! : through,
+  )
+  found.push(...backdated.map((position) => ({ after: position - 1, through: position })))
   if (known === through) found.push({ after: Math.max(after, folded), through })
-  return { ranges: joinRanges(found), known }
+  return { ranges: joinRanges(found, known), known }
 }
 
-/** Drops empty ranges and joins adjacent ones. */
-function joinRanges(ranges: Range[]): Range[] {
+/** Returns the positions of the first events in a range whose usage is backdated. */
+async function readBackdated(
+  sql: Sql | Transaction,
+  scope: Scope,
+  shard: number,
+  { after, through }: Range,
+): Promise<number[]> {
+  const rows = await sql<{ position: string }[]>`
+    select distinct u.position
+    from (${backdatedRows(sql, scope)}) u
+    where u.shard = ${shard} and u.position > ${after} and u.position <= ${through}
+    order by u.position
+    limit ${MAX_QUARTER_HOURS}`
+  return rows.map(({ position }) => Number(position))
+}
+
+/** Sorts ranges and joins those that touch. Leaves out what is empty or beyond `end`. */
+function joinRanges(ranges: readonly Range[], end: number): Range[] {
   const joined: Range[] = []
-  for (const range of ranges) {
+  for (const { after, through } of ranges.toSorted((a, b) => a.after - b.after)) {
     const last = joined.at(-1)
-    if (range.through <= range.after) continue
-    if (last?.through === range.after) last.through = range.through
-    else joined.push({ ...range })
+    const until = Math.min(through, end)
+    if (until <= after) continue
+    if (last !== undefined && last.through >= after) last.through = Math.max(last.through, until)
+    else joined.push({ after, through: until })
   }
   return joined
 }
@@ -137,7 +160,7 @@ type CandidateRow = {
   payload: string | null
 }
 
-/** Reads the flushes whose text contains the id or hash: all that contribute, and a few more. */
+/** Reads the events whose text contains the id or hash: all that contribute, and a few more. */
 async function readCandidates(
   sql: Sql | Transaction,
   scope: Scope,

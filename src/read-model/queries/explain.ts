@@ -8,13 +8,13 @@ import { type Contribution, type Contributions, readContributions } from './cont
 import type { Source } from './live-source.ts'
 import { countedRows, type Scope } from './scope.ts'
 
-/** A flush that contributes to a total, and the running total including it. */
+/** An event that contributes to a total, and the running total including it. */
 export type Step = Contribution & { running: Counted }
 
 /** The log, and as-of totals. */
 type ExplainSource = { sql: Sql | Transaction; history: AsOfQueries }
 
-/** One page of the flushes that make up a total, in order of time. */
+/** One page of the events that make up a total, in order of time. */
 export type Explanation = {
   /** The total before the first step. */
   before: Counted
@@ -24,7 +24,7 @@ export type Explanation = {
 }
 
 /**
- * Returns at most `limit` of the flushes after `after` through `through` that make up the total of
+ * Returns at most `limit` of the events after `after` through `through` that make up the total of
  * `scope`. A page may be short or empty without being the last: only `next` being null ends the
  * explanation.
  */

@@ -1,7 +1,7 @@
 import { ACCOUNTS, type AccountKind } from '../../events/accounts.ts'
 import type { Fragment, Sql, Transaction } from '../../platform/postgres/pool.ts'
 import { listOf } from '../projections/account-sql.ts'
-import { usageTable } from '../projections/usage.ts'
+import { backdatedTable, usageTable } from '../projections/usage.ts'
 import { liveGeneration, type Source } from './live-source.ts'
 
 /** Selects the totals of one account of a kind, or (null) of all accounts in the catalog. */
@@ -10,15 +10,37 @@ export type Scope = { kind: AccountKind; account: number | string | null }
 /** All provider groups: every request of a group is counted once. */
 export const EVERYTHING: Scope = { kind: 'provider_group', account: null }
 
-/** A `select` of usage rows: shard, quarter, and the summed columns. */
-export function usageRows(sql: Sql | Transaction, { kind, account }: Scope): Fragment {
-  const { id, type, sums } = ACCOUNTS[kind]
+/** A `select` of all usage, backdated or not: shard, quarter, and the summed columns. */
+export function usageRows(sql: Sql | Transaction, scope: Scope): Fragment {
+  const columns = listOf(sql, ACCOUNTS[scope.kind].sums, 'b')
+  return sql`
+    ${timelyRows(sql, scope)}
+    union all
+    select b.shard, b.quarter, ${columns} from (${backdatedRows(sql, scope)}) b`
+}
+
+/** A `select` of usage that was counted when it was recorded, with the same columns. */
+export function timelyRows(sql: Sql | Transaction, scope: Scope): Fragment {
+  return sql`
+    select u.shard, u.quarter, ${listOf(sql, ACCOUNTS[scope.kind].sums, 'u')}
+    from ${sql(usageTable(scope.kind))} u
+    where ${isInScope(sql, scope)}`
+}
+
+/** A `select` of backdated usage: shard, quarter, position, and the summed columns. */
+export function backdatedRows(sql: Sql | Transaction, scope: Scope): Fragment {
+  return sql`
+    select u.shard, u.quarter, u.position, ${listOf(sql, ACCOUNTS[scope.kind].sums, 'u')}
+    from ${sql(backdatedTable(scope.kind))} u
+    where ${isInScope(sql, scope)}`
+}
+
+function isInScope(sql: Sql | Transaction, { kind, account }: Scope): Fragment {
+  const { id, type } = ACCOUNTS[kind]
   const name = sql`u.${sql(id)}`
   const isOne = () => sql`${name} = ${account}::${sql.unsafe(type)}`
   return sql`
-    select u.shard, u.quarter, ${listOf(sql, sums, 'u')}
-    from ${sql(usageTable(kind))} u
-    where u.shard in (select s.shard from shards s)
+    u.shard in (select s.shard from shards s)
       and u.generation = ${liveGeneration(sql, 'usage')}
       and ${account === null ? isKnown(sql, kind, name) : isOne()}`
 }

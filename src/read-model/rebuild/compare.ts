@@ -53,10 +53,10 @@ type Row = { key: string; values: string }
 
 /** Reads the rows of a generation, ordered by the bytes of their keys' text. */
 async function* readRows({ name, key, values }: Table, { sql, generation }: Side) {
-  const object = (columns: readonly string[]) =>
-    columns
-      .map((column) => sql`${column}::text, t.${sql(column)}::text`)
-      .reduce((all, one) => sql`${all}, ${one}`)
+  const object = (columns: readonly string[]) => {
+    const members = columns.map((column) => sql`${column}::text, t.${sql(column)}::text`)
+    return members.length === 0 ? sql`` : members.reduce((all, one) => sql`${all}, ${one}`)
+  }
   const rows = sql<Row[]>`
     select r.key, r.values
     from (

@@ -137,12 +137,15 @@ test('a change of event types or projections comes with a migration', async () =
 })
 
 const KNOWN = {
-  since: 14,
+  since: 17,
   events: {
     ApiKeyStatsFlushed: 2,
     KeyStatsFlushed: 1,
     CatalogChanged: 1,
-    ProjectionAttested: 2,
+    BalancesOpened: 1,
+    TotalsAdjusted: 1,
+    EventReversed: 1,
+    ProjectionAttested: 3,
     OriginChanged: 1,
     ShardsChanged: 1,
   } as const,
@@ -150,6 +153,7 @@ const KNOWN = {
     api_key_counters: 1,
     provider_group_counters: 1,
     key_counters: 2,
+    bookkeeping: 1,
     catalog: 2,
     usage: 1,
     snapshots: 1,

@@ -38,6 +38,7 @@ export async function writeHistory(service: TestService): Promise<void> {
     if (i === 7) await service.fetch('admin', '/admin/keys/free', { method: 'DELETE' })
     if (i === 8) await service.fetch('admin', '/admin/provider-groups/2', { method: 'DELETE' })
   }
+  await keepBooks(service)
   for (let shard = 0; shard < service.shards; shard++) {
     await insertEvent(owner, { shard, type: 'KeyStatsFlushed', payload: '{"hashes":[1]}' })
     await insertEvent(owner, { shard, type: 'OfTomorrow', payload: '{}' })
@@ -52,6 +53,41 @@ export async function writeHistory(service: TestService): Promise<void> {
     body: '{"name":"proxy-2","role":"dp"}',
   })
   await service.fetch('admin', '/admin/tokens/proxy-2', { method: 'DELETE' })
+}
+
+/** Opens balances, adjusts totals, and reverses both and the oldest flushes of both kinds. */
+async function keepBooks(service: TestService): Promise<void> {
+  const rated = { total_requests: 1_000, success_requests: 990 }
+  const counted = { request_count: 3, used_tokens: 50, quota_used: 40 }
+  const opened = await service.act('/admin/balances', {
+    as_of: '2026-01-31T12:00:00Z',
+    origin: { system: 'ledger "ä"', note: 'moved\n' },
+    provider_groups: [1, 2].map((id) => ({ id, ...rated })),
+    api_keys: [1, 2, 3].map((id) => ({ id, ...rated })),
+    keys: [
+      { token_hash: 'free', ...counted, last_accessed_at: 1_600_000_000 },
+      { token_hash: 'limited\\"', ...counted },
+    ],
+  })
+  const adjusted = await service.act('/admin/corrections', {
+    reason: 'counted "by hand"',
+    adjust: {
+      provider_groups: [{ id: 2, total_requests: 5, success_requests: -5 }],
+      api_keys: [{ id: 2, total_requests: -1, success_requests: -1 }],
+      keys: [{ token_hash: 'free', request_count: -1, used_tokens: 2, quota_used: -40 }],
+    },
+  })
+  const flushes = await service.database.owner<{ position: string }[]>`
+    select e.shard || '/' || e.position as position
+    from events e
+    where e.type in ('ApiKeyStatsFlushed', 'KeyStatsFlushed') and not exists (
+      select from acts a where a.reversed_shard = e.shard and a.reversed_position = e.position
+    )
+    order by e.recorded_at, e.position
+    limit 4`
+  for (const reverse of [adjusted, ...flushes.map(({ position }) => position), opened]) {
+    await service.act('/admin/corrections', { reverse, reason: 'posted twice' })
+  }
 }
 
 async function post(service: TestService, i: number): Promise<void> {

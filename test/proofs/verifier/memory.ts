@@ -104,7 +104,7 @@ export class MemoryLog {
     }
   }
 
-  attest(shard = 0, change: (attestation: Attestation) => void = () => {}, version = 2): LineEvent {
+  attest(shard = 0, change: (attestation: Attestation) => void = () => {}, version = 3): LineEvent {
     const attestation = this.attestation(shard)
     change(attestation)
     return this.append('ProjectionAttested', attestation, { shard, version })

@@ -24,7 +24,7 @@ const linesOf = () => log.events[0]!.map((event) => toEventLine(event))
 test('an audit of an honest log with one or more shards finds nothing', async () => {
   const { found, report } = await auditLog(log)
   expect(found).toEqual([])
-  expect(report).toMatchObject({ events: 7, claims: 20, missedClaims: 0 })
+  expect(report).toMatchObject({ events: 7, claims: 26, missedClaims: 0 })
   expect((await auditLog(fillLog(new MemoryLog(3)))).found).toEqual([])
   expect((await auditLog(new MemoryLog(2))).found).toEqual([])
 })
@@ -165,7 +165,9 @@ describe('an attestation', () => {
     const attestFrom = (from: string) =>
       log.attest(0, ({ tables }) => {
         const fold = log.fold(0)
-        for (const claim of tables.filter(({ table }) => table.endsWith('_usage'))) {
+        for (const claim of tables.filter(
+          ({ table }) => table.endsWith('_usage') && !table.includes('backdated'),
+        )) {
           Object.assign(claim, {
             from,
             ...fold.digest(claim.table as AttestedTable, { from }),
@@ -184,6 +186,6 @@ describe('an attestation', () => {
   test('is compared even if there are more than are read ahead', async () => {
     for (let i = 0; i < 700; i++) log.attest()
     const { found, report } = await auditLog(log)
-    expect([found, report.claims]).toEqual([[], 7020])
+    expect([found, report.claims]).toEqual([[], 9126])
   })
 })

@@ -8,6 +8,7 @@ export const DISTRIBUTED_TABLES = [
   ...['events', 'shards', 'tiles', 'checkpoints', 'parked_events'],
   ...['api_key_counters', 'provider_group_counters', 'key_counters'],
   ...['api_key_usage', 'provider_group_usage', 'key_usage'],
+  ...['api_key_backdated_usage', 'provider_group_backdated_usage', 'key_backdated_usage'],
   ...['api_key_snapshots', 'provider_group_snapshots', 'key_snapshots'],
 ] as const
 
@@ -15,6 +16,7 @@ export const DISTRIBUTED_TABLES = [
 export const REFERENCE_TABLES = [
   ...['projections', 'rebuilds', 'provider_groups', 'api_keys', 'keys'],
   ...['provider_group_versions', 'api_key_versions', 'key_versions'],
+  ...['acts', 'openings'],
 ] as const
 
 /** On the coordinator alone: no statement joins them with others, so they depend on no worker. */

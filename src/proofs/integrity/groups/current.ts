@@ -7,6 +7,7 @@ import { ShardFold } from '../../verifier/fold.ts'
 import { compareRows, type RowRange } from '../compare.ts'
 import type { Problem } from '../problem.ts'
 import { attestedTable, type ProjectionTable, type Target } from '../tables.ts'
+import { BOOKKEEPING_TABLES, BookkeepingRows } from './bookkeeping.ts'
 import type { CheckedProjection, ProjectionGroup, Settled, Targets } from './group.ts'
 
 type CatalogKind = 'provider_groups' | 'api_keys' | 'keys'
@@ -37,12 +38,13 @@ const PROJECTIONS: readonly CheckedProjection[] = [
     version: 2,
     tables: KINDS.flatMap((kind) => [attestedTable(kind), VERSIONS[kind]]),
   },
+  { projection: 'bookkeeping', version: 1, tables: BOOKKEEPING_TABLES },
 ]
 
 /** Versions that are held in memory before they are compared. */
 const MAX_PENDING = 10_000
 
-/** Checks counters and the catalog as they are now, and every version of a catalog row. */
+/** Checks counters, acts and the catalog as they are now, and every version of a catalog row. */
 export class CurrentGroup implements ProjectionGroup {
   readonly projections = PROJECTIONS
   readonly #fold = new ShardFold({ counters: true, usage: false, catalog: true })
@@ -52,6 +54,7 @@ export class CurrentGroup implements ProjectionGroup {
     api_keys: [],
     keys: [],
   }
+  readonly #bookkeeping = new BookkeepingRows()
   /** Versions up to here were compared. */
   #comparedThrough = -1
 
@@ -59,10 +62,10 @@ export class CurrentGroup implements ProjectionGroup {
 
   add(event: Event | null, position: number, recordedAt: string): void {
     this.#fold.add(event, position, recordedAt)
-    // Only shard 0 has the catalog.
-    if (event?.type === 'CatalogChanged' && this.shard === 0) {
-      this.#noteVersions(event.data, position)
-    }
+    // Only shard 0 has the catalog, and acts.
+    if (event === null || this.shard !== 0) return
+    if (event.type === 'CatalogChanged') this.#noteVersions(event.data, position)
+    this.#bookkeeping.add(event, position)
   }
 
   /**
@@ -85,6 +88,9 @@ export class CurrentGroup implements ProjectionGroup {
   }
 
   async compare(sql: Transaction, projection: string, target: Target): Promise<Problem[]> {
+    if (projection === 'bookkeeping') {
+      return this.shard === 0 ? this.#bookkeeping.compare(sql, target) : []
+    }
     if (projection !== 'catalog')
       return this.#compareTable(sql, projection as AttestedTable, target)
     const problems: Problem[] = []

@@ -7,10 +7,17 @@ import { attestedTable, type Target } from '../tables.ts'
 import type { ProjectionGroup, Settled, Targets } from './group.ts'
 
 const TABLES = ['api_key_usage', 'provider_group_usage', 'key_usage'] as const
+const BACKDATED = [
+  'api_key_backdated_usage',
+  'provider_group_backdated_usage',
+  'key_backdated_usage',
+] as const
 
 /** Checks what was counted in each bucket of 15 minutes. */
 export class UsageGroup implements ProjectionGroup {
-  readonly projections = [{ projection: 'usage', version: 1, tables: TABLES.map(attestedTable) }]
+  readonly projections = [
+    { projection: 'usage', version: 1, tables: [...TABLES, ...BACKDATED].map(attestedTable) },
+  ]
   readonly #fold = new ShardFold({ counters: false, usage: true, catalog: false })
   /** The start of the first bucket that was not compared yet; null if none was. */
   #from: string | null = null
@@ -31,8 +38,13 @@ export class UsageGroup implements ProjectionGroup {
     return [{ projection: 'usage', problems }]
   }
 
-  compare(sql: Transaction, _: string, target: Target): Promise<Problem[]> {
-    return this.#compare(sql, target, null)
+  async compare(sql: Transaction, _: string, target: Target): Promise<Problem[]> {
+    const problems = await this.#compare(sql, target, null)
+    for (const name of BACKDATED) {
+      const rows = this.#fold.rows(name)
+      problems.push(...(await compareRows(sql, attestedTable(name), target, rows)))
+    }
+    return problems
   }
 
   async #compare(sql: Transaction, target: Target, before: string | null): Promise<Problem[]> {

@@ -38,6 +38,26 @@ const usage = (table: string, id: string, values: string[]) =>
     },
   )
 
+const backdated = (table: string, id: string, values: string[]) =>
+  corruptionsOf(
+    table,
+    {
+      at: `concat('${table} ', shard, '/', ${id}, '/', quarter, '/', position)`,
+      foundBy: 'refold',
+    },
+    {
+      shard: BIT,
+      generation: BIT,
+      [id]: id === 'token_hash' ? LETTER : BIT,
+      quarter: [
+        { ...is('a day later', "quarter + interval '1 day'"), where: 'isfinite(quarter)' },
+        { ...is('a time where it is in none', "'2026-01-01'"), where: 'not isfinite(quarter)' },
+      ],
+      position: BIT,
+      ...Object.fromEntries(values.map((value) => [value, PLUS_1])),
+    },
+  )
+
 const snapshots = (
   table: string,
   page: [first: string, last: string, ids: string],
@@ -109,6 +129,9 @@ export const PROJECTION_CORRUPTIONS = [
   ...usage('api_key_usage', 'api_key_id', ['requests', 'successes']),
   ...usage('provider_group_usage', 'provider_group_id', ['requests', 'successes']),
   ...usage('key_usage', 'token_hash', ['requests', 'tokens', 'quota_used']),
+  ...backdated('api_key_backdated_usage', 'api_key_id', ['requests', 'successes']),
+  ...backdated('provider_group_backdated_usage', 'provider_group_id', ['requests', 'successes']),
+  ...backdated('key_backdated_usage', 'token_hash', ['requests', 'tokens', 'quota_used']),
   ...snapshots('api_key_snapshots', ['first_id', 'last_id', 'ids'], ['requests', 'successes']),
   ...snapshots(
     'provider_group_snapshots',
@@ -126,4 +149,21 @@ export const PROJECTION_CORRUPTIONS = [
   ...catalog('api_key_versions', 'id', { group_id: BIT }),
   ...catalog('keys', 'token_hash', { quota_limit: BIT }),
   ...catalog('key_versions', 'token_hash', { quota_limit: BIT }),
+  ...corruptionsOf(
+    'acts',
+    { at: "'acts ' || position", where: 'reversed_position is not null', foundBy: 'refold' },
+    {
+      generation: BIT,
+      position: BIT,
+      type: LETTER,
+      reason: [LETTER, is('none', 'null')],
+      reversed_shard: [BIT, is('none', 'null')],
+      reversed_position: BIT,
+    },
+  ),
+  ...corruptionsOf(
+    'openings',
+    { at: "concat('openings ', kind, '/', account, '/', position)", foundBy: 'refold' },
+    { generation: BIT, kind: LETTER, account: LETTER, position: BIT },
+  ),
 ]

@@ -56,6 +56,7 @@ export const PROGRESS_CORRUPTIONS = [
       shard: BIT,
       catalog_position: BIT,
       catalog_sha256: BYTE,
+      act_position: BIT,
       not_before: [{ ...is('another time', "'2026-01-01'"), foundBy: null }],
     },
   ),

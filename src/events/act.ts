@@ -1,0 +1,52 @@
+import type { Event } from './event.ts'
+import type { Postings } from './postings.ts'
+import type { PostedRow } from './rows.ts'
+
+/** The types of events in which an administrator makes an entry in the books. */
+export const ACT_TYPES = ['BalancesOpened', 'TotalsAdjusted', 'EventReversed'] as const
+
+/** True for the type of an act. */
+export const isAct = (type: string): boolean => (ACT_TYPES as readonly string[]).includes(type)
+
+/** What an act is, without its amounts. */
+export type Act =
+  /** `asOf`: until when an older system had counted (RFC 3339). */
+  | { type: 'BalancesOpened'; asOf: string }
+  | { type: 'TotalsAdjusted'; reason: string }
+  | { type: 'EventReversed'; reason: string; shard: number; position: number }
+
+/** Returns what kind of act an event is, or null if it is none. */
+export function actOf({ type, data }: Event): Act | null {
+  switch (type) {
+    case 'BalancesOpened':
+      return { type, asOf: data.as_of }
+    case 'TotalsAdjusted':
+      return { type, reason: data.reason }
+    case 'EventReversed': {
+      const [shard, position] = data.reversed.split('/').map(Number) as [number, number]
+      return { type, reason: data.reason, shard, position }
+    }
+    default:
+      return null
+  }
+}
+
+/** Returns the postings of an act as rows, one per account. */
+export function* toPostedRows(postings: readonly Postings[]): Generator<PostedRow> {
+  for (const { kind, accounts, sums, start, end } of postings) {
+    const isKey = kind === 'key'
+    for (let i = start; i < end; i++) {
+      const account = (accounts as readonly (number | string)[])[i]!
+      const [requests, second, third] = sums.map((column) => column[i]!)
+      yield {
+        provider_group_id: kind === 'provider_group' ? (account as number) : null,
+        api_key_id: kind === 'api_key' ? (account as number) : null,
+        token_hash: isKey ? (account as string) : null,
+        requests: requests!,
+        success_requests: isKey ? null : second!,
+        tokens: isKey ? second! : null,
+        quota_used: isKey ? third! : null,
+      }
+    }
+  }
+}

@@ -1,0 +1,56 @@
+import { actOf } from '../../../events/act.ts'
+import type { DigestValue } from '../../../events/digest.ts'
+import type { Event } from '../../../events/event.ts'
+import type { Transaction } from '../../../platform/postgres/pool.ts'
+import { compareKeys } from '../../verifier/exact-sums.ts'
+import { compareRows } from '../compare.ts'
+import type { Problem } from '../problem.ts'
+import type { ProjectionTable, Target } from '../tables.ts'
+
+const ACTS: ProjectionTable = {
+  name: 'acts',
+  key: ['position'],
+  values: ['type', 'reason', 'reversed_shard', 'reversed_position'],
+  isSharded: false,
+}
+const OPENINGS: ProjectionTable = {
+  name: 'openings',
+  key: ['kind', 'account', 'position'],
+  values: [],
+  isSharded: false,
+}
+
+/** The tables of the projection of acts. */
+export const BOOKKEEPING_TABLES = [ACTS, OPENINGS]
+
+/** The rows that the acts of a log must have made. */
+export class BookkeepingRows {
+  readonly #acts: DigestValue[][] = []
+  readonly #openings: [string, string, number][] = []
+
+  add(event: Event, position: number): void {
+    const act = actOf(event)
+    if (act === null) return
+    const reason = 'reason' in act ? act.reason : null
+    const reversed = act.type === 'EventReversed' ? [act.shard, act.position] : [null, null]
+    this.#acts.push([position, act.type, reason, ...reversed])
+    if (event.type !== 'BalancesOpened') return
+    const { provider_groups, api_keys, keys } = event.data
+    const open = (kind: string, accounts: readonly (number | string)[] = []) => {
+      for (const account of accounts) this.#openings.push([kind, String(account), position])
+    }
+    open('provider_group', provider_groups?.ids)
+    open('api_key', api_keys?.ids)
+    open('key', keys?.hashes)
+  }
+
+  async compare(sql: Transaction, target: Target): Promise<Problem[]> {
+    const openings = this.#openings.toSorted(
+      (a, b) => compareKeys(a[0], b[0]) || compareKeys(a[1], b[1]) || a[2] - b[2],
+    )
+    return [
+      ...(await compareRows(sql, ACTS, target, this.#acts)),
+      ...(await compareRows(sql, OPENINGS, target, openings)),
+    ]
+  }
+}

@@ -1,0 +1,89 @@
+import type { Amounts } from '../../events/amounts.ts'
+import type { DigestValue } from '../../events/digest.ts'
+import { ExactSums, sortByKey } from './exact-sums.ts'
+import type { CatalogTable } from './fold.ts'
+
+export type BackdatedTable =
+  | 'api_key_backdated_usage'
+  | 'provider_group_backdated_usage'
+  | 'key_backdated_usage'
+
+/** What one event counted in another bucket than that of its time, or in none. */
+type Backdated = { bucket: string; position: number; sums: ExactSums<number | string> }
+
+const TABLES = {
+  provider_groups: 'provider_group_backdated_usage',
+  api_keys: 'api_key_backdated_usage',
+  keys: 'key_backdated_usage',
+} as const
+
+/** Backdated usage of a shard, by the event that recorded it. */
+export class BackdatedUsage {
+  readonly #rows: Record<BackdatedTable, Backdated[]> = {
+    api_key_backdated_usage: [],
+    provider_group_backdated_usage: [],
+    key_backdated_usage: [],
+  }
+
+  /** Adds values of the event at `position`, the last one so far. */
+  add(
+    table: CatalogTable,
+    bucket: string,
+    position: number,
+    key: number | string,
+    values: readonly number[],
+  ): void {
+    const rows = this.#rows[TABLES[table]]
+    let last = rows.at(-1)
+    if (last?.position !== position || last.bucket !== bucket) {
+      last = { bucket, position, sums: new ExactSums() }
+      rows.push(last)
+    }
+    last.sums.add(key, values)
+  }
+
+  /** Drops what was recorded at or before `position`. */
+  forgetThrough(position: number): void {
+    for (const table of Object.values(TABLES)) {
+      this.#rows[table] = this.#rows[table].filter((one) => one.position > position)
+    }
+  }
+
+  /** The rows recorded after `after`, in the order of the table's digest. */
+  *rows(table: BackdatedTable, after: number): Iterable<DigestValue[]> {
+    const byKey = new Map<number | string, [string, number, ...DigestValue[]][]>()
+    for (const { bucket, position, sums } of this.#rows[table]) {
+      if (position <= after) continue
+      for (const [key, values] of sums.entries()) {
+        const rows = byKey.get(key) ?? []
+        byKey.set(key, rows)
+        rows.push([bucket, position, ...values])
+      }
+    }
+    for (const [key, rows] of sortByKey(byKey)) {
+      rows.sort((a, b) => (a[0] === b[0] ? a[1] - b[1] : a[0] < b[0] ? -1 : 1))
+      for (const row of rows) yield [key, ...row]
+    }
+  }
+}
+
+/** A row of an act, as it counts. */
+type Row = { table: CatalogTable; key: number | string; values: number[]; accessed: number }
+
+/** The rows of an act's amounts; `sign` -1 takes them back. */
+export function* rowsOf({ provider_groups, api_keys, keys }: Amounts, sign: 1 | -1): Iterable<Row> {
+  for (const [table, rows] of [
+    ['provider_groups', provider_groups],
+    ['api_keys', api_keys],
+  ] as const) {
+    for (const [i, key] of rows?.ids.entries() ?? []) {
+      const values = [sign * rows!.requests[i]!, sign * rows!.successes[i]!]
+      yield { table, key, values, accessed: 0 }
+    }
+  }
+  for (const [i, key] of keys?.hashes.entries() ?? []) {
+    const amounts = [keys!.requests[i]!, keys!.tokens[i]!, keys!.quota_used[i]!]
+    const values = amounts.map((amount) => sign * amount)
+    yield { table: 'keys', key, values, accessed: keys!.last_accessed_at?.[i] ?? 0 }
+  }
+}

@@ -1,0 +1,95 @@
+import type { Act } from '../../events/act.ts'
+import type { Postings } from '../../events/postings.ts'
+import type { Transaction } from '../../platform/postgres/pool.ts'
+import { toArray, toTextArray } from './array.ts'
+import type { Entry } from './entry.ts'
+import type { Fold, Projection, WriteTarget } from './projection.ts'
+import { cutRows } from './slices.ts'
+
+/**
+ * Which acts there are, what they reverse, and which accounts opening balances name. Only shard 0
+ * has acts, so the rows have no shard.
+ */
+export const bookkeeping: Projection = {
+  name: 'bookkeeping',
+  version: 1,
+  tables: [
+    {
+      name: 'acts',
+      key: ['position'],
+      values: ['type', 'reason', 'reversed_shard', 'reversed_position'],
+      fillfactor: null,
+    },
+    { name: 'openings', key: ['kind', 'account', 'position'], values: [], fillfactor: null },
+  ],
+  createFold: () => new BookkeepingFold(),
+}
+
+type ActRow = { position: number; act: Act }
+type Opening = { kind: string; account: number | string; position: number }
+
+class BookkeepingFold implements Fold {
+  /** By position: an event may arrive in parts. */
+  readonly #acts = new Map<number, ActRow>()
+  readonly #openings: Opening[] = []
+
+  get size(): number {
+    return this.#acts.size + this.#openings.length
+  }
+
+  add({ act, postings, position }: Entry): void {
+    if (act === null) return
+    this.#acts.set(position, { position, act })
+    if (act.type === 'BalancesOpened') this.#open(postings, position)
+  }
+
+  *write(transaction: Transaction, { generation }: WriteTarget) {
+    for (const rows of cutRows(this.#acts.values())) yield writeActs(transaction, generation, rows)
+    for (const rows of cutRows(this.#openings)) yield writeOpenings(transaction, generation, rows)
+  }
+
+  #open(postings: readonly Postings[], position: number): void {
+    for (const { kind, accounts, start, end } of postings) {
+      for (let i = start; i < end; i++) {
+        this.#openings.push({ kind, account: (accounts as (number | string)[])[i]!, position })
+      }
+    }
+  }
+}
+
+const reversedBy = ({ act }: ActRow) => (act.type === 'EventReversed' ? act : null)
+
+function writeActs(
+  transaction: Transaction,
+  generation: number,
+  rows: readonly ActRow[],
+): Promise<unknown> {
+  const reasons = toTextArray(rows, ({ act }) => ('reason' in act ? act.reason : null))
+  const shards = toTextArray(rows, (row) => reversedBy(row)?.shard.toString() ?? null)
+  const positions = toTextArray(rows, (row) => reversedBy(row)?.position.toString() ?? null)
+  return transaction`
+    insert into acts (generation, position, type, reason, reversed_shard, reversed_position)
+    select ${generation}, f.position, f.type, f.reason, f.shard, f.reversed
+    from unnest(
+      ${toArray(rows, ({ position }) => position)}::bigint[],
+      ${toTextArray(rows, ({ act }) => act.type)}::text[],
+      ${reasons}::text[],
+      ${shards}::integer[],
+      ${positions}::bigint[]
+    ) as f(position, type, reason, shard, reversed)`
+}
+
+function writeOpenings(
+  transaction: Transaction,
+  generation: number,
+  rows: readonly Opening[],
+): Promise<unknown> {
+  return transaction`
+    insert into openings (generation, kind, account, position)
+    select ${generation}, f.kind, f.account, f.position
+    from unnest(
+      ${toTextArray(rows, ({ kind }) => kind)}::text[],
+      ${toTextArray(rows, ({ account }) => String(account))}::text[],
+      ${toArray(rows, ({ position }) => position)}::bigint[]
+    ) as f(kind, account, position)`
+}
