@@ -28,20 +28,26 @@ export class IdTotals implements Totals {
     return this.#paged + this.#others.size
   }
 
-  add({ accounts, sums, start, end, isSigned }: Postings): void {
+  add(postings: Postings): void {
+    if (postings.isSigned) this.#addSigned(postings)
+    else this.#addCounts(postings)
+  }
+
+  #addCounts({ accounts, sums, start, end }: Postings): void {
     const [first, second] = sums as [readonly number[], readonly number[]]
-    if (isSigned) {
-      const ids = accounts as readonly number[]
-      for (let i = start; i < end; i++) {
-        if (first[i] || second[i]) this.#addOther(ids[i]!, first[i]!, second[i]!)
-      }
-      return
-    }
     if (typeof accounts !== 'object') {
       this.#addRange(accounts as number, first, second, start, end)
       return
     }
     for (let i = start; i < end; i++) this.#add(accounts[i] as number, first[i]!, second[i]!)
+  }
+
+  #addSigned({ accounts, sums, start, end }: Postings): void {
+    const [first, second] = sums as [readonly number[], readonly number[]]
+    for (let i = start; i < end; i++) {
+      if (first[i] === 0 && second[i] === 0) continue
+      this.#addOther((accounts as readonly number[])[i]!, first[i]!, second[i]!)
+    }
   }
 
   *slices(): Generator<Total[]> {

@@ -28,7 +28,12 @@ export class NameTotals implements Totals {
     return this.#places.size
   }
 
-  add({ accounts, sums, maxima, start, end, isSigned = false }: Postings): void {
+  add(postings: Postings): void {
+    if (postings.isSigned) this.#addSigned(postings)
+    else this.#addCounts(postings)
+  }
+
+  #addCounts({ accounts, sums, maxima, start, end }: Postings): void {
     const names = accounts as readonly string[]
     const [first, second, third] = sums as [Column, Column, Column]
     const latest = maxima[0]!
@@ -45,7 +50,7 @@ export class NameTotals implements Totals {
       const firsts = values[at]! + first[i]!
       const seconds = values[at + 1]! + second[i]!
       const thirds = values[at + 2]! + third[i]!
-      if (firsts <= MAX && seconds <= MAX && thirds <= MAX && !isSigned) {
+      if (firsts <= MAX && seconds <= MAX && thirds <= MAX) {
         values[at] = firsts
         values[at + 1] = seconds
         values[at + 2] = thirds
@@ -53,6 +58,18 @@ export class NameTotals implements Totals {
         this.#addExactly(at, [first[i]!, second[i]!, third[i]!])
       }
       if (latest[i]! > values[at + 3]!) values[at + 3] = latest[i]!
+    }
+  }
+
+  #addSigned({ accounts, sums, maxima, start, end }: Postings): void {
+    for (let i = start; i < end; i++) {
+      const name = (accounts as readonly string[])[i]!
+      const added = sums.map((column) => column[i]!)
+      const latest = maxima[0]![i]!
+      if (latest === 0 && added.every((amount) => amount === 0)) continue
+      const at = this.#places.get(name) ?? this.#insert(name)
+      this.#addExactly(at, added)
+      if (latest > this.#values[at + 3]!) this.#values[at + 3] = latest
     }
   }
 
