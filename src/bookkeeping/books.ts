@@ -1,3 +1,4 @@
+import { isAct } from '../events/act.ts'
 import { sameAmounts } from '../events/amounts.ts'
 import { PayloadError } from '../events/columns.ts'
 import { decodeEvent, type Event } from '../events/event.ts'
@@ -78,7 +79,7 @@ export class Books {
     source: string,
     idempotencyKey: string,
   ): Promise<RecordedAct | ActRefusal | null> {
-    const [row] = await this.options.pools.append<
+    const [row] = await this.options.pools.read<
       { position: string; type: string; version: number; payload: string }[]
     >`
       select e.position, e.type, e.version, e.payload::text as payload
@@ -141,7 +142,7 @@ export class Books {
     reason,
   }: Extract<PostedAct, { kind: 'reverse' }>): Promise<Reversal | ActRefusal> {
     const { pools, shards, readLarge } = this.options
-    const stored = shard < shards ? await readEvent(pools.append, shard, position) : null
+    const stored = shard < shards ? await readEvent(pools.read, shard, position) : null
     if (stored === null) return { kind: 'no such event' }
     const type = REVERSIBLE.find((name) => name === stored.type)
     if (type === undefined) return { kind: 'counts nothing' }
@@ -160,7 +161,8 @@ export class Books {
       return { kind: 'counts nothing' }
     }
     const amounts = posted.toAmounts()
-    if (Object.keys(amounts).length === 0) return { kind: 'counts nothing' }
+    // Balances of zero are open, too.
+    if (!isAct(type) && Object.keys(amounts).length === 0) return { kind: 'counts nothing' }
     return { reversed: `${shard}/${position}`, type, at, reason, ...amounts }
   }
 }

@@ -15,6 +15,13 @@ import { history } from './steps.ts'
 // Each of 3 faults planted in reads of the past was found by the 4th history, with three seeds.
 const runs = runsOf(8)
 
+const HOUR_MS = 3_600_000
+/** Whole hours around the run. */
+const hour = (offset: number) =>
+  new Date((Math.floor(Date.now() / HOUR_MS) + offset) * HOUR_MS).toISOString()
+
+const USAGE = `/admin/usage?from=${hour(-1)}&to=${hour(3)}&`
+
 const PATHS = [
   '/admin/apikey-stats/summary?',
   '/admin/provider-groups?ended=true&sort=-total_requests&',
@@ -76,7 +83,7 @@ test(
       for (const [i, step] of steps.entries()) {
         await session.take(step)
         if (step.do !== 'read' && step.do !== 'refused') {
-          recorded.push(await record(PATHS[i % PATHS.length]!))
+          recorded.push(await record(PATHS[i % PATHS.length]!), await record(USAGE))
         }
         for (const { after, shard } of snapshots) if (after === i) await takeSnapshot(shard)
       }

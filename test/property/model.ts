@@ -1,3 +1,4 @@
+import { type Counted, NaiveBooks } from './books.ts'
 import { type Entry, type Kind, readNaively } from './naive-body.ts'
 import type { CatalogPut } from './naive-catalog.ts'
 
@@ -7,7 +8,14 @@ export type FlushAnswer =
   | { status: 200; body: Record<string, bigint>; replayed: boolean; flush: Accepted }
 
 /** A flush that counted. The test fills in the position that the service returns. */
-export type Accepted = { kind: Kind; entries: Entry[]; body: Record<string, bigint>; at?: string }
+export type Accepted = {
+  kind: Kind
+  entries: Entry[]
+  body: Record<string, bigint>
+  /** What it counted, to be reversed. */
+  counted: Counted
+  at?: string
+}
 
 type Row = { name: string | null; ended: boolean }
 type Rated = { requests: bigint; successes: bigint }
@@ -25,6 +33,7 @@ export class Model {
   readonly groups = new Map<number, Group>()
   readonly apiKeys = new Map<number, ApiKey>()
   readonly keys = new Map<string, Key>()
+  readonly books = new NaiveBooks(this)
   /** Flushes by idempotency key. */
   readonly remembered = new Map<string, Accepted>()
 
@@ -74,13 +83,17 @@ export class Model {
       if (!same) return { status: 422, error: 'idempotency key reused' }
       return { status: 200, body: first.body, replayed: true, flush: first }
     }
-    const body = kind === 'keys' ? this.#countKeys(entries) : this.#countApiKeys(entries)
-    const flush: Accepted = { kind, entries, body }
+    const effects: Counted['effects'] = []
+    const body =
+      kind === 'keys' ? this.#countKeys(entries, effects) : this.#countApiKeys(entries, effects)
+    const counted: Counted = { at: '', kind: 'flush', effects, isReversed: false }
+    this.books.counted.push(counted)
+    const flush: Accepted = { kind, entries, body, counted }
     if (idempotencyKey !== null) this.remembered.set(idempotencyKey, flush)
     return { status: 200, body, replayed: false, flush }
   }
 
-  #countApiKeys(entries: Entry[]): Record<string, bigint> {
+  #countApiKeys(entries: Entry[], effects: Counted['effects']): Record<string, bigint> {
     const updated = new Set<number>()
     const groups = new Set<number>()
     for (const { key: id, numbers } of entries) {
@@ -93,11 +106,14 @@ export class Model {
         row.requests += numbers[0]!
         row.successes += numbers[1]!
       }
+      const sums = [numbers[0]!, numbers[1]!]
+      effects.push({ kind: 'apiKeys', id: id as number, sums })
+      if (group) effects.push({ kind: 'groups', id: key.group_id, sums })
     }
     return { updated: BigInt(updated.size), groups_updated: BigInt(groups.size) }
   }
 
-  #countKeys(entries: Entry[]): Record<string, bigint> {
+  #countKeys(entries: Entry[], effects: Counted['effects']): Record<string, bigint> {
     let updated = 0n
     for (const { key: hash, numbers } of entries) {
       const key = live(this.keys.get(hash as string))
@@ -105,7 +121,9 @@ export class Model {
       const [requests, tokens, last] = numbers as [bigint, bigint, bigint]
       key.used.requests += requests
       key.used.tokens += tokens
-      if (key.quota_limit >= 0) key.used.quota += tokens
+      const quota = key.quota_limit >= 0 ? tokens : 0n
+      key.used.quota += quota
+      effects.push({ kind: 'keys', id: hash as string, sums: [requests, tokens, quota] })
       if (last > key.last) key.last = last
       updated++
     }

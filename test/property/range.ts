@@ -1,3 +1,4 @@
+import type { Rows } from './books.ts'
 import type { CatalogPut } from './naive-catalog.ts'
 
 /** Moves the small ids of one run to a range of its own, because runs share a service. */
@@ -31,6 +32,14 @@ export class Range {
         })),
       }),
       ...(keys && { keys: keys.map((row) => ({ ...row, token_hash: hash(row.token_hash) })) }),
+    }
+  }
+
+  moveRows({ provider_groups, api_keys, keys }: Rows): Rows {
+    return {
+      provider_groups: provider_groups.map((row) => ({ ...row, id: this.id(row.id) })),
+      api_keys: api_keys.map((row) => ({ ...row, id: this.id(row.id) })),
+      keys: keys.map((row) => ({ ...row, token_hash: this.hash(row.token_hash) })),
     }
   }
 

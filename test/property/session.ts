@@ -1,5 +1,6 @@
 import { expect } from 'bun:test'
 import type { TestService } from '../support/service.ts'
+import { type ActStep, offset } from './books.ts'
 import { type Answer, type ListName, toAnswer } from './exact.ts'
 import { type FlushAnswer, Model } from './model.ts'
 import {
@@ -12,7 +13,8 @@ import {
 } from './model-reads.ts'
 import { type Kind, PATHS } from './naive-body.ts'
 import { Range } from './range.ts'
-import { SLOTS, type Step } from './steps.ts'
+import { SLOTS } from './slots.ts'
+import type { Step } from './steps.ts'
 
 type NumberFields = Record<string, number | null>
 type Keyed = { kind: Kind; text: string; idempotencyKey: string }
@@ -66,6 +68,11 @@ export class Session {
         return this.#flush(step.kind, step.text, this.#newKey(step.idempotencyKey))
       case 'read':
         return this.#read(step)
+      case 'open':
+      case 'offset':
+      case 'adjust':
+      case 'reverse':
+        return this.#act(step)
     }
   }
 
@@ -138,9 +145,48 @@ export class Session {
     const answer = await toAnswer(await this.service.post(PATHS[kind], text, headers))
     const expected = this.#model.flush(kind, text, idempotencyKey)
     if (expected.status === 200 && !expected.replayed) {
-      expected.flush.at = this.#appended(answer.positions)
+      const at = this.#appended(answer.positions)
+      expected.flush.at = at
+      expected.flush.counted.at = at
     }
     expect(errorOnly(answer)).toEqual(toExpected(expected))
+  }
+
+  async #act(step: ActStep): Promise<void> {
+    const { books } = this.#model
+    const position = `0/${this.heads[0]! + 1}`
+    let [path, body, refusal] = ['/admin/corrections', {}, null as ReturnType<typeof books.open>]
+    const counted = 'nth' in step ? books.counted[step.nth % books.counted.length] : undefined
+    if (step.do === 'reverse') {
+      if (counted === undefined) return
+      body = { reverse: counted.at, reason: 'wrong' }
+      refusal = books.reverse(counted)
+    } else {
+      const rows =
+        step.do === 'offset' ? offset(counted?.effects ?? []) : this.#range.moveRows(step.rows)
+      if (rows === null || Object.values(rows).every((list) => list.length === 0)) return
+      body = { adjust: rows, reason: 'by hand' }
+      if (step.do !== 'open') refusal = books.adjust(rows, position)
+      else {
+        path = '/admin/balances'
+        body = { as_of: '2026-01-31T12:00:00Z', origin: { system: 'old' }, ...rows }
+        refusal = books.open(rows, position)
+      }
+    }
+    const answer = await toAnswer(
+      await this.service.fetch('admin', path, {
+        method: 'POST',
+        headers: { 'idempotency-key': this.#newKey(true)! },
+        body: JSON.stringify(body),
+      }),
+    )
+    if (refusal !== null) {
+      const [status, error] = refusal
+      expect(errorOnly(answer)).toEqual({ ...NOTHING, status, body: error })
+      return
+    }
+    expect(answer).toMatchObject({ status: 201, positions: position, replayed: false })
+    this.#appended(answer.positions)
   }
 
   async #read({ what, list, slot, ended }: Step & { do: 'read' }): Promise<void> {

@@ -1,10 +1,13 @@
 import fc from 'fast-check'
 import { goodEntry } from './arbitraries.ts'
+import { type ActStep, actStep } from './books.ts'
 import type { Kind } from './naive-body.ts'
 import type { CatalogPut } from './naive-catalog.ts'
+import { GROUPS, SLOTS } from './slots.ts'
 
 /** A step of a history. Ids and hashes are small; a run moves them to a range of its own. */
 export type Step =
+  | ActStep
   | { do: 'put'; catalog: CatalogPut }
   | { do: 'end'; list: 'provider-groups' | 'api-keys' | 'keys'; slot: number }
   | { do: 'flush'; kind: Kind; entries: (object | null)[]; idempotencyKey: boolean }
@@ -15,10 +18,6 @@ export type Step =
 
 type Change = 'none' | 'shuffled' | 'more' | 'less' | 'other numbers' | 'other kind'
 type ListName = 'provider-groups' | 'api-keys' | 'keys'
-
-/** Keys and API keys of a run are 1 to SLOTS, its groups 1 to GROUPS. */
-export const SLOTS = 6
-export const GROUPS = 3
 
 const list = fc.constantFrom<ListName>('provider-groups', 'api-keys', 'keys')
 const slot = fc.integer({ min: 1, max: SLOTS })
@@ -78,6 +77,7 @@ const refused = fc
 const only = <Name extends string>(name: Name) => fc.constant(name)
 
 const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 7, arbitrary: actStep },
   { weight: 3, arbitrary: fc.record({ do: only('put'), catalog }) },
   { weight: 1, arbitrary: fc.record({ do: only('end'), list, slot }) },
   {

@@ -42,6 +42,7 @@ const MATRIX: Record<string, Variation> = {
   'test/http/sparse-events': { shards: TWO },
   'test/http/transparency': { shards: MANY },
   'test/http/usage': { shards: MANY },
+  'test/bookkeeping/': { shards: BOTH },
   'test/cluster/': { shards: BOTH },
   'test/cluster/replicas/': {},
   'test/cluster/lost-commits': { shards: MANY },
