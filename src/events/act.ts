@@ -15,20 +15,34 @@ export type Act =
   | { type: 'TotalsAdjusted'; reason: string }
   | { type: 'EventReversed'; reason: string; shard: number; position: number }
 
+/** Where the events that reversals reverse are, by the positions of the reversals. */
+export type MovedReversals = { type: 'ShardsChanged'; moved: [number, Place][] }
+
+type Place = { shard: number; position: number }
+
 /** Returns what kind of act an event is, or null if it is none. */
-export function actOf({ type, data }: Event): Act | null {
+export function actOf({ type, data }: Event): Act | MovedReversals | null {
   switch (type) {
     case 'BalancesOpened':
       return { type, asOf: data.as_of }
     case 'TotalsAdjusted':
       return { type, reason: data.reason }
     case 'EventReversed': {
-      const [shard, position] = data.reversed.split('/').map(Number) as [number, number]
-      return { type, reason: data.reason, shard, position }
+      return { type, reason: data.reason, ...toPlace(data.reversed) }
+    }
+    case 'ShardsChanged': {
+      const { reversals = [] } = data
+      if (reversals.length === 0) return null
+      return { type, moved: reversals.map(([position, to]) => [position, toPlace(to)]) }
     }
     default:
       return null
   }
+}
+
+function toPlace(text: string): Place {
+  const [shard, position] = text.split('/').map(Number) as [number, number]
+  return { shard, position }
 }
 
 /** Returns the postings of an act as rows, one per account. */

@@ -12,6 +12,8 @@ export const SERVICE_EVENT_TYPES = ['ProjectionAttested', 'OriginChanged', 'Shar
 export const SERVICE_SOURCE = 'tallybook'
 
 const Position = Type.Integer({ minimum: -1, maximum: Number.MAX_SAFE_INTEGER })
+/** A position in the log, `<shard>/<position>`, without leading zeros. */
+export const PLACE = '^(?:0|[1-9][0-9]{0,3})/(?:0|[1-9][0-9]{0,15})$'
 const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' })
 /**
  * Decimal digits, as a sum may be larger than JSON parsers keep exact. The sum of one shard may be
@@ -68,14 +70,17 @@ const Shards = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
 const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
 
 /**
- * Payload of `ShardsChanged`, version 1: the events of this shard before this one were resharded to
+ * Payload of `ShardsChanged`, version 2: the events of this shard before this one were resharded to
  * `shards` shards from the archive whose manifest has that hash. Of the archive's `events`,
  * `left_out` were skipped: service events about the archived log. `previous` lists the archive's
  * last signed tree heads, as notes in the order of its shards. The head of old shard s is listed on
  * new shard s mod `shards`, so each head is listed exactly once.
  *
+ * Reversals name positions of the log in which they were recorded. So shard 0 lists, by the position
+ * of each reversal in it, where the event that it reverses is now. Version 1 had no such list.
+ *
  *     {"shards":4,"archive":{"manifest_sha256":"a2c1…","shards":1,"events":70000,"left_out":3},
- *      "previous":["stats.example.com/audit/log/0\n70000\nCsUY…"]}
+ *      "previous":["stats.example.com/audit/log/0\n70000\nCsUY…"],"reversals":[[17,"3/12"]]}
  */
 export const ShardsChange = Type.Object({
   shards: Shards,
@@ -86,6 +91,7 @@ export const ShardsChange = Type.Object({
     left_out: Count,
   }),
   previous: Type.Array(Type.String({ minLength: 1 })),
+  reversals: Type.Optional(Type.Array(Type.Tuple([Position, Type.String({ pattern: PLACE })]))),
 })
 export type ShardsChange = Static<typeof ShardsChange>
 

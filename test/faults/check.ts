@@ -47,6 +47,7 @@ export async function checkLog(owner: Sql, history: History): Promise<Findings> 
   const keys: Sums = new Map()
   const groups: Sums = new Map()
   const found = new Map<string, LogRow>()
+  const reversals = new Reversals(violate)
   const next = new Map<number, number>()
   const times = new Map<number, string>()
 
@@ -68,6 +69,7 @@ export async function checkLog(owner: Sql, history: History): Promise<Findings> 
       if (createHash('sha256').update(row.payload).digest('hex') !== row.sha256) {
         violate(`the payload at ${at} does not match its hash`)
       }
+      if (row.type === 'EventReversed') reversals.add(row, keys, groups)
       if (row.type !== 'ApiKeyStatsFlushed') continue
       const key = row.idempotency_key ?? at
       if (found.has(key)) {
@@ -82,8 +84,47 @@ export async function checkLog(owner: Sql, history: History): Promise<Findings> 
   const sentByKey = new Map(history.sent.map((sent) => [sent.key, sent]))
   for (const key of found.keys()) if (!sentByKey.has(key)) violate(`${key} was never sent`)
   for (const sent of history.sent) checkSent(sent, found.get(sent.key), findings)
+  reversals.check(history)
   await checkCounters(owner, { keys, groups }, violate)
   return findings
+}
+
+type ReversalPayload = {
+  reversed: string
+  provider_groups?: { ids: number[]; requests: number[]; successes: number[] }
+  api_keys?: { ids: number[]; requests: number[]; successes: number[] }
+}
+
+/** The reversals in the log. */
+class Reversals {
+  readonly #byReversed = new Map<string, string>()
+
+  constructor(private readonly violate: (what: string) => void) {}
+
+  add({ shard, position, payload }: LogRow, keys: Sums, groups: Sums): void {
+    const { reversed, api_keys, provider_groups } = JSON.parse(payload) as ReversalPayload
+    if (this.#byReversed.has(reversed)) this.violate(`${reversed} is reversed twice`)
+    this.#byReversed.set(reversed, `${shard}/${position}`)
+    const takeBack = (sums: Sums, rows: ReversalPayload['api_keys']) => {
+      for (const [i, id] of (rows?.ids ?? []).entries()) {
+        const [requests, success_requests] = [-rows!.requests[i]!, -rows!.successes[i]!]
+        add(sums, id, { api_key_id: id, requests, success_requests })
+      }
+    }
+    takeBack(keys, api_keys)
+    takeBack(groups, provider_groups)
+  }
+
+  /** Each acknowledged reversal is there, and no flush was reversed that no one tried to. */
+  check({ sent }: History): void {
+    for (const { key, ack, reversal = null, isReversing } of sent) {
+      const at = ack === null ? undefined : this.#byReversed.get(ack.position)
+      if (reversal !== null && at !== reversal) {
+        this.violate(`the reversal of ${key} was acknowledged at ${reversal}, but is at ${at}`)
+      }
+      if (at !== undefined && !isReversing) this.violate(`${key} is reversed, but no one asked`)
+    }
+  }
 }
 
 function checkSent(sent: Sent, row: LogRow | undefined, findings: Findings): void {

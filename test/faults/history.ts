@@ -12,6 +12,10 @@ export type Sent = {
   ack: { position: string; body: string } | null
   /** True after an answer that was not a replay. */
   counted: boolean
+  /** The position of its reversal, once one was acknowledged. */
+  reversal?: string | null
+  /** True once someone tried to reverse it. */
+  isReversing?: boolean
 }
 
 /** Keys 1 to 40 are known and in a group; 900 to 909 are unknown. */
@@ -25,8 +29,18 @@ export class History {
   /** Requests that must be counted, and requests that may be. */
   ackedRequests = 0
   sentRequests = 0
+  /** Requests that may be taken back. */
+  reversingRequests = 0
   /** `refused`: flushes refused for other entries; `doubts`: attempts without a definite answer. */
-  readonly counts = { acked: 0, replayed: 0, refused: 0, doubts: 0, reads: 0, changes: 0 }
+  readonly counts = {
+    acked: 0,
+    replayed: 0,
+    refused: 0,
+    doubts: 0,
+    reads: 0,
+    changes: 0,
+    reversed: 0,
+  }
   readonly violations: string[] = []
   /** The longest time (ms) in which no poster got an acknowledgement. */
   longestOutageMs = 0
@@ -40,6 +54,13 @@ export class History {
   noteSent(sent: Sent): void {
     this.sent.push(sent)
     this.sentRequests += sent.requests
+  }
+
+  /** Call before the first attempt: from now on the requests of the flush may be taken back. */
+  noteReversing(sent: Sent): void {
+    if (sent.isReversing) return
+    sent.isReversing = true
+    this.reversingRequests += sent.requests
   }
 
   noteAck(sent: Sent, ack: { position: string; body: string }): void {

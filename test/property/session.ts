@@ -76,10 +76,11 @@ export class Session {
     }
   }
 
-  /** Continues on a resharded log, with its heads and the new position of each idempotency key. */
-  moveOn(heads: number[], placeOf: (idempotencyKey: string) => string): void {
+  /** Continues on a resharded log, with its heads and the new position of each event. */
+  moveOn(heads: number[], moved: (place: string) => string): void {
     this.heads.splice(0, this.heads.length, ...heads)
-    for (const [key, flush] of this.#model.remembered) flush.at = placeOf(key)
+    for (const flush of this.#model.remembered.values()) flush.at = moved(flush.at!)
+    for (const counted of this.#model.books.counted) counted.at = moved(counted.at)
   }
 
   /** Compares all totals of this run with the model's. */

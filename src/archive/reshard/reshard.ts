@@ -11,6 +11,7 @@ import { fillEmptyLog, Inserts, refuse } from '../insert.ts'
 import { type LastEntries, noteEntry, setLastEntries } from '../last-entries.ts'
 import { checkSignedHeads, readSignedHeads, type SignedHeads } from '../transparency.ts'
 import { isOfShard0, ShardPlacement } from './placement.ts'
+import { MovedReversals } from './reversals.ts'
 import { SignedTrees } from './signed-trees.ts'
 
 /** Options of an import into another number of shards. */
@@ -37,11 +38,14 @@ export async function reshardArchive(options: ReshardOptions): Promise<Resharded
   const signed = await readSignedHeads(directory, manifest)
   return fillEmptyLog(options.sql, shards, async (transaction) => {
     const placement = new ShardPlacement(shards)
-    const last = await insertResharded(transaction, options, placement, signed)
+    const reversals = await MovedReversals.read(directory, manifest)
+    const last = await insertResharded(transaction, options, placement, signed, reversals)
     await setLastEntries(transaction, last)
     const positions: number[] = []
     for (let shard = 0; shard < shards; shard++) {
-      const payload = describeChange(options, placement, signed, shard)
+      const change = describeChange(options, placement, signed, shard)
+      const moved = shard === 0 ? reversals.toList() : []
+      const payload = moved.length === 0 ? change : { ...change, reversals: moved }
       const event = { type: 'ShardsChanged', payload } as const
       const appended = await appendServiceEvent(transaction, shard, event, SHARDS_CHANGED_KEY)
       positions.push(appended.position)
@@ -57,6 +61,7 @@ async function insertResharded(
   { directory, manifest, signal, onProgress }: ReshardOptions,
   placement: ShardPlacement,
   signed: SignedHeads,
+  reversals: MovedReversals,
 ): Promise<LastEntries> {
   const last: LastEntries = { change: -1, act: -1 }
   let imported = 0
@@ -74,6 +79,7 @@ async function insertResharded(
       if (isOfShard0(event) && event.shard !== 0) refuseEntry(event)
       const location = placement.place(event)
       if (location === null) continue
+      reversals.note(event, location)
       if (location.shard === 0) noteEntry(last, event.type, location.position)
       const resharded = { ...event, ...location }
       await inserts.add({ leaf: toLeaf(resharded), event: resharded })

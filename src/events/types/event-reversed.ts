@@ -2,6 +2,7 @@ import { type Amounts, decodeAmounts, decodeTexts, isDifference, postAmounts } f
 import { PayloadError } from '../columns.ts'
 import type { EventDefinition } from '../definition.ts'
 import { TIME } from '../instant.ts'
+import { PLACE } from '../statement.ts'
 import { REASON } from './reason.ts'
 
 /** The types of events that can be reversed: those that count, except reversals themselves. */
@@ -40,11 +41,13 @@ const isInUsage = ({ type }: Reversal) =>
   type === 'ApiKeyStatsFlushed' || type === 'KeyStatsFlushed'
 
 function decodeReversal(payload: unknown): Reversal {
-  const texts = decodeTexts(payload, { reversed: PLACE, type: /^/, at: TIME, reason: REASON })
+  const texts = decodeTexts(payload, {
+    reversed: new RegExp(PLACE),
+    type: /^/,
+    at: TIME,
+    reason: REASON,
+  })
   const type = REVERSIBLE.find((name) => name === texts.type)
   if (type === undefined) throw new PayloadError('an event of this type can not be reversed')
   return { ...texts, type, ...decodeAmounts(payload as object, isDifference) }
 }
-
-/** `<shard>/<position>`, without leading zeros. */
-const PLACE = /^(?:0|[1-9]\d{0,3})\/(?:0|[1-9]\d{0,15})$/

@@ -40,6 +40,6 @@ export const originChanged: EventDefinition<OriginChange> = {
 
 export const shardsChanged: EventDefinition<ShardsChange> = {
   ...COUNTS_NOTHING,
-  version: 1,
-  read: { 1: decodeShardsChange },
+  version: 2,
+  read: { 1: decodeShardsChange, 2: decodeShardsChange },
 }

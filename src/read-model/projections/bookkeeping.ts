@@ -1,4 +1,4 @@
-import type { Act } from '../../events/act.ts'
+import type { Act, MovedReversals } from '../../events/act.ts'
 import type { Postings } from '../../events/postings.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
 import { toArray, toTextArray } from './array.ts'
@@ -26,19 +26,26 @@ export const bookkeeping: Projection = {
 }
 
 type ActRow = { position: number; act: Act }
+type Moved = MovedReversals['moved'][number]
 type Opening = { kind: string; account: number | string; position: number }
 
 class BookkeepingFold implements Fold {
   /** By position: an event may arrive in parts. */
   readonly #acts = new Map<number, ActRow>()
   readonly #openings: Opening[] = []
+  /** Where earlier reversals now find what they reversed, by their positions. */
+  readonly #moved: Moved[] = []
 
   get size(): number {
-    return this.#acts.size + this.#openings.length
+    return this.#acts.size + this.#openings.length + this.#moved.length
   }
 
   add({ act, postings, position }: Entry): void {
     if (act === null) return
+    if (act.type === 'ShardsChanged') {
+      this.#moved.push(...act.moved)
+      return
+    }
     this.#acts.set(position, { position, act })
     if (act.type === 'BalancesOpened') this.#open(postings, position)
   }
@@ -46,6 +53,8 @@ class BookkeepingFold implements Fold {
   *write(transaction: Transaction, { generation }: WriteTarget) {
     for (const rows of cutRows(this.#acts.values())) yield writeActs(transaction, generation, rows)
     for (const rows of cutRows(this.#openings)) yield writeOpenings(transaction, generation, rows)
+    // Statements run in order: the acts are there.
+    for (const rows of cutRows(this.#moved)) yield moveReversals(transaction, generation, rows)
   }
 
   #open(postings: readonly Postings[], position: number): void {
@@ -92,4 +101,20 @@ function writeOpenings(
       ${toTextArray(rows, ({ account }) => String(account))}::text[],
       ${toArray(rows, ({ position }) => position)}::bigint[]
     ) as f(kind, account, position)`
+}
+
+function moveReversals(
+  transaction: Transaction,
+  generation: number,
+  rows: readonly Moved[],
+): Promise<unknown> {
+  return transaction`
+    update acts a
+    set reversed_shard = f.shard, reversed_position = f.reversed
+    from unnest(
+      ${toArray(rows, ([position]) => position)}::bigint[],
+      ${toArray(rows, ([, { shard }]) => shard)}::integer[],
+      ${toArray(rows, ([, { position }]) => position)}::bigint[]
+    ) as f(position, shard, reversed)
+    where a.generation = ${generation} and a.position = f.position`
 }

@@ -1,4 +1,4 @@
-import { type Act, actOf } from '../../events/act.ts'
+import { type Act, actOf, type MovedReversals } from '../../events/act.ts'
 import { type CatalogChange, cutChange } from '../../events/catalog-change.ts'
 import { type Event, postingsOf } from '../../events/event.ts'
 import { cutPostings, type Postings } from '../../events/postings.ts'
@@ -7,7 +7,7 @@ import { cutPostings, type Postings } from '../../events/postings.ts'
 export type Content = {
   postings: readonly Postings[]
   change: CatalogChange | null
-  act: Act | null
+  act: Act | MovedReversals | null
 }
 
 /**
@@ -33,6 +33,7 @@ export function* cutContent({ postings, change, act }: Content): Generator<Conte
     yield { postings: [], change: part, act }
   }
   for (const some of cutPostings(postings)) yield { postings: [some], change: null, act }
+  if (act?.type === 'ShardsChanged') yield { postings: [], change: null, act }
 }
 
 /** Counts postings to individual accounts: about as many as the event has entries. */

@@ -147,7 +147,7 @@ const KNOWN = {
     EventReversed: 1,
     ProjectionAttested: 3,
     OriginChanged: 1,
-    ShardsChanged: 1,
+    ShardsChanged: 2,
   } as const,
   projections: {
     api_key_counters: 1,

@@ -31,6 +31,14 @@ export class BookkeepingRows {
   add(event: Event, position: number): void {
     const act = actOf(event)
     if (act === null) return
+    if (act.type === 'ShardsChanged') {
+      const places = new Map(act.moved)
+      for (const row of this.#acts) {
+        const to = places.get(row[0] as number)
+        if (to !== undefined) row.splice(3, 2, to.shard, to.position)
+      }
+      return
+    }
     const reason = 'reason' in act ? act.reason : null
     const reversed = act.type === 'EventReversed' ? [act.shard, act.position] : [null, null]
     this.#acts.push([position, act.type, reason, ...reversed])

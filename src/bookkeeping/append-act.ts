@@ -2,9 +2,9 @@ import { EVENT_TYPES, hashPayload } from '../events/event.ts'
 import type { Opening } from '../events/types/balances-opened.ts'
 import type { Reversal } from '../events/types/event-reversed.ts'
 import type { Adjustment } from '../events/types/totals-adjusted.ts'
+import { retryOvertaken } from '../log/overtaken.ts'
 import { ownClock } from '../platform/postgres/clock.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
-import { retryOvertaken } from './overtaken.ts'
 
 /** An event in which an administrator makes an entry in the books. */
 export type ActEvent =

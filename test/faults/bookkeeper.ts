@@ -1,0 +1,54 @@
+import { TOKENS } from '../support/service.ts'
+import type { Sent } from './history.ts'
+import { type Answer, isRefusal, send, type Traffic } from './traffic.ts'
+
+const RETRY_MS = 50
+
+/**
+ * Reverses acknowledged flushes, each until the outcome is known: at times with several attempts at
+ * once on different instances, and at times again under another key.
+ */
+export async function keepBooks(traffic: Traffic, name: string): Promise<void> {
+  const { history, random, isOver } = traffic
+  for (let number = 0; !isOver(); number++) {
+    await Bun.sleep(100 + random.below(300))
+    const sent = random.pick(history.sent)
+    if (sent === undefined || sent.ack === null) continue
+    history.noteReversing(sent)
+    const key = `${name}-${number}`
+    const attempts = random.chance(0.3) ? [key, key, `${key}-other`] : [key]
+    await Promise.all(attempts.map((one) => reverse(traffic, sent, one)))
+  }
+}
+
+/** Retries until a reversal has a definite outcome. */
+async function reverse(traffic: Traffic, sent: Sent, key: string): Promise<void> {
+  const { history } = traffic
+  for (;;) {
+    const answer = await reverseOnce(traffic, sent.ack!.position, key)
+    if (answer === null || isRefusal(answer.status)) {
+      history.counts.doubts++
+      await Bun.sleep(RETRY_MS)
+      continue
+    }
+    const { status, body, position } = answer
+    if (status === 201) {
+      history.counts.reversed++
+      sent.reversal ??= position
+      if (sent.reversal !== position) {
+        history.violate(`${sent.key}: reversed at ${position}, but first at ${sent.reversal}`)
+      }
+    } else if (status !== 409 && !(status === 422 && sent.requests === 0)) {
+      history.violate(`${sent.key}: reversal answered ${status} ${body}`)
+    }
+    return
+  }
+}
+
+function reverseOnce(traffic: Traffic, reversed: string, key: string): Promise<Answer | null> {
+  return send(traffic, `${traffic.random.pick(traffic.urls())}/admin/corrections`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${TOKENS.admin}`, 'idempotency-key': key },
+    body: JSON.stringify({ reverse: reversed, reason: `${key} found it wrong` }),
+  })
+}
