@@ -96,11 +96,11 @@ export class EntryColumns {
       this.#push('successes', row.success_requests)
       this.#push('tokens', row.tokens)
       this.#push('quota_used', row.quota_used)
+      this.#push('last_accessed_at', row.last_accessed_at)
       rows++
     }
     this.#fill('quota_tracked', rows, null)
-    for (const { maxima, countedAt, start, end } of postings) {
-      for (let i = start; i < end; i++) this.#push('last_accessed_at', maxima[0]?.[i] ?? null)
+    for (const { countedAt, start, end } of postings) {
       this.#fill('counted_at', end - start, countedAt ? toMicroseconds(countedAt) : null)
     }
     return rows

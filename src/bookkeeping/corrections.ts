@@ -26,8 +26,8 @@ export async function readCorrections(
   const { cut } = toKeyset(sql, page, { position: 'bigint' }, 'position')
   const rows = await sql<Row[]>`
     select
-      '0/' || r.position as position, r.position as number, r.reason,
-      ${sql.unsafe(toMicroseconds('e.recorded_at'))} as recorded_at, e.source,
+      '0/' || r.position as position, r.position as number,
+      ${sql.unsafe(toMicroseconds('e.recorded_at'))} as recorded_at, e.source, r.reason,
       r.reversed_shard || '/' || r.reversed_position as reversed
     from (
       select *

@@ -47,7 +47,7 @@ function toPlace(text: string): Place {
 
 /** Returns the postings of an act as rows, one per account. */
 export function* toPostedRows(postings: readonly Postings[]): Generator<PostedRow> {
-  for (const { kind, accounts, sums, start, end } of postings) {
+  for (const { kind, accounts, sums, maxima, start, end } of postings) {
     const isKey = kind === 'key'
     for (let i = start; i < end; i++) {
       const account = (accounts as readonly (number | string)[])[i]!
@@ -60,6 +60,7 @@ export function* toPostedRows(postings: readonly Postings[]): Generator<PostedRo
         success_requests: isKey ? null : second!,
         tokens: isKey ? second! : null,
         quota_used: isKey ? third! : null,
+        last_accessed_at: maxima[0]?.[i] ?? null,
       }
     }
   }

@@ -25,4 +25,6 @@ export type PostedRow = {
   success_requests: number | null
   tokens: number | null
   quota_used: number | null
+  /** Unix seconds; 0 if it states none. */
+  last_accessed_at: number | null
 }

@@ -120,6 +120,7 @@ describe('a reversed flush', () => {
     expect(event.entries).toContainEqual({
       ...{ provider_group_id: null, api_key_id: 2, token_hash: null },
       ...{ requests: -7, success_requests: -7, tokens: null, quota_used: null },
+      last_accessed_at: null,
     })
   })
 })
