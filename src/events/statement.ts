@@ -76,8 +76,8 @@ const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
  * last signed tree heads, as notes in the order of its shards. The head of old shard s is listed on
  * new shard s mod `shards`, so each head is listed exactly once.
  *
- * Reversals name positions of the log in which they were recorded. So shard 0 lists, by the position
- * of each reversal in it, where the event that it reverses is now. Version 1 had no such list.
+ * Reversals name positions of the log in which they were recorded. So shard 0 lists, by the
+ * position of each reversal in it, where the event that it reverses is now. Version 1 had no list.
  *
  *     {"shards":4,"archive":{"manifest_sha256":"a2c1…","shards":1,"events":70000,"left_out":3},
  *      "previous":["stats.example.com/audit/log/0\n70000\nCsUY…"],"reversals":[[17,"3/12"]]}
