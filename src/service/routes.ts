@@ -143,6 +143,7 @@ export function createApp(options: AppOptions) {
       bookkeepingRoutes(guard, {
         ...options,
         bodies,
+        parseLarge: (form, body) => options.worker.parseAct(form, body),
         onRecorded: (shard, position) => {
           options.projector.noticeAppend(shard)
           options.streams.noticeAppend(shard, position)

@@ -43,6 +43,7 @@ const MATRIX: Record<string, Variation> = {
   'test/http/transparency': { shards: MANY },
   'test/http/usage': { shards: MANY },
   'test/bookkeeping/': { shards: BOTH },
+  'test/bookkeeping/large': {},
   'test/cluster/': { shards: BOTH },
   'test/cluster/replicas/': {},
   'test/cluster/lost-commits': { shards: MANY },

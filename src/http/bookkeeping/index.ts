@@ -10,24 +10,26 @@ import { readIdempotencyKey } from '../idempotency-key.ts'
 import { DEFAULT_LIMIT, NoQuery } from '../params.ts'
 import { Problem } from '../problem.ts'
 import * as details from './detail.ts'
-import {
-  CorrectionsQuery,
-  INVALID_BALANCES,
-  INVALID_CORRECTION,
-  parseBalances,
-  parseCorrection,
-} from './model.ts'
+import { type ActFault, type ActForm, CorrectionsQuery, parseAct } from './model.ts'
 
 type Options = ReadOptions & {
   books: Books
   bodies: BodyReader
+  /** Parses the body of a large act on another thread. */
+  parseLarge: (form: ActForm, body: Uint8Array) => Promise<PostedAct | ActFault>
   /** Called when shard 0 has grown up to `position`. */
   onRecorded: (shard: number, position: number) => void
 }
 
 /** Serves POST /admin/balances, and POST and GET /admin/corrections. */
 export function bookkeepingRoutes(guard: ReturnType<typeof auth>, options: Options) {
-  const { books, bodies, admission, onRecorded } = options
+  const { books, bodies, parseLarge, admission, onRecorded } = options
+  const parse = async ({ request, principal }: ChangeContext, form: ActForm) => {
+    const read = await bodies.read(request, principal.name, (bytes) => parseLarge(form, bytes))
+    const posted = typeof read === 'string' ? parseAct(form, read) : read
+    if ('error' in posted) throw new Problem(400, posted.error, posted.detail)
+    return posted
+  }
   const record = async (context: ChangeContext, posted: PostedAct) => {
     const { request, principal } = context
     const idempotencyKey = readIdempotencyKey(request)
@@ -50,27 +52,21 @@ export function bookkeepingRoutes(guard: ReturnType<typeof auth>, options: Optio
           const detail = 'Opening balances need an Idempotency-Key.'
           throw new Problem(400, 'invalid idempotency key', detail)
         }
-        const posted = parseBalances(await bodies.read(request, principal.name))
-        if (typeof posted === 'string') throw new Problem(400, INVALID_BALANCES, posted)
-        const { position, headers } = await record({ request, principal }, posted)
+        const asking = { request, principal }
+        const posted = await parse(asking, 'balances')
+        const { position, headers } = await record(asking, posted)
         Object.assign(set.headers, headers)
         set.status = 201
-        const { provider_groups, api_keys, keys } = posted.opening
-        return {
-          position,
-          provider_groups: provider_groups?.ids.length ?? 0,
-          api_keys: api_keys?.ids.length ?? 0,
-          keys: keys?.hashes.length ?? 0,
-        }
+        return { position, ...countRows(posted) }
       },
       { parse: 'none', roles: ['admin'], query: NoQuery, detail: details.open },
     )
     .post(
       '/admin/corrections',
       async ({ request, principal, set }) => {
-        const posted = parseCorrection(await bodies.read(request, principal.name))
-        if (typeof posted === 'string') throw new Problem(400, INVALID_CORRECTION, posted)
-        const { position, headers } = await record({ request, principal }, posted)
+        const asking = { request, principal }
+        const posted = await parse(asking, 'correction')
+        const { position, headers } = await record(asking, posted)
         Object.assign(set.headers, headers)
         set.status = 201
         return {
@@ -91,6 +87,16 @@ export function bookkeepingRoutes(guard: ReturnType<typeof auth>, options: Optio
       },
       { roles: ['admin', 'auditor'], query: CorrectionsQuery, detail: details.corrections },
     )
+}
+
+/** The number of rows of each kind. */
+function countRows(posted: PostedAct) {
+  const { provider_groups, api_keys, keys } = posted.kind === 'open' ? posted.opening : {}
+  return {
+    provider_groups: provider_groups?.ids.length ?? 0,
+    api_keys: api_keys?.ids.length ?? 0,
+    keys: keys?.hashes.length ?? 0,
+  }
 }
 
 function toProblem(refusal: ActRefusal): Problem {

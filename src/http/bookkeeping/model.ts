@@ -100,8 +100,21 @@ export const INVALID_CORRECTION = 'invalid correction'
 const balances = TypeCompiler.Compile(BalancesBody)
 const correction = TypeCompiler.Compile(CorrectionBody)
 
-/** Parses opening balances. Returns a sentence that describes the first fault if it is invalid. */
-export function parseBalances(text: string): Extract<PostedAct, { kind: 'open' }> | string {
+/** The bodies of acts. */
+export type ActForm = 'balances' | 'correction'
+
+/** Why a body is refused. */
+export type ActFault = { error: string; detail: string }
+
+/** Parses the body of an act. */
+export function parseAct(form: ActForm, text: string): PostedAct | ActFault {
+  const posted = form === 'balances' ? parseBalances(text) : parseCorrection(text)
+  if (typeof posted !== 'string') return posted
+  return { error: form === 'balances' ? INVALID_BALANCES : INVALID_CORRECTION, detail: posted }
+}
+
+/** Returns a sentence that describes the first fault if they are invalid. */
+function parseBalances(text: string): PostedAct | string {
   const body = parse(balances, text)
   if (typeof body === 'string') return body
   const { as_of, origin, ...rows } = body
@@ -131,8 +144,8 @@ export function parseBalances(text: string): Extract<PostedAct, { kind: 'open' }
   }
 }
 
-/** Parses a correction. Returns a sentence that describes the first fault if it is invalid. */
-export function parseCorrection(text: string): Exclude<PostedAct, { kind: 'open' }> | string {
+/** Returns a sentence that describes the first fault if it is invalid. */
+function parseCorrection(text: string): PostedAct | string {
   const body = parse(correction, text)
   if (typeof body === 'string') return body
   const { reverse, adjust, reason } = body

@@ -5,6 +5,7 @@
 
 import { PayloadError } from '../../events/columns.ts'
 import { decodeEvent, type Event, UnknownEvent } from '../../events/event.ts'
+import { parseAct } from '../../http/bookkeeping/model.ts'
 import { countRows, INVALID_CATALOG, mergeRows, parseCatalog } from '../../http/catalog/model.ts'
 import { isTooDense, TOO_DENSE } from '../../http/dense.ts'
 import { parseFlush } from '../../http/flushes/model.ts'
@@ -86,6 +87,10 @@ function createJobs({ address, shards, intervals }: WorkerSettings): Jobs {
         ended: {},
       }))
       return { position: position!, counts: countRows(posted) }
+    },
+    parseAct: async (form, body) => {
+      const text = new TextDecoder().decode(body)
+      return isTooDense(text) ? TOO_DENSE : parseAct(form, text)
     },
     openEvent: async (place) => {
       try {

@@ -1,3 +1,5 @@
+import type { PostedAct } from '../../bookkeeping/books.ts'
+import type { ActFault, ActForm } from '../../http/bookkeeping/model.ts'
 import type { LargeChangeOutcome } from '../../http/catalog/index.ts'
 import type { LargeFlush } from '../../http/flushes/index.ts'
 import type { Refusal } from '../../http/flushes/refusal.ts'
@@ -23,6 +25,8 @@ export type Jobs = {
   append: (flush: LargeFlush) => Promise<AppendOutcome | Refusal>
   /** Parses the body of PUT /admin/catalog and appends the change. */
   changeCatalog: (body: Uint8Array, source: string) => Promise<LargeChangeOutcome>
+  /** Parses the body of opening balances or of a correction. */
+  parseAct: (form: ActForm, body: Uint8Array) => Promise<PostedAct | ActFault>
   /** Reads an event, and returns a number under which its parts can be requested. */
   openEvent: (place: EventPlace) => Promise<number | Unfit>
   /** Returns the next part of an event's content; null after the last. */

@@ -1,6 +1,8 @@
 import type { Logger } from 'pino'
+import type { PostedAct } from '../../bookkeeping/books.ts'
 import { PayloadError } from '../../events/columns.ts'
 import { UnknownEvent } from '../../events/event.ts'
+import type { ActFault, ActForm } from '../../http/bookkeeping/model.ts'
 import type { LargeChangeOutcome } from '../../http/catalog/index.ts'
 import type { LargeFlush } from '../../http/flushes/index.ts'
 import type { Refusal } from '../../http/flushes/refusal.ts'
@@ -81,6 +83,12 @@ export class WorkerThread {
   async changeCatalog(body: Uint8Array, source: string): Promise<LargeChangeOutcome> {
     if (this.#isStopping) throw new TemporarilyUnavailable('stopping')
     return this.#request('changeCatalog', [body, source], [body.buffer as ArrayBuffer])
+  }
+
+  /** Parses the body of a large act, which is transferred to the worker. */
+  async parseAct(form: ActForm, body: Uint8Array): Promise<PostedAct | ActFault> {
+    if (this.#isStopping) throw new TemporarilyUnavailable('stopping')
+    return this.#request('parseAct', [form, body], [body.buffer as ArrayBuffer])
   }
 
   /** Reads a large event in parts that add up to it. Throws PayloadError if it can't be folded. */
