@@ -96,6 +96,10 @@ export function createApp(options: AppOptions) {
   const bodies = new BodyReader(options.bodyLimitBytes, {
     inTurn: (client, request, receive) => admission.admitBody(client, request, receive),
   })
+  const noticeAppend = (shard: number, position: number) => {
+    options.projector.noticeAppend(shard)
+    options.streams.noticeAppend(shard, position)
+  }
   const routes: Route[] = []
   const flushPaths = new Set(FLUSH_PATHS.flatMap((path) => [path, options.basePath + path]))
   const app = new Elysia({
@@ -133,10 +137,7 @@ export function createApp(options: AppOptions) {
         ...options,
         bodies,
         changeLarge: (body, source) => options.worker.changeCatalog(body, source),
-        onChanged: (shard, position) => {
-          options.projector.noticeAppend(shard)
-          options.streams.noticeAppend(shard, position)
-        },
+        onChanged: noticeAppend,
       }),
     )
     .use(
@@ -144,10 +145,7 @@ export function createApp(options: AppOptions) {
         ...options,
         bodies,
         parseLarge: (form, body) => options.worker.parseAct(form, body),
-        onRecorded: (shard, position) => {
-          options.projector.noticeAppend(shard)
-          options.streams.noticeAppend(shard, position)
-        },
+        onRecorded: noticeAppend,
       }),
     )
     .use(
