@@ -151,7 +151,7 @@ describe.skipIf(!hasBrowser)('opening balances and corrections', () => {
     expect(await page.getByRole('button', { name: 'Reverse' }).count()).toBe(0)
     await console.visit('auditor', '/corrections')
     await page.getByText('posted twice').waitFor()
-    expect(await page.getByRole('button', { name: 'Open balances' }).count()).toBe(0)
+    expect(await page.getByRole('button', { name: /Open balances|Adjust/ }).count()).toBe(0)
   })
 
   test('an admin opens balances from a CSV file, once, after a lost answer too', async () => {
@@ -167,9 +167,9 @@ describe.skipIf(!hasBrowser)('opening balances and corrections', () => {
     )
     const summary = dialogOf(page).getByRole('status', { name: 'Rows of the file' })
     expect(await summary.locator('li').allTextContents()).toEqual([
-      '1 provider group 3,000 requests, 2,000 successes',
-      '2 API keys 3,000 requests, 2,000 successes',
-      '1 token key 3 requests, 50 tokens, 40 quota used',
+      '1 provider group requests 3,000 · successes 2,000',
+      '2 API keys requests 3,000 · successes 2,000',
+      '1 token key requests 3 · tokens 50 · quota used 40',
     ])
     await loseAnswer(page, '/admin/balances')
     await button.click()
@@ -219,6 +219,40 @@ describe.skipIf(!hasBrowser)('opening balances and corrections', () => {
     await page.getByText('Opened the balances of 1 token key').waitFor()
   })
 
+  test('an admin adjusts totals, but not below zero', async () => {
+    const before = await requestsOf(3)
+    const page = await visitCorrections()
+    await page.getByRole('button', { name: 'Adjust' }).click()
+    const dialog = dialogOf(page)
+    const button = dialog.getByRole('button', { name: 'Adjust' })
+    await dialog.getByLabel('Number').fill('3')
+    await dialog.getByLabel('Reason').fill('counted by hand')
+    await button.click()
+    await dialog.getByText('Enter a difference.').waitFor()
+    await dialog.getByLabel('Requests').fill('-1000000')
+    await button.click()
+    await dialog.getByText(/below zero.*API key 3/).waitFor()
+    await dialog.getByLabel('Requests').fill('-1')
+    await loseAnswer(page, '/admin/corrections')
+    await button.click()
+    await dialog.getByText('The service is unreachable.').waitFor()
+    await button.click()
+    await page.getByText('Adjusted totals: event').waitFor()
+    expect(await requestsOf(3)).toBe(before - 1)
+
+    await page.getByRole('button', { name: 'Adjust' }).click()
+    await dialog.getByLabel('Kind').selectOption('Token key')
+    await dialog.getByLabel('Token hash').fill('hash-b')
+    await dialog.getByLabel('Tokens').fill('7')
+    await dialog.getByLabel('Reason').fill('tokens were missing')
+    await button.click()
+    const newest = async () => (await readRows(page, 'All corrections'))[0]?.slice(2)
+    const expected = ['admin', 'adjustment', 'tokens were missing']
+    expect(await untilEqual(newest, expected)).toEqual(expected)
+    const key = await console.service.read<{ used_tokens: number }>('/admin/keys/hash-b')
+    expect(key.used_tokens).toBe(50 + 50 + 7)
+  })
+
   test('more corrections are loaded as the list scrolls', async () => {
     for (let i = 0; i < 110; i++) {
       await console.service.act('/admin/corrections', {
@@ -246,7 +280,7 @@ describe.skipIf(!hasBrowser)('opening balances and corrections', () => {
     const page = await console.visit('admin', `/corrections?as_of_position=${position}`)
     const reasons = async () => (await readRows(page, 'All corrections')).map((row) => row.at(-1))
     expect(await untilEqual(reasons, ['two clicks', 'posted twice'])).toHaveLength(2)
-    expect(await page.getByRole('button', { name: 'Open balances' }).count()).toBe(0)
+    expect(await page.getByRole('button', { name: /Open balances|Adjust/ }).count()).toBe(0)
   })
 
   test('the pages report no errors', () => {

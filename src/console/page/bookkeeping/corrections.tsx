@@ -1,4 +1,4 @@
-import { FolderOpen } from 'lucide-preact'
+import { FolderOpen, Scale } from 'lucide-preact'
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 import { api } from '../api.ts'
@@ -11,6 +11,7 @@ import { Title } from '../parts/title.tsx'
 import { To } from '../parts/to.tsx'
 import { isAdmin } from '../session.ts'
 import { useList } from '../use-list.ts'
+import { Adjust } from './adjust.tsx'
 import { OpenBalances } from './open-balances.tsx'
 import { Recorded, ToEvent } from './recorded.tsx'
 
@@ -57,10 +58,10 @@ const COLUMNS: Column<Correction>[] = [
   },
 ]
 
-/** Lists corrections, the newest first; an admin opens balances here. */
+/** Lists corrections, the newest first; an admin opens balances and adjusts totals here. */
 export function Corrections() {
   const asOf = useAsOf()
-  const [isOpening, setOpening] = useState(false)
+  const [dialog, setDialog] = useState<'open' | 'adjust' | null>(null)
   const [recorded, setRecorded] = useState<ComponentChildren>(null)
   const list = useList<Correction>(
     `corrections ${JSON.stringify(asOf)}`,
@@ -77,6 +78,15 @@ export function Corrections() {
     },
     { isLive: !isPast(asOf) },
   )
+  const close = (position: string | null | undefined, text: string) => {
+    setDialog(null)
+    if (!position) return
+    setRecorded(
+      <Recorded key={position}>
+        {text} <ToEvent position={position} />.
+      </Recorded>,
+    )
+  }
   const isChangeable = isAdmin() && !isPast(asOf)
   return (
     <>
@@ -87,12 +97,17 @@ export function Corrections() {
           <h2>Corrections, newest first</h2>
           <div class="choices">
             <To class="button small" href="/events?type=BalancesOpened">
-              Opening balances
+              Opening balances in the log
             </To>
             {isChangeable && (
-              <button type="button" class="small" onClick={() => setOpening(true)}>
-                <FolderOpen aria-hidden size={14} /> Open balances
-              </button>
+              <>
+                <button type="button" class="small" onClick={() => setDialog('open')}>
+                  <FolderOpen aria-hidden size={14} /> Open balances
+                </button>
+                <button type="button" class="small" onClick={() => setDialog('adjust')}>
+                  <Scale aria-hidden size={14} /> Adjust
+                </button>
+              </>
             )}
           </div>
         </header>
@@ -114,18 +129,15 @@ export function Corrections() {
           />
         )}
       </section>
-      {isOpening && (
+      {dialog === 'open' && (
         <OpenBalances
-          onClose={(done) => {
-            setOpening(false)
-            if (done === null) return
-            setRecorded(
-              <Recorded key={done.position}>
-                Opened the balances of {done.rows}: event <ToEvent position={done.position} />.
-              </Recorded>,
-            )
-          }}
+          onClose={(opened) =>
+            close(opened?.position, `Opened the balances of ${opened?.rows}: event`)
+          }
         />
+      )}
+      {dialog === 'adjust' && (
+        <Adjust onClose={(position) => close(position, 'Adjusted totals: event')} />
       )}
     </>
   )

@@ -118,12 +118,12 @@ function FileField({ onChoose }: { onChoose: (file: File | undefined) => void })
 /** What a file would open: the number of rows of each kind, and their sums. */
 const Summary = ({ balances }: { balances: Balances }) => (
   <div role="status" aria-label="Rows of the file">
-    <ul class="sums">
+    <ul>
       {sumUp(balances).map(({ name, rows, sums }) => (
         <li key={name}>
           <b>{formatCountOf(rows, name)}</b>{' '}
           <span class="muted">
-            {sums.map(([title, sum]) => `${formatCount(sum)} ${title}`).join(', ')}
+            {sums.map(([title, sum]) => `${title} ${formatCount(sum)}`).join(' · ')}
           </span>
         </li>
       ))}

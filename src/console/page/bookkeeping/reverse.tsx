@@ -1,7 +1,8 @@
 import { useRef, useState } from 'preact/hooks'
 import { api, unwrap } from '../api.ts'
-import { Dialog, Field } from '../parts/dialog.tsx'
+import { Dialog } from '../parts/dialog.tsx'
 import { newIdempotencyKey } from './idempotency-key.ts'
+import { Reason } from './reason.tsx'
 
 type Props = {
   /** The event to reverse, such as `0/41`. */
@@ -29,22 +30,10 @@ export function Reverse({ position, onClose }: Props) {
       onClose={() => onClose(reversal.current)}
     >
       <p>
-        Everything that it counted is taken back, in totals and in the hours of usage. The log keeps
-        both events.
+        Everything that it counted is taken back: in totals, and for a flush also in the hours of
+        usage where it stood. The log keeps both events.
       </p>
       <Reason />
     </Dialog>
   )
 }
-
-/** Asks why an administrator corrects. */
-export const Reason = () => (
-  <Field
-    label="Reason"
-    name="reason"
-    required
-    maxLength={500}
-    pattern=".*\S.*"
-    hint="The log keeps it for good."
-  />
-)
