@@ -132,6 +132,20 @@ describe.skipIf(!hasBrowser)('opening balances and corrections', () => {
     await page.getByRole('link', { name: made[0]!.position, exact: true }).waitFor()
   })
 
+  test('a changed retry after a lost answer says that the first attempt was recorded', async () => {
+    const position = await flush()
+    const page = await console.visit('admin', `/events/${position}`)
+    await loseAnswer(page, '/admin/corrections')
+    const button = await openReverse(page, 'first')
+    await button.click()
+    await dialogOf(page).getByText('The service is unreachable.').waitFor()
+    await dialogOf(page).getByLabel('Reason').fill('second')
+    await button.click()
+    await dialogOf(page).getByText('What you entered before was recorded').waitFor()
+    expect((await corrections())[0]).toMatchObject({ reason: 'first', reversed: position })
+    await page.keyboard.press('Escape')
+  })
+
   test('an event that was reversed before is refused, and the reason stays', async () => {
     const position = await flush()
     const by = await console.service.act('/admin/corrections', { reverse: position, reason: 'a' })

@@ -1,7 +1,7 @@
 import { useId, useRef, useState } from 'preact/hooks'
-import { api, Failure, unwrap } from '../api.ts'
+import { api, Failure } from '../api.ts'
 import { Dialog, Field } from '../parts/dialog.tsx'
-import { newIdempotencyKey } from './idempotency-key.ts'
+import { newIdempotencyKey, positionOf, withKey } from './post.ts'
 import { Reason } from './reason.tsx'
 
 const RATED = { total_requests: 'Requests', success_requests: 'Successes' }
@@ -43,9 +43,9 @@ export function Adjust({ onClose }: Props) {
       adjust: { [kind]: [{ ...account, ...Object.fromEntries(differences) }] },
       reason: text('reason'),
     }
-    const headers = { 'idempotency-key': idempotencyKey }
-    const { value } = await unwrap(api.admin.corrections.post(body as never, { headers }))
-    recorded.current = value.position
+    recorded.current = await positionOf(
+      api.admin.corrections.post(body as never, withKey(idempotencyKey)),
+    )
   }
   return (
     <Dialog

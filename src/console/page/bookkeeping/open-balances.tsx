@@ -1,12 +1,12 @@
 import { useId, useRef, useState } from 'preact/hooks'
-import { api, Failure, unwrap } from '../api.ts'
+import { api, Failure } from '../api.ts'
 import { formatCount, formatCountOf, zoneName } from '../format.ts'
 import { Dialog, Field } from '../parts/dialog.tsx'
 import { Failed } from '../parts/states.tsx'
 import { zone } from '../settings.ts'
 import { readTimestamp, toTimestamp } from '../timestamp.ts'
 import { type Balances, EXAMPLE, readBalances, sumUp } from './balances.ts'
-import { newIdempotencyKey } from './idempotency-key.ts'
+import { newIdempotencyKey, positionOf, withKey } from './post.ts'
 import { CsvError } from './read-csv.ts'
 
 /** Opened balances: their position, and a text such as `2 API keys, 1 token key`. */
@@ -37,9 +37,10 @@ export function OpenBalances({ onClose }: Props) {
       origin: { system: text('system'), ...(note === '' ? {} : { note }) },
       ...balances,
     }
-    const headers = { 'idempotency-key': idempotencyKey }
-    const { value } = await unwrap(api.admin.balances.post(body as never, { headers }))
-    opened.current = { position: value.position, rows: countRows(balances) }
+    const position = await positionOf(
+      api.admin.balances.post(body as never, withKey(idempotencyKey)),
+    )
+    opened.current = { position, rows: countRows(balances) }
   }
   const choose = async (file: File | undefined) => setChosen(file ? await read(file) : null)
   return (

@@ -1,7 +1,7 @@
 import { useRef, useState } from 'preact/hooks'
-import { api, unwrap } from '../api.ts'
+import { api } from '../api.ts'
 import { Dialog } from '../parts/dialog.tsx'
-import { newIdempotencyKey } from './idempotency-key.ts'
+import { newIdempotencyKey, positionOf, withKey } from './post.ts'
 import { Reason } from './reason.tsx'
 
 type Props = {
@@ -17,9 +17,8 @@ export function Reverse({ position, onClose }: Props) {
   const reversal = useRef<string | null>(null)
   const submit = async (form: FormData) => {
     const reason = (form.get('reason') as string).trim()
-    const headers = { 'idempotency-key': idempotencyKey }
     const body = { reverse: position, reason } as never
-    reversal.current = (await unwrap(api.admin.corrections.post(body, { headers }))).value.position
+    reversal.current = await positionOf(api.admin.corrections.post(body, withKey(idempotencyKey)))
   }
   return (
     <Dialog
