@@ -1,8 +1,8 @@
 import type { Page } from 'playwright-core'
 
 /** Makes the next request to a path succeed, without an answer that the page would see. */
-export const loseAnswer = (page: Page, path: string): Promise<void> =>
-  page.route(
+export async function loseAnswer(page: Page, path: string): Promise<void> {
+  await page.route(
     `**${path}`,
     async (route) => {
       await route.fetch()
@@ -10,3 +10,4 @@ export const loseAnswer = (page: Page, path: string): Promise<void> =>
     },
     { times: 1 },
   )
+}
