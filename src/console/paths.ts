@@ -8,6 +8,7 @@ export const PATHS = [
   '/keys/:hash',
   '/events',
   '/events/:shard/:position',
+  '/corrections',
   '/proofs',
   '/health',
 ] as const

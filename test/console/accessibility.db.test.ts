@@ -81,6 +81,7 @@ const PAGES: TestedPage[] = [
   })),
   { name: 'a page of the past', path: '/?as_of_position=0/0', prepare: waitForPast },
   { name: 'a page with a dialog', path: '/groups/1', prepare: openDialog },
+  { name: 'the dialog of balances', path: '/corrections', prepare: openBalances },
 ]
 
 async function waitForPast(page: Page): Promise<void> {
@@ -97,6 +98,16 @@ async function openDialog(page: Page): Promise<void> {
   await page.getByRole('dialog').waitFor()
 }
 
+async function openBalances(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Open balances' }).click()
+  await page.getByText('Format of the file').click()
+  const text = 'kind,id,requests,tokens,quota_used\nkey,a,1,2,3'
+  await page
+    .getByLabel('CSV file')
+    .setInputFiles({ name: 'b.csv', mimeType: 'text/csv', buffer: Buffer.from(text) })
+  await page.getByText('1 token key').waitFor()
+}
+
 type Violation = { id: string; nodes: { html: string; failureSummary: string }[] }
 
 /** Result of a view of a page: its layout shift during the load, width, and axe-core findings. */
@@ -108,6 +119,10 @@ describe.skipIf(!hasBrowser)('accessibility of the console', () => {
   beforeAll(async () => {
     axe = await readFile(AXE, 'utf8')
     await fill(console.service, { groups: 3, keys: 2 })
+    await console.service.act('/admin/corrections', {
+      adjust: { keys: [{ token_hash: 'hash-b', request_count: 1, used_tokens: 1, quota_used: 0 }] },
+      reason: 'counted by hand',
+    })
     await untilSigned(console.service)
   })
 

@@ -13,11 +13,22 @@ test.each([
   ['CatalogChanged', { upserted: { api_keys: [{}, {}], keys: [{}] } }, '3 put'],
   ['CatalogChanged', { upserted: {}, ended: { keys: ['a'] } }, '1 ended'],
   ['CatalogChanged', { upserted: { keys: [{}] }, ended: { keys: ['a'] } }, '1 put, 1 ended'],
+  [
+    'BalancesOpened',
+    { provider_groups: { ids: [1] }, api_keys: { ids: [7, 8] }, keys: { hashes: ['a'] } },
+    'opening balances of 1 provider group, 2 API keys, 1 token key',
+  ],
+  ['BalancesOpened', { keys: { hashes: ['a', 'b'] } }, 'opening balances of 2 token keys'],
+  ['TotalsAdjusted', { reason: 'counted by hand' }, 'adjustment: counted by hand'],
+  ['EventReversed', { reversed: '0/41', reason: 'posted twice' }, 'reverses 0/41: posted twice'],
   ['ProjectionAttested', {}, 'digests and totals of the projections'],
   ['OfAnotherVersion', { whatever: 1 }, ''],
   // Rows that the database owner wrote by hand.
   ['KeyStatsFlushed', null, '0 requests of 0 token keys'],
   ['KeyStatsFlushed', { hashes: 'a', requests: [1.5, null, 'x'] }, '0 requests of 0 token keys'],
+  ['BalancesOpened', { keys: null, api_keys: { ids: 7 } }, 'opening balances'],
+  ['TotalsAdjusted', null, 'adjustment'],
+  ['EventReversed', { reason: 1 }, 'reverses an event'],
 ])('%s %p is described as %p', (type, payload, text) => {
   expect(describeEvent(type, payload)).toBe(text)
 })

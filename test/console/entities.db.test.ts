@@ -58,12 +58,15 @@ describe.skipIf(!hasBrowser)('groups and keys', () => {
     await page.getByRole('link', { name: 'group #2' }).waitFor()
   })
 
-  test('the flushes behind a number are listed and link to their events', async () => {
+  test('the events behind a number are listed and link to their events', async () => {
     const page = await console.visit('auditor', '/api-keys/1')
-    await page.getByText('The flushes behind the number').click()
+    await page.getByText('The events behind the number').click()
     const row = page.locator('.explained tbody tr').first()
-    const numbers = async () => (await row.locator('td').allTextContents()).slice(2)
-    const expected = ['dp', '100', '99', '100']
+    const numbers = async () => {
+      const [, what, , ...others] = await row.locator('td').allTextContents()
+      return [what, ...others]
+    }
+    const expected = ['flush', 'dp', '100', '99', '100']
     expect(await untilEqual(numbers, expected)).toEqual(expected)
     await row.getByRole('link').click()
     await page.getByText('ApiKeyStatsFlushed').first().waitFor()
@@ -81,10 +84,10 @@ describe.skipIf(!hasBrowser)('groups and keys', () => {
       }),
     })
     const page = await console.visit('auditor', '/api-keys/80001')
-    await page.getByText('The flushes behind the number').click()
+    await page.getByText('The events behind the number').click()
     // The list is read once more when it is complete, and shows placeholders until then.
     const row = page.locator('.explained tbody tr').first()
-    const numbers = async () => (await row.locator('td').allTextContents()).slice(3)
+    const numbers = async () => (await row.locator('td').allTextContents()).slice(4)
     expect(await untilEqual(numbers, ['7', '7', '7'])).toEqual(['7', '7', '7'])
   })
 

@@ -199,7 +199,7 @@ describe.skipIf(!hasBrowser)('under ingest', () => {
     const page = await visit('/api-keys/1', 'admin')
     const before = await firstTotal(page)
     await page.getByText('Numbers').click()
-    await page.getByText('The flushes behind the number').click()
+    await page.getByText('The events behind the number').click()
     await page.locator('.explained tbody').getByRole('link').first().waitFor()
     await page.getByRole('button', { name: 'Change' }).click()
     await page.getByLabel('Name').fill('half a na')

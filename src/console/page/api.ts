@@ -31,6 +31,8 @@ export class Failure extends Error {
     /** HTTP status; 0 if there was no answer. */
     readonly status: number,
     message: string,
+    /** The `error` of the problem that the service answered. */
+    readonly problem: string | null = null,
   ) {
     super(message)
   }
@@ -75,7 +77,8 @@ export async function unwrap<Value>(answer: Promise<Answer<Value>>): Promise<Res
     return { value: data as Value, position: response.headers.get('tallybook-position') }
   }
   if (status === 401) onUnauthorized.notify()
-  throw new Failure(status, toSentence(status, error.value))
+  const { error: problem = null } = (error.value ?? {}) as { error?: string | null }
+  throw new Failure(status, toSentence(status, error.value), problem)
 }
 
 /** Turns a problem (RFC 9457) into a sentence for the user. */

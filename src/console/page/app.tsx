@@ -1,5 +1,6 @@
 import { useLayoutEffect, useRef } from 'preact/hooks'
 import { Route, Switch, useLocation } from 'wouter-preact'
+import { Corrections } from './bookkeeping/corrections.tsx'
 import { ApiKey } from './entity/api-key.tsx'
 import { ApiKeyList } from './entity/api-key-list.tsx'
 import { Group } from './entity/group.tsx'
@@ -49,6 +50,7 @@ export function App() {
         <Route path="/events/:shard/:position">
           {(at) => <Event key={`${at.shard}/${at.position}`} {...at} />}
         </Route>
+        <Route path="/corrections" component={Corrections} />
         <Route path="/proofs" component={Proofs} />
         <Route path="/health" component={Health} />
         <Route>

@@ -10,7 +10,7 @@ import { Head } from './head.tsx'
 import { Totals } from './totals.tsx'
 import { useRow } from './use-row.ts'
 
-/** Shows an API key: its group, counters, usage over time, and the flushes behind its numbers. */
+/** Shows an API key: its group, counters, usage over time, and the events behind its numbers. */
 export function ApiKey({ id }: { id: string }) {
   const { value, failure, reload } = useRow(`API key ${id}`, (query) =>
     api.admin['api-keys']({ id }).get({ query }),

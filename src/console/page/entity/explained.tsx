@@ -14,13 +14,21 @@ type Counted = Record<string, Exact>
 type Step = {
   shard: number
   position: number
+  type: string
   recorded_at: string
   source: string
   counted: Counted
   running: Counted
 }
 
-/** Lists the flushes behind a number: what each added, and the running total. */
+/** What an act is called; every other event that counts is a flush. */
+const ACTS: Record<string, string> = {
+  BalancesOpened: 'opening balance',
+  TotalsAdjusted: 'adjustment',
+  EventReversed: 'reversal',
+}
+
+/** Lists the events behind a number: what each added, and the running total. */
 export function Explained({ scope }: { scope: Scope }) {
   const [isOpen, setOpen] = useState(false)
   return (
@@ -29,7 +37,7 @@ export function Explained({ scope }: { scope: Scope }) {
       onToggle={(event) => setOpen((event.currentTarget as HTMLDetailsElement).open)}
     >
       <summary>
-        <h2>The flushes behind the number</h2>
+        <h2>The events behind the number</h2>
       </summary>
       {isOpen && <Steps scope={scope} />}
     </details>
@@ -62,6 +70,7 @@ function Steps({ scope }: { scope: Scope }) {
         <To href={`/events/${shard}/${position}`}>{`${shard}/${position}`}</To>
       ),
     },
+    { title: 'What', rank: 2, chars: 20, show: ({ type }) => <What type={type} /> },
     { title: 'When', rank: 2, chars: 24, show: (step) => formatTime(step.recorded_at, 'moment') },
     { title: 'From', rank: 3, show: (step) => step.source },
     count('Requests', ({ counted }) => counted.requests),
@@ -69,10 +78,13 @@ function Steps({ scope }: { scope: Scope }) {
     count('Running total', ({ running }) => running[isTokens ? 'tokens' : 'requests']),
   ]
   const save = () =>
-    saveCsv('flushes', [
-      ['shard', 'position', 'recorded_at', 'source', 'requests', second, 'running_requests'],
+    saveCsv('events', [
+      [
+        ...['shard', 'position', 'type', 'recorded_at', 'source'],
+        ...['requests', second, 'running_requests'],
+      ],
       ...(list.items ?? []).map((step) => [
-        ...[step.shard, step.position, step.recorded_at, step.source],
+        ...[step.shard, step.position, step.type, step.recorded_at, step.source],
         ...[step.counted.requests!, step.counted[second]!, step.running.requests!],
       ]),
     ])
@@ -80,14 +92,14 @@ function Steps({ scope }: { scope: Scope }) {
     <>
       {list.failure && <Failed failure={list.failure} onRetry={list.reload} />}
       {list.items?.length === 0 && !list.hasMore ? (
-        <Empty title="No flush has counted anything here yet." />
+        <Empty title="No event has counted anything here yet." />
       ) : (
         <>
           <button type="button" class="small" onClick={save}>
             Save these as CSV
           </button>
           <Table
-            caption="Flushes, oldest first"
+            caption="Events, oldest first"
             columns={columns}
             items={list.items}
             keyOf={({ shard, position }) => `${shard}/${position}`}
@@ -99,6 +111,9 @@ function Steps({ scope }: { scope: Scope }) {
     </>
   )
 }
+
+const What = ({ type }: { type: string }) =>
+  type in ACTS ? <span class="badge">{ACTS[type]}</span> : <span class="muted">flush</span>
 
 const count = (title: string, read: (step: Step) => Exact | undefined): Column<Step> => ({
   ...{ title, align: 'end' },

@@ -10,7 +10,7 @@ import { Head } from './head.tsx'
 import { Totals } from './totals.tsx'
 import { useRow } from './use-row.ts'
 
-/** Shows a provider group: counters, usage over time, API keys, and the flushes behind it. */
+/** Shows a provider group: counters, usage over time, API keys, and the events behind it. */
 export function Group({ id }: { id: string }) {
   const { value, failure, reload } = useRow(`group ${id}`, (query) =>
     api.admin['provider-groups']({ id }).get({ query }),

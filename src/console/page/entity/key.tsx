@@ -11,7 +11,7 @@ import { shorten } from './key-list.tsx'
 import { Total } from './totals.tsx'
 import { useRow } from './use-row.ts'
 
-/** Shows a token key: its used quota, last access, usage over time, and the flushes behind it. */
+/** Shows a token key: its used quota, last access, usage over time, and the events behind it. */
 export function Key({ hash }: { hash: string }) {
   const id = encodeURIComponent(hash)
   const { value, failure, reload } = useRow(`key ${hash}`, (query) =>

@@ -4,6 +4,9 @@ import { formatCount, formatCountOf } from '../format.ts'
 export const TYPES = [
   'ApiKeyStatsFlushed',
   'KeyStatsFlushed',
+  'BalancesOpened',
+  'TotalsAdjusted',
+  'EventReversed',
   'CatalogChanged',
   'ProjectionAttested',
   'OriginChanged',
@@ -18,6 +21,12 @@ export function describeEvent(type: string, payload: unknown): string {
       return `${sumOf(value.requests)} of ${countOf(value.ids, 'API key')}`
     case 'KeyStatsFlushed':
       return `${sumOf(value.requests)} of ${countOf(value.hashes, 'token key')}`
+    case 'BalancesOpened':
+      return describeOpening(value)
+    case 'TotalsAdjusted':
+      return withReason('adjustment', value.reason)
+    case 'EventReversed':
+      return withReason(`reverses ${value.reversed ?? 'an event'}`, value.reason)
     case 'CatalogChanged':
       return describeChange(value)
     case 'ProjectionAttested':
@@ -44,6 +53,24 @@ const toWhole = (count: unknown) =>
   typeof count === 'bigint' ? count : BigInt(Number.isInteger(count) ? Number(count) : 0)
 
 const countOf = (list: unknown, what: string) => formatCountOf(listOf(list).length, what)
+
+const withReason = (text: string, reason: unknown) =>
+  typeof reason === 'string' ? `${text}: ${reason}` : text
+
+function describeOpening({ provider_groups, api_keys, keys }: Record<string, unknown>): string {
+  const parts = (
+    [
+      [columnOf(provider_groups, 'ids'), 'provider group'],
+      [columnOf(api_keys, 'ids'), 'API key'],
+      [columnOf(keys, 'hashes'), 'token key'],
+    ] as const
+  ).filter(([rows]) => rows.length > 0)
+  const counts = parts.map(([rows, what]) => countOf(rows, what))
+  return counts.length > 0 ? `opening balances of ${counts.join(', ')}` : 'opening balances'
+}
+
+const columnOf = (rows: unknown, name: string) =>
+  listOf(((rows ?? {}) as Record<string, unknown>)[name])
 
 function describeChange({ upserted, ended }: Record<string, unknown>): string {
   const count = (rows: unknown): number =>

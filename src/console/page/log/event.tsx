@@ -1,15 +1,21 @@
-import { ChevronLeft, ChevronRight } from 'lucide-preact'
+import { ChevronLeft, ChevronRight, Undo2 } from 'lucide-preact'
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
+import { REVERSIBLE } from '../../../events/types/event-reversed.ts'
 import { api, unwrap } from '../api.ts'
-import { formatCount, formatTime } from '../format.ts'
+import { isPast, useAsOf } from '../as-of.ts'
+import { Recorded, ToEvent } from '../bookkeeping/recorded.tsx'
+import { Reverse } from '../bookkeeping/reverse.tsx'
+import { formatTime } from '../format.ts'
 import { Missing } from '../parts/missing.tsx'
 import { Bone, Failed } from '../parts/states.tsx'
 import { Title } from '../parts/title.tsx'
 import { To } from '../parts/to.tsx'
 import { Inclusion } from '../proof/inclusion.tsx'
+import { isAdmin } from '../session.ts'
 import { useRead } from '../use-read.ts'
 import { describeEvent } from './describe.ts'
+import { Entries } from './entries.tsx'
 
 /** Shows an event of the log: its content, its hashes, and a proof that the signed log has it. */
 export function Event({ shard, position }: { shard: string; position: string }) {
@@ -18,6 +24,11 @@ export function Event({ shard, position }: { shard: string; position: string }) 
     async () => (await unwrap(api.audit.events({ shard })({ position }).get())).value,
     { everyMs: null },
   )
+  const [isReversing, setReversing] = useState(false)
+  const [reversal, setReversal] = useState<string | null>(null)
+  const past = isPast(useAsOf())
+  const canReverse = isAdmin() && !past && reversal === null && isReversible(value?.type)
+  const reversed = value?.type === 'EventReversed' && toPosition(value.payload)
   const number = Number(position)
   if (failure?.status === 404) {
     return <Missing what={`event ${shard}/${position} yet`} href="/events" place="the log" />
@@ -40,6 +51,11 @@ export function Event({ shard, position }: { shard: string; position: string }) 
           </p>
         </div>
         <div class="choices">
+          {canReverse && (
+            <button type="button" class="grave-quiet" onClick={() => setReversing(true)}>
+              <Undo2 aria-hidden size={14} /> Reverse
+            </button>
+          )}
           {number > 0 && (
             <To class="button" href={`/events/${shard}/${number - 1}`}>
               <ChevronLeft aria-hidden size={14} /> Previous
@@ -51,10 +67,29 @@ export function Event({ shard, position }: { shard: string; position: string }) 
         </div>
       </header>
       {failure && <Failed failure={failure} onRetry={reload} />}
+      {reversal && (
+        <Recorded>
+          Reversed by event <ToEvent position={reversal} />.
+        </Recorded>
+      )}
+      {isReversing && (
+        <Reverse
+          position={`${shard}/${position}`}
+          onClose={(done) => {
+            setReversing(false)
+            setReversal(done)
+          }}
+        />
+      )}
       {value && (
         <>
           <section class="card" aria-label="Columns">
             <dl class="columns">
+              {reversed && (
+                <Fact title="Reversed event">
+                  <ToEvent position={reversed} />
+                </Fact>
+              )}
               <Fact title="Recorded">{formatTime(value.recorded_at)}</Fact>
               <Fact title="Source">{value.source}</Fact>
               <Fact title="Idempotency key">
@@ -79,6 +114,15 @@ export function Event({ shard, position }: { shard: string; position: string }) 
   )
 }
 
+const isReversible = (type: string | undefined) =>
+  REVERSIBLE.some((reversible) => reversible === type)
+
+/** Returns the position of the event that a reversal has reversed, or null if it names none. */
+function toPosition(payload: unknown): string | null {
+  const { reversed } = (payload ?? {}) as { reversed?: unknown }
+  return typeof reversed === 'string' && /^\d+\/\d+$/.test(reversed) ? reversed : null
+}
+
 type FactProps = { title: string; isWide?: boolean; children: ComponentChildren }
 
 const Fact = ({ title, isWide = false, children }: FactProps) => (
@@ -87,74 +131,6 @@ const Fact = ({ title, isWide = false, children }: FactProps) => (
     <dd>{children}</dd>
   </div>
 )
-
-/** Number of entries shown at first. */
-const SHOWN = 200
-
-function Entries({ rows }: { rows: Record<string, unknown>[] }) {
-  const [max, setMax] = useState(SHOWN)
-  const columns = Object.keys(rows[0]!)
-  return (
-    <section class="card" aria-label="Entries">
-      <header>
-        <h2>
-          Entries <small class="muted">{formatCount(rows.length)}</small>
-        </h2>
-      </header>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls */}
-      <section class="scroll" tabIndex={0} aria-label="Entries of the flush">
-        <table>
-          <thead>
-            <tr>
-              {columns.map((column) => (
-                <th key={column} scope="col" class={classOf(rows[0]![column])}>
-                  {column}
-                </th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {rows.slice(0, max).map((row, i) => (
-              <tr key={i}>
-                {columns.map((column) => (
-                  <td key={column} class={classOf(row[column])}>
-                    <Cell column={column} value={row[column]} />
-                  </td>
-                ))}
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </section>
-      {rows.length > max && (
-        <button type="button" class="small" onClick={() => setMax(max + 10 * SHOWN)}>
-          Show more
-        </button>
-      )}
-    </section>
-  )
-}
-
-/** Numbers are aligned at the end of the cell. */
-const classOf = (value: unknown) =>
-  typeof value === 'number' || typeof value === 'bigint' ? 'end' : ''
-
-const PAGES: Record<string, string> = {
-  api_key_id: '/api-keys/',
-  group_id: '/groups/',
-  token_hash: '/keys/',
-}
-
-function Cell({ column, value }: { column: string; value: unknown }) {
-  const page = PAGES[column]
-  const text = value === null ? '–' : String(value)
-  if (page === undefined || !value) return <>{text}</>
-  return (
-    <To href={page + encodeURIComponent(text)} title={text}>
-      {text}
-    </To>
-  )
-}
 
 function Payload({ payload }: { payload: unknown }) {
   const text = JSON.stringify(

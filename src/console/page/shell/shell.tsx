@@ -6,6 +6,7 @@ import {
   LogOut,
   Monitor,
   Moon,
+  Scale,
   ShieldCheck,
   Sun,
   Ticket,
@@ -24,6 +25,7 @@ const PLACES = [
   { href: '/api-keys', title: 'API keys', Icon: KeyRound },
   { href: '/keys', title: 'Token keys', Icon: Ticket },
   { href: '/events', title: 'Log', Icon: BookOpen },
+  { href: '/corrections', title: 'Corrections', Icon: Scale },
   { href: '/proofs', title: 'Proofs', Icon: ShieldCheck },
   { href: '/health', title: 'Health', Icon: Activity },
 ]
