@@ -1,4 +1,4 @@
-import type { Sql, Transaction } from '../platform/postgres/pool.ts'
+import type { Fragment, Sql, Transaction } from '../platform/postgres/pool.ts'
 import { toMicroseconds } from '../platform/postgres/timestamp.ts'
 import { type Page, type PageRequest, toKeyset, toPage } from '../read-model/queries/keyset-page.ts'
 import { liveGeneration } from '../read-model/queries/live-source.ts'
@@ -17,10 +17,15 @@ export type Correction = {
 
 type Row = Correction & { number: string }
 
+export type CorrectionsRequest = Pick<PageRequest, 'limit' | 'sort' | 'cursor'> & {
+  /** Only the reversal of the event at this position, such as `0/41`; null lists all. */
+  reversed: string | null
+}
+
 /** Reads corrections, which are all in shard 0. Throws CursorError. */
 export async function readCorrections(
   sql: Sql | Transaction,
-  request: Pick<PageRequest, 'limit' | 'sort' | 'cursor'>,
+  { reversed, ...request }: CorrectionsRequest,
 ): Promise<Page<Correction>> {
   const page: PageRequest = { ...request, ended: false, search: null }
   const { cut } = toKeyset(sql, page, { position: 'bigint' }, 'position')
@@ -35,6 +40,7 @@ export async function readCorrections(
         select t.position, t.reason, t.reversed_shard, t.reversed_position
         from acts t
         where t.generation = ${liveGeneration(sql, 'bookkeeping')} and t.reason is not null
+          and ${reversed === null ? sql`true` : isReversalOf(sql, reversed)}
       ) c
       where ${cut}
     ) r
@@ -46,4 +52,9 @@ export async function readCorrections(
     ({ number }) => [number, number],
     ({ number: _, ...correction }) => correction,
   )
+}
+
+function isReversalOf(sql: Sql | Transaction, place: string): Fragment {
+  const [shard, position] = place.split('/').map(Number) as [number, number]
+  return sql`t.reversed_shard = ${shard} and t.reversed_position = ${position}`
 }

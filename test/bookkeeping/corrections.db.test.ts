@@ -231,6 +231,16 @@ describe('an adjustment', () => {
   })
 })
 
+test('the reversal of an event is found by the position of the event', async () => {
+  const position = await flush(1, 1)
+  const path = `${CORRECTIONS}?reversed=${position}`
+  expect(await service.read<object>(path)).toEqual({ items: [], next_cursor: null })
+  const reversal = positionOf(await reverse(position))
+  expect(await service.read<object>(path)).toMatchObject({
+    items: [{ position: reversal, reversed: position }],
+  })
+})
+
 test('corrections are listed, the newest first, in pages', async () => {
   type Page = { items: { position: string; reversed: string | null }[]; next_cursor: string | null }
   const all = await service.read<Page>(`${CORRECTIONS}?limit=1000`)

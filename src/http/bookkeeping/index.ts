@@ -79,8 +79,9 @@ export function bookkeepingRoutes(guard: ReturnType<typeof auth>, options: Optio
     .get(
       '/admin/corrections',
       (context) => {
-        const { limit, sort = '-position', cursor = null } = context.query
-        const page = { limit: limit === undefined ? DEFAULT_LIMIT : Number(limit), sort, cursor }
+        const { limit = DEFAULT_LIMIT, sort = '-position', ...query } = context.query
+        const { cursor = null, reversed = null } = query
+        const page = { limit: Number(limit), sort, cursor, reversed }
         return reflect(options, context, {}, EVERYTHING, (transaction) =>
           readCorrections(transaction, page),
         )
@@ -126,7 +127,7 @@ function toProblem(refusal: ActRefusal): Problem {
       return new Problem(
         422,
         refusal.kind,
-        'This Idempotency-Key was used for another request. Nothing was recorded.',
+        'This Idempotency-Key was used for another request. This one was not recorded.',
       )
     default:
       return refusal satisfies never

@@ -80,6 +80,12 @@ export const CorrectionBody = Type.Object(
 
 export const CorrectionsQuery = Type.Object(
   {
+    reversed: Type.Optional(
+      Type.String({
+        pattern: '^\\d{1,4}/\\d{1,15}$',
+        description: 'Only the reversal of the event at this position, such as `0/41`',
+      }),
+    ),
     limit: Type.Optional(Limit),
     sort: Type.Optional(
       Type.Union([Type.Literal('position'), Type.Literal('-position')], {

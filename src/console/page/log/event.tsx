@@ -6,6 +6,7 @@ import { api, unwrap } from '../api.ts'
 import { isPast, useAsOf } from '../as-of.ts'
 import { Recorded, ToEvent } from '../bookkeeping/recorded.tsx'
 import { Reverse } from '../bookkeeping/reverse.tsx'
+import { useReversal } from '../bookkeeping/use-reversal.ts'
 import { formatTime } from '../format.ts'
 import { Missing } from '../parts/missing.tsx'
 import { Bone, Failed } from '../parts/states.tsx'
@@ -26,8 +27,9 @@ export function Event({ shard, position }: { shard: string; position: string }) 
   )
   const [isReversing, setReversing] = useState(false)
   const [reversal, setReversal] = useState<string | null>(null)
+  const known = useReversal(`${shard}/${position}`, isReversible(value?.type))
   const past = isPast(useAsOf())
-  const canReverse = isAdmin() && !past && reversal === null && isReversible(value?.type)
+  const canReverse = isAdmin() && !past && known === null && reversal === null
   const reversed = value?.type === 'EventReversed' && toPosition(value.payload)
   const number = Number(position)
   if (failure?.status === 404) {
@@ -88,6 +90,11 @@ export function Event({ shard, position }: { shard: string; position: string }) 
               {reversed && (
                 <Fact title="Reversed event">
                   <ToEvent position={reversed} />
+                </Fact>
+              )}
+              {known && reversal === null && (
+                <Fact title="Reversed by">
+                  <ToEvent position={known} />
                 </Fact>
               )}
               <Fact title="Recorded">{formatTime(value.recorded_at)}</Fact>
