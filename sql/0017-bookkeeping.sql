@@ -39,6 +39,13 @@ create table key_backdated_usage (
   primary key (shard, generation, token_hash, quarter, position)
 );
 
+create index api_key_backdated_usage_position
+  on api_key_backdated_usage (shard, generation, position);
+create index provider_group_backdated_usage_position
+  on provider_group_backdated_usage (shard, generation, position);
+create index key_backdated_usage_position
+  on key_backdated_usage (shard, generation, position);
+
 -- Every entry. A reversal names the event that it takes back.
 create table acts (
   generation integer not null,

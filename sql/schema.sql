@@ -447,6 +447,8 @@ create table verifications (
 
 CREATE INDEX acts_reversed ON tallybook.acts USING btree (generation, reversed_shard, reversed_position);
 
+CREATE INDEX api_key_backdated_usage_position ON tallybook.api_key_backdated_usage USING btree (shard, generation, "position");
+
 CREATE INDEX api_key_usage_1_quarter_idx ON tallybook.api_key_usage_1 USING brin (quarter);
 
 CREATE INDEX api_key_usage_quarter ON ONLY tallybook.api_key_usage USING brin (quarter);
@@ -461,11 +463,15 @@ CREATE UNIQUE INDEX events_idempotency_key ON tallybook.events USING btree (shar
 
 CREATE INDEX events_projection_attested ON tallybook.events USING btree (shard, "position") WHERE (type = 'ProjectionAttested'::text);
 
+CREATE INDEX key_backdated_usage_position ON tallybook.key_backdated_usage USING btree (shard, generation, "position");
+
 CREATE INDEX key_usage_1_quarter_idx ON tallybook.key_usage_1 USING brin (quarter);
 
 CREATE INDEX key_usage_quarter ON ONLY tallybook.key_usage USING brin (quarter);
 
 CREATE INDEX keys_by_name ON tallybook.keys USING btree (generation, COALESCE(name, ''::text), token_hash);
+
+CREATE INDEX provider_group_backdated_usage_position ON tallybook.provider_group_backdated_usage USING btree (shard, generation, "position");
 
 CREATE INDEX provider_group_usage_1_quarter_idx ON tallybook.provider_group_usage_1 USING brin (quarter);
 

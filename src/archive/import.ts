@@ -1,8 +1,9 @@
+import type { LastDecisions } from '../events/act.ts'
 import type { Positions } from '../events/positions.ts'
 import type { Sql, Transaction } from '../platform/postgres/pool.ts'
 import { checkParts } from './check.ts'
 import { fillEmptyLog, Inserts, refuse } from './insert.ts'
-import { type LastEntries, noteEntry, setLastEntries } from './last-entries.ts'
+import { noteDecision, refuseMisplaced, setLastDecisions } from './last-decisions.ts'
 import type { Manifest } from './manifest.ts'
 import { checkSignedHeads } from './transparency.ts'
 
@@ -28,16 +29,16 @@ export async function importArchive(options: ImportOptions): Promise<Positions> 
   const { directory, manifest, signal } = options
   await checkSignedHeads(directory, manifest, refuse)
   await fillEmptyLog(options.sql, manifest.shards.length, async (transaction) => {
-    await setLastEntries(transaction, await insertAll(transaction, options))
+    await setLastDecisions(transaction, await insertAll(transaction, options))
     signal.throwIfAborted()
   })
   return manifest.shards.map(({ events }) => events - 1)
 }
 
 /** Inserts all events. */
-async function insertAll(transaction: Transaction, options: ImportOptions): Promise<LastEntries> {
+async function insertAll(transaction: Transaction, options: ImportOptions): Promise<LastDecisions> {
   const { directory, manifest, signal, onProgress } = options
-  const last: LastEntries = { change: -1, act: -1 }
+  const last: LastDecisions = { change: -1, act: -1 }
   let imported = 0
   const inserts = new Inserts(transaction, signal, (events) => {
     imported += events
@@ -46,7 +47,8 @@ async function insertAll(transaction: Transaction, options: ImportOptions): Prom
   for await (const events of checkParts(directory, manifest, refuse)) {
     for (const checked of events) {
       const { shard, position, type } = checked.event
-      if (shard === 0) noteEntry(last, type, position)
+      refuseMisplaced(checked.event)
+      if (shard === 0) noteDecision(last, type, position)
       await inserts.add(checked)
     }
   }

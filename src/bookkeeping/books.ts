@@ -1,17 +1,19 @@
 import { isAct } from '../events/act.ts'
-import { sameAmounts } from '../events/amounts.ts'
+import { type Amounts, sameAmounts } from '../events/amounts.ts'
 import { PayloadError } from '../events/columns.ts'
 import { decodeEvent, type Event } from '../events/event.ts'
+import { covers } from '../events/positions.ts'
 import type { Opening } from '../events/types/balances-opened.ts'
 import { REVERSIBLE, type Reversal } from '../events/types/event-reversed.ts'
 import type { Adjustment } from '../events/types/totals-adjusted.ts'
-import { readEvent } from '../log/read.ts'
+import { identityOf, readIdentity, recordedAt } from '../log/read.ts'
+import type { EventPlace } from '../log/visit.ts'
 import { TemporarilyUnavailable } from '../platform/postgres/errors.ts'
-import { inSnapshot, type Pools, type Transaction } from '../platform/postgres/pool.ts'
+import { inSnapshot, type Pools, type Sql, type Transaction } from '../platform/postgres/pool.ts'
+import { CURRENT } from '../read-model/projections/index.ts'
 import type { Projector } from '../read-model/projector/projector.ts'
+import { readReflected } from '../read-model/queries/live.ts'
 import { liveGeneration } from '../read-model/queries/live-source.ts'
-import type { ReadLarge } from '../read-model/queries/read-large.ts'
-import { PostedAmounts } from './amounts-of.ts'
 import { type ActEvent, appendAct } from './append-act.ts'
 import { type AccountName, findBroken, findOpen, findUnknown } from './checks.ts'
 
@@ -34,13 +36,21 @@ type BooksOptions = {
   pools: Pools
   shards: number
   projector: Projector
-  /** Reads a large event in parts, off this thread. */
-  readLarge: ReadLarge
+  /**
+   * Sums what an event adds to accounts, off this thread. Throws PayloadError if it can't be
+   * folded.
+   */
+  sumEvent: (place: EventPlace) => Promise<Amounts>
 }
 
-/** Attempts at an act that others overtake, and how long (ms) each waits for the projections. */
-const TRIES = 100
+/** How long (ms) an act is tried again while others overtake it, and projections are awaited. */
+const RECORD_MS = 30_000
 const CATCH_UP_MS = 10_000
+
+/** What takes an event back, and the identity of that event in this history of the log. */
+type Prepared = { reversal: Reversal; identity: string }
+
+type Decision = { before: number; event: ActEvent }
 
 /**
  * Records acts in the log. An act is decided on by what the projections say as of the newest act,
@@ -59,17 +69,29 @@ export class Books {
     source: string,
     idempotencyKey: string | null,
   ): Promise<RecordedAct | ActRefusal> {
-    const { append } = this.options.pools
-    for (let tries = 0; tries < TRIES; tries++) {
-      const first = idempotencyKey && (await this.#readFirst(posted, source, idempotencyKey))
-      if (first) return first
-      const decided = await this.#decide(posted)
-      if ('kind' in decided) return decided
+    const readFirst = async () =>
+      idempotencyKey === null ? null : this.#readFirst(posted, source, idempotencyKey)
+    const end = performance.now() + RECORD_MS
+    let prepared: Prepared | null = null
+    do {
+      const first = await readFirst()
+      if (first !== null) return first
+      if (posted.kind === 'reverse' && prepared === null) {
+        const made = await this.#prepare(posted)
+        if ('kind' in made) return made
+        prepared = made
+      }
+      const decided = await this.#decide(posted, prepared)
+      if (decided === 'another log') prepared = null
+      if (typeof decided === 'string') continue
+      // Another attempt with this key may have been recorded meanwhile, and be the reason.
+      if ('kind' in decided) return (await readFirst()) ?? decided
       const { before, event } = decided
+      const { append } = this.options.pools
       const appended = await appendAct(append, before, event, source, idempotencyKey)
       // A replay by another instance is compared with what it posted.
       if (appended !== null && !appended.replayed) return { kind: 'recorded', ...appended }
-    }
+    } while (performance.now() < end)
     throw new TemporarilyUnavailable('books busy')
   }
 
@@ -91,26 +113,40 @@ export class Books {
     return { kind: 'recorded', position: Number(row.position), replayed: true }
   }
 
-  /** Decides on an act by the newest state. `before` is the newest act in it. */
-  async #decide(posted: PostedAct): Promise<{ before: number; event: ActEvent } | ActRefusal> {
+  /**
+   * Decides on an act by the newest state, of which `before` is the newest act. Returns 'behind' if
+   * the state that was read is older than the log, and 'another log' if the database has lost the
+   * event that is to be reversed.
+   */
+  async #decide(
+    posted: PostedAct,
+    prepared: Prepared | null,
+  ): Promise<Decision | ActRefusal | 'behind' | 'another log'> {
     const { pools, projector } = this.options
-    const reversed = posted.kind === 'reverse' ? await this.#toReversal(posted) : null
-    if (reversed !== null && 'kind' in reversed) return reversed
-    // Then, so that totals include the event that is to be reversed.
-    if (!(await projector.catchUp(CATCH_UP_MS, 'current'))) {
+    // After an event to be reversed was read, so that totals include it.
+    const heads = await projector.readHeads()
+    if (!(await projector.reach(heads, CATCH_UP_MS, 'current'))) {
       throw new TemporarilyUnavailable('projections behind')
     }
     return inSnapshot(pools.read, async (transaction) => {
-      const refuse = await this.#findRefusal(transaction, posted, reversed)
-      if (refuse !== null) return refuse
-      return { before: await readNewestAct(transaction), event: toEvent(posted, reversed) }
+      // On Citus, totals are read in another snapshot than acts: that of the node of the shard,
+      // which these checkpoints are from, too.
+      const positions = await readReflected(transaction, CURRENT)
+      const before = await readNewestAct(transaction)
+      if (!covers(positions, heads) || positions[0]! < before) {
+        projector.noticeLoss(positions)
+        return 'behind'
+      }
+      if (prepared !== null && !(await isThere(transaction, prepared))) return 'another log'
+      const refusal = await this.#findRefusal(transaction, posted, prepared)
+      return refusal ?? { before, event: toEvent(posted, prepared) }
     })
   }
 
   async #findRefusal(
     transaction: Transaction,
     posted: PostedAct,
-    reversal: Reversal | null,
+    prepared: Prepared | null,
   ): Promise<ActRefusal | null> {
     const refuse = (
       kind: 'unknown accounts' | 'already open' | 'total out of range',
@@ -130,51 +166,71 @@ export class Books {
       case 'reverse': {
         const position = await readReversalOf(transaction, posted)
         if (position !== null) return { kind: 'already reversed', position }
-        return refuse('total out of range', await findBroken(transaction, reversal!, -1))
+        return refuse('total out of range', await findBroken(transaction, prepared!.reversal, -1))
       }
     }
   }
 
   /** Returns what takes an event back, or why nothing can. */
-  async #toReversal({
+  async #prepare({
     shard,
     position,
     reason,
-  }: Extract<PostedAct, { kind: 'reverse' }>): Promise<Reversal | ActRefusal> {
-    const { pools, shards, readLarge } = this.options
-    const stored = shard < shards ? await readEvent(pools.read, shard, position) : null
+  }: Extract<PostedAct, { kind: 'reverse' }>): Promise<Prepared | ActRefusal> {
+    const { pools, shards, sumEvent } = this.options
+    const stored = shard < shards ? await readHeader(pools.read, shard, position) : null
     if (stored === null) return { kind: 'no such event' }
     const type = REVERSIBLE.find((name) => name === stored.type)
     if (type === undefined) return { kind: 'counts nothing' }
-    const { recordedAt, payloadSha256 } = stored
-    const posted = new PostedAmounts()
-    let at = recordedAt
+    const { recordedAt, payloadSha256, asOf } = stored
     try {
-      const parts = readLarge({ shard, position, recordedAt, payloadSha256 })
-      for await (const { postings, act } of parts) {
-        posted.add(postings)
-        if (act?.type === 'BalancesOpened') at = act.asOf
-      }
+      const amounts = await sumEvent({ shard, position, recordedAt, payloadSha256 })
+      // Balances of zero are open, too.
+      if (!isAct(type) && Object.keys(amounts).length === 0) return { kind: 'counts nothing' }
+      const at = type === 'BalancesOpened' ? asOf! : recordedAt
+      const reversal = { reversed: `${shard}/${position}`, type, at, reason, ...amounts }
+      return { reversal, identity: identityOf({ recordedAt, payloadSha256 }) }
     } catch (error) {
       if (!(error instanceof PayloadError)) throw error
       // The projections have parked it.
       return { kind: 'counts nothing' }
     }
-    const amounts = posted.toAmounts()
-    // Balances of zero are open, too.
-    if (!isAct(type) && Object.keys(amounts).length === 0) return { kind: 'counts nothing' }
-    return { reversed: `${shard}/${position}`, type, at, reason, ...amounts }
   }
 }
 
-function toEvent(posted: PostedAct, reversal: Reversal | null): ActEvent {
+/** An event without its payload, and the time until which opening balances were counted. */
+type Header = { type: string; recordedAt: string; payloadSha256: string; asOf: string | null }
+
+async function readHeader(sql: Sql, shard: number, position: number): Promise<Header | null> {
+  const [row] = await sql<
+    { type: string; recorded_at: string; payload_sha256: string; as_of: string | null }[]
+  >`
+    select e.type, ${recordedAt(sql)}, encode(e.payload_sha256, 'hex') as payload_sha256,
+      case when e.type = 'BalancesOpened' then e.payload->>'as_of' end as as_of
+    from events e
+    where e.shard = ${shard} and e.position = ${position}`
+  if (!row) return null
+  const { type, recorded_at, payload_sha256, as_of } = row
+  return { type, recordedAt: recorded_at, payloadSha256: payload_sha256, asOf: as_of }
+}
+
+/** True if the log still has the event that is to be reversed. */
+async function isThere(
+  transaction: Transaction,
+  { reversal: { reversed }, identity }: Prepared,
+): Promise<boolean> {
+  const [shard, position] = reversed.split('/').map(Number) as [number, number]
+  return (await readIdentity(transaction, shard, position)) === identity
+}
+
+function toEvent(posted: PostedAct, prepared: Prepared | null): ActEvent {
   switch (posted.kind) {
     case 'open':
       return { type: 'BalancesOpened', payload: posted.opening }
     case 'adjust':
       return { type: 'TotalsAdjusted', payload: posted.adjustment }
     case 'reverse':
-      return { type: 'EventReversed', payload: reversal! }
+      return { type: 'EventReversed', payload: prepared!.reversal }
   }
 }
 

@@ -3,6 +3,7 @@ import type { Amounts } from '../events/amounts.ts'
 import type { Fragment, Transaction } from '../platform/postgres/pool.ts'
 import { listOf, totalOfRows } from '../read-model/projections/account-sql.ts'
 import { toArray, toTextArray } from '../read-model/projections/array.ts'
+import { SLICE_ROWS } from '../read-model/projections/slices.ts'
 import { liveGeneration, liveSource } from '../read-model/queries/live-source.ts'
 
 /** An account as messages name it: `API key 7`. */
@@ -33,6 +34,16 @@ function columnsOf({ provider_groups, api_keys, keys }: Amounts): Columns[] {
         ]
       : []),
   ]
+}
+
+/** Cuts columns into slices; all rows of an account, which follow each other, are in one. */
+function* cut({ kind, accounts, sums }: Columns): Generator<Columns> {
+  for (let from = 0, to = 0; from < accounts.length; from = to) {
+    to = Math.min(from + SLICE_ROWS, accounts.length)
+    while (to < accounts.length && accounts[to] === accounts[to - 1]) to++
+    const slice = <Value>(column: readonly Value[]) => column.slice(from, to)
+    yield { kind, accounts: slice(accounts), sums: sums.map(slice) }
+  }
 }
 
 /** The accounts as rows `a (account)` of their own type, for use after `from`. */
@@ -118,14 +129,18 @@ export function findBroken(
   })
 }
 
-/** Runs a query of accounts for each kind, and returns the names of the first few. */
+/**
+ * Runs a query of accounts for each kind, and returns the names of the first few. Many accounts are
+ * passed in slices, so that other requests are served in between.
+ */
 async function findIn(
   transaction: Transaction,
   amounts: Amounts,
   select: (columns: Columns) => Fragment,
 ): Promise<AccountName[]> {
   const names: AccountName[] = []
-  for (const columns of columnsOf(amounts)) {
+  for (const columns of columnsOf(amounts).flatMap((one) => [...cut(one)])) {
+    if (names.length >= MAX_NAMED) break
     const rows = await transaction<{ account: string }[]>`
       select f.account from (${select(columns)}) f order by f.account limit ${MAX_NAMED}`
     names.push(...rows.map(({ account }) => `${NAMES[columns.kind]} ${account}`))

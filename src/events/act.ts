@@ -1,4 +1,5 @@
 import type { Event } from './event.ts'
+import type { Location } from './positions.ts'
 import type { Postings } from './postings.ts'
 import type { PostedRow } from './rows.ts'
 
@@ -8,39 +9,42 @@ export const ACT_TYPES = ['BalancesOpened', 'TotalsAdjusted', 'EventReversed'] a
 /** True for the type of an act. */
 export const isAct = (type: string): boolean => (ACT_TYPES as readonly string[]).includes(type)
 
+/**
+ * Positions in shard 0 of the last catalog change and the last act, -1 for none: the next ones are
+ * decided against these.
+ */
+export type LastDecisions = { change: number; act: number }
+
 /** What an act is, without its amounts. */
 export type Act =
-  /** `asOf`: until when an older system had counted (RFC 3339). */
-  | { type: 'BalancesOpened'; asOf: string }
+  | { type: 'BalancesOpened' }
   | { type: 'TotalsAdjusted'; reason: string }
   | { type: 'EventReversed'; reason: string; shard: number; position: number }
 
 /** Where the events that reversals reverse are, by the positions of the reversals. */
-export type MovedReversals = { type: 'ShardsChanged'; moved: [number, Place][] }
-
-type Place = { shard: number; position: number }
+export type MovedReversals = { type: 'ShardsChanged'; moved: [number, Location][] }
 
 /** Returns what kind of act an event is, or null if it is none. */
 export function actOf({ type, data }: Event): Act | MovedReversals | null {
   switch (type) {
     case 'BalancesOpened':
-      return { type, asOf: data.as_of }
+      return { type }
     case 'TotalsAdjusted':
       return { type, reason: data.reason }
     case 'EventReversed': {
-      return { type, reason: data.reason, ...toPlace(data.reversed) }
+      return { type, reason: data.reason, ...toLocation(data.reversed) }
     }
     case 'ShardsChanged': {
       const { reversals = [] } = data
       if (reversals.length === 0) return null
-      return { type, moved: reversals.map(([position, to]) => [position, toPlace(to)]) }
+      return { type, moved: reversals.map(([position, to]) => [position, toLocation(to)]) }
     }
     default:
       return null
   }
 }
 
-function toPlace(text: string): Place {
+function toLocation(text: string): Location {
   const [shard, position] = text.split('/').map(Number) as [number, number]
   return { shard, position }
 }

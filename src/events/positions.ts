@@ -25,3 +25,6 @@ export function parsePositions(text: string, shards: number): (number | undefine
   }
   return positions
 }
+
+/** The place of an event in a log. */
+export type Location = { shard: number; position: number }

@@ -22,7 +22,7 @@ const FLUSH_OVERHEAD_BYTES = 1024
 
 /** The context of a read; `principal` is null without a token, or if none was checked. */
 export type RequestContext = AnonymousContext & { principal: Caller | null }
-/** The context of a change of the catalog. */
+/** The context of a change of the catalog, and of an act. */
 export type ChangeContext = { principal: Caller; request: Request }
 /** The context of a request whose caller is not known. */
 export type AnonymousContext = {
@@ -52,6 +52,8 @@ export class Admission {
   readonly #flushes: FairLimiter
   /** Changes of the catalog, each of which delays all flushes for a moment. */
   readonly #changes: FairLimiter
+  /** Opening balances and corrections, which wait for projections while they have a slot. */
+  readonly #acts: FairLimiter
   /**
    * Requests that take a millisecond and need no token, and refusals, by network: some 1,500 per
    * second from each network, which take a tenth of the thread.
@@ -71,6 +73,7 @@ export class Admission {
     const needsCooldown = () => performance.now() - this.#flushedAt < FLUSH_WINDOW_MS
     const cooling = { minCooldownMs: 1, waitMs, needsCooldown }
     this.#reads = new FairLimiter({ perCaller: 4, total: 6, ...cooling })
+    this.#acts = new FairLimiter({ perCaller: 2, total: 2, ...cooling })
     this.#changes = new FairLimiter({ perCaller: 2, total: 2, ...cooling })
     this.#bodies = new FairLimiter({ perCaller: 2, total: 16, ...cooling })
     const pages = { ...cooling, minCooldownMs: 0, waitMs: null }
@@ -145,6 +148,11 @@ export class Admission {
   /** Runs a change of the catalog. */
   admitChange<Value>({ principal, request }: ChangeContext, change: Work<Value>): Promise<Value> {
     return this.#changes.run(principal.name, change, { request })
+  }
+
+  /** Records opening balances or a correction. */
+  admitAct<Value>({ principal, request }: ChangeContext, record: Work<Value>): Promise<Value> {
+    return this.#acts.run(principal.name, record, { request })
   }
 
   /** Runs work that takes a millisecond, for any client. */

@@ -174,7 +174,10 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
   reads.onServed = (served) => metrics.observeRead(served)
   const readLarge = (place: EventPlace) => worker.readParts(place)
   return {
-    books: new Books({ pools, shards, projector, readLarge }),
+    books: new Books({
+      ...{ pools, shards, projector },
+      sumEvent: (place) => worker.sumEvent(place),
+    }),
     catalogWriter: { sql: pools.append, catalog, refresh },
     tokens,
     heads,

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
-import { positionOf } from '../support/events.ts'
+import { lockShards, positionOf, untilWaiting } from '../support/events.ts'
 import { type LossyProxy, startProxy } from '../support/proxy.ts'
 import { createDatabase, type TestDatabase } from '../support/server.ts'
 import { startTestService, type TestService } from '../support/service.ts'
@@ -80,6 +80,23 @@ test('concurrent attempts with one key record one reversal and all get its posit
   expect(await totalOf(2)).toBe(0)
 })
 
+test('attempts with one key that follow each other at any pace all get its position', async () => {
+  const positions = await Promise.all(Array.from({ length: 24 }, (_, i) => flush(40, 1 + i)))
+  await Promise.all(
+    positions.map(async (position, n) => {
+      const answers = await Promise.all(
+        [0, 7, 19, 33].map(async (ms, i) => {
+          await Bun.sleep(ms + n)
+          return reverse(inTurn(i), position, `paced-${n}`)
+        }),
+      )
+      expect(statusesOf(answers)).toEqual([201, 201, 201, 201])
+      expect(new Set(answers.map(positionOf)).size).toBe(1)
+    }),
+  )
+  expect(await totalOf(40)).toBe(0)
+})
+
 test('of concurrent openings of a row with different keys, one is recorded', async () => {
   const answers = await Promise.all(
     Array.from({ length: 6 }, (_, i) => open(inTurn(i), 3, `opening-${i}`)),
@@ -108,12 +125,14 @@ test('adjustments and reversals while flushes arrive leave the exact totals', as
 test('two adjustments that are only possible one at a time are not both recorded', async () => {
   await flush(21, 10)
   const adjust = { api_keys: [{ id: 21, total_requests: -6, success_requests: 0 }] }
-  const answers = await Promise.all(
-    [one, lossy].map((service) =>
-      post(service, '/admin/corrections', { adjust, reason: 'by hand' }),
-    ),
+  // Both are decided before either is appended.
+  const lock = await lockShards(database, [0])
+  const answers = [one, lossy].map((service) =>
+    post(service, '/admin/corrections', { adjust, reason: 'by hand' }),
   )
-  expect(statusesOf(answers)).toEqual([201, 409])
+  await untilWaiting(database.owner, 2)
+  await lock.release()
+  expect(statusesOf(await Promise.all(answers))).toEqual([201, 409])
   expect(await totalOf(21)).toBe(4)
 })
 

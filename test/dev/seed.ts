@@ -1,5 +1,5 @@
 import { fillEmptyLog, Inserts } from '../../src/archive/insert.ts'
-import { setLastEntries } from '../../src/archive/last-entries.ts'
+import { setLastDecisions } from '../../src/archive/last-decisions.ts'
 import { countApiKeys, countKeys } from '../../src/cli/demo.ts'
 import { API_KEYS, KEYS, loadAt, PROVIDERS, random } from '../../src/cli/gateway.ts'
 import type { CatalogChange } from '../../src/events/catalog-change.ts'
@@ -55,7 +55,7 @@ export async function seed(owner: Sql, now = new Date()): Promise<number | null>
     }
     await inserts.end()
     // The catalog is the first event, so it is at position 0 of shard 0.
-    await setLastEntries(transaction, { change: 0, act: -1 })
+    await setLastDecisions(transaction, { change: 0, act: -1 })
   })
   return count
 }

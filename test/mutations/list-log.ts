@@ -85,6 +85,14 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     tests: ['test/read-model/projector'],
   },
   {
+    name: 'act-on-old-books',
+    file: 'sql/functions/append_act.sql',
+    find: 'if v_act_position <> p_act_position then',
+    replace: 'if v_act_position < p_act_position then',
+    harm: 'Two admins take from one total what is there only once, and it falls below zero.',
+    tests: ['test/bookkeeping'],
+  },
+  {
     name: 'truncate-not-refused',
     file: 'sql/0003-immutable.sql',
     find: `create trigger events_refuse_truncate before truncate on events

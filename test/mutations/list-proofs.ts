@@ -62,7 +62,7 @@ export const PROOF_MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'imported-catalog-of-first-shard',
-    file: 'src/archive/last-entries.ts',
+    file: 'src/archive/last-decisions.ts',
     find: "?? null}, 'hex')`",
     replace: "?? null}, 'hex') where s.shard = 0`",
     harm: 'After an import, three of four shards accept no flushes.',

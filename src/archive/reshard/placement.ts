@@ -1,14 +1,8 @@
-import { isAct } from '../../events/act.ts'
 import type { LineEvent } from '../../events/event-line.ts'
+import type { Location } from '../../events/positions.ts'
 import { shardOfKey } from '../../events/shard-of-key.ts'
 import { SERVICE_EVENT_TYPES } from '../../events/statement.ts'
-
-/** True for events that only shard 0 can have. */
-export const isOfShard0 = ({ type }: Pick<LineEvent, 'type'>) =>
-  type === 'CatalogChanged' || isAct(type)
-
-/** The location of an event in a log. */
-export type Location = { shard: number; position: number }
+import { isOfShard0 } from '../last-decisions.ts'
 
 /**
  * Assigns events, in the order of their time, to the shards of a new log:

@@ -1,4 +1,4 @@
-import type { LineEvent } from '../../events/event-line.ts'
+import type { LastDecisions } from '../../events/act.ts'
 import { toLeaf } from '../../events/leaf.ts'
 import type { Positions } from '../../events/positions.ts'
 import { SHARDS_CHANGED_KEY, type ShardsChange } from '../../events/statement.ts'
@@ -8,10 +8,10 @@ import { UserError } from '../../platform/user-error.ts'
 import { checkMerged } from '../check.ts'
 import type { ImportOptions } from '../import.ts'
 import { fillEmptyLog, Inserts, refuse } from '../insert.ts'
-import { type LastEntries, noteEntry, setLastEntries } from '../last-entries.ts'
+import { noteDecision, refuseMisplaced, setLastDecisions } from '../last-decisions.ts'
 import { checkSignedHeads, readSignedHeads, type SignedHeads } from '../transparency.ts'
-import { isOfShard0, ShardPlacement } from './placement.ts'
-import { MovedReversals } from './reversals.ts'
+import { ShardPlacement } from './placement.ts'
+import { ReversalTargets } from './reversal-targets.ts'
 import { SignedTrees } from './signed-trees.ts'
 
 /** Options of an import into another number of shards. */
@@ -38,9 +38,9 @@ export async function reshardArchive(options: ReshardOptions): Promise<Resharded
   const signed = await readSignedHeads(directory, manifest)
   return fillEmptyLog(options.sql, shards, async (transaction) => {
     const placement = new ShardPlacement(shards)
-    const reversals = await MovedReversals.read(directory, manifest)
+    const reversals = await ReversalTargets.read(directory, manifest)
     const last = await insertResharded(transaction, options, placement, signed, reversals)
-    await setLastEntries(transaction, last)
+    await setLastDecisions(transaction, last)
     const positions: number[] = []
     for (let shard = 0; shard < shards; shard++) {
       const change = describeChange(options, placement, signed, shard)
@@ -61,9 +61,9 @@ async function insertResharded(
   { directory, manifest, signal, onProgress }: ReshardOptions,
   placement: ShardPlacement,
   signed: SignedHeads,
-  reversals: MovedReversals,
-): Promise<LastEntries> {
-  const last: LastEntries = { change: -1, act: -1 }
+  reversals: ReversalTargets,
+): Promise<LastDecisions> {
+  const last: LastDecisions = { change: -1, act: -1 }
   let imported = 0
   const inserts = new Inserts(transaction, signal, (events) => {
     imported += events
@@ -76,11 +76,11 @@ async function insertResharded(
     for (const checked of events) {
       const { event } = checked
       trees.append(checked)
-      if (isOfShard0(event) && event.shard !== 0) refuseEntry(event)
+      refuseMisplaced(event)
       const location = placement.place(event)
       if (location === null) continue
       reversals.note(event, location)
-      if (location.shard === 0) noteEntry(last, event.type, location.position)
+      if (location.shard === 0) noteDecision(last, event.type, location.position)
       const resharded = { ...event, ...location }
       await inserts.add({ leaf: toLeaf(resharded), event: resharded })
     }
@@ -88,16 +88,6 @@ async function insertResharded(
   trees.end()
   await inserts.end()
   return last
-}
-
-/**
- * Refuses a catalog change or an act outside shard 0. No append writes one there, and its order
- * among the others is unknown.
- */
-function refuseEntry({ shard, position, type }: LineEvent): never {
-  throw new UserError(
-    `Nothing was imported. ${shard}/${position} is a ${type}: only shard 0 can have any.`,
-  )
 }
 
 /**

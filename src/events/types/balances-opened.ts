@@ -37,6 +37,12 @@ function decodeOpening(payload: unknown): Opening {
       throw new PayloadError('more successes than requests')
     }
   }
+  const { provider_groups, api_keys, keys } = amounts
+  for (const accounts of [provider_groups?.ids, api_keys?.ids, keys?.hashes]) {
+    if (accounts && new Set<number | string>(accounts).size < accounts.length) {
+      throw new PayloadError('an account is opened twice')
+    }
+  }
   return { as_of, origin: { system, note }, ...amounts }
 }
 

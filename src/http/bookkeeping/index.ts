@@ -33,7 +33,7 @@ export function bookkeepingRoutes(guard: ReturnType<typeof auth>, options: Optio
   const record = async (context: ChangeContext, posted: PostedAct) => {
     const { request, principal } = context
     const idempotencyKey = readIdempotencyKey(request)
-    const outcome = await admission.admitChange(context, () =>
+    const outcome = await admission.admitAct(context, () =>
       books.record(posted, principal.name, idempotencyKey),
     )
     if (outcome.kind !== 'recorded') throw toProblem(outcome)

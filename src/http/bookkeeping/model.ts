@@ -143,7 +143,7 @@ function parseBalances(text: string): PostedAct | string {
   return {
     kind: 'open',
     opening: {
-      as_of: toMicroseconds(moment),
+      as_of: toLogTime(moment),
       origin: { system: origin.system, note: origin.note ?? null },
       ...amounts,
     },
@@ -224,7 +224,7 @@ function toAmounts({ provider_groups = [], api_keys = [], keys = [] }: Rows): Am
 }
 
 /** `2026-11-01T00:00:00Z` as the log writes it: `2026-11-01T00:00:00.000000+00:00`. */
-function toMicroseconds(moment: string): string {
+function toLogTime(moment: string): string {
   const fraction = moment.slice(20, -1).slice(0, 6).padEnd(6, '0')
   return `${moment.slice(0, 19)}.${fraction}+00:00`
 }

@@ -3,7 +3,7 @@ import type { LiveCheckpoint } from './checkpoints.ts'
 import type { ProjectionGroup } from './groups/group.ts'
 import { checkParked } from './parked.ts'
 import type { Problem, Problems } from './problem.ts'
-import { type CatalogWalk, checkActPosition, checkCatalogPosition } from './shards.ts'
+import { checkActPosition, checkCatalogPosition, type Shard0Walk } from './shards.ts'
 import type { Target } from './tables.ts'
 import { checkTiles } from './tiles.ts'
 import type { Walk } from './walk.ts'
@@ -21,7 +21,7 @@ type Checkpoints = ReadonlyMap<string, LiveCheckpoint>
 export async function finishShard(
   sql: Sql,
   walk: Walk,
-  catalog: CatalogWalk,
+  catalog: Shard0Walk,
   problems: Problems,
 ): Promise<void> {
   for (let tries = 1; ; tries++) {
@@ -44,7 +44,7 @@ export async function finishShard(
 async function compareAll(
   transaction: Transaction,
   walk: Walk,
-  catalog: CatalogWalk,
+  catalog: Shard0Walk,
   isLastTry: boolean,
 ): Promise<Problem[] | null> {
   const { shard, folded } = walk

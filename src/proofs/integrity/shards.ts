@@ -1,4 +1,4 @@
-import { ACT_TYPES } from '../../events/act.ts'
+import { ACT_TYPES, type LastDecisions } from '../../events/act.ts'
 import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
 import { MAX_PROBLEMS, type Problem } from './problem.ts'
 
@@ -39,17 +39,14 @@ async function findShards(sql: Sql, table: string): Promise<number[]> {
 const LEAST = -(2 ** 31)
 const MAX = 2 ** 31 - 1
 
-/** The position of the last catalog change and of the last act; -1 if there is none. */
-export type LastEntries = { change: number; act: number }
-
 /** The position through which shard 0 was walked, and what was found there. */
-export type CatalogWalk = { walked: number; last: LastEntries }
+export type Shard0Walk = { walked: number; last: LastDecisions }
 
 /** Checks a shard's `catalog_position` and `catalog_sha256` against the last catalog change. */
 export async function checkCatalogPosition(
   sql: Transaction,
   shard: number,
-  { walked, last }: CatalogWalk,
+  { walked, last }: Shard0Walk,
 ): Promise<Problem[]> {
   const [row] = await sql<{ found: string; expected: string; sha256: string | null }[]>`
     select
@@ -82,7 +79,7 @@ export async function checkCatalogPosition(
 export async function checkActPosition(
   sql: Transaction,
   shard: number,
-  { walked, last }: CatalogWalk,
+  { walked, last }: Shard0Walk,
 ): Promise<Problem[]> {
   const [row] = await sql<{ found: string; since: string | null }[]>`
     select s.act_position as found, (
@@ -99,10 +96,10 @@ export async function checkActPosition(
 }
 
 /** Returns the positions of the last catalog change and the last act in a chunk of shard 0. */
-export async function readLastEntries(
+export async function readLastDecisions(
   sql: Transaction,
   { after, through }: { after: number; through: number },
-): Promise<LastEntries> {
+): Promise<LastDecisions> {
   const [row] = await sql<{ change: string; act: string }[]>`
     select
       coalesce(max(e.position) filter (where e.type = 'CatalogChanged'), -1) as change,

@@ -10,7 +10,7 @@ import { type Problem, Problems } from './problem.ts'
 import { checkRoots } from './roots.ts'
 import { checkMigrations, checkTokens, checkVerifications } from './rows.ts'
 import { openSession } from './session.ts'
-import { type CatalogWalk, checkShards } from './shards.ts'
+import { checkShards, type Shard0Walk } from './shards.ts'
 import { Walk } from './walk.ts'
 
 /** The result of a verification. */
@@ -45,7 +45,7 @@ export async function verifyDatabase(
     const total = shards.reduce((sum, { head }) => sum + head + 1, 0)
     let events = 0
     // Shard 0 comes first: it has the catalog's changes.
-    let catalog: CatalogWalk = { walked: -1, last: { change: -1, act: -1 } }
+    let catalog: Shard0Walk = { walked: -1, last: { change: -1, act: -1 } }
     for (const { shard, head } of shards) {
       const walk = new Walk(sql, shard, { problems, signal })
       await walk.check(head, (checked) => {

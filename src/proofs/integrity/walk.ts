@@ -1,3 +1,4 @@
+import type { LastDecisions } from '../../events/act.ts'
 import { type Event, tryDecodeEvent } from '../../events/event.ts'
 import { readHead } from '../../log/read.ts'
 import { type FoldableEvent, visitEvents } from '../../log/visit.ts'
@@ -9,7 +10,7 @@ import type { ProjectionGroup, Targets } from './groups/group.ts'
 import { CHECKED_PROJECTIONS, createGroups } from './groups/index.ts'
 import { noteIdempotencyKeys } from './idempotency.ts'
 import type { Problems } from './problem.ts'
-import { type LastEntries, readLastEntries } from './shards.ts'
+import { readLastDecisions } from './shards.ts'
 
 /** Events that the last transaction of a shard may still fold: about 0.1 s of its snapshot. */
 const FEW_EVENTS = 2_000
@@ -21,7 +22,7 @@ const FEW_EVENTS = 2_000
  */
 export class Walk {
   /** Positions of the last catalog change and the last act among the checked events. */
-  last: LastEntries = { change: -1, act: -1 }
+  last: LastDecisions = { change: -1, act: -1 }
   /** The position through which each group is folded here. */
   readonly folded: Map<ProjectionGroup, number>
   /** The reasons why events cannot be read, by position. */
@@ -50,7 +51,7 @@ export class Walk {
         problems.add(await checkEvents(transaction, chunk))
         await noteIdempotencyKeys(transaction, chunk)
         if (shard === 0) {
-          const { change, act } = await readLastEntries(transaction, chunk)
+          const { change, act } = await readLastDecisions(transaction, chunk)
           this.last = {
             change: Math.max(this.last.change, change),
             act: Math.max(this.last.act, act),

@@ -50,7 +50,9 @@ class BookkeepingFold implements Fold {
     if (act.type === 'BalancesOpened') this.#open(postings, position)
   }
 
-  *write(transaction: Transaction, { generation }: WriteTarget) {
+  *write(transaction: Transaction, { shard, generation }: WriteTarget) {
+    // No append writes an act to another shard.
+    if (shard !== 0) return
     for (const rows of cutRows(this.#acts.values())) yield writeActs(transaction, generation, rows)
     for (const rows of cutRows(this.#openings)) yield writeOpenings(transaction, generation, rows)
     // Statements run in order: the acts are there.

@@ -3,8 +3,9 @@
  * too long, with the service's own code but on its own connections.
  */
 
+import { PostedAmounts } from '../../bookkeeping/posted-amounts.ts'
 import { PayloadError } from '../../events/columns.ts'
-import { decodeEvent, type Event, UnknownEvent } from '../../events/event.ts'
+import { decodeEvent, type Event, postingsOf, UnknownEvent } from '../../events/event.ts'
 import { parseAct } from '../../http/bookkeeping/model.ts'
 import { countRows, INVALID_CATALOG, mergeRows, parseCatalog } from '../../http/catalog/model.ts'
 import { isTooDense, TOO_DENSE } from '../../http/dense.ts'
@@ -20,6 +21,7 @@ import { type Content, contentOf, cutContent } from '../../read-model/projection
 import {
   type Jobs,
   sendError,
+  type Unfit,
   type WorkerAnswer,
   type WorkerNotice,
   type WorkerRequest,
@@ -92,22 +94,34 @@ function createJobs({ address, shards, intervals }: WorkerSettings): Jobs {
       const text = new TextDecoder().decode(body)
       return isTooDense(text) ? TOO_DENSE : parseAct(form, text)
     },
-    openEvent: async (place) => {
-      try {
+    sumEvent: (place) =>
+      orUnfit(async () => {
+        const posted = new PostedAmounts()
+        posted.add(postingsOf(await readEvent(place), place.recordedAt))
+        return posted.toAmounts()
+      }),
+    openEvent: (place) =>
+      orUnfit(async () => {
         const event = await readEvent(place)
         open.set(++opened, cutContent(contentOf(event, place.recordedAt)))
         return opened
-      } catch (error) {
-        if (!(error instanceof PayloadError)) throw error
-        return { unfit: error.message, isUnknown: error instanceof UnknownEvent }
-      }
-    },
+      }),
     nextPart: async (number) => open.get(number)!.next().value ?? null,
     closeEvent: async (number) => void open.delete(number),
     stop: async () => {
       await log.stop()
       await close()
     },
+  }
+}
+
+/** Returns why an event can't be folded instead of throwing it. */
+async function orUnfit<Value>(read: () => Promise<Value>): Promise<Value | Unfit> {
+  try {
+    return await read()
+  } catch (error) {
+    if (!(error instanceof PayloadError)) throw error
+    return { unfit: error.message, isUnknown: error instanceof UnknownEvent }
   }
 }
 

@@ -1,4 +1,5 @@
 import type { PostedAct } from '../../bookkeeping/books.ts'
+import type { Amounts } from '../../events/amounts.ts'
 import type { ActFault, ActForm } from '../../http/bookkeeping/model.ts'
 import type { LargeChangeOutcome } from '../../http/catalog/index.ts'
 import type { LargeFlush } from '../../http/flushes/index.ts'
@@ -27,6 +28,8 @@ export type Jobs = {
   changeCatalog: (body: Uint8Array, source: string) => Promise<LargeChangeOutcome>
   /** Parses the body of opening balances or of a correction. */
   parseAct: (form: ActForm, body: Uint8Array) => Promise<PostedAct | ActFault>
+  /** Sums what an event adds to accounts. */
+  sumEvent: (place: EventPlace) => Promise<Amounts | Unfit>
   /** Reads an event, and returns a number under which its parts can be requested. */
   openEvent: (place: EventPlace) => Promise<number | Unfit>
   /** Returns the next part of an event's content; null after the last. */

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import type { PostedAct } from '../../bookkeeping/books.ts'
+import type { Amounts } from '../../events/amounts.ts'
 import { PayloadError } from '../../events/columns.ts'
 import { UnknownEvent } from '../../events/event.ts'
 import type { ActFault, ActForm } from '../../http/bookkeeping/model.ts'
@@ -14,6 +15,7 @@ import type { Content } from '../../read-model/projections/entry.ts'
 import {
   type Jobs,
   receiveError,
+  type Unfit,
   type WorkerAnswer,
   type WorkerNotice,
   type WorkerRequest,
@@ -91,12 +93,14 @@ export class WorkerThread {
     return this.#request('parseAct', [form, body], [body.buffer as ArrayBuffer])
   }
 
+  /** Sums what an event adds to accounts. Throws PayloadError if it can't be folded. */
+  async sumEvent(place: EventPlace): Promise<Amounts> {
+    return throwUnfit(await this.#request('sumEvent', [place]))
+  }
+
   /** Reads a large event in parts that add up to it. Throws PayloadError if it can't be folded. */
   async *readParts(place: EventPlace): AsyncGenerator<Content> {
-    const open = await this.#request('openEvent', [place])
-    if (typeof open !== 'number') {
-      throw open.isUnknown ? new UnknownEvent(open.unfit) : new PayloadError(open.unfit)
-    }
+    const open = throwUnfit(await this.#request('openEvent', [place]))
     // Requested ahead, because each request waits behind the work that the worker has.
     const request = () => {
       const part = this.#request('nextPart', [open])
@@ -189,4 +193,10 @@ export class WorkerThread {
     this.#pending.clear()
     for (const { reject } of pending) reject(new WorkerEnded())
   }
+}
+
+/** Throws a PayloadError if an event can't be folded. */
+function throwUnfit<Value extends object | number>(value: Value | Unfit): Value {
+  if (typeof value !== 'object' || !('unfit' in value)) return value as Value
+  throw value.isUnknown ? new UnknownEvent(value.unfit) : new PayloadError(value.unfit)
 }

@@ -1,10 +1,10 @@
 import { join } from 'node:path'
-import { decodeEvent } from '../../events/event.ts'
+import { tryDecodeEvent } from '../../events/event.ts'
 import { type LineEvent, parseEventLine } from '../../events/event-line.ts'
+import type { Location } from '../../events/positions.ts'
 import type { ShardsChange } from '../../events/statement.ts'
 import type { Manifest } from '../manifest.ts'
 import { readPart } from '../read-part.ts'
-import type { Location } from './placement.ts'
 
 /** The types of lines that say which event is reversed. */
 const LINES = /"type":"(?:EventReversed|ShardsChanged)"/
@@ -13,15 +13,15 @@ const LINES = /"type":"(?:EventReversed|ShardsChanged)"/
  * Follows reversals into a log with other positions. They name positions of the archived log, or of
  * one before that was resharded to it.
  */
-export class MovedReversals {
+export class ReversalTargets {
   /** The old position of what each reversal reverses, by the reversal's old position in shard 0. */
   readonly #targets = new Map<number, string>()
   /** The new location of each event of interest, by its old position. */
   readonly #locations = new Map<string, Location | null>()
 
   /** Reads the reversals of an archive. */
-  static async read(directory: string, manifest: Manifest): Promise<MovedReversals> {
-    const moved = new MovedReversals()
+  static async read(directory: string, manifest: Manifest): Promise<ReversalTargets> {
+    const moved = new ReversalTargets()
     const [first] = manifest.shards
     if (!first?.types.EventReversed) return moved
     for (const part of first.parts) {
@@ -60,9 +60,9 @@ export class MovedReversals {
     const { type, version, payload, position } = parsed.event
     // The first match may be in a payload.
     if (type !== 'EventReversed' && type !== 'ShardsChanged') return
-    const event = decodeEvent(type, version, payload)
-    if (event.type === 'EventReversed') this.#targets.set(position, event.data.reversed)
-    if (event.type !== 'ShardsChanged') return
+    const event = tryDecodeEvent({ type, version, payload })
+    if (event?.type === 'EventReversed') this.#targets.set(position, event.data.reversed)
+    if (event?.type !== 'ShardsChanged') return
     for (const [at, place] of event.data.reversals ?? []) this.#targets.set(at, place)
   }
 }
