@@ -39,7 +39,7 @@ test('concurrent flushes through two instances are appended once each', async ()
     Array.from({ length: 60 }, (_, i) => (i % 2 === 0 ? one : other).flush(2, 1)),
   )
   expect(new Set(outcomes.map(positionOfOutcome)).size).toBe(60)
-  expect(new Set(outcomes.map(shardOf)).size).toBeGreaterThan(1)
+  if (TEST_SHARDS > 1) expect(new Set(outcomes.map(shardOf)).size).toBeGreaterThan(1)
   const [row] = await one.database.owner<{ stored: number }[]>`
     select count(*)::integer as stored from events where payload->'ids'->>0 = '2'`
   expect(row!.stored).toBe(60)

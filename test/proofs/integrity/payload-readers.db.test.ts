@@ -86,7 +86,7 @@ const mostly = (value: fc.Arbitrary<string>, other = fc.oneof(word, number)) =>
   fc.oneof({ weight: 12, arbitrary: value }, other)
 
 /** An object with members, most of them valid; each may be missing. */
-const members = (shape: Record<string, fc.Arbitrary<string>>) =>
+const members = (shape: Record<string, fc.Arbitrary<string | null>>) =>
   fc
     .tuple(
       ...Object.entries(shape).map(([name, arbitrary]) =>
@@ -99,8 +99,8 @@ const members = (shape: Record<string, fc.Arbitrary<string>>) =>
 
 const place = mostly(fc.constantFrom('-1', '0', '41', '9007199254740991'))
 const sum = mostly(
-  fc.constantFrom('"0"', '"10"', `"${'9'.repeat(100)}"`),
-  fc.oneof(fc.constantFrom('"01"', '"-1"', '"1 "', '"1\\n"', `"${'9'.repeat(101)}"`, '10'), word),
+  fc.constantFrom('"0"', '"10"', '"-10"', `"${'9'.repeat(100)}"`),
+  fc.oneof(fc.constantFrom('"01"', '"-0"', '"1 "', '"1\\n"', `"${'9'.repeat(101)}"`, '10'), word),
 )
 const table = members({
   table: mostly(fc.constantFrom('"api_key_counters"', `"${'t'.repeat(63)}"`)),
@@ -109,6 +109,7 @@ const table = members({
     fc.constantFrom('"2026-01-31T12:15:00.000000+00:00"', '"0000-99-99T99:45:00.000000+00:00"'),
     fc.oneof(fc.constantFrom('"2026-01-31T12:10:00.000000+00:00"', '"2026-01-31"'), word),
   ),
+  after: fc.oneof({ weight: 3, arbitrary: fc.constant(null) }, place),
   rows: mostly(fc.constantFrom('0', '2')),
   sha256: mostly(
     fc.constant(`"${'0a'.repeat(32)}"`),
@@ -118,7 +119,7 @@ const table = members({
 const serviceEvent = fc.oneof(
   fc.record({
     type: fc.constant('ProjectionAttested'),
-    version: fc.constantFrom(1, 1, 1, 1, 2),
+    version: fc.constantFrom(1, 2, 3, 3, 3, 4),
     payload: members({
       tables: mostly(fc.array(mostly(table), { maxLength: 2 }).map((all) => `[${all.join(',')}]`)),
       totals: mostly(members({ position: place, requests: sum, successes: sum })),
@@ -131,7 +132,7 @@ const serviceEvent = fc.oneof(
   }),
   fc.record({
     type: fc.constant('ShardsChanged'),
-    version: fc.constantFrom(1, 1, 1, 1, 2),
+    version: fc.constantFrom(1, 2, 2, 2, 2, 3),
     payload: members({
       shards: mostly(fc.constantFrom('1', '4', '0', '9007199254740991')),
       archive: mostly(
@@ -144,6 +145,14 @@ const serviceEvent = fc.oneof(
       ),
       previous: mostly(
         fc.array(fc.oneof(word, long), { maxLength: 2 }).map((all) => `[${all.join(',')}]`),
+      ),
+      reversals: fc.oneof(
+        { weight: 3, arbitrary: fc.constant(null) },
+        fc
+          .array(mostly(fc.constantFrom('[17,"3/12"]', '[0,"0/0"]', '[1]', '[1,"00/1"]')), {
+            maxLength: 2,
+          })
+          .map((all) => `[${all.join(',')}]`),
       ),
     }),
   }),

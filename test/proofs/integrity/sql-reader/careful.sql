@@ -227,11 +227,14 @@ begin
         '^\d{4}-\d{2}-\d{2}T\d{2}:(00|15|30|45):00\.000000\+00:00$'
       );
     end if;
+    if v_table -> 'after' is not null then
+      perform pg_temp.to_counts(json_build_array(v_table -> 'after'), -1);
+    end if;
     perform pg_temp.to_counts(json_build_array(v_table -> 'rows'), 0);
   end loop;
   perform pg_temp.to_counts(json_build_array(v_totals -> 'position'), -1);
-  perform pg_temp.to_text(v_totals -> 'requests', '^(0|[1-9][0-9]{0,99})$');
-  perform pg_temp.to_text(v_totals -> 'successes', '^(0|[1-9][0-9]{0,99})$');
+  perform pg_temp.to_text(v_totals -> 'requests', '^(0|-?[1-9][0-9]{0,99})$');
+  perform pg_temp.to_text(v_totals -> 'successes', '^(0|-?[1-9][0-9]{0,99})$');
 end $$;
 
 create function pg_temp.check_shards_change(p_payload json) returns void
@@ -239,6 +242,7 @@ language plpgsql as $$
 declare
   v_archive json := p_payload -> 'archive';
   v_previous json;
+  v_reversal json;
 begin
   perform pg_temp.to_text(v_archive -> 'manifest_sha256', '^[0-9a-f]{64}$');
   perform pg_temp.to_counts(json_build_array(p_payload -> 'shards', v_archive -> 'shards'), 1);
@@ -250,6 +254,19 @@ begin
   end if;
   for v_previous in select p.value from json_array_elements(p_payload -> 'previous') p loop
     perform pg_temp.to_text(v_previous, '.');
+  end loop;
+  if p_payload -> 'reversals' is null then
+    return;
+  end if;
+  if json_typeof(p_payload -> 'reversals') is distinct from 'array' then
+    raise data_exception;
+  end if;
+  for v_reversal in select r.value from json_array_elements(p_payload -> 'reversals') r loop
+    if json_typeof(v_reversal) is distinct from 'array' or json_array_length(v_reversal) <> 2 then
+      raise data_exception;
+    end if;
+    perform pg_temp.to_counts(json_build_array(v_reversal -> 0), -1);
+    perform pg_temp.to_text(v_reversal -> 1, '^(0|[1-9][0-9]{0,3})/(0|[1-9][0-9]{0,15})$');
   end loop;
 end $$;
 
@@ -263,12 +280,12 @@ begin
     perform from pg_temp.read_key_flush(p_payload);
   elsif p_type = 'CatalogChanged' and p_version = 1 then
     perform from pg_temp.read_catalog_change(p_payload);
-  elsif p_type = 'ProjectionAttested' and p_version in (1, 2) then
+  elsif p_type = 'ProjectionAttested' and p_version in (1, 2, 3) then
     perform pg_temp.check_attestation(p_payload);
   elsif p_type = 'OriginChanged' and p_version = 1 then
     perform pg_temp.to_name(p_payload -> 'origin', 1);
     perform pg_temp.to_text(p_payload -> 'previous', '.');
-  elsif p_type = 'ShardsChanged' and p_version = 1 then
+  elsif p_type = 'ShardsChanged' and p_version in (1, 2) then
     perform pg_temp.check_shards_change(p_payload);
   else
     return false;
