@@ -136,16 +136,20 @@ describe.skipIf(!hasBrowser)('opening balances and corrections', () => {
     await page.keyboard.press('Escape')
   })
 
-  test('an event that was reversed before is refused, and the reason stays', async () => {
+  test('an event that someone else has just reversed is refused, and the reason stays', async () => {
     const position = await flush()
-    const by = await console.service.act('/admin/corrections', { reverse: position, reason: 'a' })
     const page = await console.visit('admin', `/events/${position}`)
-    await (await openReverse(page, 'again')).click()
+    const button = await openReverse(page, 'again')
+    const by = await console.service.act('/admin/corrections', { reverse: position, reason: 'a' })
+    await button.click()
     await dialogOf(page).getByText(`It was reversed by ${by}.`).waitFor()
     expect(await dialogOf(page).getByLabel('Reason').inputValue()).toBe('again')
     await dialogOf(page).getByRole('button', { name: 'Cancel' }).click()
     await dialogOf(page).waitFor({ state: 'detached' })
     expect(await page.getByText('Reversed by event').count()).toBe(0)
+    // The page has noticed.
+    await page.getByRole('link', { name: by, exact: true }).waitFor()
+    expect(await page.getByRole('button', { name: 'Reverse' }).count()).toBe(0)
   })
 
   test('an auditor sees corrections, and no button that makes one', async () => {
@@ -188,8 +192,8 @@ describe.skipIf(!hasBrowser)('opening balances and corrections', () => {
       () => readRows(page, 'Entries by account'),
       ({ length }) => length === 4,
     )
-    expect(entries[0]).toEqual(['1', '–', '–', '3000', '2000', '–', '–'])
-    expect(entries[3]).toEqual(['–', '–', 'hash-a', '3', '–', '50', '40'])
+    expect(entries[0]).toEqual(['1', '–', '–', '3000', '2000', '–', '–', '–'])
+    expect(entries[3]).toEqual(['–', '–', 'hash-a', '3', '–', '50', '40', '1700000000'])
     const group = page.getByRole('region', { name: 'Entries by account' }).getByRole('link').first()
     expect(await group.getAttribute('href')).toBe('/groups/1')
     await page.getByRole('button', { name: 'Reverse' }).waitFor()

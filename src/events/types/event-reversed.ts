@@ -2,16 +2,9 @@ import { type Amounts, decodeAmounts, decodeTexts, isDifference, postAmounts } f
 import { PayloadError } from '../columns.ts'
 import type { EventDefinition } from '../definition.ts'
 import { TIME } from '../instant.ts'
+import { REVERSIBLE } from '../reversible.ts'
 import { PLACE } from '../statement.ts'
 import { REASON } from './reason.ts'
-
-/** The types of events that can be reversed: those that count, except reversals themselves. */
-export const REVERSIBLE = [
-  'ApiKeyStatsFlushed',
-  'KeyStatsFlushed',
-  'BalancesOpened',
-  'TotalsAdjusted',
-] as const
 
 /**
  * Payload of `EventReversed`, version 1: takes back what another event counted. It states the type

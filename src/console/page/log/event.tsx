@@ -1,7 +1,7 @@
 import { ChevronLeft, ChevronRight, Undo2 } from 'lucide-preact'
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
-import { REVERSIBLE } from '../../../events/types/event-reversed.ts'
+import { REVERSIBLE } from '../../../events/reversible.ts'
 import { api, unwrap } from '../api.ts'
 import { isPast, useAsOf } from '../as-of.ts'
 import { Recorded, ToEvent } from '../bookkeeping/recorded.tsx'
@@ -27,7 +27,7 @@ export function Event({ shard, position }: { shard: string; position: string }) 
   )
   const [isReversing, setReversing] = useState(false)
   const [reversal, setReversal] = useState<string | null>(null)
-  const known = useReversal(`${shard}/${position}`, isReversible(value?.type))
+  const known = useReversal(`${shard}/${position}`, isReversible(value?.type), isReversing)
   const past = isPast(useAsOf())
   const canReverse = isAdmin() && !past && known === null && reversal === null
   const reversed = value?.type === 'EventReversed' && toPosition(value.payload)
