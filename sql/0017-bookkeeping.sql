@@ -13,7 +13,7 @@ create table api_key_backdated_usage (
   position bigint not null,
   requests numeric not null,
   successes numeric not null,
-  primary key (shard, generation, api_key_id, quarter, position)
+  primary key (generation, api_key_id, quarter, shard, position)
 );
 
 create table provider_group_backdated_usage (
@@ -24,7 +24,7 @@ create table provider_group_backdated_usage (
   position bigint not null,
   requests numeric not null,
   successes numeric not null,
-  primary key (shard, generation, provider_group_id, quarter, position)
+  primary key (generation, provider_group_id, quarter, shard, position)
 );
 
 create table key_backdated_usage (
@@ -36,7 +36,7 @@ create table key_backdated_usage (
   requests numeric not null,
   tokens numeric not null,
   quota_used numeric not null,
-  primary key (shard, generation, token_hash, quarter, position)
+  primary key (generation, token_hash, quarter, shard, position)
 );
 
 create index api_key_backdated_usage_position

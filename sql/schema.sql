@@ -20,7 +20,7 @@ create table api_key_backdated_usage (
   position bigint not null,
   requests numeric not null,
   successes numeric not null,
-  constraint api_key_backdated_usage_pkey PRIMARY KEY (shard, generation, api_key_id, quarter, "position")
+  constraint api_key_backdated_usage_pkey PRIMARY KEY (generation, api_key_id, quarter, shard, "position")
 );
 
 create table api_key_counters (
@@ -146,7 +146,7 @@ create table key_backdated_usage (
   requests numeric not null,
   tokens numeric not null,
   quota_used numeric not null,
-  constraint key_backdated_usage_pkey PRIMARY KEY (shard, generation, token_hash, quarter, "position")
+  constraint key_backdated_usage_pkey PRIMARY KEY (generation, token_hash, quarter, shard, "position")
 );
 
 create table key_counters (
@@ -279,7 +279,7 @@ create table provider_group_backdated_usage (
   position bigint not null,
   requests numeric not null,
   successes numeric not null,
-  constraint provider_group_backdated_usage_pkey PRIMARY KEY (shard, generation, provider_group_id, quarter, "position")
+  constraint provider_group_backdated_usage_pkey PRIMARY KEY (generation, provider_group_id, quarter, shard, "position")
 );
 
 create table provider_group_counters (

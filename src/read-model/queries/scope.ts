@@ -20,29 +20,30 @@ export function usageRows(sql: Sql | Transaction, scope: Scope): Fragment {
 }
 
 /** A `select` of usage that was counted when it was recorded, with the same columns. */
-export function timelyRows(sql: Sql | Transaction, scope: Scope): Fragment {
-  return sql`
-    select u.shard, u.quarter, ${listOf(sql, ACCOUNTS[scope.kind].sums, 'u')}
-    from ${sql(usageTable(scope.kind))} u
-    where ${isInScope(sql, scope)}`
-}
-
-/** A `select` of backdated usage: shard, quarter, position, and the summed columns. */
-export function backdatedRows(sql: Sql | Transaction, scope: Scope): Fragment {
-  return sql`
-    select u.shard, u.quarter, u.position, ${listOf(sql, ACCOUNTS[scope.kind].sums, 'u')}
-    from ${sql(backdatedTable(scope.kind))} u
-    where ${isInScope(sql, scope)}`
-}
-
-function isInScope(sql: Sql | Transaction, { kind, account }: Scope): Fragment {
-  const { id, type } = ACCOUNTS[kind]
+export function timelyRows(sql: Sql | Transaction, { kind, account }: Scope): Fragment {
+  const { id, type, sums } = ACCOUNTS[kind]
   const name = sql`u.${sql(id)}`
   const isOne = () => sql`${name} = ${account}::${sql.unsafe(type)}`
   return sql`
-    u.shard in (select s.shard from shards s)
+    select u.shard, u.quarter, ${listOf(sql, sums, 'u')}
+    from ${sql(usageTable(kind))} u
+    where u.shard in (select s.shard from shards s)
       and u.generation = ${liveGeneration(sql, 'usage')}
       and ${account === null ? isKnown(sql, kind, name) : isOne()}`
+}
+
+/**
+ * A `select` of backdated usage: shard, quarter, position, and the summed columns. Its rows are few
+ * and all of accounts in the catalog. The statement is kept simple, because it is planned with
+ * every read of usage.
+ */
+export function backdatedRows(sql: Sql | Transaction, { kind, account }: Scope): Fragment {
+  const { id, type, sums } = ACCOUNTS[kind]
+  const isOne = () => sql`and u.${sql(id)} = ${account}::${sql.unsafe(type)}`
+  return sql`
+    select u.shard, u.quarter, u.position, ${listOf(sql, sums, 'u')}
+    from ${sql(backdatedTable(kind))} u
+    where u.generation = ${liveGeneration(sql, 'usage')} ${account === null ? sql`` : isOne()}`
 }
 
 const CATALOG = { provider_group: 'provider_groups', api_key: 'api_keys', key: 'keys' } as const
