@@ -268,6 +268,7 @@ create table projections (
   generation integer not null,
   rebuilt_at timestamp with time zone,
   version integer not null,
+  has_backdated boolean not null default false,
   constraint projections_pkey PRIMARY KEY (projection)
 );
 

@@ -1,13 +1,13 @@
 import { Elysia } from 'elysia'
 import { formatPositions, type Positions } from '../../events/positions.ts'
-import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
+import { inSnapshot, type Sql, type Transaction } from '../../platform/postgres/pool.ts'
 import { catalogRows } from '../../read-model/projections/catalog-rows.ts'
 import type { Projection } from '../../read-model/projections/projection.ts'
 import { usage } from '../../read-model/projections/usage.ts'
 import type { AwaitedGroup } from '../../read-model/projector/projector.ts'
 import { type Reflected, readNow, readReflected } from '../../read-model/queries/live.ts'
-import { type Scope, usageRows } from '../../read-model/queries/scope.ts'
-import { readUsage, type Usage } from '../../read-model/queries/usage.ts'
+import type { Scope } from '../../read-model/queries/scope.ts'
+import { readUsage, readUsageNow, type Usage } from '../../read-model/queries/usage.ts'
 import type { RequestContext } from '../admission.ts'
 import type { auth } from '../auth.ts'
 import {
@@ -101,14 +101,13 @@ async function readCurrent(
 ): Promise<Reflected<Usage>> {
   const isOfAll = scope.account === null
   const read = (sql: Sql | Transaction, projections: readonly Projection[]) =>
-    readNow(
-      sql,
-      async (transaction) => ({
-        usage: await readUsage(transaction, scope, usageRows(transaction, scope), bounds),
-        catalog: isOfAll ? await readReflected(transaction, [catalogRows]) : null,
-      }),
-      projections,
-    )
+    inSnapshot(sql, async (transaction) => {
+      const [{ value, positions }, catalog] = await Promise.all([
+        readUsageNow(transaction, scope, bounds, projections),
+        isOfAll ? readReflected(transaction, [catalogRows]) : null,
+      ])
+      return { value: { usage: value, catalog }, positions }
+    })
   if (isEventual) {
     const { value, positions } = await consistentRead(
       options,

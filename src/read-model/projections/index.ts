@@ -14,5 +14,8 @@ export const CURRENT: readonly Projection[] = [
   providerGroupCounters,
 ]
 
+/** The current projections that counters and the catalog are read from. */
+export const COUNTED = CURRENT.filter((projection) => projection !== bookkeeping)
+
 /** Every projection, in the order in which a batch locks their checkpoints. */
 export const PROJECTIONS: readonly Projection[] = [...CURRENT, snapshots, usage]

@@ -75,6 +75,7 @@ class UsageFold implements Fold {
   }
 
   *write(transaction: Transaction, target: WriteTarget) {
+    if (this.#backdated.size > 0) yield noteBackdated(transaction)
     for (const kind of ACCOUNT_KINDS) {
       for (const rows of joinSlices(this.#rowsOf(kind))) {
         yield writeRows(transaction, target, ACCOUNTS[kind], rows)
@@ -155,6 +156,13 @@ function writeRows(
     where s.shard = ${shard}
     on conflict (shard, generation, ${id}, quarter) do update set
       ${addToRow(transaction, summed, 'u')}`
+}
+
+function noteBackdated(transaction: Transaction): Promise<unknown> {
+  return transaction`
+    update projections p
+    set has_backdated = true
+    where p.projection = ${usage.name} and not p.has_backdated`
 }
 
 function writeBackdated(

@@ -1,6 +1,6 @@
 import type { Positions } from '../../events/positions.ts'
 import { inSnapshot, type Sql, type Transaction } from '../../platform/postgres/pool.ts'
-import { CURRENT } from '../projections/index.ts'
+import { COUNTED } from '../projections/index.ts'
 import type { Projection } from '../projections/projection.ts'
 import { liveSource, type Source } from './live-source.ts'
 
@@ -11,7 +11,7 @@ export type Reflected<Value> = { value: Value; positions: Positions }
 export async function readNow<Value>(
   sql: Sql | Transaction,
   read: (transaction: Transaction, source: Source) => Promise<Value>,
-  projections: readonly Projection[] = CURRENT,
+  projections: readonly Projection[] = COUNTED,
 ): Promise<Reflected<Value>> {
   const [positions, value] = await inSnapshot(sql, (transaction) =>
     Promise.all([

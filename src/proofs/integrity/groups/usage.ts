@@ -13,6 +13,15 @@ const BACKDATED = [
   'key_backdated_usage',
 ] as const
 
+/** Checks that readers know that there is backdated usage. */
+async function checkNoted(sql: Transaction): Promise<Problem[]> {
+  const rows = await sql`
+    select from projections p where p.projection = 'usage' and p.has_backdated`
+  if (rows.length > 0) return []
+  const at = 'projections usage'
+  return [{ check: 'checkpoints', at, expected: 'has_backdated', found: 'not has_backdated' }]
+}
+
 /** Checks what was counted in each bucket of 15 minutes. */
 export class UsageGroup implements ProjectionGroup {
   readonly projections = [
@@ -40,11 +49,13 @@ export class UsageGroup implements ProjectionGroup {
 
   async compare(sql: Transaction, _: string, target: Target): Promise<Problem[]> {
     const problems = await this.#compare(sql, target, null)
+    let hasBackdated = false
     for (const name of BACKDATED) {
-      const rows = this.#fold.rows(name)
+      const rows = [...this.#fold.rows(name)]
+      hasBackdated ||= rows.length > 0
       problems.push(...(await compareRows(sql, attestedTable(name), target, rows)))
     }
-    return problems
+    return hasBackdated ? [...problems, ...(await checkNoted(sql))] : problems
   }
 
   async #compare(sql: Transaction, target: Target, before: string | null): Promise<Problem[]> {

@@ -16,6 +16,12 @@ export const PROGRESS_CORRUPTIONS = [
       projection: LETTER,
       generation: BIT,
       version: BIT,
+      has_backdated: [
+        {
+          ...is('false', 'false'),
+          where: "projection = 'usage'",
+        },
+      ],
       rebuilt_at: [{ ...is('another time', "'2026-01-01'"), foundBy: null }],
     },
   ),
