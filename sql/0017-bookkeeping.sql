@@ -46,8 +46,8 @@ create index provider_group_backdated_usage_position
 create index key_backdated_usage_position
   on key_backdated_usage (shard, generation, position);
 
--- Of usage: true once anything is backdated. Until then reads need not look for it.
-alter table projections add column has_backdated boolean not null default false;
+-- Of usage: true once anything in the shard is backdated. Until then reads need not look for it.
+alter table checkpoints add column has_backdated boolean not null default false;
 
 -- Every entry. A reversal names the event that it takes back.
 create table acts (

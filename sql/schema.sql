@@ -109,6 +109,7 @@ create table checkpoints (
   projection text not null,
   generation integer not null,
   position bigint not null,
+  has_backdated boolean not null default false,
   constraint checkpoints_pkey PRIMARY KEY (shard, projection, generation),
   constraint checkpoints_position_check CHECK (("position" >= '-1'::integer))
 ) with (fillfactor=50);
@@ -268,7 +269,6 @@ create table projections (
   generation integer not null,
   rebuilt_at timestamp with time zone,
   version integer not null,
-  has_backdated boolean not null default false,
   constraint projections_pkey PRIMARY KEY (projection)
 );
 

@@ -31,9 +31,8 @@ export function actOf({ type, data }: Event): Act | MovedReversals | null {
       return { type }
     case 'TotalsAdjusted':
       return { type, reason: data.reason }
-    case 'EventReversed': {
+    case 'EventReversed':
       return { type, reason: data.reason, ...toLocation(data.reversed) }
-    }
     case 'ShardsChanged': {
       const { reversals = [] } = data
       if (reversals.length === 0) return null

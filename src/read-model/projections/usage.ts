@@ -75,7 +75,7 @@ class UsageFold implements Fold {
   }
 
   *write(transaction: Transaction, target: WriteTarget) {
-    if (this.#backdated.size > 0) yield noteBackdated(transaction)
+    if (this.#backdated.size > 0) yield noteBackdated(transaction, target)
     for (const kind of ACCOUNT_KINDS) {
       for (const rows of joinSlices(this.#rowsOf(kind))) {
         yield writeRows(transaction, target, ACCOUNTS[kind], rows)
@@ -130,11 +130,9 @@ export function startOfQuarterHour(recordedAt: string): string {
 type Row = Total & { start: string }
 type BackdatedRow = Row & { position: number }
 
-/** False for a total of only an access. */
+/** False for a total of only an access, which is the last value of a token key. */
 const isUsed = ({ account, values }: Total) =>
-  values.some((value, i) => Number(value) !== 0 && (typeof account === 'number' || i < KEY_SUMS))
-
-const KEY_SUMS = ACCOUNTS.key.sums.length
+  values.slice(0, typeof account === 'number' ? 2 : 3).some((value) => Number(value) !== 0)
 
 function writeRows(
   transaction: Transaction,
@@ -158,11 +156,16 @@ function writeRows(
       ${addToRow(transaction, summed, 'u')}`
 }
 
-function noteBackdated(transaction: Transaction): Promise<unknown> {
+// The transaction has locked this row, which it moves.
+function noteBackdated(
+  transaction: Transaction,
+  { shard, generation }: WriteTarget,
+): Promise<unknown> {
   return transaction`
-    update projections p
+    update checkpoints c
     set has_backdated = true
-    where p.projection = ${usage.name} and not p.has_backdated`
+    where c.shard = ${shard} and c.projection = ${usage.name} and c.generation = ${generation}
+      and not c.has_backdated`
 }
 
 function writeBackdated(

@@ -53,7 +53,7 @@ async function readReflectedUsage(
   projections: readonly Projection[],
 ): Promise<{ positions: Positions; hasBackdated: boolean }> {
   const rows = await transaction<{ position: string; backdated: boolean }[]>`
-    select min(c.position) as position, bool_or(p.has_backdated) as backdated
+    select min(c.position) as position, bool_or(c.has_backdated) as backdated
     from checkpoints c
       join projections p on p.projection = c.projection and p.generation = c.generation
     where p.projection in ${transaction(projections.map(({ name }) => name))}

@@ -14,11 +14,14 @@ const BACKDATED = [
 ] as const
 
 /** Checks that readers know that there is backdated usage. */
-async function checkNoted(sql: Transaction): Promise<Problem[]> {
+async function checkNoted(sql: Transaction, { shard, generation }: Target): Promise<Problem[]> {
   const rows = await sql`
-    select from projections p where p.projection = 'usage' and p.has_backdated`
+    select
+    from checkpoints c
+    where c.shard = ${shard} and c.projection = 'usage' and c.generation = ${generation}
+      and c.has_backdated`
   if (rows.length > 0) return []
-  const at = 'projections usage'
+  const at = `checkpoints ${shard}/usage/${generation}`
   return [{ check: 'checkpoints', at, expected: 'has_backdated', found: 'not has_backdated' }]
 }
 
@@ -55,7 +58,7 @@ export class UsageGroup implements ProjectionGroup {
       hasBackdated ||= rows.length > 0
       problems.push(...(await compareRows(sql, attestedTable(name), target, rows)))
     }
-    return hasBackdated ? [...problems, ...(await checkNoted(sql))] : problems
+    return hasBackdated ? [...problems, ...(await checkNoted(sql, target))] : problems
   }
 
   async #compare(sql: Transaction, target: Target, before: string | null): Promise<Problem[]> {

@@ -16,12 +16,6 @@ export const PROGRESS_CORRUPTIONS = [
       projection: LETTER,
       generation: BIT,
       version: BIT,
-      has_backdated: [
-        {
-          ...is('false', 'false'),
-          where: "projection = 'usage'",
-        },
-      ],
       rebuilt_at: [{ ...is('another time', "'2026-01-01'"), foundBy: null }],
     },
   ),
@@ -47,6 +41,10 @@ export const PROGRESS_CORRUPTIONS = [
           ...is('a high bit of snapshots', '(position # (1::bigint << 40))'),
           where: "shard = 0 and projection = 'snapshots'",
         },
+      ],
+      has_backdated: [
+        { ...is('false', 'false'), where: "shard = 0 and projection = 'usage'" },
+        { ...is('true where nothing is', 'true'), foundBy: null },
       ],
     },
   ),
