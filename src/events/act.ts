@@ -6,7 +6,6 @@ import type { PostedRow } from './rows.ts'
 /** The types of events in which an administrator makes an entry in the books. */
 export const ACT_TYPES = ['BalancesOpened', 'TotalsAdjusted', 'EventReversed'] as const
 
-/** True for the type of an act. */
 export const isAct = (type: string): boolean => (ACT_TYPES as readonly string[]).includes(type)
 
 /**
@@ -34,9 +33,10 @@ export function actOf({ type, data }: Event): Act | MovedReversals | null {
     case 'EventReversed':
       return { type, reason: data.reason, ...toLocation(data.reversed) }
     case 'ShardsChanged': {
-      const { reversals = [] } = data
-      if (reversals.length === 0) return null
-      return { type, moved: reversals.map(([position, to]) => [position, toLocation(to)]) }
+      const moved = (data.reversals ?? []).map(
+        ([at, to]) => [at, toLocation(to)] as [number, Location],
+      )
+      return moved.length === 0 ? null : { type, moved }
     }
     default:
       return null

@@ -156,7 +156,6 @@ function writeRows(
       ${addToRow(transaction, summed, 'u')}`
 }
 
-// The transaction has locked this row, which it moves.
 function noteBackdated(
   transaction: Transaction,
   { shard, generation }: WriteTarget,
