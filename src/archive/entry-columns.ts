@@ -41,7 +41,7 @@ const COLUMNS = [
   { name: 'type', ...text, ...required },
   // When usage counts it: null if in no hour.
   { name: 'counted_at', ...int64, ...micros, ...optional },
-  // Of acts only: what counted towards the quota. In a flush it is tokens, if quota_tracked.
+  // The amount that counted towards the quota; null in a flush (tokens, if quota_tracked).
   { name: 'quota_used', ...int64, ...optional },
 ] as const satisfies SchemaElement[]
 

@@ -2,7 +2,7 @@ import { isAct } from '../events/act.ts'
 import { type Amounts, sameAmounts } from '../events/amounts.ts'
 import { PayloadError } from '../events/columns.ts'
 import { decodeEvent, type Event } from '../events/event.ts'
-import { covers } from '../events/positions.ts'
+import { covers, parseLocation } from '../events/positions.ts'
 import { REVERSIBLE } from '../events/reversible.ts'
 import type { Opening } from '../events/types/balances-opened.ts'
 import type { Reversal } from '../events/types/event-reversed.ts'
@@ -18,7 +18,7 @@ import { liveGeneration } from '../read-model/queries/live-source.ts'
 import { type ActEvent, appendAct } from './append-act.ts'
 import { type AccountName, findBroken, findOpen, findUnknown } from './checks.ts'
 
-/** What an administrator asks for. */
+/** An act that an administrator asks for. */
 export type PostedAct =
   | { kind: 'open'; opening: Opening }
   | { kind: 'adjust'; adjustment: Adjustment }
@@ -48,7 +48,7 @@ type BooksOptions = {
 const RECORD_MS = 30_000
 const CATCH_UP_MS = 10_000
 
-/** What takes an event back, and the identity of that event in this history of the log. */
+/** A reversal, and the identity of the event it reverses in this history of the log. */
 type Prepared = { reversal: Reversal; identity: string }
 
 type Decision = { before: number; event: ActEvent }
@@ -220,7 +220,7 @@ async function isThere(
   transaction: Transaction,
   { reversal: { reversed }, identity }: Prepared,
 ): Promise<boolean> {
-  const [shard, position] = reversed.split('/').map(Number) as [number, number]
+  const { shard, position } = parseLocation(reversed)
   return (await readIdentity(transaction, shard, position)) === identity
 }
 

@@ -1,3 +1,4 @@
+import { parseLocation } from '../events/positions.ts'
 import type { Fragment, Sql, Transaction } from '../platform/postgres/pool.ts'
 import { toMicroseconds } from '../platform/postgres/timestamp.ts'
 import { type Page, type PageRequest, toKeyset, toPage } from '../read-model/queries/keyset-page.ts'
@@ -55,6 +56,6 @@ export async function readCorrections(
 }
 
 function isReversalOf(sql: Sql | Transaction, place: string): Fragment {
-  const [shard, position] = place.split('/').map(Number) as [number, number]
+  const { shard, position } = parseLocation(place)
   return sql`t.reversed_shard = ${shard} and t.reversed_position = ${position}`
 }

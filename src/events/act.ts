@@ -1,5 +1,5 @@
 import type { Event } from './event.ts'
-import type { Location } from './positions.ts'
+import { type Location, parseLocation } from './positions.ts'
 import type { Postings } from './postings.ts'
 import type { PostedRow } from './rows.ts'
 
@@ -31,21 +31,16 @@ export function actOf({ type, data }: Event): Act | MovedReversals | null {
     case 'TotalsAdjusted':
       return { type, reason: data.reason }
     case 'EventReversed':
-      return { type, reason: data.reason, ...toLocation(data.reversed) }
+      return { type, reason: data.reason, ...parseLocation(data.reversed) }
     case 'ShardsChanged': {
       const moved = (data.reversals ?? []).map(
-        ([at, to]) => [at, toLocation(to)] as [number, Location],
+        ([at, to]) => [at, parseLocation(to)] as [number, Location],
       )
       return moved.length === 0 ? null : { type, moved }
     }
     default:
       return null
   }
-}
-
-function toLocation(text: string): Location {
-  const [shard, position] = text.split('/').map(Number) as [number, number]
-  return { shard, position }
 }
 
 /** Returns the postings of an act as rows, one per account. */

@@ -28,3 +28,9 @@ export function parsePositions(text: string, shards: number): (number | undefine
 
 /** The place of an event in a log. */
 export type Location = { shard: number; position: number }
+
+/** Parses a place such as `0/41`, whose form was checked before. */
+export function parseLocation(text: string): Location {
+  const [shard, position] = text.split('/').map(Number) as [number, number]
+  return { shard, position }
+}

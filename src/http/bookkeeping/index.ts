@@ -1,4 +1,4 @@
-import { Elysia } from 'elysia'
+import { type Context, Elysia } from 'elysia'
 import type { ActRefusal, Books, PostedAct } from '../../bookkeeping/books.ts'
 import { readCorrections } from '../../bookkeeping/corrections.ts'
 import { EVERYTHING } from '../../read-model/queries/scope.ts'
@@ -30,17 +30,22 @@ export function bookkeepingRoutes(guard: ReturnType<typeof auth>, options: Optio
     if ('error' in posted) throw new Problem(400, posted.error, posted.detail)
     return posted
   }
-  const record = async (context: ChangeContext, posted: PostedAct) => {
-    const { request, principal } = context
+  /** Records the act that a body describes, and sets the answer's status and headers. */
+  const record = async (context: ChangeContext & { set: Context['set'] }, form: ActForm) => {
+    const { request, principal, set } = context
+    const asking = { request, principal }
+    const posted = await parse(asking, form)
     const idempotencyKey = readIdempotencyKey(request)
-    const outcome = await admission.admitAct(context, () =>
+    const outcome = await admission.admitAct(asking, () =>
       books.record(posted, principal.name, idempotencyKey),
     )
     if (outcome.kind !== 'recorded') throw toProblem(outcome)
     onRecorded(0, outcome.position)
     const position = `0/${outcome.position}`
     const replayed = outcome.replayed && { 'idempotency-replayed': 'true' }
-    return { position, headers: { 'tallybook-position': position, ...replayed } }
+    Object.assign(set.headers, { 'tallybook-position': position, ...replayed })
+    set.status = 201
+    return { posted, position }
   }
 
   return new Elysia({ name: 'bookkeeping' })
@@ -52,11 +57,7 @@ export function bookkeepingRoutes(guard: ReturnType<typeof auth>, options: Optio
           const detail = 'Opening balances need an Idempotency-Key.'
           throw new Problem(400, 'invalid idempotency key', detail)
         }
-        const asking = { request, principal }
-        const posted = await parse(asking, 'balances')
-        const { position, headers } = await record(asking, posted)
-        Object.assign(set.headers, headers)
-        set.status = 201
+        const { posted, position } = await record({ request, principal, set }, 'balances')
         return { position, ...countRows(posted) }
       },
       { parse: 'none', roles: ['admin'], query: NoQuery, detail: details.open },
@@ -64,11 +65,7 @@ export function bookkeepingRoutes(guard: ReturnType<typeof auth>, options: Optio
     .post(
       '/admin/corrections',
       async ({ request, principal, set }) => {
-        const asking = { request, principal }
-        const posted = await parse(asking, 'correction')
-        const { position, headers } = await record(asking, posted)
-        Object.assign(set.headers, headers)
-        set.status = 201
+        const { posted, position } = await record({ request, principal, set }, 'correction')
         return {
           position,
           ...(posted.kind === 'reverse' && { reversed: `${posted.shard}/${posted.position}` }),

@@ -4,6 +4,7 @@ import type { PostedAct } from '../../bookkeeping/books.ts'
 import type { Amounts } from '../../events/amounts.ts'
 import { CatalogId, TokenHash } from '../../events/catalog-change.ts'
 import { isStorable, LAST_UNIX_SECOND } from '../../events/columns.ts'
+import { parseLocation } from '../../events/positions.ts'
 import { Limit, strict, Timestamp, toMoment } from '../params.ts'
 import { placeOf } from '../place.ts'
 
@@ -160,8 +161,7 @@ function parseCorrection(text: string): PostedAct | string {
     return 'The body must have exactly one of reverse and adjust.'
   }
   if (reverse !== undefined) {
-    const [shard, position] = reverse.split('/').map(Number) as [number, number]
-    return { kind: 'reverse', shard, position, reason }
+    return { kind: 'reverse', ...parseLocation(reverse), reason }
   }
   const fault = findInvalid(adjust!)
   return fault ?? { kind: 'adjust', adjustment: { reason, ...toAmounts(adjust!) } }

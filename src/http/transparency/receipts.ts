@@ -1,6 +1,7 @@
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import { Elysia } from 'elysia'
 import type { Reads } from '../../cluster/replicas/reads.ts'
+import { type Location, parseLocation } from '../../events/positions.ts'
 import { readEvent } from '../../log/read.ts'
 import type { TreeHeads } from '../../proofs/transparency/heads.ts'
 import type { Admission } from '../admission.ts'
@@ -29,7 +30,7 @@ export function receiptRoute(
     '/internal/receipts',
     async (context) => {
       const { request, principal } = context
-      const [shard, position] = readPosition(await bodies.read(request, principal.name))
+      const { shard, position } = readPosition(await bodies.read(request, principal.name))
       const event =
         shard < shards
           ? await admission.admitRead(context, () =>
@@ -48,7 +49,7 @@ export function receiptRoute(
 
 const check = TypeCompiler.Compile(ReceiptBody)
 
-function readPosition(text: string): [shard: number, position: number] {
+function readPosition(text: string): Location {
   let body: unknown
   try {
     body = JSON.parse(text)
@@ -58,6 +59,5 @@ function readPosition(text: string): [shard: number, position: number] {
   if (!check.Check(body)) {
     throw new Problem(400, 'invalid request body', 'Send a body such as {"position":"0/41"}.')
   }
-  const [shard, position] = body.position.split('/').map(Number)
-  return [shard!, position!]
+  return parseLocation(body.position)
 }

@@ -42,11 +42,8 @@ class BookkeepingFold implements Fold {
 
   add({ act, postings, position }: Entry): void {
     if (act === null) return
-    if (act.type === 'ShardsChanged') {
-      this.#moved.push(...act.moved)
-      return
-    }
-    this.#acts.set(position, { position, act })
+    if (act.type === 'ShardsChanged') this.#moved.push(...act.moved)
+    else this.#acts.set(position, { position, act })
     if (act.type === 'BalancesOpened') this.#open(postings, position)
   }
 

@@ -6,7 +6,7 @@ import { Reason } from './reason.tsx'
 
 const RATED = { total_requests: 'Requests', success_requests: 'Successes' }
 
-/** What each kind counts, as fields of the request; and how its rows are identified. */
+/** The title of each kind, and its counts as fields of the request. */
 const KINDS = {
   provider_groups: { title: 'Provider group', counts: RATED },
   api_keys: { title: 'API key', counts: RATED },

@@ -16,7 +16,7 @@ provider_group,1,1000,990,,,
 api_key,7,1000,990,,,
 key,3f08d2,3,,50,40,1700000000`
 
-/** What each kind of row counts, besides requests. */
+/** The name of each kind of row, and the columns it counts besides requests. */
 const KINDS = {
   provider_group: { name: 'provider group', counts: ['successes'] },
   api_key: { name: 'API key', counts: ['successes'] },

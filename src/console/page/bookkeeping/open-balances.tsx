@@ -116,7 +116,7 @@ function FileField({ onChoose }: { onChoose: (file: File | undefined) => void })
   )
 }
 
-/** What a file would open: the number of rows of each kind, and their sums. */
+/** Shows the number of rows of each kind in a file, and their sums. */
 const Summary = ({ balances }: { balances: Balances }) => (
   <div role="status" aria-label="Rows of the file">
     <ul>
