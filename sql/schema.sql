@@ -92,6 +92,7 @@ create table api_key_versions (
   group_id bigint not null,
   name text collate names,
   ended_at timestamp with time zone,
+  external_id text,
   constraint api_key_versions_pkey PRIMARY KEY (generation, id, "position")
 );
 
@@ -101,6 +102,7 @@ create table api_keys (
   group_id bigint not null,
   name text collate names,
   ended_at timestamp with time zone,
+  external_id text,
   constraint api_keys_pkey PRIMARY KEY (generation, id)
 );
 
@@ -351,6 +353,7 @@ create table provider_group_versions (
   position bigint not null,
   name text collate names,
   ended_at timestamp with time zone,
+  external_id text,
   constraint provider_group_versions_pkey PRIMARY KEY (generation, id, "position")
 );
 
@@ -359,6 +362,7 @@ create table provider_groups (
   id bigint not null,
   name text collate names,
   ended_at timestamp with time zone,
+  external_id text,
   constraint provider_groups_pkey PRIMARY KEY (generation, id)
 );
 
@@ -456,6 +460,8 @@ CREATE INDEX api_key_usage_quarter ON ONLY tallybook.api_key_usage USING brin (q
 
 CREATE INDEX api_keys_by_name ON tallybook.api_keys USING btree (generation, COALESCE(name, ''::text), id);
 
+CREATE INDEX api_keys_external_id ON tallybook.api_keys USING btree (generation, external_id);
+
 CREATE INDEX api_keys_group_id ON tallybook.api_keys USING btree (generation, group_id, id);
 
 CREATE INDEX events_catalog_changed ON tallybook.events USING btree (shard, "position") WHERE (type = 'CatalogChanged'::text);
@@ -480,6 +486,8 @@ CREATE INDEX provider_group_usage_quarter ON ONLY tallybook.provider_group_usage
 
 CREATE INDEX provider_groups_by_name ON tallybook.provider_groups USING btree (generation, COALESCE(name, ''::text), id);
 
+CREATE INDEX provider_groups_external_id ON tallybook.provider_groups USING btree (generation, external_id);
+
 CREATE INDEX sessions_expires_at ON tallybook.sessions USING btree (expires_at);
 
 -- view flush_entries
@@ -487,7 +495,7 @@ CREATE INDEX sessions_expires_at ON tallybook.sessions USING btree (expires_at);
     e."position",
     e.recorded_at,
     e.source,
-    (i.id)::bigint AS api_key_id,
+    NULLIF((i.id)::bigint, 0) AS api_key_id,
     ( SELECT (g.group_id)::bigint AS group_id
            FROM ( SELECT r.group_id,
                     sum((r.length)::bigint) OVER (ORDER BY r.ordinal) AS upto
@@ -500,10 +508,12 @@ CREATE INDEX sessions_expires_at ON tallybook.sessions USING btree (expires_at);
     (i.requests)::numeric AS requests,
     COALESCE((i.successes)::numeric, ((i.requests)::numeric - COALESCE((f.failures)::numeric, (0)::numeric))) AS successes,
     NULL::numeric AS tokens,
-    NULL::bigint AS last_accessed_at
-   FROM ((events e
+    NULL::bigint AS last_accessed_at,
+    n.name AS api_key
+   FROM (((events e
      CROSS JOIN LATERAL ROWS FROM(json_array_elements_text((e.payload -> 'ids'::text)), json_array_elements_text((e.payload -> 'requests'::text)), json_array_elements_text((e.payload -> 'successes'::text))) WITH ORDINALITY i(id, requests, successes, ordinal))
      LEFT JOIN LATERAL ROWS FROM(json_array_elements_text((e.payload -> 'failing'::text)), json_array_elements_text((e.payload -> 'failures'::text))) f(index, failures) ON (((f.index)::bigint = (i.ordinal - 1))))
+     LEFT JOIN LATERAL ROWS FROM(json_array_elements_text((e.payload -> 'named'::text)), json_array_elements_text((e.payload -> 'names'::text))) n(index, name) ON (((n.index)::bigint = (i.ordinal - 1))))
   WHERE (e.type = 'ApiKeyStatsFlushed'::text)
 UNION ALL
  SELECT e.shard,
@@ -517,7 +527,8 @@ UNION ALL
     (i.requests)::numeric AS requests,
     NULL::numeric AS successes,
     (i.tokens)::numeric AS tokens,
-    (i.last_accessed_at)::bigint AS last_accessed_at
+    (i.last_accessed_at)::bigint AS last_accessed_at,
+    NULL::text AS api_key
    FROM (events e
      CROSS JOIN LATERAL ROWS FROM(json_array_elements_text((e.payload -> 'hashes'::text)), json_array_elements_text((e.payload -> 'quota_tracked'::text)), json_array_elements_text((e.payload -> 'requests'::text)), json_array_elements_text((e.payload -> 'tokens'::text)), json_array_elements_text((e.payload -> 'last_accessed_at'::text))) WITH ORDINALITY i(hash, quota_tracked, requests, tokens, last_accessed_at, ordinal))
   WHERE (e.type = 'KeyStatsFlushed'::text);

@@ -1,9 +1,10 @@
 -- The entries of all flushes, one per row, for use in psql. `group_id` is null for an unknown API
--- key and 0 for one without a group. `quota_tracked` is null for an unknown key.
+-- key and 0 for one without a group. `quota_tracked` is null for an unknown key. `api_key` is an
+-- external id that no API key had; then `api_key_id` is null unless one was posted, too.
 create or replace view flush_entries as
 select
   e.shard, e.position, e.recorded_at, e.source,
-  i.id::bigint as api_key_id,
+  nullif(i.id::bigint, 0) as api_key_id,
   (
     select g.group_id::bigint
     from (
@@ -24,7 +25,8 @@ select
   coalesce(i.successes::numeric, i.requests::numeric - coalesce(f.failures::numeric, 0))
     as successes,
   null::numeric as tokens,
-  null::bigint as last_accessed_at
+  null::bigint as last_accessed_at,
+  n.name as api_key
 from events e
   cross join lateral rows from (
     json_array_elements_text(e.payload -> 'ids'),
@@ -35,6 +37,10 @@ from events e
     json_array_elements_text(e.payload -> 'failing'),
     json_array_elements_text(e.payload -> 'failures')
   ) as f(index, failures) on f.index::bigint = i.ordinal - 1
+  left join lateral rows from (
+    json_array_elements_text(e.payload -> 'named'),
+    json_array_elements_text(e.payload -> 'names')
+  ) as n(index, name) on n.index::bigint = i.ordinal - 1
 where e.type = 'ApiKeyStatsFlushed'
 union all
 select
@@ -45,7 +51,8 @@ select
   i.requests::numeric,
   null,
   i.tokens::numeric,
-  i.last_accessed_at::bigint
+  i.last_accessed_at::bigint,
+  null
 from events e
   cross join lateral rows from (
     json_array_elements_text(e.payload -> 'hashes'),

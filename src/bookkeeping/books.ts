@@ -1,12 +1,13 @@
 import { isAct } from '../events/act.ts'
 import { type Amounts, sameAmounts } from '../events/amounts.ts'
 import { PayloadError } from '../events/columns.ts'
-import { decodeEvent, type Event } from '../events/event.ts'
+import type { Event } from '../events/event.ts'
 import { covers, parseLocation } from '../events/positions.ts'
 import { REVERSIBLE } from '../events/reversible.ts'
 import type { Opening } from '../events/types/balances-opened.ts'
 import type { Reversal } from '../events/types/event-reversed.ts'
 import type { Adjustment } from '../events/types/totals-adjusted.ts'
+import { readFirstAttempt } from '../log/first-attempt.ts'
 import { identityOf, readIdentity, recordedAt } from '../log/read.ts'
 import type { EventPlace } from '../log/visit.ts'
 import { TemporarilyUnavailable } from '../platform/postgres/errors.ts'
@@ -70,8 +71,7 @@ export class Books {
     source: string,
     idempotencyKey: string | null,
   ): Promise<RecordedAct | ActRefusal> {
-    const readFirst = async () =>
-      idempotencyKey === null ? null : this.#readFirst(posted, source, idempotencyKey)
+    const readFirst = () => this.#readFirst(posted, source, idempotencyKey)
     const end = performance.now() + RECORD_MS
     let prepared: Prepared | null = null
     do {
@@ -100,18 +100,12 @@ export class Books {
   async #readFirst(
     posted: PostedAct,
     source: string,
-    idempotencyKey: string,
+    idempotencyKey: string | null,
   ): Promise<RecordedAct | ActRefusal | null> {
-    const [row] = await this.options.pools.read<
-      { position: string; type: string; version: number; payload: string }[]
-    >`
-      select e.position, e.type, e.version, e.payload::text as payload
-      from events e
-      where e.shard = 0 and e.source = ${source} and e.idempotency_key = ${idempotencyKey}`
-    if (!row) return null
-    const event = decodeEvent(row.type, row.version, row.payload)
-    if (!isSame(event, posted)) return { kind: 'idempotency key reused' }
-    return { kind: 'recorded', position: Number(row.position), replayed: true }
+    const first = await readFirstAttempt(this.options.pools.read, 0, source, idempotencyKey)
+    if (first === null) return null
+    if (!isSame(first.event, posted)) return { kind: 'idempotency key reused' }
+    return { kind: 'recorded', position: first.position, replayed: true }
   }
 
   /**

@@ -16,28 +16,44 @@ export const TokenHash = Type.String({ minLength: 1, maxLength: 255 })
 /** A name for people; null if there is none. */
 export const CatalogName = Type.Union([Type.String({ maxLength: 255 }), Type.Null()])
 
+/**
+ * The name that a gateway uses for a provider group or an API key. It names the same row forever:
+ * it never changes or moves to another one, and stays with a retired row.
+ */
+export const ExternalId = Type.String({
+  minLength: 1,
+  maxLength: 255,
+  // No surrounding white space.
+  pattern: '^\\S(?:[^]*\\S)?$',
+})
+
 const list = <Row extends TSchema>(row: Row) => Type.Optional(Type.Array(row))
 
+const external_id = Type.Optional(ExternalId)
+
 const Rows = Type.Object({
-  provider_groups: list(Type.Object({ id: CatalogId, name: CatalogName })),
-  api_keys: list(Type.Object({ id: CatalogId, group_id: GroupId, name: CatalogName })),
+  provider_groups: list(Type.Object({ id: CatalogId, name: CatalogName, external_id })),
+  api_keys: list(Type.Object({ id: CatalogId, group_id: GroupId, name: CatalogName, external_id })),
   keys: list(Type.Object({ token_hash: TokenHash, quota_limit: QuotaLimit, name: CatalogName })),
 })
 
 /**
- * Payload of `CatalogChanged`, version 1. Rows are complete: as they are after the change, or as
- * they were when they were retired. A row is in one list only, once.
+ * Payload of `CatalogChanged`. Rows are complete: as they are after the change, or as they were
+ * when they were retired. A row is in one list only, once.
  *
  *     {"upserted":{"provider_groups":[{"id":1,"name":"openai"}]},
- *      "ended":{"api_keys":[{"id":7,"group_id":1,"name":null}]}}
+ *      "ended":{"api_keys":[{"id":7,"group_id":1,"name":null,"external_id":"sk-9f"}]}}
+ *
+ * Version 1 has no external ids. Version 2 is written only if a row has one, so that instances of a
+ * release before it can read all others.
  */
 export const CatalogChange = Type.Object({ upserted: Rows, ended: Rows })
 export type CatalogChange = Static<typeof CatalogChange>
 
 /** Rows of a change, by table. */
 export type CatalogRows = Static<typeof Rows>
-export type ProviderGroupRow = { id: number; name: string | null }
-export type ApiKeyRow = { id: number; group_id: number; name: string | null }
+export type ProviderGroupRow = { id: number; name: string | null; external_id?: string }
+export type ApiKeyRow = ProviderGroupRow & { group_id: number }
 export type KeyRow = { token_hash: string; quota_limit: number; name: string | null }
 
 /** Rows in each part of a change that is cut. */
@@ -58,7 +74,18 @@ export function* cutChange(change: CatalogChange): Generator<CatalogChange, unde
 
 const check = TypeCompiler.Compile(CatalogChange)
 
-/** Reads a stored payload. Throws PayloadError if no append could have written it. */
+/** The version in which a change is written. */
+export const versionOfChange = (change: CatalogChange): number =>
+  externalIdsOf(change).length === 0 ? 1 : 2
+
+/** Reads a stored payload of version 1. Throws PayloadError if no append could have written it. */
+export function decodeCatalogChange1(payload: unknown): CatalogChange {
+  const change = decodeCatalogChange(payload)
+  if (versionOfChange(change) > 1) throw new PayloadError('version 1 has no external ids')
+  return change
+}
+
+/** Reads a stored payload of version 2. Throws PayloadError if no append could have written it. */
 export function decodeCatalogChange(payload: unknown): CatalogChange {
   if (check.Check(payload)) {
     if (textsOf(payload).every(isStorable)) return payload
@@ -68,9 +95,18 @@ export function decodeCatalogChange(payload: unknown): CatalogChange {
   throw new PayloadError(`${error?.path ?? ''} ${error?.message ?? 'not a catalog change'}`.trim())
 }
 
-function textsOf({ upserted, ended }: CatalogChange): string[] {
-  return [upserted, ended].flatMap(({ provider_groups = [], api_keys = [], keys = [] }) => [
+const listsOf = ({ upserted, ended }: CatalogChange) => [upserted, ended]
+
+function textsOf(change: CatalogChange): string[] {
+  const names = listsOf(change).flatMap(({ provider_groups = [], api_keys = [], keys = [] }) => [
     ...[...provider_groups, ...api_keys, ...keys].map(({ name }) => name ?? ''),
     ...keys.map(({ token_hash }) => token_hash),
   ])
+  return [...names, ...externalIdsOf(change)]
+}
+
+function externalIdsOf(change: CatalogChange): string[] {
+  return listsOf(change).flatMap(({ provider_groups = [], api_keys = [] }) =>
+    [...provider_groups, ...api_keys].flatMap(({ external_id }) => external_id ?? []),
+  )
 }

@@ -4,8 +4,10 @@ import type { EntryRow } from './rows.ts'
 
 /** Everything that other code needs to know of an event type. */
 export type EventDefinition<Data> = {
-  /** The version that appends write. */
+  /** The version that appends write, unless `versionOf` says otherwise. */
   version: number
+  /** The version in which an event is written, if that depends on its content. */
+  versionOf?: (data: Data) => number
   /**
    * Readers of payloads by version; old ones are upcast. They throw PayloadError if no append could
    * have written the payload.

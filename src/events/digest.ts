@@ -17,8 +17,16 @@ export const ATTESTED_TABLES = {
     columns: ['token_hash', 'requests', 'tokens', 'quota_used', 'last_accessed_at'],
     kind: 'counters',
   },
-  provider_groups: { columns: ['id', 'name', 'ended_at'], kind: 'catalog' },
-  api_keys: { columns: ['id', 'group_id', 'name', 'ended_at'], kind: 'catalog' },
+  provider_groups: {
+    columns: ['id', 'name', 'ended_at', 'external_id'],
+    kind: 'catalog',
+    lastIsOptional: true,
+  },
+  api_keys: {
+    columns: ['id', 'group_id', 'name', 'ended_at', 'external_id'],
+    kind: 'catalog',
+    lastIsOptional: true,
+  },
   keys: { columns: ['token_hash', 'quota_limit', 'name', 'ended_at'], kind: 'catalog' },
   api_key_usage: { columns: ['api_key_id', 'quarter', 'requests', 'successes'], kind: 'usage' },
   provider_group_usage: {
@@ -46,6 +54,11 @@ export const ATTESTED_TABLES = {
 export type AttestedColumns = {
   columns: readonly string[]
   kind: 'counters' | 'catalog' | 'usage' | 'backdated'
+  /**
+   * A row whose last value is null ends before it: so the rows of a catalog without external ids
+   * are those of releases that had none.
+   */
+  lastIsOptional?: true
 }
 
 /** How many columns identify a row, by the kind of table. */
@@ -56,10 +69,17 @@ export type AttestedTable = keyof typeof ATTESTED_TABLES
 /** A value of a row. Times are text as in a leaf: `2026-01-31T12:00:00.123456+00:00`. */
 export type DigestValue = number | bigint | string | null
 
+/** Formats a row of a table for its digest. */
+export function formatTableRow(table: AttestedTable, values: readonly DigestValue[]): string {
+  const { lastIsOptional } = ATTESTED_TABLES[table] as AttestedColumns
+  return formatDigestRow(lastIsOptional && values.at(-1) === null ? values.slice(0, -1) : values)
+}
+
 /**
  * Formats a row for its table's digest: compact JSON, with all digits of a number, and a newline.
  *
  *     [7,10,9]
+ *     [7,1,"checkout",null,"sk-9f"]
  *     ["50d8…","2026-01-31T12:15:00.000000+00:00",10,200,200]
  *     ["50d8…","-infinity",41,-10,-200,-200]
  *

@@ -92,6 +92,12 @@ const isEventType = (type: string): type is EventType => Object.hasOwn(EVENT_TYP
 
 const definitionOf = ({ type }: Event) => EVENT_TYPES[type] as EventDefinition<unknown>
 
+/** Returns the version in which an event is appended. */
+export const versionOf = (event: Event): number => {
+  const { version, versionOf: versionFor } = definitionOf(event)
+  return versionFor === undefined ? version : versionFor(event.data)
+}
+
 /** Returns the postings of an event that was recorded at `recordedAt` (RFC 3339). */
 export const postingsOf = (event: Event, recordedAt: string): readonly Postings[] =>
   definitionOf(event).post(event.data, recordedAt)

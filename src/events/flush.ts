@@ -1,10 +1,13 @@
 import {
-  type ApiKeyEntries,
   type ApiKeyFlushAnswer,
+  type ApiKeys,
   answerApiKeyFlush,
   attributeApiKeyFlush,
   encodeApiKeyFlush,
   type GroupOf,
+  type NamesTwoKeys,
+  type PostedApiKeyEntries,
+  resolveNames,
   sameApiKeyEntries,
 } from './api-key-flush.ts'
 import type { Event } from './event.ts'
@@ -19,7 +22,7 @@ import {
 
 /** A flush as posted, of either kind. */
 export type PostedFlush =
-  | { type: 'ApiKeyStatsFlushed'; entries: ApiKeyEntries }
+  | { type: 'ApiKeyStatsFlushed'; entries: PostedApiKeyEntries }
   | { type: 'KeyStatsFlushed'; entries: KeyEntries }
 
 /** The event of a flush: its entries, attributed with a catalog. */
@@ -30,7 +33,14 @@ export type FlushAnswer = ApiKeyFlushAnswer | KeyFlushAnswer
 /** The lookups in the catalog that attribution needs. */
 export type Attributor = { groupOf: GroupOf; quotaTrackedOf: QuotaTrackedOf }
 
-/** Returns the event of a flush, attributed with the current catalog. */
+/** Replaces the external ids of keys by their ids, or returns which entry names two keys. */
+export function resolveFlush(posted: PostedFlush, keys: ApiKeys): PostedFlush | NamesTwoKeys {
+  if (posted.type !== 'ApiKeyStatsFlushed') return posted
+  const entries = resolveNames(posted.entries, keys)
+  return 'twoKeysAt' in entries ? entries : { type: posted.type, entries }
+}
+
+/** Returns the event of a flush (see `resolveFlush`), attributed with the current catalog. */
 export function attributeFlush(posted: PostedFlush, attributor: Attributor): AttributedFlush {
   switch (posted.type) {
     case 'ApiKeyStatsFlushed':
@@ -63,10 +73,17 @@ export function answerFlush(attributed: AttributedFlush): FlushAnswer {
   }
 }
 
-/** True if an event of the log holds the same entries as a posted flush. */
-export function holdsEntries(event: Event, posted: PostedFlush): event is AttributedFlush {
+/**
+ * True if an event of the log holds the same entries as a posted flush. The lookups are those of a
+ * catalog that is not older than the event.
+ */
+export function holdsEntries(
+  event: Event,
+  posted: PostedFlush,
+  { apiKeyIdOf }: Pick<ApiKeys, 'apiKeyIdOf'>,
+): event is AttributedFlush {
   if (event.type === 'ApiKeyStatsFlushed' && posted.type === event.type) {
-    return sameApiKeyEntries(event.data, posted.entries)
+    return sameApiKeyEntries(event.data, posted.entries, apiKeyIdOf)
   }
   if (event.type === 'KeyStatsFlushed' && posted.type === event.type) {
     return sameKeyEntries(event.data, posted.entries)

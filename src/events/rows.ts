@@ -1,7 +1,10 @@
 /** An entry of a flush as a row: what was posted, and how it was attributed. */
 export type EntryRow =
   | {
-      api_key_id: number
+      /** Null if only an external id was posted, which no key had. */
+      api_key_id: number | null
+      /** An external id that no key had when the flush was appended. */
+      api_key?: string
       /** The group that counted it: 0 if there was none, null if the key was unknown. */
       group_id: number | null
       requests: number

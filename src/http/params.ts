@@ -16,11 +16,13 @@ const MAX_POSITION = 999_999_999_999_999
 /** SHA-256 of `example`, in hex. */
 export const EXAMPLE_HASH = '50d858e0985ecc7f60418aaf0cc5ab587f42c2570a884095a9e8ccacd0f6545c'
 
-export const IdParams = Type.Object({
-  id: digits('[1-9]\\d{0,15}', 'An integer from 1 to 2^53 - 1', {
-    minimum: 1,
-    maximum: MAX_ID,
-    example: 1,
+/** A provider group or an API key in a path: its id, or `ext:` and its external id. */
+export const RowParams = Type.Object({
+  id: Type.String({
+    pattern: '^(?:[1-9]\\d{0,15}|ext:[^\\x00]{1,1024})$',
+    description:
+      'The id, an integer from 1 to 2^53 - 1, or `ext:` and the `external_id`, percent-encoded',
+    examples: ['1'],
   }),
 })
 

@@ -1,4 +1,4 @@
-import { EVENT_TYPES } from '../events/event.ts'
+import { versionOf } from '../events/event.ts'
 import { ownClock } from '../platform/postgres/clock.ts'
 import { type Sql, transact } from '../platform/postgres/pool.ts'
 import { retryOvertaken } from './overtaken.ts'
@@ -36,7 +36,7 @@ export function callAppendBatch(
         ${shard}::integer,
         ${position}::bigint,
         ${lines((flush) => flush.attributed.type)}::text,
-        ${lines((flush) => EVENT_TYPES[flush.attributed.type].version)}::text,
+        ${lines((flush) => versionOf(flush.attributed))}::text,
         ${lines((flush) => flush.source)}::text,
         ${lines((flush) => flush.idempotencyKey ?? '')}::text,
         ${lines((flush) => flush.payload)}::text,

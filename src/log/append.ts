@@ -1,16 +1,12 @@
-import { decodeEvent, UnknownEvent } from '../events/event.ts'
-import {
-  type AttributedFlush,
-  type Attributor,
-  holdsEntries,
-  type PostedFlush,
-} from '../events/flush.ts'
+import { UnknownEvent } from '../events/event.ts'
+import { type AttributedFlush, holdsEntries, type PostedFlush } from '../events/flush.ts'
 import { within } from '../platform/async/deadline.ts'
 import { INTERVALS, type Intervals } from '../platform/intervals.ts'
 import { isUnavailable, TemporarilyUnavailable } from '../platform/postgres/errors.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
 import { callAppendBatch, probeAppend } from './append-call.ts'
-import { type AppendOutcome, FlushQueue, PendingFlush, replayOutcome } from './queue.ts'
+import { settleRefused, settleReplayed } from './first-attempt.ts'
+import { type AppendOutcome, FlushQueue, type Lookups, PendingFlush } from './queue.ts'
 
 /**
  * Size of a batch: large enough that all waiting flushes share a commit's fsync, small enough that
@@ -32,7 +28,7 @@ export type AppenderOptions = {
   shard: number
   sql: Sql
   /** Attributes flushes. */
-  catalog: Attributor & { readonly position: number; readonly sha256: string | null }
+  catalog: Lookups & { readonly position: number; readonly sha256: string | null }
   /** Folds the changes committed since into `catalog`. */
   refreshCatalog: () => Promise<void>
   /** Called after each commit that added events to the shard. */
@@ -151,8 +147,12 @@ export class ShardAppender {
   ): Promise<AppendOutcome> {
     const outcome = await first.outcome
     if (outcome.kind === 'unavailable') return outcome
-    if (outcome.kind === 'key_reused') return this.append(posted, source, idempotencyKey)
-    if (!holdsEntries(first.attributed, posted)) return { kind: 'key_reused' }
+    // If it names two keys by now, an attempt before it was appended, and answered.
+    if (outcome.kind !== 'appended' || first.twoKeysAt !== null) {
+      return this.append(posted, source, idempotencyKey)
+    }
+    const { catalog } = this.options
+    if (!holdsEntries(first.attributed, posted, catalog)) return { kind: 'key_reused' }
     return { ...outcome, replayed: true }
   }
 
@@ -223,11 +223,21 @@ export class ShardAppender {
     return batch
   }
 
-  async #appendBatch(batch: PendingFlush[]): Promise<void> {
+  async #appendBatch(taken: PendingFlush[]): Promise<void> {
     const { sql, shard, catalog } = this.options
+    let batch = taken
     for (let tries = 0; tries < STALE_TRIES; tries++) {
       const { position, sha256 } = catalog
       for (const flush of batch) flush.attributeWith(catalog)
+      const refused = batch.filter(({ twoKeysAt }) => twoKeysAt !== null)
+      if (refused.length > 0) {
+        await this.options.refreshCatalog()
+        // By a newer catalog they may name one key.
+        if (catalog.position !== position || catalog.sha256 !== sha256) continue
+        await settleRefused(this.options, refused)
+        batch = batch.filter(({ twoKeysAt }) => twoKeysAt === null)
+        if (batch.length === 0) return
+      }
       const row = await callAppendBatch(sql, shard, batch, { position, sha256 })
       if (row.firstPosition === null) {
         await this.options.refreshCatalog()
@@ -243,7 +253,7 @@ export class ShardAppender {
       )
       const appended = replayed.size === 0 ? batch : batch.filter((flush) => !replayed.has(flush))
       if (appended.length > 0) this.#settleAppended(appended, row)
-      if (replayed.size > 0) await this.#settleReplayed(replayed)
+      if (replayed.size > 0) await settleReplayed(this.options, replayed)
       return
     }
     throw new TemporarilyUnavailable('catalog busy')
@@ -262,19 +272,6 @@ export class ShardAppender {
     const events = appended.map((flush) => flush.attributed)
     const payloadSha256s = appended.map((flush) => flush.payloadSha256)
     onAppended(shard, { firstPosition, recordedAt, events, payloadSha256s, previous })
-  }
-
-  /** Answers each by the event with its idempotency key; one at a time, as events may be large. */
-  async #settleReplayed(replayed: Map<PendingFlush, number>): Promise<void> {
-    const { shard, sql } = this.options
-    for (const [flush, position] of replayed) {
-      const [row] = await sql<{ type: string; version: number; payload: string }[]>`
-        select e.type, e.version, e.payload::text as payload
-        from events e
-        where e.shard = ${shard} and e.position = ${position}`
-      const event = decodeEvent(row!.type, row!.version, row!.payload)
-      flush.settle(replayOutcome({ shard, position, event }, flush.posted))
-    }
   }
 }
 

@@ -1,4 +1,5 @@
-import { hashPayload } from '../events/event.ts'
+import type { ApiKeys } from '../events/api-key-flush.ts'
+import { type Event, hashPayload } from '../events/event.ts'
 import {
   type AttributedFlush,
   type Attributor,
@@ -8,6 +9,7 @@ import {
   type FlushAnswer,
   holdsEntries,
   type PostedFlush,
+  resolveFlush,
 } from '../events/flush.ts'
 
 /** The outcome of appending a flush. */
@@ -16,8 +18,13 @@ export type AppendOutcome =
   | { kind: 'appended'; replayed: boolean; shard: number; position: number; answer: FlushAnswer }
   /** Its idempotency key belongs to a flush with different entries. */
   | { kind: 'key_reused' }
+  /** The id and the external id of the entry at this place in the body name two API keys. */
+  | { kind: 'names_two_keys'; place: number }
   /** Not accepted ('queue full', 'stopping'), or failed: then it may or may not be in the log. */
   | { kind: 'unavailable'; reason: 'queue full' | 'stopping' | 'database' | 'worker ended' }
+
+/** What an append looks up in the catalog. */
+export type Lookups = Attributor & ApiKeys
 
 /** A flush on its way into the log. The queue of its shard owns it until it is settled. */
 export class PendingFlush {
@@ -29,6 +36,8 @@ export class PendingFlush {
 
   readonly queuedAt = performance.now()
   attributed!: AttributedFlush
+  /** The place of an entry that names two keys, by this catalog; null if none does. */
+  twoKeysAt: number | null = null
   payload = ''
   payloadSha256 = ''
   #answer!: FlushAnswer
@@ -55,16 +64,19 @@ export class PendingFlush {
   }
 
   /** Makes the event's payload and the answer, unless they were made with this same catalog. */
-  attributeWith(catalog: Attributor & { position: number; sha256: string | null }): void {
+  attributeWith(catalog: Lookups & { position: number; sha256: string | null }): void {
     const { position, sha256 } = catalog
     if (this.#catalogPosition === position && this.#catalogSha256 === sha256) return
-    this.attributed = attributeFlush(this.posted, catalog)
+    this.#catalogPosition = position
+    this.#catalogSha256 = sha256
+    const resolved = resolveFlush(this.posted, catalog)
+    this.twoKeysAt = 'twoKeysAt' in resolved ? resolved.twoKeysAt : null
+    if ('twoKeysAt' in resolved) return
+    this.attributed = attributeFlush(resolved, catalog)
     this.payload = encodeFlush(this.attributed)
     this.payloadSha256 = hashPayload(this.payload)
     // Not later, when it is settled: by then its entries have left the processor's caches.
     this.#answer = answerFlush(this.attributed)
-    this.#catalogPosition = position
-    this.#catalogSha256 = sha256
   }
 
   /** Settles it as appended, by this attempt, at a position. */
@@ -75,11 +87,12 @@ export class PendingFlush {
 
 /** Returns the outcome of a retry whose first attempt is in the log at `position` as `event`. */
 export function replayOutcome(
-  first: { shard: number; position: number; event: Parameters<typeof holdsEntries>[0] },
+  first: { shard: number; position: number; event: Event },
   posted: PostedFlush,
+  catalog: Lookups,
 ): AppendOutcome {
   const { shard, position, event } = first
-  if (!holdsEntries(event, posted)) return { kind: 'key_reused' }
+  if (!holdsEntries(event, posted, catalog)) return { kind: 'key_reused' }
   return { kind: 'appended', replayed: true, shard, position, answer: answerFlush(event) }
 }
 

@@ -27,6 +27,7 @@ import type { Metrics } from '../http/metrics/metrics.ts'
 import { swaggerRoutes } from '../http/openapi/index.ts'
 import { Problem, unavailable } from '../http/problem.ts'
 import { projections } from '../http/projections/index.ts'
+import { findId } from '../http/row-id.ts'
 import { sessionRoutes } from '../http/sessions/index.ts'
 import { statusRoute } from '../http/status/index.ts'
 import { tokenRoutes } from '../http/tokens/index.ts'
@@ -149,7 +150,11 @@ export function createApp(options: AppOptions) {
       }),
     )
     .use(
-      counterRoutes(guard, { ...options, readAttested: () => options.attestations.readTotals() }),
+      counterRoutes(guard, {
+        ...options,
+        findId: (context, text, kind) => findId(options, context, text, kind),
+        readAttested: () => options.attestations.readTotals(),
+      }),
     )
     .use(usageRoute(guard, options))
     .use(projections(guard, options))

@@ -1,11 +1,16 @@
 import { expect, test } from 'bun:test'
-import { sameApiKeyEntries } from '../../src/events/api-key-flush.ts'
+import { type ApiKeyEntries, sameApiKeyEntries as same } from '../../src/events/api-key-flush.ts'
 import { sameKeyEntries } from '../../src/events/key-flush.ts'
 
 // Every number of every entry decides if a key was reused for another flush.
 
 const API_KEYS = { ids: [1, 2], requests: [3, 4], successes: [2, 4] }
 const KEYS = { hashes: ['a', 'b'], requests: [3, 4], tokens: [5, 6], last_accessed_at: [7, 8] }
+
+/** The key with the external id `a` has the id 1. */
+const idOf = (externalId: string) => (externalId === 'a' ? 1 : null)
+
+const sameApiKeyEntries = (a: ApiKeyEntries, b: ApiKeyEntries) => same(a, b, idOf)
 
 const reversed = <Columns extends Record<string, unknown[]>>(columns: Columns) =>
   Object.fromEntries(
@@ -42,4 +47,17 @@ test('entries with one more or one less differ', () => {
   const longer = { ids: [1, 2, 2], requests: [3, 4, 4], successes: [2, 4, 4] }
   expect(sameApiKeyEntries(API_KEYS, longer)).toBe(false)
   expect(sameApiKeyEntries(longer, API_KEYS)).toBe(false)
+})
+
+test('entries that name a key by its id or its external id are equal', () => {
+  const named = { ...API_KEYS, ids: [0, 2], names: ['a', null] }
+  expect(sameApiKeyEntries(API_KEYS, named)).toBe(true)
+  expect(sameApiKeyEntries(named, reversed(API_KEYS))).toBe(true)
+})
+
+test('entries with two external ids that no key has differ', () => {
+  const named = (name: string) => ({ ...API_KEYS, ids: [0, 2], names: [name, null] })
+  expect(sameApiKeyEntries(named('x'), named('x'))).toBe(true)
+  expect(sameApiKeyEntries(named('x'), named('y'))).toBe(false)
+  expect(sameApiKeyEntries(named('x'), API_KEYS)).toBe(false)
 })

@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { PayloadError } from '../../src/events/columns.ts'
-import { decodeEvent, EVENT_TYPES, type Event, toRows } from '../../src/events/event.ts'
+import { decodeEvent, EVENT_TYPES, type Event, toRows, versionOf } from '../../src/events/event.ts'
 import {
   type AttributedFlush,
   answerFlush,
@@ -58,7 +58,7 @@ test(
           const key = live(model.keys.get(row.token_hash))
           expect(row.quota_tracked).toBe(key ? key.quota_limit >= 0 : null)
         } else {
-          const key = live(model.apiKeys.get(row.api_key_id))
+          const key = live(model.apiKeys.get(row.api_key_id!))
           const group = model.groups.has(key?.group_id ?? 0) ? key!.group_id : 0
           expect(row.group_id).toBe(key ? group : null)
         }
@@ -204,7 +204,7 @@ function toEvent(model: Model, kind: Kind, text: string): AttributedFlush {
   })
   const event = decodeEvent(
     attributed.type,
-    EVENT_TYPES[attributed.type].version,
+    versionOf(attributed),
     encodeFlush(attributed),
   ) as AttributedFlush
   // Version 1 has the columns as they are in memory; upcast, it is the same event.
@@ -215,7 +215,7 @@ function toEvent(model: Model, kind: Kind, text: string): AttributedFlush {
 function toEntry(row: NonNullable<ReturnType<typeof toRows>>[number]): Entry {
   return 'token_hash' in row
     ? { key: row.token_hash, numbers: [row.requests, row.tokens, row.last_accessed_at].map(BigInt) }
-    : { key: row.api_key_id, numbers: [row.requests, row.success_requests].map(BigInt) }
+    : { key: row.api_key_id!, numbers: [row.requests, row.success_requests].map(BigInt) }
 }
 
 const toBigInts = (answer: object) =>

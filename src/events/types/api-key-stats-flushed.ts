@@ -1,4 +1,10 @@
-import { type ApiKeyFlush, decodeApiKeyFlush, decodeApiKeyFlush1 } from '../api-key-flush.ts'
+import {
+  type ApiKeyFlush,
+  decodeApiKeyFlush,
+  decodeApiKeyFlush1,
+  decodeApiKeyFlush3,
+  versionOfApiKeyFlush,
+} from '../api-key-flush.ts'
 import { readApiKeyFlushBytes } from '../api-key-flush-bytes.ts'
 import type { EventDefinition } from '../definition.ts'
 import type { Postings } from '../postings.ts'
@@ -7,7 +13,8 @@ import type { EntryRow } from '../rows.ts'
 /** A flush of API keys: their requests and successes. */
 export const apiKeyStatsFlushed: EventDefinition<ApiKeyFlush> = {
   version: 2,
-  read: { 1: decodeApiKeyFlush1, 2: decodeApiKeyFlush },
+  versionOf: versionOfApiKeyFlush,
+  read: { 1: decodeApiKeyFlush1, 2: decodeApiKeyFlush, 3: decodeApiKeyFlush3 },
   readBytes: readApiKeyFlushBytes,
   postsTo: ['api_key', 'provider_group'],
   post,
@@ -36,10 +43,11 @@ function post({ groups, counts, ids, requests, successes }: ApiKeyFlush): Postin
   return postings
 }
 
-function toRows({ groups, counts, ids, requests, successes }: ApiKeyFlush): EntryRow[] {
+function toRows({ groups, counts, ids, requests, successes, names }: ApiKeyFlush): EntryRow[] {
   const groupIds = groups.flatMap((group, run) => new Array(counts[run]!).fill(group))
   return ids.map((id, i) => ({
-    api_key_id: id,
+    api_key_id: id === 0 ? null : id,
+    ...(names?.[i] ? { api_key: names[i] } : {}),
     group_id: groupIds[i] ?? null,
     requests: requests[i]!,
     success_requests: successes[i]!,

@@ -5,26 +5,17 @@ import type { Admission, ChangeContext } from '../admission.ts'
 import type { auth } from '../auth.ts'
 import type { BodyReader } from '../body.ts'
 import { describe } from '../openapi.ts'
-import { EXAMPLE_HASH, HashParams, IdParams } from '../params.ts'
+import { EXAMPLE_HASH, HashParams, RowParams } from '../params.ts'
 import { Problem } from '../problem.ts'
-import {
-  CatalogBody,
-  type CatalogCounts,
-  countRows,
-  INVALID_CATALOG,
-  mergeRows,
-  parseCatalog,
-} from './model.ts'
-
-/** A change that was appended at `position`, or why its body is refused. */
-export type LargeChangeOutcome =
-  | { position: number; counts: CatalogCounts }
-  | { error: string; detail: string }
+import { idOf } from '../row-id.ts'
+import { CONFLICT } from './merge.ts'
+import { CatalogBody, INVALID_CATALOG, parseCatalog } from './model.ts'
+import { type PutOutcome, putRows } from './put.ts'
 
 type Options = {
   catalogWriter: CatalogWriter
   /** Parses and appends a large change on another thread; then the catalog must be refreshed. */
-  changeLarge: (body: Uint8Array, source: string) => Promise<LargeChangeOutcome>
+  changeLarge: (body: Uint8Array, source: string) => Promise<PutOutcome>
   bodies: BodyReader
   admission: Admission
   /** Called when shard 0 has grown up to `position`. */
@@ -55,21 +46,21 @@ export function catalogRoutes(
     if (position === null) throw new Problem(404, 'not found')
     return toHeaders(position)
   }
+  const answer = (outcome: PutOutcome) => {
+    if ('error' in outcome) throw new Problem(outcome.status, outcome.error, outcome.detail)
+    return { headers: toHeaders(outcome.position), counts: outcome.counts }
+  }
   const put = async (context: ChangeContext, text: string) => {
     const body = parseCatalog(text)
     if (typeof body === 'string') throw new Problem(400, INVALID_CATALOG, body)
-    const headers = await change(context, (catalog) => ({
-      upserted: mergeRows(catalog, body),
-      ended: {},
-    }))
-    return { headers, counts: countRows(body) }
+    const { name } = context.principal
+    return answer(await admission.admitChange(context, () => putRows(catalogWriter, name, body)))
   }
   const putLarge = async (context: ChangeContext, bytes: Uint8Array) => {
     const { name } = context.principal
-    const outcome = await admission.admitChange(context, () => changeLarge(bytes, name))
-    if ('error' in outcome) throw new Problem(400, outcome.error, outcome.detail)
+    const answered = answer(await admission.admitChange(context, () => changeLarge(bytes, name)))
     await catalogWriter.refresh()
-    return { headers: toHeaders(outcome.position), counts: outcome.counts }
+    return answered
   }
 
   return new Elysia({ name: 'catalog' })
@@ -91,14 +82,14 @@ export function catalogRoutes(
       async (context) => {
         const { id } = context.params
         const headers = await change(context, (catalog) => {
-          const row = catalog.providerGroups.get(Number(id))
+          const row = catalog.providerGroups.get(idOf(id, catalog.externalIds.providerGroups))
           return row ? { upserted: {}, ended: { provider_groups: [row] } } : null
         })
         return new Response(null, { status: 204, headers })
       },
       {
         parse: 'none',
-        params: IdParams,
+        params: RowParams,
         roles: ['admin'],
         detail: retireDetail('a provider group'),
       },
@@ -108,12 +99,12 @@ export function catalogRoutes(
       async (context) => {
         const { id } = context.params
         const headers = await change(context, (catalog) => {
-          const row = catalog.apiKeys.get(Number(id))
+          const row = catalog.apiKeys.get(idOf(id, catalog.externalIds.apiKeys))
           return row ? { upserted: {}, ended: { api_keys: [row] } } : null
         })
         return new Response(null, { status: 204, headers })
       },
-      { parse: 'none', params: IdParams, roles: ['admin'], detail: retireDetail('an API key') },
+      { parse: 'none', params: RowParams, roles: ['admin'], detail: retireDetail('an API key') },
     )
     .delete(
       '/admin/keys/:token_hash',
@@ -136,13 +127,14 @@ const putDetail = describe({
   tag: 'Catalog',
   summary: 'Add or change provider groups, API keys and token keys',
   description:
-    'Applies all rows or none. An absent or null field keeps its current value. The change ' +
-    'applies to every flush posted after the response, on every instance.',
+    'Applies all rows or none. An absent or null field keeps its current value. A row is named ' +
+    'by its `id`, by its `external_id`, or by both; a new row without an `id` gets the next one. ' +
+    'The change applies to every flush posted after the response, on every instance.',
   body: {
     schema: CatalogBody,
     example: {
       provider_groups: [{ id: 1, name: 'openai' }],
-      api_keys: [{ id: 7, group_id: 1, name: 'checkout' }],
+      api_keys: [{ id: 7, external_id: 'sk-9f', group_id: 1, name: 'checkout' }],
       keys: [{ token_hash: EXAMPLE_HASH, quota_limit: 1000, name: 'ci' }],
     } satisfies Static<typeof CatalogBody>,
   },
@@ -156,8 +148,9 @@ const putDetail = describe({
     example: { provider_groups: 1, api_keys: 1, keys: 1 },
   },
   headers: ['Tallybook-Position'],
-  errors: [400, 401, 403, 408, 413, 415, 503],
+  errors: [400, 401, 403, 408, 409, 413, 415, 503],
   errorValues: {
+    409: [CONFLICT],
     400: [INVALID_CATALOG, 'invalid request body'],
     503: [...CATALOG_VALUES, 'too many large bodies', 'stopping'],
   },

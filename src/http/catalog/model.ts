@@ -3,13 +3,12 @@ import { TypeCompiler } from '@sinclair/typebox/compiler'
 import {
   CatalogId,
   CatalogName,
-  type CatalogRows,
+  ExternalId,
   GroupId,
   QuotaLimit,
   TokenHash,
 } from '../../events/catalog-change.ts'
 import { isStorable } from '../../events/columns.ts'
-import type { Catalog } from '../../log/catalog/catalog.ts'
 import { placeOf } from '../place.ts'
 
 const strict = { additionalProperties: false }
@@ -20,16 +19,24 @@ const list = <Row extends TSchema>(row: Row) => Type.Optional(Type.Array(row))
 
 const NAME = 'A display name; an empty string removes it'
 
+const EXTERNAL_ID =
+  'The name that a gateway uses: 1 to 255 characters without surrounding white space. Once set, ' +
+  'it never changes or moves to another row'
+
+/** How a row is named: by its id, its external id, or both. A new row may leave the id out. */
+const named = {
+  id: Type.Optional(CatalogId),
+  external_id: patchable(ExternalId, EXTERNAL_ID),
+}
+
 /** The body of PUT /admin/catalog: rows to add or change. */
 export const CatalogBody = Type.Object(
   {
-    provider_groups: list(
-      Type.Object({ id: CatalogId, name: patchable(CatalogName, NAME) }, strict),
-    ),
+    provider_groups: list(Type.Object({ ...named, name: patchable(CatalogName, NAME) }, strict)),
     api_keys: list(
       Type.Object(
         {
-          id: CatalogId,
+          ...named,
           group_id: patchable(GroupId, 'The provider group, which may not exist yet; 0 for none'),
           name: patchable(CatalogName, NAME),
         },
@@ -75,14 +82,24 @@ function findInvalid(catalog: CatalogBody): string | null {
     for (const [i, row] of (catalog[kind] ?? []).entries()) {
       const place = `${kind}[${i}]`
       if (row.name && !isStorable(row.name)) return `${place}.name ${UNSTORABLE}`
-      const id = 'id' in row ? row.id : row.token_hash
-      if (typeof id === 'string') {
-        if (!isStorable(id)) return `${place}.token_hash ${UNSTORABLE}`
-        if (id.trim() !== id) return `${place}.token_hash has leading or trailing white space.`
+      if ('token_hash' in row) {
+        const { token_hash } = row
+        if (!isStorable(token_hash)) return `${place}.token_hash ${UNSTORABLE}`
+        if (token_hash.trim() !== token_hash) {
+          return `${place}.token_hash has leading or trailing white space.`
+        }
+      } else {
+        const { id, external_id } = row
+        if (external_id && !isStorable(external_id)) return `${place}.external_id ${UNSTORABLE}`
+        if (id === undefined && !external_id) return `${place} has neither id nor external_id.`
       }
-      const before = seen.get(id)
-      if (before !== undefined) return `${place} repeats the row of ${kind}[${before}].`
-      seen.set(id, i)
+      const names = 'token_hash' in row ? [row.token_hash] : [row.id, row.external_id]
+      for (const name of names) {
+        if (name === undefined || name === null) continue
+        const before = seen.get(name)
+        if (before !== undefined) return `${place} repeats the row of ${kind}[${before}].`
+        seen.set(name, i)
+      }
     }
   }
   return null
@@ -102,34 +119,3 @@ export const countRows = ({ provider_groups, api_keys, keys }: CatalogBody): Cat
   api_keys: api_keys?.length ?? 0,
   keys: keys?.length ?? 0,
 })
-
-/** Returns the complete rows after an upsert into the current catalog. */
-export function mergeRows(catalog: Catalog, { provider_groups, api_keys, keys }: CatalogBody) {
-  const rows: CatalogRows = {}
-  if (provider_groups) {
-    rows.provider_groups = provider_groups.map(({ id, name }) => ({
-      id,
-      name: mergeName(name, catalog.providerGroups.get(id)),
-    }))
-  }
-  if (api_keys) {
-    rows.api_keys = api_keys.map(({ id, group_id, name }) => {
-      const row = catalog.apiKeys.get(id)
-      return { id, group_id: group_id ?? row?.group_id ?? 0, name: mergeName(name, row) }
-    })
-  }
-  if (keys) {
-    rows.keys = keys.map(({ token_hash, quota_limit, name }) => {
-      const row = catalog.keys.get(token_hash)
-      const limit = quota_limit ?? row?.quota_limit ?? -1
-      return { token_hash, quota_limit: limit, name: mergeName(name, row) }
-    })
-  }
-  return rows
-}
-
-/** Returns the new name: an empty one removes it, an absent one keeps the current. */
-function mergeName(name: string | null | undefined, row: { name: string | null } | undefined) {
-  if (name === '') return null
-  return name ?? row?.name ?? null
-}

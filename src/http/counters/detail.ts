@@ -26,8 +26,14 @@ const read = (
     },
   })
 
-const group = { id: 1, name: 'openai', ...EXAMPLE_RATED }
-const apiKeyExample = { id: 7, group_id: 1, name: 'checkout', ...EXAMPLE_RATED }
+const group = { id: 1, external_id: null, name: 'openai', ...EXAMPLE_RATED }
+const apiKeyExample = {
+  id: 7,
+  external_id: 'sk-9f',
+  group_id: 1,
+  name: 'checkout',
+  ...EXAMPLE_RATED,
+}
 const page = (item: object) => ({ items: [item], next_cursor: null })
 
 export const summary = read(

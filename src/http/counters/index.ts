@@ -1,11 +1,16 @@
 import { Elysia } from 'elysia'
 import { readKeys } from '../../read-model/queries/keys.ts'
 import type { PageRequest } from '../../read-model/queries/keyset-page.ts'
-import { readApiKeys, readProviderGroups } from '../../read-model/queries/rated.ts'
+import {
+  type RatedRequest,
+  readApiKeys,
+  readProviderGroups,
+} from '../../read-model/queries/rated.ts'
 import { EVERYTHING } from '../../read-model/queries/scope.ts'
 import { readSummary } from '../../read-model/queries/summary.ts'
+import type { RequestContext } from '../admission.ts'
 import type { auth } from '../auth.ts'
-import { DEFAULT_LIMIT, HashParams, IdParams } from '../params.ts'
+import { DEFAULT_LIMIT, HashParams, RowParams } from '../params.ts'
 import { type AttestedTotals, answerAttested } from './attested.ts'
 import { type ReadOptions, reflect } from './consistent-read.ts'
 import * as details from './detail.ts'
@@ -14,7 +19,15 @@ import { ApiKeysQuery, ItemQuery, KeysQuery, ProviderGroupsQuery, SummaryQuery }
 /** Serves GET /admin/apikey-stats/summary, and the catalog's lists and rows with their counters. */
 export function counterRoutes(
   guard: ReturnType<typeof auth>,
-  options: ReadOptions & { readAttested: () => Promise<AttestedTotals | null> },
+  options: ReadOptions & {
+    /** Returns the id that a path names. Throws problem 404 if no row has an external id. */
+    findId: (
+      context: RequestContext,
+      text: string,
+      kind: 'providerGroups' | 'apiKeys',
+    ) => Promise<number>
+    readAttested: () => Promise<AttestedTotals | null>
+  },
 ) {
   const roles = ['admin', 'auditor'] as const
   return new Elysia({ name: 'reads' })
@@ -36,27 +49,22 @@ export function counterRoutes(
       '/admin/provider-groups',
       (context) =>
         reflect(options, context, context.query, EVERYTHING, (transaction, source) =>
-          readProviderGroups(transaction, source, { ...pageOf(context.query, 'id'), id: null }),
+          readProviderGroups(transaction, source, ratedPageOf(context.query)),
         ),
       { roles, query: ProviderGroupsQuery, detail: details.providerGroups },
     )
     .get(
       '/admin/provider-groups/:id',
-      (context) =>
-        reflect(
-          options,
-          context,
-          context.query,
-          { kind: 'provider_group', account: Number(context.params.id) },
-          async (transaction, source) => {
-            const page = await readProviderGroups(transaction, source, {
-              ...single(context.query, 'id'),
-              id: Number(context.params.id),
-            })
-            return page.items[0] ?? null
-          },
-        ),
-      { roles, params: IdParams, query: ItemQuery, detail: details.providerGroup },
+      async (context) => {
+        const id = await options.findId(context, context.params.id, 'providerGroups')
+        const scope = { kind: 'provider_group', account: id } as const
+        const request = { ...single(context.query, 'id'), id, externalId: null }
+        return reflect(options, context, context.query, scope, async (transaction, source) => {
+          const { items } = await readProviderGroups(transaction, source, request)
+          return items[0] ?? null
+        })
+      },
+      { roles, params: RowParams, query: ItemQuery, detail: details.providerGroup },
     )
     .get(
       '/admin/api-keys',
@@ -69,33 +77,23 @@ export function counterRoutes(
           (transaction, source) => {
             const groupId =
               context.query.group_id === undefined ? null : Number(context.query.group_id)
-            return readApiKeys(transaction, source, {
-              ...pageOf(context.query, 'id'),
-              id: null,
-              groupId,
-            })
+            return readApiKeys(transaction, source, { ...ratedPageOf(context.query), groupId })
           },
         ),
       { roles, query: ApiKeysQuery, detail: details.apiKeys },
     )
     .get(
       '/admin/api-keys/:id',
-      (context) =>
-        reflect(
-          options,
-          context,
-          context.query,
-          { kind: 'api_key', account: Number(context.params.id) },
-          async (transaction, source) => {
-            const request = {
-              ...single(context.query, 'id'),
-              id: Number(context.params.id),
-              groupId: null,
-            }
-            return (await readApiKeys(transaction, source, request)).items[0] ?? null
-          },
-        ),
-      { roles, params: IdParams, query: ItemQuery, detail: details.apiKey },
+      async (context) => {
+        const id = await options.findId(context, context.params.id, 'apiKeys')
+        const scope = { kind: 'api_key', account: id } as const
+        const request = { ...single(context.query, 'id'), id, externalId: null, groupId: null }
+        return reflect(options, context, context.query, scope, async (transaction, source) => {
+          const { items } = await readApiKeys(transaction, source, request)
+          return items[0] ?? null
+        })
+      },
+      { roles, params: RowParams, query: ItemQuery, detail: details.apiKey },
     )
     .get(
       '/admin/keys',
@@ -150,6 +148,12 @@ function pageOf(query: ListQuery, id: string): PageRequest {
     search: query.search ?? null,
   }
 }
+
+const ratedPageOf = (query: ListQuery & { external_id?: string }): RatedRequest => ({
+  ...pageOf(query, 'id'),
+  id: null,
+  externalId: query.external_id ?? null,
+})
 
 const single = (query: { ended?: 'true' }, id: string): PageRequest =>
   pageOf({ ...query, limit: '1' }, id)

@@ -54,8 +54,8 @@ const paging = {
       maxLength: 255,
       pattern: NO_NUL,
       description:
-        'Text that the name contains, in either case, or that the id or `token_hash` begins ' +
-        'with; 1 to 255 characters',
+        'Text that the name contains, in either case, or that the id, `external_id` or ' +
+        '`token_hash` begins with; 1 to 255 characters',
     }),
   ),
   ...AS_OF,
@@ -67,12 +67,18 @@ const attested = Type.Optional(
 
 export const SummaryQuery = Type.Object({ attested, ...AS_OF }, strict)
 export const ItemQuery = Type.Object({ ended, ...AS_OF }, strict)
-export const ProviderGroupsQuery = Type.Object({ ...paging, sort: sortOf(RATED_SORTS) }, strict)
-const GroupId = { ...Id, description: 'Only the API keys of this provider group; 0 for no group' }
-export const ApiKeysQuery = Type.Object(
-  { ...paging, sort: sortOf(RATED_SORTS), group_id: Type.Optional(GroupId) },
-  strict,
+const external_id = Type.Optional(
+  Type.String({
+    minLength: 1,
+    maxLength: 1_024,
+    pattern: NO_NUL,
+    description: 'Only the row with this external id',
+  }),
 )
+const rated = { ...paging, sort: sortOf(RATED_SORTS), external_id }
+export const ProviderGroupsQuery = Type.Object(rated, strict)
+const GroupId = { ...Id, description: 'Only the API keys of this provider group; 0 for no group' }
+export const ApiKeysQuery = Type.Object({ ...rated, group_id: Type.Optional(GroupId) }, strict)
 export const KeysQuery = Type.Object({ ...paging, sort: sortOf(KEY_SORTS) }, strict)
 
 // The schemas of the responses, for OpenAPI.
@@ -84,6 +90,9 @@ const rate = Type.Number({
   description: 'The count divided by the total; 0 if the total is 0',
 })
 const name = Type.Union([Type.String(), Type.Null()])
+const externalId = Type.Union([Type.String(), Type.Null()], {
+  description: 'The name that the gateway uses; null if there is none',
+})
 const endedAt = Type.Optional(Type.String({ format: 'date-time' }))
 
 /** The fields of request counts with their rates. */
@@ -112,6 +121,7 @@ export const SummaryBody = Type.Object(
 export const ProviderGroupBody = Type.Object(
   {
     id: Type.Integer(),
+    external_id: externalId,
     name,
     ...RATED,
     ended_at: endedAt,
@@ -121,6 +131,7 @@ export const ProviderGroupBody = Type.Object(
 export const ApiKeyBody = Type.Object(
   {
     id: Type.Integer(),
+    external_id: externalId,
     group_id: Type.Integer({ description: 'The provider group; 0 for none' }),
     name,
     ...RATED,

@@ -90,6 +90,12 @@ function answer(outcome: AppendOutcome, headers: Record<string, string | number>
         'idempotency key reused',
         'This Idempotency-Key was used for a flush with other entries. Nothing was counted.',
       )
+    case 'names_two_keys':
+      throw new Problem(
+        400,
+        'invalid stats payload',
+        `keys[${outcome.place}].api_key_id and .api_key do not name the same API key.`,
+      )
     case 'unavailable':
       throw unavailable('log unavailable')
     default:

@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
-import type { ApiKeyEntries } from '../../events/api-key-flush.ts'
+import type { PostedApiKeyEntries } from '../../events/api-key-flush.ts'
 import { LAST_UNIX_SECOND } from '../../events/columns.ts'
 import type { PostedFlush } from '../../events/flush.ts'
 import type { KeyEntries } from '../../events/key-flush.ts'
@@ -16,21 +16,21 @@ const optional = (options: { minimum: number; description: string; openapi?: obj
 const count = (description: string) =>
   optional({ minimum: -MAX, description, openapi: { minimum: 0 } })
 
+const name = (description: string) =>
+  Type.Optional(Type.Union([Type.String({ description }), Type.Null()]))
+
 const ApiKeyEntry = Type.Object({
-  api_key_id: optional({ minimum: 0, description: 'An entry with 0 is skipped' }),
+  api_key_id: optional({ minimum: 0, description: 'An entry with 0 and no `api_key` is skipped' }),
+  api_key: name(
+    'The `external_id` of the API key, instead of its id. Is trimmed; a blank one is none. If ' +
+      'both are sent, they must name the same key',
+  ),
   requests: count('Requests since the last flush'),
   success_requests: count('Successful requests; at most `requests`'),
 })
 
 const KeyEntry = Type.Object({
-  token_hash: Type.Optional(
-    Type.Union([
-      Type.String({
-        description: 'Is trimmed; an entry with a blank hash is skipped',
-      }),
-      Type.Null(),
-    ]),
-  ),
+  token_hash: name('Is trimmed; an entry with a blank hash is skipped'),
   requests: count('Requests since the last flush'),
   tokens: count('Tokens used since the last flush'),
   last_accessed_at: count('In Unix seconds; an earlier time than the stored one is ignored'),
@@ -65,7 +65,7 @@ export function parseFlush(type: PostedFlush['type'], text: string): PostedFlush
 }
 
 /** Parses the body of an API key flush into columns, or returns what is wrong with it. */
-export function parseApiKeyFlush(text: string): ApiKeyEntries | Refusal {
+export function parseApiKeyFlush(text: string): PostedApiKeyEntries | Refusal {
   const body = parseJson(text)
   return readApiKeyEntries(body) ?? explainRefusal(body, API_KEY_FIELDS)
 }
@@ -77,24 +77,38 @@ export function parseKeyFlush(text: string): KeyEntries | Refusal {
 }
 
 /** Returns null if anything is wrong. */
-function readApiKeyEntries(body: unknown): ApiKeyEntries | null {
+function readApiKeyEntries(body: unknown): PostedApiKeyEntries | null {
   if (body === undefined || !apiKeyBody.Check(body)) return null
   if (body !== null && isForeign(body, ['keys'])) return null
-  const entries: ApiKeyEntries = { ids: [], requests: [], successes: [] }
-  for (const entry of body?.keys ?? []) {
+  const entries: PostedApiKeyEntries = { ids: [], requests: [], successes: [] }
+  const posted = body?.keys ?? []
+  for (let place = 0; place < posted.length; place++) {
+    const entry = posted[place]
     const id = entry?.api_key_id ?? 0
-    if (id === 0) {
+    const name = entry?.api_key?.trim() ?? ''
+    if (id === 0 && name === '') {
       if (entry && isForeign(entry, API_KEY_FIELDS)) return null
       continue
     }
     const requests = entry!.requests ?? 0
     const successes = entry!.success_requests ?? 0
-    if (requests < 0 || successes < 0 || successes > requests) return null
+    if (name.includes('\0') || requests < 0 || successes < 0 || successes > requests) return null
     entries.ids.push(id)
     entries.requests.push(requests)
     entries.successes.push(successes)
+    if (name !== '') nameLast(entries, name.toWellFormed(), place)
+    else entries.names?.push(null)
   }
   return entries
+}
+
+/** Adds the name of the last entry. Most flushes have no names, and so no column of them. */
+function nameLast(entries: PostedApiKeyEntries, name: string, place: number): void {
+  const last = entries.ids.length - 1
+  entries.names ??= new Array<null>(last).fill(null)
+  entries.places ??= []
+  entries.names[last] = name
+  entries.places[last] = place
 }
 
 /** Returns null if anything is wrong. */

@@ -51,13 +51,14 @@ function findShape(entry: unknown, fields: readonly string[]): string | null {
   for (const field of fields) {
     const value = entry[field]
     if (isAbsent(value)) continue
-    const problem = field === 'token_hash' ? problemOfHash(value) : problemOfCount(field, value)
+    const isText = field === 'token_hash' || field === 'api_key'
+    const problem = isText ? problemOfText(value) : problemOfCount(field, value)
     if (problem !== null) return `.${field} ${problem}`
   }
   return isForeign(entry, fields) ? ` has none of the fields ${fields.join(', ')}` : null
 }
 
-function problemOfHash(value: unknown): string | null {
+function problemOfText(value: unknown): string | null {
   if (typeof value !== 'string') return 'is not a string'
   return value.includes('\0') ? 'contains a NUL' : null
 }
@@ -72,8 +73,9 @@ function problemOfCount(field: string, value: unknown): string | null {
 
 /** Finds a wrong number, unless the entry is skipped. */
 function findNumbers(entry: unknown): string | null {
-  const { api_key_id, requests, success_requests } = entry as Record<string, number | null>
-  if (!api_key_id) return null
+  const { api_key, ...numbers } = entry as { api_key?: string | null }
+  const { api_key_id, requests, success_requests } = numbers as Record<string, number | null>
+  if (!api_key_id && !api_key?.trim()) return null
   if ((requests ?? 0) < 0) return '.requests is negative'
   if ((success_requests ?? 0) < 0) return '.success_requests is negative'
   return (success_requests ?? 0) > (requests ?? 0) ? '.success_requests exceeds requests' : null

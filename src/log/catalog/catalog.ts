@@ -1,3 +1,4 @@
+import type { ApiKeys } from '../../events/api-key-flush.ts'
 import type {
   ApiKeyRow,
   CatalogChange,
@@ -5,6 +6,7 @@ import type {
   ProviderGroupRow,
 } from '../../events/catalog-change.ts'
 import type { Attributor } from '../../events/flush.ts'
+import { ExternalIds } from './external-ids.ts'
 import { GroupCache } from './group-cache.ts'
 
 /** The position of a catalog that has only a part of a change. No log has this position. */
@@ -15,7 +17,7 @@ const INCOMPLETE = -2
  * attributes flushes, and catalog changes are decided by it. Owned by one process; `refreshCatalog`
  * updates it.
  */
-export class Catalog implements Attributor {
+export class Catalog implements Attributor, ApiKeys {
   /** Position on shard 0 of the last change folded; -1 before the first, INCOMPLETE during one. */
   position = -1
 
@@ -29,6 +31,9 @@ export class Catalog implements Attributor {
   readonly apiKeys = new Map<number, ApiKeyRow>()
   readonly keys = new Map<string, KeyRow>()
 
+  /** The external ids of all rows, also of those that were retired. */
+  readonly externalIds = { providerGroups: new ExternalIds(), apiKeys: new ExternalIds() }
+
   readonly #groups = new GroupCache((apiKeyId) => {
     const key = this.apiKeys.get(apiKeyId)
     if (key === undefined) return null
@@ -41,6 +46,12 @@ export class Catalog implements Attributor {
    */
   readonly groupOf = (apiKeyId: number): number | null => this.#groups.get(apiKeyId)
 
+  /** Returns the id of the API key with an external id, or null if there is none. */
+  readonly apiKeyIdOf = this.externalIds.apiKeys.idOf
+
+  /** Returns the external id of an API key, or null if it has none. */
+  readonly externalIdOf = this.externalIds.apiKeys.externalIdOf
+
   /** Returns whether a key's tokens use up a quota, or null if the key is unknown. */
   readonly quotaTrackedOf = (tokenHash: string): boolean | null => {
     const key = this.keys.get(tokenHash)
@@ -52,6 +63,7 @@ export class Catalog implements Attributor {
     this.providerGroups.clear()
     this.apiKeys.clear()
     this.keys.clear()
+    for (const ids of Object.values(this.externalIds)) ids.clear()
     this.#groups.clear()
     this.position = -1
     this.sha256 = null
@@ -87,6 +99,10 @@ export class Catalog implements Attributor {
   }
 
   #apply({ upserted, ended }: CatalogChange): void {
+    for (const { provider_groups = [], api_keys = [] } of [upserted, ended]) {
+      for (const row of provider_groups) this.externalIds.providerGroups.add(row)
+      for (const row of api_keys) this.externalIds.apiKeys.add(row)
+    }
     for (const row of upserted.provider_groups ?? []) this.providerGroups.set(row.id, row)
     for (const row of upserted.api_keys ?? []) this.apiKeys.set(row.id, row)
     for (const row of upserted.keys ?? []) this.keys.set(row.token_hash, row)

@@ -1,5 +1,5 @@
 import type { CatalogChange } from '../../events/catalog-change.ts'
-import { EVENT_TYPES, hashPayload } from '../../events/event.ts'
+import { hashPayload, versionOf } from '../../events/event.ts'
 import { ownClock } from '../../platform/postgres/clock.ts'
 import { isOvertaken, TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
 import type { Sql } from '../../platform/postgres/pool.ts'
@@ -56,7 +56,7 @@ async function append(
     select position
     from append_catalog_change(
       ${before},
-      ${EVENT_TYPES.CatalogChanged.version},
+      ${versionOf({ type: 'CatalogChanged', data: change })},
       ${source},
       ${payload},
       ${hashPayload(payload)},

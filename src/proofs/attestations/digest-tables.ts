@@ -39,7 +39,8 @@ export async function digestTables(
 ): Promise<Attestation> {
   const { checkpoints } = await readCheckpoints(transaction, shard, PROJECTIONS)
   const tables: Attestation['tables'] = []
-  for (const [table, { columns, kind }] of Object.entries<AttestedColumns>(ATTESTED_TABLES)) {
+  for (const [table, attested] of Object.entries<AttestedColumns>(ATTESTED_TABLES)) {
+    const { kind } = attested
     if (kind === 'catalog' && shard !== 0) continue
     const { generation, position } = findCheckpoint(table, checkpoints)
     const range = {
@@ -48,7 +49,7 @@ export async function digestTables(
     }
     const { rows, sha256 } = await digestRows(
       transaction,
-      selectLines(table as AttestedTable, { columns, kind }, range),
+      selectLines(table as AttestedTable, attested, range),
       [generation, ...(kind === 'catalog' ? [] : [shard]), ...Object.values(range)],
     )
     tables.push({ table, position, ...range, rows, sha256 })
@@ -65,7 +66,7 @@ function findCheckpoint(table: string, checkpoints: readonly Checkpoint[]): Chec
 /** Returns a query for texts of many rows each, in the order of the table's key. */
 function selectLines(
   table: AttestedTable,
-  { columns, kind }: AttestedColumns,
+  { columns, kind, lastIsOptional }: AttestedColumns,
   range: { from?: string; after?: number },
 ): string {
   const keys = columns.slice(0, KEY_COLUMNS[kind])
@@ -76,11 +77,13 @@ function selectLines(
     ...('from' in range ? ['t.quarter >= $3::timestamptz'] : []),
     ...('after' in range ? ['t.position > $3::bigint'] : []),
   ]
+  const required = (lastIsOptional ? columns.slice(0, -1) : columns).map(toText)
+  const last = lastIsOptional ? ` || coalesce(',' || to_json(t.${columns.at(-1)})::text, '')` : ''
   return `
     select string_agg(r.line, '' order by r.number) as lines, count(*)::integer as rows
     from (
       select
-        '[' || ${columns.map(toText).join(` || ',' || `)} || e']\\n' as line,
+        '[' || ${required.join(` || ',' || `)}${last} || e']\\n' as line,
         row_number() over (order by ${order.join(', ')}) as number
       from ${table} t
       where ${conditions.join(' and ')}

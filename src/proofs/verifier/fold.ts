@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Amounts } from '../../events/amounts.ts'
 import type { ApiKeyFlush } from '../../events/api-key-flush.ts'
 import type { CatalogChange } from '../../events/catalog-change.ts'
-import { type AttestedTable, type DigestValue, formatDigestRow } from '../../events/digest.ts'
+import { type AttestedTable, type DigestValue, formatTableRow } from '../../events/digest.ts'
 import type { Event } from '../../events/event.ts'
 import type { KeyFlush } from '../../events/key-flush.ts'
 import { BackdatedUsage, rowsOf } from './backdated.ts'
@@ -104,7 +104,7 @@ export class ShardFold {
     const digest = createHash('sha256')
     let rows = 0
     for (const row of this.rows(table, selection)) {
-      digest.update(formatDigestRow(row))
+      digest.update(formatTableRow(table, row))
       rows++
     }
     return { rows, sha256: digest.digest('hex') }
@@ -255,11 +255,11 @@ export class ShardFold {
   #changeCatalog({ upserted, ended }: CatalogChange, recordedAt: string): void {
     const { provider_groups, api_keys, keys } = this.catalog
     for (const [rows, endedAt] of [[upserted, null] as const, [ended, recordedAt] as const]) {
-      for (const { id, name } of rows.provider_groups ?? []) {
-        provider_groups.set(id, [name, endedAt])
+      for (const { id, name, external_id } of rows.provider_groups ?? []) {
+        provider_groups.set(id, [name, endedAt, external_id ?? null])
       }
-      for (const { id, group_id, name } of rows.api_keys ?? []) {
-        api_keys.set(id, [group_id, name, endedAt])
+      for (const { id, group_id, name, external_id } of rows.api_keys ?? []) {
+        api_keys.set(id, [group_id, name, endedAt, external_id ?? null])
       }
       for (const { token_hash, quota_limit, name } of rows.keys ?? []) {
         keys.set(token_hash, [quota_limit, name, endedAt])

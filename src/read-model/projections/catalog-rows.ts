@@ -1,14 +1,45 @@
-import type {
-  ApiKeyRow,
-  CatalogRows,
-  KeyRow,
-  ProviderGroupRow,
-} from '../../events/catalog-change.ts'
+import type { CatalogRows } from '../../events/catalog-change.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
-import { toArray, toTextArray } from './array.ts'
+import { type Column, listOf, unnest } from './account-sql.ts'
+import { toTextArray } from './array.ts'
 import type { Entry } from './entry.ts'
 import type { Fold, Projection, Table, WriteTarget } from './projection.ts'
 import { cutRows } from './slices.ts'
+
+type Kind = keyof CatalogRows
+
+/** The tables of each kind of row: the column that identifies one, and the others. */
+const KINDS: readonly { kind: Kind; versions: string; id: string; values: string[] }[] = [
+  {
+    kind: 'provider_groups',
+    versions: 'provider_group_versions',
+    id: 'id',
+    values: ['name', 'ended_at', 'external_id'],
+  },
+  {
+    kind: 'api_keys',
+    versions: 'api_key_versions',
+    id: 'id',
+    values: ['group_id', 'name', 'ended_at', 'external_id'],
+  },
+  {
+    kind: 'keys',
+    versions: 'key_versions',
+    id: 'token_hash',
+    values: ['quota_limit', 'name', 'ended_at'],
+  },
+]
+
+const TYPES: Record<string, Column['type']> = {
+  id: 'bigint',
+  token_hash: 'text',
+  position: 'bigint',
+  group_id: 'bigint',
+  quota_limit: 'bigint',
+  name: 'text',
+  external_id: 'text',
+  ended_at: 'timestamptz',
+}
 
 const table = (name: string, key: string[], values: string[]): Table => ({
   name,
@@ -16,10 +47,6 @@ const table = (name: string, key: string[], values: string[]): Table => ({
   values,
   fillfactor: null,
 })
-
-const GROUP_VALUES = ['name', 'ended_at']
-const API_KEY_VALUES = ['group_id', 'name', 'ended_at']
-const KEY_VALUES = ['quota_limit', 'name', 'ended_at']
 
 /**
  * The catalog as readers see it: provider groups, API keys and keys with their names. A retired row
@@ -29,30 +56,24 @@ const KEY_VALUES = ['quota_limit', 'name', 'ended_at']
  */
 export const catalogRows: Projection = {
   name: 'catalog',
-  // 2: stores versions.
+  // 2: stores versions. External ids needed no third one: no change before them has any.
   version: 2,
-  tables: [
-    table('provider_groups', ['id'], GROUP_VALUES),
-    table('provider_group_versions', ['id', 'position'], GROUP_VALUES),
-    table('api_keys', ['id'], API_KEY_VALUES),
-    table('api_key_versions', ['id', 'position'], API_KEY_VALUES),
-    table('keys', ['token_hash'], KEY_VALUES),
-    table('key_versions', ['token_hash', 'position'], KEY_VALUES),
-  ],
+  tables: KINDS.flatMap(({ kind, versions, id, values }) => [
+    table(kind, [id], values),
+    table(versions, [id, 'position'], values),
+  ]),
   createFold: () => new CatalogFold(),
 }
 
-/** A row as one change left it, with the time at which it was retired, if it was. */
-type Version<Row> = { row: Row; position: number; endedAt: string | null }
+/** A row as one change left it, by column. */
+type Version = Readonly<Record<string, number | string | null>>
 
 class CatalogFold implements Fold {
   /** Keyed by position and id: if a change names a row twice, the last one wins. */
-  readonly #groups = new Map<string, Version<ProviderGroupRow>>()
-  readonly #apiKeys = new Map<string, Version<ApiKeyRow>>()
-  readonly #keys = new Map<string, Version<KeyRow>>()
+  readonly #versions = new Map(KINDS.map(({ kind }) => [kind, new Map<string, Version>()]))
 
   get size(): number {
-    return this.#groups.size + this.#apiKeys.size + this.#keys.size
+    return this.#versions.values().reduce((sum, { size }) => sum + size, 0)
   }
 
   add({ change, position, recordedAt }: Entry): void {
@@ -61,119 +82,45 @@ class CatalogFold implements Fold {
     this.#add(change.ended, position, recordedAt)
   }
 
-  #add({ provider_groups, api_keys, keys }: CatalogRows, position: number, endedAt: string | null) {
-    for (const row of provider_groups ?? []) {
-      this.#groups.set(`${position}/${row.id}`, { row, position, endedAt })
-    }
-    for (const row of api_keys ?? []) {
-      this.#apiKeys.set(`${position}/${row.id}`, { row, position, endedAt })
-    }
-    for (const row of keys ?? []) {
-      this.#keys.set(`${position}/${row.token_hash}`, { row, position, endedAt })
+  #add(rows: CatalogRows, position: number, ended_at: string | null) {
+    for (const { kind, id } of KINDS) {
+      const versions = this.#versions.get(kind)!
+      for (const row of rows[kind] ?? []) {
+        const version: Version = { ...row, position, ended_at }
+        versions.set(`${position}/${version[id]}`, version)
+      }
     }
   }
 
   // If two slices contain the same row, the later one wins: slices are in log order.
   *write(transaction: Transaction, { generation }: WriteTarget) {
-    for (const versions of cutRows(this.#groups.values())) {
-      yield* writeGroups(transaction, generation, versions)
-    }
-    for (const versions of cutRows(this.#apiKeys.values())) {
-      yield* writeApiKeys(transaction, generation, versions)
-    }
-    for (const versions of cutRows(this.#keys.values())) {
-      yield* writeKeys(transaction, generation, versions)
+    for (const { kind, versions: versionsTable, id, values } of KINDS) {
+      for (const versions of cutRows(this.#versions.get(kind)!.values())) {
+        const newest = [...new Map(versions.map((version) => [version[id], version])).values()]
+        yield insert(transaction, versionsTable, generation, [id, 'position', ...values], versions)
+        const inserted = insert(transaction, kind, generation, [id, ...values], newest)
+        yield transaction`${inserted} on conflict (generation, ${transaction(id)}) do update set
+          ${transaction.unsafe(values.map((name) => `${name} = excluded.${name}`).join(', '))}`
+      }
     }
   }
 }
 
-/** Returns the newest version of each row. */
-function newest<Row>(versions: Version<Row>[], id: (row: Row) => unknown): Version<Row>[] {
-  return [...new Map(versions.map((version) => [id(version.row), version])).values()]
-}
-
 // Not async: a query starts when it is awaited, so moving the checkpoint stays the first statement.
-function writeGroups(
+function insert(
   transaction: Transaction,
+  into: string,
   generation: number,
-  versions: Version<ProviderGroupRow>[],
-): Promise<unknown>[] {
-  const columns = (rows: Version<ProviderGroupRow>[]) => transaction`
-    unnest(
-      ${toArray(rows, ({ row }) => row.id)}::bigint[],
-      ${toArray(rows, ({ position }) => position)}::bigint[],
-      ${toTextArray(rows, ({ row }) => row.name)}::text[],
-      ${toTextArray(rows, ({ endedAt }) => endedAt)}::timestamptz[]
-    ) as f(id, position, name, ended_at)`
-  return [
-    transaction`
-      insert into provider_group_versions (generation, id, position, name, ended_at)
-      select ${generation}, f.id, f.position, f.name, f.ended_at
-      from ${columns(versions)}`,
-    transaction`
-      insert into provider_groups (generation, id, name, ended_at)
-      select ${generation}, f.id, f.name, f.ended_at
-      from ${columns(newest(versions, (row) => row.id))}
-      on conflict (generation, id) do update set
-        name = excluded.name,
-        ended_at = excluded.ended_at`,
-  ]
-}
-
-function writeApiKeys(
-  transaction: Transaction,
-  generation: number,
-  versions: Version<ApiKeyRow>[],
-): Promise<unknown>[] {
-  const columns = (rows: Version<ApiKeyRow>[]) => transaction`
-    unnest(
-      ${toArray(rows, ({ row }) => row.id)}::bigint[],
-      ${toArray(rows, ({ position }) => position)}::bigint[],
-      ${toArray(rows, ({ row }) => row.group_id)}::bigint[],
-      ${toTextArray(rows, ({ row }) => row.name)}::text[],
-      ${toTextArray(rows, ({ endedAt }) => endedAt)}::timestamptz[]
-    ) as f(id, position, group_id, name, ended_at)`
-  return [
-    transaction`
-      insert into api_key_versions (generation, id, position, group_id, name, ended_at)
-      select ${generation}, f.id, f.position, f.group_id, f.name, f.ended_at
-      from ${columns(versions)}`,
-    transaction`
-      insert into api_keys (generation, id, group_id, name, ended_at)
-      select ${generation}, f.id, f.group_id, f.name, f.ended_at
-      from ${columns(newest(versions, (row) => row.id))}
-      on conflict (generation, id) do update set
-        group_id = excluded.group_id,
-        name = excluded.name,
-        ended_at = excluded.ended_at`,
-  ]
-}
-
-function writeKeys(
-  transaction: Transaction,
-  generation: number,
-  versions: Version<KeyRow>[],
-): Promise<unknown>[] {
-  const columns = (rows: Version<KeyRow>[]) => transaction`
-    unnest(
-      ${toTextArray(rows, ({ row }) => row.token_hash)}::text[],
-      ${toArray(rows, ({ position }) => position)}::bigint[],
-      ${toArray(rows, ({ row }) => row.quota_limit)}::bigint[],
-      ${toTextArray(rows, ({ row }) => row.name)}::text[],
-      ${toTextArray(rows, ({ endedAt }) => endedAt)}::timestamptz[]
-    ) as f(token_hash, position, quota_limit, name, ended_at)`
-  return [
-    transaction`
-      insert into key_versions (generation, token_hash, position, quota_limit, name, ended_at)
-      select ${generation}, f.token_hash, f.position, f.quota_limit, f.name, f.ended_at
-      from ${columns(versions)}`,
-    transaction`
-      insert into keys (generation, token_hash, quota_limit, name, ended_at)
-      select ${generation}, f.token_hash, f.quota_limit, f.name, f.ended_at
-      from ${columns(newest(versions, (row) => row.token_hash))}
-      on conflict (generation, token_hash) do update set
-        quota_limit = excluded.quota_limit,
-        name = excluded.name,
-        ended_at = excluded.ended_at`,
-  ]
+  names: readonly string[],
+  versions: readonly Version[],
+) {
+  const columns = names.map((name) => ({
+    name,
+    type: TYPES[name]!,
+    text: toTextArray(versions, (version) => version[name]?.toString() ?? null),
+  }))
+  return transaction`
+    insert into ${transaction(into)} (generation, ${listOf(transaction, names)})
+    select ${generation}, ${listOf(transaction, names, 'f')}
+    from ${unnest(transaction, columns)}`
 }

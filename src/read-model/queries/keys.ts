@@ -68,7 +68,7 @@ export async function readKeys(
         from (${source.keys()}) k
       ) c
       where ${request.ended ? transaction`true` : transaction`c.ended_at is null`}
-        and ${isFound(transaction, 'token_hash', request)}
+        and ${isFound(transaction, ['token_hash'], request)}
         and ${tokenHash === null ? transaction`true` : transaction`c.token_hash = ${tokenHash}`}
         ${isCut ? transaction`and ${cut}` : transaction``}
     )

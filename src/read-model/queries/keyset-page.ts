@@ -33,13 +33,20 @@ export class CursorError extends Error {
 export const isOfCatalog = (column: string, id: string) => column === id || column === 'name'
 
 /** Condition on catalog rows `c`: the search matches them. */
-export function isFound(sql: Sql | Transaction, id: string, { search }: PageRequest): Fragment {
+export function isFound(
+  sql: Sql | Transaction,
+  ids: readonly string[],
+  { search }: PageRequest,
+): Fragment {
   if (search === null) return sql`true`
+  const begins = ids
+    .map((id) => sql`starts_with(c.${sql(id)}::text, ${search})`)
+    .reduce((all, one) => sql`${all} or ${one}`)
   // Prefixed with an empty part of the name, the search text gets its collation, which knows upper
   // case.
   return sql`(
     strpos(lower(c.name), lower(left(c.name, 0) || ${search}::text)) > 0
-    or starts_with(c.${sql(id)}::text, ${search})
+    or ${begins}
   )`
 }
 

@@ -7,9 +7,9 @@ import { listOf, valuesOf } from '../projections/account-sql.ts'
  * `select` for use in parentheses after `from`.
  */
 export type Source = {
-  /** id, name, ended_at */
+  /** id, external_id, name, ended_at */
   providerGroups(): Fragment
-  /** id, group_id, name, ended_at */
+  /** id, external_id, group_id, name, ended_at */
   apiKeys(): Fragment
   /** token_hash, quota_limit, name, ended_at */
   keys(): Fragment
@@ -41,9 +41,10 @@ export function liveSource(transaction: Transaction): Source {
       where t.generation = ${liveGeneration(transaction, table)}
         ${listed ? isListed(transaction, id, listed) : transaction``}`
   }
+  const named = transaction`r.id, r.external_id, r.name, r.ended_at`
   return {
-    providerGroups: () => catalog(transaction`r.id, r.name, r.ended_at`, 'provider_groups'),
-    apiKeys: () => catalog(transaction`r.id, r.group_id, r.name, r.ended_at`, 'api_keys'),
+    providerGroups: () => catalog(named, 'provider_groups'),
+    apiKeys: () => catalog(transaction`${named}, r.group_id`, 'api_keys'),
     keys: () => catalog(transaction`r.token_hash, r.quota_limit, r.name, r.ended_at`, 'keys'),
     counters,
   }

@@ -12,10 +12,15 @@ import {
 import type { Listed, Source } from './live-source.ts'
 import { type Rated, type RatedRow, ratedColumns, toRated } from './rates.ts'
 
-/** A provider group with its counters. */
-export type ProviderGroup = { id: number; name: string | null } & Rated & Retirable
+/** A provider group with its counters. `external_id` is null if it has none. */
+export type ProviderGroup = {
+  id: number
+  external_id: string | null
+  name: string | null
+} & Rated &
+  Retirable
 /** An API key with its counters. */
-export type ApiKey = { id: number; group_id: number; name: string | null } & Rated & Retirable
+export type ApiKey = ProviderGroup & { group_id: number }
 
 /** Present on a retired row: when it was retired (RFC 3339). */
 type Retirable = { ended_at?: string }
@@ -31,8 +36,8 @@ export const RATED_SORTS = {
   failure_rate: 'float8',
 } as const satisfies SortColumns
 
-/** Selects a page, or (as a page of one) a single row. */
-export type RatedRequest = PageRequest & { id: number | null }
+/** Selects a page, or (as a page of one) the row with an id or an external id. */
+export type RatedRequest = PageRequest & { id: number | null; externalId: string | null }
 
 /** Reads provider groups with their counters. */
 export async function readProviderGroups(
@@ -41,14 +46,14 @@ export async function readProviderGroups(
   request: RatedRequest,
 ): Promise<Page<ProviderGroup>> {
   const catalog = transaction`
-    select g.id, 0::bigint as group_id, coalesce(g.name, '') as name, g.ended_at
+    select g.id, g.external_id, 0::bigint as group_id, coalesce(g.name, '') as name, g.ended_at
     from (${source.providerGroups()}) g`
   const page = await readRated(transaction, request, catalog, (listed) =>
     source.counters('provider_group', listed),
   )
   return {
     ...page,
-    items: page.items.map((row) => ({ ...idAndName(row), ...toRated(row), ...retirement(row) })),
+    items: page.items.map((row) => ({ ...names(row), ...toRated(row), ...retirement(row) })),
   }
 }
 
@@ -60,7 +65,7 @@ export async function readApiKeys(
 ): Promise<Page<ApiKey>> {
   const { groupId } = request
   const catalog = transaction`
-    select k.id, k.group_id, coalesce(k.name, '') as name, k.ended_at
+    select k.id, k.external_id, k.group_id, coalesce(k.name, '') as name, k.ended_at
     from (${source.apiKeys()}) k
     ${groupId === null ? transaction`` : transaction`where k.group_id = ${groupId}`}`
   const page = await readRated(transaction, request, catalog, (listed) =>
@@ -69,15 +74,26 @@ export async function readApiKeys(
   return {
     ...page,
     items: page.items.map((row) => {
-      const { id, name } = idAndName(row)
-      return { id, group_id: Number(row.group_id), name, ...toRated(row), ...retirement(row) }
+      const { id, external_id, name } = names(row)
+      const group_id = Number(row.group_id)
+      return { id, external_id, group_id, name, ...toRated(row), ...retirement(row) }
     }),
   }
 }
 
-type Row = RatedRow & { id: string; group_id: string; name: string; ended_at: string | null }
+type Row = RatedRow & {
+  id: string
+  external_id: string | null
+  group_id: string
+  name: string
+  ended_at: string | null
+}
 
-const idAndName = (row: Row) => ({ id: Number(row.id), name: row.name === '' ? null : row.name })
+const names = ({ id, external_id, name }: Row) => ({
+  id: Number(id),
+  external_id,
+  name: name === '' ? null : name,
+})
 const retirement = (row: Row): Retirable =>
   row.ended_at === null ? {} : { ended_at: row.ended_at }
 
@@ -88,21 +104,23 @@ async function readRated(
   counters: (listed: Listed) => Fragment,
 ): Promise<Page<Row>> {
   const { column, cut } = toKeyset(transaction, request, RATED_SORTS, 'id')
-  const isCut = request.id !== null || isOfCatalog(column, 'id')
+  const { id, externalId } = request
+  const isCut = id !== null || externalId !== null || isOfCatalog(column, 'id')
   const listed = isCut ? transaction`select c.id from c` : null
   const rows = await transaction<Row[]>`
     with c as (
       select *
       from (${catalog}) c
       where ${request.ended ? transaction`true` : transaction`c.ended_at is null`}
-        and ${isFound(transaction, 'id', request)}
-        and ${request.id === null ? transaction`true` : transaction`c.id = ${request.id}`}
+        and ${isFound(transaction, ['id', 'external_id'], request)}
+        ${id === null ? transaction`` : transaction`and c.id = ${id}`}
+        ${externalId === null ? transaction`` : transaction`and c.external_id = ${externalId}`}
         ${isCut ? transaction`and ${cut}` : transaction``}
     )
     select *
     from (
       select
-        c.id, c.group_id, c.name,
+        c.id, c.external_id, c.group_id, c.name,
         ${transaction.unsafe(toMicroseconds('c.ended_at'))} as ended_at,
         ${ratedColumns(
           transaction,

@@ -7,11 +7,11 @@ import { PostedAmounts } from '../../bookkeeping/posted-amounts.ts'
 import { PayloadError } from '../../events/columns.ts'
 import { decodeEvent, type Event, postingsOf, UnknownEvent } from '../../events/event.ts'
 import { parseAct } from '../../http/bookkeeping/model.ts'
-import { countRows, INVALID_CATALOG, mergeRows, parseCatalog } from '../../http/catalog/model.ts'
+import { INVALID_CATALOG, parseCatalog } from '../../http/catalog/model.ts'
+import { putRows } from '../../http/catalog/put.ts'
 import { isTooDense, TOO_DENSE } from '../../http/dense.ts'
 import { parseFlush } from '../../http/flushes/model.ts'
 import { Catalog } from '../../log/catalog/catalog.ts'
-import { changeCatalog } from '../../log/catalog/change.ts'
 import { refreshCatalog } from '../../log/catalog/refresh.ts'
 import { Log } from '../../log/log.ts'
 import type { EventPlace } from '../../log/visit.ts'
@@ -80,15 +80,13 @@ function createJobs({ address, shards, intervals }: WorkerSettings): Jobs {
     },
     changeCatalog: async (body, source) => {
       const text = new TextDecoder().decode(body)
-      if (isTooDense(text)) return TOO_DENSE
+      if (isTooDense(text)) return { status: 400, ...TOO_DENSE }
       const posted = parseCatalog(text)
-      if (typeof posted === 'string') return { error: INVALID_CATALOG, detail: posted }
+      if (typeof posted === 'string') {
+        return { status: 400, error: INVALID_CATALOG, detail: posted }
+      }
       await refresh()
-      const position = await changeCatalog({ sql, catalog, refresh }, source, (current) => ({
-        upserted: mergeRows(current, posted),
-        ended: {},
-      }))
-      return { position: position!, counts: countRows(posted) }
+      return putRows({ sql, catalog, refresh }, source, posted)
     },
     parseAct: async (form, body) => {
       const text = new TextDecoder().decode(body)

@@ -1,7 +1,7 @@
 import type { PostedAct } from '../../bookkeeping/books.ts'
 import type { Amounts } from '../../events/amounts.ts'
 import type { ActFault, ActForm } from '../../http/bookkeeping/model.ts'
-import type { LargeChangeOutcome } from '../../http/catalog/index.ts'
+import type { PutOutcome } from '../../http/catalog/put.ts'
 import type { LargeFlush } from '../../http/flushes/index.ts'
 import type { Refusal } from '../../http/flushes/refusal.ts'
 import type { AppendOutcome } from '../../log/queue.ts'
@@ -25,7 +25,7 @@ export type Unfit = { unfit: string; isUnknown: boolean }
 export type Jobs = {
   append: (flush: LargeFlush) => Promise<AppendOutcome | Refusal>
   /** Parses the body of PUT /admin/catalog and appends the change. */
-  changeCatalog: (body: Uint8Array, source: string) => Promise<LargeChangeOutcome>
+  changeCatalog: (body: Uint8Array, source: string) => Promise<PutOutcome>
   /** Parses the body of opening balances or of a correction. */
   parseAct: (form: ActForm, body: Uint8Array) => Promise<PostedAct | ActFault>
   /** Sums what an event adds to accounts. */

@@ -4,7 +4,7 @@ import type { Amounts } from '../../events/amounts.ts'
 import { PayloadError } from '../../events/columns.ts'
 import { UnknownEvent } from '../../events/event.ts'
 import type { ActFault, ActForm } from '../../http/bookkeeping/model.ts'
-import type { LargeChangeOutcome } from '../../http/catalog/index.ts'
+import type { PutOutcome } from '../../http/catalog/put.ts'
 import type { LargeFlush } from '../../http/flushes/index.ts'
 import type { Refusal } from '../../http/flushes/refusal.ts'
 import type { AppendOutcome } from '../../log/queue.ts'
@@ -82,7 +82,7 @@ export class WorkerThread {
    * TemporarilyUnavailable if the service stops, or if the worker ends: then the change may have
    * been appended.
    */
-  async changeCatalog(body: Uint8Array, source: string): Promise<LargeChangeOutcome> {
+  async changeCatalog(body: Uint8Array, source: string): Promise<PutOutcome> {
     if (this.#isStopping) throw new TemporarilyUnavailable('stopping')
     return this.#request('changeCatalog', [body, source], [body.buffer as ArrayBuffer])
   }

@@ -5,7 +5,7 @@ import { Bone } from '../parts/states.tsx'
 import type { ItemOf, loadGroups } from './lists.ts'
 
 /** Counts of requests and their rates, as the service returns them. */
-export type Rated = Omit<ItemOf<typeof loadGroups>, 'id' | 'name'>
+export type Rated = Omit<ItemOf<typeof loadGroups>, 'id' | 'external_id' | 'name'>
 
 /** Shows requests, successes and failures, with their rates. */
 export function Totals({ counts }: { counts: Rated | undefined }) {

@@ -1,0 +1,87 @@
+import type { ApiKeyRow, CatalogRows, ProviderGroupRow } from '../../events/catalog-change.ts'
+import type { Catalog } from '../../log/catalog/catalog.ts'
+import type { ExternalIds } from '../../log/catalog/external-ids.ts'
+import type { CatalogBody } from './model.ts'
+
+/** Rows that contradict the catalog, with a sentence for people. */
+export type Conflict = { conflict: string }
+
+/** The `error` of a conflict. */
+export const CONFLICT = 'external id conflict'
+
+/** New rows get ids below this. */
+const END_OF_IDS = 2 ** 52
+
+/** Returns the complete rows after an upsert into the current catalog. */
+export function mergeRows(catalog: Catalog, body: CatalogBody): CatalogRows | Conflict {
+  const rows: CatalogRows = {}
+  const { provider_groups, api_keys, keys } = body
+  if (provider_groups) {
+    const ids = assignIds('provider_groups', provider_groups, catalog.externalIds.providerGroups)
+    if ('conflict' in ids) return ids
+    rows.provider_groups = ids.map((named, i) => ({
+      ...named,
+      name: mergeName(provider_groups[i]!.name, catalog.providerGroups.get(named.id)),
+    }))
+  }
+  if (api_keys) {
+    const ids = assignIds('api_keys', api_keys, catalog.externalIds.apiKeys)
+    if ('conflict' in ids) return ids
+    rows.api_keys = ids.map(({ id, ...named }, i) => {
+      const row = catalog.apiKeys.get(id)
+      const group_id = api_keys[i]!.group_id ?? row?.group_id ?? 0
+      return { id, group_id, name: mergeName(api_keys[i]!.name, row), ...named }
+    })
+  }
+  if (keys) {
+    rows.keys = keys.map(({ token_hash, quota_limit, name }) => {
+      const row = catalog.keys.get(token_hash)
+      const limit = quota_limit ?? row?.quota_limit ?? -1
+      return { token_hash, quota_limit: limit, name: mergeName(name, row) }
+    })
+  }
+  return rows
+}
+
+type Named = Pick<ProviderGroupRow & ApiKeyRow, 'id' | 'external_id'>
+
+/**
+ * Returns the id of each row, and its external id if it has one, now or before. A new row without
+ * an id gets the next one above all that were used or are named here.
+ */
+function assignIds(
+  kind: string,
+  rows: readonly { id?: number; external_id?: string | null }[],
+  known: ExternalIds,
+): Named[] | Conflict {
+  const named: Named[] = []
+  let next =
+    1 +
+    rows.reduce((most, { id = 0 }) => (id < END_OF_IDS ? Math.max(most, id) : most), known.highest)
+  const seen = new Map<number, number>()
+  for (const [i, row] of rows.entries()) {
+    const place = `${kind}[${i}]`
+    const owner = row.external_id ? known.idOf(row.external_id) : null
+    if (owner !== null && row.id !== undefined && owner !== row.id) {
+      return { conflict: `${place}.external_id is that of another row than id ${row.id}.` }
+    }
+    const id = row.id ?? owner ?? next++
+    if (id >= END_OF_IDS && row.id === undefined) return { conflict: `${place}: no id is left.` }
+    const before = known.externalIdOf(id)
+    if (before !== null && row.external_id && before !== row.external_id) {
+      return { conflict: `${place}: the row with id ${id} has another external_id.` }
+    }
+    const twin = seen.get(id)
+    if (twin !== undefined) return { conflict: `${place} names the same row as ${kind}[${twin}].` }
+    seen.set(id, i)
+    const external_id = row.external_id ?? before
+    named.push({ id, ...(external_id === null ? {} : { external_id }) })
+  }
+  return named
+}
+
+/** Returns the new name: an empty one removes it, an absent one keeps the current. */
+function mergeName(name: string | null | undefined, row: { name: string | null } | undefined) {
+  if (name === '') return null
+  return name ?? row?.name ?? null
+}

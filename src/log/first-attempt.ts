@@ -1,0 +1,55 @@
+import { decodeEvent, type Event } from '../events/event.ts'
+import type { Sql } from '../platform/postgres/pool.ts'
+import { type Lookups, type PendingFlush, replayOutcome } from './queue.ts'
+
+/**
+ * Returns the event with an idempotency key of `source` and its position, or null if a shard has
+ * none. Throws UnknownEvent if a newer release appended it.
+ */
+export async function readFirstAttempt(
+  sql: Sql,
+  shard: number,
+  source: string,
+  idempotencyKey: string | null,
+): Promise<{ position: number; event: Event } | null> {
+  if (idempotencyKey === null) return null
+  const [row] = await sql<{ position: string; type: string; version: number; payload: string }[]>`
+    select e.position, e.type, e.version, e.payload::text as payload
+    from events e
+    where e.shard = ${shard} and e.source = ${source} and e.idempotency_key = ${idempotencyKey}`
+  if (!row) return null
+  const event = decodeEvent(row.type, row.version, row.payload)
+  return { position: Number(row.position), event }
+}
+
+type Place = { sql: Sql; shard: number; catalog: Lookups }
+
+/** Answers each by the event with its idempotency key; one at a time, as events may be large. */
+export async function settleReplayed(
+  { sql, shard, catalog }: Place,
+  replayed: ReadonlyMap<PendingFlush, number>,
+): Promise<void> {
+  for (const [flush, position] of replayed) {
+    const [row] = await sql<{ type: string; version: number; payload: string }[]>`
+      select e.type, e.version, e.payload::text as payload
+      from events e
+      where e.shard = ${shard} and e.position = ${position}`
+    const event = decodeEvent(row!.type, row!.version, row!.payload)
+    flush.settle(replayOutcome({ shard, position, event }, flush.posted, catalog))
+  }
+}
+
+/**
+ * Refuses each flush that names two keys by the current catalog, unless an attempt was appended
+ * before, by an older one: it is answered by that. No attempt can be appended any more.
+ */
+export async function settleRefused(
+  { sql, shard, catalog }: Place,
+  refused: readonly PendingFlush[],
+): Promise<void> {
+  for (const flush of refused) {
+    const first = await readFirstAttempt(sql, shard, flush.source, flush.idempotencyKey)
+    if (first === null) flush.settle({ kind: 'names_two_keys', place: flush.twoKeysAt! })
+    else flush.settle(replayOutcome({ shard, ...first }, flush.posted, catalog))
+  }
+}
