@@ -15,14 +15,20 @@ export const sometimes = <Value>(value: fc.Arbitrary<Value>) =>
     { weight: 1, arbitrary: fc.constantFrom(null, undefined) },
   )
 
-/** An entry that is accepted, as JSON; its key is one of `keys`. */
+/** Names of an API key: an id and an external id, of which one may be absent. */
+export type KeyNames = { api_key_id?: number | null; api_key?: string | null }
+
+/**
+ * An entry that is accepted, as JSON; its key is one of `keys`. An API key may have an object of
+ * names instead of an id.
+ */
 export function goodEntry<Key>(kind: Kind, keys: fc.Arbitrary<Key>): fc.Arbitrary<object | null> {
   const entry: fc.Arbitrary<object | null> =
     kind === 'api-keys'
       ? fc
-          .record({ api_key_id: keys, requests: sometimes(count), success: sometimes(count) })
-          .map(({ api_key_id, requests, success }) => ({
-            api_key_id,
+          .record({ key: keys, requests: sometimes(count), success: sometimes(count) })
+          .map(({ key, requests, success }) => ({
+            ...(typeof key === 'object' ? key : { api_key_id: key }),
             requests,
             success_requests: success && Math.min(success, requests ?? 0),
           }))
@@ -42,7 +48,7 @@ export function goodEntry<Key>(kind: Kind, keys: fc.Arbitrary<Key>): fc.Arbitrar
       arbitrary: fc.constantFrom(
         null,
         {},
-        kind === 'keys' ? { token_hash: ' \t' } : { api_key_id: 0 },
+        kind === 'keys' ? { token_hash: ' \t' } : { api_key_id: 0, api_key: ' ' },
       ),
     },
   )
@@ -88,6 +94,13 @@ const objectText = (fields: fc.Arbitrary<[string, string]>, maxLength = 4) =>
 const mostly = (values: fc.Arbitrary<string>, others = junkText, weight = 20) =>
   fc.oneof({ weight, arbitrary: values }, { weight: 1, arbitrary: others })
 
+/** External ids, as JSON. */
+const apiKeyTexts = fc.oneof(
+  { weight: 9, arbitrary: fc.constantFrom('"e1"', '" e2"', '"e3\\t"', '"e4"', '"\\u00655"') },
+  { weight: 2, arbitrary: fc.constantFrom('null', '""', '" "') },
+  stringText,
+)
+
 /** The text of a flush's body: valid, nearly valid, or not valid at all. */
 export function flushText(kind: Kind, keys: fc.Arbitrary<string>): fc.Arbitrary<string> {
   const numbers =
@@ -97,11 +110,15 @@ export function flushText(kind: Kind, keys: fc.Arbitrary<string>): fc.Arbitrary<
   const key = kind === 'keys' ? mostly(keys, fc.oneof(stringText, junkText), 4) : mostly(keys)
   const name = kind === 'keys' ? 'token_hash' : 'api_key_id'
   const good = goodEntry(kind, fc.constant('\u0001')).chain((entry) =>
-    keys.map((text) => JSON.stringify(entry).replace('"\\u0001"', text)),
+    fc.tuple(keys, apiKeyTexts, fc.nat(3)).map(([text, apiKey, way]) => {
+      const one = kind === 'keys' || way > 1 ? text : `${way === 0 ? 0 : text},"api_key":${apiKey}`
+      return JSON.stringify(entry).replace('"\\u0001"', one)
+    }),
   )
   const near = objectText(
     fc.oneof(
       fc.tuple(fc.constantFrom(name, name, 'extra', 'constructor', '__proto__'), key),
+      fc.tuple(fc.constantFrom('api_key'), mostly(apiKeyTexts, junkText, 4)),
       fc.tuple(fc.constantFrom(...numbers), mostly(numberText)),
     ),
     5,

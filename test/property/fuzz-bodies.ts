@@ -75,6 +75,17 @@ const junk = fc.oneof(stringText, fc.json({ maxDepth: 1 }))
 const mostly = (value: fc.Arbitrary<string>) =>
   fc.oneof({ weight: 25, arbitrary: value }, { weight: 1, arbitrary: junk })
 
+/** The external ids that flushes use (see `flushText`). */
+const externalIds = fc.oneof(
+  { weight: 9, arbitrary: fc.constantFrom('"e1"', '"e2"', '"e3"', '"e4"', '"e5"', 'null') },
+  stringText,
+)
+
+/** A row without an id: its external id, and maybe a name. */
+const nameless = fc
+  .tuple(externalIds, mostly(name))
+  .map(([external_id, name]) => `{"external_id":${external_id},"name":${name}}`)
+
 const row = (id: string, ids: fc.Arbitrary<string>, more: Record<string, fc.Arbitrary<string>>) => {
   const fields = { [id]: ids, name, ...more }
   const field = fc
@@ -89,10 +100,17 @@ const row = (id: string, ids: fc.Arbitrary<string>, more: Record<string, fc.Arbi
 }
 
 const lists = {
-  provider_groups: row('id', ids, {}),
-  api_keys: row('id', ids, {
-    group_id: fc.constantFrom('0', '1', '2', '9', 'null', '9007199254740991'),
-  }),
+  provider_groups: fc.oneof(row('id', ids, { external_id: externalIds }), nameless),
+  api_keys: fc.oneof(
+    {
+      weight: 4,
+      arbitrary: row('id', ids, {
+        group_id: fc.constantFrom('0', '1', '2', '9', 'null', '9007199254740991'),
+      }),
+    },
+    { weight: 2, arbitrary: row('id', ids, { external_id: externalIds }) },
+    { weight: 1, arbitrary: nameless },
+  ),
   keys: row('token_hash', hashes, {
     quota_limit: fc.constantFrom('-1', '0', '1000', 'null', '-2', '9007199254740991'),
   }),

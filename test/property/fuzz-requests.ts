@@ -43,7 +43,7 @@ const junk = fc.oneof(
 const mostly = (...values: string[]) =>
   fc.oneof({ weight: 3, arbitrary: fc.constantFrom(...values) }, { weight: 2, arbitrary: junk })
 
-const id = mostly('1', '2', '3', '8', '9')
+const id = mostly('1', '2', '3', '8', '9', 'ext:e1', 'ext:e2', 'ext:', 'ext:%00')
 const hash = mostly('k1', 'k2', 'k3')
 
 const RATED = ['success_rate', '-success_rate', 'total_requests', '-name', 'id']
@@ -96,6 +96,7 @@ const paging = [
   keyedCursor,
   param('cursor', junk),
   param('sort', mostly('id', '-name')),
+  param('external_id', mostly('e1', 'e2', '')),
   param('search', mostly('k', '1', '%25', '_', '%5C', 'İ')),
 ]
 const auditing = [

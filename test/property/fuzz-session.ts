@@ -34,6 +34,11 @@ export class FuzzSession {
       return false
     }
     const counted = this.#model.putCatalog(catalog)
+    if (counted === null) {
+      const conflict = { status: 409, error: 'external id conflict' }
+      expect(named(text, { status, error: errorOf(body) })).toEqual(named(text, conflict))
+      return false
+    }
     expect(named(text, { status, body })).toEqual(named(text, { status: 200, body: counted }))
     return true
   }
@@ -102,9 +107,13 @@ export class FuzzSession {
     if (admin !== 'admin' || segment === undefined || rest.length > 0) return
     const { groups, apiKeys, keys } = this.#model
     const id = decode(segment)!
+    const find = <Row extends { external_id: string | null }>(rows: Map<number, Row>) => {
+      if (/^[1-9]\d*$/.test(id)) return rows.get(Number(id))
+      return [...rows.values()].find(({ external_id }) => id === `ext:${external_id}`)
+    }
     const row = {
-      'provider-groups': /^[1-9]\d*$/.test(id) ? groups.get(Number(id)) : undefined,
-      'api-keys': /^[1-9]\d*$/.test(id) ? apiKeys.get(Number(id)) : undefined,
+      'provider-groups': find(groups),
+      'api-keys': find(apiKeys),
       keys: keys.get(id),
     }[list!]
     expect(named(path, status === 204)).toEqual(named(path, live(row) !== undefined))

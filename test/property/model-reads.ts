@@ -11,8 +11,9 @@ export function summaryOf({ groups }: Model): ExactRow {
 
 /** Returns the rows of GET /admin/provider-groups?ended=true by id. */
 export function groupRowsOf({ groups }: Model): Map<string, ExactRow> {
-  return mapRows(groups, (id, { name, ended, requests, successes }) => ({
+  return mapRows(groups, (id, { external_id, name, ended, requests, successes }) => ({
     id: BigInt(id),
+    external_id,
     name,
     ...rated(requests, successes),
     ...(ended ? { ended_at: true } : {}),
@@ -21,12 +22,13 @@ export function groupRowsOf({ groups }: Model): Map<string, ExactRow> {
 
 /** Returns the rows of GET /admin/api-keys?ended=true by id. */
 export function apiKeyRowsOf({ apiKeys }: Model): Map<string, ExactRow> {
-  return mapRows(apiKeys, (id, { name, ended, group_id, requests, successes }) => ({
+  return mapRows(apiKeys, (id, row) => ({
     id: BigInt(id),
-    group_id: BigInt(group_id),
-    name,
-    ...rated(requests, successes),
-    ...(ended ? { ended_at: true } : {}),
+    external_id: row.external_id,
+    group_id: BigInt(row.group_id),
+    name: row.name,
+    ...rated(row.requests, row.successes),
+    ...(row.ended ? { ended_at: true } : {}),
   }))
 }
 

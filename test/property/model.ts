@@ -1,6 +1,6 @@
 import { type Counted, NaiveBooks } from './books.ts'
 import { type Entry, type Kind, readNaively } from './naive-body.ts'
-import type { CatalogPut } from './naive-catalog.ts'
+import type { CatalogPut, Named } from './naive-catalog.ts'
 
 /** The expected answer to a POST of a flush. */
 export type FlushAnswer =
@@ -19,8 +19,8 @@ export type Accepted = {
 
 type Row = { name: string | null; ended: boolean }
 type Rated = { requests: bigint; successes: bigint }
-type Group = Row & Rated
-type ApiKey = Row & Rated & { group_id: number }
+type Group = Row & Rated & { external_id: string | null }
+type ApiKey = Group & { group_id: number }
 type Key = Row & {
   quota_limit: number
   used: { requests: bigint; tokens: bigint; quota: bigint }
@@ -30,6 +30,9 @@ type Key = Row & {
 
 /** The contract in memory, with one token per role: sequential, and nothing fails. */
 export class Model {
+  /** New rows without an id get one above `highest`, and above all that this model has. */
+  constructor(private readonly highest = 0) {}
+
   readonly groups = new Map<number, Group>()
   readonly apiKeys = new Map<number, ApiKey>()
   readonly keys = new Map<string, Key>()
@@ -37,21 +40,28 @@ export class Model {
   /** Flushes by idempotency key. */
   readonly remembered = new Map<string, Accepted>()
 
+  /** Returns the numbers of rows, or null if the external ids contradict the catalog. */
   putCatalog({
     provider_groups = [],
     api_keys = [],
     keys = [],
-  }: CatalogPut): Record<string, bigint> {
-    for (const { id, name } of provider_groups) {
+  }: CatalogPut): Record<string, bigint> | null {
+    const groupIds = nameRows(this.groups, provider_groups, this.highest)
+    const apiKeyIds = nameRows(this.apiKeys, api_keys, this.highest)
+    if (groupIds === null || apiKeyIds === null) return null
+    for (const [i, { name }] of provider_groups.entries()) {
+      const { id, external_id } = groupIds[i]!
       const old = this.groups.get(id)
       const counted = old ?? { requests: 0n, successes: 0n }
-      this.groups.set(id, { ...counted, ...renamed(live(old), name) })
+      this.groups.set(id, { ...counted, ...renamed(live(old), name), external_id })
     }
-    for (const { id, name, group_id } of api_keys) {
+    for (const [i, { name, group_id }] of api_keys.entries()) {
+      const { id, external_id } = apiKeyIds[i]!
       const old = this.apiKeys.get(id)
       const counted = old ?? { requests: 0n, successes: 0n }
       const group = group_id ?? live(old)?.group_id ?? 0
-      this.apiKeys.set(id, { ...counted, ...renamed(live(old), name), group_id: group })
+      const row = { ...counted, ...renamed(live(old), name), external_id, group_id: group }
+      this.apiKeys.set(id, row)
     }
     for (const { token_hash, name, quota_limit } of keys) {
       const old = this.keys.get(token_hash)
@@ -73,15 +83,42 @@ export class Model {
     return true
   }
 
+  /** Returns the id of the API key with an external id, retired ones included; null if none has. */
+  readonly apiKeyIdOf = (name: string): number | null => findByName(this.apiKeys, name)
+
+  /** True if an entry has an id and an external id that are not of the same API key. */
+  namesTwoKeys({ key: id, name }: Entry): boolean {
+    if (name === null || id === 0) return false
+    const owner = this.apiKeyIdOf(name)
+    if (owner !== null) return owner !== id
+    const row = this.apiKeys.get(id as number)
+    // A retired key without an external id is as unknown as the name.
+    return row !== undefined && (!row.ended || row.external_id !== null)
+  }
+
+  /** Returns the same text for the same entries in any order, however their keys are named. */
+  bagOf(entries: Entry[]): string {
+    return entries
+      .map(({ key, name, numbers }) => {
+        const named = name === null ? key : (this.apiKeyIdOf(name) ?? name)
+        return JSON.stringify([named, numbers.map(String)])
+      })
+      .sort()
+      .join('\n')
+  }
+
   flush(kind: Kind, text: string, idempotencyKey: string | null): FlushAnswer {
     const entries = readNaively(kind, text)
     if (entries === 'shape') return { status: 400, error: 'invalid request body' }
     if (entries === 'numbers') return { status: 400, error: 'invalid stats payload' }
     const first = idempotencyKey === null ? undefined : this.remembered.get(idempotencyKey)
     if (first) {
-      const same = first.kind === kind && bagOf(first.entries) === bagOf(entries)
+      const same = first.kind === kind && this.bagOf(first.entries) === this.bagOf(entries)
       if (!same) return { status: 422, error: 'idempotency key reused' }
       return { status: 200, body: first.body, replayed: true, flush: first }
+    }
+    if (entries.some((entry) => this.namesTwoKeys(entry))) {
+      return { status: 400, error: 'invalid stats payload' }
     }
     const effects: Counted['effects'] = []
     const body =
@@ -96,18 +133,19 @@ export class Model {
   #countApiKeys(entries: Entry[], effects: Counted['effects']): Record<string, bigint> {
     const updated = new Set<number>()
     const groups = new Set<number>()
-    for (const { key: id, numbers } of entries) {
-      const key = live(this.apiKeys.get(id as number))
+    for (const { key: posted, name, numbers } of entries) {
+      const id = (name === null ? posted : (this.apiKeyIdOf(name) ?? posted)) as number
+      const key = live(this.apiKeys.get(id))
       const group = live(this.groups.get(key?.group_id ?? 0))
       if (!key || numbers[0] === 0n) continue
-      updated.add(id as number)
+      updated.add(id)
       if (group) groups.add(key.group_id)
       for (const row of group ? [key, group] : [key]) {
         row.requests += numbers[0]!
         row.successes += numbers[1]!
       }
       const sums = [numbers[0]!, numbers[1]!]
-      effects.push({ kind: 'apiKeys', id: id as number, sums })
+      effects.push({ kind: 'apiKeys', id, sums })
       if (group) effects.push({ kind: 'groups', id: key.group_id, sums })
     }
     return { updated: BigInt(updated.size), groups_updated: BigInt(groups.size) }
@@ -141,10 +179,31 @@ function renamed(old: Row | undefined, name: string | null | undefined): Row {
   return { name: name ?? old?.name ?? null, ended: false }
 }
 
-/** Returns the same text for the same entries in any order. */
-export function bagOf(entries: Entry[]): string {
-  return entries
-    .map(({ key, numbers }) => JSON.stringify([key, numbers.map(String)]))
-    .sort()
-    .join('\n')
+function findByName(rows: Map<number, Group>, name: string): number | null {
+  for (const [id, { external_id }] of rows) if (external_id === name) return id
+  return null
+}
+
+/**
+ * Returns the id and the external id that each posted row has afterwards, or null if they
+ * contradict the rows there are.
+ */
+function nameRows(
+  rows: Map<number, Group>,
+  posted: Named[],
+  highest: number,
+): { id: number; external_id: string | null }[] | null {
+  const ids = [...rows.keys(), ...posted.map(({ id = 0 }) => id)].filter((id) => id < 2 ** 52)
+  let last = Math.max(highest, ...ids)
+  const named = posted.map(({ id, external_id = null }) => {
+    const owner = external_id === null ? null : findByName(rows, external_id)
+    if (owner !== null && id !== undefined && owner !== id) return null
+    const chosen = id ?? owner ?? ++last
+    const before = rows.get(chosen)?.external_id ?? null
+    if (before !== null && external_id !== null && before !== external_id) return null
+    return { id: chosen, external_id: before ?? external_id }
+  })
+  if (named.includes(null)) return null
+  const unique = new Set(named.map((row) => row!.id))
+  return unique.size === named.length ? (named as NonNullable<(typeof named)[number]>[]) : null
 }

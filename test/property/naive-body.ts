@@ -6,8 +6,11 @@ export const PATHS: Record<Kind, string> = {
   keys: '/internal/stats/flush',
 }
 
-/** An entry that is not skipped: its key, and its numbers in the order of `NUMBERS`. */
-export type Entry = { key: number | string; numbers: bigint[] }
+/**
+ * An entry that is not skipped: its key, and its numbers in the order of `NUMBERS`. An API key may
+ * be named by its external id; then `key` is 0 unless its id was posted, too.
+ */
+export type Entry = { key: number | string; name: string | null; numbers: bigint[] }
 
 /** The meaning of a body; `shape` and `numbers` are the two ways in which it can be wrong. */
 export type Reading = Entry[] | 'shape' | 'numbers'
@@ -16,7 +19,10 @@ const NUMBERS: Record<Kind, string[]> = {
   'api-keys': ['requests', 'success_requests'],
   keys: ['requests', 'tokens', 'last_accessed_at'],
 }
-const KEYS: Record<Kind, string> = { 'api-keys': 'api_key_id', keys: 'token_hash' }
+const KEYS: Record<Kind, string[]> = {
+  'api-keys': ['api_key_id', 'api_key'],
+  keys: ['token_hash'],
+}
 
 const YEAR_10000 = BigInt(Date.UTC(10_000, 0) / 1000)
 
@@ -43,18 +49,19 @@ export function readNaively(kind: Kind, text: string): Reading {
 
 function readEntry(kind: Kind, entry: Json): Entry | 'skipped' | 'shape' | 'numbers' {
   if (entry === null) return 'skipped'
-  const fields = readObject(entry, [KEYS[kind], ...NUMBERS[kind]])
+  const fields = readObject(entry, [...KEYS[kind], ...NUMBERS[kind]])
   if (fields === null) return 'shape'
   const posted = NUMBERS[kind].map((name) => fields.get(name) ?? 0)
   if (!posted.every(isExactInteger)) return 'shape'
   const numbers = posted.map((number) => BigInt(number as number))
-  const key = kind === 'keys' ? readHash(fields) : readId(fields)
-  if (key === null) return 'shape'
-  if (key === 0 || key === '') return 'skipped'
+  const key = kind === 'keys' ? readText(fields, 'token_hash') : readId(fields)
+  const name = kind === 'keys' ? '' : readText(fields, 'api_key')
+  if (key === null || name === null) return 'shape'
+  if ((key === 0 || key === '') && name === '') return 'skipped'
   if (numbers.some((number) => number < 0n)) return 'numbers'
   if (kind === 'api-keys' && numbers[1]! > numbers[0]!) return 'numbers'
   if (kind === 'keys' && numbers[2]! >= YEAR_10000) return 'numbers'
-  return { key, numbers }
+  return { key, name: name === '' ? null : name, numbers }
 }
 
 /** Returns null if it is not an id; 0 means that the entry is skipped. */
@@ -63,12 +70,12 @@ function readId(fields: Map<string, Json>): number | null {
   return isExactInteger(id) && (id as number) >= 0 ? Math.abs(id as number) : null
 }
 
-/** Returns null if it is not a hash, '' if blank. A lone surrogate becomes U+FFFD, as in UTF-8. */
-function readHash(fields: Map<string, Json>): string | null {
-  const posted = fields.get('token_hash') ?? ''
+/** Returns null if it is not a name, '' if blank. A lone surrogate becomes U+FFFD, as in UTF-8. */
+function readText(fields: Map<string, Json>, field: string): string | null {
+  const posted = fields.get(field) ?? ''
   if (typeof posted !== 'string') return null
-  const hash = posted.replace(/^\s+/, '').replace(/\s+$/, '')
-  return hash.includes('\0') ? null : Buffer.from(hash, 'utf8').toString('utf8')
+  const text = posted.replace(/^\s+/, '').replace(/\s+$/, '')
+  return text.includes('\0') ? null : Buffer.from(text, 'utf8').toString('utf8')
 }
 
 /** Returns an object's fields; null if it is no object, or has fields and none is known. */

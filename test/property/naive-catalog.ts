@@ -1,7 +1,10 @@
+/** The names of a provider group or an API key; a row has at least one. */
+export type Named = { id?: number; external_id?: string | null }
+
 /** A body of PUT /admin/catalog. Absent and null fields keep the current value. */
 export type CatalogPut = {
-  provider_groups?: { id: number; name?: string | null }[]
-  api_keys?: { id: number; group_id?: number | null; name?: string | null }[]
+  provider_groups?: (Named & { name?: string | null })[]
+  api_keys?: (Named & { group_id?: number | null; name?: string | null })[]
   keys?: { token_hash: string; quota_limit?: number | null; name?: string | null }[]
 }
 
@@ -21,16 +24,21 @@ const name = orNull(isText)
 
 type Checks = Record<string, (value: unknown) => boolean>
 
-const LISTS: Record<string, { id: string; checks: Checks }> = {
-  provider_groups: { id: 'id', checks: { id: (id) => isWhole(id, 1), name } },
+const isTrimmed = (value: unknown) => isText(value) && value !== '' && !/^\s|\s$/.test(value)
+
+const named = { id: (id: unknown) => isWhole(id, 1), external_id: orNull(isTrimmed), name }
+
+/** The lists of a catalog, and the columns that name a row. */
+const LISTS: Record<string, { names: string[]; checks: Checks }> = {
+  provider_groups: { names: ['id', 'external_id'], checks: named },
   api_keys: {
-    id: 'id',
-    checks: { id: (id) => isWhole(id, 1), group_id: orNull((id) => isWhole(id, 0)), name },
+    names: ['id', 'external_id'],
+    checks: { ...named, group_id: orNull((id) => isWhole(id, 0)) },
   },
   keys: {
-    id: 'token_hash',
+    names: ['token_hash'],
     checks: {
-      token_hash: (hash) => isText(hash) && hash !== '' && !/^\s|\s$/.test(hash),
+      token_hash: isTrimmed,
       quota_limit: orNull((limit) => isWhole(limit, -1)),
       name,
     },
@@ -50,13 +58,19 @@ export function readCatalogNaively(text: string): CatalogPut | null {
     const list = Object.hasOwn(LISTS, field) ? LISTS[field] : undefined
     if (!list || !Array.isArray(rows)) return null
     for (const row of rows) {
-      if (!isObject(row) || !Object.hasOwn(row, list.id)) return null
+      if (!isObject(row)) return null
       for (const [column, value] of Object.entries(row)) {
         const check = Object.hasOwn(list.checks, column) ? list.checks[column] : undefined
         if (!check?.(value)) return null
       }
     }
-    if (new Set(rows.map((row) => row[list.id])).size !== rows.length) return null
+    const valuesOf = (name: string) =>
+      rows.flatMap((row) => (Object.hasOwn(row, name) ? (row[name] ?? []) : []))
+    const values = list.names.map(valuesOf)
+    if (values.some((some) => new Set(some).size !== some.length)) return null
+    const isNamed = (row: object) =>
+      list.names.some((name) => (row as Record<string, unknown>)[name] != null)
+    if (!rows.every(isNamed)) return null
   }
   return body as CatalogPut
 }

@@ -39,7 +39,7 @@ let made = 0
 
 function expectFlush(model: Model, range: Range, plannedPost: PlannedPost): Expected {
   const { kind, entries } = plannedPost.flush
-  const text = range.moveFlush(entries)
+  const text = range.moveFlush(entries.map(withOneName))
   const key = plannedPost.retries === null ? null : `key-${made++}`
   const before = totalOf(model)
   const answer = model.flush(kind, text, key)
@@ -47,6 +47,12 @@ function expectFlush(model: Model, range: Range, plannedPost: PlannedPost): Expe
   const headers: Record<string, string> = key === null ? {} : { 'idempotency-key': key }
   const requests = totalOf(model) - before
   return { ...plannedPost, text, headers, accepted: answer.flush, requests }
+}
+
+/** Removes the id of an API key that has two names: they could be those of two keys. */
+function withOneName(entry: object | null): object | null {
+  if (entry === null || !('api_key' in entry)) return entry
+  return { ...entry, api_key_id: undefined }
 }
 
 const totalOf = ({ groups }: Model) =>

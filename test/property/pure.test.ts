@@ -94,12 +94,15 @@ function readBySource(kind: Kind, text: string): Reading {
     return columns.error === 'invalid request body' ? 'shape' : 'numbers'
   }
   if ('ids' in columns) {
-    const { ids, requests, successes } = columns
-    return ids.map((key, i) => ({ key, numbers: [requests[i]!, successes[i]!].map(BigInt) }))
+    const { ids, names, requests, successes } = columns
+    return ids.map((key, i) => ({
+      ...{ key, name: names?.[i] ?? null },
+      numbers: [requests[i]!, successes[i]!].map(BigInt),
+    }))
   }
   const { hashes, requests, tokens, last_accessed_at: last } = columns
   return hashes.map((key, i) => ({
-    key,
+    ...{ key, name: null },
     numbers: [requests[i]!, tokens[i]!, last[i]!].map(BigInt),
   }))
 }

@@ -1,5 +1,5 @@
 import type { Rows } from './books.ts'
-import type { CatalogPut } from './naive-catalog.ts'
+import type { CatalogPut, Named } from './naive-catalog.ts'
 
 /** Moves the small ids of one run to a range of its own, because runs share a service. */
 export class Range {
@@ -16,22 +16,32 @@ export class Range {
   readonly hash = (small: string | number): string =>
     `hash-${String(this.base).padStart(9, '0')}-${small}`
 
+  /** Has characters that a path and JSON escape. */
+  readonly externalId = (small: string): string => `gw/${this.base} "ü%2F" ${small}`
+
   readonly idempotencyKey = (number: number): string => `${this.base}-${number}`
 
   moveCatalog({ provider_groups, api_keys, keys }: CatalogPut): CatalogPut {
     const { id, hash } = this
     return {
       ...(provider_groups && {
-        provider_groups: provider_groups.map((row) => ({ ...row, id: id(row.id) })),
+        provider_groups: provider_groups.map((row) => ({ ...row, ...this.#moveNames(row) })),
       }),
       ...(api_keys && {
         api_keys: api_keys.map(({ group_id, ...row }) => ({
           ...row,
-          id: id(row.id),
+          ...this.#moveNames(row),
           ...(group_id === undefined ? {} : { group_id: group_id === null ? null : id(group_id) }),
         })),
       }),
       ...(keys && { keys: keys.map((row) => ({ ...row, token_hash: hash(row.token_hash) })) }),
+    }
+  }
+
+  #moveNames({ id, external_id }: Named): Named {
+    return {
+      ...(id === undefined ? {} : { id: this.id(id) }),
+      ...(external_id ? { external_id: this.externalId(external_id) } : {}),
     }
   }
 
@@ -47,6 +57,7 @@ export class Range {
   moveFlush(entries: (object | null)[]): string {
     return JSON.stringify({ keys: entries }, (name, value) => {
       if (name === 'api_key_id') return value && this.id(value)
+      if (name === 'api_key') return /^x/.test(value) ? ` ${this.externalId(value)}` : value
       if (name === 'token_hash') return /^\d/.test(value) ? this.hash(value) : value
       return value
     })

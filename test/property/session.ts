@@ -24,27 +24,33 @@ type Keyed = { kind: Kind; text: string; idempotencyKey: string }
  * and compares every answer.
  */
 export class Session {
-  readonly #model = new Model()
+  readonly #model: Model
   readonly #range: Range
   readonly #keyed: Keyed[] = []
   #keys = 0
 
   private constructor(
     private readonly service: TestService,
-    run: number,
+    range: Range,
     /** Position of each shard's last event. */
     private readonly heads: number[],
     /** The totals of earlier runs. */
     private readonly before: { requests: bigint; successes: bigint },
   ) {
-    this.#range = new Range(run)
+    this.#range = range
+    this.#model = new Model(range.base)
   }
 
   static async begin(service: TestService, run: number): Promise<Session> {
+    const range = new Range(run)
+    // Rows that only external ids name get ids of this run.
+    const rows = [{ id: range.base }]
+    const put = await service.putCatalog({ provider_groups: rows, api_keys: rows })
+    expect(put.status).toBe(200)
     const { body, positions } = await get(service, '/admin/apikey-stats/summary')
     const heads = positions!.split(',').map((part) => Number(part.split('/')[1]))
     const { total_requests, success_requests } = body as { [name: string]: bigint }
-    return new Session(service, run, heads, {
+    return new Session(service, range, heads, {
       requests: total_requests!,
       successes: success_requests!,
     })
@@ -94,14 +100,19 @@ export class Session {
   async #put({ catalog }: Step & { do: 'put' }): Promise<void> {
     const moved = this.#range.moveCatalog(catalog)
     const answer = await toAnswer(await this.service.putCatalog(moved))
-    const positions = this.#appended(`0/${this.heads[0]! + 1}`)
     const body = this.#model.putCatalog(moved)
+    if (body === null) {
+      const refused = { ...NOTHING, status: 409, body: 'external id conflict' }
+      expect(errorOnly(answer)).toEqual(refused)
+      return
+    }
+    const positions = this.#appended(`0/${this.heads[0]! + 1}`)
     expect(answer).toEqual({ status: 200, body, positions, replayed: false })
   }
 
-  async #end({ list, slot }: Step & { do: 'end' }): Promise<void> {
-    const { id, end } = this.#rowOf(list, slot)
-    const response = await this.service.fetch('admin', `/admin/${list}/${id}`, { method: 'DELETE' })
+  async #end({ list, slot, byName }: Step & { do: 'end' }): Promise<void> {
+    const { path, end } = this.#rowOf(list, slot, byName)
+    const response = await this.service.fetch('admin', path, { method: 'DELETE' })
     const answer = await toAnswer(response)
     if (!end()) {
       expect<Answer>({ ...answer, body: null }).toEqual({ ...NOTHING, status: 404 })
@@ -111,16 +122,27 @@ export class Session {
     expect(answer).toEqual({ ...NOTHING, status: 204, positions })
   }
 
-  #rowOf(list: ListName, slot: number): { id: string; end: () => boolean } {
+  /** Finds the row of a slot, or with `byName` the one that has the slot's external id. */
+  #rowOf(list: ListName, slot: number, byName: boolean) {
     const { groups, apiKeys, keys } = this.#model
-    const id = this.#range.id(slot)
+    const name = this.#range.externalId(`x${slot}`)
+    const named = [...(list === 'api-keys' ? apiKeys : groups)].find(
+      ([, { external_id }]) => external_id === name,
+    )
+    const id = byName ? (named?.[0] ?? 0) : this.#range.id(slot)
     const hash = this.#range.hash(slot)
     const row = {
       'provider-groups': groups.get(id),
       'api-keys': apiKeys.get(id),
       keys: keys.get(hash),
     }
-    return { id: list === 'keys' ? hash : String(id), end: () => this.#model.end(row[list]) }
+    const text = list === 'keys' ? hash : String(id)
+    const address = byName && list !== 'keys' ? `ext:${encodeURIComponent(name)}` : text
+    return {
+      id: text,
+      path: `/admin/${list}/${address}`,
+      end: () => this.#model.end(row[list]),
+    }
   }
 
   async #retry({ nth, change }: Step & { do: 'retry' }): Promise<void> {
@@ -190,11 +212,12 @@ export class Session {
     this.#appended(answer.positions)
   }
 
-  async #read({ what, list, slot, ended }: Step & { do: 'read' }): Promise<void> {
+  async #read(step: Step & { do: 'read' }): Promise<void> {
+    const { what, list, ended } = step
     if (what === 'summary') return this.#compareSummary()
     if (what === 'list') return this.#compareList(list, ended)
-    const { id } = this.#rowOf(list, slot)
-    const answer = await get(this.service, `/admin/${list}/${id}${ended ? '?ended=true' : ''}`)
+    const { id, path } = this.#rowOf(list, step.slot, step.byName)
+    const answer = await get(this.service, `${path}${ended ? '?ended=true' : ''}`)
     const row = this.#rows(list, ended).get(id)
     if (row === undefined) expect(answer.status).toBe(404)
     else expect(answer).toEqual({ ...this.#reflecting(), body: row })
@@ -205,7 +228,7 @@ export class Session {
     const own = this.#rows(list, ended)
     const id = list === 'keys' ? 'token_hash' : 'id'
     // One more than there can be, so that an extra row shows.
-    const count = SLOTS + 1
+    const count = 2 * SLOTS + 1
     const query = `?sort=-${id}&limit=${count}${ended ? '&ended=true' : ''}`
     const { body, ...answer } = await get(this.service, `/admin/${list}${query}`)
     expect<Answer>({ ...answer, body: null }).toEqual(this.#reflecting())

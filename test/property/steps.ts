@@ -1,21 +1,26 @@
 import fc from 'fast-check'
-import { goodEntry } from './arbitraries.ts'
+import { goodEntry, type KeyNames } from './arbitraries.ts'
 import { type ActStep, actStep } from './books.ts'
 import type { Kind } from './naive-body.ts'
-import type { CatalogPut } from './naive-catalog.ts'
+import type { CatalogPut, Named } from './naive-catalog.ts'
 import { GROUPS, SLOTS } from './slots.ts'
 
-/** A step of a history. Ids and hashes are small; a run moves them to a range of its own. */
+/**
+ * A step of a history. Ids, external ids and hashes are small; a run moves them to a range of its
+ * own.
+ */
 export type Step =
   | ActStep
   | { do: 'put'; catalog: CatalogPut }
-  | { do: 'end'; list: 'provider-groups' | 'api-keys' | 'keys'; slot: number }
+  | ({ do: 'end'; list: ListName } & Slot)
   | { do: 'flush'; kind: Kind; entries: (object | null)[]; idempotencyKey: boolean }
   /** Repeats the idempotency key of an earlier flush; `nth` selects it and what changes. */
   | { do: 'retry'; nth: number; change: Change }
   | { do: 'refused'; kind: Kind; text: string; idempotencyKey: boolean }
-  | { do: 'read'; what: 'list' | 'row' | 'summary'; list: ListName; slot: number; ended: boolean }
+  | ({ do: 'read'; what: 'list' | 'row' | 'summary'; list: ListName; ended: boolean } & Slot)
 
+/** Selects a row; `byName` addresses it by its external id. */
+type Slot = { slot: number; byName: boolean }
 type Change = 'none' | 'shuffled' | 'more' | 'less' | 'other numbers' | 'other kind'
 type ListName = 'provider-groups' | 'api-keys' | 'keys'
 
@@ -29,33 +34,62 @@ const kind = fc.constantFrom<Kind>('api-keys', 'keys')
 const partial = <Value>(value: fc.Arbitrary<Value>) =>
   fc.oneof({ weight: 3, arbitrary: value }, fc.constantFrom(null, undefined))
 const name = partial(fc.constantFrom('', 'n1', "it's", '{"a"}', 'ü\\"', 'null'))
-const rows = <Row, Id>(row: fc.Arbitrary<Row>, selector: (row: Row) => Id) =>
-  fc.option(fc.uniqueArray(row, { selector, maxLength: SLOTS, size: 'max' }), {
-    nil: undefined,
-    freq: 5,
-  })
+const rows = <Row>(row: fc.Arbitrary<Row>, names: (keyof Row)[]) =>
+  fc.option(
+    fc.uniqueArray(row, {
+      comparator: (a, b) => names.some((name) => a[name] != null && a[name] === b[name]),
+      maxLength: SLOTS,
+      size: 'max',
+    }),
+    { nil: undefined, freq: 5 },
+  )
+
+/** The external id of the row in a slot, if nothing else got it. */
+const nameOf = (slot: number) => `x${slot}`
+
+/** Names of a row: most go together, so that few catalogs are refused. */
+const namesOf = (id: fc.Arbitrary<number>): fc.Arbitrary<Named> =>
+  fc.oneof(
+    { weight: 12, arbitrary: fc.record({ id }) },
+    { weight: 6, arbitrary: id.map((id) => ({ id, external_id: nameOf(id) })) },
+    { weight: 4, arbitrary: slot.map((id) => ({ external_id: nameOf(id) })) },
+    { weight: 1, arbitrary: fc.record({ id, external_id: slot.map(nameOf) }) },
+    { weight: 1, arbitrary: fc.record({ id, external_id: fc.constant(null) }) },
+  )
+
+const withNames = <Row>(id: fc.Arbitrary<number>, rest: fc.Arbitrary<Row>) =>
+  fc.tuple(namesOf(id), rest).map(([names, row]) => ({ ...names, ...row }))
 
 export const catalog = fc.record({
-  provider_groups: rows(fc.record({ id: group, name }), ({ id }) => id),
-  api_keys: rows(
-    fc.record({ id: slot, group_id: partial(fc.nat(GROUPS + 1)), name }),
-    ({ id }) => id,
-  ),
+  provider_groups: rows(withNames(group, fc.record({ name })), ['id', 'external_id']),
+  api_keys: rows(withNames(slot, fc.record({ group_id: partial(fc.nat(GROUPS + 1)), name })), [
+    ...(['id', 'external_id'] as const),
+  ]),
   keys: rows(
     fc.record({
       token_hash: hash,
       quota_limit: partial(fc.constantFrom(-1, 0, 10, Number.MAX_SAFE_INTEGER)),
       name,
     }),
-    ({ token_hash }) => token_hash,
+    ['token_hash'],
   ),
 }) as fc.Arbitrary<CatalogPut>
 
-/** The entries of a flush that is accepted. */
+/** A name of an API key, and rarely two, which may be those of two keys. */
+const keyNames: fc.Arbitrary<KeyNames> = fc.oneof(
+  { weight: 24, arbitrary: fc.record({ api_key_id: slot }) },
+  { weight: 12, arbitrary: fc.record({ api_key: slot.map(nameOf) }) },
+  { weight: 2, arbitrary: slot.map((id) => ({ api_key_id: id, api_key: nameOf(id) })) },
+  { weight: 1, arbitrary: fc.record({ api_key_id: slot, api_key: slot.map(nameOf) }) },
+)
+
+/** The entries of a flush that is accepted, unless an entry names two API keys. */
 export const goodFlush: fc.Arbitrary<{ kind: Kind; entries: (object | null)[] }> = kind.chain(
   (kind) =>
     fc
-      .array(goodEntry<number | string>(kind, kind === 'keys' ? hash : slot), { maxLength: 8 })
+      .array(goodEntry<KeyNames | string>(kind, kind === 'keys' ? hash : keyNames), {
+        maxLength: 8,
+      })
       .map((entries) => ({ kind, entries })),
 )
 
@@ -79,7 +113,10 @@ const only = <Name extends string>(name: Name) => fc.constant(name)
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 7, arbitrary: actStep },
   { weight: 3, arbitrary: fc.record({ do: only('put'), catalog }) },
-  { weight: 1, arbitrary: fc.record({ do: only('end'), list, slot }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: only('end'), list, slot, byName: fc.boolean() }),
+  },
   {
     weight: 6,
     arbitrary: fc
@@ -109,6 +146,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       what: fc.constantFrom('list', 'row', 'summary'),
       list,
       slot,
+      byName: fc.boolean(),
       ended: fc.boolean(),
     }),
   },
@@ -116,8 +154,12 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 /** Contains every key except the last, so that most flushes count. */
 const fullCatalog: CatalogPut = {
-  provider_groups: [{ id: 1 }, { id: 2 }],
-  api_keys: [1, 2, 3, 4, 5].map((id) => ({ id, group_id: id % (GROUPS + 1) })),
+  provider_groups: [{ id: 1, external_id: nameOf(1) }, { id: 2 }],
+  api_keys: [1, 2, 3, 4, 5].map((id) => ({
+    id,
+    ...(id < 4 ? { external_id: nameOf(id) } : {}),
+    group_id: id % (GROUPS + 1),
+  })),
   keys: [1, 2, 3, 4, 5].map((id) => ({
     token_hash: String(id),
     quota_limit: Math.max(-1, id - 3),

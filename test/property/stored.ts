@@ -1,10 +1,10 @@
 import { expect } from 'bun:test'
 import type { TestDatabase } from '../support/server.ts'
-import { type Accepted, bagOf } from './model.ts'
+import type { Accepted, Model } from './model.ts'
 import type { Entry } from './naive-body.ts'
 
 type EventRow = { at: string; shard: number; position: string; type: string; ordered: boolean }
-type EntryRow = Record<'at' | 'api_key_id' | 'token_hash' | 'requests', string> &
+type EntryRow = Record<'at' | 'api_key_id' | 'api_key' | 'token_hash' | 'requests', string> &
   Record<'successes' | 'tokens' | 'last_accessed_at', string>
 
 /**
@@ -13,6 +13,7 @@ type EntryRow = Record<'at' | 'api_key_id' | 'token_hash' | 'requests', string> 
  */
 export async function compareLog(
   { owner }: TestDatabase,
+  model: Model,
   accepted: Accepted[],
   changes: string[],
 ): Promise<void> {
@@ -42,14 +43,14 @@ export async function compareLog(
     from flush_entries f`
   const stored = Map.groupBy(rows, ({ at }) => at)
   for (const { at, entries } of accepted) {
-    expect(bagOf((stored.get(at!) ?? []).map(toEntry))).toBe(bagOf(entries))
+    expect(model.bagOf((stored.get(at!) ?? []).map(toEntry))).toBe(model.bagOf(entries))
   }
 }
 
 const TYPES = { 'api-keys': 'ApiKeyStatsFlushed', keys: 'KeyStatsFlushed' }
 
 function toEntry(row: EntryRow): Entry {
-  const { token_hash: hash, api_key_id: id, requests } = row
+  const { token_hash: hash, api_key_id: id, api_key: name, requests } = row
   const rest = hash === null ? [row.successes] : [row.tokens, row.last_accessed_at]
-  return { key: hash ?? Number(id), numbers: [requests, ...rest].map(BigInt) }
+  return { key: hash ?? Number(id), name, numbers: [requests, ...rest].map(BigInt) }
 }
