@@ -14,8 +14,8 @@ const int64 = { type: 'INT64' } as const
 
 /**
  * The columns of an entry. Entries of API keys have no token_hash, quota_tracked, tokens and
- * last_accessed_at. Entries of token keys have no api_key_id, group_id and successes. These columns
- * are those of the view `flush_entries`.
+ * last_accessed_at. Entries of token keys have no api_key_id, api_key, group_id and successes. These
+ * columns are those of the view `flush_entries`.
  *
  * An act has one row for each account that it names, of which `type` tells it from a flush. It
  * counts provider groups by themselves: such a row has only group_id, and the row of an API key
@@ -27,6 +27,7 @@ const COLUMNS = [
   // Microseconds since 1970.
   { name: 'recorded_at', ...int64, ...micros, ...required },
   { name: 'source', ...text, ...required },
+  // Null if only an external id was posted, which no key had: then `api_key` has it.
   { name: 'api_key_id', ...int64, ...optional },
   // 0 is no group. Null, of an API key, is an unknown key.
   { name: 'group_id', ...int64, ...optional },
@@ -43,6 +44,8 @@ const COLUMNS = [
   { name: 'counted_at', ...int64, ...micros, ...optional },
   // The amount that counted towards the quota; null in a flush (tokens, if quota_tracked).
   { name: 'quota_used', ...int64, ...optional },
+  // An external id that no key had when the flush was appended.
+  { name: 'api_key', ...text, ...optional },
 ] as const satisfies SchemaElement[]
 
 /** The Parquet schema of a file of entries. */
@@ -100,6 +103,7 @@ export class EntryColumns {
       rows++
     }
     this.#fill('quota_tracked', rows, null)
+    this.#fill('api_key', rows, null)
     for (const { countedAt, start, end } of postings) {
       this.#fill('counted_at', end - start, countedAt ? toMicroseconds(countedAt) : null)
     }
@@ -116,8 +120,10 @@ export class EntryColumns {
   #addEntries(event: Event): number {
     switch (event.type) {
       case 'ApiKeyStatsFlushed': {
-        const { ids, requests, successes, groups, counts } = event.data
-        this.#copy('api_key_id', ids, BigInt)
+        const { ids, names, requests, successes, groups, counts } = event.data
+        this.#copy('api_key_id', ids, (id) => (id === 0 ? null : BigInt(id)))
+        if (names === undefined) this.#fill('api_key', ids.length, null)
+        else this.#copy('api_key', names, (name) => name)
         this.#copy('requests', requests, BigInt)
         this.#copy('successes', successes, BigInt)
         for (const [run, group] of groups.entries()) {
@@ -135,7 +141,7 @@ export class EntryColumns {
         this.#copy('requests', requests, BigInt)
         this.#copy('tokens', tokens, BigInt)
         this.#copy('last_accessed_at', last_accessed_at, BigInt)
-        for (const name of ['api_key_id', 'group_id', 'successes'] as const) {
+        for (const name of ['api_key_id', 'api_key', 'group_id', 'successes'] as const) {
           this.#fill(name, hashes.length, null)
         }
         return hashes.length

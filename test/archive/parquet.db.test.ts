@@ -21,7 +21,8 @@ async function readView(): Promise<unknown[]> {
   const rows = await service.database.owner`
     select
       shard, position, (extract(epoch from recorded_at) * 1000000)::bigint as recorded_at, source,
-      api_key_id, group_id, token_hash, quota_tracked, requests, successes, tokens, last_accessed_at
+      api_key_id, group_id, token_hash, quota_tracked, requests, successes, tokens, last_accessed_at,
+      api_key
     from flush_entries`
   return rows.map((row) => JSON.stringify(Object.values(row).map(toText))).sort()
 }
@@ -118,7 +119,7 @@ test('the export of a log without entries has no rows and reports unreadable eve
   expect(plain(outcome.stdout)).toMatchSnapshot()
   const { num_rows, schema } = await parquetMetadataAsync(await asyncBufferFromFile(path))
   expect(num_rows).toBe(0n)
-  expect(schema.length).toBe(16)
+  expect(schema.length).toBe(17)
   const again = await runCommand(['export', '--parquet', path], service.database.address)
   expect(again.code).toBe(1)
   expect(plain(again.stderr)).toMatchSnapshot()
