@@ -210,6 +210,14 @@ export function decodeApiKeyFlush3(payload: unknown): ApiKeyFlush {
   if (flush.ids.some((id, i) => id === 0 && column[i] === null)) {
     throw new PayloadError('an entry names no key')
   }
+  let start = 0
+  for (const [run, count] of flush.counts.entries()) {
+    const names = column.slice(start, start + count)
+    if (flush.groups[run] !== null && names.some((name) => name !== null)) {
+      throw new PayloadError('an unknown name is counted')
+    }
+    start += count
+  }
   return { ...flush, names: column }
 }
 

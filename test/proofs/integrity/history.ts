@@ -24,8 +24,12 @@ export async function settle({ address }: TestDatabase, shards: number): Promise
 export async function writeHistory(service: TestService): Promise<void> {
   const { owner } = service.database
   await service.putCatalog({
-    provider_groups: [{ id: 1, name: 'eins "äß\n' }, { id: 2 }],
-    api_keys: [{ id: 1, group_id: 1 }, { id: 2, group_id: 2, name: 'zwei' }, { id: 3 }],
+    provider_groups: [{ id: 1, name: 'eins "äß\n', external_id: 'prod "ä"' }, { id: 2 }],
+    api_keys: [
+      { id: 1, group_id: 1 },
+      { id: 2, group_id: 2, name: 'zwei', external_id: 'sk-2' },
+      { id: 3 },
+    ],
     keys: [
       { token_hash: 'limited\\"', quota_limit: 1_000 },
       { token_hash: 'free', name: 'é' },
@@ -35,6 +39,7 @@ export async function writeHistory(service: TestService): Promise<void> {
     await post(service, i)
     if (i === 4) await service.putCatalog({ api_keys: [{ id: 1, group_id: 2 }] })
     if (i === 6) await service.fetch('admin', '/admin/api-keys/3', { method: 'DELETE' })
+    if (i === 5) await service.putCatalog({ api_keys: [{ id: 3, external_id: 'sk-3' }] })
     if (i === 7) await service.fetch('admin', '/admin/keys/free', { method: 'DELETE' })
     if (i === 8) await service.fetch('admin', '/admin/provider-groups/2', { method: 'DELETE' })
   }
@@ -100,6 +105,8 @@ async function post(service: TestService, i: number): Promise<void> {
         { api_key_id: 2, requests: 9_007_199_254_740_991, success_requests: 9_007_199_254_740_991 },
         { api_key_id: 3, requests: i % 2, success_requests: 0 },
         { api_key_id: 777, requests: 5, success_requests: 5 },
+        ...(i > 8 ? [{ api_key: 'sk-2', requests: 1 }] : []),
+        ...(i > 12 ? [{ api_key: `sk "${i}"`, requests: 2, success_requests: 1 }] : []),
       ],
     },
     i % 3 === 0 ? headers : {},

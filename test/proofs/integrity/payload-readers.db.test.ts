@@ -158,6 +158,25 @@ const serviceEvent = fc.oneof(
   }),
 )
 
+const externalId = fc.oneof(
+  { weight: 4, arbitrary: fc.constantFrom('"sk"', '"s k"', '"\\u200b"', '"\\u0085"') },
+  ...[fc.constantFrom('" a"', '"a\\n"', '"\\u00a0a"', '"\\ufeff"', '"a\\u3000"'), word, long, wide],
+)
+
+/** A list of rows of the catalog with these groups. */
+const row = (...groupIds: string[]) =>
+  fc
+    .array(
+      members({
+        id: mostly(fc.constantFrom('1', '2')),
+        ...(groupIds.length > 0 ? { group_id: mostly(fc.constantFrom(...groupIds)) } : {}),
+        name: mostly(fc.constantFrom('null', '"n"')),
+        external_id: fc.oneof(fc.constant(null), externalId),
+      }),
+      { maxLength: 2 },
+    )
+    .map((rows) => `[${rows.join(',')}]`)
+
 const small = fc.constantFrom('0', '1', '2')
 const group = fc.oneof({ weight: 9, arbitrary: fc.nat(3).map(String) }, fc.constant('null'), number)
 const event = fc.oneof(
@@ -183,6 +202,28 @@ const event = fc.oneof(
       ids: counts(fc.constantFrom('1', '2')),
       requests: counts(fc.constantFrom('5', '6')),
       successes: counts(fc.constantFrom('0', '1', '-1', '5')),
+    }),
+  }),
+  fc.record({
+    type: fc.constant('ApiKeyStatsFlushed'),
+    version: fc.constantFrom(3, 3, 3, 3, 4),
+    payload: payload({
+      groups: fc.constantFrom('[null]', '[1,null]', '[null,0]'),
+      counts: counts(small),
+      ids: counts(fc.constantFrom('0', '1', '2')),
+      requests: counts(fc.constantFrom('5', '6')),
+      failing: fc.constantFrom('[]', '[0]'),
+      failures: fc.constantFrom('[]', '[1]'),
+      named: counts(small),
+      names: counts(fc.oneof({ weight: 9, arbitrary: fc.constantFrom('"sk"', '" "') }, text)),
+    }),
+  }),
+  fc.record({
+    type: fc.constant('CatalogChanged'),
+    version: fc.constantFrom(1, 2, 2, 2, 3),
+    payload: members({
+      upserted: mostly(members({ api_keys: fc.oneof(row('1'), row('0', '2')) })),
+      ended: mostly(members({ provider_groups: fc.oneof(row(), row('1')) })),
     }),
   }),
   fc.record({
@@ -220,7 +261,14 @@ test(
               ${events.map(({ version }) => version)}::smallint[]
             ) with ordinality n(type, version, number)
           where e.position = n.number - 1`
-        expect(await readInSql(events.length)).toEqual(readInTypeScript(events))
+        const { named, ...read } = readInTypeScript(events)
+        expect(await readInSql(events.length)).toEqual(read)
+        const shown = await owner<{ row: string }[]>`
+          select to_json(array[position::text, api_key_id::text, api_key]) #>> '{}' as row
+          from flush_entries
+          where position = any(${[...new Set(named.map(([position]) => position!))]}::bigint[])`
+        const expected = named.map((row) => JSON.stringify(row)).sort()
+        expect(shown.map(({ row }) => row).sort()).toEqual(expected)
       }),
       parametersOf(runs),
     )
@@ -231,6 +279,9 @@ test(
 const RECORDED_AT = '2026-01-31T12:00:00.000000+00:00'
 
 type Read = { unreadable: (string | null)[]; apiKeys: string[]; keys: string[] }
+
+/** The position, the id and the external id of each entry of flushes with external ids. */
+type Named = { named: (string | null)[][] }
 
 async function readInSql(length: number): Promise<Read> {
   await session`delete from unreadable`
@@ -253,8 +304,11 @@ async function readInSql(length: number): Promise<Read> {
   })
 }
 
-function readInTypeScript(events: { type: string; version: number; payload: string }[]): Read {
+function readInTypeScript(
+  events: { type: string; version: number; payload: string }[],
+): Read & Named {
   const unreadable: string[] = []
+  const named: (string | null)[][] = []
   const apiKeys = new Map<string, bigint[]>()
   const keys = new Map<string, bigint[]>()
   const add = (sums: Map<string, bigint[]>, name: string, values: number[]) => {
@@ -268,8 +322,10 @@ function readInTypeScript(events: { type: string; version: number; payload: stri
     try {
       for (const row of toRows(decodeEvent(type, version, payload)) ?? []) {
         if ('api_key_id' in row) {
+          const id = row.api_key_id?.toString() ?? null
+          if (version === 3) named.push([String(position), id, row.api_key ?? null])
           if (row.requests === 0) continue
-          const name = `${row.group_id ?? -1} ${row.api_key_id}`
+          const name = `${row.group_id ?? -1} ${row.api_key_id ?? 0}`
           add(apiKeys, name, [row.requests, row.success_requests])
         } else if (row.quota_tracked !== null) {
           if (!row.requests && !row.tokens && !row.last_accessed_at) continue
@@ -287,5 +343,5 @@ function readInTypeScript(events: { type: string; version: number; payload: stri
   })
   const list = (sums: Map<string, bigint[]>) =>
     [...sums].map(([name, values]) => `${name} ${values.join(' ')}`).sort()
-  return { unreadable, apiKeys: list(apiKeys), keys: list(keys) }
+  return { unreadable, apiKeys: list(apiKeys), keys: list(keys), named }
 }

@@ -114,6 +114,14 @@ const catalog = (
     },
   )
 
+const EXTERNAL_ID = {
+  external_id: [
+    { ...LETTER, where: 'external_id is not null' },
+    { ...is('none', 'null'), where: 'external_id is not null' },
+    { ...is('one where there is none', "'x'"), where: 'external_id is null' },
+  ],
+}
+
 const RATED = { requests: PLUS_1, successes: PLUS_1 }
 
 /** Changes of the projections' tables, which readers see. */
@@ -143,10 +151,10 @@ export const PROJECTION_CORRUPTIONS = [
     ['first_hash', 'last_hash', 'token_hashes'],
     ['requests', 'tokens', 'quota_used', 'last_accessed_at'],
   ),
-  ...catalog('provider_groups', 'id', {}),
-  ...catalog('provider_group_versions', 'id', {}),
-  ...catalog('api_keys', 'id', { group_id: BIT }),
-  ...catalog('api_key_versions', 'id', { group_id: BIT }),
+  ...catalog('provider_groups', 'id', EXTERNAL_ID),
+  ...catalog('provider_group_versions', 'id', EXTERNAL_ID),
+  ...catalog('api_keys', 'id', { group_id: BIT, ...EXTERNAL_ID }),
+  ...catalog('api_key_versions', 'id', { group_id: BIT, ...EXTERNAL_ID }),
   ...catalog('keys', 'token_hash', { quota_limit: BIT }),
   ...catalog('key_versions', 'token_hash', { quota_limit: BIT }),
   ...corruptionsOf(

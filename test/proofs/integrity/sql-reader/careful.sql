@@ -48,16 +48,20 @@ begin
 end $$;
 
 create function pg_temp.read_api_key_flush(p_version integer, p_payload json)
-returns table (group_id bigint, api_key_id bigint, requests bigint, successes bigint)
+returns table (
+  group_id bigint, api_key_id bigint, requests bigint, successes bigint, api_key text
+)
 language plpgsql as $$
 declare
-  v_ids bigint[] := pg_temp.to_counts(p_payload -> 'ids', 1);
+  v_ids bigint[] := pg_temp.to_counts(p_payload -> 'ids', case when p_version = 3 then 0 else 1 end);
   v_requests bigint[] := pg_temp.to_counts(p_payload -> 'requests', 0);
   v_groups bigint[] := pg_temp.to_groups(p_payload -> 'groups');
   v_counts bigint[] := pg_temp.to_counts(p_payload -> 'counts', 0);
   v_successes bigint[];
   v_failing bigint[];
   v_failures bigint[];
+  v_named bigint[];
+  v_names text[] := '{}';
   v_length integer := cardinality(v_ids);
   v_at integer := 0;
 begin
@@ -79,6 +83,18 @@ begin
       v_successes[v_failing[j] + 1] := v_successes[v_failing[j] + 1] - v_failures[j];
     end loop;
   end if;
+  if p_version = 3 then
+    v_named := pg_temp.to_counts(p_payload -> 'named', 0);
+    if json_array_length(p_payload -> 'names') is distinct from cardinality(v_named) then
+      raise data_exception;
+    end if;
+    for j in 1 .. cardinality(v_named) loop
+      if v_named[j] >= v_length or v_names[v_named[j] + 1] is not null then
+        raise data_exception;
+      end if;
+      v_names[v_named[j] + 1] := pg_temp.to_text(p_payload -> 'names' -> j - 1, '.');
+    end loop;
+  end if;
   if cardinality(v_requests) <> v_length or cardinality(v_successes) <> v_length
     or cardinality(v_groups) <> cardinality(v_counts)
     or (select coalesce(sum(c), 0) from unnest(v_counts) c) <> v_length then
@@ -91,6 +107,10 @@ begin
       api_key_id := v_ids[v_at];
       requests := v_requests[v_at];
       successes := v_successes[v_at];
+      api_key := v_names[v_at];
+      if api_key is null and api_key_id = 0 or api_key is not null and group_id is not null then
+        raise data_exception;
+      end if;
       return next;
     end loop;
   end loop;
@@ -150,10 +170,25 @@ begin
   return v_name;
 end $$;
 
-create function pg_temp.read_catalog_change(p_payload json)
+-- The service allows no white space of Unicode around an external id.
+create function pg_temp.to_external_id(p_id json) returns text
+language plpgsql as $$
+declare
+  v_id text := pg_temp.to_name(p_id, 1);
+begin
+  if v_id ~ (
+    '^[\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    || '|[\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]$'
+  ) then
+    raise data_exception;
+  end if;
+  return v_id;
+end $$;
+
+create function pg_temp.read_catalog_change(p_version integer, p_payload json)
 returns table (
   is_ended boolean, kind text, ordinal bigint,
-  id bigint, token_hash text, group_id bigint, quota_limit bigint, name text
+  id bigint, token_hash text, group_id bigint, quota_limit bigint, name text, external_id text
 )
 language plpgsql as $$
 declare
@@ -181,6 +216,7 @@ begin
         group_id := null;
         quota_limit := null;
         name := null;
+        external_id := null;
         if json_typeof(v_row -> 'name') <> 'null' then
           name := pg_temp.to_name(v_row -> 'name', 0);
         end if;
@@ -189,6 +225,12 @@ begin
           quota_limit := (pg_temp.to_counts(json_build_array(v_row -> 'quota_limit'), -1))[1];
         else
           id := (pg_temp.to_counts(json_build_array(v_row -> 'id'), 1))[1];
+          if v_row -> 'external_id' is not null then
+            if p_version = 1 then
+              raise data_exception;
+            end if;
+            external_id := pg_temp.to_external_id(v_row -> 'external_id');
+          end if;
         end if;
         if kind = 'api_keys' then
           group_id := (pg_temp.to_counts(json_build_array(v_row -> 'group_id'), 0))[1];
@@ -274,12 +316,12 @@ create function pg_temp.is_readable(p_type text, p_version integer, p_payload js
 returns boolean
 language plpgsql as $$
 begin
-  if p_type = 'ApiKeyStatsFlushed' and p_version in (1, 2) then
+  if p_type = 'ApiKeyStatsFlushed' and p_version in (1, 2, 3) then
     perform from pg_temp.read_api_key_flush(p_version, p_payload);
   elsif p_type = 'KeyStatsFlushed' and p_version = 1 then
     perform from pg_temp.read_key_flush(p_payload);
-  elsif p_type = 'CatalogChanged' and p_version = 1 then
-    perform from pg_temp.read_catalog_change(p_payload);
+  elsif p_type = 'CatalogChanged' and p_version in (1, 2) then
+    perform from pg_temp.read_catalog_change(p_version, p_payload);
   elsif p_type = 'ProjectionAttested' and p_version in (1, 2, 3) then
     perform pg_temp.check_attestation(p_payload);
   elsif p_type = 'OriginChanged' and p_version = 1 then

@@ -29,7 +29,8 @@ create temporary table chunk_catalog (
   token_hash text,
   group_id bigint,
   quota_limit bigint,
-  name text
+  name text,
+  external_id text
 ) on commit delete rows;
 
 -- Events that are read value by value. They are copied because the functions of this session don't

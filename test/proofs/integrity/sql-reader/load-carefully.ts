@@ -5,7 +5,10 @@ import type { Chunk } from '../../../../src/proofs/integrity/chunk.ts'
 import type { Problem } from '../../../../src/proofs/integrity/problem.ts'
 import { LATEST_ACCESS } from './load.ts'
 
-/** The events to read: the flushes of a chunk that the casts refused, or all other events. */
+/**
+ * The events to read: the flushes of a chunk that the casts refused, or all other events, such as
+ * flushes of version 3, which no cast reads.
+ */
 export type Kind = 'flushes' | 'others'
 
 /** Replaces the contents of `chunk_events` with these events of the chunk. */
@@ -60,7 +63,7 @@ export async function loadCatalog(sql: Transaction): Promise<void> {
     insert into chunk_catalog
     select e.position, e.recorded_at, c.*
     from chunk_events e
-      cross join lateral pg_temp.read_catalog_change(e.payload) c
+      cross join lateral pg_temp.read_catalog_change(e.version::integer, e.payload) c
     where e.type = 'CatalogChanged'
       and case when e.type = 'CatalogChanged'
         then pg_temp.is_readable(e.type, e.version::integer, e.payload) end`

@@ -15,6 +15,7 @@ export async function loadChunk(sql: Transaction, chunk: Chunk): Promise<Problem
   await sql`delete from chunk_catalog`
   const problems = await loadFlushes(sql, chunk)
   await copyEvents(sql, chunk, 'others')
+  await loadFlushesByValue(sql)
   await loadCatalog(sql)
   return [...problems, ...(await noteUnreadable(sql, chunk.shard))]
 }
