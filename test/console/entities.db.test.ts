@@ -153,8 +153,8 @@ describe.skipIf(!hasBrowser)('groups and keys', () => {
     ])
     const lines = (await readFile(await download.path(), 'utf8')).trimEnd().split('\r\n')
     expect(lines).toHaveLength(KEYS + 1)
-    expect(lines[0]).toStartWith('\ufeffid,')
-    expect(lines[1]).toStartWith(`${KEYS + 1},2,key 1 of group 2,200,196,4,`)
+    expect(lines[0]).toStartWith('\ufeffid,external_id,group_id,')
+    expect(lines[1]).toStartWith(`${KEYS + 1},,2,key 1 of group 2,200,196,4,`)
   })
 
   test('an entity that does not exist is reported as not found', async () => {

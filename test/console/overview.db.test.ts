@@ -201,9 +201,9 @@ describe.skipIf(!hasBrowser)('the overview', () => {
     const lines = (await readFile(await download.path(), 'utf8')).split('\r\n')
     // Excel recognizes UTF-8 only by the byte order mark.
     expect(lines[0]).toBe(
-      '\ufeffid,name,total_requests,success_requests,failure_requests,success_rate,failure_rate',
+      '\ufeffid,external_id,name,total_requests,success_requests,failure_requests,success_rate,failure_rate',
     )
-    expect(lines[1]).toBe('3,group 3,1200,1164,36,0.97,0.03')
+    expect(lines[1]).toBe('3,,group 3,1200,1164,36,0.97,0.03')
     expect(lines).toHaveLength(5)
   })
 

@@ -24,9 +24,12 @@ const API_KEY_FLUSHES: [body: string, error: string, detail: string][] = [
   [
     flush('{"id":1}'),
     BODY,
-    'keys[3] has none of the fields api_key_id, requests, success_requests.',
+    'keys[3] has none of the fields api_key_id, api_key, requests, success_requests.',
   ],
   [flush('{"api_key_id":"1"}'), BODY, 'keys[3].api_key_id is not a number.'],
+  [flush('{"api_key":1}'), BODY, 'keys[3].api_key is not a string.'],
+  [flush('{"api_key":"a\\u0000"}'), BODY, 'keys[3].api_key contains a NUL.'],
+  [flush('{"api_key":"a","requests":-1}'), NUMBERS, 'keys[3].requests is negative.'],
   [flush('{"api_key_id":-1}'), BODY, 'keys[3].api_key_id is negative.'],
   [flush('{"api_key_id":1.5}'), BODY, 'keys[3].api_key_id is not a whole number.'],
   [
@@ -102,7 +105,15 @@ const CATALOGS: [body: string, detail: string][] = [
   ['{"api_keys":[{"id":1},{"id":2,"more":1}]}', 'api_keys[1].more: Unexpected property.'],
   [
     '{"provider_groups":[{"id":1},{"name":"x"}]}',
-    'provider_groups[1].id: Expected required property.',
+    'provider_groups[1] has neither id nor external_id.',
+  ],
+  [
+    '{"api_keys":[{"external_id":"a"},{"id":1,"external_id":"a"}]}',
+    'api_keys[1] repeats the row of api_keys[0].',
+  ],
+  [
+    '{"api_keys":[{"external_id":"\\ud800"}]}',
+    'api_keys[0].external_id contains a NUL or a lone surrogate.',
   ],
   ['{"keys":[{"token_hash":" a"}]}', 'keys[0].token_hash has leading or trailing white space.'],
   [

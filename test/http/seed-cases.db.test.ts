@@ -131,7 +131,7 @@ async function readRows(list: string): Promise<Record<string, unknown>[]> {
   type Page = { items: Record<string, unknown>[]; next_cursor: string | null }
   const { items, next_cursor } = await service.read<Page>(`/admin/${list}?limit=1000`)
   expect(next_cursor).toBeNull()
-  return items.map(({ name: _, ...row }) => row)
+  return items.map(({ name: _, external_id: __, ...row }) => row)
 }
 
 function pick(object: Record<string, unknown>, fields: string[]): Record<string, unknown> {
