@@ -12,6 +12,19 @@ test.each([
   ],
   ['CatalogChanged', { upserted: { api_keys: [{}, {}], keys: [{}] } }, '3 put'],
   ['CatalogChanged', { upserted: {}, ended: { keys: ['a'] } }, '1 ended'],
+  [
+    'CatalogChanged',
+    { upserted: { api_keys: [{ external_id: 'sk-9f' }, {}] } },
+    '2 put, external id sk-9f',
+  ],
+  [
+    'CatalogChanged',
+    {
+      upserted: { api_keys: [{ external_id: 'sk-9f' }] },
+      ended: { provider_groups: [{ external_id: 'gw' }] },
+    },
+    '1 put, 1 ended, 2 with external ids',
+  ],
   ['CatalogChanged', { upserted: { keys: [{}] }, ended: { keys: ['a'] } }, '1 put, 1 ended'],
   [
     'BalancesOpened',

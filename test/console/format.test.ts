@@ -121,7 +121,8 @@ describe('times', () => {
   })
 })
 
-test('an entity without a name is called by its id', () => {
-  expect(nameOf({ name: 'openai', id: 1 })).toBe('openai')
-  expect(nameOf({ name: null, id: 7 })).toBe('#7')
+test('an entity without a name is called by its external id, or by its id', () => {
+  expect(nameOf({ name: 'openai', external_id: 'gw', id: 1 })).toBe('openai')
+  expect(nameOf({ name: null, external_id: 'gw', id: 7 })).toBe('gw')
+  expect(nameOf({ name: null, external_id: null, id: 7 })).toBe('#7')
 })

@@ -89,6 +89,6 @@ export function formatTime(at: string | number, style: keyof typeof times = 'sec
 export const zoneName = () =>
   zone.value === 'utc' ? 'UTC' : Intl.DateTimeFormat().resolvedOptions().timeZone
 
-/** Returns the name of a row, or its id if it has none. */
-export const nameOf = ({ name, id }: { name: string | null; id: number | string }) =>
-  name ?? `#${id}`
+/** Returns the name of a row, or its external id, or its id if it has neither. */
+export const nameOf = (row: { name: string | null; external_id: string | null; id: number }) =>
+  row.name ?? row.external_id ?? `#${row.id}`

@@ -3,6 +3,7 @@ import type { Column } from '../parts/table.tsx'
 import { To } from '../parts/to.tsx'
 import { CatalogList } from './catalog-list.tsx'
 import { EditApiKey } from './edit.tsx'
+import { EXTERNAL_ID } from './external-id.tsx'
 import { type ItemOf, loadApiKeys } from './lists.ts'
 import { RATED_COLUMNS } from './rated-columns.tsx'
 
@@ -17,6 +18,7 @@ const COLUMNS: Column<ApiKey>[] = [
   },
   { title: 'Number', sort: 'id', align: 'end', rank: 2, chars: 12, show: ({ id }) => id },
   ...RATED_COLUMNS,
+  EXTERNAL_ID,
 ]
 
 const GROUP: Column<ApiKey> = {

@@ -6,6 +6,7 @@ import { To } from '../parts/to.tsx'
 import { Usage } from '../usage/usage.tsx'
 import { EditApiKey, End } from './edit.tsx'
 import { Explained } from './explained.tsx'
+import { ExternalId } from './external-id.tsx'
 import { Head } from './head.tsx'
 import { Totals } from './totals.tsx'
 import { useRow } from './use-row.ts'
@@ -30,6 +31,7 @@ export function ApiKey({ id }: { id: string }) {
         end={(close) => <End {...end} onClose={close} />}
       >
         <span>#{id}</span>
+        <ExternalId row={value} />
         {value?.group_id === 0 && <span>no group</span>}
         {value !== undefined && value.group_id !== 0 && (
           <To href={`/groups/${value.group_id}`}>{`group #${value.group_id}`}</To>

@@ -1,39 +1,49 @@
 import { api, unwrap } from '../api.ts'
 import { Dialog, Field } from '../parts/dialog.tsx'
+import { ExternalIdField } from './external-id.tsx'
 
 type Props<Row> = {
   /** Absent: add a new row. */
   row?: Row
   onClose: () => void
-  onDone: (id: string) => void
+  onDone: () => void
 }
 
 const MAX_ID = Number.MAX_SAFE_INTEGER
 const text = (form: FormData, name: string) => (form.get(name) as string).trim()
 
-/** Adds or renames a provider group. */
-export function EditGroup({ row, onClose, onDone }: Props<{ id: number; name: string | null }>) {
+type GroupRow = { id: number; external_id: string | null; name: string | null }
+
+/** Returns how a form names a row: by its id, by its external id, or by both. */
+function namesIn(form: FormData, row: GroupRow | undefined) {
+  const external_id = text(form, 'external')
+  const id = row?.id ?? Number(text(form, 'id'))
+  return { ...(id === 0 ? {} : { id }), ...(external_id === '' ? {} : { external_id }) }
+}
+
+/** Adds a provider group, renames it, or gives it an external id. */
+export function EditGroup({ row, onClose, onDone }: Props<GroupRow>) {
   const submit = async (form: FormData) => {
-    const id = row?.id ?? Number(text(form, 'id'))
-    await put({ provider_groups: [{ id, name: text(form, 'name') }] })
-    onDone(String(id))
+    await put({ provider_groups: [{ ...namesIn(form, row), name: text(form, 'name') }] })
+    onDone()
   }
   return (
     <Dialog
-      title={row ? `Rename group ${row.id}` : 'Add a provider group'}
-      action={row ? 'Rename' : 'Add'}
+      title={row ? `Change group ${row.id}` : 'Add a provider group'}
+      action={row ? 'Change' : 'Add'}
       onSubmit={submit}
       onClose={onClose}
     >
       {!row && <Id />}
       <Name value={row?.name} />
+      <ExternalIdField row={row} />
     </Dialog>
   )
 }
 
-type ApiKeyRow = { id: number; group_id: number; name: string | null }
+type ApiKeyRow = GroupRow & { group_id: number }
 
-/** Adds an API key, renames it, or moves it to another group. */
+/** Adds an API key, renames it, moves it to another group, or gives it an external id. */
 export function EditApiKey({
   row,
   groupId,
@@ -41,10 +51,9 @@ export function EditApiKey({
   onDone,
 }: Props<ApiKeyRow> & { groupId?: number }) {
   const submit = async (form: FormData) => {
-    const id = row?.id ?? Number(text(form, 'id'))
     const group_id = Number(text(form, 'group') || '0')
-    await put({ api_keys: [{ id, group_id, name: text(form, 'name') }] })
-    onDone(String(id))
+    await put({ api_keys: [{ ...namesIn(form, row), group_id, name: text(form, 'name') }] })
+    onDone()
   }
   return (
     <Dialog
@@ -64,6 +73,7 @@ export function EditApiKey({
         value={String(row?.group_id ?? groupId ?? 0)}
         hint="The group's number, or 0 for none. Past usage stays with the previous group."
       />
+      <ExternalIdField row={row} />
     </Dialog>
   )
 }
@@ -77,7 +87,7 @@ export function EditKey({ row, onClose, onDone }: Props<KeyRow>) {
     const limit = text(form, 'limit')
     const quota_limit = limit === '' ? -1 : Number(limit)
     await put({ keys: [{ token_hash, quota_limit, name: text(form, 'name') }] })
-    onDone(token_hash)
+    onDone()
   }
   const limit = row && row.quota_limit >= 0 ? String(row.quota_limit) : ''
   return (
@@ -137,7 +147,16 @@ export function End({ what, id, title, onClose, onDone }: EndProps) {
 
 const put = (rows: object) => unwrap(api.admin.catalog.put(rows as never))
 
-const Id = () => <Field label="Number" name="id" type="number" min={1} max={MAX_ID} required />
+const Id = () => (
+  <Field
+    label="Number"
+    name="id"
+    type="number"
+    min={1}
+    max={MAX_ID}
+    hint="With an external id it may be empty: then the next number is taken."
+  />
+)
 
 const Name = ({ value }: { value: string | null | undefined }) => (
   <Field

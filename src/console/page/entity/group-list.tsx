@@ -4,6 +4,7 @@ import type { Column } from '../parts/table.tsx'
 import { To } from '../parts/to.tsx'
 import { CatalogList } from './catalog-list.tsx'
 import { EditGroup } from './edit.tsx'
+import { EXTERNAL_ID } from './external-id.tsx'
 import { GroupTrend } from './group-trend.tsx'
 import { type ItemOf, loadGroups } from './lists.ts'
 import { RATED_COLUMNS } from './rated-columns.tsx'
@@ -16,6 +17,7 @@ const COLUMNS: Column<ItemOf<typeof loadGroups>>[] = [
     show: (group) => <To href={`/groups/${group.id}`}>{nameOf(group)}</To>,
   },
   ...RATED_COLUMNS,
+  EXTERNAL_ID,
   {
     title: 'Last 24 hours',
     ...{ rank: 2, chars: 14, align: 'end' },

@@ -6,6 +6,7 @@ import { Usage } from '../usage/usage.tsx'
 import { ApiKeyList } from './api-key-list.tsx'
 import { EditGroup, End } from './edit.tsx'
 import { Explained } from './explained.tsx'
+import { ExternalId } from './external-id.tsx'
 import { Head } from './head.tsx'
 import { Totals } from './totals.tsx'
 import { useRow } from './use-row.ts'
@@ -30,6 +31,7 @@ export function Group({ id }: { id: string }) {
         end={(close) => <End {...end} onClose={close} />}
       >
         <span>#{id}</span>
+        <ExternalId row={value} />
       </Head>
       {failure && <Failed failure={failure} onRetry={reload} />}
       <Totals counts={value} />

@@ -81,5 +81,13 @@ function describeChange({ upserted, ended }: Record<string, unknown>): string {
       [count(ended), 'ended'],
     ] as const
   ).filter(([rows]) => rows > 0)
-  return parts.map(([rows, what]) => `${formatCount(rows)} ${what}`).join(', ')
+  const named = [upserted, ended].flatMap((lists) =>
+    Object.values((lists ?? {}) as object).flatMap((rows) =>
+      listOf(rows).filter((row) => typeof row?.external_id === 'string'),
+    ),
+  )
+  const texts = parts.map(([rows, what]) => `${formatCount(rows)} ${what}`)
+  if (named.length === 1) texts.push(`external id ${named[0].external_id}`)
+  else if (named.length > 1) texts.push(`${formatCount(named.length)} with external ids`)
+  return texts.join(', ')
 }

@@ -8,7 +8,9 @@ const SHOWN = 200
 /** Lists what an event counted for each account. */
 export function Entries({ rows }: { rows: Record<string, unknown>[] }) {
   const [max, setMax] = useState(SHOWN)
-  const columns = Object.keys(rows[0]!).map((name) => ({
+  // Only entries with an external id that no key had have the column `api_key`.
+  const longest = rows.reduce((a, b) => (Object.keys(b).length > Object.keys(a).length ? b : a))
+  const columns = Object.keys(longest).map((name) => ({
     name,
     align: rows.some((row) => isNumber(row[name])) ? 'end' : '',
   }))
@@ -65,7 +67,7 @@ const PAGES: Record<string, string> = {
 
 function Cell({ column, value }: { column: string; value: unknown }) {
   const page = PAGES[column]
-  const text = value === null ? '–' : String(value)
+  const text = value === null || value === undefined ? '–' : String(value)
   if (page === undefined || !value) return <>{text}</>
   return (
     <To href={page + encodeURIComponent(text)} title={text}>
