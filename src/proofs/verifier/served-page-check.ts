@@ -11,11 +11,11 @@ export type ListName = (typeof LISTS)[number]
 /** A page other than usage. */
 export type PageName = 'summary' | ListName
 
-/** The catalog table of a list, and the columns before `ended_at`. */
+/** The catalog table of a list, and its columns after the key. */
 export const LISTED = {
-  'provider-groups': { table: 'provider_groups', columns: ['name'] },
-  'api-keys': { table: 'api_keys', columns: ['group_id', 'name'] },
-  keys: { table: 'keys', columns: ['quota_limit', 'name'] },
+  'provider-groups': { table: 'provider_groups', columns: ['name', 'ended_at', 'external_id'] },
+  'api-keys': { table: 'api_keys', columns: ['group_id', 'name', 'ended_at', 'external_id'] },
+  keys: { table: 'keys', columns: ['quota_limit', 'name', 'ended_at'] },
 } as const
 
 /** The expected values of one row, from the shards folded so far. */
@@ -123,7 +123,7 @@ export class ServedPageCheck {
         : ratedFields(first, second)
     if (this.name === 'summary') return counted
     // A page shows null for an empty name, and for the end of a row that has not been retired.
-    const fields = [...LISTED[this.name].columns, 'ended_at']
+    const fields: readonly string[] = LISTED[this.name].columns
     const values = catalog?.map((value, i) =>
       (fields[i] === 'name' && value === '') || value === undefined ? null : value,
     )

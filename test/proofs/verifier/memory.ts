@@ -198,14 +198,16 @@ export class MemoryLog {
     const end = (ended: unknown) => (ended === null ? {} : { ended_at: ended })
     return {
       summary: showRated(sum((fold) => Object.values(fold.totals()))),
-      'provider-groups': [...provider_groups].map(([id, [name, ended]]) => ({
+      'provider-groups': [...provider_groups].map(([id, [name, ended, external_id]]) => ({
         id,
+        external_id,
         name,
         ...end(ended),
         ...showRated(sum((fold) => fold.groups.get(Number(id)))),
       })),
-      'api-keys': [...api_keys].map(([id, [group_id, name, ended]]) => ({
+      'api-keys': [...api_keys].map(([id, [group_id, name, ended, external_id]]) => ({
         id,
+        external_id,
         group_id,
         name,
         ...end(ended),
@@ -233,14 +235,12 @@ export class MemoryLog {
 
 /** Fills a log with events of every common kind. */
 export function fillLog(log = new MemoryLog()): MemoryLog {
-  log.append('CatalogChanged', {
-    upserted: {
-      provider_groups: [{ id: 1, name: 'openai' }],
-      api_keys: [7, 8, 9].map((id) => ({ id, group_id: 1, name: null })),
-      keys: [{ token_hash: 'a', quota_limit: 100, name: 'ü' }],
-    },
-    ended: {},
-  })
+  const upserted = {
+    provider_groups: [{ id: 1, name: 'openai', external_id: 'gw "1"' }],
+    api_keys: [7, 8, 9].map((id) => ({ id, group_id: 1, name: null })),
+    keys: [{ token_hash: 'a', quota_limit: 100, name: 'ü' }],
+  }
+  log.append('CatalogChanged', { upserted, ended: {} }, { version: 2 })
   for (let shard = 0; shard < log.shards; shard++) {
     log.flush(7, 10, 9, shard)
     log.flushKey('a', 3, shard)

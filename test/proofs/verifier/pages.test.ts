@@ -27,6 +27,8 @@ describe('a row', () => {
     ['summary', 'total_requests', '32', 'total summary'],
     ['provider-groups', 'failure_rate', 0, 'total provider-groups 1'],
     ['provider-groups', 'name', 'else', 'total provider-groups 1'],
+    ['provider-groups', 'external_id', null, 'total provider-groups 1'],
+    ['api-keys', 'external_id', 'sk-7', 'total api-keys 7'],
     ['api-keys', 'success_requests', 1, 'total api-keys 7'],
     ['api-keys', 'group_id', 2, 'total api-keys 7'],
     ['api-keys', 'ended_at', '2026-01-31T12:00:00.000000+00:00', 'total api-keys 7'],
