@@ -23,7 +23,10 @@ type LogRow = {
   sha256: string
 }
 
-/** A payload of version 2, which is read here independently of the service's reader. */
+/**
+ * A payload of version 2, or with `named` and `names` of version 3, which is read here independently
+ * of the service's reader.
+ */
 type Payload = {
   groups: (number | null)[]
   counts: number[]
@@ -31,6 +34,8 @@ type Payload = {
   requests: number[]
   failing: number[]
   failures: number[]
+  named?: number[]
+  names?: string[]
 }
 
 type Sums = Map<number, { requests: number; successes: number }>
@@ -146,10 +151,12 @@ function checkSent(sent: Sent, row: LogRow | undefined, findings: Findings): voi
   }
 }
 
-function entriesOf({ ids, requests, failing, failures }: Payload): Entry[] {
+/** Returns the entries of a flush; an external id that no key had stands for the id in it. */
+function entriesOf({ ids, requests, failing, failures, named = [], names = [] }: Payload): Entry[] {
   const failuresOf = new Map(failing.map((entry, i) => [entry, failures[i]!]))
+  const idOf = new Map(named.map((entry, i) => [entry, Number(names[i]!.replace('sk-', ''))]))
   return ids.map((api_key_id, i) => ({
-    api_key_id,
+    api_key_id: idOf.get(i) ?? api_key_id,
     requests: requests[i]!,
     success_requests: requests[i]! - (failuresOf.get(i) ?? 0),
   }))

@@ -7,7 +7,7 @@ import {
 } from '../../src/platform/postgres/embedded/index.ts'
 import { connectAsOwner, type Sql } from '../../src/platform/postgres/pool.ts'
 import { TOKENS } from '../support/service.ts'
-import { GROUPS, KNOWN_KEYS } from './history.ts'
+import { externalIdOf, GROUPS, KNOWN_KEYS } from './history.ts'
 
 /** Milliseconds between two attempts to start an instance that ended. */
 const RETRY_MS = 100
@@ -169,6 +169,7 @@ export async function putCatalog(cluster: Cluster): Promise<void> {
       provider_groups: Array.from({ length: GROUPS }, (_, i) => ({ id: i + 1 })),
       api_keys: Array.from({ length: KNOWN_KEYS }, (_, i) => ({
         id: i + 1,
+        external_id: externalIdOf(i + 1),
         group_id: 1 + (i % GROUPS),
       })),
     }),

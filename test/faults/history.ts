@@ -18,8 +18,9 @@ export type Sent = {
   isReversing?: boolean
 }
 
-/** Keys 1 to 40 are known and in a group; 900 to 909 are unknown. */
+/** Keys 1 to 40 are known, in a group, and have an external id; 900 to 909 are unknown. */
 export const KNOWN_KEYS = 40
+export const externalIdOf = (apiKeyId: number) => `sk-${apiKeyId}`
 export const GROUPS = 4
 export const isKnown = (apiKeyId: number) => apiKeyId <= KNOWN_KEYS
 

@@ -17,7 +17,7 @@ import { until } from '../support/until.ts'
 import { keepBooks } from './bookkeeper.ts'
 import { checkLog } from './check.ts'
 import { SeenHeads } from './heads.ts'
-import { GROUPS, History, KNOWN_KEYS } from './history.ts'
+import { externalIdOf, GROUPS, History, KNOWN_KEYS } from './history.ts'
 import { browse, readAll, Subscriber, watchHealth } from './network-clients.ts'
 import { type Bounds, limitsOf } from './network-limits.ts'
 import { awaitRecovery } from './network-recovery.ts'
@@ -156,7 +156,7 @@ class Campaign {
     await this.#services[0]!.putCatalog({
       provider_groups: Array.from({ length: GROUPS }, (_, i) => ({ id: i + 1 })),
       api_keys: Array.from({ length: KNOWN_KEYS }, (_, i) => {
-        return { id: i + 1, group_id: 1 + (i % GROUPS) }
+        return { id: i + 1, external_id: externalIdOf(i + 1), group_id: 1 + (i % GROUPS) }
       }),
     })
   }

@@ -1,5 +1,13 @@
 import { TOKENS } from '../support/service.ts'
-import { type Entry, GROUPS, type History, isKnown, KNOWN_KEYS, type Sent } from './history.ts'
+import {
+  type Entry,
+  externalIdOf,
+  GROUPS,
+  type History,
+  isKnown,
+  KNOWN_KEYS,
+  type Sent,
+} from './history.ts'
 import type { Random } from './random.ts'
 
 /** Default time-out of a request, and the pause between two attempts, in milliseconds. */
@@ -150,8 +158,20 @@ function postOnce(traffic: Traffic, key: string, entries: Entry[]) {
   return send(traffic, `${traffic.random.pick(traffic.urls())}/internal/apikey-stats/flush`, {
     method: 'POST',
     headers: { authorization: `Bearer ${TOKENS.dp}`, 'idempotency-key': key },
-    body: JSON.stringify({ keys: entries }),
+    body: JSON.stringify({ keys: entries.map((entry) => toPosted(traffic.random, entry)) }),
   })
+}
+
+/**
+ * Names the key of an entry by its id, by its external id, or by both. Attempts may differ in that,
+ * but not for unknown keys, whose names no one can compare: odd ones have external ids.
+ */
+function toPosted(random: Random, entry: Entry): object {
+  const { api_key_id, ...counts } = entry
+  const api_key = externalIdOf(api_key_id)
+  if (!isKnown(api_key_id)) return api_key_id % 2 === 0 ? entry : { api_key, ...counts }
+  if (random.chance(0.5)) return entry
+  return random.chance(0.2) ? { api_key, ...entry } : { api_key, ...counts }
 }
 
 export const read = (traffic: Traffic, path: string) =>
@@ -225,7 +245,7 @@ export async function administer(traffic: Traffic): Promise<void> {
           body: JSON.stringify({
             api_keys: [
               {
-                id: random.chance(0.2) ? 90 : 1 + random.below(KNOWN_KEYS),
+                ...pickRow(random),
                 group_id: 1 + random.below(GROUPS),
                 name: `name ${random.below(1_000)}`,
               },
@@ -238,6 +258,13 @@ export async function administer(traffic: Traffic): Promise<void> {
       history.violate(`catalog: ${answer.status} ${answer.body}`)
     }
   }
+}
+
+/** Names the key that no one posts, or a known one by its id or its external id. */
+function pickRow(random: Random): object {
+  if (random.chance(0.2)) return { id: 90 }
+  const id = 1 + random.below(KNOWN_KEYS)
+  return random.chance(0.5) ? { id } : { external_id: externalIdOf(id) }
 }
 
 /** Parses `0/41,1/7` into positions by shard. */
