@@ -14,8 +14,8 @@ const int64 = { type: 'INT64' } as const
 
 /**
  * The columns of an entry. Entries of API keys have no token_hash, quota_tracked, tokens and
- * last_accessed_at. Entries of token keys have no api_key_id, api_key, group_id and successes. These
- * columns are those of the view `flush_entries`.
+ * last_accessed_at. Entries of token keys have no api_key_id, api_key, group_id and successes.
+ * These columns are those of the view `flush_entries`.
  *
  * An act has one row for each account that it names, of which `type` tells it from a flush. It
  * counts provider groups by themselves: such a row has only group_id, and the row of an API key
