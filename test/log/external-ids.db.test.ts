@@ -94,4 +94,8 @@ test('the name of a retired key is recorded as its id', async () => {
   await other.change({}, { api_keys: [key(2, 'sk-2')] })
   expect(await post(one, 0, 'sk-2')).toMatchObject(counted(0))
   expect(await newest()).toEqual({ version: 2, ids: [2], names: null })
+
+  // It is another key than any that has no external id yet.
+  expect(await post(one, 2, 'sk-none')).toEqual({ kind: 'names_two_keys', place: 4 })
+  expect(await post(one, 2, 'sk-2')).toMatchObject(counted(0))
 })

@@ -27,6 +27,8 @@ const PATHS = [
   '/admin/provider-groups?ended=true&sort=-total_requests&',
   '/admin/api-keys?ended=true&limit=1000&',
   '/admin/api-keys?sort=-failure_requests&limit=7&',
+  '/admin/provider-groups?ended=true&search=gw/&',
+  '/admin/api-keys?sort=name&search=gw/&limit=7&',
   '/admin/keys?ended=true&limit=1000&',
   '/admin/keys?sort=-used_tokens&limit=7&',
 ]
