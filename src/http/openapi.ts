@@ -22,7 +22,7 @@ const ERRORS = {
   403: ['forbidden', "The token's role does not permit this"],
   404: ['not found', 'The resource does not exist'],
   408: ['request body too slow', 'A large body arrived at less than 64 kB per second'],
-  409: ['name taken', 'It conflicts with what is there or already running'],
+  409: ['name taken', 'It contradicts what is there, or the same is already running'],
   413: ['request body too large', 'The body exceeds the size limit (16 MiB by default)'],
   415: ['unsupported content encoding', 'The body is compressed with something other than gzip'],
   422: ['idempotency key reused', 'The request is valid, but cannot be carried out as it is'],

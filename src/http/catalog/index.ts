@@ -129,6 +129,7 @@ const putDetail = describe({
   description:
     'Applies all rows or none. An absent or null field keeps its current value. A row is named ' +
     'by its `id`, by its `external_id`, or by both; a new row without an `id` gets the next one. ' +
+    'An `external_id` stays with its row: a change that would replace or move one is 409. ' +
     'The change applies to every flush posted after the response, on every instance.',
   body: {
     schema: CatalogBody,
