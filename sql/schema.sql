@@ -435,6 +435,44 @@ create table tree_heads (
   constraint tree_heads_size_check CHECK ((size >= 0))
 );
 
+create table unknown_keys (
+  shard integer not null,
+  generation integer not null,
+  kind text not null,
+  name text not null,
+  number bigint not null,
+  requests numeric not null,
+  flushes bigint not null,
+  first_seen timestamp with time zone not null,
+  last_seen timestamp with time zone not null,
+  constraint unknown_keys_pkey PRIMARY KEY (shard, generation, kind, name)
+);
+
+create table unknown_taken (
+  generation integer not null,
+  position bigint not null,
+  kind text not null,
+  name text not null,
+  requests numeric not null,
+  flushes bigint not null,
+  group_id bigint,
+  quota_tracked boolean,
+  constraint unknown_taken_pkey PRIMARY KEY (generation, "position", kind, name)
+);
+
+create table unknown_usage (
+  shard integer not null,
+  generation integer not null,
+  kind text not null,
+  name text not null,
+  quarter timestamp with time zone not null,
+  requests numeric not null,
+  seconds numeric not null,
+  last_accessed_at bigint not null,
+  flushes bigint not null,
+  constraint unknown_usage_pkey PRIMARY KEY (generation, kind, name, quarter, shard)
+);
+
 create table verifications (
   id bigint not null,
   due_at timestamp with time zone,
@@ -489,6 +527,10 @@ CREATE INDEX provider_groups_by_name ON tallybook.provider_groups USING btree (g
 CREATE INDEX provider_groups_external_id ON tallybook.provider_groups USING btree (generation, external_id);
 
 CREATE INDEX sessions_expires_at ON tallybook.sessions USING btree (expires_at);
+
+CREATE INDEX unknown_keys_number ON tallybook.unknown_keys USING btree (shard, generation, kind, number);
+
+CREATE INDEX unknown_taken_name ON tallybook.unknown_taken USING btree (generation, kind, name);
 
 -- view flush_entries
  SELECT e.shard,
@@ -1169,4 +1211,7 @@ grant select, update on shards to tallybook_service;
 grant insert, select on tiles to tallybook_service;
 grant insert, select on tokens to tallybook_service;
 grant insert, select, update on tree_heads to tallybook_service;
+grant delete, insert, select, update on unknown_keys to tallybook_service;
+grant delete, insert, select, update on unknown_taken to tallybook_service;
+grant delete, insert, select, update on unknown_usage to tallybook_service;
 grant insert, select on verifications to tallybook_service;

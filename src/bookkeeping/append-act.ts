@@ -1,7 +1,8 @@
-import { EVENT_TYPES, hashPayload } from '../events/event.ts'
+import { type Event, hashPayload, versionOf } from '../events/event.ts'
 import type { Opening } from '../events/types/balances-opened.ts'
 import type { Reversal } from '../events/types/event-reversed.ts'
 import type { Adjustment } from '../events/types/totals-adjusted.ts'
+import type { Adoption } from '../events/types/unknown-keys-adopted.ts'
 import { retryOvertaken } from '../log/overtaken.ts'
 import { ownClock } from '../platform/postgres/clock.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
@@ -11,6 +12,7 @@ export type ActEvent =
   | { type: 'BalancesOpened'; payload: Opening }
   | { type: 'TotalsAdjusted'; payload: Adjustment }
   | { type: 'EventReversed'; payload: Reversal }
+  | { type: 'UnknownKeysAdopted'; payload: Adoption }
 
 /** Its position in shard 0; `replayed` if an earlier attempt appended it. */
 export type AppendedAct = { position: number; replayed: boolean }
@@ -34,7 +36,7 @@ export async function appendAct(
     () => sql<{ position: string | null; replayed: boolean }[]>`
       select a.position, a.replayed
       from append_act(
-        ${before}::bigint, ${type}, ${EVENT_TYPES[type].version}::smallint, ${source},
+        ${before}::bigint, ${type}, ${versionOf({ type, data: payload } as Event)}::smallint, ${source},
         ${idempotencyKey ?? ''}, ${text}, ${hashPayload(text)}, ${ownClock(sql)}
       ) a`,
   )

@@ -1,12 +1,9 @@
 import { isAct } from '../events/act.ts'
-import { type Amounts, sameAmounts } from '../events/amounts.ts'
 import { PayloadError } from '../events/columns.ts'
-import type { Event } from '../events/event.ts'
 import { covers, parseLocation } from '../events/positions.ts'
 import { REVERSIBLE } from '../events/reversible.ts'
-import type { Opening } from '../events/types/balances-opened.ts'
 import type { Reversal } from '../events/types/event-reversed.ts'
-import type { Adjustment } from '../events/types/totals-adjusted.ts'
+import type { Adoption } from '../events/types/unknown-keys-adopted.ts'
 import { readFirstAttempt } from '../log/first-attempt.ts'
 import { identityOf, readIdentity, recordedAt } from '../log/read.ts'
 import type { EventPlace } from '../log/visit.ts'
@@ -16,41 +13,40 @@ import { CURRENT } from '../read-model/projections/index.ts'
 import type { Projector } from '../read-model/projector/projector.ts'
 import { readReflected } from '../read-model/queries/live.ts'
 import { liveGeneration } from '../read-model/queries/live-source.ts'
+import { decideAdoption, type KeysToAdopt } from './adopt.ts'
 import { type ActEvent, appendAct } from './append-act.ts'
 import { type AccountName, findBroken, findOpen, findUnknown } from './checks.ts'
-
-/** An act that an administrator asks for. */
-export type PostedAct =
-  | { kind: 'open'; opening: Opening }
-  | { kind: 'adjust'; adjustment: Adjustment }
-  | { kind: 'reverse'; shard: number; position: number; reason: string }
-
-/** Why an act is refused. Nothing was appended. */
-export type ActRefusal =
-  | { kind: 'unknown accounts' | 'already open' | 'total out of range'; accounts: AccountName[] }
-  | { kind: 'no such event' | 'counts nothing' | 'idempotency key reused' }
-  | { kind: 'already reversed'; position: number }
-
-/** An act in the log, at a position of shard 0; `replayed` if an earlier attempt appended it. */
-export type RecordedAct = { kind: 'recorded'; position: number; replayed: boolean }
+import {
+  type ActRefusal,
+  type Adopting,
+  isSame,
+  type NothingToAdopt,
+  type PostedAct,
+  type RecordedAct,
+  type SummedEvent,
+} from './posted-act.ts'
+import { divideUnknown } from './withdraw.ts'
 
 type BooksOptions = {
   pools: Pools
   shards: number
   projector: Projector
   /**
-   * Sums what an event adds to accounts, off this thread. Throws PayloadError if it can't be
-   * folded.
+   * Sums what an event adds to accounts, and its entries for unknown keys, off this thread. Throws
+   * PayloadError if it can't be folded.
    */
-  sumEvent: (place: EventPlace) => Promise<Amounts>
+  sumEvent: (place: EventPlace) => Promise<SummedEvent>
 }
 
 /** How long (ms) an act is tried again while others overtake it, and projections are awaited. */
 const RECORD_MS = 30_000
 const CATCH_UP_MS = 10_000
 
-/** A reversal, and the identity of the event it reverses in this history of the log. */
-type Prepared = { reversal: Reversal; identity: string }
+/**
+ * A reversal, before its entries for unknown keys are divided, and the identity of the event it
+ * reverses in this history of the log.
+ */
+type Prepared = { reversal: Reversal; recordedAt: string; identity: string }
 
 type Decision = { before: number; event: ActEvent }
 
@@ -71,6 +67,30 @@ export class Books {
     source: string,
     idempotencyKey: string | null,
   ): Promise<RecordedAct | ActRefusal> {
+    const outcome = await this.#record(posted, source, idempotencyKey)
+    if (outcome.kind === 'nothing to adopt') throw new Error(`nothing to ${posted.kind}`)
+    return outcome
+  }
+
+  /**
+   * Counts what the log holds for keys, which were unknown when it was posted. Returns null if
+   * there is nothing. Throws TemporarilyUnavailable.
+   */
+  async adopt(
+    keys: KeysToAdopt,
+    source: string,
+  ): Promise<{ position: number; adoption: Adoption } | null> {
+    const outcome = await this.#record({ kind: 'adopt', keys }, source, null)
+    if (outcome.kind === 'nothing to adopt') return null
+    if (outcome.kind !== 'recorded') throw new Error(`adoption refused: ${outcome.kind}`)
+    return { position: outcome.position, adoption: outcome.adoption! }
+  }
+
+  async #record(
+    posted: PostedAct | Adopting,
+    source: string,
+    idempotencyKey: string | null,
+  ): Promise<RecordedAct | NothingToAdopt | ActRefusal> {
     const readFirst = () => this.#readFirst(posted, source, idempotencyKey)
     const end = performance.now() + RECORD_MS
     let prepared: Prepared | null = null
@@ -91,14 +111,16 @@ export class Books {
       const { append } = this.options.pools
       const appended = await appendAct(append, before, event, source, idempotencyKey)
       // A replay by another instance is compared with what it posted.
-      if (appended !== null && !appended.replayed) return { kind: 'recorded', ...appended }
+      if (appended === null || appended.replayed) continue
+      const adoption = event.type === 'UnknownKeysAdopted' && { adoption: event.payload }
+      return { kind: 'recorded', ...appended, ...adoption }
     } while (performance.now() < end)
     throw new TemporarilyUnavailable('books busy')
   }
 
   /** Returns the outcome of an earlier attempt, or null if there was none. */
   async #readFirst(
-    posted: PostedAct,
+    posted: PostedAct | Adopting,
     source: string,
     idempotencyKey: string | null,
   ): Promise<RecordedAct | ActRefusal | null> {
@@ -114,9 +136,9 @@ export class Books {
    * event that is to be reversed.
    */
   async #decide(
-    posted: PostedAct,
+    posted: PostedAct | Adopting,
     prepared: Prepared | null,
-  ): Promise<Decision | ActRefusal | 'behind' | 'another log'> {
+  ): Promise<Decision | NothingToAdopt | ActRefusal | 'behind' | 'another log'> {
     const { pools, projector } = this.options
     // After an event to be reversed was read, so that totals include it.
     const heads = await projector.readHeads()
@@ -133,15 +155,17 @@ export class Books {
         return 'behind'
       }
       if (prepared !== null && !(await isThere(transaction, prepared))) return 'another log'
-      const refusal = await this.#findRefusal(transaction, posted, prepared)
-      return refusal ?? { before, event: toEvent(posted, prepared) }
+      const event = await toEvent(transaction, posted, prepared)
+      if (event === null) return { kind: 'nothing to adopt' }
+      const refusal = await this.#findRefusal(transaction, posted, event)
+      return refusal ?? { before, event }
     })
   }
 
   async #findRefusal(
     transaction: Transaction,
-    posted: PostedAct,
-    prepared: Prepared | null,
+    posted: PostedAct | Adopting,
+    event: ActEvent,
   ): Promise<ActRefusal | null> {
     const refuse = (
       kind: 'unknown accounts' | 'already open' | 'total out of range',
@@ -161,8 +185,12 @@ export class Books {
       case 'reverse': {
         const position = await readReversalOf(transaction, posted)
         if (position !== null) return { kind: 'already reversed', position }
-        return refuse('total out of range', await findBroken(transaction, prepared!.reversal, -1))
+        const reversal = event.payload as Reversal
+        if (countsNothing(reversal)) return { kind: 'counts nothing' }
+        return refuse('total out of range', await findBroken(transaction, reversal, -1))
       }
+      case 'adopt':
+        return null
     }
   }
 
@@ -179,12 +207,14 @@ export class Books {
     if (type === undefined) return { kind: 'counts nothing' }
     const { recordedAt, payloadSha256, asOf } = stored
     try {
-      const amounts = await sumEvent({ shard, position, recordedAt, payloadSha256 })
-      // Balances of zero are open, too.
-      if (!isAct(type) && Object.keys(amounts).length === 0) return { kind: 'counts nothing' }
+      const { amounts, unknown } = await sumEvent({ shard, position, recordedAt, payloadSha256 })
       const at = type === 'BalancesOpened' ? asOf! : recordedAt
       const reversal = { reversed: `${shard}/${position}`, type, at, reason, ...amounts }
-      return { reversal, identity: identityOf({ recordedAt, payloadSha256 }) }
+      return {
+        reversal: Object.keys(unknown).length === 0 ? reversal : { ...reversal, unknown },
+        recordedAt,
+        identity: identityOf({ recordedAt, payloadSha256 }),
+      }
     } catch (error) {
       if (!(error instanceof PayloadError)) throw error
       // The projections have parked it.
@@ -218,43 +248,33 @@ async function isThere(
   return (await readIdentity(transaction, shard, position)) === identity
 }
 
-function toEvent(posted: PostedAct, prepared: Prepared | null): ActEvent {
+/** True for a flush that counts nothing; balances of zero are open all the same. */
+const countsNothing = ({ type, provider_groups, api_keys, keys }: Reversal) =>
+  !isAct(type) && !provider_groups && !api_keys && !keys
+
+/** Returns null if there is nothing to adopt. */
+async function toEvent(
+  transaction: Transaction,
+  posted: PostedAct | Adopting,
+  prepared: Prepared | null,
+): Promise<ActEvent | null> {
   switch (posted.kind) {
     case 'open':
       return { type: 'BalancesOpened', payload: posted.opening }
     case 'adjust':
       return { type: 'TotalsAdjusted', payload: posted.adjustment }
     case 'reverse':
-      return { type: 'EventReversed', payload: prepared!.reversal }
-  }
-}
-
-/** True if an event says what was posted. */
-function isSame(event: Event, posted: PostedAct): boolean {
-  switch (posted.kind) {
-    case 'open': {
-      if (event.type !== 'BalancesOpened') return false
-      const { as_of, origin } = posted.opening
-      const { system, note } = event.data.origin
-      return (
-        event.data.as_of === as_of &&
-        system === origin.system &&
-        note === origin.note &&
-        sameAmounts(event.data, posted.opening)
-      )
+      return {
+        type: 'EventReversed',
+        payload: await divideUnknown(transaction, prepared!.reversal, {
+          ...{ shard: posted.shard, position: posted.position },
+          recordedAt: prepared!.recordedAt,
+        }),
+      }
+    case 'adopt': {
+      const adoption = await decideAdoption(transaction, posted.keys)
+      return adoption && { type: 'UnknownKeysAdopted', payload: adoption }
     }
-    case 'adjust':
-      return (
-        event.type === 'TotalsAdjusted' &&
-        event.data.reason === posted.adjustment.reason &&
-        sameAmounts(event.data, posted.adjustment)
-      )
-    case 'reverse':
-      return (
-        event.type === 'EventReversed' &&
-        event.data.reason === posted.reason &&
-        event.data.reversed === `${posted.shard}/${posted.position}`
-      )
   }
 }
 

@@ -70,13 +70,18 @@ function eachRow<Account>(
       if (values.some((value) => value !== 0)) take(account, values)
       continue
     }
-    let rest = values.map(BigInt)
-    while (rest.some((value) => value !== 0n)) {
-      const share = rest.map(clamp)
-      take(account, share.map(Number))
-      rest = rest.map((value, k) => value - share[k]!)
-    }
+    for (const share of sharesOf(values)) take(account, share)
   }
+}
+
+/** Splits values into shares that add up to them, each of which JSON keeps exact. */
+export function* sharesOf(values: readonly Exact[]): Generator<number[]> {
+  let rest = values.map(BigInt)
+  do {
+    const share = rest.map(clamp)
+    yield share.map(Number)
+    rest = rest.map((value, k) => value - share[k]!)
+  } while (rest.some((value) => value !== 0n))
 }
 
 const clamp = (value: bigint) => (value > MAX ? MAX : value < -MAX ? -MAX : value)

@@ -4,7 +4,12 @@ import type { Postings } from './postings.ts'
 import type { PostedRow } from './rows.ts'
 
 /** The types of events in which an administrator makes an entry in the books. */
-export const ACT_TYPES = ['BalancesOpened', 'TotalsAdjusted', 'EventReversed'] as const
+export const ACT_TYPES = [
+  'BalancesOpened',
+  'TotalsAdjusted',
+  'EventReversed',
+  'UnknownKeysAdopted',
+] as const
 
 export const isAct = (type: string): boolean => (ACT_TYPES as readonly string[]).includes(type)
 
@@ -16,7 +21,7 @@ export type LastDecisions = { change: number; act: number }
 
 /** What an act is, without its amounts. */
 export type Act =
-  | { type: 'BalancesOpened' }
+  | { type: 'BalancesOpened' | 'UnknownKeysAdopted' }
   | { type: 'TotalsAdjusted'; reason: string }
   | { type: 'EventReversed'; reason: string; shard: number; position: number }
 
@@ -27,6 +32,7 @@ export type MovedReversals = { type: 'ShardsChanged'; moved: [number, Location][
 export function actOf({ type, data }: Event): Act | MovedReversals | null {
   switch (type) {
     case 'BalancesOpened':
+    case 'UnknownKeysAdopted':
       return { type }
     case 'TotalsAdjusted':
       return { type, reason: data.reason }

@@ -11,6 +11,7 @@ import { eventReversed } from './types/event-reversed.ts'
 import { keyStatsFlushed } from './types/key-stats-flushed.ts'
 import { originChanged, projectionAttested, shardsChanged } from './types/statements.ts'
 import { totalsAdjusted } from './types/totals-adjusted.ts'
+import { unknownKeysAdopted } from './types/unknown-keys-adopted.ts'
 
 /** The definitions of all event types. */
 export const EVENT_TYPES = {
@@ -20,6 +21,7 @@ export const EVENT_TYPES = {
   BalancesOpened: balancesOpened,
   TotalsAdjusted: totalsAdjusted,
   EventReversed: eventReversed,
+  UnknownKeysAdopted: unknownKeysAdopted,
   ProjectionAttested: projectionAttested,
   OriginChanged: originChanged,
   ShardsChanged: shardsChanged,

@@ -32,6 +32,7 @@ import { sessionRoutes } from '../http/sessions/index.ts'
 import { statusRoute } from '../http/status/index.ts'
 import { tokenRoutes } from '../http/tokens/index.ts'
 import { transparencyRoutes } from '../http/transparency/index.ts'
+import { unknownKeyRoutes } from '../http/unknown-keys/index.ts'
 import type { UnknownTokenLimiter } from '../http/unknown-tokens.ts'
 import { answerUnmatched, pathOf, type Route } from '../http/unmatched.ts'
 import { usageRoute } from '../http/usage/index.ts'
@@ -147,6 +148,14 @@ export function createApp(options: AppOptions) {
         bodies,
         parseLarge: (form, body) => options.worker.parseAct(form, body),
         onRecorded: noticeAppend,
+      }),
+    )
+    .use(
+      unknownKeyRoutes(guard, {
+        ...options,
+        bodies,
+        putLarge: (body, source) => options.worker.putKeys(body, source),
+        onAppended: noticeAppend,
       }),
     )
     .use(

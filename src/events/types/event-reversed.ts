@@ -1,5 +1,5 @@
 import { type Amounts, decodeAmounts, decodeTexts, isDifference, postAmounts } from '../amounts.ts'
-import { PayloadError } from '../columns.ts'
+import { decodeColumns, isCount, isStorable, PayloadError } from '../columns.ts'
 import type { EventDefinition } from '../definition.ts'
 import { TIME } from '../instant.ts'
 import { REVERSIBLE } from '../reversible.ts'
@@ -13,18 +13,31 @@ import { REASON } from './reason.ts'
  *
  *     {"reversed":"0/41","type":"ApiKeyStatsFlushed","at":"2026-01-31T12:00:00.123456+00:00",
  *      "reason":"posted twice","api_keys":{"ids":[7],"requests":[10],"successes":[9]}}
+ *
+ * Version 2 is written for a flush that named keys which are still unknown. It withdraws these
+ * entries, so that no adoption counts them:
+ *
+ *     "unknown":{"api_keys":{"names":["ext:sk-9f"],"requests":[1],"successes":[1]},
+ *      "keys":{"hashes":["3f08…"],"requests":[1],"tokens":[10]}}
  */
 export type Reversal = Amounts & {
   reversed: string
   type: (typeof REVERSIBLE)[number]
   at: string
   reason: string
+  unknown?: Unknown
+}
+
+type Unknown = {
+  api_keys?: { names: string[]; requests: number[]; successes: number[] }
+  keys?: { hashes: string[]; requests: number[]; tokens: number[] }
 }
 
 /** A reversal: totals, and usage of the hours in which the reversed event stood. */
 export const eventReversed: EventDefinition<Reversal> = {
   version: 1,
-  read: { 1: decodeReversal },
+  versionOf: ({ unknown }) => (unknown === undefined ? 1 : 2),
+  read: { 1: decodeReversal, 2: decodeReversal2 },
   postsTo: ['provider_group', 'api_key', 'key'],
   post: (reversal) => postAmounts(reversal, -1, isInUsage(reversal) ? reversal.at : null),
   toRows: () => null,
@@ -43,4 +56,21 @@ function decodeReversal(payload: unknown): Reversal {
   const type = REVERSIBLE.find((name) => name === texts.type)
   if (type === undefined) throw new PayloadError('an event of this type can not be reversed')
   return { ...texts, type, ...decodeAmounts(payload as object, isDifference) }
+}
+
+function decodeReversal2(payload: unknown): Reversal {
+  const reversal = decodeReversal(payload)
+  const { unknown } = payload as { unknown: { api_keys?: unknown; keys?: unknown } }
+  if (typeof unknown !== 'object' || unknown === null) throw new PayloadError('no unknown keys')
+  const isName = (name: unknown) => typeof name === 'string' && name !== '' && isStorable(name)
+  const decoded: Unknown = {}
+  if (unknown.api_keys !== undefined) {
+    const columns = { names: isName, requests: isCount, successes: isCount }
+    decoded.api_keys = decodeColumns(unknown.api_keys, columns) as Unknown['api_keys'] & object
+  }
+  if (unknown.keys !== undefined) {
+    const columns = { hashes: isName, requests: isCount, tokens: isCount }
+    decoded.keys = decodeColumns(unknown.keys, columns) as Unknown['keys'] & object
+  }
+  return { ...reversal, unknown: decoded }
 }

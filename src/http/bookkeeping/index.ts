@@ -1,6 +1,7 @@
 import { type Context, Elysia } from 'elysia'
-import type { ActRefusal, Books, PostedAct } from '../../bookkeeping/books.ts'
+import type { Books } from '../../bookkeeping/books.ts'
 import { readCorrections } from '../../bookkeeping/corrections.ts'
+import type { ActRefusal, PostedAct } from '../../bookkeeping/posted-act.ts'
 import { EVERYTHING } from '../../read-model/queries/scope.ts'
 import type { ChangeContext } from '../admission.ts'
 import type { auth } from '../auth.ts'

@@ -1,6 +1,6 @@
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler'
-import type { PostedAct } from '../../bookkeeping/books.ts'
+import type { PostedAct } from '../../bookkeeping/posted-act.ts'
 import type { Amounts } from '../../events/amounts.ts'
 import { CatalogId, TokenHash } from '../../events/catalog-change.ts'
 import { isStorable, LAST_UNIX_SECOND } from '../../events/columns.ts'

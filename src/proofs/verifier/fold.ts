@@ -5,6 +5,7 @@ import type { CatalogChange } from '../../events/catalog-change.ts'
 import { type AttestedTable, type DigestValue, formatTableRow } from '../../events/digest.ts'
 import type { Event } from '../../events/event.ts'
 import type { KeyFlush } from '../../events/key-flush.ts'
+import { amountsOf } from './adopted.ts'
 import { BackdatedUsage, rowsOf } from './backdated.ts'
 import { ExactSums, sortByKey } from './exact-sums.ts'
 
@@ -84,6 +85,9 @@ export class ShardFold {
         this.#countAmounts(event.data, -1, isUsage ? at : null)
         break
       }
+      case 'UnknownKeysAdopted':
+        for (const [time, amounts] of amountsOf(event.data)) this.#countAmounts(amounts, 1, time)
+        break
       // Service events count nothing.
       case 'ProjectionAttested':
       case 'OriginChanged':

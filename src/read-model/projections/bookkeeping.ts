@@ -5,14 +5,16 @@ import { toArray, toTextArray } from './array.ts'
 import type { Entry } from './entry.ts'
 import type { Fold, Projection, WriteTarget } from './projection.ts'
 import { cutRows } from './slices.ts'
+import { UNKNOWN_TABLES, UnknownKeysFold } from './unknown-keys.ts'
 
 /**
- * Which acts there are, what they reverse, and which accounts opening balances name. Only shard 0
- * has acts, so the rows have no shard.
+ * Which acts there are, what they reverse, and which accounts opening balances name (only shard 0
+ * has acts, so these rows have no shard), and what is not booked: entries for unknown keys.
  */
 export const bookkeeping: Projection = {
   name: 'bookkeeping',
-  version: 1,
+  // 2: unknown keys.
+  version: 2,
   tables: [
     {
       name: 'acts',
@@ -21,6 +23,7 @@ export const bookkeeping: Projection = {
       fillfactor: null,
     },
     { name: 'openings', key: ['kind', 'account', 'position'], values: [], fillfactor: null },
+    ...UNKNOWN_TABLES,
   ],
   createFold: () => new BookkeepingFold(),
 }
@@ -35,19 +38,24 @@ class BookkeepingFold implements Fold {
   readonly #openings: Opening[] = []
   /** Where earlier reversals now find what they reversed, by their positions. */
   readonly #moved: Moved[] = []
+  readonly #unknown = new UnknownKeysFold()
 
   get size(): number {
-    return this.#acts.size + this.#openings.length + this.#moved.length
+    return this.#acts.size + this.#openings.length + this.#moved.length + this.#unknown.size
   }
 
-  add({ act, postings, position }: Entry): void {
+  add(entry: Entry): void {
+    this.#unknown.add(entry)
+    const { act, postings, position } = entry
     if (act === null) return
     if (act.type === 'ShardsChanged') this.#moved.push(...act.moved)
     else this.#acts.set(position, { position, act })
     if (act.type === 'BalancesOpened') this.#open(postings, position)
   }
 
-  *write(transaction: Transaction, { shard, generation }: WriteTarget) {
+  *write(transaction: Transaction, target: WriteTarget) {
+    yield* this.#unknown.write(transaction, target)
+    const { shard, generation } = target
     // No append writes an act to another shard.
     if (shard !== 0) return
     for (const rows of cutRows(this.#acts.values())) yield writeActs(transaction, generation, rows)

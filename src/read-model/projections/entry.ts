@@ -2,12 +2,17 @@ import { type Act, actOf, type MovedReversals } from '../../events/act.ts'
 import { type CatalogChange, cutChange } from '../../events/catalog-change.ts'
 import { type Event, postingsOf } from '../../events/event.ts'
 import { cutPostings, type Postings } from '../../events/postings.ts'
+import { cutUnknown, type UnknownEntries, unknownOf } from '../../events/unknown.ts'
 
-/** What folds read from an event: its postings, and its catalog change or act if it is one. */
+/**
+ * What folds read from an event: its postings, its catalog change or act if it is one, and entries
+ * for unknown keys: those of a flush, or those that an act took.
+ */
 export type Content = {
   postings: readonly Postings[]
   change: CatalogChange | null
   act: Act | MovedReversals | null
+  unknown: readonly UnknownEntries[]
 }
 
 /**
@@ -21,6 +26,7 @@ export function contentOf(event: Event, recordedAt: string): Content {
     postings: postingsOf(event, recordedAt),
     change: event.type === 'CatalogChanged' ? event.data : null,
     act: actOf(event),
+    unknown: unknownOf(event, recordedAt),
   }
 }
 
@@ -28,12 +34,13 @@ export function contentOf(event: Event, recordedAt: string): Content {
  * Splits content into parts that add up to it; each has the act. A fold is correct only after all
  * of them, or none.
  */
-export function* cutContent({ postings, change, act }: Content): Generator<Content, undefined> {
-  for (const part of change === null ? [] : cutChange(change)) {
-    yield { postings: [], change: part, act }
-  }
-  for (const some of cutPostings(postings)) yield { postings: [some], change: null, act }
-  if (act?.type === 'ShardsChanged') yield { postings: [], change: null, act }
+export function* cutContent(content: Content): Generator<Content, undefined> {
+  const { postings, change, act, unknown } = content
+  const none = { postings: [], change: null, act, unknown: [] }
+  for (const part of change === null ? [] : cutChange(change)) yield { ...none, change: part }
+  for (const some of cutPostings(postings)) yield { ...none, postings: [some] }
+  for (const some of cutUnknown(unknown)) yield { ...none, unknown: [some] }
+  if (act?.type === 'ShardsChanged') yield none
 }
 
 /** Counts postings to individual accounts: about as many as the event has entries. */

@@ -8,8 +8,8 @@ export type EntryBatch = Omit<AppendedBatch, 'events'> & { entries: readonly Ent
 export function toEntries({ events, ...batch }: AppendedBatch): EntryBatch {
   const { firstPosition, recordedAt } = batch
   const entries = events.map((event, i) => {
-    const { postings, change, act } = contentOf(event, recordedAt)
-    return { postings, change, act, position: firstPosition + i, recordedAt }
+    const { postings, change, act, unknown } = contentOf(event, recordedAt)
+    return { postings, change, act, unknown, position: firstPosition + i, recordedAt }
   })
   return { ...batch, entries }
 }

@@ -239,8 +239,8 @@ export class FoldBatch {
     const { type, version, position, recordedAt } = stored
     try {
       const content = contentOf(decodeEvent(type, version, payload), recordedAt)
-      const { postings, change, act } = content
-      this.#fold({ postings, change, act, position, recordedAt })
+      const { postings, change, act, unknown } = content
+      this.#fold({ postings, change, act, unknown, position, recordedAt })
     } catch (error) {
       if (!this.#park(error, position)) return
     }

@@ -4,13 +4,17 @@
  */
 
 import { PostedAmounts } from '../../bookkeeping/posted-amounts.ts'
+import { UnknownAmounts } from '../../bookkeeping/withdraw.ts'
+import { isAct } from '../../events/act.ts'
 import { PayloadError } from '../../events/columns.ts'
 import { decodeEvent, type Event, postingsOf, UnknownEvent } from '../../events/event.ts'
+import { unknownOf } from '../../events/unknown.ts'
 import { parseAct } from '../../http/bookkeeping/model.ts'
 import { INVALID_CATALOG, parseCatalog } from '../../http/catalog/model.ts'
 import { putRows } from '../../http/catalog/put.ts'
 import { isTooDense, TOO_DENSE } from '../../http/dense.ts'
 import { parseFlush } from '../../http/flushes/model.ts'
+import { putKeys } from '../../http/unknown-keys/put.ts'
 import { Catalog } from '../../log/catalog/catalog.ts'
 import { refreshCatalog } from '../../log/catalog/refresh.ts'
 import { Log } from '../../log/log.ts'
@@ -88,6 +92,12 @@ function createJobs({ address, shards, intervals }: WorkerSettings): Jobs {
       await refresh()
       return putRows({ sql, catalog, refresh }, source, posted)
     },
+    putKeys: async (body, source) => {
+      const text = new TextDecoder().decode(body)
+      if (isTooDense(text)) return { status: 400, ...TOO_DENSE }
+      await refresh()
+      return putKeys({ sql, catalog, refresh }, source, text)
+    },
     parseAct: async (form, body) => {
       const text = new TextDecoder().decode(body)
       return isTooDense(text) ? TOO_DENSE : parseAct(form, text)
@@ -95,8 +105,13 @@ function createJobs({ address, shards, intervals }: WorkerSettings): Jobs {
     sumEvent: (place) =>
       orUnfit(async () => {
         const posted = new PostedAmounts()
-        posted.add(postingsOf(await readEvent(place), place.recordedAt))
-        return posted.toAmounts()
+        const unknown = new UnknownAmounts()
+        const event = await readEvent(place)
+        posted.add(postingsOf(event, place.recordedAt))
+        // An act has none, only what it took.
+        const entries = isAct(event.type) ? [] : unknownOf(event, place.recordedAt)
+        for (const some of entries) unknown.add(some)
+        return { amounts: posted.toAmounts(), unknown: unknown.toColumns() }
       }),
     openEvent: (place) =>
       orUnfit(async () => {

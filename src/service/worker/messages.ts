@@ -1,9 +1,9 @@
-import type { PostedAct } from '../../bookkeeping/books.ts'
-import type { Amounts } from '../../events/amounts.ts'
+import type { PostedAct, SummedEvent } from '../../bookkeeping/posted-act.ts'
 import type { ActFault, ActForm } from '../../http/bookkeeping/model.ts'
 import type { PutOutcome } from '../../http/catalog/put.ts'
 import type { LargeFlush } from '../../http/flushes/index.ts'
 import type { Refusal } from '../../http/flushes/refusal.ts'
+import type { KeysOutcome } from '../../http/unknown-keys/put.ts'
 import type { AppendOutcome } from '../../log/queue.ts'
 import type { EventPlace } from '../../log/visit.ts'
 import type { Intervals } from '../../platform/intervals.ts'
@@ -26,10 +26,12 @@ export type Jobs = {
   append: (flush: LargeFlush) => Promise<AppendOutcome | Refusal>
   /** Parses the body of PUT /admin/catalog and appends the change. */
   changeCatalog: (body: Uint8Array, source: string) => Promise<PutOutcome>
+  /** Parses the body of an adoption, and adds its keys to the catalog. */
+  putKeys: (body: Uint8Array, source: string) => Promise<KeysOutcome>
   /** Parses the body of opening balances or of a correction. */
   parseAct: (form: ActForm, body: Uint8Array) => Promise<PostedAct | ActFault>
-  /** Sums what an event adds to accounts. */
-  sumEvent: (place: EventPlace) => Promise<Amounts | Unfit>
+  /** Sums what an event adds to accounts, and its entries for unknown keys. */
+  sumEvent: (place: EventPlace) => Promise<SummedEvent | Unfit>
   /** Reads an event, and returns a number under which its parts can be requested. */
   openEvent: (place: EventPlace) => Promise<number | Unfit>
   /** Returns the next part of an event's content; null after the last. */

@@ -1,12 +1,12 @@
 import type { Logger } from 'pino'
-import type { PostedAct } from '../../bookkeeping/books.ts'
-import type { Amounts } from '../../events/amounts.ts'
+import type { PostedAct, SummedEvent } from '../../bookkeeping/posted-act.ts'
 import { PayloadError } from '../../events/columns.ts'
 import { UnknownEvent } from '../../events/event.ts'
 import type { ActFault, ActForm } from '../../http/bookkeeping/model.ts'
 import type { PutOutcome } from '../../http/catalog/put.ts'
 import type { LargeFlush } from '../../http/flushes/index.ts'
 import type { Refusal } from '../../http/flushes/refusal.ts'
+import type { KeysOutcome } from '../../http/unknown-keys/put.ts'
 import type { AppendOutcome } from '../../log/queue.ts'
 import type { EventPlace } from '../../log/visit.ts'
 import { withinOr } from '../../platform/async/deadline.ts'
@@ -87,14 +87,20 @@ export class WorkerThread {
     return this.#request('changeCatalog', [body, source], [body.buffer as ArrayBuffer])
   }
 
+  /** Adds the keys of a large adoption to the catalog, as `changeCatalog` does. */
+  async putKeys(body: Uint8Array, source: string): Promise<KeysOutcome> {
+    if (this.#isStopping) throw new TemporarilyUnavailable('stopping')
+    return this.#request('putKeys', [body, source], [body.buffer as ArrayBuffer])
+  }
+
   /** Parses the body of a large act, which is transferred to the worker. */
   async parseAct(form: ActForm, body: Uint8Array): Promise<PostedAct | ActFault> {
     if (this.#isStopping) throw new TemporarilyUnavailable('stopping')
     return this.#request('parseAct', [form, body], [body.buffer as ArrayBuffer])
   }
 
-  /** Sums what an event adds to accounts. Throws PayloadError if it can't be folded. */
-  async sumEvent(place: EventPlace): Promise<Amounts> {
+  /** See `SummedEvent`. Throws PayloadError if it can't be folded. */
+  async sumEvent(place: EventPlace): Promise<SummedEvent> {
     return throwUnfit(await this.#request('sumEvent', [place]))
   }
 

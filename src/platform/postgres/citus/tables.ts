@@ -10,13 +10,14 @@ export const DISTRIBUTED_TABLES = [
   ...['api_key_usage', 'provider_group_usage', 'key_usage'],
   ...['api_key_backdated_usage', 'provider_group_backdated_usage', 'key_backdated_usage'],
   ...['api_key_snapshots', 'provider_group_snapshots', 'key_snapshots'],
+  ...['unknown_keys', 'unknown_usage'],
 ] as const
 
 /** Copied to every node, because statements join them with the distributed tables. */
 export const REFERENCE_TABLES = [
   ...['projections', 'rebuilds', 'provider_groups', 'api_keys', 'keys'],
   ...['provider_group_versions', 'api_key_versions', 'key_versions'],
-  ...['acts', 'openings'],
+  ...['acts', 'openings', 'unknown_taken'],
 ] as const
 
 /** On the coordinator alone: no statement joins them with others, so they depend on no worker. */

@@ -9,6 +9,7 @@ import type { Problem } from '../problem.ts'
 import { attestedTable, type ProjectionTable, type Target } from '../tables.ts'
 import { BOOKKEEPING_TABLES, BookkeepingRows } from './bookkeeping.ts'
 import type { CheckedProjection, ProjectionGroup, Settled, Targets } from './group.ts'
+import { UNKNOWN_TABLES, UnknownRows } from './unknown.ts'
 
 type CatalogKind = 'provider_groups' | 'api_keys' | 'keys'
 
@@ -38,7 +39,7 @@ const PROJECTIONS: readonly CheckedProjection[] = [
     version: 2,
     tables: KINDS.flatMap((kind) => [attestedTable(kind), VERSIONS[kind]]),
   },
-  { projection: 'bookkeeping', version: 1, tables: BOOKKEEPING_TABLES },
+  { projection: 'bookkeeping', version: 2, tables: [...BOOKKEEPING_TABLES, ...UNKNOWN_TABLES] },
 ]
 
 /** Versions that are held in memory before they are compared. */
@@ -55,6 +56,7 @@ export class CurrentGroup implements ProjectionGroup {
     keys: [],
   }
   readonly #bookkeeping = new BookkeepingRows()
+  readonly #unknown = new UnknownRows()
   /** Versions up to here were compared. */
   #comparedThrough = -1
 
@@ -62,8 +64,10 @@ export class CurrentGroup implements ProjectionGroup {
 
   add(event: Event | null, position: number, recordedAt: string): void {
     this.#fold.add(event, position, recordedAt)
+    if (event === null) return
+    this.#unknown.add(event, position, recordedAt)
     // Only shard 0 has the catalog, and acts.
-    if (event === null || this.shard !== 0) return
+    if (this.shard !== 0) return
     if (event.type === 'CatalogChanged') this.#noteVersions(event.data, position)
     this.#bookkeeping.add(event, position)
   }
@@ -89,7 +93,8 @@ export class CurrentGroup implements ProjectionGroup {
 
   async compare(sql: Transaction, projection: string, target: Target): Promise<Problem[]> {
     if (projection === 'bookkeeping') {
-      return this.shard === 0 ? this.#bookkeeping.compare(sql, target) : []
+      const acts = this.shard === 0 ? await this.#bookkeeping.compare(sql, target) : []
+      return [...acts, ...(await this.#unknown.compare(sql, target))]
     }
     if (projection !== 'catalog')
       return this.#compareTable(sql, projection as AttestedTable, target)

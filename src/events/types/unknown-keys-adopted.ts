@@ -1,0 +1,126 @@
+import { decodeTexts } from '../amounts.ts'
+import {
+  decodeColumns,
+  isCount,
+  isId,
+  isStorable,
+  LAST_UNIX_SECOND,
+  PayloadError,
+} from '../columns.ts'
+import type { EventDefinition } from '../definition.ts'
+import { TIME } from '../instant.ts'
+import type { Postings } from '../postings.ts'
+
+/**
+ * Payload of `UnknownKeysAdopted`, version 1: counts what the log held for keys that flushes named
+ * before the catalog had them, in the quarter hours where it was posted. Index i of every column is
+ * one name in one quarter hour; rows are in order of time. Through `heads`, one position for each
+ * shard, everything is counted that was posted under these names; `until` is the time of the newest
+ * event there.
+ *
+ *     {"heads":[41,7],"until":"2026-01-31T12:29:59.999999+00:00",
+ *      "api_keys":{"ids":[7],"groups":[1],"names":["ext:sk-9f"],
+ *        "times":["2026-01-31T12:15:00.000000+00:00"],"requests":[5],"successes":[4],"flushes":[2]},
+ *      "keys":{"hashes":["3f08…"],"times":["2026-01-31T12:15:00.000000+00:00"],"requests":[1],
+ *        "tokens":[10],"quota_used":[10],"last_accessed_at":[1700000000],"flushes":[1]}}
+ */
+export type Adoption = {
+  heads: number[]
+  until: string
+  api_keys?: {
+    ids: number[]
+    /** 0 for an API key without a group. */
+    groups: number[]
+    /** The names under which the key was posted; see `nameOfApiKey`. */
+    names: string[]
+    times: string[]
+    requests: number[]
+    successes: number[]
+    flushes: number[]
+  }
+  keys?: {
+    hashes: string[]
+    times: string[]
+    requests: number[]
+    tokens: number[]
+    quota_used: number[]
+    last_accessed_at: number[]
+    flushes: number[]
+  }
+}
+
+/** An adoption: totals, and usage of the quarter hours in which flushes named the keys. */
+export const unknownKeysAdopted: EventDefinition<Adoption> = {
+  version: 1,
+  read: { 1: decodeAdoption },
+  postsTo: ['provider_group', 'api_key', 'key'],
+  post,
+  toRows: () => null,
+}
+
+const NONE: readonly number[][] = []
+
+function post({ api_keys, keys }: Adoption): Postings[] {
+  const postings: Postings[] = []
+  const add = (
+    times: readonly string[],
+    columns: Pick<Postings, 'kind' | 'accounts' | 'sums' | 'maxima'>,
+  ) => {
+    for (let start = 0, end = 0; start < times.length; start = end) {
+      const countedAt = times[start]!
+      while (times[end] === countedAt) end++
+      postings.push({ ...columns, start, end, countedAt, isSigned: true })
+    }
+  }
+  if (api_keys) {
+    const { ids, groups, times, requests, successes } = api_keys
+    add(times, { kind: 'api_key', accounts: ids, sums: [requests, successes], maxima: NONE })
+    const grouped = <Value>(column: readonly Value[]) => column.filter((_, i) => groups[i] !== 0)
+    add(grouped(times), {
+      kind: 'provider_group',
+      accounts: grouped(groups),
+      sums: [grouped(requests), grouped(successes)],
+      maxima: NONE,
+    })
+  }
+  if (keys) {
+    const { hashes, times, requests, tokens, quota_used, last_accessed_at } = keys
+    const sums = [requests, tokens, quota_used]
+    add(times, { kind: 'key', accounts: hashes, sums, maxima: [last_accessed_at] })
+  }
+  return postings
+}
+
+function decodeAdoption(payload: unknown): Adoption {
+  const { until } = decodeTexts(payload, { until: TIME })
+  const { heads } = decodeColumns(payload, { heads: isHead }) as { heads: number[] }
+  const { api_keys, keys } = payload as Record<'api_keys' | 'keys', unknown>
+  const adoption: Adoption = { heads, until }
+  if (api_keys !== undefined) {
+    adoption.api_keys = decodeColumns(api_keys, {
+      ...{ ids: isId, groups: isCount, names: isName, times: isTime },
+      ...{ requests: isCount, successes: isCount, flushes: isCount },
+    }) as NonNullable<Adoption['api_keys']>
+    const { requests, successes } = adoption.api_keys
+    if (successes.some((count, i) => count > requests[i]!)) {
+      throw new PayloadError('more successes than requests')
+    }
+  }
+  if (keys !== undefined) {
+    adoption.keys = decodeColumns(keys, {
+      ...{ hashes: isName, times: isTime, requests: isCount, tokens: isCount },
+      ...{ quota_used: isCount, last_accessed_at: isAccess, flushes: isCount },
+    }) as NonNullable<Adoption['keys']>
+  }
+  for (const times of [adoption.api_keys?.times, adoption.keys?.times]) {
+    if (times?.some((time, i) => i > 0 && time < times[i - 1]!)) {
+      throw new PayloadError('times are not in order')
+    }
+  }
+  return adoption
+}
+
+const isHead = (head: unknown) => Number.isSafeInteger(head) && (head as number) >= -1
+const isName = (name: unknown) => typeof name === 'string' && name !== '' && isStorable(name)
+const isTime = (time: unknown) => typeof time === 'string' && TIME.test(time)
+const isAccess = (at: unknown) => isCount(at) && (at as number) <= LAST_UNIX_SECOND

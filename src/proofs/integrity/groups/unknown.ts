@@ -1,0 +1,204 @@
+import type { DigestValue } from '../../../events/digest.ts'
+import type { Event } from '../../../events/event.ts'
+import type { Transaction } from '../../../platform/postgres/pool.ts'
+import { compareKeys } from '../../verifier/exact-sums.ts'
+import { quarterHourOf } from '../../verifier/fold.ts'
+import { compareRows } from '../compare.ts'
+import type { Problem } from '../problem.ts'
+import type { ProjectionTable, Target } from '../tables.ts'
+
+const NAMES: ProjectionTable = {
+  name: 'unknown_keys',
+  key: ['kind', 'name'],
+  values: ['number', 'requests', 'flushes', 'first_seen', 'last_seen'],
+  isSharded: true,
+}
+const USAGE: ProjectionTable = {
+  name: 'unknown_usage',
+  key: ['kind', 'name', 'quarter'],
+  values: ['requests', 'seconds', 'last_accessed_at', 'flushes'],
+  isSharded: true,
+}
+const TAKEN: ProjectionTable = {
+  name: 'unknown_taken',
+  key: ['position', 'kind', 'name'],
+  values: ['requests', 'flushes', 'group_id', 'quota_tracked'],
+  isSharded: false,
+}
+
+/** The tables of unknown keys. */
+export const UNKNOWN_TABLES = [NAMES, USAGE, TAKEN]
+
+/** Names of each kind that a shard keeps apart. */
+const MAX_NAMES = 100_000
+
+/** An entry for an unknown key; negative for what an act took. */
+type Entry = {
+  kind: 'api_key' | 'key'
+  name: string
+  requests: number
+  seconds: number
+  accessed: number
+}
+type Name = { number: number; requests: bigint; flushes: number; first: string; last: string }
+type Used = { requests: bigint; seconds: bigint; accessed: number; flushes: number }
+type Taken = { requests: bigint; flushes: number; group: number | null; tracked: boolean | null }
+
+/** The rows of unknown keys that the events of a shard must have made. */
+export class UnknownRows {
+  readonly #names = new Map<string, Name>()
+  readonly #numbered = { api_key: 0, key: 0 }
+  readonly #usage = new Map<string, Used>()
+  readonly #taken = new Map<string, Taken>()
+
+  add(event: Event, position: number, recordedAt: string): void {
+    const entries = [...unknownEntriesOf(event, recordedAt)]
+    const named = new Set<string>()
+    for (const entry of entries) {
+      const name = this.#nameOf(entry, recordedAt)
+      const isNew = !named.has(`${entry.kind} ${entry.name}`)
+      named.add(`${entry.kind} ${entry.name}`)
+      const row = this.#names.get(keyOf(entry.kind, name))!
+      row.requests += BigInt(entry.requests)
+      row.last = recordedAt
+      if (isNew) row.flushes++
+      if (name !== '') this.#use({ ...entry, name }, recordedAt, isNew ? 1 : 0)
+    }
+    if (event.type === 'EventReversed') {
+      const { unknown, at } = event.data
+      for (const [i, name] of unknown?.api_keys?.names.entries() ?? []) {
+        const { requests, successes } = unknown!.api_keys!
+        const taken = entryOf('api_key', name, requests[i]!, successes[i]!)
+        this.#take(taken, position, at, 1, null, null)
+      }
+      for (const [i, name] of unknown?.keys?.hashes.entries() ?? []) {
+        const { requests, tokens } = unknown!.keys!
+        const taken = entryOf('key', name, requests[i]!, tokens[i]!)
+        this.#take(taken, position, at, 1, null, null)
+      }
+    }
+    if (event.type === 'UnknownKeysAdopted') {
+      const { api_keys, keys } = event.data
+      for (const [i, name] of api_keys?.names.entries() ?? []) {
+        const { times, requests, successes, flushes, groups } = api_keys!
+        const taken = entryOf('api_key', name, requests[i]!, successes[i]!)
+        this.#take(taken, position, times[i]!, flushes[i]!, groups[i]!, null)
+      }
+      for (const [i, name] of keys?.hashes.entries() ?? []) {
+        const { times, requests, tokens, flushes, quota_used } = keys!
+        const taken = entryOf('key', name, requests[i]!, tokens[i]!)
+        const isTracked = tokens[i] === quota_used[i]
+        this.#take(taken, position, times[i]!, flushes[i]!, null, isTracked)
+      }
+    }
+  }
+
+  async compare(sql: Transaction, target: Target): Promise<Problem[]> {
+    const names = sorted(this.#names, ({ number, requests, flushes, first, last }) => [
+      ...[number, requests, flushes],
+      ...[first, last],
+    ])
+    const usage = sorted(this.#usage, ({ requests, seconds, accessed, flushes }) => [
+      ...[requests, seconds, accessed, flushes],
+    ])
+    const taken = sorted(this.#taken, ({ requests, flushes, group, tracked }) => [
+      ...[requests, flushes, group],
+      tracked === null ? null : String(tracked),
+    ])
+    return [
+      ...(await compareRows(sql, NAMES, target, names)),
+      ...(await compareRows(sql, USAGE, target, usage)),
+      ...(target.shard === 0 ? await compareRows(sql, TAKEN, target, taken) : []),
+    ]
+  }
+
+  /** Returns the name of the row that counts an entry: an empty one if it is not kept apart. */
+  #nameOf({ kind, name }: Entry, recordedAt: string): string {
+    const isKept = this.#names.has(keyOf(kind, name))
+    if (!isKept && this.#numbered[kind] < MAX_NAMES) {
+      this.#numbered[kind]++
+      this.#names.set(keyOf(kind, name), emptyName(this.#numbered[kind], recordedAt))
+      return name
+    }
+    if (isKept) return name
+    if (!this.#names.has(keyOf(kind, ''))) {
+      this.#names.set(keyOf(kind, ''), emptyName(0, recordedAt))
+    }
+    return ''
+  }
+
+  #use({ kind, name, requests, seconds, accessed }: Entry, time: string, flushes: number): void {
+    const key = JSON.stringify([kind, name, quarterHourOf(time)])
+    const row = this.#usage.get(key) ?? { requests: 0n, seconds: 0n, accessed: 0, flushes: 0 }
+    this.#usage.set(key, row)
+    row.requests += BigInt(requests)
+    row.seconds += BigInt(seconds)
+    row.accessed = Math.max(row.accessed, accessed)
+    row.flushes += flushes
+  }
+
+  #take(
+    entry: Entry,
+    position: number,
+    time: string,
+    flushes: number,
+    group: number | null,
+    tracked: boolean | null,
+  ): void {
+    const { requests, seconds } = entry
+    this.#use({ ...entry, requests: -requests, seconds: -seconds }, time, -flushes)
+    const key = JSON.stringify([position, entry.kind, entry.name])
+    const row = this.#taken.get(key) ?? { requests: 0n, flushes: 0, group, tracked }
+    this.#taken.set(key, row)
+    row.requests += BigInt(requests)
+    row.flushes += flushes
+    if (tracked === false) row.tracked = false
+  }
+}
+
+const keyOf = (kind: string, name: string) => JSON.stringify([kind, name])
+
+const emptyName = (number: number, at: string): Name => ({
+  ...{ number, requests: 0n, flushes: 0, first: at, last: at },
+})
+
+const entryOf = (kind: Entry['kind'], name: string, requests: number, seconds: number): Entry => ({
+  ...{ kind, name, requests, seconds, accessed: 0 },
+})
+
+/** The entries of a flush that count nothing, as their keys were unknown. */
+function* unknownEntriesOf(event: Event, recordedAt: string): Generator<Entry> {
+  if (event.type === 'ApiKeyStatsFlushed') {
+    const { groups, counts, ids, requests, successes, names } = event.data
+    let i = 0
+    for (const [run, group] of groups.entries()) {
+      for (const end = i + counts[run]!; i < end; i++) {
+        if (group !== null) continue
+        const name = names?.[i] ? `ext:${names[i]}` : String(ids[i])
+        yield entryOf('api_key', name, requests[i]!, successes[i]!)
+      }
+    }
+  }
+  if (event.type === 'KeyStatsFlushed') {
+    const { hashes, requests, tokens, last_accessed_at, quota_tracked } = event.data
+    const latest = Math.floor(Date.parse(recordedAt) / 1_000) + 300
+    for (const [i, hash] of hashes.entries()) {
+      if (quota_tracked[i] !== null) continue
+      const accessed = Math.min(last_accessed_at[i]!, latest)
+      yield { ...entryOf('key', hash, requests[i]!, tokens[i]!), accessed }
+    }
+  }
+}
+
+/** Returns rows with their keys in front, in the order of the keys. */
+function sorted<Row>(
+  rows: ReadonlyMap<string, Row>,
+  values: (row: Row) => DigestValue[],
+): DigestValue[][] {
+  return [...rows]
+    .map(([key, row]) => [...(JSON.parse(key) as (string | number)[]), ...values(row)])
+    .sort((a, b) => {
+      const at = a.findIndex((value, i) => value !== b[i])
+      return compareKeys(a[at] as string | number, b[at] as string | number)
+    })
+}
