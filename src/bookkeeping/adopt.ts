@@ -9,11 +9,18 @@ import { toTextArray } from '../read-model/projections/array.ts'
 import { bookkeeping } from '../read-model/projections/bookkeeping.ts'
 import { readReflected } from '../read-model/queries/live.ts'
 import { liveGeneration } from '../read-model/queries/live-source.ts'
-import { sharesOf } from './posted-amounts.ts'
+import { type LogScan, scanLog, toUsed, type Used } from './scan-log.ts'
 import { requireUnknownKeys } from './unknown-keys.ts'
+import { findScans } from './unlisted.ts'
 
 /** The keys to adopt: ids of API keys, and token hashes. */
 export type KeysToAdopt = { api_keys: number[]; keys: string[] }
+
+/** What was found in the log for keys that are not kept apart, while an act was the newest one. */
+export type Scanned = { before: number; through: Positions; used: Record<UnknownKind, Used[]> }
+
+/** Parts of the log that have to be read first. */
+export type ScansNeeded = { through: Positions; scans: LogScan[] }
 
 /**
  * Returns the adoption of what the log holds for these keys and no act has taken, or null if there
@@ -22,43 +29,59 @@ export type KeysToAdopt = { api_keys: number[]; keys: string[] }
 export async function decideAdoption(
   transaction: Transaction,
   keys: KeysToAdopt,
-): Promise<Adoption | null> {
+  scanned: Scanned | null,
+): Promise<Adoption | ScansNeeded | null> {
   await requireUnknownKeys(transaction)
   const heads = await readReflected(transaction, [bookkeeping])
-  const apiKeys = await adoptApiKeys(transaction, keys.api_keys)
-  const tokenKeys = await adoptKeys(transaction, keys.keys)
-  if (apiKeys === null && tokenKeys === null) return null
+  const apiKeys = await readApiKeys(transaction, keys.api_keys)
+  const isTracked = await readTracked(transaction, keys.keys)
+  const names = { api_key: [...apiKeys.keys()], key: [...isTracked.keys()] }
+  const scans = [
+    ...(await findScans(transaction, 'api_key', names.api_key, heads)),
+    ...(await findScans(transaction, 'key', names.key, heads)),
+  ]
+  if (scans.length > 0 && scanned === null) return { through: heads, scans }
+  const used = {
+    api_key: await readUsed(transaction, 'api_key', names.api_key),
+    key: await readUsed(transaction, 'key', names.key),
+  }
+  for (const scan of scans) {
+    // The events that came since.
+    const rest = { ...scan, after: scanned!.through[scan.shard]! }
+    used[scan.kind].push(...(await scanLog(transaction, rest)))
+  }
+  for (const kind of ['api_key', 'key'] as const) {
+    used[kind].push(...(scanned?.used[kind] ?? []))
+    used[kind].sort(byTime)
+  }
+  if (used.api_key.length === 0 && used.key.length === 0) return null
   return {
     heads: [...heads],
     until: await readNewestTime(transaction, heads),
-    ...(apiKeys && { api_keys: apiKeys }),
-    ...(tokenKeys && { keys: tokenKeys }),
+    ...(used.api_key.length > 0 && { api_keys: adoptApiKeys(used.api_key, apiKeys) }),
+    ...(used.key.length > 0 && { keys: adoptKeys(used.key, isTracked) }),
   }
 }
 
-/** What was posted under a name in one quarter hour. */
-type Used = {
-  name: string
-  time: string
-  requests: number
-  seconds: number
-  flushes: number
-  accessed: number
-}
+const byTime = (a: Used, b: Used) =>
+  a.time < b.time ? -1 : a.time > b.time ? 1 : a.name < b.name ? -1 : a.name > b.name ? 1 : 0
 
-async function adoptApiKeys(
+/** An API key, and its group: 0 for none. */
+type ApiKey = { id: number; group: number }
+
+/** Reads API keys of the catalog, by each of their names. */
+async function readApiKeys(
   transaction: Transaction,
   ids: readonly number[],
-): Promise<NonNullable<Adoption['api_keys']> | null> {
-  const generation = liveGeneration(transaction, 'catalog')
+): Promise<Map<string, ApiKey>> {
   const rows = await transaction<{ id: string; group_id: string; external_id: string | null }[]>`
     select k.id, k.external_id, coalesce(g.id, 0) as group_id
     from api_keys k
       left join provider_groups g on g.generation = k.generation and g.id = k.group_id
         and g.ended_at is null
-    where k.generation = ${generation} and k.ended_at is null
+    where k.generation = ${liveGeneration(transaction, 'catalog')} and k.ended_at is null
       and k.id = any (${toTextArray(ids, String)}::bigint[])`
-  const keys = new Map(
+  return new Map(
     rows.flatMap(({ id, group_id, external_id }) => {
       const key = { id: Number(id), group: Number(group_id) }
       const names = [nameOfApiKey(key.id, null)]
@@ -66,46 +89,49 @@ async function adoptApiKeys(
       return names.map((name) => [name, key] as const)
     }),
   )
-  const used = await readUsed(transaction, 'api_key', [...keys.keys()])
-  if (used.length === 0) return null
-  return {
-    ids: used.map(({ name }) => keys.get(name)!.id),
-    groups: used.map(({ name }) => keys.get(name)!.group),
-    names: used.map(({ name }) => name),
-    times: used.map(({ time }) => time),
-    requests: used.map(({ requests }) => requests),
-    successes: used.map(({ seconds }) => seconds),
-    flushes: used.map(({ flushes }) => flushes),
-  }
 }
 
-async function adoptKeys(
+/** Reads whether the quotas of token keys of the catalog are tracked. */
+async function readTracked(
   transaction: Transaction,
   hashes: readonly string[],
-): Promise<NonNullable<Adoption['keys']> | null> {
+): Promise<Map<string, boolean>> {
   const rows = await transaction<{ token_hash: string; is_tracked: boolean }[]>`
     select k.token_hash, k.quota_limit >= 0 as is_tracked
     from keys k
     where k.generation = ${liveGeneration(transaction, 'catalog')} and k.ended_at is null
       and k.token_hash = any (${toTextArray(hashes, String)}::text[])`
-  const isTracked = new Map(rows.map((row) => [row.token_hash, row.is_tracked]))
-  const used = await readUsed(transaction, 'key', [...isTracked.keys()])
-  if (used.length === 0) return null
-  const tokens = used.map(({ seconds }) => seconds)
-  return {
-    hashes: used.map(({ name }) => name),
-    times: used.map(({ time }) => time),
-    requests: used.map(({ requests }) => requests),
-    tokens,
-    quota_used: used.map(({ name }, i) => (isTracked.get(name) ? tokens[i]! : 0)),
-    last_accessed_at: used.map(({ accessed }) => accessed),
-    flushes: used.map(({ flushes }) => flushes),
-  }
+  return new Map(rows.map((row) => [row.token_hash, row.is_tracked]))
 }
 
+const adoptApiKeys = (
+  used: readonly Used[],
+  keys: ReadonlyMap<string, ApiKey>,
+): NonNullable<Adoption['api_keys']> => ({
+  ids: used.map(({ name }) => keys.get(name)!.id),
+  groups: used.map(({ name }) => keys.get(name)!.group),
+  names: used.map(({ name }) => name),
+  times: used.map(({ time }) => time),
+  requests: used.map(({ requests }) => requests),
+  successes: used.map(({ seconds }) => seconds),
+  flushes: used.map(({ flushes }) => flushes),
+})
+
+const adoptKeys = (
+  used: readonly Used[],
+  isTracked: ReadonlyMap<string, boolean>,
+): NonNullable<Adoption['keys']> => ({
+  hashes: used.map(({ name }) => name),
+  times: used.map(({ time }) => time),
+  requests: used.map(({ requests }) => requests),
+  tokens: used.map(({ seconds }) => seconds),
+  quota_used: used.map(({ name, seconds }) => (isTracked.get(name) ? seconds : 0)),
+  last_accessed_at: used.map(({ accessed }) => accessed),
+  flushes: used.map(({ flushes }) => flushes),
+})
+
 /**
- * Reads what was posted under these names by quarter hour, and no act has taken, in order of time.
- * Sums that are too large for one row have several.
+ * Reads what was posted under these names by quarter hour, and no act has taken.
  */
 async function readUsed(
   transaction: Transaction,
@@ -126,14 +152,10 @@ async function readUsed(
         and u.name = any (${toTextArray(names, String)}::text[])
       group by u.name, u.quarter
       having sum(u.flushes) > 0
-    ) r
-    order by r.quarter, r.name`
-  return rows.flatMap(({ name, time, accessed, ...counts }) => {
-    const sums = [counts.requests, counts.seconds, counts.flushes].map(toExact)
-    return [...sharesOf(sums)].map(([requests, seconds, flushes]) => ({
-      ...{ name, time, accessed: Number(accessed) },
-      ...{ requests: requests!, seconds: seconds!, flushes: flushes! },
-    }))
+    ) r`
+  return rows.flatMap(({ name, time, accessed, requests, seconds, flushes }) => {
+    const sums = [requests, seconds, flushes].map(toExact)
+    return toUsed({ name, time, accessed: Number(accessed) }, sums)
   })
 }
 

@@ -1,26 +1,21 @@
 import { isAct } from '../events/act.ts'
 import { PayloadError } from '../events/columns.ts'
-import { covers, parseLocation } from '../events/positions.ts'
+import { parseLocation } from '../events/positions.ts'
 import { REVERSIBLE } from '../events/reversible.ts'
 import type { Reversal } from '../events/types/event-reversed.ts'
-import type { Adoption } from '../events/types/unknown-keys-adopted.ts'
 import { readFirstAttempt } from '../log/first-attempt.ts'
 import { identityOf, readIdentity, recordedAt } from '../log/read.ts'
 import type { EventPlace } from '../log/visit.ts'
 import { TemporarilyUnavailable } from '../platform/postgres/errors.ts'
-import { inSnapshot, type Pools, type Sql, type Transaction } from '../platform/postgres/pool.ts'
-import { CURRENT } from '../read-model/projections/index.ts'
+import type { Pools, Sql, Transaction } from '../platform/postgres/pool.ts'
 import type { Projector } from '../read-model/projector/projector.ts'
-import { readReflected } from '../read-model/queries/live.ts'
 import { liveGeneration } from '../read-model/queries/live-source.ts'
-import { decideAdoption, type KeysToAdopt } from './adopt.ts'
 import { type ActEvent, appendAct } from './append-act.ts'
 import { type AccountName, findBroken, findOpen, findUnknown } from './checks.ts'
+import { readAtNewestAct } from './newest-act.ts'
 import {
   type ActRefusal,
-  type Adopting,
   isSame,
-  type NothingToAdopt,
   type PostedAct,
   type RecordedAct,
   type SummedEvent,
@@ -38,9 +33,8 @@ type BooksOptions = {
   sumEvent: (place: EventPlace) => Promise<SummedEvent>
 }
 
-/** How long (ms) an act is tried again while others overtake it, and projections are awaited. */
+/** How long (ms) an act is tried again while others overtake it. */
 const RECORD_MS = 30_000
-const CATCH_UP_MS = 10_000
 
 /**
  * A reversal, before its entries for unknown keys are divided, and the identity of the event it
@@ -67,30 +61,6 @@ export class Books {
     source: string,
     idempotencyKey: string | null,
   ): Promise<RecordedAct | ActRefusal> {
-    const outcome = await this.#record(posted, source, idempotencyKey)
-    if (outcome.kind === 'nothing to adopt') throw new Error(`nothing to ${posted.kind}`)
-    return outcome
-  }
-
-  /**
-   * Counts what the log holds for keys, which were unknown when it was posted. Returns null if
-   * there is nothing. Throws TemporarilyUnavailable.
-   */
-  async adopt(
-    keys: KeysToAdopt,
-    source: string,
-  ): Promise<{ position: number; adoption: Adoption } | null> {
-    const outcome = await this.#record({ kind: 'adopt', keys }, source, null)
-    if (outcome.kind === 'nothing to adopt') return null
-    if (outcome.kind !== 'recorded') throw new Error(`adoption refused: ${outcome.kind}`)
-    return { position: outcome.position, adoption: outcome.adoption! }
-  }
-
-  async #record(
-    posted: PostedAct | Adopting,
-    source: string,
-    idempotencyKey: string | null,
-  ): Promise<RecordedAct | NothingToAdopt | ActRefusal> {
     const readFirst = () => this.#readFirst(posted, source, idempotencyKey)
     const end = performance.now() + RECORD_MS
     let prepared: Prepared | null = null
@@ -111,16 +81,14 @@ export class Books {
       const { append } = this.options.pools
       const appended = await appendAct(append, before, event, source, idempotencyKey)
       // A replay by another instance is compared with what it posted.
-      if (appended === null || appended.replayed) continue
-      const adoption = event.type === 'UnknownKeysAdopted' && { adoption: event.payload }
-      return { kind: 'recorded', ...appended, ...adoption }
+      if (appended !== null && !appended.replayed) return { kind: 'recorded', ...appended }
     } while (performance.now() < end)
     throw new TemporarilyUnavailable('books busy')
   }
 
   /** Returns the outcome of an earlier attempt, or null if there was none. */
   async #readFirst(
-    posted: PostedAct | Adopting,
+    posted: PostedAct,
     source: string,
     idempotencyKey: string | null,
   ): Promise<RecordedAct | ActRefusal | null> {
@@ -136,27 +104,13 @@ export class Books {
    * event that is to be reversed.
    */
   async #decide(
-    posted: PostedAct | Adopting,
+    posted: PostedAct,
     prepared: Prepared | null,
-  ): Promise<Decision | NothingToAdopt | ActRefusal | 'behind' | 'another log'> {
-    const { pools, projector } = this.options
+  ): Promise<Decision | ActRefusal | 'behind' | 'another log'> {
     // After an event to be reversed was read, so that totals include it.
-    const heads = await projector.readHeads()
-    if (!(await projector.reach(heads, CATCH_UP_MS, 'current'))) {
-      throw new TemporarilyUnavailable('projections behind')
-    }
-    return inSnapshot(pools.read, async (transaction) => {
-      // On Citus, totals are read in another snapshot than acts: that of the node of the shard,
-      // which these checkpoints are from, too.
-      const positions = await readReflected(transaction, CURRENT)
-      const before = await readNewestAct(transaction)
-      if (!covers(positions, heads) || positions[0]! < before) {
-        projector.noticeLoss(positions)
-        return 'behind'
-      }
+    return readAtNewestAct(this.options, async (transaction, before) => {
       if (prepared !== null && !(await isThere(transaction, prepared))) return 'another log'
       const event = await toEvent(transaction, posted, prepared)
-      if (event === null) return { kind: 'nothing to adopt' }
       const refusal = await this.#findRefusal(transaction, posted, event)
       return refusal ?? { before, event }
     })
@@ -164,7 +118,7 @@ export class Books {
 
   async #findRefusal(
     transaction: Transaction,
-    posted: PostedAct | Adopting,
+    posted: PostedAct,
     event: ActEvent,
   ): Promise<ActRefusal | null> {
     const refuse = (
@@ -189,8 +143,6 @@ export class Books {
         if (countsNothing(reversal)) return { kind: 'counts nothing' }
         return refuse('total out of range', await findBroken(transaction, reversal, -1))
       }
-      case 'adopt':
-        return null
     }
   }
 
@@ -252,12 +204,11 @@ async function isThere(
 const countsNothing = ({ type, provider_groups, api_keys, keys }: Reversal) =>
   !isAct(type) && !provider_groups && !api_keys && !keys
 
-/** Returns null if there is nothing to adopt. */
 async function toEvent(
   transaction: Transaction,
-  posted: PostedAct | Adopting,
+  posted: PostedAct,
   prepared: Prepared | null,
-): Promise<ActEvent | null> {
+): Promise<ActEvent> {
   switch (posted.kind) {
     case 'open':
       return { type: 'BalancesOpened', payload: posted.opening }
@@ -271,20 +222,7 @@ async function toEvent(
           recordedAt: prepared!.recordedAt,
         }),
       }
-    case 'adopt': {
-      const adoption = await decideAdoption(transaction, posted.keys)
-      return adoption && { type: 'UnknownKeysAdopted', payload: adoption }
-    }
   }
-}
-
-/** Returns the position of the newest act that the projections reflect; -1 if there is none. */
-async function readNewestAct(transaction: Transaction): Promise<number> {
-  const [row] = await transaction<{ position: string }[]>`
-    select coalesce(max(t.position), -1) as position
-    from acts t
-    where t.generation = ${liveGeneration(transaction, 'bookkeeping')}`
-  return Number(row!.position)
 }
 
 async function readReversalOf(

@@ -3,8 +3,6 @@ import type { Event } from '../events/event.ts'
 import type { Opening } from '../events/types/balances-opened.ts'
 import type { Reversal } from '../events/types/event-reversed.ts'
 import type { Adjustment } from '../events/types/totals-adjusted.ts'
-import type { Adoption } from '../events/types/unknown-keys-adopted.ts'
-import type { KeysToAdopt } from './adopt.ts'
 import type { AccountName } from './checks.ts'
 
 /** An act that an administrator asks for. */
@@ -13,9 +11,6 @@ export type PostedAct =
   | { kind: 'adjust'; adjustment: Adjustment }
   | { kind: 'reverse'; shard: number; position: number; reason: string }
 
-/** The adoption of unknown keys. It needs no idempotency key: nothing is left for a second one. */
-export type Adopting = { kind: 'adopt'; keys: KeysToAdopt }
-
 /** Why an act is refused. Nothing was appended. */
 export type ActRefusal =
   | { kind: 'unknown accounts' | 'already open' | 'total out of range'; accounts: AccountName[] }
@@ -23,22 +18,13 @@ export type ActRefusal =
   | { kind: 'already reversed'; position: number }
 
 /** An act in the log, at a position of shard 0; `replayed` if an earlier attempt appended it. */
-export type RecordedAct = {
-  kind: 'recorded'
-  position: number
-  replayed: boolean
-  /** What was adopted. */
-  adoption?: Adoption
-}
-
-/** There is nothing to adopt: nothing was appended. */
-export type NothingToAdopt = { kind: 'nothing to adopt' }
+export type RecordedAct = { kind: 'recorded'; position: number; replayed: boolean }
 
 /** What an event adds to accounts, and its entries for unknown keys. */
 export type SummedEvent = { amounts: Amounts; unknown: Reversal['unknown'] & object }
 
 /** True if an event says what was posted. */
-export function isSame(event: Event, posted: PostedAct | Adopting): boolean {
+export function isSame(event: Event, posted: PostedAct): boolean {
   switch (posted.kind) {
     case 'open': {
       if (event.type !== 'BalancesOpened') return false
@@ -63,7 +49,5 @@ export function isSame(event: Event, posted: PostedAct | Adopting): boolean {
         event.data.reason === posted.reason &&
         event.data.reversed === `${posted.shard}/${posted.position}`
       )
-    case 'adopt':
-      return false
   }
 }

@@ -3,6 +3,7 @@ import { version } from '../../package.json'
 import type { Role } from '../auth/roles.ts'
 import { findOpenSessions } from '../auth/sessions.ts'
 import { Tokens } from '../auth/tokens.ts'
+import { Adoptions } from '../bookkeeping/adoptions.ts'
 import { Books } from '../bookkeeping/books.ts'
 import { Instances } from '../cluster/instances.ts'
 import type { Reads } from '../cluster/replicas/reads.ts'
@@ -177,6 +178,10 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     books: new Books({
       ...{ pools, shards, projector },
       sumEvent: (place) => worker.sumEvent(place),
+    }),
+    adoptions: new Adoptions({
+      ...{ pools, projector },
+      scanLog: (scan) => worker.scanLog(scan),
     }),
     catalogWriter: { sql: pools.append, catalog, refresh },
     tokens,

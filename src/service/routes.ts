@@ -2,6 +2,7 @@ import type { Server } from 'bun'
 import { Elysia } from 'elysia'
 import type { Logger } from 'pino'
 import type { Tokens } from '../auth/tokens.ts'
+import type { Adoptions } from '../bookkeeping/adoptions.ts'
 import type { Books } from '../bookkeeping/books.ts'
 import type { Instances } from '../cluster/instances.ts'
 import type { Reads } from '../cluster/replicas/reads.ts'
@@ -56,6 +57,7 @@ export type AppOptions = {
   shards: number
   catalogWriter: CatalogWriter
   books: Books
+  adoptions: Adoptions
   log: Log
   projector: Projector
   history: AsOfQueries

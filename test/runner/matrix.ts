@@ -44,6 +44,7 @@ const MATRIX: Record<string, Variation> = {
   'test/http/usage': { shards: MANY },
   'test/bookkeeping/': { shards: BOTH },
   'test/bookkeeping/large': {},
+  'test/bookkeeping/unlisted': {},
   'test/cluster/': { shards: BOTH },
   'test/cluster/replicas/': {},
   'test/cluster/lost-commits': { shards: MANY },

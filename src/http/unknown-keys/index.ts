@@ -1,5 +1,5 @@
 import { Elysia } from 'elysia'
-import type { Books } from '../../bookkeeping/books.ts'
+import type { Adoptions } from '../../bookkeeping/adoptions.ts'
 import { readUnknownKeys } from '../../bookkeeping/unknown-keys.ts'
 import { addExact, type Exact } from '../../events/exact.ts'
 import type { Adoption } from '../../events/types/unknown-keys-adopted.ts'
@@ -16,7 +16,7 @@ import { UnknownKeysQuery } from './model.ts'
 import { type KeysOutcome, putKeys } from './put.ts'
 
 type Options = ReadOptions & {
-  books: Books
+  adoptions: Adoptions
   catalogWriter: CatalogWriter
   bodies: BodyReader
   /** Adds the keys of a large body to the catalog on another thread, which must be refreshed. */
@@ -27,7 +27,7 @@ type Options = ReadOptions & {
 
 /** Serves GET /admin/unknown-keys and POST /admin/unknown-keys/adopt. */
 export function unknownKeyRoutes(guard: ReturnType<typeof auth>, options: Options) {
-  const { books, catalogWriter, bodies, putLarge, admission, onAppended } = options
+  const { adoptions, catalogWriter, bodies, putLarge, admission, onAppended } = options
   return new Elysia({ name: 'unknown-keys' })
     .use(guard)
     .get(
@@ -56,7 +56,7 @@ export function unknownKeyRoutes(guard: ReturnType<typeof auth>, options: Option
           typeof read === 'string' ? await put(() => putKeys(catalogWriter, name, read)) : read
         if ('error' in outcome) throw new Problem(outcome.status, outcome.error, outcome.detail)
         if (outcome.position !== null) onAppended(0, outcome.position)
-        const adopted = await admission.admitAct(asking, () => books.adopt(outcome.keys, name))
+        const adopted = await admission.admitAct(asking, () => adoptions.adopt(outcome.keys, name))
         if (adopted !== null) onAppended(0, adopted.position)
         const newest = adopted?.position ?? outcome.position
         return jsonResponse(

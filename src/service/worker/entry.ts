@@ -4,6 +4,7 @@
  */
 
 import { PostedAmounts } from '../../bookkeeping/posted-amounts.ts'
+import { scanLog } from '../../bookkeeping/scan-log.ts'
 import { UnknownAmounts } from '../../bookkeeping/withdraw.ts'
 import { isAct } from '../../events/act.ts'
 import { PayloadError } from '../../events/columns.ts'
@@ -113,6 +114,7 @@ function createJobs({ address, shards, intervals }: WorkerSettings): Jobs {
         for (const some of entries) unknown.add(some)
         return { amounts: posted.toAmounts(), unknown: unknown.toColumns() }
       }),
+    scanLog: (scan) => scanLog(sql, scan),
     openEvent: (place) =>
       orUnfit(async () => {
         const event = await readEvent(place)

@@ -1,4 +1,5 @@
 import type { PostedAct, SummedEvent } from '../../bookkeeping/posted-act.ts'
+import type { LogScan, Used } from '../../bookkeeping/scan-log.ts'
 import type { ActFault, ActForm } from '../../http/bookkeeping/model.ts'
 import type { PutOutcome } from '../../http/catalog/put.ts'
 import type { LargeFlush } from '../../http/flushes/index.ts'
@@ -32,6 +33,8 @@ export type Jobs = {
   parseAct: (form: ActForm, body: Uint8Array) => Promise<PostedAct | ActFault>
   /** Sums what an event adds to accounts, and its entries for unknown keys. */
   sumEvent: (place: EventPlace) => Promise<SummedEvent | Unfit>
+  /** Reads a part of the log for an adoption. */
+  scanLog: (scan: LogScan) => Promise<Used[]>
   /** Reads an event, and returns a number under which its parts can be requested. */
   openEvent: (place: EventPlace) => Promise<number | Unfit>
   /** Returns the next part of an event's content; null after the last. */

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import type { PostedAct, SummedEvent } from '../../bookkeeping/posted-act.ts'
+import type { LogScan, Used } from '../../bookkeeping/scan-log.ts'
 import { PayloadError } from '../../events/columns.ts'
 import { UnknownEvent } from '../../events/event.ts'
 import type { ActFault, ActForm } from '../../http/bookkeeping/model.ts'
@@ -102,6 +103,11 @@ export class WorkerThread {
   /** See `SummedEvent`. Throws PayloadError if it can't be folded. */
   async sumEvent(place: EventPlace): Promise<SummedEvent> {
     return throwUnfit(await this.#request('sumEvent', [place]))
+  }
+
+  /** Reads a part of the log for an adoption. */
+  scanLog(scan: LogScan): Promise<Used[]> {
+    return this.#request('scanLog', [scan])
   }
 
   /** Reads a large event in parts that add up to it. Throws PayloadError if it can't be folded. */
