@@ -1,8 +1,9 @@
 -- What flushes posted for keys that the catalog did not have; it counts once they are adopted. The
 -- projection of bookkeeping has these tables since its version 2, and is rebuilt from the log.
 
--- The names, by shard. Of each kind the first 100,000 are kept apart; the others are one row with
--- an empty name and the number 0.
+-- The names, by shard, numbered in order of appearance. Of each kind the first 100,000 are kept
+-- apart; the others are one row with an empty name and the last number that was given. (No index
+-- by number: while there are no statistics, look-ups of a name would take that one.)
 create table unknown_keys (
   shard integer not null,
   generation integer not null,
@@ -15,8 +16,6 @@ create table unknown_keys (
   last_seen timestamptz not null,
   primary key (shard, generation, kind, name)
 );
-
-create index unknown_keys_number on unknown_keys (shard, generation, kind, number);
 
 -- What was posted under names that are kept apart, less what acts took (which is in shard 0).
 -- `seconds` are successes of API keys, and tokens of token keys.

@@ -528,8 +528,6 @@ CREATE INDEX provider_groups_external_id ON tallybook.provider_groups USING btre
 
 CREATE INDEX sessions_expires_at ON tallybook.sessions USING btree (expires_at);
 
-CREATE INDEX unknown_keys_number ON tallybook.unknown_keys USING btree (shard, generation, kind, number);
-
 CREATE INDEX unknown_taken_name ON tallybook.unknown_taken USING btree (generation, kind, name);
 
 -- view flush_entries

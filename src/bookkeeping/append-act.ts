@@ -32,12 +32,13 @@ export async function appendAct(
   idempotencyKey: string | null,
 ): Promise<AppendedAct | null> {
   const text = JSON.stringify(payload)
+  const version = versionOf({ type, data: payload } as Event)
   const [row] = await retryOvertaken(
     () => sql<{ position: string | null; replayed: boolean }[]>`
       select a.position, a.replayed
       from append_act(
-        ${before}::bigint, ${type}, ${versionOf({ type, data: payload } as Event)}::smallint, ${source},
-        ${idempotencyKey ?? ''}, ${text}, ${hashPayload(text)}, ${ownClock(sql)}
+        ${before}::bigint, ${type}, ${version}::smallint, ${source}, ${idempotencyKey ?? ''},
+        ${text}, ${hashPayload(text)}, ${ownClock(sql)}
       ) a`,
   )
   const { position, replayed } = row!

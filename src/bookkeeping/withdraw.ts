@@ -168,8 +168,8 @@ async function readAdopted(
 }
 
 /**
- * Returns the positions of the adoptions that cover a flush: their heads had reached it. From before
- * the log was resharded, they cover what was recorded until then.
+ * Returns the positions of the adoptions that cover a flush: their heads had reached it. From
+ * before the log was resharded, they cover what was recorded until then.
  */
 async function readCovering(
   transaction: Transaction,

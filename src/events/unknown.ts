@@ -24,8 +24,10 @@ export type UnknownEntries = {
   accesses?: readonly number[]
   /** Of what an act took, the number of flushes; null for the entries of a flush. */
   flushes: readonly number[] | null
-  /** The group of an adopted API key: 0 for none; whether an adopted key's tokens used a quota. */
-  adopted?: readonly (number | boolean)[]
+  /** The groups of adopted API keys: 0 for none. */
+  groups?: readonly number[]
+  /** Whether the tokens of adopted token keys used up a quota. */
+  tracked?: readonly boolean[]
 }
 
 const EXTERNAL = 'ext:'
@@ -99,7 +101,7 @@ function adopted({ api_keys, keys }: Adoption): readonly UnknownEntries[] {
     requests: api_keys.requests,
     seconds: api_keys.successes,
     flushes: api_keys.flushes,
-    adopted: api_keys.groups,
+    groups: api_keys.groups,
   }
   const ofKeys = keys && {
     kind: 'key' as const,
@@ -108,7 +110,7 @@ function adopted({ api_keys, keys }: Adoption): readonly UnknownEntries[] {
     requests: keys.requests,
     seconds: keys.tokens,
     flushes: keys.flushes,
-    adopted: keys.tokens.map((tokens, i) => tokens === keys.quota_used[i]),
+    tracked: keys.tokens.map((tokens, i) => tokens === keys.quota_used[i]),
   }
   return [ofApiKeys, ofKeys].filter((entries) => entries !== undefined)
 }
@@ -144,7 +146,8 @@ export function* cutUnknown(all: readonly UnknownEntries[]): Generator<UnknownEn
   for (const entries of all) {
     for (let from = 0; from < entries.names.length; from += PART_ENTRIES) {
       const cut = <Value>(column: readonly Value[]) => column.slice(from, from + PART_ENTRIES)
-      const { kind, names, times, requests, seconds, accesses, flushes, adopted } = entries
+      const { kind, names, times, requests, seconds, flushes } = entries
+      const { accesses, groups, tracked } = entries
       yield {
         kind,
         names: cut(names),
@@ -153,7 +156,8 @@ export function* cutUnknown(all: readonly UnknownEntries[]): Generator<UnknownEn
         seconds: cut(seconds),
         flushes: flushes && cut(flushes),
         ...(accesses && { accesses: cut(accesses) }),
-        ...(adopted && { adopted: cut(adopted) }),
+        ...(groups && { groups: cut(groups) }),
+        ...(tracked && { tracked: cut(tracked) }),
       }
     }
   }

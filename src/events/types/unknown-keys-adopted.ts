@@ -20,7 +20,8 @@ import type { Postings } from '../postings.ts'
  *
  *     {"heads":[41,7],"until":"2026-01-31T12:29:59.999999+00:00",
  *      "api_keys":{"ids":[7],"groups":[1],"names":["ext:sk-9f"],
- *        "times":["2026-01-31T12:15:00.000000+00:00"],"requests":[5],"successes":[4],"flushes":[2]},
+ *        "times":["2026-01-31T12:15:00.000000+00:00"],"requests":[5],"successes":[4],
+ *        "flushes":[2]},
  *      "keys":{"hashes":["3f08…"],"times":["2026-01-31T12:15:00.000000+00:00"],"requests":[1],
  *        "tokens":[10],"quota_used":[10],"last_accessed_at":[1700000000],"flushes":[1]}}
  */

@@ -38,8 +38,8 @@ export const adopt = describe({
   summary: 'Adopt unknown keys',
   description:
     'Adds the keys to the catalog, as PUT /admin/catalog does, and counts what the log holds for ' +
-    'them, in the quarter hours where it was posted. A repeated request counts nothing twice, and ' +
-    'finishes one that was interrupted. Reversed flushes are left out.',
+    'them, in the quarter hours where it was posted. A repeated request counts nothing twice, ' +
+    'and finishes one that was interrupted. Reversed flushes are left out.',
   body: {
     schema: CatalogBody,
     example: {

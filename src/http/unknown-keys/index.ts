@@ -1,5 +1,5 @@
 import { Elysia } from 'elysia'
-import type { Adoptions } from '../../bookkeeping/adoptions.ts'
+import type { Adoptions } from '../../bookkeeping/adoption/adoptions.ts'
 import { readUnknownKeys } from '../../bookkeeping/unknown-keys.ts'
 import { addExact, type Exact } from '../../events/exact.ts'
 import type { Adoption } from '../../events/types/unknown-keys-adopted.ts'

@@ -1,4 +1,4 @@
-import type { KeysToAdopt } from '../../bookkeeping/adopt.ts'
+import type { KeysToAdopt } from '../../bookkeeping/adoption/decide.ts'
 import type { CatalogRows } from '../../events/catalog-change.ts'
 import type { Catalog } from '../../log/catalog/catalog.ts'
 import { type CatalogWriter, changeCatalog } from '../../log/catalog/change.ts'

@@ -1,6 +1,6 @@
 import { addExact, type Exact } from '../../events/exact.ts'
 import type { UnknownEntries, UnknownKind } from '../../events/unknown.ts'
-import type { Transaction } from '../../platform/postgres/pool.ts'
+import type { Fragment, Transaction } from '../../platform/postgres/pool.ts'
 import { type Column, unnest } from './account-sql.ts'
 import { toArray, toTextArray } from './array.ts'
 import type { Entry } from './entry.ts'
@@ -20,8 +20,8 @@ const table = (name: string, key: string[], values: string[]): Table => ({
 
 /**
  * What flushes posted for keys that the catalog did not have. `unknown_keys` has the names by shard
- * (an empty one for all that are not kept apart), `unknown_usage` what was posted under each name by
- * quarter hour, less what acts took. `unknown_taken` has what each act took of each name.
+ * (an empty one for all that are not kept apart), `unknown_usage` what was posted under each name
+ * by quarter hour, less what acts took. `unknown_taken` has what each act took of each name.
  */
 export const UNKNOWN_TABLES: readonly Table[] = [
   table(
@@ -46,7 +46,8 @@ const KINDS: readonly UnknownKind[] = ['api_key', 'key']
 type Counts = { name: string; requests: Exact; flushes: number }
 type Name = Counts & { first: string; last: string; lastPosition: number }
 type Used = Counts & { quarter: string; seconds: Exact; accessed: number; lastPosition: number }
-type Taken = Counts & { position: number; adopted: number | boolean | null }
+type Adopted = { group: number | null; isTracked: boolean | null }
+type Taken = Counts & Adopted & { position: number }
 
 /** The rows of one kind; names and their quarter hours are in order of appearance. */
 class Rows {
@@ -60,7 +61,7 @@ class Rows {
   }
 
   add(entries: UnknownEntries, position: number, recordedAt: string): void {
-    const { names, times, requests, seconds, accesses, flushes, adopted } = entries
+    const { names, times, requests, seconds, accesses, flushes, groups, tracked } = entries
     const usage = flushes === null ? this.posted : this.takenUsage
     const sign = flushes === null ? 1 : -1
     for (const [i, name] of names.entries()) {
@@ -76,7 +77,8 @@ class Rows {
         this.#seeName(name, requests[i]!, position, recordedAt)
       } else {
         used.flushes -= flushes[i]!
-        this.#take(name, requests[i]!, flushes[i]!, position, adopted?.[i] ?? null)
+        const adopted = { group: groups?.[i] ?? null, isTracked: tracked?.[i] ?? null }
+        this.#take(position, { name, requests: requests[i]!, flushes: flushes[i]!, ...adopted })
       }
     }
   }
@@ -89,19 +91,15 @@ class Rows {
     seen.last = at
   }
 
-  #take(
-    name: string,
-    requests: number,
-    flushes: number,
-    position: number,
-    adopted: number | boolean | null,
-  ): void {
+  #take(position: number, row: Adopted & { name: string; requests: number; flushes: number }) {
+    const { name, requests, flushes, ...adopted } = row
     const key = `${position} ${name}`
-    const taken = getOrAdd(this.taken, key, () => ({ ...NOTHING, name, position, adopted }))
+    const create = (): Taken => ({ ...NOTHING, ...adopted, name, position })
+    const taken = getOrAdd(this.taken, key, create)
     taken.requests = addExact(taken.requests, requests)
     taken.flushes += flushes
-    // Rows without tokens don't tell whether a quota was tracked.
-    if (adopted === false) taken.adopted = false
+    // A quarter hour without tokens does not tell whether a quota was tracked.
+    if (adopted.isTracked === false) taken.isTracked = false
   }
 }
 
@@ -153,7 +151,10 @@ const countColumns = (rows: readonly Counts[]): Column[] => [
   { name: 'flushes', type: 'bigint', text: toArray(rows, ({ flushes }) => flushes) },
 ]
 
-/** A name that was not there gets the next number, or is added to the row of the others. */
+/**
+ * A name that was not there gets the next number, or is added to the row of the others. Their row,
+ * which has an empty name, has the last number that was given.
+ */
 function writeNames(
   transaction: Transaction,
   { shard, generation }: WriteTarget,
@@ -166,39 +167,61 @@ function writeNames(
     { name: 'last_seen', type: 'timestamptz', text: toTextArray(rows, ({ last }) => last) },
     { name: 'ordinal', type: 'bigint', text: toArray([...rows.entries()], ([i]) => i) },
   ]
+  const numbered = transaction`
+    select
+      n.*,
+      coalesce(
+        n.known,
+        n.last + row_number() over (partition by n.known is null order by n.ordinal)
+      ) as number
+    from (
+      select
+        s.shard, f.*,
+        ${numberOf(transaction, generation, kind, transaction`f.name`)} as known,
+        coalesce(${numberOf(transaction, generation, kind, transaction`''`)}, 0) as last
+      from shards s
+        cross join ${unnest(transaction, columns)}
+      where s.shard = ${shard}
+    ) n`
   return transaction`
     insert into unknown_keys as k
       (shard, generation, kind, name, number, requests, flushes, first_seen, last_seen)
     select
-      r.shard, ${generation}, ${kind}, r.name, min(r.number), sum(r.requests), sum(r.flushes),
+      r.shard, ${generation}, ${kind}, r.name, max(r.number), sum(r.requests), sum(r.flushes),
       min(r.first_seen), max(r.last_seen)
     from (
       select
-        n.shard, n.requests, n.flushes, n.first_seen, n.last_seen,
-        case when n.number <= ${MAX_NAMES} then n.name else '' end as name,
-        case when n.number <= ${MAX_NAMES} then n.number else 0 end as number
-      from (
-        select
-          s.shard, f.*,
-          coalesce(k.number, (
-            select coalesce(max(m.number), 0)
-            from unknown_keys m
-            where m.shard = ${shard} and m.generation = ${generation} and m.kind = ${kind}
-          ) + row_number() over (partition by k.name order by f.ordinal)) as number
-        from shards s
-          cross join ${unnest(transaction, columns)}
-          left join unknown_keys k on k.shard = s.shard and k.generation = ${generation}
-            and k.kind = ${kind} and k.name = f.name
-        where s.shard = ${shard}
-      ) n
+        n.shard, least(n.number, ${MAX_NAMES}) as number, n.first_seen, n.last_seen,
+        case when o.is_own and n.number <= ${MAX_NAMES} then n.name else '' end as name,
+        case when o.is_own then n.requests else 0 end as requests,
+        case when o.is_own then n.flushes else 0 end as flushes
+      from (${numbered}) n
+        cross join (values (true), (false)) as o(is_own)
     ) r
     group by r.shard, r.name
     on conflict (shard, generation, kind, name) do update set
+      number = greatest(k.number, excluded.number),
       requests = k.requests + excluded.requests,
       flushes = k.flushes + excluded.flushes,
       first_seen = least(k.first_seen, excluded.first_seen),
       last_seen = greatest(k.last_seen, excluded.last_seen)`
 }
+
+/**
+ * The number of a name in `s.shard`; null if it has none. A join would read all names while the
+ * table has no statistics.
+ */
+const numberOf = (
+  transaction: Transaction,
+  generation: number,
+  kind: UnknownKind,
+  name: Fragment,
+): Fragment => transaction`(
+  select k.number
+  from unknown_keys k
+  where k.shard = s.shard and k.generation = ${generation} and k.kind = ${kind}
+    and k.name = ${name}
+)`
 
 /** Adds usage: of names that are kept apart, or all of it. */
 function writeUsage(
@@ -214,9 +237,7 @@ function writeUsage(
     { name: 'seconds', type: 'numeric', text: toArray(rows, ({ seconds }) => seconds) },
     { name: 'accessed', type: 'bigint', text: toArray(rows, ({ accessed }) => accessed) },
   ]
-  const kept = transaction`
-    join unknown_keys k on k.shard = s.shard and k.generation = ${generation}
-      and k.kind = ${kind} and k.name = f.name`
+  const isKept = transaction`and ${numberOf(transaction, generation, kind, transaction`f.name`)} is not null`
   return transaction`
     insert into unknown_usage as u
       (shard, generation, kind, name, quarter, requests, seconds, last_accessed_at, flushes)
@@ -225,8 +246,7 @@ function writeUsage(
       f.flushes
     from shards s
       cross join ${unnest(transaction, columns)}
-      ${onlyKept ? kept : transaction``}
-    where s.shard = ${shard}
+    where s.shard = ${shard} ${onlyKept ? isKept : transaction``}
     on conflict (generation, kind, name, quarter, shard) do update set
       requests = u.requests + excluded.requests,
       seconds = u.seconds + excluded.seconds,
@@ -241,13 +261,13 @@ function writeTaken(
   kind: UnknownKind,
   rows: readonly Taken[],
 ): Promise<unknown> {
-  const adopted = (type: 'number' | 'boolean') =>
-    toTextArray(rows, (row) => (typeof row.adopted === type ? String(row.adopted) : null))
+  const optional = (value: (row: Taken) => number | boolean | null) =>
+    toTextArray(rows, (row) => value(row)?.toString() ?? null)
   const columns: Column[] = [
     ...countColumns(rows),
     { name: 'position', type: 'bigint', text: toArray(rows, ({ position }) => position) },
-    { name: 'group_id', type: 'bigint', text: adopted('number') },
-    { name: 'quota_tracked', type: 'text', text: adopted('boolean') },
+    { name: 'group_id', type: 'bigint', text: optional(({ group }) => group) },
+    { name: 'quota_tracked', type: 'text', text: optional(({ isTracked }) => isTracked) },
   ]
   return transaction`
     insert into unknown_taken

@@ -3,8 +3,8 @@
  * too long, with the service's own code but on its own connections.
  */
 
+import { scanLog } from '../../bookkeeping/adoption/scan-log.ts'
 import { PostedAmounts } from '../../bookkeeping/posted-amounts.ts'
-import { scanLog } from '../../bookkeeping/scan-log.ts'
 import { UnknownAmounts } from '../../bookkeeping/withdraw.ts'
 import { isAct } from '../../events/act.ts'
 import { PayloadError } from '../../events/columns.ts'

@@ -1,5 +1,5 @@
+import type { LogScan, Used } from '../../bookkeeping/adoption/scan-log.ts'
 import type { PostedAct, SummedEvent } from '../../bookkeeping/posted-act.ts'
-import type { LogScan, Used } from '../../bookkeeping/scan-log.ts'
 import type { ActFault, ActForm } from '../../http/bookkeeping/model.ts'
 import type { PutOutcome } from '../../http/catalog/put.ts'
 import type { LargeFlush } from '../../http/flushes/index.ts'

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
+import type { LogScan, Used } from '../../bookkeeping/adoption/scan-log.ts'
 import type { PostedAct, SummedEvent } from '../../bookkeeping/posted-act.ts'
-import type { LogScan, Used } from '../../bookkeeping/scan-log.ts'
 import { PayloadError } from '../../events/columns.ts'
 import { UnknownEvent } from '../../events/event.ts'
 import type { ActFault, ActForm } from '../../http/bookkeeping/model.ts'

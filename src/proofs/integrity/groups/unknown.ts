@@ -47,7 +47,6 @@ type Taken = { requests: bigint; flushes: number; group: number | null; tracked:
 /** The rows of unknown keys that the events of a shard must have made. */
 export class UnknownRows {
   readonly #names = new Map<string, Name>()
-  readonly #numbered = { api_key: 0, key: 0 }
   readonly #usage = new Map<string, Used>()
   readonly #taken = new Map<string, Taken>()
 
@@ -114,17 +113,14 @@ export class UnknownRows {
 
   /** Returns the name of the row that counts an entry: an empty one if it is not kept apart. */
   #nameOf({ kind, name }: Entry, recordedAt: string): string {
-    const isKept = this.#names.has(keyOf(kind, name))
-    if (!isKept && this.#numbered[kind] < MAX_NAMES) {
-      this.#numbered[kind]++
-      this.#names.set(keyOf(kind, name), emptyName(this.#numbered[kind], recordedAt))
-      return name
-    }
-    if (isKept) return name
-    if (!this.#names.has(keyOf(kind, ''))) {
-      this.#names.set(keyOf(kind, ''), emptyName(0, recordedAt))
-    }
-    return ''
+    const others = this.#names.get(keyOf(kind, '')) ?? emptyName(0, recordedAt)
+    this.#names.set(keyOf(kind, ''), others)
+    others.last = recordedAt
+    if (this.#names.has(keyOf(kind, name))) return name
+    if (others.number === MAX_NAMES) return ''
+    others.number++
+    this.#names.set(keyOf(kind, name), emptyName(others.number, recordedAt))
+    return name
   }
 
   #use({ kind, name, requests, seconds, accessed }: Entry, time: string, flushes: number): void {

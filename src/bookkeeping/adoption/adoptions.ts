@@ -1,10 +1,10 @@
-import type { Adoption } from '../events/types/unknown-keys-adopted.ts'
-import { TemporarilyUnavailable } from '../platform/postgres/errors.ts'
-import type { Pools } from '../platform/postgres/pool.ts'
-import type { Projector } from '../read-model/projector/projector.ts'
-import { decideAdoption, type KeysToAdopt, type Scanned, type ScansNeeded } from './adopt.ts'
-import { appendAct } from './append-act.ts'
-import { readAtNewestAct } from './newest-act.ts'
+import type { Adoption } from '../../events/types/unknown-keys-adopted.ts'
+import { TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
+import type { Pools } from '../../platform/postgres/pool.ts'
+import type { Projector } from '../../read-model/projector/projector.ts'
+import { appendAct } from '../append-act.ts'
+import { readAtNewestAct } from '../newest-act.ts'
+import { decideAdoption, type KeysToAdopt, type Scanned, type ScansNeeded } from './decide.ts'
 import type { LogScan, Used } from './scan-log.ts'
 
 type AdoptionsOptions = {

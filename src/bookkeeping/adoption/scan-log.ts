@@ -1,11 +1,11 @@
-import { PayloadError } from '../events/columns.ts'
-import { decodeEvent } from '../events/event.ts'
-import { addExact, type Exact } from '../events/exact.ts'
-import { type UnknownKind, unknownOf } from '../events/unknown.ts'
-import { visitEvents } from '../log/visit.ts'
-import { TemporarilyUnavailable } from '../platform/postgres/errors.ts'
-import type { Sql, Transaction } from '../platform/postgres/pool.ts'
-import { sharesOf } from './posted-amounts.ts'
+import { PayloadError } from '../../events/columns.ts'
+import { decodeEvent } from '../../events/event.ts'
+import { addExact, type Exact } from '../../events/exact.ts'
+import { type UnknownKind, unknownOf } from '../../events/unknown.ts'
+import { visitEvents } from '../../log/visit.ts'
+import { TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
+import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
+import { sharesOf } from '../posted-amounts.ts'
 
 /** What was posted under a name in one quarter hour, or in one flush. */
 export type Used = {

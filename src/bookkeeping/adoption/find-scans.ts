@@ -1,10 +1,10 @@
-import type { Positions } from '../events/positions.ts'
-import { SERVICE_SOURCE, SHARDS_CHANGED_KEY } from '../events/statement.ts'
-import type { UnknownKind } from '../events/unknown.ts'
-import type { Transaction } from '../platform/postgres/pool.ts'
-import { toTextArray } from '../read-model/projections/array.ts'
-import { bookkeeping } from '../read-model/projections/bookkeeping.ts'
-import { liveGeneration } from '../read-model/queries/live-source.ts'
+import type { Positions } from '../../events/positions.ts'
+import { SERVICE_SOURCE, SHARDS_CHANGED_KEY } from '../../events/statement.ts'
+import type { UnknownKind } from '../../events/unknown.ts'
+import type { Transaction } from '../../platform/postgres/pool.ts'
+import { toTextArray } from '../../read-model/projections/array.ts'
+import { bookkeeping } from '../../read-model/projections/bookkeeping.ts'
+import { liveGeneration } from '../../read-model/queries/live-source.ts'
 import type { Covered, LogScan } from './scan-log.ts'
 
 /**
@@ -23,6 +23,7 @@ export async function findScans(
     from unknown_keys k
     where k.shard in (select s.shard from shards s)
       and k.generation = ${generation} and k.kind = ${kind} and k.name = ''
+      and k.flushes > 0
     order by k.shard`
   const scans: LogScan[] = []
   for (const { shard } of full) {
