@@ -18,7 +18,7 @@ export type UnknownKey = Counts & {
   /** RFC 3339. */
   first_seen: string
   last_seen: string
-} & ({ api_key_id: number | null; external_id: string | null } | { token_hash: string })
+} & ({ id: number | null; external_id: string | null } | { token_hash: string })
 
 /** A page of unknown keys, and the sums over those that are not listed. */
 export type UnknownKeysPage = Page<UnknownKey> & { other: Counts }
@@ -139,6 +139,6 @@ function toItem(kind: UnknownKind, { name, first_seen, last_seen, ...row }: Row)
   if (kind === 'key') return { token_hash: name, ...counts }
   const named = parseApiKeyName(name)
   return 'id' in named
-    ? { api_key_id: named.id, external_id: null, ...counts }
-    : { api_key_id: null, external_id: named.externalId, ...counts }
+    ? { id: named.id, external_id: null, ...counts }
+    : { id: null, external_id: named.externalId, ...counts }
 }

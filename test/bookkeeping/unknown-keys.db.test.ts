@@ -11,7 +11,7 @@ const service = useService()
 
 type Rated = { total_requests: number; success_requests: number }
 type Unknown = {
-  api_key_id?: number | null
+  id?: number | null
   external_id?: string | null
   token_hash?: string
   requests: number
@@ -40,7 +40,7 @@ const list = (kind: 'api_key' | 'key', query = '') =>
 /** Reads an unknown key; undefined if it is not listed. */
 const unknown = async (key: number | string) =>
   (await list('api_key', '&limit=1000')).items.find(
-    (item) => item.api_key_id === key || item.external_id === key,
+    (item) => item.id === key || item.external_id === key,
   )
 const unknownHash = async (hash: string) =>
   (await list('key', '&limit=1000')).items.find((item) => item.token_hash === hash)
@@ -80,7 +80,7 @@ describe('the list of unknown keys', () => {
     await flush(entry(100, 1))
     await flushKeys({ token_hash: 'h-100', requests: 1, tokens: 5 }, { token_hash: 'known' })
     expect(await unknown(100)).toMatchObject({ requests: 8, flushes: 2, external_id: null })
-    expect(await unknown('sk-100')).toMatchObject({ requests: 1, flushes: 1, api_key_id: null })
+    expect(await unknown('sk-100')).toMatchObject({ requests: 1, flushes: 1, id: null })
     const { items } = await list('key')
     expect(items).toEqual([
       {

@@ -17,7 +17,7 @@ export const list = describe({
     example: {
       items: [
         {
-          api_key_id: null,
+          id: null,
           external_id: 'sk-9f',
           ...{ requests: 12, flushes: 3 },
           first_seen: '2026-01-31T12:00:00.123456+00:00',

@@ -38,7 +38,7 @@ const seen = {
 
 const UnknownApiKey = Type.Object(
   {
-    api_key_id: Type.Union([Type.Integer(), Type.Null()]),
+    id: Type.Union([Type.Integer(), Type.Null()]),
     external_id: Type.Union([Type.String(), Type.Null()]),
     ...seen,
   },
