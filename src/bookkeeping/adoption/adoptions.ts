@@ -56,10 +56,10 @@ export class Adoptions {
     throw new TemporarilyUnavailable('books busy')
   }
 
-  async #scan(before: number, { through, scans }: ScansNeeded): Promise<Scanned> {
+  async #scan(before: number, { names, through, scans }: ScansNeeded): Promise<Scanned> {
     const used: Scanned['used'] = { api_key: [], key: [] }
     for (const scan of scans)
       used[scan.kind] = used[scan.kind].concat(await this.options.scanLog(scan))
-    return { before, through, used }
+    return { before, names, through, used }
   }
 }

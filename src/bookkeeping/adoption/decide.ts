@@ -16,11 +16,17 @@ import { type LogScan, scanLog, toUsed, type Used } from './scan-log.ts'
 /** The keys to adopt: ids of API keys, and token hashes. */
 export type KeysToAdopt = { api_keys: number[]; keys: string[] }
 
-/** What was found in the log for keys that are not kept apart, while an act was the newest one. */
-export type Scanned = { before: number; through: Positions; used: Record<UnknownKind, Used[]> }
+/** The names of the keys to adopt. */
+type Names = Record<UnknownKind, string[]>
 
-/** Parts of the log that have to be read first. */
-export type ScansNeeded = { through: Positions; scans: LogScan[] }
+/** Parts of the log through some positions that have to be read for names first. */
+export type ScansNeeded = { names: Names; through: Positions; scans: LogScan[] }
+
+/** What was found there, while the act at `before` was the newest one. */
+export type Scanned = Pick<ScansNeeded, 'names' | 'through'> & {
+  before: number
+  used: Record<UnknownKind, Used[]>
+}
 
 /**
  * Returns the adoption of what the log holds for these keys and no act has taken, or null if there
@@ -40,18 +46,20 @@ export async function decideAdoption(
     ...(await findScans(transaction, 'api_key', names.api_key, heads)),
     ...(await findScans(transaction, 'key', names.key, heads)),
   ]
-  if (scans.length > 0 && scanned === null) return { through: heads, scans }
+  // The catalog may have changed since.
+  const isScanned = scanned !== null && Bun.deepEquals(scanned.names, names)
+  if (scans.length > 0 && !isScanned) return { names, through: heads, scans }
   const used = {
     api_key: await readUsed(transaction, 'api_key', names.api_key),
     key: await readUsed(transaction, 'key', names.key),
   }
   for (const scan of scans) {
-    // The events that came since.
+    // Events that came since. A shard that became full since keeps all names of before apart.
     const rest = { ...scan, after: scanned!.through[scan.shard]! }
     used[scan.kind].push(...(await scanLog(transaction, rest)))
   }
   for (const kind of ['api_key', 'key'] as const) {
-    used[kind].push(...(scanned?.used[kind] ?? []))
+    if (isScanned) used[kind].push(...scanned.used[kind])
     used[kind].sort(byTime)
   }
   if (used.api_key.length === 0 && used.key.length === 0) return null
