@@ -167,22 +167,20 @@ function writeNames(
     { name: 'last_seen', type: 'timestamptz', text: toTextArray(rows, ({ last }) => last) },
     { name: 'ordinal', type: 'bigint', text: toArray([...rows.entries()], ([i]) => i) },
   ]
+  // Known names keep their number. Citus can't number rows of a subquery that looks them up.
   const numbered = transaction`
     select
-      n.*,
+      s.shard, f.name, f.requests, f.flushes, f.first_seen, f.last_seen,
       coalesce(
-        n.known,
-        n.last + row_number() over (partition by n.known is null order by n.ordinal)
+        known.number,
+        coalesce(others.number, 0)
+          + row_number() over (partition by known.number is null order by f.ordinal)
       ) as number
-    from (
-      select
-        s.shard, f.*,
-        ${numberOf(transaction, generation, kind, transaction`f.name`)} as known,
-        coalesce(${numberOf(transaction, generation, kind, transaction`''`)}, 0) as last
-      from shards s
-        cross join ${unnest(transaction, columns)}
-      where s.shard = ${shard}
-    ) n`
+    from shards s
+      cross join ${unnest(transaction, columns)}
+      left join ${namesOf(transaction, generation, kind, 'known')} and known.name = f.name
+      left join ${namesOf(transaction, generation, kind, 'others')} and others.name = ''
+    where s.shard = ${shard}`
   return transaction`
     insert into unknown_keys as k
       (shard, generation, kind, name, number, requests, flushes, first_seen, last_seen)
@@ -207,21 +205,18 @@ function writeNames(
       last_seen = greatest(k.last_seen, excluded.last_seen)`
 }
 
-/**
- * The number of a name in `s.shard`; null if it has none. A join would read all names while the
- * table has no statistics.
- */
-const numberOf = (
+/** Names of `s.shard`, for use after `join`. */
+const namesOf = (
   transaction: Transaction,
   generation: number,
   kind: UnknownKind,
-  name: Fragment,
-): Fragment => transaction`(
-  select k.number
-  from unknown_keys k
-  where k.shard = s.shard and k.generation = ${generation} and k.kind = ${kind}
-    and k.name = ${name}
-)`
+  alias: string,
+): Fragment => {
+  const column = (name: string) => transaction`${transaction(alias)}.${transaction(name)}`
+  return transaction`
+    unknown_keys ${transaction(alias)} on ${column('shard')} = s.shard
+      and ${column('generation')} = ${generation} and ${column('kind')} = ${kind}`
+}
 
 /** Adds usage: of names that are kept apart, or all of it. */
 function writeUsage(
@@ -237,7 +232,8 @@ function writeUsage(
     { name: 'seconds', type: 'numeric', text: toArray(rows, ({ seconds }) => seconds) },
     { name: 'accessed', type: 'bigint', text: toArray(rows, ({ accessed }) => accessed) },
   ]
-  const isKept = transaction`and ${numberOf(transaction, generation, kind, transaction`f.name`)} is not null`
+  const kept = transaction`
+    join ${namesOf(transaction, generation, kind, 'kept')} and kept.name = f.name`
   return transaction`
     insert into unknown_usage as u
       (shard, generation, kind, name, quarter, requests, seconds, last_accessed_at, flushes)
@@ -246,7 +242,8 @@ function writeUsage(
       f.flushes
     from shards s
       cross join ${unnest(transaction, columns)}
-    where s.shard = ${shard} ${onlyKept ? isKept : transaction``}
+      ${onlyKept ? kept : transaction``}
+    where s.shard = ${shard}
     on conflict (generation, kind, name, quarter, shard) do update set
       requests = u.requests + excluded.requests,
       seconds = u.seconds + excluded.seconds,
