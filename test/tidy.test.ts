@@ -21,6 +21,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   log: ['platform', 'events'],
   'read-model': ['platform', 'events', 'log'],
   bookkeeping: CORE,
+  registration: ['platform', 'events', 'log'],
   cluster: ['platform', 'events', 'read-model'],
   auth: ['platform', 'events'],
   proofs: CORE,

@@ -90,6 +90,7 @@ async function servePeer(peer: string, address: Address): Promise<string> {
     ...{ pools: null as never, replicas: [], queueLength: () => 0, treeSizes: () => [] },
     ...{ ahead: { seconds: 0 }, shards: 1, canTakeEach: async () => [true] },
     instances: { count: 1, owns: () => true },
+    registration: null,
   })
   const admission = new Admission()
   const app = new Elysia({ normalize: false, serve: { idleTimeout: 60 } })
@@ -103,6 +104,7 @@ async function servePeer(peer: string, address: Address): Promise<string> {
         }),
         {
           log,
+          withHints: false,
           // No load has a body that large.
           appendLarge: async () => ({ kind: 'unavailable', reason: 'worker ended' }),
           metrics,

@@ -21,9 +21,22 @@ import {
 } from './key-flush.ts'
 
 /** A flush as posted, of either kind. */
-export type PostedFlush =
+export type PostedFlush = (
   | { type: 'ApiKeyStatsFlushed'; entries: PostedApiKeyEntries }
   | { type: 'KeyStatsFlushed'; entries: KeyEntries }
+) & { hints?: KeyHints }
+
+/** How the sender of a flush describes a key, in case it is unknown. Not part of the event. */
+export type KeyHint = {
+  /** The external id of its provider group; null if none was sent. */
+  group: string | null
+  /** The id of its provider group; 0 if none was sent. */
+  groupId: number
+  name: string | null
+}
+
+/** The hints of a flush, by the index of the entry, and their approximate size. */
+export type KeyHints = { byEntry: Map<number, KeyHint>; bytes: number }
 
 /** The event of a flush: its entries, attributed with a catalog. */
 export type AttributedFlush = Extract<Event, { type: PostedFlush['type'] }>
@@ -51,6 +64,13 @@ export function attributeFlush(posted: PostedFlush, attributor: Attributor): Att
         data: attributeKeyFlush(posted.entries, attributor.quotaTrackedOf),
       }
   }
+}
+
+/** True if an entry of a flush counts nothing because its key is unknown. */
+export function namesUnknownKey({ type, data }: AttributedFlush): boolean {
+  const attributed: readonly unknown[] =
+    type === 'ApiKeyStatsFlushed' ? data.groups : data.quota_tracked
+  return attributed.includes(null)
 }
 
 /** Returns the payload of a flush's event, in the version that appends write. */

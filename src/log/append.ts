@@ -1,5 +1,10 @@
 import { UnknownEvent } from '../events/event.ts'
-import { type AttributedFlush, holdsEntries, type PostedFlush } from '../events/flush.ts'
+import {
+  type AttributedFlush,
+  holdsEntries,
+  namesUnknownKey,
+  type PostedFlush,
+} from '../events/flush.ts'
 import { within } from '../platform/async/deadline.ts'
 import { INTERVALS, type Intervals } from '../platform/intervals.ts'
 import { isUnavailable, TemporarilyUnavailable } from '../platform/postgres/errors.ts'
@@ -31,6 +36,11 @@ export type AppenderOptions = {
   catalog: Lookups & { readonly position: number; readonly sha256: string | null }
   /** Folds the changes committed since into `catalog`. */
   refreshCatalog: () => Promise<void>
+  /**
+   * Called before a batch is appended, with those of its flushes that name unknown keys. May change
+   * the catalog, and fold the change into `catalog`, so that they are known.
+   */
+  registerUnknown?: (shard: number, flushes: readonly PendingFlush[]) => Promise<void>
   /** Called after each commit that added events to the shard. */
   onAppended: (shard: number, batch: AppendedBatch) => void
   /** Called for each batch that failed; `onTaken` for the first one that succeeds afterwards. */
@@ -224,28 +234,32 @@ export class ShardAppender {
   }
 
   async #appendBatch(taken: PendingFlush[]): Promise<void> {
-    const { sql, shard, catalog } = this.options
+    const { sql, shard, catalog, registerUnknown } = this.options
     let batch = taken
     for (let tries = 0; tries < STALE_TRIES; tries++) {
       const { position, sha256 } = catalog
+      const isStale = () => catalog.position !== position || catalog.sha256 !== sha256
       for (const flush of batch) flush.attributeWith(catalog)
       const refused = batch.filter(({ twoKeysAt }) => twoKeysAt !== null)
       if (refused.length > 0) {
         await this.options.refreshCatalog()
         // By a newer catalog they may name one key.
-        if (catalog.position !== position || catalog.sha256 !== sha256) continue
+        if (isStale()) continue
         await settleRefused(this.options, refused)
         batch = batch.filter(({ twoKeysAt }) => twoKeysAt === null)
         if (batch.length === 0) return
+      }
+      if (registerUnknown !== undefined) {
+        const unknown = batch.filter(({ attributed }) => namesUnknownKey(attributed))
+        if (unknown.length > 0) await registerUnknown(shard, unknown)
+        if (isStale()) continue
       }
       const row = await callAppendBatch(sql, shard, batch, { position, sha256 })
       if (row.firstPosition === null) {
         await this.options.refreshCatalog()
         // Nothing new to fold: the change isn't visible in shard 0's log yet (a commit on several
         // nodes).
-        if (catalog.position === position && catalog.sha256 === sha256) {
-          await Bun.sleep(STALE_WAIT_MS)
-        }
+        if (!isStale()) await Bun.sleep(STALE_WAIT_MS)
         continue
       }
       const replayed = new Map(

@@ -41,7 +41,7 @@ export class PendingFlush {
   payload = ''
   payloadSha256 = ''
   #answer!: FlushAnswer
-  /** The payload's approximate size when it was queued; counts toward the queue's bound. */
+  /** The approximate size when it was queued; counts toward the queue's bound. */
   bytes = 0
   #catalogPosition = Number.NaN
   #catalogSha256: string | null = null
@@ -119,7 +119,7 @@ export class FlushQueue {
 
   /** Queues a flush. Returns false if the queue is full. */
   add(flush: PendingFlush): boolean {
-    const bytes = flush.payload.length
+    const bytes = flush.payload.length + (flush.posted.hints?.bytes ?? 0)
     if (this.#length >= this.bounds.flushes) return false
     // A lone flush is accepted whatever its size: the body limit bounds it already.
     if (this.#length > 0 && this.#bytes + bytes > this.bounds.bytes) return false

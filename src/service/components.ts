@@ -31,6 +31,7 @@ import type { Origin } from '../proofs/transparency/origin.ts'
 import { Projector } from '../read-model/projector/projector.ts'
 import { AsOfQueries } from '../read-model/queries/as-of.ts'
 import { RebuildJobs } from '../read-model/rebuild/jobs.ts'
+import { Registration } from '../registration/registration.ts'
 import type { Config } from './config.ts'
 import { WorkerThread } from './worker/thread.ts'
 
@@ -47,6 +48,7 @@ export type ServiceOptions = {
         | 'logPublic'
         | 'attestMinutes'
         | 'idleTimeoutSeconds'
+        | 'registerPerDay'
         | 'metricsToken'
         | 'metricsAddress'
       >
@@ -72,7 +74,7 @@ export type Components = Awaited<ReturnType<typeof createComponents>>
  */
 export async function createComponents(options: ServiceOptions, pools: Pools, reads: Reads) {
   const { address, logger, origin, intervals = INTERVALS } = options
-  const { shards, maxSubscribers } = options.config
+  const { shards, maxSubscribers, registerPerDay = null } = options.config
   const catalog = new Catalog()
   await refreshCatalog(pools.append, catalog)
   const refresh = () => refreshCatalog(pools.append, catalog, readLargeChange)
@@ -122,12 +124,21 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     streams.noticeAppend(shard, last)
     admission.noticeFlushes()
   }
+  const catalogWriter = { sql: pools.append, catalog, refresh }
+  const registration =
+    registerPerDay === null
+      ? null
+      : new Registration({
+          ...{ writer: catalogWriter, control: pools.control, perDay: registerPerDay, logger },
+          onLimit: (keys) => metrics.observeLimit(keys),
+        })
   const log = new Log({
     sql: pools.append,
     shards,
     catalog,
     refreshCatalog: refresh,
     intervals: intervals.log,
+    ...(registration && { registerUnknown: registration.register }),
     onRefused: (shard, error) => refusals.note(shard, error),
     onTaken: (shard) => refusals.end(shard),
     onAppended: (shard, batch) => {
@@ -140,7 +151,9 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     address,
     shards,
     intervals,
+    registerPerDay,
     logger,
+    onLimit: (keys) => registration?.noteLimit(keys),
     onRefused: (shard, error) => refusals.note(shard, error, 'worker'),
     onTaken: (shard) => refusals.end(shard, 'worker'),
     onAppended: (shard, firstPosition, events) => {
@@ -171,6 +184,7 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     queueLength: () => log.queueLength + worker.queueLength,
     treeSizes: () => heads.sizes,
     instances,
+    registration,
   })
   reads.onServed = (served) => metrics.observeRead(served)
   const readLarge = (place: EventPlace) => worker.readParts(place)
@@ -183,7 +197,8 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
       ...{ pools, projector },
       scanLog: (scan) => worker.scanLog(scan),
     }),
-    catalogWriter: { sql: pools.append, catalog, refresh },
+    catalogWriter,
+    registration,
     tokens,
     heads,
     instances,

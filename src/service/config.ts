@@ -28,6 +28,8 @@ export type Config = {
   bodyLimitBytes: number
   /** Seconds after which a connection without a request is closed. */
   idleTimeoutSeconds: number
+  /** How many unknown keys all instances together register per day; null if none is registered. */
+  registerPerDay: number | null
   /** How many unknown tokens one address may present per minute. */
   unknownTokens: number
   /** Maximum number of concurrent log subscribers. */
@@ -103,6 +105,13 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     problems.push(`${name} must be a host and a port, such as 127.0.0.1:9464, not "${value}".`)
     return null
   }
+  const registerPerDay = (mode: VariableName, name: VariableName) => {
+    const limit = integer(name, 1, 1_000_000)
+    const value = text(mode)
+    if (value === 'register') return limit
+    if (value !== 'ignore') problems.push(`${mode} must be ignore or register, not "${value}".`)
+    return null
+  }
   const basePath = (name: VariableName) => {
     const value = (text(name) ?? '').replace(/\/+$/, '')
     if (value === '' || (/^(\/[\w~-][\w.~-]*)+$/.test(value) && value.length <= 255)) return value
@@ -128,6 +137,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     },
     bodyLimitBytes: integer('TALLYBOOK_BODY_LIMIT_BYTES', 1_024, 2 ** 28),
     idleTimeoutSeconds: integer('TALLYBOOK_IDLE_TIMEOUT_SECONDS', 5, 255),
+    registerPerDay: registerPerDay('TALLYBOOK_UNKNOWN_KEYS', 'TALLYBOOK_REGISTER_PER_DAY'),
     unknownTokens: integer('TALLYBOOK_UNKNOWN_TOKENS', 1, 1_000_000_000),
     maxSubscribers: integer(
       // Versions before 0.2 used the name TALLYBOOK_MAX_FOLLOWERS.

@@ -48,6 +48,7 @@ import type { Verifications } from '../proofs/integrity/scheduled/run.ts'
 import type { TreeHeads } from '../proofs/transparency/heads.ts'
 import type { Projector } from '../read-model/projector/projector.ts'
 import type { AsOfQueries } from '../read-model/queries/as-of.ts'
+import type { Registration } from '../registration/registration.ts'
 import type { WorkerThread } from './worker/thread.ts'
 
 /** Everything that the routes need. */
@@ -58,6 +59,8 @@ export type AppOptions = {
   catalogWriter: CatalogWriter
   books: Books
   adoptions: Adoptions
+  /** null if unknown keys are not registered. */
+  registration: Registration | null
   log: Log
   projector: Projector
   history: AsOfQueries
@@ -133,6 +136,7 @@ export function createApp(options: AppOptions) {
       flushes(guard, {
         ...options,
         bodies,
+        withHints: options.registration !== null,
         appendLarge: (flush) => options.worker.append(flush),
       }),
     )

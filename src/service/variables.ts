@@ -49,6 +49,18 @@ export const VARIABLES = {
       'Closes a connection without a request after this time, 5 to 255. Set it higher than the ' +
       'idle timeout of the load balancer in front.',
   },
+  TALLYBOOK_UNKNOWN_KEYS: {
+    default: 'ignore',
+    meaning:
+      '`register`: flushes add the keys that they name and that are unknown to the catalog. ' +
+      '`ignore`: entries for unknown keys count nothing.',
+  },
+  TALLYBOOK_REGISTER_PER_DAY: {
+    default: '10000',
+    meaning:
+      'Unknown keys that all instances together register in a day (UTC), up to 1,000,000. ' +
+      'Entries for others count nothing.',
+  },
   TALLYBOOK_UNKNOWN_TOKENS: {
     default: '30',
     meaning: 'Unknown tokens that one address may present in a minute.',

@@ -18,7 +18,7 @@ const rebuilt = (rebuild: Partial<Rebuild>) =>
 const WELL: Observed = {
   failure: null,
   status: {
-    ...{ queue_length: 0, log_ahead_seconds: 0 },
+    ...{ queue_length: 0, log_ahead_seconds: 0, registration: null },
     database: { connections: 5, max_connections: 100 },
     replicas: [{ state: 'used', why: null, lag_seconds: 0.01 }],
   },
@@ -32,9 +32,12 @@ const projections = (item: Projection, count = 0) => ({
 })
 const status = (queue_length: number, connections = 5, log_ahead_seconds: number | null = 0) => ({
   status: {
-    ...{ queue_length, log_ahead_seconds, replicas: [] },
+    ...{ queue_length, log_ahead_seconds, registration: null, replicas: [] },
     database: { connections, max_connections: 100 },
   },
+})
+const registration = (registered_today: number, per_day: number) => ({
+  status: { ...WELL.status!, registration: { registered_today, per_day } },
 })
 const replica = (second: Partial<Replica>) => ({
   status: {
@@ -61,6 +64,7 @@ describe('no problem is found', () => {
   test.each([
     [status(999, 90)],
     [status(0, 5, null)],
+    [registration(9_999, 10_000)],
     [projections(counters({ lag_seconds: 5 }))],
     // Usage and snapshots lag by design.
     [projections(counters({ name: 'snapshots', lag_seconds: 3_600 }))],
@@ -81,6 +85,14 @@ describe('a finding', () => {
     [
       status(0, 5, 172_800),
       ...(['bad', 'The newest event is 2 d in the future.', /today's usage/] as const),
+    ],
+    [
+      registration(10_000, 10_000),
+      ...(['fair', '10,000 keys were registered by flushes today.', /PER_DAY; .* revoke/] as const),
+    ],
+    [
+      registration(1, 1),
+      ...(['fair', '1 key was registered by flushes today.', /count nothing until/] as const),
     ],
     [status(0, 91), 'fair', 'The database is running out of connections.', /max_connections/],
     [

@@ -36,6 +36,7 @@ test('the status describes the service and its database', async () => {
     queue_length: 0,
     log_ahead_seconds: 0,
     signed: Array(service.shards).fill(0),
+    registration: null,
     database: {
       version: row!.version.split(' ')[0],
       size_bytes: expect.any(Number),

@@ -1,12 +1,14 @@
 import { expect, test } from 'bun:test'
+import type { KeyHints } from '../../src/events/flush.ts'
 import { FlushQueue, PendingFlush } from '../../src/log/queue.ts'
 
 // The bounds of a shard's queue.
 
 /** Returns a flush whose event has this many bytes. */
-function flushOf(bytes: number): PendingFlush {
+function flushOf(bytes: number, hints?: KeyHints): PendingFlush {
   const entries = { ids: [], requests: [], successes: [] }
-  const flush = new PendingFlush({ type: 'ApiKeyStatsFlushed', entries }, 'dp', null)
+  const posted = { type: 'ApiKeyStatsFlushed' as const, entries, ...(hints && { hints }) }
+  const flush = new PendingFlush(posted, 'dp', null)
   flush.payload = 'x'.repeat(bytes)
   return flush
 }
@@ -24,6 +26,12 @@ test('a queue is bounded in bytes, which count until their flushes are settled',
   expect([queue.add(third!), queue.length]).toEqual([true, 1])
 })
 
+test('how a flush describes its keys counts like its event', () => {
+  const queue = new FlushQueue({ flushes: 100, bytes: 10 })
+  const described = flushOf(1, { byEntry: new Map(), bytes: 9 })
+  expect([queue.add(described), queue.add(flushOf(1))]).toEqual([true, false])
+})
+
 test('a queue is bounded in flushes', () => {
   const queue = new FlushQueue({ flushes: 2, bytes: 10 })
   expect([0, 0, 0].map((bytes) => queue.add(flushOf(bytes)))).toEqual([true, true, false])
@@ -39,7 +47,7 @@ test('a lone flush is accepted whatever its size, and is a batch of its own', ()
 
 test('a batch has as many flushes as fit its bounds, in order of arrival', () => {
   const queue = new FlushQueue({ flushes: 100, bytes: 100 })
-  const flushes = [3, 3, 3, 3].map(flushOf)
+  const flushes = [3, 3, 3, 3].map((bytes) => flushOf(bytes))
   for (const flush of flushes) queue.add(flush)
   expect(queue.take({ flushes: 100, bytes: 6 })).toEqual(flushes.slice(0, 2))
   expect(queue.take({ flushes: 1, bytes: 100 })).toEqual(flushes.slice(2, 3))

@@ -53,6 +53,7 @@ const MATRIX: Record<string, Variation> = {
   'test/log/catalog/': {},
   'test/log/append.db': { shards: BOTH, server: true },
   'test/read-model/projector/': { shards: MANY, server: true },
+  'test/registration/': { shards: BOTH, server: true },
   'test/property/': { shards: MANY },
   'test/property/histories': { shards: BOTH },
   'test/property/times': { shards: ONE, server: true },

@@ -124,3 +124,16 @@ test('a base path has plain segments, with or without a trailing slash, or is em
     expect(() => readConfig({ TALLYBOOK_BASE_PATH: given })).toThrow('TALLYBOOK_BASE_PATH')
   }
 })
+
+test('unknown keys are registered only with TALLYBOOK_UNKNOWN_KEYS=register, 10,000 a day', () => {
+  expect(readConfig({}).registerPerDay).toBeNull()
+  expect(readConfig({ TALLYBOOK_UNKNOWN_KEYS: 'ignore' }).registerPerDay).toBeNull()
+  const on = { TALLYBOOK_UNKNOWN_KEYS: 'register' }
+  expect(readConfig(on).registerPerDay).toBe(10_000)
+  expect(readConfig({ ...on, TALLYBOOK_REGISTER_PER_DAY: '7' }).registerPerDay).toBe(7)
+  expect(refusal({ TALLYBOOK_UNKNOWN_KEYS: 'Register' })).toStartWith('TALLYBOOK_UNKNOWN_KEYS ')
+  for (const limit of ['0', '-1', '1000001', 'all']) {
+    const message = refusal({ ...on, TALLYBOOK_REGISTER_PER_DAY: limit })
+    expect(message).toStartWith('TALLYBOOK_REGISTER_PER_DAY ')
+  }
+})

@@ -8,6 +8,7 @@ import { Log } from '../../src/log/log.ts'
 import type { AppendOutcome } from '../../src/log/queue.ts'
 import { INTERVALS, type Intervals } from '../../src/platform/intervals.ts'
 import { openPools } from '../../src/platform/postgres/pool.ts'
+import { Registrar } from '../../src/registration/registrar.ts'
 import { TEST_SHARDS, type TestDatabase, useDatabase } from './server.ts'
 
 /** The log and the catalog of one instance, for tests that need no more of a service. */
@@ -17,6 +18,8 @@ export type TestLog = {
   append(posted: PostedFlush, options?: FlushOptions): Promise<AppendOutcome>
   /** Appends a flush of one API key, all of whose requests succeeded. */
   flush(id: number, requests: number, options?: FlushOptions): Promise<AppendOutcome>
+  /** The number of unknown keys that the limit has left unknown. */
+  limited(): number
   /** Upserts rows, and retires rows, in the catalog. Returns the position of the change. */
   change(upserted: CatalogRows, ended?: CatalogRows): Promise<number | null>
   stop(): Promise<void>
@@ -30,16 +33,23 @@ export type TestLogOptions = {
   onRefused?: (shard: number, error: unknown) => void
   /** Default: INTERVALS. */
   intervals?: Pick<Intervals, 'database' | 'log'>
+  /** Register at most so many unknown keys per day. */
+  registerPerDay?: number
 }
 
 export async function startTestLog(
   database: TestDatabase,
-  { onRefused, intervals = INTERVALS }: TestLogOptions = {},
+  { onRefused, intervals = INTERVALS, registerPerDay }: TestLogOptions = {},
 ): Promise<TestLog> {
   const pools = openPools(database.address, TEST_SHARDS, intervals.database)
   const catalog = new Catalog()
   const refresh = () => refreshCatalog(pools.append, catalog)
   await refresh()
+  const writer = { sql: pools.append, catalog, refresh }
+  let limited = 0
+  const onLimit = (keys: number) => {
+    limited += keys
+  }
   const log = new Log({
     sql: pools.append,
     shards: TEST_SHARDS,
@@ -48,6 +58,9 @@ export async function startTestLog(
     onAppended: () => {},
     intervals: intervals.log,
     ...(onRefused && { onRefused }),
+    ...(registerPerDay !== undefined && {
+      registerUnknown: new Registrar({ writer, perDay: registerPerDay, onLimit }).register,
+    }),
   })
   const append: TestLog['append'] = (posted, { key, source = 'dp' } = {}) =>
     log.append(posted, source, key ?? null)
@@ -55,12 +68,12 @@ export async function startTestLog(
     shards: TEST_SHARDS,
     database,
     append,
+    limited: () => limited,
     flush: (id, requests, options) => {
       const entries = { ids: [id], requests: [requests], successes: [requests] }
       return append({ type: 'ApiKeyStatsFlushed', entries }, options)
     },
-    change: (upserted, ended = {}) =>
-      changeCatalog({ sql: pools.append, catalog, refresh }, 'admin', () => ({ upserted, ended })),
+    change: (upserted, ended = {}) => changeCatalog(writer, 'admin', () => ({ upserted, ended })),
     stop: async () => {
       await log.stop()
       await pools.close()

@@ -45,6 +45,8 @@ export type TestServiceOptions = {
   metricsAddress?: { host: string; port: number }
   bodyLimitBytes?: number
   unknownTokens?: number
+  /** Register at most so many unknown keys per day; null, the default, registers none. */
+  registerPerDay?: number | null
   maxSubscribers?: number
   logPublic?: boolean
   basePath?: string
@@ -70,6 +72,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
       bodyLimitBytes: options.bodyLimitBytes ?? 16 * 1024 * 1024,
       // Tests send many unknown tokens.
       unknownTokens: options.unknownTokens ?? 1_000_000,
+      registerPerDay: options.registerPerDay ?? null,
       maxSubscribers: options.maxSubscribers ?? 5_000,
       logPublic: options.logPublic ?? false,
       basePath: options.basePath ?? '',

@@ -1,6 +1,6 @@
 import type { ApiKeyRow, CatalogRows, ProviderGroupRow } from '../../events/catalog-change.ts'
 import type { Catalog } from '../../log/catalog/catalog.ts'
-import type { ExternalIds } from '../../log/catalog/external-ids.ts'
+import { END_OF_IDS, type ExternalIds } from '../../log/catalog/external-ids.ts'
 import type { CatalogBody } from './model.ts'
 
 /** Rows that contradict the catalog, with a sentence for people. */
@@ -8,9 +8,6 @@ export type Conflict = { conflict: string }
 
 /** The `error` of a conflict. */
 export const CONFLICT = 'external id conflict'
-
-/** New rows get ids below this. */
-const END_OF_IDS = 2 ** 52
 
 /** Returns the complete rows after an upsert into the current catalog. */
 export function mergeRows(catalog: Catalog, body: CatalogBody): CatalogRows | Conflict {
@@ -55,9 +52,7 @@ function assignIds(
   known: ExternalIds,
 ): Named[] | Conflict {
   const named: Named[] = []
-  let next =
-    1 +
-    rows.reduce((most, { id = 0 }) => (id < END_OF_IDS ? Math.max(most, id) : most), known.highest)
+  let next = known.nextAbove(rows.map(({ id = 0 }) => id))
   const seen = new Map<number, number>()
   for (const [i, row] of rows.entries()) {
     const place = `${kind}[${i}]`

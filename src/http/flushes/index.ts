@@ -23,6 +23,8 @@ export type LargeFlush = {
 
 type FlushOptions = {
   log: Pick<Log, 'append'>
+  /** True if unknown keys are registered, as the entries describe them. */
+  withHints: boolean
   /** Parses and appends a large flush on another thread. */
   appendLarge: (flush: LargeFlush) => Promise<AppendOutcome | Refusal>
   metrics: Metrics
@@ -35,7 +37,7 @@ export const FLUSH_PATHS = ['/internal/apikey-stats/flush', '/internal/stats/flu
 
 /** Serves POST /internal/apikey-stats/flush and POST /internal/stats/flush. */
 export function flushes(guard: ReturnType<typeof auth>, options: FlushOptions) {
-  const { log, appendLarge, metrics, bodies, admission } = options
+  const { log, withHints, appendLarge, metrics, bodies, admission } = options
   const post = async (
     request: Request,
     headers: Record<string, string | number>,
@@ -49,7 +51,7 @@ export function flushes(guard: ReturnType<typeof auth>, options: FlushOptions) {
       return appendLarge({ type, body, source, idempotencyKey })
     })
     const append = (text: string): Refusal | AppendOutcome | Promise<AppendOutcome> => {
-      const posted = parseFlush(type, text)
+      const posted = parseFlush(type, text, withHints)
       started = performance.now()
       return 'error' in posted ? posted : log.append(posted, source, idempotencyKey)
     }

@@ -1,9 +1,10 @@
-import { Type } from '@sinclair/typebox'
+import { type TObject, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import type { PostedApiKeyEntries } from '../../events/api-key-flush.ts'
 import { LAST_UNIX_SECOND } from '../../events/columns.ts'
-import type { PostedFlush } from '../../events/flush.ts'
+import type { KeyHints, PostedFlush } from '../../events/flush.ts'
 import type { KeyEntries } from '../../events/key-flush.ts'
+import { addHint } from './hints.ts'
 import { explainRefusal, isForeign, type Refusal } from './refusal.ts'
 
 const MAX = Number.MAX_SAFE_INTEGER
@@ -36,7 +37,7 @@ const KeyEntry = Type.Object({
   last_accessed_at: count('In Unix seconds; an earlier time than the stored one is ignored'),
 })
 
-const flushOf = <Entry extends typeof ApiKeyEntry | typeof KeyEntry>(entry: Entry, title: string) =>
+const flushOf = <Entry extends TObject>(entry: Entry, title: string) =>
   Type.Union(
     [
       Type.Object({
@@ -49,35 +50,79 @@ const flushOf = <Entry extends typeof ApiKeyEntry | typeof KeyEntry>(entry: Entr
     { title },
   )
 
-export const ApiKeyFlushBody = flushOf(ApiKeyEntry, 'ApiKeyFlush')
-export const KeyFlushBody = flushOf(KeyEntry, 'KeyFlush')
+const apiKeyBody = TypeCompiler.Compile(flushOf(ApiKeyEntry, 'ApiKeyFlush'))
+const keyBody = TypeCompiler.Compile(flushOf(KeyEntry, 'KeyFlush'))
 
-const apiKeyBody = TypeCompiler.Compile(ApiKeyFlushBody)
-const keyBody = TypeCompiler.Compile(KeyFlushBody)
+const IF_REGISTERED =
+  'Used if the key is unknown and TALLYBOOK_UNKNOWN_KEYS is `register`; otherwise, and if it is ' +
+  'invalid, ignored'
+
+/** The fields that describe an unknown key. They are not checked, see hints.ts. */
+const described = {
+  group: name(`The \`external_id\` of the provider group. ${IF_REGISTERED}`),
+  group_id: Type.Optional(
+    Type.Union([
+      Type.Integer({
+        minimum: 0,
+        maximum: MAX,
+        description: `Instead of \`group\`. ${IF_REGISTERED}`,
+      }),
+      Type.Null(),
+    ]),
+  ),
+  name: name(`A display name. ${IF_REGISTERED}`),
+}
+
+/** The body of a flush of API keys, for the description of the API. */
+export const ApiKeyFlushBody = flushOf(
+  Type.Object({ ...ApiKeyEntry.properties, ...described }),
+  'ApiKeyFlush',
+)
+/** The body of a flush of token keys, for the description of the API. */
+export const KeyFlushBody = flushOf(
+  Type.Object({ ...KeyEntry.properties, name: described.name }),
+  'KeyFlush',
+)
 
 const API_KEY_FIELDS = Object.keys(ApiKeyEntry.properties)
 const KEY_FIELDS = Object.keys(KeyEntry.properties)
 
-/** Parses the body of a flush of either kind, or returns what is wrong with it. */
-export function parseFlush(type: PostedFlush['type'], text: string): PostedFlush | Refusal {
-  const entries = type === 'ApiKeyStatsFlushed' ? parseApiKeyFlush(text) : parseKeyFlush(text)
-  return 'error' in entries ? entries : ({ type, entries } as PostedFlush)
+/**
+ * Parses the body of a flush of either kind, or returns what is wrong with it. Reads how the
+ * entries describe their keys only if `withHints`.
+ */
+export function parseFlush(
+  type: PostedFlush['type'],
+  text: string,
+  withHints: boolean,
+): PostedFlush | Refusal {
+  const hints = withHints ? { byEntry: new Map(), bytes: 0 } : null
+  const parse = type === 'ApiKeyStatsFlushed' ? parseApiKeyFlush : parseKeyFlush
+  const entries = parse(text, hints)
+  if ('error' in entries) return entries
+  return { type, entries, ...(hints?.bytes && { hints }) } as PostedFlush
 }
 
-/** Parses the body of an API key flush into columns, or returns what is wrong with it. */
-export function parseApiKeyFlush(text: string): PostedApiKeyEntries | Refusal {
+/**
+ * Parses the body of an API key flush into columns, or returns what is wrong with it. Adds how it
+ * describes the keys to `hints`.
+ */
+export function parseApiKeyFlush(
+  text: string,
+  hints: KeyHints | null = null,
+): PostedApiKeyEntries | Refusal {
   const body = parseJson(text)
-  return readApiKeyEntries(body) ?? explainRefusal(body, API_KEY_FIELDS)
+  return readApiKeyEntries(body, hints) ?? explainRefusal(body, API_KEY_FIELDS)
 }
 
-/** Parses the body of a token key flush into columns, or returns what is wrong with it. */
-export function parseKeyFlush(text: string): KeyEntries | Refusal {
+/** Like `parseApiKeyFlush`, for a flush of token keys. */
+export function parseKeyFlush(text: string, hints: KeyHints | null = null): KeyEntries | Refusal {
   const body = parseJson(text)
-  return readKeyEntries(body) ?? explainRefusal(body, KEY_FIELDS)
+  return readKeyEntries(body, hints) ?? explainRefusal(body, KEY_FIELDS)
 }
 
 /** Returns null if anything is wrong. */
-function readApiKeyEntries(body: unknown): PostedApiKeyEntries | null {
+function readApiKeyEntries(body: unknown, hints: KeyHints | null): PostedApiKeyEntries | null {
   if (body === undefined || !apiKeyBody.Check(body)) return null
   if (body !== null && isForeign(body, ['keys'])) return null
   const entries: PostedApiKeyEntries = { ids: [], requests: [], successes: [] }
@@ -98,6 +143,7 @@ function readApiKeyEntries(body: unknown): PostedApiKeyEntries | null {
     entries.successes.push(successes)
     if (name !== '') nameLast(entries, name.toWellFormed(), place)
     else entries.names?.push(null)
+    if (hints !== null) addHint(hints, entries.ids.length - 1, entry!)
   }
   return entries
 }
@@ -112,7 +158,7 @@ function nameLast(entries: PostedApiKeyEntries, name: string, place: number): vo
 }
 
 /** Returns null if anything is wrong. */
-function readKeyEntries(body: unknown): KeyEntries | null {
+function readKeyEntries(body: unknown, hints: KeyHints | null): KeyEntries | null {
   if (body === undefined || !keyBody.Check(body)) return null
   if (body !== null && isForeign(body, ['keys'])) return null
   const entries: KeyEntries = { hashes: [], requests: [], tokens: [], last_accessed_at: [] }
@@ -132,6 +178,7 @@ function readKeyEntries(body: unknown): KeyEntries | null {
     entries.requests.push(requests)
     entries.tokens.push(tokens)
     entries.last_accessed_at.push(lastAccessedAt)
+    if (hints !== null) addHint(hints, entries.hashes.length - 1, entry!)
   }
   return entries
 }

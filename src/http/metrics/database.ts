@@ -17,8 +17,12 @@ export class DatabaseGauges {
   readonly #problems: Gauge
   readonly #verifiedAt: Gauge
   readonly #attestedAt: Gauge
+  readonly #registered: Gauge
 
-  constructor(registry: Registry) {
+  constructor(
+    registry: Registry,
+    private readonly registration: { readToday(): Promise<number> } | null,
+  ) {
     const gauge = (name: string, help: string, labelNames: string[] = []) => {
       const made = new Gauge({ name, help, labelNames, registers: [registry] })
       this.#all.push(made)
@@ -51,18 +55,23 @@ export class DatabaseGauges {
       'tallybook_attestation_timestamp_seconds',
       'When the newest attestation was recorded',
     )
+    this.#registered = gauge(
+      'tallybook_registered_keys_today',
+      'Unknown keys that all instances have registered since midnight UTC',
+    )
     this.#clear()
   }
 
   /** Updates all gauges. They lose their values if the database or one of its nodes is down. */
   async update(sql: Sql): Promise<void> {
     try {
-      const [status, parked, rebuilds, verified, attestedAt] = await Promise.all([
+      const [status, parked, rebuilds, verified, attestedAt, registered] = await Promise.all([
         readProjectionStatus(sql),
         readParkedEvents(sql, 1),
         readRebuilds(sql),
         readNewestFinished(sql),
         readNewestAttestedAt(sql),
+        this.registration?.readToday(),
       ])
       this.#clear()
       for (const [shard, position] of status[0]?.head.entries() ?? []) {
@@ -80,6 +89,7 @@ export class DatabaseGauges {
         this.#problems.set(verified.problems)
         this.#verifiedAt.set(verified.finishedAt)
       }
+      if (registered !== undefined) this.#registered.set(registered)
       if (attestedAt !== null) this.#attestedAt.set(attestedAt)
     } catch (error) {
       this.#clear()

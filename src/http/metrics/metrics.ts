@@ -49,6 +49,11 @@ export class Metrics {
     registers: [this.registry],
   })
 
+  readonly #limited = new Counter({
+    name: 'tallybook_registration_limited_total',
+    help: 'Unknown keys that the daily limit left unregistered, in each batch that named them',
+    registers: [this.registry],
+  })
   readonly #queueLength = this.#gauge(
     'tallybook_queue_length',
     'Flushes accepted but not yet in the log',
@@ -59,7 +64,7 @@ export class Metrics {
     '1 if the shard can be read and accepts flushes, else 0',
     ['shard'],
   )
-  readonly #database = new DatabaseGauges(this.registry)
+  readonly #database: DatabaseGauges
   readonly #ahead = this.#gauge(
     'tallybook_log_ahead_seconds',
     'By how much the newest event is in the future, 0 below a minute; should be 0',
@@ -122,8 +127,11 @@ export class Metrics {
       /** Returns the size of the newest signed tree head of each shard. */
       treeSizes: () => number[]
       instances: { count: number; owns(shard: number): boolean }
+      /** Returns the number of keys that were registered today; null if none is registered. */
+      registration: { readToday(): Promise<number> } | null
     },
   ) {
+    this.#database = new DatabaseGauges(this.registry, sources.registration)
     for (const metric of processMetrics()) this.registry.registerMetric(metric)
     for (const outcome of ['appended', 'replayed', ...Object.values(OUTCOMES)]) {
       this.#flushes.inc({ outcome }, 0)
@@ -196,6 +204,11 @@ export class Metrics {
   observeRead(served: Served): void {
     if (served === 'replica') this.#replicaReads.inc()
     else this.#fallbacks.inc({ reason: served })
+  }
+
+  /** Counts keys that the limit of the day leaves unknown. */
+  observeLimit(keys: number): void {
+    this.#limited.inc(keys)
   }
 
   /** Counts a flush whose response was not 200. */

@@ -17,6 +17,7 @@ type Options = {
   shards: number
   log: { queueLength: number }
   ahead: { readonly seconds: number | null }
+  registration: { perDay: number; readToday(): Promise<number> } | null
   heads: { sizes: number[] }
   instances: {
     id: string
@@ -28,13 +29,13 @@ type Options = {
 
 /** Serves GET /admin/status: the state of this instance, its database and its cluster. */
 export function statusRoute(guard: ReturnType<typeof auth>, options: Options) {
-  const { instances } = options
+  const { instances, registration } = options
   return new Elysia({ name: 'status' }).use(guard).get(
     '/admin/status',
     async (context) => {
       const { read } = options.pools
-      const [database, rows] = await options.admission.admitRead(context, () =>
-        Promise.all([readServer(read), instances.readAll(read)]),
+      const [database, rows, registered] = await options.admission.admitRead(context, () =>
+        Promise.all([readServer(read), instances.readAll(read), registration?.readToday()]),
       )
       return {
         version,
@@ -44,6 +45,10 @@ export function statusRoute(guard: ReturnType<typeof auth>, options: Options) {
         queue_length: options.log.queueLength,
         log_ahead_seconds: options.ahead.seconds,
         signed: options.heads.sizes,
+        registration:
+          registration === null
+            ? null
+            : { registered_today: registered!, per_day: registration.perDay },
         database,
         instances: rows.map(({ migration: _, gone: __, ...row }) => ({
           ...row,
@@ -102,6 +107,20 @@ const detail = describe({
         signed: Type.Array(Type.Integer(), {
           description: 'Events that the newest signed tree head covers, by shard',
         }),
+        registration: Type.Union(
+          [
+            Type.Object({
+              registered_today: Type.Integer({
+                description: 'Unknown keys that all instances have registered since midnight UTC',
+              }),
+              per_day: Type.Integer({
+                description: 'TALLYBOOK_REGISTER_PER_DAY; beyond it, unknown keys count nothing',
+              }),
+            }),
+            Type.Null(),
+          ],
+          { description: 'null unless TALLYBOOK_UNKNOWN_KEYS is `register`' },
+        ),
         database: Type.Object({
           version: Type.String({ description: 'The version of PostgreSQL' }),
           size_bytes: Type.Union([Type.Integer(), Type.Null()], {
@@ -146,6 +165,7 @@ const detail = describe({
       queue_length: 0,
       log_ahead_seconds: 0,
       signed: [42],
+      registration: { registered_today: 12, per_day: 10_000 },
       database: {
         version: '18.4',
         size_bytes: 12_582_912,

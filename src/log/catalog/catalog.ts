@@ -34,6 +34,9 @@ export class Catalog implements Attributor, ApiKeys {
   /** The external ids of all rows, also of those that were retired. */
   readonly externalIds = { providerGroups: new ExternalIds(), apiKeys: new ExternalIds() }
 
+  /** Keys that were retired, and not added again since. */
+  readonly retired = { apiKeys: new Set<number>(), keys: new Set<string>() }
+
   readonly #groups = new GroupCache((apiKeyId) => {
     const key = this.apiKeys.get(apiKeyId)
     if (key === undefined) return null
@@ -64,6 +67,7 @@ export class Catalog implements Attributor, ApiKeys {
     this.apiKeys.clear()
     this.keys.clear()
     for (const ids of Object.values(this.externalIds)) ids.clear()
+    for (const keys of Object.values(this.retired)) keys.clear()
     this.#groups.clear()
     this.position = -1
     this.sha256 = null
@@ -104,11 +108,23 @@ export class Catalog implements Attributor, ApiKeys {
       for (const row of api_keys) this.externalIds.apiKeys.add(row)
     }
     for (const row of upserted.provider_groups ?? []) this.providerGroups.set(row.id, row)
-    for (const row of upserted.api_keys ?? []) this.apiKeys.set(row.id, row)
-    for (const row of upserted.keys ?? []) this.keys.set(row.token_hash, row)
+    for (const row of upserted.api_keys ?? []) {
+      this.apiKeys.set(row.id, row)
+      this.retired.apiKeys.delete(row.id)
+    }
+    for (const row of upserted.keys ?? []) {
+      this.keys.set(row.token_hash, row)
+      this.retired.keys.delete(row.token_hash)
+    }
     for (const { id } of ended.provider_groups ?? []) this.providerGroups.delete(id)
-    for (const { id } of ended.api_keys ?? []) this.apiKeys.delete(id)
-    for (const { token_hash } of ended.keys ?? []) this.keys.delete(token_hash)
+    for (const { id } of ended.api_keys ?? []) {
+      this.apiKeys.delete(id)
+      this.retired.apiKeys.add(id)
+    }
+    for (const { token_hash } of ended.keys ?? []) {
+      this.keys.delete(token_hash)
+      this.retired.keys.add(token_hash)
+    }
     this.#groups.clear()
   }
 

@@ -1,5 +1,5 @@
 /** Ids below this are given to new rows, one above the other. */
-const END = 2 ** 52
+export const END_OF_IDS = 2 ** 52
 
 /**
  * The external ids of one kind of row, retired ones included, and the highest id. An external id
@@ -16,13 +16,15 @@ export class ExternalIds {
   /** Returns the external id of a row, or null if it has none. */
   readonly externalIdOf = (id: number): string | null => this.#externalIds.get(id) ?? null
 
-  /** The highest id below 2^52 that was ever used; 0 if there is none. */
-  get highest(): number {
-    return this.#highest
+  /** Returns the id of a new row: above all that were ever used, and above `ids`, below 2^52. */
+  nextAbove(ids: readonly number[]): number {
+    const most = (highest: number, id: number) =>
+      id < END_OF_IDS ? Math.max(highest, id) : highest
+    return 1 + ids.reduce(most, this.#highest)
   }
 
   add({ id, external_id }: { id: number; external_id?: string }): void {
-    if (id > this.#highest && id < END) this.#highest = id
+    if (id > this.#highest && id < END_OF_IDS) this.#highest = id
     if (external_id === undefined) return
     this.#ids.set(external_id, id)
     this.#externalIds.set(id, external_id)

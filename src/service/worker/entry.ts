@@ -23,6 +23,7 @@ import type { EventPlace } from '../../log/visit.ts'
 import { isUnavailable, TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
 import { openPools } from '../../platform/postgres/pool.ts'
 import { type Content, contentOf, cutContent } from '../../read-model/projections/entry.ts'
+import { Registrar } from '../../registration/registrar.ts'
 import {
   type Jobs,
   sendError,
@@ -37,17 +38,26 @@ declare const self: Worker
 
 const notify = (message: WorkerNotice) => self.postMessage(message)
 
-function createJobs({ address, shards, intervals }: WorkerSettings): Jobs {
+function createJobs({ address, shards, intervals, registerPerDay }: WorkerSettings): Jobs {
   // Sized for one shard: the worker does one thing at a time. Connections are opened when needed.
   const { append: sql, close } = openPools(address, 1, intervals.database)
   const catalog = new Catalog()
   const refresh = () => refreshCatalog(sql, catalog)
+  const writer = { sql, catalog, refresh }
+  const registrar =
+    registerPerDay === null
+      ? null
+      : new Registrar({
+          ...{ writer, perDay: registerPerDay },
+          onLimit: (keys) => notify({ notice: 'limited', keys }),
+        })
   const log = new Log({
     sql,
     shards,
     catalog,
     refreshCatalog: refresh,
     intervals: intervals.log,
+    ...(registrar && { registerUnknown: registrar.register }),
     onRefused: (shard, error) => notify({ notice: 'refused', shard, error: sendError(error) }),
     onTaken: (shard) => notify({ notice: 'taken', shard }),
     onAppended: (shard, { firstPosition, events }) =>
@@ -71,7 +81,7 @@ function createJobs({ address, shards, intervals }: WorkerSettings): Jobs {
     append: async ({ type, body, source, idempotencyKey }) => {
       const text = new TextDecoder().decode(body)
       if (isTooDense(text)) return TOO_DENSE
-      const posted = parseFlush(type, text)
+      const posted = parseFlush(type, text, registrar !== null)
       if ('error' in posted) return posted
       try {
         // The catalog has probably changed since the last append: refresh it now, not after a batch
@@ -91,7 +101,7 @@ function createJobs({ address, shards, intervals }: WorkerSettings): Jobs {
         return { status: 400, error: INVALID_CATALOG, detail: posted }
       }
       await refresh()
-      return putRows({ sql, catalog, refresh }, source, posted)
+      return putRows(writer, source, posted)
     },
     putKeys: async (body, source) => {
       const text = new TextDecoder().decode(body)

@@ -17,6 +17,8 @@ export type WorkerSettings = {
   address: ServerAddress
   shards: number
   intervals: Pick<Intervals, 'database' | 'log'>
+  /** The most unknown keys to register on a day; null if none is registered. */
+  registerPerDay: number | null
 }
 
 /** Why an event can't be folded. If it is unknown, a newer release may be able to fold it. */
@@ -54,6 +56,7 @@ export type WorkerNotice =
   | { notice: 'appended'; shard: number; firstPosition: number; events: number }
   | { notice: 'refused'; shard: number; error: SentError }
   | { notice: 'taken'; shard: number }
+  | { notice: 'limited'; keys: number }
 
 /** The worker's answer to a request. */
 export type WorkerAnswer = { id: number; value: unknown } | { id: number; error: SentError }

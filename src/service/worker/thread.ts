@@ -41,6 +41,8 @@ export type WorkerOptions = WorkerSettings & {
   onAppended: (shard: number, firstPosition: number, events: number) => void
   onRefused: (shard: number, error: unknown) => void
   onTaken: (shard: number) => void
+  /** Called with the number of keys that a batch names and that the limit leaves unknown. */
+  onLimit: (keys: number) => void
   logger: Logger
 }
 
@@ -165,7 +167,7 @@ export class WorkerThread {
   }
 
   #start(): Worker {
-    const { address, shards, intervals, logger } = this.options
+    const { address, shards, intervals, registerPerDay, logger } = this.options
     const worker = new Worker(new URL('./entry.ts', import.meta.url).href)
     worker.onmessage = ({ data }: MessageEvent<WorkerNotice | WorkerAnswer>) => {
       if ('notice' in data) this.#receive(data)
@@ -179,13 +181,15 @@ export class WorkerThread {
       worker.terminate()
     }
     worker.addEventListener('close', () => this.#rejectPending(worker))
-    worker.postMessage({ address, shards, intervals } satisfies WorkerSettings)
+    const settings: WorkerSettings = { address, shards, intervals, registerPerDay }
+    worker.postMessage(settings)
     return worker
   }
 
   #receive(message: WorkerNotice): void {
-    const { onAppended, onRefused, onTaken } = this.options
+    const { onAppended, onRefused, onTaken, onLimit } = this.options
     if (message.notice === 'taken') onTaken(message.shard)
+    else if (message.notice === 'limited') onLimit(message.keys)
     else if (message.notice === 'refused') onRefused(message.shard, receiveError(message.error))
     else onAppended(message.shard, message.firstPosition, message.events)
   }

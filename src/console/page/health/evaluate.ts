@@ -21,6 +21,7 @@ export type Observed = {
     | {
         queue_length: number
         log_ahead_seconds: number | null
+        registration: { registered_today: number; per_day: number } | null
         database: { connections: number; max_connections: number }
         replicas: Replica[]
       }
@@ -65,6 +66,16 @@ export function evaluate({ failure, status, projections, verification }: Observe
       `The newest event is ${formatDuration(status.log_ahead_seconds)} in the future.`,
       'The clock of the database was ahead when it was recorded, or has been set back since. ' +
         "Until the clock catches up, new events get the same time, and today's usage omits them.",
+    )
+  }
+  const { registered_today = 0, per_day = 1 } = status?.registration ?? {}
+  if (registered_today >= per_day) {
+    add(
+      'fair',
+      `${formatCountOf(registered_today, 'key was', 'keys were')} registered by flushes today.`,
+      'That is the limit: entries for other unknown keys count nothing until midnight UTC. See ' +
+        'the catalog changes in the log. If these keys are genuine, raise ' +
+        'TALLYBOOK_REGISTER_PER_DAY; if they are invented, revoke the token that sends them.',
     )
   }
   const { connections, max_connections } = status?.database ?? {
