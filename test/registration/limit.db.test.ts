@@ -84,10 +84,11 @@ test('changes of the day before, and those by tokens, do not count', () =>
         ...{ type: 'CatalogChanged', source, recordedAt: at.toISOString() },
         payload: JSON.stringify({ upserted: { api_keys }, ended: {} }),
       })
+      const [event] = await owner<{ payload_sha256: Buffer }[]>`
+        select e.payload_sha256 from events e where e.shard = 0 and e.position = ${position}`
       await owner`
-        update shards set catalog_position = ${position}, catalog_sha256 = (
-          select e.payload_sha256 from events e where e.shard = 0 and e.position = ${position}
-        )`
+        update shards
+        set catalog_position = ${position}, catalog_sha256 = ${event!.payload_sha256}`
     }
     const entries = Array.from({ length: LIMIT }, (_, i) => ({ id: 1_000 + i }))
     // Of this day there are 30.
