@@ -9,6 +9,7 @@ export const PATHS = [
   '/events',
   '/events/:shard/:position',
   '/corrections',
+  '/unknown-keys',
   '/proofs',
   '/health',
 ] as const

@@ -5,6 +5,7 @@ import { PATHS } from '../../src/console/paths.ts'
 import { untilSigned } from '../proofs/verifier/audited.ts'
 import { isFull } from '../support/full.ts'
 import { eventually, fill, hasBrowser, settle, titleOf, untilEqual, useConsole } from './browser.ts'
+import { isPage, PAGES, type TestedPage } from './pages.ts'
 import { countShift, type Show, SIZES, type Size, screenOf } from './screen.ts'
 
 // The console by keyboard, without colour, on a phone, and with a screen reader.
@@ -59,55 +60,6 @@ const LOADS: View[][] = isFull
       ],
     ]
 
-/** Replaces the parameters of a path by those of an entity that exists. */
-const addressOf = (path: string) =>
-  path
-    .replace('/keys/:hash', '/keys/hash-a')
-    .replace(':shard', '0')
-    .replace(':position', '0')
-    .replace(':id', '1')
-
-const isPage = (name: string) => PATHS.some((path) => path === name)
-
-/** A page to check, and what to do on it before. */
-type TestedPage = { path: string; name: string; prepare?: (page: Page) => Promise<void> }
-
-/** Every page, with charts of a few daily bars; a page of the past, and a page with a dialog. */
-const PAGES: TestedPage[] = [
-  ...PATHS.map((name) => ({
-    name,
-    path: `${addressOf(name)}?range=7d&bucket=day`,
-    ...(name.startsWith('/events/') && { prepare: checkProof }),
-  })),
-  { name: 'a page of the past', path: '/?as_of_position=0/0', prepare: waitForPast },
-  { name: 'a page with a dialog', path: '/groups/1', prepare: openDialog },
-  { name: 'the dialog of balances', path: '/corrections', prepare: openBalances },
-]
-
-async function waitForPast(page: Page): Promise<void> {
-  await page.getByText('Past', { exact: true }).waitFor()
-}
-
-async function checkProof(page: Page): Promise<void> {
-  await page.getByRole('button', { name: 'Check it here' }).click()
-  await page.getByText('every step succeeded').waitFor()
-}
-
-async function openDialog(page: Page): Promise<void> {
-  await page.getByRole('button', { name: 'End' }).click()
-  await page.getByRole('dialog').waitFor()
-}
-
-async function openBalances(page: Page): Promise<void> {
-  await page.getByRole('button', { name: 'Open balances' }).click()
-  await page.getByText('Format of the file').click()
-  const text = 'kind,id,requests,tokens,quota_used\nkey,a,1,2,3'
-  await page
-    .getByLabel('CSV file')
-    .setInputFiles({ name: 'b.csv', mimeType: 'text/csv', buffer: Buffer.from(text) })
-  await page.getByText('1 token key').waitFor()
-}
-
 type Violation = { id: string; nodes: { html: string; failureSummary: string }[] }
 
 /** Result of a view of a page: its layout shift during the load, width, and axe-core findings. */
@@ -122,6 +74,12 @@ describe.skipIf(!hasBrowser)('accessibility of the console', () => {
     await console.service.act('/admin/corrections', {
       adjust: { keys: [{ token_hash: 'hash-b', request_count: 1, used_tokens: 1, quota_used: 0 }] },
       reason: 'counted by hand',
+    })
+    await console.service.post('/internal/apikey-stats/flush', {
+      keys: [
+        { api_key: 'sk-unknown', requests: 1 },
+        { api_key_id: 99, requests: 1 },
+      ],
     })
     await untilSigned(console.service)
   })

@@ -34,6 +34,19 @@ test.each([
   ['BalancesOpened', { keys: { hashes: ['a', 'b'] } }, 'opening balances of 2 token keys'],
   ['TotalsAdjusted', { reason: 'counted by hand' }, 'adjustment: counted by hand'],
   ['EventReversed', { reversed: '0/41', reason: 'posted twice' }, 'reverses 0/41: posted twice'],
+  [
+    'UnknownKeysAdopted',
+    {
+      api_keys: { ids: [7, 7, 8], requests: [1, 2, 3] },
+      keys: { hashes: ['a', 'a'], requests: [4, 5] },
+    },
+    'adopts 15 requests of 2 API keys, 1 token key',
+  ],
+  [
+    'UnknownKeysAdopted',
+    { keys: { hashes: ['a'], requests: [1] } },
+    'adopts 1 request of 1 token key',
+  ],
   ['ProjectionAttested', {}, 'digests and totals of the projections'],
   ['OfAnotherVersion', { whatever: 1 }, ''],
   // Rows that the database owner wrote by hand.
@@ -41,6 +54,7 @@ test.each([
   ['KeyStatsFlushed', { hashes: 'a', requests: [1.5, null, 'x'] }, '0 requests of 0 token keys'],
   ['BalancesOpened', { keys: null, api_keys: { ids: 7 } }, 'opening balances'],
   ['TotalsAdjusted', null, 'adjustment'],
+  ['UnknownKeysAdopted', { api_keys: 1 }, 'adoption'],
   ['EventReversed', { reason: 1 }, 'reverses an event'],
 ])('%s %p is described as %p', (type, payload, text) => {
   expect(describeEvent(type, payload)).toBe(text)

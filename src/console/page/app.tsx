@@ -1,6 +1,7 @@
 import { useLayoutEffect, useRef } from 'preact/hooks'
 import { Route, Switch, useLocation } from 'wouter-preact'
 import { Corrections } from './bookkeeping/corrections.tsx'
+import { UnknownKeys } from './bookkeeping/unknown-keys.tsx'
 import { ApiKey } from './entity/api-key.tsx'
 import { ApiKeyList } from './entity/api-key-list.tsx'
 import { Group } from './entity/group.tsx'
@@ -51,6 +52,7 @@ export function App() {
           {(at) => <Event key={`${at.shard}/${at.position}`} {...at} />}
         </Route>
         <Route path="/corrections" component={Corrections} />
+        <Route path="/unknown-keys" component={UnknownKeys} />
         <Route path="/proofs" component={Proofs} />
         <Route path="/health" component={Health} />
         <Route>

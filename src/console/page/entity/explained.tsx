@@ -26,6 +26,7 @@ const ACTS: Record<string, string> = {
   BalancesOpened: 'opening balance',
   TotalsAdjusted: 'adjustment',
   EventReversed: 'reversal',
+  UnknownKeysAdopted: 'adoption',
 }
 
 /** Lists the events behind a number: what each added, and the running total. */

@@ -7,6 +7,7 @@ export const TYPES = [
   'BalancesOpened',
   'TotalsAdjusted',
   'EventReversed',
+  'UnknownKeysAdopted',
   'CatalogChanged',
   'ProjectionAttested',
   'OriginChanged',
@@ -27,6 +28,8 @@ export function describeEvent(type: string, payload: unknown): string {
       return withReason('adjustment', value.reason)
     case 'EventReversed':
       return withReason(`reverses ${value.reversed ?? 'an event'}`, value.reason)
+    case 'UnknownKeysAdopted':
+      return describeAdoption(value)
     case 'CatalogChanged':
       return describeChange(value)
     case 'ProjectionAttested':
@@ -56,6 +59,19 @@ const countOf = (list: unknown, what: string) => formatCountOf(listOf(list).leng
 
 const withReason = (text: string, reason: unknown) =>
   typeof reason === 'string' ? `${text}: ${reason}` : text
+
+function describeAdoption({ api_keys, keys }: Record<string, unknown>): string {
+  const requests = [...columnOf(api_keys, 'requests'), ...columnOf(keys, 'requests')]
+  // A key has a row for each name and quarter hour.
+  const parts = (
+    [
+      [new Set(columnOf(api_keys, 'ids')).size, 'API key'],
+      [new Set(columnOf(keys, 'hashes')).size, 'token key'],
+    ] as const
+  ).filter(([count]) => count > 0)
+  const counts = parts.map(([count, what]) => formatCountOf(count, what))
+  return counts.length > 0 ? `adopts ${sumOf(requests)} of ${counts.join(', ')}` : 'adoption'
+}
 
 function describeOpening({ provider_groups, api_keys, keys }: Record<string, unknown>): string {
   const parts = (

@@ -1,6 +1,7 @@
 import {
   Activity,
   BookOpen,
+  CircleQuestionMark,
   Gauge,
   KeyRound,
   LogOut,
@@ -26,6 +27,7 @@ const PLACES = [
   { href: '/keys', title: 'Token keys', Icon: Ticket },
   { href: '/events', title: 'Log', Icon: BookOpen },
   { href: '/corrections', title: 'Corrections', Icon: Scale },
+  { href: '/unknown-keys', title: 'Unknown keys', Icon: CircleQuestionMark },
   { href: '/proofs', title: 'Proofs', Icon: ShieldCheck },
   { href: '/health', title: 'Health', Icon: Activity },
 ]
