@@ -115,17 +115,26 @@ function adopted({ api_keys, keys }: Adoption): readonly UnknownEntries[] {
   return [ofApiKeys, ofKeys].filter((entries) => entries !== undefined)
 }
 
+/** One flush for each name, which has several rows if a sum is too large for one. */
+function onceEach(names: readonly string[]): number[] {
+  const seen = new Set<string>()
+  return names.map((name) => {
+    if (seen.has(name)) return 0
+    seen.add(name)
+    return 1
+  })
+}
+
 /** A reversed flush is no longer there for an adoption. */
 function withdrawn({ unknown, at }: Reversal): readonly UnknownEntries[] {
   const { api_keys, keys } = unknown ?? {}
-  const ones = (names: readonly string[]) => names.map(() => 1)
   const ofApiKeys = api_keys && {
     kind: 'api_key' as const,
     names: api_keys.names,
     times: at,
     requests: api_keys.requests,
     seconds: api_keys.successes,
-    flushes: ones(api_keys.names),
+    flushes: onceEach(api_keys.names),
   }
   const ofKeys = keys && {
     kind: 'key' as const,
@@ -133,7 +142,7 @@ function withdrawn({ unknown, at }: Reversal): readonly UnknownEntries[] {
     times: at,
     requests: keys.requests,
     seconds: keys.tokens,
-    flushes: ones(keys.hashes),
+    flushes: onceEach(keys.hashes),
   }
   return [ofApiKeys, ofKeys].filter((entries) => entries !== undefined)
 }

@@ -225,6 +225,16 @@ describe('a flush with unknown keys', () => {
     expect(await total(302)).toEqual([1, 1])
   })
 
+  test('that was reversed is one flush less, however large its sums are', async () => {
+    const largest = Number.MAX_SAFE_INTEGER
+    await service.putCatalog({ api_keys: [{ id: 303 }] })
+    await flush(entry(304, 4))
+    const large = await flush(entry(303, 1), entry(304, largest), entry(304, largest))
+    expect((await reverse(large)).status).toBe(201)
+    expect(await unknown(304)).toMatchObject({ requests: 4, flushes: 1 })
+    expect(await adopt({ api_keys: [{ id: 304 }] })).toMatchObject({ requests: 4 })
+  })
+
   test('that is reversed after an adoption takes back what that counted of it', async () => {
     await service.putCatalog({ provider_groups: [{ id: 6 }] })
     await flush(entry(310, 4, 3))

@@ -65,15 +65,16 @@ export class UnknownRows {
     }
     if (event.type === 'EventReversed') {
       const { unknown, at } = event.data
+      const seen = new Set<string>()
       for (const [i, name] of unknown?.api_keys?.names.entries() ?? []) {
         const { requests, successes } = unknown!.api_keys!
         const taken = entryOf('api_key', name, requests[i]!, successes[i]!)
-        this.#take(taken, position, at, 1, null, null)
+        this.#take(taken, position, at, countOnce(seen, taken), null, null)
       }
       for (const [i, name] of unknown?.keys?.hashes.entries() ?? []) {
         const { requests, tokens } = unknown!.keys!
         const taken = entryOf('key', name, requests[i]!, tokens[i]!)
-        this.#take(taken, position, at, 1, null, null)
+        this.#take(taken, position, at, countOnce(seen, taken), null, null)
       }
     }
     if (event.type === 'UnknownKeysAdopted') {
@@ -161,6 +162,14 @@ const emptyName = (number: number, at: string): Name => ({
 const entryOf = (kind: Entry['kind'], name: string, requests: number, seconds: number): Entry => ({
   ...{ kind, name, requests, seconds, accessed: 0 },
 })
+
+/** Returns 1 for the first row of a name, else 0: a sum that is too large for one has several. */
+function countOnce(seen: Set<string>, { kind, name }: Entry): number {
+  const key = keyOf(kind, name)
+  const isFirst = !seen.has(key)
+  seen.add(key)
+  return isFirst ? 1 : 0
+}
 
 /** The entries of a flush that count nothing, as their keys were unknown. */
 function* unknownEntriesOf(event: Event, recordedAt: string): Generator<Entry> {
