@@ -24,14 +24,16 @@ export type ActStep =
   | { do: 'reverse'; nth: number }
 
 /** What an event added to an account: the kind, the id, and its sums. */
-type Effect = { kind: 'groups' | 'apiKeys' | 'keys'; id: number | string; sums: bigint[] }
+export type Effect = { kind: 'groups' | 'apiKeys' | 'keys'; id: number | string; sums: bigint[] }
 
 /** An event that may be reversed. */
 export type Counted = {
   at: string
-  kind: 'flush' | 'opening' | 'adjustment'
+  kind: 'flush' | 'opening' | 'adjustment' | 'adoption'
   effects: Effect[]
   isReversed: boolean
+  /** Of a flush, the number of the quarter hour in which it was recorded. */
+  quarter?: number
 }
 
 /** The expected answer to an act: null if it is recorded, or the status and the error. */
@@ -98,7 +100,7 @@ export class NaiveBooks {
     const isOpen = (effect: Effect) =>
       open.some(({ kind, id }) => kind === effect.kind && id === effect.id)
     if (effects.some(isOpen)) return [409, 'already open']
-    this.#apply(effects, 1n)
+    this.apply(effects, 1n)
     for (const { token_hash, last_accessed_at = 0 } of rows.keys) {
       const key = this.model.keys.get(token_hash)!
       if (BigInt(last_accessed_at) > key.last) key.last = BigInt(last_accessed_at)
@@ -111,7 +113,7 @@ export class NaiveBooks {
     const effects = toEffects(rows)
     if (effects.some((effect) => this.#sumsOf(effect) === null)) return [422, 'unknown accounts']
     if (this.#breaks(effects, 1n)) return [409, 'total out of range']
-    this.#apply(effects, 1n)
+    this.apply(effects, 1n)
     this.counted.push({ at, kind: 'adjustment', effects, isReversed: false })
     return null
   }
@@ -119,15 +121,16 @@ export class NaiveBooks {
   reverse(counted: Counted): Refusal {
     const { kind, effects, isReversed } = counted
     const isNothing = effects.every(({ sums }) => sums.every((sum) => sum === 0n))
-    if (kind === 'flush' && isNothing) return [422, 'counts nothing']
+    if (kind === 'adoption' || (kind === 'flush' && isNothing)) return [422, 'counts nothing']
     if (isReversed) return [409, 'already reversed']
     if (this.#breaks(effects, -1n)) return [409, 'total out of range']
-    this.#apply(effects, -1n)
+    this.apply(effects, -1n)
     counted.isReversed = true
     return null
   }
 
-  #apply(effects: readonly Effect[], sign: bigint): void {
+  /** Adds effects to totals, or takes them back. */
+  apply(effects: readonly Effect[], sign: bigint): void {
     for (const effect of effects) {
       const add = (index: number) => sign * (effect.sums[index] ?? 0n)
       if (effect.kind === 'keys') {
@@ -145,12 +148,12 @@ export class NaiveBooks {
 
   /** True if a total would be below zero, or have more successes than requests. */
   #breaks(effects: readonly Effect[], sign: bigint): boolean {
-    this.#apply(effects, sign)
+    this.apply(effects, sign)
     const broken = effects.some((effect) => {
       const sums = this.#sumsOf(effect)!
       return sums.some((sum) => sum < 0n) || (effect.kind !== 'keys' && sums[1]! > sums[0]!)
     })
-    this.#apply(effects, -sign)
+    this.apply(effects, -sign)
     return broken
   }
 

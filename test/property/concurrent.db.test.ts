@@ -1,11 +1,13 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { startTestService, type TestService, useService } from '../support/service.ts'
+import { adoptAtOnce, compareUnknown } from './adoptions.ts'
 import { readAll, toAnswer } from './exact.ts'
 import { Model } from './model.ts'
 import { apiKeyRowsOf, groupRowsOf, keyRowsOf, summaryOf } from './model-reads.ts'
+import type { CatalogPut } from './naive-catalog.ts'
 import { type Phase, phases } from './phases.ts'
-import { type Posted, postPhase } from './post-phase.ts'
+import { type Posted, postPhase, totalOf } from './post-phase.ts'
 import { Range } from './range.ts'
 import { parametersOf, runsOf, timeoutOf } from './runs.ts'
 import { compareLog } from './stored.ts'
@@ -20,8 +22,10 @@ const one = useService()
 let instances: [TestService, TestService]
 const model = new Model()
 const accepted: Posted[] = []
-/** Positions of the catalog changes. */
-const changes: string[] = []
+/** What else is in the log: the types of these events by their positions. */
+const others = new Map<string, string>()
+/** The adoptions, and by how many requests the summary grew. */
+const adopted: { at: string; requests: bigint }[] = []
 const bounds: Bounds = { attempted: 0n, acknowledged: 0n, positions: [] }
 
 beforeAll(async () => {
@@ -35,21 +39,22 @@ test(
     const property = fc.asyncProperty(phases, (phases) => runPhases(phases, new Range(run++)))
     // No shrinking: the same phases may not fail again.
     await fc.assert(property, { ...parametersOf(runs), endOnFailure: true })
-    await compareLog(one.database, model, accepted, changes)
+    await compareLog(one.database, model, accepted, others)
     const retries = accepted.reduce((sum, { tries }) => sum + tries - 1, 0)
     expect(retries).toBeGreaterThan(runs)
+    expect(adopted.some(({ requests }) => requests > 0n)).toBe(true)
   },
   timeoutOf(runs),
 )
 
 async function runPhases(phases: Phase[], range: Range): Promise<void> {
   const readings: Reading[] = []
-  for (const { catalog, by, posts } of phases) {
+  for (const { catalog, by, posts, adoption } of phases) {
     const moved = range.moveCatalog(catalog)
     const isPut = model.putCatalog(moved) !== null
     const put = await toAnswer(await instances[by].putCatalog(moved))
     expect(put.status).toBe(isPut ? 200 : 409)
-    if (isPut) changes.push(put.positions!)
+    if (isPut) others.set(put.positions!, 'CatalogChanged')
     // Immediately: the other instance has not seen the change yet.
     const watches = instances.flatMap((instance) => [
       new Watch(instance, 'strong', bounds),
@@ -57,12 +62,27 @@ async function runPhases(phases: Phase[], range: Range): Promise<void> {
     ])
     try {
       accepted.push(...(await postPhase(instances, { model, range, bounds }, posts)))
+      await adoptByBoth(range.moveCatalog(adoption))
     } finally {
       readings.push(...(await Promise.all(watches.map((watch) => watch.stop()))).flat())
     }
     for (const instance of instances) await compareTotals(instance)
   }
-  compareReadings(readings, accepted)
+  compareReadings(readings, [...accepted, ...adopted])
+}
+
+/** Adopts keys on both instances at once: one of them counts what the flushes posted. */
+async function adoptByBoth(keys: CatalogPut): Promise<void> {
+  const before = totalOf(model)
+  const expected = model.unknown.adopt(keys)
+  const requests = totalOf(model) - before
+  bounds.attempted += requests
+  const places = await adoptAtOnce(instances, keys, expected)
+  bounds.acknowledged += requests
+  for (const [at, type] of places) {
+    others.set(at, type)
+    if (type === 'UnknownKeysAdopted') adopted.push({ at, requests })
+  }
 }
 
 async function compareTotals(instance: TestService): Promise<void> {
@@ -71,4 +91,5 @@ async function compareTotals(instance: TestService): Promise<void> {
   expect(await readAll(instance, 'provider-groups')).toEqual(groupRowsOf(model))
   expect(await readAll(instance, 'api-keys')).toEqual(apiKeyRowsOf(model))
   expect(await readAll(instance, 'keys')).toEqual(keyRowsOf(model))
+  for (const kind of ['api-keys', 'keys'] as const) await compareUnknown(instance, model, kind)
 }

@@ -1,4 +1,5 @@
 import type { TestService } from '../support/service.ts'
+import type { FlushAnswer } from './model.ts'
 import type { ExactRow } from './model-reads.ts'
 
 /**
@@ -50,4 +51,24 @@ export async function readAll(
     cursor = page.next_cursor
   }
   return rows
+}
+
+/** The answer that has nothing but a status. */
+export const NOTHING: Answer = { status: 200, body: null, positions: null, replayed: false }
+
+/** Reads a path as an admin. */
+export const get = async (service: TestService, path: string) =>
+  toAnswer(await service.fetch('admin', path))
+
+/** Reduces a problem to its `error`, which the contract defines. */
+export function errorOnly(answer: Answer): Answer {
+  if (answer.status === 200) return answer
+  return { ...answer, body: (answer.body as { error?: string }).error }
+}
+
+/** Returns the answer that the model expects to a flush. */
+export function toExpected(expected: FlushAnswer): Answer {
+  if (expected.status !== 200) return { ...NOTHING, status: expected.status, body: expected.error }
+  const { body, replayed, flush } = expected
+  return { status: 200, body, positions: flush.at!, replayed }
 }

@@ -1,6 +1,7 @@
 import { type Counted, NaiveBooks } from './books.ts'
 import { type Entry, type Kind, readNaively } from './naive-body.ts'
 import type { CatalogPut, Named } from './naive-catalog.ts'
+import { NaiveUnknown } from './unknown.ts'
 
 /** The expected answer to a POST of a flush. */
 export type FlushAnswer =
@@ -28,6 +29,8 @@ type Key = Row & {
   last: bigint
 }
 
+const QUARTER_MS = 900_000
+
 /** The contract in memory, with one token per role: sequential, and nothing fails. */
 export class Model {
   /** New rows without an id get one above `highest`, and above all that this model has. */
@@ -37,6 +40,7 @@ export class Model {
   readonly apiKeys = new Map<number, ApiKey>()
   readonly keys = new Map<string, Key>()
   readonly books = new NaiveBooks(this)
+  readonly unknown = new NaiveUnknown(this)
   /** Flushes by idempotency key. */
   readonly remembered = new Map<string, Accepted>()
 
@@ -120,23 +124,25 @@ export class Model {
     if (entries.some((entry) => this.namesTwoKeys(entry))) {
       return { status: 400, error: 'invalid stats payload' }
     }
-    const effects: Counted['effects'] = []
+    const quarter = Math.floor(Date.now() / QUARTER_MS)
+    const counted: Counted = { at: '', kind: 'flush', effects: [], isReversed: false, quarter }
     const body =
-      kind === 'keys' ? this.#countKeys(entries, effects) : this.#countApiKeys(entries, effects)
-    const counted: Counted = { at: '', kind: 'flush', effects, isReversed: false }
+      kind === 'keys' ? this.#countKeys(entries, counted) : this.#countApiKeys(entries, counted)
     this.books.counted.push(counted)
     const flush: Accepted = { kind, entries, body, counted }
     if (idempotencyKey !== null) this.remembered.set(idempotencyKey, flush)
     return { status: 200, body, replayed: false, flush }
   }
 
-  #countApiKeys(entries: Entry[], effects: Counted['effects']): Record<string, bigint> {
+  #countApiKeys(entries: Entry[], counted: Counted): Record<string, bigint> {
     const updated = new Set<number>()
     const groups = new Set<number>()
-    for (const { key: posted, name, numbers } of entries) {
+    for (const entry of entries) {
+      const { key: posted, name, numbers } = entry
       const id = (name === null ? posted : (this.apiKeyIdOf(name) ?? posted)) as number
       const key = live(this.apiKeys.get(id))
       const group = live(this.groups.get(key?.group_id ?? 0))
+      if (!key) this.unknown.note('api-keys', entry, counted)
       if (!key || numbers[0] === 0n) continue
       updated.add(id)
       if (group) groups.add(key.group_id)
@@ -145,23 +151,25 @@ export class Model {
         row.successes += numbers[1]!
       }
       const sums = [numbers[0]!, numbers[1]!]
-      effects.push({ kind: 'apiKeys', id, sums })
-      if (group) effects.push({ kind: 'groups', id: key.group_id, sums })
+      counted.effects.push({ kind: 'apiKeys', id, sums })
+      if (group) counted.effects.push({ kind: 'groups', id: key.group_id, sums })
     }
     return { updated: BigInt(updated.size), groups_updated: BigInt(groups.size) }
   }
 
-  #countKeys(entries: Entry[], effects: Counted['effects']): Record<string, bigint> {
+  #countKeys(entries: Entry[], counted: Counted): Record<string, bigint> {
     let updated = 0n
-    for (const { key: hash, numbers } of entries) {
+    for (const entry of entries) {
+      const { key: hash, numbers } = entry
       const key = live(this.keys.get(hash as string))
+      if (!key) this.unknown.note('keys', entry, counted)
       if (!key || numbers.every((number) => number === 0n)) continue
       const [requests, tokens, last] = numbers as [bigint, bigint, bigint]
       key.used.requests += requests
       key.used.tokens += tokens
       const quota = key.quota_limit >= 0 ? tokens : 0n
       key.used.quota += quota
-      effects.push({ kind: 'keys', id: hash as string, sums: [requests, tokens, quota] })
+      counted.effects.push({ kind: 'keys', id: hash as string, sums: [requests, tokens, quota] })
       if (last > key.last) key.last = last
       updated++
     }

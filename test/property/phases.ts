@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import type { CatalogPut } from './naive-catalog.ts'
-import { catalog, goodFlush } from './steps.ts'
+import { adoption, catalog, goodFlush } from './steps.ts'
 
 /** One of many concurrent POSTs. */
 export type PlannedPost = {
@@ -11,8 +11,16 @@ export type PlannedPost = {
   retries: { at: 'once' | 'answered'; to: 'same' | 'other' }[] | null
 }
 
-/** A catalog change while nothing else happens, then many concurrent flushes. */
-export type Phase = { catalog: CatalogPut; by: 0 | 1; posts: PlannedPost[] }
+/**
+ * A catalog change while nothing else happens, then many concurrent flushes, and then an adoption
+ * on both instances at once.
+ */
+export type Phase = {
+  catalog: CatalogPut
+  by: 0 | 1
+  posts: PlannedPost[]
+  adoption: CatalogPut
+}
 
 const instance = fc.constantFrom<0 | 1>(0, 1)
 
@@ -37,6 +45,7 @@ export const phases: fc.Arbitrary<Phase[]> = fc.array(
     catalog,
     by: instance,
     posts: fc.array(plannedPost, { minLength: 10, maxLength: 60, size: 'max' }),
+    adoption,
   }),
   { minLength: 1, maxLength: 4, size: 'max' },
 )

@@ -55,7 +55,8 @@ function withOneName(entry: object | null): object | null {
   return { ...entry, api_key_id: undefined }
 }
 
-const totalOf = ({ groups }: Model) =>
+/** Returns the requests of all groups. */
+export const totalOf = ({ groups }: Model) =>
   [...groups.values()].reduce((sum, { requests }) => sum + requests, 0n)
 
 async function postFlush(

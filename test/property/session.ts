@@ -1,8 +1,18 @@
 import { expect } from 'bun:test'
 import type { TestService } from '../support/service.ts'
+import { adopt, compareUnknown, isNameIn } from './adoptions.ts'
 import { type ActStep, offset } from './books.ts'
-import { type Answer, type ListName, toAnswer } from './exact.ts'
-import { type FlushAnswer, Model } from './model.ts'
+import { changeEntries } from './changed-entries.ts'
+import {
+  type Answer,
+  errorOnly,
+  get,
+  type ListName,
+  NOTHING,
+  toAnswer,
+  toExpected,
+} from './exact.ts'
+import { Model } from './model.ts'
 import {
   apiKeyRowsOf,
   type ExactRow,
@@ -12,11 +22,11 @@ import {
   summaryOf,
 } from './model-reads.ts'
 import { type Kind, PATHS } from './naive-body.ts'
+import type { CatalogPut } from './naive-catalog.ts'
 import { Range } from './range.ts'
 import { SLOTS } from './slots.ts'
 import type { Step } from './steps.ts'
 
-type NumberFields = Record<string, number | null>
 type Keyed = { kind: Kind; text: string; idempotencyKey: string }
 
 /**
@@ -60,6 +70,8 @@ export class Session {
     switch (step.do) {
       case 'put':
         return this.#put(step)
+      case 'adopt':
+        return this.#adopt(this.#range.moveCatalog(step.catalog))
       case 'end':
         return this.#end(step)
       case 'flush': {
@@ -95,6 +107,19 @@ export class Session {
       await this.#compareList(list, true)
     }
     await this.#compareSummary()
+    await this.#compareUnknown('api-keys')
+    await this.#compareUnknown('keys')
+  }
+
+  async #adopt(keys: CatalogPut): Promise<void> {
+    for (const at of await adopt(this.service, this.#model, keys, this.heads[0]!)) {
+      this.#appended(at)
+    }
+  }
+
+  async #compareUnknown(kind: Kind): Promise<void> {
+    const isOwn = isNameIn(this.#range)
+    await compareUnknown(this.service, this.#model, kind, isOwn, this.#reflecting())
   }
 
   async #put({ catalog }: Step & { do: 'put' }): Promise<void> {
@@ -145,19 +170,11 @@ export class Session {
     }
   }
 
-  async #retry({ nth, change }: Step & { do: 'retry' }): Promise<void> {
+  async #retry(step: Step & { do: 'retry' }): Promise<void> {
+    const { nth, change } = step
     if (this.#keyed.length === 0) return
     const { kind, text, idempotencyKey } = this.#keyed[nth % this.#keyed.length]!
-    const entries = JSON.parse(text).keys as (object | null)[]
-    if (change === 'shuffled') entries.push(...entries.splice(0, 1 + (nth % 3)).reverse())
-    if (change === 'more')
-      entries.push({ api_key_id: this.#range.id(1), token_hash: 'x', requests: 1 })
-    if (change === 'less') entries.pop()
-    if (change === 'other numbers') {
-      const entry = entries[nth % entries.length] as NumberFields | null | undefined
-      const name = OTHER_NUMBERS[kind][nth % OTHER_NUMBERS[kind].length]!
-      if (entry) entry[name] = (entry[name] ?? 0) + 1
-    }
+    const entries = changeEntries(kind, JSON.parse(text).keys, step, this.#range)
     const other = kind === 'keys' ? 'api-keys' : 'keys'
     const body = JSON.stringify({ keys: entries })
     await this.#flush(change === 'other kind' ? other : kind, body, idempotencyKey)
@@ -215,6 +232,7 @@ export class Session {
   async #read(step: Step & { do: 'read' }): Promise<void> {
     const { what, list, ended } = step
     if (what === 'summary') return this.#compareSummary()
+    if (what === 'unknown') return this.#compareUnknown(list === 'keys' ? 'keys' : 'api-keys')
     if (what === 'list') return this.#compareList(list, ended)
     const { id, path } = this.#rowOf(list, step.slot, step.byName)
     const answer = await get(this.service, `${path}${ended ? '?ended=true' : ''}`)
@@ -273,27 +291,4 @@ export class Session {
   #newKey(isKeyed: boolean): string | null {
     return isKeyed ? this.#range.idempotencyKey(this.#keys++) : null
   }
-}
-
-/** The number that a retry raises; more successes than requests are refused. */
-const OTHER_NUMBERS = {
-  'api-keys': ['requests', 'success_requests'],
-  keys: ['requests', 'tokens', 'last_accessed_at'],
-}
-
-const NOTHING: Answer = { status: 200, body: null, positions: null, replayed: false }
-
-const get = async (service: TestService, path: string) =>
-  toAnswer(await service.fetch('admin', path))
-
-/** Reduces a problem to its `error`, which the contract defines. */
-function errorOnly(answer: Answer): Answer {
-  if (answer.status === 200) return answer
-  return { ...answer, body: (answer.body as { error?: string }).error }
-}
-
-function toExpected(expected: FlushAnswer): Answer {
-  if (expected.status !== 200) return { ...NOTHING, status: expected.status, body: expected.error }
-  const { body, replayed, flush } = expected
-  return { status: 200, body, positions: flush.at!, replayed }
 }

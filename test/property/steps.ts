@@ -12,12 +12,19 @@ import { GROUPS, SLOTS } from './slots.ts'
 export type Step =
   | ActStep
   | { do: 'put'; catalog: CatalogPut }
+  /** Names keys: unknown, known or retired ones. */
+  | { do: 'adopt'; catalog: CatalogPut }
   | ({ do: 'end'; list: ListName } & Slot)
   | { do: 'flush'; kind: Kind; entries: (object | null)[]; idempotencyKey: boolean }
   /** Repeats the idempotency key of an earlier flush; `nth` selects it and what changes. */
   | { do: 'retry'; nth: number; change: Change }
   | { do: 'refused'; kind: Kind; text: string; idempotencyKey: boolean }
-  | ({ do: 'read'; what: 'list' | 'row' | 'summary'; list: ListName; ended: boolean } & Slot)
+  | ({
+      do: 'read'
+      what: 'list' | 'row' | 'summary' | 'unknown'
+      list: ListName
+      ended: boolean
+    } & Slot)
 
 /** Selects a row; `byName` addresses it by its external id. */
 type Slot = { slot: number; byName: boolean }
@@ -75,6 +82,11 @@ export const catalog = fc.record({
   ),
 }) as fc.Arbitrary<CatalogPut>
 
+/** Keys to adopt: most have their external id, or none yet. */
+export const adoption: fc.Arbitrary<CatalogPut> = catalog
+  .map(({ api_keys, keys }) => ({ ...(api_keys && { api_keys }), ...(keys && { keys }) }))
+  .filter(({ api_keys = [], keys = [] }) => api_keys.length + keys.length > 0)
+
 /** A name of an API key, and rarely two, which may be those of two keys. */
 const keyNames: fc.Arbitrary<KeyNames> = fc.oneof(
   { weight: 24, arbitrary: fc.record({ api_key_id: slot }) },
@@ -113,6 +125,7 @@ const only = <Name extends string>(name: Name) => fc.constant(name)
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 7, arbitrary: actStep },
   { weight: 3, arbitrary: fc.record({ do: only('put'), catalog }) },
+  { weight: 4, arbitrary: fc.record({ do: only('adopt'), catalog: adoption }) },
   {
     weight: 1,
     arbitrary: fc.record({ do: only('end'), list, slot, byName: fc.boolean() }),
@@ -143,7 +156,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 2,
     arbitrary: fc.record({
       do: only('read'),
-      what: fc.constantFrom('list', 'row', 'summary'),
+      what: fc.constantFrom('list', 'row', 'summary', 'unknown'),
       list,
       slot,
       byName: fc.boolean(),

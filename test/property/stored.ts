@@ -9,13 +9,14 @@ type EntryRow = Record<'at' | 'api_key_id' | 'api_key' | 'token_hash' | 'request
 
 /**
  * Compares the log with what was acknowledged: each flush is stored once, at its position and with
- * the posted entries; there is nothing else except catalog `changes`; and positions have no gaps.
+ * the posted entries; there is nothing else except `others`, events of these types; and positions
+ * have no gaps.
  */
 export async function compareLog(
   { owner }: TestDatabase,
   model: Model,
   accepted: Accepted[],
-  changes: string[],
+  others: ReadonlyMap<string, string>,
 ): Promise<void> {
   const events = await owner<EventRow[]>`
     select
@@ -33,9 +34,9 @@ export async function compareLog(
   const types = new Map(events.map(({ at, type }) => [at, type]))
   const expected = new Map([
     ...accepted.map(({ kind, at }) => [at!, TYPES[kind]] as const),
-    ...changes.map((at) => [at, 'CatalogChanged'] as const),
+    ...others,
   ])
-  expect(expected.size).toBe(accepted.length + changes.length)
+  expect(expected.size).toBe(accepted.length + others.size)
   expect(types).toEqual(expected)
 
   const rows = await owner<EntryRow[]>`
