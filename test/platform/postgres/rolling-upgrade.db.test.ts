@@ -140,14 +140,15 @@ test('a change of event types or projections comes with a migration', async () =
 })
 
 const KNOWN = {
-  since: 18,
+  since: 19,
   events: {
     ApiKeyStatsFlushed: 3,
     KeyStatsFlushed: 1,
     CatalogChanged: 2,
     BalancesOpened: 1,
     TotalsAdjusted: 1,
-    EventReversed: 1,
+    EventReversed: 2,
+    UnknownKeysAdopted: 1,
     ProjectionAttested: 3,
     OriginChanged: 1,
     ShardsChanged: 2,
@@ -156,7 +157,7 @@ const KNOWN = {
     api_key_counters: 1,
     provider_group_counters: 1,
     key_counters: 2,
-    bookkeeping: 1,
+    bookkeeping: 2,
     catalog: 2,
     usage: 1,
     snapshots: 1,

@@ -48,7 +48,9 @@ test('the tables of the projections are attested with all their columns', () => 
     expect([name, ...columns]).toEqual([name, ...key.filter((one) => one !== 'shard'), ...values])
   }
   const left = tables.map(({ name }) => name).filter((name) => !(name in ATTESTED_TABLES))
-  expect(left.every((name) => /_(snapshots|versions)$|^(acts|openings)$|^unknown_/.test(name))).toBe(true)
+  expect(
+    left.every((name) => /_(snapshots|versions)$|^(acts|openings)$|^unknown_/.test(name)),
+  ).toBe(true)
 })
 
 const runs = runsOf(10)

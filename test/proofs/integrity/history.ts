@@ -60,7 +60,10 @@ export async function writeHistory(service: TestService): Promise<void> {
   await service.fetch('admin', '/admin/tokens/proxy-2', { method: 'DELETE' })
 }
 
-/** Opens balances, adjusts totals, and reverses both and the oldest flushes of both kinds. */
+/**
+ * Opens balances, adjusts totals, and reverses both and the oldest flushes of both kinds. Adopts
+ * unknown keys before the last reversal.
+ */
 async function keepBooks(service: TestService): Promise<void> {
   const rated = { total_requests: 1_000, success_requests: 990 }
   const counted = { request_count: 3, used_tokens: 50, quota_used: 40 }
@@ -89,10 +92,19 @@ async function keepBooks(service: TestService): Promise<void> {
       select from acts a where a.reversed_shard = e.shard and a.reversed_position = e.position
     )
     order by e.recorded_at, e.position
-    limit 4`
-  for (const reverse of [adjusted, ...flushes.map(({ position }) => position), opened]) {
-    await service.act('/admin/corrections', { reverse, reason: 'posted twice' })
-  }
+    limit 5`
+  const reverse = (position: string) =>
+    service.act('/admin/corrections', { reverse: position, reason: 'posted twice' })
+  const [last, ...others] = flushes.map(({ position }) => position).reverse()
+  for (const position of [adjusted, ...others, opened]) await reverse(position)
+  await service.fetch('admin', '/admin/unknown-keys/adopt', {
+    method: 'POST',
+    body: JSON.stringify({
+      api_keys: [{ id: 777, group_id: 1 }, { external_id: 'sk "13"' }],
+      keys: [{ token_hash: 'unknown', quota_limit: 10 }],
+    }),
+  })
+  await reverse(last!)
 }
 
 async function post(service: TestService, i: number): Promise<void> {

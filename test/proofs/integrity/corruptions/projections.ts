@@ -124,6 +124,68 @@ const EXTERNAL_ID = {
 
 const RATED = { requests: PLUS_1, successes: PLUS_1 }
 
+const UNKNOWN = [
+  ...corruptionsOf(
+    'unknown_keys',
+    {
+      at: "concat('unknown_keys ', shard, '/', kind, '/', name)",
+      where: "name <> ''",
+      foundBy: 'refold',
+    },
+    {
+      shard: BIT,
+      generation: BIT,
+      kind: LETTER,
+      name: LETTER,
+      number: [PLUS_1, { ...is('one more was given', 'number + 1'), where: "name = ''" }],
+      requests: PLUS_1,
+      flushes: PLUS_1,
+      first_seen: MICROSECOND,
+      last_seen: MICROSECOND,
+    },
+  ),
+  ...corruptionsOf(
+    'unknown_usage',
+    {
+      at: "concat('unknown_usage ', shard, '/', kind, '/', name, '/', quarter)",
+      foundBy: 'refold',
+    },
+    {
+      shard: BIT,
+      generation: BIT,
+      kind: LETTER,
+      name: LETTER,
+      quarter: [is('a day later', "quarter + interval '1 day'"), is('infinity', "'infinity'")],
+      requests: PLUS_1,
+      seconds: PLUS_1,
+      last_accessed_at: BIT,
+      flushes: PLUS_1,
+    },
+  ),
+  ...corruptionsOf(
+    'unknown_taken',
+    { at: "concat('unknown_taken ', position, '/', kind, '/', name)", foundBy: 'refold' },
+    {
+      generation: BIT,
+      position: BIT,
+      kind: LETTER,
+      name: LETTER,
+      requests: PLUS_1,
+      flushes: PLUS_1,
+      group_id: [
+        { ...BIT, where: 'group_id is not null' },
+        { ...is('none', 'null'), where: 'group_id is not null' },
+        { ...is('one where there is none', '1'), where: 'group_id is null' },
+      ],
+      quota_tracked: [
+        { ...is('the other', 'not quota_tracked'), where: 'quota_tracked is not null' },
+        { ...is('none', 'null'), where: 'quota_tracked is not null' },
+        { ...is('one where there is none', 'true'), where: 'quota_tracked is null' },
+      ],
+    },
+  ),
+]
+
 /** Changes of the projections' tables, which readers see. */
 export const PROJECTION_CORRUPTIONS = [
   ...counters('api_key_counters', 'api_key_id', RATED),
@@ -174,4 +236,5 @@ export const PROJECTION_CORRUPTIONS = [
     { at: "concat('openings ', kind, '/', account, '/', position)", foundBy: 'refold' },
     { generation: BIT, kind: LETTER, account: LETTER, position: BIT },
   ),
+  ...UNKNOWN,
 ]
