@@ -96,6 +96,43 @@ test('acts have a row for each account, and sums by account are its totals', asy
   ])
 })
 
+test('an adoption has rows in the quarter hours where its keys were posted', async () => {
+  await service.putCatalog({ provider_groups: [{ id: 1 }] })
+  const flush = { keys: [{ api_key: 'sk-9f', requests: 5, success_requests: 4 }] }
+  const posted = await service.post('/internal/apikey-stats/flush', flush)
+  await service.post('/internal/stats/flush', {
+    keys: [{ token_hash: 'found', requests: 2, tokens: 30, last_accessed_at: 1_700_000_000 }],
+  })
+  await service.fetch('admin', '/admin/unknown-keys/adopt', {
+    method: 'POST',
+    body: JSON.stringify({
+      api_keys: [{ id: 99, external_id: 'sk-9f', group_id: 1 }],
+      keys: [{ token_hash: 'found', quota_limit: 100 }],
+    }),
+  })
+  const path = join(folder.path, 'adoptions.parquet')
+  await writeTestParquet(service.database, path)
+  const rows = await parquetReadObjects({ file: await asyncBufferFromFile(path) })
+  const of = (type: string) => rows.filter((row) => row.type === type)
+  const adopted = of('UnknownKeysAdopted')
+  const rated = { requests: 5n, successes: 4n, tokens: null, quota_used: null }
+  expect(adopted).toMatchObject([
+    { api_key_id: 99n, group_id: null, token_hash: null, ...rated },
+    { api_key_id: null, group_id: 1n, token_hash: null, ...rated },
+    {
+      ...{ api_key_id: null, group_id: null, token_hash: 'found', successes: null },
+      ...{ requests: 2n, tokens: 30n, quota_used: 30n, last_accessed_at: 1_700_000_000n },
+    },
+  ])
+  const place = positionOf(posted)
+  const entry = of('ApiKeyStatsFlushed').find((row) => `${row.shard}/${row.position}` === place)!
+  const quarter = 900_000
+  const postedAt = (entry.recorded_at as Date).getTime()
+  const countedAt = adopted.map((row) => (row.counted_at as Date).getTime())
+  expect(countedAt.slice(0, 2)).toEqual(Array(2).fill(postedAt - (postedAt % quarter)))
+  expect(countedAt.every((at) => at % quarter === 0)).toBe(true)
+})
+
 test('the largest counts are exact, and rows are in the order of the log', async () => {
   const largest = Number.MAX_SAFE_INTEGER
   for (let i = 0; i < 5; i++) {
