@@ -51,6 +51,8 @@ const HEADERS = {
   Vary: '`Accept`, which selects the format of the response',
 } as const
 
+type HeaderName = keyof typeof HEADERS
+
 /** Headers that an error response always carries. */
 const ERROR_HEADERS: { [Status in ErrorStatus]?: object } = {
   401: { 'WWW-Authenticate': header('The scheme to use: a bearer token', 'string') },
@@ -74,7 +76,9 @@ export type RouteDoc = {
     /** Alternative text formats, by media type. */
     forms?: Record<string, { description: string; example: string }>
   }
-  headers?: (keyof typeof HEADERS)[]
+  headers?: HeaderName[]
+  /** Headers that not every success has. */
+  optionalHeaders?: HeaderName[]
   errors: ErrorStatus[]
   /** The values of the member `error` by status that this route answers besides the common ones. */
   errorValues?: { [Status in ErrorStatus]?: string[] }
@@ -87,10 +91,12 @@ export type RouteDoc = {
 /** Returns the `detail` option of a route: its OpenAPI operation. */
 export function describe(doc: RouteDoc) {
   const responses: Record<string, object> = {}
-  const { ok } = doc
+  const { ok, headers = [], optionalHeaders = [] } = doc
   responses[ok.status ?? 200] = {
     description: ok.description,
-    ...(doc.headers === undefined ? {} : { headers: headersOf(doc.headers) }),
+    ...(headers.length + optionalHeaders.length > 0 && {
+      headers: { ...headersOf(headers, true), ...headersOf(optionalHeaders, false) },
+    }),
     ...(ok.schema === undefined
       ? {}
       : {
@@ -163,8 +169,8 @@ function header(description: string, type: string, required = true) {
   return { description, required, schema: { type } }
 }
 
-function headersOf(names: (keyof typeof HEADERS)[]) {
+function headersOf(names: HeaderName[], isRequired: boolean) {
   return Object.fromEntries(
-    names.map((name) => [name, header(HEADERS[name], 'string', name !== 'Idempotency-Replayed')]),
+    names.map((name) => [name, header(HEADERS[name], 'string', isRequired)]),
   )
 }

@@ -25,6 +25,8 @@ const key = (value: string) => ({ 'idempotency-key': value })
 
 const BALANCES = '/admin/balances'
 const CORRECTIONS = '/admin/corrections'
+const UNKNOWN = '/admin/unknown-keys'
+const ADOPT = `${UNKNOWN}/adopt`
 const rated = (id: number, requests = 2, successes = 1) =>
   `{"id":${id},"total_requests":${requests},"success_requests":${successes}}`
 const opening = (rows: string, day = '2026-01-31') =>
@@ -83,6 +85,21 @@ const GROUPS: Record<string, Call[]> = {
     ['admin', 'POST', CORRECTIONS, '{"reverse":"9/1","reason":"r"}'],
     ['admin', 'POST', CORRECTIONS, '{"reverse":"0/0","reason":"r"}'],
     ['admin', 'GET', `${CORRECTIONS}?cursor=x`],
+  ],
+  'unknown keys': [
+    ['admin', 'GET', UNKNOWN],
+    ['admin', 'GET', `${UNKNOWN}?kind=keys`],
+    ['admin', 'GET', `${UNKNOWN}?kind=key&sort=id`],
+    ['admin', 'GET', `${UNKNOWN}?kind=key&cursor=x`],
+    ['admin', 'GET', `${UNKNOWN}?kind=key&as_of_position=0/0`],
+    ['admin', 'POST', ADOPT, '{'],
+    ['admin', 'POST', ADOPT, '{}'],
+    ['admin', 'POST', ADOPT, '{"keys":[]}'],
+    ['admin', 'POST', ADOPT, '{"keys":[{}]}'],
+    ['admin', 'POST', ADOPT, '{"keys":[{"token_hash":"a"},{"token_hash":"a"}]}'],
+    ['admin', 'POST', ADOPT, '{"provider_groups":[{"id":1}],"api_keys":[{"id":1}]}'],
+    ['admin', 'POST', ADOPT, '{"api_keys":[{"id":1,"external_id":" x"}]}'],
+    ['admin', 'POST', ADOPT, LARGE],
   ],
   reads: [
     ['admin', 'GET', '/admin/api-keys/99'],

@@ -38,6 +38,9 @@ const BALANCES = {
   keys: [{ token_hash: EXAMPLE_HASH, request_count: 1, used_tokens: 2, quota_used: 2 }],
 }
 
+const UNKNOWN = '/admin/unknown-keys'
+const adoption = { api_keys: [{ id: 70, external_id: 'sk-70', group_id: 1 }] }
+
 /** Made in this order: a success of each operation, and the errors that a client can cause. */
 const CALLS: Call[] = [
   [
@@ -90,6 +93,18 @@ const CALLS: Call[] = [
   ['admin', 'POST', '/admin/corrections', 413, body('x'.repeat(5_000))],
   ['admin', 'POST', '/admin/corrections', 415, brotli],
   ['auditor', 'GET', '/admin/corrections', 200],
+  ['dp', 'POST', API_KEYS, 200, body({ keys: [{ api_key_id: 70, requests: 1 }] })],
+  ['dp', 'POST', API_KEYS, 200, body({ keys: [{ api_key: 'sk-71', requests: 1 }] })],
+  ['auditor', 'GET', `${UNKNOWN}?kind=api_key`, 200],
+  ['admin', 'GET', `${UNKNOWN}?kind=key&sort=-requests&limit=1`, 200],
+  ['admin', 'GET', UNKNOWN, 400],
+  ['admin', 'GET', `${UNKNOWN}?kind=key&cursor=x`, 400],
+  ['admin', 'POST', `${UNKNOWN}/adopt`, 200, body(adoption)],
+  ['admin', 'POST', `${UNKNOWN}/adopt`, 200, body(adoption)],
+  ['admin', 'POST', `${UNKNOWN}/adopt`, 400, body({ api_keys: [] })],
+  ['admin', 'POST', `${UNKNOWN}/adopt`, 409, body({ api_keys: [{ id: 7, external_id: 'sk-70' }] })],
+  ['admin', 'POST', `${UNKNOWN}/adopt`, 413, body('x'.repeat(5_000))],
+  ['admin', 'POST', `${UNKNOWN}/adopt`, 415, brotli],
   ['auditor', 'GET', '/admin/corrections?sort=reason', 400],
   ['admin', 'GET', '/admin/apikey-stats/summary', 200],
   ['auditor', 'GET', '/admin/provider-groups', 200],

@@ -172,6 +172,9 @@ test('the service has these privileges, and no others, on tables, views and colu
     key_versions: DERIVED,
     acts: DERIVED,
     openings: DERIVED,
+    unknown_keys: DERIVED,
+    unknown_usage: DERIVED,
+    unknown_taken: DERIVED,
     rebuilds: DERIVED,
   })
 })

@@ -48,7 +48,8 @@ export const open = describe({
     }),
     example: { position: '0/5', provider_groups: 1, api_keys: 1, keys: 1 },
   },
-  headers: ['Tallybook-Position', 'Idempotency-Replayed'],
+  headers: ['Tallybook-Position'],
+  optionalHeaders: ['Idempotency-Replayed'],
   parameters: [
     idempotencyKey(true, 'A repeated request with the same key and balances opens nothing twice.'),
   ],
@@ -78,7 +79,8 @@ export const correct = describe({
     schema: Type.Object({ position: Place, reversed: Type.Optional(Place) }),
     example: { position: '0/99', reversed: '0/41' },
   },
-  headers: ['Tallybook-Position', 'Idempotency-Replayed'],
+  headers: ['Tallybook-Position'],
+  optionalHeaders: ['Idempotency-Replayed'],
   parameters: [
     idempotencyKey(false, 'A repeated request with the same key corrects nothing twice.'),
   ],

@@ -13,9 +13,10 @@ const idempotencyKey = {
   schema: { type: 'string', minLength: 1, maxLength: 255, pattern: '^[\\x21-\\x7e]+$' },
 }
 
-const common: Pick<RouteDoc, 'tag' | 'headers' | 'errors' | 'errorValues' | 'parameters'> = {
+const common: Omit<RouteDoc, 'summary' | 'description' | 'ok' | 'body'> = {
   tag: 'Data plane',
-  headers: ['Tallybook-Position', 'Idempotency-Replayed'],
+  headers: ['Tallybook-Position'],
+  optionalHeaders: ['Idempotency-Replayed'],
   errors: [400, 401, 403, 408, 413, 415, 422, 503],
   errorValues: {
     400: ['invalid request body', 'invalid stats payload', 'invalid idempotency key'],

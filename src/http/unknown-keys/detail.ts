@@ -52,7 +52,7 @@ export const adopt = describe({
     schema: AdoptedBody,
     example: { position: '0/41', api_keys: 1, keys: 0, requests: 12 },
   },
-  headers: ['Tallybook-Position'],
+  optionalHeaders: ['Tallybook-Position'],
   errors: [400, 401, 403, 408, 409, 413, 415, 503],
   errorValues: {
     400: [INVALID_ADOPTION, 'invalid request body'],
