@@ -42,11 +42,18 @@ async function reverse(traffic: Traffic, sent: Sent, key: string): Promise<numbe
       if (sent.reversal !== position) {
         history.violate(`${sent.key}: reversed at ${position}, but first at ${sent.reversal}`)
       }
-    } else if (!body.includes(sent.requests === 0 ? 'counts nothing' : 'already reversed')) {
+    } else if (!refusalsOf(sent).some((refusal) => body.includes(refusal))) {
       history.violate(`${sent.key}: reversal answered ${status} ${body}`)
     }
     return status
   }
+}
+
+/** Why a reversal may be refused: nothing of it counts yet, or it was reversed. */
+function refusalsOf({ requests, most }: Sent): string[] {
+  return [requests === 0 && 'counts nothing', most > 0 && 'already reversed'].filter(
+    (refusal) => refusal !== false,
+  )
 }
 
 function reverseOnce(traffic: Traffic, reversed: string, key: string): Promise<Answer | null> {

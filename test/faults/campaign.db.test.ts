@@ -14,6 +14,7 @@ test.each([
   expect(report.violations).toEqual([])
   expect([report.lost, report.doubled]).toEqual([0, 0])
   expect(report.counts.acked).toBeGreaterThan(0)
+  expect(report.counts.adopted).toBeGreaterThan(0)
   // Two inconsistent heads would be among the violations.
   expect(report.heads).toBeGreaterThan(1)
 })

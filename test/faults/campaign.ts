@@ -1,6 +1,7 @@
 import { verifyDatabase } from '../../src/proofs/integrity/verify.ts'
 import { makeDataDir } from '../support/process.ts'
 import { TOKENS } from '../support/service.ts'
+import { adopt, adoptAll } from './adopter.ts'
 import { keepBooks } from './bookkeeper.ts'
 import { checkLog, type Findings } from './check.ts'
 import { Cluster, putCatalog } from './cluster.ts'
@@ -73,12 +74,14 @@ export async function runCampaign(options: CampaignOptions): Promise<Report> {
       watch(traffic()),
       administer(traffic()),
       keepBooks(traffic(), 'bookkeeper'),
+      adopt(traffic()),
     ]
     const faults = await injectFaults(cluster, makeRandom(random.below(2 ** 32)), areFaultsOver)
     await Promise.all(clients)
     await Promise.all(proxies.map((proxy) => proxy.close()))
 
     await untilUp(cluster)
+    await adoptAll({ history }, cluster.instances[0]!.url)
     await checkTotals(cluster, history)
     const owner = cluster.connect()
     await heads.check(owner)

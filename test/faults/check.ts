@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Sql } from '../../src/platform/postgres/pool.ts'
 import type { Entry, History, Sent } from './history.ts'
-import { isKnown } from './history.ts'
+import { ADOPTABLE, isAdoptable, isKnown } from './history.ts'
 
 /** The findings of a campaign. Each of `violations` is a failure. */
 export type Findings = {
@@ -75,6 +75,7 @@ export async function checkLog(owner: Sql, history: History): Promise<Findings> 
         violate(`the payload at ${at} does not match its hash`)
       }
       if (row.type === 'EventReversed') reversals.add(row, keys, groups)
+      if (row.type === 'UnknownKeysAdopted') foldAdoption(row, keys, groups)
       if (row.type !== 'ApiKeyStatsFlushed') continue
       const key = row.idempotency_key ?? at
       if (found.has(key)) {
@@ -90,6 +91,7 @@ export async function checkLog(owner: Sql, history: History): Promise<Findings> 
   for (const key of found.keys()) if (!sentByKey.has(key)) violate(`${key} was never sent`)
   for (const sent of history.sent) checkSent(sent, found.get(sent.key), findings)
   reversals.check(history)
+  checkAdopted(found.values(), reversals, keys, violate)
   await checkCounters(owner, { keys, groups }, violate)
   return findings
 }
@@ -118,6 +120,11 @@ class Reversals {
     }
     takeBack(keys, api_keys)
     takeBack(groups, provider_groups)
+  }
+
+  /** True if the event at a place is reversed. */
+  has(place: string): boolean {
+    return this.#byReversed.has(place)
   }
 
   /** Each acknowledged reversal is there, and no flush was reversed that no one tried to. */
@@ -174,11 +181,45 @@ function fold(payload: Payload, keys: Sums, groups: Sums): void {
   )
   for (const [i, entry] of entriesOf(payload).entries()) {
     const group = groupOf[i]
-    if (isKnown(entry.api_key_id) !== (group !== null))
+    const { api_key_id } = entry
+    if (!isAdoptable(api_key_id) && isKnown(api_key_id) !== (group !== null))
       throw new Error(`key ${entry.api_key_id} is in group ${group}`)
     if (group === null || entry.requests === 0) continue
     add(keys, entry.api_key_id, entry)
     if (group) add(groups, group, entry)
+  }
+}
+
+/** The rows of an adoption, read here independently of the service's reader. */
+function foldAdoption({ payload }: LogRow, keys: Sums, groups: Sums): void {
+  type Rows = { ids: number[]; groups: number[]; requests: number[]; successes: number[] }
+  const { api_keys } = JSON.parse(payload) as { api_keys: Rows }
+  for (const [i, id] of api_keys.ids.entries()) {
+    const [requests, success_requests] = [api_keys.requests[i]!, api_keys.successes[i]!]
+    if (requests === 0) continue
+    const entry = { api_key_id: id, requests, success_requests }
+    add(keys, id, entry)
+    if (api_keys.groups[i]) add(groups, api_keys.groups[i]!, entry)
+  }
+}
+
+/** Each entry for a key that was adopted counts once, unless its flush is reversed. */
+function checkAdopted(
+  flushes: Iterable<LogRow>,
+  reversals: Reversals,
+  keys: Sums,
+  violate: (what: string) => void,
+): void {
+  const expected: Sums = new Map()
+  for (const { shard, position, payload } of flushes) {
+    if (reversals.has(`${shard}/${position}`)) continue
+    for (const entry of entriesOf(JSON.parse(payload) as Payload)) {
+      if (isAdoptable(entry.api_key_id)) add(expected, entry.api_key_id, entry)
+    }
+  }
+  for (const id of ADOPTABLE) {
+    const [counted, posted] = [keys, expected].map((sums) => sums.get(id)?.requests ?? 0)
+    if (counted !== posted) violate(`key ${id}: ${counted} adopted or counted, ${posted} posted`)
   }
 }
 

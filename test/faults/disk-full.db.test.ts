@@ -58,10 +58,12 @@ function makeSent(history: History): Sent {
     requests: 1 + (i % 7),
     success_requests: i % 2,
   }))
+  const requests = entries.reduce((sum, one) => sum + one.requests, 0)
   const sent: Sent = {
     key: `flush-${history.sent.length}`,
     entries,
-    requests: entries.reduce((sum, { requests }) => sum + requests, 0),
+    requests,
+    most: requests,
     ack: null,
     counted: false,
   }

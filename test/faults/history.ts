@@ -6,8 +6,9 @@ export type Sent = {
   /** Idempotency key: the poster's name and a number. */
   key: string
   entries: Entry[]
-  /** Requests of known keys, which the summary counts. */
+  /** Requests of known keys, which the summary counts; with those that an adoption may count. */
   requests: number
+  most: number
   /** Null until it is acknowledged. */
   ack: { position: string; body: string } | null
   /** True after an answer that was not a replay. */
@@ -18,11 +19,16 @@ export type Sent = {
   isReversing?: boolean
 }
 
-/** Keys 1 to 40 are known, in a group, and have an external id; 900 to 909 are unknown. */
+/**
+ * Keys 1 to 40 are known, in a group, and have an external id; 900 to 909 are unknown. Some others
+ * are adopted and retired again and again.
+ */
 export const KNOWN_KEYS = 40
 export const externalIdOf = (apiKeyId: number) => `sk-${apiKeyId}`
 export const GROUPS = 4
 export const isKnown = (apiKeyId: number) => apiKeyId <= KNOWN_KEYS
+export const ADOPTABLE = [910, 911, 912, 913]
+export const isAdoptable = (apiKeyId: number) => ADOPTABLE.includes(apiKeyId)
 
 /** What the clients of a campaign know, and the violations they found. */
 export class History {
@@ -41,6 +47,7 @@ export class History {
     reads: 0,
     changes: 0,
     reversed: 0,
+    adopted: 0,
   }
   readonly violations: string[] = []
   /** The longest time (ms) in which no poster got an acknowledgement. */
@@ -54,7 +61,7 @@ export class History {
   /** Call before the first attempt. */
   noteSent(sent: Sent): void {
     this.sent.push(sent)
-    this.sentRequests += sent.requests
+    this.sentRequests += sent.most
   }
 
   /** Call before the first attempt: from now on the requests of the flush may be taken back. */

@@ -52,7 +52,7 @@ export async function awaitRecovery(service: TestService, history: History): Pro
 /** Posts an empty flush once. */
 async function postOnce(service: TestService, history: History): Promise<Response> {
   const key = `recovery-${history.sent.length}`
-  const sent: Sent = { key, entries: [], requests: 0, ack: null, counted: false }
+  const sent: Sent = { key, entries: [], requests: 0, most: 0, ack: null, counted: false }
   history.noteSent(sent)
   const headers = { 'idempotency-key': key }
   const response = await service.post('/internal/apikey-stats/flush', { keys: [] }, headers)

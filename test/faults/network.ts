@@ -14,6 +14,7 @@ import { makeOrigin } from '../support/origin.ts'
 import { createDatabaseOf, type TestDatabase } from '../support/server.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 import { until } from '../support/until.ts'
+import { adopt, adoptAll } from './adopter.ts'
 import { keepBooks } from './bookkeeper.ts'
 import { checkLog } from './check.ts'
 import { SeenHeads } from './heads.ts'
@@ -192,6 +193,7 @@ class Campaign {
       watch(traffic()),
       administer(traffic()),
       keepBooks(traffic(), 'bookkeeper'),
+      adopt(traffic()),
       this.#heads.watch(traffic()),
       ...[readAll(traffic(), 'reads'), readAll(traffic(), 'reads')],
       ...[readAll(traffic(), 'log'), readAll(traffic(), 'log')],
@@ -237,6 +239,7 @@ class Campaign {
 
   /** Compares reads, the log and the tree heads with what the clients know. */
   async #check() {
+    await adoptAll({ history: this.history }, this.#services[0]!.url)
     const { ackedRequests, reversingRequests, sentRequests } = this.history
     const least = ackedRequests - reversingRequests
     for (const service of this.#services) {

@@ -1,9 +1,11 @@
 import { TOKENS } from '../support/service.ts'
 import {
+  ADOPTABLE,
   type Entry,
   externalIdOf,
   GROUPS,
   type History,
+  isAdoptable,
   isKnown,
   KNOWN_KEYS,
   type Sent,
@@ -65,17 +67,10 @@ export async function post(traffic: Traffic, name: string): Promise<void> {
   for (let number = 0; !isOver(); number++) {
     if (traffic.pauseMs) await Bun.sleep(random.below(2 * traffic.pauseMs))
     const entries = makeEntries(random)
-    const requests = entries.reduce(
-      (sum, one) => sum + (isKnown(one.api_key_id) ? one.requests : 0),
-      0,
-    )
-    const sent: Sent = {
-      key: `${name}-${number}`,
-      entries,
-      requests,
-      ack: null,
-      counted: false,
-    }
+    const requests = requestsOf(entries, isKnown)
+    const most = requests + requestsOf(entries, isAdoptable)
+    const key = `${name}-${number}`
+    const sent: Sent = { key, entries, requests, most, ack: null, counted: false }
     history.noteSent(sent)
     if (random.chance(0.01)) {
       // Abandoned after one attempt, whatever its outcome.
@@ -89,6 +84,15 @@ export async function post(traffic: Traffic, name: string): Promise<void> {
     if (random.chance(0.01)) await expectRefused(traffic, sent)
     if (random.chance(0.05)) await expectVisible(traffic, sent)
   }
+}
+
+const requestsOf = (entries: Entry[], isCounted: (id: number) => boolean) =>
+  entries.reduce((sum, one) => sum + (isCounted(one.api_key_id) ? one.requests : 0), 0)
+
+/** The number of distinct keys with requests. */
+const keysOf = (entries: Entry[], isCounted: (id: number) => boolean) => {
+  const counted = entries.filter((one) => isCounted(one.api_key_id) && one.requests > 0)
+  return new Set(counted.map((one) => one.api_key_id)).size
 }
 
 /** Retries until a flush is acknowledged; all acknowledgements must be the same. */
@@ -115,10 +119,11 @@ function acknowledge(history: History, sent: Sent, answer: Answer): void {
   if (position === null) history.violate(`${sent.key}: no position`)
   if (sent.ack === null) {
     history.noteAck(sent, { position: position ?? '', body })
-    const known = sent.entries.filter((one) => isKnown(one.api_key_id) && one.requests > 0)
-    const updated = new Set(known.map((one) => one.api_key_id)).size
-    if ((JSON.parse(body) as { updated: number }).updated !== updated) {
-      history.violate(`${sent.key}: ${body} instead of ${updated} updated`)
+    const least = keysOf(sent.entries, isKnown)
+    const most = least + keysOf(sent.entries, isAdoptable)
+    const { updated } = JSON.parse(body) as { updated: number }
+    if (updated < least || updated > most) {
+      history.violate(`${sent.key}: ${body} instead of ${least} to ${most} updated`)
     }
     return
   }
@@ -187,7 +192,9 @@ function makeEntries(random: Random): Entry[] {
       ? 1 + random.below(3)
       : random.chance(0.03)
         ? 900 + random.below(10)
-        : 1 + random.below(KNOWN_KEYS)
+        : random.chance(0.1)
+          ? random.pick(ADOPTABLE)!
+          : 1 + random.below(KNOWN_KEYS)
     return { api_key_id, requests, success_requests: random.below(requests + 1) }
   })
 }

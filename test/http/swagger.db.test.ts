@@ -38,6 +38,7 @@ const BALANCES = {
   keys: [{ token_hash: EXAMPLE_HASH, request_count: 1, used_tokens: 2, quota_used: 2 }],
 }
 
+const brotliBalances = { ...brotli, headers: { ...brotli.headers, 'idempotency-key': 'br' } }
 const UNKNOWN = '/admin/unknown-keys'
 const adoption = { api_keys: [{ id: 70, external_id: 'sk-70', group_id: 1 }] }
 
@@ -78,13 +79,7 @@ const CALLS: Call[] = [
   ['admin', 'POST', '/admin/balances', 422, body({ ...BALANCES, api_keys: [] }, 'opened')],
   ['admin', 'POST', '/admin/balances', 400, body(BALANCES)],
   ['admin', 'POST', '/admin/balances', 413, body('x'.repeat(5_000), 'large')],
-  [
-    'admin',
-    'POST',
-    '/admin/balances',
-    415,
-    { ...brotli, headers: { ...brotli.headers, 'idempotency-key': 'br' } },
-  ],
+  ['admin', 'POST', '/admin/balances', 415, brotliBalances],
   ['admin', 'POST', '/admin/corrections', 201, body({ reverse: '0/257', reason: 'twice' })],
   ['admin', 'POST', '/admin/corrections', 409, body({ reverse: '0/257', reason: 'twice' })],
   ['admin', 'POST', '/admin/corrections', 404, body({ reverse: '0/99999', reason: 'twice' })],
