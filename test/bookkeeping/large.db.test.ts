@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test'
 import { positionOf } from '../support/events.ts'
 import { useService } from '../support/service.ts'
 
-// Balances of very many rows are parsed on another thread, and folded in parts.
+// Balances and adoptions of very many rows are parsed on another thread, and folded in parts.
 
 const ROWS = 20_000
 
@@ -39,4 +39,28 @@ test('balances of 20,000 token keys are opened, counted and reversed as a whole'
   )
   expect(items[0]!.used_tokens).toBe(0)
   expect((await open(balances, 'again')).status).toBe(201)
+})
+
+test('20,000 unknown keys of a flush are adopted and reversed as a whole', async () => {
+  const names = Array.from({ length: ROWS }, (_, i) => `sk-${hash(i)}`)
+  const posted = await service.post('/internal/apikey-stats/flush', {
+    keys: names.map((api_key, i) => ({ api_key, requests: 1 + i })),
+  })
+  expect(posted.status).toBe(200)
+  const requests = (ROWS * (ROWS + 1)) / 2
+  const adopt = async (rows: object[]) => {
+    const response = await service.fetch('admin', '/admin/unknown-keys/adopt', {
+      method: 'POST',
+      body: JSON.stringify({ api_keys: rows }),
+    })
+    return { status: response.status, ...((await response.json()) as object) }
+  }
+  const rows = names.map((external_id) => ({ external_id }))
+  expect(await adopt([...rows, { group_id: 1 }])).toMatchObject({ status: 400 })
+  expect(await adopt(rows)).toMatchObject({ status: 200, api_keys: ROWS, requests })
+  expect(await adopt(rows)).toMatchObject({ status: 200, api_keys: 0, requests: 0 })
+  const last = `/admin/api-keys/ext:${names.at(-1)}`
+  expect(await service.read(last)).toMatchObject({ total_requests: ROWS })
+  await service.act('/admin/corrections', { reverse: positionOf(posted), reason: 'another system' })
+  expect(await service.read(last)).toMatchObject({ total_requests: 0 })
 })
