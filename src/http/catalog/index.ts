@@ -136,7 +136,7 @@ const putDetail = describe({
     example: {
       provider_groups: [{ id: 1, name: 'openai' }],
       api_keys: [{ id: 7, external_id: 'sk-9f', group_id: 1, name: 'checkout' }],
-      keys: [{ token_hash: EXAMPLE_HASH, quota_limit: 1000, name: 'ci' }],
+      keys: [{ token_hash: EXAMPLE_HASH, quota_limit: 1000, name: 'ci', quota_period: 'month' }],
     } satisfies Static<typeof CatalogBody>,
   },
   ok: {

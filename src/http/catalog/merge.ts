@@ -1,7 +1,15 @@
-import type { ApiKeyRow, CatalogRows, ProviderGroupRow } from '../../events/catalog-change.ts'
+import type {
+  ApiKeyRow,
+  CatalogRows,
+  KeyRow,
+  ProviderGroupRow,
+} from '../../events/catalog-change.ts'
 import type { Catalog } from '../../log/catalog/catalog.ts'
 import { END_OF_IDS, type ExternalIds } from '../../log/catalog/external-ids.ts'
+import { DEFAULT_ZONE, findTimeZone } from '../../quota/periods.ts'
 import type { CatalogBody } from './model.ts'
+
+type KeyBody = NonNullable<CatalogBody['keys']>[number]
 
 /** Rows that contradict the catalog, with a sentence for people. */
 export type Conflict = { conflict: string }
@@ -31,13 +39,24 @@ export function mergeRows(catalog: Catalog, body: CatalogBody): CatalogRows | Co
     })
   }
   if (keys) {
-    rows.keys = keys.map(({ token_hash, quota_limit, name }) => {
-      const row = catalog.keys.get(token_hash)
-      const limit = quota_limit ?? row?.quota_limit ?? -1
-      return { token_hash, quota_limit: limit, name: mergeName(name, row) }
-    })
+    rows.keys = keys.map((key) => mergeKey(key, catalog.keys.get(key.token_hash)))
   }
   return rows
+}
+
+/** Returns the complete row of a token key; a period of none and the zone UTC are left out. */
+function mergeKey(
+  { token_hash, quota_limit, name, quota_period, quota_tz }: KeyBody,
+  row: KeyRow | undefined,
+): KeyRow {
+  const limit = quota_limit ?? row?.quota_limit ?? -1
+  const period = quota_period ?? row?.quota_period ?? 'none'
+  const zone = (quota_tz ? findTimeZone(quota_tz) : row?.quota_tz) ?? DEFAULT_ZONE
+  return {
+    ...{ token_hash, quota_limit: limit, name: mergeName(name, row) },
+    ...(period === 'none' ? {} : { quota_period: period }),
+    ...(zone === DEFAULT_ZONE ? {} : { quota_tz: zone }),
+  }
 }
 
 type Named = Pick<ProviderGroupRow & ApiKeyRow, 'id' | 'external_id'>

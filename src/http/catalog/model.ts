@@ -6,9 +6,11 @@ import {
   ExternalId,
   GroupId,
   QuotaLimit,
+  QuotaPeriod,
   TokenHash,
 } from '../../events/catalog-change.ts'
 import { isStorable } from '../../events/columns.ts'
+import { findTimeZone } from '../../quota/periods.ts'
 import { placeOf } from '../place.ts'
 
 const strict = { additionalProperties: false }
@@ -22,6 +24,9 @@ const NAME = 'A display name; an empty string removes it'
 const EXTERNAL_ID =
   'The name that a gateway uses: 1 to 255 characters without surrounding white space. Once set, ' +
   'it never changes or moves to another row'
+
+const PERIOD =
+  'How often the quota begins anew: `none`, the default, `day`, `week` (from Monday) or `month`'
 
 /** How a row is named: by its id, its external id, or both. A new row may leave the id out. */
 const named = {
@@ -49,6 +54,11 @@ export const CatalogBody = Type.Object(
           token_hash: TokenHash,
           quota_limit: patchable(QuotaLimit, 'A limit in tokens; -1, the default, is unlimited'),
           name: patchable(CatalogName, NAME),
+          quota_period: patchable(Type.Union([Type.Literal('none'), ...QuotaPeriod.anyOf]), PERIOD),
+          quota_tz: patchable(
+            Type.String({ maxLength: 64 }),
+            'The IANA time zone of the period, such as `Europe/Berlin`; default `UTC`',
+          ),
         },
         strict,
       ),
@@ -87,6 +97,10 @@ function findInvalid(catalog: CatalogBody): string | null {
         if (!isStorable(token_hash)) return `${place}.token_hash ${UNSTORABLE}`
         if (token_hash.trim() !== token_hash) {
           return `${place}.token_hash has leading or trailing white space.`
+        }
+        const zone = row.quota_tz ?? null
+        if (zone !== null && findTimeZone(zone) === null) {
+          return `${place}.quota_tz is not a time zone of the IANA database.`
         }
       } else {
         const { id, external_id } = row

@@ -104,10 +104,15 @@ export function counterRoutes(
           context.query,
           { kind: 'key', account: null },
           (transaction, source) =>
-            readKeys(transaction, source, {
-              ...pageOf(context.query, 'token_hash'),
-              tokenHash: null,
-            }),
+            readKeys(
+              transaction,
+              source,
+              {
+                ...pageOf(context.query, 'token_hash'),
+                tokenHash: null,
+              },
+              null,
+            ),
         ),
       { roles, query: KeysQuery, detail: details.keys },
     )
@@ -124,7 +129,7 @@ export function counterRoutes(
               ...single(context.query, 'token_hash'),
               tokenHash: context.params.token_hash,
             }
-            return (await readKeys(transaction, source, request)).items[0] ?? null
+            return (await readKeys(transaction, source, request, null)).items[0] ?? null
           },
         ),
       { roles, params: HashParams, query: ItemQuery, detail: details.key },

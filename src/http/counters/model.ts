@@ -1,4 +1,5 @@
 import { Type } from '@sinclair/typebox'
+import { QuotaPeriod } from '../../events/catalog-change.ts'
 import { KEY_SORTS } from '../../read-model/queries/keys.ts'
 import { RATED_SORTS } from '../../read-model/queries/rated.ts'
 import { EXAMPLE_HASH, Id, Limit, NO_NUL, PositionsText, strict, Timestamp } from '../params.ts'
@@ -146,9 +147,25 @@ export const KeyBody = Type.Object(
     request_count: total,
     used_tokens: total,
     quota_limit: Type.Integer({ description: 'A limit in tokens; -1 is unlimited' }),
-    quota_used: total,
+    quota_used: {
+      ...total,
+      description:
+        'Tokens used since the last reset or, with a period, since that began if that was later',
+    },
     last_accessed_at: Type.Union([Type.String({ format: 'date-time' }), Type.Null()]),
     ended_at: endedAt,
+    quota_period: Type.Optional(
+      Type.Union([Type.Literal('none'), ...QuotaPeriod.anyOf], {
+        description: 'How often the quota begins anew; absent if never',
+      }),
+    ),
+    quota_tz: Type.Optional(Type.String({ description: 'The IANA time zone of the period' })),
+    quota_period_start: Type.Optional(
+      Type.String({ format: 'date-time', description: 'When the current period began' }),
+    ),
+    quota_resets_at: Type.Optional(
+      Type.String({ format: 'date-time', description: 'When the next period begins' }),
+    ),
   },
   { title: 'Key' },
 )

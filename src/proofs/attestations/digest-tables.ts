@@ -66,7 +66,7 @@ function findCheckpoint(table: string, checkpoints: readonly Checkpoint[]): Chec
 /** Returns a query for texts of many rows each, in the order of the table's key. */
 function selectLines(
   table: AttestedTable,
-  { columns, kind, lastIsOptional }: AttestedColumns,
+  { columns, kind, optional = 0 }: AttestedColumns,
   range: { from?: string; after?: number },
 ): string {
   const keys = columns.slice(0, KEY_COLUMNS[kind])
@@ -77,19 +77,29 @@ function selectLines(
     ...('from' in range ? ['t.quarter >= $3::timestamptz'] : []),
     ...('after' in range ? ['t.position > $3::bigint'] : []),
   ]
-  const required = (lastIsOptional ? columns.slice(0, -1) : columns).map(toText)
-  const last = lastIsOptional ? ` || coalesce(',' || to_json(t.${columns.at(-1)})::text, '')` : ''
+  const required = columns.slice(0, columns.length - optional).map(toText)
+  const rest = columns.slice(columns.length - optional).map((_, i, all) => optionalText(all, i))
   return `
     select string_agg(r.line, '' order by r.number) as lines, count(*)::integer as rows
     from (
       select
-        '[' || ${required.join(` || ',' || `)}${last} || e']\\n' as line,
+        '[' || ${required.join(` || ',' || `)}${rest.join('')} || e']\\n' as line,
         row_number() over (order by ${order.join(', ')}) as number
       from ${table} t
       where ${conditions.join(' and ')}
     ) r
     group by (r.number - 1) / ${CHUNK_ROWS}
     order by (r.number - 1) / ${CHUNK_ROWS}`
+}
+
+/**
+ * Returns SQL to append: an optional column and the comma before it, or nothing if the column and
+ * all after it are null.
+ */
+function optionalText(columns: readonly string[], i: number): string {
+  const rest = columns.slice(i).map((column) => `t.${column}`)
+  const text = `',' || coalesce(to_json(t.${columns[i]})::text, 'null')`
+  return ` || case when num_nonnulls(${rest.join(', ')}) = 0 then '' else ${text} end`
 }
 
 /** Returns the SQL expression that formats a column as `formatDigestRow` does. */

@@ -6,7 +6,9 @@ import { type Check, MAX_PROBLEMS, type Problem } from './problem.ts'
 import type { ProjectionTable, Target } from './tables.ts'
 
 const TIMES = ['quarter', 'ended_at', 'first_seen', 'last_seen']
-const TEXTS = ['token_hash', 'name', 'kind', 'account', 'type', 'reason']
+const TEXTS = [
+  ...['token_hash', 'name', 'kind', 'account', 'type', 'reason', 'quota_period', 'quota_tz'],
+]
 
 /** An SQL condition on the compared rows `t`; its parameters start at $3. */
 export type RowRange = { condition: string; parameters: (string | number)[] }

@@ -265,8 +265,9 @@ export class ShardFold {
       for (const { id, group_id, name, external_id } of rows.api_keys ?? []) {
         api_keys.set(id, [group_id, name, endedAt, external_id ?? null])
       }
-      for (const { token_hash, quota_limit, name } of rows.keys ?? []) {
-        keys.set(token_hash, [quota_limit, name, endedAt])
+      for (const { token_hash, quota_limit, name, quota_period, quota_tz } of rows.keys ?? []) {
+        const period = [quota_period ?? null, quota_tz ?? null]
+        keys.set(token_hash, [quota_limit, name, endedAt, ...period])
       }
     }
   }

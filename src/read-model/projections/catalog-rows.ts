@@ -26,7 +26,7 @@ const KINDS: readonly { kind: Kind; versions: string; id: string; values: string
     kind: 'keys',
     versions: 'key_versions',
     id: 'token_hash',
-    values: ['quota_limit', 'name', 'ended_at'],
+    values: ['quota_limit', 'name', 'ended_at', 'quota_period', 'quota_tz'],
   },
 ]
 
@@ -38,6 +38,8 @@ const TYPES: Record<string, Column['type']> = {
   quota_limit: 'bigint',
   name: 'text',
   external_id: 'text',
+  quota_period: 'text',
+  quota_tz: 'text',
   ended_at: 'timestamptz',
 }
 
@@ -56,7 +58,8 @@ const table = (name: string, key: string[], values: string[]): Table => ({
  */
 export const catalogRows: Projection = {
   name: 'catalog',
-  // 2: stores versions. External ids needed no third one: no change before them has any.
+  // 2: stores versions. External ids and quota periods needed no third one: no change before them
+  // has any.
   version: 2,
   tables: KINDS.flatMap(({ kind, versions, id, values }) => [
     table(kind, [id], values),

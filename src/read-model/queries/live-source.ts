@@ -11,7 +11,7 @@ export type Source = {
   providerGroups(): Fragment
   /** id, external_id, group_id, name, ended_at */
   apiKeys(): Fragment
-  /** token_hash, quota_limit, name, ended_at */
+  /** token_hash, quota_limit, name, ended_at, quota_period, quota_tz */
   keys(): Fragment
   /** The account and its values. An account may have several rows, which must be summed. */
   counters(kind: AccountKind, listed: Listed): Fragment
@@ -45,7 +45,11 @@ export function liveSource(transaction: Transaction): Source {
   return {
     providerGroups: () => catalog(named, 'provider_groups'),
     apiKeys: () => catalog(transaction`${named}, r.group_id`, 'api_keys'),
-    keys: () => catalog(transaction`r.token_hash, r.quota_limit, r.name, r.ended_at`, 'keys'),
+    keys: () =>
+      catalog(
+        transaction`r.token_hash, r.quota_limit, r.name, r.ended_at, r.quota_period, r.quota_tz`,
+        'keys',
+      ),
     counters,
   }
 }

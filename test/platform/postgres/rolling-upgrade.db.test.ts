@@ -140,7 +140,7 @@ test('a change of event types or projections comes with a migration', async () =
 })
 
 const KNOWN = {
-  since: 19,
+  since: 20,
   events: {
     ApiKeyStatsFlushed: 3,
     KeyStatsFlushed: 1,
