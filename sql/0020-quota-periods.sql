@@ -9,3 +9,16 @@ create index keys_quota_period on keys (generation, quota_period, quota_tz)
   where quota_period is not null;
 create index key_versions_quota_period on key_versions (generation, quota_period, quota_tz)
   where quota_period is not null;
+
+-- The quarter hour in which quota periods count what an act counts in none. Acts before this
+-- migration get theirs when the projection is rebuilt, which the start after it does.
+alter table acts add column quarter timestamptz;
+
+-- From when on the quota of a token key counts from 0, by the positions of the resets.
+create table quota_resets (
+  generation integer not null,
+  token_hash text not null,
+  position bigint not null,
+  reset_at timestamptz not null,
+  primary key (generation, token_hash, position)
+);

@@ -22,5 +22,5 @@ grant select, insert, update, delete on
   api_key_snapshots, provider_group_snapshots, key_snapshots,
   provider_groups, api_keys, keys,
   provider_group_versions, api_key_versions, key_versions,
-  acts, openings, unknown_keys, unknown_usage, unknown_taken
+  acts, openings, quota_resets, unknown_keys, unknown_usage, unknown_taken
   to tallybook_service;

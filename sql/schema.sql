@@ -9,6 +9,7 @@ create table acts (
   reason text,
   reversed_shard integer,
   reversed_position bigint,
+  quarter timestamp with time zone,
   constraint acts_pkey PRIMARY KEY (generation, "position")
 );
 
@@ -368,6 +369,14 @@ create table provider_groups (
   ended_at timestamp with time zone,
   external_id text,
   constraint provider_groups_pkey PRIMARY KEY (generation, id)
+);
+
+create table quota_resets (
+  generation integer not null,
+  token_hash text not null,
+  position bigint not null,
+  reset_at timestamp with time zone not null,
+  constraint quota_resets_pkey PRIMARY KEY (generation, token_hash, "position")
 );
 
 create table rebuilds (
@@ -1211,6 +1220,7 @@ grant delete, insert, select, update on provider_group_snapshots to tallybook_se
 grant delete, insert, select, update on provider_group_usage to tallybook_service;
 grant delete, insert, select, update on provider_group_versions to tallybook_service;
 grant delete, insert, select, update on provider_groups to tallybook_service;
+grant delete, insert, select, update on quota_resets to tallybook_service;
 grant delete, insert, select, update on rebuilds to tallybook_service;
 grant delete, insert, select on sessions to tallybook_service;
 grant select, update on shards to tallybook_service;

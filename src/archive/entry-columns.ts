@@ -38,7 +38,7 @@ const COLUMNS = [
   { name: 'tokens', ...int64, ...optional },
   // Unix seconds; 0 if unknown.
   { name: 'last_accessed_at', ...int64, ...optional },
-  // The type of the event: a flush, BalancesOpened, TotalsAdjusted or EventReversed.
+  // The type of the event: a flush, BalancesOpened, TotalsAdjusted, EventReversed or QuotaReset.
   { name: 'type', ...text, ...required },
   // When usage counts it: null if in no hour.
   { name: 'counted_at', ...int64, ...micros, ...optional },

@@ -40,7 +40,8 @@ export async function readCorrections(
       from (
         select t.position, t.reason, t.reversed_shard, t.reversed_position
         from acts t
-        where t.generation = ${liveGeneration(sql, 'bookkeeping')} and t.reason is not null
+        where t.generation = ${liveGeneration(sql, 'bookkeeping')}
+          and t.type in ('TotalsAdjusted', 'EventReversed')
           and ${reversed === null ? sql`true` : isReversalOf(sql, reversed)}
       ) c
       where ${cut}

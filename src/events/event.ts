@@ -9,6 +9,7 @@ import { balancesOpened } from './types/balances-opened.ts'
 import { catalogChanged } from './types/catalog-changed.ts'
 import { eventReversed } from './types/event-reversed.ts'
 import { keyStatsFlushed } from './types/key-stats-flushed.ts'
+import { quotaReset } from './types/quota-reset.ts'
 import { originChanged, projectionAttested, shardsChanged } from './types/statements.ts'
 import { totalsAdjusted } from './types/totals-adjusted.ts'
 import { unknownKeysAdopted } from './types/unknown-keys-adopted.ts'
@@ -22,6 +23,7 @@ export const EVENT_TYPES = {
   TotalsAdjusted: totalsAdjusted,
   EventReversed: eventReversed,
   UnknownKeysAdopted: unknownKeysAdopted,
+  QuotaReset: quotaReset,
   ProjectionAttested: projectionAttested,
   OriginChanged: originChanged,
   ShardsChanged: shardsChanged,

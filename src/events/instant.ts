@@ -1,2 +1,23 @@
+/** A quarter hour of UTC, in milliseconds. */
+const QUARTER_HOUR_MS = 900_000
+
+/** Returns `2026-01-31T12:15:00+00:00` for `2026-01-31T12:29:59.999999+00:00`. */
+export function startOfQuarterHour(recordedAt: string): string {
+  const minute = Number(recordedAt.slice(14, 16))
+  const quarter = String(minute - (minute % 15)).padStart(2, '0')
+  return `${recordedAt.slice(0, 14)}${quarter}:00+00:00`
+}
+
+/**
+ * Returns the start of the quarter hour that contains the last moment before a time: `12:00` for
+ * `12:15:00.000000`. Before the year 1, which texts can't express, it is `-infinity`.
+ */
+export function quarterHourBefore(time: string): string {
+  const start = startOfQuarterHour(time)
+  if (time !== `${start.slice(0, 19)}.000000+00:00`) return start
+  const before = new Date(Date.parse(start) - QUARTER_HOUR_MS).toISOString()
+  return /^(?!0000)\d{4}-/.test(before) ? startOfQuarterHour(before) : '-infinity'
+}
+
 /** A time as the log writes it: `2026-01-31T12:00:00.123456+00:00`. */
 export const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}\+00:00$/

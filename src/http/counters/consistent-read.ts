@@ -40,15 +40,36 @@ export async function reflect<Value>(
   scope: Scope,
   read: (transaction: Transaction, source: Source) => Promise<Value | null>,
 ): Promise<Value> {
-  const { history } = options
   const past = await findPositions(options, context, asOf)
-  const awaited: AwaitedGroup[] = asOf.consistency === 'eventual' ? [] : ['current']
+  return answerRead(past, () => readCounted(options, context, { ...asOf, past }, scope, read))
+}
+
+/** Reads the counters in a scope, now or as of the positions `past`. */
+export function readCounted<Value>(
+  options: ReadOptions,
+  context: RequestContext,
+  { consistency, past }: Pick<AsOf, 'consistency'> & { past: Positions | null },
+  scope: Scope,
+  read: (transaction: Transaction, source: Source) => Promise<Value>,
+): Promise<Reflected<Value>> {
+  const awaited: AwaitedGroup[] = consistency === 'eventual' ? [] : ['current']
+  return consistentRead(options, context, { past, awaited }, (sql) =>
+    past === null
+      ? readNow(sql, read)
+      : readNow(sql, (transaction) => options.history.read(transaction, past, scope, read)),
+  )
+}
+
+/**
+ * Answers with what is read, and what it reflects: the positions `past`, unless they are null.
+ * Throws problem 404 if that is null, and 400 for a cursor of another list.
+ */
+export async function answerRead<Value>(
+  past: Positions | null,
+  read: () => Promise<Reflected<Value | null>>,
+): Promise<Value> {
   try {
-    const { value, positions } = await consistentRead(options, context, { past, awaited }, (sql) =>
-      past === null
-        ? readNow(sql, read)
-        : readNow(sql, (transaction) => history.read(transaction, past, scope, read)),
-    )
+    const { value, positions } = await read()
     if (value === null) throw new Problem(404, 'not found')
     return jsonResponse(value, { 'tallybook-position': formatPositions(past ?? positions) })
   } catch (error) {

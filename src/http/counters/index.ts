@@ -1,5 +1,4 @@
 import { Elysia } from 'elysia'
-import { readKeys } from '../../read-model/queries/keys.ts'
 import type { PageRequest } from '../../read-model/queries/keyset-page.ts'
 import {
   type RatedRequest,
@@ -14,6 +13,7 @@ import { DEFAULT_LIMIT, HashParams, RowParams } from '../params.ts'
 import { type AttestedTotals, answerAttested } from './attested.ts'
 import { type ReadOptions, reflect } from './consistent-read.ts'
 import * as details from './detail.ts'
+import { reflectKeys } from './keys.ts'
 import { ApiKeysQuery, ItemQuery, KeysQuery, ProviderGroupsQuery, SummaryQuery } from './model.ts'
 
 /** Serves GET /admin/apikey-stats/summary, and the catalog's lists and rows with their counters. */
@@ -97,41 +97,25 @@ export function counterRoutes(
     )
     .get(
       '/admin/keys',
-      (context) =>
-        reflect(
-          options,
-          context,
-          context.query,
-          { kind: 'key', account: null },
-          (transaction, source) =>
-            readKeys(
-              transaction,
-              source,
-              {
-                ...pageOf(context.query, 'token_hash'),
-                tokenHash: null,
-              },
-              null,
-            ),
-        ),
+      (context) => {
+        const request = { ...pageOf(context.query, 'token_hash'), tokenHash: null }
+        return reflectKeys(options, context, context.query, request, (page) => page)
+      },
       { roles, query: KeysQuery, detail: details.keys },
     )
     .get(
       '/admin/keys/:token_hash',
-      (context) =>
-        reflect(
+      (context) => {
+        const { token_hash: tokenHash } = context.params
+        const request = { ...single(context.query, 'token_hash'), tokenHash }
+        return reflectKeys(
           options,
           context,
           context.query,
-          { kind: 'key', account: context.params.token_hash },
-          async (transaction, source) => {
-            const request = {
-              ...single(context.query, 'token_hash'),
-              tokenHash: context.params.token_hash,
-            }
-            return (await readKeys(transaction, source, request, null)).items[0] ?? null
-          },
-        ),
+          request,
+          ({ items }) => items[0] ?? null,
+        )
+      },
       { roles, params: HashParams, query: ItemQuery, detail: details.key },
     )
 }

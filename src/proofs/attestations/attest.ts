@@ -1,8 +1,8 @@
+import { startOfQuarterHour } from '../../events/instant.ts'
 import { SERVICE_EVENT_TYPES } from '../../events/statement.ts'
 import { type AppendedServiceEvent, appendServiceEvent } from '../../log/append-event.ts'
 import { readLeafEvents } from '../../log/read.ts'
 import { type Sql, transact } from '../../platform/postgres/pool.ts'
-import { startOfQuarterHour } from '../../read-model/projections/usage.ts'
 import { digestTables } from './digest-tables.ts'
 import { readNewestAttestation, type StoredAttestation } from './newest.ts'
 

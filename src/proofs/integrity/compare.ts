@@ -5,7 +5,7 @@ import { compareKeys } from '../verifier/exact-sums.ts'
 import { type Check, MAX_PROBLEMS, type Problem } from './problem.ts'
 import type { ProjectionTable, Target } from './tables.ts'
 
-const TIMES = ['quarter', 'ended_at', 'first_seen', 'last_seen']
+const TIMES = ['quarter', 'ended_at', 'first_seen', 'last_seen', 'reset_at']
 const TEXTS = [
   ...['token_hash', 'name', 'kind', 'account', 'type', 'reason', 'quota_period', 'quota_tz'],
 ]

@@ -79,6 +79,9 @@ export class ShardFold {
       case 'TotalsAdjusted':
         this.#countAmounts(event.data, 1, null)
         break
+      case 'QuotaReset':
+        this.#countAmounts({ keys: event.data.keys }, -1, null)
+        break
       case 'EventReversed': {
         const { type, at } = event.data
         const isUsage = type === 'ApiKeyStatsFlushed' || type === 'KeyStatsFlushed'

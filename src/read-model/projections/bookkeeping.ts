@@ -8,22 +8,29 @@ import { cutRows } from './slices.ts'
 import { UNKNOWN_TABLES, UnknownKeysFold } from './unknown-keys.ts'
 
 /**
- * Which acts there are, what they reverse, and which accounts opening balances name (only shard 0
- * has acts, so these rows have no shard), and what is not booked: entries for unknown keys.
+ * Which acts there are, what they reverse, which accounts opening balances name, and which quotas
+ * were reset (only shard 0 has acts, so these rows have no shard), and what is not booked: entries
+ * for unknown keys.
  */
 export const bookkeeping: Projection = {
   name: 'bookkeeping',
-  // 2: unknown keys.
-  version: 2,
+  // 2: unknown keys. 3: quarter hours of acts, and resets of quotas.
+  version: 3,
   tables: [
     {
       name: 'acts',
       key: ['position'],
-      values: ['type', 'reason', 'reversed_shard', 'reversed_position'],
+      values: ['type', 'reason', 'reversed_shard', 'reversed_position', 'quarter'],
       fillfactor: null,
     },
     { name: 'openings', key: ['kind', 'account', 'position'], values: [], fillfactor: null },
     ...UNKNOWN_TABLES,
+    {
+      name: 'quota_resets',
+      key: ['token_hash', 'position'],
+      values: ['reset_at'],
+      fillfactor: null,
+    },
   ],
   createFold: () => new BookkeepingFold(),
 }
@@ -60,6 +67,8 @@ class BookkeepingFold implements Fold {
     if (shard !== 0) return
     for (const rows of cutRows(this.#acts.values())) yield writeActs(transaction, generation, rows)
     for (const rows of cutRows(this.#openings)) yield writeOpenings(transaction, generation, rows)
+    const resets = [...this.#acts.values()].filter(isReset)
+    for (const rows of cutRows(resets)) yield writeResets(transaction, generation, rows)
     // Statements run in order: the acts are there.
     for (const rows of cutRows(this.#moved)) yield moveReversals(transaction, generation, rows)
   }
@@ -73,6 +82,25 @@ class BookkeepingFold implements Fold {
   }
 }
 
+type ResetRow = { position: number; act: Act & { type: 'QuotaReset' } }
+
+const isReset = (row: ActRow): row is ResetRow => row.act.type === 'QuotaReset'
+
+function writeResets(
+  transaction: Transaction,
+  generation: number,
+  rows: readonly ResetRow[],
+): Promise<unknown> {
+  return transaction`
+    insert into quota_resets (generation, token_hash, position, reset_at)
+    select ${generation}, f.token_hash, f.position, f.reset_at
+    from unnest(
+      ${toTextArray(rows, ({ act }) => act.token_hash)}::text[],
+      ${toArray(rows, ({ position }) => position)}::bigint[],
+      ${toTextArray(rows, ({ act }) => act.at)}::timestamptz[]
+    ) as f(token_hash, position, reset_at)`
+}
+
 const reversedBy = ({ act }: ActRow) => (act.type === 'EventReversed' ? act : null)
 
 function writeActs(
@@ -84,15 +112,17 @@ function writeActs(
   const shards = toTextArray(rows, (row) => reversedBy(row)?.shard.toString() ?? null)
   const positions = toTextArray(rows, (row) => reversedBy(row)?.position.toString() ?? null)
   return transaction`
-    insert into acts (generation, position, type, reason, reversed_shard, reversed_position)
-    select ${generation}, f.position, f.type, f.reason, f.shard, f.reversed
+    insert into acts
+      (generation, position, type, reason, reversed_shard, reversed_position, quarter)
+    select ${generation}, f.position, f.type, f.reason, f.shard, f.reversed, f.quarter
     from unnest(
       ${toArray(rows, ({ position }) => position)}::bigint[],
       ${toTextArray(rows, ({ act }) => act.type)}::text[],
       ${reasons}::text[],
       ${shards}::integer[],
-      ${positions}::bigint[]
-    ) as f(position, type, reason, shard, reversed)`
+      ${positions}::bigint[],
+      ${toTextArray(rows, ({ act }) => act.quarter)}::timestamptz[]
+    ) as f(position, type, reason, shard, reversed, quarter)`
 }
 
 function writeOpenings(

@@ -25,7 +25,7 @@ export function contentOf(event: Event, recordedAt: string): Content {
   return {
     postings: postingsOf(event, recordedAt),
     change: event.type === 'CatalogChanged' ? event.data : null,
-    act: actOf(event),
+    act: actOf(event, recordedAt),
     unknown: unknownOf(event, recordedAt),
   }
 }

@@ -1,4 +1,5 @@
 import { addExact, type Exact } from '../../events/exact.ts'
+import { startOfQuarterHour } from '../../events/instant.ts'
 import type { UnknownEntries, UnknownKind } from '../../events/unknown.ts'
 import type { Fragment, Transaction } from '../../platform/postgres/pool.ts'
 import { type Column, unnest } from './account-sql.ts'
@@ -6,7 +7,6 @@ import { toArray, toTextArray } from './array.ts'
 import type { Entry } from './entry.ts'
 import type { Fold, Table, WriteTarget } from './projection.ts'
 import { cutRows } from './slices.ts'
-import { startOfQuarterHour } from './usage.ts'
 
 /** Names of each kind that a shard keeps apart, in order of appearance; the others are one row. */
 const MAX_NAMES = 100_000

@@ -4,6 +4,7 @@ import {
   type AccountKind,
   type AccountShape,
 } from '../../events/accounts.ts'
+import { startOfQuarterHour } from '../../events/instant.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
 import { addToRow, type Column, listOf, toColumns, unnest } from './account-sql.ts'
 import { toArray, toTextArray } from './array.ts'
@@ -118,13 +119,6 @@ class UsageFold implements Fold {
     this.#newest = quarter
     return quarter
   }
-}
-
-/** Returns `2026-01-31T12:15:00+00:00` for `2026-01-31T12:29:59.999999+00:00`. */
-export function startOfQuarterHour(recordedAt: string): string {
-  const minute = Number(recordedAt.slice(14, 16))
-  const quarter = String(minute - (minute % 15)).padStart(2, '0')
-  return `${recordedAt.slice(0, 14)}${quarter}:00+00:00`
 }
 
 type Row = Total & { start: string }

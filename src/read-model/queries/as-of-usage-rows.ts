@@ -16,11 +16,42 @@ export type PartialQuarterHour = {
 }
 
 /**
- * A `select` of usage rows as of a time within these quarter hours, one per shard: the complete
- * quarter hours before; the growth of the counters since, without what was backdated meanwhile; and
- * all that was backdated until then.
+ * A `select` of usage rows as of a time within these quarter hours, one per shard: what was counted
+ * when it was recorded, and all that was backdated until then.
  */
 export function asOfUsageRows(
+  transaction: Transaction,
+  scope: Scope,
+  quarters: readonly PartialQuarterHour[],
+): Fragment {
+  const columns = listOf(transaction, ACCOUNTS[scope.kind].sums, 'u')
+  return transaction`
+    ${asOfTimelyRows(transaction, scope, quarters)}
+    union all
+    select u.quarter, u.account, ${columns}
+    from (${asOfBackdatedRows(transaction, scope, quarters)}) u`
+}
+
+/** A `select` of the backdated part of these rows, with shards and positions. */
+export function asOfBackdatedRows(
+  transaction: Transaction,
+  scope: Scope,
+  quarters: readonly PartialQuarterHour[],
+): Fragment {
+  const isUntil = quarters
+    .map(({ shard, until }) => {
+      const position = until.positions[shard]!
+      return transaction`(u.shard = ${shard} and u.position <= ${position})`
+    })
+    .reduce((all, one) => transaction`${all} or ${one}`, transaction`false`)
+  return transaction`select * from (${backdatedRows(transaction, scope)}) u where ${isUntil}`
+}
+
+/**
+ * A `select` of the other part: the complete quarter hours, and the growth of the counters since,
+ * without what was backdated meanwhile.
+ */
+export function asOfTimelyRows(
   transaction: Transaction,
   scope: Scope,
   quarters: readonly PartialQuarterHour[],
@@ -30,25 +61,21 @@ export function asOfUsageRows(
   const rows = timelyRows(transaction, scope)
   const backdated = backdatedRows(transaction, scope)
   // Selects no row if no shard has an event.
-  const none = transaction`select u.quarter, ${columns} from (${rows}) u where false`
+  const none = transaction`select u.quarter, u.account, ${columns} from (${rows}) u where false`
   return quarters
     .flatMap(({ shard, quarter, before, until }) => [
       transaction`
-        select u.quarter, ${columns}
+        select u.quarter, u.account, ${columns}
         from (${rows}) u
         where u.shard = ${shard} and u.quarter < ${quarter}::timestamptz`,
       counted(transaction, scope, quarter, until, '+'),
       counted(transaction, scope, quarter, before, '-'),
       transaction`
-        select ${quarter}::timestamptz, ${listOf(transaction, sums, '-u')}
+        select ${quarter}::timestamptz, u.account, ${listOf(transaction, sums, '-u')}
         from (${backdated}) u
         where u.shard = ${shard}
           and u.position > ${before.positions[shard]!}
           and u.position <= ${until.positions[shard]!}`,
-      transaction`
-        select u.quarter, ${columns}
-        from (${backdated}) u
-        where u.shard = ${shard} and u.position <= ${until.positions[shard]!}`,
     ])
     .reduce((all, part) => transaction`${all} union all ${part}`, none)
 }
@@ -66,6 +93,6 @@ function counted(
 ): Fragment {
   const values = listOf(transaction, ACCOUNTS[scope.kind].sums, `${sign}t`)
   return transaction`
-    select ${quarter}::timestamptz as quarter, ${values}
+    select ${quarter}::timestamptz as quarter, t.account, ${values}
     from (${countedRows(transaction, asOfSource(transaction, asOf), scope)}) t`
 }

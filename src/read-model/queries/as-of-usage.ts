@@ -1,7 +1,7 @@
+import { startOfQuarterHour } from '../../events/instant.ts'
 import type { Positions } from '../../events/positions.ts'
 import { readEvent, readPositionAt } from '../../log/read.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
-import { startOfQuarterHour } from '../projections/usage.ts'
 import { readAsOf } from './as-of-counters.ts'
 import type { PartialQuarterHour } from './as-of-usage-rows.ts'
 import type { Scope } from './scope.ts'

@@ -11,7 +11,7 @@ import {
 import { readAsOf, SnapshotsBehind } from './as-of-counters.ts'
 import { asOfSource } from './as-of-source.ts'
 import { readPartialQuarterHours } from './as-of-usage.ts'
-import { asOfUsageRows } from './as-of-usage-rows.ts'
+import { asOfUsageRows, type PartialQuarterHour } from './as-of-usage-rows.ts'
 import type { Source } from './live-source.ts'
 import type { ReadLarge } from './read-large.ts'
 import type { Scope } from './scope.ts'
@@ -101,10 +101,21 @@ export class AsOfQueries {
     scope: Scope,
     read: (transaction: Transaction, rows: Fragment) => Promise<Value>,
   ): Promise<Value> {
-    return this.#reportingBehind(sql, async (transaction) => {
-      const quarters = await readPartialQuarterHours(transaction, positions, scope)
-      return read(transaction, asOfUsageRows(transaction, scope, quarters))
-    })
+    return this.readQuarters(sql, positions, scope, (transaction, quarters) =>
+      read(transaction, asOfUsageRows(transaction, scope, quarters)),
+    )
+  }
+
+  /** Reads from what usage rows as of these positions are made of. */
+  readQuarters<Value>(
+    sql: Sql | Transaction,
+    positions: Positions,
+    scope: Scope,
+    read: (transaction: Transaction, quarters: readonly PartialQuarterHour[]) => Promise<Value>,
+  ): Promise<Value> {
+    return this.#reportingBehind(sql, async (transaction) =>
+      read(transaction, await readPartialQuarterHours(transaction, positions, scope)),
+    )
   }
 
   async #reportingBehind<Value>(

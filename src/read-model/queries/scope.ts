@@ -5,46 +5,57 @@ import { backdatedTable, usageTable } from '../projections/usage.ts'
 import { liveGeneration, type Source } from './live-source.ts'
 
 /** Selects the totals of one account of a kind, or (null) of all accounts in the catalog. */
-export type Scope = { kind: AccountKind; account: number | string | null }
+export type Scope = {
+  kind: AccountKind
+  account: number | string | null
+  /** A `select` of the accounts to read instead of all, if `account` is null. */
+  listed?: Fragment
+}
 
 /** All provider groups: every request of a group is counted once. */
 export const EVERYTHING: Scope = { kind: 'provider_group', account: null }
 
-/** A `select` of all usage, backdated or not: shard, quarter, and the summed columns. */
+/** A `select` of all usage, backdated or not: shard, quarter, account, and the summed columns. */
 export function usageRows(sql: Sql | Transaction, scope: Scope): Fragment {
   const columns = listOf(sql, ACCOUNTS[scope.kind].sums, 'b')
   return sql`
     ${timelyRows(sql, scope)}
     union all
-    select b.shard, b.quarter, ${columns} from (${backdatedRows(sql, scope)}) b`
+    select b.shard, b.quarter, b.account, ${columns} from (${backdatedRows(sql, scope)}) b`
 }
 
 /** A `select` of usage that was counted when it was recorded, with the same columns. */
-export function timelyRows(sql: Sql | Transaction, { kind, account }: Scope): Fragment {
+export function timelyRows(sql: Sql | Transaction, { kind, account, listed }: Scope): Fragment {
   const { id, type, sums } = ACCOUNTS[kind]
   const name = sql`u.${sql(id)}`
   const isOne = () => sql`${name} = ${account}::${sql.unsafe(type)}`
+  const isAny = () => (listed ? isListed(sql, name, listed) : isKnown(sql, kind, name))
   return sql`
-    select u.shard, u.quarter, ${listOf(sql, sums, 'u')}
+    select u.shard, u.quarter, ${name} as account, ${listOf(sql, sums, 'u')}
     from ${sql(usageTable(kind))} u
     where u.shard in (select s.shard from shards s)
       and u.generation = ${liveGeneration(sql, 'usage')}
-      and ${account === null ? isKnown(sql, kind, name) : isOne()}`
+      and ${account === null ? isAny() : isOne()}`
 }
 
 /**
- * A `select` of backdated usage: shard, quarter, position, and the summed columns. Its rows are few
- * and all of accounts in the catalog. The statement is kept simple, because it is planned with
- * every read of usage.
+ * A `select` of backdated usage: shard, quarter, position, account, and the summed columns. Its
+ * rows are few and all of accounts in the catalog. The statement is kept simple, because it is
+ * planned with every read of usage.
  */
-export function backdatedRows(sql: Sql | Transaction, { kind, account }: Scope): Fragment {
+export function backdatedRows(sql: Sql | Transaction, { kind, account, listed }: Scope): Fragment {
   const { id, type, sums } = ACCOUNTS[kind]
-  const isOne = () => sql`and u.${sql(id)} = ${account}::${sql.unsafe(type)}`
+  const name = sql`u.${sql(id)}`
+  const isOne = () => sql`and ${name} = ${account}::${sql.unsafe(type)}`
+  const isAny = () => (listed ? sql`and ${isListed(sql, name, listed)}` : sql``)
   return sql`
-    select u.shard, u.quarter, u.position, ${listOf(sql, sums, 'u')}
+    select u.shard, u.quarter, u.position, ${name} as account, ${listOf(sql, sums, 'u')}
     from ${sql(backdatedTable(kind))} u
-    where u.generation = ${liveGeneration(sql, 'usage')} ${account === null ? sql`` : isOne()}`
+    where u.generation = ${liveGeneration(sql, 'usage')} ${account === null ? isAny() : isOne()}`
 }
+
+const isListed = (sql: Sql | Transaction, name: Fragment, listed: Fragment) =>
+  sql`${name} = any (array(${listed}))`
 
 const CATALOG = { provider_group: 'provider_groups', api_key: 'api_keys', key: 'keys' } as const
 
@@ -62,18 +73,18 @@ function isKnown(sql: Sql | Transaction, kind: AccountKind, name: Fragment): Fra
 }
 
 /**
- * A `select` of the counters that usage of this scope adds up to, from `source`: the summed
- * columns.
+ * A `select` of the counters that usage of this scope adds up to, from `source`: the account, and
+ * the summed columns.
  */
 export function countedRows(transaction: Transaction, source: Source, scope: Scope): Fragment {
-  const { kind, account } = scope
+  const { kind, account, listed = null } = scope
   const { type, sums } = ACCOUNTS[kind]
   const columns = listOf(transaction, sums, 't')
   if (account === null)
-    return transaction`select ${columns} from (${source.counters(kind, null)}) t`
+    return transaction`select t.account, ${columns} from (${source.counters(kind, listed)}) t`
   const key = transaction`${account}::${transaction.unsafe(type)}`
   return transaction`
-    select ${columns}
+    select t.account, ${columns}
     from (${source.counters(kind, transaction`select ${key}`)}) t
     where t.account = ${key}`
 }

@@ -149,6 +149,7 @@ const KNOWN = {
     TotalsAdjusted: 1,
     EventReversed: 2,
     UnknownKeysAdopted: 1,
+    QuotaReset: 1,
     ProjectionAttested: 3,
     OriginChanged: 1,
     ShardsChanged: 2,

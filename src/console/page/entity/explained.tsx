@@ -27,6 +27,7 @@ const ACTS: Record<string, string> = {
   TotalsAdjusted: 'adjustment',
   EventReversed: 'reversal',
   UnknownKeysAdopted: 'adoption',
+  QuotaReset: 'quota reset',
 }
 
 /** Lists the events behind a number: what each added, and the running total. */

@@ -8,6 +8,7 @@ export const TYPES = [
   'TotalsAdjusted',
   'EventReversed',
   'UnknownKeysAdopted',
+  'QuotaReset',
   'CatalogChanged',
   'ProjectionAttested',
   'OriginChanged',
@@ -30,6 +31,8 @@ export function describeEvent(type: string, payload: unknown): string {
       return withReason(`reverses ${value.reversed ?? 'an event'}`, value.reason)
     case 'UnknownKeysAdopted':
       return describeAdoption(value)
+    case 'QuotaReset':
+      return withReason('quota reset', value.reason)
     case 'CatalogChanged':
       return describeChange(value)
     case 'ProjectionAttested':

@@ -17,7 +17,7 @@ export const DISTRIBUTED_TABLES = [
 export const REFERENCE_TABLES = [
   ...['projections', 'rebuilds', 'provider_groups', 'api_keys', 'keys'],
   ...['provider_group_versions', 'api_key_versions', 'key_versions'],
-  ...['acts', 'openings', 'unknown_taken'],
+  ...['acts', 'openings', 'unknown_taken', 'quota_resets'],
 ] as const
 
 /** On the coordinator alone: no statement joins them with others, so they depend on no worker. */

@@ -10,7 +10,7 @@ import type { ProjectionTable, Target } from '../tables.ts'
 const ACTS: ProjectionTable = {
   name: 'acts',
   key: ['position'],
-  values: ['type', 'reason', 'reversed_shard', 'reversed_position'],
+  values: ['type', 'reason', 'reversed_shard', 'reversed_position', 'quarter'],
   isSharded: false,
 }
 const OPENINGS: ProjectionTable = {
@@ -20,16 +20,24 @@ const OPENINGS: ProjectionTable = {
   isSharded: false,
 }
 
+const QUOTA_RESETS: ProjectionTable = {
+  name: 'quota_resets',
+  key: ['token_hash', 'position'],
+  values: ['reset_at'],
+  isSharded: false,
+}
+
 /** The tables of the projection of acts. */
-export const BOOKKEEPING_TABLES = [ACTS, OPENINGS]
+export const BOOKKEEPING_TABLES = [ACTS, OPENINGS, QUOTA_RESETS]
 
 /** The rows that the acts of a log must have made. */
 export class BookkeepingRows {
   readonly #acts: DigestValue[][] = []
   readonly #openings: [string, string, number][] = []
+  readonly #resets: [string, number, string][] = []
 
-  add(event: Event, position: number): void {
-    const act = actOf(event)
+  add(event: Event, position: number, recordedAt: string): void {
+    const act = actOf(event, recordedAt)
     if (act === null) return
     if (act.type === 'ShardsChanged') {
       const places = new Map(act.moved)
@@ -41,7 +49,8 @@ export class BookkeepingRows {
     }
     const reason = 'reason' in act ? act.reason : null
     const reversed = act.type === 'EventReversed' ? [act.shard, act.position] : [null, null]
-    this.#acts.push([position, act.type, reason, ...reversed])
+    this.#acts.push([position, act.type, reason, ...reversed, toRowTime(act.quarter)])
+    if (act.type === 'QuotaReset') this.#resets.push([act.token_hash, position, act.at])
     if (event.type !== 'BalancesOpened') return
     const { provider_groups, api_keys, keys } = event.data
     const open = (kind: string, accounts: readonly (number | string)[] = []) => {
@@ -56,9 +65,15 @@ export class BookkeepingRows {
     const openings = this.#openings.toSorted(
       (a, b) => compareKeys(a[0], b[0]) || compareKeys(a[1], b[1]) || a[2] - b[2],
     )
+    const resets = this.#resets.toSorted((a, b) => compareKeys(a[0], b[0]) || a[1] - b[1])
     return [
+      ...(await compareRows(sql, QUOTA_RESETS, target, resets)),
       ...(await compareRows(sql, ACTS, target, this.#acts)),
       ...(await compareRows(sql, OPENINGS, target, openings)),
     ]
   }
 }
+
+/** Writes a quarter hour as a digest row does. */
+const toRowTime = (quarter: string | null) =>
+  quarter?.replace(/:00\+00:00$/, ':00.000000+00:00') ?? null

@@ -39,7 +39,7 @@ const PROJECTIONS: readonly CheckedProjection[] = [
     version: 2,
     tables: KINDS.flatMap((kind) => [attestedTable(kind), VERSIONS[kind]]),
   },
-  { projection: 'bookkeeping', version: 2, tables: [...BOOKKEEPING_TABLES, ...UNKNOWN_TABLES] },
+  { projection: 'bookkeeping', version: 3, tables: [...BOOKKEEPING_TABLES, ...UNKNOWN_TABLES] },
 ]
 
 /** Versions that are held in memory before they are compared. */
@@ -69,7 +69,7 @@ export class CurrentGroup implements ProjectionGroup {
     // Only shard 0 has the catalog, and acts.
     if (this.shard !== 0) return
     if (event.type === 'CatalogChanged') this.#noteVersions(event.data, position)
-    this.#bookkeeping.add(event, position)
+    this.#bookkeeping.add(event, position, recordedAt)
   }
 
   /**
