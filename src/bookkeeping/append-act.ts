@@ -1,6 +1,7 @@
 import { type Event, hashPayload, versionOf } from '../events/event.ts'
 import type { Opening } from '../events/types/balances-opened.ts'
 import type { Reversal } from '../events/types/event-reversed.ts'
+import type { QuotaReset } from '../events/types/quota-reset.ts'
 import type { Adjustment } from '../events/types/totals-adjusted.ts'
 import type { Adoption } from '../events/types/unknown-keys-adopted.ts'
 import { retryOvertaken } from '../log/overtaken.ts'
@@ -13,6 +14,7 @@ export type ActEvent =
   | { type: 'TotalsAdjusted'; payload: Adjustment }
   | { type: 'EventReversed'; payload: Reversal }
   | { type: 'UnknownKeysAdopted'; payload: Adoption }
+  | { type: 'QuotaReset'; payload: QuotaReset }
 
 /** Its position in shard 0; `replayed` if an earlier attempt appended it. */
 export type AppendedAct = { position: number; replayed: boolean }

@@ -3,12 +3,14 @@ import { PayloadError } from '../events/columns.ts'
 import { parseLocation } from '../events/positions.ts'
 import { REVERSIBLE } from '../events/reversible.ts'
 import type { Reversal } from '../events/types/event-reversed.ts'
+import type { QuotaReset } from '../events/types/quota-reset.ts'
 import { readFirstAttempt } from '../log/first-attempt.ts'
 import { identityOf, readIdentity, recordedAt } from '../log/read.ts'
 import type { EventPlace } from '../log/visit.ts'
 import { TemporarilyUnavailable } from '../platform/postgres/errors.ts'
 import type { Pools, Sql, Transaction } from '../platform/postgres/pool.ts'
 import type { Projector } from '../read-model/projector/projector.ts'
+import type { AsOfQueries } from '../read-model/queries/as-of.ts'
 import { liveGeneration } from '../read-model/queries/live-source.ts'
 import { type ActEvent, appendAct } from './append-act.ts'
 import { type AccountName, findBroken, findOpen, findUnknown } from './checks.ts'
@@ -20,12 +22,14 @@ import {
   type RecordedAct,
   type SummedEvent,
 } from './posted-act.ts'
+import { type Cut, cutLog, leaveOutReset, makeReset } from './quota-reset.ts'
 import { divideUnknown } from './withdraw.ts'
 
 type BooksOptions = {
   pools: Pools
   shards: number
   projector: Projector
+  history: AsOfQueries
   /**
    * Sums what an event adds to accounts, and its entries for unknown keys, off this thread. Throws
    * PayloadError if it can't be folded.
@@ -107,13 +111,18 @@ export class Books {
     posted: PostedAct,
     prepared: Prepared | null,
   ): Promise<Decision | ActRefusal | 'behind' | 'another log'> {
-    // After an event to be reversed was read, so that totals include it.
-    return readAtNewestAct(this.options, async (transaction, before) => {
+    const { pools, history } = this.options
+    const cut = posted.kind === 'reset' ? await cutLog(pools.read, history) : null
+    const decide = async (transaction: Transaction, before: number) => {
+      // A reset takes away what all acts before it have counted.
+      if (cut !== null && cut.through[0]! < before) return 'behind'
       if (prepared !== null && !(await isThere(transaction, prepared))) return 'another log'
-      const event = await toEvent(transaction, posted, prepared)
+      const event = await this.#toEvent(transaction, posted, prepared, cut)
       const refusal = await this.#findRefusal(transaction, posted, event)
       return refusal ?? { before, event }
-    })
+    }
+    // After an event to be reversed was read, so that totals include it.
+    return readAtNewestAct(this.options, decide, cut?.through)
   }
 
   async #findRefusal(
@@ -142,6 +151,35 @@ export class Books {
         const reversal = event.payload as Reversal
         if (countsNothing(reversal)) return { kind: 'counts nothing' }
         return refuse('total out of range', await findBroken(transaction, reversal, -1))
+      }
+      case 'reset': {
+        const { keys } = event.payload as QuotaReset
+        return refuse('unknown accounts', await findUnknown(transaction, { keys }))
+      }
+    }
+  }
+
+  async #toEvent(
+    transaction: Transaction,
+    posted: PostedAct,
+    prepared: Prepared | null,
+    cut: Cut | null,
+  ): Promise<ActEvent> {
+    switch (posted.kind) {
+      case 'open':
+        return { type: 'BalancesOpened', payload: posted.opening }
+      case 'adjust':
+        return { type: 'TotalsAdjusted', payload: posted.adjustment }
+      case 'reverse': {
+        const { reversal, recordedAt } = prepared!
+        const place = { shard: posted.shard, position: posted.position, recordedAt }
+        const divided = await divideUnknown(transaction, reversal, place)
+        const payload = await leaveOutReset(transaction, divided, recordedAt)
+        return { type: 'EventReversed', payload }
+      }
+      case 'reset': {
+        const payload = await makeReset(transaction, this.options.history, cut!, posted)
+        return { type: 'QuotaReset', payload }
       }
     }
   }
@@ -203,27 +241,6 @@ async function isThere(
 /** True for a flush that counts nothing; balances of zero are open all the same. */
 const countsNothing = ({ type, provider_groups, api_keys, keys }: Reversal) =>
   !isAct(type) && !provider_groups && !api_keys && !keys
-
-async function toEvent(
-  transaction: Transaction,
-  posted: PostedAct,
-  prepared: Prepared | null,
-): Promise<ActEvent> {
-  switch (posted.kind) {
-    case 'open':
-      return { type: 'BalancesOpened', payload: posted.opening }
-    case 'adjust':
-      return { type: 'TotalsAdjusted', payload: posted.adjustment }
-    case 'reverse':
-      return {
-        type: 'EventReversed',
-        payload: await divideUnknown(transaction, prepared!.reversal, {
-          ...{ shard: posted.shard, position: posted.position },
-          recordedAt: prepared!.recordedAt,
-        }),
-      }
-  }
-}
 
 async function readReversalOf(
   transaction: Transaction,

@@ -1,4 +1,4 @@
-import { covers } from '../events/positions.ts'
+import { covers, type Positions } from '../events/positions.ts'
 import { TemporarilyUnavailable } from '../platform/postgres/errors.ts'
 import { inSnapshot, type Pools, type Transaction } from '../platform/postgres/pool.ts'
 import { CURRENT } from '../read-model/projections/index.ts'
@@ -11,14 +11,15 @@ const CATCH_UP_MS = 10_000
 
 /**
  * Reads what an act is decided on, in one snapshot of the projections that includes everything in
- * the log so far; `before` is the position of the newest act in it. Returns 'behind' if the state
- * that was read is older than the log.
+ * the log so far, or `through` positions; `before` is the position of the newest act in it. Returns
+ * 'behind' if the state that was read is older.
  */
 export async function readAtNewestAct<Value>(
   { pools, projector }: { pools: Pools; projector: Projector },
   read: (transaction: Transaction, before: number) => Promise<Value>,
+  through: Positions | null = null,
 ): Promise<Value | 'behind'> {
-  const heads = await projector.readHeads()
+  const heads = through ?? (await projector.readHeads())
   if (!(await projector.reach(heads, CATCH_UP_MS, 'current'))) {
     throw new TemporarilyUnavailable('projections behind')
   }

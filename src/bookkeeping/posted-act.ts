@@ -10,6 +10,7 @@ export type PostedAct =
   | { kind: 'open'; opening: Opening }
   | { kind: 'adjust'; adjustment: Adjustment }
   | { kind: 'reverse'; shard: number; position: number; reason: string }
+  | { kind: 'reset'; tokenHash: string; reason: string }
 
 /** Why an act is refused. Nothing was appended. */
 export type ActRefusal =
@@ -48,6 +49,12 @@ export function isSame(event: Event, posted: PostedAct): boolean {
         event.type === 'EventReversed' &&
         event.data.reason === posted.reason &&
         event.data.reversed === `${posted.shard}/${posted.position}`
+      )
+    case 'reset':
+      return (
+        event.type === 'QuotaReset' &&
+        event.data.reason === posted.reason &&
+        event.data.keys.hashes[0] === posted.tokenHash
       )
   }
 }

@@ -188,9 +188,10 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
   })
   reads.onServed = (served) => metrics.observeRead(served)
   const readLarge = (place: EventPlace) => worker.readParts(place)
+  const history = new AsOfQueries(pools, shards, () => projector.hurrySnapshots(), readLarge)
   return {
     books: new Books({
-      ...{ pools, shards, projector },
+      ...{ pools, shards, projector, history },
       sumEvent: (place) => worker.sumEvent(place),
     }),
     adoptions: new Adoptions({
@@ -212,7 +213,7 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     metrics,
     admission,
     worker,
-    history: new AsOfQueries(pools, shards, () => projector.hurrySnapshots(), readLarge),
+    history,
     verifications: new Verifications(address, pools.project, logger),
     rebuilds: new RebuildJobs(pools.read, { address, logger }),
   }

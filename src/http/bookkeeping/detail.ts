@@ -1,7 +1,14 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { describe, READ_VALUES } from '../openapi.ts'
 import { EXAMPLE_HASH } from '../params.ts'
-import { BalancesBody, CorrectionBody, INVALID_BALANCES, INVALID_CORRECTION } from './model.ts'
+import {
+  BalancesBody,
+  CorrectionBody,
+  INVALID_BALANCES,
+  INVALID_CORRECTION,
+  INVALID_RESET,
+  ResetBody,
+} from './model.ts'
 
 const idempotencyKey = (required: boolean, description: string) => ({
   name: 'Idempotency-Key',
@@ -90,6 +97,34 @@ export const correct = describe({
     409: ['already reversed', 'total out of range'],
     422: ['counts nothing', 'unknown accounts', 'idempotency key reused'],
     503: [...UNAVAILABLE, 'too many large bodies'],
+  },
+})
+
+export const reset = describe({
+  tag: 'Bookkeeping',
+  summary: 'Reset the quota of a token key',
+  description:
+    'From then on `quota_used` counts from 0. A later reversal of an event from before gives back ' +
+    'no quota of this key. `request_count`, `used_tokens` and usage do not change.',
+  body: {
+    schema: ResetBody,
+    example: { reason: 'new contract' } satisfies Static<typeof ResetBody>,
+  },
+  ok: {
+    status: 201,
+    description: 'Reset: the position of the reset',
+    schema: Type.Object({ position: Place }),
+    example: { position: '0/99' },
+  },
+  headers: ['Tallybook-Position', 'Idempotency-Replayed'],
+  parameters: [
+    idempotencyKey(false, 'A repeated request with the same key and reason resets nothing twice.'),
+  ],
+  errors: [400, 401, 403, 404, 408, 413, 415, 422, 503],
+  errorValues: {
+    400: [INVALID_RESET, 'invalid idempotency key', 'invalid request body'],
+    422: ['idempotency key reused'],
+    503: [...new Set([...UNAVAILABLE, ...READ_VALUES]), 'too many large bodies'],
   },
 })
 

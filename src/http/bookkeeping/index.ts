@@ -8,7 +8,7 @@ import type { auth } from '../auth.ts'
 import type { BodyReader } from '../body.ts'
 import { type ReadOptions, reflect } from '../counters/consistent-read.ts'
 import { readIdempotencyKey } from '../idempotency-key.ts'
-import { DEFAULT_LIMIT, NoQuery } from '../params.ts'
+import { DEFAULT_LIMIT, HashParams, NoQuery } from '../params.ts'
 import { Problem } from '../problem.ts'
 import * as details from './detail.ts'
 import { type ActFault, type ActForm, CorrectionsQuery, parseAct } from './model.ts'
@@ -22,7 +22,7 @@ type Options = ReadOptions & {
   onRecorded: (shard: number, position: number) => void
 }
 
-/** Serves POST /admin/balances, and POST and GET /admin/corrections. */
+/** Serves POST /admin/balances and …/quota-reset, and POST and GET /admin/corrections. */
 export function bookkeepingRoutes(guard: ReturnType<typeof auth>, options: Options) {
   const { books, bodies, parseLarge, admission, onRecorded } = options
   const parse = async ({ request, principal }: ChangeContext, form: ActForm) => {
@@ -32,14 +32,22 @@ export function bookkeepingRoutes(guard: ReturnType<typeof auth>, options: Optio
     return posted
   }
   /** Records the act that a body describes, and sets the answer's status and headers. */
-  const record = async (context: ChangeContext & { set: Context['set'] }, form: ActForm) => {
+  const record = async (
+    context: ChangeContext & { set: Context['set'] },
+    form: ActForm,
+    tokenHash = '',
+  ) => {
     const { request, principal, set } = context
     const asking = { request, principal }
-    const posted = await parse(asking, form)
+    const parsed = await parse(asking, form)
+    const posted = parsed.kind === 'reset' ? { ...parsed, tokenHash } : parsed
     const idempotencyKey = readIdempotencyKey(request)
     const outcome = await admission.admitAct(asking, () =>
       books.record(posted, principal.name, idempotencyKey),
     )
+    if (outcome.kind === 'unknown accounts' && posted.kind === 'reset') {
+      throw new Problem(404, 'not found')
+    }
     if (outcome.kind !== 'recorded') throw toProblem(outcome)
     onRecorded(0, outcome.position)
     const position = `0/${outcome.position}`
@@ -73,6 +81,18 @@ export function bookkeepingRoutes(guard: ReturnType<typeof auth>, options: Optio
         }
       },
       { parse: 'none', roles: ['admin'], query: NoQuery, detail: details.correct },
+    )
+    .post(
+      '/admin/keys/:token_hash/quota-reset',
+      async ({ request, principal, set, params }) => {
+        const context = { request, principal, set }
+        const { position } = await record(context, 'reset', params.token_hash)
+        return { position }
+      },
+      {
+        ...{ parse: 'none', roles: ['admin'], params: HashParams, query: NoQuery },
+        detail: details.reset,
+      },
     )
     .get(
       '/admin/corrections',

@@ -100,24 +100,38 @@ export const CorrectionsQuery = Type.Object(
   strict,
 )
 
+/** The body of POST /admin/keys/:token_hash/quota-reset. */
+export const ResetBody = Type.Object(
+  { reason: Type.String({ minLength: 1, maxLength: 500 }) },
+  { ...strict, title: 'QuotaReset' },
+)
+
 /** The `error` of an invalid body. */
 export const INVALID_BALANCES = 'invalid balances'
 export const INVALID_CORRECTION = 'invalid correction'
+export const INVALID_RESET = 'invalid quota reset'
 
 const balances = TypeCompiler.Compile(BalancesBody)
 const correction = TypeCompiler.Compile(CorrectionBody)
+const reset = TypeCompiler.Compile(ResetBody)
+
+const FORMS = {
+  balances: { parse: parseBalances, error: INVALID_BALANCES },
+  correction: { parse: parseCorrection, error: INVALID_CORRECTION },
+  reset: { parse: parseReset, error: INVALID_RESET },
+}
 
 /** The bodies of acts. */
-export type ActForm = 'balances' | 'correction'
+export type ActForm = keyof typeof FORMS
 
 /** Why a body is refused. */
 export type ActFault = { error: string; detail: string }
 
-/** Parses the body of an act. */
+/** Parses the body of an act. That of a reset does not name the key, which is in the path. */
 export function parseAct(form: ActForm, text: string): PostedAct | ActFault {
-  const posted = form === 'balances' ? parseBalances(text) : parseCorrection(text)
-  if (typeof posted !== 'string') return posted
-  return { error: form === 'balances' ? INVALID_BALANCES : INVALID_CORRECTION, detail: posted }
+  const { parse, error } = FORMS[form]
+  const posted = parse(text)
+  return typeof posted === 'string' ? { error, detail: posted } : posted
 }
 
 /** Returns a sentence that describes the first fault if they are invalid. */
@@ -165,6 +179,14 @@ function parseCorrection(text: string): PostedAct | string {
   }
   const fault = findInvalid(adjust!)
   return fault ?? { kind: 'adjust', adjustment: { reason, ...toAmounts(adjust!) } }
+}
+
+/** Returns a sentence that describes the first fault if it is invalid. */
+function parseReset(text: string): PostedAct | string {
+  const body = parse(reset, text)
+  if (typeof body === 'string') return body
+  if (!isStorable(body.reason)) return 'reason contains a NUL or a lone surrogate.'
+  return { kind: 'reset', tokenHash: '', reason: body.reason }
 }
 
 type Rows = Pick<Static<typeof BalancesBody>, 'provider_groups' | 'api_keys' | 'keys'>

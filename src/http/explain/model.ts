@@ -39,7 +39,7 @@ export const ExplainBody = Type.Object(
         position: Type.Integer(),
         type: Type.String({
           description:
-            'The event: a flush, `BalancesOpened`, `TotalsAdjusted`, `EventReversed` or `QuotaReset`',
+            'A flush, `BalancesOpened`, `TotalsAdjusted`, `EventReversed` or `QuotaReset`',
         }),
         recorded_at: Type.String({ format: 'date-time' }),
         source: Type.String({ description: 'The name of the token that posted it' }),

@@ -1,5 +1,5 @@
 import { api, unwrap } from '../api.ts'
-import { Dialog, Field } from '../parts/dialog.tsx'
+import { Choice, Dialog, Field } from '../parts/dialog.tsx'
 import { ExternalIdField } from './external-id.tsx'
 
 type Props<Row> = {
@@ -78,7 +78,15 @@ export function EditApiKey({
   )
 }
 
-type KeyRow = { token_hash: string; quota_limit: number; name: string | null }
+type KeyRow = {
+  token_hash: string
+  quota_limit: number
+  name: string | null
+  quota_period?: string
+  quota_tz?: string
+}
+
+const PERIODS = { none: 'never', day: 'every day', week: 'every Monday', month: 'every month' }
 
 /** Adds a token key, renames it, or changes its quota. */
 export function EditKey({ row, onClose, onDone }: Props<KeyRow>) {
@@ -86,7 +94,8 @@ export function EditKey({ row, onClose, onDone }: Props<KeyRow>) {
     const token_hash = row?.token_hash ?? text(form, 'hash')
     const limit = text(form, 'limit')
     const quota_limit = limit === '' ? -1 : Number(limit)
-    await put({ keys: [{ token_hash, quota_limit, name: text(form, 'name') }] })
+    const period = { quota_period: text(form, 'period'), quota_tz: text(form, 'tz') || 'UTC' }
+    await put({ keys: [{ token_hash, quota_limit, name: text(form, 'name'), ...period }] })
     onDone()
   }
   const limit = row && row.quota_limit >= 0 ? String(row.quota_limit) : ''
@@ -115,6 +124,19 @@ export function EditKey({ row, onClose, onDone }: Props<KeyRow>) {
         max={MAX_ID}
         value={limit}
         hint="Leave empty for no limit. Quota is counted as used only while there is a limit."
+      />
+      <Choice
+        label="The quota begins anew"
+        name="period"
+        value={row?.quota_period ?? 'none'}
+        options={PERIODS}
+      />
+      <Field
+        label="Time zone"
+        name="tz"
+        maxLength={64}
+        value={row?.quota_tz ?? ''}
+        hint="Of the days, weeks and months, such as Europe/Berlin. Leave empty for UTC."
       />
     </Dialog>
   )

@@ -1,4 +1,5 @@
 import { api } from '../api.ts'
+import { ResetQuota } from '../bookkeeping/reset-quota.tsx'
 import { formatCount, formatTime } from '../format.ts'
 import { Missing } from '../parts/missing.tsx'
 import { Quota } from '../parts/rate.tsx'
@@ -19,6 +20,8 @@ export function Key({ hash }: { hash: string }) {
   )
   const name = value && (value.name ?? shorten(hash))
   const end = { what: 'keys', id, title: `the token key ${name}`, onDone: reload } as const
+  const reset = { id, name, onDone: reload }
+  const isLimited = value !== null && value !== undefined && value.quota_limit >= 0
   if (failure?.status === 404 && !value) {
     return <Missing what="token key of that hash" href="/keys" place="the token keys" />
   }
@@ -30,6 +33,7 @@ export function Key({ hash }: { hash: string }) {
         endedAt={value?.ended_at}
         edit={(close) => <EditKey row={value!} onClose={close} onDone={reload} />}
         end={(close) => <End {...end} onClose={close} />}
+        reset={isLimited ? (close) => <ResetQuota {...reset} onClose={close} /> : undefined}
       >
         <code class="hash">{hash}</code>
         {value && (
@@ -52,6 +56,9 @@ export function Key({ hash }: { hash: string }) {
               <span class="share">of {formatCount(value.quota_limit)}</span>
             )}
             {value && <Quota used={value.quota_used} limit={value.quota_limit} />}
+            {value?.quota_resets_at && (
+              <span class="muted">begins anew {formatTime(value.quota_resets_at, 'minute')}</span>
+            )}
           </dd>
         </div>
       </dl>

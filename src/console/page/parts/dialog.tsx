@@ -96,3 +96,28 @@ export function Field({ label, hint, value, ...input }: FieldProps) {
     </p>
   )
 }
+
+type ChoiceProps = {
+  label: string
+  name: string
+  value: string
+  /** Labels by value. */
+  options: Record<string, string>
+}
+
+/** A choice of a few values, with a label. */
+export function Choice({ label, name, value, options }: ChoiceProps) {
+  const id = useId()
+  return (
+    <p class="field">
+      <label for={id}>{label}</label>
+      <select id={id} name={name} defaultValue={value}>
+        {Object.entries(options).map(([option, text]) => (
+          <option key={option} value={option} selected={option === value}>
+            {text}
+          </option>
+        ))}
+      </select>
+    </p>
+  )
+}

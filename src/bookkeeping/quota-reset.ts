@@ -1,0 +1,77 @@
+import { formatPositions, type Positions } from '../events/positions.ts'
+import type { Reversal } from '../events/types/event-reversed.ts'
+import type { QuotaReset } from '../events/types/quota-reset.ts'
+import { TemporarilyUnavailable } from '../platform/postgres/errors.ts'
+import type { Sql, Transaction } from '../platform/postgres/pool.ts'
+import { toMicroseconds } from '../platform/postgres/timestamp.ts'
+import type { AsOfQueries } from '../read-model/queries/as-of.ts'
+import { readCounted } from '../read-model/queries/explain.ts'
+import { liveGeneration } from '../read-model/queries/live-source.ts'
+
+/** A moment, and the positions of all events recorded at or before it: none will follow. */
+export type Cut = { at: string; through: Positions }
+
+/** Cuts the log now. Throws TemporarilyUnavailable if the clock is set back meanwhile. */
+export async function cutLog(sql: Sql, history: AsOfQueries): Promise<Cut> {
+  const [row] = await sql<{ at: string }[]>`
+    select ${sql.unsafe(toMicroseconds('clock_timestamp()'))} as at`
+  const { at } = row!
+  const through = await history.positionsAsOf(at)
+  if (through === null) throw new TemporarilyUnavailable('log changed')
+  return { at, through }
+}
+
+/** Returns what a reset at this cut takes away from a token key. */
+export async function makeReset(
+  transaction: Transaction,
+  history: AsOfQueries,
+  { at, through }: Cut,
+  { tokenHash, reason }: { tokenHash: string; reason: string },
+): Promise<QuotaReset> {
+  const scope = { kind: 'key', account: tokenHash } as const
+  const [, , quotaUsed = 0n] = await readCounted({ sql: transaction, history }, scope, through)
+  const shares = toShares(quotaUsed)
+  const zeros = shares.map(() => 0)
+  return {
+    ...{ at, through: formatPositions(through), reason },
+    keys: {
+      hashes: shares.map(() => tokenHash),
+      ...{ requests: zeros, tokens: zeros, quota_used: shares },
+    },
+  }
+}
+
+const MAX = BigInt(Number.MAX_SAFE_INTEGER)
+
+/** Cuts a sum into numbers that JSON keeps exact, at least one. */
+function toShares(sum: bigint): number[] {
+  const shares: number[] = []
+  for (let rest = sum; rest !== 0n || shares.length === 0; ) {
+    const share = rest > MAX ? MAX : rest
+    shares.push(Number(share))
+    rest -= share
+  }
+  return shares
+}
+
+/**
+ * Returns the reversal of an event that was recorded at `recordedAt` without the quota of keys whose
+ * quotas were reset since: the resets have taken that away already.
+ */
+export async function leaveOutReset(
+  transaction: Transaction,
+  reversal: Reversal,
+  recordedAt: string,
+): Promise<Reversal> {
+  const { keys } = reversal
+  if (keys === undefined) return reversal
+  const rows = await transaction<{ token_hash: string }[]>`
+    select distinct q.token_hash
+    from quota_resets q
+    where q.generation = ${liveGeneration(transaction, 'bookkeeping')}
+      and q.reset_at >= ${recordedAt}::timestamptz`
+  if (rows.length === 0) return reversal
+  const reset = new Set(rows.map(({ token_hash }) => token_hash))
+  const quota_used = keys.quota_used.map((quota, i) => (reset.has(keys.hashes[i]!) ? 0 : quota))
+  return { ...reversal, keys: { ...keys, quota_used } }
+}
