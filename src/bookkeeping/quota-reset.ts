@@ -55,8 +55,8 @@ function toShares(sum: bigint): number[] {
 }
 
 /**
- * Returns the reversal of an event that was recorded at `recordedAt` without the quota of keys whose
- * quotas were reset since: the resets have taken that away already.
+ * Returns the reversal of an event that was recorded at `recordedAt`, without the quota of keys
+ * whose quotas were reset since: the resets have taken that away already.
  */
 export async function leaveOutReset(
   transaction: Transaction,

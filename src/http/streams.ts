@@ -18,12 +18,17 @@ export type StreamSource = {
   end(): void
 }
 
+/** The number of open streams. */
+export type StreamCount = { open: number }
+
 export type StreamsOptions = {
   tokens: Tokens
   /** Returns the sessions that are still open, by the SHA-256 of their ids. */
   findOpenSessions: (idsSha256: string[]) => Promise<Set<string>>
   /** The maximum number of open streams. */
   maxStreams: number
+  /** How many of them are open, if it is shared with streams of another kind. */
+  count?: StreamCount
   /** How a stream is ended early: `closed` if clients resume, else its connection is reset. */
   endedEarly: 'closed' | 'broken off'
   intervals: Pick<Intervals['streams'], 'authIntervalMs' | 'keepAliveMs'>
@@ -43,12 +48,16 @@ export class Streams {
   #stopped = false
   #timers: ReturnType<typeof setInterval>[] = []
 
-  constructor(private readonly options: StreamsOptions) {}
+  readonly #count: StreamCount
+
+  constructor(private readonly options: StreamsOptions) {
+    this.#count = options.count ?? { open: 0 }
+  }
 
   /** Throws problem 503 if no more streams can be opened. */
   checkRoom(): void {
     if (this.#stopped) throw unavailable('stopping')
-    if (this.#open.size >= this.options.maxStreams)
+    if (this.#count.open >= this.options.maxStreams)
       throw unavailable('too many streams', RETRY_AFTER_S)
   }
 
@@ -57,10 +66,12 @@ export class Streams {
     this.checkRoom()
     const stream = new Stream(principal, source, this.options, () => {
       this.#open.delete(stream)
+      this.#count.open--
       if (this.#open.size > 0) return
       for (const timer of this.#timers.splice(0)) clearInterval(timer)
     })
     this.#open.add(stream)
+    this.#count.open++
     if (this.#timers.length === 0) this.#startTimers()
     return stream.readable
   }

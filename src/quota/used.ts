@@ -11,10 +11,16 @@ import { type Listed, liveGeneration, type Source } from '../read-model/queries/
 import { backdatedRows, type Scope, timelyRows } from '../read-model/queries/scope.ts'
 import { DEFAULT_ZONE, periodAt } from './periods.ts'
 
-/** The state that is read: the current one, or one of the past with its time. */
-export type QuotaState =
-  | 'now'
-  | { nowMs: number; positions: Positions; quarters: readonly PartialQuarterHour[] }
+/** The state that is read, and its time. */
+export type QuotaState = {
+  /** Milliseconds since 1970; null for the time of the database's clock. */
+  nowMs: number | null
+  /** Null for the current state. */
+  past: { positions: Positions; quarters: readonly PartialQuarterHour[] } | null
+}
+
+/** The current state, by the database's clock. */
+export const NOW: QuotaState = { nowMs: null, past: null }
 
 /** The token key to read; null for all. */
 export type QuotaScope = { tokenHash: string | null }
@@ -59,20 +65,19 @@ export async function readPeriods(
     where ${hasPeriod(transaction, scope)}
     group by 1, 2`
   const kinds = rows.map(({ period, tz, now_ms }): PeriodKind => {
-    const nowMs = state === 'now' ? Number(now_ms) : state.nowMs
-    return { period, tz, ...periodAt(period, tz, nowMs) }
+    return { period, tz, ...periodAt(period, tz, state.nowMs ?? Number(now_ms)) }
   })
   return {
     boundsOf: (period, tz) =>
       kinds.find((kind) => kind.period === period && kind.tz === (tz ?? DEFAULT_ZONE))!,
-    used: (listed) => selectUsed(transaction, source, state, kinds, listed),
+    used: (listed) => selectUsed(transaction, source, state.past, kinds, listed),
   }
 }
 
 function selectUsed(
   transaction: Transaction,
   source: Source,
-  state: QuotaState,
+  past: QuotaState['past'],
   kinds: readonly PeriodKind[],
   listed: Listed,
 ): Fragment {
@@ -85,20 +90,20 @@ function selectUsed(
   const all: Scope = { ...running, listed: transaction`select p.account from p` }
   const reset = transaction`select p.account from p where p.reset is not null`
   const timely =
-    state === 'now'
+    past === null
       ? timelyRows(transaction, running)
-      : asOfTimelyRows(transaction, running, state.quarters)
+      : asOfTimelyRows(transaction, running, past.quarters)
   const backdated =
-    state === 'now'
+    past === null
       ? backdatedRows(transaction, all)
-      : asOfBackdatedRows(transaction, all, state.quarters)
+      : asOfBackdatedRows(transaction, all, past.quarters)
   return transaction`
     with p as materialized (
       select k.token_hash as account, b.start, r.position as reset
       from (${source.keys()}) k
         join ${unnestKinds(transaction, kinds)}
           on b.period = k.quota_period and b.tz = coalesce(k.quota_tz, ${DEFAULT_ZONE})
-        left join (${selectResets(transaction, state)}) r
+        left join (${selectResets(transaction, past)}) r
           on r.token_hash = k.token_hash and r.reset_at >= b.start
       ${isListed}
     )
@@ -139,9 +144,9 @@ function unnestKinds(transaction: Transaction, kinds: readonly PeriodKind[]): Fr
 }
 
 /** Selects the last reset of each key. */
-function selectResets(transaction: Transaction, state: QuotaState): Fragment {
+function selectResets(transaction: Transaction, past: QuotaState['past']): Fragment {
   const isThere =
-    state === 'now' ? transaction`true` : transaction`q.position <= ${state.positions[0]!}`
+    past === null ? transaction`true` : transaction`q.position <= ${past.positions[0]!}`
   return transaction`
     select distinct on (q.token_hash) q.token_hash, q.position, q.reset_at
     from quota_resets q

@@ -12,6 +12,7 @@ import { Admission } from '../http/admission.ts'
 import { EventStreams } from '../http/events/streams.ts'
 import { LivePositions } from '../http/live/positions.ts'
 import { Metrics } from '../http/metrics/metrics.ts'
+import { ExhaustedStreams } from '../http/quota/streams.ts'
 import { LogAhead } from '../log/ahead.ts'
 import { Catalog } from '../log/catalog/catalog.ts'
 import { refreshCatalog } from '../log/catalog/refresh.ts'
@@ -28,6 +29,7 @@ import { Integrator } from '../proofs/transparency/integrator.ts'
 import { linkPreviousOrigin } from '../proofs/transparency/link-origin.ts'
 import { refuseReshardedOrigin } from '../proofs/transparency/old-origin.ts'
 import type { Origin } from '../proofs/transparency/origin.ts'
+import { ExhaustedList } from '../quota/exhausted-list.ts'
 import { Projector } from '../read-model/projector/projector.ts'
 import { AsOfQueries } from '../read-model/queries/as-of.ts'
 import { RebuildJobs } from '../read-model/rebuild/jobs.ts'
@@ -108,10 +110,17 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
   )
   const streamOptions = { intervals: intervals.streams, tokens, logger, maxSubscribers }
   const admission = new Admission(intervals.admission)
-  const streams = new EventStreams({ pools, reads, shards, admission, ...streamOptions })
+  const count = { open: 0 }
+  const streams = new EventStreams({ pools, reads, shards, admission, count, ...streamOptions })
   const live = new LivePositions({
     readHeads: () => readHeads(pools.control),
     findOpenSessions: (ids) => findOpenSessions(pools.control, ids),
+    ...streamOptions,
+  })
+  const exhausted = new ExhaustedStreams({
+    createList: () => new ExhaustedList({ sql: pools.read, projector }),
+    findOpenSessions: (ids) => findOpenSessions(pools.control, ids),
+    count,
     ...streamOptions,
   })
   const refusals = new Outages(logger, {
@@ -207,6 +216,7 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     integrator,
     streams,
     live,
+    exhausted,
     log,
     ahead,
     attestations,

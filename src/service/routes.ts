@@ -28,6 +28,8 @@ import type { Metrics } from '../http/metrics/metrics.ts'
 import { swaggerRoutes } from '../http/openapi/index.ts'
 import { Problem, unavailable } from '../http/problem.ts'
 import { projections } from '../http/projections/index.ts'
+import { quotaRoutes } from '../http/quota/index.ts'
+import type { ExhaustedStreams } from '../http/quota/streams.ts'
 import { findId } from '../http/row-id.ts'
 import { sessionRoutes } from '../http/sessions/index.ts'
 import { statusRoute } from '../http/status/index.ts'
@@ -68,6 +70,7 @@ export type AppOptions = {
   startRebuild: (projection: string) => boolean
   streams: EventStreams
   live: LivePositions
+  exhausted: ExhaustedStreams
   instances: Instances
   heads: TreeHeads
   attestations: Attestations
@@ -181,6 +184,7 @@ export function createApp(options: AppOptions) {
     .use(verificationRoutes(guard, options))
     .use(sessionRoutes(options))
     .use(liveRoute(guard, options))
+    .use(quotaRoutes(guard, options))
     .use(statusRoute(guard, options))
     .use(health(options))
     .use(

@@ -173,6 +173,7 @@ async function stopComponents(
   // Streams do not end by themselves.
   components.streams.stop()
   components.live.stop()
+  components.exhausted.stop()
   const verified = components.verifications.stop()
   // Accepted flushes reach the database and are answered.
   const drained = Promise.all([

@@ -3,7 +3,13 @@ import { type TestService, TOKENS } from './service.ts'
 /** A block of an event stream as sent; fields it lacks are undefined. */
 export type Block = { id?: string; event?: string; data?: string; retry?: string; comment?: string }
 
-export type SubscriptionOptions = { lastEventId?: string; token?: string; accept?: string }
+export type SubscriptionOptions = {
+  lastEventId?: string
+  token?: string
+  accept?: string
+  /** The stream; that of the log by default. */
+  path?: string
+}
 
 /** An event stream that is read block by block. */
 export class SubscribedStream {
@@ -23,8 +29,9 @@ export class SubscribedStream {
 
   static async open(service: TestService, query: string, options: SubscriptionOptions = {}) {
     const { lastEventId, token = TOKENS.auditor, accept = 'text/event-stream' } = options
+    const { path = '/audit/events' } = options
     const abort = new AbortController()
-    const response = await fetch(`${service.url}/audit/events?${query}`, {
+    const response = await fetch(`${service.url}${path}?${query}`, {
       signal: abort.signal,
       headers: {
         accept,

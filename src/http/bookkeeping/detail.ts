@@ -1,6 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { describe, READ_VALUES } from '../openapi.ts'
-import { EXAMPLE_HASH } from '../params.ts'
+import { EXAMPLE_HASH, HashParams } from '../params.ts'
 import {
   BalancesBody,
   CorrectionBody,
@@ -104,8 +104,8 @@ export const reset = describe({
   tag: 'Bookkeeping',
   summary: 'Reset the quota of a token key',
   description:
-    'From then on `quota_used` counts from 0. A later reversal of an event from before gives back ' +
-    'no quota of this key. `request_count`, `used_tokens` and usage do not change.',
+    'From then on `quota_used` counts from 0. A later reversal of an event from before takes ' +
+    'back no quota of this key. `request_count`, `used_tokens` and usage do not change.',
   body: {
     schema: ResetBody,
     example: { reason: 'new contract' } satisfies Static<typeof ResetBody>,
@@ -118,6 +118,11 @@ export const reset = describe({
   },
   headers: ['Tallybook-Position', 'Idempotency-Replayed'],
   parameters: [
+    {
+      ...{ name: 'token_hash', in: 'path', required: true },
+      ...{ description: HashParams.properties.token_hash.description, example: EXAMPLE_HASH },
+      schema: { type: 'string', maxLength: 1_024 },
+    },
     idempotencyKey(false, 'A repeated request with the same key and reason resets nothing twice.'),
   ],
   errors: [400, 401, 403, 404, 408, 413, 415, 422, 503],

@@ -3,6 +3,7 @@ import type {
   CatalogRows,
   KeyRow,
   ProviderGroupRow,
+  QuotaPeriod,
 } from '../../events/catalog-change.ts'
 import type { Catalog } from '../../log/catalog/catalog.ts'
 import { END_OF_IDS, type ExternalIds } from '../../log/catalog/external-ids.ts'
@@ -50,7 +51,9 @@ function mergeKey(
   row: KeyRow | undefined,
 ): KeyRow {
   const limit = quota_limit ?? row?.quota_limit ?? -1
-  const period = quota_period ?? row?.quota_period ?? 'none'
+  // The schema has checked it.
+  const posted = (quota_period ?? null) as QuotaPeriod | 'none' | null
+  const period = posted ?? row?.quota_period ?? 'none'
   const zone = (quota_tz ? findTimeZone(quota_tz) : row?.quota_tz) ?? DEFAULT_ZONE
   return {
     ...{ token_hash, quota_limit: limit, name: mergeName(name, row) },

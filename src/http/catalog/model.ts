@@ -6,7 +6,6 @@ import {
   ExternalId,
   GroupId,
   QuotaLimit,
-  QuotaPeriod,
   TokenHash,
 } from '../../events/catalog-change.ts'
 import { isStorable } from '../../events/columns.ts'
@@ -25,6 +24,7 @@ const EXTERNAL_ID =
   'The name that a gateway uses: 1 to 255 characters without surrounding white space. Once set, ' +
   'it never changes or moves to another row'
 
+const PERIODS = ['none', 'day', 'week', 'month']
 const PERIOD =
   'How often the quota begins anew: `none`, the default, `day`, `week` (from Monday) or `month`'
 
@@ -54,7 +54,10 @@ export const CatalogBody = Type.Object(
           token_hash: TokenHash,
           quota_limit: patchable(QuotaLimit, 'A limit in tokens; -1, the default, is unlimited'),
           name: patchable(CatalogName, NAME),
-          quota_period: patchable(Type.Union([Type.Literal('none'), ...QuotaPeriod.anyOf]), PERIOD),
+          quota_period: patchable(
+            Type.String({ pattern: '^(?:none|day|week|month)$', openapi: { enum: PERIODS } }),
+            PERIOD,
+          ),
           quota_tz: patchable(
             Type.String({ maxLength: 64 }),
             'The IANA time zone of the period, such as `Europe/Berlin`; default `UTC`',

@@ -1,11 +1,11 @@
 import type { Positions } from '../../events/positions.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
-import { hasPeriods, type QuotaState, readPeriods } from '../../quota/used.ts'
+import { hasPeriods, NOW, type QuotaState, readPeriods } from '../../quota/used.ts'
 import { CURRENT } from '../../read-model/projections/index.ts'
 import { usage } from '../../read-model/projections/usage.ts'
 import type { AwaitedGroup } from '../../read-model/projector/projector.ts'
 import type { AsOfQueries } from '../../read-model/queries/as-of.ts'
-import { type Key, readKeys } from '../../read-model/queries/keys.ts'
+import { type Key, type PeriodReads, readKeys } from '../../read-model/queries/keys.ts'
 import type { Page, PageRequest } from '../../read-model/queries/keyset-page.ts'
 import { type Reflected, readNow } from '../../read-model/queries/live.ts'
 import type { Source } from '../../read-model/queries/live-source.ts'
@@ -24,9 +24,7 @@ import {
 export type KeysRequest = PageRequest & { tokenHash: string | null }
 
 /**
- * Answers a read of token keys as `reflect` does. Only if keys with a quota period turn up, it
- * reads once more, with what they used since it began: that is in usage, which is folded less often
- * than counters and has to be waited for.
+ * Answers a read of token keys as `reflect` does.
  */
 export async function reflectKeys<Value>(
   options: ReadOptions,
@@ -36,57 +34,68 @@ export async function reflectKeys<Value>(
   toValue: (page: Page<Key>) => Value | null,
 ): Promise<Value> {
   const past = await findPositions(options, context, asOf)
+  const asked = { ...request, asOf, past }
   return answerRead(past, async () => {
-    const scope = { kind: 'key', account: request.tokenHash } as const
-    const found = await readCounted(options, context, { ...asOf, past }, scope, (...from) =>
-      readWithoutPeriods(...from, request),
+    const { value, positions } = await readWithPeriods(options, context, asked, (...from) =>
+      readPage(...from, request),
     )
-    const { value, positions } =
-      found.value === 'periods'
-        ? await readUsed(options, context, asOf, past, request)
-        : { ...found, value: found.value }
     return { value: toValue(value), positions }
   })
 }
 
-/** Reads a page, unless it depends on a key that has a period. */
-async function readWithoutPeriods(
+/** Reads a page. Without `periods`, it must not depend on a key that has a period. */
+async function readPage(
   transaction: Transaction,
   source: Source,
+  periods: PeriodReads | null,
   request: KeysRequest,
 ): Promise<Page<Key> | 'periods'> {
-  const isSorted = /^-?quota_used$/.test(request.sort)
+  const isSorted = periods === null && /^-?quota_used$/.test(request.sort)
   if (isSorted && (await hasPeriods(transaction, source, request))) return 'periods'
-  const page = await readKeys(transaction, source, request, null)
+  const page = await readKeys(transaction, source, request, periods)
   const hasPeriod = ({ quota_period = 'none' }: Key) => quota_period !== 'none'
-  return page.items.some(hasPeriod) ? 'periods' : page
+  return periods === null && page.items.some(hasPeriod) ? 'periods' : page
 }
 
-/** Reads a page with what keys with a period used since it began. */
-async function readUsed(
+/** Which keys to read, and the state: now, or as of the positions `past`. */
+type Asked = { tokenHash: string | null; asOf: AsOf; past: Positions | null }
+
+/**
+ * Reads token keys. Only if `read` answers `periods`, because keys with a quota period have turned
+ * up, it is called once more, with what they used since it began: that is in usage, which is folded
+ * less often than counters and has to be waited for.
+ */
+export async function readWithPeriods<Value extends object>(
   options: ReadOptions,
   context: RequestContext,
-  asOf: AsOf,
-  past: Positions | null,
-  request: KeysRequest,
-): Promise<Reflected<Page<Key>>> {
+  { tokenHash, asOf, past }: Asked,
+  read: (
+    transaction: Transaction,
+    source: Source,
+    periods: PeriodReads | null,
+  ) => Promise<Value | 'periods'>,
+): Promise<Reflected<Value>> {
+  const scope = { kind: 'key', account: tokenHash } as const
+  const found = await readCounted(options, context, { ...asOf, past }, scope, (...from) =>
+    read(...from, null),
+  )
+  if (found.value !== 'periods') return { ...found, value: found.value }
   const { history } = options
   const awaited: AwaitedGroup[] = asOf.consistency === 'eventual' ? [] : ['usage', 'current']
-  const nowMs = past === null ? 0 : await momentOf(history, asOf, past)
-  const scope = { kind: 'key', account: request.tokenHash } as const
-  const read = async (transaction: Transaction, source: Source, state: QuotaState) => {
-    const periods = await readPeriods(transaction, source, request, state)
-    return readKeys(transaction, source, request, periods)
+  const nowMs = past === null ? null : await momentOf(history, asOf, past)
+  const readUsed = async (transaction: Transaction, source: Source, state: QuotaState) => {
+    const periods = await readPeriods(transaction, source, { tokenHash }, state)
+    return (await read(transaction, source, periods)) as Value
   }
   return consistentRead(options, context, { past, awaited }, (sql) =>
     readNow(
       sql,
       (transaction, live) =>
         past === null
-          ? read(transaction, live, 'now')
+          ? readUsed(transaction, live, NOW)
           : history.read(transaction, past, scope, (_, source) =>
               history.readQuarters(transaction, past, scope, (_, quarters) =>
-                read(transaction, source, { nowMs, positions: past, quarters }),
+                readUsed(transaction, source, { nowMs, past: { positions: past, quarters } }),
               ),
             ),
       [...CURRENT, usage],

@@ -1,5 +1,4 @@
 import { Type } from '@sinclair/typebox'
-import { QuotaPeriod } from '../../events/catalog-change.ts'
 import { KEY_SORTS } from '../../read-model/queries/keys.ts'
 import { RATED_SORTS } from '../../read-model/queries/rated.ts'
 import { EXAMPLE_HASH, Id, Limit, NO_NUL, PositionsText, strict, Timestamp } from '../params.ts'
@@ -155,8 +154,9 @@ export const KeyBody = Type.Object(
     last_accessed_at: Type.Union([Type.String({ format: 'date-time' }), Type.Null()]),
     ended_at: endedAt,
     quota_period: Type.Optional(
-      Type.Union([Type.Literal('none'), ...QuotaPeriod.anyOf], {
+      Type.String({
         description: 'How often the quota begins anew; absent if never',
+        openapi: { enum: ['none', 'day', 'week', 'month'] },
       }),
     ),
     quota_tz: Type.Optional(Type.String({ description: 'The IANA time zone of the period' })),

@@ -22,7 +22,7 @@ import type { Pools, Sql } from '../../platform/postgres/pool.ts'
 import type { Admission } from '../admission.ts'
 import type { Caller } from '../caller.ts'
 import { Problem } from '../problem.ts'
-import { Streams } from '../streams.ts'
+import { type StreamCount, Streams } from '../streams.ts'
 import { RangeSource } from './range.ts'
 import { type EventsRequest, positionsOf, shardsOf } from './request.ts'
 import { type HeldPages, SubscriptionSource } from './subscription.ts'
@@ -40,6 +40,8 @@ export type EventStreamsOptions = {
   logger: Logger
   /** The maximum number of live streams. */
   maxSubscribers: number
+  /** The number of open live streams, of which there are other kinds. */
+  count?: StreamCount
 }
 
 /** The open streams of the log, ranges and live ones, and the state that they share. */
@@ -52,7 +54,7 @@ export class EventStreams {
   readonly #sql: Sql
 
   constructor(private readonly options: EventStreamsOptions) {
-    const { pools, shards, tokens, maxSubscribers, intervals, logger } = options
+    const { pools, shards, tokens, maxSubscribers, intervals, logger, count } = options
     this.#sql = pools.read
     this.#tails = new TailBuffers({
       shards,
@@ -73,6 +75,7 @@ export class EventStreams {
     this.#subscribers = new Streams({
       ...common,
       maxStreams: maxSubscribers,
+      ...(count && { count }),
       // The client reconnects and resumes.
       endedEarly: 'closed',
       onKeepAlive: () => this.#tails.keepAlive(),
