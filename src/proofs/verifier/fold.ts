@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import type { Amounts } from '../../events/amounts.ts'
 import type { ApiKeyFlush } from '../../events/api-key-flush.ts'
-import type { CatalogChange } from '../../events/catalog-change.ts'
 import { type AttestedTable, type DigestValue, formatTableRow } from '../../events/digest.ts'
 import type { Event } from '../../events/event.ts'
 import type { KeyFlush } from '../../events/key-flush.ts'
 import { amountsOf } from './adopted.ts'
 import { BackdatedUsage, rowsOf } from './backdated.ts'
+import { changeCatalog } from './change-catalog.ts'
 import { ExactSums, sortByKey } from './exact-sums.ts'
 
 /** The number of rows, and their digest as in an attestation. */
@@ -73,7 +73,7 @@ export class ShardFold {
         this.#countKeys(event.data, recordedAt)
         break
       case 'CatalogChanged':
-        if (this.parts.catalog) this.#changeCatalog(event.data, recordedAt)
+        if (this.parts.catalog) changeCatalog(this.catalog, event.data, recordedAt)
         break
       case 'BalancesOpened':
       case 'TotalsAdjusted':
@@ -255,22 +255,6 @@ export class ShardFold {
       this.lastAccess.set(hash, Math.max(last, Math.min(accessed, latest)))
       if (accessed > latest || this.#postedAccess.has(hash)) {
         this.#postedAccess.set(hash, Math.max(this.#postedAccess.get(hash) ?? last, accessed))
-      }
-    }
-  }
-
-  #changeCatalog({ upserted, ended }: CatalogChange, recordedAt: string): void {
-    const { provider_groups, api_keys, keys } = this.catalog
-    for (const [rows, endedAt] of [[upserted, null] as const, [ended, recordedAt] as const]) {
-      for (const { id, name, external_id } of rows.provider_groups ?? []) {
-        provider_groups.set(id, [name, endedAt, external_id ?? null])
-      }
-      for (const { id, group_id, name, external_id } of rows.api_keys ?? []) {
-        api_keys.set(id, [group_id, name, endedAt, external_id ?? null])
-      }
-      for (const { token_hash, quota_limit, name, quota_period, quota_tz } of rows.keys ?? []) {
-        const period = [quota_period ?? null, quota_tz ?? null]
-        keys.set(token_hash, [quota_limit, name, endedAt, ...period])
       }
     }
   }

@@ -158,7 +158,7 @@ const KNOWN = {
     api_key_counters: 1,
     provider_group_counters: 1,
     key_counters: 2,
-    bookkeeping: 2,
+    bookkeeping: 3,
     catalog: 2,
     usage: 1,
     snapshots: 1,

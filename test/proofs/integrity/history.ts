@@ -31,7 +31,12 @@ export async function writeHistory(service: TestService): Promise<void> {
       { id: 3 },
     ],
     keys: [
-      { token_hash: 'limited\\"', quota_limit: 1_000 },
+      {
+        token_hash: 'limited\\"',
+        quota_limit: 1_000,
+        quota_period: 'week',
+        quota_tz: 'Asia/Tokyo',
+      },
       { token_hash: 'free', name: 'é' },
     ],
   })
@@ -85,6 +90,7 @@ async function keepBooks(service: TestService): Promise<void> {
       keys: [{ token_hash: 'free', request_count: -1, used_tokens: 2, quota_used: -40 }],
     },
   })
+  await service.act('/admin/keys/free/quota-reset', { reason: 'new "contract"' })
   const flushes = await service.database.owner<{ position: string }[]>`
     select e.shard || '/' || e.position as position
     from events e

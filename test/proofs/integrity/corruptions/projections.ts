@@ -114,13 +114,16 @@ const catalog = (
     },
   )
 
-const EXTERNAL_ID = {
-  external_id: [
-    { ...LETTER, where: 'external_id is not null' },
-    { ...is('none', 'null'), where: 'external_id is not null' },
-    { ...is('one where there is none', "'x'"), where: 'external_id is null' },
+const optional = (column: string) => ({
+  [column]: [
+    { ...LETTER, where: `${column} is not null` },
+    { ...is('none', 'null'), where: `${column} is not null` },
+    { ...is('one where there is none', "'x'"), where: `${column} is null` },
   ],
-}
+})
+
+const EXTERNAL_ID = optional('external_id')
+const PERIOD = { ...optional('quota_period'), ...optional('quota_tz') }
 
 const RATED = { requests: PLUS_1, successes: PLUS_1 }
 
@@ -217,8 +220,8 @@ export const PROJECTION_CORRUPTIONS = [
   ...catalog('provider_group_versions', 'id', EXTERNAL_ID),
   ...catalog('api_keys', 'id', { group_id: BIT, ...EXTERNAL_ID }),
   ...catalog('api_key_versions', 'id', { group_id: BIT, ...EXTERNAL_ID }),
-  ...catalog('keys', 'token_hash', { quota_limit: BIT }),
-  ...catalog('key_versions', 'token_hash', { quota_limit: BIT }),
+  ...catalog('keys', 'token_hash', { quota_limit: BIT, ...PERIOD }),
+  ...catalog('key_versions', 'token_hash', { quota_limit: BIT, ...PERIOD }),
   ...corruptionsOf(
     'acts',
     { at: "'acts ' || position", where: 'reversed_position is not null', foundBy: 'refold' },
@@ -229,7 +232,20 @@ export const PROJECTION_CORRUPTIONS = [
       reason: [LETTER, is('none', 'null')],
       reversed_shard: [BIT, is('none', 'null')],
       reversed_position: BIT,
+      quarter: [
+        {
+          ...is('a quarter later', "quarter + interval '15 minutes'"),
+          where: 'quarter is not null',
+        },
+        { ...is('none', 'null'), where: 'quarter is not null' },
+        { ...is('one where there is none', "'2026-01-01'"), where: 'quarter is null' },
+      ],
     },
+  ),
+  ...corruptionsOf(
+    'quota_resets',
+    { at: "concat('quota_resets ', token_hash, '/', position)", foundBy: 'refold' },
+    { generation: BIT, token_hash: LETTER, position: BIT, reset_at: MICROSECOND },
   ),
   ...corruptionsOf(
     'openings',
