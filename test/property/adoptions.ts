@@ -43,7 +43,10 @@ export async function adopt(
   expect(answer).toEqual({ ...NOTHING, body, positions: places.at(-1) ?? null })
   if (position !== null) {
     // It can't be reversed.
-    model.books.counted.push({ at: position, kind: 'adoption', effects: [], isReversed: false })
+    model.books.counted.push({
+      ...{ at: position, kind: 'adoption', effects: [], isReversed: false },
+      ...{ event: 0, effectiveMs: 0 },
+    })
   }
   return places
 }

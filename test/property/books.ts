@@ -34,6 +34,9 @@ export type Counted = {
   isReversed: boolean
   /** Of a flush, the number of the quarter hour in which it was recorded. */
   quarter?: number
+  /** Its number among all events, and when quota periods count it. */
+  event: number
+  effectiveMs: number
 }
 
 /** The expected answer to an act: null if it is recorded, or the status and the error. */
@@ -85,6 +88,10 @@ export function offset(effects: readonly Effect[]): Rows | null {
   }
 }
 
+/** The `as_of` of all opening balances. */
+export const AS_OF = '2026-01-31T12:00:00Z'
+const OPENED_MS = Date.parse(AS_OF)
+
 /** The books of a model: what was counted by which event, and the rules for taking it back. */
 export class NaiveBooks {
   readonly counted: Counted[] = []
@@ -105,7 +112,8 @@ export class NaiveBooks {
       const key = this.model.keys.get(token_hash)!
       if (BigInt(last_accessed_at) > key.last) key.last = BigInt(last_accessed_at)
     }
-    this.counted.push({ at, kind: 'opening', effects, isReversed: false })
+    // Until its `as_of`, which is no longer in it.
+    this.#note({ at, kind: 'opening', effects, isReversed: false }, OPENED_MS - 1)
     return null
   }
 
@@ -114,7 +122,7 @@ export class NaiveBooks {
     if (effects.some((effect) => this.#sumsOf(effect) === null)) return [422, 'unknown accounts']
     if (this.#breaks(effects, 1n)) return [409, 'total out of range']
     this.apply(effects, 1n)
-    this.counted.push({ at, kind: 'adjustment', effects, isReversed: false })
+    this.#note({ at, kind: 'adjustment', effects, isReversed: false }, Date.now())
     return null
   }
 
@@ -123,10 +131,33 @@ export class NaiveBooks {
     const isNothing = effects.every(({ sums }) => sums.every((sum) => sum === 0n))
     if (kind === 'adoption' || (kind === 'flush' && isNothing)) return [422, 'counts nothing']
     if (isReversed) return [409, 'already reversed']
-    if (this.#breaks(effects, -1n)) return [409, 'total out of range']
-    this.apply(effects, -1n)
+    const { quotas } = this.model
+    // A reset has taken away the quota of what came before.
+    const left = effects.map((effect) =>
+      effect.kind === 'keys' && quotas.isReset(String(effect.id), counted.event)
+        ? { ...effect, sums: effect.sums.with(2, 0n) }
+        : effect,
+    )
+    if (this.#breaks(left, -1n)) return [409, 'total out of range']
+    this.apply(left, -1n)
+    const taken = left.map(({ sums, ...effect }) => ({ ...effect, sums: sums.map((sum) => -sum) }))
+    quotas.note(taken, counted.effectiveMs)
     counted.isReversed = true
     return null
+  }
+
+  /** Returns false if there is no such key. */
+  reset(hash: string): boolean {
+    const key = this.model.keys.get(hash)
+    if (key === undefined) return false
+    key.used.quota = 0n
+    this.model.quotas.reset(hash)
+    return true
+  }
+
+  #note(counted: Omit<Counted, 'event' | 'effectiveMs'>, effectiveMs: number): void {
+    const event = this.model.quotas.note(counted.effects, effectiveMs)
+    this.counted.push({ ...counted, event, effectiveMs })
   }
 
   /** Adds effects to totals, or takes them back. */

@@ -1,4 +1,5 @@
 import type { Model } from './model.ts'
+import { periodOf } from './quota.ts'
 
 /** A row as the service writes it, with integers as bigints; see `readExact`. */
 export type ExactRow = Record<string, bigint | number | string | boolean | null>
@@ -33,17 +34,21 @@ export function apiKeyRowsOf({ apiKeys }: Model): Map<string, ExactRow> {
 }
 
 /** Returns the rows of GET /admin/keys?ended=true by token hash. */
-export function keyRowsOf({ keys }: Model): Map<string, ExactRow> {
-  return mapRows(keys, (hash, { name, ended, quota_limit, used, last }) => ({
-    token_hash: hash,
-    name,
-    request_count: used.requests,
-    used_tokens: used.tokens,
-    quota_limit: BigInt(quota_limit),
-    quota_used: used.quota,
-    last_accessed_at: last === 0n ? null : isoSeconds(last),
-    ...(ended ? { ended_at: true } : {}),
-  }))
+export function keyRowsOf({ keys, quotas }: Model): Map<string, ExactRow> {
+  return mapRows(keys, (hash, key) => {
+    const { name, ended, quota_limit, used, last } = key
+    return {
+      token_hash: hash,
+      name,
+      request_count: used.requests,
+      used_tokens: used.tokens,
+      quota_limit: BigInt(quota_limit),
+      quota_used: quotas.usedOf(hash, key),
+      last_accessed_at: last === 0n ? null : isoSeconds(last),
+      ...(ended ? { ended_at: true } : {}),
+      ...periodOf(key),
+    }
+  })
 }
 
 /** Returns totals with the failures and rates that follow from them. */

@@ -1,6 +1,7 @@
 import { type Counted, NaiveBooks } from './books.ts'
 import { type Entry, type Kind, readNaively } from './naive-body.ts'
 import type { CatalogPut, Named } from './naive-catalog.ts'
+import { NaiveQuotas } from './quota.ts'
 import { NaiveUnknown } from './unknown.ts'
 
 /** The expected answer to a POST of a flush. */
@@ -24,6 +25,8 @@ type Group = Row & Rated & { external_id: string | null }
 type ApiKey = Group & { group_id: number }
 type Key = Row & {
   quota_limit: number
+  quota_period: string
+  quota_tz: string
   used: { requests: bigint; tokens: bigint; quota: bigint }
 } & {
   last: bigint
@@ -39,6 +42,7 @@ export class Model {
   readonly groups = new Map<number, Group>()
   readonly apiKeys = new Map<number, ApiKey>()
   readonly keys = new Map<string, Key>()
+  readonly quotas = new NaiveQuotas()
   readonly books = new NaiveBooks(this)
   readonly unknown = new NaiveUnknown(this)
   /** Flushes by idempotency key. */
@@ -67,11 +71,16 @@ export class Model {
       const row = { ...counted, ...renamed(live(old), name), external_id, group_id: group }
       this.apiKeys.set(id, row)
     }
-    for (const { token_hash, name, quota_limit } of keys) {
+    for (const { token_hash, name, quota_limit, ...period } of keys) {
       const old = this.keys.get(token_hash)
       const counted = old ?? { used: { requests: 0n, tokens: 0n, quota: 0n }, last: 0n }
       const limit = quota_limit ?? live(old)?.quota_limit ?? -1
-      this.keys.set(token_hash, { ...counted, ...renamed(live(old), name), quota_limit: limit })
+      const kept = live(old)
+      this.keys.set(token_hash, {
+        ...{ ...counted, ...renamed(kept, name), quota_limit: limit },
+        quota_period: period.quota_period ?? kept?.quota_period ?? 'none',
+        quota_tz: period.quota_tz ?? kept?.quota_tz ?? 'UTC',
+      })
     }
     return {
       provider_groups: BigInt(provider_groups.length),
@@ -125,9 +134,13 @@ export class Model {
       return { status: 400, error: 'invalid stats payload' }
     }
     const quarter = Math.floor(Date.now() / QUARTER_MS)
-    const counted: Counted = { at: '', kind: 'flush', effects: [], isReversed: false, quarter }
+    const counted: Counted = {
+      ...{ at: '', kind: 'flush', effects: [], isReversed: false, quarter },
+      ...{ event: 0, effectiveMs: Date.now() },
+    }
     const body =
       kind === 'keys' ? this.#countKeys(entries, counted) : this.#countApiKeys(entries, counted)
+    counted.event = this.quotas.note(counted.effects, counted.effectiveMs)
     this.books.counted.push(counted)
     const flush: Accepted = { kind, entries, body, counted }
     if (idempotencyKey !== null) this.remembered.set(idempotencyKey, flush)

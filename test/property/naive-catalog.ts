@@ -5,7 +5,13 @@ export type Named = { id?: number; external_id?: string | null }
 export type CatalogPut = {
   provider_groups?: (Named & { name?: string | null })[]
   api_keys?: (Named & { group_id?: number | null; name?: string | null })[]
-  keys?: { token_hash: string; quota_limit?: number | null; name?: string | null }[]
+  keys?: {
+    token_hash: string
+    quota_limit?: number | null
+    name?: string | null
+    quota_period?: string | null
+    quota_tz?: string | null
+  }[]
 }
 
 const isWhole = (value: unknown, least: number) =>
@@ -21,6 +27,10 @@ const orNull = (check: (value: unknown) => boolean) => (value: unknown) =>
   value === null || check(value)
 
 const name = orNull(isText)
+
+const PERIODS = ['none', 'day', 'week', 'month']
+/** The zones that are put. */
+const ZONES = ['UTC', 'Asia/Kathmandu']
 
 type Checks = Record<string, (value: unknown) => boolean>
 
@@ -41,6 +51,8 @@ const LISTS: Record<string, { names: string[]; checks: Checks }> = {
       token_hash: isTrimmed,
       quota_limit: orNull((limit) => isWhole(limit, -1)),
       name,
+      quota_period: orNull((period) => PERIODS.includes(period as string)),
+      quota_tz: orNull((zone) => ZONES.includes(zone as string)),
     },
   },
 }

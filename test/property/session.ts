@@ -1,7 +1,7 @@
 import { expect } from 'bun:test'
 import type { TestService } from '../support/service.ts'
 import { adopt, compareUnknown, isNameIn } from './adoptions.ts'
-import { type ActStep, offset } from './books.ts'
+import { type ActStep, AS_OF, offset } from './books.ts'
 import { changeEntries } from './changed-entries.ts'
 import {
   type Answer,
@@ -23,6 +23,7 @@ import {
 } from './model-reads.ts'
 import { type Kind, PATHS } from './naive-body.ts'
 import type { CatalogPut } from './naive-catalog.ts'
+import { resetQuota } from './quota-reset.ts'
 import { Range } from './range.ts'
 import { SLOTS } from './slots.ts'
 import type { Step } from './steps.ts'
@@ -91,6 +92,10 @@ export class Session {
       case 'adjust':
       case 'reverse':
         return this.#act(step)
+      case 'reset':
+        return resetQuota(this.service, this.#model.books, this.#range.hash(step.slot), (at) =>
+          this.#appended(at),
+        )
     }
   }
 
@@ -209,7 +214,7 @@ export class Session {
       if (step.do !== 'open') refusal = books.adjust(rows, position)
       else {
         path = '/admin/balances'
-        body = { as_of: '2026-01-31T12:00:00Z', origin: { system: 'old' }, ...rows }
+        body = { as_of: AS_OF, origin: { system: 'old' }, ...rows }
         refusal = books.open(rows, position)
       }
     }

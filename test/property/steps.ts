@@ -14,6 +14,7 @@ export type Step =
   | { do: 'put'; catalog: CatalogPut }
   /** Names keys: unknown, known or retired ones. */
   | { do: 'adopt'; catalog: CatalogPut }
+  | { do: 'reset'; slot: number }
   | ({ do: 'end'; list: ListName } & Slot)
   | { do: 'flush'; kind: Kind; entries: (object | null)[]; idempotencyKey: boolean }
   /** Repeats the idempotency key of an earlier flush; `nth` selects it and what changes. */
@@ -86,6 +87,18 @@ export const catalog = fc.record({
 export const adoption: fc.Arbitrary<CatalogPut> = catalog
   .map(({ api_keys, keys }) => ({ ...(api_keys && { api_keys }), ...(keys && { keys }) }))
   .filter(({ api_keys = [], keys = [] }) => api_keys.length + keys.length > 0)
+const period = fc.record({
+  quota_period: partial(fc.constantFrom('none', 'day', 'week', 'month')),
+  quota_tz: partial(fc.constantFrom('UTC', 'Asia/Kathmandu')),
+})
+
+/** A catalog whose token keys may have quota periods. */
+const withPeriods = fc
+  .tuple(catalog, fc.array(period, { minLength: SLOTS, maxLength: SLOTS }))
+  .map(([{ keys, ...others }, periods]) => ({
+    ...others,
+    ...(keys && { keys: keys.map((key, i) => ({ ...key, ...periods[i] })) }),
+  })) as fc.Arbitrary<CatalogPut>
 
 /** A name of an API key, and rarely two, which may be those of two keys. */
 const keyNames: fc.Arbitrary<KeyNames> = fc.oneof(
@@ -124,7 +137,8 @@ const only = <Name extends string>(name: Name) => fc.constant(name)
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 7, arbitrary: actStep },
-  { weight: 3, arbitrary: fc.record({ do: only('put'), catalog }) },
+  { weight: 3, arbitrary: fc.record({ do: only('put'), catalog: withPeriods }) },
+  { weight: 2, arbitrary: fc.record({ do: only('reset'), slot }) },
   { weight: 4, arbitrary: fc.record({ do: only('adopt'), catalog: adoption }) },
   {
     weight: 1,
@@ -176,13 +190,14 @@ const fullCatalog: CatalogPut = {
   keys: [1, 2, 3, 4, 5].map((id) => ({
     token_hash: String(id),
     quota_limit: Math.max(-1, id - 3),
+    ...(id > 3 && { quota_period: 'day', quota_tz: 'Asia/Kathmandu' }),
   })),
 }
 
 /** A PUT of a catalog, followed by random steps. */
 export const history: fc.Arbitrary<Step[]> = fc
   .tuple(
-    fc.oneof(catalog, fc.constant(fullCatalog)),
+    fc.oneof(withPeriods, fc.constant(fullCatalog)),
     fc.array(step, { maxLength: 24, size: 'max' }),
   )
   .map(([catalog, steps]) => [{ do: 'put', catalog }, ...steps])

@@ -56,6 +56,7 @@ export class NaiveUnknown {
       if (entry.kind === 'keys') this.#access(entry.name, flush.quarter)
       flush.effects.push(...effects)
       this.model.books.apply(effects, 1n)
+      this.model.quotas.note(effects, flush.effectiveMs)
       entry.isAdopted = true
     }
     const { api_keys, keys } = accounts
