@@ -1,0 +1,115 @@
+import { expect } from 'bun:test'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { useCommands } from '../cli/one-process.ts'
+import { untilSigned } from '../proofs/verifier/audited.ts'
+import { type TestService, TOKENS } from '../support/service.ts'
+
+const VARIABLES = { DP: TOKENS.dp, ADMIN: TOKENS.admin, AUDITOR: TOKENS.auditor }
+
+/** A command as it is written, and the answer shown below it, in which `…` stands for anything. */
+type Example = { command: string; shown: string }
+
+/** Returns the commands of all console sessions. One continues while a quote is open, or by `\`. */
+function readExamples(text: string): Example[] {
+  const examples: Example[] = []
+  let isCommand = false
+  for (const [, session] of text.matchAll(/^```console\n([\s\S]*?)^```/gm)) {
+    for (const line of session!.split('\n').filter(Boolean)) {
+      const example = examples.at(-1)!
+      if (line.startsWith('$ ')) examples.push({ command: line.slice(2), shown: '' })
+      else if (isCommand) example.command += `\n${line}`
+      else example.shown += line.trim()
+      const { command, shown } = examples.at(-1)!
+      isCommand = shown === '' && (command.endsWith('\\') || command.split("'").length % 2 === 0)
+    }
+  }
+  return examples
+}
+
+/** Splits a command into words, as a shell does with these variables. */
+function toWords(command: string): string[] {
+  const words = command.matchAll(/(?:'[^']*'|"[^"]*"|\\\n|[^\s'"\\])+/g)
+  return [...words]
+    .map(([word]) => word.replace('\\\n', ''))
+    .filter(Boolean)
+    .map((word) =>
+      word.replace(/'([^']*)'|"([^"]*)"|\$(\w+)/g, (_, literal, quoted, name) =>
+        name === undefined ? (literal ?? setVariables(quoted)) : tokenOf(name),
+      ),
+    )
+}
+
+const setVariables = (text: string) => text.replace(/\$(\w+)/g, (_, name) => tokenOf(name))
+
+function tokenOf(name: string): string {
+  if (name in VARIABLES) return VARIABLES[name as keyof typeof VARIABLES]
+  throw new Error(`the guide does not set ${name}`)
+}
+
+/** Sends what a curl command asks for. Only the options that the guide uses are known. */
+async function curl(service: TestService, words: readonly string[]): Promise<string> {
+  const headers = new Headers()
+  let [url, method, body] = ['', '', null as string | null]
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i]!
+    if (word === '-X') method = words[++i]!
+    else if (word === '-d') body = words[++i]!
+    else if (word === '-H') headers.append(...(words[++i]!.split(': ') as [string, string]))
+    else if (word.startsWith('localhost:3000/')) url = word.replace('localhost:3000', service.url)
+    else if (word !== '-s') throw new Error(`unknown to this test: ${word}`)
+  }
+  const init = { method: method || (body === null ? 'GET' : 'POST'), headers, body }
+  return (await fetch(url, init)).text()
+}
+
+/** Runs `NAME=value … bun run tallybook audit http://localhost:3000`. */
+async function audit(
+  service: TestService,
+  commands: ReturnType<typeof useCommands>,
+  words: readonly string[],
+): Promise<string> {
+  const start = words.indexOf('bun')
+  const env = Object.fromEntries(words.slice(0, start).map((word) => word.split('=')))
+  const [run, tallybook, ...args] = words.slice(start + 1)
+  expect([run, tallybook, args[0]]).toEqual(['run', 'tallybook', 'audit'])
+  await untilSigned(service)
+  const own = args.map((word) => word.replace('http://localhost:3000', service.url))
+  const { code, stdout } = await commands.run(own, env)
+  expect(code).toBe(0)
+  return stdout.replaceAll('\n', '')
+}
+
+function toPattern(shown: string): RegExp {
+  const parts = shown.split('…').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
+  return new RegExp(`^${parts.join('.*?')}$`, 's')
+}
+
+/**
+ * Runs the commands of a guide one after the other on a fresh service, and expects that each prints
+ * what the guide shows. Returns how many there are.
+ */
+export async function expectExamples(
+  name: string,
+  service: TestService,
+  commands: ReturnType<typeof useCommands>,
+): Promise<number> {
+  const examples = readExamples(
+    readFileSync(join(import.meta.dir, '../../docs/guides', name), 'utf8'),
+  )
+  // The first command reads the tokens of a data directory.
+  expect(examples.shift()).toMatchObject({ command: expect.stringMatching(/^DP=/), shown: '' })
+  for (const { command, shown } of examples) {
+    expect(shown).not.toBe('')
+    const words = toWords(command)
+    const answer =
+      words[0] === 'curl'
+        ? await curl(service, words.slice(1))
+        : await audit(service, commands, words)
+    expect({ command, answer }).toEqual({
+      command,
+      answer: expect.stringMatching(toPattern(shown)),
+    })
+  }
+  return examples.length
+}
