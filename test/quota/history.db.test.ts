@@ -98,11 +98,13 @@ test('the projections are those of the log', async () => {
     history.happenings
       .filter(({ shard }) => shard === 0)
       .findLastIndex((one) => (type === null ? one.isAct : one.type === type))
-  await owner`
-    update shards s
-    set catalog_position = ${last('CatalogChanged')}, catalog_sha256 = e.payload_sha256
+  const [change] = await owner<{ payload_sha256: Buffer }[]>`
+    select e.payload_sha256
     from events e
     where e.shard = 0 and e.position = ${last('CatalogChanged')}`
+  await owner`
+    update shards
+    set catalog_position = ${last('CatalogChanged')}, catalog_sha256 = ${change!.payload_sha256}`
   await owner`update shards s set act_position = ${last(null)} where s.shard = 0`
   const signal = new AbortController().signal
   const { first } = await verifyDatabase(address, { signal, onProgress: () => {} })
