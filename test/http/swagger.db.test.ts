@@ -29,7 +29,6 @@ const brotli: RequestInit = { body: 'x', headers: { 'content-encoding': 'br' } }
 const accepting = (accept: string): RequestInit => ({ headers: { accept } })
 const API_KEYS = '/internal/apikey-stats/flush'
 const flush = (requests: number) => ({ keys: [{ api_key_id: 7, requests, success_requests: 1 }] })
-
 const BALANCES = {
   as_of: '2026-01-31T12:00:00Z',
   origin: { system: 'ez-api' },
@@ -74,16 +73,8 @@ const CALLS: Call[] = [
     body({ keys: [{ token_hash: EXAMPLE_HASH, requests: 1, tokens: 2, last_accessed_at: 1 }] }),
   ],
   ['dp', 'GET', '/internal/quota/exhausted', 200],
-  ['dp', 'GET', '/internal/quota/exhausted?limit=0', 400],
   ['admin', 'POST', `/admin/keys/${EXAMPLE_HASH}/quota-reset`, 201, body({ reason: 'new' })],
-  ['admin', 'POST', `/admin/keys/${EXAMPLE_HASH}/quota-reset`, 400, body({})],
-  ['admin', 'POST', '/admin/keys/none/quota-reset', 404, body({ reason: 'new' })],
   ['admin', 'POST', '/admin/balances', 201, body(BALANCES, 'opened')],
-  ['dp', 'GET', '/internal/quota/exhausted', 200],
-  ['dp', 'GET', '/internal/quota/exhausted?limit=0', 400],
-  ['admin', 'POST', `/admin/keys/${EXAMPLE_HASH}/quota-reset`, 201, body({ reason: 'new' })],
-  ['admin', 'POST', `/admin/keys/${EXAMPLE_HASH}/quota-reset`, 400, body({})],
-  ['admin', 'POST', '/admin/keys/none/quota-reset', 404, body({ reason: 'new' })],
   ['admin', 'POST', '/admin/balances', 201, body(BALANCES, 'opened')],
   ['admin', 'POST', '/admin/balances', 409, body(BALANCES, 'again')],
   ['admin', 'POST', '/admin/balances', 422, body({ ...BALANCES, api_keys: [] }, 'opened')],

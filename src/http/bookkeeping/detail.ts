@@ -116,7 +116,8 @@ export const reset = describe({
     schema: Type.Object({ position: Place }),
     example: { position: '0/99' },
   },
-  headers: ['Tallybook-Position', 'Idempotency-Replayed'],
+  headers: ['Tallybook-Position'],
+  optionalHeaders: ['Idempotency-Replayed'],
   parameters: [
     {
       ...{ name: 'token_hash', in: 'path', required: true },
