@@ -7,6 +7,7 @@ import { toMicroseconds } from '../platform/postgres/timestamp.ts'
 import type { AsOfQueries } from '../read-model/queries/as-of.ts'
 import { readCounted } from '../read-model/queries/explain.ts'
 import { liveGeneration } from '../read-model/queries/live-source.ts'
+import { sharesOf } from './posted-amounts.ts'
 
 /** A moment, and the positions of all events recorded at or before it: none will follow. */
 export type Cut = { at: string; through: Positions }
@@ -30,7 +31,7 @@ export async function makeReset(
 ): Promise<QuotaReset> {
   const scope = { kind: 'key', account: tokenHash } as const
   const [, , quotaUsed = 0n] = await readCounted({ sql: transaction, history }, scope, through)
-  const shares = toShares(quotaUsed)
+  const shares = [...sharesOf([quotaUsed])].flat()
   const zeros = shares.map(() => 0)
   return {
     ...{ at, through: formatPositions(through), reason },
@@ -39,19 +40,6 @@ export async function makeReset(
       ...{ requests: zeros, tokens: zeros, quota_used: shares },
     },
   }
-}
-
-const MAX = BigInt(Number.MAX_SAFE_INTEGER)
-
-/** Cuts a sum into numbers that JSON keeps exact, at least one. */
-function toShares(sum: bigint): number[] {
-  const shares: number[] = []
-  for (let rest = sum; rest !== 0n || shares.length === 0; ) {
-    const share = rest > MAX ? MAX : rest
-    shares.push(Number(share))
-    rest -= share
-  }
-  return shares
 }
 
 /**

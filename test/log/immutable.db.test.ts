@@ -172,6 +172,7 @@ test('the service has these privileges, and no others, on tables, views and colu
     key_versions: DERIVED,
     acts: DERIVED,
     openings: DERIVED,
+    quota_resets: DERIVED,
     unknown_keys: DERIVED,
     unknown_usage: DERIVED,
     unknown_taken: DERIVED,

@@ -105,8 +105,8 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
   {
     name: 'openings-not-readable',
     file: 'sql/grants.sql',
-    find: '  acts, openings, unknown_keys',
-    replace: '  acts, unknown_keys',
+    find: '  acts, openings, quota_resets',
+    replace: '  acts, quota_resets',
     harm: 'No opening balance can be recorded.',
     tests: ['test/bookkeeping', 'test/log/immutable'],
   },

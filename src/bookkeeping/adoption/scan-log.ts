@@ -1,8 +1,9 @@
 import { PayloadError } from '../../events/columns.ts'
 import { decodeEvent } from '../../events/event.ts'
 import { addExact, type Exact } from '../../events/exact.ts'
+import { startOfQuarterHour } from '../../events/instant.ts'
 import { type UnknownKind, unknownOf } from '../../events/unknown.ts'
-import { visitEvents } from '../../log/visit.ts'
+import { type FoldableEvent, visitEvents } from '../../log/visit.ts'
 import { TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
 import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
 import { sharesOf } from '../posted-amounts.ts'
@@ -37,45 +38,67 @@ const EVENTS = 20_000
 
 /** Reads what flushes posted under names, and no adoption has covered. */
 export async function scanLog(sql: Sql | Transaction, scan: LogScan): Promise<Used[]> {
-  const sums = new Map<string, Pick<Used, 'name' | 'time' | 'flushes' | 'accessed'> & Sums>()
   const { shard, kind, names, reversed } = scan
   const type = kind === 'key' ? 'KeyStatsFlushed' : 'ApiKeyStatsFlushed'
-  const add = (name: string, time: string, position: number, counts: Sums, accessed: number) => {
-    const start = quarterOf(time)
-    const key = `${start} ${name}`
-    const row = sums.get(key) ?? {
-      ...{ name, time: start, requests: 0, seconds: 0, flushes: 0, accessed: 0, last: -1 },
+  const sums = new UsedSums()
+  const visit = (stored: FoldableEvent) => {
+    if (stored.type !== type || reversed.has(stored.position)) return
+    for (const { requests, seconds, accesses, ...entries } of readUnknown(stored)) {
+      for (const [i, name] of entries.names.entries()) {
+        const covered = names.get(name)
+        if (covered === undefined || isCovered(covered, stored)) continue
+        sums.add(name, stored, [requests[i]!, seconds[i]!], accesses?.[i] ?? 0)
+      }
     }
-    sums.set(key, row)
-    row.requests = addExact(row.requests, Number(counts.requests))
-    row.seconds = addExact(row.seconds, Number(counts.seconds))
-    row.accessed = Math.max(row.accessed, accessed)
-    if (row.last !== position) row.flushes++
-    row.last = position
   }
   for (let after = scan.after; after < scan.through; after += EVENTS) {
     const events = Math.min(EVENTS, scan.through - after)
-    const visited = await visitEvents(sql, { shard, after }, events, (stored) => {
-      if (stored.type !== type || reversed.has(stored.position)) return
-      for (const entries of readUnknown(stored.type, stored.version, stored.payload!, stored)) {
-        for (const [i, name] of entries.names.entries()) {
-          const covered = names.get(name)
-          if (covered === undefined || isCovered(covered, stored)) continue
-          const counts = { requests: entries.requests[i]!, seconds: entries.seconds[i]! }
-          add(name, stored.recordedAt, stored.position, counts, entries.accesses?.[i] ?? 0)
-        }
-      }
-    })
-    if (visited < events) {
+    if ((await visitEvents(sql, { shard, after }, events, visit)) < events) {
       throw new TemporarilyUnavailable('log changed', 1, 'The log has lost events. Retry.')
     }
   }
-  return [...sums.values()].flatMap(({ name, time, accessed, ...counts }) =>
-    toUsed({ name, time, accessed }, [counts.requests, counts.seconds, counts.flushes]),
-  )
+  return sums.toRows()
 }
 
-type Sums = { requests: Exact; seconds: Exact; last?: number }
+/** An event that is visited. */
+type Visited = { position: number; recordedAt: string }
+
+type UsedSum = Pick<Used, 'name' | 'time' | 'accessed' | 'flushes'> & {
+  requests: Exact
+  seconds: Exact
+  lastPosition: number
+}
+
+/** Sums of what flushes posted, by name and quarter hour. */
+class UsedSums {
+  readonly #sums = new Map<string, UsedSum>()
+
+  add(
+    name: string,
+    { position, recordedAt }: Visited,
+    [requests, seconds]: [number, number],
+    accessed: number,
+  ): void {
+    const time = quarterOf(recordedAt)
+    const key = `${time} ${name}`
+    const sum = this.#sums.get(key) ?? { ...NOTHING, name, time }
+    this.#sums.set(key, sum)
+    sum.requests = addExact(sum.requests, requests)
+    sum.seconds = addExact(sum.seconds, seconds)
+    sum.accessed = Math.max(sum.accessed, accessed)
+    // A flush may name a key several times.
+    if (sum.lastPosition !== position) sum.flushes++
+    sum.lastPosition = position
+  }
+
+  toRows(): Used[] {
+    return [...this.#sums.values()].flatMap(({ name, time, accessed, ...counts }) =>
+      toUsed({ name, time, accessed }, [counts.requests, counts.seconds, counts.flushes]),
+    )
+  }
+}
+
+const NOTHING = { requests: 0, seconds: 0, flushes: 0, accessed: 0, lastPosition: -1 }
 
 /** Returns requests, seconds and flushes as rows: several if a sum is too large for one. */
 export function toUsed(
@@ -88,26 +111,16 @@ export function toUsed(
   }))
 }
 
-const isCovered = (
-  { through, until }: Covered,
-  { position, recordedAt }: { position: number; recordedAt: string },
-) => position <= through || recordedAt <= until
+const isCovered = ({ through, until }: Covered, { position, recordedAt }: Visited) =>
+  position <= through || recordedAt <= until
 
-/** The start of the quarter hour of a time: `2026-01-31T12:15:00.000000+00:00`. */
-function quarterOf(time: string): string {
-  const minute = Number(time.slice(14, 16))
-  return `${time.slice(0, 14)}${String(minute - (minute % 15)).padStart(2, '0')}:00.000000+00:00`
-}
+/** The start of the quarter hour of a time, as the log writes times. */
+const quarterOf = (time: string) => startOfQuarterHour(time).replace('+', '.000000+')
 
 /** Returns nothing for an event that can't be folded: it was parked. */
-function readUnknown(
-  type: string,
-  version: number,
-  payload: Uint8Array,
-  { recordedAt }: { recordedAt: string },
-) {
+function readUnknown({ type, version, payload, recordedAt }: FoldableEvent) {
   try {
-    return unknownOf(decodeEvent(type, version, payload), recordedAt)
+    return unknownOf(decodeEvent(type, version, payload!), recordedAt)
   } catch (error) {
     if (error instanceof PayloadError) return []
     throw error

@@ -99,7 +99,7 @@ function decodeAdoption(payload: unknown): Adoption {
   const adoption: Adoption = { heads, until }
   if (api_keys !== undefined) {
     adoption.api_keys = decodeColumns(api_keys, {
-      ...{ ids: isId, groups: isCount, names: isName, times: isTime },
+      ...{ ids: isId, groups: isCount, names: isApiKeyName, times: isTime },
       ...{ requests: isCount, successes: isCount, flushes: isCount },
     }) as NonNullable<Adoption['api_keys']>
     const { requests, successes } = adoption.api_keys
@@ -123,5 +123,8 @@ function decodeAdoption(payload: unknown): Adoption {
 
 const isHead = (head: unknown) => Number.isSafeInteger(head) && (head as number) >= -1
 const isName = (name: unknown) => typeof name === 'string' && name !== '' && isStorable(name)
+/** See `nameOfApiKey`. */
+const isApiKeyName = (name: unknown) =>
+  isName(name) && /^(?:[1-9]\d{0,15}|ext:.+)$/s.test(name as string)
 const isTime = (time: unknown) => typeof time === 'string' && TIME.test(time)
 const isAccess = (at: unknown) => isCount(at) && (at as number) <= LAST_UNIX_SECOND
