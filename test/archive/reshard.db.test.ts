@@ -27,7 +27,10 @@ const runs = runsOf(1)
 /** A long history: the move takes most of the time, not the steps. */
 const steps = fc.tuple(history, history, history).map((parts) => parts.flat())
 
-const FIRST_SHARD = ['CatalogChanged', 'BalancesOpened', 'TotalsAdjusted', 'EventReversed']
+const FIRST_SHARD = [
+  ...['CatalogChanged', 'BalancesOpened', 'TotalsAdjusted', 'EventReversed'],
+  ...['UnknownKeysAdopted', 'QuotaReset'],
+]
 const SERVICE_EVENTS = ['ProjectionAttested', 'OriginChanged', 'ShardsChanged']
 
 /** Computes the place of each event of the old log independently of the service. */
