@@ -1,7 +1,7 @@
 import type { Amounts } from '../../events/amounts.ts'
 import type { DigestValue } from '../../events/digest.ts'
+import type { CatalogTable } from './change-catalog.ts'
 import { ExactSums, sortByKey } from './exact-sums.ts'
-import type { CatalogTable } from './fold.ts'
 
 export type BackdatedTable =
   | 'api_key_backdated_usage'

@@ -1,6 +1,8 @@
 import type { CatalogChange } from '../../events/catalog-change.ts'
 import type { DigestValue } from '../../events/digest.ts'
-import type { CatalogTable } from './fold.ts'
+
+/** The tables of the catalog. */
+export type CatalogTable = 'provider_groups' | 'api_keys' | 'keys'
 
 /** Sets the rows that a change names: the values after the key column of each table. */
 export function changeCatalog(

@@ -6,7 +6,7 @@ import type { Event } from '../../events/event.ts'
 import type { KeyFlush } from '../../events/key-flush.ts'
 import { amountsOf } from './adopted.ts'
 import { BackdatedUsage, rowsOf } from './backdated.ts'
-import { changeCatalog } from './change-catalog.ts'
+import { type CatalogTable, changeCatalog } from './change-catalog.ts'
 import { ExactSums, sortByKey } from './exact-sums.ts'
 
 /** The number of rows, and their digest as in an attestation. */
@@ -19,8 +19,6 @@ export type FoldedParts = { counters: boolean; usage: boolean; catalog: boolean 
 export type UsageRange = { from?: string | undefined; before?: string | undefined }
 
 type UsageTable = 'api_key_usage' | 'provider_group_usage' | 'key_usage'
-/** The tables of the catalog. */
-export type CatalogTable = 'provider_groups' | 'api_keys' | 'keys'
 
 /** Receives every count of usage as it is folded. */
 export interface Counting {

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto'
+import type { CatalogTable } from './change-catalog.ts'
 import type { OnFinding } from './finding.ts'
-import type { CatalogTable, Counting } from './fold.ts'
+import type { Counting } from './fold.ts'
 import { checkReflected } from './reflected.ts'
 import type { PageSource, UsageRequest } from './sources/source.ts'
 import { placeOf, UsageCheck } from './usage-check.ts'
