@@ -21,7 +21,7 @@ describe.skipIf(!hasBrowser)('the quota of a token key', () => {
     await dialog.getByLabel('The quota begins anew').selectOption('month')
     await dialog.getByLabel('Time zone').fill('Europe/Berlin')
     await dialog.getByRole('button', { name: 'Change' }).click()
-    await page.getByText(/begins anew/).waitFor()
+    await dialog.waitFor({ state: 'detached' })
     expect(await read()).toMatchObject({ quota_period: 'month', quota_tz: 'Europe/Berlin' })
     // The dialog shows them, and leaves them as they are.
     await page.getByRole('button', { name: 'Change' }).click()
