@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import { withinOr } from '../platform/async/deadline.ts'
 import { Poll } from '../platform/async/poll.ts'
 import type { Intervals } from '../platform/intervals.ts'
+import { endBlockingSessions } from '../platform/postgres/blocking-sessions.ts'
 import { isUnavailable } from '../platform/postgres/errors.ts'
 import { newestMigration } from '../platform/postgres/newer.ts'
 import { connectAsService, type ServerAddress, type Sql } from '../platform/postgres/pool.ts'
@@ -152,6 +153,7 @@ export class Instances {
     this.#rows = await this.readAll(this.#sql)
     this.#assign()
     await deleteKilled(this.#sql, this.#rows)
+    await endBlockingSessions(this.#sql, this.options.address)
   }
 
   /**
