@@ -1,4 +1,5 @@
 import { connectAsOwner } from '../../src/platform/postgres/pool.ts'
+import { CURRENT } from '../../src/read-model/projections/index.ts'
 import { runChild } from '../child.ts'
 import { startHistory } from '../history.ts'
 import { median } from '../measure.ts'
@@ -72,13 +73,12 @@ async function settle(address: Address): Promise<void> {
   await owner.end()
 }
 
-/** Resets the counters to before the first event. */
+/** Resets the projections that are folded to before the first event. */
 async function forget(address: Address): Promise<void> {
   const owner = connectAsOwner(address)
+  const tables = CURRENT.flatMap((projection) => projection.tables.map(({ name }) => name))
   await owner`update checkpoints set position = -1`
-  await owner`
-    truncate api_key_counters, provider_group_counters, key_counters,
-      api_keys, provider_groups, keys`
+  await owner.unsafe(`truncate ${tables.join(', ')}`)
   await owner.end()
 }
 
