@@ -1,7 +1,7 @@
 import type { CatalogRows } from '../../events/catalog-change.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
 import { type Column, listOf, unnest } from './account-sql.ts'
-import { toTextArray } from './array.ts'
+import { toArray, toTextArray } from './array.ts'
 import type { Entry } from './entry.ts'
 import type { Fold, Projection, Table, WriteTarget } from './projection.ts'
 import { cutRows } from './slices.ts'
@@ -120,10 +120,16 @@ function insert(
   const columns = names.map((name) => ({
     name,
     type: TYPES[name]!,
-    text: toTextArray(versions, (version) => version[name]?.toString() ?? null),
+    text: textOf(versions, name),
   }))
   return transaction`
     insert into ${transaction(into)} (generation, ${listOf(transaction, names)})
     select ${generation}, ${listOf(transaction, names, 'f')}
     from ${unnest(transaction, columns)}`
 }
+
+/** Formats a column as an array literal. Only texts and times have nulls, and need quotes. */
+const textOf = (versions: readonly Version[], name: string) =>
+  TYPES[name] === 'bigint'
+    ? toArray(versions, (version) => version[name] as number)
+    : toTextArray(versions, (version) => (version[name] ?? null) as string | null)
