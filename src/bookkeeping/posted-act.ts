@@ -21,7 +21,7 @@ export type ActRefusal =
 /** An act in the log, at a position of shard 0; `replayed` if an earlier attempt appended it. */
 export type RecordedAct = { kind: 'recorded'; position: number; replayed: boolean }
 
-/** What an event adds to accounts, and its entries for unknown keys. */
+/** The amounts that an event adds to accounts, and its entries for unknown keys. */
 export type SummedEvent = { amounts: Amounts; unknown: Reversal['unknown'] & object }
 
 /** True if an event says what was posted. */

@@ -34,7 +34,7 @@ export type ApiKeyFlushAnswer = { updated: number; groups_updated: number }
 /** Returns the group that counts for a key: 0 if there is none, null if the key is unknown. */
 export type GroupOf = (apiKeyId: number) => number | null
 
-/** What attribution looks up in the catalog. */
+/** The look-ups in the catalog that attribution of API keys needs. */
 export type ApiKeys = {
   groupOf: GroupOf
   /** Returns the id of the key with an external id, or null if there is none. */

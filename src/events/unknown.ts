@@ -22,7 +22,7 @@ export type UnknownEntries = {
   seconds: readonly number[]
   /** Last accesses of token keys, in Unix seconds; 0 for none. Absent for API keys. */
   accesses?: readonly number[]
-  /** Of what an act took, the number of flushes; null for the entries of a flush. */
+  /** The number of flushes that an act took; null for the entries of a flush. */
   flushes: readonly number[] | null
   /** The groups of adopted API keys: 0 for none. */
   groups?: readonly number[]

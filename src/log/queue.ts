@@ -23,7 +23,7 @@ export type AppendOutcome =
   /** Not accepted ('queue full', 'stopping'), or failed: then it may or may not be in the log. */
   | { kind: 'unavailable'; reason: 'queue full' | 'stopping' | 'database' | 'worker ended' }
 
-/** What an append looks up in the catalog. */
+/** The look-ups in the catalog that an append needs. */
 export type Lookups = Attributor & ApiKeys
 
 /** A flush on its way into the log. The queue of its shard owns it until it is settled. */

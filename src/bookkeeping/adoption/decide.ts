@@ -22,7 +22,7 @@ type Names = Record<UnknownKind, string[]>
 /** Parts of the log through some positions that have to be read for names first. */
 export type ScansNeeded = { names: Names; through: Positions; scans: LogScan[] }
 
-/** What was found there, while the act at `before` was the newest one. */
+/** The result of these scans, made while the act at `before` was the newest one. */
 export type Scanned = Pick<ScansNeeded, 'names' | 'through'> & {
   before: number
   used: Record<UnknownKind, Used[]>

@@ -8,7 +8,7 @@ import { TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
 import type { Sql, Transaction } from '../../platform/postgres/pool.ts'
 import { sharesOf } from '../posted-amounts.ts'
 
-/** What was posted under a name in one quarter hour, or in one flush. */
+/** Counts that flushes posted under a name in one quarter hour. */
 export type Used = {
   name: string
   /** RFC 3339. */
@@ -19,7 +19,7 @@ export type Used = {
   accessed: number
 }
 
-/** What an earlier adoption of a name has covered: flushes through a position, or until a time. */
+/** The flushes that earlier adoptions of a name cover: through a position, or until a time. */
 export type Covered = { through: number; until: string }
 
 /** The names to look for in a part of the log, because the shard does not keep them apart. */

@@ -19,7 +19,7 @@ const table = (name: string, key: string[], values: string[]): Table => ({
 })
 
 /**
- * What flushes posted for keys that the catalog did not have. `unknown_keys` has the names by shard
+ * Entries of flushes for keys that the catalog did not have. `unknown_keys` has the names by shard
  * (an empty one for all that are not kept apart), `unknown_usage` what was posted under each name
  * by quarter hour, less what acts took. `unknown_taken` has what each act took of each name.
  */
