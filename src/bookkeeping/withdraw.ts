@@ -2,13 +2,13 @@ import { postAmounts } from '../events/amounts.ts'
 import { addExact, type Exact } from '../events/exact.ts'
 import type { Location } from '../events/positions.ts'
 import type { Postings } from '../events/postings.ts'
-import { SERVICE_SOURCE, SHARDS_CHANGED_KEY } from '../events/statement.ts'
 import type { Reversal } from '../events/types/event-reversed.ts'
 import { parseApiKeyName, type UnknownEntries, type UnknownKind } from '../events/unknown.ts'
 import type { Transaction } from '../platform/postgres/pool.ts'
 import { toArray, toTextArray } from '../read-model/projections/array.ts'
 import { bookkeeping } from '../read-model/projections/bookkeeping.ts'
 import { liveGeneration } from '../read-model/queries/live-source.ts'
+import { lastResharding } from './adoption/last-resharding.ts'
 import { PostedAmounts, sharesOf } from './posted-amounts.ts'
 import { requireUnknownKeys } from './unknown-keys.ts'
 
@@ -182,12 +182,8 @@ async function readCovering(
     where a.generation = ${liveGeneration(transaction, bookkeeping.name)}
       and a.type = 'UnknownKeysAdopted'
       and case
-        when e.position < (
-          select coalesce(max(c.position), -1)
-          from events c
-          where c.shard = 0
-            and c.source = ${SERVICE_SOURCE} and c.idempotency_key = ${SHARDS_CHANGED_KEY}
-        ) then (e.payload->>'until')::timestamptz >= ${recordedAt}::timestamptz
+        when e.position < ${lastResharding(transaction)}
+          then (e.payload->>'until')::timestamptz >= ${recordedAt}::timestamptz
         else (e.payload->'heads'->>${shard}::integer)::bigint >= ${position}
       end`
   return rows.map((row) => Number(row.position))

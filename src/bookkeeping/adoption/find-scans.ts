@@ -1,10 +1,10 @@
 import type { Positions } from '../../events/positions.ts'
-import { SERVICE_SOURCE, SHARDS_CHANGED_KEY } from '../../events/statement.ts'
 import type { UnknownKind } from '../../events/unknown.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
 import { toTextArray } from '../../read-model/projections/array.ts'
 import { bookkeeping } from '../../read-model/projections/bookkeeping.ts'
 import { liveGeneration } from '../../read-model/queries/live-source.ts'
+import { lastResharding } from './last-resharding.ts'
 import type { Covered, LogScan } from './scan-log.ts'
 
 /**
@@ -58,12 +58,7 @@ async function readCovered(
   >`
     select
       e.position, e.payload->'heads'->>${shard}::integer as head, e.payload->>'until' as until,
-      exists (
-        select
-        from events c
-        where c.shard = 0 and c.position > e.position
-          and c.source = ${SERVICE_SOURCE} and c.idempotency_key = ${SHARDS_CHANGED_KEY}
-      ) as moved
+      e.position < ${lastResharding(transaction)} as moved
     from acts a
       join events e on e.shard = 0 and e.position = a.position
     where a.generation = ${generation} and a.type = 'UnknownKeysAdopted'`
