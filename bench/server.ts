@@ -35,7 +35,7 @@ export async function startBenchServer(
   // Started by root, the server runs as another user, which must be able to enter.
   await chmod(folder, 0o711)
   const server = await startTuned(folder, settings)
-  const { host, port, user } = server
+  const { host, port, user } = server.address
   const maintenance: Sql = connectAsOwner({ host, port, user, database: 'postgres' })
   return {
     createDatabase: async (name) => {
@@ -62,7 +62,7 @@ export async function startBenchServer(
 async function startTuned(dataDir: string, settings: Record<string, string>) {
   const first = await startEmbeddedPostgres({ dataDir, log: () => {} })
   if (Object.keys(settings).length === 0) return first
-  const { host, port, user } = first
+  const { host, port, user } = first.address
   const owner = connectAsOwner({ host, port, user, database: 'postgres' })
   for (const [name, value] of Object.entries(settings)) {
     await owner.unsafe(`alter system set ${name} = '${value}'`)

@@ -14,7 +14,7 @@ async function main(mode: string | undefined): Promise<void> {
   // As root the server runs as another user, which must be able to enter.
   await chmod(folder, 0o711)
   const server = await startEmbeddedPostgres({ dataDir: join(folder, 'server'), log: () => {} })
-  const owner = connectAsOwner(server)
+  const owner = connectAsOwner(server.address)
   let schema: string
   try {
     await migrate(owner, 1)

@@ -66,14 +66,13 @@ async function startForCommand(
   const server = await startEmbeddedPostgres({ dataDir: config.dataDir, log })
   try {
     interrupted.throwIfAborted()
-    await withOwner(server, (owner) => migrate(owner, config.shards))
+    await withOwner(server.address, (owner) => migrate(owner, config.shards))
     interrupted.throwIfAborted()
   } catch (error) {
     await server.stop()
     throw error
   }
-  const { host, port, user, database } = server
-  return { address: { host, port, user, database }, close: server.stop }
+  return { address: server.address, close: server.stop }
 }
 
 async function openExternal(address: ServerAddress, shards: number): Promise<CommandDatabase> {

@@ -35,7 +35,7 @@ export async function serve(args: string[]): Promise<void> {
   try {
     const service = await startService({
       config,
-      address: embedded ?? { url: config.databaseUrl! },
+      address: embedded?.address ?? { url: config.databaseUrl! },
       replicas: config.replicaUrls.map((url) => ({ url })),
       tokens: loaded.tokens,
       origin,

@@ -132,6 +132,16 @@ test('acknowledged flushes survive kill -9, and the next start works', async () 
   expect(await readTotal(next.url)).toBe(before + 15)
 })
 
+test('a flush that the worker parses counts on the embedded database', async () => {
+  const { url } = await ensureService()
+  await putKey(url)
+  const before = await readTotal(url)
+  const keys = Array.from({ length: 10_000 }, () => FLUSH.keys[0])
+  const response = await request(`${url}/internal/apikey-stats/flush`, 'dp', { keys })
+  expect(response.status).toBe(200)
+  expect(await readTotal(url)).toBe(before + 50_000)
+})
+
 test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
   'on %s the service keeps every acknowledged flush and exits with 0',
   async (signal) => {

@@ -66,7 +66,7 @@ function makeEnvironment(): Record<string, string | undefined> {
 }
 
 async function prepare(database: EmbeddedPostgres, shards: number): Promise<void> {
-  const owner = connectAsOwner(database)
+  const owner = connectAsOwner(database.address)
   try {
     await migrate(owner, shards)
     const events = await seed(owner)
@@ -78,14 +78,14 @@ async function prepare(database: EmbeddedPostgres, shards: number): Promise<void
 
 function describe(
   env: Record<string, string | undefined>,
-  { host, user, database }: EmbeddedPostgres,
+  { address: { host, user, database } }: EmbeddedPostgres,
 ) {
   console.log(`Data directory: ${env.TALLYBOOK_DATA_DIR} (remove it to start with fresh data)`)
   for (const role of ROLES) console.log(`Token of ${role}: ${env[TOKEN_VARIABLES[role]]}`)
   console.log(`Database: psql -h ${host} -U ${user} ${database}`)
 }
 
-const urlOf = ({ host, port, user, database }: EmbeddedPostgres) =>
+const urlOf = ({ address: { host, port, user, database } }: EmbeddedPostgres) =>
   `postgresql://${user}@/${database}?host=${encodeURIComponent(host)}&port=${port}`
 
 /** Runs the service and restarts it after every change, until one of `ends` settles. */

@@ -37,8 +37,7 @@ export class Cluster {
   }
 
   get address() {
-    const { host, port, user, database } = this.#server
-    return { host, port, user, database }
+    return this.#server.address
   }
 
   /** Kills the database server with SIGKILL and starts it again after `downMs`. */

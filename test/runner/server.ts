@@ -34,7 +34,7 @@ export async function startTestServer(): Promise<TestServer> {
   try {
     const options = { dataDir: join(folder, 'server'), log: () => {} }
     const first = await startEmbeddedPostgres(options)
-    const owner = connectAsOwner(first)
+    const owner = connectAsOwner(first.address)
     for (const [name, value] of Object.entries(SETTINGS)) {
       await owner.unsafe(`alter system set ${name} = ${value}`)
     }
@@ -42,9 +42,8 @@ export async function startTestServer(): Promise<TestServer> {
     // Some settings need a restart.
     await first.stop()
     const server = await startEmbeddedPostgres(options)
-    const { host, port, user, database } = server
     return {
-      address: { host, port, user, database },
+      address: server.address,
       folder,
       stop: async () => {
         await server.stop()

@@ -21,7 +21,7 @@ export const copyCluster = (dataDir: string, content: ClusterContent = 'empty') 
 async function makeCluster(dataDir: string, content: ClusterContent): Promise<void> {
   const server = await startEmbeddedPostgres({ dataDir, log: () => {} })
   if (content === 'migrated') {
-    const owner = connectAsOwner(server)
+    const owner = connectAsOwner(server.address)
     await migrate(owner, 1)
     await owner.end()
   }

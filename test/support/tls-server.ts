@@ -70,7 +70,7 @@ export async function startTlsServer(digest = 'sha256'): Promise<TlsServer> {
   )
   const server = await startEmbeddedPostgres({ dataDir, log: () => {} })
   const run = async (...statements: string[]) => {
-    const owner = connectAsOwner({ ...server, port })
+    const owner = connectAsOwner({ ...server.address, port })
     for (const statement of statements) await owner.unsafe(statement)
     await owner.end()
   }

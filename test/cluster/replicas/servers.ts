@@ -25,8 +25,7 @@ export class TestServer {
   }
 
   get address(): Extract<ServerAddress, { host: string }> {
-    const { host, port, user, database } = this.#server!
-    return { host, port, user, database }
+    return this.#server!.address
   }
 
   /** Kills the server, as a power cut would. */

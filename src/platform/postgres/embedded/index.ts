@@ -31,8 +31,9 @@ export type EmbeddedAddress = {
   database: string
 }
 
-/** A running embedded server and its address. */
-export type EmbeddedPostgres = EmbeddedAddress & {
+/** A running embedded server. */
+export type EmbeddedPostgres = {
+  address: EmbeddedAddress
   /** Resolves with the exit code if the server exits by itself; never resolves after `stop`. */
   exited: Promise<number | null>
   /** Stops the server and releases the data directory. Idempotent. */
@@ -113,10 +114,7 @@ async function start(
     }),
   )
   return {
-    host: socket.path,
-    port: 5432,
-    user: NAME,
-    database: NAME,
+    address: { host: socket.path, port: 5432, user: NAME, database: NAME },
     exited: new Promise((resolve) => {
       server.exited.then(() => {
         if (stopping !== undefined) return

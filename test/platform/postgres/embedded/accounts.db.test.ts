@@ -35,13 +35,13 @@ test.skipIf(!isRoot)('no other user can connect (needs root)', async () => {
   const dataDir = dataDirs.emptyDataDir()
   chmodSync(dirname(dataDir), 0o711)
   const server = await start(dataDir)
-  const socket = join(server.host, '.s.PGSQL.5432')
+  const socket = join(server.address.host, '.s.PGSQL.5432')
   const script = `require('node:net').connect(${JSON.stringify(socket)})
     .on('connect', () => process.exit(0)).on('error', () => process.exit(7))`
   const tryConnect = (user: { uid: number; gid: number }) =>
     Bun.spawnSync([process.execPath, '-e', script], { ...user, cwd: '/', env: {} }).exitCode
   if (nobodyCanRun()) expect(tryConnect(NOBODY)).toBe(7)
-  expect(Bun.spawnSync(['test', '-x', server.host], NOBODY).success).toBe(false)
+  expect(Bun.spawnSync(['test', '-x', server.address.host], NOBODY).success).toBe(false)
   expect(tryConnect({ uid: 0, gid: 0 })).toBe(0)
   await server.stop()
 })

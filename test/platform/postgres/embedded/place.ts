@@ -114,9 +114,12 @@ export async function refusalOf(starting: Promise<EmbeddedPostgres>): Promise<st
   throw new Error('was not refused')
 }
 
+/** A server that listens on a socket. */
+type Listening = { address: { host: string; port: number } }
+
 /** Runs one statement on a connection of its own. */
 export async function query(
-  { host, port }: { host: string; port: number },
+  { address: { host, port } }: Listening,
   text: string,
 ): Promise<Record<string, unknown>[]> {
   const sql = postgres({ host, port, user: 'tallybook', database: 'tallybook', max: 1 })
@@ -128,7 +131,7 @@ export async function query(
 }
 
 /** Reads the table `kept`. */
-export async function words(server: { host: string; port: number }): Promise<string[]> {
+export async function words(server: Listening): Promise<string[]> {
   return (await query(server, 'select word from kept')).map((row) => String(row.word))
 }
 

@@ -49,7 +49,7 @@ test('a restart keeps the data, and stop leaves nothing running, even if repeate
 
 test('only the owner and root can enter the socket’s directory', async () => {
   const server = await start(dataDirs.copyOfTemplate())
-  expect(statSync(server.host).mode & 0o077).toBe(0)
+  expect(statSync(server.address.host).mode & 0o077).toBe(0)
   await server.stop()
 })
 
@@ -57,15 +57,15 @@ test('a Unix socket whose path would be too long lies elsewhere, and stop remove
   const dataDir = dataDirs.copyOfTemplate('deep'.repeat(30))
   const server = await start(dataDir)
   expect(Buffer.byteLength(dataDir)).toBeGreaterThan(107)
-  expect(server.host.startsWith(dataDir)).toBe(false)
-  expect(statSync(server.host).mode & 0o077).toBe(0)
+  expect(server.address.host.startsWith(dataDir)).toBe(false)
+  expect(statSync(server.address.host).mode & 0o077).toBe(0)
   expect(await words(server)).toEqual(['first'])
   await server.stop()
-  expect(existsSync(server.host)).toBe(false)
+  expect(existsSync(server.address.host)).toBe(false)
   // A link that another user put there is refused.
-  symlinkSync(dataDirs.root, server.host)
+  symlinkSync(dataDirs.root, server.address.host)
   expect(await refusalOf(start(dataDir))).toContain('is not a private directory')
-  rmSync(server.host)
+  rmSync(server.address.host)
 })
 
 test('Ctrl-C for the whole process group leaves the server running until stop', async () => {

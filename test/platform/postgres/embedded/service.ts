@@ -14,7 +14,7 @@ const SERVICE = `
   process.on('SIGINT', () => console.log('SIGINT'))
   try {
     const server = await startEmbeddedPostgres({ dataDir: process.env.DATA_DIR, log() {} })
-    console.log(JSON.stringify({ host: server.host, port: server.port }))
+    console.log(JSON.stringify(server.address))
     for await (const _ of process.stdin) {}
     await server.stop()
   } catch (error) {
@@ -54,7 +54,7 @@ export async function startService(dataDir: string, options: ServiceOptions = {}
     child,
     nextLine,
     refusal: outcome.refusal ?? null,
-    server: { host: outcome.host, port: outcome.port },
+    server: { address: { host: outcome.host, port: outcome.port } },
     async stop() {
       child.stdin.end()
       return child.exited
