@@ -1,7 +1,6 @@
 import { formatPositions, type Positions } from '../events/positions.ts'
 import type { Reversal } from '../events/types/event-reversed.ts'
 import type { QuotaReset } from '../events/types/quota-reset.ts'
-import { TemporarilyUnavailable } from '../platform/postgres/errors.ts'
 import type { Sql, Transaction } from '../platform/postgres/pool.ts'
 import { toMicroseconds } from '../platform/postgres/timestamp.ts'
 import type { AsOfQueries } from '../read-model/queries/as-of.ts'
@@ -12,14 +11,21 @@ import { sharesOf } from './posted-amounts.ts'
 /** A moment, and the positions of all events recorded at or before it: none will follow. */
 export type Cut = { at: string; through: Positions }
 
-/** Cuts the log now. Throws TemporarilyUnavailable if the clock is set back meanwhile. */
+/**
+ * Cuts the log now, or at the time of its newest event, if a wrong clock has recorded that in the
+ * future: otherwise acts of that time could not be in a cut before the clock reaches it.
+ */
 export async function cutLog(sql: Sql, history: AsOfQueries): Promise<Cut> {
   const [row] = await sql<{ at: string }[]>`
-    select ${sql.unsafe(toMicroseconds('clock_timestamp()'))} as at`
+    select ${sql.unsafe(toMicroseconds('greatest(clock_timestamp(), max(n.recorded_at))'))} as at
+    from (
+      select (
+        select e.recorded_at from events e where e.shard = s.shard order by e.position desc limit 1
+      ) as recorded_at
+      from shards s
+    ) n`
   const { at } = row!
-  const through = await history.positionsAsOf(at)
-  if (through === null) throw new TemporarilyUnavailable('log changed')
-  return { at, through }
+  return { at, through: await history.positionsThrough(at) }
 }
 
 /** Returns what a reset at this cut takes away from a token key. */

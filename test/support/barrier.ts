@@ -3,11 +3,11 @@ import type { ServerAddress } from '../../src/platform/postgres/pool.ts'
 import { socketOf, through } from './proxy.ts'
 import { joinSockets, listenLocally } from './sockets.ts'
 
-/** A proxy for a PostgreSQL server that holds back a client at a chosen message. */
+/** A proxy for a PostgreSQL server that holds back clients at a chosen message. */
 export type Barrier = {
   /** The address to use instead of the server's. */
   address: ServerAddress
-  /** Resolves when a client has sent the message. It gets no answer before `release`. */
+  /** Resolves when a client has sent the message. None gets an answer to it before `release`. */
   reached: Promise<void>
   /** Forwards what is held back and everything after it. */
   release(): void
@@ -15,29 +15,27 @@ export type Barrier = {
 }
 
 /**
- * Forwards everything except the first message that contains `text`, such as part of a statement,
- * and what this client sends after it. The server's messages are always forwarded.
+ * Forwards everything except the first message of a client that contains `text`, such as part of a
+ * statement, and what it sends after that. The server's messages are always forwarded.
  */
 export async function startBarrier(upstream: ServerAddress, text: string): Promise<Barrier> {
   const sockets = new Set<net.Socket>()
   const reached = Promise.withResolvers<void>()
   let passAll = false
-  let flush = () => {}
+  const held: { server: net.Socket; parts: Buffer[] }[] = []
 
   const proxy = net.createServer((client) => {
     const server = net.connect(socketOf(upstream))
-    const held: Buffer[] = []
+    const parts: Buffer[] = []
     joinSockets(sockets, client, server)
     client.on('data', (chunk: Buffer) => {
       if (passAll) {
         server.write(chunk)
-      } else if (held.length > 0) {
-        held.push(chunk)
+      } else if (parts.length > 0) {
+        parts.push(chunk)
       } else if (chunk.includes(text)) {
-        held.push(chunk)
-        flush = () => {
-          for (const part of held.splice(0)) server.write(part)
-        }
+        parts.push(chunk)
+        held.push({ server, parts })
         reached.resolve()
       } else {
         server.write(chunk)
@@ -52,7 +50,7 @@ export async function startBarrier(upstream: ServerAddress, text: string): Promi
     reached: reached.promise,
     release: () => {
       passAll = true
-      flush()
+      for (const { server, parts } of held) for (const part of parts) server.write(part)
     },
     close: async () => {
       for (const socket of sockets) socket.destroy()

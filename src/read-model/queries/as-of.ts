@@ -47,10 +47,25 @@ export class AsOfQueries {
       select m.at <= clock_timestamp() as come, (m.at + interval '1 microsecond')::text as next
       from (select ${at}::timestamptz as at) m`
     const { come, next } = row!
-    if (!come) return null
+    return come ? this.#positionsBefore(next) : null
+  }
+
+  /**
+   * The same for a moment in microseconds that may be in the future, where a wrong clock recorded
+   * events: further ones are recorded after it, though the clock has not reached it.
+   */
+  async positionsThrough(moment: string): Promise<Positions> {
+    const [row] = await this.pools.read<{ next: string }[]>`
+      select (${moment}::timestamptz + interval '1 microsecond')::text as next`
+    return this.#positionsBefore(row!.next)
+  }
+
+  async #positionsBefore(next: string): Promise<Positions> {
     await this.#settle(next)
     const shards = Array.from({ length: this.shards }, (_, shard) => shard)
-    const after = await Promise.all(shards.map((shard) => readPositionAt(read, shard, next)))
+    const after = await Promise.all(
+      shards.map((shard) => readPositionAt(this.pools.read, shard, next)),
+    )
     return after.map((position) => position - 1)
   }
 
