@@ -28,13 +28,17 @@ describe('a row', () => {
     expect(await read('/admin/api-keys/ext:b')).toMatchObject({ id: 11 })
   })
 
-  test('is changed by its id, by its external id, or by both', async () => {
-    await service.putCatalog({ api_keys: [{ id: 20, external_id: 'c', name: 'one' }] })
-    await service.putCatalog({ api_keys: [{ id: 20, name: 'two' }] })
-    expect(await read('/admin/api-keys/20')).toMatchObject({ external_id: 'c', name: 'two' })
-    await service.putCatalog({ api_keys: [{ external_id: 'c', name: 'three' }] })
-    await service.putCatalog({ api_keys: [{ id: 20, external_id: 'c', group_id: 1 }] })
-    expect(await read('/admin/api-keys/20')).toMatchObject({ name: 'three', group_id: 1 })
+  test.each([
+    [20, 'c'],
+    // Above the ids that are given to new rows.
+    [2 ** 53 - 2, 'large'],
+  ])('with id %p is changed by its id, by its external id, or by both', async (id, external_id) => {
+    await service.putCatalog({ api_keys: [{ id, external_id, name: 'one' }] })
+    await service.putCatalog({ api_keys: [{ id, name: 'two' }] })
+    expect(await read(`/admin/api-keys/${id}`)).toMatchObject({ external_id, name: 'two' })
+    expect((await put({ api_keys: [{ external_id, name: 'three' }] })).status).toBe(200)
+    expect((await put({ api_keys: [{ id, external_id, group_id: 1 }] })).status).toBe(200)
+    expect(await read(`/admin/api-keys/${id}`)).toMatchObject({ name: 'three', group_id: 1 })
   })
 
   test('can get an external id later, and keeps it after it was retired', async () => {

@@ -82,8 +82,9 @@ function assignIds(
     if (owner !== null && row.id !== undefined && owner !== row.id) {
       return { conflict: `${place}.external_id is that of another row than id ${row.id}.` }
     }
-    const id = row.id ?? owner ?? next++
-    if (id >= END_OF_IDS && row.id === undefined) return { conflict: `${place}: no id is left.` }
+    const given = row.id ?? owner
+    const id = given ?? next++
+    if (given === null && id >= END_OF_IDS) return { conflict: `${place}: no id is left.` }
     const before = known.externalIdOf(id)
     if (before !== null && row.external_id && before !== row.external_id) {
       return { conflict: `${place}: the row with id ${id} has another external_id.` }
