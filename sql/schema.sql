@@ -117,6 +117,21 @@ create table checkpoints (
   constraint checkpoints_position_check CHECK (("position" >= '-1'::integer))
 ) with (fillfactor=50);
 
+create table dimension_versions (
+  generation integer not null,
+  name text not null,
+  position bigint not null,
+  ended_at timestamp with time zone,
+  constraint dimension_versions_pkey PRIMARY KEY (generation, name, "position")
+);
+
+create table dimensions (
+  generation integer not null,
+  name text not null,
+  ended_at timestamp with time zone,
+  constraint dimensions_pkey PRIMARY KEY (generation, name)
+);
+
 create table events (
   shard integer not null,
   position bigint not null,
@@ -246,6 +261,25 @@ create table keys (
   quota_period text,
   quota_tz text,
   constraint keys_pkey PRIMARY KEY (generation, token_hash)
+);
+
+create table measure_versions (
+  generation integer not null,
+  name text not null,
+  position bigint not null,
+  number integer not null,
+  ended_at timestamp with time zone,
+  unit text,
+  constraint measure_versions_pkey PRIMARY KEY (generation, name, "position")
+);
+
+create table measures (
+  generation integer not null,
+  name text not null,
+  number integer not null,
+  ended_at timestamp with time zone,
+  unit text,
+  constraint measures_pkey PRIMARY KEY (generation, name)
 );
 
 create table migrations (
@@ -1201,6 +1235,8 @@ grant delete, insert, select, update on api_key_usage to tallybook_service;
 grant delete, insert, select, update on api_key_versions to tallybook_service;
 grant delete, insert, select, update on api_keys to tallybook_service;
 grant delete, insert, select, update on checkpoints to tallybook_service;
+grant delete, insert, select, update on dimension_versions to tallybook_service;
+grant delete, insert, select, update on dimensions to tallybook_service;
 grant insert, select on events to tallybook_service;
 grant select on flush_entries to tallybook_service;
 grant delete, insert, select, update on instances to tallybook_service;
@@ -1210,6 +1246,8 @@ grant delete, insert, select, update on key_snapshots to tallybook_service;
 grant delete, insert, select, update on key_usage to tallybook_service;
 grant delete, insert, select, update on key_versions to tallybook_service;
 grant delete, insert, select, update on keys to tallybook_service;
+grant delete, insert, select, update on measure_versions to tallybook_service;
+grant delete, insert, select, update on measures to tallybook_service;
 grant select on migrations to tallybook_service;
 grant delete, insert, select, update on openings to tallybook_service;
 grant delete, insert, select, update on parked_events to tallybook_service;

@@ -38,6 +38,15 @@ export type QuotaPeriod = Static<typeof QuotaPeriod>
 /** The name of a time zone in the IANA database, such as `Europe/Berlin`. */
 export const QuotaZone = Type.String({ pattern: '^[A-Za-z][A-Za-z0-9_+/-]{0,63}$' })
 
+/** The name of a dimension or a measure. */
+export const DeclaredName = Type.String({ pattern: '^[a-z][a-z0-9_]{0,63}$' })
+
+/** What a measure is counted in, for people; a measure may have none. */
+export const MeasureUnit = Type.String({ minLength: 1, maxLength: 64 })
+
+/** The place of a measure among all that were ever declared, in their order: 0, 1, 2 … */
+const MeasureNumber = Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 })
+
 const list = <Row extends TSchema>(row: Row) => Type.Optional(Type.Array(row))
 
 const external_id = Type.Optional(ExternalId)
@@ -51,6 +60,10 @@ const Rows = Type.Object({
       ...{ quota_period: Type.Optional(QuotaPeriod), quota_tz: Type.Optional(QuotaZone) },
     }),
   ),
+  dimensions: list(Type.Object({ name: DeclaredName })),
+  measures: list(
+    Type.Object({ name: DeclaredName, number: MeasureNumber, unit: Type.Optional(MeasureUnit) }),
+  ),
 })
 
 /**
@@ -60,10 +73,15 @@ const Rows = Type.Object({
  *     {"upserted":{"provider_groups":[{"id":1,"name":"openai"}]},
  *      "ended":{"api_keys":[{"id":7,"group_id":1,"name":null,"external_id":"sk-9f"}]}}
  *
- * A token key has `quota_period` and `quota_tz` unless they are the defaults, no period and UTC.
+ * A token key has `quota_period` and `quota_tz` unless they are the defaults, no period and UTC. A
+ * measure keeps its number forever, also while it is retired:
+ *
+ *     {"upserted":{"dimensions":[{"name":"model"}],
+ *                  "measures":[{"name":"cost_micros","number":0,"unit":"USD/1e6"}]},"ended":{}}
  *
  * Version 1 has no external ids and no quota periods or zones. Version 2 is written only if a row
- * has one, so that instances of a release before it can read all others.
+ * has one, and version 3 only if there are dimensions or measures, so that instances of a release
+ * before it can read all others.
  */
 export const CatalogChange = Type.Object({ upserted: Rows, ended: Rows })
 export type CatalogChange = Static<typeof CatalogChange>
@@ -73,6 +91,10 @@ export type CatalogRows = Static<typeof Rows>
 export type ProviderGroupRow = { id: number; name: string | null; external_id?: string }
 export type ApiKeyRow = ProviderGroupRow & { group_id: number }
 export type KeyRow = NonNullable<CatalogRows['keys']>[number]
+export type MeasureRow = NonNullable<CatalogRows['measures']>[number]
+
+/** The kinds of rows. */
+const KINDS = ['provider_groups', 'api_keys', 'keys', 'dimensions', 'measures'] as const
 
 /** Rows in each part of a change that is cut. */
 const PART_ROWS = 16_384
@@ -80,7 +102,7 @@ const PART_ROWS = 16_384
 /** Cuts a change into parts that have the same effect if they are applied in order. */
 export function* cutChange(change: CatalogChange): Generator<CatalogChange, undefined> {
   for (const list of ['upserted', 'ended'] as const) {
-    for (const kind of ['provider_groups', 'api_keys', 'keys'] as const) {
+    for (const kind of KINDS) {
       const rows = change[list][kind] ?? []
       for (let from = 0; from < rows.length; from += PART_ROWS) {
         const part = { [kind]: rows.slice(from, from + PART_ROWS) }
@@ -93,18 +115,23 @@ export function* cutChange(change: CatalogChange): Generator<CatalogChange, unde
 const check = TypeCompiler.Compile(CatalogChange)
 
 /** The version in which a change is written. */
-export const versionOfChange = (change: CatalogChange): number =>
-  externalIdsOf(change).length > 0 || hasPeriods(change) ? 2 : 1
-
-/** Reads a stored payload of version 1. Throws PayloadError if no append could have written it. */
-export function decodeCatalogChange1(payload: unknown): CatalogChange {
-  const change = decodeCatalogChange(payload)
-  if (versionOfChange(change) > 1) throw new PayloadError('version 1 has no such members')
-  return change
+export function versionOfChange(change: CatalogChange): number {
+  const declares = listsOf(change).some(({ dimensions, measures }) => dimensions ?? measures)
+  if (declares) return 3
+  return externalIdsOf(change).length > 0 || hasPeriods(change) ? 2 : 1
 }
 
-/** Reads a stored payload of version 2. Throws PayloadError if no append could have written it. */
-export function decodeCatalogChange(payload: unknown): CatalogChange {
+/**
+ * Returns a reader of stored payloads of a version. It throws PayloadError if no append could have
+ * written one.
+ */
+export const readCatalogChange = (version: number) => (payload: unknown) => {
+  const change = decodeCatalogChange(payload)
+  if (versionOfChange(change) <= version) return change
+  throw new PayloadError(`version ${version} has no such members`)
+}
+
+function decodeCatalogChange(payload: unknown): CatalogChange {
   if (check.Check(payload)) {
     if (textsOf(payload).every(isStorable)) return payload
     throw new PayloadError('a text holds a NUL or a lone surrogate')
@@ -120,7 +147,10 @@ function textsOf(change: CatalogChange): string[] {
     ...[...provider_groups, ...api_keys, ...keys].map(({ name }) => name ?? ''),
     ...keys.map(({ token_hash }) => token_hash),
   ])
-  return [...names, ...externalIdsOf(change)]
+  const units = listsOf(change).flatMap(({ measures = [] }) =>
+    measures.map(({ unit = '' }) => unit),
+  )
+  return [...names, ...externalIdsOf(change), ...units]
 }
 
 const hasPeriods = (change: CatalogChange): boolean =>

@@ -38,6 +38,15 @@ export const HashParams = Type.Object({
   }),
 })
 
+export const NameParams = Type.Object({
+  name: Type.String({
+    maxLength: 1_024,
+    pattern: NO_NUL,
+    description: 'The `name` of one that is declared',
+    examples: ['model'],
+  }),
+})
+
 export const Id = digits('\\d{1,16}', 'An integer from 0 to 2^53 - 1', {
   minimum: 0,
   maximum: MAX_ID,

@@ -1,15 +1,10 @@
-import {
-  type CatalogChange,
-  decodeCatalogChange,
-  decodeCatalogChange1,
-  versionOfChange,
-} from '../catalog-change.ts'
+import { type CatalogChange, readCatalogChange, versionOfChange } from '../catalog-change.ts'
 import { COUNTS_NOTHING, type EventDefinition } from '../definition.ts'
 
 /** Catalog rows that were upserted or retired. */
 export const catalogChanged: EventDefinition<CatalogChange> = {
   ...COUNTS_NOTHING,
-  version: 2,
+  version: 3,
   versionOf: versionOfChange,
-  read: { 1: decodeCatalogChange1, 2: decodeCatalogChange },
+  read: { 1: readCatalogChange(1), 2: readCatalogChange(2), 3: readCatalogChange(3) },
 }

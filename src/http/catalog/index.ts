@@ -5,9 +5,10 @@ import type { Admission, ChangeContext } from '../admission.ts'
 import type { auth } from '../auth.ts'
 import type { BodyReader } from '../body.ts'
 import { describe } from '../openapi.ts'
-import { EXAMPLE_HASH, HashParams, RowParams } from '../params.ts'
+import { EXAMPLE_HASH, HashParams, NameParams, RowParams } from '../params.ts'
 import { Problem } from '../problem.ts'
 import { idOf } from '../row-id.ts'
+import { TOO_MANY_DIMENSIONS, TOO_MANY_MEASURES } from './declared.ts'
 import { CONFLICT } from './merge.ts'
 import { CatalogBody, INVALID_CATALOG, parseCatalog } from './model.ts'
 import { type PutOutcome, putRows } from './put.ts'
@@ -118,6 +119,29 @@ export function catalogRoutes(
       },
       { parse: 'none', params: HashParams, roles: ['admin'], detail: retireDetail('a token key') },
     )
+    .delete(
+      '/admin/dimensions/:name',
+      async (context) => {
+        const { name } = context.params
+        const headers = await change(context, (catalog) =>
+          catalog.dimensions.has(name) ? { upserted: {}, ended: { dimensions: [{ name }] } } : null,
+        )
+        return new Response(null, { status: 204, headers })
+      },
+      { parse: 'none', params: NameParams, roles: ['admin'], detail: retireDetail('a dimension') },
+    )
+    .delete(
+      '/admin/measures/:name',
+      async (context) => {
+        const { name } = context.params
+        const headers = await change(context, (catalog) => {
+          const row = catalog.measures.get(name)
+          return row ? { upserted: {}, ended: { measures: [row] } } : null
+        })
+        return new Response(null, { status: 204, headers })
+      },
+      { parse: 'none', params: NameParams, roles: ['admin'], detail: retireDetail('a measure') },
+    )
 }
 
 /** The values of a 503 that a change of the catalog can answer besides the common ones. */
@@ -145,13 +169,15 @@ const putDetail = describe({
       provider_groups: Type.Integer(),
       api_keys: Type.Integer(),
       keys: Type.Integer(),
+      dimensions: Type.Optional(Type.Integer()),
+      measures: Type.Optional(Type.Integer()),
     }),
     example: { provider_groups: 1, api_keys: 1, keys: 1 },
   },
   headers: ['Tallybook-Position'],
   errors: [400, 401, 403, 408, 409, 413, 415, 503],
   errorValues: {
-    409: [CONFLICT],
+    409: [CONFLICT, TOO_MANY_DIMENSIONS, TOO_MANY_MEASURES],
     400: [INVALID_CATALOG, 'invalid request body'],
     503: [...CATALOG_VALUES, 'too many large bodies', 'stopping'],
   },

@@ -8,23 +8,24 @@ import type {
 import type { Catalog } from '../../log/catalog/catalog.ts'
 import { END_OF_IDS, type ExternalIds } from '../../log/catalog/external-ids.ts'
 import { DEFAULT_ZONE, findTimeZone } from '../../quota/periods.ts'
+import { mergeDimensions, mergeMeasures } from './declared.ts'
 import type { CatalogBody } from './model.ts'
 
 type KeyBody = NonNullable<CatalogBody['keys']>[number]
 
-/** Rows that contradict the catalog, with a sentence for people. */
-export type Conflict = { conflict: string }
+/** Rows that contradict the catalog: the `error` of the problem, and a sentence for people. */
+export type Conflict = { error: string; detail: string }
 
-/** The `error` of a conflict. */
+/** The `error` of rows that contradict the external ids of the catalog. */
 export const CONFLICT = 'external id conflict'
 
 /** Returns the complete rows after an upsert into the current catalog. */
 export function mergeRows(catalog: Catalog, body: CatalogBody): CatalogRows | Conflict {
   const rows: CatalogRows = {}
-  const { provider_groups, api_keys, keys } = body
+  const { provider_groups, api_keys, keys, dimensions, measures } = body
   if (provider_groups) {
     const ids = assignIds('provider_groups', provider_groups, catalog.externalIds.providerGroups)
-    if ('conflict' in ids) return ids
+    if ('error' in ids) return ids
     rows.provider_groups = ids.map((named, i) => ({
       ...named,
       name: mergeName(provider_groups[i]!.name, catalog.providerGroups.get(named.id)),
@@ -32,7 +33,7 @@ export function mergeRows(catalog: Catalog, body: CatalogBody): CatalogRows | Co
   }
   if (api_keys) {
     const ids = assignIds('api_keys', api_keys, catalog.externalIds.apiKeys)
-    if ('conflict' in ids) return ids
+    if ('error' in ids) return ids
     rows.api_keys = ids.map(({ id, ...named }, i) => {
       const row = catalog.apiKeys.get(id)
       const group_id = api_keys[i]!.group_id ?? row?.group_id ?? 0
@@ -41,6 +42,16 @@ export function mergeRows(catalog: Catalog, body: CatalogBody): CatalogRows | Co
   }
   if (keys) {
     rows.keys = keys.map((key) => mergeKey(key, catalog.keys.get(key.token_hash)))
+  }
+  if (dimensions?.length) {
+    const merged = mergeDimensions(catalog, dimensions)
+    if ('error' in merged) return merged
+    rows.dimensions = merged
+  }
+  if (measures?.length) {
+    const merged = mergeMeasures(catalog, measures)
+    if ('error' in merged) return merged
+    rows.measures = merged
   }
   return rows
 }
@@ -80,23 +91,25 @@ function assignIds(
     const place = `${kind}[${i}]`
     const owner = row.external_id ? known.idOf(row.external_id) : null
     if (owner !== null && row.id !== undefined && owner !== row.id) {
-      return { conflict: `${place}.external_id is that of another row than id ${row.id}.` }
+      return conflict(`${place}.external_id is that of another row than id ${row.id}.`)
     }
     const given = row.id ?? owner
     const id = given ?? next++
-    if (given === null && id >= END_OF_IDS) return { conflict: `${place}: no id is left.` }
+    if (given === null && id >= END_OF_IDS) return conflict(`${place}: no id is left.`)
     const before = known.externalIdOf(id)
     if (before !== null && row.external_id && before !== row.external_id) {
-      return { conflict: `${place}: the row with id ${id} has another external_id.` }
+      return conflict(`${place}: the row with id ${id} has another external_id.`)
     }
     const twin = seen.get(id)
-    if (twin !== undefined) return { conflict: `${place} names the same row as ${kind}[${twin}].` }
+    if (twin !== undefined) return conflict(`${place} names the same row as ${kind}[${twin}].`)
     seen.set(id, i)
     const external_id = row.external_id ?? before
     named.push({ id, ...(external_id === null ? {} : { external_id }) })
   }
   return named
 }
+
+const conflict = (detail: string): Conflict => ({ error: CONFLICT, detail })
 
 /** Returns the new name: an empty one removes it, an absent one keeps the current. */
 function mergeName(name: string | null | undefined, row: { name: string | null } | undefined) {

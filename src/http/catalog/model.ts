@@ -11,6 +11,7 @@ import {
 import { isStorable } from '../../events/columns.ts'
 import { findTimeZone } from '../../quota/periods.ts'
 import { placeOf } from '../place.ts'
+import { DimensionsBody, MeasuresBody } from './declared.ts'
 
 const strict = { additionalProperties: false }
 /** A field that keeps its value if it is absent or null; a new row then gets the default. */
@@ -66,6 +67,8 @@ export const CatalogBody = Type.Object(
         strict,
       ),
     ),
+    dimensions: Type.Optional(DimensionsBody),
+    measures: Type.Optional(MeasuresBody),
   },
   { ...strict, title: 'Catalog' },
 )
@@ -89,50 +92,81 @@ export function parseCatalog(text: string): CatalogBody | string {
 }
 
 /** Checks what the schema can't express: texts that PostgreSQL can't store, and duplicate rows. */
-function findInvalid(catalog: CatalogBody): string | null {
-  for (const kind of ['provider_groups', 'api_keys', 'keys'] as const) {
-    const seen = new Map<number | string, number>()
-    for (const [i, row] of (catalog[kind] ?? []).entries()) {
-      const place = `${kind}[${i}]`
-      if (row.name && !isStorable(row.name)) return `${place}.name ${UNSTORABLE}`
-      if ('token_hash' in row) {
-        const { token_hash } = row
-        if (!isStorable(token_hash)) return `${place}.token_hash ${UNSTORABLE}`
-        if (token_hash.trim() !== token_hash) {
-          return `${place}.token_hash has leading or trailing white space.`
-        }
-        const zone = row.quota_tz ?? null
-        if (zone !== null && findTimeZone(zone) === null) {
-          return `${place}.quota_tz is not a time zone of the IANA database.`
-        }
-      } else {
-        const { id, external_id } = row
-        if (external_id && !isStorable(external_id)) return `${place}.external_id ${UNSTORABLE}`
-        if (id === undefined && !external_id) return `${place} has neither id nor external_id.`
-      }
-      const names = 'token_hash' in row ? [row.token_hash] : [row.id, row.external_id]
-      for (const name of names) {
-        if (name === undefined || name === null) continue
-        const before = seen.get(name)
-        if (before !== undefined) return `${place} repeats the row of ${kind}[${before}].`
-        seen.set(name, i)
-      }
+const findInvalid = (catalog: CatalogBody): string | null =>
+  findInRows('provider_groups', catalog.provider_groups, namesOfNamed, findInNamed) ??
+  findInRows('api_keys', catalog.api_keys, namesOfNamed, findInNamed) ??
+  findInRows('keys', catalog.keys, ({ token_hash }) => [token_hash], findInKey) ??
+  findInRows(
+    'dimensions',
+    catalog.dimensions,
+    ({ name }) => [name],
+    () => null,
+  ) ??
+  findInRows('measures', catalog.measures, ({ name }) => [name], findInMeasure)
+
+function findInRows<Row>(
+  kind: string,
+  rows: readonly Row[] = [],
+  namesOf: (row: Row) => (number | string | null | undefined)[],
+  find: (row: Row) => string | null,
+): string | null {
+  const seen = new Map<number | string, number>()
+  for (const [i, row] of rows.entries()) {
+    const invalid = find(row)
+    if (invalid !== null) return `${kind}[${i}]${invalid}`
+    for (const name of namesOf(row)) {
+      if (name === undefined || name === null) continue
+      const before = seen.get(name)
+      if (before !== undefined) return `${kind}[${i}] repeats the row of ${kind}[${before}].`
+      seen.set(name, i)
     }
   }
   return null
 }
+
+type NamedBody = NonNullable<CatalogBody['provider_groups' | 'api_keys']>[number]
+type KeyBody = NonNullable<CatalogBody['keys']>[number]
+type MeasureBody = NonNullable<CatalogBody['measures']>[number]
+
+const namesOfNamed = ({ id, external_id }: NamedBody) => [id, external_id]
+
+function findInNamed({ id, external_id, name }: NamedBody): string | null {
+  if (name && !isStorable(name)) return `.name ${UNSTORABLE}`
+  if (external_id && !isStorable(external_id)) return `.external_id ${UNSTORABLE}`
+  return id === undefined && !external_id ? ' has neither id nor external_id.' : null
+}
+
+function findInKey({ token_hash, name, quota_tz }: KeyBody): string | null {
+  if (name && !isStorable(name)) return `.name ${UNSTORABLE}`
+  if (!isStorable(token_hash)) return `.token_hash ${UNSTORABLE}`
+  if (token_hash.trim() !== token_hash) return '.token_hash has leading or trailing white space.'
+  const zone = quota_tz ?? null
+  const isUnknown = zone !== null && findTimeZone(zone) === null
+  return isUnknown ? '.quota_tz is not a time zone of the IANA database.' : null
+}
+
+const findInMeasure = ({ unit }: MeasureBody) =>
+  unit && !isStorable(unit) ? `.unit ${UNSTORABLE}` : null
 
 /** The `error` of a body that `parseCatalog` refuses. */
 export const INVALID_CATALOG = 'invalid catalog'
 
 const UNSTORABLE = 'contains a NUL or a lone surrogate.'
 
-/** The number of rows of each kind. */
-export type CatalogCounts = { provider_groups: number; api_keys: number; keys: number }
+/** The number of rows of each kind; of dimensions and measures only if the body has such lists. */
+export type CatalogCounts = {
+  provider_groups: number
+  api_keys: number
+  keys: number
+  dimensions?: number
+  measures?: number
+}
 
 /** Counts the rows of a body. */
-export const countRows = ({ provider_groups, api_keys, keys }: CatalogBody): CatalogCounts => ({
-  provider_groups: provider_groups?.length ?? 0,
-  api_keys: api_keys?.length ?? 0,
-  keys: keys?.length ?? 0,
+export const countRows = (body: CatalogBody): CatalogCounts => ({
+  provider_groups: body.provider_groups?.length ?? 0,
+  api_keys: body.api_keys?.length ?? 0,
+  keys: body.keys?.length ?? 0,
+  ...(body.dimensions && { dimensions: body.dimensions.length }),
+  ...(body.measures && { measures: body.measures.length }),
 })

@@ -1,5 +1,5 @@
 import { type CatalogWriter, changeCatalog } from '../../log/catalog/change.ts'
-import { CONFLICT, mergeRows } from './merge.ts'
+import { type Conflict, mergeRows } from './merge.ts'
 import { type CatalogBody, type CatalogCounts, countRows } from './model.ts'
 
 /** A change that was appended at `position`, or the problem to answer with. */
@@ -13,12 +13,12 @@ export async function putRows(
   source: string,
   body: CatalogBody,
 ): Promise<PutOutcome> {
-  let conflict: string | null = null
+  let conflict: Conflict | null = null
   const position = await changeCatalog(writer, source, (catalog) => {
     const upserted = mergeRows(catalog, body)
-    conflict = 'conflict' in upserted ? upserted.conflict : null
-    return 'conflict' in upserted ? null : { upserted, ended: {} }
+    conflict = 'error' in upserted ? upserted : null
+    return 'error' in upserted ? null : { upserted, ended: {} }
   })
   if (position !== null) return { position, counts: countRows(body) }
-  return { status: 409, error: CONFLICT, detail: conflict! }
+  return { status: 409, ...conflict! }
 }

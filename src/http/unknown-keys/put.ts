@@ -2,7 +2,7 @@ import type { KeysToAdopt } from '../../bookkeeping/adoption/decide.ts'
 import type { CatalogRows } from '../../events/catalog-change.ts'
 import type { Catalog } from '../../log/catalog/catalog.ts'
 import { type CatalogWriter, changeCatalog } from '../../log/catalog/change.ts'
-import { CONFLICT, mergeRows } from '../catalog/merge.ts'
+import { type Conflict, mergeRows } from '../catalog/merge.ts'
 import { type CatalogBody, parseCatalog } from '../catalog/model.ts'
 
 /** The `error` of an invalid body. */
@@ -24,16 +24,16 @@ export async function putKeys(
 ): Promise<KeysOutcome> {
   const body = parseKeys(text)
   if (typeof body === 'string') return { status: 400, error: INVALID_ADOPTION, detail: body }
-  let conflict: string | null = null
+  let conflict: Conflict | null = null
   let rows: CatalogRows = {}
   const position = await changeCatalog(writer, source, (catalog) => {
     const merged = mergeRows(catalog, body)
-    conflict = 'conflict' in merged ? merged.conflict : null
-    if ('conflict' in merged) return null
+    conflict = 'error' in merged ? merged : null
+    if ('error' in merged) return null
     rows = merged
     return isThere(catalog, merged) ? null : { upserted: merged, ended: {} }
   })
-  if (conflict !== null) return { status: 409, error: CONFLICT, detail: conflict }
+  if (conflict !== null) return { status: 409, ...(conflict as Conflict) }
   const { api_keys = [], keys = [] } = rows
   return {
     position,
@@ -47,8 +47,9 @@ export async function putKeys(
 function parseKeys(text: string): CatalogBody | string {
   const body = parseCatalog(text)
   if (typeof body === 'string') return body
-  if (body.provider_groups) return 'provider_groups: only keys can be adopted.'
-  const { api_keys = [], keys = [] } = body
+  const { api_keys = [], keys = [], ...others } = body
+  const [other] = Object.keys(others)
+  if (other) return `${other}: only keys can be adopted.`
   return api_keys.length + keys.length > 0 ? body : 'The body names no API key or token key.'
 }
 

@@ -3,6 +3,7 @@ import type {
   ApiKeyRow,
   CatalogChange,
   KeyRow,
+  MeasureRow,
   ProviderGroupRow,
 } from '../../events/catalog-change.ts'
 import type { Attributor } from '../../events/flush.ts'
@@ -30,6 +31,15 @@ export class Catalog implements Attributor, ApiKeys {
   readonly providerGroups = new Map<number, ProviderGroupRow>()
   readonly apiKeys = new Map<number, ApiKeyRow>()
   readonly keys = new Map<string, KeyRow>()
+
+  /** Names of the dimensions that flushes may use. */
+  readonly dimensions = new Set<string>()
+
+  /** The measures that flushes may use, by name. */
+  readonly measures = new Map<string, MeasureRow>()
+
+  /** The numbers of all measures, also of those that were retired. */
+  readonly measureNumbers = new Map<string, number>()
 
   /** The external ids of all rows, also of those that were retired. */
   readonly externalIds = { providerGroups: new ExternalIds(), apiKeys: new ExternalIds() }
@@ -66,6 +76,9 @@ export class Catalog implements Attributor, ApiKeys {
     this.providerGroups.clear()
     this.apiKeys.clear()
     this.keys.clear()
+    this.dimensions.clear()
+    this.measures.clear()
+    this.measureNumbers.clear()
     for (const ids of Object.values(this.externalIds)) ids.clear()
     for (const keys of Object.values(this.retired)) keys.clear()
     this.#groups.clear()
@@ -125,6 +138,13 @@ export class Catalog implements Attributor, ApiKeys {
       this.keys.delete(token_hash)
       this.retired.keys.add(token_hash)
     }
+    for (const { name } of upserted.dimensions ?? []) this.dimensions.add(name)
+    for (const row of upserted.measures ?? []) {
+      this.measures.set(row.name, row)
+      this.measureNumbers.set(row.name, row.number)
+    }
+    for (const { name } of ended.dimensions ?? []) this.dimensions.delete(name)
+    for (const { name } of ended.measures ?? []) this.measures.delete(name)
     this.#groups.clear()
   }
 

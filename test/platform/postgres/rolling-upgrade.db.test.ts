@@ -140,11 +140,11 @@ test('a change of event types or projections comes with a migration', async () =
 })
 
 const KNOWN = {
-  since: 20,
+  since: 21,
   events: {
     ApiKeyStatsFlushed: 3,
     KeyStatsFlushed: 1,
-    CatalogChanged: 2,
+    CatalogChanged: 3,
     BalancesOpened: 1,
     TotalsAdjusted: 1,
     EventReversed: 2,

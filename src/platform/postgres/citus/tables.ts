@@ -17,6 +17,7 @@ export const DISTRIBUTED_TABLES = [
 export const REFERENCE_TABLES = [
   ...['projections', 'rebuilds', 'provider_groups', 'api_keys', 'keys'],
   ...['provider_group_versions', 'api_key_versions', 'key_versions'],
+  ...['dimensions', 'dimension_versions', 'measures', 'measure_versions'],
   ...['acts', 'openings', 'unknown_taken', 'quota_resets'],
 ] as const
 
