@@ -206,17 +206,10 @@ export class ShardAppender {
    * as unavailable: they were never sent.
    */
   #take(): PendingFlush[] {
-    for (;;) {
-      const batch = this.#takeBatch()
-      // The batch is in order of arrival.
-      const isLate = batch.length > 0 && this.#leftMs(batch[0]!) <= 0
-      if (!isLate) return batch
-      const late = batch.filter((flush) => this.#leftMs(flush) <= 0)
-      const rest = batch.slice(late.length)
-      for (const flush of late) flush.settle({ kind: 'unavailable', reason: 'database' })
-      this.#queue.release(late)
-      if (rest.length > 0) return rest
-    }
+    const late = this.#queue.takeLate(performance.now() - this.#intervals.answerWithinMs)
+    for (const flush of late) flush.settle({ kind: 'unavailable', reason: 'database' })
+    this.#queue.release(late)
+    return this.#takeBatch()
   }
 
   /**

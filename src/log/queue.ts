@@ -142,6 +142,16 @@ export class FlushQueue {
     return this.#waiting.splice(0, count)
   }
 
+  /**
+   * Takes those that were queued at `through` (performance.now()) or before. The caller reads the
+   * clock once: flushes that were compared with a later time than others could be lost.
+   */
+  takeLate(through: number): PendingFlush[] {
+    // They wait in order of arrival.
+    const punctual = this.#waiting.findIndex(({ queuedAt }) => queuedAt > through)
+    return this.#waiting.splice(0, punctual < 0 ? this.#waiting.length : punctual)
+  }
+
   /** Frees the room of a batch that is settled. */
   release(batch: PendingFlush[]): void {
     this.#length -= batch.length

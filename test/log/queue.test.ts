@@ -54,3 +54,18 @@ test('a batch has as many flushes as fit its bounds, in order of arrival', () =>
   expect(queue.take(ALL)).toEqual(flushes.slice(3))
   expect(queue.take(ALL)).toEqual([])
 })
+
+test('each waiting flush is either late or stays for the next batch', () => {
+  const queue = new FlushQueue({ flushes: 100, bytes: 100 })
+  const flushes = Array.from({ length: 5 }, () => flushOf(1))
+  const times = flushes.map(({ queuedAt }) => queuedAt)
+  for (const through of [times[0]! - 1, ...times, times[4]! + 1]) {
+    for (const flush of flushes) queue.add(flush)
+    const late = queue.takeLate(through)
+    expect(late).toEqual(flushes.filter(({ queuedAt }) => queuedAt <= through))
+    const others = queue.take(ALL)
+    expect([...late, ...others]).toEqual(flushes)
+    queue.release([...late, ...others])
+    expect([queue.waiting, queue.length]).toEqual([0, 0])
+  }
+})
