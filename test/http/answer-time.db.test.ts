@@ -3,6 +3,7 @@ import { INTERVALS } from '../../src/platform/intervals.ts'
 import { countFlushes, lockShards } from '../support/events.ts'
 import { keyOfShard } from '../support/keys.ts'
 import { useService } from '../support/service.ts'
+import { until } from '../support/until.ts'
 
 // A flush is answered within a bounded time, however many are queued before it.
 
@@ -19,7 +20,6 @@ test('flushes queued behind a hung batch get 503 with it, and count once if retr
     const key = keyOfShard(0, service.shards, `behind-${i}`)
     return service.post('/internal/stats/flush', { keys: [] }, { 'idempotency-key': key })
   }
-  const postAll = () => Promise.all(Array.from({ length: 200 }, (_, i) => post(i)))
   const answered: number[] = []
   const lock = await lockShards(service.database, [0])
   try {
@@ -29,13 +29,20 @@ test('flushes queued behind a hung batch get 503 with it, and count once if retr
       expect(status).toBe(503)
     })
     await Promise.all(posted)
-    // Batches that each time out after the previous one would be answered so far apart, however
-    // late all of them are.
-    expect(answered.at(-1)! - answered[0]!).toBeLessThan(ANSWER_MS)
+    // There are three batches at least. If each timed out after the previous one, the last would be
+    // answered so long after the first, however late all of them are.
+    expect(answered.at(-1)! - answered[0]!).toBeLessThan(2 * ANSWER_MS)
   } finally {
     await lock.release()
   }
-  // The abandoned batch may be in the log by now.
-  for (const { status } of await postAll()) expect(status).toBe(200)
+  // The abandoned batch may be in the log by now. A busy machine may need longer for the retries.
+  const retry = async (i: number) => {
+    const { status } = await until(async () => {
+      const response = await post(i)
+      return response.status !== 503 && response
+    })
+    expect(status).toBe(200)
+  }
+  await Promise.all(Array.from({ length: 200 }, (_, i) => retry(i)))
   expect(await countFlushes(service.database.owner)).toBe(200)
 })
