@@ -1,8 +1,5 @@
-import {
-  type ApiKeyEntries,
-  attributeApiKeyFlush,
-  encodeApiKeyFlush,
-} from '../src/events/api-key-flush.ts'
+import { type ApiKeyEntries, attributeApiKeyFlush } from '../src/events/api-key-flush.ts'
+import { encodeApiKeyFlush } from '../src/events/api-key-flush-payload.ts'
 
 /** Every run posts flushes over these API keys; one in fifty entries has a failure. */
 export const API_KEYS = 10_000

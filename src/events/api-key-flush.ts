@@ -1,4 +1,14 @@
-import { decodeColumns, isCount, isId, isStorable, PayloadError, sameRows } from './columns.ts'
+import { sameRows } from './columns.ts'
+import {
+  columnsToCompare,
+  type Declared,
+  type Details,
+  measuresOf,
+  type PostedDetails,
+  reorderDetails,
+  resolveDetails,
+  type Undeclared,
+} from './details.ts'
 import { IdSlots } from './id-slots.ts'
 
 /** Entries by column; index i of every column is one entry, in the order posted. */
@@ -12,10 +22,15 @@ export type ApiKeyEntries = {
    * one. Absent if there are none.
    */
   names?: (string | null)[]
+  /** Absent if no entry has dimensions or measures. */
+  details?: Details
 }
 
 /** Entries as posted, with the place in the body of each that has a name. */
-export type PostedApiKeyEntries = ApiKeyEntries & { places?: number[] }
+export type PostedApiKeyEntries = Omit<ApiKeyEntries, 'details'> & {
+  places?: number[]
+  details?: PostedDetails
+}
 
 /**
  * The content of an `ApiKeyStatsFlushed` event. Entries are ordered in runs by the provider group
@@ -26,6 +41,8 @@ export type PostedApiKeyEntries = ApiKeyEntries & { places?: number[] }
 export type ApiKeyFlush = ApiKeyEntries & {
   groups: (number | null)[]
   counts: number[]
+  /** When it was counted, in Unix seconds, if it was posted with a time of its own. */
+  counted_at?: number
 }
 
 /** Response body: the numbers of distinct known keys with requests and of their known groups. */
@@ -46,12 +63,23 @@ export type ApiKeys = {
 /** The place in the body of an entry whose id and external id name two keys. */
 export type NamesTwoKeys = { twoKeysAt: number }
 
+/** Looks up what entries name: external ids, and dimensions and measures. */
+export function resolveApiKeyEntries(
+  { details, ...entries }: PostedApiKeyEntries,
+  catalog: ApiKeys & Declared,
+): ApiKeyEntries | NamesTwoKeys | Undeclared {
+  const resolved = resolveNames(entries, catalog)
+  if ('twoKeysAt' in resolved || details === undefined) return resolved
+  const declared = resolveDetails(details, catalog)
+  return 'undeclared' in declared ? declared : { ...resolved, details: declared }
+}
+
 /**
  * Replaces the external ids of keys by their ids. An external id that no key has is kept, and then
  * names the entry's key, whether there is an id, too, or not.
  */
-export function resolveNames(
-  entries: PostedApiKeyEntries,
+function resolveNames(
+  entries: Omit<PostedApiKeyEntries, 'details'>,
   keys: ApiKeys,
 ): ApiKeyEntries | NamesTwoKeys {
   const { names, ids, requests, successes, places } = entries
@@ -79,7 +107,7 @@ const runSlots = new IdSlots()
 const updatedSlots = new IdSlots()
 
 /**
- * Attributes each entry, after `resolveNames`. Orders entries by group, and groups by first
+ * Attributes each entry, after `resolveApiKeyEntries`. Orders entries by group, and groups by first
  * appearance.
  */
 export function attributeApiKeyFlush(entries: ApiKeyEntries, groupOf: GroupOf): ApiKeyFlush {
@@ -106,14 +134,21 @@ export function attributeApiKeyFlush(entries: ApiKeyEntries, groupOf: GroupOf): 
   const requests = new Array<number>(length)
   const successes = new Array<number>(length)
   const names = entries.names && new Array<string | null>(length)
+  const places = runs
   for (let i = 0; i < length; i++) {
     const at = next[runs[i]!]!++
+    places[i] = at
     ids[at] = entries.ids[i]!
     requests[at] = entries.requests[i]!
     successes[at] = entries.successes[i]!
     if (names !== undefined) names[at] = entries.names![i]!
   }
-  return { groups, counts, ids, requests, successes, ...(names && { names }) }
+  const details = entries.details && reorderDetails(entries.details, places)
+  return {
+    ...{ groups, counts, ids, requests, successes },
+    ...(names && { names }),
+    ...(details && { details }),
+  }
 }
 
 /** Returns the answer to a flush. It follows from the event alone, so a replay gets the same. */
@@ -145,120 +180,22 @@ export function answerApiKeyFlush(flush: ApiKeyFlush): ApiKeyFlushAnswer {
  */
 export function sameApiKeyEntries(
   a: ApiKeyEntries,
-  b: ApiKeyEntries,
+  b: PostedApiKeyEntries,
   apiKeyIdOf: ApiKeys['apiKeyIdOf'],
 ): boolean {
-  const rowsOf = (entries: ApiKeyEntries) => [
+  const hasDetails = a.details !== undefined || b.details !== undefined
+  const measures = measuresOf(a.details, b.details)
+  const rowsOf = (entries: PostedApiKeyEntries) => [
     keysOf(entries, apiKeyIdOf),
     entries.requests,
     entries.successes,
+    ...(hasDetails ? columnsToCompare(entries.details, measures, entries.ids.length) : []),
   ]
   return sameRows(rowsOf(a), rowsOf(b))
 }
 
 /** Returns the key of each entry: its id, or an external id that no key has. */
-function keysOf({ ids, names }: ApiKeyEntries, apiKeyIdOf: ApiKeys['apiKeyIdOf']) {
+function keysOf({ ids, names }: PostedApiKeyEntries, apiKeyIdOf: ApiKeys['apiKeyIdOf']) {
   if (names === undefined) return ids
   return ids.map((id, i) => (names[i] === null ? id : (apiKeyIdOf(names[i]!) ?? names[i])))
-}
-
-/** The version in which a flush is written. */
-export const versionOfApiKeyFlush = ({ names }: ApiKeyFlush): number =>
-  names === undefined ? 2 : 3
-
-/**
- * Encodes a payload of version 2. Most requests succeed, so it lists only the entries that had
- * failures, by index: this takes a fifth less than a column of successes.
- *
- *     {"groups":[1,0,null],"counts":[2,1,1],"ids":[1,2,4,777],"requests":[3,5,4,1],
- *      "failing":[0,3],"failures":[2,1]}
- *
- * Version 3 is written if external ids were posted that no key has, and lists these in the same way
- * (the id is 0 unless one was posted, too): `"named":[3],"names":["sk-9f"]`.
- */
-export function encodeApiKeyFlush(flush: ApiKeyFlush): string {
-  const { groups, counts, ids, requests, successes, names } = flush
-  const failing: number[] = []
-  const failures: number[] = []
-  for (let i = 0; i < ids.length; i++) {
-    if (successes[i] === requests[i]) continue
-    failing.push(i)
-    failures.push(requests[i]! - successes[i]!)
-  }
-  const columns = { groups, counts, ids, requests, failing, failures }
-  if (names === undefined) return JSON.stringify(columns)
-  const named = [...names.keys()].filter((i) => names[i] !== null)
-  return JSON.stringify({ ...columns, named, names: named.map((i) => names[i]) })
-}
-
-/**
- * Reads a stored payload of version 2. Throws PayloadError if no append could have written it.
- */
-export function decodeApiKeyFlush(payload: unknown): ApiKeyFlush {
-  return decodeEntries(payload, isId)
-}
-
-/** Reads a stored payload of version 3. Throws PayloadError if no append could have written it. */
-export function decodeApiKeyFlush3(payload: unknown): ApiKeyFlush {
-  const flush = decodeEntries(payload, isCount)
-  const { named, names } = decodeColumns(payload, { named: isCount, names: isName })
-  const column = new Array<string | null>(flush.ids.length).fill(null)
-  for (const [j, i] of (named as number[]).entries()) {
-    if (column[i] !== null) throw new PayloadError('a name without an entry')
-    column[i] = names[j] as string
-  }
-  if (flush.ids.some((id, i) => id === 0 && column[i] === null)) {
-    throw new PayloadError('an entry names no key')
-  }
-  let start = 0
-  for (const [run, count] of flush.counts.entries()) {
-    const names = column.slice(start, start + count)
-    if (flush.groups[run] !== null && names.some((name) => name !== null)) {
-      throw new PayloadError('an unknown name is counted')
-    }
-    start += count
-  }
-  return { ...flush, names: column }
-}
-
-const isName = (name: unknown) => typeof name === 'string' && name !== '' && isStorable(name)
-
-function decodeEntries(payload: unknown, isEntryId: typeof isId): ApiKeyFlush {
-  const columns = decodeColumns(payload, { ids: isEntryId, requests: isCount })
-  const failed = decodeColumns(payload, { failing: isCount, failures: isCount })
-  const requests = columns.requests as number[]
-  const successes = requests.slice()
-  for (let j = 0; j < failed.failing.length; j++) {
-    const i = failed.failing[j] as number
-    const left = (successes[i] ?? -1) - (failed.failures[j] as number)
-    if (left < 0) throw new PayloadError('failures without requests')
-    successes[i] = left
-  }
-  return {
-    ...decodeRuns(payload, requests.length),
-    ids: columns.ids as number[],
-    requests,
-    successes,
-  }
-}
-
-/**
- * Reads a stored payload of version 1, which had a column of successes:
- *
- *     {"groups":[1,null],"counts":[1,1],"ids":[1,777],"requests":[3,1],"successes":[1,0]}
- */
-export function decodeApiKeyFlush1(payload: unknown): ApiKeyFlush {
-  const columns = decodeColumns(payload, { ids: isId, requests: isCount, successes: isCount })
-  return { ...decodeRuns(payload, columns.ids.length), ...columns } as ApiKeyFlush
-}
-
-function decodeRuns(payload: unknown, entries: number): Pick<ApiKeyFlush, 'groups' | 'counts'> {
-  const runs = decodeColumns(payload, {
-    groups: (group) => group === null || isCount(group),
-    counts: isCount,
-  })
-  let length = 0
-  for (const count of runs.counts as number[]) length += count
-  if (length !== entries) throw new PayloadError('runs do not cover the entries')
-  return runs as Pick<ApiKeyFlush, 'groups' | 'counts'>
 }

@@ -1,30 +1,52 @@
 import {
+  type ApiKeyEntries,
   type ApiKeyFlushAnswer,
   type ApiKeys,
   answerApiKeyFlush,
   attributeApiKeyFlush,
-  encodeApiKeyFlush,
   type GroupOf,
-  type NamesTwoKeys,
   type PostedApiKeyEntries,
-  resolveNames,
+  resolveApiKeyEntries,
   sameApiKeyEntries,
 } from './api-key-flush.ts'
+import { encodeApiKeyFlush } from './api-key-flush-payload.ts'
+import type { Declared } from './details.ts'
 import type { Event } from './event.ts'
 import {
   answerKeyFlush,
   attributeKeyFlush,
+  encodeKeyFlush,
   type KeyEntries,
   type KeyFlushAnswer,
+  type PostedKeyEntries,
   type QuotaTrackedOf,
+  resolveKeyEntries,
   sameKeyEntries,
 } from './key-flush.ts'
 
 /** A flush as posted, of either kind. */
 export type PostedFlush = (
   | { type: 'ApiKeyStatsFlushed'; entries: PostedApiKeyEntries }
+  | { type: 'KeyStatsFlushed'; entries: PostedKeyEntries }
+) & {
+  hints?: KeyHints
+  /** When it was counted, in Unix seconds, if it states a time of its own. */
+  countedAt?: number
+}
+
+/** A flush whose entries are looked up in the catalog. */
+export type ResolvedFlush = (
+  | { type: 'ApiKeyStatsFlushed'; entries: ApiKeyEntries }
   | { type: 'KeyStatsFlushed'; entries: KeyEntries }
-) & { hints?: KeyHints }
+) & { countedAt?: number }
+
+/**
+ * Why a flush is not appended: an entry names two keys, or a name that is not declared. `place` is
+ * that of the entry in the body.
+ */
+export type FlushRefusal =
+  | { kind: 'names_two_keys'; place: number }
+  | { kind: 'undeclared'; place: number; name: string }
 
 /** How the sender of a flush describes a key, in case it is unknown. Not part of the event. */
 export type KeyHint = {
@@ -46,23 +68,35 @@ export type FlushAnswer = ApiKeyFlushAnswer | KeyFlushAnswer
 /** The lookups in the catalog that attribution needs. */
 export type Attributor = { groupOf: GroupOf; quotaTrackedOf: QuotaTrackedOf }
 
-/** Replaces the external ids of keys by their ids, or returns which entry names two keys. */
-export function resolveFlush(posted: PostedFlush, keys: ApiKeys): PostedFlush | NamesTwoKeys {
-  if (posted.type !== 'ApiKeyStatsFlushed') return posted
-  const entries = resolveNames(posted.entries, keys)
-  return 'twoKeysAt' in entries ? entries : { type: posted.type, entries }
+/** Looks up what the entries of a flush name, or returns why it is refused. */
+export function resolveFlush(
+  { type, entries, countedAt }: PostedFlush,
+  catalog: ApiKeys & Declared,
+): ResolvedFlush | FlushRefusal {
+  const resolved =
+    type === 'ApiKeyStatsFlushed'
+      ? resolveApiKeyEntries(entries, catalog)
+      : resolveKeyEntries(entries, catalog)
+  if ('twoKeysAt' in resolved) return { kind: 'names_two_keys', place: resolved.twoKeysAt }
+  if ('undeclared' in resolved) {
+    return { kind: 'undeclared', place: resolved.place, name: resolved.undeclared }
+  }
+  const time = countedAt === undefined ? {} : { countedAt }
+  return { type, entries: resolved, ...time } as ResolvedFlush
 }
 
-/** Returns the event of a flush (see `resolveFlush`), attributed with the current catalog. */
-export function attributeFlush(posted: PostedFlush, attributor: Attributor): AttributedFlush {
-  switch (posted.type) {
-    case 'ApiKeyStatsFlushed':
-      return { type: posted.type, data: attributeApiKeyFlush(posted.entries, attributor.groupOf) }
-    case 'KeyStatsFlushed':
-      return {
-        type: posted.type,
-        data: attributeKeyFlush(posted.entries, attributor.quotaTrackedOf),
-      }
+/** Returns the event of a flush, attributed with the current catalog. */
+export function attributeFlush(flush: ResolvedFlush, attributor: Attributor): AttributedFlush {
+  const time = flush.countedAt === undefined ? {} : { counted_at: flush.countedAt }
+  switch (flush.type) {
+    case 'ApiKeyStatsFlushed': {
+      const data = attributeApiKeyFlush(flush.entries, attributor.groupOf)
+      return { type: flush.type, data: Object.assign(data, time) }
+    }
+    case 'KeyStatsFlushed': {
+      const data = attributeKeyFlush(flush.entries, attributor.quotaTrackedOf)
+      return { type: flush.type, data: Object.assign(data, time) }
+    }
   }
 }
 
@@ -79,7 +113,7 @@ export function encodeFlush(attributed: AttributedFlush): string {
     case 'ApiKeyStatsFlushed':
       return encodeApiKeyFlush(attributed.data)
     case 'KeyStatsFlushed':
-      return JSON.stringify(attributed.data)
+      return encodeKeyFlush(attributed.data)
   }
 }
 
@@ -94,7 +128,7 @@ export function answerFlush(attributed: AttributedFlush): FlushAnswer {
 }
 
 /**
- * True if an event of the log holds the same entries as a posted flush. The lookups are those of a
+ * True if an event of the log holds the same entries as a posted flush, counted at the same time. The lookups are those of a
  * catalog that is not older than the event.
  */
 export function holdsEntries(
@@ -102,6 +136,7 @@ export function holdsEntries(
   posted: PostedFlush,
   { apiKeyIdOf }: Pick<ApiKeys, 'apiKeyIdOf'>,
 ): event is AttributedFlush {
+  if (event.type !== posted.type || event.data.counted_at !== posted.countedAt) return false
   if (event.type === 'ApiKeyStatsFlushed' && posted.type === event.type) {
     return sameApiKeyEntries(event.data, posted.entries, apiKeyIdOf)
   }

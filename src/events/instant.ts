@@ -21,3 +21,13 @@ export function quarterHourBefore(time: string): string {
 
 /** A time as the log writes it: `2026-01-31T12:00:00.123456+00:00`. */
 export const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}\+00:00$/
+
+/**
+ * Returns the time at which a flush counts in usage: `countedAt` (Unix seconds), if it has one and
+ * that lies in another quarter hour than `recordedAt`; otherwise `recordedAt`.
+ */
+export function timeOfUsage(countedAt: number | undefined, recordedAt: string): string {
+  if (countedAt === undefined) return recordedAt
+  const time = `${new Date(countedAt * 1_000).toISOString().slice(0, 19)}.000000+00:00`
+  return startOfQuarterHour(time) === startOfQuarterHour(recordedAt) ? recordedAt : time
+}

@@ -1,4 +1,23 @@
-import { decodeColumns, isCount, isStorable, LAST_UNIX_SECOND, sameRows } from './columns.ts'
+import {
+  decodeColumns,
+  isCount,
+  isStorable,
+  LAST_UNIX_SECOND,
+  PayloadError,
+  sameRows,
+} from './columns.ts'
+import {
+  columnsToCompare,
+  type Declared,
+  type Details,
+  decodeExtras,
+  encodeExtras,
+  measuresOf,
+  type PostedDetails,
+  resolveDetails,
+  type Undeclared,
+} from './details.ts'
+import { pack, unpack } from './packed.ts'
 
 /** The posted entries by column; index i of every column is one entry, in the order posted. */
 export type KeyEntries = {
@@ -8,7 +27,11 @@ export type KeyEntries = {
   tokens: number[]
   /** Unix seconds, as posted; 0 means none. Counts up to `latestAccess` only. */
   last_accessed_at: number[]
+  /** Absent if no entry has dimensions or measures. */
+  details?: Details
 }
+
+export type PostedKeyEntries = Omit<KeyEntries, 'details'> & { details?: PostedDetails }
 
 /** How far (s) a proxy's clock may be ahead of the database's. */
 const MAX_AHEAD_S = 300
@@ -21,13 +44,27 @@ const MAX_AHEAD_S = 300
  *     {"hashes":["3f08…"],"requests":[2],"tokens":[3],"last_accessed_at":[1700000000],
  *      "quota_tracked":[false]}
  */
-export type KeyFlush = KeyEntries & { quota_tracked: (boolean | null)[] }
+export type KeyFlush = KeyEntries & {
+  quota_tracked: (boolean | null)[]
+  /** When it was counted, in Unix seconds, if it was posted with a time of its own. */
+  counted_at?: number
+}
 
 /** Response body: the number of entries that changed a known key. */
 export type KeyFlushAnswer = { updated: number }
 
 /** Returns whether a key's quota is tracked, or null if the key is unknown. */
 export type QuotaTrackedOf = (tokenHash: string) => boolean | null
+
+/** Looks up the measures that entries name. */
+export function resolveKeyEntries(
+  { details, ...entries }: PostedKeyEntries,
+  catalog: Declared,
+): KeyEntries | Undeclared {
+  if (details === undefined) return entries
+  const declared = resolveDetails(details, catalog)
+  return 'undeclared' in declared ? declared : { ...entries, details: declared }
+}
 
 /** Attributes each entry: records whether its key is known and its quota tracked. */
 export function attributeKeyFlush(entries: KeyEntries, quotaTrackedOf: QuotaTrackedOf): KeyFlush {
@@ -37,6 +74,7 @@ export function attributeKeyFlush(entries: KeyEntries, quotaTrackedOf: QuotaTrac
     tokens: entries.tokens,
     last_accessed_at: entries.last_accessed_at,
     quota_tracked: entries.hashes.map(quotaTrackedOf),
+    ...(entries.details && { details: entries.details }),
   }
 }
 
@@ -63,20 +101,69 @@ export function latestAccess(recordedAt: string): number {
 }
 
 /** True if both have the same entries, in any order. */
-export function sameKeyEntries(a: KeyEntries, b: KeyEntries): boolean {
-  return sameRows(
-    [a.hashes, a.requests, a.tokens, a.last_accessed_at],
-    [b.hashes, b.requests, b.tokens, b.last_accessed_at],
-  )
+export function sameKeyEntries(a: KeyEntries, b: PostedKeyEntries): boolean {
+  const hasDetails = a.details !== undefined || b.details !== undefined
+  const measures = measuresOf(a.details, b.details)
+  const rowsOf = ({ hashes, requests, tokens, last_accessed_at, details }: PostedKeyEntries) => [
+    ...[hashes, requests, tokens, last_accessed_at],
+    ...(hasDetails ? columnsToCompare(details, measures, hashes.length) : []),
+  ]
+  return sameRows(rowsOf(a), rowsOf(b))
 }
 
-/** Reads a stored payload. Throws PayloadError if no append could have written it. */
-export function decodeKeyFlush(payload: unknown): KeyFlush {
+/** The version in which a flush is written. */
+export const versionOfKeyFlush = ({ details, counted_at }: KeyFlush): number =>
+  details === undefined && counted_at === undefined ? 1 : 2
+
+/**
+ * Encodes a payload of version 1, or of version 2 for flushes with a time of their own, dimensions
+ * or measures. There the columns of numbers are packed; `quota_tracked` is 0 for null, 1 for false
+ * and 2 for true.
+ *
+ *     {"hashes":["3f08…"],"requests":[2,"gA=="],"tokens":[2,"wA=="],
+ *      "last_accessed_at":[31,"ykmoAA=="],"quota_tracked":[1,"gA=="],"counted_at":1700000000}
+ */
+export function encodeKeyFlush(flush: KeyFlush): string {
+  if (versionOfKeyFlush(flush) === 1) return JSON.stringify(flush)
+  const { hashes, requests, tokens, last_accessed_at, quota_tracked, ...extras } = flush
+  return JSON.stringify({
+    ...{ hashes, requests: pack(requests), tokens: pack(tokens) },
+    last_accessed_at: pack(last_accessed_at),
+    quota_tracked: pack(quota_tracked.map((tracked) => TRACKED.indexOf(tracked))),
+    ...encodeExtras(extras),
+  })
+}
+
+const TRACKED = [null, false, true]
+
+/** Reads a payload of version 1. Throws PayloadError if no append could have written it. */
+export function decodeKeyFlush1(payload: unknown): KeyFlush {
   return decodeColumns(payload, {
-    hashes: (hash) => typeof hash === 'string' && hash !== '' && isStorable(hash),
+    hashes: isHash,
     requests: isCount,
     tokens: isCount,
-    last_accessed_at: (at) => isCount(at) && (at as number) <= LAST_UNIX_SECOND,
+    last_accessed_at: isAccess,
     quota_tracked: (tracked) => tracked === null || typeof tracked === 'boolean',
   }) as KeyFlush
 }
+
+/** Reads a payload of version 2. Throws PayloadError if no append could have written it. */
+export function decodeKeyFlush(payload: unknown): KeyFlush {
+  const { hashes } = decodeColumns(payload, { hashes: isHash }) as { hashes: string[] }
+  const columns = payload as Record<string, unknown>
+  const numbers = (name: string) => unpack(columns[name], hashes.length, name)
+  const last_accessed_at = numbers('last_accessed_at')
+  if (!last_accessed_at.every(isAccess)) throw new PayloadError('an access is out of range')
+  const tracked = numbers('quota_tracked')
+  if (tracked.some((value) => value >= TRACKED.length)) {
+    throw new PayloadError('a value of quota_tracked is out of range')
+  }
+  return {
+    ...{ hashes, requests: numbers('requests'), tokens: numbers('tokens'), last_accessed_at },
+    quota_tracked: tracked.map((value) => TRACKED[value] as boolean | null),
+    ...decodeExtras(payload as object, hashes.length),
+  }
+}
+
+const isHash = (hash: unknown) => typeof hash === 'string' && hash !== '' && isStorable(hash)
+const isAccess = (at: unknown) => isCount(at) && (at as number) <= LAST_UNIX_SECOND

@@ -20,6 +20,18 @@ export type Postings = {
   countedAt?: string | null
   /** True if sums may be negative. */
   isSigned?: boolean
+  /** The dimensions and measures of the same rows; absent if none has any. */
+  details?: PostedDetails
+}
+
+/** Dimensions and measures of postings: `combination` and `values` have the same rows. */
+export type PostedDetails = {
+  /** Combinations as they are counted (see `formatCombination`); one may be there twice. */
+  combinations: readonly string[]
+  /** The index of the combination of each row. */
+  combination: readonly number[]
+  /** By number, see the catalog. */
+  measures: readonly { number: number; values: readonly number[] }[]
 }
 
 /** Postings per part: folding this many takes a millisecond or two. */
@@ -30,7 +42,7 @@ export function* cutPostings(
   all: readonly Postings[],
   size = PART_POSTINGS,
 ): Generator<Postings, undefined> {
-  for (const { kind, accounts, sums, maxima, start, end, ...signs } of all) {
+  for (const { kind, accounts, sums, maxima, start, end, details, ...signs } of all) {
     for (let from = start; from < end; from += size) {
       const to = Math.min(from + size, end)
       const cut = (column: readonly number[]) => column.slice(from, to)
@@ -42,6 +54,15 @@ export function* cutPostings(
         start: 0,
         end: to - from,
         ...signs,
+        ...(details && {
+          details: {
+            combinations: details.combinations,
+            combination: cut(details.combination),
+            measures: details.measures.map(({ number, values }) => ({
+              ...{ number, values: cut(values) },
+            })),
+          },
+        }),
       }
     }
   }

@@ -1,5 +1,6 @@
 import type { ApiKeyFlush } from './api-key-flush.ts'
 import type { Event } from './event.ts'
+import { timeOfUsage } from './instant.ts'
 import { type KeyFlush, latestAccess } from './key-flush.ts'
 import type { Reversal } from './types/event-reversed.ts'
 import type { Adoption } from './types/unknown-keys-adopted.ts'
@@ -15,7 +16,7 @@ export type UnknownEntries = {
   kind: UnknownKind
   /** As posted: the id of an API key, or `ext:` and its external id; or a token hash. */
   names: readonly string[]
-  /** When they were posted (RFC 3339): a column, or one time for all. */
+  /** The times at which they count in usage (RFC 3339): a column, or one time for all. */
   times: readonly string[] | string
   requests: readonly number[]
   /** Successes of API keys, tokens of token keys. */
@@ -57,7 +58,7 @@ export function unknownOf(event: Event, recordedAt: string): readonly UnknownEnt
   }
 }
 
-function unknownApiKeys(flush: ApiKeyFlush, times: string): readonly UnknownEntries[] {
+function unknownApiKeys(flush: ApiKeyFlush, recordedAt: string): readonly UnknownEntries[] {
   const run = flush.groups.indexOf(null)
   if (run < 0) return NONE
   const start = flush.counts.slice(0, run).reduce((sum, count) => sum + count, 0)
@@ -67,7 +68,7 @@ function unknownApiKeys(flush: ApiKeyFlush, times: string): readonly UnknownEntr
     {
       kind: 'api_key',
       names: part(ids).map((id, i) => nameOfApiKey(id, names?.[start + i] ?? null)),
-      times,
+      times: timeOfUsage(flush.counted_at, recordedAt),
       requests: part(requests),
       seconds: part(successes),
       flushes: null,
@@ -75,16 +76,16 @@ function unknownApiKeys(flush: ApiKeyFlush, times: string): readonly UnknownEntr
   ]
 }
 
-function unknownKeys(flush: KeyFlush, times: string): readonly UnknownEntries[] {
+function unknownKeys(flush: KeyFlush, recordedAt: string): readonly UnknownEntries[] {
   if (!flush.quota_tracked.includes(null)) return NONE
   const part = <Value>(column: readonly Value[]) =>
     column.filter((_, i) => flush.quota_tracked[i] === null)
-  const latest = latestAccess(times)
+  const latest = latestAccess(recordedAt)
   return [
     {
       kind: 'key',
       names: part(flush.hashes),
-      times,
+      times: timeOfUsage(flush.counted_at, recordedAt),
       requests: part(flush.requests),
       seconds: part(flush.tokens),
       accesses: part(flush.last_accessed_at).map((at) => Math.min(at, latest)),

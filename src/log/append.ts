@@ -10,6 +10,7 @@ import { INTERVALS, type Intervals } from '../platform/intervals.ts'
 import { isUnavailable, TemporarilyUnavailable } from '../platform/postgres/errors.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
 import { callAppendBatch, probeAppend } from './append-call.ts'
+import { checkCountedAt } from './counted-at.ts'
 import { settleRefused, settleReplayed } from './first-attempt.ts'
 import { type AppendOutcome, FlushQueue, type Lookups, PendingFlush } from './queue.ts'
 
@@ -41,6 +42,8 @@ export type AppenderOptions = {
    * the catalog, and fold the change into `catalog`, so that they are known.
    */
   registerUnknown?: (shard: number, flushes: readonly PendingFlush[]) => Promise<void>
+  /** How many days a flush's own time may be in the past; default COUNTED_AT_DAYS. */
+  countedAtDays?: number
   /** Called after each commit that added events to the shard. */
   onAppended: (shard: number, batch: AppendedBatch) => void
   /** Called for each batch that failed; `onTaken` for the first one that succeeds afterwards. */
@@ -128,7 +131,8 @@ export class ShardAppender {
     const first = key === null ? undefined : this.#keyed.get(key)
     if (first) return this.#awaitFirst(first, posted, source, idempotencyKey)
 
-    const flush = new PendingFlush(posted, source, idempotencyKey)
+    const outOfRange = checkCountedAt(posted.countedAt, this.options.countedAtDays)
+    const flush = new PendingFlush(posted, source, idempotencyKey, outOfRange)
     flush.attributeWith(this.options.catalog)
     if (!this.#queue.add(flush)) {
       return Promise.resolve({ kind: 'unavailable', reason: 'queue full' })
@@ -157,8 +161,8 @@ export class ShardAppender {
   ): Promise<AppendOutcome> {
     const outcome = await first.outcome
     if (outcome.kind === 'unavailable') return outcome
-    // If it names two keys by now, an attempt before it was appended, and answered.
-    if (outcome.kind !== 'appended' || first.twoKeysAt !== null) {
+    // If it is refused by now, an attempt before it was appended, and answered.
+    if (outcome.kind !== 'appended' || first.refusal !== null) {
       return this.append(posted, source, idempotencyKey)
     }
     const { catalog } = this.options
@@ -233,13 +237,13 @@ export class ShardAppender {
       const { position, sha256 } = catalog
       const isStale = () => catalog.position !== position || catalog.sha256 !== sha256
       for (const flush of batch) flush.attributeWith(catalog)
-      const refused = batch.filter(({ twoKeysAt }) => twoKeysAt !== null)
+      const refused = batch.filter(({ refusal }) => refusal !== null)
       if (refused.length > 0) {
         await this.options.refreshCatalog()
-        // By a newer catalog they may name one key.
+        // They may fit a newer catalog.
         if (isStale()) continue
         await settleRefused(this.options, refused)
-        batch = batch.filter(({ twoKeysAt }) => twoKeysAt === null)
+        batch = batch.filter(({ refusal }) => refusal === null)
         if (batch.length === 0) return
       }
       if (registerUnknown !== undefined) {

@@ -40,8 +40,8 @@ export async function settleReplayed(
 }
 
 /**
- * Refuses each flush that names two keys by the current catalog, unless an attempt was appended
- * before, by an older one: it is answered by that. No attempt can be appended any more.
+ * Refuses each flush that does not fit the current catalog, or whose time is out of range, unless
+ * an attempt was appended before: it is answered by that. No attempt can be appended any more.
  */
 export async function settleRefused(
   { sql, shard, catalog }: Place,
@@ -49,7 +49,7 @@ export async function settleRefused(
 ): Promise<void> {
   for (const flush of refused) {
     const first = await readFirstAttempt(sql, shard, flush.source, flush.idempotencyKey)
-    if (first === null) flush.settle({ kind: 'names_two_keys', place: flush.twoKeysAt! })
+    if (first === null) flush.settle(flush.refusal!)
     else flush.settle(replayOutcome({ shard, ...first }, flush.posted, catalog))
   }
 }

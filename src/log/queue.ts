@@ -1,4 +1,5 @@
 import type { ApiKeys } from '../events/api-key-flush.ts'
+import type { Declared } from '../events/details.ts'
 import { type Event, hashPayload } from '../events/event.ts'
 import {
   type AttributedFlush,
@@ -7,6 +8,7 @@ import {
   attributeFlush,
   encodeFlush,
   type FlushAnswer,
+  type FlushRefusal,
   holdsEntries,
   type PostedFlush,
   resolveFlush,
@@ -18,13 +20,16 @@ export type AppendOutcome =
   | { kind: 'appended'; replayed: boolean; shard: number; position: number; answer: FlushAnswer }
   /** Its idempotency key belongs to a flush with different entries. */
   | { kind: 'key_reused' }
-  /** The id and the external id of the entry at this place in the body name two API keys. */
-  | { kind: 'names_two_keys'; place: number }
+  /** Its entries don't fit the catalog, or its own time is out of range. */
+  | Refused
   /** Not accepted ('queue full', 'stopping'), or failed: then it may or may not be in the log. */
   | { kind: 'unavailable'; reason: 'queue full' | 'stopping' | 'database' | 'worker ended' }
 
+/** Why a flush is not appended, unless an earlier attempt was. */
+export type Refused = FlushRefusal | { kind: 'counted_at_out_of_range'; earliest: number }
+
 /** The look-ups in the catalog that an append needs. */
-export type Lookups = Attributor & ApiKeys
+export type Lookups = Attributor & ApiKeys & Declared
 
 /** A flush on its way into the log. The queue of its shard owns it until it is settled. */
 export class PendingFlush {
@@ -36,8 +41,8 @@ export class PendingFlush {
 
   readonly queuedAt = performance.now()
   attributed!: AttributedFlush
-  /** The place of an entry that names two keys, by this catalog; null if none does. */
-  twoKeysAt: number | null = null
+  /** Why it is refused, by this catalog; null if it isn't. */
+  refusal: Refused | null = null
   payload = ''
   payloadSha256 = ''
   #answer!: FlushAnswer
@@ -50,6 +55,8 @@ export class PendingFlush {
     readonly posted: PostedFlush,
     readonly source: string,
     readonly idempotencyKey: string | null,
+    /** Set if it is refused whatever the catalog. */
+    private readonly outOfRange: Refused | null = null,
   ) {
     const { promise, resolve, reject } = Promise.withResolvers<AppendOutcome>()
     this.outcome = promise
@@ -69,9 +76,9 @@ export class PendingFlush {
     if (this.#catalogPosition === position && this.#catalogSha256 === sha256) return
     this.#catalogPosition = position
     this.#catalogSha256 = sha256
-    const resolved = resolveFlush(this.posted, catalog)
-    this.twoKeysAt = 'twoKeysAt' in resolved ? resolved.twoKeysAt : null
-    if ('twoKeysAt' in resolved) return
+    const resolved = this.outOfRange ?? resolveFlush(this.posted, catalog)
+    this.refusal = 'kind' in resolved ? resolved : null
+    if ('kind' in resolved) return
     this.attributed = attributeFlush(resolved, catalog)
     this.payload = encodeFlush(this.attributed)
     this.payloadSha256 = hashPayload(this.payload)

@@ -51,6 +51,7 @@ export type ServiceOptions = {
         | 'attestMinutes'
         | 'idleTimeoutSeconds'
         | 'registerPerDay'
+        | 'countedAtDays'
         | 'metricsToken'
         | 'metricsAddress'
       >
@@ -76,7 +77,8 @@ export type Components = Awaited<ReturnType<typeof createComponents>>
  */
 export async function createComponents(options: ServiceOptions, pools: Pools, reads: Reads) {
   const { address, logger, origin, intervals = INTERVALS } = options
-  const { shards, maxSubscribers, registerPerDay = null } = options.config
+  const { shards, maxSubscribers, registerPerDay = null, countedAtDays } = options.config
+  const acceptance = countedAtDays === undefined ? {} : { countedAtDays }
   const catalog = new Catalog()
   await refreshCatalog(pools.append, catalog)
   const refresh = () => refreshCatalog(pools.append, catalog, readLargeChange)
@@ -147,6 +149,7 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     catalog,
     refreshCatalog: refresh,
     intervals: intervals.log,
+    ...acceptance,
     ...(registration && { registerUnknown: registration.register }),
     onRefused: (shard, error) => refusals.note(shard, error),
     onTaken: (shard) => refusals.end(shard),
@@ -161,6 +164,7 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     shards,
     intervals,
     registerPerDay,
+    ...acceptance,
     logger,
     onLimit: (keys) => registration?.noteLimit(keys),
     onRefused: (shard, error) => refusals.note(shard, error, 'worker'),

@@ -30,6 +30,8 @@ export type Config = {
   idleTimeoutSeconds: number
   /** How many unknown keys all instances together register per day; null if none is registered. */
   registerPerDay: number | null
+  /** How many days ago a flush may have been counted. */
+  countedAtDays: number
   /** How many unknown tokens one address may present per minute. */
   unknownTokens: number
   /** Maximum number of concurrent log subscribers. */
@@ -138,6 +140,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     bodyLimitBytes: integer('TALLYBOOK_BODY_LIMIT_BYTES', 1_024, 2 ** 28),
     idleTimeoutSeconds: integer('TALLYBOOK_IDLE_TIMEOUT_SECONDS', 5, 255),
     registerPerDay: registerPerDay('TALLYBOOK_UNKNOWN_KEYS', 'TALLYBOOK_REGISTER_PER_DAY'),
+    countedAtDays: integer('TALLYBOOK_COUNTED_AT_DAYS', 1, 3_650),
     unknownTokens: integer('TALLYBOOK_UNKNOWN_TOKENS', 1, 1_000_000_000),
     maxSubscribers: integer(
       // Versions before 0.2 used the name TALLYBOOK_MAX_FOLLOWERS.

@@ -61,6 +61,10 @@ export const VARIABLES = {
       'Unknown keys that all instances together register in a day (UTC), up to 1,000,000. ' +
       'Entries for others count nothing.',
   },
+  TALLYBOOK_COUNTED_AT_DAYS: {
+    default: '35',
+    meaning: 'How many days ago a flush may state that it was counted, up to 3,650.',
+  },
   TALLYBOOK_UNKNOWN_TOKENS: {
     default: '30',
     meaning: 'Unknown tokens that one address may present in a minute.',

@@ -4,7 +4,7 @@ import { countApiKeys, countKeys } from '../../src/cli/demo.ts'
 import { API_KEYS, KEYS, loadAt, PROVIDERS, random } from '../../src/cli/gateway.ts'
 import type { CatalogChange } from '../../src/events/catalog-change.ts'
 import { EVENT_TYPES, type EventType, hashPayload } from '../../src/events/event.ts'
-import { attributeFlush, encodeFlush, type PostedFlush } from '../../src/events/flush.ts'
+import { attributeFlush, encodeFlush, type ResolvedFlush } from '../../src/events/flush.ts'
 import { toLeaf } from '../../src/events/leaf.ts'
 import { Catalog } from '../../src/log/catalog/catalog.ts'
 import { readHeads } from '../../src/log/read.ts'
@@ -87,7 +87,7 @@ function* drafts(now: Date): Generator<Draft> {
 }
 
 /** Returns the two flushes posted at a time. The demo's hour is stretched to a day. */
-function flushesAt(at: Date, day: number, chance: () => number): PostedFlush[] {
+function flushesAt(at: Date, day: number, chance: () => number): ResolvedFlush[] {
   const minute = (at.getUTCHours() * 60 + at.getUTCMinutes()) / 24
   const requests = Math.round(loadAt(minute) * BUSIEST_RATE * FLUSH_INTERVAL_MIN * 60)
   const apiKeys = countApiKeys(requests, day === OUTAGE_DAY ? minute : 0, chance)

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
-import { decodeApiKeyFlush, encodeApiKeyFlush } from '../../src/events/api-key-flush.ts'
 import { readApiKeyFlushBytes } from '../../src/events/api-key-flush-bytes.ts'
+import { decodeApiKeyFlush, encodeApiKeyFlush } from '../../src/events/api-key-flush-payload.ts'
 
 const read = (text: string) => readApiKeyFlushBytes(new TextEncoder().encode(text))
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test'
 import { parseCatalog } from '../../src/http/catalog/model.ts'
-import { parseApiKeyFlush, parseKeyFlush } from '../../src/http/flushes/model.ts'
+import { parseFlush } from '../../src/http/flushes/model.ts'
 
 const BODY = 'invalid request body'
 const NUMBERS = 'invalid stats payload'
@@ -65,7 +65,7 @@ const API_KEY_FLUSHES: [body: string, error: string, detail: string][] = [
 test.each(API_KEY_FLUSHES)(
   'the flush of API keys %p is refused as %p: %p',
   (body, error, detail) => {
-    expect(parseApiKeyFlush(body)).toEqual({ error, detail } as never)
+    expect(parseFlush('ApiKeyStatsFlushed', body, false)).toEqual({ error, detail } as never)
   },
 )
 
@@ -94,7 +94,7 @@ const KEY_FLUSHES: typeof API_KEY_FLUSHES = [
 ]
 
 test.each(KEY_FLUSHES)('the flush of token keys %p is refused as %p: %p', (body, error, detail) => {
-  expect(parseKeyFlush(body)).toEqual({ error, detail } as never)
+  expect(parseFlush('KeyStatsFlushed', body, false)).toEqual({ error, detail } as never)
 })
 
 const CATALOGS: [body: string, detail: string][] = [

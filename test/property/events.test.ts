@@ -7,10 +7,9 @@ import {
   answerFlush,
   attributeFlush,
   encodeFlush,
-  type PostedFlush,
   resolveFlush,
 } from '../../src/events/flush.ts'
-import { parseApiKeyFlush, parseKeyFlush } from '../../src/http/flushes/model.ts'
+import { parseFlush } from '../../src/http/flushes/model.ts'
 import { CURRENT } from '../../src/read-model/projections/index.ts'
 import { goodEntry, type KeyNames } from './arbitraries.ts'
 import { foldRows, sumRows } from './folded.ts'
@@ -219,17 +218,17 @@ function toEvent(model: Model, kind: Kind, text: string): AttributedFlush | null
     const key = live(model.keys.get(hash))
     return key ? key.quota_limit >= 0 : null
   }
-  const parsed =
-    kind === 'keys'
-      ? { type: 'KeyStatsFlushed' as const, entries: parseKeyFlush(text) }
-      : { type: 'ApiKeyStatsFlushed' as const, entries: parseApiKeyFlush(text) }
-  if ('error' in parsed.entries) throw new Error(`${text}: ${parsed.entries.detail}`)
+  const type = kind === 'keys' ? 'KeyStatsFlushed' : 'ApiKeyStatsFlushed'
+  const parsed = parseFlush(type, text, false)
+  if ('error' in parsed) throw new Error(`${text}: ${parsed.detail}`)
   const externalIdOf = (id: number) => model.apiKeys.get(id)?.external_id ?? null
-  const resolved = resolveFlush(parsed as PostedFlush, {
+  const resolved = resolveFlush(parsed, {
     ...{ groupOf, externalIdOf },
     apiKeyIdOf: model.apiKeyIdOf,
+    hasDimension: () => false,
+    measureNumberOf: () => null,
   })
-  if ('twoKeysAt' in resolved) {
+  if ('kind' in resolved) {
     const entries = readNaively(kind, text) as Entry[]
     expect(entries.some((entry) => model.namesTwoKeys(entry))).toBe(true)
     return null

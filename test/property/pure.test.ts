@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { addExact, type Exact, toExact } from '../../src/events/exact.ts'
 import { formatPositions, parsePositions } from '../../src/events/positions.ts'
-import { parseApiKeyFlush, parseKeyFlush } from '../../src/http/flushes/model.ts'
+import { parseFlush } from '../../src/http/flushes/model.ts'
 import { count, flushText } from './arbitraries.ts'
 import { type Kind, type Reading, readNaively } from './naive-body.ts'
 import { parametersOf, runsOf, timeoutOf } from './runs.ts'
@@ -88,19 +88,20 @@ test(`positions are formatted as they were parsed, in ${runs} runs`, () => {
 
 /** Reads a body with the parsers of src; returns it in the form of the naive reader. */
 function readBySource(kind: Kind, text: string): Reading {
-  const columns = kind === 'keys' ? parseKeyFlush(text) : parseApiKeyFlush(text)
-  if ('error' in columns) {
-    expect(columns.detail).toMatch(/^(The body |keys )|^keys\[\d+\][. ]/)
-    return columns.error === 'invalid request body' ? 'shape' : 'numbers'
+  const type = kind === 'keys' ? 'KeyStatsFlushed' : 'ApiKeyStatsFlushed'
+  const posted = parseFlush(type, text, false)
+  if ('error' in posted) {
+    expect(posted.detail).toMatch(/^(The body |keys )|^keys\[\d+\][. ]/)
+    return posted.error === 'invalid request body' ? 'shape' : 'numbers'
   }
-  if ('ids' in columns) {
-    const { ids, names, requests, successes } = columns
+  if (posted.type === 'ApiKeyStatsFlushed') {
+    const { ids, names, requests, successes } = posted.entries
     return ids.map((key, i) => ({
       ...{ key, name: names?.[i] ?? null },
       numbers: [requests[i]!, successes[i]!].map(BigInt),
     }))
   }
-  const { hashes, requests, tokens, last_accessed_at: last } = columns
+  const { hashes, requests, tokens, last_accessed_at: last } = posted.entries
   return hashes.map((key, i) => ({
     ...{ key, name: null },
     numbers: [requests[i]!, tokens[i]!, last[i]!].map(BigInt),

@@ -47,6 +47,8 @@ export type TestServiceOptions = {
   unknownTokens?: number
   /** Register at most so many unknown keys per day; null, the default, registers none. */
   registerPerDay?: number | null
+  /** Default 35. */
+  countedAtDays?: number
   maxSubscribers?: number
   logPublic?: boolean
   basePath?: string
@@ -73,6 +75,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
       // Tests send many unknown tokens.
       unknownTokens: options.unknownTokens ?? 1_000_000,
       registerPerDay: options.registerPerDay ?? null,
+      ...(options.countedAtDays !== undefined && { countedAtDays: options.countedAtDays }),
       maxSubscribers: options.maxSubscribers ?? 5_000,
       logPublic: options.logPublic ?? false,
       basePath: options.basePath ?? '',

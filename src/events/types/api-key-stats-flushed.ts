@@ -1,12 +1,15 @@
+import type { ApiKeyFlush } from '../api-key-flush.ts'
+import { readApiKeyFlushBytes } from '../api-key-flush-bytes.ts'
 import {
-  type ApiKeyFlush,
   decodeApiKeyFlush,
   decodeApiKeyFlush1,
   decodeApiKeyFlush3,
+  decodeApiKeyFlush4,
   versionOfApiKeyFlush,
-} from '../api-key-flush.ts'
-import { readApiKeyFlushBytes } from '../api-key-flush-bytes.ts'
+} from '../api-key-flush-payload.ts'
 import type { EventDefinition } from '../definition.ts'
+import { detailRow, postDetails } from '../details.ts'
+import { timeOfUsage } from '../instant.ts'
 import type { Postings } from '../postings.ts'
 import type { EntryRow } from '../rows.ts'
 
@@ -14,7 +17,12 @@ import type { EntryRow } from '../rows.ts'
 export const apiKeyStatsFlushed: EventDefinition<ApiKeyFlush> = {
   version: 2,
   versionOf: versionOfApiKeyFlush,
-  read: { 1: decodeApiKeyFlush1, 2: decodeApiKeyFlush, 3: decodeApiKeyFlush3 },
+  read: {
+    1: decodeApiKeyFlush1,
+    2: decodeApiKeyFlush,
+    3: decodeApiKeyFlush3,
+    4: decodeApiKeyFlush4,
+  },
   readBytes: readApiKeyFlushBytes,
   postsTo: ['api_key', 'provider_group'],
   post,
@@ -24,18 +32,32 @@ export const apiKeyStatsFlushed: EventDefinition<ApiKeyFlush> = {
 const NONE: readonly number[][] = []
 
 /** Posts to each key and to the group it had. Entries of unknown keys count nothing. */
-function post({ groups, counts, ids, requests, successes }: ApiKeyFlush): Postings[] {
+function post(flush: ApiKeyFlush, recordedAt: string): Postings[] {
+  const { groups, counts, ids, requests, successes, counted_at, details } = flush
   const sums = [requests, successes]
+  const countedAt = timeOfUsage(counted_at, recordedAt)
+  const more = {
+    ...(countedAt === recordedAt ? {} : { countedAt }),
+    ...(details && { details: postDetails(details) }),
+  }
   const postings: Postings[] = []
   let start = 0
   for (let run = 0; run < groups.length; run++) {
     const group = groups[run]!
     const end = start + counts[run]!
     if (group !== null) {
-      postings.push({ kind: 'api_key', accounts: ids, sums, maxima: NONE, start, end })
+      postings.push({ kind: 'api_key', accounts: ids, sums, maxima: NONE, start, end, ...more })
       // Group 0 means a key without a group.
       if (group !== 0) {
-        postings.push({ kind: 'provider_group', accounts: group, sums, maxima: NONE, start, end })
+        postings.push({
+          kind: 'provider_group',
+          accounts: group,
+          sums,
+          maxima: NONE,
+          start,
+          end,
+          ...more,
+        })
       }
     }
     start = end
@@ -43,7 +65,8 @@ function post({ groups, counts, ids, requests, successes }: ApiKeyFlush): Postin
   return postings
 }
 
-function toRows({ groups, counts, ids, requests, successes, names }: ApiKeyFlush): EntryRow[] {
+function toRows(flush: ApiKeyFlush): EntryRow[] {
+  const { groups, counts, ids, requests, successes, names, details } = flush
   const groupIds = groups.flatMap((group, run) => new Array(counts[run]!).fill(group))
   return ids.map((id, i) => ({
     api_key_id: id === 0 ? null : id,
@@ -51,5 +74,6 @@ function toRows({ groups, counts, ids, requests, successes, names }: ApiKeyFlush
     group_id: groupIds[i] ?? null,
     requests: requests[i]!,
     success_requests: successes[i]!,
+    ...detailRow(details, i),
   }))
 }

@@ -1,12 +1,21 @@
 import type { EventDefinition } from '../definition.ts'
-import { decodeKeyFlush, type KeyFlush, latestAccess } from '../key-flush.ts'
+import { type Details, detailRow, postDetails } from '../details.ts'
+import { timeOfUsage } from '../instant.ts'
+import {
+  decodeKeyFlush,
+  decodeKeyFlush1,
+  type KeyFlush,
+  latestAccess,
+  versionOfKeyFlush,
+} from '../key-flush.ts'
 import type { Postings } from '../postings.ts'
 import type { EntryRow } from '../rows.ts'
 
 /** A flush of token keys: their requests and tokens. */
 export const keyStatsFlushed: EventDefinition<KeyFlush> = {
   version: 1,
-  read: { 1: decodeKeyFlush },
+  versionOf: versionOfKeyFlush,
+  read: { 1: decodeKeyFlush1, 2: decodeKeyFlush },
   postsTo: ['key'],
   post,
   toRows,
@@ -14,7 +23,8 @@ export const keyStatsFlushed: EventDefinition<KeyFlush> = {
 
 /** Posts to the keys that were known. Tokens use up a quota if it was tracked. */
 function post(flush: KeyFlush, recordedAt: string): Postings[] {
-  const { hashes, requests, tokens, last_accessed_at, quota_tracked } = leaveOutUnknown(flush)
+  const known = leaveOutUnknown(flush)
+  const { hashes, requests, tokens, last_accessed_at, quota_tracked, details } = known
   const latest = latestAccess(recordedAt)
   let accesses = last_accessed_at
   let quotaUsed = tokens
@@ -30,7 +40,14 @@ function post(flush: KeyFlush, recordedAt: string): Postings[] {
     }
   }
   const sums = [requests, tokens, quotaUsed]
-  return [{ kind: 'key', accounts: hashes, sums, maxima: [accesses], start: 0, end: hashes.length }]
+  const countedAt = timeOfUsage(flush.counted_at, recordedAt)
+  return [
+    {
+      ...{ kind: 'key', accounts: hashes, sums, maxima: [accesses], start: 0, end: hashes.length },
+      ...(countedAt === recordedAt ? {} : { countedAt }),
+      ...(details && { details: postDetails(details) }),
+    },
+  ]
 }
 
 function leaveOutUnknown(flush: KeyFlush): KeyFlush {
@@ -43,10 +60,20 @@ function leaveOutUnknown(flush: KeyFlush): KeyFlush {
     tokens: keep(flush.tokens),
     last_accessed_at: keep(flush.last_accessed_at),
     quota_tracked: keep(flush.quota_tracked),
+    ...(flush.details && { details: keepDetails(flush.details, keep) }),
   }
 }
 
-function toRows({ hashes, requests, tokens, last_accessed_at, quota_tracked }: KeyFlush) {
+function keepDetails(details: Details, keep: (column: readonly number[]) => number[]): Details {
+  return {
+    ...details,
+    combination: keep(details.combination),
+    measures: details.measures.map((measure) => ({ ...measure, values: keep(measure.values) })),
+  }
+}
+
+function toRows(flush: KeyFlush) {
+  const { hashes, requests, tokens, last_accessed_at, quota_tracked, details } = flush
   return hashes.map(
     (hash, i): EntryRow => ({
       token_hash: hash,
@@ -54,6 +81,7 @@ function toRows({ hashes, requests, tokens, last_accessed_at, quota_tracked }: K
       requests: requests[i]!,
       tokens: tokens[i]!,
       last_accessed_at: last_accessed_at[i]!,
+      ...detailRow(details, i),
     }),
   )
 }

@@ -80,6 +80,9 @@ export function flushes(guard: ReturnType<typeof auth>, options: FlushOptions) {
     )
 }
 
+/** Characters of an undeclared name that are shown. */
+const NAME_LENGTH = 80
+
 function answer(outcome: AppendOutcome, headers: Record<string, string | number>) {
   switch (outcome.kind) {
     case 'appended':
@@ -97,6 +100,18 @@ function answer(outcome: AppendOutcome, headers: Record<string, string | number>
         400,
         'invalid stats payload',
         `keys[${outcome.place}].api_key_id and .api_key do not name the same API key.`,
+      )
+    case 'undeclared':
+      throw new Problem(
+        400,
+        'invalid stats payload',
+        `keys[${outcome.place}].${outcome.name.slice(0, NAME_LENGTH)} is not declared. Declare it with PUT /admin/catalog.`,
+      )
+    case 'counted_at_out_of_range':
+      throw new Problem(
+        400,
+        'invalid stats payload',
+        `counted_at is before ${outcome.earliest} or more than 5 minutes ahead of this service's clock.`,
       )
     case 'unavailable':
       throw unavailable('log unavailable')

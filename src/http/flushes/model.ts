@@ -3,7 +3,8 @@ import { TypeCompiler } from '@sinclair/typebox/compiler'
 import type { PostedApiKeyEntries } from '../../events/api-key-flush.ts'
 import { LAST_UNIX_SECOND } from '../../events/columns.ts'
 import type { KeyHints, PostedFlush } from '../../events/flush.ts'
-import type { KeyEntries } from '../../events/key-flush.ts'
+import type { PostedKeyEntries } from '../../events/key-flush.ts'
+import { DetailsReader } from './details.ts'
 import { addHint } from './hints.ts'
 import { explainRefusal, isForeign, type Refusal } from './refusal.ts'
 
@@ -19,6 +20,13 @@ const count = (description: string) =>
 
 const name = (description: string) =>
   Type.Optional(Type.Union([Type.String({ description }), Type.Null()]))
+
+const COUNTED_AT = {
+  description:
+    'When it was counted, in Unix seconds, if that was not just now: at most 5 minutes ahead and ' +
+    '35 days ago (`TALLYBOOK_COUNTED_AT_DAYS`)',
+  openapi: { minimum: 0 },
+}
 
 const ApiKeyEntry = Type.Object({
   api_key_id: optional({ minimum: 0, description: 'An entry with 0 and no `api_key` is skipped' }),
@@ -43,6 +51,9 @@ const flushOf = <Entry extends TObject>(entry: Entry, title: string) =>
       Type.Object({
         keys: Type.Optional(
           Type.Union([Type.Array(Type.Union([entry, Type.Null()])), Type.Null()]),
+        ),
+        counted_at: Type.Optional(
+          Type.Union([Type.Integer({ minimum: -MAX, maximum: MAX, ...COUNTED_AT }), Type.Null()]),
         ),
       }),
       Type.Null(),
@@ -73,14 +84,32 @@ const described = {
   name: name(`A display name. ${IF_REGISTERED}`),
 }
 
+/** Dimensions and measures. They are checked in details.ts. */
+const details = {
+  dimensions: Type.Optional(
+    Type.Union(
+      [Type.Record(Type.String(), Type.String({ minLength: 1, maxLength: 64 })), Type.Null()],
+      { description: 'A value of each dimension that the catalog declares; `other` is reserved' },
+    ),
+  ),
+  measures: Type.Optional(
+    Type.Union(
+      [Type.Record(Type.String(), Type.Integer({ minimum: 0, maximum: MAX })), Type.Null()],
+      {
+        description: 'Amounts since the last flush, of measures that the catalog declares',
+      },
+    ),
+  ),
+}
+
 /** The body of a flush of API keys, for the description of the API. */
 export const ApiKeyFlushBody = flushOf(
-  Type.Object({ ...ApiKeyEntry.properties, ...described }),
+  Type.Object({ ...ApiKeyEntry.properties, ...details, ...described }),
   'ApiKeyFlush',
 )
 /** The body of a flush of token keys, for the description of the API. */
 export const KeyFlushBody = flushOf(
-  Type.Object({ ...KeyEntry.properties, name: described.name }),
+  Type.Object({ ...KeyEntry.properties, ...details, name: described.name }),
   'KeyFlush',
 )
 
@@ -97,28 +126,16 @@ export function parseFlush(
   withHints: boolean,
 ): PostedFlush | Refusal {
   const hints = withHints ? { byEntry: new Map(), bytes: 0 } : null
-  const parse = type === 'ApiKeyStatsFlushed' ? parseApiKeyFlush : parseKeyFlush
-  const entries = parse(text, hints)
-  if ('error' in entries) return entries
-  return { type, entries, ...(hints?.bytes && { hints }) } as PostedFlush
-}
-
-/**
- * Parses the body of an API key flush into columns, or returns what is wrong with it. Adds how it
- * describes the keys to `hints`.
- */
-export function parseApiKeyFlush(
-  text: string,
-  hints: KeyHints | null = null,
-): PostedApiKeyEntries | Refusal {
   const body = parseJson(text)
-  return readApiKeyEntries(body, hints) ?? explainRefusal(body, API_KEY_FIELDS)
-}
-
-/** Like `parseApiKeyFlush`, for a flush of token keys. */
-export function parseKeyFlush(text: string, hints: KeyHints | null = null): KeyEntries | Refusal {
-  const body = parseJson(text)
-  return readKeyEntries(body, hints) ?? explainRefusal(body, KEY_FIELDS)
+  const isOfApiKeys = type === 'ApiKeyStatsFlushed'
+  const entries = isOfApiKeys ? readApiKeyEntries(body, hints) : readKeyEntries(body, hints)
+  if (entries === null) return explainRefusal(body, isOfApiKeys ? API_KEY_FIELDS : KEY_FIELDS)
+  const countedAt = (body as { counted_at?: number } | null)?.counted_at ?? null
+  return {
+    ...{ type, entries },
+    ...(hints?.bytes && { hints }),
+    ...(countedAt !== null && { countedAt }),
+  } as PostedFlush
 }
 
 /** Returns null if anything is wrong. */
@@ -126,6 +143,7 @@ function readApiKeyEntries(body: unknown, hints: KeyHints | null): PostedApiKeyE
   if (body === undefined || !apiKeyBody.Check(body)) return null
   if (body !== null && isForeign(body, ['keys'])) return null
   const entries: PostedApiKeyEntries = { ids: [], requests: [], successes: [] }
+  const details = new DetailsReader()
   const posted = body?.keys ?? []
   for (let place = 0; place < posted.length; place++) {
     const entry = posted[place]
@@ -143,8 +161,18 @@ function readApiKeyEntries(body: unknown, hints: KeyHints | null): PostedApiKeyE
     entries.successes.push(successes)
     if (name !== '') nameLast(entries, name.toWellFormed(), place)
     else entries.names?.push(null)
+    if (!details.add(entry!, place)) return null
     if (hints !== null) addHint(hints, entries.ids.length - 1, entry!)
   }
+  return withDetails(entries, details)
+}
+
+function withDetails<Entries extends PostedApiKeyEntries | PostedKeyEntries>(
+  entries: Entries,
+  reader: DetailsReader,
+): Entries {
+  const details = reader.read()
+  if (details !== undefined) entries.details = details
   return entries
 }
 
@@ -158,11 +186,14 @@ function nameLast(entries: PostedApiKeyEntries, name: string, place: number): vo
 }
 
 /** Returns null if anything is wrong. */
-function readKeyEntries(body: unknown, hints: KeyHints | null): KeyEntries | null {
+function readKeyEntries(body: unknown, hints: KeyHints | null): PostedKeyEntries | null {
   if (body === undefined || !keyBody.Check(body)) return null
   if (body !== null && isForeign(body, ['keys'])) return null
-  const entries: KeyEntries = { hashes: [], requests: [], tokens: [], last_accessed_at: [] }
-  for (const entry of body?.keys ?? []) {
+  const entries: PostedKeyEntries = { hashes: [], requests: [], tokens: [], last_accessed_at: [] }
+  const details = new DetailsReader()
+  const posted = body?.keys ?? []
+  for (let place = 0; place < posted.length; place++) {
+    const entry = posted[place]
     const hash = entry?.token_hash?.trim() ?? ''
     if (hash === '') {
       if (entry && isForeign(entry, KEY_FIELDS)) return null
@@ -178,9 +209,10 @@ function readKeyEntries(body: unknown, hints: KeyHints | null): KeyEntries | nul
     entries.requests.push(requests)
     entries.tokens.push(tokens)
     entries.last_accessed_at.push(lastAccessedAt)
+    if (!details.add(entry!, place)) return null
     if (hints !== null) addHint(hints, entries.hashes.length - 1, entry!)
   }
-  return entries
+  return withDetails(entries, details)
 }
 
 /** Returns undefined if the text is not JSON. */

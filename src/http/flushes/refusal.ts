@@ -1,4 +1,5 @@
 import { LAST_UNIX_SECOND } from '../../events/columns.ts'
+import { findInvalid } from './details.ts'
 
 /** Why the body of a flush is refused: an `error` of the contract, and where the fault is. */
 export type Refusal = {
@@ -32,8 +33,10 @@ function findBodyProblem(body: unknown): string | null {
   if (body === null) return null
   if (!isObject(body)) return 'The body is not an object'
   if (isForeign(body, ['keys'])) return 'The body lacks the field keys'
-  const { keys } = body
-  return isAbsent(keys) || Array.isArray(keys) ? null : 'keys is not an array'
+  const { keys, counted_at } = body
+  if (!isAbsent(keys) && !Array.isArray(keys)) return 'keys is not an array'
+  if (isAbsent(counted_at) || Number.isSafeInteger(counted_at)) return null
+  return 'counted_at is not a whole number of seconds'
 }
 
 /** Returns the first fault that `find` reports, with the place of the entry in front. */
@@ -78,7 +81,8 @@ function findNumbers(entry: unknown): string | null {
   if (!api_key_id && !api_key?.trim()) return null
   if ((requests ?? 0) < 0) return '.requests is negative'
   if ((success_requests ?? 0) < 0) return '.success_requests is negative'
-  return (success_requests ?? 0) > (requests ?? 0) ? '.success_requests exceeds requests' : null
+  if ((success_requests ?? 0) > (requests ?? 0)) return '.success_requests exceeds requests'
+  return findInvalid(entry as object)
 }
 
 function findKeyNumbers(entry: unknown): string | null {
@@ -88,9 +92,8 @@ function findKeyNumbers(entry: unknown): string | null {
   if ((requests ?? 0) < 0) return '.requests is negative'
   if ((tokens ?? 0) < 0) return '.tokens is negative'
   if ((last_accessed_at ?? 0) < 0) return '.last_accessed_at is negative'
-  return (last_accessed_at ?? 0) > LAST_UNIX_SECOND
-    ? '.last_accessed_at is after the year 9999'
-    : null
+  if ((last_accessed_at ?? 0) > LAST_UNIX_SECOND) return '.last_accessed_at is after the year 9999'
+  return findInvalid(entry as object)
 }
 
 const isAbsent = (value: unknown) => value === undefined || value === null

@@ -38,7 +38,8 @@ declare const self: Worker
 
 const notify = (message: WorkerNotice) => self.postMessage(message)
 
-function createJobs({ address, shards, intervals, registerPerDay }: WorkerSettings): Jobs {
+function createJobs(settings: WorkerSettings): Jobs {
+  const { address, shards, intervals, registerPerDay, countedAtDays } = settings
   // Sized for one shard: the worker does one thing at a time. Connections are opened when needed.
   const { append: sql, close } = openPools(address, 1, intervals.database)
   const catalog = new Catalog()
@@ -57,6 +58,7 @@ function createJobs({ address, shards, intervals, registerPerDay }: WorkerSettin
     catalog,
     refreshCatalog: refresh,
     intervals: intervals.log,
+    ...(countedAtDays !== undefined && { countedAtDays }),
     ...(registrar && { registerUnknown: registrar.register }),
     onRefused: (shard, error) => notify({ notice: 'refused', shard, error: sendError(error) }),
     onTaken: (shard) => notify({ notice: 'taken', shard }),

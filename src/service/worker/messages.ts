@@ -19,6 +19,8 @@ export type WorkerSettings = {
   intervals: Pick<Intervals, 'database' | 'log'>
   /** The most unknown keys to register on a day; null if none is registered. */
   registerPerDay: number | null
+  /** How many days ago a flush may have been counted; the default if absent. */
+  countedAtDays?: number
 }
 
 /** Why an event can't be folded. If it is unknown, a newer release may be able to fold it. */

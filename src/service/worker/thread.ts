@@ -167,7 +167,7 @@ export class WorkerThread {
   }
 
   #start(): Worker {
-    const { address, shards, intervals, registerPerDay, logger } = this.options
+    const { address, shards, intervals, registerPerDay, countedAtDays, logger } = this.options
     const worker = new Worker(new URL('./entry.ts', import.meta.url).href)
     worker.onmessage = ({ data }: MessageEvent<WorkerNotice | WorkerAnswer>) => {
       if ('notice' in data) this.#receive(data)
@@ -181,7 +181,10 @@ export class WorkerThread {
       worker.terminate()
     }
     worker.addEventListener('close', () => this.#rejectPending(worker))
-    const settings: WorkerSettings = { address, shards, intervals, registerPerDay }
+    const settings: WorkerSettings = {
+      ...{ address, shards, intervals, registerPerDay },
+      ...(countedAtDays !== undefined && { countedAtDays }),
+    }
     worker.postMessage(settings)
     return worker
   }
