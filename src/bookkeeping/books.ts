@@ -1,5 +1,6 @@
 import { isAct } from '../events/act.ts'
 import { PayloadError } from '../events/columns.ts'
+import { timeOfUsage } from '../events/instant.ts'
 import { parseLocation } from '../events/positions.ts'
 import { REVERSIBLE } from '../events/reversible.ts'
 import type { Reversal } from '../events/types/event-reversed.ts'
@@ -195,10 +196,10 @@ export class Books {
     if (stored === null) return { kind: 'no such event' }
     const type = REVERSIBLE.find((name) => name === stored.type)
     if (type === undefined) return { kind: 'counts nothing' }
-    const { recordedAt, payloadSha256, asOf } = stored
+    const { recordedAt, payloadSha256, asOf, countedAt } = stored
     try {
       const { amounts, unknown } = await sumEvent({ shard, position, recordedAt, payloadSha256 })
-      const at = type === 'BalancesOpened' ? asOf! : recordedAt
+      const at = type === 'BalancesOpened' ? asOf! : timeOfUsage(countedAt, recordedAt)
       const reversal = { reversed: `${shard}/${position}`, type, at, reason, ...amounts }
       return {
         reversal: Object.keys(unknown).length === 0 ? reversal : { ...reversal, unknown },
@@ -213,21 +214,44 @@ export class Books {
   }
 }
 
-/** An event without its payload, and the time until which opening balances were counted. */
-type Header = { type: string; recordedAt: string; payloadSha256: string; asOf: string | null }
+/**
+ * An event without its payload, and the time until which opening balances, or at which a flush, was
+ * counted.
+ */
+type Header = {
+  type: string
+  recordedAt: string
+  payloadSha256: string
+  asOf: string | null
+  countedAt: number | undefined
+}
 
 async function readHeader(sql: Sql, shard: number, position: number): Promise<Header | null> {
   const [row] = await sql<
-    { type: string; recorded_at: string; payload_sha256: string; as_of: string | null }[]
+    {
+      type: string
+      recorded_at: string
+      payload_sha256: string
+      as_of: string | null
+      counted_at: string | null
+    }[]
   >`
     select e.type, ${recordedAt(sql)}, encode(e.payload_sha256, 'hex') as payload_sha256,
-      case when e.type = 'BalancesOpened' then e.payload->>'as_of' end as as_of
+      case when e.type = 'BalancesOpened' then e.payload->>'as_of' end as as_of,
+      case when ${isTimed(sql)} then e.payload->>'counted_at' end as counted_at
     from events e
     where e.shard = ${shard} and e.position = ${position}`
   if (!row) return null
-  const { type, recorded_at, payload_sha256, as_of } = row
-  return { type, recordedAt: recorded_at, payloadSha256: payload_sha256, asOf: as_of }
+  const { type, recorded_at, payload_sha256, as_of, counted_at } = row
+  return {
+    ...{ type, recordedAt: recorded_at, payloadSha256: payload_sha256, asOf: as_of },
+    countedAt: counted_at === null ? undefined : Number(counted_at),
+  }
 }
+
+/** Flushes in the versions that may have a time of their own. */
+const isTimed = (sql: Sql) => sql`
+  (e.type, e.version) in (('ApiKeyStatsFlushed', 4), ('KeyStatsFlushed', 2))`
 
 /** True if the log still has the event that is to be reversed. */
 async function isThere(

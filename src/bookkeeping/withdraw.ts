@@ -78,13 +78,14 @@ export async function divideUnknown(
   }
   posted.add(postAmounts(amounts, 1, null))
   const left = new UnknownAmounts()
+  const timed = { ...flush, at: reversal.at }
   if (unknown.api_keys) {
     const { names, requests, successes: seconds } = unknown.api_keys
-    await divide(transaction, { kind: 'api_key', names, requests, seconds }, flush, posted, left)
+    await divide(transaction, { kind: 'api_key', names, requests, seconds }, timed, posted, left)
   }
   if (unknown.keys) {
     const { hashes: names, requests, tokens: seconds } = unknown.keys
-    await divide(transaction, { kind: 'key', names, requests, seconds }, flush, posted, left)
+    await divide(transaction, { kind: 'key', names, requests, seconds }, timed, posted, left)
   }
   const withdrawn = left.toColumns()
   return {
@@ -99,7 +100,7 @@ type Columns = Pick<UnknownEntries, 'kind' | 'names' | 'requests' | 'seconds'>
 async function divide(
   transaction: Transaction,
   { kind, names, requests, seconds }: Columns,
-  flush: Flush,
+  { at, ...flush }: Flush & { at: string },
   posted: PostedAmounts,
   left: UnknownAmounts,
 ): Promise<void> {
@@ -108,7 +109,7 @@ async function divide(
     const by = adopted.get(name)
     const columns = { names: [name], requests: [requests[i]!], seconds: [seconds[i]!] }
     if (by) posted.add(postingsOf(kind, by, columns))
-    else left.add({ kind, times: flush.recordedAt, flushes: null, ...columns })
+    else left.add({ kind, times: at, flushes: null, ...columns })
   }
 }
 

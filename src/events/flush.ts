@@ -128,8 +128,8 @@ export function answerFlush(attributed: AttributedFlush): FlushAnswer {
 }
 
 /**
- * True if an event of the log holds the same entries as a posted flush, counted at the same time. The lookups are those of a
- * catalog that is not older than the event.
+ * True if an event of the log holds the same entries as a posted flush, counted at the same time.
+ * The lookups are those of a catalog that is not older than the event.
  */
 export function holdsEntries(
   event: Event,

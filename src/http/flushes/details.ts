@@ -1,7 +1,7 @@
 import { isCount } from '../../events/columns.ts'
 import { formatCombination, isDimensionValue, type PostedDetails } from '../../events/details.ts'
 
-/** The members of an entry that hold its dimensions and measures. Their values may have any type. */
+/** An entry's members for dimensions and measures. Their values may have any type. */
 type Detailed = { dimensions?: unknown; measures?: unknown }
 
 /** Collects the dimensions and measures of a flush's entries. Most flushes have none. */

@@ -105,13 +105,14 @@ function answer(outcome: AppendOutcome, headers: Record<string, string | number>
       throw new Problem(
         400,
         'invalid stats payload',
-        `keys[${outcome.place}].${outcome.name.slice(0, NAME_LENGTH)} is not declared. Declare it with PUT /admin/catalog.`,
+        `keys[${outcome.place}].${outcome.name.slice(0, NAME_LENGTH)} is not declared. ` +
+          'Declare it with PUT /admin/catalog.',
       )
     case 'counted_at_out_of_range':
       throw new Problem(
         400,
         'invalid stats payload',
-        `counted_at is before ${outcome.earliest} or more than 5 minutes ahead of this service's clock.`,
+        `counted_at is before ${outcome.earliest}, or more than 5 minutes ahead of the clock here.`,
       )
     case 'unavailable':
       throw unavailable('log unavailable')

@@ -6,6 +6,7 @@ import type {
   MeasureRow,
   ProviderGroupRow,
 } from '../../events/catalog-change.ts'
+import type { Declared } from '../../events/details.ts'
 import type { Attributor } from '../../events/flush.ts'
 import { ExternalIds } from './external-ids.ts'
 import { GroupCache } from './group-cache.ts'
@@ -18,7 +19,7 @@ const INCOMPLETE = -2
  * attributes flushes, and catalog changes are decided by it. Owned by one process; `refreshCatalog`
  * updates it.
  */
-export class Catalog implements Attributor, ApiKeys {
+export class Catalog implements Attributor, ApiKeys, Declared {
   /** Position on shard 0 of the last change folded; -1 before the first, INCOMPLETE during one. */
   position = -1
 
@@ -64,6 +65,13 @@ export class Catalog implements Attributor, ApiKeys {
 
   /** Returns the external id of an API key, or null if it has none. */
   readonly externalIdOf = this.externalIds.apiKeys.externalIdOf
+
+  /** True if a dimension is declared. */
+  readonly hasDimension = (name: string): boolean => this.dimensions.has(name)
+
+  /** Returns the number of a measure, or null if it is not declared. */
+  readonly measureNumberOf = (name: string): number | null =>
+    this.measures.get(name)?.number ?? null
 
   /** Returns whether a key's tokens use up a quota, or null if the key is unknown. */
   readonly quotaTrackedOf = (tokenHash: string): boolean | null => {
