@@ -1,3 +1,9 @@
+/** The version of attestations that covers backdated usage. */
+const BACKDATED = 3
+
+/** The version that covers dimensions and measures; it is written once any was declared. */
+export const DECLARED = 4
+
 /**
  * The projection tables that an attestation covers, with the columns of a row, key columns first.
  * Every shard attests them, except that only shard 0, which has the catalog, attests `catalog`.
@@ -32,6 +38,13 @@ export const ATTESTED_TABLES = {
     kind: 'catalog',
     optional: 2,
   },
+  dimensions: { columns: ['name', 'ended_at'], kind: 'catalog', since: DECLARED },
+  measures: {
+    columns: ['name', 'number', 'ended_at', 'unit'],
+    kind: 'catalog',
+    optional: 1,
+    since: DECLARED,
+  },
   api_key_usage: { columns: ['api_key_id', 'quarter', 'requests', 'successes'], kind: 'usage' },
   provider_group_usage: {
     columns: ['provider_group_id', 'quarter', 'requests', 'successes'],
@@ -44,14 +57,17 @@ export const ATTESTED_TABLES = {
   api_key_backdated_usage: {
     columns: ['api_key_id', 'quarter', 'position', 'requests', 'successes'],
     kind: 'backdated',
+    since: BACKDATED,
   },
   provider_group_backdated_usage: {
     columns: ['provider_group_id', 'quarter', 'position', 'requests', 'successes'],
     kind: 'backdated',
+    since: BACKDATED,
   },
   key_backdated_usage: {
     columns: ['token_hash', 'quarter', 'position', 'requests', 'tokens', 'quota_used'],
     kind: 'backdated',
+    since: BACKDATED,
   },
 } as const satisfies Record<string, AttestedColumns>
 
@@ -64,6 +80,14 @@ export type AttestedColumns = {
    * none.
    */
   optional?: number
+  /** The first version of attestations that covers the table; 1 if absent. */
+  since?: number
+}
+
+/** Returns the version of an attestation that covers these tables. */
+export function versionOfAttested(tables: readonly { table: string }[]): number {
+  const attested: Record<string, AttestedColumns> = ATTESTED_TABLES
+  return Math.max(BACKDATED, ...tables.map(({ table }) => attested[table]?.since ?? 1))
 }
 
 /** How many columns identify a row, by the kind of table. */

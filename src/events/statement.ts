@@ -25,7 +25,7 @@ const Sum = Type.String({ pattern: '^(?:0|-?[1-9][0-9]{0,99})$' })
 const BUCKET_START = '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:(?:00|15|30|45):00\\.000000\\+00:00$'
 
 /**
- * Payload of `ProjectionAttested`, version 3: digests (see digest.ts) of this shard's rows in each
+ * Payload of `ProjectionAttested`, version 4: digests (see digest.ts) of this shard's rows in each
  * projection table, folded through `position` and no further. `totals` are the sums over the
  * shard's provider groups.
  *
@@ -34,7 +34,8 @@ const BUCKET_START = '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:(?:00|15|30|45):00\\.000000\\
  *
  * In version 1, the last access of a key is the time that was posted, even if it is far in the
  * future. Since version 2 it is bounded (see `latestAccess`). Before version 3 there was no
- * backdated usage.
+ * backdated usage. Version 3 is written until a dimension or a measure is declared, so that
+ * instances of a release before them can read it.
  */
 export const Attestation = Type.Object({
   tables: Type.Array(

@@ -1,3 +1,4 @@
+import { versionOfAttested } from '../events/digest.ts'
 import { EVENT_TYPES, hashPayload } from '../events/event.ts'
 import {
   type Attestation,
@@ -29,15 +30,15 @@ export type AppendedServiceEvent = { shard: number; position: number; replayed: 
 export async function appendServiceEvent(
   sql: Sql | Transaction,
   shard: number,
-  { type, payload }: ServiceEvent,
+  event: ServiceEvent,
   idempotencyKey: string,
 ): Promise<AppendedServiceEvent> {
-  const text = JSON.stringify(payload)
+  const text = JSON.stringify(event.payload)
   const append = async () => {
     const [row] = await sql<{ position: string; replayed: boolean }[]>`
       select a.position, a.replayed
       from append_event(
-        ${shard}, ${type}, ${EVENT_TYPES[type].version}::smallint, ${SERVICE_SOURCE},
+        ${shard}, ${event.type}, ${versionOf(event)}::smallint, ${SERVICE_SOURCE},
         ${idempotencyKey}, ${text}, ${hashPayload(text)}, ${ownClock(sql)}
       ) a`
     return row!
@@ -46,3 +47,8 @@ export async function appendServiceEvent(
   const row = await ('savepoint' in sql ? append() : retryOvertaken(append))
   return { shard, position: Number(row.position), replayed: row.replayed }
 }
+
+const versionOf = (event: ServiceEvent): number =>
+  event.type === 'ProjectionAttested'
+    ? versionOfAttested(event.payload.tables)
+    : EVENT_TYPES[event.type].version

@@ -1,4 +1,5 @@
 import { COUNTS_NOTHING, type EventDefinition } from '../definition.ts'
+import { DECLARED, versionOfAttested } from '../digest.ts'
 import {
   type Attestation,
   decodeAttestation,
@@ -8,28 +9,25 @@ import {
   type ShardsChange,
 } from '../statement.ts'
 
-/**
- * An attestation, whether its last accesses are as posted or bounded by `latestAccess`, and whether
- * it covers backdated usage.
- */
+/** An attestation with its version, and whether its last accesses are as posted or bounded. */
 export type Attested = {
   attestation: Attestation
+  version: number
   lastAccess: 'posted' | 'bounded'
-  hasBackdated: boolean
 }
 
 export const projectionAttested: EventDefinition<Attested> = {
   ...COUNTS_NOTHING,
-  version: 3,
-  read: {
-    1: readAttested({ lastAccess: 'posted', hasBackdated: false }),
-    2: readAttested({ lastAccess: 'bounded', hasBackdated: false }),
-    3: readAttested({ lastAccess: 'bounded', hasBackdated: true }),
-  },
+  version: DECLARED,
+  versionOf: ({ attestation }) => versionOfAttested(attestation.tables),
+  read: { 1: readAttested(1), 2: readAttested(2), 3: readAttested(3), 4: readAttested(4) },
 }
 
-function readAttested(form: Omit<Attested, 'attestation'>) {
-  return (payload: unknown): Attested => ({ attestation: decodeAttestation(payload), ...form })
+function readAttested(version: number) {
+  const lastAccess = version === 1 ? 'posted' : 'bounded'
+  return (payload: unknown): Attested => ({
+    ...{ attestation: decodeAttestation(payload), version, lastAccess },
+  })
 }
 
 export const originChanged: EventDefinition<OriginChange> = {

@@ -3,6 +3,7 @@ import {
   ATTESTED_TABLES,
   type AttestedColumns,
   type AttestedTable,
+  DECLARED,
   KEY_COLUMNS,
 } from '../../events/digest.ts'
 import type { Attestation } from '../../events/statement.ts'
@@ -38,9 +39,12 @@ export async function digestTables(
   { from, after }: AttestedRange,
 ): Promise<Attestation> {
   const { checkpoints } = await readCheckpoints(transaction, shard, PROJECTIONS)
+  const catalog = findCheckpoint('measures', checkpoints)
+  const hasDeclared = await hasEverDeclared(transaction, catalog)
   const tables: Attestation['tables'] = []
   for (const [table, attested] of Object.entries<AttestedColumns>(ATTESTED_TABLES)) {
-    const { kind } = attested
+    const { kind, since } = attested
+    if (since === DECLARED && !hasDeclared) continue
     if (kind === 'catalog' && shard !== 0) continue
     const { generation, position } = findCheckpoint(table, checkpoints)
     const range = {
@@ -56,6 +60,16 @@ export async function digestTables(
   }
   const counters = findCheckpoint('provider_group_counters', checkpoints)
   return { tables, totals: await readTotals(transaction, shard, counters) }
+}
+
+async function hasEverDeclared(
+  transaction: Transaction,
+  { generation }: Checkpoint,
+): Promise<boolean> {
+  const [row] = await transaction<{ has_declared: boolean }[]>`
+    select exists(select from dimensions d where d.generation = ${generation})
+      or exists(select from measures m where m.generation = ${generation}) as has_declared`
+  return row!.has_declared
 }
 
 function findCheckpoint(table: string, checkpoints: readonly Checkpoint[]): Checkpoint {

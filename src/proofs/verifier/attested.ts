@@ -44,11 +44,7 @@ export class AttestationChecks {
   }
 
   /** Adds the attestation at a position, before the fold reaches what it states. */
-  add(
-    position: number,
-    { attestation, lastAccess, hasBackdated }: Attested,
-    fold: ShardFold,
-  ): void {
+  add(position: number, { attestation, lastAccess, version }: Attested, fold: ShardFold): void {
     const { tables, totals } = attestation
     const at = `${this.shard}/${position}`
     if (tables.length > MAX_TABLES) {
@@ -62,7 +58,7 @@ export class AttestationChecks {
     const from = tables.find((table) => table.from !== undefined)?.from
     const after = tables.find((table) => table.after !== undefined)?.after ?? -1
     if (from !== undefined) this.#usageFrom.push({ position, from, after })
-    this.#checkComplete(at, tables, hasBackdated)
+    this.#checkComplete(at, tables, version)
   }
 
   /** Compares what attestations state as of the fold's position. */
@@ -151,10 +147,10 @@ export class AttestationChecks {
     this.#backdatedReached.set(table, fold.position)
   }
 
-  #checkComplete(at: string, tables: Attestation['tables'], hasBackdated: boolean): void {
-    for (const [name, { kind }] of Object.entries(ATTESTED_TABLES)) {
-      if (kind === 'catalog' && this.shard !== 0) continue
-      if (kind === 'backdated' && !hasBackdated) continue
+  #checkComplete(at: string, tables: Attestation['tables'], version: number): void {
+    for (const [name, table] of Object.entries<AttestedColumns>(ATTESTED_TABLES)) {
+      const { kind, since = 1 } = table
+      if (version < since || (kind === 'catalog' && this.shard !== 0)) continue
       if (!tables.some(({ table }) => table === name)) this.#find(at, `it omits table ${name}`)
     }
   }

@@ -1,12 +1,18 @@
 import type { CatalogChange } from '../../events/catalog-change.ts'
 import type { DigestValue } from '../../events/digest.ts'
 
-/** The tables of the catalog. */
+/** The tables of the catalog whose rows are counted. */
 export type CatalogTable = 'provider_groups' | 'api_keys' | 'keys'
+
+/** The other tables of the catalog. */
+export type DeclaredTable = 'dimensions' | 'measures'
+
+/** The rows of the catalog by their keys: the values after the key column of each table. */
+export type CatalogRows = Record<CatalogTable | DeclaredTable, Map<number | string, DigestValue[]>>
 
 /** Sets the rows that a change names: the values after the key column of each table. */
 export function changeCatalog(
-  { provider_groups, api_keys, keys }: Record<CatalogTable, Map<number | string, DigestValue[]>>,
+  { provider_groups, api_keys, keys, dimensions, measures }: CatalogRows,
   { upserted, ended }: CatalogChange,
   recordedAt: string,
 ): void {
@@ -20,6 +26,10 @@ export function changeCatalog(
     for (const { token_hash, quota_limit, name, quota_period, quota_tz } of rows.keys ?? []) {
       const period = [quota_period ?? null, quota_tz ?? null]
       keys.set(token_hash, [quota_limit, name, endedAt, ...period])
+    }
+    for (const { name } of rows.dimensions ?? []) dimensions.set(name, [endedAt])
+    for (const { name, number, unit } of rows.measures ?? []) {
+      measures.set(name, [number, endedAt, unit ?? null])
     }
   }
 }

@@ -6,7 +6,7 @@ import type { Event } from '../../events/event.ts'
 import type { KeyFlush } from '../../events/key-flush.ts'
 import { amountsOf } from './adopted.ts'
 import { BackdatedUsage, rowsOf } from './backdated.ts'
-import { type CatalogTable, changeCatalog } from './change-catalog.ts'
+import { type CatalogRows, type CatalogTable, changeCatalog } from './change-catalog.ts'
 import { ExactSums, sortByKey } from './exact-sums.ts'
 
 /** The number of rows, and their digest as in an attestation. */
@@ -45,10 +45,9 @@ export class ShardFold {
   readonly lastAccess = new Map<string, number>()
   /** The same without that bound, for keys where it differs. */
   readonly #postedAccess = new Map<string, number>()
-  readonly catalog: Record<CatalogTable, Map<number | string, DigestValue[]>> = {
-    provider_groups: new Map(),
-    api_keys: new Map(),
-    keys: new Map(),
+  readonly catalog: CatalogRows = {
+    ...{ provider_groups: new Map(), api_keys: new Map(), keys: new Map() },
+    ...{ dimensions: new Map(), measures: new Map() },
   }
   readonly #usage = {
     api_key_usage: new Map<string, ExactSums<number>>(),
@@ -157,6 +156,8 @@ export class ShardFold {
       case 'provider_groups':
       case 'api_keys':
       case 'keys':
+      case 'dimensions':
+      case 'measures':
         for (const [id, values] of sortByKey(this.catalog[table])) yield [id, ...values]
         return
       case 'api_key_usage':

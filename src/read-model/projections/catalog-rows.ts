@@ -28,6 +28,13 @@ const KINDS: readonly { kind: Kind; versions: string; id: string; values: string
     id: 'token_hash',
     values: ['quota_limit', 'name', 'ended_at', 'quota_period', 'quota_tz'],
   },
+  { kind: 'dimensions', versions: 'dimension_versions', id: 'name', values: ['ended_at'] },
+  {
+    kind: 'measures',
+    versions: 'measure_versions',
+    id: 'name',
+    values: ['number', 'ended_at', 'unit'],
+  },
 ]
 
 const TYPES: Record<string, Column['type']> = {
@@ -40,6 +47,8 @@ const TYPES: Record<string, Column['type']> = {
   external_id: 'text',
   quota_period: 'text',
   quota_tz: 'text',
+  number: 'bigint',
+  unit: 'text',
   ended_at: 'timestamptz',
 }
 
@@ -51,15 +60,15 @@ const table = (name: string, key: string[], values: string[]): Table => ({
 })
 
 /**
- * The catalog as readers see it: provider groups, API keys and keys with their names. A retired row
- * stays, with the time at which it was retired. Only shard 0 has catalog changes, so the rows have
- * no shard. In addition to the newest version of each row, every earlier version is stored, for
- * as-of reads.
+ * The catalog as readers see it: provider groups, API keys and keys with their names, and what is
+ * counted besides: dimensions and measures. A retired row stays, with the time at which it was
+ * retired. Only shard 0 has catalog changes, so the rows have no shard. In addition to the newest
+ * version of each row, every earlier version is stored, for as-of reads.
  */
 export const catalogRows: Projection = {
   name: 'catalog',
-  // 2: stores versions. External ids and quota periods needed no third one: no change before them
-  // has any.
+  // 2: stores versions. External ids, quota periods, dimensions and measures needed no third one:
+  // no change before them has any.
   version: 2,
   tables: KINDS.flatMap(({ kind, versions, id, values }) => [
     table(kind, [id], values),

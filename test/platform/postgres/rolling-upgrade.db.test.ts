@@ -150,7 +150,7 @@ const KNOWN = {
     EventReversed: 2,
     UnknownKeysAdopted: 1,
     QuotaReset: 1,
-    ProjectionAttested: 3,
+    ProjectionAttested: 4,
     OriginChanged: 1,
     ShardsChanged: 2,
   } as const,

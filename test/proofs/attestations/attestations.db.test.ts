@@ -117,6 +117,28 @@ describe('an attestation', () => {
     )
   })
 
+  test('covers dimensions and measures, in a version of its own, once any was declared', async () => {
+    const attested = async () => {
+      await attest()
+      const rows = await service.database.owner<{ version: number; tables: string[] }[]>`
+        select e.version, array(
+          select t.value ->> 'table'
+          from json_array_elements(e.payload -> 'tables') t
+          where t.value ->> 'table' in ('dimensions', 'measures')
+        ) as tables
+        from events e
+        where e.shard = 0 and e.type = 'ProjectionAttested'
+        order by e.position desc
+        limit 1`
+      return { ...rows[0]! }
+    }
+    await service.putCatalog({ api_keys: [{ id: 7 }] })
+    expect(await attested()).toEqual({ version: 3, tables: [] })
+    await service.putCatalog({ measures: [{ name: 'seconds' }] })
+    await service.fetch('admin', '/admin/measures/seconds', { method: 'DELETE' })
+    expect(await attested()).toEqual({ version: 4, tables: ['dimensions', 'measures'] })
+  })
+
   test('has the same digests after a rebuild', async () => {
     await fillService(service)
     const digests = async () => {

@@ -39,6 +39,8 @@ export async function writeHistory(service: TestService): Promise<void> {
       },
       { token_hash: 'free', name: 'é' },
     ],
+    dimensions: [{ name: 'model' }, { name: 'status' }],
+    measures: [{ name: 'input_tokens' }, { name: 'cost_micros', unit: '"µ"$' }],
   })
   for (let i = 0; i < 16; i++) {
     await post(service, i)
@@ -46,6 +48,8 @@ export async function writeHistory(service: TestService): Promise<void> {
     if (i === 6) await service.fetch('admin', '/admin/api-keys/3', { method: 'DELETE' })
     if (i === 5) await service.putCatalog({ api_keys: [{ id: 3, external_id: 'sk-3' }] })
     if (i === 7) await service.fetch('admin', '/admin/keys/free', { method: 'DELETE' })
+    if (i === 6) await service.fetch('admin', '/admin/dimensions/status', { method: 'DELETE' })
+    if (i === 7) await service.fetch('admin', '/admin/measures/input_tokens', { method: 'DELETE' })
     if (i === 8) await service.fetch('admin', '/admin/provider-groups/2', { method: 'DELETE' })
   }
   await keepBooks(service)

@@ -96,7 +96,7 @@ const table = members({
 const serviceEvent = fc.oneof(
   fc.record({
     type: fc.constant('ProjectionAttested'),
-    version: fc.constantFrom(1, 2, 3, 3, 3, 4),
+    version: fc.constantFrom(1, 2, 3, 3, 4, 4, 5),
     payload: members({
       tables: mostly(fc.array(mostly(table), { maxLength: 2 }).map((all) => `[${all.join(',')}]`)),
       totals: mostly(members({ position: place, requests: sum, successes: sum })),
@@ -154,6 +154,31 @@ const row = (...groupIds: string[]) =>
     )
     .map((rows) => `[${rows.join(',')}]`)
 
+const declared = mostly(
+  fc.constantFrom('"model"', '"m_1"', `"${'m'.repeat(64)}"`),
+  fc.oneof(fc.constantFrom('"Model"', '"1m"', '"m\\n"', `"${'m'.repeat(65)}"`), word),
+)
+const unit = fc.oneof(
+  { weight: 3, arbitrary: fc.constantFrom('"USD/1e6"', `"${'😀'.repeat(32)}"`) },
+  fc.oneof(fc.constantFrom(`"${'u'.repeat(65)}"`, `"${'😀'.repeat(33)}"`), word),
+)
+const number31 = mostly(fc.constantFrom('0', '7', '2147483647', '2147483648'))
+
+/** A list of dimensions, or of measures if their rows have more than a name. */
+const declaredList = (shape: Record<string, fc.Arbitrary<string | null>> = {}) =>
+  fc.oneof(
+    { weight: 2, arbitrary: fc.constant(null) },
+    mostly(
+      fc
+        .array(members({ name: declared, ...shape }), { maxLength: 2 })
+        .map((rows) => `[${rows.join(',')}]`),
+    ),
+  )
+const measureList = declaredList({
+  number: number31,
+  unit: fc.oneof(fc.constant(null), unit),
+})
+
 const small = fc.constantFrom('0', '1', '2')
 const group = fc.oneof({ weight: 9, arbitrary: fc.nat(3).map(String) }, fc.constant('null'), number)
 /** An event that a reader of payloads meets: its payload is valid, nearly valid, or neither. */
@@ -198,10 +223,16 @@ export const storedEvent = fc.oneof(
   }),
   fc.record({
     type: fc.constant('CatalogChanged'),
-    version: fc.constantFrom(1, 2, 2, 2, 3),
+    version: fc.constantFrom(1, 2, 2, 3, 3, 3, 4),
     payload: members({
-      upserted: mostly(members({ api_keys: fc.oneof(row('1'), row('0', '2')) })),
-      ended: mostly(members({ provider_groups: fc.oneof(row(), row('1')) })),
+      upserted: mostly(
+        members({
+          api_keys: fc.oneof(row('1'), row('0', '2')),
+          dimensions: declaredList(),
+          measures: measureList,
+        }),
+      ),
+      ended: mostly(members({ provider_groups: fc.oneof(row(), row('1')), measures: measureList })),
     }),
   }),
   fc.record({

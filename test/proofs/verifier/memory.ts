@@ -1,4 +1,4 @@
-import { ATTESTED_TABLES, type AttestedTable } from '../../../src/events/digest.ts'
+import { versionOfAttested } from '../../../src/events/digest.ts'
 import { hashPayload } from '../../../src/events/event.ts'
 import { type LineEvent, toEventLine } from '../../../src/events/event-line.ts'
 import { hashLeaf, toLeaf } from '../../../src/events/leaf.ts'
@@ -17,6 +17,7 @@ import {
 } from '../../../src/proofs/verifier/index.ts'
 import type { ServedPage, UsageRequest } from '../../../src/proofs/verifier/sources/source.ts'
 import { rootOf, tilesOf } from '../../support/tree.ts'
+import { attestationOf } from './attestation.ts'
 import { decode, showRated, showUsage, type UsagePage } from './memory-usage.ts'
 
 const BEGIN = Date.parse('2026-01-31T12:00:00Z')
@@ -91,23 +92,17 @@ export class MemoryLog {
   }
 
   /** Returns the attestation that an honest service would append now. */
-  attestation(shard = 0): Attestation {
-    const fold = this.fold(shard)
-    const { position } = fold
-    const tables = Object.entries(ATTESTED_TABLES)
-      .filter(([, { kind }]) => shard === 0 || kind !== 'catalog')
-      .map(([table]) => ({ table, position, ...fold.digest(table as AttestedTable) }))
-    const { requests, successes } = fold.totals()
-    return {
-      tables,
-      totals: { position, requests: String(requests), successes: String(successes) },
-    }
-  }
+  attestation = (shard = 0): Attestation => attestationOf(this.fold(shard), shard)
 
-  attest(shard = 0, change: (attestation: Attestation) => void = () => {}, version = 3): LineEvent {
+  attest(
+    shard = 0,
+    change: (attestation: Attestation) => void = () => {},
+    version?: number,
+  ): LineEvent {
     const attestation = this.attestation(shard)
+    const written = { version: version ?? versionOfAttested(attestation.tables) }
     change(attestation)
-    return this.append('ProjectionAttested', attestation, { shard, version })
+    return this.append('ProjectionAttested', attestation, { shard, ...written })
   }
 
   fold(shard: number, size = this.events[shard]!.length): ShardFold {

@@ -141,6 +141,24 @@ describe('an attestation', () => {
     expect((await auditLog(log)).found).toEqual([`attestation 0/${position}`])
   })
 
+  test('without measures is reported if its version covers them', async () => {
+    const measures = [{ name: 'cost', number: 0, unit: 'USD' }]
+    const change = { upserted: { dimensions: [{ name: 'model' }], measures }, ended: {} }
+    const without = (attestation: Attestation) => {
+      attestation.tables = attestation.tables.filter(({ table }) => table !== 'measures')
+    }
+    expect(log.attest().version).toBe(3)
+    log.append('CatalogChanged', change, { version: 3 })
+    expect(log.attest().version).toBe(4)
+    log.append('CatalogChanged', { upserted: {}, ended: { measures } }, { version: 3 })
+    log.attest()
+    // An instance of a release that knows no measures attests in version 3.
+    log.attest(0, without, 3)
+    expect((await auditLog(log)).found).toEqual([])
+    const { position } = log.attest(0, without)
+    expect((await auditLog(log)).found).toEqual([`attestation 0/${position}`])
+  })
+
   test('that is wrong in the log but right in the list of attestations is reported', async () => {
     const payload = JSON.stringify(log.attestation())
     const event = log.attest(0, ({ totals }) => {

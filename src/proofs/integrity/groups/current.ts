@@ -1,4 +1,4 @@
-import type { CatalogChange } from '../../../events/catalog-change.ts'
+import type { CatalogChange, CatalogRows } from '../../../events/catalog-change.ts'
 import type { AttestedTable, DigestValue } from '../../../events/digest.ts'
 import type { Event } from '../../../events/event.ts'
 import type { Transaction } from '../../../platform/postgres/pool.ts'
@@ -11,7 +11,8 @@ import { BOOKKEEPING_TABLES, BookkeepingRows } from './bookkeeping.ts'
 import type { CheckedProjection, ProjectionGroup, Settled, Targets } from './group.ts'
 import { UNKNOWN_TABLES, UnknownRows } from './unknown.ts'
 
-type CatalogKind = 'provider_groups' | 'api_keys' | 'keys'
+const KINDS = ['provider_groups', 'api_keys', 'keys', 'dimensions', 'measures'] as const
+type CatalogKind = (typeof KINDS)[number]
 
 /** Returns the table with every version of a kind of catalog row. */
 function versionsTable(name: string, kind: CatalogKind): ProjectionTable {
@@ -20,11 +21,12 @@ function versionsTable(name: string, kind: CatalogKind): ProjectionTable {
 }
 
 const COUNTERS = ['api_key_counters', 'key_counters', 'provider_group_counters'] as const
-const KINDS: readonly CatalogKind[] = ['provider_groups', 'api_keys', 'keys']
 const VERSIONS: Record<CatalogKind, ProjectionTable> = {
   provider_groups: versionsTable('provider_group_versions', 'provider_groups'),
   api_keys: versionsTable('api_key_versions', 'api_keys'),
   keys: versionsTable('key_versions', 'keys'),
+  dimensions: versionsTable('dimension_versions', 'dimensions'),
+  measures: versionsTable('measure_versions', 'measures'),
 }
 const COUNTER_VERSIONS = { api_key_counters: 1, key_counters: 2, provider_group_counters: 1 }
 
@@ -51,9 +53,8 @@ export class CurrentGroup implements ProjectionGroup {
   readonly #fold = new ShardFold({ counters: true, usage: false, catalog: true })
   /** Expected versions that were not compared yet. */
   readonly #versions: Record<CatalogKind, DigestValue[][]> = {
-    provider_groups: [],
-    api_keys: [],
-    keys: [],
+    ...{ provider_groups: [], api_keys: [], keys: [] },
+    ...{ dimensions: [], measures: [] },
   }
   readonly #bookkeeping = new BookkeepingRows()
   readonly #unknown = new UnknownRows()
@@ -122,12 +123,17 @@ export class CurrentGroup implements ProjectionGroup {
     const catalog = this.#fold.catalog
     for (const kind of KINDS) {
       const named = [...(upserted[kind] ?? []), ...(ended[kind] ?? [])]
-      const ids = new Set(named.map((row) => ('token_hash' in row ? row.token_hash : row.id)))
+      const ids = new Set(named.map(keyOf))
       for (const id of ids) {
         this.#versions[kind].push([id, position, ...catalog[kind].get(id)!])
       }
     }
   }
+}
+
+function keyOf(row: NonNullable<CatalogRows[CatalogKind]>[number]): number | string {
+  if ('id' in row) return row.id
+  return 'token_hash' in row ? row.token_hash : row.name
 }
 
 const byIdAndPosition = (a: DigestValue[], b: DigestValue[]) =>

@@ -114,6 +114,18 @@ const catalog = (
     },
   )
 
+const declared = (table: string, values: Parameters<typeof catalog>[2] = {}) => {
+  const isVersions = table.endsWith('_versions')
+  return corruptionsOf(
+    table,
+    { at: `concat('${table} ', name${isVersions ? ", '/', position" : ''})`, foundBy: 'refold' },
+    {
+      ...{ generation: BIT, name: LETTER, ...(isVersions && { position: BIT }) },
+      ...{ ...values, ended_at: ENDED },
+    },
+  )
+}
+
 const optional = (column: string) => ({
   [column]: [
     { ...LETTER, where: `${column} is not null` },
@@ -222,6 +234,10 @@ export const PROJECTION_CORRUPTIONS = [
   ...catalog('api_key_versions', 'id', { group_id: BIT, ...EXTERNAL_ID }),
   ...catalog('keys', 'token_hash', { quota_limit: BIT, ...PERIOD }),
   ...catalog('key_versions', 'token_hash', { quota_limit: BIT, ...PERIOD }),
+  ...declared('dimensions'),
+  ...declared('dimension_versions'),
+  ...declared('measures', { number: BIT, ...optional('unit') }),
+  ...declared('measure_versions', { number: BIT, ...optional('unit') }),
   ...corruptionsOf(
     'acts',
     { at: "'acts ' || position", where: 'reversed_position is not null', foundBy: 'refold' },

@@ -155,7 +155,8 @@ begin
   end loop;
 end $$;
 
-create function pg_temp.to_name(p_name json, p_least integer) returns text
+create function pg_temp.to_name(p_name json, p_least integer, p_most integer default 255)
+returns text
 language plpgsql as $$
 declare
   v_name text := p_name #>> '{}';
@@ -164,7 +165,7 @@ begin
     -- The service counts UTF-16 units: two for a character above U+FFFF.
     or length(v_name) + (
       select count(*) from unnest(string_to_array(v_name, null)) c where ascii(c) > 65535
-    ) not between p_least and 255 then
+    ) not between p_least and p_most then
     raise data_exception;
   end if;
   return v_name;
@@ -320,9 +321,10 @@ begin
     perform from pg_temp.read_api_key_flush(p_version, p_payload);
   elsif p_type = 'KeyStatsFlushed' and p_version = 1 then
     perform from pg_temp.read_key_flush(p_payload);
-  elsif p_type = 'CatalogChanged' and p_version in (1, 2) then
+  elsif p_type = 'CatalogChanged' and p_version in (1, 2, 3) then
     perform from pg_temp.read_catalog_change(p_version, p_payload);
-  elsif p_type = 'ProjectionAttested' and p_version in (1, 2, 3) then
+    perform pg_temp.check_declared(p_version, p_payload);
+  elsif p_type = 'ProjectionAttested' and p_version in (1, 2, 3, 4) then
     perform pg_temp.check_attestation(p_payload);
   elsif p_type = 'OriginChanged' and p_version = 1 then
     perform pg_temp.to_name(p_payload -> 'origin', 1);
