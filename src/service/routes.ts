@@ -14,6 +14,7 @@ import { serveUnder } from '../http/base-path.ts'
 import { BodyReader } from '../http/body.ts'
 import { bookkeepingRoutes } from '../http/bookkeeping/index.ts'
 import { catalogRoutes } from '../http/catalog/index.ts'
+import { declaredRoutes } from '../http/counters/declared.ts'
 import { counterRoutes } from '../http/counters/index.ts'
 import { eventRoutes } from '../http/events/index.ts'
 import type { EventStreams } from '../http/events/streams.ts'
@@ -174,6 +175,7 @@ export function createApp(options: AppOptions) {
         readAttested: () => options.attestations.readTotals(),
       }),
     )
+    .use(declaredRoutes(guard, options))
     .use(usageRoute(guard, options))
     .use(projections(guard, options))
     .use(eventRoutes(guard, options))

@@ -11,7 +11,8 @@ import {
 
 const errors: ErrorStatus[] = [400, 401, 403, 503]
 
-const read = (
+/** Describes a read of the catalog and its counters. */
+export const read = (
   doc: Pick<RouteDoc, 'summary' | 'ok'> & { description?: string },
   more: ErrorStatus[] = [],
 ) =>

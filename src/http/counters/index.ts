@@ -9,12 +9,13 @@ import { EVERYTHING } from '../../read-model/queries/scope.ts'
 import { readSummary } from '../../read-model/queries/summary.ts'
 import type { RequestContext } from '../admission.ts'
 import type { auth } from '../auth.ts'
-import { DEFAULT_LIMIT, HashParams, RowParams } from '../params.ts'
+import { HashParams, RowParams } from '../params.ts'
 import { type AttestedTotals, answerAttested } from './attested.ts'
 import { type ReadOptions, reflect } from './consistent-read.ts'
 import * as details from './detail.ts'
 import { reflectKeys } from './keys.ts'
 import { ApiKeysQuery, ItemQuery, KeysQuery, ProviderGroupsQuery, SummaryQuery } from './model.ts'
+import { type ListQuery, toPageRequest } from './page-request.ts'
 
 /** Serves GET /admin/apikey-stats/summary, and the catalog's lists and rows with their counters. */
 export function counterRoutes(
@@ -98,7 +99,7 @@ export function counterRoutes(
     .get(
       '/admin/keys',
       (context) => {
-        const request = { ...pageOf(context.query, 'token_hash'), tokenHash: null }
+        const request = { ...toPageRequest(context.query, 'token_hash'), tokenHash: null }
         return reflectKeys(options, context, context.query, request, (page) => page)
       },
       { roles, query: KeysQuery, detail: details.keys },
@@ -120,29 +121,11 @@ export function counterRoutes(
     )
 }
 
-type ListQuery = {
-  limit?: string
-  cursor?: string
-  sort?: string
-  ended?: 'true'
-  search?: string
-}
-
-function pageOf(query: ListQuery, id: string): PageRequest {
-  return {
-    limit: Number(query.limit ?? DEFAULT_LIMIT),
-    sort: query.sort ?? id,
-    cursor: query.cursor ?? null,
-    ended: query.ended === 'true',
-    search: query.search ?? null,
-  }
-}
-
 const ratedPageOf = (query: ListQuery & { external_id?: string }): RatedRequest => ({
-  ...pageOf(query, 'id'),
+  ...toPageRequest(query, 'id'),
   id: null,
   externalId: query.external_id ?? null,
 })
 
 const single = (query: { ended?: 'true' }, id: string): PageRequest =>
-  pageOf({ ...query, limit: '1' }, id)
+  toPageRequest({ ...query, limit: '1' }, id)

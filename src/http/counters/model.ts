@@ -1,4 +1,4 @@
-import { Type } from '@sinclair/typebox'
+import { type TSchema, Type } from '@sinclair/typebox'
 import { KEY_SORTS } from '../../read-model/queries/keys.ts'
 import { RATED_SORTS } from '../../read-model/queries/rated.ts'
 import { EXAMPLE_HASH, Id, Limit, NO_NUL, PositionsText, strict, Timestamp } from '../params.ts'
@@ -28,7 +28,7 @@ const ended = Type.Optional(
 )
 
 /** The `sort` parameter of a list: one of its columns, descending with a leading minus. */
-const sortOf = (columns: object) =>
+export const sortOf = (columns: object) =>
   Type.Optional(
     Type.String({
       pattern: `^-?(?:${Object.keys(columns).join('|')})$`,
@@ -39,7 +39,8 @@ const sortOf = (columns: object) =>
     }),
   )
 
-const paging = {
+/** The other parameters of a list. */
+export const paging = {
   limit: Type.Optional(Limit),
   cursor: Type.Optional(
     Type.String({
@@ -93,7 +94,8 @@ const name = Type.Union([Type.String(), Type.Null()])
 const externalId = Type.Union([Type.String(), Type.Null()], {
   description: 'The name that the gateway uses; null if there is none',
 })
-const endedAt = Type.Optional(Type.String({ format: 'date-time' }))
+/** When a retired row was retired. */
+export const endedAt = Type.Optional(Type.String({ format: 'date-time' }))
 
 /** The fields of request counts with their rates. */
 export const RATED = {
@@ -169,9 +171,8 @@ export const KeyBody = Type.Object(
   },
   { title: 'Key' },
 )
-export const pageOf = <Item extends typeof ProviderGroupBody | typeof ApiKeyBody | typeof KeyBody>(
-  item: Item,
-) => Type.Object({ items: Type.Array(item), next_cursor: Type.Union([Type.String(), Type.Null()]) })
+export const pageOf = <Item extends TSchema>(item: Item) =>
+  Type.Object({ items: Type.Array(item), next_cursor: Type.Union([Type.String(), Type.Null()]) })
 
 export const EXAMPLE_RATED = {
   total_requests: 10,
