@@ -1,6 +1,7 @@
 import type { DigestValue } from '../../../events/digest.ts'
 import type { Event } from '../../../events/event.ts'
 import type { Transaction } from '../../../platform/postgres/pool.ts'
+import { type UnknownEntry, unknownEntriesOf } from '../../verifier/acts/unknown-entries.ts'
 import { compareKeys } from '../../verifier/exact-sums.ts'
 import { quarterHourOf } from '../../verifier/fold.ts'
 import { compareRows } from '../compare.ts'
@@ -32,14 +33,6 @@ export const UNKNOWN_TABLES = [NAMES, USAGE, TAKEN]
 /** Names of each kind that a shard keeps apart. */
 const MAX_NAMES = 100_000
 
-/** An entry for an unknown key; negative for what an act took. */
-type Entry = {
-  kind: 'api_key' | 'key'
-  name: string
-  requests: number
-  seconds: number
-  accessed: number
-}
 type Name = { number: number; requests: bigint; flushes: number; first: string; last: string }
 type Used = { requests: bigint; seconds: bigint; accessed: number; flushes: number }
 type Taken = { requests: bigint; flushes: number; group: number | null; tracked: boolean | null }
@@ -113,7 +106,7 @@ export class UnknownRows {
   }
 
   /** Returns the name of the row that counts an entry: an empty one if it is not kept apart. */
-  #nameOf({ kind, name }: Entry, recordedAt: string): string {
+  #nameOf({ kind, name }: UnknownEntry, recordedAt: string): string {
     const others = this.#names.get(keyOf(kind, '')) ?? emptyName(0, recordedAt)
     this.#names.set(keyOf(kind, ''), others)
     others.last = recordedAt
@@ -124,7 +117,11 @@ export class UnknownRows {
     return name
   }
 
-  #use({ kind, name, requests, seconds, accessed }: Entry, time: string, flushes: number): void {
+  #use(
+    { kind, name, requests, seconds, accessed }: UnknownEntry,
+    time: string,
+    flushes: number,
+  ): void {
     const key = JSON.stringify([kind, name, quarterHourOf(time)])
     const row = this.#usage.get(key) ?? { requests: 0n, seconds: 0n, accessed: 0, flushes: 0 }
     this.#usage.set(key, row)
@@ -135,7 +132,7 @@ export class UnknownRows {
   }
 
   #take(
-    entry: Entry,
+    entry: UnknownEntry,
     position: number,
     time: string,
     flushes: number,
@@ -159,40 +156,21 @@ const emptyName = (number: number, at: string): Name => ({
   ...{ number, requests: 0n, flushes: 0, first: at, last: at },
 })
 
-const entryOf = (kind: Entry['kind'], name: string, requests: number, seconds: number): Entry => ({
+const entryOf = (
+  kind: UnknownEntry['kind'],
+  name: string,
+  requests: number,
+  seconds: number,
+): UnknownEntry => ({
   ...{ kind, name, requests, seconds, accessed: 0 },
 })
 
 /** Returns 1 for the first row of a name, else 0: a sum that is too large for one has several. */
-function countOnce(seen: Set<string>, { kind, name }: Entry): number {
+function countOnce(seen: Set<string>, { kind, name }: UnknownEntry): number {
   const key = keyOf(kind, name)
   const isFirst = !seen.has(key)
   seen.add(key)
   return isFirst ? 1 : 0
-}
-
-/** The entries of a flush that count nothing, as their keys were unknown. */
-function* unknownEntriesOf(event: Event, recordedAt: string): Generator<Entry> {
-  if (event.type === 'ApiKeyStatsFlushed') {
-    const { groups, counts, ids, requests, successes, names } = event.data
-    let i = 0
-    for (const [run, group] of groups.entries()) {
-      for (const end = i + counts[run]!; i < end; i++) {
-        if (group !== null) continue
-        const name = names?.[i] ? `ext:${names[i]}` : String(ids[i])
-        yield entryOf('api_key', name, requests[i]!, successes[i]!)
-      }
-    }
-  }
-  if (event.type === 'KeyStatsFlushed') {
-    const { hashes, requests, tokens, last_accessed_at, quota_tracked } = event.data
-    const latest = Math.floor(Date.parse(recordedAt) / 1_000) + 300
-    for (const [i, hash] of hashes.entries()) {
-      if (quota_tracked[i] !== null) continue
-      const accessed = Math.min(last_accessed_at[i]!, latest)
-      yield { ...entryOf('key', hash, requests[i]!, tokens[i]!), accessed }
-    }
-  }
 }
 
 /** Returns rows with their keys in front, in the order of the keys. */
