@@ -53,6 +53,7 @@ export class Findings {
     lines.push(
       `${report.leaves} leaves, ${report.events} payloads, ` +
         `${report.claims} attested digests and totals, ` +
+        `${report.acts} reversals and adoptions, ` +
         `${report.rows} rows of API pages, ` +
         `${report.usage?.buckets ?? 0} hours and days of usage, ` +
         `${report.receipts} receipts verified`,
@@ -74,7 +75,7 @@ export class Findings {
 /** Returns what this audit could not or did not verify, one sentence each. */
 export function listLimits(report: AuditReport, source: LogSource, headsOnly: boolean): string[] {
   const limits: string[] = []
-  const { unsigned, missedClaims } = report
+  const { unsigned, missedClaims, missedActs } = report
   if (headsOnly) limits.push('Only tree heads were verified, not events or totals.')
   else if (source.events === null)
     limits.push('Payloads and totals were not verified: no token was given.')
@@ -91,6 +92,12 @@ export function listLimits(report: AuditReport, source: LogSource, headsOnly: bo
     limits.push(
       `${missedClaims} attested digests and totals were not compared, as they are of positions ` +
         'before those that this audit read: an audit from the beginning compares them.',
+    )
+  }
+  if (missedActs > 0) {
+    limits.push(
+      `${missedActs} reversals and adoptions were not compared with the events that they name: ` +
+        'these could not be read, or were moved by an old release that did not state where.',
     )
   }
   return limits

@@ -1,7 +1,8 @@
 import { afterAll, expect, test } from 'bun:test'
 import { verifyDatabase } from '../../src/proofs/integrity/verify.ts'
+import { auditArchive, auditService, untilSigned } from '../proofs/verifier/audited.ts'
 import type { TestService } from '../support/service.ts'
-import { endAll, reshard, start } from './resharding.ts'
+import { endAll, openResharded, reshard, start } from './resharding.ts'
 
 // What an adoption has counted stays counted once, and a reversal takes it back, however often a
 // log is resharded.
@@ -39,12 +40,18 @@ async function reverse(service: TestService, requests: number): Promise<void> {
   expect((await post(service, '/admin/corrections', body)).status).toBe(201)
 }
 
-async function expectVerified(service: TestService): Promise<void> {
+/** Verifies the database, and audits the log with the archive that it was resharded from. */
+async function expectVerified(service: TestService, archive: string, acts: number): Promise<void> {
   const report = await verifyDatabase(service.database.address, {
     signal: new AbortController().signal,
     onProgress: () => {},
   })
   expect(report.first).toEqual([])
+  await untilSigned(service)
+  const resharded = await openResharded(archive)
+  const audited = await auditService(service, { resharded })
+  expect(audited.findings).toEqual([])
+  expect(audited.report).toMatchObject({ acts, missedActs: 0 })
 }
 
 test('from 2 to 3 to 1 shards, adoptions still cover what they covered', async () => {
@@ -55,15 +62,19 @@ test('from 2 to 3 to 1 shards, adoptions still cover what they covered', async (
   await reverse(first.service, 1)
   expect(await totals(first.service)).toEqual({ group: 14, a: 14 })
 
-  const second = await start('two.example.com', 3, (await reshard(first, 3)).database)
+  const toThree = await reshard(first, 3)
+  const { findings, report } = await auditArchive(toThree.archive)
+  expect([findings, report.acts]).toEqual([[], 2])
+  const second = await start('two.example.com', 3, toThree.database)
   expect(await totals(second.service)).toEqual({ group: 14, a: 14 })
   expect(await adopt(second.service, 'a')).toBe(0)
   await reverse(second.service, 2)
   expect(await totals(second.service)).toEqual({ group: 12, a: 12 })
   expect(await adopt(second.service, 'b')).toBe(12)
-  await expectVerified(second.service)
+  await expectVerified(second.service, toThree.archive, 4)
 
-  const third = await start('three.example.com', 1, (await reshard(second, 1)).database)
+  const toOne = await reshard(second, 1)
+  const third = await start('three.example.com', 1, toOne.database)
   expect(await totals(third.service)).toEqual({ group: 24, a: 12 })
   await reverse(third.service, 4)
   expect(await totals(third.service)).toEqual({ group: 16, a: 8 })
@@ -73,5 +84,5 @@ test('from 2 to 3 to 1 shards, adoptions still cover what they covered', async (
   expect(await adopt(third.service, 'a')).toBe(16)
   await reverse(third.service, 16)
   expect(await totals(third.service)).toEqual({ group: 16, a: 8 })
-  await expectVerified(third.service)
+  await expectVerified(third.service, toOne.archive, 7)
 })

@@ -1,9 +1,10 @@
 import { afterAll, expect, test } from 'bun:test'
 import { verifyDatabase } from '../../src/proofs/integrity/verify.ts'
+import { auditService, untilSigned } from '../proofs/verifier/audited.ts'
 import { positionOf } from '../support/events.ts'
 import { expectProblem } from '../support/problem.ts'
 import type { TestService } from '../support/service.ts'
-import { endAll, reshard, start } from './resharding.ts'
+import { endAll, openResharded, reshard, start } from './resharding.ts'
 
 // What was reversed stays reversed, and what is open stays open, however often a log is resharded.
 
@@ -39,7 +40,11 @@ async function findFlush(service: TestService, id: number): Promise<string> {
   return `${shard}/${position}`
 }
 
-async function expectReversed(service: TestService, ids: readonly number[]): Promise<void> {
+async function expectReversed(
+  service: TestService,
+  archive: string,
+  ids: readonly number[],
+): Promise<void> {
   for (const id of ids) {
     const refused = await reverse(service, await findFlush(service, id))
     await expectProblem(refused, 409, 'already reversed')
@@ -53,6 +58,11 @@ async function expectReversed(service: TestService, ids: readonly number[]): Pro
     onProgress: () => {},
   })
   expect(report.first).toEqual([])
+  await untilSigned(service)
+  const resharded = await openResharded(archive)
+  const audited = await auditService(service, { resharded })
+  expect(audited.findings).toEqual([])
+  expect(audited.report).toMatchObject({ acts: ids.length, missedActs: 0 })
 }
 
 test('from 2 to 3 to 1 shards, each reversal still names what it reversed', async () => {
@@ -63,11 +73,13 @@ test('from 2 to 3 to 1 shards, each reversal still names what it reversed', asyn
   for (const id of [1, 2]) {
     expect((await reverse(first.service, await findFlush(first.service, id))).status).toBe(201)
   }
-  const second = await start('two.example.com', 3, (await reshard(first, 3)).database)
-  await expectReversed(second.service, [1, 2])
+  const toThree = await reshard(first, 3)
+  const second = await start('two.example.com', 3, toThree.database)
+  await expectReversed(second.service, toThree.archive, [1, 2])
   expect((await reverse(second.service, await findFlush(second.service, 3))).status).toBe(201)
-  const third = await start('three.example.com', 1, (await reshard(second, 1)).database)
-  await expectReversed(third.service, [1, 2, 3])
+  const toOne = await reshard(second, 1)
+  const third = await start('three.example.com', 1, toOne.database)
+  await expectReversed(third.service, toOne.archive, [1, 2, 3])
   expect((await reverse(third.service, await findFlush(third.service, 4))).status).toBe(201)
   for (const id of IDS.slice(1)) {
     const row = await third.service.read<{ total_requests: number }>(`/admin/api-keys/${id}`)

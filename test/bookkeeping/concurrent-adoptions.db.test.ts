@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { auditService, untilSigned } from '../proofs/verifier/audited.ts'
 import { positionOf } from '../support/events.ts'
 import { type LossyProxy, startProxy } from '../support/proxy.ts'
 import { createDatabase, type TestDatabase } from '../support/server.ts'
@@ -102,3 +103,11 @@ for (const call of ['append_catalog_change', 'append_act']) {
     })
   }
 }
+
+test('an audit compares every act with what it names, and finds nothing', async () => {
+  await untilSigned(one)
+  const { findings, report } = await auditService(one)
+  expect(findings).toEqual([])
+  expect(report.acts).toBeGreaterThan(0)
+  expect(report.missedActs).toBe(0)
+})

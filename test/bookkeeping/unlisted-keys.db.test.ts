@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test'
 import { verify } from '../proofs/integrity/history.ts'
+import { auditService, untilSigned } from '../proofs/verifier/audited.ts'
 import { positionOf } from '../support/events.ts'
 import { useService } from '../support/service.ts'
 
@@ -94,4 +95,11 @@ test('a reversed flush is left out of what is read from the log', async () => {
 
 test('all of this is recomputed from the log as it stands', async () => {
   expect(await verify(service.database)).toMatchObject({ problems: 0, first: [] })
+})
+
+test('an audit adds up what the adoptions took', async () => {
+  await untilSigned(service)
+  const { findings, report } = await auditService(service)
+  expect(findings).toEqual([])
+  expect(report).toMatchObject({ acts: 4, missedActs: 0 })
 })

@@ -30,6 +30,10 @@ test('the limits state which usage was not compared', async () => {
   expect(listLimits({ ...report, usage }, log.source(), false).at(-1)).toBe(
     '7 events were recorded outside the days whose usage was compared.',
   )
+  expect(listLimits({ ...report, missedActs: 2 }, log.source(), false).at(-1)).toBe(
+    '2 reversals and adoptions were not compared with the events that they name: ' +
+      'these could not be read, or were moved by an old release that did not state where.',
+  )
   expect(listLimits({ ...report, usage: null }, log.source(), false)).toEqual([
     'No page was compared, as the log could not be read that far.',
   ])

@@ -92,4 +92,20 @@ export const PROOF_MUTATIONS: readonly Mutation[] = [
     harm: 'The auditor accepts attestations that omit hours of usage.',
     tests: ['test/proofs/verifier'],
   },
+  {
+    name: 'reversed-twice-not-found',
+    file: 'src/proofs/verifier/acts/reversals.ts',
+    find: 'first.position !== position',
+    replace: 'first.position > position',
+    harm: 'An auditor passes a log in which one flush was taken back twice.',
+    tests: ['test/proofs/verifier'],
+  },
+  {
+    name: 'withdrawn-entries-adopted',
+    file: 'src/proofs/verifier/acts/posted-names.ts',
+    find: 'i > 0 || withdrawnAt < key.adoption.position',
+    replace: 'i > 0',
+    harm: 'An auditor passes an adoption that counts a flush which was reversed before.',
+    tests: ['test/proofs/verifier'],
+  },
 ]

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import fc from 'fast-check'
+import { auditService, untilSigned } from '../proofs/verifier/audited.ts'
 import { startTestService, type TestService, useService } from '../support/service.ts'
 import { adoptAtOnce, compareUnknown } from './adoptions.ts'
 import { readAll, toAnswer } from './exact.ts'
@@ -46,6 +47,14 @@ test(
   },
   timeoutOf(runs),
 )
+
+test('an audit compares every act with what it names, and finds nothing', async () => {
+  await untilSigned(one)
+  const { findings, report } = await auditService(one)
+  expect(findings).toEqual([])
+  expect(report.acts).toBeGreaterThan(0)
+  expect(report.missedActs).toBe(0)
+})
 
 async function runPhases(phases: Phase[], range: Range): Promise<void> {
   const readings: Reading[] = []

@@ -1,5 +1,6 @@
-import { test } from 'bun:test'
+import { expect, test } from 'bun:test'
 import fc from 'fast-check'
+import { auditService } from '../proofs/verifier/audited.ts'
 import { useService } from '../support/service.ts'
 import { parametersOf, runsOf, timeoutOf } from './runs.ts'
 import { Session } from './session.ts'
@@ -24,3 +25,14 @@ test(
   },
   timeoutOf(runs),
 )
+
+test('an audit of these histories finds nothing, and compares every act', async () => {
+  const { findings, report } = await auditService(service)
+  expect(findings).toEqual([])
+  const [row] = await service.database.owner<{ acts: number }[]>`
+    select count(*)::integer as acts
+    from events e
+    where e.type in ('EventReversed', 'UnknownKeysAdopted')`
+  expect(report).toMatchObject({ acts: row!.acts, missedActs: 0 })
+  expect(row!.acts).toBeGreaterThan(0)
+})

@@ -1,5 +1,6 @@
 import { parseVerifierKey, type VerifierKey } from '../merkle/key.ts'
 import type { SignedTreeHead, TreeHead } from '../merkle/tree-head.ts'
+import { Acts } from './acts/acts.ts'
 import { Evidence, type EvidenceOptions } from './evidence.ts'
 import type { Finding, FindingKind, OnFinding } from './finding.ts'
 import { compareHeads, noTiles } from './heads.ts'
@@ -36,6 +37,9 @@ export type AuditReport = {
   /** Digests and totals of attestations: compared, and passed before they could be. */
   claims: number
   missedClaims: number
+  /** Reversals and adoptions: compared with the events that they name, and not compared. */
+  acts: number
+  missedActs: number
   receipts: number
   /** Events of the archive that were resharded and compared with the log. */
   resharded: number
@@ -58,6 +62,7 @@ export class Audit {
   readonly #shards: ShardAudit[]
   readonly #resharded: ReshardedArchive | null
   readonly #evidence: Evidence
+  readonly #acts: Acts
   readonly #notes: string[] = []
   readonly #report: OnFinding
   #pages: Pages | null = null
@@ -73,10 +78,10 @@ export class Audit {
     const resharded =
       options.resharded && new ReshardedArchive({ source: options.resharded, shards, ...shared })
     this.#resharded = resharded ?? null
-    this.#shards = Array.from(
-      { length: shards },
-      (_, shard) => new ShardAudit({ source, shard, resharded: resharded ?? null, ...shared }),
-    )
+    const acts = new Acts(onFinding)
+    this.#acts = acts
+    const of = { source, resharded: this.#resharded, acts, ...shared }
+    this.#shards = Array.from({ length: shards }, (_, shard) => new ShardAudit({ shard, ...of }))
     this.#evidence = new Evidence(options, this.#resharded, this.#shards)
     this.#heads = new NewestHeads(options, this.#evidence, this.#resharded)
   }
@@ -91,7 +96,12 @@ export class Audit {
     if (headsOnly) await this.#proveHeads()
     else {
       if (this.#isFirst) await this.#readPages()
-      for (const audit of this.#shards) await this.#walk(audit)
+      for (const audit of this.#shards) {
+        // Shard 0 is the first, and has the acts.
+        await this.#extendHead(audit.shard, this.#acts.sizeOf(audit.shard))
+        await this.#walk(audit)
+      }
+      await this.#compareActs()
       if (this.#isFirst && source.events !== null) {
         for (const { shard } of this.#shards) this.#resharded?.end(shard)
       }
@@ -120,14 +130,21 @@ export class Audit {
       audit.onFolded = (fold) => pages.collect(audit.shard, fold)
       audit.fold.counting = pages.countingOf(audit.shard)
       const needed = pages.sizeOf(audit.shard)
-      const head = this.#heads.get(audit.shard)
-      if (!head || head.size >= needed) continue
-      await this.#heads.read(audit.shard, needed)
-      const size = this.#heads.get(audit.shard)?.size
+      const size = await this.#extendHead(audit.shard, needed)
       if (size === undefined || size >= needed) continue
       const message = `pages reflect ${needed} events, but the tree head covers only ${size}`
       this.#find('total', `shard ${audit.shard}`, message)
     }
+  }
+
+  /**
+   * Reads a shard's head again if it covers fewer than `minSize` events. Returns its size, or
+   * undefined if there is no head.
+   */
+  async #extendHead(shard: number, minSize: number): Promise<number | undefined> {
+    const head = this.#heads.get(shard)
+    if (head !== undefined && head.size < minSize) await this.#heads.read(shard, minSize)
+    return this.#heads.get(shard)?.size
   }
 
   async #walk(audit: ShardAudit): Promise<void> {
@@ -144,6 +161,23 @@ export class Audit {
     }
     if (source.sizes !== null && size > audit.size) await audit.advanceUnsigned(size, onSize)
     audit.roots.end(audit.size)
+  }
+
+  /**
+   * Compares acts with what they name, which may be in any shard. If a shard was not walked to its
+   * end, the finding that stopped the walk explains why they can't be compared.
+   */
+  async #compareActs(): Promise<void> {
+    const { source, onProgress } = this.options
+    const isWhole = this.#shards.every(({ shard, size }) => {
+      const signed = this.#heads.get(shard)?.size ?? (source.sizes === null ? Infinity : 0)
+      return size >= Math.max(signed, source.sizes?.[shard] ?? 0)
+    })
+    if (source.events === null || !isWhole) return
+    const walked = this.#shards.map((audit) => audit.walked)
+    const events = walked.reduce((sum, { size }) => sum + size, 0)
+    const onBlock = () => onProgress(events, events)
+    await this.#acts.compare({ source: source.events, walked, onBlock })
   }
 
   /**
@@ -198,6 +232,8 @@ export class Audit {
       unsigned: sum(({ shard, size }) => Math.max(0, size - (this.#heads.get(shard)?.size ?? 0))),
       claims: sum(({ claims }) => claims.compared),
       missedClaims: sum(({ claims }) => claims.missed),
+      acts: this.#acts.compared,
+      missedActs: this.#acts.missed,
       receipts: receipts.size,
       resharded: this.#resharded?.events ?? 0,
       rows: this.#rows,

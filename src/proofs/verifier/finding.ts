@@ -18,6 +18,10 @@ export type FindingKind =
   | 'published'
   /** An attestation does not match the log. */
   | 'attestation'
+  /** A reversal does not match the event that it names, or names none. */
+  | 'reversal'
+  /** An adoption does not match the flushes before it. */
+  | 'adoption'
   /** A page does not match the log. */
   | 'total'
   /** The log does not match the archive it was resharded from, or that archive is damaged. */

@@ -105,9 +105,9 @@ export class ReshardedArchive {
   }
 
   /** Checks the `ShardsChanged` event of a shard against the archive. */
-  confirm(shard: number, position: number, change: ShardsChange): void {
+  confirm(shard: number, position: number, change: ShardsChange, version: number): void {
     this.#confirmed.add(shard)
-    const { shards } = this.options
+    const { shards, source } = this.options
     const size = this.#trees[shard]!.size
     if (position !== size) {
       this.#find(shard, `its ShardsChanged event is at position ${position}, not ${size}`)
@@ -120,6 +120,11 @@ export class ReshardedArchive {
     if (!isLinked) this.#find(shard, 'it links other tree heads than the archive has')
     if (change.shards !== shards || archive.shards !== this.#old.length) {
       this.#find(shard, `it states resharding from ${archive.shards} to ${change.shards}`)
+    }
+    // Version 1 had no list.
+    const reversals = shard === 0 && version > 1 ? source.listReversals() : []
+    if (JSON.stringify(change.reversals ?? []) !== JSON.stringify(reversals)) {
+      this.#find(shard, 'it lists other places of reversed events than they have')
     }
   }
 

@@ -6,6 +6,8 @@ import { equalHashes, type Hash } from '../merkle/hash.ts'
 import type { VerifierKey } from '../merkle/key.ts'
 import { TILE_WIDTH } from '../merkle/tile.ts'
 import type { SignedTreeHead } from '../merkle/tree-head.ts'
+import type { Acts } from './acts/acts.ts'
+import { hasUnknownEntries } from './acts/unknown-entries.ts'
 import { AnnouncedEvents } from './announced-events.ts'
 import { AttestationChecks } from './attested.ts'
 import type { FindingKind, OnFinding } from './finding.ts'
@@ -17,6 +19,7 @@ import { describeChange, type ReshardedArchive } from './resharded.ts'
 import type { LogSource } from './sources/source.ts'
 import { TrustedRoots } from './trusted-roots.ts'
 import { UpperTiles } from './upper-tiles.ts'
+import { WalkedBlocks } from './walked-blocks.ts'
 
 /** Attestations read ahead of the walk, because they state earlier positions. */
 const MAX_PREFETCHED = 256
@@ -29,6 +32,8 @@ export type ShardAuditOptions = {
   keys: readonly VerifierKey[]
   /** The archive from which the log was resharded, or null if the auditor doesn't have it. */
   resharded: ReshardedArchive | null
+  /** Collects the acts. */
+  acts: Acts
   onFinding: OnFinding
   /** Called with remarks that are not findings. */
   onNote: (message: string) => void
@@ -43,6 +48,8 @@ export class ShardAudit {
   readonly fold = new ShardFold()
   readonly claims: AttestationChecks
   readonly roots: TrustedRoots
+  /** The events walked, if events can be read. */
+  readonly walked = new WalkedBlocks()
   /** Called after each folded event. */
   onFolded: (fold: ShardFold) => void = () => {}
   readonly #events = new Frontier()
@@ -176,7 +183,10 @@ export class ShardAudit {
     }
     this.#checkEvent(event)
     this.#checkReceipts(position, leafHash)
-    this.fold.add(tryDecodeEvent(event), position, event.recordedAt)
+    const decoded = tryDecodeEvent(event)
+    this.fold.add(decoded, position, event.recordedAt)
+    if (decoded !== null) this.options.acts.note(decoded, event, this.fold)
+    this.walked.append(leafHash, hasUnknownEntries(decoded))
     this.onFolded(this.fold)
     this.claims.compare(this.fold)
     this.claims.forgetUsage(this.fold)
@@ -202,9 +212,10 @@ export class ShardAudit {
     const decoded = tryDecodeEvent(event)
     if (decoded?.type !== 'ShardsChanged') return
     const { resharded, onNote } = this.options
-    if (resharded !== null) resharded.confirm(this.shard, event.position, decoded.data)
+    const { position, version } = event
+    if (resharded !== null) resharded.confirm(this.shard, position, decoded.data, version)
     else if (this.shard === 0 || decoded.data.previous.length > 0) {
-      onNote(describeChange(`${this.shard}/${event.position}`, decoded.data))
+      onNote(describeChange(`${this.shard}/${position}`, decoded.data))
     }
   }
 

@@ -1,13 +1,15 @@
-import { afterEach, beforeAll } from 'bun:test'
+import { afterEach, beforeAll, expect } from 'bun:test'
 import type postgres from 'postgres'
 import {
   Audit,
   type AuditReport,
   type Finding,
+  type LogSource,
   openHttpSource,
   parseKeys,
   type ReshardedSource,
 } from '../../../src/proofs/verifier/index.ts'
+import { openArchiveSource } from '../../../src/proofs/verifier/sources/archive.ts'
 import { editLog } from '../../support/events.ts'
 import {
   type TestService,
@@ -47,11 +49,22 @@ export async function findKinds(
   return Object.fromEntries(findings.toReversed().map(({ kind, at }) => [kind, at]))
 }
 
+/** Audits an archive. */
+export async function auditArchive(directory: string): Promise<Audited> {
+  const { source, problems } = await openArchiveSource(directory)
+  expect(problems).toEqual([])
+  const { audit, findings } = await auditOf(source, {})
+  return { report: await audit.run(), findings }
+}
+
 /** Opens an audit that can run several times. */
 export async function openAudit(service: TestService, options: AuditedOptions = {}) {
-  const findings: Finding[] = []
   const token = options.token === undefined ? TOKENS.auditor : options.token
-  const source = await openHttpSource({ url: service.url, token })
+  return auditOf(await openHttpSource({ url: service.url, token }), options)
+}
+
+async function auditOf(source: LogSource, options: AuditedOptions) {
+  const findings: Finding[] = []
   const audit = new Audit({
     source,
     keys: parseKeys(options.keys ?? (await source.readKeys())),

@@ -1,6 +1,7 @@
 import { checkMerged, type Problem } from '../../../archive/check.ts'
 import { openArchive } from '../../../archive/open.ts'
 import { ShardPlacement } from '../../../archive/reshard/placement.ts'
+import { ReversalTargets } from '../../../archive/reshard/reversal-targets.ts'
 import { readSignedHeads } from '../../../archive/transparency.ts'
 import { hashLeaf, toLeaf } from '../../../events/leaf.ts'
 import { UserError } from '../../../platform/user-error.ts'
@@ -21,6 +22,7 @@ export async function openReshardedSource(
   problems.forEach(find)
   if (manifest === null) throw new UserError(`${directory} can't be read as an archive.`)
   const { heads } = await readSignedHeads(directory, manifest)
+  const reversals = await ReversalTargets.read(directory, manifest)
   return {
     shards: manifest.shards.length,
     readHead: async (shard) => heads.get(shard) ?? null,
@@ -31,10 +33,12 @@ export async function openReshardedSource(
           const place = placement.place(event)
           const from = { shard: event.shard, leafHash }
           if (place === null) return { from, to: null }
+          reversals.note(event, place)
           const resharded = hashLeaf(toLeaf({ ...event, ...place }))
           return { from, to: { shard: place.shard, leafHash: resharded } }
         })
       }
     },
+    listReversals: () => reversals.toList(),
   }
 }

@@ -80,6 +80,11 @@ export interface ReshardedSource {
   readHead(shard: number): Promise<string | null>
   /** Reads its events in the order of their time. */
   readResharded(shards: number): AsyncIterable<ReshardedEvent[]>
+  /**
+   * Lists where the events are now that reversals name, by the new positions of the reversals. All
+   * events must have been read.
+   */
+  listReversals(): readonly (readonly [number, string])[]
 }
 
 /** The old and new location of an event. `to` is null if the new log doesn't have it. */
