@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'bun:test'
+import { encodeApiKeyFlush } from '../../../src/events/api-key-flush-payload.ts'
 import { auditEvents, edit, makeBooks, type Payload } from './books.ts'
 
 // Reversals and adoptions in a log whose owner can change every event and sign it again. Each is
@@ -193,4 +194,40 @@ describe('an adoption is reported', () => {
     log.append('UnknownKeysAdopted', JSON.parse(adopted.payload), { shard: 1 })
     expect((await auditEvents(log)).found).toEqual(['adoption 1/4'])
   })
+})
+
+test('a flush with a time of its own is taken, and taken back, where usage counts it', async () => {
+  const { log, reverse } = books
+  const countedAt = '2026-01-30T23:59:59.000000+00:00'
+  const flush = {
+    ...{ groups: [1, null], counts: [1, 1], ids: [7, 9], requests: [1, 2], successes: [1, 1] },
+    counted_at: Date.parse(countedAt) / 1_000,
+  }
+  const timed = () =>
+    log.append('ApiKeyStatsFlushed', JSON.parse(encodeApiKeyFlush(flush)), { shard: 1, version: 4 })
+  const [reversed, adopted] = [timed(), timed()]
+  const reversal = reverse(
+    reversed,
+    {
+      at: countedAt,
+      provider_groups: { ids: [1], requests: [1], successes: [1] },
+      api_keys: { ids: [7], requests: [1], successes: [1] },
+      unknown: { api_keys: { names: ['9'], requests: [2], successes: [1] } },
+    },
+    2,
+  )
+  const adoption = log.append('UnknownKeysAdopted', {
+    ...{ heads: [reversal.position, adopted.position], until: adopted.recordedAt },
+    api_keys: {
+      ...{ ids: [9], groups: [0], names: ['9'], times: ['2026-01-30T23:45:00.000000+00:00'] },
+      ...{ requests: [2], successes: [1], flushes: [1] },
+    },
+  })
+  expect((await auditEvents(log)).found).toEqual([])
+  edit(log, reversal, (payload) => (payload.at = reversed.recordedAt))
+  edit(log, adoption, (payload) => (payload.api_keys.times[0] = '2026-01-31T12:00:00.000000+00:00'))
+  expect((await auditEvents(log)).found).toEqual([
+    `reversal ${placeOf(reversal)}`,
+    `adoption ${placeOf(adoption)}`,
+  ])
 })

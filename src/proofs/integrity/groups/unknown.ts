@@ -54,34 +54,34 @@ export class UnknownRows {
       row.requests += BigInt(entry.requests)
       row.last = recordedAt
       if (isNew) row.flushes++
-      if (name !== '') this.#use({ ...entry, name }, recordedAt, isNew ? 1 : 0)
+      if (name !== '') this.#use({ ...entry, name }, isNew ? 1 : 0)
     }
     if (event.type === 'EventReversed') {
       const { unknown, at } = event.data
       const seen = new Set<string>()
       for (const [i, name] of unknown?.api_keys?.names.entries() ?? []) {
         const { requests, successes } = unknown!.api_keys!
-        const taken = entryOf('api_key', name, requests[i]!, successes[i]!)
-        this.#take(taken, position, at, countOnce(seen, taken), null, null)
+        const taken = entryOf('api_key', name, at, [requests[i]!, successes[i]!])
+        this.#take(taken, position, countOnce(seen, taken), null, null)
       }
       for (const [i, name] of unknown?.keys?.hashes.entries() ?? []) {
         const { requests, tokens } = unknown!.keys!
-        const taken = entryOf('key', name, requests[i]!, tokens[i]!)
-        this.#take(taken, position, at, countOnce(seen, taken), null, null)
+        const taken = entryOf('key', name, at, [requests[i]!, tokens[i]!])
+        this.#take(taken, position, countOnce(seen, taken), null, null)
       }
     }
     if (event.type === 'UnknownKeysAdopted') {
       const { api_keys, keys } = event.data
       for (const [i, name] of api_keys?.names.entries() ?? []) {
         const { times, requests, successes, flushes, groups } = api_keys!
-        const taken = entryOf('api_key', name, requests[i]!, successes[i]!)
-        this.#take(taken, position, times[i]!, flushes[i]!, groups[i]!, null)
+        const taken = entryOf('api_key', name, times[i]!, [requests[i]!, successes[i]!])
+        this.#take(taken, position, flushes[i]!, groups[i]!, null)
       }
       for (const [i, name] of keys?.hashes.entries() ?? []) {
         const { times, requests, tokens, flushes, quota_used } = keys!
-        const taken = entryOf('key', name, requests[i]!, tokens[i]!)
+        const taken = entryOf('key', name, times[i]!, [requests[i]!, tokens[i]!])
         const isTracked = tokens[i] === quota_used[i]
-        this.#take(taken, position, times[i]!, flushes[i]!, null, isTracked)
+        this.#take(taken, position, flushes[i]!, null, isTracked)
       }
     }
   }
@@ -117,11 +117,7 @@ export class UnknownRows {
     return name
   }
 
-  #use(
-    { kind, name, requests, seconds, accessed }: UnknownEntry,
-    time: string,
-    flushes: number,
-  ): void {
+  #use({ kind, name, time, requests, seconds, accessed }: UnknownEntry, flushes: number): void {
     const key = JSON.stringify([kind, name, quarterHourOf(time)])
     const row = this.#usage.get(key) ?? { requests: 0n, seconds: 0n, accessed: 0, flushes: 0 }
     this.#usage.set(key, row)
@@ -134,13 +130,12 @@ export class UnknownRows {
   #take(
     entry: UnknownEntry,
     position: number,
-    time: string,
     flushes: number,
     group: number | null,
     tracked: boolean | null,
   ): void {
     const { requests, seconds } = entry
-    this.#use({ ...entry, requests: -requests, seconds: -seconds }, time, -flushes)
+    this.#use({ ...entry, requests: -requests, seconds: -seconds }, -flushes)
     const key = JSON.stringify([position, entry.kind, entry.name])
     const row = this.#taken.get(key) ?? { requests: 0n, flushes: 0, group, tracked }
     this.#taken.set(key, row)
@@ -159,11 +154,9 @@ const emptyName = (number: number, at: string): Name => ({
 const entryOf = (
   kind: UnknownEntry['kind'],
   name: string,
-  requests: number,
-  seconds: number,
-): UnknownEntry => ({
-  ...{ kind, name, requests, seconds, accessed: 0 },
-})
+  time: string,
+  [requests, seconds]: [number, number],
+): UnknownEntry => ({ kind, name, time, requests, seconds, accessed: 0 })
 
 /** Returns 1 for the first row of a name, else 0: a sum that is too large for one has several. */
 function countOnce(seen: Set<string>, { kind, name }: UnknownEntry): number {

@@ -30,7 +30,7 @@ export class PostedNames {
   /** Adds the entries of a flush, which a reversal at `withdrawnAt` has withdrawn. */
   add(entries: Iterable<UnknownEntry>, flush: Flush, withdrawnAt: number): void {
     const seen = new Set<Posted>()
-    for (const { kind, name, requests, seconds, accessed } of entries) {
+    for (const { kind, name, time, requests, seconds, accessed } of entries) {
       const keys = this.names.named(kind, name)
       const covering = keys.filter(({ adoption }) => this.resharding.covers(adoption, flush))
       for (const [i, key] of covering.entries()) {
@@ -41,8 +41,7 @@ export class PostedNames {
         // A flush may name a key several times.
         const flushes = seen.has(posted) ? 0 : 1
         seen.add(posted)
-        const quarter = quarterHourOf(flush.recordedAt)
-        posted.sums.add(this.names.weights, quarter, [requests, seconds, flushes])
+        posted.sums.add(this.names.weights, quarterHourOf(time), [requests, seconds, flushes])
         posted.accessed = Math.max(posted.accessed, accessed)
       }
     }

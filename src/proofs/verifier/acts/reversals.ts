@@ -2,10 +2,16 @@ import type { Location } from '../../../events/positions.ts'
 import type { Reversal } from '../../../events/types/event-reversed.ts'
 import type { QuotaReset } from '../../../events/types/quota-reset.ts'
 import type { OnFinding } from '../finding.ts'
+import { usageTimeOf } from '../usage-time.ts'
 import type { AdoptedKeys } from './adopted-keys.ts'
 import type { ReadEvent } from './read-again.ts'
 import type { Resharding } from './resharding.ts'
-import { type AmountHashes, amountsToReverse, statedAmounts } from './reversed-amounts.ts'
+import {
+  type AmountHashes,
+  amountsToReverse,
+  type Reversible,
+  statedAmounts,
+} from './reversed-amounts.ts'
 
 /** A reversal that was not compared yet. */
 export type PendingReversal = Pick<Reversal, 'reversed' | 'type' | 'at'> & {
@@ -119,7 +125,7 @@ export class Reversals {
   ): string | null {
     const { event, recordedAt } = read
     if (event?.type !== type) return `that is not a ${type} that can be read`
-    const time = event.type === 'BalancesOpened' ? event.data.as_of : recordedAt
+    const time = timeOf(event, recordedAt)
     if (at !== time) return `it states ${at} as its time, which is ${time}`
     const { counted, withdrawn } = amountsToReverse(event, recordedAt, {
       adoptedAs: ({ kind, name }) => {
@@ -148,6 +154,12 @@ export class Reversals {
   #find({ position }: PendingReversal, message: string): void {
     this.report({ kind: 'reversal', at: `0/${position}`, message })
   }
+}
+
+/** The time of an event as a reversal states it. */
+function timeOf({ type, data }: Reversible, recordedAt: string): string {
+  if (type === 'BalancesOpened') return data.as_of
+  return type === 'TotalsAdjusted' ? recordedAt : usageTimeOf(data.counted_at, recordedAt)
 }
 
 const placeOf = ({ shard, position }: Location) => `${shard}/${position}`

@@ -15,7 +15,7 @@ import { type UnknownEntry, type UnknownKind, unknownEntriesOf } from './unknown
 export type AmountHashes = { counted: string | null; withdrawn: string | null }
 
 /** An event that can be reversed. */
-type Reversible = Extract<Event, { type: Reversal['type'] }>
+export type Reversible = Extract<Event, { type: Reversal['type'] }>
 
 /** What decides how the entries of an event are taken back. */
 export type Circumstances = {
