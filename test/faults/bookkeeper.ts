@@ -1,5 +1,5 @@
 import { TOKENS } from '../support/service.ts'
-import type { Sent } from './history.ts'
+import type { SentFlush } from './history.ts'
 import { type Answer, isRefusal, send, type Traffic } from './traffic.ts'
 
 const RETRY_MS = 50
@@ -12,7 +12,8 @@ export async function keepBooks(traffic: Traffic, name: string): Promise<void> {
   const { history, random, isOver } = traffic
   for (let number = 0; !isOver(); number++) {
     await Bun.sleep(100 + random.below(300))
-    const sent = random.pick(history.sent)
+    const flushes: readonly SentFlush[] = random.chance(0.3) ? history.keySent : history.sent
+    const sent = random.pick(flushes)
     if (sent === undefined || sent.ack === null) continue
     history.noteReversing(sent)
     const key = `${name}-${number}`
@@ -26,7 +27,7 @@ export async function keepBooks(traffic: Traffic, name: string): Promise<void> {
 }
 
 /** Retries until a reversal has a definite outcome; returns its status. */
-async function reverse(traffic: Traffic, sent: Sent, key: string): Promise<number> {
+async function reverse(traffic: Traffic, sent: SentFlush, key: string): Promise<number> {
   const { history } = traffic
   for (;;) {
     const answer = await reverseOnce(traffic, sent.ack!.position, key)
@@ -49,8 +50,13 @@ async function reverse(traffic: Traffic, sent: Sent, key: string): Promise<numbe
   }
 }
 
-/** Why a reversal may be refused: nothing of it counts yet, or it was reversed. */
-function refusalsOf({ requests, most }: Sent): string[] {
+/**
+ * Why a reversal may be refused: nothing of it counts yet, or it was reversed. Token keys that are
+ * posted are all known.
+ */
+function refusalsOf(sent: SentFlush): string[] {
+  if ('keyEntries' in sent) return ['already reversed']
+  const { requests, most } = sent
   return [requests === 0 && 'counts nothing', most > 0 && 'already reversed'].filter(
     (refusal) => refusal !== false,
   )

@@ -15,6 +15,7 @@ test.each([
   expect([report.lost, report.doubled]).toEqual([0, 0])
   expect(report.counts.acked).toBeGreaterThan(0)
   expect(report.counts.adopted).toBeGreaterThan(0)
+  expect(report.counts.reset).toBeGreaterThan(0)
   // Two inconsistent heads would be among the violations.
   expect(report.heads).toBeGreaterThan(1)
 })

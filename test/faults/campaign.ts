@@ -1,16 +1,20 @@
+import type { Sql } from '../../src/platform/postgres/pool.ts'
 import { verifyDatabase } from '../../src/proofs/integrity/verify.ts'
 import { makeDataDir } from '../support/process.ts'
 import { TOKENS } from '../support/service.ts'
+import { administer } from './administrator.ts'
 import { adopt, adoptAll } from './adopter.ts'
 import { keepBooks } from './bookkeeper.ts'
 import { checkLog, type Findings } from './check.ts'
+import { Quotas } from './check-quotas.ts'
 import { Cluster, putCatalog } from './cluster.ts'
 import { SeenHeads } from './heads.ts'
 import { History } from './history.ts'
 import { startLossyProxy } from './lossy-proxy.ts'
+import { postTokens, resetQuotas } from './quotas.ts'
 import { makeRandom } from './random.ts'
 import { type FaultName, injectFaults } from './schedule.ts'
-import { administer, post, type Traffic, watch } from './traffic.ts'
+import { post, type Traffic, watch } from './traffic.ts'
 
 export type CampaignOptions = {
   seed: number
@@ -75,6 +79,8 @@ export async function runCampaign(options: CampaignOptions): Promise<Report> {
       administer(traffic()),
       keepBooks(traffic(), 'bookkeeper'),
       adopt(traffic()),
+      postTokens(traffic(), 'tokens'),
+      resetQuotas(traffic()),
     ]
     const faults = await injectFaults(cluster, makeRandom(random.below(2 ** 32)), areFaultsOver)
     await Promise.all(clients)
@@ -85,6 +91,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Report> {
     await checkTotals(cluster, history)
     const owner = cluster.connect()
     await heads.check(owner)
+    await checkQuotas(owner, cluster, history)
     const findings = await checkLog(owner, history)
     await owner.end()
     findings.violations.push(...(await verify(cluster)))
@@ -114,6 +121,14 @@ async function verify(cluster: Cluster): Promise<string[]> {
   const { signal } = new AbortController()
   const { first } = await verifyDatabase(cluster.address, { signal, onProgress: () => {} })
   return first.map(({ check, at, expected, found }) => `${at} (${check}): ${expected}, ${found}`)
+}
+
+/** Checks resets, and what all instances show of quotas. */
+async function checkQuotas(owner: Sql, cluster: Cluster, history: History): Promise<void> {
+  const quotas = await Quotas.read(owner, (what) => history.violate(what))
+  quotas.checkSent(history)
+  quotas.checkTaken()
+  for (const { url } of cluster.instances) await quotas.checkUsed(url)
 }
 
 /** Waits until every instance is ready again: the last fault may have ended just now. */

@@ -8,6 +8,7 @@ import {
 import { connectAsOwner, type Sql } from '../../src/platform/postgres/pool.ts'
 import { TOKENS } from '../support/service.ts'
 import { externalIdOf, GROUPS, KNOWN_KEYS } from './history.ts'
+import { TOKEN_KEY_ROWS } from './quotas.ts'
 
 /** Milliseconds between two attempts to start an instance that ended. */
 const RETRY_MS = 100
@@ -171,6 +172,7 @@ export async function putCatalog(cluster: Cluster): Promise<void> {
         external_id: externalIdOf(i + 1),
         group_id: 1 + (i % GROUPS),
       })),
+      keys: TOKEN_KEY_ROWS,
     }),
   })
   if (!response.ok) throw new Error(`catalog: ${response.status} ${await response.text()}`)

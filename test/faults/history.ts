@@ -1,12 +1,14 @@
 /** One entry of a flush. */
 export type Entry = { api_key_id: number; requests: number; success_requests: number }
 
+/** An entry of a flush of token keys. */
+export type KeyEntry = { token_hash: string; requests: number; tokens: number }
+
 /** A flush that was sent at least once. */
-export type Sent = {
+export type SentFlush = {
   /** Idempotency key: the poster's name and a number. */
   key: string
-  entries: Entry[]
-  /** Requests of known keys, which the summary counts; with those that an adoption may count. */
+  /** Requests that the summary counts: of known API keys; with those that an adoption may count. */
   requests: number
   most: number
   /** Null until it is acknowledged. */
@@ -18,6 +20,11 @@ export type Sent = {
   /** True once someone tried to reverse it. */
   isReversing?: boolean
 }
+export type Sent = SentFlush & { entries: Entry[] }
+export type KeySent = SentFlush & { keyEntries: KeyEntry[] }
+
+/** A reset of a quota that was sent at least once: its idempotency key, and once acknowledged where. */
+export type SentReset = { key: string; hash: string; position: string | null }
 
 /**
  * Keys 1 to 40 are known, in a group, and have an external id; 900 to 909 are unknown. Some others
@@ -30,9 +37,14 @@ export const isKnown = (apiKeyId: number) => apiKeyId <= KNOWN_KEYS
 export const ADOPTABLE = [910, 911, 912, 913]
 export const isAdoptable = (apiKeyId: number) => ADOPTABLE.includes(apiKeyId)
 
+/** Token keys with quotas; the quota of the first never begins anew. */
+export const TOKEN_KEYS = ['token-1', 'token-2', 'token-3', 'token-4']
+
 /** What the clients of a campaign know, and the violations they found. */
 export class History {
   readonly sent: Sent[] = []
+  readonly keySent: KeySent[] = []
+  readonly resets: SentReset[] = []
   /** Requests that must be counted, and requests that may be. */
   ackedRequests = 0
   sentRequests = 0
@@ -48,6 +60,7 @@ export class History {
     changes: 0,
     reversed: 0,
     adopted: 0,
+    reset: 0,
   }
   readonly violations: string[] = []
   /** The longest time (ms) in which no poster got an acknowledgement. */
@@ -65,13 +78,13 @@ export class History {
   }
 
   /** Call before the first attempt: from now on the requests of the flush may be taken back. */
-  noteReversing(sent: Sent): void {
+  noteReversing(sent: SentFlush): void {
     if (sent.isReversing) return
     sent.isReversing = true
     this.reversingRequests += sent.requests
   }
 
-  noteAck(sent: Sent, ack: { position: string; body: string }): void {
+  noteAck(sent: SentFlush, ack: { position: string; body: string }): void {
     sent.ack = ack
     this.ackedRequests += sent.requests
     this.counts.acked++

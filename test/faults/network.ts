@@ -14,6 +14,7 @@ import { makeOrigin } from '../support/origin.ts'
 import { createDatabaseOf, type TestDatabase } from '../support/server.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 import { until } from '../support/until.ts'
+import { administer } from './administrator.ts'
 import { adopt, adoptAll } from './adopter.ts'
 import { keepBooks } from './bookkeeper.ts'
 import { checkLog } from './check.ts'
@@ -24,7 +25,7 @@ import { type Bounds, limitsOf } from './network-limits.ts'
 import { awaitRecovery } from './network-recovery.ts'
 import { type RequestKind, type Timing, Timings } from './network-timing.ts'
 import { makeRandom } from './random.ts'
-import { administer, post, type Traffic, watch } from './traffic.ts'
+import { post, type Traffic, watch } from './traffic.ts'
 
 const SHARDS = 2
 const POSTERS = 3

@@ -3,12 +3,12 @@ import {
   ADOPTABLE,
   type Entry,
   externalIdOf,
-  GROUPS,
   type History,
   isAdoptable,
   isKnown,
   KNOWN_KEYS,
   type Sent,
+  type SentFlush,
 } from './history.ts'
 import type { Random } from './random.ts'
 
@@ -72,15 +72,16 @@ export async function post(traffic: Traffic, name: string): Promise<void> {
     const key = `${name}-${number}`
     const sent: Sent = { key, entries, requests, most, ack: null, counted: false }
     history.noteSent(sent)
+    const least = keysOf(entries, isKnown)
+    const updated = [least, least + keysOf(entries, isAdoptable)] as const
+    const delivery = { sent, updated, post: () => postOnce(traffic, key, entries) }
     if (random.chance(0.01)) {
       // Abandoned after one attempt, whatever its outcome.
-      const answer = await postOnce(traffic, sent.key, entries)
-      if (answer?.status === 200) acknowledge(history, sent, answer)
+      const answer = await delivery.post()
+      if (answer?.status === 200) acknowledge(history, delivery, answer)
       continue
     }
-    if (random.chance(0.02)) await Promise.all([deliver(traffic, sent), deliver(traffic, sent)])
-    else await deliver(traffic, sent)
-    if (random.chance(0.05)) await deliver(traffic, sent)
+    await deliverAtTimesTwice(traffic, delivery)
     if (random.chance(0.01)) await expectRefused(traffic, sent)
     if (random.chance(0.05)) await expectVisible(traffic, sent)
   }
@@ -95,22 +96,37 @@ const keysOf = (entries: Entry[], isCounted: (id: number) => boolean) => {
   return new Set(counted.map((one) => one.api_key_id)).size
 }
 
+/** A flush, an attempt to post it, and how many rows it updates at least and at most. */
+export type Delivery = {
+  sent: SentFlush
+  post: () => Promise<Answer | null>
+  updated: readonly [least: number, most: number]
+}
+
+/** Delivers a flush, at times twice at once, and at times again. */
+export async function deliverAtTimesTwice(traffic: Traffic, delivery: Delivery): Promise<void> {
+  const { random } = traffic
+  const times = random.chance(0.02) ? [1, 2] : [1]
+  await Promise.all(times.map(() => deliver(traffic, delivery)))
+  if (random.chance(0.05)) await deliver(traffic, delivery)
+}
+
 /** Retries until a flush is acknowledged; all acknowledgements must be the same. */
-async function deliver(traffic: Traffic, sent: Sent): Promise<void> {
+async function deliver({ history }: Traffic, delivery: Delivery): Promise<void> {
   for (;;) {
-    const answer = await postOnce(traffic, sent.key, sent.entries)
+    const answer = await delivery.post()
     if (answer === null || isRefusal(answer.status)) {
-      traffic.history.counts.doubts++
+      history.counts.doubts++
       await Bun.sleep(RETRY_MS)
       continue
     }
-    if (answer.status === 200) acknowledge(traffic.history, sent, answer)
-    else traffic.history.violate(`${sent.key}: ${answer.status} ${answer.body}`)
+    if (answer.status === 200) acknowledge(history, delivery, answer)
+    else history.violate(`${delivery.sent.key}: ${answer.status} ${answer.body}`)
     return
   }
 }
 
-function acknowledge(history: History, sent: Sent, answer: Answer): void {
+function acknowledge(history: History, { sent, updated }: Delivery, answer: Answer): void {
   const { position, body, replayed } = answer
   if (replayed) history.counts.replayed++
   // With two concurrent attempts the one that counted may be answered after its replay, but once.
@@ -119,10 +135,9 @@ function acknowledge(history: History, sent: Sent, answer: Answer): void {
   if (position === null) history.violate(`${sent.key}: no position`)
   if (sent.ack === null) {
     history.noteAck(sent, { position: position ?? '', body })
-    const least = keysOf(sent.entries, isKnown)
-    const most = least + keysOf(sent.entries, isAdoptable)
-    const { updated } = JSON.parse(body) as { updated: number }
-    if (updated < least || updated > most) {
+    const [least, most] = updated
+    const { updated: count } = JSON.parse(body) as { updated: number }
+    if (count < least || count > most) {
       history.violate(`${sent.key}: ${body} instead of ${least} to ${most} updated`)
     }
     return
@@ -235,43 +250,6 @@ export async function readCheckpoint(traffic: Traffic, shard: number): Promise<s
     traffic.history.violate(`checkpoint: ${answer.status} ${answer.body}`)
   }
   return null
-}
-
-/** Moves keys between groups, renames them, and creates and retires one that no one posts. */
-export async function administer(traffic: Traffic): Promise<void> {
-  const { history, random, isOver } = traffic
-  while (!isOver()) {
-    await Bun.sleep(100 + random.below(300))
-    const headers = { authorization: `Bearer ${TOKENS.admin}` }
-    const url = random.pick(traffic.urls())
-    const answer = random.chance(0.3)
-      ? await send(traffic, `${url}/admin/api-keys/90`, { method: 'DELETE', headers })
-      : await send(traffic, `${url}/admin/catalog`, {
-          method: 'PUT',
-          headers,
-          body: JSON.stringify({
-            api_keys: [
-              {
-                ...pickRow(random),
-                group_id: 1 + random.below(GROUPS),
-                name: `name ${random.below(1_000)}`,
-              },
-            ],
-          }),
-        })
-    if (answer === null || isRefusal(answer.status)) continue
-    history.counts.changes++
-    if (answer.status >= 500 || answer.status === 400) {
-      history.violate(`catalog: ${answer.status} ${answer.body}`)
-    }
-  }
-}
-
-/** Names the key that no one posts, or a known one by its id or its external id. */
-function pickRow(random: Random): object {
-  if (random.chance(0.2)) return { id: 90 }
-  const id = 1 + random.below(KNOWN_KEYS)
-  return random.chance(0.5) ? { id } : { external_id: externalIdOf(id) }
 }
 
 /** Parses `0/41,1/7` into positions by shard. */
