@@ -151,6 +151,16 @@ describe('adoption', () => {
     expect(await unknownHash('h-1')).toBeUndefined()
   })
 
+  test('for a group that was retired counts nothing for the group', async () => {
+    await service.putCatalog({ provider_groups: [{ id: 7 }] })
+    await service.fetch('admin', '/admin/provider-groups/7', { method: 'DELETE' })
+    await flush(entry(205, 3))
+    await adopt({ api_keys: [{ id: 205, group_id: 7 }] })
+    expect(await total(205)).toEqual([3, 3])
+    const group = await service.read<Rated>('/admin/provider-groups/7?ended=true')
+    expect(group.total_requests).toBe(0)
+  })
+
   test('of a key that is in the catalog counts what came before it', async () => {
     await flush(entry(210, 3))
     await service.putCatalog({ api_keys: [{ id: 210, name: 'x' }] })

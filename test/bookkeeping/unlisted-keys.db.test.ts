@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test'
 import { verify } from '../proofs/integrity/history.ts'
 import { auditService, untilSigned } from '../proofs/verifier/audited.ts'
-import { positionOf } from '../support/events.ts'
+import { lockShards, positionOf, untilWaiting } from '../support/events.ts'
 import { useService } from '../support/service.ts'
 
 // A shard keeps the first 100,000 unknown keys of each kind apart. The others are one row, and to
@@ -72,6 +72,18 @@ test('a key that is not listed is adopted from the log, once', async () => {
   await flush([{ api_key: 'late-1', requests: 3 }], 'retired')
   expect(await adopt('late-1')).toBe(3)
   expect(await totalOf('late-1')).toBe(15)
+})
+
+test('of two adoptions that have read the log at once, one counts', async () => {
+  await flush([{ api_key: 'late-3', requests: 4 }], 'at-once')
+  // Then adoptions append nothing else.
+  await service.putCatalog({ api_keys: [{ external_id: 'late-3' }] })
+  const lock = await lockShards(service.database, [0])
+  const adoptions = [adopt('late-3'), adopt('late-3')]
+  await untilWaiting(service.database.owner, 2)
+  await lock.release()
+  expect((await Promise.all(adoptions)).sort()).toEqual([0, 4])
+  expect(await totalOf('late-3')).toBe(4)
 })
 
 test('a reversed flush is left out of what is read from the log', async () => {

@@ -44,6 +44,8 @@ const MATRIX: Record<string, Variation> = {
   'test/http/usage': { shards: MANY },
   'test/bookkeeping/': { shards: BOTH },
   'test/bookkeeping/large': {},
+  'test/bookkeeping/repeated-acts': {},
+  'test/bookkeeping/scan-log': {},
   'test/bookkeeping/unlisted': {},
   'test/quota/': { shards: BOTH },
   'test/quota/catalog': { server: true },
