@@ -34,6 +34,7 @@ type Version = {
 }
 
 const FIRST_MS = Date.UTC(2026, 0, 1)
+const DAY_MS = 86_400_000
 const LAST_MS = Date.UTC(2026, 10, 28)
 const KEYS = ['k1', 'k2', 'k3', 'k4', 'k5', 'k6']
 const KINDS: Pick<Version, 'quota_period' | 'quota_tz'>[] = [
@@ -64,8 +65,14 @@ export class History {
       KEYS.map((token_hash, i) => ({ token_hash, ...KINDS[i]! })),
     )
     const step = (LAST_MS - FIRST_MS) / events
-    for (let i = 1; i < events; i++)
-      this.#happen(FIRST_MS + Math.floor((i + this.#random.next()) * step))
+    for (let i = 1, last = FIRST_MS; i < events; i++) {
+      const ms = FIRST_MS + Math.floor((i + this.#random.next()) * step)
+      // Some in the first quarter hour of a day, or at its very start.
+      const early = ms - (ms % DAY_MS) + this.#random.pick([0, 1, 400_000, 899_999])
+      const isEarly = early > last && early <= ms && this.#random.chance(0.3)
+      last = isEarly ? early : ms
+      this.#happen(last)
+    }
   }
 
   /** The rows of GET /admin/keys as of a time, by hash. */
@@ -127,8 +134,8 @@ export class History {
     const key = KEYS[this.#opened++ % KEYS.length]!
     this.seen.openings++
     // Some until the very start of a month or a day, which then counts nothing in it.
-    const back = this.#random.pick([0, 3_600_000, 40 * 86_400_000])
-    const asOf = this.#random.next() < 0.3 ? ms - (ms % 86_400_000) : ms - back
+    const back = this.#random.pick([0, 3_600_000, 40 * DAY_MS])
+    const asOf = this.#random.next() < 0.3 ? ms - (ms % DAY_MS) : ms - back
     const of = [{ key, quota: 500, recordedMs: ms, effectiveMs: asOf - 0.001 }]
     const payload = {
       ...{ as_of: toText(asOf), origin: { system: 'old', note: null } },

@@ -40,6 +40,8 @@ test.each(['none', 'day'])(
     const resetting = reset(key, other)
     await barrier.reached
     await open(key, 20)
+    // Now the projections have it, too.
+    expect(await used(key)).toEqual([25, of === 'none' ? 25 : 5])
     barrier.release()
     await resetting
     // It came after the opening, and took that away as well.
