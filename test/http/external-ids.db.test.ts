@@ -26,6 +26,9 @@ describe('a row', () => {
     expect((await retire('/admin/api-keys/10')).status).toBe(204)
     await service.putCatalog({ api_keys: [{ external_id: 'b' }] })
     expect(await read('/admin/api-keys/ext:b')).toMatchObject({ id: 11 })
+    await service.putCatalog({ api_keys: [{ id: 13 }] })
+    await service.putCatalog({ api_keys: [{ external_id: 'after' }] })
+    expect(await read('/admin/api-keys/ext:after')).toMatchObject({ id: 14 })
   })
 
   test.each([

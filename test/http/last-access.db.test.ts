@@ -53,6 +53,20 @@ test('a last access a minute ahead, or at any time in the past, counts as sent',
   expect(await readAccess('past')).toBe(1_000)
 })
 
+test('an adopted key has the last access that it would have had if it was known', async () => {
+  await addKeys('known')
+  const keys = ['known', 'adopted'].map((token_hash) => ({
+    ...{ token_hash, requests: 1, last_accessed_at: YEAR_10000 },
+  }))
+  expect((await service.post(FLUSH, { keys })).status).toBe(200)
+  const adoption = await service.fetch('admin', '/admin/unknown-keys/adopt', {
+    method: 'POST',
+    body: JSON.stringify({ keys: [{ token_hash: 'adopted' }] }),
+  })
+  expect(adoption.status).toBe(200)
+  expect(await readAccess('adopted')).toBe(await readAccess('known'))
+})
+
 test('lists, reads of the past and a rebuild show the same last access', async () => {
   await addKeys('shown')
   const response = await post('shown', YEAR_10000)

@@ -123,6 +123,15 @@ test('a retry of a flush that named an unknown key registers nothing', async () 
   expect(await post('ignored')).toMatchObject({ replayed: true, answer: { updated: 0 } })
 })
 
+test('a flush with a key that another token has used registers its keys', async () => {
+  const { registered } = await readCounts()
+  const [mine, other] = [flushOf({ name: 'mine' }), flushOf({ name: 'of another' })]
+  const counted = { kind: 'appended', replayed: false, answer: { updated: 1 } }
+  expect(await log.append(mine, { key: 'shared' })).toMatchObject(counted)
+  expect(await log.append(other, { key: 'shared', source: 'dp-2' })).toMatchObject(counted)
+  expect((await readCounts()).registered).toBe(registered + 2)
+})
+
 test('attempts at the same flush at once count once', async () => {
   const other = await startTestLog(database, OPTIONS)
   const before = await readCounts()
