@@ -77,10 +77,10 @@ export async function runCampaign(options: CampaignOptions): Promise<Report> {
       heads.watch(traffic()),
       watch(traffic()),
       administer(traffic()),
-      keepBooks(traffic(), 'bookkeeper'),
+      ...[1, 2].map((number) => keepBooks(traffic(), `bookkeeper-${number}`)),
       adopt(traffic()),
       postTokens(traffic(), 'tokens'),
-      resetQuotas(traffic()),
+      ...[1, 2, 3].map((number) => resetQuotas(traffic(), `reset-${number}`)),
     ]
     const faults = await injectFaults(cluster, makeRandom(random.below(2 ** 32)), areFaultsOver)
     await Promise.all(clients)

@@ -45,7 +45,7 @@ const makeEntries = (random: Random): KeyEntry[] =>
  * Resets quotas, each until it is acknowledged: at times with several attempts at once on different
  * instances. Now and then changes the limits of keys, and the periods of all but the first.
  */
-export async function resetQuotas(traffic: Traffic): Promise<void> {
+export async function resetQuotas(traffic: Traffic, name: string): Promise<void> {
   const { history, random, isOver } = traffic
   for (let number = 0; !isOver(); number++) {
     await Bun.sleep(100 + random.below(300))
@@ -54,7 +54,7 @@ export async function resetQuotas(traffic: Traffic): Promise<void> {
       await changeQuota(traffic, hash)
       continue
     }
-    const reset: SentReset = { key: `reset-${number}`, hash, position: null }
+    const reset: SentReset = { key: `${name}-${number}`, hash, position: null }
     history.resets.push(reset)
     const attempts = random.chance(0.3) ? 3 : 1
     await Promise.all(Array.from({ length: attempts }, () => sendReset(traffic, reset)))
