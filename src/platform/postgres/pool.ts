@@ -6,7 +6,7 @@ import { Route } from './connection/route.ts'
 import type { RequiredState } from './connection/session.ts'
 import { setupStatement } from './connection/setup.ts'
 import { APPLICATION, targetAt } from './connection/target.ts'
-import { isConnectionLost, TemporarilyUnavailable } from './errors.ts'
+import { TemporarilyUnavailable } from './errors.ts'
 import { LostSessions } from './lost-sessions.ts'
 import type { ServerAddress, Sql, Transaction } from './sql.ts'
 
@@ -133,12 +133,9 @@ export function openReplicaPools(address: ServerAddress): ReplicaPools {
 }
 
 /**
- * Runs a transaction: commits if `run` resolves, rolls back if it rejects. Throws
+ * Runs a transaction: commits if `run` resolves, rolls back if it rejects. Rejects at once if the
+ * connection is lost; what `run` sends after that is rejected, too (see patches/). Throws
  * TemporarilyUnavailable if Citus has lost a result meanwhile, perhaps one of this transaction.
- *
- * If the connection is lost in the middle, there is nothing to roll back. postgres.js would still
- * try, write to a closed socket and end the process (porsager/postgres#1208). So the rejection of
- * `run` is withheld in that case, and `begin` itself rejects.
  */
 export async function transact<Value>(
   sql: Sql,
@@ -146,15 +143,10 @@ export async function transact<Value>(
   run: (transaction: Transaction) => Promise<Value>,
 ): Promise<Value> {
   const value = await sql.begin(options, async (transaction) => {
-    try {
-      const lost = countLostResults(sql)
-      const made = await run(transaction)
-      if (countLostResults(sql) !== lost) throw new TemporarilyUnavailable('database unavailable')
-      return made
-    } catch (error) {
-      if (isConnectionLost(error)) return new Promise<never>(() => {})
-      throw error
-    }
+    const lost = countLostResults(sql)
+    const made = await run(transaction)
+    if (countLostResults(sql) !== lost) throw new TemporarilyUnavailable('database unavailable')
+    return made
   })
   return value as Value
 }
