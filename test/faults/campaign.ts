@@ -27,7 +27,7 @@ export type CampaignOptions = {
   lostAnswers: number
 }
 
-/** Milliseconds after the last fault within which a slow machine signs a second tree head. */
+/** Milliseconds after the last fault within which a slow machine does one of everything. */
 const PATIENCE_MS = 60_000
 
 /** What was done in a campaign, and its findings. */
@@ -62,8 +62,11 @@ export async function runCampaign(options: CampaignOptions): Promise<Report> {
     const heads = new SeenHeads(shards, history)
     const end = performance.now() + seconds * 1_000
     const areFaultsOver = () => performance.now() >= end
-    const hasSeen = () => history.counts.acked > 0 && heads.count > 1
-    // Faults can come so fast that no second tree head is signed between them.
+    const hasSeen = () => {
+      const { acked, adopted, reset } = history.counts
+      return Math.min(acked, adopted, reset) > 0 && heads.count > 1
+    }
+    // Faults can come so fast that nothing is signed, adopted or reset between them.
     const isOver = () => performance.now() >= end + (hasSeen() ? 0 : PATIENCE_MS)
     const traffic = (): Traffic => ({
       urls: () => proxies.map(({ url }) => url),
@@ -133,12 +136,25 @@ async function checkQuotas(owner: Sql, cluster: Cluster, history: History): Prom
 
 /** Waits until every instance is ready again: the last fault may have ended just now. */
 async function untilUp(cluster: Cluster): Promise<void> {
-  const isReady = async (url: string) => (await fetch(`${url}/health/ready`)).ok
-  for (const { url } of cluster.instances) {
-    for (let tries = 0; !(await isReady(url).catch(() => false)); tries++) {
-      if (tries === 600) throw new Error(`${url} is not ready after a minute`)
+  for (const instance of cluster.instances) {
+    for (let tries = 0; ; tries++) {
+      const answer = await readReady(instance.url)
+      if (answer === null) break
+      if (tries === 600) {
+        throw new Error(`${instance.url} is not ready after a minute: ${answer} ${instance.errors}`)
+      }
       await Bun.sleep(100)
     }
+  }
+}
+
+/** Returns null if an instance is ready, or what it answers. */
+async function readReady(url: string): Promise<string | null> {
+  try {
+    const response = await fetch(`${url}/health/ready`)
+    return response.ok ? null : await response.text()
+  } catch (error) {
+    return String(error)
   }
 }
 

@@ -28,6 +28,7 @@ if (values.network) {
   process.exit(hasPassed ? 0 : 1)
 }
 
+console.error(`seed ${values.seed}`)
 const report = await runCampaign({
   seed: Number(values.seed),
   seconds: Number(values.seconds ?? 600),
