@@ -1,4 +1,5 @@
 import { expect, test } from 'bun:test'
+import { periodAt } from '../../src/quota/periods.ts'
 import { startBarrier } from '../support/barrier.ts'
 import { positionOf } from '../support/events.ts'
 import { startTestService, type TestService, useService } from '../support/service.ts'
@@ -16,9 +17,9 @@ const reset = (hash: string, on: TestService = service) =>
   on.act(`/admin/keys/${hash}/quota-reset`, { reason: 'new contract' })
 const correct = (body: object) =>
   service.act('/admin/corrections', { reason: 'posted twice', ...body })
-const open = (token_hash: string, quota_used: number) =>
+const open = (token_hash: string, quota_used: number, as_of = '2020-01-01T00:00:00Z') =>
   service.act('/admin/balances', {
-    ...{ as_of: '2020-01-01T00:00:00Z', origin: { system: 'old' } },
+    ...{ as_of, origin: { system: 'old' } },
     keys: [{ token_hash, request_count: 1, used_tokens: quota_used, quota_used }],
   })
 const used = async (hash: string) => {
@@ -81,3 +82,18 @@ test.each(['none', 'day'])(
     }
   },
 )
+
+test('after a reset, opening balances count from the first quarter hour of the period on', async () => {
+  const startMs = Date.parse(periodAt('month', 'UTC', Date.now()).start)
+  for (const [i, [asOfMs, counted]] of [
+    [startMs, 0],
+    [startMs + 1, 20],
+  ].entries()) {
+    const key = `start-${i}`
+    await put(key, 'month')
+    await flush(key, 5)
+    await reset(key)
+    await open(key, 20, new Date(asOfMs!).toISOString())
+    expect(await used(key)).toEqual([25, counted!])
+  }
+})
