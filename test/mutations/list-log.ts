@@ -13,10 +13,8 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
   {
     name: 'tokens-not-compared',
     file: 'src/events/key-flush.ts',
-    find: `    [a.hashes, a.requests, a.tokens, a.last_accessed_at],
-    [b.hashes, b.requests, b.tokens, b.last_accessed_at],`,
-    replace: `    [a.hashes, a.requests, a.last_accessed_at],
-    [b.hashes, b.requests, b.last_accessed_at],`,
+    find: '...[hashes, requests, tokens, last_accessed_at]',
+    replace: '...[hashes, requests, last_accessed_at]',
     harm: 'A key reused with other token counts is answered 200, and the new counts are lost.',
     tests: ['test/events', 'test/log/replay', 'test/log'],
   },
@@ -113,8 +111,8 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
   {
     name: 'group-remembered',
     file: 'src/log/catalog/catalog.ts',
-    find: 'this.retired.keys.add(token_hash)\n    }\n    this.#groups.clear()\n',
-    replace: 'this.retired.keys.add(token_hash)\n    }\n',
+    find: 'this.measures.delete(name)\n    this.#groups.clear()\n',
+    replace: 'this.measures.delete(name)\n',
     harm: 'A key that moved to another group still counts for the old one.',
     tests: ['test/log/catalog', 'test/log', 'test/property'],
   },
