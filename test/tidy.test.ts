@@ -220,7 +220,7 @@ describe('files are short', () => {
   test('the core stays small', () => {
     const core = code.filter(({ path }) => CORE.some((folder) => isIn(path, folder)))
     const own = core.filter(({ path }) => !isIn(path, 'platform'))
-    expect(own.reduce((sum, { lines }) => sum + lines.length, 0)).toBeLessThan(10_700)
+    expect(own.reduce((sum, { lines }) => sum + lines.length, 0)).toBeLessThan(10_950)
   })
 
   test('no comment postpones work', () => {

@@ -6,7 +6,7 @@ import { REVERSIBLE } from '../events/reversible.ts'
 import type { Reversal } from '../events/types/event-reversed.ts'
 import type { QuotaReset } from '../events/types/quota-reset.ts'
 import { readFirstAttempt } from '../log/first-attempt.ts'
-import { identityOf, readIdentity, recordedAt } from '../log/read.ts'
+import { identityOf, readIdentity, recordedAt, statedTime } from '../log/read.ts'
 import type { EventPlace } from '../log/visit.ts'
 import { TemporarilyUnavailable } from '../platform/postgres/errors.ts'
 import type { Pools, Sql, Transaction } from '../platform/postgres/pool.ts'
@@ -238,7 +238,7 @@ async function readHeader(sql: Sql, shard: number, position: number): Promise<He
   >`
     select e.type, ${recordedAt(sql)}, encode(e.payload_sha256, 'hex') as payload_sha256,
       case when e.type = 'BalancesOpened' then e.payload->>'as_of' end as as_of,
-      case when ${isTimed(sql)} then e.payload->>'counted_at' end as counted_at
+      ${statedTime(sql)} as counted_at
     from events e
     where e.shard = ${shard} and e.position = ${position}`
   if (!row) return null
@@ -248,10 +248,6 @@ async function readHeader(sql: Sql, shard: number, position: number): Promise<He
     countedAt: counted_at === null ? undefined : Number(counted_at),
   }
 }
-
-/** Flushes in the versions that may have a time of their own. */
-const isTimed = (sql: Sql) => sql`
-  (e.type, e.version) in (('ApiKeyStatsFlushed', 4), ('KeyStatsFlushed', 2))`
 
 /** True if the log still has the event that is to be reversed. */
 async function isThere(

@@ -216,6 +216,20 @@ type EventRow = {
 export const recordedAt = (sql: Sql | Transaction) =>
   sql.unsafe(`${toMicroseconds('e.recorded_at')} as recorded_at`)
 
+/**
+ * Selects the time of its own (Unix seconds) that flush `e` states; null if there is none.
+ */
+export const statedTime = (sql: Sql | Transaction) => sql`
+  case
+    when (e.type, e.version) in (('ApiKeyStatsFlushed', 4), ('KeyStatsFlushed', 2))
+      and json_typeof(e.payload->'counted_at') = 'number'
+      then (e.payload->>'counted_at')::numeric
+  end`
+
+/** Condition on `e`: a flush that states another quarter hour than that of its event. */
+export const isBackdated = (sql: Sql | Transaction) => sql`
+  div(${statedTime(sql)}, 900) <> div(extract(epoch from e.recorded_at), 900)`
+
 const leafColumns = (sql: Sql | Transaction) => sql`
   e.shard, e.position, e.type, e.version, ${recordedAt(sql)},
   e.source, e.idempotency_key, encode(e.payload_sha256, 'hex') as payload_sha256`

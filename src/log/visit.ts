@@ -1,5 +1,5 @@
 import type { StoredEvent } from '../events/event.ts'
-import type { Sql, Transaction } from '../platform/postgres/pool.ts'
+import type { Fragment, Sql, Transaction } from '../platform/postgres/pool.ts'
 import { type ReadRange, recordedAt } from './read.ts'
 
 /** The part of an event that a fold reads. The payload is UTF-8, or null if it was too large. */
@@ -29,14 +29,15 @@ export const payloadText = (sql: Sql | Transaction, smallOnly: boolean) =>
  * Calls `visit` with each of the first `limit` events of a range as they arrive, so that none are
  * held in memory and this thread serves others in between. Returns how many there were. A payload
  * is a view of the connection's buffer, valid until `visit` returns. With `smallOnly`, larger
- * payloads are left in the database.
+ * payloads are left in the database. A `condition` on `e` leaves out other events.
  */
 export async function visitEvents(
   sql: Sql | Transaction,
-  { shard, after }: ReadRange,
+  { shard, after, through = Number.MAX_SAFE_INTEGER }: ReadRange,
   limit: number,
   visit: (event: FoldableEvent) => void,
   smallOnly = false,
+  condition: Fragment = sql`true`,
 ): Promise<number> {
   let events = 0
   const rows = sql`
@@ -44,7 +45,8 @@ export async function visitEvents(
       e.position, e.type, e.version, ${recordedAt(sql)}, encode(e.payload_sha256, 'hex'),
       ${payloadText(sql, smallOnly)}
     from events e
-    where e.shard = ${shard} and e.position > ${after}
+    where e.shard = ${shard} and e.position > ${after} and e.position <= ${through}
+      and ${condition}
     order by e.position
     limit ${limit}`.raw()
   await rows.forEach((row) => {

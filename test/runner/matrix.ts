@@ -58,6 +58,7 @@ const MATRIX: Record<string, Variation> = {
   'test/log/catalog/': {},
   'test/log/append.db': { shards: BOTH, server: true },
   'test/read-model/projector/': { shards: MANY, server: true },
+  'test/read-model/queries/': { shards: TWO },
   'test/registration/': { shards: BOTH, server: true },
   'test/property/': { shards: MANY },
   'test/property/histories': { shards: BOTH },

@@ -6,7 +6,8 @@ import { TEST_SHARDS, type TestDatabase } from './server.ts'
 type TestEvents = {
   shard?: number
   type?: string
-  version?: number
+  /** One for all or one each; 1 by default. */
+  version?: number | readonly number[]
   /** RFC 3339, one for all or one each. Default: the last event's time, now in an empty shard. */
   recordedAt?: string | readonly string[]
   /** The name of the token that posted it; `owner` by default. */
@@ -39,13 +40,14 @@ export async function insertEvents(
   const times = payloads.map((_, i) =>
     typeof recordedAt === 'string' ? recordedAt : (recordedAt?.[i] ?? null),
   )
+  const versions = payloads.map((_, i) => (typeof version === 'number' ? version : version[i]!))
   // No CTE: on Citus an insert is joined to rows of its shard.
   const rows = await owner<{ position: string }[]>`
     insert into events (
       shard, position, type, version, recorded_at, source, idempotency_key, payload, payload_sha256
     )
     select
-      ${shard}::integer, last.position + p.number, ${type}, ${version}::smallint,
+      ${shard}::integer, last.position + p.number, ${type}, p.version::smallint,
       coalesce(p.recorded_at::timestamptz, last.recorded_at, clock_timestamp()),
       ${source}, case when ${keyed} then 'key-' || last.position + p.number end, p.payload::json,
       sha256(convert_to(p.payload, 'UTF8'))
@@ -54,8 +56,8 @@ export async function insertEvents(
         from events e
         where e.shard = ${shard}
       ) last
-      cross join unnest(${payloads as string[]}::text[], ${times}::text[])
-        with ordinality p(payload, recorded_at, number)
+      cross join unnest(${payloads as string[]}::text[], ${times}::text[], ${versions}::integer[])
+        with ordinality p(payload, recorded_at, version, number)
     returning position`
   return rows.reduce((first, { position }) => Math.min(first, Number(position)), Infinity)
 }

@@ -2,7 +2,8 @@ import { ATTESTED_TABLES, type AttestedColumns, type AttestedTable } from '../..
 import type { Attestation } from '../../events/statement.ts'
 import type { Attested } from '../../events/types/statements.ts'
 import type { OnFinding } from './finding.ts'
-import { quarterHourOf, type ShardFold } from './fold.ts'
+import type { ShardFold } from './fold.ts'
+import { quarterHourOf } from './usage-time.ts'
 
 /** A statement of an attestation as of one position: a digest, or the totals. */
 type TableClaim = Attestation['tables'][number] & {

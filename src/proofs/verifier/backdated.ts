@@ -8,8 +8,11 @@ export type BackdatedTable =
   | 'provider_group_backdated_usage'
   | 'key_backdated_usage'
 
-/** What one event counted in another bucket than that of its time, or in none. */
+/** What was counted in another bucket than that of its time, or in none. */
 type Backdated = { bucket: string; position: number; sums: ExactSums<number | string> }
+
+/** The number of positions whose flushes share rows. */
+const BLOCK = 4_096
 
 const TABLES = {
   provider_groups: 'provider_group_backdated_usage',
@@ -17,42 +20,43 @@ const TABLES = {
   keys: 'key_backdated_usage',
 } as const
 
-/** Backdated usage of a shard, by the event that recorded it. */
+/**
+ * Backdated usage of a shard, by the position through which it was recorded: that of an act, or the
+ * last one of its block for a flush.
+ */
 export class BackdatedUsage {
-  readonly #rows: Record<BackdatedTable, Backdated[]> = {
-    api_key_backdated_usage: [],
-    provider_group_backdated_usage: [],
-    key_backdated_usage: [],
+  /** By position and bucket. */
+  readonly #rows: Record<BackdatedTable, Map<string, Backdated>> = {
+    api_key_backdated_usage: new Map(),
+    provider_group_backdated_usage: new Map(),
+    key_backdated_usage: new Map(),
   }
 
-  /** Adds values of the event at `position`, the last one so far. */
-  add(
-    table: CatalogTable,
-    bucket: string,
-    position: number,
-    key: number | string,
-    values: readonly number[],
-  ): void {
+  /** The sums of the act at `position` in a bucket. */
+  ofAct(table: CatalogTable, bucket: string, position: number): ExactSums<number | string> {
     const rows = this.#rows[TABLES[table]]
-    let last = rows.at(-1)
-    if (last?.position !== position || last.bucket !== bucket) {
-      last = { bucket, position, sums: new ExactSums() }
-      rows.push(last)
-    }
-    last.sums.add(key, values)
+    const key = `${position} ${bucket}`
+    const found = rows.get(key) ?? { bucket, position, sums: new ExactSums() }
+    rows.set(key, found)
+    return found.sums
+  }
+
+  /** The sums of the flushes in the block of `position` in a bucket. */
+  ofFlush(table: CatalogTable, bucket: string, position: number): ExactSums<number | string> {
+    return this.ofAct(table, bucket, (Math.floor(position / BLOCK) + 1) * BLOCK - 1)
   }
 
   /** Drops what was recorded at or before `position`. */
   forgetThrough(position: number): void {
-    for (const table of Object.values(TABLES)) {
-      this.#rows[table] = this.#rows[table].filter((one) => one.position > position)
+    for (const rows of Object.values(this.#rows)) {
+      for (const [key, one] of rows) if (one.position <= position) rows.delete(key)
     }
   }
 
   /** The rows recorded after `after`, in the order of the table's digest. */
   *rows(table: BackdatedTable, after: number): Iterable<DigestValue[]> {
     const byKey = new Map<number | string, [string, number, ...DigestValue[]][]>()
-    for (const { bucket, position, sums } of this.#rows[table]) {
+    for (const { bucket, position, sums } of this.#rows[table].values()) {
       if (position <= after) continue
       for (const [key, values] of sums.entries()) {
         const rows = byKey.get(key) ?? []

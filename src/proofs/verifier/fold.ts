@@ -8,6 +8,7 @@ import { amountsOf } from './adopted.ts'
 import { BackdatedUsage, rowsOf } from './backdated.ts'
 import { type CatalogRows, type CatalogTable, changeCatalog } from './change-catalog.ts'
 import { ExactSums, sortByKey } from './exact-sums.ts'
+import { quarterHourOf, usageTimeOf } from './usage-time.ts'
 
 /** The number of rows, and their digest as in an attestation. */
 export type Digest = { rows: number; sha256: string }
@@ -18,12 +19,17 @@ export type FoldedParts = { counters: boolean; usage: boolean; catalog: boolean 
 /** 15-minute buckets from `from` on, before `before`, by their start as in a digest row. */
 export type UsageRange = { from?: string | undefined; before?: string | undefined }
 
-type UsageTable = 'api_key_usage' | 'provider_group_usage' | 'key_usage'
+const USAGE_TABLES = {
+  provider_groups: 'provider_group_usage',
+  api_keys: 'api_key_usage',
+  keys: 'key_usage',
+} as const
+type UsageTable = (typeof USAGE_TABLES)[CatalogTable]
 
 /** Receives every count of usage as it is folded. */
 export interface Counting {
-  /** Called first for each event that counts, with the time that it counts at. */
-  begin(position: number, countedAt: string): void
+  /** Called first for each event that counts, with its time and the one that it counts at. */
+  begin(position: number, recordedAt: string, countedAt: string): void
   /** Called with what the event adds to a row: the columns of its usage table. */
   add(table: CatalogTable, key: number | string, values: readonly number[]): void
 }
@@ -49,10 +55,10 @@ export class ShardFold {
     ...{ provider_groups: new Map(), api_keys: new Map(), keys: new Map() },
     ...{ dimensions: new Map(), measures: new Map() },
   }
-  readonly #usage = {
-    api_key_usage: new Map<string, ExactSums<number>>(),
-    provider_group_usage: new Map<string, ExactSums<number>>(),
-    key_usage: new Map<string, ExactSums<string>>(),
+  readonly #usage: Record<UsageTable, Map<string, ExactSums<number | string>>> = {
+    api_key_usage: new Map(),
+    provider_group_usage: new Map(),
+    key_usage: new Map(),
   }
   readonly #backdated = new BackdatedUsage()
 
@@ -64,10 +70,10 @@ export class ShardFold {
     this.recordedAt = recordedAt
     switch (event?.type) {
       case 'ApiKeyStatsFlushed':
-        this.#countApiKeys(event.data, quarterHourOf(recordedAt))
+        this.#countApiKeys(event.data)
         break
       case 'KeyStatsFlushed':
-        this.#countKeys(event.data, recordedAt)
+        this.#countKeys(event.data)
         break
       case 'CatalogChanged':
         if (this.parts.catalog) changeCatalog(this.catalog, event.data, recordedAt)
@@ -178,8 +184,6 @@ export class ShardFold {
     const buckets = [...this.#usage[table]].filter(([bucket]) => bucket >= from && bucket < before)
     for (const [bucket, sums] of buckets.sort(([a], [b]) => (a < b ? -1 : 1))) {
       for (const [key, values] of sums.entries()) {
-        // An access alone is not usage.
-        if (table === 'key_usage' && !values[0] && !values[1]) continue
         const rows = byKey.get(key) ?? []
         byKey.set(key, rows)
         rows.push([key, bucket, ...values])
@@ -190,7 +194,7 @@ export class ShardFold {
 
   /** Counts the amounts of an act, in the bucket of `countedAt` or (null) in none. */
   #countAmounts(amounts: Amounts, sign: 1 | -1, countedAt: string | null): void {
-    if (countedAt !== null) this.counting?.begin(this.position, countedAt)
+    if (countedAt !== null) this.counting?.begin(this.position, this.recordedAt, countedAt)
     const bucket = countedAt === null ? '-infinity' : quarterHourOf(countedAt)
     const latest = Math.floor(Date.parse(this.recordedAt) / 1_000) + 300
     for (const { table, key, values, accessed } of rowsOf(amounts, sign)) {
@@ -202,7 +206,7 @@ export class ShardFold {
         this.lastAccess.set(key as string, Math.max(last, Math.min(accessed, latest)))
       }
       if (isNothing) continue
-      if (this.parts.usage) this.#backdated.add(table, bucket, this.position, key, values)
+      if (this.parts.usage) this.#backdated.ofAct(table, bucket, this.position).add(key, values)
       if (countedAt !== null) this.counting?.add(table, key, values)
     }
   }
@@ -211,11 +215,23 @@ export class ShardFold {
     return { provider_groups: this.groups, api_keys: this.apiKeys, keys: this.keys }[table]
   }
 
-  #countApiKeys({ groups, counts, ids, requests, successes }: ApiKeyFlush, bucket: string) {
-    this.counting?.begin(this.position, this.recordedAt)
-    const { counters, usage } = this.parts
-    const ofKeys = usage ? sumsOf(this.#usage.api_key_usage, bucket) : null
-    const ofGroups = usage ? sumsOf(this.#usage.provider_group_usage, bucket) : null
+  /** The sums to which a flush counts its usage of a table: those of its bucket. */
+  #usageOf(table: CatalogTable, time: string): ExactSums<number | string> | null {
+    if (!this.parts.usage) return null
+    const bucket = quarterHourOf(time)
+    if (time !== this.recordedAt) return this.#backdated.ofFlush(table, bucket, this.position)
+    const buckets = this.#usage[USAGE_TABLES[table]]
+    const sums = buckets.get(bucket) ?? new ExactSums()
+    buckets.set(bucket, sums)
+    return sums
+  }
+
+  #countApiKeys({ groups, counts, ids, requests, successes, counted_at }: ApiKeyFlush) {
+    const time = usageTimeOf(counted_at, this.recordedAt)
+    this.counting?.begin(this.position, this.recordedAt, time)
+    const { counters } = this.parts
+    const ofKeys = this.#usageOf('api_keys', time)
+    const ofGroups = this.#usageOf('provider_groups', time)
     let i = 0
     for (const [run, group] of groups.entries()) {
       for (const end = i + counts[run]!; i < end; i++) {
@@ -233,20 +249,20 @@ export class ShardFold {
     }
   }
 
-  #countKeys(
-    { hashes, requests, tokens, last_accessed_at, quota_tracked }: KeyFlush,
-    recordedAt: string,
-  ) {
-    this.counting?.begin(this.position, recordedAt)
+  #countKeys(flush: KeyFlush) {
+    const { hashes, requests, tokens, last_accessed_at, quota_tracked, counted_at } = flush
+    const time = usageTimeOf(counted_at, this.recordedAt)
+    this.counting?.begin(this.position, this.recordedAt, time)
     const { counters } = this.parts
-    const usage = this.parts.usage ? sumsOf(this.#usage.key_usage, quarterHourOf(recordedAt)) : null
-    const latest = Math.floor(Date.parse(recordedAt) / 1_000) + 300
+    const usage = this.#usageOf('keys', time)
+    const latest = Math.floor(Date.parse(this.recordedAt) / 1_000) + 300
     for (const [i, hash] of hashes.entries()) {
       const accessed = last_accessed_at[i]!
       const isNothing = requests[i] === 0 && tokens[i] === 0 && accessed === 0
       if (quota_tracked[i] === null || isNothing) continue
       const values = [requests[i]!, tokens[i]!, quota_tracked[i] ? tokens[i]! : 0]
-      usage?.add(hash, values)
+      // An access alone is not usage.
+      if (requests[i] !== 0 || tokens[i] !== 0) usage?.add(hash, values)
       this.counting?.add('keys', hash, values)
       if (!counters) continue
       this.keys.add(hash, values)
@@ -266,22 +282,3 @@ type RowSelection = UsageRange & {
 }
 
 const ALL: FoldedParts = { counters: true, usage: true, catalog: true }
-
-/**
- * Returns the start of the 15-minute bucket of a time: `2026-01-31T12:15:00.000000+00:00` for
- * `2026-01-31T12:29:59.999999+00:00`.
- */
-export function quarterHourOf(recordedAt: string): string {
-  const minute = Number(recordedAt.slice(14, 16))
-  const start = String(Math.floor(minute / 15) * 15).padStart(2, '0')
-  return `${recordedAt.slice(0, 14)}${start}:00.000000+00:00`
-}
-
-function sumsOf<Key extends number | string>(
-  usage: Map<string, ExactSums<Key>>,
-  bucket: string,
-): ExactSums<Key> {
-  const sums = usage.get(bucket) ?? new ExactSums<Key>()
-  usage.set(bucket, sums)
-  return sums
-}

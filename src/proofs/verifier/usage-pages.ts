@@ -42,7 +42,7 @@ export type UsageReport = {
   /** Hours and days compared. */
   buckets: number
   scopes: UsageScope[]
-  /** Counting events recorded outside the compared range. */
+  /** Events that count outside the compared range. */
   outside: number
 }
 
@@ -72,8 +72,9 @@ export class UsagePages {
     keys: new Map(),
   }
   readonly #scopes: UsageScope[] = []
+  /** Events recorded before the compared range, and others that count outside of it. */
   #before = 0
-  #after = 0
+  #outside = 0
 
   private constructor(private readonly options: UsageOptions) {}
 
@@ -102,11 +103,12 @@ export class UsagePages {
       for (const check of checks ?? []) check.add(shard, at, ms, values)
     }
     return {
-      begin: (position, recordedAt) => {
-        ;[at, ms] = [position, Date.parse(recordedAt)]
+      begin: (position, recordedAt, countedAt) => {
+        ;[at, ms] = [position, Date.parse(countedAt)]
         if (position >= size) return
-        if (ms < this.options.days.from) this.#before++
-        if (ms >= this.options.days.to) this.#after++
+        const { from, to } = this.options.days
+        if (Date.parse(recordedAt) < from) this.#before++
+        else if (ms < from || ms >= to) this.#outside++
       },
       add: (table, key, values) => {
         if (at >= size) return
@@ -128,7 +130,7 @@ export class UsagePages {
       report({ kind: 'total', at: 'usage', message })
     }
     const buckets = this.#checks.reduce((sum, check) => sum + check.compare(report), 0)
-    return { buckets, scopes: this.#scopes, outside: this.#after + (isCut ? this.#before : 0) }
+    return { buckets, scopes: this.#scopes, outside: this.#outside + (isCut ? this.#before : 0) }
   }
 
   /** Yields the requests: the usage of all provider groups together, and of rows of each table. */

@@ -9,6 +9,9 @@ const PAGE_IDS = 1 << PAGE_BITS
 const MAX_PAGES = 1_024
 const MAX_UINT32 = 2 ** 32 - 1
 
+/** Accounts for which a page counts at least, because it takes 8 KiB however few it has. */
+const PAGE_SIZE = 16
+
 /**
  * Totals of accounts with numeric ids and two sums. In a flush the second never exceeds the first:
  * such sums of small ids are stored in pages of integers, so that an addition touches one cache
@@ -20,12 +23,13 @@ export class IdTotals implements Totals {
   readonly #pages: (Uint32Array | undefined)[] = []
   readonly #others = new Map<number, [bigint, bigint]>()
   #paged = 0
+  #pageCount = 0
 
   constructor(readonly shape: AccountShape) {}
 
   /** Counts an account with a sum above 2^32 - 1, or signed amounts, up to twice. */
   get size(): number {
-    return this.#paged + this.#others.size
+    return Math.max(this.#paged, this.#pageCount * PAGE_SIZE) + this.#others.size
   }
 
   add(postings: Postings): void {
@@ -82,6 +86,7 @@ export class IdTotals implements Totals {
     if (page === undefined) {
       page = new Uint32Array(2 * PAGE_IDS)
       this.#pages[number] = page
+      this.#pageCount++
     }
     const at = 2 * (id & (PAGE_IDS - 1))
     const firsts = page[at]! + first

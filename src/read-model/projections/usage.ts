@@ -8,6 +8,7 @@ import { startOfQuarterHour } from '../../events/instant.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
 import { addToRow, type Column, listOf, toColumns, unnest } from './account-sql.ts'
 import { toArray, toTextArray } from './array.ts'
+import { endOfBlock } from './backdated.ts'
 import { createAllTotals } from './create-totals.ts'
 import type { Entry } from './entry.ts'
 import type { Fold, Projection, WriteTarget } from './projection.ts'
@@ -26,8 +27,9 @@ export const NO_QUARTER = '-infinity'
  * number of them from UTC: hours and days of any zone are sums of them.
  *
  * Usage is what was counted when it was recorded: a quarter hour that is over never changes.
- * Backdated usage is everything else, with the position at which it was recorded, so that a read of
- * the past can leave out what came later. Together they are the growth of the counters.
+ * Backdated usage is everything else, with the position through which it was recorded, so that a
+ * read of the past can leave out what came later: that of an act, or the last one of a block of
+ * flushes. Together they are the growth of the counters.
  */
 export const usage: Projection = {
   name: 'usage',
@@ -55,39 +57,45 @@ type Backdated = QuarterHour & { position: number }
 class UsageFold implements Fold {
   readonly #quarterHours = new Map<string, QuarterHour>()
   #newest: QuarterHour | null = null
-  /** By position and quarter hour. */
-  readonly #backdated = new Map<string, Backdated>()
+  /** What acts and flushes backdate, by position and quarter hour; they may share both. */
+  readonly #acts = new Map<string, Backdated>()
+  readonly #flushes = new Map<string, Backdated>()
 
   get size(): number {
     let size = 0
-    for (const { totals } of [...this.#quarterHours.values(), ...this.#backdated.values()]) {
-      for (const kind of ACCOUNT_KINDS) size += totals[kind].size
+    for (const rows of [this.#quarterHours, this.#acts, this.#flushes]) {
+      for (const { totals } of rows.values()) {
+        for (const kind of ACCOUNT_KINDS) size += totals[kind].size
+      }
     }
     return size
   }
 
-  add({ postings, position, recordedAt }: Entry): void {
-    if (postings.length === 0) return
-    const { totals } = this.#quarterHourOf(recordedAt)
-    for (const some of postings) {
-      if (some.countedAt === undefined) totals[some.kind].add(some)
-      else this.#backdatedOf(position, some.countedAt).totals[some.kind].add(some)
+  add(entry: Entry): void {
+    for (const some of entry.postings) {
+      const { totals } =
+        some.countedAt === undefined
+          ? this.#quarterHourOf(entry.recordedAt)
+          : this.#backdatedOf(entry, some.countedAt)
+      totals[some.kind].add(some)
     }
   }
 
   *write(transaction: Transaction, target: WriteTarget) {
-    if (this.#backdated.size > 0) yield noteBackdated(transaction, target)
+    if (this.#acts.size + this.#flushes.size > 0) yield noteBackdated(transaction, target)
     for (const kind of ACCOUNT_KINDS) {
       for (const rows of joinSlices(this.#rowsOf(kind))) {
         yield writeRows(transaction, target, ACCOUNTS[kind], rows)
       }
-      for (const rows of joinSlices(this.#backdatedRowsOf(kind))) {
-        yield writeBackdated(transaction, target, ACCOUNTS[kind], rows)
+      for (const backdated of [this.#acts, this.#flushes]) {
+        for (const rows of joinSlices(this.#backdatedRowsOf(backdated, kind))) {
+          yield writeBackdated(transaction, target, ACCOUNTS[kind], rows)
+        }
       }
     }
   }
 
-  *#rowsOf(kind: AccountKind): Generator<Row[]> {
+  *#rowsOf(kind: AccountKind): Generator<UsageRow[]> {
     for (const { start, totals } of this.#quarterHours.values()) {
       for (const slice of totals[kind].slices()) {
         yield slice.filter(isUsed).map((total) => ({ ...total, start }))
@@ -95,19 +103,24 @@ class UsageFold implements Fold {
     }
   }
 
-  *#backdatedRowsOf(kind: AccountKind): Generator<BackdatedRow[]> {
-    for (const { start, position, totals } of this.#backdated.values()) {
+  *#backdatedRowsOf(
+    backdated: ReadonlyMap<string, Backdated>,
+    kind: AccountKind,
+  ): Generator<BackdatedRow[]> {
+    for (const { start, position, totals } of backdated.values()) {
       for (const slice of totals[kind].slices()) {
         yield slice.filter(isUsed).map((total) => ({ ...total, start, position }))
       }
     }
   }
 
-  #backdatedOf(position: number, countedAt: string | null): Backdated {
+  #backdatedOf(entry: Entry, countedAt: string | null): Backdated {
     const start = countedAt === null ? NO_QUARTER : startOfQuarterHour(countedAt)
+    const backdated = entry.act === null ? this.#flushes : this.#acts
+    const position = entry.act === null ? endOfBlock(entry.position) : entry.position
     const key = `${position}/${start}`
-    const found = this.#backdated.get(key) ?? { start, position, totals: createAllTotals() }
-    this.#backdated.set(key, found)
+    const found = backdated.get(key) ?? { start, position, totals: createAllTotals() }
+    backdated.set(key, found)
     return found
   }
 
@@ -121,8 +134,18 @@ class UsageFold implements Fold {
   }
 }
 
-type Row = Total & { start: string }
-type BackdatedRow = Row & { position: number }
+/** What an account counted in the quarter hour that begins at `start`. */
+export type UsageRow = Total & { start: string }
+type BackdatedRow = UsageRow & { position: number }
+
+/** Usage has no maxima. */
+const summedOnly = (shape: AccountShape): AccountShape => ({ ...shape, maxima: [] })
+
+/** Converts usage to columns: `account`, the sums of the shape, and `quarter`. */
+export const usageColumns = (shape: AccountShape, rows: readonly UsageRow[]): Column[] => [
+  ...toColumns(summedOnly(shape), rows),
+  { name: 'quarter', type: 'timestamptz', text: toTextArray(rows, ({ start }) => start) },
+]
 
 /** False for a total of only an access, which is the last value of a token key. */
 const isUsed = ({ account, values }: Total) =>
@@ -132,22 +155,19 @@ function writeRows(
   transaction: Transaction,
   { shard, generation }: WriteTarget,
   shape: AccountShape,
-  rows: Row[],
+  rows: UsageRow[],
 ): Promise<unknown> {
-  const summed = { ...shape, maxima: [] }
   const id = transaction(shape.id)
-  const starts = toTextArray(rows, ({ start }) => start)
-  const quarters: Column = { name: 'quarter', type: 'timestamptz', text: starts }
   return transaction`
     insert into ${transaction(usageTable(shape.kind))} as u
       (shard, generation, ${id}, quarter, ${listOf(transaction, shape.sums)})
     select
       s.shard, ${generation}, f.account, f.quarter, ${listOf(transaction, shape.sums, 'f')}
     from shards s
-      cross join ${unnest(transaction, [...toColumns(summed, rows), quarters])}
+      cross join ${unnest(transaction, usageColumns(shape, rows))}
     where s.shard = ${shard}
     on conflict (shard, generation, ${id}, quarter) do update set
-      ${addToRow(transaction, summed, 'u')}`
+      ${addToRow(transaction, summedOnly(shape), 'u')}`
 }
 
 function noteBackdated(
@@ -167,20 +187,20 @@ function writeBackdated(
   shape: AccountShape,
   rows: BackdatedRow[],
 ): Promise<unknown> {
-  const summed = { ...shape, maxima: [] }
+  const id = transaction(shape.id)
   const columns: Column[] = [
-    ...toColumns(summed, rows),
-    { name: 'quarter', type: 'timestamptz', text: toTextArray(rows, ({ start }) => start) },
+    ...usageColumns(shape, rows),
     { name: 'position', type: 'bigint', text: toArray(rows, ({ position }) => position) },
   ]
   return transaction`
-    insert into ${transaction(backdatedTable(shape.kind))}
-      (shard, generation, ${transaction(shape.id)}, quarter, position,
-        ${listOf(transaction, shape.sums)})
+    insert into ${transaction(backdatedTable(shape.kind))} as u
+      (shard, generation, ${id}, quarter, position, ${listOf(transaction, shape.sums)})
     select
       s.shard, ${generation}, f.account, f.quarter, f.position,
       ${listOf(transaction, shape.sums, 'f')}
     from shards s
       cross join ${unnest(transaction, columns)}
-    where s.shard = ${shard}`
+    where s.shard = ${shard}
+    on conflict (generation, ${id}, quarter, shard, position) do update set
+      ${addToRow(transaction, summedOnly(shape), 'u')}`
 }

@@ -1,6 +1,6 @@
 import { ACCOUNTS } from '../../events/accounts.ts'
 import type { Fragment, Transaction } from '../../platform/postgres/pool.ts'
-import { listOf } from '../projections/account-sql.ts'
+import { type Column, listOf, unnest } from '../projections/account-sql.ts'
 import { type AsOfSource, asOfSource } from './as-of-source.ts'
 import { backdatedRows, countedRows, type Scope, timelyRows } from './scope.ts'
 
@@ -11,9 +11,12 @@ import { backdatedRows, countedRows, type Scope, timelyRows } from './scope.ts'
 export type PartialQuarterHour = {
   shard: number
   quarter: string
-  before: AsOfSource
-  until: AsOfSource
+  before: AsOfEnd
+  until: AsOfEnd
 }
+
+/** The counters as of a position, and what its incomplete block had counted elsewhere. */
+export type AsOfEnd = AsOfSource & { late: readonly Column[] }
 
 /**
  * A `select` of usage rows as of a time within these quarter hours, one per shard: what was counted
@@ -44,7 +47,18 @@ export function asOfBackdatedRows(
       return transaction`(u.shard = ${shard} and u.position <= ${position})`
     })
     .reduce((all, one) => transaction`${all} or ${one}`, transaction`false`)
-  return transaction`select * from (${backdatedRows(transaction, scope)}) u where ${isUntil}`
+  const complete = transaction`
+    select * from (${backdatedRows(transaction, scope)}) u where ${isUntil}`
+  return quarters
+    .filter(({ until }) => until.late.length > 0)
+    .map(({ shard, until }) => {
+      const columns = listOf(transaction, ACCOUNTS[scope.kind].sums, 'f')
+      const position = until.positions[shard]!
+      return transaction`
+        select ${shard}::integer, f.quarter, ${position}::bigint, f.account, ${columns}
+        from ${unnest(transaction, until.late)}`
+    })
+    .reduce((all, part) => transaction`${all} union all ${part}`, complete)
 }
 
 /**
@@ -76,6 +90,8 @@ export function asOfTimelyRows(
         where u.shard = ${shard}
           and u.position > ${before.positions[shard]!}
           and u.position <= ${until.positions[shard]!}`,
+      ...late(transaction, scope, quarter, until, '-'),
+      ...late(transaction, scope, quarter, before, '+'),
     ])
     .reduce((all, part) => transaction`${all} union all ${part}`, none)
 }
@@ -95,4 +111,18 @@ function counted(
   return transaction`
     select ${quarter}::timestamptz as quarter, t.account, ${values}
     from (${countedRows(transaction, asOfSource(transaction, asOf), scope)}) t`
+}
+
+/** The same for what an incomplete block had counted in other quarter hours, if anything. */
+function late(
+  transaction: Transaction,
+  scope: Scope,
+  quarter: string,
+  asOf: AsOfEnd,
+  sign: '+' | '-',
+): Fragment[] {
+  if (asOf.late.length === 0) return []
+  const values = listOf(transaction, ACCOUNTS[scope.kind].sums, `${sign}f`)
+  const rows = unnest(transaction, asOf.late)
+  return [transaction`select ${quarter}::timestamptz, f.account, ${values} from ${rows}`]
 }

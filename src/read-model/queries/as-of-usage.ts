@@ -3,7 +3,8 @@ import type { Positions } from '../../events/positions.ts'
 import { readEvent, readPositionAt } from '../../log/read.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
 import { readAsOf } from './as-of-counters.ts'
-import type { PartialQuarterHour } from './as-of-usage-rows.ts'
+import type { AsOfEnd, PartialQuarterHour } from './as-of-usage-rows.ts'
+import { findIncomplete, foldBlock } from './incomplete-block.ts'
 import type { Scope } from './scope.ts'
 
 /**
@@ -15,19 +16,33 @@ export async function readPartialQuarterHours(
   positions: Positions,
   scope: Scope,
 ): Promise<PartialQuarterHour[]> {
-  const quarters: PartialQuarterHour[] = []
+  const ends: { shard: number; quarter: string; before: number; until: number }[] = []
   for (const [shard, position] of positions.entries()) {
     const event = position < 0 ? null : await readEvent(transaction, shard, position)
     if (event === null) continue
     const quarter = startOfQuarterHour(event.recordedAt)
     const before = (await readPositionAt(transaction, shard, quarter)) - 1
-    const at = (through: number) =>
-      readAsOf(
-        transaction,
-        positions.map((_, i) => (i === shard ? through : -1)),
-        scope,
-      )
-    quarters.push({ shard, quarter, before: await at(before), until: await at(position) })
+    ends.push({ shard, quarter, before, until: position })
+  }
+  const places = ends.flatMap(({ shard, before, until }) =>
+    [before, until].map((position) => ({ shard, position })),
+  )
+  const incomplete = await findIncomplete(transaction, scope, places)
+  const readAt = async (shard: number, position: number): Promise<AsOfEnd> => {
+    const own = positions.map((_, i) => (i === shard ? position : -1))
+    const isIncomplete = incomplete.some((at) => at.shard === shard && at.position === position)
+    return {
+      ...(await readAsOf(transaction, own, scope)),
+      late: isIncomplete ? await foldBlock(transaction, scope, { shard, position }) : [],
+    }
+  }
+  const quarters: PartialQuarterHour[] = []
+  for (const { shard, quarter, before, until } of ends) {
+    quarters.push({
+      ...{ shard, quarter },
+      before: await readAt(shard, before),
+      until: await readAt(shard, until),
+    })
   }
   return quarters
 }

@@ -5,6 +5,7 @@ import { readEvent, readPositionAt } from '../../log/read.ts'
 import { payloadText } from '../../log/visit.ts'
 import type { Fragment, Sql, Transaction } from '../../platform/postgres/pool.ts'
 import { toMicroseconds } from '../../platform/postgres/timestamp.ts'
+import { beforeBlock, endOfBlock, endsBlock } from '../projections/backdated.ts'
 import { type Content, contentOf } from '../projections/entry.ts'
 import { usage } from '../projections/usage.ts'
 import type { AsOfQueries } from './as-of.ts'
@@ -104,27 +105,35 @@ async function readRanges(
   const backdated = await readBackdated(sql, scope, shard, { after, through: folded })
   const known = Math.min(
     rows.length === MAX_QUARTER_HOURS ? found.at(-1)!.through : through,
-    backdated.length === MAX_QUARTER_HOURS ? backdated.at(-1)! : through,
+    backdated.length === MAX_QUARTER_HOURS ? backdated.at(-1)!.through : through,
   )
-  found.push(...backdated.map((position) => ({ after: position - 1, through: position })))
+  found.push(...backdated)
   if (known === through) found.push({ after: Math.max(after, folded), through })
   return { ranges: joinRanges(found, known), known }
 }
 
-/** Returns the positions of the first events in a range whose usage is backdated. */
+/**
+ * Returns the first acts in a range whose usage is backdated, and blocks of flushes with backdated
+ * usage, as ranges.
+ */
 async function readBackdated(
   sql: Sql | Transaction,
   scope: Scope,
   shard: number,
   { after, through }: Range,
-): Promise<number[]> {
+): Promise<Range[]> {
   const rows = await sql<{ position: string }[]>`
     select distinct u.position
     from (${backdatedRows(sql, scope)}) u
-    where u.shard = ${shard} and u.position > ${after} and u.position <= ${through}
+    where u.shard = ${shard} and u.position > ${after} and u.position <= ${endOfBlock(through)}
     order by u.position
     limit ${MAX_QUARTER_HOURS}`
-  return rows.map(({ position }) => Number(position))
+  return rows.map((row) => {
+    const position = Number(row.position)
+    // An act may be at the end of a block, too.
+    const before = endsBlock(position) ? beforeBlock(position) : position - 1
+    return { after: Math.max(after, before), through: Math.min(through, position) }
+  })
 }
 
 /** Sorts ranges and joins those that touch. Leaves out what is empty or beyond `end`. */

@@ -6,7 +6,7 @@ import { hashLeaf, toLeaf } from '../../../src/events/leaf.ts'
 import type { Attestation } from '../../../src/events/statement.ts'
 import { sha256 } from '../../../src/proofs/merkle/hash.ts'
 import { makeSigningKey } from '../../../src/proofs/merkle/key.ts'
-import { quarterHourOf } from '../../../src/proofs/verifier/fold.ts'
+import { quarterHourOf } from '../../../src/proofs/verifier/usage-time.ts'
 import { auditLog, fillLog, MemoryLog, rewrite } from './memory.ts'
 
 // A log in memory whose answers can all be forged, and an audit that trusts none of them.

@@ -1,6 +1,7 @@
 import type { Event } from '../../../events/event.ts'
 import type { Transaction } from '../../../platform/postgres/pool.ts'
-import { quarterHourOf, ShardFold } from '../../verifier/fold.ts'
+import { ShardFold } from '../../verifier/fold.ts'
+import { quarterHourOf } from '../../verifier/usage-time.ts'
 import { compareRows } from '../compare.ts'
 import type { Problem } from '../problem.ts'
 import { attestedTable, type Target } from '../tables.ts'

@@ -1,4 +1,4 @@
-import { quarterHourOf } from '../fold.ts'
+import { quarterHourOf } from '../usage-time.ts'
 import { type AdoptedKey, type AdoptedKeys, NameSums, type Stated } from './adopted-keys.ts'
 import type { Flush, Resharding } from './resharding.ts'
 import type { UnknownEntry } from './unknown-entries.ts'
