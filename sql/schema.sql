@@ -2,6 +2,30 @@
 
 create collation names (provider = icu, locale = 'und-u-kn-true');
 
+create table accepted_counts (
+  shard integer not null,
+  day date not null,
+  kind text not null,
+  name text not null,
+  accepted integer not null,
+  constraint accepted_counts_pkey PRIMARY KEY (shard, day, kind, name)
+);
+
+create table accepted_days (
+  shard integer not null,
+  day date not null,
+  constraint accepted_days_pkey PRIMARY KEY (shard, day)
+);
+
+create table accepted_values (
+  shard integer not null,
+  day date not null,
+  kind text not null,
+  name text not null,
+  value text not null,
+  constraint accepted_values_pkey PRIMARY KEY (shard, day, kind, name, value)
+);
+
 create table acts (
   generation integer not null,
   position bigint not null,
@@ -1227,6 +1251,9 @@ CREATE TRIGGER tiles_refuse_change BEFORE DELETE OR UPDATE ON tallybook.tiles FO
 -- trigger tiles_refuse_truncate
 CREATE TRIGGER tiles_refuse_truncate BEFORE TRUNCATE ON tallybook.tiles FOR EACH STATEMENT EXECUTE FUNCTION refuse_tile_change();
 
+grant delete, insert, select, update on accepted_counts to tallybook_service;
+grant delete, insert, select, update on accepted_days to tallybook_service;
+grant delete, insert, select on accepted_values to tallybook_service;
 grant delete, insert, select, update on acts to tallybook_service;
 grant delete, insert, select, update on api_key_backdated_usage to tallybook_service;
 grant delete, insert, select, update on api_key_counters to tallybook_service;

@@ -22,6 +22,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'read-model': ['platform', 'events', 'log'],
   bookkeeping: CORE,
   registration: ['platform', 'events', 'log'],
+  dimensions: ['platform', 'events', 'log'],
   quota: CORE,
   cluster: ['platform', 'events', 'read-model'],
   auth: ['platform', 'events'],

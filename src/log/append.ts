@@ -42,6 +42,11 @@ export type AppenderOptions = {
    * the catalog, and fold the change into `catalog`, so that they are known.
    */
   registerUnknown?: (shard: number, flushes: readonly PendingFlush[]) => Promise<void>
+  /**
+   * Called before a batch is appended, with those of its flushes that have dimensions or measures.
+   * May change how they are counted (`PendingFlush.countAs`).
+   */
+  limitDimensions?: (shard: number, flushes: readonly PendingFlush[]) => Promise<void>
   /** How many days a flush's own time may be in the past; default COUNTED_AT_DAYS. */
   countedAtDays?: number
   /** Called after each commit that added events to the shard. */
@@ -251,6 +256,8 @@ export class ShardAppender {
         if (unknown.length > 0) await registerUnknown(shard, unknown)
         if (isStale()) continue
       }
+      const detailed = batch.filter(({ attributed }) => attributed.data.details !== undefined)
+      if (detailed.length > 0) await this.options.limitDimensions?.(shard, detailed)
       const row = await callAppendBatch(sql, shard, batch, { position, sha256 })
       if (row.firstPosition === null) {
         await this.options.refreshCatalog()

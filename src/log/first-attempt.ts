@@ -22,6 +22,27 @@ export async function readFirstAttempt(
   return { position: Number(row.position), event }
 }
 
+/** Returns those of a shard's flushes whose first attempt is in the log. */
+export async function findAppended(
+  sql: Sql,
+  shard: number,
+  flushes: readonly PendingFlush[],
+): Promise<Set<PendingFlush>> {
+  const keyed = flushes.filter(({ idempotencyKey }) => idempotencyKey !== null)
+  if (keyed.length === 0) return new Set()
+  // No source or key contains a newline.
+  const rows = await sql<{ ordinal: number }[]>`
+    select f.ordinal::integer as ordinal
+    from rows from (
+        string_to_table(${keyed.map(({ source }) => source).join('\n')}, e'\n'),
+        string_to_table(${keyed.map((flush) => flush.idempotencyKey).join('\n')}, e'\n')
+      ) with ordinality as f(source, idempotency_key, ordinal)
+      join events e on e.shard = ${shard}
+        and e.source = f.source
+        and e.idempotency_key = f.idempotency_key`
+  return new Set(rows.map(({ ordinal }) => keyed[ordinal - 1]!))
+}
+
 type Place = { sql: Sql; shard: number; catalog: Lookups }
 
 /** Answers each by the event with its idempotency key; one at a time, as events may be large. */

@@ -1,5 +1,5 @@
 import type { ApiKeys } from '../events/api-key-flush.ts'
-import type { Declared } from '../events/details.ts'
+import type { Declared, Details } from '../events/details.ts'
 import { type Event, hashPayload } from '../events/event.ts'
 import {
   type AttributedFlush,
@@ -79,11 +79,21 @@ export class PendingFlush {
     const resolved = this.outOfRange ?? resolveFlush(this.posted, catalog)
     this.refusal = 'kind' in resolved ? resolved : null
     if ('kind' in resolved) return
-    this.attributed = attributeFlush(resolved, catalog)
-    this.payload = encodeFlush(this.attributed)
-    this.payloadSha256 = hashPayload(this.payload)
+    this.#encode(attributeFlush(resolved, catalog))
     // Not later, when it is settled: by then its entries have left the processor's caches.
     this.#answer = answerFlush(this.attributed)
+  }
+
+  /** Changes how its dimensions are counted. */
+  countAs(details: Details): void {
+    const { type, data } = this.attributed
+    this.#encode({ type, data: { ...data, details } } as AttributedFlush)
+  }
+
+  #encode(attributed: AttributedFlush): void {
+    this.attributed = attributed
+    this.payload = encodeFlush(attributed)
+    this.payloadSha256 = hashPayload(this.payload)
   }
 
   /** Settles it as appended, by this attempt, at a position. */

@@ -1,7 +1,7 @@
 import { type CatalogWriter, changeCatalog } from '../log/catalog/change.ts'
+import { findAppended } from '../log/first-attempt.ts'
 import type { PendingFlush } from '../log/queue.ts'
 import { TemporarilyUnavailable } from '../platform/postgres/errors.ts'
-import type { Sql } from '../platform/postgres/pool.ts'
 import { makeRows, type NewRows } from './rows.ts'
 import { RegisteredToday, SOURCE_PREFIX } from './today.ts'
 import { findUnknown } from './unknown.ts'
@@ -79,6 +79,7 @@ export class Registrar {
   }
 
   async #registerNew(shard: number, flushes: readonly PendingFlush[]): Promise<void> {
+    // A retry registers nothing.
     const appended = await findAppended(this.options.writer.sql, shard, flushes)
     const bySource = Map.groupBy(
       flushes.filter((flush) => !appended.has(flush)),
@@ -115,24 +116,3 @@ export class Registrar {
 }
 
 const toPosted = ({ posted }: PendingFlush) => posted
-
-/** Returns the flushes whose first attempt is in the log: a retry registers nothing. */
-async function findAppended(
-  sql: Sql,
-  shard: number,
-  flushes: readonly PendingFlush[],
-): Promise<Set<PendingFlush>> {
-  const keyed = flushes.filter(({ idempotencyKey }) => idempotencyKey !== null)
-  if (keyed.length === 0) return new Set()
-  // No source or key contains a newline.
-  const rows = await sql<{ ordinal: number }[]>`
-    select f.ordinal::integer as ordinal
-    from rows from (
-        string_to_table(${keyed.map(({ source }) => source).join('\n')}, e'\n'),
-        string_to_table(${keyed.map((flush) => flush.idempotencyKey).join('\n')}, e'\n')
-      ) with ordinality as f(source, idempotency_key, ordinal)
-      join events e on e.shard = ${shard}
-        and e.source = f.source
-        and e.idempotency_key = f.idempotency_key`
-  return new Set(rows.map(({ ordinal }) => keyed[ordinal - 1]!))
-}

@@ -7,6 +7,8 @@ import { Adoptions } from '../bookkeeping/adoption/adoptions.ts'
 import { Books } from '../bookkeeping/books.ts'
 import { Instances } from '../cluster/instances.ts'
 import type { Reads } from '../cluster/replicas/reads.ts'
+import { DimensionLimits } from '../dimensions/limits.ts'
+import { warnOfOthers } from '../dimensions/others.ts'
 import type { CatalogChange } from '../events/catalog-change.ts'
 import { Admission } from '../http/admission.ts'
 import { EventStreams } from '../http/events/streams.ts'
@@ -52,6 +54,7 @@ export type ServiceOptions = {
         | 'idleTimeoutSeconds'
         | 'registerPerDay'
         | 'countedAtDays'
+        | 'dimensionValues'
         | 'metricsToken'
         | 'metricsAddress'
       >
@@ -78,6 +81,7 @@ export type Components = Awaited<ReturnType<typeof createComponents>>
 export async function createComponents(options: ServiceOptions, pools: Pools, reads: Reads) {
   const { address, logger, origin, intervals = INTERVALS } = options
   const { shards, maxSubscribers, registerPerDay = null, countedAtDays } = options.config
+  const { dimensionValues } = options.config
   const acceptance = countedAtDays === undefined ? {} : { countedAtDays }
   const catalog = new Catalog()
   await refreshCatalog(pools.append, catalog)
@@ -143,6 +147,11 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
           ...{ writer: catalogWriter, control: pools.control, perDay: registerPerDay, logger },
           onLimit: (keys) => metrics.observeLimit(keys),
         })
+  const noteOthers = warnOfOthers(logger, (values) => metrics.observeOthers(values))
+  const limits = new DimensionLimits({
+    ...{ sql: pools.append, background: pools.project, dimensionValues, onOthers: noteOthers },
+    onSweepFailed: (error) => logger.warn(error, 'dimensions: values of earlier days were kept'),
+  })
   const log = new Log({
     sql: pools.append,
     shards,
@@ -151,9 +160,11 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     intervals: intervals.log,
     ...acceptance,
     ...(registration && { registerUnknown: registration.register }),
+    limitDimensions: limits.limit,
     onRefused: (shard, error) => refusals.note(shard, error),
     onTaken: (shard) => refusals.end(shard),
     onAppended: (shard, batch) => {
+      limits.noteAppended(shard, batch.recordedAt, batch.events)
       const events = batch.events.length
       projector.noticeAppend(shard, batch)
       noticeAppended(shard, batch.firstPosition + events - 1, events)
@@ -165,8 +176,10 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     intervals,
     registerPerDay,
     ...acceptance,
+    dimensionValues,
     logger,
     onLimit: (keys) => registration?.noteLimit(keys),
+    onOthers: noteOthers,
     onRefused: (shard, error) => refusals.note(shard, error, 'worker'),
     onTaken: (shard) => refusals.end(shard, 'worker'),
     onAppended: (shard, firstPosition, events) => {

@@ -32,6 +32,8 @@ export type Config = {
   registerPerDay: number | null
   /** How many days ago a flush may have been counted. */
   countedAtDays: number
+  /** How many distinct values of a dimension a shard counts in a day. */
+  dimensionValues: number
   /** How many unknown tokens one address may present per minute. */
   unknownTokens: number
   /** Maximum number of concurrent log subscribers. */
@@ -141,6 +143,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     idleTimeoutSeconds: integer('TALLYBOOK_IDLE_TIMEOUT_SECONDS', 5, 255),
     registerPerDay: registerPerDay('TALLYBOOK_UNKNOWN_KEYS', 'TALLYBOOK_REGISTER_PER_DAY'),
     countedAtDays: integer('TALLYBOOK_COUNTED_AT_DAYS', 1, 3_650),
+    dimensionValues: integer('TALLYBOOK_DIMENSION_VALUES', 1, 10_000),
     unknownTokens: integer('TALLYBOOK_UNKNOWN_TOKENS', 1, 1_000_000_000),
     maxSubscribers: integer(
       // Versions before 0.2 used the name TALLYBOOK_MAX_FOLLOWERS.

@@ -65,6 +65,12 @@ export const VARIABLES = {
     default: '35',
     meaning: 'How many days ago a flush may state that it was counted, up to 3,650.',
   },
+  TALLYBOOK_DIMENSION_VALUES: {
+    default: '1000',
+    meaning:
+      'Distinct values of a dimension that a shard counts in a day (UTC), 1 to 10,000. Others ' +
+      'count as `other`.',
+  },
   TALLYBOOK_UNKNOWN_TOKENS: {
     default: '30',
     meaning: 'Unknown tokens that one address may present in a minute.',

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll } from 'bun:test'
+import { DimensionLimits } from '../../src/dimensions/limits.ts'
 import type { CatalogRows } from '../../src/events/catalog-change.ts'
 import type { PostedFlush } from '../../src/events/flush.ts'
 import { Catalog } from '../../src/log/catalog/catalog.ts'
@@ -20,6 +21,8 @@ export type TestLog = {
   flush(id: number, requests: number, options?: FlushOptions): Promise<AppendOutcome>
   /** The number of unknown keys that the limit has left unknown. */
   limited(): number
+  /** The number of values of appended flushes that are counted as `other`. */
+  others(): number
   /** Upserts rows, and retires rows, in the catalog. Returns the position of the change. */
   change(upserted: CatalogRows, ended?: CatalogRows): Promise<number | null>
   stop(): Promise<void>
@@ -35,11 +38,13 @@ export type TestLogOptions = {
   intervals?: Pick<Intervals, 'database' | 'log'>
   /** Register at most so many unknown keys per day. */
   registerPerDay?: number
+  /** The limits on dimensions: values of each, and combinations of an account. */
+  limits?: { dimensionValues?: number; combinations?: number }
 }
 
 export async function startTestLog(
   database: TestDatabase,
-  { onRefused, intervals = INTERVALS, registerPerDay }: TestLogOptions = {},
+  { onRefused, intervals = INTERVALS, registerPerDay, limits = {} }: TestLogOptions = {},
 ): Promise<TestLog> {
   const pools = openPools(database.address, TEST_SHARDS, intervals.database)
   const catalog = new Catalog()
@@ -50,12 +55,21 @@ export async function startTestLog(
   const onLimit = (keys: number) => {
     limited += keys
   }
+  let others = 0
+  const dimensions = new DimensionLimits({
+    ...{ sql: pools.append, background: pools.project, ...limits },
+    onOthers: (values) => {
+      others += values
+    },
+  })
   const log = new Log({
     sql: pools.append,
     shards: TEST_SHARDS,
     catalog,
     refreshCatalog: refresh,
-    onAppended: () => {},
+    limitDimensions: dimensions.limit,
+    onAppended: (shard, { recordedAt, events }) =>
+      dimensions.noteAppended(shard, recordedAt, events),
     intervals: intervals.log,
     ...(onRefused && { onRefused }),
     ...(registerPerDay !== undefined && {
@@ -69,6 +83,7 @@ export async function startTestLog(
     database,
     append,
     limited: () => limited,
+    others: () => others,
     flush: (id, requests, options) => {
       const entries = { ids: [id], requests: [requests], successes: [requests] }
       return append({ type: 'ApiKeyStatsFlushed', entries }, options)

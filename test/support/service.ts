@@ -49,6 +49,8 @@ export type TestServiceOptions = {
   registerPerDay?: number | null
   /** Default 35. */
   countedAtDays?: number
+  /** Default 1,000. */
+  dimensionValues?: number
   maxSubscribers?: number
   logPublic?: boolean
   basePath?: string
@@ -76,6 +78,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
       unknownTokens: options.unknownTokens ?? 1_000_000,
       registerPerDay: options.registerPerDay ?? null,
       ...(options.countedAtDays !== undefined && { countedAtDays: options.countedAtDays }),
+      ...(options.dimensionValues && { dimensionValues: options.dimensionValues }),
       maxSubscribers: options.maxSubscribers ?? 5_000,
       logPublic: options.logPublic ?? false,
       basePath: options.basePath ?? '',

@@ -54,6 +54,11 @@ export class Metrics {
     help: 'Unknown keys that the daily limit left unregistered, in each batch that named them',
     registers: [this.registry],
   })
+  readonly #others = new Counter({
+    name: 'tallybook_dimension_others_total',
+    help: 'Values of dimensions in appended flushes that a limit of the day counts as other',
+    registers: [this.registry],
+  })
   readonly #queueLength = this.#gauge(
     'tallybook_queue_length',
     'Flushes accepted but not yet in the log',
@@ -209,6 +214,11 @@ export class Metrics {
   /** Counts keys that the limit of the day leaves unknown. */
   observeLimit(keys: number): void {
     this.#limited.inc(keys)
+  }
+
+  /** Counts values of dimensions that are counted as `other`. */
+  observeOthers(values: number): void {
+    this.#others.inc(values)
   }
 
   /** Counts a flush whose response was not 200. */

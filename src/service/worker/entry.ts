@@ -6,6 +6,7 @@
 import { scanLog } from '../../bookkeeping/adoption/scan-log.ts'
 import { PostedAmounts } from '../../bookkeeping/posted-amounts.ts'
 import { UnknownAmounts } from '../../bookkeeping/withdraw.ts'
+import { DimensionLimits } from '../../dimensions/limits.ts'
 import { isAct } from '../../events/act.ts'
 import { PayloadError } from '../../events/columns.ts'
 import { decodeEvent, type Event, postingsOf, UnknownEvent } from '../../events/event.ts'
@@ -39,9 +40,9 @@ declare const self: Worker
 const notify = (message: WorkerNotice) => self.postMessage(message)
 
 function createJobs(settings: WorkerSettings): Jobs {
-  const { address, shards, intervals, registerPerDay, countedAtDays } = settings
+  const { address, shards, intervals, registerPerDay, countedAtDays, dimensionValues } = settings
   // Sized for one shard: the worker does one thing at a time. Connections are opened when needed.
-  const { append: sql, close } = openPools(address, 1, intervals.database)
+  const { append: sql, project: background, close } = openPools(address, 1, intervals.database)
   const catalog = new Catalog()
   const refresh = () => refreshCatalog(sql, catalog)
   const writer = { sql, catalog, refresh }
@@ -52,6 +53,10 @@ function createJobs(settings: WorkerSettings): Jobs {
           ...{ writer, perDay: registerPerDay },
           onLimit: (keys) => notify({ notice: 'limited', keys }),
         })
+  const limits = new DimensionLimits({
+    ...{ sql, background, dimensionValues },
+    onOthers: (values) => notify({ notice: 'others', values }),
+  })
   const log = new Log({
     sql,
     shards,
@@ -60,10 +65,13 @@ function createJobs(settings: WorkerSettings): Jobs {
     intervals: intervals.log,
     ...(countedAtDays !== undefined && { countedAtDays }),
     ...(registrar && { registerUnknown: registrar.register }),
+    limitDimensions: limits.limit,
     onRefused: (shard, error) => notify({ notice: 'refused', shard, error: sendError(error) }),
     onTaken: (shard) => notify({ notice: 'taken', shard }),
-    onAppended: (shard, { firstPosition, events }) =>
-      notify({ notice: 'appended', shard, firstPosition, events: events.length }),
+    onAppended: (shard, { firstPosition, recordedAt, events }) => {
+      limits.noteAppended(shard, recordedAt, events)
+      notify({ notice: 'appended', shard, firstPosition, events: events.length })
+    },
   })
   const open = new Map<number, Iterator<Content>>()
   let opened = 0

@@ -21,6 +21,8 @@ export type WorkerSettings = {
   registerPerDay: number | null
   /** How many days ago a flush may have been counted; the default if absent. */
   countedAtDays?: number
+  /** How many values of a dimension a shard counts in a day; the default if absent. */
+  dimensionValues?: number | undefined
 }
 
 /** Why an event can't be folded. If it is unknown, a newer release may be able to fold it. */
@@ -59,6 +61,7 @@ export type WorkerNotice =
   | { notice: 'refused'; shard: number; error: SentError }
   | { notice: 'taken'; shard: number }
   | { notice: 'limited'; keys: number }
+  | { notice: 'others'; values: number }
 
 /** The worker's answer to a request. */
 export type WorkerAnswer = { id: number; value: unknown } | { id: number; error: SentError }

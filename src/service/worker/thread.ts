@@ -43,6 +43,8 @@ export type WorkerOptions = WorkerSettings & {
   onTaken: (shard: number) => void
   /** Called with the number of keys that a batch names and that the limit leaves unknown. */
   onLimit: (keys: number) => void
+  /** Called with the number of values of appended flushes that are counted as `other`. */
+  onOthers: (values: number) => void
   logger: Logger
 }
 
@@ -168,6 +170,7 @@ export class WorkerThread {
 
   #start(): Worker {
     const { address, shards, intervals, registerPerDay, countedAtDays, logger } = this.options
+    const { dimensionValues } = this.options
     const worker = new Worker(new URL('./entry.ts', import.meta.url).href)
     worker.onmessage = ({ data }: MessageEvent<WorkerNotice | WorkerAnswer>) => {
       if ('notice' in data) this.#receive(data)
@@ -182,7 +185,7 @@ export class WorkerThread {
     }
     worker.addEventListener('close', () => this.#rejectPending(worker))
     const settings: WorkerSettings = {
-      ...{ address, shards, intervals, registerPerDay },
+      ...{ address, shards, intervals, registerPerDay, dimensionValues },
       ...(countedAtDays !== undefined && { countedAtDays }),
     }
     worker.postMessage(settings)
@@ -190,9 +193,10 @@ export class WorkerThread {
   }
 
   #receive(message: WorkerNotice): void {
-    const { onAppended, onRefused, onTaken, onLimit } = this.options
+    const { onAppended, onRefused, onTaken, onLimit, onOthers } = this.options
     if (message.notice === 'taken') onTaken(message.shard)
     else if (message.notice === 'limited') onLimit(message.keys)
+    else if (message.notice === 'others') onOthers(message.values)
     else if (message.notice === 'refused') onRefused(message.shard, receiveError(message.error))
     else onAppended(message.shard, message.firstPosition, message.events)
   }

@@ -11,6 +11,7 @@ export const DISTRIBUTED_TABLES = [
   ...['api_key_backdated_usage', 'provider_group_backdated_usage', 'key_backdated_usage'],
   ...['api_key_snapshots', 'provider_group_snapshots', 'key_snapshots'],
   ...['unknown_keys', 'unknown_usage'],
+  ...['accepted_days', 'accepted_values', 'accepted_counts'],
 ] as const
 
 /** Copied to every node, because statements join them with the distributed tables. */
