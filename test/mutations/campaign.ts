@@ -20,10 +20,14 @@ export function runBaseline(tree: Tree, mutations: readonly Mutation[]): Promise
   return runTests(tree, [...new Set(mutations.flatMap(({ tests }) => tests))])
 }
 
-/** Makes one fault after the other in each tree, and finds a test that catches it. */
+/**
+ * Makes one fault after the other in each tree, and finds a test that catches it: among those that
+ * the mutation names or, with `inSuite`, all.
+ */
 export async function runMutations(
   trees: readonly Tree[],
   mutations: readonly Mutation[],
+  inSuite: boolean,
   onResult: (result: Result) => void,
 ): Promise<Result[]> {
   const results = new Map<Mutation, Result>()
@@ -31,7 +35,7 @@ export async function runMutations(
   await Promise.all(
     trees.map(async (tree) => {
       for (const mutation of left) {
-        const result = await findCatcher(tree, mutation)
+        const result = await findCatcher(tree, mutation, inSuite)
         results.set(mutation, result)
         onResult(result)
       }
@@ -41,9 +45,9 @@ export async function runMutations(
 }
 
 /** Runs the nearest tests first, then those further away, finally the whole suite. */
-async function findCatcher(tree: Tree, mutation: Mutation): Promise<Result> {
+async function findCatcher(tree: Tree, mutation: Mutation, inSuite: boolean): Promise<Result> {
   let seconds = 0
-  for (const paths of [...mutation.tests.map((path) => [path]), []]) {
+  for (const paths of [...mutation.tests.map((path) => [path]), ...(inSuite ? [[]] : [])]) {
     const started = performance.now()
     const failure = await tree.with(mutation, () => runTests(tree, paths))
     seconds += Math.round((performance.now() - started) / 1000)

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { Glob } from 'bun'
 import { MUTATIONS } from './list.ts'
 import { mutate } from './mutation.ts'
+import { mergeTable } from './report.ts'
 
 const ROOT = join(import.meta.dir, '../..')
 const tests = [...new Glob('test/**/*.test.ts').scanSync(ROOT)]
@@ -30,4 +31,23 @@ test('a mutation whose text is missing or occurs twice is refused', () => {
   const mutation = { ...MUTATIONS[0]!, find: 'lock', replace: '' }
   expect(() => mutate('a key', mutation)).toThrow('0 places')
   expect(() => mutate('lock, lock', mutation)).toThrow('2 places')
+})
+
+test('results replace their rows of the table, and leave the others in the order of the list', () => {
+  const [first, second, third] = MUTATIONS
+  const caught = (mutation: typeof first, test: string) => ({
+    mutation: mutation!,
+    ...{ caughtBy: { file: null, test, message: '' }, seconds: 1 },
+  })
+  const before = mergeTable('', [caught(third, 'c'), caught(first, 'a')])
+  expect(before).toStartWith('2 of 2 are caught.')
+  const missed = { mutation: second!, caughtBy: null, seconds: 2 }
+  const after = mergeTable(`| gone | x |\n${before}`, [missed, caught(first, 'b')])
+  expect(after).toStartWith('2 of 3 are caught.')
+  const rows = after.split('\n').filter((line) => /^\| \S+ \| `/.test(line))
+  expect(rows.map((row) => row.split(' | ').toSpliced(1, 2).join(' '))).toEqual([
+    `| ${first!.name} b 1 |`,
+    `| ${second!.name} **none** 2 |`,
+    `| ${third!.name} c 1 |`,
+  ])
 })

@@ -1,5 +1,7 @@
+import { BOOKS_MUTATIONS } from './list-books.ts'
 import { LOG_MUTATIONS } from './list-log.ts'
 import { PROOF_MUTATIONS } from './list-proofs.ts'
+import { QUOTA_MUTATIONS } from './list-quotas.ts'
 import { READ_MUTATIONS } from './list-reads.ts'
 import type { Mutation } from './mutation.ts'
 
@@ -11,4 +13,6 @@ export const MUTATIONS: readonly Mutation[] = [
   ...LOG_MUTATIONS,
   ...READ_MUTATIONS,
   ...PROOF_MUTATIONS,
+  ...BOOKS_MUTATIONS,
+  ...QUOTA_MUTATIONS,
 ]

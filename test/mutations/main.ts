@@ -1,9 +1,9 @@
 /**
  * Proves that the tests catch faults: makes one mutation of src or sql after the other in a copy
  * of the tree, and finds a test that fails: `bun run mutations [--only NAME]… [--workers N]
- * [--list]`. `--no-baseline` skips the run of the unchanged tree. A run of all mutations writes the
- * table of docs/measurements/mutations.md. Exits with 1 if no test catches more than MAX_MISSED of
- * them.
+ * [--list]`. `--no-baseline` skips the run of the unchanged tree. Writes its rows of the table in
+ * docs/measurements/mutations.md, except with `--nearest`, which runs only the tests that the
+ * mutations name. Exits with 1 if no test catches more than MAX_MISSED of them.
  */
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -23,6 +23,7 @@ async function main(): Promise<number> {
       workers: { type: 'string', default: '1' },
       list: { type: 'boolean', default: false },
       baseline: { type: 'boolean', default: true },
+      nearest: { type: 'boolean', default: false },
     },
     allowNegative: true,
   })
@@ -43,8 +44,8 @@ async function main(): Promise<number> {
       console.error(`A test fails without a mutation: ${failing.test}: ${failing.message}`)
       return 1
     }
-    const results = await runMutations(trees, chosen, print)
-    if (!only) await writeDocument(results)
+    const results = await runMutations(trees, chosen, !values.nearest, print)
+    if (!values.nearest) await writeDocument(results)
     const missed = countMissed(results)
     console.log(`\n${results.length - missed} of ${results.length} mutations caught`)
     return missed > (only ? 0 : MAX_MISSED) ? 1 : 0

@@ -1,0 +1,165 @@
+import type { Mutation } from './mutation.ts'
+
+/** Faults of bookkeeping: external ids, acts, unknown keys and their adoption. */
+export const BOOKS_MUTATIONS: readonly Mutation[] = [
+  {
+    name: 'named-row-takes-posted-id',
+    file: 'src/log/catalog/external-ids.ts',
+    find: 'return 1 + ids.reduce(most, this.#highest)',
+    replace: 'return 1 + this.#highest',
+    harm: 'A row that only an external id names gets the id of another row of the same change.',
+    tests: ['test/http/external-ids', 'test/registration', 'test/property/histories'],
+  },
+  {
+    name: 'ids-of-named-rows-only',
+    file: 'src/log/catalog/external-ids.ts',
+    find: `    if (id > this.#highest && id < END_OF_IDS) this.#highest = id
+    if (external_id === undefined) return
+`,
+    replace: `    if (external_id === undefined) return
+    if (id > this.#highest && id < END_OF_IDS) this.#highest = id
+`,
+    harm: 'A new key that only an external id names becomes a key that others have used.',
+    tests: ['test/http/external-ids', 'test/registration', 'test/property/histories'],
+  },
+  {
+    name: 'refused-by-old-catalog',
+    file: 'src/log/append.ts',
+    find: `        if (isStale()) continue
+        await settleRefused`,
+    replace: '        await settleRefused',
+    harm: 'A flush is refused because this instance has not seen the newest external ids.',
+    tests: ['test/log/external-ids', 'test/log'],
+  },
+  {
+    name: 'refused-though-counted',
+    file: 'src/log/first-attempt.ts',
+    find: 'if (first === null) flush.settle',
+    replace: 'if (first === null || flush.twoKeysAt !== null) flush.settle',
+    harm: 'A flush that counted is refused when it is sent again after its names changed.',
+    tests: ['test/log/external-ids', 'test/log'],
+  },
+  {
+    name: 'first-attempt-of-another',
+    file: 'src/log/first-attempt.ts',
+    find: `e.shard = \${shard} and e.source = \${source} and e.idempotency_key`,
+    replace: `e.shard = \${shard} and e.idempotency_key`,
+    harm: 'An admin whose key another admin has used gets 422, or corrects nothing.',
+    tests: ['test/bookkeeping/repeated-acts', 'test/bookkeeping', 'test/log'],
+  },
+  {
+    name: 'acts-not-locked',
+    file: 'sql/functions/append_act.sql',
+    find: '  where s.shard = 0\n  for update;',
+    replace: '  where s.shard = 0;',
+    harm: 'Two admins take from one total what is there only once, and it falls below zero.',
+    tests: ['test/bookkeeping/concurrent', 'test/bookkeeping'],
+  },
+  {
+    name: 'replay-becomes-newest-act',
+    file: 'sql/functions/append_act.sql',
+    find: `  if not v_replayed then
+    update shards s set act_position = v_position where s.shard = 0;
+  end if;`,
+    replace: '  update shards s set act_position = v_position where s.shard = 0;',
+    harm: 'After a late retry every correction is answered 503.',
+    tests: ['test/bookkeeping/repeated-acts', 'test/bookkeeping', 'test/log'],
+  },
+  {
+    name: 'replay-not-compared',
+    file: 'src/bookkeeping/books.ts',
+    find: 'if (appended !== null && !appended.replayed) return',
+    replace: 'if (appended !== null) return',
+    harm: 'An admin is told that a correction is recorded, but another one with its key is.',
+    tests: ['test/bookkeeping/repeated-acts', 'test/bookkeeping', 'test/quota/reset'],
+  },
+  {
+    name: 'refusal-before-replay',
+    file: 'src/bookkeeping/books.ts',
+    find: 'return (await readFirst()) ?? decided',
+    replace: 'return decided',
+    harm: 'A retry that overtakes its first attempt is told that someone else corrected it.',
+    tests: ['test/bookkeeping/concurrent', 'test/bookkeeping'],
+  },
+  {
+    name: 'never-opened-again',
+    file: 'src/bookkeeping/checks.ts',
+    find: 'and t.reversed_shard = 0 and t.reversed_position = o.position',
+    replace: 'and t.reversed_shard = 0 and t.reversed_position < o.position',
+    harm: 'Wrong opening balances that were reversed can not be recorded again.',
+    tests: ['test/bookkeeping/corrections', 'test/bookkeeping', 'test/property/histories'],
+  },
+  {
+    name: 'reversed-on-any-shard',
+    file: 'src/bookkeeping/books.ts',
+    find: `and t.reversed_shard = \${shard} and t.reversed_position`,
+    replace: `and t.reversed_position`,
+    harm: 'A flush can not be reversed because another shard has a reversal at its position.',
+    tests: ['test/bookkeeping/corrections', 'test/bookkeeping', 'test/property/histories'],
+  },
+  {
+    name: 'adopted-by-retired-group',
+    file: 'src/bookkeeping/adoption/decide.ts',
+    find: `g.id = k.group_id
+        and g.ended_at is null`,
+    replace: 'g.id = k.group_id',
+    harm: 'An adoption adds requests to a provider group that was retired before.',
+    tests: ['test/bookkeeping/unknown-keys', 'test/bookkeeping', 'test/property/histories'],
+  },
+  {
+    name: 'old-scan-used',
+    file: 'src/bookkeeping/adoption/adoptions.ts',
+    find: 'scanned?.before === before ? scanned : null',
+    replace: 'scanned',
+    harm: 'Two admins who adopt a key that is not listed count its requests twice.',
+    tests: ['test/bookkeeping/unlisted', 'test/bookkeeping'],
+  },
+  {
+    name: 'scan-counts-again',
+    file: 'src/bookkeeping/adoption/scan-log.ts',
+    find: 'position <= through',
+    replace: 'position < through',
+    harm: 'The next adoption of a key that is not listed counts its last flush twice.',
+    tests: ['test/bookkeeping/scan-log', 'test/bookkeeping'],
+  },
+  {
+    name: 'reversed-flush-adopted',
+    file: 'src/bookkeeping/adoption/find-scans.ts',
+    find: `a.reversed_shard = \${shard}`,
+    replace: `a.reversed_shard = \${shard} and a.type = 'UnknownKeysAdopted'`,
+    harm: 'An adoption of a key that is not listed counts flushes that were reversed.',
+    tests: ['test/bookkeeping/unlisted', 'test/bookkeeping'],
+  },
+  {
+    name: 'last-adopted-flush-withdrawn',
+    file: 'src/bookkeeping/withdraw.ts',
+    find: `>= \${position}`,
+    replace: `> \${position}`,
+    harm: 'A reversal takes nothing back from a key that was adopted right after the flush.',
+    tests: ['test/bookkeeping/unknown-keys', 'test/bookkeeping', 'test/property/histories'],
+  },
+  {
+    name: 'adopted-still-listed',
+    file: 'src/bookkeeping/unknown-keys.ts',
+    find: 'where k.flushes > coalesce(t.flushes, 0)',
+    replace: 'where k.flushes >= coalesce(t.flushes, 0)',
+    harm: 'Adopted keys stay in the list of unknown keys.',
+    tests: ['test/bookkeeping/unknown-keys', 'test/bookkeeping', 'test/property/histories'],
+  },
+  {
+    name: 'withdrawn-flush-counts-twice',
+    file: 'src/events/unknown.ts',
+    find: '    if (seen.has(name)) return 0\n',
+    replace: '',
+    harm: 'A reversal of a huge flush withdraws it twice, and other flushes leave the list.',
+    tests: ['test/bookkeeping/unknown-keys', 'test/bookkeeping'],
+  },
+  {
+    name: 'adopted-access-in-future',
+    file: 'src/events/unknown.ts',
+    find: '.map((at) => Math.min(at, latest))',
+    replace: '.map((at) => at)',
+    harm: 'An adopted key shows a last access in the future, which no later one replaces.',
+    tests: ['test/http/last-access', 'test/bookkeeping'],
+  },
+]
