@@ -37,6 +37,19 @@ create table acts (
   constraint acts_pkey PRIMARY KEY (generation, "position")
 );
 
+create table api_key_backdated_parts (
+  shard integer not null,
+  generation integer not null,
+  api_key_id bigint not null,
+  quarter timestamp with time zone not null,
+  position bigint not null,
+  combination text not null,
+  requests numeric not null,
+  successes numeric not null,
+  measures numeric[] not null,
+  constraint api_key_backdated_parts_pkey PRIMARY KEY (generation, api_key_id, quarter, shard, "position", combination)
+);
+
 create table api_key_backdated_usage (
   shard integer not null,
   generation integer not null,
@@ -65,6 +78,38 @@ create table api_key_counters_1 (
   successes numeric not null,
   constraint api_key_counters_1_pkey PRIMARY KEY (shard, generation, api_key_id)
 ) with (fillfactor=50) -- partition of api_key_counters FOR VALUES IN (1);
+
+create table api_key_measure_snapshots (
+  shard integer not null,
+  generation integer not null,
+  position bigint not null,
+  number integer not null,
+  first_id bigint not null,
+  last_id bigint not null,
+  ids bigint[] not null,
+  totals numeric[] not null,
+  constraint api_key_measure_snapshots_pkey PRIMARY KEY (generation, shard, "position", number, first_id)
+);
+
+create table api_key_measures (
+  shard integer not null,
+  generation integer not null,
+  api_key_id bigint not null,
+  measures numeric[] not null,
+  constraint api_key_measures_pkey PRIMARY KEY (generation, api_key_id, shard)
+) with (fillfactor=50);
+
+create table api_key_parts (
+  shard integer not null,
+  generation integer not null,
+  api_key_id bigint not null,
+  quarter timestamp with time zone not null,
+  combination text not null,
+  requests numeric not null,
+  successes numeric not null,
+  measures numeric[] not null,
+  constraint api_key_parts_pkey PRIMARY KEY (generation, api_key_id, quarter, shard, combination)
+) with (fillfactor=90);
 
 create table api_key_snapshots (
   shard integer not null,
@@ -180,6 +225,20 @@ create table instances (
   constraint instances_pkey PRIMARY KEY (id)
 );
 
+create table key_backdated_parts (
+  shard integer not null,
+  generation integer not null,
+  token_hash text not null,
+  quarter timestamp with time zone not null,
+  position bigint not null,
+  combination text not null,
+  requests numeric not null,
+  tokens numeric not null,
+  quota_used numeric not null,
+  measures numeric[] not null,
+  constraint key_backdated_parts_pkey PRIMARY KEY (generation, token_hash, quarter, shard, "position", combination)
+);
+
 create table key_backdated_usage (
   shard integer not null,
   generation integer not null,
@@ -213,6 +272,39 @@ create table key_counters_1 (
   last_accessed_at bigint not null,
   constraint key_counters_1_pkey PRIMARY KEY (shard, generation, token_hash)
 ) with (fillfactor=50) -- partition of key_counters FOR VALUES IN (1);
+
+create table key_measure_snapshots (
+  shard integer not null,
+  generation integer not null,
+  position bigint not null,
+  number integer not null,
+  first_hash text not null,
+  last_hash text not null,
+  token_hashes text[] not null,
+  totals numeric[] not null,
+  constraint key_measure_snapshots_pkey PRIMARY KEY (generation, shard, "position", number, first_hash)
+);
+
+create table key_measures (
+  shard integer not null,
+  generation integer not null,
+  token_hash text not null,
+  measures numeric[] not null,
+  constraint key_measures_pkey PRIMARY KEY (generation, token_hash, shard)
+) with (fillfactor=50);
+
+create table key_parts (
+  shard integer not null,
+  generation integer not null,
+  token_hash text not null,
+  quarter timestamp with time zone not null,
+  combination text not null,
+  requests numeric not null,
+  tokens numeric not null,
+  quota_used numeric not null,
+  measures numeric[] not null,
+  constraint key_parts_pkey PRIMARY KEY (generation, token_hash, quarter, shard, combination)
+) with (fillfactor=90);
 
 create table key_snapshots (
   shard integer not null,
@@ -337,6 +429,19 @@ create table projections (
   constraint projections_pkey PRIMARY KEY (projection)
 );
 
+create table provider_group_backdated_parts (
+  shard integer not null,
+  generation integer not null,
+  provider_group_id bigint not null,
+  quarter timestamp with time zone not null,
+  position bigint not null,
+  combination text not null,
+  requests numeric not null,
+  successes numeric not null,
+  measures numeric[] not null,
+  constraint provider_group_backdated_parts_pkey PRIMARY KEY (generation, provider_group_id, quarter, shard, "position", combination)
+);
+
 create table provider_group_backdated_usage (
   shard integer not null,
   generation integer not null,
@@ -365,6 +470,38 @@ create table provider_group_counters_1 (
   successes numeric not null,
   constraint provider_group_counters_1_pkey PRIMARY KEY (shard, generation, provider_group_id)
 ) with (fillfactor=50) -- partition of provider_group_counters FOR VALUES IN (1);
+
+create table provider_group_measure_snapshots (
+  shard integer not null,
+  generation integer not null,
+  position bigint not null,
+  number integer not null,
+  first_id bigint not null,
+  last_id bigint not null,
+  ids bigint[] not null,
+  totals numeric[] not null,
+  constraint provider_group_measure_snapshots_pkey PRIMARY KEY (generation, shard, "position", number, first_id)
+);
+
+create table provider_group_measures (
+  shard integer not null,
+  generation integer not null,
+  provider_group_id bigint not null,
+  measures numeric[] not null,
+  constraint provider_group_measures_pkey PRIMARY KEY (generation, provider_group_id, shard)
+) with (fillfactor=50);
+
+create table provider_group_parts (
+  shard integer not null,
+  generation integer not null,
+  provider_group_id bigint not null,
+  quarter timestamp with time zone not null,
+  combination text not null,
+  requests numeric not null,
+  successes numeric not null,
+  measures numeric[] not null,
+  constraint provider_group_parts_pkey PRIMARY KEY (generation, provider_group_id, quarter, shard, combination)
+) with (fillfactor=90);
 
 create table provider_group_snapshots (
   shard integer not null,
@@ -1255,8 +1392,12 @@ grant delete, insert, select, update on accepted_counts to tallybook_service;
 grant delete, insert, select, update on accepted_days to tallybook_service;
 grant delete, insert, select on accepted_values to tallybook_service;
 grant delete, insert, select, update on acts to tallybook_service;
+grant delete, insert, select, update on api_key_backdated_parts to tallybook_service;
 grant delete, insert, select, update on api_key_backdated_usage to tallybook_service;
 grant delete, insert, select, update on api_key_counters to tallybook_service;
+grant delete, insert, select, update on api_key_measure_snapshots to tallybook_service;
+grant delete, insert, select, update on api_key_measures to tallybook_service;
+grant delete, insert, select, update on api_key_parts to tallybook_service;
 grant delete, insert, select, update on api_key_snapshots to tallybook_service;
 grant delete, insert, select, update on api_key_usage to tallybook_service;
 grant delete, insert, select, update on api_key_versions to tallybook_service;
@@ -1267,8 +1408,12 @@ grant delete, insert, select, update on dimensions to tallybook_service;
 grant insert, select on events to tallybook_service;
 grant select on flush_entries to tallybook_service;
 grant delete, insert, select, update on instances to tallybook_service;
+grant delete, insert, select, update on key_backdated_parts to tallybook_service;
 grant delete, insert, select, update on key_backdated_usage to tallybook_service;
 grant delete, insert, select, update on key_counters to tallybook_service;
+grant delete, insert, select, update on key_measure_snapshots to tallybook_service;
+grant delete, insert, select, update on key_measures to tallybook_service;
+grant delete, insert, select, update on key_parts to tallybook_service;
 grant delete, insert, select, update on key_snapshots to tallybook_service;
 grant delete, insert, select, update on key_usage to tallybook_service;
 grant delete, insert, select, update on key_versions to tallybook_service;
@@ -1279,8 +1424,12 @@ grant select on migrations to tallybook_service;
 grant delete, insert, select, update on openings to tallybook_service;
 grant delete, insert, select, update on parked_events to tallybook_service;
 grant delete, insert, select, update on projections to tallybook_service;
+grant delete, insert, select, update on provider_group_backdated_parts to tallybook_service;
 grant delete, insert, select, update on provider_group_backdated_usage to tallybook_service;
 grant delete, insert, select, update on provider_group_counters to tallybook_service;
+grant delete, insert, select, update on provider_group_measure_snapshots to tallybook_service;
+grant delete, insert, select, update on provider_group_measures to tallybook_service;
+grant delete, insert, select, update on provider_group_parts to tallybook_service;
 grant delete, insert, select, update on provider_group_snapshots to tallybook_service;
 grant delete, insert, select, update on provider_group_usage to tallybook_service;
 grant delete, insert, select, update on provider_group_versions to tallybook_service;

@@ -39,7 +39,7 @@ import { transparencyRoutes } from '../http/transparency/index.ts'
 import { unknownKeyRoutes } from '../http/unknown-keys/index.ts'
 import type { UnknownTokenLimiter } from '../http/unknown-tokens.ts'
 import { answerUnmatched, pathOf, type Route } from '../http/unmatched.ts'
-import { usageRoute } from '../http/usage/index.ts'
+import { usageRoutes } from '../http/usage/index.ts'
 import { verificationRoutes } from '../http/verifications/index.ts'
 import type { LogAhead } from '../log/ahead.ts'
 import type { CatalogWriter } from '../log/catalog/change.ts'
@@ -176,7 +176,7 @@ export function createApp(options: AppOptions) {
       }),
     )
     .use(declaredRoutes(guard, options))
-    .use(usageRoute(guard, options))
+    .use(usageRoutes(guard, options))
     .use(projections(guard, options))
     .use(eventRoutes(guard, options))
     .use(explainRoute(guard, options))

@@ -1,5 +1,8 @@
 import { Elysia } from 'elysia'
+import type { Transaction } from '../../platform/postgres/pool.ts'
 import type { PageRequest } from '../../read-model/queries/keyset-page.ts'
+import type { Source } from '../../read-model/queries/live-source.ts'
+import { withMeasured } from '../../read-model/queries/measures.ts'
 import {
   type RatedRequest,
   readApiKeys,
@@ -50,7 +53,7 @@ export function counterRoutes(
       '/admin/provider-groups',
       (context) =>
         reflect(options, context, context.query, EVERYTHING, (transaction, source) =>
-          readProviderGroups(transaction, source, ratedPageOf(context.query)),
+          readGroups(transaction, source, ratedPageOf(context.query)),
         ),
       { roles, query: ProviderGroupsQuery, detail: details.providerGroups },
     )
@@ -61,7 +64,7 @@ export function counterRoutes(
         const scope = { kind: 'provider_group', account: id } as const
         const request = { ...single(context.query, 'id'), id, externalId: null }
         return reflect(options, context, context.query, scope, async (transaction, source) => {
-          const { items } = await readProviderGroups(transaction, source, request)
+          const { items } = await readGroups(transaction, source, request)
           return items[0] ?? null
         })
       },
@@ -78,7 +81,7 @@ export function counterRoutes(
           (transaction, source) => {
             const groupId =
               context.query.group_id === undefined ? null : Number(context.query.group_id)
-            return readApiKeys(transaction, source, { ...ratedPageOf(context.query), groupId })
+            return readKeysOfGroups(transaction, source, { ...ratedPageOf(context.query), groupId })
           },
         ),
       { roles, query: ApiKeysQuery, detail: details.apiKeys },
@@ -90,7 +93,7 @@ export function counterRoutes(
         const scope = { kind: 'api_key', account: id } as const
         const request = { ...single(context.query, 'id'), id, externalId: null, groupId: null }
         return reflect(options, context, context.query, scope, async (transaction, source) => {
-          const { items } = await readApiKeys(transaction, source, request)
+          const { items } = await readKeysOfGroups(transaction, source, request)
           return items[0] ?? null
         })
       },
@@ -119,6 +122,16 @@ export function counterRoutes(
       },
       { roles, params: HashParams, query: ItemQuery, detail: details.key },
     )
+}
+
+const readGroups = (transaction: Transaction, source: Source, request: RatedRequest) => {
+  const reading = readProviderGroups(transaction, source, request)
+  return withMeasured(transaction, source, 'provider_group', reading, ({ id }) => id)
+}
+
+const readKeysOfGroups = (...from: Parameters<typeof readApiKeys>) => {
+  const [transaction, source] = from
+  return withMeasured(transaction, source, 'api_key', readApiKeys(...from), ({ id }) => id)
 }
 
 const ratedPageOf = (query: ListQuery & { external_id?: string }): RatedRequest => ({

@@ -9,6 +9,7 @@ import { type Key, type PeriodReads, readKeys } from '../../read-model/queries/k
 import type { Page, PageRequest } from '../../read-model/queries/keyset-page.ts'
 import { type Reflected, readNow } from '../../read-model/queries/live.ts'
 import type { Source } from '../../read-model/queries/live-source.ts'
+import { withMeasured } from '../../read-model/queries/measures.ts'
 import type { RequestContext } from '../admission.ts'
 import { toMoment } from '../params.ts'
 import {
@@ -52,7 +53,8 @@ async function readPage(
 ): Promise<Page<Key> | 'periods'> {
   const isSorted = periods === null && /^-?quota_used$/.test(request.sort)
   if (isSorted && (await hasPeriods(transaction, source, request))) return 'periods'
-  const page = await readKeys(transaction, source, request, periods)
+  const reading = readKeys(transaction, source, request, periods)
+  const page = await withMeasured(transaction, source, 'key', reading, (key) => key.token_hash)
   const hasPeriod = ({ quota_period = 'none' }: Key) => quota_period !== 'none'
   return periods === null && page.items.some(hasPeriod) ? 'periods' : page
 }

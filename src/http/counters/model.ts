@@ -106,6 +106,11 @@ export const RATED = {
   failure_rate: rate,
 }
 
+/** Totals of measures by name, once one was declared. */
+export const MEASURED = Type.Optional(
+  Type.Record(Type.String(), total, { description: 'Present once a measure was declared' }),
+)
+
 /** The fields of a token key's usage. */
 export const KEY_USED = { request_count: total, used_tokens: total, quota_used: total }
 
@@ -126,6 +131,7 @@ export const ProviderGroupBody = Type.Object(
     external_id: externalId,
     name,
     ...RATED,
+    measures: MEASURED,
     ended_at: endedAt,
   },
   { title: 'ProviderGroup' },
@@ -137,6 +143,7 @@ export const ApiKeyBody = Type.Object(
     group_id: Type.Integer({ description: 'The provider group; 0 for none' }),
     name,
     ...RATED,
+    measures: MEASURED,
     ended_at: endedAt,
   },
   { title: 'ApiKey' },
@@ -154,6 +161,7 @@ export const KeyBody = Type.Object(
         'Tokens used since the last reset or, with a period, since that began if that was later',
     },
     last_accessed_at: Type.Union([Type.String({ format: 'date-time' }), Type.Null()]),
+    measures: MEASURED,
     ended_at: endedAt,
     quota_period: Type.Optional(
       Type.String({

@@ -1,132 +1,86 @@
 import { Elysia } from 'elysia'
-import { formatPositions, type Positions } from '../../events/positions.ts'
-import { inSnapshot, type Sql, type Transaction } from '../../platform/postgres/pool.ts'
-import { catalogRows } from '../../read-model/projections/catalog-rows.ts'
-import type { Projection } from '../../read-model/projections/projection.ts'
-import { usage } from '../../read-model/projections/usage.ts'
-import type { AwaitedGroup } from '../../read-model/projector/projector.ts'
-import { type Reflected, readNow, readReflected } from '../../read-model/queries/live.ts'
-import type { Scope } from '../../read-model/queries/scope.ts'
-import { readUsage, readUsageNow, type Usage } from '../../read-model/queries/usage.ts'
-import type { RequestContext } from '../admission.ts'
+import { formatPositions } from '../../events/positions.ts'
 import type { auth } from '../auth.ts'
-import {
-  type AsOf,
-  consistentRead,
-  findPositions,
-  type ReadOptions,
-  WAIT_MS,
-} from '../counters/consistent-read.ts'
+import type { ReadOptions } from '../counters/consistent-read.ts'
 import { jsonResponse, typedAs } from '../json.ts'
 import { chooseType } from '../negotiation.ts'
-import { Problem, unavailable } from '../problem.ts'
-import { BucketsError, type BucketsRequest, toBounds } from './buckets.ts'
 import { toCsv } from './csv.ts'
-import { detail } from './detail.ts'
-import { UsageQuery } from './model.ts'
+import { breakdownDetail, detail } from './detail.ts'
+import { readDivision } from './division.ts'
+import { BreakdownQuery, UsageQuery } from './model.ts'
+import { readRange } from './read.ts'
 import { readScope } from './scope.ts'
 
-/** Serves GET /admin/usage: the usage in each hour or day of a time zone. */
-export function usageRoute(guard: ReturnType<typeof auth>, options: ReadOptions) {
-  return new Elysia({ name: 'usage' }).use(guard).get(
-    '/admin/usage',
-    async (context) => {
-      const { query, request } = context
-      const scope = readScope(query)
-      const { bucket = 'hour', tz = 'UTC' } = query
-      const past = await findPositions(options, context, query)
-      const bounds = await options.admission.admitRead(context, async () => {
-        const now = query.to ?? query.as_of ?? (past && (await options.history.momentOf(past)))
-        return readBounds({
-          ...{ from: query.from ?? null, to: query.to ?? null, bucket, tz },
-          now: now ?? new Date().toISOString(),
-        })
-      })
-      const { value, positions } = await read(options, context, query, past, scope, bounds)
-      const position = { 'tallybook-position': formatPositions(positions), vary: 'accept' }
-      const format = query.format ?? chooseType(request, ['application/json', 'text/csv'])
-      if (format === 'csv' || format === 'text/csv') {
-        const type = { 'content-type': 'text/csv; charset=utf-8; header=present' }
-        // The only typed caller, the console, requests JSON.
-        return typedAs<never>(new Response(toCsv(value), { headers: { ...type, ...position } }))
-      }
-      const range = { from: bounds[0], to: bounds.at(-1) }
-      return jsonResponse({ bucket, tz, ...range, ...value }, position)
-    },
-    { roles: ['admin', 'auditor'], query: UsageQuery, detail },
-  )
-}
-
-function readBounds(request: BucketsRequest): string[] {
-  try {
-    return toBounds(request)
-  } catch (error) {
-    if (error instanceof BucketsError) throw invalid(error.message)
-    throw error
-  }
-}
-
-async function read(
-  options: ReadOptions,
-  context: RequestContext,
-  { consistency }: AsOf,
-  past: Positions | null,
-  scope: Scope,
-  bounds: string[],
-): Promise<Reflected<Usage>> {
-  if (past === null) return readCurrent(options, context, consistency === 'eventual', scope, bounds)
-  const awaited: AwaitedGroup[] = ['usage', 'current']
-  const { value } = await consistentRead(options, context, { past, awaited }, (sql) =>
-    readNow(sql, (transaction) =>
-      options.history.readUsage(transaction, past, scope, (_, rows) =>
-        readUsage(transaction, scope, rows, bounds),
-      ),
-    ),
-  )
-  return { value, positions: past }
-}
+/** The most items of one answer, and the most values of a breakdown: with two more it has 1,000. */
+const MAX_ITEMS = 10_000
+const MAX_VALUES = 998
+const DEFAULT_VALUES = 20
 
 /**
- * Reads the current usage, and the positions of its own checkpoints. Usage in total covers the
- * groups of the catalog, which belongs to another projection group and is folded from shard 0
- * only. The catalog must be at least as far as the usage that was read, or a group could be
- * missing.
+ * Serves GET /admin/usage: the usage in each hour or day of a time zone, and GET /admin/breakdown:
+ * the usage of a range by the values of dimensions.
  */
-async function readCurrent(
-  options: ReadOptions,
-  context: RequestContext,
-  isEventual: boolean,
-  scope: Scope,
-  bounds: string[],
-): Promise<Reflected<Usage>> {
-  const isOfAll = scope.account === null
-  const read = (sql: Sql | Transaction, projections: readonly Projection[]) =>
-    inSnapshot(sql, async (transaction) => {
-      const [{ value, positions }, catalog] = await Promise.all([
-        readUsageNow(transaction, scope, bounds, projections),
-        isOfAll ? readReflected(transaction, [catalogRows]) : null,
-      ])
-      return { value: { usage: value, catalog }, positions }
-    })
-  if (isEventual) {
-    const { value, positions } = await consistentRead(
-      options,
-      context,
-      { past: null, awaited: [] },
-      (sql) => read(sql, isOfAll ? [catalogRows, usage] : [usage]),
+export function usageRoutes(guard: ReturnType<typeof auth>, options: ReadOptions) {
+  const roles = ['admin', 'auditor'] as const
+  return new Elysia({ name: 'usage' })
+    .use(guard)
+    .get(
+      '/admin/usage',
+      async (context) => {
+        const { query } = context
+        const { bucket = 'hour', tz = 'UTC', group_by: by } = query
+        const values = Number(query.limit ?? DEFAULT_VALUES)
+        const division = by === undefined ? null : readDivision(by, { values, items: MAX_ITEMS })
+        const range = { ...query, bucket, tz }
+        const scope = readScope(query)
+        const read = await readRange(options, context, query, range, scope, division)
+        const { value, positions, bounds } = read
+        const position = formatPositions(positions)
+        if (isCsv(context)) return csvResponse(toCsv(value, division?.by ?? []), position)
+        const divided = division === null ? {} : { group_by: division.by }
+        return jsonResponse(
+          { bucket, tz, ...divided, from: bounds[0], to: bounds.at(-1), ...value },
+          { 'tallybook-position': position, vary: 'accept' },
+        )
+      },
+      { roles, query: UsageQuery, detail },
     )
-    return { value: value.usage, positions }
-  }
-  const awaited: AwaitedGroup[] = isOfAll ? ['usage', 'current'] : ['usage']
-  let needed: Positions | null = null
-  for (const end = performance.now() + WAIT_MS; ; ) {
-    const { value, positions }: Reflected<{ usage: Usage; catalog: Positions | null }> =
-      await consistentRead(options, context, { past: needed, awaited }, (sql) => read(sql, [usage]))
-    const { catalog } = value
-    if (catalog === null || catalog[0]! >= positions[0]!) return { value: value.usage, positions }
-    if (performance.now() > end) throw unavailable('projections behind')
-    needed = positions
-  }
+    .get(
+      '/admin/breakdown',
+      async (context) => {
+        const { query } = context
+        const { tz = 'UTC' } = query
+        const values = Number(query.limit ?? MAX_VALUES)
+        const division = readDivision(query.by, { values, items: MAX_VALUES + 2 })
+        // A long range may have too many hours.
+        const bucket = query.from !== undefined && query.to !== undefined ? 'day' : 'hour'
+        const range = { ...query, bucket, tz, isOneBucket: true } as const
+        const scope = readScope(query)
+        const read = await readRange(options, context, query, range, scope, division)
+        const { value, positions, bounds } = read
+        const position = formatPositions(positions)
+        if (isCsv(context)) return csvResponse(toCsv(value, division.by, false), position)
+        const items = value.items.map(({ from: _from, to: _to, ...item }) => item)
+        return jsonResponse(
+          { by: division.by, tz, from: bounds[0], to: bounds.at(-1), items, total: value.total },
+          { 'tallybook-position': position, vary: 'accept' },
+        )
+      },
+      { roles, query: BreakdownQuery, detail: breakdownDetail },
+    )
 }
 
-const invalid = (detail: string) => new Problem(400, 'invalid query', detail)
+type Context = { request: Request; query: { format?: 'json' | 'csv' } }
+
+function isCsv({ request, query }: Context): boolean {
+  const format = query.format ?? chooseType(request, ['application/json', 'text/csv'])
+  return format === 'csv' || format === 'text/csv'
+}
+
+/** The only typed caller, the console, requests JSON. */
+const csvResponse = (text: string, position: string) => {
+  const type = { 'content-type': 'text/csv; charset=utf-8; header=present' }
+  return typedAs<never>(
+    new Response(text, { headers: { ...type, 'tallybook-position': position, vary: 'accept' } }),
+  )
+}

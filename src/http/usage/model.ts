@@ -1,5 +1,5 @@
-import { Type } from '@sinclair/typebox'
-import { AS_OF, KEY_USED, RATED } from '../counters/model.ts'
+import { type TProperties, Type } from '@sinclair/typebox'
+import { AS_OF, KEY_USED, MEASURED, RATED } from '../counters/model.ts'
 import { Id, NO_NUL, strict, Timestamp } from '../params.ts'
 
 /** The parameters that select one account; without any, all provider groups are selected. */
@@ -10,6 +10,12 @@ export const SCOPE_PARAMS = {
     Type.String({ maxLength: 1_024, pattern: NO_NUL, description: 'Only this token key' }),
   ),
 }
+
+const Dimensions = (description: string) =>
+  Type.String({ maxLength: 129, pattern: '^[a-z][a-z0-9_]*(?:,[a-z][a-z0-9_]*)?$', description })
+
+const Limit = (description: string) =>
+  Type.String({ pattern: '^(?:[1-9]\\d{0,2}|1000)$', description })
 
 export const UsageQuery = Type.Object(
   {
@@ -29,6 +35,10 @@ export const UsageQuery = Type.Object(
       }),
     ),
     ...SCOPE_PARAMS,
+    group_by: Type.Optional(
+      Dimensions('Divide each bucket by the values of these dimensions: one, or two with a comma'),
+    ),
+    limit: Type.Optional(Limit('How many values to keep apart; the rest is `other`. Default 20')),
     format: Type.Optional(
       Type.Union([Type.Literal('json'), Type.Literal('csv')], {
         description: 'The format, `json` or `csv`; by default the Accept header decides',
@@ -39,21 +49,68 @@ export const UsageQuery = Type.Object(
   strict,
 )
 
+export const BreakdownQuery = Type.Object(
+  {
+    by: Dimensions('One or two dimensions, separated by a comma'),
+    from: UsageQuery.properties.from,
+    to: UsageQuery.properties.to,
+    tz: UsageQuery.properties.tz,
+    ...SCOPE_PARAMS,
+    limit: Type.Optional({
+      ...Limit('How many values to keep apart; the rest is `other`. At most 998, the default'),
+      pattern: '^(?:[1-9]\\d?|[1-8]\\d\\d|9[0-8]\\d|99[0-8])$',
+    }),
+    format: UsageQuery.properties.format,
+    ...AS_OF,
+  },
+  strict,
+)
+
 const bounds = {
   from: Type.String({ format: 'date-time', description: 'Inclusive' }),
   to: Type.String({ format: 'date-time', description: 'Exclusive' }),
 }
+
+const DIMENSIONS = Type.Record(Type.String(), Type.Union([Type.String(), Type.Null()]), {
+  description: 'A value of each dimension; null for entries without it',
+})
+const details = { dimensions: Type.Optional(DIMENSIONS) }
+
+const used = <Members extends TProperties>(members: Members) =>
+  Type.Union([
+    Type.Object({ ...members, ...RATED, measures: MEASURED }),
+    Type.Object({ ...members, ...KEY_USED, measures: MEASURED }),
+  ])
 
 export const UsageBody = Type.Object(
   {
     bucket: Type.String(),
     tz: Type.String(),
     ...bounds,
+    group_by: Type.Optional(Type.Array(Type.String())),
     items: Type.Array(
-      Type.Union([Type.Object({ ...bounds, ...RATED }), Type.Object({ ...bounds, ...KEY_USED })]),
-      { description: 'Every bucket in order, including those without usage' },
+      Type.Union([
+        Type.Object({ ...bounds, ...details, ...RATED, measures: MEASURED }),
+        Type.Object({ ...bounds, ...details, ...KEY_USED, measures: MEASURED }),
+      ]),
+      {
+        description:
+          'Every bucket in order, including those without usage. With `group_by`, the values ' +
+          'that were used in each bucket',
+      },
     ),
-    total: Type.Union([Type.Object(RATED), Type.Object(KEY_USED)]),
+    total: used({}),
   },
   { title: 'Usage' },
+)
+
+export const BreakdownBody = Type.Object(
+  {
+    by: Type.Array(Type.String()),
+    tz: Type.String(),
+    ...bounds,
+    items: Type.Array(used({ dimensions: DIMENSIONS })),
+    total: used({}),
+  },
+  { title: 'Breakdown' },
 )

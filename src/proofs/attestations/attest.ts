@@ -3,7 +3,7 @@ import { SERVICE_EVENT_TYPES } from '../../events/statement.ts'
 import { type AppendedServiceEvent, appendServiceEvent } from '../../log/append-event.ts'
 import { readLeafEvents } from '../../log/read.ts'
 import { type Sql, transact } from '../../platform/postgres/pool.ts'
-import { digestTables } from './digest-tables.ts'
+import { type AttestedRange, digestTables } from './digest-tables.ts'
 import { readNewestAttestation, type StoredAttestation } from './newest.ts'
 
 /**
@@ -19,12 +19,11 @@ export async function attestShard(
   const last = await readNewestAttestation(sql.read, shard)
   if (last !== null && isYoung(last, minAgeMs)) return null
   if (!(await hasGrown(sql.read, shard, last?.totals.position ?? -1))) return null
-  const from = last === null ? null : await findUsageStart(sql.read, last)
-  const after = last === null ? null : findBackdatedStart(last)
+  const range = last === null ? ALL : await findRange(sql.read, last)
   const payload = await transact(
     sql.read,
     'isolation level repeatable read read only',
-    (transaction) => digestTables(transaction, shard, { from, after }),
+    (transaction) => digestTables(transaction, shard, range),
   )
   const about = `attestation after ${last?.position ?? -1}`
   return appendServiceEvent(sql.append, shard, { type: 'ProjectionAttested', payload }, about)
@@ -46,6 +45,19 @@ async function hasGrown(sql: Sql, shard: number, after: number): Promise<boolean
   return rows.length > 0
 }
 
+const ALL: AttestedRange = { from: null, after: null, partsFrom: null, partsAfter: null }
+
+async function findRange(sql: Sql, last: StoredAttestation): Promise<AttestedRange> {
+  const from = await findUsageStart(sql, last)
+  // Parts are covered once a dimension or measure was declared.
+  const hasParts = last.tables.some(({ table }) => table.endsWith('_parts'))
+  return {
+    ...{ from, after: findBackdatedStart(last, '_backdated_usage') },
+    partsFrom: hasParts ? from : null,
+    partsAfter: findBackdatedStart(last, '_backdated_parts'),
+  }
+}
+
 /**
  * Start of the first 15-minute bucket whose usage may have changed since `last`: the bucket of the
  * last event that it covers. Null means all of them.
@@ -55,7 +67,7 @@ async function findUsageStart(
   { shard, tables }: StoredAttestation,
 ): Promise<string | null> {
   const positions = tables.flatMap(({ table, position }) =>
-    table.endsWith('_usage') && !isBackdated(table) ? [position] : [],
+    table.endsWith('_usage') && !table.endsWith('_backdated_usage') ? [position] : [],
   )
   if (positions.length === 0) return null
   const position = Math.min(...positions)
@@ -64,10 +76,11 @@ async function findUsageStart(
   return startOfQuarterHour(event.recordedAt).replace('+', '.000000+')
 }
 
-/** The position after which backdated usage is not covered by `last`. Null means all of it. */
-function findBackdatedStart({ tables }: StoredAttestation): number | null {
-  const covered = tables.filter(({ table }) => isBackdated(table))
+/**
+ * The position after which backdated tables, whose names end like this, are not covered by `last`.
+ * Null means all of it.
+ */
+function findBackdatedStart({ tables }: StoredAttestation, end: string): number | null {
+  const covered = tables.filter(({ table }) => table.endsWith(end))
   return covered.length === 0 ? null : Math.min(...covered.map(({ position }) => position))
 }
-
-const isBackdated = (table: string) => table.endsWith('_backdated_usage')

@@ -18,7 +18,7 @@ const CHUNK_ROWS = 1_000
 const CHUNKS = 8
 
 const TIMES = ['quarter', 'ended_at']
-const TEXTS = ['token_hash', 'name']
+const TEXTS = ['token_hash', 'name', 'combination']
 
 /** Where an attestation starts: everything if null. */
 export type AttestedRange = {
@@ -26,6 +26,9 @@ export type AttestedRange = {
   from: string | null
   /** The position after which backdated usage was recorded. */
   after: number | null
+  /** The same for parts of usage. */
+  partsFrom: string | null
+  partsAfter: number | null
 }
 
 /**
@@ -36,7 +39,7 @@ export type AttestedRange = {
 export async function digestTables(
   transaction: Transaction,
   shard: number,
-  { from, after }: AttestedRange,
+  { from, after, partsFrom, partsAfter }: AttestedRange,
 ): Promise<Attestation> {
   const { checkpoints } = await readCheckpoints(transaction, shard, PROJECTIONS)
   const catalog = findCheckpoint('measures', checkpoints)
@@ -50,6 +53,8 @@ export async function digestTables(
     const range = {
       ...(kind === 'usage' && from !== null && { from }),
       ...(kind === 'backdated' && after !== null && { after }),
+      ...(kind === 'parts' && partsFrom !== null && { from: partsFrom }),
+      ...(kind === 'backdated_parts' && partsAfter !== null && { after: partsAfter }),
     }
     const { rows, sha256 } = await digestRows(
       transaction,
@@ -123,6 +128,7 @@ function toText(column: string): string {
     return `coalesce('"' || ${time} || '"', 'null')`
   }
   if (TEXTS.includes(column)) return `coalesce(to_json(t.${column})::text, 'null')`
+  if (column === 'measures') return 'array_to_json(t.measures)::text'
   return `t.${column}::text`
 }
 

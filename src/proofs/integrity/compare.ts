@@ -8,7 +8,7 @@ import type { ProjectionTable, Target } from './tables.ts'
 const TIMES = ['quarter', 'ended_at', 'first_seen', 'last_seen', 'reset_at']
 const TEXTS = [
   ...['token_hash', 'name', 'kind', 'account', 'type', 'reason', 'quota_period', 'quota_tz'],
-  'unit',
+  ...['unit', 'combination'],
 ]
 
 /** An SQL condition on the compared rows `t`; its parameters start at $3. */
@@ -81,7 +81,9 @@ const isText = (column: string) => TEXTS.includes(column)
 const toText = (column: string) =>
   TIMES.includes(column)
     ? `coalesce(${toMicroseconds(`t.${column}`)}, t.${column}::text)`
-    : `t.${column}::text`
+    : column === 'measures'
+      ? 'array_to_json(t.measures)::text'
+      : `t.${column}::text`
 
 /** A merge of expected and found rows by their keys. */
 class Merge {
@@ -162,7 +164,10 @@ class Merge {
   }
 }
 
-const toFound = (value: DigestValue) => (value === null ? null : String(value))
+function toFound(value: DigestValue): string | null {
+  if (value === null) return null
+  return Array.isArray(value) ? `[${value.join(',')}]` : String(value)
+}
 
 /** Turns `2026-01-31T12:15:00.000000+00:00` into PostgreSQL's `2026-01-31 12:15:00+00`. */
 const toTimestamp = (time: string) => time.replace('T', ' ').replace(/\.?0*\+00:00$/, '+00')

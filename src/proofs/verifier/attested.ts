@@ -116,8 +116,8 @@ export class AttestationChecks {
       this.#find(claim.at, `unknown table ${table}: a newer verifier may know it`)
       return
     }
-    if (known.kind === 'usage') this.#checkFrom(claim, fold)
-    if (known.kind === 'backdated') this.#checkAfter(claim, fold)
+    if (/^(?:usage|parts)$/.test(known.kind)) this.#checkFrom(claim, fold)
+    if (/^backdated/.test(known.kind)) this.#checkAfter(claim, fold)
     const own = fold.digest(table as AttestedTable, { from, after, lastAccess })
     if (own.sha256 === sha256 && own.rows === rows) return
     this.#find(

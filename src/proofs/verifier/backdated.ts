@@ -14,6 +14,10 @@ type Backdated = { bucket: string; position: number; sums: ExactSums<number | st
 /** The number of positions whose flushes share rows. */
 const BLOCK = 4_096
 
+/** Returns the last position of the block of a flush. */
+export const endOfBlock = (position: number): number =>
+  (Math.floor(position / BLOCK) + 1) * BLOCK - 1
+
 const TABLES = {
   provider_groups: 'provider_group_backdated_usage',
   api_keys: 'api_key_backdated_usage',
@@ -43,7 +47,7 @@ export class BackdatedUsage {
 
   /** The sums of the flushes in the block of `position` in a bucket. */
   ofFlush(table: CatalogTable, bucket: string, position: number): ExactSums<number | string> {
-    return this.ofAct(table, bucket, (Math.floor(position / BLOCK) + 1) * BLOCK - 1)
+    return this.ofAct(table, bucket, endOfBlock(position))
   }
 
   /** Drops what was recorded at or before `position`. */

@@ -7,17 +7,13 @@ import type { KeyFlush } from '../../events/key-flush.ts'
 import { amountsOf } from './adopted.ts'
 import { BackdatedUsage, rowsOf } from './backdated.ts'
 import { type CatalogRows, type CatalogTable, changeCatalog } from './change-catalog.ts'
+import { DetailFold, type DetailTable } from './details.ts'
 import { ExactSums, sortByKey } from './exact-sums.ts'
+import type { FoldedParts, UsageRange } from './folded-parts.ts'
 import { quarterHourOf, usageTimeOf } from './usage-time.ts'
 
 /** The number of rows, and their digest as in an attestation. */
 export type Digest = { rows: number; sha256: string }
-
-/** What to fold: the rest is left out, which saves memory. */
-export type FoldedParts = { counters: boolean; usage: boolean; catalog: boolean }
-
-/** 15-minute buckets from `from` on, before `before`, by their start as in a digest row. */
-export type UsageRange = { from?: string | undefined; before?: string | undefined }
 
 const USAGE_TABLES = {
   provider_groups: 'provider_group_usage',
@@ -61,13 +57,17 @@ export class ShardFold {
     key_usage: new Map(),
   }
   readonly #backdated = new BackdatedUsage()
+  readonly #details: DetailFold
 
-  constructor(private readonly parts: FoldedParts = ALL) {}
+  constructor(private readonly parts: FoldedParts = ALL) {
+    this.#details = new DetailFold(parts)
+  }
 
   /** Folds the next event. An event that can't be decoded (null) counts nothing. */
   add(event: Event | null, position: number, recordedAt: string): void {
     this.position = position
     this.recordedAt = recordedAt
+    this.#details.add(event, position, recordedAt)
     switch (event?.type) {
       case 'ApiKeyStatsFlushed':
         this.#countApiKeys(event.data)
@@ -135,11 +135,13 @@ export class ShardFold {
     for (const usage of Object.values(this.#usage)) {
       for (const start of usage.keys()) if (start < bucket) usage.delete(start)
     }
+    this.#details.forgetUsageBefore(bucket)
   }
 
   /** Drops backdated usage that was recorded at or before `position`. */
   forgetBackdatedThrough(position: number): void {
     this.#backdated.forgetThrough(position)
+    this.#details.forgetBackdatedThrough(position)
   }
 
   /** The rows of a table as they stand, in the order of its digest. */
@@ -175,7 +177,7 @@ export class ShardFold {
       case 'key_backdated_usage':
         return yield* this.#backdated.rows(table, after)
       default:
-        table satisfies never
+        yield* this.#details.rows(table satisfies DetailTable, { ...range, after })
     }
   }
 

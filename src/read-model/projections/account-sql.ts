@@ -21,17 +21,26 @@ export function listOf(sql: Sql | Transaction, columns: readonly string[], alias
   return sql.unsafe(columns.map((name) => prefix + name).join(', ')) as unknown as Fragment
 }
 
+/** Converts the accounts of rows to a column `account`. */
+export const accountColumn = <Row>(
+  type: 'bigint' | 'text',
+  rows: readonly Row[],
+  account: (row: Row) => number | string,
+): Column => ({
+  ...{ name: 'account', type },
+  text:
+    type === 'text'
+      ? toTextArray(rows, (row) => account(row) as string)
+      : toArray(rows, (row) => account(row) as number),
+})
+
 /** Converts totals to columns: `account`, then the values of the shape. */
 export function toColumns(
   { type, sums, maxima }: AccountShape,
   totals: readonly Total[],
 ): Column[] {
-  const accounts =
-    type === 'text'
-      ? toTextArray(totals, ({ account }) => account as string)
-      : toArray(totals, ({ account }) => account as number)
   return [
-    { name: 'account', type, text: accounts },
+    accountColumn(type, totals, ({ account }) => account),
     ...[...sums, ...maxima].map((name, i) => ({
       name,
       type: i < sums.length ? ('numeric' as const) : ('bigint' as const),

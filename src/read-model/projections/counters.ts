@@ -2,17 +2,23 @@ import { ACCOUNTS, type AccountKind } from '../../events/accounts.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
 import { addToRow, listOf, toColumns, unnest, valuesOf } from './account-sql.ts'
 import { createTotals } from './create-totals.ts'
+import { measuresTableOf, writeMeasures } from './detail-rows.ts'
+import { MeasureTotals } from './detail-totals.ts'
 import type { Entry } from './entry.ts'
 import type { Fold, Projection, WriteTarget } from './projection.ts'
+import { cutRows } from './slices.ts'
 
-/** The current totals of every account of a kind. */
+/** The current totals of every account of a kind, and those of its measures. */
 function countersOf(kind: AccountKind, version: number): Projection {
   const shape = ACCOUNTS[kind]
   const name = `${kind}_counters`
   return {
     name,
     version,
-    tables: [{ name, key: ['shard', shape.id], values: valuesOf(shape), fillfactor: 50 }],
+    tables: [
+      { name, key: ['shard', shape.id], values: valuesOf(shape), fillfactor: 50 },
+      measuresTableOf(kind),
+    ],
     createFold: () => new CounterFold(kind, name),
   }
 }
@@ -26,6 +32,7 @@ export const providerGroupCounters = countersOf('provider_group', 1)
 
 class CounterFold implements Fold {
   readonly #totals
+  readonly #measures = new MeasureTotals()
 
   constructor(
     private readonly kind: AccountKind,
@@ -35,14 +42,19 @@ class CounterFold implements Fold {
   }
 
   get size(): number {
-    return this.#totals.size
+    return this.#totals.size + this.#measures.size
   }
 
   add({ postings }: Entry): void {
-    for (const some of postings) if (some.kind === this.kind) this.#totals.add(some)
+    for (const some of postings) {
+      if (some.kind !== this.kind) continue
+      this.#totals.add(some)
+      this.#measures.add(some)
+    }
   }
 
-  *write(transaction: Transaction, { shard, generation }: WriteTarget) {
+  *write(transaction: Transaction, target: WriteTarget) {
+    const { shard, generation } = target
     const { shape } = this.#totals
     const values = valuesOf(shape)
     const id = transaction(shape.id)
@@ -55,6 +67,9 @@ class CounterFold implements Fold {
           cross join ${unnest(transaction, toColumns(shape, totals))}
         where s.shard = ${shard}
         on conflict (shard, generation, ${id}) do update set ${addToRow(transaction, shape, 'c')}`
+    }
+    for (const rows of cutRows(this.#measures.entries())) {
+      yield writeMeasures(transaction, target, this.kind, rows)
     }
   }
 }

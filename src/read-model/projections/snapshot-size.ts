@@ -1,5 +1,5 @@
 import type { Sql } from '../../platform/postgres/pool.ts'
-import { PAGE_ACCOUNTS } from './snapshots.ts'
+import { PAGE_ACCOUNTS } from './snapshot-pages.ts'
 
 /** Estimates how many ids a shard's snapshot at a position has, by counting its pages. */
 export async function readSnapshotSize(

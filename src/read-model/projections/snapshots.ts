@@ -1,27 +1,12 @@
-import {
-  ACCOUNT_KINDS,
-  ACCOUNTS,
-  type AccountKind,
-  type AccountShape,
-} from '../../events/accounts.ts'
+import { ACCOUNT_KINDS, ACCOUNTS, type AccountShape } from '../../events/accounts.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
 import { type Column, gatherColumns, listOf, totalOfRows, unnest, valuesOf } from './account-sql.ts'
 import { createAllTotals } from './create-totals.ts'
+import { createAllMeasures } from './detail-totals.ts'
 import type { Entry } from './entry.ts'
+import { measureColumns, measureSnapshotTableOf, writeMeasurePages } from './measure-snapshots.ts'
 import type { Fold, Projection, WriteTarget } from './projection.ts'
-
-/**
- * Accounts per row: large enough to compress well, small enough that one account is found cheaply.
- */
-export const PAGE_ACCOUNTS = 1_000
-
-/** Names the table with snapshots of accounts of a kind, and its account columns. */
-export function snapshotTable(kind: AccountKind) {
-  const table = `${kind}_snapshots`
-  return ACCOUNTS[kind].type === 'text'
-    ? { table, first: 'first_hash', last: 'last_hash', accounts: 'token_hashes' }
-    : { table, first: 'first_id', last: 'last_id', accounts: 'ids' }
-}
+import { PAGE_ACCOUNTS, snapshotTable } from './snapshot-pages.ts'
 
 /**
  * All counters as of selected positions: an as-of read takes the newest snapshot at or before its
@@ -36,27 +21,34 @@ export const snapshots: Projection = {
   // Not raised when key_counters was: older snapshots still hold the last accesses shown at the
   // time.
   version: 1,
-  tables: ACCOUNT_KINDS.map((kind) => {
-    const { table, first, last, accounts } = snapshotTable(kind)
-    return {
-      name: table,
-      key: ['shard', 'position', first],
-      values: [last, accounts, ...valuesOf(ACCOUNTS[kind])],
-      fillfactor: 100,
-    }
-  }),
+  tables: [
+    ...ACCOUNT_KINDS.map((kind) => {
+      const { table, first, last, accounts } = snapshotTable(kind)
+      return {
+        name: table,
+        key: ['shard', 'position', first],
+        values: [last, accounts, ...valuesOf(ACCOUNTS[kind])],
+        fillfactor: 100,
+      }
+    }),
+    ...ACCOUNT_KINDS.map(measureSnapshotTableOf),
+  ],
   createFold: () => new SnapshotFold(),
 }
 
 class SnapshotFold implements Fold {
   readonly #totals = createAllTotals()
+  readonly #measures = createAllMeasures()
 
   get size(): number {
     return ACCOUNT_KINDS.reduce((size, kind) => size + this.#totals[kind].size, 0)
   }
 
   add({ postings }: Entry): void {
-    for (const some of postings) this.#totals[some.kind].add(some)
+    for (const some of postings) {
+      this.#totals[some.kind].add(some)
+      this.#measures[some.kind].add(some)
+    }
   }
 
   *write(transaction: Transaction, target: WriteTarget) {
@@ -64,6 +56,8 @@ class SnapshotFold implements Fold {
       const shape = ACCOUNTS[kind]
       const columns = yield* gatherColumns(shape, this.#totals[kind].slices())
       yield writePages(transaction, target, shape, columns)
+      const measures = measureColumns(kind, this.#measures[kind])
+      yield writeMeasurePages(transaction, target, kind, measures)
     }
   }
 }

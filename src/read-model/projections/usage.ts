@@ -10,9 +10,17 @@ import { addToRow, type Column, listOf, toColumns, unnest } from './account-sql.
 import { toArray, toTextArray } from './array.ts'
 import { endOfBlock } from './backdated.ts'
 import { createAllTotals } from './create-totals.ts'
+import {
+  type BackdatedPartRow,
+  type PartRow,
+  partsTablesOf,
+  writeBackdatedParts,
+  writeParts,
+} from './detail-rows.ts'
+import { createAllParts, type PartTotals } from './detail-totals.ts'
 import type { Entry } from './entry.ts'
 import type { Fold, Projection, WriteTarget } from './projection.ts'
-import { joinSlices } from './slices.ts'
+import { cutRows, joinSlices } from './slices.ts'
 import type { Total, Totals } from './totals.ts'
 
 /** The table with the usage of accounts of one kind, and the one with their backdated usage. */
@@ -30,6 +38,8 @@ export const NO_QUARTER = '-infinity'
  * Backdated usage is everything else, with the position through which it was recorded, so that a
  * read of the past can leave out what came later: that of an act, or the last one of a block of
  * flushes. Together they are the growth of the counters.
+ *
+ * What has dimensions or measures is, besides, counted in parts: by combination of values.
  */
 export const usage: Projection = {
   name: 'usage',
@@ -47,11 +57,16 @@ export const usage: Projection = {
       values: ACCOUNTS[kind].sums,
       fillfactor: null,
     })),
+    ...ACCOUNT_KINDS.flatMap(partsTablesOf),
   ],
   createFold: () => new UsageFold(),
 }
 
-type QuarterHour = { start: string; totals: Record<AccountKind, Totals> }
+type QuarterHour = {
+  start: string
+  totals: Record<AccountKind, Totals>
+  parts: Record<AccountKind, PartTotals>
+}
 type Backdated = QuarterHour & { position: number }
 
 class UsageFold implements Fold {
@@ -64,8 +79,8 @@ class UsageFold implements Fold {
   get size(): number {
     let size = 0
     for (const rows of [this.#quarterHours, this.#acts, this.#flushes]) {
-      for (const { totals } of rows.values()) {
-        for (const kind of ACCOUNT_KINDS) size += totals[kind].size
+      for (const { totals, parts } of rows.values()) {
+        for (const kind of ACCOUNT_KINDS) size += totals[kind].size + parts[kind].size
       }
     }
     return size
@@ -73,11 +88,12 @@ class UsageFold implements Fold {
 
   add(entry: Entry): void {
     for (const some of entry.postings) {
-      const { totals } =
+      const { totals, parts } =
         some.countedAt === undefined
           ? this.#quarterHourOf(entry.recordedAt)
           : this.#backdatedOf(entry, some.countedAt)
       totals[some.kind].add(some)
+      parts[some.kind].add(some)
     }
   }
 
@@ -91,6 +107,12 @@ class UsageFold implements Fold {
         for (const rows of joinSlices(this.#backdatedRowsOf(backdated, kind))) {
           yield writeBackdated(transaction, target, ACCOUNTS[kind], rows)
         }
+        for (const rows of cutRows(this.#backdatedPartsOf(backdated, kind))) {
+          yield writeBackdatedParts(transaction, target, kind, rows)
+        }
+      }
+      for (const rows of cutRows(this.#partsOf(kind))) {
+        yield writeParts(transaction, target, kind, rows)
       }
     }
   }
@@ -114,12 +136,27 @@ class UsageFold implements Fold {
     }
   }
 
+  *#partsOf(kind: AccountKind): Generator<PartRow> {
+    for (const { start, parts } of this.#quarterHours.values()) {
+      for (const total of parts[kind].entries()) yield { ...total, start }
+    }
+  }
+
+  *#backdatedPartsOf(
+    backdated: ReadonlyMap<string, Backdated>,
+    kind: AccountKind,
+  ): Generator<BackdatedPartRow> {
+    for (const { start, position, parts } of backdated.values()) {
+      for (const total of parts[kind].entries()) yield { ...total, start, position }
+    }
+  }
+
   #backdatedOf(entry: Entry, countedAt: string | null): Backdated {
     const start = countedAt === null ? NO_QUARTER : startOfQuarterHour(countedAt)
     const backdated = entry.act === null ? this.#flushes : this.#acts
     const position = entry.act === null ? endOfBlock(entry.position) : entry.position
     const key = `${position}/${start}`
-    const found = backdated.get(key) ?? { start, position, totals: createAllTotals() }
+    const found = backdated.get(key) ?? { position, ...createQuarterHour(start) }
     backdated.set(key, found)
     return found
   }
@@ -127,12 +164,16 @@ class UsageFold implements Fold {
   #quarterHourOf(recordedAt: string): QuarterHour {
     const start = startOfQuarterHour(recordedAt)
     if (this.#newest?.start === start) return this.#newest
-    const quarter = this.#quarterHours.get(start) ?? { start, totals: createAllTotals() }
+    const quarter = this.#quarterHours.get(start) ?? createQuarterHour(start)
     this.#quarterHours.set(start, quarter)
     this.#newest = quarter
     return quarter
   }
 }
+
+const createQuarterHour = (start: string): QuarterHour => ({
+  ...{ start, totals: createAllTotals(), parts: createAllParts() },
+})
 
 /** What an account counted in the quarter hour that begins at `start`. */
 export type UsageRow = Total & { start: string }

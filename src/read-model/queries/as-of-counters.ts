@@ -1,20 +1,18 @@
 import { ACCOUNTS } from '../../events/accounts.ts'
-import { PayloadError } from '../../events/columns.ts'
-import { decodeEvent, mayPostTo, UnknownEvent } from '../../events/event.ts'
 import type { Positions } from '../../events/positions.ts'
-import { type FoldableEvent, visitEvents } from '../../log/visit.ts'
 import { runInTurns } from '../../platform/async/turns.ts'
 import { TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
-import { isOfNewerCode } from '../../platform/postgres/newer.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
 import { gatherColumns } from '../projections/account-sql.ts'
 import { catalogRows } from '../projections/catalog-rows.ts'
 import { createTotals } from '../projections/create-totals.ts'
-import { type Content, contentOf } from '../projections/entry.ts'
+import { MeasureTotals } from '../projections/detail-totals.ts'
+import { measureColumns } from '../projections/measure-snapshots.ts'
 import type { Projection } from '../projections/projection.ts'
 import { snapshots } from '../projections/snapshots.ts'
 import type { Total } from '../projections/totals.ts'
 import type { AsOfSource } from './as-of-source.ts'
+import { EventCounter } from './count-events.ts'
 import type { ReadLarge } from './read-large.ts'
 import type { Scope } from './scope.ts'
 
@@ -49,44 +47,16 @@ export async function readAsOf(
   const generations = await readGenerations(transaction)
   const starts: number[] = []
   const totals = createTotals(kind)
-  let isUnread = false
-  const count = ({ postings }: Content) => {
-    for (const some of postings) if (some.kind === kind) totals.add(some)
-  }
-  /**
-   * Skips an event that can't be folded: the projections have parked it, or its type is unknown.
-   */
-  const skip = (error: unknown) => {
-    if (error instanceof UnknownEvent) isUnread = true
-    if (!(error instanceof PayloadError)) throw error
-  }
-  const visitAll = async (shard: number, after: number, events: number) => {
-    const large: FoldableEvent[] = []
-    const visit = (stored: FoldableEvent) => {
-      if (!mayPostTo(stored.type, kind)) return
-      if (stored.payload === null) return void large.push(stored)
-      try {
-        count(
-          contentOf(decodeEvent(stored.type, stored.version, stored.payload), stored.recordedAt),
-        )
-      } catch (error) {
-        skip(error)
-      }
-    }
-    const isSplit = readLarge !== null
-    const visited = await visitEvents(transaction, { shard, after }, events, visit, isSplit)
-    if (visited < events)
-      throw new TemporarilyUnavailable('log changed', 1, 'The log has lost events. Retry.')
-    // Sums can be added in any order.
-    for (const { position, payloadSha256, recordedAt } of large) {
-      try {
-        const parts = readLarge!({ shard, position, recordedAt, payloadSha256 })
-        for await (const part of parts) count(part)
-      } catch (error) {
-        skip(error)
-      }
-    }
-  }
+  const measures = new MeasureTotals()
+  const counter = new EventCounter(
+    transaction,
+    kind,
+    (some) => {
+      totals.add(some)
+      measures.add(some)
+    },
+    readLarge,
+  )
   for (let first = 0; first < positions.length; first += CONCURRENT_SHARDS) {
     const chunk = positions.slice(first, first + CONCURRENT_SHARDS)
     const found = await Promise.all(
@@ -98,21 +68,17 @@ export async function readAsOf(
     const behind = chunk.map((position, i) => position - found[i]! - MAX_EVENTS)
     if (behind.some((events) => events > 0)) throw snapshotsBehind(behind)
     await Promise.all(
-      chunk.map(async (position, i) => {
-        const events = position - found[i]!
-        if (events > 0) await visitAll(first + i, found[i]!, events)
-      }),
+      chunk.map((through, i) =>
+        counter.countRange({ shard: first + i, after: found[i]!, through }),
+      ),
     )
   }
-  if (isUnread && (await isOfNewerCode(transaction))) {
-    const detail =
-      'Only a newer version of the service can read these events. Ask an upgraded instance.'
-    throw new TemporarilyUnavailable('newer events', 60, detail)
-  }
+  await counter.end()
   // Accounts outside the scope are not sent to the database.
   const slices = account === null ? totals.slices() : onlyOf(account, totals.slices())
   const since = await runInTurns(gatherColumns(ACCOUNTS[kind], slices))
-  return { positions, generations, snapshots: starts, kind, since }
+  const measuredSince = measureColumns(kind, measures)
+  return { positions, generations, snapshots: starts, kind, since, measuredSince }
 }
 
 function* onlyOf(account: number | string, slices: Iterable<Total[]>): Generator<Total[]> {

@@ -2,7 +2,9 @@ import { ACCOUNTS, type AccountKind } from '../../events/accounts.ts'
 import type { Positions } from '../../events/positions.ts'
 import type { Fragment, Transaction } from '../../platform/postgres/pool.ts'
 import { type Column, listOf, unnest, valuesOf } from '../projections/account-sql.ts'
-import { snapshotTable, unpack } from '../projections/snapshots.ts'
+import { measureSnapshotTable, unpackMeasures } from '../projections/measure-snapshots.ts'
+import { snapshotTable } from '../projections/snapshot-pages.ts'
+import { unpack } from '../projections/snapshots.ts'
 import type { Listed, Source } from './live-source.ts'
 
 /** The projections as they stood after the events at `positions`. */
@@ -14,6 +16,8 @@ export type AsOfSource = {
   /** The kind of accounts, and what was posted to them since the snapshots, over all shards. */
   kind: AccountKind
   since: readonly Column[]
+  /** The measures that were posted since: account, number and value. */
+  measuredSince: readonly Column[]
 }
 
 /** Returns a source of the rows as of these positions. */
@@ -22,6 +26,8 @@ export function asOfSource(transaction: Transaction, asOf: AsOfSource): Source {
     providerGroups: () => versions(transaction, asOf, 'provider_group_versions', 'id'),
     apiKeys: () => versions(transaction, asOf, 'api_key_versions', 'id'),
     keys: () => versions(transaction, asOf, 'key_versions', 'token_hash'),
+    measures: () => versions(transaction, asOf, 'measure_versions', 'name'),
+    measured: (kind, listed) => measured(transaction, asOf, kind, listed),
     counters: (kind, listed) => counters(transaction, asOf, kind, listed),
   }
 }
@@ -61,6 +67,28 @@ function counters(
     union all
     select f.account, ${listOf(transaction, values, 'f')}
     from ${unnest(transaction, asOf.since)}`
+}
+
+function measured(
+  transaction: Transaction,
+  asOf: AsOfSource,
+  kind: AccountKind,
+  listed: Fragment,
+): Fragment {
+  const { table, first, last } = measureSnapshotTable(kind)
+  return transaction`
+    select t.account, t.number, t.value
+    from (
+      select u.account, s.number, u.value
+      from ${transaction(table)} s
+        ${joinListed(transaction, listed)}
+        cross join ${unpackMeasures(transaction, kind)}
+      where ${isSnapshot(transaction, asOf)} ${isOnPage(transaction, first, last)}
+      union all
+      select f.account, f.number::integer, f.value
+      from ${unnest(transaction, asOf.measuredSince)}
+    ) t
+    where t.account = any (array(${listed}))`
 }
 
 /**

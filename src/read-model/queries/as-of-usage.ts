@@ -3,9 +3,16 @@ import type { Positions } from '../../events/positions.ts'
 import { readEvent, readPositionAt } from '../../log/read.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
 import { readAsOf } from './as-of-counters.ts'
-import type { AsOfEnd, PartialQuarterHour } from './as-of-usage-rows.ts'
+import { asOfPartRows, readPartialParts } from './as-of-parts.ts'
+import { asOfSource } from './as-of-source.ts'
+import { type AsOfEnd, asOfUsageRows, type PartialQuarterHour } from './as-of-usage-rows.ts'
 import { findIncomplete, foldBlock } from './incomplete-block.ts'
+import { readMeasures } from './measures.ts'
+import type { ReadLarge } from './read-large.ts'
 import type { Scope } from './scope.ts'
+import { readUsage, type Usage } from './usage.ts'
+import type { DividedUsage, Division } from './usage-by.ts'
+import { addDetails } from './usage-details.ts'
 
 /**
  * Reads the quarter hour of each shard's last event, and what was counted before it and through the
@@ -45,4 +52,30 @@ export async function readPartialQuarterHours(
     })
   }
   return quarters
+}
+
+/** Reads usage as of the time of these quarter hours (see `AsOfQueries.readQuarters`). */
+export async function readUsageThen(
+  transaction: Transaction,
+  scope: Scope,
+  quarters: readonly PartialQuarterHour[],
+  bounds: readonly string[],
+  division: Division | null,
+  readLarge: ReadLarge | null,
+): Promise<Usage | DividedUsage> {
+  const usage = asOfUsageRows(transaction, scope, quarters)
+  // Shard 0 has the catalog.
+  const first = quarters.find(({ shard }) => shard === 0)
+  const measures =
+    first === undefined ? [] : await readMeasures(transaction, asOfSource(transaction, first.until))
+  const whole = await readUsage(transaction, scope, usage, bounds)
+  const hasDetails = measures.length > 0 || division !== null
+  const partial = hasDetails
+    ? await readPartialParts(transaction, scope, quarters, readLarge)
+    : null
+  const source = {
+    ...{ usage, measures },
+    parts: () => asOfPartRows(transaction, scope, quarters, partial!),
+  }
+  return addDetails(transaction, scope, source, bounds, whole, division)
 }

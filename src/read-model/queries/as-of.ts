@@ -1,20 +1,16 @@
 import type { Positions } from '../../events/positions.ts'
 import { readHeads, readPositionAt, readRecordedAt } from '../../log/read.ts'
 import { Semaphore } from '../../platform/async/semaphore.ts'
-import {
-  type Fragment,
-  inSnapshot,
-  type Pools,
-  type Sql,
-  type Transaction,
-} from '../../platform/postgres/pool.ts'
+import { inSnapshot, type Pools, type Sql, type Transaction } from '../../platform/postgres/pool.ts'
 import { readAsOf, SnapshotsBehind } from './as-of-counters.ts'
 import { asOfSource } from './as-of-source.ts'
-import { readPartialQuarterHours } from './as-of-usage.ts'
-import { asOfUsageRows, type PartialQuarterHour } from './as-of-usage-rows.ts'
+import { readPartialQuarterHours, readUsageThen } from './as-of-usage.ts'
+import type { PartialQuarterHour } from './as-of-usage-rows.ts'
 import type { Source } from './live-source.ts'
 import type { ReadLarge } from './read-large.ts'
 import type { Scope } from './scope.ts'
+import type { Usage } from './usage.ts'
+import type { DividedUsage, Division } from './usage-by.ts'
 
 /** Shards updated concurrently: half of the connections of the projector's pool. */
 const CONCURRENT_UPDATES = 4
@@ -109,15 +105,16 @@ export class AsOfQueries {
     })
   }
 
-  /** Reads usage rows as of these positions. */
-  readUsage<Value>(
+  /** Reads usage as of these positions, divided by dimensions if `division` is not null. */
+  readUsage(
     sql: Sql | Transaction,
     positions: Positions,
     scope: Scope,
-    read: (transaction: Transaction, rows: Fragment) => Promise<Value>,
-  ): Promise<Value> {
+    bounds: readonly string[],
+    division: Division | null = null,
+  ): Promise<Usage | DividedUsage> {
     return this.readQuarters(sql, positions, scope, (transaction, quarters) =>
-      read(transaction, asOfUsageRows(transaction, scope, quarters)),
+      readUsageThen(transaction, scope, quarters, bounds, division, this.readLarge),
     )
   }
 

@@ -1,6 +1,7 @@
 import { ACCOUNTS, type AccountKind } from '../../events/accounts.ts'
 import type { Fragment, Sql, Transaction } from '../../platform/postgres/pool.ts'
 import { listOf, valuesOf } from '../projections/account-sql.ts'
+import { measuresTable } from '../projections/detail-rows.ts'
 
 /**
  * Where a read takes its rows from: the live generations, or as-of state. Each method returns a
@@ -13,6 +14,10 @@ export type Source = {
   apiKeys(): Fragment
   /** token_hash, quota_limit, name, ended_at, quota_period, quota_tz */
   keys(): Fragment
+  /** name, number, ended_at */
+  measures(): Fragment
+  /** account, number and value of measures; several rows of an account must be summed. */
+  measured(kind: AccountKind, listed: Fragment): Fragment
   /** The account and its values. An account may have several rows, which must be summed. */
   counters(kind: AccountKind, listed: Listed): Fragment
 }
@@ -41,6 +46,15 @@ export function liveSource(transaction: Transaction): Source {
       where t.generation = ${liveGeneration(transaction, table)}
         ${listed ? isListed(transaction, id, listed) : transaction``}`
   }
+  const measured = (kind: AccountKind, listed: Fragment) => {
+    const id = transaction`t.${transaction(ACCOUNTS[kind].id)}`
+    return transaction`
+      select ${id} as account, (m.n - 1)::integer as number, m.value
+      from ${transaction(measuresTable(kind))} t
+        cross join unnest(t.measures) with ordinality as m(value, n)
+      where t.generation = ${liveGeneration(transaction, `${kind}_counters`)}
+        ${isListed(transaction, id, listed)}`
+  }
   const named = transaction`r.id, r.external_id, r.name, r.ended_at`
   return {
     providerGroups: () => catalog(named, 'provider_groups'),
@@ -50,6 +64,8 @@ export function liveSource(transaction: Transaction): Source {
         transaction`r.token_hash, r.quota_limit, r.name, r.ended_at, r.quota_period, r.quota_tz`,
         'keys',
       ),
+    measures: () => catalog(transaction`r.name, r.number, r.ended_at`, 'measures'),
+    measured,
     counters,
   }
 }

@@ -1,6 +1,8 @@
 import { ACCOUNTS, type AccountKind } from '../../events/accounts.ts'
 import type { Fragment, Sql, Transaction } from '../../platform/postgres/pool.ts'
 import { listOf } from '../projections/account-sql.ts'
+import { backdatedPartsTable, partsTable } from '../projections/detail-rows.ts'
+import { ALL_GROUPS } from '../projections/detail-totals.ts'
 import { backdatedTable, usageTable } from '../projections/usage.ts'
 import { liveGeneration, type Source } from './live-source.ts'
 
@@ -53,6 +55,44 @@ export function backdatedRows(sql: Sql | Transaction, { kind, account, listed }:
     from ${sql(backdatedTable(kind))} u
     where u.generation = ${liveGeneration(sql, 'usage')} ${account === null ? isAny() : isOne()}`
 }
+
+/**
+ * A `select` of usage by combination, backdated or not: shard, quarter, combination, the summed
+ * columns and the measures.
+ */
+export function partRows(sql: Sql | Transaction, scope: Scope): Fragment {
+  const columns = listOf(sql, [...ACCOUNTS[scope.kind].sums, 'measures'], 'b')
+  return sql`
+    ${timelyParts(sql, scope)}
+    union all
+    select b.shard, b.quarter, b.combination, ${columns} from (${backdatedParts(sql, scope)}) b`
+}
+
+/** A `select` of these rows that were counted when they were recorded. */
+export const timelyParts = (sql: Sql | Transaction, scope: Scope): Fragment =>
+  selectParts(sql, scope, partsTable(scope.kind), [])
+
+/** A `select` of the others, with their positions. */
+export const backdatedParts = (sql: Sql | Transaction, scope: Scope): Fragment =>
+  selectParts(sql, scope, backdatedPartsTable(scope.kind), ['position'])
+
+function selectParts(
+  sql: Sql | Transaction,
+  scope: Scope,
+  table: string,
+  more: readonly string[],
+): Fragment {
+  const { id, type, sums } = ACCOUNTS[scope.kind]
+  const columns = ['shard', 'quarter', 'combination', ...sums, 'measures', ...more]
+  return sql`
+    select ${listOf(sql, columns, 'u')}
+    from ${sql(table)} u
+    where u.generation = ${liveGeneration(sql, 'usage')}
+      and u.${sql(id)} = ${accountOfParts(scope)}::${sql.unsafe(type)}`
+}
+
+/** The account whose parts are those of a scope. */
+export const accountOfParts = ({ account }: Scope): number | string => account ?? ALL_GROUPS
 
 const isListed = (sql: Sql | Transaction, name: Fragment, listed: Fragment) =>
   sql`${name} = any (array(${listed}))`

@@ -1,69 +1,19 @@
 import { ACCOUNTS } from '../../events/accounts.ts'
 import { type Exact, toExact } from '../../events/exact.ts'
-import type { Positions } from '../../events/positions.ts'
-import {
-  type Fragment,
-  inSnapshot,
-  type Sql,
-  type Transaction,
-} from '../../platform/postgres/pool.ts'
+import type { Fragment, Transaction } from '../../platform/postgres/pool.ts'
 import { totalOfRows } from '../projections/account-sql.ts'
-import type { Projection } from '../projections/projection.ts'
-import type { Reflected } from './live.ts'
+import type { Measured } from './measures.ts'
 import { type Rated, type RatedRow, ratedColumns, toRated } from './rates.ts'
-import { type Scope, timelyRows, usageRows } from './scope.ts'
+import type { Scope } from './scope.ts'
 
 /** Usage of a token key. */
 export type KeyUsed = { request_count: Exact; used_tokens: Exact; quota_used: Exact }
 
 /** Usage from `from` (inclusive) to `to` (exclusive), both RFC 3339. */
-export type Bucket = { from: string; to: string } & (Rated | KeyUsed)
+export type Bucket = { from: string; to: string; measures?: Measured } & (Rated | KeyUsed)
 
 /** Usage per bucket, and in total. */
-export type Usage = { items: Bucket[]; total: Rated | KeyUsed }
-
-/** True once this process has seen backdated usage: there will always be some. */
-let isBackdated = false
-
-/**
- * Reads the current usage, and the positions that `projections` reflect, in one snapshot. While
- * nothing is backdated, it doesn't look for backdated rows.
- */
-export async function readUsageNow(
-  sql: Sql | Transaction,
-  scope: Scope,
-  bounds: readonly string[],
-  projections: readonly Projection[],
-): Promise<Reflected<Usage>> {
-  return inSnapshot(sql, async (transaction) => {
-    const rows = isBackdated ? usageRows : timelyRows
-    const [{ positions, hasBackdated }, value] = await Promise.all([
-      readReflectedUsage(transaction, projections),
-      readUsage(transaction, scope, rows(transaction, scope), bounds),
-    ])
-    if (!hasBackdated || rows === usageRows) return { value, positions }
-    isBackdated = true
-    const all = await readUsage(transaction, scope, usageRows(transaction, scope), bounds)
-    return { value: all, positions }
-  })
-}
-
-async function readReflectedUsage(
-  transaction: Transaction,
-  projections: readonly Projection[],
-): Promise<{ positions: Positions; hasBackdated: boolean }> {
-  const rows = await transaction<{ position: string; backdated: boolean }[]>`
-    select min(c.position) as position, bool_or(c.has_backdated) as backdated
-    from checkpoints c
-      join projections p on p.projection = c.projection and p.generation = c.generation
-    where p.projection in ${transaction(projections.map(({ name }) => name))}
-    group by c.shard
-    order by c.shard`
-  return {
-    positions: rows.map(({ position }) => Number(position)),
-    hasBackdated: rows.some(({ backdated }) => backdated),
-  }
-}
+export type Usage = { items: Bucket[]; total: (Rated | KeyUsed) & { measures?: Measured } }
 
 /**
  * Sums usage rows into buckets: bucket i lasts from `bounds[i]` to `bounds[i + 1]`. All bounds are
@@ -104,9 +54,10 @@ export async function readUsage(
 }
 
 type KeyRow = { request_count: string; used_tokens: string; quota_used: string }
-type UsedRow = RatedRow | KeyRow
+export type UsedRow = RatedRow | KeyRow
 
-function usedColumns(transaction: Transaction, kind: Scope['kind']): Fragment {
+/** The columns of usage, from sums `n`. */
+export function usedColumns(transaction: Transaction, kind: Scope['kind']): Fragment {
   if (kind === 'key') {
     return transaction`
       coalesce(n.requests, 0) as request_count,
@@ -120,7 +71,8 @@ function usedColumns(transaction: Transaction, kind: Scope['kind']): Fragment {
   )
 }
 
-function toUsed(row: UsedRow): Rated | KeyUsed {
+/** Converts these columns of a row. */
+export function toUsed(row: UsedRow): Rated | KeyUsed {
   if ('total_requests' in row) return toRated(row)
   return {
     request_count: toExact(row.request_count),

@@ -129,6 +129,8 @@ async function post(service: TestService, i: number): Promise<void> {
         { api_key_id: 777, requests: 5, success_requests: 5 },
         ...(i > 8 ? [{ api_key: 'sk-2', requests: 1 }] : []),
         ...(i > 12 ? [{ api_key: `sk "${i}"`, requests: 2, success_requests: 1 }] : []),
+        { api_key_id: 1, requests: 2, ...(i % 4 === 1 && detailsOf(i)) },
+        { api_key_id: 2, requests: 1, ...(i % 4 === 1 && detailsOf(i + 1)) },
       ],
     },
     i % 3 === 0 ? headers : {},
@@ -140,11 +142,18 @@ async function post(service: TestService, i: number): Promise<void> {
         { token_hash: 'limited\\"', requests: i, tokens: 7, last_accessed_at: 1_700_000_000 - i },
         { token_hash: 'free', last_accessed_at: 1_700_000_000 + i },
         { token_hash: 'unknown', requests: 1, tokens: 1 },
+        { token_hash: 'limited\\"', requests: 1, tokens: 2, ...(i % 4 === 1 && detailsOf(i)) },
       ],
     },
     i % 3 === 1 ? headers : {},
   )
 }
+
+/** Dimensions and measures, some of which are retired by the end. */
+const detailsOf = (i: number) => ({
+  dimensions: { model: `gpt "${i % 2}"`, ...(i < 6 && { status: '200' }) },
+  measures: { cost_micros: i, ...(i < 6 && { input_tokens: 10 * i }) },
+})
 
 const VERSION_1 =
   '{"groups":[1,null],"counts":[1,1],"ids":[1,777],"requests":[3,1],"successes":[1,0]}'

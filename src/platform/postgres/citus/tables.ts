@@ -9,7 +9,11 @@ export const DISTRIBUTED_TABLES = [
   ...['api_key_counters', 'provider_group_counters', 'key_counters'],
   ...['api_key_usage', 'provider_group_usage', 'key_usage'],
   ...['api_key_backdated_usage', 'provider_group_backdated_usage', 'key_backdated_usage'],
+  ...['api_key_measures', 'provider_group_measures', 'key_measures'],
+  ...['api_key_parts', 'provider_group_parts', 'key_parts'],
+  ...['api_key_backdated_parts', 'provider_group_backdated_parts', 'key_backdated_parts'],
   ...['api_key_snapshots', 'provider_group_snapshots', 'key_snapshots'],
+  ...['api_key_measure_snapshots', 'provider_group_measure_snapshots', 'key_measure_snapshots'],
   ...['unknown_keys', 'unknown_usage'],
   ...['accepted_days', 'accepted_values', 'accepted_counts'],
 ] as const

@@ -28,13 +28,19 @@ const VERSIONS: Record<CatalogKind, ProjectionTable> = {
   dimensions: versionsTable('dimension_versions', 'dimensions'),
   measures: versionsTable('measure_versions', 'measures'),
 }
+/** The table with the measures of the accounts in each table of counters. */
+const MEASURES = {
+  api_key_counters: 'api_key_measures',
+  key_counters: 'key_measures',
+  provider_group_counters: 'provider_group_measures',
+} as const
 const COUNTER_VERSIONS = { api_key_counters: 1, key_counters: 2, provider_group_counters: 1 }
 
 const PROJECTIONS: readonly CheckedProjection[] = [
   ...COUNTERS.map((name) => ({
     projection: name,
     version: COUNTER_VERSIONS[name],
-    tables: [attestedTable(name)],
+    tables: [attestedTable(name), attestedTable(MEASURES[name])],
   })),
   {
     projection: 'catalog',
@@ -97,8 +103,11 @@ export class CurrentGroup implements ProjectionGroup {
       const acts = this.shard === 0 ? await this.#bookkeeping.compare(sql, target) : []
       return [...acts, ...(await this.#unknown.compare(sql, target))]
     }
-    if (projection !== 'catalog')
-      return this.#compareTable(sql, projection as AttestedTable, target)
+    const counters = COUNTERS.find((name) => name === projection)
+    if (counters !== undefined) {
+      const problems = await this.#compareTable(sql, counters, target)
+      return [...problems, ...(await this.#compareTable(sql, MEASURES[counters], target))]
+    }
     const problems: Problem[] = []
     for (const kind of this.shard === 0 ? KINDS : []) {
       problems.push(...(await this.#compareTable(sql, kind, target)))

@@ -6,6 +6,7 @@ import { mergeRows } from '../compare.ts'
 import { MAX_PROBLEMS, type Problem } from '../problem.ts'
 import { attestedTable, type Target } from '../tables.ts'
 import type { ProjectionGroup, Settled, Targets } from './group.ts'
+import { compareMeasures, MEASURE_PAGES } from './measure-pages.ts'
 
 /** A table of snapshots, which stores a table of counters in pages. */
 type PageTable = {
@@ -34,7 +35,12 @@ export class SnapshotGroup implements ProjectionGroup {
     {
       projection: 'snapshots',
       version: 1,
-      tables: PAGES.map(({ name, first }) => ({ name, key: ['position', first], isSharded: true })),
+      tables: [
+        ...PAGES.map(({ name, first }) => ({ name, key: ['position', first], isSharded: true })),
+        ...MEASURE_PAGES.map(({ name, first }) => ({
+          ...{ name, key: ['position', 'number', first], isSharded: true },
+        })),
+      ],
     },
   ]
   readonly #fold = new ShardFold({ counters: true, usage: false, catalog: false })
@@ -47,12 +53,12 @@ export class SnapshotGroup implements ProjectionGroup {
   async nextStop(sql: Sql | Transaction, targets: Targets, after: number): Promise<number | null> {
     const target = targets.get('snapshots')
     if (target === undefined) return null
-    const next = ({ name }: PageTable) => sql`
+    const next = ({ name }: { name: string }) => sql`
       select min(s.position) as position
       from ${sql(name)} s
       where s.shard = ${target.shard} and s.generation = ${target.generation}
         and s.position > ${after}`
-    const rows = await Promise.all(PAGES.map(next))
+    const rows = await Promise.all([...PAGES, ...MEASURE_PAGES].map(next))
     const positions = rows.flatMap(([row]) => (row!.position === null ? [] : [row!.position]))
     return positions.length === 0 ? null : Math.min(...positions.map(Number))
   }
@@ -65,6 +71,9 @@ export class SnapshotGroup implements ProjectionGroup {
     for (const pages of PAGES) {
       problems.push(...(await this.#compareAccounts(sql, pages, target, position)))
       problems.push(...(await checkPages(sql, pages, target, position)))
+    }
+    for (const pages of MEASURE_PAGES) {
+      problems.push(...(await compareMeasures(sql, pages, target, position, this.#fold)))
     }
     return [{ projection: 'snapshots', problems }]
   }

@@ -7,11 +7,19 @@ import type { Problem } from '../problem.ts'
 import { attestedTable, type Target } from '../tables.ts'
 import type { ProjectionGroup, Settled, Targets } from './group.ts'
 
-const TABLES = ['api_key_usage', 'provider_group_usage', 'key_usage'] as const
+const TABLES = [
+  ...(['api_key_usage', 'provider_group_usage', 'key_usage'] as const),
+  ...(['api_key_parts', 'provider_group_parts', 'key_parts'] as const),
+]
 const BACKDATED = [
   'api_key_backdated_usage',
   'provider_group_backdated_usage',
   'key_backdated_usage',
+] as const
+const BACKDATED_PARTS = [
+  'api_key_backdated_parts',
+  'provider_group_backdated_parts',
+  'key_backdated_parts',
 ] as const
 
 /** Checks that readers know that there is backdated usage. */
@@ -29,7 +37,10 @@ async function checkNoted(sql: Transaction, { shard, generation }: Target): Prom
 /** Checks what was counted in each bucket of 15 minutes. */
 export class UsageGroup implements ProjectionGroup {
   readonly projections = [
-    { projection: 'usage', version: 1, tables: [...TABLES, ...BACKDATED].map(attestedTable) },
+    {
+      ...{ projection: 'usage', version: 1 },
+      tables: [...TABLES, ...BACKDATED, ...BACKDATED_PARTS].map(attestedTable),
+    },
   ]
   readonly #fold = new ShardFold({ counters: false, usage: true, catalog: false })
   /** The start of the first bucket that was not compared yet; null if none was. */
@@ -54,7 +65,7 @@ export class UsageGroup implements ProjectionGroup {
   async compare(sql: Transaction, _: string, target: Target): Promise<Problem[]> {
     const problems = await this.#compare(sql, target, null)
     let hasBackdated = false
-    for (const name of BACKDATED) {
+    for (const name of [...BACKDATED, ...BACKDATED_PARTS]) {
       const rows = [...this.#fold.rows(name)]
       hasBackdated ||= rows.length > 0
       problems.push(...(await compareRows(sql, attestedTable(name), target, rows)))

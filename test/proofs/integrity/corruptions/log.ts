@@ -25,6 +25,7 @@ export const LOG_CORRUPTIONS = corruptionsOf(
     payload: [
       {
         ...is('one digit', "regexp_replace(payload::text, '(\"requests\":\\[)1', '\\12')::json"),
+        where: `${FLUSH} and payload::text ~ '"requests":\\[1'`,
         foundBy: 'payload',
       },
       { ...is('a blank at the end', "(payload::text || ' ')::json"), foundBy: 'payload' },

@@ -12,6 +12,7 @@ import {
   PARTITION,
   PLUS_1,
 } from './corruption.ts'
+import { DETAIL_CORRUPTIONS } from './details.ts'
 
 const counters = (table: string, id: string, values: Record<string, Alteration>) =>
   corruptionsOf(
@@ -217,6 +218,7 @@ export const PROJECTION_CORRUPTIONS = [
   ...backdated('api_key_backdated_usage', 'api_key_id', ['requests', 'successes']),
   ...backdated('provider_group_backdated_usage', 'provider_group_id', ['requests', 'successes']),
   ...backdated('key_backdated_usage', 'token_hash', ['requests', 'tokens', 'quota_used']),
+  ...DETAIL_CORRUPTIONS,
   ...snapshots('api_key_snapshots', ['first_id', 'last_id', 'ids'], ['requests', 'successes']),
   ...snapshots(
     'provider_group_snapshots',

@@ -42,5 +42,6 @@ function kindOf({ table, column, foundBy }: Corruption): 'unfound' | 'log' | 'al
 /** Returns the lane of a table, named after one of its tables. */
 function laneOf({ table }: Corruption): string {
   if (table === 'projections') return 'provider_group_counters'
-  return table === 'checkpoints' ? 'api_key_counters' : table
+  if (table === 'checkpoints') return 'api_key_counters'
+  return table.replace(/_measures$/, '_counters')
 }

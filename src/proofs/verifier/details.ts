@@ -1,0 +1,172 @@
+import type { ApiKeyFlush } from '../../events/api-key-flush.ts'
+import type { Details } from '../../events/details.ts'
+import type { DigestValue } from '../../events/digest.ts'
+import type { Event } from '../../events/event.ts'
+import { addExact, type Exact } from '../../events/exact.ts'
+import type { KeyFlush } from '../../events/key-flush.ts'
+import { endOfBlock } from './backdated.ts'
+import { compareKeys } from './exact-sums.ts'
+import type { FoldedParts, UsageRange } from './folded-parts.ts'
+import { quarterHourOf, usageTimeOf } from './usage-time.ts'
+
+const KINDS = ['api_key', 'provider_group', 'key'] as const
+type Kind = (typeof KINDS)[number]
+
+/** The tables of what flushes with dimensions or measures count. */
+export type DetailTable = `${Kind}_measures` | `${Kind}_parts` | `${Kind}_backdated_parts`
+
+/** The provider group that stands for all of them. */
+const ALL_GROUPS = 0
+
+type Key = number | string
+/** Sums of a part, and the measures: the n-th is the one with number n. */
+type Part = { sums: Exact[]; measures: Exact[] }
+type PlacedPart = Part & { key: Key; bucket: string; position: number; combination: string }
+
+/**
+ * Folds the dimensions and measures of a shard's events. Like `ShardFold`, of which it is a part,
+ * it shares no code with the folds of the service.
+ */
+export class DetailFold {
+  readonly #measures = byKind(() => new Map<Key, Exact[]>())
+  readonly #parts = byKind(() => new Map<string, PlacedPart>())
+  readonly #backdated = byKind(() => new Map<string, PlacedPart>())
+
+  constructor(private readonly folded: FoldedParts) {}
+
+  add(event: Event | null, position: number, recordedAt: string): void {
+    if (event?.type === 'ApiKeyStatsFlushed' && event.data.details) {
+      this.#addApiKeys(event.data, event.data.details, position, recordedAt)
+    }
+    if (event?.type === 'KeyStatsFlushed' && event.data.details) {
+      this.#addKeys(event.data, event.data.details, position, recordedAt)
+    }
+  }
+
+  /** The rows of a table as they stand, in the order of its digest. */
+  *rows(
+    table: DetailTable,
+    { from = '', before = '9', after = -1 }: UsageRange & { after?: number | undefined },
+  ): Iterable<DigestValue[]> {
+    const kind = KINDS.find((name) => table.startsWith(`${name}_`))!
+    if (table === `${kind}_measures`) {
+      for (const [key, measures] of [...this.#measures[kind]].sort(([a], [b]) => compareKeys(a, b)))
+        yield [key, measures]
+      return
+    }
+    const isBackdated = table === `${kind}_backdated_parts`
+    const parts = [...(isBackdated ? this.#backdated : this.#parts)[kind].values()]
+      .filter(({ bucket, position }) =>
+        isBackdated ? position > after : bucket >= from && bucket < before,
+      )
+      .sort(comparePlaces)
+    for (const { key, bucket, position, combination, sums, measures } of parts) {
+      yield [key, bucket, ...(isBackdated ? [position] : []), combination, ...sums, measures]
+    }
+  }
+
+  /** Drops parts of 15-minute buckets before `bucket`, which no later attestation needs. */
+  forgetUsageBefore(bucket: string): void {
+    for (const kind of KINDS) dropFrom(this.#parts[kind], (part) => part.bucket < bucket)
+  }
+
+  /** Drops backdated parts that were recorded at or before `position`. */
+  forgetBackdatedThrough(position: number): void {
+    for (const kind of KINDS) dropFrom(this.#backdated[kind], (part) => part.position <= position)
+  }
+
+  #addApiKeys(flush: ApiKeyFlush, details: Details, position: number, recordedAt: string): void {
+    const place = placeOf(flush.counted_at, position, recordedAt)
+    let i = 0
+    for (const [run, group] of flush.groups.entries()) {
+      for (const end = i + flush.counts[run]!; i < end; i++) {
+        if (group === null) continue
+        const row = rowOf(details, i, [flush.requests[i]!, flush.successes[i]!])
+        this.#count('api_key', flush.ids[i]!, row, place)
+        if (group === 0) continue
+        this.#count('provider_group', group, row, place)
+        this.#countPart('provider_group', ALL_GROUPS, row, place)
+      }
+    }
+  }
+
+  #addKeys(flush: KeyFlush, details: Details, position: number, recordedAt: string): void {
+    const place = placeOf(flush.counted_at, position, recordedAt)
+    for (const [i, hash] of flush.hashes.entries()) {
+      const tracked = flush.quota_tracked[i]
+      if (tracked === null) continue
+      const tokens = flush.tokens[i]!
+      const row = rowOf(details, i, [flush.requests[i]!, tokens, tracked ? tokens : 0])
+      this.#count('key', hash, row, place)
+    }
+  }
+
+  #count(kind: Kind, key: Key, row: Row, place: Place): void {
+    if (this.folded.counters && row.measures.length > 0) {
+      const measures = this.#measures[kind].get(key) ?? []
+      this.#measures[kind].set(key, measures)
+      addInto(measures, row.measures)
+    }
+    this.#countPart(kind, key, row, place)
+  }
+
+  #countPart(kind: Kind, key: Key, row: Row, { bucket, position, isTimely }: Place): void {
+    if (!this.folded.usage) return
+    if (row.sums.every((value) => value === 0) && row.measures.length === 0) return
+    const parts = (isTimely ? this.#parts : this.#backdated)[kind]
+    const at = isTimely ? -1 : endOfBlock(position)
+    const name = JSON.stringify([key, bucket, at, row.combination])
+    const part = parts.get(name) ?? {
+      ...{ key, bucket, position: at, combination: row.combination },
+      ...{ sums: [], measures: [] },
+    }
+    parts.set(name, part)
+    addInto(part.sums, row.sums)
+    addInto(part.measures, row.measures)
+  }
+}
+
+type Place = { bucket: string; position: number; isTimely: boolean }
+
+function placeOf(countedAt: number | undefined, position: number, recordedAt: string): Place {
+  const time = usageTimeOf(countedAt, recordedAt)
+  return { bucket: quarterHourOf(time), position, isTimely: time === recordedAt }
+}
+
+/** What one entry counts. Measures end with the last that is not 0. */
+type Row = { combination: string; sums: number[]; measures: number[] }
+
+function rowOf(details: Details, i: number, sums: number[]): Row {
+  const values = details.counted[details.combination[i]!]!
+  const named = details.dimensions.flatMap((name, j) =>
+    values[j] === null ? [] : [`${JSON.stringify(name)}:${JSON.stringify(values[j])}`],
+  )
+  const measures: number[] = []
+  for (const { number, values: column } of details.measures) {
+    if (column[i] === 0) continue
+    while (measures.length <= number) measures.push(0)
+    measures[number] = column[i]!
+  }
+  return { combination: `{${named.join(',')}}`, sums, measures }
+}
+
+function addInto(sums: Exact[], values: readonly number[]): void {
+  for (const [i, value] of values.entries()) sums[i] = addExact(sums[i] ?? 0, value)
+}
+
+const byKind = <Value>(create: () => Value): Record<Kind, Value> => ({
+  ...{ api_key: create(), provider_group: create(), key: create() },
+})
+
+function dropFrom(parts: Map<string, PlacedPart>, isDropped: (part: PlacedPart) => boolean): void {
+  for (const [name, part] of parts) if (isDropped(part)) parts.delete(name)
+}
+
+function comparePlaces(a: PlacedPart, b: PlacedPart): number {
+  return (
+    compareKeys(a.key, b.key) ||
+    compareKeys(a.bucket, b.bucket) ||
+    a.position - b.position ||
+    compareKeys(a.combination, b.combination)
+  )
+}

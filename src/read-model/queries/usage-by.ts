@@ -1,0 +1,185 @@
+import { ACCOUNTS } from '../../events/accounts.ts'
+import { OTHER } from '../../events/details.ts'
+import type { Exact } from '../../events/exact.ts'
+import type { Fragment, Transaction } from '../../platform/postgres/pool.ts'
+import { listOf, totalOfRows } from '../projections/account-sql.ts'
+import { columnOf, listMeasures, type Measure, sumsOfMeasures, toMeasured } from './measures.ts'
+import type { Rated } from './rates.ts'
+import type { Scope } from './scope.ts'
+import {
+  type Bucket,
+  type KeyUsed,
+  toUsed,
+  type Usage,
+  type UsedRow,
+  usedColumns,
+} from './usage.ts'
+
+/** The values of the dimensions by which usage is divided; null for entries without one. */
+export type Values = Record<string, string | null>
+
+/** Usage of one bucket for some values of dimensions. */
+export type DividedItem = Bucket & { dimensions: Values }
+
+/** Usage by the values of dimensions, and in total. */
+export type DividedUsage = { items: DividedItem[]; total: Usage['total'] }
+
+/** Which values to keep apart, and how many items to read at most. */
+export type Division = {
+  /** One or two names of dimensions. */
+  by: readonly string[]
+  /** Values that are kept apart; the others are one, `other`. */
+  values: number
+  items: number
+}
+
+/** What a range holds: rows of all usage, and those of usage by combination. */
+export type UsageSource = { usage: Fragment; parts: Fragment; measures: readonly Measure[] }
+
+/** There are more items than were asked for. */
+export class TooManyItems extends Error {
+  override name = 'TooManyItems'
+}
+
+/**
+ * Divides the usage of each bucket (see `readUsage`) by the values of one or two dimensions. Items
+ * are ordered by bucket, then by the total of their values over the whole range, the largest first
+ * and `other` last. They add up to the usage: what has none of these dimensions is the rest of it.
+ * Throws TooManyItems.
+ */
+export async function readUsageBy(
+  transaction: Transaction,
+  { kind }: Scope,
+  { usage, parts, measures }: UsageSource,
+  bounds: readonly string[],
+  { by, values, items }: Division,
+): Promise<DividedItem[]> {
+  const shape = { ...ACCOUNTS[kind], maxima: [] }
+  const { sums } = shape
+  const sql = transaction
+  const names = by.map((_, i) => `v${i}`)
+  const keys = (alias: string) => listOf(sql, names, alias)
+  const allOf = (condition: (name: string) => string) =>
+    sql.unsafe(names.map(condition).join(' and ')) as unknown as Fragment
+  const isNone = (alias: string) => allOf((name) => `${alias}.${name} is null`)
+  const isOther = (alias: string) => allOf((name) => `${alias}.${name} = '${OTHER}'`)
+  const list = (format: (column: string) => string) => sql.unsafe(sums.map(format).join(', '))
+  const none = sql.unsafe(names.map((name) => `null::text as ${name}`).join(', '))
+  const bucket = sql`width_bucket(u.quarter, ${`{${bounds.join(',')}}`}::timestamptz[])`
+  const isInRange = sql`
+    u.quarter >= ${bounds[0]!}::timestamptz and u.quarter < ${bounds.at(-1)!}::timestamptz`
+  const summed = (alias: string) => sql`
+    ${totalOfRows(sql, shape, alias)}
+    ${listMeasures(sql, measures, (column) => `sum(${alias}.${column}) as ${column}`)}`
+  const valuesOf = by
+    .map((name, i) => sql`c.combination::json->>${name}::text as ${sql(names[i]!)}`)
+    .reduce((all, one) => sql`${all}, ${one}`)
+  const rows = await sql<(UsedRow & Record<string, string | null> & { bucket: number })[]>`
+    with c as (
+      select ${bucket} as bucket, u.combination, ${totalOfRows(sql, shape, 'u')}
+        ${sumsOfMeasures(sql, measures, 'u')}
+      from (${parts}) u
+      where ${isInRange}
+      group by 1, 2
+    ),
+    p as (
+      select c.bucket, ${valuesOf}, ${listOf(sql, sums, 'c')}
+        ${listMeasures(sql, measures, (column) => `c.${column}`)}
+      from c
+    ),
+    r as (
+      select p.* from p where not (${isNone('p')})
+      union all
+      select p.bucket, ${none}, ${list((column) => `-p.${column}`)}
+        ${listMeasures(sql, measures, () => '0')}
+      from p
+      where not (${isNone('p')})
+      union all
+      select p.bucket, ${none}, ${list(() => '0')}
+        ${listMeasures(sql, measures, (column) => `p.${column}`)}
+      from p
+      where ${isNone('p')}
+      union all
+      select ${bucket}, ${none}, ${listOf(sql, sums, 'u')} ${listMeasures(sql, measures, () => '0')}
+      from (${usage}) u
+      where ${isInRange}
+    ),
+    t as (
+      select ${keys('r')}
+      from r
+      where not (${isNone('r')}) and (${isOther('r')}) is not true
+      group by ${keys('r')}
+      order by sum(r.requests) desc, ${keys('r')}
+      limit ${values}
+    ),
+    g as (
+      select r.bucket, ${sql.unsafe(
+        names
+          .map((name) => `case when k.is_kept then r.${name} else '${OTHER}' end as ${name}`)
+          .join(', '),
+      )}, ${listOf(sql, sums, 'r')}
+        ${listMeasures(sql, measures, (column) => `r.${column}`)}
+      from r
+        left join t on ${allOf((name) => `t.${name} is not distinct from r.${name}`)}
+        cross join lateral (
+          select (${isNone('r')}) or ${sql.unsafe(
+            `${names.map((name) => `t.${name} is not null`).join(' or ')}`,
+          )} as is_kept
+        ) k
+    ),
+    n as (
+      select g.bucket, ${keys('g')}, ${summed('g')} from g group by g.bucket, ${keys('g')}
+    )
+    select n.bucket, ${keys('n')}, ${usedColumns(sql, kind)}
+      ${listMeasures(sql, measures, (column) => `n.${column}`)}
+    from n
+    where ${sql.unsafe(
+      [...sums, ...measures.map(columnOf)].map((column) => `n.${column} <> 0`).join(' or '),
+    )}
+    limit ${items + 1}`
+  if (rows.length > items) throw new TooManyItems()
+  const found = rows.map((row) => {
+    const used = toUsed(row)
+    const dimensions = Object.fromEntries(by.map((name, i) => [name, row[names[i]!] ?? null]))
+    return {
+      bucket: row.bucket,
+      item: {
+        ...{ from: bounds[row.bucket - 1]!, to: bounds[row.bucket]!, dimensions, ...used },
+        ...(measures.length > 0 && {
+          measures: toMeasured(measures, (measure) => row[columnOf(measure)]),
+        }),
+      },
+    }
+  })
+  return sortByTotal(found)
+}
+
+type Found = { bucket: number; item: DividedItem }
+
+/** Sorts by bucket, then by the total of the values in all buckets; `other` comes last. */
+function sortByTotal(found: Found[]): DividedItem[] {
+  const totals = new Map<string, bigint>()
+  const keyOf = ({ item }: Found) => JSON.stringify(Object.values(item.dimensions))
+  for (const one of found) {
+    totals.set(keyOf(one), (totals.get(keyOf(one)) ?? 0n) + BigInt(requestsOf(one.item)))
+  }
+  const ranks = new Map(
+    [...totals.keys()]
+      .sort((a, b) => {
+        const [isOtherA, isOtherB] = [isAllOther(a), isAllOther(b)]
+        if (isOtherA !== isOtherB) return isOtherA ? 1 : -1
+        const [totalA, totalB] = [totals.get(a)!, totals.get(b)!]
+        if (totalA !== totalB) return totalA > totalB ? -1 : 1
+        return a < b ? -1 : 1
+      })
+      .map((key, rank) => [key, rank]),
+  )
+  const rankOf = (one: Found) => ranks.get(keyOf(one))!
+  return found.sort((a, b) => a.bucket - b.bucket || rankOf(a) - rankOf(b)).map(({ item }) => item)
+}
+
+const isAllOther = (key: string) =>
+  (JSON.parse(key) as (string | null)[]).every((value) => value === OTHER)
+
+const requestsOf = (used: Rated | KeyUsed): Exact =>
+  'total_requests' in used ? used.total_requests : used.request_count
