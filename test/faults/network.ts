@@ -155,12 +155,14 @@ class Campaign {
       const { origin } = await openOrigin(dataDir, null)
       await this.#startOne(origin, this.database.address)
     }
-    await this.#services[0]!.putCatalog({
+    const catalog = {
       provider_groups: Array.from({ length: GROUPS }, (_, i) => ({ id: i + 1 })),
       api_keys: Array.from({ length: KNOWN_KEYS }, (_, i) => {
         return { id: i + 1, external_id: externalIdOf(i + 1), group_id: 1 + (i % GROUPS) }
       }),
-    })
+    }
+    // A busy machine may refuse it.
+    await until(async () => (await this.#services[0]!.putCatalog(catalog)).status === 200)
   }
 
   async #startOne(origin: Origin, address: TestDatabase['address']): Promise<void> {
