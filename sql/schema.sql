@@ -747,7 +747,7 @@ CREATE INDEX unknown_taken_name ON tallybook.unknown_taken USING btree (generati
     e."position",
     e.recorded_at,
     e.source,
-    NULLIF((i.id)::bigint, 0) AS api_key_id,
+    NULLIF(i.id, 0) AS api_key_id,
     ( SELECT (g.group_id)::bigint AS group_id
            FROM ( SELECT r.group_id,
                     sum((r.length)::bigint) OVER (ORDER BY r.ordinal) AS upto
@@ -757,14 +757,29 @@ CREATE INDEX unknown_taken_name ON tallybook.unknown_taken USING btree (generati
          LIMIT 1) AS group_id,
     NULL::text AS token_hash,
     NULL::boolean AS quota_tracked,
-    (i.requests)::numeric AS requests,
-    COALESCE((i.successes)::numeric, ((i.requests)::numeric - COALESCE((f.failures)::numeric, (0)::numeric))) AS successes,
+    i.requests,
+    i.successes,
     NULL::numeric AS tokens,
     NULL::bigint AS last_accessed_at,
-    n.name AS api_key
-   FROM (((events e
-     CROSS JOIN LATERAL ROWS FROM(json_array_elements_text((e.payload -> 'ids'::text)), json_array_elements_text((e.payload -> 'requests'::text)), json_array_elements_text((e.payload -> 'successes'::text))) WITH ORDINALITY i(id, requests, successes, ordinal))
-     LEFT JOIN LATERAL ROWS FROM(json_array_elements_text((e.payload -> 'failing'::text)), json_array_elements_text((e.payload -> 'failures'::text))) f(index, failures) ON (((f.index)::bigint = (i.ordinal - 1))))
+    n.name AS api_key,
+    COALESCE(to_timestamp(((e.payload ->> 'counted_at'::text))::double precision), e.recorded_at) AS counted_at
+   FROM ((events e
+     CROSS JOIN LATERAL ( SELECT (i_1.id)::bigint AS id,
+            (i_1.requests)::numeric AS requests,
+            COALESCE((i_1.successes)::numeric, ((i_1.requests)::numeric - COALESCE((f.failures)::numeric, (0)::numeric))) AS successes,
+            i_1.ordinal
+           FROM (ROWS FROM(json_array_elements_text((e.payload -> 'ids'::text)), json_array_elements_text((e.payload -> 'requests'::text)), json_array_elements_text((e.payload -> 'successes'::text))) WITH ORDINALITY i_1(id, requests, successes, ordinal)
+             LEFT JOIN ROWS FROM(json_array_elements_text((e.payload -> 'failing'::text)), json_array_elements_text((e.payload -> 'failures'::text))) f(index, failures) ON (((f.index)::bigint = (i_1.ordinal - 1))))
+          WHERE (e.version < 4)
+        UNION ALL
+         SELECT i_1.id,
+            i_1.requests,
+            (i_1.requests - i_1.failures),
+            i_1.ordinal
+           FROM (( SELECT sum((c.length)::bigint) AS entries
+                   FROM json_array_elements_text((e.payload -> 'counts'::text)) c(length)) l
+             CROSS JOIN LATERAL UNNEST(unpack_column((e.payload -> 'ids'::text), (l.entries)::bigint), unpack_column((e.payload -> 'requests'::text), (l.entries)::bigint), unpack_column((e.payload -> 'failures'::text), (l.entries)::bigint)) WITH ORDINALITY i_1(id, requests, failures, ordinal))
+          WHERE (e.version = 4)) i)
      LEFT JOIN LATERAL ROWS FROM(json_array_elements_text((e.payload -> 'named'::text)), json_array_elements_text((e.payload -> 'names'::text))) n(index, name) ON (((n.index)::bigint = (i.ordinal - 1))))
   WHERE (e.type = 'ApiKeyStatsFlushed'::text)
 UNION ALL
@@ -775,14 +790,33 @@ UNION ALL
     NULL::bigint AS api_key_id,
     NULL::bigint AS group_id,
     i.hash AS token_hash,
-    (i.quota_tracked)::boolean AS quota_tracked,
-    (i.requests)::numeric AS requests,
+    i.quota_tracked,
+    i.requests,
     NULL::numeric AS successes,
-    (i.tokens)::numeric AS tokens,
-    (i.last_accessed_at)::bigint AS last_accessed_at,
-    NULL::text AS api_key
+    i.tokens,
+    i.last_accessed_at,
+    NULL::text AS api_key,
+    COALESCE(to_timestamp(((e.payload ->> 'counted_at'::text))::double precision), e.recorded_at) AS counted_at
    FROM (events e
-     CROSS JOIN LATERAL ROWS FROM(json_array_elements_text((e.payload -> 'hashes'::text)), json_array_elements_text((e.payload -> 'quota_tracked'::text)), json_array_elements_text((e.payload -> 'requests'::text)), json_array_elements_text((e.payload -> 'tokens'::text)), json_array_elements_text((e.payload -> 'last_accessed_at'::text))) WITH ORDINALITY i(hash, quota_tracked, requests, tokens, last_accessed_at, ordinal))
+     CROSS JOIN LATERAL ( SELECT i_1.hash,
+            (i_1.quota_tracked)::boolean AS quota_tracked,
+            (i_1.requests)::numeric AS requests,
+            (i_1.tokens)::numeric AS tokens,
+            (i_1.last_accessed_at)::bigint AS last_accessed_at
+           FROM ROWS FROM(json_array_elements_text((e.payload -> 'hashes'::text)), json_array_elements_text((e.payload -> 'quota_tracked'::text)), json_array_elements_text((e.payload -> 'requests'::text)), json_array_elements_text((e.payload -> 'tokens'::text)), json_array_elements_text((e.payload -> 'last_accessed_at'::text))) i_1(hash, quota_tracked, requests, tokens, last_accessed_at)
+          WHERE (e.version < 2)
+        UNION ALL
+         SELECT h.hash,
+                CASE i_1.quota_tracked
+                    WHEN 0 THEN NULL::boolean
+                    ELSE (i_1.quota_tracked = 2)
+                END AS "case",
+            i_1.requests,
+            i_1.tokens,
+            i_1.last_accessed_at
+           FROM (json_array_elements_text((e.payload -> 'hashes'::text)) WITH ORDINALITY h(hash, ordinal)
+             JOIN UNNEST(unpack_column((e.payload -> 'quota_tracked'::text), (json_array_length((e.payload -> 'hashes'::text)))::bigint), unpack_column((e.payload -> 'requests'::text), (json_array_length((e.payload -> 'hashes'::text)))::bigint), unpack_column((e.payload -> 'tokens'::text), (json_array_length((e.payload -> 'hashes'::text)))::bigint), unpack_column((e.payload -> 'last_accessed_at'::text), (json_array_length((e.payload -> 'hashes'::text)))::bigint)) WITH ORDINALITY i_1(quota_tracked, requests, tokens, last_accessed_at, ordinal) USING (ordinal))
+          WHERE (e.version = 2)) i)
   WHERE (e.type = 'KeyStatsFlushed'::text);
 
 -- function append_act(bigint,text,smallint,text,text,text,text,timestamp with time zone,interval)
@@ -1259,6 +1293,19 @@ begin
 end
 $function$
 
+-- function packed_bits(json)
+CREATE OR REPLACE FUNCTION tallybook.packed_bits(p_column json)
+ RETURNS bit varying
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select case
+    when json_typeof(p_column -> 0) = 'number'
+      and (p_column ->> 1) ~ '^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$'
+    then ('x' || encode(decode(p_column ->> 1, 'base64'), 'hex'))::varbit
+  end
+$function$
+
 -- function position_at(integer,timestamp with time zone)
 CREATE OR REPLACE FUNCTION tallybook.position_at(p_shard integer, p_at timestamp with time zone)
  RETURNS bigint
@@ -1355,6 +1402,22 @@ AS $function$
     )::text,
     'UTF8'
   ))
+$function$
+
+-- function unpack_column(json,bigint)
+CREATE OR REPLACE FUNCTION tallybook.unpack_column(p_column json, p_entries bigint)
+ RETURNS bigint[]
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'tallybook'
+AS $function$
+  select coalesce(
+    array_agg((v.bits::bit(64) >> 64 - c.width)::bigint order by i),
+    '{}'
+  )
+  from (select packed_bits(p_column) as bits, (p_column ->> 0)::integer as width) c
+    cross join generate_series(0, p_entries::integer - 1) i
+    cross join lateral (select substring(c.bits from i * c.width + 1 for c.width) as bits) v
 $function$
 
 -- function verification_row_hash(bigint,timestamp with time zone,timestamp with time zone,timestamp with time zone,text,bigint,integer,json)

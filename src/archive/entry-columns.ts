@@ -1,6 +1,7 @@
 import type { SchemaElement } from 'hyparquet'
 import { isAct, toPostedRows } from '../events/act.ts'
 import { type Event, postingsOf, type StoredEvent, tryDecodeEvent } from '../events/event.ts'
+import { statedTimeOf } from '../events/flush.ts'
 import type { Postings } from '../events/postings.ts'
 
 const required = { repetition_type: 'REQUIRED' } as const
@@ -73,7 +74,7 @@ export class EntryColumns {
     const { shard, position, source, recordedAt } = stored
     const rows = isAct(type)
       ? this.#addAct(postingsOf(event, recordedAt))
-      : this.#addFlush(event, toMicroseconds(recordedAt))
+      : this.#addFlush(event, recordedAt)
     if (rows === 0) return true
     this.#fill('type', rows, type)
     this.#fill('shard', rows, shard)
@@ -110,8 +111,10 @@ export class EntryColumns {
     return rows
   }
 
-  #addFlush(event: Event, countedAt: bigint): number {
+  #addFlush(event: Event, recordedAt: string): number {
     const rows = this.#addEntries(event)
+    const stated = statedTimeOf(event)
+    const countedAt = stated === null ? toMicroseconds(recordedAt) : BigInt(stated) * 1_000_000n
     this.#fill('counted_at', rows, countedAt)
     this.#fill('quota_used', rows, null)
     return rows

@@ -120,14 +120,19 @@ async function* askToContinue(): AsyncGenerator<boolean> {
 
 /**
  * Formats a step as `0/41  2026-01-31T12:00:00.123456+00:00  dp  +10 requests … = 110 requests …`.
- * The type of an act follows its source.
+ * The type of an act follows its source, and so does the time of its own that a flush states:
+ * `dp counted at 2026-01-31T11:00:00Z`.
  */
 function formatStep(scope: Scope, step: Step): string {
-  const { shard, position, type, recordedAt, source, counted, running } = step
-  const by = isAct(type) ? `${source} ${type}` : source
+  const { shard, position, type, recordedAt, source, countedAt, counted, running } = step
+  const time = countedAt === null ? '' : ` counted at ${formatSeconds(countedAt)}`
+  const by = isAct(type) ? `${source} ${type}` : source + time
   const added = formatAdded(scope, counted)
   return `${shard}/${position}  ${recordedAt}  ${by}  ${added} = ${format(scope, running)}`
 }
+
+const formatSeconds = (seconds: number) =>
+  Temporal.Instant.fromEpochMilliseconds(seconds * 1_000).toString()
 
 /** Formats `+10 requests +9 successes`, or `-10 requests -9 successes` for what is taken back. */
 function formatAdded(scope: Scope, counted: Counted): string {

@@ -100,6 +100,10 @@ export function attributeFlush(flush: ResolvedFlush, attributor: Attributor): At
   }
 }
 
+/** Returns when a flush was counted (Unix seconds), or null for an event that does not state it. */
+export const statedTimeOf = ({ type, data }: Event): number | null =>
+  type === 'ApiKeyStatsFlushed' || type === 'KeyStatsFlushed' ? (data.counted_at ?? null) : null
+
 /** True if an entry of a flush counts nothing because its key is unknown. */
 export function namesUnknownKey({ type, data }: AttributedFlush): boolean {
   const attributed: readonly unknown[] =

@@ -10,6 +10,19 @@ test.each([
     { hashes: ['a', 'b'], requests: [9_007_199_254_740_993n, 2] },
     '9,007,199,254,740,995 requests of 2 token keys',
   ],
+  [
+    'ApiKeyStatsFlushed',
+    {
+      ...{ counts: [2, 2], ids: [10, 'AEAgEwk='], requests: [3, 'dhA='] },
+      counted_at: 1_769_860_800,
+    },
+    '13 requests of 4 API keys, counted Jan 31, 12:00:00 PM',
+  ],
+  [
+    'KeyStatsFlushed',
+    { hashes: ['a', 'b'], requests: [2, 'kA=='], dimensions: [] },
+    '3 requests of 2 token keys',
+  ],
   ['CatalogChanged', { upserted: { api_keys: [{}, {}], keys: [{}] } }, '3 put'],
   ['CatalogChanged', { upserted: {}, ended: { keys: ['a'] } }, '1 ended'],
   [
@@ -52,6 +65,8 @@ test.each([
   // Rows that the database owner wrote by hand.
   ['KeyStatsFlushed', null, '0 requests of 0 token keys'],
   ['KeyStatsFlushed', { hashes: 'a', requests: [1.5, null, 'x'] }, '0 requests of 0 token keys'],
+  ['KeyStatsFlushed', { hashes: ['a'], requests: [3, 'A'] }, '3 requests of 1 token key'],
+  ['KeyStatsFlushed', { hashes: ['a'], requests: [9, ''] }, '0 requests of 1 token key'],
   ['BalancesOpened', { keys: null, api_keys: { ids: 7 } }, 'opening balances'],
   ['TotalsAdjusted', null, 'adjustment'],
   ['UnknownKeysAdopted', { api_keys: 1 }, 'adoption'],

@@ -1,4 +1,5 @@
 import { beforeAll, expect, test } from 'bun:test'
+import { encodeApiKeyFlush } from '../../src/events/api-key-flush-payload.ts'
 import { insertEvent } from '../support/events.ts'
 import { expectProblem } from '../support/problem.ts'
 import { useService } from '../support/service.ts'
@@ -31,9 +32,9 @@ beforeAll(async () => {
     const shard = i % service.shards
     const isKeys = i % 3 === 2
     const event = isKeys ? keyFlush(i) : apiKeyFlush(i)
-    const { adds, payload } = event
+    const { adds, payload, version } = event
     const type = isKeys ? 'KeyStatsFlushed' : 'ApiKeyStatsFlushed'
-    const position = await insertEvent(owner, { shard, type, recordedAt, payload })
+    const position = await insertEvent(owner, { shard, type, version, recordedAt, payload })
     events.push({ at: recordedAt, shard, position, adds })
   }
   await service.putCatalog({
@@ -48,10 +49,15 @@ function apiKeyFlush(i: number) {
   const ids = [1, 3, 2, ...(i % 40 === 1 ? [77] : [])]
   const requests = ids.map((id) => (id === 1 ? 77 : (i % 5) + (id === 77 ? 1 : 0)))
   const group = i % 2 === 0 ? 7 : 8
-  const payload = JSON.stringify({
+  const flush = {
     ...{ groups: [group, 0, null, ...(ids.length > 3 ? [group + 10] : [])] },
     ...{ counts: ids.map(() => 1), ids, requests, successes: requests.map((n) => n >> 1) },
-  })
+  }
+  // Some state a time of their own, in the same quarter hour or long before. Their ids are packed.
+  const counted_at = Date.parse('2026-01-01T00:00:00Z') / 1_000 + i
+  const isTimed = i % 4 === 1
+  const version = isTimed ? 4 : 1
+  const payload = isTimed ? encodeApiKeyFlush({ ...flush, counted_at }) : JSON.stringify(flush)
   const add = (n: number): Counts => ({ requests: n, success_requests: n >> 1 })
   const inGroup = [requests[0]!, ...(ids.length > 3 ? [requests[3]!] : [])]
   const adds = new Map([
@@ -61,7 +67,7 @@ function apiKeyFlush(i: number) {
     ['', { requests: sum(inGroup), success_requests: sum(inGroup.map((n) => n >> 1)) }],
   ])
   if (ids.length > 3) adds.set('api_key_id=77', add(requests[3]!))
-  return { payload, adds }
+  return { payload, version, adds }
 }
 
 function keyFlush(i: number) {
@@ -71,7 +77,7 @@ function keyFlush(i: number) {
   })
   const adds = new Map([['token_hash=k%221', { requests: 1, tokens: i + 2, quota_used: i }]])
   if (i % 2 === 0) adds.set('token_hash=k2', { requests: 2, tokens: 1, quota_used: 0 })
-  return { payload, adds }
+  return { payload, version: 1, adds }
 }
 
 const sum = (numbers: number[]) => numbers.reduce((a, b) => a + b, 0)

@@ -35,6 +35,7 @@ const MATRIX: Record<string, Variation> = {
   'test/http/as-of': { shards: MANY },
   'test/http/audit.db': { shards: MANY },
   'test/http/audit-stream': { shards: MANY },
+  'test/http/counted-at': { shards: BOTH },
   'test/http/explain': { shards: MANY },
   'test/http/subscription.db': { shards: MANY },
   'test/http/newest-first': { shards: MANY },

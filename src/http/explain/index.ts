@@ -3,6 +3,7 @@ import { toExact } from '../../events/exact.ts'
 import { formatPositions, type Positions, parsePositions } from '../../events/positions.ts'
 import type { Counted } from '../../read-model/queries/contribution.ts'
 import { explain, readCounted, type Step } from '../../read-model/queries/explain.ts'
+import { formatUnixSeconds } from '../../read-model/queries/keys.ts'
 import type { Scope } from '../../read-model/queries/scope.ts'
 import type { auth } from '../auth.ts'
 import { findPositions, type ReadOptions } from '../counters/consistent-read.ts'
@@ -63,6 +64,7 @@ function toItem(scope: Scope, { shard, position, type, recordedAt, source, ...st
     recorded_at: recordedAt,
     source,
     idempotency_key: step.idempotencyKey,
+    ...(step.countedAt !== null && { counted_at: formatUnixSeconds(step.countedAt) }),
     counted: toFields(scope, step.counted),
     running: toFields(scope, step.running),
   }

@@ -44,6 +44,12 @@ export const ExplainBody = Type.Object(
         recorded_at: Type.String({ format: 'date-time' }),
         source: Type.String({ description: 'The name of the token that posted it' }),
         idempotency_key: Type.Union([Type.String(), Type.Null()]),
+        counted_at: Type.Optional(
+          Type.String({
+            format: 'date-time',
+            description: 'When the flush was counted; absent if it does not state that',
+          }),
+        ),
         counted: counted('What this event added; negative if it took something back'),
         running: counted('The total including this event'),
       }),

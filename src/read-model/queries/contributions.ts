@@ -1,7 +1,7 @@
 import { PayloadError } from '../../events/columns.ts'
 import { decodeEvent, typesThatPostTo } from '../../events/event.ts'
 import { startOfQuarterHour } from '../../events/instant.ts'
-import { readEvent, readPositionAt } from '../../log/read.ts'
+import { readEvent, readPositionAt, statedTime } from '../../log/read.ts'
 import { payloadText } from '../../log/visit.ts'
 import type { Fragment, Sql, Transaction } from '../../platform/postgres/pool.ts'
 import { toMicroseconds } from '../../platform/postgres/timestamp.ts'
@@ -28,6 +28,8 @@ export type Contribution = {
   recordedAt: string
   source: string
   idempotencyKey: string | null
+  /** When the flush was counted (Unix seconds), if it states that; otherwise null. */
+  countedAt: number | null
   counted: Counted
 }
 
@@ -67,7 +69,9 @@ export async function readContributions(
       if (isNothing(counted)) continue
       const { type, recorded_at: recordedAt, source, idempotency_key: idempotencyKey } = row
       const position = Number(row.position)
-      found.push({ shard, position, type, recordedAt, source, idempotencyKey, counted })
+      const countedAt = row.counted_at === null ? null : Number(row.counted_at)
+      const event = { shard, position, type, recordedAt, source, idempotencyKey, countedAt }
+      found.push({ ...event, counted })
     }
     if (rows.length === remaining) return { found, readThrough: Number(rows.at(-1)!.position) }
     left -= end - range.after
@@ -165,6 +169,7 @@ type CandidateRow = {
   recorded_at: string
   source: string
   idempotency_key: string | null
+  counted_at: string | null
   payload_sha256: string
   /** Null if the payload is large: it is then read in parts. */
   payload: string | null
@@ -180,7 +185,7 @@ async function readCandidates(
   return sql<CandidateRow[]>`
     select
       e.position, e.type, e.version, e.source, e.idempotency_key,
-      ${payloadText(sql, smallOnly)} as payload,
+      ${statedTime(sql)} as counted_at, ${payloadText(sql, smallOnly)} as payload,
       encode(e.payload_sha256, 'hex') as payload_sha256,
       ${sql.unsafe(toMicroseconds('e.recorded_at'))}
         as recorded_at
@@ -192,12 +197,22 @@ async function readCandidates(
     limit ${limit}`
 }
 
-function isMentioned(sql: Sql | Transaction, { account }: Scope): Fragment {
+function isMentioned(sql: Sql | Transaction, { kind, account }: Scope): Fragment {
   if (account === null) return sql`true`
-  // Ids appear in arrays; texts appear as the append formatted them.
-  return typeof account === 'number'
-    ? sql`e.payload::text ~ ${`[[,]${account}[],]`}`
-    : sql`strpos(e.payload::text, ${JSON.stringify(account)}) > 0`
+  // Texts appear as the append formatted them.
+  if (kind === 'key') return sql`strpos(e.payload::text, ${JSON.stringify(account)}) > 0`
+  // Ids appear in arrays.
+  const isListed = sql`e.payload::text ~ ${`[[,]${account}[],]`}`
+  if (kind === 'provider_group') return isListed
+  // In version 4 the ids of API keys are packed: some of their bits are those of the id.
+  const ids = sql`e.payload->'ids'`
+  const width = sql`case when ${ids}->>0 ~ '^[0-9]{1,2}$' then (${ids}->>0)::integer end`
+  const bits = sql`substring(${account}::bigint::bit(64) from 65 - ${width})`
+  return sql`
+    case
+      when (e.type, e.version) <> ('ApiKeyStatsFlushed', 4) then ${isListed}
+      else position(${bits} in packed_bits(${ids})) > 0
+    end`
 }
 
 /** Returns no sums for an event that can't be folded: the projections have parked it. */

@@ -10,7 +10,7 @@ import { beforeBlock, endOfBlock, endsBlock } from '../projections/backdated.ts'
 import { createTotals } from '../projections/create-totals.ts'
 import type { Totals } from '../projections/totals.ts'
 import { usageColumns } from '../projections/usage.ts'
-import { backdatedRows, type Scope } from './scope.ts'
+import { backdatedParts, backdatedRows, type Scope } from './scope.ts'
 
 /** Returns those of some places whose blocks are incomplete there and have rows in this scope. */
 export async function findIncomplete(
@@ -27,9 +27,9 @@ export async function findIncomplete(
     })
     .reduce((all, one) => transaction`${all} or ${one}`)
   const rows = await transaction<{ shard: number; position: string }[]>`
-    select distinct u.shard, u.position
-    from (${backdatedRows(transaction, scope)}) u
-    where ${isAny}`
+    select u.shard, u.position from (${backdatedRows(transaction, scope)}) u where ${isAny}
+    union
+    select u.shard, u.position from (${backdatedParts(transaction, scope)}) u where ${isAny}`
   const ends = new Set(rows.map(({ shard, position }) => `${shard}/${position}`))
   return within.filter(({ shard, position }) => ends.has(`${shard}/${endOfBlock(position)}`))
 }

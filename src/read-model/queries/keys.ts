@@ -150,6 +150,6 @@ function toPeriod({ quota_period, quota_tz }: Row, periods: PeriodReads | null):
 }
 
 /** `2023-11-14T22:13:20+00:00` */
-function formatUnixSeconds(seconds: number): string {
+export function formatUnixSeconds(seconds: number): string {
   return `${new Date(seconds * 1000).toISOString().slice(0, 19)}+00:00`
 }

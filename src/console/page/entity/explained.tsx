@@ -17,6 +17,8 @@ type Step = {
   type: string
   recorded_at: string
   source: string
+  /** When the flush was counted, if it states that. */
+  counted_at?: string
   counted: Counted
   running: Counted
 }
@@ -74,6 +76,7 @@ function Steps({ scope }: { scope: Scope }) {
     },
     { title: 'What', rank: 2, chars: 20, show: ({ type }) => <What type={type} /> },
     { title: 'When', rank: 2, chars: 24, show: (step) => formatTime(step.recorded_at, 'moment') },
+    ...(list.items?.some((step) => step.counted_at !== undefined) ? [COUNTED] : []),
     { title: 'From', rank: 3, show: (step) => step.source },
     count('Requests', ({ counted }) => counted.requests),
     count(isTokens ? 'Tokens' : 'Successes', ({ counted }) => counted[second]),
@@ -82,11 +85,12 @@ function Steps({ scope }: { scope: Scope }) {
   const save = () =>
     saveCsv('events', [
       [
-        ...['shard', 'position', 'type', 'recorded_at', 'source'],
+        ...['shard', 'position', 'type', 'recorded_at', 'counted_at', 'source'],
         ...['requests', second, 'running_requests'],
       ],
       ...(list.items ?? []).map((step) => [
-        ...[step.shard, step.position, step.type, step.recorded_at, step.source],
+        ...[step.shard, step.position, step.type],
+        ...[step.recorded_at, step.counted_at ?? '', step.source],
         ...[step.counted.requests!, step.counted[second]!, step.running.requests!],
       ]),
     ])
@@ -112,6 +116,12 @@ function Steps({ scope }: { scope: Scope }) {
       )}
     </>
   )
+}
+
+/** Shown if there is a flush that states when it was counted. */
+const COUNTED: Column<Step> = {
+  ...{ title: 'Counted', rank: 3, chars: 24 },
+  show: ({ counted_at }) => counted_at && formatTime(counted_at, 'moment'),
 }
 
 const What = ({ type }: { type: string }) =>

@@ -1,4 +1,5 @@
-import { formatCount, formatCountOf } from '../format.ts'
+import { formatCount, formatCountOf, formatTime } from '../format.ts'
+import { isPacked, statedTime, unpackColumn } from './packed.ts'
 
 /** All types of events. */
 export const TYPES = [
@@ -19,10 +20,12 @@ export const TYPES = [
 export function describeEvent(type: string, payload: unknown): string {
   const value = (payload ?? {}) as Record<string, unknown>
   switch (type) {
-    case 'ApiKeyStatsFlushed':
-      return `${sumOf(value.requests)} of ${countOf(value.ids, 'API key')}`
+    case 'ApiKeyStatsFlushed': {
+      const ids = isPacked(value.ids) ? unpackColumn(value.ids, totalOf(value.counts)) : value.ids
+      return `${describeFlush(value, ids, 'API key')}${describeTime(type, payload)}`
+    }
     case 'KeyStatsFlushed':
-      return `${sumOf(value.requests)} of ${countOf(value.hashes, 'token key')}`
+      return `${describeFlush(value, value.hashes, 'token key')}${describeTime(type, payload)}`
     case 'BalancesOpened':
       return describeOpening(value)
     case 'TotalsAdjusted':
@@ -45,6 +48,20 @@ export function describeEvent(type: string, payload: unknown): string {
       return ''
   }
 }
+
+/** Describes the entries of a flush for these keys. From version 4 or 2 on, columns are packed. */
+function describeFlush({ requests }: Record<string, unknown>, keys: unknown, what: string): string {
+  const counts = isPacked(requests) ? unpackColumn(requests, listOf(keys).length) : requests
+  return `${sumOf(counts)} of ${countOf(keys, what)}`
+}
+
+function describeTime(type: string, payload: unknown): string {
+  const seconds = statedTime(type, payload)
+  return seconds === null ? '' : `, counted ${formatTime(seconds * 1_000, 'moment')}`
+}
+
+const totalOf = (counts: unknown): number =>
+  listOf(counts).reduce((all: number, count) => all + Number(toWhole(count)), 0)
 
 const listOf = (value: unknown) => (Array.isArray(value) ? value : [])
 

@@ -17,6 +17,7 @@ import { isAdmin } from '../session.ts'
 import { useRead } from '../use-read.ts'
 import { describeEvent } from './describe.ts'
 import { Entries } from './entries.tsx'
+import { statedTime } from './packed.ts'
 
 /** Shows an event of the log: its content, its hashes, and a proof that the signed log has it. */
 export function Event({ shard, position }: { shard: string; position: string }) {
@@ -30,6 +31,7 @@ export function Event({ shard, position }: { shard: string; position: string }) 
   const known = useReversal(`${shard}/${position}`, isReversible(value?.type), isReversing)
   const past = isPast(useAsOf())
   const canReverse = isAdmin() && !past && known === null && reversal === null
+  const counted = value ? statedTime(value.type, value.payload) : null
   const reversed = value?.type === 'EventReversed' && toPosition(value.payload)
   const number = Number(position)
   if (failure?.status === 404) {
@@ -98,6 +100,7 @@ export function Event({ shard, position }: { shard: string; position: string }) 
                 </Fact>
               )}
               <Fact title="Recorded">{formatTime(value.recorded_at)}</Fact>
+              {counted !== null && <Fact title="Counted">{formatTime(counted * 1_000)}</Fact>}
               <Fact title="Source">{value.source}</Fact>
               <Fact title="Idempotency key">
                 {value.idempotency_key === null ? (

@@ -1,0 +1,14 @@
+-- Returns the first p_entries values of a packed column of a payload.
+--
+--     unpack_column('[3,"dhA="]', 4) = {3,5,4,1}
+create or replace function unpack_column(p_column json, p_entries bigint) returns bigint[]
+language sql immutable
+set search_path from current as $$
+  select coalesce(
+    array_agg((v.bits::bit(64) >> 64 - c.width)::bigint order by i),
+    '{}'
+  )
+  from (select packed_bits(p_column) as bits, (p_column ->> 0)::integer as width) c
+    cross join generate_series(0, p_entries::integer - 1) i
+    cross join lateral (select substring(c.bits from i * c.width + 1 for c.width) as bits) v
+$$;
