@@ -1,62 +1,100 @@
-import type { Amounts } from '../events/amounts.ts'
+import type { Amounts, DetailColumns } from '../events/amounts.ts'
 import { addExact, type Exact } from '../events/exact.ts'
 import type { Postings } from '../events/postings.ts'
 
 /** A sum's share of one row: the largest number that JSON keeps exact. */
 const MAX = BigInt(Number.MAX_SAFE_INTEGER)
 
-/** Sums of postings by account, exact however large. */
+type Sums<Account> = Map<Account, Exact[]>
+
+/** The sums of postings with one combination; then measures by number. */
+class CombinedSums {
+  readonly provider_group: Sums<number> = new Map()
+  readonly api_key: Sums<number> = new Map()
+  readonly key: Sums<string> = new Map()
+}
+
+/** Sums of postings by account and combination, exact however large. */
 export class PostedAmounts {
-  readonly #sums = {
-    provider_group: new Map<number, Exact[]>(),
-    api_key: new Map<number, Exact[]>(),
-    key: new Map<string, Exact[]>(),
-  }
+  /** By combination; null for postings without details. */
+  readonly #sums = new Map<string | null, CombinedSums>()
 
   add(postings: readonly Postings[]): void {
-    for (const { kind, accounts, sums, start, end } of postings) {
-      const byAccount = this.#sums[kind] as Map<number | string, Exact[]>
+    for (const { kind, accounts, sums, start, end, details } of postings) {
+      const combined = details?.combinations.map((text) => this.#sumsOf(text)[kind])
+      const plain = details === undefined ? this.#sumsOf(null)[kind] : null
       for (let i = start; i < end; i++) {
         const account = typeof accounts === 'object' ? accounts[i]! : accounts
-        const found = byAccount.get(account)
-        if (found === undefined)
-          byAccount.set(
-            account,
-            sums.map((column) => column[i]!),
-          )
-        else for (let k = 0; k < sums.length; k++) found[k] = addExact(found[k]!, sums[k]![i]!)
+        const byAccount = (plain ?? combined![details!.combination[i]!]!) as Sums<number | string>
+        const found = byAccount.get(account) ?? sums.map(() => 0)
+        byAccount.set(account, found)
+        for (let k = 0; k < sums.length; k++) found[k] = addExact(found[k]!, sums[k]![i]!)
+        for (const { number, values } of details?.measures ?? []) {
+          const at = sums.length + number
+          while (found.length <= at) found.push(0)
+          found[at] = addExact(found[at]!, values[i]!)
+        }
       }
     }
   }
 
   /** Returns them as columns. An account has several rows if a sum is too large for one. */
   toAmounts(): Amounts {
-    const { provider_group, api_key, key } = this.#sums
-    const rated = (sums: ReadonlyMap<number, Exact[]>) => {
-      const amounts = { ids: [] as number[], requests: [] as number[], successes: [] as number[] }
-      eachRow(sums, (id, [requests, successes]) => {
-        amounts.ids.push(id)
-        amounts.requests.push(requests!)
-        amounts.successes.push(successes!)
-      })
-      return amounts
+    const combinations = [...this.#sums.keys()].filter((text) => text !== null)
+    const rated = (kind: 'provider_group' | 'api_key') => {
+      const rows = this.#rowsOf(kind, 2)
+      return {
+        ids: rows.accounts as number[],
+        ...{ requests: rows.sums[0]!, successes: rows.sums[1]! },
+        ...(combinations.length > 0 && rows.details),
+      }
     }
-    const [groups, apiKeys] = [rated(provider_group), rated(api_key)]
+    const [groups, apiKeys] = [rated('provider_group'), rated('api_key')]
+    const { accounts, sums, details } = this.#rowsOf('key', 3)
     const keys = {
-      ...{ hashes: [] as string[], requests: [] as number[] },
-      ...{ tokens: [] as number[], quota_used: [] as number[] },
+      hashes: accounts as string[],
+      ...{ requests: sums[0]!, tokens: sums[1]!, quota_used: sums[2]! },
+      ...(combinations.length > 0 && details),
     }
-    eachRow(key, (hash, [requests, tokens, quotaUsed]) => {
-      keys.hashes.push(hash)
-      keys.requests.push(requests!)
-      keys.tokens.push(tokens!)
-      keys.quota_used.push(quotaUsed!)
-    })
     return {
+      ...(combinations.length > 0 && { combinations }),
       ...(groups.ids.length > 0 && { provider_groups: groups }),
       ...(apiKeys.ids.length > 0 && { api_keys: apiKeys }),
       ...(keys.hashes.length > 0 && { keys }),
     }
+  }
+
+  #sumsOf(combination: string | null): CombinedSums {
+    const found = this.#sums.get(combination) ?? new CombinedSums()
+    this.#sums.set(combination, found)
+    return found
+  }
+
+  #rowsOf(kind: keyof CombinedSums, length: number) {
+    const accounts: (number | string)[] = []
+    const sums = Array.from({ length }, (): number[] => [])
+    const combination: (number | null)[] = []
+    const measures: Record<string, number[]> = {}
+    let index = 0
+    for (const [text, combined] of this.#sums) {
+      const own = text === null ? null : index++
+      eachRow(combined[kind] as Sums<number | string>, (account, values) => {
+        for (const [k, column] of sums.entries()) column.push(values[k]!)
+        for (const [number, value] of values.slice(length).entries()) {
+          if (value === 0) continue
+          measures[number] ??= []
+          while (measures[number].length < accounts.length) measures[number].push(0)
+          measures[number].push(value)
+        }
+        accounts.push(account)
+        combination.push(own)
+      })
+    }
+    for (const column of Object.values(measures)) {
+      while (column.length < accounts.length) column.push(0)
+    }
+    const details: DetailColumns = { combination, measures }
+    return { accounts, sums, details }
   }
 }
 

@@ -67,7 +67,7 @@ export async function divideUnknown(
   reversal: Reversal,
   flush: Flush,
 ): Promise<Reversal> {
-  const { unknown, provider_groups, api_keys, keys, ...rest } = reversal
+  const { unknown, provider_groups, api_keys, keys, combinations, ...rest } = reversal
   if (unknown === undefined || Object.keys(unknown).length === 0) return reversal
   await requireUnknownKeys(transaction)
   const posted = new PostedAmounts()
@@ -75,6 +75,7 @@ export async function divideUnknown(
     ...(provider_groups && { provider_groups }),
     ...(api_keys && { api_keys }),
     ...(keys && { keys }),
+    ...(combinations && { combinations }),
   }
   posted.add(postAmounts(amounts, 1, null))
   const left = new UnknownAmounts()

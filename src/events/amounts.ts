@@ -1,6 +1,7 @@
 import type { AccountKind } from './accounts.ts'
 import {
   decodeColumns,
+  isCount,
   isId,
   isStorable,
   LAST_UNIX_SECOND,
@@ -9,8 +10,23 @@ import {
 } from './columns.ts'
 import type { Postings } from './postings.ts'
 
+/**
+ * Dimensions and measures of rows, in a reversal of a flush that has some. A row without a
+ * combination changes no usage by dimension.
+ */
+export type DetailColumns = {
+  /** The index of each row in `combinations`, or null. */
+  combination?: (number | null)[]
+  /** By number, see the catalog. */
+  measures?: Record<string, number[]>
+}
+
 /** Amounts of provider groups or API keys by column; index i of every column is one account. */
-export type RatedAmounts = { ids: number[]; requests: number[]; successes: number[] }
+export type RatedAmounts = {
+  ids: number[]
+  requests: number[]
+  successes: number[]
+} & DetailColumns
 
 /** Amounts of token keys by column. */
 export type KeyAmounts = {
@@ -20,18 +36,25 @@ export type KeyAmounts = {
   quota_used: number[]
   /** Unix seconds, 0 for none; absent if the event changes no last access. */
   last_accessed_at?: number[]
-}
+} & DetailColumns
 
 /**
  * What an act adds to accounts, or takes from them: whole numbers, possibly negative. A kind is
  * absent if it has no rows.
  *
  *     {"api_keys":{"ids":[7],"requests":[-5],"successes":[-5]}}
+ *
+ * With dimensions and measures:
+ *
+ *     {"combinations":["{\"model\":\"gpt-5\"}"],"api_keys":{"ids":[7],"requests":[5],
+ *       "successes":[5],"combination":[0],"measures":{"0":[1200]}}}
  */
 export type Amounts = {
   provider_groups?: RatedAmounts
   api_keys?: RatedAmounts
   keys?: KeyAmounts
+  /** Combinations of dimension values (see `formatCombination`), if rows have some. */
+  combinations?: string[]
 }
 
 const ID_KINDS = { provider_groups: 'provider_group', api_keys: 'api_key' } as const
@@ -46,31 +69,73 @@ export function postAmounts(amounts: Amounts, sign: 1 | -1, countedAt: string | 
     accounts: readonly (number | string)[],
     sums: readonly number[][],
     maxima: readonly (readonly number[])[],
-  ) =>
-    postings.push({
-      ...{ kind, accounts, sums: sums.map(signed), maxima, start: 0, end: accounts.length },
-      ...{ countedAt, isSigned: true },
-    })
+    columns: DetailColumns,
+  ) => {
+    const rows = { kind, sums: sums.map(signed), maxima, start: 0, end: accounts.length }
+    const whole: Postings = { ...rows, accounts, countedAt, isSigned: true }
+    if (columns.combination === undefined) postings.push(whole)
+    else postings.push(...splitByDetails(whole, columns, amounts.combinations ?? [], signed))
+  }
   for (const name of ['provider_groups', 'api_keys'] as const) {
     const rows = amounts[name]
-    if (rows) post(ID_KINDS[name], rows.ids, [rows.requests, rows.successes], NONE)
+    if (rows) post(ID_KINDS[name], rows.ids, [rows.requests, rows.successes], NONE, rows)
   }
   if (amounts.keys) {
     const { hashes, requests, tokens, quota_used, last_accessed_at } = amounts.keys
-    post('key', hashes, [requests, tokens, quota_used], [last_accessed_at ?? requests.map(zero)])
+    const accesses = last_accessed_at ?? requests.map(zero)
+    post('key', hashes, [requests, tokens, quota_used], [accesses], amounts.keys)
   }
   return postings
 }
 
 const zero = () => 0
 
+/** Returns the rows with a combination and their details, and the others without any. */
+function splitByDetails(
+  whole: Postings,
+  { combination = [], measures = {} }: DetailColumns,
+  combinations: readonly string[],
+  signed: (column: readonly number[]) => readonly number[],
+): Postings[] {
+  const pick = (isPicked: (index: number | null) => boolean): Postings => {
+    const keep = <Value>(column: readonly Value[]) =>
+      column.filter((_, i) => isPicked(combination[i]!))
+    const accounts = keep(whole.accounts as readonly (number | string)[])
+    return {
+      ...whole,
+      ...{ accounts, sums: whole.sums.map(keep), maxima: whole.maxima.map(keep) },
+      end: accounts.length,
+    }
+  }
+  const own = combination.filter((index) => index !== null)
+  const detailed = pick((index) => index !== null)
+  const others = pick((index) => index === null)
+  const details = {
+    ...{ combinations, combination: own },
+    measures: Object.entries(measures).map(([number, values]) => ({
+      number: Number(number),
+      values: signed(values.filter((_, i) => combination[i] !== null)),
+    })),
+  }
+  return [{ ...detailed, details }, others].filter(({ end }) => end > 0)
+}
+
 /** Reads amounts of a stored payload. Throws PayloadError if no append could have written it. */
-export function decodeAmounts(payload: object, isAmount: (value: unknown) => boolean): Amounts {
+export function decodeAmounts(
+  payload: object,
+  isAmount: (value: unknown) => boolean,
+  withDetails = false,
+): Amounts {
   const amounts: Amounts = {}
+  const { combinations } = decodeCombinations(withDetails ? payload : {})
+  if (combinations !== undefined) amounts.combinations = combinations
+  const detailsOf = (rows: unknown, length: number) =>
+    combinations === undefined ? {} : decodeDetailColumns(rows, length, combinations.length)
   for (const name of ['provider_groups', 'api_keys'] as const) {
     if (!(name in payload)) continue
     const columns = { ids: isId, requests: isAmount, successes: isAmount }
-    amounts[name] = decodeColumns(payload[name as never], columns) as RatedAmounts
+    const rows = decodeColumns(payload[name as never], columns) as RatedAmounts
+    amounts[name] = { ...rows, ...detailsOf(payload[name as never], rows.ids.length) }
   }
   if ('keys' in payload) {
     const keys = payload.keys as object
@@ -78,9 +143,40 @@ export function decodeAmounts(payload: object, isAmount: (value: unknown) => boo
       ...{ hashes: isHash, requests: isAmount, tokens: isAmount, quota_used: isAmount },
       ...(keys && 'last_accessed_at' in keys ? { last_accessed_at: isAccess } : {}),
     }
-    amounts.keys = decodeColumns(keys, columns) as unknown as KeyAmounts
+    const rows = decodeColumns(keys, columns) as unknown as KeyAmounts
+    amounts.keys = { ...rows, ...detailsOf(keys, rows.hashes.length) }
   }
   return amounts
+}
+
+function decodeCombinations(payload: { combinations?: unknown }): { combinations?: string[] } {
+  const { combinations } = payload
+  if (combinations === undefined) return {}
+  const isText = (text: unknown) => typeof text === 'string' && isStorable(text)
+  if (!Array.isArray(combinations) || !combinations.every(isText)) {
+    throw new PayloadError('combinations are not texts')
+  }
+  return { combinations }
+}
+
+function decodeDetailColumns(rows: unknown, length: number, combinations: number): DetailColumns {
+  const { combination, measures } = rows as { combination: unknown; measures: unknown }
+  const isIndex = (index: unknown) =>
+    index === null || (isCount(index) && (index as number) < combinations)
+  const isColumn = (column: unknown, isValue: (value: unknown) => boolean) =>
+    Array.isArray(column) && column.length === length && column.every(isValue)
+  if (!isColumn(combination, isIndex)) throw new PayloadError('no column combination')
+  const isMeasures =
+    typeof measures === 'object' &&
+    measures !== null &&
+    Object.entries(measures).every(
+      ([number, column]) => /^\d{1,9}$/.test(number) && isColumn(column, isDifference),
+    )
+  if (!isMeasures) throw new PayloadError('no measures by number')
+  return {
+    combination: combination as (number | null)[],
+    measures: measures as Record<string, number[]>,
+  }
 }
 
 const isHash = (hash: unknown) => typeof hash === 'string' && hash !== '' && isStorable(hash)

@@ -141,6 +141,34 @@ describe('usage by dimension', () => {
     expect(measures).toEqual({ input_tokens: 0, cost_micros: 0 })
   })
 
+  test('a reversed flush is taken back from its values and measures, as of a position it is not', async () => {
+    const read = () => inParts('/admin/breakdown?by=model,status')
+    const before = await read()
+    const rows = await inParts('/admin/api-keys')
+    const keys = [
+      entry(1, 9, { model: 'reversed' }, { input_tokens: 2 ** 53 - 1 }),
+      entry(1, 9, { model: 'reversed' }, { input_tokens: 2 ** 53 - 1, cost_micros: 1 }),
+      entry(2, 8, { model: 'gpt-5', status: '500' }, {}),
+      entry(2, 7, null),
+      entry(777, 6, { model: 'unknown' }),
+    ]
+    const posted = await service.post('/internal/apikey-stats/flush', {
+      ...{ keys, counted_at: Math.floor(Date.now() / 1_000) - 7_200 },
+    })
+    const place = posted.headers.get('tallybook-position')!
+    const counted = await service.fetch('admin', '/admin/breakdown?by=model,status')
+    const position = counted.headers.get('tallybook-position')!
+    const between = (await counted.json()) as Body
+    expect(table(between)).toContainEqual(['reversed', null, 18, 2 * (2 ** 53 - 1)])
+    await service.act('/admin/corrections', { reverse: place, reason: 'posted twice' })
+    expect(await read()).toEqual(before)
+    expect(await inParts('/admin/api-keys')).toEqual(rows)
+    const path = `/admin/breakdown?by=model,status&as_of_position=${position}`
+    expect(await inParts(path)).toEqual(between)
+    const now = await inParts(`/admin/breakdown?by=model,status&as_of_position=${place}`)
+    expect(now.total.total_requests).toBe(between.total.total_requests)
+  })
+
   test('a breakdown as CSV has a column for each dimension and measure', async () => {
     const response = await service.fetch('admin', '/admin/breakdown?by=model&group_id=2&format=csv')
     expect((await response.text()).split('\r\n')).toEqual([

@@ -19,6 +19,9 @@ import { REASON } from './reason.ts'
  *
  *     "unknown":{"api_keys":{"names":["ext:sk-9f"],"requests":[1],"successes":[1]},
  *      "keys":{"hashes":["3f08…"],"requests":[1],"tokens":[10]}}
+ *
+ * Version 3 is written for a flush with dimensions or measures: its amounts have them (see
+ * `DetailColumns`). It may also withdraw entries.
  */
 export type Reversal = Amounts & {
   reversed: string
@@ -36,8 +39,15 @@ type Unknown = {
 /** A reversal: totals, and usage of the hours in which the reversed event stood. */
 export const eventReversed: EventDefinition<Reversal> = {
   version: 1,
-  versionOf: ({ unknown }) => (unknown === undefined ? 1 : 2),
-  read: { 1: decodeReversal, 2: decodeReversal2 },
+  versionOf: ({ unknown, combinations }) => {
+    if (combinations !== undefined) return 3
+    return unknown === undefined ? 1 : 2
+  },
+  read: {
+    1: (payload) => decodeReversal(payload),
+    2: (payload) => decodeWithdrawn(payload, decodeReversal(payload)),
+    3: decodeDetailed,
+  },
   postsTo: ['provider_group', 'api_key', 'key'],
   post: (reversal) => postAmounts(reversal, -1, isInUsage(reversal) ? reversal.at : null),
   toRows: () => null,
@@ -46,7 +56,13 @@ export const eventReversed: EventDefinition<Reversal> = {
 const isInUsage = ({ type }: Reversal) =>
   type === 'ApiKeyStatsFlushed' || type === 'KeyStatsFlushed'
 
-function decodeReversal(payload: unknown): Reversal {
+function decodeDetailed(payload: unknown): Reversal {
+  const reversal = decodeReversal(payload, true)
+  if (reversal.combinations === undefined) throw new PayloadError('an older version would do')
+  return 'unknown' in (payload as object) ? decodeWithdrawn(payload, reversal) : reversal
+}
+
+function decodeReversal(payload: unknown, withDetails = false): Reversal {
   const texts = decodeTexts(payload, {
     reversed: new RegExp(PLACE),
     type: /^/,
@@ -55,11 +71,10 @@ function decodeReversal(payload: unknown): Reversal {
   })
   const type = REVERSIBLE.find((name) => name === texts.type)
   if (type === undefined) throw new PayloadError('an event of this type can not be reversed')
-  return { ...texts, type, ...decodeAmounts(payload as object, isDifference) }
+  return { ...texts, type, ...decodeAmounts(payload as object, isDifference, withDetails) }
 }
 
-function decodeReversal2(payload: unknown): Reversal {
-  const reversal = decodeReversal(payload)
+function decodeWithdrawn(payload: unknown, reversal: Reversal): Reversal {
   const { unknown } = payload as { unknown: { api_keys?: unknown; keys?: unknown } }
   if (typeof unknown !== 'object' || unknown === null) throw new PayloadError('no unknown keys')
   const isName = (name: unknown) => typeof name === 'string' && name !== '' && isStorable(name)

@@ -4,6 +4,7 @@ import type { DigestValue } from '../../events/digest.ts'
 import type { Event } from '../../events/event.ts'
 import { addExact, type Exact } from '../../events/exact.ts'
 import type { KeyFlush } from '../../events/key-flush.ts'
+import type { Reversal } from '../../events/types/event-reversed.ts'
 import { endOfBlock } from './backdated.ts'
 import { compareKeys } from './exact-sums.ts'
 import type { FoldedParts, UsageRange } from './folded-parts.ts'
@@ -40,6 +41,30 @@ export class DetailFold {
     }
     if (event?.type === 'KeyStatsFlushed' && event.data.details) {
       this.#addKeys(event.data, event.data.details, position, recordedAt)
+    }
+    if (event?.type === 'EventReversed') this.#addReversal(event.data, position)
+  }
+
+  /** Takes back what a reversal states, in the bucket of the flush that it names. */
+  #addReversal(reversal: Reversal, position: number): void {
+    const { combinations } = reversal
+    if (combinations === undefined) return
+    const place = { bucket: quarterHourOf(reversal.at), position, isTimely: false }
+    for (const { kind, accounts, sums, details } of columnsOf(reversal)) {
+      for (const [i, key] of accounts.entries()) {
+        const index = details.combination?.[i] ?? null
+        if (index === null) continue
+        const measures: number[] = []
+        for (const [number, column] of Object.entries(details.measures ?? {})) {
+          if (column[i] === 0) continue
+          while (measures.length <= Number(number)) measures.push(0)
+          measures[Number(number)] = 0 - column[i]!
+        }
+        const values = sums.map((column) => 0 - column[i]!)
+        const row = { combination: combinations[index]!, sums: values, measures }
+        this.#count(kind, key, row, place)
+        if (kind === 'provider_group') this.#countPart(kind, ALL_GROUPS, row, place)
+      }
     }
   }
 
@@ -114,7 +139,7 @@ export class DetailFold {
     if (!this.folded.usage) return
     if (row.sums.every((value) => value === 0) && row.measures.length === 0) return
     const parts = (isTimely ? this.#parts : this.#backdated)[kind]
-    const at = isTimely ? -1 : endOfBlock(position)
+    const at = isTimely ? -1 : position
     const name = JSON.stringify([key, bucket, at, row.combination])
     const part = parts.get(name) ?? {
       ...{ key, bucket, position: at, combination: row.combination },
@@ -126,11 +151,38 @@ export class DetailFold {
   }
 }
 
+/** The amounts of a reversal, with their details. */
+function columnsOf({ provider_groups, api_keys, keys }: Reversal) {
+  const rated = (kind: 'provider_group' | 'api_key', rows: Reversal['api_keys']) =>
+    rows === undefined
+      ? []
+      : [
+          {
+            kind,
+            accounts: rows.ids as Key[],
+            sums: [rows.requests, rows.successes],
+            details: rows,
+          },
+        ]
+  const ofKeys =
+    keys === undefined
+      ? []
+      : [
+          {
+            ...{ kind: 'key' as const, accounts: keys.hashes as Key[], details: keys },
+            sums: [keys.requests, keys.tokens, keys.quota_used],
+          },
+        ]
+  return [...rated('provider_group', provider_groups), ...rated('api_key', api_keys), ...ofKeys]
+}
+
+/** Where a row counts: its bucket, and the position under which it is kept if it is backdated. */
 type Place = { bucket: string; position: number; isTimely: boolean }
 
 function placeOf(countedAt: number | undefined, position: number, recordedAt: string): Place {
   const time = usageTimeOf(countedAt, recordedAt)
-  return { bucket: quarterHourOf(time), position, isTimely: time === recordedAt }
+  const isTimely = time === recordedAt
+  return { bucket: quarterHourOf(time), position: endOfBlock(position), isTimely }
 }
 
 /** What one entry counts. Measures end with the last that is not 0. */

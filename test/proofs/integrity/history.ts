@@ -132,6 +132,7 @@ async function post(service: TestService, i: number): Promise<void> {
         { api_key_id: 1, requests: 2, ...(i % 4 === 1 && detailsOf(i)) },
         { api_key_id: 2, requests: 1, ...(i % 4 === 1 && detailsOf(i + 1)) },
       ],
+      ...countedAt(i),
     },
     i % 3 === 0 ? headers : {},
   )
@@ -144,6 +145,7 @@ async function post(service: TestService, i: number): Promise<void> {
         { token_hash: 'unknown', requests: 1, tokens: 1 },
         { token_hash: 'limited\\"', requests: 1, tokens: 2, ...(i % 4 === 1 && detailsOf(i)) },
       ],
+      ...countedAt(i),
     },
     i % 3 === 1 ? headers : {},
   )
@@ -154,6 +156,10 @@ const detailsOf = (i: number) => ({
   dimensions: { model: `gpt "${i % 2}"`, ...(i < 6 && { status: '200' }) },
   measures: { cost_micros: i, ...(i < 6 && { input_tokens: 10 * i }) },
 })
+
+/** An hour ago, for two of these flushes. */
+const countedAt = (i: number) =>
+  i === 5 || i === 9 ? { counted_at: Math.floor(Date.now() / 1_000) - 3_600 } : {}
 
 const VERSION_1 =
   '{"groups":[1,null],"counts":[1,1],"ids":[1,777],"requests":[3,1],"successes":[1,0]}'

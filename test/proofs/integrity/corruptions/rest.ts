@@ -175,6 +175,18 @@ export const OTHER_CORRUPTIONS = [
       seen_at: MICROSECOND,
     },
   ),
+  ...['accepted_days', 'accepted_values', 'accepted_counts'].flatMap((table) =>
+    corruptionsOf(
+      table,
+      { at: `'${table}'`, foundBy: null },
+      {
+        ...{ shard: BIT, day: is('a day later', 'day + 1') },
+        ...(table !== 'accepted_days' && { kind: LETTER, name: LETTER }),
+        ...(table === 'accepted_values' && { value: LETTER }),
+        ...(table === 'accepted_counts' && { accepted: BIT }),
+      },
+    ),
+  ),
   ...corruptionsOf(
     'tree_heads',
     { at: "'tree_heads'", foundBy: null },
