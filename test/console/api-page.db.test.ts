@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import { TOKENS } from '../support/service.ts'
-import { hasBrowser, useConsole } from './browser.ts'
+import { hasBrowser, untilEqual, useConsole } from './browser.ts'
 
 // The page at /swagger, in a browser that enforces its Content-Security-Policy.
 
@@ -33,11 +33,13 @@ describe.skipIf(!hasBrowser)('the API page', () => {
     await shown.filter({ hasText: `"total_requests":${total}` }).waitFor()
   })
 
-  test.each(['light', 'dark'] as const)('is %s if the system is', async (colorScheme) => {
-    const page = await console.open(null, { path: '/swagger', colorScheme })
+  test('is dark if the system is, and light otherwise', async () => {
+    const page = await console.open(null, { path: '/swagger', colorScheme: 'dark' })
     await page.getByRole('heading', { name: /^Data plane/ }).waitFor()
-    const scheme = page.evaluate(() => getComputedStyle(document.documentElement).colorScheme)
-    expect(await scheme).toBe(colorScheme === 'dark' ? 'dark' : 'normal')
+    const scheme = () => page.evaluate(() => getComputedStyle(document.documentElement).colorScheme)
+    expect(await scheme()).toBe('dark')
+    await page.emulateMedia({ colorScheme: 'light' })
+    expect(await untilEqual(scheme, 'normal')).toBe('normal')
   })
 
   test('the page reports no errors', () => {
