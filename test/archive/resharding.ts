@@ -4,12 +4,7 @@ import { openReshardedSource } from '../../src/proofs/verifier/sources/resharded
 import { reshardTestArchive, useFolder, writeTestArchive } from '../support/archive.ts'
 import { isFull } from '../support/full.ts'
 import { makeOrigin } from '../support/origin.ts'
-import {
-  createDatabase,
-  createDatabaseOf,
-  TEST_SHARDS,
-  type TestDatabase,
-} from '../support/server.ts'
+import { createDatabaseOf, type TestDatabase } from '../support/server.ts'
 import { startTestService } from '../support/service.ts'
 
 // Logs, their archives, and the logs resharded from them.
@@ -39,8 +34,7 @@ export async function endAll(): Promise<void> {
 }
 
 export async function makeDatabase(shards: number): Promise<TestDatabase> {
-  const isTemplate = shards === TEST_SHARDS
-  const database = isTemplate ? await createDatabase() : await createDatabaseOf(shards)
+  const database = await createDatabaseOf(shards)
   opened.push(database.drop)
   return database
 }

@@ -71,8 +71,12 @@ export type TestDatabase = {
 
 let made = 0
 
-/** Creates a migrated database with a number of shards for which there is no template. */
+/** Creates a migrated database with any number of shards, from a template if there is one. */
 export async function createDatabaseOf(shards: number): Promise<TestDatabase> {
+  const server = maintenance()
+  const templates = await server`select from pg_database where datname = ${templateOf(shards)}`
+  await server.end()
+  if (templates.length > 0) return createDatabase({ shards })
   const database = await createDatabase({ empty: true })
   await migrate(database.owner, shards)
   return database
