@@ -6,11 +6,28 @@ export type Batch = { files: string[]; shards: number; ms: number }
 /** Milliseconds that a batch may take: none of its results are visible before its end. */
 const MAX_BATCH_MS = 10_000
 
+const longestFirst = (a: Batch, b: Batch) => b.ms - a.ms
+
 /** Puts each file into its own batch, the longest first. */
-export const alone = (runs: readonly Run[], msOf: (run: Run) => number): Batch[] =>
+const alone = (runs: readonly Run[], msOf: (run: Run) => number): Batch[] =>
   runs
     .map(({ file, shards }) => ({ files: [file], shards, ms: msOf({ file, shards }) }))
-    .sort((a, b) => b.ms - a.ms)
+    .sort(longestFirst)
+
+/**
+ * Puts each file that needs a database into its own batch, and the others together: they leave
+ * nothing behind that another could see.
+ */
+export const aloneWithDatabase = (runs: readonly Run[], msOf: (run: Run) => number): Batch[] => {
+  const needsDatabase = ({ file }: Run) => file.endsWith('.db.test.ts')
+  return [
+    ...alone(runs.filter(needsDatabase), msOf),
+    ...together(
+      runs.filter((run) => !needsDatabase(run)),
+      msOf,
+    ),
+  ].sort(longestFirst)
+}
 
 /** The number of batches to aim for: more than cores, because most tests spend time waiting. */
 const BATCHES = navigator.hardwareConcurrency + 1
@@ -33,5 +50,5 @@ export function together(runs: readonly Run[], msOf: (run: Run) => number): Batc
       batch.ms += single.ms
     }
   }
-  return batches.sort((a, b) => b.ms - a.ms)
+  return batches.sort(longestFirst)
 }

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Glob } from 'bun'
-import { alone, type Batch, together } from './batches.ts'
+import { aloneWithDatabase, type Batch, together } from './batches.ts'
 import { add, type Counts, type FileResult, NONE, readReport } from './junit.ts'
 import { Timings } from './timings.ts'
 
@@ -13,7 +13,10 @@ export type Run = { file: string; shards: number }
 export type QueueOptions = {
   /** How many test processes run at once. */
   workers: number
-  /** Run several files in a process: faster, but a file sees what the ones before left behind. */
+  /**
+   * Run several files in a process, also of those that need a database: faster, but a file sees what
+   * the ones before left behind.
+   */
   together?: boolean
   /** The folder for reports. */
   folder: string
@@ -54,7 +57,7 @@ export async function findTests(paths: readonly string[]): Promise<string[]> {
 export async function runAll(runs: readonly Run[], options: QueueOptions): Promise<Counts> {
   const timings = await Timings.load()
   const msOf = (run: Run) => timings.of(run)
-  const queue = options.together ? together(runs, msOf) : alone(runs, msOf)
+  const queue = options.together ? together(runs, msOf) : aloneWithDatabase(runs, msOf)
   const running = new Set<Bun.Subprocess>()
   let counts = NONE
   let done = 0
