@@ -31,6 +31,8 @@ const PATHS = [
   '/admin/api-keys?sort=name&search=gw/&limit=7&',
   '/admin/keys?ended=true&limit=1000&',
   '/admin/keys?sort=-used_tokens&limit=7&',
+  '/admin/measures?ended=true&',
+  '/admin/dimensions?',
 ]
 
 /** What was read after a step, at which position, and when. */

@@ -60,7 +60,7 @@ async function runPhases(phases: Phase[], range: Range): Promise<void> {
   const readings: Reading[] = []
   for (const { catalog, by, posts, adoption } of phases) {
     const moved = range.moveCatalog(catalog)
-    const isPut = model.putCatalog(moved) !== null
+    const isPut = typeof model.putCatalog(moved) !== 'string'
     const put = await toAnswer(await instances[by].putCatalog(moved))
     expect(put.status).toBe(isPut ? 200 : 409)
     if (isPut) others.set(put.positions!, 'CatalogChanged')

@@ -99,6 +99,19 @@ const row = (id: string, ids: fc.Arbitrary<string>, more: Record<string, fc.Arbi
     .map(([value, more]) => `{${[`"${id}":${value}`, ...more].join(', ')}}`)
 }
 
+/** A dimension, or a measure if it may have a unit. */
+const declared = (unit: fc.Arbitrary<string>) =>
+  fc
+    .tuple(
+      mostly(fc.constantFrom('"a"', '"b_1"', '"c"', `"${'d'.repeat(64)}"`, `"${'e'.repeat(65)}"`)),
+      unit,
+    )
+    .map(([name, unit]) => `{"name":${name}${unit}}`)
+const units = fc.oneof(
+  { weight: 3, arbitrary: fc.constantFrom('null', '""', '"USD"', `"${'u'.repeat(64)}"`) },
+  fc.oneof(fc.constant(`"${'u'.repeat(65)}"`), stringText),
+)
+
 const lists = {
   provider_groups: fc.oneof(row('id', ids, { external_id: externalIds }), nameless),
   api_keys: fc.oneof(
@@ -114,12 +127,21 @@ const lists = {
   keys: row('token_hash', hashes, {
     quota_limit: fc.constantFrom('-1', '0', '1000', 'null', '-2', '9007199254740991'),
   }),
+  dimensions: declared(fc.constantFrom('', '', '', '', ',"name":"f"', ',"unit":"USD"')),
+  measures: declared(
+    fc.oneof(
+      fc.constant(''),
+      units.map((unit) => `,"unit":${unit}`),
+    ),
+  ),
 }
+
+const LISTS = Object.keys(lists) as (keyof typeof lists)[]
 
 /** The body of PUT /admin/catalog: valid, nearly valid, or not valid at all. */
 export const fuzzedCatalog: fc.Arbitrary<string> = mostly(
   fc
-    .uniqueArray(fc.constantFrom('provider_groups', 'api_keys', 'keys'), { maxLength: 3 })
+    .uniqueArray(fc.constantFrom(...LISTS), { maxLength: 3 })
     .chain((names) =>
       fc.tuple(
         ...names.map((name) =>

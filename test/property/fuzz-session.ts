@@ -34,8 +34,8 @@ export class FuzzSession {
       return false
     }
     const counted = this.#model.putCatalog(catalog)
-    if (counted === null) {
-      const conflict = { status: 409, error: 'external id conflict' }
+    if (typeof counted === 'string') {
+      const conflict = { status: 409, error: counted }
       expect(named(text, { status, error: errorOf(body) })).toEqual(named(text, conflict))
       return false
     }

@@ -2,7 +2,10 @@ import type { Model } from './model.ts'
 import { periodOf } from './quota.ts'
 
 /** A row as the service writes it, with integers as bigints; see `readExact`. */
-export type ExactRow = Record<string, bigint | number | string | boolean | null>
+export type ExactRow = Record<string, bigint | number | string | boolean | null | Measured>
+
+/** The totals of measures by name. */
+type Measured = Record<string, bigint>
 
 /** Returns GET /admin/apikey-stats/summary: the sum of all groups, retired ones included. */
 export function summaryOf({ groups }: Model): ExactRow {
@@ -11,18 +14,19 @@ export function summaryOf({ groups }: Model): ExactRow {
 }
 
 /** Returns the rows of GET /admin/provider-groups?ended=true by id. */
-export function groupRowsOf({ groups }: Model): Map<string, ExactRow> {
+export function groupRowsOf({ groups, declared }: Model): Map<string, ExactRow> {
   return mapRows(groups, (id, { external_id, name, ended, requests, successes }) => ({
     id: BigInt(id),
     external_id,
     name,
     ...rated(requests, successes),
     ...(ended ? { ended_at: true } : {}),
+    ...declared.measured(),
   }))
 }
 
 /** Returns the rows of GET /admin/api-keys?ended=true by id. */
-export function apiKeyRowsOf({ apiKeys }: Model): Map<string, ExactRow> {
+export function apiKeyRowsOf({ apiKeys, declared }: Model): Map<string, ExactRow> {
   return mapRows(apiKeys, (id, row) => ({
     id: BigInt(id),
     external_id: row.external_id,
@@ -30,11 +34,12 @@ export function apiKeyRowsOf({ apiKeys }: Model): Map<string, ExactRow> {
     name: row.name,
     ...rated(row.requests, row.successes),
     ...(row.ended ? { ended_at: true } : {}),
+    ...declared.measured(),
   }))
 }
 
 /** Returns the rows of GET /admin/keys?ended=true by token hash. */
-export function keyRowsOf({ keys, quotas }: Model): Map<string, ExactRow> {
+export function keyRowsOf({ keys, quotas, declared }: Model): Map<string, ExactRow> {
   return mapRows(keys, (hash, key) => {
     const { name, ended, quota_limit, used, last } = key
     return {
@@ -47,6 +52,7 @@ export function keyRowsOf({ keys, quotas }: Model): Map<string, ExactRow> {
       last_accessed_at: last === 0n ? null : isoSeconds(last),
       ...(ended ? { ended_at: true } : {}),
       ...periodOf(key),
+      ...declared.measured(),
     }
   })
 }

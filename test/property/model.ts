@@ -1,4 +1,5 @@
 import { type Counted, NaiveBooks } from './books.ts'
+import { NaiveDeclared } from './declared.ts'
 import { type Entry, type Kind, readNaively } from './naive-body.ts'
 import type { CatalogPut, Named } from './naive-catalog.ts'
 import { NaiveQuotas } from './quota.ts'
@@ -42,21 +43,21 @@ export class Model {
   readonly groups = new Map<number, Group>()
   readonly apiKeys = new Map<number, ApiKey>()
   readonly keys = new Map<string, Key>()
+  readonly declared = new NaiveDeclared()
   readonly quotas = new NaiveQuotas()
   readonly books = new NaiveBooks(this)
   readonly unknown = new NaiveUnknown(this)
   /** Flushes by idempotency key. */
   readonly remembered = new Map<string, Accepted>()
 
-  /** Returns the numbers of rows, or null if the external ids contradict the catalog. */
-  putCatalog({
-    provider_groups = [],
-    api_keys = [],
-    keys = [],
-  }: CatalogPut): Record<string, bigint> | null {
+  /** Returns the numbers of rows, or the `error` if the rows contradict the catalog. */
+  putCatalog(catalog: CatalogPut): Record<string, bigint> | string {
+    const { provider_groups = [], api_keys = [], keys = [], dimensions, measures } = catalog
     const groupIds = nameRows(this.groups, provider_groups, this.highest)
     const apiKeyIds = nameRows(this.apiKeys, api_keys, this.highest)
-    if (groupIds === null || apiKeyIds === null) return null
+    if (groupIds === null || apiKeyIds === null) return 'external id conflict'
+    const refusal = this.declared.put(catalog)
+    if (refusal !== null) return refusal
     for (const [i, { name }] of provider_groups.entries()) {
       const { id, external_id } = groupIds[i]!
       const old = this.groups.get(id)
@@ -86,6 +87,8 @@ export class Model {
       provider_groups: BigInt(provider_groups.length),
       api_keys: BigInt(api_keys.length),
       keys: BigInt(keys.length),
+      ...(dimensions && { dimensions: BigInt(dimensions.length) }),
+      ...(measures && { measures: BigInt(measures.length) }),
     }
   }
 

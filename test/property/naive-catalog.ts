@@ -12,6 +12,8 @@ export type CatalogPut = {
     quota_period?: string | null
     quota_tz?: string | null
   }[]
+  dimensions?: { name: string }[]
+  measures?: { name: string; unit?: string | null }[]
 }
 
 const isWhole = (value: unknown, least: number) =>
@@ -38,8 +40,11 @@ const isTrimmed = (value: unknown) => isText(value) && value !== '' && !/^\s|\s$
 
 const named = { id: (id: unknown) => isWhole(id, 1), external_id: orNull(isTrimmed), name }
 
-/** The lists of a catalog, and the columns that name a row. */
-const LISTS: Record<string, { names: string[]; checks: Checks }> = {
+const isDeclarable = (value: unknown) =>
+  typeof value === 'string' && /^[a-z][a-z0-9_]{0,63}$/.test(value)
+
+/** The lists of a catalog, the columns that name a row, and the most rows there may be. */
+const LISTS: Record<string, { names: string[]; checks: Checks; most?: number }> = {
   provider_groups: { names: ['id', 'external_id'], checks: named },
   api_keys: {
     names: ['id', 'external_id'],
@@ -55,6 +60,12 @@ const LISTS: Record<string, { names: string[]; checks: Checks }> = {
       quota_tz: orNull((zone) => ZONES.includes(zone as string)),
     },
   },
+  dimensions: { names: ['name'], checks: { name: isDeclarable }, most: 8 },
+  measures: {
+    names: ['name'],
+    checks: { name: isDeclarable, unit: orNull((unit) => isText(unit) && unit.length <= 64) },
+    most: 32,
+  },
 }
 
 /** Returns the catalog in a body, or null if the body is invalid. */
@@ -68,7 +79,7 @@ export function readCatalogNaively(text: string): CatalogPut | null {
   if (!isObject(body)) return null
   for (const [field, rows] of Object.entries(body)) {
     const list = Object.hasOwn(LISTS, field) ? LISTS[field] : undefined
-    if (!list || !Array.isArray(rows)) return null
+    if (!list || !Array.isArray(rows) || rows.length > (list.most ?? Infinity)) return null
     for (const row of rows) {
       if (!isObject(row)) return null
       for (const [column, value] of Object.entries(row)) {

@@ -21,9 +21,11 @@ export class Range {
 
   readonly idempotencyKey = (number: number): string => `${this.base}-${number}`
 
-  moveCatalog({ provider_groups, api_keys, keys }: CatalogPut): CatalogPut {
+  /** Dimensions and measures stay: all runs share them. */
+  moveCatalog({ provider_groups, api_keys, keys, ...declared }: CatalogPut): CatalogPut {
     const { id, hash } = this
     return {
+      ...declared,
       ...(provider_groups && {
         provider_groups: provider_groups.map((row) => ({ ...row, ...this.#moveNames(row) })),
       }),

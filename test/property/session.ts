@@ -1,8 +1,10 @@
 import { expect } from 'bun:test'
 import type { TestService } from '../support/service.ts'
+import { takeAct } from './act.ts'
 import { adopt, compareUnknown, isNameIn } from './adoptions.ts'
-import { type ActStep, AS_OF, offset } from './books.ts'
+import type { ActStep } from './books.ts'
 import { changeEntries } from './changed-entries.ts'
+import { retireDeclared } from './declared.ts'
 import {
   type Answer,
   errorOnly,
@@ -61,10 +63,12 @@ export class Session {
     const { body, positions } = await get(service, '/admin/apikey-stats/summary')
     const heads = positions!.split(',').map((part) => Number(part.split('/')[1]))
     const { total_requests, success_requests } = body as { [name: string]: bigint }
-    return new Session(service, range, heads, {
+    const session = new Session(service, range, heads, {
       requests: total_requests!,
       successes: success_requests!,
     })
+    await session.#model.declared.begin(service)
+    return session
   }
 
   async take(step: Step): Promise<void> {
@@ -92,6 +96,8 @@ export class Session {
       case 'adjust':
       case 'reverse':
         return this.#act(step)
+      case 'retire':
+        return retireDeclared(this.service, this.#model.declared, step, (at) => this.#appended(at))
       case 'reset':
         return resetQuota(this.service, this.#model.books, this.#range.hash(step.slot), (at) =>
           this.#appended(at),
@@ -114,6 +120,7 @@ export class Session {
     await this.#compareSummary()
     await this.#compareUnknown('api-keys')
     await this.#compareUnknown('keys')
+    await this.#compareDeclared(true)
   }
 
   async #adopt(keys: CatalogPut): Promise<void> {
@@ -127,13 +134,18 @@ export class Session {
     await compareUnknown(this.service, this.#model, kind, isOwn, this.#reflecting())
   }
 
+  async #compareDeclared(ended: boolean): Promise<void> {
+    for (const kind of ['dimensions', 'measures'] as const) {
+      await this.#model.declared.compare(this.service, kind, ended, this.#reflecting())
+    }
+  }
+
   async #put({ catalog }: Step & { do: 'put' }): Promise<void> {
     const moved = this.#range.moveCatalog(catalog)
     const answer = await toAnswer(await this.service.putCatalog(moved))
     const body = this.#model.putCatalog(moved)
-    if (body === null) {
-      const refused = { ...NOTHING, status: 409, body: 'external id conflict' }
-      expect(errorOnly(answer)).toEqual(refused)
+    if (typeof body === 'string') {
+      expect(errorOnly(answer)).toEqual({ ...NOTHING, status: 409, body })
       return
     }
     const positions = this.#appended(`0/${this.heads[0]! + 1}`)
@@ -198,45 +210,17 @@ export class Session {
   }
 
   async #act(step: ActStep): Promise<void> {
-    const { books } = this.#model
     const position = `0/${this.heads[0]! + 1}`
-    let [path, body, refusal] = ['/admin/corrections', {}, null as ReturnType<typeof books.open>]
-    const counted = 'nth' in step ? books.counted[step.nth % books.counted.length] : undefined
-    if (step.do === 'reverse') {
-      if (counted === undefined) return
-      body = { reverse: counted.at, reason: 'wrong' }
-      refusal = books.reverse(counted)
-    } else {
-      const rows =
-        step.do === 'offset' ? offset(counted?.effects ?? []) : this.#range.moveRows(step.rows)
-      if (rows === null || Object.values(rows).every((list) => list.length === 0)) return
-      body = { adjust: rows, reason: 'by hand' }
-      if (step.do !== 'open') refusal = books.adjust(rows, position)
-      else {
-        path = '/admin/balances'
-        body = { as_of: AS_OF, origin: { system: 'old' }, ...rows }
-        refusal = books.open(rows, position)
-      }
-    }
-    const answer = await toAnswer(
-      await this.service.fetch('admin', path, {
-        method: 'POST',
-        headers: { 'idempotency-key': this.#newKey(true)! },
-        body: JSON.stringify(body),
-      }),
-    )
-    if (refusal !== null) {
-      const [status, error] = refusal
-      expect(errorOnly(answer)).toEqual({ ...NOTHING, status, body: error })
-      return
-    }
-    expect(answer).toMatchObject({ status: 201, positions: position, replayed: false })
-    this.#appended(answer.positions)
+    const newKey = () => this.#newKey(true)!
+    const options = { range: this.#range, position, newKey }
+    const isAppended = await takeAct(this.service, this.#model.books, step, options)
+    if (isAppended) this.#appended(position)
   }
 
   async #read(step: Step & { do: 'read' }): Promise<void> {
     const { what, list, ended } = step
     if (what === 'summary') return this.#compareSummary()
+    if (what === 'declared') return this.#compareDeclared(ended)
     if (what === 'unknown') return this.#compareUnknown(list === 'keys' ? 'keys' : 'api-keys')
     if (what === 'list') return this.#compareList(list, ended)
     const { id, path } = this.#rowOf(list, step.slot, step.byName)

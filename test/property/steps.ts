@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { goodEntry, type KeyNames } from './arbitraries.ts'
 import { type ActStep, actStep } from './books.ts'
+import { type DeclaredKind, declaration, declaredName } from './declared.ts'
 import type { Kind } from './naive-body.ts'
 import type { CatalogPut, Named } from './naive-catalog.ts'
 import { GROUPS, SLOTS } from './slots.ts'
@@ -15,6 +16,7 @@ export type Step =
   /** Names keys: unknown, known or retired ones. */
   | { do: 'adopt'; catalog: CatalogPut }
   | { do: 'reset'; slot: number }
+  | { do: 'retire'; kind: DeclaredKind; name: string }
   | ({ do: 'end'; list: ListName } & Slot)
   | { do: 'flush'; kind: Kind; entries: (object | null)[]; idempotencyKey: boolean }
   /** Repeats the idempotency key of an earlier flush; `nth` selects it and what changes. */
@@ -22,7 +24,7 @@ export type Step =
   | { do: 'refused'; kind: Kind; text: string; idempotencyKey: boolean }
   | ({
       do: 'read'
-      what: 'list' | 'row' | 'summary' | 'unknown'
+      what: 'list' | 'row' | 'summary' | 'unknown' | 'declared'
       list: ListName
       ended: boolean
     } & Slot)
@@ -138,6 +140,8 @@ const only = <Name extends string>(name: Name) => fc.constant(name)
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 7, arbitrary: actStep },
   { weight: 3, arbitrary: fc.record({ do: only('put'), catalog: withPeriods }) },
+  { weight: 2, arbitrary: fc.record({ do: only('put'), catalog: declaration }) },
+  { weight: 2, arbitrary: declaredName.map((named) => ({ do: 'retire' as const, ...named })) },
   { weight: 2, arbitrary: fc.record({ do: only('reset'), slot }) },
   { weight: 4, arbitrary: fc.record({ do: only('adopt'), catalog: adoption }) },
   {
@@ -170,7 +174,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 2,
     arbitrary: fc.record({
       do: only('read'),
-      what: fc.constantFrom('list', 'row', 'summary', 'unknown'),
+      what: fc.constantFrom('list', 'row', 'summary', 'unknown', 'declared'),
       list,
       slot,
       byName: fc.boolean(),

@@ -44,7 +44,7 @@ export class NaiveUnknown {
   /** Puts keys into the catalog, and counts their entries. Null if external ids conflict. */
   adopt(put: CatalogPut): Adopted | null {
     const before = this.#catalog()
-    if (this.model.putCatalog(put) === null) return null
+    if (typeof this.model.putCatalog(put) === 'string') return null
     const isChange = this.#catalog() !== before
     const accounts = { api_keys: new Set<string>(), keys: new Set<string>() }
     let requests = 0n
