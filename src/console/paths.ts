@@ -6,6 +6,7 @@ export const PATHS = [
   '/api-keys/:id',
   '/keys',
   '/keys/:hash',
+  '/dimensions',
   '/events',
   '/events/:shard/:position',
   '/corrections',

@@ -40,6 +40,19 @@ test.each([
   ],
   ['CatalogChanged', { upserted: { keys: [{}] }, ended: { keys: ['a'] } }, '1 put, 1 ended'],
   [
+    'CatalogChanged',
+    {
+      upserted: { keys: [{}], dimensions: [{ name: 'model' }] },
+      ended: { dimensions: [{ name: 'status' }] },
+    },
+    '1 put, dimension model, dimension status ended',
+  ],
+  [
+    'CatalogChanged',
+    { upserted: { measures: [{ name: 'cost' }, { name: 'seconds' }] }, ended: { measures: 'a' } },
+    'measures cost, seconds',
+  ],
+  [
     'BalancesOpened',
     { provider_groups: { ids: [1] }, api_keys: { ids: [7, 8] }, keys: { hashes: ['a'] } },
     'opening balances of 1 provider group, 2 API keys, 1 token key',

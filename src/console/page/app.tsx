@@ -2,6 +2,7 @@ import { useLayoutEffect, useRef } from 'preact/hooks'
 import { Route, Switch, useLocation } from 'wouter-preact'
 import { Corrections } from './bookkeeping/corrections.tsx'
 import { UnknownKeys } from './bookkeeping/unknown-keys.tsx'
+import { DeclaredPage } from './declared/declared.tsx'
 import { ApiKey } from './entity/api-key.tsx'
 import { ApiKeyList } from './entity/api-key-list.tsx'
 import { Group } from './entity/group.tsx'
@@ -47,6 +48,7 @@ export function App() {
         <Route path="/api-keys/:id">{({ id }) => <ApiKey key={id} id={id} />}</Route>
         <Route path="/keys" component={KeyList} />
         <Route path="/keys/:hash">{({ hash }) => <Key key={hash} hash={hash} />}</Route>
+        <Route path="/dimensions" component={DeclaredPage} />
         <Route path="/events" component={Events} />
         <Route path="/events/:shard/:position">
           {(at) => <Event key={`${at.shard}/${at.position}`} {...at} />}

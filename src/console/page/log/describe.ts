@@ -109,21 +109,34 @@ const columnOf = (rows: unknown, name: string) =>
   listOf(((rows ?? {}) as Record<string, unknown>)[name])
 
 function describeChange({ upserted, ended }: Record<string, unknown>): string {
-  const count = (rows: unknown): number =>
-    Object.values((rows ?? {}) as object).reduce((all, row) => all + listOf(row).length, 0)
-  const parts = (
+  const rowsOf = (kinds: readonly string[], lists: unknown) =>
+    Object.entries((lists ?? {}) as object).flatMap(([kind, rows]) =>
+      kinds.includes(kind) ? listOf(rows) : [],
+    )
+  const texts = (
     [
-      [count(upserted), 'put'],
-      [count(ended), 'ended'],
+      [upserted, 'put'],
+      [ended, 'ended'],
     ] as const
-  ).filter(([rows]) => rows > 0)
-  const named = [upserted, ended].flatMap((lists) =>
-    Object.values((lists ?? {}) as object).flatMap((rows) =>
-      listOf(rows).filter((row) => typeof row?.external_id === 'string'),
-    ),
-  )
-  const texts = parts.map(([rows, what]) => `${formatCount(rows)} ${what}`)
+  ).flatMap(([lists, what]) => {
+    const rows = rowsOf(ROWS, lists).length
+    return rows > 0 ? [`${formatCount(rows)} ${what}`] : []
+  })
+  const named = [upserted, ended]
+    .flatMap((lists) => rowsOf(ROWS, lists))
+    .filter((row) => typeof row?.external_id === 'string')
   if (named.length === 1) texts.push(`external id ${named[0].external_id}`)
   else if (named.length > 1) texts.push(`${formatCount(named.length)} with external ids`)
+  for (const [lists, what] of [[upserted, ''] as const, [ended, ' ended'] as const]) {
+    for (const [kind, one] of DECLARED) {
+      const names = rowsOf([kind], lists).map((row) => String(row?.name))
+      if (names.length > 0)
+        texts.push(`${names.length === 1 ? one : kind} ${names.join(', ')}${what}`)
+    }
+  }
   return texts.join(', ')
 }
+
+/** The rows of the catalog that are counted, and those that are named in full. */
+const ROWS = ['provider_groups', 'api_keys', 'keys']
+const DECLARED = [['dimensions', 'dimension'] as const, ['measures', 'measure'] as const]

@@ -10,6 +10,7 @@ import {
   Scale,
   ShieldCheck,
   Sun,
+  Tags,
   Ticket,
 } from 'lucide-preact'
 import type { ComponentChildren } from 'preact'
@@ -25,6 +26,7 @@ const PLACES = [
   { href: '/', title: 'Overview', Icon: Gauge },
   { href: '/api-keys', title: 'API keys', Icon: KeyRound },
   { href: '/keys', title: 'Token keys', Icon: Ticket },
+  { href: '/dimensions', title: 'Dimensions', Icon: Tags },
   { href: '/events', title: 'Log', Icon: BookOpen },
   { href: '/corrections', title: 'Corrections', Icon: Scale },
   { href: '/unknown-keys', title: 'Unknown keys', Icon: CircleQuestionMark },
