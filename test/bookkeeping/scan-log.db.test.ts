@@ -1,5 +1,6 @@
 import { beforeAll, expect, test } from 'bun:test'
 import { type Covered, type LogScan, scanLog } from '../../src/bookkeeping/adoption/scan-log.ts'
+import { encodeKeyFlush } from '../../src/events/key-flush.ts'
 import { insertEvents } from '../support/events.ts'
 import { useDatabase, usePools } from '../support/server.ts'
 
@@ -39,6 +40,25 @@ test('begins after what is covered, through a position or until a time', async (
   expect(await scan({ through: 2 })).toBe(1_000)
   expect(await scan({ until: TIMES[1]! })).toBe(1_100)
   expect(await scan({ until: TIMES[3]! })).toBe(0)
+})
+
+test('finds each quarter hour in which flushes were counted', async () => {
+  const day = Date.parse('2026-01-31T00:00:00Z') / 1_000
+  const payloads = [day, day + 899, day + 900].map((counted_at, i) =>
+    encodeKeyFlush({
+      ...{ hashes: ['late'], requests: [10 ** i], tokens: [0], last_accessed_at: [0] },
+      ...{ quota_tracked: [null], counted_at },
+    }),
+  )
+  await insertEvents(database.owner, payloads, { version: 2 })
+  const found = await scanLog(pools.read, {
+    ...{ shard: 0, kind: 'key', after: -1, through: 6, reversed: new Set() },
+    names: new Map([['late', NOTHING]]),
+  })
+  expect(found.map(({ time, requests }) => [time, requests])).toEqual([
+    ['2026-01-31T00:00:00.000000+00:00', 11],
+    ['2026-01-31T00:15:00.000000+00:00', 100],
+  ])
 })
 
 test('keeps to its range, and leaves out what was reversed', async () => {

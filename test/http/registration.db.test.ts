@@ -57,6 +57,21 @@ describe.each([
     expect(rows[0]!.total_requests).toBe(2)
   })
 
+  test('registers keys and counts at the time that it states', async () => {
+    const hourS = (Math.floor(Date.now() / 3_600_000) - 30) * 3_600
+    const flush = { counted_at: hourS, keys: [{ api_key: named('late'), requests: 2 }] }
+    const response = await service.post(API_KEYS, JSON.stringify(flush).padEnd(size))
+    expect(await response.json()).toMatchObject({ updated: 1 })
+    const { id } = await read(`/admin/api-keys/ext:${encodeURIComponent(named('late'))}`)
+    const [from, to] = [hourS, hourS + 900].map((at) => new Date(at * 1_000).toISOString())
+    const path = `/admin/usage?api_key_id=${id}&from=${from}&to=${to}`
+    expect(await service.read(path)).toMatchObject({ total: { total_requests: 2 } })
+    const old = { ...flush, counted_at: hourS - 36 * 86_400, keys: [{ api_key: named('never') }] }
+    expect((await service.post(API_KEYS, JSON.stringify(old).padEnd(size))).status).toBe(400)
+    const never = `/admin/api-keys/ext:${encodeURIComponent(named('never'))}`
+    expect((await service.fetch('admin', never)).status).toBe(404)
+  })
+
   test('registers token keys with their names, and counts', async () => {
     const entries = [
       { token_hash: named('a'), requests: 2, name: 'Ada', group: 'openai' },

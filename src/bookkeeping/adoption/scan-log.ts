@@ -43,11 +43,13 @@ export async function scanLog(sql: Sql | Transaction, scan: LogScan): Promise<Us
   const sums = new UsedSums()
   const visit = (stored: FoldableEvent) => {
     if (stored.type !== type || reversed.has(stored.position)) return
-    for (const { requests, seconds, accesses, ...entries } of readUnknown(stored)) {
+    for (const { times, requests, seconds, accesses, ...entries } of readUnknown(stored)) {
       for (const [i, name] of entries.names.entries()) {
         const covered = names.get(name)
         if (covered === undefined || isCovered(covered, stored)) continue
-        sums.add(name, stored, [requests[i]!, seconds[i]!], accesses?.[i] ?? 0)
+        const time = quarterOf(typeof times === 'string' ? times : times[i]!)
+        const { position } = stored
+        sums.add({ name, time, position }, [requests[i]!, seconds[i]!], accesses?.[i] ?? 0)
       }
     }
   }
@@ -74,12 +76,10 @@ class UsedSums {
   readonly #sums = new Map<string, UsedSum>()
 
   add(
-    name: string,
-    { position, recordedAt }: Visited,
+    { name, time, position }: { name: string; time: string; position: number },
     [requests, seconds]: [number, number],
     accessed: number,
   ): void {
-    const time = quarterOf(recordedAt)
     const key = `${time} ${name}`
     const sum = this.#sums.get(key) ?? { ...NOTHING, name, time }
     this.#sums.set(key, sum)
