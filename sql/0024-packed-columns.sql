@@ -1,1 +1,1 @@
--- flush_entries reads packed columns, with functions/packed_bits.sql and unpack_column.sql.
+-- flush_entries reads packed columns, with functions/packed_*.sql and unpack_column.sql.

@@ -1300,9 +1300,21 @@ CREATE OR REPLACE FUNCTION tallybook.packed_bits(p_column json)
  IMMUTABLE
 AS $function$
   select case
-    when json_typeof(p_column -> 0) = 'number'
+    when json_typeof(p_column -> 1) = 'string'
       and (p_column ->> 1) ~ '^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$'
     then ('x' || encode(decode(p_column ->> 1, 'base64'), 'hex'))::varbit
+  end
+$function$
+
+-- function packed_width(json)
+CREATE OR REPLACE FUNCTION tallybook.packed_width(p_column json)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select case
+    when json_typeof(p_column -> 0) = 'number' and (p_column ->> 0)::numeric between 0 and 53
+      then (p_column ->> 0)::numeric::integer
   end
 $function$
 
@@ -1415,8 +1427,9 @@ AS $function$
     array_agg((v.bits::bit(64) >> 64 - c.width)::bigint order by i),
     '{}'
   )
-  from (select packed_bits(p_column) as bits, (p_column ->> 0)::integer as width) c
-    cross join generate_series(0, p_entries::integer - 1) i
+  from (select packed_bits(p_column) as bits, packed_width(p_column) as width) c
+    -- No flush has more entries than the largest body.
+    cross join generate_series(0, least(p_entries, 16777216)::integer - 1) i
     cross join lateral (select substring(c.bits from i * c.width + 1 for c.width) as bits) v
 $function$
 

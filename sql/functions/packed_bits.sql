@@ -1,5 +1,5 @@
--- Returns the bits of a packed column of a payload, or null if it is not one: the width of a value
--- in bits and, in base64, all values one after the other.
+-- Returns the bits of a packed column of a payload, or null if it is not one: all values, one after
+-- the other.
 --
 --     packed_bits('[3,"dhA="]') = B'0111011000010000': the values 3, 5, 4, 1, 0, and a bit to spare
 --
@@ -7,7 +7,7 @@
 create or replace function packed_bits(p_column json) returns varbit
 language sql immutable as $$
   select case
-    when json_typeof(p_column -> 0) = 'number'
+    when json_typeof(p_column -> 1) = 'string'
       and (p_column ->> 1) ~ '^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$'
     then ('x' || encode(decode(p_column ->> 1, 'base64'), 'hex'))::varbit
   end

@@ -13,6 +13,9 @@ export type Packed = [bits: number, base64: string]
 
 const MAX_BITS = 53
 
+/** More than the largest body has entries: a column of zeros takes no space, however long it is. */
+const MAX_LENGTH = 2 ** 24
+
 /** Bits that are written or read in one step: with 7 left over they fit into 32. */
 const STEP_BITS = 16
 
@@ -44,7 +47,7 @@ export function unpack(column: unknown, length: number, name: string): number[] 
   if (!isPacked(column)) throw new PayloadError(`no packed column ${name}`)
   const [bits, base64] = column
   const bytes = Buffer.from(base64, 'base64')
-  if (bytes.length !== Math.ceil((length * bits) / 8)) {
+  if (bytes.length !== Math.ceil((length * bits) / 8) || length > MAX_LENGTH) {
     throw new PayloadError(`${name} differs in length`)
   }
   const values = new Array<number>(length).fill(0)

@@ -206,8 +206,7 @@ function isMentioned(sql: Sql | Transaction, { kind, account }: Scope): Fragment
   if (kind === 'provider_group') return isListed
   // In version 4 the ids of API keys are packed: some of their bits are those of the id.
   const ids = sql`e.payload->'ids'`
-  const width = sql`case when ${ids}->>0 ~ '^[0-9]{1,2}$' then (${ids}->>0)::integer end`
-  const bits = sql`substring(${account}::bigint::bit(64) from 65 - ${width})`
+  const bits = sql`substring(${account}::bigint::bit(64) from 65 - packed_width(${ids}))`
   return sql`
     case
       when (e.type, e.version) <> ('ApiKeyStatsFlushed', 4) then ${isListed}

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { PayloadError } from '../../../src/events/columns.ts'
 import { decodeEvent, toRows } from '../../../src/events/event.ts'
+import { statedTimeOf } from '../../../src/events/flush.ts'
 import { latestAccess } from '../../../src/events/key-flush.ts'
 import { type Sql, transact } from '../../../src/platform/postgres/pool.ts'
 import { parametersOf, runsOf, timeoutOf } from '../../property/runs.ts'
@@ -63,6 +64,9 @@ test(
 
 const RECORDED_AT = '2026-01-31T12:00:00.000000+00:00'
 
+/** The start of a quarter hour, in seconds since 1970. */
+const quarterOf = (seconds: number) => seconds - (seconds % 900)
+
 type Read = { unreadable: (string | null)[]; apiKeys: string[]; keys: string[] }
 
 /** The position, the id and the external id of each entry of flushes with external ids. */
@@ -75,12 +79,14 @@ async function readInSql(length: number): Promise<Read> {
     const unreadable = await transaction<{ place: string }[]>`
       select concat_ws(' ', position, reason) as place from unreadable order by position`
     const apiKeys = await transaction<{ row: string }[]>`
-      select concat_ws(' ', coalesce(group_id, -1), api_key_id, sum(requests), sum(successes)) as row
-      from chunk_api_keys group by group_id, api_key_id having sum(requests) > 0 order by 1`
+      select concat_ws(' ', extract(epoch from quarter)::bigint, coalesce(group_id, -1), api_key_id,
+        sum(requests), sum(successes)) as row
+      from chunk_api_keys
+      group by quarter, group_id, api_key_id having sum(requests) > 0 order by 1`
     const keys = await transaction<{ row: string }[]>`
-      select concat_ws(' ', token_hash, sum(requests), sum(tokens), sum(quota_used),
-        max(last_accessed_at)) as row
-      from chunk_keys group by token_hash order by 1`
+      select concat_ws(' ', extract(epoch from quarter)::bigint, token_hash, sum(requests),
+        sum(tokens), sum(quota_used), max(last_accessed_at)) as row
+      from chunk_keys group by quarter, token_hash order by 1`
     return {
       unreadable: unreadable.map(({ place }) => place),
       apiKeys: apiKeys.map(({ row }) => row),
@@ -105,17 +111,20 @@ function readInTypeScript(
   }
   events.forEach(({ type, version, payload }, position) => {
     try {
-      for (const row of toRows(decodeEvent(type, version, payload)) ?? []) {
+      const event = decodeEvent(type, version, payload)
+      const quarter = quarterOf(statedTimeOf(event) ?? Date.parse(RECORDED_AT) / 1_000)
+      for (const row of toRows(event) ?? []) {
         if ('api_key_id' in row) {
           const id = row.api_key_id?.toString() ?? null
-          if (version === 3) named.push([String(position), id, row.api_key ?? null])
+          if (version >= 3) named.push([String(position), id, row.api_key ?? null])
           if (row.requests === 0) continue
-          const name = `${row.group_id ?? -1} ${row.api_key_id ?? 0}`
+          const name = `${quarter} ${row.group_id ?? -1} ${row.api_key_id ?? 0}`
           add(apiKeys, name, [row.requests, row.success_requests])
         } else if (row.quota_tracked !== null) {
           if (!row.requests && !row.tokens && !row.last_accessed_at) continue
-          const last = keys.get(row.token_hash)?.[3] ?? 0n
-          add(keys, row.token_hash, [
+          const name = `${quarter} ${row.token_hash}`
+          const last = keys.get(name)?.[3] ?? 0n
+          add(keys, name, [
             ...[row.requests, row.tokens, row.quota_tracked ? row.tokens : 0],
             Math.max(0, Math.min(row.last_accessed_at, latestAccess(RECORDED_AT)) - Number(last)),
           ])

@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import { packedEvent } from './packed-events.ts'
 
 const number = fc.oneof(
   { weight: 8, arbitrary: fc.nat(3).map(String) },
@@ -146,7 +147,7 @@ const row = (...groupIds: string[]) =>
     .array(
       members({
         id: mostly(fc.constantFrom('1', '2')),
-        ...(groupIds.length > 0 ? { group_id: mostly(fc.constantFrom(...groupIds)) } : {}),
+        ...(groupIds.length > 0 ? { group_id: mostly(fc.constantFrom(...groupIds), number) } : {}),
         name: mostly(fc.constantFrom('null', '"n"')),
         external_id: fc.oneof(fc.constant(null), externalId),
       }),
@@ -183,6 +184,7 @@ const small = fc.constantFrom('0', '1', '2')
 const group = fc.oneof({ weight: 9, arbitrary: fc.nat(3).map(String) }, fc.constant('null'), number)
 /** An event that a reader of payloads meets: its payload is valid, nearly valid, or neither. */
 export const storedEvent = fc.oneof(
+  { weight: 3, arbitrary: packedEvent },
   serviceEvent,
   fc.record({
     type: fc.constant('ApiKeyStatsFlushed'),

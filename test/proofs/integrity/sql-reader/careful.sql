@@ -317,10 +317,10 @@ create function pg_temp.is_readable(p_type text, p_version integer, p_payload js
 returns boolean
 language plpgsql as $$
 begin
-  if p_type = 'ApiKeyStatsFlushed' and p_version in (1, 2, 3) then
-    perform from pg_temp.read_api_key_flush(p_version, p_payload);
-  elsif p_type = 'KeyStatsFlushed' and p_version = 1 then
-    perform from pg_temp.read_key_flush(p_payload);
+  if p_type = 'ApiKeyStatsFlushed' and p_version in (1, 2, 3, 4) then
+    perform from pg_temp.read_api_key_entries(p_version, p_payload);
+  elsif p_type = 'KeyStatsFlushed' and p_version in (1, 2) then
+    perform from pg_temp.read_key_entries(p_version, p_payload);
   elsif p_type = 'CatalogChanged' and p_version in (1, 2, 3) then
     perform from pg_temp.read_catalog_change(p_version, p_payload);
     perform pg_temp.check_declared(p_version, p_payload);

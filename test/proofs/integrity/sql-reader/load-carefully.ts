@@ -7,7 +7,7 @@ import { LATEST_ACCESS } from './load.ts'
 
 /**
  * The events to read: the flushes of a chunk that the casts refused, or all other events, such as
- * flushes of version 3, which no cast reads.
+ * flushes with names or packed columns, which no cast reads.
  */
 export type Kind = 'flushes' | 'others'
 
@@ -33,10 +33,11 @@ export async function loadFlushesByValue(sql: Transaction): Promise<void> {
   await sql`
     insert into chunk_api_keys
     select
-      date_bin('15 minutes', e.recorded_at, '2000-01-01 00:00:00+00'), f.group_id, f.api_key_id,
+      pg_temp.quarter_of(e.type, e.version::integer, e.payload, e.recorded_at),
+      f.group_id, f.api_key_id,
       sum(f.requests), sum(case when f.requests = 0 then 0 else f.successes end), false
     from chunk_events e
-      cross join lateral pg_temp.read_api_key_flush(e.version::integer, e.payload) f
+      cross join lateral pg_temp.read_api_key_entries(e.version::integer, e.payload) f
     where e.type = 'ApiKeyStatsFlushed'
       and case when e.type = 'ApiKeyStatsFlushed'
         then pg_temp.is_readable(e.type, e.version::integer, e.payload) end
@@ -44,11 +45,11 @@ export async function loadFlushesByValue(sql: Transaction): Promise<void> {
   await sql`
     insert into chunk_keys
     select
-      date_bin('15 minutes', e.recorded_at, '2000-01-01 00:00:00+00'), f.token_hash,
+      pg_temp.quarter_of(e.type, e.version::integer, e.payload, e.recorded_at), f.token_hash,
       sum(f.requests), sum(f.tokens), coalesce(sum(f.tokens) filter (where f.is_tracked), 0),
       max(least(f.last_accessed_at, ${sql.unsafe(LATEST_ACCESS)})), false
     from chunk_events e
-      cross join lateral pg_temp.read_key_flush(e.payload) f
+      cross join lateral pg_temp.read_key_entries(e.version::integer, e.payload) f
     where e.type = 'KeyStatsFlushed'
       and case when e.type = 'KeyStatsFlushed'
         then pg_temp.is_readable(e.type, e.version::integer, e.payload) end

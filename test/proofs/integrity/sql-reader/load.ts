@@ -13,9 +13,10 @@ const FLAGS = `'[]{}"0123456789', '{}xxxxxxxxxxxxx'`
 const areCounts = (column: string, least = 0) =>
   `${least} <= all (${column}) and 9007199254740991 >= all (${column})`
 
-/** Excludes a list of lists, which would be an array too. */
+/** Excludes a list of lists, which would be an array too, and a text with brackets. */
 const isFlat = (column: string, isOptional = false) =>
-  `coalesce(array_ndims(a.${column}) = 1, x.${column} = '[]'${isOptional ? ', true' : ''})`
+  `coalesce(array_ndims(a.${column}) = 1, x.${column} = '[]'${isOptional ? ', true' : ''})
+    and coalesce(json_typeof(e.payload -> '${column}') = 'array', ${isOptional})`
 
 /** Casts once, checks whole columns, and then makes rows of them; `offset 0` keeps this order. */
 const API_KEY_FLUSHES = `
@@ -131,7 +132,10 @@ const KEY_FLUSHES = `
           translate(x.last_accessed_at, ${COUNTS})::bigint[] as accesses,
           translate(x.quota_tracked, ${FLAGS})::boolean[] as tracked,
           concat(x.requests, x.tokens, x.last_accessed_at, x.quota_tracked)
-            !~ '\\[\\s*\\[' as is_flat
+            !~ '\\[\\s*\\['
+            and ${['requests', 'tokens', 'last_accessed_at', 'quota_tracked']
+              .map((column) => `json_typeof(e.payload -> '${column}') = 'array'`)
+              .join(' and ')} as is_flat
         offset 0
       ) a
     where e.shard = $1 and e.position > $2 and e.position <= $3
