@@ -114,12 +114,13 @@ async function readCurrent(
   isEventual: boolean,
   { scope, bounds, division }: Asked,
 ): Promise<Reflected<Usage | DividedUsage>> {
-  const isOfAll = scope.account === null
+  // Also the dimensions of a division are those of the catalog.
+  const needsCatalog = scope.account === null || division !== null
   const read = (sql: Sql | Transaction, projections: readonly Projection[]) =>
     inSnapshot(sql, async (transaction) => {
       const [{ value, positions }, catalog] = await Promise.all([
         readUsageNow(transaction, scope, bounds, projections, division),
-        isOfAll ? readReflected(transaction, [catalogRows]) : null,
+        needsCatalog ? readReflected(transaction, [catalogRows]) : null,
       ])
       return { value: { usage: value, catalog }, positions }
     })
@@ -128,11 +129,12 @@ async function readCurrent(
       options,
       context,
       { past: null, awaited: [] },
-      (sql) => read(sql, isOfAll ? [catalogRows, usage] : [usage]),
+      (sql) => read(sql, needsCatalog ? [catalogRows, usage] : [usage]),
     )
     return { value: value.usage, positions }
   }
-  const awaited: AwaitedGroup[] = isOfAll ? ['usage', 'current'] : ['usage']
+  // Measures have the names of the catalog.
+  const awaited: AwaitedGroup[] = ['usage', 'current']
   let needed: Positions | null = null
   for (const end = performance.now() + WAIT_MS; ; ) {
     const {
