@@ -65,8 +65,13 @@ test('a large change applies to the next flush of every instance, whichever key 
   expect(last.name).toBe(`key ${ROWS - 1}`)
 })
 
+/** As many as there can be: with another, too many. */
+const MEASURES = Array.from({ length: 32 }, (_, i) => ({ name: `m${i}` }))
+
 test.each([
   ['valid', '{"api_keys":[{"id":5,"name":""}],"keys":[{"token_hash":"a","quota_limit":3}]}'],
+  ['dimensions', '{"dimensions":[{"name":"model"}],"measures":[{"name":"cost","unit":"USD"}]}'],
+  ['too many measures', JSON.stringify({ measures: MEASURES })],
   ['not JSON', '{"api_keys":[{"id":5}'],
   ['an unknown field', '{"api_keys":[{"id":5,"owner":1}]}'],
   ['a wrong type', '{"keys":[{"token_hash":"a"},{"token_hash":"b","quota_limit":"3"}]}'],

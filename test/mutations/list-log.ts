@@ -109,6 +109,22 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     tests: ['test/bookkeeping', 'test/log/immutable'],
   },
   {
+    name: 'measure-number-reused',
+    file: 'src/http/catalog/declared.ts',
+    find: 'let next = catalog.measureNumbers.size',
+    replace: 'let next = catalog.measures.size',
+    harm: 'A new measure continues the totals of one that was retired.',
+    tests: ['test/http/declarations', 'test/property'],
+  },
+  {
+    name: 'measures-not-attested',
+    file: 'src/proofs/attestations/digest-tables.ts',
+    find: 'if (since === DECLARED && !hasDeclared) continue',
+    replace: 'if (since === DECLARED) continue',
+    harm: 'Attestations state nothing about dimensions and measures, and no auditor finds out.',
+    tests: ['test/proofs/attestations/attestations'],
+  },
+  {
     name: 'group-remembered',
     file: 'src/log/catalog/catalog.ts',
     find: 'this.measures.delete(name)\n    this.#groups.clear()\n',
