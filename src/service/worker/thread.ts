@@ -11,6 +11,7 @@ import type { KeysOutcome } from '../../http/unknown-keys/put.ts'
 import type { AppendOutcome } from '../../log/queue.ts'
 import type { EventPlace } from '../../log/visit.ts'
 import { withinOr } from '../../platform/async/deadline.ts'
+import { nextTurn } from '../../platform/async/turns.ts'
 import { TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
 import type { Content } from '../../read-model/projections/entry.ts'
 import {
@@ -128,6 +129,8 @@ export class WorkerThread {
         const part = await next
         if (part === null) return
         yield part
+        // The next part may be here by now. Without a turn between them, connections wait for all.
+        await nextTurn()
       }
     } finally {
       void this.#request('closeEvent', [open]).catch(() => {})
