@@ -19,7 +19,8 @@ export function toEventJson(event: StoredEvent, more = ''): string {
  */
 export function withEntries(event: StoredEvent): string | ReadableStream {
   if (event.payload.length <= LARGE_LENGTH) {
-    return toEventJson(event, `,"entries":${JSON.stringify(rowsOf(event))}`)
+    const rows = rowsOf(event)
+    return toEventJson(event, `,"entries":${JSON.stringify(rows && [...rows])}`)
   }
   const parts = formatParts(event)
   const encoder = new TextEncoder()
@@ -35,22 +36,26 @@ export function withEntries(event: StoredEvent): string | ReadableStream {
 
 function* formatParts(event: StoredEvent): Generator<string> {
   yield toEventJson(event).slice(0, -1)
-  yield ',"entries":'
   const rows = rowsOf(event)
-  if (rows === null) return yield 'null}'
-  yield '['
-  for (let from = 0; from < rows.length; from += PART_ENTRIES) {
-    const part = JSON.stringify(rows.slice(from, from + PART_ENTRIES)).slice(1, -1)
-    yield from === 0 ? part : `,${part}`
+  if (rows === null) return yield ',"entries":null}'
+  yield ',"entries":['
+  let separator = ''
+  let part: object[] = []
+  for (const row of rows) {
+    if (part.push(row) < PART_ENTRIES) continue
+    yield separator + formatRows(part)
+    separator = ','
+    part = []
   }
+  if (part.length > 0) yield separator + formatRows(part)
   yield ']}'
 }
 
+const formatRows = (rows: readonly object[]) => JSON.stringify(rows).slice(1, -1)
+
 /** The entries of a flush, or what an act added to each account; null for other events. */
-function rowsOf(event: StoredEvent): object[] | null {
+function rowsOf(event: StoredEvent): Iterable<object> | null {
   const decoded = tryDecodeEvent(event)
   if (decoded === null) return null
-  return isAct(decoded.type)
-    ? [...toPostedRows(postingsOf(decoded, event.recordedAt))]
-    : toRows(decoded)
+  return isAct(decoded.type) ? toPostedRows(postingsOf(decoded, event.recordedAt)) : toRows(decoded)
 }
