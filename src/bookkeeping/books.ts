@@ -6,36 +6,27 @@ import { REVERSIBLE } from '../events/reversible.ts'
 import type { Reversal } from '../events/types/event-reversed.ts'
 import type { QuotaReset } from '../events/types/quota-reset.ts'
 import { readFirstAttempt } from '../log/first-attempt.ts'
-import { identityOf, readIdentity, recordedAt, statedTime } from '../log/read.ts'
-import type { EventPlace } from '../log/visit.ts'
+import { identityOf, readIdentity } from '../log/read.ts'
+import { SMALL_BYTES } from '../log/visit.ts'
 import { TemporarilyUnavailable } from '../platform/postgres/errors.ts'
 import type { Pools, Sql, Transaction } from '../platform/postgres/pool.ts'
-import type { Projector } from '../read-model/projector/projector.ts'
 import type { AsOfQueries } from '../read-model/queries/as-of.ts'
 import { liveGeneration } from '../read-model/queries/live-source.ts'
 import { type ActEvent, appendAct } from './append-act.ts'
 import { type AccountName, findBroken, findOpen, findUnknown } from './checks.ts'
-import { readAtNewestAct } from './newest-act.ts'
-import {
-  type ActRefusal,
-  isSame,
-  type PostedAct,
-  type RecordedAct,
-  type SummedEvent,
-} from './posted-act.ts'
+import { type ActProjector, readAtNewestAct } from './newest-act.ts'
+import { type ActRefusal, isSame, type PostedAct, type RecordedAct } from './posted-act.ts'
 import { type Cut, cutLog, leaveOutReset, makeReset } from './quota-reset.ts'
+import { readHeader, sumEvent } from './reversed-event.ts'
 import { divideUnknown } from './withdraw.ts'
 
 type BooksOptions = {
   pools: Pools
   shards: number
-  projector: Projector
+  projector: ActProjector
   history: AsOfQueries
-  /**
-   * Sums what an event adds to accounts, and its entries for unknown keys, off this thread. Throws
-   * PayloadError if it can't be folded.
-   */
-  sumEvent: (place: EventPlace) => Promise<SummedEvent>
+  /** Records an act on another thread if it takes a large event; null records all of them here. */
+  recordLarge: Books['record'] | null
 }
 
 /** How long (ms) an act is tried again while others overtake it. */
@@ -66,6 +57,16 @@ export class Books {
     source: string,
     idempotencyKey: string | null,
   ): Promise<RecordedAct | ActRefusal> {
+    const outcome = await this.#record(posted, source, idempotencyKey)
+    if (outcome !== 'large') return outcome
+    return this.options.recordLarge!(posted, source, idempotencyKey)
+  }
+
+  async #record(
+    posted: PostedAct,
+    source: string,
+    idempotencyKey: string | null,
+  ): Promise<RecordedAct | ActRefusal | 'large'> {
     const readFirst = () => this.#readFirst(posted, source, idempotencyKey)
     const end = performance.now() + RECORD_MS
     let prepared: Prepared | null = null
@@ -74,7 +75,7 @@ export class Books {
       if (first !== null) return first
       if (posted.kind === 'reverse' && prepared === null) {
         const made = await this.#prepare(posted)
-        if ('kind' in made) return made
+        if (made === 'large' || 'kind' in made) return made
         prepared = made
       }
       const decided = await this.#decide(posted, prepared)
@@ -91,13 +92,18 @@ export class Books {
     throw new TemporarilyUnavailable('books busy')
   }
 
-  /** Returns the outcome of an earlier attempt, or null if there was none. */
+  /** Returns the outcome of an earlier attempt, or null if there was none; see `#isLarge`. */
   async #readFirst(
     posted: PostedAct,
     source: string,
     idempotencyKey: string | null,
-  ): Promise<RecordedAct | ActRefusal | null> {
-    const first = await readFirstAttempt(this.options.pools.read, 0, source, idempotencyKey)
+  ): Promise<RecordedAct | ActRefusal | 'large' | null> {
+    if (idempotencyKey === null) return null
+    const { read } = this.options.pools
+    const bytes = await readAttemptBytes(read, source, idempotencyKey)
+    if (bytes === null) return null
+    if (this.#isLarge(bytes)) return 'large'
+    const first = await readFirstAttempt(read, 0, source, idempotencyKey)
     if (first === null) return null
     if (!isSame(first.event, posted)) return { kind: 'idempotency key reused' }
     return { kind: 'recorded', position: first.position, replayed: true }
@@ -185,20 +191,27 @@ export class Books {
     }
   }
 
-  /** Returns what takes an event back, or why nothing can. */
+  /** True if an event of this size has to be read on another thread. */
+  #isLarge(payloadBytes: number): boolean {
+    return this.options.recordLarge !== null && payloadBytes > SMALL_BYTES
+  }
+
+  /** Returns what takes an event back, or why nothing can; see `#isLarge`. */
   async #prepare({
     shard,
     position,
     reason,
-  }: Extract<PostedAct, { kind: 'reverse' }>): Promise<Prepared | ActRefusal> {
-    const { pools, shards, sumEvent } = this.options
+  }: Extract<PostedAct, { kind: 'reverse' }>): Promise<Prepared | ActRefusal | 'large'> {
+    const { pools, shards } = this.options
     const stored = shard < shards ? await readHeader(pools.read, shard, position) : null
     if (stored === null) return { kind: 'no such event' }
     const type = REVERSIBLE.find((name) => name === stored.type)
     if (type === undefined) return { kind: 'counts nothing' }
-    const { recordedAt, payloadSha256, asOf, countedAt } = stored
+    const { recordedAt, payloadSha256, payloadBytes, asOf, countedAt } = stored
+    if (this.#isLarge(payloadBytes)) return 'large'
     try {
-      const { amounts, unknown } = await sumEvent({ shard, position, recordedAt, payloadSha256 })
+      const place = { shard, position, recordedAt, payloadSha256 }
+      const { amounts, unknown } = await sumEvent(pools.read, place)
       const at = type === 'BalancesOpened' ? asOf! : timeOfUsage(countedAt, recordedAt)
       const reversal = { reversed: `${shard}/${position}`, type, at, reason, ...amounts }
       return {
@@ -214,39 +227,17 @@ export class Books {
   }
 }
 
-/**
- * An event without its payload, and the time until which opening balances, or at which a flush, was
- * counted.
- */
-type Header = {
-  type: string
-  recordedAt: string
-  payloadSha256: string
-  asOf: string | null
-  countedAt: number | undefined
-}
-
-async function readHeader(sql: Sql, shard: number, position: number): Promise<Header | null> {
-  const [row] = await sql<
-    {
-      type: string
-      recorded_at: string
-      payload_sha256: string
-      as_of: string | null
-      counted_at: string | null
-    }[]
-  >`
-    select e.type, ${recordedAt(sql)}, encode(e.payload_sha256, 'hex') as payload_sha256,
-      case when e.type = 'BalancesOpened' then e.payload->>'as_of' end as as_of,
-      ${statedTime(sql)} as counted_at
+/** Returns the size of an earlier attempt; null if there was none. */
+async function readAttemptBytes(
+  sql: Sql,
+  source: string,
+  idempotencyKey: string,
+): Promise<number | null> {
+  const [row] = await sql<{ bytes: number }[]>`
+    select pg_column_size(e.payload) as bytes
     from events e
-    where e.shard = ${shard} and e.position = ${position}`
-  if (!row) return null
-  const { type, recorded_at, payload_sha256, as_of, counted_at } = row
-  return {
-    ...{ type, recordedAt: recorded_at, payloadSha256: payload_sha256, asOf: as_of },
-    countedAt: counted_at === null ? undefined : Number(counted_at),
-  }
+    where e.shard = 0 and e.source = ${source} and e.idempotency_key = ${idempotencyKey}`
+  return row?.bytes ?? null
 }
 
 /** True if the log still has the event that is to be reversed. */

@@ -6,6 +6,9 @@ import type { Projector } from '../read-model/projector/projector.ts'
 import { readReflected } from '../read-model/queries/live.ts'
 import { liveGeneration } from '../read-model/queries/live-source.ts'
 
+/** The part of a projector that acts need; the projector may run on another thread. */
+export type ActProjector = Pick<Projector, 'readHeads' | 'reach' | 'noticeLoss'>
+
 /** How long (ms) projections are awaited. */
 const CATCH_UP_MS = 10_000
 
@@ -15,7 +18,7 @@ const CATCH_UP_MS = 10_000
  * 'behind' if the state that was read is older.
  */
 export async function readAtNewestAct<Value>(
-  { pools, projector }: { pools: Pools; projector: Projector },
+  { pools, projector }: { pools: Pools; projector: ActProjector },
   read: (transaction: Transaction, before: number) => Promise<Value>,
   through: Positions | null = null,
 ): Promise<Value | 'behind'> {

@@ -54,6 +54,8 @@ export class Admission {
   readonly #changes: FairLimiter
   /** Opening balances and corrections, which wait for projections while they have a slot. */
   readonly #acts: FairLimiter
+  /** Adoptions that take much of the log, or read it: one at a time, apart from other acts. */
+  readonly #largeAdoptions: FairLimiter
   /**
    * Requests that take a millisecond and need no token, and refusals, by network: some 1,500 per
    * second from each network, which take a tenth of the thread.
@@ -74,6 +76,7 @@ export class Admission {
     const cooling = { minCooldownMs: 1, waitMs, needsCooldown }
     this.#reads = new FairLimiter({ perCaller: 4, total: 6, ...cooling })
     this.#acts = new FairLimiter({ perCaller: 2, total: 2, ...cooling })
+    this.#largeAdoptions = new FairLimiter({ perCaller: 1, total: 1, ...cooling })
     this.#changes = new FairLimiter({ perCaller: 2, total: 2, ...cooling })
     this.#bodies = new FairLimiter({ perCaller: 2, total: 16, ...cooling })
     const pages = { ...cooling, minCooldownMs: 0, waitMs: null }
@@ -153,6 +156,14 @@ export class Admission {
   /** Records opening balances or a correction. */
   admitAct<Value>({ principal, request }: ChangeContext, record: Work<Value>): Promise<Value> {
     return this.#acts.run(principal.name, record, { request })
+  }
+
+  /** Records an adoption that takes long. */
+  admitLargeAdoption<Value>(
+    { principal, request }: ChangeContext,
+    record: Work<Value>,
+  ): Promise<Value> {
+    return this.#largeAdoptions.run(principal.name, record, { request })
   }
 
   /** Runs work that takes a millisecond, for any client. */

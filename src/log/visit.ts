@@ -9,7 +9,7 @@ export type FoldableEvent = Pick<
 > & { payload: Uint8Array | null }
 
 /** Payloads up to this many bytes are decoded on the main thread, in a millisecond or two. */
-const SMALL_BYTES = 256 * 1024
+export const SMALL_BYTES = 256 * 1024
 
 /** Identifies an event of the log: its position and time, and the hash of its payload. */
 export type EventPlace = {

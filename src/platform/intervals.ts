@@ -72,6 +72,13 @@ export type Intervals = {
     /** The delay before a page that the database failed to return is requested again. */
     retryAfterMs: number
   }
+  adoption: {
+    /**
+     * How long an adoption is tried while other acts overtake it, and reads the log if it has to.
+     * After that it is answered 503, and a repeated request goes on with the reading.
+     */
+    adoptWithinMs: number
+  }
   admission: {
     /** How long a request may wait for a slot when its client has many requests in progress. */
     waitMs: number
@@ -120,6 +127,9 @@ export const INTERVALS: Intervals = {
     keepAliveMs: 15_000,
     retryAfterMs: 1_000,
   },
+  // With waiting for projections and a last statement, an answer comes within 45 s: before proxies
+  // give up, most of which wait for 60 s.
+  adoption: { adoptWithinMs: 20_000 },
   // Clients have not timed out by then.
   admission: { waitMs: 5_000 },
   // Any number of scrapes costs as much as one a second.

@@ -70,6 +70,9 @@ export type ServiceOptions = {
   logger: Logger
 }
 
+/** The most names and quarter hours of an adoption on this thread: some 10 ms of work. */
+const MAX_USED_HERE = 2_000
+
 /** The components of a service. */
 export type Components = Awaited<ReturnType<typeof createComponents>>
 
@@ -178,6 +181,7 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     ...acceptance,
     dimensionValues,
     logger,
+    projector,
     onLimit: (keys) => registration?.noteLimit(keys),
     onOthers: noteOthers,
     onRefused: (shard, error) => refusals.note(shard, error, 'worker'),
@@ -218,11 +222,11 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
   return {
     books: new Books({
       ...{ pools, shards, projector, history },
-      sumEvent: (place) => worker.sumEvent(place),
+      recordLarge: (posted, source, key) => worker.record(posted, source, key),
     }),
     adoptions: new Adoptions({
-      ...{ pools, projector },
-      scanLog: (scan) => worker.scanLog(scan),
+      ...{ pools, projector, ...intervals.adoption },
+      ...{ maxUsed: MAX_USED_HERE, scans: null },
     }),
     catalogWriter,
     registration,

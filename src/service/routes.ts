@@ -156,7 +156,7 @@ export function createApp(options: AppOptions) {
       bookkeepingRoutes(guard, {
         ...options,
         bodies,
-        parseLarge: (form, body) => options.worker.parseAct(form, body),
+        recordLarge: (act, body) => options.worker.recordBody(act, body),
         onRecorded: noticeAppend,
       }),
     )
@@ -164,7 +164,8 @@ export function createApp(options: AppOptions) {
       unknownKeyRoutes(guard, {
         ...options,
         bodies,
-        putLarge: (body, source) => options.worker.putKeys(body, source),
+        adoptLarge: (keys, source) => options.worker.adopt(keys, source),
+        adoptBody: (body, source) => options.worker.adoptBody(body, source),
         onAppended: noticeAppend,
       }),
     )

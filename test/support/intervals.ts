@@ -15,6 +15,7 @@ export const TEST_INTERVALS: Intervals = {
   transparency: { pollIntervalMs: 250, helpAfterMs: 300 },
   replicas: { ...INTERVALS.replicas, pollIntervalMs: 100 },
   streams: { pollIntervalMs: 100, authIntervalMs: 100, keepAliveMs: 1_500, retryAfterMs: 100 },
+  adoption: INTERVALS.adoption,
   admission: { waitMs: 60_000 },
   metrics: { reuseMs: 0 },
   stop: INTERVALS.stop,

@@ -1,6 +1,6 @@
 /** The workers of services in this process, whose messages a test can hold back. */
 export type Workers = {
-  /** Holds back the flushes and changes of the catalog sent from now on, until `release`. */
+  /** Holds back the flushes, changes of the catalog and acts sent from now on, until `release`. */
   hold(): void
   /** The number held back. */
   readonly held: number
@@ -9,6 +9,8 @@ export type Workers = {
   kill(): void
   restore(): void
 }
+
+const HELD = ['append', 'changeCatalog', 'recordBody', 'record', 'adoptBody', 'adopt']
 
 /** Replaces the workers that services start by real ones that can be held up and killed. */
 export function watchWorkers(): Workers {
@@ -23,9 +25,9 @@ export function watchWorkers(): Workers {
     }
 
     override postMessage(message: unknown, transfer: ArrayBuffer[] | object = []): void {
-      const { job } = message as { job?: string }
+      const { job = '' } = message as { job?: string }
       const send = () => super.postMessage(message, transfer as ArrayBuffer[])
-      if (isHolding && (job === 'append' || job === 'changeCatalog')) held.push(send)
+      if (isHolding && HELD.includes(job)) held.push(send)
       else send()
     }
   }

@@ -1,21 +1,27 @@
+import { addExact, type Exact } from '../../events/exact.ts'
 import type { Adoption } from '../../events/types/unknown-keys-adopted.ts'
 import { TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
 import type { Pools } from '../../platform/postgres/pool.ts'
-import type { Projector } from '../../read-model/projector/projector.ts'
 import { appendAct } from '../append-act.ts'
-import { readAtNewestAct } from '../newest-act.ts'
-import { decideAdoption, type KeysToAdopt, type Scanned, type ScansNeeded } from './decide.ts'
-import type { LogScan, Used } from './scan-log.ts'
+import { type ActProjector, readAtNewestAct } from '../newest-act.ts'
+import {
+  type AdoptionLimits,
+  countLeft,
+  decideAdoption,
+  type KeysToAdopt,
+  type ScansNeeded,
+} from './decide.ts'
+import type { LogScan } from './log-scan.ts'
 
-type AdoptionsOptions = {
+type AdoptionsOptions = AdoptionLimits & {
   pools: Pools
-  projector: Projector
-  /** Reads a part of the log, off this thread (see `scanLog`). */
-  scanLog: (scan: LogScan) => Promise<Used[]>
+  projector: ActProjector
+  /** How long (ms) an adoption is tried while other acts overtake it, or the log is read. */
+  adoptWithinMs: number
 }
 
-/** How long (ms) an adoption is tried again while other acts overtake it. */
-const RECORD_MS = 30_000
+/** A recorded adoption: its position, the keys for which it counted, and their requests. */
+export type Adopted = { position: number; apiKeys: number; keys: number; requests: Exact }
 
 /**
  * Adopts unknown keys, which the catalog must have by now: from then on, no flush can name them as
@@ -23,43 +29,79 @@ const RECORD_MS = 30_000
  * nothing is left for a second one: it needs no idempotency key.
  */
 export class Adoptions {
+  #isStopping = false
+
   constructor(private readonly options: AdoptionsOptions) {}
+
+  /** Stops reading the log. What was read is lost. */
+  stop(): void {
+    this.#isStopping = true
+  }
 
   /**
    * Counts what the log holds for keys, which were unknown when it was posted. Returns null if
-   * there is nothing. Throws TemporarilyUnavailable.
+   * there is nothing, and 'too large', having recorded nothing, if it is more than the limits
+   * allow. Throws TemporarilyUnavailable; if that is because the log is long, a repeated request
+   * goes on where this one ended.
    */
-  async adopt(
-    keys: KeysToAdopt,
-    source: string,
-  ): Promise<{ position: number; adoption: Adoption } | null> {
-    let end = performance.now() + RECORD_MS
-    let scanned: Scanned | null = null
-    do {
-      const decided = await readAtNewestAct(this.options, async (transaction, before) => {
-        const usable: Scanned | null = scanned?.before === before ? scanned : null
-        return { before, adoption: await decideAdoption(transaction, keys, usable) }
-      })
-      if (decided === 'behind') continue
-      const { before, adoption } = decided
-      if (adoption === null) return null
-      if ('scans' in adoption) {
-        const started = performance.now()
-        scanned = await this.#scan(before, adoption)
-        end += performance.now() - started
-        continue
+  async adopt(keys: KeysToAdopt, source: string): Promise<Adopted | 'too large' | null> {
+    const { pools, adoptWithinMs } = this.options
+    const end = performance.now() + adoptWithinMs
+    for (;;) {
+      const decided = await readAtNewestAct(this.options, async (transaction, before) => ({
+        before,
+        outcome: await decideAdoption(transaction, keys, this.options),
+      }))
+      if (decided !== 'behind') {
+        const { before, outcome } = decided
+        if (outcome === 'too large') return outcome
+        if (!('adoption' in outcome)) {
+          await this.#readLog(outcome, end)
+          continue
+        }
+        const { adoption } = outcome
+        if (adoption === null) return null
+        const event = { type: 'UnknownKeysAdopted', payload: adoption } as const
+        const appended = await appendAct(pools.append, before, event, source, null)
+        if (appended !== null) {
+          leaveOut(outcome.scans, adoption)
+          return toAdopted(appended.position, adoption)
+        }
       }
-      const event = { type: 'UnknownKeysAdopted', payload: adoption } as const
-      const appended = await appendAct(this.options.pools.append, before, event, source, null)
-      if (appended !== null) return { position: appended.position, adoption }
-    } while (performance.now() < end)
-    throw new TemporarilyUnavailable('books busy')
+      if (performance.now() >= end) throw new TemporarilyUnavailable('books busy')
+    }
   }
 
-  async #scan(before: number, { names, through, scans }: ScansNeeded): Promise<Scanned> {
-    const used: Scanned['used'] = { api_key: [], key: [] }
-    for (const scan of scans)
-      used[scan.kind] = used[scan.kind].concat(await this.options.scanLog(scan))
-    return { before, names, through, used }
+  /** Reads the log. Throws TemporarilyUnavailable if there is no time left to read all of it. */
+  async #readLog({ scans, heads }: ScansNeeded, end: number): Promise<void> {
+    for (const scan of scans) {
+      const head = heads[scan.shard]!
+      while (scan.countLeft(head) > 0) {
+        await scan.readStep(this.options.pools.read, head)
+        if (this.#isStopping) throw new TemporarilyUnavailable('stopping')
+        const left = countLeft({ scans, heads })
+        if (left === 0 || performance.now() < end) continue
+        const detail = `${left} events of the log are left to read. Repeat the request to go on.`
+        throw new TemporarilyUnavailable('reading the log', 1, detail)
+      }
+    }
+  }
+}
+
+/** A repeated request finds what was read, and nothing in it. */
+function leaveOut(scans: readonly LogScan[], { api_keys, keys }: Adoption): void {
+  const adopted = { api_key: new Set(api_keys?.names), key: new Set(keys?.hashes) }
+  for (const scan of scans) scan.leaveOut(adopted[scan.kind])
+}
+
+function toAdopted(position: number, { api_keys, keys }: Adoption): Adopted {
+  let requests: Exact = 0
+  for (const count of api_keys?.requests ?? []) requests = addExact(requests, count)
+  for (const count of keys?.requests ?? []) requests = addExact(requests, count)
+  return {
+    position,
+    apiKeys: new Set(api_keys?.ids).size,
+    keys: new Set(keys?.hashes).size,
+    requests,
   }
 }

@@ -10,66 +10,84 @@ import { bookkeeping } from '../../read-model/projections/bookkeeping.ts'
 import { readReflected } from '../../read-model/queries/live.ts'
 import { liveGeneration } from '../../read-model/queries/live-source.ts'
 import { requireUnknownKeys } from '../unknown-keys.ts'
-import { findScans } from './find-scans.ts'
-import { type LogScan, scanLog, toUsed, type Used } from './scan-log.ts'
+import { findUnlisted, toScanRequest } from './find-scans.ts'
+import type { LogScan } from './log-scan.ts'
+import type { LogScans } from './log-scans.ts'
+import { toUsed, type Used } from './used.ts'
 
 /** The keys to adopt: ids of API keys, and token hashes. */
 export type KeysToAdopt = { api_keys: number[]; keys: string[] }
 
-/** The names of the keys to adopt. */
-type Names = Record<UnknownKind, string[]>
+/** Scans of the log that have to reach some positions first. */
+export type ScansNeeded = { scans: LogScan[]; heads: Positions }
 
-/** Parts of the log through some positions that have to be read for names first. */
-export type ScansNeeded = { names: Names; through: Positions; scans: LogScan[] }
+/** An adoption, or null if there is nothing to count, and the scans that it was made of. */
+export type Decided = { adoption: Adoption | null; scans: LogScan[] }
 
-/** The result of these scans, made while the act at `before` was the newest one. */
-export type Scanned = Pick<ScansNeeded, 'names' | 'through'> & {
-  before: number
-  used: Record<UnknownKind, Used[]>
+export type AdoptionLimits = {
+  /** The most names and quarter hours of an adoption. */
+  maxUsed: number
+  /** Null if the log must not be read here. */
+  scans: LogScans | null
 }
 
+/** The most names that are looked for in the log at once. */
+export const MAX_SCANNED_NAMES = 100_000
+
+/** Events that are still read while an adoption is decided: less than a second of reading. */
+const LAST_EVENTS = 20_000
+
 /**
- * Returns the adoption of what the log holds for these keys and no act has taken, or null if there
- * is nothing. Keys that are not in the catalog, or retired, are left out: they are still unknown.
+ * Decides on the adoption of what the log holds for these keys and no act has taken. Keys that are
+ * not in the catalog, or retired, are left out: they are still unknown. Returns 'too large' if it
+ * is more than the limits allow.
  */
 export async function decideAdoption(
   transaction: Transaction,
   keys: KeysToAdopt,
-  scanned: Scanned | null,
-): Promise<Adoption | ScansNeeded | null> {
+  { maxUsed, scans }: AdoptionLimits,
+): Promise<Decided | ScansNeeded | 'too large'> {
   await requireUnknownKeys(transaction)
   const heads = await readReflected(transaction, [bookkeeping])
   const apiKeys = await readApiKeys(transaction, keys.api_keys)
   const isTracked = await readTracked(transaction, keys.keys)
   const names = { api_key: [...apiKeys.keys()], key: [...isTracked.keys()] }
-  const scans = [
-    ...(await findScans(transaction, 'api_key', names.api_key, heads)),
-    ...(await findScans(transaction, 'key', names.key, heads)),
-  ]
-  // The catalog may have changed since.
-  const isScanned = scanned !== null && Bun.deepEquals(scanned.names, names)
-  if (scans.length > 0 && !isScanned) return { names, through: heads, scans }
-  const used = {
-    api_key: await readUsed(transaction, 'api_key', names.api_key),
-    key: await readUsed(transaction, 'key', names.key),
-  }
-  for (const scan of scans) {
-    // Events that came since. A shard that became full since keeps all names of before apart.
-    const rest = { ...scan, after: scanned!.through[scan.shard]! }
-    used[scan.kind].push(...(await scanLog(transaction, rest)))
-  }
+  const used: Record<UnknownKind, Used[]> = { api_key: [], key: [] }
   for (const kind of ['api_key', 'key'] as const) {
-    if (isScanned) used[kind].push(...scanned.used[kind])
-    used[kind].sort(byTime)
+    used[kind] = await readUsed(transaction, kind, names[kind], maxUsed + 1)
   }
-  if (used.api_key.length === 0 && used.key.length === 0) return null
-  return {
+  const isTooMuch = () => used.api_key.length + used.key.length > maxUsed
+  if (isTooMuch()) return 'too large'
+  const unlisted = [
+    ...(await findUnlisted(transaction, 'api_key', names.api_key)),
+    ...(await findUnlisted(transaction, 'key', names.key)),
+  ]
+  if (unlisted.length > 0 && scans === null) return 'too large'
+  if (unlisted.some((one) => one.names.length > MAX_SCANNED_NAMES)) return 'too large'
+  const opened: LogScan[] = []
+  for (const one of unlisted) opened.push(scans!.open(await toScanRequest(transaction, one)))
+  if (countLeft({ scans: opened, heads }) > LAST_EVENTS) return { scans: opened, heads }
+  for (const scan of opened) {
+    // At least one step, which checks that the log still has what was read.
+    do await scan.readStep(transaction, heads[scan.shard]!)
+    while (scan.countLeft(heads[scan.shard]!) > 0)
+    used[scan.kind] = used[scan.kind].concat(scan.toRows())
+  }
+  if (isTooMuch()) return 'too large'
+  if (used.api_key.length === 0 && used.key.length === 0) return { adoption: null, scans: opened }
+  for (const kind of ['api_key', 'key'] as const) used[kind].sort(byTime)
+  const adoption: Adoption = {
     heads: [...heads],
     until: await readNewestTime(transaction, heads),
     ...(used.api_key.length > 0 && { api_keys: adoptApiKeys(used.api_key, apiKeys) }),
     ...(used.key.length > 0 && { keys: adoptKeys(used.key, isTracked) }),
   }
+  return { adoption, scans: opened }
 }
+
+/** Returns how many events scans have to read until they reach these positions. */
+export const countLeft = ({ scans, heads }: ScansNeeded): number =>
+  scans.reduce((sum, scan) => sum + scan.countLeft(heads[scan.shard]!), 0)
 
 const byTime = (a: Used, b: Used) =>
   a.time < b.time ? -1 : a.time > b.time ? 1 : a.name < b.name ? -1 : a.name > b.name ? 1 : 0
@@ -138,13 +156,12 @@ const adoptKeys = (
   flushes: used.map(({ flushes }) => flushes),
 })
 
-/**
- * Reads what was posted under these names by quarter hour, and no act has taken.
- */
+/** Reads what was posted under these names by quarter hour, and no act has taken. */
 async function readUsed(
   transaction: Transaction,
   kind: UnknownKind,
   names: readonly string[],
+  limit: number,
 ): Promise<Used[]> {
   if (names.length === 0) return []
   const rows = await transaction<Record<keyof Used, string>[]>`
@@ -160,6 +177,7 @@ async function readUsed(
         and u.name = any (${toTextArray(names, String)}::text[])
       group by u.name, u.quarter
       having sum(u.flushes) > 0
+      limit ${limit}
     ) r`
   return rows.flatMap(({ name, time, accessed, requests, seconds, flushes }) => {
     const sums = [requests, seconds, flushes].map(toExact)

@@ -1,7 +1,7 @@
 import { type Context, Elysia } from 'elysia'
 import type { Books } from '../../bookkeeping/books.ts'
 import { readCorrections } from '../../bookkeeping/corrections.ts'
-import type { ActRefusal, PostedAct } from '../../bookkeeping/posted-act.ts'
+import type { ActRefusal } from '../../bookkeeping/posted-act.ts'
 import { EVERYTHING } from '../../read-model/queries/scope.ts'
 import type { ChangeContext } from '../admission.ts'
 import type { auth } from '../auth.ts'
@@ -11,41 +11,37 @@ import { readIdempotencyKey } from '../idempotency-key.ts'
 import { DEFAULT_LIMIT, HashParams, NoQuery } from '../params.ts'
 import { Problem } from '../problem.ts'
 import * as details from './detail.ts'
-import { type ActFault, type ActForm, CorrectionsQuery, parseAct } from './model.ts'
+import { type ActFault, type ActForm, CorrectionsQuery } from './model.ts'
+import { type ActOutcome, type ActRequest, readAct, recordAct } from './record.ts'
 
 type Options = ReadOptions & {
   books: Books
   bodies: BodyReader
-  /** Parses the body of a large act on another thread. */
-  parseLarge: (form: ActForm, body: Uint8Array) => Promise<PostedAct | ActFault>
+  /** Records an act with a large body on another thread. */
+  recordLarge: (act: ActRequest, body: Uint8Array) => Promise<ActOutcome | ActFault>
   /** Called when shard 0 has grown up to `position`. */
   onRecorded: (shard: number, position: number) => void
 }
 
 /** Serves POST /admin/balances and …/quota-reset, and POST and GET /admin/corrections. */
 export function bookkeepingRoutes(guard: ReturnType<typeof auth>, options: Options) {
-  const { books, bodies, parseLarge, admission, onRecorded } = options
-  const parse = async ({ request, principal }: ChangeContext, form: ActForm) => {
-    const read = await bodies.read(request, principal.name, (bytes) => parseLarge(form, bytes))
-    const posted = typeof read === 'string' ? parseAct(form, read) : read
-    if ('error' in posted) throw new Problem(400, posted.error, posted.detail)
-    return posted
-  }
+  const { books, bodies, recordLarge, admission, onRecorded } = options
   /** Records the act that a body describes, and sets the answer's status and headers. */
   const record = async (
-    context: ChangeContext & { set: Context['set'] },
+    { request, principal, set }: ChangeContext & { set: Context['set'] },
     form: ActForm,
     tokenHash = '',
   ) => {
-    const { request, principal, set } = context
-    const asking = { request, principal }
-    const parsed = await parse(asking, form)
-    const posted = parsed.kind === 'reset' ? { ...parsed, tokenHash } : parsed
     const idempotencyKey = readIdempotencyKey(request)
-    const outcome = await admission.admitAct(asking, () =>
-      books.record(posted, principal.name, idempotencyKey),
+    const act = { form, tokenHash, source: principal.name, idempotencyKey }
+    const admit = (work: () => Promise<ActOutcome | ActFault>) =>
+      admission.admitAct({ request, principal }, work)
+    const read = await bodies.read(request, principal.name, (bytes) =>
+      admit(() => recordLarge(act, bytes)),
     )
-    if (outcome.kind === 'unknown accounts' && posted.kind === 'reset') {
+    const made = typeof read === 'string' ? recordText(act, read, admit) : read
+    const { outcome, ...rest } = orThrow(await made)
+    if (outcome.kind === 'unknown accounts' && rest.kind === 'reset') {
       throw new Problem(404, 'not found')
     }
     if (outcome.kind !== 'recorded') throw toProblem(outcome)
@@ -54,7 +50,15 @@ export function bookkeepingRoutes(guard: ReturnType<typeof auth>, options: Optio
     const replayed = outcome.replayed && { 'idempotency-replayed': 'true' }
     Object.assign(set.headers, { 'tallybook-position': position, ...replayed })
     set.status = 201
-    return { posted, position }
+    return { ...rest, position }
+  }
+  const recordText = (
+    act: ActRequest,
+    text: string,
+    admit: (work: () => Promise<ActOutcome | ActFault>) => Promise<ActOutcome | ActFault>,
+  ) => {
+    const posted = orThrow(readAct(act, text))
+    return admit(() => recordAct(books, act, posted))
   }
 
   return new Elysia({ name: 'bookkeeping' })
@@ -66,19 +70,16 @@ export function bookkeepingRoutes(guard: ReturnType<typeof auth>, options: Optio
           const detail = 'Opening balances need an Idempotency-Key.'
           throw new Problem(400, 'invalid idempotency key', detail)
         }
-        const { posted, position } = await record({ request, principal, set }, 'balances')
-        return { position, ...countRows(posted) }
+        const { position, rows } = await record({ request, principal, set }, 'balances')
+        return { position, ...rows }
       },
       { parse: 'none', roles: ['admin'], query: NoQuery, detail: details.open },
     )
     .post(
       '/admin/corrections',
       async ({ request, principal, set }) => {
-        const { posted, position } = await record({ request, principal, set }, 'correction')
-        return {
-          position,
-          ...(posted.kind === 'reverse' && { reversed: `${posted.shard}/${posted.position}` }),
-        }
+        const { position, reversed } = await record({ request, principal, set }, 'correction')
+        return reversed === null ? { position } : { position, reversed }
       },
       { parse: 'none', roles: ['admin'], query: NoQuery, detail: details.correct },
     )
@@ -108,14 +109,9 @@ export function bookkeepingRoutes(guard: ReturnType<typeof auth>, options: Optio
     )
 }
 
-/** The number of rows of each kind. */
-function countRows(posted: PostedAct) {
-  const { provider_groups, api_keys, keys } = posted.kind === 'open' ? posted.opening : {}
-  return {
-    provider_groups: provider_groups?.ids.length ?? 0,
-    api_keys: api_keys?.ids.length ?? 0,
-    keys: keys?.hashes.length ?? 0,
-  }
+function orThrow<Value extends object>(value: Value | ActFault): Value {
+  if ('error' in value) throw new Problem(400, value.error, value.detail)
+  return value
 }
 
 function toProblem(refusal: ActRefusal): Problem {

@@ -3,7 +3,7 @@ import { CatalogBody } from '../catalog/model.ts'
 import { describe, READ_VALUES } from '../openapi.ts'
 import { EXAMPLE_HASH } from '../params.ts'
 import { AdoptedBody, UnknownKeysBody } from './model.ts'
-import { INVALID_ADOPTION } from './put.ts'
+import { INVALID_ADOPTION, TOO_LARGE } from './put.ts'
 
 export const list = describe({
   tag: 'Bookkeeping',
@@ -39,7 +39,9 @@ export const adopt = describe({
   description:
     'Adds the keys to the catalog, as PUT /admin/catalog does, and counts what the log holds for ' +
     'them, in the quarter hours where it was posted. A repeated request counts nothing twice, ' +
-    'and finishes one that was interrupted. Reversed flushes are left out.',
+    'and finishes one that was interrupted. Reversed flushes are left out. For keys that are not ' +
+    'listed the log is read; while that takes longer than 20 s, the answer is 503 `reading the ' +
+    'log`, and a repeated request goes on.',
   body: {
     schema: CatalogBody,
     example: {
@@ -53,12 +55,19 @@ export const adopt = describe({
     example: { position: '0/41', api_keys: 1, keys: 0, requests: 12 },
   },
   optionalHeaders: ['Tallybook-Position'],
-  errors: [400, 401, 403, 408, 409, 413, 415, 503],
+  errors: [400, 401, 403, 408, 409, 413, 415, 422, 503],
   errorValues: {
     400: [INVALID_ADOPTION, 'invalid request body'],
     409: [CONFLICT],
+    422: [TOO_LARGE],
     503: [
-      ...['catalog busy', 'books busy', 'projections behind', 'projection rebuilding'],
+      ...[
+        'reading the log',
+        'catalog busy',
+        'books busy',
+        'projections behind',
+        'projection rebuilding',
+      ],
       ...['newer events', 'log changed', 'worker ended', 'too many large bodies', 'stopping'],
     ],
   },

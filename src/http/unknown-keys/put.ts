@@ -1,3 +1,4 @@
+import type { Adopted } from '../../bookkeeping/adoption/adoptions.ts'
 import type { KeysToAdopt } from '../../bookkeeping/adoption/decide.ts'
 import type { CatalogRows } from '../../events/catalog-change.ts'
 import type { Catalog } from '../../log/catalog/catalog.ts'
@@ -8,13 +9,22 @@ import { type CatalogBody, parseCatalog } from '../catalog/model.ts'
 /** The `error` of an invalid body. */
 export const INVALID_ADOPTION = 'invalid adoption'
 
+/** The `error` of an adoption of too many keys. */
+export const TOO_LARGE = 'adoption too large'
+
+/** The problem to answer with. */
+type Fault = { status: 400 | 409; error: string; detail: string }
+
 /**
  * The keys that a body names, which are in the catalog now (since the change at `position`; null if
- * there was nothing to change), or the problem to answer with.
+ * there was nothing to change).
  */
-export type KeysOutcome =
-  | { position: number | null; keys: KeysToAdopt }
-  | { status: 400 | 409; error: string; detail: string }
+export type KeysOutcome = { position: number | null; keys: KeysToAdopt } | Fault
+
+/** The position of the change that added keys to the catalog, and their adoption. */
+export type AdoptionOutcome =
+  | { position: number | null; adopted: Adopted | 'too large' | null }
+  | Fault
 
 /** Parses the body of POST /admin/unknown-keys/adopt, and adds its keys to the catalog. */
 export async function putKeys(

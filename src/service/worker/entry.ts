@@ -3,20 +3,13 @@
  * too long, with the service's own code but on its own connections.
  */
 
-import { scanLog } from '../../bookkeeping/adoption/scan-log.ts'
-import { PostedAmounts } from '../../bookkeeping/posted-amounts.ts'
-import { UnknownAmounts } from '../../bookkeeping/withdraw.ts'
 import { DimensionLimits } from '../../dimensions/limits.ts'
-import { isAct } from '../../events/act.ts'
 import { PayloadError } from '../../events/columns.ts'
-import { decodeEvent, type Event, postingsOf, UnknownEvent } from '../../events/event.ts'
-import { unknownOf } from '../../events/unknown.ts'
-import { parseAct } from '../../http/bookkeeping/model.ts'
+import { decodeEvent, type Event, UnknownEvent } from '../../events/event.ts'
 import { INVALID_CATALOG, parseCatalog } from '../../http/catalog/model.ts'
 import { putRows } from '../../http/catalog/put.ts'
 import { isTooDense, TOO_DENSE } from '../../http/dense.ts'
 import { parseFlush } from '../../http/flushes/model.ts'
-import { putKeys } from '../../http/unknown-keys/put.ts'
 import { Catalog } from '../../log/catalog/catalog.ts'
 import { refreshCatalog } from '../../log/catalog/refresh.ts'
 import { Log } from '../../log/log.ts'
@@ -25,6 +18,7 @@ import { isUnavailable, TemporarilyUnavailable } from '../../platform/postgres/e
 import { openPools } from '../../platform/postgres/pool.ts'
 import { type Content, contentOf, cutContent } from '../../read-model/projections/entry.ts'
 import { Registrar } from '../../registration/registrar.ts'
+import { createActJobs } from './bookkeeping.ts'
 import {
   type Jobs,
   sendError,
@@ -34,6 +28,7 @@ import {
   type WorkerRequest,
   type WorkerSettings,
 } from './messages.ts'
+import { RemoteProjector } from './remote-projector.ts'
 
 declare const self: Worker
 
@@ -42,7 +37,9 @@ const notify = (message: WorkerNotice) => self.postMessage(message)
 function createJobs(settings: WorkerSettings): Jobs {
   const { address, shards, intervals, registerPerDay, countedAtDays, dimensionValues } = settings
   // Sized for one shard: the worker does one thing at a time. Connections are opened when needed.
-  const { append: sql, project: background, close } = openPools(address, 1, intervals.database)
+  const pools = openPools(address, 1, intervals.database)
+  const { append: sql, project: background } = pools
+  const projector = new RemoteProjector(pools.read, notify)
   const catalog = new Catalog()
   const refresh = () => refreshCatalog(sql, catalog)
   const writer = { sql, catalog, refresh }
@@ -113,28 +110,8 @@ function createJobs(settings: WorkerSettings): Jobs {
       await refresh()
       return putRows(writer, source, posted)
     },
-    putKeys: async (body, source) => {
-      const text = new TextDecoder().decode(body)
-      if (isTooDense(text)) return { status: 400, ...TOO_DENSE }
-      await refresh()
-      return putKeys({ sql, catalog, refresh }, source, text)
-    },
-    parseAct: async (form, body) => {
-      const text = new TextDecoder().decode(body)
-      return isTooDense(text) ? TOO_DENSE : parseAct(form, text)
-    },
-    sumEvent: (place) =>
-      orUnfit(async () => {
-        const posted = new PostedAmounts()
-        const unknown = new UnknownAmounts()
-        const event = await readEvent(place)
-        posted.add(postingsOf(event, place.recordedAt))
-        // An act has none, only what it took.
-        const entries = isAct(event.type) ? [] : unknownOf(event, place.recordedAt)
-        for (const some of entries) unknown.add(some)
-        return { amounts: posted.toAmounts(), unknown: unknown.toColumns() }
-      }),
-    scanLog: (scan) => scanLog(sql, scan),
+    ...createActJobs({ pools, shards, projector, writer, ...intervals.adoption }),
+    reached: async (id, isReached) => projector.settle(id, isReached),
     openEvent: (place) =>
       orUnfit(async () => {
         const event = await readEvent(place)
@@ -145,7 +122,7 @@ function createJobs(settings: WorkerSettings): Jobs {
     closeEvent: async (number) => void open.delete(number),
     stop: async () => {
       await log.stop()
-      await close()
+      await pools.close()
     },
   }
 }

@@ -1,10 +1,13 @@
-import type { LogScan, Used } from '../../bookkeeping/adoption/scan-log.ts'
-import type { PostedAct, SummedEvent } from '../../bookkeeping/posted-act.ts'
-import type { ActFault, ActForm } from '../../http/bookkeeping/model.ts'
+import type { Adopted } from '../../bookkeeping/adoption/adoptions.ts'
+import type { KeysToAdopt } from '../../bookkeeping/adoption/decide.ts'
+import type { ActRefusal, PostedAct, RecordedAct } from '../../bookkeeping/posted-act.ts'
+import type { Positions } from '../../events/positions.ts'
+import type { ActFault } from '../../http/bookkeeping/model.ts'
+import type { ActOutcome, ActRequest } from '../../http/bookkeeping/record.ts'
 import type { PutOutcome } from '../../http/catalog/put.ts'
 import type { LargeFlush } from '../../http/flushes/index.ts'
 import type { Refusal } from '../../http/flushes/refusal.ts'
-import type { KeysOutcome } from '../../http/unknown-keys/put.ts'
+import type { AdoptionOutcome } from '../../http/unknown-keys/put.ts'
 import type { AppendOutcome } from '../../log/queue.ts'
 import type { EventPlace } from '../../log/visit.ts'
 import type { Intervals } from '../../platform/intervals.ts'
@@ -16,7 +19,7 @@ import type { Content } from '../../read-model/projections/entry.ts'
 export type WorkerSettings = {
   address: ServerAddress
   shards: number
-  intervals: Pick<Intervals, 'database' | 'log'>
+  intervals: Pick<Intervals, 'database' | 'log' | 'adoption'>
   /** The most unknown keys to register on a day; null if none is registered. */
   registerPerDay: number | null
   /** How many days ago a flush may have been counted; the default if absent. */
@@ -33,14 +36,22 @@ export type Jobs = {
   append: (flush: LargeFlush) => Promise<AppendOutcome | Refusal>
   /** Parses the body of PUT /admin/catalog and appends the change. */
   changeCatalog: (body: Uint8Array, source: string) => Promise<PutOutcome>
-  /** Parses the body of an adoption, and adds its keys to the catalog. */
-  putKeys: (body: Uint8Array, source: string) => Promise<KeysOutcome>
-  /** Parses the body of opening balances or of a correction. */
-  parseAct: (form: ActForm, body: Uint8Array) => Promise<PostedAct | ActFault>
-  /** Sums what an event adds to accounts, and its entries for unknown keys. */
-  sumEvent: (place: EventPlace) => Promise<SummedEvent | Unfit>
-  /** Reads a part of the log for an adoption. */
-  scanLog: (scan: LogScan) => Promise<Used[]>
+  /** Records an act with a large body. */
+  recordBody: (act: ActRequest, body: Uint8Array) => Promise<ActOutcome | ActFault>
+  /** Records an act that takes a large event. */
+  record: (
+    posted: PostedAct,
+    source: string,
+    idempotencyKey: string | null,
+  ) => Promise<RecordedAct | ActRefusal>
+  /** Adds the keys of a large body to the catalog, and adopts them. */
+  adoptBody: (body: Uint8Array, source: string) => Promise<AdoptionOutcome>
+  /** Adopts keys of the catalog. */
+  adopt: (keys: KeysToAdopt, source: string) => Promise<Adopted | 'too large' | null>
+  /** Makes adoptions stop reading the log. */
+  stopReading: () => Promise<void>
+  /** Answers the notice `awaiting`. */
+  reached: (id: number, isReached: boolean) => Promise<void>
   /** Reads an event, and returns a number under which its parts can be requested. */
   openEvent: (place: EventPlace) => Promise<number | Unfit>
   /** Returns the next part of an event's content; null after the last. */
@@ -62,6 +73,8 @@ export type WorkerNotice =
   | { notice: 'taken'; shard: number }
   | { notice: 'limited'; keys: number }
   | { notice: 'others'; values: number }
+  | { notice: 'awaiting'; id: number; positions: Positions; timeoutMs: number }
+  | { notice: 'lost'; reflected: Positions }
 
 /** The worker's answer to a request. */
 export type WorkerAnswer = { id: number; value: unknown } | { id: number; error: SentError }

@@ -1,13 +1,16 @@
 import type { Logger } from 'pino'
-import type { LogScan, Used } from '../../bookkeeping/adoption/scan-log.ts'
-import type { PostedAct, SummedEvent } from '../../bookkeeping/posted-act.ts'
+import type { Adopted } from '../../bookkeeping/adoption/adoptions.ts'
+import type { KeysToAdopt } from '../../bookkeeping/adoption/decide.ts'
+import type { ActProjector } from '../../bookkeeping/newest-act.ts'
+import type { ActRefusal, PostedAct, RecordedAct } from '../../bookkeeping/posted-act.ts'
 import { PayloadError } from '../../events/columns.ts'
 import { UnknownEvent } from '../../events/event.ts'
-import type { ActFault, ActForm } from '../../http/bookkeeping/model.ts'
+import type { ActFault } from '../../http/bookkeeping/model.ts'
+import type { ActOutcome, ActRequest } from '../../http/bookkeeping/record.ts'
 import type { PutOutcome } from '../../http/catalog/put.ts'
 import type { LargeFlush } from '../../http/flushes/index.ts'
 import type { Refusal } from '../../http/flushes/refusal.ts'
-import type { KeysOutcome } from '../../http/unknown-keys/put.ts'
+import type { AdoptionOutcome } from '../../http/unknown-keys/put.ts'
 import type { AppendOutcome } from '../../log/queue.ts'
 import type { EventPlace } from '../../log/visit.ts'
 import { withinOr } from '../../platform/async/deadline.ts'
@@ -46,6 +49,8 @@ export type WorkerOptions = WorkerSettings & {
   onLimit: (keys: number) => void
   /** Called with the number of values of appended flushes that are counted as `other`. */
   onOthers: (values: number) => void
+  /** Reflects the log for acts that the worker records. */
+  projector: Pick<ActProjector, 'reach' | 'noticeLoss'>
   logger: Logger
 }
 
@@ -93,26 +98,35 @@ export class WorkerThread {
     return this.#request('changeCatalog', [body, source], [body.buffer as ArrayBuffer])
   }
 
-  /** Adds the keys of a large adoption to the catalog, as `changeCatalog` does. */
-  async putKeys(body: Uint8Array, source: string): Promise<KeysOutcome> {
+  /**
+   * Records an act with a large body, which is transferred to the worker. Throws
+   * TemporarilyUnavailable as `changeCatalog` does; so do the next three.
+   */
+  async recordBody(act: ActRequest, body: Uint8Array): Promise<ActOutcome | ActFault> {
     if (this.#isStopping) throw new TemporarilyUnavailable('stopping')
-    return this.#request('putKeys', [body, source], [body.buffer as ArrayBuffer])
+    return this.#request('recordBody', [act, body], [body.buffer as ArrayBuffer])
   }
 
-  /** Parses the body of a large act, which is transferred to the worker. */
-  async parseAct(form: ActForm, body: Uint8Array): Promise<PostedAct | ActFault> {
+  /** Records an act that takes a large event. */
+  async record(
+    posted: PostedAct,
+    source: string,
+    idempotencyKey: string | null,
+  ): Promise<RecordedAct | ActRefusal> {
     if (this.#isStopping) throw new TemporarilyUnavailable('stopping')
-    return this.#request('parseAct', [form, body], [body.buffer as ArrayBuffer])
+    return this.#request('record', [posted, source, idempotencyKey])
   }
 
-  /** See `SummedEvent`. Throws PayloadError if it can't be folded. */
-  async sumEvent(place: EventPlace): Promise<SummedEvent> {
-    return throwUnfit(await this.#request('sumEvent', [place]))
+  /** Adds the keys of a large body to the catalog, and adopts them. */
+  async adoptBody(body: Uint8Array, source: string): Promise<AdoptionOutcome> {
+    if (this.#isStopping) throw new TemporarilyUnavailable('stopping')
+    return this.#request('adoptBody', [body, source], [body.buffer as ArrayBuffer])
   }
 
-  /** Reads a part of the log for an adoption. */
-  scanLog(scan: LogScan): Promise<Used[]> {
-    return this.#request('scanLog', [scan])
+  /** Adopts keys of the catalog. */
+  async adopt(keys: KeysToAdopt, source: string): Promise<Adopted | 'too large' | null> {
+    if (this.#isStopping) throw new TemporarilyUnavailable('stopping')
+    return this.#request('adopt', [keys, source])
   }
 
   /** Reads a large event in parts that add up to it. Throws PayloadError if it can't be folded. */
@@ -137,9 +151,10 @@ export class WorkerThread {
     }
   }
 
-  /** Rejects further flushes, and waits for those already accepted. */
+  /** Rejects further requests, stops reading the log, and waits for the accepted flushes. */
   async stop(): Promise<void> {
     this.#isStopping = true
+    if (this.#worker !== null) void this.#request('stopReading', []).catch(() => {})
     await Promise.allSettled(this.#appends)
   }
 
@@ -176,7 +191,7 @@ export class WorkerThread {
     const { dimensionValues } = this.options
     const worker = new Worker(new URL('./entry.ts', import.meta.url).href)
     worker.onmessage = ({ data }: MessageEvent<WorkerNotice | WorkerAnswer>) => {
-      if ('notice' in data) this.#receive(data)
+      if ('notice' in data) this.#receive(worker, data)
       else this.#settle(data)
     }
     worker.onerror = (event) => {
@@ -195,13 +210,41 @@ export class WorkerThread {
     return worker
   }
 
-  #receive(message: WorkerNotice): void {
-    const { onAppended, onRefused, onTaken, onLimit, onOthers } = this.options
-    if (message.notice === 'taken') onTaken(message.shard)
-    else if (message.notice === 'limited') onLimit(message.keys)
-    else if (message.notice === 'others') onOthers(message.values)
-    else if (message.notice === 'refused') onRefused(message.shard, receiveError(message.error))
-    else onAppended(message.shard, message.firstPosition, message.events)
+  #receive(worker: Worker, message: WorkerNotice): void {
+    const { onAppended, onRefused, onTaken, onLimit, onOthers, projector } = this.options
+    switch (message.notice) {
+      case 'taken':
+        onTaken(message.shard)
+        break
+      case 'limited':
+        onLimit(message.keys)
+        break
+      case 'others':
+        onOthers(message.values)
+        break
+      case 'refused':
+        onRefused(message.shard, receiveError(message.error))
+        break
+      case 'appended':
+        onAppended(message.shard, message.firstPosition, message.events)
+        break
+      case 'awaiting':
+        void this.#awaitProjections(worker, message)
+        break
+      case 'lost':
+        projector.noticeLoss(message.reflected)
+        break
+      default:
+        message satisfies never
+    }
+  }
+
+  async #awaitProjections(
+    worker: Worker,
+    { id, positions, timeoutMs }: Extract<WorkerNotice, { notice: 'awaiting' }>,
+  ): Promise<void> {
+    const isReached = await this.options.projector.reach(positions, timeoutMs)
+    if (this.#worker === worker) await this.#request('reached', [id, isReached]).catch(() => {})
   }
 
   #settle(answer: WorkerAnswer): void {
