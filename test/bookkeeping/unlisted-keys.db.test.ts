@@ -2,7 +2,8 @@ import { expect, test } from 'bun:test'
 import { verify } from '../proofs/integrity/history.ts'
 import { auditService, untilSigned } from '../proofs/verifier/audited.ts'
 import { lockShards, positionOf, untilWaiting } from '../support/events.ts'
-import { useService } from '../support/service.ts'
+import { TEST_INTERVALS } from '../support/intervals.ts'
+import { startTestService, type TestService, useService } from '../support/service.ts'
 
 // A shard keeps the first 100,000 unknown keys of each kind apart. The others are one row, and to
 // adopt them reads the log.
@@ -10,7 +11,9 @@ import { useService } from '../support/service.ts'
 const LISTED = 100_000
 const PART = 10_000
 
-const service = useService()
+// Appends wait for a lock for longer than a worker takes to start.
+const intervals = { database: { ...TEST_INTERVALS.database, lockTimeoutMs: 60_000 } }
+const service = useService({ intervals })
 
 type Page = { items: unknown[]; other: { requests: number; flushes: number } }
 
@@ -25,8 +28,8 @@ const flush = async (keys: object[], key: string) => {
 }
 const others = async () =>
   (await service.read<Page>('/admin/unknown-keys?kind=api_key&limit=1')).other
-const adopt = async (externalId: string) => {
-  const response = await service.fetch('admin', '/admin/unknown-keys/adopt', {
+const adopt = async (externalId: string, from: TestService = service) => {
+  const response = await from.fetch('admin', '/admin/unknown-keys/adopt', {
     method: 'POST',
     body: JSON.stringify({ api_keys: [{ external_id: externalId }] }),
   })
@@ -74,15 +77,17 @@ test('a key that is not listed is adopted from the log, once', async () => {
   expect(await totalOf('late-1')).toBe(15)
 })
 
-test('of two adoptions that have read the log at once, one counts', async () => {
+test('of two instances that have read the log for an adoption at once, one counts', async () => {
   await flush([{ api_key: 'late-3', requests: 4 }], 'at-once')
   // Then adoptions append nothing else.
   await service.putCatalog({ api_keys: [{ external_id: 'late-3' }] })
+  const other = await startTestService({ database: service.database, intervals })
   const lock = await lockShards(service.database, [0])
-  const adoptions = [adopt('late-3'), adopt('late-3')]
+  const adoptions = [adopt('late-3'), adopt('late-3', other)]
   await untilWaiting(service.database.owner, 2)
   await lock.release()
   expect((await Promise.all(adoptions)).sort()).toEqual([0, 4])
+  await other.stop()
   expect(await totalOf('late-3')).toBe(4)
 })
 

@@ -47,8 +47,8 @@ const MATRIX: Record<string, Variation> = {
   // Flushes and acts wait for each other if there is one shard.
   'test/bookkeeping/concurrent': { shards: BOTH },
   'test/bookkeeping/large': {},
+  'test/bookkeeping/log-scan': {},
   'test/bookkeeping/repeated-acts': {},
-  'test/bookkeeping/scan-log': {},
   'test/bookkeeping/unlisted': {},
   'test/quota/': { shards: MANY },
   'test/quota/catalog': { server: true },
