@@ -120,11 +120,14 @@ function splitByDetails(
   return [{ ...detailed, details }, others].filter(({ end }) => end > 0)
 }
 
-/** Reads amounts of a stored payload. Throws PayloadError if no append could have written it. */
+/**
+ * Reads amounts of a stored payload. Throws PayloadError if no append could have written it. Only
+ * opening balances have last accesses, and only some reversals details.
+ */
 export function decodeAmounts(
   payload: object,
   isAmount: (value: unknown) => boolean,
-  withDetails = false,
+  { withDetails = false, mayHaveAccesses = false } = {},
 ): Amounts {
   const amounts: Amounts = {}
   const { combinations } = decodeCombinations(withDetails ? payload : {})
@@ -138,10 +141,11 @@ export function decodeAmounts(
     amounts[name] = { ...rows, ...detailsOf(payload[name as never], rows.ids.length) }
   }
   if ('keys' in payload) {
-    const keys = payload.keys as object
+    const { keys } = payload
+    const hasAccesses = mayHaveAccesses && Object.hasOwn(Object(keys), 'last_accessed_at')
     const columns: Record<string, (value: unknown) => boolean> = {
       ...{ hashes: isHash, requests: isAmount, tokens: isAmount, quota_used: isAmount },
-      ...(keys && 'last_accessed_at' in keys ? { last_accessed_at: isAccess } : {}),
+      ...(hasAccesses && { last_accessed_at: isAccess }),
     }
     const rows = decodeColumns(keys, columns) as unknown as KeyAmounts
     amounts.keys = { ...rows, ...detailsOf(keys, rows.hashes.length) }
@@ -204,7 +208,7 @@ export const isDifference = (value: unknown): boolean => Number.isSafeInteger(va
 /** Reads texts of a stored payload. Throws PayloadError unless each matches its pattern. */
 export function decodeTexts<Name extends string>(
   payload: unknown,
-  patterns: Record<Name, RegExp>,
+  patterns: Record<Name, Pick<RegExp, 'test'>>,
 ): Record<Name, string> {
   if (typeof payload !== 'object' || payload === null) throw new PayloadError('not an object')
   const texts = {} as Record<Name, string>

@@ -1,5 +1,6 @@
 import { isStorable } from './columns.ts'
 import type { StoredEvent } from './event.ts'
+import { TIME } from './instant.ts'
 import { hashLeaf, type LeafEvent, toLeaf } from './leaf.ts'
 
 /** An event as a line carries it: with all columns of the log. */
@@ -72,7 +73,7 @@ function readLeaf(text: string): LeafEvent | null {
   }
   if (!isText(type) || !isText(source)) return null
   if (idempotency_key !== null && !isText(idempotency_key)) return null
-  if (!isTimestamp(recorded_at) || !isHash(row.payload_sha256)) return null
+  if (!isTime(recorded_at) || !isHash(row.payload_sha256)) return null
   return {
     shard,
     position,
@@ -107,17 +108,10 @@ function readJson(text: string): { value: unknown } | null {
 const isNumber = (value: unknown, end: number): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < end
 
+const isTime = (value: unknown): value is string => typeof value === 'string' && TIME.test(value)
+
 /** True for text that a database can store. */
 const isText = (value: unknown): value is string => typeof value === 'string' && isStorable(value)
 
 const isHash = (value: unknown): value is string =>
   typeof value === 'string' && /^[0-9a-f]{64}$/.test(value)
-
-/** True for a time like `2026-01-31T12:00:00.123456+00:00` that exists in the calendar. */
-function isTimestamp(value: unknown): value is string {
-  if (typeof value !== 'string') return false
-  if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00$/.test(value)) return false
-  const second = value.slice(0, 19)
-  const time = Date.parse(`${second}Z`)
-  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(second)
-}

@@ -19,8 +19,16 @@ export function quarterHourBefore(time: string): string {
   return /^(?!0000)\d{4}-/.test(before) ? startOfQuarterHour(before) : '-infinity'
 }
 
-/** A time as the log writes it: `2026-01-31T12:00:00.123456+00:00`. */
-export const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}\+00:00$/
+/** Tests for a time of the calendar as the log writes it: `2026-01-31T12:00:00.123456+00:00`. */
+export const TIME = {
+  test(text: string): boolean {
+    // A database has no year 0.
+    if (!/^(?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00$/.test(text)) return false
+    const second = text.slice(0, 19)
+    const time = Date.parse(`${second}Z`)
+    return !Number.isNaN(time) && new Date(time).toISOString().startsWith(second)
+  },
+}
 
 /**
  * Returns the time at which a flush counts in usage: `countedAt` (Unix seconds), if it has one and

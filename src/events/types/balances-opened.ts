@@ -31,7 +31,7 @@ function decodeOpening(payload: unknown): Opening {
   const { origin } = payload as { origin: { note: unknown } }
   const { system } = decodeTexts(origin, { system: /^.{1,255}$/s })
   const note = origin.note === null ? null : decodeTexts(origin, { note: /^/ }).note
-  const amounts = decodeAmounts(payload as object, isCount)
+  const amounts = decodeAmounts(payload as object, isCount, { mayHaveAccesses: true })
   for (const rows of [amounts.provider_groups, amounts.api_keys]) {
     if (rows?.successes.some((count, i) => count > rows.requests[i]!)) {
       throw new PayloadError('more successes than requests')

@@ -71,7 +71,7 @@ function decodeReversal(payload: unknown, withDetails = false): Reversal {
   })
   const type = REVERSIBLE.find((name) => name === texts.type)
   if (type === undefined) throw new PayloadError('an event of this type can not be reversed')
-  return { ...texts, type, ...decodeAmounts(payload as object, isDifference, withDetails) }
+  return { ...texts, type, ...decodeAmounts(payload as object, isDifference, { withDetails }) }
 }
 
 function decodeWithdrawn(payload: unknown, reversal: Reversal): Reversal {
