@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test'
 import fc from 'fast-check'
+import { recount } from '../proofs/integrity/sql-reader/recount.ts'
 import { auditService } from '../proofs/verifier/audited.ts'
 import { useService } from '../support/service.ts'
 import { parametersOf, runsOf, timeoutOf } from './runs.ts'
@@ -35,4 +36,13 @@ test('an audit of these histories finds nothing, and compares every act', async 
     where e.type in ('EventReversed', 'UnknownKeysAdopted')`
   expect(report).toMatchObject({ acts: row!.acts, missedActs: 0 })
   expect(row!.acts).toBeGreaterThan(0)
+})
+
+test('plain SQL adds up the same totals, usage and unknown keys', async () => {
+  // These reads wait until everything is folded.
+  await service.read('/admin/usage')
+  await service.read('/admin/apikey-stats/summary')
+  const { recounted, projected } = await recount(service.database.address)
+  expect(recounted).toEqual(projected)
+  for (const rows of Object.values(recounted)) expect(rows.length).toBeGreaterThan(0)
 })

@@ -4,16 +4,19 @@ import { PayloadError } from '../../../src/events/columns.ts'
 import { decodeEvent, toRows } from '../../../src/events/event.ts'
 import { statedTimeOf } from '../../../src/events/flush.ts'
 import { latestAccess } from '../../../src/events/key-flush.ts'
-import { type Sql, transact } from '../../../src/platform/postgres/pool.ts'
+import { type Sql, type Transaction, transact } from '../../../src/platform/postgres/pool.ts'
 import { parametersOf, runsOf, timeoutOf } from '../../property/runs.ts'
 import { insertEvents } from '../../support/events.ts'
 import { useDatabase } from '../../support/server.ts'
+import { readBooks } from './read-books.ts'
 import { loadChunk } from './sql-reader/load-chunk.ts'
 import { openReader } from './sql-reader/session.ts'
+import { storedAct } from './stored-acts.ts'
 import { storedEvent } from './stored-events.ts'
 
 // A second reader of payloads, in SQL, shares no code with that of the service. Whatever the log
-// contains, both accept the same flushes and read the same entries from them.
+// contains, both accept the same events, read the same entries from flushes, count the same for
+// acts, and have the same left for unknown keys.
 
 let session: Sql
 
@@ -30,7 +33,7 @@ const runs = runsOf(200)
 test(
   `the SQL reader and the service read the same entries, in ${runs} logs`,
   async () => {
-    const logs = fc.array(storedEvent, { minLength: 1, maxLength: 60 })
+    const logs = fc.array(fc.oneof(storedEvent, storedAct), { minLength: 1, maxLength: 60 })
     await fc.assert(
       fc.asyncProperty(logs, async (events) => {
         const { owner } = database
@@ -48,7 +51,8 @@ test(
             ) with ordinality n(type, version, number)
           where e.position = n.number - 1`
         const { named, ...read } = readInTypeScript(events)
-        expect(await readInSql(events.length)).toEqual(read)
+        const books = readBooks(events, RECORDED_AT)
+        expect(await readInSql(events.length)).toEqual({ ...read, ...books })
         const shown = await owner<{ row: string }[]>`
           select to_json(array[position::text, api_key_id::text, api_key]) #>> '{}' as row
           from flush_entries
@@ -67,7 +71,13 @@ const RECORDED_AT = '2026-01-31T12:00:00.000000+00:00'
 /** The start of a quarter hour, in seconds since 1970. */
 const quarterOf = (seconds: number) => seconds - (seconds % 900)
 
-type Read = { unreadable: (string | null)[]; apiKeys: string[]; keys: string[] }
+type Read = {
+  unreadable: (string | null)[]
+  apiKeys: string[]
+  keys: string[]
+  acts: string[]
+  unknown: string[]
+}
 
 /** The position, the id and the external id of each entry of flushes with external ids. */
 type Named = { named: (string | null)[][] }
@@ -87,17 +97,33 @@ async function readInSql(length: number): Promise<Read> {
       select concat_ws(' ', extract(epoch from quarter)::bigint, token_hash, sum(requests),
         sum(tokens), sum(quota_used), max(last_accessed_at)) as row
       from chunk_keys group by quarter, token_hash order by 1`
+    const acts = await transaction<{ row: string }[]>`
+      select concat_ws(' ', kind, account, ${quarter(transaction)}, sum(requests), sum(seconds),
+        sum(quota_used), max(last_accessed_at)) as row
+      from chunk_acts group by kind, account, quarter`
+    const unknown = await transaction<{ row: string }[]>`
+      select concat_ws(' ', kind, name, ${quarter(transaction)}, sum(requests), sum(seconds),
+        max(last_accessed_at), sum(flushes)) as row
+      from chunk_unknown group by kind, name, quarter`
+    const sorted = (rows: { row: string }[]) => rows.map(({ row }) => row).sort()
     return {
       unreadable: unreadable.map(({ place }) => place),
       apiKeys: apiKeys.map(({ row }) => row),
       keys: keys.map(({ row }) => row),
+      acts: sorted(acts),
+      unknown: sorted(unknown),
     }
   })
 }
 
+const quarter = (sql: Transaction) => sql`
+  case when quarter = '-infinity' then 'none'
+    else to_char(quarter at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"+00:00"')
+  end`
+
 function readInTypeScript(
   events: { type: string; version: number; payload: string }[],
-): Read & Named {
+): Omit<Read, 'acts' | 'unknown'> & Named {
   const unreadable: string[] = []
   const named: (string | null)[][] = []
   const apiKeys = new Map<string, bigint[]>()

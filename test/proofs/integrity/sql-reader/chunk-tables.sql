@@ -19,6 +19,28 @@ create temporary table chunk_keys (
   is_bad boolean
 ) on commit delete rows;
 
+-- What acts add to accounts. The quarter hour is '-infinity' if usage counts it in none.
+create temporary table chunk_acts (
+  kind text,
+  account text,
+  quarter timestamptz,
+  requests numeric,
+  seconds numeric,
+  quota_used numeric,
+  last_accessed_at bigint
+) on commit delete rows;
+
+-- Entries for unknown keys, less what acts took of them.
+create temporary table chunk_unknown (
+  kind text,
+  name text,
+  quarter timestamptz,
+  requests numeric,
+  seconds numeric,
+  last_accessed_at bigint,
+  flushes bigint
+) on commit delete rows;
+
 create temporary table chunk_catalog (
   position bigint,
   recorded_at timestamptz,

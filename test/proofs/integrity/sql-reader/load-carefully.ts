@@ -6,10 +6,10 @@ import type { Problem } from '../../../../src/proofs/integrity/problem.ts'
 import { LATEST_ACCESS } from './load.ts'
 
 /**
- * The events to read: the flushes of a chunk that the casts refused, or all other events, such as
- * flushes with names or packed columns, which no cast reads.
+ * The events to read: the flushes of a chunk that the casts refused; all other events, such as
+ * flushes with names or packed columns, which no cast reads; or both.
  */
-export type Kind = 'flushes' | 'others'
+export type Kind = 'flushes' | 'others' | 'all'
 
 /** Replaces the contents of `chunk_events` with these events of the chunk. */
 export async function copyEvents(
@@ -23,9 +23,11 @@ export async function copyEvents(
     select e.position, e.type, e.version, e.recorded_at, e.payload
     from events e
     where e.shard = ${shard} and e.position > ${after} and e.position <= ${through}
-      and (e.type in ('ApiKeyStatsFlushed', 'KeyStatsFlushed')
+      and (${kind}::text = 'all' or ${kind === 'flushes'} = (
+        e.type in ('ApiKeyStatsFlushed', 'KeyStatsFlushed')
         and e.version in (1, 2)
-        and (e.type, e.version) <> ('KeyStatsFlushed', 2)) = ${kind === 'flushes'}`
+        and (e.type, e.version) <> ('KeyStatsFlushed', 2)
+      ))`
 }
 
 /** Fills the chunk tables from the copied flushes, value by value, without unreadable ones. */

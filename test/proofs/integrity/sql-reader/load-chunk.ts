@@ -2,6 +2,7 @@ import type { Transaction } from '../../../../src/platform/postgres/pool.ts'
 import type { Chunk } from '../../../../src/proofs/integrity/chunk.ts'
 import type { Problem } from '../../../../src/proofs/integrity/problem.ts'
 import { loadWithCasts } from './load.ts'
+import { loadActs, loadUnknown } from './load-acts.ts'
 import { copyEvents, loadCatalog, loadFlushesByValue, noteUnreadable } from './load-carefully.ts'
 
 /** A chunk of at most this many events is read value by value instead of being halved again. */
@@ -13,11 +14,17 @@ export async function loadChunk(sql: Transaction, chunk: Chunk): Promise<Problem
   await sql`delete from chunk_api_keys`
   await sql`delete from chunk_keys`
   await sql`delete from chunk_catalog`
+  await sql`delete from chunk_acts`
+  await sql`delete from chunk_unknown`
   const problems = await loadFlushes(sql, chunk)
   await copyEvents(sql, chunk, 'others')
   await loadFlushesByValue(sql)
   await loadCatalog(sql)
-  return [...problems, ...(await noteUnreadable(sql, chunk.shard))]
+  problems.push(...(await noteUnreadable(sql, chunk.shard)))
+  await copyEvents(sql, chunk, 'all')
+  await loadActs(sql)
+  await loadUnknown(sql)
+  return problems
 }
 
 /** Halves a chunk that the casts refuse, so that only a few events are read value by value. */

@@ -6,7 +6,13 @@ import { openSession } from '../../../../src/proofs/integrity/session.ts'
 /** Opens a connection with the functions and temporary tables that read payloads in SQL. */
 export async function openReader(address: ServerAddress): Promise<Sql> {
   const { sql } = await openSession(address)
-  for (const file of ['chunk-tables.sql', 'declared.sql', 'careful.sql', 'packed.sql']) {
+  for (const file of [
+    'chunk-tables.sql',
+    'declared.sql',
+    'careful.sql',
+    'packed.sql',
+    'acts.sql',
+  ]) {
     await sql.unsafe(await readFile(join(import.meta.dir, file), 'utf8'))
   }
   return sql
