@@ -189,17 +189,22 @@ function placeOf(countedAt: number | undefined, position: number, recordedAt: st
 type Row = { combination: string; sums: number[]; measures: number[] }
 
 function rowOf(details: Details, i: number, sums: number[]): Row {
-  const values = details.counted[details.combination[i]!]!
-  const named = details.dimensions.flatMap((name, j) =>
-    values[j] === null ? [] : [`${JSON.stringify(name)}:${JSON.stringify(values[j])}`],
-  )
   const measures: number[] = []
   for (const { number, values: column } of details.measures) {
     if (column[i] === 0) continue
     while (measures.length <= number) measures.push(0)
     measures[number] = column[i]!
   }
-  return { combination: `{${named.join(',')}}`, sums, measures }
+  return { combination: combinationOf(details, i), sums, measures }
+}
+
+/** Returns the combination that entry i counts with: `{"model":"gpt-5"}`. */
+export function combinationOf({ dimensions, counted, combination }: Details, i: number): string {
+  const values = counted[combination[i]!]!
+  const named = dimensions.flatMap((name, j) =>
+    values[j] === null ? [] : [`${JSON.stringify(name)}:${JSON.stringify(values[j])}`],
+  )
+  return `{${named.join(',')}}`
 }
 
 function addInto(sums: Exact[], values: readonly number[]): void {

@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test'
 import { useService } from '../../support/service.ts'
+import { auditService, untilSigned } from '../verifier/audited.ts'
 import { settle, verify, writeHistory } from './history.ts'
 
 const service = useService()
@@ -19,4 +20,12 @@ test('a history has no problems, folded or not', async () => {
   const report = await verify(service.database)
   expect(report).toMatchObject({ problems: 0, first: [] })
   expect(report.events).toBeGreaterThan(50)
+})
+
+test('an audit of this history finds nothing, and compares every act', async () => {
+  await untilSigned(service)
+  const { findings, report } = await auditService(service)
+  expect(findings).toEqual([])
+  expect(report.acts).toBeGreaterThan(10)
+  expect(report.missedActs).toBe(0)
 })

@@ -231,3 +231,50 @@ test('a flush with a time of its own is taken, and taken back, where usage count
     `adoption ${placeOf(adoption)}`,
   ])
 })
+
+describe('a reversal of a flush with dimensions and measures', () => {
+  const combinations = ['{"model":"a"}', '{}']
+  const measures = { 3: [12, 0] }
+  const detailed = {
+    combinations,
+    provider_groups: {
+      ...{ ids: [1, 1], requests: [3, 4], successes: [3, 4], combination: [0, 1], measures },
+    },
+    api_keys: {
+      ...{ ids: [8, 7, 7], requests: [1, 2, 4], successes: [1, 2, 4], combination: [0, 0, 1] },
+      measures: { 3: [7, 5, 0] },
+    },
+  }
+
+  function reverseDetailed() {
+    const payload = encodeApiKeyFlush({
+      ...{ groups: [1], counts: [3], ids: [7, 7, 8], requests: [2, 4, 1], successes: [2, 4, 1] },
+      details: {
+        dimensions: ['model'],
+        ...{ combinations: [['a'], [null]], counted: [['a'], [null]], combination: [0, 1, 0] },
+        measures: [{ name: 'tokens', number: 3, values: [5, 0, 7] }],
+      },
+    })
+    const options = { shard: 1, version: 4 }
+    const event = books.log.append('ApiKeyStatsFlushed', JSON.parse(payload), options)
+    return books.reverse(event, detailed, 3)
+  }
+
+  test('has the same', async () => {
+    reverseDetailed()
+    expect((await auditEvents(books.log)).found).toEqual([])
+  })
+
+  const changes: [string, Change][] = [
+    ['another measure', (p) => (p.api_keys.measures[3] = [7, 6, 0])],
+    ['a measure with another number', (p) => (p.api_keys.measures = { 4: [7, 5, 0] })],
+    ['another combination', (p) => (p.combinations[0] = '{"model":"b"}')],
+    ['a row with another combination', (p) => (p.api_keys.combination = [1, 0, 0])],
+    ['a row without a combination', (p) => (p.provider_groups.combination = [0, null])],
+  ]
+  test.each(changes)('is reported if it has %s', async (_, change) => {
+    const reversal = reverseDetailed()
+    edit(books.log, reversal, change)
+    expect((await auditEvents(books.log)).found).toEqual([`reversal ${placeOf(reversal)}`])
+  })
+})

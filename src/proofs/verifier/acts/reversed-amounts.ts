@@ -1,10 +1,11 @@
-import { createHash, type Hash } from 'node:crypto'
-import type { Amounts } from '../../../events/amounts.ts'
+import { createHash } from 'node:crypto'
+import type { DetailColumns } from '../../../events/amounts.ts'
+import type { Details } from '../../../events/details.ts'
 import type { Event } from '../../../events/event.ts'
+import { addExact, type Exact } from '../../../events/exact.ts'
 import type { Reversal } from '../../../events/types/event-reversed.ts'
 import { rowsOf } from '../backdated.ts'
-import type { CatalogTable } from '../change-catalog.ts'
-import { ExactSums } from '../exact-sums.ts'
+import { combinationOf } from '../details.ts'
 import type { AdoptedKey } from './adopted-keys.ts'
 import { type UnknownEntry, type UnknownKind, unknownEntriesOf } from './unknown-entries.ts'
 
@@ -27,14 +28,37 @@ export type Circumstances = {
 
 /** Returns what a reversal states. */
 export function statedAmounts(reversal: Reversal): AmountHashes {
-  const sums = new ReversedAmounts()
-  sums.countAmounts(reversal, () => false)
-  const { api_keys, keys } = reversal.unknown ?? {}
-  for (const [i, name] of api_keys?.names.entries() ?? []) {
-    sums.withdraw('api_key', name, [api_keys!.requests[i]!, api_keys!.successes[i]!])
+  const sums = new ReversedAmounts(() => false)
+  const { combinations = [], provider_groups, api_keys, keys, unknown } = reversal
+  const add = (
+    table: Table,
+    accounts: readonly (number | string)[],
+    columns: readonly number[][],
+    { combination, measures = {} }: DetailColumns,
+  ) => {
+    for (const [i, key] of accounts.entries()) {
+      const index = combination?.[i] ?? null
+      sums.count(table, key, {
+        combination: index === null ? null : combinations[index]!,
+        sums: columns.map((column) => column[i]!),
+        measures: Object.entries(measures).map(([number, column]) => [Number(number), column[i]!]),
+      })
+    }
   }
-  for (const [i, hash] of keys?.hashes.entries() ?? []) {
-    sums.withdraw('key', hash, [keys!.requests[i]!, keys!.tokens[i]!])
+  for (const [table, rows] of [
+    ['provider_groups', provider_groups],
+    ['api_keys', api_keys],
+  ] as const) {
+    if (rows) add(table, rows.ids, [rows.requests, rows.successes], rows)
+  }
+  if (keys) add('keys', keys.hashes, [keys.requests, keys.tokens, keys.quota_used], keys)
+  for (const [i, name] of unknown?.api_keys?.names.entries() ?? []) {
+    const { requests, successes } = unknown!.api_keys!
+    sums.withdraw('api_key', name, [requests[i]!, successes[i]!])
+  }
+  for (const [i, hash] of unknown?.keys?.hashes.entries() ?? []) {
+    const { requests, tokens } = unknown!.keys!
+    sums.withdraw('key', hash, [requests[i]!, tokens[i]!])
   }
   return sums.toHashes()
 }
@@ -45,107 +69,112 @@ export function amountsToReverse(
   recordedAt: string,
   { adoptedAs, isReset }: Circumstances,
 ): AmountHashes {
-  const sums = new ReversedAmounts()
-  switch (event.type) {
-    case 'BalancesOpened':
-    case 'TotalsAdjusted':
-      sums.countAmounts(event.data, isReset)
-      return sums.toHashes()
-    case 'ApiKeyStatsFlushed':
-    case 'KeyStatsFlushed':
-      sums.countFlush(event, isReset)
-      for (const entry of unknownEntriesOf(event, recordedAt)) {
-        const { kind, name, requests, seconds } = entry
-        const key = adoptedAs(entry)
-        if (key === undefined) sums.withdraw(kind, name, [requests, seconds])
-        else sums.countAdopted(entry, key, isReset)
-      }
-      return sums.toHashes()
+  const sums = new ReversedAmounts(isReset)
+  if (event.type === 'BalancesOpened' || event.type === 'TotalsAdjusted') {
+    for (const { table, key, values } of rowsOf(event.data, 1)) {
+      sums.count(table, key, plain(values))
+    }
+    return sums.toHashes()
   }
+  sums.countFlush(event)
+  for (const entry of unknownEntriesOf(event, recordedAt)) {
+    const { kind, name, requests, seconds } = entry
+    const key = adoptedAs(entry)
+    if (key === undefined) sums.withdraw(kind, name, [requests, seconds])
+    else if (kind === 'api_key') sums.countApiKey(key.id, key.group, plain([requests, seconds]))
+    else sums.count('keys', name, plain([requests, seconds, key.isTracked ? seconds : 0]))
+  }
+  return sums.toHashes()
+}
+
+type Table = 'provider_groups' | 'api_keys' | 'keys'
+type Flush = Extract<Event, { type: 'ApiKeyStatsFlushed' | 'KeyStatsFlushed' }>
+
+/** What is counted for an account. The combination is null if there are no dimensions. */
+type Row = {
+  combination: string | null
+  sums: readonly number[]
+  /** Numbers and values. */
+  measures: readonly (readonly [number, number])[]
+}
+
+const plain = (sums: readonly number[]): Row => ({ combination: null, sums, measures: [] })
+
+/** Returns what entry i of a flush counts. */
+function rowOf(details: Details | undefined, i: number, sums: readonly number[]): Row {
+  if (details === undefined) return plain(sums)
+  const measures = details.measures.map(({ number, values }) => [number, values[i]!] as const)
+  return { combination: combinationOf(details, i), sums, measures }
 }
 
 /** Sums of what an event has counted, and of its entries for keys that are still unknown. */
 class ReversedAmounts {
-  readonly #counted: Record<CatalogTable, ExactSums<number | string>> = {
-    provider_groups: new ExactSums(),
-    api_keys: new ExactSums(),
-    keys: new ExactSums(),
-  }
-  readonly #withdrawn: Record<UnknownKind, ExactSums<string>> = {
-    api_key: new ExactSums(),
-    key: new ExactSums(),
+  /** By table, account and combination, and by measure. */
+  readonly #counted = new Map<string, Exact[]>()
+  readonly #withdrawn = new Map<string, Exact[]>()
+
+  constructor(private readonly isReset: Circumstances['isReset']) {}
+
+  withdraw(kind: UnknownKind, name: string, values: readonly number[]): void {
+    add(this.#withdrawn, [kind, name], values)
   }
 
-  withdraw(kind: UnknownKind, name: string, values: number[]): void {
-    this.#withdrawn[kind].add(name, values)
-  }
-
-  countAmounts(amounts: Amounts, isReset: Circumstances['isReset']): void {
-    for (const { table, key, values } of rowsOf(amounts, 1)) {
-      if (table === 'keys') this.#countKey(String(key), values, isReset)
-      else this.#counted[table].add(key, values)
+  count(table: Table, key: number | string, { combination, sums, measures }: Row): void {
+    const isReset = table === 'keys' && this.isReset(String(key))
+    add(this.#counted, [table, key, combination], isReset ? sums.with(2, 0) : sums)
+    for (const [number, value] of measures) {
+      add(this.#counted, [table, key, combination, number], [value])
     }
   }
 
-  countFlush(
-    event: Reversible & { type: 'ApiKeyStatsFlushed' | 'KeyStatsFlushed' },
-    isReset: Circumstances['isReset'],
-  ): void {
+  /** Counts for an API key, and for its group if that is not 0. */
+  countApiKey(id: number, group: number, row: Row): void {
+    this.count('api_keys', id, row)
+    if (group !== 0) this.count('provider_groups', group, row)
+  }
+
+  countFlush(event: Flush): void {
     if (event.type === 'ApiKeyStatsFlushed') {
-      const { groups, counts, ids, requests, successes } = event.data
+      const { groups, counts, ids, requests, successes, details } = event.data
       let i = 0
       for (const [run, group] of groups.entries()) {
         for (const end = i + counts[run]!; i < end; i++) {
-          if (group === null || requests[i] === 0) continue
-          this.#countApiKey(ids[i]!, group, [requests[i]!, successes[i]!])
+          if (group === null) continue
+          this.countApiKey(ids[i]!, group, rowOf(details, i, [requests[i]!, successes[i]!]))
         }
       }
       return
     }
-    const { hashes, requests, tokens, quota_tracked } = event.data
+    const { hashes, requests, tokens, quota_tracked, details } = event.data
     for (const [i, hash] of hashes.entries()) {
       if (quota_tracked[i] === null) continue
       const quota = quota_tracked[i] ? tokens[i]! : 0
-      this.#countKey(hash, [requests[i]!, tokens[i]!, quota], isReset)
+      this.count('keys', hash, rowOf(details, i, [requests[i]!, tokens[i]!, quota]))
     }
-  }
-
-  /** Counts an entry as an adoption has. */
-  countAdopted(
-    { kind, name, requests, seconds }: UnknownEntry,
-    { id, group, isTracked }: AdoptedKey,
-    isReset: Circumstances['isReset'],
-  ): void {
-    if (kind === 'api_key') this.#countApiKey(id, group, [requests, seconds])
-    else this.#countKey(name, [requests, seconds, isTracked ? seconds : 0], isReset)
   }
 
   toHashes(): AmountHashes {
-    const counted = this.#hash(this.#counted, (sums) => sums.some((sum) => sum !== 0))
-    return { counted, withdrawn: this.#hash(this.#withdrawn, () => true) }
+    const counted = [...this.#counted].filter(([, sums]) => sums.some((sum) => sum !== 0))
+    return { counted: hashOf(counted), withdrawn: hashOf([...this.#withdrawn]) }
   }
+}
 
-  #countApiKey(id: number, group: number, values: number[]): void {
-    this.#counted.api_keys.add(id, values)
-    if (group !== 0) this.#counted.provider_groups.add(group, values)
-  }
+function add(
+  rows: Map<string, Exact[]>,
+  key: readonly (number | string | null)[],
+  values: readonly number[],
+): void {
+  const text = JSON.stringify(key)
+  const sums = rows.get(text) ?? values.map(() => 0)
+  rows.set(text, sums)
+  for (const [i, value] of values.entries()) sums[i] = addExact(sums[i]!, value)
+}
 
-  #countKey(hash: string, values: number[], isReset: Circumstances['isReset']): void {
-    this.#counted.keys.add(hash, isReset(hash) ? values.with(2, 0) : values)
+function hashOf(rows: [string, Exact[]][]): string | null {
+  if (rows.length === 0) return null
+  const hash = createHash('sha256')
+  for (const [key, sums] of rows.sort(([a], [b]) => (a < b ? -1 : 1))) {
+    hash.update(`${key} ${sums.join(' ')}\n`)
   }
-
-  #hash(
-    tables: Record<string, ExactSums<number | string>>,
-    isIncluded: (sums: readonly unknown[]) => boolean,
-  ): string | null {
-    let hash: Hash | null = null
-    for (const [table, rows] of Object.entries(tables)) {
-      for (const [key, ...sums] of rows.rows()) {
-        if (!isIncluded(sums)) continue
-        hash ??= createHash('sha256')
-        hash.update(`${JSON.stringify([table, key, ...sums.map(String)])}\n`)
-      }
-    }
-    return hash?.digest('hex') ?? null
-  }
+  return hash.digest('hex')
 }
