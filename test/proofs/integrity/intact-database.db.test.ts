@@ -2,6 +2,7 @@ import { expect, test } from 'bun:test'
 import { useService } from '../../support/service.ts'
 import { auditService, untilSigned } from '../verifier/audited.ts'
 import { settle, verify, writeHistory } from './history.ts'
+import { recount } from './sql-reader/recount.ts'
 
 const service = useService()
 
@@ -28,4 +29,14 @@ test('an audit of this history finds nothing, and compares every act', async () 
   expect(findings).toEqual([])
   expect(report.acts).toBeGreaterThan(10)
   expect(report.missedActs).toBe(0)
+})
+
+test('plain SQL adds up the same totals, usage and unknown keys', async () => {
+  await service.read('/admin/usage')
+  await service.read('/admin/apikey-stats/summary')
+  const { recounted, projected, unreadable } = await recount(service.database.address)
+  expect(recounted).toEqual(projected)
+  for (const rows of Object.values(recounted)) expect(rows.length).toBeGreaterThan(0)
+  // Two in each shard, twice.
+  expect(unreadable).toBe(4 * service.shards)
 })

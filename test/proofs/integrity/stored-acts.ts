@@ -11,8 +11,17 @@ const either = (valid: fc.Arbitrary<string>, other: fc.Arbitrary<string>) =>
 const optional = (value: fc.Arbitrary<string>) =>
   fc.oneof({ weight: 3, arbitrary: value }, fc.constant(null))
 
-/** Columns of the same length, most of them; values of a column are mostly valid. */
-const columns = (shape: Record<string, fc.Arbitrary<string>>) =>
+const MAX = String(Number.MAX_SAFE_INTEGER)
+const difference = either(
+  fc.constantFrom('-5', '0', '6', `-${MAX}`, MAX, '-1.0'),
+  fc.constantFrom('9007199254740992', '-9007199254740992', '0.5'),
+)
+
+/**
+ * Columns of the same length, most of them; values of a column are mostly valid. `isDetailed` adds
+ * combinations and measures.
+ */
+const columns = (shape: Record<string, fc.Arbitrary<string>>, isDetailed = false) =>
   fc.nat(3).chain((length) => {
     const columnOf = (value: fc.Arbitrary<string>) =>
       mostly(
@@ -21,20 +30,24 @@ const columns = (shape: Record<string, fc.Arbitrary<string>>) =>
           .map((values) => `[${values.join(',')}]`),
         fc.constantFrom('[]', '[1]', '["a"]', '{}', 'null', '"[]"'),
       )
-    return members(
-      Object.fromEntries(Object.entries(shape).map(([name, value]) => [name, columnOf(value)])),
+    const all: Record<string, fc.Arbitrary<string | null>> = Object.fromEntries(
+      Object.entries(shape).map(([name, value]) => [name, columnOf(value)]),
     )
+    if (isDetailed) {
+      all.combination = columnOf(either(fc.constantFrom('0', '1', 'null'), fc.constant('2')))
+      const measure = optional(columnOf(difference))
+      const isBad = fc.constantFrom(...Array<null>(20).fill(null), '[]')
+      all.measures = mostly(
+        members({ 0: measure, 31: measure, '01': measure, a: isBad, 1234567890: isBad }),
+      )
+    }
+    return members(all)
   })
 
-const MAX = String(Number.MAX_SAFE_INTEGER)
 const id = fc.constantFrom('1', '2')
 const group = fc.constantFrom('0', '1', '2')
 const count = fc.constantFrom('5', '6', '7', MAX, '5.0')
 const less = fc.constantFrom('0', '1', '4', '-0')
-const difference = either(
-  fc.constantFrom('-5', '0', '6', `-${MAX}`, MAX, '-1.0'),
-  fc.constantFrom('9007199254740992', '-9007199254740992', '0.5'),
-)
 const hash = fc.constantFrom('"a"', '"\\u00e9"', '"\\""')
 const access = either(
   fc.constantFrom('0', '1700000000', '253402300799'),
@@ -57,16 +70,20 @@ const amounts = (
   first: fc.Arbitrary<string>,
   second: fc.Arbitrary<string>,
   accesses: fc.Arbitrary<string> = fc.constant('1700000000'),
+  isDetailed = false,
 ) => ({
-  provider_groups: optional(columns({ ids: id, requests: first, successes: second })),
-  api_keys: optional(columns({ ids: id, requests: first, successes: second })),
+  provider_groups: optional(columns({ ids: id, requests: first, successes: second }, isDetailed)),
+  api_keys: optional(columns({ ids: id, requests: first, successes: second }, isDetailed)),
   keys: optional(
     fc.oneof(
-      columns({ hashes: hash, requests: first, tokens: second, quota_used: second }),
-      columns({
-        ...{ hashes: hash, requests: first, tokens: second, quota_used: second },
-        last_accessed_at: accesses,
-      }),
+      columns({ hashes: hash, requests: first, tokens: second, quota_used: second }, isDetailed),
+      columns(
+        {
+          ...{ hashes: hash, requests: first, tokens: second, quota_used: second },
+          last_accessed_at: accesses,
+        },
+        isDetailed,
+      ),
     ),
   ),
 })
@@ -127,6 +144,11 @@ const acts: Record<string, fc.Arbitrary<string>> = {
   UnknownKeysAdopted: adoption,
 }
 
+const combinations = either(
+  fc.constantFrom('["{}","{\\"model\\":\\"a\\"}"]', '["",""]'),
+  fc.constantFrom('[]', '[1,"{}"]', '{}'),
+)
+
 const reversal = (version: number) =>
   members({
     reversed: either(text('0/41', '9999/0'), text('00/1', '10000/0', '0/12345678901234567')),
@@ -137,7 +159,8 @@ const reversal = (version: number) =>
     at: when,
     reason,
     ...(version > 1 ? { unknown: optional(unknown) } : {}),
-    ...amounts(difference, difference),
+    ...(version === 3 ? { combinations: mostly(combinations) } : {}),
+    ...amounts(difference, difference, undefined, version === 3),
   })
 
 const stored = (type: string, version: number, payload: fc.Arbitrary<string>) =>
@@ -148,7 +171,7 @@ const stored = (type: string, version: number, payload: fc.Arbitrary<string>) =>
 
 /** An act as the log may hold it: its payload is valid, nearly valid, or neither. */
 export const storedAct = fc.oneof(
-  ...[1, 2, 2, 3].map((version) => stored('EventReversed', version, reversal(version))),
+  ...[1, 2, 2, 3, 3, 4].map((version) => stored('EventReversed', version, reversal(version))),
   ...Object.entries(acts).flatMap(([type, payload]) =>
     [1, 1, 1, 2].map((version) => stored(type, version, payload)),
   ),

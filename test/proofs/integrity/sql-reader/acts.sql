@@ -124,6 +124,36 @@ begin
   perform pg_temp.to_time(pg_temp.to_text(p_payload -> 'at', ''));
 end $$;
 
+-- The combinations and measures of a reversal since version 3.
+create function pg_temp.check_details(p_payload json) returns void
+language plpgsql as $$
+declare
+  v_combinations integer := cardinality(pg_temp.to_texts(p_payload -> 'combinations', ''));
+  v_rows json;
+  v_length integer;
+  v_name text;
+begin
+  foreach v_name in array array['provider_groups', 'api_keys', 'keys'] loop
+    v_rows := p_payload -> v_name;
+    continue when v_rows is null;
+    v_length := json_array_length(v_rows -> 'requests');
+    if json_typeof(v_rows -> 'combination') is distinct from 'array'
+      or json_array_length(v_rows -> 'combination') <> v_length
+      or v_combinations <= any (pg_temp.to_groups(v_rows -> 'combination'))
+      or json_typeof(v_rows -> 'measures') is distinct from 'object' then
+      raise data_exception;
+    end if;
+    if exists (
+      select
+      from json_each(v_rows -> 'measures') m
+      where m.key !~ '^[0-9]{1,9}$'
+        or cardinality(pg_temp.to_differences(m.value)) <> v_length
+    ) then
+      raise data_exception;
+    end if;
+  end loop;
+end $$;
+
 create function pg_temp.check_reset(p_payload json) returns void
 language plpgsql as $$
 declare
@@ -150,7 +180,7 @@ returns table (
 language plpgsql as $$
 declare
   v_from json := case when p_type = 'UnknownKeysAdopted' then p_payload
-    when p_version = 2 then p_payload -> 'unknown' end;
+    when p_version > 1 then p_payload -> 'unknown' end;
   v_rows json;
   v_names text[];
   v_times text[];
@@ -159,7 +189,7 @@ declare
   v_row record;
   v_is_adopted boolean := p_type = 'UnknownKeysAdopted';
 begin
-  if p_type = 'EventReversed' and p_version = 2
+  if p_type = 'EventReversed' and p_version > 1 and (v_from is not null or p_version = 2)
     and coalesce(json_typeof(v_from), '') not in ('object', 'array') then
     raise data_exception;
   end if;
@@ -240,6 +270,9 @@ begin
   if p_type = 'EventReversed' then
     perform pg_temp.check_reversal(p_payload);
     perform from pg_temp.read_taken(p_type, p_version, p_payload);
+    if p_version = 3 then
+      perform pg_temp.check_details(p_payload);
+    end if;
   elsif p_type = 'QuotaReset' then
     perform pg_temp.check_reset(p_payload);
   end if;

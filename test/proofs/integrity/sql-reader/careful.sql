@@ -331,7 +331,7 @@ begin
     perform pg_temp.to_text(p_payload -> 'previous', '.');
   elsif p_type = 'ShardsChanged' and p_version in (1, 2) then
     perform pg_temp.check_shards_change(p_payload);
-  elsif p_type = 'EventReversed' and p_version in (1, 2)
+  elsif p_type = 'EventReversed' and p_version in (1, 2, 3)
     or p_type in ('BalancesOpened', 'TotalsAdjusted', 'QuotaReset', 'UnknownKeysAdopted')
       and p_version = 1 then
     perform pg_temp.check_act(p_type, p_version, p_payload);
