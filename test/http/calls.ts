@@ -139,6 +139,8 @@ export const CALLS: Call[] = [
   ['admin', 'DELETE', '/admin/keys/other', 204],
   ['admin', 'GET', '/admin/keys?ended=true', 200],
   ['auditor', 'GET', '/admin/dimensions', 200],
+  ['admin', 'GET', '/admin/breakdown?by=model', 200],
+  ['admin', 'GET', '/admin/breakdown?by=nothing', 400],
   ['admin', 'GET', '/admin/measures?as_of_position=0/0', 200],
   ['admin', 'GET', '/admin/measures?limit=0', 400],
   ['admin', 'DELETE', '/admin/dimensions/model', 204],

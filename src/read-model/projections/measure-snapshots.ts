@@ -65,6 +65,7 @@ export function writeMeasurePages(
         from ${unnest(transaction, columns)}
       ) t
       group by t.account, t.number
+      having sum(t.value) <> 0
     ) n
     group by n.number, n.page`
 }

@@ -55,7 +55,7 @@ test('a session that waits for its cut-off client in a statement is ended', asyn
 })
 
 test('an instance that waits ends it with a heartbeat', async () => {
-  const service = await startTestService({ database })
+  const service = await startTestService({ database, shards: 1 })
   const session = await cutOff('tallybook project', true)
   try {
     await until(async () => {

@@ -28,7 +28,7 @@ test.each([
   const outcome = Promise.withResolvers<unknown>()
   const lost = transact(one, '', async (transaction) => {
     const [row] = await transaction<{ pid: number }[]>`select pg_backend_pid() as pid`
-    await database.owner`select pg_terminate_backend(${row!.pid}, 10_000)`
+    await database.owner`select pg_terminate_backend(${row!.pid}, 10000)`
     // It is waiting for something else when the connection is lost.
     await goOn.promise
     const statement = transaction`select pg_backend_pid() as pid`
@@ -48,7 +48,7 @@ test('a statement of a reserved connection that was lost is not sent', async () 
   const one = connectAsOwner(database.address)
   const reserved = await one.reserve()
   const [row] = await reserved<{ pid: number }[]>`select pg_backend_pid() as pid`
-  await database.owner`select pg_terminate_backend(${row!.pid}, 10_000)`
+  await database.owner`select pg_terminate_backend(${row!.pid}, 10000)`
   await one`select 1`
   expect(await reserved`select 1`.then(() => false, isConnectionLost)).toBe(true)
   reserved.release()

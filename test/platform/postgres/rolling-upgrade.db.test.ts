@@ -140,14 +140,14 @@ test('a change of event types or projections comes with a migration', async () =
 })
 
 const KNOWN = {
-  since: 21,
+  since: 23,
   events: {
     ApiKeyStatsFlushed: 4,
     KeyStatsFlushed: 2,
     CatalogChanged: 3,
     BalancesOpened: 1,
     TotalsAdjusted: 1,
-    EventReversed: 2,
+    EventReversed: 3,
     UnknownKeysAdopted: 1,
     QuotaReset: 1,
     ProjectionAttested: 4,
