@@ -182,6 +182,7 @@ create table checkpoints (
   generation integer not null,
   position bigint not null,
   has_backdated boolean not null default false,
+  periods_position bigint,
   constraint checkpoints_pkey PRIMARY KEY (shard, projection, generation),
   constraint checkpoints_position_check CHECK (("position" >= '-1'::integer))
 ) with (fillfactor=50);
@@ -305,6 +306,15 @@ create table key_parts (
   measures numeric[] not null,
   constraint key_parts_pkey PRIMARY KEY (generation, token_hash, quarter, shard, combination)
 ) with (fillfactor=90);
+
+create table key_period_usage (
+  shard integer not null,
+  generation integer not null,
+  token_hash text not null,
+  start timestamp with time zone not null,
+  quota_used numeric not null,
+  constraint key_period_usage_pkey PRIMARY KEY (shard, generation, token_hash)
+) with (fillfactor=50);
 
 create table key_snapshots (
   shard integer not null,
@@ -1490,6 +1500,7 @@ grant delete, insert, select, update on key_counters to tallybook_service;
 grant delete, insert, select, update on key_measure_snapshots to tallybook_service;
 grant delete, insert, select, update on key_measures to tallybook_service;
 grant delete, insert, select, update on key_parts to tallybook_service;
+grant delete, insert, select, update on key_period_usage to tallybook_service;
 grant delete, insert, select, update on key_snapshots to tallybook_service;
 grant delete, insert, select, update on key_usage to tallybook_service;
 grant delete, insert, select, update on key_versions to tallybook_service;

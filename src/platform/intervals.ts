@@ -43,6 +43,10 @@ export type Intervals = {
     /** The delay after a batch failed, even if readers are waiting. */
     retryAfterMs: number
   }
+  quota: {
+    /** How often to look for quota periods that have begun. */
+    pollIntervalMs: number
+  }
   transparency: {
     /** How often to poll a log that doesn't grow, and the time between two signed tree heads. */
     pollIntervalMs: number
@@ -110,6 +114,9 @@ export const INTERVALS: Intervals = {
   // The database itself limits a batch to 30 s.
   log: { cooldownMs: 1_000, answerWithinMs: 35_000 },
   projector: { pollIntervalMs: 1_000, helpAfterMs: 1_000, retryAfterMs: 200 },
+  // Until a period is found, reads add up what was used in it: seconds of usage if it has just
+  // begun, and a month at most after a change of the catalog.
+  quota: { pollIntervalMs: 10_000 },
   // Another instance helps before a request for a receipt times out (HEAD_MS, 5 s), for example
   // if the owner's disk is full, the owner has just died, or it signs under another name.
   transparency: { pollIntervalMs: 1_000, helpAfterMs: 3_000 },

@@ -4,8 +4,10 @@ import { CURRENT } from '../read-model/projections/index.ts'
 import { usage } from '../read-model/projections/usage.ts'
 import type { AwaitedGroup, Projector } from '../read-model/projector/projector.ts'
 import { readNow } from '../read-model/queries/live.ts'
+import type { History } from './earlier.ts'
 import { type Exhausted, readAllExhausted } from './exhausted.ts'
-import { hasPeriods, readPeriods } from './used.ts'
+import { hasPeriods } from './kinds.ts'
+import { readPeriods } from './used.ts'
 
 /** How long (ms) a read of the list waits for the projections. */
 const CATCH_UP_MS = 10_000
@@ -19,7 +21,12 @@ const CLOCK_TOLERANCE_MS = 5_000
 const ALL = { tokenHash: null }
 
 /** Where the list is read. `nowMs` replaces the clock of the database. */
-export type ExhaustedListOptions = { sql: Sql; projector: Projector; nowMs?: () => number }
+export type ExhaustedListOptions = {
+  sql: Sql
+  projector: Projector
+  history: History
+  nowMs?: () => number
+}
 
 /**
  * The keys that have used their quota. It is read again only if the log has grown, or a period ends
@@ -49,7 +56,7 @@ export class ExhaustedList {
    * that is not considered: then usage has to be waited for, which is folded less often.
    */
   async #read(heads: Positions, withPeriods: boolean): Promise<Map<string, Exhausted> | null> {
-    const { sql, projector } = this.options
+    const { sql, projector, history } = this.options
     const nowMs = this.options.nowMs?.() ?? null
     const groups: AwaitedGroup[] = withPeriods ? ['usage', 'current'] : ['current']
     const reached = await Promise.all(
@@ -60,7 +67,8 @@ export class ExhaustedList {
       sql,
       async (transaction, source) => {
         if (withPeriods) {
-          const periods = await readPeriods(transaction, source, ALL, { nowMs, past: null })
+          const state = { scope: ALL, nowMs, past: null }
+          const periods = await readPeriods(transaction, source, history, state)
           return readAllExhausted(transaction, source, periods)
         }
         if (await hasPeriods(transaction, source, ALL)) return null

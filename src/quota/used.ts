@@ -1,115 +1,96 @@
-import type { QuotaPeriod } from '../events/catalog-change.ts'
-import type { Positions } from '../events/positions.ts'
 import type { Fragment, Transaction } from '../platform/postgres/pool.ts'
-import {
-  asOfBackdatedRows,
-  asOfTimelyRows,
-  type PartialQuarterHour,
-} from '../read-model/queries/as-of-usage-rows.ts'
+import { toTextArray } from '../read-model/projections/array.ts'
+import { asOfTimelyRows } from '../read-model/queries/as-of-usage-rows.ts'
 import type { PeriodReads } from '../read-model/queries/keys.ts'
-import { type Listed, liveGeneration, type Source } from '../read-model/queries/live-source.ts'
-import { backdatedRows, type Scope, timelyRows } from '../read-model/queries/scope.ts'
-import { DEFAULT_ZONE, periodAt } from './periods.ts'
+import type { Listed, Source } from '../read-model/queries/live-source.ts'
+import { type Scope, timelyRows } from '../read-model/queries/scope.ts'
+import { type Past, selectBackdated, selectResets } from './backdated.ts'
+import { type History, readEarlier } from './earlier.ts'
+import { firstStartOf, joinStarts, type PeriodKind, type QuotaScope, readKinds } from './kinds.ts'
+import { DEFAULT_ZONE } from './periods.ts'
+import { countShardsWithTotals, selectTotals } from './totals.ts'
 
 /** The state that is read, and its time. */
 export type QuotaState = {
   /** Milliseconds since 1970; null for the time of the database's clock. */
   nowMs: number | null
   /** Null for the current state. */
-  past: { positions: Positions; quarters: readonly PartialQuarterHour[] } | null
+  past: Past | null
 }
 
 /** The current state, by the database's clock. */
 export const NOW: QuotaState = { nowMs: null, past: null }
 
-/** The token key to read; null for all. */
-export type QuotaScope = { tokenHash: string | null }
-
-type PeriodRow = { period: QuotaPeriod; tz: string; now_ms: string }
-type PeriodKind = { period: QuotaPeriod; tz: string; start: string; end: string }
-
-/** Returns whether a key in the scope has a period. */
-export async function hasPeriods(
-  transaction: Transaction,
-  source: Source,
-  scope: QuotaScope,
-): Promise<boolean> {
-  const rows = await transaction`
-    select from (${source.keys()}) k where ${hasPeriod(transaction, scope)} limit 1`
-  return rows.length > 0
+/** What is read of the periods of all keys in a scope. */
+type Periods = {
+  kinds: readonly PeriodKind[]
+  past: Past | null
+  /** See `readEarlier`. */
+  earlier: ReadonlyMap<string, bigint>
+  /** See `countShardsWithTotals`. */
+  shardsWithTotals: number
 }
-
-const hasPeriod = (transaction: Transaction, { tokenHash }: QuotaScope) => transaction`
-  k.quota_period is not null
-  ${tokenHash === null ? transaction`` : transaction`and k.token_hash = ${tokenHash}`}`
 
 /**
  * Finds the current period of each kind of period that a key in the scope has, and returns how to
  * read what was used since it began.
  *
- * If the quota of a key was reset in the period, that is what its counter says, less what acts have
- * counted since in an earlier period. Otherwise it is the usage of the quarter hours since, and
- * what acts count in none (see `Act.quarter`). It is never below 0, even if an adjustment took away
- * more than was used in the period.
+ * If the quota of a key was reset in the period, that is what its counter says, less what was
+ * recorded since and counts earlier. Otherwise it is the total that the fold of usage keeps. If
+ * there is none yet, and in the past, it is the usage of the quarter hours since, and what acts
+ * count in none (see `Act.quarter`). It is never below 0, even if an adjustment took away more than
+ * was used in the period.
  */
 export async function readPeriods(
   transaction: Transaction,
   source: Source,
-  scope: QuotaScope,
-  state: QuotaState,
+  history: History,
+  { scope, nowMs, past }: QuotaState & { scope: QuotaScope },
 ): Promise<PeriodReads> {
-  const rows = await transaction<PeriodRow[]>`
-    select k.quota_period as period, coalesce(k.quota_tz, ${DEFAULT_ZONE}) as tz,
-      (extract(epoch from clock_timestamp()) * 1000)::bigint as now_ms
-    from (${source.keys()}) k
-    where ${hasPeriod(transaction, scope)}
-    group by 1, 2`
-  const kinds = rows.map(({ period, tz, now_ms }): PeriodKind => {
-    return { period, tz, ...periodAt(period, tz, state.nowMs ?? Number(now_ms)) }
-  })
+  const kinds = await readKinds(transaction, source, scope, nowMs)
+  const [earlier, shardsWithTotals] = await Promise.all([
+    readEarlier(transaction, source, history, { scope, kinds, past }),
+    past === null ? countShardsWithTotals(transaction) : 0,
+  ])
+  const periods = { kinds, past, earlier, shardsWithTotals }
   return {
     boundsOf: (period, tz) =>
       kinds.find((kind) => kind.period === period && kind.tz === (tz ?? DEFAULT_ZONE))!,
-    used: (listed) => selectUsed(transaction, source, state.past, kinds, listed),
+    used: (listed) => selectUsed(transaction, source, periods, listed),
   }
 }
 
 function selectUsed(
   transaction: Transaction,
   source: Source,
-  past: QuotaState['past'],
-  kinds: readonly PeriodKind[],
+  { kinds, past, earlier, shardsWithTotals }: Periods,
   listed: Listed,
 ): Fragment {
   const isListed = listed ? transaction`where k.token_hash = any (array(${listed}))` : transaction``
-  const firstStart = kinds.map(({ start }) => start).sort()[0] ?? 'infinity'
-  const running: Scope = {
-    ...{ kind: 'key', account: null },
-    listed: transaction`select p.account from p where p.reset is null`,
-  }
-  const all: Scope = { ...running, listed: transaction`select p.account from p` }
-  const reset = transaction`select p.account from p where p.reset is not null`
+  const reset = transaction`select p.account from p where p.is_reset`
+  const summed = transaction`select p.account from p where not p.is_reset and p.total is null`
+  const scope: Scope = { kind: 'key', account: null, listed: summed }
   const timely =
     past === null
-      ? timelyRows(transaction, running)
-      : asOfTimelyRows(transaction, running, past.quarters)
-  const backdated =
-    past === null
-      ? backdatedRows(transaction, all)
-      : asOfBackdatedRows(transaction, all, past.quarters)
+      ? timelyRows(transaction, scope)
+      : asOfTimelyRows(transaction, scope, past.quarters)
+  const takenOut = [...earlier]
   // Sums are grouped by numbers: to sort the hashes of many keys takes longer than to read them.
   return transaction`
-    with p as materialized (
+    with s as materialized (${selectTotals(transaction, shardsWithTotals, listed)}),
+    p as materialized (
       select
-        row_number() over () as number, k.token_hash as account, b.start, r.position as reset
+        row_number() over () as number, k.token_hash as account, b.start,
+        r.reset_at is not null as is_reset,
+        case when r.reset_at is null then s.quota_used end as total
       from (${source.keys()}) k
-        join ${unnestKinds(transaction, kinds)}
-          on b.period = k.quota_period and b.tz = coalesce(k.quota_tz, ${DEFAULT_ZONE})
+        ${joinStarts(transaction, kinds)}
         left join (${selectResets(transaction, past)}) r
           on r.token_hash = k.token_hash and r.reset_at >= b.start
+        left join s on s.account = k.token_hash and s.start = b.start
       ${isListed}
     )
-    select p.account, greatest(coalesce(n.quota_used, 0), 0) as quota_used
+    select p.account, greatest(coalesce(p.total, n.quota_used, 0), 0) as quota_used
     from p
       left join (
         select n.number, sum(n.quota_used) as quota_used
@@ -117,45 +98,26 @@ function selectUsed(
           select p.number, u.quota_used
           from (${timely}) u
             join p on p.account = u.account
-          where p.reset is null and u.quarter >= p.start
-            and u.quarter >= ${firstStart}::timestamptz
+          where not p.is_reset and u.quarter >= p.start
+            and u.quarter >= ${firstStartOf(kinds)}::timestamptz
           union all
-          select p.number, case when p.reset is null then u.quota_used else -u.quota_used end
-          from (${backdated}) u
+          select p.number, u.quota_used
+          from (${selectBackdated(transaction, summed, past)}) u
             join p on p.account = u.account
-            left join acts a on a.generation = ${liveGeneration(transaction, 'bookkeeping')}
-              and a.position = u.position and not isfinite(u.quarter) and u.shard = 0
-          where case
-            when p.reset is null then coalesce(a.quarter, u.quarter) >= p.start
-            else u.shard = 0 and u.position > p.reset and coalesce(a.quarter, u.quarter) < p.start
-          end
+          where not p.is_reset and u.quarter >= p.start
           union all
           select p.number, t.quota_used
           from (${source.counters('key', reset)}) t
             join p on p.account = t.account
-          where p.reset is not null
+          where p.is_reset
+          union all
+          select p.number, -e.quota_used
+          from unnest(
+            ${toTextArray(takenOut, ([account]) => account)}::text[],
+            ${toTextArray(takenOut, ([, quota]) => String(quota))}::numeric[]
+          ) as e(account, quota_used)
+            join p on p.account = e.account
         ) n
         group by n.number
       ) n on n.number = p.number`
-}
-
-/** The kinds of periods as rows `b`, for use after `from`. */
-function unnestKinds(transaction: Transaction, kinds: readonly PeriodKind[]): Fragment {
-  return transaction`
-    unnest(
-      ${kinds.map(({ period }) => period)}::text[],
-      ${kinds.map(({ tz }) => tz)}::text[],
-      ${kinds.map(({ start }) => start)}::timestamptz[]
-    ) as b(period, tz, start)`
-}
-
-/** Selects the last reset of each key. */
-function selectResets(transaction: Transaction, past: QuotaState['past']): Fragment {
-  const isThere =
-    past === null ? transaction`true` : transaction`q.position <= ${past.positions[0]!}`
-  return transaction`
-    select distinct on (q.token_hash) q.token_hash, q.position, q.reset_at
-    from quota_resets q
-    where q.generation = ${liveGeneration(transaction, 'bookkeeping')} and ${isThere}
-    order by q.token_hash, q.position desc`
 }

@@ -127,7 +127,7 @@ export async function createComponents(options: ServiceOptions, pools: Pools, re
     ...streamOptions,
   })
   const exhausted = new ExhaustedStreams({
-    createList: () => new ExhaustedList({ sql: pools.read, projector }),
+    createList: () => new ExhaustedList({ sql: pools.read, projector, history }),
     findOpenSessions: (ids) => findOpenSessions(pools.control, ids),
     count,
     ...streamOptions,

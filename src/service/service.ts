@@ -10,6 +10,7 @@ import { connectAsOwner, openPools, type Pools } from '../platform/postgres/pool
 import { refuseSharedSessions } from '../platform/postgres/pooler.ts'
 import { UserError } from '../platform/user-error.ts'
 import { scheduleVerifications } from '../proofs/integrity/scheduled/schedule.ts'
+import { keepPeriodsOpen } from '../quota/open-periods.ts'
 import { createCheckpoints } from '../read-model/projector/checkpoint.ts'
 import { sweepGenerations } from '../read-model/rebuild/generation.ts'
 import { type Components, createComponents, type ServiceOptions } from './components.ts'
@@ -149,11 +150,13 @@ function startTimers(
   pools: Pools,
   components: Components,
 ) {
-  const { verifyAt, attestMinutes = 0 } = config
-  const { attestations, tokens, verifications } = components
+  const { shards, verifyAt, attestMinutes = 0 } = config
+  const { attestations, instances, tokens, verifications } = components
+  const owns = (shard: number) => instances.owns(shard)
   return [
     keepFresh(tokens, pools.control, intervals.tokens, logger),
     components.ahead.start(),
+    keepPeriodsOpen({ sql: pools.project, shards, owns, logger, ...intervals.quota }),
     ...(verifyAt ? [scheduleVerifications(verifyAt, verifications, logger)] : []),
     ...(attestMinutes > 0 ? [attestations.schedule(attestMinutes, logger)] : []),
   ]

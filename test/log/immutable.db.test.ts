@@ -191,6 +191,7 @@ test('the service has these privileges, and no others, on tables, views and colu
     measure_versions: DERIVED,
     acts: DERIVED,
     openings: DERIVED,
+    key_period_usage: DERIVED,
     quota_resets: DERIVED,
     unknown_keys: DERIVED,
     unknown_usage: DERIVED,

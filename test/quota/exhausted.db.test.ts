@@ -4,6 +4,7 @@ import { openPools, type Pools } from '../../src/platform/postgres/pool.ts'
 import { ExhaustedList } from '../../src/quota/exhausted-list.ts'
 import { periodAt } from '../../src/quota/periods.ts'
 import { Projector } from '../../src/read-model/projector/projector.ts'
+import { AsOfQueries } from '../../src/read-model/queries/as-of.ts'
 import { SubscribedStream } from '../support/follow.ts'
 import { expectProblem } from '../support/problem.ts'
 import { TEST_SHARDS } from '../support/server.ts'
@@ -156,7 +157,9 @@ describe('a period', () => {
     await put('h', { quota_limit: 0, quota_period: 'day' })
     await flush('g', 10)
     const now = { ms: Date.now() }
-    const list = new ExhaustedList({ sql: pools.read, projector, nowMs: () => now.ms })
+    const history = new AsOfQueries(pools, TEST_SHARDS)
+    const options = { sql: pools.read, projector, history, nowMs: () => now.ms }
+    const list = new ExhaustedList(options)
     const found = () => ['g', 'h'].map((hash) => list.keys.get(hash)?.resets_at)
     expect(await list.refresh()).toBe(true)
     const month = periodAt('month', 'UTC', now.ms).end

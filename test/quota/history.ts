@@ -1,3 +1,5 @@
+import { timeOfUsage } from '../../src/events/instant.ts'
+import { encodeKeyFlush } from '../../src/events/key-flush.ts'
 import { periodAt } from '../../src/quota/periods.ts'
 import { makeRandom, type Random } from '../faults/random.ts'
 import { TEST_SHARDS } from '../support/server.ts'
@@ -36,6 +38,8 @@ type Version = {
 const FIRST_MS = Date.UTC(2026, 0, 1)
 const DAY_MS = 86_400_000
 const LAST_MS = Date.UTC(2026, 10, 28)
+/** How long (ms) flushes wait at most. */
+const WAITS_MS = [7_200_000, 86_400_000, 35 * 86_400_000]
 const KEYS = ['k1', 'k2', 'k3', 'k4', 'k5', 'k6']
 const KINDS: Pick<Version, 'quota_period' | 'quota_tz'>[] = [
   {},
@@ -49,7 +53,7 @@ const KINDS: Pick<Version, 'quota_period' | 'quota_tz'>[] = [
 /** Random events of one year, and the naive model of what each key used as of any time. */
 export class History {
   readonly happenings: Happening[] = []
-  readonly seen = { resets: 0, reversals: 0, fromBefore: 0, openings: 0, adjustments: 0 }
+  readonly seen = { late: 0, resets: 0, reversals: 0, fromBefore: 0, openings: 0, adjustments: 0 }
   readonly #postings: Posting[] = []
   readonly #resets: { key: string; ms: number }[] = []
   readonly #versions: Version[] = []
@@ -112,13 +116,21 @@ export class History {
   #flush(ms: number): void {
     const hashes = [this.#random.pick(KEYS), this.#random.pick(KEYS)]
     const tokens = hashes.map(() => Math.floor(this.#random.next() * 1_000))
-    const payload = {
+    // Some waited on a disk for hours or weeks.
+    const isLate = this.#random.next() < 0.4
+    const waitedMs = isLate ? this.#random.next() * this.#random.pick(WAITS_MS) : 0
+    const countedAt = Math.floor((ms - waitedMs) / 1_000)
+    if (isLate) this.seen.late++
+    const payload = encodeKeyFlush({
       ...{ hashes, requests: [1, 1], tokens },
       ...{ last_accessed_at: [0, 0], quota_tracked: [true, true] },
-    }
+      ...(isLate && { counted_at: countedAt }),
+    })
     const shard = Math.floor(this.#random.next() * TEST_SHARDS)
-    const of = hashes.map((key, i) => ({ key, quota: tokens[i]!, ...times(ms) }))
-    this.#record(shard, ms, 'KeyStatsFlushed', payload, { of, time: toText(ms) })
+    const effectiveMs = isLate ? countedAt * 1_000 : ms
+    const of = hashes.map((key, i) => ({ key, quota: tokens[i]!, recordedMs: ms, effectiveMs }))
+    const time = timeOfUsage(isLate ? countedAt : undefined, toText(ms))
+    this.#record(shard, ms, 'KeyStatsFlushed', JSON.parse(payload), { of, time }, isLate ? 2 : 1)
   }
 
   #adjust(ms: number, key: string): void {

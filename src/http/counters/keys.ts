@@ -1,6 +1,7 @@
 import type { Positions } from '../../events/positions.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
-import { hasPeriods, NOW, type QuotaState, readPeriods } from '../../quota/used.ts'
+import { hasPeriods } from '../../quota/kinds.ts'
+import { NOW, type QuotaState, readPeriods } from '../../quota/used.ts'
 import { CURRENT } from '../../read-model/projections/index.ts'
 import { usage } from '../../read-model/projections/usage.ts'
 import type { AwaitedGroup } from '../../read-model/projector/projector.ts'
@@ -86,7 +87,8 @@ export async function readWithPeriods<Value extends object>(
   const awaited: AwaitedGroup[] = asOf.consistency === 'eventual' ? [] : ['usage', 'current']
   const nowMs = past === null ? null : await momentOf(history, asOf, past)
   const readUsed = async (transaction: Transaction, source: Source, state: QuotaState) => {
-    const periods = await readPeriods(transaction, source, { tokenHash }, state)
+    const scope = { tokenHash }
+    const periods = await readPeriods(transaction, source, history, { ...state, scope })
     return (await read(transaction, source, periods)) as Value
   }
   return consistentRead(options, context, { past, awaited }, (sql) =>

@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { Elysia } from 'elysia'
 import { type Exhausted, readExhausted } from '../../quota/exhausted.ts'
-import { hasPeriods } from '../../quota/used.ts'
+import { hasPeriods } from '../../quota/kinds.ts'
 import type { Page } from '../../read-model/queries/keyset-page.ts'
 import type { auth } from '../auth.ts'
 import { answerRead, type ReadOptions } from '../counters/consistent-read.ts'

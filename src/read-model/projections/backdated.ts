@@ -1,3 +1,6 @@
+/** The quarter hour, in backdated usage, of what counts in none. */
+export const NO_QUARTER = '-infinity'
+
 /**
  * The number of positions whose flushes share rows of backdated usage. After an outage, thousands
  * of flushes count in the same few hours: with a row for each of their entries, the projector took

@@ -25,6 +25,8 @@ export interface Fold {
    * started, each for about 10,000 rows, or null if a larger query needs another step to prepare.
    */
   write(transaction: Transaction, target: WriteTarget): Iterable<Promise<unknown> | null>
+  /** Writes what depends on rows of the database. Called last, with the checkpoints moved. */
+  writeLast?(transaction: Transaction, target: WriteTarget): Promise<void>
 }
 
 /**

@@ -8,7 +8,7 @@ import { startOfQuarterHour } from '../../events/instant.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
 import { addToRow, type Column, listOf, toColumns, unnest } from './account-sql.ts'
 import { toArray, toTextArray } from './array.ts'
-import { endOfBlock } from './backdated.ts'
+import { endOfBlock, NO_QUARTER } from './backdated.ts'
 import { createAllTotals } from './create-totals.ts'
 import {
   type BackdatedPartRow,
@@ -19,6 +19,7 @@ import {
 } from './detail-rows.ts'
 import { createAllParts, type PartTotals } from './detail-totals.ts'
 import type { Entry } from './entry.ts'
+import { addToPeriods, quotaQuarterOf } from './period-usage.ts'
 import type { Fold, Projection, WriteTarget } from './projection.ts'
 import { cutRows, joinSlices } from './slices.ts'
 import type { Total, Totals } from './totals.ts'
@@ -26,9 +27,6 @@ import type { Total, Totals } from './totals.ts'
 /** The table with the usage of accounts of one kind, and the one with their backdated usage. */
 export const usageTable = (kind: AccountKind) => `${kind}_usage`
 export const backdatedTable = (kind: AccountKind) => `${kind}_backdated_usage`
-
-/** The quarter hour, in backdated usage, of what counts in none. */
-export const NO_QUARTER = '-infinity'
 
 /**
  * What each account counted in each quarter hour. Quarter hours, because every time zone is a whole
@@ -64,6 +62,8 @@ export const usage: Projection = {
 
 type QuarterHour = {
   start: string
+  /** The quarter hour in which quota periods count it; null if they do not. */
+  quotaQuarter: string | null
   totals: Record<AccountKind, Totals>
   parts: Record<AccountKind, PartTotals>
 }
@@ -117,6 +117,14 @@ class UsageFold implements Fold {
     }
   }
 
+  writeLast(transaction: Transaction, target: WriteTarget): Promise<void> {
+    const all = [this.#quarterHours, this.#acts, this.#flushes].flatMap((rows) => [
+      ...rows.values(),
+    ])
+    const used = all.map(({ quotaQuarter, totals }) => ({ quotaQuarter, totals: totals.key }))
+    return addToPeriods(transaction, target, used)
+  }
+
   *#rowsOf(kind: AccountKind): Generator<UsageRow[]> {
     for (const { start, totals } of this.#quarterHours.values()) {
       for (const slice of totals[kind].slices()) {
@@ -156,7 +164,10 @@ class UsageFold implements Fold {
     const backdated = entry.act === null ? this.#flushes : this.#acts
     const position = entry.act === null ? endOfBlock(entry.position) : entry.position
     const key = `${position}/${start}`
-    const found = backdated.get(key) ?? { position, ...createQuarterHour(start) }
+    const found = backdated.get(key) ?? {
+      ...{ position, ...createQuarterHour(start) },
+      quotaQuarter: quotaQuarterOf(start, entry.act),
+    }
     backdated.set(key, found)
     return found
   }
@@ -172,7 +183,7 @@ class UsageFold implements Fold {
 }
 
 const createQuarterHour = (start: string): QuarterHour => ({
-  ...{ start, totals: createAllTotals(), parts: createAllParts() },
+  ...{ start, quotaQuarter: start, totals: createAllTotals(), parts: createAllParts() },
 })
 
 /** What an account counted in the quarter hour that begins at `start`. */

@@ -5,9 +5,9 @@ import { type FoldableEvent, visitEvents } from '../../log/visit.ts'
 import { runInTurns } from '../../platform/async/turns.ts'
 import { isStaleCheckpoint } from '../../platform/postgres/errors.ts'
 import { isOfNewerCode } from '../../platform/postgres/newer.ts'
-import { type Sql, type Transaction, transact } from '../../platform/postgres/pool.ts'
+import { type Sql, transact } from '../../platform/postgres/pool.ts'
 import { contentOf, countPostings, type Entry } from '../projections/entry.ts'
-import type { Fold, Projection } from '../projections/projection.ts'
+import type { Fold, Projection, WriteTarget } from '../projections/projection.ts'
 import type { ReadLarge } from '../queries/read-large.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { EntryBatch } from './entry-batch.ts'
@@ -171,13 +171,17 @@ export class FoldBatch {
     try {
       await transact(sql, '', async (transaction) => {
         const last = this.#last
-        const writes = await this.#makeWrites(transaction)
+        const folds = this.#targets()
+        const writes: Promise<unknown>[] = []
+        for (const { fold, target } of folds) {
+          const steps = fold.write(transaction, target)[Symbol.iterator]()
+          await runInTurns(steps, (write) => write && writes.push(write))
+        }
         // Sent together: the first to fail makes the rest fail, and the transaction with them. A
         // projection that is already further on (the others are new) has folded nothing here.
         const behind = checkpoints.filter((checkpoint) => checkpoint.position < position)
-        // Cast to text so that Citus does not delegate the call to the shard's worker. While the
-        // shard is being moved, that worker would forward it on a connection of its own, in a
-        // separate transaction.
+        // Cast to text so that Citus does not delegate the call to the shard's worker: while the
+        // shard is being moved, that worker would forward it, in a separate transaction.
         const moves = behind.map(
           ({ projection, generation, position: after }) => transaction`
             select move_checkpoint(
@@ -195,6 +199,7 @@ export class FoldBatch {
         const rest = writes.splice(CONCURRENT_WRITES)
         const [found] = await Promise.all([identity, ...moves, ...writes, ...parkings])
         for (const write of rest) await write
+        for (const { fold, target } of folds) await fold.writeLast?.(transaction, target)
         if (found !== last || this.#isLost) throw new LogLost()
       })
       return true
@@ -204,17 +209,13 @@ export class FoldBatch {
     }
   }
 
-  /** Returns the queries that write the folds, not started yet. */
-  async #makeWrites(transaction: Transaction): Promise<Promise<unknown>[]> {
+  /** Returns the folds that have something to write, and where. */
+  #targets(): { fold: Fold; target: WriteTarget }[] {
     const { shard, checkpoints, position } = this
-    const writes: Promise<unknown>[] = []
-    for (const [i, fold] of this.#folds.entries()) {
+    return this.#folds.flatMap((fold, i) => {
       const { generation, position: after } = checkpoints[i]!
-      if (after >= position) continue
-      const steps = fold.write(transaction, { shard, generation, after, position })
-      await runInTurns(steps[Symbol.iterator](), (write) => write && writes.push(write))
-    }
-    return writes
+      return after < position ? [{ fold, target: { shard, generation, after, position } }] : []
+    })
   }
 
   /** Returns the batch that continues where this one ends, once it is written. */

@@ -1,7 +1,9 @@
+import { ACCOUNTS } from '../../events/accounts.ts'
 import { startOfQuarterHour } from '../../events/instant.ts'
 import type { Positions } from '../../events/positions.ts'
 import { readEvent, readPositionAt } from '../../log/read.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
+import { usageColumns } from '../projections/usage.ts'
 import { readAsOf } from './as-of-counters.ts'
 import { asOfPartRows, readPartialParts } from './as-of-parts.ts'
 import { asOfSource } from './as-of-source.ts'
@@ -37,11 +39,11 @@ export async function readPartialQuarterHours(
   const incomplete = await findIncomplete(transaction, scope, places)
   const readAt = async (shard: number, position: number): Promise<AsOfEnd> => {
     const own = positions.map((_, i) => (i === shard ? position : -1))
-    const isIncomplete = incomplete.some((at) => at.shard === shard && at.position === position)
-    return {
-      ...(await readAsOf(transaction, own, scope)),
-      late: isIncomplete ? await foldBlock(transaction, scope, { shard, position }) : [],
-    }
+    const asOf = await readAsOf(transaction, own, scope)
+    if (!incomplete.some((at) => at.shard === shard && at.position === position))
+      return { ...asOf, late: [] }
+    const rows = await foldBlock(transaction, scope, { shard, position })
+    return { ...asOf, late: usageColumns(ACCOUNTS[scope.kind], rows) }
   }
   const quarters: PartialQuarterHour[] = []
   for (const { shard, quarter, before, until } of ends) {

@@ -1,11 +1,13 @@
-import type { Positions } from '../../events/positions.ts'
+import type { Location, Positions } from '../../events/positions.ts'
 import { readHeads, readPositionAt, readRecordedAt } from '../../log/read.ts'
 import { Semaphore } from '../../platform/async/semaphore.ts'
 import { inSnapshot, type Pools, type Sql, type Transaction } from '../../platform/postgres/pool.ts'
+import type { UsageRow } from '../projections/usage.ts'
 import { readAsOf, SnapshotsBehind } from './as-of-counters.ts'
 import { asOfSource } from './as-of-source.ts'
 import { readPartialQuarterHours, readUsageThen } from './as-of-usage.ts'
 import type { PartialQuarterHour } from './as-of-usage-rows.ts'
+import { foldBlock } from './incomplete-block.ts'
 import type { Source } from './live-source.ts'
 import type { ReadLarge } from './read-large.ts'
 import type { Scope } from './scope.ts'
@@ -128,6 +130,16 @@ export class AsOfQueries {
     return this.#reportingBehind(sql, async (transaction) =>
       read(transaction, await readPartialQuarterHours(transaction, positions, scope)),
     )
+  }
+
+  /** Returns the last position of a shard that was recorded before a moment; -1 for none. */
+  async readPositionBefore(sql: Sql | Transaction, shard: number, at: string): Promise<number> {
+    return (await readPositionAt(sql, shard, at)) - 1
+  }
+
+  /** See `foldBlock`. */
+  foldBlock(transaction: Transaction, scope: Scope, place: Location): Promise<UsageRow[]> {
+    return foldBlock(transaction, scope, place)
   }
 
   async #reportingBehind<Value>(

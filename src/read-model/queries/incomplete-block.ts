@@ -1,15 +1,13 @@
-import { ACCOUNTS } from '../../events/accounts.ts'
 import { postingsOf, tryDecodeEvent, typesThatPostTo } from '../../events/event.ts'
 import { startOfQuarterHour } from '../../events/instant.ts'
 import type { Location } from '../../events/positions.ts'
 import { isBackdated } from '../../log/read.ts'
 import { type FoldableEvent, visitEvents } from '../../log/visit.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
-import type { Column } from '../projections/account-sql.ts'
 import { beforeBlock, endOfBlock, endsBlock } from '../projections/backdated.ts'
 import { createTotals } from '../projections/create-totals.ts'
 import type { Totals } from '../projections/totals.ts'
-import { usageColumns } from '../projections/usage.ts'
+import type { UsageRow } from '../projections/usage.ts'
 import { backdatedParts, backdatedRows, type Scope } from './scope.ts'
 
 /** Returns those of some places whose blocks are incomplete there and have rows in this scope. */
@@ -36,13 +34,13 @@ export async function findIncomplete(
 
 /**
  * Folds what flushes counted in other quarter hours than their own, from the start of a block
- * through a position in it: columns of usage.
+ * through a position in it.
  */
 export async function foldBlock(
   transaction: Transaction,
   { kind, account }: Scope,
   { shard, position }: Location,
-): Promise<readonly Column[]> {
+): Promise<UsageRow[]> {
   const quarters = new Map<string, Totals>()
   const visit = ({ type, version, recordedAt, payload }: FoldableEvent) => {
     const event = tryDecodeEvent({ type, version, payload: payload! })
@@ -58,11 +56,10 @@ export async function foldBlock(
   const isLate = transaction`
     e.type in ${transaction(typesThatPostTo(kind))} and ${isBackdated(transaction)}`
   await visitEvents(transaction, range, position - range.after, visit, false, isLate)
-  const rows = [...quarters].flatMap(([start, totals]) =>
+  return [...quarters].flatMap(([start, totals]) =>
     [...totals.slices()]
       .flat()
       .filter((total) => account === null || total.account === account)
       .map((total) => ({ ...total, start })),
   )
-  return usageColumns(ACCOUNTS[kind], rows)
 }

@@ -1,6 +1,7 @@
 import { openPools } from '../../../src/platform/postgres/pool.ts'
 import { verifyDatabase } from '../../../src/proofs/integrity/verify.ts'
 import { integrateEvents } from '../../../src/proofs/transparency/integrate.ts'
+import { openPeriods } from '../../../src/quota/open-periods.ts'
 import { insertEvent } from '../../support/events.ts'
 import { checkpointsOf, foldOnce } from '../../support/fold.ts'
 import type { TestDatabase } from '../../support/server.ts'
@@ -10,12 +11,13 @@ import type { TestService } from '../../support/service.ts'
 export const verify = ({ address }: TestDatabase) =>
   verifyDatabase(address, { signal: new AbortController().signal, onProgress: () => {} })
 
-/** Folds and integrates the whole log, as a service would within a minute. */
+/** Folds and integrates the whole log, and opens periods, as a service would within a minute. */
 export async function settle({ address }: TestDatabase, shards: number): Promise<void> {
   const pools = openPools(address, shards)
   for (let shard = 0; shard < shards; shard++) {
     await foldOnce(pools.project, shard, await checkpointsOf(pools.project, shard))
     while ((await integrateEvents(pools.project, shard)) > 0);
+    await openPeriods(pools.project, shard)
   }
   await pools.close()
 }

@@ -6,6 +6,7 @@ import { compareRows } from '../compare.ts'
 import type { Problem } from '../problem.ts'
 import { attestedTable, type Target } from '../tables.ts'
 import type { ProjectionGroup, Settled, Targets } from './group.ts'
+import { PeriodRows } from './periods.ts'
 
 const TABLES = [
   ...(['api_key_usage', 'provider_group_usage', 'key_usage'] as const),
@@ -43,11 +44,13 @@ export class UsageGroup implements ProjectionGroup {
     },
   ]
   readonly #fold = new ShardFold({ counters: false, usage: true, catalog: false })
+  readonly #periods = new PeriodRows()
   /** The start of the first bucket that was not compared yet; null if none was. */
   #from: string | null = null
 
   add(event: Event | null, position: number, recordedAt: string): void {
     this.#fold.add(event, position, recordedAt)
+    this.#periods.add(event, position, recordedAt)
   }
 
   /** Time never decreases in a shard, so no later event counts in a bucket that is over. */
@@ -70,6 +73,8 @@ export class UsageGroup implements ProjectionGroup {
       hasBackdated ||= rows.length > 0
       problems.push(...(await compareRows(sql, attestedTable(name), target, rows)))
     }
+    const late = this.#fold.rows('key_backdated_usage')
+    problems.push(...(await this.#periods.compare(sql, target, late)))
     return hasBackdated ? [...problems, ...(await checkNoted(sql, target))] : problems
   }
 

@@ -265,6 +265,21 @@ export const PROJECTION_CORRUPTIONS = [
     { at: "concat('quota_resets ', token_hash, '/', position)", foundBy: 'refold' },
     { generation: BIT, token_hash: LETTER, position: BIT, reset_at: MICROSECOND },
   ),
+  // A row that is missing, or of another period, is not used: readers add up usage.
+  ...corruptionsOf(
+    'key_period_usage',
+    { at: "concat('key_period_usage ', shard, '/', token_hash)", foundBy: 'refold' },
+    {
+      shard: [{ ...BIT, foundBy: null }],
+      generation: [{ ...BIT, foundBy: null }],
+      token_hash: [{ ...LETTER, where: 'quota_used <> 0' }],
+      start: [
+        { ...is('infinity', "'infinity'"), where: 'quota_used <> 0' },
+        { ...is('a day earlier', "start - interval '1 day'"), foundBy: null },
+      ],
+      quota_used: PLUS_1,
+    },
+  ),
   ...corruptionsOf(
     'openings',
     { at: "concat('openings ', kind, '/', account, '/', position)", foundBy: 'refold' },

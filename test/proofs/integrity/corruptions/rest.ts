@@ -46,6 +46,14 @@ export const PROGRESS_CORRUPTIONS = [
         { ...is('false', 'false'), where: "shard = 0 and projection = 'usage'" },
         { ...is('true where nothing is', 'true'), foundBy: null },
       ],
+      // Then readers add up usage.
+      periods_position: [
+        {
+          ...is('none', 'null'),
+          where: "shard = 0 and projection = 'usage'",
+          foundBy: null,
+        },
+      ],
     },
   ),
   ...corruptionsOf(

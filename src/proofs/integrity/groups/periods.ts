@@ -1,0 +1,80 @@
+import { actOf } from '../../../events/act.ts'
+import type { DigestValue } from '../../../events/digest.ts'
+import type { Event } from '../../../events/event.ts'
+import type { Exact } from '../../../events/exact.ts'
+import type { Transaction } from '../../../platform/postgres/pool.ts'
+import { toMicroseconds } from '../../../platform/postgres/timestamp.ts'
+import { MAX_PROBLEMS, type Problem } from '../problem.ts'
+import type { Target } from '../tables.ts'
+
+/** Rows that are fetched at once. */
+const ROWS_AT_ONCE = 1_000
+
+/** `timely` is the sum of the key's rows of usage since `start`. */
+type Row = { token_hash: string; start: string; quota_used: string; timely: string }
+
+/**
+ * Checks what token keys used since their quota periods began. Rows of usage are compared with the
+ * log, so it is enough that these are their sums, and those of what acts and late flushes counted.
+ */
+export class PeriodRows {
+  /** The quarter hours in which quota periods count acts, by position; null for resets. */
+  readonly #quarters = new Map<number, string | null>()
+
+  add(event: Event | null, position: number, recordedAt: string): void {
+    const act = event && actOf(event, recordedAt)
+    if (act === null || act.type === 'ShardsChanged') return
+    this.#quarters.set(position, act.type === 'QuotaReset' ? null : act.quarter)
+  }
+
+  /** Compares the rows of a shard, if readers use them, given its rows of backdated usage. */
+  async compare(
+    sql: Transaction,
+    { shard, generation }: Target,
+    backdated: Iterable<readonly DigestValue[]>,
+  ): Promise<Problem[]> {
+    const late = this.#sumLate(backdated)
+    const rows = sql<Row[]>`
+      select
+        q.token_hash, ${sql.unsafe(toMicroseconds('q.start'))} as start, q.quota_used::text,
+        coalesce(sum(u.quota_used), 0)::text as timely
+      from key_period_usage q
+        join checkpoints c on c.shard = q.shard and c.generation = q.generation
+          and c.projection = 'usage' and c.periods_position = c.position
+        left join key_usage u on u.shard = q.shard and u.generation = q.generation
+          and u.token_hash = q.token_hash and u.quarter >= q.start
+      where q.shard = ${shard} and q.generation = ${generation}
+      group by q.token_hash, q.start, q.quota_used`
+    const problems: Problem[] = []
+    for await (const some of rows.cursor(ROWS_AT_ONCE)) {
+      for (const { token_hash, start, quota_used, timely } of some) {
+        let used = BigInt(timely)
+        for (const { quarterMs, quota } of late.get(token_hash) ?? []) {
+          if (quarterMs >= Date.parse(start)) used += quota
+        }
+        if (String(used) === quota_used || problems.length >= MAX_PROBLEMS) continue
+        problems.push({
+          check: 'refold',
+          at: `key_period_usage ${shard}/${token_hash}`,
+          expected: `{"quota_used":${used}}`,
+          found: `{"quota_used":${quota_used}}`,
+        })
+      }
+    }
+    return problems
+  }
+
+  /** Returns what is backdated of each key: how much of its quota, and when it counts. */
+  #sumLate(backdated: Iterable<readonly DigestValue[]>) {
+    const late = new Map<string, { quarterMs: number; quota: bigint }[]>()
+    for (const row of backdated) {
+      const [hash, bucket, position, , , quota] = row as [string, string, number, ...Exact[]]
+      const quarter = bucket === '-infinity' ? this.#quarters.get(position) : bucket
+      if (quarter == null) continue
+      const counts = late.get(hash) ?? []
+      late.set(hash, counts)
+      counts.push({ quarterMs: Date.parse(quarter), quota: BigInt(quota!) })
+    }
+    return late
+  }
+}
