@@ -40,7 +40,7 @@ export async function connectToService<Roles extends Role>(
       const text = await response.text()
       if (response.ok) return (text === '' ? null : JSON.parse(text)) as never
       if (response.status === 401) throw unknownToken(base, role)
-      throw new UserError(`${method} ${path} answered ${response.status}: ${text}`)
+      throw new UserError(`${method} ${path} answered ${response.status}, ${reasonOf(text)}`)
     },
   }
 }
@@ -51,3 +51,13 @@ const unknownToken = (url: string, role: Role) =>
     `The service at ${url} does not accept this ${role} token: set ${TOKEN_VARIABLES[role]} to ` +
       'one that it accepts.',
   )
+
+/** Returns what a problem says, or the text of any other answer. */
+function reasonOf(text: string): string {
+  try {
+    const { error, detail } = JSON.parse(text) as { error: string; detail?: string }
+    return detail === undefined ? error : `${error}: ${detail}`
+  } catch {
+    return text
+  }
+}

@@ -14,6 +14,9 @@ import { launcherEnded } from './launcher.ts'
 /** Signals that stop the service; SIGHUP means that its terminal is gone. */
 const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
+/** Printed by --help, and in docs/reference/cli.md. */
+export const USAGE = 'Usage: tallybook serve'
+
 /** Runs the service until a stop signal: it then finishes all accepted work and exits. */
 export async function serve(args: string[]): Promise<void> {
   if (args.length > 0) throw new UserError('serve takes no arguments; see the README.')

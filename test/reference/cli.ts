@@ -4,10 +4,10 @@ import { page } from './markdown.ts'
 /** docs/reference/cli.md. */
 export async function describeCommands(): Promise<string> {
   const sections = await Promise.all(
-    Object.entries(COMMANDS).map(async ([name, { help }]) => {
+    Object.entries(COMMANDS).map(async ([name, { help, load }]) => {
       const text = help.slice(name.length).trim()
       const summary = `${text[0]!.toUpperCase()}${text.slice(1)}.`
-      const usage = await readUsage(name)
+      const { usage } = await load()
       return `## ${name}\n\n${summary}\n\n\`\`\`text\n${usage}\n\`\`\``
     }),
   )
@@ -20,9 +20,4 @@ export async function describeCommands(): Promise<string> {
       'After Ctrl-C a command cleans up and ends with 130; a second Ctrl-C ends it at once.',
     ...sections,
   ])
-}
-
-async function readUsage(name: string): Promise<string> {
-  const { USAGE } = (await import(`../../src/cli/${name}.ts`)) as { USAGE?: string }
-  return USAGE ?? `Usage: tallybook ${name}`
 }
