@@ -7,6 +7,10 @@ import { type TestService, TOKENS } from '../support/service.ts'
 
 const VARIABLES = { DP: TOKENS.dp, ADMIN: TOKENS.admin, AUDITOR: TOKENS.auditor }
 
+/** Returns the text of a guide. */
+export const readGuide = (name: string): string =>
+  readFileSync(join(import.meta.dir, '../../docs/guides', name), 'utf8')
+
 /** A command as it is written, and the answer shown below it, in which `…` stands for anything. */
 type Example = { command: string; shown: string }
 
@@ -63,22 +67,29 @@ async function curl(service: TestService, words: readonly string[]): Promise<str
   return (await fetch(url, init)).text()
 }
 
-/** Runs `NAME=value … bun run tallybook audit http://localhost:3000`. */
-async function audit(
+/** Runs `NAME=value … bun run tallybook …`; http://localhost:3000 is the address of the service. */
+async function tallybook(
   service: TestService,
   commands: ReturnType<typeof useCommands>,
   words: readonly string[],
 ): Promise<string> {
   const start = words.indexOf('bun')
   const env = Object.fromEntries(words.slice(0, start).map((word) => word.split('=')))
-  const [run, tallybook, ...args] = words.slice(start + 1)
-  expect([run, tallybook, args[0]]).toEqual(['run', 'tallybook', 'audit'])
-  await untilSigned(service)
+  const [run, name, ...args] = words.slice(start + 1)
+  expect([run, name]).toEqual(['run', 'tallybook'])
+  if (args[0] === 'audit') await untilSigned(service)
+  else Object.assign(env, ofRunning(service))
   const own = args.map((word) => word.replace('http://localhost:3000', service.url))
   const { code, stdout } = await commands.run(own, env)
   expect(code).toBe(0)
   return stdout.replaceAll('\n', '')
 }
+
+/** The environment of commands that address the running service. */
+const ofRunning = ({ url }: TestService) => ({
+  ...{ TALLYBOOK_PORT: new URL(url).port, TALLYBOOK_ADMIN_TOKEN: TOKENS.admin },
+  TALLYBOOK_DP_TOKEN: TOKENS.dp,
+})
 
 function toPattern(shown: string): RegExp {
   const parts = shown.split('…').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
@@ -94,9 +105,7 @@ export async function expectExamples(
   service: TestService,
   commands: ReturnType<typeof useCommands>,
 ): Promise<number> {
-  const examples = readExamples(
-    readFileSync(join(import.meta.dir, '../../docs/guides', name), 'utf8'),
-  )
+  const examples = readExamples(readGuide(name))
   // The first command reads the tokens of a data directory.
   expect(examples.shift()).toMatchObject({ command: expect.stringMatching(/^DP=/), shown: '' })
   for (const { command, shown } of examples) {
@@ -105,7 +114,7 @@ export async function expectExamples(
     const answer =
       words[0] === 'curl'
         ? await curl(service, words.slice(1))
-        : await audit(service, commands, words)
+        : await tallybook(service, commands, words)
     expect({ command, answer }).toEqual({
       command,
       answer: expect.stringMatching(toPattern(shown)),
