@@ -21,11 +21,12 @@ export class PostedAmounts {
 
   add(postings: readonly Postings[]): void {
     for (const { kind, accounts, sums, start, end, details } of postings) {
-      const combined = details?.combinations.map((text) => this.#sumsOf(text)[kind])
-      const plain = details === undefined ? this.#sumsOf(null)[kind] : null
+      // All postings of a flush have the same combinations, and each has a part of its rows.
+      const sumsOf = (i: number) =>
+        this.#sumsOf(details ? details.combinations[details.combination[i]!]! : null)[kind]
       for (let i = start; i < end; i++) {
         const account = typeof accounts === 'object' ? accounts[i]! : accounts
-        const byAccount = (plain ?? combined![details!.combination[i]!]!) as Sums<number | string>
+        const byAccount = sumsOf(i) as Sums<number | string>
         const found = byAccount.get(account) ?? sums.map(() => 0)
         byAccount.set(account, found)
         for (let k = 0; k < sums.length; k++) found[k] = addExact(found[k]!, sums[k]![i]!)

@@ -1,4 +1,5 @@
 import type { AccountKind } from './accounts.ts'
+import { MAX_MEASURES } from './catalog-change.ts'
 import {
   decodeColumns,
   isCount,
@@ -8,6 +9,8 @@ import {
   PayloadError,
   sameRows,
 } from './columns.ts'
+import { isCombination } from './details.ts'
+import { isMeasureNumber } from './details-payload.ts'
 import type { Postings } from './postings.ts'
 
 /**
@@ -156,9 +159,8 @@ export function decodeAmounts(
 function decodeCombinations(payload: { combinations?: unknown }): { combinations?: string[] } {
   const { combinations } = payload
   if (combinations === undefined) return {}
-  const isText = (text: unknown) => typeof text === 'string' && isStorable(text)
-  if (!Array.isArray(combinations) || !combinations.every(isText)) {
-    throw new PayloadError('combinations are not texts')
+  if (!Array.isArray(combinations) || !combinations.every(isCombination)) {
+    throw new PayloadError('combinations are not values by name')
   }
   return { combinations }
 }
@@ -170,11 +172,15 @@ function decodeDetailColumns(rows: unknown, length: number, combinations: number
   const isColumn = (column: unknown, isValue: (value: unknown) => boolean) =>
     Array.isArray(column) && column.length === length && column.every(isValue)
   if (!isColumn(combination, isIndex)) throw new PayloadError('no column combination')
+  const isNumberOfMeasure = (text: string) =>
+    isMeasureNumber(Number(text)) && String(Number(text)) === text
   const isMeasures =
     typeof measures === 'object' &&
     measures !== null &&
+    !Array.isArray(measures) &&
+    Object.keys(measures).length <= MAX_MEASURES &&
     Object.entries(measures).every(
-      ([number, column]) => /^\d{1,9}$/.test(number) && isColumn(column, isDifference),
+      ([number, column]) => isNumberOfMeasure(number) && isColumn(column, isDifference),
     )
   if (!isMeasures) throw new PayloadError('no measures by number')
   return {

@@ -1,6 +1,6 @@
 import type { ApiKeyFlush } from './api-key-flush.ts'
 import { decodeColumns, isCount, isId, isStorable, PayloadError } from './columns.ts'
-import { decodeExtras, encodeExtras } from './details.ts'
+import { decodeExtras, encodeExtras } from './details-payload.ts'
 import { pack, unpack } from './packed.ts'
 
 /** The version in which a flush is written. */
@@ -72,7 +72,8 @@ export function decodeApiKeyFlush3(payload: unknown): ApiKeyFlush {
 export function decodeApiKeyFlush4(payload: unknown): ApiKeyFlush {
   const { counts } = decodeColumns(payload, { counts: isCount }) as { counts: number[] }
   const length = counts.reduce((sum, count) => sum + count, 0)
-  const packed = payload as Record<'ids' | 'requests' | 'failures', unknown>
+  const packed = payload as Record<'ids' | 'requests' | 'failures' | 'named', unknown>
+  if (length > maxEntries(packed)) throw new PayloadError('runs do not cover the entries')
   const ids = unpack(packed.ids, length, 'ids')
   const requests = unpack(packed.requests, length, 'requests')
   const failures = unpack(packed.failures, length, 'failures')
@@ -87,6 +88,16 @@ export function decodeApiKeyFlush4(payload: unknown): ApiKeyFlush {
   const hasNames = 'named' in (payload as object)
   if (!hasNames && ids.includes(0)) throw new PayloadError('an entry names no key')
   return hasNames ? decodeNames(payload, flush) : flush
+}
+
+/**
+ * Returns how many entries a payload can have at most. An entry names a key by its id, which takes
+ * a bit at least, or by its name. All other columns may take no space at all.
+ */
+function maxEntries({ ids, named }: { ids: unknown; named: unknown }): number {
+  const base64: unknown = Array.isArray(ids) ? ids[1] : ''
+  const bits = typeof base64 === 'string' ? base64.length * 6 : 0
+  return bits + (Array.isArray(named) ? named.length : 0)
 }
 
 function decodeNames(payload: unknown, flush: ApiKeyFlush): ApiKeyFlush {

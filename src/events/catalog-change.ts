@@ -44,8 +44,15 @@ export const DeclaredName = Type.String({ pattern: '^[a-z][a-z0-9_]{0,63}$' })
 /** What a measure is counted in, for people; a measure may have none. */
 export const MeasureUnit = Type.String({ minLength: 1, maxLength: 64 })
 
+/** How many dimensions and measures may be declared at once; retired ones do not count. */
+export const MAX_DIMENSIONS = 8
+export const MAX_MEASURES = 32
+
+/** How many measures a log may ever declare: totals have a place for each, in every row. */
+export const MAX_MEASURES_EVER = 256
+
 /** The place of a measure among all that were ever declared, in their order: 0, 1, 2 … */
-const MeasureNumber = Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 })
+const MeasureNumber = Type.Integer({ minimum: 0, maximum: MAX_MEASURES_EVER - 1 })
 
 const list = <Row extends TSchema>(row: Row) => Type.Optional(Type.Array(row))
 

@@ -1,9 +1,9 @@
-import { isCount, isStorable, LAST_UNIX_SECOND, PayloadError } from './columns.ts'
-import { type Packed, pack, unpack } from './packed.ts'
+import { MAX_DIMENSIONS } from './catalog-change.ts'
+import { isStorable } from './columns.ts'
 import type { PostedDetails as DetailsOfPostings } from './postings.ts'
 
 /** A value of each dimension; null where an entry has none. */
-type Values = readonly (string | null)[]
+export type Values = readonly (string | null)[]
 
 /** The dimensions and measures of entries, as posted; index i of a column of entries is entry i. */
 export type PostedDetails = {
@@ -108,6 +108,25 @@ function objectOf(dimensions: readonly string[], values: Values): Record<string,
   return object
 }
 
+/** True for a text that `formatCombination` returns, with values as they are counted. */
+export function isCombination(text: unknown): boolean {
+  if (typeof text !== 'string' || text.length > MAX_COMBINATION_LENGTH) return false
+  try {
+    const object: unknown = JSON.parse(text)
+    if (!isObject(object) || !isSortedNames(Object.keys(object), MAX_DIMENSIONS)) return false
+    const values = Object.values(object)
+    return (
+      values.every((value) => value === OTHER || isDimensionValue(value)) &&
+      JSON.stringify(object) === text
+    )
+  } catch {
+    return false
+  }
+}
+
+/** A name and a value have at most 64 characters; JSON needs at most 6 for one of a value. */
+const MAX_COMBINATION_LENGTH = 2 + MAX_DIMENSIONS * (64 + 6 * MAX_VALUE_LENGTH + 6)
+
 /** Returns the details of a flush's postings. */
 export function postDetails(details: Details): DetailsOfPostings {
   const { dimensions, counted, combination, measures } = details
@@ -159,120 +178,14 @@ export function detailRow(details: Details | undefined, i: number): DetailRow {
   }
 }
 
-/** The members of a payload that hold details. A measure is its number and its packed values. */
-type EncodedDetails = {
-  dimensions: readonly string[]
-  combinations: readonly Values[]
-  /** Absent if every combination is counted as posted. */
-  counted?: readonly Values[]
-  combination: Packed
-  measures: Record<string, [number: number, ...values: Packed]>
-}
-
-/**
- * Returns the members of a payload:
- *
- *     "dimensions":["model","status"],"combinations":[["gpt-5","200"],["gpt-5",null]],
- *     "combination":[1,"QA=="],"measures":{"input_tokens":[0,11,"SwPoAA=="]}
- *
- * and `"counted":[["gpt-5","200"],["other",null]]` if a value was beyond a limit.
- */
-function encodeDetails(details: Details): EncodedDetails {
-  const { dimensions, combinations, counted, combination, measures } = details
-  return {
-    dimensions,
-    combinations,
-    ...(counted === combinations ? {} : { counted }),
-    combination: pack(combination),
-    measures: Object.fromEntries(
-      measures.map(({ name, number, values }) => [name, [number, ...pack(values)]]),
-    ),
-  }
-}
-
-/** Reads these members. Throws PayloadError if no append could have written them. */
-function decodeDetails(payload: object, entries: number): Details {
-  const { dimensions, combinations, counted, combination, measures } = payload as EncodedDetails
-  if (!isSortedNames(dimensions)) throw new PayloadError('dimensions are not names in order')
-  const isValues = (isValue: (value: unknown) => boolean) => (values: unknown) =>
-    Array.isArray(values) &&
-    values.length === dimensions.length &&
-    values.every((value) => value === null || isValue(value))
-  if (!Array.isArray(combinations) || !combinations.every(isValues(isDimensionValue))) {
-    throw new PayloadError('a combination is not a value of each dimension')
-  }
-  if (counted !== undefined && !isCounted(combinations, counted)) {
-    throw new PayloadError('a combination is counted as another one')
-  }
-  const indexes = unpack(combination, entries, 'combination')
-  if (indexes.some((index) => index >= combinations.length)) {
-    throw new PayloadError('an entry has no combination')
-  }
-  if (!isObject(measures) || !isSortedNames(Object.keys(measures))) {
-    throw new PayloadError('measures are not names in order')
-  }
-  return {
-    dimensions: [...dimensions],
-    combinations,
-    counted: counted ?? combinations,
-    combination: indexes,
-    measures: Object.entries(measures).map(([name, encoded]) => {
-      const [number, ...values] = Array.isArray(encoded) ? encoded : []
-      if (!isCount(number)) throw new PayloadError(`the measure ${name} has no number`)
-      return { name, number: number!, values: unpack(values, entries, name) }
-    }),
-  }
-}
-
-function isCounted(combinations: readonly Values[], counted: unknown): boolean {
-  return (
-    Array.isArray(counted) &&
-    counted.length === combinations.length &&
-    combinations.every(
-      (values, i) =>
-        Array.isArray(counted[i]) &&
-        counted[i].length === values.length &&
-        values.every((value, j) => {
-          const as: unknown = counted[i][j]
-          return as === value || (as === OTHER && value !== null)
-        }),
-    )
-  )
-}
-
-const isObject = (value: unknown) =>
+export const isObject = (value: unknown): value is object =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-function isSortedNames(names: unknown): names is string[] {
-  if (!Array.isArray(names)) return false
+/** True for names of dimensions or measures in order, at most `max`. */
+export function isSortedNames(names: unknown, max: number): names is string[] {
+  if (!Array.isArray(names) || names.length > max) return false
   return names.every(
     (name, i) =>
       typeof name === 'string' && DETAIL_NAME.test(name) && (i === 0 || names[i - 1]! < name),
   )
-}
-
-/** What a flush may have besides its entries: a time of its own, dimensions and measures. */
-export type Extras = { counted_at?: number | undefined; details?: Details | undefined }
-
-/** Returns the members of a payload for these. */
-export const encodeExtras = ({ counted_at, details }: Extras) => ({
-  ...(counted_at === undefined ? {} : { counted_at }),
-  ...(details && encodeDetails(details)),
-})
-
-/** Reads these members of a payload with so many entries; one of both is there. */
-export function decodeExtras(
-  payload: object,
-  entries: number,
-): { counted_at?: number; details?: Details } {
-  const { counted_at } = payload as { counted_at?: number }
-  if (counted_at !== undefined && !(isCount(counted_at) && counted_at <= LAST_UNIX_SECOND)) {
-    throw new PayloadError('counted_at is not a time')
-  }
-  const hasDetails = 'dimensions' in payload
-  if (!hasDetails && counted_at === undefined) throw new PayloadError('an older version would do')
-  return {
-    ...(counted_at === undefined ? {} : { counted_at }),
-    ...(hasDetails ? { details: decodeDetails(payload, entries) } : {}),
-  }
 }

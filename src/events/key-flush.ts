@@ -10,13 +10,12 @@ import {
   columnsToCompare,
   type Declared,
   type Details,
-  decodeExtras,
-  encodeExtras,
   measuresOf,
   type PostedDetails,
   resolveDetails,
   type Undeclared,
 } from './details.ts'
+import { decodeExtras, encodeExtras } from './details-payload.ts'
 import { pack, unpack } from './packed.ts'
 
 /** The posted entries by column; index i of every column is one entry, in the order posted. */

@@ -1,11 +1,14 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { DeclaredName, type MeasureRow, MeasureUnit } from '../../events/catalog-change.ts'
+import {
+  DeclaredName,
+  MAX_DIMENSIONS,
+  MAX_MEASURES,
+  MAX_MEASURES_EVER,
+  type MeasureRow,
+  MeasureUnit,
+} from '../../events/catalog-change.ts'
 import type { Catalog } from '../../log/catalog/catalog.ts'
 import type { Conflict } from './merge.ts'
-
-/** How many dimensions and measures may be declared at once; retired ones do not count. */
-const MAX_DIMENSIONS = 8
-const MAX_MEASURES = 32
 
 /** The `error` of a change that would declare more. */
 export const TOO_MANY_DIMENSIONS = 'too many dimensions'
@@ -53,6 +56,13 @@ export function mergeMeasures(
   const all = new Set([...catalog.measures.keys(), ...measures.map(({ name }) => name)])
   if (all.size > MAX_MEASURES) {
     return tooMany(TOO_MANY_MEASURES, `measures: ${all.size} would be declared`, MAX_MEASURES)
+  }
+  const ever = new Set([...catalog.measureNumbers.keys(), ...measures.map(({ name }) => name)])
+  if (ever.size > MAX_MEASURES_EVER) {
+    const detail =
+      `At most ${MAX_MEASURES_EVER} measures can ever be declared, retired ones included. ` +
+      'Declare a retired one again.'
+    return { error: TOO_MANY_MEASURES, detail }
   }
   let next = catalog.measureNumbers.size
   return measures.map(({ name, unit }) => {

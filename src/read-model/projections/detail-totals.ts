@@ -47,6 +47,8 @@ export const createAllMeasures = (): Record<AccountKind, MeasureTotals> => ({
 /** Exact totals of accounts by combination. Only postings with details leave any. */
 export class PartTotals {
   readonly #parts = new Map<string, Map<Account, DetailTotal>>()
+  /** The parts of the last combinations: those of an event are the same for all its postings. */
+  #looked: { combinations: readonly string[]; parts: Map<Account, DetailTotal>[] } | null = null
   #size = 0
 
   get size(): number {
@@ -56,11 +58,7 @@ export class PartTotals {
   add(postings: Postings): void {
     const { kind, accounts, sums, start, end, details } = postings
     if (details === undefined) return
-    const parts = details.combinations.map((combination) => {
-      const part = this.#parts.get(combination) ?? new Map<Account, DetailTotal>()
-      this.#parts.set(combination, part)
-      return part
-    })
+    const parts = this.#partsOf(details.combinations)
     for (let i = start; i < end; i++) {
       if (isNothing(postings, i)) continue
       const part = parts[details.combination[i]!]!
@@ -76,6 +74,17 @@ export class PartTotals {
     for (const [combination, part] of this.#parts) {
       for (const total of part.values()) yield { ...total, combination }
     }
+  }
+
+  #partsOf(combinations: readonly string[]): Map<Account, DetailTotal>[] {
+    if (this.#looked?.combinations === combinations) return this.#looked.parts
+    const parts = combinations.map((combination) => {
+      const part = this.#parts.get(combination) ?? new Map<Account, DetailTotal>()
+      this.#parts.set(combination, part)
+      return part
+    })
+    this.#looked = { combinations, parts }
+    return parts
   }
 
   #totalOf(part: Map<Account, DetailTotal>, account: Account, sums: number): DetailTotal {

@@ -60,7 +60,14 @@ const countedAt = fc.oneof(
 
 const dimensions = fc.oneof(
   { weight: 9, arbitrary: fc.constant('["model","status"]') },
-  fc.constantFrom('["status","model"]', '["model","model"]', '["Model","status"]', '[1,2]', '{}'),
+  fc.constantFrom(
+    'null',
+    '["status","model"]',
+    '["model","model"]',
+    '["Model","status"]',
+    '[1,2]',
+    '{}',
+  ),
 )
 const combinations = fc.oneof(
   { weight: 9, arbitrary: fc.constant('[["a","200"],["b",null],[null,null]]') },
@@ -81,27 +88,42 @@ const counted = fc.oneof(
   ),
 )
 
+const otherNumber = (measure: string) => measure.replace(/^\[0,/, '[1,')
+
 const measuresOf = (length: number) =>
   fc
-    .tuple(columnOf(length, count), fc.constantFrom('0', '0', '0', '7', '-1', '1.5', '"0"'))
+    .tuple(
+      columnOf(length, count),
+      fc.constantFrom('0', '0', '0', '255', '256', '-1', '1.5', '"0"'),
+    )
     .chain(([column, number]) => {
-      const measure = column.startsWith('[') ? `[${number},${column.slice(1)}` : column
+      const isColumn = column.startsWith('[') && column !== '[]'
+      const measure = isColumn ? `[${number},${column.slice(1)}` : column
       return fc.constantFrom(
         ...['{}', '{}', `{"cost":${measure}}`, `{"cost":${measure},"tokens":${measure}}`],
+        ...[`{"cost":${measure},"tokens":${otherNumber(measure)}}`],
         ...[`{"tokens":${measure},"cost":${measure}}`, `{"cost":${measure},"cost":${measure}}`],
         ...[`{"Cost":${measure}}`, '[]', 'null', `{"cost":[]}`, `{"7":${measure}}`],
       )
     })
 
-/** The time of a flush with `length` entries, and in some their dimensions and measures. */
+/**
+ * The time of a flush with `length` entries, and in some their dimensions and measures. Members
+ * that are not read, because there are no dimensions, must be valid in SQL.
+ */
 const extrasOf = (length: number) =>
   fc.oneof(
     { weight: 2, arbitrary: members({ counted_at: countedAt }) },
-    members({
-      ...{ counted_at: countedAt, dimensions, combinations, counted },
-      combination: columnOf(length, fc.constantFrom(0, 1, 2, 2, 1, 0, 3)),
-      measures: measuresOf(length),
-    }),
+    fc
+      .tuple(
+        dimensions.map((names) => `"dimensions":${names}`),
+        members({
+          ...{ counted_at: countedAt, combinations, counted },
+          combination: columnOf(length, fc.constantFrom(0, 1, 2, 2, 1, 0, 3)),
+          measures: measuresOf(length),
+        }),
+      )
+      .map((parts) => parts.filter((part) => part !== '').join(',')),
   )
 
 const join = (parts: readonly string[]) => `{${parts.filter((part) => part !== '').join(',')}}`

@@ -124,6 +124,26 @@ begin
   perform pg_temp.to_time(pg_temp.to_text(p_payload -> 'at', ''));
 end $$;
 
+-- Combinations of dimension values as the service writes them: JSON with sorted names.
+create function pg_temp.check_combination(p_text text) returns void
+language plpgsql as $$
+declare
+  v_names text[];
+begin
+  v_names := array(
+    select d.key from json_each(p_text::json) with ordinality as d(key, value, n) order by d.n
+  );
+  perform pg_temp.check_names(v_names);
+  if cardinality(v_names) > 8 or p_text <> (
+    select '{' || coalesce(string_agg(to_json(d.key) || ':' || to_json(d.value #>> '{}'), ','
+      order by d.n), '') || '}'
+    from json_each(p_text::json) with ordinality as d(key, value, n)
+    where json_typeof(d.value) = 'string' and length(d.value #>> '{}') between 1 and 64
+  ) then
+    raise data_exception;
+  end if;
+end $$;
+
 -- The combinations and measures of a reversal since version 3.
 create function pg_temp.check_details(p_payload json) returns void
 language plpgsql as $$
@@ -133,6 +153,8 @@ declare
   v_length integer;
   v_name text;
 begin
+  perform pg_temp.check_combination(c.value)
+  from unnest(pg_temp.to_texts(p_payload -> 'combinations', '')) as c(value);
   foreach v_name in array array['provider_groups', 'api_keys', 'keys'] loop
     v_rows := p_payload -> v_name;
     continue when v_rows is null;
@@ -143,10 +165,10 @@ begin
       or json_typeof(v_rows -> 'measures') is distinct from 'object' then
       raise data_exception;
     end if;
-    if exists (
+    if (select count(*) from json_each(v_rows -> 'measures')) > 32 or exists (
       select
       from json_each(v_rows -> 'measures') m
-      where m.key !~ '^[0-9]{1,9}$'
+      where m.key !~ '^(0|[1-9][0-9]{0,2})$' or m.key::integer > 255
         or cardinality(pg_temp.to_differences(m.value)) <> v_length
     ) then
       raise data_exception;

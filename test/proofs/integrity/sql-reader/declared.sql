@@ -16,7 +16,7 @@ begin
       for v_row in select r.value from json_array_elements(p_payload -> v_list -> v_kind) r loop
         perform pg_temp.to_text(v_row -> 'name', '^[a-z][a-z0-9_]{0,63}$');
         continue when v_kind = 'dimensions';
-        if (pg_temp.to_counts(json_build_array(v_row -> 'number'), 0))[1] > 2147483647 then
+        if (pg_temp.to_counts(json_build_array(v_row -> 'number'), 0))[1] > 255 then
           raise data_exception;
         end if;
         if v_row -> 'unit' is not null then

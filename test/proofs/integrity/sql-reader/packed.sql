@@ -110,6 +110,7 @@ declare
   v_dimensions json := p_payload -> 'dimensions';
   v_measures text[];
   v_measure json;
+  v_numbers bigint[] := '{}';
 begin
   if p_payload -> 'counted_at' is not null
     and (pg_temp.to_counts(json_build_array(p_payload -> 'counted_at'), 0))[1] > 253402300799 then
@@ -126,7 +127,8 @@ begin
     from json_array_elements(v_dimensions) with ordinality as d(value, ordinal)
     order by d.ordinal
   ));
-  if json_typeof(p_payload -> 'combinations') is distinct from 'array' then
+  if json_array_length(v_dimensions) > 8
+    or json_typeof(p_payload -> 'combinations') is distinct from 'array' then
     raise data_exception;
   end if;
   perform pg_temp.check_values(c.value, json_array_length(v_dimensions))
@@ -149,12 +151,18 @@ begin
     order by min(m.ordinal)
   );
   perform pg_temp.check_names(v_measures);
+  if cardinality(v_measures) > 32 then
+    raise data_exception;
+  end if;
   for i in 1 .. cardinality(v_measures) loop
     v_measure := p_payload -> 'measures' -> v_measures[i];
     if json_typeof(v_measure) <> 'array' or json_array_length(v_measure) <> 3 then
       raise data_exception;
     end if;
-    perform pg_temp.to_counts(json_build_array(v_measure -> 0), 0);
+    v_numbers := v_numbers || pg_temp.to_counts(json_build_array(v_measure -> 0), 0);
+    if v_numbers[i] > 255 or v_numbers[i] = any (v_numbers[:i - 1]) then
+      raise data_exception;
+    end if;
     perform pg_temp.unpack(json_build_array(v_measure -> 1, v_measure -> 2), p_entries);
   end loop;
 end $$;
