@@ -786,7 +786,7 @@ CREATE INDEX unknown_taken_name ON tallybook.unknown_taken USING btree (generati
             i_1.requests,
             (i_1.requests - i_1.failures),
             i_1.ordinal
-           FROM (( SELECT sum((c.length)::bigint) AS entries
+           FROM (( SELECT COALESCE(sum((c.length)::bigint), (0)::numeric) AS entries
                    FROM json_array_elements_text((e.payload -> 'counts'::text)) c(length)) l
              CROSS JOIN LATERAL UNNEST(unpack_column((e.payload -> 'ids'::text), (l.entries)::bigint), unpack_column((e.payload -> 'requests'::text), (l.entries)::bigint), unpack_column((e.payload -> 'failures'::text), (l.entries)::bigint)) WITH ORDINALITY i_1(id, requests, failures, ordinal))
           WHERE (e.version = 4)) i)
@@ -1439,7 +1439,7 @@ AS $function$
   )
   from (select packed_bits(p_column) as bits, packed_width(p_column) as width) c
     -- No flush has more entries than the largest body.
-    cross join generate_series(0, least(p_entries, 16777216)::integer - 1) i
+    cross join generate_series(0, least(coalesce(p_entries, 0), 16777216)::integer - 1) i
     cross join lateral (select substring(c.bits from i * c.width + 1 for c.width) as bits) v
 $function$
 

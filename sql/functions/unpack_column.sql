@@ -10,6 +10,6 @@ set search_path from current as $$
   )
   from (select packed_bits(p_column) as bits, packed_width(p_column) as width) c
     -- No flush has more entries than the largest body.
-    cross join generate_series(0, least(p_entries, 16777216)::integer - 1) i
+    cross join generate_series(0, least(coalesce(p_entries, 0), 16777216)::integer - 1) i
     cross join lateral (select substring(c.bits from i * c.width + 1 for c.width) as bits) v
 $$;

@@ -50,7 +50,7 @@ from events e
     union all
     select i.id, i.requests, i.requests - i.failures, i.ordinal
     from (
-        select sum(c.length::bigint) as entries
+        select coalesce(sum(c.length::bigint), 0) as entries
         from json_array_elements_text(e.payload -> 'counts') as c(length)
       ) l
       cross join unnest(

@@ -242,3 +242,15 @@ test('the event and the explanation of its total show the time', async () => {
   expect(event.payload).toMatchObject({ counted_at: at })
   expect(event.entries).toMatchObject([{ api_key_id: id, group_id: 1, requests: 1 }])
 })
+
+test('a flush without entries has none in the view flush_entries', async () => {
+  const at = nowS() - HOUR_S
+  const places = await Promise.all(
+    [API_KEYS, KEYS].map(async (path) =>
+      positionOf(await service.post(path, { counted_at: at, keys: [] })),
+    ),
+  )
+  const rows = await service.database.owner`
+    select from flush_entries where shard || '/' || position = any(${places})`
+  expect(rows.length).toBe(0)
+})
