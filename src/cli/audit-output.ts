@@ -127,7 +127,7 @@ function listUsageLimits(usage: UsageReport | null): string[] {
     )
   }
   if (outside > 0) {
-    limits.push(`${outside} events were recorded outside the days whose usage was compared.`)
+    limits.push(`${outside} events count outside the days whose usage was compared.`)
   }
   return limits
 }

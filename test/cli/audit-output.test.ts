@@ -28,7 +28,7 @@ test('the limits state which usage was not compared', async () => {
   const { report } = await auditLog(log)
   const usage = { ...report.usage!, outside: 7 }
   expect(listLimits({ ...report, usage }, log.source(), false).at(-1)).toBe(
-    '7 events were recorded outside the days whose usage was compared.',
+    '7 events count outside the days whose usage was compared.',
   )
   expect(listLimits({ ...report, missedActs: 2 }, log.source(), false).at(-1)).toBe(
     '2 reversals and adoptions were not compared with the events that they name: ' +

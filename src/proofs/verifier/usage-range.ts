@@ -11,15 +11,16 @@ const MAX_BUCKETS = 10_000
 export const FIRST_DAY = Date.UTC(2000, 0)
 
 /**
- * Days compared before the first event, which must have no usage. A page shows thirty by default.
+ * Days compared before the first event: flushes may state that they were counted up to 35 days ago,
+ * unless the service allows more. Pages show thirty days by default.
  */
-const DAYS_BEFORE = 30
+const DAYS_BEFORE = 36
 
 /** Over fifty years. A clock that was once wrong by millennia must not cost as many pages. */
 const MAX_DAYS = 20_000
 
 /**
- * Returns the days from thirty before the first of these times to one day after the last one, or
+ * Returns the days from 36 before the first of these times to one day after the last one, or
  * after now if that is later: the log grows while pages are read, and clocks differ.
  */
 export function toDays(moments: readonly number[], now: number): UsageRange {

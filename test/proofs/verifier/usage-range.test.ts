@@ -15,14 +15,14 @@ const daysOf = (...texts: string[]) => {
   return [from, to].map((ms) => new Date(ms).toISOString().slice(0, 10))
 }
 
-test('days go from thirty before the first event to one after the last event or today', () => {
-  expect(daysOf()).toEqual(['2026-01-30', '2026-03-03'])
+test('days go from 36 before the first event to one after the last event or today', () => {
+  expect(daysOf()).toEqual(['2026-01-24', '2026-03-03'])
   expect(daysOf('2026-01-31T12:00:00Z', '2026-02-01T00:00:00Z')).toEqual([
-    '2026-01-01',
+    '2025-12-26',
     '2026-03-03',
   ])
   expect(daysOf('2027-01-01T00:00:00Z', '2026-01-31T00:00:00Z')).toEqual([
-    '2026-01-01',
+    '2025-12-26',
     '2027-01-03',
   ])
 })
@@ -48,7 +48,7 @@ test('a range is split into pages of 10,000 without gaps', () => {
 })
 
 test('buckets are named by their start', () => {
-  const days = toDays(at('2026-01-31T12:00:00Z'), NOW)
+  const days = toDays(at('2026-02-06T12:00:00Z'), NOW)
   expect([0, 31].map((i) => formatBucket(days, i))).toEqual(['2026-01-01', '2026-02-01'])
   expect(formatBucket({ ...days, bucket: 'hour' }, 25)).toBe('2026-01-02T01:00Z')
 })

@@ -42,8 +42,8 @@ describe('usage', () => {
         ],
         outside: 0,
       })
-      // Six rows, from thirty days before the first event through tomorrow.
-      const days = Math.floor(Date.now() / DAY_MS) - Date.parse('2026-01-01') / DAY_MS + 2
+      // Six rows, from 36 days before the first event through tomorrow.
+      const days = Math.floor(Date.now() / DAY_MS) - Date.parse('2025-12-26') / DAY_MS + 2
       expect(report.usage!.buckets).toBe(6 * days * (hours === 0 ? 1 : 24))
     }
   })
