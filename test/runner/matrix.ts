@@ -72,6 +72,7 @@ const MATRIX: Record<string, Variation> = {
   // Every shard is checked in the same way and adds to the run time, so two are enough.
   'test/proofs/integrity/': { shards: TWO },
   'test/proofs/integrity/scheduled/': {},
+  'test/proofs/integrity/late-flushes': { shards: ONE },
   'test/proofs/integrity/damaged-log': { shards: ONE },
   'test/proofs/integrity/single-value-corruption': { shards: ONE },
   'test/proofs/integrity/intact-database': { shards: TWO, server: true },

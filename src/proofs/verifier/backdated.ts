@@ -2,6 +2,7 @@ import type { Amounts } from '../../events/amounts.ts'
 import type { DigestValue } from '../../events/digest.ts'
 import type { CatalogTable } from './change-catalog.ts'
 import { ExactSums, sortByKey } from './exact-sums.ts'
+import type { RecordedRange } from './folded-parts.ts'
 
 export type BackdatedTable =
   | 'api_key_backdated_usage'
@@ -12,7 +13,7 @@ export type BackdatedTable =
 type Backdated = { bucket: string; position: number; sums: ExactSums<number | string> }
 
 /** The number of positions whose flushes share rows. */
-const BLOCK = 4_096
+export const BLOCK = 4_096
 
 /** Returns the last position of the block of a flush. */
 export const endOfBlock = (position: number): number =>
@@ -50,6 +51,15 @@ export class BackdatedUsage {
     return this.ofAct(table, bucket, endOfBlock(position))
   }
 
+  /** The number of rows. */
+  get size(): number {
+    let size = 0
+    for (const rows of Object.values(this.#rows)) {
+      for (const { sums } of rows.values()) size += sums.size
+    }
+    return size
+  }
+
   /** Drops what was recorded at or before `position`. */
   forgetThrough(position: number): void {
     for (const rows of Object.values(this.#rows)) {
@@ -57,11 +67,11 @@ export class BackdatedUsage {
     }
   }
 
-  /** The rows recorded after `after`, in the order of the table's digest. */
-  *rows(table: BackdatedTable, after: number): Iterable<DigestValue[]> {
+  /** The rows recorded after `after` through `through`, in the order of the table's digest. */
+  *rows(table: BackdatedTable, { after, through }: RecordedRange): Iterable<DigestValue[]> {
     const byKey = new Map<number | string, [string, number, ...DigestValue[]][]>()
     for (const { bucket, position, sums } of this.#rows[table].values()) {
-      if (position <= after) continue
+      if (position <= after || position > through) continue
       for (const [key, values] of sums.entries()) {
         const rows = byKey.get(key) ?? []
         byKey.set(key, rows)

@@ -7,7 +7,7 @@ import type { KeyFlush } from '../../events/key-flush.ts'
 import type { Reversal } from '../../events/types/event-reversed.ts'
 import { endOfBlock } from './backdated.ts'
 import { compareKeys } from './exact-sums.ts'
-import type { FoldedParts, UsageRange } from './folded-parts.ts'
+import type { FoldedParts, RecordedRange, UsageRange } from './folded-parts.ts'
 import { quarterHourOf, usageTimeOf } from './usage-time.ts'
 
 const KINDS = ['api_key', 'provider_group', 'key'] as const
@@ -71,7 +71,7 @@ export class DetailFold {
   /** The rows of a table as they stand, in the order of its digest. */
   *rows(
     table: DetailTable,
-    { from = '', before = '9', after = -1 }: UsageRange & { after?: number | undefined },
+    { from = '', before = '9', after, through }: UsageRange & RecordedRange,
   ): Iterable<DigestValue[]> {
     const kind = KINDS.find((name) => table.startsWith(`${name}_`))!
     if (table === `${kind}_measures`) {
@@ -82,12 +82,17 @@ export class DetailFold {
     const isBackdated = table === `${kind}_backdated_parts`
     const parts = [...(isBackdated ? this.#backdated : this.#parts)[kind].values()]
       .filter(({ bucket, position }) =>
-        isBackdated ? position > after : bucket >= from && bucket < before,
+        isBackdated ? position > after && position <= through : bucket >= from && bucket < before,
       )
       .sort(comparePlaces)
     for (const { key, bucket, position, combination, sums, measures } of parts) {
       yield [key, bucket, ...(isBackdated ? [position] : []), combination, ...sums, measures]
     }
+  }
+
+  /** The number of rows of backdated parts. */
+  get backdatedRows(): number {
+    return KINDS.reduce((rows, kind) => rows + this.#backdated[kind].size, 0)
   }
 
   /** Drops parts of 15-minute buckets before `bucket`, which no later attestation needs. */

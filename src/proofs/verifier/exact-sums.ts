@@ -11,6 +11,10 @@ export class ExactSums<Key extends number | string> {
     else this.#sums.set(key, [...values])
   }
 
+  get size(): number {
+    return this.#sums.size
+  }
+
   get(key: Key): readonly Exact[] | undefined {
     return this.#sums.get(key)
   }

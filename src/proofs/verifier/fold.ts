@@ -138,6 +138,11 @@ export class ShardFold {
     this.#details.forgetUsageBefore(bucket)
   }
 
+  /** The number of rows of backdated usage. */
+  get backdatedRows(): number {
+    return this.#backdated.size + this.#details.backdatedRows
+  }
+
   /** Drops backdated usage that was recorded at or before `position`. */
   forgetBackdatedThrough(position: number): void {
     this.#backdated.forgetThrough(position)
@@ -147,7 +152,7 @@ export class ShardFold {
   /** The rows of a table as they stand, in the order of its digest. */
   *rows(
     table: AttestedTable,
-    { lastAccess = 'bounded', after = -1, ...range }: RowSelection = {},
+    { lastAccess = 'bounded', after = -1, through = MAX_POSITION, ...range }: RowSelection = {},
   ): Iterable<DigestValue[]> {
     switch (table) {
       case 'api_key_counters':
@@ -175,9 +180,9 @@ export class ShardFold {
       case 'api_key_backdated_usage':
       case 'provider_group_backdated_usage':
       case 'key_backdated_usage':
-        return yield* this.#backdated.rows(table, after)
+        return yield* this.#backdated.rows(table, { after, through })
       default:
-        yield* this.#details.rows(table satisfies DetailTable, { ...range, after })
+        yield* this.#details.rows(table satisfies DetailTable, { ...range, after, through })
     }
   }
 
@@ -277,10 +282,13 @@ export class ShardFold {
   }
 }
 
-/** Which rows of a table: of usage, a range of buckets; of backdated usage, what came after. */
+/** Which rows of a table: of usage, a range of buckets; of backdated usage, one of positions. */
 type RowSelection = UsageRange & {
   after?: number | undefined
+  through?: number | undefined
   lastAccess?: 'posted' | 'bounded' | undefined
 }
+
+const MAX_POSITION = Number.MAX_SAFE_INTEGER
 
 const ALL: FoldedParts = { counters: true, usage: true, catalog: true }

@@ -20,6 +20,8 @@ type Row = { token_hash: string; start: string; quota_used: string; timely: stri
 export class PeriodRows {
   /** The quarter hours in which quota periods count acts, by position; null for resets. */
   readonly #quarters = new Map<number, string | null>()
+  /** What is backdated of each key: how much of its quota, by when it counts (ms since 1970). */
+  readonly #late = new Map<string, Map<number, bigint>>()
 
   add(event: Event | null, position: number, recordedAt: string): void {
     const act = event && actOf(event, recordedAt)
@@ -27,13 +29,21 @@ export class PeriodRows {
     this.#quarters.set(position, act.type === 'QuotaReset' ? null : act.quarter)
   }
 
-  /** Compares the rows of a shard, if readers use them, given its rows of backdated usage. */
-  async compare(
-    sql: Transaction,
-    { shard, generation }: Target,
-    backdated: Iterable<readonly DigestValue[]>,
-  ): Promise<Problem[]> {
-    const late = this.#sumLate(backdated)
+  /** Adds rows of backdated usage; acts in them must have been added. */
+  addBackdated(rows: Iterable<readonly DigestValue[]>): void {
+    for (const row of rows) {
+      const [hash, bucket, position, , , quota] = row as [string, string, number, ...Exact[]]
+      const quarter = bucket === '-infinity' ? this.#quarters.get(position) : bucket
+      if (quarter == null) continue
+      const counts = this.#late.get(hash) ?? new Map<number, bigint>()
+      this.#late.set(hash, counts)
+      const at = Date.parse(quarter)
+      counts.set(at, (counts.get(at) ?? 0n) + BigInt(quota!))
+    }
+  }
+
+  /** Compares the rows of a shard, if readers use them. All its backdated usage must be added. */
+  async compare(sql: Transaction, { shard, generation }: Target): Promise<Problem[]> {
     const rows = sql<Row[]>`
       select
         q.token_hash, ${sql.unsafe(toMicroseconds('q.start'))} as start, q.quota_used::text,
@@ -49,8 +59,8 @@ export class PeriodRows {
     for await (const some of rows.cursor(ROWS_AT_ONCE)) {
       for (const { token_hash, start, quota_used, timely } of some) {
         let used = BigInt(timely)
-        for (const { quarterMs, quota } of late.get(token_hash) ?? []) {
-          if (quarterMs >= Date.parse(start)) used += quota
+        for (const [at, quota] of this.#late.get(token_hash) ?? []) {
+          if (at >= Date.parse(start)) used += quota
         }
         if (String(used) === quota_used || problems.length >= MAX_PROBLEMS) continue
         problems.push({
@@ -62,19 +72,5 @@ export class PeriodRows {
       }
     }
     return problems
-  }
-
-  /** Returns what is backdated of each key: how much of its quota, and when it counts. */
-  #sumLate(backdated: Iterable<readonly DigestValue[]>) {
-    const late = new Map<string, { quarterMs: number; quota: bigint }[]>()
-    for (const row of backdated) {
-      const [hash, bucket, position, , , quota] = row as [string, string, number, ...Exact[]]
-      const quarter = bucket === '-infinity' ? this.#quarters.get(position) : bucket
-      if (quarter == null) continue
-      const counts = late.get(hash) ?? []
-      late.set(hash, counts)
-      counts.push({ quarterMs: Date.parse(quarter), quota: BigInt(quota!) })
-    }
-    return late
   }
 }

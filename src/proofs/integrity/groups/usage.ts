@@ -1,5 +1,6 @@
 import type { Event } from '../../../events/event.ts'
 import type { Transaction } from '../../../platform/postgres/pool.ts'
+import { BLOCK, endOfBlock } from '../../verifier/backdated.ts'
 import { ShardFold } from '../../verifier/fold.ts'
 import { quarterHourOf } from '../../verifier/usage-time.ts'
 import { compareRows } from '../compare.ts'
@@ -22,6 +23,9 @@ const BACKDATED_PARTS = [
   'provider_group_backdated_parts',
   'key_backdated_parts',
 ] as const
+
+/** Rows of backdated usage in memory beyond which those that are complete are compared. */
+const MAX_BACKDATED_ROWS = 500_000
 
 /** Checks that readers know that there is backdated usage. */
 async function checkNoted(sql: Transaction, { shard, generation }: Target): Promise<Problem[]> {
@@ -47,6 +51,11 @@ export class UsageGroup implements ProjectionGroup {
   readonly #periods = new PeriodRows()
   /** The start of the first bucket that was not compared yet; null if none was. */
   #from: string | null = null
+  /** The position through which backdated usage was compared. */
+  #after = -1
+  #hasBackdated = false
+
+  constructor(private readonly maxBackdatedRows = MAX_BACKDATED_ROWS) {}
 
   add(event: Event | null, position: number, recordedAt: string): void {
     this.#fold.add(event, position, recordedAt)
@@ -54,41 +63,66 @@ export class UsageGroup implements ProjectionGroup {
   }
 
   /** Time never decreases in a shard, so no later event counts in a bucket that is over. */
-  async compareSettled(sql: Transaction, targets: Targets): Promise<Settled[]> {
-    if (this.#fold.recordedAt === '') return []
-    const before = quarterHourOf(this.#fold.recordedAt)
-    if (this.#from !== null && before <= this.#from) return []
+  async compareSettled(sql: Transaction, targets: Targets, position: number): Promise<Settled[]> {
     const target = targets.get('usage')
-    const problems = target ? await this.#compare(sql, target, before) : []
-    this.#fold.forgetUsageBefore(before)
-    this.#from = before
-    return [{ projection: 'usage', problems }]
+    const settled: Settled[] = []
+    const compare = async (rows: () => Promise<Problem[]>) => {
+      settled.push({ projection: 'usage', problems: target ? await rows() : [] })
+    }
+    const before = this.#fold.recordedAt === '' ? null : quarterHourOf(this.#fold.recordedAt)
+    if (before !== null && (this.#from === null || before > this.#from)) {
+      await compare(() => this.#compareTimely(sql, target!, before))
+      this.#fold.forgetUsageBefore(before)
+      this.#from = before
+    }
+    // Of backdated usage, the rows of blocks that are complete.
+    const through = endOfBlock(position + 1) - BLOCK
+    if (this.#fold.backdatedRows > this.maxBackdatedRows && through > this.#after) {
+      await compare(() => this.#compareBackdated(sql, target!, through))
+      this.#fold.forgetBackdatedThrough(through)
+      this.#after = through
+    }
+    return settled
   }
 
   async compare(sql: Transaction, _: string, target: Target): Promise<Problem[]> {
-    const problems = await this.#compare(sql, target, null)
-    let hasBackdated = false
-    for (const name of [...BACKDATED, ...BACKDATED_PARTS]) {
-      const rows = [...this.#fold.rows(name)]
-      hasBackdated ||= rows.length > 0
-      problems.push(...(await compareRows(sql, attestedTable(name), target, rows)))
-    }
-    const late = this.#fold.rows('key_backdated_usage')
-    problems.push(...(await this.#periods.compare(sql, target, late)))
-    return hasBackdated ? [...problems, ...(await checkNoted(sql, target))] : problems
+    const problems = [
+      ...(await this.#compareTimely(sql, target, null)),
+      ...(await this.#compareBackdated(sql, target, Number.MAX_SAFE_INTEGER)),
+      ...(await this.#periods.compare(sql, target)),
+    ]
+    return this.#hasBackdated ? [...problems, ...(await checkNoted(sql, target))] : problems
   }
 
-  async #compare(sql: Transaction, target: Target, before: string | null): Promise<Problem[]> {
+  async #compareTimely(
+    sql: Transaction,
+    target: Target,
+    before: string | null,
+  ): Promise<Problem[]> {
     const range = {
       condition: `t.quarter >= $3::timestamptz${before ? ' and t.quarter < $4::timestamptz' : ''}`,
       parameters: [this.#from ?? '-infinity', ...(before ? [before] : [])],
     }
+    const selection = { from: this.#from ?? undefined, before: before ?? undefined }
     const problems: Problem[] = []
     for (const name of TABLES) {
-      const rows = this.#fold.rows(name, {
-        from: this.#from ?? undefined,
-        before: before ?? undefined,
-      })
+      const rows = this.#fold.rows(name, selection)
+      problems.push(...(await compareRows(sql, attestedTable(name), target, rows, range)))
+    }
+    return problems
+  }
+
+  async #compareBackdated(sql: Transaction, target: Target, through: number): Promise<Problem[]> {
+    const selection = { after: this.#after, through }
+    const range = {
+      condition: 't.position > $3::bigint and t.position <= $4::bigint',
+      parameters: [this.#after, through],
+    }
+    const problems: Problem[] = []
+    for (const name of [...BACKDATED, ...BACKDATED_PARTS]) {
+      const rows = [...this.#fold.rows(name, selection)]
+      this.#hasBackdated ||= rows.length > 0
+      if (name === 'key_backdated_usage') this.#periods.addBackdated(rows)
       problems.push(...(await compareRows(sql, attestedTable(name), target, rows, range)))
     }
     return problems
