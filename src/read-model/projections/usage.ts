@@ -87,11 +87,11 @@ class UsageFold implements Fold {
   }
 
   add(entry: Entry): void {
+    let timely: QuarterHour | null = null
     for (const some of entry.postings) {
+      if (some.countedAt === undefined) timely ??= this.#quarterHourOf(entry.recordedAt)
       const { totals, parts } =
-        some.countedAt === undefined
-          ? this.#quarterHourOf(entry.recordedAt)
-          : this.#backdatedOf(entry, some.countedAt)
+        some.countedAt === undefined ? timely! : this.#backdatedOf(entry, some.countedAt)
       totals[some.kind].add(some)
       parts[some.kind].add(some)
     }

@@ -41,19 +41,19 @@ export function timelyRows(sql: Sql | Transaction, { kind, account, listed }: Sc
 }
 
 /**
- * A `select` of backdated usage: shard, quarter, position, account, and the summed columns. Its
- * rows are few and all of accounts in the catalog. The statement is kept simple, because it is
- * planned with every read of usage.
+ * A `select` of backdated usage: shard, quarter, position, account, and the summed columns. The
+ * statement is kept simple, because it is planned with every read of usage.
  */
 export function backdatedRows(sql: Sql | Transaction, { kind, account, listed }: Scope): Fragment {
   const { id, type, sums } = ACCOUNTS[kind]
   const name = sql`u.${sql(id)}`
-  const isOne = () => sql`and ${name} = ${account}::${sql.unsafe(type)}`
-  const isAny = () => (listed ? sql`and ${isListed(sql, name, listed)}` : sql``)
+  const isOne = () => sql`${name} = ${account}::${sql.unsafe(type)}`
+  const isAny = () => (listed ? isListed(sql, name, listed) : isKnown(sql, kind, name))
   return sql`
     select u.shard, u.quarter, u.position, ${name} as account, ${listOf(sql, sums, 'u')}
     from ${sql(backdatedTable(kind))} u
-    where u.generation = ${liveGeneration(sql, 'usage')} ${account === null ? isAny() : isOne()}`
+    where u.generation = ${liveGeneration(sql, 'usage')}
+      and ${account === null ? isAny() : isOne()}`
 }
 
 /**
