@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Sql } from '../../src/platform/postgres/pool.ts'
 import type { Entry, History, Sent } from './history.ts'
 import { ADOPTABLE, isAdoptable, isKnown } from './history.ts'
+import { entriesOf, type Payload } from './payload.ts'
 
 /** The findings of a campaign. Each of `violations` is a failure. */
 export type Findings = {
@@ -21,21 +22,6 @@ type LogRow = {
   idempotency_key: string | null
   payload: string
   sha256: string
-}
-
-/**
- * A payload of version 2, or with `named` and `names` of version 3, which is read here independently
- * of the service's reader.
- */
-type Payload = {
-  groups: (number | null)[]
-  counts: number[]
-  ids: number[]
-  requests: number[]
-  failing: number[]
-  failures: number[]
-  named?: number[]
-  names?: string[]
 }
 
 type Sums = Map<number, { requests: number; successes: number }>
@@ -140,7 +126,7 @@ class Reversals {
 }
 
 function checkSent(sent: Sent, row: LogRow | undefined, findings: Findings): void {
-  const { key, ack, entries } = sent
+  const { key, ack, entries, countedAt = null } = sent
   if (row === undefined) {
     if (ack === null) return
     findings.lost++
@@ -153,20 +139,13 @@ function checkSent(sent: Sent, row: LogRow | undefined, findings: Findings): voi
       `${key} was acknowledged at ${ack.position} and is in the log at ${at}`,
     )
   }
-  if (canonical(entriesOf(JSON.parse(row.payload) as Payload)) !== canonical(entries)) {
+  const payload = JSON.parse(row.payload) as Payload
+  if (canonical(entriesOf(payload)) !== canonical(entries)) {
     findings.violations.push(`${key} at ${at} has other entries than were sent`)
   }
-}
-
-/** Returns the entries of a flush; an external id that no key had stands for the id in it. */
-function entriesOf({ ids, requests, failing, failures, named = [], names = [] }: Payload): Entry[] {
-  const failuresOf = new Map(failing.map((entry, i) => [entry, failures[i]!]))
-  const idOf = new Map(named.map((entry, i) => [entry, Number(names[i]!.replace('sk-', ''))]))
-  return ids.map((api_key_id, i) => ({
-    api_key_id: idOf.get(i) ?? api_key_id,
-    requests: requests[i]!,
-    success_requests: requests[i]! - (failuresOf.get(i) ?? 0),
-  }))
+  if ((payload.counted_at ?? null) !== countedAt) {
+    findings.violations.push(`${key} at ${at} was counted at ${payload.counted_at}`)
+  }
 }
 
 const canonical = (entries: Entry[]) =>

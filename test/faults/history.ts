@@ -20,7 +20,8 @@ export type SentFlush = {
   /** True once someone tried to reverse it. */
   isReversing?: boolean
 }
-export type Sent = SentFlush & { entries: Entry[] }
+/** `countedAt` is the time of its own (Unix seconds) that it states, if any. */
+export type Sent = SentFlush & { entries: Entry[]; countedAt?: number | null }
 export type KeySent = SentFlush & { keyEntries: KeyEntry[] }
 
 /** A reset of a quota that was sent at least once: its idempotency key, and once acknowledged where. */

@@ -70,11 +70,12 @@ export async function post(traffic: Traffic, name: string): Promise<void> {
     const requests = requestsOf(entries, isKnown)
     const most = requests + requestsOf(entries, isAdoptable)
     const key = `${name}-${number}`
-    const sent: Sent = { key, entries, requests, most, ack: null, counted: false }
+    const countedAt = makeTime(random)
+    const sent: Sent = { key, entries, countedAt, requests, most, ack: null, counted: false }
     history.noteSent(sent)
     const least = keysOf(entries, isKnown)
     const updated = [least, least + keysOf(entries, isAdoptable)] as const
-    const delivery = { sent, updated, post: () => postOnce(traffic, key, entries) }
+    const delivery = { sent, updated, post: () => postOnce(traffic, key, entries, countedAt) }
     if (random.chance(0.01)) {
       // Abandoned after one attempt, whatever its outcome.
       const answer = await delivery.post()
@@ -147,11 +148,13 @@ function acknowledge(history: History, { sent, updated }: Delivery, answer: Answ
   }
 }
 
-/** Checks that the same key with other entries is refused. */
-async function expectRefused(traffic: Traffic, { key, entries }: Sent): Promise<void> {
+/** Checks that the same key with other entries, or another time, is refused. */
+async function expectRefused(traffic: Traffic, { key, entries, countedAt }: Sent): Promise<void> {
   const others = [...entries, { api_key_id: 1, requests: 1, success_requests: 1 }]
+  const { random } = traffic
+  const [posted, time] = random.chance(0.5) ? [others, countedAt] : [entries, (countedAt ?? 0) - 1]
   for (;;) {
-    const answer = await postOnce(traffic, key, others)
+    const answer = await postOnce(traffic, key, posted, time ?? null)
     if (answer !== null && !isRefusal(answer.status)) {
       if (answer.status === 422) traffic.history.counts.refused++
       else traffic.history.violate(`${key} with other entries: ${answer.status} ${answer.body}`)
@@ -174,11 +177,14 @@ async function expectVisible(traffic: Traffic, { key, ack }: Sent): Promise<void
   }
 }
 
-function postOnce(traffic: Traffic, key: string, entries: Entry[]) {
+function postOnce(traffic: Traffic, key: string, entries: Entry[], counted_at: number | null) {
   return send(traffic, `${traffic.random.pick(traffic.urls())}/internal/apikey-stats/flush`, {
     method: 'POST',
     headers: { authorization: `Bearer ${TOKENS.dp}`, 'idempotency-key': key },
-    body: JSON.stringify({ keys: entries.map((entry) => toPosted(traffic.random, entry)) }),
+    body: JSON.stringify({
+      ...(counted_at !== null && { counted_at }),
+      keys: entries.map((entry) => toPosted(traffic.random, entry)),
+    }),
   })
 }
 
@@ -198,6 +204,13 @@ export const read = (traffic: Traffic, path: string) =>
   send(traffic, traffic.random.pick(traffic.urls()) + path, {
     headers: { authorization: `Bearer ${TOKENS.admin}` },
   })
+
+/** The time that a flush states, of the last hours or days, or null: most state none. */
+function makeTime(random: Random): number | null {
+  if (random.chance(0.7)) return null
+  const now = Math.floor(Date.now() / 1_000)
+  return now - random.below(random.chance(0.5) ? 7_200 : 30 * 86_400)
+}
 
 /** Returns one to forty entries, half of them for three hot keys, some for unknown keys. */
 function makeEntries(random: Random): Entry[] {
