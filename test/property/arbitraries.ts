@@ -101,6 +101,18 @@ const apiKeyTexts = fc.oneof(
   stringText,
 )
 
+/** The time that a flush states: most are accepted. */
+const timeText = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc
+      .constantFrom(0, 60, 86_400, 34 * 86_400, -240, 36 * 86_400, -900)
+      .map((ageS) => String(Math.floor(Date.now() / 1_000) - ageS)),
+  },
+  { weight: 1, arbitrary: fc.constant('null') },
+  { weight: 2, arbitrary: numberText },
+)
+
 /** The text of a flush's body: valid, nearly valid, or not valid at all. */
 export function flushText(kind: Kind, keys: fc.Arbitrary<string>): fc.Arbitrary<string> {
   const numbers =
@@ -133,10 +145,15 @@ export function flushText(kind: Kind, keys: fc.Arbitrary<string>): fc.Arbitrary<
         weight: 2,
         arbitrary: fc.tuple(fc.constantFrom('keys', 'Keys', '__proto__', ''), junkText),
       },
+      { weight: 3, arbitrary: fc.tuple(fc.constantFrom('counted_at'), mostly(timeText)) },
     ),
-    2,
+    3,
   )
-  const whole = entries.map((list) => `{"keys":${list}}`)
+  const time = fc.oneof(
+    { weight: 3, arbitrary: fc.constant('') },
+    mostly(timeText).map((text) => `"counted_at":${text},`),
+  )
+  const whole = fc.tuple(time, entries).map(([text, list]) => `{${text}"keys":${list}}`)
   return mostly(
     fc.oneof({ weight: 4, arbitrary: whole }, { weight: 2, arbitrary: body }),
     fc.oneof(

@@ -6,6 +6,7 @@ import { positionOf } from '../support/events.ts'
 import { checkpointsOf, foldOnce } from '../support/fold.ts'
 import { TEST_SHARDS } from '../support/server.ts'
 import { startTestService, type TestService } from '../support/service.ts'
+import { Range } from './range.ts'
 import { parametersOf, runsOf, timeoutOf } from './runs.ts'
 import { Session } from './session.ts'
 import { history } from './steps.ts'
@@ -20,7 +21,9 @@ const HOUR_MS = 3_600_000
 const hour = (offset: number) =>
   new Date((Math.floor(Date.now() / HOUR_MS) + offset) * HOUR_MS).toISOString()
 
-const USAGE = `/admin/usage?from=${hour(-1)}&to=${hour(3)}&`
+const USAGE = `/admin/usage?from=${hour(-30)}&to=${hour(3)}&`
+/** From before the earliest flush on. */
+const USAGE_OF_DAYS = `/admin/usage?bucket=day&from=${hour(-36 * 24)}&to=${hour(3)}&`
 
 const PATHS = [
   '/admin/apikey-stats/summary?',
@@ -33,6 +36,14 @@ const PATHS = [
   '/admin/keys?sort=-used_tokens&limit=7&',
   '/admin/measures?ended=true&',
   '/admin/dimensions?',
+]
+
+/** Whose usage is read: that of everything, and of an account of the run. */
+const SCOPES: ((range: Range) => string)[] = [
+  () => 'tz=UTC',
+  (range) => `group_id=${range.id(1)}`,
+  (range) => `api_key_id=${range.id(2)}`,
+  (range) => `token_hash=${range.hash(1)}`,
 ]
 
 /** What was read after a step, at which position, and when. */
@@ -88,6 +99,8 @@ test(
         await session.take(step)
         if (step.do !== 'read' && step.do !== 'refused') {
           recorded.push(await record(PATHS[i % PATHS.length]!), await record(USAGE))
+          const scope = SCOPES[i % SCOPES.length]!(new Range(run))
+          recorded.push(await record(`${USAGE_OF_DAYS}${scope}&`))
         }
         for (const { after, shard } of snapshots) if (after === i) await takeSnapshot(shard)
       }

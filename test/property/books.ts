@@ -32,7 +32,7 @@ export type Counted = {
   kind: 'flush' | 'opening' | 'adjustment' | 'adoption'
   effects: Effect[]
   isReversed: boolean
-  /** Of a flush, the number of the quarter hour in which it was recorded. */
+  /** Of a flush, the number of the quarter hour in which it was counted. */
   quarter?: number
   /** Its number among all events, and when quota periods count it. */
   event: number
@@ -142,6 +142,7 @@ export class NaiveBooks {
     this.apply(left, -1n)
     const taken = left.map(({ sums, ...effect }) => ({ ...effect, sums: sums.map((sum) => -sum) }))
     quotas.note(taken, counted.effectiveMs)
+    if (counted.quarter !== undefined) this.model.usage.note(taken, counted.quarter)
     counted.isReversed = true
     return null
   }

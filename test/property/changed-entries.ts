@@ -11,8 +11,26 @@ const OTHER_NUMBERS = {
   keys: ['requests', 'tokens', 'last_accessed_at'],
 }
 
+/** Returns the body that a retry of a flush posts. */
+export function changeFlush(
+  kind: Kind,
+  text: string,
+  step: Step & { do: 'retry' },
+  range: Range,
+): string {
+  const { keys, ...body } = JSON.parse(text) as { keys: Entries; counted_at?: number }
+  if (step.change === 'other time') {
+    const { counted_at } = body
+    // Another second, no time at all, or some time.
+    if (counted_at === undefined) body.counted_at = Math.floor(Date.now() / 1_000)
+    else if (step.nth % 2 === 0) delete body.counted_at
+    else body.counted_at = counted_at - 1
+  }
+  return JSON.stringify({ keys: changeEntries(kind, keys, step, range), ...body })
+}
+
 /** Returns the entries that a retry posts, which it may change in place. */
-export function changeEntries(
+function changeEntries(
   kind: Kind,
   entries: Entries,
   { nth, change }: Step & { do: 'retry' },

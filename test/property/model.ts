@@ -1,9 +1,10 @@
 import { type Counted, NaiveBooks } from './books.ts'
 import { NaiveDeclared } from './declared.ts'
-import { type Entry, type Kind, readNaively } from './naive-body.ts'
+import { type Entry, type Kind, readNaively, readTimeNaively } from './naive-body.ts'
 import type { CatalogPut, Named } from './naive-catalog.ts'
 import { NaiveQuotas } from './quota.ts'
 import { NaiveUnknown } from './unknown.ts'
+import { NaiveUsage } from './usage.ts'
 
 /** The expected answer to a POST of a flush. */
 export type FlushAnswer =
@@ -14,6 +15,8 @@ export type FlushAnswer =
 export type Accepted = {
   kind: Kind
   entries: Entry[]
+  /** When it was counted (Unix seconds), if it states that. */
+  countedAt: number | null
   body: Record<string, bigint>
   /** What it counted, to be reversed. */
   counted: Counted
@@ -35,6 +38,9 @@ type Key = Row & {
 
 const QUARTER_MS = 900_000
 
+/** How far the time of a flush may be from now, in seconds. */
+const TIMES_S = { before: 35 * 86_400, after: 300 }
+
 /** The contract in memory, with one token per role: sequential, and nothing fails. */
 export class Model {
   /** New rows without an id get one above `highest`, and above all that this model has. */
@@ -47,6 +53,7 @@ export class Model {
   readonly quotas = new NaiveQuotas()
   readonly books = new NaiveBooks(this)
   readonly unknown = new NaiveUnknown(this)
+  readonly usage = new NaiveUsage()
   /** Flushes by idempotency key. */
   readonly remembered = new Map<string, Accepted>()
 
@@ -125,27 +132,37 @@ export class Model {
 
   flush(kind: Kind, text: string, idempotencyKey: string | null): FlushAnswer {
     const entries = readNaively(kind, text)
-    if (entries === 'shape') return { status: 400, error: 'invalid request body' }
+    const countedAt = readTimeNaively(text)
+    if (entries === 'shape' || countedAt === 'shape') {
+      return { status: 400, error: 'invalid request body' }
+    }
     if (entries === 'numbers') return { status: 400, error: 'invalid stats payload' }
     const first = idempotencyKey === null ? undefined : this.remembered.get(idempotencyKey)
     if (first) {
-      const same = first.kind === kind && this.bagOf(first.entries) === this.bagOf(entries)
-      if (!same) return { status: 422, error: 'idempotency key reused' }
+      const isSame =
+        first.kind === kind &&
+        first.countedAt === countedAt &&
+        this.bagOf(first.entries) === this.bagOf(entries)
+      if (!isSame) return { status: 422, error: 'idempotency key reused' }
       return { status: 200, body: first.body, replayed: true, flush: first }
     }
-    if (entries.some((entry) => this.namesTwoKeys(entry))) {
+    const ageS = countedAt === null ? 0 : Date.now() / 1_000 - countedAt
+    const isOutOfRange = ageS > TIMES_S.before || ageS < -TIMES_S.after
+    if (isOutOfRange || entries.some((entry) => this.namesTwoKeys(entry))) {
       return { status: 400, error: 'invalid stats payload' }
     }
-    const quarter = Math.floor(Date.now() / QUARTER_MS)
+    const effectiveMs = countedAt === null ? Date.now() : countedAt * 1_000
+    const quarter = Math.floor(effectiveMs / QUARTER_MS)
     const counted: Counted = {
       ...{ at: '', kind: 'flush', effects: [], isReversed: false, quarter },
-      ...{ event: 0, effectiveMs: Date.now() },
+      ...{ event: 0, effectiveMs },
     }
     const body =
       kind === 'keys' ? this.#countKeys(entries, counted) : this.#countApiKeys(entries, counted)
     counted.event = this.quotas.note(counted.effects, counted.effectiveMs)
+    this.usage.note(counted.effects, quarter)
     this.books.counted.push(counted)
-    const flush: Accepted = { kind, entries, body, counted }
+    const flush: Accepted = { kind, entries, countedAt, body, counted }
     if (idempotencyKey !== null) this.remembered.set(idempotencyKey, flush)
     return { status: 200, body, replayed: false, flush }
   }

@@ -47,6 +47,19 @@ export function readNaively(kind: Kind, text: string): Reading {
   return readings.filter((reading) => typeof reading === 'object')
 }
 
+/** Returns the time that a body states (Unix seconds): null for none, 'shape' if it is no number. */
+export function readTimeNaively(text: string): number | null | 'shape' {
+  let body: Json
+  try {
+    body = JSON.parse(text)
+  } catch {
+    return 'shape'
+  }
+  const time = readObject(body, ['counted_at'])?.get('counted_at') ?? null
+  if (time === null) return null
+  return isExactInteger(time) ? (time as number) : 'shape'
+}
+
 function readEntry(kind: Kind, entry: Json): Entry | 'skipped' | 'shape' | 'numbers' {
   if (entry === null) return 'skipped'
   const fields = readObject(entry, [...KEYS[kind], ...NUMBERS[kind]])

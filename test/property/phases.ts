@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import type { CatalogPut } from './naive-catalog.ts'
-import { adoption, catalog, goodFlush } from './steps.ts'
+import { adoption, catalog, goodFlush, type PlannedFlush } from './steps.ts'
 
 /** One of many concurrent POSTs. */
 export type PlannedPost = {
-  flush: { kind: 'api-keys' | 'keys'; entries: (object | null)[] }
+  flush: PlannedFlush
   /** The instance that gets it. */
   to: 0 | 1
   /** Its retries, if it has an idempotency key; null if it has none. */

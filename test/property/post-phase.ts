@@ -38,8 +38,8 @@ export async function postPhase(
 let made = 0
 
 function expectFlush(model: Model, range: Range, plannedPost: PlannedPost): Expected {
-  const { kind, entries } = plannedPost.flush
-  const text = range.moveFlush(entries.map(withOneName))
+  const { kind, entries, ageS } = plannedPost.flush
+  const text = range.moveFlush(entries.map(withOneName), ageS)
   const key = plannedPost.retries === null ? null : `key-${made++}`
   const before = totalOf(model)
   const answer = model.flush(kind, text, key)

@@ -1,10 +1,11 @@
 import { expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { addExact, type Exact, toExact } from '../../src/events/exact.ts'
+import type { PostedFlush } from '../../src/events/flush.ts'
 import { formatPositions, parsePositions } from '../../src/events/positions.ts'
 import { parseFlush } from '../../src/http/flushes/model.ts'
 import { count, flushText } from './arbitraries.ts'
-import { type Kind, type Reading, readNaively } from './naive-body.ts'
+import { type Entry, type Kind, readNaively, readTimeNaively } from './naive-body.ts'
 import { parametersOf, runsOf, timeoutOf } from './runs.ts'
 
 const runs = runsOf(3_000)
@@ -16,7 +17,7 @@ for (const kind of ['api-keys', 'keys'] as const) {
     () => {
       const seen = { accepted: 0, refused: 0 }
       const property = fc.property(flushText(kind, keys), (text) => {
-        const reading = readNaively(kind, text)
+        const reading = readAll(kind, text)
         seen[typeof reading === 'string' ? 'refused' : 'accepted']++
         expect(readBySource(kind, text)).toEqual(reading)
       })
@@ -32,7 +33,7 @@ for (const kind of ['api-keys', 'keys'] as const) {
     () => {
       const property = fc.property(fc.json({ stringUnit: 'binary' }), (json) => {
         for (const text of [json, `{"keys":${json}}`, `{"keys":[${json}]}`]) {
-          expect(readBySource(kind, text)).toEqual(readNaively(kind, text))
+          expect(readBySource(kind, text)).toEqual(readAll(kind, text))
         }
       })
       fc.assert(property, parametersOf(runs))
@@ -86,22 +87,35 @@ test(`positions are formatted as they were parsed, in ${runs} runs`, () => {
   fc.assert(property, parametersOf(runs))
 })
 
+type Reading = { entries: Entry[]; countedAt: number | null } | 'shape' | 'numbers'
+
+/** Reads the entries and the time of a body. */
+function readAll(kind: Kind, text: string): Reading {
+  const [entries, countedAt] = [readNaively(kind, text), readTimeNaively(text)]
+  if (entries === 'shape' || countedAt === 'shape') return 'shape'
+  return entries === 'numbers' ? 'numbers' : { entries, countedAt }
+}
+
 /** Reads a body with the parsers of src; returns it in the form of the naive reader. */
 function readBySource(kind: Kind, text: string): Reading {
   const type = kind === 'keys' ? 'KeyStatsFlushed' : 'ApiKeyStatsFlushed'
   const posted = parseFlush(type, text, false)
   if ('error' in posted) {
-    expect(posted.detail).toMatch(/^(The body |keys )|^keys\[\d+\][. ]/)
+    expect(posted.detail).toMatch(/^(The body |keys |counted_at )|^keys\[\d+\][. ]/)
     return posted.error === 'invalid request body' ? 'shape' : 'numbers'
   }
-  if (posted.type === 'ApiKeyStatsFlushed') {
-    const { ids, names, requests, successes } = posted.entries
+  return { entries: entriesOf(posted), countedAt: posted.countedAt ?? null }
+}
+
+function entriesOf({ type, entries }: PostedFlush): Entry[] {
+  if (type === 'ApiKeyStatsFlushed') {
+    const { ids, names, requests, successes } = entries
     return ids.map((key, i) => ({
       ...{ key, name: names?.[i] ?? null },
       numbers: [requests[i]!, successes[i]!].map(BigInt),
     }))
   }
-  const { hashes, requests, tokens, last_accessed_at: last } = posted.entries
+  const { hashes, requests, tokens, last_accessed_at: last } = entries
   return hashes.map((key, i) => ({
     ...{ key, name: null },
     numbers: [requests[i]!, tokens[i]!, last[i]!].map(BigInt),

@@ -55,9 +55,10 @@ export class Range {
     }
   }
 
-  /** Returns the text of a flush's body. */
-  moveFlush(entries: (object | null)[]): string {
-    return JSON.stringify({ keys: entries }, (name, value) => {
+  /** Returns the text of a flush's body; `ageS` is how long ago it was counted, if it says so. */
+  moveFlush(entries: (object | null)[], ageS: number | null = null): string {
+    const time = ageS === null ? {} : { counted_at: Math.floor(Date.now() / 1_000) - ageS }
+    return JSON.stringify({ ...time, keys: entries }, (name, value) => {
       if (name === 'api_key_id') return value && this.id(value)
       if (name === 'api_key') return /^x/.test(value) ? ` ${this.externalId(value)}` : value
       if (name === 'token_hash') return /^\d/.test(value) ? this.hash(value) : value

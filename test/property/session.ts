@@ -3,7 +3,7 @@ import type { TestService } from '../support/service.ts'
 import { takeAct } from './act.ts'
 import { adopt, compareUnknown, isNameIn } from './adoptions.ts'
 import type { ActStep } from './books.ts'
-import { changeEntries } from './changed-entries.ts'
+import { changeFlush } from './changed-entries.ts'
 import { retireDeclared } from './declared.ts'
 import {
   type Answer,
@@ -80,7 +80,7 @@ export class Session {
       case 'end':
         return this.#end(step)
       case 'flush': {
-        const text = this.#range.moveFlush(step.entries)
+        const text = this.#range.moveFlush(step.entries, step.ageS)
         const idempotencyKey = this.#newKey(step.idempotencyKey)
         if (idempotencyKey !== null) this.#keyed.push({ kind: step.kind, text, idempotencyKey })
         return this.#flush(step.kind, text, idempotencyKey)
@@ -121,6 +121,7 @@ export class Session {
     await this.#compareUnknown('api-keys')
     await this.#compareUnknown('keys')
     await this.#compareDeclared(true)
+    await this.#model.usage.compare(this.service)
   }
 
   async #adopt(keys: CatalogPut): Promise<void> {
@@ -191,15 +192,16 @@ export class Session {
     const { nth, change } = step
     if (this.#keyed.length === 0) return
     const { kind, text, idempotencyKey } = this.#keyed[nth % this.#keyed.length]!
-    const entries = changeEntries(kind, JSON.parse(text).keys, step, this.#range)
+    const body = changeFlush(kind, text, step, this.#range)
     const other = kind === 'keys' ? 'api-keys' : 'keys'
-    const body = JSON.stringify({ keys: entries })
     await this.#flush(change === 'other kind' ? other : kind, body, idempotencyKey)
   }
 
   async #flush(kind: Kind, text: string, idempotencyKey: string | null): Promise<void> {
     const headers = idempotencyKey === null ? undefined : { 'idempotency-key': idempotencyKey }
-    const answer = await toAnswer(await this.service.post(PATHS[kind], text, headers))
+    const answer = await this.#model.usage.watch(async () =>
+      toAnswer(await this.service.post(PATHS[kind], text, headers)),
+    )
     const expected = this.#model.flush(kind, text, idempotencyKey)
     if (expected.status === 200 && !expected.replayed) {
       const at = this.#appended(answer.positions)

@@ -18,7 +18,8 @@ export type Step =
   | { do: 'reset'; slot: number }
   | { do: 'retire'; kind: DeclaredKind; name: string }
   | ({ do: 'end'; list: ListName } & Slot)
-  | { do: 'flush'; kind: Kind; entries: (object | null)[]; idempotencyKey: boolean }
+  /** `ageS`: how many seconds ago it was counted, if it says so. */
+  | ({ do: 'flush'; idempotencyKey: boolean } & PlannedFlush)
   /** Repeats the idempotency key of an earlier flush; `nth` selects it and what changes. */
   | { do: 'retry'; nth: number; change: Change }
   | { do: 'refused'; kind: Kind; text: string; idempotencyKey: boolean }
@@ -31,7 +32,7 @@ export type Step =
 
 /** Selects a row; `byName` addresses it by its external id. */
 type Slot = { slot: number; byName: boolean }
-type Change = 'none' | 'shuffled' | 'more' | 'less' | 'other numbers' | 'other kind'
+type Change = 'none' | 'shuffled' | 'more' | 'less' | 'other numbers' | 'other time' | 'other kind'
 type ListName = 'provider-groups' | 'api-keys' | 'keys'
 
 const list = fc.constantFrom<ListName>('provider-groups', 'api-keys', 'keys')
@@ -110,15 +111,32 @@ const keyNames: fc.Arbitrary<KeyNames> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ api_key_id: slot, api_key: slot.map(nameOf) }) },
 )
 
-/** The entries of a flush that is accepted, unless an entry names two API keys. */
-export const goodFlush: fc.Arbitrary<{ kind: Kind; entries: (object | null)[] }> = kind.chain(
-  (kind) =>
-    fc
-      .array(goodEntry<KeyNames | string>(kind, kind === 'keys' ? hash : keyNames), {
-        maxLength: 8,
-      })
-      .map((entries) => ({ kind, entries })),
+export type PlannedFlush = { kind: Kind; entries: (object | null)[]; ageS: number | null }
+
+/** How long ago a flush was counted: just now, in the last hours or weeks, or in a moment. */
+const age = fc.oneof(
+  { weight: 3, arbitrary: fc.constant(null) },
+  fc.constantFrom(0, 60, 900, 7_200, 100_000, 34 * 86_400, -240),
 )
+
+/** A flush that is accepted, unless an entry names two API keys. */
+export const goodFlush: fc.Arbitrary<PlannedFlush> = kind.chain((kind) =>
+  fc.record({
+    kind: fc.constant(kind),
+    entries: fc.array(goodEntry<KeyNames | string>(kind, kind === 'keys' ? hash : keyNames), {
+      maxLength: 8,
+    }),
+    ageS: age,
+  }),
+)
+
+/** The same, at a time that is accepted or not. */
+const flushAtAnyTime = fc
+  .tuple(
+    goodFlush,
+    fc.oneof({ weight: 9, arbitrary: fc.constant(null) }, fc.constantFrom(36 * 86_400, -900)),
+  )
+  .map(([flush, ageS]) => (ageS === null ? flush : { ...flush, ageS }))
 
 const refused = fc
   .tuple(
@@ -151,7 +169,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 6,
     arbitrary: fc
-      .record({ do: only('flush'), flush: goodFlush, idempotencyKey: fc.boolean() })
+      .record({ do: only('flush'), flush: flushAtAnyTime, idempotencyKey: fc.boolean() })
       .map(({ flush, ...step }) => ({ ...step, ...flush })),
   },
   {
@@ -160,7 +178,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       do: only('retry'),
       nth: fc.nat(9),
       change: fc.constantFrom(
-        ...['none', 'shuffled', 'more', 'less', 'other numbers', 'other kind'],
+        ...['none', 'shuffled', 'more', 'less', 'other numbers', 'other time', 'other kind'],
       ),
     }),
   },

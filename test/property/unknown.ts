@@ -57,6 +57,7 @@ export class NaiveUnknown {
       flush.effects.push(...effects)
       this.model.books.apply(effects, 1n)
       this.model.quotas.note(effects, flush.effectiveMs)
+      this.model.usage.note(effects, flush.quarter!)
       entry.isAdopted = true
     }
     const { api_keys, keys } = accounts
