@@ -1,6 +1,6 @@
 /**
  * Load from autocannon if wrk is not installed: 64 flushes in turn. Prints one line of JSON.
- * `bun bench/cannon.ts <url> <keys> <connections> <seconds>`
+ * `bun bench/cannon.ts <url> <keys> <connections> <seconds> [<with details>]`
  */
 import type { Load } from './load.ts'
 import { makeBody, TOKENS } from './workload.ts'
@@ -16,7 +16,7 @@ type Autocannon = (options: object) => Promise<{
 
 const PACKAGE = 'autocannon'
 
-async function main([url = '', keys = '', connections = '', seconds = '']: string[]) {
+async function main([url = '', keys = '', connections = '', seconds = '', details]: string[]) {
   const { default: autocannon } = (await import(PACKAGE)) as { default: Autocannon }
   const result = await autocannon({
     url: `${url}/internal/apikey-stats/flush`,
@@ -24,7 +24,9 @@ async function main([url = '', keys = '', connections = '', seconds = '']: strin
     duration: Number(seconds),
     method: 'POST',
     headers: { authorization: `Bearer ${TOKENS.dp}` },
-    requests: Array.from({ length: 64 }, () => ({ body: makeBody(Number(keys)) })),
+    requests: Array.from({ length: 64 }, () => ({
+      body: makeBody(Number(keys), details === 'true'),
+    })),
   })
   const load: Load = {
     perSecond: result['2xx'] / result.duration,

@@ -5,7 +5,14 @@ import { TOKENS } from './workload.ts'
 /** Result of one run. `errors` are requests without a 2xx answer; `perSecond` excludes them. */
 export type Load = { perSecond: number; errors: number; p50Ms: number; p99Ms: number }
 
-export type LoadOptions = { url: string; keys: number; connections: number; seconds: number }
+/** `withDetails`: entries have dimensions and measures. */
+export type LoadOptions = {
+  url: string
+  keys: number
+  connections: number
+  seconds: number
+  withDetails?: boolean
+}
 
 /**
  * The load generator: wrk if it is installed, otherwise autocannon, which takes more processor time
@@ -22,8 +29,8 @@ export type MeasuredLoad = { load: Load; cpuSeconds: number }
 
 export function runMeasuredLoad(options: LoadOptions): Promise<MeasuredLoad> {
   if (GENERATOR === 'wrk') return runWrk(options)
-  const { url, keys, connections, seconds } = options
-  return runCannon([url, keys, connections, seconds].map(String))
+  const { url, keys, connections, seconds, withDetails = false } = options
+  return runCannon([url, keys, connections, seconds, withDetails].map(String))
 }
 
 async function runCannon(args: string[]): Promise<MeasuredLoad> {
@@ -31,7 +38,8 @@ async function runCannon(args: string[]): Promise<MeasuredLoad> {
   return { load: result, cpuSeconds }
 }
 
-async function runWrk({ url, keys, connections, seconds }: LoadOptions): Promise<MeasuredLoad> {
+async function runWrk(options: LoadOptions): Promise<MeasuredLoad> {
+  const { url, keys, connections, seconds, withDetails } = options
   const script = join(import.meta.dir, 'flush.lua')
   const target = `${url}/internal/apikey-stats/flush`
   const wrk = Bun.spawn(
@@ -47,7 +55,13 @@ async function runWrk({ url, keys, connections, seconds }: LoadOptions): Promise
       script,
       target,
     ],
-    { env: { ...process.env, KEYS: String(keys), TOKEN: TOKENS.dp }, stdout: 'pipe' },
+    {
+      env: {
+        ...process.env,
+        ...{ KEYS: String(keys), DETAILS: withDetails ? '1' : '', TOKEN: TOKENS.dp },
+      },
+      stdout: 'pipe',
+    },
   )
   const output = await wrk.stdout.text()
   await wrk.exited

@@ -17,6 +17,7 @@ import { describeConditions, type Results, readResults, writeResults } from './r
 import { type BesideOptions, measureBeside } from './sections/beside.ts'
 import { type ConsoleOptions, measureConsole } from './sections/console.ts'
 import { type CostsOptions, measureCosts } from './sections/costs.ts'
+import { type DimensionsOptions, measureDimensions } from './sections/dimensions.ts'
 import { type FootprintOptions, measureFootprint } from './sections/footprint.ts'
 import { type IngestOptions, measureIngest } from './sections/ingest.ts'
 import { measureNoisy, type NoisyOptions } from './sections/noisy.ts'
@@ -33,6 +34,7 @@ type Options = {
   reads: ReadsOptions
   footprint: FootprintOptions
   transparency: TransparencyOptions
+  dimensions: DimensionsOptions
   console: ConsoleOptions
   costs: CostsOptions
   shards: ShardsOptions
@@ -70,6 +72,7 @@ const FULL: Options = {
     seconds: 2,
     rounds: 31,
   },
+  dimensions: { points: [{ keys: 100, connections: 64 }], seconds: 2, rounds: 31 },
   console: { keysPerFlush: 10, events: [1e3, 1e6], rounds: 15 },
   costs: {
     storage: [
@@ -132,6 +135,7 @@ const QUICK: Options = {
     rounds: 1,
   },
   transparency: { points: [{ keys: 1, connections: 64 }], seconds: 2, rounds: 3 },
+  dimensions: { points: [{ keys: 100, connections: 64 }], seconds: 2, rounds: 3 },
   console: { keysPerFlush: 10, events: [1e3], rounds: 2 },
   costs: {
     storage: [
@@ -177,6 +181,8 @@ const measure = {
   footprint: (server: BenchServer, options: Options) => measureFootprint(server, options.footprint),
   transparency: (server: BenchServer, options: Options) =>
     measureTransparency(server, options.transparency),
+  dimensions: (server: BenchServer, options: Options) =>
+    measureDimensions(server, options.dimensions),
   console: (server: BenchServer, options: Options) => measureConsole(server, options.console),
   costs: (server: BenchServer, options: Options) => measureCosts(server, options.costs),
   shards: (server: BenchServer, options: Options) => measureShards(server, options.shards),

@@ -6,6 +6,7 @@ import { evaluate } from './reach.ts'
 import { renderBeside } from './report-beside.ts'
 import { table, under, writeBlocks } from './report-blocks.ts'
 import { renderConsole } from './report-console.ts'
+import { renderDimensions } from './report-dimensions.ts'
 import { renderNoisy } from './report-noisy.ts'
 import { renderScale, scaleCharts } from './report-scale.ts'
 import { renderTransparency } from './report-transparency.ts'
@@ -54,7 +55,7 @@ function renderReliability({ noisy }: Results): Record<string, string> {
 }
 
 function renderBlocks(results: Results): Record<string, string> {
-  const { ingest, rebuild, beside, reads, footprint, transparency, console } = results
+  const { ingest, rebuild, beside, reads, footprint, transparency, dimensions, console } = results
   const blocks: Record<string, string> = { reach: renderReach(results) }
   if (ingest) blocks.ingest = under(ingest.conditions, renderIngest(ingest.result))
   if (rebuild) blocks.rebuild = under(rebuild.conditions, renderRebuild(rebuild.result))
@@ -63,6 +64,9 @@ function renderBlocks(results: Results): Record<string, string> {
   if (footprint) blocks.footprint = under(footprint.conditions, renderFootprint(footprint.result))
   if (transparency) {
     blocks.transparency = under(transparency.conditions, renderTransparency(transparency.result))
+  }
+  if (dimensions) {
+    blocks.dimensions = under(dimensions.conditions, renderDimensions(dimensions.result))
   }
   if (console) blocks.console = under(console.conditions, renderConsole(console.result))
   return blocks

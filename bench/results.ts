@@ -5,6 +5,7 @@ import { GENERATOR } from './load.ts'
 import type { BesideRow } from './sections/beside.ts'
 import type { ConsoleRow } from './sections/console.ts'
 import type { Costs } from './sections/costs.ts'
+import type { DimensionsRow } from './sections/dimensions.ts'
 import type { Footprint } from './sections/footprint.ts'
 import type { IngestRow } from './sections/ingest.ts'
 import type { NoisyRow } from './sections/noisy.ts'
@@ -21,6 +22,7 @@ export type Sections = {
   reads: ReadRow[]
   footprint: Footprint
   transparency: TransparencyRow[]
+  dimensions: DimensionsRow[]
   console: ConsoleRow[]
   costs: Costs
   shards: Shards

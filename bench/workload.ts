@@ -38,13 +38,39 @@ export const makePayload = (keys: number) =>
   encodeApiKeyFlush(attributeApiKeyFlush(makeEntries(keys), groupOf))
 
 /** Makes the body of a flush as a data-plane proxy posts it. */
-export function makeBody(keys: number): string {
+export function makeBody(keys: number, withDetails = false): string {
   const { ids, requests, successes } = makeEntries(keys)
   return JSON.stringify({
     keys: ids.map((id, i) => ({
       api_key_id: id,
       requests: requests[i],
       success_requests: successes[i],
+      ...(withDetails && makeDetails(requests[i]!)),
     })),
   })
+}
+
+/** Dimensions and measures of the flushes that have them, in the order of flush.lua. */
+export const DIMENSIONS = ['model', 'status']
+export const MEASURES = ['input_tokens', 'output_tokens', 'cached_tokens', 'cost_micros']
+
+const MODELS = [
+  ...['gpt-5', 'gpt-5-mini', 'claude-sonnet-4-5', 'claude-haiku-4-5', 'gemini-2.5-pro'],
+  ...['gemini-2.5-flash', 'deepseek-chat', 'text-embedding-3-small'],
+]
+const FAILURES = ['400', '429', '500']
+
+/** Amounts of each measure in one request: up to these. */
+const MOST = [2_000, 500, 1_000, 5_000]
+
+/** Makes the dimensions and measures of an entry. Some models are used more than others. */
+function makeDetails(requests: number) {
+  const model = MODELS[Math.floor(Math.random() ** 2 * MODELS.length)]!
+  const failure = FAILURES[Math.floor(Math.random() * FAILURES.length)]!
+  return {
+    dimensions: { model, status: Math.random() < 0.95 ? '200' : failure },
+    measures: Object.fromEntries(
+      MEASURES.map((name, i) => [name, Math.floor(requests * Math.random() * MOST[i]!)]),
+    ),
+  }
 }

@@ -27,7 +27,7 @@ export type TransparencyOptions = {
   rounds: number
 }
 
-type Running = { address: Address; child: Child }
+export type Running = { address: Address; child: Child }
 type Run = { withTree: number; without: number; behind: number; seconds: number }
 
 const ratioOf = ({ withTree, without }: Run) => withTree / without
@@ -82,7 +82,7 @@ export async function measureTransparency(
   }
 }
 
-async function start(server: BenchServer, name: string): Promise<Running> {
+export async function start(server: BenchServer, name: string): Promise<Running> {
   const address = await server.createDatabase(name)
   const child = await startChild('peers/serve.ts', ['tallybook', JSON.stringify(address)])
   await putCatalog(child.url)
@@ -115,7 +115,7 @@ async function readTreeSize({ child }: Running): Promise<number> {
 }
 
 /** Finishes projections and dirty pages, so that the next run waits for neither. */
-async function settle({ address, child }: Running): Promise<void> {
+export async function settle({ address, child }: Running): Promise<void> {
   await fetch(`${child.url}/admin/apikey-stats/summary`, {
     headers: { authorization: `Bearer ${TOKENS.admin}` },
   })
@@ -126,7 +126,7 @@ async function settle({ address, child }: Running): Promise<void> {
 }
 
 /** Returns the order statistics 0.98 √n from the middle: the binomial 95 % interval. */
-function interval(values: number[]): [number, number] {
+export function interval(values: number[]): [number, number] {
   const sorted = values.toSorted((a, b) => a - b)
   const distance = Math.ceil(0.98 * Math.sqrt(sorted.length))
   const middle = (sorted.length - 1) / 2

@@ -1,8 +1,8 @@
 import type { ApiKeyFlush } from '../events/api-key-flush.ts'
-import { type Details, OTHER } from '../events/details.ts'
+import { type Details, OTHER, type Values } from '../events/details.ts'
 import type { AttributedFlush } from '../events/flush.ts'
 import type { KeyFlush } from '../events/key-flush.ts'
-import type { Combination, KnownDay, Values } from './known.ts'
+import type { Combination, KnownDay } from './known.ts'
 import type { Questions } from './questions.ts'
 
 /** How a flush is counted. */
@@ -129,13 +129,16 @@ class EntryReader implements Counting {
  * some accounts accept it and others don't.
  */
 function recount(details: Details, { combinations, refused }: Counting): Details {
+  const { texts: _, ...others } = details
   const posted = details.combinations
   if (refused.length === 0) {
     // OTHER can't be posted.
     const isAsPosted = !combinations.some((one) => one?.hasOther)
-    if (isAsPosted && details.counted === posted) return details
+    const isKnown = !combinations.includes(undefined)
+    const texts = isKnown ? { texts: combinations.map((one) => one!.text) } : {}
+    if (isAsPosted && details.counted === posted) return Object.assign(details, texts)
     const counted = posted.map((values, i) => combinations[i]?.values ?? values)
-    return { ...details, counted: isAsPosted ? posted : counted }
+    return { ...others, counted: isAsPosted ? posted : counted, ...texts }
   }
   const isRefused = new Set(refused)
   const numbers = new Map<number, number>()
@@ -154,5 +157,5 @@ function recount(details: Details, { combinations, refused }: Counting): Details
     numbers.set(key, numbers.size)
     return numbers.size - 1
   })
-  return { ...details, combinations: made.posted, counted: made.counted, combination }
+  return { ...others, combinations: made.posted, counted: made.counted, combination }
 }

@@ -1,11 +1,8 @@
-import { OTHER } from '../events/details.ts'
+import { formatCombinations, OTHER, type Values } from '../events/details.ts'
 import type { FullScope } from './accept.ts'
 import { type Scope, scopeKey } from './decide.ts'
 import { hashCombination } from './hash.ts'
 import type { Today } from './today.ts'
-
-/** A value of each dimension; null where an entry has none. */
-export type Values = readonly (string | null)[]
 
 /** What is known of the values of one dimension. */
 export class KnownValues {
@@ -37,28 +34,36 @@ export class Combination {
     api_key: new Map<number, boolean>(),
     key: new Map<string, boolean>(),
   }
+  /** See `formatCombinations`. */
+  readonly text: string
   /** True if it has no other value than OTHER. Every account accepts it. */
   readonly isFree: boolean
   readonly hasOther: boolean
   #hash = ''
 
   constructor(
-    private readonly dimensions: readonly string[],
+    dimensions: readonly string[],
     readonly values: Values,
   ) {
+    this.text = formatCombinations(dimensions, [values])[0]!
     this.hasOther = values.includes(OTHER)
     this.isFree = values.every((value) => value === null || value === OTHER)
   }
 
   get hash(): string {
-    if (this.#hash === '') this.#hash = hashCombination(this.dimensions, this.values)
+    if (this.#hash === '') this.#hash = hashCombination(this.text)
     return this.#hash
   }
 }
 
+/** The combinations that begin with some values, by the next value. */
+type Branch = { next: Map<string | null, Branch>; combination: Combination | null }
+
+const createBranch = (): Branch => ({ next: new Map(), combination: null })
+
 /** The combinations of some dimensions. */
 export class Combinations {
-  readonly #known = new Map<string, Combination>()
+  readonly #root = createBranch()
 
   constructor(
     private readonly dimensions: readonly string[],
@@ -68,26 +73,31 @@ export class Combinations {
 
   /** Returns as which combination values are counted; undefined if one of them is not known. */
   find(posted: Values): Combination | undefined {
-    let counted: Values | (string | null)[] = posted
-    for (let i = 0; i < posted.length; i++) {
-      const value = posted[i]!
-      if (value === null) continue
-      const isAccepted = this.valuesOf[i]!.isAccepted(value)
-      if (isAccepted === undefined) return undefined
-      if (isAccepted) continue
-      if (counted === posted) counted = posted.slice()
-      ;(counted as (string | null)[])[i] = OTHER
+    let branch: Branch | undefined = this.#root
+    for (let i = 0; i < posted.length && branch !== undefined; i++) {
+      branch = branch.next.get(posted[i]!)
     }
-    // No value is empty or contains a NUL.
-    const key = counted.join('\0')
-    return this.#known.get(key) ?? this.#add(key, counted)
+    return branch?.combination ?? this.#findNew(posted)
   }
 
-  #add(key: string, values: Values): Combination {
-    const combination = new Combination(this.dimensions, values)
-    this.#known.set(key, combination)
-    this.onAdded()
-    return combination
+  #findNew(posted: Values): Combination | undefined {
+    const isAccepted = posted.map((value, i) =>
+      value === null ? true : this.valuesOf[i]!.isAccepted(value),
+    )
+    if (isAccepted.includes(undefined)) return undefined
+    const values = posted.map((value, i) => (isAccepted[i] ? value : OTHER))
+    let branch = this.#root
+    for (const value of values) {
+      let next = branch.next.get(value)
+      if (next === undefined) {
+        next = createBranch()
+        branch.next.set(value, next)
+      }
+      branch = next
+    }
+    if (branch.combination === null) this.onAdded()
+    branch.combination ??= new Combination(this.dimensions, values)
+    return branch.combination
   }
 }
 

@@ -26,7 +26,7 @@ export type Postings = {
 
 /** Dimensions and measures of postings: `combination` and `values` have the same rows. */
 export type PostedDetails = {
-  /** Combinations as they are counted (see `formatCombination`); one may be there twice. */
+  /** Combinations as they are counted (see `formatCombinations`); one may be there twice. */
   combinations: readonly string[]
   /** The index of the combination of each row. */
   combination: readonly number[]

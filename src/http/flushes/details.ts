@@ -1,132 +1,230 @@
 import { isCount } from '../../events/columns.ts'
-import { formatCombination, isDimensionValue, type PostedDetails } from '../../events/details.ts'
+import {
+  isDimensionValue,
+  MAX_DIMENSIONS,
+  MAX_MEASURES,
+  type PostedDetails,
+} from '../../events/details.ts'
 
 /** An entry's members for dimensions and measures. Their values may have any type. */
 type Detailed = { dimensions?: unknown; measures?: unknown }
 
-/** Collects the dimensions and measures of a flush's entries. Most flushes have none. */
+/** A dimension, its place in the order of appearance, and the numbers of its values. */
+type Dimension = { name: string; place: number; order: number; numbers: Map<unknown, number> }
+
+/** A measure, and its value for each entry. */
+type Measure = { name: string; place: number; values: number[] }
+
+/**
+ * The values of an entry, in the order posted: those of `parent` and one more. `children` are those
+ * with one more than this, by the number of that value.
+ */
+class Combination {
+  readonly children: Combination[] = []
+
+  constructor(
+    readonly number: number,
+    readonly parent: Combination | null,
+    readonly dimension: Dimension | null,
+    readonly value: string | null,
+  ) {}
+}
+
+const INVALID = -1
+
+/**
+ * Collects the dimensions and measures of a flush's entries. Most flushes have none. Entries mostly
+ * have the same names in the same order, so each name is first compared with the one that was at
+ * its place before.
+ */
 export class DetailsReader {
-  /** The number of each combination, by its names and values in the order posted. */
-  readonly #numbers = new Map<string, number>([['', 0]])
-  readonly #combinations: Record<string, string>[] = [{}]
-  /** By entry, for those seen since the first with details; `#before` were seen before it. */
-  readonly #combination: number[] = []
-  #before = 0
-  readonly #measures = new Map<string, number[]>()
-  readonly #places = { dimensions: new Map<string, number>(), measures: new Map<string, number>() }
+  #entries = 0
   #hasDetails = false
+  /** In order of appearance. */
+  readonly #dimensions: Dimension[] = []
+  readonly #measures: Measure[] = []
+  readonly #values: string[] = []
+  readonly #none = new Combination(0, null, null, null)
+  /** By number. */
+  readonly #combinations = [this.#none]
+  /** True if entries name the same dimensions in different orders. */
+  #isMixed = false
+  /** The number of each entry's combination. */
+  #combination: number[] = []
+
+  /** `size` is the number of entries in the body. */
+  constructor(private readonly size: number) {}
 
   /**
    * Adds the next entry, which is at this place in the body. Returns false if its dimensions or
-   * measures are invalid.
+   * measures are invalid, or there are more of them than can be declared.
    */
   add(entry: object, place: number): boolean {
     const { dimensions, measures } = entry as Detailed
-    const hasDetails = !isAbsent(dimensions) || !isAbsent(measures)
-    if (!hasDetails && !this.#hasDetails) {
-      this.#before++
-      return true
-    }
-    if (hasDetails && findInvalid(entry) !== null) return false
+    const at = this.#entries++
+    if (isAbsent(dimensions) && isAbsent(measures)) return true
+    if (!this.#hasDetails) this.#combination = zeros(this.size)
     this.#hasDetails = true
-    this.#combination.push(this.#numberOf((dimensions ?? {}) as Record<string, string>, place))
-    if (isAbsent(measures)) return true
-    const at = this.#before + this.#combination.length - 1
-    for (const [name, value] of Object.entries(measures as Record<string, number | null>)) {
-      if (value !== null) this.#addMeasure(name, value, at, place)
+    if (!isAbsent(dimensions)) {
+      const combination = isObject(dimensions) ? this.#combinationOf(dimensions, place) : null
+      if (combination === null) return false
+      this.#combination[at] = combination.number
     }
-    return true
+    return isAbsent(measures) || (isObject(measures) && this.#addMeasures(measures, at, place))
   }
 
   /** Returns what was added; undefined if no entry has dimensions or measures. */
   read(): PostedDetails | undefined {
     if (!this.#hasDetails) return undefined
-    const dimensions = [...this.#places.dimensions.keys()].sort()
+    const dimensions = this.#dimensions.toSorted(byName)
+    const measures = this.#measures.toSorted(byName)
+    return {
+      dimensions: dimensions.map(({ name }) => name),
+      ...this.#readCombinations(dimensions),
+      measures: measures.map(({ name, values }) => ({ name, values: this.#cut(values) })),
+      places: {
+        dimensions: dimensions.map(({ place }) => place),
+        measures: measures.map(({ place }) => place),
+      },
+    }
+  }
+
+  /** Returns the combinations that entries have, each once, and that of each entry. */
+  #readCombinations(dimensions: readonly Dimension[]) {
     const combinations: (string | null)[][] = []
     const known = new Map<string, number>()
-    // Entries may name the same dimensions in another order.
     const numbers: (number | undefined)[] = []
     const numberOf = (posted: number) => {
-      const values = dimensions.map((name) => this.#combinations[posted]![name] ?? null)
-      const text = formatCombination(dimensions, values)
-      const number = known.get(text) ?? combinations.push(values) - 1
-      known.set(text, number)
+      const values = new Array<string | null>(dimensions.length).fill(null)
+      for (let at = this.#combinations[posted]!; at.parent !== null; at = at.parent) {
+        values[dimensions.indexOf(at.dimension!)] = at.value
+      }
+      // No value is empty or contains a NUL.
+      const key = this.#isMixed ? values.join('\0') : ''
+      const number = (this.#isMixed ? known.get(key) : null) ?? combinations.push(values) - 1
+      known.set(key, number)
       numbers[posted] = number
       return number
     }
-    const posted = [...new Array<number>(this.#before).fill(0), ...this.#combination]
-    const combination = posted.map((number) => numbers[number] ?? numberOf(number))
-    const measures = [...this.#measures.keys()].sort().map((name) => {
-      const values = this.#measures.get(name)!
-      return { name, values: pad(values, combination.length) }
-    })
-    const places = {
-      dimensions: dimensions.map((name) => this.#places.dimensions.get(name)!),
-      measures: measures.map(({ name }) => this.#places.measures.get(name)!),
-    }
-    return { dimensions, combinations, combination, measures, places }
+    const combination = this.#cut(this.#combination).map(
+      (number) => numbers[number] ?? numberOf(number),
+    )
+    return { combinations, combination }
   }
 
-  #numberOf(dimensions: Record<string, string | null>, place: number): number {
-    let key = ''
-    for (const name in dimensions) {
-      const value = dimensions[name]
-      // No value contains a NUL, and no name that is declared.
-      if (value !== null) key += `${name}\0${value}\0`
-    }
-    const known = this.#numbers.get(key)
-    if (known !== undefined) return known
-    const values: Record<string, string> = Object.create(null)
-    for (const [name, value] of Object.entries(dimensions)) {
+  /** Entries of the body that are skipped are not added. */
+  #cut(column: number[]): number[] {
+    column.length = this.#entries
+    return column
+  }
+
+  /** Returns null if something is invalid. */
+  #combinationOf(values: Record<string, unknown>, place: number): Combination | null {
+    const dimensions = this.#dimensions
+    let combination = this.#none
+    let i = 0
+    for (const name in values) {
+      const value = values[name]
       if (value === null) continue
-      values[name] = value
-      if (!this.#places.dimensions.has(name)) this.#places.dimensions.set(name, place)
+      let dimension: Dimension | null | undefined = dimensions[i++]
+      if (dimension?.name !== name) dimension = this.#dimensionOf(name, place)
+      if (dimension === null) return null
+      const number = dimension.numbers.get(value) ?? this.#addValue(dimension, value)
+      if (number === INVALID) return null
+      combination =
+        combination.children[number] ?? this.#addCombination(combination, dimension, number)
     }
-    this.#numbers.set(key, this.#combinations.length)
-    return this.#combinations.push(values) - 1
+    return combination
   }
 
-  #addMeasure(name: string, value: number, at: number, place: number): void {
-    let values = this.#measures.get(name)
-    if (values === undefined) {
-      values = []
-      this.#measures.set(name, values)
-      this.#places.measures.set(name, place)
+  /** Returns null if there are too many. */
+  #dimensionOf(name: string, place: number): Dimension | null {
+    const known = this.#dimensions.find((one) => one.name === name)
+    if (known !== undefined) return known
+    if (this.#dimensions.length === MAX_DIMENSIONS) return null
+    const dimension = { name, place, order: this.#dimensions.length, numbers: new Map() }
+    this.#dimensions.push(dimension)
+    return dimension
+  }
+
+  #addValue(dimension: Dimension, value: unknown): number {
+    if (!isDimensionValue(value)) return INVALID
+    const number = this.#values.push(value) - 1
+    dimension.numbers.set(value, number)
+    return number
+  }
+
+  #addCombination(parent: Combination, dimension: Dimension, value: number): Combination {
+    const number = this.#combinations.length
+    const combination = new Combination(number, parent, dimension, this.#values[value]!)
+    if (dimension.order < (parent.dimension?.order ?? 0)) this.#isMixed = true
+    this.#combinations.push(combination)
+    parent.children[value] = combination
+    return combination
+  }
+
+  #addMeasures(posted: Record<string, unknown>, at: number, place: number): boolean {
+    const measures = this.#measures
+    let i = 0
+    for (const name in posted) {
+      const value = posted[name]
+      if (value === null) continue
+      if (!isCount(value)) return false
+      let measure: Measure | null | undefined = measures[i++]
+      if (measure?.name !== name) measure = this.#measureOf(name, place)
+      if (measure === null) return false
+      measure.values[at] = value as number
     }
-    if (values.length < at) pad(values, at)
-    values.push(value)
+    return true
+  }
+
+  /** Returns null if there are too many. */
+  #measureOf(name: string, place: number): Measure | null {
+    const known = this.#measures.find((one) => one.name === name)
+    if (known !== undefined) return known
+    if (this.#measures.length === MAX_MEASURES) return null
+    const measure = { name, place, values: zeros(this.size) }
+    this.#measures.push(measure)
+    return measure
   }
 }
 
-function pad(values: number[], length: number): number[] {
-  while (values.length < length) values.push(0)
-  return values
+const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : 1)
+
+const zeros = (length: number): number[] => new Array(length).fill(0)
+
+/**
+ * Returns a function that takes one entry after the other, and returns what is wrong with its
+ * dimensions or measures, or null.
+ */
+export function detailsCheck(): (entry: Detailed) => string | null {
+  const names = { dimensions: new Set<string>(), measures: new Set<string>() }
+  const check = (
+    member: keyof Detailed,
+    posted: unknown,
+    isValid: (value: unknown) => boolean,
+    expected: string,
+  ) => {
+    if (isAbsent(posted)) return null
+    if (!isObject(posted)) return `.${member} is not an object`
+    for (const name in posted) {
+      if (posted[name] === null) continue
+      if (!isValid(posted[name])) return `.${member} has a value that is not ${expected}`
+      if (names[member].add(name).size <= MOST[member]) continue
+      return `.${member} has more names, with those before, than can be declared: ${MOST[member]}`
+    }
+    return null
+  }
+  return ({ dimensions, measures }) =>
+    check('dimensions', dimensions, isDimensionValue, VALUE) ??
+    check('measures', measures, isCount, AMOUNT)
 }
 
-/** Returns what is wrong with the dimensions or measures of an entry, or null. */
-export function findInvalid({ dimensions, measures }: Detailed): string | null {
-  if (!isAbsent(dimensions)) {
-    if (!isObject(dimensions)) return '.dimensions is not an object'
-    for (const name in dimensions) {
-      const value = (dimensions as Record<string, unknown>)[name]
-      if (value !== null && !isDimensionValue(value)) {
-        return '.dimensions has a value that is not a text of 1 to 64 characters other than `other`'
-      }
-    }
-  }
-  if (!isAbsent(measures)) {
-    if (!isObject(measures)) return '.measures is not an object'
-    for (const name in measures) {
-      const value = (measures as Record<string, unknown>)[name]
-      if (value !== null && !isCount(value)) {
-        return '.measures has a value that is not a whole number from 0 to 2^53 - 1'
-      }
-    }
-  }
-  return null
-}
+const MOST = { dimensions: MAX_DIMENSIONS, measures: MAX_MEASURES }
+const VALUE = 'a text of 1 to 64 characters other than `other`'
+const AMOUNT = 'a whole number from 0 to 2^53 - 1'
 
 const isAbsent = (value: unknown) => value === undefined || value === null
 
-const isObject = (value: unknown) =>
+const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)

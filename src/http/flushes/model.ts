@@ -143,8 +143,8 @@ function readApiKeyEntries(body: unknown, hints: KeyHints | null): PostedApiKeyE
   if (body === undefined || !apiKeyBody.Check(body)) return null
   if (body !== null && isForeign(body, ['keys'])) return null
   const entries: PostedApiKeyEntries = { ids: [], requests: [], successes: [] }
-  const details = new DetailsReader()
   const posted = body?.keys ?? []
+  const details = new DetailsReader(posted.length)
   for (let place = 0; place < posted.length; place++) {
     const entry = posted[place]
     const id = entry?.api_key_id ?? 0
@@ -190,8 +190,8 @@ function readKeyEntries(body: unknown, hints: KeyHints | null): PostedKeyEntries
   if (body === undefined || !keyBody.Check(body)) return null
   if (body !== null && isForeign(body, ['keys'])) return null
   const entries: PostedKeyEntries = { hashes: [], requests: [], tokens: [], last_accessed_at: [] }
-  const details = new DetailsReader()
   const posted = body?.keys ?? []
+  const details = new DetailsReader(posted.length)
   for (let place = 0; place < posted.length; place++) {
     const entry = posted[place]
     const hash = entry?.token_hash?.trim() ?? ''

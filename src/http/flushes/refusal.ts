@@ -1,11 +1,13 @@
 import { LAST_UNIX_SECOND } from '../../events/columns.ts'
-import { findInvalid } from './details.ts'
+import { detailsCheck } from './details.ts'
 
 /** Why the body of a flush is refused: an `error` of the contract, and where the fault is. */
 export type Refusal = {
   error: 'invalid request body' | 'invalid stats payload'
   detail: string
 }
+
+type DetailsCheck = ReturnType<typeof detailsCheck>
 
 type Fields = Record<string, unknown>
 
@@ -19,7 +21,9 @@ const MAX = Number.MAX_SAFE_INTEGER
 export function explainRefusal(body: unknown, fields: readonly string[]): Refusal {
   const shape = findBodyProblem(body) ?? findInEntries(body, (entry) => findShape(entry, fields))
   if (shape !== null) return { error: 'invalid request body', detail: `${shape}.` }
-  const numbers = findInEntries(body, fields.includes('token_hash') ? findKeyNumbers : findNumbers)
+  const ofEntry = fields.includes('token_hash') ? findKeyNumbers : findNumbers
+  const check = detailsCheck()
+  const numbers = findInEntries(body, (entry) => ofEntry(entry, check))
   return { error: 'invalid stats payload', detail: `${numbers ?? 'A number is invalid'}.` }
 }
 
@@ -75,17 +79,17 @@ function problemOfCount(field: string, value: unknown): string | null {
 }
 
 /** Finds a wrong number, unless the entry is skipped. */
-function findNumbers(entry: unknown): string | null {
+function findNumbers(entry: unknown, check: DetailsCheck): string | null {
   const { api_key, ...numbers } = entry as { api_key?: string | null }
   const { api_key_id, requests, success_requests } = numbers as Record<string, number | null>
   if (!api_key_id && !api_key?.trim()) return null
   if ((requests ?? 0) < 0) return '.requests is negative'
   if ((success_requests ?? 0) < 0) return '.success_requests is negative'
   if ((success_requests ?? 0) > (requests ?? 0)) return '.success_requests exceeds requests'
-  return findInvalid(entry as object)
+  return check(entry as object)
 }
 
-function findKeyNumbers(entry: unknown): string | null {
+function findKeyNumbers(entry: unknown, check: DetailsCheck): string | null {
   const { token_hash, ...counts } = entry as { token_hash?: string | null }
   if (!token_hash?.trim()) return null
   const { requests, tokens, last_accessed_at } = counts as Record<string, number | null>
@@ -93,7 +97,7 @@ function findKeyNumbers(entry: unknown): string | null {
   if ((tokens ?? 0) < 0) return '.tokens is negative'
   if ((last_accessed_at ?? 0) < 0) return '.last_accessed_at is negative'
   if ((last_accessed_at ?? 0) > LAST_UNIX_SECOND) return '.last_accessed_at is after the year 9999'
-  return findInvalid(entry as object)
+  return check(entry as object)
 }
 
 const isAbsent = (value: unknown) => value === undefined || value === null
