@@ -2,6 +2,10 @@ import { MAX_DIMENSIONS } from './catalog-change.ts'
 import { isStorable } from './columns.ts'
 import type { PostedDetails as DetailsOfPostings } from './postings.ts'
 
+/** How many dimensions and measures may be declared at once, and so used by a flush. */
+export const MAX_DIMENSIONS = 8
+export const MAX_MEASURES = 32
+
 /** A value of each dimension; null where an entry has none. */
 export type Values = readonly (string | null)[]
 
@@ -26,6 +30,8 @@ export type Details = Omit<PostedDetails, 'measures' | 'places'> & {
    * counted as OTHER. One combination may then be there twice, and be counted in two ways.
    */
   counted: readonly Values[]
+  /** The texts of `counted` (see `formatCombinations`), if they are known already. */
+  texts?: readonly string[]
   /** `number` is the measure's in the catalog. */
   measures: { name: string; number: number; values: number[] }[]
 }
@@ -92,11 +98,20 @@ export function reorderDetails(details: Details, places: ArrayLike<number>): Det
 }
 
 /**
- * Formats a combination: JSON with sorted names, `{"model":"gpt-5","status":"200"}`, and `{}` for
+ * Formats combinations: JSON with sorted names, `{"model":"gpt-5","status":"200"}`, and `{}` for
  * one without values.
  */
-export function formatCombination(dimensions: readonly string[], values: Values): string {
-  return JSON.stringify(objectOf(dimensions, values))
+export function formatCombinations(dimensions: readonly string[], all: readonly Values[]) {
+  const names = dimensions.map((name) => `${JSON.stringify(name)}:`)
+  return all.map((values) => {
+    let text = ''
+    for (let i = 0; i < names.length; i++) {
+      const value = values[i] ?? null
+      if (value === null) continue
+      text += (text === '' ? '' : ',') + names[i]! + JSON.stringify(value)
+    }
+    return `{${text}}`
+  })
 }
 
 function objectOf(dimensions: readonly string[], values: Values): Record<string, string> {
@@ -131,7 +146,7 @@ const MAX_COMBINATION_LENGTH = 2 + MAX_DIMENSIONS * (64 + 6 * MAX_VALUE_LENGTH +
 export function postDetails(details: Details): DetailsOfPostings {
   const { dimensions, counted, combination, measures } = details
   return {
-    combinations: counted.map((values) => formatCombination(dimensions, values)),
+    combinations: details.texts ?? formatCombinations(dimensions, counted),
     ...{ combination, measures },
   }
 }
@@ -144,7 +159,7 @@ export function columnsToCompare(
 ): unknown[][] {
   const none = () => new Array(entries).fill(0)
   if (details === undefined) return [new Array(entries).fill('{}'), ...measures.map(none)]
-  const texts = details.combinations.map((values) => formatCombination(details.dimensions, values))
+  const texts = formatCombinations(details.dimensions, details.combinations)
   return [
     details.combination.map((i) => texts[i]!),
     ...measures.map((name) => details.measures.find((one) => one.name === name)?.values ?? none()),
