@@ -36,33 +36,27 @@ function post(flush: ApiKeyFlush, recordedAt: string): Postings[] {
   const { groups, counts, ids, requests, successes, counted_at, details } = flush
   const sums = [requests, successes]
   const countedAt = timeOfUsage(counted_at, recordedAt)
-  const more = {
-    ...(countedAt === recordedAt ? {} : { countedAt }),
-    ...(details && { details: postDetails(details) }),
-  }
   const postings: Postings[] = []
   let start = 0
   for (let run = 0; run < groups.length; run++) {
     const group = groups[run]!
     const end = start + counts[run]!
     if (group !== null) {
-      postings.push({ kind: 'api_key', accounts: ids, sums, maxima: NONE, start, end, ...more })
+      postings.push({ kind: 'api_key', accounts: ids, sums, maxima: NONE, start, end })
       // Group 0 means a key without a group.
       if (group !== 0) {
-        postings.push({
-          kind: 'provider_group',
-          accounts: group,
-          sums,
-          maxima: NONE,
-          start,
-          end,
-          ...more,
-        })
+        const kind = 'provider_group'
+        postings.push({ kind, accounts: group, sums, maxima: NONE, start, end })
       }
     }
     start = end
   }
-  return postings
+  if (countedAt === recordedAt && details === undefined) return postings
+  const more = {
+    ...(countedAt === recordedAt ? {} : { countedAt }),
+    ...(details && { details: postDetails(details) }),
+  }
+  return postings.map((some) => ({ ...some, ...more }))
 }
 
 function toRows(flush: ApiKeyFlush): EntryRow[] {
