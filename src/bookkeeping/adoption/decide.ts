@@ -52,16 +52,18 @@ export async function decideAdoption(
   const apiKeys = await readApiKeys(transaction, keys.api_keys)
   const isTracked = await readTracked(transaction, keys.keys)
   const names = { api_key: [...apiKeys.keys()], key: [...isTracked.keys()] }
-  const used: Record<UnknownKind, Used[]> = { api_key: [], key: [] }
-  for (const kind of ['api_key', 'key'] as const) {
-    used[kind] = await readUsed(transaction, kind, names[kind], maxUsed + 1)
-  }
-  const isTooMuch = () => used.api_key.length + used.key.length > maxUsed
-  if (isTooMuch()) return 'too large'
   const unlisted = [
     ...(await findUnlisted(transaction, 'api_key', names.api_key)),
     ...(await findUnlisted(transaction, 'key', names.key)),
   ]
+  const used: Record<UnknownKind, Used[]> = { api_key: [], key: [] }
+  for (const kind of ['api_key', 'key'] as const) {
+    const scanned = new Set(unlisted.flatMap((one) => (one.kind === kind ? one.names : [])))
+    const kept = names[kind].filter((name) => !scanned.has(name))
+    used[kind] = await readUsed(transaction, kind, kept, maxUsed + 1)
+  }
+  const isTooMuch = () => used.api_key.length + used.key.length > maxUsed
+  if (isTooMuch()) return 'too large'
   if (unlisted.length > 0 && scans === null) return 'too large'
   if (unlisted.some((one) => one.names.length > MAX_SCANNED_NAMES)) return 'too large'
   const opened: LogScan[] = []

@@ -7,48 +7,64 @@ import { liveGeneration } from '../../read-model/queries/live-source.ts'
 import { lastResharding } from './last-resharding.ts'
 import type { Covered, ScanRequest } from './log-scan.ts'
 
-/** Names that a shard does not keep apart, because it has seen too many. */
-export type Unlisted = { shard: number; kind: UnknownKind; names: string[] }
+/**
+ * Names that the log of a shard has to be read for. They are not kept apart in some shard, which
+ * has seen too many: what acts took of them there can't be told from what they took elsewhere.
+ */
+export type Unlisted = {
+  shard: number
+  kind: UnknownKind
+  names: string[]
+  /** When the shard first saw those names that it keeps apart; null if it keeps none. */
+  firstSeen: string | null
+  /** True if the shard keeps all of them apart. */
+  areKept: boolean
+}
 
-/** Returns which of these names are not kept apart, for each shard with such names. */
+/** Returns which of these names are not kept apart, for each shard that may have some. */
 export async function findUnlisted(
   transaction: Transaction,
   kind: UnknownKind,
   names: readonly string[],
 ): Promise<Unlisted[]> {
   const generation = liveGeneration(transaction, bookkeeping.name)
-  const full = await transaction<{ shard: number }[]>`
-    select k.shard
+  const rows = await transaction<{ shard: number; name: string; first_seen: string }[]>`
+    select k.shard, k.name, k.first_seen::text as first_seen
     from unknown_keys k
     where k.shard in (select s.shard from shards s)
-      and k.generation = ${generation} and k.kind = ${kind} and k.name = ''
-      and k.flushes > 0
-    order by k.shard`
-  const unlisted: Unlisted[] = []
-  for (const { shard } of full) {
-    const kept = await transaction<{ name: string }[]>`
-      select k.name
-      from unknown_keys k
-      where k.shard = ${shard} and k.generation = ${generation} and k.kind = ${kind}
-        and k.name = any (${toTextArray(names, String)}::text[])`
-    const isKept = new Set(kept.map(({ name }) => name))
-    const missing = names.filter((name) => !isKept.has(name))
-    if (missing.length > 0) unlisted.push({ shard, kind, names: missing })
-  }
-  return unlisted
+      and k.generation = ${generation} and k.kind = ${kind}
+      and k.name = any (${toTextArray(['', ...names], String)}::text[])
+      and (k.name <> '' or k.flushes > 0)
+    order by k.shard, k.first_seen`
+  const byShard = Map.groupBy(rows, ({ shard }) => shard)
+  const keptIn = new Map(
+    Array.from(byShard, ([shard, kept]) => [shard, new Set(kept.map(({ name }) => name))]),
+  )
+  const full = [...keptIn.values()].filter((kept) => kept.has(''))
+  const unlisted = names.filter((name) => full.some((kept) => !kept.has(name)))
+  return Array.from(keptIn, ([shard, kept]) => {
+    const own = kept.has('') ? unlisted : unlisted.filter((name) => kept.has(name))
+    const isOwn = new Set(own)
+    const first = byShard.get(shard)!.find(({ name }) => isOwn.has(name))
+    const areKept = own.every((name) => kept.has(name))
+    return { shard, kind, names: own, firstSeen: first?.first_seen ?? null, areKept }
+  }).filter((one) => one.names.length > 0)
 }
 
 /** Returns what has to be read of the log for names that are not kept apart. */
 export async function toScanRequest(
   transaction: Transaction,
-  { shard, kind, names }: Unlisted,
+  { shard, kind, names, firstSeen, areKept }: Unlisted,
 ): Promise<ScanRequest> {
   const covered = await readCovered(transaction, kind, names, shard)
   const through = Math.min(...Array.from(covered.values(), (by) => by.through))
-  const fullAt = await readFullAt(transaction, shard, kind)
+  const first = Math.min(
+    firstSeen === null ? Infinity : await readPositionAt(transaction, shard, firstSeen),
+    areKept ? Infinity : await readFullAt(transaction, shard, kind),
+  )
   return {
     ...{ shard, kind, names: covered },
-    after: Math.max(through, fullAt - 1),
+    after: Math.max(through, first - 1),
     reversed: await readReversed(transaction, shard),
   }
 }

@@ -10,7 +10,7 @@ import { type Used, UsedSums } from './used.ts'
 /** The flushes that earlier adoptions of a name cover: through a position, or until a time. */
 export type Covered = { through: number; until: string }
 
-/** Names to look for in the flushes of a shard, because it does not keep them apart. */
+/** Names to look for in the flushes of a shard, because some shard does not keep them apart. */
 export type ScanRequest = {
   shard: number
   kind: UnknownKind
