@@ -17,6 +17,7 @@
  * TEST_DATABASE_URL names another server to use.
  */
 import { parseArgs } from 'node:util'
+import type { Sharing } from './runner/batches.ts'
 import { makeTemplates, removeTemplates } from './runner/databases.ts'
 import type { Counts } from './runner/junit.ts'
 import { useKeptServer } from './runner/kept-server.ts'
@@ -92,8 +93,6 @@ async function run(options: Options, server: TestServer, files: string[]): Promi
   try {
     const { workers, bail, 'update-snapshots': updateSnapshots } = options
     const verbose = runs.length <= VERBOSE_RUNS
-    // Someone is waiting for the result.
-    const isInteractive = options.files.length > 0 || options.keep
     const { folder } = server
     const inspect = options.inspect ? INSPECTOR : null
     if (inspect !== null) announceInspector(runs)
@@ -103,7 +102,7 @@ async function run(options: Options, server: TestServer, files: string[]): Promi
       verbose,
       updateSnapshots,
       folder,
-      together: isInteractive,
+      sharing: sharingOf(options),
       inspect,
     }
     return await runAll(runs, running)
@@ -118,6 +117,12 @@ function announceInspector(runs: readonly Run[]): void {
     throw new Error(`--inspect runs one file with one number of shards, not:\n${names}`)
   }
   console.log(`Waiting for a debugger at ws://${INSPECTOR} (https://debug.bun.sh/#${INSPECTOR})`)
+}
+
+/** If files are named, someone waits for the result. With `--all`, no file may need another. */
+function sharingOf({ files, keep, all }: Options): Sharing {
+  if (files.length > 0 || keep) return 'any'
+  return all ? 'none' : 'short'
 }
 
 /** The numbers of shards that a file runs with. */

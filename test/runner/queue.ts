@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Glob } from 'bun'
-import { aloneWithDatabase, type Batch, together } from './batches.ts'
+import { type Batch, makeBatches, type Sharing } from './batches.ts'
 import { add, type Counts, type FileResult, NONE, readReport } from './junit.ts'
 import { Timings } from './timings.ts'
 
@@ -14,10 +14,10 @@ export type QueueOptions = {
   /** How many test processes run at once. */
   workers: number
   /**
-   * Run several files in a process, also of those that need a database: faster, but a file sees what
-   * the ones before left behind.
+   * Which files may share a process, `none` by default. That is faster, but a file sees what the ones
+   * before it left behind.
    */
-  together?: boolean
+  sharing?: Sharing
   /** The folder for reports. */
   folder: string
   /** Run only tests whose name matches. */
@@ -57,7 +57,7 @@ export async function findTests(paths: readonly string[]): Promise<string[]> {
 export async function runAll(runs: readonly Run[], options: QueueOptions): Promise<Counts> {
   const timings = await Timings.load()
   const msOf = (run: Run) => timings.of(run)
-  const queue = options.together ? together(runs, msOf) : aloneWithDatabase(runs, msOf)
+  const queue = makeBatches(runs, msOf, options.sharing ?? 'none')
   const running = new Set<Bun.Subprocess>()
   let counts = NONE
   let done = 0
