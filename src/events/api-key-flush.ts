@@ -65,12 +65,12 @@ export type NamesTwoKeys = { twoKeysAt: number }
 
 /** Looks up what entries name: external ids, and dimensions and measures. */
 export function resolveApiKeyEntries(
-  { details, ...entries }: PostedApiKeyEntries,
+  entries: PostedApiKeyEntries,
   catalog: ApiKeys & Declared,
 ): ApiKeyEntries | NamesTwoKeys | Undeclared {
   const resolved = resolveNames(entries, catalog)
-  if ('twoKeysAt' in resolved || details === undefined) return resolved
-  const declared = resolveDetails(details, catalog)
+  if ('twoKeysAt' in resolved || entries.details === undefined) return resolved
+  const declared = resolveDetails(entries.details, catalog)
   return 'undeclared' in declared ? declared : { ...resolved, details: declared }
 }
 

@@ -57,10 +57,11 @@ export type QuotaTrackedOf = (tokenHash: string) => boolean | null
 
 /** Looks up the measures that entries name. */
 export function resolveKeyEntries(
-  { details, ...entries }: PostedKeyEntries,
+  entries: PostedKeyEntries,
   catalog: Declared,
 ): KeyEntries | Undeclared {
-  if (details === undefined) return entries
+  const { details } = entries
+  if (details === undefined) return entries as KeyEntries
   const declared = resolveDetails(details, catalog)
   return 'undeclared' in declared ? declared : { ...entries, details: declared }
 }

@@ -93,7 +93,7 @@ class UsageFold implements Fold {
       const { totals, parts } =
         some.countedAt === undefined ? timely! : this.#backdatedOf(entry, some.countedAt)
       totals[some.kind].add(some)
-      parts[some.kind].add(some)
+      if (some.details !== undefined) parts[some.kind].add(some)
     }
   }
 
