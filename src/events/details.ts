@@ -2,10 +2,6 @@ import { MAX_DIMENSIONS } from './catalog-change.ts'
 import { isStorable } from './columns.ts'
 import type { PostedDetails as DetailsOfPostings } from './postings.ts'
 
-/** How many dimensions and measures may be declared at once, and so used by a flush. */
-export const MAX_DIMENSIONS = 8
-export const MAX_MEASURES = 32
-
 /** A value of each dimension; null where an entry has none. */
 export type Values = readonly (string | null)[]
 
@@ -123,7 +119,7 @@ function objectOf(dimensions: readonly string[], values: Values): Record<string,
   return object
 }
 
-/** True for a text that `formatCombination` returns, with values as they are counted. */
+/** True for a text that `formatCombinations` returns, with values as they are counted. */
 export function isCombination(text: unknown): boolean {
   if (typeof text !== 'string' || text.length > MAX_COMBINATION_LENGTH) return false
   try {

@@ -1,10 +1,6 @@
+import { MAX_DIMENSIONS, MAX_MEASURES } from '../../events/catalog-change.ts'
 import { isCount } from '../../events/columns.ts'
-import {
-  isDimensionValue,
-  MAX_DIMENSIONS,
-  MAX_MEASURES,
-  type PostedDetails,
-} from '../../events/details.ts'
+import { isDimensionValue, type PostedDetails } from '../../events/details.ts'
 
 /** An entry's members for dimensions and measures. Their values may have any type. */
 type Detailed = { dimensions?: unknown; measures?: unknown }
