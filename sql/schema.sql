@@ -46,8 +46,7 @@ create table api_key_backdated_parts (
   combination text not null,
   requests numeric not null,
   successes numeric not null,
-  measures numeric[] not null,
-  constraint api_key_backdated_parts_pkey PRIMARY KEY (generation, api_key_id, quarter, shard, "position", combination)
+  measures numeric[] not null
 );
 
 create table api_key_backdated_usage (
@@ -107,8 +106,7 @@ create table api_key_parts (
   combination text not null,
   requests numeric not null,
   successes numeric not null,
-  measures numeric[] not null,
-  constraint api_key_parts_pkey PRIMARY KEY (generation, api_key_id, quarter, shard, combination)
+  measures numeric[] not null
 ) with (fillfactor=90);
 
 create table api_key_snapshots (
@@ -236,8 +234,7 @@ create table key_backdated_parts (
   requests numeric not null,
   tokens numeric not null,
   quota_used numeric not null,
-  measures numeric[] not null,
-  constraint key_backdated_parts_pkey PRIMARY KEY (generation, token_hash, quarter, shard, "position", combination)
+  measures numeric[] not null
 );
 
 create table key_backdated_usage (
@@ -303,8 +300,7 @@ create table key_parts (
   requests numeric not null,
   tokens numeric not null,
   quota_used numeric not null,
-  measures numeric[] not null,
-  constraint key_parts_pkey PRIMARY KEY (generation, token_hash, quarter, shard, combination)
+  measures numeric[] not null
 ) with (fillfactor=90);
 
 create table key_period_usage (
@@ -448,8 +444,7 @@ create table provider_group_backdated_parts (
   combination text not null,
   requests numeric not null,
   successes numeric not null,
-  measures numeric[] not null,
-  constraint provider_group_backdated_parts_pkey PRIMARY KEY (generation, provider_group_id, quarter, shard, "position", combination)
+  measures numeric[] not null
 );
 
 create table provider_group_backdated_usage (
@@ -509,8 +504,7 @@ create table provider_group_parts (
   combination text not null,
   requests numeric not null,
   successes numeric not null,
-  measures numeric[] not null,
-  constraint provider_group_parts_pkey PRIMARY KEY (generation, provider_group_id, quarter, shard, combination)
+  measures numeric[] not null
 ) with (fillfactor=90);
 
 create table provider_group_snapshots (
@@ -708,7 +702,19 @@ create table verifications (
 
 CREATE INDEX acts_reversed ON tallybook.acts USING btree (generation, reversed_shard, reversed_position);
 
+CREATE UNIQUE INDEX api_key_backdated_parts_key ON tallybook.api_key_backdated_parts USING btree (generation, api_key_id, quarter, shard, "position", (
+CASE
+    WHEN (octet_length(combination) > 512) THEN encode(sha256(decode(replace(combination, '\'::text, '\\'::text), 'escape'::text)), 'hex'::text)
+    ELSE combination
+END));
+
 CREATE INDEX api_key_backdated_usage_position ON tallybook.api_key_backdated_usage USING btree (shard, generation, "position");
+
+CREATE UNIQUE INDEX api_key_parts_key ON tallybook.api_key_parts USING btree (generation, api_key_id, quarter, shard, (
+CASE
+    WHEN (octet_length(combination) > 512) THEN encode(sha256(decode(replace(combination, '\'::text, '\\'::text), 'escape'::text)), 'hex'::text)
+    ELSE combination
+END));
 
 CREATE INDEX api_key_usage_1_quarter_idx ON tallybook.api_key_usage_1 USING brin (quarter);
 
@@ -726,7 +732,19 @@ CREATE UNIQUE INDEX events_idempotency_key ON tallybook.events USING btree (shar
 
 CREATE INDEX events_projection_attested ON tallybook.events USING btree (shard, "position") WHERE (type = 'ProjectionAttested'::text);
 
+CREATE UNIQUE INDEX key_backdated_parts_key ON tallybook.key_backdated_parts USING btree (generation, token_hash, quarter, shard, "position", (
+CASE
+    WHEN (octet_length(combination) > 512) THEN encode(sha256(decode(replace(combination, '\'::text, '\\'::text), 'escape'::text)), 'hex'::text)
+    ELSE combination
+END));
+
 CREATE INDEX key_backdated_usage_position ON tallybook.key_backdated_usage USING btree (shard, generation, "position");
+
+CREATE UNIQUE INDEX key_parts_key ON tallybook.key_parts USING btree (generation, token_hash, quarter, shard, (
+CASE
+    WHEN (octet_length(combination) > 512) THEN encode(sha256(decode(replace(combination, '\'::text, '\\'::text), 'escape'::text)), 'hex'::text)
+    ELSE combination
+END));
 
 CREATE INDEX key_usage_1_quarter_idx ON tallybook.key_usage_1 USING brin (quarter);
 
@@ -738,7 +756,19 @@ CREATE INDEX keys_by_name ON tallybook.keys USING btree (generation, COALESCE(na
 
 CREATE INDEX keys_quota_period ON tallybook.keys USING btree (generation, quota_period, quota_tz) WHERE (quota_period IS NOT NULL);
 
+CREATE UNIQUE INDEX provider_group_backdated_parts_key ON tallybook.provider_group_backdated_parts USING btree (generation, provider_group_id, quarter, shard, "position", (
+CASE
+    WHEN (octet_length(combination) > 512) THEN encode(sha256(decode(replace(combination, '\'::text, '\\'::text), 'escape'::text)), 'hex'::text)
+    ELSE combination
+END));
+
 CREATE INDEX provider_group_backdated_usage_position ON tallybook.provider_group_backdated_usage USING btree (shard, generation, "position");
+
+CREATE UNIQUE INDEX provider_group_parts_key ON tallybook.provider_group_parts USING btree (generation, provider_group_id, quarter, shard, (
+CASE
+    WHEN (octet_length(combination) > 512) THEN encode(sha256(decode(replace(combination, '\'::text, '\\'::text), 'escape'::text)), 'hex'::text)
+    ELSE combination
+END));
 
 CREATE INDEX provider_group_usage_1_quarter_idx ON tallybook.provider_group_usage_1 USING brin (quarter);
 

@@ -73,6 +73,15 @@ export function writeMeasures(
       ${addMeasures(transaction, 't')}`
 }
 
+/** A combination in unique keys: an index can't keep texts of several kilobytes. */
+const combinationKey = (transaction: Transaction) => transaction`(
+  case
+    when octet_length(combination) > 512
+      then encode(sha256(decode(replace(combination, '\\', '\\\\'), 'escape')), 'hex')
+    else combination
+  end
+)`
+
 /** Adds rows to usage by combination. */
 export function writeParts(
   transaction: Transaction,
@@ -92,7 +101,7 @@ export function writeParts(
     from shards s
       cross join ${unnest(transaction, partColumns(kind, rows))}
     where s.shard = ${shard}
-    on conflict (generation, ${id}, quarter, shard, combination) do update set
+    on conflict (generation, ${id}, quarter, shard, ${combinationKey(transaction)}) do update set
       ${addToRow(transaction, shape, 't')}, ${addMeasures(transaction, 't')}`
 }
 
@@ -119,8 +128,9 @@ export function writeBackdatedParts(
     from shards s
       cross join ${unnest(transaction, columns)}
     where s.shard = ${shard}
-    on conflict (generation, ${transaction(id)}, quarter, shard, position, combination)
-      do update set ${addToRow(transaction, shape, 't')}, ${addMeasures(transaction, 't')}`
+    on conflict (
+      generation, ${transaction(id)}, quarter, shard, position, ${combinationKey(transaction)}
+    ) do update set ${addToRow(transaction, shape, 't')}, ${addMeasures(transaction, 't')}`
 }
 
 /** Converts rows to columns; measures are array literals. */
