@@ -1,20 +1,27 @@
 import { UserError } from '../platform/user-error.ts'
 import { type Client, connectToService } from './client.ts'
-import { API_KEYS, failingAt, KEYS, loadAt, PROVIDERS, random } from './gateway.ts'
+import { API_KEYS, KEYS, loadAt, PROVIDERS, random } from './gateway.ts'
+import { countApiKeys, countKeys, type Interval } from './gateway-usage.ts'
+import { LLM_CONVENTIONS } from './llm-conventions.ts'
 
 /** Printed for wrong arguments, and in docs/reference/cli.md. */
 export const USAGE = 'Usage: tallybook demo [http://host:port]'
 
-/** Flush interval (s) of a data-plane proxy, and the number of proxies. */
-const FLUSH_INTERVAL_S = 10
 const PROXIES = 3
-const FLUSHES = 3600 / FLUSH_INTERVAL_S
+const HOUR_S = 3_600
+const DAY_S = 24 * HOUR_S
+/** A flush of the demo stands for many: every proxy posts one for each five minutes. */
+const FLUSH_INTERVAL_S = 300
+const FLUSHES = DAY_S / FLUSH_INTERVAL_S
 /** Requests per second that a proxy serves in the busiest minute. */
-const BUSIEST_RATE = 40
+const BUSIEST_RATE = 2
+/** When a provider is down, in seconds before now. */
+const OUTAGE_S = { from: 5 * HOUR_S, to: 4 * HOUR_S }
 
 /**
- * Fills a new, running service with the data of a plausible gateway: five provider groups, forty
- * API keys, and an hour of flushes from three proxies, with some failures and one outage.
+ * Fills a new, running service with the data of a plausible gateway for language models: five
+ * provider groups, forty API keys, and the flushes of three proxies in the last 24 hours, with some
+ * failures and one outage.
  */
 export async function demo(args: string[]): Promise<void> {
   if (args.length > 1) throw new UserError(USAGE)
@@ -30,10 +37,12 @@ export async function demo(args: string[]): Promise<void> {
     provider_groups: PROVIDERS.map(({ id, name }) => ({ id, name })),
     api_keys: API_KEYS,
     keys: KEYS,
+    ...LLM_CONVENTIONS,
   })
   const started = performance.now()
-  await Promise.all(Array.from({ length: PROXIES }, (_, proxy) => flushAnHour(send, proxy)))
-  const seconds = ((performance.now() - started) / 1000).toFixed(1)
+  const now = Math.floor(Date.now() / 1_000)
+  await Promise.all(Array.from({ length: PROXIES }, (_, proxy) => flushADay(send, now, proxy)))
+  const seconds = ((performance.now() - started) / 1_000).toFixed(1)
   console.log(`${PROXIES * FLUSHES * 2} flushes in ${seconds} s. The totals are now:`)
   console.log(JSON.stringify(await send('admin', 'GET', SUMMARY)))
 }
@@ -41,40 +50,25 @@ export async function demo(args: string[]): Promise<void> {
 type Page = { items: unknown[] }
 const SUMMARY = '/admin/apikey-stats/summary'
 
-/** Sends one proxy's flushes of the last hour, one after another. */
-async function flushAnHour(send: Client<'dp'>['send'], proxy: number): Promise<void> {
+/** Sends one proxy's flushes of the 24 hours until `now`, one after another. */
+async function flushADay(send: Client<'dp'>['send'], now: number, proxy: number): Promise<void> {
   const chance = random(proxy + 1)
-  const began = Math.floor(Date.now() / 1000) - 3600
-  for (let flush = 0; flush < FLUSHES; flush++) {
-    const second = flush * FLUSH_INTERVAL_S
-    const requests = Math.round(loadAt(second / 60) * BUSIEST_RATE * FLUSH_INTERVAL_S)
+  for (let left = FLUSHES - 1; left >= 0; left--) {
+    const ageS = left * FLUSH_INTERVAL_S
+    const counted_at = now - ageS
+    const load = loadAt((counted_at % DAY_S) / HOUR_S)
+    const interval: Interval = {
+      requests: Math.round(load * BUSIEST_RATE * FLUSH_INTERVAL_S),
+      load,
+      isOutage: ageS < OUTAGE_S.from && ageS >= OUTAGE_S.to,
+    }
     await send('dp', 'POST', '/internal/apikey-stats/flush', {
-      keys: countApiKeys(requests, second / 60, chance),
+      counted_at,
+      keys: countApiKeys(interval, chance),
     })
     await send('dp', 'POST', '/internal/stats/flush', {
-      keys: countKeys(requests, began + second, chance),
+      counted_at,
+      keys: countKeys(interval, counted_at, chance),
     })
   }
-}
-
-/** Spreads requests over the API keys by provider; `minute` of the hour decides how many fail. */
-export function countApiKeys(requests: number, minute: number, chance: () => number) {
-  return API_KEYS.flatMap(({ id, group_id }) => {
-    const share = PROVIDERS[group_id - 1]!.share / (API_KEYS.length / PROVIDERS.length)
-    const count = Math.floor(requests * share * 2 * chance() + chance())
-    if (count === 0) return []
-    let failed = 0
-    for (let i = 0; i < count; i++) if (chance() < failingAt(group_id, minute)) failed++
-    return [{ api_key_id: id, requests: count, success_requests: count - failed }]
-  })
-}
-
-/** Spreads requests over the token keys, last accessed at this Unix second. */
-export function countKeys(requests: number, at: number, chance: () => number) {
-  return KEYS.flatMap(({ token_hash }) => {
-    const count = Math.floor((requests / KEYS.length) * 2 * chance())
-    if (count === 0) return []
-    const tokens = Math.floor(count * (200 + 1_200 * chance()))
-    return [{ token_hash, requests: count, tokens, last_accessed_at: at }]
-  })
 }

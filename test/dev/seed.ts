@@ -1,27 +1,35 @@
 import { fillEmptyLog, Inserts } from '../../src/archive/insert.ts'
 import { setLastDecisions } from '../../src/archive/last-decisions.ts'
-import { countApiKeys, countKeys } from '../../src/cli/demo.ts'
 import { API_KEYS, KEYS, loadAt, PROVIDERS, random } from '../../src/cli/gateway.ts'
+import { countApiKeys, countKeys } from '../../src/cli/gateway-usage.ts'
+import { LLM_CONVENTIONS } from '../../src/cli/llm-conventions.ts'
 import type { CatalogChange } from '../../src/events/catalog-change.ts'
-import { EVENT_TYPES, type EventType, hashPayload } from '../../src/events/event.ts'
-import { attributeFlush, encodeFlush, type ResolvedFlush } from '../../src/events/flush.ts'
+import { type Event, type EventType, hashPayload, versionOf } from '../../src/events/event.ts'
+import {
+  attributeFlush,
+  encodeFlush,
+  type PostedFlush,
+  type ResolvedFlush,
+  resolveFlush,
+} from '../../src/events/flush.ts'
 import { toLeaf } from '../../src/events/leaf.ts'
+import { parseFlush } from '../../src/http/flushes/model.ts'
 import { Catalog } from '../../src/log/catalog/catalog.ts'
 import { readHeads } from '../../src/log/read.ts'
 import type { Sql } from '../../src/platform/postgres/pool.ts'
 
 /** Days of usage up to now, and minutes between two flushes. */
 const DAYS = 7
-const FLUSH_INTERVAL_MIN = 5
+const FLUSH_INTERVAL_MIN = 30
 /** Requests a second in the busiest minute of a day. */
-const BUSIEST_RATE = 4
+const BUSIEST_RATE = 6
 /** The day, counted from the first, on which a provider has its outage. */
 const OUTAGE_DAY = 4
 
 const DAY_MIN = 24 * 60
 
 /** An event before it has a position. */
-type Draft = { type: EventType; at: Date; source: string; payload: string }
+type Draft = { type: EventType; version: number; at: Date; source: string; payload: string }
 
 /**
  * Fills an empty log with the catalog of the demo's gateway and a week of its usage up to now,
@@ -38,13 +46,13 @@ export async function seed(owner: Sql, now = new Date()): Promise<number | null>
   let count = 0
   await fillEmptyLog(owner, shards, async (transaction) => {
     const inserts = new Inserts(transaction, new AbortController().signal, () => {})
-    for (const { type, at, source, payload } of drafts(now)) {
+    for (const { type, version, at, source, payload } of drafts(now)) {
       const shard = count % shards
       const leaf = toLeaf({
         shard,
         position: Math.floor(count / shards),
         type,
-        version: EVENT_TYPES[type].version,
+        version,
         recordedAt: at.toISOString().replace('Z', '000+00:00'),
         source,
         idempotencyKey: null,
@@ -67,12 +75,16 @@ function* drafts(now: Date): Generator<Draft> {
       provider_groups: PROVIDERS.map(({ id, name }) => ({ id, name })),
       api_keys: API_KEYS,
       keys: KEYS,
+      dimensions: [...LLM_CONVENTIONS.dimensions],
+      measures: LLM_CONVENTIONS.measures.map((measure, number) => ({ ...measure, number })),
     },
     ended: {},
   }
   const payload = JSON.stringify(change)
   const start = now.getTime() - DAYS * DAY_MIN * 60_000
-  yield { type: 'CatalogChanged', at: new Date(start), source: 'admin', payload }
+  const made: Event = { type: 'CatalogChanged', data: change }
+  const at = new Date(start)
+  yield { type: made.type, version: versionOf(made), at, source: 'admin', payload }
 
   const catalog = new Catalog()
   catalog.fold(0, hashPayload(payload), change)
@@ -80,35 +92,27 @@ function* drafts(now: Date): Generator<Draft> {
   for (let minute = FLUSH_INTERVAL_MIN; minute < DAYS * DAY_MIN; minute += FLUSH_INTERVAL_MIN) {
     const at = new Date(start + minute * 60_000)
     for (const posted of flushesAt(at, Math.floor(minute / DAY_MIN), chance)) {
-      const flush = attributeFlush(posted, catalog)
-      yield { type: flush.type, at, source: 'dp', payload: encodeFlush(flush) }
+      const flush = attributeFlush(resolveFlush(posted, catalog) as ResolvedFlush, catalog)
+      const [version, payload] = [versionOf(flush), encodeFlush(flush)]
+      yield { type: flush.type, version, at, source: 'dp', payload }
     }
   }
 }
 
-/** Returns the two flushes posted at a time. The demo's hour is stretched to a day. */
-function flushesAt(at: Date, day: number, chance: () => number): ResolvedFlush[] {
-  const minute = (at.getUTCHours() * 60 + at.getUTCMinutes()) / 24
-  const requests = Math.round(loadAt(minute) * BUSIEST_RATE * FLUSH_INTERVAL_MIN * 60)
-  const apiKeys = countApiKeys(requests, day === OUTAGE_DAY ? minute : 0, chance)
-  const keys = countKeys(requests, Math.floor(at.getTime() / 1_000), chance)
+/** Returns the two flushes posted at a time. */
+function flushesAt(at: Date, day: number, chance: () => number): PostedFlush[] {
+  const hour = at.getUTCHours() + at.getUTCMinutes() / 60
+  const load = loadAt(hour)
+  const interval = {
+    requests: Math.round(load * BUSIEST_RATE * FLUSH_INTERVAL_MIN * 60),
+    load,
+    isOutage: day === OUTAGE_DAY && hour >= 9 && hour < 12,
+  }
+  const parse = (type: PostedFlush['type'], keys: object[]) =>
+    parseFlush(type, JSON.stringify({ keys }), false) as PostedFlush
+  const keys = countKeys(interval, Math.floor(at.getTime() / 1_000), chance)
   return [
-    {
-      type: 'ApiKeyStatsFlushed',
-      entries: {
-        ids: apiKeys.map(({ api_key_id }) => api_key_id),
-        requests: apiKeys.map((entry) => entry.requests),
-        successes: apiKeys.map(({ success_requests }) => success_requests),
-      },
-    },
-    {
-      type: 'KeyStatsFlushed',
-      entries: {
-        hashes: keys.map(({ token_hash }) => token_hash),
-        requests: keys.map((entry) => entry.requests),
-        tokens: keys.map(({ tokens }) => tokens),
-        last_accessed_at: keys.map(({ last_accessed_at }) => last_accessed_at),
-      },
-    },
+    parse('ApiKeyStatsFlushed', countApiKeys(interval, chance)),
+    parse('KeyStatsFlushed', keys),
   ]
 }
