@@ -3,7 +3,7 @@ import { isCount } from '../../events/columns.ts'
 import { isDimensionValue, type PostedDetails } from '../../events/details.ts'
 
 /** An entry's members for dimensions and measures. Their values may have any type. */
-type Detailed = { dimensions?: unknown; measures?: unknown }
+export type Detailed = { dimensions?: unknown; measures?: unknown }
 
 /** A dimension, its place in the order of appearance, and the numbers of its values. */
 type Dimension = { name: string; place: number; order: number; numbers: Map<unknown, number> }
@@ -28,14 +28,15 @@ class Combination {
 
 const INVALID = -1
 
+/** True for an entry with dimensions or measures. Most flushes have none. */
+export const hasDetails = ({ dimensions, measures }: Detailed): boolean =>
+  !isAbsent(dimensions) || !isAbsent(measures)
+
 /**
- * Collects the dimensions and measures of a flush's entries. Most flushes have none. Entries mostly
- * have the same names in the same order, so each name is first compared with the one that was at
- * its place before.
+ * Collects the dimensions and measures of a flush's entries. They mostly have the same names in the
+ * same order, so each name is first compared with the one that was at its place before.
  */
 export class DetailsReader {
-  #entries = 0
-  #hasDetails = false
   /** In order of appearance. */
   readonly #dimensions: Dimension[] = []
   readonly #measures: Measure[] = []
@@ -46,21 +47,18 @@ export class DetailsReader {
   /** True if entries name the same dimensions in different orders. */
   #isMixed = false
   /** The number of each entry's combination. */
-  #combination: number[] = []
+  readonly #combination: number[]
 
   /** `size` is the number of entries in the body. */
-  constructor(private readonly size: number) {}
+  constructor(private readonly size: number) {
+    this.#combination = zeros(size)
+  }
 
   /**
-   * Adds the next entry, which is at this place in the body. Returns false if its dimensions or
+   * Adds entry `at`, which is at this place in the body. Returns false if its dimensions or
    * measures are invalid, or there are more of them than can be declared.
    */
-  add(entry: object, place: number): boolean {
-    const { dimensions, measures } = entry as Detailed
-    const at = this.#entries++
-    if (isAbsent(dimensions) && isAbsent(measures)) return true
-    if (!this.#hasDetails) this.#combination = zeros(this.size)
-    this.#hasDetails = true
+  add({ dimensions, measures }: Detailed, at: number, place: number): boolean {
     if (!isAbsent(dimensions)) {
       const combination = isObject(dimensions) ? this.#combinationOf(dimensions, place) : null
       if (combination === null) return false
@@ -69,15 +67,14 @@ export class DetailsReader {
     return isAbsent(measures) || (isObject(measures) && this.#addMeasures(measures, at, place))
   }
 
-  /** Returns what was added; undefined if no entry has dimensions or measures. */
-  read(): PostedDetails | undefined {
-    if (!this.#hasDetails) return undefined
+  /** Returns the details of all entries. Those of the body that are skipped are not among them. */
+  read(entries: number): PostedDetails {
     const dimensions = this.#dimensions.toSorted(byName)
     const measures = this.#measures.toSorted(byName)
     return {
       dimensions: dimensions.map(({ name }) => name),
-      ...this.#readCombinations(dimensions),
-      measures: measures.map(({ name, values }) => ({ name, values: this.#cut(values) })),
+      ...this.#readCombinations(dimensions, entries),
+      measures: measures.map(({ name, values }) => ({ name, values: cut(values, entries) })),
       places: {
         dimensions: dimensions.map(({ place }) => place),
         measures: measures.map(({ place }) => place),
@@ -86,7 +83,7 @@ export class DetailsReader {
   }
 
   /** Returns the combinations that entries have, each once, and that of each entry. */
-  #readCombinations(dimensions: readonly Dimension[]) {
+  #readCombinations(dimensions: readonly Dimension[], entries: number) {
     const combinations: (string | null)[][] = []
     const known = new Map<string, number>()
     const numbers: (number | undefined)[] = []
@@ -102,16 +99,10 @@ export class DetailsReader {
       numbers[posted] = number
       return number
     }
-    const combination = this.#cut(this.#combination).map(
+    const combination = cut(this.#combination, entries).map(
       (number) => numbers[number] ?? numberOf(number),
     )
     return { combinations, combination }
-  }
-
-  /** Entries of the body that are skipped are not added. */
-  #cut(column: number[]): number[] {
-    column.length = this.#entries
-    return column
   }
 
   /** Returns null if something is invalid. */
@@ -186,6 +177,11 @@ export class DetailsReader {
 }
 
 const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : 1)
+
+function cut(column: number[], length: number): number[] {
+  column.length = length
+  return column
+}
 
 const zeros = (length: number): number[] => new Array(length).fill(0)
 

@@ -4,7 +4,7 @@ import type { PostedApiKeyEntries } from '../../events/api-key-flush.ts'
 import { LAST_UNIX_SECOND } from '../../events/columns.ts'
 import type { KeyHints, PostedFlush } from '../../events/flush.ts'
 import type { PostedKeyEntries } from '../../events/key-flush.ts'
-import { DetailsReader } from './details.ts'
+import { type Detailed, DetailsReader, hasDetails } from './details.ts'
 import { addHint } from './hints.ts'
 import { explainRefusal, isForeign, type Refusal } from './refusal.ts'
 
@@ -144,7 +144,7 @@ function readApiKeyEntries(body: unknown, hints: KeyHints | null): PostedApiKeyE
   if (body !== null && isForeign(body, ['keys'])) return null
   const entries: PostedApiKeyEntries = { ids: [], requests: [], successes: [] }
   const posted = body?.keys ?? []
-  const details = new DetailsReader(posted.length)
+  let details: DetailsReader | null = null
   for (let place = 0; place < posted.length; place++) {
     const entry = posted[place]
     const id = entry?.api_key_id ?? 0
@@ -161,18 +161,14 @@ function readApiKeyEntries(body: unknown, hints: KeyHints | null): PostedApiKeyE
     entries.successes.push(successes)
     if (name !== '') nameLast(entries, name.toWellFormed(), place)
     else entries.names?.push(null)
-    if (!details.add(entry!, place)) return null
-    if (hints !== null) addHint(hints, entries.ids.length - 1, entry!)
+    const last = entries.ids.length - 1
+    if (hasDetails(entry as Detailed)) {
+      details ??= new DetailsReader(posted.length)
+      if (!details.add(entry as Detailed, last, place)) return null
+    }
+    if (hints !== null) addHint(hints, last, entry!)
   }
-  return withDetails(entries, details)
-}
-
-function withDetails<Entries extends PostedApiKeyEntries | PostedKeyEntries>(
-  entries: Entries,
-  reader: DetailsReader,
-): Entries {
-  const details = reader.read()
-  if (details !== undefined) entries.details = details
+  if (details !== null) entries.details = details.read(entries.ids.length)
   return entries
 }
 
@@ -191,7 +187,7 @@ function readKeyEntries(body: unknown, hints: KeyHints | null): PostedKeyEntries
   if (body !== null && isForeign(body, ['keys'])) return null
   const entries: PostedKeyEntries = { hashes: [], requests: [], tokens: [], last_accessed_at: [] }
   const posted = body?.keys ?? []
-  const details = new DetailsReader(posted.length)
+  let details: DetailsReader | null = null
   for (let place = 0; place < posted.length; place++) {
     const entry = posted[place]
     const hash = entry?.token_hash?.trim() ?? ''
@@ -209,10 +205,15 @@ function readKeyEntries(body: unknown, hints: KeyHints | null): PostedKeyEntries
     entries.requests.push(requests)
     entries.tokens.push(tokens)
     entries.last_accessed_at.push(lastAccessedAt)
-    if (!details.add(entry!, place)) return null
-    if (hints !== null) addHint(hints, entries.hashes.length - 1, entry!)
+    const last = entries.hashes.length - 1
+    if (hasDetails(entry as Detailed)) {
+      details ??= new DetailsReader(posted.length)
+      if (!details.add(entry as Detailed, last, place)) return null
+    }
+    if (hints !== null) addHint(hints, last, entry!)
   }
-  return withDetails(entries, details)
+  if (details !== null) entries.details = details.read(entries.hashes.length)
+  return entries
 }
 
 /** Returns undefined if the text is not JSON. */
