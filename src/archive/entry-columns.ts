@@ -3,6 +3,7 @@ import { isAct, toPostedRows } from '../events/act.ts'
 import { type Event, postingsOf, type StoredEvent, tryDecodeEvent } from '../events/event.ts'
 import { statedTimeOf } from '../events/flush.ts'
 import type { Postings } from '../events/postings.ts'
+import { type DetailMaps, mapsOfAct, mapsOfFlush, type Pairs } from './detail-maps.ts'
 
 const required = { repetition_type: 'REQUIRED' } as const
 const optional = { repetition_type: 'OPTIONAL' } as const
@@ -49,28 +50,53 @@ const COLUMNS = [
   { name: 'api_key', ...text, ...optional },
 ] as const satisfies SchemaElement[]
 
+/** The columns of maps, with the types of their values. */
+const MAPS = [
+  { name: 'dimensions', value: text },
+  { name: 'counted_dimensions', value: text },
+  { name: 'measures', value: int64 },
+] as const satisfies { name: keyof DetailMaps; value: object }[]
+
 /** The Parquet schema of a file of entries. */
 export const SCHEMA: SchemaElement[] = [
-  { name: 'entries', num_children: COLUMNS.length },
+  { name: 'entries', num_children: COLUMNS.length + MAPS.length },
   ...COLUMNS,
+  ...MAPS.flatMap(({ name, value }): SchemaElement[] => [
+    { name, num_children: 1, converted_type: 'MAP', logical_type: { type: 'MAP' }, ...optional },
+    { name: 'key_value', num_children: 2, repetition_type: 'REPEATED' },
+    { name: 'key', ...text, ...required },
+    { name: 'value', ...value, ...required },
+  ]),
 ]
 
-type Name = (typeof COLUMNS)[number]['name']
-type Value = number | bigint | string | boolean | null
+const NAMES = [...COLUMNS, ...MAPS].map(({ name }) => name)
+
+type Name = (typeof NAMES)[number]
+type Value = number | bigint | string | boolean | Pairs<string> | Pairs<bigint> | null
 
 /** The entries of many events, by column. */
 export class EntryColumns {
   rows = 0
-  readonly #values = Object.fromEntries(COLUMNS.map(({ name }) => [name, [] as Value[]])) as Record<
+  readonly #values = Object.fromEntries(NAMES.map((name) => [name, [] as Value[]])) as Record<
     Name,
     Value[]
   >
 
-  /** Adds the entries of a flush or an act. Returns false if the event can't be decoded. */
+  /** `measureNames` are the names of measures by number, which changes of the catalog add. */
+  constructor(private readonly measureNames: Map<number, string>) {}
+
+  /**
+   * Adds the entries of a flush or an act, or the names of a change of the catalog. Returns false
+   * if the event can't be decoded.
+   */
   add(stored: StoredEvent): boolean {
     const { type, version, payload } = stored
     const event = tryDecodeEvent({ type, version, payload: Buffer.from(payload) })
     if (event === null) return false
+    if (event.type === 'CatalogChanged') {
+      const { measures = [] } = event.data.upserted
+      for (const { name, number } of measures) this.measureNames.set(number, name)
+    }
     const { shard, position, source, recordedAt } = stored
     const rows = isAct(type)
       ? this.#addAct(postingsOf(event, recordedAt))
@@ -87,7 +113,7 @@ export class EntryColumns {
 
   /** Returns the columns in the form that `ParquetWriter.write` expects. */
   columns(): { name: string; data: Value[] }[] {
-    return COLUMNS.map(({ name }) => ({ name, data: this.#values[name] }))
+    return NAMES.map((name) => ({ name, data: this.#values[name] }))
   }
 
   #addAct(postings: readonly Postings[]): number {
@@ -105,8 +131,10 @@ export class EntryColumns {
     }
     this.#fill('quota_tracked', rows, null)
     this.#fill('api_key', rows, null)
-    for (const { countedAt, start, end } of postings) {
+    for (const { countedAt, start, end, details } of postings) {
       this.#fill('counted_at', end - start, countedAt ? toMicroseconds(countedAt) : null)
+      if (details === undefined) this.#fillMaps(end - start)
+      else this.#addMaps(mapsOfAct(details, { start, end }, this.measureNames))
     }
     return rows
   }
@@ -117,7 +145,18 @@ export class EntryColumns {
     const countedAt = stated === null ? toMicroseconds(recordedAt) : BigInt(stated) * 1_000_000n
     this.#fill('counted_at', rows, countedAt)
     this.#fill('quota_used', rows, null)
+    const details = detailsOf(event)
+    if (details === undefined) this.#fillMaps(rows)
+    else this.#addMaps(mapsOfFlush(details))
     return rows
+  }
+
+  #addMaps(rows: Iterable<DetailMaps>): void {
+    for (const row of rows) for (const { name } of MAPS) this.#values[name].push(row[name])
+  }
+
+  #fillMaps(rows: number): void {
+    for (const { name } of MAPS) this.#fill(name, rows, null)
   }
 
   #addEntries(event: Event): number {
@@ -168,6 +207,9 @@ export class EntryColumns {
     for (let i = 0; i < rows; i++) values.push(value)
   }
 }
+
+const detailsOf = ({ type, data }: Event) =>
+  type === 'ApiKeyStatsFlushed' || type === 'KeyStatsFlushed' ? data.details : undefined
 
 /**
  * Returns the microseconds since 1970 of `2026-01-31T12:00:00.123456+00:00`. A Date has only

@@ -53,12 +53,14 @@ async function writeEntries(options: ParquetOptions, file: FileHandle): Promise<
   const createdBy = `tallybook version ${version}`
   const writer = new ParquetWriter({ writer: bytes, schema: SCHEMA, createdBy })
   const outcome = { events: 0, entries: 0, unreadable: 0 }
-  let group = new EntryColumns()
+  // Shard 0 comes first: no act names a measure before the change that declares it.
+  const measureNames = new Map<number, string>()
+  let group = new EntryColumns(measureNames)
   const endGroup = async () => {
     if (group.rows === 0) return
     await writer.write({ columnData: group.columns(), rowGroupSize: group.rows })
     outcome.entries += group.rows
-    group = new EntryColumns()
+    group = new EntryColumns(measureNames)
   }
   const heads = await readHeads(sql)
   const total = heads.reduce((sum, head) => sum + head + 1, 0)

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet'
+import { parametersOf } from '../property/runs.ts'
 import { Session } from '../property/session.ts'
 import { history } from '../property/steps.ts'
 import { runCommand, useFolder, writeTestParquet } from '../support/archive.ts'
@@ -35,7 +36,8 @@ async function readFile(path: string): Promise<unknown[]> {
   return rows
     .filter(({ type }) => String(type).endsWith('StatsFlushed'))
     .map((row) => {
-      const { type, counted_at, quota_used, ...entry } = row
+      const { type, counted_at, quota_used, dimensions, counted_dimensions, measures, ...entry } =
+        row
       expect(quota_used).toBe(null)
       return JSON.stringify([...Object.values(entry), counted_at].map(toText))
     })
@@ -46,7 +48,7 @@ const toText = (value: unknown) =>
   value === null || typeof value === 'boolean' ? value : String(value)
 
 test('an export of random histories has the rows of the view flush_entries', async () => {
-  for (const [run, steps] of fc.sample(history, 5).entries()) {
+  for (const [run, steps] of fc.sample(history, parametersOf(5)).entries()) {
     const session = await Session.begin(service, run + 1)
     for (const step of steps) await session.take(step)
   }
@@ -95,6 +97,69 @@ test('acts have a row for each account, and sums by account are its totals', asy
     [-10n, flushed!.recorded_at],
   ])
 })
+
+test('dimensions and measures are maps, and sums of both by value are usage', async () => {
+  await service.putCatalog({
+    provider_groups: [{ id: 1 }],
+    api_keys: [{ id: 7, group_id: 1 }],
+    dimensions: [{ name: 'model' }, { name: 'status' }],
+    measures: [{ name: 'output_tokens' }, { name: 'input_tokens' }],
+  })
+  const entry = (requests: number, dimensions?: object, measures?: object) => ({
+    ...{ api_key_id: 7, requests, dimensions, measures },
+  })
+  const gpt = { model: 'gpt-5', status: '200' }
+  const flush = { keys: [entry(10, gpt, { input_tokens: 2 ** 53 - 1 }), entry(4), entry(2, {})] }
+  const posted = await service.post('/internal/apikey-stats/flush', flush)
+  await service.post('/internal/apikey-stats/flush', flush)
+  await service.post('/internal/apikey-stats/flush', {
+    keys: [entry(1, { model: 'o4' }, { output_tokens: 3 })],
+  })
+  const reverse = { reverse: positionOf(posted), reason: 'posted twice' }
+  await service.act('/admin/corrections', reverse)
+  const path = join(folder.path, 'maps.parquet')
+  await writeTestParquet(service.database, path)
+  const rows = await parquetReadObjects({ file: await asyncBufferFromFile(path) })
+  const at = (row: Record<string, unknown>) => `${row.shard}/${row.position}`
+  expect(rows.filter((row) => at(row) === reverse.reverse).map(mapsOf)).toEqual([
+    [gpt, gpt, { input_tokens: 2n ** 53n - 1n }],
+    [null, null, null],
+    [null, null, null],
+  ])
+  const reversal = rows.filter(({ type, api_key_id }) => type === 'EventReversed' && api_key_id)
+  expect(reversal.map((row) => [row.requests, ...mapsOf(row)])).toContainEqual([
+    ...[-10n, null, gpt, { input_tokens: 1n - 2n ** 53n }],
+  ])
+  const { items } = await service.read<{ items: UsageItem[] }>(
+    '/admin/breakdown?by=model&api_key_id=7',
+  )
+  const expected = items.map(({ dimensions, total_requests, measures }) => [
+    ...[dimensions.model, String(total_requests), measures],
+  ])
+  const models = Map.groupBy(
+    rows.filter(({ api_key_id }) => api_key_id === 7n),
+    ({ counted_dimensions }) => counted_dimensions?.model ?? null,
+  )
+  const sum = (all: bigint[]) => all.reduce((total, one) => total + one, 0n)
+  const sums = [...models].map(([model, some]) => [
+    ...[model, String(sum(some.map(({ requests }) => requests)))],
+    Object.fromEntries(
+      ['input_tokens', 'output_tokens'].map((name) => [
+        ...[name, Number(sum(some.map(({ measures }) => measures?.[name] ?? 0n)))],
+      ]),
+    ),
+  ])
+  expect(sums.sort()).toEqual(expected.sort())
+})
+
+type UsageItem = {
+  dimensions: { model: string | null }
+  total_requests: number
+  measures: Record<string, number>
+}
+
+const mapsOf = (row: Record<string, unknown>) =>
+  [row.dimensions, row.counted_dimensions, row.measures].map((map) => map ?? null)
 
 test('an adoption has rows in the quarter hours where its keys were posted', async () => {
   await service.putCatalog({ provider_groups: [{ id: 1 }] })
@@ -156,7 +221,7 @@ test('the export of a log without entries has no rows and reports unreadable eve
   expect(plain(outcome.stdout)).toMatchSnapshot()
   const { num_rows, schema } = await parquetMetadataAsync(await asyncBufferFromFile(path))
   expect(num_rows).toBe(0n)
-  expect(schema.length).toBe(17)
+  expect(schema.length).toBe(29)
   const again = await runCommand(['export', '--parquet', path], service.database.address)
   expect(again.code).toBe(1)
   expect(plain(again.stderr)).toMatchSnapshot()
