@@ -71,6 +71,16 @@ describe.skipIf(!hasBrowser)('accessibility of the console', () => {
   beforeAll(async () => {
     axe = await readFile(AXE, 'utf8')
     await fill(console.service, { groups: 3, keys: 2 })
+    await console.service.putCatalog({
+      dimensions: [{ name: 'model' }],
+      measures: [{ name: 'cost_micros', unit: 'USD/1e6' }],
+    })
+    await console.service.post('/internal/apikey-stats/flush', {
+      keys: Array.from({ length: 12 }, (_, i) => ({
+        ...{ api_key_id: 1, requests: 10, dimensions: { model: `model-${i}` } },
+        measures: { cost_micros: 1_000 },
+      })),
+    })
     await console.service.act('/admin/corrections', {
       adjust: { keys: [{ token_hash: 'hash-b', request_count: 1, used_tokens: 1, quota_used: 0 }] },
       reason: 'counted by hand',

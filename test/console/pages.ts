@@ -15,7 +15,7 @@ export const isPage = (name: string) => PATHS.some((path) => path === name)
 /** A page to check, and what to do on it before. */
 export type TestedPage = { path: string; name: string; prepare?: (page: Page) => Promise<void> }
 
-/** Every page, with charts of a few daily bars; a page of the past, and pages with a dialog. */
+/** Every page, with charts of a few daily bars; one of the past, a breakdown, and some dialogs. */
 export const PAGES: TestedPage[] = [
   ...PATHS.map((name) => ({
     name,
@@ -23,6 +23,7 @@ export const PAGES: TestedPage[] = [
     ...(name.startsWith('/events/') && { prepare: checkProof }),
   })),
   { name: 'a page of the past', path: '/?as_of_position=0/0', prepare: waitForPast },
+  { name: 'a breakdown', path: '/?range=7d&bucket=day&by=model&measures=cost_micros' },
   { name: 'a page with a dialog', path: '/groups/1', prepare: openDialog },
   { name: 'the dialog of balances', path: '/corrections', prepare: openBalances },
   { name: 'the dialog of an adoption', path: '/unknown-keys', prepare: openAdopt },

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
 import { zone } from '../../src/console/page/settings.ts'
 import { readTimestamp, toTimestamp } from '../../src/console/page/timestamp.ts'
-import { readRange, toZoom } from '../../src/console/page/usage/range.ts'
+import { boundsOf, readRange, toZoom, withAtMost } from '../../src/console/page/usage/range.ts'
 import { toBounds } from '../../src/http/usage/buckets.ts'
 import { isFull } from '../support/full.ts'
 
@@ -126,6 +126,28 @@ describe('a zoom', () => {
     expect(toZoom(at('10:20:00'), at('10:21:00'))).toEqual({
       ...{ from: '2026-01-01T10:15:00Z', to: '2026-01-01T11:15:00Z' },
     })
+  })
+})
+
+describe('the bounds of bars', () => {
+  test.each([
+    ['UTC', '2026-03-27T00:15:00Z', '2026-03-30T12:00:00Z'],
+    ['Europe/Berlin', '2026-03-27T23:00:00Z', '2026-03-30T12:30:00Z'],
+    ['America/Sao_Paulo', '2018-11-02T12:00:00Z', '2018-11-06T03:00:00Z'],
+    ['Asia/Kathmandu', '2026-03-27T00:00:00Z', '2026-03-30T12:45:00Z'],
+  ])('in %s are those of the service', (tz, from, to) => {
+    liveIn(tz)
+    for (const bucket of ['hour', 'day'] as const) {
+      const expected = toBounds({ from, to, bucket, tz, now: to }).map((at) => Date.parse(at))
+      expect(boundsOf({ name: 'zoom', from, to, bucket })).toEqual(expected)
+    }
+  })
+
+  test('are of days if there are too many hours', () => {
+    const hours = { ...range('range=30d&bucket=hour') }
+    expect(boundsOf(hours)).toHaveLength(721)
+    expect(withAtMost(720, hours)).toBe(hours)
+    expect(withAtMost(719, hours)).toEqual({ ...hours, bucket: 'day' })
   })
 })
 

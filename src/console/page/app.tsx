@@ -2,6 +2,7 @@ import { useLayoutEffect, useRef } from 'preact/hooks'
 import { Route, Switch, useLocation } from 'wouter-preact'
 import { Corrections } from './bookkeeping/corrections.tsx'
 import { UnknownKeys } from './bookkeeping/unknown-keys.tsx'
+import { DeclarationsProvider } from './declared/declarations.tsx'
 import { DeclaredPage } from './declared/declared.tsx'
 import { ApiKey } from './entity/api-key.tsx'
 import { ApiKeyList } from './entity/api-key-list.tsx'
@@ -38,31 +39,33 @@ export function App() {
   if (session.value === null) return <SignIn />
   return (
     <Shell>
-      <Switch>
-        <Route path="/" component={Overview} />
-        <Route path="/groups/:id">{({ id }) => <Group key={id} id={id} />}</Route>
-        <Route path="/api-keys">
-          <Title>API keys</Title>
-          <ApiKeyList />
-        </Route>
-        <Route path="/api-keys/:id">{({ id }) => <ApiKey key={id} id={id} />}</Route>
-        <Route path="/keys" component={KeyList} />
-        <Route path="/keys/:hash">{({ hash }) => <Key key={hash} hash={hash} />}</Route>
-        <Route path="/dimensions" component={DeclaredPage} />
-        <Route path="/events" component={Events} />
-        <Route path="/events/:shard/:position">
-          {(at) => <Event key={`${at.shard}/${at.position}`} {...at} />}
-        </Route>
-        <Route path="/corrections" component={Corrections} />
-        <Route path="/unknown-keys" component={UnknownKeys} />
-        <Route path="/proofs" component={Proofs} />
-        <Route path="/health" component={Health} />
-        <Route>
-          <Empty title="Page not found.">
-            <To href="/">Go to the overview</To>
-          </Empty>
-        </Route>
-      </Switch>
+      <DeclarationsProvider>
+        <Switch>
+          <Route path="/" component={Overview} />
+          <Route path="/groups/:id">{({ id }) => <Group key={id} id={id} />}</Route>
+          <Route path="/api-keys">
+            <Title>API keys</Title>
+            <ApiKeyList />
+          </Route>
+          <Route path="/api-keys/:id">{({ id }) => <ApiKey key={id} id={id} />}</Route>
+          <Route path="/keys" component={KeyList} />
+          <Route path="/keys/:hash">{({ hash }) => <Key key={hash} hash={hash} />}</Route>
+          <Route path="/dimensions" component={DeclaredPage} />
+          <Route path="/events" component={Events} />
+          <Route path="/events/:shard/:position">
+            {(at) => <Event key={`${at.shard}/${at.position}`} {...at} />}
+          </Route>
+          <Route path="/corrections" component={Corrections} />
+          <Route path="/unknown-keys" component={UnknownKeys} />
+          <Route path="/proofs" component={Proofs} />
+          <Route path="/health" component={Health} />
+          <Route>
+            <Empty title="Page not found.">
+              <To href="/">Go to the overview</To>
+            </Empty>
+          </Route>
+        </Switch>
+      </DeclarationsProvider>
     </Shell>
   )
 }

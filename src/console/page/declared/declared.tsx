@@ -9,6 +9,7 @@ import { type Column, Table } from '../parts/table.tsx'
 import { Title } from '../parts/title.tsx'
 import { isAdmin } from '../session.ts'
 import { useList } from '../use-list.ts'
+import { useDeclarations } from './declarations.tsx'
 import { Declare, type Declared, EndDeclared, type Kind } from './dialogs.tsx'
 
 type Row = Declared & { kind: Kind }
@@ -26,8 +27,10 @@ export function DeclaredPage() {
     ? lists.flatMap((list) => list.items!)
     : undefined
   const canChange = isAdmin() && !isPast(asOf)
+  const declarations = useDeclarations()
   const reload = () => {
     for (const list of lists) list.reload()
+    declarations.reload()
   }
   return (
     <>

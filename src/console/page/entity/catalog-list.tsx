@@ -2,8 +2,9 @@ import { type LucideIcon, Plus } from 'lucide-preact'
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 import { type AsOf, isPast, useAsOf } from '../as-of.ts'
+import { ChooseColumns, toColumns, useChosenMeasures } from '../declared/columns.tsx'
 import { ListHead } from '../parts/list-head.tsx'
-import { SaveList } from '../parts/save-list.tsx'
+import { SaveList, toLines } from '../parts/save-list.tsx'
 import { Empty, Failed } from '../parts/states.tsx'
 import { type Column, Table } from '../parts/table.tsx'
 import { useParams } from '../parts/use-params.ts'
@@ -42,6 +43,9 @@ export function CatalogList<Item extends object>(props: Props<Item>) {
   const loadPage = load(query)
   const list = useList(`${many} ${JSON.stringify(query)}`, loadPage, { isLive: !isPast(asOf) })
   const canAdd = isAdmin() && !isPast(asOf)
+  const measures = toColumns(useChosenMeasures())
+  // They follow the counts, which the service can sort by.
+  const place = columns.findLastIndex((column) => column.sort !== undefined) + 1
   const isShortcut = sort === shortcut?.sort
   return (
     <section class="card" aria-label={title}>
@@ -61,7 +65,8 @@ export function CatalogList<Item extends object>(props: Props<Item>) {
             <shortcut.Icon aria-hidden size={14} /> {shortcut.title}
           </button>
         )}
-        <SaveList name={many} load={() => loadAll(loadPage)} />
+        <SaveList name={many} load={async () => toLines(await loadAll(loadPage))} />
+        <ChooseColumns />
         {canAdd && (
           <button type="button" class="small" onClick={() => setAdding(true)}>
             <Plus aria-hidden size={14} /> Add
@@ -76,7 +81,8 @@ export function CatalogList<Item extends object>(props: Props<Item>) {
       ) : (
         <Table
           caption={`${many} with their counters`}
-          columns={columns}
+          columns={columns.toSpliced(place, 0, ...measures)}
+          isWide={measures.length > 0}
           items={list.items}
           keyOf={keyOf}
           sorting={{ by: sort, onChange: (by) => change({ sort: by }) }}

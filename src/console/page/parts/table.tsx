@@ -35,12 +35,14 @@ type Props<Item> = {
   keyOf: (item: Item) => string | number
   sorting?: Sorting
   isLoading?: boolean
+  /** True if it may be wider than the screen: it then scrolls by itself. */
+  isWide?: boolean
   onEnd?: () => void
 }
 
 /** A table of any length: only the rows near the window are in the document. */
 export function Table<Item>(props: Props<Item>) {
-  const { caption, columns, items, keyOf, sorting, isLoading = false, onEnd } = props
+  const { caption, columns, items, keyOf, sorting, isLoading = false, isWide, onEnd } = props
   const table = useRef<HTMLTableElement>(null)
   const count = items?.length ?? 0
   const { first, end, abovePx, belowPx } = useRows(table, count, ROW_PX)
@@ -51,7 +53,12 @@ export function Table<Item>(props: Props<Item>) {
   }, [isNearEnd, count, onEnd])
 
   return (
-    <div class="table" aria-busy={isLoading}>
+    <div
+      class={isWide ? 'table wide' : 'table'}
+      style={isWide ? widthsOf(columns) : {}}
+      {...(isWide && { role: 'group', 'aria-label': caption, tabIndex: 0 })}
+      aria-busy={isLoading}
+    >
       <table ref={table} aria-rowcount={count + 1}>
         <caption class="unseen">{caption}</caption>
         <thead>
@@ -133,6 +140,18 @@ const bones = (columns: Column<never>[]) =>
 
 const classOf = ({ align, rank = 1, wraps }: Pick<Column<never>, 'align' | 'rank' | 'wraps'>) =>
   `${align === 'end' ? 'end ' : ''}${wraps ? 'wraps ' : ''}rank-${rank}`
+
+/** Widths of a column that states none, in a table that may be wider than the screen. */
+const DEFAULT_CHARS = 18
+const DEFAULT_PHONE_CHARS = 16
+
+/** The widths of all columns together, and of those that a phone shows. */
+function widthsOf(columns: Pick<Column<never>, 'chars' | 'phoneChars' | 'rank'>[]) {
+  const onPhone = columns.filter(({ rank = 1 }) => rank === 1)
+  const all = columns.reduce((sum, { chars = DEFAULT_CHARS }) => sum + chars, 0)
+  const phone = onPhone.reduce((sum, { phoneChars = DEFAULT_PHONE_CHARS }) => sum + phoneChars, 0)
+  return { '--all-chars': `${all}ch`, '--all-phone-chars': `${phone}ch` }
+}
 
 const widthOf = ({ chars, phoneChars }: Pick<Column<never>, 'chars' | 'phoneChars'>) => ({
   ...(chars === undefined ? {} : { '--chars': `${chars}ch` }),

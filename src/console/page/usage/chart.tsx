@@ -1,25 +1,33 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import uPlot from 'uplot'
-import { formatShort, formatTime, zoneName } from '../format.ts'
+import { formatTime, zoneName } from '../format.ts'
 import { theme, zone } from '../settings.ts'
+import type { Unit } from '../unit.ts'
 
-/** One value per bucket, and the colour of its bars. */
-export type Series = { label: string; tone: 'calm' | 'bad'; values: number[] }
+/** One value per bucket, and the colour of its bars, as style/base.css names it. */
+export type Series = { label: string; colour: string; values: number[] }
 
 type Props = {
   label: string
   /** Start of each bucket, and end of the last one, in ms. */
   bounds: number[]
+  /** Drawn from 0, each in front of those before it. */
   series: Series[]
+  unit: Unit
+  /** True if a series is the sum of those after it and its own layer, whose edges are shown. */
+  isStacked?: boolean
   /** Receives the bucket under the pointer; null: none. */
   onPoint: (bucket: number | null) => void
   onZoom: (fromMs: number, toMs: number) => void
 }
 
 const HEIGHT = 240
+/** Number of bars from which edges would cover them. */
+const MAX_EDGED = 120
 
 /** Draws bars over time. Dragging over bars zooms; the arrow keys move from bar to bar. */
-export function Chart({ label, bounds, series, onPoint, onZoom }: Props) {
+export function Chart(props: Props) {
+  const { label, bounds, series, unit, isStacked = false, onPoint, onZoom } = props
   const place = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot | null>(null)
   const callbacks = useRef({ onPoint, onZoom })
@@ -30,13 +38,15 @@ export function Chart({ label, bounds, series, onPoint, onZoom }: Props) {
     starts.map((ms) => ms / 1_000),
     ...series.map(({ values }) => values),
   ]
-  const tones = series.map(({ tone }) => tone).join()
+  const colours = series.map(({ colour }) => colour).join()
+  const isEdged = isStacked && starts.length <= MAX_EDGED
+  const look = { unit, isStacked, isEdged }
   const bucketMs = bounds.length > 1 ? bounds[1]! - bounds[0]! : 1
 
   useEffect(() => {
     const element = place.current!
     const drawn = new uPlot(
-      toOptions(element, series, {
+      toOptions(element, series, look, {
         onPoint: (bucket) => callbacks.current.onPoint(bucket),
         onZoom: (from, to) => callbacks.current.onZoom(from, to),
       }),
@@ -54,7 +64,7 @@ export function Chart({ label, bounds, series, onPoint, onZoom }: Props) {
       plot.current = null
     }
     // A chart reads the colours and the zone when it is created.
-  }, [tones, theme.value, zone.value])
+  }, [colours, unit, isStacked, isEdged, theme.value, zone.value])
 
   useEffect(() => {
     const drawn = plot.current
@@ -83,12 +93,18 @@ export function Chart({ label, bounds, series, onPoint, onZoom }: Props) {
   )
 }
 
+type Look = { unit: Unit; isStacked: boolean; isEdged: boolean }
 type Callbacks = { onPoint: (bucket: number | null) => void; onZoom: Props['onZoom'] }
 
-function toOptions(element: HTMLElement, series: Series[], callbacks: Callbacks): uPlot.Options {
+function toOptions(
+  element: HTMLElement,
+  series: Series[],
+  { unit, isStacked, isEdged }: Look,
+  callbacks: Callbacks,
+): uPlot.Options {
   const style = getComputedStyle(element)
   const colour = (name: string) => style.getPropertyValue(`--${name}`).trim()
-  const bars = uPlot.paths.bars!({ size: [0.82, 40], align: 1, radius: 0.08 })
+  const bars = uPlot.paths.bars!({ size: [0.82, 40], align: 1, radius: isStacked ? 0 : 0.08 })
   const axis = {
     stroke: colour('muted'),
     font: `12px ${style.fontFamily}`,
@@ -122,15 +138,15 @@ function toOptions(element: HTMLElement, series: Series[], callbacks: Callbacks)
         ...axis,
         // As wide as its longest label.
         size: (_, texts) => 10 + 7 * Math.max(...(texts ?? ['']).map(({ length }) => length)),
-        values: (_, splits) => splits.map(formatShort),
+        values: (_, splits) => splits.map(unit.formatShort),
       },
     ],
     series: [
       {},
-      ...series.map(({ label, tone }) => ({
-        label,
-        fill: colour(tone === 'bad' ? 'chart-bad' : 'chart'),
-        width: 0,
+      ...series.map((one) => ({
+        label: one.label,
+        fill: colour(one.colour),
+        ...(isEdged ? { stroke: colour('card'), width: 1 } : { width: 0 }),
         paths: bars,
         points: { show: false },
       })),

@@ -39,6 +39,21 @@ export function toZoom(fromMs: number, toMs: number): { from: string; to: string
   return toTexts(from, Math.max(to, from + HOUR_MS))
 }
 
+/** Returns when the hours or days of a range begin (ms), and its end. */
+export function boundsOf({ from, to, bucket }: Range): number[] {
+  const end = Date.parse(to)
+  const bounds: number[] = []
+  for (let at = Date.parse(from); at < end; ) {
+    bounds.push(at)
+    at = bucket === 'hour' ? nextHour(at) : midnight(at, -1)
+  }
+  return [...bounds, end]
+}
+
+/** Returns the range with days instead of hours if it has more than `most` buckets. */
+export const withAtMost = (most: number, range: Range): Range =>
+  boundsOf(range).length > most + 1 ? { ...range, bucket: 'day' } : range
+
 const fitting = (ms: number): Bucket => (ms < MAX_HOURLY_DAYS * DAY_MS ? 'hour' : 'day')
 
 /** The service returns at most 10,000 buckets. */
