@@ -31,7 +31,8 @@ export function countApiKeys({ requests, load, isOutage }: Interval, chance: () 
     const provider = PROVIDERS.find((one) => one.id === group_id)!
     const ofKey = (requests * provider.share) / (API_KEYS.length / PROVIDERS.length)
     return provider.models.flatMap((model) => {
-      const count = Math.floor(ofKey * model.share * 2 * chance() + chance())
+      const expected = ofKey * model.share * (model.isNightly ? atNight(load) : 1)
+      const count = Math.floor(expected * 2 * chance() + chance())
       if (count === 0) return []
       const isBroken = isOutage && group_id === BROKEN
       const failed = draw(count, isBroken ? 0.9 : provider.failing * (0.5 + load), chance)
@@ -48,6 +49,9 @@ export function countApiKeys({ requests, load, isOutage }: Interval, chance: () 
     })
   })
 }
+
+/** Returns by how much batches of the night exceed what other requests have at a load. */
+const atNight = (load: number) => Math.max(0, 0.6 - load) / load
 
 /** Spreads requests over the token keys, last accessed at this Unix second. */
 export function countKeys({ requests }: Interval, at: number, chance: () => number) {

@@ -15,6 +15,8 @@ export type Model = {
   operation: 'chat' | 'embeddings'
   /** Its share of the requests of its provider. */
   share: number
+  /** True if batches of the night use it, and little else. */
+  isNightly?: boolean
   tokens: Tokens
   /** Millionths of a dollar for a token. They are made up. */
   prices: Tokens
@@ -50,6 +52,7 @@ export const PROVIDERS: Provider[] = [
       chat('gpt-5-mini', 0.45, kinds(700, 400, 0, 180, 140), kinds(0.25, 0.025, 0, 2, 2)),
       {
         ...{ name: 'text-embedding-3-small', operation: 'embeddings', share: 0.15 },
+        isNightly: true,
         tokens: kinds(380, 0, 0, 0, 0),
         prices: kinds(0.02, 0, 0, 0, 0),
       },
