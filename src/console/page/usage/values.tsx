@@ -1,4 +1,3 @@
-import type { Exact } from '../../../events/exact.ts'
 import { ChooseColumns, useChosenMeasures } from '../declared/columns.tsx'
 import { formatRate } from '../format.ts'
 import { Rate } from '../parts/rate.tsx'
@@ -41,28 +40,34 @@ export function Values({ by, name, shown, counts, read, colourOf, load }: Props)
     { value: null, counts: read!.total, isTotal: true },
   ]
   const total = read ? shown.read(read.total) : 0
-  // Successes have a rate.
-  const others = [...measures, ...counts].filter(
-    ({ id }) => id !== shown.id && id !== 'success_requests',
+  // Successes and failures have a rate.
+  const others = [...measures, counts.find(({ title }) => title === 'Requests')!].filter(
+    ({ id }) => id !== shown.id,
   )
+  const isWide = measures.length > 0
   const columns: Column<Row>[] = [
     {
       title: 'Value',
       wraps: true,
+      // Otherwise it takes what the others leave.
+      ...(isWide && { chars: 24 }),
       show: ({ value, isTotal }) =>
         isTotal ? <b>All</b> : <Value value={value} by={by} colour={colourOf(value)} />,
     },
     toColumn(shown),
     {
       title: 'Share',
-      ...{ align: 'end', chars: 26, phoneChars: 11 },
-      show: ({ value, counts: { ...part }, isTotal }) =>
-        !isTotal && <Share part={shown.read(part)} of={total} colour={colourOf(value)} />,
+      ...{ align: 'end', chars: isWide ? 14 : 25, phoneChars: 11 },
+      show: ({ value, counts: part, isTotal }) => {
+        if (isTotal) return null
+        const share = total === 0 ? 0 : Number(shown.read(part)) / Number(total)
+        return isWide ? formatRate(share) : <Share share={share} colour={colourOf(value)} />
+      },
     },
     ...others.map((one) => ({
       ...toColumn(one),
       // Nobody chose the counts, so a small screen need not show them.
-      ...(counts.includes(one) && ({ chars: 12, rank: 3 } as const)),
+      ...(counts.includes(one) && ({ chars: 14, rank: 3 } as const)),
     })),
     ...(counts[0] === REQUESTS[0] ? [SUCCESS_RATE] : []),
   ]
@@ -90,7 +95,7 @@ export function Values({ by, name, shown, counts, read, colourOf, load }: Props)
           columns={columns}
           items={rows}
           keyOf={({ value, isTotal }) => JSON.stringify([value, isTotal])}
-          isWide={measures.length > 0}
+          isWide={isWide}
         />
       )}
       {parts?.some(({ value }) => value === OTHER) && (
@@ -104,33 +109,29 @@ export function Values({ by, name, shown, counts, read, colourOf, load }: Props)
 }
 
 const Value = ({ value, by, colour }: { value: string | null; by: string; colour: string }) => (
-  <span class={value === null || value === OTHER ? 'muted' : ''}>
+  <span class={value === null || value === OTHER ? 'muted' : ''} title={value ?? ''}>
     <Swatch colour={colour} />
     {labelOf(value, by)}
   </span>
 )
 
-type ShareProps = { part: Exact; of: Exact; colour: string }
-
-function Share({ part, of, colour }: ShareProps) {
-  const share = of === 0 ? 0 : Number(part) / Number(of)
-  return (
-    <span class="rate">
-      <span class="digits">{formatRate(share)}</span>
-      <span class="track" aria-hidden>
-        <span class="fill" style={{ width: `${share * 100}%`, background: `var(--${colour})` }} />
-      </span>
+/** A share of the total as digits and as a bar. */
+const Share = ({ share, colour }: { share: number; colour: string }) => (
+  <span class="rate">
+    <span class="digits">{formatRate(share)}</span>
+    <span class="track" aria-hidden>
+      <span class="fill" style={{ width: `${share * 100}%`, background: `var(--${colour})` }} />
     </span>
-  )
-}
+  </span>
+)
 
 const toColumn = (shown: Shown): Column<Row> => ({
-  ...{ title: shown.title, align: 'end', chars: 16, phoneChars: 14 },
+  ...{ title: shown.title, align: 'end', chars: 18, phoneChars: 14 },
   show: ({ counts }) => shown.unit.format(shown.read(counts)),
 })
 
 const SUCCESS_RATE: Column<Row> = {
-  ...{ title: 'Success rate', align: 'end', chars: 24, phoneChars: 12, rank: 2 },
+  ...{ title: 'Success rate', align: 'end', chars: 25, phoneChars: 12, rank: 2 },
   show: ({ counts: { total_requests: requests = 0, success_requests: successes = 0 } }) => (
     <Rate rate={Number(successes) / Number(requests)} total={requests} />
   ),
