@@ -1,11 +1,5 @@
 import { afterAll, afterEach, beforeAll } from 'bun:test'
-import { existsSync } from 'node:fs'
-import {
-  type BrowserContext,
-  type BrowserContextOptions,
-  chromium,
-  type Page,
-} from 'playwright-core'
+import type { BrowserContext, BrowserContextOptions, Page } from 'playwright-core'
 import { INTERVALS } from '../../src/platform/intervals.ts'
 import {
   startTestService,
@@ -13,25 +7,11 @@ import {
   type TestServiceOptions,
   TOKENS,
 } from '../support/service.ts'
+import { hasBrowser, launchChromium } from './chromium.ts'
 
-/**
- * Names of Chromium on Debian, Ubuntu, Fedora and Arch. The headless shell is preferred: it renders
- * the same pages in half of the processor time.
- */
-const EXECUTABLES = [
-  'chromium-headless-shell',
-  'chromium',
-  'chromium-browser',
-  'google-chrome',
-  'google-chrome-stable',
-]
+/** If this machine has no browser, a message says so once. */
+export { hasBrowser }
 
-const executablePath =
-  process.env.TEST_CHROMIUM ??
-  EXECUTABLES.map((name) => Bun.which(name)).find((path) => path !== null)
-
-/** True if this machine has a browser. If it has none, a message says so once. */
-export const hasBrowser = executablePath !== undefined && existsSync(executablePath)
 if (!hasBrowser) console.log('skipped: there is no Chromium on this machine (TEST_CHROMIUM)')
 
 /** Timeout (ms) for what a page should show; long, because the machine may be busy. */
@@ -77,19 +57,7 @@ async function startConsole({
     // Pages get signals as often as those of users: they read at most once a second anyway.
     intervals: { streams: INTERVALS.streams, ...intervals },
   })
-  const browser = await chromium.launch({
-    executablePath: executablePath!,
-    timeout: TIMEOUT_MS,
-    args: [
-      // Tests may run as root, and in containers.
-      ...['--no-sandbox', '--disable-dev-shm-usage'],
-      // The processor renders pages anyway; without a GPU process there is one process fewer.
-      ...['--disable-gpu', '--in-process-gpu'],
-      // All pages belong to one site, so no spare process is needed, and none for the network.
-      ...['--disable-site-isolation-trials', '--enable-features=NetworkServiceInProcess2'],
-      '--disable-lcd-text',
-    ],
-  })
+  const browser = await launchChromium(TIMEOUT_MS)
   const pageErrors: string[] = []
   const opened: BrowserContext[] = []
   let window: { page: Page; role: Role | null } | null = null
