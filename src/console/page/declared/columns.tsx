@@ -25,13 +25,12 @@ export const toColumns = (measures: readonly Declared[]): Column<object>[] =>
     show: (row: Measured) => readUnit(unit).format(row.measures?.[name] ?? 0),
   }))
 
-/** A button to choose which measures tables show, if any is declared. */
+/** A button to choose which measures tables show. */
 export function ChooseColumns() {
   const [isOpen, setOpen] = useState(false)
   const [, change] = useParams()
   const chosen = useChosenMeasures()
   const { value } = useDeclarations()
-  if (!value?.measures.length) return null
   const submit = async (form: FormData) => change({ measures: form.getAll('measure').join() })
   return (
     <>
@@ -45,8 +44,14 @@ export function ChooseColumns() {
           onSubmit={submit}
           onClose={() => setOpen(false)}
         >
+          {value?.measures.length === 0 && (
+            <p>
+              No measure is declared. With one such as input_tokens, flushes count more than
+              requests.
+            </p>
+          )}
           <ul class="checks">
-            {value.measures.map(({ name, unit, ended_at }) => (
+            {value?.measures.map(({ name, unit, ended_at }) => (
               <li key={name}>
                 <label>
                   <input

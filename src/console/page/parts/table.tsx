@@ -127,9 +127,10 @@ const Space = ({ px }: { px: number }) => (
   </tr>
 )
 
+/** Rows while nothing is loaded. Their keys are no item's, or they would move to its place. */
 const bones = (columns: Column<never>[]) =>
   [0, 1, 2, 3, 4].map((row) => (
-    <tr key={row} aria-hidden>
+    <tr key={`bone ${row}`} aria-hidden>
       {columns.map((column, i) => (
         <td key={column.title} class={classOf(column)}>
           <Bone width={i === 0 ? '14ch' : '6ch'} />
