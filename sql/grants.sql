@@ -29,5 +29,5 @@ grant select, insert, update, delete on
   provider_groups, api_keys, keys,
   provider_group_versions, api_key_versions, key_versions,
   dimensions, dimension_versions, measures, measure_versions,
-  acts, openings, quota_resets, unknown_keys, unknown_usage, unknown_taken
+  acts, openings, quota_resets, unknown_keys, unknown_parts, unknown_usage, unknown_taken
   to tallybook_service;

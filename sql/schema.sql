@@ -660,6 +660,18 @@ create table unknown_keys (
   constraint unknown_keys_pkey PRIMARY KEY (shard, generation, kind, name)
 );
 
+create table unknown_parts (
+  shard integer not null,
+  generation integer not null,
+  kind text not null,
+  name text not null,
+  quarter timestamp with time zone not null,
+  combination text not null,
+  requests numeric not null,
+  seconds numeric not null,
+  measures numeric[] not null
+);
+
 create table unknown_taken (
   generation integer not null,
   position bigint not null,
@@ -779,6 +791,12 @@ CREATE INDEX provider_groups_by_name ON tallybook.provider_groups USING btree (g
 CREATE INDEX provider_groups_external_id ON tallybook.provider_groups USING btree (generation, external_id);
 
 CREATE INDEX sessions_expires_at ON tallybook.sessions USING btree (expires_at);
+
+CREATE UNIQUE INDEX unknown_parts_key ON tallybook.unknown_parts USING btree (generation, kind, name, quarter, shard, (
+CASE
+    WHEN (octet_length(combination) > 512) THEN encode(sha256(decode(replace(combination, '\'::text, '\\'::text), 'escape'::text)), 'hex'::text)
+    ELSE combination
+END));
 
 CREATE INDEX unknown_taken_name ON tallybook.unknown_taken USING btree (generation, kind, name);
 
@@ -1559,6 +1577,7 @@ grant insert, select on tiles to tallybook_service;
 grant insert, select on tokens to tallybook_service;
 grant insert, select, update on tree_heads to tallybook_service;
 grant delete, insert, select, update on unknown_keys to tallybook_service;
+grant delete, insert, select, update on unknown_parts to tallybook_service;
 grant delete, insert, select, update on unknown_taken to tallybook_service;
 grant delete, insert, select, update on unknown_usage to tallybook_service;
 grant insert, select on verifications to tallybook_service;

@@ -1,6 +1,7 @@
 import type { Amounts, DetailColumns } from '../events/amounts.ts'
 import { addExact, type Exact } from '../events/exact.ts'
 import type { Postings } from '../events/postings.ts'
+import type { CombinationList } from './combination-list.ts'
 
 /** A sum's share of one row: the largest number that JSON keeps exact. */
 const MAX = BigInt(Number.MAX_SAFE_INTEGER)
@@ -39,26 +40,32 @@ export class PostedAmounts {
     }
   }
 
-  /** Returns them as columns. An account has several rows if a sum is too large for one. */
-  toAmounts(): Amounts {
-    const combinations = [...this.#sums.keys()].filter((text) => text !== null)
+  /** True if something has dimensions or measures. */
+  get hasDetails(): boolean {
+    return [...this.#sums.keys()].some((text) => text !== null)
+  }
+
+  /**
+   * Returns them as columns. An account has several rows if a sum is too large for one. They have
+   * details, whose combinations are added to a list, unless that is null.
+   */
+  toAmounts(combinations: CombinationList | null): Omit<Amounts, 'combinations'> {
     const rated = (kind: 'provider_group' | 'api_key') => {
-      const rows = this.#rowsOf(kind, 2)
+      const rows = this.#rowsOf(kind, 2, combinations)
       return {
         ids: rows.accounts as number[],
         ...{ requests: rows.sums[0]!, successes: rows.sums[1]! },
-        ...(combinations.length > 0 && rows.details),
+        ...rows.details,
       }
     }
     const [groups, apiKeys] = [rated('provider_group'), rated('api_key')]
-    const { accounts, sums, details } = this.#rowsOf('key', 3)
+    const { accounts, sums, details } = this.#rowsOf('key', 3, combinations)
     const keys = {
       hashes: accounts as string[],
       ...{ requests: sums[0]!, tokens: sums[1]!, quota_used: sums[2]! },
-      ...(combinations.length > 0 && details),
+      ...details,
     }
     return {
-      ...(combinations.length > 0 && { combinations }),
       ...(groups.ids.length > 0 && { provider_groups: groups }),
       ...(apiKeys.ids.length > 0 && { api_keys: apiKeys }),
       ...(keys.hashes.length > 0 && { keys }),
@@ -71,31 +78,43 @@ export class PostedAmounts {
     return found
   }
 
-  #rowsOf(kind: keyof CombinedSums, length: number) {
+  #rowsOf(kind: keyof CombinedSums, length: number, combinations: CombinationList | null) {
     const accounts: (number | string)[] = []
     const sums = Array.from({ length }, (): number[] => [])
-    const combination: (number | null)[] = []
-    const measures: Record<string, number[]> = {}
-    let index = 0
+    const columns = new DetailRows()
     for (const [text, combined] of this.#sums) {
-      const own = text === null ? null : index++
       eachRow(combined[kind] as Sums<number | string>, (account, values) => {
         for (const [k, column] of sums.entries()) column.push(values[k]!)
-        for (const [number, value] of values.slice(length).entries()) {
-          if (value === 0) continue
-          measures[number] ??= []
-          while (measures[number].length < accounts.length) measures[number].push(0)
-          measures[number].push(value)
-        }
         accounts.push(account)
-        combination.push(own)
+        columns.push(combinations?.indexOf(text) ?? null, values.slice(length))
       })
     }
-    for (const column of Object.values(measures)) {
-      while (column.length < accounts.length) column.push(0)
+    return { accounts, sums, details: combinations === null ? {} : columns.toColumns() }
+  }
+}
+
+/** Dimensions and measures of rows, as columns. */
+export class DetailRows {
+  readonly #combination: (number | null)[] = []
+  readonly #measures: Record<string, number[]> = {}
+
+  push(combination: number | null, measures: readonly number[]): void {
+    for (const [number, value] of measures.entries()) {
+      if (value === 0) continue
+      this.#measures[number] ??= []
+      this.#fill(this.#measures[number])
+      this.#measures[number].push(value)
     }
-    const details: DetailColumns = { combination, measures }
-    return { accounts, sums, details }
+    this.#combination.push(combination)
+  }
+
+  toColumns(): DetailColumns {
+    for (const column of Object.values(this.#measures)) this.#fill(column)
+    return { combination: this.#combination, measures: this.#measures }
+  }
+
+  #fill(column: number[]): void {
+    while (column.length < this.#combination.length) column.push(0)
   }
 }
 

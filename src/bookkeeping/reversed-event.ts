@@ -7,7 +7,7 @@ import { TemporarilyUnavailable } from '../platform/postgres/errors.ts'
 import type { Sql } from '../platform/postgres/pool.ts'
 import type { SummedEvent } from './posted-act.ts'
 import { PostedAmounts } from './posted-amounts.ts'
-import { UnknownAmounts } from './withdraw.ts'
+import { toReversed, UnknownAmounts } from './withdraw.ts'
 
 /** An event without its payload. */
 export type Header = {
@@ -67,5 +67,5 @@ export async function sumEvent(sql: Sql, place: EventPlace): Promise<SummedEvent
   // An act has none, only what it took.
   const entries = isAct(event.type) ? [] : unknownOf(event, place.recordedAt)
   for (const some of entries) unknown.add(some)
-  return { amounts: posted.toAmounts(), unknown: unknown.toColumns() }
+  return toReversed(posted, unknown)
 }

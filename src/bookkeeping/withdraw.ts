@@ -1,58 +1,114 @@
-import { postAmounts } from '../events/amounts.ts'
+import { type Amounts, postAmounts } from '../events/amounts.ts'
 import { addExact, type Exact } from '../events/exact.ts'
 import type { Location } from '../events/positions.ts'
 import type { Postings } from '../events/postings.ts'
 import type { Reversal } from '../events/types/event-reversed.ts'
-import { parseApiKeyName, type UnknownEntries, type UnknownKind } from '../events/unknown.ts'
+import {
+  parseApiKeyName,
+  type UnknownEntries,
+  type UnknownKind,
+  unknownOf,
+} from '../events/unknown.ts'
 import type { Transaction } from '../platform/postgres/pool.ts'
 import { toArray, toTextArray } from '../read-model/projections/array.ts'
 import { bookkeeping } from '../read-model/projections/bookkeeping.ts'
 import { liveGeneration } from '../read-model/queries/live-source.ts'
 import { lastResharding } from './adoption/last-resharding.ts'
-import { PostedAmounts, sharesOf } from './posted-amounts.ts'
+import { CombinationList } from './combination-list.ts'
+import { DetailRows, PostedAmounts, sharesOf } from './posted-amounts.ts'
 import { requireUnknownKeys } from './unknown-keys.ts'
 
 type Unknown = NonNullable<Reversal['unknown']>
 
-/** Sums of the entries of a flush for unknown keys, by name. */
+/** Sums of the entries of a flush for unknown keys, by name and combination. */
 export class UnknownAmounts {
-  readonly #sums = { api_key: new Map<string, Exact[]>(), key: new Map<string, Exact[]>() }
+  /** By combination, null for none, and name: two sums, and measures by number. */
+  readonly #sums = {
+    api_key: new Map<string | null, Map<string, Exact[]>>(),
+    key: new Map<string | null, Map<string, Exact[]>>(),
+  }
 
-  add({ kind, names, requests, seconds }: UnknownEntries): void {
-    const sums = this.#sums[kind]
-    for (const [i, name] of names.entries()) {
-      const [first, second] = sums.get(name) ?? [0, 0]
-      sums.set(name, [addExact(first!, requests[i]!), addExact(second!, seconds[i]!)])
+  add(entries: UnknownEntries): void {
+    for (let i = 0; i < entries.names.length; i++) this.addEntry(entries, i)
+  }
+
+  /** Adds entry i. */
+  addEntry({ kind, names, requests, seconds, details }: UnknownEntries, i: number): void {
+    const index = details?.combination[i] ?? null
+    const combination = index === null ? null : details!.combinations[index]!
+    const byName = this.#sums[kind].get(combination) ?? new Map<string, Exact[]>()
+    this.#sums[kind].set(combination, byName)
+    const sums = byName.get(names[i]!) ?? [0, 0]
+    byName.set(names[i]!, sums)
+    sums[0] = addExact(sums[0]!, requests[i]!)
+    sums[1] = addExact(sums[1]!, seconds[i]!)
+    for (const { number, values } of index === null ? [] : details!.measures) {
+      while (sums.length <= 2 + number) sums.push(0)
+      sums[2 + number] = addExact(sums[2 + number]!, values[i]!)
     }
   }
 
-  /** Returns them as columns. A name has several rows if a sum is too large for one. */
-  toColumns(): Unknown {
-    const [api_keys, keys] = [columnsOf(this.#sums.api_key), columnsOf(this.#sums.key)]
-    const { names: hashes, requests, seconds: tokens } = keys
+  /** True if something has dimensions or measures. */
+  get hasDetails(): boolean {
+    return Object.values(this.#sums).some((sums) => [...sums.keys()].some((text) => text !== null))
+  }
+
+  /**
+   * Returns them as columns. A name has several rows if a sum is too large for one. They have
+   * details, whose combinations are added to a list, unless that is null.
+   */
+  toColumns(combinations: CombinationList | null): Unknown {
+    const apiKeys = columnsOf(this.#sums.api_key, combinations)
+    const keys = columnsOf(this.#sums.key, combinations)
     return {
-      ...(api_keys.names.length > 0 && {
+      ...(apiKeys.names.length > 0 && {
         api_keys: {
-          names: api_keys.names,
-          requests: api_keys.requests,
-          successes: api_keys.seconds,
+          names: apiKeys.names,
+          ...{ requests: apiKeys.requests, successes: apiKeys.seconds, ...apiKeys.details },
         },
       }),
-      ...(hashes.length > 0 && { keys: { hashes, requests, tokens } }),
+      ...(keys.names.length > 0 && {
+        keys: {
+          hashes: keys.names,
+          ...{ requests: keys.requests, tokens: keys.seconds, ...keys.details },
+        },
+      }),
     }
   }
 }
 
-function columnsOf(sums: ReadonlyMap<string, readonly Exact[]>) {
+function columnsOf(
+  sums: ReadonlyMap<string | null, ReadonlyMap<string, Exact[]>>,
+  combinations: CombinationList | null,
+) {
   const columns = { names: [] as string[], requests: [] as number[], seconds: [] as number[] }
-  for (const [name, values] of sums) {
-    for (const [requests, seconds] of sharesOf(values)) {
-      columns.names.push(name)
-      columns.requests.push(requests!)
-      columns.seconds.push(seconds!)
+  const details = new DetailRows()
+  for (const [combination, byName] of sums) {
+    for (const [name, values] of byName) {
+      for (const [requests, seconds, ...measures] of sharesOf(values)) {
+        columns.names.push(name)
+        columns.requests.push(requests!)
+        columns.seconds.push(seconds!)
+        details.push(combinations?.indexOf(combination) ?? null, measures)
+      }
     }
   }
-  return columns
+  return { ...columns, details: combinations === null ? {} : details.toColumns() }
+}
+
+/** Returns what an event added to accounts and its entries for unknown keys, as columns. */
+export function toReversed(
+  posted: PostedAmounts,
+  unknown: UnknownAmounts,
+): { amounts: Amounts; unknown: Unknown } {
+  const hasDetails = posted.hasDetails || unknown.hasDetails
+  const combinations = hasDetails ? new CombinationList() : null
+  const amounts = posted.toAmounts(combinations)
+  const withdrawn = unknown.toColumns(combinations)
+  return {
+    amounts: { ...(combinations && { combinations: combinations.texts }), ...amounts },
+    unknown: withdrawn,
+  }
 }
 
 /** A flush to reverse: its place, and its time. */
@@ -79,55 +135,48 @@ export async function divideUnknown(
   }
   posted.add(postAmounts(amounts, 1, null))
   const left = new UnknownAmounts()
-  const timed = { ...flush, at: reversal.at }
-  if (unknown.api_keys) {
-    const { names, requests, successes: seconds } = unknown.api_keys
-    await divide(transaction, { kind: 'api_key', names, requests, seconds }, timed, posted, left)
+  for (const entries of unknownOf({ type: 'EventReversed', data: reversal }, flush.recordedAt)) {
+    const adopted = await readAdopted(transaction, entries.kind, entries.names, flush)
+    for (const [i, name] of entries.names.entries()) {
+      const by = adopted.get(name)
+      if (by) posted.add(postingsOf(entries, i, by))
+      else left.addEntry(entries, i)
+    }
   }
-  if (unknown.keys) {
-    const { hashes: names, requests, tokens: seconds } = unknown.keys
-    await divide(transaction, { kind: 'key', names, requests, seconds }, timed, posted, left)
-  }
-  const withdrawn = left.toColumns()
+  const divided = toReversed(posted, left)
   return {
     ...rest,
-    ...posted.toAmounts(),
-    ...(Object.keys(withdrawn).length > 0 && { unknown: withdrawn }),
-  }
-}
-
-type Columns = Pick<UnknownEntries, 'kind' | 'names' | 'requests' | 'seconds'>
-
-async function divide(
-  transaction: Transaction,
-  { kind, names, requests, seconds }: Columns,
-  { at, ...flush }: Flush & { at: string },
-  posted: PostedAmounts,
-  left: UnknownAmounts,
-): Promise<void> {
-  const adopted = await readAdopted(transaction, kind, names, flush)
-  for (const [i, name] of names.entries()) {
-    const by = adopted.get(name)
-    const columns = { names: [name], requests: [requests[i]!], seconds: [seconds[i]!] }
-    if (by) posted.add(postingsOf(kind, by, columns))
-    else left.add({ kind, times: at, flushes: null, ...columns })
+    ...divided.amounts,
+    ...(Object.keys(divided.unknown).length > 0 && { unknown: divided.unknown }),
   }
 }
 
 /** How an adoption counted a name: for which account, and group or quota. */
 type Adopted = { account: number | string; group: number; isTracked: boolean }
 
+/** Returns what an adoption counted for entry i. */
 function postingsOf(
-  kind: UnknownKind,
+  { kind, requests, seconds, details }: UnknownEntries,
+  i: number,
   { account, group, isTracked }: Adopted,
-  { requests, seconds }: Pick<Columns, 'requests' | 'seconds'>,
 ): Postings[] {
-  const range = { maxima: [], start: 0, end: requests.length }
+  const index = details?.combination[i] ?? null
+  const range = {
+    ...{ maxima: [], start: 0, end: 1 },
+    ...(index !== null && {
+      details: {
+        ...{ combinations: details!.combinations, combination: [index] },
+        measures: details!.measures.map(({ number, values }) => {
+          return { number, values: [values[i]!] }
+        }),
+      },
+    }),
+  }
   if (kind === 'key') {
-    const sums = [requests, seconds, seconds.map((tokens) => (isTracked ? tokens : 0))]
+    const sums = [[requests[i]!], [seconds[i]!], [isTracked ? seconds[i]! : 0]]
     return [{ kind, accounts: account, sums, ...range }]
   }
-  const sums = [requests, seconds]
+  const sums = [[requests[i]!], [seconds[i]!]]
   return [
     { kind, accounts: account, sums, ...range },
     ...(group === 0 ? [] : [{ kind: 'provider_group' as const, accounts: group, sums, ...range }]),

@@ -1,5 +1,4 @@
 import type { AccountKind } from './accounts.ts'
-import { MAX_MEASURES } from './catalog-change.ts'
 import {
   decodeColumns,
   isCount,
@@ -14,8 +13,8 @@ import { isMeasureNumber } from './details-payload.ts'
 import type { Postings } from './postings.ts'
 
 /**
- * Dimensions and measures of rows, in a reversal of a flush that has some. A row without a
- * combination changes no usage by dimension.
+ * Dimensions and measures of rows, in an act on flushes that have some. A row without a combination
+ * changes no usage by dimension.
  */
 export type DetailColumns = {
   /** The index of each row in `combinations`, or null. */
@@ -94,11 +93,11 @@ export function postAmounts(amounts: Amounts, sign: 1 | -1, countedAt: string | 
 const zero = () => 0
 
 /** Returns the rows with a combination and their details, and the others without any. */
-function splitByDetails(
+export function splitByDetails(
   whole: Postings,
   { combination = [], measures = {} }: DetailColumns,
   combinations: readonly string[],
-  signed: (column: readonly number[]) => readonly number[],
+  signed = (column: readonly number[]) => column,
 ): Postings[] {
   const pick = (isPicked: (index: number | null) => boolean): Postings => {
     const keep = <Value>(column: readonly Value[]) =>
@@ -136,7 +135,9 @@ export function decodeAmounts(
   const { combinations } = decodeCombinations(withDetails ? payload : {})
   if (combinations !== undefined) amounts.combinations = combinations
   const detailsOf = (rows: unknown, length: number) =>
-    combinations === undefined ? {} : decodeDetailColumns(rows, length, combinations.length)
+    combinations === undefined
+      ? {}
+      : decodeDetailColumns(rows, length, combinations.length, isDifference)
   for (const name of ['provider_groups', 'api_keys'] as const) {
     if (!(name in payload)) continue
     const columns = { ids: isId, requests: isAmount, successes: isAmount }
@@ -156,7 +157,10 @@ export function decodeAmounts(
   return amounts
 }
 
-function decodeCombinations(payload: { combinations?: unknown }): { combinations?: string[] } {
+/** Reads the combinations of an act, if it has some. */
+export function decodeCombinations(payload: { combinations?: unknown }): {
+  combinations?: string[]
+} {
   const { combinations } = payload
   if (combinations === undefined) return {}
   if (!Array.isArray(combinations) || !combinations.every(isCombination)) {
@@ -165,7 +169,13 @@ function decodeCombinations(payload: { combinations?: unknown }): { combinations
   return { combinations }
 }
 
-function decodeDetailColumns(rows: unknown, length: number, combinations: number): DetailColumns {
+/** Reads the dimensions and measures of rows. */
+export function decodeDetailColumns(
+  rows: unknown,
+  length: number,
+  combinations: number,
+  isAmount: (value: unknown) => boolean,
+): DetailColumns {
   const { combination, measures } = rows as { combination: unknown; measures: unknown }
   const isIndex = (index: unknown) =>
     index === null || (isCount(index) && (index as number) < combinations)
@@ -178,9 +188,8 @@ function decodeDetailColumns(rows: unknown, length: number, combinations: number
     typeof measures === 'object' &&
     measures !== null &&
     !Array.isArray(measures) &&
-    Object.keys(measures).length <= MAX_MEASURES &&
     Object.entries(measures).every(
-      ([number, column]) => isNumberOfMeasure(number) && isColumn(column, isDifference),
+      ([number, column]) => isNumberOfMeasure(number) && isColumn(column, isAmount),
     )
   if (!isMeasures) throw new PayloadError('no measures by number')
   return {

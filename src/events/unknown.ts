@@ -1,7 +1,10 @@
+import type { DetailColumns } from './amounts.ts'
 import type { ApiKeyFlush } from './api-key-flush.ts'
+import { type Details, postDetails } from './details.ts'
 import type { Event } from './event.ts'
 import { timeOfUsage } from './instant.ts'
 import { type KeyFlush, latestAccess } from './key-flush.ts'
+import type { PostedDetails } from './postings.ts'
 import type { Reversal } from './types/event-reversed.ts'
 import type { Adoption } from './types/unknown-keys-adopted.ts'
 
@@ -29,6 +32,13 @@ export type UnknownEntries = {
   groups?: readonly number[]
   /** Whether the tokens of adopted token keys used up a quota. */
   tracked?: readonly boolean[]
+  /** Their dimensions and measures; absent if none has any. */
+  details?: UnknownDetails
+}
+
+/** As in postings; the combination of an entry without dimensions and measures is null. */
+type UnknownDetails = Omit<PostedDetails, 'combination'> & {
+  combination: readonly (number | null)[]
 }
 
 const EXTERNAL = 'ext:'
@@ -72,6 +82,7 @@ function unknownApiKeys(flush: ApiKeyFlush, recordedAt: string): readonly Unknow
       requests: part(requests),
       seconds: part(successes),
       flushes: null,
+      ...(flush.details && { details: partOfDetails(flush.details, part) }),
     },
   ]
 }
@@ -90,11 +101,38 @@ function unknownKeys(flush: KeyFlush, recordedAt: string): readonly UnknownEntri
       seconds: part(flush.tokens),
       accesses: part(flush.last_accessed_at).map((at) => Math.min(at, latest)),
       flushes: null,
+      ...(flush.details && { details: partOfDetails(flush.details, part) }),
     },
   ]
 }
 
-function adopted({ api_keys, keys }: Adoption): readonly UnknownEntries[] {
+/** Returns the details of some entries of a flush. */
+function partOfDetails(
+  details: Details,
+  part: (column: readonly number[]) => readonly number[],
+): UnknownDetails {
+  const { combinations, combination, measures } = postDetails(details)
+  return {
+    ...{ combinations, combination: part(combination) },
+    measures: measures.map(({ number, values }) => ({ number, values: part(values) })),
+  }
+}
+
+/** Returns the details of an act's rows. */
+const detailsOf = (
+  combinations: readonly string[] | undefined,
+  { combination = [], measures = {} }: DetailColumns,
+) =>
+  combinations && {
+    details: {
+      ...{ combinations, combination },
+      measures: Object.entries(measures).map(([number, values]) => {
+        return { number: Number(number), values }
+      }),
+    },
+  }
+
+function adopted({ api_keys, keys, combinations }: Adoption): readonly UnknownEntries[] {
   const ofApiKeys = api_keys && {
     kind: 'api_key' as const,
     names: api_keys.names,
@@ -103,6 +141,7 @@ function adopted({ api_keys, keys }: Adoption): readonly UnknownEntries[] {
     seconds: api_keys.successes,
     flushes: api_keys.flushes,
     groups: api_keys.groups,
+    ...detailsOf(combinations, api_keys),
   }
   const ofKeys = keys && {
     kind: 'key' as const,
@@ -112,6 +151,7 @@ function adopted({ api_keys, keys }: Adoption): readonly UnknownEntries[] {
     seconds: keys.tokens,
     flushes: keys.flushes,
     tracked: keys.tokens.map((tokens, i) => tokens === keys.quota_used[i]),
+    ...detailsOf(combinations, keys),
   }
   return [ofApiKeys, ofKeys].filter((entries) => entries !== undefined)
 }
@@ -127,7 +167,7 @@ function onceEach(names: readonly string[]): number[] {
 }
 
 /** A reversed flush is no longer there for an adoption. */
-function withdrawn({ unknown, at }: Reversal): readonly UnknownEntries[] {
+function withdrawn({ unknown, at, combinations }: Reversal): readonly UnknownEntries[] {
   const { api_keys, keys } = unknown ?? {}
   const ofApiKeys = api_keys && {
     kind: 'api_key' as const,
@@ -136,6 +176,7 @@ function withdrawn({ unknown, at }: Reversal): readonly UnknownEntries[] {
     requests: api_keys.requests,
     seconds: api_keys.successes,
     flushes: onceEach(api_keys.names),
+    ...detailsOf(combinations, api_keys),
   }
   const ofKeys = keys && {
     kind: 'key' as const,
@@ -144,6 +185,7 @@ function withdrawn({ unknown, at }: Reversal): readonly UnknownEntries[] {
     requests: keys.requests,
     seconds: keys.tokens,
     flushes: onceEach(keys.hashes),
+    ...detailsOf(combinations, keys),
   }
   return [ofApiKeys, ofKeys].filter((entries) => entries !== undefined)
 }
@@ -157,7 +199,7 @@ export function* cutUnknown(all: readonly UnknownEntries[]): Generator<UnknownEn
     for (let from = 0; from < entries.names.length; from += PART_ENTRIES) {
       const cut = <Value>(column: readonly Value[]) => column.slice(from, from + PART_ENTRIES)
       const { kind, names, times, requests, seconds, flushes } = entries
-      const { accesses, groups, tracked } = entries
+      const { accesses, groups, tracked, details } = entries
       yield {
         kind,
         names: cut(names),
@@ -168,6 +210,14 @@ export function* cutUnknown(all: readonly UnknownEntries[]): Generator<UnknownEn
         ...(accesses && { accesses: cut(accesses) }),
         ...(groups && { groups: cut(groups) }),
         ...(tracked && { tracked: cut(tracked) }),
+        ...(details && {
+          details: {
+            ...{ combinations: details.combinations, combination: cut(details.combination) },
+            measures: details.measures.map(({ number, values }) => ({
+              ...{ number, values: cut(values) },
+            })),
+          },
+        }),
       }
     }
   }

@@ -47,7 +47,8 @@ const FULL = 1
 const OTHER = 0
 
 test('a shard gets as many unknown keys as it keeps apart', async () => {
-  await service.putCatalog({ api_keys: [{ id: 1 }] })
+  const names = { dimensions: [{ name: 'model' }], measures: [{ name: 'cost' }] }
+  await service.putCatalog({ api_keys: [{ id: 1 }], ...names })
   await flush(OTHER, [{ api_key: 'early', requests: 1 }])
   for (let from = 0; from < LISTED; from += PART) {
     const names = Array.from({ length: PART }, (_, i) => `n-${from + i}`)
@@ -71,14 +72,17 @@ test('a reversal in the shard that does not list a key takes nothing from the ot
 })
 
 test('neither does an adoption, if the key is retired and named again', async () => {
-  await flush(FULL, [{ api_key: 'y', requests: 2 }])
-  await flush(OTHER, [{ api_key: 'y', requests: 3 }])
+  const details = { dimensions: { model: 'm' }, measures: { cost: 20 } }
+  await flush(FULL, [{ api_key: 'y', requests: 2, ...details }])
+  await flush(OTHER, [{ api_key: 'y', requests: 3, measures: { cost: 1 } }])
   expect(await adopt('y')).toBe(5)
   await service.fetch('admin', '/admin/api-keys/ext:y', { method: 'DELETE' })
   await flush(OTHER, [{ api_key: 'y', requests: 4 }])
   await flush(FULL, [{ api_key: 'y', requests: 8 }])
   expect(await adopt('y')).toBe(12)
   expect(await adopt('y')).toBe(0)
+  const { measures } = await service.read<{ measures: object }>('/admin/api-keys/ext:y')
+  expect(measures).toEqual({ cost: 21 })
 })
 
 test('what a shard has listed before the other was full is taken too', async () => {

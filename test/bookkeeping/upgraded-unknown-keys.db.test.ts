@@ -26,7 +26,7 @@ const read = (path: string) => service.fetch('admin', path)
 async function forgetUnknownKeys(): Promise<void> {
   const owner = connectAsOwner(service.database.address)
   await owner`update projections set version = 1 where projection = 'bookkeeping'`
-  for (const table of ['unknown_keys', 'unknown_usage', 'unknown_taken']) {
+  for (const table of ['unknown_keys', 'unknown_usage', 'unknown_parts', 'unknown_taken']) {
     await owner`delete from ${owner(table)}`
   }
   await owner.end()

@@ -16,7 +16,8 @@ const exampleWith = (pattern: RegExp) =>
     .map(([, text]) => text!)
     .find((text) => pattern.test(text))!
 
-const ADOPTION = exampleWith(/^\{"heads"/)
+const ADOPTION = exampleWith(/^\{"heads".*"api_keys":\{"ids":\[7\],/)
+const DETAILED = exampleWith(/^\{"heads".*"combinations"/)
 const REVERSAL = exampleWith(/"unknown"/)
 
 const decode = (type: string, version: number, text: string) =>
@@ -35,6 +36,38 @@ test('the documented adoption counts for the key, its group and the token key', 
     { kind: 'api_key', names: ['ext:sk-9f'], requests: [5], flushes: [2], groups: [1] },
     { kind: 'key', names: ['3f08…'], requests: [1], flushes: [1], tracked: [true] },
   ])
+})
+
+test('the documented adoption of version 2 counts the measures of the rows that have some', () => {
+  const event = decode('UnknownKeysAdopted', 2, DETAILED)
+  expect(versionOf(event)).toBe(2)
+  expect(event.data as object).toEqual(JSON.parse(DETAILED))
+  const combinations = ['{"model":"gpt-5"}']
+  const details = { combinations, combination: [0], measures: [{ number: 0, values: [1_200] }] }
+  expect(postingsOf(event, AT)).toEqual(
+    (['api_key', 'provider_group'] as const).flatMap((kind) => {
+      const row = { ...{ kind, maxima: [], start: 0, end: 1, isSigned: true } }
+      const accounts = [kind === 'api_key' ? 7 : 1]
+      const countedAt = '2026-01-31T12:15:00.000000+00:00'
+      return [
+        { ...row, accounts, countedAt, sums: [[3], [2]], details },
+        { ...row, accounts, countedAt, sums: [[2], [2]] },
+      ]
+    }),
+  )
+  expect(unknownOf(event, AT)).toMatchObject([
+    { names: ['ext:sk-9f', 'ext:sk-9f'], details: { combinations, combination: [null, 0] } },
+  ])
+  for (const [from, to] of [
+    ['"combination":[null,0]', '"combination":[null,1]'],
+    ['"measures":{"0":[0,1200]}', '"measures":{"0":[0,-1]}'],
+    ['"measures":{"0":[0,1200]}', '"measures":{"256":[0,1]}'],
+    ['"combinations":["{\\"model\\":\\"gpt-5\\"}"],', ''],
+  ] as const) {
+    const text = DETAILED.replace(from, to)
+    expect(text).not.toBe(DETAILED)
+    expect(() => decode('UnknownKeysAdopted', 2, text)).toThrow(PayloadError)
+  }
 })
 
 test('the documented reversal withdraws one flush of the unknown key, and counts its amounts', () => {

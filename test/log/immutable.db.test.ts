@@ -195,6 +195,7 @@ test('the service has these privileges, and no others, on tables, views and colu
     quota_resets: DERIVED,
     unknown_keys: DERIVED,
     unknown_usage: DERIVED,
+    unknown_parts: DERIVED,
     unknown_taken: DERIVED,
     rebuilds: DERIVED,
   })

@@ -146,8 +146,8 @@ export const QUOTA_MUTATIONS: readonly Mutation[] = [
   {
     name: 'adopted-not-readable',
     file: 'sql/grants.sql',
-    find: ', unknown_usage, unknown_taken',
-    replace: ', unknown_usage',
+    find: ', unknown_parts, unknown_usage, unknown_taken',
+    replace: ', unknown_parts, unknown_usage',
     harm: 'No flush with an unknown key is folded, and every read is answered 503.',
     tests: ['test/log/immutable', 'test/bookkeeping'],
   },

@@ -1,10 +1,8 @@
-import { toExact } from '../../events/exact.ts'
 import type { Positions } from '../../events/positions.ts'
 import type { Adoption } from '../../events/types/unknown-keys-adopted.ts'
 import { nameOfApiKey, type UnknownKind } from '../../events/unknown.ts'
 import { readRecordedAt } from '../../log/read.ts'
 import type { Transaction } from '../../platform/postgres/pool.ts'
-import { toMicroseconds } from '../../platform/postgres/timestamp.ts'
 import { toTextArray } from '../../read-model/projections/array.ts'
 import { bookkeeping } from '../../read-model/projections/bookkeeping.ts'
 import { readReflected } from '../../read-model/queries/live.ts'
@@ -13,7 +11,9 @@ import { requireUnknownKeys } from '../unknown-keys.ts'
 import { findUnlisted, toScanRequest } from './find-scans.ts'
 import type { LogScan } from './log-scan.ts'
 import type { LogScans } from './log-scans.ts'
-import { toUsed, type Used } from './used.ts'
+import { readUsed } from './read-used.ts'
+import { type ApiKey, toAdoption } from './to-adoption.ts'
+import type { Used } from './used.ts'
 
 /** The keys to adopt: ids of API keys, and token hashes. */
 export type KeysToAdopt = { api_keys: number[]; keys: string[] }
@@ -60,7 +60,9 @@ export async function decideAdoption(
   for (const kind of ['api_key', 'key'] as const) {
     const scanned = new Set(unlisted.flatMap((one) => (one.kind === kind ? one.names : [])))
     const kept = names[kind].filter((name) => !scanned.has(name))
-    used[kind] = await readUsed(transaction, kind, kept, maxUsed + 1)
+    const read = await readUsed(transaction, kind, kept, maxUsed, heads.length)
+    if (read === 'too large') return read
+    used[kind] = read
   }
   const isTooMuch = () => used.api_key.length + used.key.length > maxUsed
   if (isTooMuch()) return 'too large'
@@ -78,12 +80,8 @@ export async function decideAdoption(
   if (isTooMuch()) return 'too large'
   if (used.api_key.length === 0 && used.key.length === 0) return { adoption: null, scans: opened }
   for (const kind of ['api_key', 'key'] as const) used[kind].sort(byTime)
-  const adoption: Adoption = {
-    heads: [...heads],
-    until: await readNewestTime(transaction, heads),
-    ...(used.api_key.length > 0 && { api_keys: adoptApiKeys(used.api_key, apiKeys) }),
-    ...(used.key.length > 0 && { keys: adoptKeys(used.key, isTracked) }),
-  }
+  const until = await readNewestTime(transaction, heads)
+  const adoption = toAdoption({ heads: [...heads], until }, used, { apiKeys, isTracked })
   return { adoption, scans: opened }
 }
 
@@ -93,9 +91,6 @@ export const countLeft = ({ scans, heads }: ScansNeeded): number =>
 
 const byTime = (a: Used, b: Used) =>
   a.time < b.time ? -1 : a.time > b.time ? 1 : a.name < b.name ? -1 : a.name > b.name ? 1 : 0
-
-/** An API key, and its group: 0 for none. */
-type ApiKey = { id: number; group: number }
 
 /** Reads API keys of the catalog, by each of their names. */
 async function readApiKeys(
@@ -130,61 +125,6 @@ async function readTracked(
     where k.generation = ${liveGeneration(transaction, 'catalog')} and k.ended_at is null
       and k.token_hash = any (${toTextArray(hashes, String)}::text[])`
   return new Map(rows.map((row) => [row.token_hash, row.is_tracked]))
-}
-
-const adoptApiKeys = (
-  used: readonly Used[],
-  keys: ReadonlyMap<string, ApiKey>,
-): NonNullable<Adoption['api_keys']> => ({
-  ids: used.map(({ name }) => keys.get(name)!.id),
-  groups: used.map(({ name }) => keys.get(name)!.group),
-  names: used.map(({ name }) => name),
-  times: used.map(({ time }) => time),
-  requests: used.map(({ requests }) => requests),
-  successes: used.map(({ seconds }) => seconds),
-  flushes: used.map(({ flushes }) => flushes),
-})
-
-const adoptKeys = (
-  used: readonly Used[],
-  isTracked: ReadonlyMap<string, boolean>,
-): NonNullable<Adoption['keys']> => ({
-  hashes: used.map(({ name }) => name),
-  times: used.map(({ time }) => time),
-  requests: used.map(({ requests }) => requests),
-  tokens: used.map(({ seconds }) => seconds),
-  quota_used: used.map(({ name, seconds }) => (isTracked.get(name) ? seconds : 0)),
-  last_accessed_at: used.map(({ accessed }) => accessed),
-  flushes: used.map(({ flushes }) => flushes),
-})
-
-/** Reads what was posted under these names by quarter hour, and no act has taken. */
-async function readUsed(
-  transaction: Transaction,
-  kind: UnknownKind,
-  names: readonly string[],
-  limit: number,
-): Promise<Used[]> {
-  if (names.length === 0) return []
-  const rows = await transaction<Record<keyof Used, string>[]>`
-    select
-      r.name, ${transaction.unsafe(toMicroseconds('r.quarter'))} as time,
-      r.requests, r.seconds, r.accessed, r.flushes
-    from (
-      select u.name, u.quarter, sum(u.requests) as requests, sum(u.seconds) as seconds,
-        max(u.last_accessed_at) as accessed, sum(u.flushes) as flushes
-      from unknown_usage u
-      where u.generation = ${liveGeneration(transaction, bookkeeping.name)}
-        and u.kind = ${kind}
-        and u.name = any (${toTextArray(names, String)}::text[])
-      group by u.name, u.quarter
-      having sum(u.flushes) > 0
-      limit ${limit}
-    ) r`
-  return rows.flatMap(({ name, time, accessed, requests, seconds, flushes }) => {
-    const sums = [requests, seconds, flushes].map(toExact)
-    return toUsed({ name, time, accessed: Number(accessed) }, sums)
-  })
 }
 
 /** Returns the time of the newest event at these positions. */

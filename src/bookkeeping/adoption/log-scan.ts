@@ -119,17 +119,24 @@ export class LogScan {
     const { kind, names, reversed } = this.request
     if (stored.type !== TYPES[kind] || reversed.has(stored.position)) return
     const { position } = stored
-    for (const { times, requests, seconds, accesses, ...entries } of readUnknown(stored)) {
+    for (const { times, requests, seconds, accesses, details, ...entries } of readUnknown(stored)) {
       // A flush has one time for all of its entries.
       const flush = { position, at: times as string }
       for (const [i, name] of entries.names.entries()) {
         const covered = names.get(name)
         if (covered === undefined || isCovered(covered, stored)) continue
-        this.#sums.add(name, flush, [requests[i]!, seconds[i]!], accesses?.[i] ?? 0)
+        const index = details?.combination[i] ?? null
+        this.#sums.add(name, flush, {
+          ...{ requests: requests[i]!, seconds: seconds[i]!, accessed: accesses?.[i] ?? 0 },
+          combination: index === null ? null : details!.combinations[index]!,
+          ...{ measures: details ?? NO_MEASURES, i },
+        })
       }
     }
   }
 }
+
+const NO_MEASURES = { measures: [] }
 
 const TYPES = { api_key: 'ApiKeyStatsFlushed', key: 'KeyStatsFlushed' } as const
 

@@ -1,4 +1,12 @@
-import { type Amounts, decodeAmounts, decodeTexts, isDifference, postAmounts } from '../amounts.ts'
+import {
+  type Amounts,
+  type DetailColumns,
+  decodeAmounts,
+  decodeDetailColumns,
+  decodeTexts,
+  isDifference,
+  postAmounts,
+} from '../amounts.ts'
 import { decodeColumns, isCount, isStorable, PayloadError } from '../columns.ts'
 import type { EventDefinition } from '../definition.ts'
 import { TIME } from '../instant.ts'
@@ -21,7 +29,7 @@ import { REASON } from './reason.ts'
  *      "keys":{"hashes":["3f08…"],"requests":[1],"tokens":[10]}}
  *
  * Version 3 is written for a flush with dimensions or measures: its amounts have them (see
- * `DetailColumns`). It may also withdraw entries.
+ * `DetailColumns`), and so do the entries that it withdraws.
  */
 export type Reversal = Amounts & {
   reversed: string
@@ -32,8 +40,8 @@ export type Reversal = Amounts & {
 }
 
 type Unknown = {
-  api_keys?: { names: string[]; requests: number[]; successes: number[] }
-  keys?: { hashes: string[]; requests: number[]; tokens: number[] }
+  api_keys?: { names: string[]; requests: number[]; successes: number[] } & DetailColumns
+  keys?: { hashes: string[]; requests: number[]; tokens: number[] } & DetailColumns
 }
 
 /** A reversal: totals, and usage of the hours in which the reversed event stood. */
@@ -78,14 +86,22 @@ function decodeWithdrawn(payload: unknown, reversal: Reversal): Reversal {
   const { unknown } = payload as { unknown: { api_keys?: unknown; keys?: unknown } }
   if (typeof unknown !== 'object' || unknown === null) throw new PayloadError('no unknown keys')
   const isName = (name: unknown) => typeof name === 'string' && name !== '' && isStorable(name)
+  const { combinations } = reversal
+  const decode = (rows: unknown, columns: Record<string, (value: unknown) => boolean>) => {
+    const decoded = decodeColumns(rows, columns)
+    const { length } = decoded.requests!
+    const hasDetails = combinations !== undefined
+    const details = hasDetails && decodeDetailColumns(rows, length, combinations.length, isCount)
+    return { ...decoded, ...details }
+  }
   const decoded: Unknown = {}
   if (unknown.api_keys !== undefined) {
     const columns = { names: isName, requests: isCount, successes: isCount }
-    decoded.api_keys = decodeColumns(unknown.api_keys, columns) as Unknown['api_keys'] & object
+    decoded.api_keys = decode(unknown.api_keys, columns) as Unknown['api_keys'] & object
   }
   if (unknown.keys !== undefined) {
     const columns = { hashes: isName, requests: isCount, tokens: isCount }
-    decoded.keys = decodeColumns(unknown.keys, columns) as Unknown['keys'] & object
+    decoded.keys = decode(unknown.keys, columns) as Unknown['keys'] & object
   }
   return { ...reversal, unknown: decoded }
 }

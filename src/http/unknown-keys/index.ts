@@ -94,6 +94,6 @@ const tooLarge = () =>
   new Problem(
     422,
     TOO_LARGE,
-    `These keys were posted in more than ${MAX_USED} quarter hours, or more than ` +
-      `${MAX_SCANNED_NAMES} of them are not listed. Adopt fewer at once.`,
+    `These keys were posted in more than ${MAX_USED} quarter hours and combinations of values, ` +
+      `or more than ${MAX_SCANNED_NAMES} of them are not listed. Adopt fewer at once.`,
   )

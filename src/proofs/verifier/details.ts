@@ -1,10 +1,11 @@
+import type { Amounts } from '../../events/amounts.ts'
 import type { ApiKeyFlush } from '../../events/api-key-flush.ts'
 import type { Details } from '../../events/details.ts'
 import type { DigestValue } from '../../events/digest.ts'
 import type { Event } from '../../events/event.ts'
 import { addExact, type Exact } from '../../events/exact.ts'
 import type { KeyFlush } from '../../events/key-flush.ts'
-import type { Reversal } from '../../events/types/event-reversed.ts'
+import { amountsOf } from './adopted.ts'
 import { endOfBlock } from './backdated.ts'
 import { compareKeys } from './exact-sums.ts'
 import type { FoldedParts, RecordedRange, UsageRange } from './folded-parts.ts'
@@ -42,15 +43,23 @@ export class DetailFold {
     if (event?.type === 'KeyStatsFlushed' && event.data.details) {
       this.#addKeys(event.data, event.data.details, position, recordedAt)
     }
-    if (event?.type === 'EventReversed') this.#addReversal(event.data, position)
+    // A reversal takes back what it states in the bucket of the flush that it names.
+    if (event?.type === 'EventReversed') {
+      this.#addAmounts(event.data, -1, quarterHourOf(event.data.at), position)
+    }
+    if (event?.type === 'UnknownKeysAdopted' && event.data.combinations) {
+      for (const [time, amounts] of amountsOf(event.data)) {
+        this.#addAmounts(amounts, 1, time, position)
+      }
+    }
   }
 
-  /** Takes back what a reversal states, in the bucket of the flush that it names. */
-  #addReversal(reversal: Reversal, position: number): void {
-    const { combinations } = reversal
+  /** Adds the amounts of an act in a bucket; `sign` -1 takes them back. */
+  #addAmounts(amounts: Amounts, sign: 1 | -1, bucket: string, position: number): void {
+    const { combinations } = amounts
     if (combinations === undefined) return
-    const place = { bucket: quarterHourOf(reversal.at), position, isTimely: false }
-    for (const { kind, accounts, sums, details } of columnsOf(reversal)) {
+    const place = { bucket, position, isTimely: false }
+    for (const { kind, accounts, sums, details } of columnsOf(amounts)) {
       for (const [i, key] of accounts.entries()) {
         const index = details.combination?.[i] ?? null
         if (index === null) continue
@@ -58,9 +67,9 @@ export class DetailFold {
         for (const [number, column] of Object.entries(details.measures ?? {})) {
           if (column[i] === 0) continue
           while (measures.length <= Number(number)) measures.push(0)
-          measures[Number(number)] = 0 - column[i]!
+          measures[Number(number)] = sign * column[i]!
         }
-        const values = sums.map((column) => 0 - column[i]!)
+        const values = sums.map((column) => sign * column[i]! + 0)
         const row = { combination: combinations[index]!, sums: values, measures }
         this.#count(kind, key, row, place)
         if (kind === 'provider_group') this.#countPart(kind, ALL_GROUPS, row, place)
@@ -156,9 +165,9 @@ export class DetailFold {
   }
 }
 
-/** The amounts of a reversal, with their details. */
-function columnsOf({ provider_groups, api_keys, keys }: Reversal) {
-  const rated = (kind: 'provider_group' | 'api_key', rows: Reversal['api_keys']) =>
+/** The amounts of an act, with their details. */
+function columnsOf({ provider_groups, api_keys, keys }: Amounts) {
+  const rated = (kind: 'provider_group' | 'api_key', rows: Amounts['api_keys']) =>
     rows === undefined
       ? []
       : [
@@ -194,13 +203,18 @@ function placeOf(countedAt: number | undefined, position: number, recordedAt: st
 type Row = { combination: string; sums: number[]; measures: number[] }
 
 function rowOf(details: Details, i: number, sums: number[]): Row {
+  return { combination: combinationOf(details, i), sums, measures: measuresOf(details, i) }
+}
+
+/** Returns the measures of entry i by number. They end with the last that is not 0. */
+export function measuresOf(details: Details, i: number): number[] {
   const measures: number[] = []
   for (const { number, values: column } of details.measures) {
     if (column[i] === 0) continue
     while (measures.length <= number) measures.push(0)
     measures[number] = column[i]!
   }
-  return { combination: combinationOf(details, i), sums, measures }
+  return measures
 }
 
 /** Returns the combination that entry i counts with: `{"model":"gpt-5"}`. */

@@ -14,8 +14,8 @@ import { UNKNOWN_TABLES, UnknownKeysFold } from './unknown-keys.ts'
  */
 export const bookkeeping: Projection = {
   name: 'bookkeeping',
-  // 2: unknown keys. 3: quarter hours of acts, and resets of quotas.
-  version: 3,
+  // 2: unknown keys. 3: quarter hours of acts, and resets of quotas. 4: parts of unknown keys.
+  version: 4,
   tables: [
     {
       name: 'acts',

@@ -38,10 +38,11 @@ export function partsTablesOf(kind: AccountKind): Table[] {
 export type PartRow = DetailTotal & { combination: string; start: string }
 export type BackdatedPartRow = PartRow & { position: number }
 
-const formatMeasures = (measures: Measures) => `{${measures.join(',')}}`
+/** Formats measures as a PostgreSQL array literal. */
+export const formatMeasures = (measures: Measures) => `{${measures.join(',')}}`
 
 /** Adds the measures of `excluded` to those of the row `alias`, element by element. */
-const addMeasures = (transaction: Transaction, alias: string) => {
+export const sumMeasures = (transaction: Transaction, alias: string) => {
   const old = transaction`${transaction(alias)}.measures`
   return transaction`measures = array(
     select coalesce(m.old, 0) + coalesce(m.new, 0)
@@ -70,11 +71,11 @@ export function writeMeasures(
       cross join ${unnest(transaction, columns)}
     where s.shard = ${shard}
     on conflict (generation, ${transaction(id)}, shard) do update set
-      ${addMeasures(transaction, 't')}`
+      ${sumMeasures(transaction, 't')}`
 }
 
 /** A combination in unique keys: an index can't keep texts of several kilobytes. */
-const combinationKey = (transaction: Transaction) => transaction`(
+export const combinationKey = (transaction: Transaction) => transaction`(
   case
     when octet_length(combination) > 512
       then encode(sha256(decode(replace(combination, '\\', '\\\\'), 'escape')), 'hex')
@@ -102,7 +103,7 @@ export function writeParts(
       cross join ${unnest(transaction, partColumns(kind, rows))}
     where s.shard = ${shard}
     on conflict (generation, ${id}, quarter, shard, ${combinationKey(transaction)}) do update set
-      ${addToRow(transaction, shape, 't')}, ${addMeasures(transaction, 't')}`
+      ${addToRow(transaction, shape, 't')}, ${sumMeasures(transaction, 't')}`
 }
 
 /** Adds rows to backdated usage by combination. */
@@ -130,7 +131,7 @@ export function writeBackdatedParts(
     where s.shard = ${shard}
     on conflict (
       generation, ${transaction(id)}, quarter, shard, position, ${combinationKey(transaction)}
-    ) do update set ${addToRow(transaction, shape, 't')}, ${addMeasures(transaction, 't')}`
+    ) do update set ${addToRow(transaction, shape, 't')}, ${sumMeasures(transaction, 't')}`
 }
 
 /** Converts rows to columns; measures are array literals. */

@@ -13,6 +13,9 @@ export const ALL_GROUPS = 0
 
 type Account = number | string
 
+/** What was counted with one combination. */
+type Part = Map<Account, DetailTotal>
+
 /** Exact totals of the measures of accounts. Only postings with details leave any. */
 export class MeasureTotals {
   readonly #totals = new Map<Account, Measures>()
@@ -46,9 +49,9 @@ export const createAllMeasures = (): Record<AccountKind, MeasureTotals> => ({
 
 /** Exact totals of accounts by combination. Only postings with details leave any. */
 export class PartTotals {
-  readonly #parts = new Map<string, Map<Account, DetailTotal>>()
-  /** The parts of the last combinations: those of an event are the same for all its postings. */
-  #looked: { combinations: readonly string[]; parts: Map<Account, DetailTotal>[] } | null = null
+  readonly #parts = new Map<string, Part>()
+  /** Parts of the last combinations by index: those of an event are the same for all postings. */
+  #looked: { combinations: readonly string[]; parts: Part[] } | null = null
   #size = 0
 
   get size(): number {
@@ -58,10 +61,9 @@ export class PartTotals {
   add(postings: Postings): void {
     const { kind, accounts, sums, start, end, details } = postings
     if (details === undefined) return
-    const parts = this.#partsOf(details.combinations)
     for (let i = start; i < end; i++) {
       if (isNothing(postings, i)) continue
-      const part = parts[details.combination[i]!]!
+      const part = this.#partOf(details.combinations, details.combination[i]!)
       const account = typeof accounts === 'object' ? accounts[i]! : accounts
       addRow(this.#totalOf(part, account, sums.length), postings, i)
       if (kind === 'provider_group') {
@@ -76,18 +78,20 @@ export class PartTotals {
     }
   }
 
-  #partsOf(combinations: readonly string[]): Map<Account, DetailTotal>[] {
-    if (this.#looked?.combinations === combinations) return this.#looked.parts
-    const parts = combinations.map((combination) => {
-      const part = this.#parts.get(combination) ?? new Map<Account, DetailTotal>()
-      this.#parts.set(combination, part)
-      return part
-    })
-    this.#looked = { combinations, parts }
-    return parts
+  /** Returns the part of a combination of the event that is being added. */
+  #partOf(combinations: readonly string[], index: number): Part {
+    if (this.#looked?.combinations !== combinations) this.#looked = { combinations, parts: [] }
+    const { parts } = this.#looked
+    const looked = parts[index]
+    if (looked !== undefined) return looked
+    const combination = combinations[index]!
+    const part = this.#parts.get(combination) ?? new Map<Account, DetailTotal>()
+    this.#parts.set(combination, part)
+    parts[index] = part
+    return part
   }
 
-  #totalOf(part: Map<Account, DetailTotal>, account: Account, sums: number): DetailTotal {
+  #totalOf(part: Part, account: Account, sums: number): DetailTotal {
     let total = part.get(account)
     if (total === undefined) {
       total = { account, sums: new Array<Exact>(sums).fill(0), measures: [] }
@@ -116,10 +120,16 @@ function addRow(total: DetailTotal, { sums, details }: Postings, i: number): voi
   addMeasures(total.measures, details!, i)
 }
 
-function addMeasures(totals: Measures, details: Postings['details'] & object, i: number): void {
-  for (const { number, values } of details.measures) {
+/** Adds the measures of row i; `sign` -1 takes them back. */
+export function addMeasures(
+  totals: Measures,
+  { measures }: Pick<Postings['details'] & object, 'measures'>,
+  i: number,
+  sign = 1,
+): void {
+  for (const { number, values } of measures) {
     if (values[i] === 0) continue
     while (totals.length <= number) totals.push(0)
-    totals[number] = addExact(totals[number]!, values[i]!)
+    totals[number] = addExact(totals[number]!, sign * values[i]!)
   }
 }

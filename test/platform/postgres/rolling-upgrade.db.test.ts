@@ -140,7 +140,7 @@ test('a change of event types or projections comes with a migration', async () =
 })
 
 const KNOWN = {
-  since: 23,
+  since: 28,
   events: {
     ApiKeyStatsFlushed: 4,
     KeyStatsFlushed: 2,
@@ -148,7 +148,7 @@ const KNOWN = {
     BalancesOpened: 1,
     TotalsAdjusted: 1,
     EventReversed: 3,
-    UnknownKeysAdopted: 1,
+    UnknownKeysAdopted: 2,
     QuotaReset: 1,
     ProjectionAttested: 4,
     OriginChanged: 1,
@@ -158,7 +158,7 @@ const KNOWN = {
     api_key_counters: 1,
     provider_group_counters: 1,
     key_counters: 2,
-    bookkeeping: 3,
+    bookkeeping: 4,
     catalog: 2,
     usage: 1,
     snapshots: 1,

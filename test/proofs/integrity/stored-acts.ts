@@ -88,34 +88,57 @@ const amounts = (
   ),
 })
 
-const unknown = members({
-  api_keys: optional(
-    columns({ names: fc.constantFrom('"7"', '"ext:a"'), requests: count, successes: less }),
-  ),
-  keys: optional(columns({ hashes: hash, requests: count, tokens: less })),
-})
+const unknown = (isDetailed: boolean) =>
+  members({
+    api_keys: optional(
+      columns(
+        { names: fc.constantFrom('"7"', '"ext:a"'), requests: count, successes: less },
+        isDetailed,
+      ),
+    ),
+    keys: optional(columns({ hashes: hash, requests: count, tokens: less }, isDetailed)),
+  })
 
 const flushes = fc.constantFrom('1', '2')
-const adoption = members({
-  heads: either(fc.constantFrom('[]', '[-1]', '[0,41]'), fc.constantFrom('[-2]', '["1"]')),
-  until: when,
-  api_keys: optional(
-    columns({
-      ...{ ids: id, groups: group, times: fc.constant('"2026-01-31T12:15:00.000000+00:00"') },
-      names: either(
-        fc.constantFrom('"7"', '"ext:a"', '"ext: "'),
-        fc.constantFrom('"07"', '"0"', '"ext:"', '"a"', '"12345678901234567"'),
+const combinations = either(
+  fc.constantFrom(
+    ...['["{}","{\\"model\\":\\"a\\"}"]', '["{\\"a\\":\\"\\\\n😀\\",\\"b\\":\\"other\\"}","{}"]'],
+  ),
+  fc.constantFrom(
+    ...['[]', '[1,"{}"]', '{}', '["",""]', '["{ }","{}"]', '["[]","{}"]', '["{","{}"]'],
+    ...['["{\\"a\\":1}","{}"]', '["{\\"a\\":\\"\\"}","{}"]', '["{\\"A\\":\\"x\\"}","{}"]'],
+    ...['["{\\"b\\":\\"x\\",\\"a\\":\\"x\\"}","{}"]', '["{\\"a\\":\\"\\\\u0041\\"}","{}"]'],
+  ),
+)
+
+const adoption = (isDetailed: boolean) =>
+  members({
+    ...(isDetailed ? { combinations: mostly(combinations) } : {}),
+    heads: either(fc.constantFrom('[]', '[-1]', '[0,41]'), fc.constantFrom('[-2]', '["1"]')),
+    until: when,
+    api_keys: optional(
+      columns(
+        {
+          ...{ ids: id, groups: group, times: fc.constant('"2026-01-31T12:15:00.000000+00:00"') },
+          names: either(
+            fc.constantFrom('"7"', '"ext:a"', '"ext: "'),
+            fc.constantFrom('"07"', '"0"', '"ext:"', '"a"', '"12345678901234567"'),
+          ),
+          ...{ requests: count, successes: less, flushes },
+        },
+        isDetailed,
       ),
-      ...{ requests: count, successes: less, flushes },
-    }),
-  ),
-  keys: optional(
-    columns({
-      ...{ hashes: hash, times: time, requests: count, tokens: count, quota_used: less },
-      ...{ last_accessed_at: access, flushes },
-    }),
-  ),
-})
+    ),
+    keys: optional(
+      columns(
+        {
+          ...{ hashes: hash, times: time, requests: count, tokens: count, quota_used: less },
+          ...{ last_accessed_at: access, flushes },
+        },
+        isDetailed,
+      ),
+    ),
+  })
 
 const acts: Record<string, fc.Arbitrary<string>> = {
   BalancesOpened: members({
@@ -141,19 +164,8 @@ const acts: Record<string, fc.Arbitrary<string>> = {
     }),
     api_keys: optional(columns({ ids: id, requests: count, successes: less })),
   }),
-  UnknownKeysAdopted: adoption,
+  UnknownKeysAdopted: adoption(false),
 }
-
-const combinations = either(
-  fc.constantFrom(
-    ...['["{}","{\\"model\\":\\"a\\"}"]', '["{\\"a\\":\\"\\\\n😀\\",\\"b\\":\\"other\\"}","{}"]'],
-  ),
-  fc.constantFrom(
-    ...['[]', '[1,"{}"]', '{}', '["",""]', '["{ }","{}"]', '["[]","{}"]', '["{","{}"]'],
-    ...['["{\\"a\\":1}","{}"]', '["{\\"a\\":\\"\\"}","{}"]', '["{\\"A\\":\\"x\\"}","{}"]'],
-    ...['["{\\"b\\":\\"x\\",\\"a\\":\\"x\\"}","{}"]', '["{\\"a\\":\\"\\\\u0041\\"}","{}"]'],
-  ),
-)
 
 const reversal = (version: number) =>
   members({
@@ -164,7 +176,7 @@ const reversal = (version: number) =>
     ),
     at: when,
     reason,
-    ...(version > 1 ? { unknown: optional(unknown) } : {}),
+    ...(version > 1 ? { unknown: optional(unknown(version === 3)) } : {}),
     ...(version === 3 ? { combinations: mostly(combinations) } : {}),
     ...amounts(difference, difference, undefined, version === 3),
   })
@@ -178,6 +190,7 @@ const stored = (type: string, version: number, payload: fc.Arbitrary<string>) =>
 /** An act as the log may hold it: its payload is valid, nearly valid, or neither. */
 export const storedAct = fc.oneof(
   ...[1, 2, 2, 3, 3, 4].map((version) => stored('EventReversed', version, reversal(version))),
+  ...[2, 2, 3].map((version) => stored('UnknownKeysAdopted', version, adoption(true))),
   ...Object.entries(acts).flatMap(([type, payload]) =>
     [1, 1, 1, 2].map((version) => stored(type, version, payload)),
   ),

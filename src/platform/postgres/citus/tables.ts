@@ -14,7 +14,7 @@ export const DISTRIBUTED_TABLES = [
   ...['api_key_backdated_parts', 'provider_group_backdated_parts', 'key_backdated_parts'],
   ...['api_key_snapshots', 'provider_group_snapshots', 'key_snapshots'],
   ...['api_key_measure_snapshots', 'provider_group_measure_snapshots', 'key_measure_snapshots'],
-  ...['unknown_keys', 'unknown_usage'],
+  ...['unknown_keys', 'unknown_usage', 'unknown_parts'],
   ...['accepted_days', 'accepted_values', 'accepted_counts'],
 ] as const
 

@@ -47,7 +47,7 @@ const PROJECTIONS: readonly CheckedProjection[] = [
     version: 2,
     tables: KINDS.flatMap((kind) => [attestedTable(kind), VERSIONS[kind]]),
   },
-  { projection: 'bookkeeping', version: 3, tables: [...BOOKKEEPING_TABLES, ...UNKNOWN_TABLES] },
+  { projection: 'bookkeeping', version: 4, tables: [...BOOKKEEPING_TABLES, ...UNKNOWN_TABLES] },
 ]
 
 /** Versions that are held in memory before they are compared. */

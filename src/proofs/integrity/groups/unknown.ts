@@ -1,7 +1,12 @@
 import type { DigestValue } from '../../../events/digest.ts'
 import type { Event } from '../../../events/event.ts'
 import type { Transaction } from '../../../platform/postgres/pool.ts'
-import { type UnknownEntry, unknownEntriesOf } from '../../verifier/acts/unknown-entries.ts'
+import {
+  type EntryDetails,
+  rowDetailsOf,
+  type UnknownEntry,
+  unknownEntriesOf,
+} from '../../verifier/acts/unknown-entries.ts'
 import { compareKeys } from '../../verifier/exact-sums.ts'
 import { quarterHourOf } from '../../verifier/usage-time.ts'
 import { compareRows } from '../compare.ts'
@@ -20,6 +25,12 @@ const USAGE: ProjectionTable = {
   values: ['requests', 'seconds', 'last_accessed_at', 'flushes'],
   isSharded: true,
 }
+const PARTS: ProjectionTable = {
+  name: 'unknown_parts',
+  key: ['kind', 'name', 'quarter', 'combination'],
+  values: ['requests', 'seconds', 'measures'],
+  isSharded: true,
+}
 const TAKEN: ProjectionTable = {
   name: 'unknown_taken',
   key: ['position', 'kind', 'name'],
@@ -28,19 +39,21 @@ const TAKEN: ProjectionTable = {
 }
 
 /** The tables of unknown keys. */
-export const UNKNOWN_TABLES = [NAMES, USAGE, TAKEN]
+export const UNKNOWN_TABLES = [NAMES, USAGE, PARTS, TAKEN]
 
 /** Names of each kind that a shard keeps apart. */
 const MAX_NAMES = 100_000
 
 type Name = { number: number; requests: bigint; flushes: number; first: string; last: string }
 type Used = { requests: bigint; seconds: bigint; accessed: number; flushes: number }
+type Part = { requests: bigint; seconds: bigint; measures: bigint[] }
 type Taken = { requests: bigint; flushes: number; group: number | null; tracked: boolean | null }
 
 /** The rows of unknown keys that the events of a shard must have made. */
 export class UnknownRows {
   readonly #names = new Map<string, Name>()
   readonly #usage = new Map<string, Used>()
+  readonly #parts = new Map<string, Part>()
   readonly #taken = new Map<string, Taken>()
 
   add(event: Event, position: number, recordedAt: string): void {
@@ -57,29 +70,33 @@ export class UnknownRows {
       if (name !== '') this.#use({ ...entry, name }, isNew ? 1 : 0)
     }
     if (event.type === 'EventReversed') {
-      const { unknown, at } = event.data
+      const { unknown, at, combinations } = event.data
       const seen = new Set<string>()
       for (const [i, name] of unknown?.api_keys?.names.entries() ?? []) {
         const { requests, successes } = unknown!.api_keys!
-        const taken = entryOf('api_key', name, at, [requests[i]!, successes[i]!])
+        const details = rowDetailsOf(combinations, unknown!.api_keys!, i)
+        const taken = entryOf('api_key', name, at, [requests[i]!, successes[i]!], details)
         this.#take(taken, position, countOnce(seen, taken), null, null)
       }
       for (const [i, name] of unknown?.keys?.hashes.entries() ?? []) {
         const { requests, tokens } = unknown!.keys!
-        const taken = entryOf('key', name, at, [requests[i]!, tokens[i]!])
+        const details = rowDetailsOf(combinations, unknown!.keys!, i)
+        const taken = entryOf('key', name, at, [requests[i]!, tokens[i]!], details)
         this.#take(taken, position, countOnce(seen, taken), null, null)
       }
     }
     if (event.type === 'UnknownKeysAdopted') {
-      const { api_keys, keys } = event.data
+      const { api_keys, keys, combinations } = event.data
       for (const [i, name] of api_keys?.names.entries() ?? []) {
         const { times, requests, successes, flushes, groups } = api_keys!
-        const taken = entryOf('api_key', name, times[i]!, [requests[i]!, successes[i]!])
+        const details = rowDetailsOf(combinations, api_keys!, i)
+        const taken = entryOf('api_key', name, times[i]!, [requests[i]!, successes[i]!], details)
         this.#take(taken, position, flushes[i]!, groups[i]!, null)
       }
       for (const [i, name] of keys?.hashes.entries() ?? []) {
         const { times, requests, tokens, flushes, quota_used } = keys!
-        const taken = entryOf('key', name, times[i]!, [requests[i]!, tokens[i]!])
+        const details = rowDetailsOf(combinations, keys!, i)
+        const taken = entryOf('key', name, times[i]!, [requests[i]!, tokens[i]!], details)
         const isTracked = tokens[i] === quota_used[i]
         this.#take(taken, position, flushes[i]!, null, isTracked)
       }
@@ -94,6 +111,10 @@ export class UnknownRows {
     const usage = sorted(this.#usage, ({ requests, seconds, accessed, flushes }) => [
       ...[requests, seconds, accessed, flushes],
     ])
+    const parts = sorted(this.#parts, ({ requests, seconds, measures }) => [
+      ...[requests, seconds],
+      measures,
+    ])
     const taken = sorted(this.#taken, ({ requests, flushes, group, tracked }) => [
       ...[requests, flushes, group],
       tracked === null ? null : String(tracked),
@@ -101,6 +122,7 @@ export class UnknownRows {
     return [
       ...(await compareRows(sql, NAMES, target, names)),
       ...(await compareRows(sql, USAGE, target, usage)),
+      ...(await compareRows(sql, PARTS, target, parts)),
       ...(target.shard === 0 ? await compareRows(sql, TAKEN, target, taken) : []),
     ]
   }
@@ -117,7 +139,9 @@ export class UnknownRows {
     return name
   }
 
-  #use({ kind, name, time, requests, seconds, accessed }: UnknownEntry, flushes: number): void {
+  #use(entry: UnknownEntry, flushes: number): void {
+    const { kind, name, time, requests, seconds, accessed } = entry
+    if (entry.details !== null) this.#usePart(entry, entry.details)
     const key = JSON.stringify([kind, name, quarterHourOf(time)])
     const row = this.#usage.get(key) ?? { requests: 0n, seconds: 0n, accessed: 0, flushes: 0 }
     this.#usage.set(key, row)
@@ -127,6 +151,17 @@ export class UnknownRows {
     row.flushes += flushes
   }
 
+  #usePart({ kind, name, time, requests, seconds }: UnknownEntry, details: EntryDetails): void {
+    const key = JSON.stringify([kind, name, quarterHourOf(time), details.combination])
+    const row = this.#parts.get(key) ?? { requests: 0n, seconds: 0n, measures: [] }
+    this.#parts.set(key, row)
+    row.requests += BigInt(requests)
+    row.seconds += BigInt(seconds)
+    for (const [i, value] of details.measures.entries()) {
+      row.measures[i] = (row.measures[i] ?? 0n) + BigInt(value)
+    }
+  }
+
   #take(
     entry: UnknownEntry,
     position: number,
@@ -134,8 +169,9 @@ export class UnknownRows {
     group: number | null,
     tracked: boolean | null,
   ): void {
-    const { requests, seconds } = entry
-    this.#use({ ...entry, requests: -requests, seconds: -seconds }, -flushes)
+    const { requests, seconds, details } = entry
+    const negated = details && { ...details, measures: details.measures.map((value) => -value) }
+    this.#use({ ...entry, requests: -requests, seconds: -seconds, details: negated }, -flushes)
     const key = JSON.stringify([position, entry.kind, entry.name])
     const row = this.#taken.get(key) ?? { requests: 0n, flushes: 0, group, tracked }
     this.#taken.set(key, row)
@@ -156,7 +192,8 @@ const entryOf = (
   name: string,
   time: string,
   [requests, seconds]: [number, number],
-): UnknownEntry => ({ kind, name, time, requests, seconds, accessed: 0 })
+  details: EntryDetails | null,
+): UnknownEntry => ({ kind, name, time, requests, seconds, accessed: 0, details })
 
 /** Returns 1 for the first row of a name, else 0: a sum that is too large for one has several. */
 function countOnce(seen: Set<string>, { kind, name }: UnknownEntry): number {

@@ -2,15 +2,27 @@ import type { DigestValue } from '../../../events/digest.ts'
 import { addExact, type Exact } from '../../../events/exact.ts'
 import type { Adoption } from '../../../events/types/unknown-keys-adopted.ts'
 import type { Coverage, Flush, Resharding } from './resharding.ts'
-import type { UnknownKind } from './unknown-entries.ts'
+import { type EntryDetails, rowDetailsOf, type UnknownKind } from './unknown-entries.ts'
 import { type Counts, QuarterWeights } from './weights.ts'
 
 /** Sums over the quarter hours of a name, as they are and weighted. */
 export class NameSums {
   readonly counts: [Exact, Exact, Exact] = [0, 0, 0]
   weighted = 0n
+  /** What has dimensions or measures, weighted by combination, too. */
+  weightedDetails = 0n
 
-  add(weights: QuarterWeights, quarter: string, counts: Counts): void {
+  add(
+    weights: QuarterWeights,
+    quarter: string,
+    counts: Counts,
+    details: EntryDetails | null,
+  ): void {
+    if (details !== null) {
+      const { combination, measures } = details
+      const values = [counts[0], counts[1], ...measures]
+      this.weightedDetails += weights.weighDetails(quarter, combination, values)
+    }
     for (const [i, count] of counts.entries()) this.counts[i] = addExact(this.counts[i]!, count)
     this.weighted += weights.weigh(quarter, counts)
   }
@@ -40,6 +52,7 @@ type Row = Pick<AdoptedKey, 'kind' | 'name' | 'id' | 'group'> & {
   counts: Counts
   quotaUsed: number
   accessed: number
+  details: EntryDetails | null
 }
 
 /** The API keys of the catalog: group, name, end and external id by id. */
@@ -73,7 +86,7 @@ export class AdoptedKeys {
       contradiction ??= findContradiction(row, key, apiKeys)
       key.isTracked ??= isTracked(row)
       const stated = key.stated!
-      stated.sums.add(this.weights, row.time, row.counts)
+      stated.sums.add(this.weights, row.time, row.counts, row.details)
       stated.accessed = Math.max(stated.accessed, row.accessed)
     }
     return { keys: [...own.values()], contradiction }
@@ -101,13 +114,13 @@ export class AdoptedKeys {
 
 const keyOf = ({ kind, name }: Pick<Row, 'kind' | 'name'>) => `${kind} ${name}`
 
-function* rowsOf({ api_keys, keys }: Adoption): Generator<Row> {
+function* rowsOf({ api_keys, keys, combinations }: Adoption): Generator<Row> {
   for (const [i, name] of api_keys?.names.entries() ?? []) {
     const { ids, groups, times, requests, successes, flushes } = api_keys!
     yield {
       ...{ kind: 'api_key', name, id: ids[i]!, group: groups[i]!, time: times[i]! },
       counts: [requests[i]!, successes[i]!, flushes[i]!],
-      ...{ quotaUsed: 0, accessed: 0 },
+      ...{ quotaUsed: 0, accessed: 0, details: rowDetailsOf(combinations, api_keys!, i) },
     }
   }
   for (const [i, name] of keys?.hashes.entries() ?? []) {
@@ -116,6 +129,7 @@ function* rowsOf({ api_keys, keys }: Adoption): Generator<Row> {
       ...{ kind: 'key', name, id: 0, group: 0, time: times[i]! },
       counts: [requests[i]!, tokens[i]!, flushes[i]!],
       ...{ quotaUsed: quota_used[i]!, accessed: last_accessed_at[i]! },
+      details: rowDetailsOf(combinations, keys!, i),
     }
   }
 }

@@ -30,7 +30,7 @@ export class PostedNames {
   /** Adds the entries of a flush, which a reversal at `withdrawnAt` has withdrawn. */
   add(entries: Iterable<UnknownEntry>, flush: Flush, withdrawnAt: number): void {
     const seen = new Set<Posted>()
-    for (const { kind, name, time, requests, seconds, accessed } of entries) {
+    for (const { kind, name, time, requests, seconds, accessed, details } of entries) {
       const keys = this.names.named(kind, name)
       const covering = keys.filter(({ adoption }) => this.resharding.covers(adoption, flush))
       for (const [i, key] of covering.entries()) {
@@ -41,7 +41,8 @@ export class PostedNames {
         // A flush may name a key several times.
         const flushes = seen.has(posted) ? 0 : 1
         seen.add(posted)
-        posted.sums.add(this.names.weights, quarterHourOf(time), [requests, seconds, flushes])
+        const counts = [requests, seconds, flushes] as const
+        posted.sums.add(this.names.weights, quarterHourOf(time), counts, details)
         posted.accessed = Math.max(posted.accessed, accessed)
       }
     }
@@ -57,6 +58,9 @@ export class PostedNames {
     }
     if (sums.weighted !== posted.sums.weighted) {
       return `it took ${key.name} in other quarter hours than it was posted`
+    }
+    if (sums.weightedDetails !== posted.sums.weightedDetails) {
+      return `it took ${key.name} with other dimensions or measures than it was posted`
     }
     // The last access is kept by quarter hour, also that of a flush that was reversed since.
     if (accessed >= posted.accessed && accessed <= posted.covered) return null

@@ -7,7 +7,13 @@ import type { Reversal } from '../../../events/types/event-reversed.ts'
 import { rowsOf } from '../backdated.ts'
 import { combinationOf } from '../details.ts'
 import type { AdoptedKey } from './adopted-keys.ts'
-import { type UnknownEntry, type UnknownKind, unknownEntriesOf } from './unknown-entries.ts'
+import {
+  type EntryDetails,
+  rowDetailsOf,
+  type UnknownEntry,
+  type UnknownKind,
+  unknownEntriesOf,
+} from './unknown-entries.ts'
 
 /**
  * What a reversal takes back, in hex: the hash of what was counted, null if nothing was; and that
@@ -54,11 +60,13 @@ export function statedAmounts(reversal: Reversal): AmountHashes {
   if (keys) add('keys', keys.hashes, [keys.requests, keys.tokens, keys.quota_used], keys)
   for (const [i, name] of unknown?.api_keys?.names.entries() ?? []) {
     const { requests, successes } = unknown!.api_keys!
-    sums.withdraw('api_key', name, [requests[i]!, successes[i]!])
+    const details = rowDetailsOf(reversal.combinations, unknown!.api_keys!, i)
+    sums.withdraw('api_key', name, toRow([requests[i]!, successes[i]!], details))
   }
   for (const [i, hash] of unknown?.keys?.hashes.entries() ?? []) {
     const { requests, tokens } = unknown!.keys!
-    sums.withdraw('key', hash, [requests[i]!, tokens[i]!])
+    const details = rowDetailsOf(reversal.combinations, unknown!.keys!, i)
+    sums.withdraw('key', hash, toRow([requests[i]!, tokens[i]!], details))
   }
   return sums.toHashes()
 }
@@ -78,11 +86,12 @@ export function amountsToReverse(
   }
   sums.countFlush(event)
   for (const entry of unknownEntriesOf(event, recordedAt)) {
-    const { kind, name, requests, seconds } = entry
+    const { kind, name, requests, seconds, details } = entry
     const key = adoptedAs(entry)
-    if (key === undefined) sums.withdraw(kind, name, [requests, seconds])
-    else if (kind === 'api_key') sums.countApiKey(key.id, key.group, plain([requests, seconds]))
-    else sums.count('keys', name, plain([requests, seconds, key.isTracked ? seconds : 0]))
+    const row = toRow([requests, seconds], details)
+    if (key === undefined) sums.withdraw(kind, name, row)
+    else if (kind === 'api_key') sums.countApiKey(key.id, key.group, row)
+    else sums.count('keys', name, { ...row, sums: [...row.sums, key.isTracked ? seconds : 0] })
   }
   return sums.toHashes()
 }
@@ -100,6 +109,13 @@ type Row = {
 
 const plain = (sums: readonly number[]): Row => ({ combination: null, sums, measures: [] })
 
+/** Returns what an entry for an unknown key would count. */
+const toRow = (sums: readonly number[], details: EntryDetails | null): Row => ({
+  combination: details?.combination ?? null,
+  sums,
+  measures: [...(details?.measures.entries() ?? [])],
+})
+
 /** Returns what entry i of a flush counts. */
 function rowOf(details: Details | undefined, i: number, sums: readonly number[]): Row {
   if (details === undefined) return plain(sums)
@@ -115,8 +131,11 @@ class ReversedAmounts {
 
   constructor(private readonly isReset: Circumstances['isReset']) {}
 
-  withdraw(kind: UnknownKind, name: string, values: readonly number[]): void {
-    add(this.#withdrawn, [kind, name], values)
+  withdraw(kind: UnknownKind, name: string, { combination, sums, measures }: Row): void {
+    add(this.#withdrawn, [kind, name, combination], sums)
+    for (const [number, value] of measures) {
+      if (value !== 0) add(this.#withdrawn, [kind, name, combination, number], [value])
+    }
   }
 
   count(table: Table, key: number | string, { combination, sums, measures }: Row): void {

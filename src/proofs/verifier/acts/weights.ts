@@ -12,6 +12,8 @@ export class QuarterWeights {
   readonly #key = randomBytes(32)
   #quarter = ''
   #weights: readonly bigint[] = []
+  #place = ''
+  #ofPlace: bigint[] = []
 
   /** Returns what counts of a quarter hour add to a sum. */
   weigh(quarter: string, counts: Counts): bigint {
@@ -20,6 +22,23 @@ export class QuarterWeights {
       this.#weights = counts.map((_, column) => this.#weightOf(`${column} ${quarter}`))
     }
     return counts.reduce((sum, count, i) => sum + this.#weights[i]! * BigInt(count), 0n)
+  }
+
+  /**
+   * Returns what values with a combination add to a sum: requests, successes or tokens, and then
+   * measures.
+   */
+  weighDetails(quarter: string, combination: string, values: readonly number[]): bigint {
+    const place = `${quarter} ${combination}`
+    if (place !== this.#place) {
+      this.#place = place
+      this.#ofPlace = []
+    }
+    return values.reduce((sum, value, i) => {
+      if (value === 0) return sum
+      this.#ofPlace[i] ??= this.#weightOf(`${i} ${place}`)
+      return sum + this.#ofPlace[i] * BigInt(value)
+    }, 0n)
   }
 
   #weightOf(text: string): bigint {

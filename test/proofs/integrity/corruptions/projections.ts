@@ -167,15 +167,25 @@ const UNKNOWN = [
       foundBy: 'refold',
     },
     {
-      shard: BIT,
-      generation: BIT,
-      kind: LETTER,
-      name: LETTER,
+      ...{ shard: BIT, generation: BIT, kind: LETTER, name: LETTER },
       quarter: [is('a day later', "quarter + interval '1 day'"), is('infinity', "'infinity'")],
       requests: PLUS_1,
       seconds: PLUS_1,
       last_accessed_at: BIT,
       flushes: PLUS_1,
+    },
+  ),
+  ...corruptionsOf(
+    'unknown_parts',
+    {
+      at: "'unknown_parts ' || concat_ws('/', shard, kind, name, quarter, combination)",
+      foundBy: 'refold',
+    },
+    {
+      ...{ shard: BIT, generation: BIT, kind: LETTER, name: LETTER },
+      quarter: [is('a day later', "quarter + interval '1 day'")],
+      ...{ combination: LETTER, requests: PLUS_1, seconds: PLUS_1 },
+      measures: [{ ...IN_ARRAY, where: 'cardinality(measures) > 0' }],
     },
   ),
   ...corruptionsOf(

@@ -144,35 +144,46 @@ begin
   end if;
 end $$;
 
--- The combinations and measures of a reversal since version 3.
-create function pg_temp.check_details(p_payload json) returns void
+-- The combinations and measures of rows, if there are rows.
+create function pg_temp.check_detail_rows(p_rows json, p_combinations integer, p_least bigint)
+returns void
 language plpgsql as $$
 declare
-  v_combinations integer := cardinality(pg_temp.to_texts(p_payload -> 'combinations', ''));
-  v_rows json;
-  v_length integer;
+  v_length integer := json_array_length(p_rows -> 'requests');
+begin
+  if p_rows is null then
+    return;
+  end if;
+  if json_typeof(p_rows -> 'combination') is distinct from 'array'
+    or json_array_length(p_rows -> 'combination') <> v_length
+    or p_combinations <= any (pg_temp.to_groups(p_rows -> 'combination'))
+    or json_typeof(p_rows -> 'measures') is distinct from 'object'
+    or exists (
+      select
+      from json_each(p_rows -> 'measures') m
+      where m.key !~ '^(0|[1-9][0-9]{0,2})$' or m.key::integer > 255
+        or cardinality(pg_temp.to_counts(m.value, p_least)) <> v_length
+    ) then
+    raise data_exception;
+  end if;
+end $$;
+
+-- The combinations and measures of a reversal since version 3, and of an adoption since version 2.
+create function pg_temp.check_details(p_type text, p_payload json) returns void
+language plpgsql as $$
+declare
+  v_texts text[] := pg_temp.to_texts(p_payload -> 'combinations', '');
+  v_least bigint := case when p_type = 'EventReversed' then -9007199254740991 else 0 end;
   v_name text;
 begin
-  perform pg_temp.check_combination(c.value)
-  from unnest(pg_temp.to_texts(p_payload -> 'combinations', '')) as c(value);
+  perform pg_temp.check_combination(c.value) from unnest(v_texts) as c(value);
   foreach v_name in array array['provider_groups', 'api_keys', 'keys'] loop
-    v_rows := p_payload -> v_name;
-    continue when v_rows is null;
-    v_length := json_array_length(v_rows -> 'requests');
-    if json_typeof(v_rows -> 'combination') is distinct from 'array'
-      or json_array_length(v_rows -> 'combination') <> v_length
-      or v_combinations <= any (pg_temp.to_groups(v_rows -> 'combination'))
-      or json_typeof(v_rows -> 'measures') is distinct from 'object' then
-      raise data_exception;
-    end if;
-    if (select count(*) from json_each(v_rows -> 'measures')) > 32 or exists (
-      select
-      from json_each(v_rows -> 'measures') m
-      where m.key !~ '^(0|[1-9][0-9]{0,2})$' or m.key::integer > 255
-        or cardinality(pg_temp.to_differences(m.value)) <> v_length
-    ) then
-      raise data_exception;
-    end if;
+    continue when v_name = 'provider_groups' and p_type <> 'EventReversed';
+    perform pg_temp.check_detail_rows(p_payload -> v_name, cardinality(v_texts), v_least);
+    continue when p_type <> 'EventReversed' or v_name = 'provider_groups';
+    perform pg_temp.check_detail_rows(
+      p_payload -> 'unknown' -> v_name, cardinality(v_texts), 0
+    );
   end loop;
 end $$;
 
@@ -279,6 +290,9 @@ begin
     perform pg_temp.to_time(pg_temp.to_text(p_payload -> 'until', ''));
     perform pg_temp.to_counts(p_payload -> 'heads', -1);
     perform from pg_temp.read_taken(p_type, p_version, p_payload);
+    if p_version = 2 then
+      perform pg_temp.check_details(p_type, p_payload);
+    end if;
     return;
   end if;
   if p_type = 'BalancesOpened' then
@@ -293,7 +307,7 @@ begin
     perform pg_temp.check_reversal(p_payload);
     perform from pg_temp.read_taken(p_type, p_version, p_payload);
     if p_version = 3 then
-      perform pg_temp.check_details(p_payload);
+      perform pg_temp.check_details(p_type, p_payload);
     end if;
   elsif p_type = 'QuotaReset' then
     perform pg_temp.check_reset(p_payload);

@@ -332,8 +332,8 @@ begin
   elsif p_type = 'ShardsChanged' and p_version in (1, 2) then
     perform pg_temp.check_shards_change(p_payload);
   elsif p_type = 'EventReversed' and p_version in (1, 2, 3)
-    or p_type in ('BalancesOpened', 'TotalsAdjusted', 'QuotaReset', 'UnknownKeysAdopted')
-      and p_version = 1 then
+    or p_type = 'UnknownKeysAdopted' and p_version in (1, 2)
+    or p_type in ('BalancesOpened', 'TotalsAdjusted', 'QuotaReset') and p_version = 1 then
     perform pg_temp.check_act(p_type, p_version, p_payload);
   else
     return false;
