@@ -23,6 +23,8 @@ export type CampaignOptions = {
   shards: number
   instances: number
   posters: number
+  /** Average milliseconds between two flushes of a poster; default 0. */
+  pauseMs?: number
   /** The fraction of an instance's answers that are lost. */
   lostAnswers: number
 }
@@ -46,7 +48,7 @@ export type Report = Findings & {
  * and disconnected and the database is killed. Then compares the log with what the clients know.
  */
 export async function runCampaign(options: CampaignOptions): Promise<Report> {
-  const { seed, seconds, shards, instances, posters, lostAnswers } = options
+  const { seed, seconds, shards, instances, posters, pauseMs = 0, lostAnswers } = options
   const random = makeRandom(seed)
   const dataDir = await makeDataDir('empty')
   const cluster = new Cluster(dataDir.path, shards)
@@ -73,6 +75,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Report> {
       history,
       random: makeRandom(random.below(2 ** 32)),
       isOver,
+      pauseMs,
     })
     const clients = [
       ...Array.from({ length: posters }, (_, i) => post(traffic(), `poster-${i}`)),

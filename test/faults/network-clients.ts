@@ -5,7 +5,7 @@ import type { Timings } from './network-timing.ts'
 import { isRefusal, read, send, type Traffic } from './traffic.ts'
 
 /** Average milliseconds between two requests of a client. */
-const PAUSE_MS = 40
+const PAUSE_MS = 80
 
 /** Reads of all kinds, of the present and of the past. */
 const READS = [

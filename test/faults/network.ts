@@ -30,7 +30,7 @@ import { post, type Traffic, watch } from './traffic.ts'
 const SHARDS = 2
 const POSTERS = 3
 /** Average ms between two flushes of a poster: clients share a thread with the service. */
-const PAUSE_MS = 30
+const PAUSE_MS = 60
 /** Milliseconds of normal traffic before the fault and after the recovery. */
 const CALM_MS = 500
 /** Milliseconds after which a client gives up: far more than any request may take. */

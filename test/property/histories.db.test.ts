@@ -8,7 +8,7 @@ import { Session } from './session.ts'
 import { history } from './steps.ts'
 
 // Each of 14 faults planted in the service was found by the 34th history, with three seeds.
-const runs = runsOf(50)
+const runs = runsOf(35)
 
 const service = useService()
 let run = 0

@@ -6,10 +6,10 @@ export type Batch = { files: string[]; shards: number; ms: number }
 /** Which files may share a process: none, those that take less than SHORT_MS, or any. */
 export type Sharing = 'none' | 'short' | 'any'
 
-const SHORT_MS = 3_000
+const SHORT_MS = 5_000
 
 /** Milliseconds that a batch may take: none of its results are visible before its end. */
-const MAX_BATCH_MS = 10_000
+const MAX_BATCH_MS = 15_000
 
 /** The number of batches to aim for: more than cores, because most tests spend time waiting. */
 const BATCHES = navigator.hardwareConcurrency + 1
