@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from 'bun:test'
-import type { Page } from 'playwright-core'
+import type { Page, Route } from 'playwright-core'
 import { fill, hasBrowser, readRows, settle, untilEqual, useConsole } from './browser.ts'
 import { loseAnswer } from './lost-answer.ts'
 
@@ -135,6 +135,18 @@ describe.skipIf(!hasBrowser)('unknown keys', () => {
     expect(await console.service.read('/admin/api-keys/71')).toMatchObject({ group_id: 2 })
     expect(await totalOf('ext:sk-a')).toBe(10)
     await page.getByText('No unknown API key.').waitFor()
+  })
+
+  test('an adoption goes on while the service reads the log', async () => {
+    await flush([{ api_key: 'sk-long-ago', requests: 2 }])
+    const page = await visit('admin')
+    const isReading = (route: Route) =>
+      route.fulfill({ status: 503, json: { error: 'reading the log' } })
+    await page.route('**/unknown-keys/adopt', isReading, { times: 1 })
+    await (await ask(page, 'sk-long-ago')).click()
+    await dialogOf(page).getByRole('status').waitFor()
+    await noticeOf(page).waitFor()
+    expect(await totalOf('ext:sk-long-ago')).toBe(2)
   })
 
   test('a token key is adopted with a quota limit', async () => {

@@ -1,6 +1,6 @@
-import { useRef } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import type { Exact } from '../../../events/exact.ts'
-import { api, unwrap } from '../api.ts'
+import { api, Failure, unwrap } from '../api.ts'
 import { ExternalIdField } from '../entity/external-id.tsx'
 import { formatCount, formatCountOf } from '../format.ts'
 import { Dialog, Field } from '../parts/dialog.tsx'
@@ -8,6 +8,9 @@ import { KINDS, type Kind, nameOf, type UnknownKey } from './unknown-key.ts'
 
 /** Adopted keys, such as `sk-9f` or `2 API keys`, and what was counted at which position. */
 export type Adopted = { keys: string; requests: Exact; position: string | null }
+
+/** The pause (ms) before a request that found more of the log to read is repeated. */
+const RETRY_PAUSE_MS = 1_000
 
 type Props = {
   kind: Kind
@@ -19,19 +22,32 @@ type Props = {
 
 /**
  * Adds unknown keys to the catalog, and counts what flushes posted for them. A retry after a lost
- * answer counts nothing twice.
+ * answer counts nothing twice. If there is more of the log to read than one request can, it is
+ * repeated until the dialog is closed.
  */
 export function Adopt({ kind, keys, onClose }: Props) {
   // The list is read again while the dialog is open.
   const chosen = useRef(keys).current
   const adopted = useRef<Adopted | null>(null)
+  const isClosed = useRef(false)
+  useEffect(() => () => void (isClosed.current = true), [])
+  const [isReading, setReading] = useState(false)
   const only = chosen.length === 1 ? chosen[0]! : null
   const what = only ? nameOf(only) : formatCountOf(chosen.length, KINDS[kind])
   const submit = async (form: FormData) => {
     const rows = chosen.map((key) => (kind === 'key' ? toKey(key, form) : toApiKey(key, form)))
     const body = { [`${kind}s`]: rows }
-    const { value } = await unwrap(api.admin['unknown-keys'].adopt.post(body as never))
-    adopted.current = { keys: what, requests: value.requests, position: value.position }
+    while (!isClosed.current) {
+      try {
+        const { value } = await unwrap(api.admin['unknown-keys'].adopt.post(body as never))
+        adopted.current = { keys: what, requests: value.requests, position: value.position }
+        return
+      } catch (error) {
+        if (Failure.from(error).problem !== 'reading the log') throw error
+        setReading(true)
+        await new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE_MS))
+      }
+    }
   }
   const requests = chosen.reduce((sum, key) => sum + BigInt(key.requests), 0n)
   return (
@@ -46,6 +62,7 @@ export function Adopt({ kind, keys, onClose }: Props) {
         hours of usage where it was posted: {formatCount(requests)} requests so far.
       </p>
       {kind === 'key' ? <KeyFields only={only} /> : <ApiKeyFields only={only} />}
+      {isReading && <p role="status">Reading the log, which takes a while…</p>}
     </Dialog>
   )
 }
