@@ -226,6 +226,10 @@ export const statedTime = (sql: Sql | Transaction) => sql`
       then (e.payload->>'counted_at')::numeric
   end`
 
+/** Condition on `e`: a flush that may have dimensions and measures. */
+export const mayHaveDetails = (sql: Sql | Transaction) => sql`
+  (e.type, e.version) in (('ApiKeyStatsFlushed', 4), ('KeyStatsFlushed', 2))`
+
 /** Condition on `e`: a flush that states another quarter hour than that of its event. */
 export const isBackdated = (sql: Sql | Transaction) => sql`
   div(${statedTime(sql)}, 900) <> div(extract(epoch from e.recorded_at), 900)`

@@ -4,6 +4,7 @@ import { catalogRows } from '../../read-model/projections/catalog-rows.ts'
 import type { Projection } from '../../read-model/projections/projection.ts'
 import { usage } from '../../read-model/projections/usage.ts'
 import type { AwaitedGroup } from '../../read-model/projector/projector.ts'
+import { TooManyEvents } from '../../read-model/queries/count-events.ts'
 import { type Reflected, readNow, readReflected } from '../../read-model/queries/live.ts'
 import type { Scope } from '../../read-model/queries/scope.ts'
 import type { Usage } from '../../read-model/queries/usage.ts'
@@ -82,6 +83,11 @@ async function readAny(
   } catch (error) {
     if (error instanceof UnknownDimension) {
       throw invalid(`\`${error.message.slice(0, 80)}\` is not a dimension of the catalog.`)
+    }
+    if (error instanceof TooManyEvents) {
+      throw invalid(
+        'Too many flushes came in the quarter hour of `as_of`. Ask for its start or its end.',
+      )
     }
     if (!(error instanceof TooManyItems)) throw error
     const most = asked.division!.items

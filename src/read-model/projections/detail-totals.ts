@@ -54,6 +54,9 @@ export class PartTotals {
   #looked: { combinations: readonly string[]; parts: Part[] } | null = null
   #size = 0
 
+  /** Only of one account, unless that is null. */
+  constructor(private readonly only: Account | null = null) {}
+
   get size(): number {
     return this.#size
   }
@@ -63,10 +66,13 @@ export class PartTotals {
     if (details === undefined) return
     for (let i = start; i < end; i++) {
       if (isNothing(postings, i)) continue
-      const part = this.#partOf(details.combinations, details.combination[i]!)
       const account = typeof accounts === 'object' ? accounts[i]! : accounts
-      addRow(this.#totalOf(part, account, sums.length), postings, i)
-      if (kind === 'provider_group') {
+      const isOwn = this.only === null || this.only === account
+      const isAll = kind === 'provider_group' && (this.only ?? ALL_GROUPS) === ALL_GROUPS
+      if (!isOwn && !isAll) continue
+      const part = this.#partOf(details.combinations, details.combination[i]!)
+      if (isOwn) addRow(this.#totalOf(part, account, sums.length), postings, i)
+      if (isAll) {
         addRow(this.#totalOf(part, ALL_GROUPS, sums.length), postings, i)
       }
     }

@@ -5,12 +5,20 @@ import type { Postings } from '../../events/postings.ts'
 import { type FoldableEvent, visitEvents } from '../../log/visit.ts'
 import { TemporarilyUnavailable } from '../../platform/postgres/errors.ts'
 import { isOfNewerCode } from '../../platform/postgres/newer.ts'
-import type { Transaction } from '../../platform/postgres/pool.ts'
+import type { Fragment, Transaction } from '../../platform/postgres/pool.ts'
 import { type Content, contentOf } from '../projections/entry.ts'
 import type { ReadLarge } from './read-large.ts'
 
 /** Events of one shard, after `after` through `through`. */
 type Range = { shard: number; after: number; through: number }
+
+/** A read would have to count more events than it may. */
+export class TooManyEvents extends Error {
+  override name = 'TooManyEvents'
+}
+
+/** Counts only the events that meet a condition on `e`, at most so many. */
+type Bound = { condition: Fragment; maxEvents: number }
 
 /** Passes the postings of events of the log to accounts of one kind. */
 export class EventCounter {
@@ -23,8 +31,11 @@ export class EventCounter {
     private readonly readLarge: ReadLarge | null,
   ) {}
 
-  /** Passes on what the events of a range posted, in any order. */
-  async countRange({ shard, after, through }: Range): Promise<void> {
+  /**
+   * Passes on what the events of a range posted, in any order. Throws TooManyEvents if there are
+   * more than a bound allows.
+   */
+  async countRange({ shard, after, through }: Range, bound: Bound | null = null): Promise<void> {
     const events = through - after
     if (events <= 0) return
     const { transaction, kind, readLarge } = this
@@ -41,8 +52,11 @@ export class EventCounter {
       }
     }
     const isSplit = readLarge !== null
-    const visited = await visitEvents(transaction, { shard, after }, events, visit, isSplit)
-    if (visited < events)
+    const limit = bound === null ? events : bound.maxEvents + 1
+    const range = { shard, after, through }
+    const visited = await visitEvents(transaction, range, limit, visit, isSplit, bound?.condition)
+    if (bound !== null && visited === limit) throw new TooManyEvents()
+    if (bound === null && visited < events)
       throw new TemporarilyUnavailable('log changed', 1, 'The log has lost events. Retry.')
     for (const { position, payloadSha256, recordedAt } of large) {
       try {
