@@ -30,7 +30,12 @@ export function Adopt({ kind, keys, onClose }: Props) {
   const chosen = useRef(keys).current
   const adopted = useRef<Adopted | null>(null)
   const isClosed = useRef(false)
-  useEffect(() => () => void (isClosed.current = true), [])
+  useEffect(
+    () => () => {
+      isClosed.current = true
+    },
+    [],
+  )
   const [isReading, setReading] = useState(false)
   const only = chosen.length === 1 ? chosen[0]! : null
   const what = only ? nameOf(only) : formatCountOf(chosen.length, KINDS[kind])
