@@ -4,13 +4,13 @@ import { catalogRows } from '../../read-model/projections/catalog-rows.ts'
 import type { Projection } from '../../read-model/projections/projection.ts'
 import { usage } from '../../read-model/projections/usage.ts'
 import type { AwaitedGroup } from '../../read-model/projector/projector.ts'
-import { TooManyEvents } from '../../read-model/queries/count-events.ts'
 import { type Reflected, readNow, readReflected } from '../../read-model/queries/live.ts'
 import type { Scope } from '../../read-model/queries/scope.ts'
 import type { Usage } from '../../read-model/queries/usage.ts'
 import {
   type DividedUsage,
   type Division,
+  TooManyEvents,
   TooManyItems,
 } from '../../read-model/queries/usage-by.ts'
 import { UnknownDimension } from '../../read-model/queries/usage-details.ts'

@@ -14,8 +14,8 @@ import { readReflected } from './live.ts'
 import type { ReadLarge } from './read-large.ts'
 import { accountOfParts, backdatedParts, type Scope, timelyParts } from './scope.ts'
 
-/** The most events of a shard's incomplete quarter hour that one read folds: some seconds of work. */
-export const MAX_PARTIAL_EVENTS = 500_000
+/** The most events of a shard's incomplete quarter hour that one read folds: seconds of work. */
+const MAX_PARTIAL_EVENTS = 500_000
 
 /** What incomplete quarter hours counted, as a difference from rows of usage by combination. */
 export type PartialParts = {

@@ -8,14 +8,10 @@ import { isOfNewerCode } from '../../platform/postgres/newer.ts'
 import type { Fragment, Transaction } from '../../platform/postgres/pool.ts'
 import { type Content, contentOf } from '../projections/entry.ts'
 import type { ReadLarge } from './read-large.ts'
+import { TooManyEvents } from './usage-by.ts'
 
 /** Events of one shard, after `after` through `through`. */
 type Range = { shard: number; after: number; through: number }
-
-/** A read would have to count more events than it may. */
-export class TooManyEvents extends Error {
-  override name = 'TooManyEvents'
-}
 
 /** Counts only the events that meet a condition on `e`, at most so many. */
 type Bound = { condition: Fragment; maxEvents: number }

@@ -36,6 +36,11 @@ export type Division = {
 /** What a range holds: rows of all usage, and those of usage by combination. */
 export type UsageSource = { usage: Fragment; parts: Fragment; measures: readonly Measure[] }
 
+/** A read of the past would have to fold more events than it may. */
+export class TooManyEvents extends Error {
+  override name = 'TooManyEvents'
+}
+
 /** There are more items than were asked for. */
 export class TooManyItems extends Error {
   override name = 'TooManyItems'
