@@ -8,7 +8,7 @@ import { createDatabase } from '../support/server.ts'
 
 const python = Bun.which('python3')
 const document = readFileSync(join(import.meta.dir, '../../docs/reference/log-format.md'), 'utf8')
-const recipe = /```python\n([\s\S]*?)```/.exec(document)?.[1] ?? ''
+const recipe = /```python\n(import gzip[\s\S]*?)```/.exec(document)?.[1] ?? ''
 
 async function runRecipe(directory: string) {
   const run = Bun.spawn([python!, '-c', recipe], {
