@@ -125,7 +125,10 @@ export async function readUsageBy(
       )}, ${listOf(sql, sums, 'r')}
         ${listMeasures(sql, measures, (column) => `r.${column}`)}
       from r
-        left join t on ${allOf((name) => `t.${name} is not distinct from r.${name}`)}
+        left join t on ${
+          // No value is empty. "is not distinct from" could not be a hash join.
+          allOf((name) => `coalesce(t.${name}, '') = coalesce(r.${name}, '')`)
+        }
         cross join lateral (
           select (${isNone('r')}) or ${sql.unsafe(
             `${names.map((name) => `t.${name} is not null`).join(' or ')}`,
