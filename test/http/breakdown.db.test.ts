@@ -95,6 +95,31 @@ describe('usage by dimension', () => {
     ] as never)
   })
 
+  test('the largest values are those with the most of what is asked for', async () => {
+    const byCost = 'by=model&largest_by=measures.cost_micros'
+    expect(table(await inParts(`/admin/breakdown?${byCost}`))).toEqual([
+      ['o4', 5, 7],
+      ['gpt-5', 14, 2 ** 53 + 99],
+      [null, 5, 1],
+    ] as never)
+    const kept = [
+      ['o4', 5, 7],
+      [null, 5, 1],
+      ['other', 14, 2 ** 53 + 99],
+    ] as never
+    expect(table(await inParts(`/admin/breakdown?${byCost}&limit=1`))).toEqual(kept)
+    const failures = 'largest_by=failure_requests'
+    expect(table(await inParts(`/admin/usage?group_by=model&${failures}`)).map(([v]) => v)).toEqual(
+      ['gpt-5', null, 'o4'],
+    )
+    const ofKey = `/admin/breakdown?by=model&token_hash=${HASH}&largest_by=used_tokens`
+    expect((await inParts(ofKey)).items).toHaveLength(1)
+    for (const wrong of ['used_tokens', 'measures.nothing', 'nothing', 'measures.']) {
+      const path = `/admin/breakdown?by=model&largest_by=${wrong}`
+      expect((await service.fetch('admin', path)).status).toBe(400)
+    }
+  })
+
   test('usage by dimension has the values of each bucket, and the total of all', async () => {
     const divided = await inParts('/admin/usage?group_by=model')
     expect(table(divided)).toEqual([

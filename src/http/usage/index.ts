@@ -30,7 +30,8 @@ export function usageRoutes(guard: ReturnType<typeof auth>, options: ReadOptions
         const { query } = context
         const { bucket = 'hour', tz = 'UTC', group_by: by } = query
         const values = Number(query.limit ?? DEFAULT_VALUES)
-        const division = by === undefined ? null : readDivision(by, { values, items: MAX_ITEMS })
+        const limits = { values, items: MAX_ITEMS }
+        const division = by === undefined ? null : readDivision(by, query.largest_by, limits)
         const range = { ...query, bucket, tz }
         const scope = readScope(query)
         const read = await readRange(options, context, query, range, scope, division)
@@ -51,7 +52,8 @@ export function usageRoutes(guard: ReturnType<typeof auth>, options: ReadOptions
         const { query } = context
         const { tz = 'UTC' } = query
         const values = Number(query.limit ?? MAX_VALUES)
-        const division = readDivision(query.by, { values, items: MAX_VALUES + 2 })
+        const limits = { values, items: MAX_VALUES + 2 }
+        const division = readDivision(query.by, query.largest_by, limits)
         // A long range may have too many hours.
         const bucket = query.from !== undefined && query.to !== undefined ? 'day' : 'hour'
         const range = { ...query, bucket, tz, isOneBucket: true } as const

@@ -1,6 +1,7 @@
 import { type TProperties, Type } from '@sinclair/typebox'
 import { AS_OF, KEY_USED, MEASURED, RATED } from '../counters/model.ts'
 import { Id, NO_NUL, strict, Timestamp } from '../params.ts'
+import { LARGEST_BY } from './division.ts'
 
 /** The parameters that select one account; without any, all provider groups are selected. */
 export const SCOPE_PARAMS = {
@@ -16,6 +17,14 @@ const Dimensions = (description: string) =>
 
 const Limit = (description: string) =>
   Type.String({ pattern: '^(?:[1-9]\\d{0,2}|1000)$', description })
+
+const LargestBy = Type.String({
+  pattern: LARGEST_BY,
+  description:
+    'What makes a value large: a count by its name in the answer, or `measures.` and the name of ' +
+    'a measure. By default the requests',
+  examples: ['measures.cost_micros'],
+})
 
 export const UsageQuery = Type.Object(
   {
@@ -39,6 +48,7 @@ export const UsageQuery = Type.Object(
       Dimensions('Divide each bucket by the values of these dimensions: one, or two with a comma'),
     ),
     limit: Type.Optional(Limit('How many values to keep apart; the rest is `other`. Default 20')),
+    largest_by: Type.Optional(LargestBy),
     format: Type.Optional(
       Type.Union([Type.Literal('json'), Type.Literal('csv')], {
         description: 'The format, `json` or `csv`; by default the Accept header decides',
@@ -60,6 +70,7 @@ export const BreakdownQuery = Type.Object(
       ...Limit('How many values to keep apart; the rest is `other`. At most 998, the default'),
       pattern: '^(?:[1-9]\\d?|[1-8]\\d\\d|9[0-8]\\d|99[0-8])$',
     }),
+    largest_by: UsageQuery.properties.largest_by,
     format: UsageQuery.properties.format,
     ...AS_OF,
   },

@@ -12,6 +12,7 @@ import {
   type Division,
   TooManyEvents,
   TooManyItems,
+  UnknownCount,
 } from '../../read-model/queries/usage-by.ts'
 import { UnknownDimension } from '../../read-model/queries/usage-details.ts'
 import { readUsageNow } from '../../read-model/queries/usage-now.ts'
@@ -88,6 +89,9 @@ async function readAny(
       throw invalid(
         'Too many flushes came in the quarter hour of `as_of`. Ask for its start or its end.',
       )
+    }
+    if (error instanceof UnknownCount) {
+      throw invalid('`largest_by` names nothing that is counted here.')
     }
     if (!(error instanceof TooManyItems)) throw error
     const most = asked.division!.items

@@ -1,19 +1,10 @@
 import { ACCOUNTS } from '../../events/accounts.ts'
 import { OTHER } from '../../events/details.ts'
-import type { Exact } from '../../events/exact.ts'
 import type { Fragment, Transaction } from '../../platform/postgres/pool.ts'
 import { listOf, totalOfRows } from '../projections/account-sql.ts'
 import { columnOf, listMeasures, type Measure, sumsOfMeasures, toMeasured } from './measures.ts'
-import type { Rated } from './rates.ts'
 import type { Scope } from './scope.ts'
-import {
-  type Bucket,
-  type KeyUsed,
-  toUsed,
-  type Usage,
-  type UsedRow,
-  usedColumns,
-} from './usage.ts'
+import { type Bucket, toUsed, type Usage, type UsedRow, usedColumns } from './usage.ts'
 
 /** The values of the dimensions by which usage is divided; null for entries without one. */
 export type Values = Record<string, string | null>
@@ -28,8 +19,10 @@ export type DividedUsage = { items: DividedItem[]; total: Usage['total'] }
 export type Division = {
   /** One or two names of dimensions. */
   by: readonly string[]
-  /** Values that are kept apart; the others are one, `other`. */
+  /** Values that are kept apart, the largest; the others are one, `other`. */
   values: number
+  /** By what they are the largest: a column of the account's usage, or a measure. */
+  largestBy: { column: string } | { measure: string }
   items: number
 }
 
@@ -41,6 +34,11 @@ export class TooManyEvents extends Error {
   override name = 'TooManyEvents'
 }
 
+/** Values can't be ordered by what was asked for: the account does not count it. */
+export class UnknownCount extends Error {
+  override name = 'UnknownCount'
+}
+
 /** There are more items than were asked for. */
 export class TooManyItems extends Error {
   override name = 'TooManyItems'
@@ -50,18 +48,19 @@ export class TooManyItems extends Error {
  * Divides the usage of each bucket (see `readUsage`) by the values of one or two dimensions. Items
  * are ordered by bucket, then by the total of their values over the whole range, the largest first
  * and `other` last. They add up to the usage: what has none of these dimensions is the rest of it.
- * Throws TooManyItems.
+ * Throws TooManyItems and UnknownCount.
  */
 export async function readUsageBy(
   transaction: Transaction,
   { kind }: Scope,
   { usage, parts, measures }: UsageSource,
   bounds: readonly string[],
-  { by, values, items }: Division,
+  { by, values, items, largestBy }: Division,
 ): Promise<DividedItem[]> {
   const shape = { ...ACCOUNTS[kind], maxima: [] }
   const { sums } = shape
   const sql = transaction
+  const size = sizeOf(largestBy, sums, measures)
   const names = by.map((_, i) => `v${i}`)
   const keys = (alias: string) => listOf(sql, names, alias)
   const allOf = (condition: (name: string) => string) =>
@@ -79,7 +78,9 @@ export async function readUsageBy(
   const valuesOf = by
     .map((name, i) => sql`c.combination::json->>${name}::text as ${sql(names[i]!)}`)
     .reduce((all, one) => sql`${all}, ${one}`)
-  const rows = await sql<(UsedRow & Record<string, string | null> & { bucket: number })[]>`
+  const rows = await sql<
+    (UsedRow & Record<string, string | null> & { bucket: number; size: string })[]
+  >`
     with c as (
       select ${bucket} as bucket, u.combination, ${totalOfRows(sql, shape, 'u')}
         ${sumsOfMeasures(sql, measures, 'u')}
@@ -114,7 +115,7 @@ export async function readUsageBy(
       from r
       where not (${isNone('r')}) and (${isOther('r')}) is not true
       group by ${keys('r')}
-      order by sum(r.requests) desc, ${keys('r')}
+      order by sum(${sql.unsafe(size('r'))}) desc, ${keys('r')}
       limit ${values}
     ),
     g as (
@@ -138,7 +139,8 @@ export async function readUsageBy(
     n as (
       select g.bucket, ${keys('g')}, ${summed('g')} from g group by g.bucket, ${keys('g')}
     )
-    select n.bucket, ${keys('n')}, ${usedColumns(sql, kind)}
+    select n.bucket, (${sql.unsafe(size('n'))})::text as size, ${keys('n')},
+      ${usedColumns(sql, kind)}
       ${listMeasures(sql, measures, (column) => `n.${column}`)}
     from n
     where ${sql.unsafe(
@@ -150,7 +152,7 @@ export async function readUsageBy(
     const used = toUsed(row)
     const dimensions = Object.fromEntries(by.map((name, i) => [name, row[names[i]!] ?? null]))
     return {
-      bucket: row.bucket,
+      ...{ bucket: row.bucket, size: BigInt(row.size) },
       item: {
         ...{ from: bounds[row.bucket - 1]!, to: bounds[row.bucket]!, dimensions, ...used },
         ...(measures.length > 0 && {
@@ -162,14 +164,14 @@ export async function readUsageBy(
   return sortByTotal(found)
 }
 
-type Found = { bucket: number; item: DividedItem }
+type Found = { bucket: number; size: bigint; item: DividedItem }
 
 /** Sorts by bucket, then by the total of the values in all buckets; `other` comes last. */
 function sortByTotal(found: Found[]): DividedItem[] {
   const totals = new Map<string, bigint>()
   const keyOf = ({ item }: Found) => JSON.stringify(Object.values(item.dimensions))
   for (const one of found) {
-    totals.set(keyOf(one), (totals.get(keyOf(one)) ?? 0n) + BigInt(requestsOf(one.item)))
+    totals.set(keyOf(one), (totals.get(keyOf(one)) ?? 0n) + one.size)
   }
   const ranks = new Map(
     [...totals.keys()]
@@ -189,5 +191,21 @@ function sortByTotal(found: Found[]): DividedItem[] {
 const isAllOther = (key: string) =>
   (JSON.parse(key) as (string | null)[]).every((value) => value === OTHER)
 
-const requestsOf = (used: Rated | KeyUsed): Exact =>
-  'total_requests' in used ? used.total_requests : used.request_count
+/** Returns the SQL of what makes rows of an alias large. Throws UnknownCount. */
+function sizeOf(
+  largestBy: Division['largestBy'],
+  sums: readonly string[],
+  measures: readonly Measure[],
+): (alias: string) => string {
+  if ('measure' in largestBy) {
+    const measure = measures.find(({ name }) => name === largestBy.measure)
+    if (measure === undefined) throw new UnknownCount()
+    return (alias) => `${alias}.${columnOf(measure)}`
+  }
+  const { column } = largestBy
+  if (column === 'failures' && sums.includes('successes')) {
+    return (alias) => `${alias}.requests - ${alias}.successes`
+  }
+  if (!sums.includes(column)) throw new UnknownCount()
+  return (alias) => `${alias}.${column}`
+}
