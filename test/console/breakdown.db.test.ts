@@ -7,11 +7,11 @@ import { hasBrowser, readRows, settle, untilEqual, useConsole } from './browser.
 const USERS = 10_000
 const MODELS = 10
 
-/** As many requests of model `m1` as it has; those of `m2` cost the most. */
+/** The first model has the most requests, and those of the last one cost the most. */
 const MODEL_ENTRIES = Array.from({ length: MODELS }, (_, i) => ({
   ...{ api_key_id: 1, requests: 20 - i, success_requests: 20 - 2 * i },
   dimensions: { model: `m${i + 1}` },
-  measures: { cost_micros: i === 1 ? 12_345_678 : 1_000, input_tokens: 7 },
+  measures: { cost_micros: i === MODELS - 1 ? 12_345_678 : 1_000, input_tokens: 7 },
 }))
 
 describe.skipIf(!hasBrowser)('a breakdown', () => {
@@ -64,7 +64,7 @@ describe.skipIf(!hasBrowser)('a breakdown', () => {
   test('shows measures in their unit, with all of their digits', async () => {
     await page.getByLabel('Show').selectOption('cost_micros')
     const costs = [
-      ['m2', '$12.345678', '99.93%'],
+      ['m10', '$12.345678', '99.93%'],
       ['m1', '$0.001000', '<0.01%'],
     ]
     const rows = async () => (await columns('model', 0, 3)).slice(0, 2)
@@ -72,7 +72,7 @@ describe.skipIf(!hasBrowser)('a breakdown', () => {
     const all = async () => (await columns('model', 0, 2)).at(-1)
     expect(await all()).toEqual(['All', '$12.354678'])
     await page.getByRole('heading', { name: 'cost_micros over time' }).waitFor()
-    await page.locator('.readout', { hasText: 'm2 $12.345678' }).waitFor()
+    await page.locator('.readout', { hasText: 'm10 $12.345678' }).waitFor()
   })
 
   test('measures are columns of tables, which the URL remembers', async () => {

@@ -26,16 +26,8 @@ import type { View } from './whole.tsx'
 /** Read interval (ms): these reads cost more than those of the whole. */
 const EVERY_MS = 5_000
 
-/** Most buckets of a chart, and from how many on it has fewer values to choose from. */
+/** Most buckets of a chart: the service answers at most 10,000 items, of COLOURS and two values. */
 export const MAX_BUCKETS = 1_000
-const MANY_BUCKETS = 400
-
-/**
- * Number of values that are read for the chart: with OTHER and no value, at most 10,000 items,
- * which is the most that the service answers. It keeps apart the values with the most requests; of
- * them, the chart shows those with the most of what is shown.
- */
-const valuesFor = (buckets: number) => (buckets > MANY_BUCKETS ? COLOURS : 20)
 
 /** Number of values that are read for the table. */
 const TABLE_VALUES = 100
@@ -54,8 +46,8 @@ export function Breakdown({ by, ...view }: Props) {
   const { from, to, bucket } = range
   const query = { from, to, bucket, tz: zoneName(), ...scope, ...asOf }
   const { value, failure, reload } = useRead(
-    JSON.stringify({ ...query, by, to: range.name === 'zoom' ? to : range.name }),
-    async () => ({ by, range, ...(await load(query, by, valuesFor(boundsOf(range).length))) }),
+    JSON.stringify({ ...query, by, to: range.name === 'zoom' ? to : range.name, of: shown.id }),
+    async () => ({ by, range, ...(await load(query, by, shown.id)) }),
     { everyMs: isPast(asOf) ? null : EVERY_MS, keeps: true },
   )
   // What was read before another dimension was chosen has other values.
@@ -109,7 +101,7 @@ export function Breakdown({ by, ...view }: Props) {
         {...{ ...view, by }}
         read={read?.table}
         colourOf={chart?.colourOf ?? (() => 'series-other')}
-        load={() => loadTable(query, by, MAX_SAVED)}
+        load={() => loadTable(query, by, shown.id, MAX_SAVED)}
       />
     </>
   )
@@ -120,18 +112,23 @@ const MAX_SAVED = 998
 
 type Query = AsOf & View['scope'] & { from: string; to: string; bucket: 'hour' | 'day'; tz: string }
 
-async function load(query: Query, by: string, values: number): Promise<Divided> {
+async function load(query: Query, by: string, largestBy: string): Promise<Divided> {
+  const asked = { ...query, group_by: by, limit: `${COLOURS}`, largest_by: largestBy }
   const [chart, table] = await Promise.all([
-    unwrap(api.admin.usage.get({ query: { ...query, group_by: by, limit: `${values}` } })),
-    loadTable(query, by, TABLE_VALUES),
+    unwrap(api.admin.usage.get({ query: asked })),
+    loadTable(query, by, largestBy, TABLE_VALUES),
   ])
   return { items: chart.value.items as unknown as DividedItem[], table }
 }
 
-async function loadTable({ bucket: _bucket, ...query }: Query, by: string, values: number) {
-  const { value } = await unwrap(
-    api.admin.breakdown.get({ query: { ...query, by, limit: `${values}` } }),
-  )
+async function loadTable(
+  { bucket: _bucket, ...query }: Query,
+  by: string,
+  largestBy: string,
+  values: number,
+): Promise<Totals> {
+  const asked = { ...query, by, limit: `${values}`, largest_by: largestBy }
+  const { value } = await unwrap(api.admin.breakdown.get({ query: asked }))
   return value as Totals
 }
 

@@ -100,8 +100,8 @@ export function Values({ by, name, shown, counts, read, colourOf, load }: Props)
       )}
       {parts?.some(({ value }) => value === OTHER) && (
         <p class="muted">
-          The values with the most requests are apart. The rest is added up as other, as are values
-          beyond the limit of a day.
+          The largest values are apart. The rest is added up as other, as are values beyond the
+          limit of a day.
         </p>
       )}
     </section>
