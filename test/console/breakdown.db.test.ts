@@ -139,6 +139,13 @@ describe.skipIf(!hasBrowser)('a breakdown', () => {
     expect(await untilEqual(headings, expectedHeadings)).toEqual(expectedHeadings)
   })
 
+  test('a key shows its measures in total', async () => {
+    page = await console.visit('auditor', '/api-keys/1')
+    const measures = page.getByRole('region', { name: 'Measures', exact: true })
+    const totals = () => measures.locator('dd').allTextContents()
+    expect(await untilEqual(totals, ['$12.354678', '70'])).toEqual(['$12.354678', '70'])
+  })
+
   test('as of a time before any dimension says how to declare one', async () => {
     page = await console.visit('auditor', '/?as_of=2026-01-05T10:20:30Z&by=model')
     await page.getByText('No dimension was declared.').waitFor()

@@ -8,6 +8,7 @@ import { EditApiKey, End } from './edit.tsx'
 import { Explained } from './explained.tsx'
 import { ExternalId } from './external-id.tsx'
 import { Head } from './head.tsx'
+import { Measured } from './measured.tsx'
 import { Totals } from './totals.tsx'
 import { useRow } from './use-row.ts'
 
@@ -40,6 +41,7 @@ export function ApiKey({ id }: { id: string }) {
       {failure && <Failed failure={failure} onRetry={reload} />}
       <Totals counts={value} />
       <Usage scope={{ api_key_id: id }} name={name ?? `API key ${id}`} />
+      <Measured row={value} />
       <Explained scope={{ api_key_id: id }} />
     </>
   )

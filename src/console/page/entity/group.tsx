@@ -8,6 +8,7 @@ import { EditGroup, End } from './edit.tsx'
 import { Explained } from './explained.tsx'
 import { ExternalId } from './external-id.tsx'
 import { Head } from './head.tsx'
+import { Measured } from './measured.tsx'
 import { Totals } from './totals.tsx'
 import { useRow } from './use-row.ts'
 
@@ -36,6 +37,7 @@ export function Group({ id }: { id: string }) {
       {failure && <Failed failure={failure} onRetry={reload} />}
       <Totals counts={value} />
       <Usage scope={{ group_id: id }} name={name ?? `group ${id}`} />
+      <Measured row={value} />
       <ApiKeyList groupId={Number(id)} />
       <Explained scope={{ group_id: id }} />
     </>

@@ -9,6 +9,7 @@ import { EditKey, End } from './edit.tsx'
 import { Explained } from './explained.tsx'
 import { Head } from './head.tsx'
 import { shorten } from './key-list.tsx'
+import { Measured } from './measured.tsx'
 import { Total } from './totals.tsx'
 import { useRow } from './use-row.ts'
 
@@ -63,6 +64,7 @@ export function Key({ hash }: { hash: string }) {
         </div>
       </dl>
       <Usage scope={{ token_hash: hash }} name={name ?? 'the token key'} />
+      <Measured row={value} />
       <Explained scope={{ token_hash: hash }} />
     </>
   )

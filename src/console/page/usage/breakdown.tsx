@@ -68,6 +68,7 @@ export function Breakdown({ by, ...view }: Props) {
     swatch: chart.colourOf(part),
   }))
   const bounds = chart?.bounds.map(toTimestamp) ?? []
+  if (failure && read === undefined) return <Failed failure={failure} onRetry={reload} />
   return (
     <>
       <Readout
