@@ -186,7 +186,7 @@ export class Audit {
    */
   #comparePages(pages: Pages): void {
     const isWhole = this.#shards.every((audit) => audit.size >= pages.sizeOf(audit.shard))
-    if (isWhole) ({ rows: this.#rows, usage: this.#usage } = pages.compare())
+    if (isWhole) ({ rows: this.#rows, usage: this.#usage } = pages.compare(this.#shards[0]!.fold))
     this.#pages = null
     for (const audit of this.#shards) {
       audit.onFolded = () => {}

@@ -25,6 +25,23 @@ type Key = number | string
 type Part = { sums: Exact[]; measures: Exact[] }
 type PlacedPart = Part & { key: Key; bucket: string; position: number; combination: string }
 
+/** What one row of the event at a position counts in a bucket, with dimensions or measures. */
+export type CountedPart = {
+  kind: Kind
+  key: Key
+  position: number
+  bucket: string
+  combination: string
+  sums: readonly number[]
+  /** By number. */
+  measures: readonly number[]
+}
+
+/** Receives every part as it is folded. */
+export interface PartCounting {
+  addPart(part: CountedPart): void
+}
+
 /**
  * Folds the dimensions and measures of a shard's events. Like `ShardFold`, of which it is a part,
  * it shares no code with the folds of the service.
@@ -36,7 +53,16 @@ export class DetailFold {
 
   constructor(private readonly folded: FoldedParts) {}
 
-  add(event: Event | null, position: number, recordedAt: string): void {
+  /** Who else receives what is counted. */
+  #counting: PartCounting | null = null
+
+  add(
+    event: Event | null,
+    position: number,
+    recordedAt: string,
+    counting: PartCounting | null,
+  ): void {
+    this.#counting = counting
     if (event?.type === 'ApiKeyStatsFlushed' && event.data.details) {
       this.#addApiKeys(event.data, event.data.details, position, recordedAt)
     }
@@ -58,7 +84,7 @@ export class DetailFold {
   #addAmounts(amounts: Amounts, sign: 1 | -1, bucket: string, position: number): void {
     const { combinations } = amounts
     if (combinations === undefined) return
-    const place = { bucket, position, isTimely: false }
+    const place = { bucket, position, isTimely: false, flushedAt: position }
     for (const { kind, accounts, sums, details } of columnsOf(amounts)) {
       for (const [i, key] of accounts.entries()) {
         const index = details.combination?.[i] ?? null
@@ -75,6 +101,11 @@ export class DetailFold {
         if (kind === 'provider_group') this.#countPart(kind, ALL_GROUPS, row, place)
       }
     }
+  }
+
+  /** Returns the totals of an account's measures by number. */
+  measuresOf(kind: Kind, key: Key): readonly Exact[] {
+    return this.#measures[kind].get(key) ?? []
   }
 
   /** The rows of a table as they stand, in the order of its digest. */
@@ -141,6 +172,9 @@ export class DetailFold {
   }
 
   #count(kind: Kind, key: Key, row: Row, place: Place): void {
+    const { combination, sums, measures } = row
+    const { bucket, flushedAt: position } = place
+    this.#counting?.addPart({ kind, key, position, bucket, combination, sums, measures })
     if (this.folded.counters && row.measures.length > 0) {
       const measures = this.#measures[kind].get(key) ?? []
       this.#measures[kind].set(key, measures)
@@ -191,12 +225,13 @@ function columnsOf({ provider_groups, api_keys, keys }: Amounts) {
 }
 
 /** Where a row counts: its bucket, and the position under which it is kept if it is backdated. */
-type Place = { bucket: string; position: number; isTimely: boolean }
+type Place = { bucket: string; position: number; isTimely: boolean; flushedAt: number }
 
 function placeOf(countedAt: number | undefined, position: number, recordedAt: string): Place {
   const time = usageTimeOf(countedAt, recordedAt)
   const isTimely = time === recordedAt
-  return { bucket: quarterHourOf(time), position: endOfBlock(position), isTimely }
+  const bucket = quarterHourOf(time)
+  return { bucket, position: endOfBlock(position), isTimely, flushedAt: position }
 }
 
 /** What one entry counts. Measures end with the last that is not 0. */

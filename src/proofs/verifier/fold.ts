@@ -3,10 +3,12 @@ import type { Amounts } from '../../events/amounts.ts'
 import type { ApiKeyFlush } from '../../events/api-key-flush.ts'
 import { type AttestedTable, type DigestValue, formatTableRow } from '../../events/digest.ts'
 import type { Event } from '../../events/event.ts'
+import type { Exact } from '../../events/exact.ts'
 import type { KeyFlush } from '../../events/key-flush.ts'
 import { amountsOf } from './adopted.ts'
 import { BackdatedUsage, rowsOf } from './backdated.ts'
 import { type CatalogRows, type CatalogTable, changeCatalog } from './change-catalog.ts'
+import type { Counting } from './counting.ts'
 import { DetailFold, type DetailTable } from './details.ts'
 import { ExactSums, sortByKey } from './exact-sums.ts'
 import type { FoldedParts, UsageRange } from './folded-parts.ts'
@@ -21,14 +23,6 @@ const USAGE_TABLES = {
   keys: 'key_usage',
 } as const
 type UsageTable = (typeof USAGE_TABLES)[CatalogTable]
-
-/** Receives every count of usage as it is folded. */
-export interface Counting {
-  /** Called first for each event that counts, with its time and the one that it counts at. */
-  begin(position: number, recordedAt: string, countedAt: string): void
-  /** Called with what the event adds to a row: the columns of its usage table. */
-  add(table: CatalogTable, key: number | string, values: readonly number[]): void
-}
 
 /**
  * Folds the events of a shard, one after the other. Written from docs/reference/contract.md and
@@ -67,7 +61,7 @@ export class ShardFold {
   add(event: Event | null, position: number, recordedAt: string): void {
     this.position = position
     this.recordedAt = recordedAt
-    this.#details.add(event, position, recordedAt)
+    this.#details.add(event, position, recordedAt, this.counting)
     switch (event?.type) {
       case 'ApiKeyStatsFlushed':
         this.#countApiKeys(event.data)
@@ -118,6 +112,11 @@ export class ShardFold {
       rows++
     }
     return { rows, sha256: digest.digest('hex') }
+  }
+
+  /** Returns the totals of an account's measures by number. */
+  measuresOf(kind: 'provider_group' | 'api_key' | 'key', key: number | string): readonly Exact[] {
+    return this.#details.measuresOf(kind, key)
   }
 
   /** Returns the requests and successes of all provider groups. */

@@ -1,6 +1,7 @@
 import { parsePositions } from '../../events/positions.ts'
 import { type Get, type Limits, readBody } from './http-body.ts'
 import {
+  type DividedRequest,
   NotServed,
   type ServedPage,
   type ServedUsage,
@@ -35,7 +36,25 @@ export async function readUsage(
   const query = new URLSearchParams({ bucket, tz: 'UTC', from: toText(from), to: toText(to) })
   if (kind !== 'all') query.set(NAMES[kind], String(key))
   if (isEventual) query.set('consistency', 'eventual')
-  const path = `/admin/usage?${query}`
+  return tryToRead(get, limits, `/admin/usage?${query}`)
+}
+
+/** Reads usage by dimension: GET /admin/usage, or of a range as a whole GET /admin/breakdown. */
+export async function readDivided(
+  get: Get,
+  limits: Limits,
+  { kind, key, from, to, by, isWhole }: DividedRequest,
+  isEventual: boolean,
+): Promise<ServedUsage> {
+  const query = new URLSearchParams({ tz: 'UTC', from: toText(from), to: toText(to) })
+  if (kind !== 'all') query.set(NAMES[kind], String(key))
+  if (isEventual) query.set('consistency', 'eventual')
+  query.set(isWhole ? 'by' : 'group_by', by)
+  if (!isWhole) query.set('bucket', 'day')
+  return tryToRead(get, limits, `/admin/${isWhole ? 'breakdown' : 'usage'}?${query}`)
+}
+
+async function tryToRead(get: Get, limits: Limits, path: string): Promise<ServedUsage> {
   for (let tries = 1; ; tries++) {
     try {
       const { body, positions } = await readPage(get, limits, path)

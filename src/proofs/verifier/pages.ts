@@ -1,5 +1,6 @@
+import type { Counting } from './counting.ts'
 import type { OnFinding } from './finding.ts'
-import type { Counting, ShardFold } from './fold.ts'
+import type { ShardFold } from './fold.ts'
 import { checkReflected } from './reflected.ts'
 import {
   LISTED,
@@ -9,7 +10,7 @@ import {
   ServedPageCheck,
 } from './served-page-check.ts'
 import { readSignedTimes } from './signed-times.ts'
-import type { EventSource, PageSource, ServedPage } from './sources/source.ts'
+import { type EventSource, NotServed, type PageSource, type ServedPage } from './sources/source.ts'
 import { type UsageLimits, UsagePages, type UsageReport } from './usage-pages.ts'
 import { toDays } from './usage-range.ts'
 
@@ -37,6 +38,18 @@ export type PagesOptions = {
   onPage: () => void
 }
 
+/** The lists that a service of an older release does not have. */
+const OPTIONAL = { dimensions: true, measures: true }
+
+/** Yields no page if they are not served. */
+async function* ifServed(pages: AsyncIterable<ServedPage>): AsyncIterable<ServedPage> {
+  try {
+    yield* pages
+  } catch (error) {
+    if (!(error instanceof NotServed)) throw error
+  }
+}
+
 /** The current pages, read before the walk and compared with the log after it. */
 export class Pages {
   readonly #checks: ServedPageCheck[] = []
@@ -55,9 +68,10 @@ export class Pages {
     const pages = new Pages(options)
     pages.#add('summary', await source.readSummary())
     for (const list of LISTS) await pages.#readList(list)
-    const [provider_groups, api_keys, keys] = pages.#missing.map(({ served }) => served)
+    const [provider_groups, api_keys, keys, dimensions] = pages.#missing.map(({ served }) => served)
     pages.#usage = await UsagePages.read({
       ...options,
+      dimensions: dimensions!,
       rows: { provider_groups: provider_groups!, api_keys: api_keys!, keys: keys! },
       days: toDays(await readSignedTimes(events, signed), Date.now()),
     })
@@ -86,9 +100,10 @@ export class Pages {
   }
 
   /**
-   * Compares all rows and usage, once every shard has been walked. Returns how many were compared.
+   * Compares all rows and usage, once every shard has been walked; `fold` is that of shard 0.
+   * Returns how many were compared.
    */
-  compare(): { rows: number; usage: UsageReport } {
+  compare(fold: ShardFold): { rows: number; usage: UsageReport } {
     const { report } = this.options
     for (const { list, keys } of this.#missing) {
       for (const key of keys ?? []) {
@@ -96,13 +111,14 @@ export class Pages {
       }
     }
     const rows = this.#checks.reduce((sum, check) => sum + check.compare(report), 0)
-    return { rows, usage: this.#usage.compare() }
+    return { rows, usage: this.#usage.compare(fold) }
   }
 
   async #readList(list: ListName): Promise<void> {
     let first = Infinity
     const served = new Set<Key>()
-    for await (const page of this.options.source.readList(list)) {
+    const pages = this.options.source.readList(list)
+    for await (const page of list in OPTIONAL ? ifServed(pages) : pages) {
       const check = this.#add(list, page)
       if (check === null) continue
       first = Math.min(first, page.positions[0]!)
@@ -112,6 +128,8 @@ export class Pages {
         served.add(key)
       }
     }
+    // Without any page, what the log has by the end of the walk is missing.
+    if (first === Infinity && list in OPTIONAL) first = this.options.signed[0]!
     this.#missing.push({ list, first, served, keys: null })
   }
 

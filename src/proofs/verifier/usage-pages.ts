@@ -1,8 +1,10 @@
-import { randomInt } from 'node:crypto'
 import type { CatalogTable } from './change-catalog.ts'
+import type { Counting } from './counting.ts'
+import { DividedPages } from './divided-pages.ts'
 import type { OnFinding } from './finding.ts'
-import type { Counting } from './fold.ts'
+import type { ShardFold } from './fold.ts'
 import { checkReflected } from './reflected.ts'
+import { drawSample, isKey } from './sample.ts'
 import type { PageSource, UsageRequest } from './sources/source.ts'
 import { placeOf, UsageCheck } from './usage-check.ts'
 import { type Bucket, countBuckets, FIRST_DAY, splitRange, type UsageRange } from './usage-range.ts'
@@ -53,6 +55,8 @@ export type UsageOptions = {
   days: UsageRange
   /** The keys of all listed rows, including retired ones. */
   rows: Record<CatalogTable, Iterable<Key>>
+  /** The names of all listed dimensions. */
+  dimensions: Iterable<Key>
   limits: UsageLimits
   signed: readonly number[]
   report: OnFinding
@@ -75,6 +79,7 @@ export class UsagePages {
   /** Events recorded before the compared range, and others that count outside of it. */
   #before = 0
   #outside = 0
+  #divided!: DividedPages
 
   private constructor(private readonly options: UsageOptions) {}
 
@@ -87,12 +92,16 @@ export class UsagePages {
     }
     // If one request fails, `for` ends the generator for all of them.
     await Promise.all(Array.from({ length: MAX_CONCURRENT }, readOn))
+    pages.#divided = await DividedPages.read(options)
     return pages
   }
 
   /** Returns how large a shard's tree must be before these pages can be compared. */
   sizeOf(shard: number): number {
-    return this.#checks.reduce((size, { positions }) => Math.max(size, positions[shard]! + 1), 0)
+    return this.#checks.reduce(
+      (size, { positions }) => Math.max(size, positions[shard]! + 1),
+      this.#divided.sizeOf(shard),
+    )
   }
 
   /** Returns what counts the usage of these pages as a shard is folded. */
@@ -114,12 +123,15 @@ export class UsagePages {
         if (at >= size) return
         add(this.#byKey[table].get(key), values)
         if (table === 'provider_groups') add(this.#byKey.all.get(null), values)
+        this.#divided.add(shard, { table, key, position: at, ms }, values)
       },
+      addPart: (part) => this.#divided.addPart(shard, part),
     }
   }
 
-  /** Compares all pages, once every shard has been walked. */
-  compare(): UsageReport {
+  /** Compares all pages, once every shard has been walked; `fold` is that of shard 0. */
+  compare(fold: ShardFold): UsageReport {
+    this.#divided.compare(fold)
     const { days, signed, report } = this.options
     const isCut = days.from === FIRST_DAY
     // Without a signed event, no first event was shown.
@@ -171,18 +183,4 @@ export class UsagePages {
     if (checks) checks.push(check)
     else byKey.set(request.key, [check])
   }
-}
-
-/** True if usage can be requested for a key. A list with any other key is reported elsewhere. */
-const isKey = (key: Key) =>
-  typeof key === 'number' ? key > 0 : key !== '' && key.length <= 1_024 && key.isWellFormed()
-
-/** Returns `count` random values. Reorders `values`. */
-function drawSample<Value>(values: Value[], count: number): Value[] {
-  if (count >= values.length) return values
-  for (let i = 0; i < count; i++) {
-    const other = randomInt(i, values.length)
-    ;[values[i], values[other]] = [values[other]!, values[i]!]
-  }
-  return values.slice(0, count)
 }

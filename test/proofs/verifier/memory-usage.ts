@@ -1,6 +1,6 @@
 import { decodeEvent } from '../../../src/events/event.ts'
 import type { LineEvent } from '../../../src/events/event-line.ts'
-import type { UsageRequest } from '../../../src/proofs/verifier/sources/source.ts'
+import type { DividedRequest, UsageRequest } from '../../../src/proofs/verifier/sources/source.ts'
 
 export type UsageItem = { from: string; to: string } & Record<string, unknown>
 export type UsagePage = {
@@ -40,6 +40,16 @@ export function showUsage(events: LineEvent[], request: UsageRequest): UsagePage
     ...show(values),
   }))
   return { bucket, tz: 'UTC', from: format(from), to: format(to), items, total: show(total) }
+}
+
+/** Returns the page of usage by dimension, which none of these events has. */
+export function showDivided(events: LineEvent[], request: DividedRequest) {
+  const { items, total } = showUsage(events, { ...request, bucket: 'day' })
+  const all: Record<string, unknown>[] = request.isWhole ? [total] : items
+  const isUsed = (item: Record<string, unknown>) =>
+    Object.values(item).some((value) => typeof value === 'number' && value > 0)
+  const dimensions = { [request.by]: null }
+  return { items: all.filter(isUsed).map((item) => ({ ...item, dimensions })), total }
 }
 
 /** Usage of a provider group or API key, as a page shows it. */

@@ -15,16 +15,20 @@ import {
   type LogSource,
   ShardFold,
 } from '../../../src/proofs/verifier/index.ts'
-import type { ServedPage, UsageRequest } from '../../../src/proofs/verifier/sources/source.ts'
+import type {
+  ListName,
+  ServedPage,
+  UsageRequest,
+} from '../../../src/proofs/verifier/sources/source.ts'
 import { rootOf, tilesOf } from '../../support/tree.ts'
 import { attestationOf } from './attestation.ts'
-import { decode, showRated, showUsage, type UsagePage } from './memory-usage.ts'
+import { decode, showDivided, showRated, showUsage, type UsagePage } from './memory-usage.ts'
 
 const BEGIN = Date.parse('2026-01-31T12:00:00Z')
 
 type Row = Record<string, unknown>
 type ServedMemory = { body: UsagePage; positions: number[] }
-export type Pages = { summary: Row; 'provider-groups': Row[]; 'api-keys': Row[]; keys: Row[] }
+export type Pages = { [list in ListName]: Row[] } & { summary: Row }
 
 /**
  * A log in memory that serves the answers of an honest service. A test can replace the events, from
@@ -159,6 +163,10 @@ export class MemoryLog {
         readSummary: async () => this.#page('summary', [this.pages().summary]),
         readList: (path) => this.#list(path),
         readUsage: async (request) => this.#usage(request),
+        readDivided: async (request) => ({
+          body: showDivided(this.events.flat(), request),
+          positions: this.positions(),
+        }),
       },
     }
   }
@@ -189,10 +197,12 @@ export class MemoryLog {
     const folds = this.events.map((_, shard) => this.fold(shard))
     const sum = (read: (fold: ShardFold) => readonly (number | bigint)[] | undefined) =>
       [0, 1, 2].map((i) => Number(folds.reduce((all, f) => all + BigInt(read(f)?.[i] ?? 0), 0n)))
-    const { provider_groups, api_keys, keys } = folds[0]!.catalog
+    const { provider_groups, api_keys, keys, dimensions, measures } = folds[0]!.catalog
     const end = (ended: unknown) => (ended === null ? {} : { ended_at: ended })
     return {
       summary: showRated(sum((fold) => Object.values(fold.totals()))),
+      dimensions: [...dimensions].map(([name, [ended]]) => ({ name, ...end(ended) })),
+      measures: [...measures].map(([name, [, ended, unit]]) => ({ name, unit, ...end(ended) })),
       'provider-groups': [...provider_groups].map(([id, [name, ended, external_id]]) => ({
         id,
         external_id,

@@ -1,7 +1,7 @@
 import { HASH_BYTES } from '../../merkle/hash.ts'
 import { formatTilePath, type Tile } from '../../merkle/tile.ts'
 import { type Get, LIMITS, type Limits, open, readBody, readLines } from '../http-body.ts'
-import { readList, readSummary, readUsage } from '../http-pages.ts'
+import { readDivided, readList, readSummary, readUsage } from '../http-pages.ts'
 import {
   type LogSource,
   NotServed,
@@ -78,6 +78,7 @@ export async function openHttpSource(options: HttpOptions): Promise<LogSource> {
             readSummary: () => readSummary(get, limits),
             readList: (path) => readList(get, limits, path),
             readUsage: (request, isEventual) => readUsage(get, limits, request, isEventual),
+            readDivided: (request, isEventual) => readDivided(get, limits, request, isEventual),
           },
   }
 }

@@ -57,20 +57,28 @@ export type UsageRequest = UsageRange & {
   key: number | string | null
 }
 
+/** A request for usage by the values of a dimension: of each day, or of the range as a whole. */
+export type DividedRequest = UsageRequest & { by: string; isWhole: boolean }
+
 /** The response to a request for usage. */
 export type ServedUsage = { body: unknown; positions: number[] }
+
+/** The lists of a service, by their paths. */
+export type ListName = 'provider-groups' | 'api-keys' | 'keys' | 'dimensions' | 'measures'
 
 /** The pages of a running service. */
 export interface PageSource {
   /** Reads the summary as one row. */
   readSummary(): Promise<ServedPage>
   /** Reads all pages of a list, including retired rows. */
-  readList(path: 'provider-groups' | 'api-keys' | 'keys'): AsyncIterable<ServedPage>
+  readList(path: ListName): AsyncIterable<ServedPage>
   /**
    * Reads a page of usage in UTC: of everything acknowledged, or (`isEventual`) of what is
    * projected already.
    */
   readUsage(request: UsageRequest, isEventual: boolean): Promise<ServedUsage>
+  /** Reads a page of usage by dimension in the same way. */
+  readDivided(request: DividedRequest, isEventual: boolean): Promise<ServedUsage>
 }
 
 /** An archive, resharded as an import does it (docs/scale.md). */
