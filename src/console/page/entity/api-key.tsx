@@ -41,8 +41,8 @@ export function ApiKey({ id }: { id: string }) {
       {failure && <Failed failure={failure} onRetry={reload} />}
       <Totals counts={value} />
       <Usage scope={{ api_key_id: id }} name={name ?? `API key ${id}`} />
-      <Measured row={value} />
       <Explained scope={{ api_key_id: id }} />
+      <Measured row={value} />
     </>
   )
 }

@@ -37,9 +37,9 @@ export function Group({ id }: { id: string }) {
       {failure && <Failed failure={failure} onRetry={reload} />}
       <Totals counts={value} />
       <Usage scope={{ group_id: id }} name={name ?? `group ${id}`} />
-      <Measured row={value} />
       <ApiKeyList groupId={Number(id)} />
       <Explained scope={{ group_id: id }} />
+      <Measured row={value} />
     </>
   )
 }

@@ -64,8 +64,8 @@ export function Key({ hash }: { hash: string }) {
         </div>
       </dl>
       <Usage scope={{ token_hash: hash }} name={name ?? 'the token key'} />
-      <Measured row={value} />
       <Explained scope={{ token_hash: hash }} />
+      <Measured row={value} />
     </>
   )
 }

@@ -4,7 +4,7 @@ import { readUnit } from '../unit.ts'
 
 type Row = { measures?: Record<string, Exact> }
 
-/** Shows a row's totals of measures, if it has any. */
+/** Shows a row's totals of measures, if it has any; below everything that it would move. */
 export function Measured({ row }: { row: object | undefined }) {
   const { value } = useDeclarations()
   const totals = Object.entries((row as Row | undefined)?.measures ?? {})
