@@ -51,6 +51,8 @@ const read = fc.record({
   ),
   by: fc.constantFrom('model', 'status', 'model,status', 'status,model'),
   limit: fc.integer({ min: 1, max: 4 }),
+  /** The measure of which the largest values have the most; null for the requests. */
+  largestBy: fc.constantFrom(null, null, ...MEASURES),
   bucket: fc.constantFrom('hour', 'day'),
   tz: fc.constantFrom(...ZONES),
   /** Which of the positions seen so far; null for now. */
@@ -85,7 +87,7 @@ function addTo(sums: Sums, { scope, entry: one, sign }: Posted): void {
 export function expectedItems(
   all: readonly Posted[],
   by: readonly string[],
-  limit: number,
+  { limit, largestBy }: Pick<Read, 'limit' | 'largestBy'>,
   buckets: readonly { from: string; to: string }[],
 ): Map<string, Sums> {
   const valuesOf = ({ entry: one }: Posted) =>
@@ -100,7 +102,8 @@ export function expectedItems(
   for (const { values, entry: one, sign, bucket: _ } of inRange) {
     if (values.every((value) => value === null)) continue
     const key = JSON.stringify(values)
-    totals.set(key, (totals.get(key) ?? 0n) + sign * BigInt(one.requests))
+    const size = largestBy === null ? one.requests : (one.measures?.[largestBy] ?? 0)
+    totals.set(key, (totals.get(key) ?? 0n) + sign * BigInt(size))
   }
   // Nulls come last, as in SQL.
   const textOf = (key: string) => key.replaceAll('null', '"~"')

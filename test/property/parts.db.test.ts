@@ -140,18 +140,20 @@ async function compare(one: Read): Promise<void> {
     (some) => some.scope === wanted,
   )
   const by = one.by.split(',')
-  const path = `/admin/usage?${range}${scope}${asOf}&group_by=${one.by}&limit=${one.limit}`
+  const largest = one.largestBy === null ? '' : `&largest_by=measures.${one.largestBy}`
+  const rest = `${scope}${asOf}&limit=${one.limit}${largest}`
+  const path = `/admin/usage?${range}${rest}&group_by=${one.by}`
   const { body: divided, position } = await getExact(path)
   if (past === null) positions.push({ text: position, postings: posted.length })
   expect(toItems(divided.items, by)).toEqual(
-    expectedItems(all, by, one.limit, whole.items as { from: string; to: string }[]),
+    expectedItems(all, by, one, whole.items as { from: string; to: string }[]),
   )
   expect(divided.total).toEqual(whole.total)
-  const table = `/admin/breakdown?${range.replace(/&bucket=\w+/, '')}${scope}${asOf}&by=${one.by}&limit=${one.limit}`
+  const table = `/admin/breakdown?${range.replace(/&bucket=\w+/, '')}${rest}&by=${one.by}`
   const { body: breakdown } = await getExact(table)
   const span = { from: breakdown.from, to: breakdown.to }
   const rows = breakdown.items.map((item) => ({ ...item, from: span.from }))
-  expect(toItems(rows, by)).toEqual(expectedItems(all, by, one.limit, [span]))
+  expect(toItems(rows, by)).toEqual(expectedItems(all, by, one, [span]))
   expect(breakdown.total).toEqual(whole.total)
 }
 
